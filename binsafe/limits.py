@@ -1,0 +1,28 @@
+"""Caps for hostile input, in one place: bytes, entries, seconds and memory that one artifact may cost us.
+
+A cap that is reached is a finding or an error, never a silent cut.
+"""
+
+MAX_ARTIFACT_BYTES = 2 * 1024**3
+"""Largest file that is looked at; the largest real program met is 150 MB."""
+
+MAX_SLICES = 20
+"""Slices of a universal Mach-O. ``CAFEBABE`` is Java's magic too: a larger count means a class file."""
+
+MAX_SEGMENTS = 4_096
+MAX_SECTIONS = 65_536
+MAX_SYMBOLS = 2_000_000
+MAX_EVIDENCE = 8
+"""Places shown per claim; the total stands beside them."""
+
+WORKER_SECONDS = 120
+"""CPU time that the parsing process may take."""
+
+WORKER_BYTES = 4 * 1024**3
+"""Address space that the parsing process may take; the artifact itself may be half of it."""
+
+MAX_REPORT_BYTES = 16 * 1024**2
+"""Largest report that is accepted from the parsing process."""
+
+MAX_INSTRUCTIONS = 20_000_000
+"""Instructions that the system-call analysis decodes before it says 'not complete'."""

@@ -1,0 +1,127 @@
+"""Facts: typed things found in an image, each with the evidence for it. The names are the report's JSON names."""
+
+from typing import Any, Literal
+
+import msgspec
+
+Mitigation = Literal["present", "absent", "partial", "not-applicable", "unknown"]
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a claim can be checked: a virtual address, a symbol, or both, and how it was found."""
+
+    via: Literal["import", "syscall", "function", "string"]
+    address: str | None = None
+    symbol: str | None = None
+    detail: str | None = None
+
+
+class Library(msgspec.Struct, frozen=True, kw_only=True):
+    """A library that the loader is asked for."""
+
+    name: str
+    kind: Literal["load", "weak", "reexport", "lazy", "upward", "needed", "delay"]
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that is wrong with a signature; ``id`` is fixed by the interface (``page-hash``, ``codedirectory``...)."""
+
+    id: str
+    detail: str
+
+
+class Signer(msgspec.Struct, frozen=True, kw_only=True):
+    """One certificate of a signature's chain, leaf first; ``not_after`` is an ISO 8601 date in UTC."""
+
+    common_name: str | None = None
+    organization: str | None = None
+    not_after: str | None = None
+
+
+class Signature(msgspec.Struct, frozen=True, kw_only=True):
+    """A code signature: ``kind`` is what it claims to be, ``status`` what was verified of it."""
+
+    kind: Literal["none", "linker", "adhoc", "developer-id", "apple", "other", "authenticode"]
+    status: Literal["valid", "invalid", "absent", "unknown"]
+    problems: tuple[Problem, ...] = ()
+    identifier: str | None = None
+    team_id: str | None = None
+    cdhash: str | None = None
+    cdhashes: tuple[str, ...] = ()
+    hash_types: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+    runtime_version: str | None = None
+    signers: tuple[Signer, ...] = ()
+    chain: Literal["apple-root", "microsoft-root", "other", "unknown"] | None = None
+    signed_at: str | None = None
+    timestamped: bool | None = None
+    requirements: str | None = None
+    notarization: Literal["stapled", "unknown", "none"] = "none"
+    entitlements: dict[str, Any] | None = None
+    entitlements_source: Literal["der", "xml"] | None = None
+
+
+OperationName = Literal["socket", "bind", "listen", "accept", "connect", "send", "receive", "resolve", "raw"]
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing the program can do on the network; ``evidence`` is capped, ``evidence_total`` is not."""
+
+    name: OperationName
+    evidence: tuple[Evidence, ...]
+    evidence_total: int
+
+
+class Network(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the program can use the network: yes (with an address or symbol), no, or cannot tell."""
+
+    verdict: Literal["yes", "no", "unknown"]
+    directions: tuple[str, ...] = ()
+    operations: tuple[Operation, ...] = ()
+
+
+class Unresolved(msgspec.Struct, frozen=True, kw_only=True):
+    """A system-call site whose number could not be told."""
+
+    address: str
+    reason: str
+
+
+class Syscalls(msgspec.Struct, frozen=True, kw_only=True):
+    """The system calls a program can make: ``required`` is the sound over-approximation that enforcement uses."""
+
+    abi: str
+    complete: bool
+    required: tuple[str, ...]
+    likely: tuple[str, ...]
+    unresolved: tuple[Unresolved, ...] = ()
+    open_set: tuple[str, ...] = ()
+    sites: dict[str, tuple[str, ...]] = {}
+    """Call name -> addresses of (some of) the places that make it."""
+
+
+class GoBuild(msgspec.Struct, frozen=True, kw_only=True):
+    """What the Go linker recorded; ``version`` is "unknown" where the record was removed."""
+
+    version: str
+    module: str | None = None
+    dependencies: tuple[str, ...] = ()
+    settings: dict[str, str] = {}
+
+
+class RustBuild(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``cargo auditable`` recorded: crates as ``name version``."""
+
+    crates: tuple[str, ...]
+
+
+class Build(msgspec.Struct, frozen=True, kw_only=True):
+    """How the program was made."""
+
+    go: GoBuild | None = None
+    rust: RustBuild | None = None
+    toolchain: str | None = None
+    sdk: str | None = None
+    minimum_os: str | None = None
+    uuid: str | None = None
+    build_id: str | None = None

@@ -1,0 +1,80 @@
+"""The policy: a platform-neutral set of grants with their reasons, and what is denied although the program could."""
+
+import re
+from typing import Literal
+
+import msgspec
+
+from binsafe.model.facts import Evidence
+
+POLICY_SCHEMA = "binsafe.policy/1"
+
+GrantKind = Literal["listen", "connect", "read", "write", "execute", "syscall", "environment", "limit"]
+
+
+class Condition(msgspec.Struct, frozen=True, kw_only=True):
+    """A test on one argument of a system call: ``(args[argument] & mask) in values``. Arguments are 64-bit registers."""
+
+    argument: int
+    values: tuple[int, ...]
+    mask: int = 0xFFFF_FFFF_FFFF_FFFF
+
+
+class Grant(msgspec.Struct, frozen=True, kw_only=True):
+    """One permission, with its reason and its evidence.
+
+    ====================  =========================  ==============================================
+    kind                  object                     access
+    ====================  =========================  ==============================================
+    listen, connect       ``127.0.0.1:4000``         ``tcp``
+    read, write, execute  absolute path, or          empty
+                          ``artifact`` (the program
+                          itself) or ``scratch``
+    syscall               name                       the conditions as text, or empty
+    environment, limit    name                       the value
+    ====================  =========================  ==============================================
+
+    Several ``syscall`` grants of one name are alternatives; the conditions of one grant must all hold.
+    """
+
+    kind: GrantKind
+    object: str
+    access: str = ""
+    reason: str
+    evidence: tuple[Evidence, ...] = ()
+    when: tuple[Condition, ...] = ()
+
+
+class Denial(msgspec.Struct, frozen=True, kw_only=True):
+    """Something the program could do, by its own code, and may not."""
+
+    capability: str
+    reason: str
+    evidence: tuple[Evidence, ...] = ()
+
+
+class PolicyArtifact(msgspec.Struct, frozen=True, kw_only=True):
+    """What the policy was made for: only these bytes run under it."""
+
+    name: str
+    sha256: str
+    system: str
+    arch: str
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``binsafe.policy/1``. What is not granted is denied."""
+
+    schema: str = POLICY_SCHEMA
+    artifact: PolicyArtifact
+    baseline: str
+    grants: tuple[Grant, ...]
+    denied: tuple[Denial, ...] = ()
+
+    def of(self, kind: GrantKind) -> tuple[Grant, ...]:
+        """The grants of one kind, in order."""
+        return tuple(g for g in self.grants if g.kind == kind)
+
+    def listen_ports(self) -> tuple[int, ...]:
+        """The TCP ports that may be bound, ascending."""
+        return tuple(sorted({int(re.split(r":(?=\d+$)", g.object)[-1]) for g in self.of("listen")}))

@@ -1,0 +1,85 @@
+"""The report: all facts and findings of one artifact. Every output is made from it alone."""
+
+from enum import StrEnum
+from typing import Any, Literal
+
+import msgspec
+
+from binsafe.model.facts import Build, Evidence, Library, Mitigation, Network, Signature, Syscalls
+
+REPORT_SCHEMA = "binsafe.report/1"
+
+
+class Severity(StrEnum):
+    """How much a person should care, least first."""
+
+    INFO = "info"
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+    @property
+    def rank(self) -> int:
+        """0 for info up to 4 for critical."""
+        return list(Severity).index(self)
+
+
+class Artifact(msgspec.Struct, frozen=True, kw_only=True):
+    """The bytes under inspection; ``path`` is the resolved one, ``name`` what the user asked for."""
+
+    name: str
+    path: str
+    size: int
+    sha256: str
+    quarantine: dict[str, str] | None = None
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """A fact that a person should care about; ``slice`` is the index of the slice it concerns."""
+
+    id: str
+    severity: Severity
+    title: str
+    detail: str
+    slice: int | None = None
+    evidence: tuple[Evidence, ...] = ()
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """One word and one sentence; ``weakest_slice`` is an index into ``slices``."""
+
+    level: Literal["ok", "caution", "danger", "unknown"]
+    advice: str
+    weakest_slice: int | None = None
+
+
+class SliceReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The facts of one slice."""
+
+    arch: str
+    system: str
+    kind: str
+    linkage: Literal["dynamic", "static", "static-pie"] | None
+    language: str
+    libraries: tuple[Library, ...]
+    rpaths: tuple[str, ...]
+    signature: Signature
+    entitlements: dict[str, Any] | None
+    entitlements_source: Literal["der", "xml"] | None
+    network: Network
+    syscalls: Syscalls | None
+    hardening: dict[str, Mitigation]
+    build: Build
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """``binsafe.report/1``: what ``binsafe inspect --json`` prints and everything downstream reads."""
+
+    schema: str = REPORT_SCHEMA
+    artifact: Artifact
+    format: Literal["mach-o", "elf", "pe", "script", "archive", "bundle", "unknown"]
+    analysed: bool
+    slices: tuple[SliceReport, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    verdict: Verdict
