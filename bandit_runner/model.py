@@ -1,0 +1,222 @@
+"""The words that the stages of bandit_runner share, as frozen structs. No I/O, no clock, no randomness.
+
+    Tier, TIERS         which servers belong together
+    Outcome, Attempt    what one forwarded request came to
+    RequestRecord       what one id came to
+    Scoring, SCORINGS   what an accepted id and an attempt too many are worth
+    ResultRow, Results  ``binsafe.results/1``: one line of the table, and the table
+
+Times are seconds; only the fields that end in ``_ms`` are milliseconds, as in the table that people read.
+"""
+
+import math
+import statistics
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Final, Literal
+
+import msgspec
+
+from bandit_runner.errors import UsageError
+
+RESULTS_SCHEMA: Final = "binsafe.results/1"
+
+Unknown = Literal["unknown"]
+UNKNOWN: Final = "unknown"
+
+SECONDS_TO_MS: Final = 1000.0
+
+WITHIN: Final = 3
+"""``accepted_within_3`` counts ids that took at most so many attempts, whatever the scoring calls free."""
+
+Z_95: Final = statistics.NormalDist().inv_cdf(0.975)
+
+
+class Tier(msgspec.Struct, frozen=True, kw_only=True):
+    """Servers of one kind, on consecutive ports; arm ``i`` of a strategy is the server on ``ports[i]``."""
+
+    name: str
+    first_port: int
+    servers: int = 10
+
+    @property
+    def ports(self) -> range:
+        """The TCP ports, ascending."""
+        return range(self.first_port, self.first_port + self.servers)
+
+
+TIERS: Final[dict[str, Tier]] = {
+    "T1": Tier(name="T1", first_port=4000),  # no rate limit
+    "T2": Tier(name="T2", first_port=5000),  # a constant one
+    "T3": Tier(name="T3", first_port=6000),  # one that changes with time
+}
+
+
+class Outcome(StrEnum):
+    """What a server did with one attempt."""
+
+    OK = "ok"
+    """It accepted the id (200)."""
+    ERROR = "error"
+    """It refused the id, or the connection failed."""
+    RATE_LIMITED = "rate_limited"
+    """It was asked too often (429): this says nothing about its success rate."""
+    TIMEOUT = "timeout"
+    """It did not answer in time."""
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One id sent to one server; ``number`` counts from 0, ``started`` is on the balancer's monotonic clock."""
+
+    id: str
+    number: int
+    arm: int
+    outcome: Outcome
+    started: float
+    latency: float
+    retry_after: float | None = None
+
+
+class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one id.
+
+    ``attempts`` may be 0 (no server was left to ask). ``latency`` is from the moment the request was due to its answer,
+    so that a late start counts. ``outcomes`` has one entry per attempt, in order; None where only the number is known.
+    """
+
+    id: str
+    accepted: bool
+    attempts: int
+    latency: float
+    outcomes: tuple[Outcome, ...] | None = None
+
+
+class Scoring(msgspec.Struct, frozen=True, kw_only=True):
+    """Points: one per accepted id, minus ``penalty`` for each attempt after the first ``free_attempts``.
+
+    A 429 is an attempt like any other. No id is tried more than ``max_attempts`` times.
+    """
+
+    penalty: float = 1.0
+    free_attempts: int = 3
+    max_attempts: int = 10
+
+    def __post_init__(self) -> None:
+        """Refuse what has no meaning, with a ``UsageError``: also NaN, and a request that may not be tried once."""
+        if not 0 <= self.penalty < math.inf:
+            raise UsageError(f"penalty is {self.penalty}", hint="give points per attempt too many, 0 or more")
+        if self.free_attempts < 1 or self.max_attempts < 1:
+            raise UsageError(
+                f"{self.free_attempts} free of {self.max_attempts} attempts", hint="both must be 1 or more"
+            )
+
+    def extra_attempts(self, attempts: int) -> int:
+        """How many of an id's attempts cost the penalty."""
+        return max(0, attempts - self.free_attempts)
+
+    def score(self, accepted: int, extra_attempts: int) -> float:
+        """The points of so many accepted ids and attempts too many."""
+        return accepted - self.penalty * extra_attempts
+
+
+SCORINGS: Final[dict[str, Scoring]] = {
+    "statement": Scoring(),  # "each retry beyond the third attempt"; its size is not given there
+    "original": Scoring(penalty=1.0),  # what the original code computed
+    "blog": Scoring(penalty=0.5),  # what the blog's text says
+}
+
+
+class ResultRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One strategy on one tier (live) or one scenario (simulated): exactly one of the two is set, and the JSON has it.
+
+    All counts, ``score``, its interval and ``regret`` are totals over the ``requests`` of the row (all runs together).
+    The interval is "unknown" where there was no request, ``p50_ms`` and ``p99_ms`` likewise; ``rate_limited`` where
+    outcomes are not known one by one; ``regret`` where nobody knows the servers' true rates.
+    """
+
+    strategy: str
+    tier: str | msgspec.UnsetType = msgspec.UNSET
+    scenario: str | msgspec.UnsetType = msgspec.UNSET
+    runs: int
+    requests: int
+    accepted: int
+    accepted_within_3: int
+    extra_attempts: int
+    rate_limited: int | Unknown
+    score: float
+    ci_low: float | Unknown
+    ci_high: float | Unknown
+    p50_ms: float | Unknown
+    p99_ms: float | Unknown
+    regret: float | Unknown = UNKNOWN
+
+
+class Results(msgspec.Struct, frozen=True, kw_only=True):
+    """``binsafe.results/1``: what ``--json`` prints."""
+
+    schema: str = RESULTS_SCHEMA
+    rows: tuple[ResultRow, ...]
+
+
+def result_row(
+    records: Sequence[RequestRecord],
+    *,
+    strategy: str,
+    tier: str,
+    scoring: Scoring,
+    regret: float | Unknown = UNKNOWN,
+) -> ResultRow:
+    """The row of one run: what its requests came to under a scoring."""
+    extra = sum(scoring.extra_attempts(r.attempts) for r in records)
+    accepted = sum(r.accepted for r in records)
+    low, high = score_interval(records, scoring)
+    latencies = [r.latency for r in records]
+    return ResultRow(
+        strategy=strategy,
+        tier=tier,
+        runs=1,
+        requests=len(records),
+        accepted=accepted,
+        accepted_within_3=sum(r.accepted and r.attempts <= WITHIN for r in records),
+        extra_attempts=extra,
+        rate_limited=_rate_limited(records),
+        score=scoring.score(accepted, extra),
+        ci_low=low,
+        ci_high=high,
+        p50_ms=_in_ms(nearest_rank(latencies, 50)),
+        p99_ms=_in_ms(nearest_rank(latencies, 99)),
+        regret=regret,
+    )
+
+
+def score_interval(records: Sequence[RequestRecord], scoring: Scoring) -> tuple[float | Unknown, float | Unknown]:
+    """95% interval of one run's total score, as if its requests were independent; ("unknown", "unknown") for none.
+
+    Two accepted and two failed ids are added before mean and variance are taken (Agresti and Coull, "Approximate is
+    better than exact", The American Statistician 52, 1998): without them 100 of 100 would claim to be certain. The
+    interval is about these servers with these rates; it says nothing about the next start, when rates are redrawn.
+    """
+    if not records:
+        return UNKNOWN, UNKNOWN
+    points = [scoring.score(r.accepted, scoring.extra_attempts(r.attempts)) for r in records]
+    padded = [*points, 1.0, 1.0, 0.0, 0.0]
+    half = Z_95 * statistics.pstdev(padded) / math.sqrt(len(padded))
+    count, total, centre = len(points), sum(points), statistics.fmean(padded)
+    return min(total, count * (centre - half)), max(total, min(float(count), count * (centre + half)))
+
+
+def nearest_rank(values: Sequence[float], percent: float) -> float | Unknown:
+    """The smallest value that at least ``percent`` (0 to 100) of all values do not exceed; "unknown" of no values."""
+    if not values:
+        return UNKNOWN
+    return sorted(values)[max(1, math.ceil(len(values) * percent / 100)) - 1]
+
+
+def _rate_limited(records: Sequence[RequestRecord]) -> int | Unknown:
+    if any(r.outcomes is None for r in records):
+        return UNKNOWN
+    return sum((r.outcomes or ()).count(Outcome.RATE_LIMITED) for r in records)
+
+
+def _in_ms(seconds: float | Unknown) -> float | Unknown:
+    return seconds if isinstance(seconds, str) else seconds * SECONDS_TO_MS

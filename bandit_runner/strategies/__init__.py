@@ -1,0 +1,97 @@
+"""Bandit strategies: which server the next attempt of an id goes to. One algorithm per file; no I/O, no clock.
+
+    base.py                    what all share: Strategy, STOP, Wait, memory, snapshots
+    fixed.py                   what the ``-fixed`` forms do otherwise
+    larkin.py              v1  discovery, then the best observed rate
+    ucb1.py                v2  upper confidence bound
+    adjusted_ucb.py        v3  a wider bound
+    thompson.py            v4  Thompson sampling
+    modified_thompson.py   v5  from a posterior widened by attempt
+    masked_thompson.py     v6  without servers that just answered 429
+    sliding_window.py      v7  from the latest outcomes only
+    blocking.py            v8  with blocks that grow
+    uniform.py, round_robin.py  baselines
+
+``v1`` to ``v8`` play exactly as the project they come from does, flaws included: up to ten attempts, from the fourth on
+at the server with the best observed rate, tried and rate-limited or not. The ``-fixed`` forms stop where an attempt is
+not worth its penalty and respect what was tried. That is worth more than all differences between the eight.
+
+>>> strategy = create("v6-fixed", arms=3, seed=1)
+>>> choice = strategy.select(now=0.0, attempt=0, tried=(), available=range(3))
+>>> strategy.update(arm=choice, outcome=Outcome.OK, now=0.001, attempt=0, latency=0.001)
+>>> strategy.finish(accepted=True, attempts=1, now=0.001)
+>>> strategy.select(now=0.1, attempt=3, tried=(0, 1, 2), available=range(3)) is STOP
+True
+"""
+
+import difflib
+from typing import Any, Final
+
+import msgspec
+
+from bandit_runner.errors import UsageError
+from bandit_runner.model import SCORINGS, Outcome, Scoring
+from bandit_runner.strategies.adjusted_ucb import AdjustedUCB, AdjustedUCBFixed
+from bandit_runner.strategies.base import STOP, Choice, Strategy, Wait
+from bandit_runner.strategies.blocking import Blocking, BlockingFixed
+from bandit_runner.strategies.larkin import Larkin, LarkinFixed
+from bandit_runner.strategies.masked_thompson import MaskedThompson, MaskedThompsonFixed
+from bandit_runner.strategies.modified_thompson import ModifiedThompson, ModifiedThompsonFixed
+from bandit_runner.strategies.round_robin import RoundRobin
+from bandit_runner.strategies.sliding_window import SlidingWindow, SlidingWindowFixed
+from bandit_runner.strategies.thompson import Thompson, ThompsonFixed
+from bandit_runner.strategies.ucb1 import UCB1, UCB1Fixed
+from bandit_runner.strategies.uniform import Uniform
+
+__all__ = ["STOP", "STRATEGIES", "Choice", "Outcome", "Strategy", "Wait", "create"]
+
+STRATEGIES: Final[dict[str, type[Strategy]]] = {
+    "v1": Larkin,
+    "v1-fixed": LarkinFixed,
+    "v2": UCB1,
+    "v2-fixed": UCB1Fixed,
+    "v3": AdjustedUCB,
+    "v3-fixed": AdjustedUCBFixed,
+    "v4": Thompson,
+    "v4-fixed": ThompsonFixed,
+    "v5": ModifiedThompson,
+    "v5-fixed": ModifiedThompsonFixed,
+    "v6": MaskedThompson,
+    "v6-fixed": MaskedThompsonFixed,
+    "v7": SlidingWindow,
+    "v7-fixed": SlidingWindowFixed,
+    "v8": Blocking,
+    "v8-fixed": BlockingFixed,
+    "random": Uniform,
+    "round-robin": RoundRobin,
+    "best": MaskedThompsonFixed,
+}
+
+
+def create(
+    name: str, *, arms: int = 10, seed: int = 0, scoring: Scoring = SCORINGS["statement"], **options: Any
+) -> Strategy:
+    """A strategy by its name, without any memory yet.
+
+    Args:
+        name: one of ``STRATEGIES``.
+        arms: how many servers there are, 1 or more.
+        seed: of its own random numbers; the same seed and the same events give the same choices.
+        scoring: what attempts cost, for strategies that decide whether one more is worth it.
+        **options: settings of that strategy, as its ``options_type`` declares them; numbers may come as text.
+
+    Raises:
+        UsageError: no such strategy or option, or a value out of its bounds.
+    """
+    strategy = STRATEGIES.get(name)
+    if strategy is None:
+        near = difflib.get_close_matches(name, STRATEGIES, n=3, cutoff=0.4) or STRATEGIES
+        raise UsageError(f"there is no strategy {name!r}", hint=f"try {', '.join(near)}")
+    if arms < 1:
+        raise UsageError(f"a strategy cannot choose from {arms} arms", hint="give it one server or more")
+    try:
+        checked = msgspec.convert(options, strategy.options_type, strict=False)
+    except msgspec.ValidationError as error:
+        known = ", ".join(strategy.options_type.__struct_fields__) or "none"
+        raise UsageError(f"{name} cannot have these options: {error}", hint=f"its options: {known}") from error
+    return strategy(arms=arms, seed=seed, scoring=scoring, options=checked)

@@ -1,0 +1,39 @@
+"""``round-robin``: the arms in turn. A baseline: it learns nothing, and spreads load as evenly as can be."""
+
+from collections.abc import Sequence
+
+from bandit_runner.strategies.base import Arm, Choice, Memory
+from bandit_runner.strategies.fixed import StopWhenNotWorthIt
+
+
+class Turn(Memory):
+    """Where the round stands: the arm that is next in turn."""
+
+    next_arm: int = 0
+
+
+class RoundRobin(StopWhenNotWorthIt):
+    """Each attempt on the next arm in turn, over those that this id has not tried (HAProxy's ``redispatch``).
+
+    After the free attempts it stops as the fixed forms do.
+
+    >>> from bandit_runner.strategies import create
+    >>> strategy = create("round-robin", arms=3, seed=1)
+    >>> [strategy.select(now=0.0, attempt=0, tried=(), available=range(3)) for _ in range(4)]
+    [0, 1, 2, 0]
+    >>> strategy.select(now=0.0, attempt=1, tried=(1,), available=range(3))
+    2
+    """
+
+    name = "round-robin"
+    memory: Turn
+
+    def _choose(self, now: float, attempt: int, fresh: Sequence[int], usable: Sequence[int]) -> Choice:
+        del now, attempt, usable
+        arms = len(self.memory.arms)
+        arm = min(fresh, key=lambda candidate: (candidate - self.memory.next_arm) % arms)
+        self.memory.next_arm = (arm + 1) % arms
+        return arm
+
+    def _new_memory(self, arms: int) -> Turn:
+        return Turn(arms=[Arm() for _ in range(arms)])

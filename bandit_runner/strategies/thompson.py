@@ -1,0 +1,46 @@
+"""``v4``: Thompson sampling. Each arm is played as often as it is likely to be the best."""
+
+from collections.abc import Sequence
+
+from bandit_runner.strategies.base import Choice, Strategy
+from bandit_runner.strategies.fixed import StopWhenNotWorthIt
+
+
+class Thompson(Strategy):
+    """V4 as the original plays it: one sample of Beta(1+s, 1+f) per arm, the largest is played.
+
+    From the fourth attempt on: the best observed rate, whatever this id has tried. Source: Thompson, "On the likelihood
+    that one unknown probability exceeds another", Biometrika 25, 1933; Agrawal and Goyal, "Analysis of Thompson
+    Sampling for the Multi-armed Bandit Problem", COLT 2012, algorithm 1; leaving out arms that were tried for the same
+    id is the original project's addition.
+
+    >>> from bandit_runner.strategies import Outcome, create
+    >>> strategy = create("v4", arms=2, seed=1)
+    >>> for _ in range(20):
+    ...     strategy.update(arm=0, outcome=Outcome.ERROR, now=0.0, attempt=0, latency=0.001)
+    ...     strategy.update(arm=1, outcome=Outcome.OK, now=0.0, attempt=0, latency=0.001)
+    >>> [strategy.select(now=0.1, attempt=0, tried=(), available=range(2)) for _ in range(5)]
+    [1, 1, 1, 1, 1]
+    """
+
+    name = "v4"
+
+    def _choose(self, now: float, attempt: int, fresh: Sequence[int], usable: Sequence[int]) -> Choice:
+        del now, usable
+        return self._sample_best(fresh, attempt)
+
+    def _sample_best(self, candidates: Sequence[int], attempt: int) -> int:
+        draw = self._random.betavariate
+        return max(candidates, key=lambda arm: draw(*self._posterior(arm, attempt)))
+
+    def _posterior(self, arm: int, attempt: int) -> tuple[float, float]:
+        """Alpha and beta of what is believed of an arm's success rate: a uniform prior and the counts."""
+        del attempt
+        counts = self.memory.arms[arm]
+        return 1.0 + counts.successes, 1.0 + counts.failures
+
+
+class ThompsonFixed(StopWhenNotWorthIt, Thompson):
+    """V4 that stops when another attempt is not worth its penalty, instead of going on with the best-rate arm."""
+
+    name = "v4-fixed"
