@@ -1,0 +1,235 @@
+"""Go's own function table: every function's name and entry address, even where the symbol table was stripped.
+
+The runtime needs the table to walk stacks, so ``-ldflags=-s`` cannot remove it. Four versions exist (Go 1.2, 1.16,
+1.18, 1.20). Layout: https://go.dev/s/go12symtab, then ``runtime/symtab.go`` (pcHeader, moduledata) and
+``debug/gosym/pclntab.go`` of Go's own source.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from binsafe.limits import MAX_SYMBOLS
+from binsafe.model import Segment, Slice
+
+_SECTIONS = (".gopclntab", "__gopclntab", ".data.rel.ro.gopclntab")
+_MAGIC_1_2, _MAGIC_1_16, _MAGIC_1_18, _MAGIC_1_20 = 0xFFFFFFFB, 0xFFFFFFFA, 0xFFFFFFF0, 0xFFFFFFF1
+_MAGICS = (_MAGIC_1_2, _MAGIC_1_16, _MAGIC_1_18, _MAGIC_1_20)
+_RELATIVE = (_MAGIC_1_18, _MAGIC_1_20)
+_MODULEDATA_TEXT = 22
+"""Word of ``moduledata.text`` since Go 1.18: behind pcHeader, six slices, findfunctab, minpc and maxpc."""
+_CHAINED_TARGET = 0xF_FFFF_FFFF
+"""The low 36 bits of a chained-fixup pointer are its target (Apple's ``mach-o/fixup-chains.h``)."""
+_BITS_64 = 64
+_HEADER_WORDS = 8
+_WORDS_AT = 8
+"""The header: magic (4 bytes), two zeros, instruction size, pointer size, then words of pointer size."""
+_MAX_NAME = 4096
+_MAX_CANDIDATES = 16
+
+Numbers = npt.NDArray[np.uint64]
+
+
+class FunctionTable(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """Functions by address: ``addresses`` are preferred virtual addresses, ascending; ``names`` stand in their order.
+
+    ``end`` is the address behind the last function.
+    """
+
+    addresses: Numbers
+    names: tuple[str, ...]
+    end: int
+
+    def name(self, index: int) -> str:
+        """The name of the function at ``index``."""
+        return self.names[index]
+
+    def find(self, names: Iterable[str]) -> dict[str, int]:
+        """Entry addresses of those of ``names`` that the program has."""
+        wanted = frozenset(names)
+        return {name: int(self.addresses[i]) for i, name in enumerate(self.names) if name in wanted}
+
+    def containing(self, address: int) -> int | None:
+        """Index of the function whose code holds ``address``; None outside all of them."""
+        if not 0 <= address < self.end:
+            return None
+        index = int(np.searchsorted(self.addresses, np.uint64(address), side="right")) - 1
+        return index if index >= 0 else None
+
+
+class _Header(NamedTuple):
+    magic: int
+    pointer_size: int
+    functions: int
+    text: int
+    names_offset: int
+    functions_offset: int
+
+
+class _Table(NamedTuple):
+    """A table found at ``address``; ``data`` runs from there to the end of what the file stores around it."""
+
+    address: int
+    data: memoryview
+    header: _Header
+
+
+def functions(slice_: Slice) -> FunctionTable | None:
+    """The functions of a Go program; None where there is no table, or none that makes sense."""
+    for table in _tables(slice_):
+        found = _decode(slice_, table)
+        if found is not None:
+            return found
+    return None
+
+
+def _tables(slice_: Slice) -> Iterator[_Table]:
+    """Tables with a plausible header: those in a section of the right name first, then wherever the magic number is."""
+    named = [section for name in _SECTIONS if (section := slice_.section(name)) is not None]
+    places = [(section.address, slice_.contents(section)) for section in named]
+    for address, data in [*places, *_scan(slice_)]:
+        header = _header(data, slice_.byte_order)
+        if header is not None:
+            yield _Table(address, data, header)
+
+
+def _scan(slice_: Slice) -> Iterator[tuple[int, memoryview]]:
+    """Where stored memory holds a magic number followed by two zero bytes; PE has no section for the table."""
+    for segment in slice_.segments:
+        data = _stored(slice_, segment)
+        words = _words(data, 0, len(data) // 4, 4, slice_.byte_order)
+        hits = np.flatnonzero(np.isin(words, np.array(_MAGICS, dtype=words.dtype)))
+        for hit in hits[:_MAX_CANDIDATES].tolist():
+            yield segment.address + 4 * hit, data[4 * hit :]
+
+
+def _header(data: memoryview, byte_order: str) -> _Header | None:
+    if len(data) < _WORDS_AT or data[4] or data[5] or data[6] not in (1, 2, 4) or data[7] not in (4, 8):
+        return None
+    magic = int.from_bytes(data[:4], byte_order)  # type: ignore[arg-type]  # Slice.byte_order is "little" or "big"
+    size = data[7]
+    word = [int(w) for w in _words(data, _WORDS_AT, _HEADER_WORDS, size, byte_order)]
+    if magic not in _MAGICS or len(word) < _HEADER_WORDS:
+        return None
+    if magic in _RELATIVE:
+        header = _Header(magic, size, functions=word[0], text=word[2], names_offset=word[3], functions_offset=word[7])
+    elif magic == _MAGIC_1_16:
+        header = _Header(magic, size, functions=word[0], text=0, names_offset=word[2], functions_offset=word[6])
+    else:
+        header = _Header(magic, size, functions=word[0], text=0, names_offset=0, functions_offset=_WORDS_AT + size)
+    inside = 0 < header.functions <= MAX_SYMBOLS and max(header.names_offset, header.functions_offset) < len(data)
+    return header if inside else None
+
+
+def _decode(slice_: Slice, table: _Table) -> FunctionTable | None:
+    header, data = table.header, table.data
+    width = 4 if header.magic in _RELATIVE else header.pointer_size
+    entries = _words(data, header.functions_offset, 2 * header.functions + 1, width, slice_.byte_order)
+    if len(entries) < 2 * header.functions + 1:
+        return None
+    starts, infos = entries[::2].astype(np.uint64), entries[1::2].astype(np.uint64)
+    if np.any(starts[1:] < starts[:-1]):
+        return None
+    names = _names(table, infos, entry_size=width, byte_order=slice_.byte_order)
+    text = 0 if header.magic not in _RELATIVE else _text(slice_, table, int(starts[0]), int(starts[-1]))
+    if names is None or text is None or not _is_code(slice_, text + int(starts[0]), text + int(starts[-1])):
+        return None
+    addresses = starts + np.uint64(text)
+    addresses.flags.writeable = False
+    return FunctionTable(addresses=addresses[:-1], names=names, end=int(addresses[-1]))
+
+
+def _names(table: _Table, infos: Numbers, *, entry_size: int, byte_order: str) -> tuple[str, ...] | None:
+    """The name of each ``_func`` record: an offset into the name table stands in it behind the entry address."""
+    header = table.header
+    origin = header.functions_offset if header.magic != _MAGIC_1_2 else 0
+    if int(infos.max()) + origin + entry_size + 4 > len(table.data):
+        return None
+    where = infos + np.uint64(origin + entry_size)
+    raw = np.frombuffer(table.data, dtype=np.uint8)
+    fields = raw[where[:, None] + np.arange(4, dtype=np.uint64)]
+    offsets = fields.view("<u4" if byte_order == "little" else ">u4").ravel().tolist()
+    text = bytes(table.data[header.names_offset :])
+    budget = 4 * len(text)  # names are stored once each: a table that needs more was made to fill our memory
+    names = []
+    for offset in offsets:
+        end = text.find(b"\0", offset, offset + _MAX_NAME)
+        if end < 0:
+            return None
+        budget -= end - offset + 1
+        if budget < 0:
+            return None
+        names.append(text[offset:end].decode("utf-8", "replace"))
+    return tuple(names)
+
+
+def _text(slice_: Slice, table: _Table, first: int, last: int) -> int | None:
+    """``runtime.text``, which entries count from: the first candidate that puts all functions into code.
+
+    The header named it until Go 1.25 (0 where the loader relocates it), ``moduledata.text`` always does. The section's
+    own start comes last: with cgo, C's start-up code stands in front.
+    """
+    for candidate in _text_candidates(slice_, table):
+        if candidate and _is_code(slice_, candidate + first, candidate + last):
+            return candidate
+    return None
+
+
+def _text_candidates(slice_: Slice, table: _Table) -> Iterator[int]:
+    yield table.header.text
+    yield from (symbol.address for symbol in slice_.symbols if symbol.name in {"runtime.text", "_runtime.text"})
+    yield from _moduledata_text(slice_, table)
+    yield from _relocated_text(slice_, table.address)
+    yield from (section.address for name in (".text", "__text") if (section := slice_.section(name)) is not None)
+    yield from (segment.address for segment in slice_.segments if segment.name == ".text")
+
+
+def _moduledata_text(slice_: Slice, table: _Table) -> Iterator[int]:
+    """``text`` of each thing that looks like ``moduledata``: it starts with the table's address."""
+    size = table.header.pointer_size
+    if table.address >= 1 << (8 * size):
+        return
+    for segment in slice_.segments:
+        if segment.executable:
+            continue
+        data = _stored(slice_, segment)
+        words = _words(data, 0, len(data) // size, size, slice_.byte_order)
+        hits = np.flatnonzero(words == words.dtype.type(table.address))[:_MAX_CANDIDATES]
+        yield from (int(words[i + _MODULEDATA_TEXT]) for i in hits if i + _MODULEDATA_TEXT < len(words))
+        if slice_.format == "mach-o" and slice_.bits == _BITS_64 == 8 * size:
+            base = min(s.address for s in slice_.segments if s.file_size)
+            targets = words & np.uint64(_CHAINED_TARGET)
+            hits = np.flatnonzero(targets == np.uint64(max(table.address - base, 0)))[:_MAX_CANDIDATES]
+            yield from (base + int(targets[i + _MODULEDATA_TEXT]) for i in hits if i + _MODULEDATA_TEXT < len(words))
+
+
+def _relocated_text(slice_: Slice, table_address: int) -> Iterator[int]:
+    """``moduledata.text`` where the linker left it to the loader: relocations are (offset, type, addend)."""
+    section = slice_.section(".rela.dyn") or slice_.section(".rela")
+    if section is None or slice_.bits != _BITS_64 or table_address >= 1 << 64:
+        return
+    data = slice_.contents(section)
+    entries = _words(data, 0, 3 * (len(data) // 24), 8, slice_.byte_order).reshape(-1, 3)
+    for place in entries[entries[:, 2] == np.uint64(table_address)][:_MAX_CANDIDATES, 0].tolist():
+        yield from entries[entries[:, 0] == np.uint64((place + 8 * _MODULEDATA_TEXT) % 2**64)][:1, 2].tolist()
+
+
+def _is_code(slice_: Slice, first: int, end: int) -> bool:
+    """Whether one executable segment holds all of [first, end)."""
+    return any(s.executable and s.address <= first and end <= s.address + s.memory_size for s in slice_.segments)
+
+
+def _stored(slice_: Slice, segment: Segment) -> memoryview:
+    return slice_.data[segment.offset : segment.offset + min(segment.file_size, segment.memory_size)]
+
+
+def _words(data: memoryview, offset: int, count: int, size: int, byte_order: str) -> Numbers:
+    """Up to ``count`` unsigned numbers of ``size`` bytes; fewer where the data ends."""
+    kind = np.dtype(f"{'<' if byte_order == 'little' else '>'}u{size}")
+    available = max(len(data) - offset, 0) // size
+    if available == 0 or count <= 0:
+        return np.empty(0, dtype=kind)
+    return np.frombuffer(data, dtype=kind, count=min(count, available), offset=offset)
