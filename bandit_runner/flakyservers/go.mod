@@ -1,0 +1,3 @@
+module flakyservers
+
+go 1.22

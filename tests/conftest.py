@@ -1,0 +1,58 @@
+"""Fixtures that many tests share: the stand-in's builds, and the right to use its thirty ports."""
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from bandit_runner.flakyservers.build import build
+
+# One file for all users of the machine, so not below anybody's temporary folder.
+PORTS_LOCK = Path("/tmp/binsafe-thirty-ports.lock")
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a file's lock; the kernel lets go of it when the process ends, however it ends."""
+    descriptor = _open_for_all(path)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _open_for_all(path: Path) -> int:
+    # Another user's file in a sticky folder may be opened but not with O_CREAT, not even by root (fs.protected_regular).
+    try:
+        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        pass
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    except FileExistsError:
+        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    os.fchmod(descriptor, 0o666)  # whatever the umask says
+    return descriptor
+
+
+@pytest.fixture(scope="session")
+def standin(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Return a function: target ("linux/amd64", ...) -> the stand-in built for it, kept in the user's cache folder."""
+    lock = tmp_path_factory.getbasetemp().parent / "standin.lock"  # shared by the workers of one run
+
+    def built(target: str) -> Path:
+        with locked(lock):  # workers wait for the first one's build instead of doing it again
+            return build(target)
+
+    return built
+
+
+@pytest.fixture
+def thirty_ports() -> Iterator[None]:
+    """Keep ports 4000-4009, 5000-5009 and 6000-6009 for one test: other workers and other users' test runs wait."""
+    with locked(PORTS_LOCK):
+        yield
