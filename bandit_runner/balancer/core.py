@@ -1,0 +1,146 @@
+"""What happens to one id, without sockets: select, attempt, update, and finish at the end.
+
+`play` is a generator. It yields what is to be done next (`Try` or `Pause`), is sent what came of it, and returns the
+record. The balancer drives it with real servers; a test drives it with a list.
+"""
+
+from collections.abc import Callable, Collection, Generator
+from typing import Final, NamedTuple
+
+import msgspec
+
+from bandit_runner.errors import UsageError
+from bandit_runner.model import Attempt, Outcome, RequestRecord, Scoring
+from bandit_runner.strategies import STOP, Strategy, Wait
+
+SHORTEST_WAIT: Final = 0.001
+"""Seconds. A strategy that answers Wait(0) for ever must not keep the loop busy until the deadline."""
+
+
+class Try(NamedTuple):
+    """Send the id to this arm; send back a `Result`, after ``timeout`` seconds at the latest."""
+
+    arm: int
+    timeout: float
+
+
+class Pause(NamedTuple):
+    """Go on in so many seconds; nothing is sent back."""
+
+    seconds: float
+
+
+class Result(NamedTuple):
+    """What came of a `Try`."""
+
+    outcome: Outcome
+    retry_after: float | None = None
+
+
+class BalancedRequest(RequestRecord, frozen=True, kw_only=True):
+    """What became of one id, attempt by attempt.
+
+    ``latency`` is from the request's last byte to the moment its answer is decided.
+    """
+
+    tier: str
+    strategy: str
+    trials: tuple[Attempt, ...]
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """What bounds one id, all in seconds but the scoring (of which ``max_attempts`` counts here)."""
+
+    scoring: Scoring
+    attempt_timeout: float
+    deadline: float
+    """From the start of the request; it cuts attempts and waits short."""
+
+
+Steps = Generator[Try | Pause, Result | None, BalancedRequest]
+
+
+def play(
+    id_: str,
+    *,
+    tier: str,
+    strategy: Strategy,
+    rules: Rules,
+    arms: Callable[[], Collection[int]],
+    wanted: Callable[[], bool],
+    clock: Callable[[], float],
+) -> Steps:
+    """Play one id to its end: accepted, stopped, out of attempts, out of time, or nobody waits for it any more.
+
+    Args:
+        id_: what is sent.
+        tier: for the record.
+        strategy: it is asked before and told after each attempt, and told of the end.
+        rules: what bounds it.
+        arms: the arms that are not known to be down, asked before each choice.
+        wanted: whether the client is still there, asked before each choice; an attempt under way is awaited.
+        clock: seconds, monotonic; what the strategy and the record see.
+
+    Raises:
+        UsageError: the strategy chose an arm that it was not offered.
+    """
+    started = now = clock()
+    deadline = started + rules.deadline
+    tried: list[int] = []
+    trials: list[Attempt] = []
+    accepted = False
+    while not accepted and len(tried) < rules.scoring.max_attempts and now < deadline and wanted():
+        offered = arms()
+        choice = strategy.select(now=now, attempt=len(tried), tried=tuple(tried), available=offered)
+        if choice is STOP:
+            break
+        if isinstance(choice, Wait):
+            yield Pause(min(_sane(choice.seconds), deadline - now))
+            now = clock()
+            continue
+        if choice not in offered:
+            raise UsageError(f"{strategy.name} chose arm {choice!r} of {list(offered)}", hint="repair the strategy")
+        began = clock()
+        result = yield Try(choice, min(rules.attempt_timeout, deadline - now))
+        assert result is not None  # noqa: S101  the driver's side of the bargain; for the type checker
+        now = clock()
+        trial = Attempt(
+            id=id_,
+            number=len(tried),
+            arm=choice,
+            outcome=result.outcome,
+            started=began,
+            latency=now - began,
+            retry_after=result.retry_after,
+        )
+        _tell(strategy, trial, now)
+        tried.append(choice)
+        trials.append(trial)
+        accepted = result.outcome is Outcome.OK
+    strategy.finish(accepted=accepted, attempts=len(tried), now=now)
+    return BalancedRequest(
+        id=id_,
+        accepted=accepted,
+        attempts=len(trials),
+        latency=now - started,
+        outcomes=tuple(trial.outcome for trial in trials),
+        tier=tier,
+        strategy=strategy.name,
+        trials=tuple(trials),
+    )
+
+
+def _tell(strategy: Strategy, trial: Attempt, now: float) -> None:
+    strategy.update(
+        arm=trial.arm,
+        outcome=trial.outcome,
+        now=now,
+        attempt=trial.number,
+        latency=trial.latency,
+        retry_after=trial.retry_after,
+    )
+
+
+def _sane(seconds: float) -> float:
+    """A wait that moves time forward, whatever was asked for (NaN included)."""
+    return max(SHORTEST_WAIT, seconds)  # in this order: max returns its first argument when the second is NaN

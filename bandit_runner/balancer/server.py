@@ -1,0 +1,229 @@
+"""The balancer: clients on one side, servers on the other, a strategy per tier between them."""
+
+import asyncio
+import errno
+import logging
+import time
+from collections.abc import Callable
+
+from bandit_runner.balancer import messages
+from bandit_runner.balancer.config import Address, BalancerConfig, Limits, Timeouts, host_port, validate
+from bandit_runner.balancer.core import BalancedRequest, Rules, play
+from bandit_runner.balancer.driver import Drive, Tier
+from bandit_runner.balancer.front import Client
+from bandit_runner.balancer.messages import Answer
+from bandit_runner.balancer.metrics import CONTENT_TYPE, Metrics
+from bandit_runner.balancer.requests import Request
+from bandit_runner.balancer.upstream import Pool
+from bandit_runner.errors import PortTaken, UsageError
+from bandit_runner.strategies import Strategy, create
+
+log = logging.getLogger(__name__)
+
+
+class Balancer:
+    """Answers ``POST`` with what the servers of a tier make of an id; see the package for the paths and statuses.
+
+    Args:
+        config: tiers, scoring, timeouts, limits.
+        clock: seconds, monotonic: what strategies and records see. Timeouts run on the event loop's own clock.
+        on_request: called with each finished id, before its client is answered, on the event loop: it must not block.
+
+    Raises:
+        UsageError: the configuration cannot work.
+    """
+
+    def __init__(
+        self,
+        config: BalancerConfig,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        on_request: Callable[[BalancedRequest], None] | None = None,
+    ) -> None:
+        validate(config)
+        self._config = config
+        self._clock = clock
+        self._on_request = on_request
+        self._rules = Rules(
+            scoring=config.scoring,
+            attempt_timeout=config.timeouts.attempt,
+            deadline=config.timeouts.request,
+        )
+        self._tiers = {
+            tier.name: Tier(
+                tier,
+                create(
+                    tier.strategy, arms=len(tier.upstreams), seed=config.seed, scoring=config.scoring, **tier.options
+                ),
+                down_seconds=config.timeouts.down,
+                clock=clock,
+            )
+            for tier in config.tiers
+        }
+        self._routes = {f"/{name}".encode("ascii"): tier for name, tier in self._tiers.items()}
+        if len(self._tiers) == 1:
+            self._routes[b"/"] = next(iter(self._tiers.values()))
+        self._choose_tier = messages.refusal(404, "choose a tier", tiers=[f"/{name}" for name in self._tiers])
+        servers = {name: [endpoint.name for endpoint in tier.endpoints] for name, tier in self._tiers.items()}
+        self._metrics = Metrics(servers, config.scoring, lambda: self._in_flight)
+        self._in_flight = 0
+        self._clients: set[Client] = set()
+        self._draining = False
+        self._all_gone = asyncio.Event()
+        self._server: asyncio.Server | None = None
+        self._pool: Pool | None = None
+
+    async def start(self, host: str, port: int) -> Address:
+        """Listen; the address comes back, with the port that the kernel chose if 0 was asked for.
+
+        Raises:
+            PortTaken: another program listens there.
+            UsageError: there is no such address here, or it may not be listened on.
+        """
+        loop = asyncio.get_running_loop()
+        limits = self._config.limits
+        try:
+            self._server = await loop.create_server(lambda: Client(self, loop), host, port, backlog=limits.connections)
+        except OSError as error:
+            where = host_port((host, port))
+            if error.errno == errno.EADDRINUSE:
+                hint = "stop what listens there, or choose another port; 0 lets the system choose"
+                raise PortTaken(f"{where} is taken", hint=hint, port=port) from error
+            raise UsageError(f"cannot listen on {where}: {error.strerror}", hint="try 127.0.0.1 and port 0") from error
+        self._pool = Pool(
+            answer_bytes=limits.answer,
+            max_idle=limits.idle_upstream,
+            idle_seconds=self._config.timeouts.upstream_idle,
+        )
+        bound_host, bound_port, *_ = self._server.sockets[0].getsockname()
+        return bound_host, bound_port
+
+    def use(self, tier: str, strategy: Strategy) -> None:
+        """Let another strategy choose for ``tier`` from the next id on; ids in flight end with the one they have.
+
+        Raises:
+            UsageError: there is no such tier.
+        """
+        if tier not in self._tiers:
+            raise UsageError(f"there is no tier {tier!r}", hint=f"there are {', '.join(self._tiers)}")
+        self._tiers[tier].strategy = strategy
+
+    async def close(self) -> None:
+        """Take no more connections, answer what is under way for up to ``timeouts.drain`` seconds, drop the rest."""
+        if self._server is None or self._pool is None:
+            return
+        server, self._server = self._server, None
+        self._draining = True
+        server.close()
+        for client in tuple(self._clients):
+            client.drain()
+        try:
+            async with asyncio.timeout(self._config.timeouts.drain):
+                if self._clients:
+                    await self._all_gone.wait()
+        except TimeoutError:
+            log.warning("%d connections did not end in time and were dropped", len(self._clients))
+        for client in tuple(self._clients):
+            client.abort()
+        await self._pool.close()
+        await server.wait_closed()
+
+    # front.Service
+
+    @property
+    def limits(self) -> Limits:
+        """What clients may send."""
+        return self._config.limits
+
+    @property
+    def timeouts(self) -> Timeouts:
+        """How long clients may take."""
+        return self._config.timeouts
+
+    @property
+    def draining(self) -> bool:
+        """Whether `close` was called."""
+        return self._draining
+
+    def connected(self, client: Client) -> bool:
+        """Room is for ``limits.connections``; as many again are told so, and those after them are dropped."""
+        self._clients.add(client)
+        if len(self._clients) > 2 * self._config.limits.connections:
+            client.abort()
+        return len(self._clients) <= self._config.limits.connections
+
+    def disconnected(self, client: Client) -> None:
+        """The last one to leave lets `close` go on."""
+        self._clients.discard(client)
+        if self._draining and not self._clients:
+            self._all_gone.set()
+
+    def serve(self, request: Request, client: Client) -> None:
+        """Route one request."""
+        path = _path(request.target)
+        tier = self._routes.get(path)
+        if tier is not None:
+            self._post(request, tier, client)
+        elif path == b"/healthz":
+            client.answer(self._own(request, messages.SATURATED if self._draining else messages.HEALTHY))
+        elif path == b"/metrics":
+            client.answer(self._own(request, Answer(200, self._metrics.text(), content_type=CONTENT_TYPE)))
+        else:
+            client.answer(self._choose_tier if path == b"/" else messages.NOT_FOUND)
+
+    def _own(self, request: Request, answer: Answer) -> Answer:
+        return answer if request.method in {b"GET", b"HEAD"} else messages.not_allowed("GET, HEAD")
+
+    def _post(self, request: Request, tier: Tier, client: Client) -> None:
+        if request.method != b"POST":
+            client.answer(messages.not_allowed("POST"))
+        elif not request.framed:
+            client.answer(messages.LENGTH_REQUIRED)
+        elif (id_ := messages.read_id(request.body)) is None:
+            client.answer(messages.BAD_ID)
+        elif self._in_flight >= self._config.limits.requests:
+            client.answer(messages.SATURATED)
+        else:
+            self._play(id_, tier, client)
+
+    def _play(self, id_: str, tier: Tier, client: Client) -> None:
+        assert self._pool is not None  # noqa: S101  there are no clients before `start`; for the type checker
+        steps = play(
+            id_,
+            tier=tier.name,
+            strategy=tier.strategy,
+            rules=self._rules,
+            arms=tier.arms,
+            wanted=lambda: not client.gone,
+            clock=self._clock,
+        )
+        self._in_flight += 1
+        Drive(
+            steps,
+            id_.encode("ascii"),
+            tier=tier,
+            pool=self._pool,
+            finished=lambda record: self._finished(record, tier, client),
+        ).advance()
+
+    def _finished(self, record: BalancedRequest | None, tier: Tier, client: Client) -> None:
+        self._in_flight -= 1
+        if record is None:
+            client.answer(messages.FAULTY)
+            return
+        self._metrics.count(record)
+        if self._on_request is not None:
+            try:
+                self._on_request(record)
+            except Exception:  # what watches is not what is watched
+                log.exception("the observer of requests failed")
+        upstream = tier.endpoints[record.trials[-1].arm].name if record.trials else ""
+        client.answer(messages.played(accepted=record.accepted, attempts=record.attempts, upstream=upstream))
+
+
+def _path(target: bytes) -> bytes:
+    """The path of a request target, without query; absolute form is to be understood too (RFC 9112, section 3.2.2)."""
+    if not target.startswith(b"/"):
+        _, scheme, rest = target.partition(b"://")
+        target = b"/" + rest.partition(b"/")[2] if scheme else target
+    return target.partition(b"?")[0]
