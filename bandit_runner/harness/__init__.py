@@ -1,0 +1,45 @@
+"""Load on a balancer, and what came of it.
+
+    load.py      play: an open-loop load -> samples
+    samples.py   what a sample is; how punctual the load was
+    check.py     samples + the balancer's records -> a row of results, and every contradiction between the two
+    results.py   rows -> table, JSON
+
+    records = []                                       # filled by Balancer(..., on_request=records.append)
+    samples = await play(address, "T1", requests=100, rps=10, seed=1)
+    wrong = cross_check(samples, records)
+    print(to_text([row(samples, records, strategy="v4", tier="T1", scoring=Scoring())]))
+
+Only `play` needs the extra ``bandit``: without it, asking for it raises MissingExtra.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from bandit_runner.harness.check import Discrepancy, Fault, cross_check, row
+from bandit_runner.harness.results import to_json, to_text
+from bandit_runner.harness.samples import Sample, SchedulingError, scheduling_error
+
+if TYPE_CHECKING:
+    from bandit_runner.harness.load import play
+
+__all__ = [
+    "Discrepancy",
+    "Fault",
+    "Sample",
+    "SchedulingError",
+    "cross_check",
+    "play",
+    "row",
+    "scheduling_error",
+    "to_json",
+    "to_text",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load what needs the extra when it is asked for (PEP 562)."""
+    if name == "play":
+        from bandit_runner.harness.load import play  # noqa: PLC0415  see above
+
+        return play
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

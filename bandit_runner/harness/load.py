@@ -1,0 +1,142 @@
+"""An open-loop load: requests leave when they are due, whatever became of those before.
+
+A closed loop waits for each answer, so a slow server is asked less often and looks faster than it is ("coordinated
+omission", Gil Tene, "How NOT to Measure Latency", 2013). Here the moments are fixed beforehand, and latency counts from
+the moment a request was due, so that what we send late counts against the result and is reported besides.
+"""
+
+import asyncio
+import math
+import random
+import string
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from bandit_runner.balancer.config import Address
+from bandit_runner.balancer.upstream import Endpoint, Pool, Reply
+from bandit_runner.errors import UsageError
+from bandit_runner.harness.samples import Sample
+
+ALPHABET: Final = string.ascii_letters + string.digits
+ID_LENGTH: Final = 24
+
+MAX_ANSWER_BYTES: Final = 65_536
+MAX_IDLE: Final = 256
+IDLE_SECONDS: Final = 30.0
+"""Less than the balancer keeps a connection, so that it is never the one to close."""
+
+
+async def play(
+    address: Address,
+    tier: str | None,
+    *,
+    requests: int,
+    rps: float,
+    seed: int,
+    timeout: float = 15.0,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> list[Sample]:
+    """Send ``requests`` fresh ids at ``rps`` a second, evenly spaced; the samples in the order in which they were due.
+
+    Args:
+        address: the balancer's.
+        tier: asked as ``POST /TIER``; None asks ``POST /``.
+        requests: how many, 1 or more.
+        rps: requests a second.
+        seed: of the ids.
+        timeout: seconds from a request's leaving after which it is given up; let it exceed the balancer's deadline.
+        on_progress: called with (answered so far, requests) after each answer.
+
+    Raises:
+        UsageError: a number that makes no load.
+    """
+    if requests < 1 or not 0 < rps < math.inf or not 0 < timeout < math.inf:
+        raise UsageError(
+            f"{requests} requests at {rps} a second with a timeout of {timeout} s is no load",
+            hint="use at least one request, and a rate and timeout above 0",
+        )
+    pool = Pool(answer_bytes=MAX_ANSWER_BYTES, max_idle=MAX_IDLE, idle_seconds=IDLE_SECONDS)
+    endpoint = Endpoint(address, path=f"/{tier or ''}")
+    load = _Load(pool, endpoint, fresh_ids(requests, seed), interval=1 / rps, timeout=timeout, on_progress=on_progress)
+    try:
+        return await load.run()
+    finally:
+        load.stop()
+        await pool.close()
+
+
+def fresh_ids(count: int, seed: int) -> list[str]:
+    """So many different ids of 24 ASCII letters and digits; the same for the same seed."""
+    generator = random.Random(seed)  # noqa: S311  (repeatable on purpose, and no secret)
+    ids: dict[str, None] = {}
+    while len(ids) < count:
+        ids["".join(generator.choices(ALPHABET, k=ID_LENGTH))] = None
+    return list(ids)
+
+
+class _Load:
+    """The requests of one `play`, under way."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        endpoint: Endpoint,
+        ids: Sequence[str],
+        *,
+        interval: float,
+        timeout: float,
+        on_progress: Callable[[int, int], None] | None,
+    ) -> None:
+        self._pool = pool
+        self._endpoint = endpoint
+        self._ids = ids
+        self._interval = interval
+        self._timeout = timeout
+        self._on_progress = on_progress
+        self._samples: list[Sample | None] = [None] * len(ids)
+        self._answered = 0
+        self._all_answered = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._started = time.monotonic()
+
+    async def run(self) -> list[Sample]:
+        self._schedule(0)
+        await self._all_answered.wait()
+        return [sample for sample in self._samples if sample is not None]
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _schedule(self, number: int) -> None:
+        # from the start each time, so that a late request does not make the next ones late
+        wait = self._started + number * self._interval - time.monotonic()
+        self._timer = asyncio.get_running_loop().call_later(max(0.0, wait), self._send, number)
+
+    def _send(self, number: int) -> None:
+        if number + 1 < len(self._ids):
+            self._schedule(number + 1)
+        sent = time.monotonic()
+        self._pool.ask(
+            self._endpoint,
+            self._ids[number].encode("ascii"),
+            self._timeout,
+            lambda reply: self._answer(number, sent, reply),
+        )
+
+    def _answer(self, number: int, sent: float, reply: Reply) -> None:
+        due = self._started + number * self._interval
+        self._samples[number] = Sample(
+            id=self._ids[number],
+            due=number * self._interval,
+            late=sent - due,
+            latency=time.monotonic() - min(due, sent),
+            status=reply.status,
+            reason=reply.reason,
+        )
+        self._answered += 1
+        if self._on_progress is not None:
+            self._on_progress(self._answered, len(self._ids))
+        if self._answered == len(self._ids):
+            self._all_answered.set()
