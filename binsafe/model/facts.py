@@ -44,6 +44,8 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
     kind: Literal["none", "linker", "adhoc", "developer-id", "apple", "other", "authenticode"]
     status: Literal["valid", "invalid", "absent", "unknown"]
     problems: tuple[Problem, ...] = ()
+    unverified: tuple[str, ...] = ()
+    """What the signature covers and could not be checked: not a fault, and the reason why the status is "unknown"."""
     identifier: str | None = None
     team_id: str | None = None
     cdhash: str | None = None

@@ -1,0 +1,176 @@
+"""A Mach-O slice's signature: every hash of every CodeDirectory is computed again and compared.
+
+What is compared with what: Apple TN3126, "Inside Code Signing: Hashes". What the kernel does with it: xnu's
+bsd/kern/ubc_subr.c. The rules here are stricter where a file could mean two things.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from binsafe.model import Problem, Signature, Slice
+from binsafe.signatures import codedirectory, entitlements, identity, superblob
+from binsafe.signatures.codedirectory import CodeDirectory
+from binsafe.signatures.structure import StructureError, enumerate_some
+from binsafe.signatures.superblob import Slot, SuperBlob
+
+_SPECIAL: Final[Mapping[int, tuple[str, str]]] = {
+    Slot.INFO_PLIST: ("the Info.plist", "info-plist-hash"),
+    Slot.REQUIREMENTS: ("the requirements", "requirements-hash"),
+    Slot.CODE_RESOURCES: ("the bundle's resources", "resource-seal"),
+    Slot.ENTITLEMENTS: ("the XML entitlements", "entitlements-hash"),
+    Slot.DER_ENTITLEMENTS: ("the DER entitlements", "entitlements-hash"),
+}
+"""Special slots: what people call the component, and which problem it is when its hash is wrong."""
+
+_INSIDE: Final = frozenset({Slot.REQUIREMENTS, Slot.ENTITLEMENTS, Slot.DER_ENTITLEMENTS, *superblob.CONSTRAINT_SLOTS})
+"""Components that are blobs of the signature; the others are files of a bundle, or the section of an Info.plist."""
+
+_INFO_PLIST_SECTION: Final = "__info_plist"
+_LINKEDIT: Final = "__LINKEDIT"
+_EMPTY_REQUIREMENTS: Final = bytes(4)
+
+
+def verify(slice_: Slice) -> Signature:
+    """The signature of a Mach-O slice; absent where it has no LC_CODE_SIGNATURE."""
+    if slice_.signature_range is None:
+        return Signature(kind="none", status="absent")
+    try:
+        return _verify(slice_, *slice_.signature_range)
+    except StructureError as error:
+        return Signature(kind="other", status="invalid", problems=(error.problem,), notarization="unknown")
+
+
+def _verify(slice_: Slice, start: int, size: int) -> Signature:
+    end = start + size
+    if start < 0 or size < 0 or end > len(slice_.data):
+        detail = f"the signature at {start:#x} to {end:#x} is not in the {len(slice_.data):#x} bytes of the slice"
+        raise StructureError(detail, problem="truncated")
+    signature = superblob.read(slice_.data[start:end])
+    directories = codedirectory.read_all(signature)
+    best = codedirectory.best(directories)
+    who = identity.identify(signature, directories[0])
+    rights = entitlements.read(signature.payload(Slot.DER_ENTITLEMENTS), signature.payload(Slot.ENTITLEMENTS))
+    broken = (
+        *_disagreements(directories),
+        *_stray_blobs(signature),
+        *_coverage(slice_, directories, start, end),
+        *(problem for directory in directories for problem in _hashes(slice_, signature, directory)),
+        *who.problems,
+        *rights.broken,
+    )
+    unverified = (*_unverified(slice_, signature, best), *who.unverified)
+    if rights.values is None and rights.notes:
+        unverified += ("the entitlements",)
+    return Signature(
+        kind=who.kind,
+        status="invalid" if broken else "unknown" if unverified else "valid",
+        problems=(*broken, *rights.notes),
+        unverified=unverified,
+        identifier=best.identifier,
+        team_id=best.team_id,
+        cdhash=best.cdhash,
+        cdhashes=tuple(directory.cdhash for directory in directories),
+        hash_types=tuple(directory.digest.name for directory in directories),
+        flags=best.flag_names,
+        runtime_version=best.runtime_version,
+        signers=who.signers,
+        chain=who.chain,
+        signed_at=who.signed_at,
+        timestamped=who.timestamped,
+        requirements=_requirements(signature),
+        notarization=who.notarization,
+        entitlements=rights.values,
+        entitlements_source=rights.source,
+    )
+
+
+def _disagreements(directories: tuple[CodeDirectory, ...]) -> Iterator[Problem]:
+    """Alternates repeat the primary directory with another hash: saying anything else, they would split what runs."""
+    said = {(one.identifier, one.team_id, one.flags, one.code_limit, one.runtime) for one in directories}
+    if len(said) > 1:
+        yield Problem(id="codedirectory", detail="the CodeDirectories contradict each other")
+
+
+def _stray_blobs(signature: SuperBlob) -> Iterator[Problem]:
+    """Blobs in slots that mean nothing: bytes that no hash covers."""
+    known = (*codedirectory.SLOTS, *superblob.SPECIAL_SLOTS, *superblob.SIGNATURE_SLOTS)
+    strays = [f"{slot:#x}" for slot in signature.blobs if slot not in known]
+    if strays:
+        yield Problem(id="uncovered-bytes", detail=f"blobs in slots without a meaning: {enumerate_some(strays)}")
+
+
+def _coverage(slice_: Slice, directories: tuple[CodeDirectory, ...], start: int, end: int) -> Iterator[Problem]:
+    """Hashes must reach from the slice's first byte to the signature, and nothing may follow the signature.
+
+    Bytes inside the signature's range behind the SuperBlob are not looked at: codesign leaves there what it finds.
+    """
+    for directory in directories:
+        name, limit = directory.digest.name, directory.code_limit
+        if limit < start:
+            detail = f"{name}: bytes {limit:#x} to {start:#x} lie past the code limit"
+            yield Problem(id="uncovered-bytes", detail=detail)
+        if limit > start:
+            yield Problem(
+                id="codedirectory", detail=f"{name}: the code limit {limit:#x} lies past the signature's start"
+            )
+        if directory.code_slots < directory.pages:
+            detail = f"{name}: {directory.code_slots} hashes for {directory.pages} pages"
+            yield Problem(id="uncovered-bytes", detail=detail)
+        if directory.code_slots > directory.pages:
+            yield Problem(
+                id="codedirectory", detail=f"{name}: {directory.code_slots} hashes for {directory.pages} pages"
+            )
+    for segment in slice_.segments:
+        reaches_past = segment.file_size > 0 and segment.offset + segment.file_size > start
+        if reaches_past and (segment.name != _LINKEDIT or segment.executable):
+            detail = f"segment {segment.name!r} maps bytes past the code limit"
+            yield Problem(id="uncovered-bytes", detail=detail)
+    if end < len(slice_.data):
+        yield Problem(id="appended-data", detail=f"{len(slice_.data) - end} bytes follow the signature, at {end:#x}")
+
+
+def _hashes(slice_: Slice, signature: SuperBlob, directory: CodeDirectory) -> Iterator[Problem]:
+    """Compare every hash of one directory with what it is the hash of."""
+    wrong = directory.wrong_pages(slice_.data)
+    if wrong:
+        pages = enumerate_some([f"{page} (at {page * (directory.page_size or 0):#x})" for page in wrong])
+        detail = f"{directory.digest.name}: {len(wrong)} of {directory.pages} pages are not the signed ones: {pages}"
+        yield Problem(id="page-hash", detail=detail)
+    for slot in superblob.SPECIAL_SLOTS:
+        sealed, component = directory.special_hash(slot), _component(slice_, signature, slot)
+        name, problem = _special(slot)
+        if sealed is None and slot in signature.blobs:
+            yield Problem(id=problem, detail=f"{directory.digest.name}: no hash covers {name}")
+        if sealed is not None and component is None and slot in _INSIDE:
+            yield Problem(id=problem, detail=f"{directory.digest.name}: {name} are sealed and missing")
+        if sealed is not None and component is not None and directory.digest(component) != sealed:
+            yield Problem(id=problem, detail=f"{directory.digest.name}: the hash of {name} is not the signed one")
+
+
+def _component(slice_: Slice, signature: SuperBlob, slot: int) -> memoryview | None:
+    """The bytes that a special hash is about, where this file has them."""
+    if slot == Slot.INFO_PLIST and (section := slice_.section(_INFO_PLIST_SECTION)) is not None:
+        return slice_.contents(section)
+    blob = signature.blobs.get(slot)
+    return None if blob is None else blob.data
+
+
+def _unverified(slice_: Slice, signature: SuperBlob, directory: CodeDirectory) -> tuple[str, ...]:
+    """What is sealed and is not in this file: the bundle that it was taken from has it."""
+    return tuple(
+        f"{_special(slot)[0]} (not in this file)"
+        for slot in superblob.SPECIAL_SLOTS
+        if slot not in _INSIDE
+        and directory.special_hash(slot) is not None
+        and _component(slice_, signature, slot) is None
+    )
+
+
+def _special(slot: int) -> tuple[str, str]:
+    return _SPECIAL.get(slot, (f"the component in slot {slot}", "codedirectory"))
+
+
+def _requirements(signature: SuperBlob) -> str | None:
+    """None for no requirement or an empty set of them, else "unknown": they are not put into words yet."""
+    payload = signature.payload(Slot.REQUIREMENTS)
+    return None if payload is None or payload[:4] == _EMPTY_REQUIREMENTS else "unknown"

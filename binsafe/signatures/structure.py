@@ -1,0 +1,26 @@
+"""What the readers of this package share: the objection to a broken structure, and names shown to people."""
+
+from collections.abc import Sequence
+
+from binsafe.limits import MAX_EVIDENCE
+from binsafe.model import Problem
+
+
+class StructureError(Exception):
+    """A structure that cannot be read any further; it never leaves this package: verifiers turn it into a Problem."""
+
+    def __init__(self, detail: str, *, problem: str = "malformed") -> None:
+        super().__init__(detail)
+        self.problem = Problem(id=problem, detail=detail)
+
+
+def enumerate_some(items: Sequence[str]) -> str:
+    """The first few items as text, and how many more there are: a cut is always said."""
+    shown = ", ".join(items[:MAX_EVIDENCE])
+    more = len(items) - MAX_EVIDENCE
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def is_blank(data: memoryview) -> bool:
+    """True where all bytes are zero: the padding that signers leave."""
+    return not any(data.tobytes().strip(b"\0"))
