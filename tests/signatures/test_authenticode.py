@@ -1,0 +1,195 @@
+"""Authenticode: the stand-in's Windows build, signed here with a certificate of our own."""
+
+import hashlib
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+from asn1crypto import core
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from signed_cms import sign
+from signed_macho import flip, make_slice, patch
+
+from binsafe.model import Signature
+from binsafe.signatures import verify
+
+INDIRECT_DATA = "1.3.6.1.4.1.311.2.1.4"
+SHA256_IDENTIFIER = "2.16.840.1.101.3.4.2.1"
+
+
+class _Identifier(core.Sequence):
+    _fields = [("algorithm", core.ObjectIdentifier), ("parameters", core.Any, {"optional": True})]  # noqa: RUF012  # asn1crypto's way
+
+
+class _DigestInfo(core.Sequence):
+    _fields = [("identifier", _Identifier), ("digest", core.OctetString)]  # noqa: RUF012
+
+
+class _IndirectData(core.Sequence):
+    _fields = [("data", _Identifier), ("digest", _DigestInfo)]  # noqa: RUF012
+
+
+def optional_header(data: bytes) -> int:
+    return struct.unpack_from("<I", data, 0x3C)[0] + 24
+
+
+def directory_at(data: bytes) -> int:
+    at = optional_header(data)
+    return at + {0x10B: 96, 0x20B: 112}[struct.unpack_from("<H", data, at)[0]] + 8 * 4
+
+
+def file_digest(data: bytes) -> bytes:
+    """The digest of a file that has no table yet."""
+    checksum, directory = optional_header(data) + 64, directory_at(data)
+    return hashlib.sha256(data[:checksum] + data[checksum + 4 : directory] + data[directory + 8 :]).digest()
+
+
+def pkcs7(digest: bytes, *, hashed: bytes | None = None) -> bytes:
+    content = _IndirectData(
+        {
+            "data": {"algorithm": "1.3.6.1.4.1.311.2.1.15"},
+            "digest": {"identifier": {"algorithm": SHA256_IDENTIFIER, "parameters": core.Null()}, "digest": digest},
+        },
+        explicit=0,
+    )
+    content.dump()
+    return sign(core.Any(content), INDIRECT_DATA, content.contents if hashed is None else hashed)
+
+
+def entry(content: bytes, *, kind: int = 2, revision: int = 0x200, length: int | None = None) -> bytes:
+    size = 8 + len(content) if length is None else length
+    return (struct.pack("<IHH", size, revision, kind) + content).ljust(-(-(8 + len(content)) // 8) * 8, b"\0")
+
+
+def attach(data: bytes, table: bytes) -> bytes:
+    return patch(data, directory_at(data), struct.pack("<II", len(data), len(table))) + table
+
+
+def check(data: bytes) -> Signature:
+    return verify(make_slice("pe", data, struct.unpack_from("<II", data, directory_at(data))))
+
+
+def problems(signature: Signature) -> set[str]:
+    return {problem.id for problem in signature.problems}
+
+
+@pytest.fixture(scope="module")
+def unsigned(standin: Callable[[str], Path]) -> bytes:
+    data = standin("windows/amd64").read_bytes()
+    return data.ljust(-(-len(data) // 8) * 8, b"\0")
+
+
+@pytest.fixture(scope="module")
+def signed(unsigned: bytes) -> bytes:
+    return attach(unsigned, entry(pkcs7(file_digest(unsigned))))
+
+
+def test_program_without_a_table_is_unsigned(unsigned: bytes):
+    for signature in (check(unsigned), verify(make_slice("pe", unsigned, None))):
+        assert (signature.kind, signature.status, signature.notarization) == ("none", "absent", "none")
+
+
+def test_right_digest_leaves_the_signer_unverified(signed: bytes):
+    signature = check(signed)
+    assert (signature.kind, signature.status, signature.problems) == ("authenticode", "unknown", ())
+    assert signature.unverified == ("the PKCS #7 signature and its certificates",)
+    assert [signer.common_name for signer in signature.signers] == ["Example Signer", "Example CA"]
+    assert (signature.hash_types, signature.chain) == (("sha256",), "unknown")
+
+
+@pytest.mark.parametrize("where", ["stub", "headers", "middle", "last"])
+def test_flipped_byte_changes_the_digest(signed: bytes, unsigned: bytes, where: str):
+    at = {"stub": 0x50, "headers": optional_header(signed) + 2, "middle": len(unsigned) // 2, "last": len(unsigned) - 1}
+    signature = check(flip(signed, at[where]))
+    assert (signature.status, problems(signature)) == ("invalid", {"authenticode-digest"})
+
+
+def test_checksum_is_not_part_of_the_digest(signed: bytes):
+    assert check(flip(signed, optional_header(signed) + 64)).status == "unknown"
+
+
+def test_digest_that_cms_does_not_sign(unsigned: bytes):
+    forged = attach(unsigned, entry(pkcs7(file_digest(unsigned), hashed=b"something else")))
+    signature = check(forged)
+    assert (signature.status, problems(signature)) == ("invalid", {"cms-digest"})
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        lambda good: entry(good + b"hidden payload"),
+        lambda good: entry(good + bytes(64)),
+        lambda good: entry(good) + entry(b"payload!", kind=1),
+        lambda good: entry(good) + entry(good),
+    ],
+)
+def test_data_in_the_certificate_table(unsigned: bytes, table: Callable[[bytes], bytes]):
+    signature = check(attach(unsigned, table(pkcs7(file_digest(unsigned)))))
+    assert (signature.status, problems(signature)) == ("unknown", {"certificate-table-data"})
+
+
+def test_data_behind_the_table(signed: bytes):
+    signature = check(signed + b"payload")
+    assert (signature.status, problems(signature)) == ("invalid", {"appended-data", "authenticode-digest"})
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        b"\0" * 8,
+        b"\0" * 5,
+        entry(b"x" * 16, length=7),
+        entry(b"x" * 16, length=0xFFFFFFFF),
+        entry(b"x" * 16, revision=0x300),
+        entry(b"x" * 16, kind=1),
+        entry(b"\x30\x82\xff\xff"),
+        entry(b"\x30\x80\0\0"),
+        entry(b"\x30\x03\x02\x01\x01"),
+        entry(b"x" * 8, kind=1) * 100,
+    ],
+    ids=lambda table: table[:16].hex(),
+)
+def test_table_that_is_none(unsigned: bytes, table: bytes):
+    signature = check(attach(unsigned, table))
+    assert (signature.kind, signature.status) == ("authenticode", "invalid")
+    assert problems(signature) <= {"malformed", "truncated"}
+
+
+def test_truncated_program(signed: bytes):
+    signature = check(signed[: len(signed) // 2])
+    assert (signature.status, problems(signature)) == ("invalid", {"truncated"})
+
+
+def test_table_over_the_headers(signed: bytes, unsigned: bytes):
+    table = signed[len(unsigned) :]
+    moved = patch(unsigned, 0x10, table[:16])
+    assert verify(make_slice("pe", moved, (0x10, len(moved) - 0x10))).status == "invalid"
+
+
+@pytest.mark.parametrize("at", [0x3C, "magic", "count"])
+def test_headers_that_lie(signed: bytes, at: int | str):
+    place = {"magic": optional_header(signed), "count": directory_at(signed) - 36}.get(at, at)
+    table = struct.unpack_from("<II", signed, directory_at(signed))
+    lying = patch(signed, place, b"\xff\xff\xff\xff" if at == 0x3C else b"\0\0")
+    signature = verify(make_slice("pe", lying, table))
+    assert (signature.status, problems(signature)) == ("invalid", {"malformed"})
+
+
+TINY = (b"MZ".ljust(0x3C, b"\0") + struct.pack("<I", 0x40) + b"PE\0\0" + bytes(20) + b"\x0b\x02").ljust(0x400, b"\0")
+TINY = patch(TINY, 0x40 + 24 + 108, struct.pack("<I", 16))
+TINY_SIGNED = attach(TINY, entry(pkcs7(file_digest(TINY))))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, len(TINY_SIGNED) - 1), st.binary(min_size=1, max_size=4)), max_size=4))
+def test_any_edit_of_a_signed_file_is_survived(edits: list[tuple[int, bytes]]):
+    assert check(TINY_SIGNED).status == "unknown"
+    edited = TINY_SIGNED
+    for at, value in edits:
+        edited = patch(edited, at, value)[: len(TINY_SIGNED)]
+    signature = verify(make_slice("pe", edited, (len(TINY), len(TINY_SIGNED) - len(TINY))))
+    assert signature.status in {"unknown", "invalid"}
+    msgspec.json.encode(signature)
