@@ -34,7 +34,7 @@ async def play(
     requests: int,
     rps: float,
     seed: int,
-    timeout: float = 15.0,
+    timeout: float = 15.0,  # noqa: ASYNC109  of each request, not of the call
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[Sample]:
     """Send ``requests`` fresh ids at ``rps`` a second, evenly spaced; the samples in the order in which they were due.
