@@ -1,0 +1,13 @@
+"""From what the user typed to bytes that cannot change any more, and from those to a report.
+
+A file is opened once, without following a link at its end; its bytes are copied while they are hashed, into memory that
+is sealed (Linux) or a private file without a name (elsewhere). That copy is inspected and that copy runs: what happens
+to the path afterwards changes nothing. Parsing happens in a child process with limits (see ``worker``), so a parser
+that crashes on a hostile file is a finding, not our crash.
+"""
+
+from binsafe.intake.finding import Found, find
+from binsafe.intake.inspecting import inspect, not_analysed
+from binsafe.intake.snapshot import Snapshot
+
+__all__ = ["Found", "Snapshot", "find", "inspect", "not_analysed"]

@@ -1,0 +1,52 @@
+"""Finding what FILE means: a path, a command, an artifact that the user stored, or one this distribution declares."""
+
+import importlib.metadata
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import platformdirs
+
+from binsafe.errors import NotFound
+
+DISTRIBUTION = "binsafe"
+ARTIFACT_GROUP = "binsafe.artifacts"
+
+
+class Found(NamedTuple):
+    """An artifact's name as the user typed it and the file it means, links resolved."""
+
+    name: str
+    path: Path
+
+
+def find(name: str, *, progress: Callable[[str], None] | None = None) -> Found:
+    """What ``name`` means; raises NotFound. An artifact that is declared may have to be built, telling ``progress``."""
+    for path in _candidates(name):
+        if path is not None and os.path.lexists(path):
+            return Found(name, path.resolve())
+    declared = _declared()
+    if name in declared:
+        return Found(name, declared[name].load()(progress=progress).resolve())
+    hint = f"give its path, or one of the artifacts known by name: {', '.join(sorted(declared)) or 'none'}"
+    raise NotFound(f"{name!r} is no file and no command", hint=hint)
+
+
+def _candidates(name: str) -> list[Path | None]:
+    path = Path(name)
+    if path.is_absolute() or len(path.parts) != 1 or os.path.lexists(path):
+        return [path]
+    command = shutil.which(name)
+    store = platformdirs.user_data_path(DISTRIBUTION) / "artifacts"
+    return [Path(command) if command else None, store / name]
+
+
+def _declared() -> dict[str, importlib.metadata.EntryPoint]:
+    """Entry points of this distribution alone: no other package's code is ever loaded by a name on the command line."""
+    try:
+        distribution = importlib.metadata.distribution(DISTRIBUTION)
+    except importlib.metadata.PackageNotFoundError:
+        return {}
+    return {entry.name: entry for entry in distribution.entry_points if entry.group == ARTIFACT_GROUP}

@@ -1,0 +1,129 @@
+"""A private copy of an artifact that nobody can change: the bytes that are inspected and the bytes that run."""
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import os
+import stat
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+from binsafe.errors import NotAnalysable, NotFound
+from binsafe.intake.finding import Found
+from binsafe.limits import MAX_ARTIFACT_BYTES
+from binsafe.model import Artifact
+
+_CHUNK = 1024 * 1024
+_KINDS = (
+    (stat.S_ISDIR, "a directory", "name the executable inside it"),
+    (stat.S_ISFIFO, "a FIFO", "save what comes out of it to a file first"),
+    (stat.S_ISCHR, "a device", "name a regular file"),
+    (stat.S_ISBLK, "a device", "name a regular file"),
+    (stat.S_ISSOCK, "a socket", "name a regular file"),
+)
+
+
+class Snapshot:
+    """An artifact's bytes behind a read-only descriptor, with what is known of it; a context manager."""
+
+    def __init__(self, artifact: Artifact, descriptor: int) -> None:
+        self.artifact = artifact
+        self.descriptor = descriptor
+
+    @classmethod
+    def take(cls, found: Found) -> Self:
+        """Open, copy, hash and seal.
+
+        Raises:
+            NotFound: the file has gone.
+            NotAnalysable: it is no regular file, is empty, too large, or may not be read.
+        """
+        source = _open(found)
+        try:
+            with contextlib.ExitStack() as undo:
+                target = _private_file()
+                undo.callback(os.close, target)
+                digest, size = hashlib.sha256(), 0
+                for chunk in _chunks(source):
+                    size += len(chunk)
+                    if size > MAX_ARTIFACT_BYTES:
+                        raise _too_large(found)
+                    digest.update(chunk)
+                    _write_all(target, chunk)
+                if size == 0:
+                    raise NotAnalysable(
+                        f"{found.path} is empty", hint="fetch it again: there is nothing to run", finding="truncated"
+                    )
+                _seal(target)
+                undo.pop_all()
+        finally:
+            os.close(source)
+        artifact = Artifact(name=found.name, path=str(found.path), size=size, sha256=digest.hexdigest())
+        return cls(artifact, target)
+
+    def close(self) -> None:
+        """Let go of the copy."""
+        os.close(self.descriptor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _open(found: Found) -> int:
+    """Open without waiting (a FIFO), without following (a link put there since), and look before reading."""
+    try:
+        descriptor = os.open(found.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise NotFound(f"{found.path} does not exist", hint="check the path") from error
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            raise NotAnalysable(f"{found.path} is a socket", hint="name a regular file") from error
+        raise NotAnalysable(f"{found.path} cannot be read: {error.strerror}", hint="check its permissions") from error
+    status = os.fstat(descriptor)
+    problem = next(((kind, hint) for is_kind, kind, hint in _KINDS if is_kind(status.st_mode)), None)
+    if problem is not None:
+        os.close(descriptor)
+        raise NotAnalysable(f"{found.path} is {problem[0]}, not an executable file", hint=problem[1])
+    if status.st_size > MAX_ARTIFACT_BYTES:
+        os.close(descriptor)
+        raise _too_large(found)
+    return descriptor
+
+
+def _too_large(found: Found) -> NotAnalysable:
+    return NotAnalysable(
+        f"{found.path} has more than {MAX_ARTIFACT_BYTES:,} bytes", hint="no executable is that large: do not run it"
+    )
+
+
+def _private_file() -> int:
+    """A file without a name that only this process holds: sealable memory where there is such a thing."""
+    if sys.platform == "linux":
+        return os.memfd_create("binsafe-artifact", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    descriptor, path = tempfile.mkstemp(prefix="binsafe-")
+    Path(path).unlink()
+    return descriptor
+
+
+def _seal(descriptor: int) -> None:
+    if sys.platform == "linux":
+        seals = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
+
+
+def _chunks(descriptor: int) -> Iterator[bytes]:
+    while chunk := os.read(descriptor, _CHUNK):
+        yield chunk
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
