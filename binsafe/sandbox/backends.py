@@ -1,0 +1,81 @@
+"""What a mechanism of this machine must offer, and what it must admit."""
+
+from collections.abc import Callable, Sequence
+from typing import IO, Literal, Protocol
+
+import msgspec
+
+from binsafe.model import Policy, Violation
+
+Level = Literal["full", "partial", "none"]
+
+
+class Gap(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a backend does not enforce here, why, and what would change that."""
+
+    id: str
+    reason: str
+    fix: str | None = None
+
+
+class Enforcement(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether every denial of a policy is held by at least one layer here ("full"), with what is missing."""
+
+    level: Level
+    gaps: tuple[Gap, ...] = ()
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """A program to start: which bytes (``program``, a descriptor), under what policy, and with what around it.
+
+    ``stdin``, ``stdout`` and ``stderr`` are descriptors, or the constants of :mod:`subprocess`.
+    """
+
+    policy: Policy
+    program: int
+    arguments: Sequence[str] = ()
+    stdin: int | None = None
+    stdout: int | None = None
+    stderr: int | None = None
+    on_violation: Callable[[Violation], None]
+
+    def environment(self) -> dict[str, str]:
+        """Exactly what the policy names, and a PATH: nothing of ours is inherited."""
+        return {"PATH": "/bin"} | {grant.object: grant.access for grant in self.policy.of("environment")}
+
+
+class Sandboxed(Protocol):
+    """A program that runs in a sandbox. Keep the thread that started it alive: it may die with that thread."""
+
+    @property
+    def pid(self) -> int:
+        """The served program's own process id on the host."""
+
+    @property
+    def stdout(self) -> IO[bytes] | None:
+        """Its standard output, where a pipe was asked for."""
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        """Its exit status (128+N after signal N); None while it still runs after ``timeout`` seconds."""
+
+    def send_signal(self, number: int) -> None:
+        """Forward a signal; nothing happens when it has ended."""
+
+    def stop(self, grace: float = 3.0) -> int:
+        """End it: SIGTERM, and after ``grace`` seconds the end of everything in the sandbox. Returns the status."""
+
+    def listening(self) -> frozenset[int]:
+        """The granted ports on which this very program, and nobody else, accepts connections now."""
+
+
+class Backend(Protocol):
+    """A mechanism that enforces policies."""
+
+    name: str
+    system: str
+
+    def probe(self) -> Enforcement:
+        """What it can enforce on this machine, found out by doing it."""
+
+    def launch(self, order: Order) -> Sandboxed:
+        """Start a program; raises NotEnforceable when any part of the policy cannot be held."""

@@ -1,0 +1,40 @@
+"""What this machine can enforce: each backend is tried out, not looked up."""
+
+import sys
+from typing import Final
+
+import msgspec
+
+from binsafe.sandbox.backends import Enforcement, Gap
+from binsafe.sandbox.launching import BACKENDS
+
+DOCTOR_SCHEMA: Final = "binsafe.doctor/1"
+
+
+class Examined(msgspec.Struct, frozen=True, kw_only=True):
+    """One backend and what it holds here."""
+
+    name: str
+    enforcement: str
+    gaps: tuple[Gap, ...]
+
+
+class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
+    """``binsafe.doctor/1``; ``default`` is None where nothing may be started."""
+
+    schema: str = DOCTOR_SCHEMA
+    backends: tuple[Examined, ...]
+    default: str | None
+
+
+def diagnose() -> Diagnosis:
+    """Try every backend on this machine."""
+    examined = []
+    for name, (system, make) in BACKENDS.items():
+        if system == sys.platform:
+            found = make().probe()
+        else:
+            found = Enforcement(level="none", gaps=(Gap(id="system", reason=f"for {system}; this is {sys.platform}"),))
+        examined.append(Examined(name=name, enforcement=found.level, gaps=found.gaps))
+    default = next((backend.name for backend in examined if backend.enforcement != "none"), None)
+    return Diagnosis(backends=tuple(examined), default=default)

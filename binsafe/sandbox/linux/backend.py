@@ -1,0 +1,178 @@
+"""The Linux backend: a policy becomes the plan that the stage follows."""
+
+import os
+import socket
+import struct
+import subprocess
+from pathlib import Path
+from typing import Any, Final
+
+from binsafe.errors import BinsafeError, NotEnforceable, NotExecutable
+from binsafe.model import Policy
+from binsafe.renderers import landlock, seccomp
+from binsafe.sandbox.backends import Enforcement, Gap, Order
+from binsafe.sandbox.linux import kernel, stage
+from binsafe.sandbox.linux.process import Process
+from binsafe.sandbox.linux.starting import Plan, start
+from binsafe.sandbox.linux.supervisor import Watch
+from binsafe.syscalls import tables
+
+MACHINES: Final = {"x86_64": "x86_64", "aarch64": "arm64"}
+"""The kernel's names of the processors whose programs can run here, and ours."""
+
+_SCRATCH_BYTES: Final = 64 * 1024 * 1024
+
+
+class Namespaces:
+    """Empty namespaces + seccomp + Landlock, for an ordinary user and for root (who becomes an ordinary one)."""
+
+    name = "namespaces"
+    system = "linux"
+
+    def probe(self) -> Enforcement:
+        """Build the whole sandbox around a program of ours that binds one port, and see."""
+        try:
+            arch = native_arch()
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                port = free.getsockname()[1]
+            watch = _watch(arch, ports=frozenset({port}))
+            process = start(_probe_plan(arch, port), watch, program=None, stdio=(subprocess.DEVNULL,) * 3)
+            status = process.wait(10)
+            if status is None:
+                process.stop(grace=0)
+            if status != 0:
+                failure = process.supervisor.failure or {}
+                raise NotEnforceable(
+                    f"a program inside could not bind its port: {failure.get('detail', f'status {status}')}",
+                    hint="allow tracing of one's own children (kernel.yama.ptrace_scope below 3)",
+                )
+        except BinsafeError as error:
+            return Enforcement(level="none", gaps=(Gap(id="sandbox", reason=str(error), fix=error.hint),))
+        return Enforcement(level="full", gaps=_missing_layers())
+
+    def launch(self, order: Order) -> Process:
+        """Start a program under its policy.
+
+        Raises:
+            NotExecutable: it is no program of this machine's.
+            NotEnforceable: a part of the policy cannot be held here; nothing was started.
+        """
+        arch = native_arch()
+        wanted = order.policy.artifact
+        if (wanted.system, wanted.arch) != ("linux", arch):
+            raise NotExecutable(
+                f"{wanted.name} is a program for {wanted.system} on {wanted.arch}; this is linux on {arch}",
+                hint="run it on such a machine; 'binsafe profile' writes the profile to take there",
+            )
+        watch = _watch(
+            arch,
+            ports=frozenset(order.policy.listen_ports()),
+            granted=frozenset(g.object for g in order.policy.of("syscall")),
+            foreseen=frozenset(word for denial in order.policy.denied for word in denial.capability.split()),
+            order=order,
+        )
+        stdio = (order.stdin, order.stdout, order.stderr)
+        return start(_plan(order, arch), watch, program=order.program, stdio=stdio)
+
+
+def native_arch() -> str:
+    """This machine's processor; raises NotEnforceable where we have no system-call table for it."""
+    machine = os.uname().machine
+    if machine not in MACHINES:
+        raise NotEnforceable(f"no sandbox for {machine}", hint=f"supported: {', '.join(MACHINES)}")
+    return MACHINES[machine]
+
+
+def _plan(order: Order, arch: str) -> Plan:
+    policy = order.policy
+    name = Path(policy.artifact.name).name
+    return {
+        "program": {"fd": order.program, "name": name},
+        "argv": [name, *order.arguments],
+        "environment": order.environment(),
+        "cwd": "/",
+        "read": _paths(policy, "read"),
+        "write": _paths(policy, "write"),
+        "scratch_bytes": _SCRATCH_BYTES,
+        "limits": [(grant.object.upper(), int(grant.access)) for grant in policy.of("limit")],
+        "landlock": _confinement(policy, f"{stage.PROGRAM_FOLDER}/{name}"),
+        "filter": seccomp.compile_filter(policy, arch).hex(),
+    }
+
+
+def _confinement(policy: Policy, program: str) -> dict[str, Any]:
+    """Landlock's part of the plan; none where the kernel has no Landlock (what it would hold, other layers hold too)."""
+    abi = kernel.landlock_abi()
+    if abi == 0:
+        return {"handled": [], "rules": []}
+    wanted = landlock.plan(policy, abi)
+    rules = []
+    for rule in wanted.rules:
+        path = {"artifact": program, "scratch": stage.SCRATCH}.get(rule.object, rule.object)
+        is_folder = path == stage.SCRATCH or (path != program and Path(path).is_dir())
+        rules.append((path, int(rule.rights if is_folder else rule.rights & landlock.FILE_RIGHTS)))
+    return {"handled": list(wanted.handled), "rules": rules}
+
+
+def _paths(policy: Policy, kind: str) -> list[str]:
+    """Granted paths that must be brought inside: not the program, scratch or the devices, which are there already."""
+    own = {"artifact", "scratch", *stage.DEVICES}
+    return [grant.object for grant in policy.grants if grant.kind == kind and grant.object not in own]
+
+
+def _watch(
+    arch: str,
+    *,
+    ports: frozenset[int],
+    granted: frozenset[str] = frozenset(),
+    foreseen: frozenset[str] = frozenset(),
+    order: Order | None = None,
+) -> Watch:
+    def ignore(_: object) -> None:
+        """The doctor's program does nothing that could be denied."""
+
+    return Watch(
+        names=tables.names(arch),
+        granted=granted,
+        ports=ports,
+        foreseen=foreseen,
+        on_violation=order.on_violation if order else ignore,
+    )
+
+
+def _probe_plan(arch: str, port: int) -> Plan:
+    """A plan with every step of the real one; its filter asks about bind() and lets our own code do the rest."""
+    load, jump_equal, answer = 0x20, 0x15, 0x06  # BPF_LD|BPF_W|BPF_ABS, BPF_JMP|BPF_JEQ|BPF_K, BPF_RET|BPF_K
+    user_notification, allow = 0x7FC0_0000, 0x7FFF_0000
+    program = (
+        (load, 0, 0, 0),
+        (jump_equal, 0, 1, tables.numbers(arch)["bind"]),
+        (answer, 0, 0, user_notification),
+        (answer, 0, 0, allow),
+    )
+    rights = landlock.ABI_RIGHTS.get(min(kernel.landlock_abi(), landlock.LATEST))
+    return {
+        "program": None,
+        "probe_port": port,
+        "read": [],
+        "write": [],
+        "scratch_bytes": _SCRATCH_BYTES,
+        "limits": [("CORE", 0)],
+        "landlock": {"handled": [int(rights.fs)] if rights else [], "rules": []},
+        "cwd": "/",
+        "filter": b"".join(struct.pack("=HBBI", *instruction) for instruction in program).hex(),
+    }
+
+
+def _missing_layers() -> tuple[Gap, ...]:
+    """Second layers that this kernel lacks while the first holds: worth knowing, no loss of enforcement."""
+    if kernel.landlock_abi() == 0:
+        return (
+            Gap(
+                id="landlock",
+                reason="no Landlock: files, execution and TCP are held by mounts, seccomp and the empty network alone",
+                fix="a kernel of 5.13 or later with 'landlock' in its list of LSMs",
+            ),
+        )
+    return ()

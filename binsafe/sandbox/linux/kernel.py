@@ -1,0 +1,229 @@
+"""The kernel's doors that Python's library lacks, through ctypes: each function is one system call or raises OSError.
+
+Used on both sides of the fence: by the supervisor, and by the stage that turns itself into the sandboxed program (which
+is why this module imports nothing but ctypes, os and struct). Constants are those of the kernel's uapi headers.
+"""
+
+import ctypes
+import os
+import struct
+from typing import Final
+
+# linux/sched.h
+CLONE_NEWNS: Final = 0x0002_0000
+CLONE_NEWCGROUP: Final = 0x0200_0000
+CLONE_NEWUTS: Final = 0x0400_0000
+CLONE_NEWIPC: Final = 0x0800_0000
+CLONE_NEWUSER: Final = 0x1000_0000
+CLONE_NEWPID: Final = 0x2000_0000
+CLONE_NEWNET: Final = 0x4000_0000
+
+# linux/mount.h
+MS_RDONLY: Final = 0x1
+MS_NOSUID: Final = 0x2
+MS_NODEV: Final = 0x4
+MS_NOEXEC: Final = 0x8
+MS_REMOUNT: Final = 0x20
+MS_BIND: Final = 0x1000
+MS_REC: Final = 0x4000
+MS_PRIVATE: Final = 0x4_0000
+MNT_DETACH: Final = 0x2
+MOUNT_ATTR_RDONLY: Final = 0x1
+MOUNT_ATTR_NOSUID: Final = 0x2
+MOUNT_ATTR_NODEV: Final = 0x4
+MOUNT_ATTR_NOEXEC: Final = 0x8
+AT_FDCWD: Final = -100
+AT_RECURSIVE: Final = 0x8000
+OPEN_TREE_CLONE: Final = 1
+MOVE_MOUNT_F_EMPTY_PATH: Final = 4
+
+# linux/prctl.h
+PR_SET_PDEATHSIG: Final = 1
+PR_SET_DUMPABLE: Final = 4
+PR_CAPBSET_DROP: Final = 24
+PR_SET_NO_NEW_PRIVS: Final = 38
+PR_CAP_AMBIENT: Final = 47
+PR_CAP_AMBIENT_CLEAR_ALL: Final = 4
+
+# linux/seccomp.h
+SECCOMP_SET_MODE_FILTER: Final = 1
+SECCOMP_FILTER_FLAG_NEW_LISTENER: Final = 1 << 3
+SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV: Final = 1 << 5
+
+# linux/landlock.h
+LANDLOCK_CREATE_RULESET_VERSION: Final = 1
+LANDLOCK_RULE_PATH_BENEATH: Final = 1
+
+_LINUX_CAPABILITY_VERSION_3: Final = 0x2008_0522
+_MAX_SIGNALS_AND_CAPS: Final = 64
+
+# Calls that Debian 12's libc has no function for; the same numbers on x86-64 and arm64, as all new ones have.
+_SYS_OPEN_TREE: Final = 428
+_SYS_MOVE_MOUNT: Final = 429
+_SYS_PIDFD_GETFD: Final = 438
+_SYS_MOUNT_SETATTR: Final = 442
+_SYS_LANDLOCK_CREATE_RULESET: Final = 444
+_SYS_LANDLOCK_ADD_RULE: Final = 445
+_SYS_LANDLOCK_RESTRICT_SELF: Final = 446
+# ... and the older ones that differ, by machine.
+_BY_MACHINE: Final = {
+    "x86_64": {"pivot_root": 155, "seccomp": 317, "capset": 126},
+    "aarch64": {"pivot_root": 41, "seccomp": 277, "capset": 91},
+}
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _check(result: int, what: str) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), what)
+    return result
+
+
+def _syscall(number: int, what: str, *arguments: object) -> int:
+    return _check(_libc.syscall(ctypes.c_long(number), *arguments), what)
+
+
+def _numbered(name: str, *arguments: object) -> int:
+    machine = os.uname().machine
+    if machine not in _BY_MACHINE:
+        raise OSError(38, f"no system-call numbers for {machine}", name)
+    return _syscall(_BY_MACHINE[machine][name], name, *arguments)
+
+
+def unshare(flags: int) -> None:
+    """Leave the namespaces named by CLONE_NEW* flags for new, empty ones."""
+    _check(_libc.unshare(ctypes.c_int(flags)), "unshare")
+
+
+def mount(source: str, target: str, kind: str, flags: int, data: str = "") -> None:
+    """Mount a file system, or change a mount as mount(2) says."""
+    _check(
+        _libc.mount(os.fsencode(source), os.fsencode(target), kind.encode(), ctypes.c_ulong(flags), data.encode()),
+        f"mount {target}",
+    )
+
+
+def mount_setattr(target: str, attributes: int) -> None:
+    """Set MOUNT_ATTR_* flags on a mount and all below it, keeping those that are locked (Linux 5.12)."""
+    attr = struct.pack("=4Q", attributes, 0, 0, 0)
+    _syscall(
+        _SYS_MOUNT_SETATTR,
+        f"mount_setattr {target}",
+        ctypes.c_int(AT_FDCWD),
+        os.fsencode(target),
+        ctypes.c_uint(AT_RECURSIVE),
+        attr,
+        ctypes.c_size_t(len(attr)),
+    )
+
+
+def open_tree(path: str) -> int:
+    """A detached copy of the mounts at and below ``path`` (Linux 5.2), to be placed when ``path`` is out of sight."""
+    flags = OPEN_TREE_CLONE | AT_RECURSIVE | os.O_CLOEXEC
+    return _syscall(
+        _SYS_OPEN_TREE, f"open_tree {path}", ctypes.c_int(AT_FDCWD), os.fsencode(path), ctypes.c_uint(flags)
+    )
+
+
+def move_mount(tree: int, target: str) -> None:
+    """Place what :func:`open_tree` took."""
+    _syscall(
+        _SYS_MOVE_MOUNT,
+        f"move_mount {target}",
+        ctypes.c_int(tree),
+        b"",
+        ctypes.c_int(AT_FDCWD),
+        os.fsencode(target),
+        ctypes.c_uint(MOVE_MOUNT_F_EMPTY_PATH),
+    )
+
+
+def pivot_root_here() -> None:
+    """Make the current folder the root and let go of the old one (the ``pivot_root(".", ".")`` form)."""
+    _numbered("pivot_root", b".", b".")
+    _check(_libc.umount2(b".", ctypes.c_int(MNT_DETACH)), "umount2")
+    os.chdir("/")
+
+
+def prctl(option: int, argument: int = 0) -> int:
+    """Set one attribute of this process that takes one argument as prctl(2) says."""
+    zero = ctypes.c_ulong(0)
+    result = _libc.prctl(ctypes.c_int(option), ctypes.c_ulong(argument), zero, zero, zero)
+    return _check(result, f"prctl {option}")
+
+
+def drop_capabilities() -> None:
+    """Empty all five capability sets of this thread, the bounding set first (it needs CAP_SETPCAP to shrink)."""
+    for capability in range(_MAX_SIGNALS_AND_CAPS):
+        try:
+            prctl(PR_CAPBSET_DROP, capability)
+        except OSError:
+            break  # EINVAL: past the last capability that this kernel knows
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
+    header = struct.pack("=Ii", _LINUX_CAPABILITY_VERSION_3, 0)
+    _numbered("capset", header, bytes(24))
+
+
+def seccomp_install(program: bytes) -> int:
+    """Install a classic BPF filter on this thread and return the descriptor its notifications are read from.
+
+    A caught signal must not restart a call that waits for its answer (Go preempts with SIGURG), hence WAIT_KILLABLE.
+    """
+    instructions = ctypes.create_string_buffer(program, len(program))
+    fprog = struct.pack("@HP", len(program) // 8, ctypes.addressof(instructions))
+    flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+    return _numbered("seccomp", ctypes.c_uint(SECCOMP_SET_MODE_FILTER), ctypes.c_uint(flags), fprog)
+
+
+def pidfd_getfd(pidfd: int, descriptor: int) -> int:
+    """A duplicate of another process's descriptor; needs the right to trace it."""
+    return _syscall(_SYS_PIDFD_GETFD, "pidfd_getfd", ctypes.c_int(pidfd), ctypes.c_int(descriptor), ctypes.c_uint(0))
+
+
+def landlock_abi() -> int:
+    """The version of Landlock that this kernel offers; 0 where it offers none."""
+    try:
+        return _syscall(
+            _SYS_LANDLOCK_CREATE_RULESET,
+            "landlock_create_ruleset",
+            None,
+            ctypes.c_size_t(0),
+            ctypes.c_uint(LANDLOCK_CREATE_RULESET_VERSION),
+        )
+    except OSError:
+        return 0
+
+
+def landlock_restrict(handled: tuple[int, ...], rules: list[tuple[str, int]]) -> None:
+    """Confine this thread: ``handled`` are the masks (fs, net, scoped) of the kernel's ABI, ``rules`` (path, rights).
+
+    The attribute is passed at the length that the given masks have: an older kernel refuses fields it does not know.
+    """
+    attr = struct.pack(f"={len(handled)}Q", *handled)
+    ruleset = _syscall(
+        _SYS_LANDLOCK_CREATE_RULESET,
+        "landlock_create_ruleset",
+        attr,
+        ctypes.c_size_t(len(attr)),
+        ctypes.c_uint(0),
+    )
+    try:
+        for path, rights in rules:
+            descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+            try:
+                rule = struct.pack("=Qi", rights, descriptor)
+                _syscall(
+                    _SYS_LANDLOCK_ADD_RULE,
+                    f"landlock_add_rule {path}",
+                    ctypes.c_int(ruleset),
+                    ctypes.c_int(LANDLOCK_RULE_PATH_BENEATH),
+                    rule,
+                    ctypes.c_uint(0),
+                )
+            finally:
+                os.close(descriptor)
+        _syscall(_SYS_LANDLOCK_RESTRICT_SELF, "landlock_restrict_self", ctypes.c_int(ruleset), ctypes.c_uint(0))
+    finally:
+        os.close(ruleset)

@@ -1,0 +1,68 @@
+"""The handle on a program that runs in namespaces of its own."""
+
+import contextlib
+import signal
+import socket
+import subprocess
+from typing import IO
+
+from binsafe.sandbox.linux.supervisor import Supervisor
+
+_LISTEN = "0A"
+"""State TCP_LISTEN in /proc/net/tcp (net/tcp_states.h)."""
+_STATE, _INODE = 3, 9
+
+
+class Process:
+    """A sandboxed program. Keep the thread that started it alive: the sandbox dies with that thread."""
+
+    def __init__(self, middle: "subprocess.Popen[bytes]", supervisor: Supervisor, control: socket.socket) -> None:
+        self.pid = supervisor.pid
+        self.supervisor = supervisor
+        self._middle = middle
+        self._control = control
+
+    @property
+    def stdout(self) -> IO[bytes] | None:
+        """The program's standard output, where a pipe was asked for."""
+        return self._middle.stdout
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        """Its exit status (128+N after signal N); None while it still runs after ``timeout`` seconds."""
+        if not self.supervisor.ended.wait(timeout):
+            return None
+        self._middle.wait()
+        code = self.supervisor.exit_code
+        if code is None:
+            return 128 + signal.SIGKILL
+        return code if code >= 0 else 128 - code
+
+    def send_signal(self, number: int) -> None:
+        """Forward a signal; nothing happens when the program has ended."""
+        self.supervisor.send_signal(number)
+
+    def stop(self, grace: float = 3.0) -> int:
+        """SIGTERM, and after ``grace`` seconds the end of init, with which the kernel ends everything inside."""
+        self.send_signal(signal.SIGTERM)
+        status = self.wait(grace)
+        if status is None:
+            with contextlib.suppress(OSError):
+                self._control.shutdown(socket.SHUT_RDWR)
+            status = self.wait()
+        return 128 + signal.SIGKILL if status is None else status
+
+    def listening(self) -> frozenset[int]:
+        """Ports whose listening socket is one that was made for this program and handed over to it."""
+        inodes = _listening_inodes()
+        return frozenset(port for port, inode in self.supervisor.grafts.items() if inode in inodes)
+
+
+def _listening_inodes() -> frozenset[int]:
+    """Inodes of the TCP sockets of our network namespace that listen."""
+    found: set[int] = set()
+    for table in ("/proc/self/net/tcp", "/proc/self/net/tcp6"):
+        with contextlib.suppress(FileNotFoundError), open(table, encoding="ascii") as stream:
+            next(stream)
+            rows = (line.split() for line in stream)
+            found.update(int(row[_INODE]) for row in rows if row[_STATE] == _LISTEN)
+    return frozenset(found)

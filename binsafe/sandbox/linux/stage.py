@@ -1,0 +1,304 @@
+"""The way from an ordinary process to the sandboxed program, one irreversible step after the other.
+
+Runs as a fresh, isolated interpreter that the supervisor starts (unsharing a user namespace needs a single thread):
+
+    middle   drops root, leaves all namespaces, and waits        (host's pid namespace)
+    └─ init  builds the empty root, then only reaps and watches  (pid 1 inside)
+       └─ program: limits, no privileges, Landlock, seccomp, execve
+
+What to do comes as one JSON plan over the control socket (``backend.py`` makes it); what happened goes back on it.
+When the supervisor dies, however it dies, init reads the end of that socket and exits, and the kernel then kills
+whatever lives in the namespace; a parent-death signal on middle and init is the second belt.
+"""
+
+import contextlib
+import errno
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import stat
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from binsafe.sandbox.linux import kernel
+
+NAMESPACES = (
+    kernel.CLONE_NEWUSER
+    | kernel.CLONE_NEWNET
+    | kernel.CLONE_NEWPID
+    | kernel.CLONE_NEWNS
+    | kernel.CLONE_NEWIPC
+    | kernel.CLONE_NEWUTS
+    | kernel.CLONE_NEWCGROUP
+)
+INSIDE_ID = 1000
+"""The user and group id that the program sees: an ordinary one, never 0."""
+
+DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
+PROGRAM_FOLDER = "/bin"
+SCRATCH = "/scratch"
+
+MAX_PLAN = 1 << 20
+"""Bytes of one plan; it travels as one message."""
+
+Plan = dict[str, Any]
+Tell = Callable[[dict[str, Any]], None]
+
+
+class Failed(Exception):  # noqa: N818 - a report that travels to the supervisor, which raises the error
+    """A step could not be done; ``step`` names it in words that the doctor explains."""
+
+    def __init__(self, step: str, error: OSError) -> None:
+        super().__init__(step)
+        self.report = {"step": step, "errno": error.errno or 0, "detail": str(error)}
+
+
+@contextlib.contextmanager
+def step(name: str) -> Iterator[None]:
+    """Name what is being tried, so that a refusal says which part of the sandbox cannot be had."""
+    try:
+        yield
+    except OSError as error:
+        raise Failed(name, error) from error
+
+
+def main(control_fd: int) -> int:
+    """Read the plan and follow it."""
+    control = socket.socket(fileno=control_fd)
+    control.set_inheritable(False)
+    plan: Plan = json.loads(control.recv(MAX_PLAN))
+
+    def tell(message: dict[str, Any]) -> None:
+        with contextlib.suppress(OSError):  # nobody is left who needs to know
+            control.send(json.dumps(message).encode())
+
+    return guarded(lambda: middle(control, plan, tell), tell)
+
+
+def guarded(body: Callable[[], int], tell: Tell) -> int:
+    """Run a body and turn whatever goes wrong into a message to the supervisor."""
+    try:
+        return body()
+    except Failed as failure:
+        tell({"failed": failure.report})
+    except BaseException as error:  # noqa: BLE001 - nothing may unwind into another process's code
+        tell({"failed": {"step": "stage", "errno": 0, "detail": repr(error)}})
+    return 1
+
+
+# --- middle ---------------------------------------------------------------------------------------------------------
+
+
+def middle(control: socket.socket, plan: Plan, tell: Tell) -> int:
+    """Leave the host: another user if we are root, then every namespace. Returns what init returned."""
+    die_with_parent(plan["supervisor"])
+    os.setsid()  # a Ctrl-C on the terminal is the supervisor's business
+    if plan["uid"] is not None:
+        with step("user id"):
+            become(plan["uid"])
+            die_with_parent(plan["supervisor"])  # a change of credentials clears it
+    uid, gid = os.getuid(), os.getgid()
+    with step("namespaces"):
+        kernel.unshare(NAMESPACES)
+    with step("user namespace maps"):
+        write_file("/proc/self/setgroups", "deny")
+        write_file("/proc/self/uid_map", f"{INSIDE_ID} {uid} 1")
+        write_file("/proc/self/gid_map", f"{INSIDE_ID} {gid} 1")
+    pid = os.fork()
+    if pid == 0:
+        os._exit(guarded(lambda: init(control, plan, tell), tell))
+    control.close()
+    close_all_but()
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) & 0xFF
+
+
+def die_with_parent(parent: int) -> None:
+    """Ask for SIGKILL when the parent's thread ends, and check that it has not ended already."""
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def become(uid: int) -> None:
+    """Turn root into an ordinary user that owns nothing."""
+    os.setgroups([])
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # else /proc/self belongs to root and the maps cannot be written
+
+
+def write_file(path: str, text: str) -> None:
+    """Write in a single write(2), as the files of /proc want it."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, text.encode())
+    finally:
+        os.close(descriptor)
+
+
+def close_all_but(*keep: int) -> None:
+    """Close all descriptors except ``keep``; standard input, output and error become /dev/null unless kept."""
+    null = os.open("/dev/null", os.O_RDWR)
+    for standard in {0, 1, 2}.difference(keep):
+        os.dup2(null, standard)
+    low = 3
+    for descriptor in sorted(set(keep).difference({0, 1, 2})):
+        os.closerange(low, descriptor)
+        low = descriptor + 1
+    os.closerange(low, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+
+
+# --- init -----------------------------------------------------------------------------------------------------------
+
+
+def init(control: socket.socket, plan: Plan, tell: Tell) -> int:
+    """Be pid 1 inside: build the root, start the program, then reap and watch until one of the two sides ends."""
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+    with step("mounts"):
+        build_root(plan)
+    wake_r, wake_w = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(wake_w)
+    pid = os.fork()
+    if pid == 0:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os._exit(start_program(control, plan))
+    close_all_but(control.fileno(), wake_r, wake_w)
+    kernel.drop_capabilities()
+    return watch(control.fileno(), wake_r, pid, tell)
+
+
+def watch(control: int, wake: int, program_pid: int, tell: Tell) -> int:
+    """Wait for the program's end (which is told) or the supervisor's (then everything here is killed with us)."""
+    poll = select.poll()
+    poll.register(control, select.POLLIN)
+    poll.register(wake, select.POLLIN)
+    while True:
+        ready = {descriptor for descriptor, _ in poll.poll()}
+        if control in ready:
+            return 0
+        os.read(wake, 64)
+        with contextlib.suppress(ChildProcessError):
+            while (reaped := os.waitpid(-1, os.WNOHANG))[0]:
+                if reaped[0] == program_pid:
+                    tell({"exit": os.waitstatus_to_exitcode(reaped[1])})
+                    return 0
+
+
+def build_root(plan: Plan) -> None:
+    """Make a root that holds the program, a few devices, scratch and what is granted, and enter it.
+
+    Detached copies of the granted mounts are taken first, while their paths can still be seen.
+    """
+    kernel.mount("", "/", "", kernel.MS_REC | kernel.MS_PRIVATE)
+    trees = [(path, 0, kernel.open_tree(path)) for path in DEVICES]
+    trees += [
+        (path, kernel.MOUNT_ATTR_RDONLY | kernel.MOUNT_ATTR_NODEV, kernel.open_tree(path)) for path in plan["read"]
+    ]
+    trees += [
+        (path, kernel.MOUNT_ATTR_NOEXEC | kernel.MOUNT_ATTR_NODEV, kernel.open_tree(path)) for path in plan["write"]
+    ]
+    root = next(folder for folder in ("/tmp", "/mnt", "/run", "/dev") if os.path.isdir(folder))  # noqa: S108
+    flags = kernel.MS_NOSUID | kernel.MS_NODEV
+    kernel.mount("root", root, "tmpfs", flags, "mode=0755,nr_inodes=4096")
+    os.chdir(root)
+    if plan["program"] is not None:
+        install_program(plan["program"])
+    for path, attributes, tree in trees:
+        place(tree, path, attributes | kernel.MOUNT_ATTR_NOSUID)
+    os.mkdir(f".{SCRATCH}", 0o700)
+    options = f"mode=0700,size={plan['scratch_bytes']},nr_inodes=65536"
+    kernel.mount("scratch", f".{SCRATCH}", "tmpfs", flags | kernel.MS_NOEXEC, options)
+    kernel.pivot_root_here()
+    kernel.mount("", "/", "", kernel.MS_REMOUNT | kernel.MS_BIND | kernel.MS_RDONLY | flags)
+
+
+def install_program(program: dict[str, Any]) -> None:
+    """Copy the inspected bytes, from the very descriptor they were inspected through, into the new root."""
+    os.mkdir(f".{PROGRAM_FOLDER}", 0o755)
+    path = f".{PROGRAM_FOLDER}/{program['name']}"
+    target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o555)
+    size, done = os.fstat(program["fd"]).st_size, 0
+    while done < size:
+        copied = os.sendfile(target, program["fd"], done, size - done)
+        if copied == 0:
+            raise OSError(errno.EIO, "the program's bytes ended early")
+        done += copied
+    os.close(target)
+
+
+def place(tree: int, path: str, attributes: int) -> None:
+    """Put a detached mount at the same path below the current folder, on a file or a folder as the original is."""
+    target = f".{path}"
+    if stat.S_ISDIR(os.fstat(tree).st_mode):
+        os.makedirs(target, 0o755, exist_ok=True)
+    else:
+        os.makedirs(os.path.dirname(target), 0o755, exist_ok=True)
+        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o444))
+    kernel.move_mount(tree, target)
+    os.close(tree)
+    kernel.mount_setattr(target, attributes)
+
+
+# --- program --------------------------------------------------------------------------------------------------------
+
+
+def start_program(control: socket.socket, plan: Plan) -> int:
+    """Become the program; what prevents it is written to the status pipe, which a successful execve closes."""
+    status = plan["status"]
+
+    def tell(message: dict[str, Any]) -> None:
+        os.write(status, json.dumps(message).encode())
+
+    return guarded(lambda: become_program(control, status, plan), tell)
+
+
+def become_program(control: socket.socket, status: int, plan: Plan) -> int:
+    """Give everything up, last of all the right to make calls that are not granted, and execute the program."""
+    os.setsid()
+    with step("limits"):
+        for name, value in plan["limits"]:
+            lower_limit(getattr(resource, f"RLIMIT_{name}"), value)
+    with step("privileges"):
+        kernel.drop_capabilities()
+        kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+    if plan["landlock"]["handled"]:
+        with step("landlock"):
+            rules = [(path, rights) for path, rights in plan["landlock"]["rules"]]
+            kernel.landlock_restrict(tuple(plan["landlock"]["handled"]), rules)
+    with step("working folder"):
+        os.chdir(plan["cwd"])
+    close_all_but(0, 1, 2, control.fileno(), status)
+    os.set_inheritable(status, False)
+    # From the filter on this process may say nothing that the program may not say. So the supervisor is told beforehand
+    # which descriptor the listener will get (the lowest free one), and takes it from there; until it answers, our next
+    # call that needs an answer waits.
+    control.send(json.dumps({"armed": 3 if status != 3 else 4}).encode())  # noqa: PLR2004 - the first after 0, 1, 2
+    control.close()
+    with step("seccomp"):
+        kernel.seccomp_install(bytes.fromhex(plan["filter"]))
+    if plan["program"] is None:
+        return try_bind(plan["probe_port"])
+    try:
+        os.execve(f"{PROGRAM_FOLDER}/{plan['program']['name']}", plan["argv"], plan["environment"])
+    except OSError as error:
+        raise Failed("execute", error) from error
+
+
+def lower_limit(number: int, value: int) -> None:
+    """Set a limit, soft and hard, to ``value`` or to what is left of it."""
+    hard = resource.getrlimit(number)[1]
+    ceiling = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(number, (ceiling, ceiling))
+
+
+def try_bind(port: int) -> int:
+    """The doctor's program: bind a port through the supervisor and listen on it."""
+    with step("bind grafting"), socket.socket() as listener:
+        listener.bind(("127.0.0.1", port))
+        listener.listen()
+    return 0

@@ -1,0 +1,158 @@
+"""Starting the stage with a plan, and taking its listener over before the program runs."""
+
+import contextlib
+import errno
+import json
+import os
+import pwd
+import select
+import socket
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from binsafe.errors import BinsafeError
+from binsafe.sandbox.linux import kernel
+from binsafe.sandbox.linux.explain import explain
+from binsafe.sandbox.linux.notifications import Listener
+from binsafe.sandbox.linux.process import Process
+from binsafe.sandbox.linux.supervisor import Supervisor, Watch
+
+START_SECONDS: Final = 20.0
+"""Time that the way from fork to execve may take; it needs about 0.05 s."""
+
+Plan = dict[str, Any]
+Stdio = tuple[int | None, int | None, int | None]
+
+_PACKAGES = str(Path(__file__).resolve().parents[3])
+_START = (
+    "import sys; sys.path.append(sys.argv[1]); "
+    "from binsafe.sandbox.linux.stage import main; sys.exit(main(int(sys.argv[2])))"
+)
+_CREDENTIALS = struct.Struct("=iII")
+_MAX_MESSAGE = 65536
+_DYNAMIC_USERS: Final = range(61184, 65520)
+"""Ids that systemd keeps for users that exist only while a service runs (systemd.io/UIDS-GIDS)."""
+
+
+def start(plan: Plan, watch: Watch, *, program: int | None, stdio: Stdio) -> Process:
+    """Start the stage and return when the program itself runs; nothing is left when that fails.
+
+    Raises:
+        NotEnforceable: a part of the sandbox cannot be had here.
+        NotExecutable: the kernel refused to execute the program.
+    """
+    with contextlib.ExitStack() as undo:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        undo.callback(ours.close)
+        status, status_w = os.pipe2(os.O_CLOEXEC)
+        undo.callback(os.close, status)
+        try:
+            inherited = [theirs.fileno(), status_w, *([] if program is None else [program])]
+            middle = _spawn(theirs.fileno(), inherited, stdio)
+        finally:
+            theirs.close()
+            os.close(status_w)
+        undo.callback(_kill, middle)
+        _send(ours, plan | {"supervisor": os.getpid(), "uid": _spare_user(), "status": status_w})
+        pidfd, listener = _take_listener(ours, status)
+        undo.pop_all()  # from here on they are the supervisor's, which lets go of all of them at its end
+    supervisor = Supervisor(listener=listener, control=ours, status=status, pidfd=pidfd, watch=watch)
+    supervisor.start()
+    process = Process(middle, supervisor, ours)
+    if not supervisor.started.wait(START_SECONDS) or supervisor.failure is not None:
+        process.stop(grace=0)
+        raise explain(supervisor.failure or {"step": "execute", "detail": "it took too long"})
+    return process
+
+
+def _spawn(control: int, inherited: list[int], stdio: Stdio) -> "subprocess.Popen[bytes]":
+    """A fresh interpreter, isolated from the user's environment and from what site-packages would start."""
+    stdin, stdout, stderr = stdio
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", _START, _PACKAGES, str(control)],
+        pass_fds=inherited,
+        env={},
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+    )
+
+
+def _kill(middle: "subprocess.Popen[bytes]") -> None:
+    middle.kill()
+    middle.wait()
+
+
+def _send(control: socket.socket, plan: Plan) -> None:
+    """One message, however large the plan; the credentials of what comes back are asked for at the same time."""
+    message = json.dumps(plan).encode()
+    control.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * len(message))
+    control.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+    control.send(message)
+
+
+def _spare_user() -> int | None:
+    """A user id that owns nothing, for a sandbox started by root; None for an ordinary user, who stays who they are."""
+    if os.geteuid() != 0:
+        return None
+    taken = {entry.pw_uid for entry in pwd.getpwall()}
+    first = os.getpid() % len(_DYNAMIC_USERS)
+    candidates = [*_DYNAMIC_USERS[first:], *_DYNAMIC_USERS[:first]]
+    return next(uid for uid in candidates if uid not in taken)
+
+
+def _take_listener(control: socket.socket, status: int) -> tuple[int, Listener]:
+    """Wait until the stage is about to install its filter, then duplicate the listener as soon as it is there.
+
+    Returns a pidfd of the program-to-be and its listener.
+    """
+    deadline = time.monotonic() + START_SECONDS
+    pid, number = _wait_until_armed(control, status, deadline)
+    pidfd = os.pidfd_open(pid)
+    try:
+        while time.monotonic() < deadline:
+            try:
+                return pidfd, Listener(kernel.pidfd_getfd(pidfd, number))
+            except OSError as error:
+                if error.errno != errno.EBADF:  # EBADF: the filter is not installed yet
+                    raise explain({"step": "listener", "errno": error.errno, "detail": str(error)}) from error
+            if _readable(status):
+                raise _failure(os.read(status, _MAX_MESSAGE))
+            time.sleep(0.0002)
+        raise explain({"step": "listener", "detail": "the filter's listener did not appear in time"})
+    except BaseException:
+        os.close(pidfd)
+        raise
+
+
+def _wait_until_armed(control: socket.socket, status: int, deadline: float) -> tuple[int, int]:
+    """The host's pid of the stage's last process, as the kernel attests it, and its listener's descriptor-to-be."""
+    poll = select.poll()
+    poll.register(control, select.POLLIN)
+    poll.register(status, select.POLLIN)
+    while (left := deadline - time.monotonic()) > 0:
+        for descriptor, _ in poll.poll(left * 1000):
+            if descriptor == status:
+                raise _failure(os.read(status, _MAX_MESSAGE))
+            message, ancillary, _, _ = control.recvmsg(_MAX_MESSAGE, socket.CMSG_SPACE(_CREDENTIALS.size))
+            told = json.loads(message) if message else {}
+            if "armed" not in told:
+                raise _failure(message)
+            credentials = next(data for _, kind, data in ancillary if kind == socket.SCM_CREDENTIALS)
+            return _CREDENTIALS.unpack(credentials[: _CREDENTIALS.size])[0], int(told["armed"])
+    raise explain({"step": "stage", "detail": "it did not get ready in time"})
+
+
+def _failure(message: bytes) -> BinsafeError:
+    told = json.loads(message) if message else {}
+    return explain(told.get("failed", {"step": "stage", "detail": "it ended without a word"}))
+
+
+def _readable(descriptor: int) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
