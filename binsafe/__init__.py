@@ -1,7 +1,80 @@
 """binsafe: look at an executable without running it, derive the least it needs, and run it under exactly that.
 
-The public API is what this module names; everything else may change. Names are loaded when first used, so that
-``import binsafe`` costs nothing.
+The public API is what ``__all__`` names; everything else may change.
+
+>>> import binsafe
+>>> binsafe.parse_ports([":8080"], None)
+(8080,)
+
+From a name to a running, confined program::
+
+    found = binsafe.find("flakyservers")
+    with binsafe.Snapshot.take(found) as snapshot:          # the bytes that are inspected are the bytes that run
+        report = binsafe.inspect(snapshot)
+        baseline = binsafe.load_baseline(binsafe.default_baseline(report))
+        policy = binsafe.derive(report, baseline, binsafe.Request())
+        order = binsafe.Order(policy=policy, program=snapshot.descriptor, on_violation=print)
+        process = binsafe.launch(order)
+
+Names are loaded when they are first used, so that ``import binsafe`` costs nothing.
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from binsafe.baselines import load as load_baseline
+    from binsafe.errors import BinsafeError, NotAnalysable, NotEnforceable, NotExecutable, NotFound, UsageError
+    from binsafe.intake import Found, Snapshot, find, inspect
+    from binsafe.model import Policy, Report, Violation
+    from binsafe.policy import Request, default_baseline, derive, parse_ports, read_policy
+    from binsafe.renderers import render
+    from binsafe.sandbox import Order, Sandboxed, diagnose, launch
+
 __version__ = "0.1.0"
+
+_HOMES = {
+    "binsafe.errors": ("BinsafeError", "NotAnalysable", "NotEnforceable", "NotExecutable", "NotFound", "UsageError"),
+    "binsafe.intake": ("Found", "Snapshot", "find", "inspect"),
+    "binsafe.model": ("Policy", "Report", "Violation"),
+    "binsafe.policy": ("Request", "default_baseline", "derive", "parse_ports", "read_policy"),
+    "binsafe.renderers": ("render",),
+    "binsafe.sandbox": ("Order", "Sandboxed", "diagnose", "launch"),
+}
+
+__all__ = [
+    "BinsafeError",
+    "Found",
+    "NotAnalysable",
+    "NotEnforceable",
+    "NotExecutable",
+    "NotFound",
+    "Order",
+    "Policy",
+    "Report",
+    "Request",
+    "Sandboxed",
+    "Snapshot",
+    "UsageError",
+    "Violation",
+    "default_baseline",
+    "derive",
+    "diagnose",
+    "find",
+    "inspect",
+    "launch",
+    "load_baseline",
+    "parse_ports",
+    "read_policy",
+    "render",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its home on first use (PEP 562)."""
+    if name == "load_baseline":
+        return importlib.import_module("binsafe.baselines").load
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(home), name)
+    raise AttributeError(f"module 'binsafe' has no attribute {name!r}")
