@@ -8,7 +8,7 @@ import random
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from enum import Enum
-from typing import Any, ClassVar, Final, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -34,11 +34,16 @@ class Wait(msgspec.Struct, frozen=True):
 Choice: TypeAlias = int | Literal[Stop.STOP] | Wait
 
 
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=-1e15, le=1e15)]
+"""The bounds are checked where a saved state comes back; they keep NaN out too."""
+
+
 class Arm(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What a strategy remembers of one arm."""
 
-    successes: int = 0
-    failures: int = 0
+    successes: Count = 0
+    failures: Count = 0
 
     @property
     def pulls(self) -> int:
@@ -61,12 +66,15 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """The settings of a strategy: names, types, bounds and defaults. Subclasses add theirs; here there are none."""
 
 
+RandomState: TypeAlias = tuple[int, tuple[int, ...], float | None]
+
+
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The plain JSON of ``snapshot()``: whose memory it is, the memory, and the state of the random generator."""
 
     strategy: str
     memory: dict[str, Any]
-    random: tuple[int, tuple[int, ...], float | None]
+    random: RandomState
 
 
 class Strategy(ABC):
@@ -97,8 +105,8 @@ class Strategy(ABC):
             available: the arms that are not known to be down. What is chosen is always one of them.
 
         With no arm available, and from ``scoring.max_attempts`` on, the answer is ``STOP``. During the free attempts
-        arms that this id has tried are left out as long as another is available; when all have been tried, all are
-        candidates again.
+        arms that this id has tried are left out as long as another is available (the original ``v6`` to ``v8`` make an
+        exception, stated there); when all have been tried, all are candidates again.
 
         Raises:
             UsageError: ``available`` names an arm that does not exist.
@@ -147,8 +155,7 @@ class Strategy(ABC):
         try:
             snapshot = msgspec.convert(state, Snapshot)
             memory = msgspec.convert(snapshot.memory, type(self.memory))
-            generator = random.Random()  # noqa: S311  (its state is replaced at once)
-            generator.setstate(snapshot.random)
+            generator = _generator(snapshot.random)
         except (msgspec.ValidationError, ValueError, TypeError, OverflowError) as error:
             raise StateMismatch(f"the saved state is damaged: {error}", hint="start without it") from error
         if snapshot.strategy != self.name or len(memory.arms) != len(self.memory.arms):
@@ -202,3 +209,13 @@ class Strategy(ABC):
 def untried(usable: Sequence[int], tried: Sequence[int]) -> Sequence[int]:
     """The usable arms that this id has not tried; all of them when it has tried all."""
     return [arm for arm in usable if arm not in tried] or usable
+
+
+def _generator(state: RandomState) -> random.Random:
+    """The generator with that state; ``ValueError``, ``TypeError`` or ``OverflowError`` if it is none."""
+    _, internal, _ = state
+    if not any(internal[:-1]):
+        raise ValueError("a generator of zeros stays at zero, and sampling from it never ends")
+    generator = random.Random()  # noqa: S311  (repeatable on purpose, and no secret)
+    generator.setstate(state)
+    return generator

@@ -1,12 +1,13 @@
 """``v8``: blocking bandit. A server that answers 429 again and again is left alone for longer and longer."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 
 from bandit_runner.model import Outcome
 from bandit_runner.strategies.masked_thompson import (
+    MAX_PAUSE,
     CooldownOptions,
     LimitedArm,
     LimitedMemory,
@@ -14,11 +15,13 @@ from bandit_runner.strategies.masked_thompson import (
     MaskedThompsonFixed,
 )
 
+MAX_MULTIPLIER: Final = 100.0
+
 
 class BlockedArm(LimitedArm):
     """An arm and how many times the cooldown a block lasts."""
 
-    multiplier: float = 1.0
+    multiplier: Annotated[float, msgspec.Meta(ge=1, le=MAX_MULTIPLIER)] = 1.0
 
 
 class BlockedMemory(LimitedMemory):
@@ -30,8 +33,8 @@ class BlockedMemory(LimitedMemory):
 class BlockingOptions(CooldownOptions, frozen=True):
     """``cooldown``: the unit of a block, in seconds; ``max_multiplier``: how many units it may last at most."""
 
-    cooldown: Annotated[float, msgspec.Meta(ge=0, le=86_400)] = 5.0
-    max_multiplier: Annotated[float, msgspec.Meta(ge=1, le=1_000)] = 4.0
+    cooldown: Annotated[float, msgspec.Meta(ge=0, le=MAX_PAUSE / MAX_MULTIPLIER)] = 5.0
+    max_multiplier: Annotated[float, msgspec.Meta(ge=1, le=MAX_MULTIPLIER)] = 4.0
 
 
 class Blocking(MaskedThompson):

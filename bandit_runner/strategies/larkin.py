@@ -5,14 +5,14 @@ from typing import Annotated
 
 import msgspec
 
-from bandit_runner.strategies.base import Arm, Choice, Memory, Options, Strategy
+from bandit_runner.strategies.base import Arm, Choice, Count, Memory, Options, Strategy
 from bandit_runner.strategies.fixed import StopWhenNotWorthIt
 
 
 class Discovery(Memory):
     """How many ids have been begun: the first ``discover_limit`` of them are discovery."""
 
-    ids: int = 0
+    ids: Count = 0
 
 
 class LarkinOptions(Options, frozen=True):

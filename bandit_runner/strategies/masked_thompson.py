@@ -2,21 +2,31 @@
 
 import math
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 
 from bandit_runner.model import Outcome
-from bandit_runner.strategies.base import Arm, Choice, Memory, Options
+from bandit_runner.strategies.base import Arm, Choice, Count, Memory, Options, Seconds
 from bandit_runner.strategies.fixed import StopWhenNotWorthIt
 from bandit_runner.strategies.thompson import Thompson
 
+MAX_PAUSE: Final = 86_400.0
+"""No setting and no saved state sets an arm aside for more than a day."""
+
 
 class LimitedArm(Arm):
-    """An arm and its last 429: when it came and for how many seconds it sets the arm aside."""
+    """An arm and its 429s: how many, when the last one came, and for how many seconds that sets the arm aside."""
 
-    limited_at: float | None = None
-    pause: float = 0.0
+    limited: Count = 0
+    limited_at: Seconds | None = None
+    pause: Annotated[float, msgspec.Meta(ge=0, le=MAX_PAUSE)] = 0.0
+
+    @property
+    def rate(self) -> float:
+        """The observed success rate, in which a 429 is an attempt like any other; 0 before the first attempt."""
+        attempts = self.pulls + self.limited
+        return self.successes / attempts if attempts else 0.0
 
     @property
     def free_at(self) -> float:
@@ -40,15 +50,15 @@ class LimitedMemory(Memory):
 class CooldownOptions(Options, frozen=True):
     """``cooldown``: for how many seconds a 429 sets an arm aside."""
 
-    cooldown: Annotated[float, msgspec.Meta(ge=0, le=86_400)] = 1.0
+    cooldown: Annotated[float, msgspec.Meta(ge=0, le=MAX_PAUSE)] = 1.0
 
 
 class MaskedThompson(Thompson):
     """V6 as the original plays it: V4 over the arms without a 429 in the last ``cooldown`` seconds.
 
-    A 429 says nothing about an arm's success rate: it counts neither as success nor as failure. If all untried arms are
-    set aside, the arm whose 429 is oldest is played, whether this id has tried it or not. From the fourth attempt on:
-    the best observed rate, whatever was tried or set aside.
+    A 429 says nothing about an arm's quality: the posterior counts it neither as success nor as failure. If all untried
+    arms are set aside, the arm whose 429 is oldest is played, whether this id has tried it or not. From the fourth
+    attempt on: the best observed rate, in which a 429 does count, whatever was tried or set aside.
 
     >>> from bandit_runner.strategies import Outcome, create
     >>> strategy = create("v6", arms=2, seed=1)
@@ -76,6 +86,7 @@ class MaskedThompson(Thompson):
     def _learn(self, arm: int, outcome: Outcome, now: float) -> None:
         if outcome is Outcome.RATE_LIMITED:
             limited = self.memory.arms[arm]
+            limited.limited += 1
             limited.limited_at, limited.pause = now, self._pause(arm)
         else:
             super()._learn(arm, outcome, now)

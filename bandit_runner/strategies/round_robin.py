@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from bandit_runner.strategies.base import Arm, Choice, Memory
+from bandit_runner.strategies.base import Arm, Choice, Count, Memory
 from bandit_runner.strategies.fixed import StopWhenNotWorthIt
 
 
 class Turn(Memory):
     """Where the round stands: the arm that is next in turn."""
 
-    next_arm: int = 0
+    next_arm: Count = 0
 
 
 class RoundRobin(StopWhenNotWorthIt):
