@@ -8,7 +8,7 @@ After anything that leaves the connection's state in doubt the answer closes it.
 import asyncio
 from collections import deque
 from enum import Enum, auto
-from typing import Protocol
+from typing import Protocol, cast
 
 from bandit_runner.balancer import messages
 from bandit_runner.balancer.config import Limits, Timeouts
@@ -74,7 +74,7 @@ class Client(asyncio.Protocol):
 
     @property
     def gone(self) -> bool:
-        """Whether there is nobody any more to be answered."""
+        """Whether nobody is there any more to be answered. One who only closed its own side (FIN) still is."""
         return self._transport is None
 
     def answer(self, answer: Answer) -> None:
@@ -109,8 +109,7 @@ class Client(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Come in, if there is room."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101  create_server makes no other; for the type checker
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one without saying so
         if not self._service.connected(self):
             self._queue.append(Request(refused=messages.SATURATED_CLOSE))
         self._proceed()

@@ -59,7 +59,7 @@ class RequestParser:
         self.receiving = False
         """Something of a request has come, but not all of it."""
         self.ended = False
-        """A refusal was returned, or what follows is no HTTP: whatever is fed now is thrown away."""
+        """A refusal was returned: whatever is fed now is thrown away."""
         self._limits = limits
         self._parser = httptools.HttpRequestParser(self)
         self._requests: list[Request] = []
@@ -73,12 +73,10 @@ class RequestParser:
         self._requests = []
         try:
             self._parser.feed_data(piece)
-        except httptools.HttpParserUpgrade:
-            self._end_http()
         except httptools.HttpParserInvalidMethodError:
             is_word = not self._requests and piece[:1].isalpha()
             self._refuse(messages.not_allowed("POST", close=True) if is_word else messages.MALFORMED)
-        except httptools.HttpParserError:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._refuse(self._refusal or messages.MALFORMED)
         else:
             self._bound_raw(len(piece))
@@ -130,6 +128,9 @@ class RequestParser:
             self._reject(messages.UNKNOWN_VERSION)
         if self._http_1_0 and self._chunked:  # RFC 9112, section 6.1: its framing is to be taken as faulty
             self._reject(messages.CHUNKED_IN_1_0)
+        if self._parser.should_upgrade():  # llhttp takes what follows for the other protocol, the body included
+            connect = self._parser.get_method() == b"CONNECT"
+            self._reject(messages.not_allowed("POST", close=True) if connect else messages.NO_UPGRADE)
         if self._hosts > 1 or (self._hosts == 0 and not self._http_1_0):  # RFC 9112, section 3.2
             self._reject(messages.NO_HOST)
         if self._length > self._limits.body:
@@ -193,11 +194,3 @@ class RequestParser:
         self.ended = True
         self.receiving = False
         self._requests.append(Request(refused=answer))
-
-    def _end_http(self) -> None:
-        """CONNECT, or an Upgrade: the request is answered as if it had not asked, but what follows it is not HTTP."""
-        if self._requests:
-            self.ended = True
-            self._requests[-1] = self._requests[-1]._replace(keep_alive=False)
-        else:
-            self._refuse(messages.MALFORMED)

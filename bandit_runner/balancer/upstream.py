@@ -8,7 +8,7 @@ section 9.2.2: a POST is not to be repeated behind the client's back; here it wo
 
 import asyncio
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from bandit_runner.balancer._httptools import httptools
 from bandit_runner.balancer.config import Address, host_port
@@ -178,8 +178,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Belong to the pool from here on."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101  create_connection makes no other
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one without saying so
         self._pool.adopt(self)
 
     def data_received(self, data: bytes) -> None:
