@@ -1,0 +1,169 @@
+"""Report + baseline + request -> policy.
+
+    granted = (found in the program, and in the baseline's cap) + what the command line names
+
+Three properties hold, and tests hold them:
+
+cap         Whatever a report says, no system call outside the baseline is granted, and none without its conditions.
+            A hostile file that contains every system call gets the cap and no more.
+monotone    Of two reports with the same completeness, the one that finds less is granted no more.
+incomplete  Where the analysis could not see everything, "not found" is not "absent", so the baseline's assumed groups
+            are granted as well. A file can provoke that, which is why it wins nothing: the assumed groups are part of
+            the cap, reviewed for exactly this case, and each such grant says in its reason that it is a guess.
+"""
+
+from collections.abc import Iterator
+
+from binsafe.errors import NotAnalysable, UsageError
+from binsafe.limits import MAX_EVIDENCE
+from binsafe.model import Denial, Evidence, Grant, Operation, Policy, Report, SliceReport
+from binsafe.model.policy import PolicyArtifact
+from binsafe.policy.baseline import Baseline
+from binsafe.policy.denials import denials
+from binsafe.policy.objects import ARTIFACT
+from binsafe.policy.request import Request
+from binsafe.policy.walls import ALWAYS
+from binsafe.syscalls import tables
+
+FLAKY_SERVERS: str = "flakyservers"
+"""The artifact that the baseline ``flaky_servers`` was written for."""
+
+_INCOMPLETE = "analysis not complete: taken from the baseline"
+
+
+def derive(report: Report, baseline: Baseline, request: Request) -> Policy:
+    """The smallest policy under which the program can do what it was found to need, as far as the baseline lets it.
+
+    A universal file's policy covers all of its slices and names their processors joined by ``+``.
+
+    Raises:
+        NotAnalysable: the report does not say what the program is; there is nothing to derive from.
+        UsageError: the request names something that is no port, path, host or variable, or asks a baseline that lets
+            no program listen for ports; or there is no table of system calls for the processor.
+    """
+    if not report.analysed or not report.slices:
+        raise NotAnalysable(
+            f"no policy can be derived for {report.artifact.name}: it could not be analysed",
+            hint="do not run it; `binsafe inspect` says what is wrong with it",
+            finding="unknown",
+        )
+    named = tuple(request.grants())
+    listening = tuple(_listen_grants(report, baseline, request))
+    calls = tuple(grant for each in report.slices for grant in _call_grants(each, baseline))
+    grants = _unique(
+        Grant(kind="execute", object=ARTIFACT, reason="the program itself, the one thing that may run"),
+        Grant(kind="read", object=ARTIFACT, reason="the kernel and the program itself read its code and data"),
+        *listening,
+        *named,
+        *baseline.grants,
+        *calls,
+    )
+    return Policy(
+        artifact=_artifact(report),
+        baseline=baseline.name,
+        grants=grants,
+        denied=(*_unused_layout(listening, report, baseline), *denials(report, baseline, grants)),
+    )
+
+
+def default_baseline(report: Report) -> str:
+    """The baseline for a program that none was named for: by its name, else by whether it was found to listen."""
+    if report.artifact.name.rpartition("/")[2] == FLAKY_SERVERS:
+        return "flaky_servers"
+    return "network_server" if _listen_operations(report) else "cli_tool"
+
+
+def _unique(*grants: Grant) -> tuple[Grant, ...]:
+    """One grant per permission, the first one: what the command line names goes before the baseline's own words."""
+    kept: dict[tuple[object, ...], Grant] = {}
+    for grant in grants:
+        kept.setdefault((grant.kind, grant.object, grant.when), grant)
+    return tuple(kept.values())
+
+
+def _artifact(report: Report) -> PolicyArtifact:
+    return PolicyArtifact(
+        name=report.artifact.name,
+        sha256=report.artifact.sha256,
+        system=report.slices[0].system,
+        arch="+".join(dict.fromkeys(each.arch for each in report.slices)),
+    )
+
+
+def _listen_operations(report: Report) -> tuple[Operation, ...]:
+    operations = (operation for each in report.slices for operation in each.network.operations)
+    return tuple(operation for operation in operations if operation.name == "listen")
+
+
+def _listen_grants(report: Report, baseline: Baseline, request: Request) -> Iterator[Grant]:
+    found = _listen_operations(report)
+    evidence = tuple(item for operation in found for item in operation.evidence)[:MAX_EVIDENCE]
+    if request.ports:
+        if not baseline.may_listen:
+            raise UsageError(
+                f"the baseline {baseline.name} lets no program listen",
+                hint="name one that does: --baseline network_server",
+            )
+        layout = set(baseline.ports.ports) if baseline.ports else set()
+        for port in sorted(set(request.ports)):
+            reason = baseline.ports.reason if baseline.ports and port in layout else "named by --ports"
+            yield Grant(kind="listen", object=f"127.0.0.1:{port}", access="tcp", reason=reason, evidence=evidence)
+    elif request.ports is None and baseline.ports is not None and found:
+        for port in sorted(baseline.ports.ports):
+            yield Grant(
+                kind="listen",
+                object=f"127.0.0.1:{port}",
+                access="tcp",
+                reason=baseline.ports.reason,
+                evidence=evidence,
+            )
+
+
+def _unused_layout(listening: tuple[Grant, ...], report: Report, baseline: Baseline) -> Iterator[Denial]:
+    """Says why a program whose baseline has ports gets none: nothing was found, which need not mean it does not."""
+    unknown = any(each.network.verdict == "unknown" for each in report.slices)
+    if baseline.may_listen and not listening and unknown:
+        yield Denial(
+            capability="listen for connections",
+            reason="the analysis could not tell whether it listens, so no port is granted; name them with --ports",
+        )
+
+
+def _call_grants(slice_report: SliceReport, baseline: Baseline) -> Iterator[Grant]:
+    """The system calls of one slice; none for other systems, whose call numbers mean other things."""
+    if slice_report.system != "linux":
+        return
+    known = tables.numbers(slice_report.arch)
+    calls = slice_report.syscalls
+    found = frozenset(calls.required) if calls else frozenset[str]()
+    complete = calls is not None and calls.complete
+    sites = calls.sites if calls else {}
+    for name, reason in ALWAYS.items():
+        if name in known:
+            yield Grant(kind="syscall", object=name, reason=reason)
+    for group in baseline.calls:
+        for grant in group.grants:
+            if grant.object not in known:
+                continue
+            if grant.object in found:
+                yield _with_sites(grant, sites.get(grant.object, ()))
+            elif group.assumed and not complete:
+                yield Grant(
+                    kind="syscall",
+                    object=grant.object,
+                    access=grant.access,
+                    when=grant.when,
+                    reason=f"{grant.reason} ({_INCOMPLETE})",
+                )
+
+
+def _with_sites(grant: Grant, addresses: tuple[str, ...]) -> Grant:
+    evidence = tuple(Evidence(via="syscall", address=address) for address in addresses[:MAX_EVIDENCE])
+    return Grant(
+        kind=grant.kind,
+        object=grant.object,
+        access=grant.access,
+        when=grant.when,
+        reason=grant.reason,
+        evidence=evidence,
+    )

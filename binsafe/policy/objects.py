@@ -1,0 +1,126 @@
+"""What the objects of grants look like: one check per kind, used for baselines, policy files and command lines alike.
+
+Each check returns the object in its one canonical form or raises `ObjectError`, whose text says what was expected.
+"""
+
+import posixpath
+import re
+from collections.abc import Callable
+from typing import Final
+
+from binsafe.model.policy import GrantKind
+
+MAX_OBJECT = 4_096
+"""Characters of an object or value; PATH_MAX of linux/limits.h."""
+
+MAX_PORT = 0xFFFF
+
+LIMITS: Final = ("nofile", "nproc", "core", "fsize", "cpu", "as")
+"""Resource limits by the kernel's names (``RLIMIT_*`` of asm-generic/resource.h): descriptors, processes of this user,
+bytes of a core file, bytes of any file, seconds of processor time, bytes of address space."""
+
+ARTIFACT: Final = "artifact"
+SCRATCH: Final = "scratch"
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_HOST = re.compile(r"(?=.{1,253}$)(?!-)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*")
+_IPV6 = re.compile(r"\[[0-9a-fA-F:.]{2,45}\]")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
+
+
+class ObjectError(ValueError):
+    """An object that a grant of its kind cannot have; the text says what was expected."""
+
+
+def port_number(text: str, lowest: int = 1) -> int:
+    """A TCP port in plain decimal.
+
+    Raises:
+        ObjectError: it is none.
+    """
+    if _NUMBER.fullmatch(text) is None or not lowest <= int(text) <= MAX_PORT:
+        raise ObjectError(f"{text!r} is no port: expected a number from {lowest} to {MAX_PORT}")
+    return int(text)
+
+
+def absolute_path(text: str) -> str:
+    """An absolute path without ``.``, ``..``, doubled or trailing slashes, or control characters.
+
+    Raises:
+        ObjectError: it is none. ``..`` is refused, not resolved: only a look at the file system could resolve it.
+    """
+    if not text.startswith("/"):
+        raise ObjectError(f"{text!r} is not absolute: expected a path that starts with /")
+    if _CONTROL.search(text) or len(text) > MAX_OBJECT:
+        raise ObjectError(f"{text[:80]!r} is no path: expected at most {MAX_OBJECT} printable characters")
+    if posixpath.normpath(text) != text or text.startswith("//"):
+        raise ObjectError(f"{text!r} is not in its plain form: expected {'/' + posixpath.normpath(text).lstrip('/')!r}")
+    return text
+
+
+def _listen(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    if host != "127.0.0.1":
+        raise ObjectError(f"{text!r} is no loopback address: expected 127.0.0.1:PORT")
+    return f"{host}:{port_number(port, lowest=0)}"
+
+
+def _connect(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    if not (_HOST.fullmatch(host) or _IPV6.fullmatch(host)):
+        raise ObjectError(f"{text!r} names no host: expected HOST:PORT, an IPv6 address in brackets")
+    return f"{host}:{port_number(port)}"
+
+
+def _path_or(*words: str) -> Callable[[str], str]:
+    return lambda text: text if text in words else absolute_path(text)
+
+
+def _variable(text: str) -> str:
+    if _VARIABLE.fullmatch(text) is None:
+        raise ObjectError(f"{text!r} names no environment variable: expected letters, digits and _")
+    return text
+
+
+def _limit(text: str) -> str:
+    if text not in LIMITS:
+        raise ObjectError(f"unknown limit {text!r}: expected one of {', '.join(LIMITS)}")
+    return text
+
+
+_CHECKS: Final[dict[GrantKind, Callable[[str], str]]] = {
+    "listen": _listen,
+    "connect": _connect,
+    "read": _path_or(ARTIFACT, SCRATCH),
+    "write": _path_or(SCRATCH),
+    "execute": _path_or(ARTIFACT),
+    "environment": _variable,
+    "limit": _limit,
+}
+
+
+def check_object(kind: GrantKind, text: str) -> str:
+    """The object of a grant in its canonical form. System-call names need a table: `reading` looks at those.
+
+    Raises:
+        ObjectError: a grant of that kind cannot have it.
+    """
+    return _CHECKS[kind](text)
+
+
+def check_value(kind: GrantKind, text: str) -> str:
+    """The access of a grant: the protocol, the value of a variable or limit, or nothing.
+
+    Raises:
+        ObjectError: a grant of that kind cannot have it.
+    """
+    if kind in {"listen", "connect"} and text != "tcp":
+        raise ObjectError(f"{text!r} is no protocol that can be granted: expected 'tcp'")
+    if kind == "limit" and _NUMBER.fullmatch(text) is None:
+        raise ObjectError(f"{text!r} is no limit: expected a whole number")
+    if kind == "environment" and (_CONTROL.search(text) or len(text) > MAX_OBJECT):
+        raise ObjectError(f"the value is no text: expected at most {MAX_OBJECT} printable characters")
+    if kind in {"read", "write", "execute"} and text:
+        raise ObjectError(f"a {kind} grant has no access, not {text!r}")
+    return text

@@ -1,0 +1,199 @@
+"""Policy -> Landlock: which rights are handled (denied unless granted), and the rules that grant them again.
+
+The rights of each ABI are a fixed list here, taken from linux/landlock.h and Documentation/userspace-api/landlock.rst,
+and met with the host's ABI: never "all that this kernel knows", which would change a policy's meaning with the kernel.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from enum import IntFlag
+from types import MappingProxyType
+from typing import Final
+
+import msgspec
+
+from binsafe.errors import CannotExpress
+from binsafe.model import Policy
+from binsafe.policy.objects import ARTIFACT
+from binsafe.renderers.profile import Gap, Profile
+
+
+class Fs(IntFlag):
+    """``LANDLOCK_ACCESS_FS_*``."""
+
+    EXECUTE = 1 << 0
+    WRITE_FILE = 1 << 1
+    READ_FILE = 1 << 2
+    READ_DIR = 1 << 3
+    REMOVE_DIR = 1 << 4
+    REMOVE_FILE = 1 << 5
+    MAKE_CHAR = 1 << 6
+    MAKE_DIR = 1 << 7
+    MAKE_REG = 1 << 8
+    MAKE_SOCK = 1 << 9
+    MAKE_FIFO = 1 << 10
+    MAKE_BLOCK = 1 << 11
+    MAKE_SYM = 1 << 12
+    REFER = 1 << 13
+    TRUNCATE = 1 << 14
+    IOCTL_DEV = 1 << 15
+
+
+class Net(IntFlag):
+    """``LANDLOCK_ACCESS_NET_*``."""
+
+    BIND_TCP = 1 << 0
+    CONNECT_TCP = 1 << 1
+
+
+class Scope(IntFlag):
+    """``LANDLOCK_SCOPE_*``."""
+
+    ABSTRACT_UNIX_SOCKET = 1 << 0
+    SIGNAL = 1 << 1
+
+
+class AbiRights(msgspec.Struct, frozen=True, kw_only=True):
+    """What a version of the interface can deny."""
+
+    fs: Fs
+    net: Net = Net(0)
+    scope: Scope = Scope(0)
+
+
+_FS_1 = Fs((1 << 13) - 1)
+_FS_2 = _FS_1 | Fs.REFER
+_FS_3 = _FS_2 | Fs.TRUNCATE
+_FS_5 = _FS_3 | Fs.IOCTL_DEV
+_NET_4 = Net.BIND_TCP | Net.CONNECT_TCP
+_SCOPE_6 = Scope.ABSTRACT_UNIX_SOCKET | Scope.SIGNAL
+
+ABI_RIGHTS: Final[Mapping[int, AbiRights]] = MappingProxyType(
+    {
+        1: AbiRights(fs=_FS_1),  # Linux 5.13
+        2: AbiRights(fs=_FS_2),  # 5.19
+        3: AbiRights(fs=_FS_3),  # 6.2
+        4: AbiRights(fs=_FS_3, net=_NET_4),  # 6.7
+        5: AbiRights(fs=_FS_5, net=_NET_4),  # 6.10
+        6: AbiRights(fs=_FS_5, net=_NET_4, scope=_SCOPE_6),  # 6.12
+        7: AbiRights(fs=_FS_5, net=_NET_4, scope=_SCOPE_6),  # 6.15: adds logging, no rights
+    }
+)
+LATEST: Final = max(ABI_RIGHTS)
+
+FILE_RIGHTS: Final = Fs.EXECUTE | Fs.WRITE_FILE | Fs.READ_FILE | Fs.TRUNCATE | Fs.IOCTL_DEV
+"""The rights that make sense below a path that is no directory; the kernel answers EINVAL to any other there."""
+
+_READ = Fs.READ_FILE | Fs.READ_DIR
+_WRITE = _READ | Fs.WRITE_FILE | Fs.TRUNCATE | Fs.REFER | Fs.REMOVE_FILE | Fs.REMOVE_DIR | Fs.MAKE_REG | Fs.MAKE_DIR
+_WRITE |= Fs.MAKE_SYM | Fs.MAKE_FIFO
+_EXECUTE = Fs.READ_FILE | Fs.EXECUTE
+
+_CONNECT_HINT = "leave --connect out, or add --allow-partial to go on without it"
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """Rights beneath one object: an absolute path, ``artifact`` or ``scratch`` (the launcher knows where those lie).
+
+    Where the path is no directory, the launcher keeps only `FILE_RIGHTS`.
+    """
+
+    object: str
+    rights: Fs
+
+
+class LandlockPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What to hand to landlock_create_ruleset and landlock_add_rule, and what this ABI leaves to other layers."""
+
+    abi: int
+    handled_fs: Fs
+    handled_net: Net
+    scoped: Scope
+    rules: tuple[Rule, ...]
+    missing: tuple[str, ...]
+
+    @property
+    def handled(self) -> tuple[int, ...]:
+        """The masks of ``struct landlock_ruleset_attr`` as long as this ABI knows it: 8, 16 or 24 bytes."""
+        length = 1 if not self.handled_net else 2 if not self.scoped else 3
+        return (int(self.handled_fs), int(self.handled_net), int(self.scoped))[:length]
+
+
+def plan(policy: Policy, abi: int) -> LandlockPlan:
+    """The plan for a host whose Landlock has version ``abi``; one newer than we know counts as the newest known.
+
+    No network right is granted back, listening included: the supervisor binds outside. Writing includes reading,
+    because a folder whose files cannot be read back is of no use; it never includes executing or device files.
+
+    Raises:
+        CannotExpress: ``abi`` is below 1: this kernel has no Landlock.
+    """
+    if abi < 1:
+        raise CannotExpress("this kernel has no Landlock", hint="Linux 5.13 or later with lsm=landlock has it")
+    rights = ABI_RIGHTS[min(abi, LATEST)]
+    return LandlockPlan(
+        abi=min(abi, LATEST),
+        handled_fs=rights.fs,
+        handled_net=rights.net,
+        scoped=rights.scope,
+        rules=tuple(_rules(policy, rights.fs)),
+        missing=tuple(_missing(rights)),
+    )
+
+
+def _rules(policy: Policy, handled: Fs) -> Iterator[Rule]:
+    merged: dict[str, Fs] = {}
+    for kind, rights in (("execute", _EXECUTE), ("read", _READ), ("write", _WRITE)):
+        for grant in policy.grants:
+            if grant.kind == kind:
+                wanted = Fs.READ_FILE if kind == "read" and grant.object == ARTIFACT else rights
+                merged[grant.object] = merged.get(grant.object, Fs(0)) | wanted
+    for name, rights in merged.items():
+        yield Rule(object=name, rights=rights & handled)
+
+
+def _missing(rights: AbiRights) -> Iterator[str]:
+    newest = ABI_RIGHTS[LATEST]
+    for known, wanted in ((rights.fs, newest.fs), (rights.net, newest.net), (rights.scope, newest.scope)):
+        yield from names(wanted & ~known)
+
+
+def names(rights: IntFlag) -> tuple[str, ...]:
+    """The names of a mask's rights, in lower case as the kernel's documentation writes them."""
+    return tuple(right.name.lower() for right in rights if right.name)
+
+
+def document(landlock_plan: LandlockPlan) -> dict[str, object]:
+    """The plan with rights by name, as profiles show it."""
+    return {
+        "abi": landlock_plan.abi,
+        "handled_fs": names(landlock_plan.handled_fs),
+        "handled_net": names(landlock_plan.handled_net),
+        "scoped": names(landlock_plan.scoped),
+        "rules": [{"object": rule.object, "rights": names(rule.rights)} for rule in landlock_plan.rules],
+        "missing": landlock_plan.missing,
+    }
+
+
+_GAPS: Final = (
+    Gap(id="landlock-network", reason="UDP, raw, unix and MPTCP sockets and TCP fast open are not Landlock's to deny"),
+    Gap(id="landlock-metadata", reason="stat, chmod, chown and times of files that it may not open stay possible"),
+    Gap(id="landlock-listen", reason="it cannot bind sockets to 127.0.0.1, so no port is granted here"),
+)
+
+
+def render(policy: Policy, *, binary: str | None = None, allow_partial: bool = False) -> Profile:
+    """The plan for the newest ABI that we know, as JSON.
+
+    Raises:
+        CannotExpress: the policy grants connections: Landlock knows ports and no hosts, so granting one would open that
+            port on every host (unless ``allow_partial``: then they stay denied and are listed).
+    """
+    del binary  # no path is part of it
+    gaps = [*_GAPS]
+    for grant in policy.of("connect"):
+        if not allow_partial:
+            raise CannotExpress(f"Landlock cannot name the host of {grant.object}", hint=_CONNECT_HINT)
+        gaps.append(Gap(id="landlock-connect", reason=f"{grant.object} stays denied: Landlock cannot name hosts"))
+    text = json.dumps(document(plan(policy, LATEST)), indent=2) + "\n"
+    return Profile(mechanism="landlock", text=text, gaps=tuple(gaps))

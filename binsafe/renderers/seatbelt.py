@@ -1,0 +1,266 @@
+"""Policy -> SBPL, the profile language of macOS's Seatbelt (sandbox-exec, sandbox_init).
+
+Nothing here has run on a Mac yet; each rule rests on the profiles that Chromium, Codex and Nix ship and on published
+measurements. What those teach, and what this module keeps to:
+
+    Order       Sources disagree whether the first or the last matching rule decides, so there is one ``(deny default)``
+                and then only allows that do not overlap: the question never arises.
+    Egress      ``(allow network-outbound (local ip))`` lets every connection out, because ``local`` looks at the
+                socket's own end and every socket has one (nix PR 10078, bazel 10068). So there is no network-outbound
+                rule at all unless a connect grant asks for one, and that one names the remote end.
+    Addresses   The host of an address filter is ``*`` or ``localhost``, the port one number or ``*``: a range does not
+                compile, so each port is a filter of its own.
+    Paths       The kernel compares resolved paths. Callers resolve them; what could end a string is refused.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Final
+
+import msgspec
+
+from binsafe.errors import CannotExpress
+from binsafe.model import Grant, Policy
+from binsafe.policy.objects import ARTIFACT, SCRATCH
+from binsafe.renderers.profile import Gap, Profile
+
+_UNQUOTABLE = re.compile(r"[\"\\()\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_WIDTH = 116
+
+_SYSCTLS: Final = (
+    "hw.activecpu",
+    "hw.logicalcpu",
+    "hw.logicalcpu_max",
+    "hw.memsize",
+    "hw.ncpu",
+    "hw.pagesize",
+    "hw.pagesize_compat",
+    "hw.physicalcpu",
+    "hw.physicalcpu_max",
+    "kern.hostname",
+    "kern.maxfilesperproc",
+    "kern.osproductversion",
+    "kern.osrelease",
+    "kern.ostype",
+    "kern.osversion",
+    "kern.usrstack64",
+    "kern.version",
+)
+_SYSCTL_PREFIXES: Final = ("hw.cachelinesize", "hw.optional.", "machdep.cpu.")
+
+_DYLD_FOLDERS: Final = (
+    "/usr/lib",
+    "/System/Library/Frameworks",
+    "/System/Library/PrivateFrameworks",
+    "/System/Cryptexes/App",
+    "/System/Cryptexes/OS",
+    "/System/Volumes/Preboot/Cryptexes/App/System",
+    "/System/Volumes/Preboot/Cryptexes/OS",
+    "/private/var/db/dyld",
+)
+_DYLD_ANCESTORS: Final = ("/", "/private", "/private/var", "/private/var/db", "/usr", "/System")
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """One ``(allow OPERATIONS FILTERS)`` with the reason that stands above it; ``only_if`` names a parameter."""
+
+    reason: str
+    operations: tuple[str, ...]
+    filters: tuple[str, ...]
+    only_if: str | None = None
+
+
+_EVERY_PROGRAM: Final = (
+    Rule(
+        reason="dyld: maps the system's libraries (folders of macOS 11 and later; Cryptexes since 13)",
+        operations=("file-read*", "file-map-executable"),
+        filters=tuple(f'(subpath "{folder}")' for folder in _DYLD_FOLDERS),
+    ),
+    Rule(
+        reason="dyld: looks at the root folder before anything else",
+        operations=("file-read-data", "file-read-metadata"),
+        filters=('(literal "/")',),
+    ),
+    Rule(
+        reason="dyld: looks at the folders that lead to those above",
+        operations=("file-read-metadata",),
+        filters=tuple(
+            f'(literal "{path}")' for path in ("/private", "/private/var", "/private/var/db", "/usr", "/System")
+        ),
+    ),
+    Rule(
+        reason="libSystem and language runtimes: number of processors, page size, version, features of the processor",
+        operations=("sysctl-read",),
+        filters=(
+            *(f'(sysctl-name "{name}")' for name in _SYSCTLS),
+            *(f'(sysctl-name-prefix "{prefix}")' for prefix in _SYSCTL_PREFIXES),
+        ),
+    ),
+    Rule(
+        reason="libSystem: seeds its random numbers",
+        operations=("file-read-data", "file-read-metadata"),
+        filters=('(literal "/dev/random")', '(literal "/dev/urandom")'),
+    ),
+    Rule(
+        reason="nothing goes in, nothing comes out",
+        operations=("file-read-data", "file-read-metadata", "file-write-data"),
+        filters=('(literal "/dev/null")',),
+    ),
+    Rule(
+        reason="time zones",
+        operations=("file-read*",),
+        filters=('(subpath "/private/var/db/timezone")', '(subpath "/usr/share/zoneinfo")'),
+    ),
+    Rule(
+        reason="its own threads and itself, nobody else",
+        operations=("process-info*", "signal"),
+        filters=("(target self)",),
+    ),
+)
+"""What every program needs before its first own instruction; written out, because ``(import "system.sb")`` opens mach
+services, IPC and sockets as well."""
+
+_COVERED_DEVICES: Final = frozenset({"/dev/null", "/dev/random", "/dev/urandom"})
+
+_GAPS: Final = (
+    Gap(id="seatbelt-localhost", reason="'localhost' also matches the machine's other addresses, not only 127.0.0.1"),
+    Gap(
+        id="seatbelt-syscalls",
+        reason="system calls are not filtered: SBPL names operations, and Linux's list is void here",
+    ),
+    Gap(id="seatbelt-limits", reason="limits and environment are not part of a profile: the launcher sets them"),
+    Gap(id="seatbelt-exec", reason="the program may start itself again, under the same profile"),
+)
+
+
+def render(policy: Policy, *, binary: str | None = None, allow_partial: bool = False) -> Profile:
+    """The profile as text, each rule under its reason.
+
+    ``binary`` is the program's resolved path. Without it the profile takes it as a parameter:
+    ``sandbox-exec -D BINARY=/resolved/path -f PROFILE /resolved/path``. A scratch folder always is one (``SCRATCH``).
+
+    Raises:
+        CannotExpress: a path has characters that SBPL strings cannot hold safely, or a connect grant names a host other
+            than this machine (unless ``allow_partial``: then its port is opened to every host, and listed).
+    """
+    gaps = [*_GAPS]
+    rules = [*_program(binary), *_EVERY_PROGRAM, *_network(policy, allow_partial=allow_partial, gaps=gaps)]
+    rules += (*_files(policy, binary), *_other_programs(policy, binary))
+    text = "\n".join((*_head(policy), *(line for rule in rules for line in ("", *_lines(rule))))) + "\n"
+    return Profile(mechanism="seatbelt", text=text, gaps=tuple(gaps))
+
+
+def _head(policy: Policy) -> Iterator[str]:
+    artifact = policy.artifact
+    yield "(version 1)"
+    yield _comment(f"{policy.schema} for {artifact.name} ({artifact.arch}), sha256 {artifact.sha256}")
+    yield _comment(f"baseline {policy.baseline}; what is not allowed below is denied")
+    for denial in policy.denied:
+        places = ", ".join(item.address or item.symbol or item.via for item in denial.evidence)
+        yield _comment(f"could, may not: {denial.capability}" + (f" (at {places})" if places else ""))
+    yield "(deny default)"
+
+
+def _program(binary: str | None) -> Iterator[Rule]:
+    program = (f"(literal {_string(binary)})" if binary else '(literal (param "BINARY"))',)
+    yield Rule(
+        reason="the program itself, and nothing else, may be executed",
+        operations=("process-exec*",),
+        filters=program,
+    )
+    yield Rule(
+        reason="the kernel and dyld read and map the program",
+        operations=("file-read*", "file-map-executable"),
+        filters=program,
+    )
+    ancestors = [str(folder) for folder in PurePosixPath(binary or "/").parents]
+    unnamed = [folder for folder in ancestors if folder not in _DYLD_ANCESTORS and not folder.startswith(_DYLD_FOLDERS)]
+    if unnamed:
+        yield Rule(
+            reason="looks at the folders that lead to the program",
+            operations=("file-read-metadata",),
+            filters=tuple(f"(literal {_string(folder)})" for folder in reversed(unnamed)),
+        )
+
+
+def _network(policy: Policy, *, allow_partial: bool, gaps: list[Gap]) -> Iterator[Rule]:
+    by_reason: dict[str, list[int]] = {}
+    for grant in policy.of("listen"):
+        by_reason.setdefault(grant.reason, []).append(int(grant.object.rpartition(":")[2]))
+    for reason, ports in by_reason.items():
+        yield Rule(
+            reason=f"listen and accept: {reason}",
+            operations=("network-bind", "network-inbound"),
+            # Port 0 is checked before the kernel picks a number, so only the wildcard allows it.
+            filters=tuple(f'(local tcp "localhost:{port or "*"}")' for port in sorted(ports)),
+        )
+    for grant in policy.of("connect"):
+        host, _, port = grant.object.rpartition(":")
+        if host not in _LOCAL_HOSTS:
+            if not allow_partial:
+                raise CannotExpress(
+                    f"SBPL cannot name {host}: the host of an address is * or localhost",
+                    hint=f"leave --connect {grant.object} out, or --allow-partial to open port {port} to every host",
+                )
+            gaps.append(Gap(id="seatbelt-host", reason=f"{grant.object}: port {port} is open to every host"))
+        remote = "localhost" if host in _LOCAL_HOSTS else "*"
+        yield Rule(
+            reason=f"connect: {grant.reason}",
+            operations=("network-outbound",),
+            filters=(f'(remote tcp "{remote}:{port}")',),
+        )
+
+
+def _files(policy: Policy, binary: str | None) -> Iterator[Rule]:
+    written = {grant.object for grant in policy.of("write")}
+    for kind, operations in (("read", ("file-read*",)), ("write", ("file-read*", "file-write*"))):
+        for grant in policy.grants:
+            skip = grant.object == ARTIFACT or grant.object in _COVERED_DEVICES or grant.object == binary
+            if grant.kind == kind and not skip and not (kind == "read" and grant.object in written):
+                yield _file_rule(grant, operations)
+
+
+def _other_programs(policy: Policy, binary: str | None) -> Iterator[Rule]:
+    others = [grant for grant in policy.of("execute") if grant.object not in {ARTIFACT, binary}]
+    if others:
+        yield Rule(reason="starts the programs below", operations=("process-fork",), filters=())
+    for grant in others:
+        path = (f"(literal {_string(grant.object)})",)
+        yield Rule(reason=grant.reason, operations=("process-exec*",), filters=path)
+        yield Rule(reason=grant.reason, operations=("file-read*", "file-map-executable"), filters=path)
+
+
+def _file_rule(grant: Grant, operations: tuple[str, ...]) -> Rule:
+    if grant.object == SCRATCH:
+        folder = ('(subpath (param "SCRATCH"))',)
+        return Rule(reason=grant.reason, operations=operations, filters=folder, only_if="SCRATCH")
+    return Rule(reason=grant.reason, operations=operations, filters=(f"(subpath {_string(grant.object)})",))
+
+
+def _lines(rule: Rule) -> Iterator[str]:
+    yield _comment(rule.reason)
+    opening = f'(if (param "{rule.only_if}") (allow' if rule.only_if else "(allow"
+    closing = "))" if rule.only_if else ")"
+    short = " ".join((opening, *rule.operations, *rule.filters)) + closing
+    if len(short) <= _WIDTH:
+        yield short
+        return
+    yield " ".join((opening, *rule.operations))
+    yield from (f"  {line}" for line in rule.filters[:-1])
+    yield f"  {rule.filters[-1]}{closing}"
+
+
+def _comment(text: str) -> str:
+    """A comment of one line, whatever the text: a line break would let it go on as rules."""
+    return "; " + "".join(character if character.isprintable() else "?" for character in text)
+
+
+def _string(path: str) -> str:
+    if not path.startswith("/") or _UNQUOTABLE.search(path):
+        raise CannotExpress(
+            f"SBPL cannot hold the path {path!r}: quotes, backslashes, parentheses and control characters are refused",
+            hint="move or rename it, and name its absolute path",
+        )
+    return f'"{path}"'
