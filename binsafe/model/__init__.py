@@ -1,10 +1,10 @@
 """The words of the project as frozen structs: what the stages hand to each other. No I/O, no parser.
 
-    image       what a parser saw           Image, Slice, Section, ...
-    facts       what that means             Signature, Network, Syscalls, Build, ... each with Evidence
-    report      all facts of an artifact    Report, Finding, Verdict
-    policy      what it may do              Policy, Grant, Denial
-    violation   what it tried anyway        Violation
+image       what a parser saw           Image, Slice, Section, ...
+facts       what that means             Signature, Network, Syscalls, Build, ... each with Evidence
+report      all facts of an artifact    Report, Finding, Verdict
+policy      what it may do              Policy, Grant, Denial
+violation   what it tried anyway        Violation
 """
 
 from binsafe.model.facts import (

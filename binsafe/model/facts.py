@@ -24,7 +24,7 @@ class Library(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that is wrong with a signature; ``id`` is fixed by the interface (``page-hash``, ``codedirectory``...)."""
+    """One thing that is wrong with a signature; ``id`` is fixed by the interface (``page-hash``, ``codedirectory``)."""
 
     id: str
     detail: str

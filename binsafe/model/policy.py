@@ -13,7 +13,7 @@ GrantKind = Literal["listen", "connect", "read", "write", "execute", "syscall", 
 
 
 class Condition(msgspec.Struct, frozen=True, kw_only=True):
-    """A test on one argument of a system call: ``(args[argument] & mask) in values``. Arguments are 64-bit registers."""
+    """A test on one argument of a system call, a 64-bit register: ``(args[argument] & mask) in values``."""
 
     argument: int
     values: tuple[int, ...]

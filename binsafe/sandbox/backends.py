@@ -47,6 +47,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 class Sandboxed(Protocol):
     """A program that runs in a sandbox. Keep the thread that started it alive: it may die with that thread."""
 
+    backend: str
+    enforcement: Level
+
     @property
     def pid(self) -> int:
         """The served program's own process id on the host."""

@@ -60,7 +60,7 @@ class SandboxExec:
             undo.callback(shutil.rmtree, folder, ignore_errors=True)
             binary = private_copy(order.program, folder / Path(wanted.name).name)
             profile = folder / "profile.sb"
-            profile.write_text(render(order.policy, "seatbelt", binary=str(binary), allow_partial=True).text)
+            profile.write_text(render(order.policy, "seatbelt", binary=str(binary)).text)
             guarded = Guarded(command_line(profile, binary, order.arguments), order)
             undo.pop_all()
         return SeatbeltProcess(guarded, folder, order.policy.listen_ports())
@@ -113,6 +113,9 @@ class Guarded:
 
 class SeatbeltProcess:
     """A program under sandbox-exec."""
+
+    backend = "sandbox-exec"
+    enforcement = "partial"
 
     def __init__(self, guarded: Guarded, folder: Path, ports: tuple[int, ...]) -> None:
         self.pid = guarded.pid

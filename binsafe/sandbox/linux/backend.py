@@ -102,7 +102,7 @@ def _plan(order: Order, arch: str) -> Plan:
 
 
 def _confinement(policy: Policy, program: str) -> dict[str, Any]:
-    """Landlock's part of the plan; none where the kernel has no Landlock (what it would hold, other layers hold too)."""
+    """Landlock's part of the plan; none where the kernel has none (other layers hold the same denials)."""
     abi = kernel.landlock_abi()
     if abi == 0:
         return {"handled": [], "rules": []}

@@ -31,7 +31,7 @@ _COPIED: Final = (
 """Options that a server may have set before bind; IPV6_V6ONLY is decided by the address."""
 
 
-class Refused(Exception):  # noqa: N818 - an answer, not a failure
+class Refused(Exception):
     """The bind is denied; ``expected`` marks probes that ordinary programs make and take no for an answer."""
 
     def __init__(self, number: int, object_: str, *, expected: bool = False, grant: str | None = None) -> None:

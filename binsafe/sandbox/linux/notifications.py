@@ -25,7 +25,7 @@ MAX_READ: Final = 4096
 """Most bytes that are ever read of an argument (a path); a socket address is at most 128."""
 
 
-class Gone(Exception):  # noqa: N818 - not an error: the caller was killed while it waited
+class Gone(Exception):
     """The call does not wait any more."""
 
 

@@ -16,6 +16,10 @@ _STATE, _INODE = 3, 9
 class Process:
     """A sandboxed program. Keep the thread that started it alive: the sandbox dies with that thread."""
 
+    backend = "namespaces"
+    enforcement = "full"
+    """Each denial is held by at least one layer, or the program would not have been started."""
+
     def __init__(self, middle: "subprocess.Popen[bytes]", supervisor: Supervisor, control: socket.socket) -> None:
         self.pid = supervisor.pid
         self.supervisor = supervisor

@@ -48,7 +48,7 @@ Plan = dict[str, Any]
 Tell = Callable[[dict[str, Any]], None]
 
 
-class Failed(Exception):  # noqa: N818 - a report that travels to the supervisor, which raises the error
+class Failed(Exception):
     """A step could not be done; ``step`` names it in words that the doctor explains."""
 
     def __init__(self, step: str, error: OSError) -> None:

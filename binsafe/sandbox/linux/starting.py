@@ -138,7 +138,10 @@ def _wait_until_armed(control: socket.socket, status: int, deadline: float) -> t
         for descriptor, _ in poll.poll(left * 1000):
             if descriptor == status:
                 raise _failure(os.read(status, _MAX_MESSAGE))
-            message, ancillary, _, _ = control.recvmsg(_MAX_MESSAGE, socket.CMSG_SPACE(_CREDENTIALS.size))
+            try:
+                message, ancillary, _, _ = control.recvmsg(_MAX_MESSAGE, socket.CMSG_SPACE(_CREDENTIALS.size))
+            except ConnectionResetError as error:
+                raise _failure(b"") from error
             told = json.loads(message) if message else {}
             if "armed" not in told:
                 raise _failure(message)

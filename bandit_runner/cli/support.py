@@ -1,0 +1,86 @@
+"""What the commands share: finding and starting the servers, telling about them, and being stopped cleanly."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Coroutine, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import click
+
+import binsafe
+from bandit_runner.servers import Servers, start
+from binsafe.cli.entry import note
+from binsafe.reports.escape import escape
+
+STANDIN = "flakyservers"
+
+T = TypeVar("T")
+
+
+class Options(NamedTuple):
+    """How the servers are started; ``seed`` and ``limits`` go to the stand-in, a binary of the user's gets neither."""
+
+    binary: Path | None
+    limits: str
+    seed: int | None
+    yes: bool
+
+
+@contextlib.contextmanager
+def running(options: Options) -> Iterator[Servers]:
+    """The servers, sandboxed and ready on all ports, until the block ends."""
+    found = binsafe.find(STANDIN if options.binary is None else str(options.binary), progress=note)
+    arguments = [] if options.binary is not None else ["-limits", options.limits, "-seed", str(options.seed or 0)]
+    with contextlib.ExitStack() as stack:
+        with binsafe.Snapshot.take(found) as snapshot:
+            note(f"inspecting {escape(str(found.path))} (sha256 {snapshot.artifact.sha256[:16]}...)")
+            servers = start(
+                snapshot,
+                arguments,
+                note=note,
+                agree=lambda report: options.yes or _ask(report),
+                on_violation=_tell,
+            )
+        stack.enter_context(servers)
+        note(f"{len(servers.policy.listen_ports())} ports ready; {escape(servers.report.verdict.advice)}")
+        yield servers
+
+
+def stoppable(main: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine; Ctrl-C, TERM and HUP cancel it, so that what it started is stopped on the way out."""
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        loop = runner.get_loop()
+
+        async def cancelled_by_signals() -> T:
+            task = asyncio.current_task()
+            assert task is not None  # noqa: S101 - we are in one
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                loop.add_signal_handler(number, task.cancel)
+            return await main
+
+        try:
+            return runner.run(cancelled_by_signals())
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
+
+
+def _loop_factory() -> Any:
+    """The loop of uvloop where it is installed (about a tenth less processor time), else asyncio's own."""
+    try:
+        import uvloop  # noqa: PLC0415 - optional
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+def _ask(report: binsafe.Report) -> bool:
+    note(f"danger: {escape(report.verdict.advice)}")
+    return sys.stdin.isatty() and click.confirm("Run it all the same, inside the sandbox?", default=False, err=True)
+
+
+def _tell(violation: binsafe.Violation) -> None:
+    if not violation.expected:
+        note(escape(f"denied: {violation.syscall} {violation.object} ({violation.result})"))

@@ -1,0 +1,117 @@
+"""From a name to thirty ports that answer: inspect, derive, launch under the policy, wait, and stop in the end."""
+
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Final, Self
+
+import binsafe
+from bandit_runner.errors import NotReady
+from bandit_runner.servers.output import Output
+from bandit_runner.servers.ports import check_free
+
+READY_SECONDS: Final = 15.0
+_INTERVAL: Final = 0.01
+
+Note = Callable[[str], None]
+
+
+class Servers:
+    """Running servers; a context manager that stops them on the way out, whatever the way."""
+
+    def __init__(
+        self, process: binsafe.Sandboxed, output: Output, report: binsafe.Report, policy: binsafe.Policy
+    ) -> None:
+        self.process = process
+        self.report = report
+        self.policy = policy
+        self._output = output
+
+    @property
+    def pid(self) -> int:
+        """The served program's own process id on the host."""
+        return self.process.pid
+
+    def wait_ready(self, seconds: float = READY_SECONDS) -> None:
+        """Return when this very program listens on every granted port; raises NotReady when it does not in time."""
+        wanted = frozenset(self.policy.listen_ports())
+        deadline = time.monotonic() + seconds
+        while missing := wanted - self.process.listening():
+            if (status := self.process.wait(0)) is not None:
+                said = "; ".join(self._output.last_lines()) or "nothing"
+                raise NotReady(
+                    f"the servers ended with status {status} before all ports were ready; they said: {said}",
+                    hint="binsafe run --report denied.jsonl shows what they were denied",
+                )
+            if time.monotonic() > deadline:
+                raise NotReady(
+                    f"{len(wanted) - len(missing)} of {len(wanted)} ports were ready after {seconds:g} s; "
+                    f"missing: {', '.join(map(str, sorted(missing)))}",
+                    hint="binsafe run --report denied.jsonl shows what they were denied",
+                )
+            time.sleep(_INTERVAL)
+
+    def stop(self) -> int:
+        """Stop everything that was started; more than once does no harm."""
+        return self.process.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def start(
+    snapshot: binsafe.Snapshot,
+    arguments: Sequence[str],
+    *,
+    note: Note,
+    agree: Callable[[binsafe.Report], bool],
+    on_violation: Callable[[binsafe.Violation], None],
+) -> Servers:
+    """Start what a snapshot holds under the policy derived from it, and return when all of its ports are ready.
+
+    ``agree`` is asked when the verdict is danger. Call it from a thread that lives as long as the servers shall.
+
+    Raises:
+        NotEnforceable: refused, or the sandbox cannot be had here.
+        NotExecutable: the program is not one of this machine's.
+        PortTaken, NotReady: another program holds a port, or the servers did not come up.
+    """
+    report = binsafe.inspect(snapshot)
+    if not report.analysed:
+        raise binsafe.NotEnforceable(
+            f"{report.artifact.name} could not be analysed: {report.findings[0].detail}", hint=report.verdict.advice
+        )
+    if report.verdict.level == "danger" and not agree(report):
+        raise binsafe.NotEnforceable(
+            f"not started: {report.verdict.advice}", hint="binsafe inspect shows what was found; --yes starts it"
+        )
+    policy = binsafe.derive(report, binsafe.load_baseline("flaky_servers"), binsafe.Request())
+    check_free(policy.listen_ports())
+    output = Output()
+    order = binsafe.Order(
+        policy=policy,
+        program=snapshot.descriptor,
+        arguments=arguments,
+        stdin=subprocess.DEVNULL,
+        stdout=output.write_end,
+        stderr=output.write_end,
+        on_violation=on_violation,
+    )
+    try:
+        process = binsafe.launch(order)
+    finally:
+        output.start()  # it ends with the program, or at once where none was started
+    note(f"servers pid={process.pid} backend={process.backend} enforcement={process.enforcement}")
+    servers = Servers(process, output, report, policy)
+    try:
+        servers.wait_ready()
+    except BaseException:
+        servers.stop()
+        raise
+    return servers
