@@ -34,7 +34,7 @@ KNOWN = {
 
 
 @pytest.mark.parametrize(("name", "expected"), KNOWN.items())
-def test_numbers_are_the_kernels(name, expected):
+def test_numbers_are_the_kernels(name: str, expected: tuple[int, int]):
     assert (numbers("x86_64")[name], numbers("arm64")[name]) == expected
 
 
@@ -44,7 +44,7 @@ def test_each_processor_has_its_own_calls():
 
 
 @pytest.mark.parametrize("arch", ["x86_64", "arm64"])
-def test_names_are_the_numbers_turned_round(arch):
+def test_names_are_the_numbers_turned_round(arch: str):
     assert {name: number for number, name in names(arch).items()} == dict(numbers(arch))
     assert list(names(arch)) == sorted(names(arch))
 

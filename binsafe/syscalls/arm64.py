@@ -1,0 +1,164 @@
+"""AArch64: the number is in x8; ``svc #0`` leaves its result in x0 and every other register as it was.
+
+Encodings: Arm ARM (DDI 0487), section C4; convention of the kernel: ``arch/arm64/kernel/syscall.c``; of C: AAPCS64,
+section 6.1.1; of Go: ``abi-internal.md`` (no register but sp and x29 survives a call).
+"""
+
+# ruff: noqa: PLR2004, PLR0911 - an instruction set is a table of numbers and a list of cases
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from binsafe.syscalls import arm64_values as values
+from binsafe.syscalls.code import CodeRange
+from binsafe.syscalls.decode import Instruction
+from binsafe.syscalls.machine import Addresses, Edges, Flow, Frame, Location, Source, Step, joined
+
+_SVC_0 = 0xD400_0001
+_ADDRESS_PAIR_REACH = 4
+"""Instructions behind an ``adrp`` in which its ``add`` is looked for."""
+
+
+class Arm64:
+    """See `binsafe.syscalls.machine.Machine`."""
+
+    arch = "arm64"
+    abi = "linux-aarch64"
+    number = "x8"
+    stack = "sp"
+    call_shift = 0
+
+    def find_sites(self, code: CodeRange) -> Iterator[int]:
+        """Aligned words that are ``svc #0``."""
+        start, words = _words(code)
+        return iter((start + 4 * np.flatnonzero(words == _SVC_0)).tolist())
+
+    def is_site(self, instruction: Instruction) -> bool:
+        """Whether it is ``svc #0``; the kernel looks at no other immediate, but nobody writes one."""
+        return instruction.mnemonic == "svc"
+
+    def calls(self, code: CodeRange) -> Edges:
+        """``bl``."""
+        start, words = _words(code)
+        return _edges(start, words, (words >> 26) == 0b100101, 0, 26)
+
+    def jumps(self, code: CodeRange) -> Edges:
+        """``b``; ``b.cond``, ``cbz`` and ``cbnz``; ``tbz`` and ``tbnz``."""
+        start, words = _words(code)
+        conditional = (words >> 24 == 0x54) | (words & 0x7E00_0000 == 0x3400_0000)
+        return joined(
+            _edges(start, words, (words >> 26) == 0b000101, 0, 26),
+            _edges(start, words, conditional, 5, 19),
+            _edges(start, words, words & 0x7E00_0000 == 0x3600_0000, 5, 14),
+        )
+
+    def short_jumps(self, code: bytes, address: int) -> Iterator[tuple[int, int]]:  # noqa: ARG002 - nothing to look for
+        """None: `jumps` has them all."""
+        return iter(())
+
+    def computed_addresses(self, code: CodeRange) -> Edges:
+        """``adr``, and ``adrp`` with an ``add`` to the same register within the next few instructions."""
+        start, words = _words(code)
+        at = np.flatnonzero(words & 0x9F00_0000 == 0x9000_0000)
+        pages = ((start + 4 * at) & ~0xFFF) + (_adr_immediate(words[at]) << 12)
+        plain = np.flatnonzero(words & 0x9F00_0000 == 0x1000_0000)
+        found = [Edges(start + 4 * plain, start + 4 * plain + _adr_immediate(words[plain]))]
+        for reach in range(1, _ADDRESS_PAIR_REACH + 1):
+            near = at + reach < len(words)
+            adds = words[np.where(near, at + reach, 0)]
+            match = near & (adds & 0xFFC0_0000 == 0x9100_0000) & ((adds >> 5) & 31 == words[at] & 31)
+            found.append(Edges(start + 4 * at[match], pages[match] + ((adds[match] >> 10) & 0xFFF).astype(np.int64)))
+        return joined(*found)
+
+    def absolute(self, address: int) -> bytes | None:  # noqa: ARG002 - an instruction has 4 bytes
+        """None: no instruction holds a whole address."""
+        return None
+
+    def flow(self, instruction: Instruction) -> tuple[Flow, int | None]:
+        """How control leaves, and the target if it is a constant."""
+        mnemonic = instruction.mnemonic
+        if mnemonic == "bl":
+            return Flow.CALL, _target(instruction)
+        if mnemonic.startswith("blr"):
+            return Flow.CALL, None
+        if mnemonic == "b":
+            return Flow.JUMP, _target(instruction)
+        if mnemonic.startswith("b.") or mnemonic in values.COMPARE_AND_BRANCH:
+            return Flow.BRANCH, _target(instruction)
+        if mnemonic in {"br", "braa", "brab", "braaz", "brabz"}:
+            return Flow.INDIRECT, None
+        if mnemonic in values.RETURNS:
+            return Flow.RETURN, None
+        return (Flow.TRAP if mnemonic in values.TRAPS else Flow.NEXT), None
+
+    def next_frame(self, instruction: Instruction, frame: Frame) -> Frame:
+        """Follows sp, and what was copied from it: Go makes large frames through x20, C keeps x29."""
+        mnemonic, operands = instruction.mnemonic, instruction.operands
+        if mnemonic in {"bl", "blr"}:
+            return {name: offset for name, offset in frame.items() if name in {"sp", "x29"}}
+        memory = operands.find("[")
+        names = [values.full(name) for name in operands[: memory if memory >= 0 else len(operands)].split(", ")]
+        if memory >= 0:
+            written = names[:-1] if mnemonic.startswith("ld") else []
+            kept = {name: offset for name, offset in frame.items() if name not in written}
+            base, moved = _writeback(operands[memory:])
+            return {**kept, base: kept[base] + moved} if moved and base in kept else kept
+        if names[0] not in frame and not (len(names) > 1 and names[1] in frame):
+            return frame
+        if mnemonic in values.WRITES_NOTHING:
+            return frame
+        kept = {name: offset for name, offset in frame.items() if name != names[0]}
+        amount = _amount(mnemonic, names[2:])
+        return kept if amount is None or names[1] not in frame else {**kept, names[0]: frame[names[1]] + amount}
+
+    def preserved(self, *, go: bool) -> frozenset[str]:
+        """Registers that a callee hands back as they were."""
+        return frozenset({"x29"} if go else (f"x{n}" for n in range(19, 30)))
+
+    def sources(self, step: Step, location: Location) -> tuple[Source, ...] | None:
+        """Where the location's value comes from; None if the instruction leaves it alone."""
+        return values.stored(step, location) if isinstance(location, int) else values.written(step, location)
+
+
+def _words(code: CodeRange) -> tuple[int, npt.NDArray[np.uint32]]:
+    skew = -code.address % 4
+    data = code.data[skew:]
+    return code.address + skew, np.frombuffer(data[: len(data) & ~3], np.dtype("<u4"))
+
+
+def _edges(start: int, words: npt.NDArray[np.uint32], chosen: npt.NDArray[np.bool_], shift: int, bits: int) -> Edges:
+    """Branches whose displacement, in words, is a signed field of the instruction."""
+    at = np.flatnonzero(chosen)
+    field = (words[at] >> shift).astype(np.int64) & ((1 << bits) - 1)
+    sources = start + 4 * at
+    return Edges(sources, sources + 4 * (field - ((field >> (bits - 1)) << bits)))
+
+
+def _adr_immediate(words: npt.NDArray[np.uint32]) -> Addresses:
+    field = ((words >> 3) & 0x1F_FFFC | (words >> 29) & 3).astype(np.int64)
+    return field - ((field >> 20) << 21)
+
+
+def _target(instruction: Instruction) -> int | None:
+    target = instruction.operands.rpartition("#")[2]
+    return int(target, 16) if target.startswith("0x") else None
+
+
+def _writeback(memory: str) -> tuple[str, int]:
+    """Base register and how far an access moves it: ``[sp, #-0x10]!`` before it, ``[sp], #0x10`` behind it."""
+    inside, _, behind = memory.partition("]")
+    base, _, offset = inside[1:].partition(", ")
+    moved = offset if behind == "!" else behind.lstrip(", ")
+    return values.full(base), int(moved[1:], 0) if moved.startswith("#") else 0
+
+
+def _amount(mnemonic: str, rest: list[str]) -> int | None:
+    """What ``mov``, ``add`` or ``sub`` with a constant adds to its second operand."""
+    if mnemonic == "mov" and not rest:
+        return 0
+    if mnemonic not in {"add", "sub"} or not rest or not rest[0].startswith("#"):
+        return None
+    amount = int(rest[0][1:], 0) << (12 if rest[1:] == ["lsl #12"] else 0)
+    return amount if mnemonic == "add" else -amount

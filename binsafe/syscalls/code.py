@@ -1,0 +1,110 @@
+"""Which bytes of a slice are code, and what the program's memory holds before it starts.
+
+Executable sections bound the code inside executable segments where there is a section table: lld puts the constants of
+Rust and musl programs into the executable segment, and two thirds of the ``0f 05`` found there are data.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from binsafe.model import Segment, Slice
+
+Bytes = npt.NDArray[np.uint8]
+
+HIGHEST_ADDRESS = (1 << 57) - 1
+"""The kernel loads no program above it: user space has 56 bits (x86-64 with five-level paging)."""
+
+
+class CodeRange(NamedTuple):
+    """A run of executable bytes."""
+
+    address: int
+    data: memoryview
+
+    @property
+    def end(self) -> int:
+        """The address behind the last byte."""
+        return self.address + len(self.data)
+
+    def array(self) -> Bytes:
+        """The bytes, not copied."""
+        return np.frombuffer(self.data, np.uint8)
+
+
+class Code:
+    """The executable ranges of a slice, ascending and disjoint, and its loaded memory."""
+
+    def __init__(self, slice_: Slice) -> None:
+        self.slice = slice_
+        self.ranges = tuple(_ranges(slice_))
+        self._starts = [r.address for r in self.ranges]
+        self.size = sum(len(r.data) for r in self.ranges)
+        self.loaded_size = sum(len(_stored(slice_, s)) for s in slice_.segments)
+        """Bytes that all segments take from the file; some may be counted more than once."""
+
+    def range_of(self, address: int) -> CodeRange | None:
+        """The executable range that holds an address."""
+        at = bisect_right(self._starts, address) - 1
+        return self.ranges[at] if at >= 0 and address < self.ranges[at].end else None
+
+    def read(self, start: int, end: int) -> bytes:
+        """The executable bytes from ``start`` up to ``end``, or to the end of their range."""
+        found = self.range_of(start)
+        return b"" if found is None else bytes(found.data[start - found.address : max(0, end - found.address)])
+
+    def constant(self, address: int, size: int) -> int | None:
+        """The unsigned little-endian number at ``address`` if the program cannot write there, else None."""
+        for segment in self.slice.segments:
+            if segment.address <= address and address + size <= segment.address + segment.file_size:
+                data = b"" if segment.writable else self.slice.read(address, size)
+                return int.from_bytes(data, "little") if len(data) == size else None
+        return None
+
+    def words(self, value: int) -> Iterator[int]:
+        """Where loaded memory holds ``value`` as an aligned 8-byte word: pointer tables, relocations."""
+        for segment in self.slice.segments:
+            skew = -segment.address % 8
+            data = _stored(self.slice, segment)[skew:]
+            words = np.frombuffer(data[: len(data) & ~7], np.dtype("<u8"))
+            yield from (segment.address + skew + 8 * at for at in np.flatnonzero(words == np.uint64(value)).tolist())
+
+    def find(self, pattern: bytes) -> Iterator[int]:
+        """The first place of ``pattern`` in each range of code."""
+        found = ((r.address, bytes(r.data).find(pattern)) for r in self.ranges)
+        return (start + at for start, at in found if at >= 0)
+
+
+def _stored(slice_: Slice, segment: Segment) -> memoryview:
+    return slice_.data[segment.offset : segment.offset + segment.file_size]
+
+
+def _ranges(slice_: Slice) -> Iterator[CodeRange]:
+    """Executable segments, cut to executable sections if any lies inside; overlaps go to the first range."""
+    spans = sorted(
+        (start, stop, segment.offset - segment.address)
+        for segment in slice_.segments
+        if segment.executable and segment.address + segment.file_size <= HIGHEST_ADDRESS
+        for start, stop in _executable_spans(slice_, segment)
+    )
+    end = 0
+    for start, stop, distance in spans:
+        begin = max(start, end)
+        data = slice_.data[max(0, begin + distance) : max(0, stop + distance)]
+        if len(data):
+            yield CodeRange(begin, data)
+            end = begin + len(data)
+
+
+def _executable_spans(slice_: Slice, segment: Segment) -> list[tuple[int, int]]:
+    """(address, end) of the executable sections of a segment; of the segment itself if it has none."""
+    last = segment.address + segment.file_size
+    sections = [
+        (section.address, min(section.address + section.size, last))
+        for section in slice_.sections
+        if section.executable and section.offset is not None and segment.address <= section.address < last
+    ]
+    return sections or [(segment.address, last)]

@@ -1,0 +1,61 @@
+"""Who leads where: all direct branches of the code, and all addresses that it computes, found by scanning its bytes.
+
+Scanning finds every branch at memory speed, and on x86 some bytes by chance that are none: whoever uses an edge checks
+that an instruction really starts at its source.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+
+from binsafe.syscalls.code import Code, CodeRange
+from binsafe.syscalls.machine import Addresses, Edges
+
+_PIECE = 1 << 24
+"""Bytes that are scanned at a time: the scans' temporary arrays are several times that large."""
+_OVERLAP = 16
+"""Bytes of the next piece that are scanned too; nothing that is looked for is longer."""
+
+
+class Index:
+    """Edges into the code, by target."""
+
+    def __init__(self, code: Code, scan: Callable[[CodeRange], Edges], spend: Callable[[int], None]) -> None:
+        """Scan all of ``code``; ``spend`` is told how many edges were found, and may refuse."""
+        found = [Edges(np.array([], np.int64), np.array([], np.int64))]
+        for piece in pieces(code.ranges):
+            edges = _inside(scan(piece), code, piece.address + _PIECE)
+            spend(len(edges.targets))
+            found.append(edges)
+        sources, targets = (np.concatenate(column) for column in zip(*found, strict=True))
+        order = np.argsort(targets, kind="stable")
+        self._edges = Edges(sources[order], targets[order])
+
+    @property
+    def targets(self) -> Addresses:
+        """Every target, ascending, as often as it occurs."""
+        return self._edges.targets
+
+    def into(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """(source, target) of the edges whose target lies in a range."""
+        first, last = np.searchsorted(self._edges.targets, (start, end))
+        return zip(self._edges.sources[first:last].tolist(), self._edges.targets[first:last].tolist(), strict=True)
+
+
+def pieces(ranges: Iterable[CodeRange]) -> Iterator[CodeRange]:
+    """The ranges in overlapping pieces: what starts in the last `_OVERLAP` bytes of one starts in the next one too."""
+    for code in ranges:
+        for at in range(0, len(code.data), _PIECE):
+            yield CodeRange(code.address + at, code.data[at : at + _PIECE + _OVERLAP])
+
+
+def _inside(edges: Edges, code: Code, end: int) -> Edges:
+    """Those that start below ``end`` and lead into code."""
+    kept = edges.sources < end
+    if len(code.ranges):
+        starts, ends = (
+            np.array(column, np.int64) for column in zip(*((r.address, r.end) for r in code.ranges), strict=True)
+        )
+        at = np.searchsorted(starts, edges.targets, side="right") - 1
+        kept &= (at >= 0) & (edges.targets < ends[at])
+    return Edges(edges.sources[kept], edges.targets[kept])

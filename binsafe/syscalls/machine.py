@@ -1,0 +1,178 @@
+"""What the backward walk asks of a processor: `x86_64` and `arm64` answer.
+
+The walk follows one *location* back through the code. A register is named by its full-width name (``rax``, ``x8``), a
+stack slot by its distance in bytes from the stack pointer at the region's first instruction.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from enum import Enum, auto
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from binsafe.syscalls.code import CodeRange
+from binsafe.syscalls.decode import Detail, Instruction
+
+Location = str | int
+Frame = Mapping[str, int]
+"""Registers that are known to hold the region's first stack pointer plus so many bytes."""
+
+Addresses = npt.NDArray[np.int64]
+
+MASK = 0xFFFF_FFFF_FFFF_FFFF
+
+
+class Flow(Enum):
+    """How control leaves an instruction."""
+
+    NEXT = auto()
+    CALL = auto()
+    JUMP = auto()
+    BRANCH = auto()
+    """To the target or to the next instruction."""
+    INDIRECT = auto()
+    """A jump to an address that is computed."""
+    RETURN = auto()
+    TRAP = auto()
+    """Nothing behind it runs: a trap, or bytes that are no instruction."""
+
+
+class Operation(NamedTuple):
+    """One step of arithmetic with a constant, on 64 bits: the values are those of Python's operators."""
+
+    name: str
+    operand: int
+
+    def apply(self, value: int) -> int:
+        """The result, truncated to 64 bits."""
+        return _OPERATORS[self.name](value, self.operand) & MASK
+
+
+_OPERATORS: Mapping[str, Callable[[int, int], int]] = {
+    "add": lambda value, n: value + n,
+    "and": lambda value, n: value & n,
+    "or": lambda value, n: value | n,
+    "xor": lambda value, n: value ^ n,
+    "multiply": lambda value, n: value * n,
+    "shift-left": lambda value, n: value << (n & 63),
+    "shift-right": lambda value, n: value >> (n & 63),
+    "negate": lambda value, _: -value,
+    "sign-extend": lambda value, bits: (value & (1 << bits) - 1) - ((value & 1 << bits - 1) << 1),
+}
+
+
+class Constant(NamedTuple):
+    """The location holds this number after the instruction."""
+
+    value: int
+
+
+class Moved(NamedTuple):
+    """The location holds what another held before the instruction, after these operations."""
+
+    location: Location
+    operations: tuple[Operation, ...] = ()
+
+
+class Unknown(NamedTuple):
+    """The location holds something that cannot be told; ``reason`` is for people."""
+
+    reason: str
+
+
+Source = Constant | Moved | Unknown
+
+
+def then(source: Source, *operations: Operation) -> Source:
+    """The source with more operations behind it."""
+    if isinstance(source, Moved):
+        return Moved(source.location, (*source.operations, *operations))
+    if isinstance(source, Constant):
+        return Constant(compute(source.value, operations))
+    return source
+
+
+def compute(value: int, operations: Iterable[Operation]) -> int:
+    """A number after some operations."""
+    for operation in operations:
+        value = operation.apply(value)
+    return value
+
+
+class Step(NamedTuple):
+    """One instruction on the walk; ``detail`` is called only where the text does not decide."""
+
+    instruction: Instruction
+    frame: Frame
+    detail: Callable[[], Detail | None]
+    constant: Callable[[int, int], int | None]
+    """Address and size -> what memory holds there for good, see `Code.constant`."""
+
+
+class Edges(NamedTuple):
+    """Pairs of addresses: what the bytes at the source would mean. On x86 that may be chance."""
+
+    sources: Addresses
+    targets: Addresses
+
+
+def joined(*edges: Edges) -> Edges:
+    """All edges of several sets."""
+    return Edges(*(np.concatenate(column) for column in zip(*edges, strict=True)))
+
+
+class Machine(Protocol):
+    """One processor's instructions, conventions and encodings. Stateless."""
+
+    arch: str
+    abi: str
+    number: str
+    """The register that holds the number of a system call."""
+    stack: str
+    call_shift: int
+    """Bytes that a call pushes."""
+
+    def find_sites(self, code: CodeRange) -> Iterator[int]:
+        """Addresses whose bytes are those of the system-call instruction, aligned or not; ascending."""
+        ...
+
+    def is_site(self, instruction: Instruction) -> bool:
+        """Whether it is the system-call instruction."""
+        ...
+
+    def calls(self, code: CodeRange) -> Edges:
+        """All direct calls of a range, wherever they lead."""
+        ...
+
+    def jumps(self, code: CodeRange) -> Edges:
+        """All direct jumps, conditional ones too, except short ones."""
+        ...
+
+    def short_jumps(self, code: bytes, address: int) -> Iterator[tuple[int, int]]:
+        """(source, target) of the jumps that `jumps` leaves out."""
+        ...
+
+    def computed_addresses(self, code: CodeRange) -> Edges:
+        """Instructions that compute an address relative to their own, and that address."""
+        ...
+
+    def absolute(self, address: int) -> bytes | None:
+        """The bytes by which an instruction names an absolute address; None where no instruction can."""
+        ...
+
+    def flow(self, instruction: Instruction) -> tuple[Flow, int | None]:
+        """How control leaves, and the target if it is a constant."""
+        ...
+
+    def next_frame(self, instruction: Instruction, frame: Frame) -> Frame:
+        """The frame after an instruction."""
+        ...
+
+    def preserved(self, *, go: bool) -> frozenset[str]:
+        """Registers that a callee hands back as they were."""
+        ...
+
+    def sources(self, step: Step, location: Location) -> tuple[Source, ...] | None:
+        """Where the location's value comes from; None if the instruction leaves it alone."""
+        ...

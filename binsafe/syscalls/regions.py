@@ -1,0 +1,96 @@
+"""One function decoded: its instructions, how control moves between them, and where its stack pointer stands."""
+
+from functools import cached_property
+
+from binsafe.syscalls.decode import Instruction
+from binsafe.syscalls.machine import Flow, Frame, Machine
+
+
+class Region:
+    """The code from one function start up to the next, decoded from its first byte.
+
+    A start that is none (a label in assembler, a call by chance) does no harm: what falls or jumps from one region into
+    the next is an edge like any other, see `binsafe.syscalls.program`.
+    """
+
+    def __init__(self, machine: Machine, start: int, instructions: list[Instruction], *, anchored: bool) -> None:
+        self.machine = machine
+        self.start = start
+        self.instructions = instructions
+        self.anchored = anchored
+        """False where only a window of a huge function was decoded: its first instruction is no way in."""
+        self.index = {instruction.address: i for i, instruction in enumerate(instructions)}
+        self.end = instructions[-1].address + instructions[-1].size if instructions else start
+        self.flows = [machine.flow(instruction) for instruction in instructions]
+
+    @cached_property
+    def jumps_to(self) -> dict[int, list[int]]:
+        """Index -> indices of the jumps of this region that lead to it."""
+        result: dict[int, list[int]] = {}
+        for i, (flow, target) in enumerate(self.flows):
+            if flow in {Flow.JUMP, Flow.BRANCH} and target in self.index:
+                result.setdefault(self.index[target], []).append(i)
+        return result
+
+    @cached_property
+    def indirect_jumps(self) -> tuple[int, ...]:
+        """Indices of jumps to computed addresses: jump tables, and tail calls through pointers."""
+        return tuple(i for i, (flow, _) in enumerate(self.flows) if flow is Flow.INDIRECT)
+
+    def falls_through(self, index: int) -> bool:
+        """Whether control can go on to the next instruction; after a call it can."""
+        return self.flows[index][0] in {Flow.NEXT, Flow.BRANCH, Flow.CALL}
+
+    def predecessors(self, index: int) -> list[int]:
+        """Indices of the instructions of this region from which control comes; those that fall through come first.
+
+        A jump table's targets are what nothing else leads to.
+        """
+        found = [index - 1] if index and self.falls_through(index - 1) else []
+        found += self.jumps_to.get(index, ())
+        return found or (list(self.indirect_jumps) if index else [])
+
+    def is_unreachable(self, index: int) -> bool:
+        """Whether it is padding between blocks, or follows a trap, and nothing here leads to it.
+
+        Other orphans may be reached in ways that are not seen here, such as landing pads of exceptions.
+        """
+        if not index or self.indirect_jumps or index not in self._orphan_set:
+            return False
+        return is_padding(self.instructions[index]) or self.flows[index - 1][0] is Flow.TRAP
+
+    @cached_property
+    def frames(self) -> list[Frame]:
+        """The frame before each instruction; empty where nothing is known."""
+        frames: list[Frame | None] = [None] * len(self.instructions)
+        work: list[tuple[int, Frame]] = [(0, {self.machine.stack: 0})]
+        first_indirect = next(iter(self.indirect_jumps), None)
+        while work:
+            at, frame = work.pop()
+            while at < len(frames) and frames[at] is None:
+                frames[at] = frame
+                flow, target = self.flows[at]
+                frame = self.machine.next_frame(self.instructions[at], frame)
+                if flow in {Flow.JUMP, Flow.BRANCH} and target in self.index:
+                    work.append((self.index[target], frame))
+                elif at == first_indirect:
+                    work += [(i, frame) for i in self.orphans]
+                if not self.falls_through(at):
+                    break
+                at += 1
+        return [{} if frame is None else frame for frame in frames]
+
+    @cached_property
+    def _orphan_set(self) -> frozenset[int]:
+        return frozenset(self.orphans)
+
+    @cached_property
+    def orphans(self) -> tuple[int, ...]:
+        """Indices that no instruction of this region leads to: padding, landing pads, and targets of jump tables."""
+        count = range(1, len(self.instructions))
+        return tuple(i for i in count if i not in self.jumps_to and not self.falls_through(i - 1))
+
+
+def is_padding(instruction: Instruction) -> bool:
+    """What fills the space between functions and blocks; zeros decode to an addition on x86."""
+    return instruction.mnemonic in {"nop", "int3", "udf"} or instruction.operands in {"byte ptr [rax], al", "ax, ax"}

@@ -1,0 +1,23 @@
+"""Where the program enters the kernel: places that are the system-call instruction, decoded from a function start."""
+
+from collections.abc import Iterator
+
+from binsafe.syscalls.index import pieces
+from binsafe.syscalls.program import Place, Program
+
+
+def find(program: Program) -> Iterator[Place]:
+    """The program's sites, by address.
+
+    The two bytes of x86's ``syscall`` also occur inside longer instructions, and in constants that lie among code.
+    Those are no sites: no instruction starts there when their function is decoded from its first byte on. (A program
+    that jumps into the middle of an instruction on purpose makes a call that is not listed, and that no filter made
+    from the list allows.)
+    """
+    last = -1
+    for code in pieces(program.code.ranges):
+        for address in program.machine.find_sites(code):
+            place = program.place(address) if address > last else None  # pieces overlap
+            last = max(last, address)
+            if place is not None and program.machine.is_site(place.instruction):
+                yield place

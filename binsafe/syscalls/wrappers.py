@@ -1,0 +1,158 @@
+"""The number of a system call, by a walk backward from its site.
+
+The walk follows one location (the number's register at first) to where its value comes from. Where it comes to the
+first instruction of a function, the number is a parameter and the function a *wrapper*: the walk goes on at every
+direct call of it, and at every jump and fall into it, as many levels up as there are. No convention for arguments is
+needed for that, so stripped C, Go's register and stack conventions and hand-written assembler are one case.
+
+What is taken for granted: callees keep their convention's preserved registers; stack slots change only by instructions
+that name them through the stack or frame pointer. Where a value comes from anything else the answer is "unresolved".
+"""
+
+from typing import NamedTuple
+
+from binsafe.syscalls.machine import Constant, Flow, Location, Operation, Source, Unknown, compute
+from binsafe.syscalls.program import Edge, Kind, Place, Program
+from binsafe.syscalls.regions import Region
+from binsafe.syscalls.returns import returns
+
+_MAX_OPERATIONS = 8
+"""Arithmetic on one number; a loop that counts it up has no end."""
+_STEP_COST = 4
+"""A step back takes as long as decoding so many instructions."""
+_NUMBER = 0xFFFF_FFFF
+"""The kernel looks at the low 32 bits."""
+
+
+class Number(NamedTuple):
+    """A number that a site can be given; ``address`` is the site, or the outermost call or jump that leads there."""
+
+    value: int
+    address: int
+
+
+class Gap(NamedTuple):
+    """A way to a site whose number could not be told."""
+
+    address: int
+    reason: str
+
+
+class Resolution(NamedTuple):
+    """All that one site can be given."""
+
+    numbers: frozenset[Number]
+    gaps: frozenset[Gap]
+
+
+class _Query(NamedTuple):
+    """What does ``location`` hold just before ``place``? ``outer`` is the last crossing on the way from the site."""
+
+    place: Place
+    location: Location
+    operations: tuple[Operation, ...]
+    outer: int
+
+
+def resolve(program: Program, site: Place) -> Resolution:
+    """Every number that a site can be given, and every way on which it could not be told.
+
+    Raises:
+        OutOfInstructions: the budget was used up on the way.
+    """
+    walk = _Walk(program)
+    walk.ask(_Query(site, program.machine.number, (), site.address))
+    while walk.pending:
+        walk.advance(walk.pending.pop())
+    return Resolution(frozenset(walk.numbers), frozenset(walk.gaps))
+
+
+class _Walk:
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.pending: list[_Query] = []
+        self.numbers: set[Number] = set()
+        self.gaps: set[Gap] = set()
+        self.seen: set[tuple[int, Location, tuple[Operation, ...]]] = set()
+
+    def ask(self, query: _Query) -> None:
+        """Put a question on the list, unless it was there before."""
+        key = (query.place.address, query.location, query.operations)
+        if key not in self.seen:
+            self.seen.add(key)
+            self.pending.append(query)
+
+    def advance(self, query: _Query) -> None:
+        """Go one instruction back, on every way."""
+        if query.place.region.is_unreachable(query.place.at):
+            return
+        edges = self.program.predecessors(query.place)
+        self.program.decoder.spend(_STEP_COST * max(1, len(edges)))
+        if query.place.at == 0:
+            self._at_entry(query.place.region)
+        elif not edges:
+            self._gap(query.place.address, "no way leads to this code but one that is computed")
+        for edge in edges:
+            self._back(query, edge)
+
+    def _at_entry(self, region: Region) -> None:
+        """The number is a parameter: what else than direct calls can supply it?"""
+        if not region.anchored:
+            self._gap(region.start, "the number is set far away in a very large function")
+        elif region.start == self.program.slice.entry:
+            self._gap(region.start, "the number would be what the kernel starts the program with")
+        else:
+            taken = self.program.taken_at(region.start)
+            if taken is not None:
+                self._gap(region.start, f"the number is a parameter of a function whose address is taken at {taken:#x}")
+
+    def _back(self, query: _Query, edge: Edge) -> None:
+        """Go back over one edge."""
+        place, location, outer = edge.place, query.location, query.outer
+        flow, _ = place.region.flows[place.at]
+        if edge.kind is not Kind.FLOW:
+            outer = place.address
+            if isinstance(location, int):
+                if location < 0 and edge.kind is Kind.CALL:
+                    self._gap(query.place.address, "the number is on the stack, put there through a pointer")
+                    return
+                moved = self._slot_before(query.place, edge, location)
+                if moved is None:
+                    self._gap(outer, "the number is on a stack whose height is not known")
+                    return
+                location = moved
+        elif flow is Flow.CALL and isinstance(location, str) and location not in self._preserved(place):
+            if returns(self.program, place.region.flows[place.at][1]):
+                self._gap(place.address, "the number is what a function returned")
+            return
+        sources = None if flow is Flow.CALL else self.program.sources(place, location)
+        if sources is None:
+            self.ask(_Query(place, location, query.operations, outer))
+        for source in sources or ():
+            self._follow(source, _Query(place, location, query.operations, outer))
+
+    def _follow(self, source: Source, query: _Query) -> None:
+        """Go on with where the value came from; ``query`` stands at the instruction that made it."""
+        if isinstance(source, Unknown):
+            self._gap(query.place.address, f"the number is {source.reason}")
+        elif isinstance(source, Constant):
+            self.numbers.add(Number(compute(source.value, query.operations) & _NUMBER, query.outer))
+        elif len(operations := source.operations + query.operations) > _MAX_OPERATIONS:
+            self._gap(query.place.address, "the number is computed in too many steps")
+        else:
+            self.ask(query._replace(location=source.location, operations=operations))
+
+    def _preserved(self, place: Place) -> frozenset[str]:
+        return self.program.machine.preserved(go=self.program.is_go(place.region))
+
+    def _slot_before(self, target: Place, edge: Edge, slot: int) -> int | None:
+        """A stack slot of the target's region as the source's region counts it; None if a stack height is unknown."""
+        stack = self.program.machine.stack
+        here = target.region.frames[target.at].get(stack)
+        there = edge.place.region.frames[edge.place.at].get(stack)
+        if here is None or there is None:
+            return None
+        return slot - here + there - (self.program.machine.call_shift if edge.kind is Kind.CALL else 0)
+
+    def _gap(self, address: int, reason: str) -> None:
+        self.gaps.add(Gap(address, reason))
