@@ -33,7 +33,7 @@ class Request(NamedTuple):
     refused: Answer | None = None
 
 
-class _Rejected(Exception):  # noqa: N818  it ends the parsing and is never seen outside
+class _Rejected(Exception):
     """Only an exception stops the parser from inside; which answer it is stands in the parser's object."""
 
 

@@ -5,10 +5,10 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from bandit_runner.balancer import Balancer, BalancerConfig, Limits, TierConfig, Timeouts
-from bandit_runner.model import Scoring
+from bandit_runner.model import Outcome, Scoring
 from bandit_runner.strategies import STOP
 
 ID = "abcdefghijklmnopqrstuvw9"
@@ -83,7 +83,7 @@ class Upstream:
         self._behaviours = behaviours
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    async def __aenter__(self) -> "Upstream":
+    async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         self.address = self._server.sockets[0].getsockname()
         return self
@@ -221,7 +221,9 @@ class Scripted:
             raise choice
         return choice
 
-    def update(self, *, arm, outcome, now, attempt, latency, retry_after):
+    def update(
+        self, *, arm: int, outcome: Outcome, now: float, attempt: int, latency: float, retry_after: float | None
+    ):
         del now
         self.events.append(("update", arm, str(outcome), attempt, retry_after))
         assert latency >= 0

@@ -1,7 +1,7 @@
 """One id's life without sockets: who is asked what, in which order, and when it ends."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import pytest
 from balancing import ID, Scripted
@@ -14,7 +14,14 @@ from bandit_runner.strategies import STOP, Wait
 OK, ERROR, LIMITED = Result(Outcome.OK), Result(Outcome.ERROR), Result(Outcome.RATE_LIMITED, 7.0)
 
 
-def life(strategy, results: Iterable[Result], *, rules=None, took=0.25, wanted=lambda: True):
+def life(
+    strategy: Scripted,
+    results: Iterable[Result],
+    *,
+    rules: Rules | None = None,
+    took: float = 0.25,
+    wanted: Callable[[], bool] = lambda: True,
+):
     """Play one id on a clock that moves by ``took`` per attempt and by each pause: (steps, record)."""
     time = [100.0]
     steps = play(
@@ -87,7 +94,7 @@ def test_wait_is_capped_by_the_deadline():
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, math.nan, -math.inf])
-def test_wait_of_nothing_for_ever_ends(seconds):
+def test_wait_of_nothing_for_ever_ends(seconds: float):
     steps, record = life(Scripted([Wait(seconds)] * 20_000), [])
     assert set(steps[:-1]) == {Pause(0.001)}
     assert 9_000 < len(steps) < 10_010
@@ -110,7 +117,7 @@ def test_nobody_waits_for_it_any_more():
 
 
 @pytest.mark.parametrize("choice", [3, -1, None, "0"])
-def test_arm_that_was_not_offered(choice):
+def test_arm_that_was_not_offered(choice: object):
     with pytest.raises(UsageError, match="scripted chose arm") as caught:
         life(Scripted([choice]), [])
     assert "strategy" in caught.value.hint

@@ -73,7 +73,7 @@ GOOD = {
 
 
 @pytest.mark.parametrize("what", GOOD)
-async def test_served(what):
+async def test_served(what: str):
     assert (await answer_to(GOOD[what])).status == 200
 
 
@@ -114,7 +114,11 @@ BAD = {
         400,
         True,
     ),
-    "other coding": (post(headers="Transfer-Encoding: gzip, chunked\r\n").replace(b"Content-Length: 24\r\n", b""), 400, True),
+    "other coding": (
+        post(headers="Transfer-Encoding: gzip, chunked\r\n").replace(b"Content-Length: 24\r\n", b""),
+        400,
+        True,
+    ),
     "identity": (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: identity\r\n\r\n" + ID.encode(), 400, True),
     "bad chunk size": (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", 400, True),
     "chunked in 1.0": (b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, True),
@@ -162,7 +166,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("what", BAD)
-async def test_refused(what):
+async def test_refused(what: str):
     data, status, closes = BAD[what]
     answer = await answer_to(data)
     assert answer.status == status
@@ -181,7 +185,7 @@ METHODS = {
 
 
 @pytest.mark.parametrize("what", METHODS)
-async def test_wrong_method(what):
+async def test_wrong_method(what: str):
     data, allow, closes = METHODS[what]
     answer = await answer_to(data)
     assert (answer.status, answer.headers["allow"]) == (405, allow)
@@ -209,13 +213,16 @@ async def test_own_pages():
 
 async def test_extra_attempts_are_counted_beyond_the_free_ones():
     scoring = Scoring(max_attempts=5)
-    async with Upstream(refuses) as up, balanced(up, strategy=Scripted([0] * 5), scoring=scoring) as world:
-        async with connected(world.address) as wire:
-            answer = await wire.ask(post())
-            attempts = int(answer.headers["x-attempts"])
-            assert attempts == len(world.records[0].trials) == 5
-            lines = (await wire.ask(GET % b"/metrics")).body.decode().splitlines()
-            assert "extra_attempts_total 2.0" in lines
+    async with (
+        Upstream(refuses) as up,
+        balanced(up, strategy=Scripted([0] * 5), scoring=scoring) as world,
+        connected(world.address) as wire,
+    ):
+        answer = await wire.ask(post())
+        attempts = int(answer.headers["x-attempts"])
+        assert attempts == len(world.records[0].trials) == 5
+        lines = (await wire.ask(GET % b"/metrics")).body.decode().splitlines()
+        assert "extra_attempts_total 2.0" in lines
 
 
 async def test_several_tiers():
@@ -252,7 +259,7 @@ async def test_use_swaps_the_strategy_from_the_next_id_on():
 
 
 async def test_pipelined_requests_are_answered_in_order():
-    async def by_id(writer):
+    async def by_id(writer: asyncio.StreamWriter):
         await asyncio.sleep(0.05 if up.asked[-1] == ID else 0)
         writer.write(response(200 if up.asked[-1] == ID else 503))
 
@@ -313,7 +320,12 @@ async def test_expect_100_continue():
 
 
 async def test_half_sent_request_is_given_up():
-    for part in (b"PO", post()[:30], post()[:-1], b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n"):
+    for part in (
+        b"PO",
+        post()[:30],
+        post()[:-1],
+        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n",
+    ):
         async with Upstream(accepts) as up, balanced(up) as world, connected(world.address) as wire:
             started = time.monotonic()
             answer = await wire.ask(part)
@@ -388,13 +400,17 @@ async def test_saturated():
 
 
 async def test_saturation_ends():
-    async with Upstream(hangs, accepts) as up, balanced(up, limits=Limits(requests=1)) as world:
-        async with connected(world.address) as first, connected(world.address) as second:
-            first.send(post())
-            await eventually(lambda: up.asked == [ID])
-            assert (await second.ask(post(OTHER_ID))).status == 503
-            assert (await first.response()).status == 200  # at its second attempt
-            assert (await second.ask(post(OTHER_ID))).status == 200
+    async with (
+        Upstream(hangs, accepts) as up,
+        balanced(up, limits=Limits(requests=1)) as world,
+        connected(world.address) as first,
+        connected(world.address) as second,
+    ):
+        first.send(post())
+        await eventually(lambda: up.asked == [ID])
+        assert (await second.ask(post(OTHER_ID))).status == 503
+        assert (await first.response()).status == 200  # at its second attempt
+        assert (await second.ask(post(OTHER_ID))).status == 200
 
 
 async def test_too_many_connections():
@@ -413,17 +429,20 @@ async def test_too_many_connections():
 
 async def test_no_request_outlives_its_deadline():
     timeouts = msgspec.structs.replace(FAST, attempt=0.5, request=0.8)
-    async with Upstream(hangs) as up, balanced(up, timeouts=timeouts, scoring=Scoring(max_attempts=10)) as world:
-        async with connected(world.address) as wire:
-            started = time.monotonic()
-            answer = await wire.ask(post())
-            assert (answer.status, answer.headers["x-attempts"]) == (502, "2")
-            assert time.monotonic() - started < 1.5
-            assert world.records[0].outcomes == ("timeout", "timeout")
+    async with (
+        Upstream(hangs) as up,
+        balanced(up, timeouts=timeouts, scoring=Scoring(max_attempts=10)) as world,
+        connected(world.address) as wire,
+    ):
+        started = time.monotonic()
+        answer = await wire.ask(post())
+        assert (answer.status, answer.headers["x-attempts"]) == (502, "2")
+        assert time.monotonic() - started < 1.5
+        assert world.records[0].outcomes == ("timeout", "timeout")
 
 
 async def test_client_that_leaves_is_not_tried_for_any_longer():
-    async def refuses_slowly(writer):
+    async def refuses_slowly(writer: asyncio.StreamWriter):
         await asyncio.sleep(0.1)
         writer.write(response(503))
 
@@ -437,7 +456,7 @@ async def test_client_that_leaves_is_not_tried_for_any_longer():
 
 
 async def test_drain():
-    async def accepts_slowly(writer):
+    async def accepts_slowly(writer: asyncio.StreamWriter):
         await asyncio.sleep(0.2)
         writer.write(response())
 

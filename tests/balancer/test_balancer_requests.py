@@ -1,5 +1,8 @@
 """The parser on any bytes, in any split: the same requests, and nothing worse than a refusal."""
 
+from collections.abc import Iterable
+from itertools import pairwise
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -37,7 +40,7 @@ FRAGMENTS = (
 streams = st.lists(st.one_of(st.sampled_from(FRAGMENTS), st.binary(max_size=40)), max_size=8).map(b"".join)
 
 
-def parsed(pieces):
+def parsed(pieces: Iterable[bytes]):
     """What comes of these pieces: (requests, whether something is left half-sent)."""
     parser = RequestParser(LIMITS)
     requests = []
@@ -54,7 +57,7 @@ def parsed(pieces):
 
 @given(stream=streams, data=st.data())
 @settings(max_examples=400, deadline=None)
-def test_splits_make_no_difference(stream, data):
+def test_splits_make_no_difference(stream: bytes, data: st.DataObject):
     """A proxy that reads a request otherwise when it comes in other segments can be smuggled past.
 
     Refusals may differ in their status: how much is seen before the end decides which of two faults is met first.
@@ -62,7 +65,7 @@ def test_splits_make_no_difference(stream, data):
     whole, whole_left = parsed([stream[i : i + PIECE] for i in range(0, len(stream), PIECE)])
     cuts = sorted(data.draw(st.sets(st.integers(0, len(stream)), max_size=12)))
     bounds = [0, *cuts, len(stream)]
-    split, split_left = parsed([stream[a:b] for a, b in zip(bounds, bounds[1:], strict=False)])
+    split, split_left = parsed([stream[a:b] for a, b in pairwise(bounds)])
     assert [r for r in split if r.refused is None] == [r for r in whole if r.refused is None]
     assert [bool(r.refused) for r in split] == [bool(r.refused) for r in whole]
     assert split_left == whole_left
@@ -79,13 +82,13 @@ def test_byte_by_byte():
 
 @given(st.binary(max_size=80))
 @settings(max_examples=400, deadline=None)
-def test_read_id_takes_ids_only(body):
+def test_read_id_takes_ids_only(body: bytes):
     id_ = read_id(body)
     assert id_ is None or (len(id_) == ID_LENGTH and id_.isascii() and id_.isalnum())
 
 
 @given(st.text(max_size=30))
 @settings(max_examples=400, deadline=None)
-def test_read_id_on_text(text):
+def test_read_id_on_text(text: str):
     fine = len(text) == ID_LENGTH and text.isascii() and text.isalnum()
     assert (read_id(text.encode()) == text) is fine

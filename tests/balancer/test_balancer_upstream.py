@@ -6,6 +6,7 @@ import time
 import pytest
 from balancing import (
     ID,
+    Behaviour,
     Scripted,
     Upstream,
     accepts,
@@ -28,7 +29,7 @@ from bandit_runner.balancer.config import Limits
 OK = response()
 
 
-async def outcome_of(behaviour, *, limits=None):
+async def outcome_of(behaviour: Behaviour, *, limits: Limits | None = None):
     """What one attempt against a server that behaves so came to: (the record, how often it was asked, seconds)."""
     async with (
         Upstream(behaviour) as upstream,
@@ -95,7 +96,7 @@ BEHAVIOURS = {
 
 
 @pytest.mark.parametrize("what", BEHAVIOURS)
-async def test_each_behaviour_is_one_outcome(what):
+async def test_each_behaviour_is_one_outcome(what: str):
     behaviour, expected = BEHAVIOURS[what]
     trial, _, elapsed = await outcome_of(behaviour)
     assert trial.outcome == expected
@@ -123,7 +124,7 @@ async def test_retry_after_reaches_the_strategy():
     assert trial.retry_after is None
 
 
-async def ask_twice(first, *, pause=0.0):
+async def ask_twice(first: Behaviour, *, pause: float = 0.0):
     """Two requests after each other, the first answered so: (statuses, connections that the server saw, ids asked)."""
     async with (
         Upstream(first, accepts) as upstream,
@@ -157,7 +158,7 @@ async def test_kept_connection_that_died_idle_is_replaced_unseen():
 async def test_server_that_speaks_unasked_is_dropped():
     """An answer sent ahead of the question must not become the answer to it."""
 
-    async def answers_ahead(writer):
+    async def answers_ahead(writer: asyncio.StreamWriter):
         writer.write(OK)
         await asyncio.sleep(0.05)
         writer.write(OK)
@@ -168,7 +169,7 @@ async def test_server_that_speaks_unasked_is_dropped():
 async def test_attempt_on_a_connection_that_dies_after_sending_counts():
     """A kept connection takes the bytes and dies: the server may have acted on them, so it is an attempt."""
 
-    async def dies_at_the_second(writer):
+    async def dies_at_the_second(writer: asyncio.StreamWriter):
         writer.close()
 
     async with (
@@ -186,12 +187,15 @@ async def test_server_that_refuses_connections_is_left_out_for_a_while():
     async with Upstream(accepts) as gone:
         nobody = gone.address
     script = Scripted([0, 1, 1, 0, 1])
-    async with Upstream(accepts) as up, balanced(nobody, up, strategy=script) as world:
-        async with connected(world.address) as wire:
-            assert (await wire.ask(post())).status == 200
-            assert (await wire.ask(post())).status == 200
-            await asyncio.sleep(0.25)  # timeouts.down is 0.2
-            assert (await wire.ask(post())).status == 200
+    async with (
+        Upstream(accepts) as up,
+        balanced(nobody, up, strategy=script) as world,
+        connected(world.address) as wire,
+    ):
+        assert (await wire.ask(post())).status == 200
+        assert (await wire.ask(post())).status == 200
+        await asyncio.sleep(0.25)  # timeouts.down is 0.2
+        assert (await wire.ask(post())).status == 200
     assert world.records[0].outcomes == ("error", "ok")
     assert script.offered == [[0, 1], [1], [1], [0, 1], [1]]
 
@@ -206,7 +210,7 @@ async def test_when_all_are_down_all_are_offered():
 
 
 async def test_idle_connections_are_bounded():
-    async def slowly(writer):
+    async def slowly(writer: asyncio.StreamWriter):
         await asyncio.sleep(0.05)
         writer.write(OK)
 

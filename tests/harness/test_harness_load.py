@@ -1,0 +1,200 @@
+"""The load leaves when it is due, measures from there, and loses nothing."""
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from bandit_runner.balancer import Balancer, BalancerConfig, TierConfig
+from bandit_runner.errors import UsageError
+from bandit_runner.harness import Fault, cross_check, play, row, scheduling_error
+from bandit_runner.harness.load import fresh_ids
+from bandit_runner.model import Scoring
+
+ANSWERS = {
+    200: b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+    429: b"HTTP/1.1 429 Too Many\r\nContent-Length: 0\r\nRetry-After: 1\r\n\r\n",
+    503: b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n",
+}
+
+
+@asynccontextmanager
+async def served(respond: Callable[[int], Awaitable[bytes]]):
+    """A server that answers the ``n``-th request with ``await respond(n)``, bytes; (address, times of arrival, ids)."""
+    arrivals, ids, tasks = [], [], set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter):
+        tasks.add(asyncio.current_task())
+        try:
+            while not writer.is_closing():
+                await reader.readuntil(b"\r\n\r\n")
+                ids.append((await reader.readexactly(24)).decode())
+                arrivals.append(time.monotonic())
+                writer.write(await respond(len(ids) - 1))
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            tasks.discard(asyncio.current_task())
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname(), arrivals, ids
+    finally:
+        server.close()
+        for task in tuple(tasks):
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await server.wait_closed()
+
+
+def test_slow_answers_delay_no_later_request():
+    """Each answer takes 8 intervals; a load that waits for answers would need 8 times as long."""
+
+    async def slowly(_: int):
+        await asyncio.sleep(0.4)
+        return ANSWERS[200]
+
+    async def main():
+        async with served(slowly) as (address, arrivals, _):
+            return await play(address, None, requests=20, rps=20, seed=1), arrivals
+
+    samples, arrivals = asyncio.run(main())
+    gaps = [arrival - arrivals[0] for arrival in arrivals]
+    for number, gap in enumerate(gaps):
+        assert gap == pytest.approx(number * 0.05, abs=0.15)
+    assert all(sample.status == 200 for sample in samples)
+    assert [sample.due for sample in samples] == pytest.approx([n * 0.05 for n in range(20)])
+    assert min(sample.latency for sample in samples) >= 0.4
+
+
+def test_latency_counts_from_when_a_request_was_due():
+    """The client itself is blocked for 0.3 s: the requests that were due meanwhile are late, and it shows."""
+
+    async def main():
+        async def respond(number: int):
+            if number == 2:
+                time.sleep(0.3)  # noqa: ASYNC251  client and server share this thread: it blocks the sending
+            return ANSWERS[200]
+
+        async with served(respond) as (address, _, _ids):
+            return await play(address, None, requests=30, rps=50, seed=1)
+
+    samples = asyncio.run(main())
+    behind = samples[3]
+    assert behind.late >= 0.2
+    assert behind.latency >= behind.late
+    error = scheduling_error(samples)
+    assert error.worst == max(abs(sample.late) for sample in samples)
+    assert error.p50 <= error.p99 <= error.worst
+    assert samples[-1].late < 0.15, "what came late must not make the rest late"
+
+
+def test_ids():
+    ids = fresh_ids(1_000, seed=5)
+    assert len(set(ids)) == 1_000
+    assert all(len(id_) == 24 and id_.isascii() and id_.isalnum() for id_ in ids)
+    assert ids == fresh_ids(1_000, seed=5) != fresh_ids(1_000, seed=6)
+
+
+def test_progress_and_order():
+    seen = []
+
+    async def jittery(number: int):
+        await asyncio.sleep(0.05 if number % 2 else 0)
+        return ANSWERS[200]
+
+    async def main():
+        async with served(jittery) as (address, _, ids):
+            samples = await play(
+                address, "T1", requests=10, rps=200, seed=1, on_progress=lambda done, total: seen.append((done, total))
+            )
+            return samples, ids
+
+    samples, ids = asyncio.run(main())
+    assert seen == [(n, 10) for n in range(1, 11)]
+    assert [sample.id for sample in samples] == fresh_ids(10, seed=1)
+    assert Counter(ids) == Counter(sample.id for sample in samples)
+
+
+def test_no_answer_is_told_as_such():
+    async def never(_: int):
+        await asyncio.sleep(60)
+
+    async def main():
+        async with served(never) as (address, _, _ids):
+            hung = await play(address, None, requests=3, rps=100, seed=1, timeout=0.2)
+        return hung, await play(address, None, requests=2, rps=100, seed=1, timeout=0.5)
+
+    hung, refused = asyncio.run(main())
+    assert [sample.status for sample in hung] == [None] * 3
+    assert {sample.reason for sample in hung} == {"no whole answer in time"}
+    assert [sample.status for sample in refused] == [None] * 2
+    assert "ConnectionRefusedError" in refused[0].reason
+    assert {d.fault for d in cross_check(hung, [])} == {Fault.UNANSWERED}
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"requests": 0}, {"rps": 0}, {"rps": float("inf")}, {"rps": float("nan")}, {"timeout": 0}]
+)
+def test_no_load(wrong: dict[str, float]):
+    with pytest.raises(UsageError, match="no load"):
+        asyncio.run(play(("127.0.0.1", 9), None, **{"requests": 1, "rps": 1.0, "seed": 1, **wrong}))
+
+
+def test_cancelled_play_leaves_nothing():
+    async def never(_: int):
+        await asyncio.sleep(60)
+
+    async def main():
+        async with served(never) as (address, arrivals, _):
+            task = asyncio.create_task(play(address, None, requests=50, rps=20, seed=1))
+            await asyncio.sleep(0.2)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            sent = len(arrivals)
+            await asyncio.sleep(0.2)
+            assert len(arrivals) == sent
+
+    asyncio.run(main())
+
+
+def test_two_thousand_requests_without_a_lost_or_doubled_answer():
+    """Through the balancer, dozens at a time, over servers that accept, fail and limit, at any speed."""
+    generator = random.Random(7)
+
+    async def moody(_: int):
+        await asyncio.sleep(generator.random() * 0.04)
+        return ANSWERS[generator.choice((200, 200, 429, 503))]
+
+    async def main():
+        records, busiest = [], 0
+        async with served(moody) as (a, _, asked_a), served(moody) as (b, _, asked_b):
+            tier = TierConfig(name="T1", upstreams=(a, b), strategy="random")
+            balancer = Balancer(BalancerConfig(tiers=(tier,)), on_request=records.append)
+            address = await balancer.start("127.0.0.1", 0)
+
+            def progress(_done: int, _total: int):
+                nonlocal busiest
+                busiest = max(busiest, balancer._in_flight)
+
+            samples = await play(address, "T1", requests=2_000, rps=800, seed=3, on_progress=progress)
+            await balancer.close()
+        return samples, records, asked_a + asked_b, busiest
+
+    samples, records, asked, busiest = asyncio.run(main())
+    assert busiest > 10
+    assert cross_check(samples, records) == []
+    assert len(samples) == len({sample.id for sample in samples}) == 2_000
+    attempts = Counter({record.id: record.attempts for record in records})
+    assert Counter(asked) == attempts, "each attempt reached a server once, and nothing else did"
+    result = row(samples, records, strategy="random", tier="T1", scoring=Scoring())
+    assert result.requests == 2_000
+    assert result.accepted == sum(sample.status == 200 for sample in samples) > 1_000
+    assert result.rate_limited == sum(record.outcomes.count("rate_limited") for record in records) > 100
+    assert result.p50_ms > 1
