@@ -1,0 +1,151 @@
+"""Which mitigations the program was built with. A header that does not say gives "unknown", never "absent"."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from binsafe.extractors.language import is_dotnet
+from binsafe.extractors.names import plain_name, words
+from binsafe.extractors.subject import Extracted, Subject
+from binsafe.model import Finding, Severity, Slice
+from binsafe.model.facts import Mitigation
+
+_CANARY = frozenset({"__stack_chk_fail", "___stack_chk_fail", "__stack_chk_guard", "___stack_chk_guard"})
+_FORTIFIABLE = words(
+    "asprintf fgets fprintf fread gets memcpy memmove memset poll pread printf read readlink realpath recv recvfrom"
+    " snprintf sprintf stpcpy strcat strcpy strncat strncpy syslog vasprintf vfprintf vprintf vsnprintf vsprintf"
+)
+"""Functions that have a checking twin (``__memcpy_chk``), by glibc's ``bits/*2.h`` and Apple's ``secure/_*.h``."""
+
+
+def extract(subject: Subject) -> Extracted[dict[str, Mitigation]]:
+    """Mitigation -> state, by the rules of the slice's format, and a finding for data that can be executed."""
+    value = {name: rule(subject) for name, rule in RULES[subject.slice.format].items()}
+    return Extracted(value, _executable_data(subject.slice))
+
+
+def _trait(name: str) -> Callable[[Subject], Mitigation]:
+    """A mitigation that the header states as such."""
+    return lambda subject: _state(subject.slice.traits.get(name))
+
+
+def _not_trait(name: str) -> Callable[[Subject], Mitigation]:
+    """A mitigation whose absence the header states."""
+
+    def rule(subject: Subject) -> Mitigation:
+        stated = subject.slice.traits.get(name)
+        return "unknown" if stated is None else _state(not stated)
+
+    return rule
+
+
+def _state(stated: object) -> Mitigation:
+    if stated is None:
+        return "unknown"
+    return "present" if stated else "absent"
+
+
+def _relro(subject: Subject) -> Mitigation:
+    """Full only where the loader binds everything before it write-protects the table (``-z now``)."""
+    slice_ = subject.slice
+    if slice_.traits.get("relro") is None:
+        return "unknown"
+    if not slice_.traits["relro"]:
+        return "absent"
+    if slice_.linkage != "dynamic":
+        return "present"
+    return "present" if slice_.traits.get("bind_now") else "partial"
+
+
+def _canary(subject: Subject) -> Mitigation:
+    """Whether functions check their stack frames; a static program without names does not say."""
+    if subject.is_go:
+        return "not-applicable"
+    slice_ = subject.slice
+    imported = any(entry.name.split("@", 1)[0] in _CANARY for entry in slice_.imports)
+    if imported or any(symbol.name in _CANARY for symbol in slice_.symbols):
+        return "present"
+    return "absent" if slice_.linkage == "dynamic" or slice_.symbols else "unknown"
+
+
+def _fortify(subject: Subject) -> Mitigation:
+    """Whether calls that can overflow go to their checking twins: all, some or none of them."""
+    if subject.is_go:
+        return "not-applicable"
+    names = {plain_name(entry.name).lstrip("_") for entry in subject.slice.imports}
+    checked = {name for name in names if name.endswith("_chk") and name.removesuffix("_chk") in _FORTIFIABLE}
+    unchecked = names & _FORTIFIABLE
+    if not names and subject.slice.linkage != "dynamic":
+        return "unknown"
+    if checked:
+        return "partial" if unchecked else "present"
+    return "absent" if unchecked else "not-applicable"
+
+
+def _managed(rule: Callable[[Subject], Mitigation]) -> Callable[[Subject], Mitigation]:
+    """A mitigation of native code: Go's and .NET's own code has no use for it."""
+    return lambda subject: "not-applicable" if subject.is_go or is_dotnet(subject.slice) else rule(subject)
+
+
+def _safe_seh(subject: Subject) -> Mitigation:
+    """A table of exception handlers: only 32-bit x86 keeps them on the stack."""
+    return _state(subject.slice.traits.get("safe_seh")) if subject.slice.arch == "i386" else "not-applicable"
+
+
+def _hardened_runtime(subject: Subject) -> Mitigation:
+    return "present" if "runtime" in subject.signature.flags else "absent"
+
+
+def _pointer_authentication(subject: Subject) -> Mitigation:
+    return {"arm64e": "present", "arm64": "absent"}.get(subject.slice.arch, "not-applicable")  # type: ignore[return-value]  # a Mitigation each
+
+
+RULES: Mapping[str, Mapping[str, Callable[[Subject], Mitigation]]] = MappingProxyType(
+    {
+        "elf": MappingProxyType(
+            {
+                "pie": _trait("pie"),
+                "nx": _not_trait("executable_stack"),
+                "relro": _relro,
+                "canary": _canary,
+                "fortify": _fortify,
+            }
+        ),
+        "mach-o": MappingProxyType(
+            {
+                "pie": _trait("pie"),
+                "nx": _not_trait("allow_stack_execution"),
+                "canary": _canary,
+                "fortify": _fortify,
+                "hardened_runtime": _hardened_runtime,
+                "pointer_authentication": _pointer_authentication,
+            }
+        ),
+        "pe": MappingProxyType(
+            {
+                "aslr": _trait("dynamic_base"),
+                "high_entropy_aslr": _trait("high_entropy_va"),
+                "nx": _trait("nx_compat"),
+                "canary": _managed(_trait("security_cookie")),
+                "guard_cf": _managed(_trait("guard_cf")),
+                "safe_seh": _safe_seh,
+            }
+        ),
+    }
+)
+"""Format -> mitigation -> the rule that tells its state, in the order of the report."""
+
+
+def _executable_data(slice_: Slice) -> tuple[Finding, ...]:
+    """Segments that can be written and executed: what packers need, and what no compiler makes."""
+    both = [segment for segment in slice_.segments if segment.writable and segment.executable]
+    if not both:
+        return ()
+    where = ", ".join(f"{segment.name or 'a segment'} at {segment.address:#x}" for segment in both[:4])
+    return (
+        Finding(
+            id="writable-code",
+            severity=Severity.MEDIUM,
+            title="It has memory that can be written and executed",
+            detail=f"{len(both)} of its segments, so that it can change its own code while it runs: {where}.",
+        ),
+    )

@@ -1,0 +1,125 @@
+"""Which names mean what on the network: functions of C libraries and Windows, of Go, and system calls.
+
+One word stands for its operation wherever it is met, so a name must not mean anything else: ``read`` and ``write`` are
+absent, because they serve files too.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import get_args
+
+from binsafe.extractors.names import words
+from binsafe.model.facts import OperationName
+
+OPERATIONS: tuple[OperationName, ...] = get_args(OperationName)
+
+
+def _table(**names: str) -> Mapping[str, OperationName]:
+    """Name -> operation, from the names of each operation separated by blanks."""
+    return MappingProxyType({name: operation for operation in OPERATIONS for name in names.get(operation, "").split()})
+
+
+IMPORTS = _table(
+    # POSIX and glibc; Winsock (ws2_32, mswsock); WinINet, WinHTTP, urlmon; CoreFoundation, Network.framework and
+    # Foundation on macOS; OpenSSL and libcurl, whose calls reach out by themselves.
+    socket="socket WSASocketA WSASocketW CFSocketCreate CFSocketCreateWithSocketSignature",
+    bind="bind CFSocketSetAddress",
+    listen="listen nw_listener_create nw_listener_create_with_port CFSocketCreateConnectedToSocketSignature",
+    accept="accept accept4 WSAAccept AcceptEx accept$NOCANCEL BIO_new_accept",
+    connect="connect connectx WSAConnect ConnectEx WSAConnectByNameA WSAConnectByNameW WSAConnectByList"
+    " InternetConnectA InternetConnectW InternetOpenUrlA InternetOpenUrlW WinHttpConnect WinHttpOpenRequest"
+    " URLDownloadToFileA URLDownloadToFileW URLOpenStreamA URLOpenStreamW"
+    " nw_connection_create CFStreamCreatePairWithSocketToHost CFReadStreamCreateForHTTPRequest"
+    " OBJC_CLASS_$_NSURLSession OBJC_CLASS_$_NSURLConnection OBJC_CLASS_$_NWConnection"
+    " curl_easy_perform curl_multi_perform BIO_new_connect BIO_new_ssl_connect",
+    send="send sendto sendmsg sendmmsg WSASend WSASendTo WSASendMsg WSASendDisconnect TransmitFile HttpSendRequestA"
+    " HttpSendRequestW WinHttpSendRequest WinHttpWriteData",
+    receive="recv recvfrom recvmsg recvmmsg WSARecv WSARecvFrom WSARecvMsg InternetReadFile WinHttpReadData",
+    resolve="getaddrinfo getaddrinfo_a gethostbyname gethostbyname2 gethostbyname_r gethostbyname2_r gethostbyaddr"
+    " gethostbyaddr_r getnameinfo res_query res_nquery res_search res_nsearch __res_query __res_nquery __res_search"
+    " ares_query ares_getaddrinfo GetAddrInfoW GetAddrInfoExA GetAddrInfoExW GetNameInfoW DnsQuery_A DnsQuery_W"
+    " DnsQuery_UTF8 DnsQueryEx DNSServiceGetAddrInfo CFHostStartInfoResolution WSAAsyncGetHostByName",
+    raw="pcap_create pcap_open_live pcap_inject pcap_sendpacket libnet_init",
+)
+
+SYSTEM_CALLS = _table(
+    # socketcall is the one door to all of them on 32-bit x86; the io_uring family is in UNSEEN.
+    socket="socket socketcall",
+    bind="bind",
+    listen="listen",
+    accept="accept accept4",
+    connect="connect",
+    send="sendto sendmsg sendmmsg",
+    receive="recvfrom recvmsg recvmmsg",
+)
+
+UNSEEN_SYSTEM_CALLS = frozenset({"io_uring_setup", "execveat", "execve", "pidfd_getfd", "bpf"})
+"""Calls through which a program reaches the network without one of the calls above, or becomes another program."""
+
+_GO_CALLS = _table(
+    socket="socket Socket WSASocket",
+    bind="bind Bind",
+    listen="listen Listen",
+    accept="accept accept4 Accept Accept4 AcceptEx",
+    connect="connect Connect ConnectEx",
+    send="sendto sendmsg Sendto Sendmsg SendmsgN WSASend WSASendto WSASendMsg",
+    receive="recvfrom recvmsg Recvfrom Recvmsg WSARecv WSARecvFrom WSARecvMsg",
+    resolve="GetAddrInfoW DnsQuery",
+)
+_GO_PACKAGES = ("syscall", "internal/poll", "golang.org/x/sys/unix", "golang.org/x/sys/windows")
+
+_GO_NET = _table(
+    socket="net.socket net.sysSocket net.internetSocket",
+    listen="net.(*sysListener).listenTCP net.(*sysListener).listenTCPProto net.(*sysListener).listenUDP"
+    " net.(*sysListener).listenUnix net.(*netFD).listenStream net.(*netFD).listenDatagram net.(*ListenConfig).Listen",
+    accept="net.(*netFD).accept net.(*TCPListener).accept internal/poll.(*FD).Accept",
+    connect="net.(*netFD).connect net.(*netFD).dial net.(*sysDialer).dialTCP net.(*sysDialer).doDialTCP"
+    " net.(*sysDialer).doDialTCPProto net.(*sysDialer).dialUDP net.(*sysDialer).dialUnix net.(*Dialer).DialContext"
+    " internal/poll.(*FD).ConnectEx",
+    send="internal/poll.(*FD).WriteTo internal/poll.(*FD).WriteToInet4 internal/poll.(*FD).WriteToInet6"
+    " internal/poll.(*FD).WriteMsg",
+    receive="internal/poll.(*FD).ReadFrom internal/poll.(*FD).ReadFromInet4 internal/poll.(*FD).ReadFromInet6"
+    " internal/poll.(*FD).ReadMsg",
+    resolve="net.(*Resolver).lookupHost net.(*Resolver).lookupIP net.(*Resolver).lookupIPAddr"
+    " net.(*Resolver).goLookupIPCNAMEOrder net.(*Resolver).exchange net.cgoLookupHostIP net.cgoLookupIP",
+    raw="net.(*sysDialer).dialIP net.(*sysListener).listenIP",
+)
+
+GO_FUNCTIONS: Mapping[str, OperationName] = MappingProxyType(
+    {
+        **_GO_NET,
+        **{f"{package}.{name}": operation for package in _GO_PACKAGES for name, operation in _GO_CALLS.items()},
+    }
+)
+
+TELLTALES: tuple[tuple[bytes, OperationName], ...] = (
+    (b"ws2_32.dll", "socket"),
+    (b"WS2_32.dll", "socket"),
+    ("ws2_32.dll".encode("utf-16-le"), "socket"),
+    (b"wininet.dll", "connect"),
+    (b"winhttp.dll", "connect"),
+    (b"System.Net.Sockets", "socket"),
+    (b"System.Net.Http", "connect"),
+    (b"/etc/resolv.conf", "resolve"),
+)
+"""Texts that hint at the network; they prove nothing, so they can only keep a "no" from being said."""
+
+LOADERS = words(
+    "dlopen dlmopen dlsym dlvsym NSAddImage NSLinkModule CFBundleLoadExecutable LoadLibraryA LoadLibraryW"
+    " LoadLibraryExA LoadLibraryExW GetProcAddress LdrLoadDll LdrGetProcedureAddress syscall"
+)
+"""Functions that give a program functions it does not name, or the kernel itself."""
+
+NAME_SERVICES = words(
+    "getpwnam getpwuid getpwnam_r getpwuid_r getgrnam getgrgid getgrnam_r getgrgid_r getgrouplist initgroups getpwent"
+    " getgrent getservbyname getservbyport"
+)
+"""C library functions whose answer may come over the network (nsswitch.conf, Open Directory)."""
+
+PLAIN_LIBRARIES = (
+    "libc.", "libm.", "libpthread.", "libdl.", "librt.", "libgcc_s.", "libstdc++.", "ld-linux", "ld-musl",
+    "linux-vdso", "libsystem.b.", "libc++.", "libc++abi.", "libobjc.",
+    "kernel32.", "ntdll.", "user32.", "gdi32.", "msvcrt.", "ucrtbase.", "vcruntime", "msvcp", "api-ms-win-crt-",
+    "api-ms-win-core-",
+)  # fmt: skip
+"""How libraries begin (in lower case) that do nothing on the network but what the program asks them for by name."""

@@ -1,0 +1,84 @@
+"""Who signed the slice, and what to make of it."""
+
+from collections.abc import Iterator
+
+from binsafe.extractors.subject import Extracted, Subject
+from binsafe.model import Finding, Severity, Signature, Slice
+
+_TITLES = {
+    "page-hash": "The code was changed after it was signed",
+    "codedirectory": "The signature's list of hashes is broken",
+    "info-plist-hash": "The signed Info.plist is not the one here",
+    "requirements-hash": "The signature's requirements were changed",
+    "entitlements-hash": "The entitlements were changed after signing",
+    "resource-seal": "Files beside the program were changed after signing",
+    "cms-digest": "The signer's statement does not match the program",
+    "cms-chain": "The signer's certificate does not lead to a known root",
+    "timestamp": "The time of signing cannot be trusted",
+    "appended-data": "There is data behind the signature",
+    "uncovered-bytes": "Parts of the file are not covered by the signature",
+    "authenticode-digest": "The program was changed after it was signed",
+    "certificate-table-data": "There is data hidden in the certificate table",
+}
+
+
+def extract(subject: Subject) -> Extracted[Signature]:
+    """The signature as verified, and what a person should know of it."""
+    signature = subject.signature
+    return Extracted(signature, (*_problems(signature), *_absence(signature, subject.slice), *_doubts(signature)))
+
+
+def _problems(signature: Signature) -> Iterator[Finding]:
+    """Each problem under its own id: high where it made the signature invalid."""
+    severity = Severity.HIGH if signature.status == "invalid" else Severity.MEDIUM
+    for problem in signature.problems:
+        title = _TITLES.get(problem.id, "Something is wrong with the signature")
+        yield Finding(id=problem.id, severity=severity, title=title, detail=problem.detail)
+    if signature.status == "invalid" and not signature.problems:
+        yield Finding(
+            id="signature-invalid", severity=severity, title="The signature does not hold", detail="No reason is known."
+        )
+
+
+def _absence(signature: Signature, slice_: Slice) -> Iterator[Finding]:
+    """Signatures that name nobody; ELF has none that its loader knows, so their absence says nothing there."""
+    if signature.kind == "none":
+        severity = Severity.INFO if slice_.format == "elf" else Severity.MEDIUM
+        detail = "Nobody vouches for it, and a change to it would not show."
+        yield Finding(id="unsigned", severity=severity, title="It is not signed", detail=detail)
+    elif signature.kind == "linker":
+        yield Finding(
+            id="linker-signed",
+            severity=Severity.LOW,
+            title="It is signed by the linker only",
+            detail="The linker did this by itself, and without a certificate: that proves nothing about who made it.",
+        )
+    elif signature.kind == "adhoc":
+        yield Finding(
+            id="adhoc-signed",
+            severity=Severity.LOW,
+            title="It is signed ad hoc",
+            detail="The signature has no certificate: it proves nothing about who made the program.",
+        )
+
+
+def _doubts(signature: Signature) -> Iterator[Finding]:
+    """What could not be verified, and signers that nobody whom we know vouches for."""
+    if signature.status == "unknown":
+        what = "; ".join(signature.unverified) or "no reason is known"
+        yield Finding(
+            id="signature-unknown",
+            severity=Severity.LOW,
+            title="The signature could not be verified completely",
+            detail=f"Not verified: {what}.",
+        )
+    if signature.chain in {"other", "unknown"} and all(problem.id != "cms-chain" for problem in signature.problems):
+        name = signature.signers[0].common_name if signature.signers else None
+        yield Finding(
+            id="signer-unknown",
+            severity=Severity.MEDIUM,
+            title="The signer is not vouched for by a known root",
+            detail=f"Its certificate says {name!r}; anybody can make a certificate that says so."
+            if name
+            else "Its certificate does not say a name.",
+        )

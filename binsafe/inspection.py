@@ -1,0 +1,132 @@
+"""Artifact -> report: parse, extract the facts of each slice, and judge.
+
+Pure: the same bytes give the same report. Verdict: "danger" is a high or critical finding, "caution" a medium one,
+"unknown" where something could not be analysed, which outranks both.
+"""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from binsafe import formats
+from binsafe.errors import NotAnalysable
+from binsafe.extractors import EXTRACTORS, Subject
+from binsafe.model import Artifact, Finding, Report, Severity, Signature, Slice, SliceReport, Verdict
+
+_TRUST = ("none", "linker", "adhoc", "other", "authenticode", "developer-id", "apple")
+"""Kinds of signature, the one that says least about who made the program first."""
+_NOBODY = {"none": "it is not signed", "linker": "it is signed by the linker only", "adhoc": "it is signed ad hoc only"}
+
+
+def inspect(artifact: Artifact, data: memoryview, *, syscalls: bool = True) -> Report:
+    """The report on ``data``, which is what ``artifact`` describes.
+
+    Never raises for any bytes: what cannot be analysed gives a report with ``analysed`` False, the finding that says
+    why, and the verdict "unknown". Without ``syscalls`` that analysis is left out and its fact is None.
+    """
+    try:
+        image = formats.parse(data)
+        parts = [_slice(slice_, number, syscalls=syscalls) for number, slice_ in enumerate(image.slices)]
+    except NotAnalysable as error:
+        return _not_analysed(artifact, data, error)
+    slices = tuple(facts for facts, _ in parts)
+    found = [*_differences(slices), *(finding for _, findings in parts for finding in findings)]
+    findings = tuple(sorted(found, key=_order))
+    return Report(
+        artifact=artifact,
+        format=image.format,
+        analysed=True,
+        slices=slices,
+        findings=findings,
+        verdict=_verdict(slices, findings),
+    )
+
+
+def _slice(slice_: Slice, number: int, *, syscalls: bool) -> tuple[SliceReport, list[Finding]]:
+    subject = Subject.of(slice_, syscalls=syscalls)
+    extracted = {name: extract(subject) for name, extract in EXTRACTORS.items()}
+    facts = SliceReport(
+        arch=slice_.arch,
+        system=slice_.system,
+        kind=slice_.kind,
+        linkage=slice_.linkage,
+        libraries=slice_.libraries,
+        rpaths=slice_.rpaths,
+        **{name: found.value for name, found in extracted.items()},
+    )
+    findings = [finding for found in extracted.values() for finding in found.findings]
+    return facts, [msgspec.structs.replace(finding, slice=number) for finding in findings]
+
+
+def _differences(slices: tuple[SliceReport, ...]) -> Iterator[Finding]:
+    """What one slice of a universal file promises and another does not: each machine runs only one of them."""
+    signers = {(part.signature.kind, part.signature.status, part.signature.team_id) for part in slices}
+    if len(signers) > 1:
+        each = ", ".join(f"{part.arch}: {part.signature.kind} ({part.signature.status})" for part in slices)
+        anybody = any(part.signature.kind not in _NOBODY for part in slices)
+        yield Finding(
+            id="slices-differ",
+            severity=Severity.MEDIUM if anybody else Severity.LOW,
+            title="Its slices are not signed alike",
+            detail=f"{each}. Which one runs depends on the machine: judge the file by the weakest.",
+        )
+    if len({msgspec.json.encode(part.entitlements, order="deterministic") for part in slices}) > 1:
+        yield Finding(
+            id="entitlements-differ",
+            severity=Severity.MEDIUM,
+            title="Its slices ask for different entitlements",
+            detail="What macOS lets the program do depends on the machine it runs on.",
+        )
+
+
+def _order(finding: Finding) -> tuple[int, int, str, str]:
+    return -finding.severity.rank, -1 if finding.slice is None else finding.slice, finding.id, finding.title
+
+
+def _verdict(slices: tuple[SliceReport, ...], findings: tuple[Finding, ...]) -> Verdict:
+    worst = findings[0] if findings else None
+    weakest = _weakest(slices, findings)
+    signature = slices[weakest].signature
+    if worst is not None and worst.severity.rank >= Severity.HIGH.rank:
+        return Verdict(level="danger", advice=f"Do not run it: {_lower(worst.title)}.", weakest_slice=weakest)
+    cautious = worst is not None and worst.severity is Severity.MEDIUM
+    doubt = worst.title if cautious and worst is not None and worst.id not in {"unsigned", "slices-differ"} else None
+    return Verdict(level="caution" if cautious else "ok", advice=_advice(signature, doubt=doubt), weakest_slice=weakest)
+
+
+def _weakest(slices: tuple[SliceReport, ...], findings: tuple[Finding, ...]) -> int:
+    """The slice with the worst finding; among equals the one whose signature says least."""
+    worst = dict.fromkeys(range(len(slices)), -1)
+    for finding in findings:
+        if finding.slice is not None:
+            worst[finding.slice] = max(worst[finding.slice], finding.severity.rank)
+    return min(worst, key=lambda number: (-worst[number], _TRUST.index(slices[number].signature.kind), number))
+
+
+def _advice(signature: Signature, *, doubt: str | None) -> str:
+    nobody = _NOBODY.get(signature.kind)
+    if nobody is not None:
+        more = f", and {_lower(doubt)}" if doubt else ""
+        return f"Nobody vouches for this program: {nobody}{more}; run it only inside a profile (binsafe profile)."
+    if doubt is not None:
+        return f"Be careful: {_lower(doubt)}; run it only inside a profile (binsafe profile)."
+    signer = next((s.organization or s.common_name for s in signature.signers), None) or "somebody"
+    held = "and the signature holds" if signature.status == "valid" else "but the signature could not be verified"
+    return f"It is signed by {signer}, {held}; a profile still keeps a fault in it harmless (binsafe profile)."
+
+
+def _lower(sentence: str | None) -> str:
+    """A title as a part of a sentence."""
+    return (sentence or "")[:1].lower() + (sentence or "")[1:]
+
+
+def _not_analysed(artifact: Artifact, data: memoryview, error: NotAnalysable) -> Report:
+    title = "It could not be analysed"
+    finding = Finding(id=error.finding, severity=Severity.HIGH, title=title, detail=str(error))
+    return Report(
+        artifact=artifact,
+        format=formats.identify(data),
+        analysed=False,
+        findings=(finding,),
+        verdict=Verdict(level="unknown", advice=f"Do not run it: {error.hint}."),
+    )

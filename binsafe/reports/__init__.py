@@ -1,0 +1,30 @@
+"""Report -> text for people, JSON for programs. Every output is made from the report alone.
+
+    escape    the one door through which text from a file reaches a terminal
+    style     colours, passed in by whoever knows that there is a terminal
+    text      one screen; deeper with ``verbose``
+    as_json   ``binsafe.report/1``, and its schema in ``report.schema.json``
+
+A new output is one new file and one line in ``REPORTERS``.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Protocol
+
+from binsafe.model import Report
+from binsafe.reports import as_json, text
+from binsafe.reports.escape import escape
+
+__all__ = ["REPORTERS", "Reporter", "escape"]
+
+
+class Reporter(Protocol):
+    """What makes one output: the whole of it as a string that ends with a newline."""
+
+    def __call__(self, report: Report, *, verbose: int = 0, width: int = 100) -> str:
+        """``verbose`` counts how much more to say; ``width`` is in columns."""
+
+
+REPORTERS: Mapping[str, Reporter] = MappingProxyType({"text": text.render, "json": as_json.render})
+"""Name on the command line (``--format``) -> what makes that output."""
