@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,17 @@ from bandit_runner.flakyservers.build import build
 
 # One file for all users of the machine, so not below anybody's temporary folder.
 PORTS_LOCK = Path("/tmp/binsafe-thirty-ports.lock")
+
+
+WAITING_SECONDS = 600
+"""For tests that may have to compile first, or to wait for the ports: the usual limit is for the test itself."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        waits = {"standin", "thirty_ports"} & set(getattr(item, "fixturenames", ()))
+        if waits and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(WAITING_SECONDS))
 
 
 @contextmanager
@@ -26,7 +38,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def _open_for_all(path: Path) -> int:
-    # Another user's file in a sticky folder may be opened but not with O_CREAT, not even by root (fs.protected_regular).
+    # Not with O_CREAT: in a sticky folder that is refused for another user's file, even to root (fs.protected_regular).
     try:
         return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -56,3 +68,20 @@ def thirty_ports() -> Iterator[None]:
     """Keep ports 4000-4009, 5000-5009 and 6000-6009 for one test: other workers and other users' test runs wait."""
     with locked(PORTS_LOCK):
         yield
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    """Return a function that gives a TCP port on loopback that nobody listens on, another one each time."""
+    given: set[int] = set()
+
+    def choose() -> int:
+        while True:
+            with socket.socket() as trial:
+                trial.bind(("127.0.0.1", 0))
+                port = trial.getsockname()[1]
+            if port not in given:
+                given.add(port)
+                return port
+
+    return choose

@@ -1,0 +1,95 @@
+"""A probe program and the widest policy that the shipped baseline can give it: the whole cap, whatever was found."""
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import platformdirs
+import pytest
+
+from bandit_runner.flakyservers.build import find_go, this_machine
+from binsafe import baselines
+from binsafe.intake import Found, Snapshot
+from binsafe.model import Grant, Policy, Violation
+from binsafe.model.policy import PolicyArtifact
+from binsafe.policy.walls import ALWAYS
+from binsafe.sandbox import Order, Sandboxed, launch
+from binsafe.sandbox.linux.backend import native_arch
+
+SOURCES = Path(__file__).parent / "probe"
+ENDED = 10.0
+
+
+@pytest.fixture(scope="session")
+def probe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The probe program, built for this machine."""
+    go = find_go(os.environ, platformdirs.user_cache_path("binsafe") / "flakyservers")
+    binary = tmp_path_factory.mktemp("probe") / "probe"
+    go.run("build", "-trimpath", "-buildvcs=false", "-o", str(binary), ".", cwd=SOURCES, target=this_machine())
+    return binary
+
+
+def widest_policy(snapshot: Snapshot, ports: tuple[int, ...] = (), **changes: tuple[Grant, ...]) -> Policy:
+    """Everything that the baseline ``flaky_servers`` lets a program have."""
+    baseline = baselines.load("flaky_servers")
+    always = tuple(Grant(kind="syscall", object=name, reason=reason) for name, reason in ALWAYS.items())
+    listen = tuple(Grant(kind="listen", object=f"127.0.0.1:{p}", access="tcp", reason="test") for p in ports)
+    own = tuple(Grant(kind=kind, object="artifact", reason="test") for kind in ("execute", "read"))
+    calls = tuple(grant for group in baseline.calls for grant in group.grants if _exists(grant.object))
+    return Policy(
+        artifact=PolicyArtifact(
+            name=snapshot.artifact.name, sha256=snapshot.artifact.sha256, system="linux", arch=native_arch()
+        ),
+        baseline=baseline.name,
+        grants=(*own, *listen, *changes.get("grants", ()), *baseline.grants, *calls, *always),
+    )
+
+
+def _exists(name: str) -> bool:
+    from binsafe.syscalls import tables
+
+    return name in tables.numbers(native_arch())
+
+
+class Run:
+    """A started probe: what it said, and what was reported."""
+
+    def __init__(self, process: Sandboxed, violations: list[Violation]) -> None:
+        self.process = process
+        self.violations = violations
+
+    def answers(self) -> dict[str, str]:
+        """Attempt -> its error, empty where it succeeded; waits for the end."""
+        assert self.process.stdout is not None
+        said = self.process.stdout.read().decode()
+        assert self.process.wait(ENDED) == 0, said
+        return {line["attempt"]: line["error"] for line in map(json.loads, said.splitlines())}
+
+
+@pytest.fixture
+def sandboxed(probe: Path) -> Iterator[Callable[..., Run]]:
+    """Start the probe with attempts as arguments; all that was started is stopped at the end."""
+    started: list[Sandboxed] = []
+
+    def start(*attempts: str, ports: tuple[int, ...] = (), **changes: tuple[Grant, ...]) -> Run:
+        violations: list[Violation] = []
+        with Snapshot.take(Found("probe", probe)) as snapshot:
+            order = Order(
+                policy=widest_policy(snapshot, ports, **changes),
+                program=snapshot.descriptor,
+                arguments=attempts,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                on_violation=violations.append,
+            )
+            process = launch(order)
+        started.append(process)
+        return Run(process, violations)
+
+    yield start
+    for process in started:
+        process.stop(grace=0)
+        if process.stdout is not None:
+            process.stdout.close()

@@ -1,0 +1,141 @@
+"""The state of a program inside as the kernel shows it, and its end however that comes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+pytestmark = [
+    pytest.mark.sandbox,
+    pytest.mark.skipif(sys.platform != "linux", reason="the Linux sandbox needs Linux"),
+]
+
+SUPERVISOR = """
+import sys, subprocess, time
+sys.path[:0] = sys.argv[1:3]
+from pathlib import Path
+from conftest import widest_policy
+from binsafe.intake import Found, Snapshot
+from binsafe.sandbox import Order, launch
+with Snapshot.take(Found("probe", Path(sys.argv[3]))) as snapshot:
+    policy = widest_policy(snapshot)
+    process = launch(Order(policy=policy, program=snapshot.descriptor, arguments=["stay"], on_violation=print))
+print(process.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def status(pid: int) -> dict[str, str]:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
+
+
+def gone(pid: int, seconds: float = 5.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            if status(pid)["State"].startswith("Z"):
+                return True
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def family(pid: int) -> list[int]:
+    """The program, its init and its middle process: what must end together."""
+    found = [pid]
+    while (parent := int(status(found[-1])["PPid"])) not in (0, 1, os.getpid()):
+        found.append(parent)
+    return found
+
+
+def test_the_kernel_says_that_it_is_confined(sandboxed: Callable):
+    pid = sandboxed("stay").process.pid
+    shown = status(pid)
+    assert shown["Seccomp"] == "2"
+    assert shown["NoNewPrivs"] == "1"
+    assert {shown[name] for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {"0" * 16}
+    assert all(int(number) != 0 for number in shown["Uid"].split())
+    for namespace in ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup"):
+        assert os.readlink(f"/proc/{pid}/ns/{namespace}") != os.readlink(f"/proc/self/ns/{namespace}")
+    assert Path(f"/proc/{pid}/net/route").read_text() == ""
+    devices = Path(f"/proc/{pid}/net/dev").read_text().splitlines()[2:]
+    assert [line.split(":")[0].strip() for line in devices] == ["lo"]
+    assert "core file size" in (limits := Path(f"/proc/{pid}/limits").read_text())
+    assert " 0 " in next(line for line in limits.splitlines() if line.startswith("Max core file size"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_nothing_survives_the_supervisor(probe: Path, number: int):
+    here = str(Path(__file__).parent)
+    command = [sys.executable, "-c", SUPERVISOR, here, str(Path(here).parents[1]), str(probe)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as supervisor:
+        pid = int(supervisor.stdout.readline())
+        members = [member for member in family(pid) if member != supervisor.pid]
+        assert len(members) >= 3
+        supervisor.send_signal(number)
+        supervisor.wait(10)
+    assert all(gone(member) for member in members if member != os.getpid())
+
+
+def test_a_program_that_ignores_sigterm_is_stopped_in_the_time_given(sandboxed: Callable):
+    run = sandboxed("uid", "stay")
+    run.process.stdout.readline()  # it has come as far as ignoring the signal soon after
+    time.sleep(0.1)
+    before = time.monotonic()
+    assert run.process.stop(grace=0.3) == 128 + signal.SIGKILL
+    assert 0.3 <= time.monotonic() - before < 3
+
+
+def test_starts_and_stops_leave_nothing_behind(sandboxed: Callable):
+    def held() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    sandboxed("uid").answers()
+    before = held()
+    for _ in range(10):
+        run = sandboxed("uid")
+        run.answers()
+        run.process.stdout.close()
+    deadline = time.monotonic() + 5
+    while held() > before and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert held() <= before
+
+
+def test_the_exit_status_is_the_programs_own(sandboxed: Callable):
+    run = sandboxed("no-such-attempt")
+    run.process.stdout.read()
+    assert run.process.wait(10) == 2
+
+
+def test_what_was_inspected_is_what_runs(probe: Path, tmp_path: Path):
+    from conftest import widest_policy
+
+    from binsafe.intake import Found, Snapshot
+    from binsafe.sandbox import Order, launch
+
+    path = tmp_path / "probe"
+    path.write_bytes(probe.read_bytes())
+    with Snapshot.take(Found("probe", path)) as snapshot:
+        path.write_bytes(b"\x7fELF something else")  # after the inspection, before the start
+        order = Order(
+            policy=widest_policy(snapshot),
+            program=snapshot.descriptor,
+            arguments=["uid"],
+            stdout=subprocess.PIPE,
+            on_violation=print,
+        )
+        process = launch(order)
+    assert json.loads(process.stdout.read()) == {"attempt": "uid", "error": ""}
+    assert process.wait(10) == 0
+    process.stdout.close()
+    with pytest.raises(OSError, match="Operation not permitted"), Snapshot.take(Found("probe", probe)) as sealed:
+        os.write(sealed.descriptor, b"x")
