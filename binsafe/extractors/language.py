@@ -12,7 +12,7 @@ _RUSTC_PATH = re.compile(rb"/rustc/[0-9a-f]{40}/")
 _GHC_CLOSURE = re.compile(rb"ghczm(?:prim|bignum|internal)_GHC")
 _MANGLED_RUST = re.compile(r"^_{0,2}(?:R[NIMXYC][A-Za-z0-9_]|ZN.*17h[0-9a-f]{16}E$)")
 _MANGLED_SWIFT = re.compile(r"^_?\$[sS][A-Za-z0-9]")
-_MANGLED_CXX = re.compile(r"^_{1,2}Z(?!N.*17h[0-9a-f]{16}E$)[A-Z]")
+_MANGLED_CXX = re.compile(r"^_{1,2}Z(?!N.*17h[0-9a-f]{16}E$)[A-Za-z]")
 _SAMPLE = 20_000
 """Names that are looked at: a program in a language has its names among the first."""
 

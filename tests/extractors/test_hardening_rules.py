@@ -1,0 +1,79 @@
+import msgspec
+import pytest
+from minimal_slices import defining, importing, minimal, subject
+
+from binsafe.extractors import hardening
+from binsafe.model import GoBuild, Signature, Slice
+
+
+def state(name: str, slice_: Slice, **known: object):
+    return hardening.extract(subject(slice_, **known)).value[name]
+
+
+@pytest.mark.parametrize(
+    ("format_", "trait", "mitigation", "on", "off"),
+    [
+        ("elf", "pie", "pie", True, False),
+        ("elf", "executable_stack", "nx", False, True),
+        ("mach-o", "pie", "pie", True, False),
+        ("mach-o", "allow_stack_execution", "nx", False, True),
+        ("pe", "dynamic_base", "aslr", True, False),
+        ("pe", "high_entropy_va", "high_entropy_aslr", True, False),
+        ("pe", "nx_compat", "nx", True, False),
+        ("pe", "guard_cf", "guard_cf", True, False),
+        ("pe", "security_cookie", "canary", True, False),
+    ],
+)
+def test_headers_say_present_absent_or_nothing(format_: str, trait: str, mitigation: str, on: bool, off: bool):
+    slices = [minimal(format=format_, traits=traits) for traits in ({trait: on}, {trait: off}, {})]
+    assert [state(mitigation, slice_) for slice_ in slices] == ["present", "absent", "unknown"]
+
+
+@pytest.mark.parametrize(
+    ("traits", "expected"),
+    [
+        ({"relro": True, "bind_now": True}, "present"),
+        ({"relro": True, "bind_now": False}, "partial"),
+        ({"relro": False, "bind_now": True}, "absent"),
+        ({}, "unknown"),
+    ],
+)
+def test_relro_is_full_only_when_everything_is_bound_first(traits: dict[str, bool], expected: str):
+    assert state("relro", minimal(traits=traits)) == expected
+
+
+def test_canary_shows_in_the_names():
+    assert state("canary", importing("puts", "__stack_chk_fail")) == "present"
+    assert state("canary", defining("main", "__stack_chk_fail", linkage="static")) == "present"
+    assert state("canary", importing("puts")) == "absent"
+    assert state("canary", minimal(linkage="static")) == "unknown"
+
+
+def test_fortify_is_all_some_or_none_of_the_calls():
+    assert state("fortify", importing("__memcpy_chk", "puts")) == "present"
+    assert state("fortify", importing("__memcpy_chk", "strcpy")) == "partial"
+    assert state("fortify", importing("strcpy")) == "absent"
+    assert state("fortify", importing("puts", "__stack_chk_fail")) == "not-applicable"
+    assert state("fortify", minimal(linkage="static")) == "unknown"
+
+
+def test_go_needs_no_canary():
+    go = GoBuild(version="go1.22")
+    assert state("canary", minimal(linkage="static"), go=go) == "not-applicable"
+    assert state("fortify", importing("strcpy"), go=go) == "not-applicable"
+    assert state("guard_cf", minimal(format="pe", traits={"guard_cf": False}), go=go) == "not-applicable"
+
+
+def test_hardened_runtime_is_a_flag_of_the_signature():
+    slice_ = minimal(format="mach-o")
+    signed = Signature(kind="developer-id", status="valid", flags=("runtime",))
+    assert state("hardened_runtime", slice_, signature=signed) == "present"
+    assert state("hardened_runtime", slice_) == "absent"
+
+
+def test_memory_that_is_data_and_code_is_a_finding():
+    plain = minimal(b"data")
+    code, data = plain.segments
+    packed = minimal(b"data", segments=(code, msgspec.structs.replace(data, executable=True)))
+    assert hardening.extract(subject(plain)).findings == ()
+    assert [finding.id for finding in hardening.extract(subject(packed)).findings] == ["writable-code"]

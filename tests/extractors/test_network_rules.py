@@ -1,0 +1,149 @@
+import pytest
+from go_tables import go_slice, table
+from minimal_slices import DATA, calls, defining, importing, minimal, subject
+
+from binsafe.extractors import network
+from binsafe.formats.gopclntab import functions
+from binsafe.limits import MAX_EVIDENCE
+from binsafe.model import Import, Library, Severity, Slice, Syscalls
+
+
+def verdict_of(slice_: Slice, **known: object):
+    return network.extract(subject(slice_, **known)).value.verdict
+
+
+def reasons(slice_: Slice, **known: object):
+    [finding] = network.extract(subject(slice_, **known)).findings
+    assert finding.id == "network-unknown"
+    return finding.detail
+
+
+def operations(slice_: Slice, **known: object):
+    found = network.extract(subject(slice_, **known)).value
+    return {operation.name: operation.evidence[0] for operation in found.operations}
+
+
+@pytest.mark.parametrize(
+    ("name", "operation"),
+    [
+        ("socket", "socket"),
+        ("connect@GLIBC_2.2.5", "connect"),
+        ("connect$NOCANCEL", "connect"),
+        ("accept4", "accept"),
+        ("sendmmsg", "send"),
+        ("recvfrom", "receive"),
+        ("WSASocketW", "socket"),
+        ("getaddrinfo", "resolve"),
+        ("OBJC_CLASS_$_NSURLSession", "connect"),
+        ("pcap_open_live", "raw"),
+    ],
+)
+def test_an_imported_function_proves_the_operation_with_its_address(name: str, operation: str):
+    evidence = operations(importing("puts", name))[operation]
+    assert (evidence.via, evidence.address, evidence.symbol) == ("import", "0x402008", name)
+
+
+def test_directions_are_what_the_program_can_do():
+    found = network.extract(subject(importing("socket", "bind", "listen", "connect"))).value
+    assert (found.verdict, found.directions) == ("yes", ("listen", "connect"))
+
+
+def test_reading_and_writing_files_is_no_network():
+    assert verdict_of(importing("read", "write", "open", "puts")) == "no"
+
+
+def test_a_static_program_may_do_what_it_likes():
+    assert "statically" in reasons(minimal(linkage="static"))
+    assert "statically" in reasons(minimal(linkage="static-pie"))
+
+
+def test_names_in_a_static_program_are_those_of_the_c_library():
+    evidence = operations(defining("main", "__libc_connect", linkage="static"))["connect"]
+    assert (evidence.via, evidence.symbol) == ("function", "__libc_connect")
+
+
+def test_a_dynamic_program_may_call_its_own_function_send():
+    assert verdict_of(importing("puts", symbols=defining("send").symbols)) == "no"
+
+
+@pytest.mark.parametrize("name", ["dlopen", "dlsym", "syscall", "LoadLibraryA", "GetProcAddress"])
+def test_a_program_that_can_get_at_unnamed_functions_is_never_free_of_network(name: str):
+    assert name in reasons(importing("puts", name))
+
+
+def test_name_services_may_ask_a_server():
+    assert "getpwnam" in reasons(importing("getpwnam"))
+
+
+def test_a_library_may_do_it_for_the_program():
+    libraries = (Library(name="libc.so.6", kind="needed"), Library(name="libfetch.so.1", kind="needed"))
+    slice_ = minimal(imports=(Import(name="fetch_it"),), libraries=libraries)
+    assert "libfetch.so.1" in reasons(slice_)
+
+
+def test_a_program_that_imports_nothing_has_its_ways():
+    assert "imports" in reasons(minimal())
+
+
+def test_dotnet_programs_call_through_metadata():
+    slice_ = importing("_CorExeMain", format="pe", traits={"dotnet": True})
+    assert ".NET" in reasons(slice_)
+
+
+@pytest.mark.parametrize("text", [b"ws2_32.dll", b"WS2_32.dll", "ws2_32.dll".encode("utf-16-le"), b"/etc/resolv.conf"])
+def test_texts_alone_make_it_unknown_and_never_yes(text: bytes):
+    slice_ = importing("puts", data=memoryview(b"...." + text))
+    found = network.extract(subject(slice_))
+    assert found.value.verdict == "unknown"
+    [operation] = found.value.operations
+    assert (operation.evidence[0].via, found.value.directions) == ("string", ())
+
+
+def test_system_calls_prove_the_network_with_the_address_of_the_site():
+    known = calls("socket", "connect", "read", sites={"connect": ("0x401010", "0x401020")})
+    found = operations(minimal(linkage="static"), syscalls=known)
+    assert found["connect"].address == "0x401010"
+    assert found["connect"].via == "syscall"
+    assert found["socket"].address is None
+
+
+def test_all_system_calls_known_and_none_for_the_network_is_a_proof():
+    assert verdict_of(minimal(linkage="static"), syscalls=calls("read", "write")) == "no"
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        calls("read", complete=False),
+        calls("read", open_set=("dlopen: unknown",)),
+        calls("read", "io_uring_setup"),
+        calls("read", "execve"),
+    ],
+)
+def test_a_list_of_system_calls_with_a_hole_is_no_proof(known: Syscalls):
+    assert verdict_of(minimal(linkage="static"), syscalls=known) == "unknown"
+
+
+def test_go_functions_prove_the_network():
+    slice_ = go_slice(table("1.20"))
+    evidence = operations(slice_, functions=functions(slice_))["connect"]
+    assert (evidence.via, evidence.address) == ("function", "0x401080")
+    assert evidence.symbol == "net.(*netFD).connect"
+
+
+def test_a_go_program_without_such_functions_is_not_free_of_network():
+    slice_ = go_slice(table("1.20").replace(b"net.(*netFD).connect", b"math.(*netFD).connec"))
+    assert "Go programs" in reasons(slice_, functions=functions(slice_))
+
+
+def test_evidence_is_capped_and_the_total_is_told():
+    imports = tuple(Import(name="connect", address=DATA + index) for index in range(100, 0, -1))
+    [operation] = network.extract(subject(minimal(imports=imports))).value.operations
+    assert operation.evidence_total == 100
+    assert [evidence.address for evidence in operation.evidence] == [hex(DATA + i) for i in range(1, MAX_EVIDENCE + 1)]
+
+
+def test_that_it_can_is_told_as_a_finding_with_evidence():
+    [finding] = network.extract(subject(importing("socket", "connect"))).findings
+    assert (finding.id, finding.severity) == ("network", Severity.INFO)
+    assert [evidence.symbol for evidence in finding.evidence] == ["socket", "connect"]

@@ -1,0 +1,65 @@
+import pytest
+from minimal_slices import calls, minimal, subject
+
+from binsafe.extractors import entitlements, signature, syscalls
+from binsafe.model import Problem, Severity, Signature, Signer, Unresolved
+
+
+def findings(given: Signature, format_: str = "mach-o"):
+    extracted = signature.extract(subject(minimal(format=format_), signature=given))
+    assert extracted.value is given
+    return {finding.id: finding.severity for finding in extracted.findings}
+
+
+@pytest.mark.parametrize(
+    ("format_", "severity"), [("mach-o", Severity.MEDIUM), ("pe", Severity.MEDIUM), ("elf", Severity.INFO)]
+)
+def test_no_signature_matters_where_the_system_knows_signatures(format_: str, severity: Severity):
+    assert findings(Signature(kind="none", status="absent"), format_) == {"unsigned": severity}
+
+
+@pytest.mark.parametrize(("kind", "finding"), [("linker", "linker-signed"), ("adhoc", "adhoc-signed")])
+def test_a_signature_without_a_signer_proves_nothing_about_who(kind: str, finding: str):
+    assert findings(Signature(kind=kind, status="valid")) == {finding: Severity.LOW}
+
+
+def test_an_invalid_signature_is_high_under_the_id_of_its_problem():
+    broken = Signature(kind="developer-id", status="invalid", problems=(Problem(id="page-hash", detail="page 3"),))
+    assert findings(broken) == {"page-hash": Severity.HIGH}
+
+
+def test_an_invalid_signature_is_never_silent():
+    assert findings(Signature(kind="developer-id", status="invalid")) == {"signature-invalid": Severity.HIGH}
+
+
+def test_what_could_not_be_verified_is_told():
+    assert findings(Signature(kind="developer-id", status="unknown")) == {"signature-unknown": Severity.LOW}
+
+
+def test_a_certificate_that_anybody_could_have_made_is_medium():
+    signed = Signature(kind="other", status="valid", chain="other", signers=(Signer(common_name="Apple Inc."),))
+    assert findings(signed) == {"signer-unknown": Severity.MEDIUM}
+
+
+def test_a_good_signature_has_no_findings():
+    assert findings(Signature(kind="developer-id", status="valid", chain="apple-root")) == {}
+
+
+def test_dangerous_entitlements_are_findings_unless_they_are_off():
+    held = {"com.apple.security.get-task-allow": True, "com.apple.security.cs.debugger": False, "harmless": True}
+    given = Signature(kind="developer-id", status="valid", entitlements=held, entitlements_source="der")
+    extracted = entitlements.extract(subject(minimal(), signature=given))
+    assert extracted.value == held
+    [finding] = extracted.findings
+    assert (finding.id, finding.severity) == ("dangerous-entitlement", Severity.MEDIUM)
+    assert "get-task-allow" in finding.title
+    assert entitlements.extract_source(subject(minimal(), signature=given)).value == "der"
+
+
+def test_a_hole_in_the_system_calls_is_a_finding_with_its_places():
+    hole = calls("read", complete=False, unresolved=(Unresolved(address="0x401000", reason="the number is computed"),))
+    [finding] = syscalls.extract(subject(minimal(), syscalls=hole)).findings
+    assert (finding.id, finding.severity) == ("syscalls-incomplete", Severity.LOW)
+    assert finding.evidence[0].address == "0x401000"
+    assert syscalls.extract(subject(minimal(), syscalls=calls("read"))).findings == ()
+    assert syscalls.extract(subject(minimal())).value is None
