@@ -74,7 +74,7 @@ def build(
     if target not in TARGETS:
         raise UsageError(f"flakyservers is not built for {target}", hint=f"choose one of {', '.join(TARGETS)}")
     try:
-        cache = platformdirs.user_cache_path("binsafe") / "flakyservers"
+        cache = cache_folder()
         go = find_go(os.environ, cache)
         name = "flakyservers.exe" if target.startswith("windows/") else "flakyservers"
         binary = cache / _key(go, target) / name
@@ -98,6 +98,11 @@ def this_machine() -> str:
     """Return this machine as Go writes targets, supported or not."""
     machine = platform.machine().lower()
     return f"{platform.system().lower()}/{_PROCESSORS.get(machine, machine)}"
+
+
+def cache_folder() -> Path:
+    """Return where builds are kept, one folder each, beside the compiler's own cache; it need not exist."""
+    return platformdirs.user_cache_path("binsafe") / "flakyservers"
 
 
 def find_go(environ: Mapping[str, str], cache: Path) -> Go:
@@ -129,7 +134,7 @@ def _environment(environ: Mapping[str, str], cache: Path) -> dict[str, str]:
         **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary)),
         "GOCACHE": str(home / "build"),  # one for all targets and builders; Go locks it and trims it
         "GOENV": "off",
-        "GOFLAGS": "",
+        "GOFLAGS": "-trimpath -buildvcs=false",  # the sources' folder and its repository leave no trace
         "GOPROXY": "off",
         "GOTOOLCHAIN": "local",
         "GOWORK": "off",
@@ -168,9 +173,9 @@ def _version_tuple(version: str) -> tuple[int, int]:
 
 
 def _key(go: Go, target: str) -> str:
-    """Return a name for what a build depends on: sources, target and compiler."""
+    """Return a name for what a build depends on: sources, this recipe, target and compiler."""
     digest = hashlib.sha256()
-    for source in [SOURCES / "go.mod", *sorted(SOURCES.glob("*.go"))]:
+    for source in [Path(__file__), SOURCES / "go.mod", *sorted(SOURCES.glob("*.go"))]:
         if not source.name.endswith("_test.go"):
             digest.update(f"{source.name}\0{hashlib.sha256(source.read_bytes()).hexdigest()}\0".encode())
     digest.update(f"{target}\0{go.version}".encode())
@@ -182,7 +187,7 @@ def _compile(go: Go, target: str, binary: Path, sources: Path = SOURCES) -> None
         made = Path(folder) / binary.name
         try:
             # Symbols stay: the program that this stands in for was an ordinary build, and evidence names them.
-            go.run("build", "-trimpath", "-buildvcs=false", "-o", str(made), ".", cwd=sources, target=target)
+            go.run("build", "-o", str(made), ".", cwd=sources, target=target)
         except subprocess.CalledProcessError as error:
             raise BuildFailed(
                 f"{go.version} could not build flakyservers for {target}: {error.stderr.strip()}",
