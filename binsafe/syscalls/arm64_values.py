@@ -100,7 +100,7 @@ def written(step: Step, register: str) -> tuple[Source, ...] | None:
     if mnemonic in WRITES_NOTHING or (register not in {"x29", "x30"} and register[1:] not in operands):
         return None
     detail = step.detail()
-    if detail is None or register not in {full(name) for name in detail.writes}:
+    if detail is None or register not in _touched(detail):
         return None
     first = detail.operands[0] if detail.operands else None
     if mnemonic.startswith("ld"):
@@ -109,6 +109,21 @@ def written(step: Step, register: str) -> tuple[Source, ...] | None:
         return (Unknown(f"written by {mnemonic}"),)
     found = _assigned(detail, register)
     return tuple(then(source, _LOW_32) for source in found) if first.name.startswith("w") else found
+
+
+def _touched(detail: Detail) -> set[str]:
+    """Registers that an instruction writes.
+
+    Whatever capstone says, what is no store counts as writing its first operand, and atomic memory operations as
+    writing all of theirs.
+    """
+    names = set(detail.writes)
+    registers = [operand.name for operand in detail.operands if isinstance(operand, Register)]
+    if detail.mnemonic.startswith(("ld", "swp", "cas")):
+        names.update(registers)
+    elif not detail.mnemonic.startswith(("st", "msr")):
+        names.update(registers[:1])
+    return {full(name) for name in names}
 
 
 def _loaded(detail: Detail, step: Step, register: str) -> Source:

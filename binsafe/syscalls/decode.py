@@ -64,8 +64,6 @@ class Detail(NamedTuple):
     writes: frozenset[str]
     end: int
     """The address behind it."""
-    stores: bool
-    """Whether it writes its memory operand."""
     plain: bool
     """False where a register operand is shifted or extended on the way (arm64)."""
 
@@ -115,7 +113,7 @@ def _detail(found: Any) -> Detail:
     _, written = found.regs_access()
     writes = {found.reg_name(register) for register in written}
     operands: list[Operand] = []
-    plain, stores = True, False
+    plain = True
     for operand in found.operands:
         shift = getattr(operand, "shift", None)
         if operand.type == capstone.CS_OP_REG:
@@ -128,7 +126,6 @@ def _detail(found: Any) -> Detail:
             operands.append(Immediate(operand.imm << left, left))
         elif operand.type == capstone.CS_OP_MEM:
             memory = operand.mem
-            stores = stores or bool(operand.access & capstone.CS_AC_WRITE)
             operands.append(
                 Memory(
                     found.reg_name(memory.base) or "",
@@ -138,4 +135,4 @@ def _detail(found: Any) -> Detail:
                     getattr(operand, "size", 0),
                 )
             )
-    return Detail(found.mnemonic, tuple(operands), frozenset(writes), found.address + found.size, stores, plain)
+    return Detail(found.mnemonic, tuple(operands), frozenset(writes), found.address + found.size, plain)

@@ -36,8 +36,9 @@ _VDSO_NAME = re.compile(rb"__(?:vdso|kernel)_(clock_getres|getrandom)")
 def analyse_static(slice_: Slice, *, max_instructions: int) -> Syscalls | None:
     """See `binsafe.syscalls.analyse`."""
     machine = MACHINES.get(slice_.arch)
+    native = (slice_.format, slice_.bits, slice_.byte_order) == ("elf", 64, "little")
     static = slice_.linkage in {"static", "static-pie"} and not slice_.libraries
-    if slice_.format != "elf" or machine is None or not static:
+    if machine is None or not native or not static:
         return None
     found: set[Number] = set()
     gaps: set[Gap] = set()

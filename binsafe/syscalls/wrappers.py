@@ -16,8 +16,8 @@ from binsafe.syscalls.program import Edge, Kind, Place, Program
 from binsafe.syscalls.regions import Region
 from binsafe.syscalls.returns import returns
 
-_MAX_OPERATIONS = 8
-"""Arithmetic on one number; a loop that counts it up has no end."""
+_MAX_OPERATIONS = 16
+"""Arithmetic on one number, each step of 32 bits counting twice; a loop that counts it up has no end."""
 _STEP_COST = 4
 """A step back takes as long as decoding so many instructions."""
 _NUMBER = 0xFFFF_FFFF

@@ -60,9 +60,10 @@ class X86_64:  # noqa: N801 - the processor's own name
                 yield address + at, address + at + 2 + (second ^ 0x80) - 0x80
 
     def computed_addresses(self, code: CodeRange) -> Edges:
-        """``lea r64, [rip + disp32]``; the REX byte before it counts as part of the one before."""
+        """``lea r64, [rip + disp32]``."""
         data = code.array()
-        return _relative(code, np.flatnonzero((data[:-1] == 0x8D) & ((data[1:] & 0xC7) == 0x05)), 2)
+        lea = (data[:-2] & 0xF8 == 0x48) & (data[1:-1] == 0x8D) & (data[2:] & 0xC7 == 0x05)
+        return _relative(code, np.flatnonzero(lea), 3)
 
     def absolute(self, address: int) -> bytes | None:
         """The four bytes of ``mov r32, imm32`` and its like, in programs that are linked below 4 GiB."""

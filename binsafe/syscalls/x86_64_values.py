@@ -28,34 +28,14 @@ _REGISTERS = _registers()
 _CONDITIONS = ("a", "ae", "b", "be", "e", "g", "ge", "l", "le", "ne", "no", "np", "ns", "o", "p", "s")
 BRANCHES = frozenset(f"j{c}" for c in _CONDITIONS) | {"jrcxz", "jecxz", "loop", "loope", "loopne"}
 COMPARES = frozenset({"cmp", "test", "bt"})
-_FIRST_OPERAND_ONLY = frozenset(
-    [
-        "mov",
-        "movabs",
-        "movzx",
-        "movsx",
-        "movsxd",
-        "lea",
-        "add",
-        "sub",
-        "and",
-        "or",
-        "xor",
-        "adc",
-        "sbb",
-        "shl",
-        "sal",
-        "shr",
-        "sar",
-        "inc",
-        "dec",
-        "neg",
-        "not",
-        "rol",
-        "ror",
-        "bswap",
-    ]
-) | {f"{stem}{c}" for stem in ("cmov", "set") for c in _CONDITIONS}
+_READS = "call jmp nop mul div imul idiv fld fild fldcw ldmxcsr ucomiss ucomisd comiss comisd prefetcht0 prefetchnta"
+_ONLY_READS = COMPARES | frozenset(_READS.split())
+"""What leaves its first operand alone. Not taken from capstone, which is wrong for stores of SSE; what is not listed
+counts as written, and makes at worst a number unknown."""
+_FIRST_OPERAND = "mov movabs movzx movsx movsxd lea add sub and or xor adc sbb shl sal shr sar inc dec neg not bswap"
+_FIRST_OPERAND_ONLY = frozenset(_FIRST_OPERAND.split()) | {
+    f"{stem}{c}" for stem in ("cmov", "set") for c in _CONDITIONS
+}
 _WRITES_NOTHING = (BRANCHES - {"loop", "loope", "loopne"}) | COMPARES | {"jmp", "nop", "push", "endbr64", "call"}
 _IMPLIED_WRITES = {"syscall": ("rax", "rcx", "r11"), "cmpxchg": ("rax",), "xadd": ("rax",)}
 """What capstone leaves out of the registers written; ``lock cmpxchg`` too."""
@@ -74,7 +54,7 @@ def stored(step: Step, slot: int) -> tuple[Source, ...] | None:
     if mnemonic == "push":
         if step.frame.get("rsp") != slot + 8:
             return None
-    elif "[" not in operands.partition(",")[0] or mnemonic in COMPARES:
+    elif "[" not in operands.partition(",")[0] or mnemonic in _ONLY_READS:
         return None
     detail = step.detail()
     if detail is None:
@@ -85,7 +65,7 @@ def stored(step: Step, slot: int) -> tuple[Source, ...] | None:
     if not isinstance(first, Memory) or first.base not in step.frame or first.indexed:
         return None
     start = step.frame[first.base] + first.displacement
-    if start >= slot + 4 or start + first.size <= slot or not (detail.stores or mnemonic.startswith("lock")):
+    if start >= slot + 4 or start + first.size <= slot:
         return None
     if start != slot or first.size < 4:
         return (Unknown("a part of the stack slot is written"),)
@@ -103,9 +83,7 @@ def written(step: Step, register: str) -> tuple[Source, ...] | None:
         detail = step.detail()
     else:
         detail = step.detail()
-        names = detail.writes if detail is not None else ()
-        written = {_REGISTERS[name][0] for name in names if name in _REGISTERS}
-        if register not in written.union(_IMPLIED_WRITES.get(mnemonic.rpartition(" ")[2], ())):
+        if register not in _touched(mnemonic.rpartition(" ")[2], detail):
             return None
     if detail is None or not detail.operands:
         return (Unknown(f"a result of {mnemonic}"),)
@@ -113,6 +91,15 @@ def written(step: Step, register: str) -> tuple[Source, ...] | None:
     if not isinstance(first, Register) or _REGISTERS.get(first.name, ("", 0))[0] != register:
         return _exchanged(detail, register)
     return _assigned(detail, register, _REGISTERS[first.name][1], step)
+
+
+def _touched(mnemonic: str, detail: Detail | None) -> set[str]:
+    """Registers that an instruction writes, by their full names."""
+    names = set() if detail is None else set(detail.writes)
+    first = detail.operands[0] if detail is not None and detail.operands else None
+    if isinstance(first, Register) and (mnemonic not in _ONLY_READS or mnemonic == "imul"):
+        names.add(first.name)
+    return {_REGISTERS[name][0] for name in names if name in _REGISTERS}.union(_IMPLIED_WRITES.get(mnemonic, ()))
 
 
 def _exchanged(detail: Detail, register: str) -> tuple[Source, ...]:

@@ -1,0 +1,187 @@
+"""Bytes that were made to mislead or to cost time: an answer that says what it does not know, and soon."""
+
+import os
+import struct
+import time
+from collections.abc import Callable
+
+import msgspec
+import pytest
+from assembled import CODE, DATA, X86, program, segment
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from binsafe.model import Section
+from binsafe.syscalls import analyse
+
+BUDGET = 200_000
+
+
+def exits() -> X86:
+    assembler = X86()
+    assembler.mov("rax", 60)
+    assembler.syscall()
+    return assembler
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"format": "mach-o"},
+        {"format": "pe"},
+        {"arch": "riscv64"},
+        {"linkage": "dynamic"},
+        {"linkage": None},
+        {"byte_order": "big"},
+    ],
+    ids=str,
+)
+def test_what_is_not_analysed_is_none_and_not_an_empty_list(changes: dict[str, str | None]):
+    assert analyse(msgspec.structs.replace(program(exits()), **changes)) is None
+
+
+def test_the_bytes_of_the_instruction_inside_another_one_are_no_site():
+    assembler = X86()
+    assembler.put(b"\xbf\x0f\x05\x0f\x05")  # mov edi, 0x050f050f
+    assembler.mov("rax", 60)
+    assembler.syscall()
+    result = analyse(program(assembler))
+    assert result.complete
+    assert set(result.sites) == {"exit"}
+
+
+def test_constants_in_the_executable_segment_are_no_code():
+    assembler = exits()
+    assembler.ret()
+    assembler.put(b"\x0f\x05" * 8)
+    assert analyse(program(assembler, constants=16)).complete
+    assert not analyse(program(assembler)).complete
+
+
+def test_a_site_at_the_very_end_of_the_file():
+    assembler = exits()
+    assert analyse(program(assembler)).sites == {"exit": (hex(CODE + 5),)}
+    cut = program(assembler)
+    half = msgspec.structs.replace(cut, data=cut.data[:-1])
+    assert analyse(half).sites == {}
+
+
+def test_code_that_decodes_to_nothing():
+    assembler = X86()
+    assembler.put(b"\x06" * 5000)  # push es: no instruction in 64-bit mode
+    assembler.mov("rax", 60)
+    assembler.syscall()
+    assert set(analyse(program(assembler)).sites) == {"exit"}
+
+
+def test_an_entry_point_outside_the_code_is_reported():
+    result = analyse(msgspec.structs.replace(program(exits()), entry=DATA))
+    assert not result.complete
+    assert result.unresolved[0].address == hex(DATA)
+
+
+def test_a_used_up_budget_is_reported_and_nothing_is_allowed_for_it():
+    assembler = X86()
+    for number in range(100):
+        assembler.mov("rax", number)
+        assembler.syscall()
+    full = analyse(program(assembler))
+    short = analyse(program(assembler), max_instructions=150)
+    assert full.complete
+    assert not short.complete
+    assert "more than 150 instructions" in short.unresolved[-1].reason
+    assert set(short.required) < set(full.required)
+
+
+def test_a_huge_function_is_seen_in_windows_and_far_numbers_are_reported():
+    assembler = X86()
+    assembler.mov("rax", 39)
+    assembler.syscall()
+    assembler.mov("rbx", 60)
+    assembler.put(b"\x90" * 3_000_000)
+    assembler.copy("rax", "rbx")
+    assembler.syscall()
+    result = analyse(program(assembler))
+    assert "getpid" in result.required
+    assert ["very large function" in gap.reason for gap in result.unresolved] == [True]
+
+
+def _squared() -> X86:
+    assembler = X86()
+    assembler.put(b"\xff\xe2" * 20_000)  # jmp rdx: each leads to each
+    assembler.syscall()
+    return assembler
+
+
+def _all_sites() -> X86:
+    assembler = X86()
+    assembler.put(b"\x0f\x05" * 300_000)
+    return assembler
+
+
+def _all_calls() -> X86:
+    assembler = X86()
+    assembler.put(b"\xe8\0\0\0\0" * 100_000 + b"\x0f\x05")
+    return assembler
+
+
+@pytest.mark.parametrize("make", [_squared, _all_sites, _all_calls])
+def test_the_budget_bounds_the_time(make: Callable[[], X86]):
+    slice_ = program(make())
+    began = time.process_time()
+    result = analyse(slice_, max_instructions=BUDGET)
+    assert not result.complete
+    assert time.process_time() - began < 20  # two seconds on the machine it was written on
+
+
+def test_thousands_of_segments_over_the_same_bytes():
+    base = program(exits(), data=bytes(1 << 20))
+    many = tuple(segment(DATA + 2 * i * len(base.data), 0, len(base.data), executable=True) for i in range(4096))
+    result = analyse(msgspec.structs.replace(base, segments=(*base.segments, *many)), max_instructions=BUDGET)
+    assert not result.complete
+
+
+@pytest.mark.parametrize("address", [1 << 57, 1 << 63, (1 << 64) - 16, (1 << 64) - 1])
+def test_addresses_that_no_program_can_have(address: int):
+    base = program(exits())
+    wild = segment(address, 0, len(base.data), executable=True)
+    sections = (Section(name=".eh_frame_hdr", address=address, size=1 << 63, offset=0),)
+    result = analyse(msgspec.structs.replace(base, segments=(wild,), sections=sections, entry=address))
+    assert not result.complete
+
+
+def test_an_unwind_index_that_lies_about_its_length():
+    base = program(
+        exits(), data=bytes((1, 0x1B, 0x03, 0x3B)) + bytes(4) + struct.pack("<I", 0xFFFF_FFFF) + b"\xff" * 21
+    )
+    section = Section(name=".eh_frame_hdr", address=DATA, size=33, offset=len(base.data) - 33)
+    assert analyse(msgspec.structs.replace(base, sections=(*base.sections, section))).complete
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(min_size=1, max_size=600), st.sampled_from(["x86_64", "arm64"]), st.integers(0, (1 << 64) - 1))
+def test_any_bytes_give_an_answer(data: bytes, arch: str, address: int):
+    base = program(exits())
+    slice_ = msgspec.structs.replace(
+        base,
+        arch=arch,
+        data=memoryview(data),
+        entry=CODE,
+        segments=(
+            segment(CODE, 0, len(data), executable=True),
+            segment(address, len(data) // 2, 1 << 62, executable=True),
+        ),
+        sections=(),
+    )
+    result = analyse(slice_, max_instructions=BUDGET)
+    assert result.complete is (not result.unresolved)
+    assert set(result.sites) <= set(result.required)
+
+
+def test_random_code_ends():
+    data = os.urandom(1 << 18)
+    base = program(exits())
+    slice_ = msgspec.structs.replace(
+        base, data=memoryview(data), segments=(segment(CODE, 0, len(data), executable=True),), sections=()
+    )
+    assert analyse(slice_, max_instructions=BUDGET) is not None

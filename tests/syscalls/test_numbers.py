@@ -1,0 +1,214 @@
+"""How a number gets into its register: one test per way that real programs have shown."""
+
+from collections.abc import Callable
+
+import pytest
+from assembled import DATA, X86, Arm, program
+
+from binsafe.model import Slice
+from binsafe.syscalls import analyse
+from binsafe.syscalls.engine import NEVER_IN_THE_CODE
+
+
+def called(slice_: Slice):
+    """The calls that the code makes; the analysis must have told all of them."""
+    result = analyse(slice_)
+    assert result.unresolved == ()
+    assert result.complete
+    return set(result.sites)
+
+
+def reasons(slice_: Slice):
+    """Why the analysis is not complete."""
+    result = analyse(slice_)
+    assert not result.complete
+    return [gap.reason for gap in result.unresolved]
+
+
+def x86(code: Callable[[X86], None]) -> X86:
+    """A program that runs ``code`` and then enters the kernel."""
+    assembler = X86()
+    code(assembler)
+    assembler.syscall()
+    assembler.ret()
+    return assembler
+
+
+X86_WAYS = {
+    "mov eax, 60": (b"\xb8\x3c\0\0\0", {"exit"}),
+    "mov rax, 60": (b"\x48\xc7\xc0\x3c\0\0\0", {"exit"}),
+    "xor eax, eax": (b"\x31\xc0", {"read"}),
+    "push 3; pop rax": (b"\x6a\x03\x58", {"close"}),
+    "mov ecx, 1; lea eax, [rcx + 2]": (b"\xb9\x01\0\0\0\x8d\x41\x02", {"close"}),
+    "mov eax, 2; or al, 1": (b"\xb8\x02\0\0\0\x0c\x01", {"close"}),
+    "mov eax, 0x100; mov al, 1": (b"\xb8\0\x01\0\0\xb0\x01", {"openat"}),
+    "xor eax, eax; test edi, edi; sete al": (b"\x31\xc0\x85\xff\x0f\x94\xc0", {"read", "write"}),
+    "mov eax, 3; mov ecx, 39; cmove eax, ecx": (b"\xb8\x03\0\0\0\xb9\x27\0\0\0\x0f\x44\xc1", {"close", "getpid"}),
+    "sbb eax, eax; and eax, 3": (b"\x19\xc0\x83\xe0\x03", {"read", "close"}),
+    "mov eax, 4; sub eax, 1; add eax, -1; inc eax; dec eax; inc eax": (
+        b"\xb8\x04\0\0\0\x83\xe8\x01\x83\xc0\xff\xff\xc0\xff\xc8\xff\xc0",
+        {"close"},
+    ),
+    "mov eax, 6; shr eax, 1": (b"\xb8\x06\0\0\0\xd1\xe8", {"close"}),
+    "mov edx, 60; xchg rax, rdx": (b"\xba\x3c\0\0\0\x48\x92", {"exit"}),
+    "mov dword [rsp + 8], 60; mov eax, [rsp + 8]": (b"\xc7\x44\x24\x08\x3c\0\0\0\x8b\x44\x24\x08", {"exit"}),
+    "push rbp; mov rbp, rsp; mov qword [rbp - 8], 60; sub rsp, 32; mov rax, [rsp + 24]": (
+        b"\x55\x48\x89\xe5\x48\xc7\x45\xf8\x3c\0\0\0\x48\x83\xec\x20\x48\x8b\x44\x24\x18",
+        {"exit"},
+    ),
+    "movsx eax, byte of a register: mov ecx, 60; movsx eax, cl": (b"\xb9\x3c\0\0\0\x0f\xbe\xc1", {"exit"}),
+    "mov eax, 9999 (no such call)": (b"\xb8\x0f\x27\0\0", set()),
+}
+
+
+@pytest.mark.parametrize(("code", "expected"), X86_WAYS.values(), ids=X86_WAYS)
+def test_x86_ways_to_set_the_number(code: bytes, expected: set[str]):
+    assert called(program(x86(lambda a: a.put(code)))) == expected
+
+
+X86_UNKNOWN = {
+    "mov rax, [rdi]": (b"\x48\x8b\x07", "read from memory through a pointer"),
+    "mov eax, edi at the entry point": (b"\x89\xf8", "what the kernel starts the program with"),
+    "mov ecx, 1; mov edx, 2; lea eax, [rcx + rdx]": (b"\xb9\x01\0\0\0\xba\x02\0\0\0\x8d\x04\x11", "two values"),
+    "mov eax, 1; mul ecx": (b"\xb8\x01\0\0\0\xf7\xe1", "mul"),
+    "mov eax, 1; lock cmpxchg [rdi], ecx": (b"\xb8\x01\0\0\0\xf0\x0f\xb1\x0f", "cmpxchg"),
+    "mov eax, 1; mov al, cl": (b"\xb8\x01\0\0\0\x88\xc8", "part of the register"),
+    "mov eax, 1; movd eax, xmm0": (b"\xb8\x01\0\0\0\x66\x0f\x7e\xc0", "movd"),
+    "mov eax, 1; cvttsd2si eax, xmm0": (b"\xb8\x01\0\0\0\xf2\x0f\x2c\xc0", "cvttsd2si"),
+    "mov eax, 1; call rdx": (b"\xb8\x01\0\0\0\xff\xd2", "what a function returned"),
+    "mov qword [rsp + 8], 1; movups [rsp], xmm0; mov rax, [rsp + 8]": (
+        b"\x48\xc7\x44\x24\x08\x01\0\0\0\x0f\x11\x04\x24\x48\x8b\x44\x24\x08",
+        "part of the stack slot",
+    ),
+}
+
+
+@pytest.mark.parametrize(("code", "reason"), X86_UNKNOWN.values(), ids=X86_UNKNOWN)
+def test_x86_numbers_that_cannot_be_told_are_reported(code: bytes, reason: str):
+    found = reasons(program(x86(lambda a: a.put(code))))
+    assert len(found) == 1
+    assert reason in found[0]
+
+
+def test_a_number_that_is_counted_up_in_a_loop_ends_the_walk():
+    assembler = X86()
+    assembler.mov("rax", 1)
+    assembler.label("again")
+    assembler.put(b"\xff\xc0\x39\xf8")  # inc eax; cmp eax, edi
+    assembler.jump_if_zero("again")
+    assembler.syscall()
+    assert any("too many steps" in reason for reason in reasons(program(assembler)))
+
+
+def test_the_result_of_a_call_is_no_number_but_other_registers_live_on():
+    def two(assembler: X86) -> None:
+        assembler.mov("r8", 39)
+        assembler.mov("rax", 1)
+        assembler.syscall()
+        assembler.copy("rax", "r8")
+
+    assert called(program(x86(two))) == {"write", "getpid"}
+    lost = X86()
+    lost.mov("rcx", 39)
+    lost.mov("rax", 1)
+    lost.syscall()
+    lost.copy("rax", "rcx")  # rcx holds the return address of the first call
+    lost.syscall()
+    assert len(reasons(program(lost))) == 1
+
+
+def test_branches_give_both_numbers():
+    def choose(assembler: X86) -> None:
+        assembler.mov("rax", 1)
+        assembler.jump_if_zero("go")
+        assembler.mov("rax", 39)
+        assembler.label("go")
+
+    assert called(program(x86(choose))) == {"write", "getpid"}
+
+
+def test_a_preserved_register_keeps_the_number_over_a_function_call():
+    def over(assembler: X86) -> None:
+        assembler.mov("rbx", 39)
+        assembler.put(b"\xff\xd2")  # call rdx
+        assembler.copy("rax", "rbx")
+
+    assert called(program(x86(over))) == {"getpid"}
+
+
+@pytest.mark.parametrize(("writable", "complete"), [(False, True), (True, False)])
+def test_memory_counts_only_where_the_program_cannot_write(*, writable: bool, complete: bool):
+    code = b"\x8b\x04\x25" + DATA.to_bytes(4, "little")  # mov eax, [DATA]
+    result = analyse(program(x86(lambda a: a.put(code)), data=b"\x27\0\0\0", writable=writable))
+    assert result.complete is complete
+    assert ("getpid" in result.required) is complete
+
+
+def test_jump_table_targets_take_their_registers_from_the_jump():
+    assembler = X86()
+    assembler.mov("rbx", 39)
+    assembler.put(b"\xff\xe2")  # jmp rdx
+    assembler.copy("rax", "rbx")
+    assembler.syscall()
+    assert called(program(assembler)) == {"getpid"}
+
+
+def test_padding_and_code_behind_a_trap_lead_nowhere():
+    assembler = X86()
+    assembler.mov("rax", 1)
+    assembler.jump("go")
+    assembler.put(b"\x0f\x1f\x40\x00")  # nop
+    assembler.label("go")
+    assembler.syscall()
+    assembler.put(b"\xf4")  # hlt: how musl crashes
+    assembler.jump("go")
+    assert called(program(assembler)) == {"write"}
+
+
+def test_arm64_ways_to_set_the_number():
+    ways = {
+        "movz, movk": ([0xD280_0008, 0xF280_0BA8], {"exit"}),  # movk x8, #93
+        "mov w8, w0": ([0x5280_0BA0, 0x2A00_03E8], {"exit"}),
+        "mov x8, xzr": ([0xAA1F_03E8], {"io_setup"}),
+        "csel": ([0xD280_0BA0, 0xD280_0801, 0x9A81_0008], {"exit", "write"}),
+        "cset": ([0x1A9F_17E8], {"io_setup", "io_destroy"}),
+        "csinc": ([0xD280_07E0, 0x9A80_0408], {"read", "write"}),  # x8 = eq ? 63 : 63 + 1
+        "str, ldr": ([0xD280_0BA0, 0xF900_0BE0, 0xF940_0BE8], {"exit"}),
+        "stp with writeback, ldp": ([0xD280_0BA0, 0xA9BF_03FF, 0xA8C1_23FF], {"exit"}),
+        "a large frame through x20": ([0xD280_0BA0, 0xD107_83F4, 0x9100_029F, 0xF900_03E0, 0xF940_03E8], {"exit"}),
+        "add, and": ([0xD280_0B80, 0x9100_0408, 0x9240_1D08], {"exit"}),  # 92 + 1, & 0xff
+    }
+    for name, (words, expected) in ways.items():
+        assembler = Arm()
+        for word in words:
+            assembler.word(word)
+        assembler.syscall()
+        assembler.ret()
+        assert called(program(assembler)) == expected, name
+
+
+def test_arm64_literal_pools_count_and_pointers_do_not():
+    literal = Arm()
+    literal.word(0x5800_0068)  # ldr x8, literal three words on
+    literal.syscall()
+    literal.ret()
+    literal.put((93).to_bytes(8, "little"))
+    assert called(program(literal)) == {"exit"}
+    pointer = Arm()
+    pointer.word(0xF940_0008)  # ldr x8, [x0]
+    pointer.syscall()
+    assert "through a pointer" in reasons(program(pointer))[0]
+
+
+def test_calls_made_by_the_kernel_and_the_vdso_are_always_there():
+    result = analyse(program(x86(lambda a: a.mov("rax", 60))))
+    assert set(result.required) == {"exit", *NEVER_IN_THE_CODE}
+    assert set(result.sites) == {"exit"}
+    arm = Arm()
+    arm.mov(8, 93)
+    arm.syscall()
+    assert set(analyse(program(arm)).required) == {"exit", *NEVER_IN_THE_CODE} - {"time"}
+
+
+def test_a_vdso_function_counts_where_its_name_is():
+    assert "getrandom" in analyse(program(x86(lambda a: a.mov("rax", 60)), data=b"\0__vdso_getrandom\0")).required

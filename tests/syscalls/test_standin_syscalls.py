@@ -1,0 +1,75 @@
+"""The stand-in as the Go linker makes it, for both processors, with its names and without."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+from elf_slices import elf_slice
+
+from binsafe.syscalls import analyse
+
+# Seen under strace (x86-64) and qemu-aarch64 -strace with load, or certain from the sources: Go's runtime (memory,
+# threads, signals, timers, files, exit); its network poller and net/http; package os, which tries pidfds when it
+# starts; and what the kernel or the vDSO makes.
+MUST_HAVE = """
+    mmap munmap mprotect madvise clone exit exit_group futex gettid getpid tgkill sched_yield sched_getaffinity
+    nanosleep rt_sigaction rt_sigprocmask rt_sigreturn sigaltstack timer_create openat read write close pread64
+    prlimit64 getrandom
+    epoll_create1 epoll_ctl epoll_pwait eventfd2 socket bind listen accept4 setsockopt getsockopt getsockname fcntl
+    pidfd_open pidfd_send_signal waitid wait4 fstat newfstatat uname
+    restart_syscall clock_gettime gettimeofday getcpu
+"""
+# The first line, because os/exec and syscall.StartProcess are not linked; the others, because nothing in the program,
+# in the packages it uses or in Go's runtime refers to them.
+MUST_NOT_HAVE = """
+    execve execveat fork vfork clone3
+    ptrace process_vm_readv process_vm_writev pidfd_getfd perf_event_open bpf userfaultfd io_uring_setup io_uring_enter
+    mount umount2 chroot pivot_root setns unshare init_module finit_module delete_module kexec_load reboot swapon
+    setuid setgid setresuid setgroups capset seccomp sethostname keyctl add_key memfd_create
+    chmod fchmodat fchownat mknodat symlinkat linkat renameat2 mkdirat fanotify_init open_by_handle_at
+"""
+
+
+@pytest.mark.parametrize(
+    ("target", "abi", "own"),
+    [("linux/amd64", "linux-x86_64", {"arch_prctl", "time"}), ("linux/arm64", "linux-aarch64", set())],
+)
+def test_the_standin_needs_what_it_was_seen_to_make_and_nothing_sensitive(
+    standin: Callable[[str], Path], target: str, abi: str, own: set[str]
+):
+    slice_ = elf_slice(standin(target))
+    result = analyse(slice_)
+    assert result.abi == abi
+    assert result.unresolved == ()
+    assert result.complete
+    assert set(MUST_HAVE.split()) | own <= set(result.required)
+    assert not set(MUST_NOT_HAVE.split()) & set(result.required)
+    assert len(result.required) <= 75
+    assert list(result.required) == sorted(set(result.required))
+    assert set(result.likely) <= set(result.required)
+    text = slice_.section(".text")
+    for addresses in result.sites.values():
+        assert 0 < len(addresses) <= 8
+        assert all(text.address <= int(address, 16) < text.address + text.size for address in addresses)
+
+
+@pytest.mark.parametrize("target", ["linux/amd64", "linux/arm64"])
+def test_names_are_not_needed(standin: Callable[[str], Path], target: str):
+    slice_ = elf_slice(standin(target))
+    stripped = msgspec.structs.replace(slice_, symbols=())
+    assert slice_.symbols
+    assert analyse(stripped) == analyse(slice_)
+
+
+@pytest.mark.parametrize("target", ["linux/amd64", "linux/arm64"])
+def test_without_gos_table_direct_calls_tell_where_functions_start(standin: Callable[[str], Path], target: str):
+    slice_ = elf_slice(standin(target))
+    full = analyse(slice_)
+    table = slice_.section(".gopclntab")
+    blank = bytearray(slice_.data)
+    blank[table.offset : table.offset + table.size] = bytes(table.size)
+    sections = tuple(s for s in slice_.sections if s.executable)
+    bare = analyse(msgspec.structs.replace(slice_, data=memoryview(bytes(blank)), sections=sections, symbols=()))
+    assert set(full.required) <= set(bare.required)
+    assert not bare.complete  # the one number that only a Go function's name explains

@@ -1,0 +1,226 @@
+"""The number as a parameter: followed to whoever calls, jumps or falls into the function, by names or without."""
+
+import struct
+from collections.abc import Callable
+
+import pytest
+from assembled import CODE, DATA, X86, Arm, program
+
+from binsafe.model import Slice
+from binsafe.syscalls import analyse
+
+
+def called(slice_: Slice):
+    """Call -> where it is made; the analysis must have told all of them."""
+    result = analyse(slice_)
+    assert result.unresolved == ()
+    assert result.complete
+    return {name: [int(site, 16) for site in sites] for name, sites in result.sites.items()}
+
+
+def wrapper(assembler: X86, name: str = "wrapper", register: str = "rdi") -> None:
+    assembler.label(name)
+    assembler.copy("rax", register)
+    assembler.syscall()
+    assembler.ret()
+
+
+@pytest.mark.parametrize("functions", [("start", "wrapper"), ("start",)], ids=["symbols", "stripped"])
+@pytest.mark.parametrize("register", ["rax", "rdi", "rsi", "r10"])
+def test_every_caller_gives_its_number(functions: tuple[str, ...], register: str):
+    assembler = X86()
+    assembler.mov(register, 1)
+    first = assembler.here
+    assembler.call("wrapper")
+    assembler.mov(register, 39)
+    second = assembler.here
+    assembler.call("wrapper")
+    assembler.ret()
+    wrapper(assembler, register=register)
+    assert called(program(assembler, functions=functions)) == {"write": [first], "getpid": [second]}
+
+
+def test_the_outermost_of_several_levels_is_the_site():
+    assembler = X86()
+    assembler.mov("rdi", 39)
+    site = assembler.here
+    assembler.call("outer")
+    assembler.ret()
+    assembler.label("outer")
+    assembler.copy("rsi", "rdi")
+    assembler.call("middle")
+    assembler.ret()
+    assembler.label("middle")
+    assembler.copy("rdi", "rsi")
+    assembler.jump("wrapper")
+    wrapper(assembler)
+    assert called(program(assembler, functions=("start", "outer", "middle", "wrapper"))) == {"getpid": [site]}
+
+
+def test_a_tail_jump_of_two_bytes_to_a_neighbour():
+    assembler = X86()
+    assembler.mov("rdi", 39)
+    assembler.short_jump("wrapper")
+    wrapper(assembler)
+    assert set(called(program(assembler, functions=("start", "wrapper")))) == {"getpid"}
+
+
+def test_code_that_falls_into_a_label():
+    assembler = X86()
+    assembler.mov("rax", 39)
+    assembler.label("label")
+    assembler.syscall()
+    assembler.ret()
+    assert set(called(program(assembler, functions=("start", "label")))) == {"getpid"}
+
+
+def test_a_jump_from_a_split_off_part_into_the_middle():
+    assembler = X86()
+    assembler.mov("rbx", 1)
+    assembler.ret()
+    assembler.label("function")
+    assembler.mov("rax", 1)
+    assembler.label("middle")
+    assembler.syscall()
+    assembler.ret()
+    assembler.label("cold")
+    assembler.mov("rax", 39)
+    assembler.jump("middle")
+    assert set(called(program(assembler, functions=("start", "function", "cold")))) == {"write", "getpid"}
+
+
+def test_a_parameter_on_the_stack_as_in_gos_first_convention():
+    assembler = X86()
+    assembler.put(b"\x55\x48\x83\xec\x20")  # push rbp; sub rsp, 32
+    assembler.put(b"\x48\xc7\x04\x24" + struct.pack("<I", 39))  # mov qword [rsp], 39
+    assembler.call("wrapper")
+    assembler.ret()
+    assembler.label("wrapper")
+    assembler.put(b"\x41\x54")  # push r12
+    assembler.put(b"\x48\x8b\x44\x24\x10")  # mov rax, [rsp + 16]
+    assembler.syscall()
+    assembler.ret()
+    assert set(called(program(assembler, functions=("start", "wrapper")))) == {"getpid"}
+
+
+def test_bytes_that_look_like_a_call_are_no_caller():
+    assembler = X86()
+    assembler.mov("rdi", 39)
+    assembler.call("wrapper")
+    assembler.mov("rdi", 1)
+    assembler.to("wrapper", 10, lambda here, there: b"\x48\xb9\xe8" + struct.pack("<i", there - here - 7) + bytes(3))
+    assembler.ret()
+    wrapper(assembler)
+    assert set(called(program(assembler, functions=("start", "wrapper")))) == {"getpid"}
+
+
+def test_a_call_that_never_returns_is_no_way_to_what_follows():
+    assembler = X86()
+    assembler.mov("rax", 39)
+    assembler.jump("go")
+    assembler.call("crash")
+    assembler.label("go")
+    assembler.syscall()
+    assembler.ret()
+    assembler.label("crash")
+    assembler.call("trap")
+    assembler.put(b"\xcc")
+    assembler.label("trap")
+    assembler.put(b"\x0f\x0b")
+    assert set(called(program(assembler, functions=("start", "crash", "trap")))) == {"getpid"}
+
+
+def _pointed_at(assembler: X86) -> dict[str, bytes]:
+    wrapper(assembler)
+    return {"data": struct.pack("<Q", assembler.labels["wrapper"])}
+
+
+def _loaded(assembler: X86) -> dict[str, bytes]:
+    assembler.lea("wrapper")
+    assembler.ret()
+    wrapper(assembler)
+    return {}
+
+
+def _named(assembler: X86) -> dict[str, bytes]:
+    assembler.to("wrapper", 5, lambda _, there: b"\xbf" + struct.pack("<I", there))  # mov edi, wrapper
+    assembler.ret()
+    wrapper(assembler)
+    return {}
+
+
+@pytest.mark.parametrize(("take", "place"), [(_pointed_at, DATA), (_loaded, CODE + 10), (_named, CODE + 11)])
+def test_a_wrapper_whose_address_is_taken_is_reported_with_the_place(
+    take: Callable[[X86], dict[str, bytes]], place: int
+):
+    assembler = X86()
+    assembler.mov("rdi", 39)
+    assembler.call("wrapper")
+    options = take(assembler)
+    result = analyse(program(assembler, functions=("start", "wrapper"), **options))
+    assert not result.complete
+    assert "getpid" in result.required
+    assert [gap.address for gap in result.unresolved] == [hex(assembler.labels["wrapper"])]
+    assert result.unresolved[0].reason.endswith(f"taken at {place:#x}")
+
+
+def test_a_wrapper_that_nothing_leads_to_makes_no_call():
+    assembler = X86()
+    assembler.mov("rax", 60)
+    assembler.syscall()
+    assembler.ret()
+    wrapper(assembler)
+    assert set(called(program(assembler, functions=("start", "wrapper")))) == {"exit"}
+
+
+def test_one_unknown_caller_makes_the_list_incomplete_and_allows_nothing_more():
+    assembler = X86()
+    assembler.mov("rdi", 39)
+    assembler.call("wrapper")
+    assembler.put(b"\x48\x8b\x3e")  # mov rdi, [rsi]
+    unknown = assembler.here - 3
+    assembler.call("wrapper")
+    assembler.ret()
+    wrapper(assembler)
+    result = analyse(program(assembler, functions=("start", "wrapper")))
+    assert not result.complete
+    assert [gap.address for gap in result.unresolved] == [hex(unknown)]
+    assert set(result.sites) == {"getpid"}
+
+
+@pytest.mark.parametrize("functions", [("start", "wrapper"), ("start",)], ids=["symbols", "stripped"])
+def test_arm64_callers_and_tail_jumps(functions: tuple[str, ...]):
+    assembler = Arm()
+    assembler.mov(0, 64)
+    first = assembler.here
+    assembler.call("wrapper")
+    assembler.mov(0, 172)
+    second = assembler.here
+    assembler.jump("wrapper")
+    assembler.label("wrapper")
+    assembler.copy(8, 0)
+    assembler.syscall()
+    assembler.ret()
+    assert called(program(assembler, functions=functions)) == {"write": [first], "getpid": [second]}
+
+
+def test_arm64_address_computed_in_two_instructions():
+    assembler = Arm()
+    assembler.to("wrapper", 4, lambda _, __: struct.pack("<I", 0x9000_0001))  # adrp x1, this page
+    assembler.to("wrapper", 4, lambda _, there: struct.pack("<I", 0x9100_0021 | (there & 0xFFF) << 10))
+    assembler.ret()
+    assembler.label("wrapper")
+    assembler.copy(8, 0)
+    assembler.syscall()
+    assembler.ret()
+    result = analyse(program(assembler, functions=("start", "wrapper")))
+    assert [gap.address for gap in result.unresolved] == [hex(assembler.labels["wrapper"])]
+    assert hex(CODE) in result.unresolved[0].reason
+
+
+def test_evidence_is_capped_and_calls_are_not():
+    assembler = X86()
+    for _ in range(20):
+        assembler.mov("rax", 39)
+        assembler.syscall()
+    assert len(called(program(assembler))["getpid"]) == 8
