@@ -186,8 +186,8 @@ def _syscalls(calls: Syscalls | None, verbose: int) -> Iterator[_Row]:
         yield _Row("", ", ".join(calls.required), 2)
     if verbose > 1:
         for name in calls.required:
-            likely = "" if name in calls.likely else " (on fatal errors only)"
-            yield _Row(name, ", ".join(calls.sites.get(name, ())) + likely, 2)
+            rarely = () if name in calls.likely else ("(on fatal errors only)",)
+            yield _Row(name, " ".join((", ".join(calls.sites.get(name, ())), *rarely)).strip(), 2)
         yield from (_Row("unresolved", f"{place.address}: {place.reason}", 2) for place in calls.unresolved)
     if verbose:
         yield from (_Row("loads", name, 2) for name in calls.open_set)

@@ -1,0 +1,98 @@
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+from sample_reports import LINKER_SIGNED, NOT_ANALYSED, UNIVERSAL
+
+from binsafe.model import Report
+from binsafe.reports import REPORTERS, escape, text
+from binsafe.reports.style import ansi
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+HOSTILE = (
+    "\x1b[2J\x1b]0;owned\x07",  # ANSI escapes: clear the screen, set the title
+    "\r\nVerdict: ok",  # a line of its own making
+    "\x9b31m",  # the control sequence introducer of C1
+    "\u202egnp.exe\u2066",  # bidirectional override and isolate
+    "\u2028\u200b\ufeff\x7f\x00\u0085",  # separators, zero width, delete, nil, next line
+)
+
+
+@pytest.mark.parametrize("verbose", [0, 1, 2])
+def test_the_text_is_the_reviewed_one(verbose: int):
+    golden = GOLDEN / f"report-universal-v{verbose}.txt"
+    assert REPORTERS["text"](UNIVERSAL, verbose=verbose) == golden.read_text(encoding="utf-8")
+
+
+def test_what_could_not_be_analysed_is_said_without_any_ok():
+    shown = REPORTERS["text"](NOT_ANALYSED)
+    assert shown == (GOLDEN / "report-not-analysed.txt").read_text(encoding="utf-8")
+    assert "ok" not in shown.split()
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+@pytest.mark.parametrize("style", [text.plain, ansi])
+def test_control_characters_of_the_file_never_reach_the_terminal(hostile: str, style: text.Style):
+    shown = text.render(_replace_all_texts(UNIVERSAL, hostile), verbose=2, style=style)
+    without_our_own_colours = re.sub(r"\x1b\[[0-9;]+m", "", shown) if style is ansi else shown
+    assert all(character.isprintable() for line in without_our_own_colours.split("\n") for character in line)
+    assert escape(hostile).split(" ")[0] in shown
+
+
+def test_a_name_cannot_forge_a_line():
+    forged = msgspec.structs.replace(UNIVERSAL.artifact, name="tool\n\nVerdict: ok\n")
+    lines = text.render(msgspec.structs.replace(UNIVERSAL, artifact=forged)).splitlines()
+    assert [line for line in lines if line.startswith("Verdict")] == ["Verdict: danger"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        ("plain café 名前", "plain café 名前"),
+        ("\x1b[31m", "\\x1b[31m"),
+        ("a\nb\tc", "a\\x0ab\\x09c"),
+        ("\u202e", "\\u202e"),
+        ("\U000e0041", "\\U000e0041"),
+        ("\udcff", "\\udcff"),
+    ],
+)
+def test_escape_makes_control_visible_and_leaves_text_alone(raw: str, shown: str):
+    assert escape(raw) == shown
+
+
+@pytest.mark.parametrize("width", [60, 100, 140])
+def test_lines_fit_the_width_unless_a_word_does_not(width: int):
+    for line in text.render(UNIVERSAL, verbose=2, width=width).splitlines():
+        assert len(line) <= width or len(line.split()[-1]) > width // 3
+
+
+def test_colours_change_nothing_but_colours():
+    coloured = text.render(UNIVERSAL, verbose=1, style=ansi)
+    assert "\x1b[1;31mVerdict: danger\x1b[0m" in coloured
+    assert re.sub(r"\x1b\[[0-9;]+m", "", coloured).replace(" \n", "\n") == text.render(UNIVERSAL, verbose=1)
+
+
+def test_more_verbose_never_says_less():
+    said = [
+        set(re.findall(r"0x[0-9a-f]+|lib\w\.dylib", text.render(UNIVERSAL, verbose=verbose))) for verbose in (0, 1, 2)
+    ]
+    assert said[0] < said[1] <= said[2]
+    assert {library.name.rpartition("/")[2] for library in LINKER_SIGNED.libraries} <= said[1]
+
+
+def _replace_all_texts(report: Report, text_: str) -> Report:
+    """The report with every free text replaced, as the most hostile file could have it."""
+    fixed = {"danger", "mach-o", "high", "info", "linker", "developer-id", "valid", "invalid", "dynamic", "static"}
+    fixed |= {"load", "import", "function", "listen", "connect", "yes", "unknown", "der", "apple-root", "none", "read"}
+    fixed |= {"present", "absent", "partial", "not-applicable", "binsafe.report/1"}
+
+    def changed(value: object) -> object:
+        if isinstance(value, str):
+            return value if value in fixed else text_
+        if isinstance(value, list):
+            return [changed(item) for item in value]
+        return {key: changed(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+    return msgspec.convert(changed(msgspec.to_builtins(report)), Report)
