@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import time
 
 import msgspec
@@ -121,7 +122,11 @@ BAD = {
     ),
     "identity": (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: identity\r\n\r\n" + ID.encode(), 400, True),
     "bad chunk size": (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", 400, True),
-    "chunked in 1.0": (b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, True),
+    "chunked in 1.0": (
+        b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n18\r\n" + ID.encode() + b"\r\n0\r\n\r\n",
+        400,
+        True,
+    ),
     "no host": (b"GET / HTTP/1.1\r\n\r\n", 400, True),
     "two hosts": (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, True),
     "bare line feeds": (b"GET / HTTP/1.1\nHost: x\n\n", 400, True),
@@ -292,6 +297,28 @@ async def test_what_follows_connection_close_is_not_served():
         assert (answer.status, answer.headers["connection"]) == (200, "close")
         assert await wire.is_closed()
         assert up.asked == [ID]
+
+
+async def test_client_that_sends_all_before_it_reads_gets_its_refusal():
+    """Closing with bytes unread would make the kernel send a reset, and this client would never see the 413."""
+    async with Upstream(accepts) as up, balanced(up) as world:
+        loop = asyncio.get_running_loop()
+        with socket.socket() as client:
+            client.setblocking(False)
+            await loop.sock_connect(client, world.address)
+            await loop.sock_sendall(client, post(b"a" * 10_000_000))
+            assert (await loop.sock_recv(client, 4096)).startswith(b"HTTP/1.1 413 ")
+            assert await loop.sock_recv(client, 4096) == b""
+
+
+async def test_refused_client_that_goes_on_sending_is_cut_off():
+    async with Upstream(accepts) as up, balanced(up) as world, connected(world.address) as wire:
+        started = time.monotonic()
+        assert (await wire.ask(post(path="/nope", headers="Content-Length: 1\r\n"))).status == 400
+        while world.balancer._clients and time.monotonic() - started < 1.5:
+            wire.send(b"more")
+            await asyncio.sleep(0.02)
+        assert time.monotonic() - started < 1.5  # timeouts.linger is 0.2
 
 
 async def test_http_1_0():

@@ -3,8 +3,10 @@
 import asyncio
 import time
 
+import msgspec
 import pytest
 from balancing import (
+    FAST,
     ID,
     Behaviour,
     Scripted,
@@ -153,6 +155,19 @@ async def test_connection_close_is_honoured():
 async def test_kept_connection_that_died_idle_is_replaced_unseen():
     """Nothing was sent on the dead one, so nothing is counted: two ids, two attempts."""
     assert await ask_twice(says(OK, then_close=True), pause=0.1) == ([200, 200], 2, 2)
+
+
+async def test_connection_that_was_idle_for_long_is_not_used_again():
+    timeouts = msgspec.structs.replace(FAST, upstream_idle=0.1)
+    async with (
+        Upstream(accepts) as upstream,
+        balanced(upstream, timeouts=timeouts) as world,
+        connected(world.address) as wire,
+    ):
+        for pause in (0.0, 0.2, 0.0):
+            await asyncio.sleep(pause)
+            assert (await wire.ask(post())).status == 200
+        assert upstream.connections == 2
 
 
 async def test_server_that_speaks_unasked_is_dropped():
