@@ -1,0 +1,5 @@
+"""``python -m binsafe``."""
+
+from binsafe.cli import main
+
+main()

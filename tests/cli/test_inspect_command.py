@@ -1,0 +1,138 @@
+"""The command as a person types it: exit statuses, and one clear line with a hint when something is wrong."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+TRACEBACK = "Traceback (most recent call last)"
+
+
+def binsafe(*arguments: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "binsafe", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, **options)
+
+
+def bad_inputs(folder: Path, standin: Path) -> dict[str, tuple[Path, int, str]]:
+    """Name -> (path, exit status, a word that the message must have)."""
+    made = {
+        name: folder / name for name in ("directory", "fifo", "empty", "script", "half", "four-bytes", "text", "zip")
+    }
+    made["directory"].mkdir()
+    os.mkfifo(made["fifo"])
+    made["empty"].touch()
+    made["script"].write_text("#!/bin/sh -e\necho\n")
+    made["half"].write_bytes(standin.read_bytes()[: standin.stat().st_size // 2])
+    made["four-bytes"].write_bytes(b"\x7fELF")
+    made["text"].write_text("hello")
+    made["zip"].write_bytes(b"PK\x03\x04rest")
+    words = {
+        "directory": "directory",
+        "fifo": "FIFO",
+        "empty": "empty",
+        "script": "/bin/sh",
+        "half": "",
+        "four-bytes": "",
+        "text": "",
+        "zip": "archive",
+    }
+    return {name: (path, 3, words[name]) for name, path in made.items()} | {"missing": (folder / "none", 127, "none")}
+
+
+@pytest.mark.parametrize(
+    "name", ["missing", "directory", "fifo", "empty", "script", "half", "four-bytes", "text", "zip"]
+)
+def test_bad_input_gives_one_line_a_hint_and_its_status(tmp_path: Path, standin: Callable[[str], Path], name: str):
+    path, status, word = bad_inputs(tmp_path, standin("linux/amd64"))[name]
+    done = binsafe("inspect", path)
+    lines = done.stderr.splitlines()
+    assert done.returncode == status, done.stderr
+    assert TRACEBACK not in done.stderr
+    assert len(lines) == 2
+    assert word in lines[0]
+    assert lines[1].startswith("  hint: ")
+    assert done.stdout == ""
+    if status == 3:
+        report = json.loads((again := binsafe("inspect", path, "--json")).stdout)
+        assert again.returncode == 3
+        assert report["analysed"] is False
+        assert report["verdict"]["level"] == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("target", "arch", "kind", "signature"),
+    [
+        ("darwin/arm64", "arm64", "mach-o", "linker"),
+        ("darwin/amd64", "x86_64", "mach-o", "none"),
+        ("windows/amd64", "x86_64", "pe", "none"),
+        ("linux/amd64", "x86_64", "elf", "none"),
+        ("linux/arm64", "arm64", "elf", "none"),
+    ],
+)
+def test_the_stand_in_is_described_on_every_system(
+    standin: Callable[[str], Path], target: str, arch: str, kind: str, signature: str
+):
+    done = binsafe("inspect", standin(target), "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    (part,) = report["slices"]
+    assert (report["format"], part["arch"], part["signature"]["kind"]) == (kind, arch, signature)
+    assert part["language"] == "go"
+    assert part["build"]["go"]["version"].startswith("go1.")
+    assert part["build"]["go"]["module"] == "flakyservers"
+    assert part["network"]["verdict"] == "yes"
+    assert {"listen", "connect"} <= set(part["network"]["directions"])
+    for name in ("listen", "connect"):
+        (operation,) = [each for each in part["network"]["operations"] if each["name"] == name]
+        assert all(evidence["address"] for evidence in operation["evidence"])
+    assert bool(part["libraries"]) == (kind != "elf")
+    assert (part["syscalls"] is not None) == (kind == "elf")
+
+
+def test_text_names_what_a_person_asks_for(standin: Callable[[str], Path]):
+    text = binsafe("inspect", standin("darwin/arm64")).stdout
+    for word in ("Mach-O", "arm64", "go1.", "linker", "libSystem", "listen", "connect", "0x"):
+        assert word in text
+
+
+def test_another_systems_program_is_profiled_but_does_not_run(standin: Callable[[str], Path]):
+    mac = standin("darwin/arm64")
+    assert "(deny default)" in binsafe("profile", mac, "--ports", "30", "--baseline", "flaky_servers").stdout
+    done = binsafe("run", "--ports", "30", "--baseline", "flaky_servers", mac)
+    assert done.returncode == 126, done.stderr
+    assert TRACEBACK not in done.stderr
+
+
+def test_a_script_is_not_run(tmp_path: Path):
+    (tmp_path / "script").write_text("#!/bin/sh\n")
+    assert binsafe("run", tmp_path / "script").returncode == 126
+
+
+def test_two_runs_give_the_same_bytes(standin: Callable[[str], Path]):
+    path = standin("linux/amd64")
+    assert binsafe("inspect", path, "--json").stdout == binsafe("inspect", path, "--json").stdout
+
+
+def test_findings_at_the_asked_severity_end_with_1(standin: Callable[[str], Path]):
+    mac = standin("darwin/amd64")
+    assert binsafe("inspect", mac, "--fail-on", "critical").returncode == 0
+    assert binsafe("inspect", mac, "--fail-on", "medium").returncode == 1
+
+
+def test_help_has_examples_and_loads_no_parser():
+    for command in ("inspect", "profile", "run", "doctor"):
+        assert "Examples:" in binsafe(command, "--help").stdout
+    code = "import sys, binsafe.cli as c; c.group.main(['--help'], standalone_mode=False); print(sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"'lief'", "'capstone'", "'numpy'", "'yaml'", "'rich'"} & set(done.stdout.split("[")[1].split(", "))
+
+
+def test_a_reader_that_goes_away_is_no_error(standin: Callable[[str], Path]):
+    command = f"{sys.executable} -m binsafe inspect {standin('linux/amd64')} --json -vv | head -c 10"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert TRACEBACK not in done.stderr
+    assert "Exception" not in done.stderr

@@ -1,0 +1,126 @@
+"""Finding files, taking snapshots, and inspecting in a process that may break."""
+
+import hashlib
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from binsafe.errors import NotAnalysable, NotFound
+from binsafe.intake import Found, Snapshot, find, inspect, inspecting
+from binsafe.limits import MAX_ARTIFACT_BYTES
+
+
+def test_a_path_comes_before_a_command_of_the_same_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    assert find("ls").path == Path(subprocess.check_output(["which", "ls"], text=True).strip()).resolve()
+    (tmp_path / "ls").write_bytes(b"mine")
+    assert find("ls").path == tmp_path / "ls"
+
+
+def test_a_link_is_resolved_and_the_name_asked_for_is_kept(tmp_path: Path):
+    (tmp_path / "real").write_bytes(b"x")
+    (tmp_path / "link").symlink_to("real")
+    assert find(str(tmp_path / "link")) == Found(str(tmp_path / "link"), tmp_path / "real")
+
+
+def test_a_stored_artifact_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    stored = tmp_path / "binsafe" / "artifacts" / "kept"
+    stored.parent.mkdir(parents=True)
+    stored.write_bytes(b"x")
+    if sys.platform == "linux":
+        assert find("kept").path == stored
+
+
+def test_nothing_found_names_the_artifacts_that_are_known():
+    with pytest.raises(NotFound) as caught:
+        find("no-such-thing-anywhere")
+    assert "flakyservers" in caught.value.hint
+
+
+def test_the_stand_in_is_found_by_its_name_and_built(standin: Callable[[str], Path]):
+    from bandit_runner.flakyservers.build import this_machine
+
+    assert find("flakyservers").path == standin(this_machine()).resolve()
+
+
+@pytest.mark.parametrize("kind", ["directory", "fifo", "socket", "device", "empty", "unreadable", "too large"])
+def test_what_is_no_file_of_bytes_is_refused_by_name(tmp_path: Path, kind: str):
+    path = tmp_path / "thing"
+    if kind == "directory":
+        path.mkdir()
+    elif kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(path))
+    elif kind == "device":
+        path = Path("/dev/null")
+    elif kind == "empty":
+        path.touch()
+    elif kind == "unreadable":
+        path = Path("/proc/self/mem") if os.geteuid() == 0 else path
+        if os.geteuid() != 0:
+            path.write_bytes(b"x")
+            path.chmod(0)
+    else:
+        with path.open("wb") as stream:
+            stream.truncate(MAX_ARTIFACT_BYTES + 1)
+    with pytest.raises((NotAnalysable, OSError)) as caught:
+        Snapshot.take(Found("thing", path))
+    if kind != "unreadable" or os.geteuid() != 0:
+        assert isinstance(caught.value, NotAnalysable)
+        assert caught.value.hint
+
+
+def test_a_link_put_in_place_after_finding_is_not_followed(tmp_path: Path):
+    path = tmp_path / "f"
+    path.write_bytes(b"x")
+    found = find(str(path))
+    path.unlink()
+    path.symlink_to("/etc/passwd")
+    with pytest.raises(NotAnalysable):
+        Snapshot.take(found)
+
+
+def test_a_snapshot_is_the_bytes_and_cannot_be_changed(tmp_path: Path):
+    path = tmp_path / "f"
+    path.write_bytes(b"abc" * 1_000_000)
+    with Snapshot.take(Found("f", path)) as snapshot:
+        path.write_bytes(b"other")
+        assert snapshot.artifact.size == 3_000_000
+        assert snapshot.artifact.sha256 == hashlib.sha256(b"abc" * 1_000_000).hexdigest()
+        assert os.pread(snapshot.descriptor, 6, 0) == b"abcabc"
+
+
+@pytest.mark.parametrize(
+    ("crash", "said"),
+    {
+        "import os; os.abort()": "signal 6",
+        "import os; os._exit(3)": "it said nothing",
+        "raise MemoryError('all of it')": "all of it",
+        f"import sys; sys.stdout.write('x' * {17 * 1024**2})": "more than",
+    }.items(),
+)
+def test_a_parser_that_breaks_is_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, crash: str, said: str):
+    monkeypatch.setattr(inspecting, "_START", crash)
+    path = tmp_path / "f"
+    path.write_bytes(b"x")
+    with Snapshot.take(Found("f", path)) as snapshot:
+        report = inspect(snapshot)
+    assert not report.analysed
+    assert report.verdict.level == "unknown"
+    assert said in report.findings[0].detail
+
+
+def test_a_module_in_the_current_folder_is_not_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "lief.py").write_text("raise SystemExit('hostile')")
+    (tmp_path / "msgspec.py").write_text("raise SystemExit('hostile')")
+    monkeypatch.chdir(tmp_path)
+    with Snapshot.take(find(sys.executable)) as snapshot:
+        assert inspect(snapshot, syscalls=False).analysed
