@@ -63,7 +63,7 @@ def stored(step: Step, slot: int) -> tuple[Source, ...] | None:
         return None
     detail = step.detail()
     if detail is None:
-        return (Unknown("bytes that are no instruction"),)
+        return (Unknown("set by bytes that are no instruction"),)
     registers, memory = _accessed(detail)
     start = None if memory is None else _place(memory, step)
     if start is None:
@@ -75,7 +75,7 @@ def stored(step: Step, slot: int) -> tuple[Source, ...] | None:
         if start == slot and size in {4, 8}:
             return (_register(register.name),)
         if start < slot + 4 and start + size > slot:
-            return (Unknown("a part of the stack slot is written"),)
+            return (Unknown("set in parts of the stack slot"),)
         start += size
     return None
 

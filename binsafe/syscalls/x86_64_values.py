@@ -58,7 +58,7 @@ def stored(step: Step, slot: int) -> tuple[Source, ...] | None:
         return None
     detail = step.detail()
     if detail is None:
-        return (Unknown("bytes that are no instruction"),)
+        return (Unknown("set by bytes that are no instruction"),)
     first = detail.operands[0]
     if mnemonic == "push":
         return (_read(first, detail, step),)
@@ -68,7 +68,7 @@ def stored(step: Step, slot: int) -> tuple[Source, ...] | None:
     if start >= slot + 4 or start + first.size <= slot:
         return None
     if start != slot or first.size < 4:
-        return (Unknown("a part of the stack slot is written"),)
+        return (Unknown("set in parts of the stack slot"),)
     return _assigned(detail, slot, first.size * 8, step)
 
 
@@ -89,7 +89,7 @@ def written(step: Step, register: str) -> tuple[Source, ...] | None:
         return (Unknown(f"a result of {mnemonic}"),)
     first = detail.operands[0]
     if not isinstance(first, Register) or _REGISTERS.get(first.name, ("", 0))[0] != register:
-        return _exchanged(detail, register)
+        return _exchanged(detail)
     return _assigned(detail, register, _REGISTERS[first.name][1], step)
 
 
@@ -102,13 +102,13 @@ def _touched(mnemonic: str, detail: Detail | None) -> set[str]:
     return {_REGISTERS[name][0] for name in names if name in _REGISTERS}.union(_IMPLIED_WRITES.get(mnemonic, ()))
 
 
-def _exchanged(detail: Detail, register: str) -> tuple[Source, ...]:
+def _exchanged(detail: Detail) -> tuple[Source, ...]:
     """A register that is written although it is not the first operand."""
     if detail.mnemonic == "xchg" and isinstance(first := detail.operands[0], Register):
         full, bits = _REGISTERS[first.name]
         if bits >= 32:
             return (Moved(full, _truncation(bits)),)
-    return (Unknown(f"{register} is a result of {detail.mnemonic}"),)
+    return (Unknown(f"a result of {detail.mnemonic}"),)
 
 
 def _assigned(detail: Detail, location: Location, bits: int, step: Step) -> tuple[Source, ...]:
@@ -187,7 +187,7 @@ def _merged(location: Location, bits: int, source: Source) -> tuple[Source, ...]
         low = _ones(bits)
         keep, put = Operation("and", ~low & MASK), Operation("or", source.value & low)
         return (Moved(location, (keep, put)),)
-    return (Unknown("a part of the register is written"),)
+    return (Unknown("set in parts of the register"),)
 
 
 def _width(operand: Operand) -> int:

@@ -72,13 +72,13 @@ X86_UNKNOWN = {
     "mov ecx, 1; mov edx, 2; lea eax, [rcx + rdx]": (b"\xb9\x01\0\0\0\xba\x02\0\0\0\x8d\x04\x11", "two values"),
     "mov eax, 1; mul ecx": (b"\xb8\x01\0\0\0\xf7\xe1", "mul"),
     "mov eax, 1; lock cmpxchg [rdi], ecx": (b"\xb8\x01\0\0\0\xf0\x0f\xb1\x0f", "cmpxchg"),
-    "mov eax, 1; mov al, cl": (b"\xb8\x01\0\0\0\x88\xc8", "part of the register"),
+    "mov eax, 1; mov al, cl": (b"\xb8\x01\0\0\0\x88\xc8", "parts of the register"),
     "mov eax, 1; movd eax, xmm0": (b"\xb8\x01\0\0\0\x66\x0f\x7e\xc0", "movd"),
     "mov eax, 1; cvttsd2si eax, xmm0": (b"\xb8\x01\0\0\0\xf2\x0f\x2c\xc0", "cvttsd2si"),
     "mov eax, 1; call rdx": (b"\xb8\x01\0\0\0\xff\xd2", "what a function returned"),
     "mov qword [rsp + 8], 1; movups [rsp], xmm0; mov rax, [rsp + 8]": (
         b"\x48\xc7\x44\x24\x08\x01\0\0\0\x0f\x11\x04\x24\x48\x8b\x44\x24\x08",
-        "part of the stack slot",
+        "parts of the stack slot",
     ),
 }
 

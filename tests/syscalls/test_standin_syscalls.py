@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from elf_slices import elf_slice
 
+from binsafe.formats import parse
 from binsafe.syscalls import analyse
 
 # Seen under strace (x86-64) and qemu-aarch64 -strace with load, or certain from the sources: Go's runtime (memory,
@@ -52,6 +53,13 @@ def test_the_standin_needs_what_it_was_seen_to_make_and_nothing_sensitive(
     for addresses in result.sites.values():
         assert 0 < len(addresses) <= 8
         assert all(text.address <= int(address, 16) < text.address + text.size for address in addresses)
+
+
+@pytest.mark.parametrize("target", ["linux/amd64", "linux/arm64"])
+def test_our_own_parsers_slice_gives_the_same_answer(standin: Callable[[str], Path], target: str):
+    path = standin(target)
+    (slice_,) = parse(memoryview(path.read_bytes())).slices
+    assert analyse(slice_) == analyse(elf_slice(path))
 
 
 @pytest.mark.parametrize("target", ["linux/amd64", "linux/arm64"])
