@@ -67,7 +67,7 @@ async def drips(writer: asyncio.StreamWriter) -> None:
 
 async def floods(writer: asyncio.StreamWriter) -> None:
     writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-    while True:
+    while not writer.is_closing():
         writer.write(b"1000\r\n" + bytes(4096) + b"\r\n")
         await writer.drain()
 
