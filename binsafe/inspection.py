@@ -30,7 +30,11 @@ def inspect(artifact: Artifact, data: memoryview, *, syscalls: bool = True) -> R
     except NotAnalysable as error:
         return _not_analysed(artifact, data, error)
     slices = tuple(facts for facts, _ in parts)
-    found = [*_differences(slices), *(finding for _, findings in parts for finding in findings)]
+    found = [
+        *_structure(image.problems),
+        *_differences(slices),
+        *(finding for _, findings in parts for finding in findings),
+    ]
     findings = tuple(sorted(found, key=_order))
     return Report(
         artifact=artifact,
@@ -54,8 +58,16 @@ def _slice(slice_: Slice, number: int, *, syscalls: bool) -> tuple[SliceReport, 
         rpaths=slice_.rpaths,
         **{name: found.value for name, found in extracted.items()},
     )
-    findings = [finding for found in extracted.values() for finding in found.findings]
+    findings = [*_structure(slice_.problems), *(finding for found in extracted.values() for finding in found.findings)]
     return facts, [msgspec.structs.replace(finding, slice=number) for finding in findings]
+
+
+def _structure(problems: tuple[str, ...]) -> Iterator[Finding]:
+    """Parts of a file that are wrong and that no loader needs. A problem is the finding's id, a colon, the detail."""
+    for problem in problems:
+        name, _, detail = problem.partition(": ")
+        title = "Part of the file contradicts the rest"
+        yield Finding(id=name, severity=Severity.MEDIUM, title=title, detail=f"It was left out: {detail}.")
 
 
 def _differences(slices: tuple[SliceReport, ...]) -> Iterator[Finding]:

@@ -1,13 +1,10 @@
 """How the program was made: Go's and Rust's own records, and what the linker wrote into the headers."""
 
-import re
-
 from binsafe.errors import NotAnalysable
 from binsafe.extractors import rustaudit
 from binsafe.extractors.subject import Extracted, Subject
 from binsafe.model import Build, Finding, GoBuild, RustBuild, Severity, Slice
 
-_NT_GNU_BUILD_ID = 3
 _MAX_TOOLCHAIN = 300
 
 
@@ -23,7 +20,7 @@ def extract(subject: Subject) -> Extracted[Build]:
         sdk=_text(slice_, "sdk"),
         minimum_os=_text(slice_, "minimum_os"),
         uuid=_text(slice_, "uuid"),
-        build_id=_build_id(slice_),
+        build_id=_text(slice_, "build_id"),
     )
     return Extracted(value, (*go_findings, *rust_findings))
 
@@ -57,20 +54,6 @@ def _toolchain(slice_: Slice, go: GoBuild | None) -> str | None:
         if unique:
             return "; ".join(unique)[:_MAX_TOOLCHAIN]
     return _text(slice_, "toolchain") or (go.version if go is not None and go.version != "unknown" else None)
-
-
-def _build_id(slice_: Slice) -> str | None:
-    """The descriptor of the note ``NT_GNU_BUILD_ID`` (elf(5), "Notes"): sizes, type, name, descriptor."""
-    section = slice_.section(".note.gnu.build-id")
-    if section is None:
-        return None
-    note = bytes(slice_.contents(section)[:1024])
-    words = [int.from_bytes(note[i : i + 4], slice_.byte_order) for i in (0, 4, 8)]
-    name_size, size, kind = words
-    start = 12 + (name_size + 3) // 4 * 4
-    descriptor = note[start : start + size]
-    whole = kind == _NT_GNU_BUILD_ID and re.fullmatch(rb"GNU\0", note[12 : 12 + name_size]) and len(descriptor) == size
-    return descriptor.hex() if whole and size else None
 
 
 def _text(slice_: Slice, trait: str) -> str | None:
