@@ -28,9 +28,7 @@ MAX_TEXT = 1_000
 MAX_VALUES = 64
 """Values that one test may list, and forms that one condition may take when its tests are multiplied out."""
 
-_TOKEN = re.compile(
-    r"\s*(?:(?P<word>[A-Za-z_][A-Za-z0-9_]*|0x[0-9a-fA-F]{1,16}|0|[1-9][0-9]{0,19})|(?P<sign>==|[&~|(){},]))"
-)
+_TOKEN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|0x[0-9a-fA-F]{1,16}|0|[1-9][0-9]{0,19}|==|[&~|(){},]")
 _ARGUMENT = re.compile(r"arg([0-5])")
 
 
@@ -177,11 +175,14 @@ class _Parser:
 
 
 def _tokens(text: str) -> Iterator[tuple[int, str]]:
+    """Each token with its column."""
     position = 0
-    end = len(text.rstrip())
-    while position < end:
+    while position < len(text):
+        if text[position] == " ":
+            position += 1
+            continue
         match = _TOKEN.match(text, position)
         if match is None:
-            raise ConditionError(f"unexpected {text[position:].lstrip()[0]!r}", position)
-        yield match.start(match.lastgroup or 0), match[match.lastgroup or 0]
+            raise ConditionError(f"unexpected {text[position]!r}", position)
+        yield position, match[0]
         position = match.end()

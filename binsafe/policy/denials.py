@@ -39,10 +39,10 @@ _NEEDS: dict[OperationName, _Need] = {
 
 _CAPABILITY_OF_CALL = {
     "connect": _CONNECT.capability,
-    "execve": "execute another program",
-    "execveat": "execute another program",
-    "fork": "start another process",
-    "vfork": "start another process",
+    "execve": "execute another program by execve",
+    "execveat": "execute another program by execveat",
+    "fork": "start another process by fork",
+    "vfork": "start another process by vfork",
 }
 
 

@@ -176,7 +176,8 @@ def _program(binary: str | None) -> Iterator[Rule]:
         filters=program,
     )
     ancestors = [str(folder) for folder in PurePosixPath(binary or "/").parents]
-    unnamed = [folder for folder in ancestors if folder not in _DYLD_ANCESTORS and not folder.startswith(_DYLD_FOLDERS)]
+    mapped = tuple(f"{folder}/" for folder in _DYLD_FOLDERS)
+    unnamed = [name for name in ancestors if name not in _DYLD_ANCESTORS and not f"{name}/".startswith(mapped)]
     if unnamed:
         yield Rule(
             reason="looks at the folders that lead to the program",

@@ -1,0 +1,117 @@
+"""The shipped baselines, and how baselines are found."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from binsafe import baselines
+from binsafe.errors import BaselineError
+from binsafe.policy.walls import NEEDS_CONDITION, WALLS
+
+SERVER_NEEDS = {
+    "accept4 bind listen socket setsockopt getsockopt getsockname getpeername shutdown sendto recvfrom",
+    "read write readv writev pread64 pwrite64 close fcntl ioctl pipe2 eventfd2 epoll_create1 epoll_ctl epoll_pwait",
+    "mmap mprotect munmap madvise brk clone futex sched_yield sched_getaffinity rt_sigaction rt_sigprocmask",
+    "sigaltstack tgkill gettid getpid nanosleep clock_gettime getrandom openat newfstatat readlinkat prctl",
+    "prlimit64 arch_prctl set_tid_address set_robust_list rseq uname",
+}
+
+
+def calls(name: str) -> set[str]:
+    return {grant.object for group in baselines.load(name).calls for grant in group.grants}
+
+
+def test_what_is_shipped():
+    assert baselines.available() == ("any_program", "cli_tool", "deny_all", "flaky_servers", "network_server")
+
+
+@pytest.mark.parametrize("name", baselines.available())
+def test_each_stands_by_its_name_and_gives_reasons(name: str):
+    baseline = baselines.load(name)
+    assert baseline.name == name
+    assert len(baseline.description) > 40
+    reasons = [grant.reason for grant in baseline.grants] + [group.reason for group in baseline.calls]
+    assert all(len(reason) > 15 for reason in reasons)
+    assert len({group.name for group in baseline.calls}) == len(baseline.calls)
+
+
+@pytest.mark.parametrize("name", baselines.available())
+def test_no_cap_has_a_hole_in_the_walls(name: str):
+    assert not calls(name) & set(WALLS)
+    for group in baselines.load(name).calls:
+        for grant in group.grants:
+            assert grant.when or grant.object not in NEEDS_CONDITION | {"mmap", "mprotect", "arch_prctl"}
+
+
+@pytest.mark.parametrize("name", baselines.available())
+def test_limits(name: str):
+    limits = {grant.object: grant.access for grant in baselines.load(name).grants if grant.kind == "limit"}
+    assert set(limits) == {"core", "nofile", "nproc", "fsize"}
+    assert limits["core"] == "0"
+
+
+def test_flaky_servers():
+    baseline = baselines.load("flaky_servers")
+    assert baseline.ports is not None
+    assert baseline.ports.ports == (*range(4000, 4010), *range(5000, 5010), *range(6000, 6010))
+    assert {word for line in SERVER_NEEDS for word in line.split()} <= calls("flaky_servers")
+    assert not any(grant.kind == "write" and grant.object != "/dev/null" for grant in baseline.grants)
+
+
+def test_who_may_listen():
+    assert [name for name in baselines.available() if baselines.load(name).may_listen] == [
+        "flaky_servers",
+        "network_server",
+    ]
+    assert not calls("cli_tool") & {"socket", "bind", "listen", "accept4", "sendto"}
+    assert calls("deny_all") == set()
+
+
+OWN = "schema: binsafe.baseline/1\nname: mine\nextends: cli_tool\ndescription: one of the user's own\n"
+
+
+def test_a_file_of_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "mine.yaml").write_text(OWN)
+    assert baselines.load(str(tmp_path / "mine.yaml")).name == "mine"
+    monkeypatch.chdir(tmp_path)
+    assert baselines.load("mine.yaml").name == "mine"
+
+
+def test_what_cannot_be_found_or_read(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe.yaml")
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+    for name, message in (
+        ("no_such", "there is no baseline 'no_such'"),
+        (str(tmp_path / "missing.yaml"), "no such file"),
+        (str(tmp_path), "no such file"),
+        (str(tmp_path / "pipe.yaml"), "no such file"),
+        (str(tmp_path / "binary.yaml"), "no UTF-8"),
+    ):
+        with pytest.raises(BaselineError, match=message) as caught:
+            baselines.load(name)
+        assert caught.value.hint
+
+
+def test_errors_name_the_users_file(tmp_path: Path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(OWN + "ports: 5\n")
+    with pytest.raises(BaselineError, match="no mapping") as caught:
+        baselines.load(str(path))
+    assert str(caught.value).startswith(f"{path}:5:8: ")
+
+
+def test_a_circle_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for name, other in (("first", "second"), ("second", "first")):
+        text = OWN.replace("mine", name).replace("cli_tool", other)
+        (tmp_path / f"{name}.yaml").write_text(text)
+    monkeypatch.setattr(baselines, "_shipped", lambda: tmp_path)
+    with pytest.raises(BaselineError, match="first -> second -> first"):
+        baselines.load("first")
+
+
+def test_a_shipped_baseline_is_named_as_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "other.yaml").write_text(OWN.replace("extends: cli_tool\n", ""))
+    monkeypatch.setattr(baselines, "_shipped", lambda: tmp_path)
+    with pytest.raises(BaselineError, match="calls itself 'mine'"):
+        baselines.load("other")

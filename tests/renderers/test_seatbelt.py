@@ -1,0 +1,173 @@
+"""SBPL: its structure, what it opens, and what it refuses to say."""
+
+import re
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from made_policies import grant, make_policy
+
+from binsafe.errors import CannotExpress
+from binsafe.model import Denial, Evidence, Grant
+from binsafe.policy.objects import ObjectError, check_object
+from binsafe.renderers.seatbelt import render
+
+_TOKEN = re.compile(r'\s+|;[^\n]*|"[^"\\\n]*"|[()]|[^\s()";]+')
+
+
+def read_sbpl(text: str):
+    """The top-level expressions as nested lists, or an AssertionError: reads the part of the language that we write."""
+    stack, position = [[]], 0
+    while position < len(text):
+        match = _TOKEN.match(text, position)
+        assert match, f"not SBPL at {position}: {text[position : position + 20]!r}"
+        word, position = match[0], match.end()
+        match word:
+            case "(":
+                stack.append([])
+            case ")":
+                assert len(stack) > 1, "one ) too many"
+                stack[-2].append(stack.pop())
+            case _ if not word.isspace() and not word.startswith(";"):
+                stack[-1].append(word)
+    assert len(stack) == 1, "one ( too many"
+    return stack[0]
+
+
+def policy(*grants: Grant, denied: tuple[Denial, ...] = ()):
+    return make_policy(
+        grant("execute", "artifact"), grant("read", "artifact"), *grants, system="macos", arch="arm64", denied=denied
+    )
+
+
+def rules(text: str):
+    """(operation, filter) pairs of all allows."""
+    pairs = []
+    for expression in read_sbpl(text):
+        allow = expression[2] if expression[0] == "if" else expression
+        if allow[0] == "allow":
+            operations = [item for item in allow[1:] if isinstance(item, str)]
+            filters = [item for item in allow[1:] if isinstance(item, list)] or [[]]
+            pairs += [(operation, each) for operation in operations for each in filters]
+    return pairs
+
+
+LISTENERS = [grant("listen", f"127.0.0.1:{port}", "tcp") for port in (*range(4000, 4010), 5000)]
+
+
+def test_structure():
+    text = render(policy(*LISTENERS)).text
+    expressions = read_sbpl(text)
+    assert expressions[0] == ["version", "1"]
+    assert expressions[1] == ["deny", "default"]
+    assert {expression[0] for expression in expressions[2:]} == {"allow"}
+    assert "network-outbound" not in text
+    assert "(local ip" not in text
+    assert '"*' not in text
+    assert "process-fork" not in text
+    assert "mach-lookup" not in text
+    assert "import" not in {expression[0] for expression in expressions}
+
+
+def test_each_rule_has_its_reason_above_it():
+    lines = render(policy(*LISTENERS)).text.splitlines()
+    for before, line in pairwise(lines):
+        if line.startswith("(allow"):
+            assert re.match(r"; \S", before)
+
+
+def test_rules_do_not_overlap():
+    pairs = [
+        (operation, *each)
+        for operation, each in rules(render(policy(*LISTENERS, grant("write", "scratch"))).text)
+        if each
+    ]
+    keys = [str(pair) for pair in pairs]
+    assert len(set(keys)) == len(keys)
+
+
+def test_exactly_the_ports():
+    pairs = rules(render(policy(*LISTENERS)).text)
+    for operation in ("network-bind", "network-inbound"):
+        found = [each for name, each in pairs if name == operation]
+        assert found == [["local", "tcp", f'"localhost:{port}"'] for port in (*range(4000, 4010), 5000)]
+    assert not [name for name, _ in rules(render(policy()).text) if name.startswith("network")]
+
+
+def test_ports_of_the_kernels_choice_need_the_wildcard():
+    assert '(local tcp "localhost:*")' in render(policy(grant("listen", "127.0.0.1:0", "tcp"))).text
+
+
+def test_only_the_program_itself_is_executable():
+    text = render(policy(), binary="/private/tmp/x/flaky").text
+    assert [each for name, each in rules(text) if name.startswith("process-exec")] == [
+        ["literal", '"/private/tmp/x/flaky"']
+    ]
+    assert '(literal "/private/tmp/x")' in text
+    assert '(process-exec* (literal (param "BINARY")))' in render(policy()).text.replace("(allow ", "(")
+
+
+def test_files():
+    text = render(policy(grant("read", "/data"), grant("write", "/out"), grant("write", "scratch"))).text
+    pairs = rules(text)
+    assert ("file-read*", ["subpath", '"/data"']) in pairs
+    assert ("file-write*", ["subpath", '"/data"']) not in pairs
+    assert ("file-write*", ["subpath", '"/out"']) in pairs
+    assert '(if (param "SCRATCH") (allow file-read* file-write* (subpath (param "SCRATCH"))))' in text
+
+
+def test_other_programs():
+    pairs = rules(render(policy(grant("execute", "/usr/bin/true"))).text)
+    assert ("process-exec*", ["literal", '"/usr/bin/true"']) in pairs
+    assert ("process-fork", []) in pairs
+
+
+@pytest.mark.parametrize("path", ['/a"b', "/a\\b", "/a(b", "/a)b", "/a\nb", "/a\x1bb", "/a\u2028b", "a"])
+def test_paths_that_could_end_a_string_are_refused(path: str):
+    with pytest.raises(CannotExpress, match="cannot hold the path"):
+        render(policy(), binary=path)
+    with pytest.raises(CannotExpress, match="cannot hold the path"):
+        render(policy(grant("read", path)))
+
+
+@given(st.text(min_size=1, max_size=30).map(lambda text: "/" + text))
+def test_any_path_is_refused_or_stays_one_string(path: str):
+    try:
+        check_object("read", path)
+        text = render(policy(grant("read", path))).text
+    except (ObjectError, CannotExpress):
+        return
+    assert ("file-read*", ["subpath", f'"{path}"']) in rules(text)
+
+
+@given(st.text(max_size=60))
+def test_no_reason_name_or_denial_becomes_a_rule(words: str):
+    denial = Denial(capability=words, reason=words, evidence=(Evidence(via="import", symbol=words),))
+    plain = read_sbpl(render(policy(grant("read", "/data"))).text)
+    assert read_sbpl(render(policy(grant("read", "/data", reason=words), denied=(denial,))).text) == plain
+
+
+def test_a_connect_grant_to_this_machine():
+    pairs = rules(render(policy(grant("connect", "localhost:5432", "tcp"))).text)
+    assert [each for name, each in pairs if name == "network-outbound"] == [["remote", "tcp", '"localhost:5432"']]
+
+
+def test_a_remote_host_has_no_words():
+    wanted = policy(grant("connect", "example.org:443", "tcp"))
+    with pytest.raises(CannotExpress, match=r"cannot name example\.org") as caught:
+        render(wanted)
+    assert "--allow-partial" in caught.value.hint
+    profile = render(wanted, allow_partial=True)
+    assert ("network-outbound", ["remote", "tcp", '"*:443"']) in rules(profile.text)
+    assert any("open to every host" in gap.reason for gap in profile.gaps)
+
+
+def test_gaps_are_named():
+    assert {"seatbelt-localhost", "seatbelt-syscalls", "seatbelt-limits"} <= {gap.id for gap in render(policy()).gaps}
+
+
+@pytest.mark.parametrize("text", ["(allow", "(allow))", '(literal "x)', "(a \\ b"])
+def test_the_reader_of_these_tests_can_fail(text: str):
+    with pytest.raises(AssertionError):
+        read_sbpl(text + '"')
