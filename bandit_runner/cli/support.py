@@ -16,6 +16,7 @@ from binsafe.cli.entry import note
 from binsafe.reports.escape import escape
 
 STANDIN = "flakyservers"
+_STOPPING = (signal.SIGTERM, signal.SIGHUP)
 
 T = TypeVar("T")
 
@@ -32,6 +33,8 @@ class Options(NamedTuple):
 @contextlib.contextmanager
 def running(options: Options) -> Iterator[Servers]:
     """The servers, sandboxed and ready on all ports, until the block ends."""
+    for number in _STOPPING:
+        signal.signal(number, signal.default_int_handler)  # KeyboardInterrupt, so that everything is stopped on the way
     found = binsafe.find(STANDIN if options.binary is None else str(options.binary), progress=note)
     arguments = [] if options.binary is not None else ["-limits", options.limits, "-seed", str(options.seed or 0)]
     with contextlib.ExitStack() as stack:
@@ -57,7 +60,7 @@ def stoppable(main: Coroutine[Any, Any, T]) -> T:
         async def cancelled_by_signals() -> T:
             task = asyncio.current_task()
             assert task is not None  # noqa: S101 - we are in one
-            for number in (signal.SIGTERM, signal.SIGHUP):
+            for number in _STOPPING:
                 loop.add_signal_handler(number, task.cancel)
             return await main
 

@@ -51,7 +51,7 @@ def command(
     if explain:
         _explain(policy)
     for gap in profile.gaps:
-        note(f"not enforced by {mechanism}: {gap}")
+        note(f"not enforced by {mechanism}: {gap.reason}")
     note(_how_to_use(mechanism, path, str(output) if output else None))
 
 

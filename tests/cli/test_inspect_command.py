@@ -95,7 +95,7 @@ def test_the_stand_in_is_described_on_every_system(
 
 def test_text_names_what_a_person_asks_for(standin: Callable[[str], Path]):
     text = binsafe("inspect", standin("darwin/arm64")).stdout
-    for word in ("Mach-O", "arm64", "go1.", "linker", "libSystem", "listen", "connect", "0x"):
+    for word in ("Mach-O", "arm64", "Go version 1.", "linker", "libSystem", "listen", "connect", "0x"):
         assert word in text
 
 

@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from bandit_runner.errors import PortTaken
+from bandit_runner.servers.ports import check_free
+
 pytestmark = [
     pytest.mark.ports,
     pytest.mark.sandbox,
@@ -29,15 +32,17 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "bandit_runner", *arguments]
 
 
-def all_free() -> bool:
-    for port in PORTS:
-        with socket.socket() as trial:
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                trial.bind(("127.0.0.1", port))
-            except OSError:
-                return False
-    return True
+def all_free(seconds: float = 5.0) -> bool:
+    """Whether the ports become free: a program's last thread may end a moment after its first."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            check_free(PORTS)
+        except PortTaken:
+            time.sleep(0.02)
+        else:
+            return True
+    return False
 
 
 @contextmanager
