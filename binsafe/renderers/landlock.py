@@ -149,7 +149,8 @@ def _rules(policy: Policy, handled: Fs) -> Iterator[Rule]:
                 wanted = Fs.READ_FILE if kind == "read" and grant.object == ARTIFACT else rights
                 merged[grant.object] = merged.get(grant.object, Fs(0)) | wanted
     for name, rights in merged.items():
-        yield Rule(object=name, rights=rights & handled)
+        sensible = rights & FILE_RIGHTS if name.startswith("/dev/") else rights
+        yield Rule(object=name, rights=sensible & handled)
 
 
 def _missing(rights: AbiRights) -> Iterator[str]:
