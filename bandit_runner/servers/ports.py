@@ -43,7 +43,7 @@ def holder(port: int) -> str | None:
 
 
 def _linux_holder(port: int) -> str | None:
-    inodes = set()
+    inodes: set[str] = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         with contextlib.suppress(OSError):
             rows = (line.split() for line in Path(table).read_text(encoding="ascii").splitlines()[1:])

@@ -47,8 +47,13 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 class Sandboxed(Protocol):
     """A program that runs in a sandbox. Keep the thread that started it alive: it may die with that thread."""
 
-    backend: str
-    enforcement: Level
+    @property
+    def backend(self) -> str:
+        """The mechanism's name."""
+
+    @property
+    def enforcement(self) -> Level:
+        """How much of the policy it holds here."""
 
     @property
     def pid(self) -> int:

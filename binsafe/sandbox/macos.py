@@ -19,7 +19,7 @@ from typing import IO, Final
 from binsafe.errors import NotExecutable
 from binsafe.renderers import render
 from binsafe.sandbox import guard
-from binsafe.sandbox.backends import Enforcement, Gap, Order
+from binsafe.sandbox.backends import Enforcement, Gap, Level, Order
 
 SANDBOX_EXEC: Final = "/usr/bin/sandbox-exec"
 
@@ -114,8 +114,8 @@ class Guarded:
 class SeatbeltProcess:
     """A program under sandbox-exec."""
 
-    backend = "sandbox-exec"
-    enforcement = "partial"
+    backend: Final = "sandbox-exec"
+    enforcement: Final[Level] = "partial"
 
     def __init__(self, guarded: Guarded, folder: Path, ports: tuple[int, ...]) -> None:
         self.pid = guarded.pid

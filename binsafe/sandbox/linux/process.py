@@ -4,8 +4,9 @@ import contextlib
 import signal
 import socket
 import subprocess
-from typing import IO
+from typing import IO, Final
 
+from binsafe.sandbox.backends import Level
 from binsafe.sandbox.linux.supervisor import Supervisor
 
 _LISTEN = "0A"
@@ -16,8 +17,8 @@ _STATE, _INODE = 3, 9
 class Process:
     """A sandboxed program. Keep the thread that started it alive: the sandbox dies with that thread."""
 
-    backend = "namespaces"
-    enforcement = "full"
+    backend: Final = "namespaces"
+    enforcement: Final[Level] = "full"
     """Each denial is held by at least one layer, or the program would not have been started."""
 
     def __init__(self, middle: "subprocess.Popen[bytes]", supervisor: Supervisor, control: socket.socket) -> None:

@@ -101,7 +101,7 @@ def _spare_user() -> int | None:
         return None
     taken = {entry.pw_uid for entry in pwd.getpwall()}
     first = os.getpid() % len(_DYNAMIC_USERS)
-    candidates = [*_DYNAMIC_USERS[first:], *_DYNAMIC_USERS[:first]]
+    candidates: list[int] = [*_DYNAMIC_USERS[first:], *_DYNAMIC_USERS[:first]]
     return next(uid for uid in candidates if uid not in taken)
 
 
