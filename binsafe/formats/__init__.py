@@ -1,0 +1,110 @@
+"""Bytes -> Image: what an executable says of itself, checked by our own rules before LIEF reads its tables.
+
+    identify.py     which format the first bytes claim
+    structure.py    bounds, and the errors for bytes that break them
+    elf* macho* pe* one format each: ``*_headers`` decides what is valid, the rest fills in the Slice
+    stubs.py        the code that calls through a linkage table
+    symbols.py      symbol tables
+    gopclntab.py    Go's own function table
+    _lief.py        the one door to LIEF: dynamic relocations, bindings, PE imports and exports
+
+A file that does not hold what its headers promise is refused, not repaired: segments outside of the file or over each
+other, load commands of size 0, slices that overlap. What a loader does not need (an ELF's section table) may be wrong;
+the wrong part is left out and ``problems`` has a line that begins with the finding's id: ``"section-table: ..."``.
+
+Traits of a Slice, by format. Where one is missing, the format does not say.
+
+======= ======================= ======= ==============================================================================
+format  trait                   type    meaning
+======= ======================= ======= ==============================================================================
+elf     pie                     bool    can be loaded anywhere (type ``ET_DYN``)
+elf     executable_stack        bool    ``PT_GNU_STACK`` asks for it, or is missing (then the kernel's age decides)
+elf     relro                   bool    has ``PT_GNU_RELRO``
+elf     bind_now                bool    ``DT_BIND_NOW``, ``DF_BIND_NOW`` or ``DF_1_NOW``
+elf     textrel                 bool    relocations change read-only segments
+elf     rwx_segment             bool    a segment is writable and executable
+elf     interpreter             str     path of the program loader (``PT_INTERP``)
+elf     soname                  str     the library's own name
+elf     build_id                str     ``NT_GNU_BUILD_ID`` as hex
+elf     osabi, machine          int     ``EI_OSABI``, ``e_machine``
+mach-o  pie                     bool    ``MH_PIE``, or a library or bundle
+mach-o  allow_stack_execution   bool    ``MH_ALLOW_STACK_EXECUTION``
+mach-o  no_heap_execution       bool    ``MH_NO_HEAP_EXECUTION``
+mach-o  encrypted               bool    ``LC_ENCRYPTION_INFO`` with a cipher
+mach-o  restrict                bool    has a segment ``__RESTRICT``: dyld ignores its environment variables
+mach-o  rwx_segment             bool    a segment may become writable and executable from the start
+mach-o  dyld_environment        str     ``LC_DYLD_ENVIRONMENT``: what dyld is told beside the environment
+mach-o  uuid                    str     ``LC_UUID``, in its usual form
+mach-o  platforms               str     all platforms it was built for, separated by blanks
+mach-o  sdk, minimum_os         str     versions of ``LC_BUILD_VERSION`` or ``LC_VERSION_MIN_*``
+mach-o  toolchain               str     tools of ``LC_BUILD_VERSION`` with versions
+pe      dynamic_base            bool    ASLR: the flag is set and relocations were not stripped
+pe      high_entropy_va, nx_compat, force_integrity, no_seh, guard_cf, app_container: bool, ``DllCharacteristics``
+pe      security_cookie         bool    the load configuration names a stack cookie
+pe      safe_seh                bool    i386 only: a table of exception handlers, or none are used
+pe      subsystem               str     ``console``, ``gui``, ``native``, ``efi-application``, ...
+pe      dotnet                  bool    has a CLI header
+pe      rwx_segment             bool    a section is writable and executable
+elf, mach-o  stack_canary       bool    imports the function that is called when a stack frame was overwritten
+elf, mach-o  fortified_imports  int     imported functions that check their buffers (``__memcpy_chk``)
+======= ======================= ======= ==============================================================================
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from binsafe.errors import NotAnalysable
+from binsafe.formats import elf, macho, pe
+from binsafe.formats.identify import Kind, identify, interpreter
+from binsafe.limits import MAX_ARTIFACT_BYTES
+from binsafe.model import Image
+
+__all__ = ["FORMATS", "identify", "parse"]
+
+FORMATS: Mapping[Kind, Callable[[memoryview], Image]] = MappingProxyType(
+    {"elf": elf.read, "mach-o": macho.read, "pe": pe.read}
+)
+"""Format -> its reader."""
+
+
+def parse(data: memoryview) -> Image:
+    """The Image of an executable; its slices hold views of ``data``, not copies.
+
+    Raises:
+        NotAnalysable: empty, a script, an archive, unknown, cut off or malformed; ``finding`` says which.
+    """
+    data = data.cast("B") if data.format != "B" or data.ndim != 1 else data
+    if not len(data):
+        raise NotAnalysable("the file is empty", hint="fetch it again", finding="empty")
+    if len(data) > MAX_ARTIFACT_BYTES:
+        raise NotAnalysable(
+            f"the file has {len(data):,} bytes, more than {MAX_ARTIFACT_BYTES:,}",
+            hint="nothing of that size is looked at",
+            finding="too-large",
+        )
+    kind = identify(data)
+    reader = FORMATS.get(kind)
+    if reader is None:
+        raise _not_executable(kind, data)
+    return reader(data)
+
+
+def _not_executable(kind: Kind, data: memoryview) -> NotAnalysable:
+    if kind == "script":
+        name = interpreter(data) or "no interpreter at all"
+        return NotAnalysable(
+            f"the file is a script for {name}, not an executable",
+            hint="read it; what it does is in its text, and what runs is its interpreter",
+            finding="script",
+        )
+    if kind == "archive":
+        return NotAnalysable(
+            "the file is an archive, not an executable",
+            hint="unpack it and inspect what is in it",
+            finding="archive",
+        )
+    return NotAnalysable(
+        "the file is no ELF, Mach-O or PE executable",
+        hint="nothing is known about it; its first bytes are of no format that is read here",
+        finding="unknown-format",
+    )

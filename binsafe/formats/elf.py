@@ -1,0 +1,194 @@
+"""ELF -> Image. LIEF is asked only where a file has dynamic relocations: a static program never loads it."""
+
+from collections.abc import Iterator
+from itertools import chain
+
+from binsafe.formats import _lief, stubs, symbols
+from binsafe.formats import elf_headers as eh
+from binsafe.formats.elf_dynamic import Dynamic, dynamic
+from binsafe.formats.structure import Reader, decoded, malformed, text
+from binsafe.formats.traits import import_traits
+from binsafe.limits import MAX_SYMBOLS
+from binsafe.model import Image, Import, Section, Segment, Slice, Symbol
+from binsafe.model.image import Linkage
+
+_SYSTEMS = {0: "linux", 2: "netbsd", 3: "linux", 6: "solaris", 9: "freebsd", 12: "openbsd"}
+"""``EI_OSABI``: 0 (System V) is what Linux programs have, 3 those with GNU extensions."""
+_MAX_PATH = 4096
+_NT_GNU_BUILD_ID = 3
+_NOTE_HEADER = 12
+_MAX_NOTES = 1024
+_FUNCTION_KINDS = (0, 1, 2, 10)
+"""Symbol types that name places: none, object, function, indirect function; not sections, files or TLS offsets."""
+_SHN_UNDEF, _SHN_ABS = 0, 0xFFF1
+_SYMBOL_LAYOUTS = {
+    32: [("name", "u4"), ("value", "u4"), ("size", "u4"), ("info", "u1"), ("other", "u1"), ("index", "u2")],
+    64: [("name", "u4"), ("info", "u1"), ("other", "u1"), ("index", "u2"), ("value", "u8"), ("size", "u8")],
+}
+
+
+def read(data: memoryview) -> Image:
+    """The Image of an ELF file, which has one slice.
+
+    Raises:
+        NotAnalysable: the headers or the dynamic section break a rule.
+    """
+    head, reader = eh.header(data)
+    headers = eh.program_headers(head, reader)
+    loaded = [h for h in headers if h.type == eh.PT_LOAD]
+    section_headers, table_problem = eh.section_headers(head, reader)
+    if head.type == eh.REL and not section_headers:
+        raise malformed("an object file without sections", finding="section-table")
+    sections, section_problem = eh.sections(head, section_headers, loaded, data)
+    wanted = dynamic(head.bits, reader, headers)
+    loader = _interpreter(reader, headers)
+    kind = _kind(head, wanted, loader)
+    imports, exports = ((), ()) if wanted is None else _linkage(head, data, sections, wanted)
+    slice_ = Slice(
+        format="elf",
+        arch=head.arch,
+        bits=head.bits,
+        byte_order=head.byte_order,
+        system=_SYSTEMS.get(head.osabi, "linux" if loader and "linux" in loader else f"osabi-{head.osabi}"),
+        kind=kind,
+        linkage=_linked(head, kind, wanted, loader),
+        entry=head.entry,
+        data=data,
+        segments=tuple(_segment(h) for h in loaded),
+        sections=sections,
+        libraries=wanted.libraries if wanted else (),
+        rpaths=wanted.rpaths if wanted else (),
+        imports=imports,
+        symbols=_defined(head, reader, section_headers) or exports,
+        traits={
+            **_traits(head, reader, headers, wanted),
+            **import_traits(imports),
+            **({"interpreter": loader} if loader else {}),
+        },
+        problems=tuple(f"section-table: {p}" for p in (table_problem, section_problem) if p and head.type != eh.CORE),
+    )
+    return Image(format="elf", slices=(slice_,))
+
+
+def _segment(h: eh.ProgramHeader) -> Segment:
+    return Segment(
+        name="LOAD",
+        address=h.address,
+        memory_size=h.memory_size,
+        offset=h.offset,
+        file_size=h.file_size,
+        readable=bool(h.flags & eh.PF_R),
+        writable=bool(h.flags & eh.PF_W),
+        executable=bool(h.flags & eh.PF_X),
+    )
+
+
+def _interpreter(reader: Reader, headers: tuple[eh.ProgramHeader, ...]) -> str | None:
+    """The program loader's path; the kernel wants 2 to PATH_MAX bytes of which the last is NUL."""
+    header = next((h for h in headers if h.type == eh.PT_INTERP), None)
+    if header is None:
+        return None
+    path = reader.range(header.offset, header.file_size, "the program loader's path")
+    if not 1 < len(path) <= _MAX_PATH or path[-1] != 0:
+        raise malformed("the program loader's path is no path")
+    return text(path)
+
+
+def _kind(head: eh.Header, wanted: Dynamic | None, loader: str | None) -> str:
+    """A position-independent program says so (DF_1_PIE), or has a loader and no library name of its own."""
+    if head.type != eh.DYN:
+        return {eh.REL: "object", eh.EXEC: "executable", eh.CORE: "core"}[head.type]
+    named = wanted is not None and wanted.soname is not None
+    return "executable" if (wanted and wanted.pie) or (loader and not named) else "library"
+
+
+def _linked(head: eh.Header, kind: str, wanted: Dynamic | None, loader: str | None) -> Linkage | None:
+    if kind in {"object", "core"}:
+        return None
+    if kind == "library" or loader or (wanted and wanted.libraries):
+        return "dynamic"
+    return "static" if head.type == eh.EXEC else "static-pie"
+
+
+def _traits(
+    head: eh.Header, reader: Reader, headers: tuple[eh.ProgramHeader, ...], wanted: Dynamic | None
+) -> dict[str, bool | int | str]:
+    traits: dict[str, bool | int | str] = {"osabi": head.osabi, "machine": head.machine}
+    if head.type in {eh.EXEC, eh.DYN}:
+        stack = next((h for h in headers if h.type == eh.PT_GNU_STACK), None)
+        both = eh.PF_W | eh.PF_X
+        traits |= {
+            "pie": head.type == eh.DYN,
+            "executable_stack": stack is None or bool(stack.flags & eh.PF_X),
+            "relro": any(h.type == eh.PT_GNU_RELRO for h in headers),
+            "bind_now": wanted is not None and wanted.bind_now,
+            "textrel": wanted is not None and wanted.textrel,
+            "rwx_segment": any(h.type == eh.PT_LOAD and h.flags & both == both for h in headers),
+        }
+    if wanted and wanted.soname is not None:
+        traits["soname"] = wanted.soname
+    build_id = next(_build_ids(reader, headers), None)
+    return traits if build_id is None else traits | {"build_id": build_id}
+
+
+def _build_ids(reader: Reader, headers: tuple[eh.ProgramHeader, ...]) -> Iterator[str]:
+    """Descriptors of the notes NT_GNU_BUILD_ID (elf(5), "Notes"): sizes, type, name, descriptor, padded to 4."""
+    for header in headers:
+        rest = reader.data[header.offset : header.offset + header.file_size] if header.type == eh.PT_NOTE else b""
+        for _ in range(_MAX_NOTES):
+            if len(rest) < _NOTE_HEADER:
+                break
+            name_size, size, kind = Reader(memoryview(rest), reader.byte_order).unpack("III", 0, "a note")
+            start = _NOTE_HEADER + (name_size + 3) // 4 * 4
+            if kind == _NT_GNU_BUILD_ID and bytes(rest[_NOTE_HEADER:start]) == b"GNU\0" and start + size <= len(rest):
+                yield bytes(rest[start : start + size]).hex()
+            rest = rest[start + (size + 3) // 4 * 4 :]
+
+
+def _linkage(
+    head: eh.Header, data: memoryview, sections: tuple[Section, ...], wanted: Dynamic
+) -> tuple[tuple[Import, ...], tuple[Symbol, ...]]:
+    """Names that others must supply, with the stub or slot they are called through; and names supplied to others."""
+    binary = _lief.elf(data)
+    if len(binary.dynamic_symbols) > MAX_SYMBOLS:
+        raise malformed(f"more than {MAX_SYMBOLS:,} dynamic symbols")
+    stub_of: dict[int, int] = {}
+    for section in sections:
+        if section.name.startswith((".plt", ".iplt")) and section.offset is not None:
+            code = data[section.offset : section.offset + section.size]
+            stub_of |= stubs.slots(head.arch, code, section.address, wanted.plt_got)
+    through: dict[str, int] = {}
+    for relocation in chain(binary.pltgot_relocations, binary.dynamic_relocations):
+        if relocation.has_symbol:
+            slot = relocation.address
+            through.setdefault(decoded(relocation.symbol.name), stub_of.get(slot, slot))
+    imports, exports = {}, []
+    for symbol in binary.dynamic_symbols:
+        name = decoded(symbol.name)
+        if name and symbol.shndx == _SHN_UNDEF:
+            imports[name] = Import(name=name, address=through.get(name))
+        elif name and symbol.shndx != _SHN_ABS:
+            exports.append(Symbol(name=name, address=symbol.value, size=symbol.size))
+    return tuple(imports.values()), tuple(exports)
+
+
+def _defined(head: eh.Header, reader: Reader, headers: list[eh.SectionHeader]) -> tuple[Symbol, ...]:
+    """Functions and objects of the symbol table; empty where it was stripped or lies outside of the file."""
+    table = next((h for h in headers if h.type == eh.SHT_SYMTAB), None)
+    if table is None or not 0 < table.link < len(headers):
+        return ()
+    strings = headers[table.link]
+    if max(table.offset + table.size, strings.offset + strings.size) > len(reader.data):
+        return ()
+    found = symbols.records(
+        reader.data[table.offset : table.offset + table.size], _SYMBOL_LAYOUTS[head.bits], head.byte_order
+    )
+    kinds = found["info"] & 0xF
+    chosen = (found["index"] != _SHN_UNDEF) & (found["index"] != _SHN_ABS) & (found["name"] != 0)
+    for kind in range(16):
+        if kind not in _FUNCTION_KINDS:
+            chosen &= kinds != kind
+    found = found[chosen]
+    names = symbols.names(reader.data[strings.offset : strings.offset + strings.size], found["name"].tolist())
+    triples = zip(names, found["value"].tolist(), found["size"].tolist(), strict=True)
+    return tuple(Symbol(name=name, address=address, size=size) for name, address, size in triples if name)

@@ -1,0 +1,92 @@
+"""The dynamic section of an ELF file, found as the program loader finds it: by address, through the segments."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+import msgspec
+
+from binsafe.formats.elf_headers import PT_DYNAMIC, PT_LOAD, Bits, ProgramHeader
+from binsafe.formats.structure import Reader, malformed, text
+from binsafe.model import Library
+
+_NEEDED, _STRTAB, _STRSZ, _SONAME, _RPATH, _RUNPATH = 1, 5, 10, 14, 15, 29
+_TEXTREL, _BIND_NOW, _FLAGS, _FLAGS_1 = 22, 24, 30, 0x6FFFFFFB
+_AUDIT, _DEPAUDIT, _AUXILIARY, _FILTER = 0x6FFFFEFC, 0x6FFFFEFB, 0x7FFFFFFD, 0x7FFFFFFF
+_DF_TEXTREL, _DF_BIND_NOW, _DF_1_NOW, _DF_1_PIE = 4, 8, 1, 0x0800_0000
+_TABLES = {5: 10, 7: 8, 17: 18, 23: 2, 36: 35}
+"""Tag of a table's address -> tag of its size: strings, RELA, REL, PLT and RELR relocations (gABI figure 5-10)."""
+_PLTGOT = 3
+_MAX_ENTRIES = 65_536
+
+
+class Dynamic(msgspec.Struct, frozen=True, kw_only=True):
+    """What the dynamic section asks the program loader for."""
+
+    libraries: tuple[Library, ...] = ()
+    rpaths: tuple[str, ...] = ()
+    soname: str | None = None
+    bind_now: bool = False
+    textrel: bool = False
+    pie: bool = False
+    plt_got: int = 0
+
+
+def dynamic(bits: Bits, reader: Reader, headers: tuple[ProgramHeader, ...]) -> Dynamic | None:
+    """The dynamic section; None where the file has none.
+
+    Raises:
+        NotAnalysable: it, or a table it names, lies outside of the stored segments.
+    """
+    segment = next((h for h in headers if h.type == PT_DYNAMIC and h.memory_size), None)
+    if segment is None:
+        return None
+    loaded = [h for h in headers if h.type == PT_LOAD]
+    entries = _entries(bits, reader, _stored(reader, loaded, segment.address))
+    for table, size in _TABLES.items():
+        if entries[table] and entries[size][:1] > [len(_stored(reader, loaded, entries[table][0]))]:
+            raise malformed(f"a table of the dynamic section (tag {table}) ends behind its segment")
+    strings = _stored(reader, loaded, entries[_STRTAB][0]) if entries[_STRTAB] else reader.data[:0]
+    strings = strings[: entries[_STRSZ][0]] if entries[_STRSZ] else strings
+
+    def named(*tags: int) -> Iterator[str]:
+        for tag in tags:
+            for offset in entries[tag]:
+                if offset >= len(strings):
+                    raise malformed("a name of the dynamic section lies outside of its string table")
+                yield text(strings, offset)
+
+    flags, flags_1 = (entries[tag][-1] if entries[tag] else 0 for tag in (_FLAGS, _FLAGS_1))
+    # The loader loads auditors and filters like any needed library: https://man7.org/linux/man-pages/man7/rtld-audit.7.html
+    auditors = [name for joined in named(_AUDIT, _DEPAUDIT) for name in joined.split(":") if name]
+    return Dynamic(
+        libraries=tuple(
+            Library(name=name, kind="needed") for name in (*named(_NEEDED, _FILTER, _AUXILIARY), *auditors)
+        ),
+        rpaths=tuple(path for joined in named(_RUNPATH, _RPATH) for path in joined.split(":") if path),
+        soname=next(named(_SONAME), None),
+        bind_now=bool(entries[_BIND_NOW] or flags & _DF_BIND_NOW or flags_1 & _DF_1_NOW),
+        textrel=bool(entries[_TEXTREL] or flags & _DF_TEXTREL),
+        pie=bool(flags_1 & _DF_1_PIE),
+        plt_got=entries[_PLTGOT][0] if entries[_PLTGOT] else 0,
+    )
+
+
+def _entries(bits: Bits, reader: Reader, stored: memoryview) -> defaultdict[int, list[int]]:
+    """Tag -> values, up to the entry DT_NULL: the loader does not look at the segment's size either."""
+    layout, size = ("QQ", 16) if bits == 64 else ("II", 8)  # noqa: PLR2004
+    entries: defaultdict[int, list[int]] = defaultdict(list)
+    table = Reader(stored, reader.byte_order)
+    for number in range(_MAX_ENTRIES):
+        tag, value = table.unpack(layout, number * size, "the dynamic section")
+        if tag == 0:
+            return entries
+        entries[tag].append(value)
+    raise malformed(f"a dynamic section of more than {_MAX_ENTRIES:,} entries")
+
+
+def _stored(reader: Reader, loaded: list[ProgramHeader], address: int) -> memoryview:
+    """The stored bytes from ``address`` to the end of its segment."""
+    for segment in loaded:
+        if 0 <= address - segment.address < segment.file_size:
+            return reader.data[segment.offset + address - segment.address : segment.offset + segment.file_size]
+    raise malformed(f"the dynamic section names address {address:#x}, where nothing is stored")

@@ -1,0 +1,246 @@
+"""The headers of ELF: the file header, program headers and section headers, and the rules a loadable file obeys.
+
+Layouts and rules: the gABI (System V ABI, chapters 4 and 5), elf(5), and what ``fs/binfmt_elf.c`` and glibc's
+``elf/dl-load.c`` refuse. The kernel looks at program headers only, so they decide; section headers are a convenience.
+"""
+
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from binsafe.formats.structure import ByteOrder, Reader, malformed, refuse_overlap, text, truncated
+from binsafe.limits import MAX_SECTIONS, MAX_SEGMENTS
+from binsafe.model import Section
+
+REL, EXEC, DYN, CORE = 1, 2, 3, 4
+PT_LOAD, PT_DYNAMIC, PT_INTERP, PT_NOTE = 1, 2, 3, 4
+PT_GNU_STACK, PT_GNU_RELRO = 0x6474E551, 0x6474E552
+PF_X, PF_W, PF_R = 1, 2, 4
+SHT_NULL, SHT_SYMTAB, SHT_NOBITS, SHT_DYNSYM = 0, 2, 8, 11
+_SHN_XINDEX = 0xFFFF
+_SHF_ALLOC, _SHF_EXECINSTR, _SHF_TLS = 2, 4, 0x400
+_PAGE = 4096
+"""The smallest page of any machine: addresses and offsets must agree modulo this to be mapped at all."""
+
+Bits = Literal[32, 64]
+_EITHER: tuple[ByteOrder, ...] = ("little", "big")
+_MACHINES: dict[int, tuple[dict[Bits, str], tuple[ByteOrder, ...]]] = {
+    2: ({32: "sparc"}, ("big",)),
+    3: ({32: "i386"}, ("little",)),
+    8: ({32: "mips", 64: "mips64"}, _EITHER),
+    20: ({32: "ppc"}, _EITHER),
+    21: ({64: "ppc64"}, _EITHER),
+    22: ({32: "s390", 64: "s390x"}, ("big",)),
+    40: ({32: "arm"}, _EITHER),
+    43: ({64: "sparc64"}, ("big",)),
+    62: ({64: "x86_64"}, ("little",)),
+    183: ({64: "arm64"}, _EITHER),
+    243: ({32: "riscv32", 64: "riscv64"}, ("little",)),
+    258: ({32: "loongarch32", 64: "loongarch64"}, ("little",)),
+}
+"""``e_machine`` -> name by word size, and byte orders. Kernels go by ``e_machine`` alone: a mismatch is a trap."""
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True):
+    """The file header."""
+
+    bits: Bits
+    byte_order: ByteOrder
+    osabi: int
+    type: int
+    machine: int
+    arch: str
+    entry: int
+    phoff: int
+    shoff: int
+    phnum: int
+    shentsize: int
+    shnum: int
+    shstrndx: int
+
+
+class ProgramHeader(NamedTuple):
+    """One program header."""
+
+    type: int
+    flags: int
+    offset: int
+    address: int
+    file_size: int
+    memory_size: int
+
+
+class SectionHeader(NamedTuple):
+    """One section header."""
+
+    name: int
+    type: int
+    flags: int
+    address: int
+    offset: int
+    size: int
+    link: int
+    info: int
+
+
+def header(data: memoryview) -> tuple[Header, Reader]:
+    """The file header, and a reader in its byte order.
+
+    Raises:
+        NotAnalysable: it is cut off, or a kernel would read something else than it seems to say.
+    """
+    if len(data) < 16:  # noqa: PLR2004 - EI_NIDENT
+        raise truncated(f"an ELF header has 52 or 64 bytes, the file {len(data)}")
+    class_, order, osabi = data[4], data[5], data[7]
+    if class_ not in {1, 2} or order not in {1, 2}:
+        raise malformed(f"no ELF file has class {class_} and byte order {order}")
+    bits: Bits = 32 if class_ == 1 else 64
+    reader = Reader(data, "little" if order == 1 else "big")
+    layout = "HHIIIIIHHHHHH" if bits == 32 else "HHIQQQIHHHHHH"  # noqa: PLR2004
+    kind, machine, _, entry, phoff, shoff, _, _, phentsize, phnum, shentsize, shnum, shstrndx = reader.unpack(
+        layout, 16, "the ELF header"
+    )
+    if kind not in {REL, EXEC, DYN, CORE}:
+        raise malformed(f"no ELF file has type {kind}")
+    if phnum and phentsize != _entry_size(bits):
+        raise malformed(f"program headers of {phentsize} bytes")
+    return Header(
+        bits=bits,
+        byte_order=reader.byte_order,
+        osabi=osabi,
+        type=kind,
+        machine=machine,
+        arch=_arch(machine, bits, reader.byte_order),
+        entry=entry,
+        phoff=phoff,
+        shoff=shoff,
+        phnum=phnum,
+        shentsize=shentsize,
+        shnum=shnum,
+        shstrndx=shstrndx,
+    ), reader
+
+
+def _arch(machine: int, bits: Bits, byte_order: ByteOrder) -> str:
+    swapped = int.from_bytes(machine.to_bytes(2, "little"), "big")
+    if machine not in _MACHINES:
+        if swapped in _MACHINES:
+            raise malformed("its byte order is not the one that its processor number is written in")
+        return f"machine-{machine}"
+    names, orders = _MACHINES[machine]
+    if bits not in names or byte_order not in orders:
+        raise malformed(
+            f"a processor ({'/'.join(names.values())}) that does not go with {bits} bits, {byte_order} endian"
+        )
+    return names[bits]
+
+
+def _entry_size(bits: Bits) -> int:
+    return 32 if bits == 32 else 56  # noqa: PLR2004
+
+
+def program_headers(head: Header, reader: Reader) -> tuple[ProgramHeader, ...]:
+    """All program headers; those that are loaded obey the loaders' rules.
+
+    Raises:
+        NotAnalysable: "truncated" where a stored segment ends behind the file, "malformed" where no loader takes it.
+    """
+    if head.phnum > MAX_SEGMENTS:
+        raise malformed(f"{head.phnum:,} program headers, more than {MAX_SEGMENTS:,}")
+    size = head.phnum * _entry_size(head.bits)
+    if head.bits == 32:  # noqa: PLR2004
+        rows = reader.rows("IIIIIIII", head.phoff, size, "the program headers")
+        found = [ProgramHeader(t, flags, offset, va, fs, ms) for t, offset, va, _, fs, ms, flags, _ in rows]
+    else:
+        rows = reader.rows("IIQQQQQQ", head.phoff, size, "the program headers")
+        found = [ProgramHeader(t, flags, offset, va, fs, ms) for t, flags, offset, va, _, fs, ms, _ in rows]
+    for number, segment in enumerate(found):
+        _check(head, reader, number, segment)
+    loaded = [segment for segment in found if segment.type == PT_LOAD]
+    if head.type in {EXEC, DYN}:
+        if not loaded:
+            raise malformed("a program without a segment to load")
+        refuse_overlap(((s.address, s.memory_size) for s in loaded), "segments in memory")
+    return tuple(found)
+
+
+def _check(head: Header, reader: Reader, number: int, segment: ProgramHeader) -> None:
+    if segment.file_size and segment.type not in {PT_GNU_STACK, 0}:
+        reader.range(segment.offset, segment.file_size, f"segment {number}")
+    if segment.type != PT_LOAD or head.type == CORE:
+        return
+    if segment.file_size > segment.memory_size:
+        raise malformed(f"segment {number} stores more bytes than it has in memory")
+    if segment.address + segment.memory_size > 1 << head.bits:
+        raise malformed(f"segment {number} goes over the end of the address space")
+    if (segment.address - segment.offset) % _PAGE:
+        raise malformed(f"segment {number} cannot be mapped: its address and offset differ within the page")
+
+
+def section_headers(head: Header, reader: Reader) -> tuple[list[SectionHeader], str | None]:
+    """The section headers that are inside the file, and what is wrong with the table (None where nothing is)."""
+    wide = head.bits == 64  # noqa: PLR2004
+    layout, entry_size = ("IIQQQQIIQQ", 64) if wide else ("IIIIIIIIII", 40)
+    if head.shoff == 0:
+        return [], "the file has none"
+    if head.shentsize != entry_size or head.shoff + entry_size > len(reader.data):
+        return [], "it lies outside of the file or has entries of an impossible size"
+    count = head.shnum or reader.unpack(layout, head.shoff, "the first section header")[5]  # gABI: extended numbering
+    if count > MAX_SECTIONS or head.shoff + count * entry_size > len(reader.data):
+        return [], f"{count:,} entries do not fit into the file"
+    rows = reader.rows(layout, head.shoff, count * entry_size, "the section headers")
+    return [SectionHeader(*row[:8]) for row in rows], None if count else "it is empty"
+
+
+def sections(
+    head: Header, headers: list[SectionHeader], loaded: list[ProgramHeader], data: memoryview
+) -> tuple[tuple[Section, ...], str | None]:
+    """The sections that are true, and what is wrong with the others (None where nothing is).
+
+    A section is true if it lies inside the file and, where it says that it is loaded, if the segments put those very
+    bytes at that address. What contradicts the segments is left out: a loader never reads it, an analyst might.
+    """
+    index = headers[0].link if head.shstrndx == _SHN_XINDEX and headers else head.shstrndx
+    strings = headers[index] if 0 < index < len(headers) else None
+    inside = strings is not None and strings.offset + strings.size <= len(data)
+    table = data[strings.offset : strings.offset + strings.size] if strings is not None and inside else data[:0]
+    found, lies = [], 0
+    for entry in headers[1:]:
+        if entry.type == SHT_NULL:
+            continue
+        if not _is_true(entry, loaded, len(data), check_address=head.type != REL):
+            lies += 1
+            continue
+        found.append(
+            Section(
+                name=text(table, entry.name),
+                address=entry.address,
+                size=entry.size,
+                offset=None if entry.type == SHT_NOBITS else entry.offset,
+                executable=bool(entry.flags & _SHF_EXECINSTR),
+            )
+        )
+    if lies:
+        return tuple(found), f"{lies} of {len(headers) - 1} sections contradict the segments or the file's size"
+    return tuple(found), None if inside or len(headers) <= 1 else "the sections' names are not in the file"
+
+
+def _is_true(entry: SectionHeader, loaded: list[ProgramHeader], size: int, *, check_address: bool) -> bool:
+    stored = entry.type != SHT_NOBITS
+    if stored and entry.offset + entry.size > size:
+        return False
+    if not (check_address and entry.flags & _SHF_ALLOC and entry.size):
+        return True
+    if not stored:  # thread-local bss takes no room in the image
+        within = any(s.address <= entry.address and _end(entry) <= s.address + s.memory_size for s in loaded)
+        return within or bool(entry.flags & _SHF_TLS)
+    return any(
+        s.address <= entry.address
+        and _end(entry) <= s.address + s.file_size
+        and entry.address - s.address == entry.offset - s.offset
+        for s in loaded
+    )
+
+
+def _end(entry: SectionHeader) -> int:
+    return entry.address + entry.size

@@ -1,0 +1,57 @@
+"""Which format the first bytes claim: magic numbers only, no parser."""
+
+from typing import Literal
+
+from binsafe.limits import MAX_SLICES
+
+Kind = Literal["elf", "mach-o", "pe", "script", "archive", "unknown"]
+
+_MAGICS: tuple[tuple[bytes, Kind], ...] = (
+    (b"\x7fELF", "elf"),
+    (b"\xfe\xed\xfa\xce", "mach-o"),
+    (b"\xfe\xed\xfa\xcf", "mach-o"),
+    (b"\xce\xfa\xed\xfe", "mach-o"),
+    (b"\xcf\xfa\xed\xfe", "mach-o"),
+    (b"MZ", "pe"),
+    (b"#!", "script"),
+    (b"PK\x03\x04", "archive"),
+    (b"PK\x05\x06", "archive"),
+    (b"!<arch>\n", "archive"),
+    (b"!<thin>\n", "archive"),
+    (b"\x1f\x8b", "archive"),
+    (b"BZh", "archive"),
+    (b"\xfd7zXZ\0", "archive"),
+    (b"\x28\xb5\x2f\xfd", "archive"),
+    (b"7z\xbc\xaf\x27\x1c", "archive"),
+    (b"xar!", "archive"),
+)
+_UNIVERSAL = (b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf")
+_TAR_MAGIC = slice(257, 262)
+_HEAD_BYTES = 512
+_MAX_INTERPRETER = 256
+"""What Linux reads of a ``#!`` line (BINPRM_BUF_SIZE in ``linux/binfmts.h``)."""
+
+
+def identify(head: bytes | memoryview) -> Kind:
+    """What the first 512 bytes (or fewer, or more) claim to be.
+
+    ``CAFEBABE`` begins universal Mach-O files and Java classes. Behind it stands the number of slices, or the class
+    file's version, which is above 44: a number over the limit for slices means a class file, so "unknown".
+    """
+    start = bytes(memoryview(head)[:_HEAD_BYTES])
+    if start.startswith(_UNIVERSAL):
+        return "mach-o" if int.from_bytes(start[4:8], "big") <= MAX_SLICES else "unknown"
+    for magic, kind in _MAGICS:
+        if start.startswith(magic):
+            return kind
+    return "archive" if start[_TAR_MAGIC] == b"ustar" else "unknown"
+
+
+def interpreter(head: bytes | memoryview) -> str:
+    """The program that a script's first line names, empty where it names none; never a control character."""
+    line = bytes(memoryview(head)[2:_MAX_INTERPRETER]).split(b"\n", 1)[0]
+    words = line.decode("utf-8", "replace").split()
+    # env(1) is not what the author meant to name: options and assignments may stand between it and the program.
+    if words and words[0].endswith("/env"):
+        words = [word for word in words[1:] if not word.startswith("-") and "=" not in word] or words
+    return "".join(character for character in (words[0] if words else "") if character.isprintable())

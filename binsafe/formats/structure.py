@@ -1,0 +1,87 @@
+"""Reading fields of hostile bytes, and the rules that all formats share.
+
+The parser behind ``_lief`` returns something for almost any bytes; whether a file is *valid* is decided by the rules
+here and in the ``*_headers`` modules, before the parser sees it.
+"""
+
+import struct
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import Any, Literal
+
+from binsafe.errors import NotAnalysable
+
+ByteOrder = Literal["little", "big"]
+Range = tuple[int, int]
+"""A start and a size."""
+
+_STRUCT_ORDER = {"little": "<", "big": ">"}
+_DO_NOT_RUN = "no loader should take it, and it may have been made to mislead"
+_FETCH_AGAIN = "it is incomplete; fetch it again and compare its checksum with the sender's"
+
+
+def malformed(detail: str, *, finding: str = "malformed") -> NotAnalysable:
+    """The error for bytes that contradict their format."""
+    return NotAnalysable(f"the file is malformed: {detail}", hint=_DO_NOT_RUN, finding=finding)
+
+
+def truncated(detail: str) -> NotAnalysable:
+    """The error for a file that ends before what its headers promise."""
+    return NotAnalysable(f"the file is cut off: {detail}", hint=_FETCH_AGAIN, finding="truncated")
+
+
+class Reader:
+    """Fields of ``data`` in one byte order; whatever would lie outside of it raises NotAnalysable("truncated")."""
+
+    __slots__ = ("_order", "byte_order", "data")
+
+    def __init__(self, data: memoryview, byte_order: ByteOrder) -> None:
+        self.data = data
+        self.byte_order = byte_order
+        self._order = _STRUCT_ORDER[byte_order]
+
+    def unpack(self, layout: str, offset: int, what: str) -> tuple[Any, ...]:
+        """The fields of a ``struct`` layout without its byte-order mark."""
+        layout = self._order + layout
+        return struct.unpack(layout, self.range(offset, struct.calcsize(layout), what))
+
+    def rows(self, layout: str, offset: int, size: int, what: str) -> list[tuple[Any, ...]]:
+        """The records of a table of ``size`` bytes, which must be a multiple of the record's."""
+        return list(struct.iter_unpack(self._order + layout, self.range(offset, size, what)))
+
+    def range(self, offset: int, size: int, what: str) -> memoryview:
+        """``size`` bytes at ``offset``, not copied."""
+        if offset < 0 or size < 0 or offset + size > len(self.data):
+            raise truncated(f"{what}: bytes {offset:,} to {offset + size:,} of a file that has {len(self.data):,}")
+        return self.data[offset : offset + size]
+
+
+def text(data: memoryview | bytes, start: int = 0, *, limit: int = 4096) -> str:
+    """The NUL-terminated string at ``start``, at most ``limit`` bytes of it; bytes that are not UTF-8 are escaped."""
+    return decoded(bytes(data[start : start + limit]).split(b"\0", 1)[0])
+
+
+def decoded(name: str | bytes) -> str:
+    """A name as text; bytes that are not UTF-8 are escaped, so that two different names stay different."""
+    return name if isinstance(name, str) else name.decode("utf-8", "backslashreplace")
+
+
+def overlap(ranges: Iterable[Range]) -> tuple[Range, Range] | None:
+    """Two of the ranges that share a byte; None where all are apart."""
+    ordered = sorted((start, size) for start, size in ranges if size > 0)
+    return next(((a, b) for a, b in pairwise(ordered) if a[0] + a[1] > b[0]), None)
+
+
+def refuse_overlap(ranges: Iterable[Range], what: str, *, finding: str = "malformed") -> None:
+    """Refuse ranges that share a byte: which of two contents counts would depend on who reads.
+
+    Raises:
+        NotAnalysable: two of them overlap.
+    """
+    pair = overlap(ranges)
+    if pair is not None:
+        (first, first_size), (second, second_size) = pair
+        raise malformed(
+            f"{what} overlap: {first:#x} to {first + first_size:#x} and {second:#x} to {second + second_size:#x}",
+            finding=finding,
+        )
