@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from bandit_runner.flakyservers.build import build
 
@@ -24,6 +25,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         waits = {"standin", "thirty_ports"} & set(getattr(item, "fixturenames", ()))
         if waits and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(WAITING_SECONDS))
+
+
+# No examples are kept: the checkout may not be writable, and every run starts from the same state.
+settings.register_profile("binsafe", database=None)
+settings.load_profile("binsafe")
 
 
 @contextmanager

@@ -194,3 +194,4 @@ def test_a_granted_port_is_reached_from_outside_and_only_on_loopback(
         rows = [line.split()[1] for line in (*four, *six) if f":{port:04X}" in line and " 0A " in line]
     assert rows in (["0100007F:" + f"{port:04X}"], ["0000000000000000FFFF00000100007F:" + f"{port:04X}"])
     assert [v for v in run.violations if not v.expected] == []
+    assert any(v.object == "a multipath TCP socket" for v in run.violations if v.expected)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from binsafe.errors import BinsafeError, NotEnforceable, NotExecutable
 from binsafe.model import Policy
-from binsafe.renderers import landlock, seccomp
+from binsafe.renderers import landlock, linux, seccomp
 from binsafe.sandbox.backends import Enforcement, Gap, Order
 from binsafe.sandbox.linux import kernel, stage
 from binsafe.sandbox.linux.process import Process
@@ -65,6 +65,8 @@ class Namespaces:
                 f"{wanted.name} is a program for {wanted.system} on {wanted.arch}; this is linux on {arch}",
                 hint="run it on such a machine; 'binsafe profile' writes the profile to take there",
             )
+        for gap in linux.gaps(order.policy):
+            raise NotEnforceable(gap.reason, hint="leave the grant out")
         watch = _watch(
             arch,
             ports=frozenset(order.policy.listen_ports()),

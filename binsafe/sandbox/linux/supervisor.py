@@ -26,6 +26,7 @@ from binsafe.sandbox.linux.notifications import Call, Gone, Listener
 REPORTED_EACH: Final = 5
 """Violations of one kind that are reported singly; after that they are only counted."""
 
+_IPPROTO_MPTCP: Final = 262
 _KEPT_KINDS: Final = 1_000
 _EXECUTING: Final = frozenset({"execve", "execveat"})
 _WITH_ADDRESS: Final = {"connect": 1, "bind": 1}
@@ -168,6 +169,11 @@ class Supervisor(threading.Thread):
             self._listener.finish(call)
 
     def _refuse(self, call: Call, name: str) -> None:
+        if name == "socket" and call.arguments[2] == _IPPROTO_MPTCP:
+            # Go 1.24 and later asks for it first, on each listener; this answer makes it ask once and take TCP.
+            self._listener.finish(call, errno.EINVAL)
+            self._report(call, name, "a multipath TCP socket", result=errno.EINVAL, expected=True)
+            return
         number = _DENIED_WITH.get(name, errno.EPERM if name in self._watch.granted else errno.ENOSYS)
         object_, grant = self._describe(call, name)
         self._listener.finish(call, number)

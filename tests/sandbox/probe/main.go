@@ -1,6 +1,9 @@
+//go:debug multipathtcp=2
+
 // Probe tries what a sandboxed program must not be able to do, and some things that it must. Each argument names one
 // attempt, some with a value after "="; for each, one line of JSON says how it went: {"attempt":..., "error":...}, with an
 // empty error where it succeeded. With "stay" it then waits until it is stopped.
+// Like every program that declares Go 1.24, it asks for multipath TCP first when it listens.
 package main
 
 import (
