@@ -9,7 +9,7 @@ from binsafe.extractors.subject import Extracted, Subject
 from binsafe.model import Finding, Severity, Slice
 from binsafe.model.facts import Mitigation
 
-_CANARY = frozenset({"__stack_chk_fail", "___stack_chk_fail", "__stack_chk_guard", "___stack_chk_guard"})
+_CANARY = words("__stack_chk_fail __stack_chk_guard __stack_chk_fail_local")
 _FORTIFIABLE = words(
     "asprintf fgets fprintf fread gets memcpy memmove memset poll pread printf read readlink realpath recv recvfrom"
     " snprintf sprintf stpcpy strcat strcpy strncat strncpy syslog vasprintf vfprintf vprintf vsnprintf vsprintf"
@@ -61,8 +61,8 @@ def _canary(subject: Subject) -> Mitigation:
     if subject.is_go:
         return "not-applicable"
     slice_ = subject.slice
-    imported = any(entry.name.split("@", 1)[0] in _CANARY for entry in slice_.imports)
-    if imported or any(symbol.name in _CANARY for symbol in slice_.symbols):
+    imported = any(plain_name(entry.name, slice_.format) in _CANARY for entry in slice_.imports)
+    if imported or any(plain_name(symbol.name, slice_.format) in _CANARY for symbol in slice_.symbols):
         return "present"
     return "absent" if slice_.linkage == "dynamic" or slice_.symbols else "unknown"
 
@@ -71,10 +71,11 @@ def _fortify(subject: Subject) -> Mitigation:
     """Whether calls that can overflow go to their checking twins: all, some or none of them."""
     if subject.is_go:
         return "not-applicable"
-    names = {plain_name(entry.name).lstrip("_") for entry in subject.slice.imports}
+    slice_ = subject.slice
+    names = {plain_name(entry.name, slice_.format).lstrip("_") for entry in slice_.imports}
     checked = {name for name in names if name.endswith("_chk") and name.removesuffix("_chk") in _FORTIFIABLE}
     unchecked = names & _FORTIFIABLE
-    if not names and subject.slice.linkage != "dynamic":
+    if not names and slice_.linkage != "dynamic":
         return "unknown"
     if checked:
         return "partial" if unchecked else "present"

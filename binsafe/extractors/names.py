@@ -2,6 +2,8 @@
 
 import re
 
+from binsafe.model.image import Format
+
 _VARIANT = re.compile(r"(?<=.)\$.*", re.DOTALL)
 
 
@@ -10,7 +12,9 @@ def words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-def plain_name(name: str) -> str:
-    """A symbol as C spells it: without version (``@GLIBC_2.4``) or variant (``$NOCANCEL``)."""
+def plain_name(name: str, format_: Format) -> str:
+    """A symbol as C spells it: without Mach-O's underscore, version (``@GLIBC_2.4``) or variant (``$NOCANCEL``)."""
     name = name.split("@", 1)[0]
+    if format_ == "mach-o":
+        name = name.removeprefix("_")
     return name if name.startswith("OBJC_CLASS_$") else _VARIANT.sub("", name)

@@ -33,6 +33,8 @@ _DIRECTIONS: tuple[tuple[str, frozenset[OperationName]], ...] = (
     ("receive", frozenset({"receive"})),
     ("raw", frozenset({"raw"})),
 )
+_ON_A_SOCKET = frozenset({"send", "receive"})
+"""What needs a socket first: Go's ``os`` brings ``WSASend`` into every Windows program."""
 _STRENGTH = ("import", "function", "syscall", "string")
 _SHOWN_REASONS = 5
 _STATIC = ("static", "static-pie")
@@ -42,10 +44,12 @@ def extract(subject: Subject) -> Extracted[Network]:
     """The network fact: "no" only where every way to the network would have been seen."""
     slice_ = subject.slice
     claims = [*_imported(slice_), *_go_functions(subject), *_symbols(slice_), *_system_calls(subject)]
-    if claims:
+    if any(name not in _ON_A_SOCKET for name, _ in claims):
         network = Network(verdict="yes", directions=_directions(claims), operations=_operations(claims))
         return Extracted(network, (_can(network),))
-    hints, doubts = list(_strings(slice_)), list(_doubts(subject))
+    hints, doubts = [*claims, *_strings(slice_)], list(_doubts(subject))
+    if claims:
+        doubts.insert(0, "it can send or receive on a socket that it is given")
     if not doubts:
         return Extracted(Network(verdict="no"))
     return Extracted(Network(verdict="unknown", operations=_operations(hints)), (_cannot_tell(doubts, hints),))
@@ -53,7 +57,7 @@ def extract(subject: Subject) -> Extracted[Network]:
 
 def _imported(slice_: Slice) -> Iterator[Claim]:
     for entry in slice_.imports:
-        operation = IMPORTS.get(plain_name(entry.name))
+        operation = IMPORTS.get(plain_name(entry.name, slice_.format))
         if operation is not None:
             address = None if entry.address is None else hex(entry.address)
             yield operation, Evidence(via="import", address=address, symbol=entry.name, detail=entry.library)
@@ -120,7 +124,7 @@ def _unnamed(subject: Subject) -> Iterator[str]:
 
 def _supplied(slice_: Slice) -> Iterator[str]:
     """What others may do for the program: loaders, name services and libraries."""
-    for name in sorted({plain_name(entry.name) for entry in slice_.imports}):
+    for name in sorted({plain_name(entry.name, slice_.format) for entry in slice_.imports}):
         if name in LOADERS:
             yield f"by {name} it can get at functions that it does not name"
         elif name in NAME_SERVICES:
@@ -173,6 +177,6 @@ def _cannot_tell(doubts: list[str], hints: list[Claim]) -> Finding:
         id="network-unknown",
         severity=Severity.INFO,
         title="Whether it uses the network cannot be told",
-        detail="No network function was found, but " + "; ".join(doubts[:_SHOWN_REASONS]) + more + ".",
+        detail="Nothing in it opens the network, but " + "; ".join(doubts[:_SHOWN_REASONS]) + more + ".",
         evidence=tuple(evidence for _, evidence in hints)[:MAX_EVIDENCE],
     )

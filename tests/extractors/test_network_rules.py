@@ -43,6 +43,16 @@ def test_an_imported_function_proves_the_operation_with_its_address(name: str, o
     assert (evidence.via, evidence.address, evidence.symbol) == ("import", "0x402008", name)
 
 
+def test_macos_puts_an_underscore_before_every_name():
+    evidence = operations(importing("_puts", "_connect$NOCANCEL", format="mach-o"))["connect"]
+    assert evidence.symbol == "_connect$NOCANCEL"
+    assert verdict_of(importing("puts", "_connect")) == "no"  # elsewhere that is a name of somebody's own
+
+
+def test_sending_without_opening_a_socket_is_no_proof():
+    assert "is given" in reasons(importing("puts", "send", "recv"))
+
+
 def test_directions_are_what_the_program_can_do():
     found = network.extract(subject(importing("socket", "bind", "listen", "connect"))).value
     assert (found.verdict, found.directions) == ("yes", ("listen", "connect"))

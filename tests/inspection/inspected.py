@@ -13,12 +13,13 @@ def report_on(data: bytes, *, name: str = "artifact", syscalls: bool = False) ->
     return inspect(artifact, memoryview(data), syscalls=syscalls)
 
 
-def universal(*members: tuple[int, bytes]) -> bytes:
-    """A universal Mach-O file of thin ones, each with its processor type (``mach-o/fat.h``), on pages of 16 KiB."""
+def universal(*members: bytes) -> bytes:
+    """A universal Mach-O file of thin ones (``mach-o/fat.h``), on pages of 16 KiB."""
     page = 0x4000
-    content, table, offset = b"", b"", page
-    for processor, member in members:
-        table += struct.pack(">IIIII", processor, 0, offset, len(member), 14)
-        padded = member + b"\0" * (-len(member) % page)
-        content, offset = content + padded, offset + len(padded)
-    return (struct.pack(">II", 0xCAFEBABE, len(members)) + table).ljust(page, b"\0") + content.rstrip(b"\0")
+    table, content = b"", b""
+    for member in members:
+        content += b"\0" * (-len(content) % page)
+        processor = struct.unpack_from("<II", member, 4)
+        table += struct.pack(">IIIII", *processor, page + len(content), len(member), 14)
+        content += member
+    return (struct.pack(">II", 0xCAFEBABE, len(members)) + table).ljust(page, b"\0") + content

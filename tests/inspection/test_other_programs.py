@@ -12,7 +12,6 @@ from binsafe.model import Severity
 
 Standin = Callable[[str], Path]
 GoProgram = Callable[..., bytes]
-X86_64, ARM64 = 0x0100_0007, 0x0100_000C
 
 
 def test_a_go_program_without_network_is_free_of_it_only_when_its_system_calls_prove_it(go_program: GoProgram):
@@ -65,13 +64,13 @@ def test_this_python_has_libraries_and_imports_or_says_that_it_cannot_tell():
 
 def test_a_universal_file_is_judged_by_its_weakest_slice(standin: Standin):
     intel, arm = standin("darwin/amd64").read_bytes(), standin("darwin/arm64").read_bytes()
-    found = report_on(universal((X86_64, intel), (ARM64, arm)))
+    found = report_on(universal(intel, arm))
     assert [part.arch for part in found.slices] == ["x86_64", "arm64"]
     assert [part.signature.kind for part in found.slices] == ["none", "linker"]
     assert found.verdict.weakest_slice == 0
     assert "it is not signed" in found.verdict.advice
     assert {finding.id: finding.severity for finding in found.findings}["slices-differ"] is Severity.LOW
-    swapped = report_on(universal((ARM64, arm), (X86_64, intel)))
+    swapped = report_on(universal(arm, intel))
     assert swapped.verdict.weakest_slice == 1
 
 
