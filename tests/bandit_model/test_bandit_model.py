@@ -133,7 +133,7 @@ def test_the_json_has_the_names_of_the_interface():
 )
 def test_the_nearest_rank_of_a_hundred_values(percent: float, rank: int):
     values = [float(v) for v in range(1, 101)]
-    random.Random(1).shuffle(values)  # noqa: S311  (any order will do)
+    random.Random(1).shuffle(values)
     assert nearest_rank(values, percent) == rank
 
 
@@ -165,7 +165,7 @@ def test_the_score_lies_in_its_interval(records: list[RequestRecord]):
 
 @pytest.mark.parametrize("rate", [0.5, 0.9, 0.98])
 def test_the_interval_holds_the_true_score_nineteen_times_in_twenty(rate: float):
-    luck = random.Random(5)  # noqa: S311  (a simulation)
+    luck = random.Random(5)
     runs, held = 600, 0
     for _ in range(runs):
         low, high = score_interval([record(OK if luck.random() < rate else ERROR) for _ in range(100)], STATEMENT)

@@ -76,7 +76,7 @@ LIMITS: dict[str, Callable[[random.Random], Limit]] = {
 
 def play(name: str, scenario: str, seed: int) -> float:
     """The score of one run. Servers, limits and the luck of attempt k of id i are the same for every strategy."""
-    luck = random.Random(seed)  # noqa: S311  (a simulation)
+    luck = random.Random(seed)
     rates = [luck.uniform(0.28, 0.98) for _ in range(ARMS)]
     limits = [LIMITS[scenario](luck) for _ in range(ARMS)]
     strategy = create(name, arms=ARMS, seed=seed, scoring=SCORING)

@@ -29,7 +29,7 @@ class World:
     """Servers of very different quality that answer 429 now and then, and ids that are played one after another."""
 
     def __init__(self, seed: int, arms: int = ARMS, limited: float = 0.1) -> None:
-        self.luck = random.Random(seed)  # noqa: S311  (a simulation)
+        self.luck = random.Random(seed)
         self.arms = arms
         self.limited = limited
         self.now = 100.0

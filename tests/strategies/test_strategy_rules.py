@@ -145,7 +145,7 @@ class TestThompson:
 
     def test_a_sample_is_drawn_from_the_counts(self):
         strategy = told("v4", [(3, 2), (1, 4), (6, 0)], seed=11)
-        luck = random.Random(11)  # noqa: S311  (the same numbers as the strategy draws)
+        luck = random.Random(11)
         samples = [luck.betavariate(1 + s, 1 + f) for s, f in ((3, 2), (1, 4), (6, 0))]
         assert choose(strategy) == samples.index(max(samples))
 
