@@ -87,6 +87,11 @@ def _managed(rule: Callable[[Subject], Mitigation]) -> Callable[[Subject], Mitig
     return lambda subject: "not-applicable" if subject.is_go or is_dotnet(subject.slice) else rule(subject)
 
 
+def _high_entropy(subject: Subject) -> Mitigation:
+    """ASLR over the whole of a 64-bit address space."""
+    return "not-applicable" if subject.slice.bits == 32 else _state(subject.slice.traits.get("high_entropy_va"))  # noqa: PLR2004 - bits
+
+
 def _safe_seh(subject: Subject) -> Mitigation:
     """A table of exception handlers: only 32-bit x86 keeps them on the stack."""
     return _state(subject.slice.traits.get("safe_seh")) if subject.slice.arch == "i386" else "not-applicable"
@@ -124,7 +129,7 @@ RULES: Mapping[str, Mapping[str, Callable[[Subject], Mitigation]]] = MappingProx
         "pe": MappingProxyType(
             {
                 "aslr": _trait("dynamic_base"),
-                "high_entropy_aslr": _trait("high_entropy_va"),
+                "high_entropy_aslr": _high_entropy,
                 "nx": _trait("nx_compat"),
                 "canary": _managed(_trait("security_cookie")),
                 "guard_cf": _managed(_trait("guard_cf")),

@@ -14,6 +14,7 @@ from binsafe.extractors.networknames import (
     NAME_SERVICES,
     OPERATIONS,
     PLAIN_LIBRARIES,
+    STARTERS,
     SYSTEM_CALLS,
     TELLTALES,
     UNSEEN_SYSTEM_CALLS,
@@ -123,10 +124,14 @@ def _unnamed(subject: Subject) -> Iterator[str]:
 
 
 def _supplied(slice_: Slice) -> Iterator[str]:
-    """What others may do for the program: loaders, name services and libraries."""
+    """What others may do for the program: loaders, other programs, name services and libraries."""
+    if slice_.kind != "executable":
+        yield f"it is a {slice_.kind}: what loads it may give it functions"
     for name in sorted({plain_name(entry.name, slice_.format) for entry in slice_.imports}):
         if name in LOADERS:
             yield f"by {name} it can get at functions that it does not name"
+        elif name in STARTERS:
+            yield f"by {name} it can start programs that do it"
         elif name in NAME_SERVICES:
             yield f"{name} may ask a server"
     for library in slice_.libraries:

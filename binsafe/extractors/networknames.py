@@ -110,6 +110,12 @@ LOADERS = words(
 )
 """Functions that give a program functions it does not name, or the kernel itself."""
 
+STARTERS = words(
+    "execl execle execlp execv execve execvp execvpe fexecve posix_spawn posix_spawnp system popen CreateProcessA"
+    " CreateProcessW CreateProcessAsUserW ShellExecuteA ShellExecuteW ShellExecuteExA ShellExecuteExW WinExec"
+)
+"""Functions that start another program, which may use the network for this one."""
+
 NAME_SERVICES = words(
     "getpwnam getpwuid getpwnam_r getpwuid_r getgrnam getgrgid getgrnam_r getgrgid_r getgrouplist initgroups getpwent"
     " getgrent getservbyname getservbyport"

@@ -64,6 +64,16 @@ def test_go_needs_no_canary():
     assert state("guard_cf", minimal(format="pe", traits={"guard_cf": False}), go=go) == "not-applicable"
 
 
+def test_what_a_processor_does_not_have_is_not_absent():
+    thin = minimal(format="pe", bits=32, arch="i386", traits={"high_entropy_va": False, "safe_seh": True})
+    assert (state("high_entropy_aslr", thin), state("safe_seh", thin)) == ("not-applicable", "present")
+    assert state("safe_seh", minimal(format="pe")) == "not-applicable"
+    pointers = [
+        state("pointer_authentication", minimal(format="mach-o", arch=arch)) for arch in ("arm64e", "arm64", "x86_64")
+    ]
+    assert pointers == ["present", "absent", "not-applicable"]
+
+
 def test_hardened_runtime_is_a_flag_of_the_signature():
     slice_ = minimal(format="mach-o")
     signed = Signature(kind="developer-id", status="valid", flags=("runtime",))

@@ -81,6 +81,15 @@ def test_a_program_that_can_get_at_unnamed_functions_is_never_free_of_network(na
     assert name in reasons(importing("puts", name))
 
 
+@pytest.mark.parametrize("name", ["execvp", "posix_spawn", "system", "CreateProcessW"])
+def test_a_program_that_starts_others_may_have_them_use_the_network(name: str):
+    assert name in reasons(importing("puts", name))
+
+
+def test_a_library_may_be_given_functions_by_what_loads_it():
+    assert "loads it" in reasons(importing("puts", kind="bundle"))
+
+
 def test_name_services_may_ask_a_server():
     assert "getpwnam" in reasons(importing("getpwnam"))
 
