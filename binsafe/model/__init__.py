@@ -22,6 +22,7 @@ from binsafe.model.facts import (
     Syscalls,
     Unresolved,
 )
+from binsafe.model.gap import Gap
 from binsafe.model.image import Image, Import, Section, Segment, Slice, Symbol
 from binsafe.model.policy import Condition, Denial, Grant, Policy
 from binsafe.model.report import Artifact, Finding, Report, Severity, SliceReport, Verdict
@@ -34,6 +35,7 @@ __all__ = [
     "Denial",
     "Evidence",
     "Finding",
+    "Gap",
     "GoBuild",
     "Grant",
     "Image",

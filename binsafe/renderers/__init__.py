@@ -16,9 +16,9 @@ from typing import Final, Protocol
 import msgspec
 
 from binsafe.errors import UsageError
-from binsafe.model import Policy
+from binsafe.model import Gap, Policy
 from binsafe.renderers import landlock, linux, seatbelt, seccomp
-from binsafe.renderers.profile import Gap, Profile
+from binsafe.renderers.profile import Profile
 
 
 class Renderer(Protocol):

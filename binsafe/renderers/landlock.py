@@ -13,9 +13,9 @@ from typing import Final
 import msgspec
 
 from binsafe.errors import CannotExpress
-from binsafe.model import Policy
+from binsafe.model import Gap, Policy
 from binsafe.policy.objects import ARTIFACT
-from binsafe.renderers.profile import Gap, Profile
+from binsafe.renderers.profile import Profile
 
 
 class Fs(IntFlag):

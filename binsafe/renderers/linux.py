@@ -7,10 +7,10 @@ from typing import Final
 import msgspec
 
 from binsafe.errors import CannotExpress
-from binsafe.model import Policy
+from binsafe.model import Gap, Policy
 from binsafe.policy.objects import ARTIFACT
 from binsafe.renderers import landlock, seccomp
-from binsafe.renderers.profile import Gap, Profile
+from binsafe.renderers.profile import Profile
 
 PROFILE_SCHEMA: Final = "binsafe.profile/1"
 

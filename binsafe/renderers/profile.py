@@ -2,15 +2,7 @@
 
 import msgspec
 
-
-class Gap(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that the policy says and the mechanism does not enforce."""
-
-    id: str
-    reason: str
-
-    def __str__(self) -> str:
-        return self.reason
+from binsafe.model import Gap
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):

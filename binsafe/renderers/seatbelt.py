@@ -21,9 +21,9 @@ from typing import Final
 import msgspec
 
 from binsafe.errors import CannotExpress
-from binsafe.model import Grant, Policy
+from binsafe.model import Gap, Grant, Policy
 from binsafe.policy.objects import ARTIFACT, SCRATCH
-from binsafe.renderers.profile import Gap, Profile
+from binsafe.renderers.profile import Profile
 
 _UNQUOTABLE = re.compile(r"[\"\\()\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})

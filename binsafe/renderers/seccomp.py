@@ -19,11 +19,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from binsafe.errors import CannotExpress, UsageError
-from binsafe.model import Condition, Policy
+from binsafe.model import Condition, Gap, Policy
 from binsafe.policy.conditions import multiply_out
 from binsafe.policy.walls import ALWAYS, NEEDS_CONDITION, SUPERVISED, WALLS
 from binsafe.renderers.bpf import Branch, Item, Label, Op, Statement, assemble
-from binsafe.renderers.profile import Gap, Profile
+from binsafe.renderers.profile import Profile
 from binsafe.syscalls import tables
 
 RET_KILL_PROCESS: Final = 0x8000_0000

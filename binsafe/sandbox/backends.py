@@ -5,17 +5,9 @@ from typing import IO, Literal, Protocol
 
 import msgspec
 
-from binsafe.model import Policy, Violation
+from binsafe.model import Gap, Policy, Violation
 
 Level = Literal["full", "partial", "none"]
-
-
-class Gap(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that a backend does not enforce here, why, and what would change that."""
-
-    id: str
-    reason: str
-    fix: str | None = None
 
 
 class Enforcement(msgspec.Struct, frozen=True, kw_only=True):

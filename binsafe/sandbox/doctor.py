@@ -5,7 +5,8 @@ from typing import Final
 
 import msgspec
 
-from binsafe.sandbox.backends import Enforcement, Gap
+from binsafe.model import Gap
+from binsafe.sandbox.backends import Enforcement
 from binsafe.sandbox.launching import BACKENDS
 
 DOCTOR_SCHEMA: Final = "binsafe.doctor/1"

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import IO, Final
 
 from binsafe.errors import NotExecutable
+from binsafe.model import Gap
 from binsafe.renderers import render
 from binsafe.sandbox import guard
-from binsafe.sandbox.backends import Enforcement, Gap, Level, Order
+from binsafe.sandbox.backends import Enforcement, Level, Order
 
 SANDBOX_EXEC: Final = "/usr/bin/sandbox-exec"
 

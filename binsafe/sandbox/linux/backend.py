@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from binsafe.errors import BinsafeError, NotEnforceable, NotExecutable
-from binsafe.model import Policy
+from binsafe.model import Gap, Policy
 from binsafe.renderers import landlock, linux, seccomp
-from binsafe.sandbox.backends import Enforcement, Gap, Order
+from binsafe.sandbox.backends import Enforcement, Order
 from binsafe.sandbox.linux import kernel, stage
 from binsafe.sandbox.linux.process import Process
 from binsafe.sandbox.linux.starting import Plan, start

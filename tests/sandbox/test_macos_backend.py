@@ -1,0 +1,124 @@
+"""The macOS backend as far as Linux can show it: the command line, the private copy, the guard of other commands."""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from binsafe.errors import NotExecutable
+from binsafe.intake import Found, Snapshot
+from binsafe.model import Policy
+from binsafe.model.policy import PolicyArtifact
+from binsafe.sandbox import Order, guard
+from binsafe.sandbox.macos import Guarded, SandboxExec, SeatbeltProcess, command_line, private_copy
+
+FORKING = "import os, time; os.fork(); print('up', flush=True); time.sleep(600)"
+
+
+def order(system: str = "macos") -> Order:
+    artifact = PolicyArtifact(name="p", sha256="0" * 64, system=system, arch="arm64")
+    policy = Policy(artifact=artifact, baseline="deny_all", grants=())
+    return Order(policy=policy, program=-1, stdout=subprocess.PIPE, on_violation=print)
+
+
+@pytest.fixture
+def guarded() -> Iterator[Guarded]:
+    started = Guarded([sys.executable, "-c", FORKING], order())
+    yield started
+    started.end()
+    started.popen.wait(10)
+    started.popen.stdout.close()
+
+
+def gone(group: int, seconds: float = 5.0) -> bool:
+    """Whether nobody of the process group is left; orphans are reaped a moment after their end."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_the_command_is_a_list_that_no_shell_reads():
+    command = command_line(Path("/p/profile.sb"), Path("/p/a program"), ["-x", "; rm -rf /"])
+    assert command == ["/usr/bin/sandbox-exec", "-f", "/p/profile.sb", "/p/a program", "-x", "; rm -rf /"]
+
+
+def test_a_program_of_another_system_is_refused():
+    with pytest.raises(NotExecutable):
+        SandboxExec().launch(order("linux"))
+
+
+def test_the_copy_that_runs_is_the_inspected_one_and_nobody_may_change_it(tmp_path: Path):
+    path = tmp_path / "original"
+    path.write_bytes(b"inspected")
+    with Snapshot.take(Found("p", path)) as snapshot:
+        path.write_bytes(b"something else")
+        copy = private_copy(snapshot.descriptor, tmp_path / "copy")
+        assert copy.read_bytes() == b"inspected"
+        assert stat.S_IMODE(copy.stat().st_mode) == 0o500
+        with pytest.raises(FileExistsError):
+            private_copy(snapshot.descriptor, copy)
+
+
+def test_the_group_ends_with_the_lifeline(guarded: Guarded):
+    assert guarded.popen.stdout.readline() == b"up\n"
+    assert not gone(guarded.pid, 0.1)
+    guarded.end()
+    assert guarded.popen.wait(5) == 128 + signal.SIGKILL
+    assert gone(guarded.pid)
+
+
+def test_the_group_ends_with_a_supervisor_that_is_killed():
+    code = f"""
+import sys
+sys.path[:0] = {sys.path!r}
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from test_macos_backend import FORKING, Guarded, order
+started = Guarded([sys.executable, "-c", FORKING], order())
+started.popen.stdout.readline()
+print(started.pid, flush=True)
+import time; time.sleep(600)
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as supervisor:
+        pid = int(supervisor.stdout.readline())
+        assert not gone(pid, 0.1)
+        supervisor.kill()
+    assert gone(pid)
+
+
+def test_stop_is_a_term_and_then_the_end(guarded: Guarded, tmp_path: Path):
+    folder = tmp_path / "private"
+    folder.mkdir()
+    process = SeatbeltProcess(guarded, folder, (1,))
+    guarded.popen.stdout.readline()
+    assert process.wait(0.05) is None
+    assert process.listening() == frozenset()
+    assert process.stop(grace=2) in {128 + signal.SIGTERM, 128 + signal.SIGKILL}
+    assert gone(guarded.pid)
+    assert not folder.exists()
+
+
+def test_the_status_is_the_commands_own():
+    started = Guarded([sys.executable, "-c", "raise SystemExit(7)"], order())
+    assert started.popen.wait(10) == 7
+    started.end()
+    started.popen.stdout.close()
+
+
+def test_the_guard_reports_a_signal_as_a_shell_does():
+    lifeline, write_end = os.pipe()
+    pid = os.posix_spawn("/bin/sleep", ["sleep", "600"], {})
+    os.kill(pid, signal.SIGTERM)
+    assert guard.wait(pid, lifeline) == -signal.SIGTERM
+    os.close(lifeline)
+    os.close(write_end)
