@@ -123,8 +123,10 @@ def _advice(signature: Signature, *, doubt: str | None) -> str:
     if doubt is not None:
         return f"Be careful: {_lower(doubt)}; run it only inside a profile (binsafe profile)."
     signer = next((s.organization or s.common_name for s in signature.signers), None) or "somebody"
-    held = "and the signature holds" if signature.status == "valid" else "but the signature could not be verified"
-    return f"It is signed by {signer}, {held}; a profile still keeps a fault in it harmless (binsafe profile)."
+    return (
+        f"It is signed by {signer}, and the signature holds; "
+        "a profile still keeps a fault in it harmless (binsafe profile)."
+    )
 
 
 def _lower(sentence: str | None) -> str:

@@ -63,22 +63,17 @@ def _absence(signature: Signature, slice_: Slice) -> Iterator[Finding]:
 
 
 def _doubts(signature: Signature) -> Iterator[Finding]:
-    """What could not be verified, and signers that nobody whom we know vouches for."""
+    """Signers that nobody vouches for, as far as we know: a forged signature must not look better than none."""
+    name = signature.signers[0].common_name if signature.signers else None
+    says = f"Its certificate says {name!r}, and anybody can make one that says so." if name else "It names nobody."
     if signature.status == "unknown":
         what = "; ".join(signature.unverified) or "no reason is known"
         yield Finding(
             id="signature-unknown",
-            severity=Severity.LOW,
-            title="The signature could not be verified completely",
-            detail=f"Not verified: {what}.",
-        )
-    if signature.chain in {"other", "unknown"} and all(problem.id != "cms-chain" for problem in signature.problems):
-        name = signature.signers[0].common_name if signature.signers else None
-        yield Finding(
-            id="signer-unknown",
             severity=Severity.MEDIUM,
-            title="The signer is not vouched for by a known root",
-            detail=f"Its certificate says {name!r}; anybody can make a certificate that says so."
-            if name
-            else "Its certificate does not say a name.",
+            title="Who signed it could not be verified",
+            detail=f"{says} Not verified: {what}.",
         )
+    elif signature.chain in {"other", "unknown"} and all(problem.id != "cms-chain" for problem in signature.problems):
+        title = "No known root vouches for its signer"
+        yield Finding(id="signer-unknown", severity=Severity.MEDIUM, title=title, detail=says)

@@ -142,7 +142,7 @@ def _held(status: str) -> str:
     said = {
         "valid": "; it holds: these are the bytes that were signed",
         "invalid": "; it does NOT hold: these are not the bytes that were signed",
-        "unknown": "; it could not be verified completely",
+        "unknown": " is what it claims; not all of that could be verified",
     }
     return said.get(status, "")
 

@@ -32,8 +32,8 @@ def test_an_invalid_signature_is_never_silent():
     assert findings(Signature(kind="developer-id", status="invalid")) == {"signature-invalid": Severity.HIGH}
 
 
-def test_what_could_not_be_verified_is_told():
-    assert findings(Signature(kind="developer-id", status="unknown")) == {"signature-unknown": Severity.LOW}
+def test_what_could_not_be_verified_is_no_better_than_no_signature():
+    assert findings(Signature(kind="developer-id", status="unknown")) == {"signature-unknown": Severity.MEDIUM}
 
 
 def test_a_certificate_that_anybody_could_have_made_is_medium():
