@@ -2,7 +2,7 @@
 
 import textwrap
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from binsafe.model import Build, Evidence, Finding, Report, Signature, SliceReport, Syscalls
@@ -193,7 +193,7 @@ def _syscalls(calls: Syscalls | None, verbose: int) -> Iterator[_Row]:
         yield from (_Row("loads", name, 2) for name in calls.open_set)
 
 
-def _hardening(hardening: dict[str, str] | Any) -> Iterator[_Row]:
+def _hardening(hardening: Mapping[str, str]) -> Iterator[_Row]:
     by_state: dict[str, list[str]] = defaultdict(list)
     for name, state in hardening.items():
         by_state[state].append(name)
