@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import msgspec
 
 from binsafe.formats.elf_headers import PT_DYNAMIC, PT_LOAD, Bits, ProgramHeader
-from binsafe.formats.structure import Reader, malformed, text
+from binsafe.formats.structure import Memory, Reader, malformed, text
 from binsafe.model import Library
 
 _NEEDED, _STRTAB, _STRSZ, _SONAME, _RPATH, _RUNPATH = 1, 5, 10, 14, 15, 29
@@ -15,7 +15,9 @@ _AUDIT, _DEPAUDIT, _AUXILIARY, _FILTER = 0x6FFFFEFC, 0x6FFFFEFB, 0x7FFFFFFD, 0x7
 _DF_TEXTREL, _DF_BIND_NOW, _DF_1_NOW, _DF_1_PIE = 4, 8, 1, 0x0800_0000
 _TABLES = {5: 10, 7: 8, 17: 18, 23: 2, 36: 35}
 """Tag of a table's address -> tag of its size: strings, RELA, REL, PLT and RELR relocations (gABI figure 5-10)."""
-_PLTGOT = 3
+_PLTGOT, _RELRSZ = 3, 35
+_MAX_RELR_BYTES = 256 * 1024
+"""A word of DT_RELR stands for up to 63 relocations, each an object in the parser; libLLVM has 19 KB of words."""
 _MAX_ENTRIES = 65_536
 
 
@@ -40,12 +42,14 @@ def dynamic(bits: Bits, reader: Reader, headers: tuple[ProgramHeader, ...]) -> D
     segment = next((h for h in headers if h.type == PT_DYNAMIC and h.memory_size), None)
     if segment is None:
         return None
-    loaded = [h for h in headers if h.type == PT_LOAD]
-    entries = _entries(bits, reader, _stored(reader, loaded, segment.address))
+    memory = Memory(h for h in headers if h.type == PT_LOAD)
+    entries = _entries(bits, reader, _stored(reader, memory, segment.address))
     for table, size in _TABLES.items():
-        if entries[table] and entries[size][:1] > [len(_stored(reader, loaded, entries[table][0]))]:
+        if entries[table] and entries[size][:1] > [len(_stored(reader, memory, entries[table][0]))]:
             raise malformed(f"a table of the dynamic section (tag {table}) ends behind its segment")
-    strings = _stored(reader, loaded, entries[_STRTAB][0]) if entries[_STRTAB] else reader.data[:0]
+    if entries[_RELRSZ][:1] > [_MAX_RELR_BYTES]:
+        raise malformed(f"more than {_MAX_RELR_BYTES:,} bytes of packed relocations")
+    strings = _stored(reader, memory, entries[_STRTAB][0]) if entries[_STRTAB] else reader.data[:0]
     strings = strings[: entries[_STRSZ][0]] if entries[_STRSZ] else strings
 
     def named(*tags: int) -> Iterator[str]:
@@ -84,9 +88,9 @@ def _entries(bits: Bits, reader: Reader, stored: memoryview) -> defaultdict[int,
     raise malformed(f"a dynamic section of more than {_MAX_ENTRIES:,} entries")
 
 
-def _stored(reader: Reader, loaded: list[ProgramHeader], address: int) -> memoryview:
+def _stored(reader: Reader, memory: Memory[ProgramHeader], address: int) -> memoryview:
     """The stored bytes from ``address`` to the end of its segment."""
-    for segment in loaded:
-        if 0 <= address - segment.address < segment.file_size:
-            return reader.data[segment.offset + address - segment.address : segment.offset + segment.file_size]
-    raise malformed(f"the dynamic section names address {address:#x}, where nothing is stored")
+    place = memory.stored(address)
+    if place is None:
+        raise malformed(f"the dynamic section names address {address:#x}, where nothing is stored")
+    return reader.data[place[0] : place[1]]

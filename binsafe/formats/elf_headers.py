@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from binsafe.formats.structure import ByteOrder, Reader, malformed, refuse_overlap, text, truncated
+from binsafe.formats.structure import ByteOrder, Memory, Reader, malformed, refuse_overlap, text, truncated
 from binsafe.limits import MAX_SECTIONS, MAX_SEGMENTS
 from binsafe.model import Section
 
@@ -204,11 +204,12 @@ def sections(
     strings = headers[index] if 0 < index < len(headers) else None
     inside = strings is not None and strings.offset + strings.size <= len(data)
     table = data[strings.offset : strings.offset + strings.size] if strings is not None and inside else data[:0]
+    memory = Memory(loaded)
     found, lies = [], 0
     for entry in headers[1:]:
         if entry.type == SHT_NULL:
             continue
-        if not _is_true(entry, loaded, len(data), check_address=head.type != REL):
+        if not _is_true(entry, memory, len(data), check_address=head.type in {EXEC, DYN}):
             lies += 1
             continue
         found.append(
@@ -225,22 +226,17 @@ def sections(
     return tuple(found), None if inside or len(headers) <= 1 else "the sections' names are not in the file"
 
 
-def _is_true(entry: SectionHeader, loaded: list[ProgramHeader], size: int, *, check_address: bool) -> bool:
+def _is_true(entry: SectionHeader, memory: Memory[ProgramHeader], size: int, *, check_address: bool) -> bool:
     stored = entry.type != SHT_NOBITS
     if stored and entry.offset + entry.size > size:
         return False
     if not (check_address and entry.flags & _SHF_ALLOC and entry.size):
         return True
-    if not stored:  # thread-local bss takes no room in the image
-        within = any(s.address <= entry.address and _end(entry) <= s.address + s.memory_size for s in loaded)
-        return within or bool(entry.flags & _SHF_TLS)
-    return any(
-        s.address <= entry.address
-        and _end(entry) <= s.address + s.file_size
-        and entry.address - s.address == entry.offset - s.offset
-        for s in loaded
-    )
-
-
-def _end(entry: SectionHeader) -> int:
-    return entry.address + entry.size
+    if not stored and entry.flags & _SHF_TLS:  # thread-local bss takes no room in the image
+        return True
+    segment = memory.at(entry.address)
+    if segment is None:
+        return False
+    room = segment.file_size if stored else segment.memory_size
+    at = entry.address - segment.address
+    return at + entry.size <= room and (not stored or at == entry.offset - segment.offset)

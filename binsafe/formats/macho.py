@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from binsafe.formats import macho_commands as mc
 from binsafe.formats import macho_headers as mh
 from binsafe.formats.macho_symbols import names
 from binsafe.formats.structure import malformed
@@ -64,18 +65,20 @@ def read(data: memoryview) -> Image:
     """
     if int.from_bytes(data[:4], "big") not in {mh.FAT_MAGIC, mh.FAT_MAGIC_64}:
         return Image(format="mach-o", slices=(_slice(data),))
-    slices = []
-    for member in mh.members(data):
+    slices, members = [], list(mh.members(data))
+    for member in members:
         head, _ = mh.header(member.data)
         if (head.cpu, head.subtype & _SUBTYPE_MASK) != (member.cpu, member.subtype & _SUBTYPE_MASK):
             raise malformed("a slice is for another processor than the universal header says")
         slices.append(_slice(member.data))
-    return Image(format="mach-o", slices=tuple(slices))
+    stray = mh.stray_bytes(data, members)
+    problems = (f"appended-data: {stray:,} bytes that belong to no slice",) if stray else ()
+    return Image(format="mach-o", slices=tuple(slices), problems=problems)
 
 
 def _slice(data: memoryview) -> Slice:
     head, listed = mh.header(data)
-    found = mh.commands(head, listed, data)
+    found = mc.commands(head, listed, data)
     imports, symbols = names(head, found, data)
     return Slice(
         format="mach-o",
@@ -117,13 +120,13 @@ def _platform(number: int) -> str:
     return _PLATFORMS.get(number, f"platform-{number}")
 
 
-def _linkage(head: mh.Header, found: mh.Commands) -> Linkage | None:
+def _linkage(head: mh.Header, found: mc.Commands) -> Linkage | None:
     if head.file_type in _UNLINKED:
         return None
     return "dynamic" if found.dylinker or found.libraries or head.flags & _DYLDLINK else "static"
 
 
-def _entry(found: mh.Commands) -> int:
+def _entry(found: mc.Commands) -> int:
     """The address of the first instruction; 0 where the file has none. ``LC_MAIN`` counts from ``__TEXT``'s start."""
     if found.entry_offset is None:
         return found.program_counter or 0
@@ -133,7 +136,7 @@ def _entry(found: mh.Commands) -> int:
     return code.address + found.entry_offset - code.offset
 
 
-def _segment(segment: mh.MachSegment) -> Segment:
+def _segment(segment: mc.MachSegment) -> Segment:
     return Segment(
         name=segment.name,
         address=segment.address,
@@ -146,7 +149,7 @@ def _segment(segment: mh.MachSegment) -> Segment:
     )
 
 
-def _traits(head: mh.Header, found: mh.Commands, imports: tuple[Import, ...]) -> dict[str, bool | int | str]:
+def _traits(head: mh.Header, found: mc.Commands, imports: tuple[Import, ...]) -> dict[str, bool | int | str]:
     both = _VM_WRITE | _VM_EXECUTE
     traits: dict[str, bool | int | str] = {
         "pie": bool(head.flags & _PIE) or head.file_type in {mh.DYLIB, mh.BUNDLE},
@@ -164,9 +167,9 @@ def _traits(head: mh.Header, found: mh.Commands, imports: tuple[Import, ...]) ->
     if found.builds:
         _, minimum, sdk, tools = found.builds[0]
         traits["platforms"] = " ".join(_platform(build[0]) for build in found.builds)
-        traits["minimum_os"] = mh.version(minimum)
+        traits["minimum_os"] = mc.version(minimum)
         if sdk:  # 0.0 is what linkers write that have none
-            traits["sdk"] = mh.version(sdk)
+            traits["sdk"] = mc.version(sdk)
         if tools:
             traits["toolchain"] = tools
     return traits

@@ -9,7 +9,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from binsafe.formats import _lief, symbols
-from binsafe.formats.macho_headers import SECTION_TYPE, Commands, Header
+from binsafe.formats.macho_bindings import refuse_floods
+from binsafe.formats.macho_commands import SECTION_TYPE, Commands
+from binsafe.formats.macho_headers import Header
 from binsafe.formats.structure import decoded, malformed
 from binsafe.limits import MAX_SYMBOLS
 from binsafe.model import Import, Symbol
@@ -19,6 +21,7 @@ _N_UNDF, _N_SECT, _N_PBUD = 0x0, 0xE, 0xC
 _TWO_LEVEL = 0x80
 _MAX_LIBRARY_ORDINAL = 0xFD
 _NON_LAZY, _LAZY, _STUBS = 0x6, 0x7, 0x8
+_ARM64, _ARM64_STUB = 0x0100_000C, 12
 _LOCAL_OR_ABSOLUTE = 0xC000_0000
 """Marks of the indirect symbol table for entries that name no symbol."""
 
@@ -49,6 +52,8 @@ def names(head: Header, found: Commands, data: memoryview) -> tuple[tuple[Import
         if name
     }
     if found.fixups:
+        for offset, size in found.bindings:
+            refuse_floods(data[offset : offset + size])
         binary = _lief.macho(data)
         for entry in _bound(binary):
             imports[entry.name] = _merged(imports.get(entry.name), entry)
@@ -91,12 +96,17 @@ def _through(head: Header, found: Commands, data: memoryview) -> dict[int, int]:
             if section.flags & SECTION_TYPE not in wanted:
                 continue
             first, stub_size = section.reserved
-            step = stub_size if wanted == (_STUBS,) else word
+            step = _stub_size(head, stub_size) if wanted == (_STUBS,) else word
             entries = indirect[first : first + section.size // step] if step else indirect[:0]
             for number, symbol in enumerate(entries.tolist()):
                 if not symbol & _LOCAL_OR_ABSOLUTE:
                     through.setdefault(symbol, section.address + number * step)
     return through
+
+
+def _stub_size(head: Header, stated: int) -> int:
+    """Go's linker states x86-64's 6 bytes on arm64, too, where a stub has three instructions."""
+    return _ARM64_STUB if head.cpu == _ARM64 and stated % 4 else stated
 
 
 def _bound(binary: object) -> Iterator[Import]:

@@ -5,7 +5,8 @@ from typing import Any
 
 from binsafe.formats import _lief, symbols
 from binsafe.formats import pe_headers as ph
-from binsafe.formats.structure import Reader, decoded, text, truncated
+from binsafe.formats.pe_imports import declared_libraries
+from binsafe.formats.structure import Memory, Reader, decoded, malformed, text
 from binsafe.limits import MAX_SYMBOLS
 from binsafe.model import Image, Import, Library, Section, Segment, Slice, Symbol
 
@@ -35,9 +36,6 @@ _FLAGS = (
 )
 """Bits of ``DllCharacteristics`` that are traits as they are."""
 _DYNAMIC_BASE, _NO_SEH = 0x40, 0x400
-_DESCRIPTOR_SIZES = {ph.IMPORT: (20, 12), ph.DELAY_IMPORT: (32, 4)}
-"""Directory -> size of its descriptors, and where in one the library's name is."""
-_MAX_LIBRARIES = 65_536
 _COFF_LAYOUT = [
     ("name", "V8"),
     ("value", "u4"),
@@ -58,6 +56,7 @@ def read(data: memoryview) -> Image:
     head, reader = ph.header(data)
     found = ph.sections(head, reader)
     segments = tuple(_segments(head, found))
+    declared = declared_libraries(head, reader, Memory(segments))
     binary = _lief.pe(data)
     libraries, imports = _imports(head, binary)
     slice_ = Slice(
@@ -78,7 +77,7 @@ def read(data: memoryview) -> Image:
         symbols=tuple(dict.fromkeys([*_exports(head, binary), *_coff(head, reader, found)])),
         traits=_traits(head, found, binary),
         signature_range=_signature(head, reader),
-        problems=tuple(_unread_libraries(head, reader, segments, libraries)),
+        problems=_unread(declared, libraries),
     )
     return Image(format="pe", slices=(slice_,))
 
@@ -162,50 +161,17 @@ def _entry_name(entry: Any) -> str:
     return name or f"#{entry.ordinal if entry.is_ordinal else '?'}"
 
 
-def _unread_libraries(
-    head: ph.Header, reader: Reader, segments: tuple[Segment, ...], libraries: tuple[Library, ...]
-) -> Iterator[str]:
-    """A line where the import directories name other libraries than LIEF reports: then its list is not complete."""
-    named = {library.name for library in libraries}
-    for directory, (size, name_at) in _DESCRIPTOR_SIZES.items():
-        rva, length = head.directory(directory)
-        if length == 0:
-            continue
-        for name in _descriptor_names(reader, segments, head.image_base, rva, (size, name_at)):
-            if name not in named:
-                yield f"malformed: the import table names {name or 'something'}, which could not be read"
-                break
-
-
-def _descriptor_names(
-    reader: Reader, segments: tuple[Segment, ...], base: int, rva: int, shape: tuple[int, int]
-) -> Iterator[str]:
-    """The libraries' names as the loader walks them: descriptors up to one without a name."""
-    size, name_at = shape
-    for number in range(_MAX_LIBRARIES):
-        at = _offset(segments, base + rva + number * size)
-        if at is None:
-            yield ""
-            return
-        (name,) = reader.unpack("I", at + name_at, "the import table")
-        if name == 0:
-            return
-        name_offset = _offset(segments, base + name)
-        yield "" if name_offset is None else text(reader.data, name_offset)
-
-
-def _offset(segments: tuple[Segment, ...], address: int) -> int | None:
-    for segment in segments:
-        if 0 <= address - segment.address < segment.file_size:
-            return segment.offset + address - segment.address
-    return None
+def _unread(declared: tuple[str, ...], libraries: tuple[Library, ...]) -> tuple[str, ...]:
+    """A problem where the loader is asked for other libraries than LIEF reports: then its list is not complete."""
+    missing = set(declared) - {library.name for library in libraries}
+    return (f"malformed: {len(missing)} libraries of the import table could not be read",) if missing else ()
 
 
 def _exports(head: ph.Header, binary: Any) -> Iterator[Symbol]:
     export = binary.get_export()
     for number, entry in enumerate(export.entries if export is not None else ()):
         if number >= MAX_SYMBOLS:
-            raise truncated("more exports than can be looked at")
+            raise malformed("more exports than can be looked at")
         if not entry.is_forwarded and entry.function_rva:
             name = decoded(entry.name) or f"#{entry.ordinal}"
             yield Symbol(name=name, address=head.image_base + entry.function_rva)

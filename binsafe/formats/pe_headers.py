@@ -142,7 +142,7 @@ def sections(head: Header, reader: Reader) -> tuple[PeSection, ...]:
                 flags=flags,
             )
         )
-    refuse_overlap(((s.rva, s.memory_size) for s in found), "sections in memory")
+    refuse_overlap([(0, head.headers_size), *((s.rva, s.memory_size) for s in found)], "sections in memory")
     return tuple(found)
 
 

@@ -5,9 +5,11 @@ here and in the ``*_headers`` modules, before the parser sees it.
 """
 
 import struct
+from bisect import bisect_right
 from collections.abc import Iterable
 from itertools import pairwise
-from typing import Any, Literal
+from operator import attrgetter
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from binsafe.errors import NotAnalysable
 
@@ -54,6 +56,52 @@ class Reader:
         if offset < 0 or size < 0 or offset + size > len(self.data):
             raise truncated(f"{what}: bytes {offset:,} to {offset + size:,} of a file that has {len(self.data):,}")
         return self.data[offset : offset + size]
+
+
+class Mapped(Protocol):
+    """A range of memory that is filled from the file; ELF's, Mach-O's and PE's own records have this form."""
+
+    @property
+    def address(self) -> int:
+        """Where it begins in memory."""
+
+    @property
+    def memory_size(self) -> int:
+        """How many bytes of memory it takes."""
+
+    @property
+    def offset(self) -> int:
+        """Where its bytes begin in the file."""
+
+    @property
+    def file_size(self) -> int:
+        """How many bytes of it the file stores; the rest is 0."""
+
+
+M = TypeVar("M", bound=Mapped)
+
+
+class Memory(Generic[M]):
+    """Ranges that do not overlap, found by address in logarithmic time: hostile files have thousands."""
+
+    __slots__ = ("_ranges", "_starts")
+
+    def __init__(self, ranges: Iterable[M]) -> None:
+        self._ranges = sorted(ranges, key=attrgetter("address"))
+        self._starts = [mapped.address for mapped in self._ranges]
+
+    def at(self, address: int) -> M | None:
+        """The range whose memory holds ``address``."""
+        index = bisect_right(self._starts, address) - 1
+        found = self._ranges[index] if index >= 0 else None
+        return found if found is not None and address < found.address + found.memory_size else None
+
+    def stored(self, address: int) -> tuple[int, int] | None:
+        """Offset of the byte at ``address`` and of the end of its range; None where the file stores nothing for it."""
+        found = self.at(address)
+        if found is None or address - found.address >= found.file_size:
+            return None
+        return found.offset + address - found.address, found.offset + found.file_size
 
 
 def text(data: memoryview | bytes, start: int = 0, *, limit: int = 4096) -> str:
