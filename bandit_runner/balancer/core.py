@@ -13,8 +13,9 @@ from bandit_runner.errors import UsageError
 from bandit_runner.model import Attempt, Outcome, RequestRecord, Scoring
 from bandit_runner.strategies import STOP, Strategy, Wait
 
-SHORTEST_WAIT: Final = 0.001
-"""Seconds. A strategy that answers Wait(0) for ever must not keep the loop busy until the deadline."""
+SHORTEST: Final = 0.001
+"""Seconds. A strategy that answers Wait(0) for ever must not keep the loop busy until the deadline, and what is left of a
+deadline when a timer fired early (uvloop's count milliseconds) is no time for another attempt."""
 
 
 class Try(NamedTuple):
@@ -89,7 +90,7 @@ def play(
     tried: list[int] = []
     trials: list[Attempt] = []
     accepted = False
-    while not accepted and len(tried) < rules.scoring.max_attempts and now < deadline and wanted():
+    while not accepted and len(tried) < rules.scoring.max_attempts and now < deadline - SHORTEST and wanted():
         offered = arms()
         choice = strategy.select(now=now, attempt=len(tried), tried=tuple(tried), available=offered)
         if choice is STOP:
@@ -143,4 +144,4 @@ def _tell(strategy: Strategy, trial: Attempt, now: float) -> None:
 
 def _sane(seconds: float) -> float:
     """A wait that moves time forward, whatever was asked for (NaN included)."""
-    return max(SHORTEST_WAIT, seconds)  # in this order: max returns its first argument when the second is NaN
+    return max(SHORTEST, seconds)  # in this order: max returns its first argument when the second is NaN
