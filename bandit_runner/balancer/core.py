@@ -14,8 +14,8 @@ from bandit_runner.model import Attempt, Outcome, RequestRecord, Scoring
 from bandit_runner.strategies import STOP, Strategy, Wait
 
 SHORTEST: Final = 0.001
-"""Seconds. A strategy that answers Wait(0) for ever must not keep the loop busy until the deadline, and what is left of a
-deadline when a timer fired early (uvloop's count milliseconds) is no time for another attempt."""
+"""Seconds. A strategy that answers Wait(0) for ever must not keep the loop busy until the deadline, and what is left of
+a deadline when a timer fired early (uvloop's count milliseconds) is no time for another attempt."""
 
 
 class Try(NamedTuple):
