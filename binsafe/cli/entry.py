@@ -44,7 +44,8 @@ def run(group: click.Command, name: str) -> None:
     """Run a command line and end the process; every error that carries a hint becomes two lines, never a traceback."""
     try:
         status = group.main(prog_name=name, standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # it is where the caller closed it
+            sys.stdout.flush()
     except click.ClickException as error:
         error.show()
         status = error.exit_code

@@ -56,10 +56,9 @@ def command(
     Exit status: the program's own, 128+N after signal N; 124 timeout, 125 refused or not enforceable here, 126 not a
     program of this machine's, 127 not found.
     """
-    from binsafe.intake import Snapshot, find  # noqa: PLC0415 - `--help` stays fast
-    from binsafe.sandbox import Order, launch  # noqa: PLC0415
+    from binsafe.sandbox import Order, launch  # noqa: PLC0415 - `--help` stays fast
 
-    with Snapshot.take(find(file, progress=note)) as snapshot:
+    with _snapshot(file) as snapshot:
         policy = _read(policy_file, snapshot) if policy_file else _derive(snapshot, Asked(**asked), yes=yes)
         if dry_run:
             _describe(policy)
@@ -72,6 +71,17 @@ def command(
         )
         process = launch(order, backend=backend)
     return _attend(process, timeout)
+
+
+def _snapshot(file: str) -> "Snapshot":
+    """The bytes to run. Status 3 is the program's to use: what is no file of bytes is 126 here, as in a shell."""
+    from binsafe.errors import NotAnalysable, NotExecutable  # noqa: PLC0415
+    from binsafe.intake import Snapshot, find  # noqa: PLC0415
+
+    try:
+        return Snapshot.take(find(file, progress=note))
+    except NotAnalysable as error:
+        raise NotExecutable(str(error), hint=error.hint) from error
 
 
 def _read(policy_file: Path, snapshot: "Snapshot") -> "Policy":
@@ -162,3 +172,5 @@ def _attend(process: "Sandboxed", timeout: float | None) -> int:
         for number, handler in previous.items():
             signal.signal(number, handler)
         process.stop(grace=0)
+        if process.unreported:
+            note(f"{process.unreported} more denials of the same kinds were counted, not shown")

@@ -52,6 +52,10 @@ class Sandboxed(Protocol):
         """The served program's own process id on the host."""
 
     @property
+    def unreported(self) -> int:
+        """Violations that were only counted, because many of their kind had been reported."""
+
+    @property
     def stdout(self) -> IO[bytes] | None:
         """Its standard output, where a pipe was asked for."""
 

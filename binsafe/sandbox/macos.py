@@ -117,6 +117,8 @@ class SeatbeltProcess:
 
     backend: Final = "sandbox-exec"
     enforcement: Final[Level] = "partial"
+    unreported: Final = 0
+    """The unified log is not read yet, so nothing is reported or counted."""
 
     def __init__(self, guarded: Guarded, folder: Path, ports: tuple[int, ...]) -> None:
         self.pid = guarded.pid

@@ -139,3 +139,11 @@ def test_what_was_inspected_is_what_runs(probe: Path, tmp_path: Path):
     process.stdout.close()
     with pytest.raises(OSError, match="Operation not permitted"), Snapshot.take(Found("probe", probe)) as sealed:
         os.write(sealed.descriptor, b"x")
+
+
+def test_a_flood_of_denials_is_counted_not_printed(sandboxed: Callable):
+    ports = [f"listen=127.0.0.1:{port}" for port in range(20000, 20200)]
+    run = sandboxed(*ports, ports=(19999,))
+    assert all(run.answers().values())
+    assert len(run.violations) <= 60
+    assert run.process.unreported >= 140

@@ -28,6 +28,11 @@ class Process:
         self._control = control
 
     @property
+    def unreported(self) -> int:
+        """Violations that were only counted, because many of their kind had been reported."""
+        return self.supervisor.unreported
+
+    @property
     def stdout(self) -> IO[bytes] | None:
         """The program's standard output, where a pipe was asked for."""
         return self._middle.stdout

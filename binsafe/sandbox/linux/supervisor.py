@@ -24,10 +24,10 @@ from binsafe.sandbox.linux.grafting import Refused, graft, parse_address
 from binsafe.sandbox.linux.notifications import Call, Gone, Listener
 
 REPORTED_EACH: Final = 5
-"""Violations of one kind that are reported singly; after that they are only counted."""
+REPORTED_PER_CALL: Final = 50
+"""Violations that are reported singly, of one call with one object and of one call with any; the rest is counted."""
 
 _IPPROTO_MPTCP: Final = 262
-_KEPT_KINDS: Final = 1_000
 _EXECUTING: Final = frozenset({"execve", "execveat"})
 _WITH_ADDRESS: Final = {"connect": 1, "bind": 1}
 _DENIED_WITH: Final[Mapping[str, int]] = dict.fromkeys(
@@ -73,7 +73,9 @@ class Supervisor(threading.Thread):
         self._clock = clock
         self._closing = threading.Lock()
         self.pid = _process_of_pidfd(pidfd)
-        self.counts: Counter[tuple[str, str]] = Counter()
+        self._calls: Counter[str] = Counter()
+        self._objects: Counter[tuple[str, str]] = Counter()
+        self.unreported = 0
         self.grafts: dict[int, int] = {}
         """Port -> inode of the socket that was handed over for it."""
         self.failure: dict[str, Any] | None = None
@@ -205,11 +207,13 @@ class Supervisor(threading.Thread):
         expected: bool = False,
         grant: str | None = None,
     ) -> None:
-        key = (name, object_)
-        if key not in self.counts and len(self.counts) >= _KEPT_KINDS:
-            key = (name, "and more")
-        self.counts[key] += 1
-        if self.counts[key] > REPORTED_EACH:
+        self._calls[name] += 1
+        if self._calls[name] > REPORTED_PER_CALL:
+            self.unreported += 1
+            return
+        self._objects[name, object_] += 1
+        if self._objects[name, object_] > REPORTED_EACH:
+            self.unreported += 1
             return
         self._watch.on_violation(
             Violation(
