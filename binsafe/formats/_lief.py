@@ -4,9 +4,24 @@ Only bytes that passed our own structure rules come here. ``bytes`` are passed, 
 any other object for a path or a stream, and ``lief.parse(bytes)`` guesses the format anew.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from binsafe.formats.structure import malformed
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Around code that reads LIEF's objects: some of their properties raise for names that are not UTF-8.
+
+    Raises:
+        NotAnalysable: one did.
+    """
+    try:
+        yield
+    except (UnicodeDecodeError, RuntimeError, OverflowError) as error:
+        raise malformed("its tables hold names or numbers that nobody can read") from error
 
 
 def elf(data: memoryview) -> Any:

@@ -43,7 +43,8 @@ def read(data: memoryview) -> Image:
     wanted = dynamic(head.bits, reader, headers)
     loader = _interpreter(reader, headers)
     kind = _kind(head, wanted, loader)
-    imports, exports = ((), ()) if wanted is None else _linkage(head, data, sections, wanted)
+    with _lief.reading():
+        imports, exports = ((), ()) if wanted is None else _linkage(head, data, sections, wanted)
     slice_ = Slice(
         format="elf",
         arch=head.arch,

@@ -223,7 +223,9 @@ def sections(
         )
     if lies:
         return tuple(found), f"{lies} of {len(headers) - 1} sections contradict the segments or the file's size"
-    return tuple(found), None if inside or len(headers) <= 1 else "the sections' names are not in the file"
+    if headers and not found:
+        return (), "all of its entries are empty"
+    return tuple(found), None if inside or not headers else "the sections' names are not in the file"
 
 
 def _is_true(entry: SectionHeader, memory: Memory[ProgramHeader], size: int, *, check_address: bool) -> bool:

@@ -5,6 +5,7 @@ bindings (opcodes or chained fixups) and the export trie come from LIEF.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -55,9 +56,10 @@ def names(head: Header, found: Commands, data: memoryview) -> tuple[tuple[Import
         for offset, size in found.bindings:
             refuse_floods(data[offset : offset + size])
         binary = _lief.macho(data)
-        for entry in _bound(binary):
-            imports[entry.name] = _merged(imports.get(entry.name), entry)
-        defined |= dict.fromkeys(_exported(binary))
+        with _lief.reading():
+            for entry in _bound(binary):
+                imports[entry.name] = _merged(imports.get(entry.name), entry)
+            defined |= dict.fromkeys(_exported(binary))
     return tuple(imports.values()), tuple(Symbol(name=name, address=address) for name, address in defined)
 
 
@@ -109,9 +111,9 @@ def _stub_size(head: Header, stated: int) -> int:
     return _ARM64_STUB if head.cpu == _ARM64 and stated % 4 else stated
 
 
-def _bound(binary: object) -> Iterator[Import]:
+def _bound(binary: Any) -> Iterator[Import]:
     """Names that dyld binds, each with the first pointer that it fills in."""
-    for number, binding in enumerate(binary.bindings):  # type: ignore[attr-defined]  # LIEF's, behind its door
+    for number, binding in enumerate(binary.bindings):
         if number >= MAX_SYMBOLS:
             raise malformed(f"more than {MAX_SYMBOLS:,} bindings")
         if binding.has_symbol:
@@ -119,10 +121,10 @@ def _bound(binary: object) -> Iterator[Import]:
             yield Import(name=decoded(binding.symbol.name), library=library, address=binding.address)
 
 
-def _exported(binary: object) -> Iterator[tuple[str, int]]:
+def _exported(binary: Any) -> Iterator[tuple[str, int]]:
     """Names of the export trie, which stays where the symbol table was stripped."""
-    base = binary.imagebase  # type: ignore[attr-defined]
-    for table in (binary.dyld_exports_trie, binary.dyld_info):  # type: ignore[attr-defined]
+    base = binary.imagebase
+    for table in (binary.dyld_exports_trie, binary.dyld_info):
         for entry in table.exports if table is not None else ():
             if entry.has_symbol and entry.address:
                 yield decoded(entry.symbol.name), base + entry.address

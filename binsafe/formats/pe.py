@@ -58,7 +58,10 @@ def read(data: memoryview) -> Image:
     segments = tuple(_segments(head, found))
     declared = declared_libraries(head, reader, Memory(segments))
     binary = _lief.pe(data)
-    libraries, imports = _imports(head, binary)
+    with _lief.reading():
+        libraries, imports = _imports(head, binary)
+        exports = tuple(_exports(head, binary))
+        traits = _traits(head, found, binary)
     slice_ = Slice(
         format="pe",
         arch=head.arch,
@@ -74,8 +77,8 @@ def read(data: memoryview) -> Image:
         libraries=libraries,
         rpaths=(),
         imports=imports,
-        symbols=tuple(dict.fromkeys([*_exports(head, binary), *_coff(head, reader, found)])),
-        traits=_traits(head, found, binary),
+        symbols=tuple(dict.fromkeys([*exports, *_coff(head, reader, found)])),
+        traits=traits,
         signature_range=_signature(head, reader),
         problems=_unread(declared, libraries),
     )

@@ -24,12 +24,17 @@ _FETCH_AGAIN = "it is incomplete; fetch it again and compare its checksum with t
 
 def malformed(detail: str, *, finding: str = "malformed") -> NotAnalysable:
     """The error for bytes that contradict their format."""
-    return NotAnalysable(f"the file is malformed: {detail}", hint=_DO_NOT_RUN, finding=finding)
+    return NotAnalysable(f"the file is malformed: {_printable(detail)}", hint=_DO_NOT_RUN, finding=finding)
 
 
 def truncated(detail: str) -> NotAnalysable:
     """The error for a file that ends before what its headers promise."""
-    return NotAnalysable(f"the file is cut off: {detail}", hint=_FETCH_AGAIN, finding="truncated")
+    return NotAnalysable(f"the file is cut off: {_printable(detail)}", hint=_FETCH_AGAIN, finding="truncated")
+
+
+def _printable(detail: str) -> str:
+    """One line without control characters: names in it come from the file."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in detail)
 
 
 class Reader:

@@ -1,0 +1,228 @@
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import executable_builders as build
+import pytest
+
+from binsafe.errors import NotAnalysable
+from binsafe.formats import parse
+
+
+def read(data: bytes):
+    return parse(memoryview(data))
+
+
+def only_slice(data: bytes):
+    (found,) = read(data).slices
+    return found
+
+
+def standin_bytes(standin: Callable[[str], Path], *targets: str):
+    return [standin(target).read_bytes() for target in targets]
+
+
+def test_the_built_program():
+    found = only_slice(build.macho())
+    assert (found.arch, found.bits, found.system, found.kind, found.linkage) == (
+        "arm64", 64, "macos", "executable", "dynamic",
+    )  # fmt: skip
+    assert found.entry == build.MACHO_TEXT
+    assert [(library.name, library.kind) for library in found.libraries] == [
+        ("/usr/lib/libSystem.B.dylib", "load"),
+        ("@rpath/weak.dylib", "weak"),
+    ]
+    assert found.rpaths == ("@executable_path/lib",)
+    assert [(e.name, e.library, e.address) for e in found.imports] == [
+        ("_socket", "/usr/lib/libSystem.B.dylib", build.MACHO_STUBS),
+        ("_connect", "/usr/lib/libSystem.B.dylib", build.MACHO_STUBS + 12),
+    ]
+    assert [(s.name, s.address) for s in found.symbols] == [("_main", build.MACHO_TEXT)]
+    expected = {
+        "pie": True,
+        "platforms": "macos",
+        "minimum_os": "13.0",
+        "sdk": "14.5.1",
+        "toolchain": "ld 1053.12",
+        "uuid": "00010203-0405-0607-0809-0A0B0C0D0E0F",
+    }
+    assert {name: found.traits[name] for name in expected} == expected
+
+
+def command_at(data: bytes, kind: int, number: int = 0):
+    """Offset of the ``number``-th load command of a kind."""
+    at, left = 32, struct.unpack_from("<I", data, 16)[0]
+    for _ in range(left):
+        found, size = struct.unpack_from("<II", data, at)
+        if found == kind:
+            if number == 0:
+                return at
+            number -= 1
+        at += size
+    raise LookupError(kind)
+
+
+def test_chained_fixups_name_imports_that_the_symbol_table_hides():
+    data = build.macho()
+    build.put(data, command_at(data, 2) + 12, "<I", 1)  # the symbol table ends behind _main
+    build.put(data, command_at(data, 0xB) + 60, "<I", 0)  # no indirect symbols
+    found = only_slice(data)
+    assert [(e.name, e.address) for e in found.imports] == [
+        ("_socket", build.MACHO_GOT),
+        ("_connect", build.MACHO_GOT + 8),
+    ]
+
+
+def test_a_library_command_of_the_newer_kind_says_how_it_is_used():
+    name = b"/usr/lib/libup.dylib\0\0\0\0"
+    extra = struct.pack("<7I", 0xC, 28 + len(name), 28, 0x1A741800, 0, 0, 4) + name
+    found = only_slice(build.macho(extra=extra, extra_count=1))
+    assert ("/usr/lib/libup.dylib", "upward") in [(library.name, library.kind) for library in found.libraries]
+
+
+@pytest.mark.parametrize(("target", "arch"), [("darwin/arm64", "arm64"), ("darwin/amd64", "x86_64")])
+def test_go_programs(standin: Callable[[str], Path], target: str, arch: str):
+    (data,) = standin_bytes(standin, target)
+    found = only_slice(data)
+    assert (found.arch, found.system, found.kind, found.linkage) == (arch, "macos", "executable", "dynamic")
+    assert "/usr/lib/libSystem.B.dylib" in [library.name for library in found.libraries]
+    text = found.section("__text")
+    assert text.executable
+    assert text.address <= found.entry < text.address + text.size
+    assert found.section("__gopclntab") is not None
+    assert any(symbol.name == "_main.main" for symbol in found.symbols)
+    assert all(entry.library and entry.address is not None for entry in found.imports)
+    if arch == "arm64":
+        offset, size = found.signature_range
+        assert data[offset : offset + 4] == b"\xfa\xde\x0c\xc0"
+        assert offset + size == len(data)
+    else:
+        assert found.signature_range is None
+
+
+@pytest.mark.parametrize(("target", "machine"), [("darwin/arm64", "arm64"), ("darwin/amd64", "x86_64")])
+def test_stubs_of_go_programs_read_the_slot_that_dyld_binds(standin: Callable[[str], Path], target: str, machine: str):
+    import capstone
+    import lief
+
+    (data,) = standin_bytes(standin, target)
+    found = only_slice(data)
+    (binary,) = fat = lief.MachO.parse(data)
+    slots = {b.address: b.symbol.name for b in binary.bindings if b.has_symbol}
+    shape = {"arm64": (capstone.CS_ARCH_ARM64, 0), "x86_64": (capstone.CS_ARCH_X86, capstone.CS_MODE_64)}[machine]
+    decoder = capstone.Cs(*shape)
+    decoder.detail = True
+    assert fat.size == 1
+    assert len(found.imports) > 30
+    for entry in found.imports:
+        first, second = [*decoder.disasm(found.read(entry.address, 12), entry.address)][:2]
+        if machine == "x86_64":
+            slot = first.address + first.size + first.operands[0].mem.disp
+        else:
+            slot = first.operands[1].imm + second.operands[1].mem.disp
+        assert slots[slot] == entry.name
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_all_slices_of_a_universal_file(standin: Callable[[str], Path], wide: bool):
+    thin = standin_bytes(standin, "darwin/amd64", "darwin/arm64")
+    image = read(build.universal(*thin, wide=wide))
+    assert [found.arch for found in image.slices] == ["x86_64", "arm64"]
+    assert image.problems == ()
+    for found, data in zip(image.slices, thin, strict=True):
+        alone = only_slice(data)
+        assert bytes(found.data) == data
+        assert (found.imports, found.symbols, found.sections) == (alone.imports, alone.symbols, alone.sections)
+        assert found.signature_range == alone.signature_range
+
+
+def second_program():
+    data = build.macho()
+    build.put(data, 8, "<i", 2)  # arm64e
+    return data
+
+
+def test_one_slice_and_bytes_that_belong_to_none():
+    assert only_slice(build.universal(build.macho())).arch == "arm64"
+    image = read(build.universal(build.macho(), second_program()) + b"hidden")
+    assert [found.arch for found in image.slices] == ["arm64", "arm64e"]
+    assert [problem.split(":")[0] for problem in image.problems] == ["appended-data"]
+
+
+def bent_universal(offset: int, layout: str, *values: int):
+    data = bytearray(build.universal(build.macho(), second_program()))
+    struct.pack_into(layout, data, offset, *values)
+    return data
+
+
+def bent(kind: int, offset: int, layout: str, *values: int, number: int = 0):
+    data = build.macho()
+    build.put(data, command_at(data, kind, number) + offset, layout, *values)
+    return data
+
+
+def headed(offset: int, layout: str, *values: int):
+    data = build.macho()
+    build.put(data, offset, layout, *values)
+    return data
+
+
+SEGMENT, SYMTAB, MAIN, DYLIB, FIXUPS = 0x19, 0x2, 0x8000_0028, 0xC, 0x8000_0034
+
+
+@pytest.mark.parametrize(
+    ("data", "finding"),
+    [
+        (build.macho()[:4], "truncated"),
+        (build.macho()[:32], "truncated"),  # a header alone
+        (build.macho()[: 0x8400 // 2], "truncated"),
+        (headed(16, "<I", 0xFFFF_FFFF), "malformed"),  # ncmds
+        (headed(16, "<I", 0), "malformed"),
+        (headed(20, "<I", 0xFFFF_FFFF), "truncated"),  # sizeofcmds
+        (headed(36, "<I", 0), "malformed"),  # cmdsize
+        (headed(36, "<I", 7), "malformed"),
+        (headed(36, "<I", 0xFFFF_FFF8), "malformed"),
+        (bent(SEGMENT, 48, "<Q", 1 << 40, number=1), "truncated"),  # file size
+        (bent(SEGMENT, 48, "<Q", 0x5000, number=1), "malformed"),  # more than its memory
+        (bent(SEGMENT, 24, "<Q", 1 << 32, number=3), "malformed"),  # over another segment
+        (bent(SEGMENT, 32, "<Q", (1 << 64) - 1, number=1), "malformed"),
+        (bent(SEGMENT, 64, "<I", 500, number=1), "section-table"),  # more sections than the command holds
+        (bent(SEGMENT, 72 + 48, "<I", 0x7000, number=1), "section-table"),  # a section outside of its segment
+        (bent(SEGMENT, 72 + 48, "<I", 0x810, number=1), "section-table"),  # ... that shows other bytes
+        (bent(SYMTAB, 12, "<I", 0xFFFF_FFFF), "truncated"),
+        (bent(SYMTAB, 8, "<I", 0x83F8), "truncated"),
+        (bent(FIXUPS, 12, "<I", 0x10000), "truncated"),
+        (bent(MAIN, 8, "<Q", 1 << 40), "malformed"),  # entry outside of the code
+        (bent(DYLIB, 8, "<I", 0x1000), "malformed"),  # a name outside of its command
+        (build.macho(extra=struct.pack("<IIQQ", MAIN, 24, 0x900, 0), extra_count=1), "malformed"),  # two entry points
+        (bent_universal(4, ">I", 0), "malformed"),
+        (bent_universal(8 + 8, ">I", 1 << 30), "truncated"),  # offset of the first slice
+        (bent_universal(8 + 20 + 12, ">I", 0x8401), "truncated"),  # size of the second
+        (bent_universal(8 + 20 + 8, ">I", 0x8000), "overlapping-slices"),
+        (bent_universal(8 + 8, ">I", 0), "overlapping-slices"),  # over the header
+        (bent_universal(8 + 20 + 4, ">I", 0), "malformed"),  # the same processor twice
+        (bent_universal(8 + 4, ">I", 1), "malformed"),  # another processor than the slice says
+        (bent_universal(8 + 16, ">I", 40), "malformed"),  # alignment
+        (bent_universal(0x4000, "<8s", b"!<arch>\n"), "archive"),
+        (bent_universal(0x4000, "<I", 0), "malformed"),
+        (build.universal(build.macho(), second_program())[:0x9000], "truncated"),
+    ],
+)
+def test_what_dyld_would_trip_over_is_refused(data: bytes, finding: str):
+    with pytest.raises(NotAnalysable) as caught:
+        parse(memoryview(data))
+    assert caught.value.finding == finding, str(caught.value)
+
+
+def test_a_flood_of_bindings_is_refused_before_it_is_unrolled():
+    """2 KB of opcodes that repeat 100,000 bindings each kept the parser busy for over a minute."""
+    flood = b"\x11\x40_a\0\x51" + b"\x72\x00\xc0\xa0\x8d\x06\x00" * 200
+    data = build.macho(extra=struct.pack("<12I", 0x8000_0022, 48, 0, 0, 0x8200, 0x1E0, *([0] * 6)), extra_count=1)
+    data[0x8200 : 0x8200 + 0x1E0] = flood[:0x1E0].ljust(0x1E0, b"\0")
+    with pytest.raises(NotAnalysable, match="bindings"):
+        parse(memoryview(data))
+
+
+def test_a_kernel_extension_or_object_is_named_as_such():
+    assert only_slice(build.macho(file_type=11)).kind == "kernel-extension"
+    assert only_slice(build.macho(file_type=1)).linkage is None

@@ -1,0 +1,121 @@
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import executable_builders as build
+import pytest
+
+from binsafe.errors import NotAnalysable
+from binsafe.formats import parse
+
+OPTIONAL = 64 + 24
+SECTIONS = OPTIONAL + 240
+
+
+def only_slice(data: bytes):
+    (found,) = parse(memoryview(data)).slices
+    return found
+
+
+def test_the_built_program():
+    found = only_slice(build.pe())
+    assert (found.arch, found.bits, found.system, found.kind) == ("x86_64", 64, "windows", "executable")
+    assert found.entry == build.PE_BASE + 0x1000
+    assert [(library.name, library.kind) for library in found.libraries] == [
+        ("ws2_32.dll", "load"),
+        ("slow.dll", "delay"),
+    ]
+    slots = build.PE_BASE + build.PE_IDATA
+    assert [(e.name, e.library, e.address) for e in found.imports] == [
+        ("connect", "ws2_32.dll", slots + 0x100),  # by ordinal 4 only
+        ("send", "ws2_32.dll", slots + 0x108),
+        ("later", "slow.dll", slots + 0x48),
+    ]
+    expected = {
+        "dynamic_base": True,
+        "high_entropy_va": True,
+        "nx_compat": True,
+        "guard_cf": True,
+        "no_seh": False,
+        "force_integrity": False,
+        "security_cookie": False,
+        "subsystem": "console",
+        "dotnet": False,
+        "rwx_segment": False,
+    }
+    assert {name: found.traits[name] for name in expected} == expected
+    assert found.read(found.entry, 1) == b"\xc3"
+    assert found.signature_range is None
+    assert found.problems == ()
+
+
+def test_the_certificate_table_is_found():
+    found = only_slice(build.pe(certificate=b"certificate data"))
+    offset, size = found.signature_range
+    assert bytes(found.data[offset : offset + size]) == b"certificate data"
+
+
+def test_go_program(standin: Callable[[str], Path]):
+    found = only_slice(standin("windows/amd64").read_bytes())
+    assert (found.arch, found.system, found.kind) == ("x86_64", "windows", "executable")
+    assert [library.name.lower() for library in found.libraries] == ["kernel32.dll"]
+    text = found.section(".text")
+    assert text.executable
+    assert text.address <= found.entry < text.address + text.size
+    main = next(symbol for symbol in found.symbols if symbol.name == "main.main")
+    assert text.address < main.address < text.address + text.size
+    assert {"ExitProcess", "WriteFile"} <= {entry.name for entry in found.imports}
+    assert found.section(".debug_info") or found.section(".zdebug_info")  # names longer than 8 bytes
+
+
+@pytest.mark.parametrize("field", [0x40, 0x20, 0x100, 0x4000])
+def test_each_characteristic_is_read_from_its_own_bit(field: int):
+    name = {0x40: "dynamic_base", 0x20: "high_entropy_va", 0x100: "nx_compat", 0x4000: "guard_cf"}[field]
+    assert only_slice(bent(OPTIONAL + 70, "<H", 0x4160 & ~field)).traits[name] is False
+
+
+def test_stripped_relocations_undo_address_randomisation():
+    assert only_slice(bent(64 + 22, "<H", 0x23)).traits["dynamic_base"] is False
+
+
+def bent(offset: int, layout: str, *values: int):
+    data = build.pe()
+    struct.pack_into(layout, data, offset, *values)
+    return data
+
+
+@pytest.mark.parametrize(
+    ("data", "finding"),
+    [
+        (b"MZ", "truncated"),
+        (build.pe()[:64], "truncated"),
+        (build.pe()[:120], "truncated"),
+        (build.pe()[: len(build.pe()) // 2], "truncated"),
+        (bent(60, "<I", 0xFFFF_FFF0), "truncated"),
+        (bent(60, "<I", 0), "malformed"),  # a DOS program
+        (bent(OPTIONAL, "<H", 0x10B), "malformed"),  # 32-bit header for x86-64
+        (bent(OPTIONAL + 32, "<I", 0), "malformed"),
+        (bent(OPTIONAL + 36, "<I", 0x300), "malformed"),
+        (bent(OPTIONAL + 60, "<I", 0x7FFF_FFFF), "truncated"),  # size of the headers
+        (bent(64 + 20, "<H", 0xFFFF), "truncated"),  # size of the optional header
+        (bent(64 + 6, "<H", 0), "section-table"),
+        (bent(64 + 6, "<H", 0xFFFF), "section-table"),
+        (bent(SECTIONS + 16, "<I", 0x7FFF_0000), "truncated"),
+        (bent(SECTIONS + 40 + 12, "<I", 0x1000), "malformed"),  # over the first section
+        (bent(SECTIONS + 40 + 12, "<I", 0x0), "malformed"),  # over the headers
+        (bent(OPTIONAL + 112 + 32, "<II", 0x100, 0x7FFF_0000), "truncated"),  # certificate table
+        (bent(OPTIONAL + 112 + 8, "<I", 0x7FFF_0000), "malformed"),  # import table
+        (build.pe(imports=1200, entries=1000), "malformed"),  # a flood of imports
+        (build.pe(imports=5000), "malformed"),
+    ],
+)
+def test_what_the_loader_would_trip_over_is_refused(data: bytes, finding: str):
+    with pytest.raises(NotAnalysable) as caught:
+        parse(memoryview(data))
+    assert caught.value.finding == finding, str(caught.value)
+
+
+def test_a_library_that_cannot_be_read_is_a_problem():
+    data = build.pe()
+    data[0x600] = 0  # the library has an empty name now
+    assert [problem.split(":")[0] for problem in only_slice(data).problems] == ["malformed"]
