@@ -25,15 +25,15 @@ Examples:
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True)
 def command(*, upstreams: tuple[str, ...], strategy: str, scoring: str, port: int) -> None:
     """Balance POST / over servers that run already, until Ctrl-C."""
-    from bandit_runner.balancer import BalancerConfig, TierConfig  # noqa: PLC0415 - `--help` stays fast
-    from bandit_runner.cli.support import stoppable  # noqa: PLC0415
+    from bandit_runner.balancer import BalancerConfig, TierConfig
+    from bandit_runner.cli.support import stoppable
 
     tier = TierConfig(name="all", upstreams=tuple(_address(text) for text in upstreams), strategy=strategy)
     stoppable(_serve(BalancerConfig(tiers=(tier,), scoring=SCORINGS[scoring]), port))
 
 
 async def _serve(config: "BalancerConfig", port: int) -> None:
-    from bandit_runner.balancer import Balancer  # noqa: PLC0415
+    from bandit_runner.balancer import Balancer
 
     balancer = Balancer(config)
     host, bound = await balancer.start("127.0.0.1", port)

@@ -37,13 +37,13 @@ def command(
 ) -> None:
     """Start the thirty servers in the sandbox and keep them until Ctrl-C."""
     if build_only:
-        from bandit_runner.flakyservers.build import build  # noqa: PLC0415 - `--help` stays fast
+        from bandit_runner.flakyservers.build import build
 
         click.echo(build(target, output=output, progress=note))
         return
     if target or output:
         raise click.UsageError("--target and --output go with --build-only")
-    from bandit_runner.cli.support import Options, running  # noqa: PLC0415
+    from bandit_runner.cli.support import Options, running
 
     with running(Options(binary=binary, limits=limits, seed=seed, yes=yes)) as servers:
         note("stop them with Ctrl-C")

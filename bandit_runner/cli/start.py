@@ -59,8 +59,8 @@ def command(**given: Any) -> int:
 
     Exit status: 0 done; 1 not all ports became ready; 125 refused; 126 wrong system; 127 not found; 130 after Ctrl-C.
     """
-    from bandit_runner.cli.support import Options, running, stoppable  # noqa: PLC0415 - `--help` stays fast
-    from bandit_runner.harness import to_json, to_text  # noqa: PLC0415
+    from bandit_runner.cli.support import Options, running, stoppable
+    from bandit_runner.harness import to_json, to_text
 
     seed = given["seed"] or random.SystemRandom().randrange(1, 2**31)
     play = Play(
@@ -84,8 +84,8 @@ def command(**given: Any) -> int:
 
 
 def _strategies(names: Sequence[str]) -> tuple[str, ...]:
-    from bandit_runner.errors import UsageError  # noqa: PLC0415
-    from bandit_runner.strategies import STRATEGIES  # noqa: PLC0415
+    from bandit_runner.errors import UsageError
+    from bandit_runner.strategies import STRATEGIES
 
     for name in names:
         if name != "all" and name not in STRATEGIES:
@@ -106,7 +106,7 @@ def _option(text: str) -> tuple[str, Any]:
 
 def _configure(play: Play) -> "BalancerConfig":
     """The balancer's configuration; wrong strategies and options are refused before anything is started."""
-    from bandit_runner.balancer import Balancer, BalancerConfig, TierConfig  # noqa: PLC0415
+    from bandit_runner.balancer import Balancer, BalancerConfig, TierConfig
 
     config = BalancerConfig(
         tiers=tuple(
@@ -127,7 +127,7 @@ def _configure(play: Play) -> "BalancerConfig":
 
 async def _session(play: Play, config: "BalancerConfig", *, serve: bool, keep: bool) -> list[ResultRow]:
     """The balancer from start to drain, with the harness in between."""
-    from bandit_runner.balancer import BalancedRequest, Balancer  # noqa: PLC0415
+    from bandit_runner.balancer import BalancedRequest, Balancer
 
     records: list[BalancedRequest] = []
     balancer = Balancer(config, on_request=None if serve else records.append)
@@ -145,8 +145,8 @@ async def _session(play: Play, config: "BalancerConfig", *, serve: bool, keep: b
 
 async def _play_all(play: Play, balancer: "Balancer", address: tuple[str, int], records: list[Any]) -> list[ResultRow]:
     """Every strategy on every tier, in an order that the seed shuffles: the limiters remember who came before."""
-    from bandit_runner import harness  # noqa: PLC0415
-    from bandit_runner.strategies import create  # noqa: PLC0415
+    from bandit_runner import harness
+    from bandit_runner.strategies import create
 
     games = [(strategy, tier) for strategy in play.strategies for tier in play.tiers]
     order = random.Random(play.seed).sample(range(len(games)), len(games))  # noqa: S311 - repeatable on purpose
@@ -178,8 +178,8 @@ def _progress(total: int) -> Iterator[Callable[[], None]]:
     if not sys.stderr.isatty():
         yield lambda: None
         return
-    from rich.console import Console  # noqa: PLC0415 - only where it is seen
-    from rich.progress import Progress  # noqa: PLC0415
+    from rich.console import Console
+    from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("playing", total=total)

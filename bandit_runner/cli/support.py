@@ -73,7 +73,7 @@ def stoppable(main: Coroutine[Any, Any, T]) -> T:
 def _loop_factory() -> Any:
     """The loop of uvloop where it is installed (about a tenth less processor time), else asyncio's own."""
     try:
-        import uvloop  # noqa: PLC0415 - optional
+        import uvloop
     except ImportError:
         return None
     return uvloop.new_event_loop

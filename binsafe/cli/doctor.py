@@ -16,9 +16,9 @@ def command(*, as_json: bool) -> int:
 
     Exit status: 0 where programs can be run sandboxed, 125 where not.
     """
-    import msgspec  # noqa: PLC0415 - `--help` stays fast
+    import msgspec
 
-    from binsafe.sandbox import diagnose  # noqa: PLC0415
+    from binsafe.sandbox import diagnose
 
     diagnosis = diagnose()
     if as_json:

@@ -64,7 +64,7 @@ def run(group: click.Command, name: str) -> None:
 
 def complain(name: str, message: str, hint: str) -> None:
     """One line for what is wrong, one for what to do."""
-    from binsafe.reports.escape import escape  # noqa: PLC0415 - only when something is wrong
+    from binsafe.reports.escape import escape
 
     click.echo(f"{name}: {escape(message)}", err=True)
     click.echo(f"  hint: {escape(hint)}", err=True)

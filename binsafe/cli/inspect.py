@@ -49,7 +49,7 @@ def command(
 
     Exit status: 0 done; 1 findings at or above --fail-on; 3 could not be analysed (do not run it); 127 not found.
     """
-    from binsafe.reports import REPORTERS  # noqa: PLC0415 - `--help` stays fast
+    from binsafe.reports import REPORTERS
 
     started = time.perf_counter()
     report = _only(arch, _inspect(file, syscalls=not no_syscalls))
@@ -70,8 +70,8 @@ def command(
 
 
 def _inspect(file: str, *, syscalls: bool) -> "Report":
-    from binsafe.errors import NotAnalysable  # noqa: PLC0415
-    from binsafe.intake import Snapshot, find, inspect, not_analysed  # noqa: PLC0415
+    from binsafe.errors import NotAnalysable
+    from binsafe.intake import Snapshot, find, inspect, not_analysed
 
     found = find(file, progress=note)
     try:
@@ -85,9 +85,9 @@ def _only(arch: str | None, report: "Report") -> "Report":
     """The report with one slice's facts and findings, or all of it."""
     if arch is None:
         return report
-    import msgspec  # noqa: PLC0415
+    import msgspec
 
-    from binsafe.errors import UsageError  # noqa: PLC0415
+    from binsafe.errors import UsageError
 
     index = next((number for number, part in enumerate(report.slices) if part.arch == arch), None)
     if index is None:

@@ -51,7 +51,7 @@ def derive_policy(report: "Report", asked: Asked) -> "Policy":
     Raises:
         UsageError: a port, path or name that cannot be, or a baseline that is not there.
     """
-    from binsafe import baselines, policy  # noqa: PLC0415 - `--help` stays fast
+    from binsafe import baselines, policy
 
     baseline = baselines.load(asked.baseline or policy.default_baseline(report))
     request = policy.Request(
@@ -72,7 +72,7 @@ def _absolute(path: str) -> str:
 
 def _variable(text: str) -> tuple[str, str]:
     """NAME=VALUE, or NAME for the value that we have ourselves."""
-    import os  # noqa: PLC0415
+    import os
 
     name, equals, value = text.partition("=")
     return name, value if equals else os.environ.get(name, "")

@@ -36,8 +36,8 @@ def command(
 
     Exit status: 0 done; 2 a grant that cannot be or that the mechanism has no words for; 3 FILE could not be analysed.
     """
-    from binsafe.intake import Snapshot, find, inspect  # noqa: PLC0415 - `--help` stays fast
-    from binsafe.renderers import render  # noqa: PLC0415
+    from binsafe.intake import Snapshot, find, inspect
+    from binsafe.renderers import render
 
     with Snapshot.take(find(file, progress=note)) as snapshot:
         policy = derive_policy(inspect(snapshot), Asked(**asked))
@@ -56,7 +56,7 @@ def command(
 
 
 def _explain(policy: "Policy") -> None:
-    from binsafe.reports.escape import escape  # noqa: PLC0415
+    from binsafe.reports.escape import escape
 
     for grant in policy.grants:
         note(

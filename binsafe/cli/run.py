@@ -56,7 +56,7 @@ def command(
     Exit status: the program's own, 128+N after signal N; 124 timeout, 125 refused or not enforceable here, 126 not a
     program of this machine's, 127 not found.
     """
-    from binsafe.sandbox import Order, launch  # noqa: PLC0415 - `--help` stays fast
+    from binsafe.sandbox import Order, launch
 
     with _snapshot(file) as snapshot:
         policy = _read(policy_file, snapshot) if policy_file else _derive(snapshot, Asked(**asked), yes=yes)
@@ -75,8 +75,8 @@ def command(
 
 def _snapshot(file: str) -> "Snapshot":
     """The bytes to run. Status 3 is the program's to use: what is no file of bytes is 126 here, as in a shell."""
-    from binsafe.errors import NotAnalysable, NotExecutable  # noqa: PLC0415
-    from binsafe.intake import Snapshot, find  # noqa: PLC0415
+    from binsafe.errors import NotAnalysable, NotExecutable
+    from binsafe.intake import Snapshot, find
 
     try:
         return Snapshot.take(find(file, progress=note))
@@ -86,8 +86,8 @@ def _snapshot(file: str) -> "Snapshot":
 
 def _read(policy_file: Path, snapshot: "Snapshot") -> "Policy":
     """The policy in a file, which must have been made for these very bytes."""
-    from binsafe.errors import NotEnforceable  # noqa: PLC0415
-    from binsafe.policy import read_policy  # noqa: PLC0415
+    from binsafe.errors import NotEnforceable
+    from binsafe.policy import read_policy
 
     policy = read_policy(policy_file.read_text(encoding="utf-8"), str(policy_file))
     if policy.artifact.sha256 != snapshot.artifact.sha256:
@@ -99,7 +99,7 @@ def _read(policy_file: Path, snapshot: "Snapshot") -> "Policy":
 
 
 def _derive(snapshot: "Snapshot", asked: Asked, *, yes: bool) -> "Policy":
-    from binsafe.intake import inspect  # noqa: PLC0415
+    from binsafe.intake import inspect
 
     report = inspect(snapshot)
     _refuse_unknown(report)
@@ -109,7 +109,7 @@ def _derive(snapshot: "Snapshot", asked: Asked, *, yes: bool) -> "Policy":
 
 
 def _refuse_unknown(report: "Report") -> None:
-    from binsafe.errors import NotEnforceable, NotExecutable  # noqa: PLC0415
+    from binsafe.errors import NotEnforceable, NotExecutable
 
     if report.analysed:
         return
@@ -121,7 +121,7 @@ def _refuse_unknown(report: "Report") -> None:
 
 def _ask(report: "Report") -> None:
     """A dangerous file runs only when somebody says so."""
-    from binsafe.errors import NotEnforceable  # noqa: PLC0415
+    from binsafe.errors import NotEnforceable
 
     note(f"danger: {report.verdict.advice}")
     if not sys.stdin.isatty():
@@ -131,8 +131,8 @@ def _ask(report: "Report") -> None:
 
 
 def _describe(policy: "Policy") -> None:
-    from binsafe.reports.escape import escape  # noqa: PLC0415
-    from binsafe.sandbox import diagnose  # noqa: PLC0415
+    from binsafe.reports.escape import escape
+    from binsafe.sandbox import diagnose
 
     for grant in policy.grants:
         click.echo(f"grant  {grant.kind} {escape(grant.object)} {escape(grant.access)}".rstrip())
@@ -146,9 +146,9 @@ def _describe(policy: "Policy") -> None:
 
 def _tell(violation: "Violation", report: IO[str] | None) -> None:
     """Report a violation while the program runs; what ordinary programs try on the way goes to the file only."""
-    import msgspec  # noqa: PLC0415
+    import msgspec
 
-    from binsafe.reports.escape import escape  # noqa: PLC0415
+    from binsafe.reports.escape import escape
 
     if report is not None:
         report.write(msgspec.json.encode(violation).decode() + "\n")
