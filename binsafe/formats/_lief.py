@@ -38,7 +38,9 @@ def elf(data: memoryview) -> Any:
 
 
 def macho(data: memoryview) -> Any:
-    """The bindings and exports of one slice as a ``lief.MachO.Binary``; rebases are left out.
+    """The bindings and exports of one slice as a ``lief.MachO.FatBinary`` of one; rebases are left out.
+
+    Hold on to it while you read ``at(0)``: LIEF's objects do not keep the one alive that they belong to.
 
     Raises:
         NotAnalysable: LIEF cannot read it, or sees another number of slices than one.
@@ -50,8 +52,7 @@ def macho(data: memoryview) -> Any:
     fat = _checked(lief.MachO.parse(bytes(data), config), lief.MachO.FatBinary)
     if fat.size != 1:
         raise malformed("a slice of a universal file must be one program")
-    # Taken, not looked at: LIEF's objects do not keep the one alive that they belong to.
-    return _checked(fat.take(fat.at(0).header.cpu_type), lief.MachO.Binary)
+    return fat
 
 
 def pe(data: memoryview) -> Any:

@@ -55,7 +55,8 @@ def names(head: Header, found: Commands, data: memoryview) -> tuple[tuple[Import
     if found.fixups:
         for offset, size in found.bindings:
             refuse_floods(data[offset : offset + size])
-        binary = _lief.macho(data)
+        owner = _lief.macho(data)
+        binary = owner.at(0)
         with _lief.reading():
             for entry in _bound(binary):
                 imports[entry.name] = _merged(imports.get(entry.name), entry)

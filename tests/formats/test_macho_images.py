@@ -226,3 +226,8 @@ def test_a_flood_of_bindings_is_refused_before_it_is_unrolled():
 def test_a_kernel_extension_or_object_is_named_as_such():
     assert only_slice(build.macho(file_type=11)).kind == "kernel-extension"
     assert only_slice(build.macho(file_type=1)).linkage is None
+
+
+def test_an_unknown_processor_is_named_by_its_number():
+    data = headed(4, "<i", 0x0155_0123)
+    assert only_slice(data).arch == "cpu-0x1550123"
