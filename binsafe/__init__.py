@@ -16,7 +16,22 @@ From a name to a running, confined program::
         order = binsafe.Order(policy=policy, program=snapshot.descriptor, on_violation=print)
         process = binsafe.launch(order)
 
-Names are loaded when they are first used, so that ``import binsafe`` costs nothing.
+Names are loaded when they are first used, so that ``import binsafe`` costs nothing. The packages in the order of the
+data, each importing only what stands above it::
+
+    errors limits   what can go wrong; what hostile input may cost
+    model           the words, as frozen structs
+    formats         bytes -> Image                          (the only package that imports lief)
+    signatures      Slice -> Signature
+    syscalls        Slice -> system calls                   (the only package that imports capstone)
+    extractors      Slice -> facts and findings
+    inspection      artifact -> report
+    intake          name -> sealed bytes -> report          (a package: the parsers run in a process of their own)
+    policy reports  report -> policy; report -> text, JSON
+    baselines       finds what ``profiles/`` ships          (apart from policy, which does no I/O)
+    renderers       policy -> profile
+    sandbox         policy + sealed bytes -> running program
+    cli             the commands
 """
 
 import importlib
