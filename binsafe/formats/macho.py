@@ -79,7 +79,7 @@ def read(data: memoryview) -> Image:
 def _slice(data: memoryview) -> Slice:
     head, listed = mh.header(data)
     found = mc.commands(head, listed, data)
-    imports, symbols = names(head, found, data)
+    named = names(head, found, data)
     return Slice(
         format="mach-o",
         arch=_arch(head),
@@ -103,10 +103,11 @@ def _slice(data: memoryview) -> Slice:
         ),
         libraries=tuple(found.libraries),
         rpaths=tuple(found.rpaths),
-        imports=imports,
-        symbols=symbols,
-        traits=_traits(head, found, imports),
+        imports=named.imports,
+        symbols=named.symbols,
+        traits=_traits(head, found, named.imports),
         signature_range=found.signature,
+        problems=named.problems,
     )
 
 

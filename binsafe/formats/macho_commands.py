@@ -122,6 +122,8 @@ class Commands(msgspec.Struct, kw_only=True):
     """Where dyld's binding opcodes are: plain, weak and lazy."""
     fixups: bool = False
     """It has bindings or exports outside of its symbol table."""
+    binds: bool = False
+    """Names are bound by them: a parser that finds none has not understood them."""
 
 
 def commands(head: Header, found: list[Command], data: memoryview) -> Commands:
@@ -255,6 +257,9 @@ def _linkedit(_: Header, command: Command, file: Reader, result: Commands) -> No
         result.signature = (offset, size)
     elif command.kind in {_CHAINED_FIXUPS, _EXPORTS_TRIE}:
         result.fixups = result.fixups or size > 0
+    if command.kind == _CHAINED_FIXUPS and size:
+        (imports,) = file.unpack("I", offset + 16, "the chained fixups")  # dyld_chained_fixups_header.imports_count
+        result.binds = result.binds or imports > 0
 
 
 def _dyld_info(_: Header, command: Command, file: Reader, result: Commands) -> None:
@@ -264,7 +269,9 @@ def _dyld_info(_: Header, command: Command, file: Reader, result: Commands) -> N
         if size:
             file.range(offset, size, "dyld's tables")
             result.fixups = True
-    result.bindings.extend(tables[1:4])
+    plain, weak, lazy = tables[1:4]
+    result.bindings.extend((plain, weak, lazy))
+    result.binds = result.binds or plain[1] > 0 or lazy[1] > 0  # a weak table may only mark what is overridden
 
 
 def _uuid(_: Header, command: Command, __: Reader, result: Commands) -> None:

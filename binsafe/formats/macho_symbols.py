@@ -5,7 +5,7 @@ bindings (opcodes or chained fixups) and the export trie come from LIEF.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,7 +27,15 @@ _LOCAL_OR_ABSOLUTE = 0xC000_0000
 """Marks of the indirect symbol table for entries that name no symbol."""
 
 
-def names(head: Header, found: Commands, data: memoryview) -> tuple[tuple[Import, ...], tuple[Symbol, ...]]:
+class Names(NamedTuple):
+    """``problems`` is not empty where names are bound that could not be read: then the imports are not all."""
+
+    imports: tuple[Import, ...]
+    symbols: tuple[Symbol, ...]
+    problems: tuple[str, ...] = ()
+
+
+def names(head: Header, found: Commands, data: memoryview) -> Names:
     """Imports and defined symbols.
 
     Raises:
@@ -52,16 +60,21 @@ def names(head: Header, found: Commands, data: memoryview) -> tuple[tuple[Import
         for name, address in zip(symbols.names(strings, here["name"].tolist()), here["value"].tolist(), strict=True)
         if name
     }
+    problems: tuple[str, ...] = ()
     if found.fixups:
         for offset, size in found.bindings:
             refuse_floods(data[offset : offset + size])
         owner = _lief.macho(data)
         binary = owner.at(0)
         with _lief.reading():
-            for entry in _bound(binary):
-                imports[entry.name] = _merged(imports.get(entry.name), entry)
+            bound = list(_bound(binary))
             defined |= dict.fromkeys(_exported(binary))
-    return tuple(imports.values()), tuple(Symbol(name=name, address=address) for name, address in defined)
+        for entry in bound:
+            imports[entry.name] = _merged(imports.get(entry.name), entry)
+        if found.binds and not bound:
+            problems = ("malformed: the names that dyld binds could not be read",)
+    exported = tuple(Symbol(name=name, address=address) for name, address in defined)
+    return Names(tuple(imports.values()), exported, problems)
 
 
 def _merged(known: Import | None, bound: Import) -> Import:

@@ -2,7 +2,9 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
+import capstone
 import executable_builders as build
+import lief
 import pytest
 
 from binsafe.errors import NotAnalysable
@@ -102,9 +104,6 @@ def test_go_programs(standin: Callable[[str], Path], target: str, arch: str):
 
 @pytest.mark.parametrize(("target", "machine"), [("darwin/arm64", "arm64"), ("darwin/amd64", "x86_64")])
 def test_stubs_of_go_programs_read_the_slot_that_dyld_binds(standin: Callable[[str], Path], target: str, machine: str):
-    import capstone
-    import lief
-
     (data,) = standin_bytes(standin, target)
     found = only_slice(data)
     (binary,) = fat = lief.MachO.parse(data)
@@ -231,3 +230,11 @@ def test_a_kernel_extension_or_object_is_named_as_such():
 def test_an_unknown_processor_is_named_by_its_number():
     data = headed(4, "<i", 0x0155_0123)
     assert only_slice(data).arch == "cpu-0x1550123"
+
+
+def test_bindings_that_cannot_be_read_are_a_problem_not_an_absence():
+    data = build.macho()
+    build.put(data, 0x8100 + 20, "<I", 99)  # a format of imports that does not exist
+    found = only_slice(data)
+    assert [problem.split(":")[0] for problem in found.problems] == ["malformed"]
+    assert only_slice(build.macho()).problems == ()
