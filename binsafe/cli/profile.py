@@ -37,12 +37,13 @@ def command(
     Exit status: 0 done; 2 a grant that cannot be or that the mechanism has no words for; 3 FILE could not be analysed.
     """
     from binsafe.intake import Snapshot, find, inspect
-    from binsafe.renderers import render
+    from binsafe.renderers import RENDERERS, render
 
     with Snapshot.take(find(file, progress=note)) as snapshot:
         policy = derive_policy(inspect(snapshot), Asked(**asked))
         path = snapshot.artifact.path
-    mechanism = mechanism or policy.artifact.system
+    system = policy.artifact.system
+    mechanism = mechanism or (system if system in RENDERERS else "policy")  # none of Windows is written yet
     profile = render(policy, mechanism, binary=path, allow_partial=allow_partial)
     if output is None:
         click.echo(profile.text, nl=not profile.text.endswith("\n"))

@@ -100,9 +100,11 @@ def _read(policy_file: Path, snapshot: "Snapshot") -> "Policy":
 
 def _derive(snapshot: "Snapshot", asked: Asked, *, yes: bool) -> "Policy":
     from binsafe.intake import inspect
+    from binsafe.sandbox.launching import check_native
 
     report = inspect(snapshot)
     _refuse_unknown(report)
+    check_native(report.slices[0].system, "+".join(part.arch for part in report.slices), report.artifact.name)
     if report.verdict.level == "danger" and not yes:
         _ask(report)
     return derive_policy(report, asked)

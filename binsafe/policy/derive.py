@@ -68,7 +68,7 @@ def derive(report: Report, baseline: Baseline, request: Request) -> Policy:
 
 def default_baseline(report: Report) -> str:
     """The baseline for a program that none was named for: by its name, else by whether it was found to listen."""
-    if report.artifact.name.rpartition("/")[2] == FLAKY_SERVERS:
+    if report.artifact.name.rpartition("/")[2].removesuffix(".exe") == FLAKY_SERVERS:
         return "flaky_servers"
     return "network_server" if _listen_operations(report) else "cli_tool"
 

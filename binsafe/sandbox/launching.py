@@ -1,10 +1,11 @@
 """Choosing the mechanism, and the checks that come before anything is started."""
 
+import platform
 import sys
 from collections.abc import Callable
 from typing import Final
 
-from binsafe.errors import NotEnforceable
+from binsafe.errors import NotEnforceable, NotExecutable
 from binsafe.sandbox.backends import Backend, Order, Sandboxed
 
 
@@ -19,6 +20,12 @@ def _sandbox_exec() -> Backend:
 
     return SandboxExec()
 
+
+_NATIVE: Final = {
+    ("linux", "aarch64"): {"arm64"},
+    ("macos", "arm64"): {"arm64", "arm64e", "x86_64"},  # Rosetta translates the last
+}
+"""(system, machine) -> the processors whose programs run there, where that is not just the machine's own name."""
 
 BACKENDS: Final[dict[str, tuple[str, Callable[[], Backend]]]] = {
     "namespaces": ("linux", _namespaces),
@@ -37,6 +44,18 @@ def backend_for(name: str | None = None) -> Backend:
     return usable[wanted]()
 
 
+def check_native(system: str, arch: str, name: str) -> None:
+    """Raise NotExecutable for a program of another system or processor; ``arch`` may name several, joined by "+"."""
+    here = {"darwin": "macos"}.get(sys.platform, sys.platform)
+    machine = platform.machine()
+    native = _NATIVE.get((here, machine), {machine})
+    if system != here or not native.intersection(arch.split("+")):
+        raise NotExecutable(
+            f"{name} is a program for {system} on {arch}; this is {here} on {machine}",
+            hint="run it on such a machine; 'binsafe profile' writes the profile to take there",
+        )
+
+
 def launch(order: Order, *, backend: str | None = None) -> Sandboxed:
     """Start a program under its policy and return once it runs.
 
@@ -44,4 +63,6 @@ def launch(order: Order, *, backend: str | None = None) -> Sandboxed:
         NotExecutable: it is no program of this machine's.
         NotEnforceable: the policy cannot be held here; nothing was started.
     """
+    wanted = order.policy.artifact
+    check_native(wanted.system, wanted.arch, wanted.name)
     return backend_for(backend).launch(order)

@@ -5,7 +5,6 @@ sandbox-exec(1) compiles the profile and executes the program under it; nobody l
 
 import contextlib
 import os
-import platform
 import shutil
 import signal
 import socket
@@ -16,7 +15,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Final
 
-from binsafe.errors import NotExecutable
 from binsafe.model import Gap
 from binsafe.renderers import render
 from binsafe.sandbox import guard
@@ -50,16 +48,10 @@ class SandboxExec:
 
     def launch(self, order: Order) -> "SeatbeltProcess":
         """Start a private copy of the inspected bytes under the rendered profile."""
-        wanted = order.policy.artifact
-        if wanted.system != "macos":
-            raise NotExecutable(
-                f"{wanted.name} is a program for {wanted.system}; this is macOS on {platform.machine()}",
-                hint="run it on such a machine; 'binsafe profile' writes the profile to take there",
-            )
         with contextlib.ExitStack() as undo:
             folder = Path(tempfile.mkdtemp(prefix="binsafe-")).resolve()
             undo.callback(shutil.rmtree, folder, ignore_errors=True)
-            binary = private_copy(order.program, folder / Path(wanted.name).name)
+            binary = private_copy(order.program, folder / Path(order.policy.artifact.name).name)
             profile = folder / "profile.sb"
             profile.write_text(render(order.policy, "seatbelt", binary=str(binary)).text)
             guarded = Guarded(command_line(profile, binary, order.arguments), order)

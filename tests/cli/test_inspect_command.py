@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import subprocess
 import sys
 from collections.abc import Callable
@@ -99,10 +100,16 @@ def test_text_names_what_a_person_asks_for(standin: Callable[[str], Path]):
         assert word in text
 
 
-def test_another_systems_program_is_profiled_but_does_not_run(standin: Callable[[str], Path]):
-    mac = standin("darwin/arm64")
-    assert "(deny default)" in binsafe("profile", mac, "--ports", "30", "--baseline", "flaky_servers").stdout
-    done = binsafe("run", "--ports", "30", "--baseline", "flaky_servers", mac)
+@pytest.mark.parametrize(
+    ("target", "word"),
+    [("darwin/arm64", "(deny default)"), ("windows/amd64", "binsafe.policy/1"), ("linux/arm64", "binsafe.profile/1")],
+)
+def test_another_machines_program_is_profiled_but_does_not_run(standin: Callable[[str], Path], target: str, word: str):
+    if target == f"{sys.platform}/{platform.machine().replace('aarch64', 'arm64')}":
+        target = "linux/amd64"
+    profile = binsafe("profile", standin(target), "--ports", "30")
+    assert word in profile.stdout, profile.stderr
+    done = binsafe("run", "--ports", "30", standin(target))
     assert done.returncode == 126, done.stderr
     assert TRACEBACK not in done.stderr
 

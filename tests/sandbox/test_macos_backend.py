@@ -15,8 +15,8 @@ from binsafe.errors import NotExecutable
 from binsafe.intake import Found, Snapshot
 from binsafe.model import Policy
 from binsafe.model.policy import PolicyArtifact
-from binsafe.sandbox import Order, guard
-from binsafe.sandbox.macos import Guarded, SandboxExec, SeatbeltProcess, command_line, private_copy
+from binsafe.sandbox import Order, guard, launch
+from binsafe.sandbox.macos import Guarded, SeatbeltProcess, command_line, private_copy
 
 FORKING = "import os, time; os.fork(); print('up', flush=True); time.sleep(600)"
 
@@ -55,7 +55,7 @@ def test_the_command_is_a_list_that_no_shell_reads():
 
 def test_a_program_of_another_system_is_refused():
     with pytest.raises(NotExecutable):
-        SandboxExec().launch(order("linux"))
+        launch(order("windows"))
 
 
 def test_the_copy_that_runs_is_the_inspected_one_and_nobody_may_change_it(tmp_path: Path):

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any, Final
 
-from binsafe.errors import BinsafeError, NotEnforceable, NotExecutable
+from binsafe.errors import BinsafeError, NotEnforceable
 from binsafe.model import Gap, Policy
 from binsafe.renderers import landlock, linux, seccomp
 from binsafe.sandbox.backends import Enforcement, Order
@@ -55,16 +55,10 @@ class Namespaces:
         """Start a program under its policy.
 
         Raises:
-            NotExecutable: it is no program of this machine's.
+            NotExecutable: the kernel refused to execute it.
             NotEnforceable: a part of the policy cannot be held here; nothing was started.
         """
         arch = native_arch()
-        wanted = order.policy.artifact
-        if (wanted.system, wanted.arch) != ("linux", arch):
-            raise NotExecutable(
-                f"{wanted.name} is a program for {wanted.system} on {wanted.arch}; this is linux on {arch}",
-                hint="run it on such a machine; 'binsafe profile' writes the profile to take there",
-            )
         for gap in linux.gaps(order.policy):
             raise NotEnforceable(gap.reason, hint="leave the grant out")
         watch = _watch(
