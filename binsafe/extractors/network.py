@@ -121,6 +121,8 @@ def _unnamed(subject: Subject) -> Iterator[str]:
         yield "it is a .NET program: what it calls is in metadata that is not read"
     if not static and not slice_.imports:
         yield "it names no function that it imports"
+    if slice_.problems:
+        yield "part of its structure contradicts the rest, so that names may be missing"
 
 
 def _supplied(slice_: Slice) -> Iterator[str]:

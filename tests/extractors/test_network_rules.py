@@ -166,3 +166,9 @@ def test_that_it_can_is_told_as_a_finding_with_evidence():
     [finding] = network.extract(subject(importing("socket", "connect"))).findings
     assert (finding.id, finding.severity) == ("network", Severity.INFO)
     assert [evidence.symbol for evidence in finding.evidence] == ["socket", "connect"]
+
+
+def test_a_structure_that_could_not_be_read_whole_may_hide_names():
+    assert verdict_of(importing("puts")) == "no"
+    damaged = importing("puts", problems=("malformed: LIEF finds no imports",))
+    assert "names may be missing" in reasons(damaged)
