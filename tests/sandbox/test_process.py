@@ -5,11 +5,15 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from binsafe.errors import NotEnforceable
+from binsafe.model import Grant
 
 pytestmark = [
     pytest.mark.sandbox,
@@ -29,6 +33,14 @@ with Snapshot.take(Found("probe", Path(sys.argv[3]))) as snapshot:
 print(process.pid, flush=True)
 time.sleep(600)
 """
+
+
+@pytest.fixture
+def shared_folder() -> Iterator[Path]:
+    """A folder that everybody may write, below folders that everybody may enter."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
+        Path(name).chmod(0o777)
+        yield Path(name)
 
 
 def status(pid: int) -> dict[str, str]:
@@ -139,6 +151,22 @@ def test_what_was_inspected_is_what_runs(probe: Path, tmp_path: Path):
     process.stdout.close()
     with pytest.raises(OSError, match="Operation not permitted"), Snapshot.take(Found("probe", probe)) as sealed:
         os.write(sealed.descriptor, b"x")
+
+
+def test_a_granted_folder_can_be_written_and_read_and_not_executed_from(sandboxed: Callable, shared_folder: Path):
+    grant = Grant(kind="write", object=str(shared_folder), reason="test")
+    attempts = (f"write={shared_folder}/new", f"read={shared_folder}/new", f"execute={shared_folder}/new")
+    wrote, read, executed = sandboxed(*attempts, grants=(grant,)).answers().values()
+    assert (wrote, read) == ("", "")
+    assert executed == "operation not permitted"
+    assert (shared_folder / "new").read_bytes() == b"x"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only what root starts becomes another user")
+def test_a_grant_that_could_not_be_used_is_refused(sandboxed: Callable, shared_folder: Path):
+    shared_folder.chmod(0o755)
+    with pytest.raises(NotEnforceable, match="owns nothing"):
+        sandboxed("uid", grants=(Grant(kind="write", object=str(shared_folder), reason="test"),))
 
 
 def test_a_flood_of_denials_is_counted_not_printed(sandboxed: Callable):

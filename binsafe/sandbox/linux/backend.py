@@ -2,6 +2,7 @@
 
 import os
 import socket
+import stat
 import struct
 import subprocess
 from pathlib import Path
@@ -61,6 +62,7 @@ class Namespaces:
         arch = native_arch()
         for gap in linux.gaps(order.policy):
             raise NotEnforceable(gap.reason, hint="leave the grant out")
+        _check_writable(_paths(order.policy, "write"))
         watch = _watch(
             arch,
             ports=frozenset(order.policy.listen_ports()),
@@ -115,6 +117,18 @@ def _paths(policy: Policy, kind: str) -> list[str]:
     """Granted paths that must be brought inside: not the program, scratch or the devices, which are there already."""
     own = {"artifact", "scratch", *stage.DEVICES}
     return [grant.object for grant in policy.grants if grant.kind == kind and grant.object not in own]
+
+
+def _check_writable(paths: list[str]) -> None:
+    """Refuse a write grant that could not be used: root's program becomes a user that owns nothing."""
+    if os.geteuid() != 0:
+        return
+    for path in paths:
+        if not Path(path).stat().st_mode & stat.S_IWOTH:
+            raise NotEnforceable(
+                f"{path} could not be written: a program that root starts runs as a user that owns nothing",
+                hint=f"start it as the owner of {path}, or name a folder that everybody may write",
+            )
 
 
 def _watch(
