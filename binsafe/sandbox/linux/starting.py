@@ -19,7 +19,7 @@ from binsafe.sandbox.linux import kernel
 from binsafe.sandbox.linux.explain import explain
 from binsafe.sandbox.linux.notifications import Listener
 from binsafe.sandbox.linux.process import Process
-from binsafe.sandbox.linux.supervisor import Supervisor, Watch
+from binsafe.sandbox.linux.supervisor import Supervisor, Watch, readable
 
 START_SECONDS: Final = 20.0
 """Time that the way from fork to execve may take; it needs about 0.05 s."""
@@ -120,7 +120,7 @@ def _take_listener(control: socket.socket, status: int) -> tuple[int, Listener]:
             except OSError as error:
                 if error.errno != errno.EBADF:  # EBADF: the filter is not installed yet
                     raise explain({"step": "listener", "errno": error.errno, "detail": str(error)}) from error
-            if _readable(status):
+            if readable(status):
                 raise _failure(os.read(status, _MAX_MESSAGE))
             time.sleep(0.0002)
         raise explain({"step": "listener", "detail": "the filter's listener did not appear in time"})
@@ -153,9 +153,3 @@ def _wait_until_armed(control: socket.socket, status: int, deadline: float) -> t
 def _failure(message: bytes) -> BinsafeError:
     told = json.loads(message) if message else {}
     return explain(told.get("failed", {"step": "stage", "detail": "it ended without a word"}))
-
-
-def _readable(descriptor: int) -> bool:
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    return bool(poll.poll(0))

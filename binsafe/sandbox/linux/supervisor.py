@@ -122,7 +122,7 @@ class Supervisor(threading.Thread):
 
     def _read_status(self, poll: "select.poll") -> None:
         """The status pipe says nothing and closes when execve succeeds, or carries the reason why not."""
-        if self.started.is_set() or not _readable(self._status):
+        if self.started.is_set() or not readable(self._status):
             return
         if message := os.read(self._status, 65536):
             self.failure = json.loads(message).get("failed")
@@ -236,7 +236,8 @@ def _process_of_pidfd(pidfd: int) -> int:
         return next(int(line.split()[1]) for line in stream if line.startswith("Pid:"))
 
 
-def _readable(descriptor: int) -> bool:
+def readable(descriptor: int) -> bool:
+    """Whether there is something to read now, the end included."""
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     return bool(poll.poll(0))
