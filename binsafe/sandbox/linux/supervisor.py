@@ -207,8 +207,9 @@ class Supervisor(threading.Thread):
         expected: bool = False,
         grant: str | None = None,
     ) -> None:
-        self._calls[name] += 1
-        if self._calls[name] > REPORTED_PER_CALL:
+        kind = name if call.number in self._watch.names else "unknown"  # numbers are the program's to invent
+        self._calls[kind] += 1
+        if self._calls[kind] > REPORTED_PER_CALL:
             self.unreported += 1
             return
         self._objects[name, object_] += 1
