@@ -8,7 +8,9 @@ violation   what it tried anyway        Violation
 """
 
 from binsafe.model.facts import (
+    ArgumentValues,
     Build,
+    Capability,
     Evidence,
     GoBuild,
     Library,
@@ -16,21 +18,26 @@ from binsafe.model.facts import (
     Network,
     Operation,
     Problem,
+    ResolvedLibrary,
     RustBuild,
     Signature,
     Signer,
+    Strings,
     Syscalls,
+    Text,
     Unresolved,
 )
 from binsafe.model.gap import Gap
 from binsafe.model.image import Image, Import, Section, Segment, Slice, Symbol
 from binsafe.model.policy import Condition, Denial, Grant, Policy
-from binsafe.model.report import Artifact, Finding, Report, Severity, SliceReport, Verdict
+from binsafe.model.report import Artifact, Finding, Member, Report, Severity, SliceReport, Verdict
 from binsafe.model.violation import Violation
 
 __all__ = [
+    "ArgumentValues",
     "Artifact",
     "Build",
+    "Capability",
     "Condition",
     "Denial",
     "Evidence",
@@ -41,12 +48,14 @@ __all__ = [
     "Image",
     "Import",
     "Library",
+    "Member",
     "Mitigation",
     "Network",
     "Operation",
     "Policy",
     "Problem",
     "Report",
+    "ResolvedLibrary",
     "RustBuild",
     "Section",
     "Segment",
@@ -55,8 +64,10 @@ __all__ = [
     "Signer",
     "Slice",
     "SliceReport",
+    "Strings",
     "Symbol",
     "Syscalls",
+    "Text",
     "Unresolved",
     "Verdict",
     "Violation",

@@ -23,6 +23,20 @@ class Library(msgspec.Struct, frozen=True, kw_only=True):
     kind: Literal["load", "weak", "reexport", "lazy", "upward", "needed", "delay"]
 
 
+class ResolvedLibrary(msgspec.Struct, frozen=True, kw_only=True):
+    """One member of a dynamic program's library closure, in load order, the program itself left out.
+
+    ``path`` is where the loader would find it on this system, links resolved; None where it is not there, which is a
+    finding. ``needed_by`` is who asked for it first: "program", "interpreter" or another library's name.
+    """
+
+    name: str
+    path: str | None
+    sha256: str | None = None
+    build_id: str | None = None
+    needed_by: str
+
+
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that is wrong with a signature; ``id`` is fixed by the interface (``page-hash``, ``codedirectory``)."""
 
@@ -89,6 +103,44 @@ class Unresolved(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+CapabilityName = Literal[
+    "execute",
+    "persistence",
+    "keychain",
+    "screen",
+    "camera",
+    "microphone",
+    "debug",
+    "load-library",
+    "modify-code",
+    "packed",
+]
+
+
+class Capability(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing beside the network that the program can do; as in :class:`Operation` the evidence is capped.
+
+    ``verdict`` is "yes" only with an address or a symbol; what strings alone suggest is "unknown". A capability that
+    is not listed was looked for and not found.
+    """
+
+    name: CapabilityName
+    verdict: Literal["yes", "unknown"]
+    evidence: tuple[Evidence, ...]
+    evidence_total: int
+
+
+class ArgumentValues(msgspec.Struct, frozen=True, kw_only=True):
+    """Every value that one argument of a call was proved to take, over all places that make the call.
+
+    ``(args[argument] & mask) in values``, as a :class:`binsafe.model.Condition` tests it.
+    """
+
+    argument: int
+    values: tuple[int, ...]
+    mask: int = 0xFFFF_FFFF_FFFF_FFFF
+
+
 class Syscalls(msgspec.Struct, frozen=True, kw_only=True):
     """The system calls a program can make: ``required`` is the sound over-approximation that enforcement uses."""
 
@@ -100,6 +152,8 @@ class Syscalls(msgspec.Struct, frozen=True, kw_only=True):
     open_set: tuple[str, ...] = ()
     sites: dict[str, tuple[str, ...]] = {}
     """Call name -> addresses of (some of) the places that make it."""
+    arguments: dict[str, tuple[ArgumentValues, ...]] = {}
+    """Call name -> what was proved of its arguments; a call or argument that is not named can be anything."""
 
 
 class GoBuild(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,3 +181,23 @@ class Build(msgspec.Struct, frozen=True, kw_only=True):
     minimum_os: str | None = None
     uuid: str | None = None
     build_id: str | None = None
+
+
+class Text(msgspec.Struct, frozen=True, kw_only=True):
+    """A string worth seeing and the file offset it stands at; likely secrets are shown in part only."""
+
+    value: str
+    offset: int
+
+
+class Strings(msgspec.Struct, frozen=True, kw_only=True):
+    """Strings of the artifact that tell what it talks to; each list is capped, its total is not."""
+
+    urls: tuple[Text, ...] = ()
+    urls_total: int = 0
+    addresses: tuple[Text, ...] = ()
+    addresses_total: int = 0
+    paths: tuple[Text, ...] = ()
+    paths_total: int = 0
+    secrets: tuple[Text, ...] = ()
+    secrets_total: int = 0

@@ -5,7 +5,18 @@ from typing import Any, Literal
 
 import msgspec
 
-from binsafe.model.facts import Build, Evidence, Library, Mitigation, Network, Signature, Syscalls
+from binsafe.model.facts import (
+    Build,
+    Capability,
+    Evidence,
+    Library,
+    Mitigation,
+    Network,
+    ResolvedLibrary,
+    Signature,
+    Strings,
+    Syscalls,
+)
 
 REPORT_SCHEMA = "binsafe.report/1"
 
@@ -71,6 +82,18 @@ class SliceReport(msgspec.Struct, frozen=True, kw_only=True):
     syscalls: Syscalls | None
     hardening: dict[str, Mitigation]
     build: Build
+    capabilities: tuple[Capability, ...] = ()
+    interpreter: str | None = None
+    """The dynamic loader that the program names (``PT_INTERP``, ``LC_LOAD_DYLINKER``)."""
+    resolved: tuple[ResolvedLibrary, ...] = ()
+    """The library closure of a dynamic ELF program as this system, or ``--root``, resolves it."""
+
+
+class Member(msgspec.Struct, frozen=True, kw_only=True):
+    """One file of an archive or bundle; ``path`` is its name there, as data, never used as a path of ours."""
+
+    path: str
+    report: "Report"
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,5 +104,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     format: Literal["mach-o", "elf", "pe", "script", "archive", "bundle", "unknown"]
     analysed: bool
     slices: tuple[SliceReport, ...] = ()
+    strings: Strings = Strings()
     findings: tuple[Finding, ...] = ()
     verdict: Verdict
+    members: tuple[Member, ...] = ()
+    """The executables of an archive or bundle."""
+    members_omitted: int = 0
