@@ -3,7 +3,8 @@
     BanditError
     ├── UsageError            2    the command line, an option or a stored state asks for something that cannot be
     │   ├── MissingExtra           an optional dependency is not installed
-    │   └── StateMismatch          a saved state is not one of this strategy
+    │   ├── StateMismatch          a saved state is not one of this strategy
+    │   └── StoreUnusable          the store of runs is not there, damaged, or cannot be written
     └── NotReady              1    not all servers answer on their ports
         └── PortTaken              another program holds a port
 
@@ -37,6 +38,10 @@ class MissingExtra(UsageError):
 
 class StateMismatch(UsageError):
     """A saved state belongs to another strategy, to another number of arms, or is damaged; nothing of it is used."""
+
+
+class StoreUnusable(UsageError):
+    """The file that holds the runs cannot be read or written; nothing in it was changed."""
 
 
 class NotReady(BanditError):

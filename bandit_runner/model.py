@@ -3,6 +3,7 @@
     Tier, TIERS         which servers belong together
     Outcome, Attempt    what one forwarded request came to
     RequestRecord       what one id came to
+    BalancedRequest     the same, attempt by attempt
     Scoring, SCORINGS   what an accepted id and an attempt too many are worth
     ResultRow, Results  ``binsafe.results/1``: one line of the table, and the table
 
@@ -89,6 +90,17 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int
     latency: float
     outcomes: tuple[Outcome, ...] | None = None
+
+
+class BalancedRequest(RequestRecord, frozen=True, kw_only=True):
+    """What became of one id, attempt by attempt.
+
+    ``latency`` is from the request's last byte to the moment its answer is decided.
+    """
+
+    tier: str
+    strategy: str
+    trials: tuple[Attempt, ...]
 
 
 class Scoring(msgspec.Struct, frozen=True, kw_only=True):

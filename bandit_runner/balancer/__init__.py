@@ -29,10 +29,9 @@ from typing import TYPE_CHECKING, Any
 from bandit_runner.balancer.config import BalancerConfig, Limits, TierConfig, Timeouts
 
 if TYPE_CHECKING:
-    from bandit_runner.balancer.core import BalancedRequest
     from bandit_runner.balancer.server import Balancer
 
-__all__ = ["BalancedRequest", "Balancer", "BalancerConfig", "Limits", "TierConfig", "Timeouts"]
+__all__ = ["Balancer", "BalancerConfig", "Limits", "TierConfig", "Timeouts"]
 
 
 def __getattr__(name: str) -> Any:
@@ -41,8 +40,4 @@ def __getattr__(name: str) -> Any:
         from bandit_runner.balancer.server import Balancer  # noqa: PLC0415  see above
 
         return Balancer
-    if name == "BalancedRequest":
-        from bandit_runner.balancer.core import BalancedRequest  # noqa: PLC0415  it loads numpy with the strategies
-
-        return BalancedRequest
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

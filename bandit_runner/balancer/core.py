@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from bandit_runner.errors import UsageError
-from bandit_runner.model import Attempt, Outcome, RequestRecord, Scoring
+from bandit_runner.model import Attempt, BalancedRequest, Outcome, Scoring
 from bandit_runner.strategies import STOP, Strategy, Wait
 
 SHORTEST: Final = 0.001
@@ -36,17 +36,6 @@ class Result(NamedTuple):
 
     outcome: Outcome
     retry_after: float | None = None
-
-
-class BalancedRequest(RequestRecord, frozen=True, kw_only=True):
-    """What became of one id, attempt by attempt.
-
-    ``latency`` is from the request's last byte to the moment its answer is decided.
-    """
-
-    tier: str
-    strategy: str
-    trials: tuple[Attempt, ...]
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,9 +7,8 @@ attempt_latency_seconds (histogram)   requests_in_flight
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from bandit_runner.balancer.core import BalancedRequest
 from bandit_runner.errors import MissingExtra
-from bandit_runner.model import Outcome, Scoring
+from bandit_runner.model import BalancedRequest, Outcome, Scoring
 
 try:
     import prometheus_client

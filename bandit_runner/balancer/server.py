@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from bandit_runner.balancer import messages
 from bandit_runner.balancer.config import Address, BalancerConfig, Limits, Timeouts, host_port, validate
-from bandit_runner.balancer.core import BalancedRequest, Rules, play
+from bandit_runner.balancer.core import Rules, play
 from bandit_runner.balancer.driver import Drive, Tier
 from bandit_runner.balancer.front import Client
 from bandit_runner.balancer.messages import Answer
@@ -16,6 +16,7 @@ from bandit_runner.balancer.metrics import CONTENT_TYPE, Metrics
 from bandit_runner.balancer.requests import Request
 from bandit_runner.balancer.upstream import Pool
 from bandit_runner.errors import PortTaken, UsageError
+from bandit_runner.model import BalancedRequest
 from bandit_runner.strategies import Strategy, create
 
 log = logging.getLogger(__name__)

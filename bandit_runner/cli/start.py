@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from bandit_runner.model import SCORINGS, TIERS, ResultRow, Scoring
+from bandit_runner.model import SCORINGS, TIERS, BalancedRequest, ResultRow, Scoring
 from binsafe.cli.entry import note
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def _configure(play: Play) -> "BalancerConfig":
 
 async def _session(play: Play, config: "BalancerConfig", *, serve: bool, keep: bool) -> list[ResultRow]:
     """The balancer from start to drain, with the harness in between."""
-    from bandit_runner.balancer import BalancedRequest, Balancer
+    from bandit_runner.balancer import Balancer
 
     records: list[BalancedRequest] = []
     balancer = Balancer(config, on_request=None if serve else records.append)

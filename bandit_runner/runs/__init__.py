@@ -1,0 +1,19 @@
+"""The store of runs: what was played, attempt by attempt, in one SQLite file that outlives a kill.
+
+    records.py      Session, Run: what is stored beside the numbers
+    tally.py        Tally: what a run came to so far, small, addable, enough for any scoring
+    store.py        Store: opens, reads, and says what is wrong with a file that cannot be read
+    recorder.py     Recorder: takes finished ids off the request path and writes them in a thread of its own
+    csvs.py         the original project's CSV files, in and out
+    comparison.py   runs -> rows, paired differences, "N more runs needed"
+    calibrate.py    what a log says of the servers: rates, redraws, limits, drift
+
+A session is one start of the servers (their rates are drawn anew at each); a run is one strategy on one tier of it.
+"""
+
+from bandit_runner.runs.recorder import Recorder
+from bandit_runner.runs.records import Run, Session
+from bandit_runner.runs.store import Store, default_path
+from bandit_runner.runs.tally import Tally
+
+__all__ = ["Recorder", "Run", "Session", "Store", "Tally", "default_path"]
