@@ -27,9 +27,9 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     kind                  object                     access
     ====================  =========================  ==============================================
     listen, connect       ``127.0.0.1:4000``         ``tcp``
-    read, write, execute  absolute path, or          empty
-                          ``artifact`` (the program
-                          itself) or ``scratch``
+    read, write, execute  absolute path, or          empty; a read of what is mapped as code:
+                          ``artifact`` (the program  ``loader`` (the dynamic loader) or
+                          itself) or ``scratch``     ``library``
     syscall               name                       the conditions as text, or empty
     environment, limit    name                       the value
     ====================  =========================  ==============================================

@@ -1,5 +1,7 @@
 """A baseline: what a kind of program may have at most. Read from YAML by `binsafe.policy.parsing`."""
 
+from typing import Literal
+
 import msgspec
 
 from binsafe.model import Grant
@@ -19,16 +21,24 @@ class PortLayout(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(port for first, last in self.ranges for port in range(first, last + 1))
 
 
+Need = Literal["dynamic", "jit", "write"]
+"""What a group of calls may ask for: a program with libraries, one that was named as making code at run time, one that
+may write anywhere but to ``/dev/null``."""
+
+
 class CallGroup(msgspec.Struct, frozen=True, kw_only=True):
     """System calls that serve one purpose, each as a ready grant (several of one name are alternatives).
 
-    ``assumed`` says that the calls are taken from here when the analysis of a program is not complete.
+    ``assumed`` says that the calls are taken from here when the analysis of a program is not complete. A group is left
+    out where what it ``needs`` is not given, or where none of the calls was found that it goes ``along_with``.
     """
 
     name: str
     reason: str
     assumed: bool
     grants: tuple[Grant, ...]
+    needs: Need | None = None
+    along_with: tuple[str, ...] = ()
 
 
 class Baseline(msgspec.Struct, frozen=True, kw_only=True):

@@ -54,6 +54,17 @@ def holds(condition: tuple[Condition, ...], arguments: tuple[int, ...]) -> bool:
     return all((arguments[test.argument] & test.mask) in test.values for test in condition)
 
 
+def as_text(condition: tuple[Condition, ...]) -> str:
+    """The text that `parse_condition` reads back as this very condition, in numbers."""
+    return " and ".join(map(_test_text, condition))
+
+
+def _test_text(test: Condition) -> str:
+    left = f"arg{test.argument}" + ("" if test.mask == WORD else f" & {test.mask:#x}")
+    values = [str(value) if value < 10 else f"{value:#x}" for value in test.values]  # noqa: PLR2004 - a digit
+    return f"{left} == {values[0]}" if len(values) == 1 else f"{left} in {{{', '.join(values)}}}"
+
+
 def multiply_out(condition: tuple[Condition, ...]) -> tuple[tuple[Condition, ...], ...]:
     """The same condition as alternatives of at most one test per argument, each with one value.
 

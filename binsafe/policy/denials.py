@@ -9,6 +9,7 @@ from binsafe.model import Denial, Evidence, Grant, Report, SliceReport
 from binsafe.model.facts import OperationName
 from binsafe.model.policy import GrantKind
 from binsafe.policy.baseline import Baseline
+from binsafe.policy.libraries import library_denials
 from binsafe.policy.walls import ALWAYS, WALLS
 
 
@@ -50,7 +51,7 @@ def denials(report: Report, baseline: Baseline, grants: tuple[Grant, ...]) -> tu
     """The capabilities found in the program that no grant covers, each once, with the places that have them."""
     merged: dict[str, Denial] = {}
     for each in report.slices:
-        for denial in (*_network(each, grants), *_calls(each, baseline, grants)):
+        for denial in (*_network(each, grants), *_calls(each, baseline, grants), *library_denials(each)):
             before = merged.get(denial.capability)
             if before is None:
                 merged[denial.capability] = denial

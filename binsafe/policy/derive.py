@@ -16,19 +16,17 @@ from collections.abc import Iterator
 
 from binsafe.errors import NotAnalysable, UsageError
 from binsafe.limits import MAX_EVIDENCE
-from binsafe.model import Denial, Evidence, Grant, Operation, Policy, Report, SliceReport
+from binsafe.model import Denial, Grant, Operation, Policy, Report
 from binsafe.model.policy import PolicyArtifact
-from binsafe.policy.baseline import Baseline
+from binsafe.policy.baseline import Baseline, Need
+from binsafe.policy.calls import call_grants
 from binsafe.policy.denials import denials
+from binsafe.policy.libraries import library_grants
 from binsafe.policy.objects import ARTIFACT
 from binsafe.policy.request import Request
-from binsafe.policy.walls import ALWAYS
-from binsafe.syscalls import tables
 
 FLAKY_SERVERS: str = "flakyservers"
 """The artifact that the baseline ``flaky_servers`` was written for."""
-
-_INCOMPLETE = "analysis not complete: taken from the baseline"
 
 
 def derive(report: Report, baseline: Baseline, request: Request) -> Policy:
@@ -49,12 +47,15 @@ def derive(report: Report, baseline: Baseline, request: Request) -> Policy:
         )
     named = tuple(request.grants())
     listening = tuple(_listen_grants(report, baseline, request))
-    calls = tuple(grant for each in report.slices for grant in _call_grants(each, baseline))
+    given = _given(named, baseline, request)
+    calls = tuple(grant for each in report.slices for grant in call_grants(each, baseline, given))
+    libraries = tuple(grant for each in report.slices for grant in library_grants(each))
     grants = _unique(
         Grant(kind="execute", object=ARTIFACT, reason="the program itself, the one thing that may run"),
         Grant(kind="read", object=ARTIFACT, reason="the kernel and the program itself read its code and data"),
         *listening,
         *named,
+        *libraries,
         *baseline.grants,
         *calls,
     )
@@ -71,6 +72,13 @@ def default_baseline(report: Report) -> str:
     if report.artifact.name.rpartition("/")[2].removesuffix(".exe") == FLAKY_SERVERS:
         return "flaky_servers"
     return "network_server" if _listen_operations(report) else "cli_tool"
+
+
+def _given(named: tuple[Grant, ...], baseline: Baseline, request: Request) -> frozenset[Need]:
+    """What groups of calls may ask for, as far as it does not lie in the program."""
+    written = {grant.object for grant in (*named, *baseline.grants) if grant.kind == "write"}
+    given: set[Need] = {"write"} if written - {"/dev/null"} else set()
+    return frozenset(given | {"jit"} if request.jit else given)
 
 
 def _unique(*grants: Grant) -> tuple[Grant, ...]:
@@ -127,43 +135,3 @@ def _unused_layout(listening: tuple[Grant, ...], report: Report, baseline: Basel
             capability="listen for connections",
             reason="the analysis could not tell whether it listens, so no port is granted; name them with --ports",
         )
-
-
-def _call_grants(slice_report: SliceReport, baseline: Baseline) -> Iterator[Grant]:
-    """The system calls of one slice; none for other systems, whose call numbers mean other things."""
-    if slice_report.system != "linux":
-        return
-    known = tables.numbers(slice_report.arch)
-    calls = slice_report.syscalls
-    found = frozenset(calls.required) if calls else frozenset[str]()
-    complete = calls is not None and calls.complete
-    sites = calls.sites if calls else {}
-    for name, reason in ALWAYS.items():
-        if name in known:
-            yield Grant(kind="syscall", object=name, reason=reason)
-    for group in baseline.calls:
-        for grant in group.grants:
-            if grant.object not in known:
-                continue
-            if grant.object in found:
-                yield _with_sites(grant, sites.get(grant.object, ()))
-            elif group.assumed and not complete:
-                yield Grant(
-                    kind="syscall",
-                    object=grant.object,
-                    access=grant.access,
-                    when=grant.when,
-                    reason=f"{grant.reason} ({_INCOMPLETE})",
-                )
-
-
-def _with_sites(grant: Grant, addresses: tuple[str, ...]) -> Grant:
-    evidence = tuple(Evidence(via="syscall", address=address) for address in addresses[:MAX_EVIDENCE])
-    return Grant(
-        kind=grant.kind,
-        object=grant.object,
-        access=grant.access,
-        when=grant.when,
-        reason=grant.reason,
-        evidence=evidence,
-    )

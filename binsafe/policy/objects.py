@@ -22,6 +22,11 @@ bytes of a core file, bytes of any file, seconds of processor time, bytes of add
 ARTIFACT: Final = "artifact"
 SCRATCH: Final = "scratch"
 
+LOADER: Final = "loader"
+LIBRARY: Final = "library"
+"""Access of a ``read`` grant whose file is also mapped as code: the dynamic loader, which the kernel starts first, and
+the libraries that it loads."""
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _HOST = re.compile(r"(?=.{1,253}$)(?!-)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*")
 _IPV6 = re.compile(r"\[[0-9a-fA-F:.]{2,45}\]")
@@ -121,6 +126,8 @@ def check_value(kind: GrantKind, text: str) -> str:
         raise ObjectError(f"{text!r} is no limit: expected a whole number")
     if kind == "environment" and (_CONTROL.search(text) or len(text) > MAX_OBJECT):
         raise ObjectError(f"the value is no text: expected at most {MAX_OBJECT} printable characters")
+    if kind == "read" and text in {LOADER, LIBRARY}:
+        return text
     if kind in {"read", "write", "execute"} and text:
         raise ObjectError(f"a {kind} grant has no access, not {text!r}")
     return text

@@ -3,6 +3,7 @@
 schema: binsafe.baseline/1
 name: flaky_servers
 extends: network_server         (all that the other one has; its limits may be replaced)
+without: [processes]            (but for these of its groups)
 description: what kind of program this is for
 ports:
   reason: why
@@ -20,6 +21,8 @@ syscalls:
   - group: sockets
     reason: why
     assumed: true               (taken from here when the analysis of a program is not complete)
+    needs: dynamic              (left out for other programs; or `jit`, `write`)
+    along_with: [fork]          (left out where none of these calls was found)
     calls: [listen, shutdown]
     when:
       socket: arg0 == AF_INET and arg1 == SOCK_STREAM     (or a list of such conditions: alternatives)
@@ -27,12 +30,14 @@ syscalls:
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Final
+from typing import Final, cast, get_args
+
+import msgspec
 
 from binsafe.errors import BaselineError
-from binsafe.model import Grant
+from binsafe.model import Condition, Grant
 from binsafe.model.policy import GrantKind
-from binsafe.policy.baseline import BASELINE_SCHEMA, Baseline, CallGroup, PortLayout
+from binsafe.policy.baseline import BASELINE_SCHEMA, Baseline, CallGroup, Need, PortLayout
 from binsafe.policy.conditions import ConditionError, parse_condition
 from binsafe.policy.objects import ObjectError, check_object, check_value, port_number
 from binsafe.policy.walls import ALWAYS, NEEDS_CONDITION, WALLS
@@ -40,6 +45,7 @@ from binsafe.policy.yamlnodes import Element, read
 from binsafe.syscalls import tables
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_OPTIONAL: Final = ("ports", "files", "environment", "limits", "syscalls")
 _UNITS: Final = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _AMOUNT: Final = re.compile(r"(0|[1-9][0-9]{0,9})(?: ?(KiB|MiB|GiB))?")
 
@@ -56,13 +62,11 @@ def parse(text: str, origin: str, extended: Callable[[str], Baseline] = no_other
         BaselineError: the text is none; the message begins ``FILE:LINE:COLUMN:`` and the hint says what was expected.
     """
     root = read(text, origin)
-    fields = root.fields(
-        ("schema", "name", "description"), ("extends", "ports", "files", "environment", "limits", "syscalls")
-    )
+    fields = root.fields(("schema", "name", "description"), ("extends", "without", *_OPTIONAL))
     if fields["schema"].text() != BASELINE_SCHEMA:
         fields["schema"].fail("another schema", expected=f"expected {BASELINE_SCHEMA}")
     name = _name(fields["name"])
-    base = extended(_name(fields["extends"])) if "extends" in fields else None
+    base = _base(fields, extended)
     limits, replaced = _limits(fields["limits"]) if "limits" in fields else ((), frozenset[str]())
     own = (*_files(fields), *_environment(fields), *limits)
     _refuse_repetition(own, base, root)
@@ -74,6 +78,17 @@ def parse(text: str, origin: str, extended: Callable[[str], Baseline] = no_other
         grants=(*(grant for grant in inherited if not (grant.kind == "limit" and grant.object in replaced)), *own),
         calls=(*(base.calls if base else ()), *_groups(fields, base)),
     )
+
+
+def _base(fields: Mapping[str, Element], extended: Callable[[str], Baseline]) -> Baseline | None:
+    """The extended baseline, without the groups that this one leaves out."""
+    base = extended(_name(fields["extends"])) if "extends" in fields else None
+    left_out = fields["without"].items("expected a list of groups") if "without" in fields else ()
+    have = {group.name: group for group in base.calls} if base else {}
+    for item in left_out:
+        if have.pop(item.text(), None) is None:
+            item.fail("no such group to leave out", expected=f"expected one of: {', '.join(have) or 'none'}")
+    return msgspec.structs.replace(base, calls=tuple(have.values())) if base else None
 
 
 def _name(element: Element) -> str:
@@ -161,9 +176,9 @@ def _limits(element: Element) -> tuple[tuple[Grant, ...], frozenset[str]]:
 
 
 def _groups(fields: Mapping[str, Element], base: Baseline | None) -> Iterator[CallGroup]:
-    taken = {grant.object: group.name for group in (base.calls if base else ()) for grant in group.grants}
+    taken = {(grant.object, grant.when): group.name for group in (base.calls if base else ()) for grant in group.grants}
     for item in fields["syscalls"].items() if "syscalls" in fields else ():
-        entry = item.fields(("group", "reason"), ("assumed", "calls", "when"))
+        entry = item.fields(("group", "reason"), ("assumed", "needs", "along_with", "calls", "when"))
         name, reason = entry["group"].text(), _reason(entry)
         calls = entry["calls"].items("expected a list of system calls") if "calls" in entry else ()
         grants = [_call(call, call.text(), name, reason, taken) for call in calls]
@@ -172,12 +187,29 @@ def _groups(fields: Mapping[str, Element], base: Baseline | None) -> Iterator[Ca
         if not grants:
             item.fail("no system calls", expected="expected `calls`, `when` or both")
         assumed = entry["assumed"].truth() if "assumed" in entry else False
-        yield CallGroup(name=name, reason=reason, assumed=assumed, grants=tuple(grants))
+        along_with = entry["along_with"].items("expected a list of system calls") if "along_with" in entry else ()
+        yield CallGroup(
+            name=name,
+            reason=reason,
+            assumed=assumed,
+            grants=tuple(grants),
+            needs=_need(entry["needs"]) if "needs" in entry else None,
+            along_with=tuple(_known_call(each, each.text()) for each in along_with),
+        )
 
 
-def _conditional(element: Element, call: str, group: str, reason: str, taken: dict[str, str]) -> Iterator[Grant]:
-    first = True
-    seen = set()
+def _need(element: Element) -> Need:
+    text = element.text()
+    if text not in get_args(Need):
+        element.fail(f"{text!r} is no need", expected=f"expected one of: {', '.join(get_args(Need))}")
+    return cast("Need", text)
+
+
+_Taken = dict[tuple[str, tuple[Condition, ...]], str]
+"""Call and condition -> the group that has it."""
+
+
+def _conditional(element: Element, call: str, group: str, reason: str, taken: _Taken) -> Iterator[Grant]:
     for item in element.one_or_more("expected a condition, or a list of conditions"):
         text = " ".join(item.text("expected a condition").split())
         try:
@@ -187,33 +219,35 @@ def _conditional(element: Element, call: str, group: str, reason: str, taken: di
                 f"{problem} (column {problem.column + 1} of the condition)",
                 expected="expected a condition such as 'arg2 & PROT_EXEC == 0'",
             )
-        if when in seen:
-            item.fail("the same condition again", expected="expected each alternative once")
-        seen.add(when)
-        if first:
-            _check_call(item, call, group, taken)
-            first = False
+        _check_call(item, call, when, group, taken)
         yield Grant(kind="syscall", object=call, access=text, when=when, reason=f"{group}: {reason}")
 
 
-def _call(element: Element, call: str, group: str, reason: str, taken: dict[str, str]) -> Grant:
-    _check_call(element, call, group, taken)
+def _call(element: Element, call: str, group: str, reason: str, taken: _Taken) -> Grant:
+    _check_call(element, call, (), group, taken)
     if call in NEEDS_CONDITION:
         element.fail(f"{call} stands for many calls", expected="expected it under `when`, with its arguments")
     return Grant(kind="syscall", object=call, reason=f"{group}: {reason}")
 
 
-def _check_call(element: Element, call: str, group: str, taken: dict[str, str]) -> None:
-    """Notes the call as taken by the group, or refuses it."""
+def _known_call(element: Element, call: str) -> str:
     if not any(call in tables.numbers(arch) for arch in tables.AUDIT_ARCH):
         element.fail(f"no system call is named {call!r}", expected="expected a name as in `man syscalls`")
+    return call
+
+
+def _check_call(element: Element, call: str, when: tuple[Condition, ...], group: str, taken: _Taken) -> None:
+    """Notes the call as taken by the group, or refuses it: whole in one group alone, or each condition once."""
+    _known_call(element, call)
     if call in WALLS:
         element.fail(f"{call} can never be granted: it {WALLS[call]}", expected="leave it out")
     if call in ALWAYS:
         element.fail(f"{call} is granted to every program", expected="leave it out")
-    if call in taken:
-        element.fail(f"{call} stands in the group {taken[call]!r} already", expected="expected each call in one group")
-    taken[call] = group
+    for (other, condition), owner in taken.items():
+        if other == call and (when == condition or not when or not condition):
+            what = "the same condition" if when and when == condition else call
+            element.fail(f"{what} stands in the group {owner!r} already", expected="expected it in one group")
+    taken[call, when] = group
 
 
 def _refuse_repetition(own: tuple[Grant, ...], base: Baseline | None, root: Element) -> None:

@@ -19,6 +19,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     connect: tuple[str, ...] = ()
     execute: tuple[str, ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
+    jit: bool = False
+    """The program is a language runtime that makes code while it runs; said by its runtime pack."""
 
     def grants(self) -> Iterator[Grant]:
         """The grants of all fields but ``ports``, whose meaning depends on the baseline.

@@ -80,6 +80,8 @@ NEEDS_CONDITION: Final = frozenset(
         "fcntl",
         "getsockopt",
         "ioctl",
+        "mknod",
+        "mknodat",
         "prctl",
         "prlimit64",
         "sendmmsg",
@@ -87,6 +89,7 @@ NEEDS_CONDITION: Final = frozenset(
         "sendto",
         "setsockopt",
         "socket",
+        "socketpair",
     }
 )
 """Calls that stand for many and, granted whole, reach past the sandbox: a grant must test their arguments."""

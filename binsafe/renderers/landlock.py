@@ -14,7 +14,7 @@ import msgspec
 
 from binsafe.errors import CannotExpress
 from binsafe.model import Gap, Policy
-from binsafe.policy.objects import ARTIFACT
+from binsafe.policy.objects import ARTIFACT, LIBRARY, LOADER
 from binsafe.renderers.profile import Profile
 
 
@@ -88,6 +88,8 @@ _READ = Fs.READ_FILE | Fs.READ_DIR
 _WRITE = _READ | Fs.WRITE_FILE | Fs.TRUNCATE | Fs.REFER | Fs.REMOVE_FILE | Fs.REMOVE_DIR | Fs.MAKE_REG | Fs.MAKE_DIR
 _WRITE |= Fs.MAKE_SYM | Fs.MAKE_FIFO
 _EXECUTE = Fs.READ_FILE | Fs.EXECUTE
+_CODE: Final = MappingProxyType({LOADER: _EXECUTE, LIBRARY: Fs.READ_FILE})
+"""Access of a read -> rights. The kernel executes the loader; mapping a library as code takes no right of its own."""
 
 _CONNECT_HINT = "leave --connect out, or add --allow-partial to go on without it"
 
@@ -146,7 +148,9 @@ def _rules(policy: Policy, handled: Fs) -> Iterator[Rule]:
     for kind, rights in (("execute", _EXECUTE), ("read", _READ), ("write", _WRITE)):
         for grant in policy.grants:
             if grant.kind == kind:
-                wanted = Fs.READ_FILE if kind == "read" and grant.object == ARTIFACT else rights
+                wanted = _CODE.get(grant.access, rights)
+                if kind == "read" and grant.object == ARTIFACT:
+                    wanted = Fs.READ_FILE
                 merged[grant.object] = merged.get(grant.object, Fs(0)) | wanted
     for name, rights in merged.items():
         sensible = rights & FILE_RIGHTS if name.startswith("/dev/") else rights

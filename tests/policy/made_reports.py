@@ -1,8 +1,9 @@
 """Reports as inspection would make them, with just what a test is about."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from binsafe.model import (
+    ArgumentValues,
     Artifact,
     Build,
     Evidence,
@@ -29,21 +30,32 @@ def network(*names: OperationName, verdict: Literal["yes", "no", "unknown"] = "y
     return Network(verdict=verdict, operations=tuple(operations))
 
 
-def syscalls(*required: str, complete: bool = True, arch: str = "x86_64"):
+def syscalls(*required: str, complete: bool = True, arch: str = "x86_64", **arguments: tuple[ArgumentValues, ...]):
     sites = {name: (f"0x{0x500000 + i:x}",) for i, name in enumerate(required)}
-    return Syscalls(abi=f"linux-{arch}", complete=complete, required=required, likely=required, sites=sites)
+    return Syscalls(
+        abi=f"linux-{arch}",
+        complete=complete,
+        required=required,
+        likely=required,
+        sites=sites,
+        arguments=arguments,
+    )
 
 
 def make_slice(
-    *, calls: Syscalls | None = None, uses: Network | None = None, system: str = "linux", arch: str = "x86_64"
+    *,
+    calls: Syscalls | None = None,
+    uses: Network | None = None,
+    system: str = "linux",
+    arch: str = "x86_64",
+    **facts: Any,
 ):
+    facts = {"linkage": "static", "libraries": ()} | facts
     return SliceReport(
         arch=arch,
         system=system,
         kind="executable",
-        linkage="static",
         language="go",
-        libraries=(),
         rpaths=(),
         signature=Signature(kind="none", status="absent"),
         entitlements=None,
@@ -52,6 +64,7 @@ def make_slice(
         syscalls=calls,
         hardening={},
         build=Build(),
+        **facts,
     )
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,14 +10,22 @@ from made_reports import make_report, make_slice, network, syscalls
 
 from binsafe import baselines
 from binsafe.errors import NotAnalysable, UsageError
-from binsafe.model import Policy
-from binsafe.policy import Baseline, Request, default_baseline, derive
+from binsafe.model import ArgumentValues, Library, Policy, ResolvedLibrary
+from binsafe.policy import Baseline, Request, default_baseline, derive, read_policy
+from binsafe.policy.conditions import holds
 from binsafe.policy.walls import ALWAYS, WALLS
 from binsafe.syscalls import tables
 
 FLAKY = baselines.load("flaky_servers")
 ALL_CALLS = tuple(tables.numbers("x86_64"))
-CAP = {(grant.object, grant.when) for group in FLAKY.calls for grant in group.grants} | {(name, ()) for name in ALWAYS}
+
+
+def cap_of(needs: set[str | None]):
+    groups = (group for group in FLAKY.calls if group.needs in needs)
+    return {(grant.object, grant.when) for group in groups for grant in group.grants} | {(name, ()) for name in ALWAYS}
+
+
+CAP = cap_of({None, "dynamic", "jit", "write"})
 """Every call that may ever be granted under the baseline, with the conditions it then carries."""
 
 
@@ -48,10 +57,16 @@ def test_cap(required: set[str], complete: bool, analysed_calls: bool):
 
 
 @pytest.mark.parametrize("complete", [True, False])
-def test_a_hostile_file_that_contains_every_system_call_gets_the_cap_and_no_more(complete: bool):
-    policy = policy_of(calls=syscalls(*ALL_CALLS, complete=complete))
+@pytest.mark.parametrize("linkage", ["static", "dynamic"])
+@pytest.mark.parametrize("asked", [Request(), Request(write=("/data",)), Request(jit=True)])
+def test_a_hostile_file_that_contains_every_system_call_gets_the_cap_and_no_more(
+    complete: bool, linkage: str, asked: Request
+):
+    policy = policy_of(asked, calls=syscalls(*ALL_CALLS, complete=complete), linkage=linkage)
     granted = {(grant.object, grant.when) for grant in policy.of("syscall")}
-    assert granted == {(name, when) for name, when in CAP if name in ALL_CALLS}
+    given = {None, *(["dynamic"] if linkage == "dynamic" else []), *(["write"] if asked.write else [])}
+    cap = cap_of(given | ({"jit"} if asked.jit else set()))
+    assert granted == {(name, when) for name, when in cap if name in ALL_CALLS}
     assert not calls_of(policy) & set(WALLS)
     refused = set(ALL_CALLS) - calls_of(policy)
     words = " ".join(denied(policy))
@@ -83,7 +98,7 @@ def test_an_incomplete_analysis_wins_no_more_than_the_assumed_groups(required: s
     assumed = {
         (grant.kind, grant.object, grant.access, grant.when)
         for group in FLAKY.calls
-        if group.assumed
+        if group.assumed and group.needs is None
         for grant in group.grants
     }
     assert permissions(incomplete) - permissions(complete) <= assumed
@@ -102,6 +117,32 @@ def test_a_group_that_is_not_assumed_is_not_taken_when_nothing_is_known():
     )
     policy = policy_of(baseline=parse(text, "mine.yaml"), calls=None)
     assert calls_of(policy) == {"read", *ALWAYS}
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.sets(st.sampled_from([0, 1, 2, 6, 10, 41, 0x80801]), min_size=1))),
+    st.sampled_from(["socket", "setsockopt", "fcntl", "clone", "mmap", "read"]),
+    st.tuples(*[st.sampled_from([0, 1, 2, 6, 10, 26, 41, 0x80801, 0x3D0F00])] * 6),
+)
+def test_what_is_proved_of_arguments_only_ever_narrows(
+    proved: list[tuple[int, set[int]]], name: str, arguments: tuple[int, ...]
+):
+    """The narrowed grants allow exactly what the cap allows and the proofs leave possible."""
+    values = tuple(ArgumentValues(argument=number, values=tuple(sorted(some))) for number, some in proved)
+    cap = policy_of(calls=syscalls(name)).of("syscall")
+    policy = policy_of(calls=syscalls(name, **{name: values}))
+    allowed = any(holds(grant.when, arguments) for grant in policy.of("syscall") if grant.object == name)
+    by_cap = any(holds(grant.when, arguments) for grant in cap if grant.object == name)
+    assert allowed == (by_cap and all(arguments[each.argument] in each.values for each in values))
+    assert read_policy(msgspec.json.encode(policy).decode(), "p.json") == policy
+
+
+def test_what_an_incomplete_analysis_proved_counts_for_nothing():
+    values = (ArgumentValues(argument=0, values=(2,)),)
+    policy = policy_of(calls=syscalls("socket", complete=False, socket=values))
+    assert [grant.when for grant in policy.of("syscall") if grant.object == "socket"] == [
+        when for name, when in CAP if name == "socket"
+    ]
 
 
 # --- what is granted ------------------------------------------------------------------------------------------------
@@ -189,6 +230,58 @@ def test_nothing_is_derived_from_what_could_not_be_analysed():
 def test_no_table_no_policy():
     with pytest.raises(UsageError, match="riscv64"):
         policy_of(arch="riscv64")
+
+
+def calls_with(policy: Policy, name: str):
+    return {grant.access for grant in policy.of("syscall") if grant.object == name}
+
+
+def test_executable_memory_is_for_libraries_and_for_named_runtimes():
+    found = syscalls("mmap", "mprotect")
+    assert len(calls_with(policy_of(calls=found), "mmap")) == 1
+    dynamic = policy_of(calls=found, linkage="dynamic")
+    assert any("MAP_ANONYMOUS == 0" in text for text in calls_with(dynamic, "mmap"))
+    assert calls_with(dynamic, "mprotect") == {"arg2 & PROT_EXEC == 0"}
+    assert "arg2 & PROT_EXEC == PROT_EXEC" in calls_with(policy_of(Request(jit=True), calls=found), "mprotect")
+
+
+def test_processes_are_for_servers_with_workers_and_never_for_flaky_ones():
+    server = baselines.load("network_server")
+    threads_only = policy_of(baseline=server, calls=syscalls("clone", "kill"))
+    assert len(calls_with(threads_only, "clone")) == 1
+    assert "kill" not in calls_of(threads_only)
+    workers = policy_of(baseline=server, calls=syscalls("clone", "kill", "wait4"))
+    assert len(calls_with(workers, "clone")) == 2
+    assert "kill" in calls_of(workers)
+    assert not {"kill", "wait4", "sendmsg", "socketpair"} & calls_of(policy_of(calls=syscalls(*ALL_CALLS)))
+
+
+def test_files_are_changed_only_where_something_may_be_written():
+    found = syscalls("mkdir", "unlink")
+    assert not {"mkdir", "unlink"} & calls_of(policy_of(calls=found))
+    assert {"mkdir", "unlink"} <= calls_of(policy_of(Request(write=("/data",)), calls=found))
+
+
+def test_a_dynamic_program_may_read_its_loader_and_its_libraries():
+    resolved = (
+        ResolvedLibrary(name="libc.so.6", path="/usr/lib/libc.so.6", needed_by="program"),
+        ResolvedLibrary(name="libgone.so", path=None, needed_by="libc.so.6"),
+        ResolvedLibrary(name="libodd.so", path="/usr/../odd\n", needed_by="program"),
+    )
+    policy = policy_of(linkage="dynamic", interpreter="/lib64/ld.so", resolved=resolved, calls=syscalls("read"))
+    files = {grant.object: (grant.access, grant.reason) for grant in policy.of("read")}
+    assert files["/lib64/ld.so"][0] == "loader"
+    assert files["/usr/lib/libc.so.6"] == ("library", "library: needed by program")
+    assert not any("odd" in path for path in files)
+    assert "needed by libc.so.6" in denied(policy)["load libgone.so"].reason
+    assert "load libodd.so" in denied(policy)
+    assert read_policy(msgspec.json.encode(policy).decode(), "p.json") == policy
+
+
+def test_a_program_of_macos_may_read_libraries_that_are_not_the_systems():
+    libraries = tuple(Library(name=n, kind="load") for n in ("/usr/lib/libSystem.B.dylib", "/opt/x.dylib", "@rpath/y"))
+    policy = policy_of(system="macos", arch="arm64", libraries=libraries)
+    assert {g.object for g in policy.of("read") if g.access == "library"} == {"/opt/x.dylib"}
 
 
 # --- what is denied -------------------------------------------------------------------------------------------------

@@ -8,6 +8,10 @@ from binsafe.errors import BaselineError
 from binsafe.policy.parsing import parse
 from binsafe.policy.yamlnodes import MAX_CHARACTERS
 
+TWO_GROUPS = (
+    "syscalls:\n  - {group: g, reason: r, when: {mmap: arg2 == 0}}\n"
+    "  - {group: h, reason: r, needs: jit, when: {mmap: arg2 == 4}}\n"
+)
 HEAD = "schema: binsafe.baseline/1\nname: mine\ndescription: for a test\n"
 
 
@@ -90,6 +94,15 @@ syscalls:
         ),
         ("syscalls:\n  - group: g\n    reason: r\n    when:\n      mmap: arg2 = 0\n", "8:13", "column 6", "condition"),
         ("syscalls: [{group: g, reason: r, assumed: yes, calls: [read]}]\n", "4:43", "neither", "true or false"),
+        ("syscalls: [{group: g, reason: r, needs: luck, calls: [read]}]\n", "4:41", "no need", "dynamic, jit"),
+        ("syscalls: [{group: g, reason: r, along_with: [raed], calls: [read]}]\n", "4:47", "'raed'", "man"),
+        ("without: [sockets]\n", "4:11", "no such group", "none"),
+        (
+            TWO_GROUPS.replace("== 4", "== 0"),
+            "6:52",
+            "the same condition",
+            "one group",
+        ),
         ("extends: other\n", None, "no baseline 'other'", "leave"),
         ("extends: ../other\n", "4:10", "is no name", "lower-case"),
     ],
@@ -163,3 +176,19 @@ def test_a_damaged_baseline_is_refused_or_still_one(position: int, damage: str):
     else:
         message = "damaged.yaml: still a baseline"
     assert message.startswith("damaged.yaml:")
+
+
+def test_a_baseline_may_leave_groups_of_the_extended_one_out():
+    base = parse(
+        HEAD + "syscalls: [{group: a, reason: r, calls: [read]}, {group: b, reason: r, calls: [write]}]\n", "base.yaml"
+    )
+    text = (
+        HEAD.replace("mine", "child")
+        + "extends: mine\nwithout: [a]\nsyscalls: [{group: c, reason: r, calls: [read]}]\n"
+    )
+    child = parse(text, "child.yaml", lambda _: base)
+    assert [group.name for group in child.calls] == ["b", "c"]
+
+
+def test_two_groups_may_have_one_call_under_different_conditions():
+    assert [group.needs for group in parse(HEAD + TWO_GROUPS, "mine.yaml").calls] == [None, "jit"]

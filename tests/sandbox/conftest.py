@@ -32,12 +32,13 @@ def probe(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def widest_policy(snapshot: Snapshot, ports: tuple[int, ...] = (), **changes: tuple[Grant, ...]) -> Policy:
-    """Everything that the baseline ``flaky_servers`` lets a program have."""
+    """Everything that the baseline ``flaky_servers`` lets a static program have."""
     baseline = baselines.load("flaky_servers")
     always = tuple(Grant(kind="syscall", object=name, reason=reason) for name, reason in ALWAYS.items())
     listen = tuple(Grant(kind="listen", object=f"127.0.0.1:{p}", access="tcp", reason="test") for p in ports)
     own = tuple(Grant(kind=kind, object="artifact", reason="test") for kind in ("execute", "read"))
-    calls = tuple(grant for group in baseline.calls for grant in group.grants if _exists(grant.object))
+    groups = (group for group in baseline.calls if group.needs in {None, "write"})
+    calls = tuple(grant for group in groups for grant in group.grants if _exists(grant.object))
     return Policy(
         artifact=PolicyArtifact(
             name=snapshot.artifact.name, sha256=snapshot.artifact.sha256, system="linux", arch=native_arch()

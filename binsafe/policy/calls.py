@@ -1,0 +1,121 @@
+"""Which system calls a program is granted: found in it and in the baseline's cap, as narrow as its arguments are known.
+
+The analysis proves for some arguments every value that they can take. A grant then carries both: the cap's condition,
+which is why the call is harmless, and the proved values, which are all that this program needs.
+"""
+
+from collections.abc import Iterator
+
+from binsafe.limits import MAX_EVIDENCE
+from binsafe.model import Condition, Evidence, Grant, SliceReport, Syscalls
+from binsafe.model.facts import ArgumentValues
+from binsafe.policy.baseline import Baseline, CallGroup, Need
+from binsafe.policy.conditions import MAX_TEXT, MAX_VALUES, as_text, multiply_out
+from binsafe.policy.walls import ALWAYS
+from binsafe.syscalls import tables
+
+INCOMPLETE = "analysis not complete: taken from the baseline"
+
+
+def call_grants(slice_report: SliceReport, baseline: Baseline, given: frozenset[Need]) -> Iterator[Grant]:
+    """The system calls of one slice; none for other systems, whose call numbers mean other things.
+
+    ``given`` is what groups may ask for beside the program's linkage, which is looked up here.
+    """
+    if slice_report.system != "linux":
+        return
+    known = tables.numbers(slice_report.arch)
+    calls = slice_report.syscalls
+    found = frozenset(calls.required) if calls else frozenset[str]()
+    for name, reason in ALWAYS.items():
+        if name in known:
+            yield Grant(kind="syscall", object=name, reason=reason)
+    if slice_report.linkage == "dynamic":
+        given |= {"dynamic"}
+    for group in baseline.calls:
+        if _applies(group, given, found):
+            yield from _of_group(group, calls, found, frozenset(known))
+
+
+def _applies(group: CallGroup, given: frozenset[Need], found: frozenset[str]) -> bool:
+    return (group.needs is None or group.needs in given) and (
+        not group.along_with or not found.isdisjoint(group.along_with)
+    )
+
+
+def _of_group(
+    group: CallGroup, calls: Syscalls | None, found: frozenset[str], known: frozenset[str]
+) -> Iterator[Grant]:
+    complete = calls is not None and calls.complete
+    for grant in group.grants:
+        if grant.object not in known:
+            continue
+        if calls is not None and grant.object in found:
+            narrowed = _narrow(grant, calls.arguments.get(grant.object, ())) if complete else grant
+            if narrowed is not None:
+                yield _with_sites(narrowed, calls.sites.get(grant.object, ()))
+        elif group.assumed and not complete:
+            yield Grant(
+                kind="syscall",
+                object=grant.object,
+                access=grant.access,
+                when=grant.when,
+                reason=f"{grant.reason} ({INCOMPLETE})",
+            )
+
+
+def _narrow(grant: Grant, proved: tuple[ArgumentValues, ...]) -> Grant | None:
+    """The grant for the proved values alone; None where the cap's condition holds for none of them.
+
+    Where that would take more forms than a condition may have, the proof of that argument is left aside: the cap holds.
+    """
+    when = grant.when
+    for argument in proved:
+        values = dict.fromkeys(value & argument.mask for value in argument.values)
+        fitting = tuple(value for value in values if multiply_out((*when, _test(argument, (value,)))))
+        if not fitting:
+            return None
+        wanted = _meet(when, _test(argument, fitting))
+        if _forms(wanted) <= MAX_VALUES and len(as_text(wanted)) <= MAX_TEXT:
+            when = wanted
+    if when == grant.when:
+        return grant
+    return Grant(kind="syscall", object=grant.object, access=as_text(when), when=when, reason=grant.reason)
+
+
+def _test(argument: ArgumentValues, values: tuple[int, ...]) -> Condition:
+    return Condition(argument=argument.argument, mask=argument.mask, values=values)
+
+
+def _meet(when: tuple[Condition, ...], test: Condition) -> tuple[Condition, ...]:
+    """The condition with a test added whose every value fits it, without tests that say nothing more.
+
+    A test that looks at all the bits of the new one keeps of its values those that the new one has; tests that look at
+    no others are dropped, because each value of the new one was found to fit them.
+    """
+    for index, own in enumerate(when):
+        if own.argument == test.argument and not test.mask & ~own.mask:
+            values = tuple(value for value in own.values if value & test.mask in test.values)
+            narrowed = Condition(argument=own.argument, mask=own.mask, values=values)
+            return (*when[:index], narrowed, *when[index + 1 :])
+    kept = tuple(own for own in when if own.argument != test.argument or own.mask & ~test.mask)
+    return (*kept, test)
+
+
+def _forms(when: tuple[Condition, ...]) -> int:
+    forms = 1
+    for test in when:
+        forms *= len(test.values)
+    return forms
+
+
+def _with_sites(grant: Grant, addresses: tuple[str, ...]) -> Grant:
+    evidence = tuple(Evidence(via="syscall", address=address) for address in addresses[:MAX_EVIDENCE])
+    return Grant(
+        kind=grant.kind,
+        object=grant.object,
+        access=grant.access,
+        when=grant.when,
+        reason=grant.reason,
+        evidence=evidence,
+    )
