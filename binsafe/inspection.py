@@ -12,21 +12,26 @@ from binsafe import formats
 from binsafe.errors import NotAnalysable
 from binsafe.extractors import EXTRACTORS, Subject
 from binsafe.model import Artifact, Finding, Report, Severity, Signature, Slice, SliceReport, Verdict
+from binsafe.syscalls import Libraries
 
 _TRUST = ("none", "linker", "adhoc", "other", "authenticode", "developer-id", "apple")
 """Kinds of signature, the one that says least about who made the program first."""
 _NOBODY = {"none": "it is not signed", "linker": "it is signed by the linker only", "adhoc": "it is signed ad hoc only"}
 
 
-def inspect(artifact: Artifact, data: memoryview, *, syscalls: bool = True) -> Report:
-    """The report on ``data``, which is what ``artifact`` describes.
+def inspect(
+    artifact: Artifact, data: memoryview, *, syscalls: bool = True, libraries: Libraries | None = None
+) -> Report:
+    """The report on ``data``, which is what ``artifact`` describes; ``libraries`` are those of a dynamic ELF program.
 
     Never raises for any bytes: what cannot be analysed gives a report with ``analysed`` False, the finding that says
     why, and the verdict "unknown". Without ``syscalls`` that analysis is left out and its fact is None.
     """
     try:
         image = formats.parse(data)
-        parts = [_slice(slice_, number, syscalls=syscalls) for number, slice_ in enumerate(image.slices)]
+        parts = [
+            _slice(slice_, number, syscalls=syscalls, libraries=libraries) for number, slice_ in enumerate(image.slices)
+        ]
     except NotAnalysable as error:
         return _not_analysed(artifact, data, error)
     slices = tuple(facts for facts, _ in parts)
@@ -46,8 +51,10 @@ def inspect(artifact: Artifact, data: memoryview, *, syscalls: bool = True) -> R
     )
 
 
-def _slice(slice_: Slice, number: int, *, syscalls: bool) -> tuple[SliceReport, list[Finding]]:
-    subject = Subject.of(slice_, syscalls=syscalls)
+def _slice(
+    slice_: Slice, number: int, *, syscalls: bool, libraries: Libraries | None
+) -> tuple[SliceReport, list[Finding]]:
+    subject = Subject.of(slice_, syscalls=syscalls, libraries=libraries)
     extracted = {name: extract(subject) for name, extract in EXTRACTORS.items()}
     facts = SliceReport(
         arch=slice_.arch,

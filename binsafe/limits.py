@@ -26,3 +26,6 @@ MAX_REPORT_BYTES = 16 * 1024**2
 
 MAX_INSTRUCTIONS = 20_000_000
 """Instructions that the system-call analysis decodes before it says 'not complete'."""
+
+MAX_LIBRARIES = 1_000
+"""Libraries of one program's closure; a desktop's largest programs have 300."""

@@ -4,6 +4,7 @@
     language       what it was written in          build      who made it with what: gobuild, rustaudit, header facts
     signature      who signed it                   entitlements   what macOS would let it do beyond that
     network        what it can do there, and where: networknames says which names mean what
+    linking        the loader and the libraries that it is linked with when it starts
     syscalls       what it asks of the kernel      hardening  which mitigations it was built with
 
 A new kind of fact is one new file and one line in ``EXTRACTORS``; its name is the field of the report that it fills.
@@ -13,7 +14,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from binsafe.extractors import build, entitlements, hardening, language, network, signature, syscalls
+from binsafe.extractors import build, entitlements, hardening, language, linking, network, signature, syscalls
 from binsafe.extractors.subject import Extracted, Subject
 
 __all__ = ["EXTRACTORS", "Extracted", "Extractor", "Subject"]
@@ -30,6 +31,8 @@ EXTRACTORS: Mapping[str, Extractor] = MappingProxyType(
         "syscalls": syscalls.extract,
         "hardening": hardening.extract,
         "build": build.extract,
+        "interpreter": linking.extract_interpreter,
+        "resolved": linking.extract_resolved,
     }
 )
 """Field of :class:`binsafe.model.SliceReport` -> what fills it, in the order of the report."""

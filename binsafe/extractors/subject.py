@@ -8,7 +8,7 @@ from binsafe.extractors import gobuild
 from binsafe.formats.gopclntab import FunctionTable, functions
 from binsafe.model import Finding, GoBuild, Signature, Slice, Syscalls
 from binsafe.signatures import verify
-from binsafe.syscalls import analyse
+from binsafe.syscalls import Libraries, analyse
 
 T = TypeVar("T")
 
@@ -17,7 +17,7 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """One slice and what the packages below say of it: asked once here, because several extractors need it.
 
     ``functions`` and ``go`` are Go's function table and build record, None where there is none; ``syscalls`` is None
-    where the analysis does not cover the system or was not wanted.
+    where the analysis does not cover the system or was not wanted; ``libraries`` where nothing is linked to it.
     """
 
     slice: Slice
@@ -25,6 +25,7 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     functions: FunctionTable | None = None
     go: GoBuild | None = None
     syscalls: Syscalls | None = None
+    libraries: Libraries | None = None
 
     @property
     def is_go(self) -> bool:
@@ -32,7 +33,7 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         return self.functions is not None or self.go is not None
 
     @classmethod
-    def of(cls, slice_: Slice, *, syscalls: bool = True) -> Self:
+    def of(cls, slice_: Slice, *, syscalls: bool = True, libraries: Libraries | None = None) -> Self:
         """Ask the packages below about ``slice_``."""
         return cls(
             slice=slice_,
@@ -40,6 +41,7 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True, eq=False):
             functions=functions(slice_),
             go=gobuild.read(slice_),
             syscalls=analyse(slice_) if syscalls else None,
+            libraries=libraries,
         )
 
 

@@ -1,12 +1,12 @@
 """ELF -> Image. LIEF is asked only where a file has dynamic relocations: a static program never loads it."""
 
-from collections.abc import Iterator
 from itertools import chain
 
 from binsafe.formats import _lief, stubs, symbols
 from binsafe.formats import elf_headers as eh
 from binsafe.formats.elf_dynamic import Dynamic, dynamic
-from binsafe.formats.structure import Reader, decoded, malformed, text
+from binsafe.formats.elf_needs import build_id, interpreter
+from binsafe.formats.structure import Reader, decoded, malformed
 from binsafe.formats.traits import import_traits
 from binsafe.limits import MAX_SYMBOLS
 from binsafe.model import Image, Import, Section, Segment, Slice, Symbol
@@ -14,10 +14,6 @@ from binsafe.model.image import Linkage
 
 _SYSTEMS = {0: "linux", 2: "netbsd", 3: "linux", 6: "solaris", 9: "freebsd", 12: "openbsd"}
 """``EI_OSABI``: 0 (System V) is what Linux programs have, 3 those with GNU extensions."""
-_MAX_PATH = 4096
-_NT_GNU_BUILD_ID = 3
-_NOTE_HEADER = 12
-_MAX_NOTES = 1024
 _FUNCTION_KINDS = (0, 1, 2, 10)
 """Symbol types that name places: none, object, function, indirect function; not sections, files or TLS offsets."""
 _SHN_UNDEF, _SHN_ABS = 0, 0xFFF1
@@ -41,7 +37,7 @@ def read(data: memoryview) -> Image:
         raise malformed("an object file without sections", finding="section-table")
     sections, section_problem = eh.sections(head, section_headers, loaded, data)
     wanted = dynamic(head.bits, reader, headers)
-    loader = _interpreter(reader, headers)
+    loader = interpreter(reader, headers)
     kind = _kind(head, wanted, loader)
     with _lief.reading():
         imports, exports = ((), ()) if wanted is None else _linkage(head, data, sections, wanted)
@@ -58,7 +54,7 @@ def read(data: memoryview) -> Image:
         segments=tuple(_segment(h) for h in loaded),
         sections=sections,
         libraries=wanted.libraries if wanted else (),
-        rpaths=wanted.rpaths if wanted else (),
+        rpaths=(*wanted.runpath, *wanted.rpath) if wanted else (),
         imports=imports,
         symbols=_defined(head, reader, section_headers) or exports,
         traits={
@@ -82,17 +78,6 @@ def _segment(h: eh.ProgramHeader) -> Segment:
         writable=bool(h.flags & eh.PF_W),
         executable=bool(h.flags & eh.PF_X),
     )
-
-
-def _interpreter(reader: Reader, headers: tuple[eh.ProgramHeader, ...]) -> str | None:
-    """The program loader's path; the kernel wants 2 to PATH_MAX bytes of which the last is NUL."""
-    header = next((h for h in headers if h.type == eh.PT_INTERP), None)
-    if header is None:
-        return None
-    path = reader.range(header.offset, header.file_size, "the program loader's path")
-    if not 1 < len(path) <= _MAX_PATH or path[-1] != 0:
-        raise malformed("the program loader's path is no path")
-    return text(path)
 
 
 def _kind(head: eh.Header, wanted: Dynamic | None, loader: str | None) -> str:
@@ -128,22 +113,8 @@ def _traits(
         }
     if wanted and wanted.soname is not None:
         traits["soname"] = wanted.soname
-    build_id = next(_build_ids(reader, headers), None)
-    return traits if build_id is None else traits | {"build_id": build_id}
-
-
-def _build_ids(reader: Reader, headers: tuple[eh.ProgramHeader, ...]) -> Iterator[str]:
-    """Descriptors of the notes NT_GNU_BUILD_ID (elf(5), "Notes"): sizes, type, name, descriptor, padded to 4."""
-    for header in headers:
-        rest = reader.data[header.offset : header.offset + header.file_size] if header.type == eh.PT_NOTE else b""
-        for _ in range(_MAX_NOTES):
-            if len(rest) < _NOTE_HEADER:
-                break
-            name_size, size, kind = Reader(memoryview(rest), reader.byte_order).unpack("III", 0, "a note")
-            start = _NOTE_HEADER + (name_size + 3) // 4 * 4
-            if kind == _NT_GNU_BUILD_ID and bytes(rest[_NOTE_HEADER:start]) == b"GNU\0" and start + size <= len(rest):
-                yield bytes(rest[start : start + size]).hex()
-            rest = rest[start + (size + 3) // 4 * 4 :]
+    found = build_id(reader, headers)
+    return traits if found is None else traits | {"build_id": found}
 
 
 def _linkage(

@@ -12,7 +12,7 @@ from binsafe.model import Library
 _NEEDED, _STRTAB, _STRSZ, _SONAME, _RPATH, _RUNPATH = 1, 5, 10, 14, 15, 29
 _TEXTREL, _BIND_NOW, _FLAGS, _FLAGS_1 = 22, 24, 30, 0x6FFFFFFB
 _AUDIT, _DEPAUDIT, _AUXILIARY, _FILTER = 0x6FFFFEFC, 0x6FFFFEFB, 0x7FFFFFFD, 0x7FFFFFFF
-_DF_TEXTREL, _DF_BIND_NOW, _DF_1_NOW, _DF_1_PIE = 4, 8, 1, 0x0800_0000
+_DF_TEXTREL, _DF_BIND_NOW, _DF_1_NOW, _DF_1_NODEFLIB, _DF_1_PIE = 4, 8, 1, 0x800, 0x0800_0000
 _TABLES = {5: 10, 7: 8, 17: 18, 23: 2, 36: 35}
 """Tag of a table's address -> tag of its size: strings, RELA, REL, PLT and RELR relocations (gABI figure 5-10)."""
 _PLTGOT, _RELRSZ = 3, 35
@@ -25,7 +25,12 @@ class Dynamic(msgspec.Struct, frozen=True, kw_only=True):
     """What the dynamic section asks the program loader for."""
 
     libraries: tuple[Library, ...] = ()
-    rpaths: tuple[str, ...] = ()
+    rpath: tuple[str, ...] = ()
+    """``DT_RPATH``: searched for this object and for all that it loads."""
+    runpath: tuple[str, ...] = ()
+    """``DT_RUNPATH``: searched for this object's own libraries only; where it is there, ``rpath`` does not count."""
+    no_default: bool = False
+    """``DF_1_NODEFLIB``: the loader's own directories are not searched."""
     soname: str | None = None
     bind_now: bool = False
     textrel: bool = False
@@ -66,7 +71,9 @@ def dynamic(bits: Bits, reader: Reader, headers: tuple[ProgramHeader, ...]) -> D
         libraries=tuple(
             Library(name=name, kind="needed") for name in (*named(_NEEDED, _FILTER, _AUXILIARY), *auditors)
         ),
-        rpaths=tuple(path for joined in named(_RUNPATH, _RPATH) for path in joined.split(":") if path),
+        rpath=tuple(path for joined in named(_RPATH) for path in joined.split(":") if path),
+        runpath=tuple(path for joined in named(_RUNPATH) for path in joined.split(":") if path),
+        no_default=bool(flags_1 & _DF_1_NODEFLIB),
         soname=next(named(_SONAME), None),
         bind_now=bool(entries[_BIND_NOW] or flags & _DF_BIND_NOW or flags_1 & _DF_1_NOW),
         textrel=bool(entries[_TEXTREL] or flags & _DF_TEXTREL),

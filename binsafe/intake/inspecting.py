@@ -22,15 +22,21 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     artifact: Artifact
     descriptor: int
     syscalls: bool = True
+    root: str | None = None
 
 
-def inspect(snapshot: Snapshot, *, syscalls: bool = True) -> Report:
-    """The report on a snapshot's bytes.
+def inspect(snapshot: Snapshot, *, syscalls: bool = True, root: Path | None = None) -> Report:
+    """The report on a snapshot's bytes; its libraries are looked up below ``root``, or on this system.
 
     A parser that crashes, hangs or eats all memory is reported as such: ``analysed`` is false and the verdict
     "unknown". A report always comes back, except when Python itself cannot be started.
     """
-    order = Order(artifact=snapshot.artifact, descriptor=snapshot.descriptor, syscalls=syscalls)
+    order = Order(
+        artifact=snapshot.artifact,
+        descriptor=snapshot.descriptor,
+        syscalls=syscalls,
+        root=None if root is None else str(root.resolve()),
+    )
     command = [sys.executable, "-P", "-c", _START, _PACKAGES]  # -P: no module of the current folder's
     try:
         done = subprocess.run(

@@ -3,11 +3,17 @@
 import mmap
 import resource
 import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from binsafe.errors import NotAnalysable
 from binsafe.intake.inspecting import Order
 from binsafe.limits import WORKER_BYTES, WORKER_SECONDS
+
+if TYPE_CHECKING:
+    from binsafe.syscalls import Libraries
 
 
 def main() -> None:
@@ -19,8 +25,24 @@ def main() -> None:
     from binsafe.inspection import inspect  # noqa: PLC0415 - the parsers load under the limits, too
 
     mapped = mmap.mmap(order.descriptor, order.artifact.size, prot=mmap.PROT_READ)
-    report = inspect(order.artifact, memoryview(mapped), syscalls=order.syscalls)
+    data = memoryview(mapped)
+    report = inspect(order.artifact, data, syscalls=order.syscalls, libraries=_libraries(order, data))
     sys.stdout.buffer.write(msgspec.json.encode(report))
+
+
+def _libraries(order: Order, data: memoryview) -> "Libraries | None":
+    """The closure of a dynamic ELF program; None for everything else."""
+    from binsafe.formats.elf_needs import needs  # noqa: PLC0415 - as above
+    from binsafe.intake.libraries import Libraries  # noqa: PLC0415
+    from binsafe.intake.tree import Tree  # noqa: PLC0415
+
+    try:
+        wanted = needs(data)
+    except NotAnalysable:
+        return None  # what is wrong with it is said by who parses it
+    if wanted.dynamic is None:
+        return None
+    return Libraries(wanted, Path(order.artifact.path), Tree(None if order.root is None else Path(order.root)))
 
 
 def _limit(kind: int, value: int) -> None:

@@ -26,12 +26,15 @@ class Library(msgspec.Struct, frozen=True, kw_only=True):
 class ResolvedLibrary(msgspec.Struct, frozen=True, kw_only=True):
     """One member of a dynamic program's library closure, in load order, the program itself left out.
 
-    ``path`` is where the loader would find it on this system, links resolved; None where it is not there, which is a
-    finding. ``needed_by`` is who asked for it first: "program", "interpreter" or another library's name.
+    ``opened_as`` is the path that the loader opens for ``name`` on this system (or below ``--root``), ``path`` the same
+    with links resolved; None where it is not there, which is a finding. ``needed_by`` is who asked for it first:
+    "program", "interpreter" (``/etc/ld.so.preload``), "dlopen", "--with" or another library's name. The loader itself
+    is the first member, under the path that the program names it by.
     """
 
     name: str
     path: str | None
+    opened_as: str | None = None
     sha256: str | None = None
     build_id: str | None = None
     needed_by: str

@@ -22,11 +22,12 @@ Importing this package is cheap: the sandbox needs `tables` on its way to starti
 from typing import TYPE_CHECKING
 
 from binsafe.limits import MAX_INSTRUCTIONS
+from binsafe.syscalls.provider import Libraries
 
 if TYPE_CHECKING:
     from binsafe.model import Slice, Syscalls
 
-__all__ = ["analyse"]
+__all__ = ["Libraries", "analyse"]
 
 
 def analyse(slice_: "Slice", *, max_instructions: int = MAX_INSTRUCTIONS) -> "Syscalls | None":

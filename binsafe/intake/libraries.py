@@ -1,0 +1,133 @@
+"""The libraries that a dynamic program is linked with at its start: found as its loader finds them, and read.
+
+Names come from the program and from the libraries. A name leads to a file only by the loader's own rules, only to a
+regular file that is a library for the same processor, and only for reading.
+"""
+
+import hashlib
+import mmap
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from binsafe.errors import NotAnalysable
+from binsafe.formats.elf_needs import Needs, needs
+from binsafe.intake.loaders import Loader, Requester, loader
+from binsafe.intake.tree import Tree
+from binsafe.limits import MAX_LIBRARIES
+from binsafe.model import ResolvedLibrary
+
+
+class Loaded(NamedTuple):
+    """One library: what the report says of it, and its bytes (None where it was not found)."""
+
+    library: ResolvedLibrary
+    data: mmap.mmap | None
+
+
+class _Found(NamedTuple):
+    opened_as: str
+    path: str
+    data: mmap.mmap
+    needs: Needs
+
+
+class Libraries:
+    """The closure of one program. It only grows: what is loaded at run time is added behind the rest."""
+
+    def __init__(self, program: Needs, path: Path, tree: Tree) -> None:
+        """Load what ``program``, which lies at ``path``, needs: breadth first, as ``_dl_map_object_deps`` does."""
+        self._program = program
+        self._tree = tree
+        self._loader: Loader = loader(program, tree)
+        self._loaded: list[Loaded] = []
+        self._known: set[str] = set()
+        self._paths: set[str] = set()
+        inside = tree.inside(path)
+        self._root = Requester(program, None if inside is None else inside.rpartition("/")[0] or "/", None)
+        if program.interpreter is not None:
+            self._load_interpreter(program.interpreter)
+            preloaded = [word for line in tree.lines("/etc/ld.so.preload") for word in line.replace(":", " ").split()]
+            self._load([(name, "interpreter", self._root) for name in preloaded])
+        if program.dynamic is not None:
+            self._load(_asked(self._root, "program"))
+
+    @property
+    def resolved(self) -> tuple[ResolvedLibrary, ...]:
+        """What the report says of them."""
+        return tuple(loaded.library for loaded in self._loaded)
+
+    @property
+    def loaded(self) -> tuple[Loaded, ...]:
+        """All libraries so far, the loader first, then in load order."""
+        return tuple(self._loaded)
+
+    def add(self, name: str, needed_by: str) -> tuple[Loaded, ...]:
+        """Load another one by name, as dlopen(3) called by the program would; what is new, with all that it needs."""
+        before = len(self._loaded)
+        self._load([(name, needed_by, self._root)])
+        return tuple(self._loaded[before:])
+
+    def _load(self, wanted: Iterable[tuple[str, str, Requester]]) -> None:
+        queue = list(wanted)
+        for name, needed_by, requester in queue:  # grows while it is walked
+            if name in self._known or self._loader.is_itself(name):
+                continue
+            self._known.add(name)
+            if len(self._loaded) >= MAX_LIBRARIES:
+                self._loaded.append(_missing(f"{name}, and more than {MAX_LIBRARIES} others", needed_by))
+                return
+            found = self._find(name, requester)
+            if found is None:
+                self._loaded.append(_missing(name, needed_by))
+            elif found.path not in self._paths:
+                self._keep(name, needed_by, found)
+                here = Requester(found.needs, found.opened_as.rpartition("/")[0] or "/", requester)
+                queue += _asked(here, name)
+
+    def _load_interpreter(self, path: str) -> None:
+        found = self._read(path)
+        self._known.add(path)
+        if found is None:
+            self._loaded.append(_missing(path, "program"))
+        else:
+            self._keep(path, "program", found)
+
+    def _keep(self, name: str, needed_by: str, found: _Found) -> None:
+        self._paths.add(found.path)
+        if found.needs.dynamic is not None and found.needs.dynamic.soname is not None:
+            self._known.add(found.needs.dynamic.soname)
+        library = ResolvedLibrary(
+            name=name,
+            path=found.path,
+            opened_as=found.opened_as,
+            sha256=hashlib.sha256(found.data).hexdigest(),
+            build_id=found.needs.build_id,
+            needed_by=needed_by,
+        )
+        self._loaded.append(Loaded(library, found.data))
+
+    def _find(self, name: str, requester: Requester) -> _Found | None:
+        """The first candidate that is a library for this processor: the loader passes over the others, too."""
+        return next((found for path in self._loader.candidates(name, requester) if (found := self._read(path))), None)
+
+    def _read(self, opened_as: str) -> _Found | None:
+        path = self._tree.resolve(opened_as)
+        data = None if path is None else self._tree.map(path)
+        if path is None or data is None:
+            return None
+        try:
+            wanted = needs(memoryview(data))
+        except NotAnalysable:
+            return None
+        same = (wanted.arch, wanted.bits) == (self._program.arch, self._program.bits)
+        return _Found(opened_as, path, data, wanted) if same and wanted.dynamic is not None else None
+
+
+def _asked(requester: Requester, name: str) -> Iterator[tuple[str, str, Requester]]:
+    dynamic = requester.needs.dynamic
+    return ((library.name, name, requester) for library in (dynamic.libraries if dynamic is not None else ()))
+
+
+def _missing(name: str, needed_by: str) -> Loaded:
+    return Loaded(ResolvedLibrary(name=name, path=None, needed_by=needed_by), None)
