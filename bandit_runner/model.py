@@ -208,9 +208,13 @@ def score_interval(records: Sequence[RequestRecord], scoring: Scoring) -> tuple[
     better than exact", The American Statistician 52, 1998): without them 100 of 100 would claim to be certain. The
     interval is about these servers with these rates; it says nothing about the next start, when rates are redrawn.
     """
-    if not records:
+    return interval_of_points([scoring.score(r.accepted, scoring.extra_attempts(r.attempts)) for r in records])
+
+
+def interval_of_points(points: Sequence[float]) -> tuple[float | Unknown, float | Unknown]:
+    """The same interval, of the points that each id brought."""
+    if not points:
         return UNKNOWN, UNKNOWN
-    points = [scoring.score(r.accepted, scoring.extra_attempts(r.attempts)) for r in records]
     padded = [*points, 1.0, 1.0, 0.0, 0.0]
     half = Z_95 * statistics.pstdev(padded) / math.sqrt(len(padded))
     count, total, centre = len(points), sum(points), statistics.fmean(padded)

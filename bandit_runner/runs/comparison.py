@@ -1,0 +1,136 @@
+"""Stored runs -> the comparison: each strategy on each tier with its interval, and what tells it from the best.
+
+Scores are per 100 ids, so that runs of any length stand beside each other. Pure.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from bandit_runner.intervals import Difference, Estimate, difference, estimate
+from bandit_runner.model import UNKNOWN, WITHIN, ResultRow, Scoring, Unknown, interval_of_points
+from bandit_runner.runs.records import Run
+from bandit_runner.runs.tally import Tally
+
+PER: int = 100
+
+
+class ComparedRow(ResultRow, frozen=True, kw_only=True):
+    """One strategy on one tier over all runs; the fields of :class:`ResultRow` are totals, ``per_100`` is the score.
+
+    ``versus_best`` is this strategy minus the tier's best over the sessions that played both; None for the best itself
+    and where no session did.
+    """
+
+    per_100: Estimate
+    success_rate: float
+    best: bool = False
+    worst: bool = False
+    versus_best: Difference | None = None
+
+
+def compare(
+    runs: Iterable[Run], scoring: Scoring, *, regret: Mapping[int, float] | None = None
+) -> tuple[ComparedRow, ...]:
+    """The rows, tier by tier, the best score of a tier first; runs without a finished id are left out.
+
+    ``regret`` gives points that a run lost against the clairvoyant, by its number, where somebody knows.
+    """
+    groups: dict[tuple[str, str], list[Run]] = {}
+    for run in runs:
+        if run.tally.requests:
+            groups.setdefault((run.start.tier, run.start.strategy), []).append(run)
+    rows: list[ComparedRow] = []
+    for tier in sorted({tier for tier, _ in groups}):
+        found = [
+            _row(strategy, tier, group, scoring, regret or {})
+            for (where, strategy), group in groups.items()
+            if where == tier
+        ]
+        found.sort(key=lambda row: (-row.per_100.mean, row.strategy))
+        best = groups[tier, found[0].strategy]
+        rows += [
+            msgspec.structs.replace(
+                row,
+                best=len(found) > 1 and position == 0,
+                worst=len(found) > 1 and position == len(found) - 1,
+                versus_best=_versus(groups[tier, row.strategy], best, scoring) if position else None,
+            )
+            for position, row in enumerate(found)
+        ]
+    return tuple(rows)
+
+
+def per_100(tally: Tally, scoring: Scoring) -> float:
+    """Points per 100 ids of a tally with at least one."""
+    return PER * tally.score(scoring) / tally.requests
+
+
+def verdict(row: ComparedRow) -> str:
+    """What the difference to the best says, in words."""
+    found = row.versus_best
+    if row.best:
+        return "best"
+    if found is None:
+        return "not paired with the best"
+    if found.told_apart:
+        return f"{found.estimate.mean:+.1f} to the best"
+    if found.runs_needed is None:
+        return "cannot be told from the best yet"
+    return f"cannot be told from the best yet: {found.runs_needed:,} more runs needed"
+
+
+def _row(strategy: str, tier: str, runs: Sequence[Run], scoring: Scoring, regret: Mapping[int, float]) -> ComparedRow:
+    whole = Tally.sum([run.tally for run in runs])
+    scores = _estimate(runs, scoring)
+    known = [regret[run.number] for run in runs if run.number in regret]
+    scale = whole.requests / PER
+    return ComparedRow(
+        strategy=strategy,
+        tier=tier,
+        runs=len(runs),
+        requests=whole.requests,
+        accepted=sum(whole.accepted),
+        accepted_within_3=whole.accepted_within(WITHIN),
+        extra_attempts=whole.extra_attempts(scoring),
+        rate_limited=whole.rate_limited,
+        score=whole.score(scoring),
+        ci_low=UNKNOWN if scores.low is None else scores.low * scale,
+        ci_high=UNKNOWN if scores.high is None else scores.high * scale,
+        p50_ms=whole.quantile_ms(50),
+        p99_ms=whole.quantile_ms(99),
+        regret=sum(known) if len(known) == len(runs) else UNKNOWN,
+        per_100=scores,
+        success_rate=sum(whole.accepted) / whole.requests,
+    )
+
+
+def _estimate(runs: Sequence[Run], scoring: Scoring) -> Estimate:
+    """Over runs where there are several: between them the servers' rates change, too. One knows its own ids."""
+    scores = estimate([per_100(run.tally, scoring) for run in runs])
+    if len(runs) > 1:
+        return scores
+    points = [point for point, count in runs[0].tally.points(scoring) for _ in range(count)]
+    low, high = interval_of_points(points)
+    scale = PER / len(points)
+    return msgspec.structs.replace(scores, low=_scaled(low, scale), high=_scaled(high, scale))
+
+
+def _versus(runs: Sequence[Run], best: Sequence[Run], scoring: Scoring) -> Difference | None:
+    """Paired by session: both met the same servers there."""
+    mine, theirs = _by_session(runs, scoring), _by_session(best, scoring)
+    shared = [session for session in mine if session in theirs]
+    if not shared:
+        return None
+    return difference([mine[session] for session in shared], [theirs[session] for session in shared])
+
+
+def _by_session(runs: Sequence[Run], scoring: Scoring) -> dict[str, float]:
+    sessions: dict[str, list[Tally]] = {}
+    for run in runs:
+        sessions.setdefault(run.start.session, []).append(run.tally)
+    return {session: per_100(Tally.sum(tallies), scoring) for session, tallies in sessions.items()}
+
+
+def _scaled(value: float | Unknown, scale: float) -> float | None:
+    return None if isinstance(value, str) else value * scale

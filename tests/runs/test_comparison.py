@@ -1,0 +1,93 @@
+import random
+
+import msgspec
+import pytest
+from played import many, started
+
+from bandit_runner.model import SCORINGS, UNKNOWN, result_row
+from bandit_runner.runs import Run, Tally
+from bandit_runner.runs.comparison import compare, verdict
+
+STATEMENT = SCORINGS["statement"]
+
+
+def run(number: int, *, strategy: str = "v4", session: str = "s1", tier: str = "T1", rate: float = 0.7, ids: int = 100):
+    start = msgspec.structs.replace(started(tier, strategy), session=session)
+    tally = Tally().adding(many(ids, seed=number, rate=rate))
+    return Run(number=number, start=start, ended=1.0, heard=1.0, tally=tally)
+
+
+def test_one_run_is_what_its_own_table_says():
+    (row,) = compare([run(1)], STATEMENT)
+    plain = result_row(many(100, seed=1), strategy="v4", tier="T1", scoring=STATEMENT)
+    for field in ("requests", "accepted", "accepted_within_3", "extra_attempts", "rate_limited", "runs"):
+        assert getattr(row, field) == getattr(plain, field)
+    for field in ("score", "ci_low", "ci_high"):
+        assert getattr(row, field) == pytest.approx(getattr(plain, field))
+    assert not row.best
+    assert not row.worst
+
+
+def test_the_best_of_each_tier_stands_first_and_is_marked():
+    played = [("a", "T1", 0.5), ("b", "T1", 0.9), ("c", "T1", 0.7), ("a", "T2", 0.9)]
+    runs = [run(n, strategy=name, tier=tier, rate=rate) for n, (name, tier, rate) in enumerate(played)]
+    rows = compare(runs, STATEMENT)
+    assert [(row.tier, row.strategy) for row in rows] == [("T1", "b"), ("T1", "c"), ("T1", "a"), ("T2", "a")]
+    assert [row.best for row in rows] == [True, False, False, False]
+    assert [row.worst for row in rows] == [False, False, True, False]
+
+
+def test_strategies_are_paired_by_session():
+    draw = random.Random(1)
+    runs = []
+    for session in range(30):
+        luck = draw.uniform(0.3, 0.9)  # far more than the difference
+        runs += [
+            run(2 * session, strategy="good", session=str(session), rate=luck + 0.05, ids=1000),
+            run(2 * session + 1, strategy="bad", session=str(session), rate=luck, ids=1000),
+        ]
+    best, worst = compare(runs, STATEMENT)
+    assert best.strategy == "good"
+    assert worst.versus_best.told_apart
+    assert worst.versus_best.estimate.high < 0
+    assert best.per_100.low < worst.per_100.mean < best.per_100.high, "without the pairs they could not be told apart"
+    assert "to the best" in verdict(worst)
+
+
+def test_it_says_how_many_more_runs_it_would_take():
+    runs = [run(n, strategy=name, session=str(n // 2)) for n, name in enumerate(["a", "b"] * 3)]
+    rows = compare(runs, STATEMENT)
+    assert not rows[1].versus_best.told_apart
+    assert "more runs needed" in verdict(rows[1])
+    unpaired = compare([run(1, strategy="a", session="1"), run(2, strategy="b", session="2")], STATEMENT)
+    assert verdict(unpaired[1]) == "not paired with the best"
+
+
+def test_runs_that_came_to_nothing_are_left_out():
+    assert compare([], STATEMENT) == ()
+    assert compare([run(1, ids=0)], STATEMENT) == ()
+
+
+def test_regret_is_known_only_where_every_run_knows_it():
+    runs = [run(1), run(2)]
+    assert compare(runs, STATEMENT, regret={1: 1.5})[0].regret == UNKNOWN
+    assert compare(runs, STATEMENT, regret={1: 1.5, 2: 2.0})[0].regret == 3.5
+
+
+def test_ten_thousand_runs_are_compared_quickly():
+    import time
+
+    tallies = [Tally().adding(many(100, seed=n)) for n in range(20)]
+    runs = [
+        Run(
+            number=n,
+            start=msgspec.structs.replace(started(strategy=f"v{n % 8 + 1}"), session=str(n // 8)),
+            ended=1.0,
+            heard=1.0,
+            tally=tallies[n % 20],
+        )
+        for n in range(10_000)
+    ]
+    before = time.process_time()
+    assert len(compare(runs, STATEMENT)) == 8
+    assert time.process_time() - before < 1.0
