@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from bandit_runner.cli.options import named_value
 from bandit_runner.model import SCORINGS, TIERS, BalancedRequest, ResultRow, Scoring
 from binsafe.cli.entry import note
 
@@ -71,7 +72,7 @@ def command(**given: Any) -> int:
         scoring=SCORINGS[given["scoring"]],
         seed=seed,
         port=given["port"],
-        options=dict(_option(text) for text in given["options"]),
+        options=dict(named_value(text) for text in given["options"]),
     )
     config = _configure(play)
     servers = Options(binary=given["binary"], limits=given["limits"], seed=seed, yes=given["yes"])
@@ -91,17 +92,6 @@ def _strategies(names: Sequence[str]) -> tuple[str, ...]:
         if name != "all" and name not in STRATEGIES:
             raise UsageError(f"no strategy is called {name!r}", hint=f"known: {', '.join(STRATEGIES)}, all")
     return tuple(STRATEGIES) if "all" in names else tuple(dict.fromkeys(names))
-
-
-def _option(text: str) -> tuple[str, Any]:
-    """NAME=VALUE; the value is JSON where it can be read as such (numbers, lists), else text."""
-    name, equals, value = text.partition("=")
-    if not equals or not name.isidentifier():
-        raise click.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--option")
-    try:
-        return name, msgspec.json.decode(value.encode())
-    except msgspec.DecodeError:
-        return name, value
 
 
 def _configure(play: Play) -> "BalancerConfig":

@@ -1,0 +1,17 @@
+"""Options that several commands have, read in one way."""
+
+from typing import Any
+
+import click
+import msgspec
+
+
+def named_value(text: str) -> tuple[str, Any]:
+    """NAME=VALUE; the value is JSON where it can be read as such (numbers, lists), else text."""
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise click.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--option")
+    try:
+        return name, msgspec.json.decode(value.encode())
+    except msgspec.DecodeError:
+        return name, value

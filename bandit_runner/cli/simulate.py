@@ -1,0 +1,151 @@
+"""bandit_runner simulate: strategies on scenarios without sockets, and what chance alone explains."""
+
+import contextlib
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from bandit_runner.model import SCORINGS, Scoring
+from binsafe.cli.entry import note
+
+if TYPE_CHECKING:
+    from bandit_runner.simulation import Experiment
+
+DEFAULT: Final = ("best", "v6-fixed", "round-robin", "clairvoyant")
+
+
+@click.command(
+    "simulate",
+    epilog="""\b
+Examples:
+  bandit_runner simulate
+  bandit_runner simulate --strategy best --strategy v6-fixed --scenario T2h --runs 200
+  bandit_runner simulate --strategy all --jobs 4
+  bandit_runner simulate --strategy v4 --strategy v5 --scenario T1 --runs 4000 --until-decided
+  bandit_runner simulate --scenario ./mine.yaml --json > results.json""",
+)
+@click.option(
+    "--strategy",
+    "strategies",
+    multiple=True,
+    default=DEFAULT,
+    metavar="NAME",
+    help="Repeatable; or all; also clairvoyant, clairvoyant-greedy, bound. The others are compared with the first.",
+)
+@click.option(
+    "--scenario",
+    "scenarios",
+    multiple=True,
+    default=("all",),
+    metavar="NAME|PATH",
+    help="T1, T2c, T2h, T2w, T3s, T3r, all, or a YAML file; repeatable.",
+)
+@click.option("--runs", type=click.IntRange(min=1), default=50, show_default=True, help="Each with other servers.")
+@click.option("--requests", type=click.IntRange(min=1), default=100, show_default=True, help="Ids per run.")
+@click.option("--scoring", type=click.Choice(sorted(SCORINGS)), default="statement", show_default=True)
+@click.option("--penalty", type=float, help="Points per attempt too many, instead of the scoring's.")
+@click.option("--free-attempts", type=int, help="Instead of the scoring's 3.")
+@click.option("--max-attempts", type=int, help="Instead of the scoring's 10.")
+@click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="For every strategy that has it.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the first run; then +1.")
+@click.option("--until-decided", is_flag=True, help="End early, once all comparisons are decided; --runs is the most.")
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Processes.")
+@click.option("--cluster", metavar="ADDRESS", help="A Dask scheduler, tcp://HOST:PORT, instead of processes here.")
+@click.option("--json", "as_json", is_flag=True, help="Print binsafe.results/1.")
+def command(**given: Any) -> None:
+    """Play strategies on simulated servers: points per 100 ids with 95% intervals, paired differences, regret.
+
+    The same seed gives every strategy the same servers and the same luck, so that differences are the strategies' own.
+    """
+    from bandit_runner.harness import to_json
+    from bandit_runner.simulation import play_all
+    from bandit_runner.simulation.table import rows, to_text
+
+    experiment = _experiment(given)
+    with _executor(given["jobs"], given["cluster"]) as executor, _progress(experiment) as advance:
+        tallies = play_all(experiment, executor, advance)
+    if given["as_json"]:
+        click.echo(to_json(rows(experiment, tallies)))
+        return
+    width = shutil.get_terminal_size().columns
+    click.echo(to_text(experiment, tallies, terminal=sys.stdout.isatty(), width=width), nl=False)
+    played = len(next(iter(tallies.values())))
+    note(f"{played} runs of {experiment.requests} ids; numbers are per 100 ids; regret is against clairvoyant")
+
+
+def _experiment(given: dict[str, Any]) -> "Experiment":
+    """What was asked for, checked: nothing is played before all of it is known to make sense."""
+    import msgspec
+
+    from bandit_runner.cli.options import named_value
+    from bandit_runner.simulation import NAMES, Experiment, check, load
+
+    changed = {name: given[name] for name in Scoring.__struct_fields__ if given[name] is not None}
+    names = [name for given_name in given["scenarios"] for name in (NAMES if given_name == "all" else (given_name,))]
+    experiment = Experiment(
+        strategies=_strategies(given["strategies"]),
+        scenarios=tuple(load(name) for name in dict.fromkeys(names)),
+        runs=given["runs"],
+        requests=given["requests"],
+        scoring=msgspec.structs.replace(SCORINGS[given["scoring"]], **changed),
+        seed=given["seed"],
+        options=dict(named_value(text) for text in given["options"]),
+        until_decided=given["until_decided"],
+    )
+    check(experiment)
+    return experiment
+
+
+def _strategies(names: tuple[str, ...]) -> tuple[str, ...]:
+    from bandit_runner.simulation import BOUND, CLAIRVOYANTS
+    from bandit_runner.strategies import STRATEGIES
+
+    everything = (*STRATEGIES, *CLAIRVOYANTS, BOUND)
+    return tuple(dict.fromkeys(name for given in names for name in (everything if given == "all" else (given,))))
+
+
+@contextlib.contextmanager
+def _executor(jobs: int, cluster: str | None) -> Iterator[Executor | None]:
+    """Workers: of a Dask cluster, processes, or none, which means right here."""
+    if cluster is not None:
+        from bandit_runner.errors import MissingExtra, NotReady
+
+        try:
+            import distributed
+        except ImportError as error:
+            raise MissingExtra("--cluster needs dask.distributed", extra="cluster") from error
+        try:
+            client = distributed.Client(cluster, timeout=5, set_as_default=False)  # type: ignore[no-untyped-call]
+        except (OSError, TimeoutError, ValueError) as error:
+            hint = "start one: dask scheduler; then dask worker ADDRESS on each machine, with binsafe installed"
+            raise NotReady(f"no scheduler answers at {cluster}: {error}", hint=hint) from error
+        with client:
+            yield client.get_executor()  # type: ignore[no-untyped-call]
+    elif jobs > 1:
+        import multiprocessing
+        from concurrent.futures import ProcessPoolExecutor
+
+        # A fresh interpreter per worker: a forked one would inherit threads' locks (numpy has some).
+        with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+            yield pool
+    else:
+        yield None
+
+
+@contextlib.contextmanager
+def _progress(experiment: "Experiment") -> Iterator[Callable[[int], None]]:
+    """A bar on standard error while people watch; silence otherwise."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("runs", total=experiment.total_runs)
+        yield lambda runs: bar.advance(task, runs)

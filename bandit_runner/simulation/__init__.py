@@ -1,0 +1,44 @@
+"""The tiers as environments without sockets: strategies -> scores, with what chance alone explains.
+
+    scenario.py     YAML -> Scenario; the project's own six are in scenarios/
+    limiters.py     rate limits as functions of time
+    world.py        Scenario + seed -> servers that answer
+    play.py         strategy + world -> Tally of one run, in simulated time
+    clairvoyant.py  who knows the servers: greedy, by shadow prices, and the bound; linear.py solves the program
+    experiment.py   tasks -> tallies, on one core, many, or a cluster
+    comparison.py   tallies -> rows with intervals, paired differences, when to stop
+    table.py        rows and differences -> text
+
+Nothing here reads a clock or draws a random number that a seed does not fix.
+
+>>> task = Task(strategy="v6-fixed", scenario=load("T2h"), scoring=Scoring(), requests=100, seeds=(1, 2))
+>>> [tally.accepted for tally in run(task)] == [tally.accepted for tally in run(task)]
+True
+"""
+
+from bandit_runner.model import Scoring
+from bandit_runner.simulation.clairvoyant import CLAIRVOYANTS, bound
+from bandit_runner.simulation.experiment import BOUND, CLAIRVOYANT, Experiment, Task, check, play_all, run
+from bandit_runner.simulation.play import Player, Tally, play
+from bandit_runner.simulation.scenario import NAMES, Scenario, load
+from bandit_runner.simulation.world import World
+
+__all__ = [
+    "BOUND",
+    "CLAIRVOYANT",
+    "CLAIRVOYANTS",
+    "NAMES",
+    "Experiment",
+    "Player",
+    "Scenario",
+    "Scoring",
+    "Tally",
+    "Task",
+    "World",
+    "bound",
+    "check",
+    "load",
+    "play",
+    "play_all",
+    "run",
+]

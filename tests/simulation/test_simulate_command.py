@@ -1,0 +1,53 @@
+"""bandit_runner simulate, as users call it."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+
+def simulate(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "bandit_runner", "simulate", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_json_is_rows_of_results():
+    done = simulate(
+        "--strategy", "v4", "--scenario", "T1", "--scenario", "T2h", "--runs", "4", "--requests", "30", "--json"
+    )
+    assert done.returncode == 0
+    document = json.loads(done.stdout)
+    assert document["schema"] == "binsafe.results/1"
+    assert [(row["strategy"], row["scenario"], row["runs"], row["requests"]) for row in document["rows"]] == [
+        ("v4", "T1", 4, 120),
+        ("v4", "T2h", 4, 120),
+    ]
+    assert all("tier" not in row and isinstance(row["regret"], float) for row in document["rows"])
+
+
+def test_jobs_change_nothing_but_the_time_it_takes():
+    arguments = ("--strategy", "v4", "--strategy", "v6-fixed", "--scenario", "T2h", "--runs", "41", "--requests", "20")
+    assert simulate(*arguments, "--jobs", "2").stdout == simulate(*arguments).stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--strategy", "v99"),
+        ("--scenario", "nowhere.yaml"),
+        ("--option", "heat=3"),
+        ("--penalty", "-1"),
+        ("--max-attempts", "0"),
+        ("--runs", "0"),
+    ],
+)
+def test_nonsense_is_refused_with_status_2(arguments: tuple[str, ...]):
+    done = simulate(*arguments)
+    assert done.returncode == 2
+    assert not done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_help_has_examples():
+    assert "bandit_runner simulate --strategy" in simulate("--help").stdout
