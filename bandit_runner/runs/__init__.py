@@ -4,9 +4,10 @@
     tally.py        Tally: what a run came to so far, small, addable, enough for any scoring
     store.py        Store: opens, reads, and says what is wrong with a file that cannot be read
     recorder.py     Recorder: takes finished ids off the request path and writes them in a thread of its own
+    showing.py      rows -> text, JSON, one HTML file
     csvs.py         the original project's CSV files, in and out
     comparison.py   runs -> rows, paired differences, "N more runs needed"
-    calibrate.py    what a log says of the servers: rates, redraws, limits, drift
+    calibrate.py    what a log says of the servers: rates, redraws, limits, drift (calibration.py: as structs)
 
 A session is one start of the servers (their rates are drawn anew at each); a run is one strategy on one tier of it.
 """

@@ -1,6 +1,7 @@
 """What every command shares: loading on first use, errors as one line with a hint, exit statuses."""
 
 import importlib
+import keyword
 import os
 import sys
 from collections.abc import Sequence
@@ -36,7 +37,8 @@ class Commands(click.Group):
         del ctx
         if cmd_name not in self._names:
             return None
-        command: click.Command = importlib.import_module(f"{self._package}.{cmd_name}").command
+        module = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
+        command: click.Command = importlib.import_module(f"{self._package}.{module}").command
         return command
 
 

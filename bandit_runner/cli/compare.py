@@ -1,0 +1,90 @@
+"""bandit_runner compare: stored runs side by side."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bandit_runner.cli.storing import chosen, safe, store_option
+from bandit_runner.model import SCORINGS, TIERS
+
+if TYPE_CHECKING:
+    from bandit_runner.runs import Run, Store
+
+
+@click.command(
+    "compare",
+    epilog="""\b
+Examples:
+  bandit_runner compare
+  bandit_runner compare --tier T2 --scoring blog
+  bandit_runner compare --format html --output comparison.html
+  bandit_runner compare --sessions        (which there are)""",
+)
+@click.option("--session", "sessions", multiple=True, help="Only this session; repeatable.")
+@click.option("--tier", type=click.Choice(list(TIERS)), help="Only this tier.")
+@click.option("--scoring", type=click.Choice(sorted(SCORINGS)), default="statement", show_default=True)
+@click.option("--format", "format_", type=click.Choice(["text", "json", "html"]), default="text", show_default=True)
+@click.option("--json", "format_", flag_value="json", help="The same as --format json.")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write there, not to standard output.")
+@click.option("--sessions", "list_sessions", is_flag=True, help="List the sessions instead.")
+@store_option
+def command(
+    *,
+    sessions: tuple[str, ...],
+    tier: str | None,
+    scoring: str,
+    format_: str,
+    output: Path | None,
+    list_sessions: bool,
+    store: Path | None,
+) -> None:
+    """Compare the strategies of all stored runs, tier by tier, the best first.
+
+    Scores are per 100 ids with 95% intervals. Strategies that met the same servers (one session) are compared there;
+    where that does not tell one from the best, the table says how many more runs probably would.
+    """
+    from bandit_runner.errors import UsageError
+    from bandit_runner.runs import Store
+    from bandit_runner.runs.comparison import compare
+    from bandit_runner.runs.showing import SHOWN
+
+    with Store.open(chosen(store)) as opened:
+        if list_sessions:
+            click.echo(_sessions(opened))
+            return
+        runs = _chosen_runs(opened, sessions, tier)
+    rows = compare(runs, SCORINGS[scoring])
+    if not rows:
+        raise UsageError("no stored run has a finished id", hint="bandit_runner start plays some")
+    text = SHOWN[format_](rows)
+    if output is None:
+        click.echo(safe(text) if format_ == "text" else text, nl=False)
+    else:
+        output.write_text(text, encoding="utf-8")
+
+
+def _chosen_runs(store: "Store", sessions: tuple[str, ...], tier: str | None) -> "list[Run]":
+    from bandit_runner.errors import UsageError
+
+    known = {session.id for session in store.sessions()}
+    for name in sessions:
+        if name not in known:
+            raise UsageError(f"there is no session {name!r}", hint="bandit_runner compare --sessions lists them")
+    runs = [run for name in sessions for run in store.runs(name)] if sessions else store.runs()
+    return [run for run in runs if tier in (None, run.start.tier)]
+
+
+def _sessions(store: "Store") -> str:
+    import time
+
+    lines = []
+    now = time.time()
+    for session in store.sessions():
+        runs = store.runs(session.id)
+        states = ", ".join(sorted({run.status(now) for run in runs})) or "empty"
+        strategies = ", ".join(dict.fromkeys(run.start.strategy for run in runs))
+        requests = sum(run.tally.requests for run in runs)
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(session.started))
+        lines.append(f"{session.id}  {when}  {len(runs)} runs, {requests:,} ids, {states}: {strategies}")
+    return safe("\n".join(lines)) or "no sessions yet"

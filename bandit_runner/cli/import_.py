@@ -1,0 +1,34 @@
+"""bandit_runner import: the original project's logs into the store."""
+
+from pathlib import Path
+
+import click
+
+from bandit_runner.cli.storing import chosen, store_option
+from binsafe.cli.entry import note
+
+
+@click.command(
+    "import",
+    epilog="""\b
+Examples:
+  bandit_runner import runs/*.csv
+  bandit_runner import old/*.csv --store old.sqlite && bandit_runner compare --store old.sqlite""",
+)
+@click.argument("files", nargs=-1, required=True, metavar="CSV...", type=click.Path(path_type=Path))
+@store_option
+def command(*, files: tuple[Path, ...], store: Path | None) -> None:
+    """Read the original project's CSV files, of any of its four generations (10 to 13 columns), into the store.
+
+    A file that is there already is left out, so that importing twice does no harm.
+    """
+    from bandit_runner.runs.csvs import import_runs
+    from binsafe.reports.escape import escape
+
+    target = chosen(store)
+    new = 0
+    for path, is_new in import_runs(target, files):
+        new += is_new
+        if not is_new:
+            note(f"{escape(str(path))}: there already")
+    click.echo(f"{new} of {len(files)} runs imported into {target}")

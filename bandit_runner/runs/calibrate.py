@@ -1,0 +1,264 @@
+"""What a log says of the servers that nobody may look into: their rates, whether these are redrawn, limits, drift.
+
+Each question is asked as a test that could say no, by permutation or by an exact distribution, so that small counts do
+not talk it into anything:
+
+    redrawn     do the success rates of a port differ between the runs of a series? (chi-square, by permutation)
+    gaps        is a second hit on a server refused more often the sooner it comes? (expected from the server's own
+                rate elsewhere; exact Poisson-binomial tail)
+    period      do outcomes come and go with time? (largest power of a periodogram, by permutation)
+
+A series is what was started together: runs of one session, or, in logs without sessions, runs less than two minutes
+apart. Pure; the generator is passed in.
+"""
+
+import itertools
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from bandit_runner.errors import UsageError
+from bandit_runner.model import Z_95
+from bandit_runner.runs.calibration import Calibration, Gap, Limit, Period, Rate, Series, Start
+from bandit_runner.runs.csvs import CsvRun, requests_of
+
+SERIES_GAP: Final = 120.0
+"""Seconds between runs that still belong to one series."""
+
+SURE: Final = 0.001
+"""A p-value below this is taken for an effect: many questions are asked of one log."""
+
+GAPS: Final = (0.0, 0.010, 0.030, 0.090, 0.200, float("inf"))
+"""Seconds since the last attempt at the same server, from and to."""
+
+PERMUTATIONS: Final = 2_000
+BUSIEST: Final = 10
+_FREQUENCIES: Final = 240
+_FASTEST_HZ: Final = 5.0
+_FEW: Final = 40
+"""Attempts at one server below which no period can be looked for."""
+
+
+class _Log(msgspec.Struct, frozen=True):
+    """One run as columns, by time."""
+
+    name: str
+    session: str
+    tier: str
+    port: np.ndarray
+    time: np.ndarray
+    ok: np.ndarray
+    limited: int | None
+
+
+def calibrate(runs: Sequence[CsvRun], *, seed: int = 0) -> Calibration:
+    """What these logs say.
+
+    Raises:
+        UsageError: no log, or one that contradicts itself.
+    """
+    if not runs:
+        raise UsageError("no log was named", hint="bandit_runner calibrate runs/*.csv")
+    generator = np.random.default_rng(seed)
+    logs = sorted(map(_log, runs), key=lambda log: float(log.time[0]))
+    series = [(group, _series(group, generator)) for group in _together(logs)]
+    groups = [group for each in series for group in _same_servers(*each)]
+    gaps = tuple(gap for tier in sorted({log.tier for log in logs}) for gap in _gaps(tier, groups))
+    periods = _periods(groups, generator)
+    limited = [log.limited for log in logs]
+    return Calibration(
+        runs=len(logs),
+        attempts=sum(len(log.time) for log in logs),
+        rate_limited=None if None in limited else sum(each or 0 for each in limited),
+        series=tuple(found for _, found in series),
+        gaps=gaps,
+        limits=tuple(limit for limit in map(_limit, _by_tier(gaps)) if limit),
+        periods=periods,
+        periodic=any(period.p * len(periods) < SURE * BUSIEST for period in periods),
+    )
+
+
+def _log(run: CsvRun) -> _Log:
+    requests_of(run)
+    first = run.lines[0]
+    lines = sorted(run.lines, key=lambda line: line.timestamp)
+    limited = [line.rate_limited for line in lines]
+    return _Log(
+        name=run.name,
+        session=first.session_id,
+        tier=first.tier,
+        port=np.array([line.server_port for line in lines]),
+        time=np.array([line.timestamp for line in lines]),
+        ok=np.array([line.success for line in lines], dtype=float),
+        limited=None if None in limited else sum(map(bool, limited)),
+    )
+
+
+def _together(logs: Sequence[_Log]) -> list[list[_Log]]:
+    """The series of each tier."""
+    found: dict[tuple[str, str], list[_Log]] = {}
+    nameless: dict[str, tuple[float, int]] = {}
+    for log in logs:
+        session = log.session
+        if not session:
+            end, count = nameless.get(log.tier, (float("-inf"), 0))
+            count += float(log.time[0]) - end > SERIES_GAP
+            nameless[log.tier] = (float(log.time[-1]), count)
+            session = f"#{count}"
+        found.setdefault((session, log.tier), []).append(log)
+    return list(found.values())
+
+
+def _series(group: Sequence[_Log], generator: np.random.Generator) -> Series:
+    p = _redrawn(group, generator) if len(group) > 1 else None
+    redrawn = p is not None and p < SURE
+    starts = [[log] for log in group] if redrawn else [list(group)]
+    return Series(
+        tier=group[0].tier,
+        runs=tuple(log.name for log in group),
+        redrawn_p=p,
+        redrawn=redrawn,
+        starts=tuple(Start(runs=tuple(log.name for log in each), rates=_rates(each)) for each in starts),
+    )
+
+
+def _same_servers(group: list[_Log], series: Series) -> list[list[_Log]]:
+    return [[log] for log in group] if series.redrawn else [group]
+
+
+def _redrawn(group: Sequence[_Log], generator: np.random.Generator) -> float:
+    """How often chance alone makes runs differ as much: the outcomes of each port are dealt anew to the runs."""
+    seen, drawn = 0.0, np.zeros(PERMUTATIONS)
+    for port in np.unique(np.concatenate([log.port for log in group])):
+        tried = np.array([int(np.sum(log.port == port)) for log in group])
+        won = np.array([int(np.sum(log.ok[log.port == port])) for log in group])
+        tried, won = tried[tried > 0], won[tried > 0]
+        if len(tried) < 2 or not 0 < won.sum() < tried.sum():  # noqa: PLR2004 - two runs to compare
+            continue
+        seen += float(_chi_square(tried, won[None, :])[0])
+        dealt = generator.multivariate_hypergeometric(tried, int(won.sum()), size=PERMUTATIONS, method="marginals")
+        drawn += _chi_square(tried, dealt)
+    return float((1 + np.sum(drawn >= seen - 1e-9)) / (1 + PERMUTATIONS))
+
+
+def _chi_square(tried: np.ndarray, won: np.ndarray) -> np.ndarray:
+    rate = won[0].sum() / tried.sum()
+    return np.asarray(np.sum((won - tried * rate) ** 2 / (tried * rate * (1 - rate)), axis=1))
+
+
+def _rates(group: Sequence[_Log]) -> tuple[Rate, ...]:
+    port, ok = np.concatenate([log.port for log in group]), np.concatenate([log.ok for log in group])
+    return tuple(_rate(int(each), int(ok[port == each].sum()), int(np.sum(port == each))) for each in np.unique(port))
+
+
+def _rate(port: int, ok: int, attempts: int) -> Rate:
+    """With Wilson's interval (E. B. Wilson, Journal of the American Statistical Association 22, 1927)."""
+    share, square = ok / attempts, Z_95**2 / attempts
+    centre, half = share + square / 2, Z_95 * np.sqrt(share * (1 - share) / attempts + square / (4 * attempts))
+    low, high = (centre - half) / (1 + square), (centre + half) / (1 + square)
+    return Rate(port=port, ok=ok, attempts=attempts, low=float(max(0.0, low)), high=float(min(1.0, high)))
+
+
+def _gaps(tier: str, groups: Sequence[Sequence[_Log]]) -> list[Gap]:
+    """Attempts by how soon they followed the last one at their server, beside what that server does when left alone."""
+    pairs = [_followers(group) for group in groups if group[0].tier == tier]
+    since, ok, rate = (np.concatenate([pair[i] for pair in pairs]) for i in range(3))
+    found = []
+    for above, below in itertools.pairwise(GAPS):
+        here = (since >= above) & (since < below)
+        accepted, chances = int(ok[here].sum()), rate[here]
+        found.append(
+            Gap(
+                tier=tier,
+                above=above,
+                below=None if below == float("inf") else below,
+                attempts=int(here.sum()),
+                accepted=accepted,
+                expected=float(chances.sum()),
+                p=_at_most(accepted, chances),
+            )
+        )
+    return found
+
+
+def _followers(group: Sequence[_Log]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(seconds since the last attempt at the server, accepted, the server's rate from unhurried attempts)."""
+    since, won, port = [], [], []
+    for log in group:
+        for each in np.unique(log.port):
+            here = log.port == each
+            since.append(np.diff(log.time[here], prepend=-np.inf))
+            won.append(log.ok[here])
+            port.append(log.port[here])
+    gap, ok, where = np.concatenate(since), np.concatenate(won), np.concatenate(port)
+    calm = gap >= GAPS[-2]
+    rate = np.zeros(len(gap))
+    for each in np.unique(where):
+        quiet = ok[calm & (where == each)]
+        rate[where == each] = (quiet.sum() + 0.5) / (len(quiet) + 1)
+    return gap, ok, rate
+
+
+def _at_most(accepted: int, chances: np.ndarray) -> float:
+    """The probability of so few successes or fewer, each with its own chance."""
+    distribution = np.ones(1)
+    for chance in chances:
+        distribution = np.convolve(distribution, (1 - chance, chance))
+    return float(min(1.0, distribution[: accepted + 1].sum()))
+
+
+def _by_tier(gaps: Sequence[Gap]) -> list[list[Gap]]:
+    return [[gap for gap in gaps if gap.tier == tier] for tier in dict.fromkeys(gap.tier for gap in gaps)]
+
+
+def _limit(gaps: Sequence[Gap]) -> Limit | None:
+    """From the shortest gap on, as long as hits are refused; the first gap where they are not ends it."""
+    refused = 0
+    while refused < len(gaps) and gaps[refused].p < SURE:
+        refused += 1
+    if not refused:
+        return None
+    free = next((gap for gap in gaps[refused:] if gap.attempts and gap.p >= SURE), None)
+    longest = gaps[refused - 1].below
+    return Limit(
+        tier=gaps[0].tier,
+        refused_ms=1000 * (longest if longest is not None else gaps[refused - 1].above),
+        free_ms=None if free is None else 1000 * (free.below or free.above),
+    )
+
+
+def _periods(groups: Sequence[Sequence[_Log]], generator: np.random.Generator) -> tuple[Period, ...]:
+    """Of the busiest servers of each start; a hurried second hit says nothing about time and is left out."""
+    busy: list[tuple[str, int, np.ndarray, np.ndarray]] = []
+    for group in groups:
+        for log in group:
+            for port in np.unique(log.port):
+                here = log.port == port
+                calm = np.diff(log.time[here], prepend=-np.inf) >= GAPS[3]
+                if calm.sum() >= _FEW:
+                    busy.append((log.tier, int(port), log.time[here][calm], log.ok[here][calm]))
+    busy.sort(key=lambda each: -len(each[2]))
+    return tuple(_period(*each, generator) for each in busy[:BUSIEST])
+
+
+def _period(tier: str, port: int, time: np.ndarray, ok: np.ndarray, generator: np.random.Generator) -> Period:
+    """Largest power over frequencies from one cycle in the whole log to five a second."""
+    time = time - time[0]
+    frequencies = np.linspace(1 / max(time[-1], 1.0), _FASTEST_HZ, _FREQUENCIES)
+    angles = 2 * np.pi * frequencies[:, None] * time[None, :]
+    waves = np.concatenate([np.cos(angles), np.sin(angles)])
+    waves = waves - waves.mean(axis=1, keepdims=True)
+    centred = ok - ok.mean()
+    power = _power(waves, centred[:, None])[:, 0]
+    shuffled = np.stack([generator.permutation(centred) for _ in range(PERMUTATIONS)], axis=1)
+    highest = _power(waves, shuffled).max(axis=0)
+    p = (1 + np.sum(highest >= power.max())) / (1 + highest.size)
+    return Period(tier=tier, port=port, seconds=float(1 / frequencies[int(power.argmax())]), p=float(p))
+
+
+def _power(waves: np.ndarray, outcomes: np.ndarray) -> np.ndarray:
+    parts = waves @ outcomes
+    half = len(waves) // 2
+    return np.asarray(parts[:half] ** 2 + parts[half:] ** 2)

@@ -1,0 +1,111 @@
+"""compare, import, export and calibrate as a person types them."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))
+from played import SESSION, many, started
+
+from bandit_runner.runs import Recorder
+
+
+def run(*words: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "bandit_runner", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("store") / "runs.sqlite"
+    session = msgspec.structs.replace(SESSION, id="evil\x1b[31m\u202e<script>")
+    with Recorder(path, session) as recorder:
+        for strategy, rate in (("v4", 0.6), ("v6-fixed", 0.9)):
+            for tier in ("T1", "T2"):
+                recorder.begin(started(tier, strategy, session))
+                for each in many(100, tier=tier, rate=rate):
+                    recorder.record(each)
+                recorder.end(tier)
+    return path
+
+
+def test_the_table_puts_the_best_first(store: Path):
+    done = run("compare", "--store", store, "--tier", "T1")
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    assert [line.split()[:2] for line in lines[1:]] == [["T1", "v6-fixed"], ["T1", "v4"]]
+
+
+def test_json_has_the_results_schema(store: Path):
+    document = json.loads(run("compare", "--store", store, "--json").stdout)
+    assert document["schema"] == "binsafe.results/1"
+    assert {row["tier"] for row in document["rows"]} == {"T1", "T2"}
+    assert sum(row["best"] for row in document["rows"]) == 2
+
+
+def test_the_page_stands_alone(store: Path, tmp_path: Path):
+    page = tmp_path / "page.html"
+    assert run("compare", "--store", store, "--format", "html", "--output", page).returncode == 0
+    text = page.read_text()
+    assert text.count("<svg") == 8
+    assert "http://" not in text
+    assert "https://" not in text
+    assert "<script" not in text
+
+
+def test_no_name_from_the_store_steers_the_terminal(store: Path):
+    done = run("compare", "--store", store, "--sessions")
+    assert "\x1b" not in done.stdout
+    assert "\u202e" not in done.stdout
+    assert "evil" in done.stdout
+
+
+def test_export_import_and_calibrate(store: Path, tmp_path: Path):
+    folder = tmp_path / "out"
+    assert run("export", "--store", store, "--output", folder).returncode == 0
+    files = sorted(folder.iterdir())
+    assert len(files) == 4
+    other = tmp_path / "other.sqlite"
+    assert "4 of 4 runs imported" in run("import", *files, "--store", other).stdout
+    again = run("import", *files, "--store", other)
+    assert "0 of 4 runs imported" in again.stdout
+    assert again.stderr.count("there already") == 4
+    calibrated = run("calibrate", *files)
+    assert calibrated.returncode == 0
+    assert "Rates" in calibrated.stdout
+    assert json.loads(run("calibrate", *files, "--json").stdout)["schema"] == "binsafe.calibration/1"
+
+
+@pytest.mark.parametrize("command", ["compare", "export"])
+def test_no_store_is_one_line_and_a_hint(command: str, tmp_path: Path):
+    done = run(command, "--store", tmp_path / "none.sqlite")
+    assert done.returncode == 2
+    assert "there are no runs" in done.stderr
+    assert "hint:" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["compare", "export"])
+def test_a_corrupt_store_is_said_and_left_alone(command: str, tmp_path: Path):
+    path = tmp_path / "runs.sqlite"
+    path.write_bytes(b"SQLite format 3\0" + os.urandom(8000))
+    before = path.read_bytes()
+    done = run(command, "--store", path)
+    assert done.returncode == 2
+    assert "hint:" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert path.read_bytes() == before
+
+
+def test_a_missing_log_is_named(tmp_path: Path):
+    for command in ("import", "calibrate"):
+        extra = ["--store", tmp_path / "s.sqlite"] if command == "import" else []
+        done = run(command, tmp_path / "no.csv", *extra)
+        assert done.returncode == 2
+        assert "no.csv" in done.stderr
+        assert "Traceback" not in done.stderr
