@@ -44,6 +44,7 @@ class Commands(click.Group):
 
 def run(group: click.Command, name: str) -> None:
     """Run a command line and end the process; every error that carries a hint becomes two lines, never a traceback."""
+    _open_standard_streams()
     try:
         status = group.main(prog_name=name, standalone_mode=False)
         if sys.stdout is not None:  # it is where the caller closed it
@@ -62,6 +63,16 @@ def run(group: click.Command, name: str) -> None:
         complain(name, str(error), error.hint)
         status = error.exit_status
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _open_standard_streams() -> None:
+    """Stand in for descriptors 0 to 2 that the caller closed, so that no file of ours becomes one of them."""
+    while True:
+        descriptor = os.open(os.devnull, os.O_RDWR)
+        if descriptor > 2:  # noqa: PLR2004 - the last standard stream
+            os.close(descriptor)
+            return
+        os.set_inheritable(descriptor, True)
 
 
 def complain(name: str, message: str, hint: str) -> None:

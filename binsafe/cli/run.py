@@ -1,9 +1,11 @@
 """binsafe run: inspect, derive, enforce, run."""
 
-import signal
+import contextlib
+import os
+import select
 import sys
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,10 +15,8 @@ from binsafe.cli.options import Asked, derive_policy, grants
 if TYPE_CHECKING:
     from binsafe.intake import Snapshot
     from binsafe.model import Policy, Report, Violation
-    from binsafe.sandbox import Sandboxed
 
-TIMED_OUT = 124
-_FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGWINCH)
+_STDERR = 2
 
 
 @click.command(
@@ -36,7 +36,9 @@ Examples:
 @click.option("--policy", "policy_file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--backend", metavar="NAME", help="The mechanism; see binsafe doctor.")
 @click.option("--dry-run", is_flag=True, help="Say what would be granted and denied; start nothing.")
-@click.option("--report", type=click.File("w", lazy=False), help="Write violations there, as JSON lines.")
+@click.option(
+    "--report", type=click.Path(dir_okay=False, path_type=Path), help="Write violations there, as JSON lines."
+)
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Stop it after so many seconds (124).")
 @click.option("--yes", is_flag=True, help="Run it although the verdict is danger.")
 def command(
@@ -46,7 +48,7 @@ def command(
     policy_file: Path | None,
     backend: str | None,
     dry_run: bool,
-    report: IO[str] | None,
+    report: Path | None,
     timeout: float | None,
     yes: bool,
     **asked: Any,
@@ -56,6 +58,7 @@ def command(
     Exit status: the program's own, 128+N after signal N; 124 timeout, 125 refused or not enforceable here, 126 not a
     program of this machine's, 127 not found.
     """
+    from binsafe.cli.attending import TIMED_OUT, Attendance
     from binsafe.sandbox import Order, launch
 
     with _snapshot(file) as snapshot:
@@ -63,14 +66,25 @@ def command(
         if dry_run:
             _describe(policy)
             return 0
+        teller = _Teller(report)
         order = Order(
             policy=policy,
             program=snapshot.descriptor,
+            path=snapshot.artifact.path,
             arguments=arguments,
-            on_violation=lambda violation: _tell(violation, report),
+            on_violation=teller.tell,
         )
-        process = launch(order, backend=backend)
-    return _attend(process, timeout)
+        with Attendance() as attendance:
+            process = launch(order, backend=backend)
+            snapshot.close()
+            try:
+                status = attendance.wait(process, timeout)
+            finally:
+                process.stop(grace=0)
+    if status == TIMED_OUT and timeout is not None:
+        _mention(f"stopped after {timeout:g} s")
+    teller.sum_up(process.unreported)
+    return status
 
 
 def _snapshot(file: str) -> "Snapshot":
@@ -146,33 +160,40 @@ def _describe(policy: "Policy") -> None:
             click.echo(f"  gap {gap.id}: {gap.reason}")
 
 
-def _tell(violation: "Violation", report: IO[str] | None) -> None:
-    """Report a violation while the program runs; what ordinary programs try on the way goes to the file only."""
-    import msgspec
+class _Teller:
+    """Tells violations while the program runs: on standard error, and as JSON lines in ``report``.
 
-    from binsafe.reports.escape import escape
+    Written past Python's buffers: an unread standard error must not hold up the end, nor a full disk break it.
+    """
 
-    if report is not None:
-        report.write(msgspec.json.encode(violation).decode() + "\n")
-        report.flush()
-    if not violation.expected:
-        remedy = f"; add {violation.grant}" if violation.grant else ""
-        note(escape(f"{violation.syscall} {violation.object} denied: not in the policy{remedy}"))
+    def __init__(self, report: Path | None) -> None:
+        self._report = report.open("wb", buffering=0) if report is not None else None
+        self.told = 0
+
+    def tell(self, violation: "Violation") -> None:
+        """Tell one; what ordinary programs try on the way goes to the file only."""
+        import msgspec
+
+        from binsafe.reports.escape import escape
+
+        if not violation.expected:
+            self.told += 1
+            remedy = f"; add {violation.grant}" if violation.grant else ""
+            line = escape(f"{violation.syscall} {violation.object} denied: not in the policy{remedy}")
+            os.write(_STDERR, f"{line}\n".encode())
+        if self._report is not None:
+            self._report.write(msgspec.json.encode(violation) + b"\n")
+
+    def sum_up(self, unreported: int) -> None:
+        """One line at the end, if there is anything to say and anybody listens."""
+        if unreported:
+            _mention(f"{unreported} more denials were counted, not shown")
 
 
-def _attend(process: "Sandboxed", timeout: float | None) -> int:
-    """Forward signals until the program ends or its time is up."""
-    previous = {number: signal.signal(number, lambda n, _: process.send_signal(n)) for number in _FORWARDED}
-    try:
-        status = process.wait(timeout)
-        if status is not None:
-            return status
-        note(f"stopped after {timeout:g} s")
-        process.stop()
-        return TIMED_OUT
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-        process.stop(grace=0)
-        if process.unreported:
-            note(f"{process.unreported} more denials of the same kinds were counted, not shown")
+def _mention(message: str) -> None:
+    """A line on standard error unless that would mean waiting."""
+    poll = select.poll()
+    poll.register(_STDERR, select.POLLOUT)
+    if any(event & select.POLLOUT for _, event in poll.poll(0)):
+        with contextlib.suppress(OSError):
+            os.write(_STDERR, f"{message}\n".encode())

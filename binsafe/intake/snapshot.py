@@ -66,8 +66,10 @@ class Snapshot:
         return cls(artifact, target)
 
     def close(self) -> None:
-        """Let go of the copy."""
-        os.close(self.descriptor)
+        """Let go of the copy; more than once does no harm."""
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
 
     def __enter__(self) -> Self:
         return self

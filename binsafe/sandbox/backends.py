@@ -20,11 +20,14 @@ class Enforcement(msgspec.Struct, frozen=True, kw_only=True):
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """A program to start: which bytes (``program``, a descriptor), under what policy, and with what around it.
 
-    ``stdin``, ``stdout`` and ``stderr`` are descriptors, or the constants of :mod:`subprocess`.
+    ``path`` is the program's resolved path, by which a dynamic program finds what lies beside it. ``stdin``, ``stdout``
+    and ``stderr`` are descriptors, or the constants of :mod:`subprocess`; None relays our own (see ``relaying``).
+    ``on_violation`` is called in a thread of its own; its errors end nothing.
     """
 
     policy: Policy
     program: int
+    path: str | None = None
     arguments: Sequence[str] = ()
     stdin: int | None = None
     stdout: int | None = None

@@ -7,6 +7,7 @@ from typing import Final
 
 from binsafe.errors import NotEnforceable, NotExecutable
 from binsafe.sandbox.backends import Backend, Order, Sandboxed
+from binsafe.sandbox.relaying import Relay, Relayed
 
 
 def _namespaces() -> Backend:
@@ -65,4 +66,11 @@ def launch(order: Order, *, backend: str | None = None) -> Sandboxed:
     """
     wanted = order.policy.artifact
     check_native(wanted.system, wanted.arch, wanted.name)
-    return backend_for(backend).launch(order)
+    relay = Relay((order.stdin is None, order.stdout is None, order.stderr is None))
+    try:
+        process = backend_for(backend).launch(relay.connect(order))
+    except BaseException:
+        relay.abandon()
+        raise
+    relay.started()
+    return Relayed(process, relay)

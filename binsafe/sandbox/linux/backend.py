@@ -93,10 +93,22 @@ def _plan(order: Order, arch: str) -> Plan:
         "read": _paths(policy, "read"),
         "write": _paths(policy, "write"),
         "scratch_bytes": _SCRATCH_BYTES,
-        "limits": [(grant.object.upper(), int(grant.access)) for grant in policy.of("limit")],
+        "limits": _limits(policy),
         "landlock": _confinement(policy, f"{stage.PROGRAM_FOLDER}/{name}"),
         "filter": seccomp.compile_filter(policy, arch).hex(),
     }
+
+
+def _limits(policy: Policy) -> list[tuple[str, int]]:
+    """Resource limits. Where the kernel pipes core dumps to a program, a limit of 0 does not stop it, but 1 does.
+
+    (fs/coredump.c: for a pipe limits are irrelevant but for this one; and a file of 1 byte is never written.)
+    """
+    limits = {grant.object.upper(): int(grant.access) for grant in policy.of("limit")}
+    with open("/proc/sys/kernel/core_pattern", "rb") as stream:
+        if limits.get("CORE") == 0 and stream.read(1) in (b"|", b"@"):
+            limits["CORE"] = 1
+    return list(limits.items())
 
 
 def _confinement(policy: Policy, program: str) -> dict[str, Any]:

@@ -22,6 +22,8 @@ _WILDCARD: Final = "0.0.0.0"  # noqa: S104 - what the program asks for; it gets 
 _SOCKADDR_IN: Final = struct.Struct("!2x H 4s")
 _SOCKADDR_IN6: Final = struct.Struct("!2x H 4x 16s")
 _MAX_ADDRESS: Final = 128
+_PIDFD_THREAD: Final = os.O_EXCL
+"""linux/pidfd.h"""
 _COPIED: Final = (
     (socket.SOL_SOCKET, socket.SO_REUSEADDR),
     (socket.SOL_SOCKET, socket.SO_REUSEPORT),
@@ -95,7 +97,7 @@ def graft(listener: Listener, call: Call, ports: frozenset[int]) -> Graft:
 def _duplicate(listener: Listener, call: Call, descriptor: int) -> Iterator[socket.socket]:
     """Our own duplicate of the program's socket, if that is what the descriptor is: an unbound TCP one."""
     try:
-        pidfd = os.pidfd_open(_process_of(call.pid))
+        pidfd = _open_thread(call.pid)
     except OSError as error:
         raise Refused(error.errno or errno.ESRCH, "a process that has gone") from error
     try:
@@ -118,6 +120,16 @@ def _duplicate(listener: Listener, call: Call, descriptor: int) -> Iterator[sock
         if original.getsockname()[1] != 0:
             raise Refused(errno.EINVAL, "a socket that is bound already", expected=True)
         yield original
+
+
+def _open_thread(thread: int) -> int:
+    """A pidfd of the calling thread itself, which may have a descriptor table of its own; of its process before 6.9."""
+    try:
+        return os.pidfd_open(thread, _PIDFD_THREAD)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        return os.pidfd_open(_process_of(thread))
 
 
 def _process_of(thread: int) -> int:

@@ -30,7 +30,7 @@ class Process:
     @property
     def unreported(self) -> int:
         """Violations that were only counted, because many of their kind had been reported."""
-        return self.supervisor.unreported
+        return self.supervisor.reporter.unreported
 
     @property
     def stdout(self) -> IO[bytes] | None:
@@ -42,6 +42,7 @@ class Process:
         if not self.supervisor.ended.wait(timeout):
             return None
         self._middle.wait()
+        self.supervisor.reporter.close()
         code = self.supervisor.exit_code
         if code is None:
             return 128 + signal.SIGKILL
@@ -54,6 +55,7 @@ class Process:
     def stop(self, grace: float = 3.0) -> int:
         """SIGTERM, and after ``grace`` seconds the end of init, with which the kernel ends everything inside."""
         self.send_signal(signal.SIGTERM)
+        self.send_signal(signal.SIGCONT)  # one that is stopped would never see it
         status = self.wait(grace)
         if status is None:
             with contextlib.suppress(OSError):

@@ -6,7 +6,8 @@ Runs as a fresh, isolated interpreter that the supervisor starts (unsharing a us
     └─ init  builds the empty root, then only reaps and watches  (pid 1 inside)
        └─ program: limits, no privileges, Landlock, seccomp, execve
 
-What to do comes as one JSON plan over the control socket (``backend.py`` makes it); what happened goes back on it.
+What to do comes as one JSON plan in a file without a name (``planning.py`` makes it); what happened goes back on the
+control socket.
 When the supervisor dies, however it dies, init reads the end of that socket and exits, and the kernel then kills
 whatever lives in the namespace; a parent-death signal on middle and init is the second belt.
 """
@@ -41,8 +42,7 @@ DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
 PROGRAM_FOLDER = "/bin"
 SCRATCH = "/scratch"
 
-MAX_PLAN = 1 << 20
-"""Bytes of one plan; it travels as one message."""
+HOSTNAME = "sandbox"
 
 Plan = dict[str, Any]
 Tell = Callable[[dict[str, Any]], None]
@@ -65,11 +65,13 @@ def step(name: str) -> Iterator[None]:
         raise Failed(name, error) from error
 
 
-def main(control_fd: int) -> int:
+def main(control_fd: int, plan_fd: int) -> int:
     """Read the plan and follow it."""
     control = socket.socket(fileno=control_fd)
     control.set_inheritable(False)
-    plan: Plan = json.loads(control.recv(MAX_PLAN))
+    with open(plan_fd, encoding="ascii") as stream:
+        stream.seek(0)
+        plan: Plan = json.load(stream)
 
     def tell(message: dict[str, Any]) -> None:
         with contextlib.suppress(OSError):  # nobody is left who needs to know
@@ -157,6 +159,7 @@ def close_all_but(*keep: int) -> None:
 def init(control: socket.socket, plan: Plan, tell: Tell) -> int:
     """Be pid 1 inside: build the root, start the program, then reap and watch until one of the two sides ends."""
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+    socket.sethostname(HOSTNAME)
     with step("mounts"):
         build_root(plan)
     wake_r, wake_w = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -260,6 +263,9 @@ def start_program(control: socket.socket, plan: Plan) -> int:
 def become_program(control: socket.socket, status: int, plan: Plan) -> int:
     """Give everything up, last of all the right to make calls that are not granted, and execute the program."""
     os.setsid()
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)  # Python ignores them, and what is ignored stays so across execve
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     with step("limits"):
         for name, value in plan["limits"]:
             lower_limit(getattr(resource, f"RLIMIT_{name}"), value)

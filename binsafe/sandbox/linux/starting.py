@@ -30,7 +30,7 @@ Stdio = tuple[int | None, int | None, int | None]
 _PACKAGES = str(Path(__file__).resolve().parents[3])
 _START = (
     "import sys; sys.path.append(sys.argv[1]); "
-    "from binsafe.sandbox.linux.stage import main; sys.exit(main(int(sys.argv[2])))"
+    "from binsafe.sandbox.linux.stage import main; sys.exit(main(int(sys.argv[2]), int(sys.argv[3])))"
 )
 _CREDENTIALS = struct.Struct("=iII")
 _MAX_MESSAGE = 65536
@@ -50,14 +50,16 @@ def start(plan: Plan, watch: Watch, *, program: int | None, stdio: Stdio) -> Pro
         undo.callback(ours.close)
         status, status_w = os.pipe2(os.O_CLOEXEC)
         undo.callback(os.close, status)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        written = _write(plan | {"supervisor": os.getpid(), "uid": _spare_user(), "status": status_w})
         try:
-            inherited = [theirs.fileno(), status_w, *([] if program is None else [program])]
-            middle = _spawn(theirs.fileno(), inherited, stdio)
+            inherited = [theirs.fileno(), written, status_w, *([] if program is None else [program])]
+            middle = _spawn(theirs.fileno(), written, inherited, stdio)
         finally:
             theirs.close()
+            os.close(written)
             os.close(status_w)
         undo.callback(_kill, middle)
-        _send(ours, plan | {"supervisor": os.getpid(), "uid": _spare_user(), "status": status_w})
         pidfd, listener = _take_listener(ours, status)
         undo.pop_all()  # from here on they are the supervisor's, which lets go of all of them at its end
     supervisor = Supervisor(listener=listener, control=ours, status=status, pidfd=pidfd, watch=watch)
@@ -69,11 +71,11 @@ def start(plan: Plan, watch: Watch, *, program: int | None, stdio: Stdio) -> Pro
     return process
 
 
-def _spawn(control: int, inherited: list[int], stdio: Stdio) -> "subprocess.Popen[bytes]":
+def _spawn(control: int, plan: int, inherited: list[int], stdio: Stdio) -> "subprocess.Popen[bytes]":
     """A fresh interpreter, isolated from the user's environment and from what site-packages would start."""
     stdin, stdout, stderr = stdio
     return subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", _START, _PACKAGES, str(control)],
+        [sys.executable, "-I", "-S", "-c", _START, _PACKAGES, str(control), str(plan)],
         pass_fds=inherited,
         env={},
         stdin=stdin,
@@ -87,12 +89,12 @@ def _kill(middle: "subprocess.Popen[bytes]") -> None:
     middle.wait()
 
 
-def _send(control: socket.socket, plan: Plan) -> None:
-    """One message, however large the plan; the credentials of what comes back are asked for at the same time."""
-    message = json.dumps(plan).encode()
-    control.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * len(message))
-    control.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-    control.send(message)
+def _write(plan: Plan) -> int:
+    """The plan in memory without a name, however large it is; ASCII, with names of any bytes escaped."""
+    descriptor = os.memfd_create("binsafe-plan", os.MFD_CLOEXEC)
+    with open(descriptor, "w", encoding="ascii", closefd=False) as stream:
+        json.dump(plan, stream)
+    return descriptor
 
 
 def _spare_user() -> int | None:

@@ -13,7 +13,6 @@ import signal
 import socket
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -22,10 +21,7 @@ import msgspec
 from binsafe.model import Violation
 from binsafe.sandbox.linux.grafting import Refused, graft, parse_address
 from binsafe.sandbox.linux.notifications import Call, Gone, Listener
-
-REPORTED_EACH: Final = 5
-REPORTED_PER_CALL: Final = 50
-"""Violations that are reported singly, of one call with one object and of one call with any; the rest is counted."""
+from binsafe.sandbox.reporting import Reporter
 
 _IPPROTO_MPTCP: Final = 262
 _EXECUTING: Final = frozenset({"execve", "execveat"})
@@ -35,6 +31,11 @@ _DENIED_WITH: Final[Mapping[str, int]] = dict.fromkeys(
 )
 """Calls that a program must see refused; all others that are not granted do not exist here (ENOSYS), so that a C
 library falls back to an older call (glibc tries clone3 and then clone only after ENOSYS)."""
+
+_FALLBACKS: Final = frozenset(
+    {"clone3", "close_range", "copy_file_range", "epoll_pwait2", "faccessat2", "openat2", "rseq", "splice", "statx"}
+)
+"""Newer ways to do what an older call does: libraries try them first, and take no (ENOSYS) for an answer."""
 
 
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,11 +72,9 @@ class Supervisor(threading.Thread):
         self._pidfd = pidfd
         self._watch = watch
         self._clock = clock
-        self._closing = threading.Lock()
+        self._closing = threading.RLock()  # a signal handler of the user's may call send_signal anywhere
         self.pid = _process_of_pidfd(pidfd)
-        self._calls: Counter[str] = Counter()
-        self._objects: Counter[tuple[str, str]] = Counter()
-        self.unreported = 0
+        self.reporter = Reporter(watch.on_violation)
         self.grafts: dict[int, int] = {}
         """Port -> inode of the socket that was handed over for it."""
         self.failure: dict[str, Any] | None = None
@@ -179,7 +178,8 @@ class Supervisor(threading.Thread):
         number = _DENIED_WITH.get(name, errno.EPERM if name in self._watch.granted else errno.ENOSYS)
         object_, grant = self._describe(call, name)
         self._listener.finish(call, number)
-        self._report(call, name, object_, result=number, grant=grant)
+        expected = number == errno.ENOSYS and name in _FALLBACKS
+        self._report(call, name, object_, result=number, grant=grant, expected=expected)
 
     def _describe(self, call: Call, name: str) -> tuple[str, str | None]:
         """What a refused call was about, and the option that would grant it."""
@@ -208,15 +208,9 @@ class Supervisor(threading.Thread):
         grant: str | None = None,
     ) -> None:
         kind = name if call.number in self._watch.names else "unknown"  # numbers are the program's to invent
-        self._calls[kind] += 1
-        if self._calls[kind] > REPORTED_PER_CALL:
-            self.unreported += 1
+        if not self.reporter.admits(kind, object_):
             return
-        self._objects[name, object_] += 1
-        if self._objects[name, object_] > REPORTED_EACH:
-            self.unreported += 1
-            return
-        self._watch.on_violation(
+        self.reporter.report(
             Violation(
                 time=self._clock(),
                 pid=call.pid,

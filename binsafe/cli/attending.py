@@ -1,0 +1,93 @@
+"""Waiting for a sandboxed program: signals that we get are its, and it ends when its time is up."""
+
+import os
+import signal
+import threading
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from binsafe.sandbox import Sandboxed
+
+TIMED_OUT = 124
+GRACE_SECONDS = 5.0
+"""Time that a program has to end after SIGTERM, or after the terminal has gone."""
+
+INTERRUPTS = 3
+"""Ctrl-C so often ends a program that does not listen."""
+
+_FORWARDED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGWINCH")
+
+
+class Attendance:
+    """A context in which signals that we get are kept, and go to the program once there is one.
+
+    The handlers themselves do nothing: the interpreter writes each number to a pipe (``signal.set_wakeup_fd``), however
+    many come, and a thread reads them there.
+    """
+
+    def __enter__(self) -> Self:
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._write, False)
+        self._terminal = _has_terminal()
+        self._thread: threading.Thread | None = None
+        numbers = [signal.Signals[name] for name in _FORWARDED]
+        self._previous = {number: signal.signal(number, lambda *_: None) for number in numbers}
+        self._before = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.set_wakeup_fd(self._before)
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        os.close(self._write)
+        if self._thread is not None:
+            self._thread.join()
+        os.close(self._read)
+
+    def wait(self, process: "Sandboxed", timeout: float | None) -> int:
+        """The program's exit status, or 124 when its time is up."""
+        arguments = (self._read, process, self._terminal)
+        self._thread = threading.Thread(target=_forward, args=arguments, name="binsafe-signals", daemon=True)
+        self._thread.start()
+        status = process.wait(timeout)
+        if status is None:
+            process.stop()
+            return TIMED_OUT
+        return status
+
+
+def _forward(read: int, process: "Sandboxed", terminal: bool) -> None:
+    """Pass on what comes until the pipe ends; end the program when it was asked often or long enough.
+
+    A hang-up is somebody's wish that a server read its configuration, unless the ``terminal`` that we had is gone.
+    """
+    interrupts = 0
+    killer: threading.Timer | None = None
+    while data := os.read(read, 4096):
+        for number in dict.fromkeys(data):  # one of a kind is enough, as with the kernel's own pending signals
+            process.send_signal(number)
+            if number == signal.SIGINT:
+                interrupts += data.count(number)
+            if killer is None and (
+                number == signal.SIGTERM or (number == signal.SIGHUP and terminal and not _has_terminal())
+            ):
+                killer = _stop_after(GRACE_SECONDS, process)
+        if interrupts >= INTERRUPTS:
+            process.stop(grace=0)
+    if killer is not None:
+        killer.cancel()
+
+
+def _stop_after(seconds: float, process: "Sandboxed") -> threading.Timer:
+    timer = threading.Timer(seconds, process.stop, kwargs={"grace": 0})
+    timer.daemon = True
+    timer.start()
+    return timer
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True

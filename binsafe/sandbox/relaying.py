@@ -1,0 +1,242 @@
+"""Standard streams through pipes of our own: the program never holds a descriptor of the user's.
+
+With the user's own descriptors a program could rewrite what others appended to a log, change the mode of a file it was
+only meant to read from, or make a terminal do things. So it gets pipes, and where the user sits at a terminal, a
+terminal of its own that has the same size; ours stays as it is, with its line editing, Ctrl-C and Ctrl-D.
+"""
+
+import contextlib
+import errno
+import os
+import select
+import signal
+import sys
+import termios
+import threading
+import time
+import tty
+from collections.abc import Callable
+from typing import IO, Final
+
+import msgspec
+
+from binsafe.sandbox.backends import Order, Sandboxed
+from binsafe.sandbox.terminal import TerminalFilter
+
+CHUNK: Final = 1 << 16
+DRAIN_SECONDS: Final = 2.0
+"""Time that output of a program that has ended may take to reach a reader that is slow."""
+
+_BACKGROUND_SECONDS: Final = 0.2
+
+
+class Relay:
+    """The program's ends (``stdin``, ``stdout``, ``stderr``) and the threads that move the bytes.
+
+    ``wanted`` says which of the three are relayed. Close the program's ends with :meth:`started` once it has them.
+    """
+
+    def __init__(self, wanted: tuple[bool, bool, bool]) -> None:
+        self.ends: list[int | None] = [None, None, None]
+        self._stop_read, self._stop_write = os.pipe2(os.O_CLOEXEC) if sys.platform == "linux" else os.pipe()
+        self._jobs: list[tuple[Callable[[int, int], None], int, int]] = []
+        self._outputs: list[threading.Thread] = []
+        self._master: int | None = None
+        self._reads_input = False
+        self._finishing = threading.Lock()
+        terminal = [stream for stream in (0, 1, 2) if wanted[stream] and os.isatty(stream)]
+        if {0, 1} <= set(terminal):
+            self._open_terminal(terminal)
+        for stream in (0, 1, 2):
+            if wanted[stream] and self.ends[stream] is None:
+                self._open_pipe(stream)
+
+    def _open_terminal(self, streams: list[int]) -> None:
+        """One pseudo-terminal for all streams that are one: no echo and no editing, which our own terminal does."""
+        master, slave = os.openpty()
+        self._master = master
+        attributes = termios.tcgetattr(slave)
+        attributes[tty.OFLAG] &= ~termios.OPOST
+        attributes[tty.LFLAG] &= ~(termios.ECHO | termios.ISIG)
+        termios.tcsetattr(slave, termios.TCSANOW, attributes)
+        self.resize()
+        for stream in streams:
+            self.ends[stream] = slave
+        self._jobs += [(self._input, 0, master), (self._output, os.dup(master), 1)]
+
+    def _open_pipe(self, stream: int) -> None:
+        read, write = os.pipe()
+        self.ends[stream] = read if stream == 0 else write
+        self._jobs.append((self._input, 0, write) if stream == 0 else (self._output, read, stream))
+
+    def connect(self, order: Order) -> Order:
+        """The order with the program's ends in place of the streams that it left open."""
+        stdin, stdout, stderr = (
+            own if own is not None else end
+            for own, end in zip((order.stdin, order.stdout, order.stderr), self.ends, strict=True)
+        )
+        return msgspec.structs.replace(order, stdin=stdin, stdout=stdout, stderr=stderr)
+
+    def started(self) -> None:
+        """The program has its ends: let go of ours and begin to move bytes."""
+        self._close_ends()
+        self._reads_input = any(source == 0 for _, source, _ in self._jobs)
+        for job, source, target in self._jobs:
+            thread = threading.Thread(target=job, args=(source, target), name="binsafe-relay", daemon=True)
+            thread.start()
+            if target in (1, 2):
+                self._outputs.append(thread)
+        self._jobs = []
+
+    def abandon(self) -> None:
+        """Nothing was started: let go of everything."""
+        self._close_ends()
+        for _, source, target in self._jobs:
+            os.close(source if source > 2 else target)  # noqa: PLR2004 - the end that is ours, not a standard stream
+        self.finish(0)
+
+    def finish(self, seconds: float = DRAIN_SECONDS) -> None:
+        """Let the rest of the output through, for ``seconds`` at most, and stop reading our input."""
+        deadline = time.monotonic() + seconds
+        for thread in self._outputs:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        with self._finishing:  # several threads may wait for the program, or stop it
+            stop, self._stop_write = self._stop_write, -1
+        if stop >= 0:
+            os.close(stop)
+            if not self._reads_input:
+                os.close(self._stop_read)
+
+    def resize(self) -> None:
+        """Give the program's terminal the size of ours."""
+        if self._master is not None:
+            with contextlib.suppress(OSError, termios.error):
+                termios.tcsetwinsize(self._master, termios.tcgetwinsize(0))
+
+    def _close_ends(self) -> None:
+        for descriptor in {end for end in self.ends if end is not None}:
+            os.close(descriptor)
+        self.ends = [None, None, None]
+
+    def _input(self, source: int, target: int) -> None:
+        poll = select.poll()
+        poll.register(source, select.POLLIN)
+        poll.register(self._stop_read, select.POLLIN)
+        poll.register(target, 0)  # the program closed its end, or is gone
+        with contextlib.suppress(OSError):
+            while True:
+                ready = dict(poll.poll())
+                if self._stop_read in ready or target in ready:
+                    break
+                if _in_background(source):
+                    time.sleep(_BACKGROUND_SECONDS)  # reading a terminal from the background would stop us (SIGTTIN)
+                    continue
+                if not _move(source, target):
+                    if target != self._master:
+                        break
+                    _write_all(target, termios.tcgetattr(target)[tty.CC][termios.VEOF])
+        if target == self._master:
+            self._master = None
+        os.close(target)
+        os.close(self._stop_read)
+
+    @staticmethod
+    def _output(source: int, target: int) -> None:
+        clean = TerminalFilter().clean if os.isatty(target) else None
+        with contextlib.suppress(OSError):  # EIO: the last program end of a terminal was closed; EPIPE: our reader left
+            while _move(source, target, clean):
+                pass
+        os.close(source)
+
+
+class Relayed:
+    """A sandboxed program whose standard streams are relayed; else as the program itself."""
+
+    def __init__(self, process: Sandboxed, relay: Relay) -> None:
+        self._process = process
+        self._relay = relay
+        self.backend = process.backend
+        self.enforcement = process.enforcement
+        self.pid = process.pid
+
+    @property
+    def unreported(self) -> int:
+        """Violations that were only counted, because many of their kind had been reported."""
+        return self._process.unreported
+
+    @property
+    def stdout(self) -> IO[bytes] | None:
+        """Its standard output, where a pipe was asked for."""
+        return self._process.stdout
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        """Its exit status once it has ended and its output has gone where it goes; None while it still runs."""
+        status = self._process.wait(timeout)
+        if status is not None:
+            self._relay.finish()
+        return status
+
+    def send_signal(self, number: int) -> None:
+        """Forward a signal; a change of the window's size changes that of the program's terminal, too."""
+        if number == signal.SIGWINCH:
+            self._relay.resize()
+        self._process.send_signal(number)
+
+    def stop(self, grace: float = 3.0) -> int:
+        """As the program's own ``stop``."""
+        status = self._process.stop(grace)
+        self._relay.finish()
+        return status
+
+    def listening(self) -> frozenset[int]:
+        """As the program's own ``listening``."""
+        return self._process.listening()
+
+
+def _in_background(source: int) -> bool:
+    """Whether reading would stop us: the terminal is ours and another process group has it."""
+    if not os.isatty(source):
+        return False
+    try:
+        return os.tcgetpgrp(source) != os.getpgrp()
+    except OSError:  # not our controlling terminal
+        return False
+
+
+def _move(source: int, target: int, clean: Callable[[bytes], bytes] | None = None) -> bool:
+    """Move what is there; False at the end. Without a copy where the kernel can (one side is a pipe)."""
+    if clean is None and sys.platform == "linux":
+        try:
+            return os.splice(source, target, CHUNK) > 0
+        except BlockingIOError:
+            _wait(source, target)
+            return True
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # EINVAL: a terminal, or a file that is open for append
+                raise
+    try:
+        data = os.read(source, CHUNK)
+    except BlockingIOError:
+        _wait(source, None)
+        return True
+    if data:
+        _write_all(target, clean(data) if clean else data)
+    return bool(data)
+
+
+def _write_all(target: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[os.write(target, view) :]
+        except BlockingIOError:  # somebody set O_NONBLOCK on a description that we share
+            _wait(None, target)
+
+
+def _wait(source: int | None, target: int | None) -> None:
+    """Until the one can be read and the other written."""
+    for descriptor, event in ((source, select.POLLIN), (target, select.POLLOUT)):
+        if descriptor is not None:
+            poll = select.poll()
+            poll.register(descriptor, event)
+            poll.poll()

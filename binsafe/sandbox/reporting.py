@@ -1,0 +1,80 @@
+"""Violations on their way to whoever wants them: counted, capped, and never in the way of the supervised program.
+
+The thread that answers a program's calls must not wait for a terminal that nobody reads, and an error of the reader's
+(a full disk, a closed pipe) must not end a program that did nothing wrong. So violations go through a bounded queue to
+a thread of their own; what does not fit, or could not be told, is counted.
+"""
+
+import queue
+import threading
+from collections import Counter
+from collections.abc import Callable
+from typing import Final
+
+from binsafe.model import Violation
+
+REPORTED_EACH: Final = 5
+REPORTED_PER_CALL: Final = 50
+"""Violations that are reported singly, of one call with one object and of one call with any; the rest is counted."""
+
+MAX_WAITING: Final = 1000
+"""Violations that may wait for the reader."""
+
+MAX_OBJECTS: Final = 10_000
+"""Different objects that are told apart; further ones count as one, so that inventing names takes no memory."""
+
+FLUSH_SECONDS: Final = 1.0
+
+
+class Reporter:
+    """Hands violations to ``tell``, one after the other, in a thread of its own."""
+
+    def __init__(self, tell: Callable[[Violation], None]) -> None:
+        self._tell = tell
+        self._waiting: queue.Queue[Violation | None] = queue.Queue(MAX_WAITING)
+        self._calls: Counter[str] = Counter()
+        self._objects: Counter[tuple[str, str]] = Counter()
+        self._omitted = 0
+        self._untold = 0
+        self.error: Exception | None = None
+        """The first error of ``tell``."""
+        self._thread = threading.Thread(target=self._run, name="binsafe-reporter", daemon=True)
+        self._thread.start()
+
+    @property
+    def unreported(self) -> int:
+        """Violations that were only counted."""
+        return self._omitted + self._untold
+
+    def admits(self, kind: str, object_: str) -> bool:
+        """Whether one more of its kind is reported singly; counts it either way."""
+        self._calls[kind] += 1
+        key = (kind, object_) if len(self._objects) < MAX_OBJECTS else (kind, "")
+        self._objects[key] += 1
+        if self._calls[kind] <= REPORTED_PER_CALL and self._objects[key] <= REPORTED_EACH:
+            return True
+        self._omitted += 1
+        return False
+
+    def report(self, violation: Violation) -> None:
+        """Queue a violation; never waits and never fails."""
+        try:
+            self._waiting.put_nowait(violation)
+        except queue.Full:
+            self._omitted += 1
+
+    def close(self, seconds: float = FLUSH_SECONDS) -> None:
+        """Let what waits be told, for ``seconds`` at most."""
+        try:
+            self._waiting.put(None, timeout=seconds)
+        except queue.Full:
+            return
+        self._thread.join(seconds)
+
+    def _run(self) -> None:
+        while (violation := self._waiting.get()) is not None:
+            try:
+                self._tell(violation)
+            except Exception as error:  # noqa: BLE001 - the reader's trouble is not the program's
+                self.error = self.error or error
+                self._untold += 1

@@ -1,0 +1,154 @@
+"""binsafe run as its user meets it: signals, streams, reports that nobody reads."""
+
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import platformdirs
+import pytest
+
+from bandit_runner.flakyservers.build import find_go, this_machine
+
+pytestmark = [
+    pytest.mark.sandbox,
+    pytest.mark.skipif(sys.platform != "linux", reason="the Linux sandbox needs Linux"),
+]
+
+SOURCE = """
+package main
+
+import ("fmt"; "io"; "net"; "os"; "os/signal"; "syscall"; "time")
+
+func main() {
+	switch os.Args[1] {
+	case "copy":
+		io.Copy(os.Stdout, os.Stdin)
+	case "stubborn":
+		signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+		fmt.Println("ready")
+		time.Sleep(time.Hour)
+	case "denied":
+		for i := 0; i < 100000; i++ { net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", 1 + i % 60000)) }
+		fmt.Println("done")
+	case "title":
+		fmt.Print("\\x1b]0;owned\\x07\\x1b[31mred\\x1b[0m\\x1b[6n\\n")
+	case "rewrite":
+		os.Stdout.Seek(0, 0)
+		os.Stdout.Write([]byte("new"))
+	case "hostname":
+		name, _ := os.Hostname()
+		fmt.Println(name)
+	}
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    (folder / "main.go").write_text(SOURCE)
+    (folder / "go.mod").write_text("module program\n\ngo 1.22\n")
+    go = find_go(os.environ, platformdirs.user_cache_path("binsafe") / "flakyservers")
+    go.run("build", "-trimpath", "-o", str(folder / "program"), ".", cwd=folder, target=this_machine())
+    return folder / "program"
+
+
+@pytest.fixture
+def command(program: Path) -> list[str]:
+    return [sys.executable, "-m", "binsafe", "run", "--baseline", "network_server", str(program)]
+
+
+@pytest.fixture
+def stubborn(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen([*command, "stubborn"], stdout=subprocess.PIPE, start_new_session=True) as running:
+        assert running.stdout.readline() == b"ready\n"
+        yield running
+        running.kill()
+
+
+def test_a_burst_of_signals_is_no_deadlock(stubborn: subprocess.Popen[bytes]):
+    for _ in range(300):
+        stubborn.send_signal(signal.SIGWINCH)
+        stubborn.send_signal(signal.SIGHUP)
+    assert stubborn.poll() is None
+    stubborn.send_signal(signal.SIGQUIT)
+    assert stubborn.wait(20) == 2  # Go's way to end on it
+
+
+def test_three_interrupts_end_a_program_that_ignores_them(stubborn: subprocess.Popen[bytes]):
+    for _ in range(3):
+        time.sleep(0.1)
+        assert stubborn.poll() is None
+        stubborn.send_signal(signal.SIGINT)
+    assert stubborn.wait(5) == 128 + signal.SIGKILL
+
+
+def test_a_program_that_ignores_sigterm_ends_in_the_time_of_grace(stubborn: subprocess.Popen[bytes]):
+    stubborn.send_signal(signal.SIGTERM)
+    assert stubborn.wait(10) == 128 + signal.SIGKILL
+
+
+def test_an_unread_standard_error_holds_up_nothing(command: list[str]):
+    read, write = os.pipe()
+    done = subprocess.run([*command, "denied"], stdout=subprocess.PIPE, stderr=write, timeout=100, check=False)
+    assert done.returncode == 0
+    assert done.stdout == b"done\n"
+    os.close(read)
+    os.close(write)
+
+
+def test_a_report_that_cannot_be_written_ends_no_program(command: list[str]):
+    report = [*command[:4], "--report", "/dev/full", *command[4:]]
+    done = subprocess.run([*report, "denied"], capture_output=True, timeout=100, check=False)
+    assert (done.returncode, done.stdout) == (0, b"done\n")
+    assert b"Traceback" not in done.stderr
+
+
+def test_a_log_that_is_appended_to_cannot_be_rewritten(command: list[str], tmp_path: Path):
+    log = tmp_path / "log"
+    log.write_bytes(b"old\n")
+    with log.open("ab") as stream:
+        subprocess.run([*command, "rewrite"], stdout=stream, timeout=30, check=True)
+    assert log.read_bytes() == b"old\nnew"
+
+
+def test_large_streams_arrive_whole(command: list[str]):
+    data = os.urandom(3_000_000)
+    done = subprocess.run([*command, "copy"], input=data, stdout=subprocess.PIPE, timeout=30, check=True)
+    assert done.stdout == data
+
+
+def test_closed_standard_streams_are_no_confusion(command: list[str]):
+    closed = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *command, "hostname"]
+    assert subprocess.run(closed, timeout=30, check=False).returncode == 0
+
+
+def test_the_machines_name_is_not_told(command: list[str]):
+    assert subprocess.run([*command, "hostname"], capture_output=True, timeout=30, check=True).stdout == b"sandbox\n"
+
+
+def test_a_terminal_gets_colours_and_no_commands_and_end_of_file_ends_input(command: list[str]):
+    master, slave = pty.openpty()
+    subprocess.run([*command, "title"], stdin=slave, stdout=slave, stderr=slave, timeout=20, check=True)
+    assert _read_all(master) == b"\x1b[31mred\x1b[0m\r\n"
+    with subprocess.Popen(
+        [*command, "copy"], stdin=slave, stdout=slave, stderr=slave, start_new_session=True
+    ) as running:
+        os.write(master, b"hello\n\x04")
+        assert running.wait(20) == 0
+    assert _read_all(master) == b"hello\r\nhello\r\n"  # once from the terminal's own echo
+    os.close(master)
+    os.close(slave)
+
+
+def _read_all(master: int) -> bytes:
+    data = b""
+    while select.select([master], [], [], 0.2)[0]:
+        data += os.read(master, 4096)
+    return data
