@@ -1,5 +1,7 @@
 """ELF -> Image. LIEF is asked only where a file has dynamic relocations: a static program never loads it."""
 
+from array import array
+from collections.abc import Sequence
 from itertools import chain
 
 from binsafe.formats import _lief, stubs, symbols
@@ -16,11 +18,9 @@ _SYSTEMS = {0: "linux", 2: "netbsd", 3: "linux", 6: "solaris", 9: "freebsd", 12:
 """``EI_OSABI``: 0 (System V) is what Linux programs have, 3 those with GNU extensions."""
 _FUNCTION_KINDS = (0, 1, 2, 10)
 """Symbol types that name places: none, object, function, indirect function; not sections, files or TLS offsets."""
-_SHN_UNDEF, _SHN_ABS = 0, 0xFFF1
-_SYMBOL_LAYOUTS = {
-    32: [("name", "u4"), ("value", "u4"), ("size", "u4"), ("info", "u1"), ("other", "u1"), ("index", "u2")],
-    64: [("name", "u4"), ("info", "u1"), ("other", "u1"), ("index", "u2"), ("value", "u8"), ("size", "u8")],
-}
+_NOWHERE = (_SHN_UNDEF, _SHN_ABS) = (0, 0xFFF1)
+_SYMBOL_LAYOUTS = {32: ("III4x", "12xBxH"), 64: ("I4xQQ", "4xBxH16x")}
+"""Word size -> how a symbol record keeps its name, address and size; and its type and section."""
 
 
 def read(data: memoryview) -> Image:
@@ -144,7 +144,7 @@ def _linkage(
     return tuple(imports.values()), tuple(exports)
 
 
-def _defined(head: eh.Header, reader: Reader, headers: list[eh.SectionHeader]) -> tuple[Symbol, ...]:
+def _defined(head: eh.Header, reader: Reader, headers: list[eh.SectionHeader]) -> Sequence[Symbol]:
     """Functions and objects of the symbol table; empty where it was stripped or lies outside of the file."""
     table = next((h for h in headers if h.type == eh.SHT_SYMTAB), None)
     if table is None or not 0 < table.link < len(headers):
@@ -152,15 +152,14 @@ def _defined(head: eh.Header, reader: Reader, headers: list[eh.SectionHeader]) -
     strings = headers[table.link]
     if max(table.offset + table.size, strings.offset + strings.size) > len(reader.data):
         return ()
-    found = symbols.records(
-        reader.data[table.offset : table.offset + table.size], _SYMBOL_LAYOUTS[head.bits], head.byte_order
+    where, what = (symbols.layout(fields, head.byte_order) for fields in _SYMBOL_LAYOUTS[head.bits])
+    records = symbols.whole(reader.data[table.offset : table.offset + table.size], what)
+    kept = array(
+        "I",
+        (
+            number
+            for number, (info, section) in enumerate(what.iter_unpack(records))
+            if section not in _NOWHERE and info & 0xF in _FUNCTION_KINDS
+        ),
     )
-    kinds = found["info"] & 0xF
-    chosen = (found["index"] != _SHN_UNDEF) & (found["index"] != _SHN_ABS) & (found["name"] != 0)
-    for kind in range(16):
-        if kind not in _FUNCTION_KINDS:
-            chosen &= kinds != kind
-    found = found[chosen]
-    names = symbols.names(reader.data[strings.offset : strings.offset + strings.size], found["name"].tolist())
-    triples = zip(names, found["value"].tolist(), found["size"].tolist(), strict=True)
-    return tuple(Symbol(name=name, address=address, size=size) for name, address, size in triples if name)
+    return symbols.Symbols(records, reader.data[strings.offset : strings.offset + strings.size], where, kept)

@@ -5,13 +5,16 @@ The runtime needs the table to walk stacks, so ``-ldflags=-s`` cannot remove it.
 ``debug/gosym/pclntab.go`` of Go's own source.
 """
 
+import sys
+from array import array
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from itertools import islice, pairwise
+from typing import Literal, NamedTuple, TypeAlias
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 
+from binsafe.formats.structure import find_all
 from binsafe.limits import MAX_SYMBOLS
 from binsafe.model import Segment, Slice
 
@@ -19,6 +22,8 @@ _SECTIONS = (".gopclntab", "__gopclntab", ".data.rel.ro.gopclntab")
 _MAGIC_1_2, _MAGIC_1_16, _MAGIC_1_18, _MAGIC_1_20 = 0xFFFFFFFB, 0xFFFFFFFA, 0xFFFFFFF0, 0xFFFFFFF1
 _MAGICS = (_MAGIC_1_2, _MAGIC_1_16, _MAGIC_1_18, _MAGIC_1_20)
 _RELATIVE = (_MAGIC_1_18, _MAGIC_1_20)
+_COMMON_BYTES = b"\xff\xff\xff"
+"""What all magic numbers share, in either byte order."""
 _MODULEDATA_TEXT = 22
 """Word of ``moduledata.text`` since Go 1.18: behind pcHeader, six slices, findfunctab, minpc and maxpc."""
 _CHAINED_TARGET = 0xF_FFFF_FFFF
@@ -30,7 +35,7 @@ _WORDS_AT = 8
 _MAX_NAME = 4096
 _MAX_CANDIDATES = 16
 
-Numbers = npt.NDArray[np.uint64]
+Numbers: TypeAlias = "array[int]"
 
 
 class FunctionTable(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -50,13 +55,13 @@ class FunctionTable(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     def find(self, names: Iterable[str]) -> dict[str, int]:
         """Entry addresses of those of ``names`` that the program has."""
         wanted = frozenset(names)
-        return {name: int(self.addresses[i]) for i, name in enumerate(self.names) if name in wanted}
+        return {name: self.addresses[i] for i, name in enumerate(self.names) if name in wanted}
 
     def containing(self, address: int) -> int | None:
         """Index of the function whose code holds ``address``; None outside all of them."""
         if not 0 <= address < self.end:
             return None
-        index = int(np.searchsorted(self.addresses, np.uint64(address), side="right")) - 1
+        index = bisect_right(self.addresses, address) - 1
         return index if index >= 0 else None
 
 
@@ -92,26 +97,32 @@ def _tables(slice_: Slice) -> Iterator[_Table]:
     places = [(section.address, slice_.contents(section)) for section in named]
     for address, data in [*places, *_scan(slice_)]:
         header = _header(data, slice_.byte_order)
-        if header is not None:
+        if header is not None and max(header.names_offset, header.functions_offset) < len(data):
             yield _Table(address, data, header)
 
 
 def _scan(slice_: Slice) -> Iterator[tuple[int, memoryview]]:
     """Where stored memory holds a magic number followed by two zero bytes; PE has no section for the table."""
+    little = slice_.byte_order == "little"
+    pattern = _COMMON_BYTES + b"\0\0" if little else _COMMON_BYTES
     for segment in slice_.segments:
         data = _stored(slice_, segment)
-        words = _words(data, 0, len(data) // 4, 4, slice_.byte_order)
-        hits = np.flatnonzero(np.isin(words, np.array(_MAGICS, dtype=words.dtype)))
-        for hit in hits[:_MAX_CANDIDATES].tolist():
-            yield segment.address + 4 * hit, data[4 * hit :]
+        candidates = 0
+        for hit in find_all(data, pattern):
+            start = hit - 1 if little else hit
+            if start % 4 == 0 and _header(data[start : start + _WORDS_AT * 10], slice_.byte_order) is not None:
+                candidates += 1
+                yield segment.address + start, data[start:]
+            if candidates > _MAX_CANDIDATES:
+                break
 
 
-def _header(data: memoryview, byte_order: str) -> _Header | None:
+def _header(data: memoryview, byte_order: Literal["little", "big"]) -> _Header | None:
     if len(data) < _WORDS_AT or data[4] or data[5] or data[6] not in (1, 2, 4) or data[7] not in (4, 8):
         return None
-    magic = int.from_bytes(data[:4], byte_order)  # type: ignore[arg-type]  # Slice.byte_order is "little" or "big"
+    magic = int.from_bytes(data[:4], byte_order)
     size = data[7]
-    word = [int(w) for w in _words(data, _WORDS_AT, _HEADER_WORDS, size, byte_order)]
+    word = _words(data, _WORDS_AT, _HEADER_WORDS, size, byte_order)
     if magic not in _MAGICS or len(word) < _HEADER_WORDS:
         return None
     if magic in _RELATIVE:
@@ -120,8 +131,7 @@ def _header(data: memoryview, byte_order: str) -> _Header | None:
         header = _Header(magic, size, functions=word[0], text=0, names_offset=word[2], functions_offset=word[6])
     else:
         header = _Header(magic, size, functions=word[0], text=0, names_offset=0, functions_offset=_WORDS_AT + size)
-    inside = 0 < header.functions <= MAX_SYMBOLS and max(header.names_offset, header.functions_offset) < len(data)
-    return header if inside else None
+    return header if 0 < header.functions <= MAX_SYMBOLS else None
 
 
 def _decode(slice_: Slice, table: _Table) -> FunctionTable | None:
@@ -130,32 +140,33 @@ def _decode(slice_: Slice, table: _Table) -> FunctionTable | None:
     entries = _words(data, header.functions_offset, 2 * header.functions + 1, width, slice_.byte_order)
     if len(entries) < 2 * header.functions + 1:
         return None
-    starts, infos = entries[::2].astype(np.uint64), entries[1::2].astype(np.uint64)
-    if np.any(starts[1:] < starts[:-1]):
+    starts, infos = entries[::2], entries[1::2]
+    if any(after < before for before, after in pairwise(starts)):
+        return None
+    text = 0 if header.magic not in _RELATIVE else _text(slice_, table, starts[0], starts[-1])
+    if text is None or not _is_code(slice_, text + starts[0], text + starts[-1]):
         return None
     names = _names(table, infos, entry_size=width, byte_order=slice_.byte_order)
-    text = 0 if header.magic not in _RELATIVE else _text(slice_, table, int(starts[0]), int(starts[-1]))
-    if names is None or text is None or not _is_code(slice_, text + int(starts[0]), text + int(starts[-1])):
+    if names is None:
         return None
-    addresses = starts + np.uint64(text)
-    addresses.flags.writeable = False
-    return FunctionTable(addresses=addresses[:-1], names=names, end=int(addresses[-1]))
+    addresses = array("Q", (start + text for start in starts))
+    return FunctionTable(addresses=addresses[:-1], names=names, end=addresses[-1])
 
 
-def _names(table: _Table, infos: Numbers, *, entry_size: int, byte_order: str) -> tuple[str, ...] | None:
+def _names(
+    table: _Table, infos: Numbers, *, entry_size: int, byte_order: Literal["little", "big"]
+) -> tuple[str, ...] | None:
     """The name of each ``_func`` record: an offset into the name table stands in it behind the entry address."""
     header = table.header
-    origin = header.functions_offset if header.magic != _MAGIC_1_2 else 0
-    if int(infos.max()) + origin + entry_size + 4 > len(table.data):
+    origin = (header.functions_offset if header.magic != _MAGIC_1_2 else 0) + entry_size
+    if max(infos) + origin + 4 > len(table.data):
         return None
-    where = infos + np.uint64(origin + entry_size)
-    raw = np.frombuffer(table.data, dtype=np.uint8)
-    fields = raw[where[:, None] + np.arange(4, dtype=np.uint64)]
-    offsets = fields.view("<u4" if byte_order == "little" else ">u4").ravel().tolist()
+    records = bytes(table.data[origin : origin + max(infos) + 4])
     text = bytes(table.data[header.names_offset :])
     budget = 4 * len(text)  # names are stored once each: a table that needs more was made to fill our memory
     names = []
-    for offset in offsets:
+    for info in infos:
+        offset = int.from_bytes(records[info : info + 4], byte_order)
         end = text.find(b"\0", offset, offset + _MAX_NAME)
         if end < 0:
             return None
@@ -192,18 +203,28 @@ def _moduledata_text(slice_: Slice, table: _Table) -> Iterator[int]:
     size = table.header.pointer_size
     if table.address >= 1 << (8 * size):
         return
+    pointer = table.address.to_bytes(size, slice_.byte_order)
     for segment in slice_.segments:
         if segment.executable:
             continue
         data = _stored(slice_, segment)
-        words = _words(data, 0, len(data) // size, size, slice_.byte_order)
-        hits = np.flatnonzero(words == words.dtype.type(table.address))[:_MAX_CANDIDATES]
-        yield from (int(words[i + _MODULEDATA_TEXT]) for i in hits if i + _MODULEDATA_TEXT < len(words))
+        yield from (word for _, word in _behind(data, pointer, size, slice_.byte_order))
         if slice_.format == "mach-o" and slice_.bits == _BITS_64 == 8 * size:
             base = min(s.address for s in slice_.segments if s.file_size)
-            targets = words & np.uint64(_CHAINED_TARGET)
-            hits = np.flatnonzero(targets == np.uint64(max(table.address - base, 0)))[:_MAX_CANDIDATES]
-            yield from (base + int(targets[i + _MODULEDATA_TEXT]) for i in hits if i + _MODULEDATA_TEXT < len(words))
+            target = (table.address - base) & _CHAINED_TARGET
+            found = _behind(data, target.to_bytes(8, "little")[:4], size, slice_.byte_order)
+            yield from (base + (word & _CHAINED_TARGET) for first, word in found if first & _CHAINED_TARGET == target)
+
+
+def _behind(
+    data: memoryview, pointer: bytes, size: int, byte_order: Literal["little", "big"]
+) -> Iterator[tuple[int, int]]:
+    """The word at each aligned place that begins with ``pointer``, and the word where ``moduledata.text`` would be."""
+    places = (place for place in find_all(data, pointer) if place % size == 0)
+    for place in islice(places, _MAX_CANDIDATES):
+        words = _words(data, place, _MODULEDATA_TEXT + 1, size, byte_order)
+        if len(words) > _MODULEDATA_TEXT:
+            yield words[0], words[_MODULEDATA_TEXT]
 
 
 def _relocated_text(slice_: Slice, table_address: int) -> Iterator[int]:
@@ -212,9 +233,13 @@ def _relocated_text(slice_: Slice, table_address: int) -> Iterator[int]:
     if section is None or slice_.bits != _BITS_64 or table_address >= 1 << 64:
         return
     data = slice_.contents(section)
-    entries = _words(data, 0, 3 * (len(data) // 24), 8, slice_.byte_order).reshape(-1, 3)
-    for place in entries[entries[:, 2] == np.uint64(table_address)][:_MAX_CANDIDATES, 0].tolist():
-        yield from entries[entries[:, 0] == np.uint64((place + 8 * _MODULEDATA_TEXT) % 2**64)][:1, 2].tolist()
+    words = _words(data, 0, 3 * (len(data) // 24), 8, slice_.byte_order)
+    targets = dict(zip(words[::3], words[2::3], strict=True))
+    places = (place for place, addend in targets.items() if addend == table_address)
+    for place in islice(places, _MAX_CANDIDATES):
+        text = targets.get((place + 8 * _MODULEDATA_TEXT) % 2**64)
+        if text is not None:
+            yield text
 
 
 def _is_code(slice_: Slice, first: int, end: int) -> bool:
@@ -226,10 +251,10 @@ def _stored(slice_: Slice, segment: Segment) -> memoryview:
     return slice_.data[segment.offset : segment.offset + min(segment.file_size, segment.memory_size)]
 
 
-def _words(data: memoryview, offset: int, count: int, size: int, byte_order: str) -> Numbers:
+def _words(data: memoryview, offset: int, count: int, size: int, byte_order: Literal["little", "big"]) -> Numbers:
     """Up to ``count`` unsigned numbers of ``size`` bytes; fewer where the data ends."""
-    kind = np.dtype(f"{'<' if byte_order == 'little' else '>'}u{size}")
-    available = max(len(data) - offset, 0) // size
-    if available == 0 or count <= 0:
-        return np.empty(0, dtype=kind)
-    return np.frombuffer(data, dtype=kind, count=min(count, available), offset=offset)
+    available = max(min(count, max(len(data) - offset, 0) // size), 0)
+    words = array("I" if size == 4 else "Q", bytes(data[offset : offset + available * size]))  # noqa: PLR2004 - bytes
+    if byte_order != sys.byteorder:
+        words.byteswap()
+    return words

@@ -107,7 +107,6 @@ def _slice(data: memoryview) -> Slice:
         symbols=named.symbols,
         traits=_traits(head, found, named.imports),
         signature_range=found.signature,
-        problems=named.problems,
     )
 
 

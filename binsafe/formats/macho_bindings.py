@@ -1,37 +1,231 @@
-"""A count of dyld's binding opcodes: a few bytes can ask for millions of bindings, which nobody would survive."""
+"""What dyld binds and what it can look up: binding opcodes, chained fixups and the export trie.
 
-from binsafe.formats.structure import malformed
+Layouts: Apple's ``mach-o/loader.h`` (``BIND_OPCODE_*``, ``EXPORT_SYMBOL_FLAGS_*``) and ``mach-o/fixup-chains.h``; what
+dyld does with them: ``common/MachOLayout.cpp`` and ``mach_o/ChainedFixups.cpp`` of its source. Each name is kept with
+the first pointer that it fills in, so that opcodes which repeat a binding a million times cost no more than one.
+"""
 
-_MAX_BINDINGS = 500_000
-"""The most met in a real program is about 100,000."""
-_SYMBOL_NAME, _REPEATED, _THREADED = 0x40, 0xC0, 0xD0
-_ONE_NUMBER = (0x20, 0x60, 0x70, 0x80, 0xA0)
-"""Opcodes with one LEB128 number behind them: library ordinal, addend, offset, two steps."""
-_BINDS = (0x90, 0xA0, 0xB0)
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from binsafe.formats.structure import Mapped, Reader, decoded, malformed
+from binsafe.formats.symbols import name_at
+
+_MAX_NAME = 65_536
+_MAX_LINKS = 4_000_000
+"""Pointers that are followed: the largest real program met has 300,000."""
+_MAX_EXPORTS = 500_000
 
 
-def refuse_floods(opcodes: memoryview) -> None:
-    """Refuse opcodes (``BIND_OPCODE_*`` of ``mach-o/loader.h``) that make more bindings than any program has.
+class Binding(NamedTuple):
+    """A name, the number of the library that must have it (0 and less: special), the pointer that is filled in."""
+
+    name: str
+    library: int
+    address: int | None
+
+
+_DONE, _LIBRARY, _LIBRARY_ULEB, _LIBRARY_SPECIAL, _NAME, _TYPE, _ADDEND, _PLACE, _ADD = range(0x00, 0x90, 0x10)
+_BIND, _BIND_ADD, _BIND_SCALED, _BIND_TIMES, _THREADED = range(0x90, 0xE0, 0x10)
+_LIBRARIES = (_LIBRARY, _LIBRARY_ULEB, _LIBRARY_SPECIAL)
+_BINDS = (_BIND, _BIND_ADD, _BIND_SCALED, _BIND_TIMES)
+_ADDRESS = (1 << 64) - 1
+"""Steps back are written as large numbers that wrap around."""
+
+
+def from_opcodes(  # noqa: C901 - a branch for each kind of opcode
+    opcodes: memoryview, segments: Sequence[Mapped], word: int
+) -> Iterator[Binding]:
+    """Each name that the opcodes bind, with its first pointer.
 
     Raises:
-        NotAnalysable: they do.
+        NotAnalysable: they end within an opcode, or name a segment that is not there.
     """
-    code, at, bindings = bytes(opcodes), 0, 0
-    while at < len(code) and bindings <= _MAX_BINDINGS:
+    code, at = bytes(opcodes), 0
+    name, library, address, fresh = "", 0, 0, False
+    while at < len(code):
         opcode, immediate = code[at] & 0xF0, code[at] & 0x0F
         at += 1
-        if opcode == _SYMBOL_NAME:
+        if opcode in _LIBRARIES:
+            library, at = _library(code, at, opcode, immediate)
+        elif opcode == _NAME:
+            end = code.find(b"\0", at, at + _MAX_NAME)
+            if end < 0:
+                raise malformed("a name that dyld binds does not end")
+            name, at, fresh = decoded(code[at:end]), end + 1, True
+        elif opcode == _PLACE:
+            offset, at = _uleb(code, at)
+            if immediate >= len(segments):
+                raise malformed("dyld is asked to bind in a segment that is not there")
+            address = segments[immediate].address + offset
+        elif opcode in _BINDS:
+            if fresh:
+                yield Binding(name, library, address & _ADDRESS)
+                fresh = False
+            step, at = _step(code, at, opcode, immediate, word)
+            address += step
+        elif opcode == _ADD:
+            step, at = _uleb(code, at)
+            address += step
+        elif opcode == _ADDEND or (opcode == _THREADED and not immediate):
+            _, at = _uleb(code, at)
+        elif opcode not in {_DONE, _TYPE, _THREADED}:
+            raise malformed(f"an opcode {opcode:#x} that dyld does not know")
+
+
+def _library(code: bytes, at: int, opcode: int, immediate: int) -> tuple[int, int]:
+    """The number of a library, and the place behind it; special ones are negative numbers of 4 bits."""
+    if opcode == _LIBRARY_ULEB:
+        return _uleb(code, at)
+    return immediate - 16 if opcode == _LIBRARY_SPECIAL and immediate else immediate, at
+
+
+def _step(code: bytes, at: int, opcode: int, immediate: int, word: int) -> tuple[int, int]:
+    """How far a binding opcode moves on, and the place behind it."""
+    if opcode == _BIND_ADD:
+        step, at = _uleb(code, at)
+        return step + word, at
+    if opcode == _BIND_TIMES:
+        count, at = _uleb(code, at)
+        skip, at = _uleb(code, at)
+        return count * (skip + word), at
+    return word + (immediate * word if opcode == _BIND_SCALED else 0), at
+
+
+class _Chain(NamedTuple):
+    """How the pointers of one format are linked: where a 64- or 32-bit pointer keeps what, and the links' unit."""
+
+    size: int
+    bind: int
+    next_at: int
+    next_bits: int
+    stride: int
+    ordinal_bits: int
+
+
+_ARM64E, _ARM64E_24 = _Chain(8, 62, 51, 11, 8, 16), _Chain(8, 62, 51, 11, 8, 24)
+_POINTER_64 = _Chain(8, 63, 51, 12, 4, 24)
+_CHAINS = {
+    1: _ARM64E,
+    2: _POINTER_64,
+    3: _Chain(4, 31, 26, 5, 4, 20),
+    6: _POINTER_64,
+    7: _ARM64E._replace(stride=4),
+    9: _ARM64E,
+    10: _ARM64E._replace(stride=4),
+    12: _ARM64E_24,
+}
+"""``DYLD_CHAINED_PTR_*`` that user programs have; the kernel's own formats bind nothing."""
+_NO_FIXUPS, _MANY_STARTS = 0xFFFF, 0x8000
+
+
+def from_chains(fixups: memoryview, data: memoryview, segments: Sequence[Mapped], base: int) -> Iterator[Binding]:
+    """Each name of the import table, with its first pointer where a chain leads to one.
+
+    Raises:
+        NotAnalysable: a table lies outside of its place, or the links never end.
+    """
+    reader = Reader(fixups, "little")
+    _, starts, imports, names, count, kind, names_format = reader.unpack("7I", 0, "the chained fixups")
+    if names_format:
+        raise malformed("the names of its chained fixups are compressed, which no dyld reads")
+    found = _imports(reader, imports, count, kind)
+    first = _first_pointers(reader, starts, data, segments, base, wanted=count)
+    strings = fixups[names:]
+    for number, (library, place) in enumerate(found):
+        name = name_at(strings, place)
+        if not name:
+            raise malformed("a name that dyld binds lies outside of its table")
+        yield Binding(name, library, first.get(number))
+
+
+def _imports(reader: Reader, at: int, count: int, kind: int) -> Iterator[tuple[int, int]]:
+    """Library and name's offset of each entry: 8, 1 and 23 bits, or 16, 1, 15 and 32."""
+    shape = {1: ("I", 4, 8, 9), 2: ("II", 8, 8, 9), 3: ("QQ", 16, 16, 32)}.get(kind)
+    if shape is None:
+        raise malformed(f"chained fixups of an unknown kind {kind}")
+    layout, size, bits, name_at = shape
+    for entry, *_ in reader.rows(layout, at, count * size, "the names that dyld binds"):
+        library = entry & (1 << bits) - 1
+        special = library > (1 << bits) - 16  # the highest numbers are negative ones: itself, flat, weak
+        yield library - (1 << bits) if special else library, entry >> name_at
+
+
+def _first_pointers(
+    reader: Reader, starts: int, data: memoryview, segments: Sequence[Mapped], base: int, *, wanted: int
+) -> dict[int, int]:
+    """Number of the import -> address of the first pointer it is bound to, until all are found."""
+    first: dict[int, int] = {}
+    links = 0
+    (count,) = reader.unpack("I", starts, "the fixups' segments")
+    places = reader.rows("I", starts + 4, 4 * count, "the fixups' segments")
+    for (place,), segment in zip(places, segments, strict=False):
+        if not place:
+            continue
+        _, page, kind, offset, _, pages = reader.unpack("IHHQIH", starts + place, "a segment's fixups")
+        chain = _CHAINS.get(kind)
+        if chain is None:
+            continue
+        stored = data[segment.offset : segment.offset + segment.file_size]
+        for number, (start,) in enumerate(reader.rows("H", starts + place + 22, 2 * pages, "the pages' fixups")):
+            if start == _NO_FIXUPS or (chain.size == 4 and start & _MANY_STARTS):  # noqa: PLR2004 - bytes
+                continue
+            own = stored[number * page : (number + 1) * page]  # chains end with their page
+            links += _follow(chain, own, start, base + offset + number * page, first)
+            if links > _MAX_LINKS:
+                raise malformed(f"more than {_MAX_LINKS:,} chained pointers")
+            if len(first) >= wanted:
+                return first
+    return first
+
+
+def _follow(chain: _Chain, stored: memoryview, at: int, address: int, first: dict[int, int]) -> int:
+    """Note the bindings of one page's chain; how many pointers it has."""
+    size, bind, next_at, mask, ordinals = (
+        chain.size, 1 << chain.bind, chain.next_at, (1 << chain.next_bits) - 1, (1 << chain.ordinal_bits) - 1,
+    )  # fmt: skip
+    links = 0
+    while True:
+        raw = stored[at : at + size]
+        if len(raw) < size:
+            raise malformed("a chain of pointers leads out of its page")
+        pointer = int.from_bytes(raw, "little")
+        if pointer & bind:
+            first.setdefault(pointer & ordinals, address + at)
+        links += 1
+        step = (pointer >> next_at & mask) * chain.stride
+        if not step:
+            return links
+        at += step
+
+
+def exports(trie: memoryview) -> Iterator[tuple[str, int]]:
+    """Name and offset from the image's start of all that others may look up; what is passed on is left out.
+
+    Raises:
+        NotAnalysable: a node lies outside of the trie, or its names are more than any library has.
+    """
+    code = bytes(trie)
+    waiting, seen, budget = [(0, b"")] if code else [], {0}, 64 * len(code) + 4096
+    while waiting:
+        at, name = waiting.pop()
+        size, at = _uleb(code, at)
+        if size:
+            flags, place = _uleb(code, at)
+            if not flags & 8:  # EXPORT_SYMBOL_FLAGS_REEXPORT
+                yield decoded(name), _uleb(code, place)[0]
+        at += size
+        children = code[at] if at < len(code) else 0
+        at += 1
+        for _ in range(children):
             end = code.find(b"\0", at)
-            at = end + 1 if end >= 0 else len(code)
-        elif opcode in _ONE_NUMBER or (opcode == _THREADED and immediate == 0):
-            _, at = _uleb(code, at)
-        elif opcode == _REPEATED:
-            count, at = _uleb(code, at)
-            _, at = _uleb(code, at)
-            bindings += count
-        bindings += opcode in _BINDS
-    if bindings > _MAX_BINDINGS:
-        raise malformed(f"its opcodes ask for more than {_MAX_BINDINGS:,} bindings")
+            longer = name + code[at : max(end, at)]
+            child, at = _uleb(code, end + 1)
+            budget -= len(longer)
+            if end < 0 or child in seen or budget < 0 or len(seen) > _MAX_EXPORTS:
+                raise malformed("its export trie is no tree")
+            seen.add(child)
+            waiting.append((child, longer))
 
 
 def _uleb(code: bytes, at: int) -> tuple[int, int]:
@@ -42,6 +236,6 @@ def _uleb(code: bytes, at: int) -> tuple[int, int]:
         at += 1
         value |= (byte & 0x7F) << min(shift, 64)
         if byte < 0x80:  # noqa: PLR2004 - the last byte has its top bit clear
-            break
+            return value, at
         shift += 7
-    return value, at
+    raise malformed("a number of dyld's tables does not end")

@@ -120,10 +120,10 @@ class Commands(msgspec.Struct, kw_only=True):
     dylinker: bool = False
     bindings: list[Range] = []
     """Where dyld's binding opcodes are: plain, weak and lazy."""
-    fixups: bool = False
-    """It has bindings or exports outside of its symbol table."""
-    binds: bool = False
-    """Names are bound by them: a parser that finds none has not understood them."""
+    fixups: Range | None = None
+    """Where the chained fixups are."""
+    exports: Range = (0, 0)
+    """Where the export trie is."""
 
 
 def commands(head: Header, found: list[Command], data: memoryview) -> Commands:
@@ -255,11 +255,10 @@ def _linkedit(_: Header, command: Command, file: Reader, result: Commands) -> No
         file.range(offset, size, f"the data of load command {command.kind & ~LC_REQ_DYLD:#x}")
     if command.kind == _CODE_SIGNATURE:
         result.signature = (offset, size)
-    elif command.kind in {_CHAINED_FIXUPS, _EXPORTS_TRIE}:
-        result.fixups = result.fixups or size > 0
-    if command.kind == _CHAINED_FIXUPS and size:
-        (imports,) = file.unpack("I", offset + 16, "the chained fixups")  # dyld_chained_fixups_header.imports_count
-        result.binds = result.binds or imports > 0
+    elif command.kind == _CHAINED_FIXUPS and size:
+        result.fixups = (offset, size)
+    elif command.kind == _EXPORTS_TRIE and size:
+        result.exports = (offset, size)
 
 
 def _dyld_info(_: Header, command: Command, file: Reader, result: Commands) -> None:
@@ -268,10 +267,8 @@ def _dyld_info(_: Header, command: Command, file: Reader, result: Commands) -> N
     for offset, size in tables:
         if size:
             file.range(offset, size, "dyld's tables")
-            result.fixups = True
-    plain, weak, lazy = tables[1:4]
-    result.bindings.extend((plain, weak, lazy))
-    result.binds = result.binds or plain[1] > 0 or lazy[1] > 0  # a weak table may only mark what is overridden
+    *result.bindings, trie = tables[1:]
+    result.exports = trie if trie[1] else result.exports
 
 
 def _uuid(_: Header, command: Command, __: Reader, result: Commands) -> None:

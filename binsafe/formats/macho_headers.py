@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from typing import Literal, NamedTuple
 
 import msgspec
-import numpy as np
 
 from binsafe.errors import NotAnalysable
 from binsafe.formats.structure import ByteOrder, Range, Reader, malformed, refuse_overlap
@@ -24,6 +23,7 @@ _MAGICS: Mapping[bytes, tuple[Literal[32, 64], ByteOrder]] = {
 }
 OBJECT, EXECUTE, DYLIB, DYLINKER, BUNDLE = 1, 2, 6, 7, 8
 _MAX_COMMANDS = 65_536
+_CHUNK = 1024 * 1024
 _MAX_ALIGNMENT = 15
 """Largest alignment of a slice as a power of two (MAXSECTALIGN of cctools)."""
 _SUBTYPE_MASK = 0x00FF_FFFF
@@ -87,7 +87,8 @@ def stray_bytes(data: memoryview, slices: list[Member]) -> int:
     ends = sorted((member.offset, member.offset + len(member.data)) for member in slices)
     header_end = 8 + len(slices) * (32 if int.from_bytes(data[:4], "big") == FAT_MAGIC_64 else 20)
     gaps = zip([header_end, *(end for _, end in ends)], [*(start for start, _ in ends), len(data)], strict=True)
-    return sum(int(np.count_nonzero(np.frombuffer(data[start:end], dtype=np.uint8))) for start, end in gaps)
+    chunks = (data[at : min(at + _CHUNK, end)] for start, end in gaps for at in range(start, end, _CHUNK))
+    return sum(len(chunk) - bytes(chunk).count(0) for chunk in chunks)
 
 
 def header(data: memoryview) -> tuple[Header, list[Command]]:

@@ -1,80 +1,124 @@
 """Names of a Mach-O slice: what it defines, and what it imports with the stub or pointer each is called through.
 
-The symbol and indirect symbol tables are read here, because a stub's name is found by its place in the second one;
-bindings (opcodes or chained fixups) and the export trie come from LIEF.
+A stub's name is found by its place in the indirect symbol table. The symbol table may leave out what dyld binds (and
+hostile ones do), so that bindings complete it.
 """
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+import re
+import struct
+from array import array
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
-import numpy as np
-
-from binsafe.formats import _lief, symbols
-from binsafe.formats.macho_bindings import refuse_floods
+from binsafe.formats import macho_bindings as mb
+from binsafe.formats import symbols
 from binsafe.formats.macho_commands import SECTION_TYPE, Commands
 from binsafe.formats.macho_headers import Header
-from binsafe.formats.structure import decoded, malformed
-from binsafe.limits import MAX_SYMBOLS
 from binsafe.model import Import, Symbol
 
 _N_STAB, _N_TYPE, _N_EXT = 0xE0, 0x0E, 0x01
 _N_UNDF, _N_SECT, _N_PBUD = 0x0, 0xE, 0xC
+_TYPE_AT = 4
 _TWO_LEVEL = 0x80
 _MAX_LIBRARY_ORDINAL = 0xFD
 _NON_LAZY, _LAZY, _STUBS = 0x6, 0x7, 0x8
 _ARM64, _ARM64_STUB = 0x0100_000C, 12
 _LOCAL_OR_ABSOLUTE = 0xC000_0000
 """Marks of the indirect symbol table for entries that name no symbol."""
+_HEADER_SYMBOL = "__mh_"
+"""How the names begin that the linker gives to the headers of what it makes: all have one."""
+
+_OTHER, _WANTED, _DEFINED = range(3)
+
+
+def _class(kind: int) -> int:
+    """What the type byte of a symbol (``n_type`` of ``mach-o/nlist.h``) makes of it."""
+    if kind & _N_STAB:
+        return _OTHER
+    if kind & _N_TYPE == _N_SECT:
+        return _DEFINED
+    return _WANTED if kind & _N_EXT and kind & _N_TYPE in {_N_UNDF, _N_PBUD} else _OTHER
+
+
+_CLASSES = bytes(_class(kind) for kind in range(256))
 
 
 class Names(NamedTuple):
-    """``problems`` is not empty where names are bound that could not be read: then the imports are not all."""
+    """Imports in the order of the symbol table, then of the bindings; and what the slice defines."""
 
     imports: tuple[Import, ...]
-    symbols: tuple[Symbol, ...]
-    problems: tuple[str, ...] = ()
+    symbols: Sequence[Symbol]
+
+
+class _Table(NamedTuple):
+    records: memoryview
+    strings: memoryview
+    layout: struct.Struct
+    classes: bytes
+    """The class of each record."""
+
+    def of_class(self, wanted: int) -> "array[int]":
+        """The numbers of the records of a class."""
+        return array("I", (match.start() for match in re.finditer(bytes([wanted]), self.classes)))
 
 
 def names(head: Header, found: Commands, data: memoryview) -> Names:
     """Imports and defined symbols.
 
     Raises:
-        NotAnalysable: LIEF cannot read the bindings, or there are more symbols than the limit.
+        NotAnalysable: the bindings break a rule, or there are more symbols than the limit.
     """
-    table = _symbol_table(head, found, data)
-    strings = data[:0]
-    if found.symbol_table is not None:
-        strings = data[found.symbol_table.strings :][: found.symbol_table.strings_size]
-    kinds, external = table["type"] & _N_TYPE, (table["type"] & _N_EXT) != 0
-    plain = (table["type"] & _N_STAB) == 0
-    undefined = np.flatnonzero(plain & external & np.isin(kinds, (_N_UNDF, _N_PBUD)) & (table["value"] == 0))
+    table = _table(head, found, data)
     through = _through(head, found, data)
     imports: dict[str, Import] = {}
-    for index, name in zip(undefined.tolist(), symbols.names(strings, table["name"][undefined].tolist()), strict=True):
-        if name:
-            library = _library(head, found, int(table["description"][index]) >> 8 & 0xFF)
-            imports[name] = Import(name=name, library=library, address=through.get(index))
-    here = table[plain & (kinds == _N_SECT)]
-    defined = {
-        (name, address): None
-        for name, address in zip(symbols.names(strings, here["name"].tolist()), here["value"].tolist(), strict=True)
-        if name
-    }
-    problems: tuple[str, ...] = ()
-    if found.fixups:
-        for offset, size in found.bindings:
-            refuse_floods(data[offset : offset + size])
-        owner = _lief.macho(data)
-        binary = owner.at(0)
-        with _lief.reading():
-            bound = list(_bound(binary))
-            defined |= dict.fromkeys(_exported(binary))
-        for entry in bound:
-            imports[entry.name] = _merged(imports.get(entry.name), entry)
-        if found.binds and not bound:
-            problems = ("malformed: the names that dyld binds could not be read",)
-    exported = tuple(Symbol(name=name, address=address) for name, address in defined)
-    return Names(tuple(imports.values()), exported, problems)
+    for number in table.of_class(_WANTED):
+        name_at, description, value = table.layout.unpack_from(table.records, number * table.layout.size)
+        name = symbols.name_at(table.strings, name_at)
+        if name and not value:  # a value makes it a common symbol, which the linker will allocate
+            library = _library(head, found, description >> 8 & 0xFF)
+            imports[name] = Import(name=name, library=library, address=through.get(number))
+    for bound in _bound(head, found, data):
+        imports[bound.name] = _merged(imports.get(bound.name), bound)
+    return Names(tuple(imports.values()), _defined(head, found, data, table))
+
+
+def _table(head: Header, found: Commands, data: memoryview) -> _Table:
+    fields = "I2xHQ" if head.bits == 64 else "I2xHI"  # noqa: PLR2004
+    layout = symbols.layout(fields, head.byte_order)
+    if found.symbol_table is None:
+        return _Table(data[:0], data[:0], layout, b"")
+    at, count, strings, strings_size = found.symbol_table
+    records = symbols.whole(data[at : at + count * layout.size], layout)
+    kinds = bytes(records[_TYPE_AT :: layout.size])
+    return _Table(records, data[strings : strings + strings_size], layout, kinds.translate(_CLASSES))
+
+
+def _defined(head: Header, found: Commands, data: memoryview, table: _Table) -> Sequence[Symbol]:
+    """Symbols with an address; those of the export trie, which stays, where the symbol table was stripped of them."""
+    layout = symbols.layout("I4xQ" if head.bits == 64 else "I4xI", head.byte_order)  # noqa: PLR2004
+    defined = symbols.Symbols(table.records, table.strings, layout, table.of_class(_DEFINED))
+    if any(not symbol.name.startswith(_HEADER_SYMBOL) for symbol in defined[:2]):
+        return defined
+    at, size = found.exports
+    base = _base(found)
+    return [Symbol(name=name, address=base + offset) for name, offset in mb.exports(data[at : at + size])]
+
+
+def _bound(head: Header, found: Commands, data: memoryview) -> Iterator[Import]:
+    """What dyld binds, by opcodes or chained fixups."""
+    bindings: list[mb.Binding] = []
+    for at, size in found.bindings:
+        bindings += mb.from_opcodes(data[at : at + size], found.segments, head.bits // 8)
+    if found.fixups is not None:
+        at, size = found.fixups
+        bindings += mb.from_chains(data[at : at + size], data, found.segments, _base(found))
+    for binding in bindings:
+        yield Import(name=binding.name, library=_numbered(found, binding.library), address=binding.address)
+
+
+def _base(found: Commands) -> int:
+    """Where the header is in memory: what the tables' offsets count from."""
+    return next((segment.address for segment in found.segments if segment.file_size), 0)
 
 
 def _merged(known: Import | None, bound: Import) -> Import:
@@ -85,26 +129,19 @@ def _merged(known: Import | None, bound: Import) -> Import:
     return Import(name=known.name, library=known.library or bound.library, address=address)
 
 
-def _symbol_table(head: Header, found: Commands, data: memoryview) -> symbols.Records:
-    value = "u8" if head.bits == 64 else "u4"  # noqa: PLR2004
-    layout = [("name", "u4"), ("type", "u1"), ("section", "u1"), ("description", "u2"), ("value", value)]
-    if found.symbol_table is None:
-        return symbols.records(data[:0], layout, head.byte_order)
-    size = found.symbol_table.entries * (16 if head.bits == 64 else 12)  # noqa: PLR2004
-    return symbols.records(data[found.symbol_table.offset :][:size], layout, head.byte_order)
-
-
 def _library(head: Header, found: Commands, ordinal: int) -> str | None:
     """The library that a two-level name is looked up in; None for the flat name space and special ordinals."""
-    if not head.flags & _TWO_LEVEL or not 1 <= ordinal <= min(len(found.libraries), _MAX_LIBRARY_ORDINAL):
-        return None
-    return found.libraries[ordinal - 1].name
+    return _numbered(found, ordinal) if head.flags & _TWO_LEVEL and ordinal <= _MAX_LIBRARY_ORDINAL else None
+
+
+def _numbered(found: Commands, number: int) -> str | None:
+    return found.libraries[number - 1].name if 1 <= number <= len(found.libraries) else None
 
 
 def _through(head: Header, found: Commands, data: memoryview) -> dict[int, int]:
     """Symbol index -> the address it is called through: a stub if there is one, else a pointer's slot."""
     offset, count = found.indirect
-    indirect = symbols.records(data[offset:][: 4 * count], [("symbol", "u4")], head.byte_order)["symbol"]
+    indirect = [entry for (entry,) in symbols.layout("I", head.byte_order).iter_unpack(data[offset:][: 4 * count])]
     word = head.bits // 8
     through: dict[int, int] = {}
     for wanted in ((_STUBS,), (_NON_LAZY, _LAZY)):
@@ -114,7 +151,7 @@ def _through(head: Header, found: Commands, data: memoryview) -> dict[int, int]:
             first, stub_size = section.reserved
             step = _stub_size(head, stub_size) if wanted == (_STUBS,) else word
             entries = indirect[first : first + section.size // step] if step else indirect[:0]
-            for number, symbol in enumerate(entries.tolist()):
+            for number, symbol in enumerate(entries):
                 if not symbol & _LOCAL_OR_ABSOLUTE:
                     through.setdefault(symbol, section.address + number * step)
     return through
@@ -123,22 +160,3 @@ def _through(head: Header, found: Commands, data: memoryview) -> dict[int, int]:
 def _stub_size(head: Header, stated: int) -> int:
     """Go's linker states x86-64's 6 bytes on arm64, too, where a stub has three instructions."""
     return _ARM64_STUB if head.cpu == _ARM64 and stated % 4 else stated
-
-
-def _bound(binary: Any) -> Iterator[Import]:
-    """Names that dyld binds, each with the first pointer that it fills in."""
-    for number, binding in enumerate(binary.bindings):
-        if number >= MAX_SYMBOLS:
-            raise malformed(f"more than {MAX_SYMBOLS:,} bindings")
-        if binding.has_symbol:
-            library = decoded(binding.library.name) if binding.has_library else None
-            yield Import(name=decoded(binding.symbol.name), library=library, address=binding.address)
-
-
-def _exported(binary: Any) -> Iterator[tuple[str, int]]:
-    """Names of the export trie, which stays where the symbol table was stripped."""
-    base = binary.imagebase
-    for table in (binary.dyld_exports_trie, binary.dyld_info):
-        for entry in table.exports if table is not None else ():
-            if entry.has_symbol and entry.address:
-                yield decoded(entry.symbol.name), base + entry.address

@@ -17,7 +17,7 @@ _MAX_DIRECTORIES = 16
 _SECTOR = 512
 """The loader rounds a section's offset down to this, whatever ``FileAlignment`` says."""
 _PAGE = 4096
-EXPORT, IMPORT, SECURITY, RELOCATIONS, DELAY_IMPORT, CLI = 0, 1, 4, 5, 13, 14
+EXPORT, IMPORT, SECURITY, RELOCATIONS, DEBUG, LOAD_CONFIGURATION, DELAY_IMPORT, CLI = 0, 1, 4, 5, 6, 10, 13, 14
 SCN_UNINITIALIZED, SCN_EXECUTE, SCN_READ, SCN_WRITE = 0x80, 0x2000_0000, 0x4000_0000, 0x8000_0000
 _ARCHES: Mapping[int, tuple[str, int]] = {
     0x14C: ("i386", _PE32),
@@ -33,8 +33,13 @@ _ARCHES: Mapping[int, tuple[str, int]] = {
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
-    """The COFF and optional headers; ``directories`` are ranges of RVAs, but for SECURITY, a range of the file."""
+    """The COFF and optional headers; ``directories`` are ranges of RVAs, but for SECURITY, a range of the file.
 
+    ``starts_at`` is where the PE header stands, ``linker`` the major and minor version of what wrote it.
+    """
+
+    starts_at: int
+    linker: tuple[int, int]
     bits: Literal[32, 64]
     arch: str
     characteristics: int
@@ -97,6 +102,8 @@ def header(data: memoryview) -> tuple[Header, Reader]:
     headers_size, _, subsystem, flags = optional.unpack("IIHH", 60, "the optional header")
     reader.range(0, headers_size, "the headers")
     return Header(
+        starts_at=start,
+        linker=optional.unpack("BB", 2, "the optional header"),
         bits=64 if wide else 32,
         arch=arch,
         characteristics=characteristics,

@@ -1,12 +1,12 @@
 """Reading fields of hostile bytes, and the rules that all formats share.
 
-The parser behind ``_lief`` returns something for almost any bytes; whether a file is *valid* is decided by the rules
-here and in the ``*_headers`` modules, before the parser sees it.
+Whether a file is *valid* is decided by the rules here and in the ``*_headers`` modules, before anything is made of it
+(and before LIEF sees it, which returns something for almost any bytes).
 """
 
 import struct
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from operator import attrgetter
 from typing import Any, Generic, Literal, Protocol, TypeVar
@@ -112,6 +112,20 @@ class Memory(Generic[M]):
 def text(data: memoryview | bytes, start: int = 0, *, limit: int = 4096) -> str:
     """The NUL-terminated string at ``start``, at most ``limit`` bytes of it; bytes that are not UTF-8 are escaped."""
     return decoded(bytes(data[start : start + limit]).split(b"\0", 1)[0])
+
+
+_CHUNK = 1024 * 1024
+"""Bytes that are searched at once: what fits into a processor's cache."""
+
+
+def find_all(data: memoryview, needle: bytes) -> Iterator[int]:
+    """Where ``needle`` begins in ``data``, ascending. A memoryview cannot be searched: it is copied bit by bit."""
+    for start in range(0, len(data), _CHUNK):
+        chunk = bytes(data[start : start + _CHUNK + len(needle) - 1])
+        at = chunk.find(needle)
+        while at >= 0:
+            yield start + at
+            at = chunk.find(needle, at + 1)
 
 
 def decoded(name: str | bytes) -> str:

@@ -1,34 +1,80 @@
-"""Symbol tables at memory speed: ELF's and Mach-O's differ in their record only."""
+"""Symbol tables, read when they are asked for: a browser engine has a million entries, of which few are of interest."""
 
-from collections.abc import Iterable, Iterator
-
-import numpy as np
-import numpy.typing as npt
+import struct
+from collections.abc import Iterator, Sequence
+from typing import overload
 
 from binsafe.formats.structure import ByteOrder, decoded, malformed
 from binsafe.limits import MAX_SYMBOLS
+from binsafe.model import Symbol
 
-Records = npt.NDArray[np.void]
+_USUAL_NAME = 128
 _MAX_NAME = 65_536
 """Longest name that is kept whole: C++ templates reach tens of thousands of characters."""
+_STRUCT_ORDER = {"little": "<", "big": ">"}
 
 
-def records(table: memoryview, layout: list[tuple[str, str]], byte_order: ByteOrder) -> Records:
-    """A table of fixed records as a structured array over the file's own bytes; a rest behind the last is left out.
+class Symbols(Sequence[Symbol]):
+    """Some records of a table as symbols, each made when it is looked at; nothing of the file is copied.
+
+    ``layout`` reads (offset of the name, address) or (offset, address, size) from a record; ``kept`` are the records'
+    numbers. Equal to any sequence of the same symbols.
+    """
+
+    __slots__ = ("_kept", "_layout", "_strings", "_table")
+
+    def __init__(self, table: memoryview, strings: memoryview, layout: struct.Struct, kept: Sequence[int]) -> None:
+        self._table = table
+        self._strings = strings
+        self._layout = layout
+        self._kept = kept
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    @overload
+    def __getitem__(self, index: int) -> Symbol: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "Symbols": ...
+
+    def __getitem__(self, index: int | slice) -> "Symbol | Symbols":
+        if isinstance(index, slice):
+            return Symbols(self._table, self._strings, self._layout, self._kept[index])
+        name, *place = self._layout.unpack_from(self._table, self._kept[index] * self._layout.size)
+        return Symbol(name=name_at(self._strings, name), address=place[0], size=place[1] if len(place) > 1 else 0)
+
+    def __iter__(self) -> Iterator[Symbol]:
+        return (self[index] for index in range(len(self._kept)))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]  # as for any sequence whose items are found when looked at
+
+
+def layout(fields: str, byte_order: ByteOrder) -> struct.Struct:
+    """The fields of a record, in the file's byte order."""
+    return struct.Struct(_STRUCT_ORDER[byte_order] + fields)
+
+
+def whole(table: memoryview, record: struct.Struct) -> memoryview:
+    """The table without a rest behind its last record.
 
     Raises:
         NotAnalysable: it has more records than the limit.
     """
-    dtype = np.dtype(layout).newbyteorder("<" if byte_order == "little" else ">")
-    count = len(table) // dtype.itemsize
+    count = len(table) // record.size
     if count > MAX_SYMBOLS:
         raise malformed(f"a symbol table of {count:,} entries, more than {MAX_SYMBOLS:,}")
-    return np.frombuffer(table, dtype=dtype, count=count)
+    return table[: count * record.size]
 
 
-def names(strings: memoryview, offsets: Iterable[int]) -> Iterator[str]:
-    """The NUL-terminated names at ``offsets`` of a string table; empty for an offset outside of it."""
-    held = bytes(strings)
-    for offset in offsets:
-        end = held.find(b"\0", offset, offset + _MAX_NAME)
-        yield decoded(held[offset : end if end >= 0 else offset + _MAX_NAME])
+def name_at(strings: memoryview, offset: int) -> str:
+    """The NUL-terminated name at ``offset`` of a string table; empty for an offset outside of it."""
+    name = bytes(strings[offset : offset + _USUAL_NAME])
+    end = name.find(b"\0")
+    if end < 0 and len(name) == _USUAL_NAME:
+        name = bytes(strings[offset : offset + _MAX_NAME])
+        end = name.find(b"\0")
+    return decoded(name if end < 0 else name[:end])

@@ -3,7 +3,7 @@
 Addresses are preferred virtual addresses of their slice; offsets count from the start of the *slice*.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -57,7 +57,8 @@ class Slice(msgspec.Struct, frozen=True, kw_only=True):
     """One program for one processor: the whole of an ELF or PE file, or one member of a universal Mach-O.
 
     ``traits`` are plain header facts under the format's own names (``pie``, ``bind_now``, ``guard_cf``, ...): what the
-    mitigations are derived from. ``signature_range`` is where the file keeps its signature: (offset, size).
+    mitigations are derived from. ``signature_range`` is where the file keeps its signature: (offset, size). ``symbols``
+    are made as they are looked at where there may be a million of them.
     """
 
     format: Format
@@ -74,7 +75,7 @@ class Slice(msgspec.Struct, frozen=True, kw_only=True):
     libraries: tuple[Library, ...]
     rpaths: tuple[str, ...]
     imports: tuple[Import, ...]
-    symbols: tuple[Symbol, ...]
+    symbols: Sequence[Symbol]
     traits: Mapping[str, bool | int | str]
     signature_range: tuple[int, int] | None = None
     problems: tuple[str, ...] = ()

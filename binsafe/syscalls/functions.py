@@ -25,7 +25,7 @@ def starts(slice_: Slice, code: Code, table: FunctionTable | None, called: Addre
         _unwind_starts(slice_, code),
         _inside([s.address for s in slice_.symbols if s.address <= HIGHEST_ADDRESS], code),
     ]
-    found.append(_inside(called if table is None else table.addresses, code))
+    found.append(_inside(called if table is None else np.frombuffer(table.addresses, np.uint64), code))
     return np.unique(np.concatenate(found))
 
 

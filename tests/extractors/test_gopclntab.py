@@ -21,7 +21,7 @@ def test_every_version_of_the_table_gives_names_and_addresses(
     data = table(version, pointer=pointer, order=order)
     found = functions(with_section(".gopclntab", data, bits=bits, byte_order=byte_order))
     assert found is not None
-    assert dict(zip(found.names, found.addresses.tolist(), strict=True)) == EXPECTED
+    assert dict(zip(found.names, list(found.addresses), strict=True)) == EXPECTED
     assert found.end == TEXT + END
 
 
