@@ -4,7 +4,7 @@ import asyncio
 import errno
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from bandit_runner.balancer import messages
 from bandit_runner.balancer.config import Address, BalancerConfig, Limits, Timeouts, host_port, validate
@@ -98,6 +98,11 @@ class Balancer:
         )
         bound_host, bound_port, *_ = self._server.sockets[0].getsockname()
         return bound_host, bound_port
+
+    @property
+    def strategies(self) -> Mapping[str, Strategy]:
+        """Which strategy chooses for each tier now."""
+        return {name: tier.strategy for name, tier in self._tiers.items()}
 
     def use(self, tier: str, strategy: Strategy) -> None:
         """Let another strategy choose for ``tier`` from the next id on; ids in flight end with the one they have.

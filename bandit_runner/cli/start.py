@@ -11,25 +11,15 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from bandit_runner.cli.options import named_value
-from bandit_runner.model import SCORINGS, TIERS, BalancedRequest, ResultRow, Scoring
+from bandit_runner.cli.scoring import scoring, scoring_options
+from bandit_runner.cli.storing import store_option
+from bandit_runner.model import TIERS, ResultRow
 from binsafe.cli.entry import note
 
 if TYPE_CHECKING:
-    from bandit_runner.balancer import Balancer, BalancerConfig
-
-
-class Play(msgspec.Struct, frozen=True, kw_only=True):
-    """What the harness is to play."""
-
-    strategies: tuple[str, ...]
-    tiers: tuple[str, ...]
-    requests: int
-    rps: float
-    scoring: Scoring
-    seed: int
-    port: int
-    options: dict[str, Any]
+    from bandit_runner.balancer import BalancerConfig
+    from bandit_runner.cli.recorded import Recorded
+    from bandit_runner.harness import Plan
 
 
 @click.command(
@@ -39,7 +29,8 @@ Examples:
   bandit_runner start
   bandit_runner start --strategy v1 --strategy v4 --tier T1 --requests 50
   bandit_runner start --strategy all --json > results.json
-  bandit_runner start --binary ./flakyservers --serve""",
+  bandit_runner start --binary ./flakyservers --serve
+  bandit_runner start --continue      (what was interrupted)""",
 )
 @click.option("--binary", type=click.Path(exists=True, path_type=Path), help="These servers, not the stand-in.")
 @click.option("--strategy", "strategies", multiple=True, default=("best",), metavar="NAME", help="Repeatable; or all.")
@@ -47,12 +38,14 @@ Examples:
 @click.option("--requests", type=click.IntRange(min=1), default=100, show_default=True, help="Per strategy and tier.")
 @click.option("--rps", type=click.FloatRange(min=0, min_open=True), default=10.0, show_default=True)
 @click.option("--limits", type=click.Choice(["calibrated", "hard"]), default="calibrated", show_default=True)
-@click.option("--scoring", type=click.Choice(sorted(SCORINGS)), default="statement", show_default=True)
+@scoring_options
 @click.option("--seed", type=click.IntRange(min=1), help="Draw the same rates, ids and order again.")
 @click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="A strategy's own option.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="The balancer's.")
 @click.option("--serve", is_flag=True, help="No harness: stay up until Ctrl-C.")
 @click.option("--keep", is_flag=True, help="Stay up after the harness.")
+@click.option("--continue", "resume", is_flag=True, help="Go on with the last session that was interrupted.")
+@store_option
 @click.option("--json", "as_json", is_flag=True, help="Print binsafe.results/1.")
 @click.option("--yes", is_flag=True, help="Start although the verdict is danger.")
 def command(**given: Any) -> int:
@@ -60,28 +53,38 @@ def command(**given: Any) -> int:
 
     Exit status: 0 done; 1 not all ports became ready; 125 refused; 126 wrong system; 127 not found; 130 after Ctrl-C.
     """
+    from bandit_runner.cli.recorded import Recorded
     from bandit_runner.cli.support import Options, running, stoppable
     from bandit_runner.harness import to_json, to_text
 
-    seed = given["seed"] or random.SystemRandom().randrange(1, 2**31)
-    play = Play(
+    recorded = Recorded(given["store"])
+    plan = _plan(given)
+    limits, binary = given["limits"], given["binary"]
+    if given["resume"]:
+        plan, limits, binary = recorded.resume()
+    config = _configure(plan)
+    servers = Options(binary=binary, limits=limits, seed=plan.seed, yes=given["yes"])
+    with recorded.session(plan, limits=limits, binary=binary), running(servers, on_violation=recorded.violation) as up:
+        recorded.describe(up)
+        rows = stoppable(_session(plan, config, recorded, port=given["port"], serve=given["serve"], keep=given["keep"]))
+    if rows:
+        click.echo(to_json(rows) if given["as_json"] else to_text(rows))
+        note(f"seed {plan.seed}: add --seed {plan.seed} to draw the same rates, ids and order again")
+    return 0
+
+
+def _plan(given: dict[str, Any]) -> "Plan":
+    from bandit_runner.harness import Plan
+
+    return Plan(
         strategies=_strategies(given["strategies"]),
         tiers=tuple(TIERS) if given["tier"] == "all" else (given["tier"],),
         requests=given["requests"],
         rps=given["rps"],
-        scoring=SCORINGS[given["scoring"]],
-        seed=seed,
-        port=given["port"],
-        options=dict(named_value(text) for text in given["options"]),
+        scoring=scoring(given),
+        seed=given["seed"] or random.SystemRandom().randrange(1, 2**31),
+        options=dict(_option(text) for text in given["options"]),
     )
-    config = _configure(play)
-    servers = Options(binary=given["binary"], limits=given["limits"], seed=seed, yes=given["yes"])
-    with running(servers):
-        rows = stoppable(_session(play, config, serve=given["serve"], keep=given["keep"]))
-    if rows:
-        click.echo(to_json(rows) if given["as_json"] else to_text(rows))
-        note(f"seed {seed}: add --seed {seed} to draw the same rates, ids and order again")
-    return 0
 
 
 def _strategies(names: Sequence[str]) -> tuple[str, ...]:
@@ -94,7 +97,18 @@ def _strategies(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(STRATEGIES) if "all" in names else tuple(dict.fromkeys(names))
 
 
-def _configure(play: Play) -> "BalancerConfig":
+def _option(text: str) -> tuple[str, Any]:
+    """NAME=VALUE; the value is JSON where it can be read as such (numbers, lists), else text."""
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise click.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--option")
+    try:
+        return name, msgspec.json.decode(value.encode())
+    except msgspec.DecodeError:
+        return name, value
+
+
+def _configure(plan: "Plan") -> "BalancerConfig":
     """The balancer's configuration; wrong strategies and options are refused before anything is started."""
     from bandit_runner.balancer import Balancer, BalancerConfig, TierConfig
 
@@ -103,69 +117,47 @@ def _configure(play: Play) -> "BalancerConfig":
             TierConfig(
                 name=name,
                 upstreams=tuple(("127.0.0.1", port) for port in TIERS[name].ports),
-                strategy=play.strategies[0],
-                options=play.options,
+                strategy=plan.strategies[0],
+                options=plan.options,
             )
-            for name in play.tiers
+            for name in plan.tiers
         ),
-        scoring=play.scoring,
-        seed=play.seed,
+        scoring=plan.scoring,
+        seed=plan.seed,
     )
     Balancer(config)
     return config
 
 
-async def _session(play: Play, config: "BalancerConfig", *, serve: bool, keep: bool) -> list[ResultRow]:
+async def _session(
+    plan: "Plan", config: "BalancerConfig", recorded: "Recorded", *, port: int, serve: bool, keep: bool
+) -> list[ResultRow]:
     """The balancer from start to drain, with the harness in between."""
     from bandit_runner.balancer import Balancer
+    from bandit_runner.harness import Player
 
-    records: list[BalancedRequest] = []
-    balancer = Balancer(config, on_request=None if serve else records.append)
-    host, port = await balancer.start("127.0.0.1", play.port)
-    note(f"balancer http://{host}:{port}/  ({', '.join(f'POST /{name}' for name in play.tiers)}; /healthz, /metrics)")
-    try:
-        rows = [] if serve else await _play_all(play, balancer, (host, port), records)
-        if serve or keep:
-            note("stop it with Ctrl-C")
-            await asyncio.Event().wait()
-        return rows
-    finally:
-        await balancer.close()
-
-
-async def _play_all(play: Play, balancer: "Balancer", address: tuple[str, int], records: list[Any]) -> list[ResultRow]:
-    """Every strategy on every tier, in an order that the seed shuffles: the limiters remember who came before."""
-    from bandit_runner import harness
-    from bandit_runner.strategies import create
-
-    games = [(strategy, tier) for strategy in play.strategies for tier in play.tiers]
-    order = random.Random(play.seed).sample(range(len(games)), len(games))  # noqa: S311 - repeatable on purpose
-    rows: dict[int, ResultRow] = {}
-    with _progress(len(games) * play.requests) as advance:
-        for position in order:
-            name, tier = games[position]
-            arms = len(TIERS[tier].ports)
-            chooser = create(name, arms=arms, seed=play.seed, scoring=play.scoring, **play.options)
-            balancer.use(tier, chooser)
-            records.clear()
-            samples = await harness.play(
-                address,
-                tier,
-                requests=play.requests,
-                rps=play.rps,
-                seed=play.seed + position,
-                on_progress=lambda *_: advance(),
-            )
-            for wrong in harness.cross_check(samples, records):
-                note(f"{name} on {tier}: id {wrong.id} {wrong.fault}: {wrong.detail}")
-            rows[position] = harness.row(samples, records, strategy=name, tier=tier, scoring=play.scoring)
-    return [rows[position] for position in sorted(rows)]
+    with _progress(0 if serve else plan.total) as advance:
+        player = Player(plan, recording=recorded.recording, played=recorded.played, note=note, advance=advance)
+        balancer = Balancer(config, on_request=recorded.observe if serve else player.observe)
+        host, bound = await balancer.start("127.0.0.1", port)
+        paths = ", ".join(f"POST /{name}" for name in plan.tiers)
+        note(f"balancer http://{host}:{bound}/  ({paths}; /healthz, /metrics)")
+        try:
+            if serve:
+                recorded.begin(balancer)
+            rows = [] if serve else await player.play(balancer, (host, bound))
+            if serve or keep:
+                note("stop it with Ctrl-C")
+                await asyncio.Event().wait()
+            return rows
+        finally:
+            await balancer.close()
 
 
 @contextlib.contextmanager
 def _progress(total: int) -> Iterator[Callable[[], None]]:
     """A bar on standard error while people watch; silence otherwise."""
-    if not sys.stderr.isatty():
+    if not total or not sys.stderr.isatty():
         yield lambda: None
         return
     from rich.console import Console

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -16,6 +16,8 @@ from binsafe.cli.entry import note
 from binsafe.reports.escape import escape
 
 STANDIN = "flakyservers"
+_STANDIN = ("-truth", "-")
+"""The stand-in tells its rates, so that regret can be told; a binary of the user's gets no argument."""
 _STOPPING = (signal.SIGTERM, signal.SIGHUP)
 
 T = TypeVar("T")
@@ -31,12 +33,21 @@ class Options(NamedTuple):
 
 
 @contextlib.contextmanager
-def running(options: Options) -> Iterator[Servers]:
-    """The servers, sandboxed and ready on all ports, until the block ends."""
+def running(
+    options: Options, *, on_violation: Callable[[binsafe.Violation], None] = lambda _: None
+) -> Iterator[Servers]:
+    """The servers, sandboxed and ready on all ports, until the block ends; what they are denied is told at once."""
+
+    def violated(violation: binsafe.Violation) -> None:
+        _tell(violation)
+        on_violation(violation)
+
     for number in _STOPPING:
         signal.signal(number, signal.default_int_handler)  # KeyboardInterrupt, so that everything is stopped on the way
     found = binsafe.find(STANDIN if options.binary is None else str(options.binary), progress=note)
-    arguments = [] if options.binary is not None else ["-limits", options.limits, "-seed", str(options.seed or 0)]
+    arguments = (
+        [] if options.binary is not None else [*_STANDIN, "-limits", options.limits, "-seed", str(options.seed or 0)]
+    )
     with contextlib.ExitStack() as stack:
         with binsafe.Snapshot.take(found) as snapshot:
             note(f"inspecting {escape(str(found.path))} (sha256 {snapshot.artifact.sha256[:16]}...)")
@@ -45,7 +56,7 @@ def running(options: Options) -> Iterator[Servers]:
                 arguments,
                 note=note,
                 agree=lambda report: options.yes or _ask(report),
-                on_violation=_tell,
+                on_violation=violated,
             )
         stack.enter_context(servers)
         note(f"{len(servers.policy.listen_ports())} ports ready; {escape(servers.report.verdict.advice)}")

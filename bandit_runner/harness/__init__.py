@@ -4,6 +4,8 @@
     samples.py   what a sample is; how punctual the load was
     check.py     samples + the balancer's records -> a row of results, and every contradiction between the two
     results.py   rows -> table, JSON
+    playing.py   Plan, Player: every strategy on every tier, through one balancer
+    recording.py Recording: what happens, on its way into the store of runs
 
     records = []                                       # filled by Balancer(..., on_request=records.append)
     samples = await play(address, "T1", requests=100, rps=10, seed=1)
@@ -16,6 +18,8 @@ Only `play` needs the extra ``bandit``: without it, asking for it raises Missing
 from typing import TYPE_CHECKING, Any
 
 from bandit_runner.harness.check import Discrepancy, Fault, cross_check, row
+from bandit_runner.harness.playing import Plan, Player
+from bandit_runner.harness.recording import Recording
 from bandit_runner.harness.results import to_json, to_text
 from bandit_runner.harness.samples import Sample, SchedulingError, scheduling_error
 
@@ -25,6 +29,9 @@ if TYPE_CHECKING:
 __all__ = [
     "Discrepancy",
     "Fault",
+    "Plan",
+    "Player",
+    "Recording",
     "Sample",
     "SchedulingError",
     "cross_check",

@@ -46,12 +46,16 @@ class _End(NamedTuple):
     at: float
 
 
+class _Describe(NamedTuple):
+    session: Session
+
+
 class _Violation(NamedTuple):
     time: float
     document: Mapping[str, Any]
 
 
-_Event: TypeAlias = _Begin | _Request | _State | _End | _Violation
+_Event: TypeAlias = _Begin | _Request | _State | _End | _Violation | _Describe
 
 
 class _Active(NamedTuple):
@@ -80,7 +84,7 @@ class Recorder:
         self.session = session
         self.lost = 0
         """Ids that could not be stored."""
-        self._path = path
+        self.path = path
         self._note = note
         self._clock = clock
         self._queue: queue.SimpleQueue[_Event | threading.Event] = queue.SimpleQueue()
@@ -102,6 +106,11 @@ class Recorder:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def describe(self, session: Session) -> None:
+        """More is known of the session now."""
+        self.session = session
+        self._queue.put(_Describe(session))
 
     def begin(self, run: RunStart) -> None:
         """From here on the ids of ``run.tier`` belong to this run."""
@@ -142,7 +151,7 @@ class Recorder:
         self._thread.join(timeout=10.0)
         self.lost += sum(isinstance(event, _Request) for event in self._waiting)
         if self.lost:
-            self._note(f"{self.lost} requests could not be stored in {self._path}")
+            self._note(f"{self.lost} requests could not be stored in {self.path}")
         self._connection.close()
 
     # the thread
@@ -191,7 +200,7 @@ class Recorder:
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
         if not self._complained:
-            self._note(f"{self._path} cannot be written now ({error}); the run goes on and is kept in memory")
+            self._note(f"{self.path} cannot be written now ({error}); the run goes on and is kept in memory")
             self._complained = True
         surplus = len(self._waiting) - MAX_WAITING
         if surplus > 0:  # the beginnings and ends of runs stay
@@ -208,6 +217,9 @@ class Recorder:
         elif isinstance(first, _Violation):
             values = (self.session.id, first.time, _json(first.document))
             self._connection.execute("INSERT INTO violations VALUES (?, ?, ?)", values)
+        elif isinstance(first, _Describe):
+            document = (_json(first.session), first.session.id)
+            self._connection.execute("UPDATE sessions SET document = ? WHERE id = ?", document)
         elif isinstance(first, _Request):
             if first.request.tier in active:
                 requests = [event.request for event in events if isinstance(event, _Request)]

@@ -7,6 +7,8 @@ from typing import Final
 
 KEPT_LINES: Final = 20
 KEPT_CHARACTERS: Final = 300
+FIRST_LINE_BYTES: Final = 256 * 1024
+"""The stand-in's first line tells its truth: about 20 KB."""
 
 
 class Output:
@@ -15,6 +17,7 @@ class Output:
     def __init__(self) -> None:
         self._read_end, self.write_end = os.pipe()
         self._lines: deque[str] = deque(maxlen=KEPT_LINES)
+        self._first: bytes | None = None
         self._thread = threading.Thread(target=self._drain, name="server-output", daemon=True)
 
     def start(self) -> None:
@@ -27,7 +30,18 @@ class Output:
         self._thread.join(timeout)
         return list(self._lines)
 
+    @property
+    def first_line(self) -> bytes | None:
+        """What it printed first, up to the end of the line or 256 KB; None until then."""
+        return self._first
+
     def _drain(self) -> None:
         with open(self._read_end, "rb") as stream:  # noqa: PTH123 - a descriptor, not a path
+            self._first = stream.readline(FIRST_LINE_BYTES)
+            self._keep(self._first[:KEPT_CHARACTERS])
             while chunk := stream.readline(KEPT_CHARACTERS):
-                self._lines.append(chunk.decode("utf-8", "backslashreplace").rstrip("\r\n"))
+                self._keep(chunk)
+
+    def _keep(self, chunk: bytes) -> None:
+        if chunk:
+            self._lines.append(chunk.decode("utf-8", "backslashreplace").rstrip("\r\n"))

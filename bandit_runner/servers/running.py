@@ -4,13 +4,16 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
+
+import msgspec
 
 import binsafe
 from bandit_runner.errors import NotReady
 from bandit_runner.servers.output import Output
 from bandit_runner.servers.ports import check_free
 
+TRUTH_SCHEMA: Final = "flakyservers.truth/1"
 READY_SECONDS: Final = 15.0
 _INTERVAL: Final = 0.01
 
@@ -32,6 +35,17 @@ class Servers:
     def pid(self) -> int:
         """The served program's own process id on the host."""
         return self.process.pid
+
+    def truth(self) -> dict[str, Any] | None:
+        """The drawn rates and limits, where the first line that the servers printed tells them; None otherwise.
+
+        It is the program's own word: fit for figures beside the results, for nothing that decides anything.
+        """
+        try:
+            told = msgspec.json.decode(self._output.first_line or b"")
+        except msgspec.DecodeError:
+            return None
+        return told if isinstance(told, dict) and told.get("schema") == TRUTH_SCHEMA else None
 
     def wait_ready(self, seconds: float = READY_SECONDS) -> None:
         """Return when this very program listens on every granted port; raises NotReady when it does not in time."""

@@ -1,0 +1,118 @@
+"""A session of `start` and its place in the store. A store that cannot be used stops no play: it is said."""
+
+import contextlib
+import secrets
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+import binsafe
+from bandit_runner.cli.storing import chosen
+from bandit_runner.errors import StoreUnusable, UsageError
+from bandit_runner.harness import Plan, Recording
+from bandit_runner.model import BalancedRequest
+from bandit_runner.runs import Recorder, Run, Session, Store
+from binsafe.cli.entry import note
+
+if TYPE_CHECKING:
+    from bandit_runner.balancer import Balancer
+    from bandit_runner.servers import Servers
+
+
+class Recorded:
+    """What `start` needs of the store."""
+
+    def __init__(self, store: Path | None) -> None:
+        self.played: dict[tuple[str, str], Run] = {}
+        """Runs of the session that is gone on with, by strategy and tier."""
+        self.recording: Recording | None = None
+        self._path = chosen(store)
+        self._resumed: Session | None = None
+
+    def resume(self) -> tuple[Plan, str, Path | None]:
+        """The latest interrupted session's plan, limits and binary; it is what `session` then goes on with.
+
+        Raises:
+            UsageError: no session was interrupted, or there is no store.
+        """
+        with Store.open(self._path) as store:
+            for session in store.sessions():
+                plan = msgspec.convert(session.settings["plan"], Plan) if "plan" in session.settings else None
+                if plan is None or session.settings.get("serve"):
+                    continue
+                runs = {(run.start.strategy, run.start.tier): run for run in store.runs(session.id)}
+                if any(game not in runs or runs[game].ended is None for game in plan.games()):
+                    self._resumed, self.played = session, runs
+                    binary = session.settings.get("binary")
+                    note(f"going on with session {session.id}")
+                    return plan, session.settings["limits"], Path(binary) if binary else None
+        raise UsageError("no session was interrupted", hint="bandit_runner start begins a new one")
+
+    @contextlib.contextmanager
+    def session(self, plan: Plan, *, limits: str, binary: Path | None) -> Iterator[None]:
+        """Record while the block runs."""
+        settings = {"plan": msgspec.to_builtins(plan), "limits": limits, "binary": str(binary) if binary else None}
+        now = time.time()
+        session = self._resumed or Session(
+            id=f"{time.strftime('%Y-%m-%d_%H-%M-%S', time.localtime(now))}_{secrets.token_hex(2)}",
+            started=now,
+            seed=plan.seed,
+            scoring=plan.scoring,
+            settings=settings,
+        )
+        try:
+            recorder = Recorder(self._path, session, note=note)
+        except StoreUnusable as error:
+            note(f"this session is not recorded: {error}\n  hint: {error.hint}")
+            yield
+            return
+        with recorder:
+            self.recording = Recording(recorder)
+            yield
+
+    def describe(self, servers: "Servers") -> None:
+        """Say what runs, in which sandbox, and what the servers tell of themselves."""
+        if self.recording is None:
+            return
+        recorder = self.recording.recorder
+        changed = msgspec.structs.replace(recorder.session, truth=servers.truth(), sandbox=_sandbox(servers))
+        recorder.describe(changed)
+
+    def begin(self, balancer: "Balancer") -> None:
+        """Every tier of the balancer is a run from now on, until it ends."""
+        if self.recording is not None:
+            for tier, strategy in balancer.strategies.items():
+                self.recording.begin(tier, strategy, planned=None, seed=self.recording.recorder.session.seed)
+
+    def observe(self, request: BalancedRequest) -> None:
+        """One id is done with."""
+        if self.recording is not None:
+            self.recording.observe(request)
+
+    def violation(self, violation: binsafe.Violation) -> None:
+        """The servers tried what they may not."""
+        if self.recording is not None:
+            self.recording.recorder.violation(msgspec.to_builtins(violation))
+
+
+def _sandbox(servers: "Servers") -> dict[str, Any]:
+    report, policy, process = servers.report, servers.policy, servers.process
+    return {
+        "artifact": {"name": report.artifact.name, "sha256": report.artifact.sha256, "size": report.artifact.size},
+        "signature": [
+            {"arch": part.arch, "kind": part.signature.kind, "status": part.signature.status} for part in report.slices
+        ],
+        "verdict": {"level": report.verdict.level, "advice": report.verdict.advice},
+        "backend": process.backend,
+        "enforcement": process.enforcement,
+        "pid": servers.pid,
+        "baseline": policy.baseline,
+        "grants": [
+            {"kind": grant.kind, "object": grant.object, "access": grant.access, "reason": grant.reason}
+            for grant in policy.grants
+        ],
+        "denied": [{"capability": denial.capability, "reason": denial.reason} for denial in policy.denied],
+    }

@@ -1,0 +1,87 @@
+"""What `bandit_runner start` leaves in the store, also when it is killed, and going on from there."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bandit_runner.runs import Store
+
+pytestmark = [
+    pytest.mark.ports,
+    pytest.mark.sandbox,
+    pytest.mark.usefixtures("thirty_ports"),
+    pytest.mark.skipif(sys.platform != "linux", reason="the Linux sandbox needs Linux"),
+]
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "bandit_runner", *map(str, arguments)]
+
+
+def start(store: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    words = command("start", "--port", 0, "--store", store, "--rps", 50, *arguments)
+    return subprocess.run(words, capture_output=True, text=True, timeout=100, check=False)
+
+
+def test_a_session_is_stored_with_its_truth_and_its_sandbox(tmp_path: Path):
+    path = tmp_path / "runs.sqlite"
+    done = start(path, "--requests", 8, "--strategy", "v4", "--json", "--seed", 3)
+    assert done.returncode == 0, done.stderr
+    rows = {row["tier"]: row for row in json.loads(done.stdout)["rows"]}
+    with Store.open(path) as store:
+        (session,) = store.sessions()
+        runs = store.runs(session.id)
+        assert {run.start.tier for run in runs} == {"T1", "T2", "T3"}
+        for run in runs:
+            assert run.status(time.time()) == "done"
+            assert sum(run.tally.accepted) == rows[run.start.tier]["accepted"]
+            assert run.tally.rate_limited == rows[run.start.tier]["rate_limited"]
+            assert store.state(run)[0] == 8
+    assert session.seed == 3
+    assert len(session.truth["servers"]) == 30
+    assert session.sandbox["enforcement"] == "full"
+    assert sum(grant["kind"] == "listen" for grant in session.sandbox["grants"]) == 30
+
+
+def test_a_killed_session_is_gone_on_with(tmp_path: Path):
+    path = tmp_path / "runs.sqlite"
+    words = command(
+        "start", "--port", 0, "--store", path, "--rps", 20, "--requests", 60, "--tier", "T1", "--strategy", "v6"
+    )
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 60
+        while _stored(path) < 20 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGKILL)
+    before = _stored(path)
+    assert 20 <= before < 60
+    done = start(path, "--continue")
+    assert done.returncode == 0, done.stderr
+    with Store.open(path) as store:
+        (run,) = store.runs()
+        assert run.tally.requests == 60
+        assert run.status(time.time()) == "done"
+        assert [each.number for each in store.requests(run)] == list(range(1, 61))
+        assert len({each.request.id for each in store.requests(run)}) == 60
+    assert "no session was interrupted" in start(path, "--continue").stderr
+
+
+def test_a_store_that_cannot_be_used_stops_nothing(tmp_path: Path):
+    path = tmp_path / "runs.sqlite"
+    path.write_bytes(b"something else entirely" * 100)
+    done = start(path, "--requests", 3, "--tier", "T1")
+    assert done.returncode == 0, done.stderr
+    assert "this session is not recorded" in done.stderr
+    assert "T1" in done.stdout
+
+
+def _stored(path: Path) -> int:
+    if not path.exists():
+        return 0
+    with Store.open(path) as store:
+        return sum(run.tally.requests for run in store.runs())
