@@ -1,39 +1,33 @@
-"""A PE file's signature: the certificate table, and whether the digest that it signs is this file's.
+"""A PE file's signature: whether the digest that it signs is this file's, who signed it, and when.
 
-Microsoft, "Windows Authenticode Portable Executable Signature Format" (2008), and "PE Format", "The Attribute
-Certificate Table". The CMS signature and its certificates are not checked here: a right digest leaves the status
-"unknown".
+Microsoft, "Windows Authenticode Portable Executable Signature Format" (2008).
 """
 
-import hashlib
-import struct
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from binsafe.model import Problem, Signature, Slice
-from binsafe.signatures import der
-from binsafe.signatures.structure import StructureError
+from binsafe.signatures import certificatetable, der
+from binsafe.signatures.structure import Outcome, StructureError
 
-MAX_CERTIFICATES: Final = 16
-"""Entries of a certificate table; real ones have one, dual-signed files of the past had two."""
+if TYPE_CHECKING:
+    from binsafe.signatures.anchors import Anchors
+    from binsafe.signatures.cms import SignedMessage
+    from binsafe.signatures.signers import Signed
 
-_PKCS_SIGNED_DATA = 2
-_REVISIONS = frozenset({0x0100, 0x0200})
-_ALIGNMENT = 8
-_WIN_CERTIFICATE = struct.Struct("<IHH")
-
-_PE_SIGNATURE = b"PE\0\0"
-_NEW_HEADER_AT = 0x3C
-_OPTIONAL_HEADER_AT = 24
-_CHECKSUM_AT = 64
-_SECURITY_DIRECTORY = 4
-_DIRECTORIES_AT = {0x10B: 96, 0x20B: 112}
-"""Offset of the data directories in the optional header, by its magic: PE32 and PE32+."""
+MAX_NESTED: Final = 8
+"""Signatures beside the first one that are looked at; dual-signed files have one."""
 
 _INDIRECT_DATA: Final = "1.3.6.1.4.1.311.2.1.4"
 """``SPC_INDIRECT_DATA_OBJID``: the content type that holds the file's digest."""
+
+_NESTED: Final = "1.3.6.1.4.1.311.2.4.1"
+"""``szOID_NESTED_SIGNATURE``: unsigned attribute with more signatures, whole PKCS #7 structures."""
+
+_UNSIGNED: Final = frozenset({_NESTED, "1.3.6.1.4.1.311.3.3.1", "1.2.840.113549.1.9.16.2.14", "1.2.840.113549.1.9.6"})
+"""Unsigned attributes that mean something; others are room for data that no signature covers."""
 
 _DIGESTS: Final = {
     bytes.fromhex("2b0e03021a"): "sha1",
@@ -44,19 +38,30 @@ _DIGESTS: Final = {
 """Digest algorithms by the content octets of their object identifiers."""
 
 
-class _Table(msgspec.Struct, frozen=True, kw_only=True):
-    """A certificate table: its first PKCS #7 structure, and what lies in it besides."""
+class _File(msgspec.Struct, frozen=True, kw_only=True):
+    """A PE file and where its certificate table is."""
 
-    pkcs7: memoryview
-    problems: tuple[Problem, ...]
+    data: memoryview
+    start: int
+    end: int
 
 
-def verify(slice_: Slice) -> Signature:
+class _One(msgspec.Struct, frozen=True, kw_only=True):
+    """One signature of a file: who made it, what it hashes with, and what is wrong."""
+
+    signed: "Signed"
+    algorithm: str
+    outcome: Outcome
+    notes: tuple[Problem, ...]
+
+
+def verify(slice_: Slice, anchors: "Anchors | None" = None) -> Signature:
     """The signature of a PE file; absent where it has no certificate table."""
     if slice_.signature_range is None or slice_.signature_range[1] == 0:
         return Signature(kind="none", status="absent")
+    start, size = slice_.signature_range
     try:
-        return _verify(slice_.data, *slice_.signature_range)
+        return _verify(_File(data=slice_.data, start=start, end=start + size), anchors)
     except StructureError as error:
         problems = (error.problem,)
         return Signature(
@@ -64,80 +69,69 @@ def verify(slice_: Slice) -> Signature:
         )
 
 
-def _verify(data: memoryview, start: int, size: int) -> Signature:
-    # asn1crypto costs 0.04 s to import: only signed files pay for it.
+def _verify(file: _File, anchors: "Anchors | None") -> Signature:
+    # asn1crypto and cryptography cost 0.1 s to import: only signed files pay for them.
     from binsafe.signatures import cms  # noqa: PLC0415
+    from binsafe.signatures.anchors import pinned  # noqa: PLC0415
 
-    end = start + size
-    if start < 0 or size < 0 or end > len(data):
-        detail = f"the certificate table at {start:#x} to {end:#x} is not in the file's {len(data):#x} bytes"
+    if not 0 <= file.start <= file.end <= len(file.data):
+        detail = f"the certificate table, {file.start:#x} to {file.end:#x}, is not in the {len(file.data):#x} bytes"
         raise StructureError(detail, problem="truncated")
-    table = _read_table(data[start:end])
+    table = certificatetable.read(file.data[file.start : file.end])
+    believed = anchors or pinned()
     message = cms.read(table.pkcs7)
-    if message.content_type != _INDIRECT_DATA or message.content is None:
-        raise StructureError(f"the PKCS #7 structure signs {message.content_type}, which is not an Authenticode digest")
-    broken = []
-    if end < len(data):
-        broken.append(Problem(id="appended-data", detail=f"{len(data) - end} bytes follow the certificate table"))
-    if message.digest(message.content) != message.message_digest:
-        broken.append(Problem(id="cms-digest", detail="the PKCS #7 structure signs another Authenticode digest"))
-    algorithm, digest = _indirect_data(memoryview(message.content))
-    if _file_digest(data, start, end, algorithm) != digest:
-        broken.append(Problem(id="authenticode-digest", detail=f"the file's {algorithm} digest is not the signed one"))
+    first = _one(message, file, believed)
+    others = [_one(cms.read(nested), file, believed) for nested in _nested(message)]
+    outcome = first.outcome
+    for other in others:
+        outcome += Outcome(
+            problems=tuple(
+                Problem(id=one.id, detail=f"nested signature: {one.detail}") for one in other.outcome.problems
+            ),
+            unverified=tuple(f"nested signature: {what}" for what in other.outcome.unverified),
+        )
+    if file.end < len(file.data):
+        appended = Problem(id="appended-data", detail=f"{len(file.data) - file.end} bytes follow the certificate table")
+        outcome += Outcome(problems=(appended,))
     return Signature(
         kind="authenticode",
-        status="invalid" if broken else "unknown",
-        problems=(*broken, *table.problems),
-        unverified=("the PKCS #7 signature and its certificates",),
-        hash_types=(algorithm,),
-        signers=tuple(certificate.subject for certificate in message.chain),
-        signed_at=message.signed_at,
-        chain="unknown",
-        timestamped=message.timestamped,
+        status="invalid" if outcome.problems else "unknown" if outcome.unverified else "valid",
+        problems=(*outcome.problems, *table.problems, *(note for one in (first, *others) for note in one.notes)),
+        unverified=outcome.unverified,
+        hash_types=tuple(one.algorithm for one in (first, *others)),
+        signers=first.signed.signers,
+        signed_at=first.signed.signed_at,
+        chain=first.signed.chain,
+        timestamped=first.signed.timestamped,
         notarization="unknown",
     )
 
 
-def _read_table(table: memoryview) -> _Table:
-    """Read the WIN_CERTIFICATE entries.
+def _one(message: "SignedMessage", file: _File, anchors: "Anchors") -> _One:
+    """Verify one PKCS #7 structure about the file."""
+    from binsafe.signatures import signers  # noqa: PLC0415
 
-    Raises:
-        StructureError: lengths that lead outside, too many entries, or no PKCS #7 structure among them.
-    """
-    structures: list[memoryview] = []
-    problems: list[Problem] = []
-    for kind, content in _entries(table):
-        if kind != _PKCS_SIGNED_DATA:
-            problems.append(_hidden(f"a certificate of type {kind:#x}, {len(content)} bytes"))
-            continue
-        found = der.element(content)
-        rest = content[found.size :]
-        if len(rest) >= _ALIGNMENT or any(rest):
-            problems.append(_hidden(f"{len(rest)} bytes behind the PKCS #7 structure"))
-        structures.append(content[: found.size])
-    if not structures:
-        raise StructureError("the certificate table has no PKCS #7 structure")
-    if len(structures) > 1:
-        problems.append(_hidden(f"{len(structures) - 1} more PKCS #7 structures, which were not looked at"))
-    return _Table(pkcs7=structures[0], problems=tuple(problems))
+    if message.content_type != _INDIRECT_DATA or message.content is None:
+        raise StructureError(f"the PKCS #7 structure signs {message.content_type}, which is not an Authenticode digest")
+    signed = signers.verify(message, message.content, anchors)
+    algorithm, digest = _indirect_data(memoryview(message.content))
+    outcome = signed.outcome
+    if certificatetable.file_digest(file.data, file.start, file.end, algorithm) != digest:
+        detail = f"the file's {algorithm} digest is not the signed one"
+        outcome += Outcome(problems=(Problem(id="authenticode-digest", detail=detail),))
+    if not signed.timestamped:
+        outcome += Outcome(unverified=("the time of signing, which no time stamp confirms",))
+    strange = sorted(message.signer.unsigned.keys() - _UNSIGNED)
+    notes = tuple(certificatetable.hidden(f"an unsigned attribute of type {name}") for name in strange)
+    return _One(signed=signed, algorithm=algorithm, outcome=outcome, notes=notes)
 
 
-def _entries(table: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """Type and content of each entry; they start at multiples of 8 bytes."""
-    count = 0
-    while table:
-        count += 1
-        if len(table) < _WIN_CERTIFICATE.size or count > MAX_CERTIFICATES:
-            raise StructureError("the certificate table does not end with an entry")
-        length, revision, kind = _WIN_CERTIFICATE.unpack_from(table)
-        if not _WIN_CERTIFICATE.size < length <= len(table) or revision not in _REVISIONS:
-            raise StructureError(f"a certificate table entry of {length} bytes and revision {revision:#x}")
-        yield kind, table[_WIN_CERTIFICATE.size : length]
-        table = table[-(-length // _ALIGNMENT) * _ALIGNMENT :]
-
-
-def _hidden(what: str) -> Problem:
-    return Problem(id="certificate-table-data", detail=f"the certificate table, which no digest covers, holds {what}")
+def _nested(message: "SignedMessage") -> Iterator[bytes]:
+    """The signatures that the first one carries; those that they carry themselves, no signer writes."""
+    nested = message.signer.unsigned.get(_NESTED, ())
+    if len(nested) > MAX_NESTED:
+        raise StructureError(f"{len(nested)} nested signatures")
+    yield from nested
 
 
 def _indirect_data(content: memoryview) -> tuple[str, bytes]:
@@ -162,33 +156,3 @@ def _digest_info(content: memoryview) -> tuple[bytes, bytes]:
             algorithm = der.element(identifier)
             return bytes(algorithm.content) if algorithm.tag == der.OBJECT_IDENTIFIER else b"", bytes(digest)
     raise StructureError("the Authenticode digest is not where it belongs")
-
-
-def _file_digest(data: memoryview, start: int, end: int, algorithm: str) -> bytes:
-    """The hash of the file without its checksum, without the table's directory entry and without the table.
-
-    Everything else counts, from first to last byte: gaps between sections too, as Windows does it.
-    """
-    checksum, directory = _unhashed(data)
-    digest = hashlib.new(algorithm, usedforsecurity=False)
-    if not directory + 8 <= start <= end:
-        raise StructureError("the certificate table lies in the headers")
-    for first, last in ((0, checksum), (checksum + 4, directory), (directory + 8, start), (end, len(data))):
-        digest.update(data[first:last])
-    return digest.digest()
-
-
-def _unhashed(data: memoryview) -> tuple[int, int]:
-    """Where the checksum and the certificate table's directory entry are."""
-    try:
-        (new_header,) = struct.unpack_from("<I", data, _NEW_HEADER_AT)
-        optional = new_header + _OPTIONAL_HEADER_AT
-        (magic,) = struct.unpack_from("<H", data, optional)
-        directories = optional + _DIRECTORIES_AT[magic]
-        (count,) = struct.unpack_from("<I", data, directories - 4)
-    except (struct.error, KeyError) as error:
-        raise StructureError("the PE headers cannot be read") from error
-    directory = directories + 8 * _SECURITY_DIRECTORY
-    if data[new_header : new_header + 4] != _PE_SIGNATURE or count <= _SECURITY_DIRECTORY or directory + 8 > len(data):
-        raise StructureError("the PE headers have no place for a certificate table")
-    return optional + _CHECKSUM_AT, directory

@@ -4,53 +4,92 @@ asn1crypto reads it here, at one border, into plain structs; nothing of it is be
 Importing this module imports asn1crypto: only a file that carries a CMS structure pays for it.
 """
 
+import datetime as dt
+import functools
 import hashlib
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, ParamSpec, TypeVar
 
 import msgspec
-from asn1crypto import cms, core, x509
+from asn1crypto import cms, core, tsp, x509
 
-from binsafe.model import Signer
 from binsafe.signatures import der
 from binsafe.signatures.structure import StructureError
 
 MAX_BYTES: Final = 8 * 1024**2
 """Largest CMS structure that is read; real ones have 2 KB to some 100 KB."""
 
-MAX_CERTIFICATES: Final = 64
-"""Certificates in one bag; real ones hold 2 to 6."""
+MAX_CERTIFICATES: Final = 32
+"""Certificates in one bag; real ones hold 2 to 10."""
+
+DATA: Final = "1.2.840.113549.1.7.1"
+TIME_STAMP_INFO: Final = "1.2.840.113549.1.9.16.1.4"
+CONTENT_TYPE: Final = "1.2.840.113549.1.9.3"
+MESSAGE_DIGEST: Final = "1.2.840.113549.1.9.4"
+SIGNING_TIME: Final = "1.2.840.113549.1.9.5"
 
 _DIGESTS = frozenset({"sha1", "sha256", "sha384", "sha512"})
-_MESSAGE_DIGEST, _SIGNING_TIME = "message_digest", "signing_time"
-_TIME_STAMP_TOKENS = frozenset({"1.2.840.113549.1.9.16.2.14", "1.3.6.1.4.1.311.3.3.1", "1.2.840.113549.1.9.6"})
-"""Unsigned attributes that carry a time: RFC 3161's, Microsoft's name for the same, and PKCS #9's countersignature."""
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 
-class Certificate(msgspec.Struct, frozen=True, kw_only=True):
-    """One certificate: its DER, whom it names, and the object identifiers of its extensions."""
+class SignerInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """One signer's statement. ``signed`` and ``unsigned`` map an attribute's type to the DER of its values.
 
-    der: bytes
-    subject: Signer
-    extensions: frozenset[str]
+    ``certificate`` is the DER of the certificate that the statement names, None where the bag does not have it;
+    ``statement`` is what the signature is over: the DER of all signed attributes.
+    """
 
-
-class SignedMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """What a CMS structure says. ``chain`` is built from names alone, leaf first; ``content`` is what it encloses."""
-
-    chain: tuple[Certificate, ...]
-    content_type: str
-    content: bytes | None
+    certificate: bytes | None
     digest_algorithm: str
+    signature_algorithm: str
+    signature: bytes
+    statement: bytes
+    signed: Mapping[str, tuple[bytes, ...]]
+    unsigned: Mapping[str, tuple[bytes, ...]]
+    content_type: str
     message_digest: bytes
-    signed_at: str | None
-    timestamped: bool
+    signing_time: dt.datetime | None
 
     def digest(self, data: bytes | memoryview) -> bytes:
         """The hash of some bytes under the signer's digest algorithm."""
         return hashlib.new(self.digest_algorithm, data, usedforsecurity=False).digest()
 
 
-def read(data: memoryview) -> SignedMessage:
+class SignedMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """What a CMS structure says: ``content`` is what it encloses, ``certificates`` the DER of those in its bag."""
+
+    content_type: str
+    content: bytes | None
+    certificates: tuple[bytes, ...]
+    signer: SignerInfo
+
+
+class TimeStampInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What a time-stamping authority signs (RFC 3161, 2.4.2): it saw something with that hash at that time."""
+
+    digest_algorithm: str
+    imprint: bytes
+    time: dt.datetime
+
+
+def _strictly(read: Callable[_P, _R]) -> Callable[_P, _R]:
+    """asn1crypto parses lazily and lets TypeError, KeyError and more through: all of them become one objection."""
+
+    @functools.wraps(read)
+    def reading(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        try:
+            return read(*args, **kwargs)
+        except StructureError:
+            raise
+        except Exception as error:
+            raise StructureError(f"the CMS structure cannot be read: {type(error).__name__}") from error
+
+    return reading
+
+
+@_strictly
+def read(data: bytes | memoryview) -> SignedMessage:
     """Read one CMS structure.
 
     Raises:
@@ -58,101 +97,116 @@ def read(data: memoryview) -> SignedMessage:
     """
     if len(data) > MAX_BYTES:
         raise StructureError(f"a CMS structure of {len(data)} bytes is not read")
-    try:
-        return _read(bytes(data))
-    except StructureError:
-        raise
-    except Exception as error:  # asn1crypto parses lazily and lets TypeError, KeyError and more through
-        raise StructureError(f"the CMS structure cannot be read: {type(error).__name__}") from error
-
-
-def _read(data: bytes) -> SignedMessage:
-    outer = cms.ContentInfo.load(data, strict=True)
+    outer = cms.ContentInfo.load(bytes(data), strict=True)
     if outer["content_type"].native != "signed_data":
         raise StructureError("the CMS structure is not signed data")
     signed = outer["content"]
     if len(signed["signer_infos"]) != 1:
         raise StructureError(f"the CMS structure has {len(signed['signer_infos'])} signers instead of one")
-    signer = signed["signer_infos"][0]
-    digest_algorithm = signer["digest_algorithm"]["algorithm"].native
-    if digest_algorithm not in _DIGESTS:
-        raise StructureError(f"the CMS structure hashes with {digest_algorithm!r}")
-    attributes = _attributes(signer["signed_attrs"])
-    if _MESSAGE_DIGEST not in attributes:
-        raise StructureError("the CMS structure does not sign a message digest")
-    signed_at = attributes.get(_SIGNING_TIME)
+    bag = _bag(signed["certificates"])
     enclosed = signed["encap_content_info"]
     return SignedMessage(
-        chain=_chain(signed["certificates"], signer["sid"]),
         content_type=enclosed["content_type"].dotted,
         content=_content(enclosed["content"]),
-        digest_algorithm=digest_algorithm,
-        message_digest=attributes[_MESSAGE_DIGEST].native,
-        signed_at=None if signed_at is None else signed_at.native.isoformat(),
-        timestamped=bool(_TIME_STAMP_TOKENS & _types(signer["unsigned_attrs"])),
+        certificates=bag,
+        signer=_signer(signed["signer_infos"][0], bag),
     )
+
+
+@_strictly
+def read_signer(data: bytes, bag: tuple[bytes, ...]) -> SignerInfo:
+    """Read a SignerInfo that stands alone, as PKCS #9's countersignature does; its certificate is in another's bag.
+
+    Raises:
+        StructureError: as ``read`` does.
+    """
+    return _signer(cms.SignerInfo.load(data, strict=True), bag)
+
+
+@_strictly
+def read_time_stamp(content: bytes) -> TimeStampInfo:
+    """Read what a time stamp encloses.
+
+    Raises:
+        StructureError: it is no TSTInfo.
+    """
+    info = tsp.TSTInfo.load(content, strict=True)
+    imprint = info["message_imprint"]
+    return TimeStampInfo(
+        digest_algorithm=_digest(imprint["hash_algorithm"]),
+        imprint=imprint["hashed_message"].native,
+        time=info["gen_time"].native.astimezone(dt.UTC),
+    )
+
+
+def _signer(signer: Any, bag: tuple[bytes, ...]) -> SignerInfo:
+    signed = _attributes(signer["signed_attrs"])
+    if MESSAGE_DIGEST not in signed or CONTENT_TYPE not in signed:
+        raise StructureError("the CMS structure does not sign a message digest and a content type")
+    times = signed.get(SIGNING_TIME)
+    return SignerInfo(
+        certificate=next((one for one in bag if _is_named_by(one, signer["sid"])), None),
+        digest_algorithm=_digest(signer["digest_algorithm"]),
+        signature_algorithm=signer["signature_algorithm"]["algorithm"].native,
+        signature=signer["signature"].native,
+        statement=der.encode(der.SET, signer["signed_attrs"].contents),
+        signed=signed,
+        unsigned=_attributes(signer["unsigned_attrs"]),
+        content_type=core.ObjectIdentifier.load(_only(signed[CONTENT_TYPE])).dotted,
+        message_digest=core.OctetString.load(_only(signed[MESSAGE_DIGEST]), strict=True).native,
+        signing_time=None if times is None else cms.Time.load(_only(times)).native.astimezone(dt.UTC),
+    )
+
+
+def _digest(algorithm: Any) -> str:
+    name: str = algorithm["algorithm"].native
+    if name not in _DIGESTS:
+        raise StructureError(f"the CMS structure hashes with {name!r}")
+    return name
 
 
 def _content(enclosed: Any) -> bytes | None:
     """The enclosed content's own octets: PKCS #7 (RFC 2315, 9.3) leaves tag and length out of what is hashed."""
     if isinstance(enclosed, core.Void) or not enclosed.contents:
         return None
+    if isinstance(enclosed, core.OctetString):
+        return bytes(enclosed)
     wrapper = der.expect(memoryview(enclosed.dump()), der.CONTEXT_0)
     return bytes(der.expect(wrapper.content, der.SEQUENCE, der.OCTET_STRING).content)
 
 
-def _attributes(attributes: Any) -> dict[str, Any]:
-    """The attributes that are used here, by name, each with its only value (RFC 5652, 11.2 and 11.3)."""
-    found: dict[str, Any] = {}
-    for attribute in attributes:
-        name = attribute["type"].native
-        if name not in {_MESSAGE_DIGEST, _SIGNING_TIME}:
-            continue
-        if name in found or len(attribute["values"]) != 1:
-            raise StructureError(f"the CMS attribute {name!r} has more than one value")
-        found[name] = attribute["values"][0]
+def _attributes(attributes: Any) -> dict[str, tuple[bytes, ...]]:
+    """Attributes by type; one type may stand there once (RFC 5652, 5.3: a set without repetitions)."""
+    found: dict[str, tuple[bytes, ...]] = {}
+    for attribute in () if isinstance(attributes, core.Void) else attributes:
+        name = attribute["type"].dotted
+        if name in found:
+            raise StructureError(f"the CMS attribute {name} is there twice")
+        values = der.expect(memoryview(attribute.dump()), der.SEQUENCE).content
+        values = der.expect(values[der.element(values).size :], der.SET).content
+        found[name] = tuple(bytes(values_) for values_ in der.split(values))
     return found
 
 
-def _types(attributes: Any) -> set[str]:
-    return {attribute["type"].dotted for attribute in attributes}
+def _only(values: tuple[bytes, ...]) -> bytes:
+    if len(values) != 1:
+        raise StructureError("a CMS attribute has more than one value")
+    return values[0]
 
 
-def _chain(bag: Any, signer: Any) -> tuple[Certificate, ...]:
-    """The signer's certificate and its issuers by name, as far as the bag goes: nobody has checked their signatures."""
+def _bag(bag: Any) -> tuple[bytes, ...]:
     if len(bag) > MAX_CERTIFICATES:
         raise StructureError(f"the CMS structure holds {len(bag)} certificates")
-    certificates = [choice.chosen for choice in bag if choice.name == "certificate"]
-    leaf = next((one for one in certificates if _is_named_by(one, signer)), None)
-    chain: list[x509.Certificate] = []
-    while leaf is not None and leaf not in chain:
-        chain.append(leaf)
-        issuer = leaf.issuer
-        leaf = next((one for one in certificates if one.subject == issuer), None)
-    return tuple(_certificate(one) for one in chain)
+    return tuple(choice.chosen.dump() for choice in bag if choice.name == "certificate")
 
 
-def _is_named_by(certificate: x509.Certificate, signer: Any) -> bool:
-    if signer.name == "subject_key_identifier":
-        return bool(certificate.key_identifier == signer.chosen.native)
-    named = signer.chosen
-    return bool(certificate.issuer == named["issuer"] and certificate.serial_number == named["serial_number"].native)
-
-
-def _certificate(certificate: x509.Certificate) -> Certificate:
-    names = certificate.subject.native
-    extensions = certificate["tbs_certificate"]["extensions"]
-    return Certificate(
-        der=certificate.dump(),
-        subject=Signer(
-            common_name=_one_line(names.get("common_name")),
-            organization=_one_line(names.get("organization_name")),
-            not_after=certificate.not_valid_after.date().isoformat(),
-        ),
-        extensions=frozenset(extension["extn_id"].dotted for extension in extensions),
-    )
-
-
-def _one_line(name: Any) -> str | None:
-    """A name may be there several times."""
-    return " / ".join(name) if isinstance(name, list) else name
+def _is_named_by(certificate: bytes, signer: Any) -> bool:
+    """Whether a SignerIdentifier means this certificate; one that cannot be read is nobody's."""
+    try:
+        named, known = signer.chosen, x509.Certificate.load(certificate)
+        if signer.name == "subject_key_identifier":
+            return bool(known.key_identifier == named.native)
+        same_issuer = known["tbs_certificate"]["issuer"].dump() == named["issuer"].dump()
+        return bool(same_issuer and known.serial_number == named["serial_number"].native)
+    except Exception:  # noqa: BLE001  # as everywhere with asn1crypto; what cannot be read is reported with the bag
+        return False

@@ -107,6 +107,11 @@ class CodeDirectory(msgspec.Struct, frozen=True, kw_only=True):
         return self.digest(self.data)[:CDHASH_BYTES].hex()
 
     @property
+    def full_hash(self) -> str:
+        """The directory's hash uncut, as the signer's list of directories has it."""
+        return str(self.digest.new(self.data).hexdigest())
+
+    @property
     def flag_names(self) -> tuple[str, ...]:
         """The flags by name, lowest bit first; one without a name as its number."""
         bits = (1 << n for n in range(32) if self.flags >> n & 1)

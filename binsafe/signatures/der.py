@@ -67,6 +67,26 @@ def elements(content: memoryview) -> Iterator[Element]:
         content = content[found.size :]
 
 
+def split(content: memoryview) -> Iterator[memoryview]:
+    """The elements that a constructed one holds, each as all of its bytes.
+
+    Raises:
+        StructureError: as ``element`` does.
+    """
+    while content:
+        size = element(content).size
+        yield content[:size]
+        content = content[size:]
+
+
+def encode(tag: int, content: bytes) -> bytes:
+    """An element of that tag and content."""
+    if len(content) < 0x80:  # noqa: PLR2004  # the short form of a length (X.690, 8.1.3.4)
+        return bytes([tag, len(content)]) + content
+    length = len(content).to_bytes((len(content).bit_length() + 7) // 8, "big")
+    return bytes([tag, 0x80 | len(length)]) + length + content
+
+
 def expect(data: memoryview, *tags: int) -> Element:
     """The one element that some bytes consist of, which must have one of these tags and nothing after it.
 

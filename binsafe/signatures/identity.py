@@ -1,52 +1,82 @@
-"""Who signed a Mach-O: what its CMS blob claims, or what it means that there is none.
+"""Who signed a Mach-O: what its CMS structure proves, or what it means that there is none.
 
-The CMS signature itself and the certificates' own signatures are not checked here, so none of it makes a signature
-valid: ``unverified`` says so. What costs only a hash is checked: whether the CMS structure is about this CodeDirectory.
+Apple's markers are extensions of its certificates (Apple, "Developer ID Certification Practice Statement"; TN3127
+"Inside Code Signing: Requirements"): the leaf says what it is for, its issuer which kind of leaf it issues.
 """
 
+import plistlib
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
 from binsafe.model import Problem, Signer
+from binsafe.signatures import der
 from binsafe.signatures.codedirectory import CodeDirectory
 from binsafe.signatures.structure import StructureError
 from binsafe.signatures.superblob import Slot, SuperBlob
 
 if TYPE_CHECKING:
-    from binsafe.signatures.cms import SignedMessage
+    from cryptography import x509
+
+    from binsafe.signatures.anchors import Anchors
+    from binsafe.signatures.cms import SignerInfo
+    from binsafe.signatures.signers import Chain, Signed
 
 Kind = Literal["linker", "adhoc", "developer-id", "apple", "other"]
 
-DEVELOPER_ID_APPLICATION: Final = "1.2.840.113635.100.6.1.13"
-"""Extension that marks a Developer ID Application certificate (Apple, Developer ID certification practices)."""
+_MARKER: Final = "1.2.840.113635.100.6."
+DEVELOPER_ID: Final = "developer-id-application"
+APPLE_SOFTWARE: Final = "apple-software"
 
-APPLE_INTERMEDIATE: Final = ("Apple Code Signing Certification Authority", "Apple Inc.")
+CERTIFICATE_TYPES: Final[Mapping[str, str]] = {
+    _MARKER + "1.13": DEVELOPER_ID,
+    _MARKER + "1.14": "developer-id-installer",
+    _MARKER + "1.9": "mac-app-store",
+    _MARKER + "1.3": "ios-app-store",
+    _MARKER + "1.7": "mac-app-distribution",
+    _MARKER + "1.4": "ios-app-distribution",
+    _MARKER + "1.12": "mac-development",
+    _MARKER + "1.2": "ios-development",
+}
+"""Extension of the leaf -> what Apple issued the certificate for; the first that is there counts."""
+
+_DEVELOPER_ID_AUTHORITY: Final = _MARKER + "2.6"
+_APPLE_INTERMEDIATE: Final = ("Apple Code Signing Certification Authority", "Apple Inc.")
 """Who issues the certificates of Apple's own software: what the requirement ``anchor apple`` looks for."""
+
+_HASHES_PLIST: Final = "1.2.840.113635.100.9.1"
+_HASHES: Final = "1.2.840.113635.100.9.2"
+"""Signed attributes that list all CodeDirectories: a property list of cut hashes, and full hashes by algorithm."""
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
     """The part of a Signature that is about people, under the same names."""
 
     kind: Kind
+    certificate_type: str | None = None
     signers: tuple[Signer, ...] = ()
-    chain: Literal["unknown"] | None = None
+    chain: "Chain | None" = None
     signed_at: str | None = None
     timestamped: bool | None = None
-    notarization: Literal["unknown", "none"] = "none"
+    notarization: Literal["stapled", "unknown", "none"] = "none"
     problems: tuple[Problem, ...] = ()
     unverified: tuple[str, ...] = ()
 
 
-def identify(signature: SuperBlob, primary: CodeDirectory) -> Identity:
-    """Tell the kinds of signature apart; the primary CodeDirectory is the one that CMS signs."""
+def identify(signature: SuperBlob, directories: tuple[CodeDirectory, ...], anchors: "Anchors | None") -> Identity:
+    """Tell the kinds of signature apart, and verify who signed; CMS signs the primary directory, the first one.
+
+    ``anchors`` None means the roots that are pinned.
+    """
     payload = signature.payload(Slot.SIGNATURE)
     if not payload:
-        return _nobody(primary)
+        return _nobody(directories[0])
+    notarization: Literal["stapled", "unknown"] = "stapled" if Slot.TICKET in signature.blobs else "unknown"
     try:
-        return _somebody(payload, primary)
+        return _somebody(payload, directories, anchors, notarization)
     except StructureError as error:
-        return Identity(kind="other", chain="unknown", notarization="unknown", problems=(error.problem,))
+        return Identity(kind="other", chain="unknown", notarization=notarization, problems=(error.problem,))
 
 
 def _nobody(directory: CodeDirectory) -> Identity:
@@ -58,31 +88,103 @@ def _nobody(directory: CodeDirectory) -> Identity:
     return Identity(kind="linker" if "linker-signed" in flags else "adhoc")
 
 
-def _somebody(payload: memoryview, directory: CodeDirectory) -> Identity:
-    # asn1crypto costs 0.04 s to import: only files with a CMS structure pay for it.
-    from binsafe.signatures import cms  # noqa: PLC0415
+def _somebody(
+    payload: memoryview,
+    directories: tuple[CodeDirectory, ...],
+    anchors: "Anchors | None",
+    notarization: Literal["stapled", "unknown"],
+) -> Identity:
+    # asn1crypto and cryptography cost 0.1 s to import: only files with a CMS structure pay for them.
+    from binsafe.signatures import certificates, cms, signers  # noqa: PLC0415
+    from binsafe.signatures.anchors import pinned  # noqa: PLC0415
 
     message = cms.read(payload)
-    problems = []
-    if "adhoc" in directory.flag_names:
+    primary = directories[0]
+    signed = signers.verify(message, primary.data, anchors or pinned())
+    leaf_markers = certificates.markers(signed.path[0]) if signed.path else frozenset()
+    type_ = next((name for marker, name in CERTIFICATE_TYPES.items() if marker in leaf_markers), None)
+    if type_ is None and len(signed.path) > 1 and _names(certificates.describe(signed.path[1])) == _APPLE_INTERMEDIATE:
+        type_ = APPLE_SOFTWARE
+    problems = [*signed.outcome.problems, *_listed(message.signer, directories), *_claim(type_, signed)]
+    if "adhoc" in primary.flag_names:
         problems.append(Problem(id="codedirectory", detail="marked ad hoc, yet a CMS structure signs it"))
-    if message.digest(directory.data) != message.message_digest:
-        detail = "the CMS structure signs another CodeDirectory: this one or the digest was changed"
-        problems.append(Problem(id="cms-digest", detail=detail))
+    unverified = signed.outcome.unverified
+    if not signed.timestamped and (type_ != APPLE_SOFTWARE or signed.time is None):
+        unverified += ("the time of signing, which no time stamp confirms",)
+    kinds: dict[str | None, Kind] = {DEVELOPER_ID: "developer-id", APPLE_SOFTWARE: "apple"}
     return Identity(
-        kind=_kind(message),
-        signers=tuple(certificate.subject for certificate in message.chain),
-        chain="unknown",
-        signed_at=message.signed_at,
-        timestamped=message.timestamped,
-        notarization="unknown",
+        kind=kinds.get(type_, "other"),
+        certificate_type=type_,
+        signers=signed.signers,
+        chain=signed.chain,
+        signed_at=signed.signed_at,
+        timestamped=signed.timestamped,
+        notarization=notarization,
         problems=tuple(problems),
-        unverified=("the CMS signature and its certificates",),
+        unverified=unverified,
     )
 
 
-def _kind(message: "SignedMessage") -> Kind:
-    if any(DEVELOPER_ID_APPLICATION in certificate.extensions for certificate in message.chain[:1]):
-        return "developer-id"
-    issuers = {(one.subject.common_name, one.subject.organization) for one in message.chain[1:2]}
-    return "apple" if APPLE_INTERMEDIATE in issuers else "other"
+def _names(signer: Signer) -> tuple[str | None, str | None]:
+    return signer.common_name, signer.organization
+
+
+def _claim(certificate_type: str | None, signed: "Signed") -> Iterator[Problem]:
+    """A certificate that bears Apple's marks must be Apple's: anybody can write them into one of his own."""
+    from binsafe.signatures import certificates  # noqa: PLC0415
+
+    if certificate_type is None or any(problem.id == "cms-chain" for problem in signed.outcome.problems):
+        return
+    if signed.chain != "apple-root":
+        detail = f"the certificate says that Apple issued it ({certificate_type}), and it does not lead to Apple's root"
+        yield Problem(id="cms-chain", detail=detail)
+    elif certificate_type == DEVELOPER_ID and not _is_from_developer_id(
+        signed.path, certificates.markers(signed.path[1])
+    ):
+        yield Problem(id="cms-chain", detail="the authority that issued the certificate is not that of Developer ID")
+
+
+def _is_from_developer_id(path: "tuple[x509.Certificate, ...]", issuer_markers: frozenset[str]) -> bool:
+    return len(path) > 1 and _DEVELOPER_ID_AUTHORITY in issuer_markers
+
+
+def _listed(signer: "SignerInfo", directories: tuple[CodeDirectory, ...]) -> Iterator[Problem]:
+    """Compare the signed lists of CodeDirectories with those that are here.
+
+    CMS itself signs the first directory only: the lists are what binds the alternates, one of which the kernel uses.
+    """
+    short = _short_hashes(signer.signed[_HASHES_PLIST]) if _HASHES_PLIST in signer.signed else None
+    full = _full_hashes(signer.signed[_HASHES]) if _HASHES in signer.signed else None
+    if short is None and full is None and len(directories) > 1:
+        yield _unlisted("the CMS structure signs one of several CodeDirectories and lists none of the others")
+    here = {directory.cdhash for directory in directories}
+    if short is not None and short != here:
+        yield _unlisted("the signed list of CodeDirectories is not the one here")
+    if full is not None and full != {directory.full_hash for directory in directories}:
+        yield _unlisted("the signed list of CodeDirectories by algorithm is not the one here")
+
+
+def _unlisted(detail: str) -> Problem:
+    return Problem(id="cms-digest", detail=detail)
+
+
+def _short_hashes(values: tuple[bytes, ...]) -> set[str]:
+    """``{"cdhashes": [20 bytes, ...]}`` as XML in one octet string."""
+    (text,) = (bytes(der.expect(memoryview(value), der.OCTET_STRING).content) for value in values[:1])
+    try:
+        listed = plistlib.loads(text, fmt=plistlib.FMT_XML)["cdhashes"]
+        return {bytes(one).hex() for one in listed}
+    except Exception as error:  # plistlib lets ExpatError, KeyError, TypeError and more through
+        raise StructureError("the signed list of CodeDirectories cannot be read") from error
+
+
+def _full_hashes(values: tuple[bytes, ...]) -> set[str]:
+    """One ``{algorithm, hash}`` for each directory."""
+    found = set()
+    for value in values:
+        match list(der.elements(der.expect(memoryview(value), der.SEQUENCE).content)):
+            case [der.Element(tag=der.OBJECT_IDENTIFIER), der.Element(tag=der.OCTET_STRING, content=digest)]:
+                found.add(bytes(digest).hex())
+            case _:
+                raise StructureError("the signed list of CodeDirectories by algorithm cannot be read")
+    return found

@@ -5,13 +5,16 @@ bsd/kern/ubc_subr.c. The rules here are stricter where a file could mean two thi
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from binsafe.model import Problem, Signature, Slice
 from binsafe.signatures import codedirectory, entitlements, identity, superblob
 from binsafe.signatures.codedirectory import CodeDirectory
 from binsafe.signatures.structure import StructureError, enumerate_some
 from binsafe.signatures.superblob import Slot, SuperBlob
+
+if TYPE_CHECKING:
+    from binsafe.signatures.anchors import Anchors
 
 _SPECIAL: Final[Mapping[int, tuple[str, str]]] = {
     Slot.INFO_PLIST: ("the Info.plist", "info-plist-hash"),
@@ -30,17 +33,17 @@ _LINKEDIT: Final = "__LINKEDIT"
 _EMPTY_REQUIREMENTS: Final = bytes(4)
 
 
-def verify(slice_: Slice) -> Signature:
+def verify(slice_: Slice, anchors: "Anchors | None" = None) -> Signature:
     """The signature of a Mach-O slice; absent where it has no LC_CODE_SIGNATURE."""
     if slice_.signature_range is None:
         return Signature(kind="none", status="absent")
     try:
-        return _verify(slice_, *slice_.signature_range)
+        return _verify(slice_, *slice_.signature_range, anchors)
     except StructureError as error:
         return Signature(kind="other", status="invalid", problems=(error.problem,), notarization="unknown")
 
 
-def _verify(slice_: Slice, start: int, size: int) -> Signature:
+def _verify(slice_: Slice, start: int, size: int, anchors: "Anchors | None") -> Signature:
     end = start + size
     if start < 0 or size < 0 or end > len(slice_.data):
         detail = f"the signature at {start:#x} to {end:#x} is not in the {len(slice_.data):#x} bytes of the slice"
@@ -48,7 +51,7 @@ def _verify(slice_: Slice, start: int, size: int) -> Signature:
     signature = superblob.read(slice_.data[start:end])
     directories = codedirectory.read_all(signature)
     best = codedirectory.best(directories)
-    who = identity.identify(signature, directories[0])
+    who = identity.identify(signature, directories, anchors)
     rights = entitlements.read(signature.payload(Slot.DER_ENTITLEMENTS), signature.payload(Slot.ENTITLEMENTS))
     broken = (
         *_disagreements(directories),
@@ -68,6 +71,7 @@ def _verify(slice_: Slice, start: int, size: int) -> Signature:
         unverified=unverified,
         identifier=best.identifier,
         team_id=best.team_id,
+        certificate_type=who.certificate_type,
         cdhash=best.cdhash,
         cdhashes=tuple(directory.cdhash for directory in directories),
         hash_types=tuple(directory.digest.name for directory in directories),

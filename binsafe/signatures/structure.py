@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import msgspec
+
 from binsafe.limits import MAX_EVIDENCE
 from binsafe.model import Problem
 
@@ -12,6 +14,16 @@ class StructureError(Exception):
     def __init__(self, detail: str, *, problem: str = "malformed") -> None:
         super().__init__(detail)
         self.problem = Problem(id=problem, detail=detail)
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What a check found: contradictions, and what it could not tell."""
+
+    problems: tuple[Problem, ...] = ()
+    unverified: tuple[str, ...] = ()
+
+    def __add__(self, other: "Outcome") -> "Outcome":
+        return Outcome(problems=self.problems + other.problems, unverified=self.unverified + other.unverified)
 
 
 def enumerate_some(items: Sequence[str]) -> str:

@@ -1,28 +1,53 @@
-"""Makes CMS structures with certificates of our own: they name whom they like, and nobody trusts them."""
+"""Makes CMS structures with certificates of our own: a root, an authority below it, a signer and a time stamper.
+
+Tests hand ``ANCHORS`` to the verifier; without them our root is nobody's, as it is for users.
+"""
 
 import datetime as dt
 import functools
-from collections.abc import Callable
+import hashlib
+import plistlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
-from asn1crypto import algos, cms, core
+from asn1crypto import algos, cms, core, tsp
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID, ObjectIdentifier
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
+
+from binsafe.signatures.anchors import Anchors
 
 DEVELOPER_ID = "1.2.840.113635.100.6.1.13"
+DEVELOPER_ID_AUTHORITY = "1.2.840.113635.100.6.2.6"
 APPLE_CA = ("Apple Code Signing Certification Authority", "Apple Inc.")
-OTHER_CA = ("Example CA", "Example Ltd")
+EXAMPLE_CA = ("Example CA", "Example Ltd")
+ROOT = ("Example Root", "Example Ltd")
+SIGNER = ("Example Signer", "Example Ltd")
+STAMPER = ("Example Time Stamper", "Example Ltd")
 SIGNED_AT = dt.datetime(2026, 3, 4, 5, 6, 7, tzinfo=dt.UTC)
-_BEGIN = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
-_END = dt.datetime(2031, 12, 31, tzinfo=dt.UTC)
+BEGIN = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+END = dt.datetime(2031, 12, 31, tzinfo=dt.UTC)
+TIME_STAMP_INFO = "1.2.840.113549.1.9.16.1.4"
+HASHES_PLIST, HASHES = "1.2.840.113635.100.9.1", "1.2.840.113635.100.9.2"
+_ALGORITHMS = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384()}
 
 
 @functools.cache
-def _key(_: str) -> rsa.RSAPrivateKey:
-    return rsa.generate_private_key(65537, 2048)
+def _key(name: str) -> rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey:
+    if name in {SIGNER[0], ROOT[0]}:
+        return rsa.generate_private_key(65537, 2048)
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def _sign(name: str, data: bytes, digest: str) -> bytes:
+    key = _key(name)
+    if isinstance(key, rsa.RSAPrivateKey):
+        return key.sign(data, padding.PKCS1v15(), _ALGORITHMS[digest])
+    return key.sign(data, ec.ECDSA(_ALGORITHMS[digest]))
 
 
 def _name(common_name: str, organization: str) -> x509.Name:
@@ -35,84 +60,196 @@ def _name(common_name: str, organization: str) -> x509.Name:
 
 
 @functools.cache
-def _certificate(subject: tuple[str, str], issuer: tuple[str, str], marker: str | None) -> bytes:
+def certificate(
+    subject: tuple[str, str],
+    issuer: tuple[str, str],
+    *,
+    authority: bool = False,
+    purpose: ObjectIdentifier | None = None,
+    marker: str | None = None,
+    until: dt.datetime = END,
+    strange: str | None = None,
+    signed_by: str | None = None,
+) -> bytes:
+    """One certificate's DER; ``signed_by`` is whose key signs it, where that is not the issuer's."""
     builder = (
         x509.CertificateBuilder()
         .subject_name(_name(*subject))
         .issuer_name(_name(*issuer))
         .public_key(_key(subject[0]).public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(_BEGIN)
-        .not_valid_after(_END)
+        .serial_number(1000 + len(subject[0]))
+        .not_valid_before(BEGIN)
+        .not_valid_after(until)
+        .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(_key(subject[0]).public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(_key(issuer[0]).public_key()), critical=False)
     )
-    if marker is not None:
-        builder = builder.add_extension(
-            x509.UnrecognizedExtension(ObjectIdentifier(marker), b"\x05\x00"), critical=True
+    if purpose is not None:
+        builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=True)
+    for oid in (marker, strange):
+        if oid is not None:
+            builder = builder.add_extension(
+                x509.UnrecognizedExtension(ObjectIdentifier(oid), b"\x05\x00"), critical=True
+            )
+    return builder.sign(_key(signed_by or issuer[0]), hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+def root() -> bytes:
+    return certificate(ROOT, ROOT, authority=True)
+
+
+@functools.cache
+def anchors(family: str = "apple-root") -> Anchors:
+    """A verifier's belief in our root."""
+    loaded = x509.load_der_x509_certificate(root())
+    return Anchors(families={hashlib.sha256(root()).hexdigest(): family}, certificates=(loaded,))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signing:
+    """How something is signed; the defaults make a good Developer ID signature with a time stamp."""
+
+    authority: tuple[str, str] = EXAMPLE_CA
+    authority_marker: str | None = DEVELOPER_ID_AUTHORITY
+    marker: str | None = DEVELOPER_ID
+    purpose: ObjectIdentifier | None = ExtendedKeyUsageOID.CODE_SIGNING
+    until: dt.datetime = END
+    strange: str | None = None
+    leaf_signed_by: str | None = None
+    bag: Callable[[list[bytes]], list[bytes]] = lambda certificates: certificates
+    digest: str = "sha256"
+    listed: bool = True
+    attributes: Mapping[str, list[bytes]] = field(default_factory=dict)
+    """More signed attributes: the DER of their values by type."""
+    statement: Callable[[bytes], bytes] = lambda statement: statement
+    """What is signed instead of the true statement."""
+    stamp: str | None = "token"
+    stamped: Callable[[bytes], bytes] = lambda signature: signature
+    """What is time-stamped instead of the true signature."""
+    stamp_purpose: ObjectIdentifier = ExtendedKeyUsageOID.TIME_STAMPING
+    stamp_root: tuple[str, str] = ROOT
+    unsigned: Mapping[str, list[bytes]] = field(default_factory=dict)
+    content_type: str | None = None
+    """The content type that is signed, where it is not the true one."""
+
+    def certificates(self) -> list[bytes]:
+        """The authority's and the root's first, as codesign has them."""
+        leaf = certificate(
+            SIGNER, self.authority, purpose=self.purpose, marker=self.marker, until=self.until, strange=self.strange,
+            signed_by=self.leaf_signed_by,
+        )  # fmt: skip
+        authority = certificate(self.authority, ROOT, authority=True, marker=self.authority_marker)
+        return [authority, root(), leaf]
+
+    def __call__(self, directory: bytes, *alternates: bytes) -> bytes:
+        """Sign CodeDirectories detached, as codesign does: the first one itself, all of them by Apple's lists."""
+        attributes = dict(lists(directory, *alternates)) if self.listed else {}
+        return replace(self, attributes=attributes | dict(self.attributes)).sign(None, "data", directory)
+
+    def sign(self, enclosed: core.Asn1Value | None, content_type: str, hashed: bytes) -> bytes:
+        """A SignedData about ``hashed``, which may be enclosed."""
+        bag = self.certificates()
+        info = self._info(SIGNER, bag[-1], self.content_type or content_type, hashed)
+        signature = info["signature"].native
+        unsigned = dict(self.unsigned)
+        if self.stamp == "token":
+            unsigned["1.2.840.113549.1.9.16.2.14"] = [self._token(self.stamped(signature))]
+        if self.stamp == "countersignature":
+            stamper = self._stamper()
+            bag.append(stamper)
+            countersignature = self._info(STAMPER, stamper, "data", self.stamped(signature), plain=True)
+            unsigned["1.2.840.113549.1.9.6"] = [countersignature.dump()]
+        if unsigned:
+            info["unsigned_attrs"] = cms.CMSAttributes([_attribute(name, values) for name, values in unsigned.items()])
+        return _signed_data(self.bag(bag), info, content_type, enclosed, self.digest)
+
+    def _info(
+        self, who: tuple[str, str], certificate_: bytes, content_type: str, hashed: bytes, *, plain: bool = False
+    ) -> cms.SignerInfo:
+        named = asn1_x509.Certificate.load(certificate_)
+        digest = "sha256" if plain else self.digest
+        attributes = cms.CMSAttributes(
+            [
+                cms.CMSAttribute({"type": "content_type", "values": [content_type]}),
+                cms.CMSAttribute({"type": "signing_time", "values": [cms.Time(name="utc_time", value=SIGNED_AT)]}),
+                cms.CMSAttribute({"type": "message_digest", "values": [hashlib.new(digest, hashed).digest()]}),
+                *([] if plain else [_attribute(name, values) for name, values in self.attributes.items()]),
+            ]
         )
-    return builder.sign(_key(issuer[0]), hashes.SHA256()).public_bytes(Encoding.DER)
+        statement = attributes.untag().dump()
+        kind = "rsa" if isinstance(_key(who[0]), rsa.RSAPrivateKey) else "ecdsa"
+        return cms.SignerInfo(
+            {
+                "version": "v1",
+                "sid": cms.SignerIdentifier(
+                    name="issuer_and_serial_number",
+                    value={"issuer": named.issuer, "serial_number": named.serial_number},
+                ),
+                "digest_algorithm": algos.DigestAlgorithm({"algorithm": digest}),
+                "signed_attrs": attributes,
+                "signature_algorithm": algos.SignedDigestAlgorithm({"algorithm": f"{digest}_{kind}"}),
+                "signature": _sign(who[0], statement if plain else self.statement(statement), digest),
+            }
+        )
+
+    def _stamper(self) -> bytes:
+        return certificate(STAMPER, self.stamp_root, purpose=self.stamp_purpose)
+
+    def _token(self, signature: bytes) -> bytes:
+        """An RFC 3161 token about a signature."""
+        info = tsp.TSTInfo(
+            {
+                "version": "v1",
+                "policy": "1.2.3.4",
+                "message_imprint": {
+                    "hash_algorithm": {"algorithm": "sha256"},
+                    "hashed_message": hashlib.sha256(signature).digest(),
+                },
+                "serial_number": 1,
+                "gen_time": SIGNED_AT,
+            }
+        ).dump()
+        stamper = self._stamper()
+        signer = self._info(STAMPER, stamper, TIME_STAMP_INFO, info, plain=True)
+        return _signed_data([stamper], signer, "tst_info", core.ParsableOctetString(info), "sha256")
 
 
-def signer(
-    *,
-    authority: tuple[str, str] = OTHER_CA,
-    marker: str | None = None,
-    timestamp: bool = False,
-    digest: str = "sha256",
-) -> Callable[[bytes], bytes]:
-    """A function that signs data with a certificate of that kind, detached, as codesign does."""
-    return lambda data: sign(None, "data", data, authority=authority, marker=marker, timestamp=timestamp, digest=digest)
+def _attribute(name: str, values: list[bytes]) -> core.Asn1Value:
+    """An attribute from the DER of its values, whatever asn1crypto knows of its type."""
+    content = core.ObjectIdentifier(name).dump() + _wrap(0x31, b"".join(sorted(values)))
+    return cms.CMSAttribute.load(_wrap(0x30, content))
 
 
-def sign(
-    enclosed: core.Asn1Value | None,
-    content_type: str,
-    hashed: bytes,
-    *,
-    authority: tuple[str, str] = OTHER_CA,
-    marker: str | None = None,
-    timestamp: bool = False,
-    digest: str = "sha256",
+def _wrap(tag: int, content: bytes) -> bytes:
+    length = len(content).to_bytes(4, "big").lstrip(b"\0") or b"\0"
+    return bytes([tag]) + (length if len(content) < 0x80 else bytes([0x80 | len(length)]) + length) + content
+
+
+def _signed_data(
+    bag: list[bytes], info: cms.SignerInfo, content_type: str, enclosed: core.Asn1Value | None, digest: str
 ) -> bytes:
-    """A SignedData with two certificates, the authority's first, and one signer."""
-    leaf_der = _certificate(("Example Signer", "Example Ltd"), authority, marker)
-    bag = [asn1_x509.Certificate.load(der) for der in (_certificate(authority, authority, None), leaf_der)]
-    leaf = bag[1]
-    algorithm = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384()}[digest]
-    state = hashes.Hash(algorithm)
-    state.update(hashed)
-    attributes = cms.CMSAttributes(
-        [
-            cms.CMSAttribute({"type": "content_type", "values": [content_type]}),
-            cms.CMSAttribute({"type": "signing_time", "values": [cms.Time(name="utc_time", value=SIGNED_AT)]}),
-            cms.CMSAttribute({"type": "message_digest", "values": [state.finalize()]}),
-        ]
-    )
-    info = cms.SignerInfo(
-        {
-            "version": "v1",
-            "sid": cms.SignerIdentifier(
-                name="issuer_and_serial_number",
-                value={"issuer": leaf.issuer, "serial_number": leaf.serial_number},
-            ),
-            "digest_algorithm": algos.DigestAlgorithm({"algorithm": digest}),
-            "signed_attrs": attributes,
-            "signature_algorithm": algos.SignedDigestAlgorithm({"algorithm": f"{digest}_rsa"}),
-            "signature": _key("Example Signer").sign(attributes.untag().dump(), padding.PKCS1v15(), algorithm),
-        }
-    )
-    if timestamp:
-        token = cms.ContentInfo({"content_type": "data", "content": b"no real token"})
-        info["unsigned_attrs"] = [cms.CMSAttribute({"type": "signature_time_stamp_token", "values": [token]})]
     content: dict[str, object] = {"content_type": content_type}
     if enclosed is not None:
         content["content"] = enclosed
     signed = cms.SignedData(
         {
-            "version": "v1",
+            "version": "v3" if content_type == "tst_info" else "v1",
             "digest_algorithms": [algos.DigestAlgorithm({"algorithm": digest})],
             "encap_content_info": content,
-            "certificates": bag,
+            "certificates": [asn1_x509.Certificate.load(der) for der in bag],
             "signer_infos": [info],
         }
     )
     return cms.ContentInfo({"content_type": "signed_data", "content": signed}).dump()
+
+
+def lists(*directories: bytes) -> Mapping[str, list[bytes]]:
+    """Apple's two signed lists of CodeDirectories; each directory's own hash type says how it is hashed."""
+    names = {1: ("sha1", "1.3.14.3.2.26"), 2: ("sha256", "2.16.840.1.101.3.4.2.1")}
+    hashed = [(names[one[37]][1], hashlib.new(names[one[37]][0], one).digest()) for one in directories]
+    plist = plistlib.dumps({"cdhashes": [digest[:20] for _, digest in hashed]}, fmt=plistlib.FMT_XML)
+    pairs = [
+        _wrap(0x30, core.ObjectIdentifier(algorithm).dump() + core.OctetString(digest).dump())
+        for algorithm, digest in hashed
+    ]
+    return MappingProxyType({HASHES_PLIST: [core.OctetString(plist).dump()], HASHES: pairs})

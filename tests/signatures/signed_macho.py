@@ -91,14 +91,15 @@ class Recipe:
     outside: Mapping[int, bytes] = field(default_factory=dict)
     """What is sealed and is not in the file."""
     unsealed: frozenset[int] = frozenset()
-    cms: Callable[[bytes], bytes] | None = None
-    """Makes the CMS structure for the primary CodeDirectory."""
+    cms: Callable[..., bytes] | None = None
+    """Makes the CMS structure for the CodeDirectories, the primary one first."""
     code_size: int = 5 * 4096 + 123
 
     def build(self) -> bytes:
-        draft = self._signature(bytes(self._start))
-        code = self._code(len(draft))
-        return code + self._signature(code)
+        room = 64 if self.cms else 0  # for ECDSA signatures, which are not all of one length
+        size = len(self._signature(bytes(self._start))) + room
+        code = self._code(size)
+        return code + self._signature(code).ljust(size, b"\0")
 
     @property
     def _start(self) -> int:
@@ -128,7 +129,7 @@ class Recipe:
         made = [directory.build(code, sealed) for directory in self.directories]
         named = {(0x1000 + n - 1 if n else 0): data for n, data in enumerate(made)}
         if self.cms is not None:
-            blobs[CMS] = blob(MAGIC[CMS], self.cms(made[0]))
+            blobs[CMS] = blob(MAGIC[CMS], self.cms(*made))
         return superblob(named | blobs)
 
 

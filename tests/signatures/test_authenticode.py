@@ -3,6 +3,7 @@
 import hashlib
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -10,7 +11,7 @@ import pytest
 from asn1crypto import core
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from signed_cms import sign
+from signed_cms import Signing, anchors
 from signed_macho import flip, make_slice, patch
 
 from binsafe.model import Signature
@@ -18,6 +19,8 @@ from binsafe.signatures import verify
 
 INDIRECT_DATA = "1.3.6.1.4.1.311.2.1.4"
 SHA256_IDENTIFIER = "2.16.840.1.101.3.4.2.1"
+NESTED = "1.3.6.1.4.1.311.2.4.1"
+SIGNING = Signing(marker=None, authority_marker=None)
 
 
 class _Identifier(core.Sequence):
@@ -47,7 +50,7 @@ def file_digest(data: bytes) -> bytes:
     return hashlib.sha256(data[:checksum] + data[checksum + 4 : directory] + data[directory + 8 :]).digest()
 
 
-def pkcs7(digest: bytes, *, hashed: bytes | None = None) -> bytes:
+def pkcs7(digest: bytes, *, hashed: bytes | None = None, signing: Signing = SIGNING) -> bytes:
     content = _IndirectData(
         {
             "data": {"algorithm": "1.3.6.1.4.1.311.2.1.15"},
@@ -56,7 +59,7 @@ def pkcs7(digest: bytes, *, hashed: bytes | None = None) -> bytes:
         explicit=0,
     )
     content.dump()
-    return sign(core.Any(content), INDIRECT_DATA, content.contents if hashed is None else hashed)
+    return signing.sign(core.Any(content), INDIRECT_DATA, content.contents if hashed is None else hashed)
 
 
 def entry(content: bytes, *, kind: int = 2, revision: int = 0x200, length: int | None = None) -> bytes:
@@ -69,7 +72,9 @@ def attach(data: bytes, table: bytes) -> bytes:
 
 
 def check(data: bytes) -> Signature:
-    return verify(make_slice("pe", data, struct.unpack_from("<II", data, directory_at(data))))
+    return verify(
+        make_slice("pe", data, struct.unpack_from("<II", data, directory_at(data))), anchors("microsoft-root")
+    )
 
 
 def problems(signature: Signature) -> set[str]:
@@ -92,12 +97,56 @@ def test_program_without_a_table_is_unsigned(unsigned: bytes):
         assert (signature.kind, signature.status, signature.notarization) == ("none", "absent", "none")
 
 
-def test_right_digest_leaves_the_signer_unverified(signed: bytes):
+def test_signature_that_leads_to_a_known_root_is_valid(signed: bytes):
     signature = check(signed)
-    assert (signature.kind, signature.status, signature.problems) == ("authenticode", "unknown", ())
-    assert signature.unverified == ("the PKCS #7 signature and its certificates",)
-    assert [signer.common_name for signer in signature.signers] == ["Example Signer", "Example CA"]
-    assert (signature.hash_types, signature.chain) == (("sha256",), "unknown")
+    assert (signature.kind, signature.status, signature.problems) == ("authenticode", "valid", ())
+    assert [signer.common_name for signer in signature.signers] == ["Example Signer", "Example CA", "Example Root"]
+    assert (signature.hash_types, signature.chain) == (("sha256",), "microsoft-root")
+    assert (signature.signed_at, signature.timestamped) == ("2026-03-04T05:06:07+00:00", True)
+
+
+def test_signature_by_nobody_known_is_unknown(signed: bytes):
+    signature = verify(make_slice("pe", signed, struct.unpack_from("<II", signed, directory_at(signed))))
+    assert (signature.status, signature.problems, signature.chain) == ("unknown", (), "other")
+    assert "'Example Root'" in signature.unverified[-1]
+
+
+def test_signature_without_a_time_stamp_is_unknown(unsigned: bytes):
+    table = entry(pkcs7(file_digest(unsigned), signing=replace(SIGNING, stamp=None)))
+    assert (check(attach(unsigned, table)).status, check(attach(unsigned, table)).timestamped) == ("unknown", False)
+
+
+@pytest.mark.parametrize("where", ["certificate", "signature"])
+def test_corrupt_pkcs7(signed: bytes, where: str):
+    der = SIGNING.certificates()[0]
+    at = signed.index(der) + len(der) // 2 if where == "certificate" else signed.index(b"Example Signer") + 5
+    signature = check(flip(signed, at))
+    assert (signature.status, "cms-chain" in problems(signature)) == ("invalid", True)
+
+
+def test_nested_signature_is_verified_too(unsigned: bytes):
+    good = pkcs7(file_digest(unsigned))
+    both = check(attach(unsigned, entry(pkcs7(file_digest(unsigned), signing=nesting(good)))))
+    assert (both.status, both.hash_types) == ("valid", ("sha256", "sha256"))
+    bad = pkcs7(hashlib.sha256(b"another file").digest())
+    signature = check(attach(unsigned, entry(pkcs7(file_digest(unsigned), signing=nesting(bad)))))
+    assert (signature.status, problems(signature)) == ("invalid", {"authenticode-digest"})
+    assert signature.problems[0].detail.startswith("nested signature: ")
+
+
+def nesting(*others: bytes) -> Signing:
+    return replace(SIGNING, unsigned={NESTED: list(others)})
+
+
+def test_flood_of_nested_signatures(unsigned: bytes):
+    flood = [core.OctetString(bytes([number])).dump() for number in range(9)]
+    assert check(attach(unsigned, entry(pkcs7(file_digest(unsigned), signing=nesting(*flood))))).status == "invalid"
+
+
+def test_data_in_an_attribute_that_nothing_covers(unsigned: bytes):
+    signing = replace(SIGNING, unsigned={"1.2.3.4": [core.OctetString(b"payload").dump()]})
+    signature = check(attach(unsigned, entry(pkcs7(file_digest(unsigned), signing=signing))))
+    assert (signature.status, problems(signature)) == ("valid", {"certificate-table-data"})
 
 
 @pytest.mark.parametrize("where", ["stub", "headers", "middle", "last"])
@@ -108,7 +157,7 @@ def test_flipped_byte_changes_the_digest(signed: bytes, unsigned: bytes, where: 
 
 
 def test_checksum_is_not_part_of_the_digest(signed: bytes):
-    assert check(flip(signed, optional_header(signed) + 64)).status == "unknown"
+    assert check(flip(signed, optional_header(signed) + 64)).status == "valid"
 
 
 def test_digest_that_cms_does_not_sign(unsigned: bytes):
@@ -128,7 +177,7 @@ def test_digest_that_cms_does_not_sign(unsigned: bytes):
 )
 def test_data_in_the_certificate_table(unsigned: bytes, table: Callable[[bytes], bytes]):
     signature = check(attach(unsigned, table(pkcs7(file_digest(unsigned)))))
-    assert (signature.status, problems(signature)) == ("unknown", {"certificate-table-data"})
+    assert (signature.status, problems(signature)) == ("valid", {"certificate-table-data"})
 
 
 def test_data_behind_the_table(signed: bytes):
@@ -186,10 +235,10 @@ TINY_SIGNED = attach(TINY, entry(pkcs7(file_digest(TINY))))
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, len(TINY_SIGNED) - 1), st.binary(min_size=1, max_size=4)), max_size=4))
 def test_any_edit_of_a_signed_file_is_survived(edits: list[tuple[int, bytes]]):
-    assert check(TINY_SIGNED).status == "unknown"
+    assert check(TINY_SIGNED).status == "valid"
     edited = TINY_SIGNED
     for at, value in edits:
         edited = patch(edited, at, value)[: len(TINY_SIGNED)]
-    signature = verify(make_slice("pe", edited, (len(TINY), len(TINY_SIGNED) - len(TINY))))
-    assert signature.status in {"unknown", "invalid"}
+    signature = verify(make_slice("pe", edited, (len(TINY), len(TINY_SIGNED) - len(TINY))), anchors("microsoft-root"))
+    assert signature.status in {"unknown", "invalid", "valid"}
     msgspec.json.encode(signature)

@@ -149,7 +149,7 @@ def test_broken_xml_beside_good_der_is_one_problem(text: bytes):
         tlv(0x70, encode(SAMPLE, 0xB0)),  # no version
         tlv(0x70, tlv(0x02, b"\1")),
         tlv(0x31, tlv(0x30, tlv(0x0C, b"key without value"))),
-        tlv(0x31, tlv(0x30, tlv(0x0C, b"a") + tlv(0x01, b"\1"))),  # DER has one true
+        tlv(0x31, tlv(0x30, tlv(0x0C, b"a") + tlv(0x01, b"\1\1"))),
         tlv(0x31, tlv(0x30, tlv(0x0C, b"a") + tlv(0x02, b"\1" * 9))),
         tlv(0x31, tlv(0x30, tlv(0x0C, b"a") + tlv(0x02, b""))),
         tlv(0x31, tlv(0x30, tlv(0x0C, b"a") + tlv(0x09, b"\1"))),
@@ -206,3 +206,8 @@ def test_any_bytes_give_an_answer(der: bytes, text: bytes, at: int, edit: bytes)
         found = read(one, other)
         assert (found.values is None) == (found.source is None)
         assert not math.isnan(len(msgspec.json.encode(found)))
+
+
+def test_true_as_signers_of_macos_11_wrote_it():
+    """Node 16 and CMake 3.20 have 01 where DER has FF, and macOS takes it."""
+    assert read(tlv(0x31, tlv(0x30, tlv(0x0C, b"a") + tlv(0x01, b"\1"))), None).values == {"a": True}

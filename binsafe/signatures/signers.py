@@ -1,0 +1,77 @@
+"""Who signed a piece of code, and when: a CMS structure with its certificates and its time stamp, verified."""
+
+import datetime as dt
+from typing import Literal
+
+import msgspec
+from cryptography import x509
+
+from binsafe.model import Signer
+from binsafe.signatures import certificates, timestamps
+from binsafe.signatures.anchors import Anchors
+from binsafe.signatures.cms import SignedMessage
+from binsafe.signatures.statements import check
+from binsafe.signatures.structure import Outcome, StructureError
+
+Chain = Literal["apple-root", "microsoft-root", "other", "unknown"]
+
+
+class Signed(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom a CMS structure leads to, leaf first, and what is wrong with it.
+
+    ``time`` is the time stamp's, else the one that the signer claims; ``timestamped`` says that there is a time stamp.
+    """
+
+    path: tuple[x509.Certificate, ...]
+    chain: Chain
+    time: dt.datetime | None
+    timestamped: bool
+    outcome: Outcome
+
+    @property
+    def signers(self) -> tuple[Signer, ...]:
+        """Whom the certificates name, leaf first."""
+        return tuple(certificates.describe(one) for one in self.path)
+
+    @property
+    def signed_at(self) -> str | None:
+        """The time as ISO 8601 in UTC."""
+        return None if self.time is None else self.time.isoformat(timespec="seconds")
+
+
+def verify(message: SignedMessage, content: bytes | memoryview, anchors: Anchors) -> Signed:
+    """Verify one CMS structure about some content.
+
+    All certificates are judged at the time of signing: one that has run out since does no harm. Without a time stamp
+    that time is the signer's own claim, which is for the caller to accept or not.
+    """
+    bag, unreadable = certificates.load(message.certificates)
+    try:
+        stamp = timestamps.verify(message.signer, bag, anchors)
+    except StructureError as error:
+        stamp = None
+        unreadable += (error.problem,)
+    time = message.signer.signing_time if stamp is None else stamp.time
+    checked = check(
+        message.signer,
+        content=content,
+        content_type=message.content_type,
+        bag=bag,
+        anchors=anchors,
+        purpose=certificates.CODE_SIGNING,
+        at=time,
+    )
+    path = checked.path
+    strays = tuple(certificates.strays(tuple(bag.values()), path.certificates, anchors))
+    outcome = checked.outcome + Outcome(problems=unreadable + strays) + (stamp.outcome if stamp else Outcome())
+    broken = bool(path.problems) or not path.certificates
+    if path.family is None and not broken:
+        top = path.missing or certificates.common_name(path.certificates[-1].subject)
+        outcome += Outcome(unverified=(f"its certificates, which lead to {top!r} and no known root",))
+    return Signed(
+        path=path.certificates,
+        chain=path.family or ("unknown" if broken else "other"),
+        time=time,
+        timestamped=stamp is not None,
+        outcome=outcome,
+    )
