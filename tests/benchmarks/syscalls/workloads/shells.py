@@ -1,0 +1,64 @@
+"""Shells and starters: bash, BusyBox with its applets, tini."""
+
+import signal
+
+from bench import Bench
+
+from workloads.tools import tree
+
+
+def bash(bench: Bench) -> None:
+    tree(bench)
+    script = bench.source("work.sh")
+    bench.run(script)
+    bench.run("-c", "echo $BASH_VERSION; exec ls /nowhere")
+    bench.run("-i", stdin=b"echo hi\nfg\nhistory\nsleep 0.1 &\nwait\nset -o vi\nexit\n", HISTFILE="history")
+    bench.run(
+        "--login", "-c",
+        "echo > /dev/tcp/127.0.0.1/1; echo x > /dev/udp/127.0.0.1/9; exec 3<>/dev/tcp/localhost/1; ulimit -a; "
+        "echo ~nobody; "
+        "select x in a b; do break; done < /dev/null; set -m; sleep 0.1 & fg; "
+        "time true; read -s -t 0.1 x; compgen -u",
+    )  # fmt: skip
+    bench.run("--posix", "-r", "-c", "cd /")
+    bench.run("-c", "if", "x")
+    bench.run("/nowhere")
+    with bench.server("-c", "trap 'echo int' INT; while :; do sleep 0.1; done") as server:
+        server.signal(signal.SIGINT)
+        server.signal(signal.SIGSTOP)
+        server.signal(signal.SIGCONT)
+
+
+def busybox(bench: Bench) -> None:
+    tree(bench)
+    for command in bench.source("applets.txt").read_text().splitlines():
+        bench.run(*command.split(), stdin=b"tree/one.txt\n")
+    bench.run("sh", bench.source("work.sh"))
+    bench.run("-la", "tree", name="ls")
+    bench.run("-i", stdin=b"echo hi\nsleep 0.1 &\nwait\nexit\n", name="sh")
+    port = bench.port()
+    with bench.server("httpd", "-f", "-v", "-p", f"127.0.0.1:{port}", "-h", "tree"):
+        bench.ready(port)
+        bench.get(port, "/one.txt")
+        bench.get(port, "/none")
+        bench.run("wget", "-q", "-O", "got", f"http://127.0.0.1:{port}/one.txt")
+    with bench.server("nc", "-ll", "-p", str(port), "-s", "127.0.0.1", "-e", "cat"):
+        bench.ready(port)
+        bench.run("nc", "-w1", "127.0.0.1", str(port), stdin=b"hello\n")
+    with bench.server("sleep", "2") as server:
+        server.signal(signal.SIGSTOP)
+        server.signal(signal.SIGCONT)
+
+
+def tini(bench: Bench) -> None:
+    bench.run("--version")
+    bench.run("-h")
+    bench.run("--", "true")
+    bench.run("-g", "-vvv", "--", "sh", "-c", "sleep 0.1 & exit 5")
+    bench.run("-s", "-w", "-e", "143", "--", "sh", "-c", "(sleep 0.2 &) ; kill -TERM $$")
+    bench.run("-p", "SIGTERM", "--", "/nonexistent")
+    bench.run("-x")
+    bench.run("-s", "--", "sh", "-c", "kill -TERM $PPID; sleep 1", TINI_KILL_PROCESS_GROUP="1", TINI_VERBOSITY="3")
+    with bench.server("-vv", "-s", "-g", "--", "sleep", "20") as server:
+        for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGTERM):
+            server.signal(number)
