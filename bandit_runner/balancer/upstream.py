@@ -19,6 +19,7 @@ from bandit_runner.model import Outcome
 OK_STATUS: Final = range(200, 300)
 INTERIM_STATUS: Final = range(100, 200)
 TOO_MANY_REQUESTS: Final = 429
+MAX_DIGITS: Final = 4
 BODILESS: Final = frozenset({204, 304})
 
 
@@ -31,6 +32,8 @@ class Reply(NamedTuple):
     reason: str = ""
     refused: bool = False
     """Nobody listens there: the server is down, rather than in a bad mood."""
+    attempts: int | None = None
+    """What an ``X-Attempts`` says: the harness asks balancers, and these tell how often they tried."""
 
 
 Done = Callable[[Reply], None]
@@ -132,6 +135,7 @@ class Connection(asyncio.Protocol):
     _status: int
     _retry_after: bytes | None
     _date: bytes | None
+    _attempts: bytes
     _framed: bool
     _until_eof: bool
     _complete: bool
@@ -234,6 +238,8 @@ class Connection(asyncio.Protocol):
                 self._retry_after = value
             case b"date":
                 self._date = value
+            case b"x-attempts":
+                self._attempts = value
             case b"content-length":
                 self._framed = True
             case b"transfer-encoding":
@@ -257,14 +263,14 @@ class Connection(asyncio.Protocol):
     # one attempt's end
 
     def _succeed(self) -> None:
-        status = self._status
+        status, attempts = self._status, _count(self._attempts)
         if status in OK_STATUS:
-            reply = Reply(Outcome.OK, status)
+            reply = Reply(Outcome.OK, status, attempts=attempts)
         elif status == TOO_MANY_REQUESTS:
             wait = None if self._retry_after is None else retry_after_seconds(self._retry_after, self._date)
             reply = Reply(Outcome.RATE_LIMITED, status, wait)
         else:
-            reply = Reply(Outcome.ERROR, status)
+            reply = Reply(Outcome.ERROR, status, attempts=attempts)
         self._end(reply, keep=self._keep)
 
     def _fail(self, reason: str) -> None:
@@ -289,6 +295,7 @@ class Connection(asyncio.Protocol):
         self._status = 0
         self._retry_after = None
         self._date = None
+        self._attempts = b""
         self._framed = False
         self._until_eof = False
         self._complete = False
@@ -296,4 +303,11 @@ class Connection(asyncio.Protocol):
         self._keep = False
 
 
-_LENGTHS_WE_READ: Final = frozenset(map(len, (b"retry-after", b"date", b"content-length", b"transfer-encoding")))
+_LENGTHS_WE_READ: Final = frozenset(
+    map(len, (b"retry-after", b"date", b"x-attempts", b"content-length", b"transfer-encoding"))
+)
+
+
+def _count(value: bytes) -> int | None:
+    """A number of at most four digits, or nothing."""
+    return int(value) if value.isdigit() and len(value) <= MAX_DIGITS else None

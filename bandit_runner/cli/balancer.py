@@ -1,15 +1,18 @@
 """bandit_runner balancer: only the balancer, in front of servers that run already."""
 
 import asyncio
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from bandit_runner.model import SCORINGS
+from bandit_runner.cli.scoring import scoring, scoring_options
 from binsafe.cli.entry import note
 
 if TYPE_CHECKING:
-    from bandit_runner.balancer import BalancerConfig
+    from bandit_runner.balancer import Balancer, BalancerConfig
+
+SAVE_SECONDS = 10.0
 
 
 @click.command(
@@ -17,35 +20,56 @@ if TYPE_CHECKING:
     epilog="""\b
 Examples:
   bandit_runner balancer --upstream 127.0.0.1:4000 --upstream 127.0.0.1:4001
-  bandit_runner balancer --upstream 127.0.0.1:4000 --strategy v6-fixed --port 9000""",
+  bandit_runner balancer --upstream 127.0.0.1:4000 --strategy v6-fixed --port 9000
+  bandit_runner balancer --upstream 127.0.0.1:4000 --state learned.json   (goes on where it was)
+  OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 bandit_runner balancer --upstream 127.0.0.1:4000 --otel""",
 )
 @click.option("--upstream", "upstreams", multiple=True, required=True, metavar="HOST:PORT")
 @click.option("--strategy", default="best", show_default=True, metavar="NAME")
-@click.option("--scoring", type=click.Choice(sorted(SCORINGS)), default="statement", show_default=True)
+@scoring_options
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True)
-def command(*, upstreams: tuple[str, ...], strategy: str, scoring: str, port: int) -> None:
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Of the strategy.")
+@click.option("--state", type=click.Path(dir_okay=False, path_type=Path), help="Keep what was learnt there.")
+@click.option("--otel", is_flag=True, help="Send OpenTelemetry spans, as the OTEL_ variables say (extra otel).")
+def command(**given: Any) -> None:
     """Balance POST / over servers that run already, until Ctrl-C."""
-    from bandit_runner.balancer import BalancerConfig, TierConfig
-    from bandit_runner.cli.support import stoppable
+    from bandit_runner.balancer import Balancer, BalancerConfig, TierConfig
+    from bandit_runner.cli.support import address, stoppable
 
-    tier = TierConfig(name="all", upstreams=tuple(_address(text) for text in upstreams), strategy=strategy)
-    stoppable(_serve(BalancerConfig(tiers=(tier,), scoring=SCORINGS[scoring]), port))
+    tier = TierConfig(
+        name="all",
+        upstreams=tuple(address(text, "--upstream") for text in given["upstreams"]),
+        strategy=given["strategy"],
+    )
+    config = BalancerConfig(tiers=(tier,), scoring=scoring(given), seed=given["seed"])
+    observe = _tracer(config) if given["otel"] else None
+    balancer = Balancer(config, on_request=observe.observe if observe else None)
+    try:
+        stoppable(_serve(balancer, given["port"], given["state"]))
+    finally:
+        if observe:
+            observe.close()
 
 
-async def _serve(config: "BalancerConfig", port: int) -> None:
-    from bandit_runner.balancer import Balancer
+def _tracer(config: "BalancerConfig") -> Any:
+    from bandit_runner.balancer.tracing import Tracing
 
-    balancer = Balancer(config)
+    return Tracing(config)
+
+
+async def _serve(balancer: "Balancer", port: int, state: Path | None) -> None:
+    from bandit_runner.balancer.state import load, save
+
+    if state is not None and load(balancer, state):
+        note(f"going on with what was learnt in {state}")
     host, bound = await balancer.start("127.0.0.1", port)
     note(f"balancer http://{host}:{bound}/  (POST an id; GET /healthz, /metrics); stop it with Ctrl-C")
     try:
-        await asyncio.Event().wait()
+        while True:
+            await asyncio.sleep(SAVE_SECONDS)
+            if state is not None:
+                save(balancer, state)
     finally:
         await balancer.close()
-
-
-def _address(text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdigit():
-        raise click.BadParameter(f"{text!r} is not HOST:PORT", param_hint="--upstream")
-    return host.strip("[]"), int(port)
+        if state is not None:
+            save(balancer, state)

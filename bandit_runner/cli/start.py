@@ -1,10 +1,8 @@
 """bandit_runner start: the servers in the sandbox, the balancer in front, the harness, the table."""
 
 import asyncio
-import contextlib
 import random
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -134,9 +132,10 @@ async def _session(
 ) -> list[ResultRow]:
     """The balancer from start to drain, with the harness in between."""
     from bandit_runner.balancer import Balancer
+    from bandit_runner.cli.progress import progress
     from bandit_runner.harness import Player
 
-    with _progress(0 if serve else plan.total) as advance:
+    with progress(0 if serve else plan.total) as advance:
         player = Player(plan, recording=recorded.recording, played=recorded.played, note=note, advance=advance)
         balancer = Balancer(config, on_request=recorded.observe if serve else player.observe)
         host, bound = await balancer.start("127.0.0.1", port)
@@ -152,17 +151,3 @@ async def _session(
             return rows
         finally:
             await balancer.close()
-
-
-@contextlib.contextmanager
-def _progress(total: int) -> Iterator[Callable[[], None]]:
-    """A bar on standard error while people watch; silence otherwise."""
-    if not total or not sys.stderr.isatty():
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("playing", total=total)
-        yield lambda: bar.advance(task)

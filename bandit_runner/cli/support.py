@@ -20,6 +20,8 @@ _STANDIN = ("-truth", "-")
 """The stand-in tells its rates, so that regret can be told; a binary of the user's gets no argument."""
 _STOPPING = (signal.SIGTERM, signal.SIGHUP)
 
+MAX_PORT = 65_535
+
 T = TypeVar("T")
 
 
@@ -79,6 +81,14 @@ def stoppable(main: Coroutine[Any, Any, T]) -> T:
             return runner.run(cancelled_by_signals())
         except asyncio.CancelledError:
             raise KeyboardInterrupt from None
+
+
+def address(text: str, option: str) -> tuple[str, int]:
+    """HOST:PORT, an IPv6 address in brackets."""
+    host, _, port = text.rpartition(":")
+    if not host or not (port.isascii() and port.isdigit()) or not 0 < int(port[:6]) <= MAX_PORT:
+        raise click.BadParameter(f"{text!r} is not HOST:PORT", param_hint=option)
+    return host.strip("[]"), int(port)
 
 
 def _loop_factory() -> Any:

@@ -17,7 +17,7 @@ Only `play` needs the extra ``bandit``: without it, asking for it raises Missing
 
 from typing import TYPE_CHECKING, Any
 
-from bandit_runner.harness.check import Discrepancy, Fault, cross_check, row
+from bandit_runner.harness.check import PLAYED, Discrepancy, Fault, cross_check, row, row_of_samples
 from bandit_runner.harness.playing import Plan, Player
 from bandit_runner.harness.recording import Recording
 from bandit_runner.harness.results import to_json, to_text
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from bandit_runner.harness.load import play
 
 __all__ = [
+    "PLAYED",
     "Discrepancy",
     "Fault",
     "Plan",
@@ -37,6 +38,7 @@ __all__ = [
     "cross_check",
     "play",
     "row",
+    "row_of_samples",
     "scheduling_error",
     "to_json",
     "to_text",

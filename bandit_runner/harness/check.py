@@ -65,6 +65,20 @@ def row(
     return result_row(joined, strategy=strategy, tier=tier, scoring=scoring)
 
 
+def row_of_samples(samples: Sequence[Sample], *, strategy: str, tier: str, scoring: Scoring) -> ResultRow:
+    """The row of a load on a balancer that is not ours to look into: what it told its clients, 429s unknown."""
+    told = [
+        RequestRecord(
+            id=sample.id,
+            accepted=sample.status == ACCEPTED,
+            attempts=sample.attempts or 0,
+            latency=sample.latency,
+        )
+        for sample in samples
+    ]
+    return result_row(told, strategy=strategy, tier=tier, scoring=scoring)
+
+
 def _joined(sample: Sample, record: RequestRecord | None) -> RequestRecord:
     return RequestRecord(
         id=sample.id,

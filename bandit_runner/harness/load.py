@@ -134,6 +134,7 @@ class _Load:
             latency=time.monotonic() - min(due, sent),
             status=reply.status,
             reason=reply.reason,
+            attempts=reply.attempts,
         )
         self._answered += 1
         if self._on_progress is not None:

@@ -20,6 +20,8 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     status: int | None
     """What the client was told; None if no whole answer came, and ``reason`` says why."""
     reason: str = ""
+    attempts: int | None = None
+    """How often the balancer says it tried; None where it did not say."""
 
 
 class SchedulingError(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,63 @@
+"""bandit_runner harness: only the load, on a balancer that runs already."""
+
+import random
+from collections import Counter
+from typing import Any
+
+import click
+
+from bandit_runner.cli.scoring import scoring, scoring_options
+from binsafe.cli.entry import note
+
+
+@click.command(
+    "harness",
+    epilog="""\b
+Examples:
+  bandit_runner harness
+  bandit_runner harness --balancer 127.0.0.1:9000 --tier T2 --requests 1000 --rps 50
+  bandit_runner harness --json > row.json""",
+)
+@click.option("--balancer", default="127.0.0.1:8000", show_default=True, metavar="HOST:PORT")
+@click.option("--tier", help="Ask POST /TIER; without it POST /.")
+@click.option("--requests", type=click.IntRange(min=1), default=100, show_default=True)
+@click.option("--rps", type=click.FloatRange(min=0, min_open=True), default=10.0, show_default=True)
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=15.0, show_default=True)
+@click.option("--seed", type=click.IntRange(min=1), help="Of the ids.")
+@scoring_options
+@click.option("--json", "as_json", is_flag=True, help="Print binsafe.results/1.")
+def command(**given: Any) -> int:
+    """Send ids to a balancer at a steady rate, whatever became of those before, and print what it made of them.
+
+    Latency counts from the moment a request was due, so that neither a slow balancer nor a late client looks good.
+    Exit status: 0 done; 1 a request got no whole answer.
+    """
+    from bandit_runner import harness
+    from bandit_runner.cli.progress import progress
+    from bandit_runner.cli.support import address, stoppable
+
+    target = address(given["balancer"], "--balancer")
+    with progress(given["requests"]) as advance:
+        samples = stoppable(
+            harness.play(
+                target,
+                given["tier"],
+                requests=given["requests"],
+                rps=given["rps"],
+                seed=given["seed"] or random.SystemRandom().randrange(1, 2**31),
+                timeout=given["timeout"],
+                on_progress=lambda *_: advance(),
+            )
+        )
+    row = harness.row_of_samples(samples, strategy="-", tier=given["tier"] or "-", scoring=scoring(given))
+    click.echo(harness.to_json([row]) if given["as_json"] else harness.to_text([row]))
+    error = harness.scheduling_error(samples)
+    if not isinstance(error.p99, str):
+        note(f"requests left {error.p99 * 1000:.2f} ms off their time (p99)")
+    lost = Counter(sample.reason for sample in samples if sample.status is None)
+    for reason, count in lost.most_common(5):
+        note(f"{count} requests got no whole answer: {reason}")
+    odd = Counter(sample.status for sample in samples if sample.status not in (None, *harness.PLAYED))
+    for status, count in odd.most_common(5):
+        note(f"{count} requests were answered {status}")
+    return 1 if lost else 0
