@@ -37,6 +37,8 @@ data, each importing only what stands above it::
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from binsafe._version import __version__
+
 if TYPE_CHECKING:
     from binsafe.baselines import load as load_baseline
     from binsafe.errors import BinsafeError, NotAnalysable, NotEnforceable, NotExecutable, NotFound, UsageError
@@ -45,8 +47,6 @@ if TYPE_CHECKING:
     from binsafe.policy import Request, default_baseline, derive, parse_ports, read_policy
     from binsafe.renderers import render
     from binsafe.sandbox import Order, Sandboxed, diagnose, launch
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "binsafe.errors": ("BinsafeError", "NotAnalysable", "NotEnforceable", "NotExecutable", "NotFound", "UsageError"),
@@ -72,6 +72,7 @@ __all__ = [
     "Snapshot",
     "UsageError",
     "Violation",
+    "__version__",
     "default_baseline",
     "derive",
     "diagnose",

@@ -4,6 +4,7 @@ Pure: the same bytes give the same report. Verdict: "danger" is a high or critic
 "unknown" where something could not be analysed, which outranks both.
 """
 
+import functools
 from collections.abc import Iterator
 
 import msgspec
@@ -11,27 +12,38 @@ import msgspec
 from binsafe import formats
 from binsafe.errors import NotAnalysable
 from binsafe.extractors import EXTRACTORS, Subject
-from binsafe.model import Artifact, Finding, Report, Severity, Signature, Slice, SliceReport, Verdict
-from binsafe.syscalls import Libraries
+from binsafe.model import Artifact, Evidence, Finding, Report, Severity, Signature, Slice, SliceReport, Verdict
+from binsafe.model.rewriting import rewrite
+from binsafe.syscalls import Libraries, listing
 
 _TRUST = ("none", "linker", "adhoc", "other", "authenticode", "developer-id", "apple")
 """Kinds of signature, the one that says least about who made the program first."""
+_BEFORE = 4
+"""Instructions shown before the one that is evidence."""
 _NOBODY = {"none": "it is not signed", "linker": "it is signed by the linker only", "adhoc": "it is signed ad hoc only"}
 
 
 def inspect(
-    artifact: Artifact, data: memoryview, *, syscalls: bool = True, libraries: Libraries | None = None
+    artifact: Artifact,
+    data: memoryview,
+    *,
+    syscalls: bool = True,
+    listings: bool = False,
+    libraries: Libraries | None = None,
 ) -> Report:
     """The report on ``data``, which is what ``artifact`` describes; ``libraries`` are those of a dynamic ELF program.
 
     Never raises for any bytes: what cannot be analysed gives a report with ``analysed`` False, the finding that says
-    why, and the verdict "unknown". Without ``syscalls`` that analysis is left out and its fact is None.
+    why, and the verdict "unknown". Without ``syscalls`` that analysis is left out and its fact is None. With
+    ``listings`` evidence that has an address shows the instructions there.
     """
     try:
         image = formats.parse(data)
         parts = [
             _slice(slice_, number, syscalls=syscalls, libraries=libraries) for number, slice_ in enumerate(image.slices)
         ]
+        if listings:
+            parts = [_listed(part, slice_) for part, slice_ in zip(parts, image.slices, strict=True)]
     except NotAnalysable as error:
         return _not_analysed(artifact, data, error)
     slices = tuple(facts for facts, _ in parts)
@@ -67,6 +79,19 @@ def _slice(
     )
     findings = [*_structure(slice_.problems), *(finding for found in extracted.values() for finding in found.findings)]
     return facts, [msgspec.structs.replace(finding, slice=number) for finding in findings]
+
+
+def _listed(part: tuple[SliceReport, list[Finding]], slice_: Slice) -> tuple[SliceReport, list[Finding]]:
+    """The part with the instructions around each place that its evidence names; a function is shown from its start."""
+    at = functools.cache(functools.partial(listing, slice_))
+
+    def shown(evidence: Evidence) -> Evidence:
+        if evidence.address is None:
+            return evidence
+        before = 0 if evidence.via == "function" else _BEFORE
+        return msgspec.structs.replace(evidence, instructions=at(int(evidence.address, 16), before=before))
+
+    return rewrite(part, Evidence, shown)
 
 
 def _structure(problems: tuple[str, ...]) -> Iterator[Finding]:

@@ -29,3 +29,6 @@ MAX_INSTRUCTIONS = 20_000_000
 
 MAX_LIBRARIES = 1_000
 """Libraries of one program's closure; a desktop's largest programs have 300."""
+
+MAX_OUTPUT_BYTES = 300_000
+"""Largest output of any kind, unless more was asked for (``-v``)."""

@@ -1,18 +1,26 @@
 """binsafe inspect: what a file is, who signed it, what it can do."""
 
+import functools
+import os
+import shutil
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from binsafe.cli.entry import complain, note
+from binsafe.cli.writing import write
 
 if TYPE_CHECKING:
     from binsafe.model import Report
 
 NOT_ANALYSED = 3
+_WIDEST = 120
 FINDINGS = 1
+_FORMATS = ("text", "json", "markdown", "html", "sarif")
 _SEVERITIES = ("none", "low", "medium", "high", "critical")
 
 
@@ -22,25 +30,30 @@ _SEVERITIES = ("none", "low", "medium", "high", "critical")
 Examples:
   binsafe inspect flakyservers
   binsafe inspect ./server --json > report.json
-  binsafe inspect ls -v
+  binsafe inspect ls -v                         (all evidence; -vv: the code at each place)
+  binsafe inspect ./download.zip --format html --output report.html
+  binsafe inspect ./tool --format sarif --output tool.sarif
+  binsafe inspect ./puzzle --spoiler-free       (that it is safe, not how it works)
   binsafe inspect ./download --fail-on medium   (exit 1 when something is found)""",
 )
 @click.argument("file")
-@click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--format", "format_", type=click.Choice(_FORMATS), default="text", show_default=True)
 @click.option("--json", "format_", flag_value="json", help="The same as --format json.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write there, not to standard output.")
 @click.option("--fail-on", type=click.Choice(_SEVERITIES), default="none", help="Exit 1 on findings this severe.")
 @click.option("--arch", help="Show this slice of a universal file only.")
+@click.option("--spoiler-free", is_flag=True, help="Leave out strings, code and names of its own functions.")
 @click.option("--no-syscalls", is_flag=True, help="Skip the system-call analysis.")
 @click.option("--timing", is_flag=True, help="Say how long it took.")
-@click.option("-v", "--verbose", count=True, help="Show more; twice for all.")
-def command(
+@click.option("-v", "--verbose", count=True, help="Show more; twice for all, with the code.")
+def command(  # noqa: PLR0913 - one for each option
     *,
     file: str,
     format_: str,
     output: Path | None,
     fail_on: str,
     arch: str | None,
+    spoiler_free: bool,
     no_syscalls: bool,
     timing: bool,
     verbose: int,
@@ -49,18 +62,15 @@ def command(
 
     Exit status: 0 done; 1 findings at or above --fail-on; 3 could not be analysed (do not run it); 127 not found.
     """
-    from binsafe.reports import REPORTERS
+    from binsafe.reports import without_spoilers
 
     started = time.perf_counter()
-    report = _only(arch, _inspect(file, syscalls=not no_syscalls))
-    if format_ == "text" and not report.slices:
+    report = _only(arch, _inspect(file, syscalls=not no_syscalls, listings=verbose > 1 and not spoiler_free))
+    report = without_spoilers(report) if spoiler_free else report
+    if format_ == "text" and not report.slices and not report.members:
         complain("binsafe inspect", f"{report.artifact.path}: {report.findings[0].detail}", report.verdict.advice)
         return NOT_ANALYSED
-    text = REPORTERS[format_](report, verbose=verbose)
-    if output is None:
-        click.echo(text, nl=not text.endswith("\n"))
-    else:
-        output.write_text(text, encoding="utf-8")
+    write(_rendered(report, format_, verbose, terminal=output is None and sys.stdout.isatty()), output)
     if timing:
         note(f"inspected {report.artifact.size:,} bytes in {time.perf_counter() - started:.2f} s")
     if not report.analysed:
@@ -69,14 +79,32 @@ def command(
     return FINDINGS if fail_on != "none" and worst >= _SEVERITIES.index(fail_on) else 0
 
 
-def _inspect(file: str, *, syscalls: bool) -> "Report":
+def _rendered(report: "Report", format_: str, verbose: int, *, terminal: bool) -> str:
+    """The output; of bounded size unless more is asked for, in colours and as wide as the terminal where there is one.
+
+    https://no-color.org: no colours where NO_COLOR is set to anything.
+    """
+    from binsafe.reports import REPORTERS, fitted, sarif, text
+    from binsafe.reports.style import ansi, plain
+
+    render: Callable[[Report], str] = functools.partial(REPORTERS[format_], verbose=verbose)
+    if format_ == "text" and terminal:
+        style = plain if os.environ.get("NO_COLOR") else ansi
+        width = min(shutil.get_terminal_size().columns, _WIDEST)
+        render = functools.partial(text.render, verbose=verbose, width=width, style=style)
+    elif format_ == "sarif":
+        render = functools.partial(sarif.render, verbose=verbose, base=str(Path.cwd()))
+    return render(report) if verbose else fitted(render, report)
+
+
+def _inspect(file: str, *, syscalls: bool, listings: bool) -> "Report":
     from binsafe.errors import NotAnalysable
     from binsafe.intake import Snapshot, find, inspect, not_analysed
 
     found = find(file, progress=note)
     try:
         with Snapshot.take(found) as snapshot:
-            return inspect(snapshot, syscalls=syscalls)
+            return inspect(snapshot, syscalls=syscalls, listings=listings)
     except NotAnalysable as error:
         return not_analysed(found, error)
 

@@ -22,11 +22,14 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     artifact: Artifact
     descriptor: int
     syscalls: bool = True
+    listings: bool = False
     root: str | None = None
 
 
-def inspect(snapshot: Snapshot, *, syscalls: bool = True, root: Path | None = None) -> Report:
+def inspect(snapshot: Snapshot, *, syscalls: bool = True, listings: bool = False, root: Path | None = None) -> Report:
     """The report on a snapshot's bytes; its libraries are looked up below ``root``, or on this system.
+
+    ``syscalls`` and ``listings`` as in :func:`binsafe.inspection.inspect`.
 
     A parser that crashes, hangs or eats all memory is reported as such: ``analysed`` is false and the verdict
     "unknown". A report always comes back, except when Python itself cannot be started.
@@ -35,6 +38,7 @@ def inspect(snapshot: Snapshot, *, syscalls: bool = True, root: Path | None = No
         artifact=snapshot.artifact,
         descriptor=snapshot.descriptor,
         syscalls=syscalls,
+        listings=listings,
         root=None if root is None else str(root.resolve()),
     )
     command = [sys.executable, "-P", "-c", _START, _PACKAGES]  # -P: no module of the current folder's

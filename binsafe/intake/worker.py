@@ -26,7 +26,13 @@ def main() -> None:
 
     mapped = mmap.mmap(order.descriptor, order.artifact.size, prot=mmap.PROT_READ)
     data = memoryview(mapped)
-    report = inspect(order.artifact, data, syscalls=order.syscalls, libraries=_libraries(order, data))
+    report = inspect(
+        order.artifact,
+        data,
+        syscalls=order.syscalls,
+        listings=order.listings,
+        libraries=_libraries(order, data),
+    )
     sys.stdout.buffer.write(msgspec.json.encode(report))
 
 

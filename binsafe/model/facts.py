@@ -14,6 +14,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     address: str | None = None
     symbol: str | None = None
     detail: str | None = None
+    instructions: tuple[str, ...] = ()
+    """The code around the address, ``0x1000: svc #0x80``, where it was asked for (``inspect -vv``)."""
 
 
 class Library(msgspec.Struct, frozen=True, kw_only=True):

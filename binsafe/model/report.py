@@ -110,3 +110,5 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     members: tuple[Member, ...] = ()
     """The executables of an archive or bundle."""
     members_omitted: int = 0
+    omitted: tuple[str, ...] = ()
+    """What was left out of this report on purpose, and why (``--spoiler-free``, its size): never read as absent."""

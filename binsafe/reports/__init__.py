@@ -1,9 +1,16 @@
 """Report -> text for people, JSON for programs. Every output is made from the report alone.
 
-    escape    the one door through which text from a file reaches a terminal
-    style     colours, passed in by whoever knows that there is a terminal
-    text      one screen; deeper with ``verbose``
-    as_json   ``binsafe.report/1``, and its schema in ``report.schema.json``
+    escape      the one door through which text from a file reaches a terminal
+    style       colours, passed in by whoever knows that there is a terminal
+    words       the report's short words as a person says them
+    outline     what text, Markdown and HTML show: sections of labelled rows
+    text        one screen; deeper with ``verbose``
+    as_json     ``binsafe.report/1``, and its schema in ``report.schema.json``
+    markdown    for a pull request
+    html        one page that needs nothing else: ``page``, ``page.css``
+    sarif       SARIF 2.1.0 for code-scanning services; ``rules`` is the help it shows
+    spoilers    a report without what tells how the program works inside
+    fitting     an output of bounded size, whatever the file
 
 A new output is one new file and one line in ``REPORTERS``.
 """
@@ -13,10 +20,12 @@ from types import MappingProxyType
 from typing import Protocol
 
 from binsafe.model import Report
-from binsafe.reports import as_json, text
+from binsafe.reports import as_json, html, markdown, sarif, text
 from binsafe.reports.escape import escape
+from binsafe.reports.fitting import fitted
+from binsafe.reports.spoilers import without_spoilers
 
-__all__ = ["REPORTERS", "Reporter", "escape"]
+__all__ = ["REPORTERS", "Reporter", "escape", "fitted", "without_spoilers"]
 
 
 class Reporter(Protocol):
@@ -26,5 +35,13 @@ class Reporter(Protocol):
         """``verbose`` counts how much more to say; ``width`` is in columns."""
 
 
-REPORTERS: Mapping[str, Reporter] = MappingProxyType({"text": text.render, "json": as_json.render})
+REPORTERS: Mapping[str, Reporter] = MappingProxyType(
+    {
+        "text": text.render,
+        "json": as_json.render,
+        "markdown": markdown.render,
+        "html": html.render,
+        "sarif": sarif.render,
+    }
+)
 """Name on the command line (``--format``) -> what makes that output."""

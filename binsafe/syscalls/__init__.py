@@ -15,6 +15,7 @@ The stages, in the order in which they run; each file's docstring says which rul
     wrappers        the number, by a backward walk that leaves functions through their direct callers
     patterns        what the walk cannot find and the program's source says
     engine          Slice -> Syscalls
+    surroundings    the instructions around an address, for a reader
 
 Importing this package is cheap: the sandbox needs `tables` on its way to starting a program.
 """
@@ -27,7 +28,7 @@ from binsafe.syscalls.provider import Libraries
 if TYPE_CHECKING:
     from binsafe.model import Slice, Syscalls
 
-__all__ = ["Libraries", "analyse"]
+__all__ = ["Libraries", "analyse", "listing"]
 
 
 def analyse(slice_: "Slice", *, max_instructions: int = MAX_INSTRUCTIONS) -> "Syscalls | None":
@@ -39,3 +40,13 @@ def analyse(slice_: "Slice", *, max_instructions: int = MAX_INSTRUCTIONS) -> "Sy
     from binsafe.syscalls.engine import analyse_static  # noqa: PLC0415 - numpy and capstone only when they are needed
 
     return analyse_static(slice_, max_instructions=max_instructions)
+
+
+def listing(slice_: "Slice", address: int, *, before: int = 4, after: int = 6) -> "tuple[str, ...]":
+    """The instruction at a virtual address with those before and after it, each as ``0x401000: mov eax, 1``.
+
+    Empty where there is no code, or code for a processor that is not known here; fewer where the code ends.
+    """
+    from binsafe.syscalls.surroundings import around  # noqa: PLC0415
+
+    return around(slice_, address, before=before, after=after)

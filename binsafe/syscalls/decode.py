@@ -8,10 +8,15 @@ from typing import Any, NamedTuple
 
 import capstone
 
-_MODES = {
+MODES = {
     "x86_64": (capstone.CS_ARCH_X86, capstone.CS_MODE_64),
+    "i386": (capstone.CS_ARCH_X86, capstone.CS_MODE_32),
     "arm64": (capstone.CS_ARCH_ARM64, capstone.CS_MODE_LITTLE_ENDIAN),
+    "arm64e": (capstone.CS_ARCH_ARM64, capstone.CS_MODE_LITTLE_ENDIAN),
+    "arm": (capstone.CS_ARCH_ARM, capstone.CS_MODE_ARM),
+    "riscv64": (capstone.CS_ARCH_RISCV, capstone.CS_MODE_RISCV64 | capstone.CS_MODE_RISCVC),
 }
+"""Processor -> how capstone reads its code; for the first and the third the analysis knows what it means."""
 JUNK = ".byte"
 """The mnemonic of bytes that decode to nothing."""
 
@@ -72,9 +77,9 @@ class Decoder:
     """Decodes for one processor until ``budget`` instructions have been decoded."""
 
     def __init__(self, arch: str, budget: int) -> None:
-        self._text = capstone.Cs(*_MODES[arch])
+        self._text = capstone.Cs(*MODES[arch])
         self._text.skipdata = True
-        self._detailed = capstone.Cs(*_MODES[arch])
+        self._detailed = capstone.Cs(*MODES[arch])
         self._detailed.detail = True
         self.budget = budget
 

@@ -143,3 +143,52 @@ def test_a_reader_that_goes_away_is_no_error(standin: Callable[[str], Path]):
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert TRACEBACK not in done.stderr
     assert "Exception" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "begins"),
+    [("text", "tool: "), ("json", "{"), ("markdown", "## "), ("html", "<!doctype html>"), ("sarif", "{")],
+)
+def test_every_format_goes_to_a_file_that_is_whole(
+    standin: Callable[[str], Path], tmp_path: Path, name: str, begins: str
+):
+    program = tmp_path / "tool"
+    program.write_bytes(standin("linux/arm64").read_bytes())
+    output = tmp_path / "report"
+    output.write_text("old")
+    output.chmod(0o640)
+    done = binsafe("inspect", program, "--no-syscalls", "--format", name, "--output", output, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert output.read_text().startswith(begins.replace("tool", str(program)))
+    assert output.stat().st_mode & 0o777 == 0o640
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report", "tool"]
+    assert output.stat().st_size < 300_000
+
+
+@pytest.mark.parametrize("where", ["none/report", ".", "/proc/report"])
+def test_where_nothing_can_be_written_is_said(standin: Callable[[str], Path], tmp_path: Path, where: str):
+    done = binsafe("inspect", standin("linux/arm64"), "--no-syscalls", "--json", "--output", where, cwd=tmp_path)
+    assert done.returncode == 2
+    assert TRACEBACK not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_code_at_each_place_is_there_when_it_is_asked_for(standin: Callable[[str], Path]):
+    path = standin("darwin/arm64")
+    assert ": ldr x" not in binsafe("inspect", path, "-v").stdout
+    assert ": ldr x" in binsafe("inspect", path, "-vv").stdout
+    shown = binsafe("inspect", path, "-vv", "--json").stdout
+    (part,) = json.loads(shown)["slices"]
+    listen = next(each for each in part["network"]["operations"] if each["name"] == "listen")
+    assert any(line.startswith(listen["evidence"][0]["address"]) for line in listen["evidence"][0]["instructions"])
+    assert "instructions" not in binsafe("inspect", path, "-vv", "--spoiler-free").stdout
+
+
+def test_spoiler_free_has_addresses_and_no_names_of_its_own(standin: Callable[[str], Path]):
+    done = binsafe("inspect", standin("linux/amd64"), "--spoiler-free", "-vv", "--json")
+    report = json.loads(done.stdout)
+    evidence = [each for item in report["slices"][0]["network"]["operations"] for each in item["evidence"]]
+    assert {each["symbol"] for each in evidence if each["via"] == "function"} == {None}
+    assert all(each["address"] for each in evidence)
+    assert report["strings"]["urls"] == []
+    assert "spoiler-free" in report["omitted"][0]

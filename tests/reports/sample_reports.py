@@ -3,18 +3,24 @@
 from binsafe.model import (
     Artifact,
     Build,
+    Capability,
     Evidence,
     Finding,
     GoBuild,
     Library,
+    Member,
     Network,
     Operation,
     Report,
+    ResolvedLibrary,
+    RustBuild,
     Severity,
     Signature,
     Signer,
     SliceReport,
+    Strings,
     Syscalls,
+    Text,
     Unresolved,
     Verdict,
 )
@@ -131,4 +137,90 @@ NOT_ANALYSED = Report(
         Finding(id="truncated", severity=Severity.HIGH, title="It could not be analysed", detail="It ends early"),
     ),
     verdict=Verdict(level="unknown", advice="Do not run it: fetch it again."),
+)
+
+CAPABLE = SliceReport(
+    arch="x86_64",
+    system="linux",
+    kind="executable",
+    linkage="dynamic",
+    language="rust",
+    libraries=(Library(name="libc.so.6", kind="needed"), Library(name="libgone.so.1", kind="needed")),
+    rpaths=(),
+    signature=Signature(kind="none", status="absent"),
+    entitlements=None,
+    entitlements_source=None,
+    network=Network(verdict="no"),
+    syscalls=Syscalls(abi="linux-x86_64", complete=True, required=("execve", "read"), likely=("read",)),
+    hardening={"pie": "present"},
+    build=Build(rust=RustBuild(crates=("solver 1.0.0",))),
+    capabilities=(
+        Capability(
+            name="execute",
+            verdict="yes",
+            evidence=(
+                Evidence(
+                    via="syscall",
+                    address="0x401000",
+                    symbol="execve",
+                    instructions=("0x400ffb: mov eax, 0x3b", "0x401000: syscall", "0x401002: ret"),
+                ),
+                Evidence(via="function", address="0x402000", symbol="solver::secret_trick"),
+            ),
+            evidence_total=3,
+        ),
+        Capability(
+            name="keychain",
+            verdict="unknown",
+            evidence=(Evidence(via="string", symbol="org.freedesktop.secrets", detail="at offset 0x30"),),
+            evidence_total=1,
+        ),
+    ),
+    interpreter="/lib64/ld-linux-x86-64.so.2",
+    resolved=(
+        ResolvedLibrary(name="libc.so.6", path="/lib/libc.so.6", sha256="ab" * 32, needed_by="program"),
+        ResolvedLibrary(name="libgone.so.1", path=None, needed_by="libc.so.6"),
+    ),
+)
+
+PUZZLE = Report(
+    artifact=Artifact(
+        name="pack/puzzle",
+        path="/downloads/pack/puzzle",
+        size=4_096,
+        sha256="7e" * 32,
+        quarantine={"agent": "Safari", "flags": "0083"},
+    ),
+    format="elf",
+    analysed=True,
+    slices=(CAPABLE,),
+    strings=Strings(
+        urls=(Text(value="https://example.org/answer", offset=16),),
+        urls_total=7,
+        secrets=(Text(value="ghp_ab...", offset=99),),
+        secrets_total=1,
+    ),
+    findings=(
+        Finding(
+            id="odd-text",
+            severity=Severity.LOW,
+            title="It holds an odd text",
+            detail="The text is 'open sesame'.",
+            slice=0,
+            evidence=(Evidence(via="string", address="0x403000", symbol="open sesame"),),
+        ),
+    ),
+    verdict=Verdict(level="ok", advice="Nobody vouches for this program.", weakest_slice=0),
+)
+
+ARCHIVE = Report(
+    artifact=Artifact(name="pack.zip", path="/downloads/pack.zip", size=9_000, sha256="11" * 32),
+    format="archive",
+    analysed=False,
+    findings=(
+        Finding(id="archive-entry", severity=Severity.MEDIUM, title="An entry leads out of it", detail="'../up'"),
+    ),
+    verdict=Verdict(level="unknown", advice="Do not run it: bin/broken could not be analysed."),
+    members=(Member(path="bin/puzzle", report=PUZZLE), Member(path="bin/broken [1](x)", report=NOT_ANALYSED)),
+    members_omitted=2,
 )

@@ -1,0 +1,77 @@
+"""What each kind of finding means and what to do about it: the help that SARIF and HTML show beside it."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+
+class Rule(NamedTuple):
+    """A kind of finding, in one sentence each: what it is, and what to do."""
+
+    summary: str
+    help: str
+
+
+_FETCH = "Fetch the file again from its maker, compare the checksum they publish, and do not run this one."
+_SIGNER = "Ask the maker for a signed build, or run it only inside a profile (binsafe profile)."
+_READ = "Nothing is known about what could not be read: do not run it outside a profile."
+
+_RULES: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "page-hash": ("Code was changed after it was signed.", _FETCH),
+        "codedirectory": ("The signature's list of hashes is broken.", _FETCH),
+        "info-plist-hash": ("The signed Info.plist is not the one in the file.", _FETCH),
+        "requirements-hash": ("The signature's requirements were changed.", _FETCH),
+        "entitlements-hash": ("The entitlements were changed after signing.", _FETCH),
+        "resource-seal": ("Files beside the program were changed after signing.", _FETCH),
+        "cms-digest": ("The signer's statement does not match the program.", _FETCH),
+        "cms-chain": ("The signer's certificate does not lead to a known root.", _SIGNER),
+        "timestamp": ("The time of signing cannot be trusted.", _SIGNER),
+        "appended-data": ("Data stands behind what is signed or loaded; it can be changed freely.", _FETCH),
+        "uncovered-bytes": ("Parts of the file are not covered by its signature.", _FETCH),
+        "slices-differ": ("Slices of a universal file are not signed alike.", "Judge the file by its weakest slice."),
+        "entitlements-differ": (
+            "Slices or forms of the entitlements differ.",
+            "What the system grants depends on the machine: compare the entitlements of each slice.",
+        ),
+        "dangerous-entitlement": (
+            "An entitlement weakens the program or the system.",
+            "Ask the maker why it is needed; get-task-allow belongs into no release.",
+        ),
+        "authenticode-digest": ("A Windows program was changed after it was signed.", _FETCH),
+        "certificate-table-data": ("Data is hidden where the signature does not look.", _FETCH),
+        "signature-invalid": ("The signature does not hold.", _FETCH),
+        "signature-unknown": ("Who signed it could not be verified.", _SIGNER),
+        "signer-unknown": ("No known root vouches for the signer.", _SIGNER),
+        "unsigned": ("Nobody vouches for the program, and a change to it would not show.", _SIGNER),
+        "linker-signed": ("It is signed by the linker, which proves nothing about who made it.", _SIGNER),
+        "adhoc-signed": ("It is signed without a certificate, which proves nothing about who made it.", _SIGNER),
+        "truncated": ("The file ends before its headers say so.", _FETCH),
+        "malformed": ("The file's structure breaks the rules of its format.", _FETCH),
+        "overlapping-slices": ("Slices of a universal file lie over each other.", _FETCH),
+        "section-table": ("The section table contradicts the file.", "Tools that rely on it see another program."),
+        "parser-failed": ("The parser ended on this file; it may have been made to do that.", _READ),
+        "script": ("It is a script: what runs is its interpreter.", "Read it."),
+        "archive": ("It is an archive that is not read here.", "Unpack it and inspect what is in it."),
+        "unknown-format": ("It is of no format that is read here.", _READ),
+        "writable-code": ("Memory is writable and executable at once.", "An error in it is easier to exploit."),
+        "network": ("It can use the network.", "Run it inside a profile that grants only the ports it needs."),
+        "network-unknown": ("Whether it uses the network cannot be told.", "Run it inside a profile without network."),
+        "syscalls-incomplete": (
+            "Its list of system calls is not complete.",
+            "Add what is missing with --allow-partial or from the violations of a run.",
+        ),
+        "archive-entry": ("An entry of an archive is not what archives are made of.", _FETCH),
+        "archive-bomb": ("An archive unpacks to far more than it holds; the rest was not looked at.", _FETCH),
+        "archive-damaged": ("An archive contradicts itself.", _FETCH),
+        "archive-encrypted": ("Entries are encrypted and were not looked at.", "Unpack them and inspect the files."),
+        "archive-depth": ("Archives inside of archives were not looked at.", "Unpack them and inspect the files."),
+        "members-omitted": ("Not all members of an archive were looked at.", "Unpack it and scan the folder."),
+    }
+)
+_UNKNOWN = ("A fact that a person should care about.", "Read the finding; run the program only inside a profile.")
+
+
+def rule(identifier: str) -> Rule:
+    """What is known of a kind of finding; the same few words where there is no more to say than its title."""
+    return Rule(*_RULES.get(identifier, _UNKNOWN))
