@@ -12,10 +12,8 @@ from binsafe.model import Report
 from binsafe.reports.escape import escape
 from binsafe.reports.outline import Row, Section, outline
 
-_WORD = re.compile(r"(\(?)(.*?)([,;:)]*\.?)", re.DOTALL)
-"""A word between the punctuation of a sentence."""
 _PLAIN = re.compile(r"[A-Za-z]+(?:['-][A-Za-z]+)*|\d{1,3}(?:,\d{3})*|->|=|C\+\+|")
-"""What is no markup wherever it stands; ``www.`` and the like have a dot inside."""
+"""What is no markup wherever it stands, between the punctuation of a sentence; ``www.`` and the like have a dot inside."""
 _BLOCK = re.compile(r"\d+[.)]$|=")
 _LONGEST = 500
 _SIGNS = {"ok": "✅", "caution": "⚠️", "danger": "⛔", "unknown": "❓"}
@@ -41,8 +39,11 @@ def prose(text: str) -> str:
 
 
 def _word(word: str) -> str:
-    lead, core, trail = _WORD.fullmatch(word).groups()  # type: ignore[union-attr] - it matches everything
-    return word if _PLAIN.fullmatch(core) else f"{lead}{code_span(core)}{trail}"
+    core = word.removeprefix("(").removesuffix(".").rstrip(",;:)")
+    if _PLAIN.fullmatch(core):
+        return word
+    lead = "(" if word.startswith("(") else ""
+    return f"{lead}{code_span(core)}{word[len(lead) + len(core) :]}"
 
 
 def code_span(text: str) -> str:
