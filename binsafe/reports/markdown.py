@@ -13,7 +13,7 @@ from binsafe.reports.escape import escape
 from binsafe.reports.outline import Row, Section, outline
 
 _PLAIN = re.compile(r"[A-Za-z]+(?:['-][A-Za-z]+)*|\d{1,3}(?:,\d{3})*|->|=|C\+\+|")
-"""What is no markup wherever it stands, between the punctuation of a sentence; ``www.`` and the like have a dot inside."""
+"""No markup wherever it stands, between the punctuation of a sentence; ``www.`` and the like have a dot inside."""
 _BLOCK = re.compile(r"\d+[.)]$|=")
 _LONGEST = 500
 _SIGNS = {"ok": "✅", "caution": "⚠️", "danger": "⛔", "unknown": "❓"}
