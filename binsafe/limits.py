@@ -21,6 +21,9 @@ WORKER_SECONDS = 120
 WORKER_BYTES = 4 * 1024**3
 """Address space that the parsing process may take; the artifact itself may be half of it."""
 
+WORKER_KEPT_BYTES = 384 * 1024**2
+"""Memory that a parsing process may have taken at its peak and still be given another file."""
+
 MAX_REPORT_BYTES = 16 * 1024**2
 """Largest report that is accepted from the parsing process."""
 

@@ -1,30 +1,56 @@
-"""The child process that parses: limits first, then the order from standard input, the report on standard output."""
+"""The child process that parses: limits first, then orders over a socket until its parent has no more.
+
+It stays alive between orders, because loading the parsers takes longer than parsing most files. Time is limited for
+each order, memory for the process; one that has grown is replaced.
+"""
 
 import mmap
+import os
 import resource
+import socket
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from binsafe.errors import NotAnalysable
-from binsafe.intake.inspecting import Order
-from binsafe.limits import WORKER_BYTES, WORKER_SECONDS
+from binsafe.intake.messages import Closed, Frame, Kind, Order, receive, send
+from binsafe.limits import WORKER_BYTES, WORKER_KEPT_BYTES, WORKER_SECONDS
 
 if TYPE_CHECKING:
     from binsafe.syscalls import Libraries
 
+_MAX_ORDER_BYTES = 1 << 20
+
 
 def main() -> None:
-    """Carry out one order. Whatever goes wrong ends this process with a status other than 0."""
-    _limit(resource.RLIMIT_CPU, WORKER_SECONDS)
+    """Carry out orders from the socket that is descriptor ``sys.argv[2]``; a status other than 0 says it broke."""
     _limit(resource.RLIMIT_AS, WORKER_BYTES)
     _limit(resource.RLIMIT_CORE, 0)
-    order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
+    with socket.socket(fileno=int(sys.argv[2])) as connection:
+        while True:
+            try:
+                frame = receive(connection, _MAX_ORDER_BYTES)
+            except Closed:
+                return
+            _limit(resource.RLIMIT_CPU, int(time.process_time()) + WORKER_SECONDS)
+            report = _carry_out(frame)
+            grown = _peak_bytes() > WORKER_KEPT_BYTES
+            send(connection, Kind.LAST if grown else Kind.REPORT, report)
+            if grown:
+                return
+
+
+def _carry_out(frame: Frame) -> bytes:
     from binsafe.inspection import inspect  # noqa: PLC0415 - the parsers load under the limits, too
 
-    mapped = mmap.mmap(order.descriptor, order.artifact.size, prot=mmap.PROT_READ)
+    order = msgspec.json.decode(frame.payload, type=Order)
+    try:
+        mapped = mmap.mmap(frame.descriptor, order.artifact.size, prot=mmap.PROT_READ)
+    finally:
+        os.close(frame.descriptor)
     data = memoryview(mapped)
     report = inspect(
         order.artifact,
@@ -33,7 +59,7 @@ def main() -> None:
         listings=order.listings,
         libraries=_libraries(order, data),
     )
-    sys.stdout.buffer.write(msgspec.json.encode(report))
+    return msgspec.json.encode(report)
 
 
 def _libraries(order: Order, data: memoryview) -> "Libraries | None":
@@ -52,6 +78,7 @@ def _libraries(order: Order, data: memoryview) -> "Libraries | None":
 
 
 def _limit(kind: int, value: int) -> None:
+    """Lower or raise the soft limit; the hard one stays, so that the next order can have more time."""
     hard = resource.getrlimit(kind)[1]
     value = value if hard == resource.RLIM_INFINITY else min(value, hard)
     try:
@@ -59,3 +86,9 @@ def _limit(kind: int, value: int) -> None:
     except (OSError, ValueError):
         if sys.platform == "linux":  # macOS refuses RLIMIT_AS below what it has mapped already
             raise
+
+
+def _peak_bytes() -> int:
+    """The most memory that this process has had at once (Linux counts in KiB, macOS in bytes)."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

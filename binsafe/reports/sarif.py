@@ -74,15 +74,22 @@ class _Run:
         self._lowest = 0 if verbose else Severity.LOW.rank
         self._rules: dict[str, Severity] = {}
         self._artifacts: list[dict[str, Any]] = []
+        self._indices: dict[str, int] = {}
         self._results: list[dict[str, Any]] = []
         self._seen: set[str] = set()
         self._failed: list[dict[str, Any]] = []
 
     def add(self, report: Report) -> None:
         location = relative_uri(report.artifact.path, self._base)
-        place = {**location, "index": len(self._artifacts)}
-        self._artifacts.append(_artifact(report, location, None))
+        place = {**location, "index": self._listed(_artifact(report, location, None))}
         self._add_findings(report, place, ())
+
+    def _listed(self, artifact: dict[str, Any]) -> int:
+        """The artifact's index; one that is there already is not listed twice (3.14.15: a set)."""
+        index = self._indices.setdefault(json.dumps(artifact), len(self._artifacts))
+        if index == len(self._artifacts):
+            self._artifacts.append(artifact)
+        return index
 
     def _add_findings(self, report: Report, place: dict[str, Any], inside: tuple[str, ...]) -> None:
         if not report.analysed:
@@ -93,7 +100,7 @@ class _Run:
                 self._results.append(self._result(report, finding, place, inside))
         for member in report.members:
             own = {"uri": "/" + relative_uri(member.path)["uri"]}
-            self._artifacts.append(_artifact(member.report, own, place["index"]))
+            self._listed(_artifact(member.report, own, place["index"]))
             self._add_findings(member.report, place, (*inside, member.path))
 
     def _result(

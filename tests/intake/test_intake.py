@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from binsafe.errors import NotAnalysable, NotFound
-from binsafe.intake import Found, Snapshot, find, inspect, inspecting
+from binsafe.intake import Found, Snapshot, Worker, find, inspect, workers
 from binsafe.limits import MAX_ARTIFACT_BYTES
 
 
@@ -98,17 +99,23 @@ def test_a_snapshot_is_the_bytes_and_cannot_be_changed(tmp_path: Path):
         assert os.pread(snapshot.descriptor, 6, 0) == b"abcabc"
 
 
+_SEND = "import sys, socket; socket.socket(fileno=int(sys.argv[2])).send"
+
+
 @pytest.mark.parametrize(
     ("crash", "said"),
     {
         "import os; os.abort()": "signal 6",
+        "import os; os.kill(os.getpid(), 9)": "signal 9",
+        f"{_SEND}(b'R' + bytes([255] * 4))": "more than",
+        f"{_SEND}(b'R' + bytes([0, 0, 0, 2]) + b'{{}}')": "no report",
+        f"{_SEND}(b'?' + bytes([0, 0, 0, 2]) + b'{{}}')": "no report",
         "import os; os._exit(3)": "it said nothing",
         "raise MemoryError('all of it')": "all of it",
-        f"import sys; sys.stdout.write('x' * {17 * 1024**2})": "more than",
     }.items(),
 )
 def test_a_parser_that_breaks_is_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, crash: str, said: str):
-    monkeypatch.setattr(inspecting, "_START", crash)
+    monkeypatch.setattr(workers, "_START", crash)
     path = tmp_path / "f"
     path.write_bytes(b"x")
     with Snapshot.take(Found("f", path)) as snapshot:
@@ -124,3 +131,37 @@ def test_a_module_in_the_current_folder_is_not_loaded(tmp_path: Path, monkeypatc
     monkeypatch.chdir(tmp_path)
     with Snapshot.take(find(sys.executable)) as snapshot:
         assert inspect(snapshot, syscalls=False).analysed
+
+
+def test_a_worker_stays_and_is_replaced_when_somebody_kills_it():
+    with Snapshot.take(find(sys.executable)) as snapshot, Worker() as worker:
+        reports = [worker.inspect(snapshot, syscalls=False)]
+        first = worker.pid
+        reports.append(worker.inspect(snapshot, syscalls=False))
+        assert worker.pid == first
+        os.kill(first, 9)
+        reports.append(worker.inspect(snapshot, syscalls=False))
+        assert worker.pid != first
+        assert reports[0].analysed
+        assert reports == [reports[0]] * 3
+
+
+def test_a_worker_that_has_grown_is_replaced(monkeypatch: pytest.MonkeyPatch):
+    start = "import binsafe.intake.worker as w; w.WORKER_KEPT_BYTES = 1; w.main()"
+    monkeypatch.setattr(workers, "_START", "import sys; sys.path.insert(0, sys.argv[1]); " + start)
+    with Snapshot.take(find(sys.executable)) as snapshot, Worker() as worker:
+        reports = [worker.inspect(snapshot, syscalls=False) for _ in range(2)]
+        assert worker.pid is None
+        assert reports[0] == reports[1]
+
+
+def test_time_is_limited_for_each_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    start = (
+        "import binsafe.intake.worker as w; w.WORKER_SECONDS = 1; w._carry_out = lambda _: any(iter(int, 1)); w.main()"
+    )
+    monkeypatch.setattr(workers, "_START", "import sys; sys.path.insert(0, sys.argv[1]); " + start)
+    path = tmp_path / "f"
+    path.write_bytes(b"x")
+    with Snapshot.take(Found("f", path)) as snapshot:
+        report = inspect(snapshot)
+    assert f"signal {signal.SIGXCPU.value}" in report.findings[0].detail
