@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from bandit_runner.balancer import BalancerConfig
     from bandit_runner.cli.recorded import Recorded
     from bandit_runner.harness import Plan
+    from bandit_runner.servers import Servers
+    from bandit_runner.simulation.truth import Truth
 
 
 @click.command(
@@ -64,7 +66,9 @@ def command(**given: Any) -> int:
     servers = Options(binary=binary, limits=limits, seed=plan.seed, yes=given["yes"])
     with recorded.session(plan, limits=limits, binary=binary), running(servers, on_violation=recorded.violation) as up:
         recorded.describe(up)
-        rows = stoppable(_session(plan, config, recorded, port=given["port"], serve=given["serve"], keep=given["keep"]))
+        rows = stoppable(
+            _session(plan, config, recorded, _truth(up), port=given["port"], serve=given["serve"], keep=given["keep"])
+        )
     if rows:
         click.echo(to_json(rows) if given["as_json"] else to_text(rows))
         note(f"seed {plan.seed}: add --seed {plan.seed} to draw the same rates, ids and order again")
@@ -127,8 +131,28 @@ def _configure(plan: "Plan") -> "BalancerConfig":
     return config
 
 
+def _truth(servers: "Servers") -> "Truth | None":
+    """What the servers tell of themselves, where they tell something that can be read."""
+    from bandit_runner.errors import UsageError
+    from bandit_runner.simulation.truth import read
+
+    told = servers.truth()
+    try:
+        return None if told is None else read(told)
+    except UsageError as error:
+        note(str(error))
+        return None
+
+
 async def _session(
-    plan: "Plan", config: "BalancerConfig", recorded: "Recorded", *, port: int, serve: bool, keep: bool
+    plan: "Plan",
+    config: "BalancerConfig",
+    recorded: "Recorded",
+    truth: "Truth | None",
+    *,
+    port: int,
+    serve: bool,
+    keep: bool,
 ) -> list[ResultRow]:
     """The balancer from start to drain, with the harness in between."""
     from bandit_runner.balancer import Balancer
@@ -136,7 +160,9 @@ async def _session(
     from bandit_runner.harness import Player
 
     with progress(0 if serve else plan.total) as advance:
-        player = Player(plan, recording=recorded.recording, played=recorded.played, note=note, advance=advance)
+        player = Player(
+            plan, recording=recorded.recording, played=recorded.played, truth=truth, note=note, advance=advance
+        )
         balancer = Balancer(config, on_request=recorded.observe if serve else player.observe)
         host, bound = await balancer.start("127.0.0.1", port)
         paths = ", ".join(f"POST /{name}" for name in plan.tiers)

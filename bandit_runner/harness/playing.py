@@ -1,6 +1,7 @@
 """Strategies by tiers, played one after another through one balancer against one start of the servers."""
 
 import random
+import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -8,8 +9,9 @@ import msgspec
 
 from bandit_runner.harness.check import cross_check, row
 from bandit_runner.harness.recording import Recording
-from bandit_runner.model import TIERS, BalancedRequest, ResultRow, Scoring
+from bandit_runner.model import TIERS, UNKNOWN, BalancedRequest, ResultRow, Scoring, Unknown
 from bandit_runner.runs import Run
+from bandit_runner.simulation.truth import Truth, clairvoyant_score
 from bandit_runner.strategies import create
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ class Player:
         plan: what to play.
         recording: where it is stored, if anywhere.
         played: runs of an interrupted session, by strategy and tier: what they lack is played.
+        truth: what the servers tell of themselves, if they do: regret is counted against one who knows it.
         note: told of every id over which client and balancer differ.
         advance: called after each answer.
     """
@@ -60,12 +63,14 @@ class Player:
         *,
         recording: Recording | None = None,
         played: Mapping[tuple[str, str], Run] | None = None,
+        truth: Truth | None = None,
         note: Callable[[str], None] = lambda _: None,
         advance: Callable[[], None] = lambda: None,
     ) -> None:
         self._plan = plan
         self._recording = recording
         self._played = played or {}
+        self._truth = truth
         self._note = note
         self._advance = advance
         self._records: list[BalancedRequest] = []
@@ -100,6 +105,7 @@ class Player:
         balancer.use(tier, strategy)
         self._begin(tier, strategy, before)
         self._records.clear()
+        began = time.time()
         samples = await harness.play(
             address,
             tier,
@@ -112,7 +118,14 @@ class Player:
             self._recording.end(tier)
         for wrong in cross_check(samples, self._records):
             self._note(f"{name} on {tier}: id {wrong.id} {wrong.fault}: {wrong.detail}")
-        return row(samples, self._records, strategy=name, tier=tier, scoring=plan.scoring)
+        attainable = self._attainable(tier, left, began)
+        return row(samples, self._records, strategy=name, tier=tier, scoring=plan.scoring, attainable=attainable)
+
+    def _attainable(self, tier: str, requests: int, began: float) -> float | Unknown:
+        if self._truth is None:
+            return UNKNOWN
+        plan = self._plan
+        return clairvoyant_score(self._truth, tier, requests=requests, rps=plan.rps, began=began, scoring=plan.scoring)
 
     def _begin(self, tier: str, strategy: "Strategy", before: Run | None) -> None:
         if self._recording is not None:

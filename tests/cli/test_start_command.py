@@ -93,7 +93,7 @@ def test_the_results_as_json():
         ("v1", "T2", 6),
         ("v4", "T2", 6),
     ]
-    assert all(row["regret"] == "unknown" for row in results["rows"])
+    assert all(-6 < row["regret"] < 60 for row in results["rows"]), "the stand-in tells its truth"
 
 
 def test_thirty_ports_answer_through_the_sandbox():
