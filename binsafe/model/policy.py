@@ -53,6 +53,18 @@ class Denial(msgspec.Struct, frozen=True, kw_only=True):
     evidence: tuple[Evidence, ...] = ()
 
 
+class PolicyFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that runs together with the program: the dynamic loader, a library, a program it may execute.
+
+    ``opened_as`` is the path it is opened by, ``path`` the same with links resolved when it was inspected.
+    """
+
+    opened_as: str
+    path: str
+    sha256: str
+    execute: bool = False
+
+
 class PolicyArtifact(msgspec.Struct, frozen=True, kw_only=True):
     """What the policy was made for: only these bytes run under it."""
 
@@ -60,6 +72,10 @@ class PolicyArtifact(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
     system: str
     arch: str
+    interpreter: str | None = None
+    """The dynamic loader as the program names it."""
+    files: tuple[PolicyFile, ...] = ()
+    """The loader, the libraries and what may be executed beside the program itself: only these bytes run with it."""
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -12,12 +12,13 @@ incomplete  Where the analysis could not see everything, "not found" is not "abs
             the cap, reviewed for exactly this case, and each such grant says in its reason that it is a guess.
 """
 
+import posixpath
 from collections.abc import Iterator
 
 from binsafe.errors import NotAnalysable, UsageError
 from binsafe.limits import MAX_EVIDENCE
-from binsafe.model import Denial, Grant, Operation, Policy, Report
-from binsafe.model.policy import PolicyArtifact
+from binsafe.model import Denial, Grant, Operation, Policy, Report, SliceReport
+from binsafe.model.policy import PolicyArtifact, PolicyFile
 from binsafe.policy.baseline import Baseline, Need
 from binsafe.policy.calls import call_grants
 from binsafe.policy.denials import denials
@@ -95,7 +96,22 @@ def _artifact(report: Report) -> PolicyArtifact:
         sha256=report.artifact.sha256,
         system=report.slices[0].system,
         arch="+".join(dict.fromkeys(each.arch for each in report.slices)),
+        interpreter=report.slices[0].interpreter if report.format == "elf" else None,
+        files=tuple(_files(report.slices[0])) if report.format == "elf" else (),
     )
+
+
+def _files(each: SliceReport) -> Iterator[PolicyFile]:
+    """The loader and the libraries, as found and hashed; one that was not found is a finding of the report."""
+    for library in each.resolved:
+        if library.path is not None and library.opened_as is not None and library.sha256 is not None:
+            is_loader = library.opened_as == each.interpreter
+            yield PolicyFile(
+                opened_as=posixpath.normpath(library.opened_as),
+                path=library.path,
+                sha256=library.sha256,
+                execute=is_loader,
+            )
 
 
 def _listen_operations(report: Report) -> tuple[Operation, ...]:

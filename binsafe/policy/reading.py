@@ -13,9 +13,9 @@ import msgspec
 
 from binsafe.errors import BaselineError, UsageError
 from binsafe.model import Grant, Policy
-from binsafe.model.policy import POLICY_SCHEMA
+from binsafe.model.policy import POLICY_SCHEMA, PolicyFile
 from binsafe.policy.conditions import ConditionError, parse_condition
-from binsafe.policy.objects import ObjectError, check_object, check_value
+from binsafe.policy.objects import ObjectError, absolute_path, check_object, check_value
 from binsafe.policy.walls import NEEDS_CONDITION, SUPERVISED, WALLS
 from binsafe.syscalls import tables
 
@@ -99,6 +99,10 @@ def _check(policy: Policy) -> None:
         raise _PolicyError("$.schema", f"unknown schema {policy.schema!r}", f"expected {POLICY_SCHEMA!r}")
     if _SHA256.fullmatch(policy.artifact.sha256) is None:
         raise _PolicyError("$.artifact.sha256", "no SHA-256", "expected 64 lower-case hexadecimal digits")
+    for index, file in enumerate(policy.artifact.files):
+        _check_file(file, f"$.artifact.files[{index}]")
+    if policy.artifact.interpreter is not None:
+        _check_path(policy.artifact.interpreter, "$.artifact.interpreter")
     seen: dict[tuple[str, str], Grant] = {}
     for index, grant in enumerate(policy.grants):
         path = f"$.grants[{index}]"
@@ -113,6 +117,20 @@ def _check(policy: Policy) -> None:
                 f"{grant.kind} {grant.object} is granted twice",
                 "one grant for each permission; system calls may have several, each with conditions",
             )
+
+
+def _check_file(file: PolicyFile, path: str) -> None:
+    if _SHA256.fullmatch(file.sha256) is None:
+        raise _PolicyError(f"{path}.sha256", "no SHA-256", "expected 64 lower-case hexadecimal digits")
+    _check_path(file.opened_as, f"{path}.opened_as")
+    _check_path(file.path, f"{path}.path")
+
+
+def _check_path(text: str, path: str) -> None:
+    try:
+        absolute_path(text)
+    except ObjectError as problem:
+        raise _PolicyError(path, str(problem), "expected an absolute path") from None
 
 
 def _check_object(grant: Grant, path: str) -> None:

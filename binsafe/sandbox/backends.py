@@ -36,7 +36,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     def environment(self) -> dict[str, str]:
         """Exactly what the policy names, and a PATH: nothing of ours is inherited."""
-        return {"PATH": "/bin"} | {grant.object: grant.access for grant in self.policy.of("environment")}
+        return {"PATH": "/usr/local/bin:/usr/bin:/bin"} | {
+            grant.object: grant.access for grant in self.policy.of("environment")
+        }
 
 
 class Sandboxed(Protocol):

@@ -5,6 +5,7 @@ import socket
 import stat
 import struct
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +13,9 @@ from binsafe.errors import BinsafeError, NotEnforceable
 from binsafe.model import Gap, Policy
 from binsafe.renderers import landlock, linux, seccomp
 from binsafe.sandbox.backends import Enforcement, Order
-from binsafe.sandbox.linux import kernel, stage
+from binsafe.sandbox.linux import kernel
+from binsafe.sandbox.linux.cargo import Cargo
+from binsafe.sandbox.linux.layout import DEVICES, SCRATCH, SCRATCH_BYTES, Layout, granted_paths, inside, lay_out
 from binsafe.sandbox.linux.process import Process
 from binsafe.sandbox.linux.starting import Plan, start
 from binsafe.sandbox.linux.supervisor import Watch
@@ -20,8 +23,6 @@ from binsafe.syscalls import tables
 
 MACHINES: Final = {"x86_64": "x86_64", "aarch64": "arm64"}
 """The kernel's names of the processors whose programs can run here, and ours."""
-
-_SCRATCH_BYTES: Final = 64 * 1024 * 1024
 
 
 class Namespaces:
@@ -38,7 +39,7 @@ class Namespaces:
                 free.bind(("127.0.0.1", 0))
                 port = free.getsockname()[1]
             watch = _watch(arch, ports=frozenset({port}))
-            process = start(_probe_plan(arch, port), watch, program=None, stdio=(subprocess.DEVNULL,) * 3)
+            process = start(_probe_plan(arch, port), watch, inherited=(), stdio=(subprocess.DEVNULL,) * 3)
             status = process.wait(10)
             if status is None:
                 process.stop(grace=0)
@@ -62,7 +63,7 @@ class Namespaces:
         arch = native_arch()
         for gap in linux.gaps(order.policy):
             raise NotEnforceable(gap.reason, hint="leave the grant out")
-        _check_writable(_paths(order.policy, "write"))
+        _check_writable(granted_paths(order.policy, "write"))
         watch = _watch(
             arch,
             ports=frozenset(order.policy.listen_ports()),
@@ -71,7 +72,10 @@ class Namespaces:
             order=order,
         )
         stdio = (order.stdin, order.stdout, order.stderr)
-        return start(_plan(order, arch), watch, program=order.program, stdio=stdio)
+        with Cargo() as cargo:
+            layout = lay_out(order, cargo)
+            plan = _plan(order, layout, arch)
+            return start(plan, watch, inherited=(order.program, cargo.descriptor), stdio=stdio)
 
 
 def native_arch() -> str:
@@ -82,21 +86,29 @@ def native_arch() -> str:
     return MACHINES[machine]
 
 
-def _plan(order: Order, arch: str) -> Plan:
+def _plan(order: Order, layout: Layout, arch: str) -> Plan:
     policy = order.policy
-    name = Path(policy.artifact.name).name
     return {
-        "program": {"fd": order.program, "name": name},
-        "argv": [name, *order.arguments],
+        "execute": layout.program,
+        "argv": [Path(policy.artifact.name).name, *order.arguments],
         "environment": order.environment(),
-        "cwd": "/",
-        "read": _paths(policy, "read"),
-        "write": _paths(policy, "write"),
-        "scratch_bytes": _SCRATCH_BYTES,
+        "cwd": _working_folder(layout),
+        **_root(layout),
         "limits": _limits(policy),
-        "landlock": _confinement(policy, f"{stage.PROGRAM_FOLDER}/{name}"),
+        "landlock": _confinement(policy, layout),
         "filter": seccomp.compile_filter(policy, arch).hex(),
     }
+
+
+def _root(layout: Layout) -> Plan:
+    return {name: getattr(layout, name) for name in ("pieces", "links", "mounts", "scratch", "folders", "covered")}
+
+
+def _working_folder(layout: Layout) -> str:
+    """Ours, if it is there inside: granted, in something granted, or above it."""
+    here = os.getcwd()
+    granted = [path for path, _ in layout.mounts]
+    return here if any(inside(here, path) or inside(path, here) for path in granted) else "/"
 
 
 def _limits(policy: Policy) -> list[tuple[str, int]]:
@@ -111,27 +123,26 @@ def _limits(policy: Policy) -> list[tuple[str, int]]:
     return list(limits.items())
 
 
-def _confinement(policy: Policy, program: str) -> dict[str, Any]:
+def _confinement(policy: Policy, layout: Layout) -> dict[str, Any]:
     """Landlock's part of the plan; none where the kernel has none (other layers hold the same denials)."""
     abi = kernel.landlock_abi()
     if abi == 0:
         return {"handled": [], "rules": []}
     wanted = landlock.plan(policy, abi)
-    rules = []
+    places = {"artifact": [layout.program], "scratch": [path for path, _ in layout.scratch]}
+    rules: dict[str, landlock.Fs] = {}
     for rule in wanted.rules:
-        path = {"artifact": program, "scratch": stage.SCRATCH}.get(rule.object, rule.object)
-        is_folder = path == stage.SCRATCH or (path != program and Path(path).is_dir())
-        rules.append((path, int(rule.rights if is_folder else rule.rights & landlock.FILE_RIGHTS)))
-    return {"handled": list(wanted.handled), "rules": rules}
+        for path in places.get(rule.object, [rule.object]):
+            is_folder = path in places["scratch"] or (path != layout.program and Path(path).is_dir())
+            rights = rule.rights if is_folder else rule.rights & landlock.FILE_RIGHTS
+            rules[path] = rules.get(path, landlock.Fs(0)) | rights
+    for piece in layout.pieces:
+        rights = landlock.Fs.READ_FILE | (landlock.Fs.EXECUTE if piece.path in layout.executable else 0)
+        rules[piece.path] = rules.get(piece.path, landlock.Fs(0)) | rights
+    return {"handled": list(wanted.handled), "rules": [(path, int(rights)) for path, rights in rules.items()]}
 
 
-def _paths(policy: Policy, kind: str) -> list[str]:
-    """Granted paths that must be brought inside: not the program, scratch or the devices, which are there already."""
-    own = {"artifact", "scratch", *stage.DEVICES}
-    return [grant.object for grant in policy.grants if grant.kind == kind and grant.object not in own]
-
-
-def _check_writable(paths: list[str]) -> None:
+def _check_writable(paths: Iterable[str]) -> None:
     """Refuse a write grant that could not be used: root's program becomes a user that owns nothing."""
     if os.geteuid() != 0:
         return
@@ -175,11 +186,9 @@ def _probe_plan(arch: str, port: int) -> Plan:
     )
     rights = landlock.ABI_RIGHTS.get(min(kernel.landlock_abi(), landlock.LATEST))
     return {
-        "program": None,
+        "execute": None,
         "probe_port": port,
-        "read": [],
-        "write": [],
-        "scratch_bytes": _SCRATCH_BYTES,
+        **_root(Layout(program="", mounts=tuple((path, 0) for path in DEVICES), scratch=((SCRATCH, SCRATCH_BYTES),))),
         "limits": [("CORE", 0)],
         "landlock": {"handled": [int(rights.fs)] if rights else [], "rules": []},
         "cwd": "/",

@@ -13,18 +13,17 @@ whatever lives in the namespace; a parent-death signal on middle and init is the
 """
 
 import contextlib
-import errno
 import json
 import os
 import resource
 import select
 import signal
 import socket
-import stat
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from binsafe.sandbox.linux import kernel
+from binsafe.sandbox.linux.root import build_root
 
 NAMESPACES = (
     kernel.CLONE_NEWUSER
@@ -37,10 +36,6 @@ NAMESPACES = (
 )
 INSIDE_ID = 1000
 """The user and group id that the program sees: an ordinary one, never 0."""
-
-DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
-PROGRAM_FOLDER = "/bin"
-SCRATCH = "/scratch"
 
 HOSTNAME = "sandbox"
 
@@ -192,61 +187,6 @@ def watch(control: int, wake: int, program_pid: int, tell: Tell) -> int:
                     return 0
 
 
-def build_root(plan: Plan) -> None:
-    """Make a root that holds the program, a few devices, scratch and what is granted, and enter it.
-
-    Detached copies of the granted mounts are taken first, while their paths can still be seen.
-    """
-    kernel.mount("", "/", "", kernel.MS_REC | kernel.MS_PRIVATE)
-    trees = [(path, 0, kernel.open_tree(path)) for path in DEVICES]
-    trees += [
-        (path, kernel.MOUNT_ATTR_RDONLY | kernel.MOUNT_ATTR_NODEV, kernel.open_tree(path)) for path in plan["read"]
-    ]
-    trees += [
-        (path, kernel.MOUNT_ATTR_NOEXEC | kernel.MOUNT_ATTR_NODEV, kernel.open_tree(path)) for path in plan["write"]
-    ]
-    root = next(folder for folder in ("/tmp", "/mnt", "/run", "/dev") if os.path.isdir(folder))  # noqa: S108
-    flags = kernel.MS_NOSUID | kernel.MS_NODEV
-    kernel.mount("root", root, "tmpfs", flags, "mode=0755,nr_inodes=4096")
-    os.chdir(root)
-    if plan["program"] is not None:
-        install_program(plan["program"])
-    for path, attributes, tree in trees:
-        place(tree, path, attributes | kernel.MOUNT_ATTR_NOSUID)
-    os.mkdir(f".{SCRATCH}", 0o700)
-    options = f"mode=0700,size={plan['scratch_bytes']},nr_inodes=65536"
-    kernel.mount("scratch", f".{SCRATCH}", "tmpfs", flags | kernel.MS_NOEXEC, options)
-    kernel.pivot_root_here()
-    kernel.mount("", "/", "", kernel.MS_REMOUNT | kernel.MS_BIND | kernel.MS_RDONLY | flags)
-
-
-def install_program(program: dict[str, Any]) -> None:
-    """Copy the inspected bytes, from the very descriptor they were inspected through, into the new root."""
-    os.mkdir(f".{PROGRAM_FOLDER}", 0o755)
-    path = f".{PROGRAM_FOLDER}/{program['name']}"
-    target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o555)
-    size, done = os.fstat(program["fd"]).st_size, 0
-    while done < size:
-        copied = os.sendfile(target, program["fd"], done, size - done)
-        if copied == 0:
-            raise OSError(errno.EIO, "the program's bytes ended early")
-        done += copied
-    os.close(target)
-
-
-def place(tree: int, path: str, attributes: int) -> None:
-    """Put a detached mount at the same path below the current folder, on a file or a folder as the original is."""
-    target = f".{path}"
-    if stat.S_ISDIR(os.fstat(tree).st_mode):
-        os.makedirs(target, 0o755, exist_ok=True)
-    else:
-        os.makedirs(os.path.dirname(target), 0o755, exist_ok=True)
-        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o444))
-    kernel.move_mount(tree, target)
-    os.close(tree)
-    kernel.mount_setattr(target, attributes)
-
-
 # --- program --------------------------------------------------------------------------------------------------------
 
 
@@ -287,10 +227,10 @@ def become_program(control: socket.socket, status: int, plan: Plan) -> int:
     control.close()
     with step("seccomp"):
         kernel.seccomp_install(bytes.fromhex(plan["filter"]))
-    if plan["program"] is None:
+    if plan["execute"] is None:
         return try_bind(plan["probe_port"])
     try:
-        os.execve(f"{PROGRAM_FOLDER}/{plan['program']['name']}", plan["argv"], plan["environment"])
+        os.execve(plan["execute"], plan["argv"], plan["environment"])
     except OSError as error:
         raise Failed("execute", error) from error
 

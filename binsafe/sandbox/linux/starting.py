@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,7 +39,7 @@ _DYNAMIC_USERS: Final = range(61184, 65520)
 """Ids that systemd keeps for users that exist only while a service runs (systemd.io/UIDS-GIDS)."""
 
 
-def start(plan: Plan, watch: Watch, *, program: int | None, stdio: Stdio) -> Process:
+def start(plan: Plan, watch: Watch, *, inherited: Sequence[int], stdio: Stdio) -> Process:
     """Start the stage and return when the program itself runs; nothing is left when that fails.
 
     Raises:
@@ -53,8 +54,8 @@ def start(plan: Plan, watch: Watch, *, program: int | None, stdio: Stdio) -> Pro
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         written = _write(plan | {"supervisor": os.getpid(), "uid": _spare_user(), "status": status_w})
         try:
-            inherited = [theirs.fileno(), written, status_w, *([] if program is None else [program])]
-            middle = _spawn(theirs.fileno(), written, inherited, stdio)
+            passed = [theirs.fileno(), written, status_w, *inherited]
+            middle = _spawn(theirs.fileno(), written, passed, stdio)
         finally:
             theirs.close()
             os.close(written)

@@ -24,6 +24,8 @@ from binsafe.sandbox.linux.notifications import Call, Gone, Listener
 from binsafe.sandbox.reporting import Reporter
 
 _IPPROTO_MPTCP: Final = 262
+_NAME_SERVICE: Final = (socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, 0)
+"""How glibc asks for the name service cache daemon before it reads /etc/passwd."""
 _EXECUTING: Final = frozenset({"execve", "execveat"})
 _WITH_ADDRESS: Final = {"connect": 1, "bind": 1}
 _DENIED_WITH: Final[Mapping[str, int]] = dict.fromkeys(
@@ -174,6 +176,10 @@ class Supervisor(threading.Thread):
             # Go 1.24 and later asks for it first, on each listener; this answer makes it ask once and take TCP.
             self._listener.finish(call, errno.EINVAL)
             self._report(call, name, "a multipath TCP socket", result=errno.EINVAL, expected=True)
+            return
+        if name == "socket" and call.arguments[:3] == _NAME_SERVICE:
+            self._listener.finish(call, errno.EACCES)
+            self._report(call, name, "the name service cache", result=errno.EACCES, expected=True)
             return
         number = _DENIED_WITH.get(name, errno.EPERM if name in self._watch.granted else errno.ENOSYS)
         object_, grant = self._describe(call, name)

@@ -1,0 +1,194 @@
+"""Where everything lies inside: the program, what runs with it, what is granted, and what stands in for /etc.
+
+A static program sees itself in /bin, four devices, and what is granted. A dynamic one finds its loader and libraries
+where the loader looks for them, and small stand-ins for the files that C libraries read, with nothing of this machine
+in them but the time zone.
+"""
+
+import os
+import posixpath
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+import msgspec
+
+from binsafe.errors import NotEnforceable
+from binsafe.model import Policy
+from binsafe.model.policy import GrantKind, PolicyFile
+from binsafe.sandbox.backends import Order
+from binsafe.sandbox.linux import kernel
+from binsafe.sandbox.linux.cargo import Cargo, Piece
+
+PROGRAM_FOLDER: Final = "/bin"
+SCRATCH: Final = "/scratch"
+DEVICES: Final = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
+SCRATCH_BYTES: Final = 64 * 1024 * 1024
+
+_SYSTEM: Final = ("/usr/", "/opt/", "/bin/", "/sbin/", "/lib/", "/lib64/", "/nix/", "/gnu/", "/snap/")
+"""Where programs are installed that find files beside themselves; elsewhere a path says more about its user."""
+
+_MERGED: Final = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+"""Folders that are links into /usr on most systems today (file-hierarchy(7))."""
+
+_STAND_INS: Final[Mapping[str, str]] = {
+    "/etc/passwd": "root:x:0:0:root:/:/bin/false\nuser:x:1000:1000:user:/:/bin/false\n"
+    "nobody:x:65534:65534:nobody:/:/bin/false\nwww-data:x:33:33:www-data:/:/bin/false\n",
+    "/etc/group": "root:x:0:\nuser:x:1000:\nnogroup:x:65534:\nwww-data:x:33:\n",
+    "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\nservices: files\nprotocols: files\n",
+    "/etc/host.conf": "multi on\n",
+}
+_HOSTS: Final = "127.0.0.1 localhost\n::1 localhost ip6-localhost\n127.0.1.1 sandbox\n"
+_LOCALTIME: Final = "/etc/localtime"
+
+Attributes = int
+READ: Final[Attributes] = kernel.MOUNT_ATTR_RDONLY | kernel.MOUNT_ATTR_NODEV
+WRITE: Final[Attributes] = kernel.MOUNT_ATTR_NOEXEC | kernel.MOUNT_ATTR_NODEV
+
+
+class Layout(msgspec.Struct, frozen=True, kw_only=True):
+    """The file system inside, as ``root.build_root`` carries it out; ``program`` is the path that is executed."""
+
+    program: str
+    pieces: tuple[Piece, ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
+    mounts: tuple[tuple[str, Attributes], ...] = ()
+    scratch: tuple[tuple[str, int], ...] = ()
+    folders: tuple[str, ...] = ()
+
+    @property
+    def covered(self) -> tuple[str, ...]:
+        """Private copies that a granted folder would hide."""
+        folders = [path for path, _ in self.mounts]
+        return tuple(p.path for p in self.pieces if any(inside(p.path, folder) for folder in folders))
+
+    @property
+    def executable(self) -> frozenset[str]:
+        """Paths of the private copies that may be executed: the program, its loader, what is granted beside them."""
+        return frozenset(piece.path for piece in self.pieces if piece.mode & 0o111)
+
+
+def lay_out(order: Order, cargo: Cargo, hosts: str = "") -> Layout:
+    """Decide the places and fill the cargo. ``hosts`` are lines for /etc/hosts.
+
+    Raises:
+        NotEnforceable: a file that runs with the program is not the one that was inspected.
+    """
+    policy = order.policy
+    _check_present(policy)
+    merged = dict(_merged_folders()) if policy.artifact.interpreter else {}
+    name = posixpath.basename(policy.artifact.name)
+    program = _program_path(order, name)
+    cargo.copy(msgspec.structs.replace(file, opened_as=file.path) for file in _once(policy))
+    if policy.artifact.interpreter:
+        _add_stand_ins(cargo, policy, hosts)
+    cargo.seal()
+    size = os.fstat(order.program).st_size
+    pieces = [Piece(program, order.program, 0, size, 0o555), *cargo.pieces]
+    taken = {canonical(piece.path, merged) for piece in pieces}
+    links = [*merged.items(), *_links(policy, merged, taken)]
+    called = f"{posixpath.dirname(program)}/{name}"
+    if canonical(called, merged) not in taken:
+        links.append((called, program))
+    if policy.artifact.interpreter and not any(path == "/proc" or path.startswith("/proc/") for path in taken):
+        links.append(("/proc/self/exe", program))
+    wanted = [path for path in _scratch(policy) if not any(inside(piece, path) for piece in taken)]
+    return Layout(
+        program=program,
+        pieces=tuple(piece._replace(path=canonical(piece.path, merged)) for piece in pieces),
+        links=tuple(links),
+        mounts=tuple(_mounts(policy, merged)),
+        scratch=tuple((path, SCRATCH_BYTES) for path in wanted),
+        folders=tuple(target for target in (canonical(path, merged) for path in _MERGED) if merged),
+    )
+
+
+def canonical(path: str, merged: Mapping[str, str]) -> str:
+    """A path with the links of the root followed."""
+    first, slash, rest = path[1:].partition("/")
+    target = merged.get(f"/{first}")
+    return f"/{target}{slash}{rest}" if target else path
+
+
+def inside(path: str, folder: str) -> bool:
+    """Whether a path lies in a folder, or is it."""
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+def granted_paths(policy: Policy, kind: GrantKind) -> Iterator[str]:
+    """Granted paths that must be brought inside: not the program, scratch, devices or files that are copied."""
+    own = {"artifact", "scratch", *DEVICES, *(file.path for file in policy.artifact.files)}
+    own |= {file.opened_as for file in policy.artifact.files}
+    return (grant.object for grant in policy.grants if grant.kind == kind and grant.object not in own)
+
+
+def _check_present(policy: Policy) -> None:
+    for path in (*granted_paths(policy, "read"), *granted_paths(policy, "write")):
+        if not os.path.exists(path):
+            raise NotEnforceable(f"{path} is granted and does not exist", hint="create it, or leave the grant out")
+
+
+def _merged_folders() -> Iterator[tuple[str, str]]:
+    for path in _MERGED:
+        if os.path.islink(path):
+            yield path, os.readlink(path).lstrip("/")
+
+
+def _program_path(order: Order, name: str) -> str:
+    """Its own path where something beside it matters, else /bin: a path of a user's tells who they are."""
+    path, artifact = order.path, order.policy.artifact
+    if path is None or artifact.interpreter is None:
+        return f"{PROGRAM_FOLDER}/{name}"
+    beside = any(not file.path.startswith(_SYSTEM) for file in artifact.files)
+    return path if path.startswith(_SYSTEM) or beside else f"{PROGRAM_FOLDER}/{name}"
+
+
+def _once(policy: Policy) -> Iterator[PolicyFile]:
+    """Each file once, by its resolved path; executable if it is so under any name."""
+    files: dict[str, PolicyFile] = {}
+    for file in policy.artifact.files:
+        if file.path not in files or file.execute:
+            files[file.path] = file
+    yield from files.values()
+
+
+def _links(policy: Policy, merged: Mapping[str, str], taken: set[str]) -> Iterator[tuple[str, str]]:
+    """Names by which copies are opened: as they were found, and in the folder where the loader always looks."""
+    files = policy.artifact.files
+    default = next((posixpath.dirname(f.opened_as) for f in files if f.opened_as.endswith("/libc.so.6")), None)
+    for file in files:
+        names = [file.opened_as]
+        if default is not None and file.opened_as != policy.artifact.interpreter and not file.execute:
+            names.append(f"{default}/{posixpath.basename(file.opened_as)}")
+        for name in (canonical(name, merged) for name in names):
+            if name not in taken:
+                taken.add(name)
+                yield name, canonical(file.path, merged)
+
+
+def _add_stand_ins(cargo: Cargo, policy: Policy, hosts: str) -> None:
+    granted = {*granted_paths(policy, "read"), *granted_paths(policy, "write")}
+    stand_ins = {path: text.encode() for path, text in _STAND_INS.items()}
+    stand_ins["/etc/hosts"] = (_HOSTS + hosts).encode()
+    if os.path.isfile(_LOCALTIME):
+        with open(_LOCALTIME, "rb") as stream:
+            stand_ins[_LOCALTIME] = stream.read()
+    for path, content in stand_ins.items():
+        if not any(inside(path, other) for other in granted):
+            cargo.add(path, content)
+
+
+def _scratch(policy: Policy) -> tuple[str, ...]:
+    if not any(grant.object == "scratch" for grant in policy.of("write")):
+        return ()
+    return (SCRATCH, "/tmp", "/dev/shm") if policy.artifact.interpreter else (SCRATCH, "/tmp")  # noqa: S108 - inside
+
+
+def _mounts(policy: Policy, merged: Mapping[str, str]) -> Iterator[tuple[str, Attributes]]:
+    """Devices and granted paths, outer folders first so that none hides another."""
+    modules = {grant.object for grant in policy.of("read") if grant.access == "library"}
+    found = dict.fromkeys(DEVICES, 0)
+    for path in granted_paths(policy, "read"):
+        found[canonical(path, merged)] = READ if path in modules else READ | kernel.MOUNT_ATTR_NOEXEC
+    for path in granted_paths(policy, "write"):
+        found[canonical(path, merged)] = WRITE
+    yield from sorted(found.items(), key=lambda item: (item[0].count("/"), item[0]))

@@ -1,0 +1,75 @@
+"""The file system inside: an empty root with private copies, granted mounts and scratch. Runs inside (see ``stage``).
+
+What goes where is in the plan (``layout`` makes it); here it is only carried out.
+"""
+
+import errno
+import os
+import stat
+from typing import Any
+
+from binsafe.sandbox.linux import kernel
+
+_FLAGS = kernel.MS_NOSUID | kernel.MS_NODEV
+
+
+def build_root(plan: dict[str, Any]) -> None:
+    """Make the root and enter it.
+
+    Detached copies of the granted mounts are taken first, while their paths can still be seen. Where a granted folder
+    covers a private copy, the copy is mounted over the original in it.
+    """
+    kernel.mount("", "/", "", kernel.MS_REC | kernel.MS_PRIVATE)
+    trees = [(path, attributes, kernel.open_tree(path)) for path, attributes in plan["mounts"]]
+    root = next(folder for folder in ("/tmp", "/mnt", "/run", "/dev") if os.path.isdir(folder))  # noqa: S108
+    kernel.mount("root", root, "tmpfs", _FLAGS, "mode=0755,nr_inodes=65536")
+    os.chdir(root)
+    for path in plan["folders"]:
+        os.makedirs(f".{path}", 0o755, exist_ok=True)
+    for path, target in plan["links"]:
+        make_parent(path)
+        os.symlink(target, f".{path}")
+    for path, size in plan["scratch"]:
+        os.makedirs(f".{path}", 0o755, exist_ok=True)
+        options = f"mode=0700,size={size},nr_inodes=65536"
+        kernel.mount("scratch", f".{path}", "tmpfs", _FLAGS | kernel.MS_NOEXEC, options)
+    for path, descriptor, offset, size, mode in plan["pieces"]:
+        unpack(path, descriptor, offset, size, mode)
+    copies = [(path, kernel.open_tree(f".{path}")) for path in plan["covered"]]
+    for path, attributes, tree in trees:
+        place(tree, path, attributes | kernel.MOUNT_ATTR_NOSUID)
+    for path, tree in copies:
+        place(tree, path, kernel.MOUNT_ATTR_RDONLY | kernel.MOUNT_ATTR_NODEV | kernel.MOUNT_ATTR_NOSUID)
+    kernel.pivot_root_here()
+    kernel.mount("", "/", "", kernel.MS_REMOUNT | kernel.MS_BIND | kernel.MS_RDONLY | _FLAGS)
+
+
+def make_parent(path: str) -> None:
+    """The folders above a path, inside."""
+    os.makedirs(os.path.dirname(f".{path}"), 0o755, exist_ok=True)
+
+
+def unpack(path: str, descriptor: int, offset: int, size: int, mode: int) -> None:
+    """Write a private copy, from the very descriptor whose bytes were inspected."""
+    make_parent(path)
+    target = os.open(f".{path}", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    done = 0
+    while done < size:
+        copied = os.sendfile(target, descriptor, offset + done, size - done)
+        if copied == 0:
+            raise OSError(errno.EIO, "the bytes ended early", path)
+        done += copied
+    os.close(target)
+
+
+def place(tree: int, path: str, attributes: int) -> None:
+    """Put a detached mount at the same path below the current folder, on a file or a folder as the original is."""
+    target = f".{path}"
+    if stat.S_ISDIR(os.fstat(tree).st_mode):
+        os.makedirs(target, 0o755, exist_ok=True)
+    elif not os.path.lexists(target):
+        make_parent(path)
+        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444))
+    kernel.move_mount(tree, target)
+    os.close(tree)
+    kernel.mount_setattr(target, attributes)

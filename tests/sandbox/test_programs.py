@@ -1,0 +1,126 @@
+"""Programs of this system start at the first try under the policy derived for them, and see nothing else."""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from binsafe import baselines
+from binsafe.errors import NotEnforceable
+from binsafe.intake import Found, Snapshot, inspect
+from binsafe.policy import Request, default_baseline, derive
+from binsafe.sandbox import Order, launch
+
+pytestmark = [
+    pytest.mark.sandbox,
+    pytest.mark.skipif(sys.platform != "linux", reason="the Linux sandbox needs Linux"),
+]
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder with a file, which an ordinary user can reach and write."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
+        path = Path(name)
+        path.chmod(0o777)
+        (path / "fruit").write_text("pear\napple\n")
+        (path / "fruit").chmod(0o644)
+        yield path
+
+
+def run(program: str, *arguments: str, **granted: tuple[str, ...]) -> tuple[int, bytes, bytes]:
+    found = shutil.which(program)
+    if found is None:
+        pytest.skip(f"{program} is not installed")
+    with Snapshot.take(Found(program, Path(found).resolve())) as snapshot:
+        report = inspect(snapshot, syscalls=False)
+        policy = derive(report, baselines.load(default_baseline(report)), Request(**granted))
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            order = Order(
+                policy=policy,
+                program=snapshot.descriptor,
+                path=snapshot.artifact.path,
+                arguments=arguments,
+                stdin=subprocess.DEVNULL,
+                stdout=out.fileno(),
+                stderr=err.fileno(),
+                on_violation=print,
+            )
+            process = launch(order)
+            try:
+                status = process.wait(20)
+            finally:
+                process.stop(grace=0)
+            out.seek(0)
+            err.seek(0)
+            return status, out.read(), err.read()
+
+
+READING = {
+    "sort": ((), b"apple\npear\n"),
+    "wc": (("-l",), b"2 {file}\n"),
+    "sed": (("-n", "1p"), b"pear\n"),
+    "sha256sum": ((), b"92f17dd1ced77bcf3bb4ed6c72aba8e24da63ef1ba0ab1cdf7ce3b60df18e2df  {file}\n"),
+}
+
+
+@pytest.mark.parametrize("program", READING)
+def test_a_program_reads_what_it_is_granted(folder: Path, program: str):
+    arguments, expected = READING[program]
+    file = str(folder / "fruit")
+    status, out, err = run(program, *arguments, file, read=(file,))
+    assert (status, err) == (0, b"")
+    if program != "sha256sum":
+        assert out == expected.replace(b"{file}", file.encode())
+    else:
+        assert out == subprocess.run(["sha256sum", file], capture_output=True, check=True).stdout
+
+
+def test_a_program_writes_where_it_may(folder: Path):
+    status, _, err = run("cp", str(folder / "fruit"), str(folder / "copy"), write=(str(folder),))
+    assert (status, err) == (0, b"")
+    assert (folder / "copy").read_text() == "pear\napple\n"
+
+
+@pytest.mark.parametrize("path", ["/etc/shadow", "/etc/ssh", "/root", "/home", "/proc/1", "/sys", "/var"])
+def test_the_systems_files_stay_out_of_sight(path: str):
+    status, out, _ = run("ls", path)
+    assert status != 0
+    assert out == b""
+
+
+def test_names_come_from_stand_ins():
+    assert run("id", "-un") == (0, b"user\n", b"")
+    assert b"root:" not in run("cat", "/etc/shadow")[1]
+
+
+def test_a_library_that_was_changed_after_the_inspection_is_refused(folder: Path):
+    library = folder / "libextra.so"
+    source = folder / "main.c"
+    source.write_text("int extra(void); int main(void) { return extra(); }")
+    (folder / "extra.c").write_text("int extra(void) { return 7; }")
+    if shutil.which("gcc") is None:
+        pytest.skip("gcc is not installed")
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, folder / "extra.c"], check=True)
+    program = folder / "program"
+    link = ["gcc", "-o", program, source, library, "-Wl,-rpath,$ORIGIN"]
+    subprocess.run(link, check=True)
+    assert run(str(program))[0] == 7
+    with Snapshot.take(Found("program", program)) as snapshot:
+        report = inspect(snapshot, syscalls=False)
+        policy = derive(report, baselines.load(default_baseline(report)), Request())
+        with library.open("ab") as stream:
+            stream.write(b"more")
+        order = Order(policy=policy, program=snapshot.descriptor, path=str(program), on_violation=print)
+        with pytest.raises(NotEnforceable, match="not the file that was inspected"):
+            launch(order)
+
+
+def test_a_granted_folder_does_not_bring_back_the_systems_own_copy():
+    """A read grant that covers the program's own folder must not replace what was inspected."""
+    where = str(Path(shutil.which("ls")).resolve().parent)
+    assert run("ls", where, read=(where,))[0] == 0
