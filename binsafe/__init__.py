@@ -30,6 +30,7 @@ data, each importing only what stands above it::
     policy reports  report -> policy; report -> text, JSON
     baselines       finds what ``profiles/`` ships          (apart from policy, which does no I/O)
     renderers       policy -> profile
+    seatbelt checks profiles read back: what is wrong with one, and what it would allow
     sandbox         policy + sealed bytes -> running program
     cli             the commands
 """

@@ -15,6 +15,7 @@ from binsafe.errors import BaselineError, UsageError
 from binsafe.model import Grant, Policy
 from binsafe.model.policy import POLICY_SCHEMA, PolicyFile
 from binsafe.policy.conditions import ConditionError, parse_condition
+from binsafe.policy.jsonnodes import JsonError, line_and_column, offset_of, read_json
 from binsafe.policy.objects import ObjectError, absolute_path, check_object, check_value
 from binsafe.policy.walls import NEEDS_CONDITION, SUPERVISED, WALLS
 from binsafe.syscalls import tables
@@ -30,6 +31,7 @@ class _PolicyError(ValueError):
 
     def __init__(self, path: str, message: str, expected: str) -> None:
         super().__init__(f"{path}: {message}")
+        self.path = path
         self.expected = expected
 
 
@@ -37,8 +39,8 @@ def read_policy(text: str, origin: str) -> Policy:
     """The policy that a file holds. ``origin`` names the file in messages.
 
     Raises:
-        BaselineError: the text is no policy; the message has the path of the element at fault and the hint what was
-            expected there.
+        BaselineError: the text is no policy; the message begins ``FILE:LINE:COLUMN:`` with the path of the element at
+            fault, and the hint says what was expected there.
     """
     try:
         document = _document(text)
@@ -46,11 +48,22 @@ def read_policy(text: str, origin: str) -> Policy:
         _refuse_unknown_keys(document, msgspec.to_builtins(policy), "$")
         _check(policy)
     except _PolicyError as problem:
-        raise BaselineError(f"{origin}: {problem}", hint=problem.expected) from None
+        where = _place(text, problem.path)
+        raise BaselineError(f"{origin}:{where}: {problem}", hint=problem.expected) from None
     except msgspec.ValidationError as problem:
         message, _, path = str(problem).partition(" - at ")
-        raise BaselineError(f"{origin}: {path.strip('`') or '$'}: {message}", hint=_HINT) from None
+        path = path.strip("`") or "$"
+        raise BaselineError(f"{origin}:{_place(text, path)}: {path}: {message}", hint=_HINT) from None
     return policy
+
+
+def _place(text: str, path: str) -> str:
+    """LINE:COLUMN of an element of the document, or of where it stops being JSON."""
+    try:
+        offset = offset_of(read_json(text), path)
+    except (JsonError, RecursionError) as problem:
+        offset = problem.offset if isinstance(problem, JsonError) else 0
+    return "{}:{}".format(*line_and_column(text, offset))
 
 
 _HINT = f"expected a document of {POLICY_SCHEMA}: `binsafe profile --for policy` writes one"
@@ -62,7 +75,7 @@ def _document(text: str) -> Any:
     try:
         return json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)
     except json.JSONDecodeError as problem:
-        raise _PolicyError(f"line {problem.lineno} column {problem.colno}", f"no JSON: {problem.msg}", _HINT) from None
+        raise _PolicyError("$", f"no JSON: {problem.msg}", _HINT) from None
     except (RecursionError, ValueError) as problem:
         if isinstance(problem, _PolicyError):
             raise

@@ -1,6 +1,7 @@
 """Policy files: what is written is read back; what is not understood to the last key is refused with its path."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -85,7 +86,7 @@ def test_damage_is_refused_with_its_path(damage: Damage, path: str, message: str
     damage(document)
     with pytest.raises(BaselineError, match=message) as caught:
         read_policy(json.dumps(document), "p.json")
-    assert str(caught.value).startswith("p.json: $")
+    assert re.match(r"p\.json:\d+:\d+: \$", str(caught.value))
     assert path in str(caught.value)
     assert caught.value.hint
     assert caught.value.exit_status == 2
@@ -94,9 +95,9 @@ def test_damage_is_refused_with_its_path(damage: Damage, path: str, message: str
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "line 1 column 1: no JSON"),
+        ("", "p.json:1:1: .*no JSON"),
         ("[]", "Expected `object`"),
-        ("{", "line 1 column 2: no JSON"),
+        ("{", "p.json:1:2: .*no JSON"),
         ('{"schema": NaN}', "NaN"),
         (TEXT.replace('"baseline"', '"schema":"binsafe.policy/1","baseline"', 1), "stands twice"),
         ("[" * 100_000, "nested too deeply"),
@@ -107,6 +108,14 @@ def test_damage_is_refused_with_its_path(damage: Damage, path: str, message: str
 def test_what_is_no_policy_at_all(text: str, message: str):
     with pytest.raises(BaselineError, match=message):
         read_policy(text, "p.json")
+
+
+def test_the_place_is_that_of_the_element_at_fault():
+    text = json.dumps(json.loads(TEXT), indent=1).replace('"127.0.0.1:4000"', '"127.0.0.1:0x"')
+    line = next(number for number, content in enumerate(text.splitlines(), 1) if "0x" in content)
+    with pytest.raises(BaselineError, match="no port") as caught:
+        read_policy(text, "p.json")
+    assert str(caught.value).startswith(f"p.json:{line}:14: ")
 
 
 json_values = st.recursive(

@@ -1,0 +1,71 @@
+"""A profile's or policy's text -> what is wrong with it, whatever its language. Pure.
+
+    ociseccomp   seccomp filters as OCI runtimes read them
+
+SBPL is checked by `binsafe.seatbelt`; policies and baselines by their own strict readers, up to the first fault.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from binsafe.checks import ociseccomp
+from binsafe.errors import BaselineError, UsageError
+from binsafe.policy.baseline import BASELINE_SCHEMA, Baseline
+from binsafe.policy.reading import read_policy
+from binsafe.seatbelt import Finding, check
+from binsafe.seatbelt.nodes import Place
+
+_PLACED = re.compile(r"(?:.*?:)?(\d+):(\d+): (.*)", re.DOTALL)
+
+
+def kind_of(text: str, name: str) -> str:
+    """What a text is, by its beginning and its name: "seatbelt", "seccomp", "policy" or "baseline"."""
+    if name.endswith((".yaml", ".yml")) or BASELINE_SCHEMA in text[:400]:
+        return "baseline"
+    if text.lstrip()[:1] in {"{", "["}:
+        return "policy" if re.search(r'"schema"\s*:\s*"binsafe\.policy/', text[:4000]) else "seccomp"
+    return "seatbelt"
+
+
+def check_text(
+    text: str, kind: str, *, release: str | None = None, extended: Callable[[str], Baseline] | None = None
+) -> tuple[Finding, ...]:
+    """All findings, in the order of their places. ``extended`` finds the baseline that another one extends.
+
+    Raises:
+        UsageError: no such kind.
+    """
+    if kind == "seatbelt":
+        return check(text, release=release)
+    if kind == "baseline":
+        return _first_fault(lambda: _read_baseline(text, extended))
+    if kind not in _READERS:
+        raise UsageError(f"no kind of profile is called {kind!r}", hint="known: seatbelt, baseline, seccomp, policy")
+    return _READERS[kind](text)
+
+
+def _read_baseline(text: str, extended: Callable[[str], Baseline] | None) -> None:
+    from binsafe.policy.parsing import no_other, parse  # noqa: PLC0415 - needs YAML, and only this kind does
+
+    parse(text, "", extended or no_other)
+
+
+def _first_fault(read: Callable[[], object]) -> tuple[Finding, ...]:
+    """What a strict reader objects to first; nothing where it reads to the end."""
+    try:
+        read()
+    except BaselineError as problem:
+        placed = _PLACED.fullmatch(str(problem))
+        line, column, message = placed.groups() if placed else ("1", "1", str(problem))
+        place = Place(int(line), int(column))
+        return (Finding(level="error", place=place, message=message, expected=problem.hint),)
+    return ()
+
+
+_READERS: Final[Mapping[str, Callable[[str], tuple[Finding, ...]]]] = MappingProxyType(
+    {"policy": lambda text: _first_fault(lambda: read_policy(text, "")), "seccomp": ociseccomp.check}
+)
+
+__all__ = ["Finding", "check_text", "kind_of"]

@@ -1,0 +1,115 @@
+"""Would this be allowed? The answer of an evaluated profile, with the rule that decides.
+
+Three tiers, the first that speaks decides:
+
+filtered    rules whose filter matches. Sources disagree whether the first or the last of them wins, so where both
+            actions are among them the answer is unknown, and two are named.
+unfiltered  rules for the operation or its family without any filter. nix, bazel and sandbox-runtime put such a deny
+            before their filtered allows, Homebrew puts it after them, and all of these work: the order cannot matter.
+default     ``(allow default)`` or ``(deny default)``; deny where there is none.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from binsafe.errors import UsageError
+from binsafe.seatbelt import vocabulary
+from binsafe.seatbelt.machine import suggestion
+from binsafe.seatbelt.matching import Match, matches, resolved
+from binsafe.seatbelt.program import Filter, Program, Rule
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """``rule`` is the one that decides, ``filter`` the part of it that matched; None where nothing is said or known."""
+
+    verdict: Literal["allowed", "denied", "unknown"]
+    reason: str
+    rule: Rule | None = None
+    filter: Filter | None = None
+    notes: tuple[str, ...] = ()
+
+
+def ask(program: Program, operation: str, subject: str | None = None) -> Answer:
+    """What the profile says of an operation on an object.
+
+    Raises:
+        UsageError: there is no such operation.
+    """
+    name = vocabulary.canonical(operation)
+    if name not in vocabulary.OPERATIONS:
+        raise UsageError(f"there is no operation {operation!r}", hint=suggestion(operation))
+    if program.problems:
+        first = program.problems[0]
+        return Answer(verdict="unknown", reason=f"the profile does not compile: {first.place}: {first.message}")
+    answer = _answer(program, name, subject)
+    part = _deciding_filter(answer.rule, name, subject) if answer.rule is not None else None
+    return msgspec.structs.replace(answer, filter=part, notes=tuple(_notes(name, subject)))
+
+
+def _answer(program: Program, operation: str, subject: str | None) -> Answer:
+    perhaps: list[Rule] = []
+    for tier, rules in enumerate(_tiers(program, operation)):
+        found = [(rule, matches(rule.filters, operation, subject)) for rule in rules]
+        sure = [rule for rule, match in found if match is Match.YES and rule.doubt is None]
+        perhaps += (rule for rule, match in found if match is not Match.NO and rule not in sure)
+        if sure:
+            return _decided(sure, perhaps, program if tier == _DEFAULT else None, subject)
+    return _decided([], perhaps, program, subject)
+
+
+_DEFAULT = 2
+"""The last of the tiers."""
+
+
+def _tiers(program: Program, operation: str) -> tuple[list[Rule], list[Rule], list[Rule]]:
+    about = [rule for rule in program.rules if any(vocabulary.covers(o.name, operation) for o in rule.operations)]
+    filtered = [rule for rule in about if rule.filters]
+    unfiltered = [
+        rule
+        for rule in about
+        if not rule.filters
+        and any(o.name != "default" and vocabulary.covers(o.name, operation) for o in rule.operations)
+    ]
+    return filtered, unfiltered, [rule for rule in about if rule not in filtered and rule not in unfiltered]
+
+
+def _decided(sure: list[Rule], perhaps: list[Rule], silent: Program | None, subject: str | None) -> Answer:
+    """The answer of one tier; ``silent`` is the program where no rule spoke, so that an import might."""
+    if len({rule.action for rule in sure}) > 1:
+        first = next(rule for rule in sure if rule.action != sure[-1].action)
+        both = f"{first.place} {first} and {sure[-1].place} {sure[-1]}"
+        return Answer(verdict="unknown", reason=f"the order of two rules decides, and sources disagree on it: {both}")
+    action = sure[-1].action if sure else "deny"
+    against = next((rule for rule in perhaps if rule.action != action), None)
+    if against is not None:
+        return Answer(verdict="unknown", rule=against, reason=_why_unknown(against, subject))
+    if action == "deny" and silent is not None and silent.unseen:
+        names = ", ".join(f"{each.what} ({each.place})" for each in silent.unseen)
+        return Answer(verdict="unknown", reason=f"what is not here decides: {names}")
+    reason = "no rule speaks of it, so the default decides" if silent is not None else "this rule decides"
+    return Answer(verdict="allowed" if action == "allow" else "denied", reason=reason, rule=sure[-1] if sure else None)
+
+
+def _deciding_filter(rule: Rule, operation: str, subject: str | None) -> Filter | None:
+    """The filter of a rule that matches best."""
+    by_match = [(matches((each,), operation, subject).value, each) for each in rule.filters]
+    best = max((value for value, _ in by_match), default=0)
+    return next((each for value, each in by_match if value == best), None)
+
+
+def _why_unknown(rule: Rule, subject: str | None) -> str:
+    if rule.doubt is not None:
+        return f"depends on {rule.doubt}, which is not known here"
+    if subject is None:
+        return "depends on the object, and none was named"
+    return "whether this rule matches can only be told on the Mac, or with its parameters (-D NAME=VALUE)"
+
+
+def _notes(operation: str, subject: str | None) -> list[str]:
+    notes = []
+    if subject is not None and subject.startswith("/") and resolved(subject) != subject:
+        notes.append(f"{subject} is {resolved(subject)} to the kernel: /tmp, /var and /etc are links")
+    if operation.startswith("network") and subject is not None and subject.startswith(("127.0.0.1", "localhost")):
+        notes.append("'localhost' in a profile also matches every other address of the machine")
+    return notes

@@ -1,0 +1,201 @@
+"""What is wrong with a profile: what will not compile, what opens more than it seems to, what can never match.
+
+Each rule of the checker is a function from an evaluated program to findings; they stand in `_CHECKS`. Levels:
+
+error    libsandbox refuses it, or it cannot mean what it says; the launch fails or the rule is void
+warning  it opens more than a reader would think
+note     worth a look: wide on purpose, doubled, decided by order
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Final
+
+from binsafe.seatbelt import holes, vocabulary
+from binsafe.seatbelt.findings import Finding, Level, every_filter
+from binsafe.seatbelt.interpreter import evaluate
+from binsafe.seatbelt.matching import LINKS
+from binsafe.seatbelt.nodes import Place
+from binsafe.seatbelt.pattern import Pattern, PatternError
+from binsafe.seatbelt.program import Filter, Program, Unknown, Word
+from binsafe.seatbelt.reader import SyntaxProblem, read
+
+MAX_FINDINGS = 1_000
+
+
+def check(text: str, *, release: str | None = None) -> tuple[Finding, ...]:
+    """All findings of a profile in the order of their places; ``release`` is the oldest macOS that it must load on."""
+    try:
+        program = evaluate(read(text))
+    except SyntaxProblem as problem:
+        return (Finding(level="error", place=problem.place, message=problem.detail, expected=problem.hint),)
+    found = [
+        Finding(level="error", place=problem.place, message=problem.message, expected=problem.expected)
+        for problem in program.problems
+    ]
+    found += (finding for each in _CHECKS for finding in each(program))
+    if release is not None:
+        found += _too_new(program, release)
+    unique = dict.fromkeys(sorted(found, key=lambda finding: (finding.place, finding.message)))
+    return tuple(islice(unique, MAX_FINDINGS))
+
+
+def _version_first(program: Program) -> Iterator[Finding]:
+    if program.version is None:
+        message = "no (version 1)"
+        yield Finding(level="error", place=Place(1, 1), message=message, expected="expected (version 1) to begin with")
+
+
+def _filters_belong(program: Program) -> Iterator[Finding]:
+    for rule in program.rules:
+        for each in every_filter(rule):
+            if each.name not in vocabulary.FILTERS:
+                continue
+            for operation in rule.operations:
+                if operation.name != "default" and not vocabulary.applies(each.name, operation.name):
+                    yield Finding(
+                        level="error",
+                        place=each.place,
+                        message=f"{each.name} is no filter of {operation.name}",
+                        expected=f"it belongs to {', '.join(vocabulary.FILTERS[each.name].belongs_to)}",
+                    )
+
+
+def _arguments_fit(program: Program) -> Iterator[Finding]:
+    for rule in program.rules:
+        for each in every_filter(rule):
+            if each.name in vocabulary.COMBINING:
+                if not each.arguments or not all(isinstance(a, Filter | Unknown) for a in each.arguments):
+                    yield Finding(
+                        level="error",
+                        place=each.place,
+                        message=f"{each.name} without filters",
+                        expected="expected filters",
+                    )
+                continue
+            takes = vocabulary.FILTERS[each.name]
+            for argument in each.arguments:
+                problem = _argument_problem(takes, argument)
+                if problem is not None:
+                    message, expected = problem
+                    yield Finding(level="error", place=each.place, message=f"{each.name}: {message}", expected=expected)
+            if not each.arguments and takes.takes in ("text", "word", "address"):
+                yield Finding(
+                    level="error", place=each.place, message=f"{each.name} without an argument", expected="expected one"
+                )
+
+
+def _argument_problem(takes: vocabulary.Filter, argument: object) -> tuple[str, str] | None:
+    if isinstance(argument, Unknown):
+        return None
+    if takes.takes == "text" and not isinstance(argument, str):
+        return "no string", "expected a string"
+    if takes.takes == "word" and takes.words and isinstance(argument, Word) and argument.name not in takes.words:
+        return f"unknown word {argument.name}", f"expected one of {', '.join(sorted(takes.words))}"
+    return None
+
+
+def _addresses(program: Program) -> Iterator[Finding]:
+    for rule in program.rules:
+        for each in every_filter(rule):
+            if each.name in {"local", "remote"}:
+                for message, expected in _address_problems(each):
+                    yield Finding(level="error", place=each.place, message=message, expected=expected)
+
+
+def _address_problems(each: Filter) -> Iterator[tuple[str, str]]:
+    protocol, *rest = each.arguments or (None,)
+    if isinstance(protocol, Unknown):
+        return
+    if not isinstance(protocol, Word) or vocabulary.canonical(protocol.name) not in vocabulary.PROTOCOLS:
+        yield "an address without a protocol", f"expected one of {', '.join(sorted(vocabulary.PROTOCOLS))} first"
+        return
+    if vocabulary.canonical(protocol.name) == "unix-socket":
+        return
+    for address in rest:
+        if not isinstance(address, str):
+            continue
+        host, colon, port = address.rpartition(":")
+        if not colon or host not in ("*", "localhost"):
+            yield (
+                f"host must be * or localhost in the network address {address!r}",
+                'expected "*:PORT" or "localhost:PORT"',
+            )
+        if port != "*" and not (re.fullmatch(r"[1-9][0-9]{0,4}", port) and int(port) <= 0xFFFF):  # noqa: PLR2004 - ports
+            yield f"invalid port in the network address {address!r}", "expected one number from 1 to 65535, or *"
+
+
+def _paths(program: Program) -> Iterator[Finding]:
+    named = {a for rule in program.rules for each in every_filter(rule) for a in each.arguments if isinstance(a, str)}
+    for rule in program.rules:
+        for each in every_filter(rule):
+            for argument in each.arguments:
+                if isinstance(argument, str):
+                    if each.name in {"path", "subpath", "path-prefix"}:
+                        yield from _path_findings(each, argument, named)
+                    elif each.name == "path-regex":
+                        yield from _pattern_findings(each, argument)
+
+
+def _path_findings(each: Filter, path: str, named: set[str]) -> Iterator[Finding]:
+    def finding(level: Level, message: str, expected: str) -> Finding:
+        return Finding(level=level, place=each.place, message=message, expected=expected)
+
+    if not path.startswith("/"):
+        yield finding("error", f"{path!r} is not absolute, so it never matches", "expected a path that starts with /")
+        return
+    if re.search(r"/\.{1,2}(?:/|$)|//", path):
+        yield finding("error", f"{path!r} never matches: the kernel compares plain paths", "expected no //, . or ..")
+    elif path != "/" and path.endswith("/") and each.name == "path":
+        yield finding("error", f"{path!r} never matches: it ends with /", f"expected {path.rstrip('/')!r}")
+    for link, target in LINKS.items():
+        inside = path.startswith(link + "/") or (path == link and each.name == "subpath")
+        if inside:
+            yield finding(
+                "note" if target + path[len(link) :] in named else "warning",
+                f"{path!r} never matches what lies in it: {link} is a link",
+                f"expected {target + path[len(link) :]!r}",
+            )
+
+
+def _pattern_findings(each: Filter, pattern: str) -> Iterator[Finding]:
+    try:
+        Pattern(pattern)
+    except PatternError as problem:
+        message = f"the pattern {pattern!r} does not compile (column {problem.column + 1}): {problem}"
+        yield Finding(level="error", place=each.place, message=message, expected="expected a regular expression")
+        return
+    if not pattern.startswith(("^", "(^")):
+        message = f"the pattern {pattern!r} matches anywhere in a path"
+        yield Finding(level="note", place=each.place, message=message, expected="expected ^ at its beginning")
+
+
+def _too_new(program: Program, release: str) -> Iterator[Finding]:
+    wanted = _release(release)
+    for rule in program.rules:
+        for operation in rule.operations:
+            since = vocabulary.OPERATIONS[operation.name]
+            if _release(since) > wanted:
+                yield Finding(
+                    level="error",
+                    place=operation.place,
+                    message=f"{operation.name} is known since macOS {since}; {release} may refuse the profile",
+                    expected=f"expected operations of macOS {release}",
+                )
+
+
+def _release(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split("."))
+
+
+_CHECKS: Final[tuple[Callable[[Program], Iterator[Finding]], ...]] = (
+    _version_first,
+    _filters_belong,
+    _arguments_fit,
+    _addresses,
+    _paths,
+    holes.opens_much,
+    holes.ends_of_sockets,
+    holes.overlaps,
+)

@@ -1,0 +1,173 @@
+"""Rules that open more than they seem to, and rules that overlap: those compile, and mislead whoever reads them."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from binsafe.seatbelt import vocabulary
+from binsafe.seatbelt.findings import Finding, every_filter
+from binsafe.seatbelt.program import Filter, Program, Rule, Unknown, Word
+
+MAX_COMPARISONS = 200_000
+"""Pairs of rules that are compared."""
+
+_WIDE: Final = {
+    "default": "everything that no other rule denies",
+    "process-exec*": "every program of the machine",
+    "network*": "every address, in and out",
+    "network-outbound": "every address: anything can leave",
+    "file*": "every file, for reading and writing",
+    "file-write*": "every file, for writing",
+    "mach-lookup": "every service of the system, and some of those act for the program outside of the sandbox",
+    "mach*": "every service of the system, and some of those act for the program outside of the sandbox",
+    "appleevent-send": "telling other applications what to do",
+    "system-privilege": "whatever root may",
+    "process*": "every program of the machine, and looking at all processes",
+}
+_LARGE: Final = {
+    "file-read*": "every file, for reading",
+    "file-read-data": "the contents of every file",
+    "signal": "signals to every process of the user",
+    "process-info*": "looking at every process",
+    "iokit-open": "every driver's interface",
+    "network-inbound": "every port",
+    "network-bind": "every port",
+}
+
+
+def opens_much(program: Program) -> Iterator[Finding]:
+    """Allows that nothing narrows, and programs that run outside of the sandbox."""
+    for rule in program.rules:
+        if rule.action != "allow":
+            continue
+        everything = not rule.filters or any(_is_everything(each) for each in rule.filters)
+        for operation in rule.operations if everything else ():
+            for table, level in ((_WIDE, "warning"), (_LARGE, "note")):
+                if operation.name in table:
+                    yield Finding(
+                        level="warning" if level == "warning" else "note",
+                        place=operation.place,
+                        message=f"{operation.name} without a filter that narrows it: allows {table[operation.name]}",
+                        expected="expected a filter that names what is needed",
+                    )
+        for modifier in rule.modifiers:
+            if modifier.name == "no-sandbox":
+                yield Finding(
+                    level="warning",
+                    place=modifier.place,
+                    message="(with no-sandbox): what is executed here runs outside of any sandbox",
+                    expected="expected the program to run under this profile",
+                )
+
+
+def _is_everything(each: Filter) -> bool:
+    match each.name, each.arguments:
+        case "subpath" | "path-prefix", ("/",):
+            return True
+        case "path-regex", (str() as pattern,):
+            return pattern in {"", ".*", "^.*", "^", "^/", "^/.*", "^.*$", "^/.*$"}
+        case "require-any", inner:
+            return any(isinstance(item, Filter) and _is_everything(item) for item in inner)
+        case _:
+            return False
+
+
+def ends_of_sockets(program: Program) -> Iterator[Finding]:
+    """``local`` where the other end should be named, and ``remote`` where only the own one counts."""
+    for rule in program.rules:
+        names = {operation.name for operation in rule.operations}
+        outgoing = any(vocabulary.covers(name, "network-outbound") for name in names)
+        for each in every_filter(rule):
+            if each.name == "local" and outgoing and rule.action == "allow":
+                yield Finding(
+                    level="warning",
+                    place=each.place,
+                    message=f"{each} under {' '.join(sorted(names))} lets every connection out: "
+                    "it looks at the socket's own end, and every socket has one",
+                    expected='expected (remote ip "localhost:PORT"), or network-bind and network-inbound alone',
+                )
+            elif each.name == "remote" and names <= {"network-inbound", "network-bind"} and _is_address(each):
+                yield Finding(
+                    level="error",
+                    place=each.place,
+                    message=f"{each} decides nothing under {' '.join(sorted(names))}: the own end alone is looked at",
+                    expected='expected (local tcp "localhost:PORT")',
+                )
+
+
+def _is_address(each: Filter) -> bool:
+    first = each.arguments[0] if each.arguments else None
+    return isinstance(first, Word) and vocabulary.canonical(first.name) != "unix-socket"
+
+
+def overlaps(program: Program) -> Iterator[Finding]:
+    """Rules that say again what one before them said, and pairs that leave the answer to their order."""
+    pieces = [
+        (rule, operation.name, each)
+        for rule in program.rules
+        for operation in rule.operations
+        for each in rule.filters or (None,)
+        if operation.name != "default"
+    ]
+    budget = MAX_COMPARISONS
+    for index, (rule, name, each) in enumerate(pieces):
+        for other, other_name, other_filter in pieces[:index]:
+            budget -= 1
+            if budget < 0:
+                message = "too many rules to compare each with each"
+                yield Finding(level="note", place=rule.place, message=message, expected="expected fewer rules")
+                return
+            if not (vocabulary.covers(other_name, name) or vocabulary.covers(name, other_name)):
+                continue
+            yield from _pair(rule, name, each, other, other_name, other_filter)
+
+
+def _pair(
+    rule: Rule, name: str, each: Filter | None, other: Rule, other_name: str, other_filter: Filter | None
+) -> Iterator[Finding]:
+    if rule.doubt != other.doubt:
+        return
+    same_place = (
+        rule.place == other.place and each is not None and other_filter is not None and each.place == other_filter.place
+    )
+    if rule.action == other.action:
+        if vocabulary.covers(other_name, name) and _includes(other_filter, each) and not same_place:
+            what = f"{rule.action} {name} {each or ''}".rstrip()
+            yield Finding(
+                level="note",
+                place=each.place if each else rule.place,
+                message=f"({what}) says nothing new: {other.place} {other} covers it",
+                expected="expected each permission once",
+            )
+    elif (
+        each is not None
+        and other_filter is not None
+        and (_includes(other_filter, each) or _includes(each, other_filter))
+    ):
+        yield Finding(
+            level="note",
+            place=rule.place,
+            message=f"{rule.action} {name}, and {other.action} {other_name} at {other.place}: their order decides",
+            expected="expected (deny default) and allows that do not overlap: sources disagree on the order",
+        )
+
+
+def _includes(wide: Filter | None, narrow: Filter | None) -> bool:
+    """Whether ``wide`` matches all that ``narrow`` does; None stands for no filter. False where that is not sure."""
+    if wide is None:
+        return True
+    if narrow is None or any(
+        isinstance(argument, Unknown | Filter) for argument in (*wide.arguments, *narrow.arguments)
+    ):
+        return False
+    if (
+        wide.name == narrow.name
+        and set(narrow.arguments) <= set(wide.arguments)
+        and wide.name not in {"local", "remote"}
+    ):
+        return True
+    if wide.name == narrow.name and wide.arguments == narrow.arguments:
+        return True
+    if wide.name == "subpath" and narrow.name in {"path", "subpath"}:
+        bases = [str(base).rstrip("/") for base in wide.arguments]
+        return all(any(p == b or str(p).startswith(b + "/") for b in bases) for p in narrow.arguments)
+    return False

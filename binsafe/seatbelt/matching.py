@@ -1,0 +1,164 @@
+"""Whether a filter matches an object: yes, no, or not to be known here.
+
+Objects are what a person writes: a path, ``HOST:PORT``, a service's or variable's name, ``self``. What is not known
+stays unknown through ``require-all``, ``require-any`` and ``require-not`` (Kleene's three values).
+"""
+
+import ipaddress
+import re
+from enum import Enum
+from typing import Final
+
+from binsafe.seatbelt import vocabulary
+from binsafe.seatbelt.pattern import Pattern, PatternError
+from binsafe.seatbelt.program import Filter, Word
+
+LINKS: Final = {"/tmp": "/private/tmp", "/var": "/private/var", "/etc": "/private/etc"}  # noqa: S108 - links of macOS
+"""Folders that are links on every Mac: the kernel compares the paths that they lead to."""
+
+_ADDRESS = re.compile(r"(?P<host>\[[^\]]*\]|[^:]*):(?P<port>\*|[0-9]+)")
+_ANYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, never bound
+
+
+_ON_PATHS = frozenset({"path", "path-prefix", "path-regex", "subpath"})
+_ON_NAMES = frozenset(
+    f"{stem}{kind}"
+    for stem in ("global-name", "local-name", "xpc-service-name", "sysctl-name", "ipc-posix-name", "preference-domain")
+    for kind in ("", "-prefix", "-regex")
+)
+
+
+class Match(Enum):
+    """Kleene's three values."""
+
+    NO = 0
+    UNKNOWN = 1
+    YES = 2
+
+
+def resolved(path: str) -> str:
+    """A path as the kernel sees it, as far as that is known without the Mac."""
+    for link, target in LINKS.items():
+        if path == link or path.startswith(link + "/"):
+            return target + path[len(link) :]
+    return path
+
+
+def matches(filters: tuple[Filter, ...], operation: str, subject: str | None) -> Match:
+    """Whether any of a rule's filters matches; a rule without filters matches everything."""
+    if not filters:
+        return Match.YES
+    return Match(max(_filter(each, operation, subject).value for each in filters))
+
+
+def _filter(condition: Filter, operation: str, subject: str | None) -> Match:
+    inner = [
+        _filter(each, operation, subject) if isinstance(each, Filter) else Match.UNKNOWN for each in condition.arguments
+    ]
+    match condition.name:
+        case "require-all":
+            return Match(min((each.value for each in inner), default=2))
+        case "require-any":
+            return Match(max((each.value for each in inner), default=0))
+        case "require-not":
+            return Match(2 - max((each.value for each in inner), default=0))
+        case "local" | "remote":
+            return _network(condition, operation, subject)
+        case _ if subject is None:
+            return Match.UNKNOWN
+    found = [_one(condition.name, argument, subject) for argument in condition.arguments]
+    return Match(max((each.value for each in found), default=1))
+
+
+def _one(name: str, argument: object, subject: str) -> Match:
+    """One argument of a filter on text or words."""
+    if isinstance(argument, Word):
+        return _truth(argument.name == subject) if name == "target" else Match.UNKNOWN
+    if not isinstance(argument, str) or name not in _ON_NAMES | _ON_PATHS:
+        return Match.UNKNOWN
+    if name in _ON_PATHS:
+        subject = resolved(subject.removeprefix("unix:"))
+        if not subject.startswith("/"):
+            return Match.NO
+    kind = name.rpartition("-")[2]
+    if kind == "regex":
+        return _pattern(argument, subject)
+    if kind == "subpath":
+        return _truth(f"{subject}/".startswith(argument.rstrip("/") + "/"))
+    return _truth(subject.startswith(argument) if kind == "prefix" else subject == argument)
+
+
+def _pattern(text: str, subject: str) -> Match:
+    try:
+        return _truth(Pattern(text).search(subject))
+    except PatternError:
+        return Match.UNKNOWN
+
+
+def _truth(holds: bool) -> Match:
+    return Match.YES if holds else Match.NO
+
+
+def _network(condition: Filter, operation: str, subject: str | None) -> Match:
+    """An address filter. For an outgoing connection the socket's own end is the any-address: every host matches it.
+
+    Sources: nix PR 10078, sandbox-runtime issue 131 (``local`` under network-outbound), bazel PR 30865 (``remote``
+    under network-inbound compiles and decides nothing).
+    """
+    kind = condition.arguments[0] if condition.arguments else None
+    if not isinstance(kind, Word):
+        return Match.UNKNOWN
+    about_unix = vocabulary.canonical(kind.name) == "unix-socket"
+    if subject is not None and about_unix != subject.startswith(("unix:", "/")):
+        return Match.NO
+    if about_unix:
+        paths = tuple(each for each in condition.arguments[1:] if isinstance(each, Filter))
+        return matches(paths, operation, subject)
+    address = condition.arguments[1] if len(condition.arguments) > 1 else "*:*"
+    if not isinstance(address, str):
+        return Match.UNKNOWN
+    incoming = operation in {"network-inbound", "network-bind"}
+    if incoming == (condition.name == "local"):
+        return _address(kind.name, address, subject)
+    return Match.YES if condition.name == "local" and address.endswith(":*") else Match.UNKNOWN
+
+
+def _address(protocol: str, wanted: str, subject: str | None) -> Match:
+    if wanted == "*:*" and protocol == "ip":
+        return Match.YES
+    if subject is None:
+        return Match.UNKNOWN
+    spoken, _, address = subject.rpartition(" ")
+    parts, given = _ADDRESS.fullmatch(wanted), _ADDRESS.fullmatch(address)
+    if parts is None or given is None:
+        return Match.UNKNOWN
+    if parts["port"] not in ("*", given["port"]):
+        return Match.NO
+    by_host = Match.YES if parts["host"] == "*" else _is_local(given["host"].strip("[]"))
+    return Match(min(by_host.value, _speaks(protocol, spoken, given["host"]).value))
+
+
+def _is_local(host: str) -> Match:
+    """Whether ``localhost`` matches: any address of the machine, of which we know the loopback ones alone."""
+    if host in _ANYWHERE:  # binding there: sources disagree (bazel PR 30865: no)
+        return Match.UNKNOWN
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return _truth(host == "localhost")
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return Match.NO  # navikt/cplt PR 223
+    if address.is_loopback:
+        return Match.YES
+    return Match.UNKNOWN if address.is_private or address.is_link_local else Match.NO
+
+
+def _speaks(protocol: str, spoken: str, host: str) -> Match:
+    """Whether a filter for a protocol takes the object's; an object without one is a TCP address."""
+    spoken = spoken or "tcp"
+    if not protocol.startswith(("ip", spoken)):
+        return Match.NO
+    family = protocol[-1] if protocol[-1] in "46" else ""
+    if not family or host in ("localhost", "*"):
+        return Match.UNKNOWN if family else Match.YES
+    return _truth((":" in host.strip("[]")) == (family == "6"))

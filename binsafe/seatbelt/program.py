@@ -1,0 +1,100 @@
+"""What a profile comes to when it is evaluated: its rules in order, and what is not known of them."""
+
+import msgspec
+
+from binsafe.seatbelt.nodes import Place
+
+
+class Unknown(msgspec.Struct, frozen=True):
+    """A value that only the Mac, or a parameter that was not given, could tell."""
+
+    why: str
+
+
+class Word(msgspec.Struct, frozen=True):
+    """A constant of a filter: ``self``, ``CHARACTER-DEVICE``, ``SYS_open``, ``tcp``."""
+
+    name: str
+
+
+class Filter(msgspec.Struct, frozen=True):
+    """A filter with its arguments, or one of the combining ones with filters for arguments. The name is canonical."""
+
+    name: str
+    arguments: tuple["str | int | bool | Unknown | Word | Filter", ...]
+    place: Place
+
+    def __str__(self) -> str:
+        return f"({' '.join((self.name, *map(shown, self.arguments)))})"
+
+
+class Modifier(msgspec.Struct, frozen=True):
+    """``(with NAME ...)``; the name is canonical."""
+
+    name: str
+    place: Place
+
+
+class Operation(msgspec.Struct, frozen=True):
+    """An operation as a rule names it; the name is canonical."""
+
+    name: str
+    place: Place
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """One ``(allow ...)`` or ``(deny ...)``; any one of its filters is enough, and none at all matches everything.
+
+    ``certain`` is false where it stands in a branch that depends on something unknown, which ``doubt`` names.
+    """
+
+    action: str
+    operations: tuple[Operation, ...]
+    filters: tuple[Filter, ...]
+    modifiers: tuple[Modifier, ...]
+    place: Place
+    doubt: str | None = None
+
+    def __str__(self) -> str:
+        names = (operation.name for operation in self.operations)
+        return f"({' '.join((self.action, *names, *map(str, self.filters)))})"
+
+
+class Unseen(msgspec.Struct, frozen=True):
+    """Where rules may come from that are not here: an import without its file, a loop of unknown length."""
+
+    what: str
+    place: Place
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that libsandbox would refuse, with what was expected there."""
+
+    place: Place
+    message: str
+    expected: str
+
+
+class Program(msgspec.Struct, frozen=True, kw_only=True):
+    """An evaluated profile."""
+
+    rules: tuple[Rule, ...]
+    unseen: tuple[Unseen, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    parameters: tuple[str, ...] = ()
+    version: int | None = None
+
+
+def shown(value: object) -> str:
+    """A value as a profile would write it."""
+    match value:
+        case str():
+            return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        case bool():
+            return "#t" if value else "#f"
+        case Unknown():
+            return value.why
+        case Word():
+            return value.name
+        case _:
+            return str(value)

@@ -1,0 +1,100 @@
+"""The checker: each rule finds what it is for, at its place, and says nothing of a profile that is right."""
+
+import pytest
+from sample_profiles import ALL, LOOSE
+
+from binsafe.seatbelt import check
+
+HEAD = "(version 1)\n(deny default)\n"
+
+
+def found(text: str, **options: str):
+    return [(each.level, str(each.place), each.message) for each in check(HEAD + text, **options)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        '(allow file-read* (subpath "/usr/lib") (literal "/"))',
+        '(allow network-bind network-inbound (local tcp "localhost:4000"))',
+        '(allow network-outbound (remote tcp "localhost:5432"))',
+        '(allow network-outbound (remote unix-socket (path-literal "/private/var/run/x")))',
+        "(allow signal process-info* (target self))",
+        '(allow file-read-metadata (literal "/tmp"))',
+        '(if (param "SCRATCH") (allow file-read* file-write* (subpath (param "SCRATCH"))))',
+    ],
+)
+def test_nothing_to_say(text: str):
+    assert found(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "level", "place", "message"),
+    [
+        ('(allow file-read* (literal "/a")', "error", "3:1", "never closed"),
+        ('(allow file-red* (literal "/a"))', "error", "3:8", "unknown name"),
+        ('(allow file-read* (global-name "a"))', "error", "3:19", "global-name is no filter of file-read*"),
+        ('(allow signal (subpath "/a"))', "error", "3:15", "subpath is no filter of signal"),
+        ('(allow network-bind (local tcp "127.0.0.1:80"))', "error", "3:21", "host must be * or localhost"),
+        ('(allow network-bind (local tcp "localhost:80-90"))', "error", "3:21", "invalid port"),
+        ('(allow network-bind (local tcp "localhost:0"))', "error", "3:21", "invalid port"),
+        ('(allow network-bind (local tcp "localhost:70000"))', "error", "3:21", "invalid port"),
+        ('(allow network-bind (local "localhost:80"))', "error", "3:21", "without a protocol"),
+        ('(allow network-bind (local http "localhost:80"))', "error", "3:21", "without a protocol"),
+        ('(allow network-inbound (remote tcp "localhost:80"))', "error", "3:24", "decides nothing"),
+        ('(allow file-read* (literal "a"))', "error", "3:19", "not absolute"),
+        ('(allow file-read* (literal "/a/../b"))', "error", "3:19", "never matches"),
+        ('(allow file-read* (literal "/a/"))', "error", "3:19", "ends with /"),
+        ('(allow file-read* (regex #"^/("))', "error", "3:19", "does not compile"),
+        ("(allow file-read* (vnode-type FILE))", "error", "3:19", "unknown word FILE"),
+        ("(allow file-read* (literal 5))", "error", "3:19", "no string"),
+        ("(allow file-read* (literal))", "error", "3:19", "without an argument"),
+        ("(allow file-read* (require-all))", "error", "3:19", "without filters"),
+        ('(allow file-read* (subpath "/tmp"))', "warning", "3:19", "/tmp is a link"),
+        ('(allow file-read* (literal "/etc/passwd"))', "warning", "3:19", "/etc is a link"),
+        ("(allow network-outbound (local ip))", "warning", "3:25", "lets every connection out"),
+        ('(allow network* (local ip "localhost:*"))', "warning", "3:17", "lets every connection out"),
+        ("(allow network-outbound)", "warning", "3:8", "every address"),
+        ("(allow process-exec)", "warning", "3:8", "every program"),
+        ('(allow file-write* (subpath "/"))', "warning", "3:8", "every file, for writing"),
+        ('(allow process-exec (literal "/bin/ps") (with no-sandbox))', "warning", "3:41", "outside of any sandbox"),
+        ("(allow default)", "warning", "3:8", "everything"),
+        ("(allow mach-lookup)", "warning", "3:8", "every service"),
+        ('(allow file-read* (regex #"passwd"))', "note", "3:19", "matches anywhere"),
+        ("(allow signal)", "note", "3:8", "every process"),
+        (
+            '(allow file-read* (subpath "/a"))\n(allow file-read-data (literal "/a/b"))',
+            "note",
+            "4:23",
+            "says nothing new",
+        ),
+        ('(allow file-read* (subpath "/a"))\n(deny file-read* (literal "/a/b"))', "note", "4:1", "their order decides"),
+    ],
+)  # fmt: skip
+def test_each_rule_finds_what_it_is_for(text: str, level: str, place: str, message: str):
+    findings = found(text)
+    assert any((level, place) == each[:2] and message in each[2] for each in findings), findings
+
+
+def test_no_version():
+    assert "no (version 1)" in check("(deny default)")[0].message
+
+
+def test_the_original_projects_profile_does_not_pass():
+    assert any("lets every connection out" in each.message for each in check(LOOSE))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_profiles_in_the_manner_of_shipped_ones_have_no_error(name: str):
+    assert [each for each in check(ALL[name]) if each.level == "error"] == []
+
+
+def test_operations_of_a_later_release():
+    assert any("known since macOS 10.15" in each[2] for each in found("(allow syscall-unix)", release="10.14"))
+    assert found("(allow syscall-unix)", release="11") == []
+
+
+def test_many_rules_are_compared_up_to_a_bound():
+    text = "\n".join(f'(allow file-read* (literal "/a{i}"))' for i in range(2000))
+    assert [each[2] for each in found(text)] == ["too many rules to compare each with each"]
