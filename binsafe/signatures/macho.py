@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 from binsafe.model import Problem, Signature, Slice
-from binsafe.signatures import codedirectory, entitlements, identity, superblob
+from binsafe.signatures import codedirectory, entitlements, identity, requirements, superblob
 from binsafe.signatures.codedirectory import CodeDirectory
 from binsafe.signatures.structure import StructureError, enumerate_some
 from binsafe.signatures.superblob import Slot, SuperBlob
@@ -30,7 +30,6 @@ _INSIDE: Final = frozenset({Slot.REQUIREMENTS, Slot.ENTITLEMENTS, Slot.DER_ENTIT
 
 _INFO_PLIST_SECTION: Final = "__info_plist"
 _LINKEDIT: Final = "__LINKEDIT"
-_EMPTY_REQUIREMENTS: Final = bytes(4)
 
 
 def verify(slice_: Slice, anchors: "Anchors | None" = None) -> Signature:
@@ -53,6 +52,7 @@ def _verify(slice_: Slice, start: int, size: int, anchors: "Anchors | None") -> 
     best = codedirectory.best(directories)
     who = identity.identify(signature, directories, anchors)
     rights = entitlements.read(signature.payload(Slot.DER_ENTITLEMENTS), signature.payload(Slot.ENTITLEMENTS))
+    asked, unreadable = _requirements(signature)
     broken = (
         *_disagreements(directories),
         *_stray_blobs(signature),
@@ -67,7 +67,7 @@ def _verify(slice_: Slice, start: int, size: int, anchors: "Anchors | None") -> 
     return Signature(
         kind=who.kind,
         status="invalid" if broken else "unknown" if unverified else "valid",
-        problems=(*broken, *rights.notes),
+        problems=(*broken, *rights.notes, *unreadable),
         unverified=unverified,
         identifier=best.identifier,
         team_id=best.team_id,
@@ -81,7 +81,7 @@ def _verify(slice_: Slice, start: int, size: int, anchors: "Anchors | None") -> 
         chain=who.chain,
         signed_at=who.signed_at,
         timestamped=who.timestamped,
-        requirements=_requirements(signature),
+        requirements=asked,
         notarization=who.notarization,
         entitlements=rights.values,
         entitlements_source=rights.source,
@@ -174,7 +174,10 @@ def _special(slot: int) -> tuple[str, str]:
     return _SPECIAL.get(slot, (f"the component in slot {slot}", "codedirectory"))
 
 
-def _requirements(signature: SuperBlob) -> str | None:
-    """None for no requirement or an empty set of them, else "unknown": they are not put into words yet."""
-    payload = signature.payload(Slot.REQUIREMENTS)
-    return None if payload is None or payload[:4] == _EMPTY_REQUIREMENTS else "unknown"
+def _requirements(signature: SuperBlob) -> tuple[str | None, tuple[Problem, ...]]:
+    """The requirements in words, "unknown" with a problem where they have none; None for no requirement."""
+    blob = signature.blobs.get(Slot.REQUIREMENTS)
+    try:
+        return None if blob is None else requirements.read(blob.data), ()
+    except StructureError as error:
+        return "unknown", (error.problem,)

@@ -20,6 +20,7 @@ MAX_BLOBS: Final = 64
 class Magic(IntEnum):
     """The first word of a blob (``CSMAGIC_...``)."""
 
+    REQUIREMENT = 0xFADE0C00
     REQUIREMENTS = 0xFADE0C01
     CODE_DIRECTORY = 0xFADE0C02
     EMBEDDED_SIGNATURE = 0xFADE0CC0
