@@ -26,6 +26,7 @@ data, each importing only what stands above it::
     syscalls        Slice -> system calls                   (the only package that imports capstone)
     extractors      Slice -> facts and findings
     inspection      artifact -> report
+    bundles         a bundle's files -> report
     intake          name -> sealed bytes -> report          (a package: the parsers run in a process of their own)
     policy reports  report -> policy; report -> text, JSON
     baselines       finds what ``profiles/`` ships          (apart from policy, which does no I/O)

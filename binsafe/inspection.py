@@ -5,7 +5,7 @@ Pure: the same bytes give the same report. Verdict: "danger" is a high or critic
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -30,8 +30,11 @@ def inspect(
     syscalls: bool = True,
     listings: bool = False,
     libraries: Libraries | None = None,
+    components: Mapping[int, memoryview] | None = None,
 ) -> Report:
     """The report on ``data``, which is what ``artifact`` describes; ``libraries`` are those of a dynamic ELF program.
+
+    ``components`` are the files of a bundle that its program's signature seals, by special slot.
 
     Never raises for any bytes: what cannot be analysed gives a report with ``analysed`` False, the finding that says
     why, and the verdict "unknown". Without ``syscalls`` that analysis is left out and its fact is None. With
@@ -40,7 +43,8 @@ def inspect(
     try:
         image = formats.parse(data)
         parts = [
-            _slice(slice_, number, syscalls=syscalls, libraries=libraries) for number, slice_ in enumerate(image.slices)
+            _slice(number, Subject.of(slice_, syscalls=syscalls, libraries=libraries, components=components))
+            for number, slice_ in enumerate(image.slices)
         ]
         if listings:
             parts = [_listed(part, slice_) for part, slice_ in zip(parts, image.slices, strict=True)]
@@ -63,10 +67,8 @@ def inspect(
     )
 
 
-def _slice(
-    slice_: Slice, number: int, *, syscalls: bool, libraries: Libraries | None
-) -> tuple[SliceReport, list[Finding]]:
-    subject = Subject.of(slice_, syscalls=syscalls, libraries=libraries)
+def _slice(number: int, subject: Subject) -> tuple[SliceReport, list[Finding]]:
+    slice_ = subject.slice
     extracted = {name: extract(subject) for name, extract in EXTRACTORS.items()}
     facts = SliceReport(
         arch=slice_.arch,

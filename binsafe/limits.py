@@ -35,3 +35,12 @@ MAX_LIBRARIES = 1_000
 
 MAX_OUTPUT_BYTES = 300_000
 """Largest output of any kind, unless more was asked for (``-v``)."""
+
+MAX_MEMBERS = 256
+"""Executables of a bundle or archive that are looked at."""
+
+MAX_BUNDLES = 256
+"""Bundles inside a bundle that are looked at."""
+
+MAX_TREE_ENTRIES = 200_000
+"""Names in a folder that is given as a bundle; the largest real application met has 60,000."""

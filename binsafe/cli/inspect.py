@@ -99,10 +99,12 @@ def _rendered(report: "Report", format_: str, verbose: int, *, terminal: bool) -
 
 def _inspect(file: str, *, syscalls: bool, listings: bool) -> "Report":
     from binsafe.errors import NotAnalysable
-    from binsafe.intake import Snapshot, find, inspect, not_analysed
+    from binsafe.intake import Snapshot, find, inspect, inspect_folder, not_analysed
 
     found = find(file, progress=note)
     try:
+        if found.path.is_dir():
+            return inspect_folder(found, syscalls=syscalls, listings=listings)
         with Snapshot.take(found) as snapshot:
             return inspect(snapshot, syscalls=syscalls, listings=listings)
     except NotAnalysable as error:

@@ -1,5 +1,6 @@
 """What the extractors read and what they give back."""
 
+from collections.abc import Mapping
 from typing import Generic, Self, TypeVar
 
 import msgspec
@@ -33,11 +34,18 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         return self.functions is not None or self.go is not None
 
     @classmethod
-    def of(cls, slice_: Slice, *, syscalls: bool = True, libraries: Libraries | None = None) -> Self:
-        """Ask the packages below about ``slice_``."""
+    def of(
+        cls,
+        slice_: Slice,
+        *,
+        syscalls: bool = True,
+        libraries: Libraries | None = None,
+        components: Mapping[int, memoryview] | None = None,
+    ) -> Self:
+        """Ask the packages below about ``slice_``; ``components`` are the sealed files of its bundle."""
         return cls(
             slice=slice_,
-            signature=verify(slice_),
+            signature=verify(slice_, components=components),
             functions=functions(slice_),
             go=gobuild.read(slice_),
             syscalls=analyse(slice_) if syscalls else None,

@@ -1,9 +1,11 @@
 """Inspecting one file: parsers see hostile bytes, so they get a process with limits and nothing of ours to break."""
 
+import os
 from pathlib import Path
 
 from binsafe.errors import NotAnalysable
 from binsafe.intake.finding import Found
+from binsafe.intake.folder import may_be_bundle
 from binsafe.intake.snapshot import Snapshot
 from binsafe.intake.workers import Worker
 from binsafe.model import Artifact, Finding, Report, Severity, Verdict
@@ -21,11 +23,37 @@ def inspect(snapshot: Snapshot, *, syscalls: bool = True, listings: bool = False
         return worker.inspect(snapshot, syscalls=syscalls, listings=listings, root=root)
 
 
+def inspect_folder(found: Found, *, syscalls: bool = True, listings: bool = False) -> Report:
+    """The report on a folder that is a bundle: an application, a framework, a plug-in.
+
+    Its files stay where they are: they are read once each, and a change meanwhile is noticed.
+
+    Raises:
+        NotAnalysable: it is another kind of folder, or cannot be read.
+    """
+    if not may_be_bundle(found.path):
+        raise NotAnalysable(
+            f"{found.path} is a directory, not an executable file", hint="name the executable inside it"
+        )
+    try:
+        descriptor = os.open(found.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        raise NotAnalysable(f"{found.path} cannot be read: {error.strerror}", hint="check its permissions") from error
+    artifact = Artifact(name=found.name, path=str(found.path), size=0, sha256="unknown")
+    with Snapshot(artifact, descriptor) as opened, Worker() as worker:
+        return worker.inspect(opened, syscalls=syscalls, listings=listings)
+
+
 def not_analysed(found: Found, error: NotAnalysable) -> Report:
     """The report on something that cannot even be read as a file of bytes: a directory, a FIFO, an empty file."""
+    return refused(Artifact(name=found.name, path=str(found.path), size=0, sha256="unknown"), error)
+
+
+def refused(artifact: Artifact, error: NotAnalysable) -> Report:
+    """The report on something that could not be analysed for that reason."""
     what = Finding(id=error.finding, severity=Severity.HIGH, title="Could not be analysed", detail=str(error))
     return Report(
-        artifact=Artifact(name=found.name, path=str(found.path), size=0, sha256="unknown"),
+        artifact=artifact,
         format="unknown",
         analysed=False,
         findings=(what,),

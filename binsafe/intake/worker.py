@@ -8,6 +8,7 @@ import mmap
 import os
 import resource
 import socket
+import stat
 import sys
 import time
 from pathlib import Path
@@ -20,6 +21,7 @@ from binsafe.intake.messages import Closed, Frame, Kind, Order, receive, send
 from binsafe.limits import WORKER_BYTES, WORKER_KEPT_BYTES, WORKER_SECONDS
 
 if TYPE_CHECKING:
+    from binsafe.model import Report
     from binsafe.syscalls import Libraries
 
 _MAX_ORDER_BYTES = 1 << 20
@@ -44,22 +46,41 @@ def main() -> None:
 
 
 def _carry_out(frame: Frame) -> bytes:
-    from binsafe.inspection import inspect  # noqa: PLC0415 - the parsers load under the limits, too
-
     order = msgspec.json.decode(frame.payload, type=Order)
+    is_folder = stat.S_ISDIR(os.fstat(frame.descriptor).st_mode)
+    return msgspec.json.encode((_folder if is_folder else _file)(order, frame))
+
+
+def _folder(order: Order, frame: Frame) -> "Report":
+    from binsafe.bundles import inspect_bundle, listing  # noqa: PLC0415 - the parsers load under the limits, too
+    from binsafe.intake.folder import Folder  # noqa: PLC0415
+    from binsafe.intake.inspecting import refused  # noqa: PLC0415
+
+    try:
+        folder = Folder(frame.descriptor)
+        artifact = msgspec.structs.replace(order.artifact, size=folder.size, sha256=listing(folder))
+        return inspect_bundle(artifact, folder, syscalls=order.syscalls, listings=order.listings)
+    except NotAnalysable as error:
+        return refused(order.artifact, error)
+    finally:
+        os.close(frame.descriptor)
+
+
+def _file(order: Order, frame: Frame) -> "Report":
+    from binsafe.inspection import inspect  # noqa: PLC0415 - as above
+
     try:
         mapped = mmap.mmap(frame.descriptor, order.artifact.size, prot=mmap.PROT_READ)
     finally:
         os.close(frame.descriptor)
     data = memoryview(mapped)
-    report = inspect(
+    return inspect(
         order.artifact,
         data,
         syscalls=order.syscalls,
         listings=order.listings,
         libraries=_libraries(order, data),
     )
-    return msgspec.json.encode(report)
 
 
 def _libraries(order: Order, data: memoryview) -> "Libraries | None":

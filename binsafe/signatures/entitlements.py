@@ -7,14 +7,13 @@ Both shapes of DER are met in real files: ``[APPLICATION 16]`` with a version nu
 import base64
 import datetime as dt
 import math
-import plistlib
 from collections.abc import Callable
 from typing import Any, Final, Literal
 
 import msgspec
 
 from binsafe.model import Problem
-from binsafe.signatures import der
+from binsafe.signatures import der, plist
 from binsafe.signatures.structure import StructureError, enumerate_some
 
 MAX_BYTES: Final = 1024**2
@@ -129,15 +128,7 @@ def _text(content: memoryview) -> str:
 
 
 def _from_xml(data: memoryview) -> dict[str, Any]:
-    text = bytes(data)
-    if b"<!ENTITY" in text:
-        raise StructureError("it declares XML entities")
-    try:
-        values = plistlib.loads(text, fmt=plistlib.FMT_XML)
-    except Exception as error:  # plistlib lets KeyError, IndexError, ExpatError and more through
-        raise StructureError(f"{type(error).__name__}: {error}") from error
-    if not isinstance(values, dict):
-        raise StructureError("not a dictionary")
+    values = plist.read(data, "the list", most=MAX_BYTES, xml_only=True)
     return {_key(name): _plain(value, 1) for name, value in values.items()}
 
 

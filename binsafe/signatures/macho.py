@@ -7,6 +7,8 @@ bsd/kern/ubc_subr.c. The rules here are stricter where a file could mean two thi
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from binsafe.model import Problem, Signature, Slice
 from binsafe.signatures import codedirectory, entitlements, identity, requirements, superblob
 from binsafe.signatures.codedirectory import CodeDirectory
@@ -32,22 +34,36 @@ _INFO_PLIST_SECTION: Final = "__info_plist"
 _LINKEDIT: Final = "__LINKEDIT"
 
 
-def verify(slice_: Slice, anchors: "Anchors | None" = None) -> Signature:
-    """The signature of a Mach-O slice; absent where it has no LC_CODE_SIGNATURE."""
+class _Signed(msgspec.Struct, frozen=True, kw_only=True):
+    """A slice, its signature, and the files of its bundle that the signature may seal, by special slot."""
+
+    slice: Slice
+    signature: SuperBlob
+    beside: Mapping[int, memoryview]
+
+
+def verify(slice_: Slice, anchors: "Anchors | None", components: Mapping[int, memoryview]) -> Signature:
+    """The signature of a Mach-O slice; absent where it has no LC_CODE_SIGNATURE.
+
+    ``components`` are the files of its bundle that may be sealed, by special slot.
+    """
     if slice_.signature_range is None:
         return Signature(kind="none", status="absent")
     try:
-        return _verify(slice_, *slice_.signature_range, anchors)
+        return _verify(slice_, *slice_.signature_range, anchors, components)
     except StructureError as error:
         return Signature(kind="other", status="invalid", problems=(error.problem,), notarization="unknown")
 
 
-def _verify(slice_: Slice, start: int, size: int, anchors: "Anchors | None") -> Signature:
+def _verify(
+    slice_: Slice, start: int, size: int, anchors: "Anchors | None", components: Mapping[int, memoryview]
+) -> Signature:
     end = start + size
     if start < 0 or size < 0 or end > len(slice_.data):
         detail = f"the signature at {start:#x} to {end:#x} is not in the {len(slice_.data):#x} bytes of the slice"
         raise StructureError(detail, problem="truncated")
     signature = superblob.read(slice_.data[start:end])
+    code = _Signed(slice=slice_, signature=signature, beside=components)
     directories = codedirectory.read_all(signature)
     best = codedirectory.best(directories)
     who = identity.identify(signature, directories, anchors)
@@ -57,11 +73,11 @@ def _verify(slice_: Slice, start: int, size: int, anchors: "Anchors | None") -> 
         *_disagreements(directories),
         *_stray_blobs(signature),
         *_coverage(slice_, directories, start, end),
-        *(problem for directory in directories for problem in _hashes(slice_, signature, directory)),
+        *(problem for directory in directories for problem in _hashes(code, directory)),
         *who.problems,
         *rights.broken,
     )
-    unverified = (*_unverified(slice_, signature, best), *who.unverified)
+    unverified = (*_unverified(code, best), *who.unverified)
     if rights.values is None and rights.notes:
         unverified += ("the entitlements",)
     return Signature(
@@ -133,17 +149,17 @@ def _coverage(slice_: Slice, directories: tuple[CodeDirectory, ...], start: int,
         yield Problem(id="appended-data", detail=f"{len(slice_.data) - end} bytes follow the signature, at {end:#x}")
 
 
-def _hashes(slice_: Slice, signature: SuperBlob, directory: CodeDirectory) -> Iterator[Problem]:
+def _hashes(code: _Signed, directory: CodeDirectory) -> Iterator[Problem]:
     """Compare every hash of one directory with what it is the hash of."""
-    wrong = directory.wrong_pages(slice_.data)
+    wrong = directory.wrong_pages(code.slice.data)
     if wrong:
         pages = enumerate_some([f"{page} (at {page * (directory.page_size or 0):#x})" for page in wrong])
         detail = f"{directory.digest.name}: {len(wrong)} of {directory.pages} pages are not the signed ones: {pages}"
         yield Problem(id="page-hash", detail=detail)
     for slot in superblob.SPECIAL_SLOTS:
-        sealed, component = directory.special_hash(slot), _component(slice_, signature, slot)
+        sealed, component = directory.special_hash(slot), _component(code, slot)
         name, problem = _special(slot)
-        if sealed is None and slot in signature.blobs:
+        if sealed is None and slot in code.signature.blobs:
             yield Problem(id=problem, detail=f"{directory.digest.name}: no hash covers {name}")
         if sealed is not None and component is None and slot in _INSIDE:
             yield Problem(id=problem, detail=f"{directory.digest.name}: {name} are sealed and missing")
@@ -151,22 +167,22 @@ def _hashes(slice_: Slice, signature: SuperBlob, directory: CodeDirectory) -> It
             yield Problem(id=problem, detail=f"{directory.digest.name}: the hash of {name} is not the signed one")
 
 
-def _component(slice_: Slice, signature: SuperBlob, slot: int) -> memoryview | None:
-    """The bytes that a special hash is about, where this file has them."""
-    if slot == Slot.INFO_PLIST and (section := slice_.section(_INFO_PLIST_SECTION)) is not None:
-        return slice_.contents(section)
-    blob = signature.blobs.get(slot)
+def _component(code: _Signed, slot: int) -> memoryview | None:
+    """The bytes that a special hash is about, where this file or its bundle has them."""
+    if slot in code.beside:
+        return code.beside[slot]
+    if slot == Slot.INFO_PLIST and (section := code.slice.section(_INFO_PLIST_SECTION)) is not None:
+        return code.slice.contents(section)
+    blob = code.signature.blobs.get(slot)
     return None if blob is None else blob.data
 
 
-def _unverified(slice_: Slice, signature: SuperBlob, directory: CodeDirectory) -> tuple[str, ...]:
+def _unverified(code: _Signed, directory: CodeDirectory) -> tuple[str, ...]:
     """What is sealed and is not in this file: the bundle that it was taken from has it."""
     return tuple(
         f"{_special(slot)[0]} (not in this file)"
         for slot in superblob.SPECIAL_SLOTS
-        if slot not in _INSIDE
-        and directory.special_hash(slot) is not None
-        and _component(slice_, signature, slot) is None
+        if slot not in _INSIDE and directory.special_hash(slot) is not None and _component(code, slot) is None
     )
 
 

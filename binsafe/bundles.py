@@ -1,0 +1,203 @@
+"""A bundle -> report: its executables one by one, and whether what lies beside them is what was signed.
+
+Pure: the files come through a provider, from a folder or an archive.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
+
+import msgspec
+
+from binsafe.errors import NotAnalysable
+from binsafe.formats import identify
+from binsafe.inspection import inspect
+from binsafe.limits import MAX_BUNDLES, MAX_MEMBERS
+from binsafe.model import Artifact, Finding, Member, Report, Severity, Signature, Verdict
+from binsafe.signatures import bundle as bundles
+from binsafe.signatures import seal
+from binsafe.signatures.bundle import Bundle, Files, Tree
+from binsafe.signatures.structure import Outcome, StructureError
+from binsafe.signatures.superblob import Slot
+
+_HEAD_BYTES = 64
+_LEVELS = ("ok", "caution", "danger", "unknown")
+"""Verdicts, the best first: what is not known is worse than what is known to be bad."""
+
+
+def inspect_bundle(
+    artifact: Artifact, files: Files, root: str = "", *, syscalls: bool = True, listings: bool = False
+) -> Report:
+    """The report on the bundle below ``root``; every executable in it is a member, the main one first.
+
+    ``syscalls`` and ``listings`` as in :func:`binsafe.inspection.inspect`.
+
+    Raises:
+        NotAnalysable: it is no bundle, or a file could not be read.
+    """
+    tree = Tree(files)
+    outermost = bundles.find(tree, root, name=None if root else PurePosixPath(artifact.path).name)
+    if outermost is None:
+        raise NotAnalysable("it is a directory and no bundle", hint="name the executable inside it")
+    inside, depth_reached = _all(tree, outermost)
+    members, omitted = _members(artifact, tree, inside, syscalls=syscalls, listings=listings)
+    code = _signatures(inside, members)
+    findings = [*_caps(omitted, depth_reached), *_links(tree, root)]
+    for one in inside:
+        findings += _findings(one, tree, code)
+    return _report(artifact, members, omitted, tuple(findings))
+
+
+def listing(files: Files) -> str:
+    """The SHA-256 of a tree: over all names in order, each with what it is and its content's SHA-256 or its target."""
+    digest = hashlib.sha256()
+    for path, entry in sorted(files.entries.items()):
+        content = hashlib.sha256(files.read(path)).hexdigest() if entry.kind == "file" else entry.target
+        digest.update(f"{entry.kind}\0{content}\0{path}\0".encode())
+    return digest.hexdigest()
+
+
+def _all(tree: Tree, outermost: Bundle) -> tuple[list[Bundle], bool]:
+    """The bundle and those inside it, outer ones first, and whether a cap left some out."""
+    found, level = [outermost], [outermost]
+    for _ in range(bundles.MAX_DEPTH):
+        level = [
+            one
+            for outer in level
+            for name in bundles.inner(tree, outer.root)
+            if (one := bundles.find(tree, name)) is not None
+        ]
+        found += level
+        if not level or len(found) > MAX_BUNDLES:
+            break
+    return found[:MAX_BUNDLES], bool(level)
+
+
+def _members(
+    artifact: Artifact, tree: Tree, inside: list[Bundle], *, syscalls: bool, listings: bool
+) -> tuple[dict[str, Report], int]:
+    """Reports on all executables by path, the main ones first; and how many were not looked at."""
+    main = {one.executable: one for one in inside if one.executable is not None}
+    others = [path for path in tree.below(inside[0].root) if path not in main and _is_code(path, tree)]
+    chosen = [*main, *others]
+    reports = {}
+    for path in chosen[:MAX_MEMBERS]:
+        data = tree.files.read(path)
+        own = Artifact(
+            name=path.rpartition("/")[2], path=f"{artifact.path}/{path}", size=len(data),
+            sha256=hashlib.sha256(data).hexdigest(),
+        )  # fmt: skip
+        components = _components(main[path], tree) if path in main else {}
+        reports[path] = inspect(own, data, syscalls=syscalls, listings=listings, components=components)
+    return reports, max(len(chosen) - MAX_MEMBERS, 0)
+
+
+def _is_code(path: str, tree: Tree) -> bool:
+    """Whether a file is an executable; a universal Mach-O with one slice more than its header has room for is none."""
+    if not tree.is_file(path) or tree.entries[path].size < _HEAD_BYTES:
+        return False
+    return identify(tree.files.read(path, _HEAD_BYTES)) in {"mach-o", "elf", "pe"}
+
+
+def _components(one: Bundle, tree: Tree) -> Mapping[int, memoryview]:
+    """The files that the program's signature seals, as far as they are there."""
+    found = {Slot.INFO_PLIST: tree.read(one.info_plist), Slot.CODE_RESOURCES: tree.read(one.code_resources)}
+    return {slot: data for slot, data in found.items() if data is not None}
+
+
+def _signatures(inside: list[Bundle], members: Mapping[str, Report]) -> Mapping[str, tuple[Signature, ...]]:
+    """Signatures by what a seal calls the code: a bundle's folder, or a file."""
+    code = {path: tuple(part.signature for part in report.slices) for path, report in members.items()}
+    for one in inside:
+        if one.executable in code:
+            code[one.root] = code[one.base] = code[one.executable]
+    return code
+
+
+def _findings(one: Bundle, tree: Tree, code: Mapping[str, tuple[Signature, ...]]) -> Iterator[Finding]:
+    """What is wrong with a bundle beside its executables."""
+    if one.problem is not None:
+        yield Finding(
+            id="malformed",
+            severity=Severity.MEDIUM,
+            title="A bundle's Info.plist cannot be used",
+            detail=f"{one.root or 'the bundle'}: {one.problem}",
+        )
+    if all(signature.kind in {"none", "linker"} for signature in code.get(one.root, ())):
+        yield from _unsealed(one, tree)
+        return
+    outcome = _sealed(one, tree, code)
+    for problem in outcome.problems:
+        title = "Files beside the program were changed after signing"
+        yield Finding(id=problem.id, severity=Severity.HIGH, title=title, detail=problem.detail)
+    for what in outcome.unverified:
+        title = "Not all files beside the program are sealed"
+        yield Finding(id="resource-seal", severity=Severity.MEDIUM, title=title, detail=f"Not verified: {what}.")
+
+
+def _unsealed(one: Bundle, tree: Tree) -> Iterator[Finding]:
+    """A program that seals nothing, which its own report says, beside a list that only a signed one has."""
+    if tree.is_file(one.code_resources):
+        yield Finding(
+            id="resource-seal",
+            severity=Severity.HIGH,
+            title="The signed program of a bundle was taken out or replaced",
+            detail=f"{one.root or 'the bundle'} has a resource seal, and the program that it names does not sign it.",
+        )
+
+
+def _sealed(one: Bundle, tree: Tree, code: Mapping[str, tuple[Signature, ...]]) -> Outcome:
+    data = tree.read(one.code_resources)
+    if data is None:
+        return Outcome(unverified=(f"the files of {one.root or 'the bundle'}, which has no resource seal",))
+    try:
+        return seal.check(seal.read(data), one, tree, code)
+    except StructureError as error:
+        return Outcome(unverified=(f"the files of {one.root or 'the bundle'}: {error}",))
+
+
+def _links(tree: Tree, root: str) -> Iterator[Finding]:
+    for problem in seal.escaping(tree, root):
+        title = "Links in the bundle lead out of it"
+        yield Finding(id=problem.id, severity=Severity.HIGH, title=title, detail=problem.detail)
+
+
+def _caps(omitted: int, depth_reached: bool) -> Iterator[Finding]:
+    """Reached caps: what was not looked at may be anything."""
+    if omitted:
+        yield Finding(
+            id="members-omitted",
+            severity=Severity.MEDIUM,
+            title="Not all executables were looked at",
+            detail=f"{omitted} more than the {MAX_MEMBERS} that are looked at.",
+        )
+    if depth_reached:
+        yield Finding(
+            id="members-omitted",
+            severity=Severity.MEDIUM,
+            title="Not all bundles inside it were looked at",
+            detail=f"There are more than {MAX_BUNDLES}, or more than {bundles.MAX_DEPTH} inside each other.",
+        )
+
+
+def _report(artifact: Artifact, members: Mapping[str, Report], omitted: int, findings: tuple[Finding, ...]) -> Report:
+    """All together; the verdict is the worst of the members' and the bundle's own."""
+    findings = tuple(sorted(findings, key=lambda finding: (-finding.severity.rank, finding.id, finding.detail)))
+    verdicts = [report.verdict for report in members.values()]
+    if findings:
+        title = findings[0].title
+        level = {4: "danger", 3: "danger", 2: "caution"}.get(findings[0].severity.rank, "ok")
+        advice = f"Do not run it: {title[:1].lower()}{title[1:]}." if level == "danger" else f"Be careful: {title}."
+        verdicts.insert(0, msgspec.convert({"level": level, "advice": advice}, Verdict))
+    if not members:
+        verdicts = [Verdict(level="unknown", advice="Do not run it: it has no executable that could be analysed.")]
+    worst = max(verdicts, key=lambda verdict: _LEVELS.index(verdict.level))
+    return Report(
+        artifact=artifact,
+        format="bundle",
+        analysed=bool(members) and all(report.analysed for report in members.values()),
+        findings=findings,
+        verdict=msgspec.structs.replace(worst, weakest_slice=None),
+        members=tuple(Member(path=path, report=report) for path, report in members.items()),
+        members_omitted=omitted,
+    )

@@ -1,0 +1,205 @@
+"""Bundles: folders that macOS treats as one program, framework or plug-in. Where each keeps its parts.
+
+Three layouts (Apple, "Bundle Programming Guide"): ``Contents/`` (applications, plug-ins), ``Versions/A/`` (frameworks)
+and flat (iOS). Paths are relative, with slashes; a provider (:class:`Files`) brings them, from a folder or an archive.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from functools import cached_property
+from pathlib import PurePosixPath
+from typing import Final, Literal, Protocol
+
+import msgspec
+
+from binsafe.signatures import plist
+from binsafe.signatures.structure import StructureError
+
+MAX_INFO_BYTES: Final = 4 * 1024**2
+"""Largest Info.plist; the longest met has 60 KB."""
+
+MAX_DEPTH: Final = 8
+"""Bundles inside bundles; browsers have 4 levels."""
+
+SUFFIXES: Final = frozenset(
+    {".app", ".appex", ".bundle", ".component", ".dext", ".driver", ".framework", ".kext", ".mdimporter", ".plugin"}
+    | {".prefpane", ".qlgenerator", ".saver", ".service", ".systemextension", ".vst", ".vst3", ".xpc"}
+)
+"""Names of folders that are bundles inside others; at the top a layout is enough."""
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One name in a tree; folders have none of their own. ``target`` is a link's text, never followed by us."""
+
+    kind: Literal["file", "link", "other"]
+    size: int = 0
+    target: str = ""
+
+
+class Files(Protocol):
+    """A tree of files. ``entries`` has only relative paths without ``..``."""
+
+    @property
+    def entries(self) -> Mapping[str, Entry]:
+        """All names, in any order."""
+
+    def read(self, path: str, size: int | None = None) -> memoryview:
+        """The bytes of an entry of kind "file", or its first ``size`` ones; raises NotAnalysable where it cannot."""
+
+
+class Tree:
+    """A provider's files with their folders, in order."""
+
+    def __init__(self, files: Files) -> None:
+        self.files = files
+        self.entries = files.entries
+
+    @cached_property
+    def paths(self) -> list[str]:
+        """All names, sorted."""
+        return sorted(self.entries)
+
+    @cached_property
+    def folders(self) -> list[str]:
+        """All folders that something is in, sorted."""
+        return sorted(self._folders)
+
+    @cached_property
+    def _folders(self) -> frozenset[str]:
+        found: set[str] = set()
+        for path in self.entries:
+            parent = path.rpartition("/")[0]
+            while parent and parent not in found:
+                found.add(parent)
+                parent = parent.rpartition("/")[0]
+        return frozenset(found)
+
+    def below(self, folder: str) -> list[str]:
+        """The files and links inside a folder, at any depth."""
+        return _range(self.paths, folder)
+
+    def folders_below(self, folder: str) -> list[str]:
+        """The folders inside a folder, at any depth."""
+        return _range(self.folders, folder)
+
+    def is_folder(self, path: str) -> bool:
+        """Whether something is in a folder of that name."""
+        return path in self._folders
+
+    def is_file(self, path: str) -> bool:
+        """Whether there is a regular file of that name."""
+        entry = self.entries.get(path)
+        return entry is not None and entry.kind == "file"
+
+    def read(self, path: str) -> memoryview | None:
+        """A file's bytes; None where there is no such file."""
+        return self.files.read(path) if self.is_file(path) else None
+
+
+def _range(paths: list[str], folder: str) -> list[str]:
+    """The part of a sorted list that is inside a folder; "0" is the character after the slash."""
+    return paths[bisect_left(paths, f"{folder}/") : bisect_left(paths, f"{folder}0")] if folder else paths
+
+
+class Bundle(msgspec.Struct, frozen=True, kw_only=True):
+    """One bundle and where its parts are, or would be; ``executable`` is None where it has no program.
+
+    ``base`` is the folder that the resource seal counts from.
+    """
+
+    root: str
+    base: str
+    info_plist: str
+    executable: str | None
+    code_resources: str
+    ticket: str
+    problem: str | None = None
+    """Why the Info.plist could not be used."""
+
+
+def find(tree: Tree, root: str = "", *, name: str | None = None) -> Bundle | None:
+    """The bundle that a folder is; None if it is none. ``name`` is the folder's, where ``root`` does not say it."""
+    name = PurePosixPath(root).name if name is None else name
+    if tree.is_folder(join(root, "Contents")):
+        base = join(root, "Contents")
+        return _bundle(tree, root, base, join(base, "Info.plist"), join(base, "MacOS"), name)
+    if (version := _version(tree, root)) is not None:
+        return _bundle(tree, root, version, join(version, "Resources/Info.plist"), version, name)
+    if tree.is_file(join(root, "Info.plist")) and suffix(name) in SUFFIXES:
+        return _bundle(tree, root, root, join(root, "Info.plist"), root, name)
+    return None
+
+
+def roots(tree: Tree) -> tuple[str, ...]:
+    """The outermost bundles of a tree, by the names of their folders; ``""`` if it is one itself."""
+    return ("",) if find(tree) is not None else tuple(inner(tree, ""))
+
+
+def inner(tree: Tree, folder: str) -> Iterator[str]:
+    """The bundles inside a folder that are in no other bundle inside it, in order."""
+    last = None
+    for candidate in tree.folders_below(folder):
+        if last is not None and candidate.startswith(f"{last}/"):
+            continue
+        if suffix(candidate) in SUFFIXES and find(tree, candidate) is not None:
+            last = candidate
+            yield candidate
+
+
+def join(folder: str, name: str) -> str:
+    """A path below a folder, which may be the top."""
+    return f"{folder}/{name}" if folder else name
+
+
+def suffix(path: str) -> str:
+    """The ending of a folder's name, in small letters."""
+    return PurePosixPath(path).suffix.lower()
+
+
+def is_inside(path: str, folders: AbstractSet[str]) -> bool:
+    """Whether a path is one of some folders, or below one."""
+    while path:
+        if path in folders:
+            return True
+        path = path.rpartition("/")[0]
+    return False
+
+
+def _version(tree: Tree, root: str) -> str | None:
+    """The current version of a framework. Archives may have lost the link ``Current``: then the last version."""
+    versions = join(root, "Versions")
+    if not tree.is_folder(versions):
+        return None
+    current = tree.entries.get(join(versions, "Current"))
+    if current is not None and current.kind == "link" and tree.is_folder(join(versions, current.target)):
+        return join(versions, current.target)
+    names = [one for one in tree.folders_below(versions) if one.rpartition("/")[0] == versions]
+    return next((one for one in reversed(names) if not one.endswith("/Current")), names[0] if names else None)
+
+
+def _bundle(tree: Tree, root: str, base: str, info_plist: str, programs: str, folder: str) -> Bundle:
+    name, problem = PurePosixPath(folder).stem, None
+    try:
+        info = tree.read(info_plist)
+        values = {} if info is None else plist.read(info, "the Info.plist", most=MAX_INFO_BYTES)
+        name = _file_name(values.get("CFBundleExecutable", name))
+    except StructureError as error:
+        problem = str(error)
+    executable = join(programs, name)
+    return Bundle(
+        root=root,
+        base=base,
+        info_plist=info_plist,
+        executable=executable if name and tree.is_file(executable) else None,
+        code_resources=join(base, "_CodeSignature/CodeResources"),
+        ticket=join(base, "CodeResources"),
+        problem=problem,
+    )
+
+
+def _file_name(value: object) -> str:
+    """A name from an Info.plist: only one that stays in its folder."""
+    if not isinstance(value, str) or "/" in value or value in {"", ".", ".."}:
+        raise StructureError(f"the Info.plist names {value!r} as its program")
+    return value

@@ -1,0 +1,207 @@
+"""The resource seal of a bundle: ``_CodeSignature/CodeResources`` lists every file beside the program with its hash.
+
+Apple, TN2206 "macOS Code Signing In Depth"; Security framework, ``resources.cpp``. The list carries rules of its own,
+regular expressions that say what was left out. They are not run: a pattern from a hostile file may take forever, and
+what the usual rules leave out is known. A file that is neither listed nor usually left out was added, unless unusual
+rules could have left it out: then that is said, and nothing is called valid.
+"""
+
+import hashlib
+import posixpath
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from binsafe.model import Problem, Signature
+from binsafe.signatures import plist
+from binsafe.signatures.bundle import Bundle, Tree, is_inside, join
+from binsafe.signatures.structure import Outcome, StructureError, enumerate_some
+
+MAX_BYTES: Final = 16 * 1024**2
+"""Largest list; one of 6,500 files has 1.5 MB."""
+
+_DESIGNATED: Final = "designated => "
+_LEFT_OUT: Final = frozenset({"Info.plist", "PkgInfo", "CodeResources"})
+"""At the top: sealed by the program's own signature, or made after it (the notarization ticket)."""
+
+_USUAL: Final = frozenset(
+    {
+        r"^(.*/)?\.DS_Store$",
+        r"^Info\.plist$",
+        r"^PkgInfo$",
+        r"^.*\.lproj/locversion.plist$",
+        r"^(.*\.lproj/)?locversion.plist$",
+        r"^Resources/.*\.lproj/locversion.plist$",
+    }
+)
+"""Rules that leave something out, as codesign writes them."""
+
+
+class Sealed(msgspec.Struct, frozen=True, kw_only=True):
+    """What the seal says of one name: a file's hashes, a link's target, or nested code by cdhash and requirement."""
+
+    sha256: bytes | None = None
+    sha1: bytes | None = None
+    optional: bool = False
+    target: str | None = None
+    cdhash: bytes | None = None
+    requirement: str | None = None
+
+    @property
+    def is_code(self) -> bool:
+        """Whether it is code with a signature of its own, a bundle or a file."""
+        return self.cdhash is not None or self.requirement is not None
+
+
+class Seal(msgspec.Struct, frozen=True, kw_only=True):
+    """A list of sealed names. Version 1, before OS X 10.9, covers ``Resources/`` only, and no code."""
+
+    version: int
+    names: Mapping[str, Sealed]
+    unusual: tuple[str, ...]
+    """Rules that leave out what is not usually left out."""
+
+
+def read(data: memoryview) -> Seal:
+    """The seal in a CodeResources file.
+
+    Raises:
+        StructureError: it cannot be read.
+    """
+    values = plist.read(data, "the resource seal", most=MAX_BYTES)
+    version = 2 if "files2" in values else 1
+    files, rules = values.get("files2" if version == 2 else "files"), values.get("rules2" if version == 2 else "rules")  # noqa: PLR2004
+    if not isinstance(files, dict) or not isinstance(rules, dict | None):
+        raise StructureError("the resource seal does not list files")
+    unusual = tuple(
+        str(pattern)
+        for pattern, rule in sorted((rules or {}).items(), key=str)
+        if isinstance(rule, dict) and rule.get("omit") and pattern not in _USUAL
+    )
+    return Seal(version=version, names={str(name): _sealed(said) for name, said in files.items()}, unusual=unusual)
+
+
+def _sealed(said: Any) -> Sealed:
+    if isinstance(said, bytes):
+        return Sealed(sha1=said)
+    if not isinstance(said, dict):
+        raise StructureError("the resource seal says something of a file that is not understood")
+    sealed = Sealed(
+        sha256=_typed(said, "hash2", bytes),
+        sha1=_typed(said, "hash", bytes),
+        optional=bool(said.get("optional")),
+        target=_typed(said, "symlink", str),
+        cdhash=_typed(said, "cdhash", bytes),
+        requirement=_typed(said, "requirement", str),
+    )
+    if sealed.sha256 is None and sealed.sha1 is None and sealed.target is None and not sealed.is_code:
+        raise StructureError("the resource seal lists a file without a hash")
+    return sealed
+
+
+def _typed(said: Mapping[str, Any], name: str, kind: type) -> Any:
+    value = said.get(name)
+    if value is not None and not isinstance(value, kind):
+        raise StructureError("the resource seal says something of a file that is not understood")
+    return value
+
+
+def check(seal: Seal, bundle: Bundle, tree: Tree, code: Mapping[str, tuple[Signature, ...]]) -> Outcome:
+    """Compare a bundle with its seal; ``code`` has the signatures of its other executables, by slice.
+
+    A nested bundle is found in ``code`` under its folder, a file under its path.
+    """
+    covered = {join(bundle.base, name) for name, sealed in seal.names.items() if sealed.is_code}
+    changed = sorted(
+        f"{name} {what}"
+        for name, sealed in seal.names.items()
+        if (what := _difference(sealed, join(bundle.base, name), tree, code)) is not None
+    )
+    added = [path for path in _unlisted(seal, bundle, tree) if not is_inside(path, covered)]
+    problems: list[Problem] = []
+    unverified: list[str] = []
+    if changed:
+        problems.append(
+            _problem(bundle, f"{len(changed)} sealed files are not as they were: {enumerate_some(changed)}")
+        )
+    if added and not seal.unusual and seal.version > 1:
+        problems.append(_problem(bundle, f"{len(added)} files were added: {enumerate_some(added)}"))
+    elif added:
+        unverified.append(f"{len(added)} files that its resource seal leaves out: {enumerate_some(added)}")
+    return Outcome(problems=tuple(problems), unverified=tuple(unverified))
+
+
+def _difference(sealed: Sealed, path: str, tree: Tree, code: Mapping[str, tuple[Signature, ...]]) -> str | None:
+    """How a name differs from what was sealed; None where it does not."""
+    entry = tree.entries.get(path)
+    if sealed.is_code:
+        if path not in code:
+            return "is missing" if entry is None else "is not the code it was"
+        return None if any(_is_sealed(one, sealed) for one in code[path]) else "is other code"
+    if entry is None:
+        return None if sealed.optional else "is missing"
+    if sealed.target is not None:
+        return None if entry.kind == "link" and entry.target == sealed.target else "leads somewhere else"
+    if entry.kind != "file":
+        return "is no file"
+    content = tree.files.read(path)
+    digest = hashlib.sha256(content) if sealed.sha256 else hashlib.sha1(content, usedforsecurity=False)
+    return None if digest.digest() == (sealed.sha256 or sealed.sha1) else "was changed"
+
+
+def _is_sealed(signature: Signature, sealed: Sealed) -> bool:
+    """By its cdhash, or by meeting the requirement, which is what macOS asks: a newer version by the same signer.
+
+    The requirement is not evaluated: it is met by code whose own designated requirement has the same words, and whose
+    signature, which macOS holds against that, is not broken and leads to Apple.
+    """
+    if sealed.cdhash is not None and sealed.cdhash.hex() in signature.cdhashes:
+        return True
+    trusted = signature.chain == "apple-root" and signature.status in {"valid", "unknown"}
+    return trusted and sealed.requirement is not None and signature.requirements == _DESIGNATED + sealed.requirement
+
+
+def _unlisted(seal: Seal, bundle: Bundle, tree: Tree) -> Iterator[str]:
+    """Names in the bundle that the seal does not list and that are not left out by the usual rules."""
+    own = {bundle.executable, bundle.code_resources}
+    for path in tree.below(bundle.root):
+        inside = not bundle.base or path.startswith(f"{bundle.base}/")
+        name = path[len(bundle.base) + 1 :] if bundle.base and inside else path
+        if path in own or (inside and (name in seal.names or name in _LEFT_OUT)):
+            continue
+        if f"/{name}".endswith(("/.DS_Store", ".lproj/locversion.plist")):
+            continue
+        if inside or not _belongs(path, bundle, tree):
+            yield path
+
+
+def _belongs(path: str, bundle: Bundle, tree: Tree) -> bool:
+    """Whether a name beside the sealed folder may be there: another version, or a link into the current one."""
+    versions = join(bundle.root, "Versions")
+    target = _target(path, tree)
+    if target is None:
+        return bundle.base != join(bundle.root, "Contents") and is_inside(path, {versions})
+    return is_inside(target, {bundle.base, join(versions, "Current")})
+
+
+def escaping(tree: Tree, root: str) -> Iterator[Problem]:
+    """Links that lead out of a bundle: what they mean is another thing on each machine."""
+    found = [path for path in tree.below(root) if (target := _target(path, tree)) and not _stays(target, root)]
+    if found:
+        detail = f"{len(found)} links lead out of the bundle: {enumerate_some(found)}"
+        yield Problem(id="resource-seal", detail=detail)
+
+
+def _target(path: str, tree: Tree) -> str | None:
+    """Where a link leads, by its text alone; None for what is no link."""
+    entry = tree.entries[path]
+    return posixpath.normpath(posixpath.join(posixpath.dirname(path), entry.target)) if entry.kind == "link" else None
+
+
+def _stays(target: str, root: str) -> bool:
+    return is_inside(target, {root}) if root else target != ".." and not target.startswith(("/", "../"))
+
+
+def _problem(bundle: Bundle, detail: str) -> Problem:
+    return Problem(id="resource-seal", detail=f"{bundle.root or 'the bundle'}: {detail}")

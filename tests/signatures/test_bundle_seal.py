@@ -1,0 +1,268 @@
+"""Bundles, built and sealed here, then changed in one place each."""
+
+import plistlib
+from collections.abc import Callable
+
+import pytest
+from built_bundle import (
+    DYLIB,
+    FRAMEWORK,
+    RESOURCE,
+    RULES,
+    Application,
+    Content,
+    Link,
+    Memory,
+    info_plist,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from signed_macho import LINKER_SIGNED, Directory, Recipe, flip
+
+from binsafe.bundles import inspect_bundle, listing
+from binsafe.errors import NotAnalysable
+from binsafe.model import Artifact, Report, Signature
+from binsafe.signatures import bundle, seal
+from binsafe.signatures.bundle import Tree
+from binsafe.signatures.structure import StructureError
+
+APP = Application().build()
+SEAL = "Contents/_CodeSignature/CodeResources"
+
+
+def inspect(contents: dict[str, Content], root: str = "", name: str = "App.app") -> Report:
+    artifact = Artifact(name=name, path=f"/x/{name}", size=0, sha256="0")
+    return inspect_bundle(artifact, Memory(contents), root, syscalls=False)
+
+
+def found(contents: dict[str, Content]) -> set[tuple[str, str]]:
+    """Findings of the bundle and of its members, beside those that every ad-hoc signed program has."""
+    report = inspect(contents)
+    everywhere = [*report.findings, *(one for member in report.members for one in member.report.findings)]
+    return {(one.id, one.severity) for one in everywhere if one.severity in {"medium", "high"}}
+
+
+def test_untouched_bundle_is_valid():
+    report = inspect(APP)
+    assert (report.format, report.analysed, report.findings, report.members_omitted) == ("bundle", True, (), 0)
+    assert [member.path for member in report.members] == [
+        "Contents/MacOS/App",
+        f"{FRAMEWORK}/Versions/A/Kit",
+        DYLIB,
+    ]
+    for member in report.members:
+        assert [part.signature.status for part in member.report.slices] == ["valid"]
+    assert found(APP) == set()
+
+
+def test_bundle_below_a_folder():
+    inside = {f"some/App.app/{path}": content for path, content in APP.items()}
+    assert bundle.roots(Tree(Memory(inside))) == ("some/App.app",)
+    report = inspect(inside, "some/App.app", "archive.zip")
+    assert (report.findings, len(report.members)) == ((), 3)
+
+
+CHANGES: dict[str, Callable[[], dict[str, Content]]] = {
+    "changed resource": lambda: APP | {RESOURCE: b"other"},
+    "resource turned into a link": lambda: APP | {RESOURCE: Link("en.lproj/words.strings")},
+    "added resource": lambda: APP | {"Contents/Resources/more.txt": b"more"},
+    "added dylib": lambda: APP | {"Contents/Frameworks/evil.dylib": Recipe(code_size=999).build()},
+    "added dylib beside the program": lambda: APP | {"Contents/MacOS/evil.dylib": Recipe(code_size=999).build()},
+    "added framework": lambda: (
+        APP
+        | {path.replace("Kit.framework", "Evil.framework"): one for path, one in APP.items() if "Kit.framework" in path}
+    ),
+    "added file beside Contents": lambda: APP | {"evil": b"x" * 100},
+    "added file in a framework's folder": lambda: APP | {f"{FRAMEWORK}/evil": b"x" * 100},
+    "code that only looks like an optional file": lambda: APP | {"Contents/Resources/en.lproj/evil.txt": b"x"},
+    "other dylib, signed too": lambda: APP | {DYLIB: Recipe(code_size=999).build()},
+    "dylib turned into data": lambda: APP | {DYLIB: b"data" * 100},
+    "link that leads elsewhere": lambda: APP | {"Contents/Resources/latest": Link("en.lproj/words.strings")},
+    "link out of the bundle": lambda: APP | {"Contents/Resources/out": Link("../../../../etc/passwd")},
+    "absolute link": lambda: APP | {"Contents/Resources/out": Link("/etc/passwd")},
+    "missing resource": lambda: {path: one for path, one in APP.items() if path != RESOURCE},
+    "missing dylib": lambda: {path: one for path, one in APP.items() if path != DYLIB},
+    "missing framework": lambda: {path: one for path, one in APP.items() if FRAMEWORK not in path},
+    "edited seal": lambda: APP | {SEAL: APP[SEAL] + b"\n"},
+    "missing seal": lambda: {path: one for path, one in APP.items() if path != SEAL},
+    "seal of another bundle": lambda: APP | {SEAL: Application(rules={}).build()[SEAL]},
+    "changed resource of a framework": lambda: APP | {f"{FRAMEWORK}/Versions/A/Resources/more": b"x"},
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_each_change_breaks_the_seal(what: str):
+    changed = CHANGES[what]()
+    names = {name for name, _ in found(changed)}
+    assert "resource-seal" in names, names
+    level = inspect(changed).verdict.level
+    assert level == ("caution" if what == "missing seal" else "danger")
+
+
+def test_changed_info_plist_is_named():
+    changed = APP | {"Contents/Info.plist": info_plist("App") + b"\n"}
+    assert found(changed) == {("info-plist-hash", "high")}
+
+
+def test_unsigned_program_under_another_name():
+    """The seal and the signed program are untouched; Info.plist starts another one."""
+    evil = Recipe(directories=(Directory(flags=2 | LINKER_SIGNED),)).build()
+    swapped = APP | {"Contents/MacOS/evil": evil, "Contents/Info.plist": info_plist("evil")}
+    assert ("resource-seal", "high") in found(swapped)
+
+
+def test_flipped_page_of_nested_code_is_named():
+    code = APP[DYLIB]
+    assert isinstance(code, bytes)
+    assert found(APP | {DYLIB: flip(code, 0x1010)}) == {("page-hash", "high")}
+
+
+def test_optional_file_may_be_missing():
+    words = "Contents/Resources/en.lproj/words.strings"
+    assert found({path: one for path, one in APP.items() if path != words}) == set()
+    assert ("resource-seal", "high") in found(APP | {words: b"other"})
+
+
+def test_what_the_system_leaves_behind_is_no_change():
+    left = {"Contents/.DS_Store": b"x", ".DS_Store": b"x", "Contents/Resources/.DS_Store": b"x"}
+    assert found(APP | left | {"Contents/CodeResources": b"s8ch"}) == set()
+
+
+def test_files_that_unusual_rules_leave_out_are_said_and_keep_it_from_being_good():
+    """Rules once let signers leave out anything; the seal holds, and says nothing about these files."""
+    app = Application(rules=RULES | {"^Resources/cache/": {"omit": True, "weight": 5000.0}}).build()
+    assert found(app) == set()
+    assert found(app | {"Contents/Resources/cache/evil": b"x"}) == {("resource-seal", "medium")}
+
+
+def test_pattern_that_takes_forever_is_never_run():
+    app = Application(rules=RULES | {"(a+)+$": {"omit": True}}).build()
+    assert ("resource-seal", "medium") in found(app | {"Contents/Resources/" + "a" * 200 + "!": b"x"})
+
+
+def test_seal_of_version_1_covers_no_code():
+    def only_resources(listed: dict[str, object]) -> dict[str, object]:
+        return {name: one["hash"] for name, one in listed.items() if "hash" in one}  # type: ignore[index, operator]
+
+    assert found(Application(version=1, listed=only_resources).build()) == {("resource-seal", "medium")}
+
+
+def test_bundle_that_only_its_linker_signed_has_no_seal_to_break():
+    unsealed = Recipe(directories=(Directory(flags=2 | LINKER_SIGNED),)).build()
+    report = inspect({"Contents/Info.plist": info_plist("App"), "Contents/MacOS/App": unsealed, RESOURCE: b"x"})
+    assert (report.findings, report.verdict.level) == ((), "ok")
+    assert "by the linker only" in report.verdict.advice
+
+
+def test_nested_code_that_its_signer_renewed():
+    """macOS asks nested code for its requirement alone, so that a framework can be updated in place."""
+    words = "identifier kit and anchor apple generic"
+    listed = seal.Sealed(cdhash=b"\1" * 20, requirement=words)
+    sealed = seal.Seal(version=2, names={"Frameworks/Kit.framework": listed}, unusual=())
+    tree = Tree(Memory({path: one for path, one in APP.items() if "MacOS" in path or FRAMEWORK in path}))
+    outer = bundle.find(tree, name="App.app")
+    assert outer is not None
+    good = Signature(kind="developer-id", status="valid", chain="apple-root", requirements=f"designated => {words}")
+    for signature, changed in (
+        (good, False),
+        (Signature(kind="adhoc", status="valid", requirements=good.requirements), True),
+        (Signature(kind="developer-id", status="invalid", chain="apple-root", requirements=good.requirements), True),
+    ):
+        outcome = seal.check(sealed, outer, tree, {FRAMEWORK: (signature,)})
+        assert bool(outcome.problems) is changed
+
+
+@pytest.mark.parametrize("name", ["../../../bin/sh", "", ".", "..", "a/b", 7, ["x"]])
+def test_info_plist_that_names_a_program_elsewhere(name: object):
+    hostile = plistlib.dumps({"CFBundleExecutable": name})
+    tree = Tree(Memory(APP | {"Contents/Info.plist": hostile}))
+    one = bundle.find(tree)
+    assert one is not None
+    assert one.executable in {None, "Contents/MacOS/App"}
+    assert inspect(APP | {"Contents/Info.plist": hostile}).verdict.level == "danger"
+
+
+@pytest.mark.parametrize("content", [b"", b"junk", b"bplist00" + b"\xff" * 40, plistlib.dumps([1])])
+def test_info_plist_that_is_none(content: bytes):
+    assert ("malformed", "medium") in found(APP | {"Contents/Info.plist": content})
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"files2": []},
+        {"files2": {"a": 1}},
+        {"files2": {"a": {}}},
+        {"files2": {"a": {"hash2": "text"}}},
+        {"files2": {"a": {"symlink": b"x"}}},
+        {"files2": {}, "rules2": []},
+    ],
+)
+def test_seal_that_cannot_be_read_is_not_good(values: dict[str, object]):
+    with pytest.raises(StructureError):
+        seal.read(memoryview(plistlib.dumps(values)))
+
+
+def test_flat_and_versioned_layouts_and_what_is_no_bundle():
+    flat = {"Info.plist": info_plist("App"), "App": b"x"}
+    assert inspect_layout(flat, "App.app") == ("", "App")
+    assert inspect_layout(flat, "folder") is None
+    several = {f"Versions/{version}/Kit": b"x" for version in "ABC"}
+    assert inspect_layout(several, "Kit.framework") == ("Versions/C", "Versions/C/Kit")
+    assert inspect_layout(several | {"Versions/Current": Link("B")}, "Kit.framework") == (
+        "Versions/B",
+        "Versions/B/Kit",
+    )
+    assert inspect_layout(several | {"Versions/Current": Link("../..")}, "Kit.framework") == (
+        "Versions/C",
+        "Versions/C/Kit",
+    )
+    with pytest.raises(NotAnalysable):
+        inspect({"file": b"x"})
+
+
+def inspect_layout(contents: dict[str, Content], name: str) -> tuple[str, str | None] | None:
+    one = bundle.find(Tree(Memory(contents)), name=name)
+    return None if one is None else (one.base, one.executable)
+
+
+def test_listing_tells_trees_apart():
+    trees = [APP, APP | {RESOURCE: b"other"}, APP | {"x": b""}, APP | {RESOURCE: Link("data.txt")}]
+    assert len({listing(Memory(tree)) for tree in trees}) == len(trees)
+    assert listing(Memory(APP)) == listing(Memory(dict(reversed(APP.items()))))
+
+
+def test_flood_of_bundles_is_cut_and_said(monkeypatch: pytest.MonkeyPatch):
+    from binsafe import bundles
+
+    monkeypatch.setattr(bundles, "MAX_BUNDLES", 2)
+    monkeypatch.setattr(bundles, "MAX_MEMBERS", 1)
+    flood = APP | {path.replace("Kit.framework", "Two.framework"): one for path, one in APP.items()}
+    report = inspect(flood)
+    assert report.members_omitted > 0
+    assert "members-omitted" in {finding.id for finding in report.findings}
+
+
+NAMES = st.lists(
+    st.sampled_from(["Contents", "Versions", "A", "X.app", "Info.plist", "MacOS", "X"]), min_size=1, max_size=5
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.dictionaries(NAMES.map("/".join), st.binary(max_size=80), max_size=8))
+def test_any_tree_is_survived(contents: dict[str, bytes]):
+    try:
+        report = inspect(dict(contents), name="X.app")
+    except NotAnalysable:
+        return
+    assert report.verdict.level in {"unknown", "ok", "caution", "danger"}
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 400), st.binary(min_size=1, max_size=6))
+def test_any_edit_of_a_seal_is_survived_and_noticed(at: int, edit: bytes):
+    content = APP[SEAL]
+    assert isinstance(content, bytes)
+    edited = content[:at] + edit + content[at + len(edit) :]
+    assert edited == content or inspect(APP | {SEAL: edited}).verdict.level == "danger"
