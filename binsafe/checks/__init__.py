@@ -5,6 +5,7 @@
 SBPL is checked by `binsafe.seatbelt`; policies and baselines by their own strict readers, up to the first fault.
 """
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -13,6 +14,7 @@ from typing import Final
 from binsafe.checks import ociseccomp
 from binsafe.errors import BaselineError, UsageError
 from binsafe.policy.baseline import BASELINE_SCHEMA, Baseline
+from binsafe.policy.jsonnodes import JsonError, read_json
 from binsafe.policy.reading import read_policy
 from binsafe.seatbelt import Finding, check
 from binsafe.seatbelt.nodes import Place
@@ -21,11 +23,12 @@ _PLACED = re.compile(r"(?:.*?:)?(\d+):(\d+): (.*)", re.DOTALL)
 
 
 def kind_of(text: str, name: str) -> str:
-    """What a text is, by its beginning and its name: "seatbelt", "seccomp", "policy" or "baseline"."""
+    """What a text is, by its beginning and its name: "seatbelt", "seccomp", "policy", "linux" or "baseline"."""
     if name.endswith((".yaml", ".yml")) or BASELINE_SCHEMA in text[:400]:
         return "baseline"
     if text.lstrip()[:1] in {"{", "["}:
-        return "policy" if re.search(r'"schema"\s*:\s*"binsafe\.policy/', text[:4000]) else "seccomp"
+        schema = re.search(r'"schema"\s*:\s*"binsafe\.(policy|profile)/', text[:4000])
+        return {None: "seccomp", "policy": "policy", "profile": "linux"}[schema[1] if schema else None]
     return "seatbelt"
 
 
@@ -42,7 +45,9 @@ def check_text(
     if kind == "baseline":
         return _first_fault(lambda: _read_baseline(text, extended))
     if kind not in _READERS:
-        raise UsageError(f"no kind of profile is called {kind!r}", hint="known: seatbelt, baseline, seccomp, policy")
+        raise UsageError(
+            f"no kind of profile is called {kind!r}", hint="known: seatbelt, baseline, seccomp, policy, linux"
+        )
     return _READERS[kind](text)
 
 
@@ -64,8 +69,27 @@ def _first_fault(read: Callable[[], object]) -> tuple[Finding, ...]:
     return ()
 
 
+def _linux(text: str) -> tuple[Finding, ...]:
+    """``binsafe.profile/1``: the filter in it, and the policy, read where it stands."""
+    found = ociseccomp.check(text)
+    try:
+        entry = read_json(text).fields.get("policy")
+    except JsonError:
+        return found  # which says where
+    if entry is None:
+        return found
+    start = entry[1].offset
+    _, end = json.JSONDecoder().raw_decode(text, start)
+    alone = re.sub(r"[^\n]", " ", text[:start]) + text[start:end]
+    return tuple(sorted((*found, *_first_fault(lambda: read_policy(alone, ""))), key=lambda each: each.place))
+
+
 _READERS: Final[Mapping[str, Callable[[str], tuple[Finding, ...]]]] = MappingProxyType(
-    {"policy": lambda text: _first_fault(lambda: read_policy(text, "")), "seccomp": ociseccomp.check}
+    {
+        "policy": lambda text: _first_fault(lambda: read_policy(text, "")),
+        "seccomp": ociseccomp.check,
+        "linux": _linux,
+    }
 )
 
 __all__ = ["Finding", "check_text", "kind_of"]

@@ -20,7 +20,10 @@ Examples:
 )
 @click.argument("profile", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
 @click.option(
-    "--for", "kind", type=click.Choice(("seatbelt", "seccomp", "policy", "baseline")), help="Default: by what it holds."
+    "--for",
+    "kind",
+    type=click.Choice(("seatbelt", "seccomp", "policy", "linux", "baseline")),
+    help="Default: by what it holds.",
 )
 @click.option("--prelude", multiple=True, type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE")
 @click.option("--macos", metavar="VERSION", help="The oldest macOS that an SBPL profile must load on, as 12 or 10.15.")

@@ -12,7 +12,7 @@ from binsafe.cli.options import Asked, derive_policy, grants
 if TYPE_CHECKING:
     from binsafe.model import Policy
 
-MECHANISMS = ("macos", "linux", "seatbelt", "seccomp", "landlock", "policy")
+MECHANISMS = ("macos", "linux", "seatbelt", "seccomp", "landlock", "bwrap", "systemd", "policy")
 
 
 @click.command(

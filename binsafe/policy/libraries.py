@@ -32,7 +32,7 @@ def _files(slice_report: SliceReport) -> Iterator[tuple[str, str, str]]:
         if slice_report.interpreter is not None:
             yield slice_report.interpreter, LOADER, "loader: the kernel starts it first, to load the program"
         for library in slice_report.resolved:
-            if library.path is not None:
+            if library.path is not None and library.name != slice_report.interpreter:
                 yield library.path, LIBRARY, f"library: needed by {library.needed_by}"
     elif slice_report.system == "macos":
         for asked in slice_report.libraries:

@@ -5,6 +5,8 @@
     seccomp    the filter we load (bpf assembles it), and OCI's JSON
     landlock   rights and rules
     linux      all layers of the Linux sandbox in one document
+    bwrap      a script for bubblewrap, with the filter
+    systemd    a service unit with its hardening options
 
 To add a mechanism: one module with a `Renderer`, one line in `RENDERERS`.
 """
@@ -17,7 +19,7 @@ import msgspec
 
 from binsafe.errors import UsageError
 from binsafe.model import Gap, Policy
-from binsafe.renderers import landlock, linux, seatbelt, seccomp
+from binsafe.renderers import bwrap, landlock, linux, seatbelt, seccomp, systemd
 from binsafe.renderers.profile import Profile
 
 
@@ -46,12 +48,16 @@ RENDERERS: Final[Mapping[str, Renderer]] = MappingProxyType(
         "seatbelt": seatbelt.render,
         "seccomp": seccomp.render,
         "landlock": landlock.render,
+        "bwrap": bwrap.render,
+        "systemd": systemd.render,
         "policy": _as_policy,
     }
 )
 """What ``--for`` takes."""
 
-_SYSTEMS: Final = {"macos": "macos", "seatbelt": "macos", "linux": "linux", "seccomp": "linux", "landlock": "linux"}
+_SYSTEMS: Final = {"macos": "macos", "seatbelt": "macos"} | dict.fromkeys(
+    ("linux", "seccomp", "landlock", "bwrap", "systemd"), "linux"
+)
 
 
 def render(policy: Policy, mechanism: str, *, binary: str | None = None, allow_partial: bool = False) -> Profile:

@@ -11,3 +11,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     mechanism: str
     text: str
     gaps: tuple[Gap, ...] = ()
+
+
+def comment(text: str, sign: str = "#") -> str:
+    """A comment of one line, whatever the text: a line break would let it go on as rules."""
+    return f"{sign} " + "".join(character if character.isprintable() else "?" for character in text)

@@ -23,7 +23,7 @@ import msgspec
 from binsafe.errors import CannotExpress
 from binsafe.model import Gap, Grant, Policy
 from binsafe.policy.objects import ARTIFACT, SCRATCH
-from binsafe.renderers.profile import Profile
+from binsafe.renderers.profile import Profile, comment
 
 _UNQUOTABLE = re.compile(r"[\"\\()\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
@@ -155,11 +155,11 @@ def render(policy: Policy, *, binary: str | None = None, allow_partial: bool = F
 def _head(policy: Policy) -> Iterator[str]:
     artifact = policy.artifact
     yield "(version 1)"
-    yield _comment(f"{policy.schema} for {artifact.name} ({artifact.arch}), sha256 {artifact.sha256}")
-    yield _comment(f"baseline {policy.baseline}; what is not allowed below is denied")
+    yield comment(f"{policy.schema} for {artifact.name} ({artifact.arch}), sha256 {artifact.sha256}", ";")
+    yield comment(f"baseline {policy.baseline}; what is not allowed below is denied", ";")
     for denial in policy.denied:
         places = ", ".join(item.address or item.symbol or item.via for item in denial.evidence)
-        yield _comment(f"could, may not: {denial.capability}" + (f" (at {places})" if places else ""))
+        yield comment(f"could, may not: {denial.capability}" + (f" (at {places})" if places else ""), ";")
     yield "(deny default)"
 
 
@@ -241,7 +241,7 @@ def _file_rule(grant: Grant, operations: tuple[str, ...]) -> Rule:
 
 
 def _lines(rule: Rule) -> Iterator[str]:
-    yield _comment(rule.reason)
+    yield comment(rule.reason, ";")
     opening = f'(if (param "{rule.only_if}") (allow' if rule.only_if else "(allow"
     closing = "))" if rule.only_if else ")"
     short = " ".join((opening, *rule.operations, *rule.filters)) + closing
@@ -251,11 +251,6 @@ def _lines(rule: Rule) -> Iterator[str]:
     yield " ".join((opening, *rule.operations))
     yield from (f"  {line}" for line in rule.filters[:-1])
     yield f"  {rule.filters[-1]}{closing}"
-
-
-def _comment(text: str) -> str:
-    """A comment of one line, whatever the text: a line break would let it go on as rules."""
-    return "; " + "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _string(path: str) -> str:

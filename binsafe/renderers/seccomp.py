@@ -18,6 +18,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
+import msgspec
+
 from binsafe.errors import CannotExpress, UsageError
 from binsafe.model import Condition, Gap, Policy
 from binsafe.policy.conditions import multiply_out
@@ -31,8 +33,9 @@ RET_ERRNO: Final = 0x0005_0000
 RET_USER_NOTIF: Final = 0x7FC0_0000
 RET_ALLOW: Final = 0x7FFF_0000
 
+EPERM: Final = 1
 ENOSYS: Final = 38
-"""asm-generic/errno.h; not Python's ``errno``, which is the host's and may be macOS's."""
+"""Both from asm-generic/errno.h; not Python's ``errno``, which is the host's and may be macOS's."""
 
 X32_BIT: Final = 0x4000_0000
 """``__X32_SYSCALL_BIT`` of asm/unistd.h: x86-64's other calling convention, under the same audit architecture."""
@@ -42,6 +45,16 @@ _NR, _ARCH, _ARGS = 0, 4, 16
 
 _WORD = 0xFFFF_FFFF
 _ARGUMENTS = range(6)
+
+
+class _Refusal(msgspec.Struct, frozen=True):
+    """What becomes of calls that are not listed, and of listed ones whose conditions are not met."""
+
+    unlisted: int
+    unmet: int
+
+
+_TO_SUPERVISOR: Final = _Refusal(RET_USER_NOTIF, RET_USER_NOTIF)
 
 Alternatives = tuple[tuple[Condition, ...], ...]
 Outcome = int | Alternatives
@@ -57,7 +70,23 @@ def compile_filter(policy: Policy, arch: str) -> bytes:
         UsageError: the policy is another processor's, or grants a call that is unknown there or that is a wall.
         CannotExpress: the filter would be longer than the kernel takes.
     """
-    return assemble(tuple(_program(outcomes(policy, arch), arch)))
+    return assemble(tuple(_program(outcomes(policy, arch), arch, _TO_SUPERVISOR)))
+
+
+def compile_alone(policy: Policy, arch: str, *, may_bind: bool, launcher: Iterable[str] = ()) -> bytes:
+    """The same for launchers that have no supervisor, and start the program after the filter: execve is open.
+
+    What is not listed is answered ENOSYS, so that libraries fall back; a listed call whose conditions fail, EPERM.
+    ``launcher`` are calls that the launcher's own process makes under the filter.
+
+    Raises:
+        UsageError, CannotExpress: as `compile_filter`.
+    """
+    decided = dict(outcomes(policy, arch))
+    refused = RET_ERRNO | EPERM
+    decided |= {"execve": RET_ALLOW, "execveat": refused, "bind": RET_ALLOW if may_bind else refused}
+    decided |= dict.fromkeys(launcher, RET_ALLOW)
+    return assemble(tuple(_program(decided, arch, _Refusal(RET_ERRNO | ENOSYS, refused))))
 
 
 def outcomes(policy: Policy, arch: str) -> Mapping[str, Outcome]:
@@ -95,23 +124,24 @@ def _refuse(name: str, when: tuple[Condition, ...], known: Mapping[str, int]) ->
             raise UsageError(f"a condition of {name} can never hold", hint="leave the grant out of the policy")
 
 
-def _program(decided: Mapping[str, Outcome], arch: str) -> Iterator[Item]:
+def _program(decided: Mapping[str, Outcome], arch: str, refusal: _Refusal) -> Iterator[Item]:
     yield Statement(Op.LOAD, _ARCH)
     yield Branch(Op.JUMP_EQUAL, tables.AUDIT_ARCH[arch], if_false="kill")
     yield Statement(Op.LOAD, _NR)
     if arch == "x86_64":
         yield Branch(Op.JUMP_AT_LEAST, X32_BIT, if_true="kill")
     numbers = tables.numbers(arch)
-    yield from _search(_ranges({numbers[name]: outcome for name, outcome in decided.items()}))
+    by_number = {numbers[name]: outcome for name, outcome in decided.items()}
+    yield from _search(_ranges(by_number, refusal.unlisted), refusal.unmet)
     yield Label("kill")
     yield Statement(Op.RETURN, RET_KILL_PROCESS)
 
 
-def _ranges(by_number: Mapping[int, Outcome]) -> list[tuple[int, Outcome]]:
+def _ranges(by_number: Mapping[int, Outcome], unlisted: int) -> list[tuple[int, Outcome]]:
     """The numbers from 0 up as ranges of one outcome, each with its first number."""
-    ranges: list[tuple[int, Outcome]] = [(0, RET_USER_NOTIF)]
+    ranges: list[tuple[int, Outcome]] = [(0, unlisted)]
     for number in sorted({n + step for n in by_number for step in (0, 1)}):
-        outcome = by_number.get(number, RET_USER_NOTIF)
+        outcome = by_number.get(number, unlisted)
         if ranges[-1][0] == number:  # number 0
             ranges[-1] = (number, outcome)
         elif ranges[-1][1] != outcome:
@@ -119,21 +149,21 @@ def _ranges(by_number: Mapping[int, Outcome]) -> list[tuple[int, Outcome]]:
     return ranges
 
 
-def _search(ranges: list[tuple[int, Outcome]]) -> Iterator[Item]:
+def _search(ranges: list[tuple[int, Outcome]], unmet: int) -> Iterator[Item]:
     """A balanced tree of comparisons with the call's number; the code of each outcome is its leaf."""
     if len(ranges) == 1:
         number, outcome = ranges[0]
-        yield from _leaf(number, outcome)
+        yield from _leaf(number, outcome, unmet)
         return
     middle = len(ranges) // 2
     upper = f"from {ranges[middle][0]}"
     yield Branch(Op.JUMP_AT_LEAST, ranges[middle][0], if_true=upper)
-    yield from _search(ranges[:middle])
+    yield from _search(ranges[:middle], unmet)
     yield Label(upper)
-    yield from _search(ranges[middle:])
+    yield from _search(ranges[middle:], unmet)
 
 
-def _leaf(number: int, outcome: Outcome) -> Iterator[Item]:
+def _leaf(number: int, outcome: Outcome, refused: int) -> Iterator[Item]:
     if isinstance(outcome, int):
         yield Statement(Op.RETURN, outcome)
         return
@@ -143,7 +173,7 @@ def _leaf(number: int, outcome: Outcome) -> Iterator[Item]:
             yield from _test(test, met=f"{number} met {i}.{j}", unmet=unmet)
         yield Statement(Op.RETURN, RET_ALLOW)
         yield Label(unmet)
-    yield Statement(Op.RETURN, RET_USER_NOTIF)
+    yield Statement(Op.RETURN, refused)
 
 
 def _test(test: Condition, *, met: str, unmet: str) -> Iterator[Item]:

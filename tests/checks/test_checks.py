@@ -100,6 +100,17 @@ def test_policies_and_baselines_stop_at_the_first_fault():
         check_text("", "selinux")
 
 
+def test_the_policy_inside_of_a_linux_profile_is_read_where_it_stands():
+    from pathlib import Path
+
+    text = (Path(__file__).parents[2] / "profiles/rendered/linux/flaky_servers.json").read_text()
+    line = next(number for number, content in enumerate(text.splitlines(), 1) if '"127.0.0.1:4000"' in content)
+    damaged = text.replace('"127.0.0.1:4000"', '"0.0.0.0:4000"', 1)
+    assert kind_of(text, "p.json") == "linux"
+    assert [each for each in found(text, "linux") if each[0] == "error"] == []
+    assert [each[1].split(":")[0] for each in found(damaged, "linux") if each[0] == "error"] == [str(line)]
+
+
 def test_our_own_filter_has_no_finding():
     from pathlib import Path
 

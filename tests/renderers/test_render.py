@@ -12,7 +12,7 @@ from binsafe.renderers import RENDERERS, linux, render
 
 POLICIES = {"linux": whole_cap(), "macos": make_policy(system="macos", arch="arm64")}
 FITTING = {
-    "linux": ["linux", "seccomp", "landlock", "policy"],
+    "linux": ["linux", "seccomp", "landlock", "bwrap", "systemd", "policy"],
     "macos": ["macos", "seatbelt", "policy"],
 }
 

@@ -1,0 +1,202 @@
+"""Policy -> a systemd service unit with its hardening options (systemd.exec(5), systemd.resource-control(5)).
+
+systemd is a supervisor of the kernel's own means: it knows ports (SocketBindAllow), files by mounts and system calls by
+name. It does not look at arguments, so each condition of the policy is a gap of the unit, and is named.
+"""
+
+import ipaddress
+import posixpath
+from collections.abc import Iterator
+from typing import Final
+
+from binsafe.errors import CannotExpress
+from binsafe.model import Gap, Policy
+from binsafe.policy.objects import ARTIFACT, SCRATCH
+from binsafe.policy.walls import ALWAYS
+from binsafe.renderers.profile import Profile, comment
+
+_LIMITS: Final = {
+    "nofile": "LimitNOFILE",
+    "nproc": "LimitNPROC",
+    "core": "LimitCORE",
+    "fsize": "LimitFSIZE",
+    "cpu": "LimitCPU",
+    "as": "LimitAS",
+}
+_DEVICES: Final = frozenset({"/dev/null", "/dev/zero", "/dev/random", "/dev/urandom"})
+
+_ALWAYS: Final = (
+    (
+        "a user of its own that owns nothing, and no way to become another",
+        ("DynamicUser=yes", "NoNewPrivileges=yes", "RestrictSUIDSGID=yes", "PrivateUsers=yes"),
+    ),
+    ("no capability", ("CapabilityBoundingSet=", "AmbientCapabilities=")),
+    (
+        "no namespaces, realtime, foreign architectures or personalities",
+        ("RestrictNamespaces=yes", "RestrictRealtime=yes", "LockPersonality=yes", "SystemCallArchitectures=native"),
+    ),
+    (
+        "nothing of the kernel, the clock, the host's name, its messages or other processes",
+        (
+            *("ProtectKernelTunables=yes", "ProtectKernelModules=yes", "ProtectKernelLogs=yes"),
+            *("ProtectControlGroups=yes", "ProtectClock=yes", "ProtectHostname=yes", "ProtectProc=invisible"),
+            *("ProcSubset=pid", "KeyringMode=private", "RemoveIPC=yes", "PrivateIPC=yes"),
+        ),
+    ),
+    (
+        "no devices but the harmless ones, no home, nobody else's temporary files",
+        ("PrivateDevices=yes", "DevicePolicy=closed", "ProtectHome=yes", "PrivateTmp=yes", "UMask=0077"),
+    ),
+)
+
+
+def render(policy: Policy, *, binary: str | None = None, allow_partial: bool = False) -> Profile:
+    """The unit's text. ``binary`` is the program's resolved path; without it, ``/usr/local/bin/NAME`` is written.
+
+    Raises:
+        CannotExpress: a path has characters that a unit cannot hold safely, or a connect grant names a host by name
+            (unless ``allow_partial``: then every address is open, and listed).
+    """
+    gaps = list(_argument_gaps(policy))
+    program = binary or f"/usr/local/bin/{posixpath.basename(policy.artifact.name)}"
+    sections = (
+        *_head(policy, program),
+        *_files(policy, program),
+        *_network(policy, gaps, allow_partial=allow_partial),
+        *_calls(policy),
+        *_limits(policy),
+        ("[Install]", ("WantedBy=multi-user.target",)),
+    )
+    heads = (reason if reason.startswith("[") else comment(reason) for reason, _ in sections)
+    lines = [line for head, (_, options) in zip(heads, sections, strict=True) for line in ("", head, *options)]
+    gaps.append(Gap(id="systemd-exec", reason="execve is always open in a unit: NoExecPaths= decides what it reaches"))
+    gaps.append(Gap(id="systemd-version", reason="some options need systemd 249 (SocketBindAllow=, ExecPaths=)"))
+    return Profile(mechanism="systemd", text="\n".join(lines[1:]) + "\n", gaps=tuple(gaps))
+
+
+_Section = tuple[str, tuple[str, ...]]
+
+
+def _head(policy: Policy, program: str) -> Iterator[_Section]:
+    name = _plain(posixpath.basename(policy.artifact.name), "the program's name")
+    artifact = policy.artifact
+    could = tuple(comment(f"could, may not: {denial.capability}") for denial in policy.denied)
+    yield f"{policy.schema} for {artifact.name} ({artifact.arch}), sha256 {artifact.sha256}", could
+    yield "[Unit]", (f"Description={name}, under the policy that binsafe derived ({policy.baseline})",)
+    yield "[Service]", (f"ExecStart={_path(program)}", "StandardInput=null")
+    variables = policy.of("environment")
+    if variables:
+        yield (
+            "the environment: this and nothing else",
+            tuple(f'Environment="{grant.object}={_plain(grant.access, grant.object)}"' for grant in variables),
+        )
+    yield from _ALWAYS
+
+
+def _files(policy: Policy, program: str) -> Iterator[_Section]:
+    loaded = {file.opened_as: file.path for file in policy.artifact.files}
+    binds = [f"{_path(program)}", *(f"{_path(path)}:{_path(opened)}" for opened, path in loaded.items())]
+    yield (
+        "the file system: the program with its loader and libraries, and what follows",
+        (
+            "TemporaryFileSystem=/:ro",
+            f"BindReadOnlyPaths={' '.join(binds)}",
+            "NoExecPaths=/",
+            f"ExecPaths={' '.join(map(_path, (program, *loaded)))}",
+        ),
+    )
+    written = {grant.object for grant in policy.of("write")}
+    for grant in policy.grants:
+        if grant.object in _DEVICES or grant.object == ARTIFACT or grant.access:
+            continue
+        if grant.kind == "write" and grant.object == SCRATCH:
+            yield grant.reason, ("TemporaryFileSystem=/scratch:noexec,nosuid,nodev,size=64M,mode=0777",)
+        elif grant.kind == "write":
+            yield grant.reason, (f"BindPaths={_path(grant.object)}", f"ReadWritePaths={_path(grant.object)}")
+        elif grant.kind == "read" and grant.object not in written:
+            yield grant.reason, (f"BindReadOnlyPaths={_path(grant.object)}",)
+        elif grant.kind == "execute":
+            yield grant.reason, (f"BindReadOnlyPaths={_path(grant.object)}", f"ExecPaths={_path(grant.object)}")
+
+
+def _network(policy: Policy, gaps: list[Gap], *, allow_partial: bool) -> Iterator[_Section]:
+    ports, connects = policy.listen_ports(), policy.of("connect")
+    if not ports and not connects:
+        yield "no network at all", ("PrivateNetwork=yes", "RestrictAddressFamilies=none", "IPAddressDeny=any")
+        return
+    allowed = ["IPAddressAllow=localhost"] if ports else []
+    for grant in connects:
+        host, _, port = grant.object.rpartition(":")
+        try:
+            address = "localhost" if host == "localhost" else str(ipaddress.ip_address(host.strip("[]")))
+        except ValueError:
+            if not allow_partial:
+                raise CannotExpress(
+                    f"a unit cannot name {host}: IPAddressAllow= takes addresses",
+                    hint="name its address, or --allow-partial to let every address be reached",
+                ) from None
+            address = "any"
+        allowed.append(f"IPAddressAllow={address}")
+        reason = f"{grant.object}: every port of {address} can be reached, not {port} alone"
+        gaps.append(Gap(id="systemd-connect", reason=reason))
+    binds = [
+        "SocketBindDeny=any",
+        *(f"SocketBindAllow=tcp:{port}" if port else "SocketBindAllow=tcp" for port in ports),
+    ]
+    if ports:
+        reason = "ports can be bound on every address of the machine; packets pass on loopback alone"
+        gaps.append(Gap(id="systemd-loopback", reason=reason))
+    yield (
+        "TCP, to and from this machine, on the granted ports",
+        (
+            "RestrictAddressFamilies=AF_INET AF_INET6",
+            "IPAddressDeny=any",
+            *dict.fromkeys(allowed),
+            *binds,
+        ),
+    )
+
+
+def _calls(policy: Policy) -> Iterator[_Section]:
+    names = {grant.object for grant in policy.of("syscall")} | set(ALWAYS) | {"execve"}
+    if policy.of("connect"):
+        names.add("connect")
+    memory = [g for g in policy.of("syscall") if g.object in {"mprotect", "pkey_mprotect"}]
+    makes_code = any("PROT_EXEC == PROT_EXEC" in grant.access for grant in memory)
+    yield (
+        "system calls: these, by name; others get EPERM",
+        (
+            f"SystemCallFilter={' '.join(sorted(names))}",
+            "SystemCallErrorNumber=EPERM",
+            f"MemoryDenyWriteExecute={'no' if makes_code else 'yes'}",
+        ),
+    )
+
+
+def _limits(policy: Policy) -> Iterator[_Section]:
+    limits = tuple(f"{_LIMITS[grant.object]}={int(grant.access)}" for grant in policy.of("limit"))
+    if limits:
+        yield "limits", limits
+
+
+def _argument_gaps(policy: Policy) -> Iterator[Gap]:
+    for name in dict.fromkeys(grant.object for grant in policy.of("syscall") if grant.when):
+        if name not in {"mmap", "mprotect", "pkey_mprotect", "clone", "socket"}:
+            reason = f"{name} is allowed whole: a unit's filter does not look at arguments"
+            yield Gap(id=f"systemd-{name}", reason=reason)
+
+
+def _path(path: str) -> str:
+    """A path in a unit: quoted where it must be, specifiers doubled."""
+    if ":" in path:
+        raise CannotExpress(f"a unit cannot hold the path {path!r}: it has a colon", hint="rename it")
+    text = _plain(path, "the path")
+    return f'"{text}"' if " " in text else text
+
+
+def _plain(text: str, what: str) -> str:
+    if any(character in "\"\\'$;#" or not character.isprintable() for character in text):
+        raise CannotExpress(
+            f"a unit cannot hold {what} {text!r} safely", hint="rename it: no quotes, backslashes, $, ; or #"
+        )
+    return text.replace("%", "%%")

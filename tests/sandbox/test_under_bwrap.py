@@ -1,0 +1,85 @@
+"""The rendered bubblewrap script, run: what the program inside can do and what it cannot."""
+
+import json
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import widest_policy
+
+from binsafe.intake import Found, Snapshot
+from binsafe.model import Grant
+from binsafe.renderers import render
+
+pytestmark = [
+    pytest.mark.sandbox,
+    pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed"),
+]
+
+
+@pytest.fixture
+def run(probe: Path, tmp_path: Path) -> Callable[..., dict[str, str]]:
+    def start(*attempts: str, ports: tuple[int, ...] = (), **changes: tuple[Grant, ...]) -> dict[str, str]:
+        with Snapshot.take(Found("probe", probe)) as snapshot:
+            policy = widest_policy(snapshot, ports, **changes)
+        script = tmp_path / "profile.sh"
+        script.write_text(render(policy, "bwrap", binary=str(probe), allow_partial=bool(ports)).text)
+        done = subprocess.run(
+            ["sh", str(script), *attempts],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=20,
+            stdin=subprocess.DEVNULL,
+        )
+        assert done.returncode == 0, done.stderr
+        return {line["attempt"]: line["error"] for line in map(json.loads, done.stdout.splitlines())}
+
+    return start
+
+
+def test_files_are_those_that_are_granted(run: Callable, tmp_path: Path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/file").write_text("x")
+    (tmp_path / "secret").write_text("x")
+    granted = (Grant(kind="read", object=str(tmp_path / "data"), reason="test"),)
+    wanted = f"read={tmp_path}/data/file"
+    refused = [
+        f"read={tmp_path}/secret",
+        "read=/etc/passwd",
+        "read=/proc/1/environ",
+        f"write={tmp_path}/data/new",
+        "write=/x",
+    ]
+    answers = run(wanted, *refused, grants=granted)
+    assert answers[wanted] == ""
+    assert all(answers[each] for each in refused), answers
+
+
+def test_the_network_is_empty_and_the_filter_stands(run: Callable):
+    with socket.create_server(("127.0.0.1", 0)) as outside:
+        target = "{}:{}".format(*outside.getsockname())
+        refused = [
+            f"connect={target}",
+            f"udp={target}",
+            "unix=@x",
+            "socket=2,2,0",
+            "socket=40,1,0",
+            "write-exec",
+            "option=41,57",
+        ]
+        answers = run(*refused, "variables")
+    assert all(answers[each] for each in refused), answers
+    assert answers["variables"] in {"", "PWD=/"}  # bwrap sets it with --chdir
+
+
+def test_a_shared_network_lets_it_listen_and_not_connect(run: Callable, free_port: Callable):
+    port = free_port()
+    with socket.create_server(("127.0.0.1", 0)) as outside:
+        target = "connect={}:{}".format(*outside.getsockname())
+        answers = run(f"listen=127.0.0.1:{port}", target, ports=(port,))
+    assert answers[f"listen=127.0.0.1:{port}"] == ""
+    assert answers[target]
