@@ -8,6 +8,8 @@ import click
 
 from binsafe.cli.entry import note
 from binsafe.cli.options import Asked, derive_policy, grants
+from binsafe.cli.proposing import propose
+from binsafe.cli.writing import write
 
 if TYPE_CHECKING:
     from binsafe.model import Policy
@@ -21,16 +23,30 @@ MECHANISMS = ("macos", "linux", "seatbelt", "seccomp", "landlock", "bwrap", "sys
 Examples:
   binsafe profile --ports 30                        (flakyservers, its 30 ports)
   binsafe profile ./server --ports :8080 --output server.policy.json --for policy
-  binsafe profile flakyservers --for policy --explain""",
+  binsafe profile ./tool --read /data --for bwrap --output tool.sh
+  binsafe profile flakyservers --for policy --explain
+  binsafe profile ./server --from-violations denied.jsonl""",
 )
 @click.argument("file", default="flakyservers")
 @grants
 @click.option("--for", "mechanism", type=click.Choice(MECHANISMS), help="Default: the file's own system.")
 @click.option("--allow-partial", is_flag=True, help="Render the nearest wider rule where a mechanism has no words.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write there, not to standard output.")
-@click.option("--explain", is_flag=True, help="Say on standard error what is granted and what is denied, and why.")
+@click.option("--explain", is_flag=True, help="Say on standard error what each system enforces of it, and why.")
+@click.option(
+    "--from-violations",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Propose the grants that a report of `binsafe run --report` asks for, one by one.",
+)
 def command(
-    *, file: str, mechanism: str | None, allow_partial: bool, output: Path | None, explain: bool, **asked: Any
+    *,
+    file: str,
+    mechanism: str | None,
+    allow_partial: bool,
+    output: Path | None,
+    explain: bool,
+    from_violations: Path | None,
+    **asked: Any,
 ) -> None:
     """Write the least that FILE needs as a profile, each rule with its reason. FILE defaults to flakyservers.
 
@@ -39,16 +55,16 @@ def command(
     from binsafe.intake import Snapshot, find, inspect
     from binsafe.renderers import RENDERERS, render
 
+    wanted = Asked(**asked)
+    if from_violations is not None:
+        wanted = propose(from_violations, wanted)
     with Snapshot.take(find(file, progress=note)) as snapshot:
-        policy = derive_policy(inspect(snapshot), Asked(**asked))
+        policy = derive_policy(inspect(snapshot), wanted)
         path = snapshot.artifact.path
     system = policy.artifact.system
     mechanism = mechanism or (system if system in RENDERERS else "policy")  # none of Windows is written yet
     profile = render(policy, mechanism, binary=path, allow_partial=allow_partial)
-    if output is None:
-        click.echo(profile.text, nl=not profile.text.endswith("\n"))
-    else:
-        output.write_text(profile.text, encoding="utf-8")
+    write(profile.text, output)
     if explain:
         _explain(policy)
     for gap in profile.gaps:
@@ -57,19 +73,24 @@ def command(
 
 
 def _explain(policy: "Policy") -> None:
+    """The table of `explaining`, as wide as the terminal; each row's reason stands below it."""
+    import shutil
+
+    from binsafe.renderers.explaining import explain
     from binsafe.reports.escape import escape
 
-    for grant in policy.grants:
-        note(
-            f"granted  {grant.kind} {escape(grant.object)} {escape(grant.access)}".rstrip()
-            + f": {escape(grant.reason)}"
-        )
-    for denial in policy.denied:
-        places = ", ".join(evidence.address or evidence.symbol or "" for evidence in denial.evidence[:3])
-        note(
-            f"denied   {escape(denial.capability)}: {escape(denial.reason)}"
-            + (f" ({escape(places)})" if places else "")
-        )
+    rows = explain(policy)
+    heads = ("", "macOS", "Linux", "Linux fallback")
+    cells = [(escape(row.what), row.macos, row.linux, row.fallback) for row in rows]
+    widths = [max(len(row[column]) for row in (heads, *cells)) for column in range(1, len(heads))]
+    first = max(30, shutil.get_terminal_size().columns - sum(widths) - 2 * len(widths))
+    for row, (what, *held) in zip((None, *rows), (heads, *cells), strict=True):
+        if len(what) > first:
+            note(what)
+            what = ""  # noqa: PLW2901 - the columns stay where they are
+        note("  ".join((what.ljust(first), *(c.ljust(w) for c, w in zip(held, widths, strict=True)))).rstrip())
+        if row is not None:
+            note(f"    {escape(row.reason)}")
 
 
 def _how_to_use(mechanism: str, path: str, output: str | None) -> str:
@@ -80,4 +101,9 @@ def _how_to_use(mechanism: str, path: str, output: str | None) -> str:
         return f"use it on macOS: sandbox-exec -f {saved} {program}"
     if mechanism == "policy":
         return f"use it: binsafe run --policy {shlex.quote(output or 'policy.json')} {program}"
+    if mechanism == "bwrap":
+        return f"use it: sh {shlex.quote(output or 'profile.sh')}"
+    if mechanism == "systemd":
+        unit = shlex.quote(output or "server.service")
+        return f"use it: systemctl link {unit if '/' in unit else '$PWD/' + unit}, then systemctl start its name"
     return f"use it: binsafe run {program}   (derives and enforces the same; save one with --for policy)"

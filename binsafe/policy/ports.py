@@ -7,7 +7,7 @@
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from binsafe.errors import UsageError
 from binsafe.policy.baseline import PortLayout
@@ -74,3 +74,14 @@ def _listed(spec: str) -> Iterator[int]:
         if low > high:
             raise UsageError(f"--ports {spec}: the range {item} ends before it begins", hint=f"write {high}-{low}")
         yield from range(low, high + 1)
+
+
+def ranges(ports: Iterable[int]) -> str:
+    """Ports as a person writes them: ``4000-4009, 8080``; 0 stands for those that the kernel chooses."""
+    runs: list[list[int]] = []
+    for port in sorted(set(ports)):
+        if runs and port == runs[-1][1] + 1:
+            runs[-1][1] = port
+        else:
+            runs.append([port, port])
+    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)

@@ -1,12 +1,13 @@
 """Policy -> profile: a policy written for one mechanism, with what that mechanism cannot express. Pure.
 
     profile    what comes out: text and gaps
-    seatbelt   SBPL, for macOS
+    seatbelt   SBPL, for macOS (sbplrules: each permission once)
     seccomp    the filter we load (bpf assembles it), and OCI's JSON
     landlock   rights and rules
     linux      all layers of the Linux sandbox in one document
     bwrap      a script for bubblewrap, with the filter
     systemd    a service unit with its hardening options
+    explaining what each system enforces of a policy, line by line
 
 To add a mechanism: one module with a `Renderer`, one line in `RENDERERS`.
 """

@@ -18,12 +18,11 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Final
 
-import msgspec
-
 from binsafe.errors import CannotExpress
 from binsafe.model import Gap, Grant, Policy
-from binsafe.policy.objects import ARTIFACT, SCRATCH
+from binsafe.policy.objects import ARTIFACT, LIBRARY, LOADER, SCRATCH
 from binsafe.renderers.profile import Profile, comment
+from binsafe.renderers.sbplrules import Rule, without_overlaps
 
 _UNQUOTABLE = re.compile(r"[\"\\()\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
@@ -61,15 +60,6 @@ _DYLD_FOLDERS: Final = (
     "/private/var/db/dyld",
 )
 _DYLD_ANCESTORS: Final = ("/", "/private", "/private/var", "/private/var/db", "/usr", "/System")
-
-
-class Rule(msgspec.Struct, frozen=True, kw_only=True):
-    """One ``(allow OPERATIONS FILTERS)`` with the reason that stands above it; ``only_if`` names a parameter."""
-
-    reason: str
-    operations: tuple[str, ...]
-    filters: tuple[str, ...]
-    only_if: str | None = None
 
 
 _EVERY_PROGRAM: Final = (
@@ -148,7 +138,8 @@ def render(policy: Policy, *, binary: str | None = None, allow_partial: bool = F
     gaps = [*_GAPS]
     rules = [*_program(binary), *_EVERY_PROGRAM, *_network(policy, allow_partial=allow_partial, gaps=gaps)]
     rules += (*_files(policy, binary), *_other_programs(policy, binary))
-    text = "\n".join((*_head(policy), *(line for rule in rules for line in ("", *_lines(rule))))) + "\n"
+    body = (line for rule in without_overlaps(rules) for line in ("", *_lines(rule)))
+    text = "\n".join((*_head(policy), *body)) + "\n"
     return Profile(mechanism="seatbelt", text=text, gaps=tuple(gaps))
 
 
@@ -237,6 +228,9 @@ def _file_rule(grant: Grant, operations: tuple[str, ...]) -> Rule:
     if grant.object == SCRATCH:
         folder = ('(subpath (param "SCRATCH"))',)
         return Rule(reason=grant.reason, operations=operations, filters=folder, only_if="SCRATCH")
+    if grant.access in {LIBRARY, LOADER}:
+        path = (f"(literal {_string(grant.object)})",)
+        return Rule(reason=grant.reason, operations=(*operations, "file-map-executable"), filters=path)
     return Rule(reason=grant.reason, operations=operations, filters=(f"(subpath {_string(grant.object)})",))
 
 

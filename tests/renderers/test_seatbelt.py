@@ -12,6 +12,7 @@ from binsafe.errors import CannotExpress
 from binsafe.model import Denial, Evidence, Grant
 from binsafe.policy.objects import ObjectError, check_object
 from binsafe.renderers.seatbelt import render
+from binsafe.seatbelt import check
 
 _TOKEN = re.compile(r'\s+|;[^\n]*|"[^"\\\n]*"|[()]|[^\s()";]+')
 
@@ -171,3 +172,28 @@ def test_gaps_are_named():
 def test_the_reader_of_these_tests_can_fail(text: str):
     with pytest.raises(AssertionError):
         read_sbpl(text + '"')
+
+
+paths = st.sampled_from(["/", "/usr", "/usr/lib/x", "/data", "/data/a", "/data/ab", "/opt/server", "/private/tmp/x"])
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["read", "write", "execute"]), paths), max_size=6),
+    st.sampled_from([None, "/opt/server", "/data/a/server"]),
+    st.sets(st.integers(0, 65535), max_size=3),
+)
+def test_our_own_checker_has_nothing_to_say(grants: list[tuple[str, str]], binary: str | None, ports: set[int]):
+    """Whatever is granted: no error, no overlap; only what was asked for by name may be called wide."""
+    listed = dict.fromkeys((kind, path) for kind, path in grants if kind != "execute" or path != "/")
+    named = [grant(kind, path) for kind, path in listed]
+    listen = [grant("listen", f"127.0.0.1:{port}", "tcp") for port in ports]
+    findings = check(render(policy(*named, *listen), binary=binary).text)
+    wide = {"every file" in each.message for each in findings}
+    assert [each for each in findings if "every file" not in each.message] == []
+    assert not wide or "/" in {path for _, path in listed}
+
+
+def test_a_library_may_be_read_and_mapped():
+    library = Grant(kind="read", object="/opt/x.dylib", access="library", reason="library: needed by program")
+    pairs = rules(render(policy(library)).text)
+    assert ("file-map-executable", ["literal", '"/opt/x.dylib"']) in pairs

@@ -1,0 +1,44 @@
+"""Asking a person about the grants that a report of violations would need; without a person nothing is granted."""
+
+import shlex
+import sys
+from pathlib import Path
+
+import click
+import msgspec
+
+from binsafe.cli.entry import note
+from binsafe.cli.options import Asked
+
+_FIELDS = {"ports": "ports", "read": "read", "write": "write", "connect": "connect", "exec": "execute"}
+
+
+def propose(report: Path, asked: Asked) -> Asked:
+    """What was asked for, and each proposal that somebody on the terminal said yes to.
+
+    Where nobody is there to ask, the options are printed and nothing is added.
+
+    Raises:
+        BaselineError: the file is no report of violations.
+    """
+    from binsafe.policy.proposals import proposals
+    from binsafe.reports.escape import escape
+
+    with report.open(encoding="utf-8", errors="replace") as lines:
+        found = proposals(lines, str(report))
+    new = [proposal for proposal in found if proposal.value not in getattr(asked, _FIELDS[proposal.option])]
+    if not new:
+        note(f"{report}: nothing that a grant would allow")
+        return asked
+    somebody = sys.stdin.isatty() and sys.stderr.isatty()
+    accepted: dict[str, tuple[str, ...]] = {}
+    for number, proposal in enumerate(new, 1):
+        option = escape(shlex.join(proposal.words))
+        note(f"{number} of {len(new)}: {option}")
+        note(f"    {escape(proposal.reason)}")
+        if somebody and click.confirm("    grant it?", default=False, err=True):
+            field = _FIELDS[proposal.option]
+            accepted[field] = (*accepted.get(field, getattr(asked, field)), proposal.value)
+    if not somebody:
+        note("nothing of this was granted: nobody is there to ask. To grant what you agree with, add its option")
+    return msgspec.structs.replace(asked, **accepted)

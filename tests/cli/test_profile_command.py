@@ -1,0 +1,85 @@
+"""binsafe profile on a command line: mechanisms, explanations, and proposals that are never granted in silence."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="profiles a program of Linux")
+
+VIOLATION = {
+    "schema": "binsafe.violation/1",
+    "time": 1.0,
+    "pid": 7,
+    "operation": "open",
+    "object": "/etc/hosts",
+    "syscall": "openat",
+    "result": "ENOENT",
+    "grant": "--read /etc/hosts",
+}
+
+
+@pytest.fixture
+def violations(tmp_path: Path):
+    path = tmp_path / "denied.jsonl"
+    path.write_text(json.dumps(VIOLATION) + "\n")
+    return path
+
+
+def profile(*arguments: str):
+    command = [sys.executable, "-m", "binsafe", "profile", "true", "--baseline", "deny_all", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+
+
+def granted(text: str):
+    return {(grant["kind"], grant["object"]) for grant in json.loads(text)["grants"]}
+
+
+def test_explain_is_a_table_of_systems():
+    done = profile("--for", "policy", "--explain", "--read", "/etc/hosts")
+    assert done.returncode == 0, done.stderr
+    head = next(line for line in done.stderr.splitlines() if "macOS" in line)
+    assert "Linux fallback" in head
+    assert "read /etc/hosts" in done.stderr
+    assert ("read", "/etc/hosts") in granted(done.stdout)
+
+
+@pytest.mark.parametrize("mechanism", ["seatbelt", "macos"])
+def test_a_mechanism_of_another_system_is_a_usage_error(mechanism: str):
+    done = profile("--for", mechanism)
+    assert done.returncode == 2
+    assert "a program for linux" in done.stderr
+
+
+def test_a_grant_without_words_is_refused_or_a_gap():
+    refused = profile("--for", "seccomp", "--connect", "localhost:80")
+    assert refused.returncode == 2
+    partial = profile("--for", "seccomp", "--connect", "localhost:80", "--allow-partial")
+    assert partial.returncode == 0
+    assert "not enforced by seccomp: localhost:80 stays denied" in partial.stderr
+
+
+def test_proposals_without_a_person_are_printed_and_not_granted(violations: Path):
+    done = profile("--for", "policy", "--from-violations", str(violations))
+    assert done.returncode == 0
+    assert "1 of 1: --read /etc/hosts" in done.stderr
+    assert "nobody is there to ask" in done.stderr
+    assert ("read", "/etc/hosts") not in granted(done.stdout)
+
+
+@pytest.mark.parametrize(("answer", "given"), [(b"y\n", True), (b"n\n", False), (b"\n", False)])
+def test_a_person_is_asked(violations: Path, answer: bytes, given: bool):
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "binsafe", "profile", "true", "--baseline", "deny_all", "--for", "policy"]
+    with subprocess.Popen(
+        [*command, "--from-violations", str(violations)], stdin=theirs, stderr=theirs, stdout=subprocess.PIPE
+    ) as process:
+        os.close(theirs)
+        os.write(ours, answer)
+        text = process.stdout.read()
+        os.close(ours)
+    assert (("read", "/etc/hosts") in granted(text.decode())) is given
