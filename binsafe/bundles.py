@@ -100,8 +100,13 @@ def _is_code(path: str, tree: Tree) -> bool:
 
 
 def _components(one: Bundle, tree: Tree) -> Mapping[int, memoryview]:
-    """The files that the program's signature seals, as far as they are there."""
-    found = {Slot.INFO_PLIST: tree.read(one.info_plist), Slot.CODE_RESOURCES: tree.read(one.code_resources)}
+    """The files that the program's signature is about, as far as they are there."""
+    places = {
+        Slot.INFO_PLIST: one.info_plist,
+        Slot.CODE_RESOURCES: one.code_resources,
+        Slot.TICKET: one.ticket,
+    }
+    found = {slot: tree.read(path) for slot, path in places.items()}
     return {slot: data for slot, data in found.items() if data is not None}
 
 

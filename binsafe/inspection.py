@@ -157,10 +157,8 @@ def _advice(signature: Signature, *, doubt: str | None) -> str:
     if doubt is not None:
         return f"Be careful: {_lower(doubt)}; run it only inside a profile (binsafe profile)."
     signer = next((s.organization or s.common_name for s in signature.signers), None) or "somebody"
-    return (
-        f"It is signed by {signer}, and the signature holds; "
-        "a profile still keeps a fault in it harmless (binsafe profile)."
-    )
+    holds = "the signature holds" if signature.status == "valid" else "what of the signature is in this file holds"
+    return f"It is signed by {signer}, and {holds}; a profile still keeps a fault in it harmless (binsafe profile)."
 
 
 def _lower(sentence: str | None) -> str:

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 
 from binsafe.extractors.subject import Extracted, Subject
 from binsafe.model import Finding, Severity, Signature, Slice
+from binsafe.signatures import NOT_IN_THIS_FILE
 
+_DEVELOPMENT = frozenset({"mac-development", "ios-development", "ios-app-distribution"})
 _TITLES = {
     "page-hash": "The code was changed after it was signed",
     "codedirectory": "The signature's list of hashes is broken",
@@ -67,13 +69,32 @@ def _doubts(signature: Signature) -> Iterator[Finding]:
     name = signature.signers[0].common_name if signature.signers else None
     says = f"Its certificate says {name!r}, and anybody can make one that says so." if name else "It names nobody."
     if signature.status == "unknown":
-        what = "; ".join(signature.unverified) or "no reason is known"
-        yield Finding(
-            id="signature-unknown",
-            severity=Severity.MEDIUM,
-            title="Who signed it could not be verified",
-            detail=f"{says} Not verified: {what}.",
-        )
+        yield _unverified(signature, says)
     elif signature.chain in {"other", "unknown"} and all(problem.id != "cms-chain" for problem in signature.problems):
         title = "No known root vouches for its signer"
         yield Finding(id="signer-unknown", severity=Severity.MEDIUM, title=title, detail=says)
+    elif signature.certificate_type in _DEVELOPMENT:
+        yield Finding(
+            id="development-signed",
+            severity=Severity.LOW,
+            title="It is signed for its developer's own devices",
+            detail="Apple gives such a certificate to everybody; macOS does not take it for what comes from elsewhere.",
+        )
+
+
+def _unverified(signature: Signature, says: str) -> Finding:
+    """What could not be checked: only files that are elsewhere, or who signed it."""
+    what = "; ".join(signature.unverified) or "no reason is known"
+    if signature.unverified and all(one.endswith(NOT_IN_THIS_FILE) for one in signature.unverified):
+        return Finding(
+            id="signature-unknown",
+            severity=Severity.LOW,
+            title="Its signature covers files that are not here",
+            detail=f"What is here is as it was signed. It belongs to a bundle: inspect that. Not verified: {what}.",
+        )
+    return Finding(
+        id="signature-unknown",
+        severity=Severity.MEDIUM,
+        title="Who signed it could not be verified",
+        detail=f"{says} Not verified: {what}.",
+    )

@@ -151,6 +151,7 @@ def _signature(signature: Signature, verbose: int) -> Iterator[Row]:
         stapled = signature.notarization if signature.notarization != "none" else None
         fields = (
             ("flags", ", ".join(signature.flags)),
+            ("certificate", signature.certificate_type),
             ("signed at", signature.signed_at),
             ("requirements", signature.requirements),
             ("notarization", stapled),

@@ -38,6 +38,11 @@ _RULES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "An entitlement weakens the program or the system.",
             "Ask the maker why it is needed; get-task-allow belongs into no release.",
         ),
+        "entitlement": (
+            "An entitlement lets the program reach further than others.",
+            "See whether what it is for needs it.",
+        ),
+        "development-signed": ("It is signed for its developer's own devices.", _SIGNER),
         "authenticode-digest": ("A Windows program was changed after it was signed.", _FETCH),
         "certificate-table-data": ("Data is hidden where the signature does not look.", _FETCH),
         "signature-invalid": ("The signature does not hold.", _FETCH),

@@ -59,7 +59,6 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     chain: "Chain | None" = None
     signed_at: str | None = None
     timestamped: bool | None = None
-    notarization: Literal["stapled", "unknown", "none"] = "none"
     problems: tuple[Problem, ...] = ()
     unverified: tuple[str, ...] = ()
 
@@ -72,11 +71,10 @@ def identify(signature: SuperBlob, directories: tuple[CodeDirectory, ...], ancho
     payload = signature.payload(Slot.SIGNATURE)
     if not payload:
         return _nobody(directories[0])
-    notarization: Literal["stapled", "unknown"] = "stapled" if Slot.TICKET in signature.blobs else "unknown"
     try:
-        return _somebody(payload, directories, anchors, notarization)
+        return _somebody(payload, directories, anchors)
     except StructureError as error:
-        return Identity(kind="other", chain="unknown", notarization=notarization, problems=(error.problem,))
+        return Identity(kind="other", chain="unknown", problems=(error.problem,))
 
 
 def _nobody(directory: CodeDirectory) -> Identity:
@@ -92,7 +90,6 @@ def _somebody(
     payload: memoryview,
     directories: tuple[CodeDirectory, ...],
     anchors: "Anchors | None",
-    notarization: Literal["stapled", "unknown"],
 ) -> Identity:
     # asn1crypto and cryptography cost 0.1 s to import: only files with a CMS structure pay for them.
     from binsafe.signatures import certificates, cms, signers  # noqa: PLC0415
@@ -119,7 +116,6 @@ def _somebody(
         chain=signed.chain,
         signed_at=signed.signed_at,
         timestamped=signed.timestamped,
-        notarization=notarization,
         problems=tuple(problems),
         unverified=unverified,
     )

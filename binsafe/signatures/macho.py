@@ -5,7 +5,7 @@ bsd/kern/ubc_subr.c. The rules here are stricter where a file could mean two thi
 """
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
@@ -29,6 +29,12 @@ _SPECIAL: Final[Mapping[int, tuple[str, str]]] = {
 
 _INSIDE: Final = frozenset({Slot.REQUIREMENTS, Slot.ENTITLEMENTS, Slot.DER_ENTITLEMENTS, *superblob.CONSTRAINT_SLOTS})
 """Components that are blobs of the signature; the others are files of a bundle, or the section of an Info.plist."""
+
+NOT_IN_THIS_FILE: Final = "(not in this file)"
+"""How everything ends that is sealed and lies beside the file, in its bundle."""
+
+MAX_TICKET_BYTES: Final = 1024**2
+"""How much of a notarization ticket is looked at; real ones have 2 to 100 KB."""
 
 _INFO_PLIST_SECTION: Final = "__info_plist"
 _LINKEDIT: Final = "__LINKEDIT"
@@ -98,7 +104,7 @@ def _verify(
         signed_at=who.signed_at,
         timestamped=who.timestamped,
         requirements=asked,
-        notarization=who.notarization,
+        notarization="none" if who.kind in {"adhoc", "linker"} else _notarization(code, directories),
         entitlements=rights.values,
         entitlements_source=rights.source,
     )
@@ -180,7 +186,7 @@ def _component(code: _Signed, slot: int) -> memoryview | None:
 def _unverified(code: _Signed, directory: CodeDirectory) -> tuple[str, ...]:
     """What is sealed and is not in this file: the bundle that it was taken from has it."""
     return tuple(
-        f"{_special(slot)[0]} (not in this file)"
+        f"{_special(slot)[0]} {NOT_IN_THIS_FILE}"
         for slot in superblob.SPECIAL_SLOTS
         if slot not in _INSIDE and directory.special_hash(slot) is not None and _component(code, slot) is None
     )
@@ -188,6 +194,16 @@ def _unverified(code: _Signed, directory: CodeDirectory) -> tuple[str, ...]:
 
 def _special(slot: int) -> tuple[str, str]:
     return _SPECIAL.get(slot, (f"the component in slot {slot}", "codedirectory"))
+
+
+def _notarization(code: _Signed, directories: tuple[CodeDirectory, ...]) -> Literal["stapled", "unknown"]:
+    """Whether Apple's ticket for this code is stapled to it: a list of cdhashes, which Apple signed (not checked here).
+
+    Without one nobody knows offline: a bare file cannot carry a ticket.
+    """
+    blob = code.signature.blobs.get(Slot.TICKET)
+    ticket = bytes(code.beside.get(Slot.TICKET, b"") if blob is None else blob.payload)[:MAX_TICKET_BYTES]
+    return "stapled" if any(bytes.fromhex(one.cdhash) in ticket for one in directories) else "unknown"
 
 
 def _requirements(signature: SuperBlob) -> tuple[str | None, tuple[Problem, ...]]:

@@ -45,6 +45,47 @@ def test_a_good_signature_has_no_findings():
     assert findings(Signature(kind="developer-id", status="valid", chain="apple-root")) == {}
 
 
+def test_files_that_are_elsewhere_are_no_doubt_about_the_signer():
+    from binsafe.signatures import NOT_IN_THIS_FILE
+
+    bare = Signature(
+        kind="developer-id", status="unknown", chain="apple-root", unverified=(f"the Info.plist {NOT_IN_THIS_FILE}",)
+    )
+    assert findings(bare) == {"signature-unknown": Severity.LOW}
+    both = Signature(kind="other", status="unknown", unverified=(*bare.unverified, "its certificates"))
+    assert findings(both) == {"signature-unknown": Severity.MEDIUM}
+
+
+def test_a_certificate_for_development_is_said():
+    signed = Signature(kind="other", status="valid", chain="apple-root", certificate_type="mac-development")
+    assert findings(signed) == {"development-signed": Severity.LOW}
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "severity"),
+    [
+        ("com.apple.security.cs.allow-jit", "developer-id", Severity.INFO),
+        ("com.apple.security.cs.allow-unsigned-executable-memory", "developer-id", Severity.LOW),
+        ("com.apple.security.cs.disable-library-validation", "developer-id", Severity.MEDIUM),
+        ("com.apple.rootless.install", "developer-id", Severity.HIGH),
+        ("com.apple.rootless.install", "adhoc", Severity.HIGH),
+        ("com.apple.rootless.install", "apple", Severity.LOW),
+        ("com.apple.private.anything", "adhoc", Severity.MEDIUM),
+        ("com.apple.private.anything", "apple", None),
+        ("com.apple.application-identifier", "developer-id", None),
+    ],
+)
+def test_entitlements_matter_as_much_as_what_they_open(name: str, kind: str, severity: Severity | None):
+    given = Signature(kind=kind, status="valid", entitlements={name: True}, entitlements_source="der")
+    found = entitlements.extract(subject(minimal(), signature=given)).findings
+    assert [one.severity for one in found] == ([] if severity is None else [severity])
+
+
+def test_forged_signature_of_apple_gets_no_credit():
+    given = Signature(kind="apple", status="invalid", entitlements={"com.apple.rootless.install": True})
+    assert entitlements.extract(subject(minimal(), signature=given)).findings[0].severity is Severity.HIGH
+
+
 def test_dangerous_entitlements_are_findings_unless_they_are_off():
     held = {"com.apple.security.get-task-allow": True, "com.apple.security.cs.debugger": False, "harmless": True}
     given = Signature(kind="developer-id", status="valid", entitlements=held, entitlements_source="der")

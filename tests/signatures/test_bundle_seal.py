@@ -17,6 +17,7 @@ from built_bundle import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from signed_cms import Signing
 from signed_macho import LINKER_SIGNED, Directory, Recipe, flip
 
 from binsafe.bundles import inspect_bundle, listing
@@ -202,6 +203,20 @@ def test_info_plist_that_is_none(content: bytes):
 def test_seal_that_cannot_be_read_is_not_good(values: dict[str, object]):
     with pytest.raises(StructureError):
         seal.read(memoryview(plistlib.dumps(values)))
+
+
+def test_ticket_counts_only_for_the_code_that_it_names():
+    signed = Application(recipe=Recipe(directories=(Directory(flags=0),), cms=Signing())).build()
+
+    def notarization(contents: dict[str, Content]) -> str:
+        return inspect(contents).members[0].report.slices[0].signature.notarization
+
+    own = inspect(signed).members[0].report.slices[0].signature.cdhash
+    assert own is not None
+    assert notarization(signed) == "unknown"
+    assert notarization(signed | {"Contents/CodeResources": b"s8ch" + bytes.fromhex(own)}) == "stapled"
+    assert notarization(signed | {"Contents/CodeResources": b"s8ch" + bytes(20)}) == "unknown"
+    assert notarization(APP | {"Contents/CodeResources": b"s8ch"}) == "none"
 
 
 def test_flat_and_versioned_layouts_and_what_is_no_bundle():
