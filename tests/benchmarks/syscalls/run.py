@@ -24,8 +24,8 @@ from pathlib import Path
 import platformdirs
 from analysing import analyse
 from bench import Bench, WorkloadFailed
-from fetching import SOURCES, Unavailable
 from isolation import UNSHARE, settle
+from origins import SOURCES, Unavailable
 from programs import PROGRAMS, Program
 from table import Row, lines
 from tracing import Trace
@@ -47,7 +47,7 @@ def main() -> int:
     for program in chosen:
         _say(program.name)
         try:
-            path = program.source.file(cache)
+            path = program.origin.file(cache)
             traced = _trace(program, path, cache, again=options.retrace)
         except (Unavailable, WorkloadFailed, subprocess.TimeoutExpired) as error:
             _say(f"{program.name} left out: {error}")
@@ -111,7 +111,7 @@ def _inside(program: Program, cache: Path) -> int:
         scratch = Path(folder) / "work"
         scratch.mkdir()
         Path(folder).chmod(0o755)
-        with contextlib.closing(Bench(program.source.file(cache), scratch, names("x86_64"))) as bench:
+        with contextlib.closing(Bench(program.origin.file(cache), scratch, names("x86_64"))) as bench:
             program.workload(bench)
         trace = bench.trace()
     arguments = {name: sorted(values) for name, values in sorted(trace.arguments.items())}

@@ -229,7 +229,7 @@ int main(int count, char **arguments) {
         while (!signals) pause();
         sleep(30);
     }
-    files(), threads(), processes(), sockets(), times();
+    files(), threads(), processes(), times(), sockets();
     syscall(SYS_getrandom, &signals, 4, 0);
     struct termios terminal;
     if (isatty(0)) tcgetattr(0, &terminal);
