@@ -80,12 +80,14 @@ def _symbols(slice_: Slice) -> Iterator[Claim]:
 
 
 def _system_calls(subject: Subject) -> Iterator[Claim]:
+    """On macOS only what the program calls itself: libSystem connects to daemons for functions that are no network."""
     if subject.syscalls is None:
         return
-    for call in subject.syscalls.required:
+    places = subject.direct_calls if subject.slice.format == "mach-o" else subject.syscalls.sites
+    for call in places if subject.slice.format == "mach-o" else subject.syscalls.required:
         operation = SYSTEM_CALLS.get(call)
         if operation is not None:
-            for site in subject.syscalls.sites.get(call, ()) or (None,):
+            for site in places.get(call, ()) or (None,):
                 yield operation, Evidence(via="syscall", address=site, symbol=call)
 
 
@@ -104,6 +106,8 @@ def _doubts(subject: Subject) -> Iterator[str]:
         unseen = sorted(UNSEEN_SYSTEM_CALLS.intersection(calls.required))
         yield from (f"it can call {name}, which leads past the calls that are looked for" for name in unseen)
     else:
+        if calls is not None and calls.unresolved and subject.slice.format == "mach-o":
+            yield "it calls the kernel itself, and which calls it makes could not all be told"
         yield from _unnamed(subject)
         yield from _supplied(subject.slice)
         yield from (f"it holds the text {evidence.symbol!r}" for _, evidence in _strings(subject.slice))

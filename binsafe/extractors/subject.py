@@ -33,6 +33,14 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         """Whether Go's runtime is in it: no other program has its tables."""
         return self.functions is not None or self.go is not None
 
+    @property
+    def direct_calls(self) -> dict[str, tuple[str, ...]]:
+        """System calls that the slice's own instructions make, with their places; not those behind imports (macOS)."""
+        behind = {hex(entry.address) for entry in self.slice.imports if entry.address is not None}
+        sites = self.syscalls.sites if self.syscalls is not None else {}
+        own = {call: tuple(place for place in places if place not in behind) for call, places in sites.items()}
+        return {call: places for call, places in own.items() if places}
+
     @classmethod
     def of(
         cls,

@@ -1,4 +1,10 @@
-"""The system calls, and a finding where their list may be too short to rely on."""
+"""The system calls, and a finding where their list may be too short to rely on.
+
+On macOS the list is for reading, nothing is enforced with it, and it is never complete: there the finding is that a
+program makes calls by itself at all.
+"""
+
+from collections.abc import Iterator
 
 from binsafe.extractors.subject import Extracted, Subject
 from binsafe.limits import MAX_EVIDENCE
@@ -8,6 +14,8 @@ from binsafe.model import Evidence, Finding, Severity, Syscalls
 def extract(subject: Subject) -> Extracted[Syscalls | None]:
     """What the analysis found; None where it does not cover the system or was not asked for."""
     calls = subject.syscalls
+    if calls is not None and subject.slice.format == "mach-o":
+        return Extracted(calls, tuple(_past_libsystem(subject, calls)))
     if calls is None or (calls.complete and not calls.open_set):
         return Extracted(calls)
     return Extracted(calls, (_incomplete(calls),))
@@ -27,5 +35,31 @@ def _incomplete(calls: Syscalls) -> Finding:
         evidence=tuple(
             Evidence(via="syscall", address=place.address, detail=place.reason)
             for place in calls.unresolved[:MAX_EVIDENCE]
+        ),
+    )
+
+
+def _past_libsystem(subject: Subject, calls: Syscalls) -> Iterator[Finding]:
+    own = subject.direct_calls
+    if not own and not calls.unresolved:
+        return
+    unknown = f"{len(calls.unresolved)} whose number could not be told" if calls.unresolved else ""
+    yield Finding(
+        id="direct-system-calls",
+        severity=Severity.LOW,
+        title="It calls the kernel itself, past libSystem",
+        detail=(
+            f"It makes these calls: {', '.join(filter(None, (*own, unknown)))}. Apple promises nothing about their "
+            "numbers, so ordinary programs leave that to libSystem; programs that hide from who watches it do not."
+        ),
+        evidence=(
+            *(
+                Evidence(via="syscall", address=places[0], symbol=call)
+                for call, places in list(own.items())[:MAX_EVIDENCE]
+            ),
+            *(
+                Evidence(via="syscall", address=place.address, detail=place.reason)
+                for place in calls.unresolved[:MAX_EVIDENCE]
+            ),
         ),
     )

@@ -66,6 +66,10 @@ _RULES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "Its list of system calls is not complete.",
             "Add what is missing with --allow-partial or from the violations of a run.",
         ),
+        "direct-system-calls": (
+            "It calls the kernel itself, past libSystem.",
+            "Look at the code at these places: macOS programs have no need for it.",
+        ),
         "archive-entry": ("An entry of an archive is not what archives are made of.", _FETCH),
         "archive-bomb": ("An archive unpacks to far more than it holds; the rest was not looked at.", _FETCH),
         "archive-damaged": ("An archive contradicts itself.", _FETCH),

@@ -15,6 +15,7 @@ The stages, in the order in which they run; each file's docstring says which rul
     wrappers        the number, by a backward walk that leaves functions through their direct callers
     patterns        what the walk cannot find and the program's source says
     engine          Slice -> Syscalls
+    darwin          the same for Mach-O, with `darwin_tables` (functions -> calls) and `darwin_direct` (its own sites)
     surroundings    the instructions around an address, for a reader
 
 Importing this package is cheap: the sandbox needs `tables` on its way to starting a program.
@@ -32,11 +33,15 @@ __all__ = ["Libraries", "analyse", "listing"]
 
 
 def analyse(slice_: "Slice", *, max_instructions: int = MAX_INSTRUCTIONS) -> "Syscalls | None":
-    """The system calls that a static Linux program for x86-64 or arm64 can make; None for everything else.
+    """The system calls that a static Linux program or a macOS one can make; None for everything else.
 
     Pure. Any bytes give an answer: where a number could not be told, or more than ``max_instructions`` would have to be
     decoded, ``complete`` is False and ``unresolved`` says where and why.
     """
+    if slice_.format == "mach-o":
+        from binsafe.syscalls.darwin import analyse_macho  # noqa: PLC0415
+
+        return analyse_macho(slice_, max_instructions=max_instructions)
     from binsafe.syscalls.engine import analyse_static  # noqa: PLC0415 - numpy and capstone only when they are needed
 
     return analyse_static(slice_, max_instructions=max_instructions)
