@@ -86,10 +86,26 @@ class Store:
         """Let go of the file."""
         self._connection.close()
 
-    def sessions(self) -> list[Session]:
-        """All of them, the latest first."""
-        rows = self._rows("SELECT document FROM sessions ORDER BY started DESC, id DESC")
+    def sessions(self, *, most: int = -1) -> list[Session]:
+        """The latest first, at most so many (-1: all)."""
+        rows = self._rows("SELECT document FROM sessions ORDER BY started DESC, id DESC LIMIT ?", (most,))
         return [_decoded(row[0], Session, self.path) for row in rows]
+
+    def session(self, name: str) -> Session:
+        """One session.
+
+        Raises:
+            UsageError: there is no such session.
+        """
+        rows = self._rows("SELECT document FROM sessions WHERE id = ?", (name,))
+        if not rows:
+            raise UsageError(f"there is no session {name!r}", hint="bandit_runner compare --sessions lists them")
+        return _decoded(rows[0][0], Session, self.path)
+
+    def version(self) -> int:
+        """A number that changes whenever another connection has written."""
+        found: int = self._rows("PRAGMA data_version")[0][0]
+        return found
 
     def runs(self, session: str | None = None) -> list[Run]:
         """The runs of one session, or all, in the order in which they began."""

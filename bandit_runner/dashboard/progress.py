@@ -1,0 +1,111 @@
+"""How a run went: a frame after every few ids, so that charts and replay cost the same for a hundred ids or a million.
+
+When there are too many frames every second one is let go and the step doubles.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from bandit_runner.model import BalancedRequest, Outcome, Scoring, Unknown
+from bandit_runner.runs.records import StoredRequest
+from bandit_runner.runs.tally import Tally
+
+MAX_FRAMES: Final = 512
+
+
+class ServerCount(msgspec.Struct, frozen=True, array_like=True):
+    """One server so far: attempts that it accepted, attempts in all, attempts that it answered 429."""
+
+    ok: int
+    attempts: int
+    limited: int
+
+
+class Frame(msgspec.Struct, frozen=True, kw_only=True):
+    """What was known after ``requests`` ids; ``time`` is seconds since the epoch."""
+
+    requests: int
+    time: float
+    accepted: int
+    attempts: int
+    extra: int
+    limited: int
+    p50_ms: float | Unknown
+    p99_ms: float | Unknown
+    servers: tuple[ServerCount, ...]
+
+    @property
+    def success_rate(self) -> float:
+        """The share of ids that were accepted."""
+        return self.accepted / self.requests if self.requests else 0.0
+
+    def score(self, scoring: Scoring) -> float:
+        """Points so far."""
+        return scoring.score(self.accepted, self.extra)
+
+
+class Progress:
+    """The frames of one run, grown as its ids come in."""
+
+    def __init__(self, scoring: Scoring) -> None:
+        self.tally = Tally()
+        self.frames: list[Frame] = []
+        self._scoring = scoring
+        self._step = 1
+        self._time = 0.0
+
+    @property
+    def seen(self) -> int:
+        """Ids so far."""
+        return self.tally.requests
+
+    def add(self, requests: Sequence[StoredRequest]) -> None:
+        """More ids of the run, in their order."""
+        waiting: list[BalancedRequest] = []
+        for stored in requests:
+            waiting.append(stored.request)
+            if stored.number % self._step == 0:
+                self._take(waiting)
+                self.frames.append(self._frame())
+                self._thin()
+        self._take(waiting)
+
+    def latest(self) -> Frame | None:
+        """The frame of now, whether the step has come round to it or not; None before the first id."""
+        if not self.seen:
+            return None
+        last = self.frames[-1] if self.frames else None
+        return last if last is not None and last.requests == self.seen else self._frame()
+
+    def _take(self, waiting: list[BalancedRequest]) -> None:
+        self.tally = self.tally.adding(waiting)
+        for request in waiting:
+            if request.trials:
+                self._time = max(self._time, request.trials[-1].started + request.trials[-1].latency)
+        waiting.clear()
+
+    def _thin(self) -> None:
+        if len(self.frames) > MAX_FRAMES:
+            self._step *= 2
+            self.frames = [frame for frame in self.frames if frame.requests % self._step == 0]
+
+    def _frame(self) -> Frame:
+        return frame_of(self.tally, self._scoring, self._time)
+
+
+def frame_of(tally: Tally, scoring: Scoring, time: float) -> Frame:
+    """The frame of a tally."""
+    ok, limited = tuple(Outcome).index(Outcome.OK), tuple(Outcome).index(Outcome.RATE_LIMITED)
+    return Frame(
+        requests=tally.requests,
+        time=time,
+        accepted=sum(tally.accepted),
+        attempts=tally.attempts,
+        extra=tally.extra_attempts(scoring),
+        limited=sum(counts[limited] for counts in tally.servers),
+        p50_ms=tally.quantile_ms(50),
+        p99_ms=tally.quantile_ms(99),
+        servers=tuple(ServerCount(counts[ok], sum(counts), counts[limited]) for counts in tally.servers),
+    )

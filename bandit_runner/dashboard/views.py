@@ -1,0 +1,264 @@
+"""The store -> what pages and the API show. One `Board` per process; everything it hands out is plain data."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+
+from bandit_runner.dashboard.progress import Frame, Progress, frame_of
+from bandit_runner.errors import StoreUnusable, UsageError
+from bandit_runner.model import UNKNOWN, Scoring, Unknown
+from bandit_runner.runs import Run, Session, Store, Tally
+from bandit_runner.runs.comparison import ComparedRow, compare
+from bandit_runner.simulation.truth import clairvoyant_score, read
+
+MAX_SESSIONS: Final = 200
+"""Sessions that a selector lists; the comparison takes all."""
+
+MAX_CACHED: Final = 64
+"""Runs whose frames are kept."""
+
+MAX_REPLAYED: Final = 20_000
+"""Ids up to which a replayed moment shows its own latencies."""
+
+Status = Literal["running", "done", "interrupted"]
+
+
+class StoreState(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether there is anything to show, and what to do where there is not."""
+
+    kind: Literal["ok", "none", "unusable"]
+    message: str = ""
+    hint: str = ""
+
+
+class SessionLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A session in a list."""
+
+    id: str
+    started: float
+    source: str
+    status: Status
+    strategies: tuple[str, ...]
+    tiers: tuple[str, ...]
+    runs: int
+    requests: int
+    attempts: int
+    seconds: float
+
+
+class RunView(msgspec.Struct, frozen=True, kw_only=True):
+    """One run as it stands. ``attainable`` is what a clairvoyant would have scored of one id."""
+
+    number: int
+    session: str
+    strategy: str
+    tier: str
+    ports: tuple[int, ...]
+    started: float
+    status: Status
+    planned: int | None
+    latest: Frame | None
+    frames: tuple[Frame, ...]
+    tally: Tally
+    attainable: float | Unknown
+    rates: tuple[float | Unknown, ...]
+    """Each server's true success rate, where the stand-in told it."""
+
+
+class SessionView(msgspec.Struct, frozen=True, kw_only=True):
+    """A session with all of its runs."""
+
+    session: Session
+    status: Status
+    runs: tuple[RunView, ...]
+
+
+class Board:
+    """Reads the store, and remembers the frames of the runs that were looked at last."""
+
+    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
+        self.path = path
+        self._clock = clock
+        self._store: Store | None = None
+        self._progress: dict[int, Progress] = {}
+        self._attainable: dict[int, float | Unknown] = {}
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+    def state(self) -> StoreState:
+        """Try the store."""
+        if not self.path.exists():
+            self.close()
+            return StoreState(
+                kind="none",
+                message="No runs yet",
+                hint="bandit_runner start plays some; bandit_runner import reads the original's CSV files",
+            )
+        try:
+            self._opened().sessions(most=1)
+        except StoreUnusable as error:
+            self.close()
+            return StoreState(kind="unusable", message=str(error), hint=error.hint)
+        return StoreState(kind="ok")
+
+    def version(self) -> int:
+        """Changes when the store did."""
+        return self._opened().version()
+
+    def sessions(self) -> tuple[SessionLine, ...]:
+        """The latest first."""
+        store = self._opened()
+        return tuple(self._line(each, store.runs(each.id)) for each in store.sessions(most=MAX_SESSIONS))
+
+    def session(self, name: str | None = None) -> SessionView | None:
+        """One session with its runs, the latest where none is named; None where there is none at all."""
+        store = self._opened()
+        latest = store.sessions(most=1)
+        if name is None and not latest:
+            return None
+        session = latest[0] if name is None else store.session(name)
+        runs = store.runs(session.id)
+        views = tuple(self._view(session, run) for run in runs)
+        return SessionView(session=session, status=self._status(runs), runs=views)
+
+    def run(self, number: int) -> RunView:
+        """One run with its frames."""
+        store = self._opened()
+        run = store.run(number)
+        return self._view(store.session(run.start.session), run)
+
+    def requests(self, number: int, *, after: int, most: int) -> list[dict[str, Any]]:
+        """Ids of a run as plain data."""
+        store = self._opened()
+        found = store.requests(store.run(number), after=after, most=most)
+        return [{"number": each.number, **msgspec.to_builtins(each.request)} for each in found]
+
+    def violations(self, session: str, *, after: float = 0.0) -> list[dict[str, Any]]:
+        """What the servers of a session were denied."""
+        return self._opened().violations(session, after=after)
+
+    def state_of(self, number: int) -> dict[str, Any] | None:
+        """The strategy's last saved state."""
+        store = self._opened()
+        saved = store.state(store.run(number))
+        return None if saved is None else saved[1]
+
+    def moment(self, number: int, requests: int) -> tuple[Frame, Tally]:
+        """The run as it stood after so many ids; of very long runs without its own latencies."""
+        store = self._opened()
+        run = store.run(number)
+        session = store.session(run.start.session)
+        if requests <= MAX_REPLAYED:
+            stored = store.requests(run, most=requests)
+            tally = Tally().adding(each.request for each in stored)
+            last = stored[-1].request.trials if stored else ()
+            return frame_of(tally, session.scoring, last[-1].started if last else run.start.started), tally
+        progress = self._grown(session, run)
+        frames = [frame for frame in progress.frames if frame.requests <= requests]
+        return (frames[-1] if frames else frame_of(Tally(), session.scoring, run.start.started)), progress.tally
+
+    def comparison(self, scoring: Scoring, sessions: tuple[str, ...] = ()) -> tuple[ComparedRow, ...]:
+        """All runs, or those of some sessions, compared."""
+        store = self._opened()
+        runs = [run for name in sessions for run in store.runs(name)] if sessions else store.runs()
+        return compare(runs, scoring)
+
+    def _opened(self) -> Store:
+        if self._store is None:
+            self._store = Store.open(self.path)
+        return self._store
+
+    def _line(self, session: Session, runs: list[Run]) -> SessionLine:
+        ended = [run.ended if run.ended is not None else run.heard for run in runs]
+        return SessionLine(
+            id=session.id,
+            started=session.started,
+            source=session.source,
+            status=self._status(runs),
+            strategies=tuple(dict.fromkeys(run.start.strategy for run in runs)),
+            tiers=tuple(dict.fromkeys(run.start.tier for run in runs)),
+            runs=len(runs),
+            requests=sum(run.tally.requests for run in runs),
+            attempts=sum(run.tally.attempts for run in runs),
+            seconds=max(ended, default=session.started) - session.started,
+        )
+
+    def _status(self, runs: list[Run]) -> Status:
+        states = {run.status(self._clock()) for run in runs}
+        return "running" if "running" in states else "interrupted" if "interrupted" in states else "done"
+
+    def _view(self, session: Session, run: Run) -> RunView:
+        progress = self._grown(session, run)
+        start = run.start
+        return RunView(
+            number=run.number,
+            session=session.id,
+            strategy=start.strategy,
+            tier=start.tier,
+            ports=start.ports,
+            started=start.started,
+            status=run.status(self._clock()),
+            planned=start.planned,
+            latest=progress.latest(),
+            frames=tuple(progress.frames),
+            tally=msgspec.structs.replace(progress.tally, limits_known=run.tally.limits_known),
+            attainable=self._attained(session, run),
+            rates=_rates(session, run),
+        )
+
+    def _grown(self, session: Session, run: Run) -> Progress:
+        """The run's frames, with what came since they were last looked at."""
+        progress = self._progress.pop(run.number, None) or Progress(session.scoring)
+        self._progress[run.number] = progress  # the one looked at last stands last
+        while len(self._progress) > MAX_CACHED:
+            self._progress.pop(next(iter(self._progress)))
+        if progress.seen < run.tally.requests:
+            progress.add(self._opened().requests(run, after=progress.seen))
+        return progress
+
+    def _attained(self, session: Session, run: Run) -> float | Unknown:
+        if run.number not in self._attainable:
+            self._attainable[run.number] = _attainable(session, run)
+        return self._attainable[run.number]
+
+
+def _attainable(session: Session, run: Run) -> float | Unknown:
+    """Points per id for one who knows the truth, over as many ids as were planned."""
+    if session.truth is None:
+        return UNKNOWN
+    requests = run.start.planned or 100
+    try:
+        score = clairvoyant_score(
+            read(session.truth),
+            run.start.tier,
+            requests=min(requests, 1_000),
+            rps=_rps(session),
+            began=run.start.started,
+            scoring=session.scoring,
+        )
+    except UsageError:
+        return UNKNOWN
+    return score if isinstance(score, str) else score / min(requests, 1_000)
+
+
+def _rps(session: Session) -> float:
+    plan = session.settings.get("plan")
+    rps = plan.get("rps") if isinstance(plan, dict) else None
+    return float(rps) if isinstance(rps, int | float) and rps > 0 else 10.0
+
+
+def _rates(session: Session, run: Run) -> tuple[float | Unknown, ...]:
+    if session.truth is None:
+        return tuple(UNKNOWN for _ in run.start.ports)
+    try:
+        truth = {server.port: server.success_rate for server in read(session.truth).servers}
+    except UsageError:
+        truth = {}
+    return tuple(truth.get(port, UNKNOWN) for port in run.start.ports)
