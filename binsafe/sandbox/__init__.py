@@ -2,7 +2,7 @@
 
 backends  what every mechanism offers; the registry is below
 linux/    namespaces + seccomp + Landlock, with a supervisor outside
-macos     sandbox-exec
+macos     sandbox-exec; macoslog: what it denied, from the unified log
 guard     ties a process group to its supervisor on systems that cannot
 launching what is checked before anything starts
 doctor    what this machine can enforce, found out by doing it

@@ -1,13 +1,15 @@
 """Ties a process group to its supervisor where the kernel offers no such thing (macOS): run as a script of its own.
 
-    python guard.py LIFELINE REPORT COMMAND...
+    python guard.py LIFELINE REPORT LIMITS COMMAND...
 
-Starts COMMAND in a new session, writes its pid to the descriptor REPORT, and waits. When the descriptor LIFELINE comes
-to its end, because the supervisor closed it or died, the whole group is killed. Exits with the command's own status.
+Starts COMMAND in a new session under LIMITS (``NOFILE=1024,CORE=0``, the names of setrlimit(2)), writes its pid to the
+descriptor REPORT, and waits. When the descriptor LIFELINE comes to its end, because the supervisor closed it or died,
+the whole group is killed. Exits with the command's own status.
 """
 
 import contextlib
 import os
+import resource
 import select
 import signal
 import sys
@@ -23,13 +25,23 @@ def main(arguments: list[str]) -> int:
     if pid == 0:
         os.setsid()
         os.closerange(3, max(lifeline, report) + 1)
-        os.execv(arguments[2], arguments[2:])
+        limit(arguments[2])
+        os.execv(arguments[3], arguments[3:])
     os.write(report, str(pid).encode())
     os.close(report)
     status = wait(pid, lifeline)
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)  # what the command may have left in its group
     return status if status >= 0 else 128 - status
+
+
+def limit(limits: str) -> None:
+    """Set soft and hard limits alike; one that is higher than what we have ourselves is ours already."""
+    for name, _, value in (part.partition("=") for part in limits.split(",") if part):
+        which = getattr(resource, f"RLIMIT_{name}")
+        hard = resource.getrlimit(which)[1]
+        wanted = int(value) if hard == resource.RLIM_INFINITY else min(int(value), hard)
+        resource.setrlimit(which, (wanted, wanted))
 
 
 def wait(pid: int, lifeline: int) -> int:

@@ -15,12 +15,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Final
 
-from binsafe.model import Gap
+from binsafe.errors import NotEnforceable
+from binsafe.model import Gap, Policy
+from binsafe.policy.objects import SCRATCH
 from binsafe.renderers import render
 from binsafe.sandbox import guard
 from binsafe.sandbox.backends import Enforcement, Level, Order
+from binsafe.sandbox.macoslog import LogReader, stream_command
+from binsafe.sandbox.reporting import Reporter
 
 SANDBOX_EXEC: Final = "/usr/bin/sandbox-exec"
+XATTR: Final = "/usr/bin/xattr"
+QUARANTINE: Final = "com.apple.quarantine"
 
 _GAPS: Final = (
     Gap(id="loopback", reason="'localhost' in a profile also matches the machine's other addresses"),
@@ -47,21 +53,43 @@ class SandboxExec:
         return Enforcement(level="partial", gaps=_GAPS)
 
     def launch(self, order: Order) -> "SeatbeltProcess":
-        """Start a private copy of the inspected bytes under the rendered profile."""
+        """Start a private copy of the inspected bytes under the rendered profile, with its denials reported."""
         with contextlib.ExitStack() as undo:
             folder = Path(tempfile.mkdtemp(prefix="binsafe-")).resolve()
             undo.callback(shutil.rmtree, folder, ignore_errors=True)
             binary = private_copy(order.program, folder / Path(order.policy.artifact.name).name)
+            keep_quarantine(order.path, binary)
             profile = folder / "profile.sb"
             profile.write_text(render(order.policy, "seatbelt", binary=str(binary)).text)
-            guarded = Guarded(command_line(profile, binary, order.arguments), order)
+            scratch = scratch_folder(order.policy, folder)
+            reporter = Reporter(order.on_violation)
+            undo.callback(reporter.close)
+            log = LogReader(order.policy, reporter, command=stream_command())
+            undo.callback(log.close)
+            guarded = Guarded(command_line(profile, binary, order.arguments, scratch=scratch), order, scratch=scratch)
+            log.watch(guarded.pid)
             undo.pop_all()
-        return SeatbeltProcess(guarded, folder, order.policy.listen_ports())
+        return SeatbeltProcess(guarded, folder, order.policy.listen_ports(), log=log, reporter=reporter)
 
 
-def command_line(profile: Path, binary: Path, arguments: Sequence[str]) -> list[str]:
+def command_line(profile: Path, binary: Path, arguments: Sequence[str], *, scratch: Path | None = None) -> list[str]:
     """What starts ``binary`` under ``profile``; a list, never a string for a shell."""
-    return [SANDBOX_EXEC, "-f", str(profile), str(binary), *arguments]
+    defined = ["-D", f"SCRATCH={scratch}"] if scratch is not None else []
+    return [SANDBOX_EXEC, *defined, "-f", str(profile), str(binary), *arguments]
+
+
+def limits_of(policy: Policy) -> str:
+    """The policy's limits as ``guard.py`` takes them."""
+    return ",".join(f"{grant.object.upper()}={int(grant.access)}" for grant in policy.of("limit"))
+
+
+def scratch_folder(policy: Policy, folder: Path) -> Path | None:
+    """A scratch folder of the program's own, where the policy grants one; it goes with the private copy."""
+    if all(grant.object != SCRATCH for grant in policy.of("write")):
+        return None
+    scratch = folder / "scratch"
+    scratch.mkdir(mode=0o700)
+    return scratch
 
 
 def private_copy(descriptor: int, target: Path) -> Path:
@@ -75,17 +103,45 @@ def private_copy(descriptor: int, target: Path) -> Path:
     return target
 
 
+def keep_quarantine(original: str | None, copy: Path, *, tool: str = XATTR) -> bool:
+    """Give the copy the original's quarantine attribute, so that Gatekeeper judges it as it would the original.
+
+    Returns whether there was one. Raises NotEnforceable where it is there and cannot be kept: a copy without it would
+    run what the system might have stopped.
+    """
+    if original is None or not os.access(tool, os.X_OK):
+        return False
+    found = subprocess.run([tool, "-p", QUARANTINE, original], check=False, capture_output=True, text=True)
+    if found.returncode != 0:
+        return False
+    copy.chmod(0o700)
+    kept = subprocess.run([tool, "-w", QUARANTINE, found.stdout.strip(), str(copy)], check=False, capture_output=True)
+    copy.chmod(0o500)
+    if kept.returncode != 0:
+        raise NotEnforceable("the quarantine mark of the file could not be kept", hint="look at it: xattr -l FILE")
+    return True
+
+
 class Guarded:
     """A command in a process group that dies with us (see ``guard.py``); works on every POSIX system."""
 
-    def __init__(self, command: Sequence[str], order: Order) -> None:
+    def __init__(self, command: Sequence[str], order: Order, *, scratch: Path | None = None) -> None:
         lifeline, self._lifeline = os.pipe()
         report, told = os.pipe()
         try:
             self.popen = subprocess.Popen(
-                [sys.executable, "-I", "-S", guard.__file__, str(lifeline), str(told), *command],
+                [
+                    sys.executable,
+                    "-I",
+                    "-S",
+                    guard.__file__,
+                    str(lifeline),
+                    str(told),
+                    limits_of(order.policy),
+                    *command,
+                ],
                 pass_fds=(lifeline, told),
-                env=order.environment(),
+                env=order.environment() | ({"TMPDIR": str(scratch)} if scratch is not None else {}),
                 cwd="/",
                 stdin=order.stdin,
                 stdout=order.stdout,
@@ -109,14 +165,27 @@ class SeatbeltProcess:
 
     backend: Final = "sandbox-exec"
     enforcement: Final[Level] = "partial"
-    unreported: Final = 0
-    """The unified log is not read yet, so nothing is reported or counted."""
 
-    def __init__(self, guarded: Guarded, folder: Path, ports: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        guarded: Guarded,
+        folder: Path,
+        ports: tuple[int, ...],
+        *,
+        log: LogReader | None = None,
+        reporter: Reporter | None = None,
+    ) -> None:
         self.pid = guarded.pid
         self._guarded = guarded
         self._folder = folder
         self._ports = ports
+        self._log = log
+        self._reporter = reporter
+
+    @property
+    def unreported(self) -> int:
+        """Denials that were only counted."""
+        return self._reporter.unreported if self._reporter is not None else 0
 
     @property
     def stdout(self) -> IO[bytes] | None:
@@ -130,8 +199,17 @@ class SeatbeltProcess:
         except subprocess.TimeoutExpired:
             return None
         self._guarded.end()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._finish()
         return status
+
+    def _finish(self) -> None:
+        """Tell what the log still has, and leave nothing behind; more than once does no harm."""
+        log, reporter, self._log = self._log, self._reporter, None
+        if log is not None:
+            log.close()
+        if reporter is not None:
+            reporter.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def send_signal(self, number: int) -> None:
         """Forward a signal; nothing happens when the program has ended."""

@@ -9,14 +9,22 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from binsafe.errors import NotExecutable
+from binsafe.errors import NotEnforceable, NotExecutable
 from binsafe.intake import Found, Snapshot
-from binsafe.model import Policy
+from binsafe.model import Grant, Policy
 from binsafe.model.policy import PolicyArtifact
 from binsafe.sandbox import Order, guard, launch
-from binsafe.sandbox.macos import Guarded, SeatbeltProcess, command_line, private_copy
+from binsafe.sandbox.macos import (
+    Guarded,
+    SeatbeltProcess,
+    command_line,
+    keep_quarantine,
+    private_copy,
+    scratch_folder,
+)
 
 FORKING = "import os, time; os.fork(); print('up', flush=True); time.sleep(600)"
 
@@ -51,6 +59,52 @@ def gone(group: int, seconds: float = 5.0) -> bool:
 def test_the_command_is_a_list_that_no_shell_reads():
     command = command_line(Path("/p/profile.sb"), Path("/p/a program"), ["-x", "; rm -rf /"])
     assert command == ["/usr/bin/sandbox-exec", "-f", "/p/profile.sb", "/p/a program", "-x", "; rm -rf /"]
+
+
+def test_a_scratch_folder_is_a_parameter():
+    command = command_line(Path("/p"), Path("/b"), [], scratch=Path("/s"))
+    assert command == ["/usr/bin/sandbox-exec", "-D", "SCRATCH=/s", "-f", "/p", "/b"]
+
+
+def test_scratch_only_where_it_is_granted(tmp_path: Path):
+    assert scratch_folder(order().policy, tmp_path) is None
+    granted = msgspec.structs.replace(order().policy, grants=(Grant(kind="write", object="scratch", reason="test"),))
+    assert scratch_folder(granted, tmp_path) == tmp_path / "scratch"
+
+
+def test_limits_hold_in_the_guarded_command():
+    limits = (("nofile", "64"), ("core", "0"), ("fsize", "4096"))
+    grants = tuple(Grant(kind="limit", object=name, access=value, reason="test") for name, value in limits)
+    asked = msgspec.structs.replace(order(), policy=msgspec.structs.replace(order().policy, grants=grants))
+    code = "import resource as r; print(*(r.getrlimit(n) for n in (r.RLIMIT_NOFILE, r.RLIMIT_CORE, r.RLIMIT_FSIZE)))"
+    started = Guarded([sys.executable, "-c", code], asked)
+    assert started.popen.stdout.read() == b"(64, 64) (0, 0) (4096, 4096)\n"
+    assert started.popen.wait(10) == 0
+    started.end()
+    started.popen.stdout.close()
+
+
+XATTR_LIKE = """#!/bin/sh
+case $1 in
+  -p) cat "$3.$2" ;;
+  -w) printf %s "$3" > "$4.$2" ;;
+esac
+"""
+
+
+def test_the_quarantine_mark_goes_with_the_copy(tmp_path: Path):
+    tool, original, copy = tmp_path / "xattr", tmp_path / "original", tmp_path / "copy"
+    tool.write_text(XATTR_LIKE)
+    tool.chmod(0o755)
+    copy.touch(mode=0o500)
+    assert not keep_quarantine(str(original), copy, tool=str(tool))
+    (tmp_path / "original.com.apple.quarantine").write_text("0083;5f;Safari;")
+    assert keep_quarantine(str(original), copy, tool=str(tool))
+    assert (tmp_path / "copy.com.apple.quarantine").read_text() == "0083;5f;Safari;"
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o500
+    tool.write_text(XATTR_LIKE.replace("printf", "false; exit 1; printf"))
+    with pytest.raises(NotEnforceable, match="quarantine"):
+        keep_quarantine(str(original), copy, tool=str(tool))
 
 
 def test_a_program_of_another_system_is_refused():
