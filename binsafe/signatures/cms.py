@@ -16,8 +16,14 @@ from asn1crypto import cms, core, tsp, x509
 from binsafe.signatures import der
 from binsafe.signatures.structure import StructureError
 
-MAX_BYTES: Final = 8 * 1024**2
-"""Largest CMS structure that is read; real ones have 2 KB to some 100 KB."""
+MAX_BYTES: Final = 2 * 1024**2
+"""Largest CMS structure that is read; real ones have 2 to 40 KB, and some 100 KB where they list a program's pages."""
+
+MAX_APPLE_BYTES: Final = 256 * 1024
+"""The same for Mach-O, which has no such lists but may have 20 slices, each with one; real ones have 9 to 20 KB."""
+
+MAX_ATTRIBUTES: Final = 64
+"""Attributes of one signer; real ones have 2 to 6."""
 
 MAX_CERTIFICATES: Final = 32
 """Certificates in one bag; real ones hold 2 to 10."""
@@ -89,13 +95,13 @@ def _strictly(read: Callable[_P, _R]) -> Callable[_P, _R]:
 
 
 @_strictly
-def read(data: bytes | memoryview) -> SignedMessage:
-    """Read one CMS structure.
+def read(data: bytes | memoryview, *, most: int = MAX_BYTES) -> SignedMessage:
+    """Read one CMS structure of at most ``most`` bytes.
 
     Raises:
         StructureError: it is no SignedData, has not exactly one signer with signed attributes, or cannot be read.
     """
-    if len(data) > MAX_BYTES:
+    if len(data) > most:
         raise StructureError(f"a CMS structure of {len(data)} bytes is not read")
     outer = cms.ContentInfo.load(bytes(data), strict=True)
     if outer["content_type"].native != "signed_data":
@@ -178,6 +184,8 @@ def _content(enclosed: Any) -> bytes | None:
 def _attributes(attributes: Any) -> dict[str, tuple[bytes, ...]]:
     """Attributes by type; one type may stand there once (RFC 5652, 5.3: a set without repetitions)."""
     found: dict[str, tuple[bytes, ...]] = {}
+    if not isinstance(attributes, core.Void) and len(attributes) > MAX_ATTRIBUTES:
+        raise StructureError(f"the CMS structure has {len(attributes)} attributes of one kind")
     for attribute in () if isinstance(attributes, core.Void) else attributes:
         name = attribute["type"].dotted
         if name in found:

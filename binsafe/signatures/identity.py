@@ -95,7 +95,7 @@ def _somebody(
     from binsafe.signatures import certificates, cms, signers  # noqa: PLC0415
     from binsafe.signatures.anchors import pinned  # noqa: PLC0415
 
-    message = cms.read(payload)
+    message = cms.read(payload, most=cms.MAX_APPLE_BYTES)
     primary = directories[0]
     signed = signers.verify(message, primary.data, anchors or pinned())
     leaf_markers = certificates.markers(signed.path[0]) if signed.path else frozenset()

@@ -12,7 +12,7 @@ import msgspec
 from binsafe.model import Problem, Signature, Slice
 from binsafe.signatures import codedirectory, entitlements, identity, requirements, superblob
 from binsafe.signatures.codedirectory import CodeDirectory
-from binsafe.signatures.structure import StructureError, enumerate_some
+from binsafe.signatures.structure import StructureError, enumerate_some, is_blank
 from binsafe.signatures.superblob import Slot, SuperBlob
 
 if TYPE_CHECKING:
@@ -32,6 +32,9 @@ _INSIDE: Final = frozenset({Slot.REQUIREMENTS, Slot.ENTITLEMENTS, Slot.DER_ENTIT
 
 NOT_IN_THIS_FILE: Final = "(not in this file)"
 """How everything ends that is sealed and lies beside the file, in its bundle."""
+
+MAX_SLACK_BYTES: Final = 64 * 1024
+"""Room that codesign reserves and does not need: 9 to 18 KB in real files."""
 
 MAX_TICKET_BYTES: Final = 1024**2
 """How much of a notarization ticket is looked at; real ones have 2 to 100 KB."""
@@ -89,7 +92,7 @@ def _verify(
     return Signature(
         kind=who.kind,
         status="invalid" if broken else "unknown" if unverified else "valid",
-        problems=(*broken, *rights.notes, *unreadable),
+        problems=(*broken, *rights.notes, *unreadable, *_slack(signature, slice_.data[start:end])),
         unverified=unverified,
         identifier=best.identifier,
         team_id=best.team_id,
@@ -126,10 +129,7 @@ def _stray_blobs(signature: SuperBlob) -> Iterator[Problem]:
 
 
 def _coverage(slice_: Slice, directories: tuple[CodeDirectory, ...], start: int, end: int) -> Iterator[Problem]:
-    """Hashes must reach from the slice's first byte to the signature, and nothing may follow the signature.
-
-    Bytes inside the signature's range behind the SuperBlob are not looked at: codesign leaves there what it finds.
-    """
+    """Hashes must reach from the slice's first byte to the signature, and nothing may follow the signature."""
     for directory in directories:
         name, limit = directory.digest.name, directory.code_limit
         if limit < start:
@@ -153,6 +153,17 @@ def _coverage(slice_: Slice, directories: tuple[CodeDirectory, ...], start: int,
             yield Problem(id="uncovered-bytes", detail=detail)
     if end < len(slice_.data):
         yield Problem(id="appended-data", detail=f"{len(slice_.data) - end} bytes follow the signature, at {end:#x}")
+
+
+def _slack(signature: SuperBlob, reserved: memoryview) -> Iterator[Problem]:
+    """Bytes inside the signature's range behind the SuperBlob, which nothing covers.
+
+    codesign leaves there what it finds: the end of an earlier signature, up to four times as long where its pages were
+    smaller. More than that has been put there.
+    """
+    rest = reserved[signature.size :]
+    if len(rest) > MAX_SLACK_BYTES + 4 * signature.size and not is_blank(rest):
+        yield Problem(id="uncovered-bytes", detail=f"{len(rest)} bytes are reserved behind the signature and not empty")
 
 
 def _hashes(code: _Signed, directory: CodeDirectory) -> Iterator[Problem]:
