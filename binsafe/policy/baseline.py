@@ -30,7 +30,8 @@ class CallGroup(msgspec.Struct, frozen=True, kw_only=True):
     """System calls that serve one purpose, each as a ready grant (several of one name are alternatives).
 
     ``assumed`` says that the calls are taken from here when the analysis of a program is not complete. A group is left
-    out where what it ``needs`` is not given, or where none of the calls was found that it goes ``along_with``.
+    out where what it ``needs`` is not given, or where none of the calls was found that it goes ``along_with`` (which an
+    analysis that is not complete may have missed).
     """
 
     name: str

@@ -33,14 +33,13 @@ def call_grants(slice_report: SliceReport, baseline: Baseline, given: frozenset[
     if slice_report.linkage == "dynamic":
         given |= {"dynamic"}
     for group in baseline.calls:
-        if _applies(group, given, found):
+        needed = group.needs is None or group.needs in given
+        if needed and (_along(group, found) or (group.assumed and not (calls and calls.complete))):
             yield from _of_group(group, calls, found, frozenset(known))
 
 
-def _applies(group: CallGroup, given: frozenset[Need], found: frozenset[str]) -> bool:
-    return (group.needs is None or group.needs in given) and (
-        not group.along_with or not found.isdisjoint(group.along_with)
-    )
+def _along(group: CallGroup, found: frozenset[str]) -> bool:
+    return not group.along_with or not found.isdisjoint(group.along_with)
 
 
 def _of_group(

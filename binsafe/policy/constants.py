@@ -98,6 +98,7 @@ HEADERS: Final[Mapping[str, Mapping[str, int]]] = MappingProxyType(
             "FIOASYNC": 0x5452,
             "TCGETS2": 0x802C_542A,  # _IOR('T', 0x2A, struct termios2), of 44 bytes
         },
+        "linux/fs.h": {"FICLONE": 0x4004_9409},  # _IOW(0x94, 9, int)
         "linux/stat.h": {"S_IFMT": 0o170000, "S_IFREG": 0o100000, "S_IFIFO": 0o010000},
         "linux/prctl.h": {
             "PR_GET_DUMPABLE": 3,
