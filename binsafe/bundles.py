@@ -192,7 +192,8 @@ def _report(artifact: Artifact, members: Mapping[str, Report], omitted: int, fin
     if findings:
         title = findings[0].title
         level = {4: "danger", 3: "danger", 2: "caution"}.get(findings[0].severity.rank, "ok")
-        advice = f"Do not run it: {title[:1].lower()}{title[1:]}." if level == "danger" else f"Be careful: {title}."
+        lead = "Do not run it" if level == "danger" else "Be careful"
+        advice = f"{lead}: {title[:1].lower()}{title[1:]}."
         verdicts.insert(0, msgspec.convert({"level": level, "advice": advice}, Verdict))
     if not members:
         verdicts = [Verdict(level="unknown", advice="Do not run it: it has no executable that could be analysed.")]

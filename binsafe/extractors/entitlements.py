@@ -11,6 +11,10 @@ _PREFIX = "com.apple.security."
 _PRIVATE = "com.apple.private."
 
 
+_LOADED = frozenset({"library", "bundle"})
+"""Kinds of code that are loaded into another program."""
+
+
 class Meaning(NamedTuple):
     """What an entitlement allows, as the end of "with it ...", and how much that matters."""
 
@@ -76,8 +80,13 @@ or for a fault in one."""
 
 
 def extract(subject: Subject) -> Extracted[dict[str, Any] | None]:
-    """The entitlements by name, None where there are none; one finding for each that a person should know."""
+    """The entitlements by name, None where there are none; one finding for each that a person should know.
+
+    Those of a library say nothing: a process has the entitlements of its main executable.
+    """
     entitlements = subject.signature.entitlements
+    if subject.slice.kind in _LOADED:
+        return Extracted(entitlements)
     apples = subject.signature.kind == "apple" and subject.signature.status != "invalid"
     held = sorted(name for name, value in (entitlements or {}).items() if value is not False)
     return Extracted(entitlements, tuple(found for name in held if (found := _finding(name, apples)) is not None))

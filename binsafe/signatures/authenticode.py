@@ -121,8 +121,10 @@ def _one(message: "SignedMessage", file: _File, anchors: "Anchors") -> _One:
         outcome += Outcome(problems=(Problem(id="authenticode-digest", detail=detail),))
     if not signed.timestamped:
         outcome += Outcome(unverified=("the time of signing, which no time stamp confirms",))
-    strange = sorted(message.signer.unsigned.keys() - _UNSIGNED)
-    notes = tuple(certificatetable.hidden(f"an unsigned attribute of type {name}") for name in strange)
+    strange = [f"an unsigned attribute of type {name}" for name in sorted(message.signer.unsigned.keys() - _UNSIGNED)]
+    if signed.isolated and signed.chain != "unknown":
+        strange.append(f"{signed.isolated} certificates that have nothing to do with the signer")
+    notes = tuple(certificatetable.hidden(what) for what in strange)
     return _One(signed=signed, algorithm=algorithm, outcome=outcome, notes=notes)
 
 

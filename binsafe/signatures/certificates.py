@@ -45,7 +45,7 @@ _APPLES: Final = "1.2.840.113635.100.6."
 """Apple's own extensions: markers of what a certificate is for."""
 
 _E = TypeVar("_E", bound=x509.ExtensionType)
-_UNREADABLE: Final = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension)
+_UNREADABLE: Final = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.InvalidVersion)
 
 
 class Path(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,6 +120,20 @@ def strays(bag: tuple[x509.Certificate, ...], used: Iterable[x509.Certificate], 
             yield _broken(detail)
         elif one.subject == one.issuer and one.subject in pinned:
             yield _broken(f"the certificate of {common_name(one.subject)!r} is not the one that is known")
+
+
+def isolated(bag: tuple[x509.Certificate, ...], used: Iterable[x509.Certificate], anchors: Anchors) -> int:
+    """How many certificates serve nothing: on no path, signed by nobody else at hand, and nobody at hand by them.
+
+    An authority's other certificates are brought along at times; one that stands alone is a place to put data into.
+    """
+    known, used = (*anchors.certificates, *bag), set(used)
+    spare = [one for one in bag if one not in used and anchors.family(one) is None]
+    return sum(not any(_related(one, other) for other in known if other != one) for one in spare)
+
+
+def _related(one: x509.Certificate, other: x509.Certificate) -> bool:
+    return bool(has_issued(one, other) or has_issued(other, one))
 
 
 def fitness(found: Path, *, at: dt.datetime | None, purpose: ObjectIdentifier) -> Outcome:

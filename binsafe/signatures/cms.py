@@ -5,16 +5,15 @@ Importing this module imports asn1crypto: only a file that carries a CMS structu
 """
 
 import datetime as dt
-import functools
 import hashlib
-from collections.abc import Callable, Mapping
-from typing import Any, Final, ParamSpec, TypeVar
+from collections.abc import Mapping
+from typing import Any, Final
 
 import msgspec
 from asn1crypto import cms, core, tsp, x509
 
 from binsafe.signatures import der
-from binsafe.signatures.structure import StructureError
+from binsafe.signatures.structure import StructureError, strictly
 
 MAX_BYTES: Final = 2 * 1024**2
 """Largest CMS structure that is read; real ones have 2 to 40 KB, and some 100 KB where they list a program's pages."""
@@ -35,8 +34,6 @@ MESSAGE_DIGEST: Final = "1.2.840.113549.1.9.4"
 SIGNING_TIME: Final = "1.2.840.113549.1.9.5"
 
 _DIGESTS = frozenset({"sha1", "sha256", "sha384", "sha512"})
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
 
 
 class SignerInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,22 +76,7 @@ class TimeStampInfo(msgspec.Struct, frozen=True, kw_only=True):
     time: dt.datetime
 
 
-def _strictly(read: Callable[_P, _R]) -> Callable[_P, _R]:
-    """asn1crypto parses lazily and lets TypeError, KeyError and more through: all of them become one objection."""
-
-    @functools.wraps(read)
-    def reading(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-        try:
-            return read(*args, **kwargs)
-        except StructureError:
-            raise
-        except Exception as error:
-            raise StructureError(f"the CMS structure cannot be read: {type(error).__name__}") from error
-
-    return reading
-
-
-@_strictly
+@strictly("the CMS structure")
 def read(data: bytes | memoryview, *, most: int = MAX_BYTES) -> SignedMessage:
     """Read one CMS structure of at most ``most`` bytes.
 
@@ -119,7 +101,7 @@ def read(data: bytes | memoryview, *, most: int = MAX_BYTES) -> SignedMessage:
     )
 
 
-@_strictly
+@strictly("the CMS structure")
 def read_signer(data: bytes, bag: tuple[bytes, ...]) -> SignerInfo:
     """Read a SignerInfo that stands alone, as PKCS #9's countersignature does; its certificate is in another's bag.
 
@@ -129,7 +111,7 @@ def read_signer(data: bytes, bag: tuple[bytes, ...]) -> SignerInfo:
     return _signer(cms.SignerInfo.load(data, strict=True), bag)
 
 
-@_strictly
+@strictly("the CMS structure")
 def read_time_stamp(content: bytes) -> TimeStampInfo:
     """Read what a time stamp encloses.
 

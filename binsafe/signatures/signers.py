@@ -11,7 +11,7 @@ from binsafe.signatures import certificates, timestamps
 from binsafe.signatures.anchors import Anchors
 from binsafe.signatures.cms import SignedMessage
 from binsafe.signatures.statements import check
-from binsafe.signatures.structure import Outcome, StructureError
+from binsafe.signatures.structure import Outcome, StructureError, strictly
 
 Chain = Literal["apple-root", "microsoft-root", "other", "unknown"]
 
@@ -20,6 +20,7 @@ class Signed(msgspec.Struct, frozen=True, kw_only=True):
     """Whom a CMS structure leads to, leaf first, and what is wrong with it.
 
     ``time`` is the time stamp's, else the one that the signer claims; ``timestamped`` says that there is a time stamp.
+    ``isolated`` is how many certificates are there for nothing.
     """
 
     path: tuple[x509.Certificate, ...]
@@ -27,6 +28,7 @@ class Signed(msgspec.Struct, frozen=True, kw_only=True):
     time: dt.datetime | None
     timestamped: bool
     outcome: Outcome
+    isolated: int
 
     @property
     def signers(self) -> tuple[Signer, ...]:
@@ -39,11 +41,15 @@ class Signed(msgspec.Struct, frozen=True, kw_only=True):
         return None if self.time is None else self.time.isoformat(timespec="seconds")
 
 
+@strictly("the certificates", problem="cms-chain")
 def verify(message: SignedMessage, content: bytes | memoryview, anchors: Anchors) -> Signed:
     """Verify one CMS structure about some content.
 
     All certificates are judged at the time of signing: one that has run out since does no harm. Without a time stamp
     that time is the signer's own claim, which is for the caller to accept or not.
+
+    Raises:
+        StructureError: a certificate that leads on cannot be read.
     """
     bag, unreadable = certificates.load(message.certificates)
     try:
@@ -74,4 +80,7 @@ def verify(message: SignedMessage, content: bytes | memoryview, anchors: Anchors
         time=time,
         timestamped=stamp is not None,
         outcome=outcome,
+        isolated=certificates.isolated(
+            tuple(bag.values()), (*path.certificates, *(stamp.path if stamp else ())), anchors
+        ),
     )

@@ -1,6 +1,8 @@
 """What the readers of this package share: the objection to a broken structure, and names shown to people."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
+from typing import ParamSpec, TypeVar
 
 import msgspec
 
@@ -8,6 +10,8 @@ from binsafe.limits import MAX_EVIDENCE
 from binsafe.model import Problem
 
 _CHUNK = 1024**2
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 
 class StructureError(Exception):
@@ -16,6 +20,27 @@ class StructureError(Exception):
     def __init__(self, detail: str, *, problem: str = "malformed") -> None:
         super().__init__(detail)
         self.problem = Problem(id=problem, detail=detail)
+
+
+def strictly(what: str, *, problem: str = "malformed") -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
+    """Make a function that reads with another's parser raise one objection, whatever that parser lets through.
+
+    asn1crypto and cryptography parse lazily, and raise TypeError, KeyError and kinds of their own on hostile bytes.
+    """
+
+    def made(read: Callable[_P, _R]) -> Callable[_P, _R]:
+        @functools.wraps(read)
+        def reading(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+            try:
+                return read(*args, **kwargs)
+            except StructureError:
+                raise
+            except Exception as error:
+                raise StructureError(f"{what} cannot be read: {type(error).__name__}", problem=problem) from error
+
+        return reading
+
+    return made
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

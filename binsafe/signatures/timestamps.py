@@ -23,6 +23,7 @@ class Stamp(msgspec.Struct, frozen=True, kw_only=True):
 
     time: dt.datetime
     outcome: Outcome
+    path: tuple[x509.Certificate, ...]
 
 
 def verify(signer: SignerInfo, bag: Bag, anchors: Anchors) -> Stamp | None:
@@ -92,7 +93,8 @@ def _stamp(time: dt.datetime, checked: Checked, more: Outcome) -> Stamp:
         top = checked.path.missing or certificates.common_name(checked.path.certificates[-1].subject)
         unverified.append(f"the time stamp, which leads to {top!r} and no known root")
     problems = tuple(Problem(id="timestamp", detail=f"the time stamp: {one.detail}") for one in found.problems)
-    return Stamp(time=time, outcome=Outcome(problems=problems, unverified=tuple(unverified)))
+    outcome = Outcome(problems=problems, unverified=tuple(unverified))
+    return Stamp(time=time, outcome=outcome, path=checked.path.certificates)
 
 
 def _of_another() -> Problem:

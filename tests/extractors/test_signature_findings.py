@@ -81,6 +81,12 @@ def test_entitlements_matter_as_much_as_what_they_open(name: str, kind: str, sev
     assert [one.severity for one in found] == ([] if severity is None else [severity])
 
 
+@pytest.mark.parametrize("kind", ["library", "bundle"])
+def test_entitlements_of_a_library_have_no_effect(kind: str):
+    given = Signature(kind="adhoc", status="valid", entitlements={"com.apple.rootless.install": True})
+    assert entitlements.extract(subject(minimal(kind=kind), signature=given)).findings == ()
+
+
 def test_forged_signature_of_apple_gets_no_credit():
     given = Signature(kind="apple", status="invalid", entitlements={"com.apple.rootless.install": True})
     assert entitlements.extract(subject(minimal(), signature=given)).findings[0].severity is Severity.HIGH

@@ -11,7 +11,7 @@ import pytest
 from asn1crypto import core
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from signed_cms import Signing, anchors
+from signed_cms import Signing, anchors, certificate
 from signed_macho import flip, make_slice, patch
 
 from binsafe.model import Signature
@@ -141,6 +141,14 @@ def nesting(*others: bytes) -> Signing:
 def test_flood_of_nested_signatures(unsigned: bytes):
     flood = [core.OctetString(bytes([number])).dump() for number in range(9)]
     assert check(attach(unsigned, entry(pkcs7(file_digest(unsigned), signing=nesting(*flood))))).status == "invalid"
+
+
+def test_data_in_a_certificate_of_nobody(unsigned: bytes):
+    """What installers use to tell their downloads apart: a certificate in the bag that signs nothing."""
+    tag = certificate(("Tag", "payload" * 5), ("Tag", "payload" * 5))
+    signing = replace(SIGNING, bag=lambda certificates: [*certificates, tag])
+    signature = check(attach(unsigned, entry(pkcs7(file_digest(unsigned), signing=signing))))
+    assert (signature.status, problems(signature)) == ("valid", {"certificate-table-data"})
 
 
 def test_data_in_an_attribute_that_nothing_covers(unsigned: bytes):

@@ -162,6 +162,13 @@ def test_any_flipped_byte_of_a_certificate_is_noticed():
             assert check(flip(data, at + offset)).status == "invalid", offset
 
 
+def test_certificate_of_a_version_that_does_not_exist():
+    def renumbered(certificates: list[bytes]) -> list[bytes]:
+        return [*certificates[:2], certificates[2].replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x05")]
+
+    assert "cms-chain" in problems(signed(bag=renumbered))
+
+
 def test_leaf_that_another_key_signed():
     assert problems(signed(leaf_signed_by="Somebody")) == {"cms-chain"}
 
