@@ -3,7 +3,8 @@
     subject        what extractors read (Subject) and give back (Extracted)
     language       what it was written in          build      who made it with what: gobuild, rustaudit, header facts
     signature      who signed it                   entitlements   what macOS would let it do beyond that
-    network        what it can do there, and where: networknames says which names mean what
+    network        what it can do there, and where        capabilities   the same for all else (packing: its layout)
+                   both rest on claims; networknames and capabilitynames say which names mean what (vocabulary)
     linking        the loader and the libraries that it is linked with when it starts
     syscalls       what it asks of the kernel      hardening  which mitigations it was built with
 
@@ -14,7 +15,17 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from binsafe.extractors import build, entitlements, hardening, language, linking, network, signature, syscalls
+from binsafe.extractors import (
+    build,
+    capabilities,
+    entitlements,
+    hardening,
+    language,
+    linking,
+    network,
+    signature,
+    syscalls,
+)
 from binsafe.extractors.subject import Extracted, Subject
 
 __all__ = ["EXTRACTORS", "Extracted", "Extractor", "Subject"]
@@ -28,6 +39,7 @@ EXTRACTORS: Mapping[str, Extractor] = MappingProxyType(
         "entitlements": entitlements.extract,
         "entitlements_source": entitlements.extract_source,
         "network": network.extract,
+        "capabilities": capabilities.extract,
         "syscalls": syscalls.extract,
         "hardening": hardening.extract,
         "build": build.extract,

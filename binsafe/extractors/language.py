@@ -1,23 +1,31 @@
 """What the program was written in, told by what each compiler and runtime cannot help leaving behind."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import chain
+from typing import NamedTuple
 
+from binsafe.extractors import runtimenames as rn
 from binsafe.extractors import rustaudit
 from binsafe.extractors.subject import Extracted, Subject
-from binsafe.model import Finding, Severity, Slice
+from binsafe.model import Finding, Import, Severity, Slice, Symbol
 
-_RUSTC_PATH = re.compile(rb"/rustc/[0-9a-f]{40}/")
-"""The standard library's panic messages name its sources so, in stripped programs too."""
-_GHC_CLOSURE = re.compile(rb"ghczm(?:prim|bignum|internal)_GHC")
-_MANGLED_RUST = re.compile(r"^_{0,2}(?:R[NIMXYC][A-Za-z0-9_]|ZN.*17h[0-9a-f]{16}E$)")
-_MANGLED_SWIFT = re.compile(r"^_?\$[sS][A-Za-z0-9]")
-_MANGLED_CXX = re.compile(r"^_{1,2}Z(?!N.*17h[0-9a-f]{16}E$)[A-Za-z]")
-_SAMPLE = 20_000
-"""Names that are looked at: a program in a language has its names among the first."""
+_MANGLED: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("rust", re.compile(r"^_{0,2}(?:R[NIMXYC][A-Za-z0-9_]|ZN.*17h[0-9a-f]{16}E$)")),
+    ("swift", re.compile(r"^_?\$[sS][A-Za-z0-9]")),
+    ("c++", re.compile(r"^(?:_{1,2}Z(?!N.*17h[0-9a-f]{16}E$)[A-Za-z]|\?)")),
+)
+"""How compilers spell names: the language that most of a program's names are in is its own, the rest are libraries'."""
+_SAMPLE = 10_000
+"""Names that are looked at, evenly over all that there are."""
+_ENOUGH = 20
+_CLEARLY = 200
+"""Names in C++ that outweigh Rust's runtime: Node.js links a library in Rust, and many a Rust program one in C++."""
 
+_D_LIBRARIES = ("libgphobos.", "libgdruntime.", "libphobos2", "libdruntime-ldc")
 _CXX_LIBRARIES = ("libstdc++.", "libc++.", "msvcp")
 _C_LIBRARIES = ("libc.", "libsystem.b.", "msvcrt.", "ucrtbase.", "vcruntime", "api-ms-win-crt-", "ld-musl")
+_C_COMPILERS = re.compile(rb"GCC: |clang version ")
 
 
 def is_dotnet(slice_: Slice) -> bool:
@@ -25,55 +33,86 @@ def is_dotnet(slice_: Slice) -> bool:
     return bool(slice_.traits.get("dotnet"))
 
 
-def _is_rust(subject: Subject) -> bool:
-    slice_ = subject.slice
-    return (
-        slice_.section(rustaudit.SECTION) is not None
-        or _any_name(slice_, _MANGLED_RUST.search)
-        or _RUSTC_PATH.search(slice_.data) is not None
-    )
+class _Traces(NamedTuple):
+    """A program, and how many of its names each language's compiler spelt."""
+
+    subject: Subject
+    spelt: dict[str, int]
 
 
-def _is_zig(subject: Subject) -> bool:
-    return _any_name(
-        subject.slice, lambda name: name.lstrip("_").startswith(("zig_probe_stack", "start.posixCallMain"))
-    )
+def _is_dotnet(traces: _Traces) -> bool:
+    """Also a host that carries the runtime, or was compiled by it."""
+    return is_dotnet(traces.subject.slice) or _holds(rn.DOTNET_BUNDLE, rn.DOTNET_NATIVE)(traces)
 
 
-def _is_swift(subject: Subject) -> bool:
-    sections = any(section.name.startswith("__swift5_") for section in subject.slice.sections)
-    return sections or _any_name(subject.slice, _MANGLED_SWIFT.search)
+def _holds(*texts: bytes) -> Callable[[_Traces], bool]:
+    return lambda traces: not traces.subject.texts.keys().isdisjoint(texts)
 
 
-def _is_objc(subject: Subject) -> bool:
-    return any(section.name in {"__objc_classlist", "__objc_imageinfo"} for section in subject.slice.sections)
+def _defines(*names: str) -> Callable[[_Traces], bool]:
+    return lambda traces: any(entry.name.lstrip("_") in names for entry in _sample(traces.subject.slice))
 
 
-def _is_haskell(subject: Subject) -> bool:
-    return (
-        _any_name(subject.slice, lambda name: name.lstrip("_") in {"hs_init", "hs_main", "stg_ap_v_info"})
-        or _GHC_CLOSURE.search(subject.slice.data) is not None
-    )
+def _is_rust(traces: _Traces) -> bool:
+    counts = traces.spelt
+    audited = traces.subject.slice.section(rustaudit.SECTION) is not None
+    if audited or _holds(rn.RUST_OPTIONS)(traces):
+        return counts["c++"] < max(_CLEARLY, 10 * counts["rust"])
+    return _mostly("rust")(traces)
 
 
-def _is_cxx(subject: Subject) -> bool:
-    return _has_library(subject.slice, _CXX_LIBRARIES) or _any_name(subject.slice, _MANGLED_CXX.search)
+def _mostly(language: str) -> Callable[[_Traces], bool]:
+    """Whether most names are spelt as its compiler spells them."""
+
+    def rule(traces: _Traces) -> bool:
+        counts = traces.spelt
+        return counts[language] > 0 and counts[language] == max(counts.values())
+
+    return rule
 
 
-def _is_c(subject: Subject) -> bool:
-    slice_ = subject.slice
+def _is_swift(traces: _Traces) -> bool:
+    sections = any(section.name.startswith("__swift5_") for section in traces.subject.slice.sections)
+    return _mostly("swift")(traces) or (sections and max(traces.spelt.values()) < _ENOUGH)
+
+
+def _is_objc(traces: _Traces) -> bool:
+    return any(section.name in {"__objc_classlist", "__objc_imageinfo"} for section in traces.subject.slice.sections)
+
+
+def _is_cxx(traces: _Traces) -> bool:
+    texts = _holds(rn.LIBSTDCXX_END, rn.LIBCXX_END, rn.MSVC_TYPES)
+    return _has_library(_CXX_LIBRARIES)(traces) or traces.spelt["c++"] > 0 or texts(traces)
+
+
+def _is_c(traces: _Traces) -> bool:
+    slice_ = traces.subject.slice
     comment = slice_.section(".comment")
-    compiled = comment is not None and re.search(rb"GCC: |clang version ", slice_.contents(comment)) is not None
-    return compiled or _has_library(slice_, _C_LIBRARIES)
+    compiled = comment is not None and _C_COMPILERS.search(slice_.contents(comment)) is not None
+    linked = str(slice_.traits.get("toolchain", "")).startswith("Microsoft")
+    return compiled or linked or _has_library(_C_LIBRARIES)(traces) or _holds(rn.GLIBC_CHARSETS, rn.MUSL_LOADER)(traces)
 
 
-_RULES: tuple[tuple[str, Callable[[Subject], bool]], ...] = (
-    ("go", lambda subject: subject.is_go),
-    ("dotnet", lambda subject: is_dotnet(subject.slice)),
+def _has_library(beginnings: tuple[str, ...]) -> Callable[[_Traces], bool]:
+    return lambda traces: any(
+        library.name.rpartition("/")[2].lower().startswith(beginnings) for library in traces.subject.slice.libraries
+    )
+
+
+_RULES: tuple[tuple[str, Callable[[_Traces], bool]], ...] = (
+    ("go", lambda traces: traces.subject.is_go),
+    ("dotnet", _is_dotnet),
+    ("haskell", lambda traces: _holds(rn.GHC_OPTIONS)(traces) or _defines("hs_init", "hs_main")(traces)),
+    ("ocaml", lambda traces: _holds(rn.OCAML_OPTIONS)(traces) or _defines("caml_main", "caml_startup")(traces)),
+    ("nim", lambda traces: _holds(rn.NIM_SOURCES)(traces) or _defines("NimMain")(traces)),
+    ("d", lambda traces: _has_library(_D_LIBRARIES)(traces) or _defines("d_run_main")(traces)),
+    (
+        "zig",
+        lambda traces: _holds(rn.ZIG_PANIC)(traces) or _defines("zig_probe_stack", "start.posixCallMain")(traces),
+    ),
     ("swift", _is_swift),
     ("rust", _is_rust),
-    ("haskell", _is_haskell),
-    ("zig", _is_zig),
+    ("c++", lambda traces: not _is_objc(traces) and _is_cxx(traces)),
     ("objc", _is_objc),
     ("c++", _is_cxx),
     ("c", _is_c),
@@ -83,7 +122,8 @@ _RULES: tuple[tuple[str, Callable[[Subject], bool]], ...] = (
 
 def extract(subject: Subject) -> Extracted[str]:
     """The language, or "unknown" with a finding."""
-    found = next((language for language, holds in _RULES if holds(subject)), None)
+    traces = _Traces(subject, _spelt(subject.slice))
+    found = next((language for language, holds in _RULES if holds(traces)), None)
     if found is not None:
         return Extracted(found)
     finding = Finding(
@@ -95,10 +135,12 @@ def extract(subject: Subject) -> Extracted[str]:
     return Extracted("unknown", (finding,))
 
 
-def _any_name(slice_: Slice, holds: Callable[[str], object]) -> bool:
-    names = (*(entry.name for entry in slice_.imports[:_SAMPLE]), *(entry.name for entry in slice_.symbols[:_SAMPLE]))
-    return any(holds(name) for name in names)
+def _sample(slice_: Slice) -> chain[Import | Symbol]:
+    symbols: Sequence[Symbol] = slice_.symbols[:: max(1, len(slice_.symbols) // _SAMPLE)]
+    return chain(slice_.imports[:_SAMPLE], symbols)
 
 
-def _has_library(slice_: Slice, beginnings: tuple[str, ...]) -> bool:
-    return any(library.name.rpartition("/")[2].lower().startswith(beginnings) for library in slice_.libraries)
+def _spelt(slice_: Slice) -> dict[str, int]:
+    """How many of the sampled names are spelt as each language's compiler spells them."""
+    names = [entry.name for entry in _sample(slice_)]
+    return {language: sum(1 for name in names if pattern.search(name)) for language, pattern in _MANGLED}

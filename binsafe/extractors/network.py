@@ -1,25 +1,22 @@
 """What the program can do on the network, and where: "yes" has an address, "no" a proof, the rest is "unknown"."""
 
-import re
-from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
+from binsafe.extractors.claims import STATIC, by_kind, claims, hints, shown
 from binsafe.extractors.language import is_dotnet
 from binsafe.extractors.names import plain_name
 from binsafe.extractors.networknames import (
-    GO_FUNCTIONS,
-    IMPORTS,
     LOADERS,
     NAME_SERVICES,
+    NETWORK,
     OPERATIONS,
     PLAIN_LIBRARIES,
     STARTERS,
-    SYSTEM_CALLS,
-    TELLTALES,
     UNSEEN_SYSTEM_CALLS,
 )
 from binsafe.extractors.subject import Extracted, Subject
+from binsafe.formats.callsites import first_argument
 from binsafe.limits import MAX_EVIDENCE
 from binsafe.model import Evidence, Finding, Network, Operation, Severity, Slice
 from binsafe.model.facts import OperationName
@@ -36,67 +33,57 @@ _DIRECTIONS: tuple[tuple[str, frozenset[OperationName]], ...] = (
 )
 _ON_A_SOCKET = frozenset({"send", "receive"})
 """What needs a socket first: Go's ``os`` brings ``WSASend`` into every Windows program."""
-_STRENGTH = ("import", "function", "syscall", "string")
+_OPENS = frozenset({"socket", "resolve", "raw"})
+_LOCAL_DOMAINS = {"linux": frozenset({1, 16, 38}), "macos": frozenset({1, 17, 32})}
+"""Domains of sockets that stay on the machine: AF_UNIX, AF_NETLINK, AF_ALG; AF_UNIX, AF_ROUTE, AF_SYSTEM."""
+_ON_SOCKETS = frozenset({"socket", "bind", "listen", "accept", "connect", "send", "receive"})
 _SHOWN_REASONS = 5
-_STATIC = ("static", "static-pie")
 
 
 def extract(subject: Subject) -> Extracted[Network]:
     """The network fact: "no" only where every way to the network would have been seen."""
-    slice_ = subject.slice
-    claims = [*_imported(slice_), *_go_functions(subject), *_symbols(slice_), *_system_calls(subject)]
-    if any(name not in _ON_A_SOCKET for name, _ in claims):
-        network = Network(verdict="yes", directions=_directions(claims), operations=_operations(claims))
+    found = _of_the_library(subject, claims(subject, NETWORK))
+    local = _only_local_sockets(subject, found)
+    proof = [claim for claim in found if not (local and claim[0] in _ON_SOCKETS)]
+    if any(name not in _ON_A_SOCKET for name, _ in proof):
+        network = Network(verdict="yes", directions=_directions(found), operations=_operations(found))
         return Extracted(network, (_can(network),))
-    hints, doubts = [*claims, *_strings(slice_)], list(_doubts(subject))
-    if claims:
+    suspected, doubts = [*found, *hints(subject, NETWORK)], list(_doubts(subject))
+    if local:
+        doubts.insert(0, "it makes sockets, and all calls say that they are for this machine only")
+    elif found:
         doubts.insert(0, "it can send or receive on a socket that it is given")
     if not doubts:
         return Extracted(Network(verdict="no"))
-    return Extracted(Network(verdict="unknown", operations=_operations(hints)), (_cannot_tell(doubts, hints),))
+    return Extracted(Network(verdict="unknown", operations=_operations(suspected)), (_cannot_tell(doubts, suspected),))
 
 
-def _imported(slice_: Slice) -> Iterator[Claim]:
-    for entry in slice_.imports:
-        operation = IMPORTS.get(plain_name(entry.name, slice_.format))
-        if operation is not None:
-            address = None if entry.address is None else hex(entry.address)
-            yield operation, Evidence(via="import", address=address, symbol=entry.name, detail=entry.library)
+def _of_the_library(subject: Subject, found: list[Claim]) -> list[Claim]:
+    """Without a static program's own functions: one that has no ``socket`` has a ``send`` and ``bind`` of its own.
+
+    Names that begin with an underscore are reserved for the library.
+    """
+    if subject.slice.linkage not in STATIC or subject.is_go or any(name in _OPENS for name, _ in found):
+        return found
+    return [(name, place) for name, place in found if place.via != "function" or (place.symbol or "").startswith("_")]
 
 
-def _go_functions(subject: Subject) -> Iterator[Claim]:
-    if subject.functions is not None:
-        for name, address in subject.functions.find(GO_FUNCTIONS).items():
-            yield GO_FUNCTIONS[name], Evidence(via="function", address=hex(address), symbol=name)
+def _only_local_sockets(subject: Subject, found: list[Claim]) -> bool:
+    """Whether every call of ``socket`` is seen, and names a domain that does not leave the machine."""
+    local = _LOCAL_DOMAINS.get(subject.slice.system, frozenset())
+    made = [evidence for name, evidence in found if name == "socket"]
+    return bool(made) and all(_domain(subject, evidence) in local for evidence in made)
 
 
-def _symbols(slice_: Slice) -> Iterator[Claim]:
-    """The C library's functions inside a static program; elsewhere a program's own ``send`` may be anything."""
-    if slice_.linkage in _STATIC:
-        for symbol in slice_.symbols:
-            operation = IMPORTS.get(symbol.name.removeprefix("__libc_").lstrip("_"))
-            if operation is not None and symbol.address:
-                yield operation, Evidence(via="function", address=hex(symbol.address), symbol=symbol.name)
-
-
-def _system_calls(subject: Subject) -> Iterator[Claim]:
-    """On macOS only what the program calls itself: libSystem connects to daemons for functions that are no network."""
-    if subject.syscalls is None:
-        return
-    places = subject.direct_calls if subject.slice.format == "mach-o" else subject.syscalls.sites
-    for call in places if subject.slice.format == "mach-o" else subject.syscalls.required:
-        operation = SYSTEM_CALLS.get(call)
-        if operation is not None:
-            for site in places.get(call, ()) or (None,):
-                yield operation, Evidence(via="syscall", address=site, symbol=call)
-
-
-def _strings(slice_: Slice) -> Iterator[Claim]:
-    for text, operation in TELLTALES:
-        found = re.search(re.escape(text), slice_.data)
-        if found is not None:
-            readable = text.replace(b"\0", b"").decode("ascii")
-            yield operation, Evidence(via="string", symbol=readable, detail=f"at offset {found.start():#x}")
+def _domain(subject: Subject, evidence: Evidence) -> int | None:
+    """The first argument of a call of ``socket``; None where the evidence is no call or does not show it."""
+    if evidence.via == "syscall" and subject.syscalls is not None:
+        proved = subject.syscalls.arguments.get("socket", ())
+        values = next((known.values for known in proved if known.argument == 0), ())
+        return values[0] if len(values) == 1 else None
+    site = int(evidence.address or "0", 16)
+    called = evidence.via == "import" and any(site in sites for sites in subject.sites.values())
+    return first_argument(subject.slice, site) if called else None
 
 
 def _doubts(subject: Subject) -> Iterator[str]:
@@ -105,24 +92,27 @@ def _doubts(subject: Subject) -> Iterator[str]:
     if calls is not None and calls.complete and not calls.open_set:
         unseen = sorted(UNSEEN_SYSTEM_CALLS.intersection(calls.required))
         yield from (f"it can call {name}, which leads past the calls that are looked for" for name in unseen)
+        if subject.slice.linkage == "dynamic" and not NETWORK.calls.keys().isdisjoint(calls.required):
+            yield "libraries that it is linked with can open sockets"
     else:
         if calls is not None and calls.unresolved and subject.slice.format == "mach-o":
             yield "it calls the kernel itself, and which calls it makes could not all be told"
         yield from _unnamed(subject)
         yield from _supplied(subject.slice)
-        yield from (f"it holds the text {evidence.symbol!r}" for _, evidence in _strings(subject.slice))
+        yield from (f"it holds the text {evidence.symbol!r}" for _, evidence in hints(subject, NETWORK))
 
 
 def _unnamed(subject: Subject) -> Iterator[str]:
     """Programs whose calls need not show among their imports."""
     slice_ = subject.slice
-    static = slice_.linkage in _STATIC
+    static = slice_.linkage in STATIC
     if static:
         yield "it is linked statically, so that the functions it uses have no names"
     if subject.is_go:
         yield "Go programs call the system without the functions that others import"
     if is_dotnet(slice_):
-        yield "it is a .NET program: what it calls is in metadata that is not read"
+        what = "can find functions by their names" if subject.managed else "has metadata that cannot be read"
+        yield f"it is a .NET program, which {what}"
     if not static and not slice_.imports:
         yield "it names no function that it imports"
     if slice_.problems:
@@ -145,29 +135,18 @@ def _supplied(slice_: Slice) -> Iterator[str]:
             yield f"{library.name} may do it on the program's behalf"
 
 
-def _operations(claims: list[Claim]) -> tuple[Operation, ...]:
-    by_name: dict[OperationName, set[Evidence]] = defaultdict(set)
-    for name, evidence in claims:
-        by_name[name].add(evidence)
+def _operations(found: list[Claim]) -> tuple[Operation, ...]:
+    grouped = by_kind(found)
     return tuple(
-        Operation(
-            name=name,
-            evidence=tuple(sorted(by_name[name], key=_order)[:MAX_EVIDENCE]),
-            evidence_total=len(by_name[name]),
-        )
+        Operation(name=name, evidence=evidence, evidence_total=total)
         for name in OPERATIONS
-        if name in by_name
+        if name in grouped
+        for evidence, total in (shown(grouped[name]),)
     )
 
 
-def _order(evidence: Evidence) -> tuple[bool, int, int, str]:
-    """What can be looked up first: places with an address."""
-    address = int(evidence.address, 16) if evidence.address else 0
-    return evidence.address is None, _STRENGTH.index(evidence.via), address, evidence.symbol or ""
-
-
-def _directions(claims: list[Claim]) -> tuple[str, ...]:
-    seen = {name for name, _ in claims}
+def _directions(found: list[Claim]) -> tuple[str, ...]:
+    seen = {name for name, _ in found}
     return tuple(direction for direction, names in _DIRECTIONS if seen & names)
 
 
@@ -182,12 +161,12 @@ def _can(network: Network) -> Finding:
     )
 
 
-def _cannot_tell(doubts: list[str], hints: list[Claim]) -> Finding:
+def _cannot_tell(doubts: list[str], suspected: list[Claim]) -> Finding:
     more = f"; and {len(doubts) - _SHOWN_REASONS} more reasons" if len(doubts) > _SHOWN_REASONS else ""
     return Finding(
         id="network-unknown",
         severity=Severity.INFO,
         title="Whether it uses the network cannot be told",
         detail="Nothing in it opens the network, but " + "; ".join(doubts[:_SHOWN_REASONS]) + more + ".",
-        evidence=tuple(evidence for _, evidence in hints)[:MAX_EVIDENCE],
+        evidence=tuple(evidence for _, evidence in suspected)[:MAX_EVIDENCE],
     )

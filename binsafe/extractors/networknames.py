@@ -9,17 +9,17 @@ from types import MappingProxyType
 from typing import get_args
 
 from binsafe.extractors.names import words
+from binsafe.extractors.vocabulary import Vocabulary, table
 from binsafe.model.facts import OperationName
 
 OPERATIONS: tuple[OperationName, ...] = get_args(OperationName)
 
 
 def _table(**names: str) -> Mapping[str, OperationName]:
-    """Name -> operation, from the names of each operation separated by blanks."""
-    return MappingProxyType({name: operation for operation in OPERATIONS for name in names.get(operation, "").split()})
+    return table(OPERATIONS, **names)
 
 
-IMPORTS = _table(
+_IMPORTS = _table(
     # POSIX and glibc; Winsock (ws2_32, mswsock); WinINet, WinHTTP, urlmon; CoreFoundation, Network.framework and
     # Foundation on macOS; OpenSSL and libcurl, whose calls reach out by themselves.
     socket="socket WSASocketA WSASocketW CFSocketCreate CFSocketCreateWithSocketSignature",
@@ -31,7 +31,9 @@ IMPORTS = _table(
     " URLDownloadToFileA URLDownloadToFileW URLOpenStreamA URLOpenStreamW"
     " nw_connection_create CFStreamCreatePairWithSocketToHost CFReadStreamCreateForHTTPRequest"
     " OBJC_CLASS_$_NSURLSession OBJC_CLASS_$_NSURLConnection OBJC_CLASS_$_NWConnection"
-    " curl_easy_perform curl_multi_perform BIO_new_connect BIO_new_ssl_connect",
+    " curl_easy_perform curl_multi_perform BIO_new_connect BIO_new_ssl_connect"
+    " soup_session_send soup_session_send_async g_socket_client_connect g_socket_client_connect_to_host"
+    " g_network_address_new g_resolver_lookup_by_name",
     send="send sendto sendmsg sendmmsg WSASend WSASendTo WSASendMsg WSASendDisconnect TransmitFile HttpSendRequestA"
     " HttpSendRequestW WinHttpSendRequest WinHttpWriteData",
     receive="recv recvfrom recvmsg recvmmsg WSARecv WSARecvFrom WSARecvMsg InternetReadFile WinHttpReadData",
@@ -42,7 +44,7 @@ IMPORTS = _table(
     raw="pcap_create pcap_open_live pcap_inject pcap_sendpacket libnet_init",
 )
 
-SYSTEM_CALLS = _table(
+_SYSTEM_CALLS = _table(
     # socketcall is the one door to all of them on 32-bit x86; the io_uring family is in UNSEEN.
     socket="socket socketcall",
     bind="bind",
@@ -85,24 +87,54 @@ _GO_NET = _table(
     raw="net.(*sysDialer).dialIP net.(*sysListener).listenIP",
 )
 
-GO_FUNCTIONS: Mapping[str, OperationName] = MappingProxyType(
+_GO_FUNCTIONS: Mapping[str, OperationName] = MappingProxyType(
     {
         **_GO_NET,
         **{f"{package}.{name}": operation for package in _GO_PACKAGES for name, operation in _GO_CALLS.items()},
     }
 )
 
-TELLTALES: tuple[tuple[bytes, OperationName], ...] = (
-    (b"ws2_32.dll", "socket"),
-    (b"WS2_32.dll", "socket"),
-    ("ws2_32.dll".encode("utf-16-le"), "socket"),
-    (b"wininet.dll", "connect"),
-    (b"winhttp.dll", "connect"),
-    (b"System.Net.Sockets", "socket"),
-    (b"System.Net.Http", "connect"),
-    (b"/etc/resolv.conf", "resolve"),
+_MANAGED = _table(
+    # Beginnings of .NET names: a type with its dot stands for all of its members.
+    socket="System.Net.Sockets. System.Net.Quic.",
+    bind="System.Net.Sockets.Socket.Bind",
+    listen="System.Net.Sockets.Socket.Listen System.Net.Sockets.TcpListener. System.Net.HttpListener."
+    " System.Net.Quic.QuicListener.",
+    accept="System.Net.Sockets.Socket.Accept System.Net.Sockets.Socket.AcceptAsync"
+    " System.Net.Sockets.Socket.BeginAccept"
+    " System.Net.Sockets.TcpListener.AcceptTcpClient System.Net.Sockets.TcpListener.AcceptTcpClientAsync"
+    " System.Net.Sockets.TcpListener.AcceptSocket",
+    connect="System.Net.Sockets.Socket.Connect System.Net.Sockets.Socket.ConnectAsync"
+    " System.Net.Sockets.Socket.BeginConnect System.Net.Sockets.TcpClient. System.Net.Http.HttpClient."
+    " System.Net.Http.HttpMessageInvoker. System.Net.WebClient. System.Net.WebRequest. System.Net.HttpWebRequest."
+    " System.Net.FtpWebRequest. System.Net.WebSockets.ClientWebSocket. System.Net.Mail.SmtpClient."
+    " System.Net.Quic.QuicConnection.",
+    send="System.Net.Sockets.Socket.Send System.Net.Sockets.Socket.SendTo System.Net.Sockets.Socket.SendAsync"
+    " System.Net.Sockets.UdpClient.Send System.Net.Sockets.UdpClient.SendAsync",
+    receive="System.Net.Sockets.Socket.Receive System.Net.Sockets.Socket.ReceiveFrom"
+    " System.Net.Sockets.Socket.ReceiveAsync System.Net.Sockets.UdpClient.Receive"
+    " System.Net.Sockets.UdpClient.ReceiveAsync",
+    resolve="System.Net.Dns.",
+    raw="System.Net.NetworkInformation.Ping.",
+)
+
+_TEXTS: Mapping[bytes, OperationName] = MappingProxyType(
+    {
+        b"ws2_32.dll": "socket",
+        b"WS2_32.dll": "socket",
+        "ws2_32.dll".encode("utf-16-le"): "socket",
+        b"wininet.dll": "connect",
+        b"winhttp.dll": "connect",
+        b"System.Net.Sockets": "socket",
+        b"System.Net.Http": "connect",
+        b"/etc/resolv.conf": "resolve",
+    }
 )
 """Texts that hint at the network; they prove nothing, so they can only keep a "no" from being said."""
+
+NETWORK: Vocabulary[OperationName] = Vocabulary(
+    imports=_IMPORTS, functions=_GO_FUNCTIONS, calls=_SYSTEM_CALLS, managed=_MANAGED, texts=_TEXTS
+)
 
 LOADERS = words(
     "dlopen dlmopen dlsym dlvsym NSAddImage NSLinkModule CFBundleLoadExecutable LoadLibraryA LoadLibraryW"

@@ -1,11 +1,19 @@
 """What the extractors read and what they give back."""
 
 from collections.abc import Mapping
+from itertools import chain
+from types import MappingProxyType
 from typing import Generic, Self, TypeVar
 
 import msgspec
 
-from binsafe.extractors import gobuild
+from binsafe.extractors import gobuild, texts
+from binsafe.extractors.capabilitynames import CAPABILITIES, TOGETHER
+from binsafe.extractors.names import plain_name
+from binsafe.extractors.networknames import NETWORK
+from binsafe.extractors.runtimenames import RUNTIME_TEXTS
+from binsafe.formats.callsites import call_sites
+from binsafe.formats.cli_metadata import Metadata, metadata
 from binsafe.formats.gopclntab import FunctionTable, functions
 from binsafe.model import Finding, GoBuild, Signature, Slice, Syscalls
 from binsafe.signatures import verify
@@ -19,6 +27,8 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     ``functions`` and ``go`` are Go's function table and build record, None where there is none; ``syscalls`` is None
     where the analysis does not cover the system or was not wanted; ``libraries`` where nothing is linked to it.
+    ``sites`` are the calls to imports that mean something, by the stub or slot they go through; ``managed`` is what
+    .NET's metadata refers to; ``texts`` are the telling texts it holds, with their offsets.
     """
 
     slice: Slice
@@ -27,6 +37,9 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     go: GoBuild | None = None
     syscalls: Syscalls | None = None
     libraries: Libraries | None = None
+    sites: Mapping[int, tuple[int, ...]] = MappingProxyType({})
+    managed: Metadata | None = None
+    texts: Mapping[bytes, int] = MappingProxyType({})
 
     @property
     def is_go(self) -> bool:
@@ -51,14 +64,27 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         components: Mapping[int, memoryview] | None = None,
     ) -> Self:
         """Ask the packages below about ``slice_``; ``components`` are the sealed files of its bundle."""
+        table, build = functions(slice_), gobuild.read(slice_)
         return cls(
             slice=slice_,
             signature=verify(slice_, components=components),
-            functions=functions(slice_),
-            go=gobuild.read(slice_),
+            functions=table,
+            go=build,
             syscalls=analyse(slice_) if syscalls else None,
             libraries=libraries,
+            sites=_sites(slice_) if table is None else {},  # Go's functions say more than the stubs they call
+            managed=metadata(slice_),
+            texts=texts.find(slice_, _TEXTS),
         )
+
+
+_TEXTS = (*NETWORK.texts, *CAPABILITIES.texts, *RUNTIME_TEXTS)
+_NAMES = frozenset({*NETWORK.imports, *CAPABILITIES.imports, *(name for _, sets in TOGETHER for name in chain(*sets))})
+
+
+def _sites(slice_: Slice) -> Mapping[int, tuple[int, ...]]:
+    named = (entry for entry in slice_.imports if plain_name(entry.name, slice_.format) in _NAMES)
+    return call_sites(slice_, [entry.address for entry in named if entry.address is not None])
 
 
 class Extracted(msgspec.Struct, Generic[T], frozen=True):

@@ -70,13 +70,13 @@ def read(data: memoryview) -> Image:
         head, _ = mh.header(member.data)
         if (head.cpu, head.subtype & _SUBTYPE_MASK) != (member.cpu, member.subtype & _SUBTYPE_MASK):
             raise malformed("a slice is for another processor than the universal header says")
-        slices.append(_slice(member.data))
+        slices.append(_slice(member.data, member.offset))
     stray = mh.stray_bytes(data, members)
     problems = (f"appended-data: {stray:,} bytes that belong to no slice",) if stray else ()
     return Image(format="mach-o", slices=tuple(slices), problems=problems)
 
 
-def _slice(data: memoryview) -> Slice:
+def _slice(data: memoryview, offset: int = 0) -> Slice:
     head, listed = mh.header(data)
     found = mc.commands(head, listed, data)
     named = names(head, found, data)
@@ -107,6 +107,7 @@ def _slice(data: memoryview) -> Slice:
         symbols=named.symbols,
         traits=_traits(head, found, named.imports),
         signature_range=found.signature,
+        offset=offset,
     )
 
 

@@ -163,5 +163,7 @@ def _traits(
     }
     if head.arch == "i386":
         traits["safe_seh"] = (configuration is not None and configuration.handlers) or bool(flags & _NO_SEH)
+    if head.directory(ph.CLI)[1]:
+        traits["cli_metadata"] = tables.cli_metadata()
     texts = {"toolchain": linker(head, data), "uuid": debug.uuid}
     return traits | {name: value for name, value in texts.items() if value is not None}

@@ -78,6 +78,13 @@ class Tables:
                 found = found._replace(cet=bool(content[0] & _CET_COMPATIBLE))
         return found
 
+    def cli_metadata(self) -> int:
+        """Where the metadata of a .NET program is in memory; 0 where that cannot be told (ECMA-335, II.25.3.3)."""
+        header = self._stored(self._head.directory(ph.CLI)[0])
+        if header is None or len(header) < 16:  # noqa: PLR2004 - up to the metadata's place
+            return 0
+        return self._head.image_base + int.from_bytes(header[8:12], "little")
+
     def exports(self) -> Iterator[Symbol]:
         """Names and addresses of what others may call; what is passed on to another library is left out.
 

@@ -8,9 +8,12 @@ Mitigation = Literal["present", "absent", "partial", "not-applicable", "unknown"
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a claim can be checked: a virtual address, a symbol, or both, and how it was found."""
+    """Where a claim can be checked: a virtual address, a symbol, or both, and how it was found.
 
-    via: Literal["import", "syscall", "function", "string"]
+    "layout" is what segments and sections say by being as they are.
+    """
+
+    via: Literal["import", "syscall", "function", "layout", "string"]
     address: str | None = None
     symbol: str | None = None
     detail: str | None = None

@@ -3,7 +3,7 @@
 Addresses are preferred virtual addresses of their slice; offsets count from the start of the *slice*.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -78,6 +78,8 @@ class Slice(msgspec.Struct, frozen=True, kw_only=True):
     symbols: Sequence[Symbol]
     traits: Mapping[str, bool | int | str]
     signature_range: tuple[int, int] | None = None
+    offset: int = 0
+    """Where the slice begins in the artifact."""
     problems: tuple[str, ...] = ()
     """What our own structure rules object to: 'parsed' is not 'valid'."""
 
@@ -90,6 +92,17 @@ class Slice(msgspec.Struct, frozen=True, kw_only=True):
         if section.offset is None:
             return self.data[:0]
         return self.data[section.offset : section.offset + section.size]
+
+    def data_ranges(self) -> Iterator[tuple[int, int]]:
+        """Start and end of all stored bytes that no section calls code, ascending: where texts are."""
+        at = 0
+        code = sorted((s.offset, s.offset + s.size) for s in self.sections if s.executable and s.offset is not None)
+        for start, end in code:
+            if start > at:
+                yield at, start
+            at = max(at, end)
+        if at < len(self.data):
+            yield at, len(self.data)
 
     def offset_of(self, address: int) -> int | None:
         """Where in the slice the byte at a virtual address is stored; None outside all stored bytes."""

@@ -1,26 +1,37 @@
 import pytest
 from minimal_slices import defining, importing, minimal, subject, with_section
 
-from binsafe.extractors import language
+from binsafe.extractors import language, texts
+from binsafe.extractors.runtimenames import DOTNET_BUNDLE, RUNTIME_TEXTS
 from binsafe.model import GoBuild, Library, Slice
 
 
 def language_of(slice_: Slice, **known: object):
-    return language.extract(subject(slice_, **known)).value
+    return language.extract(subject(slice_, texts=texts.find(slice_, RUNTIME_TEXTS), **known)).value
 
 
 @pytest.mark.parametrize(
     ("slice_", "expected"),
     [
         (with_section(".dep-v0", b""), "rust"),
-        (minimal(b"panicked at /rustc/" + b"0" * 40 + b"/library/core/src/panicking.rs"), "rust"),
+        (minimal(b"..RUST_BACKTRACE.."), "rust"),
         (defining("_ZN4core3fmt5write17h0123456789abcdefE"), "rust"),
         (defining("_ZN3Foo3barEv"), "c++"),
         (importing("_Znwm"), "c++"),
         (minimal(libraries=(Library(name="/usr/lib/libc++.1.dylib", kind="load"),)), "c++"),
         (with_section("__swift5_types", b""), "swift"),
         (with_section("__objc_classlist", b""), "objc"),
-        (minimal(b"..ghczmprim_GHCziTypes_True_closure"), "haskell"),
+        (minimal(b"..GHCRTS.."), "haskell"),
+        (minimal(b"..OCAMLRUNPARAM.."), "ocaml"),
+        (minimal(b"..fatal.nim.."), "nim"),
+        (minimal(libraries=(Library(name="libgphobos.so.3", kind="needed"),)), "d"),
+        (minimal(b"..attempt to unwrap error: {s}"), "zig"),
+        (minimal(b"\0" * 8 + DOTNET_BUNDLE), "dotnet"),
+        (minimal(b"..DotNetRuntimeDebugHeader"), "dotnet"),
+        (defining("?Run@Isolate@v8@@QEAAXXZ"), "c++"),
+        (minimal(b"....?AVexception@std@@"), "c++"),
+        (minimal(format="pe", traits={"toolchain": "Microsoft linker 14.38"}), "c"),
+        (minimal(b"..GCONV_PATH.."), "c"),
         (minimal(format="pe", traits={"dotnet": True}), "dotnet"),
         (importing("puts"), "c"),
         (with_section(".comment", b"GCC: (Debian 12.2.0) 12.2.0\0"), "c"),
@@ -33,6 +44,15 @@ def test_each_compiler_leaves_its_trace(slice_: Slice, expected: str):
 
 def test_go_is_go_even_with_c_in_it():
     assert language_of(importing("puts"), go=GoBuild(version="go1.22")) == "go"
+
+
+def test_what_most_names_are_spelt_in_counts_not_what_one_library_is_written_in():
+    """Node.js links a library in Rust, and many a program in Rust one in C++."""
+    cxx, rust = [f"_ZN4node{n}Foo3barEv" for n in range(900)], [f"_ZN4core3fmt17h{n:016x}E" for n in range(30)]
+    mixed = minimal(b"..RUST_BACKTRACE..", symbols=defining(*cxx, *rust).symbols)
+    assert language_of(mixed) == "c++"
+    few = minimal(b"..RUST_BACKTRACE..", symbols=defining(*cxx[:30], *rust).symbols)
+    assert language_of(few) == "rust"
 
 
 def test_without_a_trace_it_is_unknown_and_says_so():

@@ -2,7 +2,8 @@ import pytest
 from go_tables import go_slice, table
 from minimal_slices import DATA, calls, defining, importing, minimal, subject
 
-from binsafe.extractors import network
+from binsafe.extractors import network, texts
+from binsafe.extractors.networknames import NETWORK
 from binsafe.formats.gopclntab import functions
 from binsafe.limits import MAX_EVIDENCE
 from binsafe.model import Import, Library, Severity, Slice, Syscalls
@@ -112,7 +113,7 @@ def test_dotnet_programs_call_through_metadata():
 @pytest.mark.parametrize("text", [b"ws2_32.dll", b"WS2_32.dll", "ws2_32.dll".encode("utf-16-le"), b"/etc/resolv.conf"])
 def test_texts_alone_make_it_unknown_and_never_yes(text: bytes):
     slice_ = importing("puts", data=memoryview(b"...." + text))
-    found = network.extract(subject(slice_))
+    found = network.extract(subject(slice_, texts=texts.find(slice_, NETWORK.texts)))
     assert found.value.verdict == "unknown"
     [operation] = found.value.operations
     assert (operation.evidence[0].via, found.value.directions) == ("string", ())

@@ -1,0 +1,131 @@
+"""Where code calls a stub or through a pointer's slot, by arithmetic on the bytes: nothing is disassembled.
+
+A direct call holds the distance to its target, so bytes that look like one and hit one of a few dozen addresses out of
+2**32 are one but for an accident: in the 44 MB of code of Node.js, 0.3 accidents are to be expected per 100 targets.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from binsafe.model import Slice
+
+Site = tuple[int, int]
+"""The address that calls, and the target."""
+
+_STUB_SECTIONS = (".plt", ".iplt", "__stubs", "__auth_stubs", "__symbol_stub")
+_X86 = re.compile(rb"[\xe8\xe9]|\xff[\x15\x25]", re.DOTALL)
+"""``call rel32``, ``jmp rel32``; ``call`` and ``jmp`` through a slot."""
+_INDIRECT = 0xFF
+_BRANCH_MASK, _BRANCHES = 0x7C00_0000, 0x1400_0000
+"""``b`` and ``bl``: the top bit tells them apart (Arm ARM, C6.2)."""
+_ADRP_MASK, _ADRP, _LDR_MASK, _LDR = 0x9F00_0000, 0x9000_0000, 0xFFC0_0000, 0xF940_0000
+_STEP = 4 * 1024 * 1024
+_OVERLAP = 8
+
+
+class _Code(NamedTuple):
+    address: int
+    data: bytes
+
+
+def call_sites(slice_: Slice, targets: Iterable[int]) -> dict[int, tuple[int, ...]]:
+    """Target (a stub or a slot) -> addresses of the calls to it, ascending; empty for processors not known here."""
+    wanted, scan = frozenset(targets), _SCANS.get(slice_.arch)
+    found: defaultdict[int, list[int]] = defaultdict(list)
+    if scan is not None and wanted:
+        for code in _code(slice_):
+            for site, target in scan(code, wanted):
+                found[target].append(site)
+    return {target: tuple(sorted(set(sites))) for target, sites in found.items()}
+
+
+def _code(slice_: Slice) -> Iterator[_Code]:
+    """Executable bytes without the stubs themselves, in pieces that overlap by an instruction."""
+    sections = [s for s in slice_.sections if s.executable and s.offset is not None]
+    if sections:
+        ranges = [(s.address, slice_.contents(s)) for s in sections if not s.name.startswith(_STUB_SECTIONS)]
+    else:
+        code = (s for s in slice_.segments if s.executable)
+        ranges = [(s.address, slice_.data[s.offset : s.offset + s.file_size]) for s in code]
+    for address, data in ranges:
+        for start in range(0, len(data), _STEP):
+            yield _Code(address + start, bytes(data[start : start + _STEP + _OVERLAP]))
+
+
+def _x86_64(code: _Code, wanted: frozenset[int]) -> Iterator[Site]:
+    address, data = code
+    for match in _X86.finditer(data):
+        end = match.end() + 4
+        target = address + end + int.from_bytes(data[end - 4 : end], "little", signed=True)
+        if target in wanted:
+            yield address + match.start(), target
+
+
+def _i386(code: _Code, wanted: frozenset[int]) -> Iterator[Site]:
+    address, data = code
+    for match in _X86.finditer(data):
+        end = match.end() + 4
+        operand = int.from_bytes(data[end - 4 : end], "little")
+        target = operand if data[match.start()] == _INDIRECT else (address + end + operand) & 0xFFFF_FFFF
+        if target in wanted:
+            yield address + match.start(), target
+
+
+def _arm64(code: _Code, wanted: frozenset[int]) -> Iterator[Site]:
+    """``bl`` and ``b``; and ``adrp`` with the ``ldr`` behind it, which loads a slot to call through."""
+    import numpy as np  # noqa: PLC0415 - takes longer to load than most files to read
+
+    words = np.frombuffer(code.data, dtype="<u4", count=len(code.data) // 4)
+    lows = np.array(sorted({target & 0xFFFF_FFFF for target in wanted}), dtype=np.uint32)
+    places = np.flatnonzero((words & _BRANCH_MASK) == _BRANCHES)
+    distances = ((words[places] << np.uint32(6)).view(np.int32) >> 4).astype(np.int64)
+    ends = (distances + code.address + 4 * places) & 0xFFFF_FFFF
+    hits = places[np.isin(ends.astype(np.uint32), lows)]
+    for at in hits.tolist():
+        word = int(words[at]) & 0x3FF_FFFF
+        target = code.address + 4 * at + 4 * (word - (1 << 26) if word >> 25 else word)
+        if target in wanted:
+            yield code.address + 4 * at, target
+    loads = (words[:-1] & _ADRP_MASK == _ADRP) & (words[1:] & _LDR_MASK == _LDR)
+    pages = {target & ~0xFFF for target in wanted}
+    for at in np.flatnonzero(loads & (words[:-1] & 31 == words[1:] >> 5 & 31)).tolist():
+        word, load = int(words[at]), int(words[at + 1])
+        page = (word >> 5 & 0x7FFFF) << 2 | word >> 29 & 3
+        base = (code.address + 4 * at & ~0xFFF) + ((page - (1 << 21) if page >> 20 else page) << 12)
+        if base in pages and base + (load >> 10 & 0xFFF) * 8 in wanted:
+            yield code.address + 4 * at, base + (load >> 10 & 0xFFF) * 8
+
+
+_SCANS: Mapping[str, Callable[[_Code, frozenset[int]], Iterator[Site]]] = {
+    "x86_64": _x86_64,
+    "i386": _i386,
+    "arm64": _arm64,
+    "arm64e": _arm64,
+}
+
+
+_BEFORE = 40
+"""Bytes before a call in which its first argument is looked for."""
+_MOV_EDI, _MOV_ECX = b"\xbf", b"\xb9"
+_MOVZ_W0 = 0x5280_0000
+
+
+def first_argument(slice_: Slice, site: int) -> int | None:
+    """The small number that the code before a call puts into its first argument; None where that is not plain to see.
+
+    Only the usual form is known (``mov edi, 1``, ``mov w0, #1``): enough for nearly all calls of ``socket``.
+    """
+    offset = slice_.offset_of(site)
+    if offset is None:
+        return None
+    before = bytes(slice_.data[max(offset - _BEFORE, 0) : offset])
+    if slice_.arch in {"arm64", "arm64e"}:
+        words = [int.from_bytes(before[at : at + 4], "little") for at in range(len(before) % 4, len(before), 4)]
+        return next((word >> 5 & 0xFFFF for word in reversed(words) if word & 0xFFE0_001F == _MOVZ_W0), None)
+    if slice_.arch != "x86_64":
+        return None
+    at = before.rfind(_MOV_ECX if slice_.format == "pe" else _MOV_EDI)
+    small = at >= 0 and before[at + 2 : at + 5] == b"\0\0\0"
+    return before[at + 1] if small else None

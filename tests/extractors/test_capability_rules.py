@@ -1,0 +1,146 @@
+import os
+import random
+
+import pytest
+from go_tables import go_slice, table
+from minimal_slices import DATA, TEXT, calls, defining, importing, minimal, subject
+
+from binsafe.extractors import capabilities, texts
+from binsafe.extractors.capabilitynames import CAPABILITIES, TOGETHER
+from binsafe.formats.cli_metadata import Member, Metadata
+from binsafe.formats.gopclntab import functions
+from binsafe.model import Section, Segment, Severity, Signature, Slice
+
+
+def found(slice_: Slice, **known: object):
+    known = {"texts": texts.find(slice_, CAPABILITIES.texts), **known}
+    return {fact.name: fact for fact in capabilities.extract(subject(slice_, **known)).value}
+
+
+def severities(slice_: Slice, **known: object):
+    return {finding.id: finding.severity for finding in capabilities.extract(subject(slice_, **known)).findings}
+
+
+@pytest.mark.parametrize(
+    ("name", "capability"),
+    [
+        ("execvp", "execute"),
+        ("CreateProcessW", "execute"),
+        ("OBJC_CLASS_$_NSTask", "execute"),
+        ("OBJC_CLASS_$_SMAppService", "persistence"),
+        ("CreateServiceW", "persistence"),
+        ("SecItemCopyMatching", "keychain"),
+        ("CryptUnprotectData", "keychain"),
+        ("secret_password_lookup_sync", "keychain"),
+        ("CGDisplayStreamCreate", "screen"),
+        ("XGetImage", "screen"),
+        ("waveInOpen", "microphone"),
+        ("ptrace", "debug"),
+        ("WriteProcessMemory", "debug"),
+        ("dlopen", "load-library"),
+        ("pthread_jit_write_protect_np", "modify-code"),
+    ],
+)
+def test_an_imported_name_proves_its_capability(name: str, capability: str):
+    fact = found(importing("puts", name))[capability]
+    assert (fact.verdict, fact.evidence[0].symbol, fact.evidence[0].address) == ("yes", name, "0x402008")
+
+
+@pytest.mark.parametrize("name", ["fork", "mprotect", "VirtualProtect", "OpenProcess", "BitBlt", "kill", "mmap"])
+def test_what_nearly_every_program_imports_proves_nothing(name: str):
+    assert found(importing("puts", name)) == {}
+
+
+@pytest.mark.parametrize(("capability", "sets"), TOGETHER)
+def test_some_names_prove_something_only_together(capability: str, sets: tuple[frozenset[str], ...]):
+    together = [min(names) for names in sets]
+    assert found(importing(*together))[capability].verdict == "yes"
+    for missing in together:
+        assert capability not in found(importing(*(name for name in together if name != missing)))
+
+
+def test_calls_are_shown_where_they_are():
+    fact = found(importing("puts", "execve"), sites={0x402008: (TEXT + 4, TEXT + 9)})["execute"]
+    assert [place.address for place in fact.evidence] == [hex(TEXT + 4), hex(TEXT + 9)]
+
+
+def test_a_system_call_of_a_static_program_proves_it():
+    known = calls("execve", "read", sites={"execve": ("0x401010",)})
+    fact = found(minimal(linkage="static"), syscalls=known)["execute"]
+    assert (fact.evidence[0].via, fact.evidence[0].address) == ("syscall", "0x401010")
+
+
+def test_the_c_library_inside_a_dynamic_program_is_not_the_program():
+    known = calls("execve", sites={"execve": ("0x401010",)})
+    assert found(importing("puts"), syscalls=known) == {}
+
+
+def test_texts_and_entitlements_are_hints_and_no_proof():
+    slice_ = minimal(b"....~/Library/LaunchAgents/x.plist")
+    fact = found(slice_)["persistence"]
+    assert (fact.verdict, fact.evidence[0].via) == ("unknown", "string")
+    signature = Signature(kind="adhoc", status="valid", entitlements={"com.apple.security.device.camera": True})
+    assert found(minimal(), signature=signature)["camera"].verdict == "unknown"
+    assert severities(slice_) == {}
+
+
+def test_what_go_imports_into_every_program_says_nothing_of_the_program():
+    known = functions(go_slice(table("1.20")))
+    assert found(importing("_ptrace", "_execve", format="mach-o"), functions=known) == {}
+    assert "keychain" in found(importing("_SecItemAdd", format="mach-o"), functions=known)
+
+
+def test_dotnet_metadata_proves_it():
+    member = Member("System.Diagnostics.Process.Start", 0x40_2000)
+    managed = Metadata(runtime="v4.0.30319", members=(member,), natives=())
+    fact = found(importing("_CorExeMain", format="pe"), managed=managed)["execute"]
+    assert (fact.evidence[0].symbol, fact.evidence[0].address) == (member.name, "0x402000")
+
+
+def test_a_tool_that_starts_programs_and_loads_libraries_is_nothing_to_worry_about():
+    assert severities(importing("execve", "dlopen", "posix_spawn", "system")) == {}
+    assert severities(importing("ptrace")) == {"capability-debug": Severity.LOW}
+
+
+def code(data: bytes, *, name: str = ".text", writable: bool = False, **changes: object) -> Slice:
+    """A program whose code is ``data``."""
+    stored = Segment(
+        name=name, address=DATA, memory_size=len(data), offset=0, file_size=len(data),
+        readable=True, writable=writable, executable=True,
+    )  # fmt: skip
+    section = Section(name=name, address=DATA, size=len(data), offset=0, executable=True)
+    return minimal(data, segments=(stored,), sections=(section,), entry=DATA, **changes)
+
+
+def test_memory_that_is_writable_and_executable_is_seen_in_the_layout():
+    fact = found(code(b"\x90" * 64, writable=True))["modify-code"]
+    assert (fact.evidence[0].via, fact.evidence[0].address) == ("layout", hex(DATA))
+
+
+@pytest.mark.parametrize("name", ["UPX0", "UPX1", ".aspack", ".vmp0", ".themida"])
+def test_sections_that_only_packers_make(name: str):
+    assert found(code(b"\x90" * 64, name=name))["packed"].evidence[0].symbol == name
+
+
+def test_code_without_any_order_is_packed_and_ordinary_code_is_not():
+    noise = random.Random(1).randbytes(64 * 1024)
+    assert severities(code(noise))["capability-packed"] is Severity.MEDIUM
+    assert "packed" not in found(code(os.fsencode(__file__) * 2000))
+    assert "packed" not in found(code(noise[:512]))  # too little to tell
+
+
+def test_upx_without_sections_is_known_by_its_mark():
+    slice_ = minimal(b"\x7fELF" + b"\0" * 200 + b"UPX!" + b"\0" * 100)
+    assert found(slice_)["packed"].evidence[0].symbol == "UPX!"
+    assert "packed" not in found(minimal(b"\0" * 9000 + b"UPX!"))
+
+
+def test_a_windows_program_that_starts_in_writable_memory_with_a_loader_alone_is_packed():
+    few = importing("LoadLibraryA", "GetProcAddress").imports
+    assert "packed" in found(code(b"\x90" * 64, name=".x", writable=True, format="pe", imports=few))
+    many = importing("LoadLibraryA", "GetProcAddress", *(f"f{n}" for n in range(30))).imports
+    assert "packed" not in found(code(b"\x90" * 64, name=".x", writable=True, format="pe", imports=many))
+
+
+def test_functions_of_a_static_program():
+    assert found(defining("__execve", linkage="static"))["execute"].evidence[0].via == "function"
