@@ -89,8 +89,9 @@ def _linked_in(subject: Subject, vocabulary: Vocabulary[K]) -> Iterator[tuple[K,
 
 
 def _system_calls(subject: Subject, vocabulary: Vocabulary[K]) -> Iterator[tuple[K, Evidence]]:
-    """What code asks of the kernel by itself; a dynamic program's list has all calls of its libraries, too."""
-    calls, places = subject.syscalls, subject.direct_calls
+    """What code asks of the kernel by itself; the list of a dynamic ELF program has its libraries' calls, too."""
+    calls = subject.syscalls
+    places = subject.direct_calls if subject.slice.format == "mach-o" else {}
     if calls is not None and subject.slice.linkage in STATIC:
         places = {call: calls.sites.get(call, ()) for call in calls.required}
     for call, sites in places.items():
