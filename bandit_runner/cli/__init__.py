@@ -5,7 +5,18 @@ import click
 from binsafe import __version__
 from binsafe.cli.entry import Commands, run
 
-COMMANDS = ("start", "servers", "balancer", "harness", "simulate", "compare", "import", "export", "calibrate")
+COMMANDS = (
+    "start",
+    "servers",
+    "balancer",
+    "harness",
+    "dashboard",
+    "simulate",
+    "compare",
+    "import",
+    "export",
+    "calibrate",
+)
 """In the order in which a person needs them; each is a module of this package with a ``command``."""
 
 

@@ -29,7 +29,7 @@ class Recorded:
         self.played: dict[tuple[str, str], Run] = {}
         """Runs of the session that is gone on with, by strategy and tier."""
         self.recording: Recording | None = None
-        self._path = chosen(store)
+        self.path = chosen(store)
         self._resumed: Session | None = None
 
     def resume(self) -> tuple[Plan, str, Path | None]:
@@ -38,7 +38,7 @@ class Recorded:
         Raises:
             UsageError: no session was interrupted, or there is no store.
         """
-        with Store.open(self._path) as store:
+        with Store.open(self.path) as store:
             for session in store.sessions():
                 plan = msgspec.convert(session.settings["plan"], Plan) if "plan" in session.settings else None
                 if plan is None or session.settings.get("serve"):
@@ -64,7 +64,7 @@ class Recorded:
             settings=settings,
         )
         try:
-            recorder = Recorder(self._path, session, note=note)
+            recorder = Recorder(self.path, session, note=note)
         except StoreUnusable as error:
             note(f"this session is not recorded: {error}\n  hint: {error.hint}")
             yield

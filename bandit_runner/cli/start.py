@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,7 +44,11 @@ Examples:
 @click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="A strategy's own option.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="The balancer's.")
 @click.option("--serve", is_flag=True, help="No harness: stay up until Ctrl-C.")
-@click.option("--keep", is_flag=True, help="Stay up after the harness.")
+@click.option(
+    "--keep/--no-keep", default=None, help="Stay up after the harness; default with a dashboard on a terminal."
+)
+@click.option("--no-dashboard", is_flag=True, help="Only the table.")
+@click.option("--dashboard-port", type=click.IntRange(0, 65535), default=8080, show_default=True)
 @click.option("--continue", "resume", is_flag=True, help="Go on with the last session that was interrupted.")
 @store_option
 @click.option("--json", "as_json", is_flag=True, help="Print binsafe.results/1.")
@@ -53,6 +58,7 @@ def command(**given: Any) -> int:
 
     Exit status: 0 done; 1 not all ports became ready; 125 refused; 126 wrong system; 127 not found; 130 after Ctrl-C.
     """
+    from bandit_runner.cli.beside import dashboard
     from bandit_runner.cli.recorded import Recorded
     from bandit_runner.cli.support import Options, running, stoppable
     from bandit_runner.harness import to_json, to_text
@@ -64,10 +70,15 @@ def command(**given: Any) -> int:
         plan, limits, binary = recorded.resume()
     config = _configure(plan)
     servers = Options(binary=binary, limits=limits, seed=plan.seed, yes=given["yes"])
-    with recorded.session(plan, limits=limits, binary=binary), running(servers, on_violation=recorded.violation) as up:
+    with (
+        recorded.session(plan, limits=limits, binary=binary),
+        running(servers, on_violation=recorded.violation) as up,
+        dashboard(recorded.path, given["dashboard_port"], wanted=not given["no_dashboard"]) as shown,
+    ):
         recorded.describe(up)
+        keep = given["keep"] if given["keep"] is not None else shown and sys.stdin.isatty() and sys.stderr.isatty()
         rows = stoppable(
-            _session(plan, config, recorded, _truth(up), port=given["port"], serve=given["serve"], keep=given["keep"])
+            _session(plan, config, recorded, _truth(up), port=given["port"], serve=given["serve"], keep=keep)
         )
     if rows:
         click.echo(to_json(rows) if given["as_json"] else to_text(rows))

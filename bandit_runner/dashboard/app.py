@@ -1,27 +1,34 @@
 """The application: API and pages behind the guard, and the server that runs it."""
 
+import functools
+import secrets
 import socket
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from bandit_runner.errors import MissingExtra
 
 try:
     import uvicorn
     from fastapi import FastAPI
+    from nicegui import ui
 except ImportError as error:
     raise MissingExtra("the dashboard needs FastAPI and NiceGUI", extra="dashboard") from error
 
 from bandit_runner.dashboard.api import explain, router
 from bandit_runner.dashboard.guard import Guard
+from bandit_runner.dashboard.pages import compare, learn, live
 from bandit_runner.dashboard.views import Board
 from bandit_runner.errors import UsageError
 from binsafe import __version__
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+
+PAGES: Final = {"/": live.build, "/compare": compare.build, "/learn": learn.build}
 
 
 def application(store: Path, *, port: int, host: str = "127.0.0.1", token: str | None = None) -> Guard:
@@ -36,6 +43,9 @@ def application(store: Path, *, port: int, host: str = "127.0.0.1", token: str |
     app = FastAPI(title="bandit_runner", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.include_router(router(lambda: board))
     app.add_exception_handler(UsageError, explain)
+    for path, build in PAGES.items():
+        ui.page(path)(functools.partial(build, board))
+    ui.run_with(app, title="bandit_runner", storage_secret=secrets.token_hex(16), show_welcome_message=False)
     return Guard(app, port=port, host=host, token=token)
 
 

@@ -117,6 +117,10 @@ class Board:
         store = self._opened()
         return tuple(self._line(each, store.runs(each.id)) for each in store.sessions(most=MAX_SESSIONS))
 
+    def latest(self) -> Session | None:
+        """The session that began last."""
+        return next(iter(self._opened().sessions(most=1)), None)
+
     def session(self, name: str | None = None) -> SessionView | None:
         """One session with its runs, the latest where none is named; None where there is none at all."""
         store = self._opened()

@@ -1,0 +1,69 @@
+"""bandit_runner dashboard: live and stored runs in the browser."""
+
+import errno
+import ipaddress
+import secrets
+import socket
+from pathlib import Path
+
+import click
+
+from bandit_runner.cli.storing import chosen, store_option
+from binsafe.cli.entry import note
+
+
+@click.command(
+    "dashboard",
+    epilog="""\b
+Examples:
+  bandit_runner dashboard
+  bandit_runner dashboard --port 9090 --store old.sqlite
+  bandit_runner dashboard --host 0.0.0.0 --token "$(openssl rand -hex 16)"   (others may look, with the token)""",
+)
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Beyond loopback everybody needs the token.")
+@click.option("--token", help="Asked of everybody; made up where the host needs one and none is given.")
+@click.option(
+    "--watched", type=int, hidden=True, help="A descriptor: when its other end closes, so does the dashboard."
+)
+@store_option
+def command(*, port: int, host: str, token: str | None, watched: int | None, store: Path | None) -> None:
+    """Show what runs now and how stored runs went, until Ctrl-C. It reads the store of runs and changes nothing."""
+    from bandit_runner.dashboard.app import serve
+    from bandit_runner.dashboard.guard import is_loopback
+    from bandit_runner.dashboard.watching import end_with
+
+    if watched is not None:
+        end_with(watched)
+    if token is None and not is_loopback(host):
+        token = secrets.token_urlsafe(16)
+    with _listening(host, port) as listener:
+        bound = listener.getsockname()[1]
+        shown = f"[{host}]" if ":" in host else host
+        asked = f"?token={token}" if token else ""
+        serve(
+            chosen(store),
+            listener,
+            host=host,
+            token=token,
+            started=lambda: note(f"dashboard http://{shown}:{bound}/{asked}"),
+        )
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    from bandit_runner.errors import PortTaken, UsageError
+
+    try:
+        family = socket.AF_INET6 if _is_ipv6(host) else socket.AF_INET
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise PortTaken(f"port {port} is taken", hint="choose another with --port", port=port) from error
+        raise UsageError(f"cannot listen on {host}: {error.strerror}", hint="try --host 127.0.0.1") from error
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).version == 6  # noqa: PLR2004
+    except ValueError:
+        return False

@@ -1,0 +1,313 @@
+"""Views -> options of ECharts (https://echarts.apache.org/en/option.html), which NiceGUI ships. Pure.
+
+Colours are Okabe and Ito's, which people of any colour vision tell apart (https://jfly.uni-koeln.de/color/).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from bandit_runner.dashboard.progress import Frame
+from bandit_runner.dashboard.views import RunView
+from bandit_runner.model import Outcome, Scoring
+from bandit_runner.runs.tally import OUTCOMES, Tally
+
+Options = dict[str, Any]
+
+TIER_COLOURS: Final[Mapping[str, str]] = {"T1": "#0072B2", "T2": "#D55E00", "T3": "#009E73"}
+OTHER_COLOUR: Final = "#CC79A7"
+GOOD, BAD, MARK = "#009E73", "#D55E00", "#E69F00"
+
+BINS: Final = 40
+"""Columns of the map of 429s, bars of the histogram."""
+
+
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """A run up to the moment that is looked at."""
+
+    run: RunView
+    frames: tuple[Frame, ...]
+    latest: Frame | None
+    tally: Tally
+
+    @property
+    def colour(self) -> str:
+        """The tier's."""
+        return TIER_COLOURS.get(self.run.tier, OTHER_COLOUR)
+
+
+def success(shown: Sequence[Shown], *, overall: bool) -> Options:
+    """The share of ids that were accepted so far, over ids: a line per tier, or one for all."""
+    if overall:
+        series = [_line("all tiers", OTHER_COLOUR, _overall(shown, lambda each: each.success_rate * 100), area=True)]
+    else:
+        series = [
+            _line(each.run.tier, each.colour, [[f.requests, _round(f.success_rate * 100)] for f in each.frames])
+            for each in shown
+        ]
+    return _cartesian(series, x="ids", y="% accepted", most=100)
+
+
+def regret(shown: Sequence[Shown], scoring: Scoring) -> Options:
+    """Points behind the clairvoyant (where the truth is known); dashed, ids behind perfection, as the original did."""
+    series = []
+    for each in shown:
+        tier, attainable = each.run.tier, each.run.attainable
+        if not isinstance(attainable, str):
+            data = [[f.requests, _round(attainable * f.requests - f.score(scoring))] for f in each.frames]
+            series.append(_line(f"{tier} against the clairvoyant", each.colour, data))
+        plain = [[f.requests, f.requests - f.accepted] for f in each.frames]
+        series.append(_line(f"{tier} ids not accepted", each.colour, plain, dashed=True))
+    return _cartesian(series, x="ids", y="points")
+
+
+def servers(shown: Sequence[Shown]) -> Options:
+    """Accepted share of each server's attempts, with what it truly is where that is known."""
+    names, bars, marks = [], [], []
+    for each in shown:
+        counts = each.latest.servers if each.latest else ()
+        for arm, port in enumerate(each.run.ports):
+            names.append(str(port))
+            count = counts[arm] if arm < len(counts) else None
+            tried = count.attempts if count else 0
+            value = _round(100 * count.ok / tried) if count and tried else None
+            bars.append({"value": value, "itemStyle": {"color": each.colour}, "tried": tried})
+            rate = each.run.rates[arm]
+            marks.append(None if isinstance(rate, str) else _round(100 * rate))
+    series: list[Options] = [
+        {"type": "bar", "name": "accepted", "data": bars, "barMaxWidth": 18, "color": TIER_COLOURS["T1"]}
+    ]
+    if any(mark is not None for mark in marks):
+        series.append(
+            {"type": "scatter", "name": "true rate", "data": marks, "symbol": "diamond", "symbolSize": 9}
+            | {"itemStyle": {"color": MARK}}
+        )
+    options = _cartesian(series, x="", y="% accepted", most=100)
+    options["xAxis"] = {"type": "category", "data": names, "axisLabel": {"rotate": 90, "fontSize": 10}}
+    return options
+
+
+def latency(tally: Tally) -> Options:
+    """How many ids took how long, with the median and the 99th percentile."""
+    bins = tally.latency_bins()
+    if not bins:
+        return _cartesian([], x="ms", y="ids")
+    low, high = bins[0][0], max(bins[-1][0], bins[0][0] * 1.5)
+    edges = np.geomspace(low * 0.99, high * 1.01, BINS + 1)
+    heights, _ = np.histogram([ms for ms, _ in bins], edges, weights=[count for _, count in bins])
+    bars = [int(height) for height in heights]
+    names = [f"{(edges[i] * edges[i + 1]) ** 0.5:.2f}" for i in range(BINS)]
+    series: Options = {
+        "type": "bar",
+        "name": "ids",
+        "data": bars,
+        "barCategoryGap": "10%",
+        "itemStyle": {"color": "#56B4E9"},
+    }
+    lines = []
+    for label, percent in (("p50", 50), ("p99", 99)):
+        value = tally.quantile_ms(percent)
+        if not isinstance(value, str):
+            place = int(np.clip(np.searchsorted(edges, value) - 1, 0, BINS - 1))
+            lines.append({"xAxis": place, "label": {"formatter": f"{label} {value:.2f} ms"}})
+    series["markLine"] = {"symbol": "none", "data": lines, "lineStyle": {"color": MARK}}
+    options = _cartesian([series], x="ms", y="ids")
+    options["xAxis"] = {"type": "category", "data": names, "name": "ms", "nameGap": 6}
+    return options
+
+
+def limited(shown: Sequence[Shown]) -> Options:
+    """429s of each server over the run, as a map: where it is dark, a limit was met."""
+    names: list[str] = []
+    cells: list[list[int]] = []
+    highest = 1
+    for each in shown:
+        for arm, port in enumerate(each.run.ports):
+            row = len(names)
+            names.append(str(port))
+            counts = _binned([f.servers[arm].limited if arm < len(f.servers) else 0 for f in each.frames])
+            highest = max([highest, *counts])
+            cells += [[column, row, count] for column, count in enumerate(counts) if count]
+    return {
+        "aria": {"enabled": True},
+        "animation": False,
+        "grid": {"left": 48, "right": 16, "top": 12, "bottom": 56},
+        "tooltip": {"position": "top"},
+        "xAxis": {"type": "category", "data": [f"{100 * i // BINS}%" for i in range(BINS)], "name": "of the run"},
+        "yAxis": {"type": "category", "data": names, "axisLabel": {"fontSize": 9}},
+        "visualMap": {
+            "min": 0,
+            "max": highest,
+            "orient": "horizontal",
+            "left": "center",
+            "bottom": 0,
+            "itemHeight": 80,
+            "inRange": {"color": ["#56B4E922", "#D55E00"]},
+        },
+        "series": [{"type": "heatmap", "name": "429s", "data": cells}],
+    }
+
+
+def beliefs(shown: Sequence[Shown]) -> Options:
+    """Each server's success rate as the counts allow: mean and 95% of Beta(1 + accepted, 1 + refused), without 429s."""
+    names: list[str] = []
+    means, ranges, marks = [], [], []
+    limited_at = OUTCOMES.index(Outcome.RATE_LIMITED)
+    for each in shown:
+        for arm, port in enumerate(each.run.ports):
+            counts = each.tally.servers[arm] if arm < len(each.tally.servers) else (0,) * len(OUTCOMES)
+            ok = counts[OUTCOMES.index(Outcome.OK)]
+            refused = sum(counts) - ok - counts[limited_at]
+            low, mean, high = beta_interval(1 + ok, 1 + refused)
+            position = len(names)
+            names.append(str(port))
+            means.append({"value": _round(100 * mean), "itemStyle": {"color": each.colour}})
+            ranges.append([position, _round(100 * low), _round(100 * high)])
+            rate = each.run.rates[arm]
+            marks.append(None if isinstance(rate, str) else _round(100 * rate))
+    series: list[Options] = [
+        {
+            "type": "custom",
+            "name": "95% interval",
+            "data": ranges,
+            ":renderItem": _INTERVAL,
+            "encode": {"x": 0, "y": [1, 2]},
+        },
+        {"type": "scatter", "name": "mean", "data": means, "symbolSize": 8, "color": TIER_COLOURS["T1"]},
+    ]
+    if any(mark is not None for mark in marks):
+        series.append(
+            {"type": "scatter", "name": "true rate", "data": marks, "symbol": "diamond", "symbolSize": 9}
+            | {"itemStyle": {"color": MARK}}
+        )
+    options = _cartesian(series, x="", y="% success", most=100)
+    options["xAxis"] = {"type": "category", "data": names, "axisLabel": {"rotate": 90, "fontSize": 10}}
+    return options
+
+
+def attempts(tally: Tally) -> Options:
+    """How many ids took how many attempts."""
+    length = max(len(tally.accepted), len(tally.failed))
+    accepted = [*tally.accepted, *[0] * (length - len(tally.accepted))]
+    failed = [*tally.failed, *[0] * (length - len(tally.failed))]
+    series: list[Options] = [
+        {"type": "bar", "stack": "ids", "name": "accepted", "data": accepted, "itemStyle": {"color": GOOD}},
+        {"type": "bar", "stack": "ids", "name": "failed", "data": failed, "itemStyle": {"color": BAD}},
+    ]
+    options = _cartesian(series, x="attempts", y="ids")
+    options["xAxis"] = {"type": "category", "data": [str(n) for n in range(length)], "name": "attempts"}
+    return options
+
+
+def densities(curves: Sequence[tuple[str, float, float]]) -> Options:
+    """Beta curves: (name, alpha, beta) each."""
+    grid = np.linspace(0.0, 1.0, 201)
+    colours = [
+        "#0072B2",
+        "#D55E00",
+        "#009E73",
+        "#CC79A7",
+        "#E69F00",
+        "#56B4E9",
+        "#F0E442",
+        "#999999",
+        "#882255",
+        "#44AA99",
+    ]
+    series = []
+    for position, (name, alpha, beta) in enumerate(curves):
+        heights = beta_density(grid, alpha, beta)
+        data = [[_round(float(x), 3), _round(float(y), 3)] for x, y in zip(grid, heights, strict=True)]
+        series.append(_line(name, colours[position % len(colours)], data, area=True))
+    options = _cartesian(series, x="success rate", y="density")
+    options["xAxis"] = {"type": "value", "min": 0, "max": 1, "name": "success rate"}
+    return options
+
+
+def compared(names: Sequence[str], values: Sequence[float | None], *, unit: str, colour: str) -> Options:
+    """One bar per strategy."""
+    series: Options = {"type": "bar", "data": [_round(v) if v is not None else None for v in values]}
+    series["itemStyle"] = {"color": colour}
+    options = _cartesian([series], x="", y=unit)
+    options["xAxis"] = {"type": "category", "data": list(names), "axisLabel": {"rotate": 40, "fontSize": 10}}
+    options["legend"] = {"show": False}
+    return options
+
+
+def beta_density(x: np.ndarray, alpha: float, beta: float) -> np.ndarray:
+    """The density of Beta(alpha, beta) at points from 0 to 1, normalized on them."""
+    inside = np.clip(x, 1e-6, 1 - 1e-6)
+    log = (alpha - 1) * np.log(inside) + (beta - 1) * np.log1p(-inside)
+    heights = np.exp(log - log.max())
+    area = float(np.sum((heights[1:] + heights[:-1]) / 2 * np.diff(x)))
+    return np.asarray(heights / area)
+
+
+def beta_interval(alpha: float, beta: float) -> tuple[float, float, float]:
+    """(2.5% point, mean, 97.5% point) of Beta(alpha, beta), the points to about a thousandth."""
+    grid = np.linspace(0.0, 1.0, 2001)
+    cumulated = np.cumsum(beta_density(grid, alpha, beta))
+    cumulated /= cumulated[-1]
+    low, high = (float(grid[int(np.searchsorted(cumulated, p))]) for p in (0.025, 0.975))
+    return low, alpha / (alpha + beta), high
+
+
+_INTERVAL: Final = """(params, api) => {
+  const low = api.coord([api.value(0), api.value(1)]), high = api.coord([api.value(0), api.value(2)]);
+  return {type: 'line', shape: {x1: low[0], y1: low[1], x2: high[0], y2: high[1]},
+          style: {stroke: '#888', lineWidth: 3, lineCap: 'round'}};
+}"""
+
+
+def _overall(shown: Sequence[Shown], value: Callable[[Frame], float]) -> list[list[float]]:
+    """Runs of a session follow one another: their ids are counted on."""
+    data: list[list[float]] = []
+    before = accepted = 0
+    for each in sorted(shown, key=lambda one: one.run.started):
+        for frame in each.frames:
+            whole = msgspec.structs.replace(frame, requests=before + frame.requests, accepted=accepted + frame.accepted)
+            data.append([whole.requests, _round(value(whole))])
+        if each.latest is not None:
+            before, accepted = before + each.latest.requests, accepted + each.latest.accepted
+    return data
+
+
+def _binned(cumulated: Sequence[int]) -> list[int]:
+    """New ones per column."""
+    if not cumulated:
+        return [0] * BINS
+    ends = [cumulated[max(0, (i + 1) * len(cumulated) // BINS - 1)] for i in range(BINS)]
+    return [end - before for before, end in zip([0, *ends], ends, strict=False)]
+
+
+def _line(name: str, colour: str, data: Sequence[Any], *, dashed: bool = False, area: bool = False) -> Options:
+    line: Options = {
+        "type": "line",
+        "name": name,
+        "data": list(data),
+        "showSymbol": False,
+        "lineStyle": {"color": colour, "width": 2, "type": "dashed" if dashed else "solid"},
+        "itemStyle": {"color": colour},
+    }
+    return line | ({"areaStyle": {"opacity": 0.12}} if area else {})
+
+
+def _cartesian(series: Sequence[Options], *, x: str, y: str, most: float | None = None) -> Options:
+    return {
+        "aria": {"enabled": True},
+        "animation": False,
+        "grid": {"left": 58, "right": 24, "top": 34, "bottom": 48},
+        "tooltip": {"trigger": "axis"},
+        "legend": {"type": "scroll", "top": 0, "itemHeight": 8, "textStyle": {"fontSize": 11}},
+        "xAxis": {"type": "value", "name": x, "nameLocation": "middle", "nameGap": 26}
+        | {"min": "dataMin", "max": "dataMax"},
+        "yAxis": {"type": "value", "name": y, "nameTextStyle": {"align": "left"}}
+        | ({} if most is None else {"max": most}),
+        "series": list(series),
+    }
+
+
+def _round(value: float, digits: int = 2) -> float:
+    return round(value, digits)
