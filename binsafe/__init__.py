@@ -25,7 +25,9 @@ data, each importing only what stands above it::
     signatures      Slice -> Signature
     syscalls        Slice -> system calls                   (the only package that imports capstone)
     extractors      Slice -> facts and findings
+    containers      archive -> entries
     inspection      artifact -> report
+    bundles archives   many files -> report
     bundles         a bundle's files -> report
     intake          name -> sealed bytes -> report          (a package: the parsers run in a process of their own)
     policy reports  report -> policy; report -> text, JSON

@@ -37,10 +37,30 @@ MAX_OUTPUT_BYTES = 300_000
 """Largest output of any kind, unless more was asked for (``-v``)."""
 
 MAX_MEMBERS = 256
-"""Executables of a bundle or archive that are looked at."""
+"""Executables of a bundle that are looked at, and of an archive that its report shows."""
 
 MAX_BUNDLES = 256
 """Bundles inside a bundle that are looked at."""
 
 MAX_TREE_ENTRIES = 200_000
 """Names in a folder that is given as a bundle; the largest real application met has 60,000."""
+
+MAX_UNPACKED_BYTES = 2 * 1024**3
+MAX_UNPACKED_RATIO = 100
+MIN_UNPACKED_BYTES = 256 * 1024**2
+"""An archive may unpack to this, or to its size times the ratio if that is more, or to the maximum if that is less."""
+
+MAX_ENTRIES = 500_000
+"""Entries of an archive, those of archives inside of it included; a large root file system has 300,000."""
+
+MAX_MEMBER_BYTES = 256 * 1024**2
+"""Largest file inside an archive that is looked at: it is unpacked to memory."""
+
+MAX_ARCHIVE_DEPTH = 4
+"""Archives inside archives."""
+
+MAX_BUNDLE_BYTES = 512 * 1024**2
+"""Bytes of the bundles in an archive, which are kept until all of them are there."""
+
+ARCHIVE_SECONDS = 80
+"""CPU time after which no further member of an archive is looked at, so that what was found is still reported."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from binsafe.errors import NotAnalysable, NotFound
+from binsafe.intake.attributes import quarantine
 from binsafe.intake.finding import Found
 from binsafe.limits import MAX_ARTIFACT_BYTES
 from binsafe.model import Artifact
@@ -44,6 +45,7 @@ class Snapshot:
         """
         source = _open(found)
         try:
+            noted = quarantine(source)
             with contextlib.ExitStack() as undo:
                 target = _private_file()
                 undo.callback(os.close, target)
@@ -62,7 +64,9 @@ class Snapshot:
                 undo.pop_all()
         finally:
             os.close(source)
-        artifact = Artifact(name=found.name, path=str(found.path), size=size, sha256=digest.hexdigest())
+        artifact = Artifact(
+            name=found.name, path=str(found.path), size=size, sha256=digest.hexdigest(), quarantine=noted
+        )
         return cls(artifact, target)
 
     def close(self) -> None:

@@ -18,7 +18,7 @@ import msgspec
 
 from binsafe.errors import NotAnalysable
 from binsafe.intake.messages import Closed, Frame, Kind, Order, receive, send
-from binsafe.limits import WORKER_BYTES, WORKER_KEPT_BYTES, WORKER_SECONDS
+from binsafe.limits import ARCHIVE_SECONDS, WORKER_BYTES, WORKER_KEPT_BYTES, WORKER_SECONDS
 
 if TYPE_CHECKING:
     from binsafe.model import Report
@@ -38,17 +38,17 @@ def main() -> None:
             except Closed:
                 return
             _limit(resource.RLIMIT_CPU, int(time.process_time()) + WORKER_SECONDS)
-            report = _carry_out(frame)
+            report = _carry_out(frame, connection)
             grown = _peak_bytes() > WORKER_KEPT_BYTES
             send(connection, Kind.LAST if grown else Kind.REPORT, report)
             if grown:
                 return
 
 
-def _carry_out(frame: Frame) -> bytes:
+def _carry_out(frame: Frame, connection: socket.socket) -> bytes:
     order = msgspec.json.decode(frame.payload, type=Order)
     is_folder = stat.S_ISDIR(os.fstat(frame.descriptor).st_mode)
-    return msgspec.json.encode((_folder if is_folder else _file)(order, frame))
+    return msgspec.json.encode(_folder(order, frame) if is_folder else _file(order, frame, connection))
 
 
 def _folder(order: Order, frame: Frame) -> "Report":
@@ -66,14 +66,23 @@ def _folder(order: Order, frame: Frame) -> "Report":
         os.close(frame.descriptor)
 
 
-def _file(order: Order, frame: Frame) -> "Report":
-    from binsafe.inspection import inspect  # noqa: PLC0415 - as above
+def _file(order: Order, frame: Frame, connection: socket.socket) -> "Report":
+    from binsafe import archives  # noqa: PLC0415 - as above
+    from binsafe.inspection import inspect  # noqa: PLC0415
 
     try:
         mapped = mmap.mmap(frame.descriptor, order.artifact.size, prot=mmap.PROT_READ)
     finally:
         os.close(frame.descriptor)
     data = memoryview(mapped)
+    if archives.is_archive(data):
+        started = time.process_time()
+        watch = archives.Watch(
+            begin=lambda number: send(connection, Kind.MEMBER, str(number).encode()),
+            broken=frozenset(order.skip),
+            expired=lambda: time.process_time() - started > ARCHIVE_SECONDS,
+        )
+        return archives.inspect(order.artifact, data, syscalls=order.syscalls, listings=order.listings, watch=watch)
     return inspect(
         order.artifact,
         data,

@@ -35,7 +35,15 @@ _PLAIN = frozenset(
         *("truncated", "malformed", "overlapping-slices", "section-table", "parser-failed", "empty", "too-large"),
         *("script", "archive", "unknown-format", "writable-code", "network", "network-unknown", "language-unknown"),
         *("go-build-unknown", "syscalls-incomplete", "archive-entry", "archive-bomb", "archive-damaged"),
-        *("archive-encrypted", "archive-depth", "members-omitted", "library-missing"),
+        *(
+            "archive-encrypted",
+            "archive-depth",
+            "members-omitted",
+            "member-too-large",
+            "no-executables",
+            "scripts",
+            "library-missing",
+        ),
     }
 )
 """Findings whose detail quotes neither strings nor names of functions. Any other detail is left out."""

@@ -39,7 +39,7 @@ def bad_inputs(folder: Path, standin: Path) -> dict[str, tuple[Path, int, str]]:
         "half": "",
         "four-bytes": "",
         "text": "",
-        "zip": "archive",
+        "zip": "central directory",
     }
     return {name: (path, 3, words[name]) for name, path in made.items()} | {"missing": (folder / "none", 127, "none")}
 

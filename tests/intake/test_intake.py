@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -157,7 +158,7 @@ def test_a_worker_that_has_grown_is_replaced(monkeypatch: pytest.MonkeyPatch):
 
 def test_time_is_limited_for_each_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     start = (
-        "import binsafe.intake.worker as w; w.WORKER_SECONDS = 1; w._carry_out = lambda _: any(iter(int, 1)); w.main()"
+        "import binsafe.intake.worker as w; w.WORKER_SECONDS = 1; w._carry_out = lambda *_: any(iter(int, 1)); w.main()"
     )
     monkeypatch.setattr(workers, "_START", "import sys; sys.path.insert(0, sys.argv[1]); " + start)
     path = tmp_path / "f"
@@ -165,3 +166,41 @@ def test_time_is_limited_for_each_order(tmp_path: Path, monkeypatch: pytest.Monk
     with Snapshot.take(Found("f", path)) as snapshot:
         report = inspect(snapshot)
     assert f"signal {signal.SIGXCPU.value}" in report.findings[0].detail
+
+
+def test_a_member_that_breaks_the_parser_hides_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The child dies on the second member; another one does the rest without it."""
+    start = (
+        "import os, binsafe.archives as a; real = a.inspect_file; "
+        "a.inspect_file = lambda artifact, *r, **o: os.abort() if artifact.name == 'bad' else real(artifact, *r, **o); "
+        "from binsafe.intake.worker import main; main()"
+    )
+    monkeypatch.setattr(workers, "_START", "import sys; sys.path.insert(0, sys.argv[1]); " + start)
+    program = Path(sys.executable).resolve().read_bytes()
+    with zipfile.ZipFile(tmp_path / "pack.zip", "w") as archive:
+        for name in ("first", "bad", "last"):
+            archive.writestr(name, program)
+    with Snapshot.take(find(str(tmp_path / "pack.zip"))) as snapshot:
+        report = inspect(snapshot, syscalls=False)
+    assert [(member.path, member.report.analysed) for member in report.members] == [
+        ("first", True),
+        ("bad", False),
+        ("last", True),
+    ]
+    assert not report.analysed
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="sets the attribute as Linux does")
+def test_quarantine_of_the_file_itself(tmp_path: Path):
+    path = tmp_path / "f"
+    path.write_bytes(b"x")
+    try:
+        os.setxattr(path, "user.com.apple.quarantine", b"0081;65a1b2c3;Firefox;")
+    except OSError:
+        pytest.skip("this file system keeps no attributes of users")
+    with Snapshot.take(Found("f", path)) as snapshot:
+        assert snapshot.artifact.quarantine == {
+            "flags": "0081",
+            "time": "2024-01-12T21:44:35+00:00",
+            "agent": "Firefox",
+        }

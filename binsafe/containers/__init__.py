@@ -1,0 +1,63 @@
+"""Archive -> its entries, one after the other, each with a stream of its bytes. Pure: nothing is written anywhere.
+
+    entries       what comes out (Entry, Trouble) and what can go wrong on the way
+    budget        how much an archive may unpack to
+    streams       bytes that are read once, from front to back: plain, limited, decompressed, checked
+    zips tars ars one format each; compressed files are one entry, or the tar archive inside
+    appledouble   extended attributes that macOS puts beside a file
+    quarantine    what macOS notes on a downloaded file
+
+Names are data: they are never used as a path. An entry that cannot be read is a Trouble and hides no other.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+
+from binsafe.containers import ars, tars, zips
+from binsafe.containers.budget import Budget
+from binsafe.containers.entries import Entry, Trouble, Unreadable
+from binsafe.containers.streams import DECOMPRESSORS, Peeked, Plain, decompressed
+
+__all__ = ["Budget", "Entry", "Trouble", "Unreadable", "read"]
+
+_Reader = Callable[[memoryview, Budget], Iterator[Entry | Trouble]]
+_MAGICS: Mapping[bytes, _Reader] = MappingProxyType(
+    {b"PK\x03\x04": zips.read, b"PK\x05\x06": zips.read, b"!<arch>\n": ars.read}
+)
+_UNREAD = MappingProxyType(
+    {b"7z\xbc\xaf\x27\x1c": "7-Zip archives", b"xar!": "xar archives", b"!<thin>\n": "thin archives"}
+)
+
+
+def read(data: memoryview, name: str, budget: Budget) -> Iterator[Entry | Trouble]:
+    """The entries of an archive called ``name``. Each entry's stream must be read before the next entry is asked for.
+
+    Raises:
+        Unreadable: nothing can be read of an archive of this kind.
+    """
+    head = bytes(data[: tars.BLOCK])
+    for magic, reader in _MAGICS.items():
+        if head.startswith(magic):
+            return reader(data, budget)
+    for magic, kind in _UNREAD.items():
+        if head.startswith(magic):
+            raise Unreadable(f"{kind} are not read here")
+    if tars.is_header(head):
+        return tars.read(Plain(data), budget)
+    for magic, make in DECOMPRESSORS.items():
+        if head.startswith(magic):
+            return _compressed(Peeked(decompressed(data, make, budget)), name, budget)
+    raise Unreadable("it is no archive of a kind that is known here")
+
+
+def _compressed(stream: Peeked, name: str, budget: Budget) -> Iterator[Entry | Trouble]:
+    """A tar archive, or the one file that was compressed; damage shows when the first bytes are asked for."""
+    try:
+        head = stream.peek(tars.BLOCK)
+    except Unreadable as error:
+        yield Trouble(error.finding, str(error))
+        return
+    if tars.is_header(head):
+        yield from tars.read(stream, budget)
+    else:
+        yield Entry(name.rpartition("/")[2].rpartition(".")[0] or name, "file", stream)

@@ -1,0 +1,49 @@
+"""ar archives: Debian packages (deb(5)) and static libraries (ar(5); GNU's and BSD's long names)."""
+
+from collections.abc import Iterator
+
+from binsafe.containers.budget import Budget
+from binsafe.containers.entries import Entry, Trouble, Unreadable
+from binsafe.containers.streams import Plain
+
+MAGIC = b"!<arch>\n"
+_HEADER = 60
+_BSD = b"#1/"
+
+
+def read(data: memoryview, budget: Budget) -> Iterator[Entry | Trouble]:
+    """The members, symbol tables left out."""
+    try:
+        yield from _members(data, budget)
+    except Unreadable as error:
+        yield Trouble(error.finding, str(error))
+
+
+def _members(data: memoryview, budget: Budget) -> Iterator[Entry]:
+    at = len(MAGIC)
+    names = b""
+    while at < len(data):
+        budget.enter()
+        header = bytes(data[at : at + _HEADER])
+        digits = header[48:58].strip(b" ")
+        if len(header) < _HEADER or header[58:] != b"`\n" or not digits.isdigit():
+            raise Unreadable("a header of a member is damaged")
+        start, size = at + _HEADER, int(digits)
+        if start + size > len(data):
+            raise Unreadable("it ends in the middle of a member")
+        name = header[:16].rstrip(b" ")
+        content = data[start : start + size]
+        if name.startswith(_BSD) and name[len(_BSD) :].isdigit():
+            length = int(name[len(_BSD) :])
+            name, content = bytes(content[:length]).rstrip(b"\0"), content[length:]
+        if name == b"//":
+            names = bytes(content)
+        elif name not in {b"/", b"/SYM64/"} and not name.startswith(b"__.SYMDEF"):
+            yield Entry(_name(name, names), "file", Plain(content))
+        at = start + size + size % 2
+
+
+def _name(name: bytes, names: bytes) -> str:
+    if name.startswith(b"/") and name[1:].isdigit():
+        name = names[int(name[1:]) :].split(b"\n", 1)[0]
+    return name.rstrip(b"/").decode("utf-8", "replace")

@@ -1,0 +1,124 @@
+"""Tar archives: ustar, pax and GNU's long names (POSIX.1-2017, pax, "ustar Interchange Format"; GNU tar manual)."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+from binsafe.containers.budget import Budget
+from binsafe.containers.entries import Entry, Exhausted, Stream, Trouble, Unreadable
+from binsafe.containers.streams import Limited
+
+BLOCK = 512
+_CHECKSUM = slice(148, 156)
+_MAX_HEADER = 1 << 20
+"""Bytes of a pax header or a long name."""
+_KINDS: dict[bytes, Literal["file", "folder", "link", "other"]] = {
+    b"0": "file",
+    b"\0": "file",
+    b"7": "file",
+    b"1": "link",
+    b"2": "link",
+    b"5": "folder",
+}
+_BASE_256 = 0x80
+
+
+def is_header(block: bytes) -> bool:
+    """Whether a block is a header: its checksum is right. Says so of no block of zeros."""
+    if len(block) < BLOCK:
+        return False
+    given = _octal(block[_CHECKSUM])
+    plain = block[:148] + b" " * 8 + block[156:BLOCK]
+    signed = sum(byte - 256 if byte > 127 else byte for byte in plain)  # noqa: PLR2004 - some old tars added so
+    return given is not None and given > 256 and given in (sum(plain), signed)  # noqa: PLR2004 - blanks alone have 256
+
+
+def read(stream: Stream, budget: Budget) -> Iterator[Entry | Trouble]:
+    """The entries; one that is damaged ends the archive, because nothing says where the next one begins."""
+    try:
+        yield from _entries(stream, budget)
+    except Unreadable as error:
+        yield Trouble(error.finding, str(error))
+
+
+def _entries(stream: Stream, budget: Budget) -> Iterator[Entry | Trouble]:
+    extended: dict[str, str] = {}
+    while True:
+        block = stream.read(BLOCK)
+        if not block.strip(b"\0"):
+            return  # two blocks of zeros, or one, or simply the end
+        if not is_header(block):
+            raise Unreadable("a header of an entry is damaged")
+        budget.enter()
+        flag = block[156:157]
+        size = _size(block[124:136]) if "size" not in extended else _decimal(extended["size"])
+        content = Limited(stream, size)
+        if flag in b"xgLK" and flag:
+            _extend(extended, flag, content)
+        else:
+            yield from _entry(block, flag, extended, content)
+            extended = {}
+        content.skip()
+        stream.read(-size % BLOCK)
+
+
+def _entry(block: bytes, flag: bytes, extended: dict[str, str], content: Limited) -> Iterator[Entry | Trouble]:
+    prefix = _text(block[345:500]) if block[257:262] == b"ustar" and block[263:265] == b"00" else ""
+    name = extended.get("path") or "/".join(part for part in (prefix, _text(block[:100])) if part)
+    kind = _KINDS.get(flag, "other")
+    if flag == b"S" or any(key.startswith("GNU.sparse") for key in extended):
+        yield Trouble("archive-damaged", f"{name!r} is stored as a sparse file, which is not read here")
+    elif kind == "link":
+        yield Entry(name, kind, target=extended.get("linkpath") or _text(block[157:257]))
+    elif kind == "file" and name.endswith("/"):  # how tars from before ustar wrote folders
+        yield Entry(name, "folder")
+    else:
+        yield Entry(name, kind, content if kind == "file" else None)
+
+
+def _extend(extended: dict[str, str], flag: bytes, content: Limited) -> None:
+    """Note what a header says of the entry behind it; what one says of all entries is about nothing that is read."""
+    if content.left > _MAX_HEADER:
+        raise Exhausted("a header of an entry is far too long")
+    data = content.read(content.left)
+    if flag == b"L":
+        extended["path"] = _text(data)
+    elif flag == b"K":
+        extended["linkpath"] = _text(data)
+    elif flag == b"x":
+        extended.update(_records(data))
+
+
+def _records(data: bytes) -> Iterator[tuple[str, str]]:
+    """``length key=value`` lines, the length counting all of the line."""
+    while data.strip(b"\0"):
+        digits = data.split(b" ", 1)[0]
+        length = _decimal(digits.decode("ascii", "replace"))
+        line = data[len(digits) + 1 : length]
+        if length <= len(digits) or len(data) < length or not line.endswith(b"\n"):
+            raise Unreadable("a pax header is damaged")
+        key, _, value = line[:-1].partition(b"=")
+        yield key.decode("utf-8", "replace"), value.decode("utf-8", "replace")
+        data = data[length:]
+
+
+def _size(field: bytes) -> int:
+    """Octal, or with its first bit set binary (GNU)."""
+    size = int.from_bytes(field[1:], "big") if field[0] & _BASE_256 else _octal(field)
+    if size is None:
+        raise Unreadable("the size of an entry is no number")
+    return size
+
+
+def _octal(field: bytes) -> int | None:
+    digits = field.strip(b" \0")
+    return int(digits, 8) if digits and not digits.strip(b"01234567") else 0 if not digits else None
+
+
+def _decimal(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or len(text) > 20:  # noqa: PLR2004 - digits of 64 bits
+        raise Unreadable("a pax header is damaged")
+    return int(text)
+
+
+def _text(field: bytes) -> str:
+    return field.split(b"\0", 1)[0].decode("utf-8", "replace")

@@ -1,0 +1,208 @@
+"""Zip archives (PKWARE APPNOTE 6.3.10): what the central directory lists, checked against what stands before the data.
+
+Programs that unpack differ in what they believe where the two disagree, which is how an archive shows one thing to a
+scanner and another to its user: such an entry is a Trouble.
+"""
+
+import bz2
+import lzma
+import stat
+import struct
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from binsafe.containers.budget import Budget
+from binsafe.containers.entries import Entry, Exhausted, Stream, Trouble, Unreadable
+from binsafe.containers.streams import Checked, Decompressor, Plain, decompressed, inflate, xz, zstandard
+
+_END = struct.Struct("<4s4H2LH")
+_END64 = struct.Struct("<4sQ2H2L4Q")
+_LOCATOR64 = struct.Struct("<4sLQL")
+_CENTRAL = struct.Struct("<4s6H3L5H2L")
+_LOCAL = struct.Struct("<4s5H3L2H")
+_MAX_COMMENT = 0xFFFF
+_NONE32 = 0xFFFF_FFFF
+_ENCRYPTED, _UTF8 = 0x1, 0x800
+_UNIX = 3
+_MAX_TARGET = 4096
+_STORED, _LZMA = 0, 14
+_METHODS: dict[int, Callable[[], Decompressor]] = {
+    8: inflate,
+    12: bz2.BZ2Decompressor,
+    93: zstandard,
+    95: xz,
+}
+
+
+class _Listed(NamedTuple):
+    """An entry as the central directory lists it."""
+
+    name: bytes
+    flags: int
+    method: int
+    crc: int
+    packed: int
+    size: int
+    mode: int
+    offset: int
+
+    @property
+    def shown(self) -> str:
+        """The name; without the flag it is in the code page of the first PCs (APPNOTE D.1)."""
+        return self.name.decode("utf-8" if self.flags & _UTF8 else "cp437", "replace")
+
+
+def read(data: memoryview, budget: Budget) -> Iterator[Entry | Trouble]:
+    """The entries in the order of the central directory."""
+    try:
+        listed, shift = _directory(data, budget)
+    except Unreadable as error:
+        yield Trouble(error.finding, str(error))
+        return
+    taken = _Ranges()
+    for entry in listed:
+        try:
+            yield _entry(data, entry, entry.offset + shift, taken, budget)
+        except Exhausted as error:
+            yield Trouble(error.finding, str(error))
+            return
+        except Unreadable as error:
+            yield Trouble(error.finding, f"{entry.shown!r}: {error}")
+
+
+def _directory(data: memoryview, budget: Budget) -> tuple[list[_Listed], int]:
+    """All entries, and how far the archive has moved since its offsets were written (a program may stand before it)."""
+    tail = bytes(data[max(0, len(data) - _END.size - _MAX_COMMENT) :])
+    found = tail.rfind(b"PK\x05\x06")
+    if found < 0 or len(tail) - found < _END.size:
+        raise Unreadable("it has no central directory: it is cut off")
+    end = len(data) - len(tail) + found
+    _, disk, _, _, count, size, offset, _ = _END.unpack_from(data, end)
+    if disk not in {0, 0xFFFF}:
+        raise Unreadable("it is one part of several")
+    stop = end
+    if _NONE32 in (size, offset) or count == 0xFFFF:  # noqa: PLR2004 - "see the zip64 record"
+        count, size, offset, stop = _zip64(data, end, (count, size, offset))
+    shift = stop - size - offset
+    if shift < 0 or size > stop:
+        raise Unreadable("its central directory is not where it should be")
+    return list(_central(data[offset + shift : stop], count, budget)), shift
+
+
+def _zip64(data: memoryview, end: int, plain: tuple[int, int, int]) -> tuple[int, int, int, int]:
+    start = end - _LOCATOR64.size
+    if start < 0 or bytes(data[start : start + 4]) != b"PK\x06\x07":
+        return (*plain, end)
+    for place in (_LOCATOR64.unpack_from(data, start)[2], start - _END64.size):
+        if 0 <= place <= start - _END64.size and bytes(data[place : place + 4]) == b"PK\x06\x06":
+            *_, count, size, offset = _END64.unpack_from(data, place)
+            return count, size, offset, place
+    raise Unreadable("its zip64 directory is not where it should be")
+
+
+def _central(directory: memoryview, count: int, budget: Budget) -> Iterator[_Listed]:
+    at = seen = 0
+    while at < len(directory):
+        if len(directory) - at < _CENTRAL.size or bytes(directory[at : at + 4]) != b"PK\x01\x02":
+            break
+        budget.enter()
+        _, made, _, flags, method, _, _, crc, packed, size, names, extras, comments, _, _, attributes, offset = (
+            _CENTRAL.unpack_from(directory, at)
+        )
+        at += _CENTRAL.size
+        name = bytes(directory[at : at + names])
+        extra = bytes(directory[at + names : at + names + extras])
+        size, packed, offset = _wide(extra, size, packed, offset)
+        mode = attributes >> 16 if made >> 8 == _UNIX else 0
+        yield _Listed(name, flags, method, crc, packed, size, mode, offset)
+        at += names + extras + comments
+        seen += 1
+    if at != len(directory) or seen & 0xFFFF != count & 0xFFFF:
+        raise Unreadable("its central directory does not list what it says")
+
+
+def _wide(extra: bytes, size: int, packed: int, offset: int) -> tuple[int, int, int]:
+    """The 64-bit values of the extra field 1, which are there only for fields that are all ones (APPNOTE 4.5.3)."""
+    at = 0
+    while at + 4 <= len(extra):
+        identifier, length = struct.unpack_from("<2H", extra, at)
+        if identifier == 1:
+            values = iter(struct.unpack_from(f"<{min(length, len(extra) - at - 4) // 8}Q", extra, at + 4))
+            size, packed, offset = (next(values, each) if each == _NONE32 else each for each in (size, packed, offset))
+            break
+        at += 4 + length
+    return size, packed, offset
+
+
+def _entry(data: memoryview, listed: _Listed, start: int, taken: "_Ranges", budget: Budget) -> Entry:
+    content = _content(data, listed, start, taken)
+    if listed.shown.endswith("/"):
+        return Entry(listed.shown, "folder")
+    if listed.flags & _ENCRYPTED:
+        raise Unreadable("it is encrypted", "archive-encrypted")
+    stream = Checked(_unpacked(content, listed, budget), listed.size, listed.crc)
+    if stat.S_ISLNK(listed.mode):
+        return Entry(listed.shown, "link", target=stream.read(_MAX_TARGET).decode("utf-8", "replace"))
+    other = stat.S_IFMT(listed.mode) not in {0, stat.S_IFREG}
+    return Entry(listed.shown, "other") if other else Entry(listed.shown, "file", stream)
+
+
+def _content(data: memoryview, listed: _Listed, start: int, taken: "_Ranges") -> memoryview:
+    """The packed bytes; the header before them must be this entry's, and no other entry's bytes may be among them."""
+    if start < 0 or start + _LOCAL.size > len(data) or bytes(data[start : start + 4]) != b"PK\x03\x04":
+        raise Unreadable("there is no entry where the central directory says")
+    _, _, flags, method, _, _, _, _, _, names, extras = _LOCAL.unpack_from(data, start)
+    begin = start + _LOCAL.size + names + extras
+    if bytes(data[start + _LOCAL.size :][:names]) != listed.name:
+        raise Unreadable("it has another name in the central directory than before its data")
+    if method != listed.method or (flags ^ listed.flags) & _ENCRYPTED:
+        raise Unreadable("it is packed otherwise than the central directory says")
+    if begin + listed.packed > len(data):
+        raise Unreadable("it ends in the middle of an entry")
+    if not taken.take(start, begin + listed.packed):
+        raise Unreadable("it lies over another entry", "archive-bomb")
+    return data[begin : begin + listed.packed]
+
+
+def _unpacked(content: memoryview, listed: _Listed, budget: Budget) -> Stream:
+    if listed.method == _STORED:
+        return Plain(content)
+    if listed.method == _LZMA:
+        return decompressed(content[4 + _properties(content) :], lambda: _raw_lzma(content), budget)
+    make = _METHODS.get(listed.method)
+    if make is None:
+        raise Unreadable(f"it is packed with method {listed.method}, which is not read here")
+    return decompressed(content, make, budget)
+
+
+def _properties(content: memoryview) -> int:
+    if len(content) < 9 or bytes(content[2:4]) != b"\x05\0":  # noqa: PLR2004 - APPNOTE 5.8.8
+        raise Unreadable("its compressed data is damaged")
+    return 5
+
+
+def _raw_lzma(content: memoryview) -> Decompressor:
+    """Decoder for the properties at the front (lzma.txt of the LZMA SDK): lc, lp and pb in a byte, then the window."""
+    first, window = struct.unpack_from("<BL", content, 4)
+    literal, rest = first % 9, first // 9
+    options = {"id": lzma.FILTER_LZMA1, "lc": literal, "lp": rest % 5, "pb": rest // 5}
+    options["dict_size"] = min(max(window, 4096), 1 << 26)
+    return lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=[options])
+
+
+class _Ranges:
+    """Byte ranges that entries have taken, in the order of their starts."""
+
+    def __init__(self) -> None:
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+
+    def take(self, start: int, end: int) -> bool:
+        """Whether nothing of it was taken before; takes it."""
+        at = bisect_right(self._starts, start)
+        free = (at == 0 or self._ends[at - 1] <= start) and (at == len(self._starts) or end <= self._starts[at])
+        if free:
+            self._starts.insert(at, start)
+            self._ends.insert(at, end)
+        return free
