@@ -4,7 +4,7 @@
     limiters.py     rate limits as functions of time
     world.py        Scenario + seed -> servers that answer
     play.py         strategy + world -> Tally of one run, in simulated time
-    clairvoyant.py  who knows the servers: greedy, by shadow prices, and the bound; linear.py solves the program
+    clairvoyant.py  who knows the servers: greedy, by shadow prices, and the bound
     experiment.py   tasks -> tallies, on one core, many, or a cluster
     comparison.py   tallies -> rows with intervals, paired differences, when to stop
     table.py        rows and differences -> text

@@ -10,8 +10,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from bandit_runner.linear import Vector, maximize
 from bandit_runner.model import Outcome, Scoring
-from bandit_runner.simulation.linear import Vector, maximize
 from bandit_runner.simulation.world import World
 from bandit_runner.strategies import STOP, Choice
 
@@ -105,6 +105,7 @@ def program(world: World, scoring: Scoring, start: float, end: float) -> Prices:
         if k + 1 < depth:
             used[k + 1, here] = rates - 1.0
     optimum = maximize(gain, used, np.concatenate([[1.0], np.zeros(depth - 1), np.maximum(capacity, 0.0)]))
+    assert optimum is not None  # noqa: S101  no attempt at all meets every constraint
     return Prices(optimum.value, optimum.prices[:depth], optimum.prices[depth:])
 
 

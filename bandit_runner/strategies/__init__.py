@@ -10,7 +10,11 @@
     masked_thompson.py     v6  without servers that just answered 429
     sliding_window.py      v7  from the latest outcomes only
     blocking.py            v8  with blocks that grow
-    uniform.py, round_robin.py  baselines
+    best.py            best    our own: quality.py, rate_limits.py are what it believes of servers
+    uniform.py, round_robin.py, nginx_like.py, envoy_like.py, p2c_ewma.py   baselines: what balancers do today
+    kl_ucb.py, exp3.py                                   references from the literature
+    knapsack.py, bwk_balanced.py, bwk_primal_dual.py     Bandits with Knapsacks, as in the paper
+    blog_balanced.py, blog_primal_dual.py                and as the blog sketched them
 
 ``v1`` to ``v8`` play exactly as the project they come from does, flaws included: up to ten attempts, from the fourth on
 at the server with the best observed rate, tried and rate-limited or not. The ``-fixed`` forms stop where an attempt is
@@ -33,10 +37,20 @@ from bandit_runner.errors import UsageError
 from bandit_runner.model import SCORINGS, Outcome, Scoring
 from bandit_runner.strategies.adjusted_ucb import AdjustedUCB, AdjustedUCBFixed
 from bandit_runner.strategies.base import STOP, Choice, Strategy, Wait
+from bandit_runner.strategies.best import Best
 from bandit_runner.strategies.blocking import Blocking, BlockingFixed
+from bandit_runner.strategies.blog_balanced import BlogBalanced
+from bandit_runner.strategies.blog_primal_dual import BlogPrimalDual, BlogPrimalDualFixed
+from bandit_runner.strategies.bwk_balanced import Balanced
+from bandit_runner.strategies.bwk_primal_dual import PrimalDual
+from bandit_runner.strategies.envoy_like import EnvoyLike
+from bandit_runner.strategies.exp3 import Exp3
+from bandit_runner.strategies.kl_ucb import KLUCB
 from bandit_runner.strategies.larkin import Larkin, LarkinFixed
 from bandit_runner.strategies.masked_thompson import MaskedThompson, MaskedThompsonFixed
 from bandit_runner.strategies.modified_thompson import ModifiedThompson, ModifiedThompsonFixed
+from bandit_runner.strategies.nginx_like import NginxLike
+from bandit_runner.strategies.p2c_ewma import PowerOfTwo
 from bandit_runner.strategies.round_robin import RoundRobin
 from bandit_runner.strategies.sliding_window import SlidingWindow, SlidingWindowFixed
 from bandit_runner.strategies.thompson import Thompson, ThompsonFixed
@@ -62,9 +76,19 @@ STRATEGIES: Final[dict[str, type[Strategy]]] = {
     "v7-fixed": SlidingWindowFixed,
     "v8": Blocking,
     "v8-fixed": BlockingFixed,
+    "bwk-balanced": Balanced,
+    "bwk-primal-dual": PrimalDual,
+    "blog-balanced": BlogBalanced,
+    "blog-primal-dual": BlogPrimalDual,
+    "blog-primal-dual-fixed": BlogPrimalDualFixed,
     "random": Uniform,
     "round-robin": RoundRobin,
-    "best": MaskedThompsonFixed,
+    "nginx-like": NginxLike,
+    "envoy-like": EnvoyLike,
+    "p2c-ewma": PowerOfTwo,
+    "exp3": Exp3,
+    "kl-ucb": KLUCB,
+    "best": Best,
 }
 
 

@@ -1,14 +1,15 @@
 """The linear program against brute force, and the order that must hold: strategy <= clairvoyant <= bound."""
 
 import itertools
+import math
 import statistics
 
 import numpy as np
 import pytest
 
+from bandit_runner.linear import maximize
 from bandit_runner.model import SCORINGS, Scoring
 from bandit_runner.simulation import Scenario, Task, World, bound, load, run
-from bandit_runner.simulation.linear import maximize
 
 
 def best_vertex(gain: np.ndarray, used: np.ndarray, limit: np.ndarray) -> float:
@@ -16,7 +17,7 @@ def best_vertex(gain: np.ndarray, used: np.ndarray, limit: np.ndarray) -> float:
     rows, columns = used.shape
     sides = np.vstack([used, -np.eye(columns)])
     bounds = np.concatenate([limit, np.zeros(columns)])
-    best = 0.0
+    best = -math.inf
     for chosen in itertools.combinations(range(rows + columns), columns):
         corner = sides[list(chosen)]
         if abs(np.linalg.det(corner)) < 1e-9:
@@ -33,10 +34,26 @@ def test_the_simplex_method_finds_the_best_corner_and_its_prices_add_up(seed: in
     gain, used = luck.uniform(-1, 1, 4), luck.uniform(0, 1, (4, 4))
     limit = luck.uniform(0, 1, 4) * luck.integers(0, 2, 4)  # bounds of 0 make it degenerate
     optimum = maximize(gain, used, limit)
+    assert optimum is not None
+    assert gain @ optimum.point == pytest.approx(optimum.value)
     assert optimum.value == pytest.approx(best_vertex(gain, used, limit), abs=1e-9)
     assert optimum.prices @ limit == pytest.approx(optimum.value)  # strong duality
     assert np.all(optimum.prices >= -1e-9)
     assert np.all(optimum.prices @ used >= gain - 1e-9)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_bound_below_nothing_asks_for_a_start_elsewhere(seed: int):
+    luck = np.random.default_rng(seed)
+    gain, used = luck.uniform(-1, 1, 3), np.vstack([luck.uniform(0, 1, (3, 3)), -luck.uniform(0, 1, 3)])
+    limit = np.append(luck.uniform(0.2, 1, 3), -luck.uniform(0.1, 1.5))
+    corners = best_vertex(gain, used, limit)
+    optimum = maximize(gain, used, limit)
+    if optimum is None:
+        assert corners == -math.inf
+    else:
+        assert optimum.value == pytest.approx(corners)
+        assert np.all(used @ optimum.point <= limit + 1e-9)
 
 
 def test_a_program_without_bound_is_an_error():

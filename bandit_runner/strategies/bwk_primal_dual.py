@@ -1,0 +1,81 @@
+"""``bwk-primal-dual``: Bandits with Knapsacks by multiplicative weights. Reward for the price of what it uses."""
+
+import math
+from collections.abc import Sequence
+from typing import Annotated
+
+import msgspec
+
+from bandit_runner.model import Outcome
+from bandit_runner.strategies.base import Choice
+from bandit_runner.strategies.knapsack import Knapsack, KnapsackMemory
+from bandit_runner.strategies.masked_thompson import LimitedArm
+
+Weight = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
+
+
+class PricedMemory(KnapsackMemory, kw_only=True):
+    """The logarithms of the paper's v: of the attempts, and of each arm's 429s."""
+
+    log_time: Weight = 0.0
+    log_prices: list[Weight]
+
+
+class PrimalDual(Knapsack):
+    """PrimalDualBwK (algorithm 2 of arXiv 1305.2545): the arm of the largest u / (L . v / |v|).
+
+    u is the upper confidence bound of the reward, L the lower ones of the consumption of each resource, v the prices of
+    the resources. After each attempt v_i is multiplied by (1 + epsilon)^L_i, epsilon = sqrt(ln d / B). Resources are
+    scaled so that all have the smallest budget B: an attempt uses B / horizon of the attempts, a 429 B / budget of the
+    arm's own.
+    All arms are pulled once first. Prices start again with each horizon; estimates are kept.
+
+    >>> from bandit_runner.strategies import Outcome, create
+    >>> strategy = create("bwk-primal-dual", arms=2, seed=1, budgets=5)
+    >>> for outcome in [Outcome.OK] * 30 + [Outcome.RATE_LIMITED] * 20:
+    ...     strategy.update(arm=0, outcome=outcome, now=0.0, attempt=0, latency=0.001)
+    >>> for _ in range(50):
+    ...     strategy.update(arm=1, outcome=Outcome.OK, now=0.0, attempt=0, latency=0.001)
+    >>> strategy.select(now=0.1, attempt=0, tried=(), available=range(2))
+    1
+    """
+
+    name = "bwk-primal-dual"
+    memory: PricedMemory
+
+    def _choose(self, now: float, attempt: int, fresh: Sequence[int], usable: Sequence[int]) -> Choice:
+        del now, attempt, usable
+        unknown = self._unknown(fresh)
+        if unknown is not None:
+            return unknown
+        memory = self.memory
+        highest = max(memory.log_time, *memory.log_prices)
+        time = self._scaled_attempt * math.exp(memory.log_time - highest)
+        prices = [self._scaled_rejection * math.exp(price - highest) for price in memory.log_prices]
+        return max(fresh, key=lambda arm: self._reward(arm)[1] / (time + self._rejection(arm)[0] * prices[arm]))
+
+    def _learn(self, arm: int, outcome: Outcome, now: float) -> None:
+        super()._learn(arm, outcome, now)
+        memory = self.memory
+        if memory.spent == 0:
+            memory.log_time, memory.log_prices = 0.0, [0.0] * len(memory.log_prices)
+            return
+        step = math.log1p(math.sqrt(math.log(len(memory.arms) + 1) / self._budget))
+        memory.log_time += step * self._scaled_attempt
+        memory.log_prices[arm] += step * self._scaled_rejection * self._rejection(arm)[0]
+
+    @property
+    def _budget(self) -> float:
+        """The smallest budget, to which all resources are scaled."""
+        return min(self.options.horizon, self.options.allowed)
+
+    @property
+    def _scaled_attempt(self) -> float:
+        return self._budget / self.options.horizon
+
+    @property
+    def _scaled_rejection(self) -> float:
+        return self._budget / self.options.allowed
+
+    def _new_memory(self, arms: int) -> PricedMemory:
+        return PricedMemory(arms=[LimitedArm() for _ in range(arms)], log_prices=[0.0] * arms)
