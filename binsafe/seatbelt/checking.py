@@ -198,4 +198,5 @@ _CHECKS: Final[tuple[Callable[[Program], Iterator[Finding]], ...]] = (
     holes.opens_much,
     holes.ends_of_sockets,
     holes.overlaps,
+    holes.unseen_names,
 )

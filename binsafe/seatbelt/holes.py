@@ -151,6 +151,16 @@ def _pair(
         )
 
 
+def unseen_names(program: Program) -> Iterator[Finding]:
+    """Names that only an import could define: a misspelt one looks the same."""
+    for each in program.unseen:
+        if each.what.endswith("which an import may define"):
+            message = f"unknown name {each.what}"
+            yield Finding(
+                level="note", place=each.place, message=message, expected="expected the imported file: --prelude"
+            )
+
+
 def _includes(wide: Filter | None, narrow: Filter | None) -> bool:
     """Whether ``wide`` matches all that ``narrow`` does; None stands for no filter. False where that is not sure."""
     if wide is None:

@@ -142,8 +142,11 @@ class Run:
         if holder is not None:
             return holder.names[node.name]
         known = constant(node)
-        if known is None:
+        if known is None and not self.unseen:
             raise failed(node, f"unknown name {node.name!r}", suggestion(node.name))
+        if known is None:  # an import that is not here may define it
+            self.unseen.append(Unseen(f"{node.name}, which an import may define", node.place))
+            return Unknown(node.name)
         return known
 
     def _form(self, form: Form, scope: Scope) -> tuple[bool, Any]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from binsafe.seatbelt import vocabulary
-from binsafe.seatbelt.machine import MAX_RULES, Exhausted, Failed, Run, Scope, Step, failed
+from binsafe.seatbelt.machine import MAX_RULES, Exhausted, Failed, Run, Scope, Step, failed, suggestion
 from binsafe.seatbelt.nodes import Form, Number, Symbol
 from binsafe.seatbelt.program import Filter, Modifier, Operation, Rule, Unknown, Unseen, shown
 from binsafe.seatbelt.reader import SyntaxProblem, read
@@ -60,6 +60,8 @@ def rule(run: Run, form: Form, scope: Scope) -> Step:
                 filters.append(value)
             case Modifier():
                 modifiers.append(value)
+            case Unknown() if not operations:
+                raise failed(node, f"{value.why} is no operation that is known here", suggestion(value.why))
             case Unknown():
                 filters.append(Filter("require-all", (value,), node.place))
             case _:

@@ -120,6 +120,23 @@ RUNTIME = """
 (allow file-read-metadata (require-all (subpath "/Users") (vnode-type DIRECTORY)))
 """
 
+LIBRARY = """
+(version 1)
+(import "system.sb")
+(define quiet (param "QUIET"))
+(define (deny-feature feature) (if (string=? quiet "TRUE") (deny feature (with no-log)) (deny feature)))
+(deny-feature default)
+(define home-folder (param "HOME"))
+(define (home-pattern rest) (regex (string-append "^" (regex-quote home-folder) rest)))
+(system-network)
+(allow (with report) mach-lookup (global-name "com.example.a"))
+(allow file-read* (require-any (home-pattern #"/Library/[^/]+$") (mount-relative-regex #"^/\\.Trashes(/|$)")))
+(allow file-read* (require-all (require-not (vnode-type SYMLINK)) (file-mode #o0004) (subpath "/opt")))
+(allow signal (target self) (target children))
+(allow sysctl-read (sysctl-name-regex #"^net.routetable"))
+(allow file-issue-extension (require-all (extension-class "com.example.read") (subpath "/opt")))
+"""
+
 LOOSE = "(version 1)(allow default)(deny network-outbound)(allow network-outbound (local ip))"
 """The profile that the original project ran its servers under."""
 
@@ -130,5 +147,6 @@ ALL = {
     "packager": PACKAGER,
     "compiler": COMPILER,
     "runtime": RUNTIME,
+    "library": LIBRARY,
     "loose": LOOSE,
 }

@@ -122,6 +122,18 @@ def test_a_profile_that_computes_for_ever_costs_no_more_than_the_budget(text: st
     assert "too long" in problem.message or "does not take this" in problem.message
 
 
+def test_a_name_that_only_an_import_could_define_is_unknown_and_not_wrong():
+    program = evaluate(read('(import "system.sb") (system-network) (allow file-read* (home-subpath "/x"))'))
+    assert program.problems == ()
+    assert [each.what.split(",")[0] for each in program.unseen] == [
+        "import system.sb",
+        "system-network",
+        "home-subpath",
+    ]
+    (problem,) = evaluate(read('(import "system.sb") (allow file-red* (literal "/x"))')).problems
+    assert "file-red*" in problem.message
+
+
 def test_imports_come_through_a_function_and_are_noted_where_it_has_none():
     text = '(import "a.sb") (import "b.sb") (allow signal (f))'
     texts = {"a.sb": '(import "a.sb") (define (f) (target self))'}
