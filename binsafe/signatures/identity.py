@@ -17,8 +17,6 @@ from binsafe.signatures.structure import StructureError
 from binsafe.signatures.superblob import Slot, SuperBlob
 
 if TYPE_CHECKING:
-    from cryptography import x509
-
     from binsafe.signatures.anchors import Anchors
     from binsafe.signatures.cms import SignerInfo
     from binsafe.signatures.signers import Chain, Signed
@@ -134,14 +132,10 @@ def _claim(certificate_type: str | None, signed: "Signed") -> Iterator[Problem]:
     if signed.chain != "apple-root":
         detail = f"the certificate says that Apple issued it ({certificate_type}), and it does not lead to Apple's root"
         yield Problem(id="cms-chain", detail=detail)
-    elif certificate_type == DEVELOPER_ID and not _is_from_developer_id(
-        signed.path, certificates.markers(signed.path[1])
+    elif certificate_type == DEVELOPER_ID and not any(
+        _DEVELOPER_ID_AUTHORITY in certificates.markers(issuer) for issuer in signed.path[1:2]
     ):
         yield Problem(id="cms-chain", detail="the authority that issued the certificate is not that of Developer ID")
-
-
-def _is_from_developer_id(path: "tuple[x509.Certificate, ...]", issuer_markers: frozenset[str]) -> bool:
-    return len(path) > 1 and _DEVELOPER_ID_AUTHORITY in issuer_markers
 
 
 def _listed(signer: "SignerInfo", directories: tuple[CodeDirectory, ...]) -> Iterator[Problem]:
