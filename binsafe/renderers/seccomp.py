@@ -61,16 +61,21 @@ Outcome = int | Alternatives
 """What becomes of a call: a fixed action, or ALLOW when one of the alternatives holds and the supervisor otherwise."""
 
 
-def compile_filter(policy: Policy, arch: str) -> bytes:
+def compile_filter(policy: Policy, arch: str, *, notify: frozenset[str] = frozenset()) -> bytes:
     """The classic BPF program for ``seccomp(SECCOMP_SET_MODE_FILTER)``: an array of ``struct sock_filter``.
 
-    ``arch`` is the processor that the program is for, as the report names it.
+    ``arch`` is the processor that the program is for, as the report names it. Calls of ``notify`` that are granted
+    whole pass by the supervisor, which lets them go on.
 
     Raises:
         UsageError: the policy is another processor's, or grants a call that is unknown there or that is a wall.
         CannotExpress: the filter would be longer than the kernel takes.
     """
-    return assemble(tuple(_program(outcomes(policy, arch), arch, _TO_SUPERVISOR)))
+    decided = {
+        name: RET_USER_NOTIF if outcome == RET_ALLOW and name in notify else outcome
+        for name, outcome in outcomes(policy, arch).items()
+    }
+    return assemble(tuple(_program(decided, arch, _TO_SUPERVISOR)))
 
 
 def compile_alone(policy: Policy, arch: str, *, may_bind: bool, launcher: Iterable[str] = ()) -> bytes:

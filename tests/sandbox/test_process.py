@@ -29,7 +29,7 @@ from binsafe.intake import Found, Snapshot
 from binsafe.sandbox import Order, launch
 with Snapshot.take(Found("probe", Path(sys.argv[3]))) as snapshot:
     policy = widest_policy(snapshot)
-    process = launch(Order(policy=policy, program=snapshot.descriptor, arguments=["stay"], on_violation=print))
+    process = launch(Order(policy=policy, program=snapshot.descriptor, arguments=["stay"], on_violation=[].append))
 print(process.pid, flush=True)
 time.sleep(600)
 """

@@ -7,18 +7,21 @@ import struct
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from binsafe.errors import BinsafeError, NotEnforceable
 from binsafe.model import Gap, Policy
-from binsafe.renderers import landlock, linux, seccomp
+from binsafe.renderers import landlock, linux
 from binsafe.sandbox.backends import Enforcement, Order
 from binsafe.sandbox.linux import kernel
+from binsafe.sandbox.linux.answering import Watch
 from binsafe.sandbox.linux.cargo import Cargo
-from binsafe.sandbox.linux.layout import DEVICES, SCRATCH, SCRATCH_BYTES, Layout, granted_paths, inside, lay_out
+from binsafe.sandbox.linux.connecting import pin
+from binsafe.sandbox.linux.layout import DEVICES, SCRATCH, SCRATCH_BYTES, Layout, granted_paths, lay_out
+from binsafe.sandbox.linux.lookups import PATH_CALLS, Lookups
+from binsafe.sandbox.linux.planning import plan_for, root_of
 from binsafe.sandbox.linux.process import Process
 from binsafe.sandbox.linux.starting import Plan, start
-from binsafe.sandbox.linux.supervisor import Watch
 from binsafe.syscalls import tables
 
 MACHINES: Final = {"x86_64": "x86_64", "aarch64": "arm64"}
@@ -38,7 +41,7 @@ class Namespaces:
             with socket.socket() as free:
                 free.bind(("127.0.0.1", 0))
                 port = free.getsockname()[1]
-            watch = _watch(arch, ports=frozenset({port}))
+            watch = Watch(names=tables.names(arch), ports=frozenset({port}), on_violation=_ignore)
             process = start(_probe_plan(arch, port), watch, inherited=(), stdio=(subprocess.DEVNULL,) * 3)
             status = process.wait(10)
             if status is None:
@@ -64,18 +67,38 @@ class Namespaces:
         for gap in linux.gaps(order.policy):
             raise NotEnforceable(gap.reason, hint="leave the grant out")
         _check_writable(granted_paths(order.policy, "write"))
-        watch = _watch(
-            arch,
-            ports=frozenset(order.policy.listen_ports()),
-            granted=frozenset(g.object for g in order.policy.of("syscall")),
-            foreseen=frozenset(word for denial in order.policy.denied for word in denial.capability.split()),
-            order=order,
-        )
+        destinations = pin(order.policy.of("connect"))
         stdio = (order.stdin, order.stdout, order.stderr)
         with Cargo() as cargo:
-            layout = lay_out(order, cargo)
-            plan = _plan(order, layout, arch)
+            layout = lay_out(order, cargo, destinations.hosts)
+            lookups = None if _reads_folders(order.policy) else _lookups(layout, order.policy)
+            watch = Watch(
+                names=tables.names(arch),
+                granted=frozenset(grant.object for grant in order.policy.of("syscall")),
+                ports=frozenset(order.policy.listen_ports()),
+                destinations=destinations,
+                executables=layout.grantees,
+                foreseen=frozenset(word for denial in order.policy.denied for word in denial.capability.split()),
+                lookups=lookups,
+                on_violation=order.on_violation,
+            )
+            plan = plan_for(order, layout, arch, frozenset(PATH_CALLS) if lookups else frozenset())
             return start(plan, watch, inherited=(order.program, cargo.descriptor), stdio=stdio)
+
+
+def _reads_folders(policy: Policy) -> bool:
+    """Whether it was given whole folders: such a program may look at thousands of files, and is not held up at each."""
+    named = [grant.object for kind in ("read", "write") for grant in policy.of(kind) if not grant.access]
+    return any(os.path.isdir(path) for path in named if path.startswith("/"))
+
+
+def _lookups(layout: Layout, policy: Policy) -> Lookups:
+    return Lookups(
+        merged=layout.merged,
+        readable=[path for path, _ in layout.mounts],
+        writable=[*(path for path, _ in layout.scratch), *DEVICES, *granted_paths(policy, "write")],
+        present=[*(piece.path for piece in layout.pieces), *(path for path, _ in layout.links)],
+    )
 
 
 def native_arch() -> str:
@@ -84,62 +107,6 @@ def native_arch() -> str:
     if machine not in MACHINES:
         raise NotEnforceable(f"no sandbox for {machine}", hint=f"supported: {', '.join(MACHINES)}")
     return MACHINES[machine]
-
-
-def _plan(order: Order, layout: Layout, arch: str) -> Plan:
-    policy = order.policy
-    return {
-        "execute": layout.program,
-        "argv": [Path(policy.artifact.name).name, *order.arguments],
-        "environment": order.environment(),
-        "cwd": _working_folder(layout),
-        **_root(layout),
-        "limits": _limits(policy),
-        "landlock": _confinement(policy, layout),
-        "filter": seccomp.compile_filter(policy, arch).hex(),
-    }
-
-
-def _root(layout: Layout) -> Plan:
-    return {name: getattr(layout, name) for name in ("pieces", "links", "mounts", "scratch", "folders", "covered")}
-
-
-def _working_folder(layout: Layout) -> str:
-    """Ours, if it is there inside: granted, in something granted, or above it."""
-    here = os.getcwd()
-    granted = [path for path, _ in layout.mounts]
-    return here if any(inside(here, path) or inside(path, here) for path in granted) else "/"
-
-
-def _limits(policy: Policy) -> list[tuple[str, int]]:
-    """Resource limits. Where the kernel pipes core dumps to a program, a limit of 0 does not stop it, but 1 does.
-
-    (fs/coredump.c: for a pipe limits are irrelevant but for this one; and a file of 1 byte is never written.)
-    """
-    limits = {grant.object.upper(): int(grant.access) for grant in policy.of("limit")}
-    with open("/proc/sys/kernel/core_pattern", "rb") as stream:
-        if limits.get("CORE") == 0 and stream.read(1) in (b"|", b"@"):
-            limits["CORE"] = 1
-    return list(limits.items())
-
-
-def _confinement(policy: Policy, layout: Layout) -> dict[str, Any]:
-    """Landlock's part of the plan; none where the kernel has none (other layers hold the same denials)."""
-    abi = kernel.landlock_abi()
-    if abi == 0:
-        return {"handled": [], "rules": []}
-    wanted = landlock.plan(policy, abi)
-    places = {"artifact": [layout.program], "scratch": [path for path, _ in layout.scratch]}
-    rules: dict[str, landlock.Fs] = {}
-    for rule in wanted.rules:
-        for path in places.get(rule.object, [rule.object]):
-            is_folder = path in places["scratch"] or (path != layout.program and Path(path).is_dir())
-            rights = rule.rights if is_folder else rule.rights & landlock.FILE_RIGHTS
-            rules[path] = rules.get(path, landlock.Fs(0)) | rights
-    for piece in layout.pieces:
-        rights = landlock.Fs.READ_FILE | (landlock.Fs.EXECUTE if piece.path in layout.executable else 0)
-        rules[piece.path] = rules.get(piece.path, landlock.Fs(0)) | rights
-    return {"handled": list(wanted.handled), "rules": [(path, int(rights)) for path, rights in rules.items()]}
 
 
 def _check_writable(paths: Iterable[str]) -> None:
@@ -154,24 +121,8 @@ def _check_writable(paths: Iterable[str]) -> None:
             )
 
 
-def _watch(
-    arch: str,
-    *,
-    ports: frozenset[int],
-    granted: frozenset[str] = frozenset(),
-    foreseen: frozenset[str] = frozenset(),
-    order: Order | None = None,
-) -> Watch:
-    def ignore(_: object) -> None:
-        """The doctor's program does nothing that could be denied."""
-
-    return Watch(
-        names=tables.names(arch),
-        granted=granted,
-        ports=ports,
-        foreseen=foreseen,
-        on_violation=order.on_violation if order else ignore,
-    )
+def _ignore(_: object) -> None:
+    """The doctor's program does nothing that could be denied."""
 
 
 def _probe_plan(arch: str, port: int) -> Plan:
@@ -188,7 +139,7 @@ def _probe_plan(arch: str, port: int) -> Plan:
     return {
         "execute": None,
         "probe_port": port,
-        **_root(Layout(program="", mounts=tuple((path, 0) for path in DEVICES), scratch=((SCRATCH, SCRATCH_BYTES),))),
+        **root_of(Layout(program="", mounts=tuple((path, 0) for path in DEVICES), scratch=((SCRATCH, SCRATCH_BYTES),))),
         "limits": [("CORE", 0)],
         "landlock": {"handled": [int(rights.fs)] if rights else [], "rules": []},
         "cwd": "/",

@@ -10,6 +10,7 @@ import struct
 from typing import Final
 
 # linux/sched.h
+CLONE_FILES: Final = 0x0000_0400
 CLONE_NEWNS: Final = 0x0002_0000
 CLONE_NEWCGROUP: Final = 0x0200_0000
 CLONE_NEWUTS: Final = 0x0400_0000
@@ -54,6 +55,7 @@ SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV: Final = 1 << 5
 LANDLOCK_CREATE_RULESET_VERSION: Final = 1
 LANDLOCK_RULE_PATH_BENEATH: Final = 1
 
+_EPOLL_CTL_ADD: Final = 1
 _LINUX_CAPABILITY_VERSION_3: Final = 0x2008_0522
 _MAX_SIGNALS_AND_CAPS: Final = 64
 
@@ -175,6 +177,14 @@ def seccomp_install(program: bytes) -> int:
     fprog = struct.pack("@HP", len(program) // 8, ctypes.addressof(instructions))
     flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
     return _numbered("seccomp", ctypes.c_uint(SECCOMP_SET_MODE_FILTER), ctypes.c_uint(flags), fprog)
+
+
+def epoll_add(epoll: int, descriptor: int, events: int, data: int) -> None:
+    """epoll_ctl(EPOLL_CTL_ADD) with data of the caller's choice, which Python's own does not offer."""
+    packing = "=IQ" if os.uname().machine == "x86_64" else "=I4xQ"  # packed on x86-64 alone (linux/eventpoll.h)
+    event = struct.pack(packing, events, data)
+    result = _libc.epoll_ctl(ctypes.c_int(epoll), ctypes.c_int(_EPOLL_CTL_ADD), ctypes.c_int(descriptor), event)
+    _check(result, "epoll_ctl")
 
 
 def pidfd_getfd(pidfd: int, descriptor: int) -> int:

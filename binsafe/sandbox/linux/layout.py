@@ -54,6 +54,10 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
     mounts: tuple[tuple[str, Attributes], ...] = ()
     scratch: tuple[tuple[str, int], ...] = ()
     folders: tuple[str, ...] = ()
+    merged: Mapping[str, str] = {}
+    """The folders of the root that are links, and where they lead."""
+    grantees: frozenset[str] = frozenset()
+    """The paths by which programs beside our own may be executed."""
 
     @property
     def covered(self) -> tuple[str, ...]:
@@ -79,7 +83,7 @@ def lay_out(order: Order, cargo: Cargo, hosts: str = "") -> Layout:
     name = posixpath.basename(policy.artifact.name)
     program = _program_path(order, name)
     cargo.copy(msgspec.structs.replace(file, opened_as=file.path) for file in _once(policy))
-    if policy.artifact.interpreter:
+    if policy.artifact.interpreter or hosts:
         _add_stand_ins(cargo, policy, hosts)
     cargo.seal()
     size = os.fstat(order.program).st_size
@@ -98,6 +102,8 @@ def lay_out(order: Order, cargo: Cargo, hosts: str = "") -> Layout:
         links=tuple(links),
         mounts=tuple(_mounts(policy, merged)),
         scratch=tuple((path, SCRATCH_BYTES) for path in wanted),
+        merged=merged,
+        grantees=frozenset(_grantees(policy, merged)),
         folders=tuple(target for target in (canonical(path, merged) for path in _MERGED) if merged),
     )
 
@@ -163,6 +169,14 @@ def _links(policy: Policy, merged: Mapping[str, str], taken: set[str]) -> Iterat
             if name not in taken:
                 taken.add(name)
                 yield name, canonical(file.path, merged)
+
+
+def _grantees(policy: Policy, merged: Mapping[str, str]) -> Iterator[str]:
+    for file in policy.artifact.files:
+        if file.execute and file.opened_as != policy.artifact.interpreter:
+            for path in (file.opened_as, file.path):
+                yield path
+                yield canonical(path, merged)
 
 
 def _add_stand_ins(cargo: Cargo, policy: Policy, hosts: str) -> None:

@@ -17,10 +17,11 @@ from typing import Any, Final
 
 from binsafe.errors import BinsafeError
 from binsafe.sandbox.linux import kernel
+from binsafe.sandbox.linux.answering import Watch
 from binsafe.sandbox.linux.explain import explain
 from binsafe.sandbox.linux.notifications import Listener
 from binsafe.sandbox.linux.process import Process
-from binsafe.sandbox.linux.supervisor import Supervisor, Watch, readable
+from binsafe.sandbox.linux.supervisor import Supervisor, readable
 
 START_SECONDS: Final = 20.0
 """Time that the way from fork to execve may take; it needs about 0.05 s."""

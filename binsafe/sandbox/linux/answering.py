@@ -1,0 +1,199 @@
+"""What the supervisor answers to a call that waits: carried out here, let through as the kernel decides, or refused.
+
+No *deciding* call continues in the program. Three kinds go on: what the launcher's own code does until its execve; a
+call with a path, which comes by only to be named (mounts and Landlock decide); and an execve of a granted program: the
+only files that can be executed inside are private, read-only copies, so another path would lead to another of those.
+"""
+
+import errno
+import posixpath
+import socket
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import msgspec
+
+from binsafe.model import Violation
+from binsafe.sandbox.linux.connecting import Connector, Destinations
+from binsafe.sandbox.linux.describing import describe, error_name
+from binsafe.sandbox.linux.grafting import graft
+from binsafe.sandbox.linux.lookups import PATH_CALLS, Lookups, resolve
+from binsafe.sandbox.linux.notifications import Call, Listener
+from binsafe.sandbox.linux.sockets import Refused
+from binsafe.sandbox.reporting import Reporter
+
+_IPPROTO_MPTCP: Final = 262
+_NAME_SERVICE: Final = (socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, 0)
+"""How glibc asks for the name service cache daemon before it reads /etc/passwd."""
+
+_DENIED_WITH: Final[Mapping[str, int]] = dict.fromkeys(
+    ("bind", "connect", "execve", "execveat", "socket", "listen", "ptrace", "kill"), errno.EPERM
+)
+"""Calls that a program must see refused; all others that are not granted do not exist here (ENOSYS), so that a C
+library falls back to an older call (glibc tries clone3 and then clone only after ENOSYS)."""
+
+_FALLBACKS: Final = frozenset(
+    {"clone3", "close_range", "copy_file_range", "epoll_pwait2", "faccessat2", "openat2", "rseq", "splice", "statx"}
+)
+"""Newer ways to do what an older call does: libraries try them first, and take no (ENOSYS) for an answer."""
+
+_FICLONE: Final = 0x4004_9409
+"""cp's way to share blocks; it copies where that fails."""
+
+
+class Watch(msgspec.Struct, frozen=True, kw_only=True):
+    """What the supervisor needs to know of the policy.
+
+    ``names`` are the processor's system calls by number, ``granted`` the calls that the policy knows, ``ports`` those
+    that may be bound, ``executables`` the paths inside that may be executed later on, ``foreseen`` the calls that
+    inspection had found.
+    """
+
+    names: Mapping[int, str]
+    granted: frozenset[str] = frozenset()
+    ports: frozenset[int] = frozenset()
+    destinations: Destinations = Destinations()
+    executables: frozenset[str] = frozenset()
+    foreseen: frozenset[str] = frozenset()
+    lookups: Lookups | None = None
+    on_violation: Callable[[Violation], None]
+
+
+class Answerer:
+    """Answers one program's calls and reports what it refuses."""
+
+    def __init__(self, listener: Listener, watch: Watch, reporter: Reporter, clock: Callable[[], float]) -> None:
+        self._listener = listener
+        self._watch = watch
+        self._reporter = reporter
+        self._clock = clock
+        self._connector = Connector(listener, watch.destinations)
+        self.grafts: dict[int, int] = {}
+        """Port -> inode of the socket that was handed over for it."""
+
+    def answer(self, call: Call) -> None:
+        """Answer a call of the program's; raises ``Gone`` where nobody waits any more."""
+        name = self._watch.names.get(call.number, str(call.number))
+        if name in PATH_CALLS and name in self._watch.granted and self._watch.lookups is not None:
+            self._look(call, name, self._watch.lookups)
+        elif name == "bind" and self._watch.ports:
+            self._carry_out(call, name, self._bind)
+        elif name == "connect" and self._watch.destinations.addresses:
+            self._carry_out(call, name, self._connector.answer)
+        elif name == "execve" and self._watch.executables:
+            self._carry_out(call, name, self._execute)
+        else:
+            self._refuse(call, name)
+
+    def killed(self, pid: int) -> None:
+        """The program ended by SIGSYS: it made a call of another architecture."""
+        if self._reporter.admits("unknown", "another architecture"):
+            self._reporter.report(
+                Violation(
+                    time=self._clock(),
+                    pid=pid,
+                    operation="syscall",
+                    object="a call by another architecture's numbers (int 0x80, x32)",
+                    syscall="unknown",
+                    result="SIGSYS",
+                )
+            )
+
+    def _carry_out(self, call: Call, name: str, action: Callable[[Call], None]) -> None:
+        try:
+            action(call)
+        except Refused as refused:
+            self._listener.finish(call, refused.errno)
+            self._report(
+                call, name, refused.object, result=refused.errno, expected=refused.expected, grant=refused.grant
+            )
+        except OSError as error:  # the host's answer: taken port, bad address
+            self._listener.finish(call, error.errno or errno.EINVAL)
+
+    def _bind(self, call: Call) -> None:
+        made = graft(self._listener, call, self._watch.ports)
+        self.grafts[made.port] = made.inode
+        self._listener.finish(call)
+
+    def _execute(self, call: Call) -> None:
+        text = self._listener.read_text(call, call.arguments[0])
+        path = resolve(call, text, None) or text
+        if path in self._watch.executables:
+            self._listener.proceed(call)
+            return
+        name = posixpath.basename(path)
+        if any(posixpath.basename(granted) == name for granted in self._watch.executables):
+            raise Refused(errno.ENOENT, path, expected=True, grant=f"--exec {path}")  # a search along PATH
+        raise Refused(errno.EPERM, path, grant=f"--exec {path}")
+
+    def _look(self, call: Call, name: str, lookups: Lookups) -> None:
+        missed = lookups.miss(self._listener, call, PATH_CALLS[name])
+        self._listener.proceed(call)
+        if missed is not None:
+            operation = "write" if missed.grant.startswith("--write") else "read"
+            self._report(
+                call,
+                name,
+                missed.path,
+                operation=operation,
+                result=errno.EACCES,
+                expected=missed.expected,
+                grant=missed.grant,
+            )
+
+    def _refuse(self, call: Call, name: str) -> None:
+        if name == "socket" and call.arguments[2] == _IPPROTO_MPTCP:
+            # Go 1.24 and later asks for it first, on each listener; this answer makes it ask once and take TCP.
+            self._finish(call, name, "a multipath TCP socket", errno.EINVAL)
+        elif name == "socket" and call.arguments[:3] == _NAME_SERVICE:
+            self._finish(call, name, "the name service cache", errno.EACCES)
+        elif name == "ioctl" and call.arguments[1] == _FICLONE:
+            self._finish(call, name, "FICLONE", errno.EOPNOTSUPP)
+        else:
+            number = _DENIED_WITH.get(name, errno.EPERM if name in self._watch.granted else errno.ENOSYS)
+            what = describe(self._listener, call, name)
+            self._listener.finish(call, number)
+            expected = number == errno.ENOSYS and name in _FALLBACKS
+            self._report(
+                call,
+                name,
+                what.object,
+                operation=what.operation,
+                result=number,
+                grant=what.grant,
+                expected=expected,
+            )
+
+    def _finish(self, call: Call, name: str, object_: str, number: int) -> None:
+        """A refusal that ordinary programs take for an answer."""
+        self._listener.finish(call, number)
+        self._report(call, name, object_, result=number, expected=True)
+
+    def _report(
+        self,
+        call: Call,
+        name: str,
+        object_: str,
+        *,
+        result: int,
+        operation: str | None = None,
+        expected: bool = False,
+        grant: str | None = None,
+    ) -> None:
+        kind = name if call.number in self._watch.names else "unknown"  # numbers are the program's to invent
+        if not self._reporter.admits(kind, object_):
+            return
+        self._reporter.report(
+            Violation(
+                time=self._clock(),
+                pid=call.pid,
+                operation=operation or {"execve": "execute", "execveat": "execute"}.get(name, name),
+                object=object_,
+                syscall=name,
+                arguments=tuple(f"{argument:#x}" for argument in call.arguments),
+                result=error_name(result),
+                predicted=name in self._watch.foreseen,
+                expected=expected,
+                grant=grant,
+            )
+        )

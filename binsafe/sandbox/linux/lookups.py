@@ -1,0 +1,193 @@
+"""Files that the program looks for: whether it could have found them, and what would let it.
+
+The kernel decides about files (mounts, Landlock); a call with a path only comes by here on its way, so that a file that
+is there on the host and not inside can be named. What the host does not have either is nobody's loss and not reported.
+"""
+
+import os
+import posixpath
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
+
+from binsafe.sandbox.linux.layout import canonical, inside
+from binsafe.sandbox.linux.notifications import Call, Listener
+
+MAX_LOOKUPS: Final = 20_000
+"""Calls with a path that are looked at in one run; a program that makes more is not slowed down for the rest."""
+
+
+class PathCall(NamedTuple):
+    """Where a call has its path and the folder that it starts from, and whether it changes something."""
+
+    path: int
+    folder: int | None = None
+    writes: bool = False
+    flags: int | None = None
+    """The argument with open(2)'s flags, which say whether it writes."""
+
+
+PATH_CALLS: Final[Mapping[str, PathCall]] = {
+    "open": PathCall(0, flags=1),
+    "openat": PathCall(1, 0, flags=2),
+    "openat2": PathCall(1, 0),
+    "creat": PathCall(0, writes=True),
+    "stat": PathCall(0),
+    "lstat": PathCall(0),
+    "newfstatat": PathCall(1, 0),
+    "statx": PathCall(1, 0),
+    "access": PathCall(0),
+    "faccessat": PathCall(1, 0),
+    "faccessat2": PathCall(1, 0),
+    "readlink": PathCall(0),
+    "readlinkat": PathCall(1, 0),
+    "chdir": PathCall(0),
+    "statfs": PathCall(0),
+    "mkdir": PathCall(0, writes=True),
+    "mkdirat": PathCall(1, 0, writes=True),
+    "rmdir": PathCall(0, writes=True),
+    "unlink": PathCall(0, writes=True),
+    "unlinkat": PathCall(1, 0, writes=True),
+    "rename": PathCall(1, writes=True),
+    "renameat": PathCall(3, 2, writes=True),
+    "renameat2": PathCall(3, 2, writes=True),
+    "link": PathCall(1, writes=True),
+    "linkat": PathCall(3, 2, writes=True),
+    "symlink": PathCall(1, writes=True),
+    "symlinkat": PathCall(2, 1, writes=True),
+    "chmod": PathCall(0, writes=True),
+    "fchmodat": PathCall(1, 0, writes=True),
+    "chown": PathCall(0, writes=True),
+    "lchown": PathCall(0, writes=True),
+    "fchownat": PathCall(1, 0, writes=True),
+    "truncate": PathCall(0, writes=True),
+    "utimensat": PathCall(1, 0, writes=True),
+    "mknod": PathCall(0, writes=True),
+    "mknodat": PathCall(1, 0, writes=True),
+}
+"""The calls whose path is looked at (the new name, where there are two)."""
+
+_AT_FDCWD: Final = -100 & 0xFFFF_FFFF
+_WRITING: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
+
+_EXPECTED: Final = (
+    "/proc/self",
+    "/proc/thread-self",
+    "/proc/sys/net/core/somaxconn",
+    "/proc/sys/vm/",
+    "/proc/sys/kernel/",
+    "/proc/sys/net/",
+    "/proc/cpuinfo",
+    "/proc/meminfo",
+    "/proc/stat",
+    "/proc/filesystems",
+    "/proc/mounts",
+    "/proc/cgroups",
+    "/proc/version",
+    "/proc/uptime",
+    "/sys/fs/cgroup",
+    "/sys/kernel/mm/",
+    "/sys/devices/system/",
+    "/etc/ld.so.cache",
+    "/etc/ld.so.preload",
+    "/etc/localtime",
+    "/etc/resolv.conf",
+    "/etc/gai.conf",
+    "/etc/selinux",
+    "/etc/ssl/openssl.cnf",
+    "/usr/lib/ssl/openssl.cnf",
+    "/etc/terminfo",
+    "/selinux",
+    "/usr/lib/locale",
+    "/usr/share/locale",
+    "/usr/lib/x86_64-linux-gnu/gconv",
+    "/usr/lib/aarch64-linux-gnu/gconv",
+    "/dev/tty",
+    "/run/nscd",
+    "/var/run/nscd",
+)
+"""What C libraries and language runtimes look at on their way and do without."""
+
+
+class Miss(NamedTuple):
+    """A file that the program asked for and that it has no way to."""
+
+    path: str
+    grant: str
+    expected: bool
+
+
+class Lookups:
+    """Knows what lies inside, and names what a call would not find there."""
+
+    def __init__(
+        self, *, merged: Mapping[str, str], readable: Iterable[str], writable: Iterable[str], present: Iterable[str]
+    ) -> None:
+        """``merged`` are the root's links, ``readable`` and ``writable`` granted files and folders.
+
+        ``present`` are single paths that are there.
+        """
+        self._merged = merged
+        self._readable = tuple(readable)
+        self._writable = tuple(writable)
+        present = set(present)
+        seen = (*present, *self._readable, *self._writable)
+        self._present = present | {parent for path in seen for parent in _parents(path)}
+        self._looked = 0
+        self._known: dict[tuple[str, bool], Miss | None] = {}
+
+    def miss(self, listener: Listener, call: Call, kind: PathCall) -> Miss | None:
+        """What the call will not find; None where it may, where nobody has it, or where we looked often enough."""
+        if self._looked >= MAX_LOOKUPS:
+            return None
+        self._looked += 1
+        try:
+            text = listener.read_text(call, call.arguments[kind.path])
+        except OSError:
+            return None
+        path = resolve(call, text, kind.folder)
+        if path is None:
+            return None
+        writes = kind.writes or (kind.flags is not None and bool(call.arguments[kind.flags] & _WRITING))
+        path = canonical(path, self._merged)
+        key = (path, writes)
+        if key not in self._known:
+            self._known[key] = self._judge(path, writes=writes)
+        return self._known[key]
+
+    def _judge(self, path: str, *, writes: bool) -> Miss | None:
+        if any(inside(path, folder) for folder in self._writable):
+            return None
+        if not writes and (path in self._present or any(inside(path, folder) for folder in self._readable)):
+            return None
+        folder = posixpath.dirname(path)
+        if not os.path.lexists(path) and not (writes and os.path.isdir(folder)):
+            return None
+        expected = not writes and (path.startswith(_EXPECTED) or path in ("/", "/etc", "/usr", "/proc", "/dev"))
+        if writes and path.startswith("/dev/"):
+            expected = path == "/dev/tty"
+        option = f"--write {folder if not os.path.lexists(path) else path}" if writes else f"--read {path}"
+        return Miss(path, option, expected)
+
+
+def resolve(call: Call, path: str, folder: int | None) -> str | None:
+    """The absolute, plain form of a path as the program means it; None where that cannot be known."""
+    if not path:
+        return None
+    if not path.startswith("/"):
+        here = call.arguments[folder] & 0xFFFF_FFFF if folder is not None else _AT_FDCWD
+        link = "cwd" if here == _AT_FDCWD else f"fd/{here}"
+        try:
+            base = os.readlink(f"/proc/{call.pid}/{link}")
+        except OSError:
+            return None
+        if not base.startswith("/"):
+            return None
+        path = f"{base}/{path}"
+    plain = posixpath.normpath(path)
+    return plain[1:] if plain.startswith("//") else plain
+
+
+def _parents(path: str) -> Iterable[str]:
+    while path not in ("/", ""):
+        path = posixpath.dirname(path)
+        yield path

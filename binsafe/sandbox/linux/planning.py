@@ -1,0 +1,70 @@
+"""A policy becomes the plan that the stage follows: what is executed, where, under which limits, rules and filter."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from binsafe.model import Policy
+from binsafe.renderers import landlock, seccomp
+from binsafe.sandbox.backends import Order
+from binsafe.sandbox.linux import kernel
+from binsafe.sandbox.linux.layout import Layout, inside
+from binsafe.sandbox.linux.starting import Plan
+
+
+def plan_for(order: Order, layout: Layout, arch: str, notify: frozenset[str]) -> Plan:
+    """The plan that the stage follows; the calls of ``notify`` come by the supervisor although they are granted."""
+    policy = order.policy
+    return {
+        "execute": layout.program,
+        "argv": [Path(policy.artifact.name).name, *order.arguments],
+        "environment": order.environment(),
+        "cwd": _working_folder(layout),
+        **root_of(layout),
+        "limits": _limits(policy),
+        "landlock": _confinement(policy, layout),
+        "filter": seccomp.compile_filter(policy, arch, notify=notify).hex(),
+    }
+
+
+def root_of(layout: Layout) -> Plan:
+    """The file system's part of the plan."""
+    return {name: getattr(layout, name) for name in ("pieces", "links", "mounts", "scratch", "folders", "covered")}
+
+
+def _working_folder(layout: Layout) -> str:
+    """Ours, if it is there inside: granted, in something granted, or above it."""
+    here = os.getcwd()
+    granted = [path for path, _ in layout.mounts]
+    return here if any(inside(here, path) or inside(path, here) for path in granted) else "/"
+
+
+def _limits(policy: Policy) -> list[tuple[str, int]]:
+    """Resource limits. Where the kernel pipes core dumps to a program, a limit of 0 does not stop it, but 1 does.
+
+    (fs/coredump.c: for a pipe limits are irrelevant but for this one; and a file of 1 byte is never written.)
+    """
+    limits = {grant.object.upper(): int(grant.access) for grant in policy.of("limit")}
+    with open("/proc/sys/kernel/core_pattern", "rb") as stream:
+        if limits.get("CORE") == 0 and stream.read(1) in (b"|", b"@"):
+            limits["CORE"] = 1
+    return list(limits.items())
+
+
+def _confinement(policy: Policy, layout: Layout) -> dict[str, Any]:
+    """Landlock's part of the plan; none where the kernel has none (other layers hold the same denials)."""
+    abi = kernel.landlock_abi()
+    if abi == 0:
+        return {"handled": [], "rules": []}
+    wanted = landlock.plan(policy, abi)
+    places = {"artifact": [layout.program], "scratch": [path for path, _ in layout.scratch]}
+    rules: dict[str, landlock.Fs] = {}
+    for rule in wanted.rules:
+        for path in places.get(rule.object, [rule.object]):
+            is_folder = path in places["scratch"] or (path != layout.program and Path(path).is_dir())
+            rights = rule.rights if is_folder else rule.rights & landlock.FILE_RIGHTS
+            rules[path] = rules.get(path, landlock.Fs(0)) | rights
+    for piece in layout.pieces:
+        rights = landlock.Fs.READ_FILE | (landlock.Fs.EXECUTE if piece.path in layout.executable else 0)
+        rules[piece.path] = rules.get(piece.path, landlock.Fs(0)) | rights
+    return {"handled": list(wanted.handled), "rules": [(path, int(rights)) for path, rights in rules.items()]}
