@@ -11,7 +11,7 @@ import msgspec
 
 from binsafe import formats
 from binsafe.errors import NotAnalysable
-from binsafe.extractors import EXTRACTORS, Subject
+from binsafe.extractors import EXTRACTORS, Subject, strings
 from binsafe.model import Artifact, Evidence, Finding, Report, Severity, Signature, Slice, SliceReport, Verdict
 from binsafe.model.rewriting import rewrite
 from binsafe.syscalls import Libraries, listing
@@ -62,6 +62,7 @@ def inspect(
         format=image.format,
         analysed=True,
         slices=slices,
+        strings=strings.extract(data, image.slices),
         findings=findings,
         verdict=_verdict(slices, findings),
     )

@@ -64,3 +64,6 @@ MAX_BUNDLE_BYTES = 512 * 1024**2
 
 ARCHIVE_SECONDS = 80
 """CPU time after which no further member of an archive is looked at, so that what was found is still reported."""
+MAX_STRINGS = 50
+MAX_STRINGS_COUNTED = 20_000
+"""Texts of each kind that are shown, and that are kept to be counted once each."""
