@@ -8,6 +8,7 @@
     ports       ``--ports``                                             request   what the command line grants by name
     derive      report + baseline + request -> Policy                   denials   what the program could do and may not
     calls       its system calls, as narrow as is known                 libraries its loader and libraries
+    runtimes    programs that make code while they run
     reading     policy file -> Policy
 
 `parsing` is not imported here: it needs YAML, and the way from a policy file to a running program does not.

@@ -25,6 +25,7 @@ from binsafe.policy.denials import denials
 from binsafe.policy.libraries import library_grants
 from binsafe.policy.objects import ARTIFACT
 from binsafe.policy.request import Request
+from binsafe.policy.runtimes import compiles
 
 FLAKY_SERVERS: str = "flakyservers"
 """The artifact that the baseline ``flaky_servers`` was written for."""
@@ -48,7 +49,7 @@ def derive(report: Report, baseline: Baseline, request: Request) -> Policy:
         )
     named = tuple(request.grants())
     listening = tuple(_listen_grants(report, baseline, request))
-    given = _given(named, baseline, request)
+    given = _given(report, named, baseline, request)
     calls = tuple(grant for each in report.slices for grant in call_grants(each, baseline, given))
     libraries = tuple(grant for each in report.slices for grant in library_grants(each))
     grants = _unique(
@@ -75,11 +76,11 @@ def default_baseline(report: Report) -> str:
     return "network_server" if _listen_operations(report) else "cli_tool"
 
 
-def _given(named: tuple[Grant, ...], baseline: Baseline, request: Request) -> frozenset[Need]:
+def _given(report: Report, named: tuple[Grant, ...], baseline: Baseline, request: Request) -> frozenset[Need]:
     """What groups of calls may ask for, as far as it does not lie in the program."""
     written = {grant.object for grant in (*named, *baseline.grants) if grant.kind == "write"}
     given: set[Need] = {"write"} if written - {"/dev/null"} else set()
-    return frozenset(given | {"jit"} if request.jit else given)
+    return frozenset(given | {"jit"} if request.jit or compiles(report) else given)
 
 
 def _unique(*grants: Grant) -> tuple[Grant, ...]:

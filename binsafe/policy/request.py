@@ -20,7 +20,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     execute: tuple[str, ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
     jit: bool = False
-    """The program is a language runtime that makes code while it runs; said by its runtime pack."""
+    """The program makes code while it runs, although neither its name nor its libraries say so (see `runtimes`)."""
 
     def grants(self) -> Iterator[Grant]:
         """The grants of all fields but ``ports``, whose meaning depends on the baseline.

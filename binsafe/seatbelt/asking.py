@@ -50,9 +50,13 @@ def ask(program: Program, operation: str, subject: str | None = None) -> Answer:
 def _answer(program: Program, operation: str, subject: str | None) -> Answer:
     perhaps: list[Rule] = []
     for tier, rules in enumerate(_tiers(program, operation)):
-        found = [(rule, matches(rule.filters, operation, subject)) for rule in rules]
-        sure = [rule for rule, match in found if match is Match.YES and rule.doubt is None]
-        perhaps += (rule for rule, match in found if match is not Match.NO and rule not in sure)
+        sure = []
+        for rule in rules:
+            match = matches(rule.filters, operation, subject)
+            if match is Match.YES and rule.doubt is None:
+                sure.append(rule)
+            elif match is not Match.NO:
+                perhaps.append(rule)
         if sure:
             return _decided(sure, perhaps, program if tier == _DEFAULT else None, subject)
     return _decided([], perhaps, program, subject)
@@ -63,15 +67,17 @@ _DEFAULT = 2
 
 
 def _tiers(program: Program, operation: str) -> tuple[list[Rule], list[Rule], list[Rule]]:
-    about = [rule for rule in program.rules if any(vocabulary.covers(o.name, operation) for o in rule.operations)]
-    filtered = [rule for rule in about if rule.filters]
-    unfiltered = [
-        rule
-        for rule in about
-        if not rule.filters
-        and any(o.name != "default" and vocabulary.covers(o.name, operation) for o in rule.operations)
-    ]
-    return filtered, unfiltered, [rule for rule in about if rule not in filtered and rule not in unfiltered]
+    """The rules that speak of an operation: filtered, unfiltered, default."""
+    filtered: list[Rule] = []
+    unfiltered: list[Rule] = []
+    default: list[Rule] = []
+    for rule in program.rules:
+        names = [each.name for each in rule.operations if vocabulary.covers(each.name, operation)]
+        if names and rule.filters:
+            filtered.append(rule)
+        elif names:
+            (default if set(names) == {"default"} else unfiltered).append(rule)
+    return filtered, unfiltered, default
 
 
 def _decided(sure: list[Rule], perhaps: list[Rule], silent: Program | None, subject: str | None) -> Answer:

@@ -13,6 +13,7 @@ from binsafe.errors import NotAnalysable, UsageError
 from binsafe.model import ArgumentValues, Library, Policy, ResolvedLibrary
 from binsafe.policy import Baseline, Request, default_baseline, derive, read_policy
 from binsafe.policy.conditions import holds
+from binsafe.policy.runtimes import compiles
 from binsafe.policy.walls import ALWAYS, WALLS
 from binsafe.syscalls import tables
 
@@ -242,7 +243,31 @@ def test_executable_memory_is_for_libraries_and_for_named_runtimes():
     dynamic = policy_of(calls=found, linkage="dynamic")
     assert any("MAP_ANONYMOUS == 0" in text for text in calls_with(dynamic, "mmap"))
     assert calls_with(dynamic, "mprotect") == {"arg2 & PROT_EXEC == 0"}
-    assert "arg2 & PROT_EXEC == PROT_EXEC" in calls_with(policy_of(Request(jit=True), calls=found), "mprotect")
+    server = baselines.load("network_server")
+    makes_code = "arg2 & PROT_EXEC == PROT_EXEC"
+    assert makes_code in calls_with(policy_of(Request(jit=True), baseline=server, calls=found), "mprotect")
+    assert makes_code not in calls_with(policy_of(Request(jit=True), calls=found), "mprotect")
+
+
+@pytest.mark.parametrize(
+    ("name", "library", "language"),
+    [
+        ("/usr/bin/node", "libc.so.6", "JavaScript"),
+        ("/opt/app", "libnode.so.108", "JavaScript"),
+        ("/opt/app", "@rpath/libjli.dylib", "Java"),
+        ("/opt/nodes", "libnodeinfo.so.1", None),
+        ("/opt/app", "libc.so.6", None),
+    ],
+)
+def test_a_language_runtime_is_told_by_its_name_or_its_libraries(name: str, library: str, language: str | None):
+    linked = make_slice(
+        linkage="dynamic", libraries=(Library(name=library, kind="needed"),), calls=syscalls("mprotect")
+    )
+    report = make_report(linked, name=name.rpartition("/")[2])
+    report = msgspec.structs.replace(report, artifact=msgspec.structs.replace(report.artifact, path=name))
+    assert compiles(report) == language
+    policy = derive(report, baselines.load("network_server"), Request())
+    assert ("arg2 & PROT_EXEC == PROT_EXEC" in calls_with(policy, "mprotect")) == (language is not None)
 
 
 def test_processes_are_for_servers_with_workers_and_never_for_flaky_ones():

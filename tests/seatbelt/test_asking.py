@@ -120,3 +120,13 @@ def test_no_such_operation():
     with pytest.raises(UsageError, match="no operation") as caught:
         verdict(SERVER, "file-reed-data", "/a")
     assert "file-read-data" in caught.value.hint
+
+
+def test_many_rules_cost_no_more_than_their_number():
+    import time
+
+    text = "(deny default)" + "".join(f'(allow file-read* (literal "/{i}"))' for i in range(15_000))
+    program = evaluate(read(text))
+    before = time.process_time()
+    assert ask(program, "file-read-data", "/x").verdict == "denied"
+    assert time.process_time() - before < 2
