@@ -65,7 +65,7 @@ def command(  # noqa: PLR0913 - one for each option
     from binsafe.reports import without_spoilers
 
     started = time.perf_counter()
-    report = _only(arch, _inspect(file, syscalls=not no_syscalls, listings=verbose > 1 and not spoiler_free))
+    report = _only(arch, inspect_named(file, syscalls=not no_syscalls, listings=verbose > 1 and not spoiler_free))
     report = without_spoilers(report) if spoiler_free else report
     if format_ == "text" and not report.slices and not report.members:
         complain("binsafe inspect", f"{report.artifact.path}: {report.findings[0].detail}", report.verdict.advice)
@@ -97,7 +97,8 @@ def _rendered(report: "Report", format_: str, verbose: int, *, terminal: bool) -
     return render(report) if verbose else fitted(render, report)
 
 
-def _inspect(file: str, *, syscalls: bool, listings: bool) -> "Report":
+def inspect_named(file: str, *, syscalls: bool, listings: bool) -> "Report":
+    """The report on what a person named; also on what could not be analysed."""
     from binsafe.errors import NotAnalysable
     from binsafe.intake import Snapshot, find, inspect, inspect_folder, not_analysed
 

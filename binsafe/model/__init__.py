@@ -5,6 +5,7 @@ facts       what that means             Signature, Network, Syscalls, Build, ...
 report      all facts of an artifact    Report, Finding, Verdict
 policy      what it may do              Policy, Grant, Denial
 violation   what it tried anyway        Violation
+difference  what changed                Difference, Change
 rewriting   trees of these structs with some of their parts replaced
 """
 
