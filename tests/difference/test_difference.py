@@ -31,6 +31,7 @@ from binsafe.reports.changes import CHANGES
 
 SOCKET = Evidence(via="import", address="0x401010", symbol="socket")
 DEBUG = Capability(name="debug", verdict="yes", evidence=(SOCKET,), evidence_total=1)
+MORE_CALLS = ("execve", "ptrace", "read")
 ONLINE = Network(
     verdict="yes",
     directions=("connect",),
@@ -77,7 +78,7 @@ def test_what_was_ruled_out_and_is_not_any_more_counts_as_gained():
         ({"libraries": (*CAPABLE.libraries, Library(name="libx.so", kind="needed"))}, "gained-library"),
         ({"entitlements": {"com.apple.security.get-task-allow": True}}, "gained-entitlement"),
         ({"hardening": {"pie": "absent"}}, "lost-hardening"),
-        ({"syscalls": msgspec.structs.replace(CAPABLE.syscalls, required=("ptrace", "read"))}, "gained-syscall"),
+        ({"syscalls": msgspec.structs.replace(CAPABLE.syscalls, required=MORE_CALLS)}, "gained-syscall"),
         ({"syscalls": msgspec.structs.replace(CAPABLE.syscalls, complete=False)}, "gained-syscall"),
         ({"build": Build(go=GoBuild(version="go1.2", dependencies=("x/y v2",)))}, "changed-dependency"),
         ({"build": msgspec.structs.replace(CAPABLE.build, sdk="14")}, "changed-build"),
