@@ -31,10 +31,12 @@ def inspect(
     listings: bool = False,
     libraries: Libraries | None = None,
     components: Mapping[int, memoryview] | None = None,
+    explain: str | None = None,
 ) -> Report:
     """The report on ``data``, which is what ``artifact`` describes; ``libraries`` are those of a dynamic ELF program.
 
-    ``components`` are the files of a bundle that its program's signature seals, by special slot.
+    ``components`` are the files of a bundle that its program's signature seals, by special slot. ``explain`` is the
+    name of a system call whose way from the program's start is wanted.
 
     Never raises for any bytes: what cannot be analysed gives a report with ``analysed`` False, the finding that says
     why, and the verdict "unknown". Without ``syscalls`` that analysis is left out and its fact is None. With
@@ -43,7 +45,10 @@ def inspect(
     try:
         image = formats.parse(data)
         parts = [
-            _slice(number, Subject.of(slice_, syscalls=syscalls, libraries=libraries, components=components))
+            _slice(
+                number,
+                Subject.of(slice_, syscalls=syscalls, libraries=libraries, components=components, explain=explain),
+            )
             for number, slice_ in enumerate(image.slices)
         ]
         if listings:

@@ -67,3 +67,9 @@ ARCHIVE_SECONDS = 80
 MAX_STRINGS = 50
 MAX_STRINGS_COUNTED = 20_000
 """Texts of each kind that are shown, and that are kept to be counted once each."""
+
+MAX_SUMMARY_BYTES = 64 * 1024**2
+"""Largest summary of one library that is kept; the C library's has 0.25 MB, libLLVM's 10."""
+
+MAX_CACHE_BYTES = 512 * 1024**2
+"""All summaries that are kept together."""

@@ -1,7 +1,7 @@
 """The dynamic section of an ELF file, found as the program loader finds it: by address, through the segments."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -80,6 +80,19 @@ def dynamic(bits: Bits, reader: Reader, headers: tuple[ProgramHeader, ...]) -> D
         pie=bool(flags_1 & _DF_1_PIE),
         plt_got=entries[_PLTGOT][0] if entries[_PLTGOT] else 0,
     )
+
+
+def entries(bits: Bits, reader: Reader, headers: tuple[ProgramHeader, ...]) -> Mapping[int, list[int]]:
+    """Tag -> values of the dynamic section; empty where the file has none.
+
+    Raises:
+        NotAnalysable: it lies outside of the stored segments.
+    """
+    segment = next((h for h in headers if h.type == PT_DYNAMIC and h.memory_size), None)
+    if segment is None:
+        return {}
+    memory = Memory(h for h in headers if h.type == PT_LOAD)
+    return _entries(bits, reader, _stored(reader, memory, segment.address))
 
 
 def _entries(bits: Bits, reader: Reader, stored: memoryview) -> defaultdict[int, list[int]]:

@@ -1,6 +1,7 @@
 """Inspecting one file: parsers see hostile bytes, so they get a process with limits and nothing of ours to break."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from binsafe.errors import NotAnalysable
@@ -11,16 +12,25 @@ from binsafe.intake.workers import Worker
 from binsafe.model import Artifact, Finding, Report, Severity, Verdict
 
 
-def inspect(snapshot: Snapshot, *, syscalls: bool = True, listings: bool = False, root: Path | None = None) -> Report:
+def inspect(
+    snapshot: Snapshot,
+    *,
+    syscalls: bool = True,
+    listings: bool = False,
+    root: Path | None = None,
+    loaded: Sequence[Path] = (),
+    explain: str | None = None,
+) -> Report:
     """The report on a snapshot's bytes; its libraries are looked up below ``root``, or on this system.
 
-    ``syscalls`` and ``listings`` as in :func:`binsafe.inspection.inspect`.
+    ``syscalls``, ``listings`` and ``explain`` as in :func:`binsafe.inspection.inspect`; ``loaded`` are libraries that
+    the program will load at run time.
 
     A parser that crashes, hangs or eats all memory is reported as such: ``analysed`` is false and the verdict
     "unknown". A report always comes back, except when Python itself cannot be started.
     """
     with Worker() as worker:
-        return worker.inspect(snapshot, syscalls=syscalls, listings=listings, root=root)
+        return worker.inspect(snapshot, syscalls=syscalls, listings=listings, root=root, loaded=loaded, explain=explain)
 
 
 def inspect_folder(found: Found, *, syscalls: bool = True, listings: bool = False) -> Report:

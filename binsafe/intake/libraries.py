@@ -6,6 +6,7 @@ regular file that is a library for the same processor, and only for reading.
 
 import hashlib
 import mmap
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -13,9 +14,14 @@ from typing import NamedTuple
 from binsafe.errors import NotAnalysable
 from binsafe.formats.elf_needs import Needs, needs
 from binsafe.intake.loaders import Loader, Requester, loader
+from binsafe.intake.summaries import Summaries
 from binsafe.intake.tree import Tree
 from binsafe.limits import MAX_LIBRARIES
 from binsafe.model import ResolvedLibrary
+from binsafe.syscalls import Member, Summary
+
+_ACTION = re.compile(r"\[[^]]*\]")
+"""``[NOTFOUND=return]`` between two services."""
 
 
 class Loaded(NamedTuple):
@@ -35,10 +41,12 @@ class _Found(NamedTuple):
 class Libraries:
     """The closure of one program. It only grows: what is loaded at run time is added behind the rest."""
 
-    def __init__(self, program: Needs, path: Path, tree: Tree) -> None:
+    def __init__(self, program: Needs, path: Path, tree: Tree, summaries: Summaries) -> None:
         """Load what ``program``, which lies at ``path``, needs: breadth first, as ``_dl_map_object_deps`` does."""
         self._program = program
         self._tree = tree
+        self._summaries = summaries
+        self._summarised: dict[str, Summary | None] = {}
         self._loader: Loader = loader(program, tree)
         self._loaded: list[Loaded] = []
         self._known: set[str] = set()
@@ -57,16 +65,40 @@ class Libraries:
         """What the report says of them."""
         return tuple(loaded.library for loaded in self._loaded)
 
-    @property
-    def loaded(self) -> tuple[Loaded, ...]:
-        """All libraries so far, the loader first, then in load order."""
-        return tuple(self._loaded)
+    def members(self) -> tuple[Member, ...]:
+        """All libraries so far with their summaries, which are made when they are first asked for."""
+        return tuple(Member(loaded.library, self._summary(loaded)) for loaded in self._loaded)
 
-    def add(self, name: str, needed_by: str) -> tuple[Loaded, ...]:
-        """Load another one by name, as dlopen(3) called by the program would; what is new, with all that it needs."""
-        before = len(self._loaded)
-        self._load([(name, needed_by, self._root)])
-        return tuple(self._loaded[before:])
+    def add(self, name: str, needed_by: str) -> None:
+        """Load another one by name, as dlopen(3) called by the program would, with all that it needs.
+
+        One that is not there is no member: at run time it would not be there either.
+        """
+        if name not in self._known and self._find(name, self._root) is not None:
+            self._load([(name, needed_by, self._root)])
+
+    def add_file(self, path: Path) -> None:
+        """Load a file of this system that the user named; what is no library for the program is a missing one."""
+        found = self._read(str(path), Tree())
+        if found is None:
+            self._loaded.append(_missing(str(path), "--with"))
+        elif found.path not in self._paths:
+            self._keep(str(path), "--with", found)
+            self._load(_asked(Requester(found.needs, str(path.parent), self._root), str(path)))
+
+    def name_services(self) -> tuple[str, ...]:
+        """Services that ``/etc/nsswitch.conf`` names for any database (nsswitch.conf(5)), each once."""
+        lines = [line.partition(":")[2] for line in self._tree.lines("/etc/nsswitch.conf")]
+        words = " ".join(_ACTION.sub(" ", line) for line in lines).split()
+        return tuple(dict.fromkeys(word for word in words if word.isidentifier()))
+
+    def _summary(self, loaded: Loaded) -> Summary | None:
+        sha256 = loaded.library.sha256
+        if loaded.data is None or sha256 is None:
+            return None
+        if sha256 not in self._summarised:
+            self._summarised[sha256] = self._summaries.of(loaded.library, memoryview(loaded.data))
+        return self._summarised[sha256]
 
     def _load(self, wanted: Iterable[tuple[str, str, Requester]]) -> None:
         queue = list(wanted)
@@ -111,9 +143,10 @@ class Libraries:
         """The first candidate that is a library for this processor: the loader passes over the others, too."""
         return next((found for path in self._loader.candidates(name, requester) if (found := self._read(path))), None)
 
-    def _read(self, opened_as: str) -> _Found | None:
-        path = self._tree.resolve(opened_as)
-        data = None if path is None else self._tree.map(path)
+    def _read(self, opened_as: str, tree: Tree | None = None) -> _Found | None:
+        tree = tree or self._tree
+        path = tree.resolve(opened_as)
+        data = None if path is None else tree.map(path)
         if path is None or data is None:
             return None
         try:

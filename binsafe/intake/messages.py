@@ -36,6 +36,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     syscalls: bool = True
     listings: bool = False
     root: str | None = None
+    loaded: tuple[str, ...] = ()
+    explain: str | None = None
     skip: tuple[int, ...] = ()
     """Numbers of members of an archive that broke the parser before."""
 

@@ -89,13 +89,15 @@ def _file(order: Order, frame: Frame, connection: socket.socket) -> "Report":
         syscalls=order.syscalls,
         listings=order.listings,
         libraries=_libraries(order, data),
+        explain=order.explain,
     )
 
 
 def _libraries(order: Order, data: memoryview) -> "Libraries | None":
-    """The closure of a dynamic ELF program; None for everything else."""
+    """The closure of a dynamic ELF program, read and summarised before the program is; None for everything else."""
     from binsafe.formats.elf_needs import needs  # noqa: PLC0415 - as above
     from binsafe.intake.libraries import Libraries  # noqa: PLC0415
+    from binsafe.intake.summaries import Summaries, default_folder  # noqa: PLC0415
     from binsafe.intake.tree import Tree  # noqa: PLC0415
 
     try:
@@ -104,7 +106,13 @@ def _libraries(order: Order, data: memoryview) -> "Libraries | None":
         return None  # what is wrong with it is said by who parses it
     if wanted.dynamic is None:
         return None
-    return Libraries(wanted, Path(order.artifact.path), Tree(None if order.root is None else Path(order.root)))
+    tree = Tree(None if order.root is None else Path(order.root))
+    libraries = Libraries(wanted, Path(order.artifact.path), tree, Summaries(default_folder()))
+    for path in order.loaded:
+        libraries.add_file(Path(path))
+    if order.syscalls:
+        libraries.members()
+    return libraries
 
 
 def _limit(kind: int, value: int) -> None:

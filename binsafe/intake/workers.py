@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, NamedTuple, Self
@@ -53,7 +54,14 @@ class Worker:
         return None if self._process is None else self._process.pid
 
     def inspect(
-        self, snapshot: Snapshot, *, syscalls: bool = True, listings: bool = False, root: Path | None = None
+        self,
+        snapshot: Snapshot,
+        *,
+        syscalls: bool = True,
+        listings: bool = False,
+        root: Path | None = None,
+        loaded: Sequence[Path] = (),
+        explain: str | None = None,
     ) -> Report:
         """See :func:`binsafe.intake.inspect`.
 
@@ -65,6 +73,8 @@ class Worker:
             syscalls=syscalls,
             listings=listings,
             root=None if root is None else str(root.resolve()),
+            loaded=tuple(str(path.resolve()) for path in loaded),
+            explain=explain,
         )
         tries = 1
         while True:

@@ -164,6 +164,8 @@ class Syscalls(msgspec.Struct, frozen=True, kw_only=True):
     """Call name -> addresses of (some of) the places that make it."""
     arguments: dict[str, tuple[ArgumentValues, ...]] = {}
     """Call name -> what was proved of its arguments; a call or argument that is not named can be anything."""
+    chain: tuple[str, ...] = ()
+    """How one call that was asked for (``--explain``) is reached: from what the loader starts to the place."""
 
 
 class GoBuild(msgspec.Struct, frozen=True, kw_only=True):

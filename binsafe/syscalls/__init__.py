@@ -1,22 +1,32 @@
-"""Image -> system calls: every call that a program's own code can make, found without running it.
+"""Image -> system calls: every call that a program can make, itself or through its libraries, without running it.
 
 The stages, in the order in which they run; each file's docstring says which rule it follows.
 
+  one file:
     tables          call names and numbers, from a current kernel's list
     code            which bytes of a slice are code, and what constants the program's memory holds
-    index           direct branches and computed addresses, by scanning bytes
-    functions       where functions start: Go's table, unwind tables, symbols, direct calls
+    index           direct branches, and instructions that name addresses, by scanning bytes
+    pointers        what memory points to before the program starts: relocations, or words
+    layout          where functions start and end: Go's table, unwind tables, symbols, calls
     decode          the only door to capstone; counts what it decodes against the budget
     machine         what the walk asks of a processor: answered by x86_64, arm64 and their ``_values``
     regions         one function decoded: control flow and stack frame
-    program         all regions, and the edges between them
+    program         all of that together, and the edges between functions
     sites           byte scan for the system-call instruction, confirmed by aligned decoding
     returns         which functions never return
-    wrappers        the number, by a backward walk that leaves functions through their direct callers
+    wrappers        the number, by a backward walk that leaves functions through their callers
     patterns        what the walk cannot find and the program's source says
-    engine          Slice -> Syscalls
+  a file that is linked with others:
+    graph           functions and tables of pointers, and what each of them can lead to
+    summarising     Slice -> Summary (``summary``): all of the above in a form that can be kept
+    composing       Summaries -> one graph, names bound as the dynamic linker binds them (``reach``: what can run)
+    provider        where the libraries come from: the outside world, passed in
+  results:
+    static, dynamic  Slice -> Syscalls
+    engine           which of them
     darwin          the same for Mach-O, with `darwin_tables` (functions -> calls) and `darwin_direct` (its own sites)
-    surroundings    the instructions around an address, for a reader
+  for a reader:
+    surroundings    the instructions around an address
 
 Importing this package is cheap: the sandbox needs `tables` on its way to starting a program.
 """
@@ -24,16 +34,26 @@ Importing this package is cheap: the sandbox needs `tables` on its way to starti
 from typing import TYPE_CHECKING
 
 from binsafe.limits import MAX_INSTRUCTIONS
-from binsafe.syscalls.provider import Libraries
+from binsafe.syscalls.provider import Libraries, Member
+from binsafe.syscalls.summary import Summary
 
 if TYPE_CHECKING:
     from binsafe.model import Slice, Syscalls
 
-__all__ = ["Libraries", "analyse", "listing"]
+__all__ = ["Libraries", "Member", "Summary", "analyse", "engine_version", "listing", "summarise_library"]
 
 
-def analyse(slice_: "Slice", *, max_instructions: int = MAX_INSTRUCTIONS) -> "Syscalls | None":
-    """The system calls that a static Linux program or a macOS one can make; None for everything else.
+def analyse(
+    slice_: "Slice",
+    libraries: Libraries | None = None,
+    *,
+    max_instructions: int = MAX_INSTRUCTIONS,
+    explain: str | None = None,
+) -> "Syscalls | None":
+    """The system calls that a Linux or macOS program for x86-64 or arm64 can make; None for everything else.
+
+    ``libraries`` are those of a dynamic program; without them nothing is said of one. ``explain`` is the name of a call
+    whose way from the entry point is wanted.
 
     Pure. Any bytes give an answer: where a number could not be told, or more than ``max_instructions`` would have to be
     decoded, ``complete`` is False and ``unresolved`` says where and why.
@@ -42,9 +62,27 @@ def analyse(slice_: "Slice", *, max_instructions: int = MAX_INSTRUCTIONS) -> "Sy
         from binsafe.syscalls.darwin import analyse_macho  # noqa: PLC0415
 
         return analyse_macho(slice_, max_instructions=max_instructions)
-    from binsafe.syscalls.engine import analyse_static  # noqa: PLC0415 - numpy and capstone only when they are needed
+    from binsafe.syscalls import engine  # noqa: PLC0415 - numpy and capstone only when they are needed
 
-    return analyse_static(slice_, max_instructions=max_instructions)
+    return engine.analyse(slice_, libraries, max_instructions=max_instructions, explain=explain)
+
+
+def summarise_library(data: memoryview) -> Summary | None:
+    """The summary of a library's bytes; None for what is no library that is analysed.
+
+    Raises:
+        NotAnalysable: the file is malformed.
+    """
+    from binsafe.syscalls import engine  # noqa: PLC0415 - as above
+
+    return engine.summarise_library(data)
+
+
+def engine_version() -> str:
+    """A name for what this version of the analysis finds: the hash of its own source."""
+    from binsafe.syscalls import engine  # noqa: PLC0415 - as above
+
+    return engine.version()
 
 
 def listing(slice_: "Slice", address: int, *, before: int = 4, after: int = 6) -> "tuple[str, ...]":

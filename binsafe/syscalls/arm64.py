@@ -13,11 +13,24 @@ import numpy.typing as npt
 
 from binsafe.syscalls import arm64_values as values
 from binsafe.syscalls.code import CodeRange
-from binsafe.syscalls.decode import Instruction
-from binsafe.syscalls.machine import Addresses, Edges, Flow, Frame, Location, Source, Step, joined
+from binsafe.syscalls.decode import JUNK, Instruction
+from binsafe.syscalls.machine import (
+    LOADED,
+    LOADED_WIDE,
+    TAKEN,
+    Addresses,
+    Edges,
+    Flow,
+    Frame,
+    Location,
+    References,
+    Source,
+    Step,
+    joined,
+)
 
 _SVC_0 = 0xD400_0001
-_ADDRESS_PAIR_REACH = 4
+_ADDRESS_PAIR_REACH = 16
 """Instructions behind an ``adrp`` in which its ``add`` is looked for."""
 
 
@@ -27,6 +40,8 @@ class Arm64:
     arch = "arm64"
     abi = "linux-aarch64"
     number = "x8"
+    arguments: tuple[str, ...] = tuple(f"x{n}" for n in range(8))
+    nonsense = frozenset({JUNK, "udf", "hvc", "smc", "eret", "dcps1", "dcps2", "dcps3", "drps"})
     stack = "sp"
     call_shift = 0
 
@@ -54,23 +69,32 @@ class Arm64:
             _edges(start, words, words & 0x7E00_0000 == 0x3600_0000, 5, 14),
         )
 
-    def short_jumps(self, code: bytes, address: int) -> Iterator[tuple[int, int]]:  # noqa: ARG002 - nothing to look for
+    def short_jumps(self, code: CodeRange) -> Edges:
         """None: `jumps` has them all."""
-        return iter(())
+        nothing = np.array([code.address][:0], np.int64)
+        return Edges(nothing, nothing)
 
-    def computed_addresses(self, code: CodeRange) -> Edges:
-        """``adr``, and ``adrp`` with an ``add`` to the same register within the next few instructions."""
+    def references(self, code: CodeRange) -> References:
+        """``adr``, and ``adrp`` with what is added to the same register, or loaded from there, a little later."""
         start, words = _words(code)
         at = np.flatnonzero(words & 0x9F00_0000 == 0x9000_0000)
         pages = ((start + 4 * at) & ~0xFFF) + (_adr_immediate(words[at]) << 12)
         plain = np.flatnonzero(words & 0x9F00_0000 == 0x1000_0000)
-        found = [Edges(start + 4 * plain, start + 4 * plain + _adr_immediate(words[plain]))]
+        found = [_used(start + 4 * plain, start + 4 * plain + _adr_immediate(words[plain]), TAKEN)]
         for reach in range(1, _ADDRESS_PAIR_REACH + 1):
             near = at + reach < len(words)
-            adds = words[np.where(near, at + reach, 0)]
-            match = near & (adds & 0xFFC0_0000 == 0x9100_0000) & ((adds >> 5) & 31 == words[at] & 31)
-            found.append(Edges(start + 4 * at[match], pages[match] + ((adds[match] >> 10) & 0xFFF).astype(np.int64)))
-        return joined(*found)
+            second = words[np.where(near, at + reach, 0)]
+            same = near & ((second >> 5) & 31 == words[at] & 31)
+            adds = same & (second & 0xFFC0_0000 == 0x9100_0000)
+            loads = same & (second & 0x3B00_0000 == 0x3900_0000)
+            offsets = ((second >> 10) & 0xFFF).astype(np.int64)
+            scaled = offsets << np.where(second & 0x0400_0000, 0, second >> 30).astype(np.int64)
+            found.append(_used(start + 4 * at[adds], pages[adds] + offsets[adds], TAKEN))
+            found.append(_used(start + 4 * at[loads], pages[loads] + scaled[loads], LOADED))
+            pairs = same & (second & 0x3A00_0000 == 0x2800_0000)
+            twice = ((second >> 15) & 0x3F).astype(np.int64) * 8
+            found.append(_used(start + 4 * at[pairs], pages[pairs] + twice[pairs], LOADED_WIDE))
+        return References(*(np.concatenate(column) for column in zip(*found, strict=True)))
 
     def absolute(self, address: int) -> bytes | None:  # noqa: ARG002 - an instruction has 4 bytes
         """None: no instruction holds a whole address."""
@@ -139,6 +163,10 @@ def _edges(start: int, words: npt.NDArray[np.uint32], chosen: npt.NDArray[np.boo
 def _adr_immediate(words: npt.NDArray[np.uint32]) -> Addresses:
     field = ((words >> 3) & 0x1F_FFFC | (words >> 29) & 3).astype(np.int64)
     return field - ((field >> 20) << 21)
+
+
+def _used(sources: Addresses, targets: Addresses, use: int) -> References:
+    return References(sources, targets, np.full(len(sources), use, np.int8))
 
 
 def _target(instruction: Instruction) -> int | None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 
 from binsafe.syscalls.code import Code, CodeRange
-from binsafe.syscalls.machine import Addresses, Edges
+from binsafe.syscalls.machine import Edges, References
 
 _PIECE = 1 << 24
 """Bytes that are scanned at a time: the scans' temporary arrays are several times that large."""
@@ -29,17 +29,13 @@ class Index:
             found.append(edges)
         sources, targets = (np.concatenate(column) for column in zip(*found, strict=True))
         order = np.argsort(targets, kind="stable")
-        self._edges = Edges(sources[order], targets[order])
-
-    @property
-    def targets(self) -> Addresses:
-        """Every target, ascending, as often as it occurs."""
-        return self._edges.targets
+        self.edges = Edges(sources[order], targets[order])
+        """All of them, by target."""
 
     def into(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         """(source, target) of the edges whose target lies in a range."""
-        first, last = np.searchsorted(self._edges.targets, (start, end))
-        return zip(self._edges.sources[first:last].tolist(), self._edges.targets[first:last].tolist(), strict=True)
+        first, last = np.searchsorted(self.edges.targets, (start, end))
+        return zip(self.edges.sources[first:last].tolist(), self.edges.targets[first:last].tolist(), strict=True)
 
 
 def pieces(ranges: Iterable[CodeRange]) -> Iterator[CodeRange]:
@@ -59,3 +55,30 @@ def _inside(edges: Edges, code: Code, end: int) -> Edges:
         at = np.searchsorted(starts, edges.targets, side="right") - 1
         kept &= (at >= 0) & (edges.targets < ends[at])
     return Edges(edges.sources[kept], edges.targets[kept])
+
+
+class Referring:
+    """Instructions that name addresses of the loaded image, by the address."""
+
+    def __init__(self, code: Code, scan: Callable[[CodeRange], References], spend: Callable[[int], None]) -> None:
+        """Scan all of ``code``; ``spend`` is told how many were found, and may refuse."""
+        empty = np.array([], np.int64)
+        found = [References(empty, empty, np.array([], np.int8))]
+        spans = [(s.address, s.address + s.memory_size) for s in code.slice.segments]
+        for piece in pieces(code.ranges):
+            sources, targets, uses = scan(piece)
+            kept = np.zeros(len(targets), np.bool_)
+            for start, end in spans:
+                kept |= (targets >= start) & (targets < end)
+            kept &= sources < piece.address + _PIECE
+            spend(int(kept.sum()))
+            found.append(References(sources[kept], targets[kept], uses[kept]))
+        sources, targets, uses = (np.concatenate(column) for column in zip(*found, strict=True))
+        order = np.argsort(targets, kind="stable")
+        self.sources, self.targets, self.uses = sources[order], targets[order], uses[order]
+
+    def into(self, start: int, end: int) -> Iterator[tuple[int, int, int]]:
+        """(source, target, use) of those whose target lies in a range."""
+        first, last = np.searchsorted(self.targets, (start, end))
+        columns = (self.sources[first:last].tolist(), self.targets[first:last].tolist(), self.uses[first:last].tolist())
+        return zip(*columns, strict=True)

@@ -117,6 +117,22 @@ class Edges(NamedTuple):
     targets: Addresses
 
 
+class References(NamedTuple):
+    """Instructions that name an address relative to their own: where, which, and how they use it."""
+
+    sources: Addresses
+    targets: Addresses
+    uses: npt.NDArray[np.int8]
+    """`LOADED`, `TAKEN`, `CALLED` or `LOADED_WIDE`."""
+
+
+LOADED, TAKEN, CALLED, LOADED_WIDE = 0, 1, 2, 3
+"""Memory there is read or written; the address itself is computed; control goes to where the pointer there leads; more
+than one word there is read or written."""
+WORD, WIDE = 8, 32
+"""Bytes that are reached from a `LOADED` and from a `LOADED_WIDE` address."""
+
+
 def joined(*edges: Edges) -> Edges:
     """All edges of several sets."""
     return Edges(*(np.concatenate(column) for column in zip(*edges, strict=True)))
@@ -129,6 +145,10 @@ class Machine(Protocol):
     abi: str
     number: str
     """The register that holds the number of a system call."""
+    arguments: tuple[str, ...]
+    """The registers of a function's first arguments, in order."""
+    nonsense: frozenset[str]
+    """Mnemonics that no program in user mode has, and those that have gone out of use: a sign of data."""
     stack: str
     call_shift: int
     """Bytes that a call pushes."""
@@ -149,12 +169,12 @@ class Machine(Protocol):
         """All direct jumps, conditional ones too, except short ones."""
         ...
 
-    def short_jumps(self, code: bytes, address: int) -> Iterator[tuple[int, int]]:
-        """(source, target) of the jumps that `jumps` leaves out."""
+    def short_jumps(self, code: CodeRange) -> Edges:
+        """The jumps that `jumps` leaves out."""
         ...
 
-    def computed_addresses(self, code: CodeRange) -> Edges:
-        """Instructions that compute an address relative to their own, and that address."""
+    def references(self, code: CodeRange) -> References:
+        """Instructions that name an address relative to their own; on x86 some by chance."""
         ...
 
     def absolute(self, address: int) -> bytes | None:

@@ -1,9 +1,17 @@
-"""Sites whose number comes out of memory, in code whose source says which numbers those can be."""
+"""What the walk cannot find in the code and its source says: numbers that go through memory, libraries by habit.
 
-from collections.abc import Mapping
+Each rule names the source that it was read from. Names in a file are its own word: one that lies about them is only
+denied the calls that it hides.
+"""
+
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
+import numpy as np
+
 from binsafe.syscalls.program import Program
+from binsafe.syscalls.summary import Call, Summary
+from binsafe.syscalls.tables import numbers
 from binsafe.syscalls.wrappers import Gap
 
 COVERED: Mapping[str, str] = MappingProxyType(
@@ -16,12 +24,59 @@ COVERED: Mapping[str, str] = MappingProxyType(
         ),
     }
 )
-"""Go function -> why the numbers it uses are all found elsewhere.
+"""Go function -> why the numbers it uses are all found elsewhere."""
 
-The name is the program's own word. One that lies about it is only denied the calls it hides.
-"""
+_SETXID = frozenset(
+    {"setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setgroups", "pthread_create"}
+)
+_SERVICES = "libnss_%s.so%s"
+_USUAL_SERVICES = frozenset({"files", "dns"})
 
 
 def is_covered(program: Program, gap: Gap) -> bool:
     """Whether the numbers that are missing here are known to be found elsewhere."""
     return program.go_name(gap.address) in COVERED
+
+
+def is_c_library(summary: Summary) -> bool:
+    """Whether a file is glibc's libc."""
+    return any(export.name == "__libc_start_main" for export in summary.exports)
+
+
+def covered(summary: Summary) -> frozenset[int]:
+    """Functions of the C library that repeat on every thread the ``setuid`` of one of them.
+
+    ``__nptl_setxid`` (glibc, ``nptl/nptl_setxid.c``) is called by ``setuid`` and its like with the number in memory;
+    each of those also makes the call itself, so the numbers are found there. The handler that repeats it on the other
+    threads is installed by ``pthread_create``.
+    """
+    if not is_c_library(summary):
+        return frozenset()
+    setters = [export.first for export in summary.exports if export.name in _SETXID]
+    sources, targets = summary.edges()
+    repeating = {gap.node for gap in summary.gaps}
+    return frozenset(set(targets[np.isin(sources, setters)].tolist()) & repeating)
+
+
+def loaded_by_c_library(texts: Iterable[str]) -> set[str]:
+    """Libraries that glibc loads by itself, of which live code mentions the name.
+
+    The unwinder for ``pthread_exit`` and ``backtrace``, IDN for ``getaddrinfo``, name services (``nss/nss_module.c``).
+    Modules of ``iconv`` are left out: they call nothing but ``malloc``, ``free`` and what reports errors.
+    """
+    found = {text for text in texts if text.startswith("lib") and "%" not in text and text != "libc.so.6"}
+    return found | ({f"libnss_{name}.so.2" for name in _USUAL_SERVICES} if _SERVICES in texts else set())
+
+
+def other_services(texts: Iterable[str], configured: Iterable[str]) -> set[str]:
+    """Name services that a system has configured beyond those that glibc has for itself: not in a sandbox."""
+    return set(configured) - _USUAL_SERVICES if _SERVICES in texts else set()
+
+
+def is_never_made(summary: Summary, call: Call, arch: str) -> bool:
+    """Whether a call is in the file and cannot be made in a program that was started.
+
+    The loader executes a program only where it is itself what was started, as a command (glibc, ``elf/rtld.c``,
+    ``rtld_chain_load``); a program that does that makes the call of its own to get there.
+    """
+    return call.number == numbers(arch)["execve"] and any(e.name == "_rtld_global" for e in summary.exports)

@@ -4,16 +4,20 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from enum import Enum, auto
 from functools import cached_property
-from itertools import chain
 from typing import NamedTuple
 
-from binsafe.formats import gopclntab
+import numpy as np
+import numpy.typing as npt
+
+from binsafe.formats import gopclntab, stubs
+from binsafe.formats.elf_linking import Linking
 from binsafe.model import Slice
-from binsafe.syscalls.code import Code
+from binsafe.syscalls.code import Code, CodeRange
 from binsafe.syscalls.decode import Decoder, Detail, Instruction
-from binsafe.syscalls.functions import starts
-from binsafe.syscalls.index import Index
-from binsafe.syscalls.machine import Flow, Location, Machine, Source, Step
+from binsafe.syscalls.index import Index, Referring, pieces
+from binsafe.syscalls.layout import layout
+from binsafe.syscalls.machine import CALLED, TAKEN, Addresses, Edges, Flow, Location, Machine, Source, Step
+from binsafe.syscalls.pointers import pointers
 from binsafe.syscalls.regions import Region, is_padding
 
 _MAX_REGION = 1 << 20
@@ -23,6 +27,8 @@ _MAX_KEPT = 1_000_000
 """Decoded instructions that are kept; one takes about 400 bytes."""
 _SCANNED_BYTES = 1 << 10
 """Bytes that a scan passes over while one instruction is decoded, roughly."""
+_STUB_SIZE = 16
+"""Bytes of the longest stub of a linkage table, up to its jump."""
 _SHORT_REACH = 130
 """How far from a region a jump with one byte of displacement can lie."""
 
@@ -65,21 +71,61 @@ class Edge(NamedTuple):
 class Program:
     """A slice seen by the walk. Regions are decoded when asked for, and kept."""
 
-    def __init__(self, slice_: Slice, machine: Machine, decoder: Decoder) -> None:
+    def __init__(self, slice_: Slice, machine: Machine, decoder: Decoder, linking: Linking | None = None) -> None:
         self.slice = slice_
         self.machine = machine
         self.decoder = decoder
         self.code = Code(slice_)
         decoder.spend(self.code.size // _SCANNED_BYTES)
-        self._calls = Index(self.code, machine.calls, decoder.spend)
-        self._jumps = Index(self.code, machine.jumps, decoder.spend)
+        self.calls = Index(self.code, machine.calls, decoder.spend)
+        self.jumps = Index(self.code, machine.jumps, decoder.spend)
+        self.pointers = pointers(slice_, self.code, linking)
         self._go = gopclntab.functions(slice_)
-        self._starts: list[int] = starts(slice_, self.code, self._go, self._calls.targets).tolist()
+        self.stubs = dict(self._stubs())
+        """Slot of the global offset table -> the stub that jumps to where it points."""
+        self.layout = layout(
+            slice_,
+            self.code,
+            linking=linking,
+            table=self._go,
+            stubs=np.array(list(self.stubs.values()), np.int64),
+            led_to=np.concatenate([self.calls.edges.targets, self.pointers.targets]),
+        )
+        self._starts: list[int] = self.layout.starts.tolist()
         self._regions: dict[int, Region] = {}
         self._kept = 0
         self._details: dict[int, Detail | None] = {}
         self._incoming: dict[int, dict[int, list[tuple[Kind, int]]]] = {}
         self._taken: dict[int, int | None] = {}
+        self._exported = (
+            frozenset(s.value for s in linking.symbols if s.defined) if linking is not None else frozenset()
+        )
+
+    def _stubs(self) -> Iterator[tuple[int, int]]:
+        """Stubs that call other files: in their own sections, or wherever such code is if there is no section table."""
+        named = [s for s in self.slice.sections if s.executable and s.name.startswith((".plt", ".iplt"))]
+        places = [(s.address, self.slice.contents(s)) for s in named] or [(r.address, r.data) for r in self.code.ranges]
+        slots = self.pointers.slots[self.pointers.single]
+        for address, data in places if len(slots) else ():
+            found = stubs.slots(self.machine.arch, data, address, 0)
+            inside = np.isin(np.fromiter(found, np.int64, len(found)), slots).tolist()
+            yield from ((slot, stub) for (slot, stub), known in zip(found.items(), inside, strict=True) if known)
+
+    def exported(self, address: int) -> bool:
+        """Whether other files can call what starts at an address."""
+        return address in self._exported
+
+    def is_known(self, start: int) -> bool:
+        """Whether a table of the file says that this is a function and where it ends."""
+        at = bisect_right(self._starts, start) - 1
+        return self._go is not None or (self._starts[at] == start and bool(self.layout.ends[at]))
+
+    def in_code(self, addresses: Addresses) -> npt.NDArray[np.bool_]:
+        """Whether each address lies in executable memory."""
+        inside = np.zeros(len(addresses), np.bool_)
+        for r in self.code.ranges:
+            inside |= (addresses >= r.address) & (addresses < r.end)
+        return inside
 
     def is_go(self, region: Region) -> bool:
         """Whether it is code that Go's own table lists and so follows Go's conventions."""
@@ -147,18 +193,64 @@ class Program:
         return edges
 
     def taken_at(self, address: int) -> int | None:
-        """Where an address is taken as a value, by a word of loaded memory or by an instruction; None if nowhere."""
+        """Where an address is taken as a value, by a pointer in memory or by an instruction; None if nowhere."""
         if address not in self._taken:
-            self.decoder.spend(self.code.loaded_size // _SCANNED_BYTES)
-            computed = (source for source, _ in self._computed.into(address, address + 1))
-            pattern = self.machine.absolute(address)
-            named = () if pattern is None else self.code.find(pattern)
-            self._taken[address] = next(chain(self.code.words(address), computed, named), None)
+            self._taken[address] = next(self._taken_by(address), None)
         return self._taken[address]
 
+    def _taken_by(self, address: int) -> Iterator[int]:
+        yield from (slot for slot in self.pointers.to(address) if not self.only_called(slot))
+        yield from (source for source, _, use in self.references.into(address, address + 1) if use == TAKEN)
+        pattern = None if self.slice.traits.get("pie") else self.machine.absolute(address)
+        yield from () if pattern is None else self.code.find(pattern)
+
+    def only_called(self, slot: int) -> bool:
+        """Whether a slot of the global offset table is nothing but called or jumped through."""
+        at = int(np.searchsorted(self.pointers.slots, slot))
+        uses = [use for source, _, use in self.references.into(slot, slot + 1) if not self._in_stub(source, slot)]
+        return bool(self.pointers.single[at]) and all(use == CALLED for use in uses)
+
+    def called_through(self, slot: int) -> list[Place]:
+        """The calls and jumps through a slot: of code itself, or of its stub."""
+        sources = [source for source, _, use in self.references.into(slot, slot + 1) if use == CALLED]
+        stub = self.stubs.get(slot)
+        found = [self.place(source) for source in sources if not self._in_stub(source, slot)]
+        found.append(None if stub is None else self.place(stub))
+        return [place for place in found if place is not None]
+
+    def _in_stub(self, address: int, slot: int) -> bool:
+        stub = self.stubs.get(slot)
+        return stub is not None and stub <= address < stub + _STUB_SIZE
+
     @cached_property
-    def _computed(self) -> Index:
-        return Index(self.code, self.machine.computed_addresses, self.decoder.spend)
+    def references(self) -> Referring:
+        """All instructions that name addresses of the image."""
+        return Referring(self.code, self.machine.references, self.decoder.spend)
+
+    @cached_property
+    def _through(self) -> Edges:
+        """Calls and jumps through slots whose pointers are known, by where they lead."""
+        found = self.references
+        called = found.uses == CALLED
+        sources, slots = found.sources[called], found.targets[called]
+        at = np.minimum(np.searchsorted(self.pointers.slots, slots), max(0, len(self.pointers.slots) - 1))
+        if not len(self.pointers.slots):
+            return Edges(sources[:0], slots[:0])
+        leads = (self.pointers.slots[at] == slots) & (self.pointers.targets[at] >= 0)
+        sources, targets = sources[leads], self.pointers.targets[at][leads]
+        order = np.argsort(targets, kind="stable")
+        return Edges(sources[order], targets[order])
+
+    def short_jumps(self) -> Iterator[tuple[int, int]]:
+        """(source, target) of the jumps of two bytes from one function to the start of another."""
+        for piece in pieces(self.code.ranges):
+            sources, targets = self.machine.short_jumps(piece)
+            start = self.layout.exact(targets)
+            crossing = (start >= 0) & (start != self.layout.containing(sources))
+            for source, target in zip(sources[crossing].tolist(), targets[crossing].tolist(), strict=True):
+                place = self.place(source)
+                if place is not None and place.region.flows[place.at][1] == target:
+                    yield source, target
 
     def _detail(self, instruction: Instruction) -> Detail | None:
         address, size = instruction.address, instruction.size
@@ -170,9 +262,15 @@ class Program:
         """Address in a region -> where the bytes of a call or jump to it stand; jumps of its own are left out."""
         if region.start not in self._incoming:
             incoming: dict[int, list[tuple[Kind, int]]] = {}
-            for source, target in self._calls.into(region.start, region.end):
+            for source, target in self.calls.into(region.start, region.end):
                 incoming.setdefault(target, []).append((Kind.CALL, source))
-            jumps = [*self._jumps.into(region.start, region.end), *self._short_jumps_around(region)]
+            first, last = np.searchsorted(self._through.targets, (region.start, region.end)).tolist()
+            for at in range(first, last):
+                source, target = int(self._through.sources[at]), int(self._through.targets[at])
+                place = self.place(source)
+                kind = Kind.CALL if place is not None and place.region.flows[place.at][0] is Flow.CALL else Kind.ENTRY
+                incoming.setdefault(target, []).append((kind, source))
+            jumps = [*self.jumps.into(region.start, region.end), *self._short_jumps_around(region)]
             for source, target in jumps:
                 if region.start <= target < region.end and not region.start <= source < region.end:
                     incoming.setdefault(target, []).append((Kind.ENTRY, source))
@@ -183,13 +281,15 @@ class Program:
         for start, end in ((region.start - _SHORT_REACH, region.start), (region.end, region.end + _SHORT_REACH)):
             code = self.code.range_of(end if start < region.start else start)
             begin = start if code is None else max(start, code.address)
-            yield from self.machine.short_jumps(self.code.read(begin, end), begin)
+            near = self.machine.short_jumps(CodeRange(begin, memoryview(self.code.read(begin, end))))
+            yield from zip(near.sources.tolist(), near.targets.tolist(), strict=True)
 
     @staticmethod
     def _leads(source: Place, kind: Kind, target: int) -> bool:
         """Whether the instruction that really stands there is that branch."""
         flow, leads_to = source.region.flows[source.at]
-        return leads_to == target and (flow is Flow.CALL) == (kind is Kind.CALL)
+        through = leads_to is None and flow in {Flow.CALL, Flow.INDIRECT}
+        return (leads_to == target or through) and (flow is Flow.CALL) == (kind is Kind.CALL)
 
     def _fallen_into(self, region: Region) -> list[Edge]:
         """The region before, if its last instruction goes on into this one; nothing goes on behind a last call."""

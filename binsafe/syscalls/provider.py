@@ -1,8 +1,17 @@
 """What the analysis asks of the outside world: the libraries that a program is linked with."""
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 from binsafe.model import ResolvedLibrary
+from binsafe.syscalls.summary import Summary
+
+
+class Member(NamedTuple):
+    """One library and its summary; None where it is not there or could not be read."""
+
+    library: ResolvedLibrary
+    summary: Summary | None
 
 
 class Libraries(Protocol):
@@ -11,4 +20,16 @@ class Libraries(Protocol):
     @property
     def resolved(self) -> tuple[ResolvedLibrary, ...]:
         """What the report says of them: the loader first, then in load order."""
+        ...
+
+    def members(self) -> Sequence[Member]:
+        """All of them so far, in the same order, with their summaries."""
+        ...
+
+    def add(self, name: str, needed_by: str) -> None:
+        """Load another one, and what it needs, as ``dlopen`` would; it is a member then, found or not."""
+        ...
+
+    def name_services(self) -> Sequence[str]:
+        """What ``/etc/nsswitch.conf`` names: the C library loads ``libnss_NAME.so.2`` for each."""
         ...

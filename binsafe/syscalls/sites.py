@@ -5,6 +5,11 @@ from collections.abc import Iterator
 from binsafe.syscalls.index import pieces
 from binsafe.syscalls.program import Place, Program
 
+_AROUND = 100
+"""Instructions before and behind a site that are looked at to tell code from data."""
+_MUCH_NONSENSE = 4
+"""Of random bytes one instruction in twenty is nonsense; of code none is."""
+
 
 def find(program: Program) -> Iterator[Place]:
     """The program's sites, by address.
@@ -21,3 +26,16 @@ def find(program: Program) -> Iterator[Place]:
             last = max(last, address)
             if place is not None and program.machine.is_site(place.instruction):
                 yield place
+
+
+def is_plausible(program: Program, site: Place) -> bool:
+    """Whether a site is code beyond doubt: in a function that a table of the file knows, or among sensible code.
+
+    Assembler puts constants between functions, and some of them decode to a system call.
+    """
+    region, at = site
+    if program.is_known(region.start):
+        return True
+    around = region.instructions[max(0, at - _AROUND) : at + _AROUND]
+    nonsense = sum(instruction.mnemonic in program.machine.nonsense for instruction in around)
+    return nonsense < _MUCH_NONSENSE

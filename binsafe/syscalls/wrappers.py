@@ -9,19 +9,19 @@ What is taken for granted: callees keep their convention's preserved registers; 
 that name them through the stack or frame pointer. Where a value comes from anything else the answer is "unresolved".
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from binsafe.syscalls.machine import Constant, Flow, Location, Operation, Source, Unknown, compute
 from binsafe.syscalls.program import Edge, Kind, Place, Program
-from binsafe.syscalls.regions import Region
 from binsafe.syscalls.returns import returns
 
 _MAX_OPERATIONS = 16
 """Arithmetic on one number, each step of 32 bits counting twice; a loop that counts it up has no end."""
+_MAX_STEPS = 20_000
+"""Instructions that one walk goes back; the longest that found an answer took 3,000."""
 _STEP_COST = 4
 """A step back takes as long as decoding so many instructions."""
-_NUMBER = 0xFFFF_FFFF
-"""The kernel looks at the low 32 bits."""
 
 
 class Number(NamedTuple):
@@ -38,11 +38,20 @@ class Gap(NamedTuple):
     reason: str
 
 
+class Parameter(NamedTuple):
+    """The number is what other files pass to an exported function, after some arithmetic."""
+
+    function: int
+    location: str
+    operations: tuple[Operation, ...]
+
+
 class Resolution(NamedTuple):
-    """All that one site can be given."""
+    """All that one site, or one argument, can be given."""
 
     numbers: frozenset[Number]
     gaps: frozenset[Gap]
+    parameters: frozenset[Parameter] = frozenset()
 
 
 class _Query(NamedTuple):
@@ -55,21 +64,37 @@ class _Query(NamedTuple):
 
 
 def resolve(program: Program, site: Place) -> Resolution:
-    """Every number that a site can be given, and every way on which it could not be told.
+    """Every number that a site can be given, of which the kernel sees 32 bits, and every way on which it is not told.
 
     Raises:
         OutOfInstructions: the budget was used up on the way.
     """
-    walk = _Walk(program)
-    walk.ask(_Query(site, program.machine.number, (), site.address))
-    while walk.pending:
+    return argument(program, [site], program.machine.number)
+
+
+def argument(program: Program, places: Iterable[Place], register: str, *, bits: int = 32) -> Resolution:
+    """All that the low ``bits`` of a register can hold before some instructions: sites, or calls of one function.
+
+    Raises:
+        OutOfInstructions: the budget was used up on the way.
+    """
+    walk = _Walk(program, (1 << bits) - 1)
+    for place in places:
+        walk.ask(_Query(place, register, (), place.address))
+    for _ in range(_MAX_STEPS):
+        if not walk.pending:
+            break
         walk.advance(walk.pending.pop())
-    return Resolution(frozenset(walk.numbers), frozenset(walk.gaps))
+    if walk.pending:
+        walk.gap(walk.pending[0].place.address, "the number is set too far away")
+    return Resolution(frozenset(walk.numbers), frozenset(walk.gaps), frozenset(walk.parameters))
 
 
 class _Walk:
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, mask: int) -> None:
         self.program = program
+        self.mask = mask
+        self.parameters: set[Parameter] = set()
         self.pending: list[_Query] = []
         self.numbers: set[Number] = set()
         self.gaps: set[Gap] = set()
@@ -89,22 +114,32 @@ class _Walk:
         edges = self.program.predecessors(query.place)
         self.program.decoder.spend(_STEP_COST * max(1, len(edges)))
         if query.place.at == 0:
-            self._at_entry(query.place.region)
+            self._at_entry(query)
         elif not edges:
-            self._gap(query.place.address, "no way leads to this code but one that is computed")
+            self.gap(query.place.address, "no way leads to this code but one that is computed")
         for edge in edges:
             self._back(query, edge)
 
-    def _at_entry(self, region: Region) -> None:
+    def _at_entry(self, query: _Query) -> None:
         """The number is a parameter: what else than direct calls can supply it?"""
+        region = query.place.region
         if not region.anchored:
-            self._gap(region.start, "the number is set far away in a very large function")
+            self.gap(region.start, "the number is set far away in a very large function")
         elif region.start == self.program.slice.entry:
-            self._gap(region.start, "the number would be what the kernel starts the program with")
+            self.gap(region.start, "the number would be what the kernel starts the program with")
         else:
             taken = self.program.taken_at(region.start)
             if taken is not None:
-                self._gap(region.start, f"the number is a parameter of a function whose address is taken at {taken:#x}")
+                self.gap(region.start, f"the number is a parameter of a function whose address is taken at {taken:#x}")
+            if self.program.exported(region.start):
+                self._from_outside(query)
+
+    def _from_outside(self, query: _Query) -> None:
+        """Other files call the function: they supply it too, where the convention lets them."""
+        if isinstance(query.location, str):
+            self.parameters.add(Parameter(query.place.region.start, query.location, query.operations))
+        else:
+            self.gap(query.place.address, "the number is on the stack of whoever calls from another file")
 
     def _back(self, query: _Query, edge: Edge) -> None:
         """Go back over one edge."""
@@ -114,16 +149,16 @@ class _Walk:
             outer = place.address
             if isinstance(location, int):
                 if location < 0 and edge.kind is Kind.CALL:
-                    self._gap(query.place.address, "the number is on the stack, put there through a pointer")
+                    self.gap(query.place.address, "the number is on the stack, put there through a pointer")
                     return
                 moved = self._slot_before(query.place, edge, location)
                 if moved is None:
-                    self._gap(outer, "the number is on a stack whose height is not known")
+                    self.gap(outer, "the number is on a stack whose height is not known")
                     return
                 location = moved
         elif flow is Flow.CALL and isinstance(location, str) and location not in self._preserved(place):
             if returns(self.program, place.region.flows[place.at][1]):
-                self._gap(place.address, "the number is what a function returned")
+                self.gap(place.address, "the number is what a function returned")
             return
         sources = None if flow is Flow.CALL else self.program.sources(place, location)
         if sources is None:
@@ -134,11 +169,11 @@ class _Walk:
     def _follow(self, source: Source, query: _Query) -> None:
         """Go on with where the value came from; ``query`` stands at the instruction that made it."""
         if isinstance(source, Unknown):
-            self._gap(query.place.address, f"the number is {source.reason}")
+            self.gap(query.place.address, f"the number is {source.reason}")
         elif isinstance(source, Constant):
-            self.numbers.add(Number(compute(source.value, query.operations) & _NUMBER, query.outer))
+            self.numbers.add(Number(compute(source.value, query.operations) & self.mask, query.outer))
         elif len(operations := source.operations + query.operations) > _MAX_OPERATIONS:
-            self._gap(query.place.address, "the number is computed in too many steps")
+            self.gap(query.place.address, "the number is computed in too many steps")
         else:
             self.ask(query._replace(location=source.location, operations=operations))
 
@@ -154,5 +189,6 @@ class _Walk:
             return None
         return slot - here + there - (self.program.machine.call_shift if edge.kind is Kind.CALL else 0)
 
-    def _gap(self, address: int, reason: str) -> None:
+    def gap(self, address: int, reason: str) -> None:
+        """Say where the number could not be told, and why."""
         self.gaps.add(Gap(address, reason))

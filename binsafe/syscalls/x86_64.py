@@ -7,20 +7,51 @@ section 3.2.1; of Go: ``abi-internal.md`` (no register but rsp and rbp survives 
 # ruff: noqa: PLR2004 - an instruction set is a table of numbers and a list of cases
 
 from collections.abc import Iterator
-from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 
 from binsafe.syscalls import x86_64_values as values
 from binsafe.syscalls.code import CodeRange
 from binsafe.syscalls.decode import JUNK, Instruction
-from binsafe.syscalls.machine import Addresses, Edges, Flow, Frame, Location, Source, Step, joined
+from binsafe.syscalls.machine import (
+    CALLED,
+    LOADED,
+    LOADED_WIDE,
+    TAKEN,
+    Addresses,
+    Edges,
+    Flow,
+    Frame,
+    Location,
+    References,
+    Source,
+    Step,
+    joined,
+)
 
 _SYSCALL = b"\x0f\x05"
 _FRESH_FRAME = 1 << 24
 """Distance between a frame and its realigned continuation: their slots must never be taken for one another."""
 _RETURNS = frozenset({"ret", "retf", "iretq"})
+_NONSENSE = (
+    f"{JUNK} in out insb insd outsb outsd hlt cli sti iretd iretq int int1 retf retfq enter ljmp lcall std cmc "
+    "fbld fbstp fisttp sysexit sysenter sysret rsm wrmsr rdmsr invd clts lahf sahf loope loopne xlatb salc"
+)
 _TRAPS = frozenset({"ud0", "ud1", "ud2", "int3", "hlt", JUNK})
+
+
+def _immediates(**opcodes: int) -> npt.NDArray[np.int64]:
+    """Opcode -> bytes of the constant that follows its memory operand."""
+    table = np.zeros(256, np.int64)
+    for name, size in opcodes.items():
+        table[int(name[1:], 16)] = size
+    return table
+
+
+_IMMEDIATE = _immediates(x69=4, x6B=1, x80=1, x81=4, x83=1, xC0=1, xC1=1, xC6=1, xC7=4)
+_IMMEDIATE_0F = _immediates(x70=1, x71=1, x72=1, x73=1, xA4=1, xAC=1, xBA=1, xC2=1, xC4=1, xC5=1, xC6=1)
+"""SDM volume 2, appendix A, the maps of one and of two bytes; F6 and F7 have one only as ``test``."""
 
 
 class X86_64:  # noqa: N801 - the processor's own name
@@ -29,6 +60,8 @@ class X86_64:  # noqa: N801 - the processor's own name
     arch = "x86_64"
     abi = "linux-x86_64"
     number = "rax"
+    arguments: tuple[str, ...] = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")
+    nonsense = frozenset(_NONSENSE.split())
     stack = "rsp"
     call_shift = 8
 
@@ -53,17 +86,39 @@ class X86_64:  # noqa: N801 - the processor's own name
         conditional = _relative(code, np.flatnonzero((data[:-1] == 0x0F) & ((data[1:] & 0xF0) == 0x80)), 2)
         return joined(near, conditional)
 
-    def short_jumps(self, code: bytes, address: int) -> Iterator[tuple[int, int]]:
+    def short_jumps(self, code: CodeRange) -> Edges:
         """``eb``, ``7x`` and ``e0`` to ``e3`` with one byte of displacement: what a tail call to a neighbour is."""
-        for at, (first, second) in enumerate(pairwise(code)):
-            if first == 0xEB or first & 0xF0 == 0x70 or first & 0xFC == 0xE0:
-                yield address + at, address + at + 2 + (second ^ 0x80) - 0x80
-
-    def computed_addresses(self, code: CodeRange) -> Edges:
-        """``lea r64, [rip + disp32]``."""
         data = code.array()
-        lea = (data[:-2] & 0xF8 == 0x48) & (data[1:-1] == 0x8D) & (data[2:] & 0xC7 == 0x05)
-        return _relative(code, np.flatnonzero(lea), 3)
+        first, second = data[:-1], data[1:]
+        at = np.flatnonzero((first == 0xEB) | (first & 0xF0 == 0x70) | (first & 0xFC == 0xE0))
+        return Edges(code.address + at, code.address + at + 2 + second[at].astype(np.int8).astype(np.int64))
+
+    def references(self, code: CodeRange) -> References:
+        """Every ModRM byte that says ``[rip + disp32]``; what stands before it says how much stands behind it."""
+        data = code.array()
+        at = np.flatnonzero(data & 0xC7 == 0x05)
+        at = at[(at > 1) & (at <= len(data) - 5)]
+        opcode, register = data[at - 1], data[at] >> 3 & 7
+        group = (opcode & 0xFE == 0xF6) & (register < 2)
+        behind = np.where(
+            data[at - 2] == 0x0F, _IMMEDIATE_0F[opcode], _IMMEDIATE[opcode] + group * (1 + 3 * (opcode & 1))
+        )
+        count = len(data) - 3
+        displacements = np.ndarray((max(count, 0),), np.dtype("<i4"), buffer=code.data, strides=(1,))
+        vector = (
+            (data[at - 2] == 0x0F)
+            | np.isin(data[np.maximum(at - 3, 0)], (0x0F, 0xC5))
+            | (data[np.maximum(at - 4, 0)] == 0xC4)
+        )
+        called = (opcode == 0xFF) & ((register == 2) | (register == 4))
+        uses = np.select([opcode == 0x8D, called, vector], [TAKEN, CALLED, LOADED_WIDE], LOADED)
+        before = data[at - 2]
+        prefixed = (opcode == 0x8D) & (before & 0xF0 == 0x40)
+        return References(
+            code.address + at - 1 - prefixed,
+            code.address + at + 5 + behind + displacements[at + 1],
+            uses.astype(np.int8),
+        )
 
     def absolute(self, address: int) -> bytes | None:
         """The four bytes of ``mov r32, imm32`` and its like, in programs that are linked below 4 GiB."""

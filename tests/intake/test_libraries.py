@@ -12,6 +12,7 @@ from shared_objects import install, shared_object
 
 from binsafe.formats.elf_needs import needs
 from binsafe.intake.libraries import Libraries
+from binsafe.intake.summaries import Summaries
 from binsafe.intake.tree import Tree
 
 LOADER = "/lib64/ld-linux-x86-64.so.2"
@@ -20,7 +21,7 @@ LOADER = "/lib64/ld-linux-x86-64.so.2"
 def closure(root: Path, program: bytes, path: str = "/usr/bin/program") -> dict[str, tuple[str | None, str]]:
     """Name -> (path inside the tree, who needed it), in load order."""
     install(root, path, program)
-    found = Libraries(needs(memoryview(program)), root / path.lstrip("/"), Tree(root))
+    found = Libraries(needs(memoryview(program)), root / path.lstrip("/"), Tree(root), Summaries(None))
     return {library.name: (library.path, library.needed_by) for library in found.resolved}
 
 
@@ -132,7 +133,7 @@ def test_a_link_that_leads_to_itself_is_not_there(root: Path):
 
 def test_names_lead_to_no_device_fifo_or_file_of_the_kernel(root: Path):
     os.mkfifo(root / "fifo")
-    found = Libraries(needs(memoryview(program("/dev/zero", "/proc/self/exe"))), Path("/x"), Tree())
+    found = Libraries(needs(memoryview(program("/dev/zero", "/proc/self/exe"))), Path("/x"), Tree(), Summaries(None))
     assert [library.path for library in found.resolved[1:]] == [None, None]
     assert closure(root, program("/fifo", "relative/liba.so"))["/fifo"][0] is None
 
@@ -140,7 +141,7 @@ def test_names_lead_to_no_device_fifo_or_file_of_the_kernel(root: Path):
 def test_a_library_is_what_its_hash_says(root: Path):
     data = shared_object()
     install(root, "/lib/liba.so", data)
-    found = Libraries(needs(memoryview(program("liba.so"))), root / "program", Tree(root))
+    found = Libraries(needs(memoryview(program("liba.so"))), root / "program", Tree(root), Summaries(None))
     assert found.resolved[1].sha256 == hashlib.sha256(data).hexdigest()
 
 
@@ -151,5 +152,5 @@ def test_the_same_closure_as_this_systems_loader_finds():
     if asked.returncode:
         pytest.skip("ldd knows nothing about ls here")
     theirs = {Path(line.split()[2]).resolve() for line in asked.stdout.splitlines() if "=> /" in line}
-    found = Libraries(needs(memoryview(path.read_bytes())), path, Tree())
+    found = Libraries(needs(memoryview(path.read_bytes())), path, Tree(), Summaries(None))
     assert theirs == {Path(library.path or "") for library in found.resolved[1:]}

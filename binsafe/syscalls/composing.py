@@ -1,0 +1,113 @@
+"""Summaries of a program and of all its libraries -> one graph: names bound as the dynamic linker binds them."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from binsafe.syscalls.reach import UNREACHED, Network
+from binsafe.syscalls.summary import Export, Name, Summary
+
+
+class File(NamedTuple):
+    """A program or library in load order; everything in a ``whole`` one counts as reached."""
+
+    name: str
+    summary: Summary
+    whole: bool = False
+    exported: bool = False
+    """Whether all that it exports counts as reached: it is loaded at run time, and its symbols are asked for then."""
+
+
+class Step(NamedTuple):
+    """One node on a way: the file it lies in, its address (None for a name that is looked up), and a name for it."""
+
+    file: str
+    address: int | None
+    name: str | None
+
+
+class Closure:
+    """All files as one graph; a node's number is its own file's plus the file's base."""
+
+    def __init__(self, files: Sequence[File]) -> None:
+        self.files = files
+        self._bases = np.cumsum([0, *(file.summary.nodes for file in files)]).tolist()
+        self._exports: dict[str, list[tuple[int, Export]]] = {}
+        for number, file in enumerate(files):
+            for export in file.summary.exports:
+                self._exports.setdefault(export.name, []).append((number, export))
+        columns = [*self._own_edges(), *self._bound_edges()]
+        sources, targets = (np.concatenate(column) for column in zip(*columns, strict=True))
+        self._network = Network(self._bases[-1], sources, targets)
+        self.came_from = self._network.reach(self._roots())
+
+    def node(self, file: int, node: int) -> int:
+        """A file's node in the whole graph."""
+        return int(self._bases[file]) + node
+
+    def live(self, file: int, node: int) -> bool:
+        """Whether a file's node is reached."""
+        return bool(self.came_from[self.node(file, node)] != UNREACHED)
+
+    def likely(self) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+        """Which nodes are reached without passing through a fatal error."""
+        fatal = [self.node(number, node) for number, file in enumerate(self.files) for node in file.summary.fatal]
+        found: np.ndarray[tuple[int], np.dtype[np.bool_]] = self._network.reach(self._roots(), fatal) != UNREACHED
+        return found
+
+    def way(self, file: int, node: int) -> list[Step]:
+        """The nodes on the shortest way from a root to a node, both included."""
+        steps = []
+        at = self.node(file, node)
+        while at >= 0:
+            steps.append(self._step(at))
+            at = int(self.came_from[at])
+        return steps[::-1]
+
+    def _own_edges(self) -> Iterator[tuple[np.ndarray[tuple[int], np.dtype[np.int64]], ...]]:
+        for file, base in zip(self.files, self._bases, strict=False):
+            sources, targets = file.summary.edges()
+            yield sources + base, targets + base
+
+    def _bound_edges(self) -> Iterator[tuple[np.ndarray[tuple[int], np.dtype[np.int64]], ...]]:
+        for number, file in enumerate(self.files):
+            first = self.node(number, file.summary.nodes - len(file.summary.imports))
+            for at, wanted in enumerate(file.summary.imports):
+                found = self._bind(number, wanted)
+                if found is not None:
+                    targets = np.arange(found[1].first, found[1].last) + self._bases[found[0]]
+                    yield np.full(len(targets), first + at, np.int64), targets
+
+    def _bind(self, asking: int, wanted: Name) -> tuple[int, Export] | None:
+        """The definition that the linker takes: the first in load order with that name and version.
+
+        Who asks without a version gets a default one; a definition without a version serves everybody. For a copied
+        object the asking file's own definition is the copy, not what is meant.
+        """
+        found = self._exports.get(wanted.name, ())
+        for number, export in found:
+            fits = wanted.version is None or export.version in {None, wanted.version}
+            usable = export.default or (wanted.version is not None and export.version == wanted.version)
+            if fits and usable and not (wanted.copied and number == asking):
+                return number, export
+        return next(((number, export) for number, export in found if number != asking), None)
+
+    def _roots(self) -> Iterator[int]:
+        for number, file in enumerate(self.files):
+            summary, base = file.summary, self._bases[number]
+            yield from (np.frombuffer(summary.roots, np.dtype("<i4")) + base).tolist()
+            if file.whole:
+                yield from range(base, base + summary.nodes)
+            if file.exported:
+                yield from (base + node for export in summary.exports for node in range(export.first, export.last))
+
+    def _step(self, at: int) -> Step:
+        number = int(np.searchsorted(self._bases, at, side="right")) - 1
+        file, node = self.files[number], at - self._bases[number]
+        own = file.summary.nodes - len(file.summary.imports)
+        if node >= own:
+            return Step(file.name, None, file.summary.imports[node - own].name)
+        address = int(file.summary.addresses()[node])
+        name = next((e.name for e in file.summary.exports if e.address == address), None)
+        return Step(file.name, address, name)

@@ -1,0 +1,57 @@
+"""Slice -> Syscalls, for static Linux programs.
+
+Every site counts, whether or not something leads to it: for static programs that costs a few calls more than following
+the calls from the entry, and cannot miss a function that is only reached through a pointer.
+"""
+
+from collections.abc import Iterable
+
+from binsafe.limits import MAX_EVIDENCE
+from binsafe.model import Slice, Syscalls, Unresolved
+from binsafe.syscalls import sites
+from binsafe.syscalls.decode import Decoder, OutOfInstructions
+from binsafe.syscalls.machine import Machine
+from binsafe.syscalls.patterns import is_covered
+from binsafe.syscalls.program import Program
+from binsafe.syscalls.tables import names
+from binsafe.syscalls.wrappers import Gap, Number, resolve
+
+
+def analyse_static(slice_: Slice, machine: Machine, implied: set[str], *, max_instructions: int) -> Syscalls:
+    """See `binsafe.syscalls.analyse`; ``implied`` are the calls that are in no code."""
+    found: set[Number] = set()
+    gaps: set[Gap] = set()
+    decoder = Decoder(machine.arch, max_instructions)
+    try:
+        program = Program(slice_, machine, decoder)
+        if program.code.range_of(slice_.entry) is None:
+            gaps.add(Gap(slice_.entry, "the entry point lies outside the code"))
+        for site in sites.find(program):
+            resolution = resolve(program, site)
+            found |= resolution.numbers
+            gaps |= {gap for gap in resolution.gaps if not is_covered(program, gap)}
+    except OutOfInstructions:
+        gaps.add(Gap(slice_.entry, f"more than {max_instructions} instructions would have to be decoded"))
+    return _result(machine, implied, found, gaps)
+
+
+def _result(machine: Machine, implied: set[str], found: set[Number], gaps: set[Gap]) -> Syscalls:
+    """Name the numbers. One that the kernel has no call for fails with ENOSYS there, allowed or not: it is left out."""
+    known = names(machine.arch)
+    addresses: dict[str, set[int]] = {}
+    for number in found:
+        if number.value in known:
+            addresses.setdefault(known[number.value], set()).add(number.address)
+    required = tuple(sorted({*addresses, *implied}))
+    return Syscalls(
+        abi=machine.abi,
+        complete=not gaps,
+        required=required,
+        likely=required,
+        unresolved=tuple(Unresolved(address=hex(gap.address), reason=gap.reason) for gap in sorted(gaps)),
+        sites={name: _shown(addresses[name]) for name in required if name in addresses},
+    )
+
+
+def _shown(addresses: Iterable[int]) -> tuple[str, ...]:
+    return tuple(hex(address) for address in sorted(addresses)[:MAX_EVIDENCE])

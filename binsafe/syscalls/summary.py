@@ -1,0 +1,124 @@
+"""What one library adds to any program that loads it, without its code: small, and the same for all programs.
+
+A summary is made from the library's bytes alone, so it can be kept. It holds the graph (see `binsafe.syscalls.graph`),
+what leads into it and out of it by name, and which functions make which calls.
+"""
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from binsafe.syscalls.machine import Addresses
+
+
+class Name(msgspec.Struct, frozen=True, array_like=True):
+    """A symbol that the file asks for."""
+
+    name: str
+    version: str | None
+    copied: bool
+    """Whether the file holds a copy of the object (``COPY``): its own definition is not what is meant."""
+
+
+class Export(msgspec.Struct, frozen=True, array_like=True):
+    """A symbol that the file defines: the nodes [first, last) of the graph; none for data without pointers."""
+
+    name: str
+    version: str | None
+    default: bool
+    address: int
+    first: int
+    last: int
+
+
+class Call(msgspec.Struct, frozen=True, array_like=True):
+    """A system call that a function makes; ``address`` is its site, or the call of a wrapper that passes the number."""
+
+    node: int
+    number: int
+    address: int
+
+
+class Gap(msgspec.Struct, frozen=True, array_like=True):
+    """A place in a function that makes a call whose number could not be told."""
+
+    node: int
+    address: int
+    reason: str
+
+
+class Step(msgspec.Struct, frozen=True, array_like=True):
+    """One step of arithmetic, see `binsafe.syscalls.machine.Operation`."""
+
+    name: str
+    operand: int
+
+
+class Wrapper(msgspec.Struct, frozen=True, array_like=True):
+    """An exported function that makes the system call whose number its caller passes in ``register``."""
+
+    address: int
+    register: str
+    steps: tuple[Step, ...]
+
+
+class Passed(msgspec.Struct, frozen=True, array_like=True):
+    """What a function passes in one register to an imported one; ``value`` is None where that could not be told.
+
+    ``text`` is the string at that address, where there is one.
+    """
+
+    imported: str
+    register: str
+    node: int
+    address: int
+    value: int | None
+    text: str | None = None
+
+
+class Text(msgspec.Struct, frozen=True, array_like=True):
+    """A function and a string that it refers to, of those that name files of code."""
+
+    node: int
+    text: str
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """One file. Arrays are little-endian: 32-bit edges and roots, 64-bit addresses."""
+
+    arch: str
+    functions: int
+    """Nodes below this number are functions, then come data objects, then the imports."""
+    starts: bytes
+    """Address of each function and data object."""
+    sources: bytes
+    targets: bytes
+    roots: bytes
+    imports: tuple[Name, ...]
+    exports: tuple[Export, ...]
+    calls: tuple[Call, ...]
+    gaps: tuple[Gap, ...]
+    wrappers: tuple[Wrapper, ...]
+    passed: tuple[Passed, ...]
+    texts: tuple[Text, ...]
+    fatal: tuple[int, ...]
+    """Functions that end the program because of an error in it."""
+
+    @property
+    def nodes(self) -> int:
+        """How many nodes the graph has."""
+        return len(self.starts) // 8 + len(self.imports)
+
+    def edges(self) -> "tuple[Addresses, Addresses]":
+        """The graph's edges as two columns."""
+        import numpy as np  # noqa: PLC0415 - the shell names this type and does not compute
+
+        columns = (np.frombuffer(column, np.dtype("<i4")).astype(np.int64) for column in (self.sources, self.targets))
+        return next(columns), next(columns)
+
+    def addresses(self) -> "Addresses":
+        """Address of each function and data object."""
+        import numpy as np  # noqa: PLC0415 - as above
+
+        return np.frombuffer(self.starts, np.dtype("<i8"))
