@@ -24,7 +24,7 @@ def command(*arguments: object) -> list[str]:
 
 
 def start(store: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    words = command("start", "--port", 0, "--store", store, "--rps", 50, *arguments)
+    words = command("start", "--no-dashboard", "--port", 0, "--store", store, "--rps", 50, *arguments)
     return subprocess.run(words, capture_output=True, text=True, timeout=100, check=False)
 
 
@@ -51,7 +51,20 @@ def test_a_session_is_stored_with_its_truth_and_its_sandbox(tmp_path: Path):
 def test_a_killed_session_is_gone_on_with(tmp_path: Path):
     path = tmp_path / "runs.sqlite"
     words = command(
-        "start", "--port", 0, "--store", path, "--rps", 20, "--requests", 60, "--tier", "T1", "--strategy", "v6"
+        "start",
+        "--no-dashboard",
+        "--port",
+        0,
+        "--store",
+        path,
+        "--rps",
+        20,
+        "--requests",
+        60,
+        "--tier",
+        "T1",
+        "--strategy",
+        "v6",
     )
     with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         deadline = time.monotonic() + 60

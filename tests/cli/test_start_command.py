@@ -25,7 +25,7 @@ pytestmark = [
 ]
 
 PORTS = [base + n for base in (4000, 5000, 6000) for n in range(10)]
-QUICK = ("--requests", "6", "--rps", "100", "--port", "0", "--seed", "7")
+QUICK = ("--no-dashboard", "--requests", "6", "--rps", "100", "--port", "0", "--seed", "7")
 
 
 def command(*arguments: str) -> list[str]:
@@ -49,7 +49,7 @@ def all_free(seconds: float = 5.0) -> bool:
 def served(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """`start --serve` once the servers are ready: the process, and the program's own pid."""
     with subprocess.Popen(
-        command("start", "--serve", "--port", "0", *arguments), stderr=subprocess.PIPE, text=True
+        command("start", "--serve", "--no-dashboard", "--port", "0", *arguments), stderr=subprocess.PIPE, text=True
     ) as process:
         try:
             pid = None

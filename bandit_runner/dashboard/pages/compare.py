@@ -82,7 +82,7 @@ def _group(name: str, rows: Sequence[ComparedRow], *, by_tier: bool) -> None:
     with frame.panel(escape(name), wide=True):
         _table(rows)
     names = [escape(_strategy(row) if by_tier else _tier(row)) for row in rows]
-    with ui.element("div").classes("board"):
+    with ui.element("div").classes("board quarters"):
         for title, values, unit, colour in (
             ("Score per 100 ids", [row.per_100.mean for row in rows], "points", "#0072B2"),
             ("Accepted", [100 * row.success_rate for row in rows], "%", "#009E73"),

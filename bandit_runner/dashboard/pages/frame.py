@@ -21,6 +21,7 @@ body { background: var(--ground); color: var(--ink); font: 15px/1.5 system-ui, s
 .figure { font-size: 28px; font-weight: 600; line-height: 1.2; font-variant-numeric: tabular-nums; }
 .board { display: grid; gap: 14px; width: 100%;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 420px), 1fr)); }
+.quarters { grid-template-columns: repeat(auto-fill, minmax(min(100%, 290px), 1fr)); }
 .figures { display: grid; gap: 14px; width: 100%; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); }
 .chart { width: 100%; height: 270px; }
 .tall { height: 420px; }

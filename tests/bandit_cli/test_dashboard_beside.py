@@ -1,0 +1,86 @@
+"""The dashboard as a process: it serves, says what is wrong, and ends with whoever started it, however that ends."""
+
+import http.client
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+
+def command(*words: object) -> list[str]:
+    return [sys.executable, "-m", "bandit_runner", *map(str, words)]
+
+
+def status(port: int) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", "/")
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def test_it_says_its_address_and_ends_with_ctrl_c(tmp_path: Path):
+    words = command("dashboard", "--port", 0, "--store", tmp_path / "none.sqlite")
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:
+        line = process.stderr.readline()
+        port = int(re.search(r"http://127\.0\.0\.1:(\d+)/$", line.strip())[1])
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            try:
+                assert status(port) == 200
+                break
+            except ConnectionRefusedError:
+                time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) in {0, 130}
+
+
+@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM])
+def test_it_ends_with_the_process_that_holds_the_pipe(tmp_path: Path, kill: int):
+    holder = (
+        "import subprocess, sys, os, time\n"
+        "watched, ours = os.pipe()\n"
+        "child = subprocess.Popen([*sys.argv[1:], '--watched', str(watched)], pass_fds=(watched,))\n"
+        "os.close(watched)\nprint(child.pid, flush=True)\ntime.sleep(60)\n"
+    )
+    words = command("dashboard", "--port", 0, "--store", tmp_path / "none.sqlite")
+    with subprocess.Popen(
+        [sys.executable, "-c", holder, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        child = int(process.stdout.readline())
+        assert "dashboard http" in process.stderr.readline()
+        process.send_signal(kill)
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline and Path(f"/proc/{child}").exists():
+            if Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                break
+            time.sleep(0.05)
+        else:
+            assert not Path(f"/proc/{child}").exists()
+
+
+def test_a_taken_port_is_said():
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = holder.getsockname()[1]
+        done = subprocess.run(
+            command("dashboard", "--port", port), capture_output=True, text=True, timeout=60, check=False
+        )
+    assert done.returncode == 1
+    assert f"port {port} is taken" in done.stderr
+    assert "hint:" in done.stderr
+
+
+def test_beyond_loopback_a_token_is_made_up():
+    words = command("dashboard", "--port", 0, "--host", "0.0.0.0")
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:
+        line = process.stderr.readline()
+        os.kill(process.pid, signal.SIGINT)
+        process.wait(10)
+    assert re.search(r"\?token=[\w-]{20,}$", line.strip())

@@ -1,0 +1,237 @@
+"""The dashboard as a person uses it, in Debian's Chromium, during a real `bandit_runner start` and over stored runs."""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from played import SESSION, many, started
+
+from bandit_runner.runs import Recorder
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+class Visitor:
+    """A page, and all that went wrong on it."""
+
+    def __init__(self, page: "playwright.Page") -> None:
+        self.page = page
+        self.wrong: list[str] = []
+        page.on("console", self._said)
+        page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        page.on("request", self._asked)
+
+    @contextlib.contextmanager
+    def at(self, address: str) -> Iterator["playwright.Page"]:
+        """On a page, which is left before the dashboard ends."""
+        self.page.goto(address)
+        yield self.page
+        self.page.close()
+
+    def _said(self, message: "playwright.ConsoleMessage") -> None:
+        if message.type == "error":
+            self.wrong.append(message.text)
+
+    def _asked(self, request: "playwright.Request") -> None:
+        if not re.match(r"(http|ws)://127\.0\.0\.1[:/]|data:|blob:", request.url):
+            self.wrong.append(f"asked {request.url}")
+
+    def figure(self, name: str) -> str:
+        return self.page.locator(f"section[aria-label='{name}'] .figure").inner_text()
+
+    def status(self) -> str:
+        return self.page.locator(".q-badge").first.inner_text()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["playwright.Browser"]:
+    if not Path(CHROMIUM).exists():
+        pytest.fail(f"{CHROMIUM} is not there: apt-get install chromium, or name one in CHROMIUM")
+    with playwright.sync_playwright() as driver:
+        found = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def visitor(browser: "playwright.Browser") -> Iterator[Visitor]:
+    context = browser.new_context(viewport={"width": 1400, "height": 1000}, accept_downloads=True)
+    visiting = Visitor(context.new_page())
+    yield visiting
+    context.close()
+    assert visiting.wrong == []
+
+
+@contextlib.contextmanager
+def running(*words: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A command of ours that says where its dashboard is."""
+    command = [sys.executable, "-m", "bandit_runner", *map(str, words)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            for line in process.stderr:
+                if found := re.search(r"dashboard (http://\S+)", line):
+                    break
+            else:
+                raise AssertionError("no dashboard")
+            yield process, found[1]
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=30)
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Path:
+    path = tmp_path / "runs.sqlite"
+    for number, session in enumerate(("first", "second")):
+        stamped = msgspec.structs.replace(SESSION, id=session, started=SESSION.started + number)
+        with Recorder(path, stamped) as recorder:
+            for strategy, rate in (("v4", 0.6), ("<b>v6</b>", 0.8)):
+                for tier in ("T1", "T2", "T3"):
+                    recorder.begin(started(tier, strategy, stamped))
+                    for each in many(100, seed=number, tier=tier, rate=rate):
+                        recorder.record(each)
+                    recorder.end(tier)
+    return path
+
+
+@pytest.mark.ports
+@pytest.mark.sandbox
+@pytest.mark.usefixtures("thirty_ports")
+def test_figures_move_while_start_plays(visitor: Visitor, tmp_path: Path):
+    words = ("start", "--port", 0, "--dashboard-port", 0, "--store", tmp_path / "runs.sqlite", "--requests", 150)
+    with running(*words, "--rps", 15) as (_, address), visitor.at(address):
+        visitor.page.wait_for_selector(".figure", timeout=20_000)
+        visitor.page.wait_for_function("document.querySelector('.q-badge')?.innerText === 'Live'", timeout=20_000)
+        before = visitor.figure("Ids")
+        visitor.page.wait_for_function(
+            f"document.querySelector(\"section[aria-label='Ids'] .figure\").innerText !== '{before}'", timeout=10_000
+        )
+        assert "full" in visitor.page.locator("section[aria-label='Sandbox']").inner_text()
+        assert "None." in visitor.page.locator("section[aria-label='Violations']").inner_text()
+
+
+def test_filter_replay_and_export(visitor: Visitor, stored: Path):
+    with running("dashboard", "--port", 0, "--store", stored) as (_, address), visitor.at(address) as page:
+        page.wait_for_selector("canvas")
+        paint = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+        assert visitor.status() == "Done"
+        assert visitor.figure("Ids") == "300"
+        page.get_by_role("checkbox", name="T2").click()
+        page.wait_for_function("document.querySelector(\"section[aria-label='Ids'] .figure\").innerText === '200'")
+        page.get_by_role("button", name="First").click()
+        page.wait_for_function("document.querySelector(\"section[aria-label='Ids'] .figure\").innerText === '2'")
+        assert visitor.status() == "Viewing history"
+        page.get_by_role("button", name="Forward").click()
+        page.wait_for_function("document.querySelector(\"section[aria-label='Ids'] .figure\").innerText === '4'")
+        page.get_by_role("button", name="Play or pause").click()
+        page.wait_for_function("Number(document.querySelector(\"section[aria-label='Ids'] .figure\").innerText) > 8")
+        page.get_by_role("button", name="Go live").click()
+        page.wait_for_function("document.querySelector(\"section[aria-label='Ids'] .figure\").innerText === '200'")
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Save as PNG").click()
+        assert Path(download.value.path()).read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Save as JSON").click()
+        assert {run["tier"] for run in json.loads(Path(download.value.path()).read_text())["runs"]} == {"T1", "T3"}
+        assert paint < 3_000, "1.5 s on a quiet machine; a busy one gets twice that"
+
+
+def test_the_comparison_shows_text_as_text(visitor: Visitor, stored: Path):
+    with running("dashboard", "--port", 0, "--store", stored) as (_, address), visitor.at(f"{address}compare"):
+        visitor.page.wait_for_selector("table")
+        text = visitor.page.locator("table").first.inner_text()
+        assert "<b>v6</b>" in text
+        assert "best" in text
+        assert visitor.page.locator("table b").count() == 0
+        visitor.page.get_by_role("button", name="by strategy").click()
+        visitor.page.wait_for_selector("section[aria-label='v4']")
+
+
+def test_learning_moves_the_curves(visitor: Visitor, stored: Path):
+    with running("dashboard", "--port", 0, "--store", stored) as (_, address), visitor.at(f"{address}learn") as page:
+        page.get_by_role("button", name="+ success").first.click()
+        page.wait_for_selector("text=1 of 1")
+        page.get_by_role("button", name="Play one round").click()
+        page.wait_for_selector("text=Round 1:")
+        page.get_by_role("switch", name="autoplay").click()
+        page.wait_for_selector("text=Round 4:")
+        page.get_by_role("button", name="Reset").click()
+
+
+@pytest.mark.parametrize("page", ["", "compare", "learn"])
+def test_no_runs_is_said(visitor: Visitor, tmp_path: Path, page: str):
+    with running("dashboard", "--port", 0, "--store", tmp_path / "none") as (_, address), visitor.at(address + page):
+        visitor.page.wait_for_selector("text=bandit_runner start plays some" if page != "learn" else "text=Beliefs")
+
+
+def test_a_corrupt_store_is_said(visitor: Visitor, tmp_path: Path):
+    path = tmp_path / "runs.sqlite"
+    path.write_bytes(b"SQLite format 3\0" + b"\xff" * 9000)
+    with running("dashboard", "--port", 0, "--store", path) as (_, address), visitor.at(address):
+        visitor.page.wait_for_selector("text=move it away to begin anew")
+
+
+def test_a_page_comes_back_after_the_dashboard_was_restarted(browser: "playwright.Browser", stored: Path):
+    with running("dashboard", "--port", 0, "--store", stored) as (_, address):
+        page = browser.new_context().new_page()
+        page.goto(address)
+        page.wait_for_selector("canvas")
+        page.evaluate("window.before = true")
+        port = address.rstrip("/").rpartition(":")[2]
+    with running("dashboard", "--port", port, "--store", stored):
+        page.wait_for_function(
+            "!window.before && document.querySelector('.q-badge')?.innerText === 'Done'", timeout=60_000
+        )
+        page.get_by_role("checkbox", name="T1").click()
+        page.wait_for_function(
+            "document.querySelector(\"section[aria-label='Ids'] .figure\")?.innerText === '200'", timeout=30_000
+        )
+    page.context.close()
+
+
+def test_an_hour_of_events_keeps_the_page_small(visitor: Visitor, tmp_path: Path):
+    """36,000 ids: an hour at ten a second, as fast as they can be stored."""
+    path = tmp_path / "runs.sqlite"
+    batch = many(500)
+    with Recorder(path, SESSION) as recorder:
+        recorder.begin(msgspec.structs.replace(started(), planned=36_000))
+        recorder.flush()
+        with running("dashboard", "--port", 0, "--store", path) as (process, address), visitor.at(address):
+            visitor.page.wait_for_selector("canvas")
+            early = _resident(process.pid)
+            for _ in range(72):
+                for each in batch:
+                    recorder.record(each)
+                recorder.flush()
+                time.sleep(0.1)
+            visitor.page.wait_for_function(
+                "document.querySelector(\"section[aria-label='Ids'] .figure\").innerText === '36,000'", timeout=60_000
+            )
+            heap = visitor.page.evaluate("performance.memory.usedJSHeapSize")
+            assert heap < 150e6
+            assert _resident(process.pid) - early < 80e6
+
+
+def _resident(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
