@@ -58,21 +58,19 @@ elf, mach-o  fortified_imports  int     imported functions that check their buff
 ======= ======================= ======= ==============================================================================
 """
 
-from collections.abc import Callable, Mapping
+import importlib
+from collections.abc import Mapping
 from types import MappingProxyType
 
 from binsafe.errors import NotAnalysable
-from binsafe.formats import elf, macho, pe
-from binsafe.formats.identify import Kind, identify, interpreter
+from binsafe.formats.identify import HEAD_BYTES, Kind, identify, interpreter
 from binsafe.limits import MAX_ARTIFACT_BYTES
 from binsafe.model import Image
 
-__all__ = ["FORMATS", "identify", "parse"]
+__all__ = ["FORMATS", "HEAD_BYTES", "identify", "not_executable", "parse"]
 
-FORMATS: Mapping[Kind, Callable[[memoryview], Image]] = MappingProxyType(
-    {"elf": elf.read, "mach-o": macho.read, "pe": pe.read}
-)
-"""Format -> its reader."""
+FORMATS: Mapping[Kind, str] = MappingProxyType({"elf": "elf", "mach-o": "macho", "pe": "pe"})
+"""Format -> the module here whose ``read`` makes an Image of it, loaded when a file of that format is met."""
 
 
 def parse(data: memoryview) -> Image:
@@ -91,13 +89,14 @@ def parse(data: memoryview) -> Image:
             finding="too-large",
         )
     kind = identify(data)
-    reader = FORMATS.get(kind)
-    if reader is None:
-        raise _not_executable(kind, data)
-    return reader(data)
+    if kind not in FORMATS:
+        raise not_executable(kind, data)
+    image: Image = importlib.import_module(f"binsafe.formats.{FORMATS[kind]}").read(data)
+    return image
 
 
-def _not_executable(kind: Kind, data: memoryview) -> NotAnalysable:
+def not_executable(kind: Kind, data: bytes | memoryview) -> NotAnalysable:
+    """Why a file of another kind is not analysed; the first 512 bytes are enough."""
     if kind == "script":
         name = interpreter(data) or "no interpreter at all"
         return NotAnalysable(

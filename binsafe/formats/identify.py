@@ -27,7 +27,7 @@ _MAGICS: tuple[tuple[bytes, Kind], ...] = (
 )
 _UNIVERSAL = (b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf")
 _TAR_MAGIC = slice(257, 262)
-_HEAD_BYTES = 512
+HEAD_BYTES = 512
 _MAX_INTERPRETER = 256
 """What Linux reads of a ``#!`` line (BINPRM_BUF_SIZE in ``linux/binfmts.h``)."""
 
@@ -38,7 +38,7 @@ def identify(head: bytes | memoryview) -> Kind:
     ``CAFEBABE`` begins universal Mach-O files and Java classes. Behind it stands the number of slices, or the class
     file's version, which is above 44: a number over the limit for slices means a class file, so "unknown".
     """
-    start = bytes(memoryview(head)[:_HEAD_BYTES])
+    start = bytes(memoryview(head)[:HEAD_BYTES])
     if start.startswith(_UNIVERSAL):
         return "mach-o" if int.from_bytes(start[4:8], "big") <= MAX_SLICES else "unknown"
     for magic, kind in _MAGICS:

@@ -1,15 +1,15 @@
 """Finding what FILE means: a path, a command, an artifact that the user stored, or one this distribution declares."""
 
-import importlib.metadata
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
-
-import platformdirs
+from typing import TYPE_CHECKING, NamedTuple
 
 from binsafe.errors import NotFound
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 DISTRIBUTION = "binsafe"
 ARTIFACT_GROUP = "binsafe.artifacts"
@@ -38,13 +38,17 @@ def _candidates(name: str) -> list[Path | None]:
     path = Path(name)
     if path.is_absolute() or len(path.parts) != 1 or os.path.lexists(path):
         return [path]
+    import platformdirs  # noqa: PLC0415 - see below
+
     command = shutil.which(name)
     store = platformdirs.user_data_path(DISTRIBUTION) / "artifacts"
     return [Path(command) if command else None, store / name]
 
 
-def _declared() -> dict[str, importlib.metadata.EntryPoint]:
+def _declared() -> "dict[str, EntryPoint]":
     """Entry points of this distribution alone: no other package's code is ever loaded by a name on the command line."""
+    import importlib.metadata  # noqa: PLC0415 - loaded where a path was given, it would be a fifth of the time
+
     try:
         distribution = importlib.metadata.distribution(DISTRIBUTION)
     except importlib.metadata.PackageNotFoundError:

@@ -4,9 +4,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 from binsafe.errors import NotAnalysable
+from binsafe.formats import HEAD_BYTES, identify, not_executable
 from binsafe.intake.finding import Found
-from binsafe.intake.folder import may_be_bundle
 from binsafe.intake.snapshot import Snapshot
 from binsafe.intake.workers import Worker
 from binsafe.model import Artifact, Finding, Report, Severity, Verdict
@@ -29,6 +31,10 @@ def inspect(
     A parser that crashes, hangs or eats all memory is reported as such: ``analysed`` is false and the verdict
     "unknown". A report always comes back, except when Python itself cannot be started.
     """
+    head = os.pread(snapshot.descriptor, HEAD_BYTES, 0)
+    if identify(head) == "script":  # two bytes and a name: nothing to be careful with
+        report = refused(snapshot.artifact, not_executable("script", head))
+        return msgspec.structs.replace(report, format="script")
     with Worker() as worker:
         return worker.inspect(snapshot, syscalls=syscalls, listings=listings, root=root, loaded=loaded, explain=explain)
 
@@ -41,6 +47,8 @@ def inspect_folder(found: Found, *, syscalls: bool = True, listings: bool = Fals
     Raises:
         NotAnalysable: it is another kind of folder, or cannot be read.
     """
+    from binsafe.intake.folder import may_be_bundle  # noqa: PLC0415 - most of what is inspected is a file
+
     if not may_be_bundle(found.path):
         raise NotAnalysable(
             f"{found.path} is a directory, not an executable file", hint="name the executable inside it"

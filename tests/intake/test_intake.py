@@ -204,3 +204,17 @@ def test_quarantine_of_the_file_itself(tmp_path: Path):
             "time": "2024-01-12T21:44:35+00:00",
             "agent": "Firefox",
         }
+
+
+def test_a_script_is_told_without_a_parser_and_in_no_time(tmp_path: Path):
+    script = tmp_path / "script"
+    script.write_text("#!/usr/bin/env -S python3 -u\n")
+    found = Found("script", script)
+    code = (
+        "import os, sys; from pathlib import Path; from binsafe.intake import Found, Snapshot, inspect\n"
+        f"report = inspect(Snapshot.take(Found('s', Path({str(found.path)!r}))))\n"
+        "assert (report.format, report.analysed, report.findings[0].id) == ('script', False, 'script')\n"
+        "assert 'python3' in report.findings[0].detail\n"
+        "assert not {'lief', 'numpy', 'importlib.metadata', 'zipfile'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
