@@ -1,7 +1,9 @@
 """The roots that signatures are traced to: Apple's and Microsoft's, pinned by fingerprint.
 
 ``roots.pem`` holds the certificates themselves, because signatures often leave their root out; a certificate counts
-only if its SHA-256 fingerprint stands here. Apple publishes the fingerprints at its certificate authority's page,
+only if its SHA-256 fingerprint stands here. ``intermediates.pem`` has the authorities that issue Developer ID's
+certificates and Apple's time stamps, for signers who leave those out too; they are believed as far as the roots vouch
+for them. Apple publishes the fingerprints at its certificate authority's page,
 Microsoft in the list of participants of its root programme.
 """
 
@@ -51,6 +53,6 @@ class Anchors(msgspec.Struct, frozen=True, kw_only=True):
 
 @cache
 def pinned() -> Anchors:
-    """Apple's and Microsoft's roots."""
-    stored = x509.load_pem_x509_certificates(files(__package__).joinpath("roots.pem").read_bytes())
-    return Anchors(families=PINNED, certificates=tuple(stored))
+    """Apple's and Microsoft's roots, and the authorities below them that are known."""
+    stored = [files(__package__).joinpath(name).read_bytes() for name in ("roots.pem", "intermediates.pem")]
+    return Anchors(families=PINNED, certificates=tuple(x509.load_pem_x509_certificates(b"\n".join(stored))))

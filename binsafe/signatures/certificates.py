@@ -15,9 +15,11 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID, ObjectIdentifier
 
 from binsafe.model import Problem, Signer
+from binsafe.signatures import der
 from binsafe.signatures.anchors import Anchors, Family
 from binsafe.signatures.structure import Outcome, StructureError
 
@@ -60,19 +62,19 @@ class Path(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[Problem, ...] = ()
 
 
-def load(ders: Iterable[bytes]) -> tuple[dict[bytes, x509.Certificate], tuple[Problem, ...]]:
+def load(encoded: Iterable[bytes]) -> tuple[dict[bytes, x509.Certificate], tuple[Problem, ...]]:
     """The certificates that can be read by their DER, and a problem for those that cannot."""
     found: dict[bytes, x509.Certificate] = {}
     unreadable = 0
-    for der in ders:
+    for one in encoded:
         try:
             with (
                 warnings.catch_warnings()
             ):  # names of more than 64 letters, serial numbers below 1: real ones have them
                 warnings.simplefilter("ignore")
-                certificate = x509.load_der_x509_certificate(der)
+                certificate = x509.load_der_x509_certificate(one)
                 _ = certificate.subject, certificate.issuer, certificate.not_valid_after_utc  # are read when asked for
-            found[der] = certificate
+            found[one] = certificate
         except _UNREADABLE:
             unreadable += 1
     return found, ((_broken(f"{unreadable} of the certificates cannot be read"),) if unreadable else ())
@@ -188,7 +190,7 @@ def has_issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool 
 
     As ``verify_directly_issued_by``, which no longer takes the SHA-1 of certificates from before 2016.
     """
-    if issuer.subject != certificate.issuer:
+    if issuer.subject != certificate.issuer or not _says_one_algorithm(certificate):
         return False
     try:
         algorithm = certificate.signature_hash_algorithm
@@ -198,6 +200,13 @@ def has_issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool 
         return _made(issuer, certificate.signature, certificate.tbs_certificate_bytes, algorithm, kind)
     except _UNREADABLE:
         return None
+
+
+def _says_one_algorithm(certificate: x509.Certificate) -> bool:
+    """Whether a certificate names the same algorithm in what is signed and beside it (RFC 5280, 4.1.1.2)."""
+    tbs, outer, *_ = der.elements(der.element(memoryview(certificate.public_bytes(Encoding.DER))).content)
+    fields = [one for one in der.elements(tbs.content) if one.tag != der.CONTEXT_0]  # the version, where it is not 1
+    return len(fields) > 1 and fields[1].content == outer.content
 
 
 def signed(certificate: x509.Certificate, signature: bytes, data: bytes, *, digest: str) -> bool:

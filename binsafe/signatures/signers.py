@@ -20,11 +20,13 @@ class Signed(msgspec.Struct, frozen=True, kw_only=True):
     """Whom a CMS structure leads to, leaf first, and what is wrong with it.
 
     ``time`` is the time stamp's, else the one that the signer claims; ``timestamped`` says that there is a time stamp.
-    ``isolated`` is how many certificates are there for nothing.
+    ``missing`` is who issued the last certificate, where that authority's own is nowhere at hand; ``isolated`` is how
+    many certificates are there for nothing.
     """
 
     path: tuple[x509.Certificate, ...]
     chain: Chain
+    missing: str | None
     time: dt.datetime | None
     timestamped: bool
     outcome: Outcome
@@ -77,6 +79,7 @@ def verify(message: SignedMessage, content: bytes | memoryview, anchors: Anchors
     return Signed(
         path=path.certificates,
         chain=path.family or ("unknown" if broken else "other"),
+        missing=path.missing,
         time=time,
         timestamped=stamp is not None,
         outcome=outcome,

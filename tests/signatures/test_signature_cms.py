@@ -28,7 +28,8 @@ from signed_macho import ADHOC, CMS, RUNTIME, SHA1, Directory, Recipe, flip, pat
 
 from binsafe.model import Signature, Signer
 from binsafe.signatures import verify
-from binsafe.signatures.anchors import Anchors
+from binsafe.signatures.anchors import Anchors, pinned
+from binsafe.signatures.certificates import has_issued
 
 SIGNING = Signing()
 SIGNED = Recipe(directories=(Directory(flags=RUNTIME, team=b"TEAM123456"),), cms=SIGNING)
@@ -94,6 +95,22 @@ def test_root_that_only_borrows_a_pinned_name():
 def test_kinds_of_certificate_are_told_apart(changes: dict[str, object], kind: str, type_: str | None):
     signature = signed(**changes)
     assert (signature.kind, signature.certificate_type, signature.status) == (kind, type_, "valid")
+
+
+def test_signer_who_left_out_the_authority_is_unknown_and_not_wrong():
+    signature = signed(bag=lambda certificates: certificates[2:])
+    assert (signature.kind, signature.status, signature.problems) == ("developer-id", "unknown", ())
+    assert "'Example CA'" in " ".join(signature.unverified)
+    assert signature.chain == "other"
+
+
+def test_every_authority_that_is_shipped_is_vouched_for_by_a_pinned_root():
+    shipped = pinned()
+    roots = [one for one in shipped.certificates if shipped.family(one) is not None]
+    others = [one for one in shipped.certificates if one not in roots]
+    assert {shipped.family(one) for one in roots} == {"apple-root", "microsoft-root"}
+    assert len(others) == 3
+    assert all(any(has_issued(root_, one) for root_ in roots) for one in others)
 
 
 def test_developer_id_leaf_from_another_authority_of_apple():
