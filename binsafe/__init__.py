@@ -35,6 +35,7 @@ data, each importing only what stands above it::
     renderers       policy -> profile
     seatbelt checks profiles read back: what is wrong with one, and what it would allow
     sandbox         policy + sealed bytes -> running program
+    difference scan two reports; many artifacts
     cli             the commands
 """
 

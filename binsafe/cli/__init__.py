@@ -5,7 +5,7 @@ import click
 from binsafe import __version__
 from binsafe.cli.entry import Commands, run
 
-COMMANDS = ("inspect", "syscalls", "profile", "check", "ask", "run", "diff", "doctor")
+COMMANDS = ("inspect", "syscalls", "profile", "check", "ask", "run", "diff", "scan", "doctor")
 """In the order in which a person needs them; each is a module of this package with a ``command``."""
 
 

@@ -38,6 +38,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     root: str | None = None
     loaded: tuple[str, ...] = ()
     explain: str | None = None
+    closure: bool = True
+    """Whether the libraries of a dynamic program are looked up, which reads and hashes all of them."""
     skip: tuple[int, ...] = ()
     """Numbers of members of an archive that broke the parser before."""
 

@@ -88,8 +88,8 @@ def _file(order: Order, frame: Frame, connection: socket.socket) -> "Report":
         data,
         syscalls=order.syscalls,
         listings=order.listings,
-        libraries=_libraries(order, data),
         explain=order.explain,
+        libraries=_libraries(order, data) if order.closure else None,
     )
 
 

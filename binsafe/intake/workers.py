@@ -48,6 +48,9 @@ class Worker:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def __del__(self) -> None:
+        self.close()
+
     @property
     def pid(self) -> int | None:
         """The child's process id while there is one."""
@@ -62,8 +65,9 @@ class Worker:
         root: Path | None = None,
         loaded: Sequence[Path] = (),
         explain: str | None = None,
+        closure: bool = True,
     ) -> Report:
-        """See :func:`binsafe.intake.inspect`.
+        """See :func:`binsafe.intake.inspect`; without ``closure`` no libraries are looked up.
 
         A child that somebody killed (SIGKILL: the kernel, too, when memory runs out) is given one more try. One that
         broke on a member of an archive does the others again, so that a bad member hides no other.
@@ -75,6 +79,7 @@ class Worker:
             root=None if root is None else str(root.resolve()),
             loaded=tuple(str(path.resolve()) for path in loaded),
             explain=explain,
+            closure=closure,
         )
         tries = 1
         while True:

@@ -1,0 +1,204 @@
+"""binsafe scan: many files, folders and archives."""
+
+import contextlib
+import importlib
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+
+from binsafe.cli.entry import note
+from binsafe.cli.writing import write
+
+if TYPE_CHECKING:
+    from binsafe.model import Report
+    from binsafe.scan.examining import Outcome
+    from binsafe.scan.overview import Tally
+    from binsafe.scan.walking import Found
+
+NOT_ANALYSED = 3
+FINDINGS = 1
+_SEVERITIES = ("none", "low", "medium", "high", "critical")
+_AHEAD = 4
+"""Targets that wait for each worker, so that none waits for us."""
+
+
+@click.command(
+    "scan",
+    epilog="""\b
+Examples:
+  binsafe scan ./downloads                                  (a line of JSON for each executable)
+  binsafe scan / --one-file-system --output root.jsonl
+  binsafe scan / --output root.jsonl --resume               (goes on where it was interrupted)
+  binsafe scan node_modules dist/*.whl --format sarif --output scan.sarif --fail-on high
+  binsafe scan /srv/images --cluster tcp://scheduler:8786   (the machines must see the same files)""",
+)
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option("--jobs", type=click.IntRange(1, 1024), help="Files at the same time; default: one for each processor.")
+@click.option("--cluster", metavar="ADDRESS", help="Let a Dask cluster do it: tcp://HOST:PORT of its scheduler.")
+@click.option("--format", "format_", type=click.Choice(["jsonl", "sarif", "html"]), default="jsonl", show_default=True)
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write there, not to standard output.")
+@click.option("--resume", is_flag=True, help="Leave out what the output file has already, and add to it.")
+@click.option("--fail-on", type=click.Choice(_SEVERITIES), default="none", help="Exit 1 on findings this severe.")
+@click.option("--syscalls", is_flag=True, help="Analyse system calls, too: takes many times as long.")
+@click.option("--one-file-system", is_flag=True, help="Do not enter other file systems.")
+def command(  # noqa: PLR0913 - one for each option
+    *,
+    paths: tuple[str, ...],
+    jobs: int | None,
+    cluster: str | None,
+    format_: str,
+    output: Path | None,
+    resume: bool,
+    fail_on: str,
+    syscalls: bool,
+    one_file_system: bool,
+) -> int:
+    """Look at every executable and archive in PATHs; each is a line of JSON (binsafe.scan/1) as soon as it is done.
+
+    Symbolic links are not followed, files with the same bytes are looked at once, and one bad file never stops the
+    rest. System calls are left out unless --syscalls is given.
+
+    Exit status: 0 done; 1 findings at or above --fail-on; 2 usage; 3 something could not be analysed.
+    """
+    from binsafe.scan import Options, scan, walk
+    from binsafe.scan.examining import Known, is_artifact
+    from binsafe.scan.overview import Tally, for_sarif, summary
+    from binsafe.scan.saving import current
+
+    _check(resume=resume, output=output, format_=format_)
+    started = time.monotonic()
+    found = walk(paths, one_file_system=one_file_system)
+    known, tally, kept = Known(), Tally(), list["Report"]()
+    before = _earlier(output) if resume and output is not None else []
+    done, targets = current(before, found.targets, known)
+    for outcome in done:
+        tally.add(outcome)
+    with _sink(output, format_, resume=resume) as put, _executor(jobs, cluster) as (executor, width):
+        shared: Known | None = None if cluster else known
+        outcomes = scan(targets, executor, Options(syscalls=syscalls), window=_AHEAD * width, known=shared)
+        for outcome in _shown(outcomes, len(targets)):
+            if not is_artifact(outcome):
+                found.others += 1
+                continue
+            tally.add(outcome)
+            put(outcome)
+            if format_ == "sarif" and outcome.report is not None:
+                kept.append(for_sarif(outcome.report))
+    _whole(format_, output, kept, tally, found)
+    for text in summary(tally, found, time.monotonic() - started):
+        note(text)
+    if not tally.analysed or (not tally.levels and found.skipped):
+        return NOT_ANALYSED
+    return FINDINGS if fail_on != "none" and tally.worst >= _SEVERITIES.index(fail_on) else 0
+
+
+def _check(*, resume: bool, output: Path | None, format_: str) -> None:
+    from binsafe.errors import UsageError
+
+    if resume and (output is None or format_ != "jsonl"):
+        raise UsageError("--resume needs a file of lines", hint="give --output PATH and --format jsonl")
+
+
+def _earlier(output: Path) -> "list[Outcome]":
+    from binsafe.errors import UsageError
+    from binsafe.scan.saving import resume
+
+    try:
+        return resume(output)
+    except OSError as error:
+        raise UsageError(f"cannot go on with {output}: {error.strerror}", hint="name a file you may write") from error
+
+
+@contextlib.contextmanager
+def _sink(output: Path | None, format_: str, *, resume: bool) -> "Iterator[Callable[[Outcome], None]]":
+    """What takes the outcomes one by one; each line is in the file before the next one is made."""
+    from binsafe.errors import UsageError
+    from binsafe.scan.saving import line
+
+    if format_ != "jsonl":
+        yield lambda _: None
+        return
+    stream: IO[str] = sys.stdout
+    if output is not None:
+        try:
+            stream = output.open("a" if resume else "w", encoding="ascii")
+        except OSError as error:
+            raise UsageError(f"cannot write {output}: {error.strerror}", hint="name a file you may write") from error
+
+    def put(outcome: "Outcome") -> None:
+        stream.write(line(outcome))
+        stream.flush()
+
+    try:
+        yield put
+    finally:
+        if output is not None:
+            stream.close()
+
+
+@contextlib.contextmanager
+def _executor(jobs: int | None, cluster: str | None) -> Iterator[tuple[Executor, int]]:
+    """Where the files are looked at, and how many at the same time."""
+    if cluster is None:
+        width = jobs or os.cpu_count() or 1
+        executor = ThreadPoolExecutor(width, thread_name_prefix="scan")
+        try:
+            yield executor, width
+        finally:
+            executor.shutdown(cancel_futures=True)
+        return
+    from binsafe.errors import UsageError
+
+    try:
+        distributed: Any = importlib.import_module("distributed")
+    except ImportError as error:
+        raise UsageError("Dask is not installed", hint="pip install 'binsafe[cluster]'") from error
+    try:
+        client = distributed.Client(cluster, timeout="10s")
+    except (OSError, ValueError) as error:
+        raise UsageError(f"no Dask scheduler answers at {cluster}", hint="start one: dask scheduler") from error
+    with client:
+        width = sum(client.nthreads().values()) or 1
+        with client.get_executor(pure=False) as remote:
+            yield remote, min(width, jobs or width)
+
+
+def _shown(outcomes: "Iterator[Outcome]", total: int) -> "Iterator[Outcome]":
+    """The outcomes, with progress, rate and time left on a terminal."""
+    if not sys.stderr.isatty():
+        yield from outcomes
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TimeRemainingColumn
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        """Files a second."""
+
+        def render(self, task: Task) -> Text:
+            return Text(f"{task.speed:.0f}/s" if task.speed else "")
+
+    columns = (BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("scan", total=total)
+        for outcome in outcomes:
+            progress.advance(task)
+            yield outcome
+
+
+def _whole(format_: str, output: Path | None, kept: "list[Report]", tally: "Tally", found: "Found") -> None:
+    """The formats that are written when all is known."""
+    if format_ == "sarif":
+        from binsafe.reports import sarif
+
+        write(sarif.document(kept, base=str(Path.cwd())), output)
+    elif format_ == "html":
+        from binsafe.scan.overview import html
+
+        write(html(tally, found), output)

@@ -1,0 +1,115 @@
+"""What a person wants to see at the end of a scan: how many of what, the worst first."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import msgspec
+
+from binsafe.model import Report, Severity
+from binsafe.reports.escape import escape
+from binsafe.reports.page import element, page
+from binsafe.scan.examining import Outcome
+from binsafe.scan.walking import Found
+
+LEVELS = ("danger", "unknown", "caution", "ok")
+_MOST_ROWS = 1_000
+_MOST_SKIPPED = 200
+
+
+class Tally:
+    """Counts and the rows of the overview, taken from outcomes one by one."""
+
+    def __init__(self) -> None:
+        self.levels: Counter[str] = Counter()
+        self.worst = 0
+        self.duplicates = 0
+        self.problems: list[tuple[str, str]] = []
+        self.rows: list[tuple[int, str, str, str]] = []
+
+    def add(self, outcome: Outcome) -> None:
+        """Count one outcome."""
+        if outcome.duplicate_of is not None:
+            self.duplicates += 1
+        elif outcome.report is None:
+            self.problems.append((outcome.path, outcome.problem or "not analysed"))
+        else:
+            self._report(outcome.path, outcome.report)
+
+    @property
+    def analysed(self) -> bool:
+        """Whether all was."""
+        return not self.problems and not self.levels["unknown"]
+
+    def _report(self, path: str, report: Report) -> None:
+        level = report.verdict.level
+        self.levels[level] += 1
+        self.worst = max(self.worst, _worst(report))
+        said = report.findings[0].title if report.findings else report.verdict.advice
+        self.rows.append((LEVELS.index(level), path, level, said))
+        if len(self.rows) > 2 * _MOST_ROWS:
+            self.rows = sorted(self.rows)[:_MOST_ROWS]
+
+
+def _worst(report: Report) -> int:
+    """The rank of the worst finding, those of members included."""
+    own = (finding.severity.rank for finding in report.findings)
+    return max([0, *own, *(_worst(member.report) for member in report.members)])
+
+
+def summary(tally: Tally, found: Found, seconds: float) -> Iterator[str]:
+    """Lines for the end of a scan on a terminal."""
+    artifacts = sum(tally.levels.values())
+    rate = artifacts / seconds if seconds else 0.0
+    yield f"{artifacts:,} artifacts in {seconds:.1f} s ({rate:.1f} a second)"
+    yield from (f"  {level:<12}{tally.levels[level]:>8,}" for level in LEVELS if tally.levels[level])
+    counts = (
+        ("the same bytes again", tally.duplicates),
+        ("hard links", found.links),
+        ("other files", found.others),
+        ("not analysed", len(tally.problems)),
+        ("not readable", len(found.skipped)),
+    )
+    yield from (f"  {what:<24}{count:>8,}" for what, count in counts if count)
+    for path, reason in [*tally.problems, *found.skipped][:5]:
+        yield escape(f"  {path}: {reason}")
+
+
+def html(tally: Tally, found: Found) -> str:
+    """One page: the counts, then a table of the artifacts, the worst first."""
+    return page("Scan - binsafe", _body(tally, found))
+
+
+def _body(tally: Tally, found: Found) -> Iterator[str]:
+    total = sum(tally.levels.values())
+    yield "<header><h1>Scan</h1>"
+    yield element("p", f"{total:,} artifacts, {tally.duplicates:,} of them with the same bytes left out", "under")
+    for level in LEVELS:
+        if tally.levels[level]:
+            yield f'<span class="badge {level}">{tally.levels[level]:,} {level}</span>'
+    yield '</header><main><section><h2>Artifacts</h2><div class="card"><table>'
+    yield "<tr><th>verdict</th><th>file</th><th>why</th></tr>"
+    for _, path, level, said in sorted(tally.rows)[:_MOST_ROWS]:
+        cell = f'<td><span class="badge {level}">{level}</span></td>'
+        yield f"<tr>{cell}{element('td', path)}{element('td', said)}</tr>"
+    yield "</table></div>"
+    if total > _MOST_ROWS:
+        yield element("p", f"and {total - _MOST_ROWS:,} more, none of them worse", "under")
+    yield "</section>"
+    skipped = [*tally.problems, *found.skipped]
+    if skipped:
+        yield f'<section><h2>Not looked at ({len(skipped)})</h2><div class="card"><dl>'
+        for path, reason in skipped[:_MOST_SKIPPED]:
+            yield element("dt", path) + element("dd", reason)
+        yield "</dl></div></section>"
+    yield "</main>"
+
+
+def for_sarif(report: Report) -> Report:
+    """The report with what SARIF shows of it, so that thousands can be kept."""
+    findings = tuple(
+        msgspec.structs.replace(finding, evidence=finding.evidence[:1])
+        for finding in report.findings
+        if finding.severity.rank >= Severity.LOW.rank
+    )
+    members = tuple(msgspec.structs.replace(each, report=for_sarif(each.report)) for each in report.members)
+    return msgspec.structs.replace(report, findings=findings, members=members, strings=type(report.strings)())

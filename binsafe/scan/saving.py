@@ -1,0 +1,62 @@
+"""The lines of a scan in a file: written one by one, and read again by a scan that goes on where one ended."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from binsafe.scan.examining import Known, Outcome
+from binsafe.scan.walking import Target
+
+
+def line(outcome: Outcome) -> str:
+    """The outcome as one line of JSON; ASCII only, so that nothing in it steers a terminal."""
+    import json  # noqa: PLC0415 - msgspec writes UTF-8
+
+    built = msgspec.json.decode(msgspec.json.encode(outcome))
+    return json.dumps(built, ensure_ascii=True, separators=(",", ":")).replace("\x7f", "\\u007f") + "\n"
+
+
+def resume(path: Path) -> list[Outcome]:
+    """What an earlier scan has written; a last line that was torn is taken out of the file, as are damaged ones.
+
+    Raises:
+        OSError: it cannot be read or written.
+    """
+    if not path.exists():
+        return []
+    kept: list[Outcome] = []
+    good = 0
+    with path.open("rb+") as stream:
+        for raw in stream:
+            try:
+                kept.append(msgspec.json.decode(raw, type=Outcome))
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                break
+            if not raw.endswith(b"\n"):
+                kept.pop()
+                break
+            good += len(raw)
+        stream.truncate(good)
+        stream.flush()
+        os.fsync(stream.fileno())
+    return kept
+
+
+def current(done: Iterable[Outcome], targets: Iterable[Target], known: Known) -> tuple[list[Outcome], list[Target]]:
+    """The outcomes that are about targets as they are now, and the targets that have none.
+
+    A line about a file that has changed or gone since says nothing any more. ``known`` learns which bytes were seen.
+    """
+    outcomes = {(outcome.path, outcome.size, outcome.changed): outcome for outcome in done}
+    kept, left = [], []
+    for target in targets:
+        outcome = outcomes.get((target.path, target.size, target.changed))
+        if outcome is None:
+            left.append(target)
+        else:
+            kept.append(outcome)
+            if outcome.report is not None:
+                known.claim(outcome.report.artifact.sha256, outcome.path)
+    return kept, left
