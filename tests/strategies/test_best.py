@@ -1,0 +1,189 @@
+"""What our own strategy learns of servers and what it makes of it, against servers whose rules are known here."""
+
+import math
+
+import numpy as np
+import pytest
+
+from bandit_runner.errors import StateMismatch
+from bandit_runner.model import SCORINGS
+from bandit_runner.strategies import STOP, Outcome, Strategy, Wait, create
+from bandit_runner.strategies.quality import Quality
+from bandit_runner.strategies.rate_limits import RateLimits
+
+
+def tell(strategy: Strategy, arm: int, outcome: Outcome, now: float, **more: float) -> None:
+    strategy.update(arm=arm, outcome=outcome, now=now, attempt=0, latency=0.001, **more)
+
+
+def filtered(seed: int = 1) -> RateLimits:
+    return RateLimits(2, np.random.default_rng(seed), particles=256)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_server_without_a_limit_is_believed_to_have_none(seed: int):
+    limits = filtered(seed)
+    for tenth in range(300):
+        limits.advance(tenth / 10)
+        limits.observe(0, admitted=True)
+        limits.observe(0, admitted=True)
+    assert limits.chances()[0] > 0.95
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_bucket_is_known_after_a_while(seed: int):
+    """2 tokens a second, burst 2: what it will answer is mostly foreseen."""
+    limits, tokens, right = filtered(seed), 2.0, 0
+    luck, last = np.random.default_rng(seed), 0.0
+    for second in np.cumsum(luck.exponential(0.3, 300)):
+        tokens, last = min(2.0, tokens + 2 * (second - last)), second
+        limits.advance(float(second))
+        admitted = tokens >= 1
+        tokens -= admitted
+        right += (limits.chances()[0] > 0.5) == admitted
+        limits.observe(0, admitted=admitted)
+    assert right > 255  # of 300
+
+
+def test_chances_come_back_with_time():
+    limits = filtered()
+    for second in range(20):
+        limits.advance(float(second))
+        limits.observe(0, admitted=True)
+        limits.observe(0, admitted=False)
+    soon = [float(limits.chances_in(seconds)[0]) for seconds in (0.01, 0.25, 0.5, 1.0)]
+    assert soon == sorted(soon)
+    assert soon[0] < 0.2
+    assert soon[-1] > 0.9
+
+
+def test_a_clock_that_starts_again_or_stands_still_for_a_year_breaks_nothing():
+    limits = filtered()
+    for now in (1e6, 1e6, 0.0, 0.5, 3e7, -5.0):
+        limits.advance(now)
+        limits.observe(0, admitted=now > 1)
+        assert np.isfinite(limits.chances()).all()
+        assert np.isfinite(limits.capacity(10.0, 1e6)).all()
+
+
+def test_what_is_learned_of_one_server_helps_with_another():
+    """Where every server rejects an immediate second attempt, nobody needs to be told ten times."""
+    limits = RateLimits(10, np.random.default_rng(1), particles=256)
+    for second in range(60):
+        limits.advance(float(second))
+        for arm in range(9):
+            limits.observe(arm, admitted=True)
+            limits.observe(arm, admitted=False)
+        limits.observe(9, admitted=True)
+    told, untold = filtered(), limits
+    for limit in (told, untold):
+        limit.advance(61.0)
+    for _ in range(3):  # a few resamplings bring in what the others know
+        untold.observe(9, admitted=True)
+        told.observe(1, admitted=True)
+    assert untold.chances()[9] < told.chances()[1]
+
+
+def test_an_outage_is_noticed_and_its_end_too():
+    quality = Quality(1)
+    for second in range(30):
+        quality.advance(float(second))
+        quality.observe(0, accepted=True)
+    usual = quality.means()[0]
+    for second in range(30, 34):
+        quality.advance(float(second))
+        quality.observe(0, accepted=False)
+    assert quality.means()[0] < 0.2
+    quality.advance(90.0)
+    assert quality.means()[0] > 0.8 * usual
+
+
+def test_retry_after_is_believed():
+    strategy = create("best", arms=2, seed=1, patience=0.0)
+    for second in range(40):
+        tell(strategy, 0, Outcome.OK, second)
+        tell(strategy, 1, Outcome.ERROR, second)
+    tell(strategy, 0, Outcome.RATE_LIMITED, 40.0, retry_after=30.0)
+    chosen = [strategy.select(now=now, attempt=1, tried=(), available=range(2)) for now in (41.0, 60.0, 68.9, 70.1)]
+    assert chosen == [1, 1, 1, 0]
+
+
+@pytest.mark.parametrize("hostile", [-1.0, 1e300, math.inf, math.nan])
+def test_a_hostile_retry_after_sets_nothing_aside_for_ever(hostile: float):
+    strategy = create("best", arms=2, seed=1)
+    tell(strategy, 0, Outcome.RATE_LIMITED, 0.0, retry_after=hostile)
+    assert json_is_plain(strategy)
+    assert not strategy._opens[0] > 86_400  # type: ignore[attr-defined]
+
+
+def json_is_plain(strategy: Strategy) -> bool:
+    import json
+
+    return bool(json.dumps(strategy.snapshot(), allow_nan=False))
+
+
+def one_server_with_a_token_a_second(**options: float) -> Strategy:
+    strategy = create("best", arms=1, seed=1, **options)
+    for second in range(40):
+        tell(strategy, 0, Outcome.OK, second)
+        tell(strategy, 0, Outcome.RATE_LIMITED, second + 0.001)
+    tell(strategy, 0, Outcome.OK, 40.0)
+    return strategy
+
+
+def test_it_waits_for_a_server_that_will_be_free_soon_and_not_again_and_again():
+    strategy, now, waited = one_server_with_a_token_a_second(), 40.6, 0.0
+    while isinstance(choice := strategy.select(now=now, attempt=2, tried=(0, 0), available=(0,)), Wait):
+        now += choice.seconds
+        waited += choice.seconds
+    assert choice == 0
+    assert 0.2 < waited <= 0.5 + 1e-9
+
+
+def test_without_patience_or_in_a_hurry_it_never_waits():
+    for options in ({"patience": 0.0}, {"hurry": 1000.0}):
+        strategy = one_server_with_a_token_a_second(**options)
+        assert strategy.select(now=40.2, attempt=2, tried=(0, 0), available=(0,)) == 0
+
+
+def test_waits_of_clients_that_went_away_are_forgotten():
+    strategy = one_server_with_a_token_a_second()
+    for i in range(2000):
+        strategy.select(now=40.6 + i * 1e-5, attempt=2, tried=(0, 0), available=(0,))
+    assert len(strategy.memory.waiting) <= 1024  # type: ignore[attr-defined]
+    strategy.select(now=400.0, attempt=2, tried=(0, 0), available=(0,))
+    assert len(strategy.memory.waiting) <= 1  # type: ignore[attr-defined]
+
+
+def test_after_the_free_attempts_it_goes_on_while_that_is_worth_its_penalty():
+    for scoring, last in (("statement", STOP), ("blog", 0)):
+        strategy = create("best", arms=2, seed=1, scoring=SCORINGS[scoring])
+        for second in range(40):
+            tell(strategy, 0, Outcome.OK, second)
+            tell(strategy, 1, Outcome.ERROR, second)
+        assert strategy.select(now=50.0, attempt=3, tried=(1, 1, 1), available=range(2)) is last
+        assert strategy.select(now=50.0, attempt=3, tried=(1, 1, 1), available=(1,)) is STOP
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("limits", []),
+        ("limits", ["", "1", "1", "0", "0", "AAAA", "AAAA", "AAAA"]),
+        ("limits", ["nan", "x", "1", "0", "0", "", "", ""]),
+        ("quality", []),
+        ("quality", [0.0, [1.0], [1.0], [0.0]]),
+        ("quality", [0.0, [1.0, -1.0], [1.0, 1.0], [0.0, 0.0]]),
+        ("prices", []),
+        ("values", [0.0]),
+        ("opens", [None]),
+    ],
+)
+def test_a_damaged_belief_is_refused_whole(field: str, value: list[object]):
+    strategy = create("best", arms=2, seed=1)
+    tell(strategy, 0, Outcome.OK, 1.0)
+    before = strategy.snapshot()
+    state = {**before, "memory": {**before["memory"], field: value}}
+    with pytest.raises(StateMismatch):
+        strategy.restore(state)
+    assert strategy.snapshot() == before
