@@ -303,7 +303,7 @@ def _cartesian(series: Sequence[Options], *, x: str, y: str, most: float | None 
         "legend": {"type": "scroll", "top": 0, "itemHeight": 8, "textStyle": {"fontSize": 11}},
         "xAxis": {"type": "value", "name": x, "nameLocation": "middle", "nameGap": 26}
         | {"min": "dataMin", "max": "dataMax"},
-        "yAxis": {"type": "value", "name": y, "nameTextStyle": {"align": "left"}}
+        "yAxis": {"type": "value", "name": y, "nameLocation": "middle", "nameGap": 38}
         | ({} if most is None else {"max": most}),
         "series": list(series),
     }

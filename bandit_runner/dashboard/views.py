@@ -12,6 +12,7 @@ from bandit_runner.errors import StoreUnusable, UsageError
 from bandit_runner.model import UNKNOWN, Scoring, Unknown
 from bandit_runner.runs import Run, Session, Store, Tally
 from bandit_runner.runs.comparison import ComparedRow, compare
+from bandit_runner.runs.records import ALIVE_SECONDS
 from bandit_runner.simulation.truth import clairvoyant_score, read
 
 MAX_SESSIONS: Final = 200
@@ -130,7 +131,7 @@ class Board:
         session = latest[0] if name is None else store.session(name)
         runs = store.runs(session.id)
         views = tuple(self._view(session, run) for run in runs)
-        return SessionView(session=session, status=self._status(runs), runs=views)
+        return SessionView(session=session, status=self._status(session, runs), runs=views)
 
     def run(self, number: int) -> RunView:
         """One run with its frames."""
@@ -185,7 +186,7 @@ class Board:
             id=session.id,
             started=session.started,
             source=session.source,
-            status=self._status(runs),
+            status=self._status(session, runs),
             strategies=tuple(dict.fromkeys(run.start.strategy for run in runs)),
             tiers=tuple(dict.fromkeys(run.start.tier for run in runs)),
             runs=len(runs),
@@ -194,8 +195,13 @@ class Board:
             seconds=max(ended, default=session.started) - session.started,
         )
 
-    def _status(self, runs: list[Run]) -> Status:
-        states = {run.status(self._clock()) for run in runs}
+    def _status(self, session: Session, runs: list[Run]) -> Status:
+        """Of the whole session: between two of its runs it still runs."""
+        now = self._clock()
+        states = {run.status(now) for run in runs}
+        pausing = len(runs) < _games(session) and any(now - run.heard < ALIVE_SECONDS for run in runs)
+        if pausing:
+            return "running"
         return "running" if "running" in states else "interrupted" if "interrupted" in states else "done"
 
     def _view(self, session: Session, run: Run) -> RunView:
@@ -250,6 +256,14 @@ def _attainable(session: Session, run: Run) -> float | Unknown:
     except UsageError:
         return UNKNOWN
     return score if isinstance(score, str) else score / min(requests, 1_000)
+
+
+def _games(session: Session) -> int:
+    """How many runs its plan has."""
+    plan = session.settings.get("plan")
+    if not isinstance(plan, dict):
+        return 0
+    return len(plan.get("strategies", ())) * len(plan.get("tiers", ()))
 
 
 def _rps(session: Session) -> float:
