@@ -1,6 +1,5 @@
 """A file -> its summary: the graph, and the number of every system call in it."""
 
-import re
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
@@ -17,7 +16,6 @@ from binsafe.syscalls.program import Program
 from binsafe.syscalls.summary import Call, Export, Gap, Name, Passed, Step, Summary, Text, Wrapper
 from binsafe.syscalls.wrappers import argument, resolve
 
-_LIBRARY_NAME = re.compile(rb"[\x21-\x7e]*\.so[\x21-\x7e]*(?=\0)")
 _MAX_TEXT = 200
 WATCHED: Mapping[str, tuple[int, ...]] = MappingProxyType({"syscall": (0,), "dlopen": (0,), "dlmopen": (1,)})
 """Imported functions -> which of their arguments matter."""
@@ -150,11 +148,19 @@ class _Summariser:
         for segment in self.program.slice.segments:
             if segment.writable:
                 continue
-            data = self.program.slice.data[segment.offset : segment.offset + segment.file_size]
-            for match in _LIBRARY_NAME.finditer(data):
-                if match.end() - match.start() <= _MAX_TEXT:
-                    address = segment.address + match.start()
-                    nodes = {
-                        self._function(source) for source, _, _ in self.program.references.into(address, address + 1)
-                    }
-                    yield from (Text(node, match[0].decode("ascii")) for node in sorted(nodes))
+            data = bytes(self.program.slice.data[segment.offset : segment.offset + segment.file_size])
+            for start, text in _library_names(data):
+                address = segment.address + start
+                found = self.program.references.into(address, address + 1)
+                yield from (Text(node, text) for node in sorted({self._function(source) for source, _, _ in found}))
+
+
+def _library_names(data: bytes) -> Iterator[tuple[int, str]]:
+    """Offset and text of each printable string with ``.so`` in it."""
+    at = -1
+    while (at := data.find(b".so", at + 1)) >= 0:
+        start = data.rfind(b"\0", max(0, at - _MAX_TEXT), at) + 1
+        end = data.find(b"\0", at, at + _MAX_TEXT)
+        text = data[start:end] if start and end >= 0 else b""
+        if text.isascii() and text.decode("ascii").isprintable() and text:
+            yield start, text.decode("ascii")
