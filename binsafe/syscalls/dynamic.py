@@ -72,7 +72,7 @@ class _Found:
     def loaded_at_run_time(self) -> list[str]:
         """Names of libraries that live code is known to load."""
         found = {passed.text for _, passed in self.passed(*LOADS_LIBRARIES) if passed.text}
-        return sorted(found | patterns.loaded_by_c_library(self._texts_of_c_library()))
+        return sorted(found | patterns.loaded_by_c_library(self._texts_of_c_library(), self.libraries.name_services()))
 
     def _texts_of_c_library(self) -> set[str]:
         files = [(n, file.summary) for n, file in enumerate(self.closure.files) if patterns.is_c_library(file.summary)]
@@ -84,11 +84,6 @@ class _Found:
             if passed.value != 0 and not passed.text:
                 yield f"{passed.imported}: a name that is computed, at {self._place(number, passed.address)}"
         yield from (f"{name}: not found" for name in self.missing)
-
-    def left_out(self) -> Iterator[str]:
-        """What could be loaded, is known by name and was not looked at."""
-        for name in patterns.other_services(self._texts_of_c_library(), self.libraries.name_services()):
-            yield f"dlopen: libnss_{name}.so.2"
 
     def calls(self) -> Iterator[tuple[int, int, int, int]]:
         """(number, file, node, address) of each call of live code, those through wrappers of other files included."""
@@ -148,7 +143,7 @@ class _Found:
             required=tuple(sorted({*made, *implied})),
             likely=tuple(sorted(likely)),
             unresolved=tuple(Unresolved(address=place, reason=reason) for place, reason in gaps),
-            open_set=(*unknown, *sorted(self.left_out())),
+            open_set=tuple(unknown),
             sites={
                 name: tuple(hex(address) for address in places[:MAX_EVIDENCE]) for name, places in own.items() if places
             },

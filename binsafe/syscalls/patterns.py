@@ -4,11 +4,13 @@ Each rule names the source that it was read from. Names in a file are its own wo
 denied the calls that it hides.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 import numpy as np
 
+from binsafe.model import Slice
 from binsafe.syscalls.program import Program
 from binsafe.syscalls.summary import Call, Summary
 from binsafe.syscalls.tables import numbers
@@ -30,6 +32,7 @@ _SETXID = frozenset(
     {"setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setgroups", "pthread_create"}
 )
 _SERVICES = "libnss_%s.so%s"
+_STATIC_SERVICES = re.compile(rb"\0libnss_%s\.so")
 _USUAL_SERVICES = frozenset({"files", "dns"})
 
 
@@ -58,19 +61,21 @@ def covered(summary: Summary) -> frozenset[int]:
     return frozenset(set(targets[np.isin(sources, setters)].tolist()) & repeating)
 
 
-def loaded_by_c_library(texts: Iterable[str]) -> set[str]:
+def loaded_by_c_library(texts: Iterable[str], services: Iterable[str]) -> set[str]:
     """Libraries that glibc loads by itself, of which live code mentions the name.
 
-    The unwinder for ``pthread_exit`` and ``backtrace``, IDN for ``getaddrinfo``, name services (``nss/nss_module.c``).
-    Modules of ``iconv`` are left out: they call nothing but ``malloc``, ``free`` and what reports errors.
+    The unwinder for ``pthread_exit`` and ``backtrace``, IDN for ``getaddrinfo``, and the name ``services`` that are
+    configured or built in (``nss/nss_module.c``). Modules of ``iconv`` are left out: they call nothing but ``malloc``,
+    ``free`` and what reports errors.
     """
     found = {text for text in texts if text.startswith("lib") and "%" not in text and text != "libc.so.6"}
-    return found | ({f"libnss_{name}.so.2" for name in _USUAL_SERVICES} if _SERVICES in texts else set())
+    named = {f"libnss_{name}.so.2" for name in (*services, *_USUAL_SERVICES)}
+    return found | (named if _SERVICES in texts else set())
 
 
-def other_services(texts: Iterable[str], configured: Iterable[str]) -> set[str]:
-    """Name services that a system has configured beyond those that glibc has for itself: not in a sandbox."""
-    return set(configured) - _USUAL_SERVICES if _SERVICES in texts else set()
+def loaded_when_static(slice_: Slice) -> tuple[str, ...]:
+    """What a static program loads nevertheless: glibc's name services, by names that its ``nss`` code builds."""
+    return ("dlopen: libnss_*.so.2 (name services)",) if _STATIC_SERVICES.search(slice_.data) else ()
 
 
 def is_never_made(summary: Summary, call: Call, arch: str) -> bool:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from binsafe.formats import gopclntab, stubs
 from binsafe.formats.elf_linking import Linking
 from binsafe.model import Slice
+from binsafe.syscalls import registers
 from binsafe.syscalls.code import Code, CodeRange
 from binsafe.syscalls.decode import Decoder, Detail, Instruction
 from binsafe.syscalls.index import Index, Referring, pieces
@@ -200,9 +201,19 @@ class Program:
 
     def _taken_by(self, address: int) -> Iterator[int]:
         yield from (slot for slot in self.pointers.to(address) if not self.only_called(slot))
-        yield from (source for source, _, use in self.references.into(address, address + 1) if use == TAKEN)
+        for source, _, use in self.references.into(address, address + 1):
+            if use == TAKEN and self._is_taken_at(source):
+                yield source
         pattern = None if self.slice.traits.get("pie") else self.machine.absolute(address)
         yield from () if pattern is None else self.code.find(pattern)
+
+    def _is_taken_at(self, source: int) -> bool:
+        """Whether an instruction stands there, and keeps the address for more than calls of its own function."""
+        place = self.place(source)
+        if place is None:
+            region = self.region(source)
+            return region is None or not self.is_known(region.start)
+        return registers.calls(place.region, place.at) is None
 
     def only_called(self, slot: int) -> bool:
         """Whether a slot of the global offset table is nothing but called or jumped through."""
@@ -270,12 +281,21 @@ class Program:
                 place = self.place(source)
                 kind = Kind.CALL if place is not None and place.region.flows[place.at][0] is Flow.CALL else Kind.ENTRY
                 incoming.setdefault(target, []).append((kind, source))
+            incoming.setdefault(region.start, []).extend(self._called_by_register(region.start))
             jumps = [*self.jumps.into(region.start, region.end), *self._short_jumps_around(region)]
             for source, target in jumps:
                 if region.start <= target < region.end and not region.start <= source < region.end:
                     incoming.setdefault(target, []).append((Kind.ENTRY, source))
             self._incoming[region.start] = incoming
         return self._incoming[region.start]
+
+    def _called_by_register(self, start: int) -> Iterator[tuple[Kind, int]]:
+        for source, _, use in self.references.into(start, start + 1):
+            place = self.place(source) if use == TAKEN else None
+            if place is not None:
+                for at in registers.calls(place.region, place.at) or ():
+                    kind = Kind.CALL if place.region.flows[at][0] is Flow.CALL else Kind.ENTRY
+                    yield kind, place.region.instructions[at].address
 
     def _short_jumps_around(self, region: Region) -> Iterator[tuple[int, int]]:
         for start, end in ((region.start - _SHORT_REACH, region.start), (region.end, region.end + _SHORT_REACH)):

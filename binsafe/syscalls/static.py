@@ -11,7 +11,7 @@ from binsafe.model import Slice, Syscalls, Unresolved
 from binsafe.syscalls import sites
 from binsafe.syscalls.decode import Decoder, OutOfInstructions
 from binsafe.syscalls.machine import Machine
-from binsafe.syscalls.patterns import is_covered
+from binsafe.syscalls.patterns import is_covered, loaded_when_static
 from binsafe.syscalls.program import Program
 from binsafe.syscalls.tables import names
 from binsafe.syscalls.wrappers import Gap, Number, resolve
@@ -29,13 +29,16 @@ def analyse_static(slice_: Slice, machine: Machine, implied: set[str], *, max_in
         for site in sites.find(program):
             resolution = resolve(program, site)
             found |= resolution.numbers
-            gaps |= {gap for gap in resolution.gaps if not is_covered(program, gap)}
+            if sites.is_plausible(program, site):
+                gaps |= {gap for gap in resolution.gaps if not is_covered(program, gap)}
     except OutOfInstructions:
         gaps.add(Gap(slice_.entry, f"more than {max_instructions} instructions would have to be decoded"))
-    return _result(machine, implied, found, gaps)
+    return _result(machine, implied, found, gaps, open_set=loaded_when_static(slice_))
 
 
-def _result(machine: Machine, implied: set[str], found: set[Number], gaps: set[Gap]) -> Syscalls:
+def _result(
+    machine: Machine, implied: set[str], found: set[Number], gaps: set[Gap], *, open_set: tuple[str, ...]
+) -> Syscalls:
     """Name the numbers. One that the kernel has no call for fails with ENOSYS there, allowed or not: it is left out."""
     known = names(machine.arch)
     addresses: dict[str, set[int]] = {}
@@ -48,6 +51,7 @@ def _result(machine: Machine, implied: set[str], found: set[Number], gaps: set[G
         complete=not gaps,
         required=required,
         likely=required,
+        open_set=open_set,
         unresolved=tuple(Unresolved(address=hex(gap.address), reason=gap.reason) for gap in sorted(gaps)),
         sites={name: _shown(addresses[name]) for name in required if name in addresses},
     )

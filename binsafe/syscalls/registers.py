@@ -1,0 +1,68 @@
+"""A function whose address is put into a register only to call it from there, as LLVM does for repeated calls."""
+
+from binsafe.syscalls.machine import Flow
+from binsafe.syscalls.regions import Region
+
+_CALLED_FROM = frozenset({"rax", "r10", "r11", "rbx", "rbp", "r12", "r13", "r14", "r15"})
+"""Registers that pass no argument: a call does not read them."""
+_LOST_IN_CALLS = frozenset({"rax", "r10", "r11"})
+_PARTS = {"rax": ("eax", "al"), "rbx": ("ebx", "bl"), "rbp": ("ebp", "bpl")}
+
+
+def calls(region: Region, at: int) -> list[int] | None:
+    """Indices of the calls and jumps through the register that the ``lea`` at ``at`` fills; None if it has more uses.
+
+    The value is followed forwards until the register is filled anew, over every way inside of the region.
+    """
+    register, _, _ = region.instructions[at].operands.partition(", ")
+    if region.instructions[at].mnemonic != "lea" or register not in _CALLED_FROM:
+        return None
+    found: list[int] = []
+    seen: set[int] = set()
+    work = [at + 1]
+    while work:
+        here = work.pop()
+        if here in seen or here >= len(region.instructions):
+            continue
+        seen.add(here)
+        mnemonic, operands = region.instructions[here].mnemonic, region.instructions[here].operands
+        flow, _ = region.flows[here]
+        if operands == register and flow in {Flow.CALL, Flow.INDIRECT}:
+            found.append(here)
+        elif _mentions(operands, register):
+            if mnemonic == "pop" or _fills(mnemonic, operands, register):
+                continue
+            return None
+        if flow is not Flow.CALL or register not in _LOST_IN_CALLS:
+            work += _next(region, here)
+    return found
+
+
+def _next(region: Region, here: int) -> list[int]:
+    """Indices to which control can go on inside of the region."""
+    flow, target = region.flows[here]
+    found = [here + 1] if region.falls_through(here) else []
+    if flow is Flow.INDIRECT:
+        found += region.orphans
+    elif target in region.index and flow is not Flow.CALL:
+        found.append(region.index[target])
+    return found
+
+
+def _fills(mnemonic: str, operands: str, register: str) -> bool:
+    """Whether an instruction gives the whole register a new value that does not come from the old one."""
+    first, _, rest = operands.partition(", ")
+    whole = first == register or first == _parts(register)[0]  # 32 bits clear the others
+    return whole and (
+        (mnemonic in {"lea", "mov", "movabs", "movzx"} and not _mentions(rest, register))
+        or (mnemonic == "xor" and first == rest)
+    )
+
+
+def _parts(register: str) -> tuple[str, ...]:
+    return _PARTS.get(register, (f"{register}d", f"{register}w", f"{register}b"))
+
+
+def _mentions(operands: str, register: str) -> bool:
+    words = operands.replace("[", " ").replace("]", " ").replace(",", " ").replace("*", " ").split()
+    return register in words or any(part in words for part in _parts(register))
