@@ -9,6 +9,7 @@ import msgspec
 
 if TYPE_CHECKING:
     from binsafe.model import Policy, Report
+    from binsafe.model.policy import PolicyFile
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,6 +21,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     write: tuple[str, ...]
     connect: tuple[str, ...]
     execute: tuple[str, ...]
+    pack: tuple[str, ...] = ()
     env: tuple[str, ...] = ()
 
 
@@ -35,6 +37,7 @@ _OPTIONS = (
     click.option("--write", multiple=True, metavar="PATH", help="Let it write a file or folder."),
     click.option("--connect", multiple=True, metavar="HOST:PORT", help="Let it connect there: data can leave by it."),
     click.option("--exec", "execute", multiple=True, metavar="PATH", help="Let it execute another program."),
+    click.option("--pack", multiple=True, metavar="NAME", help="Add a runtime pack (python, locale, gconv, ...)."),
 )
 
 
@@ -51,8 +54,10 @@ def derive_policy(report: "Report", asked: Asked) -> "Policy":
     Raises:
         UsageError: a port, path or name that cannot be, or a baseline that is not there.
     """
-    from binsafe import baselines, policy
+    from binsafe import baselines, packs, policy
 
+    program = report.artifact.path
+    chosen = packs.choose(report, asked.pack)
     baseline = baselines.load(asked.baseline or policy.default_baseline(report))
     request = policy.Request(
         ports=policy.parse_ports(asked.ports, baseline.ports) if asked.ports else None,
@@ -61,8 +66,54 @@ def derive_policy(report: "Report", asked: Asked) -> "Policy":
         connect=asked.connect,
         execute=tuple(_absolute(path) for path in asked.execute),
         environment=tuple(_variable(text) for text in asked.env),
+        packs=tuple(packs.grants(chosen, program)),
+        jit=any(pack.jit for pack in chosen),
     )
-    return policy.derive(report, baseline, request)
+    derived = policy.derive(report, baseline, request)
+    if derived.artifact.system != "linux":
+        return derived
+    beside = [policy.derive(each, baseline, request) for each in _inspect_all(asked.execute)]
+    return _together(derived, beside, packs.libraries(chosen, program), asked.execute)
+
+
+def _inspect_all(paths: tuple[str, ...]) -> list["Report"]:
+    """Reports on the programs that may be executed beside the one that is run."""
+    from binsafe.errors import NotEnforceable
+    from binsafe.intake import Found, Snapshot, inspect
+
+    reports = []
+    for path in paths:
+        with Snapshot.take(Found(path, Path(path).resolve())) as snapshot:
+            report = inspect(snapshot)
+        if not report.analysed:
+            raise NotEnforceable(
+                f"--exec {path}: {report.findings[0].detail}", hint="name the interpreter of a script as well"
+            )
+        reports.append(report)
+    return reports
+
+
+def _together(
+    derived: "Policy", beside: list["Policy"], libraries: tuple["PolicyFile", ...], paths: tuple[str, ...]
+) -> "Policy":
+    """One policy for the program and those that it may execute: they share a sandbox, so each has what any has."""
+    from binsafe.model.policy import PolicyFile
+
+    files = {file.opened_as: file for file in (*libraries, *derived.artifact.files)}
+    grants = {(grant.kind, grant.object, grant.when): grant for grant in derived.grants}
+    for path, other in zip(paths, beside, strict=True):
+        files = {file.opened_as: file for file in other.artifact.files} | files
+        own = PolicyFile(
+            opened_as=str(Path(path).absolute()),
+            path=str(Path(path).resolve()),
+            sha256=other.artifact.sha256,
+            execute=True,
+        )
+        files[own.opened_as] = own
+        for grant in other.of("syscall"):
+            grants.setdefault((grant.kind, grant.object, grant.when), grant)
+    artifact = msgspec.structs.replace(derived.artifact, files=tuple(files.values()))
+    return msgspec.structs.replace(derived, artifact=artifact, grants=tuple(grants.values()))
 
 
 def _absolute(path: str) -> str:

@@ -80,7 +80,13 @@ def _given(report: Report, named: tuple[Grant, ...], baseline: Baseline, request
     """What groups of calls may ask for, as far as it does not lie in the program."""
     written = {grant.object for grant in (*named, *baseline.grants) if grant.kind == "write"}
     given: set[Need] = {"write"} if written - {"/dev/null"} else set()
-    return frozenset(given | {"jit"} if request.jit or compiles(report) else given)
+    if request.jit or compiles(report):
+        given.add("jit")
+    if request.connect:
+        given.add("connect")
+    if request.execute:
+        given.add("execute")
+    return frozenset(given)
 
 
 def _unique(*grants: Grant) -> tuple[Grant, ...]:

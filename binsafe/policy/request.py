@@ -19,6 +19,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     connect: tuple[str, ...] = ()
     execute: tuple[str, ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
+    packs: tuple[Grant, ...] = ()
+    """What runtime packs add."""
     jit: bool = False
     """The program makes code while it runs, although neither its name nor its libraries say so (see `runtimes`)."""
 
@@ -28,6 +30,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             UsageError: an object is not what its option takes.
         """
+        yield from self.packs
         for name in self.connect:
             reason = f"--connect {name}: data can leave through it"
             yield named_grant("connect", name, "tcp", reason=reason, option="--connect")

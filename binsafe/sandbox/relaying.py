@@ -10,6 +10,7 @@ import errno
 import os
 import select
 import signal
+import stat
 import sys
 import termios
 import threading
@@ -204,8 +205,12 @@ def _in_background(source: int) -> bool:
 
 
 def _move(source: int, target: int, clean: Callable[[bytes], bytes] | None = None) -> bool:
-    """Move what is there; False at the end. Without a copy where the kernel can (one side is a pipe)."""
-    if clean is None and sys.platform == "linux":
+    """Move what is there; False at the end. Without a copy where both sides allow it.
+
+    Never spliced into a file: the kernel would take its offset before it waits for data, and then write over what
+    others (standard error beside standard output) have written there meanwhile.
+    """
+    if clean is None and sys.platform == "linux" and not stat.S_ISREG(os.fstat(target).st_mode):
         try:
             return os.splice(source, target, CHUNK) > 0
         except BlockingIOError:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from binsafe.errors import NotEnforceable
 from binsafe.model import Grant
 
 pytestmark = [
@@ -163,10 +162,13 @@ def test_a_granted_folder_can_be_written_and_read_and_not_executed_from(sandboxe
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only what root starts becomes another user")
-def test_a_grant_that_could_not_be_used_is_refused(sandboxed: Callable, shared_folder: Path):
-    shared_folder.chmod(0o755)
-    with pytest.raises(NotEnforceable, match="owns nothing"):
-        sandboxed("uid", grants=(Grant(kind="write", object=str(shared_folder), reason="test"),))
+def test_what_it_writes_into_a_private_folder_of_roots_is_its_owners(sandboxed: Callable, shared_folder: Path):
+    shared_folder.chmod(0o700)
+    grant = Grant(kind="write", object=str(shared_folder), reason="test")
+    assert sandboxed(f"write={shared_folder}/new", grants=(grant,)).answers() == {f"write={shared_folder}/new": ""}
+    status = (shared_folder / "new").stat()
+    assert (status.st_uid, status.st_gid) == (os.geteuid(), os.getegid())
+    assert shared_folder.stat().st_uid == os.geteuid()
 
 
 def test_a_flood_of_denials_is_counted_not_printed(sandboxed: Callable):

@@ -2,11 +2,8 @@
 
 import os
 import socket
-import stat
 import struct
 import subprocess
-from collections.abc import Iterable
-from pathlib import Path
 from typing import Final
 
 from binsafe.errors import BinsafeError, NotEnforceable
@@ -66,7 +63,6 @@ class Namespaces:
         arch = native_arch()
         for gap in linux.gaps(order.policy):
             raise NotEnforceable(gap.reason, hint="leave the grant out")
-        _check_writable(granted_paths(order.policy, "write"))
         destinations = pin(order.policy.of("connect"))
         stdio = (order.stdin, order.stdout, order.stderr)
         with Cargo() as cargo:
@@ -107,18 +103,6 @@ def native_arch() -> str:
     if machine not in MACHINES:
         raise NotEnforceable(f"no sandbox for {machine}", hint=f"supported: {', '.join(MACHINES)}")
     return MACHINES[machine]
-
-
-def _check_writable(paths: Iterable[str]) -> None:
-    """Refuse a write grant that could not be used: root's program becomes a user that owns nothing."""
-    if os.geteuid() != 0:
-        return
-    for path in paths:
-        if not Path(path).stat().st_mode & stat.S_IWOTH:
-            raise NotEnforceable(
-                f"{path} could not be written: a program that root starts runs as a user that owns nothing",
-                hint=f"start it as the owner of {path}, or name a folder that everybody may write",
-            )
 
 
 def _ignore(_: object) -> None:

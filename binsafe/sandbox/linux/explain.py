@@ -6,6 +6,10 @@ from typing import Any
 from binsafe.errors import BinsafeError, NotEnforceable, NotExecutable
 
 _FIXES = {
+    "granted folders": (
+        "the file system of a granted folder knows no id-mapped mounts: start it as the folder's owner, "
+        "or name a folder that everybody may write"
+    ),
     "user id": "start it as an ordinary user",
     "namespaces": (
         "allow unprivileged user namespaces: sysctl user.max_user_namespaces=15000, on Debian "

@@ -33,6 +33,8 @@ MOUNT_ATTR_RDONLY: Final = 0x1
 MOUNT_ATTR_NOSUID: Final = 0x2
 MOUNT_ATTR_NODEV: Final = 0x4
 MOUNT_ATTR_NOEXEC: Final = 0x8
+MOUNT_ATTR_IDMAP: Final = 0x0010_0000
+AT_EMPTY_PATH: Final = 0x1000
 AT_FDCWD: Final = -100
 AT_RECURSIVE: Final = 0x8000
 OPEN_TREE_CLONE: Final = 1
@@ -116,6 +118,20 @@ def mount_setattr(target: str, attributes: int) -> None:
         ctypes.c_int(AT_FDCWD),
         os.fsencode(target),
         ctypes.c_uint(AT_RECURSIVE),
+        attr,
+        ctypes.c_size_t(len(attr)),
+    )
+
+
+def map_ids(tree: int, namespace: int) -> None:
+    """Let a detached mount show its owners as a user namespace maps them (Linux 5.12)."""
+    attr = struct.pack("=4Q", MOUNT_ATTR_IDMAP, 0, 0, namespace)
+    _syscall(
+        _SYS_MOUNT_SETATTR,
+        "mount_setattr",
+        ctypes.c_int(tree),
+        b"",
+        ctypes.c_uint(AT_EMPTY_PATH),
         attr,
         ctypes.c_size_t(len(attr)),
     )

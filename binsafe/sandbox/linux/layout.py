@@ -82,7 +82,7 @@ def lay_out(order: Order, cargo: Cargo, hosts: str = "") -> Layout:
     merged = dict(_merged_folders()) if policy.artifact.interpreter else {}
     name = posixpath.basename(policy.artifact.name)
     program = _program_path(order, name)
-    cargo.copy(msgspec.structs.replace(file, opened_as=file.path) for file in _once(policy))
+    cargo.copy(msgspec.structs.replace(file, opened_as=file.path) for file in _once(policy) if file.path != program)
     if policy.artifact.interpreter or hosts:
         _add_stand_ins(cargo, policy, hosts)
     cargo.seal()
@@ -124,7 +124,8 @@ def granted_paths(policy: Policy, kind: GrantKind) -> Iterator[str]:
     """Granted paths that must be brought inside: not the program, scratch, devices or files that are copied."""
     own = {"artifact", "scratch", *DEVICES, *(file.path for file in policy.artifact.files)}
     own |= {file.opened_as for file in policy.artifact.files}
-    return (grant.object for grant in policy.grants if grant.kind == kind and grant.object not in own)
+    grants = (grant for grant in policy.of(kind) if grant.access != "scratch")
+    return (grant.object for grant in grants if grant.object not in own)
 
 
 def _check_present(policy: Policy) -> None:
@@ -192,9 +193,12 @@ def _add_stand_ins(cargo: Cargo, policy: Policy, hosts: str) -> None:
 
 
 def _scratch(policy: Policy) -> tuple[str, ...]:
-    if not any(grant.object == "scratch" for grant in policy.of("write")):
-        return ()
-    return (SCRATCH, "/tmp", "/dev/shm") if policy.artifact.interpreter else (SCRATCH, "/tmp")  # noqa: S108 - inside
+    own = tuple(grant.object for grant in policy.of("write") if grant.access == "scratch")
+    if any(grant.object == "scratch" for grant in policy.of("write")):
+        own = (*own, SCRATCH, "/tmp")  # noqa: S108 - inside
+    if own and policy.artifact.interpreter:
+        own = (*own, "/dev/shm")  # noqa: S108 - inside
+    return tuple(dict.fromkeys(own))
 
 
 def _mounts(policy: Policy, merged: Mapping[str, str]) -> Iterator[tuple[str, Attributes]]:

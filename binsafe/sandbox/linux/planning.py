@@ -63,6 +63,8 @@ def _confinement(policy: Policy, layout: Layout) -> dict[str, Any]:
         for path in places.get(rule.object, [rule.object]):
             is_folder = path in places["scratch"] or (path != layout.program and Path(path).is_dir())
             rights = rule.rights if is_folder else rule.rights & landlock.FILE_RIGHTS
+            if is_folder and rights & landlock.Fs.READ_FILE:
+                rights |= landlock.Fs.READ_DIR  # a pack's folder of modules
             rules[path] = rules.get(path, landlock.Fs(0)) | rights
     for piece in layout.pieces:
         rights = landlock.Fs.READ_FILE | (landlock.Fs.EXECUTE if piece.path in layout.executable else 0)

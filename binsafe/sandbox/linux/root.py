@@ -13,14 +13,17 @@ from binsafe.sandbox.linux import kernel
 _FLAGS = kernel.MS_NOSUID | kernel.MS_NODEV
 
 
-def build_root(plan: dict[str, Any]) -> None:
+def build_root(plan: dict[str, Any], opened: dict[str, int]) -> None:
     """Make the root and enter it.
 
-    Detached copies of the granted mounts are taken first, while their paths can still be seen. Where a granted folder
-    covers a private copy, the copy is mounted over the original in it.
+    ``opened`` are mounts that root took beforehand. Detached copies of the other granted ones are taken first, while
+    their paths can still be seen. Where a granted folder covers a private copy, the copy is mounted over the original.
     """
     kernel.mount("", "/", "", kernel.MS_REC | kernel.MS_PRIVATE)
-    trees = [(path, attributes, kernel.open_tree(path)) for path, attributes in plan["mounts"]]
+    trees = [
+        (path, attributes, opened[path] if path in opened else kernel.open_tree(path))
+        for path, attributes in plan["mounts"]
+    ]
     root = next(folder for folder in ("/tmp", "/mnt", "/run", "/dev") if os.path.isdir(folder))  # noqa: S108
     kernel.mount("root", root, "tmpfs", _FLAGS, "mode=0755,nr_inodes=65536")
     os.chdir(root)

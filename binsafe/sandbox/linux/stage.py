@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from binsafe.sandbox.linux import kernel
+from binsafe.sandbox.linux.idmaps import open_trees
 from binsafe.sandbox.linux.root import build_root
 
 NAMESPACES = (
@@ -93,7 +94,10 @@ def middle(control: socket.socket, plan: Plan, tell: Tell) -> int:
     """Leave the host: another user if we are root, then every namespace. Returns what init returned."""
     die_with_parent(plan["supervisor"])
     os.setsid()  # a Ctrl-C on the terminal is the supervisor's business
+    trees: dict[str, int] = {}
     if plan["uid"] is not None:
+        with step("granted folders"):
+            trees = open_trees(plan, plan["uid"])
         with step("user id"):
             become(plan["uid"])
             die_with_parent(plan["supervisor"])  # a change of credentials clears it
@@ -106,7 +110,7 @@ def middle(control: socket.socket, plan: Plan, tell: Tell) -> int:
         write_file("/proc/self/gid_map", f"{INSIDE_ID} {gid} 1")
     pid = os.fork()
     if pid == 0:
-        os._exit(guarded(lambda: init(control, plan, tell), tell))
+        os._exit(guarded(lambda: init(control, plan, trees, tell), tell))
     control.close()
     close_all_but()
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) & 0xFF
@@ -151,12 +155,12 @@ def close_all_but(*keep: int) -> None:
 # --- init -----------------------------------------------------------------------------------------------------------
 
 
-def init(control: socket.socket, plan: Plan, tell: Tell) -> int:
+def init(control: socket.socket, plan: Plan, trees: dict[str, int], tell: Tell) -> int:
     """Be pid 1 inside: build the root, start the program, then reap and watch until one of the two sides ends."""
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     socket.sethostname(HOSTNAME)
     with step("mounts"):
-        build_root(plan)
+        build_root(plan, trees)
     wake_r, wake_w = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake_w)

@@ -2,6 +2,14 @@
 # binsafe.policy/1 for tool (x86_64), sha256 0000000000000000000000000000000000000000000000000000000000000000
 # baseline cli_tool; what is not bound or listed below is not there
 # could, may not: connect out
+# could, may not: system call getsockopt
+# could, may not: system call recvfrom
+# could, may not: system call recvmsg
+# could, may not: system call sendmsg
+# could, may not: system call sendto
+# could, may not: system call setsockopt
+# could, may not: system call shutdown
+# could, may not: system call socket
 set -eu
 binary=${BINARY:?the resolved path of the program}
 program=/bin/tool

@@ -1,0 +1,139 @@
+"""Runtime packs: what programs of a known runtime need beside their libraries, as data. Shell: looks at folders.
+
+A pack (``profiles/packs/NAME.yaml``) applies to a program by its name or by a library that it is linked with. Its
+``modules`` are folders whose libraries may be mapped (what those need comes along), its ``files`` are read, its
+``scratch`` folders are empty ones of its own. ``{prefix}`` is the folder above the one that the program is in.
+"""
+
+import fnmatch
+import glob
+import posixpath
+from collections.abc import Iterable, Iterator
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import yaml
+
+from binsafe.errors import BaselineError, UsageError
+from binsafe.formats.elf_needs import needs
+from binsafe.intake.libraries import Libraries
+from binsafe.intake.tree import Tree
+from binsafe.model import Grant, Report
+from binsafe.model.policy import PolicyFile
+
+PACK_SCHEMA: Final = "binsafe.pack/1"
+MAX_MODULES: Final = 2000
+"""Libraries in module folders whose own libraries are looked up."""
+
+
+class Variable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A variable that the runtime wants."""
+
+    name: str
+    value: str
+
+
+class Pack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One pack, as its file says."""
+
+    schema: str
+    name: str
+    description: str
+    programs: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    scratch: tuple[str, ...] = ()
+    environment: tuple[Variable, ...] = ()
+    jit: bool = False
+
+
+def available() -> dict[str, Pack]:
+    """The shipped packs by name.
+
+    Raises:
+        BaselineError: a file says something that has no meaning.
+    """
+    packs = {}
+    for entry in sorted(_shipped().iterdir(), key=lambda each: each.name):
+        if entry.name.endswith(".yaml"):
+            try:
+                pack = msgspec.convert(yaml.safe_load(entry.read_text(encoding="utf-8")), Pack)
+            except (yaml.YAMLError, msgspec.ValidationError) as error:
+                raise BaselineError(f"{entry.name}: {error}", hint=f"expected a {PACK_SCHEMA}") from error
+            packs[pack.name] = pack
+    return packs
+
+
+def choose(report: Report, names: Iterable[str] = ()) -> tuple[Pack, ...]:
+    """The packs for a program: those that its name or libraries ask for, and those that are named.
+
+    Raises:
+        UsageError: there is no pack of that name.
+    """
+    packs = available()
+    for name in names:
+        if name not in packs:
+            raise UsageError(f"there is no pack {name!r}", hint=f"shipped: {', '.join(packs)}")
+    program = posixpath.basename(report.artifact.path)
+    linked = {library.name for each in report.slices for library in each.resolved}
+    return tuple(
+        pack
+        for pack in packs.values()
+        if pack.name in names
+        or any(fnmatch.fnmatchcase(program, pattern) for pattern in pack.programs)
+        or any(fnmatch.filter(linked, pattern) for pattern in pack.libraries)
+    )
+
+
+def grants(packs: Iterable[Pack], program: str) -> Iterator[Grant]:
+    """What the packs grant on this machine; ``program`` is the resolved path of the program."""
+    for pack in packs:
+        reason = f"pack {pack.name}: {pack.description}"
+        for kind, patterns in (("library", pack.modules), ("", pack.files)):
+            for path in _present(patterns, program):
+                yield Grant(kind="read", object=path, access=kind, reason=reason)
+        for path in pack.scratch:
+            yield Grant(kind="write", object=path, access="scratch", reason=reason)
+        for variable in pack.environment:
+            yield Grant(kind="environment", object=variable.name, access=variable.value, reason=reason)
+
+
+def libraries(packs: Iterable[Pack], program: str) -> tuple[PolicyFile, ...]:
+    """What the libraries in the packs' module folders are linked with, as far as it lies elsewhere."""
+    folders = sorted({path for pack in packs for path in _present(pack.modules, program)})
+    modules = [str(path) for folder in folders for path in Path(folder).rglob("*.so*") if path.is_file()]
+    data = Tree().map(program)
+    if data is None or not modules:
+        return ()
+    closure = Libraries(needs(memoryview(data)), Path(program), Tree())
+    for module in modules[:MAX_MODULES]:
+        closure.add(module, "pack")
+    return tuple(
+        PolicyFile(opened_as=posixpath.normpath(library.opened_as), path=library.path, sha256=library.sha256)
+        for library in closure.resolved
+        if library.opened_as is not None and library.path is not None and library.sha256 is not None
+        if not any(library.path.startswith(f"{folder}/") for folder in folders)
+    )
+
+
+def _present(patterns: Iterable[str], program: str) -> list[str]:
+    """The resolved paths that the patterns lead to; a pattern that ends in a slash asks for folders."""
+    prefix = posixpath.dirname(posixpath.dirname(program))
+    found: dict[str, None] = {}
+    for pattern in patterns:
+        if "{prefix}" in pattern and prefix == "/":
+            continue
+        for path in sorted(glob.glob(pattern.replace("{prefix}", glob.escape(prefix)))):  # noqa: PTH207 - strings in and out
+            if pattern.endswith("/") == Path(path).is_dir():
+                found[str(Path(path).resolve())] = None
+    return [path for path in found if not any(path != other and path.startswith(f"{other}/") for other in found)]
+
+
+def _shipped() -> Traversable:
+    installed = resources.files("binsafe") / "_profiles"
+    root = installed if installed.is_dir() else Path(__file__).parent.parent / "profiles"
+    return root / "packs"

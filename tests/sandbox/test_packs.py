@@ -1,0 +1,71 @@
+"""Language runtimes start at the first try with their pack, and are given nothing that is not in it."""
+
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from binsafe import packs
+
+pytestmark = [
+    pytest.mark.sandbox,
+    pytest.mark.skipif(sys.platform != "linux", reason="the Linux sandbox needs Linux"),
+]
+
+PYTHON = """
+import asyncio
+
+async def answer(reader, writer):
+    await reader.readline()
+    writer.write(b"HTTP/1.0 200 OK\\r\\n\\r\\nhello")
+    await writer.drain()
+    writer.close()
+
+async def main():
+    async with await asyncio.start_server(answer, None, PORT) as server:
+        await server.serve_forever()
+
+asyncio.run(main())
+"""
+NODE = "require('http').createServer((request, answer) => answer.end('hello')).listen(PORT)"
+SERVERS = {"/usr/bin/python3": ("server.py", PYTHON), "/usr/bin/node": ("server.js", NODE)}
+
+
+def test_every_shipped_pack_is_read():
+    shipped = packs.available()
+    assert {"python", "node", "nginx", "java", "perl", "locale", "gconv", "terminfo", "zoneinfo"} <= set(shipped)
+    assert all(pack.schema == packs.PACK_SCHEMA and pack.name == name for name, pack in shipped.items())
+
+
+@pytest.mark.parametrize("program", SERVERS)
+def test_a_dual_stack_server_of_a_runtime_answers(program: str, tmp_path: Path, free_port: Callable):
+    if shutil.which(program) is None:
+        pytest.skip(f"{program} is not installed")
+    name, source = SERVERS[program]
+    port = free_port()
+    script = tmp_path / name
+    script.write_text(source.replace("PORT", str(port)))
+    command = ["run", "--baseline", "network_server", "--ports", f":{port}", "--read", str(script)]
+    with subprocess.Popen([sys.executable, "-m", "binsafe", *command, program, str(script)]) as running:
+        try:
+            assert _get(port) == b"hello"
+        finally:
+            running.terminate()
+            running.wait(15)
+
+
+def _get(port: int) -> bytes:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:
+                return answer.read()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
