@@ -20,6 +20,7 @@ import yaml
 from binsafe.errors import BaselineError, UsageError
 from binsafe.formats.elf_needs import needs
 from binsafe.intake.libraries import Libraries
+from binsafe.intake.summaries import Summaries, default_folder
 from binsafe.intake.tree import Tree
 from binsafe.model import Grant, Report
 from binsafe.model.policy import PolicyFile
@@ -109,7 +110,7 @@ def libraries(packs: Iterable[Pack], program: str) -> tuple[PolicyFile, ...]:
     data = Tree().map(program)
     if data is None or not modules:
         return ()
-    closure = Libraries(needs(memoryview(data)), Path(program), Tree())
+    closure = Libraries(needs(memoryview(data)), Path(program), Tree(), Summaries(default_folder()))
     for module in modules[:MAX_MODULES]:
         closure.add(module, "pack")
     return tuple(
