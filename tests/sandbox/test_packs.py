@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 
 from binsafe import packs
+from binsafe.cli.options import Asked, derive_policy
+from binsafe.intake import Found, Snapshot, inspect
+from binsafe.sandbox import Order, launch
 
 pytestmark = [
     pytest.mark.sandbox,
@@ -50,13 +53,28 @@ def test_a_dual_stack_server_of_a_runtime_answers(program: str, tmp_path: Path, 
     port = free_port()
     script = tmp_path / name
     script.write_text(source.replace("PORT", str(port)))
-    command = ["run", "--baseline", "network_server", "--ports", f":{port}", "--read", str(script)]
-    with subprocess.Popen([sys.executable, "-m", "binsafe", *command, program, str(script)]) as running:
-        try:
-            assert _get(port) == b"hello"
-        finally:
-            running.terminate()
-            running.wait(15)
+    with Snapshot.take(Found(program, Path(program).resolve())) as snapshot:
+        report = inspect(snapshot, syscalls=False)  # what is assumed of a program that cannot be seen through
+        policy = derive_policy(report, asked(baseline="network_server", ports=(f":{port}",), read=(str(script),)))
+        order = Order(
+            policy=policy,
+            program=snapshot.descriptor,
+            path=snapshot.artifact.path,
+            arguments=[str(script)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            on_violation=print,
+        )
+        process = launch(order)
+    try:
+        assert _get(port) == b"hello"
+    finally:
+        process.stop()
+
+
+def asked(**given: object) -> Asked:
+    return Asked(**({"ports": (), "baseline": None, "read": (), "write": (), "connect": (), "execute": ()} | given))
 
 
 def _get(port: int) -> bytes:
