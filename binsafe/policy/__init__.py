@@ -9,12 +9,13 @@
     derive      report + baseline + request -> Policy                   denials   what the program could do and may not
     calls       its system calls, as narrow as is known                 libraries its loader and libraries
     runtimes    programs that make code while they run
-    reading     policy file -> Policy
+    reading     policy file -> Policy                                   combining two policies -> one
 
 `parsing` is not imported here: it needs YAML, and the way from a policy file to a running program does not.
 """
 
 from binsafe.policy.baseline import Baseline, CallGroup, PortLayout
+from binsafe.policy.combining import merge, tighten
 from binsafe.policy.derive import default_baseline, derive
 from binsafe.policy.ports import parse_ports
 from binsafe.policy.reading import read_policy
@@ -27,6 +28,8 @@ __all__ = [
     "Request",
     "default_baseline",
     "derive",
+    "merge",
     "parse_ports",
     "read_policy",
+    "tighten",
 ]

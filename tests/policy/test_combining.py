@@ -1,0 +1,74 @@
+"""Merging and tightening: what either grants, what both grant, and never more."""
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_reports import make_report, make_slice, syscalls
+
+from binsafe import baselines
+from binsafe.errors import UsageError
+from binsafe.model import Grant, Policy
+from binsafe.policy import Request, derive, merge, read_policy, tighten
+from binsafe.policy.conditions import holds
+
+SERVER = baselines.load("network_server")
+CALLS = ("read", "socket", "fcntl", "clone", "setsockopt", "mkdir", "kill", "wait4")
+
+
+def policy_of(calls: set[str], request: Request) -> Policy:
+    return derive(make_report(make_slice(calls=syscalls(*sorted(calls)))), SERVER, request)
+
+
+requests = st.builds(
+    Request,
+    ports=st.lists(st.sampled_from([80, 4000, 5000]), unique=True).map(tuple),
+    read=st.lists(st.sampled_from(["/a", "/a/b", "/c"]), unique=True).map(tuple),
+    write=st.lists(st.sampled_from(["/a", "/a/b", "/d"]), unique=True).map(tuple),
+)
+policies = st.builds(policy_of, st.sets(st.sampled_from(CALLS)), requests)
+
+
+def may(policy: Policy, kind: str, name: str) -> bool:
+    held_by = {"read": {"read", "write"}, "write": {"write"}}.get(kind, {kind})
+    return any(g.kind in held_by and (g.object == name or name.startswith(g.object + "/")) for g in policy.grants)
+
+
+def may_call(policy: Policy, name: str, arguments: tuple[int, ...]) -> bool:
+    return any(holds(grant.when, arguments) for grant in policy.of("syscall") if grant.object == name)
+
+
+words = st.sampled_from([0, 1, 2, 3, 6, 8, 10, 17, 26, 41, 0x10F00])
+
+
+@settings(max_examples=150)
+@given(policies, policies, st.sampled_from(CALLS), st.tuples(*[words] * 6))
+def test_what_is_granted(one: Policy, other: Policy, name: str, arguments: tuple[int, ...]):
+    merged, tight = merge(one, other), tighten(one, other)
+    for kind, objects in (("read", ("/a", "/a/b", "/c", "/d")), ("write", ("/a", "/a/b", "/d"))):
+        for path in objects:
+            assert may(merged, kind, path) == (may(one, kind, path) or may(other, kind, path))
+            assert may(tight, kind, path) == (may(one, kind, path) and may(other, kind, path))
+    called = [may_call(policy, name, arguments) for policy in (one, other)]
+    assert may_call(merged, name, arguments) == any(called)
+    assert may_call(tight, name, arguments) == all(called)
+    assert set(merged.listen_ports()) == {*one.listen_ports(), *other.listen_ports()}
+    assert set(tight.listen_ports()) == {*one.listen_ports()} & {*other.listen_ports()}
+    for policy in (merged, tight):
+        assert read_policy(msgspec.json.encode(policy).decode(), "p.json") == policy
+
+
+def test_of_two_limits_the_lower_one_holds():
+    plain = policy_of(set(), Request())
+    lower = msgspec.structs.replace(plain, grants=(Grant(kind="limit", object="nofile", access="8", reason="r"),))
+    (limit,) = (grant for grant in tighten(plain, lower).of("limit") if grant.object == "nofile")
+    assert limit.access == "8"
+    assert "core" in {grant.object for grant in tighten(plain, lower).of("limit")}
+
+
+def test_different_bytes_are_refused():
+    one = policy_of(set(), Request())
+    other = msgspec.structs.replace(one, artifact=msgspec.structs.replace(one.artifact, sha256="0" * 64))
+    for combine in (merge, tighten):
+        with pytest.raises(UsageError, match="different bytes"):
+            combine(one, other)
