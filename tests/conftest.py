@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 # No examples are kept: the checkout may not be writable, and every run starts from the same state.
-settings.register_profile("binsafe", database=None)
+settings.register_profile("binsafe", database=None, deadline=None)
 settings.load_profile("binsafe")
 
 
