@@ -1,5 +1,6 @@
 """Deriving: the cap holds whatever a report says, and fewer facts never grant more."""
 
+import math
 from typing import Any
 
 import msgspec
@@ -128,13 +129,16 @@ def test_a_group_that_is_not_assumed_is_not_taken_when_nothing_is_known():
 def test_what_is_proved_of_arguments_only_ever_narrows(
     proved: list[tuple[int, set[int]]], name: str, arguments: tuple[int, ...]
 ):
-    """The narrowed grants allow exactly what the cap allows and the proofs leave possible."""
+    """The narrowed grants allow what the cap allows and the proofs leave possible; no less, and never more than the cap."""
     values = tuple(ArgumentValues(argument=number, values=tuple(sorted(some))) for number, some in proved)
     cap = policy_of(calls=syscalls(name)).of("syscall")
     policy = policy_of(calls=syscalls(name, **{name: values}))
     allowed = any(holds(grant.when, arguments) for grant in policy.of("syscall") if grant.object == name)
     by_cap = any(holds(grant.when, arguments) for grant in cap if grant.object == name)
-    assert allowed == (by_cap and all(arguments[each.argument] in each.values for each in values))
+    needed = by_cap and all(arguments[each.argument] in each.values for each in values)
+    assert needed <= allowed <= by_cap
+    if math.prod(len(each.values) for each in values) <= 4:  # many forms are more than a condition may have
+        assert allowed == needed
     assert read_policy(msgspec.json.encode(policy).decode(), "p.json") == policy
 
 
