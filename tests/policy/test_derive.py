@@ -129,7 +129,7 @@ def test_a_group_that_is_not_assumed_is_not_taken_when_nothing_is_known():
 def test_what_is_proved_of_arguments_only_ever_narrows(
     proved: list[tuple[int, set[int]]], name: str, arguments: tuple[int, ...]
 ):
-    """The narrowed grants allow what the cap allows and the proofs leave possible; no less, and never more than the cap."""
+    """The narrowed grants allow what the proofs leave possible of the cap: no less, and never more than the cap."""
     values = tuple(ArgumentValues(argument=number, values=tuple(sorted(some))) for number, some in proved)
     cap = policy_of(calls=syscalls(name)).of("syscall")
     policy = policy_of(calls=syscalls(name, **{name: values}))
