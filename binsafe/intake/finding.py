@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from binsafe.errors import NotFound
+from binsafe.errors import NotAnalysable, NotFound
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -26,12 +26,20 @@ def find(name: str, *, progress: Callable[[str], None] | None = None) -> Found:
     """What ``name`` means; raises NotFound. An artifact that is declared may have to be built, telling ``progress``."""
     for path in _candidates(name):
         if path is not None and os.path.lexists(path):
-            return Found(name, path.resolve())
+            return Found(name, _resolved(path))
     declared = _declared()
     if name in declared:
         return Found(name, declared[name].load()(progress=progress).resolve())
     hint = f"give its path, or one of the artifacts known by name: {', '.join(sorted(declared)) or 'none'}"
     raise NotFound(f"{name!r} is no file and no command", hint=hint)
+
+
+def _resolved(path: Path) -> Path:
+    """Where a path leads; raises NotAnalysable for links that lead to each other."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError) as error:  # RuntimeError until Python 3.13
+        raise NotAnalysable(f"{path} is a link that leads nowhere", hint="name the file itself") from error
 
 
 def _candidates(name: str) -> list[Path | None]:

@@ -218,3 +218,10 @@ def test_a_script_is_told_without_a_parser_and_in_no_time(tmp_path: Path):
         "assert not {'lief', 'numpy', 'importlib.metadata', 'zipfile'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_links_that_lead_to_each_other_are_told(tmp_path: Path):
+    (tmp_path / "one").symlink_to(tmp_path / "two")
+    (tmp_path / "two").symlink_to(tmp_path / "one")
+    with pytest.raises(NotAnalysable, match="leads nowhere"):
+        find(str(tmp_path / "one"))
