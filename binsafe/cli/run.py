@@ -58,11 +58,21 @@ def command(
     Exit status: the program's own, 128+N after signal N; 124 timeout, 125 refused or not enforceable here, 126 not a
     program of this machine's, 127 not found.
     """
+    import msgspec
+
     from binsafe.cli.attending import TIMED_OUT, Attendance
+    from binsafe.cli.remembered import key_for, recall
+    from binsafe.errors import FileChanged
     from binsafe.sandbox import Order, launch
 
     with _snapshot(file) as snapshot:
-        policy = _read(policy_file, snapshot) if policy_file else _derive(snapshot, Asked(**asked), yes=yes)
+        wishes = Asked(**asked)
+        key = None if policy_file else key_for(snapshot, wishes)
+        remembered = None if key is None else recall(key)
+        if policy_file is not None:
+            policy = _read(policy_file, snapshot)
+        else:
+            policy = remembered or _derive(snapshot, wishes, yes=yes, key=key)
         if dry_run:
             _describe(policy)
             return 0
@@ -75,7 +85,13 @@ def command(
             on_violation=teller.tell,
         )
         with Attendance() as attendance:
-            process = launch(order, backend=backend)
+            try:
+                process = launch(order, backend=backend)
+            except FileChanged:
+                if remembered is None:
+                    raise
+                policy = _derive(snapshot, wishes, yes=yes, key=key)
+                process = launch(msgspec.structs.replace(order, policy=policy), backend=backend)
             snapshot.close()
             try:
                 status = attendance.wait(process, timeout)
@@ -112,7 +128,9 @@ def _read(policy_file: Path, snapshot: "Snapshot") -> "Policy":
     return policy
 
 
-def _derive(snapshot: "Snapshot", asked: Asked, *, yes: bool) -> "Policy":
+def _derive(snapshot: "Snapshot", asked: Asked, *, yes: bool, key: str | None) -> "Policy":
+    """Inspect and derive; kept for the next start, unless somebody has to be asked each time."""
+    from binsafe.cli.remembered import keep
     from binsafe.intake import inspect
     from binsafe.sandbox.launching import check_native
 
@@ -121,7 +139,10 @@ def _derive(snapshot: "Snapshot", asked: Asked, *, yes: bool) -> "Policy":
     check_native(report.slices[0].system, "+".join(part.arch for part in report.slices), report.artifact.name)
     if report.verdict.level == "danger" and not yes:
         _ask(report)
-    return derive_policy(report, asked)
+    policy = derive_policy(report, asked)
+    if report.verdict.level != "danger" and key is not None:
+        keep(key, policy)
+    return policy
 
 
 def _refuse_unknown(report: "Report") -> None:

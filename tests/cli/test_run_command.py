@@ -147,6 +147,28 @@ def test_a_terminal_gets_colours_and_no_commands_and_end_of_file_ends_input(comm
     os.close(slave)
 
 
+def test_a_second_start_needs_no_inspection_and_nothing_heavy(command: list[str], tmp_path: Path):
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
+    traced = [command[0], "-X", "importtime", *command[1:], "hostname"]
+    outputs = [subprocess.run(traced, env=environment, capture_output=True, timeout=60, check=True) for _ in range(2)]
+    assert [done.stdout for done in outputs] == [b"sandbox\n"] * 2
+    imported = {line.rpartition(b"|")[2].strip().decode() for line in outputs[1].stderr.splitlines()}
+    assert "binsafe.sandbox.linux.backend" in imported
+    assert imported.isdisjoint({"lief", "capstone", "numpy", "rich", "yaml"})
+
+
+def test_a_remembered_policy_that_others_may_write_is_not_believed(command: list[str], tmp_path: Path):
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
+    subprocess.run([*command, "hostname"], env=environment, capture_output=True, timeout=60, check=True)
+    (kept,) = (tmp_path / "binsafe" / "policies").iterdir()
+    kept.write_text("{}")
+    subprocess.run([*command, "hostname"], env=environment, capture_output=True, timeout=60, check=True)
+    assert kept.read_text() != "{}"
+    kept.chmod(0o666)
+    subprocess.run([*command, "hostname"], env=environment, capture_output=True, timeout=60, check=True)
+    assert kept.stat().st_mode & 0o777 == 0o600
+
+
 def _read_all(master: int) -> bytes:
     data = b""
     while select.select([master], [], [], 0.2)[0]:

@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterable
 from typing import Final, NamedTuple, Self
 
-from binsafe.errors import NotEnforceable
+from binsafe.errors import FileChanged
 from binsafe.limits import MAX_ARTIFACT_BYTES
 from binsafe.model.policy import PolicyFile
 
@@ -53,14 +53,14 @@ class Cargo:
         """Copy files of the host and see that they are the inspected ones.
 
         Raises:
-            NotEnforceable: one has gone or has changed, or is no file.
+            FileChanged: one has gone or has changed, or is no file.
         """
         for file in files:
             size = self._copy(file)
             start = self._size
             self._keep(file.opened_as, size, 0o555 if file.execute else 0o444)
             if self._hash(start, size) != file.sha256:
-                raise NotEnforceable(
+                raise FileChanged(
                     f"{file.path} is not the file that was inspected",
                     hint="inspect the program again: its libraries have changed since",
                 )
@@ -77,13 +77,13 @@ class Cargo:
         try:
             source = os.open(file.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
-            raise NotEnforceable(
+            raise FileChanged(
                 f"{file.path} cannot be read: {error.strerror}", hint="inspect the program again, as its user"
             ) from error
         try:
             status = os.fstat(source)
             if not stat.S_ISREG(status.st_mode) or self._size + status.st_size > MAX_CARGO_BYTES:
-                raise NotEnforceable(
+                raise FileChanged(
                     f"{file.path} is no file that can be copied",
                     hint="inspect the program again: something replaced it",
                 )

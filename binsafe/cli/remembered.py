@@ -1,0 +1,90 @@
+"""Policies that were derived before, for the same bytes, rules and wishes: a second start needs no inspection.
+
+Kept in the user's cache, where nobody else writes; a file that is not wholly ours, or not a policy, is as good as none.
+What a policy says of libraries is compared with their bytes at each start, so a stale one is noticed there.
+"""
+
+import contextlib
+import hashlib
+import os
+import stat
+import tempfile
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import platformdirs
+
+if TYPE_CHECKING:
+    from binsafe.cli.options import Asked
+    from binsafe.intake import Snapshot
+    from binsafe.model import Policy
+
+_MAX_BYTES: Final = 8 * 1024 * 1024
+
+
+def key_for(snapshot: "Snapshot", asked: "Asked") -> str:
+    """What the policy depends on, as one digest: the bytes, their place, what was asked, and our own code and rules."""
+    digest = hashlib.sha256()
+    artifact = snapshot.artifact
+    own = sorted(_modified(Path(__file__).parents[1], ("policy", "syscalls", "extractors", "formats")))
+    values = [(name, os.environ.get(name, "")) for name in asked.env]
+    wishes = repr((asked, values, Path.cwd()))
+    parts = [artifact.sha256, artifact.name, artifact.path, wishes, repr(own)]
+    for part in parts:
+        digest.update(part.encode("utf-8", "surrogateescape") + b"\0")
+    for name, text in _rules(asked):
+        digest.update(name.encode() + b"\0" + text + b"\0")
+    return digest.hexdigest()
+
+
+def recall(key: str) -> "Policy | None":
+    """The policy that was kept under a key, if there is one that can be trusted."""
+    from binsafe.errors import BinsafeError
+    from binsafe.policy import read_policy
+
+    try:
+        descriptor = os.open(_folder() / f"{key}.json", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+    with open(descriptor, encoding="utf-8") as stream:  # noqa: PTH123 - a descriptor, not a path
+        status = os.fstat(descriptor)
+        if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            return None
+        try:
+            return read_policy(stream.read(_MAX_BYTES), "a remembered policy")
+        except (BinsafeError, UnicodeDecodeError):
+            return None
+
+
+def keep(key: str, policy: "Policy") -> None:
+    """Keep a policy; where that cannot be done, the next start derives it again."""
+    folder = _folder()
+    with contextlib.suppress(OSError):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=folder)
+        with open(descriptor, "wb") as stream:  # noqa: PTH123 - a descriptor, not a path
+            stream.write(msgspec.json.encode(policy))
+        Path(name).replace(folder / f"{key}.json")
+
+
+def _folder() -> Path:
+    return platformdirs.user_cache_path("binsafe") / "policies"
+
+
+def _rules(asked: "Asked") -> list[tuple[str, bytes]]:
+    """All baselines and packs that there are, and the user's own."""
+    installed = resources.files("binsafe") / "_profiles"
+    root: Traversable = installed if installed.is_dir() else Path(__file__).parents[2] / "profiles"
+    files = [entry for folder in ("baselines", "packs") for entry in (root / folder).iterdir()]
+    rules = sorted((entry.name, entry.read_bytes()) for entry in files)
+    if asked.baseline is not None and Path(asked.baseline).is_file():
+        rules.append((asked.baseline, Path(asked.baseline).read_bytes()))
+    return rules
+
+
+def _modified(package: Path, folders: tuple[str, ...]) -> list[tuple[str, int]]:
+    """Our own modules and when they were changed: an update must not use what its predecessor derived."""
+    return [(path.name, path.stat().st_mtime_ns) for folder in folders for path in (package / folder).glob("*.py")]
