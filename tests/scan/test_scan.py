@@ -254,3 +254,15 @@ def test_shells_complete_its_commands():
     code = "import sys; sys.argv = ['binsafe']; from binsafe.cli import main; main()"
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert "plain,scan" in done.stdout
+
+
+def test_a_dask_cluster_does_the_same(tree: Path):
+    pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
+    program = Path(__file__).with_name("on_cluster.py")
+    done = subprocess.run(
+        [sys.executable, program, tree], capture_output=True, text=True, timeout=100, check=False, cwd=ROOT
+    )
+    here, there = lines(binsafe(tree).stdout), lines(done.stdout)
+    assert done.returncode == 3, done.stderr
+    assert here.keys() == there.keys()
+    assert here[f"{tree}/broken"] == there[f"{tree}/broken"]
