@@ -1,0 +1,132 @@
+"""What is kept of libraries: right, or made anew; never another's, never damaged, never what others could write."""
+
+import os
+import threading
+from pathlib import Path
+
+import msgspec
+import pytest
+from shared_objects import shared_object
+
+from binsafe.intake import summaries as module
+from binsafe.intake.summaries import Summaries
+from binsafe.model import ResolvedLibrary
+from binsafe.syscalls import Summary
+
+DATA = shared_object(soname="liba.so")
+
+
+def library(sha256: str = "00ff", build_id: str = "abcd") -> ResolvedLibrary:
+    return ResolvedLibrary(name="liba.so", path="/lib/liba.so", sha256=sha256, build_id=build_id, needed_by="program")
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How often a summary was made."""
+    count: list[int] = []
+    real = module.summarise_library
+
+    def counting(data: memoryview) -> Summary | None:
+        count.append(1)
+        return real(data)
+
+    monkeypatch.setattr(module, "summarise_library", counting)
+    return count
+
+
+def of(folder: Path, which: ResolvedLibrary) -> Summary | None:
+    return Summaries(folder).of(which, memoryview(DATA))
+
+
+def kept(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def test_what_was_kept_is_read_and_is_the_same(tmp_path: Path, made: list[int]):
+    assert of(tmp_path, library()) == of(tmp_path, library())
+    assert len(made) == 1
+    assert [path.stat().st_mode & 0o077 for path in kept(tmp_path)] == [0]
+
+
+def test_a_copied_build_id_does_not_lead_to_anothers_summary(tmp_path: Path, made: list[int]):
+    of(tmp_path, library("00"))
+    of(tmp_path, library("11"))
+    assert len(made) == 2
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed", "empty", "other magic", "no summary"])
+def test_what_is_damaged_is_made_anew(tmp_path: Path, made: list[int], damage: str):
+    first = of(tmp_path, library())
+    (path,) = kept(tmp_path)
+    data = path.read_bytes()
+    changed = bytes([*data[:-1], data[-1] ^ 1])
+    payload = msgspec.msgpack.encode({"no": "summary"})
+    import hashlib
+
+    bad = {
+        "cut": data[:-1],
+        "changed": changed,
+        "empty": b"",
+        "other magic": b"x" + data[1:],
+        "no summary": b"binsafe.summary/1\n" + hashlib.sha256(payload).digest() + payload,
+    }
+    path.write_bytes(bad[damage])
+    assert of(tmp_path, library()) == first
+    assert len(made) == 2
+    assert path.read_bytes() == data
+
+
+def test_a_folder_that_others_can_write_to_is_not_used(tmp_path: Path, made: list[int]):
+    tmp_path.chmod(0o777)
+    of(tmp_path / "cache", library())
+    of(tmp_path / "cache", library())
+    assert len(made) == 2
+    assert kept(tmp_path) == []
+    tmp_path.chmod(0o700)
+
+
+def test_a_file_that_others_can_write_to_or_a_link_is_not_read(tmp_path: Path, made: list[int]):
+    of(tmp_path, library())
+    (path,) = kept(tmp_path)
+    path.chmod(0o666)
+    of(tmp_path, library())
+    assert len(made) == 2
+    real = tmp_path / "real"
+    path.rename(real)
+    path.symlink_to(real)
+    of(tmp_path, library())
+    assert len(made) == 3
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_roots_cache_is_not_what_somebody_else_owns(tmp_path: Path, made: list[int]):
+    of(tmp_path, library())
+    (path,) = kept(tmp_path)
+    os.chown(path, 65534, 65534)
+    of(tmp_path, library())
+    assert len(made) == 2
+
+
+def test_many_writers_at_once_leave_one_whole_file(tmp_path: Path):
+    threads = [threading.Thread(target=of, args=(tmp_path, library())) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(kept(tmp_path)) == 1
+    assert Summaries(tmp_path).of(library(), memoryview(b"no library: it must not be looked at")) is not None
+
+
+def test_the_oldest_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    of(tmp_path, library("00"))
+    (old,) = kept(tmp_path)
+    os.utime(old, (0, 0))
+    monkeypatch.setattr(module, "MAX_CACHE_BYTES", int(old.stat().st_size * 1.5))
+    of(tmp_path, library("11"))
+    assert [path.name for path in kept(tmp_path)] == ["abcd-11"]
+
+
+def test_nothing_is_kept_without_a_folder_and_malformed_files_have_no_summary(tmp_path: Path):
+    assert Summaries(None).of(library(), memoryview(DATA)) is not None
+    assert of(tmp_path, library()) is not None
+    assert Summaries(tmp_path).of(library("22"), memoryview(DATA[:100])) is None

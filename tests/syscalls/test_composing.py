@@ -1,0 +1,116 @@
+"""Names bound as the dynamic linker binds them, and what can be reached through them."""
+
+import numpy as np
+
+from binsafe.syscalls.composing import Closure, File
+from binsafe.syscalls.reach import UNREACHED, Network
+from binsafe.syscalls.summary import Call, Export, Name, Summary
+
+READ, WRITE, ABORT = 0, 1, 2
+
+
+def library(
+    edges: list[tuple[int, int]] = [],  # noqa: B006 - never written
+    *,
+    functions: int = 3,
+    imports: tuple[Name, ...] = (),
+    exports: tuple[Export, ...] = (),
+    roots: tuple[int, ...] = (),
+    fatal: tuple[int, ...] = (),
+) -> Summary:
+    """A file whose function N makes the call N; nodes behind the functions are the imports."""
+    return Summary(
+        arch="x86_64",
+        functions=functions,
+        starts=np.arange(0x1000, 0x1000 + 16 * functions, 16).astype("<i8").tobytes(),
+        sources=np.array([a for a, _ in edges], "<i4").tobytes(),
+        targets=np.array([b for _, b in edges], "<i4").tobytes(),
+        roots=np.array(roots, "<i4").tobytes(),
+        imports=imports,
+        exports=exports,
+        calls=tuple(Call(n, n, 0x1000 + 16 * n) for n in range(functions)),
+        gaps=(),
+        wrappers=(),
+        passed=(),
+        texts=(),
+        fatal=fatal,
+    )
+
+
+def export(name: str, node: int, version: str | None = None, *, default: bool = True) -> Export:
+    return Export(name, version, default, 0x1000 + 16 * node, node, node + 1)
+
+
+def live(closure: Closure, file: int) -> set[int]:
+    return {node for node in range(3) if closure.live(file, node)}
+
+
+def program(*imports: Name) -> Summary:
+    return library(functions=1, imports=imports, roots=(0,))
+
+
+def test_only_what_is_asked_for_is_reached_and_what_that_leads_to():
+    libc = library([(0, 1)], exports=(export("read", 0), export("other", 2)))
+    closure = Closure([File("program", program(Name("read", None, False)), whole=True), File("libc", libc)])
+    assert live(closure, 1) == {0, 1}
+
+
+def test_the_first_definition_in_load_order_is_taken_also_by_the_library_that_has_its_own():
+    libc = library([(0, 3)], imports=(Name("malloc", None, False),), exports=(export("read", 0), export("malloc", 1)))
+    own = library(functions=1, imports=(Name("read", None, False),), exports=(export("malloc", 0),), roots=(0,))
+    closure = Closure([File("program", own, whole=True), File("libc", libc)])
+    assert live(closure, 1) == {0}
+
+
+def test_versions_choose_between_two_definitions_in_one_file():
+    libc = library(exports=(export("memcpy", 0, "OLD", default=False), export("memcpy", 1, "NEW")))
+    for version, expected in (("OLD", {0}), ("NEW", {1}), (None, {1})):
+        asking = program(Name("memcpy", version, False))
+        assert live(Closure([File("program", asking, whole=True), File("libc", libc)]), 1) == expected
+
+
+def test_a_copied_object_means_the_librarys_own_and_not_the_copy():
+    copy = library(functions=1, imports=(Name("table", None, True),), exports=(export("table", 0),), roots=(0,))
+    closure = Closure([File("program", copy, whole=True), File("lib", library(exports=(export("table", 2),)))])
+    assert live(closure, 1) == {2}
+
+
+def test_a_name_that_nobody_defines_leads_nowhere():
+    closure = Closure([File("program", program(Name("gone", None, False)), whole=True), File("libc", library())])
+    assert live(closure, 1) == set()
+
+
+def test_initialisers_run_without_being_asked_for():
+    closure = Closure([File("program", program(), whole=True), File("lib", library([(1, 2)], roots=(1,)))])
+    assert live(closure, 1) == {1, 2}
+
+
+def test_all_exports_of_a_library_that_is_loaded_at_run_time():
+    plugin = library(exports=(export("start", 0), export("stop", 1)))
+    closure = Closure([File("program", program(), whole=True), File("plugin", plugin, exported=True)])
+    assert live(closure, 1) == {0, 1}
+
+
+def test_the_likely_ones_are_not_reached_through_fatal_errors_alone():
+    libc = library([(0, ABORT), (ABORT, 1)], exports=(export("read", 0),), fatal=(ABORT,))
+    closure = Closure([File("program", program(Name("read", None, False)), whole=True), File("libc", libc)])
+    likely = closure.likely()
+    assert live(closure, 1) == {0, 1, 2}
+    assert [bool(likely[closure.node(1, node)]) for node in range(3)] == [True, False, False]
+
+
+def test_the_way_names_the_file_of_each_step():
+    libc = library([(0, 1)], exports=(export("read", 0),))
+    closure = Closure([File("program", program(Name("read", None, False)), whole=True), File("libc", libc)])
+    assert [(s.file, s.name, s.address) for s in closure.way(1, 1)] == [
+        ("program", "read", None),
+        ("libc", "read", 0x1000),
+        ("libc", None, 0x1010),
+    ]
+
+
+def test_loops_end_and_parents_are_on_the_shortest_way():
+    network = Network(5, np.array([0, 1, 2, 0, 3]), np.array([1, 2, 0, 3, 3]))
+    came_from = network.reach([0])
+    assert came_from.tolist() == [-1, 0, 1, 0, UNREACHED]
+    assert network.reach([0], without=[1]).tolist() == [-1, UNREACHED, UNREACHED, 0, UNREACHED]
