@@ -213,7 +213,7 @@ class Program:
         if place is None:
             region = self.region(source)
             return region is None or not self.is_known(region.start)
-        return registers.calls(place.region, place.at) is None
+        return not registers.uses(place.region, place.at).nothing_else
 
     def only_called(self, slot: int) -> bool:
         """Whether a slot of the global offset table is nothing but called or jumped through."""
@@ -293,7 +293,7 @@ class Program:
         for source, _, use in self.references.into(start, start + 1):
             place = self.place(source) if use == TAKEN else None
             if place is not None:
-                for at in registers.calls(place.region, place.at) or ():
+                for at in registers.uses(place.region, place.at).calls:
                     kind = Kind.CALL if place.region.flows[at][0] is Flow.CALL else Kind.ENTRY
                     yield kind, place.region.instructions[at].address
 

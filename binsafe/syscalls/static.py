@@ -6,6 +6,7 @@ the calls from the entry, and cannot miss a function that is only reached throug
 
 from collections.abc import Iterable
 
+from binsafe.formats.elf_linking import Linking, linking
 from binsafe.limits import MAX_EVIDENCE
 from binsafe.model import Slice, Syscalls, Unresolved
 from binsafe.syscalls import sites
@@ -23,7 +24,7 @@ def analyse_static(slice_: Slice, machine: Machine, implied: set[str], *, max_in
     gaps: set[Gap] = set()
     decoder = Decoder(machine.arch, max_instructions)
     try:
-        program = Program(slice_, machine, decoder)
+        program = Program(slice_, machine, decoder, _linked(slice_))
         if program.code.range_of(slice_.entry) is None:
             gaps.add(Gap(slice_.entry, "the entry point lies outside the code"))
         for site in sites.find(program):
@@ -34,6 +35,11 @@ def analyse_static(slice_: Slice, machine: Machine, implied: set[str], *, max_in
     except OutOfInstructions:
         gaps.add(Gap(slice_.entry, f"more than {max_instructions} instructions would have to be decoded"))
     return _result(machine, implied, found, gaps, open_set=loaded_when_static(slice_))
+
+
+def _linked(slice_: Slice) -> Linking | None:
+    """The relocations that a position-independent program applies to itself; None for a slice that is no whole file."""
+    return linking(slice_.data) if slice_.linkage == "static-pie" and bytes(slice_.data[:4]) == b"\x7fELF" else None
 
 
 def _result(
