@@ -27,7 +27,6 @@ def exits() -> X86:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"format": "mach-o"},
         {"format": "pe"},
         {"arch": "riscv64"},
         {"linkage": "dynamic"},
