@@ -26,6 +26,15 @@ _IPPROTO_MPTCP: Final = 262
 _NAME_SERVICE: Final = (socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, 0)
 """How glibc asks for the name service cache daemon before it reads /etc/passwd."""
 
+_ADDRESS_PROBES: Final = frozenset(
+    {
+        (socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC, 0),
+        (socket.AF_INET6, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC, 0),
+        (socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0),
+    }
+)
+"""How getaddrinfo(3) finds out which of its answers could be reached; without it they keep their order."""
+
 _DENIED_WITH: Final[Mapping[str, int]] = dict.fromkeys(
     ("bind", "connect", "execve", "execveat", "socket", "listen", "ptrace", "kill"), errno.EPERM
 )
@@ -147,6 +156,8 @@ class Answerer:
             self._finish(call, name, "a multipath TCP socket", errno.EINVAL)
         elif name == "socket" and call.arguments[:3] == _NAME_SERVICE:
             self._finish(call, name, "the name service cache", errno.EACCES)
+        elif name == "socket" and call.arguments[:3] in _ADDRESS_PROBES:
+            self._finish(call, name, describe(self._listener, call, name).object, errno.EPERM)
         elif name == "ioctl" and call.arguments[1] == _FICLONE:
             self._finish(call, name, "FICLONE", errno.EOPNOTSUPP)
         else:

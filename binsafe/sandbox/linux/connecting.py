@@ -24,7 +24,8 @@ CONNECT_SECONDS: Final = 130.0
 MAX_CONNECTING: Final = 32
 """Blocking connections that are under way at once."""
 
-_ESTABLISHED, _SYN_SENT = 1, 2
+_SYN_SENT, _CLOSE = 2, 7
+"""net/tcp_states.h"""
 
 
 class Destinations(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,8 +80,8 @@ class Connector:
             raise Refused(errno.EPERM, str(address), grant=f"--connect {address}")
         with contextlib.ExitStack() as keep:
             own = keep.enter_context(original(self._listener, call))
-            if own.state in (_ESTABLISHED, _SYN_SENT):
-                raise OSError(errno.EISCONN if own.state == _ESTABLISHED else errno.EALREADY, "")
+            if own.state != _CLOSE:  # one that we connected before: a socket of the empty namespace never gets so far
+                raise OSError(errno.EALREADY if own.state == _SYN_SENT else errno.EISCONN, "")
             if own.is_bound or own.socket.family != address.family:
                 raise Refused(errno.EINVAL, str(address))
             if not own.socket.getblocking():
@@ -94,6 +95,7 @@ class Connector:
     def _begin(self, call: Call, own: Original, address: Address) -> None:
         """A connection that the program itself will wait for."""
         with own.make_replacement() as replacement:
+            replacement.setblocking(False)  # else Python itself would wait for the connection
             result = replacement.connect_ex((address.host, address.port))
             if result in (0, errno.EINPROGRESS):
                 own.install(self._listener, call, replacement)

@@ -37,7 +37,8 @@ _STAND_INS: Final[Mapping[str, str]] = {
     "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\nservices: files\nprotocols: files\n",
     "/etc/host.conf": "multi on\n",
 }
-_HOSTS: Final = "127.0.0.1 localhost\n::1 localhost ip6-localhost\n127.0.1.1 sandbox\n"
+_LOCAL_HOSTS: Final = "127.0.0.1 localhost\n::1 localhost ip6-localhost\n"
+_OWN_HOST: Final = "127.0.1.1 sandbox\n"
 _LOCALTIME: Final = "/etc/localtime"
 
 Attributes = int
@@ -183,7 +184,7 @@ def _grantees(policy: Policy, merged: Mapping[str, str]) -> Iterator[str]:
 def _add_stand_ins(cargo: Cargo, policy: Policy, hosts: str) -> None:
     granted = {*granted_paths(policy, "read"), *granted_paths(policy, "write")}
     stand_ins = {path: text.encode() for path, text in _STAND_INS.items()}
-    stand_ins["/etc/hosts"] = (_HOSTS + hosts).encode()
+    stand_ins["/etc/hosts"] = (hosts + ("" if " localhost\n" in hosts else _LOCAL_HOSTS) + _OWN_HOST).encode()
     if os.path.isfile(_LOCALTIME):
         with open(_LOCALTIME, "rb") as stream:
             stand_ins[_LOCALTIME] = stream.read()
