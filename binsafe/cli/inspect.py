@@ -75,8 +75,7 @@ def command(  # noqa: PLR0913 - one for each option
         note(f"inspected {report.artifact.size:,} bytes in {time.perf_counter() - started:.2f} s")
     if not report.analysed:
         return NOT_ANALYSED
-    worst = max((finding.severity.rank for finding in report.findings), default=0)
-    return FINDINGS if fail_on != "none" and worst >= _SEVERITIES.index(fail_on) else 0
+    return FINDINGS if fail_on != "none" and report.worst >= _SEVERITIES.index(fail_on) else 0
 
 
 def _rendered(report: "Report", format_: str, verbose: int, *, terminal: bool) -> str:

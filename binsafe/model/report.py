@@ -112,3 +112,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     members_omitted: int = 0
     omitted: tuple[str, ...] = ()
     """What was left out of this report on purpose, and why (``--spoiler-free``, its size): never read as absent."""
+
+    @property
+    def worst(self) -> int:
+        """The rank of the most severe finding, those of members included; 0 where there is none."""
+        own = (finding.severity.rank for finding in self.findings)
+        return max([0, *own, *(member.report.worst for member in self.members)])

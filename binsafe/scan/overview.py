@@ -43,17 +43,11 @@ class Tally:
     def _report(self, path: str, report: Report) -> None:
         level = report.verdict.level
         self.levels[level] += 1
-        self.worst = max(self.worst, _worst(report))
+        self.worst = max(self.worst, report.worst)
         said = report.findings[0].title if report.findings else report.verdict.advice
         self.rows.append((LEVELS.index(level), path, level, said))
         if len(self.rows) > 2 * _MOST_ROWS:
             self.rows = sorted(self.rows)[:_MOST_ROWS]
-
-
-def _worst(report: Report) -> int:
-    """The rank of the worst finding, those of members included."""
-    own = (finding.severity.rank for finding in report.findings)
-    return max([0, *own, *(_worst(member.report) for member in report.members)])
 
 
 def summary(tally: Tally, found: Found, seconds: float) -> Iterator[str]:

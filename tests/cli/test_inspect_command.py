@@ -192,3 +192,12 @@ def test_spoiler_free_has_addresses_and_no_names_of_its_own(standin: Callable[[s
     assert all(each["address"] for each in evidence)
     assert report["strings"]["urls"] == []
     assert "spoiler-free" in report["omitted"][0]
+
+
+def test_findings_of_members_count(standin: Callable[[str], Path], tmp_path: Path):
+    import zipfile
+
+    with zipfile.ZipFile(tmp_path / "pack.zip", "w") as archive:
+        archive.write(standin("darwin/amd64"), "tool")
+    assert binsafe("inspect", tmp_path / "pack.zip", "--no-syscalls").returncode == 0
+    assert binsafe("inspect", tmp_path / "pack.zip", "--no-syscalls", "--fail-on", "medium").returncode == 1
