@@ -1,0 +1,65 @@
+"""The same experiment on a Dask cluster: one scheduler and one worker, started as users would."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("distributed", reason="dask.distributed is the extra cluster")
+
+
+@pytest.fixture
+def scheduler(tmp_path: Path) -> Iterator[str]:
+    """The address of a cluster on loopback."""
+    file = tmp_path / "scheduler.json"
+    usual = ["--scheduler-file", str(file), "--no-dashboard", "--host", "127.0.0.1"]
+    alone = ["--nthreads", "1", "--no-nanny", "--local-directory", str(tmp_path)]
+    commands = [
+        ["-m", "distributed.cli.dask_scheduler", *usual, "--port", "0"],
+        [
+            "-m",
+            "distributed.cli.dask_worker",
+            *usual,
+            "--nthreads",
+            "1",
+            "--no-nanny",
+            "--local-directory",
+            str(tmp_path),
+        ],
+    ]
+    started = [
+        subprocess.Popen([sys.executable, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for command in commands
+    ]
+    try:
+        end = time.monotonic() + 30
+        while not file.exists() and time.monotonic() < end:
+            time.sleep(0.1)
+        yield json.loads(file.read_text())["address"]
+    finally:
+        for process in reversed(started):
+            process.terminate()
+        for process in started:
+            process.wait(20)
+
+
+def simulate(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "bandit_runner", "simulate", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+
+
+def test_a_cluster_changes_nothing_but_where_it_runs(scheduler: str):
+    arguments = ("--strategy", "v4", "--scenario", "T2h", "--runs", "22", "--requests", "20")
+    here, there = simulate(*arguments), simulate(*arguments, "--cluster", scheduler)
+    assert (there.returncode, there.stdout) == (here.returncode, here.stdout)
+
+
+def test_a_scheduler_that_does_not_answer_is_named_with_a_hint():
+    done = simulate("--cluster", "tcp://127.0.0.1:9", "--runs", "1", "--scenario", "T1")
+    assert done.returncode == 1
+    assert "hint" in done.stderr
+    assert "Traceback" not in done.stderr
