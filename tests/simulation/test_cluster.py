@@ -20,16 +20,7 @@ def scheduler(tmp_path: Path) -> Iterator[str]:
     alone = ["--nthreads", "1", "--no-nanny", "--local-directory", str(tmp_path)]
     commands = [
         ["-m", "distributed.cli.dask_scheduler", *usual, "--port", "0"],
-        [
-            "-m",
-            "distributed.cli.dask_worker",
-            *usual,
-            "--nthreads",
-            "1",
-            "--no-nanny",
-            "--local-directory",
-            str(tmp_path),
-        ],
+        ["-m", "distributed.cli.dask_worker", *usual, *alone],
     ]
     started = [
         subprocess.Popen([sys.executable, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -41,10 +32,9 @@ def scheduler(tmp_path: Path) -> Iterator[str]:
             time.sleep(0.1)
         yield json.loads(file.read_text())["address"]
     finally:
-        for process in reversed(started):
-            process.terminate()
         for process in started:
-            process.wait(20)
+            process.kill()  # nothing of theirs is kept, and a busy worker may take its time to say goodbye
+            process.wait()
 
 
 def simulate(*arguments: str) -> subprocess.CompletedProcess[str]:
