@@ -53,13 +53,14 @@ _FICLONE: Final = 0x4004_9409
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
     """What the supervisor needs to know of the policy.
 
-    ``names`` are the processor's system calls by number, ``granted`` the calls that the policy knows, ``ports`` those
-    that may be bound, ``executables`` the paths inside that may be executed later on, ``foreseen`` the calls that
+    ``names`` are the processor's system calls by number, ``granted`` the calls that the policy knows, ``whole`` those of
+    them that it grants whatever their arguments, ``ports`` those that may be bound, ``executables`` the paths inside that may be executed later on, ``foreseen`` the calls that
     inspection had found.
     """
 
     names: Mapping[int, str]
     granted: frozenset[str] = frozenset()
+    whole: frozenset[str] = frozenset()
     ports: frozenset[int] = frozenset()
     destinations: Destinations = Destinations()
     executables: frozenset[str] = frozenset()
@@ -83,7 +84,7 @@ class Answerer:
     def answer(self, call: Call) -> None:
         """Answer a call of the program's; raises ``Gone`` where nobody waits any more."""
         name = self._watch.names.get(call.number, str(call.number))
-        if name in PATH_CALLS and name in self._watch.granted and self._watch.lookups is not None:
+        if name in PATH_CALLS and name in self._watch.whole and self._watch.lookups is not None:
             self._look(call, name, self._watch.lookups)
         elif name == "bind" and self._watch.ports:
             self._carry_out(call, name, self._bind)

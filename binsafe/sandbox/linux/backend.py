@@ -71,6 +71,7 @@ class Namespaces:
             watch = Watch(
                 names=tables.names(arch),
                 granted=frozenset(grant.object for grant in order.policy.of("syscall")),
+                whole=frozenset(grant.object for grant in order.policy.of("syscall") if not grant.when),
                 ports=frozenset(order.policy.listen_ports()),
                 destinations=destinations,
                 executables=layout.grantees,
