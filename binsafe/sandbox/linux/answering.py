@@ -53,9 +53,9 @@ _FICLONE: Final = 0x4004_9409
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
     """What the supervisor needs to know of the policy.
 
-    ``names`` are the processor's system calls by number, ``granted`` the calls that the policy knows, ``whole`` those of
-    them that it grants whatever their arguments, ``ports`` those that may be bound, ``executables`` the paths inside that may be executed later on, ``foreseen`` the calls that
-    inspection had found.
+    ``names`` are the processor's system calls by number, ``granted`` the calls that the policy knows, ``whole`` those
+    that it grants whatever their arguments, ``ports`` those that may be bound, ``executables`` paths inside that may
+    be executed later on, ``foreseen`` the calls that inspection had found.
     """
 
     names: Mapping[int, str]
