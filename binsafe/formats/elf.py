@@ -1,8 +1,9 @@
-"""ELF -> Image. LIEF is asked only where a file has dynamic relocations: a static program never loads it."""
+"""ELF -> Image. LIEF is asked only for the dynamic symbols of 32-bit and big-endian files."""
 
 from array import array
 from collections.abc import Sequence
 from itertools import chain
+from typing import TYPE_CHECKING, NamedTuple
 
 from binsafe.formats import _lief, stubs, symbols
 from binsafe.formats import elf_headers as eh
@@ -13,6 +14,9 @@ from binsafe.formats.traits import import_traits
 from binsafe.limits import MAX_SYMBOLS
 from binsafe.model import Image, Import, Section, Segment, Slice, Symbol
 from binsafe.model.image import Linkage
+
+if TYPE_CHECKING:
+    from binsafe.formats.elf_linking import Linking
 
 _SYSTEMS = {0: "linux", 2: "netbsd", 3: "linux", 6: "solaris", 9: "freebsd", 12: "openbsd"}
 """``EI_OSABI``: 0 (System V) is what Linux programs have, 3 those with GNU extensions."""
@@ -39,8 +43,7 @@ def read(data: memoryview) -> Image:
     wanted = dynamic(head.bits, reader, headers)
     loader = interpreter(reader, headers)
     kind = _kind(head, wanted, loader)
-    with _lief.reading():
-        imports, exports = ((), ()) if wanted is None else _linkage(head, data, sections, wanted)
+    imports, exports = ((), ()) if wanted is None else _linkage(head, data, sections, wanted)
     slice_ = Slice(
         format="elf",
         arch=head.arch,
@@ -121,27 +124,61 @@ def _linkage(
     head: eh.Header, data: memoryview, sections: tuple[Section, ...], wanted: Dynamic
 ) -> tuple[tuple[Import, ...], tuple[Symbol, ...]]:
     """Names that others must supply, with the stub or slot they are called through; and names supplied to others."""
-    binary = _lief.elf(data)
-    if len(binary.dynamic_symbols) > MAX_SYMBOLS:
-        raise malformed(f"more than {MAX_SYMBOLS:,} dynamic symbols")
     stub_of: dict[int, int] = {}
     for section in sections:
         if section.name.startswith((".plt", ".iplt")) and section.offset is not None:
             code = data[section.offset : section.offset + section.size]
             stub_of |= stubs.slots(head.arch, code, section.address, wanted.plt_got)
     through: dict[str, int] = {}
-    for relocation in chain(binary.pltgot_relocations, binary.dynamic_relocations):
-        if relocation.has_symbol:
-            slot = relocation.address
-            through.setdefault(decoded(relocation.symbol.name), stub_of.get(slot, slot))
-    imports, exports = {}, []
+    named, slots = _dynamic_symbols(head, data)
+    for name, slot in slots:
+        if slot in stub_of:
+            through[name] = stub_of[slot]
+        through.setdefault(name, slot)
+    imports = {symbol.name: Import(name=symbol.name, address=through.get(symbol.name)) for symbol in named.wanted}
+    return tuple(imports.values()), named.supplied
+
+
+class _Named(NamedTuple):
+    wanted: tuple[Symbol, ...]
+    supplied: tuple[Symbol, ...]
+
+
+def _dynamic_symbols(head: eh.Header, data: memoryview) -> tuple[_Named, list[tuple[str, int]]]:
+    """Symbols by who defines them, and (name, slot) of the relocations; LIEF reads the forms that ours does not."""
+    if head.bits == 64 and head.byte_order == "little":  # noqa: PLR2004
+        from binsafe.formats.elf_linking import linking  # noqa: PLC0415 - numpy only for dynamic files
+
+        linked = linking(data)
+        if linked is not None:
+            return _ours(linked)
+    with _lief.reading():
+        return _liefs(data)
+
+
+def _ours(linked: "Linking") -> tuple[_Named, list[tuple[str, int]]]:
+    table = linked.relocations
+    pairs = zip(table.symbols.tolist(), table.addresses.tolist(), strict=True)
+    slots = [(linked.symbols[index].name, slot) for index, slot in pairs if 0 < index < len(linked.symbols)]
+    found: tuple[list[Symbol], list[Symbol]] = ([], [])
+    for symbol in linked.symbols:
+        if symbol.name and not symbol.absolute:
+            found[symbol.defined].append(Symbol(name=symbol.name, address=symbol.value, size=symbol.size))
+    return _Named(tuple(found[0]), tuple(found[1])), slots
+
+
+def _liefs(data: memoryview) -> tuple[_Named, list[tuple[str, int]]]:
+    binary = _lief.elf(data)
+    if len(binary.dynamic_symbols) > MAX_SYMBOLS:
+        raise malformed(f"more than {MAX_SYMBOLS:,} dynamic symbols")
+    relocations = chain(binary.pltgot_relocations, binary.dynamic_relocations)
+    slots = [(decoded(each.symbol.name), each.address) for each in relocations if each.has_symbol]
+    found: tuple[list[Symbol], list[Symbol]] = ([], [])
     for symbol in binary.dynamic_symbols:
         name = decoded(symbol.name)
-        if name and symbol.shndx == _SHN_UNDEF:
-            imports[name] = Import(name=name, address=through.get(name))
-        elif name and symbol.shndx != _SHN_ABS:
-            exports.append(Symbol(name=name, address=symbol.value, size=symbol.size))
-    return tuple(imports.values()), tuple(exports)
+        if name and symbol.shndx != _SHN_ABS:
+            found[symbol.shndx != _SHN_UNDEF].append(Symbol(name=name, address=symbol.value, size=symbol.size))
+    return _Named(tuple(found[0]), tuple(found[1])), slots
 
 
 def _defined(head: eh.Header, reader: Reader, headers: list[eh.SectionHeader]) -> Sequence[Symbol]:

@@ -35,6 +35,7 @@ _GNU_HASH, _VERSYM, _VERDEF, _VERDEFNUM, _VERNEED, _VERNEEDNUM = (
     0x6FFFFFFE,
     0x6FFFFFFF,
 )
+_SHN_ABS = 0xFFF1
 _PT_TLS = 7
 _COPY = {"x86_64": 5, "arm64": 1024}
 _HIDDEN = 0x8000
@@ -53,6 +54,8 @@ class DynamicSymbol(NamedTuple):
     default: bool
     """Whether who asks without a version gets this one."""
     defined: bool
+    absolute: bool
+    """A number that is no address: the names of versions are symbols, too."""
     kind: int
     binding: int
     value: int
@@ -153,6 +156,7 @@ def _symbols(file: _File) -> Iterator[DynamicSymbol]:
             version=versions.get(version & ~_HIDDEN),
             default=not version & _HIDDEN,
             defined=index != 0,
+            absolute=index == _SHN_ABS,
             kind=info & 15,
             binding=info >> 4,
             value=value if value < 1 << 62 else 0,

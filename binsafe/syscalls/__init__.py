@@ -14,6 +14,7 @@ The stages, in the order in which they run; each file's docstring says which rul
     program         all of that together, and the edges between functions
     sites           byte scan for the system-call instruction, confirmed by aligned decoding
     returns         which functions never return
+    registers       functions whose address a register holds, only to call them
     wrappers        the number, by a backward walk that leaves functions through their callers
     patterns        what the walk cannot find and the program's source says
   a file that is linked with others:

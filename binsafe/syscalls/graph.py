@@ -15,6 +15,7 @@ import numpy as np
 from binsafe.formats.elf_linking import Linking
 from binsafe.syscalls.machine import CALLED, LOADED, LOADED_WIDE, TAKEN, WIDE, WORD, Addresses, Edges, joined
 from binsafe.syscalls.program import Program
+from binsafe.syscalls.sets import among, distinct
 
 _NOTHING = np.array([], np.int64)
 _ALIGNED = 16
@@ -54,7 +55,7 @@ class _Builder:
         self.references = program.references
         self.cuts, self.cut_nodes, self.chained = self._objects()
         self.objects = int(self.cut_nodes.max(initial=-1)) + 1
-        used = np.unique(program.pointers.symbols)
+        used = distinct(program.pointers.symbols)
         self.imports = used[used > 0]
 
     def build(self) -> Graph:
@@ -67,7 +68,7 @@ class _Builder:
             self._chained(),
         ]
         sources, targets = (np.concatenate(column) for column in zip(*edges, strict=True))
-        pairs = np.unique(sources * (1 << 32) + targets)
+        pairs = distinct(sources * (1 << 32) + targets)
         sources, targets = pairs >> 32, pairs & 0xFFFF_FFFF
         kept = sources != targets
         return Graph(
@@ -92,18 +93,18 @@ class _Builder:
             {s.value for s in self.linking.symbols if s.defined}
             | {s.address for s in self.program.slice.symbols if s.address < 1 << 62}
         )
-        taken = np.unique(np.append(self.references.targets[self.references.uses == TAKEN], pointers.targets))
+        taken = distinct(np.append(self.references.targets[self.references.uses == TAKEN], pointers.targets))
         starts = np.array([start for start, _ in sized], np.int64)
         ends = np.maximum.accumulate(np.array([end for _, end in sized], np.int64)) if sized else _NOTHING
         if sized:
             at = np.searchsorted(starts, taken, side="right") - 1
             taken = taken[(at < 0) | (ends[at] <= taken)]
         single = pointers.slots[pointers.single]
-        cuts = np.unique(np.concatenate([np.array(named, np.int64), ends, taken, single, single + 8, np.array([0])]))
-        holding = np.unique(np.searchsorted(cuts, pointers.slots, side="right") - 1)
+        cuts = distinct(np.concatenate([np.array(named, np.int64), ends, taken, single, single + 8, np.array([0])]))
+        holding = distinct(np.searchsorted(cuts, pointers.slots, side="right") - 1)
         nodes = np.full(len(cuts), -1, np.int64)
         nodes[holding] = np.arange(len(holding))
-        soft = (cuts % _ALIGNED != 0) & ~np.isin(
+        soft = (cuts % _ALIGNED != 0) & ~among(
             cuts, np.concatenate([np.array(named, np.int64), ends, single, single + 8])
         )
         both = (nodes[1:] >= 0) & (nodes[:-1] >= 0) & soft[1:]
@@ -149,7 +150,7 @@ class _Builder:
         taken = self.references.uses == TAKEN
         edges = [self._edges(self.references.sources[taken], self.references.targets[taken])]
         for uses, size in (((LOADED, CALLED), WORD), ((LOADED_WIDE,), WIDE)):
-            chosen = np.isin(self.references.uses, uses)
+            chosen = among(self.references.uses, uses)
             places, targets = self.references.sources[chosen], self.references.targets[chosen]
             first, last = (np.searchsorted(self.program.pointers.slots, targets + by) for by in (1 - WORD, size))
             counts = last - first
@@ -185,4 +186,4 @@ class _Builder:
         for start, end in self.linking.arrays:
             inside |= (slots >= start) & (slots < end)
         found = np.concatenate([self._node(started), self._pointee(np.flatnonzero(inside))])
-        return np.unique(found[found >= 0])
+        return distinct(found[found >= 0])

@@ -15,6 +15,7 @@ from binsafe.formats.gopclntab import FunctionTable
 from binsafe.model import Slice
 from binsafe.syscalls.code import HIGHEST_ADDRESS, Code
 from binsafe.syscalls.machine import Addresses
+from binsafe.syscalls.sets import among, distinct
 
 _EH_FRAME_HDR_TABLE = 12
 _EH_FRAME_HDR_ENCODINGS = bytes((1, 0x1B, 0x03, 0x3B))
@@ -61,19 +62,19 @@ def layout(
         sure.append(_inside(np.frombuffer(table.addresses, np.uint64), code))
     gaps = _gaps(code, known)
     loose = _NOTHING if table is not None else _uncovered(_inside(led_to, code), known)
-    trusted = np.unique(np.concatenate([known[0], *sure]))
-    starts = np.unique(np.concatenate([trusted, loose, gaps]))
+    trusted = distinct(np.concatenate([known[0], *sure]))
+    starts = distinct(np.concatenate([trusted, loose, gaps]))
     ends = np.zeros(len(starts), np.int64)
     ends[np.searchsorted(starts, known[0])] = known[1]
     following = np.append(starts[1:], 0)
-    next_loose = np.append(~np.isin(starts[1:], trusted), False)
-    falls = (ends > following) & (following > 0) | next_loose & ((ends == 0) | np.isin(following, gaps))
+    next_loose = np.append(~among(starts[1:], trusted), False)
+    falls = (ends > following) & (following > 0) | next_loose & ((ends == 0) | among(following, gaps))
     return Layout(starts, ends, falls)
 
 
 def _inside(addresses: npt.ArrayLike, code: Code) -> Addresses:
     """Those that lie in executable ranges, ascending, each once."""
-    values = np.unique(np.asarray(addresses, np.uint64))
+    values = distinct(np.asarray(addresses, np.uint64))
     spans = [np.searchsorted(values, np.array((r.address, r.end), np.uint64)) for r in code.ranges]
     kept = [values[first:last].astype(np.int64) for first, last in spans]
     return np.concatenate([_NOTHING, *kept])
@@ -94,7 +95,7 @@ def _extents(slice_: Slice, code: Code, linking: Linking | None) -> tuple[Addres
     order = np.lexsort((-ends, starts))
     starts, ends = starts[order], ends[order]
     first = np.append(True, starts[1:] != starts[:-1])[: len(starts)]
-    kept = first & np.isin(starts, _inside(starts, code))
+    kept = first & among(starts, _inside(starts, code))
     return starts[kept], ends[kept]
 
 

@@ -8,10 +8,9 @@ import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-import numpy as np
-
 from binsafe.model import Slice
 from binsafe.syscalls.program import Program
+from binsafe.syscalls.sets import among
 from binsafe.syscalls.summary import Call, Summary
 from binsafe.syscalls.tables import numbers
 from binsafe.syscalls.wrappers import Gap
@@ -31,6 +30,7 @@ COVERED: Mapping[str, str] = MappingProxyType(
 _SETXID = frozenset(
     {"setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setgroups", "pthread_create"}
 )
+
 _SERVICES = "libnss_%s.so%s"
 _STATIC_SERVICES = re.compile(rb"\0libnss_%s\.so")
 _USUAL_SERVICES = frozenset({"files", "dns"})
@@ -58,7 +58,7 @@ def covered(summary: Summary) -> frozenset[int]:
     setters = [export.first for export in summary.exports if export.name in _SETXID]
     sources, targets = summary.edges()
     repeating = {gap.node for gap in summary.gaps}
-    return frozenset(set(targets[np.isin(sources, setters)].tolist()) & repeating)
+    return frozenset(set(targets[among(sources, setters)].tolist()) & repeating)
 
 
 def loaded_by_c_library(texts: Iterable[str], services: Iterable[str]) -> set[str]:

@@ -9,6 +9,7 @@ from binsafe.formats.elf_linking import Linking
 from binsafe.model import Slice
 from binsafe.syscalls.code import Code
 from binsafe.syscalls.machine import Addresses
+from binsafe.syscalls.sets import among, firsts
 
 _NOTHING = np.array([], np.int64)
 
@@ -55,7 +56,7 @@ def pointers(slice_: Slice, code: Code, linking: Linking | None) -> Pointers:
     slots, targets, symbols, single = (
         (np.concatenate(column) for column in zip(*columns, strict=True)) if columns else (_NOTHING,) * 4
     )
-    _, first = np.unique(slots, return_index=True)
+    _, first = firsts(slots)
     return Pointers(
         slots[first],
         targets[first],
@@ -70,7 +71,7 @@ Columns = tuple[Addresses, Addresses, Addresses, Addresses]
 
 def _kind(slice_: Slice, linking: Linking, *names: str) -> npt.NDArray[np.bool_]:
     numbers = [number for number, name in _KINDS.get(slice_.arch, {}).items() if name in names]
-    return np.isin(linking.relocations.kinds, numbers)
+    return among(linking.relocations.kinds, numbers)
 
 
 def _relocated(slice_: Slice, linking: Linking) -> Columns:

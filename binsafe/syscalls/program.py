@@ -20,6 +20,7 @@ from binsafe.syscalls.layout import layout
 from binsafe.syscalls.machine import CALLED, TAKEN, Addresses, Edges, Flow, Location, Machine, Source, Step
 from binsafe.syscalls.pointers import pointers
 from binsafe.syscalls.regions import Region, is_padding
+from binsafe.syscalls.sets import among
 
 _MAX_REGION = 1 << 20
 """Bytes of a function that are decoded as a whole; of a larger one a window is. SQLite's interpreter has 60 kB."""
@@ -109,7 +110,7 @@ class Program:
         slots = self.pointers.slots[self.pointers.single]
         for address, data in places if len(slots) else ():
             found = stubs.slots(self.machine.arch, data, address, 0)
-            inside = np.isin(np.fromiter(found, np.int64, len(found)), slots).tolist()
+            inside = among(np.fromiter(found, np.int64, len(found)), slots).tolist()
             yield from ((slot, stub) for (slot, stub), known in zip(found.items(), inside, strict=True) if known)
 
     def exported(self, address: int) -> bool:

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from binsafe.syscalls.machine import Addresses
+from binsafe.syscalls.sets import distinct, firsts
 
 UNREACHED, ROOT = -2, -1
 
@@ -27,7 +28,7 @@ class Network:
         came_from = np.full(self.nodes, UNREACHED, np.int64)
         barred = np.fromiter(without, np.int64)
         came_from[barred] = ROOT
-        front = np.unique(np.fromiter(roots, np.int64))
+        front = distinct(np.fromiter(roots, np.int64))
         front = front[came_from[front] == UNREACHED]
         came_from[front] = ROOT
         while len(front):
@@ -36,7 +37,7 @@ class Network:
             targets = self._targets[skipped + np.arange(len(skipped))]
             origins = np.repeat(front, counts)
             new = came_from[targets] == UNREACHED
-            front, at = np.unique(targets[new], return_index=True)
+            front, at = firsts(targets[new])
             came_from[front] = origins[new][at]
         came_from[barred] = UNREACHED
         return came_from

@@ -29,6 +29,7 @@ from binsafe.syscalls.machine import (
     Step,
     joined,
 )
+from binsafe.syscalls.sets import among
 
 _SYSCALL = b"\x0f\x05"
 _FRESH_FRAME = 1 << 24
@@ -38,6 +39,7 @@ _NONSENSE = (
     f"{JUNK} in out insb insd outsb outsd hlt cli sti iretd iretq int int1 retf retfq enter ljmp lcall std cmc "
     "fbld fbstp fisttp sysexit sysenter sysret rsm wrmsr rdmsr invd clts lahf sahf loope loopne xlatb salc"
 )
+
 _TRAPS = frozenset({"ud0", "ud1", "ud2", "int3", "hlt", JUNK})
 
 
@@ -107,7 +109,7 @@ class X86_64:  # noqa: N801 - the processor's own name
         displacements = np.ndarray((max(count, 0),), np.dtype("<i4"), buffer=code.data, strides=(1,))
         vector = (
             (data[at - 2] == 0x0F)
-            | np.isin(data[np.maximum(at - 3, 0)], (0x0F, 0xC5))
+            | among(data[np.maximum(at - 3, 0)], (0x0F, 0xC5))
             | (data[np.maximum(at - 4, 0)] == 0xC4)
         )
         called = (opcode == 0xFF) & ((register == 2) | (register == 4))
