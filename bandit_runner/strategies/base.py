@@ -208,6 +208,8 @@ class Strategy(ABC):
 
 def untried(usable: Sequence[int], tried: Sequence[int]) -> Sequence[int]:
     """The usable arms that this id has not tried; all of them when it has tried all."""
+    if not tried:
+        return usable
     return [arm for arm in usable if arm not in tried] or usable
 
 

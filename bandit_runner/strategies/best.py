@@ -13,7 +13,7 @@ from bandit_runner.model import Outcome, Scoring
 from bandit_runner.strategies.base import STOP, Arm, Choice, Memory, Options, Seconds, Strategy, Wait
 from bandit_runner.strategies.masked_thompson import MAX_PAUSE
 from bandit_runner.strategies.quality import Quality
-from bandit_runner.strategies.rate_limits import CERTAIN, Doubles, RateLimits
+from bandit_runner.strategies.rate_limits import CERTAIN, RateLimits
 
 LOOKAHEAD: Final = 10.0
 """Seconds that prices are made for."""
@@ -113,9 +113,9 @@ class Best(Strategy):
         rng = np.random.Generator(np.random.PCG64(seed))
         self._limits = RateLimits(arms, rng, self.options.particles)
         self._quality = Quality(arms)
-        self._opens: Doubles = np.full(arms, -np.inf)  # when a server said that it opens again
-        self._prices: Doubles = np.zeros(arms)
-        self._values: Doubles = np.zeros(self._depth + 1)
+        self._opens = [-math.inf] * arms  # when a server said that it opens again
+        self._prices = [0.0] * arms
+        self._values = [0.0] * (self._depth + 1)
         self._priced_at = -np.inf
         self._counted_from, self._ids, self._counted_at = 0.0, 0.0, 0.0
 
@@ -134,30 +134,30 @@ class Best(Strategy):
             self._reprice(now)
         quality = self._quality
         success = quality.means() if attempt else quality.samples(self._limits.rng)
-        later = self._values[min(attempt + 1, self._depth)]
-        gains = np.maximum(success * (1 - later) - self._prices, LEAST * success)
+        left = 1 - self._values[min(attempt + 1, self._depth)]
+        gains = [max(p * left - price, LEAST * p) for p, price in zip(success, self._prices, strict=True)]
         return self._best(now, attempt, gains, usable)
 
     def _choose_extra(self, now: float, tried: Sequence[int], usable: Sequence[int]) -> Choice:
         self._advance(now)
         del tried
-        worth = self._chances(now) * self._quality.means()
+        worth = _products(self._chances(now), self._quality.means())
         best = max(usable, key=worth.__getitem__)
         return best if worth[best] > self.scoring.penalty else STOP
 
-    def _best(self, now: float, attempt: int, gains: Doubles, usable: Sequence[int]) -> Choice:
+    def _best(self, now: float, attempt: int, gains: Sequence[float], usable: Sequence[int]) -> Choice:
         """The server, or the wait, of the largest worth."""
-        worth = self._chances(now) * gains
+        worth = _products(self._chances(now), gains)
         best = max(usable, key=worth.__getitem__)
-        most, highest = float(worth[best]), max(float(gains[arm]) for arm in usable)
+        most, highest = worth[best], max([gains[arm] for arm in usable])
         left = self.options.patience - self._resumed(now, attempt)
         pause = 0.0
         for seconds in PAUSES:
             cost = self.options.hurry * seconds
             if seconds > left or highest - cost <= most:
                 break
-            then = self._chances(now, seconds) * gains
-            found = max(float(then[arm]) for arm in usable) - cost
+            then = _products(self._chances(now, seconds), gains)
+            found = max([then[arm] for arm in usable]) - cost
             if found > most:
                 most, pause = found, seconds
         if not pause:
@@ -182,23 +182,27 @@ class Best(Strategy):
                 return waiting.pop(place).waited
         return 0.0
 
-    def _chances(self, now: float, seconds: float = 0.0) -> Doubles:
+    def _chances(self, now: float, seconds: float = 0.0) -> list[float]:
         """The probability of each server to admit an attempt then: the filter's, and what servers said themselves."""
         chances = self._limits.chances_in(seconds) if seconds else self._limits.chances()
-        ahead = self._opens - (now + seconds)
-        if not np.isfinite(ahead).any():
-            return chances
+        expected: list[float] = chances.tolist()
+        if max(self._opens) == -math.inf:
+            return expected
         low, high = CERTAIN
-        promised = np.where(np.isfinite(ahead) & (ahead <= 0), np.maximum(chances, high), chances)
-        closed: Doubles = np.where(ahead >= RETRY_UNIT, low, promised)
-        return closed
+        for arm, opens in enumerate(self._opens):
+            ahead = opens - (now + seconds)
+            if ahead >= RETRY_UNIT:
+                expected[arm] = low
+            elif -math.inf < ahead <= 0:
+                expected[arm] = max(expected[arm], high)
+        return expected
 
     def _learn(self, arm: int, outcome: Outcome, now: float) -> None:
         super()._learn(arm, outcome, now)
         self._advance(now)
         limited = outcome is Outcome.RATE_LIMITED
         self._limits.observe(arm, admitted=not limited)
-        self._opens[arm] = -np.inf
+        self._opens[arm] = -math.inf
         if not limited:
             self._quality.observe(arm, accepted=outcome is Outcome.OK)
 
@@ -228,7 +232,7 @@ class Best(Strategy):
         window = RATE_WINDOW * (1 - math.exp(-max(now - self._counted_from, 1.0) / RATE_WINDOW))
         ids = max(1.0, self._ids / window * LOOKAHEAD)
         depth, arms = self._depth, len(self.memory.arms)
-        success = self._quality.means()
+        success = np.array(self._quality.means())
         capacity = self._limits.capacity(LOOKAHEAD, ids * depth) / ids
         costs = self.scoring.penalty * (np.arange(depth) >= self.scoring.free_attempts)
         used = np.zeros((depth + arms, depth, arms))
@@ -241,7 +245,8 @@ class Best(Strategy):
         gain = (success - costs[:, None]).ravel()
         found = maximize(gain, used.reshape(depth + arms, depth * arms), bounds)
         assert found is not None  # noqa: S101  no attempt at all meets every constraint
-        self._values[:depth], self._prices = found.prices[:depth], found.prices[depth:]
+        prices: list[float] = found.prices.tolist()
+        self._values, self._prices = [*prices[:depth], 0.0], prices[depth:]
 
     def snapshot(self) -> dict[str, Any]:
         """As every strategy's; about 14 KB per arm, for the filter of rate limits is many guesses."""
@@ -249,9 +254,9 @@ class Best(Strategy):
             self.memory,
             limits=self._limits.pack(),
             quality=self._quality.pack(),
-            opens=[opens if math.isfinite(opens) else None for opens in self._opens.tolist()],
-            prices=self._prices.tolist(),
-            values=self._values.tolist(),
+            opens=[opens if math.isfinite(opens) else None for opens in self._opens],
+            prices=list(self._prices),
+            values=list(self._values),
             priced_at=self._priced_at if math.isfinite(self._priced_at) else None,
             ids=self._ids,
             counted_from=self._counted_from,
@@ -278,10 +283,14 @@ class Best(Strategy):
         quality.unpack(memory.quality)
         self._limits.unpack(memory.limits)
         self._quality = quality
-        self._opens = np.array([-np.inf if opens is None else opens for opens in memory.opens])
-        self._prices, self._values = np.array(memory.prices), np.array(memory.values)
+        self._opens = [-math.inf if opens is None else opens for opens in memory.opens]
+        self._prices, self._values = list(memory.prices), list(memory.values)
         self._priced_at = -np.inf if memory.priced_at is None else memory.priced_at
         self._ids, self._counted_from, self._counted_at = memory.ids, memory.counted_from, memory.counted_at
 
     def _new_memory(self, arms: int) -> BestMemory:
         return BestMemory(arms=[Arm() for _ in range(arms)])
+
+
+def _products(some: Sequence[float], others: Sequence[float]) -> list[float]:
+    return [one * other for one, other in zip(some, others, strict=True)]

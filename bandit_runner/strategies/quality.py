@@ -6,8 +6,6 @@ from typing import Final
 
 import numpy as np
 
-from bandit_runner.strategies.rate_limits import Doubles
-
 PRIOR: Final = (2.0, 1.2)
 """Alpha and beta before the first attempt: as weak as three attempts, with the mean that servers were found to have.
 
@@ -33,42 +31,48 @@ class Quality:
     >>> for second in range(20):
     ...     quality.advance(float(second))
     ...     quality.observe(0, accepted=True)
-    >>> quality.means().round(2)
-    array([0.95, 0.6 ])
+    >>> [round(mean, 2) for mean in quality.means()]
+    [0.95, 0.6]
     >>> for second in range(20, 24):
     ...     quality.advance(float(second))
     ...     quality.observe(0, accepted=False)
-    >>> bool(quality.means()[0] < 0.1)
+    >>> quality.means()[0] < 0.1
     True
     """
 
     def __init__(self, arms: int) -> None:
-        self.alpha: Doubles = np.full(arms, PRIOR[0])
-        self.beta: Doubles = np.full(arms, PRIOR[1])
-        self.down: Doubles = np.full(arms, ONSET / (ONSET + RECOVERY))
+        # lists: for the few servers that a tier has they are faster than arrays
+        self.alpha = [PRIOR[0]] * arms
+        self.beta = [PRIOR[1]] * arms
+        self.down = [ONSET / (ONSET + RECOVERY)] * arms
         self.now: float | None = None
 
     def advance(self, now: float) -> None:
         """Let time pass."""
         if self.now is not None and now > self.now:
             stays = math.exp(-(ONSET + RECOVERY) * (now - self.now))
-            self.down *= stays
-            self.down += (1 - stays) * ONSET / (ONSET + RECOVERY)
+            gained = (1 - stays) * ONSET / (ONSET + RECOVERY)
+            self.down = [down * stays + gained for down in self.down]
         self.now = now
 
-    def means(self) -> Doubles:
+    def means(self) -> list[float]:
         """The expected success probability of an admitted attempt now."""
-        means: Doubles = self.alpha / (self.alpha + self.beta) * (1 - self.down)
-        return means
+        return [
+            alpha / (alpha + beta) * (1 - down)
+            for alpha, beta, down in zip(self.alpha, self.beta, self.down, strict=True)
+        ]
 
-    def samples(self, rng: np.random.Generator) -> Doubles:
+    def samples(self, rng: np.random.Generator) -> list[float]:
         """One draw per server (Thompson sampling)."""
-        samples: Doubles = rng.beta(self.alpha, self.beta) * (1 - self.down)
-        return samples
+        draw = rng.beta  # one by one: for a few servers that is faster than an array of draws
+        return [
+            draw(alpha, beta) * (1 - down)
+            for alpha, beta, down in zip(self.alpha, self.beta, self.down, strict=True)
+        ]
 
     def observe(self, arm: int, *, accepted: bool) -> None:
         """Learn from an admitted attempt."""
-        alpha, beta, down = float(self.alpha[arm]), float(self.beta[arm]), float(self.down[arm])
+        alpha, beta, down = self.alpha[arm], self.beta[arm], self.down[arm]
         mean = alpha / (alpha + beta)
         up_says, down_says = (mean, DOWN_RATE) if accepted else (1 - mean, 1 - DOWN_RATE)
         down = down * down_says / (down * down_says + (1 - down) * up_says)
@@ -79,7 +83,7 @@ class Quality:
 
     def pack(self) -> list[float | list[float] | None]:
         """The whole state as plain JSON; what `unpack` takes."""
-        return [self.now, self.alpha.tolist(), self.beta.tolist(), self.down.tolist()]
+        return [self.now, list(self.alpha), list(self.beta), list(self.down)]
 
     def unpack(self, state: Sequence[float | list[float] | None]) -> None:
         """Go on from a packed state.
@@ -89,8 +93,8 @@ class Quality:
         """
         now, *packed = state
         alpha, beta, down = (np.array(numbers, dtype=float) for numbers in packed)
-        if isinstance(now, list) or {alpha.shape, beta.shape, down.shape} != {self.alpha.shape}:
+        if isinstance(now, list) or {alpha.shape, beta.shape, down.shape} != {(len(self.alpha),)}:
             raise ValueError("not as many numbers as arms")
         if not ((alpha > 0) & (alpha < math.inf) & (beta > 0) & (beta < math.inf) & (down >= 0) & (down <= 1)).all():
             raise ValueError("numbers that no belief holds")
-        self.now, self.alpha, self.beta, self.down = now, alpha, beta, down
+        self.now, self.alpha, self.beta, self.down = now, alpha.tolist(), beta.tolist(), down.tolist()

@@ -127,15 +127,19 @@ class RateLimits:
     def observe(self, arm: int, *, admitted: bool) -> None:
         """Weigh the guesses about a server by what it did, and let them take part in it."""
         tokens, weights = self._x[TOKENS, arm], self._weights[arm]
-        weights *= np.where((tokens >= 1) == admitted, np.float32(1), np.float32(MISTAKE))
-        weights /= weights.sum()
+        ready = tokens >= 1
+        surprised = np.count_nonzero(ready) != (self.particles if admitted else 0)
+        if surprised:  # else all guesses were right, and none is believed more than before
+            weights *= np.where(ready == admitted, np.float32(1), np.float32(MISTAKE))
+            weights /= weights.sum()
         if admitted:
             np.maximum(tokens - 1, 0, out=tokens)
         else:
             self._empty(self._x[:, arm])
-        if 1 / np.dot(weights, weights) < EFFECTIVE * self.particles:
+        if surprised and 1 / np.dot(weights, weights) < EFFECTIVE * self.particles:
             self._resample(arm, admitted=admitted)
-        self._chances[arm] = np.clip(self._weights[arm] @ (self._x[TOKENS, arm] >= 1), *CERTAIN)
+        low, high = CERTAIN
+        self._chances[arm] = min(max(float(self._weights[arm] @ (self._x[TOKENS, arm] >= 1)), low), high)
 
     def _look(self) -> Doubles:
         return self._believed(self._x[TOKENS] >= 1)

@@ -1,5 +1,6 @@
 """``round-robin``: the arms in turn. A baseline: it learns nothing, and spreads load as evenly as can be."""
 
+import bisect
 from collections.abc import Sequence
 
 from bandit_runner.strategies.base import Arm, Choice, Count, Memory
@@ -31,7 +32,7 @@ class RoundRobin(StopWhenNotWorthIt):
     def _choose(self, now: float, attempt: int, fresh: Sequence[int], usable: Sequence[int]) -> Choice:
         del now, attempt, usable
         arms = len(self.memory.arms)
-        arm = min(fresh, key=lambda candidate: (candidate - self.memory.next_arm) % arms)
+        arm = fresh[bisect.bisect_left(fresh, self.memory.next_arm % arms) % len(fresh)]
         self.memory.next_arm = (arm + 1) % arms
         return arm
 
