@@ -66,8 +66,7 @@ class Quality:
         """One draw per server (Thompson sampling)."""
         draw = rng.beta  # one by one: for a few servers that is faster than an array of draws
         return [
-            draw(alpha, beta) * (1 - down)
-            for alpha, beta, down in zip(self.alpha, self.beta, self.down, strict=True)
+            draw(alpha, beta) * (1 - down) for alpha, beta, down in zip(self.alpha, self.beta, self.down, strict=True)
         ]
 
     def observe(self, arm: int, *, accepted: bool) -> None:
