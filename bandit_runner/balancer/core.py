@@ -5,7 +5,7 @@ record. The balancer drives it with real servers; a test drives it with a list.
 """
 
 from collections.abc import Callable, Collection, Generator
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -31,11 +31,16 @@ class Pause(NamedTuple):
     seconds: float
 
 
-class Result(NamedTuple):
+class Result(Protocol):
     """What came of a `Try`."""
 
-    outcome: Outcome
-    retry_after: float | None = None
+    @property
+    def outcome(self) -> Outcome:
+        """What the server did."""
+
+    @property
+    def retry_after(self) -> float | None:
+        """When it said to come back, in seconds."""
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,10 +81,11 @@ def play(
     """
     started = now = clock()
     deadline = started + rules.deadline
+    most = rules.scoring.max_attempts
     tried: list[int] = []
     trials: list[Attempt] = []
     accepted = False
-    while not accepted and len(tried) < rules.scoring.max_attempts and now < deadline - SHORTEST and wanted():
+    while not accepted and len(tried) < most and now < deadline - SHORTEST and wanted():
         offered = arms()
         choice = strategy.select(now=now, attempt=len(tried), tried=tuple(tried), available=offered)
         if choice is STOP:
@@ -103,10 +109,17 @@ def play(
             latency=now - began,
             retry_after=result.retry_after,
         )
-        _tell(strategy, trial, now)
+        strategy.update(
+            arm=choice,
+            outcome=trial.outcome,
+            now=now,
+            attempt=trial.number,
+            latency=trial.latency,
+            retry_after=trial.retry_after,
+        )
         tried.append(choice)
         trials.append(trial)
-        accepted = result.outcome is Outcome.OK
+        accepted = trial.outcome is Outcome.OK
     strategy.finish(accepted=accepted, attempts=len(tried), now=now)
     return BalancedRequest(
         id=id_,
@@ -117,17 +130,6 @@ def play(
         tier=tier,
         strategy=strategy.name,
         trials=tuple(trials),
-    )
-
-
-def _tell(strategy: Strategy, trial: Attempt, now: float) -> None:
-    strategy.update(
-        arm=trial.arm,
-        outcome=trial.outcome,
-        now=now,
-        attempt=trial.number,
-        latency=trial.latency,
-        retry_after=trial.retry_after,
     )
 
 

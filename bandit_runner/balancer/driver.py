@@ -76,4 +76,4 @@ class Drive:
 
     def _replied(self, reply: Reply) -> None:
         self._tier.heard(self._arm, reply)
-        self.advance(Result(reply.outcome, reply.retry_after))
+        self.advance(reply)

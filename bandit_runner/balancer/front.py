@@ -72,10 +72,9 @@ class Client(asyncio.Protocol):
 
     # for the balancer
 
-    @property
-    def gone(self) -> bool:
-        """Whether nobody is there any more to be answered. One who only closed its own side (FIN) still is."""
-        return self._transport is None
+    def waits(self) -> bool:
+        """Whether somebody is there to be answered. One who only closed its own side (FIN) still is."""
+        return self._transport is not None
 
     def answer(self, answer: Answer) -> None:
         """Answer the request that was handed to ``Service.serve``, and go on with the next."""

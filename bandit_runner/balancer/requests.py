@@ -19,6 +19,8 @@ CHUNK_OVERHEAD: Final = 8
 
 VERSIONS: Final = frozenset({"1.0", "1.1"})
 
+_LENGTHS_WE_READ: Final = frozenset(map(len, (b"content-length", b"transfer-encoding", b"host", b"expect")))
+
 
 class Request(NamedTuple):
     """One whole request, or (``refused``) the answer to what never became one; after that nothing follows."""
@@ -98,12 +100,18 @@ class RequestParser:
     def on_url(self, url: bytes) -> None:
         """Take a part of the target; a split read makes several."""
         self._target += url
-        self._count_head(len(url))
+        self._head_bytes += len(url)
+        if self._head_bytes > self._limits.head:
+            self._reject(messages.HEAD_TOO_LARGE)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header or a trailer."""
         self._headers += 1
-        self._count_head(len(name) + len(value) + len(b": \r\n"))
+        self._head_bytes += len(name) + len(value) + len(b": \r\n")
+        if self._head_bytes > self._limits.head or self._headers > self._limits.headers:
+            self._reject(messages.HEAD_TOO_LARGE)
+        if len(name) not in _LENGTHS_WE_READ:
+            return
         match name.lower():
             case b"content-length":
                 self._framed = True
@@ -166,11 +174,6 @@ class RequestParser:
         self._head_bytes = self._raw_bytes = 0
         self._in_head = True
         self._framed = self._chunked = self._expects = self._http_1_0 = self._keep_alive = False
-
-    def _count_head(self, size: int) -> None:
-        self._head_bytes += size
-        if self._head_bytes > self._limits.head or self._headers > self._limits.headers:
-            self._reject(messages.HEAD_TOO_LARGE)
 
     def _bound_raw(self, size: int) -> None:
         """Bound what no callback sees: a header that never ends, chunks that are all framing.

@@ -5,6 +5,7 @@ import errno
 import logging
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from bandit_runner.balancer import messages
 from bandit_runner.balancer.config import Address, BalancerConfig, Limits, Timeouts, host_port, validate
@@ -166,7 +167,9 @@ class Balancer:
 
     def serve(self, request: Request, client: Client) -> None:
         """Route one request."""
-        path = _path(request.target)
+        path = request.target
+        if path not in self._routes:  # hardly ever: look closer
+            path = _path(path)
         tier = self._routes.get(path)
         if tier is not None:
             self._post(request, tier, client)
@@ -200,7 +203,7 @@ class Balancer:
             strategy=tier.strategy,
             rules=self._rules,
             arms=tier.arms,
-            wanted=lambda: not client.gone,
+            wanted=client.waits,
             clock=self._clock,
         )
         self._in_flight += 1
@@ -209,10 +212,10 @@ class Balancer:
             id_.encode("ascii"),
             tier=tier,
             pool=self._pool,
-            finished=lambda record: self._finished(record, tier, client),
+            finished=partial(self._finished, tier, client),
         ).advance()
 
-    def _finished(self, record: BalancedRequest | None, tier: Tier, client: Client) -> None:
+    def _finished(self, tier: Tier, client: Client, record: BalancedRequest | None) -> None:
         self._in_flight -= 1
         if record is None:
             client.answer(messages.FAULTY)

@@ -127,10 +127,10 @@ class RateLimits:
     def observe(self, arm: int, *, admitted: bool) -> None:
         """Weigh the guesses about a server by what it did, and let them take part in it."""
         tokens, weights = self._x[TOKENS, arm], self._weights[arm]
-        ready = tokens >= 1
-        surprised = np.count_nonzero(ready) != (self.particles if admitted else 0)
-        if surprised:  # else all guesses were right, and none is believed more than before
-            weights *= np.where(ready == admitted, np.float32(1), np.float32(MISTAKE))
+        wrong = (tokens >= 1) != admitted
+        surprised = weights.dot(wrong) > 0
+        if surprised:  # else all guesses that are believed at all were right, and none is more than before
+            weights *= np.where(wrong, np.float32(MISTAKE), np.float32(1))
             weights /= weights.sum()
         if admitted:
             np.maximum(tokens - 1, 0, out=tokens)
@@ -139,7 +139,7 @@ class RateLimits:
         if surprised and 1 / np.dot(weights, weights) < EFFECTIVE * self.particles:
             self._resample(arm, admitted=admitted)
         low, high = CERTAIN
-        self._chances[arm] = min(max(float(self._weights[arm] @ (self._x[TOKENS, arm] >= 1)), low), high)
+        self._chances[arm] = min(max(float(self._weights[arm].dot(self._x[TOKENS, arm] >= 1)), low), high)
 
     def _look(self) -> Doubles:
         return self._believed(self._x[TOKENS] >= 1)

@@ -7,11 +7,12 @@ import pytest
 from balancing import ID, Scripted
 
 from bandit_runner.balancer.core import Pause, Result, Rules, Try, play
+from bandit_runner.balancer.upstream import Reply
 from bandit_runner.errors import UsageError
 from bandit_runner.model import Outcome, Scoring
 from bandit_runner.strategies import STOP, Wait
 
-OK, ERROR, LIMITED = Result(Outcome.OK), Result(Outcome.ERROR), Result(Outcome.RATE_LIMITED, 7.0)
+OK, ERROR, LIMITED = Reply(Outcome.OK), Reply(Outcome.ERROR), Reply(Outcome.RATE_LIMITED, retry_after=7.0)
 
 
 def life(
@@ -103,7 +104,7 @@ def test_wait_of_nothing_for_ever_ends(seconds: float):
 
 def test_deadline_cuts_the_last_attempt_short():
     rules = Rules(scoring=Scoring(max_attempts=10), attempt_timeout=1.0, deadline=2.5)
-    steps, record = life(Scripted([0] * 9), [Result(Outcome.TIMEOUT)] * 9, rules=rules, took=9.0)
+    steps, record = life(Scripted([0] * 9), [Reply(Outcome.TIMEOUT)] * 9, rules=rules, took=9.0)
     assert [step.timeout for step in steps] == [1.0, 1.0, 0.5]
     assert record.outcomes == (Outcome.TIMEOUT,) * 3
 
