@@ -142,9 +142,10 @@ def write_file(path: str, text: str) -> None:
 
 def close_all_but(*keep: int) -> None:
     """Close all descriptors except ``keep``; standard input, output and error become /dev/null unless kept."""
-    null = os.open("/dev/null", os.O_RDWR)
-    for standard in {0, 1, 2}.difference(keep):
-        os.dup2(null, standard)
+    if replaced := {0, 1, 2}.difference(keep):  # else nothing is opened: Landlock may be in force already
+        null = os.open("/dev/null", os.O_RDWR)
+        for standard in replaced:
+            os.dup2(null, standard)
     low = 3
     for descriptor in sorted(set(keep).difference({0, 1, 2})):
         os.closerange(low, descriptor)
