@@ -86,6 +86,10 @@ class Best(Strategy):
     to try another is not a rule but a result. A wait is chosen if what it adds exceeds ``hurry`` per second. After the
     free attempts it stops unless an attempt is worth more than its penalty.
 
+    Where ids come one after another, as in the simulator, a wait also delays the ids behind it, which rests the
+    servers: there waiting is worth 4 to 8 points on tiers with hard limits. Where ids come whatever happens (open loop)
+    it is worth about one. With ``patience=0`` it never waits.
+
     Sources: Thompson 1933 (see ``v4``); prices as in Badanidiyuru, Kleinberg and Slivkins, "Bandits with Knapsacks",
     FOCS 2013, but from a program that is solved, not learned.
 
