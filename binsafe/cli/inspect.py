@@ -62,11 +62,12 @@ def command(  # noqa: PLR0913 - one for each option
 
     Exit status: 0 done; 1 findings at or above --fail-on; 3 could not be analysed (do not run it); 127 not found.
     """
-    from binsafe.reports import without_spoilers
-
     started = time.perf_counter()
     report = _only(arch, inspect_named(file, syscalls=not no_syscalls, listings=verbose > 1 and not spoiler_free))
-    report = without_spoilers(report) if spoiler_free else report
+    if spoiler_free:
+        from binsafe.reports import without_spoilers
+
+        report = without_spoilers(report)
     if format_ == "text" and not report.slices and not report.members:
         complain("binsafe inspect", f"{report.artifact.path}: {report.findings[0].detail}", report.verdict.advice)
         return NOT_ANALYSED
@@ -83,15 +84,19 @@ def _rendered(report: "Report", format_: str, verbose: int, *, terminal: bool) -
 
     https://no-color.org: no colours where NO_COLOR is set to anything.
     """
-    from binsafe.reports import REPORTERS, fitted, sarif, text
-    from binsafe.reports.style import ansi, plain
+    from binsafe.reports import REPORTERS, fitted
 
     render: Callable[[Report], str] = functools.partial(REPORTERS[format_], verbose=verbose)
     if format_ == "text" and terminal:
+        from binsafe.reports import text
+        from binsafe.reports.style import ansi, plain
+
         style = plain if os.environ.get("NO_COLOR") else ansi
         width = min(shutil.get_terminal_size().columns, _WIDEST)
         render = functools.partial(text.render, verbose=verbose, width=width, style=style)
     elif format_ == "sarif":
+        from binsafe.reports import sarif
+
         render = functools.partial(sarif.render, verbose=verbose, base=str(Path.cwd()))
     return render(report) if verbose else fitted(render, report)
 

@@ -2,17 +2,16 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
-import msgspec
 
 if TYPE_CHECKING:
     from binsafe.model import Policy, Report
     from binsafe.model.policy import PolicyFile
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
+class Asked(NamedTuple):
     """The grants that a command line asks for, as typed."""
 
     ports: tuple[str, ...]
@@ -97,6 +96,8 @@ def _together(
     derived: "Policy", beside: list["Policy"], libraries: tuple["PolicyFile", ...], paths: tuple[str, ...]
 ) -> "Policy":
     """One policy for the program and those that it may execute: they share a sandbox, so each has what any has."""
+    import msgspec
+
     from binsafe.model.policy import PolicyFile
 
     files = {file.opened_as: file for file in (*libraries, *derived.artifact.files)}

@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 import click
-import msgspec
 
 from binsafe.cli.entry import note
 from binsafe.cli.options import Asked
@@ -41,4 +40,4 @@ def propose(report: Path, asked: Asked) -> Asked:
             accepted[field] = (*accepted.get(field, getattr(asked, field)), proposal.value)
     if not somebody:
         note("nothing of this was granted: nobody is there to ask. To grant what you agree with, add its option")
-    return msgspec.structs.replace(asked, **accepted)
+    return Asked(**{**asked._asdict(), **accepted})

@@ -2,13 +2,12 @@
 
 import re
 from collections.abc import Callable, Sequence
-from itertools import chain
 from typing import NamedTuple
 
 from binsafe.extractors import runtimenames as rn
 from binsafe.extractors import rustaudit
 from binsafe.extractors.subject import Extracted, Subject
-from binsafe.model import Finding, Import, Severity, Slice, Symbol
+from binsafe.model import Finding, Severity, Slice
 
 _MANGLED: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("rust", re.compile(r"^_{0,2}(?:R[NIMXYC][A-Za-z0-9_]|ZN.*17h[0-9a-f]{16}E$)")),
@@ -17,7 +16,7 @@ _MANGLED: tuple[tuple[str, re.Pattern[str]], ...] = (
 )
 """How compilers spell names: the language that most of a program's names are in is its own, the rest are libraries'."""
 _SAMPLE = 10_000
-"""Names that are looked at, evenly over all that there are."""
+"""Names of each kind that are looked at."""
 _ENOUGH = 20
 _CLEARLY = 200
 """Names in C++ that outweigh Rust's runtime: Node.js links a library in Rust, and many a Rust program one in C++."""
@@ -34,9 +33,10 @@ def is_dotnet(slice_: Slice) -> bool:
 
 
 class _Traces(NamedTuple):
-    """A program, and how many of its names each language's compiler spelt."""
+    """A program, a sample of its names, and how many of its names each language's compiler spelt."""
 
     subject: Subject
+    names: tuple[str, ...]
     spelt: dict[str, int]
 
 
@@ -50,7 +50,7 @@ def _holds(*texts: bytes) -> Callable[[_Traces], bool]:
 
 
 def _defines(*names: str) -> Callable[[_Traces], bool]:
-    return lambda traces: any(entry.name.lstrip("_") in names for entry in _sample(traces.subject.slice))
+    return lambda traces: any(name.lstrip("_") in names for name in traces.names)
 
 
 def _is_rust(traces: _Traces) -> bool:
@@ -122,7 +122,8 @@ _RULES: tuple[tuple[str, Callable[[_Traces], bool]], ...] = (
 
 def extract(subject: Subject) -> Extracted[str]:
     """The language, or "unknown" with a finding."""
-    traces = _Traces(subject, _spelt(subject.slice))
+    names = _sample(subject.slice)
+    traces = _Traces(subject, names, _spelt(names))
     found = next((language for language, holds in _RULES if holds(traces)), None)
     if found is not None:
         return Extracted(found)
@@ -135,12 +136,12 @@ def extract(subject: Subject) -> Extracted[str]:
     return Extracted("unknown", (finding,))
 
 
-def _sample(slice_: Slice) -> chain[Import | Symbol]:
-    symbols: Sequence[Symbol] = slice_.symbols[:: max(1, len(slice_.symbols) // _SAMPLE)]
-    return chain(slice_.imports[:_SAMPLE], symbols)
+def _sample(slice_: Slice) -> tuple[str, ...]:
+    """Names, evenly over all that there are."""
+    symbols = slice_.symbols[:: max(1, len(slice_.symbols) // _SAMPLE)]
+    return (*(entry.name for entry in slice_.imports[:_SAMPLE]), *(symbol.name for symbol in symbols))
 
 
-def _spelt(slice_: Slice) -> dict[str, int]:
+def _spelt(names: Sequence[str]) -> dict[str, int]:
     """How many of the sampled names are spelt as each language's compiler spells them."""
-    names = [entry.name for entry in _sample(slice_)]
     return {language: sum(1 for name in names if pattern.search(name)) for language, pattern in _MANGLED}

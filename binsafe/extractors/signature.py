@@ -7,12 +7,14 @@ from binsafe.model import Finding, Severity, Signature, Slice
 from binsafe.signatures import NOT_IN_THIS_FILE
 
 _DEVELOPMENT = frozenset({"mac-development", "ios-development", "ios-app-distribution"})
+_OLD_FORM = "entitlements-xml"
 _TITLES = {
     "page-hash": "The code was changed after it was signed",
     "codedirectory": "The signature's list of hashes is broken",
     "info-plist-hash": "The signed Info.plist is not the one here",
     "requirements-hash": "The signature's requirements were changed",
     "entitlements-hash": "The entitlements were changed after signing",
+    _OLD_FORM: "The older form of its entitlements cannot be read",
     "resource-seal": "Files beside the program were changed after signing",
     "cms-digest": "The signer's statement does not match the program",
     "cms-chain": "The signer's certificate does not lead to a known root",
@@ -31,11 +33,15 @@ def extract(subject: Subject) -> Extracted[Signature]:
 
 
 def _problems(signature: Signature) -> Iterator[Finding]:
-    """Each problem under its own id: high where it made the signature invalid."""
+    """Each problem under its own id: high where it made the signature invalid.
+
+    Entitlements that only macOS 11 and earlier would fail to read are a vendor's slip, and no reason to distrust them.
+    """
     severity = Severity.HIGH if signature.status == "invalid" else Severity.MEDIUM
     for problem in signature.problems:
         title = _TITLES.get(problem.id, "Something is wrong with the signature")
-        yield Finding(id=problem.id, severity=severity, title=title, detail=problem.detail)
+        slip = problem.id == _OLD_FORM and signature.status != "invalid"
+        yield Finding(id=problem.id, severity=Severity.LOW if slip else severity, title=title, detail=problem.detail)
     if signature.status == "invalid" and not signature.problems:
         yield Finding(
             id="signature-invalid", severity=severity, title="The signature does not hold", detail="No reason is known."

@@ -31,7 +31,7 @@ _PATH = re.compile(
     rb"|dev|tmp|Applications|Volumes)/[A-Za-z0-9._+@%~/-]{2,200}"
 )
 _SECRET_WORDS = (
-    b"-----BEGIN", b"AKIA", b"AIza", b"ghp_", b"github_pat_", b"glpat-", b"xoxb-", b"xoxp-", b"sk_live_", b"npm_",
+    b"-----BEGIN", b"AKIA", b"AIza", b"ghp_", b"github_pat_", b"glpat-", b"xox", b"sk_live_", b"npm_",
     b"eyJhbGciOi",
 )  # fmt: skip
 _SECRET = re.compile(
@@ -105,9 +105,18 @@ def _texts(chunk: bytes) -> Iterator[tuple[_Kind, int, bytes]]:
     for match in _PATH.finditer(chunk):
         if not chunk[max(match.start() - 1, 0) : match.start()].isalnum():
             yield "paths", match.start(), match[0].rstrip(b" .-")
-    if any(word in chunk for word in _SECRET_WORDS):
-        for match in _SECRET.finditer(chunk):
-            yield "secrets", match.start(), match[0]
+    for word in _SECRET_WORDS:
+        for place in _places(chunk, word):
+            secret = _SECRET.match(chunk, place)
+            if secret is not None:
+                yield "secrets", place, secret[0]
+
+
+def _places(chunk: bytes, word: bytes) -> Iterator[int]:
+    at = chunk.find(word)
+    while at >= 0:
+        yield at
+        at = chunk.find(word, at + 1)
 
 
 def _is_address(text: bytes) -> bool:

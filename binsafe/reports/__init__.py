@@ -15,12 +15,12 @@
 A new output is one new file and one line in ``REPORTERS``.
 """
 
+import importlib
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Protocol
 
 from binsafe.model import Report
-from binsafe.reports import as_json, html, markdown, sarif, text
 from binsafe.reports.escape import escape
 from binsafe.reports.fitting import fitted
 from binsafe.reports.spoilers import without_spoilers
@@ -35,13 +35,23 @@ class Reporter(Protocol):
         """``verbose`` counts how much more to say; ``width`` is in columns."""
 
 
+def _loaded(module: str) -> Reporter:
+    """The reporter of a module here, which is imported when it is first called."""
+
+    def render(report: Report, *, verbose: int = 0, width: int = 100) -> str:
+        reporter: Reporter = importlib.import_module(f"{__name__}.{module}").render
+        return reporter(report, verbose=verbose, width=width)
+
+    return render
+
+
 REPORTERS: Mapping[str, Reporter] = MappingProxyType(
     {
-        "text": text.render,
-        "json": as_json.render,
-        "markdown": markdown.render,
-        "html": html.render,
-        "sarif": sarif.render,
+        "text": _loaded("text"),
+        "json": _loaded("as_json"),
+        "markdown": _loaded("markdown"),
+        "html": _loaded("html"),
+        "sarif": _loaded("sarif"),
     }
 )
 """Name on the command line (``--format``) -> what makes that output."""

@@ -34,6 +34,10 @@ _RULES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "Slices or forms of the entitlements differ.",
             "What the system grants depends on the machine: compare the entitlements of each slice.",
         ),
+        "entitlements-xml": (
+            "The form of the entitlements that macOS 11 and earlier read is broken.",
+            "Tell the maker; macOS 12 and later go by the other form.",
+        ),
         "dangerous-entitlement": (
             "An entitlement weakens the program or the system.",
             "Ask the maker why it is needed; get-task-allow belongs into no release.",

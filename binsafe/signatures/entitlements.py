@@ -50,6 +50,12 @@ def read(der_form: memoryview | None, xml_form: memoryview | None) -> Entitlemen
             f"the DER and XML entitlements differ in {enumerate_some(differing)}; macOS 12 and later use the DER ones"
         )
         notes = (*notes, Problem(id="entitlements-differ", detail=detail))
+    elif notes:
+        # Vendors ship such lists, notarized: Node.js with blanks before the XML declaration, azmcp with a stray tag.
+        notes = tuple(
+            Problem(id="entitlements-xml", detail=f"{note.detail}; macOS 12 and later do not use them")
+            for note in notes
+        )
     return Entitlements(values=from_der, source="der", broken=broken, notes=notes)
 
 

@@ -91,7 +91,7 @@ def test_the_stand_in_is_described_on_every_system(
         (operation,) = [each for each in part["network"]["operations"] if each["name"] == name]
         assert all(evidence["address"] for evidence in operation["evidence"])
     assert bool(part["libraries"]) == (kind != "elf")
-    assert (part["syscalls"] is not None) == (kind == "elf")
+    assert (part["syscalls"] is not None) == (kind != "pe")
 
 
 def test_text_names_what_a_person_asks_for(standin: Callable[[str], Path]):

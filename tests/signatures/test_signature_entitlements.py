@@ -131,7 +131,7 @@ def test_broken_xml_beside_good_der_is_one_problem(text: bytes):
     found = read(wrapped(SAMPLE), text)
     assert (found.values, found.source, found.broken) == (SAMPLE, "der", ())
     (note,) = found.notes
-    assert note.id == "malformed"
+    assert note.id == "entitlements-xml"
     assert "XML entitlements" in note.detail
 
 
