@@ -75,16 +75,16 @@ async def floods(writer: asyncio.StreamWriter) -> None:
 class Upstream:
     """A server that behaves the same way, or one way after the other, at each request."""
 
-    def __init__(self, *behaviours: Behaviour) -> None:
+    def __init__(self, *behaviours: Behaviour, port: int = 0) -> None:
         self.asked: list[str] = []
         self.heads: list[bytes] = []
         self.connections = 0
-        self.address = ("", 0)
+        self.address = ("127.0.0.1", port)
         self._behaviours = behaviours
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, *self.address)
         self.address = self._server.sockets[0].getsockname()
         return self
 

@@ -1,0 +1,164 @@
+"""Bad servers for seconds on end, and ten thousand ids: nobody waits too long, nothing is lost, memory stays flat.
+
+pytest -m endurance tests/balancer
+"""
+
+import asyncio
+import random
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import pytest
+from balancing import Behaviour, Upstream, accepts, balanced, drips, floods, hangs, limits_me, refuses, resets, says
+
+from bandit_runner import harness
+from bandit_runner.balancer.config import Address
+
+pytestmark = pytest.mark.endurance
+
+DEADLINE = 1.0
+PATIENCE = 0.5
+"""Seconds by which a busy machine may deliver an answer late."""
+RPS = 150
+MEGABYTES = 6
+"""What a process may grow by between its second and its last seconds: caches and fragments, but no leak per request."""
+
+BALANCER = f"""
+import asyncio, sys
+from bandit_runner.balancer import Balancer, BalancerConfig, TierConfig, Timeouts
+
+async def main():
+    upstreams = tuple(("127.0.0.1", int(port)) for port in sys.argv[2:])
+    balancer = Balancer(BalancerConfig(
+        tiers=(TierConfig(name="T1", upstreams=upstreams, strategy=sys.argv[1]),),
+        timeouts=Timeouts(attempt=0.25, request={DEADLINE}, down=0.2),
+    ))
+    print((await balancer.start("127.0.0.1", 0))[1], flush=True)
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    await balancer.close()
+
+asyncio.run(main())
+"""
+
+
+async def trickles(writer: asyncio.StreamWriter) -> None:
+    for byte in b"HTTP/1.1 200 OK\r\n":
+        writer.write(bytes([byte]))
+        await asyncio.sleep(1)
+
+
+async def babbles(writer: asyncio.StreamWriter) -> None:
+    writer.write(random.randbytes(random.randrange(1, 2000)))
+
+
+async def repeats_itself(writer: asyncio.StreamWriter) -> None:
+    """Answers that nobody asked for, to poison the next request on the connection."""
+    await accepts(writer)
+    await asyncio.sleep(0.001)
+    await accepts(writer)
+
+
+def always(*behaviours: Behaviour) -> Callable[[], AbstractAsyncContextManager[Address]]:
+    @asynccontextmanager
+    async def serving() -> AsyncIterator[Address]:
+        async with Upstream(*behaviours) as up:
+            yield up.address
+
+    return serving
+
+
+@asynccontextmanager
+async def dies_and_returns() -> AsyncIterator[Address]:
+    """A server that is there for a third of a second and away for as long, always on its one port."""
+
+    async def live(port: int) -> None:
+        while True:
+            await asyncio.sleep(0.3)
+            async with Upstream(accepts, port=port):
+                await asyncio.sleep(0.3)
+
+    async with Upstream(accepts) as first:
+        address = first.address
+    life = asyncio.create_task(live(address[1]))
+    try:
+        yield address
+    finally:
+        life.cancel()
+        await asyncio.gather(life, return_exceptions=True)
+
+
+KINDS = {
+    "hangs": always(hangs),
+    "resets": always(resets),
+    "garbage": always(babbles),
+    "a byte a second": always(trickles),
+    "drips": always(drips),
+    "floods": always(floods),
+    "answers twice": always(repeats_itself),
+    "cut short": always(says(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", then_close=True)),
+    "dies and returns": dies_and_returns,
+}
+
+
+@asynccontextmanager
+async def a_balancer(strategy: str, *upstreams: Address) -> AsyncIterator[tuple[Address, int]]:
+    """One in a process of its own, so that its memory is nobody else's: its address and process id."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        BALANCER,
+        strategy,
+        *(str(port) for _, port in upstreams),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        yield ("127.0.0.1", int(await process.stdout.readline())), process.pid
+    finally:
+        process.stdin.close()  # which ends it
+        status = await process.wait()
+    assert status == 0
+
+
+def megabytes(pid: int) -> float:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096 / 1e6
+
+
+@pytest.mark.parametrize("strategy", ["round-robin", "best"])
+@pytest.mark.parametrize("kind", KINDS)
+async def test_no_request_waits_beyond_its_deadline_and_memory_stays_flat(kind: str, strategy: str):
+    async with (
+        KINDS[kind]() as bad,
+        KINDS[kind]() as worse,
+        Upstream(accepts) as good,
+        a_balancer(strategy, bad, worse, good.address) as (address, pid),
+    ):
+        await harness.play(address, None, requests=2 * RPS, rps=RPS, seed=1)  # modules, caches and buffers come
+        before = megabytes(pid)
+        samples = await harness.play(address, None, requests=4 * RPS, rps=RPS, seed=2)
+        assert [sample for sample in samples if sample.status not in harness.PLAYED] == []
+        assert max(sample.latency - max(0.0, sample.late) for sample in samples) < DEADLINE + PATIENCE
+        assert sum(sample.status == 200 for sample in samples) > 0.8 * len(samples)
+        assert megabytes(pid) - before < MEGABYTES
+
+
+async def test_ten_thousand_ids_are_each_answered_once():
+    """Three accounts of them agree: what the client heard, what the balancer recorded, what the servers were asked."""
+    moods = random.Random(1).choices([accepts, refuses, limits_me, resets], [6, 2, 1, 1], k=20_000)
+    async with (
+        Upstream(*moods[:9_000], accepts) as a,
+        Upstream(*moods[9_000:], accepts) as b,
+        balanced(a, b) as world,
+    ):
+        samples = await harness.play(world.address, None, requests=10_000, rps=500, seed=3)
+        assert len({sample.id for sample in samples}) == 10_000
+        assert {sample.status for sample in samples} == set(harness.PLAYED)
+        assert harness.cross_check(samples, world.records) == []
+        asked = Counter(a.asked) + Counter(b.asked)
+        assert asked == {record.id: record.attempts for record in world.records}
