@@ -132,7 +132,7 @@ def linking(data: memoryview) -> Linking | None:
         return None
     relocations = _relocations(file)
     return Linking(
-        symbols=tuple(_symbols(file)),
+        symbols=tuple(_symbols(file, int(relocations.symbols.max(initial=-1)) + 1)),
         relocations=relocations,
         copied=relocations.symbols[relocations.kinds == _COPY.get(head.arch, -1)],
         packed=_packed(file),
@@ -142,8 +142,9 @@ def linking(data: memoryview) -> Linking | None:
     )
 
 
-def _symbols(file: _File) -> Iterator[DynamicSymbol]:
-    count = _count(file)
+def _symbols(file: _File, least: int) -> Iterator[DynamicSymbol]:
+    """All that the hash tables know, and ``least`` at least: what relocations name is bound, whatever those say."""
+    count = max(_count(file), min(least, MAX_SYMBOLS))
     table = _records(file.table(_SYMTAB, None)[: 24 * count], _SYMBOL_LAYOUT)
     versions = _versions(file)
     indices = np.frombuffer(_whole(file.table(_VERSYM, None)[: 2 * len(table)], 2), np.dtype("<u2")).tolist()
@@ -177,7 +178,7 @@ def _names(strings: bytes, offsets: list[int]) -> Iterator[str]:
 
 
 def _count(file: _File) -> int:
-    """Entries of the symbol table: only the hash tables say it."""
+    """Entries of the symbol table that the hash tables tell of: GNU's knows nothing of what is not defined here."""
     plain = file.table(_HASH, None)
     if len(plain) >= 8:  # noqa: PLR2004 - nbucket, nchain
         return min(int.from_bytes(plain[4:8], "little"), MAX_SYMBOLS)
