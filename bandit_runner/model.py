@@ -66,7 +66,7 @@ class Outcome(StrEnum):
     """It did not answer in time."""
 
 
-class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One id sent to one server; ``number`` counts from 0, ``started`` is on the balancer's monotonic clock."""
 
     id: str

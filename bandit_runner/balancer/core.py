@@ -5,7 +5,7 @@ record. The balancer drives it with real servers; a test drives it with a list.
 """
 
 from collections.abc import Callable, Collection, Generator
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -18,14 +18,14 @@ SHORTEST: Final = 0.001
 a deadline when a timer fired early (uvloop's count milliseconds) is no time for another attempt."""
 
 
-class Try(NamedTuple):
+class Try(msgspec.Struct, frozen=True, gc=False):
     """Send the id to this arm; send back a `Result`, after ``timeout`` seconds at the latest."""
 
     arm: int
     timeout: float
 
 
-class Pause(NamedTuple):
+class Pause(msgspec.Struct, frozen=True, gc=False):
     """Go on in so many seconds; nothing is sent back."""
 
     seconds: float

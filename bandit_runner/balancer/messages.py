@@ -1,7 +1,7 @@
 """The answers that clients get, and the ids that they send. Nothing that a client or a server sent is echoed."""
 
 from http import HTTPStatus
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -10,7 +10,7 @@ ID_LENGTH: Final = 24
 JSON_TYPE: Final = b"application/json"
 
 
-class Answer(NamedTuple):
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """One response, but for the headers that belong to the connection."""
 
     status: int
@@ -94,6 +94,6 @@ HEAD_TOO_LARGE: Final = refusal(431, "the target and headers are too large", clo
 FAULTY: Final = refusal(500, "the strategy failed; the log says how", close=True)
 UNKNOWN_VERSION: Final = refusal(505, "only HTTP/1.0 and HTTP/1.1 are spoken here", close=True)
 SATURATED: Final = refusal(503, "too many requests are under way", headers="Retry-After: 1\r\n")
-SATURATED_CLOSE: Final = SATURATED._replace(close=True)
+SATURATED_CLOSE: Final = msgspec.structs.replace(SATURATED, close=True)
 HEALTHY: Final = Answer(200, b'{"status":"ok"}')
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"

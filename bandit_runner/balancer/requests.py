@@ -4,7 +4,9 @@ llhttp refuses what smuggling is made of (a length beside chunked, two lengths, 
 feeds); here is the rest: what RFC 9112 wants and llhttp does not check, and a bound on everything.
 """
 
-from typing import Final, NamedTuple, NoReturn
+from typing import Final, NoReturn
+
+import msgspec
 
 from bandit_runner.balancer import messages
 from bandit_runner.balancer._httptools import httptools
@@ -22,7 +24,7 @@ VERSIONS: Final = frozenset({"1.0", "1.1"})
 _LENGTHS_WE_READ: Final = frozenset(map(len, (b"content-length", b"transfer-encoding", b"host", b"expect")))
 
 
-class Request(NamedTuple):
+class Request(msgspec.Struct, frozen=True, gc=False):
     """One whole request, or (``refused``) the answer to what never became one; after that nothing follows."""
 
     method: bytes = b""

@@ -8,7 +8,9 @@ section 9.2.2: a POST is not to be repeated behind the client's back; here it wo
 
 import asyncio
 from collections.abc import Callable
-from typing import Final, NamedTuple, cast
+from typing import Final, cast
+
+import msgspec
 
 from bandit_runner.balancer._httptools import httptools
 from bandit_runner.balancer.config import Address, host_port
@@ -23,7 +25,7 @@ MAX_DIGITS: Final = 4
 BODILESS: Final = frozenset({204, 304})
 
 
-class Reply(NamedTuple):
+class Reply(msgspec.Struct, frozen=True, gc=False):
     """What came of one attempt. ``status`` is None where no whole answer came; ``reason`` then says why."""
 
     outcome: Outcome

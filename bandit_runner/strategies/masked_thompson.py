@@ -97,7 +97,8 @@ class MaskedThompson(Thompson):
         return self.options.cooldown
 
     def _open(self, now: float, candidates: Sequence[int]) -> Sequence[int]:
-        return [arm for arm in candidates if self.memory.arms[arm].is_open(now)]
+        arms = self.memory.arms
+        return [arm for arm in candidates if arms[arm].limited_at is None or arms[arm].is_open(now)]
 
     def _new_memory(self, arms: int) -> LimitedMemory:
         return LimitedMemory(arms=[LimitedArm() for _ in range(arms)])

@@ -30,8 +30,9 @@ class Thompson(Strategy):
         return self._sample_best(fresh, attempt)
 
     def _sample_best(self, candidates: Sequence[int], attempt: int) -> int:
-        draw = self._random.betavariate
-        return max(candidates, key=lambda arm: draw(*self._posterior(arm, attempt)))
+        draw, posterior = self._random.betavariate, self._posterior
+        samples = [draw(*posterior(arm, attempt)) for arm in candidates]
+        return candidates[samples.index(max(samples))]
 
     def _posterior(self, arm: int, attempt: int) -> tuple[float, float]:
         """Alpha and beta of what is believed of an arm's success rate: a uniform prior and the counts."""
