@@ -43,6 +43,8 @@ class Snapshot:
             NotFound: the file has gone.
             NotAnalysable: it is no regular file, is empty, too large, or may not be read.
         """
+        if not _is_text(f"{found.name}{found.path}"):
+            raise NotAnalysable(f"{str(found.path)!a} is no name in UTF-8", hint="rename the file")
         source = _open(found)
         try:
             noted = quarantine(source)
@@ -80,6 +82,15 @@ class Snapshot:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _is_text(name: str) -> bool:
+    """Whether it can be written down: bytes that are no UTF-8 come as lone surrogates (PEP 383)."""
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _open(found: Found) -> int:

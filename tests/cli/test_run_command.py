@@ -129,6 +129,15 @@ def test_closed_standard_streams_are_no_confusion(command: list[str]):
     assert subprocess.run(closed, timeout=30, check=False).returncode == 0
 
 
+def test_a_name_that_is_no_text_is_one_clear_line(command: list[str], tmp_path: Path):
+    odd = os.fsencode(tmp_path) + b"/\xff"
+    Path(os.fsdecode(odd)).write_bytes(b"\x7fELF")
+    done = subprocess.run([*command[:4], odd], capture_output=True, timeout=30, check=False)
+    assert done.returncode == 126
+    assert b"no name in UTF-8" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
 def test_the_machines_name_is_not_told(command: list[str]):
     assert subprocess.run([*command, "hostname"], capture_output=True, timeout=30, check=True).stdout == b"sandbox\n"
 
