@@ -27,6 +27,10 @@ WORKER_KEPT_BYTES = 384 * 1024**2
 MAX_REPORT_BYTES = 16 * 1024**2
 """Largest report that is accepted from the parsing process."""
 
+MAX_SAVED_REPORT_BYTES = 32 * 1024**2
+MAX_SAVED_REPORT_VALUES = 2_000_000
+"""Largest report that is read back from a file, and the values in it: each may cost a hundred bytes of memory."""
+
 MAX_INSTRUCTIONS = 20_000_000
 """Instructions that the system-call analysis decodes before it says 'not complete'."""
 

@@ -5,16 +5,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from binsafe.cli.entry import note
+from binsafe.cli.entry import complain, note
 from binsafe.cli.writing import write
 
 if TYPE_CHECKING:
+    from binsafe.intake import Found, Worker
     from binsafe.model import Report
+    from binsafe.model.difference import Difference
 
 NOT_ANALYSED = 3
 FINDINGS = 1
 _SEVERITIES = ("info", "low", "medium", "high", "critical")
-_MAX_SAVED_BYTES = 64 * 1024**2
 
 
 class _Reason(click.ParamType):  # type: ignore[type-arg,unused-ignore]
@@ -44,8 +45,9 @@ Examples:
   gained-network gained-listen gained-connect gained-resolve gained-send gained-receive gained-accept gained-raw
   gained-exec gained-persistence gained-keychain gained-screen gained-camera gained-microphone gained-debug
   gained-load-library gained-modify-code gained-packed gained-syscall gained-library gained-entitlement
-  gained-string gained-slice gained-member lost-signature lost-hardening changed-signer changed-dependency
-  changed-build worse-verdict""",
+  gained-rpath gained-finding gained-string gained-slice gained-member lost-signature lost-hardening changed-signer
+  changed-interpreter changed-format changed-dependency changed-build worse-verdict
+What could not be compared counts, too: it cannot be ruled out.""",
 )
 @click.argument("old")
 @click.argument("new")
@@ -54,60 +56,67 @@ Examples:
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write there, not to standard output.")
 @click.option("--fail-on", multiple=True, type=_Reason(), help="Exit 1 on such a change; repeatable.")
 @click.option("--no-syscalls", is_flag=True, help="Skip the system-call analysis.")
+@click.option("-v", "--verbose", count=True, help="Show each change, with all its evidence.")
 def command(
-    *, old: str, new: str, format_: str, output: Path | None, fail_on: tuple[str, ...], no_syscalls: bool
+    *, old: str, new: str, format_: str, output: Path | None, fail_on: tuple[str, ...], no_syscalls: bool, verbose: int
 ) -> int:
     """Say what NEW can do that OLD could not. Each is a file as for inspect, or a report that was saved as JSON.
 
     Exit status: 0 done; 1 a change that --fail-on names; 2 usage; 3 one of them could not be analysed, so that nothing
-    is known about what changed; 127 not found.
+    is known about what changed, which outranks 1; 127 not found.
     """
-    from binsafe.difference import compare, matches
+    from binsafe.difference import compare
     from binsafe.reports.changes import CHANGES
 
-    difference = compare(_report(old, syscalls=not no_syscalls), _report(new, syscalls=not no_syscalls))
-    write(CHANGES[format_](difference), output)
+    before, after = _reports(old, new, syscalls=not no_syscalls)
+    unread = [report for report in (before, after) if not report.analysed and not report.slices and not report.members]
+    if format_ == "text" and unread:
+        for report in unread:
+            why = next((finding.detail for finding in report.findings), "it could not be analysed")
+            complain("binsafe diff", f"{report.artifact.path}: {why}", report.verdict.advice)
+        return NOT_ANALYSED
+    difference = compare(before, after)
+    write(CHANGES[format_](difference, verbose=verbose), output)
+    failed = [wanted for wanted in dict.fromkeys(fail_on) if _fails(difference, wanted)]
     if not difference.analysed:
         note("one of them could not be analysed as a whole: what is not shown may have changed, too")
         return NOT_ANALYSED
-    failed = any(matches(change, wanted) for change in difference.changes for wanted in fail_on)
     return FINDINGS if failed else 0
 
 
-def _report(name: str, *, syscalls: bool) -> "Report":
-    """The report in a file, or the report on it."""
-    return _saved(name) or _inspected(name, syscalls=syscalls)
+def _fails(difference: "Difference", wanted: str) -> bool:
+    """Whether there is such a change, or may be; a line on standard error says which is the first."""
+    from binsafe.difference import matches, undecided
+    from binsafe.reports.escape import escape
+
+    first = next((change for change in difference.changes if matches(change, wanted)), None)
+    if first is not None:
+        note(escape(f"binsafe diff: --fail-on {wanted}: {first.id}: {first.item} {first.where}".rstrip()))
+    elif undecided(difference, wanted):
+        note(f"binsafe diff: --fail-on {wanted}: it could not be compared, so that it cannot be ruled out")
+    else:
+        return False
+    return True
 
 
-def _inspected(name: str, *, syscalls: bool) -> "Report":
-    from binsafe.cli.inspect import inspect_named
+def _reports(old: str, new: str, *, syscalls: bool) -> "tuple[Report, Report]":
+    """One process parses both; what a name means is found before, so that a wrong one costs no time."""
+    from binsafe.intake import Worker, find
 
-    return inspect_named(name, syscalls=syscalls, listings=False)
+    before, after = find(old, progress=note), find(new, progress=note)
+    with Worker() as worker:
+        return _report(before, worker, syscalls=syscalls), _report(after, worker, syscalls=syscalls)
 
 
-def _saved(name: str) -> "Report | None":
-    """A report that was saved as JSON, known by its content; None for everything else.
+def _report(found: "Found", worker: "Worker", *, syscalls: bool) -> "Report":
+    """The report that the file is, or the report on it."""
+    from binsafe.errors import NotAnalysable
+    from binsafe.intake import Snapshot, inspect_folder, is_saved, not_analysed, read_saved
 
-    Raises:
-        UsageError: it says that it is a report and is none.
-    """
-    import msgspec
-
-    from binsafe.errors import UsageError
-    from binsafe.model import Report
-    from binsafe.model.report import REPORT_SCHEMA
-
-    path = Path(name)
-    if not path.is_file():
-        return None
-    with path.open("rb") as stream:
-        head = stream.read(200)
-        if not head.lstrip().startswith(b"{") or f'"{REPORT_SCHEMA}"'.encode() not in head:
-            return None
-        data = head + stream.read(_MAX_SAVED_BYTES)
     try:
-        return msgspec.json.decode(data, type=Report)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise UsageError(
-            f"{name} is no whole report: {error}", hint="save it again: binsafe inspect FILE --json --output PATH"
-        ) from error
+        if found.path.is_dir():
+            return inspect_folder(found, syscalls=syscalls)
+        with Snapshot.take(found) as snapshot:
+            return read_saved(snapshot) if is_saved(snapshot) else worker.inspect(snapshot, syscalls=syscalls)
+    except NotAnalysable as error:
+        return not_analysed(found, error)

@@ -63,7 +63,7 @@ def command(  # noqa: PLR0913 - one for each option
     Exit status: 0 done; 1 findings at or above --fail-on; 3 could not be analysed (do not run it); 127 not found.
     """
     started = time.perf_counter()
-    report = _only(arch, inspect_named(file, syscalls=not no_syscalls, listings=verbose > 1 and not spoiler_free))
+    report = _only(arch, _inspect(file, syscalls=not no_syscalls, listings=verbose > 1 and not spoiler_free))
     if spoiler_free:
         from binsafe.reports import without_spoilers
 
@@ -101,7 +101,7 @@ def _rendered(report: "Report", format_: str, verbose: int, *, terminal: bool) -
     return render(report) if verbose else fitted(render, report)
 
 
-def inspect_named(file: str, *, syscalls: bool, listings: bool) -> "Report":
+def _inspect(file: str, *, syscalls: bool, listings: bool) -> "Report":
     """The report on what a person named; also on what could not be analysed."""
     from binsafe.errors import NotAnalysable
     from binsafe.intake import Snapshot, find, inspect, inspect_folder, not_analysed

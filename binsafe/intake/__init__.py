@@ -8,7 +8,8 @@ that crashes on a hostile file is a finding, not our crash.
 
 from binsafe.intake.finding import Found, find
 from binsafe.intake.inspecting import inspect, inspect_folder, not_analysed
+from binsafe.intake.saved import is_saved, read_saved
 from binsafe.intake.snapshot import Snapshot
 from binsafe.intake.workers import Worker
 
-__all__ = ["Found", "Snapshot", "Worker", "find", "inspect", "inspect_folder", "not_analysed"]
+__all__ = ["Found", "Snapshot", "Worker", "find", "inspect", "inspect_folder", "is_saved", "not_analysed", "read_saved"]

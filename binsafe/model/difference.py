@@ -34,5 +34,11 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     new: Artifact
     same_bytes: bool
     analysed: bool
+    summary: str
+    """The one sentence that matters most."""
     changes: tuple[Change, ...] = ()
+    changes_omitted: int = 0
+    """The least severe, left out of an output of bounded size."""
     not_compared: tuple[str, ...] = ()
+    undecided: tuple[str, ...] = ()
+    """Subjects of which something could not be compared; "anything" for all of them."""

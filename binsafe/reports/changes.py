@@ -1,11 +1,13 @@
 """A difference as text for a terminal, Markdown for a pull request, and JSON."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 import msgspec
 
 from binsafe.limits import MAX_OUTPUT_BYTES
+from binsafe.model import Severity
 from binsafe.model.difference import Change, Difference
 from binsafe.reports.escape import escape
 from binsafe.reports.markdown import code_span, prose
@@ -13,43 +15,82 @@ from binsafe.reports.markdown import code_span, prose
 _SIGNS = {"gained": "+", "lost": "-", "changed": "~"}
 _MOST = 400
 _LONGEST = 300
+_ALARMING = 12
+_FEW = 6
+_NAME = 80
+_NOT_COMPARED = 8
 
 
-def text(difference: Difference) -> str:
-    """A line for each change, and one for each piece of evidence; nothing but a word where there is none."""
-    lines = [f"{difference.old.name} -> {difference.new.name}"]
-    if not difference.changes:
-        lines.append(_nothing(difference))
-    for change in difference.changes[:_MOST]:
+def text(difference: Difference, *, verbose: int = 0) -> str:
+    """The sentence that matters most, then each change that is alarming, then the others by what they are about.
+
+    With ``verbose`` each change and all its evidence.
+    """
+    lines = [difference.summary, f"{difference.old.path} -> {difference.new.path}", ""]
+    alarming = [change for change in difference.changes if change.severity.rank >= Severity.MEDIUM.rank]
+    shown = difference.changes if verbose else alarming[:_ALARMING]
+    for change in shown:
         lines.append(
             f"{_SIGNS[change.kind]} {change.severity:<9}{change.subject}: {change.item}  {change.where}".rstrip()
         )
-        lines += [f"    {line}" for line in _below(change)]
-    lines += _rest(difference)
-    return "\n".join(escape(line[:_LONGEST]) for line in lines) + "\n"
+        lines += [f"    {line}" for line in _below(change, verbose)]
+    if len(shown) < len(alarming):
+        lines.append(f"  and {len(alarming) - len(shown)} more, none of them worse (-v)")
+    if not verbose:
+        lines += ["", *_together(difference.changes[len(alarming) :])]
+    lines += ["", *_rest(difference, len(difference.changes) if verbose else 0)]
+    return "\n".join(escape(line if verbose else line[:_LONGEST]) for line in _spaced(lines)) + "\n"
 
 
-def markdown(difference: Difference) -> str:
-    """A table with the most severe changes first; less than a comment on a pull request may hold."""
+def _together(changes: Sequence[Change]) -> Iterator[str]:
+    """A line for all changes of a kind that are about the same: how many, and the first few."""
+    alike: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
+    for change in changes:
+        alike[_SIGNS[change.kind], change.subject][change.item] = None
+    for (sign, subject), items in alike.items():
+        names = list(items)
+        more = f", and {len(names) - _FEW} more (-v)" if len(names) > _FEW else ""
+        yield f"{sign} {subject}: {', '.join(_short(name, _NAME) for name in names[:_FEW])}{more}"
+
+
+def _spaced(lines: Iterable[str]) -> Iterator[str]:
+    """One blank line between paragraphs, none at the end."""
+    blank = False
+    for line in lines:
+        if line:
+            yield from ("", line) if blank else (line,)
+        blank = not line
+
+
+def markdown(difference: Difference, *, verbose: int = 0) -> str:
+    """A table, the most severe first; unless ``verbose`` it fits into a comment on a pull request."""
     lines = [f"## {prose(difference.old.name)} → {prose(difference.new.name)}", ""]
-    if not difference.changes:
-        lines.append(prose(_nothing(difference)))
-    else:
+    lines += [f"> **{prose(difference.summary)}**", ""]
+    if difference.changes:
         lines += ["| | severity | what | change | where | evidence |", "|---|---|---|---|---|---|"]
-    for change in difference.changes[:_MOST]:
+    for change in difference.changes if verbose else difference.changes[:_MOST]:
         place = next(iter(change.evidence), None)
         shown = " ".join(part for part in (place.address, place.symbol) if part) if place is not None else ""
         cells = (change.severity.value, change.subject, _short(change.item), change.where, shown)
         lines.append(f"| {code_span(_SIGNS[change.kind])} | {' | '.join(prose(cell) for cell in cells)} |")
-        if sum(map(len, lines)) > _COMMENT:
+        if not verbose and sum(map(len, lines)) > _COMMENT:
             lines.append(f"\nand {len(difference.changes) - difference.changes.index(change) - 1} more.")
             break
-    lines += ["", *(f"- {prose(line)}" for line in _rest(difference))]
+    lines += ["", *(f"- {prose(line)}" for line in _rest(difference, _MOST))]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def as_json(difference: Difference) -> str:
-    """``binsafe.difference/1``; ASCII only."""
+def as_json(difference: Difference, *, verbose: int = 0) -> str:
+    """``binsafe.difference/1``; ASCII only, and without ``verbose`` of bounded size: the least severe are left out."""
+    shown, kept = _document(difference), len(difference.changes)
+    while not verbose and len(shown) > MAX_OUTPUT_BYTES and kept:
+        kept = min(kept - 1, kept * MAX_OUTPUT_BYTES // len(shown))
+        left = len(difference.changes) - kept
+        shown = _document(msgspec.structs.replace(difference, changes=difference.changes[:kept], changes_omitted=left))
+    return shown
+
+
+def _document(difference: Difference) -> str:
     import json  # noqa: PLC0415 - the other outputs do without
 
     built = msgspec.json.decode(msgspec.json.encode(difference))
@@ -59,32 +100,26 @@ def as_json(difference: Difference) -> str:
 _COMMENT = min(60_000, MAX_OUTPUT_BYTES)
 """GitHub takes comments of 65,536 characters."""
 
-CHANGES: Mapping[str, Callable[[Difference], str]] = MappingProxyType(
-    {"text": text, "json": as_json, "markdown": markdown}
-)
+CHANGES: Mapping[str, Callable[..., str]] = MappingProxyType({"text": text, "json": as_json, "markdown": markdown})
 """Name on the command line -> what makes that output."""
 
 
-def _nothing(difference: Difference) -> str:
-    if difference.same_bytes:
-        return "no difference: the same bytes"
-    if not difference.analysed or difference.not_compared:
-        return "no difference in what could be compared"
-    return "no difference in what they can do"
-
-
-def _below(change: Change) -> Iterator[str]:
+def _below(change: Change, verbose: int) -> Iterator[str]:
+    """The reason and the evidence: one place, or all."""
     if change.detail:
         yield change.detail
-    for evidence in change.evidence:
+    for evidence in change.evidence if verbose else change.evidence[:1]:
         yield " ".join(part for part in (evidence.address, evidence.symbol, f"({evidence.via})") if part)
 
 
-def _rest(difference: Difference) -> Iterator[str]:
-    if len(difference.changes) > _MOST:
-        yield f"and {len(difference.changes) - _MOST} more changes (--format json has all)"
-    yield from (f"not compared: {what}" for what in difference.not_compared[:20])
+def _rest(difference: Difference, shown: int) -> Iterator[str]:
+    """What could not be compared, and how many changes are not shown where more than ``shown`` are too many."""
+    if 0 < shown < len(difference.changes):
+        yield f"and {len(difference.changes) - shown} more changes (--format json has all)"
+    yield from (f"not compared: {what}" for what in difference.not_compared[:_NOT_COMPARED])
+    if len(difference.not_compared) > _NOT_COMPARED:
+        yield f"not compared: {len(difference.not_compared) - _NOT_COMPARED} more (--format json has all)"
 
 
-def _short(value: str) -> str:
-    return value if len(value) <= _LONGEST else f"{value[:_LONGEST]}..."
+def _short(value: str, most: int = _LONGEST) -> str:
+    return value if len(value) <= most else f"{value[:most]}..."
