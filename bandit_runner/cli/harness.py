@@ -9,6 +9,9 @@ import click
 from bandit_runner.cli.scoring import scoring, scoring_options
 from binsafe.cli.entry import note
 
+_NOT_FOUND = 404
+_SATURATED = 503
+
 
 @click.command(
     "harness",
@@ -30,7 +33,7 @@ def command(**given: Any) -> int:
     """Send ids to a balancer at a steady rate, whatever became of those before, and print what it made of them.
 
     Latency counts from the moment a request was due, so that neither a slow balancer nor a late client looks good.
-    Exit status: 0 done; 1 a request got no whole answer.
+    Exit status: 0 done; 1 a request got no whole answer, or one that says that its id was not played.
     """
     from bandit_runner import harness
     from bandit_runner.cli.progress import progress
@@ -59,5 +62,11 @@ def command(**given: Any) -> int:
         note(f"{count} requests got no whole answer: {reason}")
     odd = Counter(sample.status for sample in samples if sample.status not in (None, *harness.PLAYED))
     for status, count in odd.most_common(5):
-        note(f"{count} requests were answered {status}")
-    return 1 if lost else 0
+        note(f"{count} requests were answered {status}: their ids were not played")
+    if len(samples) == lost.total():
+        note("  hint: is this the balancer's address? Start one with: bandit_runner balancer --upstream HOST:PORT")
+    elif odd[_NOT_FOUND]:
+        note("  hint: name one of the balancer's tiers with --tier, or none if it has only one")
+    elif odd[_SATURATED]:
+        note("  hint: it has too many ids under way; ask it less often, with --rps")
+    return 1 if lost or odd else 0

@@ -1,14 +1,17 @@
 """The parser on any bytes, in any split: the same requests, and nothing worse than a refusal."""
 
+from collections import deque
 from collections.abc import Iterable
 from itertools import pairwise
+from unittest.mock import Mock
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bandit_runner.balancer.config import Limits
-from bandit_runner.balancer.messages import ID_LENGTH, read_id
-from bandit_runner.balancer.requests import PIECE, RequestParser
+from bandit_runner.balancer.config import Limits, Timeouts
+from bandit_runner.balancer.front import Client
+from bandit_runner.balancer.messages import ID_LENGTH, Answer, read_id
+from bandit_runner.balancer.requests import PIECE, Request, RequestParser
 
 LIMITS = Limits(head=512, headers=8, body=64)
 
@@ -92,3 +95,90 @@ def test_read_id_takes_ids_only(body: bytes):
 def test_read_id_on_text(text: str):
     fine = len(text) == ID_LENGTH and text.isascii() and text.isalnum()
     assert (read_id(text.encode()) == text) is fine
+
+
+class Puppet:
+    """A service, its loop, and the transport of its one client, without time: it answers when told to."""
+
+    limits, timeouts, draining = LIMITS, Timeouts(), False
+
+    def __init__(self) -> None:
+        self.asked: deque[Request] = deque()
+        self.written = b""
+        self.reads = self.open = True
+        self.client = Client(self, self)  # type: ignore[arg-type]  # the loop's clock is all that is needed
+        self.client.connection_made(self)  # type: ignore[arg-type]
+
+    def answer(self) -> None:
+        self.client.answer(Answer(200, self.asked.popleft().body))
+
+    # front.Service
+
+    def connected(self, client: Client) -> bool:
+        return client is not None
+
+    def serve(self, request: Request, client: Client) -> None:
+        assert client is self.client
+        assert not self.asked, "a second request before the answer to the first"
+        self.asked.append(request)
+
+    # the loop
+
+    def time(self) -> float:
+        return 0.0
+
+    def call_at(self, when: float, callback: object) -> Mock:
+        del callback
+        return Mock(when=lambda: when)
+
+    # the transport
+
+    def write(self, data: bytes) -> None:
+        assert self.open
+        self.written += data
+
+    def write_eof(self) -> None:
+        self.open = False
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def pause_reading(self) -> None:
+        self.reads = False
+
+    def resume_reading(self) -> None:
+        self.reads = True
+
+
+def answers(written: bytes) -> list[tuple[int, bytes]]:
+    """Statuses and bodies of what was written, interim ones left out."""
+    found = []
+    while written:
+        head, _, written = written.partition(b"\r\n\r\n")
+        lines = head.split(b"\r\n")
+        length = next((int(line[16:]) for line in lines if line.startswith(b"Content-Length: ")), 0)
+        if lines[0] != b"HTTP/1.1 100 Continue":
+            found.append((int(lines[0][9:12]), written[:length]))
+        written = written[length:]
+    return found
+
+
+@given(stream=streams, data=st.data())
+@settings(max_examples=300, deadline=None)
+def test_one_answer_per_request_in_order_whenever_it_comes(stream: bytes, data: st.DataObject):
+    """Pipelined, half-sent, split anywhere, answered at once or late: each request gets its own answer and no other."""
+    requests, _ = parsed([stream[i : i + PIECE] for i in range(0, len(stream), PIECE)])
+    last = next((i for i, request in enumerate(requests) if request.refused or not request.keep_alive), len(requests))
+    puppet = Puppet()
+    cuts = sorted(data.draw(st.sets(st.integers(0, len(stream)), max_size=8)))
+    for a, b in pairwise([0, *cuts, len(stream)]):
+        while puppet.asked and (not puppet.reads or data.draw(st.booleans())):
+            puppet.answer()
+        puppet.client.data_received(stream[a:b])
+    while puppet.asked:
+        puppet.answer()
+    got = answers(puppet.written)
+    assert len(got) == min(last + 1, len(requests))
+    for (status, body), request in zip(got, requests, strict=False):
+        assert status >= 400 if request.refused else (status, body) == (200, request.body)
+    assert puppet.open == (last == len(requests))

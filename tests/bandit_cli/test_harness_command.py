@@ -1,0 +1,64 @@
+"""``bandit_runner harness`` against ``bandit_runner balancer``, as a person starts them: words and exit status."""
+
+import http.server
+import json
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+RUN = [sys.executable, "-m", "bandit_runner"]
+
+
+class Accepts(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+
+@pytest.fixture(scope="module")
+def balancer() -> Iterator[str]:
+    """The address of a balancer before one server that accepts everything."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Accepts) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        command = [*RUN, "balancer", "--port", "0", "--upstream", f"127.0.0.1:{server.server_port}"]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr is not None
+            found = re.search(r"http://([\d.:]+)/", process.stderr.readline())
+            assert found is not None
+            yield found[1]
+            process.terminate()
+        server.shutdown()
+
+
+def harness(balancer: str, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [*RUN, "harness", "--balancer", balancer, "--requests", "20", "--rps", "200", *options]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_all_ids_are_played(balancer: str):
+    done = harness(balancer, "--json")
+    assert done.returncode == 0, done.stderr
+    row = json.loads(done.stdout)["rows"][0]
+    assert (row["requests"], row["accepted"], row["score"]) == (20, 20, 20.0)
+    assert "off their time (p99)" in done.stderr
+
+
+def test_a_tier_that_does_not_exist_is_no_success(balancer: str):
+    done = harness(balancer, "--tier", "T9")
+    assert done.returncode == 1
+    assert "20 requests were answered 404" in done.stderr
+    assert "--tier" in done.stderr
+
+
+def test_nobody_listens():
+    done = harness("127.0.0.1:1")
+    assert done.returncode == 1
+    assert "20 requests got no whole answer" in done.stderr
+    assert "bandit_runner balancer" in done.stderr
