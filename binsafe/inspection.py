@@ -67,7 +67,7 @@ def inspect(
         format=image.format,
         analysed=True,
         slices=slices,
-        strings=strings.extract(data, image.slices),
+        strings=strings.extract(data, image.slices, [part.language for part in slices]),
         findings=findings,
         verdict=_verdict(slices, findings),
     )

@@ -8,7 +8,7 @@
     linking        the loader and the libraries that it is linked with when it starts
     syscalls       what it asks of the kernel      hardening  which mitigations it was built with
 
-``strings`` is the one fact of the whole artifact, not of a slice: inspection asks for it by itself.
+``strings`` and its ``addresses`` are a fact of the whole artifact, not of a slice: inspection asks for it by itself.
 
 A new kind of fact is one new file and one line in ``EXTRACTORS``; its name is the field of the report that it fills.
 """

@@ -2,17 +2,23 @@
 
 Patterns begin with a byte that is rare (``/``, ``:``, ``.``) or with a word, so that the search goes at memory speed.
 Each text counts once, in the order it is met; what is shown is capped further than what is counted. Go and Rust keep
-texts without an end between them, so that a link may carry the beginning of the next text.
+texts without an end between them: there a text ends where the next one begins, which is where something points to.
 """
 
 import re
-from collections.abc import Iterator
-from typing import Literal
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Literal, TypeAlias
 
+from binsafe.extractors.addresses import addresses
+from binsafe.formats.references import references
 from binsafe.limits import MAX_STRINGS, MAX_STRINGS_COUNTED
 from binsafe.model import Slice, Strings, Text
 
 _Kind = Literal["urls", "addresses", "paths", "secrets"]
+
+_Met: TypeAlias = dict[_Kind, dict[bytes, int]]
 
 _CHUNK = 1024 * 1024
 _LONGEST = 512
@@ -24,12 +30,22 @@ _URL = re.compile(
 _SCHEME = re.compile(
     rb"(?:https?|wss?|ftps?|sftp|ssh|git|tcp|udp|ldaps?|socks5|redis|mongodb|postgres(?:ql)?|mysql|amqps?)$"
 )
-_NUMBERS = re.compile(rb"\.\d{1,3}\.\d{1,3}\.\d{1,3}(?![\d.])(?::\d{2,5})?")
-_FIRST_NUMBER = re.compile(rb"(?<![\d.A-Za-z])\d{1,3}$")
+_UNTERMINATED = frozenset({"go", "rust"})
+"""Languages that keep texts without an end."""
+_OF_GO_ITSELF = re.compile(
+    rb"https://(?:go\.dev|golang\.org|pkg\.go\.dev)(?:/|$)"
+    rb"|/(?:sys/kernel/mm/transparent_hugepage/|proc/(?:self/(?:auxv|cgroup|mountinfo)|sys/kernel/)|etc/protocols$"
+    rb"|usr/(?:local/)?(?:share|lib)/(?:go/|zoneinfo)|usr/local/go/)"
+)
+"""What Go's runtime and library hold in every program: messages that explain it, and files they read for themselves."""
+_OF_BUILDERS = (b"/.cargo/registry/", b"/rustc/", b"/go/pkg/mod/", b"/go/src/", b"/.rustup/")
+"""Source files on the machine that built it; they are counted, and shown last."""
 _PATH = re.compile(
     rb"/(?:etc|usr/(?:local/)?(?:bin|sbin|lib|libexec|share)|var|home|root|Users|Library|System/Library|private|opt|proc|sys"
     rb"|dev|tmp|Applications|Volumes)/[A-Za-z0-9._+@%~/-]{2,200}"
 )
+_DER_LINK = b"\x86"
+"""Stands before the length of a link in a certificate (RFC 5280, 4.2.1.6: uniformResourceIdentifier)."""
 _SECRET_WORDS = (
     b"-----BEGIN", b"AKIA", b"AIza", b"ghp_", b"github_pat_", b"glpat-", b"xox", b"sk_live_", b"npm_",
     b"eyJhbGciOi",
@@ -43,6 +59,15 @@ _SECRET = re.compile(
 """Private keys, and tokens whose issuers gave them a form: GitHub, GitLab, Slack, Stripe, npm, AWS, Google, JWT."""
 _CREDENTIALS = re.compile(rb"^[a-z0-9]+://[^/@:\s]+:([^/@\s%{$<*]{4,})@")
 _SHOWN_OF_A_SECRET = 6
+_WHOLE: Mapping[_Kind, re.Pattern[bytes]] = MappingProxyType(
+    {
+        "urls": re.compile(rb"[a-z0-9]+://[^/?#]{3,}.*?(?=[.,;:)\]]*$)", re.DOTALL),
+        "addresses": re.compile(rb".{3,}", re.DOTALL),
+        "paths": re.compile(rb"/[^/]+/.*[^. -](?=[. -]*$)", re.DOTALL),
+        "secrets": re.compile(rb".+", re.DOTALL),
+    }
+)
+"""What must remain of a text that was cut off where the next one begins."""
 _NAMES_OF_EXAMPLES = (
     b"://example.",
     b"://www.example.",
@@ -54,9 +79,12 @@ _NAMES_OF_EXAMPLES = (
 """Links that documents hold for their form; they are counted, and shown last."""
 
 
-def extract(data: memoryview, slices: tuple[Slice, ...]) -> Strings:
-    """The texts of all slices and of what stands between them, by where they stand in the artifact."""
-    met: dict[_Kind, dict[bytes, int]] = {"urls": {}, "addresses": {}, "paths": {}, "secrets": {}}
+def extract(data: memoryview, slices: tuple[Slice, ...], languages: Sequence[str] = ()) -> Strings:
+    """The texts of all slices and of what stands between them, by where they stand in the artifact.
+
+    ``languages`` are those that the slices were written in, in their order.
+    """
+    met: _Met = {"urls": {}, "addresses": {}, "paths": {}, "secrets": {}}
     for start, end in _ranges(data, slices):
         for at in range(start, end, _CHUNK):
             chunk = bytes(data[max(at - _LONGEST, start) : min(at + _CHUNK + _LONGEST, end)])
@@ -65,20 +93,61 @@ def extract(data: memoryview, slices: tuple[Slice, ...]) -> Strings:
                 texts = met[kind]
                 if at <= origin + place < at + _CHUNK and found not in texts and len(texts) < MAX_STRINGS_COUNTED:
                     texts[found] = origin + place
+    for slice_, language in zip(slices, languages, strict=False):
+        met = _ended(slice_, met) if language in _UNTERMINATED else met
+        met = _without_go(met) if language == "go" else met
     for url in met["urls"]:
         if _CREDENTIALS.search(url):
             met["secrets"][url] = met["urls"][url]
     urls = {url: at for url, at in met["urls"].items() if url not in met["secrets"]}
     return Strings(
-        urls=_shown(dict(sorted(urls.items(), key=lambda entry: any(name in entry[0] for name in _NAMES_OF_EXAMPLES)))),
+        urls=_shown(_last(urls, _NAMES_OF_EXAMPLES)),
         urls_total=len(urls),
         addresses=_shown(met["addresses"]),
         addresses_total=len(met["addresses"]),
-        paths=_shown(met["paths"]),
+        paths=_shown(_last(met["paths"], _OF_BUILDERS)),
         paths_total=len(met["paths"]),
         secrets=_shown({_veiled(secret): at for secret, at in met["secrets"].items()}),
         secrets_total=len(met["secrets"]),
     )
+
+
+def _last(texts: dict[bytes, int], less: tuple[bytes, ...]) -> dict[bytes, int]:
+    """The texts, those last that hold one of ``less``."""
+    return dict(sorted(texts.items(), key=lambda entry: any(name in entry[0] for name in less)))
+
+
+def _without_go(met: _Met) -> _Met:
+    return {
+        kind: {text: at for text, at in texts.items() if not _OF_GO_ITSELF.match(text)} for kind, texts in met.items()
+    }
+
+
+def _ended(slice_: Slice, met: _Met) -> _Met:
+    """The texts, those of the slice up to where the next one begins; what remains of none is left out."""
+    address = {at: _mapped(slice_, at - slice_.offset) for texts in met.values() for at in texts.values()}
+    known = sorted(where for where in address.values() if where is not None)
+    if not known:
+        return met
+    begun = references(slice_, known[0], known[-1] + _LONGEST).tolist()
+    ended: _Met = {}
+    for kind, texts in met.items():
+        ended[kind] = {}
+        for text, at in texts.items():
+            start = address[at]
+            index = len(begun) if start is None else bisect_right(begun, start)
+            length = begun[index] - start if start is not None and index < len(begun) else len(text)
+            whole = _WHOLE[kind].match(text[:length])
+            if whole is not None:
+                ended[kind].setdefault(whole[0], at)
+    return ended
+
+
+def _mapped(slice_: Slice, offset: int) -> int | None:
+    """The address of a byte of a section; the texts of headers and load commands have an end."""
+    if any(s.offset is not None and s.offset <= offset < s.offset + s.size for s in slice_.sections):
+        return slice_.address_of(offset)
+    return None
 
 
 def _ranges(data: memoryview, slices: tuple[Slice, ...]) -> Iterator[tuple[int, int]]:
@@ -97,11 +166,11 @@ def _texts(chunk: bytes) -> Iterator[tuple[_Kind, int, bytes]]:
     for match in _URL.finditer(chunk):
         scheme = _SCHEME.search(chunk, max(match.start() - 12, 0), match.start())
         if scheme is not None:
-            yield "urls", scheme.start(), chunk[scheme.start() : match.end()].rstrip(b".,;:)]")
-    for match in _NUMBERS.finditer(chunk):
-        first = _FIRST_NUMBER.search(chunk, max(match.start() - 4, 0), match.start())
-        if first is not None and _is_address(chunk[first.start() : match.end()]):
-            yield "addresses", first.start(), chunk[first.start() : match.end()]
+            start = scheme.start()
+            end = start + chunk[start - 1] if chunk[start - 2 : start - 1] == _DER_LINK else match.end()
+            yield "urls", start, chunk[start : min(end, match.end())].rstrip(b".,;:)]")
+    for place, found in addresses(chunk):
+        yield "addresses", place, found
     for match in _PATH.finditer(chunk):
         if not chunk[max(match.start() - 1, 0) : match.start()].isalnum():
             yield "paths", match.start(), match[0].rstrip(b" .-")
@@ -117,12 +186,6 @@ def _places(chunk: bytes, word: bytes) -> Iterator[int]:
     while at >= 0:
         yield at
         at = chunk.find(word, at + 1)
-
-
-def _is_address(text: bytes) -> bool:
-    """Four numbers below 256, and no version number: those begin with 0 to 9 and are small all over."""
-    numbers = [int(part) for part in text.split(b":")[0].split(b".")]
-    return max(numbers) < 256 and (max(numbers) > 31 or b":" in text)  # noqa: PLR2004 - a byte; what versions reach
 
 
 def _veiled(secret: bytes) -> bytes:

@@ -3,6 +3,7 @@
     identify.py     which format the first bytes claim
     structure.py    bounds, and the errors for bytes that break them
     elf* macho* pe* one format each: ``*_headers`` decides what is valid, the rest fills in the Slice
+    references.py   the addresses that code and data name
     stubs.py        the code that calls through a linkage table
     symbols.py      symbol tables
     gopclntab.py    Go's own function table

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -5,7 +7,7 @@ from minimal_slices import DATA, minimal
 
 from binsafe.extractors import strings
 from binsafe.limits import MAX_STRINGS
-from binsafe.model import Section
+from binsafe.model import Section, Segment
 
 
 def found(data: bytes, **changes: object):
@@ -70,6 +72,120 @@ def test_no_text_is_cut_or_counted_twice_where_pieces_meet(start: int):
     url = b"https://host.example.net/path"
     texts = found(b"\0" * start + url + b"\0" * 64)
     assert [(text.value, text.offset) for text in texts.urls] == [(url.decode(), start)]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        b"2001:db8::1",
+        b"fd00:ec2::254",
+        b"fe80::1",
+        b"2606:4700:4700::1111/64",
+        b"[::1]:8080",
+        b"[2001:db8:0:0:0:0:0:7]:443",
+        b"api.example.net:8443",
+        b"localhost:4000",
+    ],
+)
+def test_ipv6_addresses_and_hosts_with_ports_are_addresses(address: bytes):
+    data = b"\0 " + address + b" \0"
+    assert [(text.value, text.offset) for text in found(data).addresses] == [(address.decode(), 2)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"std::add", b"core::fmt", b"dead::beef", b"12:34:56", b"00:1a:2b:3c:4d:5e", b"main.rs:120", b"server.go:80",
+        b"fe80:", b"2001:db8", b"https://host.example.net:8443/", b"example.net:99999",
+        b"a2001:db8::1", b"[::1", b"[face]",
+    ],
+)  # fmt: skip
+def test_names_with_colons_times_and_lines_are_no_addresses(text: bytes):
+    assert found(b"\0" + text + b"\0").addresses == ()
+
+
+def test_a_certificates_link_ends_where_the_certificate_says():
+    link = b"http://crl.example.net/root.crl"
+    certificate = b"\x30\x23\x86" + bytes([len(link)]) + link + b"0\x0d"
+    assert [text.value for text in found(certificate).urls] == [link.decode()]
+
+
+def joined(texts: tuple[bytes, ...], point: Callable[[int], bytes], **changes: object) -> list[str]:
+    """The texts of a Go program whose texts stand side by side; ``point`` makes what names an address."""
+    table = b"".join(texts)
+    starts = [DATA + len(b"".join(texts[:number])) for number in range(len(texts))]
+    table += b"\0" * (-len(table) % 8)
+    data = table + b"".join(point(start) for start in starts)
+    section = Section(name=".rodata", address=DATA, size=len(data), offset=0)
+    slice_ = minimal(data, sections=(section,), **changes)
+    shown = strings.extract(memoryview(data), (slice_,), ["go"])
+    return [text.value for text in (*shown.urls, *shown.paths)]
+
+
+_SIDE_BY_SIDE = (b"https://host.example.net/a", b"scavenger: ", b"/etc/passwd", b"unknown")
+
+
+def test_joined_texts_end_where_the_next_one_begins():
+    expected = ["https://host.example.net/a", "/etc/passwd"]
+    assert joined(_SIDE_BY_SIDE, lambda at: at.to_bytes(8, "little")) == expected
+
+
+def test_joined_texts_end_where_a_chained_pointer_says():
+    base = 0x40_1000
+    chained = joined(
+        _SIDE_BY_SIDE, lambda at: (at - base | 2 << 51).to_bytes(8, "little"), format="mach-o", segments=_segments(base)
+    )
+    assert chained == ["https://host.example.net/a", "/etc/passwd"]
+
+
+def test_numbers_are_no_pointers_where_a_program_begins_at_zero():
+    text = (b"https://host.example.net/a", b"bc")
+    whole = joined(text, lambda at: (at - DATA).to_bytes(8, "little"), segments=_segments(0, DATA))
+    assert whole == ["https://host.example.net/abc"]
+
+
+@pytest.mark.parametrize(
+    ("arch", "code"),
+    [
+        ("x86_64", b"\x90\x48\x8d\x05" + (0x1A + 0x1000 - 8).to_bytes(4, "little") + b"\x90" * 8),
+        ("arm64", (0xB000_0001).to_bytes(4, "little") + (0x9100_0021 | 0x1A << 10).to_bytes(4, "little")),
+    ],
+)
+def test_joined_texts_end_where_code_names_the_next_one(arch: str, code: bytes):
+    text = b"https://host.example.net/a" + b"scavenger"
+    data = text + code
+    segments = tuple(
+        Segment(
+            name="", address=address, memory_size=size, offset=offset, file_size=size,
+            readable=True, writable=False, executable=executable,
+        )
+        for address, size, offset, executable in [
+            (0x50_1000, len(text), 0, False),
+            (0x50_0000, len(code), len(text), True),
+        ]
+    )  # fmt: skip
+    section = Section(name=".rodata", address=0x50_1000, size=len(text), offset=0)
+    slice_ = minimal(data, arch=arch, segments=segments, sections=(section,))
+    shown = strings.extract(memoryview(data), (slice_,), ["rust"])
+    assert [url.value for url in shown.urls] == ["https://host.example.net/a"]
+
+
+def test_what_go_holds_in_every_program_is_left_out():
+    data = b"\0https://go.dev/issue/66821\0/proc/self/auxv\0/etc/passwd\0"
+    shown = strings.extract(memoryview(data), (minimal(data),), ["go"])
+    assert (shown.urls, [text.value for text in shown.paths]) == ((), ["/etc/passwd"])
+    assert strings.extract(memoryview(data), (minimal(data),), ["c"]).urls_total == 1
+
+
+def _segments(*addresses: int) -> tuple[Segment, ...]:
+    """The file at :data:`DATA`; at the other addresses, the lowest of which counts, nothing."""
+    return tuple(
+        Segment(
+            name="", address=address, memory_size=0x1000, offset=0 if address == DATA else 0x8000, file_size=0x1000,
+            readable=True, writable=False, executable=False,
+        )
+        for address in {*addresses, DATA}
+    )  # fmt: skip
 
 
 @given(st.binary(max_size=400))
