@@ -10,6 +10,12 @@ from binsafe.model import Finding, Severity, Slice
 from binsafe.model.facts import Mitigation
 
 _CANARY = words("__stack_chk_fail __stack_chk_guard __stack_chk_fail_local")
+_VALIDATION_OFF = "com.apple.security.cs.disable-library-validation"
+_DYLD_VARIABLES = "com.apple.security.cs.allow-dyld-environment-variables"
+_WRITABLE_BY_ALL = ("/tmp", "/var/tmp", "/dev/shm", "/private/tmp", "/Users/Shared")  # noqa: S108 - never written
+_SHOWN_PATHS = 4
+_ORIGINS = ("$ORIGIN", "${ORIGIN}", "@executable_path", "@loader_path", "/")
+"""How a place to look for libraries begins that does not depend on where the program is started."""
 _FORTIFIABLE = words(
     "asprintf fgets fprintf fread gets memcpy memmove memset poll pread printf read readlink realpath recv recvfrom"
     " snprintf sprintf stpcpy strcat strcpy strncat strncpy syslog vasprintf vfprintf vprintf vsnprintf vsprintf"
@@ -20,7 +26,7 @@ _FORTIFIABLE = words(
 def extract(subject: Subject) -> Extracted[dict[str, Mitigation]]:
     """Mitigation -> state, by the rules of the slice's format, and a finding for data that can be executed."""
     value = {name: rule(subject) for name, rule in RULES[subject.slice.format].items()}
-    return Extracted(value, _executable_data(subject.slice))
+    return Extracted(value, (*_executable_data(subject.slice), *_library_path(subject.slice)))
 
 
 def _trait(name: str) -> Callable[[Subject], Mitigation]:
@@ -89,12 +95,42 @@ def _managed(rule: Callable[[Subject], Mitigation]) -> Callable[[Subject], Mitig
 
 def _high_entropy(subject: Subject) -> Mitigation:
     """ASLR over the whole of a 64-bit address space."""
-    return "not-applicable" if subject.slice.bits == 32 else _state(subject.slice.traits.get("high_entropy_va"))  # noqa: PLR2004 - bits
+    if subject.slice.bits == 32:  # noqa: PLR2004 - bits
+        return "not-applicable"
+    flag, moved = (subject.slice.traits.get(name) for name in ("high_entropy_va", "dynamic_base"))
+    return "absent" if moved is False else _state(flag)
 
 
 def _safe_seh(subject: Subject) -> Mitigation:
     """A table of exception handlers: only 32-bit x86 keeps them on the stack."""
     return _state(subject.slice.traits.get("safe_seh")) if subject.slice.arch == "i386" else "not-applicable"
+
+
+def _guard_cf(subject: Subject) -> Mitigation:
+    """Control Flow Guard checks calls against a table: the flag without it checks nothing of this file's own."""
+    flag, table = (subject.slice.traits.get(name) for name in ("guard_cf", "guard_table"))
+    return "partial" if flag and table is False else _state(flag)
+
+
+def _of_processors(*arches: str, trait: str) -> Callable[[Subject], Mitigation]:
+    """A mitigation that only some processors have."""
+    stated = _trait(trait)
+    return lambda subject: stated(subject) if subject.slice.arch in arches else "not-applicable"
+
+
+def _library_validation(subject: Subject) -> Mitigation:
+    """Whether macOS loads libraries only of the same team or of Apple (Apple, "Hardened Runtime")."""
+    flags, entitlements = subject.signature.flags, subject.signature.entitlements or {}
+    if "library-validation" in flags:
+        return "present"
+    return _state("runtime" in flags and not entitlements.get(_VALIDATION_OFF))
+
+
+def _restricted(subject: Subject) -> Mitigation:
+    """Whether dyld ignores its environment variables, which can load any library into a program."""
+    flags, entitlements = subject.signature.flags, subject.signature.entitlements or {}
+    asked = "restrict" in flags or ("runtime" in flags and not entitlements.get(_DYLD_VARIABLES))
+    return _state(asked or bool(subject.slice.traits.get("restrict")))
 
 
 def _hardened_runtime(subject: Subject) -> Mitigation:
@@ -114,6 +150,10 @@ RULES: Mapping[str, Mapping[str, Callable[[Subject], Mitigation]]] = MappingProx
                 "relro": _relro,
                 "canary": _canary,
                 "fortify": _fortify,
+                "ibt": _of_processors("x86_64", "i386", trait="ibt"),
+                "shadow_stack": _of_processors("x86_64", "i386", trait="shadow_stack"),
+                "bti": _of_processors("arm64", trait="bti"),
+                "pac": _of_processors("arm64", trait="pac"),
             }
         ),
         "mach-o": MappingProxyType(
@@ -123,6 +163,9 @@ RULES: Mapping[str, Mapping[str, Callable[[Subject], Mitigation]]] = MappingProx
                 "canary": _canary,
                 "fortify": _fortify,
                 "hardened_runtime": _hardened_runtime,
+                "library_validation": _library_validation,
+                "restricted": _restricted,
+                "encrypted": _trait("encrypted"),
                 "pointer_authentication": _pointer_authentication,
             }
         ),
@@ -132,7 +175,8 @@ RULES: Mapping[str, Mapping[str, Callable[[Subject], Mitigation]]] = MappingProx
                 "high_entropy_aslr": _high_entropy,
                 "nx": _trait("nx_compat"),
                 "canary": _managed(_trait("security_cookie")),
-                "guard_cf": _managed(_trait("guard_cf")),
+                "guard_cf": _managed(_guard_cf),
+                "shadow_stack": _of_processors("x86_64", "i386", trait="cet_compat"),
                 "safe_seh": _safe_seh,
             }
         ),
@@ -153,5 +197,29 @@ def _executable_data(slice_: Slice) -> tuple[Finding, ...]:
             severity=Severity.MEDIUM,
             title="It has memory that can be written and executed",
             detail=f"{len(both)} of its segments, so that it can change its own code while it runs: {where}.",
+        ),
+    )
+
+
+def _library_path(slice_: Slice) -> tuple[Finding, ...]:
+    """Places to look for libraries where others than the program's installer can put one (ld.so(8), dyld(1))."""
+    relative = [path for path in slice_.rpaths if not path.startswith(_ORIGINS)]
+    shared = [
+        path
+        for path in slice_.rpaths
+        if any(path == place or path.startswith(f"{place}/") for place in _WRITABLE_BY_ALL)
+    ]
+    bad = [f"{path!r} depends on the folder it is started in" for path in relative]
+    bad += [f"{path!r} can be written by everybody" for path in shared]
+    if slice_.traits.get("rpath_current_folder"):
+        bad.append("an empty entry means the folder it is started in")
+    if not bad:
+        return ()
+    return (
+        Finding(
+            id="library-path",
+            severity=Severity.MEDIUM,
+            title="It loads libraries from where others can put them",
+            detail=f"Its path for libraries (RPATH): {'; '.join(bad[:_SHOWN_PATHS])}.",
         ),
     )

@@ -30,6 +30,8 @@ elf     textrel                 bool    relocations change read-only segments
 elf     rwx_segment             bool    a segment is writable and executable
 elf     interpreter             str     path of the program loader (``PT_INTERP``)
 elf     soname                  str     the library's own name
+elf     rpath_current_folder    bool    ``DT_RPATH`` or ``DT_RUNPATH`` has an empty entry
+elf     ibt, shadow_stack       bool    x86: property notes say that Intel CET may be used; arm64: ``bti``, ``pac``
 elf     build_id                str     ``NT_GNU_BUILD_ID`` as hex
 elf     osabi, machine          int     ``EI_OSABI``, ``e_machine``
 mach-o  pie                     bool    ``MH_PIE``, or a library or bundle

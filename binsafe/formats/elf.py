@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from binsafe.formats import _lief, stubs, symbols
 from binsafe.formats import elf_headers as eh
 from binsafe.formats.elf_dynamic import Dynamic, dynamic
+from binsafe.formats.elf_features import features
 from binsafe.formats.elf_needs import build_id, interpreter
 from binsafe.formats.structure import Reader, decoded, malformed
 from binsafe.formats.traits import import_traits
@@ -113,6 +114,8 @@ def _traits(
             "bind_now": wanted is not None and wanted.bind_now,
             "textrel": wanted is not None and wanted.textrel,
             "rwx_segment": any(h.type == eh.PT_LOAD and h.flags & both == both for h in headers),
+            "rpath_current_folder": wanted is not None and wanted.current_folder,
+            **features(head.arch, reader, headers),
         }
     if wanted and wanted.soname is not None:
         traits["soname"] = wanted.soname

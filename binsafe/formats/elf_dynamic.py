@@ -29,6 +29,8 @@ class Dynamic(msgspec.Struct, frozen=True, kw_only=True):
     """``DT_RPATH``: searched for this object and for all that it loads."""
     runpath: tuple[str, ...] = ()
     """``DT_RUNPATH``: searched for this object's own libraries only; where it is there, ``rpath`` does not count."""
+    current_folder: bool = False
+    """An empty entry in either of them, between or beside colons: the folder that the program is started in."""
     no_default: bool = False
     """``DF_1_NODEFLIB``: the loader's own directories are not searched."""
     soname: str | None = None
@@ -73,6 +75,7 @@ def dynamic(bits: Bits, reader: Reader, headers: tuple[ProgramHeader, ...]) -> D
         ),
         rpath=tuple(path for joined in named(_RPATH) for path in joined.split(":") if path),
         runpath=tuple(path for joined in named(_RUNPATH) for path in joined.split(":") if path),
+        current_folder=any(joined and "" in joined.split(":") for joined in named(_RPATH, _RUNPATH)),
         no_default=bool(flags_1 & _DF_1_NODEFLIB),
         soname=next(named(_SONAME), None),
         bind_now=bool(entries[_BIND_NOW] or flags & _DF_BIND_NOW or flags_1 & _DF_1_NOW),

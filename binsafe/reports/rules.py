@@ -64,6 +64,10 @@ _RULES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "archive": ("It is an archive that is not read here.", "Unpack it and inspect what is in it."),
         "unknown-format": ("It is of no format that is read here.", _READ),
         "writable-code": ("Memory is writable and executable at once.", "An error in it is easier to exploit."),
+        "library-path": (
+            "Libraries are loaded from where others than its installer can put them.",
+            "Build it with $ORIGIN or absolute paths; do not start it in a folder that you do not trust.",
+        ),
         "network": ("It can use the network.", "Run it inside a profile that grants only the ports it needs."),
         "network-unknown": ("Whether it uses the network cannot be told.", "Run it inside a profile without network."),
         "syscalls-incomplete": (

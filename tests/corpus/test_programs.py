@@ -1,7 +1,7 @@
 """What is true of real programs, as other tools say it (programs.tsv), holds in their reports.
 
-The network column was established with ``readelf --dyn-syms``, ``llvm-objdump --bind``, pefile's imports, Go's function
-table and, for static programs, ``objdump -d`` around the system calls; the language with the projects' own word.
+The network column is checked against other tools in ``test_other_tools.py``; the language is what
+the projects say of themselves.
 """
 
 import csv

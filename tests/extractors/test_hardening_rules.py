@@ -22,6 +22,10 @@ def state(name: str, slice_: Slice, **known: object):
         ("pe", "nx_compat", "nx", True, False),
         ("pe", "guard_cf", "guard_cf", True, False),
         ("pe", "security_cookie", "canary", True, False),
+        ("pe", "cet_compat", "shadow_stack", True, False),
+        ("elf", "ibt", "ibt", True, False),
+        ("elf", "shadow_stack", "shadow_stack", True, False),
+        ("mach-o", "encrypted", "encrypted", True, False),
     ],
 )
 def test_headers_say_present_absent_or_nothing(format_: str, trait: str, mitigation: str, on: bool, off: bool):
@@ -72,6 +76,67 @@ def test_what_a_processor_does_not_have_is_not_absent():
         state("pointer_authentication", minimal(format="mach-o", arch=arch)) for arch in ("arm64e", "arm64", "x86_64")
     ]
     assert pointers == ["present", "absent", "not-applicable"]
+
+
+def test_marked_branch_targets_are_of_the_processors_that_know_them():
+    arm = minimal(arch="arm64", traits={"bti": True, "pac": False})
+    assert [state(name, arm) for name in ("bti", "pac", "ibt")] == ["present", "absent", "not-applicable"]
+    assert state("bti", minimal()) == "not-applicable"
+
+
+def test_control_flow_guard_without_its_table_guards_little():
+    states = [
+        state("guard_cf", minimal(format="pe", traits={"guard_cf": True, "guard_table": table}))
+        for table in (True, False)
+    ]
+    assert states == ["present", "partial"]
+
+
+def test_entropy_is_of_no_use_to_what_is_never_moved():
+    fixed = minimal(format="pe", traits={"high_entropy_va": True, "dynamic_base": False})
+    assert state("high_entropy_aslr", fixed) == "absent"
+
+
+@pytest.mark.parametrize(
+    ("flags", "entitlement", "validated", "restricted"),
+    [
+        (("runtime",), None, "present", "present"),
+        (("runtime",), "disable-library-validation", "absent", "present"),
+        (("runtime",), "allow-dyld-environment-variables", "present", "absent"),
+        (("library-validation",), None, "present", "absent"),
+        (("restrict",), None, "absent", "present"),
+        ((), None, "absent", "absent"),
+    ],
+)
+def test_what_dyld_may_load_is_a_matter_of_flags_and_entitlements(
+    flags: tuple[str, ...], entitlement: str | None, validated: str, restricted: str
+):
+    entitlements = {f"com.apple.security.cs.{entitlement}": True} if entitlement else None
+    signed = Signature(kind="developer-id", status="valid", flags=flags, entitlements=entitlements)
+    slice_ = minimal(format="mach-o")
+    assert state("library_validation", slice_, signature=signed) == validated
+    assert state("restricted", slice_, signature=signed) == restricted
+
+
+def test_a_restrict_segment_restricts():
+    assert state("restricted", minimal(format="mach-o", traits={"restrict": True})) == "present"
+
+
+@pytest.mark.parametrize(
+    ("path", "dangerous"),
+    [
+        ("lib", True), (".", True), ("/tmp/lib", True), ("/dev/shm", True), ("$ORIGIN/../lib", False),
+        ("${ORIGIN}", False), ("/usr/lib/tool", False), ("@executable_path/lib", False), ("/tmpfs/lib", False),
+    ],
+)  # fmt: skip
+def test_a_path_for_libraries_that_others_can_write_is_a_finding(path: str, dangerous: bool):
+    found = hardening.extract(subject(minimal(rpaths=(path,)))).findings
+    assert [finding.id for finding in found] == ["library-path"] * dangerous
+
+
+def test_an_empty_entry_of_the_path_is_the_current_folder():
+    found = hardening.extract(subject(minimal(traits={"rpath_current_folder": True}))).findings
+    assert [finding.id for finding in found] == ["library-path"]
 
 
 def test_hardened_runtime_is_a_flag_of_the_signature():
