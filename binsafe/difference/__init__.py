@@ -1,7 +1,11 @@
 """Two reports -> what the new program can do that the old one could not. Pure; nothing for a report and itself.
 
     pairing      which slice and which member of an archive is the old one's successor
-    comparing    what changed between the two
+    abilities    what it can do: network, capabilities, system calls
+    trust        who vouches for it, what it may ask for, how it is protected
+    makeup       what it is made of: libraries, dependencies, tools, texts
+    changes      what these tell
+    comparing    all of it, for whole reports
     summary      the one sentence that matters most
     reasons      what ``--fail-on`` takes
 

@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
+from binsafe.limits import MAX_SLICES
 from binsafe.model import Member, Network, Report, SliceReport, Strings
 
 T = TypeVar("T")
@@ -35,7 +36,7 @@ def nearest(part: SliceReport, others: Sequence[SliceReport]) -> int | None:
         other = others[index]
         return other.system != part.system, other.kind != part.kind
 
-    return min(range(len(others)), key=far, default=None)
+    return min(range(min(len(others), MAX_SLICES)), key=far, default=None)
 
 
 def members(old: Sequence[Member], new: Sequence[Member]) -> Pairs:
@@ -95,8 +96,9 @@ def _paired(old: Sequence[T], new: Sequence[T], rules: Iterable[_Rule]) -> Pairs
     for rule in rules:
         found = list(_same([(rule.key(old[i]), i) for i in before], [(rule.key(new[i]), i) for i in after], rule))
         both += found
-        before = [index for index in before if index not in {first for first, _ in found}]
-        after = [index for index in after if index not in {second for _, second in found}]
+        gone = {first for first, _ in found}, {second for _, second in found}
+        before = [index for index in before if index not in gone[0]]
+        after = [index for index in after if index not in gone[1]]
     return Pairs(sorted(both, key=lambda pair: pair[1]), before, after)
 
 
