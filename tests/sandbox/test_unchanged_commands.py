@@ -1,0 +1,221 @@
+"""Commands of Debian do their job at the first try under ``binsafe run``, with the files that the job is about.
+
+Each runs twice on the same folder, without and with the sandbox: what it prints, its status and what it leaves in the
+folder must be the same.
+"""
+
+import os
+import shutil
+import sqlite3
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+SOURCES = Path(__file__).parent / "unchanged"
+sys.path.insert(0, str(SOURCES))
+from started import BINSAFE  # noqa: E402 - a module that only these tests need
+
+pytestmark = [
+    pytest.mark.sandbox,
+    pytest.mark.timeout(200),
+    pytest.mark.skipif(sys.platform != "linux", reason="the Linux sandbox needs Linux"),
+]
+
+READ, WRITE = "--read {d}", "--write {d}"
+GIT = "--env GIT_AUTHOR_DATE=@1700000000+0000 --env GIT_COMMITTER_DATE=@1700000000+0000 --env HOME={d}"
+
+
+class Job(NamedTuple):
+    """A command line, {d} being its folder, and what a user grants for it."""
+
+    command: tuple[str, ...]
+    granted: str = READ
+    varies: bool = False
+    """It makes something new each time (a key): only the names in the folder and the status are compared."""
+    expected: str = ""
+    """A word that what it prints must have: that the program without the sandbox did do the job."""
+
+
+def job(command: str, *last: str, granted: str = READ, varies: bool = False, expected: str = "") -> Job:
+    return Job((*command.split(), *last), granted, varies, expected)
+
+
+QUICK = {
+    "sort": job("sort {d}/fruit", expected="apple\npear"),
+    "cp": job("cp -r {d}/tree {d}/copy", granted=WRITE),
+}
+SLOW = {
+    "ls": job("ls -lgoR --time-style=+%s {d}", expected="fruit"),
+    "cat": job("cat -n {d}/fruit", expected="pear"),
+    "grep": job("grep -rn appl {d}", expected="apple"),
+    "sed": job("sed -i s/pear/plum/ {d}/fruit", granted=WRITE),
+    "awk": job("awk", "{{ total += $1 }} END {{ print total }}", "{d}/numbers", expected="5050"),
+    "find": job("find {d} -type f -size -4k -printf", "%P %s %m\n", expected="tree/deep/leaf 5"),
+    "tar": job("tar -cf - --sort=name --mtime=@0 --owner=0 --group=0 -C {d} tree", expected="ustar"),
+    "tar -x": job("tar -xf {d}/some.tar -C {d}/tree", granted=WRITE),
+    "tar -z": job(
+        "tar -czf {d}/new.tgz -C {d} tree", granted=f"{WRITE} --exec /bin/sh --exec /usr/bin/gzip", varies=True
+    ),
+    "gzip": job("gzip -9n {d}/numbers", granted=WRITE),
+    "bzip2": job("bzip2 -c {d}/numbers"),
+    "xz": job("xz -kT2 {d}/numbers", granted=WRITE),
+    "zstd": job("zstd -q {d}/numbers", granted=WRITE),
+    "diff": job("diff -u --label a --label b {d}/fruit {d}/numbers", expected="-pear"),
+    "cmp": job("cmp {d}/fruit {d}/numbers", expected="differ"),
+    "sha256sum": job("sha256sum {d}/fruit", expected="fruit"),
+    "mv": job("mv {d}/fruit {d}/tree/fruit", granted=WRITE),
+    "mkdir": job("mkdir -p {d}/a/b/c", granted=WRITE),
+    "rm": job("rm -r {d}/tree", granted=WRITE),
+    "ln": job("ln -s fruit {d}/link", granted=WRITE),
+    "touch": job("touch -d @1700000000 {d}/fruit", granted=WRITE),
+    "split": job("split -l 10 {d}/numbers {d}/part-", granted=WRITE),
+    "dd": job("dd if={d}/numbers of={d}/some bs=10 count=2 status=none", granted=WRITE),
+    "head": job("head -n 1 {d}/fruit", expected="pear"),
+    "wc": job("wc {d}/fruit", expected="2"),
+    "cut": job("cut -c 2 {d}/fruit", expected="e"),
+    "stat": job("stat -c", "%s %a", "{d}/fruit", expected="11 644"),
+    "du": job("du -b {d}/tree", expected="tree"),
+    "od": job("od -c {d}/fruit", expected="\\n"),
+    "git init": job("git init -q -b main {d}/repository", granted=f"{WRITE} {GIT}", varies=True),
+    "git commit": job(
+        "git -C {d}/work -c user.name=n -c user.email=e@example.org commit -q -m first --allow-empty",
+        granted=f"{WRITE} {GIT} --exec /usr/bin/git",
+        varies=True,
+    ),
+    "git log": job("git -c safe.directory=* -C {d}/work log --stat", granted=f"{READ} {GIT}", expected="start"),
+    "sqlite3": job(
+        "sqlite3 {d}/some.db", "insert into t values (43); select sum(a) from t", granted=WRITE, expected="85"
+    ),
+    "jq": job("jq -c .a[1:] {d}/some.json", expected="[2,3]"),
+    "openssl dgst": job("openssl dgst -sha256 {d}/fruit", expected="fruit"),
+    "openssl genpkey": job("openssl genpkey -algorithm ed25519 -out {d}/key.pem", granted=WRITE, varies=True),
+    "ssh-keygen": job("ssh-keygen -q -t ed25519 -C c -f {d}/key -N", "", granted=WRITE, varies=True),
+    "perl": job(
+        "perl -MPOSIX=floor -MFile::Find -ne", "print floor(7.5), scalar reverse", "{d}/fruit", expected="raep"
+    ),
+    "python3": job(
+        "/usr/bin/python3 -c",
+        "import json, ssl, sqlite3, ctypes, decimal, hashlib; print(json.load(open('{d}/some.json'))['a'])",
+        expected="[1, 2, 3]",
+    ),
+    "python3 script": job("/usr/bin/python3 {d}/program.py {d}", granted=WRITE, expected="5050"),
+    "node": job(
+        "node -e", "console.log(JSON.parse(require('fs').readFileSync('{d}/some.json')).a.length)", expected="3"
+    ),
+    "bash": job(
+        "bash -c",
+        'while read -r line; do echo "got $line" | (cat <&0) 2>/dev/null; done < {d}/fruit; echo $?',
+        granted=f"{READ} --exec /usr/bin/cat",
+    ),
+    "dash": job("dash {d}/script.sh {d}", granted=f"{READ} --exec /usr/bin/sort", expected="apple"),
+    "make": job("make -s -C {d}/project", granted=f"{WRITE} --exec /bin/sh --exec /usr/bin/sort"),
+    "curl --version": job("curl --version", granted="", expected="Protocols"),
+    "curl file": job("curl -s file://{d}/fruit", expected="pear"),
+    "iconv": job("iconv -f latin1 -t utf-8 {d}/latin", expected="é"),
+    "date": job("date -d @1700000000", granted="--env TZ=Europe/Berlin", expected="CET"),
+    "file": job("file {d}/fruit {d}/some.json {d}/some.db", expected="SQLite"),
+    "readelf": job("readelf -hW /usr/bin/true", granted="--read /usr/bin/true", expected="ELF64"),
+    "xargs": job("xargs -a {d}/fruit -n 1 /usr/bin/echo", granted=f"{READ} --exec /usr/bin/echo", expected="pear"),
+    "env": job("env -i A=1 /usr/bin/printenv A", granted="--exec /usr/bin/printenv", expected="1"),
+    "expr": job("expr 6 * 7", granted="", expected="42"),
+    "base64": job("base64 {d}/fruit", expected="cGVhc"),
+    "patch": job("patch -s {d}/fruit {d}/some.patch", granted=WRITE),
+    "tr": job("tr --version", granted="", expected="GNU"),
+    "uname": job("uname -s", granted="", expected="Linux"),
+}
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A place for the folder that a job is about; each user reaches it by the same path."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
+        path = Path(name)
+        path.chmod(0o755)
+        yield path / "job"
+
+
+def _fill(folder: Path) -> None:
+    """The files that the jobs are about, always the same."""
+    (folder / "tree" / "deep").mkdir(parents=True)
+    (folder / "tree" / "deep" / "leaf").write_text("leaf\n")
+    (folder / "fruit").write_text("pear\napple\n")
+    (folder / "numbers").write_text("".join(f"{number}\n" for number in range(1, 101)))
+    (folder / "latin").write_bytes("café\n".encode("latin-1"))
+    (folder / "some.json").write_text('{"a": [1, 2, 3]}')
+    (folder / "some.patch").write_text("--- a/fruit\n+++ b/fruit\n@@ -1,2 +1,2 @@\n-pear\n+plum\n apple\n")
+    (folder / "script.sh").write_text("cd $1 || exit 2\nsort fruit | while read -r line; do echo $line; done\n")
+    (folder / "program.py").write_text(
+        "import pathlib, sys\n"
+        "folder = pathlib.Path(sys.argv[1])\n"
+        "total = sum(map(int, (folder / 'numbers').read_text().split()))\n"
+        "(folder / 'total').write_text(str(total))\n"
+        "print(total)\n"
+    )
+    (folder / "project").mkdir()
+    (folder / "project" / "Makefile").write_text("sorted: ../fruit\n\tsort ../fruit > sorted\n")
+    subprocess.run(["tar", "--mtime=@0", "-cf", folder / "some.tar", "-C", folder, "fruit"], check=True)
+    with sqlite3.connect(folder / "some.db") as database:
+        database.execute("create table t (a)")
+        database.execute("insert into t values (42)")
+    database.close()
+    git = ["git", "-C", str(folder / "work"), "-c", "user.name=n", "-c", "user.email=e@example.org"]
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "GIT_CONFIG_NOSYSTEM": "1"}
+    environment |= dict.fromkeys(("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"), "@1700000000+0000")
+    (folder / "work").mkdir()
+    for words in (["init", "-q", "-b", "main"], ["commit", "-q", "--allow-empty", "-m", "start"]):
+        subprocess.run([*git, *words], check=True, env=environment)
+    for path in [*folder.rglob("*"), folder]:
+        os.utime(path, (1_600_000_000, 1_600_000_000))
+
+
+def _left(folder: Path) -> dict[str, tuple[int, bytes | str]]:
+    """Path -> its mode and what is in it."""
+    return {str(path.relative_to(folder)): (path.lstat().st_mode, _content(path)) for path in folder.rglob("*")}
+
+
+def _content(path: Path) -> bytes | str:
+    if path.is_symlink():
+        return str(path.readlink())
+    return path.read_bytes() if stat.S_ISREG(path.lstat().st_mode) else b""
+
+
+def _do(folder: Path, command: list[str], environment: dict[str, str]) -> tuple[int, bytes, bytes, dict]:
+    shutil.rmtree(folder, ignore_errors=True)
+    _fill(folder)
+    done = subprocess.run(
+        command, check=False, stdin=subprocess.DEVNULL, capture_output=True, env=environment, timeout=120
+    )
+    return done.returncode, done.stdout, done.stderr, _left(folder)
+
+
+def _is_the_same(given: Job, folder: Path) -> None:
+    words = [word.format(d=folder) for word in given.command]
+    if shutil.which(words[0]) is None:
+        pytest.skip(f"{words[0]} is not installed")
+    options = [word.format(d=folder) for word in given.granted.split()]
+    variables = dict(options[at + 1].split("=", 1) for at, word in enumerate(options) if word == "--env")
+    outside = _do(folder, words, {"PATH": "/usr/bin:/bin"} | variables)
+    inside = _do(folder, [*BINSAFE, "run", *options, "--", *words], dict(os.environ))
+    assert given.expected in outside[1].decode(errors="replace")
+    if given.varies:
+        assert outside[0] == 0
+        assert (inside[0], inside[1], inside[2], inside[3].keys()) == (*outside[:3], outside[3].keys())
+    else:
+        assert inside == outside
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_a_command_does_its_job(name: str, folder: Path):
+    _is_the_same(QUICK[name], folder)
+
+
+@pytest.mark.programs
+@pytest.mark.parametrize("name", SLOW)
+def test_another_command_does_its_job(name: str, folder: Path):
+    _is_the_same(SLOW[name], folder)
