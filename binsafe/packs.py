@@ -131,6 +131,8 @@ def _present(patterns: Iterable[str], program: str) -> list[str]:
         for path in sorted(glob.glob(pattern.replace("{prefix}", glob.escape(prefix)))):  # noqa: PTH207 - strings in and out
             if pattern.endswith("/") == Path(path).is_dir():
                 found[str(Path(path).resolve())] = None
+                if Path(path).is_symlink():  # the program asks for it by this name
+                    found[posixpath.normpath(path)] = None
     return [path for path in found if not any(path != other and path.startswith(f"{other}/") for other in found)]
 
 

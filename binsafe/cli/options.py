@@ -57,11 +57,12 @@ def derive_policy(report: "Report", asked: Asked) -> "Policy":
 
     program = report.artifact.path
     chosen = packs.choose(report, asked.pack)
-    baseline = baselines.load(asked.baseline or policy.default_baseline(report))
+    baseline = baselines.load(asked.baseline or policy.default_baseline(report, listens=bool(asked.ports)))
+    system = report.slices[0].system if report.slices else ""
     request = policy.Request(
         ports=policy.parse_ports(asked.ports, baseline.ports) if asked.ports else None,
-        read=tuple(_absolute(path) for path in asked.read),
-        write=tuple(_absolute(path) for path in asked.write),
+        read=_names(asked.read, system),
+        write=_names(asked.write, system),
         connect=asked.connect,
         execute=tuple(_absolute(path) for path in asked.execute),
         environment=tuple(_variable(text) for text in asked.env),
@@ -115,6 +116,14 @@ def _together(
             grants.setdefault((grant.kind, grant.object, grant.when), grant)
     artifact = msgspec.structs.replace(derived.artifact, files=tuple(files.values()))
     return msgspec.structs.replace(derived, artifact=artifact, grants=tuple(grants.values()))
+
+
+def _names(paths: tuple[str, ...], system: str) -> tuple[str, ...]:
+    """The resolved paths; on Linux also the names that were given, by which the program asks (a link is not inside)."""
+    resolved = [_absolute(path) for path in paths]
+    if system == "linux":
+        resolved += [str(Path(path).absolute()) for path in paths if Path(path).is_symlink()]
+    return tuple(dict.fromkeys(resolved))
 
 
 def _absolute(path: str) -> str:

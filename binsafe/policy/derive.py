@@ -69,11 +69,14 @@ def derive(report: Report, baseline: Baseline, request: Request) -> Policy:
     )
 
 
-def default_baseline(report: Report) -> str:
-    """The baseline for a program that none was named for: by its name, else by whether it was found to listen."""
+def default_baseline(report: Report, *, listens: bool = False) -> str:
+    """The baseline for a program that none was named for: by its name, else by whether it was found to listen.
+
+    ``listens`` says that ports were asked for, which language runtimes need: the program is in their script.
+    """
     if report.artifact.name.rpartition("/")[2].removesuffix(".exe") == FLAKY_SERVERS:
         return "flaky_servers"
-    return "network_server" if _listen_operations(report) else "cli_tool"
+    return "network_server" if listens or _listen_operations(report) else "cli_tool"
 
 
 def _given(report: Report, named: tuple[Grant, ...], baseline: Baseline, request: Request) -> frozenset[Need]:

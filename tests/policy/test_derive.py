@@ -347,4 +347,5 @@ def test_default_baselines():
     assert default_baseline(make_report(make_slice(), name="/opt/flakyservers")) == "flaky_servers"
     assert default_baseline(make_report(make_slice(), name="redis")) == "network_server"
     assert default_baseline(make_report(make_slice(uses=network("connect")), name="curl")) == "cli_tool"
+    assert default_baseline(make_report(make_slice(), name="java"), listens=True) == "network_server"
     assert all(name in baselines.available() for name in ("flaky_servers", "network_server", "cli_tool"))
