@@ -38,6 +38,7 @@ HEADERS: Final[Mapping[str, Mapping[str, int]]] = MappingProxyType(
             "SO_LINGER": 13,
             "SO_REUSEPORT": 15,
             "SO_PEERCRED": 17,
+            "SO_INCOMING_NAPI_ID": 56,
             "SO_RCVTIMEO": 20,
             "SO_SNDTIMEO": 21,
             "SO_ACCEPTCONN": 30,
@@ -99,9 +100,11 @@ HEADERS: Final[Mapping[str, Mapping[str, int]]] = MappingProxyType(
             "TCGETS2": 0x802C_542A,  # _IOR('T', 0x2A, struct termios2), of 44 bytes
         },
         "linux/fs.h": {"FICLONE": 0x4004_9409},  # _IOW(0x94, 9, int)
+        "asm-generic/resource.h": {"RLIMIT_NOFILE": 7},
         "linux/stat.h": {"S_IFMT": 0o170000, "S_IFREG": 0o100000, "S_IFIFO": 0o010000},
         "linux/prctl.h": {
             "PR_GET_DUMPABLE": 3,
+            "PR_SET_DUMPABLE": 4,
             "PR_SET_NAME": 15,
             "PR_GET_NAME": 16,
             "PR_CAPBSET_READ": 23,

@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from binsafe.model import Violation
+from binsafe.sandbox.linux import kernel
 from binsafe.sandbox.linux.connecting import Connector, Destinations
 from binsafe.sandbox.linux.describing import describe, error_name
 from binsafe.sandbox.linux.grafting import graft
@@ -35,6 +36,9 @@ _ADDRESS_PROBES: Final = frozenset(
 )
 """How getaddrinfo(3) finds out which of its answers could be reached; without it they keep their order."""
 
+_SYSLOG: Final = (socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC, 0)
+"""How syslog(3) reaches the system's log; without it, it says nothing and goes on."""
+
 _DENIED_WITH: Final[Mapping[str, int]] = dict.fromkeys(
     ("bind", "connect", "execve", "execveat", "socket", "listen", "ptrace", "kill"), errno.EPERM
 )
@@ -45,6 +49,12 @@ _FALLBACKS: Final = frozenset(
     {"clone3", "close_range", "copy_file_range", "epoll_pwait2", "faccessat2", "openat2", "rseq", "splice", "statx"}
 )
 """Newer ways to do what an older call does: libraries try them first, and take no (ENOSYS) for an answer."""
+
+_OWN_IDS: Final = frozenset({kernel.INSIDE_ID, 0xFFFF_FFFF})
+"""Who the program is, and "as it is" (setresuid(2))."""
+
+_SETTING_IDS: Final[Mapping[str, int]] = {"setresuid": 3, "setresgid": 3, "setreuid": 2, "setregid": 2}
+"""Call -> how many arguments it has. make becomes who it is before it starts anything."""
 
 _FICLONE: Final = 0x4004_9409
 """cp's way to share blocks; it copies where that fails."""
@@ -157,8 +167,12 @@ class Answerer:
             self._finish(call, name, "a multipath TCP socket", errno.EINVAL)
         elif name == "socket" and call.arguments[:3] == _NAME_SERVICE:
             self._finish(call, name, "the name service cache", errno.EACCES)
+        elif name == "socket" and call.arguments[:3] == _SYSLOG:
+            self._finish(call, name, "the system's log", errno.EPERM)
         elif name == "socket" and call.arguments[:3] in _ADDRESS_PROBES:
             self._finish(call, name, describe(self._listener, call, name).object, errno.EPERM)
+        elif name in _SETTING_IDS and _OWN_IDS.issuperset(call.arguments[: _SETTING_IDS[name]]):
+            self._listener.finish(call)  # nothing changes, so nothing needs to be done
         elif name == "ioctl" and call.arguments[1] == _FICLONE:
             self._finish(call, name, "FICLONE", errno.EOPNOTSUPP)
         else:

@@ -43,6 +43,8 @@ MOVE_MOUNT_F_EMPTY_PATH: Final = 4
 # linux/prctl.h
 PR_SET_PDEATHSIG: Final = 1
 PR_SET_DUMPABLE: Final = 4
+INSIDE_ID: Final = 1000
+"""The user and the group that the program is inside: ordinary ones, never 0, and no others."""
 PR_CAPBSET_DROP: Final = 24
 PR_SET_NO_NEW_PRIVS: Final = 38
 PR_CAP_AMBIENT: Final = 47

@@ -40,6 +40,8 @@ _STAND_INS: Final[Mapping[str, str]] = {
 _LOCAL_HOSTS: Final = "127.0.0.1 localhost\n::1 localhost ip6-localhost\n"
 _OWN_HOST: Final = "127.0.1.1 sandbox\n"
 _LOCALTIME: Final = "/etc/localtime"
+_INTERFACES: Final = ("/proc/net/if_inet6", b"00000000000000000000000000000001 01 80 10 80       lo\n")
+"""Java binds no IPv6 address where this list (proc(5)) is empty: loopback, which is all that can be bound here."""
 
 Attributes = int
 READ: Final[Attributes] = kernel.MOUNT_ATTR_RDONLY | kernel.MOUNT_ATTR_NODEV
@@ -94,7 +96,7 @@ def lay_out(order: Order, cargo: Cargo, hosts: str = "") -> Layout:
     called = f"{posixpath.dirname(program)}/{name}"
     if canonical(called, merged) not in taken:
         links.append((called, program))
-    if policy.artifact.interpreter and not any(path == "/proc" or path.startswith("/proc/") for path in taken):
+    if policy.artifact.interpreter and not any(inside(path, "/proc/self") for path in taken):
         links.append(("/proc/self/exe", program))
     wanted = [path for path in _scratch(policy) if not any(inside(piece, path) for piece in taken)]
     return Layout(
@@ -185,6 +187,8 @@ def _add_stand_ins(cargo: Cargo, policy: Policy, hosts: str) -> None:
     granted = {*granted_paths(policy, "read"), *granted_paths(policy, "write")}
     stand_ins = {path: text.encode() for path, text in _STAND_INS.items()}
     stand_ins["/etc/hosts"] = (hosts + ("" if " localhost\n" in hosts else _LOCAL_HOSTS) + _OWN_HOST).encode()
+    if any(policy.of("listen")):
+        stand_ins[_INTERFACES[0]] = _INTERFACES[1]
     if os.path.isfile(_LOCALTIME):
         with open(_LOCALTIME, "rb") as stream:
             stand_ins[_LOCALTIME] = stream.read()
@@ -210,4 +214,10 @@ def _mounts(policy: Policy, merged: Mapping[str, str]) -> Iterator[tuple[str, At
         found[canonical(path, merged)] = READ if path in modules else READ | kernel.MOUNT_ATTR_NOEXEC
     for path in granted_paths(policy, "write"):
         found[canonical(path, merged)] = WRITE
+    for path in [path for path in found if os.path.islink(path) and _above(path, found)]:
+        del found[path]  # the link is in the folder above, and leads to what is mounted
     yield from sorted(found.items(), key=lambda item: (item[0].count("/"), item[0]))
+
+
+def _above(path: str, folders: Mapping[str, Attributes]) -> bool:
+    return any(path != folder and inside(path, folder) for folder in folders)

@@ -35,8 +35,6 @@ NAMESPACES = (
     | kernel.CLONE_NEWUTS
     | kernel.CLONE_NEWCGROUP
 )
-INSIDE_ID = 1000
-"""The user and group id that the program sees: an ordinary one, never 0."""
 
 HOSTNAME = "sandbox"
 
@@ -106,8 +104,8 @@ def middle(control: socket.socket, plan: Plan, tell: Tell) -> int:
         kernel.unshare(NAMESPACES)
     with step("user namespace maps"):
         write_file("/proc/self/setgroups", "deny")
-        write_file("/proc/self/uid_map", f"{INSIDE_ID} {uid} 1")
-        write_file("/proc/self/gid_map", f"{INSIDE_ID} {gid} 1")
+        write_file("/proc/self/uid_map", f"{kernel.INSIDE_ID} {uid} 1")
+        write_file("/proc/self/gid_map", f"{kernel.INSIDE_ID} {gid} 1")
     pid = os.fork()
     if pid == 0:
         os._exit(guarded(lambda: init(control, plan, trees, tell), tell))
