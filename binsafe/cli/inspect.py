@@ -104,9 +104,12 @@ def _rendered(report: "Report", format_: str, verbose: int, *, terminal: bool) -
 def _inspect(file: str, *, syscalls: bool, listings: bool) -> "Report":
     """The report on what a person named; also on what could not be analysed."""
     from binsafe.errors import NotAnalysable
-    from binsafe.intake import Snapshot, find, inspect, inspect_folder, not_analysed
+    from binsafe.intake import Found, Snapshot, find, inspect, inspect_folder, not_analysed
 
-    found = find(file, progress=note)
+    try:
+        found = find(file, progress=note)
+    except NotAnalysable as error:  # links that lead to each other
+        return not_analysed(Found(file, Path(file)), error)
     try:
         if found.path.is_dir():
             return inspect_folder(found, syscalls=syscalls, listings=listings)
