@@ -18,7 +18,7 @@ from binsafe.intake.summaries import Summaries
 from binsafe.intake.tree import Tree
 from binsafe.limits import MAX_LIBRARIES
 from binsafe.model import ResolvedLibrary
-from binsafe.syscalls import Member, Summary
+from binsafe.syscalls import Member, Summary, summarise_library
 
 _ACTION = re.compile(r"\[[^]]*\]")
 """``[NOTFOUND=return]`` between two services."""
@@ -46,7 +46,7 @@ class Libraries:
         self._program = program
         self._tree = tree
         self._summaries = summaries
-        self._summarised: dict[str, Summary | None] = {}
+        self._summarised: dict[tuple[str, frozenset[tuple[str, str]]], Summary | None] = {}
         self._loader: Loader = loader(program, tree)
         self._loaded: list[Loaded] = []
         self._known: set[str] = set()
@@ -65,9 +65,12 @@ class Libraries:
         """What the report says of them."""
         return tuple(loaded.library for loaded in self._loaded)
 
-    def members(self) -> tuple[Member, ...]:
-        """All libraries so far with their summaries, which are made when they are first asked for."""
-        return tuple(Member(loaded.library, self._summary(loaded)) for loaded in self._loaded)
+    def members(self, watched: frozenset[tuple[str, str]] = frozenset()) -> tuple[Member, ...]:
+        """All libraries so far with their summaries, which are made when they are first asked for.
+
+        ``watched`` are functions of one library that another one may call, and the register that matters then.
+        """
+        return tuple(Member(loaded.library, self._summary(loaded, watched)) for loaded in self._loaded)
 
     def add(self, name: str, needed_by: str) -> None:
         """Load another one by name, as dlopen(3) called by the program would, with all that it needs.
@@ -92,13 +95,19 @@ class Libraries:
         words = " ".join(_ACTION.sub(" ", line) for line in lines).split()
         return tuple(dict.fromkeys(word for word in words if word.isidentifier()))
 
-    def _summary(self, loaded: Loaded) -> Summary | None:
+    def _summary(self, loaded: Loaded, watched: frozenset[tuple[str, str]]) -> Summary | None:
         sha256 = loaded.library.sha256
         if loaded.data is None or sha256 is None:
             return None
-        if sha256 not in self._summarised:
-            self._summarised[sha256] = self._summaries.of(loaded.library, memoryview(loaded.data))
-        return self._summarised[sha256]
+        plain = sha256, frozenset[tuple[str, str]]()
+        if plain not in self._summarised:
+            self._summarised[plain] = self._summaries.of(loaded.library, memoryview(loaded.data))
+        summary = self._summarised[plain]
+        imported = set() if summary is None else {name.name for name in summary.imports}
+        special = sha256, frozenset(each for each in watched if each[0] in imported)
+        if special not in self._summarised:  # what is watched comes from other files: not to be kept for other programs
+            self._summarised[special] = summarise_library(memoryview(loaded.data), special[1])
+        return self._summarised[special]
 
     def _load(self, wanted: Iterable[tuple[str, str, Requester]]) -> None:
         queue = list(wanted)

@@ -20,7 +20,9 @@ The stages, in the order in which they run; each file's docstring says which rul
   a file that is linked with others:
     graph           functions and tables of pointers, and what each of them can lead to
     summarising     Slice -> Summary (``summary``): all of the above in a form that can be kept
+    passing         numbers that one file passes to a wrapper in another
     composing       Summaries -> one graph, names bound as the dynamic linker binds them (``reach``: what can run)
+    habits          what known libraries never do, or do through memory
     provider        where the libraries come from: the outside world, passed in
   results:
     static, dynamic  Slice -> Syscalls
@@ -68,15 +70,17 @@ def analyse(
     return engine.analyse(slice_, libraries, max_instructions=max_instructions, explain=explain)
 
 
-def summarise_library(data: memoryview) -> Summary | None:
+def summarise_library(data: memoryview, watched: frozenset[tuple[str, str]] = frozenset()) -> Summary | None:
     """The summary of a library's bytes; None for what is no library that is analysed.
+
+    ``watched`` are (imported function, register): what else than usual is to be found out about its calls.
 
     Raises:
         NotAnalysable: the file is malformed.
     """
     from binsafe.syscalls import engine  # noqa: PLC0415 - as above
 
-    return engine.summarise_library(data)
+    return engine.summarise_library(data, watched)
 
 
 def engine_version() -> str:

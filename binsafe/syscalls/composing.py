@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from binsafe.syscalls.habits import PRIORITY_PROTOCOL, changes_priority, unused_imports
+from binsafe.syscalls.patterns import asked, handed_out, is_c_library, service_function
 from binsafe.syscalls.reach import UNREACHED, Network
 from binsafe.syscalls.summary import Export, Name, Summary
 
@@ -15,6 +17,8 @@ class File(NamedTuple):
     name: str
     summary: Summary
     whole: bool = False
+    started: bool = False
+    """Whether the kernel starts it: the program, and its interpreter."""
     exported: bool = False
     """Whether all that it exports counts as reached: it is loaded at run time, and its symbols are asked for then."""
 
@@ -34,13 +38,29 @@ class Closure:
         self.files = files
         self._bases = np.cumsum([0, *(file.summary.nodes for file in files)]).tolist()
         self._exports: dict[str, list[tuple[int, Export]]] = {}
+        self._services: dict[str, list[tuple[int, Export]]] = {}
         for number, file in enumerate(files):
             for export in file.summary.exports:
                 self._exports.setdefault(export.name, []).append((number, export))
-        columns = [*self._own_edges(), *self._bound_edges()]
+                service = service_function(export.name)
+                if service is not None:
+                    self._services.setdefault(service, []).append((number, export))
+        columns = [*self._own_edges(), *self._bound_edges(), *self._asked_edges()]
         sources, targets = (np.concatenate(column) for column in zip(*columns, strict=True))
         self._network = Network(self._bases[-1], sources, targets)
-        self.came_from = self._network.reach(self._roots())
+        self._asleep = [
+            self.node(number, node)
+            for number, file in enumerate(files)
+            for node in changes_priority(file.summary).tolist()
+        ]
+        self.came_from = self._network.reach(self._roots(), self._asleep)
+        if any(self.reached(name) for name in PRIORITY_PROTOCOL):
+            self._asleep = []
+            self.came_from = self._network.reach(self._roots())
+
+    def reached(self, name: str) -> bool:
+        """Whether a definition of a name is reached."""
+        return any(self.live(number, e.first) for number, e in self._exports.get(name, ()) if e.first < e.last)
 
     def node(self, file: int, node: int) -> int:
         """A file's node in the whole graph."""
@@ -53,7 +73,9 @@ class Closure:
     def likely(self) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
         """Which nodes are reached without passing through a fatal error."""
         fatal = [self.node(number, node) for number, file in enumerate(self.files) for node in file.summary.fatal]
-        found: np.ndarray[tuple[int], np.dtype[np.bool_]] = self._network.reach(self._roots(), fatal) != UNREACHED
+        found: np.ndarray[tuple[int], np.dtype[np.bool_]] = (
+            self._network.reach(self._roots(), [*fatal, *self._asleep]) != UNREACHED
+        )
         return found
 
     def way(self, file: int, node: int) -> list[Step]:
@@ -68,16 +90,35 @@ class Closure:
     def _own_edges(self) -> Iterator[tuple[np.ndarray[tuple[int], np.dtype[np.int64]], ...]]:
         for file, base in zip(self.files, self._bases, strict=False):
             sources, targets = file.summary.edges()
+            if is_c_library(file.summary):
+                kept = ~handed_out(file.summary, sources, targets)
+                sources, targets = sources[kept], targets[kept]
             yield sources + base, targets + base
 
     def _bound_edges(self) -> Iterator[tuple[np.ndarray[tuple[int], np.dtype[np.int64]], ...]]:
         for number, file in enumerate(self.files):
-            first = self.node(number, file.summary.nodes - len(file.summary.imports))
+            first, unused = (
+                self.node(number, file.summary.nodes - len(file.summary.imports)),
+                unused_imports(file.summary),
+            )
             for at, wanted in enumerate(file.summary.imports):
-                found = self._bind(number, wanted)
+                found = None if wanted.name in unused else self._bind(number, wanted)
                 if found is not None:
                     targets = np.arange(found[1].first, found[1].last) + self._bases[found[0]]
                     yield np.full(len(targets), first + at, np.int64), targets
+
+    def _asked_edges(self) -> Iterator[tuple[np.ndarray[tuple[int], np.dtype[np.int64]], ...]]:
+        """From code that looks a name up at run time to every definition of it, whichever file is asked."""
+        pairs = [
+            (self.node(number, node), self.node(defining, target))
+            for number, file in enumerate(self.files)
+            for node, name in asked(file.summary)
+            for defining, export in (*self._exports.get(name, ()), *self._services.get(name, ()))
+            for target in range(export.first, export.last)
+        ]
+        if pairs:
+            sources, targets = np.array(pairs, np.int64).T
+            yield sources, targets
 
     def _bind(self, asking: int, wanted: Name) -> tuple[int, Export] | None:
         """The definition that the linker takes: the first in load order with that name and version.
@@ -97,6 +138,8 @@ class Closure:
         for number, file in enumerate(self.files):
             summary, base = file.summary, self._bases[number]
             yield from (np.frombuffer(summary.roots, np.dtype("<i4")) + base).tolist()
+            if file.started and summary.entry >= 0:
+                yield base + summary.entry
             if file.whole:
                 yield from range(base, base + summary.nodes)
             if file.exported:

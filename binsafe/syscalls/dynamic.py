@@ -4,18 +4,21 @@ Of the program itself everything counts: almost all of it is reached anyway, and
 nobody can see is never missed. Of the libraries only what can be reached does.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from binsafe.formats.elf_linking import linking
 from binsafe.limits import MAX_EVIDENCE
 from binsafe.model import Slice, Syscalls, Unresolved
-from binsafe.syscalls import patterns
+from binsafe.syscalls import habits, patterns
 from binsafe.syscalls.composing import Closure, File, Step
-from binsafe.syscalls.machine import Machine, Operation, compute
+from binsafe.syscalls.machine import Machine
+from binsafe.syscalls.passing import Watched, numbers
+from binsafe.syscalls.patterns import LOADS_LIBRARIES, LOOKS_UP, asks_by_name
 from binsafe.syscalls.provider import Libraries
-from binsafe.syscalls.summarising import LOADS_LIBRARIES, summarise
-from binsafe.syscalls.summary import Passed
+from binsafe.syscalls.summarising import summarise
+from binsafe.syscalls.summary import Passed, Summary
 from binsafe.syscalls.tables import names
+from binsafe.syscalls.tables import numbers as numbers_by_name
 
 _MAX_ROUNDS = 8
 """How often libraries that are loaded at run time may lead to further ones."""
@@ -33,34 +36,51 @@ def analyse_dynamic(
     """See `binsafe.syscalls.analyse`; ``implied`` are the calls that are in no code."""
     linked = linking(slice_.data)
     assert linked is not None  # noqa: S101 - a dynamic slice has a dynamic section
-    program = File("program", summarise(slice_, linked, machine, max_instructions), whole=True)
-    closure = _Found(program, libraries, machine)
+    watched: Watched = frozenset()
+    program = _program(summarise(slice_, linked, machine, max_instructions))
+    found = _Found(program, libraries, machine, watched)
     for _ in range(_MAX_ROUNDS):
         before = len(libraries.resolved)
-        for name in closure.loaded_at_run_time():
+        for name in found.loaded_at_run_time():
             libraries.add(name, "dlopen")
-        if len(libraries.resolved) == before:
+        if len(libraries.resolved) == before and found.numbers.watched <= watched:
             break
-        closure = _Found(program, libraries, machine)
-    return closure.syscalls(implied, explain)
+        if not found.numbers.watched <= watched:
+            watched |= found.numbers.watched
+            program = _program(summarise(slice_, linked, machine, max_instructions, watched))
+        found = _Found(program, libraries, machine, watched)
+    return found.syscalls(implied, explain)
+
+
+def _program(summary: Summary) -> File:
+    return File("program", summary, whole=not summary.mapped, started=True, exported=True)
 
 
 class _Found:
-    def __init__(self, program: File, libraries: Libraries, machine: Machine) -> None:
+    def __init__(self, program: File, libraries: Libraries, machine: Machine, watched: Watched) -> None:
         self.libraries = libraries
         self.machine = machine
-        members = [*libraries.members()[1:], *libraries.members()[:1]]
+        members = libraries.members(watched)
+        members = [*members[1:], *members[:1]]
         self.missing = [member.library.name for member in members if member.summary is None]
+        summaries = [program.summary, *(member.summary for member in members if member.summary is not None)]
+        asked_in = _asked_in(summaries)
         self.closure = Closure(
             [
                 program,
                 *(
-                    File(m.library.name, m.summary, exported=m.library.needed_by in {"dlopen", "--with", "interpreter"})
+                    File(
+                        m.library.name,
+                        m.summary,
+                        started=m is members[-1],
+                        exported=m.library.needed_by in {"dlopen", "--with"} and asked_in(m.library.name),
+                    )
                     for m in members
                     if m.summary is not None
                 ),
             ]
         )
+        self.numbers = numbers(summaries, watched, machine.arguments)
 
     def passed(self, *functions: str) -> Iterator[tuple[int, Passed]]:
         """What live code passes to functions of these names, by file."""
@@ -83,19 +103,29 @@ class _Found:
         for number, passed in self.passed(*LOADS_LIBRARIES):
             if passed.value != 0 and not passed.text:
                 yield f"{passed.imported}: a name that is computed, at {self._place(number, passed.address)}"
+        for number, passed in self.passed(*LOOKS_UP):
+            if not passed.text:
+                yield f"{passed.imported}: a name that is computed, at {self._place(number, passed.address)}"
         yield from (f"{name}: not found" for name in self.missing)
 
     def calls(self) -> Iterator[tuple[int, int, int, int]]:
         """(number, file, node, address) of each call of live code, those through wrappers of other files included."""
+        known = numbers_by_name(self.machine.arch)
+        unset = {known[call] for call, setter in habits.THREAD_SETTINGS.items() if not self.closure.reached(setter)}
         for number, file in enumerate(self.closure.files):
+            creating = habits.thread_settings(file.summary)
             for call in file.summary.calls:
-                if self.closure.live(number, call.node) and not patterns.is_never_made(
-                    file.summary, call, self.machine.arch
-                ):
+                never = call.number in unset and call.node in creating
+                never = never or patterns.is_never_made(file.summary, call, self.machine.arch)
+                if self.closure.live(number, call.node) and not never:
                     yield call.number, number, call.node, call.address
-        for steps, number, passed in self._wrapped():
-            if passed.value is not None:
-                yield compute(passed.value, steps) & 0xFFFF_FFFF, number, passed.node, passed.address
+            for value, node, address in habits.capability_calls(file.summary, self.machine.arch):
+                if self.closure.live(number, node):
+                    yield value, number, node, address
+        for value, number, passed in self.numbers.known:
+            unused = habits.is_unused(self.closure.files[number].summary, value, self.machine.arch)
+            if self.closure.live(number, passed.node) and not unused:
+                yield value, number, passed.node, passed.address
 
     def gaps(self) -> Iterator[tuple[str, str]]:
         """(place, reason) where a number could not be told."""
@@ -104,22 +134,10 @@ class _Found:
             for gap in file.summary.gaps:
                 if self.closure.live(number, gap.node) and gap.node not in covered:
                     yield self._place(number, gap.address), gap.reason
-        for _, number, passed in self._wrapped():
-            if passed.value is None:
-                yield (
-                    self._place(number, passed.address),
-                    f"the number that is passed to {passed.imported} is not known",
-                )
-
-    def _wrapped(self) -> Iterator[tuple[tuple[Operation, ...], int, Passed]]:
-        """What is passed to exported wrappers: the arithmetic that they do, by whom it is passed, what."""
-        for file in self.closure.files:
-            for wrapper in file.summary.wrappers:
-                steps = tuple(Operation(step.name, step.operand) for step in wrapper.steps)
-                exported = {export.name for export in file.summary.exports if export.address == wrapper.address}
-                for number, passed in self.passed(*exported):
-                    if passed.register == wrapper.register:
-                        yield steps, number, passed
+        for number, node, address, reason in self.numbers.gaps:
+            covered = habits.through_table(self.closure.files[number].summary) or frozenset()
+            if self.closure.live(number, node) and node not in covered:
+                yield self._place(number, address), reason
 
     def _place(self, number: int, address: int) -> str:
         return hex(address) if number == 0 else f"{self.closure.files[number].name}:{address:#x}"
@@ -157,6 +175,14 @@ class _Found:
             way, number, address = min(ways, key=lambda found: len(found[0]))
             yield from (_line(step) for step in way)
             yield f"{self.closure.files[number].name}: makes the call at {address:#x}"
+
+
+def _asked_in(summaries: Sequence[Summary]) -> Callable[[str], bool]:
+    """Whether anything might be looked up in a library that is loaded at run time: unless all names are known."""
+    passed = [each for summary in summaries for each in summary.passed]
+    loaded = {each.text for each in passed if each.imported in LOADS_LIBRARIES}
+    all_known = all(each.text for each in passed if each.imported in LOOKS_UP)
+    return lambda name: not all_known and (name in loaded or not asks_by_name(name))
 
 
 def _line(step: Step) -> str:

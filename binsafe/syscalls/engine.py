@@ -58,14 +58,14 @@ def analyse(
         return Syscalls(abi=machine.abi, complete=False, required=required, likely=required, unresolved=(gap,))
 
 
-def summarise_library(data: memoryview) -> Summary | None:
+def summarise_library(data: memoryview, watched: frozenset[tuple[str, str]]) -> Summary | None:
     """See `binsafe.syscalls.summarise_library`."""
     slice_ = parse(data).slices[0]
     machine, linked = MACHINES.get(slice_.arch), linking(data)
     if machine is None or linked is None:
         return None
     try:
-        return summarise(slice_, linked, machine, MAX_INSTRUCTIONS)
+        return summarise(slice_, linked, machine, MAX_INSTRUCTIONS, watched)
     except OutOfInstructions:
         return None
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from binsafe.formats.elf_linking import Linking
+from binsafe.syscalls.code import HIGHEST_ADDRESS
 from binsafe.syscalls.machine import CALLED, LOADED, LOADED_WIDE, TAKEN, WIDE, WORD, Addresses, Edges, joined
 from binsafe.syscalls.program import Program
 from binsafe.syscalls.sets import among, distinct
@@ -32,8 +33,10 @@ class Graph(NamedTuple):
     """Index of each import among the dynamic symbols."""
     sources: Addresses
     targets: Addresses
+    entry: int
+    """The function that starts a program; -1 where there is none."""
     roots: Addresses
-    """What the loader calls: entry point, initialisers, finalisers, resolvers; and initial thread-local memory."""
+    """What the loader calls in every file: initialisers, finalisers, resolvers; and initial thread-local memory."""
 
     @property
     def nodes(self) -> int:
@@ -77,6 +80,7 @@ class _Builder:
             tuple(self.imports.tolist()),
             sources[kept],
             targets[kept],
+            int(self._node(np.array([min(self.program.slice.entry, HIGHEST_ADDRESS)], np.int64))[0]),
             self._roots(),
         )
 
@@ -178,9 +182,7 @@ class _Builder:
         return Edges(at, at + 1)
 
     def _roots(self) -> Addresses:
-        started = np.array(
-            [self.program.slice.entry, *self.linking.started, *self.program.pointers.resolvers.tolist()], np.int64
-        )
+        started = np.array([*self.linking.started, *self.program.pointers.resolvers.tolist()], np.int64)
         slots = self.program.pointers.slots
         inside = np.zeros(len(slots), np.bool_)
         for start, end in self.linking.arrays:

@@ -69,7 +69,7 @@ def layout(
     following = np.append(starts[1:], 0)
     next_loose = np.append(~among(starts[1:], trusted), False)
     falls = (ends > following) & (following > 0) | next_loose & ((ends == 0) | among(following, gaps))
-    return Layout(starts, ends, falls)
+    return Layout(starts, ends, falls & ~among(following, stubs))  # one extent covers all stubs, each ends in a jump
 
 
 def _inside(addresses: npt.ArrayLike, code: Code) -> Addresses:

@@ -5,15 +5,26 @@ denied the calls that it hides.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 
+import numpy as np
+import numpy.typing as npt
+
 from binsafe.model import Slice
+from binsafe.syscalls.machine import Addresses
 from binsafe.syscalls.program import Program
 from binsafe.syscalls.sets import among
 from binsafe.syscalls.summary import Call, Summary
 from binsafe.syscalls.tables import numbers
 from binsafe.syscalls.wrappers import Gap
+
+LOADS_LIBRARIES = ("dlopen", "dlmopen")
+LOOKS_UP = ("dlsym", "dlvsym")
+WATCHED: Mapping[str, tuple[int, ...]] = MappingProxyType(
+    {"syscall": (0,), "dlopen": (0,), "dlmopen": (1,), "dlsym": (1,), "dlvsym": (1,)}
+)
+"""Imported functions -> which of their arguments matter."""
 
 COVERED: Mapping[str, str] = MappingProxyType(
     {
@@ -34,6 +45,14 @@ _SETXID = frozenset(
 _SERVICES = "libnss_%s.so%s"
 _STATIC_SERVICES = re.compile(rb"\0libnss_%s\.so")
 _USUAL_SERVICES = frozenset({"files", "dns"})
+_SERVICE_FUNCTIONS = r"(?:get|set|end)[a-z0-9]{1,30}(?:_r)?|initgroups_dyn|netname2user"
+_SERVICE = re.compile(rf"_nss_\w+_({_SERVICE_FUNCTIONS})")
+_ASKED_BY_NAME = re.compile(rf"{_SERVICE_FUNCTIONS}|_Unwind_\w{{1,40}}|__gcc_personality_v0|idn2_\w{{1,40}}")
+_ASKED_IN_BYTES = re.compile(b"(?=(" + _ASKED_BY_NAME.pattern.encode() + b")\0)")
+_ASKING = re.compile(rb"\0libnss_%s|\0libgcc_s\.so")
+_LISTED = 8
+"""A function that refers to so many functions of name services calls none of them."""
+_KNOWN_LIBRARIES = ("libnss_", "libgcc_s.so.", "libidn2.so.")
 
 
 def is_covered(program: Program, gap: Gap) -> bool:
@@ -71,6 +90,46 @@ def loaded_by_c_library(texts: Iterable[str], services: Iterable[str]) -> set[st
     found = {text for text in texts if text.startswith("lib") and "%" not in text and text != "libc.so.6"}
     named = {f"libnss_{name}.so.2" for name in (*services, *_USUAL_SERVICES)}
     return found | (named if _SERVICES in texts else set())
+
+
+def names_asked_for(data: bytes) -> Iterator[tuple[int, str]]:
+    """Offset and text of each name that glibc looks up in the libraries that it loads by itself.
+
+    Of a name service the database functions, of which it is told the bare name (``nss/nsswitch.c``,
+    ``__nss_lookup_function``); of the unwinder (``misc/unwind-link.c``) and of IDN (``inet/idna.c``) the whole name.
+    Other files have no such names.
+    """
+    if _ASKING.search(data):
+        yield from ((match.start(), match[1].decode()) for match in _ASKED_IN_BYTES.finditer(data))
+
+
+def service_function(exported: str) -> str | None:
+    """The bare name of a name service's function: ``getpwnam_r`` of ``_nss_systemd_getpwnam_r``."""
+    match = _SERVICE.fullmatch(exported)
+    return None if match is None else match[1]
+
+
+def asked(summary: Summary) -> Iterator[tuple[int, str]]:
+    """Functions of a file and the names that they look up at run time."""
+    yield from ((each.node, each.text) for each in summary.passed if each.imported in LOOKS_UP and each.text)
+    yield from ((text.node, text.text) for text in summary.texts if _ASKED_BY_NAME.fullmatch(text.text))
+
+
+def handed_out(summary: Summary, sources: Addresses, targets: Addresses) -> npt.NDArray[np.bool_]:
+    """Which edges of the C library only list the functions of the name services that are built into it.
+
+    ``__nss_files_functions`` and ``__nss_dns_functions`` (``nss/nss_module.h``) fill the same table that is filled by
+    looking names up in a library: as there, what is called of it are the names in `asked`.
+    """
+    functions = [e.first for e in summary.exports if service_function(e.name) and e.first < e.last]
+    serving = among(targets, functions)
+    origins, counts = np.unique(sources[serving], return_counts=True)
+    return serving & among(sources, origins[counts >= _LISTED])
+
+
+def asks_by_name(library: str) -> bool:
+    """Whether of a library that glibc loads by itself nothing is used but `names_asked_for`."""
+    return library.startswith(_KNOWN_LIBRARIES)
 
 
 def loaded_when_static(slice_: Slice) -> tuple[str, ...]:

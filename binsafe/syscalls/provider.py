@@ -22,8 +22,8 @@ class Libraries(Protocol):
         """What the report says of them: the loader first, then in load order."""
         ...
 
-    def members(self) -> Sequence[Member]:
-        """All of them so far, in the same order, with their summaries."""
+    def members(self, watched: frozenset[tuple[str, str]] = frozenset()) -> Sequence[Member]:
+        """All of them so far, in the same order, with their summaries; see `binsafe.syscalls.summarise_library`."""
         ...
 
     def add(self, name: str, needed_by: str) -> None:

@@ -8,6 +8,7 @@ from binsafe.syscalls.regions import Region
 _CALLED_FROM = frozenset({"rax", "r10", "r11", "rbx", "rbp", "r12", "r13", "r14", "r15"})
 """Registers that pass no argument: a call does not read them."""
 _LOST_IN_CALLS = frozenset({"rax", "r10", "r11"})
+_RETURNED = frozenset({"rax"})
 _LOW_HALF = {"rax": "eax", "rbx": "ebx", "rbp": "ebp"}
 
 
@@ -37,6 +38,8 @@ def uses(region: Region, at: int) -> Uses:
         seen.add(here)
         mnemonic, operands = region.instructions[here].mnemonic, region.instructions[here].operands
         flow, _ = region.flows[here]
+        if flow is Flow.RETURN and register in _RETURNED:
+            nothing_else = False
         if operands == register and flow in {Flow.CALL, Flow.INDIRECT}:
             found.append(here)
         elif _mentions(operands, register):

@@ -1,7 +1,6 @@
 """A file -> its summary: the graph, and the number of every system call in it."""
 
-from collections.abc import Iterator, Mapping
-from types import MappingProxyType
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -10,16 +9,19 @@ from binsafe.model import Slice
 from binsafe.syscalls import graph, sites
 from binsafe.syscalls.code import HIGHEST_ADDRESS
 from binsafe.syscalls.decode import Decoder
-from binsafe.syscalls.machine import Machine
-from binsafe.syscalls.patterns import is_covered
+from binsafe.syscalls.machine import CALLED, Machine
+from binsafe.syscalls.patterns import LOADS_LIBRARIES, LOOKS_UP, WATCHED, is_covered, names_asked_for
 from binsafe.syscalls.program import Program
+from binsafe.syscalls.sets import among
 from binsafe.syscalls.summary import Call, Export, Gap, Name, Passed, Step, Summary, Text, Wrapper
 from binsafe.syscalls.wrappers import argument, resolve
 
 _MAX_TEXT = 200
-WATCHED: Mapping[str, tuple[int, ...]] = MappingProxyType({"syscall": (0,), "dlopen": (0,), "dlmopen": (1,)})
-"""Imported functions -> which of their arguments matter."""
-LOADS_LIBRARIES = ("dlopen", "dlmopen")
+_TEXTUAL = (*LOADS_LIBRARIES, *LOOKS_UP)
+_UNMAPPED_PART = 0.05
+_START_UP_CODE = 1024
+"""Bytes in `crt1.o` and its like that no table mentions: much of a small program."""
+_SPEAKING = frozenset({"__libc_fatal", "__fortify_fail", "__stack_chk_fail", "__chk_fail"})
 _FATAL = frozenset(
     {
         "abort",
@@ -34,19 +36,26 @@ _FATAL = frozenset(
 )
 
 
-def summarise(slice_: Slice, linking: Linking, machine: Machine, budget: int) -> Summary:
-    """The summary of a file.
+def summarise(
+    slice_: Slice, linking: Linking, machine: Machine, budget: int, watched: Iterable[tuple[str, str]] = ()
+) -> Summary:
+    """The summary of a file; ``watched`` are (imported function, register) of which it matters what is passed.
+
+    Always watched are those of `patterns.WATCHED`.
 
     Raises:
         OutOfInstructions: more than ``budget`` instructions would have to be decoded.
     """
-    return _Summariser(Program(slice_, machine, Decoder(machine.arch, budget), linking), linking).summary()
+    usual = {(name, machine.arguments[which]) for name, places in WATCHED.items() for which in places}
+    program = Program(slice_, machine, Decoder(machine.arch, budget), linking)
+    return _Summariser(program, linking, sorted(usual.union(watched))).summary()
 
 
 class _Summariser:
-    def __init__(self, program: Program, linking: Linking) -> None:
+    def __init__(self, program: Program, linking: Linking, watched: list[tuple[str, str]]) -> None:
         self.program = program
         self.linking = linking
+        self.watched = watched
         self.graph = graph.build(program, linking)
         self.starts = np.concatenate([program.layout.starts, self.graph.data])
         self.calls: list[Call] = []
@@ -55,6 +64,7 @@ class _Summariser:
 
     def summary(self) -> Summary:
         self._resolve()
+        passed = tuple(self._passed())
         exports = tuple(self._exports())
         return Summary(
             arch=self.program.machine.arch,
@@ -62,16 +72,36 @@ class _Summariser:
             starts=self.starts.astype("<i8").tobytes(),
             sources=self.graph.sources.astype("<i4").tobytes(),
             targets=self.graph.targets.astype("<i4").tobytes(),
+            entry=self.graph.entry,
+            mapped=self._mapped(),
             roots=self.graph.roots.astype("<i4").tobytes(),
             imports=tuple(self._imports()),
             exports=exports,
             calls=tuple(self.calls),
             gaps=tuple(self.gaps),
             wrappers=tuple(self.wrappers),
-            passed=tuple(self._passed()),
+            passed=passed,
             texts=tuple(self._texts()),
-            fatal=tuple(sorted({e.first for e in exports if e.name in _FATAL and e.first < self.graph.functions})),
+            fatal=tuple(sorted(self._fatal(exports))),
         )
+
+    def _mapped(self) -> bool:
+        ends, starts = self.program.layout.ends, self.program.layout.starts
+        if not self.program.slice.traits.get("pie", False):
+            return False  # its code names addresses in more ways than are looked for
+        missing = self.program.code.size - int(np.where(ends > 0, ends - starts, 0).sum())
+        return missing <= max(_START_UP_CODE, _UNMAPPED_PART * self.program.code.size)
+
+    def _fatal(self, exports: Iterable[Export]) -> set[int]:
+        """Functions that end the program because of an error, and what glibc's print its last words with.
+
+        Those call the nameless ``__libc_message``, as ``malloc`` does (``sysdeps/posix/libc_fatal.c``).
+        """
+        named = {e.name: e.first for e in exports if e.first < e.last and e.first < self.graph.functions}
+        found = {node for name, node in named.items() if name in _FATAL}
+        speaking = [node for name, node in named.items() if name in _SPEAKING]
+        said = self.graph.targets[among(self.graph.sources, speaking)]
+        return found | set(said[said < self.graph.functions].tolist()) - set(named.values())
 
     def _function(self, address: int) -> int:
         return max(0, int(self.program.layout.containing(np.array([address]))[0]))
@@ -121,22 +151,29 @@ class _Summariser:
             yield Export(symbol.name, symbol.version, symbol.default, symbol.value, *span)
 
     def _passed(self) -> Iterator[Passed]:
-        registers = self.program.machine.arguments
         names = {index: self.linking.symbols[index].name for index in self.graph.imports}
         for index, name in names.items():
-            if name not in WATCHED:
-                continue
-            slots = self.program.pointers.slots[self.program.pointers.symbols == index].tolist()
-            places = [place for slot in slots for place in self.program.called_through(slot)]
-            for which in WATCHED[name]:
-                found = argument(self.program, places, registers[which], bits=64)
+            for register in (register for watched, register in self.watched if watched == name):
+                slots = self.program.pointers.slots[self.program.pointers.symbols == index].tolist()
+                places = [place for slot in slots for place in self.program.called_through(slot)]
+                found = argument(self.program, places, register, bits=64)
                 for n in found.numbers:
-                    text = self._text(n.value) if name in LOADS_LIBRARIES else None
-                    yield Passed(name, registers[which], self._function(n.address), n.address, n.value, text)
-                for g in found.gaps:
-                    yield Passed(name, registers[which], self._function(g.address), g.address, None)
+                    text = self._text(n.value) if name in _TEXTUAL else None
+                    yield Passed(name, register, self._function(n.address), n.address, n.value, text)
+                unknown = {g.address for g in found.gaps} | {a for slot in slots for a in self._taken(slot)}
                 for p in found.parameters:
-                    yield Passed(name, registers[which], self._function(p.function), p.function, None)
+                    if name in _TEXTUAL:
+                        unknown.add(p.function)
+                    else:
+                        steps = tuple(Step(step.name, step.operand) for step in p.operations)
+                        self.wrappers.add(Wrapper(p.function, p.location, steps, name, register))
+                yield from (Passed(name, register, self._function(a), a, None) for a in sorted(unknown))
+
+    def _taken(self, slot: int) -> Iterator[int]:
+        """Where an imported function's address goes further than into a call: the slot itself if into a table."""
+        if not self.program.only_called(slot):
+            loads = [source for source, _, use in self.program.references.into(slot, slot + 1) if use != CALLED]
+            yield from loads or [slot]
 
     def _text(self, address: int) -> str | None:
         """The string at an address of constant memory."""
@@ -149,7 +186,7 @@ class _Summariser:
             if segment.writable:
                 continue
             data = bytes(self.program.slice.data[segment.offset : segment.offset + segment.file_size])
-            for start, text in _library_names(data):
+            for start, text in (*_library_names(data), *names_asked_for(data)):
                 address = segment.address + start
                 found = self.program.references.into(address, address + 1)
                 yield from (Text(node, text) for node in sorted({self._function(source) for source, _, _ in found}))

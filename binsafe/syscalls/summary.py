@@ -56,11 +56,16 @@ class Step(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Wrapper(msgspec.Struct, frozen=True, array_like=True):
-    """An exported function that makes the system call whose number its caller passes in ``register``."""
+    """An exported function that makes the system call whose number its caller passes in ``register``.
+
+    One that leaves that to a function of another file (``imported``) hands the number on in ``passed_in``.
+    """
 
     address: int
     register: str
     steps: tuple[Step, ...]
+    imported: str | None = None
+    passed_in: str = ""
 
 
 class Passed(msgspec.Struct, frozen=True, array_like=True):
@@ -78,7 +83,7 @@ class Passed(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Text(msgspec.Struct, frozen=True, array_like=True):
-    """A function and a string that it refers to, of those that name files of code."""
+    """A function and a string that it refers to, of those that name files of code or are looked up in such."""
 
     node: int
     text: str
@@ -94,6 +99,10 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """Address of each function and data object."""
     sources: bytes
     targets: bytes
+    entry: int
+    """The function that starts a program; in a library nothing calls it. -1 where there is none."""
+    mapped: bool
+    """Whether it is position-independent, and tables say of nearly all of its code which function it belongs to."""
     roots: bytes
     imports: tuple[Name, ...]
     exports: tuple[Export, ...]

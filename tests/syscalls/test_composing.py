@@ -1,10 +1,11 @@
 """Names bound as the dynamic linker binds them, and what can be reached through them."""
 
+import msgspec
 import numpy as np
 
 from binsafe.syscalls.composing import Closure, File
 from binsafe.syscalls.reach import UNREACHED, Network
-from binsafe.syscalls.summary import Call, Export, Name, Summary
+from binsafe.syscalls.summary import Call, Export, Name, Summary, Text
 
 READ, WRITE, ABORT = 0, 1, 2
 
@@ -25,6 +26,8 @@ def library(
         starts=np.arange(0x1000, 0x1000 + 16 * functions, 16).astype("<i8").tobytes(),
         sources=np.array([a for a, _ in edges], "<i4").tobytes(),
         targets=np.array([b for _, b in edges], "<i4").tobytes(),
+        entry=-1,
+        mapped=True,
         roots=np.array(roots, "<i4").tobytes(),
         imports=imports,
         exports=exports,
@@ -114,3 +117,19 @@ def test_loops_end_and_parents_are_on_the_shortest_way():
     came_from = network.reach([0])
     assert came_from.tolist() == [-1, 0, 1, 0, UNREACHED]
     assert network.reach([0], without=[1]).tolist() == [-1, UNREACHED, UNREACHED, 0, UNREACHED]
+
+
+def test_of_a_name_service_only_the_functions_that_live_code_asks_for():
+    libc = library(exports=(export("getpwnam", 0), export("getgrgid", 1)))
+    libc = msgspec.structs.replace(libc, texts=(Text(0, "getpwnam_r"), Text(1, "getgrgid_r")))
+    service = library(exports=(export("_nss_my_own_getpwnam_r", 0), export("_nss_my_own_getgrgid_r", 1)))
+    asking = program(Name("getpwnam", None, False))
+    closure = Closure([File("program", asking, whole=True), File("libc", libc), File("service", service)])
+    assert live(closure, 2) == {0}
+
+
+def test_where_a_library_starts_as_a_program_counts_for_what_is_started():
+    runnable = msgspec.structs.replace(library(), entry=1)
+    for started, expected in ((True, {1}), (False, set())):
+        closure = Closure([File("program", program(), whole=True), File("lib", runnable, started=started)])
+        assert live(closure, 1) == expected

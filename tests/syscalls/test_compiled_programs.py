@@ -1,0 +1,151 @@
+"""Small C programs with libraries of their own: what they make is known, because they were written for it."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from binsafe.intake import Found, Snapshot, inspect
+from binsafe.model import Syscalls
+
+_WRAPPER = """
+long mine(long unused, long number) {
+    long result;
+    __asm__ volatile("syscall" : "=a"(result) : "a"(number), "D"(0) : "rcx", "r11", "memory");
+    return result + unused;
+}
+"""
+_OUTER = "long mine(long, long); long outer(long number) { return mine(7, number + 1) + 1; }"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiler() -> str:
+    path = shutil.which("gcc")
+    if path is None or sys.platform != "linux":
+        pytest.skip("no gcc for Linux here")
+    return path
+
+
+def build(folder: Path, name: str, source: str, *options: str) -> Path:
+    path = folder / name
+    command = ["gcc", "-O2", "-x", "c", "-", "-o", str(path), *options, f"-L{folder}", f"-Wl,-rpath,{folder}"]
+    subprocess.run(command, input=source, text=True, check=True)
+    return path
+
+
+def library(folder: Path, name: str, source: str, *options: str) -> Path:
+    return build(folder, f"lib{name}.so", source, "-shared", "-fPIC", *options)
+
+
+def calls(program: Path, loaded: tuple[Path, ...] = ()) -> Syscalls:
+    with Snapshot.take(Found(program.name, program)) as snapshot:
+        found = inspect(snapshot, loaded=loaded).slices[0].syscalls
+    assert found is not None
+    return found
+
+
+def test_a_wrapper_in_a_library_is_followed_to_its_callers_in_other_files(tmp_path: Path):
+    library(tmp_path, "mine", _WRAPPER)
+    library(tmp_path, "outer", _OUTER, "-Wl,--no-as-needed", "-lmine")
+    source = "long mine(long, long), outer(long); int main(void) { return mine(0, 167) + outer(167); }"
+    found = calls(build(tmp_path, "program", source, "-louter", "-lmine"))
+    assert {"swapon", "swapoff"} <= set(found.required)
+    assert found.complete
+
+
+def test_a_number_that_the_caller_in_another_file_computes_is_reported(tmp_path: Path):
+    library(tmp_path, "mine", _WRAPPER)
+    source = "#include <stdlib.h>\nlong mine(long, long); int main(int n, char **v) { return mine(0, atoi(v[n-1])); }"
+    found = calls(build(tmp_path, "program", source, "-lmine"))
+    assert not found.complete
+    assert any("passed to mine" in place.reason for place in found.unresolved)
+
+
+def test_the_address_of_a_wrapper_in_another_file_is_reported(tmp_path: Path):
+    library(tmp_path, "mine", _WRAPPER)
+    source = "long mine(long, long); long (*table[])(long, long) = {mine}; int main(int n) { return table[n](0, n); }"
+    found = calls(build(tmp_path, "program", source, "-lmine"))
+    assert any("passed to mine" in place.reason for place in found.unresolved)
+
+
+def test_a_wrapper_whose_address_a_function_returns_is_reported(tmp_path: Path):
+    hidden = _WRAPPER.replace("long mine", "__attribute__((noinline)) static long mine")
+    source = hidden + "long (*get(void))(long, long) { return mine; }"
+    library(tmp_path, "get", source)
+    program = build(
+        tmp_path, "program", "long (*get(void))(long, long); int main(int n) { return get()(0, n); }", "-lget"
+    )
+    assert any("whose address is taken" in place.reason for place in calls(program).unresolved)
+
+
+def test_names_that_are_looked_up_are_reached_in_the_libraries_that_are_there(tmp_path: Path):
+    library(
+        tmp_path,
+        "plugin",
+        "#include <sys/swap.h>\nint asked(void) { return swapoff(0); } int other(void) { return swapon(0, 0); }",
+    )
+    source = """
+        #include <dlfcn.h>
+        int main(void) {
+            int (*asked)(void) = (int (*)(void)) dlsym(dlopen("libplugin.so", RTLD_NOW), "asked");
+            return asked();
+        }"""
+    found = calls(build(tmp_path, "program", source))
+    assert "swapoff" in found.required
+    assert "swapon" not in found.required
+    assert found.complete
+
+
+def test_a_computed_name_may_be_any_of_a_library_that_was_loaded(tmp_path: Path):
+    plugin = library(tmp_path, "plugin", "#include <sys/swap.h>\nint other(void) { return swapon(0, 0); }")
+    source = """
+        #include <dlfcn.h>
+        int main(int n, char **v) { return ((int (*)(void)) dlsym(dlopen(v[1], RTLD_NOW), v[2]))(); }"""
+    found = calls(build(tmp_path, "program", source), loaded=(plugin,))
+    assert "swapon" in found.required
+    assert any(text.startswith("dlsym") for text in found.open_set)
+
+
+_MUTEX = """
+#include <pthread.h>
+int main(void) {
+    pthread_mutexattr_t kind; pthread_mutex_t mutex;
+    pthread_mutexattr_init(&kind); %s
+    pthread_mutex_init(&mutex, &kind);
+    return pthread_mutex_lock(&mutex);
+}"""
+_THREAD = """
+#include <pthread.h>
+static void *nothing(void *data) { return data; }
+int main(void) {
+    pthread_t thread; pthread_attr_t kind;
+    pthread_attr_init(&kind); %s
+    return pthread_create(&thread, &kind, nothing, 0);
+}"""
+
+
+@pytest.mark.parametrize(
+    ("source", "setting", "call"),
+    [
+        (_MUTEX, "pthread_mutexattr_setprotocol(&kind, PTHREAD_PRIO_PROTECT);", "sched_get_priority_min"),
+        (_THREAD, "pthread_attr_setinheritsched(&kind, PTHREAD_EXPLICIT_SCHED);", "sched_setscheduler"),
+    ],
+    ids=["mutex", "thread"],
+)
+def test_the_scheduler_is_asked_only_where_something_was_set(source: str, setting: str, call: str, tmp_path: Path):
+    assert call in calls(build(tmp_path, "set", source % setting)).required
+    assert call not in calls(build(tmp_path, "plain", source % "")).required
+
+
+def test_functions_of_the_program_that_nothing_leads_to_do_not_count(tmp_path: Path):
+    source = """
+        #include <sys/swap.h>
+        __attribute__((used)) static int dead(void) { return swapon(0, 0); }
+        static int live(void) { return swapoff(0); }
+        static int (*const table[])(void) = {live};
+        int main(int n) { return table[n - 1](); }"""
+    found = set(calls(build(tmp_path, "program", source)).required)
+    assert "swapoff" in found
+    assert "swapon" not in found
