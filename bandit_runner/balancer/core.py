@@ -84,6 +84,7 @@ def play(
     most = rules.scoring.max_attempts
     tried: list[int] = []
     trials: list[Attempt] = []
+    outcomes: list[Outcome] = []
     accepted = False
     while not accepted and len(tried) < most and now < deadline - SHORTEST and wanted():
         offered = arms()
@@ -119,6 +120,7 @@ def play(
         )
         tried.append(choice)
         trials.append(trial)
+        outcomes.append(trial.outcome)
         accepted = trial.outcome is Outcome.OK
     strategy.finish(accepted=accepted, attempts=len(tried), now=now)
     return BalancedRequest(
@@ -126,7 +128,7 @@ def play(
         accepted=accepted,
         attempts=len(trials),
         latency=now - started,
-        outcomes=tuple(trial.outcome for trial in trials),
+        outcomes=tuple(outcomes),
         tier=tier,
         strategy=strategy.name,
         trials=tuple(trials),

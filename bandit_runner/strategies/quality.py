@@ -64,10 +64,8 @@ class Quality:
 
     def samples(self, rng: np.random.Generator) -> list[float]:
         """One draw per server (Thompson sampling)."""
-        draw = rng.beta  # one by one: for a few servers that is faster than an array of draws
-        return [
-            draw(alpha, beta) * (1 - down) for alpha, beta, down in zip(self.alpha, self.beta, self.down, strict=True)
-        ]
+        drawn = map(rng.beta, self.alpha, self.beta)  # one by one: for a few servers faster than an array of draws
+        return [rate * (1 - down) for rate, down in zip(drawn, self.down, strict=True)]
 
     def observe(self, arm: int, *, accepted: bool) -> None:
         """Learn from an admitted attempt."""

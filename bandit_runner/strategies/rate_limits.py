@@ -127,13 +127,14 @@ class RateLimits:
     def observe(self, arm: int, *, admitted: bool) -> None:
         """Weigh the guesses about a server by what it did, and let them take part in it."""
         tokens, weights = self._x[TOKENS, arm], self._weights[arm]
-        wrong = (tokens >= 1) != admitted
+        wrong = tokens < 1 if admitted else tokens >= 1
         surprised = weights.dot(wrong) > 0
         if surprised:  # else all guesses that are believed at all were right, and none is more than before
             weights *= np.where(wrong, np.float32(MISTAKE), np.float32(1))
             weights /= weights.sum()
         if admitted:
-            np.maximum(tokens - 1, 0, out=tokens)
+            tokens -= 1
+            np.maximum(tokens, 0, out=tokens)
         else:
             self._empty(self._x[:, arm])
         if surprised and 1 / np.dot(weights, weights) < EFFECTIVE * self.particles:
