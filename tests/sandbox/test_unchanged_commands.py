@@ -48,6 +48,7 @@ def job(command: str, *last: str, granted: str = READ, varies: bool = False, exp
 
 QUICK = {
     "sort": job("sort {d}/fruit", expected="apple\npear"),
+    "cat by a link's name": job("cat {d}/another-name", granted="--read {d}/another-name", expected="pear"),
     "cp": job("cp -r {d}/tree {d}/copy", granted=WRITE),
 }
 SLOW = {
@@ -145,6 +146,7 @@ def _fill(folder: Path) -> None:
     (folder / "tree" / "deep").mkdir(parents=True)
     (folder / "tree" / "deep" / "leaf").write_text("leaf\n")
     (folder / "fruit").write_text("pear\napple\n")
+    (folder / "another-name").symlink_to("fruit")
     (folder / "numbers").write_text("".join(f"{number}\n" for number in range(1, 101)))
     (folder / "latin").write_bytes("café\n".encode("latin-1"))
     (folder / "some.json").write_text('{"a": [1, 2, 3]}')
@@ -171,7 +173,7 @@ def _fill(folder: Path) -> None:
     for words in (["init", "-q", "-b", "main"], ["commit", "-q", "--allow-empty", "-m", "start"]):
         subprocess.run([*git, *words], check=True, env=environment)
     for path in [*folder.rglob("*"), folder]:
-        os.utime(path, (1_600_000_000, 1_600_000_000))
+        os.utime(path, (1_600_000_000, 1_600_000_000), follow_symlinks=False)
 
 
 def _left(folder: Path) -> dict[str, tuple[int, bytes | str]]:
