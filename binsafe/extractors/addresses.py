@@ -16,6 +16,8 @@ _SOURCES = frozenset(
     b" toml ts tsx txt xml yaml yml zig".split()
 )
 """Endings of files, whose numbers are lines and not ports."""
+_OBJECT_IDENTIFIERS = (b"2.5.4.", b"2.5.29.")
+"""How the names of certificates' fields begin (ITU-T X.520, X.509)."""
 _PORTS = range(1, 65_536)
 
 
@@ -60,5 +62,7 @@ def _is_ipv6(text: bytes) -> bool:
 
 def _is_address(text: bytes) -> bool:
     """Four numbers below 256, and no version number: those begin with 0 to 9 and are small all over."""
+    if text.startswith(_OBJECT_IDENTIFIERS):
+        return False
     numbers = [int(part) for part in text.split(b":")[0].split(b".")]
     return max(numbers) < 256 and (max(numbers) > 31 or b":" in text)  # noqa: PLR2004 - a byte; what versions reach

@@ -62,9 +62,9 @@ _SHOWN_OF_A_SECRET = 6
 _WHOLE: Mapping[_Kind, re.Pattern[bytes]] = MappingProxyType(
     {
         "urls": re.compile(rb"[a-z0-9]+://[^/?#]{3,}.*?(?=[.,;:)\]]*$)", re.DOTALL),
-        "addresses": re.compile(rb".{3,}", re.DOTALL),
+        "addresses": re.compile(rb".+[.:][0-9a-f]*[0-9a-f\]](?:/\d+)?$"),
         "paths": re.compile(rb"/[^/]+/.*[^. -](?=[. -]*$)", re.DOTALL),
-        "secrets": re.compile(rb".+", re.DOTALL),
+        "secrets": _SECRET,
     }
 )
 """What must remain of a text that was cut off where the next one begins."""

@@ -22,7 +22,9 @@ def test_links_addresses_and_paths_with_the_place_they_stand_at():
     assert [(text.value, text.offset) for text in texts.paths] == [("/etc/passwd", data.index(b"/etc"))]
 
 
-@pytest.mark.parametrize("text", [b"1.2.3.4", b"14.0.0.1", b"999.1.1.1", b"1.192.168.0.1.2", b"v10.20.30.99"])
+@pytest.mark.parametrize(
+    "text", [b"1.2.3.4", b"2.5.4.97", b"14.0.0.1", b"999.1.1.1", b"1.192.168.0.1.2", b"v10.20.30.99"]
+)
 def test_versions_are_no_addresses(text: bytes):
     assert found(b"\0" + text + b"\0").addresses == ()
 
@@ -128,6 +130,17 @@ _SIDE_BY_SIDE = (b"https://host.example.net/a", b"scavenger: ", b"/etc/passwd", 
 def test_joined_texts_end_where_the_next_one_begins():
     expected = ["https://host.example.net/a", "/etc/passwd"]
     assert joined(_SIDE_BY_SIDE, lambda at: at.to_bytes(8, "little")) == expected
+
+
+def test_what_the_next_text_made_an_address_or_a_secret_is_none():
+    texts = (b" host.example", b".net:8080 ", b"npm_", b"a1B2" * 9, b" 10.0.0.77", b":4000")
+    data = b"".join(texts)
+    starts = [DATA + len(b"".join(texts[:number])) for number in range(len(texts))]
+    whole = data.ljust(96, b"\0") + b"".join(at.to_bytes(8, "little") for at in starts)
+    section = Section(name=".rodata", address=DATA, size=len(whole), offset=0)
+    shown = strings.extract(memoryview(whole), (minimal(whole, sections=(section,)),), ["go"])
+    assert [text.value for text in shown.addresses] == ["10.0.0.77"]
+    assert shown.secrets == ()
 
 
 def test_joined_texts_end_where_a_chained_pointer_says():
