@@ -57,6 +57,8 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def sum(cls, tallies: Sequence["Tally"]) -> "Tally":
         """All of them together."""
+        if len(tallies) == 1:
+            return tallies[0]
         latencies: dict[int, int] = {}
         for tally in tallies:
             for bucket, count in tally.latencies.items():
