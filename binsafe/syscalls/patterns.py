@@ -49,7 +49,7 @@ _SERVICE_FUNCTIONS = r"(?:get|set|end)[a-z0-9]{1,30}(?:_r)?|initgroups_dyn|netna
 _SERVICE = re.compile(rf"_nss_\w+_({_SERVICE_FUNCTIONS})")
 _ASKED_BY_NAME = re.compile(rf"{_SERVICE_FUNCTIONS}|_Unwind_\w{{1,40}}|__gcc_personality_v0|idn2_\w{{1,40}}")
 _ASKED_IN_BYTES = re.compile(b"(?=(" + _ASKED_BY_NAME.pattern.encode() + b")\0)")
-_ASKING = re.compile(rb"\0libnss_%s|\0libgcc_s\.so")
+_ASKING = re.compile(rb"\0(?:libnss_%s|libgcc_s\.so|__nss_lookup_function\0)")
 _LISTED = 8
 """A function that refers to so many functions of name services calls none of them."""
 _KNOWN_LIBRARIES = ("libnss_", "libgcc_s.so.", "libidn2.so.")
@@ -93,14 +93,17 @@ def loaded_by_c_library(texts: Iterable[str], services: Iterable[str]) -> set[st
 
 
 def names_asked_for(data: bytes) -> Iterator[tuple[int, str]]:
-    """Offset and text of each name that glibc looks up in the libraries that it loads by itself.
+    """Offset and text of each string that is a name which glibc looks up in the libraries that it loads by itself.
 
     Of a name service the database functions, of which it is told the bare name (``nss/nsswitch.c``,
     ``__nss_lookup_function``); of the unwinder (``misc/unwind-link.c``) and of IDN (``inet/idna.c``) the whole name.
-    Other files have no such names.
     """
-    if _ASKING.search(data):
-        yield from ((match.start(), match[1].decode()) for match in _ASKED_IN_BYTES.finditer(data))
+    yield from ((match.start(), match[1].decode()) for match in _ASKED_IN_BYTES.finditer(data))
+
+
+def asks_for_names(slice_: Slice) -> bool:
+    """Whether a file looks such names up: the C library, and services that ask other services, as ``compat`` does."""
+    return _ASKING.search(slice_.data) is not None
 
 
 def service_function(exported: str) -> str | None:

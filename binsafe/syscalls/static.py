@@ -54,7 +54,7 @@ def _result(
     required = tuple(sorted({*addresses, *implied}))
     return Syscalls(
         abi=machine.abi,
-        complete=not gaps,
+        complete=not gaps and not open_set,
         required=required,
         likely=required,
         open_set=open_set,

@@ -10,7 +10,7 @@ from binsafe.syscalls import graph, sites
 from binsafe.syscalls.code import HIGHEST_ADDRESS
 from binsafe.syscalls.decode import Decoder
 from binsafe.syscalls.machine import CALLED, Machine
-from binsafe.syscalls.patterns import LOADS_LIBRARIES, LOOKS_UP, WATCHED, is_covered, names_asked_for
+from binsafe.syscalls.patterns import LOADS_LIBRARIES, LOOKS_UP, WATCHED, asks_for_names, is_covered, names_asked_for
 from binsafe.syscalls.program import Program
 from binsafe.syscalls.sets import among
 from binsafe.syscalls.summary import Call, Export, Gap, Name, Passed, Step, Summary, Text, Wrapper
@@ -182,11 +182,12 @@ class _Summariser:
 
     def _texts(self) -> Iterator[Text]:
         """Strings that look like names of libraries, by the functions that refer to them."""
+        asking = asks_for_names(self.program.slice)
         for segment in self.program.slice.segments:
             if segment.writable:
                 continue
             data = bytes(self.program.slice.data[segment.offset : segment.offset + segment.file_size])
-            for start, text in (*_library_names(data), *names_asked_for(data)):
+            for start, text in (*_library_names(data), *(names_asked_for(data) if asking else ())):
                 address = segment.address + start
                 found = self.program.references.into(address, address + 1)
                 yield from (Text(node, text) for node in sorted({self._function(source) for source, _, _ in found}))

@@ -9,6 +9,8 @@ import pytest
 
 from binsafe.intake import Found, Snapshot, inspect
 from binsafe.model import Syscalls
+from binsafe.syscalls import summarise_library
+from binsafe.syscalls.patterns import asked
 
 _WRAPPER = """
 long mine(long unused, long number) {
@@ -98,6 +100,15 @@ def test_names_that_are_looked_up_are_reached_in_the_libraries_that_are_there(tm
     assert found.complete
 
 
+def test_a_name_service_that_asks_another_one_asks_by_name(tmp_path: Path):
+    source = """
+        int __nss_lookup_function(const char *);
+        int _nss_compat_getpwnam_r(void) { return __nss_lookup_function("getgrgid_r"); }"""
+    summary = summarise_library(memoryview(library(tmp_path, "nss_compat", source).read_bytes()))
+    assert summary is not None
+    assert "getgrgid_r" in {text for _, text in asked(summary)}
+
+
 def test_a_computed_name_may_be_any_of_a_library_that_was_loaded(tmp_path: Path):
     plugin = library(tmp_path, "plugin", "#include <sys/swap.h>\nint other(void) { return swapon(0, 0); }")
     source = """
@@ -149,3 +160,14 @@ def test_functions_of_the_program_that_nothing_leads_to_do_not_count(tmp_path: P
     found = set(calls(build(tmp_path, "program", source)).required)
     assert "swapoff" in found
     assert "swapon" not in found
+
+
+def test_name_services_of_a_static_program_are_named_and_not_complete(tmp_path: Path):
+    source = '#include <pwd.h>\nint main(void) { return getpwnam("root") != 0; }'
+    try:
+        program = build(tmp_path, "program", source, "-static")
+    except subprocess.CalledProcessError:
+        pytest.skip("no static C library here")
+    found = calls(program)
+    assert any("libnss" in name for name in found.open_set)
+    assert not found.complete
