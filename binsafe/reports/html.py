@@ -8,7 +8,7 @@ from binsafe.reports.page import element, page, shown
 from binsafe.reports.rules import rule
 
 _SAID = {
-    "ok": "Nothing speaks against it",
+    "ok": "Nothing alarming was found",
     "caution": "Be careful",
     "danger": "Do not run it",
     "unknown": "Not known: do not run it",
