@@ -53,8 +53,12 @@ _FALLBACKS: Final = frozenset(
 _OWN_IDS: Final = frozenset({kernel.INSIDE_ID, 0xFFFF_FFFF})
 """Who the program is, and "as it is" (setresuid(2))."""
 
-_SETTING_IDS: Final[Mapping[str, int]] = {"setresuid": 3, "setresgid": 3, "setreuid": 2, "setregid": 2}
-"""Call -> how many arguments it has. make becomes who it is before it starts anything."""
+_SETTING_IDS: Final[Mapping[str, int]] = {
+    **dict.fromkeys(("setuid", "setgid"), 1),
+    **dict.fromkeys(("setreuid", "setregid"), 2),
+    **dict.fromkeys(("setresuid", "setresgid"), 3),
+}
+"""Call -> how many arguments it has. make and busybox become who they are before they start anything."""
 
 _FICLONE: Final = 0x4004_9409
 """cp's way to share blocks; it copies where that fails."""
