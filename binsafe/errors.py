@@ -6,6 +6,7 @@
     │   └── CannotExpress          a mechanism has no words for a grant
     ├── NotAnalysable         3    the bytes are not something we can judge: do not run them
     ├── NotEnforceable        125  this machine cannot hold the policy, or the user did not agree
+    │   ├── MechanismRefused       ... but another backend may
     │   └── FileChanged            a library has changed since it was inspected
     ├── NotExecutable         126  another system's or processor's program, or a script
     └── NotFound              127  there is no such file
@@ -52,6 +53,10 @@ class NotEnforceable(BinsafeError):
     """The policy cannot be enforced here, or starting was refused."""
 
     exit_status = 125
+
+
+class MechanismRefused(NotEnforceable):
+    """This machine refuses what a backend is made of; another backend may do."""
 
 
 class FileChanged(NotEnforceable):

@@ -14,7 +14,7 @@ from binsafe.cli.options import Asked, derive_policy, grants
 
 if TYPE_CHECKING:
     from binsafe.intake import Snapshot
-    from binsafe.model import Policy, Report, Violation
+    from binsafe.model import Gap, Policy, Report, Violation
 
 _STDERR = 2
 
@@ -35,18 +35,20 @@ Examples:
 @click.option("--env", multiple=True, metavar="NAME[=VALUE]", help="Give it a variable; it gets no other but PATH.")
 @click.option("--policy", "policy_file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--backend", metavar="NAME", help="The mechanism; see binsafe doctor.")
+@click.option("--allow-partial", is_flag=True, help="Go on without grants that this machine cannot give; name each.")
 @click.option("--dry-run", is_flag=True, help="Say what would be granted and denied; start nothing.")
 @click.option(
     "--report", type=click.Path(dir_okay=False, path_type=Path), help="Write violations there, as JSON lines."
 )
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Stop it after so many seconds (124).")
 @click.option("--yes", is_flag=True, help="Run it although the verdict is danger.")
-def command(
+def command(  # noqa: PLR0913 - one for each option
     *,
     file: str,
     arguments: tuple[str, ...],
     policy_file: Path | None,
     backend: str | None,
+    allow_partial: bool,
     dry_run: bool,
     report: Path | None,
     timeout: float | None,
@@ -82,6 +84,7 @@ def command(
             program=snapshot.descriptor,
             path=snapshot.artifact.path,
             arguments=arguments,
+            accept_gap=_accept if allow_partial else None,
             on_violation=teller.tell,
         )
         with Attendance() as attendance:
@@ -93,6 +96,8 @@ def command(
                 policy = _derive(snapshot, wishes, yes=yes, key=key)
                 process = launch(msgspec.structs.replace(order, policy=policy), backend=backend)
             snapshot.close()
+            if process.backend == "landlock" and backend is None:
+                note("namespaces are refused here: Landlock and seccomp hold the policy; see binsafe doctor")
             try:
                 status = attendance.wait(process, timeout)
             finally:
@@ -179,6 +184,12 @@ def _describe(policy: "Policy") -> None:
         click.echo(f"backend {backend.name}: {backend.enforcement}")
         for gap in backend.gaps:
             click.echo(f"  gap {gap.id}: {gap.reason}")
+
+
+def _accept(gap: "Gap") -> None:
+    from binsafe.reports.escape import escape
+
+    note(escape(f"not given here: {gap.reason}"))
 
 
 class _Teller:

@@ -22,7 +22,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     ``path`` is the program's resolved path, by which a dynamic program finds what lies beside it. ``stdin``, ``stdout``
     and ``stderr`` are descriptors, or the constants of :mod:`subprocess`; None relays our own (see ``relaying``).
-    ``on_violation`` is called in a thread of its own; its errors end nothing.
+    ``accept_gap`` is told of each grant that cannot be given here, before anything starts; without it such a policy is
+    refused. ``on_violation`` is called in a thread of its own; its errors end nothing.
     """
 
     policy: Policy
@@ -32,6 +33,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     stdin: int | None = None
     stdout: int | None = None
     stderr: int | None = None
+    accept_gap: Callable[[Gap], None] | None = None
     on_violation: Callable[[Violation], None]
 
     def environment(self) -> dict[str, str]:

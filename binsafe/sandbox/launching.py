@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
-from binsafe.errors import NotEnforceable, NotExecutable
+from binsafe.errors import MechanismRefused, NotEnforceable, NotExecutable
 from binsafe.sandbox.backends import Backend, Order, Sandboxed
 from binsafe.sandbox.relaying import Relay, Relayed
 
@@ -14,6 +14,12 @@ def _namespaces() -> Backend:
     from binsafe.sandbox.linux.backend import Namespaces  # noqa: PLC0415 - another system's modules stay unloaded
 
     return Namespaces()
+
+
+def _landlock() -> Backend:
+    from binsafe.sandbox.linux.fallback import Landlock  # noqa: PLC0415 - only where it is needed
+
+    return Landlock()
 
 
 def _sandbox_exec() -> Backend:
@@ -30,19 +36,20 @@ _NATIVE: Final = {
 
 BACKENDS: Final[dict[str, tuple[str, Callable[[], Backend]]]] = {
     "namespaces": ("linux", _namespaces),
+    "landlock": ("linux", _landlock),
     "sandbox-exec": ("darwin", _sandbox_exec),
 }
 """Name -> (``sys.platform`` it is for, how it is made), best first."""
 
 
-def backend_for(name: str | None = None) -> Backend:
-    """The backend of that name, or this system's best; raises NotEnforceable where there is none."""
+def backends_for(name: str | None = None) -> tuple[Backend, ...]:
+    """The backend of that name, or all of this system, best first; raises NotEnforceable where there is none."""
     usable = {key: make for key, (system, make) in BACKENDS.items() if system == sys.platform}
-    wanted = name or next(iter(usable), None)
-    if wanted not in usable:
+    wanted = [key for key in usable if name in (key, None)]
+    if not wanted:
         known = ", ".join(usable) or "none"
-        raise NotEnforceable(f"no backend {wanted or ''} on {sys.platform}", hint=f"backends of this system: {known}")
-    return usable[wanted]()
+        raise NotEnforceable(f"no backend {name or ''} on {sys.platform}", hint=f"backends of this system: {known}")
+    return tuple(usable[key]() for key in wanted)
 
 
 def check_native(system: str, arch: str, name: str) -> None:
@@ -58,7 +65,7 @@ def check_native(system: str, arch: str, name: str) -> None:
 
 
 def launch(order: Order, *, backend: str | None = None) -> Sandboxed:
-    """Start a program under its policy and return once it runs.
+    """Start a program under its policy and return once it runs: by the backend of that name, or the best there is.
 
     Raises:
         NotExecutable: it is no program of this machine's.
@@ -68,9 +75,25 @@ def launch(order: Order, *, backend: str | None = None) -> Sandboxed:
     check_native(wanted.system, wanted.arch, wanted.name)
     relay = Relay((order.stdin is None, order.stdout is None, order.stderr is None))
     try:
-        process = backend_for(backend).launch(relay.connect(order))
+        process = _first(backends_for(backend), relay.connect(order))
     except BaseException:
         relay.abandon()
         raise
     relay.started()
     return Relayed(process, relay)
+
+
+def _first(backends: tuple[Backend, ...], order: Order) -> Sandboxed:
+    """The next one is asked only where the machine refuses what the one before is made of, not for a policy's sake."""
+    refusals = []
+    for backend in backends:
+        try:
+            return backend.launch(order)
+        except MechanismRefused as refused:
+            refusals.append(refused)
+        except NotEnforceable as error:
+            if not refusals:
+                raise
+            first = refusals[0]
+            raise NotEnforceable(f"{first}; and without: {error}", hint=f"{first.hint}; or {error.hint}") from error
+    raise refusals[0]

@@ -70,7 +70,13 @@ class Run:
 
 
 @pytest.fixture
-def sandboxed(probe: Path) -> Iterator[Callable[..., Run]]:
+def backend() -> str | None:
+    """The backend that `sandboxed` uses, by name; the best one unless a module says otherwise."""
+    return None
+
+
+@pytest.fixture
+def sandboxed(probe: Path, backend: str | None) -> Iterator[Callable[..., Run]]:
     """Start the probe with attempts as arguments; all that was started is stopped at the end."""
     started: list[Sandboxed] = []
 
@@ -85,7 +91,7 @@ def sandboxed(probe: Path) -> Iterator[Callable[..., Run]]:
                 stdout=subprocess.PIPE,
                 on_violation=violations.append,
             )
-            process = launch(order)
+            process = launch(order, backend=backend)
         started.append(process)
         return Run(process, violations)
 

@@ -17,7 +17,7 @@ from binsafe.model import Violation
 from binsafe.sandbox.linux import kernel
 from binsafe.sandbox.linux.connecting import Connector, Destinations
 from binsafe.sandbox.linux.describing import describe, error_name
-from binsafe.sandbox.linux.grafting import graft
+from binsafe.sandbox.linux.grafting import graft, listen
 from binsafe.sandbox.linux.lookups import PATH_CALLS, Lookups, resolve
 from binsafe.sandbox.linux.notifications import Call, Listener
 from binsafe.sandbox.linux.sockets import Refused
@@ -80,6 +80,8 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     executables: frozenset[str] = frozenset()
     foreseen: frozenset[str] = frozenset()
     lookups: Lookups | None = None
+    shares_network: bool = False
+    """Whether it is in the host's network namespace, where a socket that listens unbound gets a port of the host's."""
     on_violation: Callable[[Violation], None]
 
 
@@ -102,6 +104,8 @@ class Answerer:
             self._look(call, name, self._watch.lookups)
         elif name == "bind" and self._watch.ports:
             self._carry_out(call, name, self._bind)
+        elif name == "listen" and self._watch.ports and self._watch.shares_network:
+            self._carry_out(call, name, self._listen)
         elif name == "connect" and self._watch.destinations.addresses:
             self._carry_out(call, name, self._connector.answer)
         elif name == "execve" and self._watch.executables:
@@ -137,6 +141,10 @@ class Answerer:
     def _bind(self, call: Call) -> None:
         made = graft(self._listener, call, self._watch.ports)
         self.grafts[made.port] = made.inode
+        self._listener.finish(call)
+
+    def _listen(self, call: Call) -> None:
+        listen(self._listener, call, self._watch.ports)
         self._listener.finish(call)
 
     def _execute(self, call: Call) -> None:

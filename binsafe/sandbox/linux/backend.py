@@ -1,5 +1,6 @@
 """The Linux backend: a policy becomes the plan that the stage follows."""
 
+import errno
 import os
 import socket
 import struct
@@ -35,20 +36,7 @@ class Namespaces:
         """Build the whole sandbox around a program of ours that binds one port, and see."""
         try:
             arch = native_arch()
-            with socket.socket() as free:
-                free.bind(("127.0.0.1", 0))
-                port = free.getsockname()[1]
-            watch = Watch(names=tables.names(arch), ports=frozenset({port}), on_violation=_ignore)
-            process = start(_probe_plan(arch, port), watch, inherited=(), stdio=(subprocess.DEVNULL,) * 3)
-            status = process.wait(10)
-            if status is None:
-                process.stop(grace=0)
-            if status != 0:
-                failure = process.supervisor.failure or {}
-                raise NotEnforceable(
-                    f"a program inside could not bind its port: {failure.get('detail', f'status {status}')}",
-                    hint="allow tracing of one's own children (kernel.yama.ptrace_scope below 3)",
-                )
+            try_out(self.name, arch, _probe_plan(arch))
         except BinsafeError as error:
             return Enforcement(level="none", gaps=(Gap(id="sandbox", reason=str(error), fix=error.hint),))
         return Enforcement(level="full", gaps=_missing_layers())
@@ -67,7 +55,7 @@ class Namespaces:
         stdio = (order.stdin, order.stdout, order.stderr)
         with Cargo() as cargo:
             layout = lay_out(order, cargo, destinations.hosts)
-            lookups = None if _reads_folders(order.policy) else _lookups(layout, order.policy)
+            lookups = None if reads_folders(order.policy) else _lookups(layout, order.policy)
             watch = Watch(
                 names=tables.names(arch),
                 granted=frozenset(grant.object for grant in order.policy.of("syscall")),
@@ -80,10 +68,10 @@ class Namespaces:
                 on_violation=order.on_violation,
             )
             plan = plan_for(order, layout, arch, frozenset(PATH_CALLS) if lookups else frozenset())
-            return start(plan, watch, inherited=(order.program, cargo.descriptor), stdio=stdio)
+            return start(plan, watch, inherited=(order.program, cargo.descriptor), stdio=stdio, backend=self.name)
 
 
-def _reads_folders(policy: Policy) -> bool:
+def reads_folders(policy: Policy) -> bool:
     """Whether it was given whole folders: such a program may look at thousands of files, and is not held up at each."""
     named = [grant.object for kind in ("read", "write") for grant in policy.of(kind) if not grant.access]
     return any(os.path.isdir(path) for path in named if path.startswith("/"))
@@ -110,25 +98,52 @@ def _ignore(_: object) -> None:
     """The doctor's program does nothing that could be denied."""
 
 
-def _probe_plan(arch: str, port: int) -> Plan:
-    """A plan with every step of the real one; its filter asks about bind() and lets our own code do the rest."""
+def try_out(backend: str, arch: str, plan: Plan, *, shares_network: bool = False) -> None:
+    """Build a sandbox around a program of ours that binds one port.
+
+    Raises:
+        NotEnforceable: it cannot be built, or the program could not do that.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    watch = Watch(
+        names=tables.names(arch), ports=frozenset({port}), shares_network=shares_network, on_violation=_ignore
+    )
+    stdio = (subprocess.DEVNULL,) * 3
+    process = start(plan | {"probe_port": port}, watch, inherited=(), stdio=stdio, backend=backend)
+    status = process.wait(10)
+    if status is None:
+        process.stop(grace=0)
+    if status != 0:
+        raise NotEnforceable(
+            f"a program inside could not bind its port: {os.strerror(status or errno.ETIMEDOUT)}",
+            hint="allow tracing of one's own children (kernel.yama.ptrace_scope below 3)",
+        )
+
+
+def trial_filter(arch: str, asked: tuple[str, ...]) -> bytes:
+    """A filter that asks about some calls and lets our own code do the rest."""
     load, jump_equal, answer = 0x20, 0x15, 0x06  # BPF_LD|BPF_W|BPF_ABS, BPF_JMP|BPF_JEQ|BPF_K, BPF_RET|BPF_K
     user_notification, allow = 0x7FC0_0000, 0x7FFF_0000
-    program = (
-        (load, 0, 0, 0),
-        (jump_equal, 0, 1, tables.numbers(arch)["bind"]),
-        (answer, 0, 0, user_notification),
-        (answer, 0, 0, allow),
-    )
+    program = [(load, 0, 0, 0)]
+    for name in asked:
+        program += [(jump_equal, 0, 1, tables.numbers(arch)[name]), (answer, 0, 0, user_notification)]
+    program.append((answer, 0, 0, allow))
+    return b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
+
+
+def _probe_plan(arch: str) -> Plan:
+    """A plan with every step of the real one."""
     rights = landlock.ABI_RIGHTS.get(min(kernel.landlock_abi(), landlock.LATEST))
     return {
+        "namespaces": True,
         "execute": None,
-        "probe_port": port,
         **root_of(Layout(program="", mounts=tuple((path, 0) for path in DEVICES), scratch=((SCRATCH, SCRATCH_BYTES),))),
         "limits": [("CORE", 0)],
         "landlock": {"handled": [int(rights.fs)] if rights else [], "rules": []},
         "cwd": "/",
-        "filter": b"".join(struct.pack("=HBBI", *instruction) for instruction in program).hex(),
+        "filter": trial_filter(arch, ("bind",)).hex(),
     }
 
 

@@ -23,6 +23,10 @@ _MAPPED: Final = f"::ffff:{LOOPBACK}"
 _MAPPED_ANY: Final = "::ffff:0.0.0.0"
 
 
+MAX_BACKLOG: Final = 0x7FFF_FFFF
+"""The kernel takes an int and cuts it to net.core.somaxconn."""
+
+
 class Graft(NamedTuple):
     """A listener-to-be that was handed over: its port and the inode by which it is known in /proc/net/tcp."""
 
@@ -47,6 +51,22 @@ def graft(listener: Listener, call: Call, ports: frozenset[int]) -> Graft:
             inode = os.fstat(replacement.fileno()).st_ino
             own.install(listener, call, replacement)
     return Graft(port, inode)
+
+
+def listen(listener: Listener, call: Call, ports: frozenset[int]) -> None:
+    """Carry out a listen() that waits, on a socket that was grafted; raises as :func:`graft`.
+
+    Only for programs that share our network namespace. Done here, because the program could put another socket under
+    the number in the meantime; and looked at again afterwards, because a connection that has ended has lost its port,
+    though it still tells it, and would get another.
+    """
+    with original(listener, call) as own:
+        if own.port in ports:
+            own.socket.listen(min(call.arguments[1] & 0xFFFF_FFFF, MAX_BACKLOG))
+            if own.port in ports:
+                return
+            own.socket.shutdown(socket.SHUT_RDWR)
+    raise Refused(errno.EPERM, "a socket that was not bound", grant="--ports :PORT")
 
 
 def host_address(address: Address, own: socket.socket) -> str:

@@ -174,13 +174,18 @@ def prctl(option: int, argument: int = 0) -> int:
     return _check(result, f"prctl {option}")
 
 
-def drop_capabilities() -> None:
-    """Empty all five capability sets of this thread, the bounding set first (it needs CAP_SETPCAP to shrink)."""
+def drop_bounding_set() -> None:
+    """Empty the bounding set of this thread, as far as it may (it needs CAP_SETPCAP)."""
     for capability in range(_MAX_SIGNALS_AND_CAPS):
         try:
             prctl(PR_CAPBSET_DROP, capability)
         except OSError:
             break  # EINVAL: past the last capability that this kernel knows
+
+
+def drop_capabilities() -> None:
+    """Empty all five capability sets of this thread, the bounding set first."""
+    drop_bounding_set()
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
     header = struct.pack("=Ii", _LINUX_CAPABILITY_VERSION_3, 0)
     _numbered("capset", header, bytes(24))

@@ -16,12 +16,13 @@ def plan_for(order: Order, layout: Layout, arch: str, notify: frozenset[str]) ->
     """The plan that the stage follows; the calls of ``notify`` come by the supervisor although they are granted."""
     policy = order.policy
     return {
+        "namespaces": True,
         "execute": layout.program,
         "argv": [Path(policy.artifact.name).name, *order.arguments],
         "environment": order.environment(),
         "cwd": _working_folder(layout),
         **root_of(layout),
-        "limits": _limits(policy),
+        "limits": limits_of(policy),
         "landlock": _confinement(policy, layout),
         "filter": seccomp.compile_filter(policy, arch, notify=notify).hex(),
     }
@@ -39,7 +40,7 @@ def _working_folder(layout: Layout) -> str:
     return here if any(inside(here, path) or inside(path, here) for path in granted) else "/"
 
 
-def _limits(policy: Policy) -> list[tuple[str, int]]:
+def limits_of(policy: Policy) -> list[tuple[str, int]]:
     """Resource limits. Where the kernel pipes core dumps to a program, a limit of 0 does not stop it, but 1 does.
 
     (fs/coredump.c: for a pipe limits are irrelevant but for this one; and a file of 1 byte is never written.)

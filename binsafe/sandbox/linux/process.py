@@ -1,4 +1,4 @@
-"""The handle on a program that runs in namespaces of its own."""
+"""The handle on a program that runs in a sandbox of Linux's."""
 
 import contextlib
 import signal
@@ -17,11 +17,13 @@ _STATE, _INODE = 3, 9
 class Process:
     """A sandboxed program. Keep the thread that started it alive: the sandbox dies with that thread."""
 
-    backend: Final = "namespaces"
     enforcement: Final[Level] = "full"
     """Each denial is held by at least one layer, or the program would not have been started."""
 
-    def __init__(self, middle: "subprocess.Popen[bytes]", supervisor: Supervisor, control: socket.socket) -> None:
+    def __init__(
+        self, middle: "subprocess.Popen[bytes]", supervisor: Supervisor, control: socket.socket, backend: str
+    ) -> None:
+        self.backend = backend
         self.pid = supervisor.pid
         self.supervisor = supervisor
         self._middle = middle

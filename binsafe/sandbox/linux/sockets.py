@@ -103,9 +103,14 @@ class Original:
         self.inode = os.fstat(duplicate.fileno()).st_ino
 
     @property
+    def port(self) -> int:
+        """Its own port; 0 while it has none."""
+        return int(self.socket.getsockname()[1])
+
+    @property
     def is_bound(self) -> bool:
         """Whether it has a port."""
-        return bool(self.socket.getsockname()[1])
+        return self.port != 0
 
     @property
     def state(self) -> int:

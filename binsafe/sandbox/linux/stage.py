@@ -6,6 +6,9 @@ Runs as a fresh, isolated interpreter that the supervisor starts (unsharing a us
     └─ init  builds the empty root, then only reaps and watches  (pid 1 inside)
        └─ program: limits, no privileges, Landlock, seccomp, execve
 
+Where there are no namespaces (``fallback``) middle itself reaps and watches, and ends the program; that can start no
+other process there.
+
 What to do comes as one JSON plan in a file without a name (``planning.py`` makes it); what happened goes back on the
 control socket.
 When the supervisor dies, however it dies, init reads the end of that socket and exits, and the kernel then kills
@@ -13,12 +16,15 @@ whatever lives in the namespace; a parent-death signal on middle and init is the
 """
 
 import contextlib
+import errno
+import itertools
 import json
 import os
 import resource
 import select
 import signal
 import socket
+import struct
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -97,8 +103,14 @@ def middle(control: socket.socket, plan: Plan, tell: Tell) -> int:
         with step("granted folders"):
             trees = open_trees(plan, plan["uid"])
         with step("user id"):
+            if not plan["namespaces"]:
+                kernel.drop_bounding_set()  # with namespaces that is done inside, where one has the right to it
             become(plan["uid"])
             die_with_parent(plan["supervisor"])  # a change of credentials clears it
+    if not plan["namespaces"]:
+        with step("granted files"):
+            check_access(plan["accesses"])
+        return attend(control, plan, tell)
     uid, gid = os.getuid(), os.getgid()
     with step("namespaces"):
         kernel.unshare(NAMESPACES)
@@ -129,6 +141,13 @@ def become(uid: int) -> None:
     kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # else /proc/self belongs to root and the maps cannot be written
 
 
+def check_access(accesses: list[tuple[str, int]]) -> None:
+    """See that whom we have become may read and write what is granted: nothing lends it the right here."""
+    for path, mode in accesses:
+        if not os.access(path, mode):
+            raise OSError(errno.EACCES, f"user {os.getuid()} may not {'write' if mode & os.W_OK else 'read'} it", path)
+
+
 def write_file(path: str, text: str) -> None:
     """Write in a single write(2), as the files of /proc want it."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
@@ -155,11 +174,17 @@ def close_all_but(*keep: int) -> None:
 
 
 def init(control: socket.socket, plan: Plan, trees: dict[str, int], tell: Tell) -> int:
-    """Be pid 1 inside: build the root, start the program, then reap and watch until one of the two sides ends."""
+    """Be pid 1 inside: build the root, and attend to the program."""
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
-    socket.sethostname(HOSTNAME)
     with step("mounts"):
+        socket.sethostname(HOSTNAME)
         build_root(plan, trees)
+    return attend(control, plan, tell)
+
+
+def attend(control: socket.socket, plan: Plan, tell: Tell) -> int:
+    """Start the program, then reap and watch until one of the two sides ends."""
+    parent = os.getpid()
     wake_r, wake_w = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake_w)
@@ -167,27 +192,40 @@ def init(control: socket.socket, plan: Plan, trees: dict[str, int], tell: Tell) 
     if pid == 0:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        if not plan["namespaces"]:
+            die_with_parent(parent)  # a pid namespace does the same for all that is in it
         os._exit(start_program(control, plan))
     close_all_but(control.fileno(), wake_r, wake_w)
     kernel.drop_capabilities()
-    return watch(control.fileno(), wake_r, pid, tell)
+    watch(control.fileno(), wake_r, pid, tell)
+    if not plan["namespaces"]:
+        end(pid)
+    return 0
 
 
-def watch(control: int, wake: int, program_pid: int, tell: Tell) -> int:
-    """Wait for the program's end (which is told) or the supervisor's (then everything here is killed with us)."""
+def end(pid: int) -> None:
+    """Kill our child and wait for it, if it has not been waited for."""
+    with contextlib.suppress(ChildProcessError):
+        if os.waitpid(pid, os.WNOHANG)[0] == 0:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+
+def watch(control: int, wake: int, program_pid: int, tell: Tell) -> None:
+    """Wait for the program's end (which is told) or the supervisor's (then everything here ends with us)."""
     poll = select.poll()
     poll.register(control, select.POLLIN)
     poll.register(wake, select.POLLIN)
     while True:
         ready = {descriptor for descriptor, _ in poll.poll()}
         if control in ready:
-            return 0
+            return
         os.read(wake, 64)
         with contextlib.suppress(ChildProcessError):
             while (reaped := os.waitpid(-1, os.WNOHANG))[0]:
                 if reaped[0] == program_pid:
                     tell({"exit": os.waitstatus_to_exitcode(reaped[1])})
-                    return 0
+                    return
 
 
 # --- program --------------------------------------------------------------------------------------------------------
@@ -221,17 +259,23 @@ def become_program(control: socket.socket, status: int, plan: Plan) -> int:
             kernel.landlock_restrict(tuple(plan["landlock"]["handled"]), rules)
     with step("working folder"):
         os.chdir(plan["cwd"])
-    close_all_but(0, 1, 2, control.fileno(), status)
-    os.set_inheritable(status, False)
+    kept = {status}
+    if isinstance(plan["execute"], int):
+        kept.add(plan["execute"])
+    close_all_but(0, 1, 2, control.fileno(), *kept)
+    for descriptor in kept:
+        os.set_inheritable(descriptor, False)
     # From the filter on this process may say nothing that the program may not say. So the supervisor is told beforehand
     # which descriptor the listener will get (the lowest free one), and takes it from there; until it answers, our next
     # call that needs an answer waits.
-    control.send(json.dumps({"armed": 3 if status != 3 else 4}).encode())  # noqa: PLR2004 - the first after 0, 1, 2
+    free = next(number for number in itertools.count(3) if number not in kept)
+    control.send(json.dumps({"armed": free}).encode())
     control.close()
     with step("seccomp"):
-        kernel.seccomp_install(bytes.fromhex(plan["filter"]))
+        kernel.seccomp_install(with_own_process(bytes.fromhex(plan["filter"]), plan))
     if plan["execute"] is None:
-        return try_bind(plan["probe_port"])
+        os.close(status)  # as execve would: from here on the supervisor decides
+        return try_out(plan["probe_port"], plan.get("closed"))
     try:
         os.execve(plan["execute"], plan["argv"], plan["environment"])
     except OSError as error:
@@ -245,9 +289,30 @@ def lower_limit(number: int, value: int) -> None:
     resource.setrlimit(number, (ceiling, ceiling))
 
 
-def try_bind(port: int) -> int:
-    """The doctor's program: bind a port through the supervisor and listen on it."""
-    with step("bind grafting"), socket.socket() as listener:
-        listener.bind(("127.0.0.1", port))
-        listener.listen()
+def with_own_process(program: bytes, plan: Plan) -> bytes:
+    """The filter with our own process id for the number that stands for it, where there is one."""
+    if plan["namespaces"]:
+        return program
+    instructions = struct.iter_unpack("=HBBI", program)
+    return b"".join(
+        struct.pack("=HBBI", *jumps, os.getpid() if constant == plan["own_process"] else constant)
+        for *jumps, constant in instructions
+    )
+
+
+def try_out(port: int, closed: str | None) -> int:
+    """The doctor's program: bind a port through the supervisor and listen on it; ``closed`` must not be opened.
+
+    Returns 0, or the error's number.
+    """
+    try:
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", port))
+            listener.listen()
+        if closed is not None:
+            with contextlib.suppress(PermissionError):
+                os.close(os.open(closed, os.O_RDONLY))
+                return errno.ENOTSUP
+    except OSError as error:
+        return error.errno or errno.EIO
     return 0

@@ -40,7 +40,7 @@ _DYNAMIC_USERS: Final = range(61184, 65520)
 """Ids that systemd keeps for users that exist only while a service runs (systemd.io/UIDS-GIDS)."""
 
 
-def start(plan: Plan, watch: Watch, *, inherited: Sequence[int], stdio: Stdio) -> Process:
+def start(plan: Plan, watch: Watch, *, inherited: Sequence[int], stdio: Stdio, backend: str) -> Process:
     """Start the stage and return when the program itself runs; nothing is left when that fails.
 
     Raises:
@@ -66,7 +66,7 @@ def start(plan: Plan, watch: Watch, *, inherited: Sequence[int], stdio: Stdio) -
         undo.pop_all()  # from here on they are the supervisor's, which lets go of all of them at its end
     supervisor = Supervisor(listener=listener, control=ours, status=status, pidfd=pidfd, watch=watch)
     supervisor.start()
-    process = Process(middle, supervisor, ours)
+    process = Process(middle, supervisor, ours, backend)
     if not supervisor.started.wait(START_SECONDS) or supervisor.failure is not None:
         process.stop(grace=0)
         raise explain(supervisor.failure or {"step": "execute", "detail": "it took too long"})
@@ -100,13 +100,25 @@ def _write(plan: Plan) -> int:
 
 
 def _spare_user() -> int | None:
-    """A user id that owns nothing, for a sandbox started by root; None for an ordinary user, who stays who they are."""
+    """A user id that owns nothing, for a sandbox started by root; None for an ordinary user, who stays who they are.
+
+    None also for the root of a container that has no such id: outside, that is an ordinary user.
+    """
     if os.geteuid() != 0:
         return None
     taken = {entry.pw_uid for entry in pwd.getpwall()}
     first = os.getpid() % len(_DYNAMIC_USERS)
     candidates: list[int] = [*_DYNAMIC_USERS[first:], *_DYNAMIC_USERS[:first]]
-    return next(uid for uid in candidates if uid not in taken)
+    mapped = [_mapped(f"/proc/self/{kind}_map") for kind in ("uid", "gid")]
+    fitting = (uid for uid in candidates if uid not in taken)
+    return next((uid for uid in fitting if all(any(uid in ids for ids in each) for each in mapped)), None)
+
+
+def _mapped(path: str) -> list[range]:
+    """The ids that exist in our user namespace (user_namespaces(7))."""
+    with open(path, encoding="ascii") as stream:
+        rows = [[int(word) for word in line.split()] for line in stream]
+    return [range(start, start + count) for start, _, count in rows]
 
 
 def _take_listener(control: socket.socket, status: int) -> tuple[int, Listener]:

@@ -23,6 +23,7 @@ var attempts = map[string]func(value string) error{
 	"udp":        func(v string) error { return dial("udp", v) },
 	"unix":       func(v string) error { return dial("unix", v) },
 	"listen":     listen,
+	"unbound":    listenUnbound,
 	"read":       func(v string) error { _, err := os.ReadFile(v); return err },
 	"list":       func(v string) error { _, err := os.ReadDir(v); return err },
 	"write":      func(v string) error { return os.WriteFile(v, []byte("x"), 0o755) },
@@ -97,6 +98,16 @@ func listen(address string) error {
 		go answer(listener)
 	}
 	return err
+}
+
+// listenUnbound listens on a socket that has no address: the kernel would choose a port.
+func listenUnbound(string) error {
+	descriptor, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		return err
+	}
+	defer syscall.Close(descriptor)
+	return syscall.Listen(descriptor, 1)
 }
 
 func answer(listener net.Listener) {

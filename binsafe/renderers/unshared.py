@@ -1,0 +1,124 @@
+"""Policy -> the policy for a program that shares the host's namespaces: what they alone would hold is taken away.
+
+Without a mount namespace Landlock decides about files, and it knows nothing of owners, modes, times and attributes;
+without a pid namespace a signal finds every process of the user; without an ipc namespace there are the host's queues;
+without an empty network namespace a socket that was not grafted must not get anywhere. Each call that needs one of them
+is dropped, or its grant gets conditions on top of its own, so that nothing here ever grants more.
+"""
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Final
+
+import msgspec
+
+from binsafe.model import Condition, Grant, Policy
+
+OWN_PROCESS: Final = 0x5E1F_5E1F
+"""Stands for the program's own process id, which is known only when it is there: above any that Linux gives (2^22)."""
+
+_INT: Final = 0xFFFF_FFFF
+
+_PROCESSES: Final = "fork vfork kill rt_sigqueueinfo rt_tgsigqueueinfo pidfd_open pidfd_send_signal setpgid"
+_PRIORITIES: Final = "setpriority sched_setscheduler sched_setattr sched_setparam ioprio_set"
+_QUEUES: Final = (
+    "shmget shmat shmctl shmdt semget semop semctl semtimedop msgget msgsnd msgrcv msgctl "
+    "mq_open mq_unlink mq_timedsend mq_timedreceive mq_notify mq_getsetattr"
+)
+_ATTRIBUTES: Final = (
+    "chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat utime utimes futimesat utimensat setxattr lsetxattr "
+    "fsetxattr removexattr lremovexattr fremovexattr setxattrat removexattrat file_setattr"
+)
+"""Those on a descriptor as well: one that is open for reading is enough for them."""
+_WATCHING: Final = "inotify_init inotify_init1 inotify_add_watch fanotify_init fanotify_mark"
+
+DROPPED: Final = frozenset(f"{_PROCESSES} {_PRIORITIES} {_QUEUES} {_ATTRIBUTES} {_WATCHING} sendmmsg".split())
+"""Calls that nobody can be granted here."""
+
+_TRUNCATES: Final = 3
+_SCOPES: Final = 6
+"""The versions of Landlock that learned of truncation and of signals (landlock.ABI_RIGHTS)."""
+
+DROPPED_BELOW: Final[Mapping[str, int]] = MappingProxyType(
+    {"truncate": _TRUNCATES, "openat2": _TRUNCATES, "tkill": _SCOPES}
+)
+"""... and those that can where Landlock has this version: before, nothing tells harmless calls from others."""
+
+_CLONE_THREAD: Final = 0x1_0000
+_MSG_FASTOPEN: Final = 0x2000_0000
+_SOCKET_FLAGS: Final = 0x8_0800
+_F_SETFL, _O_ASYNC = 4, 0o20000
+_FCNTL: Final = (0, 1, 2, 3, 5, 6, 7, 36, 37, 38, 1027, 1030, 1031, 1032)
+"""F_DUPFD to F_GETFL, locks, F_DUPFD_QUERY, F_DUPFD_CLOEXEC, pipe sizes (linux/fcntl.h): none that sends signals."""
+_IOCTL: Final = (0x5401, 0x802C_542A, 0x540F, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451, 0x4004_9409)
+"""TCGETS, TCGETS2, TIOCGPGRP, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX, FICLONE (asm-generic/ioctls.h)."""
+
+Tests = tuple[Condition, ...]
+
+_NARROWED: Final[Mapping[str, tuple[Tests, ...]]] = MappingProxyType(
+    {
+        "clone": ((Condition(argument=0, mask=_CLONE_THREAD, values=(_CLONE_THREAD,)),),),
+        "tgkill": ((Condition(argument=0, mask=_INT, values=(OWN_PROCESS,)),),),
+        "sched_setaffinity": ((Condition(argument=0, values=(0,)),),),
+        "prlimit64": ((Condition(argument=0, values=(0,)),),),
+        "socket": (
+            (
+                Condition(argument=0, values=(2, 10)),
+                Condition(argument=1, mask=_INT & ~_SOCKET_FLAGS, values=(1,)),
+                Condition(argument=2, values=(0, 6)),
+            ),
+        ),
+        "sendto": ((Condition(argument=3, mask=_MSG_FASTOPEN, values=(0,)), Condition(argument=4, values=(0,))),),
+        "sendmsg": ((Condition(argument=2, mask=_MSG_FASTOPEN, values=(0,)),),),
+        "fcntl": (
+            (Condition(argument=1, values=_FCNTL),),
+            (Condition(argument=1, values=(_F_SETFL,)), Condition(argument=2, mask=_O_ASYNC, values=(0,))),
+        ),
+        "ioctl": ((Condition(argument=1, values=_IOCTL),),),
+    }
+)
+"""Call -> alternatives, one of which must hold on top of what the grant itself asks."""
+
+_ACCESS_AND_TRUNCATE: Final = 0o1003
+_OPENING: Final = (0, 1, 2, 0o1001, 0o1002)
+"""O_ACCMODE with O_TRUNC: not truncation without writing, nor access mode 3, about which Landlock is never asked."""
+
+_NARROWED_BELOW: Final[Mapping[str, tuple[Tests, ...]]] = MappingProxyType(
+    {
+        name: ((Condition(argument=place, mask=_ACCESS_AND_TRUNCATE, values=_OPENING),),)
+        for name, place in (("open", 1), ("openat", 2))
+    }
+)
+
+
+def tighten(policy: Policy, abi: int) -> Policy:
+    """The policy that can be held without namespaces where Landlock has version ``abi``; it never grants more.
+
+    ``listen`` is granted whole or not at all: whoever runs the program must answer it, as `bind`, because a socket that
+    listens without having been bound gets a port of the host's.
+    """
+    return msgspec.structs.replace(policy, grants=tuple(kept for grant in policy.grants for kept in _kept(grant, abi)))
+
+
+def _kept(grant: Grant, abi: int) -> Iterator[Grant]:
+    name = grant.object
+    if grant.kind != "syscall":
+        yield grant
+    elif name == "listen":
+        yield msgspec.structs.replace(grant, when=())
+    elif name not in DROPPED and abi >= DROPPED_BELOW.get(name, 0):
+        narrowed = _NARROWED if abi >= _TRUNCATES else {**_NARROWED, **_NARROWED_BELOW}
+        for tests in narrowed.get(name, ((),)):
+            if _can_hold(when := (*grant.when, *tests)):
+                yield msgspec.structs.replace(grant, when=when)
+
+
+def _can_hold(when: Tests) -> bool:
+    """Whether no two tests contradict each other, as far as equal masks tell."""
+    seen: dict[tuple[int, int], set[int]] = {}
+    for test in when:
+        left = seen.setdefault((test.argument, test.mask), set(test.values))
+        left &= set(test.values)
+        if not left:
+            return False
+    return True

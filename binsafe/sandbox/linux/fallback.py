@@ -1,0 +1,252 @@
+"""The Linux backend for machines that refuse user namespaces: Landlock, seccomp and grafting, in the host's own.
+
+What the namespaces would hold is taken out of the filter (`renderers.unshared`). The program runs from a sealed copy in
+memory that has no path, so Landlock, which is asked about paths, need not grant execution of anything at all.
+"""
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from binsafe.errors import BinsafeError, NotEnforceable
+from binsafe.model import Gap, Policy
+from binsafe.renderers import landlock, linux, seccomp, unshared
+from binsafe.sandbox.backends import Enforcement, Order
+from binsafe.sandbox.linux import kernel
+from binsafe.sandbox.linux.answering import Watch
+from binsafe.sandbox.linux.backend import native_arch, reads_folders, trial_filter, try_out
+from binsafe.sandbox.linux.connecting import Destinations, pin
+from binsafe.sandbox.linux.lookups import PATH_CALLS, Lookups
+from binsafe.sandbox.linux.planning import limits_of
+from binsafe.sandbox.linux.process import Process
+from binsafe.sandbox.linux.starting import Plan, start
+from binsafe.syscalls import tables
+
+_DECIDED: Final = frozenset(
+    name for name, call in PATH_CALLS.items() if call.writes or name in {"open", "openat", "openat2"}
+)
+"""The calls with a path that Landlock decides; others succeed and are not reported."""
+
+_MFD_EXEC: Final = 0x10
+"""linux/memfd.h, since 6.3: executable even where vm.memfd_noexec makes the others not so."""
+
+_SEALS: Final = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+
+_GAPS: Final = (
+    Gap(id="names", reason="names, sizes, owners and times of files can be looked at (stat, readlink); no content can"),
+    Gap(id="attributes", reason="chmod, chown, times and attributes stay denied, of what may be written as well"),
+    Gap(id="processes", reason="no other process can be started; the numbers and priorities of others can be seen"),
+    Gap(id="host", reason="the name of the host can be seen (uname)"),
+    Gap(id="dynamic", reason="programs with a dynamic loader are refused: private libraries take a mount namespace"),
+    Gap(
+        id="scratch",
+        reason="there is no private scratch folder and no hosts file: grant a folder, connect to addresses",
+    ),
+)
+_THREADS: Final = Gap(
+    id="threads", reason="threads are not limited: without a user namespace all that the user runs counts"
+)
+
+
+class Landlock:
+    """Landlock + seccomp without namespaces, for an ordinary user and for root (who becomes an ordinary one)."""
+
+    name = "landlock"
+    system = "linux"
+
+    def probe(self) -> Enforcement:
+        """Build the whole sandbox around a program of ours that binds one port and tries to read, and see."""
+        try:
+            arch, abi = native_arch(), _landlock_abi()
+            os.close(_sealed_copy(None))
+            rights = landlock.ABI_RIGHTS[min(abi, landlock.LATEST)]
+            handled = [int(each) for each in (rights.fs, rights.net, rights.scope) if each]
+            try_out(
+                self.name,
+                arch,
+                _PLAN
+                | {
+                    "limits": [("CORE", 0)],
+                    "landlock": {"handled": handled, "rules": []},
+                    "closed": "/",
+                    "filter": trial_filter(arch, ("bind", "listen")).hex(),
+                },
+                shares_network=True,
+            )
+        except BinsafeError as error:
+            return Enforcement(level="none", gaps=(Gap(id="sandbox", reason=str(error), fix=error.hint),))
+        return Enforcement(level="full", gaps=(*_GAPS, *(() if os.geteuid() == 0 else (_THREADS,))))
+
+    def launch(self, order: Order) -> Process:
+        """Start a program under its policy.
+
+        Raises:
+            NotExecutable: the kernel refused to execute it.
+            NotEnforceable: a part of the policy cannot be held, or a grant not be given here; nothing was started.
+        """
+        arch, abi = native_arch(), _landlock_abi()
+        _refuse_dynamic(order.policy)
+        destinations = pin(order.policy.of("connect"))
+        for gap in _not_given(order.policy, destinations):
+            if order.accept_gap is None:
+                raise NotEnforceable(gap.reason, hint=f"{gap.fix}; --allow-partial goes on without it")
+            order.accept_gap(gap)
+        policy = unshared.tighten(order.policy, abi)
+        named = frozenset() if reads_folders(policy) else _DECIDED
+        watch = Watch(
+            names=tables.names(arch),
+            granted=frozenset(grant.object for grant in policy.of("syscall")),
+            whole=frozenset(grant.object for grant in policy.of("syscall") if not grant.when),
+            ports=frozenset(policy.listen_ports()),
+            destinations=destinations,
+            foreseen=frozenset(word for denial in policy.denied for word in denial.capability.split()),
+            lookups=_lookups(policy) if named else None,
+            shares_network=True,
+            on_violation=order.on_violation,
+        )
+        copy = _sealed_copy(order.program)
+        try:
+            plan = _plan(order, policy, abi, copy) | {
+                "filter": seccomp.compile_filter(policy, arch, notify=named | {"listen"}).hex()
+            }
+            stdio = (order.stdin, order.stdout, order.stderr)
+            return start(plan, watch, inherited=(copy,), stdio=stdio, backend=self.name)
+        finally:
+            os.close(copy)
+
+
+_PLAN: Final[Plan] = {
+    "namespaces": False,
+    "own_process": unshared.OWN_PROCESS,
+    "execute": None,
+    "accesses": [],
+    "mounts": [],
+    "cwd": "/",
+}
+
+
+def _plan(order: Order, policy: Policy, abi: int, program: int) -> Plan:
+    reached = list(_paths(policy))
+    here = os.getcwd()
+    inside = any(here == path or here.startswith(f"{path.rstrip('/')}/") for path, _ in reached)
+    return _PLAN | {
+        "execute": program,
+        "argv": [Path(policy.artifact.name).name, *order.arguments],
+        "environment": order.environment(),
+        "cwd": here if inside else "/",
+        "accesses": reached,
+        "limits": _limits(policy),
+        "landlock": _confinement(policy, abi),
+    }
+
+
+def _landlock_abi() -> int:
+    abi = kernel.landlock_abi()
+    if abi == 0:
+        raise NotEnforceable(
+            "without namespaces files are Landlock's to deny, and this kernel has none",
+            hint="use a kernel of 5.13 or later with 'landlock' in its list of LSMs (boot parameter lsm=landlock,...), "
+            "or allow unprivileged user namespaces: binsafe doctor says how",
+        )
+    return abi
+
+
+def _refuse_dynamic(policy: Policy) -> None:
+    if policy.artifact.interpreter is not None or policy.artifact.files:
+        raise NotEnforceable(
+            f"{policy.artifact.name} runs together with other files, of which there can be no private copies "
+            "without a mount namespace",
+            hint="link it statically, or allow unprivileged user namespaces: binsafe doctor says how",
+        )
+
+
+def _not_given(policy: Policy, destinations: Destinations) -> Iterator[Gap]:
+    """Grants that cannot be given here; each stays denied."""
+    for gap in linux.gaps(policy):
+        yield Gap(id=gap.id, reason=gap.reason, fix="leave the grant out")
+    for grant in policy.of("write"):
+        if grant.object == "scratch" or grant.access == "scratch":
+            reason = f"there is no private {grant.object} without a mount namespace"
+            yield Gap(id="scratch", reason=reason, fix="grant a folder with --write")
+    if names := [name for name in destinations.names if name != "localhost"]:
+        reason = (
+            f"the program cannot look up {', '.join(names)}: there is no private hosts file without a mount namespace"
+        )
+        yield Gap(id="names", reason=reason, fix="grant addresses, and let the program use those")
+
+
+def _paths(policy: Policy) -> Iterator[tuple[str, int]]:
+    """Granted paths of the host, and how they must be accessible."""
+    for kind, mode in (("read", os.R_OK), ("write", os.W_OK)):
+        for grant in policy.grants:
+            if grant.kind == kind and grant.object.startswith("/") and grant.access != "scratch":
+                if not os.path.exists(grant.object):
+                    raise NotEnforceable(
+                        f"{grant.object} is granted and does not exist", hint="create it, or leave the grant out"
+                    )
+                yield grant.object, mode
+
+
+def _confinement(policy: Policy, abi: int) -> dict[str, Any]:
+    """Landlock's part of the plan. Nothing on any file system may be executed, the program itself has no path."""
+    wanted = landlock.plan(policy, abi)
+    granted = {path for path, _ in _paths(policy)}
+    rules = []
+    for rule in wanted.rules:
+        if rule.object in granted:
+            rights = rule.rights if os.path.isdir(rule.object) else rule.rights & landlock.FILE_RIGHTS
+            if rights := rights & ~landlock.Fs.EXECUTE:
+                rules.append((rule.object, int(rights)))
+    return {"handled": list(wanted.handled), "rules": rules}
+
+
+def _limits(policy: Policy) -> list[tuple[str, int]]:
+    """All but the number of threads where it would count everything that the user runs."""
+    return [(name, value) for name, value in limits_of(policy) if name != "NPROC" or os.geteuid() == 0]
+
+
+def _lookups(policy: Policy) -> Lookups:
+    granted = list(_paths(policy))
+    return Lookups(
+        merged={},
+        readable=[path for path, _ in granted],
+        writable=[path for path, mode in granted if mode == os.W_OK],
+        present=(),
+    )
+
+
+def _sealed_copy(program: int | None) -> int:
+    """The program's bytes in memory that nobody can change any more, and that may be executed.
+
+    Raises:
+        NotEnforceable: memory files may not be executed here.
+    """
+    try:
+        copy = _memory_file()
+    except OSError as error:
+        raise NotEnforceable(
+            f"memory files may not be executed here: {error.strerror}", hint="set vm.memfd_noexec to 0 or 1"
+        ) from error
+    try:
+        if program is not None:
+            done, size = 0, os.fstat(program).st_size
+            while done < size and (sent := os.sendfile(copy, program, done, size - done)):
+                done += sent
+        fcntl.fcntl(copy, fcntl.F_ADD_SEALS, _SEALS)
+    except BaseException:
+        os.close(copy)
+        raise
+    return copy
+
+
+def _memory_file() -> int:
+    flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
+    try:
+        return os.memfd_create("binsafe-program", flags | _MFD_EXEC)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # EINVAL: a kernel before 6.3, where all are executable
+            raise
+        return os.memfd_create("binsafe-program", flags)
