@@ -8,9 +8,6 @@ import contextlib
 import hashlib
 import os
 import stat
-import tempfile
-from importlib import resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -61,6 +58,8 @@ def recall(key: str) -> "Policy | None":
 
 def keep(key: str, policy: "Policy") -> None:
     """Keep a policy; where that cannot be done, the next start derives it again."""
+    import tempfile
+
     folder = _folder()
     with contextlib.suppress(OSError):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -76,8 +75,9 @@ def _folder() -> Path:
 
 def _rules(asked: "Asked") -> list[tuple[str, bytes]]:
     """All baselines and packs that there are, and the user's own."""
-    installed = resources.files("binsafe") / "_profiles"
-    root: Traversable = installed if installed.is_dir() else Path(__file__).parents[2] / "profiles"
+    package = Path(__file__).parents[1]
+    installed = package / "_profiles"
+    root = installed if installed.is_dir() else package.parent / "profiles"
     files = [entry for folder in ("baselines", "packs") for entry in (root / folder).iterdir()]
     rules = sorted((entry.name, entry.read_bytes()) for entry in files)
     if asked.baseline is not None and Path(asked.baseline).is_file():

@@ -63,14 +63,12 @@ def command(  # noqa: PLR0913 - one for each option
     import msgspec
 
     from binsafe.cli.attending import TIMED_OUT, Attendance
-    from binsafe.cli.remembered import key_for, recall
     from binsafe.errors import FileChanged
     from binsafe.sandbox import Order, launch
 
     with _snapshot(file) as snapshot:
         wishes = Asked(**asked)
-        key = None if policy_file else key_for(snapshot, wishes)
-        remembered = None if key is None else recall(key)
+        key, remembered = (None, None) if policy_file else _remembered(snapshot, wishes)
         if policy_file is not None:
             policy = _read(policy_file, snapshot)
         else:
@@ -117,6 +115,14 @@ def _snapshot(file: str) -> "Snapshot":
         return Snapshot.take(find(file, progress=note))
     except NotAnalysable as error:
         raise NotExecutable(str(error), hint=error.hint) from error
+
+
+def _remembered(snapshot: "Snapshot", asked: Asked) -> tuple[str, "Policy | None"]:
+    """The key under which a policy for all this is kept, and the policy that lies there."""
+    from binsafe.cli.remembered import key_for, recall
+
+    key = key_for(snapshot, asked)
+    return key, recall(key)
 
 
 def _read(policy_file: Path, snapshot: "Snapshot") -> "Policy":
@@ -204,16 +210,16 @@ class _Teller:
 
     def tell(self, violation: "Violation") -> None:
         """Tell one; what ordinary programs try on the way goes to the file only."""
-        import msgspec
-
-        from binsafe.reports.escape import escape
-
         if not violation.expected:
+            from binsafe.reports.escape import escape
+
             self.told += 1
             remedy = f"; add {violation.grant}" if violation.grant else ""
             line = escape(f"{violation.syscall} {violation.object} denied: not in the policy{remedy}")
             os.write(_STDERR, f"{line}\n".encode())
         if self._report is not None:
+            import msgspec
+
             self._report.write(msgspec.json.encode(violation) + b"\n")
 
     def sum_up(self, unreported: int) -> None:

@@ -4,12 +4,37 @@ A file is opened once, without following a link at its end; its bytes are copied
 is sealed (Linux) or a private file without a name (elsewhere). That copy is inspected and that copy runs: what happens
 to the path afterwards changes nothing. Parsing happens in a child process with limits (see ``worker``), so a parser
 that crashes on a hostile file is a finding, not our crash.
+
+Names are loaded on first use: to run a file under a policy that is there already, only `finding` and `snapshot` are.
 """
 
-from binsafe.intake.finding import Found, find
-from binsafe.intake.inspecting import inspect, inspect_folder, not_analysed
-from binsafe.intake.saved import is_saved, read_saved
-from binsafe.intake.snapshot import Snapshot
-from binsafe.intake.workers import Worker
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from binsafe.intake.finding import Found, find
+    from binsafe.intake.inspecting import inspect, inspect_folder, not_analysed
+    from binsafe.intake.saved import is_saved, read_saved
+    from binsafe.intake.snapshot import Snapshot
+    from binsafe.intake.workers import Worker
+
+_HOMES = {
+    "Found": "finding",
+    "Snapshot": "snapshot",
+    "Worker": "workers",
+    "find": "finding",
+    "inspect": "inspecting",
+    "inspect_folder": "inspecting",
+    "is_saved": "saved",
+    "not_analysed": "inspecting",
+    "read_saved": "saved",
+}
 
 __all__ = ["Found", "Snapshot", "Worker", "find", "inspect", "inspect_folder", "is_saved", "not_analysed", "read_saved"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its module on first use (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,7 +1,6 @@
 """Finding what FILE means: a path, a command, an artifact that the user stored, or one this distribution declares."""
 
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -46,7 +45,9 @@ def _candidates(name: str) -> list[Path | None]:
     path = Path(name)
     if path.is_absolute() or len(path.parts) != 1 or os.path.lexists(path):
         return [path]
-    import platformdirs  # noqa: PLC0415 - see below
+    import shutil  # noqa: PLC0415 - see below
+
+    import platformdirs  # noqa: PLC0415
 
     command = shutil.which(name)
     store = platformdirs.user_data_path(DISTRIBUTION) / "artifacts"

@@ -7,7 +7,6 @@ import hashlib
 import os
 import stat
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
@@ -124,6 +123,8 @@ def _private_file() -> int:
     """A file without a name that only this process holds: sealable memory where there is such a thing."""
     if sys.platform == "linux":
         return os.memfd_create("binsafe-artifact", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    import tempfile  # noqa: PLC0415 - with its compressors it would be a tenth of a launch on Linux, where it is unused
+
     descriptor, path = tempfile.mkstemp(prefix="binsafe-")
     Path(path).unlink()
     return descriptor

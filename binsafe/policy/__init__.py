@@ -6,20 +6,38 @@
     walls       system calls that nobody can be granted, and why
     baseline    the cap: what a kind of program may have at most        parsing   YAML -> Baseline
     ports       ``--ports``                                             request   what the command line grants by name
-    derive      report + baseline + request -> Policy                   denials   what the program could do and may not
+    deriving    report + baseline + request -> Policy                   denials   what the program could do and may not
     calls       its system calls, as narrow as is known                 libraries its loader and libraries
     runtimes    programs that make code while they run
     reading     policy file -> Policy                                   combining two policies -> one
 
-`parsing` is not imported here: it needs YAML, and the way from a policy file to a running program does not.
+Names are loaded on first use: the way from a policy file to a running program needs `reading`, and nothing of the way
+from a report to a policy. `parsing` is not among them: it needs YAML.
 """
 
-from binsafe.policy.baseline import Baseline, CallGroup, PortLayout
-from binsafe.policy.combining import merge, tighten
-from binsafe.policy.derive import default_baseline, derive
-from binsafe.policy.ports import parse_ports
-from binsafe.policy.reading import read_policy
-from binsafe.policy.request import Request
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from binsafe.policy.baseline import Baseline, CallGroup, PortLayout
+    from binsafe.policy.combining import merge, tighten
+    from binsafe.policy.deriving import default_baseline, derive
+    from binsafe.policy.ports import parse_ports
+    from binsafe.policy.reading import read_policy
+    from binsafe.policy.request import Request
+
+_HOMES = {
+    "Baseline": "baseline",
+    "CallGroup": "baseline",
+    "PortLayout": "baseline",
+    "Request": "request",
+    "default_baseline": "deriving",
+    "derive": "deriving",
+    "merge": "combining",
+    "parse_ports": "ports",
+    "read_policy": "reading",
+    "tighten": "combining",
+}
 
 __all__ = [
     "Baseline",
@@ -33,3 +51,10 @@ __all__ = [
     "read_policy",
     "tighten",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its module on first use (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

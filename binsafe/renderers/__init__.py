@@ -9,9 +9,11 @@
     systemd    a service unit with its hardening options
     explaining what each system enforces of a policy, line by line
 
-To add a mechanism: one module with a `Renderer`, one line in `RENDERERS`.
+To add a mechanism: one module with a `Renderer`, one line in `RENDERERS`. Each is imported when it is first called: a
+launch needs two of them.
 """
 
+import importlib
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, Protocol
@@ -20,7 +22,6 @@ import msgspec
 
 from binsafe.errors import UsageError
 from binsafe.model import Gap, Policy
-from binsafe.renderers import bwrap, landlock, linux, seatbelt, seccomp, systemd
 from binsafe.renderers.profile import Profile
 
 
@@ -42,15 +43,25 @@ def _as_policy(policy: Policy, *, binary: str | None, allow_partial: bool) -> Pr
     return Profile(mechanism="policy", text=text)
 
 
+def _loaded(module: str) -> Renderer:
+    """The renderer of a module here, which is imported when it is first called."""
+
+    def render(policy: Policy, *, binary: str | None, allow_partial: bool) -> Profile:
+        renderer: Renderer = importlib.import_module(f"{__name__}.{module}").render
+        return renderer(policy, binary=binary, allow_partial=allow_partial)
+
+    return render
+
+
 RENDERERS: Final[Mapping[str, Renderer]] = MappingProxyType(
     {
-        "macos": seatbelt.render,
-        "linux": linux.render,
-        "seatbelt": seatbelt.render,
-        "seccomp": seccomp.render,
-        "landlock": landlock.render,
-        "bwrap": bwrap.render,
-        "systemd": systemd.render,
+        "macos": _loaded("seatbelt"),
+        "linux": _loaded("linux"),
+        "seatbelt": _loaded("seatbelt"),
+        "seccomp": _loaded("seccomp"),
+        "landlock": _loaded("landlock"),
+        "bwrap": _loaded("bwrap"),
+        "systemd": _loaded("systemd"),
         "policy": _as_policy,
     }
 )

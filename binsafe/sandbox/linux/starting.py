@@ -31,8 +31,8 @@ Stdio = tuple[int | None, int | None, int | None]
 
 _PACKAGES = str(Path(__file__).resolve().parents[3])
 _START = (
-    "import sys; sys.path.append(sys.argv[1]); "
-    "from binsafe.sandbox.linux.stage import main; sys.exit(main(int(sys.argv[2]), int(sys.argv[3])))"
+    "import os, sys; sys.path.append(sys.argv[1]); "
+    "from binsafe.sandbox.linux.stage import main; os._exit(main(int(sys.argv[2]), int(sys.argv[3])))"
 )
 _CREDENTIALS = struct.Struct("=iII")
 _MAX_MESSAGE = 65536
