@@ -9,9 +9,9 @@ from typing import Final
 import msgspec
 
 from binsafe.model import Denial, Grant, Policy
-from binsafe.policy.objects import ARTIFACT
+from binsafe.policy.objects import ARTIFACT, LIBRARY, LOADER, SCRATCH
 from binsafe.policy.ports import ranges
-from binsafe.renderers import linux
+from binsafe.renderers import linux, unshared
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +26,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 _HELD: Final = "held"
 _NOT_FILTERED: Final = "not filtered"
+_NEEDS_MOUNTS: Final = "refused: it needs a mount namespace"
 
 
 def explain(policy: Policy) -> tuple[Row, ...]:
@@ -74,13 +75,14 @@ def _connect(grants: list[Grant], missing: set[str]) -> Row:
 def _file(grants: list[Grant], missing: set[str]) -> Row:
     del missing
     names = ", ".join(dict.fromkeys(grant.object for grant in grants))
+    needs_mounts = any(grant.access in {LOADER, LIBRARY} or grant.object == SCRATCH for grant in grants)
     what = f"{grants[0].kind} {names}" if len(grants) == 1 else f"{grants[0].kind} {len(grants)} files: {names}"
     return Row(
         what=what,
         reason=grants[0].reason,
         macos=_HELD,
         linux="held: nothing else is there",
-        fallback="held by Landlock; others can be stat'ed",
+        fallback=_NEEDS_MOUNTS if needs_mounts else "held by Landlock; others can be stat'ed",
     )
 
 
@@ -95,7 +97,7 @@ def _execute(grants: list[Grant], missing: set[str]) -> Row:
             fallback="once, by the launcher",
         )
     held = "stays denied" if any(grant.object in reason for reason in missing) else _HELD
-    return Row(what=f"execute {grant.object}", reason=grant.reason, macos=_HELD, linux=held, fallback=held)
+    return Row(what=f"execute {grant.object}", reason=grant.reason, macos=_HELD, linux=held, fallback=_NEEDS_MOUNTS)
 
 
 def _syscall(grants: list[Grant], missing: set[str]) -> Row:
@@ -111,8 +113,16 @@ def _syscall(grants: list[Grant], missing: set[str]) -> Row:
         reason=reason or grants[0].reason,
         macos=_NOT_FILTERED,
         linux="held by seccomp",
-        fallback="held by seccomp" if group != "processes" else "stays denied: no pid namespace",
+        fallback=_without_namespaces(names),
     )
+
+
+def _without_namespaces(names: list[str]) -> str:
+    dropped = [name for name in names if name in unshared.DROPPED]
+    if not dropped:
+        return "held by seccomp"
+    few = ", ".join(dropped[:4]) + (", ..." if len(dropped) > 4 else "")  # noqa: PLR2004 - what fits on a line
+    return f"held by seccomp; {few} denied" if len(dropped) < len(names) else "stays denied: no namespace holds it"
 
 
 def _environment(grants: list[Grant], missing: set[str]) -> Row:

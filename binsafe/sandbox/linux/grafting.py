@@ -57,8 +57,8 @@ def listen(listener: Listener, call: Call, ports: frozenset[int]) -> None:
     """Carry out a listen() that waits, on a socket that was grafted; raises as :func:`graft`.
 
     Only for programs that share our network namespace. Done here, because the program could put another socket under
-    the number in the meantime; and looked at again afterwards, because a connection that has ended has lost its port,
-    though it still tells it, and would get another.
+    the number in the meantime; and looked at again afterwards, because a connection that was given up may have lost its
+    port and still tell it: the kernel would choose another.
     """
     with original(listener, call) as own:
         if own.port in ports:
