@@ -14,7 +14,7 @@ import pytest
 import test_battery
 import test_escapes
 import test_process
-from conftest import widest_policy
+from widest import widest_policy
 
 from binsafe.errors import NotEnforceable
 from binsafe.intake import Found, Snapshot

@@ -23,7 +23,7 @@ SUPERVISOR = """
 import sys, subprocess, time
 sys.path[:0] = sys.argv[1:3]
 from pathlib import Path
-from conftest import widest_policy
+from widest import widest_policy
 from binsafe.intake import Found, Snapshot
 from binsafe.sandbox import Order, launch
 with Snapshot.take(Found("probe", Path(sys.argv[3]))) as snapshot:
@@ -128,7 +128,7 @@ def test_the_exit_status_is_the_programs_own(sandboxed: Callable):
 
 
 def test_what_was_inspected_is_what_runs(probe: Path, tmp_path: Path):
-    from conftest import widest_policy
+    from widest import widest_policy
 
     from binsafe.intake import Found, Snapshot
     from binsafe.sandbox import Order, launch

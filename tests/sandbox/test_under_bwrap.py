@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import widest_policy
+from widest import widest_policy
 
 from binsafe.intake import Found, Snapshot
 from binsafe.model import Grant
