@@ -208,7 +208,8 @@ def test_less_of_landlock_never_means_more_of_anything(probe: Path, abi: int):
 
 def test_no_baseline_can_grant_a_process_or_another_kind_of_socket():
     grants = tuple(
-        Grant(kind="syscall", object=name, reason="test") for name in ("clone", "socket", "fcntl", "ioctl", "sendto")
+        Grant(kind="syscall", object=name, reason="test")
+        for name in ("clone", "tgkill", "socket", "fcntl", "ioctl", "sendto")
     )
     artifact = PolicyArtifact(name="x", sha256="0" * 64, system="linux", arch="x86_64")
     policy = unshared.tighten(Policy(artifact=artifact, baseline="x", grants=grants), landlock.LATEST)
