@@ -1,5 +1,7 @@
 """The doctor finds out by doing: what it says is what a launch finds."""
 
+import json
+import subprocess
 import sys
 
 import pytest
@@ -16,3 +18,12 @@ def test_a_machine_that_runs_these_tests_is_found_fit():
     diagnosis = diagnose()
     assert diagnosis.default == "namespaces"
     assert {each.name: each.enforcement for each in diagnosis.backends}["namespaces"] == "full"
+
+
+def test_it_says_the_same_on_a_busy_machine():
+    """A filter that was installed between two looks for its listener was once taken for a stage that had died."""
+    command = [sys.executable, "-m", "binsafe", "doctor", "--json"]
+    asked = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(8)]
+    told = [json.loads(process.communicate(timeout=60)[0]) for process in asked]
+    assert [each["default"] for each in told] == ["namespaces"] * len(told)
+    assert all(backend["enforcement"] != "none" for each in told for backend in each["backends"][:2])

@@ -131,12 +131,13 @@ def _take_listener(control: socket.socket, status: int) -> tuple[int, Listener]:
     pidfd = os.pidfd_open(pid)
     try:
         while time.monotonic() < deadline:
+            ended = readable(status)  # before we look: what ends after that may have installed its filter first
             try:
                 return pidfd, Listener(kernel.pidfd_getfd(pidfd, number))
             except OSError as error:
                 if error.errno != errno.EBADF:  # EBADF: the filter is not installed yet
                     raise explain({"step": "listener", "errno": error.errno, "detail": str(error)}) from error
-            if readable(status):
+            if ended:
                 raise _failure(os.read(status, _MAX_MESSAGE))
             time.sleep(0.0002)
         raise explain({"step": "listener", "detail": "the filter's listener did not appear in time"})
