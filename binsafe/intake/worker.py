@@ -127,6 +127,12 @@ def _limit(kind: int, value: int) -> None:
 
 
 def _peak_bytes() -> int:
-    """The most memory that this process has had at once (Linux counts in KiB, macOS in bytes)."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    """The most memory that this program has had at once.
+
+    Linux tells it of the address space, which began with our execve (``VmHWM``, proc(5)); its ``ru_maxrss`` keeps what
+    whoever forked us had. macOS has only the latter, in bytes.
+    """
+    if sys.platform == "darwin":
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:"))
