@@ -119,12 +119,12 @@ def _executor(jobs: int, cluster: str | None) -> Iterator[Executor | None]:
         except ImportError as error:
             raise MissingExtra("--cluster needs dask.distributed", extra="cluster") from error
         try:
-            client = distributed.Client(cluster, timeout=5, set_as_default=False)  # type: ignore[no-untyped-call]
+            client = distributed.Client(cluster, timeout=5, set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:
             hint = "start one: dask scheduler; then dask worker ADDRESS on each machine, with binsafe installed"
             raise NotReady(f"no scheduler answers at {cluster}: {error}", hint=hint) from error
         with client:
-            yield client.get_executor()  # type: ignore[no-untyped-call]
+            yield client.get_executor()
     elif jobs > 1:
         import multiprocessing
         from concurrent.futures import ProcessPoolExecutor
