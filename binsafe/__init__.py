@@ -28,7 +28,6 @@ data, each importing only what stands above it::
     containers      archive -> entries
     inspection      artifact -> report
     bundles archives   many files -> report
-    bundles         a bundle's files -> report
     intake          name -> sealed bytes -> report          (a package: the parsers run in a process of their own)
     policy reports  report -> policy; report -> text, JSON
     baselines       finds what ``profiles/`` ships          (apart from policy, which does no I/O)
