@@ -5,6 +5,7 @@
     RequestRecord       what one id came to
     BalancedRequest     the same, attempt by attempt
     Scoring, SCORINGS   what an accepted id and an attempt too many are worth
+    LimitEstimate       what a strategy believes of one server's rate limit
     ResultRow, Results  ``binsafe.results/1``: one line of the table, and the table
 
 Times are seconds; only the fields that end in ``_ms`` are milliseconds, as in the table that people read.
@@ -136,6 +137,32 @@ SCORINGS: Final[dict[str, Scoring]] = {
     "original": Scoring(penalty=1.0),  # what the original code computed
     "blog": Scoring(penalty=0.5),  # what the blog's text says
 }
+
+
+class Likely(msgspec.Struct, frozen=True, kw_only=True):
+    """What is believed of a number: its mean, and the middle 90% of what it may be."""
+
+    mean: float
+    low: float
+    high: float
+
+
+class LimitEstimate(msgspec.Struct, frozen=True, kw_only=True):
+    """What a strategy believes of one server's rate limit.
+
+    ``kind`` is the likeliest, ``share`` how likely; the numbers are about that kind alone and None where it has none.
+    """
+
+    kind: Literal["none", "token-bucket", "sinusoid", "jumping", "fixed-window"]
+    share: float
+    admits: float
+    """The probability that an attempt is admitted at that moment, whatever the kind."""
+    rate: Likely | None = None
+    """Attempts per second that are admitted in the long run."""
+    burst: Likely | None = None
+    """Attempts that are admitted at once: what a bucket holds, or a window's limit."""
+    seconds: Likely | None = None
+    """Length of a window, period of a sinusoid, mean time between jumps."""
 
 
 class ResultRow(msgspec.Struct, frozen=True, kw_only=True):

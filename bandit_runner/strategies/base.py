@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias
 import msgspec
 
 from bandit_runner.errors import StateMismatch, UsageError
-from bandit_runner.model import Outcome, Scoring
+from bandit_runner.model import LimitEstimate, Outcome, Scoring
 
 
 class Stop(Enum):
@@ -136,6 +136,13 @@ class Strategy(ABC):
     def finish(self, *, accepted: bool, attempts: int, now: float) -> None:
         """The id is done with. Nothing here depends on it: a caller that never says so gets the same choices."""
         del accepted, attempts, now
+
+    def estimates(self) -> tuple[LimitEstimate, ...]:
+        """What is believed of the arms' rate limits, one entry per arm, as of the last event; empty where nothing is.
+
+        For people to look at: it changes nothing, and a strategy restored from a snapshot says the same.
+        """
+        return ()
 
     def snapshot(self) -> dict[str, Any]:
         """Everything that decides future choices, as plain JSON: what ``restore`` takes."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from bandit_runner.errors import StateMismatch
 from bandit_runner.linear import maximize
-from bandit_runner.model import Outcome, Scoring
+from bandit_runner.model import LimitEstimate, Outcome, Scoring
 from bandit_runner.strategies.base import STOP, Arm, Choice, Memory, Options, Seconds, Strategy, Wait
 from bandit_runner.strategies.masked_thompson import MAX_PAUSE
 from bandit_runner.strategies.quality import Quality
@@ -251,6 +251,10 @@ class Best(Strategy):
         assert found is not None  # noqa: S101  no attempt at all meets every constraint
         prices: list[float] = found.prices.tolist()
         self._values, self._prices = [*prices[:depth], 0.0], prices[depth:]
+
+    def estimates(self) -> tuple[LimitEstimate, ...]:
+        """As every strategy's: what most of the guesses say."""
+        return self._limits.estimates()
 
     def snapshot(self) -> dict[str, Any]:
         """As every strategy's; about 14 KB per arm, for the filter of rate limits is many guesses."""

@@ -23,6 +23,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from bandit_runner.model import Likely, LimitEstimate
+
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
@@ -35,7 +37,8 @@ ROWS: Final = 10
 
 FAMILIES: Final = (0.15, 0.3, 0.2, 0.2, 0.15)
 """Prior shares of: no limit, constant, swinging, jumping, fixed window."""
-NONE, _, SWINGING, JUMPING, WINDOW = range(5)
+KINDS: Final = ("none", "token-bucket", "sinusoid", "jumping", "fixed-window")
+NONE, CONSTANT, SWINGING, JUMPING, WINDOW = range(5)
 
 WINDOW_LENGTHS: Final = (1.0, 2.0, 5.0, 10.0, 10.0, 15.0, 30.0, 60.0)
 """Seconds: what people configure."""
@@ -55,6 +58,8 @@ SHARED: Final = 0.7
 """The share of those that come from other servers, not from the prior."""
 JITTER: Final = 0.05
 """The relative spread that resampling gives to parameters, so that copies become neighbours."""
+MIDDLE: Final = (0.05, 0.95)
+"""Between these shares of a belief lies what an estimate shows."""
 CERTAIN: Final = (0.005, 0.998)
 """No prediction is surer than this."""
 
@@ -116,9 +121,7 @@ class RateLimits:
     def capacity(self, seconds: float, most: float) -> Doubles:
         """How many attempts each server is expected to admit in that time, at most ``most``."""
         x = self._x
-        windows = x[LENGTH] > 0
-        rate = np.where(windows, x[CAPACITY] / np.where(windows, x[LENGTH], 1), x[RATE])
-        rate = np.where(x[HAZARD] > 0, (rate + x[OTHER_RATE]) / 2, rate)
+        rate = _long_run(x)
         expected: Doubles = np.einsum(
             "ij,ij->i", self._weights, np.minimum(x[TOKENS] + rate * seconds, most), dtype=float
         )
@@ -141,6 +144,27 @@ class RateLimits:
             self._resample(arm, admitted=admitted)
         low, high = CERTAIN
         self._chances[arm] = min(max(float(self._weights[arm].dot(self._x[TOKENS, arm] >= 1)), low), high)
+
+    def estimates(self) -> tuple[LimitEstimate, ...]:
+        """The beliefs, for people."""
+        return tuple(map(self._estimate, range(self.arms)))
+
+    def _estimate(self, arm: int) -> LimitEstimate:
+        x, weights = self._x[:, arm], self._weights[arm]
+        families = _families(x)
+        shares = np.bincount(families, weights, len(KINDS))
+        family = int(shares.argmax())
+        of_it = families == family
+        said = {"rate": _long_run(x), "burst": x[CAPACITY], "seconds": _seconds(x, family)}
+        numbers = {} if family == NONE else {name: _likely(of[of_it], weights[of_it]) for name, of in said.items()}
+        if family == CONSTANT:
+            del numbers["seconds"]
+        return LimitEstimate(
+            kind=KINDS[family],
+            share=float(shares[family] / shares.sum()),
+            admits=float(self._chances[arm]),
+            **numbers,
+        )
 
     def _look(self) -> Doubles:
         return self._believed(self._x[TOKENS] >= 1)
@@ -224,7 +248,7 @@ class RateLimits:
         """The whole state, bit by bit; what `unpack` takes."""
         generator: dict[str, Any] = dict(self.rng.bit_generator.state)
         inner = generator["state"]
-        now = "" if self._now is None else self._now.hex()
+        now = "" if self._now is None else float(self._now).hex()
         arrays = (self._x, self._weights, self._chances)
         return [
             now,
@@ -254,6 +278,37 @@ class RateLimits:
         self._now = float.fromhex(now) if now else None
         self.rng = np.random.Generator(bits)
         self._x, self._weights, self._chances = x, weights, chances
+
+
+def _long_run(x: Floats) -> Floats:
+    """Attempts per second that each guess admits in the long run."""
+    windows = x[LENGTH] > 0
+    rate = np.where(windows, x[CAPACITY] / np.where(windows, x[LENGTH], 1), x[RATE])
+    expected: Floats = np.where(x[HAZARD] > 0, (rate + x[OTHER_RATE]) / 2, rate)
+    return expected
+
+
+def _families(x: Floats) -> NDArray[np.intp]:
+    """Which family each guess is of."""
+    family = np.full(x.shape[1], CONSTANT)
+    for row, of in ((SWING, SWINGING), (HAZARD, JUMPING), (LENGTH, WINDOW)):
+        family[x[row] > 0] = of
+    family[x[CAPACITY] >= UNLIMITED] = NONE
+    return family
+
+
+def _seconds(x: Floats, family: int) -> Floats:
+    """What a family's guesses have in seconds: see `LimitEstimate.seconds`."""
+    pace = x[HAZARD] if family == JUMPING else x[FREQUENCY] / np.float32(2 * math.pi)
+    seconds: Floats = x[LENGTH] if family == WINDOW else 1 / np.maximum(pace, np.float32(1e-6))
+    return seconds
+
+
+def _likely(values: Floats, weights: Floats) -> Likely:
+    order = values.argsort()
+    share = weights[order].cumsum(dtype=float)
+    low, high = (float(values[order[np.searchsorted(share, of * share[-1])]]) for of in MIDDLE)
+    return Likely(mean=float(np.average(values, weights=weights)), low=low, high=high)
 
 
 def _unpacked(text: str, like: NDArray[Any]) -> NDArray[Any]:

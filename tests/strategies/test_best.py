@@ -84,6 +84,27 @@ def test_what_is_learned_of_one_server_helps_with_another():
     assert untold.chances()[9] < told.chances()[1]
 
 
+def test_a_bucket_is_told_to_people():
+    """One attempt a second, nothing at once: what estimates say, and that saying it changes nothing."""
+    strategy = create("best", arms=2, seed=1)
+    for second in range(60):
+        tell(strategy, 0, Outcome.OK, second)
+        tell(strategy, 0, Outcome.RATE_LIMITED, second)
+    before = strategy.snapshot()
+    limited, unasked = strategy.estimates()
+    assert strategy.snapshot() == before
+    assert limited.kind != "none"
+    assert limited.share > 0.3
+    assert limited.admits < 0.1
+    assert limited.rate is not None
+    assert limited.rate.low <= limited.rate.mean <= limited.rate.high
+    assert 0.7 < limited.rate.mean < 1.4
+    assert unasked.admits > 0.9
+    restored = create("best", arms=2, seed=2)
+    restored.restore(before)
+    assert restored.estimates() == strategy.estimates()
+
+
 def test_an_outage_is_noticed_and_its_end_too():
     quality = Quality(1)
     for second in range(30):
