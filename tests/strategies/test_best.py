@@ -85,11 +85,10 @@ def test_what_is_learned_of_one_server_helps_with_another():
 
 
 def test_a_bucket_is_told_to_people():
-    """One attempt a second, nothing at once: what estimates say, and that saying it changes nothing."""
+    """One attempt a second, none saved up: what estimates say, and that saying it changes nothing."""
     strategy = create("best", arms=2, seed=1)
-    for second in range(60):
-        tell(strategy, 0, Outcome.OK, second)
-        tell(strategy, 0, Outcome.RATE_LIMITED, second)
+    for tenth in range(400):
+        tell(strategy, 0, Outcome.RATE_LIMITED if tenth % 10 else Outcome.OK, tenth / 10)
     before = strategy.snapshot()
     limited, unasked = strategy.estimates()
     assert strategy.snapshot() == before
