@@ -4,6 +4,7 @@
     server.py       Balancer: listens, routes, drains
     front.py        one client's connection: order, back-pressure, timeouts
     requests.py     its bytes -> requests, strictly
+    repeats.py      messages whose head was seen before are not parsed again
     messages.py     the ids that come in, the answers that go out
     core.py         what happens to one id, without sockets
     driver.py       the same with real servers

@@ -12,6 +12,7 @@ from bandit_runner.balancer import messages
 from bandit_runner.balancer._httptools import httptools
 from bandit_runner.balancer.config import Limits
 from bandit_runner.balancer.messages import Answer
+from bandit_runner.balancer.repeats import Repeats
 
 PIECE: Final = 4_096
 """Bytes that are fed at a time: bounds how many pipelined requests are parsed before the first is answered."""
@@ -66,6 +67,7 @@ class RequestParser:
         """A refusal was returned: whatever is fed now is thrown away."""
         self._limits = limits
         self._parser = httptools.HttpRequestParser(self)
+        self._repeats: Repeats[Request] = Repeats()
         self._requests: list[Request] = []
         self._refusal: Answer | None = None
         self._begin()
@@ -74,6 +76,10 @@ class RequestParser:
         """The requests that ``piece`` completes, in order; at most `PIECE` bytes are to be fed at once."""
         if self.ended:
             return []
+        fresh = not self.receiving
+        if fresh and self._keep_alive and (known := self._repeats.recall(piece)) is not None:
+            body = piece[len(piece) - len(known.body) :]
+            return [Request(known.method, known.target, body, known.framed, known.keep_alive, known.http_1_0)]
         self._requests = []
         try:
             self._parser.feed_data(piece)
@@ -84,6 +90,8 @@ class RequestParser:
             self._refuse(self._refusal or messages.MALFORMED)
         else:
             self._bound_raw(len(piece))
+            if fresh and len(self._requests) == 1 and self._keep_alive and not (self.receiving or self._chunked):
+                self._repeats.learn(piece, len(self._body), self._requests[0])
         return self._requests
 
     def take_expectation(self) -> bool:

@@ -14,6 +14,7 @@ import msgspec
 
 from bandit_runner.balancer._httptools import httptools
 from bandit_runner.balancer.config import Address, host_port
+from bandit_runner.balancer.repeats import Repeats
 from bandit_runner.balancer.retry_after import retry_after_seconds
 from bandit_runner.balancer.watchdog import Watchdog
 from bandit_runner.model import Outcome
@@ -139,6 +140,7 @@ class Connection(asyncio.Protocol):
     _date: bytes | None
     _attempts: bytes
     _framed: bool
+    _length: int | None
     _until_eof: bool
     _complete: bool
     _surplus: bool
@@ -150,6 +152,7 @@ class Connection(asyncio.Protocol):
         self._pool = pool
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
+        self._repeats: Repeats[Reply] = Repeats()
         self._watchdog = Watchdog(pool.loop, self._expired)
         self._done: Done | None = None
         self._reset()
@@ -158,7 +161,6 @@ class Connection(asyncio.Protocol):
         """Send one request; ``deadline`` is on the loop's clock."""
         self._done = done
         self._received = 0
-        self._reset()
         if self._transport is None or self._transport.is_closing():
             self._fail("closed before the request was sent")
             return
@@ -192,6 +194,10 @@ class Connection(asyncio.Protocol):
         if self._done is None:  # it speaks without having been asked: the next answer could be a forged one
             self.drop()
             return
+        first = not self._received
+        if first and (known := self._repeats.recall(data)) is not None:
+            self._end(known, keep=True)
+            return
         self._received += len(data)
         if self._received > self._pool.answer_bytes:
             self._fail("the answer is too long")
@@ -204,15 +210,18 @@ class Connection(asyncio.Protocol):
             if self._surplus:
                 self._fail("more came than the answer")
             elif self._complete:
-                self._succeed()
+                reply, keep = self._reply(), self._keep
+                if first and keep and self._length is not None:
+                    self._repeats.learn(data, self._length, reply)
+                self._reset()
+                self._end(reply, keep=keep)
 
     def eof_received(self) -> None:
         """The server sends no more."""
         if self._done is None:
             return
         if self._until_eof:  # RFC 9112, section 6.3, rule 8: no length was given, the end is where the bytes end
-            self._keep = False
-            self._succeed()
+            self._end(self._reply(), keep=False)
         else:
             self._fail("the connection ended before the answer did")
 
@@ -244,6 +253,7 @@ class Connection(asyncio.Protocol):
                 self._attempts = value
             case b"content-length":
                 self._framed = True
+                self._length = int(value)  # llhttp has refused what is no number below 2**64
             case b"transfer-encoding":
                 self._framed = value.lower().endswith(b"chunked")
 
@@ -264,16 +274,15 @@ class Connection(asyncio.Protocol):
 
     # one attempt's end
 
-    def _succeed(self) -> None:
+    def _reply(self) -> Reply:
+        """What the whole answer means."""
         status, attempts = self._status, _count(self._attempts)
         if status in OK_STATUS:
-            reply = Reply(Outcome.OK, status, attempts=attempts)
-        elif status == TOO_MANY_REQUESTS:
+            return Reply(Outcome.OK, status, attempts=attempts)
+        if status == TOO_MANY_REQUESTS:
             wait = None if self._retry_after is None else retry_after_seconds(self._retry_after, self._date)
-            reply = Reply(Outcome.RATE_LIMITED, status, wait)
-        else:
-            reply = Reply(Outcome.ERROR, status, attempts=attempts)
-        self._end(reply, keep=self._keep)
+            return Reply(Outcome.RATE_LIMITED, status, wait)
+        return Reply(Outcome.ERROR, status, attempts=attempts)
 
     def _fail(self, reason: str) -> None:
         self._end(Reply(Outcome.ERROR, reason=reason), keep=False)
@@ -299,6 +308,7 @@ class Connection(asyncio.Protocol):
         self._date = None
         self._attempts = b""
         self._framed = False
+        self._length = None
         self._until_eof = False
         self._complete = False
         self._surplus = False

@@ -74,6 +74,44 @@ def test_splits_make_no_difference(stream: bytes, data: st.DataObject):
     assert split_left == whole_left
 
 
+REPEATED = (
+    b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 24\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 4\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n",
+    b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+)
+BODIES = (ID, ID.upper(), b"abcd", b"\r\n\r\n", b"\r\n" * 12, b"abcd\r\n0\r\n\r\n", b"")
+repeating = st.tuples(
+    st.sampled_from((b"", b"", b"", b"\r\n", b"\r\n\r\n")),
+    st.sampled_from(REPEATED),
+    st.sampled_from(BODIES),
+    st.sampled_from((b"", b"", b"", b"\r\n", b"\r\n\r\n", REPEATED[0])),
+).map(b"".join)
+
+
+@given(st.lists(repeating, min_size=2, max_size=6))
+@settings(max_examples=600, deadline=None)
+def test_heads_that_repeat_make_no_difference(pieces: list[bytes]):
+    """Whole messages with known heads are not parsed; byte by byte all of them are."""
+    quick, quick_left = parsed(pieces)
+    slow, slow_left = parsed(bytes([byte]) for byte in b"".join(pieces))
+    assert [r for r in quick if r.refused is None] == [r for r in slow if r.refused is None]
+    assert [bool(r.refused) for r in quick] == [bool(r.refused) for r in slow]
+    assert quick_left == slow_left
+
+
+def test_a_body_that_looks_like_the_end_of_a_head_shifts_nothing():
+    """Empty lines after a body are skipped: with a body of empty lines, head and body could be told apart wrongly."""
+    parser = RequestParser(LIMITS)
+    message = REPEATED[0] + b"\r\n" * 12
+    assert [request.body for request in parser.feed(message + b"\r\n")] == [b"\r\n" * 12]
+    served, rest = parser.feed(REPEATED[0] + b"\r\n" + ID)
+    assert served.body == b"\r\n" + ID[:22]
+    assert rest.refused is not None  # the last two bytes begin no request
+
+
 def test_byte_by_byte():
     stream = b"".join(FRAGMENTS[:4])
     requests, left = parsed([bytes([byte]) for byte in stream])
