@@ -80,8 +80,6 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     executables: frozenset[str] = frozenset()
     foreseen: frozenset[str] = frozenset()
     lookups: Lookups | None = None
-    shares_network: bool = False
-    """Whether it is in the host's network namespace, where a socket that listens unbound gets a port of the host's."""
     on_violation: Callable[[Violation], None]
 
 
@@ -104,7 +102,7 @@ class Answerer:
             self._look(call, name, self._watch.lookups)
         elif name == "bind" and self._watch.ports:
             self._carry_out(call, name, self._bind)
-        elif name == "listen" and self._watch.ports and self._watch.shares_network:
+        elif name == "listen" and self._watch.ports and name in self._watch.whole:
             self._carry_out(call, name, self._listen)
         elif name == "connect" and self._watch.destinations.addresses:
             self._carry_out(call, name, self._connector.answer)

@@ -36,7 +36,7 @@ class Namespaces:
         """Build the whole sandbox around a program of ours that binds one port, and see."""
         try:
             arch = native_arch()
-            try_out(self.name, arch, _probe_plan(arch))
+            try_out(self.name, arch, _probe_plan(), frozenset({"bind"}))
         except BinsafeError as error:
             return Enforcement(level="none", gaps=(Gap(id="sandbox", reason=str(error), fix=error.hint),))
         return Enforcement(level="full", gaps=_missing_layers())
@@ -67,7 +67,10 @@ class Namespaces:
                 lookups=lookups,
                 on_violation=order.on_violation,
             )
-            plan = plan_for(order, layout, arch, frozenset(PATH_CALLS) if lookups else frozenset())
+            notify = frozenset(PATH_CALLS) if lookups else frozenset()
+            if destinations.addresses:
+                notify |= {"listen"}  # see grafting.listen
+            plan = plan_for(order, layout, arch, notify)
             return start(plan, watch, inherited=(order.program, cargo.descriptor), stdio=stdio, backend=self.name)
 
 
@@ -98,8 +101,8 @@ def _ignore(_: object) -> None:
     """The doctor's program does nothing that could be denied."""
 
 
-def try_out(backend: str, arch: str, plan: Plan, *, shares_network: bool = False) -> None:
-    """Build a sandbox around a program of ours that binds one port.
+def try_out(backend: str, arch: str, plan: Plan, asked: frozenset[str]) -> None:
+    """Build a sandbox around a program of ours that binds one port; the supervisor answers the calls in ``asked``.
 
     Raises:
         NotEnforceable: it cannot be built, or the program could not do that.
@@ -107,11 +110,10 @@ def try_out(backend: str, arch: str, plan: Plan, *, shares_network: bool = False
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    watch = Watch(
-        names=tables.names(arch), ports=frozenset({port}), shares_network=shares_network, on_violation=_ignore
-    )
+    watch = Watch(names=tables.names(arch), ports=frozenset({port}), whole=asked, on_violation=_ignore)
     stdio = (subprocess.DEVNULL,) * 3
-    process = start(plan | {"probe_port": port}, watch, inherited=(), stdio=stdio, backend=backend)
+    plan = plan | {"probe_port": port, "filter": trial_filter(arch, asked).hex()}
+    process = start(plan, watch, inherited=(), stdio=stdio, backend=backend)
     status = process.wait(10)
     if status is None:
         process.stop(grace=0)
@@ -122,18 +124,18 @@ def try_out(backend: str, arch: str, plan: Plan, *, shares_network: bool = False
         )
 
 
-def trial_filter(arch: str, asked: tuple[str, ...]) -> bytes:
+def trial_filter(arch: str, asked: frozenset[str]) -> bytes:
     """A filter that asks about some calls and lets our own code do the rest."""
     load, jump_equal, answer = 0x20, 0x15, 0x06  # BPF_LD|BPF_W|BPF_ABS, BPF_JMP|BPF_JEQ|BPF_K, BPF_RET|BPF_K
     user_notification, allow = 0x7FC0_0000, 0x7FFF_0000
     program = [(load, 0, 0, 0)]
-    for name in asked:
+    for name in sorted(asked):
         program += [(jump_equal, 0, 1, tables.numbers(arch)[name]), (answer, 0, 0, user_notification)]
     program.append((answer, 0, 0, allow))
     return b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
 
 
-def _probe_plan(arch: str) -> Plan:
+def _probe_plan() -> Plan:
     """A plan with every step of the real one."""
     rights = landlock.ABI_RIGHTS.get(min(kernel.landlock_abi(), landlock.LATEST))
     return {
@@ -143,7 +145,6 @@ def _probe_plan(arch: str) -> Plan:
         "limits": [("CORE", 0)],
         "landlock": {"handled": [int(rights.fs)] if rights else [], "rules": []},
         "cwd": "/",
-        "filter": trial_filter(arch, ("bind",)).hex(),
     }
 
 

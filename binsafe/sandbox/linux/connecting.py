@@ -84,7 +84,7 @@ class Connector:
                 raise OSError(errno.EALREADY if own.state == _SYN_SENT else errno.EISCONN, "")
             if own.is_bound or own.socket.family != address.family:
                 raise Refused(errno.EINVAL, str(address))
-            if not own.socket.getblocking():
+            if not own.is_blocking:
                 self._begin(call, own, address)
                 return
             if not self._room.acquire(blocking=False):

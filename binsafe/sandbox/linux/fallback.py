@@ -17,7 +17,7 @@ from binsafe.renderers import landlock, linux, seccomp, unshared
 from binsafe.sandbox.backends import Enforcement, Order
 from binsafe.sandbox.linux import kernel
 from binsafe.sandbox.linux.answering import Watch
-from binsafe.sandbox.linux.backend import native_arch, reads_folders, trial_filter, try_out
+from binsafe.sandbox.linux.backend import native_arch, reads_folders, try_out
 from binsafe.sandbox.linux.connecting import Destinations, pin
 from binsafe.sandbox.linux.lookups import PATH_CALLS, Lookups
 from binsafe.sandbox.linux.planning import limits_of
@@ -72,9 +72,8 @@ class Landlock:
                     "limits": [("CORE", 0)],
                     "landlock": {"handled": handled, "rules": []},
                     "closed": "/",
-                    "filter": trial_filter(arch, ("bind", "listen")).hex(),
                 },
-                shares_network=True,
+                frozenset({"bind", "listen"}),
             )
         except BinsafeError as error:
             return Enforcement(level="none", gaps=(Gap(id="sandbox", reason=str(error), fix=error.hint),))
@@ -104,7 +103,6 @@ class Landlock:
             destinations=destinations,
             foreseen=frozenset(word for denial in policy.denied for word in denial.capability.split()),
             lookups=_lookups(policy) if named else None,
-            shares_network=True,
             on_violation=order.on_violation,
         )
         copy = _sealed_copy(order.program)

@@ -16,7 +16,7 @@ import socket
 from typing import Final, NamedTuple
 
 from binsafe.sandbox.linux.notifications import Call, Listener
-from binsafe.sandbox.linux.sockets import LOOPBACK, Address, Refused, original, read_address
+from binsafe.sandbox.linux.sockets import LOOPBACK, Address, Original, Refused, original, read_address
 
 _WILDCARDS: Final = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104 - what is asked for, not given
 _MAPPED: Final = f"::ffff:{LOOPBACK}"
@@ -56,17 +56,25 @@ def graft(listener: Listener, call: Call, ports: frozenset[int]) -> Graft:
 def listen(listener: Listener, call: Call, ports: frozenset[int]) -> None:
     """Carry out a listen() that waits, on a socket that was grafted; raises as :func:`graft`.
 
-    Only for programs that share our network namespace. Done here, because the program could put another socket under
-    the number in the meantime; and looked at again afterwards, because a connection that was given up may have lost its
-    port and still tell it: the kernel would choose another.
+    For programs that may hold another socket of our network namespace: all that share it, and those that may connect
+    out. A connection that is given up and then listens gets a port of the kernel's choice, on every address.
+
+    Done here, because the program could put another socket under the number in the meantime; and looked at again
+    afterwards, because a connection that was given up may have lost its port and still tell it.
     """
     with original(listener, call) as own:
-        if own.port in ports:
+        if _is_granted(own, ports):
             own.socket.listen(min(call.arguments[1] & 0xFFFF_FFFF, MAX_BACKLOG))
-            if own.port in ports:
+            if _is_granted(own, ports):
                 return
             own.socket.shutdown(socket.SHUT_RDWR)
     raise Refused(errno.EPERM, "a socket that was not bound", grant="--ports :PORT")
+
+
+def _is_granted(own: Original, ports: frozenset[int]) -> bool:
+    """Whether it has the address that a graft gets; a connection's own port may be a granted one by chance."""
+    host, port = own.socket.getsockname()[:2]
+    return port in ports and host in (LOOPBACK, _MAPPED, "::1")
 
 
 def host_address(address: Address, own: socket.socket) -> str:

@@ -113,6 +113,11 @@ class Original:
         return self.port != 0
 
     @property
+    def is_blocking(self) -> bool:
+        """Whether the program itself waits on it: a flag of the open file, unknown to Python's own notion."""
+        return os.get_blocking(self.socket.fileno())
+
+    @property
     def state(self) -> int:
         """Its state as in net/tcp_states.h, the first byte of ``struct tcp_info``."""
         return self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
