@@ -63,14 +63,15 @@ def _relro(subject: Subject) -> Mitigation:
 
 
 def _canary(subject: Subject) -> Mitigation:
-    """Whether functions check their stack frames; a static program without names does not say."""
+    """Whether functions check their stack frames; a static program without names does not say, nor an object file."""
     if subject.is_go:
         return "not-applicable"
     slice_ = subject.slice
     imported = any(plain_name(entry.name, slice_.format) in _CANARY for entry in slice_.imports)
     if imported or any(plain_name(symbol.name, slice_.format) in _CANARY for symbol in slice_.symbols):
         return "present"
-    return "absent" if slice_.linkage == "dynamic" or slice_.symbols else "unknown"
+    named = slice_.linkage == "dynamic" or (slice_.linkage is not None and slice_.symbols)
+    return "absent" if named else "unknown"
 
 
 def _fortify(subject: Subject) -> Mitigation:

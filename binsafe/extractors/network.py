@@ -122,7 +122,7 @@ def _unnamed(subject: Subject) -> Iterator[str]:
 def _supplied(slice_: Slice) -> Iterator[str]:
     """What others may do for the program: loaders, other programs, name services and libraries."""
     if slice_.kind != "executable":
-        yield f"it is a {slice_.kind}: what loads it may give it functions"
+        yield f"it is no program of its own ({slice_.kind}): what loads it may give it functions"
     for name in sorted({plain_name(entry.name, slice_.format) for entry in slice_.imports}):
         if name in LOADERS:
             yield f"by {name} it can get at functions that it does not name"

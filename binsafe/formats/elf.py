@@ -24,6 +24,8 @@ _SYSTEMS = {0: "linux", 2: "netbsd", 3: "linux", 6: "solaris", 9: "freebsd", 12:
 _FUNCTION_KINDS = (0, 1, 2, 10)
 """Symbol types that name places: none, object, function, indirect function; not sections, files or TLS offsets."""
 _NOWHERE = (_SHN_UNDEF, _SHN_ABS) = (0, 0xFFF1)
+_LOADED = frozenset({"executable", "library"})
+"""Kinds that a loader takes: how the others would behave is not in them."""
 _SYMBOL_LAYOUTS = {32: ("III4x", "12xBxH"), 64: ("I4xQQ", "4xBxH16x")}
 """Word size -> how a symbol record keeps its name, address and size; and its type and section."""
 
@@ -41,9 +43,10 @@ def read(data: memoryview) -> Image:
     if head.type == eh.REL and not section_headers:
         raise malformed("an object file without sections", finding="section-table")
     sections, section_problem = eh.sections(head, section_headers, loaded, data)
-    wanted = dynamic(head.bits, reader, headers)
-    loader = interpreter(reader, headers)
-    kind = _kind(head, wanted, loader)
+    hollow = eh.is_debug_symbols(head, headers)
+    wanted = None if hollow else dynamic(head.bits, reader, headers)
+    loader = None if hollow else interpreter(reader, headers)
+    kind = "debug-symbols" if hollow else _kind(head, wanted, loader)
     imports, exports = ((), ()) if wanted is None else _linkage(head, data, sections, wanted)
     slice_ = Slice(
         format="elf",
@@ -62,8 +65,8 @@ def read(data: memoryview) -> Image:
         imports=imports,
         symbols=_defined(head, reader, section_headers) or exports,
         traits={
-            **_traits(head, reader, headers, wanted),
-            **import_traits(imports),
+            **_traits(head, kind, reader, headers, wanted),
+            **(import_traits(imports) if kind in _LOADED else {}),
             **({"interpreter": loader} if loader else {}),
         },
         problems=tuple(f"section-table: {p}" for p in (table_problem, section_problem) if p and head.type != eh.CORE),
@@ -93,7 +96,7 @@ def _kind(head: eh.Header, wanted: Dynamic | None, loader: str | None) -> str:
 
 
 def _linked(head: eh.Header, kind: str, wanted: Dynamic | None, loader: str | None) -> Linkage | None:
-    if kind in {"object", "core"}:
+    if kind not in _LOADED:
         return None
     if kind == "library" or loader or (wanted and wanted.libraries):
         return "dynamic"
@@ -101,10 +104,10 @@ def _linked(head: eh.Header, kind: str, wanted: Dynamic | None, loader: str | No
 
 
 def _traits(
-    head: eh.Header, reader: Reader, headers: tuple[eh.ProgramHeader, ...], wanted: Dynamic | None
+    head: eh.Header, kind: str, reader: Reader, headers: tuple[eh.ProgramHeader, ...], wanted: Dynamic | None
 ) -> dict[str, bool | int | str]:
     traits: dict[str, bool | int | str] = {"osabi": head.osabi, "machine": head.machine}
-    if head.type in {eh.EXEC, eh.DYN}:
+    if kind in _LOADED:
         stack = next((h for h in headers if h.type == eh.PT_GNU_STACK), None)
         both = eh.PF_W | eh.PF_X
         traits |= {

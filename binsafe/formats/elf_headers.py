@@ -164,6 +164,35 @@ def program_headers(head: Header, reader: Reader) -> tuple[ProgramHeader, ...]:
     return tuple(found)
 
 
+def is_debug_symbols(head: Header, headers: tuple[ProgramHeader, ...]) -> bool:
+    """Whether it is what ``objcopy --only-keep-debug`` makes: the segments of a program whose bytes are in another file.
+
+    Only what nothing can start counts as one: no loader finds a dynamic section, and the kernel refuses it for a
+    PT_INTERP without bytes (``load_elf_binary``) or would begin in a page that it fills with nothing of the file.
+    """
+    loaded = [h for h in headers if h.type == PT_LOAD]
+    memory = Memory(loaded)
+    linked = any(h.file_size or memory.stored(h.address) for h in headers if h.type == PT_DYNAMIC)
+    if head.type not in {EXEC, DYN} or linked:
+        return False
+    loader = next((h for h in headers if h.type == PT_INTERP), None)
+    if loader is not None:
+        return loader.file_size == 0
+    everything = _reads_imply_execution(headers)
+    return not any(_maps(h, head.entry) for h in loaded if everything or h.flags & PF_X)
+
+
+def _maps(segment: ProgramHeader, address: int) -> bool:
+    """Whether the page of ``address`` has bytes of the file: whole pages are mapped, whatever is stored (``elf_map``)."""
+    page = address - address % _PAGE
+    return segment.address // _PAGE * _PAGE <= page < segment.address + segment.file_size
+
+
+def _reads_imply_execution(headers: tuple[ProgramHeader, ...]) -> bool:
+    """Without a stack that is said to be data, kernels may make all that is readable executable."""
+    return not any(h.type == PT_GNU_STACK and not h.flags & PF_X for h in headers)
+
+
 def _check(head: Header, reader: Reader, number: int, segment: ProgramHeader) -> None:
     if segment.file_size and segment.type not in {PT_GNU_STACK, 0}:
         reader.range(segment.offset, segment.file_size, f"segment {number}")
