@@ -165,7 +165,7 @@ def program_headers(head: Header, reader: Reader) -> tuple[ProgramHeader, ...]:
 
 
 def is_debug_symbols(head: Header, headers: tuple[ProgramHeader, ...]) -> bool:
-    """Whether it is what ``objcopy --only-keep-debug`` makes: the segments of a program whose bytes are in another file.
+    """Whether it is what ``objcopy --only-keep-debug`` makes: segments of a program whose bytes are in another file.
 
     Only what nothing can start counts as one: no loader finds a dynamic section, and the kernel refuses it for a
     PT_INTERP without bytes (``load_elf_binary``) or would begin in a page that it fills with nothing of the file.
@@ -183,7 +183,7 @@ def is_debug_symbols(head: Header, headers: tuple[ProgramHeader, ...]) -> bool:
 
 
 def _maps(segment: ProgramHeader, address: int) -> bool:
-    """Whether the page of ``address`` has bytes of the file: whole pages are mapped, whatever is stored (``elf_map``)."""
+    """Whether the page of ``address`` has bytes of the file: pages are mapped whole, beyond what is stored."""
     page = address - address % _PAGE
     return segment.address // _PAGE * _PAGE <= page < segment.address + segment.file_size
 

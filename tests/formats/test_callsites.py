@@ -1,5 +1,6 @@
 """Call sites are found by arithmetic; the decoder is only the test's."""
 
+import random
 import shutil
 import struct
 import subprocess
@@ -42,6 +43,24 @@ def test_x86_64_calls_and_jumps_to_a_stub_and_through_a_slot():
 def test_i386_calls_through_an_absolute_slot():
     code = b"\xff\x15" + struct.pack("<I", STUB) + relative(b"\xe8", 6, STUB + 16)
     assert call_sites(program(code, "i386"), [STUB, STUB + 16]) == {STUB: (CODE,), STUB + 16: (CODE + 6,)}
+
+
+@pytest.mark.parametrize("bits", [32, 64])
+def test_x86_finds_all_that_byte_by_byte_arithmetic_finds(bits: int):
+    """Opcodes stand inside of other instructions' operands, too, and targets lie below the code and above it."""
+    luck = random.Random(bits)
+    code = bytes(luck.choice((0xE8, 0xE9, 0xFF, 0x15, 0x25, 0x00, luck.randrange(256))) for _ in range(20_000))
+    mask, expected = (1 << bits) - 1, {}
+    for at in range(len(code) - 6):
+        indirect = code[at] == 0xFF and code[at + 1] in {0x15, 0x25}
+        if indirect or code[at] in {0xE8, 0xE9}:
+            end = at + 5 + indirect
+            operand = int.from_bytes(code[end - 4 : end], "little", signed=True)
+            base = 0 if indirect and bits == 32 else CODE + end
+            expected.setdefault(base + operand & mask, []).append(CODE + at)
+    chosen = luck.sample(sorted(expected), 500)
+    found = call_sites(program(code, "x86_64" if bits == 64 else "i386"), chosen)
+    assert found == {target: tuple(expected[target]) for target in chosen}
 
 
 @pytest.mark.parametrize("address", [CODE, 0x1_0000_4000])

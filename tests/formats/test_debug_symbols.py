@@ -77,9 +77,10 @@ def test_a_library_begins_nowhere():
 )
 def test_what_could_be_started_is_none(trick: str, data: bytearray):
     try:
-        assert read(data).kind == "executable", trick
+        kind = read(data).kind
     except NotAnalysable as error:
-        assert error.finding == "malformed", trick
+        kind = error.finding
+    assert kind in {"executable", "malformed"}, trick
 
 
 def test_without_a_data_stack_what_is_readable_may_be_executed():
