@@ -38,12 +38,14 @@ data, each importing only what stands above it::
     cli             the commands
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
 
 from binsafe._version import __version__
 
+TYPE_CHECKING = False  # without `typing` and `importlib` this costs nothing, and the sandbox starts with it
 if TYPE_CHECKING:
+    from typing import Any
+
     from binsafe.baselines import load as load_baseline
     from binsafe.errors import BinsafeError, NotAnalysable, NotEnforceable, NotExecutable, NotFound, UsageError
     from binsafe.intake import Found, Snapshot, find, inspect
@@ -92,6 +94,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Load a public name from its home on first use (PEP 562)."""
+    import importlib  # noqa: PLC0415 - see above
+
     if name == "load_baseline":
         return importlib.import_module("binsafe.baselines").load
     for home, names in _HOMES.items():

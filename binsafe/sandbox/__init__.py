@@ -7,13 +7,16 @@ guard     ties a process group to its supervisor on systems that cannot
 launching what is checked before anything starts
 doctor    what this machine can enforce, found out by doing it
 
-Names are loaded on first use: the stage inside imports this package with nothing but the standard library at hand.
+Names are loaded on first use, and nothing else is: the stage inside imports this package at each start, and has nothing
+but the standard library.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from binsafe.sandbox.backends import Enforcement, Order, Sandboxed
     from binsafe.sandbox.doctor import Diagnosis, diagnose
     from binsafe.sandbox.launching import BACKENDS, launch
@@ -33,6 +36,8 @@ __all__ = ["BACKENDS", "Diagnosis", "Enforcement", "Order", "Sandboxed", "diagno
 
 def __getattr__(name: str) -> Any:
     """Load a public name from its module on first use (PEP 562)."""
+    import importlib  # noqa: PLC0415 - see above
+
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -19,7 +19,7 @@ from binsafe.sandbox.linux.layout import DEVICES, SCRATCH, SCRATCH_BYTES, Layout
 from binsafe.sandbox.linux.lookups import PATH_CALLS, Lookups
 from binsafe.sandbox.linux.planning import plan_for, root_of
 from binsafe.sandbox.linux.process import Process
-from binsafe.sandbox.linux.starting import Plan, start
+from binsafe.sandbox.linux.starting import Plan, Stage
 from binsafe.syscalls import tables
 
 MACHINES: Final = {"x86_64": "x86_64", "aarch64": "arm64"}
@@ -51,9 +51,9 @@ class Namespaces:
         arch = native_arch()
         for gap in linux.gaps(order.policy):
             raise NotEnforceable(gap.reason, hint="leave the grant out")
-        destinations = pin(order.policy.of("connect"))
         stdio = (order.stdin, order.stdout, order.stderr)
-        with Cargo() as cargo:
+        with Cargo() as cargo, Stage(stdio, (order.program, cargo.descriptor)) as stage:
+            destinations = pin(order.policy.of("connect"))
             layout = lay_out(order, cargo, destinations.hosts)
             lookups = None if reads_folders(order.policy) else _lookups(layout, order.policy)
             watch = Watch(
@@ -70,8 +70,7 @@ class Namespaces:
             notify = frozenset(PATH_CALLS) if lookups else frozenset()
             if destinations.addresses:
                 notify |= {"listen"}  # see grafting.listen
-            plan = plan_for(order, layout, arch, notify)
-            return start(plan, watch, inherited=(order.program, cargo.descriptor), stdio=stdio, backend=self.name)
+            return stage.follow(plan_for(order, layout, arch, notify), watch, self.name)
 
 
 def reads_folders(policy: Policy) -> bool:
@@ -112,8 +111,9 @@ def try_out(backend: str, arch: str, plan: Plan, asked: frozenset[str]) -> None:
         port = free.getsockname()[1]
     watch = Watch(names=tables.names(arch), ports=frozenset({port}), whole=asked, on_violation=_ignore)
     stdio = (subprocess.DEVNULL,) * 3
-    plan = plan | {"probe_port": port, "filter": trial_filter(arch, asked).hex()}
-    process = start(plan, watch, inherited=(), stdio=stdio, backend=backend)
+    plan = plan | {"probe_port": port, "filter": trial_filter(arch, asked)}
+    with Stage(stdio, ()) as stage:
+        process = stage.follow(plan, watch, backend)
     status = process.wait(10)
     if status is None:
         process.stop(grace=0)

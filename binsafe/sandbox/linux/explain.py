@@ -1,9 +1,10 @@
 """What a step that failed means for the user: why this machine refuses, and what would change that."""
 
 import errno
-from typing import Any
+from typing import NamedTuple
 
 from binsafe.errors import BinsafeError, MechanismRefused, NotEnforceable, NotExecutable
+from binsafe.sandbox.linux import messages
 
 _FIXES = {
     "granted folders": (
@@ -32,28 +33,39 @@ _FIXES = {
 _NAMESPACE_STEPS = frozenset({"namespaces", "user namespace maps"})
 
 
-def reason_and_fix(report: dict[str, Any]) -> tuple[str, str]:
-    """A stage's failure report as (what could not be done, what to do about it)."""
-    step = str(report.get("step", "stage"))
-    return f"{step}: {report.get('detail', 'no reason given')}", _FIXES.get(step, "report this: it is a bug in binsafe")
+class Failure(NamedTuple):
+    """A step that could not be done; ``errno`` is 0 where no call failed."""
+
+    step: str = "stage"
+    errno: int = 0
+    detail: str = "it ended without a word"
 
 
-def explain(report: dict[str, Any]) -> BinsafeError:
-    """The error that a stage's failure report stands for."""
-    reason, fix = reason_and_fix(report)
-    if report.get("step") == "execute":
-        if report.get("errno") == errno.ENOENT:  # the file is there: its interpreter (the dynamic loader) is not
+def failure_in(message: bytes) -> Failure | None:
+    """The failure that a message of the stage's reports, if it does."""
+    told = messages.decode(message, "failed", 3)
+    if told is None or not told[1].isdecimal():
+        return None
+    return Failure(told[0], int(told[1]), told[2])
+
+
+def explain(failure: Failure) -> BinsafeError:
+    """The error that a stage's failure stands for."""
+    reason = f"{failure.step}: {failure.detail}"
+    if failure.step == "execute":
+        if failure.errno == errno.ENOENT:  # the file is there: its interpreter (the dynamic loader) is not
             hint = "it needs a dynamic loader and libraries, which this version does not put into the sandbox yet"
             return NotEnforceable("the program cannot start without its loader", hint=hint)
         return NotExecutable(f"the kernel does not execute it: {reason}", hint="inspect it: binsafe inspect FILE")
-    refused = MechanismRefused if _refuses_namespaces(report) else NotEnforceable
+    refused = MechanismRefused if _refuses_namespaces(failure) else NotEnforceable
+    fix = _FIXES.get(failure.step, "report this: it is a bug in binsafe")
     return refused(f"the sandbox cannot be built here: {reason}", hint=fix)
 
 
-def _refuses_namespaces(report: dict[str, Any]) -> bool:
+def _refuses_namespaces(failure: Failure) -> bool:
     """Whether it is the machine that does not let us have namespaces.
 
     AppArmor's restriction on Ubuntu lets a namespace be made and takes the right to do anything in it.
     """
-    step, number = report.get("step"), report.get("errno")
-    return step in _NAMESPACE_STEPS or (step == "mounts" and number in (errno.EPERM, errno.EACCES))
+    refused = failure.step == "mounts" and failure.errno in (errno.EPERM, errno.EACCES)
+    return failure.step in _NAMESPACE_STEPS or refused

@@ -22,7 +22,7 @@ from binsafe.sandbox.linux.connecting import Destinations, pin
 from binsafe.sandbox.linux.lookups import PATH_CALLS, Lookups
 from binsafe.sandbox.linux.planning import limits_of
 from binsafe.sandbox.linux.process import Process
-from binsafe.sandbox.linux.starting import Plan, start
+from binsafe.sandbox.linux.starting import Plan, Stage
 from binsafe.syscalls import tables
 
 _DECIDED: Final = frozenset(
@@ -106,12 +106,13 @@ class Landlock:
             on_violation=order.on_violation,
         )
         copy = _sealed_copy(order.program)
+        stdio = (order.stdin, order.stdout, order.stderr)
         try:
             plan = _plan(order, policy, abi, copy) | {
-                "filter": seccomp.compile_filter(policy, arch, notify=named | {"listen"}).hex()
+                "filter": seccomp.compile_filter(policy, arch, notify=named | {"listen"})
             }
-            stdio = (order.stdin, order.stdout, order.stderr)
-            return start(plan, watch, inherited=(copy,), stdio=stdio, backend=self.name)
+            with Stage(stdio, (copy,)) as stage:
+                return stage.follow(plan, watch, self.name)
         finally:
             os.close(copy)
 

@@ -6,17 +6,19 @@ on the disk is changed, as a chown would.
 """
 
 import os
-import signal
 import stat
-from typing import Any
 
 from binsafe.sandbox.linux import kernel
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from binsafe.sandbox.linux.failing import Plan
 
 _ANYBODY_READS = stat.S_IROTH
 _ANYBODY_WRITES = stat.S_IWOTH
 
 
-def open_trees(plan: dict[str, Any], uid: int) -> dict[str, int]:
+def open_trees(plan: "Plan", uid: int) -> dict[str, int]:
     """Path -> detached mount, for each granted path; the caller is root and will be ``uid``.
 
     Raises:
@@ -44,10 +46,10 @@ def _map_owner(tree: int, owner: int, group: int, uid: int) -> None:
     read, write = os.pipe()
     holder = os.fork()
     if holder == 0:
-        kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+        kernel.prctl(kernel.PR_SET_PDEATHSIG, kernel.SIGKILL)
         kernel.unshare(kernel.CLONE_NEWUSER)
         os.write(write, b".")
-        signal.pause()
+        kernel.pause()
         os._exit(0)
     os.close(write)
     try:
@@ -62,5 +64,5 @@ def _map_owner(tree: int, owner: int, group: int, uid: int) -> None:
             os.close(namespace)
     finally:
         os.close(read)
-        os.kill(holder, signal.SIGKILL)
+        os.kill(holder, kernel.SIGKILL)
         os.waitpid(holder, 0)

@@ -4,10 +4,16 @@ Used on both sides of the fence: by the supervisor, and by the stage that turns 
 is why this module imports nothing but ctypes, os and struct). Constants are those of the kernel's uapi headers.
 """
 
+from __future__ import annotations
+
 import ctypes
 import os
 import struct
-from typing import Final
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Final
 
 # linux/sched.h
 CLONE_FILES: Final = 0x0000_0400
@@ -18,6 +24,9 @@ CLONE_NEWIPC: Final = 0x0800_0000
 CLONE_NEWUSER: Final = 0x1000_0000
 CLONE_NEWPID: Final = 0x2000_0000
 CLONE_NEWNET: Final = 0x4000_0000
+NAMESPACES: Final = (
+    CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP
+)
 
 # linux/mount.h
 MS_RDONLY: Final = 0x1
@@ -40,6 +49,12 @@ AT_RECURSIVE: Final = 0x8000
 OPEN_TREE_CLONE: Final = 1
 MOVE_MOUNT_F_EMPTY_PATH: Final = 4
 
+# asm/signal.h; the same on all processors that we support. Not Python's ``signal``, which loads ``enum``
+SIGKILL: Final = 9
+SIGPIPE: Final = 13
+SIGCHLD: Final = 17
+SIGXFSZ: Final = 25
+
 # linux/prctl.h
 PR_SET_PDEATHSIG: Final = 1
 PR_SET_DUMPABLE: Final = 4
@@ -60,6 +75,11 @@ LANDLOCK_CREATE_RULESET_VERSION: Final = 1
 LANDLOCK_RULE_PATH_BENEATH: Final = 1
 
 _EPOLL_CTL_ADD: Final = 1
+_SIG_DFL: Final = 0
+_SIG_BLOCK: Final = 0
+_SIG_SETMASK: Final = 2
+_SIGNAL_SET: Final = 128
+"""Bytes of a C library's ``sigset_t``."""
 _LINUX_CAPABILITY_VERSION_3: Final = 0x2008_0522
 _MAX_SIGNALS_AND_CAPS: Final = 64
 
@@ -101,6 +121,35 @@ def _numbered(name: str, *arguments: object) -> int:
 def unshare(flags: int) -> None:
     """Leave the namespaces named by CLONE_NEW* flags for new, empty ones."""
     _check(_libc.unshare(ctypes.c_int(flags)), "unshare")
+
+
+def sethostname(name: str) -> None:
+    """Name the host, as seen in our UTS namespace."""
+    _check(_libc.sethostname(name.encode(), ctypes.c_size_t(len(name))), "sethostname")
+
+
+def child_signals() -> int:
+    """A descriptor that can be read when a child has ended; SIGCHLD does nothing else from here on (signalfd(2))."""
+    default_signals(SIGCHLD)
+    chosen = (1 << (SIGCHLD - 1)).to_bytes(_SIGNAL_SET, "little")
+    _check(_libc.sigprocmask(ctypes.c_int(_SIG_BLOCK), chosen, None), "sigprocmask")
+    return _check(_libc.signalfd(ctypes.c_int(-1), chosen, ctypes.c_int(os.O_NONBLOCK | os.O_CLOEXEC)), "signalfd")
+
+
+def default_signals(*numbers: int) -> None:
+    """Let these signals do what they do by default: what is ignored stays so across execve."""
+    for number in numbers:
+        _libc.signal(ctypes.c_int(number), ctypes.c_void_p(_SIG_DFL))
+
+
+def unblock_signals() -> None:
+    """Let all signals through that were blocked."""
+    _check(_libc.sigprocmask(ctypes.c_int(_SIG_SETMASK), bytes(_SIGNAL_SET), None), "sigprocmask")
+
+
+def pause() -> None:
+    """Wait for a signal."""
+    _libc.pause()
 
 
 def mount(source: str, target: str, kind: str, flags: int, data: str = "") -> None:
@@ -229,12 +278,12 @@ def landlock_abi() -> int:
         return 0
 
 
-def landlock_restrict(handled: tuple[int, ...], rules: list[tuple[str, int]]) -> None:
+def landlock_restrict(handled: Iterable[int], rules: Iterable[tuple[str, int]]) -> None:
     """Confine this thread: ``handled`` are the masks (fs, net, scoped) of the kernel's ABI, ``rules`` (path, rights).
 
     The attribute is passed at the length that the given masks have: an older kernel refuses fields it does not know.
     """
-    attr = struct.pack(f"={len(handled)}Q", *handled)
+    attr = b"".join(struct.pack("=Q", mask) for mask in handled)
     ruleset = _syscall(
         _SYS_LANDLOCK_CREATE_RULESET,
         "landlock_create_ruleset",

@@ -24,13 +24,14 @@ def plan_for(order: Order, layout: Layout, arch: str, notify: frozenset[str]) ->
         **root_of(layout),
         "limits": limits_of(policy),
         "landlock": _confinement(policy, layout),
-        "filter": seccomp.compile_filter(policy, arch, notify=notify).hex(),
+        "filter": seccomp.compile_filter(policy, arch, notify=notify),
     }
 
 
 def root_of(layout: Layout) -> Plan:
     """The file system's part of the plan."""
-    return {name: getattr(layout, name) for name in ("pieces", "links", "mounts", "scratch", "folders", "covered")}
+    parts = {name: getattr(layout, name) for name in ("links", "mounts", "scratch", "folders", "covered")}
+    return parts | {"pieces": [tuple(piece) for piece in layout.pieces]}
 
 
 def _working_folder(layout: Layout) -> str:

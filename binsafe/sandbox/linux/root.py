@@ -6,14 +6,17 @@ What goes where is in the plan (``layout`` makes it); here it is only carried ou
 import errno
 import os
 import stat
-from typing import Any
 
 from binsafe.sandbox.linux import kernel
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from binsafe.sandbox.linux.failing import Plan
 
 _FLAGS = kernel.MS_NOSUID | kernel.MS_NODEV
 
 
-def build_root(plan: dict[str, Any], opened: dict[str, int]) -> None:
+def build_root(plan: "Plan", opened: dict[str, int]) -> None:
     """Make the root and enter it.
 
     ``opened`` are mounts that root took beforehand. Detached copies of the other granted ones are taken first, while

@@ -2,7 +2,7 @@
 
 import contextlib
 import errno
-import json
+import marshal
 import os
 import pwd
 import select
@@ -13,12 +13,12 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from binsafe.errors import BinsafeError
-from binsafe.sandbox.linux import kernel
+from binsafe.sandbox.linux import kernel, messages
 from binsafe.sandbox.linux.answering import Watch
-from binsafe.sandbox.linux.explain import explain
+from binsafe.sandbox.linux.explain import Failure, explain, failure_in
 from binsafe.sandbox.linux.notifications import Listener
 from binsafe.sandbox.linux.process import Process
 from binsafe.sandbox.linux.supervisor import Supervisor, readable
@@ -32,53 +32,76 @@ Stdio = tuple[int | None, int | None, int | None]
 _PACKAGES = str(Path(__file__).resolve().parents[3])
 _START = (
     "import os, sys; sys.path.append(sys.argv[1]); "
-    "from binsafe.sandbox.linux.stage import main; os._exit(main(int(sys.argv[2]), int(sys.argv[3])))"
+    "from binsafe.sandbox.linux.stage import main; os._exit(main(*map(int, sys.argv[2:])))"
 )
 _CREDENTIALS = struct.Struct("=iII")
-_MAX_MESSAGE = 65536
 _DYNAMIC_USERS: Final = range(61184, 65520)
 """Ids that systemd keeps for users that exist only while a service runs (systemd.io/UIDS-GIDS)."""
 
 
-def start(plan: Plan, watch: Watch, *, inherited: Sequence[int], stdio: Stdio, backend: str) -> Process:
-    """Start the stage and return when the program itself runs; nothing is left when that fails.
+class Stage:
+    """A fresh interpreter that has been started and waits for its plan, so that it starts while the plan is made.
 
-    Raises:
-        NotEnforceable: a part of the sandbox cannot be had here.
-        NotExecutable: the kernel refused to execute the program.
+    A context manager that ends it, unless the program runs in the end. ``inherited`` are the descriptors that the plan
+    will name.
     """
-    with contextlib.ExitStack() as undo:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        undo.callback(ours.close)
-        status, status_w = os.pipe2(os.O_CLOEXEC)
-        undo.callback(os.close, status)
-        ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-        written = _write(plan | {"supervisor": os.getpid(), "uid": _spare_user(), "status": status_w})
-        try:
-            passed = [theirs.fileno(), written, status_w, *inherited]
-            middle = _spawn(theirs.fileno(), written, passed, stdio)
-        finally:
-            theirs.close()
-            os.close(written)
-            os.close(status_w)
-        undo.callback(_kill, middle)
-        pidfd, listener = _take_listener(ours, status)
-        undo.pop_all()  # from here on they are the supervisor's, which lets go of all of them at its end
-    supervisor = Supervisor(listener=listener, control=ours, status=status, pidfd=pidfd, watch=watch)
-    supervisor.start()
-    process = Process(middle, supervisor, ours, backend)
-    if not supervisor.started.wait(START_SECONDS) or supervisor.failure is not None:
-        process.stop(grace=0)
-        raise explain(supervisor.failure or {"step": "execute", "detail": "it took too long"})
-    return process
+
+    def __init__(self, stdio: Stdio, inherited: Sequence[int]) -> None:
+        with contextlib.ExitStack() as undo:
+            self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            undo.callback(self._control.close)
+            self._control.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+            self._status, status = os.pipe2(os.O_CLOEXEC)
+            undo.callback(os.close, self._status)
+            self._plan = os.memfd_create("binsafe-plan", os.MFD_CLOEXEC)  # of any size, and without a name
+            undo.callback(os.close, self._plan)
+            try:
+                self._middle = _spawn((theirs.fileno(), self._plan, status), inherited, stdio)
+            finally:
+                theirs.close()
+                os.close(status)
+            undo.callback(_kill, self._middle)
+            self._undo = undo.pop_all()
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._middle.pid
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._undo.close()
+
+    def follow(self, plan: Plan, watch: Watch, backend: str) -> Process:
+        """Let it carry out a plan and return when the program itself runs; nothing is left when that fails.
+
+        Raises:
+            NotEnforceable: a part of the sandbox cannot be had here.
+            NotExecutable: the kernel refused to execute the program.
+        """
+        _write(self._plan, plan | {"supervisor": os.getpid(), "uid": _spare_user()})
+        with contextlib.suppress(BrokenPipeError):  # it has ended; the status pipe says so below
+            self._control.send(messages.GO)
+        pidfd, listener = _take_listener(self._control, self._status)
+        self._undo.pop_all()  # from here on they are the supervisor's, which lets go of all of them at its end
+        os.close(self._plan)
+        supervisor = Supervisor(listener=listener, control=self._control, status=self._status, pidfd=pidfd, watch=watch)
+        supervisor.start()
+        process = Process(self._middle, supervisor, self._control, backend)
+        if not supervisor.started.wait(START_SECONDS) or supervisor.failure is not None:
+            process.stop(grace=0)
+            raise explain(supervisor.failure or Failure("execute", detail="it took too long"))
+        return process
 
 
-def _spawn(control: int, plan: int, inherited: list[int], stdio: Stdio) -> "subprocess.Popen[bytes]":
-    """A fresh interpreter, isolated from the user's environment and from what site-packages would start."""
+def _spawn(own: tuple[int, int, int], inherited: Sequence[int], stdio: Stdio) -> "subprocess.Popen[bytes]":
+    """The interpreter, isolated from the user's environment and from what site-packages would start."""
     stdin, stdout, stderr = stdio
     return subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", _START, _PACKAGES, str(control), str(plan)],
-        pass_fds=inherited,
+        [sys.executable, "-I", "-S", "-c", _START, _PACKAGES, *map(str, own)],
+        pass_fds=[*own, *inherited],
         env={},
         stdin=stdin,
         stdout=stdout,
@@ -91,12 +114,9 @@ def _kill(middle: "subprocess.Popen[bytes]") -> None:
     middle.wait()
 
 
-def _write(plan: Plan) -> int:
-    """The plan in memory without a name, however large it is; ASCII, with names of any bytes escaped."""
-    descriptor = os.memfd_create("binsafe-plan", os.MFD_CLOEXEC)
-    with open(descriptor, "w", encoding="ascii", closefd=False) as stream:
-        json.dump(plan, stream)
-    return descriptor
+def _write(descriptor: int, plan: Plan) -> None:
+    with open(descriptor, "wb", closefd=False) as stream:
+        marshal.dump(plan, stream)  # the stage reads it with what the interpreter has anyway
 
 
 def _spare_user() -> int | None:
@@ -136,11 +156,11 @@ def _take_listener(control: socket.socket, status: int) -> tuple[int, Listener]:
                 return pidfd, Listener(kernel.pidfd_getfd(pidfd, number))
             except OSError as error:
                 if error.errno != errno.EBADF:  # EBADF: the filter is not installed yet
-                    raise explain({"step": "listener", "errno": error.errno, "detail": str(error)}) from error
+                    raise explain(Failure("listener", error.errno or 0, str(error))) from error
             if ended:
-                raise _failure(os.read(status, _MAX_MESSAGE))
+                raise _failed(os.read(status, messages.MAX_MESSAGE))
             time.sleep(0.0002)
-        raise explain({"step": "listener", "detail": "the filter's listener did not appear in time"})
+        raise explain(Failure("listener", detail="the filter's listener did not appear in time"))
     except BaseException:
         os.close(pidfd)
         raise
@@ -154,19 +174,19 @@ def _wait_until_armed(control: socket.socket, status: int, deadline: float) -> t
     while (left := deadline - time.monotonic()) > 0:
         for descriptor, _ in poll.poll(left * 1000):
             if descriptor == status:
-                raise _failure(os.read(status, _MAX_MESSAGE))
+                raise _failed(os.read(status, messages.MAX_MESSAGE))
+            space = socket.CMSG_SPACE(_CREDENTIALS.size)
             try:
-                message, ancillary, _, _ = control.recvmsg(_MAX_MESSAGE, socket.CMSG_SPACE(_CREDENTIALS.size))
+                message, ancillary, _, _ = control.recvmsg(messages.MAX_MESSAGE, space)
             except ConnectionResetError as error:
-                raise _failure(b"") from error
-            told = json.loads(message) if message else {}
-            if "armed" not in told:
-                raise _failure(message)
+                raise _failed(b"") from error
+            armed = messages.decode(message, "armed", 1)
+            if armed is None:
+                raise _failed(message)
             credentials = next(data for _, kind, data in ancillary if kind == socket.SCM_CREDENTIALS)
-            return _CREDENTIALS.unpack(credentials[: _CREDENTIALS.size])[0], int(told["armed"])
-    raise explain({"step": "stage", "detail": "it did not get ready in time"})
+            return _CREDENTIALS.unpack(credentials[: _CREDENTIALS.size])[0], int(armed[0])
+    raise explain(Failure(detail="it did not get ready in time"))
 
 
-def _failure(message: bytes) -> BinsafeError:
-    told = json.loads(message) if message else {}
-    return explain(told.get("failed", {"step": "stage", "detail": "it ended without a word"}))
+def _failed(message: bytes) -> BinsafeError:
+    return explain(failure_in(message) or Failure())

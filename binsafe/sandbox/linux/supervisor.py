@@ -1,7 +1,6 @@
 """The supervisor: hands the calls that wait to whoever answers them, and knows when the program started and ended."""
 
 import contextlib
-import json
 import os
 import select
 import signal
@@ -9,9 +8,10 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
+from binsafe.sandbox.linux import messages
 from binsafe.sandbox.linux.answering import Answerer, Watch
+from binsafe.sandbox.linux.explain import Failure, failure_in
 from binsafe.sandbox.linux.notifications import Gone, Listener
 from binsafe.sandbox.reporting import Reporter
 
@@ -39,7 +39,7 @@ class Supervisor(threading.Thread):
         self.reporter = Reporter(watch.on_violation)
         self._answerer = Answerer(listener, watch, self.reporter, clock)
         self.grafts = self._answerer.grafts
-        self.failure: dict[str, Any] | None = None
+        self.failure: Failure | None = None
         self.exit_code: int | None = None
         self.started = threading.Event()
         self.ended = threading.Event()
@@ -85,8 +85,8 @@ class Supervisor(threading.Thread):
         """The status pipe says nothing and closes when execve succeeds, or carries the reason why not."""
         if self.started.is_set() or not readable(self._status):
             return
-        if message := os.read(self._status, 65536):
-            self.failure = json.loads(message).get("failed")
+        if message := os.read(self._status, messages.MAX_MESSAGE):
+            self.failure = failure_in(message) or Failure()
         poll.unregister(self._status)
         os.close(self._status)
         self.started.set()
@@ -94,15 +94,14 @@ class Supervisor(threading.Thread):
     def _read_control(self) -> bool:
         """A message of init's; False at its end."""
         try:
-            message = self._control.recv(65536)
+            message = self._control.recv(messages.MAX_MESSAGE)
         except OSError:
             message = b""
-        if message:
-            told = json.loads(message)
-            self.exit_code = told.get("exit", self.exit_code)
-            self.failure = told.get("failed", self.failure)
+        if told := messages.decode(message, "exit", 1):
+            self.exit_code = int(told[0])
             if self.exit_code == -signal.SIGSYS:
                 self._answerer.killed(self.pid)
+        self.failure = failure_in(message) or self.failure
         return bool(message)
 
     def _answer(self) -> None:

@@ -1,0 +1,82 @@
+"""The stage: it starts before there is a plan, loads next to nothing, and leaves nothing when there is none."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from binsafe.sandbox.linux import messages
+from binsafe.sandbox.linux.explain import Failure, failure_in
+from binsafe.sandbox.linux.starting import Stage
+
+PACKAGES = Path(__file__).parents[2]
+DEAR = {"collections", "contextlib", "enum", "functools", "importlib", "json", "re", "signal", "socket", "typing"}
+"""Modules that would cost each start milliseconds; `os` and `ctypes` must be."""
+
+QUIET = (subprocess.DEVNULL,) * 3
+
+
+def test_nothing_dear_is_loaded():
+    code = "import sys; sys.path.append(sys.argv[1]); import binsafe.sandbox.linux.stage; print(*sys.modules)"
+    said = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code, PACKAGES], capture_output=True, text=True, check=True, timeout=30
+    )
+    assert "binsafe.sandbox.linux.becoming" in said.stdout.split()
+    assert not DEAR.intersection(said.stdout.split())
+
+
+def test_without_a_plan_it_is_ended():
+    with Stage(QUIET, ()) as stage:  # left without `follow`, as when a policy is refused
+        process = Path(f"/proc/{stage.pid}")
+        assert process.exists()
+    assert not process.exists()
+
+
+def test_it_ends_with_a_supervisor_that_is_killed_before_there_is_a_plan():
+    code = (
+        "import os, signal, subprocess\nfrom binsafe.sandbox.linux.starting import Stage\n"
+        "stage = Stage((subprocess.DEVNULL,) * 3, ())\nprint(stage.pid, flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=PACKAGES, timeout=30, check=False)
+    try:
+        left = os.pidfd_open(int(said.stdout))
+    except ProcessLookupError:
+        return
+    with open(left, "rb", buffering=0):
+        assert select.select([left], [], [], 10)[0], "it is still there"
+
+
+def test_a_launcher_that_ignores_its_children_gets_the_exit_status(tmp_path: Path):
+    """An ignored SIGCHLD is inherited, and with it nobody could wait for the program."""
+    command = [sys.executable, "-m", "binsafe", "run", "--", "/bin/false"]
+    ended = subprocess.run(
+        command,
+        preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN),
+        capture_output=True,
+        cwd=PACKAGES,
+        timeout=60,
+        check=False,
+        env={**os.environ, "XDG_CACHE_HOME": str(tmp_path)},
+    )
+    assert ended.returncode == 1, ended.stderr
+
+
+@pytest.mark.parametrize("detail", ["[Errno 1] no: 'mount'", "with \0 inside", "\udcff", ""])
+def test_a_failure_arrives_as_it_was(detail: str):
+    told = failure_in(messages.encode("failed", "mounts", 13, detail))
+    assert told is not None
+    assert told[:2] == ("mounts", 13)
+    assert told.detail == detail.replace("\udcff", "\\xff")
+
+
+@pytest.mark.parametrize(
+    "message", [b"", b"exit\x000", b"failed", b"failed\0x\0y\0z", b"\xff\0\0\0", b"failed\0a\0\xb2\0b"]
+)
+def test_what_is_no_failure_is_none(message: bytes):
+    assert failure_in(message) is None
+    assert Failure().step == "stage"
