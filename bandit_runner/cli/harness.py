@@ -40,7 +40,7 @@ def command(**given: Any) -> int:
     from bandit_runner.cli.support import address, stoppable
 
     target = address(given["balancer"], "--balancer")
-    with progress(given["requests"]) as advance:
+    with progress(given["requests"]) as bar:
         samples = stoppable(
             harness.play(
                 target,
@@ -49,7 +49,7 @@ def command(**given: Any) -> int:
                 rps=given["rps"],
                 seed=given["seed"] or random.SystemRandom().randrange(1, 2**31),
                 timeout=given["timeout"],
-                on_progress=lambda *_: advance(),
+                on_progress=lambda *_: bar.advance(),
             )
         )
     row = harness.row_of_samples(samples, strategy="-", tier=given["tier"] or "-", scoring=scoring(given))

@@ -2,19 +2,46 @@
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+
+class Bar:
+    """What is told how far it is; without a terminal it tells nobody."""
+
+    def __init__(self, drawn: "Progress | None" = None, task: "TaskID | None" = None) -> None:
+        self._drawn = drawn
+        self._task = task
+
+    def advance(self) -> None:
+        """One more step is done."""
+        if self._drawn is not None and self._task is not None:
+            self._drawn.advance(self._task)
+
+    def describe(self, what: str) -> None:
+        """Say what is being done now."""
+        if self._drawn is not None and self._task is not None:
+            self._drawn.update(self._task, description=what)
 
 
 @contextlib.contextmanager
-def progress(total: int, what: str = "playing") -> Iterator[Callable[[], None]]:
-    """Yields what is to be called after each of ``total`` steps; 0 draws nothing."""
+def progress(total: int, what: str = "playing") -> Iterator[Bar]:
+    """A bar of ``total`` steps; 0 draws nothing. What is written to `sys.stderr` meanwhile appears above it."""
     if not total or not sys.stderr.isatty():
-        yield lambda: None
+        yield Bar()
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda: bar.advance(task)
+    # narrow, and the names in a fixed width, so that the bar does not move when they change
+    columns = (
+        TextColumn("{task.description:28}", markup=False),
+        BarColumn(24),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as drawn:
+        yield Bar(drawn, drawn.add_task(what, total=total))

@@ -73,6 +73,11 @@ class Recorded:
             self.recording = Recording(recorder)
             yield
 
+    @property
+    def name(self) -> str | None:
+        """The session's, if it is recorded."""
+        return None if self.recording is None else self.recording.recorder.session.id
+
     def describe(self, servers: "Servers") -> None:
         """Say what runs, in which sandbox, and what the servers tell of themselves."""
         if self.recording is None:

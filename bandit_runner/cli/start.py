@@ -18,7 +18,7 @@ from binsafe.cli.entry import note
 if TYPE_CHECKING:
     from bandit_runner.balancer import BalancerConfig
     from bandit_runner.cli.recorded import Recorded
-    from bandit_runner.harness import Plan
+    from bandit_runner.harness import Plan, SchedulingError
     from bandit_runner.servers import Servers
     from bandit_runner.simulation.truth import Truth
 
@@ -61,7 +61,6 @@ def command(**given: Any) -> int:
     from bandit_runner.cli.beside import dashboard
     from bandit_runner.cli.recorded import Recorded
     from bandit_runner.cli.support import Options, running, stoppable
-    from bandit_runner.harness import to_json, to_text
 
     recorded = Recorded(given["store"])
     plan = _plan(given)
@@ -80,9 +79,7 @@ def command(**given: Any) -> int:
         rows = stoppable(
             _session(plan, config, recorded, _truth(up), port=given["port"], serve=given["serve"], keep=keep)
         )
-    if rows:
-        click.echo(to_json(rows) if given["as_json"] else to_text(rows))
-        note(f"seed {plan.seed}: add --seed {plan.seed} to draw the same rates, ids and order again")
+    _show(rows, plan, recorded, as_json=given["as_json"])
     return 0
 
 
@@ -168,11 +165,17 @@ async def _session(
     """The balancer from start to drain, with the harness in between."""
     from bandit_runner.balancer import Balancer
     from bandit_runner.cli.progress import progress
-    from bandit_runner.harness import Player
+    from bandit_runner.harness import Player, scheduling_error
 
-    with progress(0 if serve else plan.total) as advance:
+    with progress(0 if serve else plan.total) as bar:
         player = Player(
-            plan, recording=recorded.recording, played=recorded.played, truth=truth, note=note, advance=advance
+            plan,
+            recording=recorded.recording,
+            played=recorded.played,
+            truth=truth,
+            note=note,
+            playing=lambda name, tier: bar.describe(f"{name} on {tier}"),
+            advance=bar.advance,
         )
         balancer = Balancer(config, on_request=recorded.observe if serve else player.observe)
         host, bound = await balancer.start("127.0.0.1", port)
@@ -181,10 +184,43 @@ async def _session(
         try:
             if serve:
                 recorded.begin(balancer)
-            rows = [] if serve else await player.play(balancer, (host, bound))
+                rows = []
+            else:
+                note(_outlook(plan))
+                rows = await player.play(balancer, (host, bound))
+                note(_punctuality(scheduling_error(player.samples)))
             if serve or keep:
                 note("stop it with Ctrl-C")
                 await asyncio.Event().wait()
             return rows
         finally:
             await balancer.close()
+
+
+def _show(rows: Sequence[ResultRow], plan: "Plan", recorded: "Recorded", *, as_json: bool) -> None:
+    """The table: JSON in the order of the plan, for people tier by tier and the best first."""
+    from bandit_runner.harness import to_json, to_text
+
+    if not rows:
+        return
+    if as_json:
+        click.echo(to_json(rows))
+    else:
+        click.echo(to_text(sorted(rows, key=lambda row: (str(row.tier), -row.score))), nl=False)
+    note(f"seed {plan.seed}: add --seed {plan.seed} to draw the same rates, ids and order again")
+    if len(plan.strategies) > 1 and recorded.name:
+        note(f"which of them can be told apart: bandit_runner compare --session {recorded.name}")
+
+
+def _outlook(plan: "Plan") -> str:
+    """What will be played, and for how long if nothing is slow."""
+    minutes, seconds = divmod(round(plan.total / plan.rps), 60)
+    games = f"{len(plan.strategies)} strategies on {len(plan.tiers)} tiers" if len(plan.games()) > 1 else "one game"
+    return f"playing {games}, {plan.requests} ids each, {plan.rps:g} a second: about {minutes} min {seconds} s"
+
+
+def _punctuality(error: "SchedulingError") -> str:
+    """How far the load was from what it was to be."""
+    if isinstance(error.p99, str) or isinstance(error.worst, str):
+        return "nothing was left to play"
+    return f"requests left {error.p99 * 1000:.1f} ms off their time (p99; at worst {error.worst * 1000:.1f} ms)"

@@ -9,6 +9,7 @@ import msgspec
 
 from bandit_runner.harness.check import cross_check, row
 from bandit_runner.harness.recording import Recording
+from bandit_runner.harness.samples import Sample
 from bandit_runner.model import TIERS, UNKNOWN, BalancedRequest, ResultRow, Scoring, Unknown
 from bandit_runner.runs import Run
 from bandit_runner.simulation.truth import Truth, clairvoyant_score
@@ -54,6 +55,7 @@ class Player:
         played: runs of an interrupted session, by strategy and tier: what they lack is played.
         truth: what the servers tell of themselves, if they do: regret is counted against one who knows it.
         note: told of every id over which client and balancer differ.
+        playing: told of each game as it begins: the strategy and the tier.
         advance: called after each answer.
     """
 
@@ -65,13 +67,17 @@ class Player:
         played: Mapping[tuple[str, str], Run] | None = None,
         truth: Truth | None = None,
         note: Callable[[str], None] = lambda _: None,
+        playing: Callable[[str, str], None] = lambda *_: None,
         advance: Callable[[], None] = lambda: None,
     ) -> None:
+        self.samples: list[Sample] = []
+        """What the client saw, over all games that were played now."""
         self._plan = plan
         self._recording = recording
         self._played = played or {}
         self._truth = truth
         self._note = note
+        self._playing = playing
         self._advance = advance
         self._records: list[BalancedRequest] = []
 
@@ -104,6 +110,7 @@ class Player:
         strategy = create(name, arms=arms, seed=plan.seed, scoring=plan.scoring, **plan.options)
         balancer.use(tier, strategy)
         self._begin(tier, strategy, before)
+        self._playing(name, tier)
         self._records.clear()
         began = time.time()
         samples = await harness.play(
@@ -114,6 +121,7 @@ class Player:
             seed=plan.seed + position + (before.tally.requests if before else 0),
             on_progress=lambda *_: self._advance(),
         )
+        self.samples += samples
         if self._recording is not None:
             self._recording.end(tier)
         for wrong in cross_check(samples, self._records):

@@ -61,6 +61,8 @@ async def resets(writer: asyncio.StreamWriter) -> None:
 
 async def drips(writer: asyncio.StreamWriter) -> None:
     for byte in response():
+        if writer.is_closing():
+            return
         writer.write(bytes([byte]))
         await asyncio.sleep(0.05)
 

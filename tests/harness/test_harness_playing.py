@@ -1,0 +1,50 @@
+"""Every strategy on every tier, through one balancer, against one server that accepts everything."""
+
+import asyncio
+from collections import Counter
+
+from bandit_runner.balancer import Balancer, BalancerConfig, TierConfig
+from bandit_runner.harness import Plan, Player, scheduling_error
+from bandit_runner.model import Scoring
+
+PLAN = Plan(strategies=("v4", "round-robin"), tiers=("T1", "T3"), requests=15, rps=300, scoring=Scoring(), seed=4)
+
+
+async def played(player: Player):
+    tasks = set()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tasks.add(asyncio.current_task())
+        try:
+            while await reader.readuntil(b"\r\n\r\n"):
+                await reader.readexactly(24)
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    upstreams = (server.sockets[0].getsockname(),) * 10
+    tiers = tuple(TierConfig(name=name, upstreams=upstreams, strategy="v4") for name in PLAN.tiers)
+    balancer = Balancer(BalancerConfig(tiers=tiers), on_request=player.observe)
+    rows = await player.play(balancer, await balancer.start("127.0.0.1", 0))
+    await balancer.close()
+    server.close()
+    await asyncio.gather(*tasks)
+    return rows
+
+
+def test_all_games_are_played_and_told_of():
+    told: list[tuple[str, str]] = []
+    steps = Counter[str]()
+    notes: list[str] = []
+    player = Player(
+        PLAN, note=notes.append, playing=lambda *game: told.append(game), advance=lambda: steps.update(["step"])
+    )
+    rows = asyncio.run(played(player))
+    assert [(row.strategy, row.tier) for row in rows] == PLAN.games()
+    assert all(row.accepted == row.requests == 15 for row in rows)
+    assert told == [PLAN.games()[position] for position in PLAN.order()]
+    assert steps.total() == PLAN.total == len(player.samples) == 60
+    assert len({sample.id for sample in player.samples}) == 60
+    assert isinstance(scheduling_error(player.samples).p99, float)
+    assert notes == []
