@@ -95,6 +95,10 @@ class Libraries:
         words = " ".join(_ACTION.sub(" ", line) for line in lines).split()
         return tuple(dict.fromkeys(word for word in words if word.isidentifier()))
 
+    def exists(self, path: str) -> bool:
+        """Whether anything is at an absolute path of the tree that is looked into."""
+        return self._tree.exists(path)
+
     def _summary(self, loaded: Loaded, watched: frozenset[tuple[str, str]]) -> Summary | None:
         sha256 = loaded.library.sha256
         if loaded.data is None or sha256 is None:

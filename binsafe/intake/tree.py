@@ -61,6 +61,15 @@ class Tree:
             rest += _parts(target)[::-1]
         return "/".join(done) or "/"
 
+    def exists(self, path: str) -> bool:
+        """Whether anything is at a path; where we may not look, it is taken to be there."""
+        if self.resolve(path) is not None:
+            return True
+        folder = path.rpartition("/")[0]
+        while folder and self.resolve(folder) is None:
+            folder = folder.rpartition("/")[0]
+        return not os.access(self._root + (self.resolve(folder or "/") or "/"), os.X_OK)
+
     def map(self, path: str) -> mmap.mmap | None:
         """The bytes of a regular file at a resolved path, mapped for reading; None for all else, and for no bytes.
 

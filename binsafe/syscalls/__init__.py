@@ -16,13 +16,15 @@ The stages, in the order in which they run; each file's docstring says which rul
     returns         which functions never return
     registers       functions whose address a register holds, only to call them
     wrappers        the number, by a backward walk that leaves functions through their callers
+    vdso            calls that the kernel's code in user space makes for the program
     patterns        what the walk cannot find and the program's source says
   a file that is linked with others:
     graph           functions and tables of pointers, and what each of them can lead to
     summarising     Slice -> Summary (``summary``): all of the above in a form that can be kept
     passing         numbers that one file passes to a wrapper in another
     composing       Summaries -> one graph, names bound as the dynamic linker binds them (``reach``: what can run)
-    habits          what known libraries never do, or do through memory
+    conditions      edges and calls that count on occasions only
+    habits          those of known libraries, and what such libraries do through memory
     provider        where the libraries come from: the outside world, passed in
   results:
     static, dynamic  Slice -> Syscalls

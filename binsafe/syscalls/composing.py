@@ -1,14 +1,17 @@
 """Summaries of a program and of all its libraries -> one graph: names bound as the dynamic linker binds them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from binsafe.syscalls.habits import PRIORITY_PROTOCOL, changes_priority, unused_imports
+from binsafe.syscalls import habits
+from binsafe.syscalls.conditions import Condition, Need, conditional
 from binsafe.syscalls.patterns import asked, handed_out, is_c_library, service_function
 from binsafe.syscalls.reach import UNREACHED, Network
 from binsafe.syscalls.summary import Export, Name, Summary
+
+_Column = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 
 class File(NamedTuple):
@@ -34,7 +37,8 @@ class Step(NamedTuple):
 class Closure:
     """All files as one graph; a node's number is its own file's plus the file's base."""
 
-    def __init__(self, files: Sequence[File]) -> None:
+    def __init__(self, files: Sequence[File], exists: Callable[[str], bool] = lambda _: True) -> None:
+        """``exists`` tells whether something is at a path of the system, see `binsafe.syscalls.habits`."""
         self.files = files
         self._bases = np.cumsum([0, *(file.summary.nodes for file in files)]).tolist()
         self._exports: dict[str, list[tuple[int, Export]]] = {}
@@ -45,22 +49,52 @@ class Closure:
                 service = service_function(export.name)
                 if service is not None:
                     self._services.setdefault(service, []).append((number, export))
-        columns = [*self._own_edges(), *self._bound_edges(), *self._asked_edges()]
-        sources, targets = (np.concatenate(column) for column in zip(*columns, strict=True))
-        self._network = Network(self._bases[-1], sources, targets)
-        self._asleep = [
-            self.node(number, node)
+        self._conditions = [
+            (number, condition)
             for number, file in enumerate(files)
-            for node in changes_priority(file.summary).tolist()
+            for condition in habits.conditions(file.summary, exists)
         ]
-        self.came_from = self._network.reach(self._roots(), self._asleep)
-        if any(self.reached(name) for name in PRIORITY_PROTOCOL):
-            self._asleep = []
-            self.came_from = self._network.reach(self._roots())
+        columns = [*self._own_edges(), *self._bound_edges(), *self._asked_edges()]
+        sources, targets, depending = (np.concatenate(column) for column in zip(*columns, strict=True))
+        self._network = Network(self._bases[-1], sources, targets, depending)
+        self._met = np.zeros(len(self._conditions) + 1, np.bool_)
+        self._met[0] = True
+        while True:
+            self.came_from = self._network.reach(self._roots(), met=self._met)
+            met = np.array([True, *(self._is_met(condition) for _, condition in self._conditions)])
+            if (met == self._met).all():
+                break
+            self._met |= met
 
     def reached(self, name: str) -> bool:
         """Whether a definition of a name is reached."""
         return any(self.live(number, e.first) for number, e in self._exports.get(name, ()) if e.first < e.last)
+
+    def _is_met(self, condition: Condition) -> bool:
+        return any(self.reached(need.name) and self._has_bits(need) for need in condition.needs)
+
+    def _has_bits(self, need: Need) -> bool:
+        """Whether what is passed to the function can have one of the bits: unless it is known of all that call it."""
+        if need.bits is None:
+            return True
+        passed = [
+            each.value
+            for number, file in enumerate(self.files)
+            for each in file.summary.passed
+            if each.imported == need.name and self.live(number, each.node)
+        ]
+        asked_for = any(name == need.name for file in self.files for _, name in asked(file.summary))
+        return asked_for or any(value is None or value & need.bits for value in passed)
+
+    def never(self) -> frozenset[tuple[int, int, str]]:
+        """(file, node, call) of the calls that are not made: their condition is not met."""
+        return frozenset(
+            (file, node, call)
+            for (file, condition), met in zip(self._conditions, self._met[1:], strict=True)
+            if not met
+            for node in condition.sources or ()
+            for call in condition.calls
+        )
 
     def node(self, file: int, node: int) -> int:
         """A file's node in the whole graph."""
@@ -74,7 +108,7 @@ class Closure:
         """Which nodes are reached without passing through a fatal error."""
         fatal = [self.node(number, node) for number, file in enumerate(self.files) for node in file.summary.fatal]
         found: np.ndarray[tuple[int], np.dtype[np.bool_]] = (
-            self._network.reach(self._roots(), [*fatal, *self._asleep]) != UNREACHED
+            self._network.reach(self._roots(), fatal, self._met) != UNREACHED
         )
         return found
 
@@ -87,27 +121,28 @@ class Closure:
             at = int(self.came_from[at])
         return steps[::-1]
 
-    def _own_edges(self) -> Iterator[tuple[np.ndarray[tuple[int], np.dtype[np.int64]], ...]]:
-        for file, base in zip(self.files, self._bases, strict=False):
+    def _own_edges(self) -> Iterator[tuple[_Column, _Column, _Column]]:
+        for number, (file, base) in enumerate(zip(self.files, self._bases, strict=False)):
             sources, targets = file.summary.edges()
             if is_c_library(file.summary):
                 kept = ~handed_out(file.summary, sources, targets)
                 sources, targets = sources[kept], targets[kept]
-            yield sources + base, targets + base
+            depending = np.zeros(len(sources), np.int64)
+            for at, (owner, condition) in enumerate(self._conditions, start=1):
+                if owner == number and condition.targets:
+                    depending[conditional(condition, sources, targets)] = at
+            yield sources + base, targets + base, depending
 
-    def _bound_edges(self) -> Iterator[tuple[np.ndarray[tuple[int], np.dtype[np.int64]], ...]]:
+    def _bound_edges(self) -> Iterator[tuple[_Column, _Column, _Column]]:
         for number, file in enumerate(self.files):
-            first, unused = (
-                self.node(number, file.summary.nodes - len(file.summary.imports)),
-                unused_imports(file.summary),
-            )
+            first = self.node(number, file.summary.nodes - len(file.summary.imports))
             for at, wanted in enumerate(file.summary.imports):
-                found = None if wanted.name in unused else self._bind(number, wanted)
+                found = self._bind(number, wanted)
                 if found is not None:
                     targets = np.arange(found[1].first, found[1].last) + self._bases[found[0]]
-                    yield np.full(len(targets), first + at, np.int64), targets
+                    yield np.full(len(targets), first + at, np.int64), targets, np.zeros_like(targets)
 
-    def _asked_edges(self) -> Iterator[tuple[np.ndarray[tuple[int], np.dtype[np.int64]], ...]]:
+    def _asked_edges(self) -> Iterator[tuple[_Column, _Column, _Column]]:
         """From code that looks a name up at run time to every definition of it, whichever file is asked."""
         pairs = [
             (self.node(number, node), self.node(defining, target))
@@ -118,7 +153,7 @@ class Closure:
         ]
         if pairs:
             sources, targets = np.array(pairs, np.int64).T
-            yield sources, targets
+            yield sources, targets, np.zeros_like(targets)
 
     def _bind(self, asking: int, wanted: Name) -> tuple[int, Export] | None:
         """The definition that the linker takes: the first in load order with that name and version.

@@ -18,7 +18,6 @@ from binsafe.syscalls.provider import Libraries
 from binsafe.syscalls.summarising import summarise
 from binsafe.syscalls.summary import Passed, Summary
 from binsafe.syscalls.tables import names
-from binsafe.syscalls.tables import numbers as numbers_by_name
 
 _MAX_ROUNDS = 8
 """How often libraries that are loaded at run time may lead to further ones."""
@@ -78,7 +77,8 @@ class _Found:
                     for m in members
                     if m.summary is not None
                 ),
-            ]
+            ],
+            libraries.exists,
         )
         self.numbers = numbers(summaries, watched, machine.arguments)
 
@@ -110,21 +110,18 @@ class _Found:
 
     def calls(self) -> Iterator[tuple[int, int, int, int]]:
         """(number, file, node, address) of each call of live code, those through wrappers of other files included."""
-        known = numbers_by_name(self.machine.arch)
-        unset = {known[call] for call, setter in habits.THREAD_SETTINGS.items() if not self.closure.reached(setter)}
+        known, never = names(self.machine.arch), self.closure.never()
         for number, file in enumerate(self.closure.files):
-            creating = habits.thread_settings(file.summary)
             for call in file.summary.calls:
-                never = call.number in unset and call.node in creating
-                never = never or patterns.is_never_made(file.summary, call, self.machine.arch)
-                if self.closure.live(number, call.node) and not never:
+                made = (number, call.node, known.get(call.number)) not in never
+                if made and self.closure.live(number, call.node):
                     yield call.number, number, call.node, call.address
             for value, node, address in habits.capability_calls(file.summary, self.machine.arch):
                 if self.closure.live(number, node):
                     yield value, number, node, address
         for value, number, passed in self.numbers.known:
-            unused = habits.is_unused(self.closure.files[number].summary, value, self.machine.arch)
-            if self.closure.live(number, passed.node) and not unused:
+            made = (number, passed.node, known.get(value)) not in never
+            if made and self.closure.live(number, passed.node):
                 yield value, number, passed.node, passed.address
 
     def gaps(self) -> Iterator[tuple[str, str]]:
@@ -145,6 +142,7 @@ class _Found:
     def syscalls(self, implied: set[str], explain: str | None) -> Syscalls:
         """The result; ``explain`` is the name of a call whose way from a root is wanted."""
         known = names(self.machine.arch)
+        implied |= {call for file in self.closure.files for call in file.summary.by_kernel} & set(known.values())
         likely_nodes = self.closure.likely()
         made: dict[str, list[tuple[int, int, int]]] = {}
         likely = set(implied)

@@ -1,7 +1,6 @@
 """Which analysis a slice gets, and what is true of all of them."""
 
 import hashlib
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -26,13 +25,8 @@ MACHINES: Mapping[str, Machine] = MappingProxyType({"x86_64": X86_64(), "arm64":
 NEVER_IN_THE_CODE = (
     "restart_syscall",  # the kernel puts it in place of a sleep or poll that a stop and continue interrupted
     "rt_sigreturn",  # on arm64 signal handlers return to the vDSO, whose code makes it
-    "clock_gettime",  # the vDSO's code falls back to these four where the clock is not readable from user mode;
-    "gettimeofday",  # so does the kernel's emulation of the vsyscall page, which seccomp sees as well
-    "time",
-    "getcpu",
 )
-_VDSO_NAME = re.compile(rb"__(?:vdso|kernel)_(clock_getres|getrandom)")
-"""More of the vDSO that falls back to its call. Programs find it by name: no name in the file, no way there."""
+"""More of such calls depend on what the program asks the kernel's code for, see `binsafe.syscalls.vdso`."""
 
 
 def analyse(
@@ -43,7 +37,7 @@ def analyse(
     native = (slice_.format, slice_.bits, slice_.byte_order) == ("elf", 64, "little")
     if machine is None or not native:
         return None
-    implied = _implied(machine, slice_)
+    implied = set(NEVER_IN_THE_CODE) & numbers(machine.arch).keys()
     if slice_.linkage in {"static", "static-pie"} and not slice_.libraries:
         return analyse_static(slice_, machine, implied, max_instructions=max_instructions)
     if slice_.linkage != "dynamic" or libraries is None:
@@ -75,9 +69,3 @@ def version() -> str:
     folder = Path(__file__).parent
     files = sorted([*folder.glob("*.py"), *folder.parent.joinpath("formats").glob("*.py")])
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
-
-
-def _implied(machine: Machine, slice_: Slice) -> set[str]:
-    """Calls that are made on the program's behalf by code that is not in its file."""
-    by_name = {match[1].decode() for match in _VDSO_NAME.finditer(slice_.data)}
-    return {*NEVER_IN_THE_CODE, *by_name} & numbers(machine.arch).keys()

@@ -15,16 +15,25 @@ from binsafe.model import Slice
 from binsafe.syscalls.machine import Addresses
 from binsafe.syscalls.program import Program
 from binsafe.syscalls.sets import among
-from binsafe.syscalls.summary import Call, Summary
-from binsafe.syscalls.tables import numbers
+from binsafe.syscalls.summary import Export, Summary
 from binsafe.syscalls.wrappers import Gap
 
 LOADS_LIBRARIES = ("dlopen", "dlmopen")
 LOOKS_UP = ("dlsym", "dlvsym")
 WATCHED: Mapping[str, tuple[int, ...]] = MappingProxyType(
-    {"syscall": (0,), "dlopen": (0,), "dlmopen": (1,), "dlsym": (1,), "dlvsym": (1,)}
+    {
+        "syscall": (0,),
+        "dlopen": (0,),
+        "dlmopen": (1,),
+        "dlsym": (1,),
+        "dlvsym": (1,),
+        "posix_spawnattr_setflags": (1,),
+    }
 )
 """Imported functions -> which of their arguments matter."""
+
+NSCD = "/var/run/nscd/socket"
+"""Where glibc asks for users and hosts first (``nscd/nscd-client.h``)."""
 
 COVERED: Mapping[str, str] = MappingProxyType(
     {
@@ -52,6 +61,7 @@ _ASKED_IN_BYTES = re.compile(b"(?=(" + _ASKED_BY_NAME.pattern.encode() + b")\0)"
 _ASKING = re.compile(rb"\0(?:libnss_%s|libgcc_s\.so|__nss_lookup_function\0)")
 _LISTED = 8
 """A function that refers to so many functions of name services calls none of them."""
+_VECTOR = 16
 _KNOWN_LIBRARIES = ("libnss_", "libgcc_s.so.", "libidn2.so.")
 
 
@@ -63,6 +73,11 @@ def is_covered(program: Program, gap: Gap) -> bool:
 def is_c_library(summary: Summary) -> bool:
     """Whether a file is glibc's libc."""
     return any(export.name == "__libc_start_main" for export in summary.exports)
+
+
+def has_calls_beside(exports: Iterable[Export]) -> bool:
+    """Whether a file is of glibc, whose code has the call beside each use of the vDSO (``sysdeps/unix/sysv/linux``)."""
+    return any(export.name in {"__libc_start_main", "_rtld_global"} for export in exports)
 
 
 def covered(summary: Summary) -> frozenset[int]:
@@ -99,6 +114,16 @@ def names_asked_for(data: bytes) -> Iterator[tuple[int, str]]:
     ``__nss_lookup_function``); of the unwinder (``misc/unwind-link.c``) and of IDN (``inet/idna.c``) the whole name.
     """
     yield from ((match.start(), match[1].decode()) for match in _ASKED_IN_BYTES.finditer(data))
+
+
+def places(data: bytes) -> Iterator[tuple[int, str]]:
+    """Offset and text of each path by which a condition (`binsafe.syscalls.habits`) knows a function.
+
+    Copied by a compiler the string stands there in pieces of one vector register.
+    """
+    at = -1
+    while (at := data.find(NSCD.encode()[:_VECTOR], at + 1)) >= 0:
+        yield at, NSCD
 
 
 def asks_for_names(slice_: Slice) -> bool:
@@ -138,12 +163,3 @@ def asks_by_name(library: str) -> bool:
 def loaded_when_static(slice_: Slice) -> tuple[str, ...]:
     """What a static program loads nevertheless: glibc's name services, by names that its ``nss`` code builds."""
     return ("dlopen: libnss_*.so.2 (name services)",) if _STATIC_SERVICES.search(slice_.data) else ()
-
-
-def is_never_made(summary: Summary, call: Call, arch: str) -> bool:
-    """Whether a call is in the file and cannot be made in a program that was started.
-
-    The loader executes a program only where it is itself what was started, as a command (glibc, ``elf/rtld.c``,
-    ``rtld_chain_load``); a program that does that makes the call of its own to get there.
-    """
-    return call.number == numbers(arch)["execve"] and any(e.name == "_rtld_global" for e in summary.exports)

@@ -33,3 +33,7 @@ class Libraries(Protocol):
     def name_services(self) -> Sequence[str]:
         """What ``/etc/nsswitch.conf`` names: the C library loads ``libnss_NAME.so.2`` for each."""
         ...
+
+    def exists(self, path: str) -> bool:
+        """Whether anything is at an absolute path of the system that the program runs on."""
+        ...

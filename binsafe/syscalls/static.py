@@ -9,12 +9,12 @@ from collections.abc import Iterable
 from binsafe.formats.elf_linking import Linking, linking
 from binsafe.limits import MAX_EVIDENCE
 from binsafe.model import Slice, Syscalls, Unresolved
-from binsafe.syscalls import sites
+from binsafe.syscalls import sites, vdso
 from binsafe.syscalls.decode import Decoder, OutOfInstructions
 from binsafe.syscalls.machine import Machine
 from binsafe.syscalls.patterns import is_covered, loaded_when_static
 from binsafe.syscalls.program import Program
-from binsafe.syscalls.tables import names
+from binsafe.syscalls.tables import names, numbers
 from binsafe.syscalls.wrappers import Gap, Number, resolve
 
 
@@ -25,6 +25,7 @@ def analyse_static(slice_: Slice, machine: Machine, implied: set[str], *, max_in
     decoder = Decoder(machine.arch, max_instructions)
     try:
         program = Program(slice_, machine, decoder, _linked(slice_))
+        implied |= set(vdso.calls(program.code)) & numbers(machine.arch).keys()
         if program.code.range_of(slice_.entry) is None:
             gaps.add(Gap(slice_.entry, "the entry point lies outside the code"))
         for site in sites.find(program):

@@ -6,11 +6,20 @@ import numpy as np
 
 from binsafe.formats.elf_linking import Linking
 from binsafe.model import Slice
-from binsafe.syscalls import graph, sites
+from binsafe.syscalls import graph, sites, vdso
 from binsafe.syscalls.code import HIGHEST_ADDRESS
 from binsafe.syscalls.decode import Decoder
 from binsafe.syscalls.machine import CALLED, Machine
-from binsafe.syscalls.patterns import LOADS_LIBRARIES, LOOKS_UP, WATCHED, asks_for_names, is_covered, names_asked_for
+from binsafe.syscalls.patterns import (
+    LOADS_LIBRARIES,
+    LOOKS_UP,
+    WATCHED,
+    asks_for_names,
+    has_calls_beside,
+    is_covered,
+    names_asked_for,
+    places,
+)
 from binsafe.syscalls.program import Program
 from binsafe.syscalls.sets import among
 from binsafe.syscalls.summary import Call, Export, Gap, Name, Passed, Step, Summary, Text, Wrapper
@@ -83,6 +92,7 @@ class _Summariser:
             passed=passed,
             texts=tuple(self._texts()),
             fatal=tuple(sorted(self._fatal(exports))),
+            by_kernel=() if has_calls_beside(exports) else tuple(sorted(set(vdso.calls(self.program.code)))),
         )
 
     def _mapped(self) -> bool:
@@ -187,7 +197,7 @@ class _Summariser:
             if segment.writable:
                 continue
             data = bytes(self.program.slice.data[segment.offset : segment.offset + segment.file_size])
-            for start, text in (*_library_names(data), *(names_asked_for(data) if asking else ())):
+            for start, text in (*_library_names(data), *((*names_asked_for(data), *places(data)) if asking else ())):
                 address = segment.address + start
                 found = self.program.references.into(address, address + 1)
                 yield from (Text(node, text) for node in sorted({self._function(source) for source, _, _ in found}))

@@ -113,6 +113,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     texts: tuple[Text, ...]
     fatal: tuple[int, ...]
     """Functions that end the program because of an error in it."""
+    by_kernel: tuple[str, ...] = ()
+    """Names of calls that the kernel's own code may make for it, see `binsafe.syscalls.vdso`."""
 
     @property
     def nodes(self) -> int:

@@ -154,3 +154,14 @@ def test_the_same_closure_as_this_systems_loader_finds():
     theirs = {Path(line.split()[2]).resolve() for line in asked.stdout.splitlines() if "=> /" in line}
     found = Libraries(needs(memoryview(path.read_bytes())), path, Tree(), Summaries(None))
     assert theirs == {Path(library.path or "") for library in found.resolved[1:]}
+
+
+def test_what_is_there_is_told_and_where_nobody_may_look_it_is_taken_to_be(root: Path, monkeypatch: pytest.MonkeyPatch):
+    install(root, "/run/service/socket", b"x")
+    tree = Tree(root)
+    assert tree.exists("/run/service/socket")
+    assert tree.exists("/run/service")
+    assert not tree.exists("/run/service/other")
+    assert not tree.exists("/nowhere/at/all")
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may look everywhere
+    assert tree.exists("/run/service/other")

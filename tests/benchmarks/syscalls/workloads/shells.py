@@ -42,7 +42,7 @@ def busybox(bench: Bench) -> None:
         bench.get(port, "/one.txt")
         bench.get(port, "/none")
         bench.run("wget", "-q", "-O", "got", f"http://127.0.0.1:{port}/one.txt")
-    with bench.server("nc", "-ll", "-p", str(port), "-s", "127.0.0.1", "-e", "cat"):
+    with bench.server("nc", "-ll", "-p", str(port), "-e", "cat"):
         bench.ready(port)
         bench.run("nc", "-w1", "127.0.0.1", str(port), stdin=b"hello\n")
     with bench.server("sleep", "2") as server:

@@ -1,0 +1,95 @@
+"""Code that runs on an occasion only: edges of a file's graph, and calls in it, that count where something is met.
+
+The graph knows what a function *could* do; the source of well-known libraries says when it does (`habits`). Such
+knowledge is stated as a `Condition`, and the walk (`composing`) follows conditional edges once their need is met.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from binsafe.syscalls.machine import Addresses
+from binsafe.syscalls.sets import among
+from binsafe.syscalls.summary import Summary
+
+_STUB_SIZE = 16
+"""Bytes of the longest stub of a linkage table."""
+
+
+class Need(NamedTuple):
+    """Met where a function of this name is reached; with ``bits``, where one of them is set in what is passed to it.
+
+    What is passed must be watched (`patterns.WATCHED`); a value that is not known has all bits.
+    """
+
+    name: str
+    bits: int | None = None
+
+
+class Condition(NamedTuple):
+    """Only if one of the needs is met, control comes from ``sources`` to ``targets`` and ``sources`` make ``calls``."""
+
+    needs: tuple[Need, ...]
+    """None at all: never."""
+    sources: frozenset[int] | None
+    """None: wherever it comes from."""
+    targets: frozenset[int] = frozenset()
+    calls: frozenset[str] = frozenset()
+
+
+def conditional(condition: Condition, sources: Addresses, targets: Addresses) -> npt.NDArray[np.bool_]:
+    """Which of some edges a condition is about."""
+    found = among(targets, [*condition.targets])
+    return found if condition.sources is None else found & among(sources, [*condition.sources])
+
+
+class Names:
+    """The nodes of a summary by what they are called, and who leads to them."""
+
+    def __init__(self, summary: Summary) -> None:
+        self.summary = summary
+        self.sources, self.targets = summary.edges()
+        self._own = summary.nodes - len(summary.imports)
+        self._exported: dict[str, set[int]] = {}
+        for export in summary.exports:
+            if export.first < export.last:
+                self._exported.setdefault(export.name, set()).add(export.first)
+        self.named = frozenset(node for nodes in self._exported.values() for node in nodes)
+
+    def exported(self, *names: str) -> frozenset[int]:
+        """Functions that the file exports under one of these names."""
+        return frozenset(node for name in names for node in self._exported.get(name, ()))
+
+    def imported(self, *names: str) -> frozenset[int]:
+        """The nodes that stand for what is imported under one of these names."""
+        return frozenset(self._own + at for at, name in enumerate(self.summary.imports) if name.name in names)
+
+    def called(self, nodes: frozenset[int]) -> frozenset[int]:
+        """Nameless functions that some functions refer to."""
+        found = self.targets[among(self.sources, [*nodes])].tolist()
+        return frozenset(node for node in found if node < self.summary.functions) - self.named
+
+    def callers(self, nodes: frozenset[int]) -> frozenset[int]:
+        """What refers to some nodes."""
+        return frozenset(self.sources[among(self.targets, [*nodes])].tolist())
+
+    def users(self, *imported: str) -> frozenset[int]:
+        """Functions that call something imported, directly or through its stub (`plt`), whose own node is no user."""
+        nodes = self.imported(*imported)
+        first = frozenset(node for node in self.callers(nodes) if node < self.summary.functions)
+        stubs = frozenset(node for node in first if self._is_stub(node))
+        return (first - stubs) | frozenset(node for node in self.callers(stubs) if node < self.summary.functions)
+
+    def making(self, *numbers: int) -> frozenset[int]:
+        """Functions that make one of these calls themselves."""
+        return frozenset(call.node for call in self.summary.calls if call.number in numbers)
+
+    def mentioning(self, text: str) -> frozenset[int]:
+        """Functions that refer to a string, of those that are kept."""
+        return frozenset(each.node for each in self.summary.texts if each.text == text)
+
+    def _is_stub(self, node: int) -> bool:
+        """Whether a function is no longer than a jump to what is imported: a stub, or a function that is one."""
+        starts = self.summary.addresses()
+        return node + 1 < self.summary.functions and int(starts[node + 1] - starts[node]) <= _STUB_SIZE
