@@ -8,7 +8,9 @@ The stages, in the order in which they run; each file's docstring says which rul
     index           direct branches, and instructions that name addresses, by scanning bytes
     pointers        what memory points to before the program starts: relocations, or words
     layout          where functions start and end: Go's table, unwind tables, symbols, calls
-    decode          the only door to capstone; counts what it decodes against the budget
+    decode          bytes -> instructions, counted against the budget
+    capstone_library, capstone_package   the doors to capstone
+    operands        what instructions work with, read from their text
     machine         what the walk asks of a processor: answered by x86_64, arm64 and their ``_values``
     regions         one function decoded: control flow and stack frame
     program         all of that together, and the edges between functions

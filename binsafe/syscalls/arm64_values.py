@@ -45,9 +45,9 @@ def full(name: str) -> str:
 def _place(memory: Memory, step: Step) -> int | None:
     """The stack slot of a memory operand; None if it is none that we know."""
     base = full(memory.base)
-    if memory.indexed or base not in step.frame:
+    if memory.indexed or base not in step.frame():
         return None
-    return step.frame[base] + memory.displacement
+    return step.frame()[base] + memory.displacement
 
 
 def _accessed(detail: Detail) -> tuple[list[Register], Memory | None]:

@@ -104,7 +104,8 @@ class Step(NamedTuple):
     """One instruction on the walk; ``detail`` is called only where the text does not decide."""
 
     instruction: Instruction
-    frame: Frame
+    frame: Callable[[], Frame]
+    """What is known of the stack before it; called only where the instruction may use it."""
     detail: Callable[[], Detail | None]
     constant: Callable[[int, int], int | None]
     """Address and size -> what memory holds there for good, see `Code.constant`."""

@@ -57,7 +57,8 @@ _USUAL_SERVICES = frozenset({"files", "dns"})
 _SERVICE_FUNCTIONS = r"(?:get|set|end)[a-z0-9]{1,30}(?:_r)?|initgroups_dyn|netname2user"
 _SERVICE = re.compile(rf"_nss_\w+_({_SERVICE_FUNCTIONS})")
 _ASKED_BY_NAME = re.compile(rf"{_SERVICE_FUNCTIONS}|_Unwind_\w{{1,40}}|__gcc_personality_v0|idn2_\w{{1,40}}")
-_ASKED_IN_BYTES = re.compile(b"(?=(" + _ASKED_BY_NAME.pattern.encode() + b")\0)")
+_ASKED_IN_BYTES = re.compile(b"(" + _ASKED_BY_NAME.pattern.encode() + b")\0")
+_ASKED_BEGIN = (b"get", b"set", b"end", b"initgroups_dyn", b"netname2user", b"_Unwind_", b"__gcc_personality", b"idn2_")
 _ASKING = re.compile(rb"\0(?:libnss_%s|libgcc_s\.so|__nss_lookup_function\0)")
 _LISTED = 8
 """A function that refers to so many functions of name services calls none of them."""
@@ -113,7 +114,15 @@ def names_asked_for(data: bytes) -> Iterator[tuple[int, str]]:
     Of a name service the database functions, of which it is told the bare name (``nss/nsswitch.c``,
     ``__nss_lookup_function``); of the unwinder (``misc/unwind-link.c``) and of IDN (``inet/idna.c``) the whole name.
     """
-    yield from ((match.start(), match[1].decode()) for match in _ASKED_IN_BYTES.finditer(data))
+    begins = sorted(at for word in _ASKED_BEGIN for at in _places(data, word))  # twenty times as fast as the pattern
+    matches = (_ASKED_IN_BYTES.match(data, at) for at in begins)
+    yield from ((match.start(), match[1].decode()) for match in matches if match is not None)
+
+
+def _places(data: bytes, word: bytes) -> Iterator[int]:
+    at = -1
+    while (at := data.find(word, at + 1)) >= 0:
+        yield at
 
 
 def places(data: bytes) -> Iterator[tuple[int, str]]:

@@ -176,7 +176,7 @@ class Program:
         """Where a location's value comes from at one instruction; None if it leaves the location alone."""
         step = Step(
             place.instruction,
-            place.region.frames[place.at],
+            lambda: place.region.frames[place.at],
             lambda: self._detail(place.instruction),
             self.code.constant,
         )
@@ -267,7 +267,7 @@ class Program:
     def _detail(self, instruction: Instruction) -> Detail | None:
         address, size = instruction.address, instruction.size
         if address not in self._details:
-            self._details[address] = self.decoder.detail(self.code.read(address, address + size), address)
+            self._details[address] = self.decoder.detail(self.code.read(address, address + size), instruction)
         return self._details[address]
 
     def _into(self, region: Region) -> dict[int, list[tuple[Kind, int]]]:

@@ -5,6 +5,10 @@ from functools import cached_property
 from binsafe.syscalls.decode import Instruction
 from binsafe.syscalls.machine import Flow, Frame, Machine
 
+_JUMPS = (Flow.JUMP, Flow.BRANCH)
+_GOES_ON = (Flow.NEXT, Flow.BRANCH, Flow.CALL)
+"""Tuples: an enum's member is hashed by a function of Python's, and found here before it is hashed there."""
+
 
 class Region:
     """The code from one function start up to the next, decoded from its first byte.
@@ -28,7 +32,7 @@ class Region:
         """Index -> indices of the jumps of this region that lead to it."""
         result: dict[int, list[int]] = {}
         for i, (flow, target) in enumerate(self.flows):
-            if flow in {Flow.JUMP, Flow.BRANCH} and target in self.index:
+            if flow in _JUMPS and target in self.index:
                 result.setdefault(self.index[target], []).append(i)
         return result
 
@@ -39,7 +43,7 @@ class Region:
 
     def falls_through(self, index: int) -> bool:
         """Whether control can go on to the next instruction; after a call it can."""
-        return self.flows[index][0] in {Flow.NEXT, Flow.BRANCH, Flow.CALL}
+        return self.flows[index][0] in _GOES_ON
 
     def predecessors(self, index: int) -> list[int]:
         """Indices of the instructions of this region from which control comes; those that fall through come first.
@@ -55,7 +59,7 @@ class Region:
 
         Other orphans may be reached in ways that are not seen here, such as landing pads of exceptions.
         """
-        if not index or self.indirect_jumps or index not in self._orphan_set:
+        if not index or self.falls_through(index - 1) or index in self.jumps_to or self.indirect_jumps:
             return False
         return is_padding(self.instructions[index]) or self.flows[index - 1][0] is Flow.TRAP
 
@@ -71,7 +75,7 @@ class Region:
                 frames[at] = frame
                 flow, target = self.flows[at]
                 frame = self.machine.next_frame(self.instructions[at], frame)
-                if flow in {Flow.JUMP, Flow.BRANCH} and target in self.index:
+                if flow in _JUMPS and target in self.index:
                     work.append((self.index[target], frame))
                 elif at == first_indirect:
                     work += [(i, frame) for i in self.orphans]
@@ -79,10 +83,6 @@ class Region:
                     break
                 at += 1
         return [{} if frame is None else frame for frame in frames]
-
-    @cached_property
-    def _orphan_set(self) -> frozenset[int]:
-        return frozenset(self.orphans)
 
     @cached_property
     def orphans(self) -> tuple[int, ...]:

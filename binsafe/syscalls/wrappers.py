@@ -99,6 +99,7 @@ class _Walk:
         self.numbers: set[Number] = set()
         self.gaps: set[Gap] = set()
         self.seen: set[tuple[int, Location, tuple[Operation, ...]]] = set()
+        self.passed: set[tuple[int, Location, tuple[Operation, ...]]] = set()
 
     def ask(self, query: _Query) -> None:
         """Put a question on the list, unless it was there before."""
@@ -118,7 +119,8 @@ class _Walk:
         elif not edges:
             self.gap(query.place.address, "no way leads to this code but one that is computed")
         for edge in edges:
-            self._back(query, edge)
+            if edge.kind is not Kind.FLOW or self._is_first(edge.place, query):
+                self._back(query, edge)
 
     def _at_entry(self, query: _Query) -> None:
         """The number is a parameter: what else than direct calls can supply it?"""
@@ -140,6 +142,13 @@ class _Walk:
             self.parameters.add(Parameter(query.place.region.start, query.location, query.operations))
         else:
             self.gap(query.place.address, "the number is on the stack of whoever calls from another file")
+
+    def _is_first(self, place: Place, query: _Query) -> bool:
+        """Whether nobody has gone back over an instruction with this question: a jump table's many targets all do."""
+        key = (place.address, query.location, query.operations)
+        known = key in self.passed
+        self.passed.add(key)
+        return not known
 
     def _back(self, query: _Query, edge: Edge) -> None:
         """Go back over one edge."""

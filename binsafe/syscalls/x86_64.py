@@ -6,7 +6,8 @@ section 3.2.1; of Go: ``abi-internal.md`` (no register but rsp and rbp survives 
 
 # ruff: noqa: PLR2004 - an instruction set is a table of numbers and a list of cases
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -34,13 +35,19 @@ from binsafe.syscalls.sets import among
 _SYSCALL = b"\x0f\x05"
 _FRESH_FRAME = 1 << 24
 """Distance between a frame and its realigned continuation: their slots must never be taken for one another."""
-_RETURNS = frozenset({"ret", "retf", "iretq"})
 _NONSENSE = (
     f"{JUNK} in out insb insd outsb outsd hlt cli sti iretd iretq int int1 retf retfq enter ljmp lcall std cmc "
     "fbld fbstp fisttp sysexit sysenter sysret rsm wrmsr rdmsr invd clts lahf sahf loope loopne xlatb salc"
 )
 
-_TRAPS = frozenset({"ud0", "ud1", "ud2", "int3", "hlt", JUNK})
+_FLOWS: Mapping[str, Flow] = MappingProxyType(
+    dict.fromkeys(values.BRANCHES, Flow.BRANCH)
+    | dict.fromkeys(("ret", "retf", "iretq"), Flow.RETURN)
+    | dict.fromkeys(("ud0", "ud1", "ud2", "int3", "hlt", JUNK), Flow.TRAP)
+    | {"jmp": Flow.JUMP, "call": Flow.CALL}
+)
+_LEADING = (Flow.JUMP, Flow.BRANCH, Flow.CALL)
+_GOES_ON = (Flow.NEXT, None)
 
 
 def _immediates(**opcodes: int) -> npt.NDArray[np.int64]:
@@ -128,17 +135,12 @@ class X86_64:  # noqa: N801 - the processor's own name
 
     def flow(self, instruction: Instruction) -> tuple[Flow, int | None]:
         """How control leaves, and the target if it is a constant."""
-        mnemonic = instruction.mnemonic.rpartition(" ")[2]
-        if mnemonic == "jmp":
-            target = _target(instruction)
-            return (Flow.INDIRECT if target is None else Flow.JUMP), target
-        if mnemonic == "call":
-            return Flow.CALL, _target(instruction)
-        if mnemonic in values.BRANCHES:
-            return Flow.BRANCH, _target(instruction)
-        if mnemonic in _RETURNS:
-            return Flow.RETURN, None
-        return (Flow.TRAP if mnemonic in _TRAPS else Flow.NEXT), None
+        mnemonic = instruction.mnemonic
+        flow = _FLOWS.get(mnemonic) or (" " in mnemonic and _FLOWS.get(mnemonic.rpartition(" ")[2]))
+        if not flow:
+            return _GOES_ON
+        target = _target(instruction) if flow in _LEADING else None
+        return (Flow.INDIRECT if flow is Flow.JUMP and target is None else flow), target
 
     def next_frame(self, instruction: Instruction, frame: Frame) -> Frame:
         """Follows rsp and rbp through pushes, constants and copies; what else is written to them is forgotten."""

@@ -52,7 +52,7 @@ def stored(step: Step, slot: int) -> tuple[Source, ...] | None:
     """What an instruction does to a stack slot. Writes through other pointers are taken to go elsewhere."""
     mnemonic, operands = step.instruction.mnemonic, step.instruction.operands
     if mnemonic == "push":
-        if step.frame.get("rsp") != slot + 8:
+        if step.frame().get("rsp") != slot + 8:
             return None
     elif "[" not in operands.partition(",")[0] or mnemonic in _ONLY_READS:
         return None
@@ -62,9 +62,9 @@ def stored(step: Step, slot: int) -> tuple[Source, ...] | None:
     first = detail.operands[0]
     if mnemonic == "push":
         return (_read(first, detail, step),)
-    if not isinstance(first, Memory) or first.base not in step.frame or first.indexed:
+    if not isinstance(first, Memory) or first.base not in step.frame() or first.indexed:
         return None
-    start = step.frame[first.base] + first.displacement
+    start = step.frame()[first.base] + first.displacement
     if start >= slot + 4 or start + first.size <= slot:
         return None
     if start != slot or first.size < 4:
@@ -119,8 +119,8 @@ def _assigned(detail: Detail, location: Location, bits: int, step: Step) -> tupl
     if mnemonic in {"movsx", "movsxd"} and second is not None:
         extend = Operation("sign-extend", _width(second))
         return _merged(location, bits, then(_read(second, detail, step), extend, *_truncation(bits)))
-    if mnemonic == "pop" and "rsp" in step.frame:
-        return (Moved(step.frame["rsp"]),)
+    if mnemonic == "pop" and "rsp" in step.frame():
+        return (Moved(step.frame()["rsp"]),)
     if mnemonic == "lea" and isinstance(second, Memory):
         return (then(_address(second, detail), *_truncation(bits)),)
     if mnemonic.startswith("cmov") and second is not None:
@@ -205,8 +205,8 @@ def _read(operand: Operand, detail: Detail, step: Step) -> Source:
         if not bits:
             return Unknown(f"taken from {operand.name}")
         return Moved(_REGISTERS[operand.name][0], _truncation(bits))
-    if operand.base in step.frame and not operand.indexed:
-        return Moved(step.frame[operand.base] + operand.displacement, _truncation(bits))
+    if operand.base in step.frame() and not operand.indexed:
+        return Moved(step.frame()[operand.base] + operand.displacement, _truncation(bits))
     address = _address(operand, detail)
     if not isinstance(address, Constant):
         return Unknown("read from memory through a pointer")

@@ -1,0 +1,95 @@
+"""Capstone's library without its Python package.
+
+The package loads the tables of twenty processors, which takes longer than the analysis of a small program. The
+declarations are those of ``capstone.h`` of version 5. Where the wheel is laid out in another way than we know, the
+package finds its library.
+"""
+
+import ctypes
+import struct
+import sys
+from collections.abc import Iterator
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+_MAJOR = 5
+_NAMES = {"linux": "libcapstone.so", "darwin": "libcapstone.dylib", "win32": "capstone.dll"}
+_OPT_DETAIL, _OPT_SKIPDATA, _ON = 2, 5, 3
+_INSTRUCTION = struct.Struct("=8xQH24x32s160s6x8x")
+"""``cs_insn``: id, address, size, bytes, mnemonic, operands as text, pointer to details."""
+_MAX_REGISTERS = 64
+"""``cs_regs``."""
+
+
+class Engine:
+    """One ``csh``. Not for two threads at once."""
+
+    def __init__(self, arch: int, mode: int, *, detailed: bool) -> None:
+        """With details it tells registers; without them it passes over what decodes to nothing, as ``.byte``."""
+        self._library = _library()
+        self._handle = ctypes.c_size_t()
+        if self._library.cs_open(arch, mode, ctypes.byref(self._handle)):
+            raise RuntimeError(f"capstone does not know processor {arch} in mode {mode}")
+        self._library.cs_option(self._handle, _OPT_DETAIL if detailed else _OPT_SKIPDATA, _ON)
+
+    def __del__(self) -> None:
+        if self._handle:
+            self._library.cs_close(ctypes.byref(self._handle))
+
+    def instructions(self, code: bytes, address: int, most: int) -> Iterator[tuple[int, int, str, str]]:
+        """(address, size, mnemonic, operands) of each instruction, ``most`` of them."""
+        found = ctypes.c_void_p()
+        count = self._library.cs_disasm(self._handle, code, len(code), address, most, ctypes.byref(found))
+        if not count or found.value is None:
+            return
+        try:
+            memory = (ctypes.c_char * (count * _INSTRUCTION.size)).from_address(found.value)
+            for where, size, mnemonic, operands in _INSTRUCTION.iter_unpack(memory):
+                yield where, size, mnemonic.partition(b"\0")[0].decode(), operands.partition(b"\0")[0].decode()
+        finally:
+            self._library.cs_free(found, count)
+
+    def written(self, code: bytes, address: int) -> frozenset[str] | None:
+        """Names of the registers that the first instruction writes, implied ones too; None if it is none."""
+        found = ctypes.c_void_p()
+        if not self._library.cs_disasm(self._handle, code, len(code), address, 1, ctypes.byref(found)):
+            return None
+        try:
+            read, written = ((ctypes.c_uint16 * _MAX_REGISTERS)() for _ in range(2))
+            reads, writes = ctypes.c_uint8(), ctypes.c_uint8()
+            counts = ctypes.byref(reads), ctypes.byref(writes)
+            self._library.cs_regs_access(self._handle, found, read, counts[0], written, counts[1])
+            return frozenset(self._library.cs_reg_name(self._handle, n).decode() for n in written[: writes.value])
+        finally:
+            self._library.cs_free(found, 1)
+
+
+@cache
+def _library() -> Any:
+    library = ctypes.CDLL(_path()) if Path(_path()).is_file() else _packages()
+    size, pointer = ctypes.c_size_t, ctypes.c_void_p
+    if library.cs_version(None, None) >> 8 != _MAJOR:
+        raise ImportError(f"capstone {_MAJOR} is needed")
+    library.cs_open.argtypes = (ctypes.c_uint, ctypes.c_uint, pointer)
+    library.cs_option.argtypes = (size, ctypes.c_int, size)
+    library.cs_disasm.argtypes = (size, ctypes.c_char_p, size, ctypes.c_uint64, size, pointer)
+    library.cs_disasm.restype = size
+    library.cs_free.argtypes = (pointer, size)
+    library.cs_regs_access.argtypes = (size, pointer, pointer, pointer, pointer, pointer)
+    library.cs_reg_name.argtypes = (size, ctypes.c_uint)
+    library.cs_reg_name.restype = ctypes.c_char_p
+    return library
+
+
+def _path() -> str:
+    found = find_spec("capstone")
+    folder = next(iter(found.submodule_search_locations or ()), "") if found is not None else ""
+    return str(Path(folder, "lib", _NAMES.get(sys.platform, "")))
+
+
+def _packages() -> Any:
+    import capstone  # noqa: PLC0415 - the slow way
+
+    return ctypes.CDLL(capstone._cs._name)  # noqa: SLF001 - it has no public name

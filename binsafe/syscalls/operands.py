@@ -1,0 +1,68 @@
+"""What an instruction works with, and how it is read from the text that capstone writes for x86 (Intel's syntax).
+
+``mov eax, dword ptr [rip + 0x2f4a]``: registers and constants are joined inside of the brackets by plus and minus, the
+index by a star; how much memory is meant stands in words before them. Its mask stands behind an operand: ``{k1}``.
+"""
+
+from typing import NamedTuple
+
+_SIZES = {"byte": 1, "word": 2, "dword": 4, "qword": 8, "xmmword": 16, "ymmword": 32, "zmmword": 64, "xword": 10}
+_UNSAID = 4096
+"""Bytes of memory where no word says how many: what saves the processor's state writes that much at most."""
+
+
+class Register(NamedTuple):
+    """A register operand under its own name (``eax``, ``w8``)."""
+
+    name: str
+
+
+class Immediate(NamedTuple):
+    """A constant operand, its ``shift`` applied; branch targets are absolute."""
+
+    value: int
+    shift: int = 0
+
+
+class Memory(NamedTuple):
+    """A memory operand of ``size`` bytes at base + index * scale + displacement; absent registers are empty."""
+
+    base: str
+    indexed: str
+    """The register that is multiplied by ``scale``."""
+    scale: int
+    displacement: int
+    size: int
+
+
+Operand = Register | Immediate | Memory
+
+
+def from_text(text: str) -> tuple[Operand, ...]:
+    """The operands in the order of the text; what is neither constant nor memory counts as a register."""
+    return tuple(_operand(part.partition(" {")[0]) for part in text.split(", ")) if text else ()
+
+
+def _operand(text: str) -> Operand:
+    if text.endswith("]"):
+        before, _, inside = text[:-1].partition("[")
+        return _memory(inside, _SIZES.get(before.partition(" ")[0], _UNSAID))
+    if text[0].isdigit() or text[0] == "-":
+        return Immediate(int(text, 0))
+    return Register(text)
+
+
+def _memory(inside: str, size: int) -> Memory:
+    base = indexed = ""
+    scale, displacement = 1, 0
+    for term in inside.replace(" - ", " + -").split(" + "):
+        name, star, factor = term.partition("*")
+        if star:
+            indexed, scale = name, int(factor)
+        elif term[0].isdigit() or term[0] == "-":
+            displacement = int(term, 0)
+        elif base:
+            indexed = term
+        else:
+            base = term
+    return Memory(base, indexed, scale, displacement, size)
