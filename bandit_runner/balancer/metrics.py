@@ -1,7 +1,9 @@
 """What `/metrics` shows, in a registry of its own: two balancers in one process do not mix.
 
-attempts_total{server,outcome}   extra_attempts_total   accepted_total   requests_total
+attempts_total{tier,server,outcome}   extra_attempts_total   accepted_total   requests_total
 attempt_latency_seconds (histogram)   requests_in_flight
+
+grafana.json beside this file is a dashboard of them (`bandit_runner balancer --grafana` prints it).
 
 Counting an id is a handful of plain additions; what Prometheus wants to see is made of them when it asks. Its own
 counters take a lock each, which at thousands of requests a second is more than the strategy costs.
@@ -59,11 +61,13 @@ class Metrics:
 
     def collect(self) -> Iterator[Metric]:
         """The counts so far, as Prometheus names them."""
-        attempts = CounterMetricFamily("attempts", "Attempts by server and outcome", labels=("server", "outcome"))
+        attempts = CounterMetricFamily(
+            "attempts", "Attempts by server and outcome", labels=("tier", "server", "outcome")
+        )
         for tier, names in self._servers.items():
             for name, counts in zip(names, self._attempts[tier], strict=True):
                 for outcome, count in counts.items():
-                    attempts.add_metric((name, outcome.value), count)
+                    attempts.add_metric((tier, name, outcome.value), count)
         yield attempts
         yield CounterMetricFamily("requests", "Ids that were played to their end", value=self._requests)
         yield CounterMetricFamily("accepted", "Ids that a server accepted", value=self._accepted)

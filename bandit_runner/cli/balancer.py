@@ -15,6 +15,15 @@ if TYPE_CHECKING:
 SAVE_SECONDS = 10.0
 
 
+def _grafana(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    """Print the dashboard and be done, whatever else was said."""
+    if wanted:
+        from importlib.resources import files
+
+        click.echo(files("bandit_runner.balancer").joinpath("grafana.json").read_text(encoding="utf-8"), nl=False)
+        context.exit()
+
+
 @click.command(
     "balancer",
     epilog="""\b
@@ -22,7 +31,8 @@ Examples:
   bandit_runner balancer --upstream 127.0.0.1:4000 --upstream 127.0.0.1:4001
   bandit_runner balancer --upstream 127.0.0.1:4000 --strategy v6-fixed --port 9000
   bandit_runner balancer --upstream 127.0.0.1:4000 --state learned.json   (goes on where it was)
-  OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 bandit_runner balancer --upstream 127.0.0.1:4000 --otel""",
+  OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 bandit_runner balancer --upstream 127.0.0.1:4000 --otel
+  bandit_runner balancer --grafana > grafana.json   (Grafana: Dashboards, New, Import)""",
 )
 @click.option("--upstream", "upstreams", multiple=True, required=True, metavar="HOST:PORT")
 @click.option("--strategy", default="best", show_default=True, metavar="NAME")
@@ -31,6 +41,14 @@ Examples:
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Of the strategy.")
 @click.option("--state", type=click.Path(dir_okay=False, path_type=Path), help="Keep what was learnt there.")
 @click.option("--otel", is_flag=True, help="Send OpenTelemetry spans, as the OTEL_ variables say (extra otel).")
+@click.option(
+    "--grafana",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_grafana,
+    help="Print a Grafana dashboard of /metrics, and end.",
+)
 def command(**given: Any) -> None:
     """Balance POST / over servers that run already, until Ctrl-C."""
     from bandit_runner.balancer import Balancer, BalancerConfig, TierConfig

@@ -205,8 +205,8 @@ async def test_own_pages():
         metrics = await wire.ask(GET % b"/metrics")
         assert metrics.headers["content-type"].startswith("text/plain; version=")
         lines = metrics.body.decode().splitlines()
-        assert f'attempts_total{{outcome="ok",server="{up.name}"}} 1.0' in lines
-        assert f'attempts_total{{outcome="error",server="{up.name}"}} 1.0' in lines
+        assert f'attempts_total{{outcome="ok",server="{up.name}",tier="T1"}} 1.0' in lines
+        assert f'attempts_total{{outcome="error",server="{up.name}",tier="T1"}} 1.0' in lines
         assert "accepted_total 1.0" in lines
         assert "extra_attempts_total 0.0" in lines
         assert "attempt_latency_seconds_count 2.0" in lines
