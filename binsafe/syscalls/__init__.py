@@ -17,7 +17,9 @@ The stages, in the order in which they run; each file's docstring says which rul
     sites           byte scan for the system-call instruction, confirmed by aligned decoding
     returns         which functions never return
     registers       functions whose address a register holds, only to call them
+    backward        one step back: where what a register or stack slot holds came from
     wrappers        the number, by a backward walk that leaves functions through their callers
+    arguments       the same for arguments, of those calls and functions that `decisive` lists
     vdso            calls that the kernel's code in user space makes for the program
     patterns        what the walk cannot find and the program's source says
   a file that is linked with others:
@@ -27,6 +29,7 @@ The stages, in the order in which they run; each file's docstring says which rul
     composing       Summaries -> one graph, names bound as the dynamic linker binds them (``reach``: what can run)
     conditions      edges and calls that count on occasions only
     habits          those of known libraries, and what such libraries do through memory
+    judging         what is proved of arguments by all that the files say
     provider        where the libraries come from: the outside world, passed in
   results:
     static, dynamic  Slice -> Syscalls

@@ -6,7 +6,8 @@ section 6.1.1; of Go: ``abi-internal.md`` (no register but sp and x29 survives a
 
 # ruff: noqa: PLR2004, PLR0911 - an instruction set is a table of numbers and a list of cases
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -26,10 +27,16 @@ from binsafe.syscalls.machine import (
     References,
     Source,
     Step,
+    Table,
     joined,
 )
 
 _SVC_0 = 0xD400_0001
+_ANY_SLOT = -1 << 60
+"""Below all slots of any frame."""
+_LOOK_BACK = 8
+"""Instructions before a jump through a table in which its entry is loaded."""
+_INDEXED = re.compile(r"\[\w+, [wx]\d+")
 _ADDRESS_PAIR_REACH = 16
 """Instructions behind an ``adrp`` in which its ``add`` is looked for."""
 
@@ -41,6 +48,7 @@ class Arm64:
     abi = "linux-aarch64"
     number = "x8"
     arguments: tuple[str, ...] = tuple(f"x{n}" for n in range(8))
+    passed: tuple[str, ...] = arguments[:6]
     nonsense = frozenset({JUNK, "udf", "hvc", "smc", "eret", "dcps1", "dcps2", "dcps3", "drps"})
     stack = "sp"
     call_shift = 0
@@ -136,6 +144,27 @@ class Arm64:
         kept = {name: offset for name, offset in frame.items() if name != names[0]}
         amount = _amount(mnemonic, names[2:])
         return kept if amount is None or names[1] not in frame else {**kept, names[0]: frame[names[1]] + amount}
+
+    def exposes(self, instruction: Instruction, frame: Frame) -> int | None:
+        """Additions to sp and to its copies, stores of them, and accesses with an index."""
+        mnemonic, operands = instruction.mnemonic, instruction.operands
+        outside, _, inside = operands.partition("[")
+        base, *terms = inside.partition("]")[0].split(", ")
+        if values.full(base) in frame and terms and not terms[0].startswith("#"):
+            return frame[values.full(base)]
+        first, *others = (values.full(name) for name in outside.rstrip(", ").split(", "))
+        if inside:
+            return min((frame[name] for name in (first, *others) if name in frame), default=None)
+        if first in {"sp", "x29"} or mnemonic in values.WRITES_NOTHING or not others or others[0] not in frame:
+            return None
+        amount = _amount(mnemonic, others[1:])
+        return _ANY_SLOT if amount is None else frame[others[0]] + amount
+
+    def table(self, instructions: Sequence[Instruction], at: int) -> Table | None:
+        """That there is one is all that is told of it: an entry is loaded with an index shortly before."""
+        before = instructions[max(0, at - _LOOK_BACK) : at]
+        loads = any(i.mnemonic.startswith("ldr") and _INDEXED.search(i.operands) for i in before)
+        return Table((), 4, relative=True) if loads else None
 
     def preserved(self, *, go: bool) -> frozenset[str]:
         """Registers that a callee hands back as they were."""

@@ -64,6 +64,14 @@ class Code:
                 return int.from_bytes(data, "little") if len(data) == size else None
         return None
 
+    def constants(self, address: int, size: int) -> bytes:
+        """The bytes from ``address`` on that the program cannot write, at most ``size``; none where it can."""
+        for segment in self.slice.segments:
+            if segment.address <= address < segment.address + segment.file_size:
+                last = segment.address + segment.file_size
+                return b"" if segment.writable else self.slice.read(address, min(size, last - address))
+        return b""
+
     def words(self, value: int) -> Iterator[int]:
         """Where loaded memory holds ``value`` as an aligned 8-byte word: pointer tables, relocations."""
         for segment in self.slice.segments:

@@ -11,6 +11,7 @@ from binsafe.limits import MAX_EVIDENCE
 from binsafe.model import Slice, Syscalls, Unresolved
 from binsafe.syscalls import habits, patterns
 from binsafe.syscalls.composing import Closure, File, Step
+from binsafe.syscalls.judging import proved, said
 from binsafe.syscalls.machine import Machine
 from binsafe.syscalls.passing import Watched, numbers
 from binsafe.syscalls.patterns import LOADS_LIBRARIES, LOOKS_UP, asks_by_name
@@ -124,6 +125,14 @@ class _Found:
             if made and self.closure.live(number, passed.node):
                 yield value, number, passed.node, passed.address
 
+    def _passed_on(self) -> Iterator[int]:
+        """Numbers of calls that are made through other files, or memory."""
+        yield from (value for value, number, passed in self.numbers.known if self.closure.live(number, passed.node))
+        for number, file in enumerate(self.closure.files):
+            for value, node, _ in habits.capability_calls(file.summary, self.machine.arch):
+                if self.closure.live(number, node):
+                    yield value
+
     def gaps(self) -> Iterator[tuple[str, str]]:
         """(place, reason) where a number could not be told."""
         for number, file in enumerate(self.closure.files):
@@ -141,7 +150,8 @@ class _Found:
 
     def syscalls(self, implied: set[str], explain: str | None) -> Syscalls:
         """The result; ``explain`` is the name of a call whose way from a root is wanted."""
-        known = names(self.machine.arch)
+        arch = self.machine.arch
+        known = names(arch)
         implied |= {call for file in self.closure.files for call in file.summary.by_kernel} & set(known.values())
         likely_nodes = self.closure.likely()
         made: dict[str, list[tuple[int, int, int]]] = {}
@@ -163,6 +173,9 @@ class _Found:
             sites={
                 name: tuple(hex(address) for address in places[:MAX_EVIDENCE]) for name, places in own.items() if places
             },
+            arguments={}
+            if gaps or unknown
+            else proved(said(self.closure, self._passed_on(), self.machine.arguments), arch),
             chain=() if explain is None else tuple(self._chain(made.get(explain, []))),
         )
 

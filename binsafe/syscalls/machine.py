@@ -4,7 +4,7 @@ The walk follows one *location* back through the code. A register is named by it
 stack slot by its distance in bytes from the stack pointer at the region's first instruction.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum, auto
 from typing import NamedTuple, Protocol
 
@@ -111,6 +111,17 @@ class Step(NamedTuple):
     """Address and size -> what memory holds there for good, see `Code.constant`."""
 
 
+class Table(NamedTuple):
+    """A jump table: entries of ``size`` bytes, to be added to the table's own address if ``relative``.
+
+    ``bases`` are the addresses at which it may begin; none where that could not be told.
+    """
+
+    bases: tuple[int, ...]
+    size: int
+    relative: bool
+
+
 class Edges(NamedTuple):
     """Pairs of addresses: what the bytes at the source would mean. On x86 that may be chance."""
 
@@ -148,6 +159,8 @@ class Machine(Protocol):
     """The register that holds the number of a system call."""
     arguments: tuple[str, ...]
     """The registers of a function's first arguments, in order."""
+    passed: tuple[str, ...]
+    """The registers of a system call's arguments, in order."""
     nonsense: frozenset[str]
     """Mnemonics that no program in user mode has, and those that have gone out of use: a sign of data."""
     stack: str
@@ -188,6 +201,17 @@ class Machine(Protocol):
 
     def next_frame(self, instruction: Instruction, frame: Frame) -> Frame:
         """The frame after an instruction."""
+        ...
+
+    def exposes(self, instruction: Instruction, frame: Frame) -> int | None:
+        """The lowest stack slot that an instruction makes reachable by other ways than its name; None for no slot.
+
+        It computes the slot's address, or counts from there with an index.
+        """
+        ...
+
+    def table(self, instructions: Sequence[Instruction], at: int) -> Table | None:
+        """The table that the indirect jump at an index takes its target from; None where it takes none."""
         ...
 
     def preserved(self, *, go: bool) -> frozenset[str]:

@@ -1,7 +1,7 @@
 """The whole program as regions with edges between them: decoded where the walk goes, indexed where it does not."""
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import Enum, auto
 from functools import cached_property
 from typing import NamedTuple
@@ -17,7 +17,7 @@ from binsafe.syscalls.code import Code, CodeRange
 from binsafe.syscalls.decode import Decoder, Detail, Instruction
 from binsafe.syscalls.index import Index, Referring, pieces
 from binsafe.syscalls.layout import layout
-from binsafe.syscalls.machine import CALLED, TAKEN, Addresses, Edges, Flow, Location, Machine, Source, Step
+from binsafe.syscalls.machine import CALLED, TAKEN, Addresses, Edges, Flow, Location, Machine, Source, Step, Table
 from binsafe.syscalls.pointers import pointers
 from binsafe.syscalls.regions import Region, is_padding
 from binsafe.syscalls.sets import among
@@ -31,6 +31,8 @@ _SCANNED_BYTES = 1 << 10
 """Bytes that a scan passes over while one instruction is decoded, roughly."""
 _STUB_SIZE = 16
 """Bytes of the longest stub of a linkage table, up to its jump."""
+_MAX_ENTRIES = 1024
+"""Entries of a jump table that are read."""
 _SHORT_REACH = 130
 """How far from a region a jump with one byte of displacement can lie."""
 
@@ -99,6 +101,7 @@ class Program:
         self._details: dict[int, Detail | None] = {}
         self._incoming: dict[int, dict[int, list[tuple[Kind, int]]]] = {}
         self._taken: dict[int, int | None] = {}
+        self._jumped_to: dict[int, Mapping[int, tuple[int, ...]] | None] = {}
         self._exported = (
             frozenset(s.value for s in linking.symbols if s.defined) if linking is not None else frozenset()
         )
@@ -164,6 +167,7 @@ class Program:
             self._regions.clear()
             self._details.clear()
             self._incoming.clear()
+            self._jumped_to.clear()
             self._kept = count
 
     def place(self, address: int) -> Place | None:
@@ -185,7 +189,12 @@ class Program:
     def predecessors(self, place: Place) -> list[Edge]:
         """All known instructions from which control comes to this one."""
         region, index = place
-        edges = [Edge(Kind.FLOW, Place(region, i)) for i in region.predecessors(index)]
+        return [Edge(Kind.FLOW, Place(region, i)) for i in region.predecessors(index)] + self.entries(place)
+
+    def entries(self, place: Place) -> list[Edge]:
+        """Those in other regions, and calls."""
+        region, index = place
+        edges = []
         for kind, source in self._into(region).get(place.address, ()):
             found = self.place(source)
             if found is not None and self._leads(found, kind, place.address):
@@ -193,6 +202,40 @@ class Program:
         if index == 0:
             edges += self._fallen_into(region)
         return edges
+
+    def jumped_to(self, region: Region) -> Mapping[int, tuple[int, ...]] | None:
+        """Index in a region -> the jumps of it that lead there through tables; None where a table could not be read.
+
+        A table that other regions' jumps use, too, is not looked for.
+        """
+        if region.start not in self._jumped_to:
+            self._jumped_to[region.start] = self._through_tables(region)
+        return self._jumped_to[region.start]
+
+    def _through_tables(self, region: Region) -> Mapping[int, tuple[int, ...]] | None:
+        found: dict[int, tuple[int, ...]] = {}
+        for at in region.indirect_jumps:
+            table = self.machine.table(region.instructions, at)
+            if table is None and region.frames[at].get(self.machine.stack) == 0:
+                continue  # the frame is gone: a call through a pointer, as the last thing that is done
+            if table is None:
+                return None
+            targets = [target for base in table.bases for target in self._entries(base, table)]
+            inside = {region.index[target] for target in targets if target in region.index}
+            if not inside:
+                return None
+            for index in inside:
+                found[index] = (*found.get(index, ()), at)
+        return found
+
+    def _entries(self, base: int, table: Table) -> list[int]:
+        """The addresses that a table leads to: it ends where they are no code any more."""
+        data = self.code.constants(base, _MAX_ENTRIES * table.size)
+        entries = np.frombuffer(data[: len(data) // table.size * table.size], f"<i{table.size}").astype(np.int64)
+        targets = entries + base if table.relative else entries
+        outside = np.flatnonzero(~self.in_code(targets))
+        found: list[int] = targets[: outside[0] if len(outside) else None].tolist()
+        return found
 
     def taken_at(self, address: int) -> int | None:
         """Where an address is taken as a value, by a pointer in memory or by an instruction; None if nowhere."""
@@ -232,7 +275,8 @@ class Program:
 
     def _in_stub(self, address: int, slot: int) -> bool:
         stub = self.stubs.get(slot)
-        return stub is not None and stub <= address < stub + _STUB_SIZE
+        inside = stub is not None and stub <= address < stub + _STUB_SIZE
+        return inside and self._starts[bisect_right(self._starts, address) - 1] == stub  # some stubs are shorter
 
     @cached_property
     def references(self) -> Referring:

@@ -50,9 +50,22 @@ class Region:
 
         A jump table's targets are what nothing else leads to.
         """
+        return self.direct_predecessors(index) or (list(self.indirect_jumps) if index else [])
+
+    def direct_predecessors(self, index: int) -> list[int]:
+        """The same without what jump tables lead to."""
         found = [index - 1] if index and self.falls_through(index - 1) else []
-        found += self.jumps_to.get(index, ())
-        return found or (list(self.indirect_jumps) if index else [])
+        return found + self.jumps_to.get(index, [])
+
+    @cached_property
+    def exposed(self) -> tuple[int, ...]:
+        """Stack slots at which objects begin that are reached in other ways than by name, ascending."""
+        found = map(self.machine.exposes, self.instructions, self.frames)
+        return tuple(sorted({slot for slot in found if slot is not None}))
+
+    def is_exposed(self, slot: int) -> bool:
+        """Whether a stack slot may lie in such an object: none reaches over the caller's return address."""
+        return any(start <= slot and (start < 0) == (slot < 0) for start in self.exposed)
 
     def is_unreachable(self, index: int) -> bool:
         """Whether it is padding between blocks, or follows a trap, and nothing here leads to it.

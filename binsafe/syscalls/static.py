@@ -6,14 +6,19 @@ the calls from the entry, and cannot miss a function that is only reached throug
 
 from collections.abc import Iterable
 
+from msgspec import structs
+
 from binsafe.formats.elf_linking import Linking, linking
 from binsafe.limits import MAX_EVIDENCE
 from binsafe.model import Slice, Syscalls, Unresolved
+from binsafe.model.facts import ArgumentValues
 from binsafe.syscalls import sites, vdso
+from binsafe.syscalls.arguments import at_sites
 from binsafe.syscalls.decode import Decoder, OutOfInstructions
+from binsafe.syscalls.judging import proved
 from binsafe.syscalls.machine import Machine
 from binsafe.syscalls.patterns import is_covered, loaded_when_static
-from binsafe.syscalls.program import Program
+from binsafe.syscalls.program import Place, Program
 from binsafe.syscalls.tables import names, numbers
 from binsafe.syscalls.wrappers import Gap, Number, resolve
 
@@ -22,6 +27,7 @@ def analyse_static(slice_: Slice, machine: Machine, implied: set[str], *, max_in
     """See `binsafe.syscalls.analyse`; ``implied`` are the calls that are in no code."""
     found: set[Number] = set()
     gaps: set[Gap] = set()
+    own: list[tuple[Place, frozenset[int]]] = []
     decoder = Decoder(machine.arch, max_instructions)
     try:
         program = Program(slice_, machine, decoder, _linked(slice_))
@@ -31,11 +37,22 @@ def analyse_static(slice_: Slice, machine: Machine, implied: set[str], *, max_in
         for site in sites.find(program):
             resolution = resolve(program, site)
             found |= resolution.numbers
+            own.append((site, frozenset(number.value for number in resolution.numbers)))
             if sites.is_plausible(program, site):
                 gaps |= {gap for gap in resolution.gaps if not is_covered(program, gap)}
     except OutOfInstructions:
         gaps.add(Gap(slice_.entry, f"more than {max_instructions} instructions would have to be decoded"))
-    return _result(machine, implied, found, gaps, open_set=loaded_when_static(slice_))
+    result = _result(machine, implied, found, gaps, open_set=loaded_when_static(slice_))
+    return structs.replace(result, arguments=_proved(program, own)) if result.complete else result
+
+
+def _proved(program: Program, own: Iterable[tuple[Place, frozenset[int]]]) -> dict[str, tuple[ArgumentValues, ...]]:
+    """What is known of arguments: nothing where looking would take too long."""
+    try:
+        given = at_sites(program, own).given
+    except OutOfInstructions:
+        return {}
+    return proved(((g.number, g.argument, g.value) for g in given), program.machine.arch)
 
 
 def _linked(slice_: Slice) -> Linking | None:

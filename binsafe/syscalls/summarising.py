@@ -1,14 +1,15 @@
 """A file -> its summary: the graph, and the number of every system call in it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 
 import numpy as np
 
 from binsafe.formats.elf_linking import Linking
 from binsafe.model import Slice
-from binsafe.syscalls import graph, sites, vdso
+from binsafe.syscalls import arguments, graph, sites, vdso
 from binsafe.syscalls.code import HIGHEST_ADDRESS
-from binsafe.syscalls.decode import Decoder
+from binsafe.syscalls.decisive import FUNCTIONS, decisive
+from binsafe.syscalls.decode import Decoder, OutOfInstructions
 from binsafe.syscalls.machine import CALLED, Machine
 from binsafe.syscalls.patterns import (
     LOADS_LIBRARIES,
@@ -20,9 +21,22 @@ from binsafe.syscalls.patterns import (
     names_asked_for,
     places,
 )
-from binsafe.syscalls.program import Program
+from binsafe.syscalls.program import Place, Program
 from binsafe.syscalls.sets import among
-from binsafe.syscalls.summary import Call, Export, Gap, Name, Passed, Step, Summary, Text, Wrapper
+from binsafe.syscalls.summary import (
+    Call,
+    Carried,
+    Export,
+    Gap,
+    Given,
+    Handed,
+    Name,
+    Passed,
+    Step,
+    Summary,
+    Text,
+    Wrapper,
+)
 from binsafe.syscalls.wrappers import argument, resolve
 
 _MAX_TEXT = 200
@@ -70,11 +84,14 @@ class _Summariser:
         self.calls: list[Call] = []
         self.gaps: list[Gap] = []
         self.wrappers: set[Wrapper] = set()
+        self.sites: list[tuple[Place, frozenset[int]]] = []
 
     def summary(self) -> Summary:
         self._resolve()
         passed = tuple(self._passed())
         exports = tuple(self._exports())
+        texts = tuple(self._texts())
+        given, carried, handed = self._arguments()
         return Summary(
             arch=self.program.machine.arch,
             functions=self.graph.functions,
@@ -90,9 +107,12 @@ class _Summariser:
             gaps=tuple(self.gaps),
             wrappers=tuple(self.wrappers),
             passed=passed,
-            texts=tuple(self._texts()),
+            texts=texts,
             fatal=tuple(sorted(self._fatal(exports))),
             by_kernel=() if has_calls_beside(exports) else tuple(sorted(set(vdso.calls(self.program.code)))),
+            given=tuple(sorted(given, key=repr)),
+            carried=tuple(sorted(carried, key=repr)),
+            handed=tuple(sorted(handed, key=repr)),
         )
 
     def _mapped(self) -> bool:
@@ -119,6 +139,7 @@ class _Summariser:
     def _resolve(self) -> None:
         for site in sites.find(self.program):
             found = resolve(self.program, site)
+            self.sites.append((site, frozenset(n.value for n in found.numbers)))
             self.calls += [Call(self._function(n.address), n.value, n.address) for n in found.numbers]
             doubtful = not sites.is_plausible(self.program, site)
             self.gaps += (
@@ -178,6 +199,46 @@ class _Summariser:
                         steps = tuple(Step(step.name, step.operand) for step in p.operations)
                         self.wrappers.add(Wrapper(p.function, p.location, steps, name, register))
                 yield from (Passed(name, register, self._function(a), a, None) for a in sorted(unknown))
+
+    def _arguments(self) -> tuple[set[Given], set[Carried], set[Handed]]:
+        """What is known of arguments; that nothing is where looking would take too long."""
+        try:
+            found = arguments.at_sites(self.program, self.sites)
+            handed = set(self._handed())
+        except OutOfInstructions:
+            wanted = decisive(self.program.machine.arch)
+            unknown = {Given(c.node, c.number, at, None) for c in self.calls for at in wanted.get(c.number, ())}
+            passed = {
+                Handed(name, at, node, None) for node, name, _ in self._imported(FUNCTIONS) for at in FUNCTIONS[name]
+            }
+            return unknown, set(), passed
+        given = {Given(self._function(g.address), g.number, g.argument, g.value) for g in found.given}
+        carried = {
+            Carried(c.function, c.register, tuple(Step(o.name, o.operand) for o in c.operations), c.number, c.argument)
+            for c in found.carried
+        }
+        return given, carried, handed
+
+    def _handed(self) -> Iterator[Handed]:
+        """What is passed to imported functions; that it is unknown as well where such a function's address goes."""
+        for _, name, slots in self._imported(FUNCTIONS):
+            places = [place for slot in slots for place in self.program.called_through(slot)]
+            stubs = [self.program.stubs[slot] for slot in slots if slot in self.program.stubs]
+            gone = {address for stub in stubs if (address := self.program.taken_at(stub)) is not None}
+            gone.update(address for slot in slots for address in self._taken(slot))
+            for position in FUNCTIONS[name]:
+                found = arguments.to_function(self.program, places, position)
+                for address, value in found.union((address, None) for address in gone):
+                    yield Handed(name, position, self._function(address), value)
+
+    def _imported(self, names: Container[str]) -> Iterator[tuple[int, str, list[int]]]:
+        """Imported functions of some names: node, name, and the slots through which they are called."""
+        pointers = self.program.pointers
+        for at, index in enumerate(self.graph.imports):
+            name = self.linking.symbols[index].name
+            if name in names:
+                node = self.graph.nodes - len(self.graph.imports) + at
+                yield node, name, pointers.slots[pointers.symbols == index].tolist()
 
     def _taken(self, slot: int) -> Iterator[int]:
         """Where an imported function's address goes further than into a call: the slot itself if into a table."""

@@ -82,6 +82,34 @@ class Passed(msgspec.Struct, frozen=True, array_like=True):
     text: str | None = None
 
 
+class Given(msgspec.Struct, frozen=True, array_like=True):
+    """A value of one argument of a call that a function makes; None where it could not be told."""
+
+    node: int
+    number: int
+    argument: int
+    value: int | None
+
+
+class Carried(msgspec.Struct, frozen=True, array_like=True):
+    """An exported function whose parameter in ``register`` becomes an argument of a call after some arithmetic."""
+
+    function: int
+    register: str
+    steps: tuple[Step, ...]
+    number: int
+    argument: int
+
+
+class Handed(msgspec.Struct, frozen=True, array_like=True):
+    """A value of one argument that a function passes to an imported one; None where it could not be told."""
+
+    function: str
+    argument: int
+    node: int
+    value: int | None
+
+
 class Text(msgspec.Struct, frozen=True, array_like=True):
     """A function and a string that it refers to, of those that name files of code or are looked up in such."""
 
@@ -115,6 +143,10 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """Functions that end the program because of an error in it."""
     by_kernel: tuple[str, ...] = ()
     """Names of calls that the kernel's own code may make for it, see `binsafe.syscalls.vdso`."""
+    given: tuple[Given, ...] = ()
+    carried: tuple[Carried, ...] = ()
+    handed: tuple[Handed, ...] = ()
+    """See `binsafe.syscalls.arguments`."""
 
     @property
     def nodes(self) -> int:

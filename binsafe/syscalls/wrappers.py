@@ -5,22 +5,21 @@ first instruction of a function, the number is a parameter and the function a *w
 direct call of it, and at every jump and fall into it, as many levels up as there are. No convention for arguments is
 needed for that, so stripped C, Go's register and stack conventions and hand-written assembler are one case.
 
-What is taken for granted: callees keep their convention's preserved registers; stack slots change only by instructions
-that name them through the stack or frame pointer. Where a value comes from anything else the answer is "unresolved".
+Each step back is `backward`'s, and takes for granted what is said there.
 """
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from binsafe.syscalls.machine import Constant, Flow, Location, Operation, Source, Unknown, compute
+from binsafe.syscalls.backward import before
+from binsafe.syscalls.machine import Constant, Location, Operation, Unknown, compute
 from binsafe.syscalls.program import Edge, Kind, Place, Program
-from binsafe.syscalls.returns import returns
 
-_MAX_OPERATIONS = 16
+MAX_OPERATIONS = 16
 """Arithmetic on one number, each step of 32 bits counting twice; a loop that counts it up has no end."""
 _MAX_STEPS = 20_000
 """Instructions that one walk goes back; the longest that found an answer took 3,000."""
-_STEP_COST = 4
+STEP_COST = 4
 """A step back takes as long as decoding so many instructions."""
 
 
@@ -113,7 +112,7 @@ class _Walk:
         if query.place.region.is_unreachable(query.place.at):
             return
         edges = self.program.predecessors(query.place)
-        self.program.decoder.spend(_STEP_COST * max(1, len(edges)))
+        self.program.decoder.spend(STEP_COST * max(1, len(edges)))
         if query.place.at == 0:
             self._at_entry(query)
         elif not edges:
@@ -151,52 +150,17 @@ class _Walk:
         return not known
 
     def _back(self, query: _Query, edge: Edge) -> None:
-        """Go back over one edge."""
-        place, location, outer = edge.place, query.location, query.outer
-        flow, _ = place.region.flows[place.at]
-        if edge.kind is not Kind.FLOW:
-            outer = place.address
-            if isinstance(location, int):
-                if location < 0 and edge.kind is Kind.CALL:
-                    self.gap(query.place.address, "the number is on the stack, put there through a pointer")
-                    return
-                moved = self._slot_before(query.place, edge, location)
-                if moved is None:
-                    self.gap(outer, "the number is on a stack whose height is not known")
-                    return
-                location = moved
-        elif flow is Flow.CALL and isinstance(location, str) and location not in self._preserved(place):
-            if returns(self.program, place.region.flows[place.at][1]):
-                self.gap(place.address, "the number is what a function returned")
-            return
-        sources = None if flow is Flow.CALL else self.program.sources(place, location)
-        if sources is None:
-            self.ask(_Query(place, location, query.operations, outer))
-        for source in sources or ():
-            self._follow(source, _Query(place, location, query.operations, outer))
-
-    def _follow(self, source: Source, query: _Query) -> None:
-        """Go on with where the value came from; ``query`` stands at the instruction that made it."""
-        if isinstance(source, Unknown):
-            self.gap(query.place.address, f"the number is {source.reason}")
-        elif isinstance(source, Constant):
-            self.numbers.add(Number(compute(source.value, query.operations) & self.mask, query.outer))
-        elif len(operations := source.operations + query.operations) > _MAX_OPERATIONS:
-            self.gap(query.place.address, "the number is computed in too many steps")
-        else:
-            self.ask(query._replace(location=source.location, operations=operations))
-
-    def _preserved(self, place: Place) -> frozenset[str]:
-        return self.program.machine.preserved(go=self.program.is_go(place.region))
-
-    def _slot_before(self, target: Place, edge: Edge, slot: int) -> int | None:
-        """A stack slot of the target's region as the source's region counts it; None if a stack height is unknown."""
-        stack = self.program.machine.stack
-        here = target.region.frames[target.at].get(stack)
-        there = edge.place.region.frames[edge.place.at].get(stack)
-        if here is None or there is None:
-            return None
-        return slot - here + there - (self.program.machine.call_shift if edge.kind is Kind.CALL else 0)
+        """Go back over one edge, and on with where the value came from."""
+        outer = query.outer if edge.kind is Kind.FLOW else edge.place.address
+        for source, address in before(self.program, query.place, edge, query.location):
+            if isinstance(source, Unknown):
+                self.gap(address, f"the number is {source.reason}")
+            elif isinstance(source, Constant):
+                self.numbers.add(Number(compute(source.value, query.operations) & self.mask, outer))
+            elif len(operations := source.operations + query.operations) > MAX_OPERATIONS:
+                self.gap(address, "the number is computed in too many steps")
+            else:
+                self.ask(_Query(edge.place, source.location, operations, outer))
 
     def gap(self, address: int, reason: str) -> None:
         """Say where the number could not be told, and why."""

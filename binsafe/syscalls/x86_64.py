@@ -6,7 +6,8 @@ section 3.2.1; of Go: ``abi-internal.md`` (no register but rsp and rbp survives 
 
 # ruff: noqa: PLR2004 - an instruction set is a table of numbers and a list of cases
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
@@ -28,6 +29,7 @@ from binsafe.syscalls.machine import (
     References,
     Source,
     Step,
+    Table,
     joined,
 )
 from binsafe.syscalls.sets import among
@@ -35,6 +37,13 @@ from binsafe.syscalls.sets import among
 _SYSCALL = b"\x0f\x05"
 _FRESH_FRAME = 1 << 24
 """Distance between a frame and its realigned continuation: their slots must never be taken for one another."""
+_ANY_SLOT = -1 << 60
+"""Below all slots of any frame."""
+_LOOK_BACK = 8
+"""Instructions before a jump through a table in which its entry is loaded."""
+_INDEXED = re.compile(r"\[(?:(?P<base>r\w+) \+ )?r\w+\*(?P<scale>[48])(?: \+ (?P<named>0x[0-9a-f]+))?\]")
+_SUM = re.compile(r"\[r\w+(?: \+ r|\*)")
+_ITS_OWN = re.compile(r"\[rip ([+-]) (0x[0-9a-f]+|\d+)\]")
 _NONSENSE = (
     f"{JUNK} in out insb insd outsb outsd hlt cli sti iretd iretq int int1 retf retfq enter ljmp lcall std cmc "
     "fbld fbstp fisttp sysexit sysenter sysret rsm wrmsr rdmsr invd clts lahf sahf loope loopne xlatb salc"
@@ -70,6 +79,7 @@ class X86_64:  # noqa: N801 - the processor's own name
     abi = "linux-x86_64"
     number = "rax"
     arguments: tuple[str, ...] = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")
+    passed: tuple[str, ...] = ("rdi", "rsi", "rdx", "r10", "r8", "r9")
     nonsense = frozenset(_NONSENSE.split())
     stack = "rsp"
     call_shift = 8
@@ -160,6 +170,39 @@ class X86_64:  # noqa: N801 - the processor's own name
         held = _held(mnemonic, first, second, frame)
         return kept if held is None else {**kept, first: held}
 
+    def exposes(self, instruction: Instruction, frame: Frame) -> int | None:
+        """``lea``, copies of rsp and rbp, and accesses with an index."""
+        mnemonic, operands = instruction.mnemonic, instruction.operands
+        first, *others = operands.split(", ")
+        if ("rsp" not in operands and "rbp" not in operands) or first in {"rsp", "rbp"} or mnemonic in values.COMPARES:
+            return None
+        for source in others if mnemonic != "push" else [first]:
+            if source == "rsp" or (source == "rbp" and source in frame):
+                return frame.get(source, _ANY_SLOT)
+        if "[" not in operands:
+            return None
+        inside = operands[operands.index("[") + 1 : operands.index("]")].replace(" - ", " + -")
+        base, *terms = inside.split(" + ")
+        offsets = [int(term, 0) for term in terms if term.lstrip("-")[0].isdigit()]
+        if (mnemonic != "lea" and len(offsets) == len(terms)) or (base != "rsp" and base not in frame):
+            return None
+        return frame[base] + sum(offsets) if base in frame else _ANY_SLOT
+
+    def table(self, instructions: Sequence[Instruction], at: int) -> Table | None:
+        """Tables of 32-bit distances, as in position-independent C; and of whole addresses, as in other C and Go.
+
+        What else loads with an index, or adds, is a table that is not read.
+        """
+        before = list(reversed(instructions[max(0, at - _LOOK_BACK) : at + 1]))
+        for instruction in before:
+            found = _INDEXED.search(instruction.operands)
+            if found is not None and instruction.mnemonic.rpartition(" ")[2] in {"jmp", "mov", "movsxd"}:
+                base, named, relative = found["base"], found["named"], found["scale"] == "4"
+                bases = [] if base and named else [int(named, 16)] if named else _computed(instructions, base)
+                return Table(tuple(bases), 4 if relative else 8, relative)
+        doubtful = any(i.mnemonic == "add" or _SUM.search(i.operands) for i in before)
+        return Table((), 8, relative=False) if doubtful else None
+
     def preserved(self, *, go: bool) -> frozenset[str]:
         """Registers that a callee hands back as they were."""
         return frozenset({"rbp"}) if go else frozenset({"rbx", "rbp", "r12", "r13", "r14", "r15"})
@@ -167,6 +210,13 @@ class X86_64:  # noqa: N801 - the processor's own name
     def sources(self, step: Step, location: Location) -> tuple[Source, ...] | None:
         """Where the location's value comes from; None if the instruction leaves it alone."""
         return values.stored(step, location) if isinstance(location, int) else values.written(step, location)
+
+
+def _computed(instructions: Sequence[Instruction], register: str) -> list[int]:
+    """The addresses that ``lea`` computes from its own for a register."""
+    leas = (i for i in instructions if i.mnemonic == "lea" and i.operands.startswith(f"{register},"))
+    found = ((i, _ITS_OWN.search(i.operands)) for i in leas)
+    return sorted({i.address + i.size + int(match[1] + match[2], 16) for i, match in found if match is not None})
 
 
 def _relative(code: CodeRange, at: Addresses, opcode: int) -> Edges:

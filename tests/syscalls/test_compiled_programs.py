@@ -1,14 +1,11 @@
 """Small C programs with libraries of their own: what they make is known, because they were written for it."""
 
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from compiled import build, calls, library, needs_compiler
 
-from binsafe.intake import Found, Snapshot, inspect
-from binsafe.model import Syscalls
 from binsafe.syscalls import summarise_library
 from binsafe.syscalls.patterns import asked
 
@@ -22,30 +19,7 @@ long mine(long unused, long number) {
 _OUTER = "long mine(long, long); long outer(long number) { return mine(7, number + 1) + 1; }"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def compiler() -> str:
-    path = shutil.which("gcc")
-    if path is None or sys.platform != "linux":
-        pytest.skip("no gcc for Linux here")
-    return path
-
-
-def build(folder: Path, name: str, source: str, *options: str) -> Path:
-    path = folder / name
-    command = ["gcc", "-O2", "-x", "c", "-", "-o", str(path), *options, f"-L{folder}", f"-Wl,-rpath,{folder}"]
-    subprocess.run(command, input=source, text=True, check=True)
-    return path
-
-
-def library(folder: Path, name: str, source: str, *options: str) -> Path:
-    return build(folder, f"lib{name}.so", source, "-shared", "-fPIC", *options)
-
-
-def calls(program: Path, loaded: tuple[Path, ...] = ()) -> Syscalls:
-    with Snapshot.take(Found(program.name, program)) as snapshot:
-        found = inspect(snapshot, loaded=loaded).slices[0].syscalls
-    assert found is not None
-    return found
+pytestmark = needs_compiler
 
 
 def test_a_wrapper_in_a_library_is_followed_to_its_callers_in_other_files(tmp_path: Path):

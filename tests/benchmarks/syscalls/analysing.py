@@ -6,7 +6,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ class Answer:
     cold: Cost
     warm: Cost | None
     error: str = ""
+    arguments: Mapping[tuple[str, int], frozenset[int]] = field(default_factory=dict)
+    """(call, position) -> the 32-bit values that it was proved to have."""
 
 
 def analyse(program: Path, loads: tuple[Path, ...] = (), *, warm: bool = True) -> Answer:
@@ -54,9 +57,13 @@ def analyse(program: Path, loads: tuple[Path, ...] = (), *, warm: bool = True) -
         return Answer(None, frozenset(), False, (), (), cold, again, error.strip()[-300:] or "no answer")
     unresolved = tuple(f"{place['address']} {place['reason']}" for place in found["unresolved"])
     opened = tuple(found["open_set"])
-    return Answer(
-        frozenset(found["required"]), frozenset(found["likely"]), found["complete"], unresolved, opened, cold, again
-    )
+    arguments = {
+        (name, fact["argument"]): frozenset(fact["values"])
+        for name, facts in found["arguments"].items()
+        for fact in facts
+    }
+    required, likely = frozenset(found["required"]), frozenset(found["likely"])
+    return Answer(required, likely, found["complete"], unresolved, opened, cold, again, arguments=arguments)
 
 
 def _syscalls(document: dict[str, Any]) -> dict[str, Any] | None:

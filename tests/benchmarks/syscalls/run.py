@@ -56,13 +56,15 @@ def main() -> int:
             print(f"{program.name:16} {len(traced.calls):4} calls: {' '.join(sorted(traced.calls))}", flush=True)
             continue
         loads = tuple(Path(match) for pattern in program.loads for match in sorted(glob.glob(pattern)))
-        row = Row(program.name, _kind(path), traced.calls, analyse(path, loads, warm=not options.no_warm))
+        row = Row(program.name, _kind(path), traced, analyse(path, loads, warm=not options.no_warm))
         rows.append(row)
         if row.missed:
             _say(f"  misses {' '.join(row.missed)}")
+        if row.refuted:
+            _say(f"  is wrong about {' '.join(row.refuted)}")
     if rows:
         print(_as_json(rows) if options.json else "\n".join(lines(rows)))
-    return 1 if any(row.missed for row in rows) else 0
+    return 1 if any(row.missed or row.refuted for row in rows) else 0
 
 
 def _options() -> argparse.Namespace:
@@ -144,6 +146,7 @@ def _as_json(rows: list[Row]) -> str:
         [
             {
                 "program": row.name, "kind": row.kind, "traced": sorted(row.traced), "missed": row.missed,
+                "arguments": len(row.answer.arguments), "refuted": row.refuted,
                 "required": sorted(row.listed), "likely": sorted(row.answer.likely), "f1": round(row.f1, 4),
                 "complete": row.answer.complete, "unresolved": row.answer.unresolved, "open_set": row.answer.open_set,
                 "sensitive": row.sensitive, "cold_cpu_seconds": row.answer.cold.cpu, "peak_mb": row.answer.cold.peak,

@@ -4,8 +4,11 @@ import statistics
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 
 from analysing import Answer
+from tracing import Trace
 
 SENSITIVE = frozenset(
     (  # noqa: SIM905 - words, not a list of quotation marks
@@ -31,8 +34,12 @@ class Row:
     name: str
     kind: str
     """dynamic or static: whether it names an interpreter."""
-    traced: Counter[str]
+    trace: Trace
     answer: Answer
+
+    @property
+    def traced(self) -> Counter[str]:
+        return self.trace.calls
 
     @property
     def listed(self) -> frozenset[str]:
@@ -43,12 +50,27 @@ class Row:
         return sorted(self.traced.keys() - self.listed)
 
     @property
+    def refuted(self) -> list[str]:
+        """Arguments that were proved and seen to be something else, as ``call position=value``."""
+        return sorted(
+            f"{name} {text}"
+            for name, seen in self.trace.arguments.items()
+            for text, position, value in ((text, *map(_number, text.split("="))) for text in seen)
+            if value not in self.answer.arguments.get((name, position), {value})
+        )
+
+    @property
     def sensitive(self) -> list[str]:
         return sorted((self.listed - self.traced.keys()) & SENSITIVE)
 
     @property
     def f1(self) -> float:
         return f1(self.listed, self.traced.keys())
+
+
+def _number(text: str) -> int:
+    """The 32 bits that the kernel looks at of an argument, as strace writes it with ``-X raw``: ``0x1|0x80000``."""
+    return reduce(or_, (int(part, 0) for part in text.split("|"))) & 0xFFFF_FFFF
 
 
 def f1(listed: Iterable[str], traced: Iterable[str]) -> float:
@@ -59,7 +81,9 @@ def f1(listed: Iterable[str], traced: Iterable[str]) -> float:
 
 def lines(rows: list[Row]) -> Iterator[str]:
     """The whole table."""
-    head = f"{'program':16} {'kind':8} traced missed  size likely    F1 complete unres. open  cold s warm s peak MB"
+    head = (
+        f"{'program':16} {'kind':8} traced missed  size likely    F1 complete unres. open args  cold s warm s peak MB"
+    )
     yield head
     yield "-" * len(head)
     for row in rows:
@@ -73,6 +97,9 @@ def lines(rows: list[Row]) -> Iterator[str]:
             yield f"{row.name}: no answer: {row.answer.error}"
         elif row.missed:
             yield f"{row.name} misses: " + ", ".join(f"{name} ({row.traced[name]}x)" for name in row.missed)
+    for row in rows:
+        if row.refuted:
+            yield f"{row.name}: proved to be otherwise, and traced: " + ", ".join(row.refuted)
     yield ""
     yield "sensitive calls that are listed and were not traced:"
     for row in rows:
@@ -86,7 +113,8 @@ def _row(row: Row) -> str:
     return (
         f"{row.name:16} {row.kind:8} {len(row.traced):6} {len(row.missed):6} "
         f"{len(row.listed):5} {len(answer.likely):6} "
-        f"{row.f1:5.2f} {'yes' if answer.complete else 'no':>8} {len(answer.unresolved):6} {len(answer.open_set):4}  "
+        f"{row.f1:5.2f} {'yes' if answer.complete else 'no':>8} {len(answer.unresolved):6} {len(answer.open_set):4} "
+        f"{len(answer.arguments):4}  "
         f"{answer.cold.cpu:6.2f} {warm} {answer.cold.peak:7.0f}"
     )
 
