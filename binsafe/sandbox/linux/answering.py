@@ -11,16 +11,15 @@ import socket
 from collections.abc import Callable, Mapping
 from typing import Final
 
-import msgspec
-
 from binsafe.model import Violation
 from binsafe.sandbox.linux import kernel
-from binsafe.sandbox.linux.connecting import Connector, Destinations
+from binsafe.sandbox.linux.connecting import Connector
 from binsafe.sandbox.linux.describing import describe, error_name
 from binsafe.sandbox.linux.grafting import graft, listen
 from binsafe.sandbox.linux.lookups import PATH_CALLS, Lookups, resolve
 from binsafe.sandbox.linux.notifications import Call, Listener
 from binsafe.sandbox.linux.sockets import Refused
+from binsafe.sandbox.linux.watching import Watch
 from binsafe.sandbox.reporting import Reporter
 
 _IPPROTO_MPTCP: Final = 262
@@ -62,25 +61,6 @@ _SETTING_IDS: Final[Mapping[str, int]] = {
 
 _FICLONE: Final = 0x4004_9409
 """cp's way to share blocks; it copies where that fails."""
-
-
-class Watch(msgspec.Struct, frozen=True, kw_only=True):
-    """What the supervisor needs to know of the policy.
-
-    ``names`` are the processor's system calls by number, ``granted`` the calls that the policy knows, ``whole`` those
-    that it grants whatever their arguments, ``ports`` those that may be bound, ``executables`` paths inside that may
-    be executed later on, ``foreseen`` the calls that inspection had found.
-    """
-
-    names: Mapping[int, str]
-    granted: frozenset[str] = frozenset()
-    whole: frozenset[str] = frozenset()
-    ports: frozenset[int] = frozenset()
-    destinations: Destinations = Destinations()
-    executables: frozenset[str] = frozenset()
-    foreseen: frozenset[str] = frozenset()
-    lookups: Lookups | None = None
-    on_violation: Callable[[Violation], None]
 
 
 class Answerer:

@@ -16,14 +16,15 @@ from binsafe.model import Gap, Policy
 from binsafe.renderers import landlock, linux, seccomp, unshared
 from binsafe.sandbox.backends import Enforcement, Order
 from binsafe.sandbox.linux import kernel
-from binsafe.sandbox.linux.answering import Watch
-from binsafe.sandbox.linux.backend import native_arch, reads_folders, try_out
+from binsafe.sandbox.linux.backend import native_arch
+from binsafe.sandbox.linux.confining import reads_folders
 from binsafe.sandbox.linux.connecting import Destinations, pin
 from binsafe.sandbox.linux.lookups import PATH_CALLS, Lookups
 from binsafe.sandbox.linux.planning import limits_of
+from binsafe.sandbox.linux.probing import try_out
 from binsafe.sandbox.linux.process import Process
 from binsafe.sandbox.linux.starting import Plan, Stage
-from binsafe.syscalls import tables
+from binsafe.sandbox.linux.watching import watch_for
 
 _DECIDED: Final = frozenset(
     name for name, call in PATH_CALLS.items() if call.writes or name in {"open", "openat", "openat2"}
@@ -95,15 +96,12 @@ class Landlock:
             order.accept_gap(gap)
         policy = unshared.tighten(order.policy, abi)
         named = frozenset() if reads_folders(policy) else _DECIDED
-        watch = Watch(
-            names=tables.names(arch),
-            granted=frozenset(grant.object for grant in policy.of("syscall")),
-            whole=frozenset(grant.object for grant in policy.of("syscall") if not grant.when),
-            ports=frozenset(policy.listen_ports()),
+        watch = watch_for(
+            policy,
+            arch,
+            order.on_violation,
             destinations=destinations,
-            foreseen=frozenset(word for denial in policy.denied for word in denial.capability.split()),
             lookups=_lookups(policy) if named else None,
-            on_violation=order.on_violation,
         )
         copy = _sealed_copy(order.program)
         stdio = (order.stdin, order.stdout, order.stderr)
@@ -112,7 +110,8 @@ class Landlock:
                 "filter": seccomp.compile_filter(policy, arch, notify=named | {"listen"})
             }
             with Stage(stdio, (copy,)) as stage:
-                return stage.follow(plan, watch, self.name)
+                stage.begin(plan)
+                return stage.supervise(watch, self.name)
         finally:
             os.close(copy)
 

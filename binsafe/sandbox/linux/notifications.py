@@ -7,6 +7,7 @@ open what belongs to the caller, ask the kernel whether the call still waits, an
 import errno
 import fcntl
 import os
+import select
 import struct
 from typing import Final, NamedTuple
 
@@ -101,3 +102,10 @@ class Listener:
             if error.errno == errno.ENOENT:
                 raise Gone from error
             raise
+
+
+def readable(descriptor: int) -> bool:
+    """Whether there is something to read now, the end included."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))

@@ -4,10 +4,12 @@ import contextlib
 import signal
 import socket
 import subprocess
-from typing import IO, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from binsafe.sandbox.backends import Level
-from binsafe.sandbox.linux.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from binsafe.sandbox.linux.supervisor import Supervisor
 
 _LISTEN = "0A"
 """State TCP_LISTEN in /proc/net/tcp (net/tcp_states.h)."""
@@ -21,7 +23,7 @@ class Process:
     """Each denial is held by at least one layer, or the program would not have been started."""
 
     def __init__(
-        self, middle: "subprocess.Popen[bytes]", supervisor: Supervisor, control: socket.socket, backend: str
+        self, middle: "subprocess.Popen[bytes]", supervisor: "Supervisor", control: socket.socket, backend: str
     ) -> None:
         self.backend = backend
         self.pid = supervisor.pid

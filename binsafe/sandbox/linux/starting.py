@@ -12,16 +12,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from binsafe.errors import BinsafeError
 from binsafe.sandbox.linux import kernel, messages
-from binsafe.sandbox.linux.answering import Watch
 from binsafe.sandbox.linux.explain import Failure, explain, failure_in
-from binsafe.sandbox.linux.notifications import Listener
+from binsafe.sandbox.linux.notifications import Listener, readable
 from binsafe.sandbox.linux.process import Process
-from binsafe.sandbox.linux.supervisor import Supervisor, readable
+
+if TYPE_CHECKING:
+    from binsafe.sandbox.linux.watching import Watch
 
 START_SECONDS: Final = 20.0
 """Time that the way from fork to execve may take; it needs about 0.05 s."""
@@ -29,7 +29,7 @@ START_SECONDS: Final = 20.0
 Plan = dict[str, Any]
 Stdio = tuple[int | None, int | None, int | None]
 
-_PACKAGES = str(Path(__file__).resolve().parents[3])
+_PACKAGES = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
 _START = (
     "import os, sys; sys.path.append(sys.argv[1]); "
     "from binsafe.sandbox.linux.stage import main; os._exit(main(*map(int, sys.argv[2:])))"
@@ -74,16 +74,23 @@ class Stage:
     def __exit__(self, *_: object) -> None:
         self._undo.close()
 
-    def follow(self, plan: Plan, watch: Watch, backend: str) -> Process:
-        """Let it carry out a plan and return when the program itself runs; nothing is left when that fails.
+    def begin(self, plan: Plan) -> None:
+        """Let it carry out a plan."""
+        plan = plan | {"supervisor": os.getpid(), "uid": _spare_user()}
+        with open(self._plan, "wb", closefd=False) as stream:
+            marshal.dump(plan, stream)  # what the interpreter has anyway; the stage trusts us
+        with contextlib.suppress(BrokenPipeError):  # it has ended; the status pipe says so to `supervise`
+            self._control.send(messages.GO)
+
+    def supervise(self, watch: "Watch", backend: str) -> Process:
+        """Return when the program itself runs; nothing is left when that fails.
 
         Raises:
             NotEnforceable: a part of the sandbox cannot be had here.
             NotExecutable: the kernel refused to execute the program.
         """
-        _write(self._plan, plan | {"supervisor": os.getpid(), "uid": _spare_user()})
-        with contextlib.suppress(BrokenPipeError):  # it has ended; the status pipe says so below
-            self._control.send(messages.GO)
+        from binsafe.sandbox.linux.supervisor import Supervisor  # noqa: PLC0415 - while the stage works
+
         pidfd, listener = _take_listener(self._control, self._status)
         self._undo.pop_all()  # from here on they are the supervisor's, which lets go of all of them at its end
         os.close(self._plan)
@@ -112,11 +119,6 @@ def _spawn(own: tuple[int, int, int], inherited: Sequence[int], stdio: Stdio) ->
 def _kill(middle: "subprocess.Popen[bytes]") -> None:
     middle.kill()
     middle.wait()
-
-
-def _write(descriptor: int, plan: Plan) -> None:
-    with open(descriptor, "wb", closefd=False) as stream:
-        marshal.dump(plan, stream)  # the stage reads it with what the interpreter has anyway
 
 
 def _spare_user() -> int | None:

@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable
 
 from binsafe.sandbox.linux import messages
-from binsafe.sandbox.linux.answering import Answerer, Watch
+from binsafe.sandbox.linux.answering import Answerer
 from binsafe.sandbox.linux.explain import Failure, failure_in
-from binsafe.sandbox.linux.notifications import Gone, Listener
+from binsafe.sandbox.linux.notifications import Gone, Listener, readable
+from binsafe.sandbox.linux.watching import Watch
 from binsafe.sandbox.reporting import Reporter
 
 
@@ -118,10 +119,3 @@ class Supervisor(threading.Thread):
 def _process_of_pidfd(pidfd: int) -> int:
     with open(f"/proc/self/fdinfo/{pidfd}", encoding="ascii") as stream:
         return next(int(line.split()[1]) for line in stream if line.startswith("Pid:"))
-
-
-def readable(descriptor: int) -> bool:
-    """Whether there is something to read now, the end included."""
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    return bool(poll.poll(0))

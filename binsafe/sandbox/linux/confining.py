@@ -1,0 +1,58 @@
+"""A policy is laid out and handed to a stage that has been started."""
+
+import os
+
+from binsafe.errors import NotEnforceable
+from binsafe.model import Policy
+from binsafe.renderers import linux
+from binsafe.sandbox.backends import Order
+from binsafe.sandbox.linux.cargo import Cargo
+from binsafe.sandbox.linux.connecting import pin
+from binsafe.sandbox.linux.layout import DEVICES, Layout, granted_paths, lay_out
+from binsafe.sandbox.linux.lookups import PATH_CALLS, Lookups
+from binsafe.sandbox.linux.planning import plan_for
+from binsafe.sandbox.linux.process import Process
+from binsafe.sandbox.linux.starting import Stage
+from binsafe.sandbox.linux.watching import watch_for
+
+
+def confine(order: Order, cargo: Cargo, stage: Stage, arch: str, backend: str) -> Process:
+    """Let the stage start a program under its policy, and return when it runs.
+
+    Raises:
+        NotExecutable: the kernel refused to execute it.
+        NotEnforceable: a part of the policy cannot be held here; nothing was started.
+    """
+    for gap in linux.gaps(order.policy):
+        raise NotEnforceable(gap.reason, hint="leave the grant out")
+    destinations = pin(order.policy.of("connect"))
+    layout = lay_out(order, cargo, destinations.hosts)
+    lookups = None if reads_folders(order.policy) else _lookups(layout, order.policy)
+    notify = frozenset(PATH_CALLS) if lookups else frozenset()
+    if destinations.addresses:
+        notify |= {"listen"}  # see grafting.listen
+    stage.begin(plan_for(order, layout, arch, notify))
+    watch = watch_for(
+        order.policy,
+        arch,
+        order.on_violation,
+        destinations=destinations,
+        executables=layout.grantees,
+        lookups=lookups,
+    )
+    return stage.supervise(watch, backend)
+
+
+def reads_folders(policy: Policy) -> bool:
+    """Whether it was given whole folders: such a program may look at thousands of files, and is not held up at each."""
+    named = [grant.object for kind in ("read", "write") for grant in policy.of(kind) if not grant.access]
+    return any(os.path.isdir(path) for path in named if path.startswith("/"))
+
+
+def _lookups(layout: Layout, policy: Policy) -> Lookups:
+    return Lookups(
+        merged=layout.merged,
+        readable=[path for path, _ in layout.mounts],
+        writable=[*(path for path, _ in layout.scratch), *DEVICES, *granted_paths(policy, "write")],
+        present=[*(piece.path for piece in layout.pieces), *(path for path, _ in layout.links)],
+    )

@@ -1,0 +1,83 @@
+"""What this machine can hold, found out by building a whole sandbox around a program of ours (see ``trial``)."""
+
+import errno
+import os
+import socket
+import struct
+import subprocess
+
+from binsafe.errors import NotEnforceable
+from binsafe.model import Gap
+from binsafe.renderers import landlock
+from binsafe.sandbox.linux import kernel
+from binsafe.sandbox.linux.layout import DEVICES, SCRATCH, SCRATCH_BYTES, Layout
+from binsafe.sandbox.linux.planning import root_of
+from binsafe.sandbox.linux.starting import Plan, Stage
+from binsafe.sandbox.linux.watching import Watch
+from binsafe.syscalls import tables
+
+
+def _ignore(_: object) -> None:
+    """The doctor's program does nothing that could be denied."""
+
+
+def try_out(backend: str, arch: str, plan: Plan, asked: frozenset[str]) -> None:
+    """Build a sandbox around a program of ours that binds one port; the supervisor answers the calls in ``asked``.
+
+    Raises:
+        NotEnforceable: it cannot be built, or the program could not do that.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    watch = Watch(names=tables.names(arch), ports=frozenset({port}), whole=asked, on_violation=_ignore)
+    stdio = (subprocess.DEVNULL,) * 3
+    plan = plan | {"probe_port": port, "filter": trial_filter(arch, asked)}
+    with Stage(stdio, ()) as stage:
+        stage.begin(plan)
+        process = stage.supervise(watch, backend)
+    status = process.wait(10)
+    if status is None:
+        process.stop(grace=0)
+    if status != 0:
+        raise NotEnforceable(
+            f"a program inside could not bind its port: {os.strerror(status or errno.ETIMEDOUT)}",
+            hint="allow tracing of one's own children (kernel.yama.ptrace_scope below 3)",
+        )
+
+
+def trial_filter(arch: str, asked: frozenset[str]) -> bytes:
+    """A filter that asks about some calls and lets our own code do the rest."""
+    load, jump_equal, answer = 0x20, 0x15, 0x06  # BPF_LD|BPF_W|BPF_ABS, BPF_JMP|BPF_JEQ|BPF_K, BPF_RET|BPF_K
+    user_notification, allow = 0x7FC0_0000, 0x7FFF_0000
+    program = [(load, 0, 0, 0)]
+    for name in sorted(asked):
+        program += [(jump_equal, 0, 1, tables.numbers(arch)[name]), (answer, 0, 0, user_notification)]
+    program.append((answer, 0, 0, allow))
+    return b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
+
+
+def every_step() -> Plan:
+    """A plan with every step of the real one."""
+    rights = landlock.ABI_RIGHTS.get(min(kernel.landlock_abi(), landlock.LATEST))
+    return {
+        "namespaces": True,
+        "execute": None,
+        **root_of(Layout(program="", mounts=tuple((path, 0) for path in DEVICES), scratch=((SCRATCH, SCRATCH_BYTES),))),
+        "limits": [("CORE", 0)],
+        "landlock": {"handled": [int(rights.fs)] if rights else [], "rules": []},
+        "cwd": "/",
+    }
+
+
+def missing_layers() -> tuple[Gap, ...]:
+    """Second layers that this kernel lacks while the first holds: worth knowing, no loss of enforcement."""
+    if kernel.landlock_abi() == 0:
+        return (
+            Gap(
+                id="landlock",
+                reason="no Landlock: files, execution and TCP are held by mounts, seccomp and the empty network alone",
+                fix="a kernel of 5.13 or later with 'landlock' in its list of LSMs",
+            ),
+        )
+    return ()
