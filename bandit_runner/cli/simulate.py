@@ -14,6 +14,8 @@ from binsafe.cli.entry import note
 
 if TYPE_CHECKING:
     from bandit_runner.simulation import Experiment
+    from bandit_runner.simulation.experiment import Tallies
+    from bandit_runner.simulation.scenario import Scenario
 
 DEFAULT: Final = ("best", "v6-fixed", "round-robin", "clairvoyant")
 
@@ -26,23 +28,23 @@ Examples:
   bandit_runner simulate --strategy best --strategy v6-fixed --scenario T2h --runs 200
   bandit_runner simulate --strategy all --jobs 4
   bandit_runner simulate --strategy v4 --strategy v5 --scenario T1 --runs 4000 --until-decided
+  bandit_runner simulate --ranking --runs 400 --jobs 2      (was the blog right?)
   bandit_runner simulate --scenario ./mine.yaml --json > results.json""",
 )
 @click.option(
     "--strategy",
     "strategies",
     multiple=True,
-    default=DEFAULT,
     metavar="NAME",
-    help="Repeatable; or all; also clairvoyant, clairvoyant-greedy, bound. The others are compared with the first.",
+    help="Repeatable; or all; also clairvoyant, clairvoyant-greedy, bound. The others are compared with the first."
+    f"  [default: {', '.join(DEFAULT)}]",
 )
 @click.option(
     "--scenario",
     "scenarios",
     multiple=True,
-    default=("all",),
     metavar="NAME|PATH",
-    help="T1, T2c, T2h, T2w, T3s, T3r, all, or a YAML file; repeatable.",
+    help="T1, T2c, T2h, T2w, T3s, T3r, all, or a YAML file; repeatable.  [default: all]",
 )
 @click.option("--runs", type=click.IntRange(min=1), default=50, show_default=True, help="Each with other servers.")
 @click.option("--requests", type=click.IntRange(min=1), default=100, show_default=True, help="Ids per run.")
@@ -55,26 +57,50 @@ Examples:
 @click.option("--until-decided", is_flag=True, help="End early, once all comparisons are decided; --runs is the most.")
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Processes.")
 @click.option("--cluster", metavar="ADDRESS", help="A Dask scheduler, tcp://HOST:PORT, instead of processes here.")
+@click.option("--ranking", "rank", is_flag=True, help="The blog's ranking of V1 to V8 beside ours, with intervals.")
 @click.option("--json", "as_json", is_flag=True, help="Print binsafe.results/1.")
 def command(**given: Any) -> None:
     """Play strategies on simulated servers: points per 100 ids with 95% intervals, paired differences, regret.
 
     The same seed gives every strategy the same servers and the same luck, so that differences are the strategies' own.
     """
-    from bandit_runner.harness import to_json
     from bandit_runner.simulation import play_all
-    from bandit_runner.simulation.table import rows, to_text
 
     experiment = _experiment(given)
     with _executor(given["jobs"], given["cluster"]) as executor, _progress(experiment) as advance:
         tallies = play_all(experiment, executor, advance)
-    if given["as_json"]:
+    if given["rank"]:
+        _show_ranking(experiment, tallies, as_json=given["as_json"])
+    else:
+        _show(experiment, tallies, as_json=given["as_json"])
+
+
+def _show(experiment: "Experiment", tallies: "Tallies", *, as_json: bool) -> None:
+    from bandit_runner.harness import to_json
+    from bandit_runner.simulation.table import rows, to_text
+
+    if as_json:
         click.echo(to_json(rows(experiment, tallies)))
         return
     width = shutil.get_terminal_size().columns
     click.echo(to_text(experiment, tallies, terminal=sys.stdout.isatty(), width=width), nl=False)
     played = len(next(iter(tallies.values())))
     note(f"{played} runs of {experiment.requests} ids; numbers are per 100 ids; regret is against clairvoyant")
+
+
+def _show_ranking(experiment: "Experiment", tallies: "Tallies", *, as_json: bool) -> None:
+    import msgspec
+
+    from bandit_runner.simulation.ranking import ranking, to_text
+
+    found = ranking(experiment, tallies)
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
+        return
+    click.echo(to_text(found), nl=False)
+    played = len(next(iter(tallies.values())))
+    note(f"{played} runs of {experiment.requests} ids; 'place' is what the paired differences of these runs leave open")
+    note("'best in one run': how often a single run, which is what the blog ranks by, would put it first of V1 to V8")
 
 
 def _experiment(given: dict[str, Any]) -> "Experiment":
@@ -85,10 +111,17 @@ def _experiment(given: dict[str, Any]) -> "Experiment":
     from bandit_runner.simulation import NAMES, Experiment, check, load
 
     changed = {name: given[name] for name in Scoring.__struct_fields__ if given[name] is not None}
-    names = [name for given_name in given["scenarios"] for name in (NAMES if given_name == "all" else (given_name,))]
+    strategies, scenarios = given["strategies"] or DEFAULT, given["scenarios"] or ("all",)
+    loaded: tuple[Scenario, ...] = ()
+    if given["rank"]:
+        from bandit_runner.simulation.ranking import RANKED, blog_scenarios
+
+        strategies = given["strategies"] or RANKED
+        loaded = () if given["scenarios"] else blog_scenarios()
+    names = [name for asked in scenarios for name in (NAMES if asked == "all" else (asked,))]
     experiment = Experiment(
-        strategies=_strategies(given["strategies"]),
-        scenarios=tuple(load(name) for name in dict.fromkeys(names)),
+        strategies=_strategies(strategies),
+        scenarios=loaded or tuple(load(name) for name in dict.fromkeys(names)),
         runs=given["runs"],
         requests=given["requests"],
         scoring=msgspec.structs.replace(SCORINGS[given["scoring"]], **changed),

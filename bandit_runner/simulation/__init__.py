@@ -8,6 +8,7 @@
     experiment.py   tasks -> tallies, on one core, many, or a cluster
     comparison.py   tallies -> rows with intervals, paired differences, when to stop
     table.py        rows and differences -> text
+    ranking.py      the blog's ranking of single runs, beside one with intervals
 
 Nothing here reads a clock or draws a random number that a seed does not fix.
 
