@@ -66,23 +66,21 @@ def command(  # noqa: PLR0913 - one for each option
 
     Exit status: 0 done; 1 findings at or above --fail-on; 2 usage; 3 something could not be analysed.
     """
-    from binsafe.scan import Options, scan, walk
-    from binsafe.scan.examining import Known, is_artifact
+    from binsafe.scan import Found, Options, scan, walk
+    from binsafe.scan.examining import Known, Outcome, is_artifact
     from binsafe.scan.overview import Tally, for_sarif, summary
-    from binsafe.scan.saving import current
+    from binsafe.scan.saving import left
 
     _check(resume=resume, output=output, format_=format_)
     started = time.monotonic()
-    found = walk(paths, one_file_system=one_file_system)
-    known, tally, kept = Known(), Tally(), list["Report"]()
-    before = _earlier(output) if resume and output is not None else []
-    done, targets = current(before, found.targets, known)
-    for outcome in done:
-        tally.add(outcome)
+    found, known, tally, kept = Found(), Known(), Tally(), list["Report"]()
+    earlier = _earlier(output) if resume and output is not None else []
+    current: list[Outcome] = []
+    targets = left(walk(paths, found, one_file_system=one_file_system), earlier, known, current.append)
     with _sink(output, format_, resume=resume) as put, _executor(jobs, cluster) as (executor, width):
         shared: Known | None = None if cluster else known
         outcomes = scan(targets, executor, Options(syscalls=syscalls), window=_AHEAD * width, known=shared)
-        for outcome in _shown(outcomes, len(targets)):
+        for outcome in _shown(outcomes, found):
             if not is_artifact(outcome):
                 found.others += 1
                 continue
@@ -90,6 +88,8 @@ def command(  # noqa: PLR0913 - one for each option
             put(outcome)
             if format_ == "sarif" and outcome.report is not None:
                 kept.append(for_sarif(outcome.report))
+    for outcome in current:
+        tally.add(outcome)
     _whole(format_, output, kept, tally, found)
     for text in summary(tally, found, time.monotonic() - started):
         note(text)
@@ -169,7 +169,7 @@ def _executor(jobs: int | None, cluster: str | None) -> Iterator[tuple[Executor,
             yield remote, min(width, jobs or width)
 
 
-def _shown(outcomes: "Iterator[Outcome]", total: int) -> "Iterator[Outcome]":
+def _shown(outcomes: "Iterator[Outcome]", found: "Found") -> "Iterator[Outcome]":
     """The outcomes, with progress, rate and time left on a terminal."""
     if not sys.stderr.isatty():
         yield from outcomes
@@ -186,9 +186,9 @@ def _shown(outcomes: "Iterator[Outcome]", total: int) -> "Iterator[Outcome]":
 
     columns = (BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("scan", total=total)
+        task = progress.add_task("scan", total=None)
         for outcome in outcomes:
-            progress.advance(task)
+            progress.update(task, advance=1, total=found.worth)
             yield outcome
 
 

@@ -18,6 +18,7 @@ from binsafe.limits import MAX_ARTIFACT_BYTES
 from binsafe.model import Artifact
 
 _CHUNK = 1024 * 1024
+_NOTHING = bytes(_CHUNK)
 _KINDS = (
     (stat.S_ISDIR, "a directory", "name the executable inside it"),
     (stat.S_ISFIFO, "a FIFO", "save what comes out of it to a file first"),
@@ -35,20 +36,24 @@ class Snapshot:
         self.descriptor = descriptor
 
     @classmethod
-    def take(cls, found: Found) -> Self:
+    def take(cls, found: Found, *, known_as: str | None = None, in_memory: bool = True) -> Self:
         """Open, copy, hash and seal.
+
+        ``known_as`` stands for a path that cannot be written down. Not ``in_memory``, the copy is a file without a
+        name: as private, but not sealed, so that such bytes are to be read only.
 
         Raises:
             NotFound: the file has gone.
             NotAnalysable: it is no regular file, is empty, too large, or may not be read.
         """
-        if not _is_text(f"{found.name}{found.path}"):
+        path = known_as or str(found.path)
+        if not _is_text(f"{found.name}{path}"):
             raise NotAnalysable(f"{str(found.path)!a} is no name in UTF-8", hint="rename the file")
         source = _open(found)
         try:
             noted = quarantine(source)
             with contextlib.ExitStack() as undo:
-                target = _private_file()
+                target = _sealable_memory() if in_memory and sys.platform == "linux" else _unnamed_file()
                 undo.callback(os.close, target)
                 digest, size = hashlib.sha256(), 0
                 for chunk in _chunks(source):
@@ -56,18 +61,21 @@ class Snapshot:
                     if size > MAX_ARTIFACT_BYTES:
                         raise _too_large(found)
                     digest.update(chunk)
-                    _write_all(target, chunk)
+                    if chunk == _NOTHING:  # a hole: sparse files stay cheap
+                        os.lseek(target, len(chunk), os.SEEK_CUR)
+                    else:
+                        _write_all(target, chunk)
                 if size == 0:
                     raise NotAnalysable(
                         f"{found.path} is empty", hint="fetch it again: there is nothing to run", finding="truncated"
                     )
-                _seal(target)
+                os.ftruncate(target, size)
+                if in_memory:
+                    _seal(target)
                 undo.pop_all()
         finally:
             os.close(source)
-        artifact = Artifact(
-            name=found.name, path=str(found.path), size=size, sha256=digest.hexdigest(), quarantine=noted
-        )
+        artifact = Artifact(name=found.name, path=path, size=size, sha256=digest.hexdigest(), quarantine=noted)
         return cls(artifact, target)
 
     def close(self) -> None:
@@ -119,10 +127,13 @@ def _too_large(found: Found) -> NotAnalysable:
     )
 
 
-def _private_file() -> int:
-    """A file without a name that only this process holds: sealable memory where there is such a thing."""
-    if sys.platform == "linux":
-        return os.memfd_create("binsafe-artifact", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+def _sealable_memory() -> int:
+    """A file without a name that only this process holds, and that nobody can change once it is sealed."""
+    return os.memfd_create("binsafe-artifact", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+
+
+def _unnamed_file() -> int:
+    """A file without a name that only this process holds."""
     import tempfile  # noqa: PLC0415 - with its compressors it would be a tenth of a launch on Linux, where it is unused
 
     descriptor, path = tempfile.mkstemp(prefix="binsafe-")

@@ -1,5 +1,6 @@
 """One target -> one outcome: what an executor runs, in a thread of this machine or of another one."""
 
+import os
 import threading
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from binsafe.model import Report
 from binsafe.scan.walking import Target
 
 SCAN_SCHEMA = "binsafe.scan/1"
+
+MAX_IN_MEMORY = 128 * 1024**2
+"""Files up to this size are copied to memory, larger ones to disk: as many are open as there are jobs."""
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +57,7 @@ _THREAD = threading.local()
 
 def examine(target: Target, options: Options, known: Known | None = None) -> Outcome:
     """Look at one target; whatever is wrong with it is part of the outcome. ``known`` spares a second look."""
-    blank = Outcome(path=target.path, size=target.size, changed=target.changed)
+    blank = about(target)
     try:
         return _examine(target, options, known, blank)
     except BinsafeError as error:
@@ -62,10 +66,22 @@ def examine(target: Target, options: Options, known: Known | None = None) -> Out
         return msgspec.structs.replace(blank, problem=error.strerror or str(error))
 
 
+def about(target: Target) -> Outcome:
+    """The outcome before anything is known."""
+    return Outcome(path=readable(target.path), size=target.size, changed=target.changed)
+
+
+def readable(path: str) -> str:
+    """A path as text: bytes that are no UTF-8 (lone surrogates, PEP 383) are escaped, so that it can be written."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def _examine(target: Target, options: Options, known: Known | None, blank: Outcome) -> Outcome:
-    with Snapshot.take(Found(target.path, Path(target.path).absolute())) as snapshot:
-        first = target.path if known is None else known.claim(snapshot.artifact.sha256, target.path)
-        if first != target.path:
+    path = Path(target.path).absolute()
+    found, small = Found(blank.path, path), target.size <= MAX_IN_MEMORY
+    with Snapshot.take(found, known_as=readable(str(path)), in_memory=small) as snapshot:
+        first = blank.path if known is None else known.claim(snapshot.artifact.sha256, blank.path)
+        if first != blank.path:
             return msgspec.structs.replace(blank, duplicate_of=first)
         report = _worker().inspect(snapshot, syscalls=options.syscalls, closure=options.syscalls)
     return msgspec.structs.replace(blank, report=report)

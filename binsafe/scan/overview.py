@@ -55,15 +55,16 @@ def summary(tally: Tally, found: Found, seconds: float) -> Iterator[str]:
     artifacts = sum(tally.levels.values())
     rate = artifacts / seconds if seconds else 0.0
     yield f"{artifacts:,} artifacts in {seconds:.1f} s ({rate:.1f} a second)"
-    yield from (f"  {level:<12}{tally.levels[level]:>8,}" for level in LEVELS if tally.levels[level])
+    yield from (f"  {level:<28}{tally.levels[level]:>8,}" for level in LEVELS if tally.levels[level])
     counts = (
         ("the same bytes again", tally.duplicates),
         ("hard links", found.links),
         ("other files", found.others),
+        ("file systems of the kernel, left out", found.kernels),
         ("not analysed", len(tally.problems)),
         ("not readable", len(found.skipped)),
     )
-    yield from (f"  {what:<24}{count:>8,}" for what, count in counts if count)
+    yield from (f"  {what:<40}{count:>8,}" for what, count in counts if count)
     for path, reason in [*tally.problems, *found.skipped][:5]:
         yield escape(f"  {path}: {reason}")
 

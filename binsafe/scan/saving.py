@@ -1,12 +1,13 @@
 """The lines of a scan in a file: written one by one, and read again by a scan that goes on where one ended."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import msgspec
 
-from binsafe.scan.examining import Known, Outcome
+from binsafe.scan.examining import Known, Outcome, readable
+from binsafe.scan.overview import for_sarif
 from binsafe.scan.walking import Target
 
 
@@ -31,7 +32,7 @@ def resume(path: Path) -> list[Outcome]:
     with path.open("rb+") as stream:
         for raw in stream:
             try:
-                kept.append(msgspec.json.decode(raw, type=Outcome))
+                kept.append(_brief(msgspec.json.decode(raw, type=Outcome)))
             except (msgspec.MsgspecError, UnicodeDecodeError):
                 break
             if not raw.endswith(b"\n"):
@@ -44,19 +45,27 @@ def resume(path: Path) -> list[Outcome]:
     return kept
 
 
-def current(done: Iterable[Outcome], targets: Iterable[Target], known: Known) -> tuple[list[Outcome], list[Target]]:
-    """The outcomes that are about targets as they are now, and the targets that have none.
+def _brief(outcome: Outcome) -> Outcome:
+    """What a summary needs of it: there may be a hundred thousand."""
+    if outcome.report is None:
+        return outcome
+    return msgspec.structs.replace(outcome, report=msgspec.structs.replace(for_sarif(outcome.report), slices=()))
+
+
+def left(
+    targets: Iterable[Target], done: Iterable[Outcome], known: Known, keep: Callable[[Outcome], None]
+) -> Iterator[Target]:
+    """The targets that have no outcome among ``done``; ``keep`` is told those of the others.
 
     A line about a file that has changed or gone since says nothing any more. ``known`` learns which bytes were seen.
+    A name that had to be escaped could be another file's: such a file is looked at again.
     """
     outcomes = {(outcome.path, outcome.size, outcome.changed): outcome for outcome in done}
-    kept, left = [], []
     for target in targets:
         outcome = outcomes.get((target.path, target.size, target.changed))
-        if outcome is None:
-            left.append(target)
+        if outcome is None or readable(target.path) != target.path:
+            yield target
         else:
-            kept.append(outcome)
+            keep(outcome)
             if outcome.report is not None:
                 known.claim(outcome.report.artifact.sha256, outcome.path)
-    return kept, left

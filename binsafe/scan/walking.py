@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,8 +13,11 @@ from binsafe.formats import identify
 
 _HEAD = 4096
 """Bytes that are looked at: enough of a compressed file to see what is in it."""
-_PSEUDO = frozenset({"/proc", "/sys", "/dev", "/run"})
-"""Folders of kernels and daemons, left out where they are not what was asked for."""
+_KERNELS = frozenset(
+    {"autofs", "binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts", "devtmpfs", "efivarfs"}
+    | {"fusectl", "mqueue", "nsfs", "proc", "pstore", "securityfs", "selinuxfs", "sysfs", "tracefs"}
+)
+"""File systems whose files are the kernel's own answers (proc(5), "/proc/filesystems"): reading some has effects."""
 _EXECUTABLES = frozenset({"elf", "mach-o", "pe"})
 
 
@@ -34,25 +37,28 @@ class Skipped(NamedTuple):
 
 
 class Found:
-    """What a walk has come across; ``targets`` grows while it goes on."""
+    """What a walk has come across so far."""
 
     def __init__(self) -> None:
-        self.targets: list[Target] = []
-        self.skipped: list[Skipped] = []
+        self.worth = 0
+        """Files that are worth opening."""
         self.others = 0
         """Files that are neither executables nor archives."""
         self.links = 0
         """Further names of a file that was met already (hard links), which is looked at once."""
+        self.kernels = 0
+        """File systems of the kernel, which were not entered."""
+        self.skipped: list[Skipped] = []
 
 
-def walk(paths: Iterable[str], *, one_file_system: bool = False) -> Found:
-    """All that is worth opening in files and folders, in the order of their names.
+def walk(paths: Iterable[str], found: Found, *, one_file_system: bool = False) -> Iterator[Target]:
+    """All that is worth opening in files and folders, in the order of their names; ``found`` counts the rest.
 
     Symbolic links inside folders are not followed, so that nothing outside of the tree is looked at; one that was named
-    itself is. Devices, pipes and sockets are never opened.
+    itself is. A folder that is mounted again inside of itself is entered once. Devices, pipes and sockets are never
+    opened, and file systems of the kernel's only where they were named.
     """
-    found = Found()
-    seen: set[tuple[int, int]] = set()
+    walked = _Walk(found, _kernel_devices())
     for path in paths:
         try:
             status = os.stat(path)  # noqa: PTH116 - bytes that are no UTF-8 stay what they are
@@ -60,54 +66,90 @@ def walk(paths: Iterable[str], *, one_file_system: bool = False) -> Found:
             found.skipped.append(Skipped(path, error.strerror or str(error)))
             continue
         if stat.S_ISDIR(status.st_mode):
-            _folder(path, status.st_dev if one_file_system else None, found, seen)
+            yield from walked.folder(path, status, one_file_system=one_file_system)
         else:
-            _file(path, status, found, seen)
-    return found
+            yield from walked.file(path, status)
 
 
-def _folder(path: str, device: int | None, found: Found, seen: set[tuple[int, int]]) -> None:
-    waiting = [path]
-    while waiting:
-        folder = waiting.pop()
+class _Walk:
+    """A walk with its memory: each file and folder once, by device and inode."""
+
+    def __init__(self, found: Found, kernels: frozenset[int]) -> None:
+        self._found = found
+        self._kernels = kernels
+        self._seen: set[tuple[int, int]] = set()
+
+    def folder(self, path: str, status: os.stat_result, *, one_file_system: bool) -> Iterator[Target]:
+        """The targets below a folder."""
+        left_out = self._kernels - {status.st_dev}
+        waiting = [(path, status)]
+        while waiting:
+            folder, known = waiting.pop()
+            if self._met(known):
+                continue
+            inner = []
+            for child, below in self._children(folder):
+                if not stat.S_ISDIR(below.st_mode):
+                    yield from self.file(child, below)
+                elif below.st_dev in left_out:
+                    self._found.kernels += 1
+                elif not one_file_system or below.st_dev == status.st_dev:
+                    inner.append((child, below))
+            waiting += reversed(inner)
+
+    def file(self, path: str, status: os.stat_result) -> Iterator[Target]:
+        """The target that a file is, if it is one."""
+        found = self._found
+        if not stat.S_ISREG(status.st_mode):
+            return
+        if status.st_nlink > 1 and self._met(status):
+            found.links += 1
+            return
+        try:
+            head = _first_bytes(path)
+        except OSError as error:
+            found.skipped.append(Skipped(path, error.strerror or str(error)))
+            return
+        if is_worth_opening(head):
+            found.worth += 1
+            yield Target(path, status.st_size, status.st_mtime_ns)
+        else:
+            found.others += 1
+
+    def _met(self, status: os.stat_result) -> bool:
+        name = (status.st_dev, status.st_ino)
+        if name in self._seen:
+            return True
+        self._seen.add(name)
+        return False
+
+    def _children(self, folder: str) -> Iterator[tuple[str, os.stat_result]]:
         try:
             with os.scandir(folder) as entries:
                 children = sorted(entries, key=lambda entry: entry.name)
         except OSError as error:
-            found.skipped.append(Skipped(folder, error.strerror or str(error)))
-            continue
-        inner = []
+            self._found.skipped.append(Skipped(folder, error.strerror or str(error)))
+            return
         for entry in children:
             try:
-                status = entry.stat(follow_symlinks=False)
+                yield entry.path, entry.stat(follow_symlinks=False)
             except OSError as error:
-                found.skipped.append(Skipped(entry.path, error.strerror or str(error)))
-                continue
-            if stat.S_ISDIR(status.st_mode):
-                if device in {None, status.st_dev} and str(Path(entry.path).absolute()) not in _PSEUDO:
-                    inner.append(entry.path)
-            else:
-                _file(entry.path, status, found, seen)
-        waiting += reversed(inner)
+                self._found.skipped.append(Skipped(entry.path, error.strerror or str(error)))
 
 
-def _file(path: str, status: os.stat_result, found: Found, seen: set[tuple[int, int]]) -> None:
-    if not stat.S_ISREG(status.st_mode):
-        return
-    name = (status.st_dev, status.st_ino)
-    if status.st_nlink > 1 and name in seen:
-        found.links += 1
-        return
-    seen.add(name)
+def _kernel_devices() -> frozenset[int]:
+    """Devices of the kernel's file systems that are mounted here (proc(5), "/proc/pid/mountinfo"); Linux only."""
     try:
-        head = _first_bytes(path)
-    except OSError as error:
-        found.skipped.append(Skipped(path, error.strerror or str(error)))
-        return
-    if is_worth_opening(head):
-        found.targets.append(Target(path, status.st_size, status.st_mtime_ns))
-    else:
-        found.others += 1
+        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return frozenset()
+    devices = []
+    for line in lines:
+        before, _, after = line.partition(" - ")
+        if after.partition(" ")[0] in _KERNELS:
+            major, _, minor = before.split(" ")[2].partition(":")
+            devices.append(os.makedev(int(major), int(minor)))
+    return frozenset(devices)
 
 
 def _first_bytes(path: str) -> bytes:
