@@ -5,14 +5,14 @@ at is a finding and makes the report one on something that was not analysed; it 
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
-from posixpath import normpath
+from collections.abc import Callable
 
 import msgspec
 
 from binsafe import containers, formats
 from binsafe.bundles import inspect_bundle, listing
 from binsafe.containers import Budget, Entry, Trouble, Unreadable, appledouble
+from binsafe.containers.names import Names, clean
 from binsafe.errors import NotAnalysable
 from binsafe.inspection import inspect as inspect_file
 from binsafe.limits import MAX_ARCHIVE_DEPTH, MAX_BUNDLE_BYTES, MAX_MEMBER_BYTES, MAX_MEMBERS
@@ -21,7 +21,7 @@ from binsafe.signatures import bundle as bundles
 
 _EXECUTABLES = frozenset({"elf", "mach-o", "pe"})
 _HEAD = 512
-_MAX_TROUBLES = 20
+_MAX_SHOWN = 20
 _MAX_APPLEDOUBLE = 64 * 1024
 _LEVELS = ("unknown", "danger", "caution", "ok")
 _DEBIAN = "debian-binary"
@@ -85,9 +85,10 @@ class _Walk:
         self._omitted = 0
         self._bundles: dict[str, _Kept] = {}
         self._kept_bytes = 0
-        self._troubles: dict[str, list[Trouble]] = {}
+        self._troubles: dict[str, _Some] = {}
+        self._lost = False
         self._quarantines: dict[str, dict[str, str]] = {}
-        self._scripts: list[str] = []
+        self._scripts = _Some()
         self._number = 0
 
     def archive(self, data: memoryview, name: str, prefix: str, budget: Budget, *, depth: int) -> None:
@@ -96,16 +97,19 @@ class _Walk:
         Raises:
             Unreadable: it is of a kind that is not read.
         """
-        names = _Names()
+        names = Names()
         is_debian = False
         for entry in containers.read(data, name, budget):
             if isinstance(entry, Trouble):
                 self._trouble(entry._replace(detail=f"{prefix}{entry.detail}" if prefix else entry.detail))
                 continue
-            for trouble in names.check(entry):
+            wrong = tuple(names.check(entry))
+            for trouble in wrong:
                 self._trouble(trouble)
+            if any(trouble.lost for trouble in wrong):
+                continue
             is_debian = is_debian or entry.name == _DEBIAN
-            path = prefix + _clean(entry.name)
+            path = prefix + clean(entry.name)
             try:
                 self._entry(entry, path, prefix if is_debian else f"{path}/", budget, depth)
             except Unreadable as error:
@@ -131,7 +135,7 @@ class _Walk:
     def _file(self, entry: Entry, head: bytes, path: str, inside: str, budget: Budget, depth: int) -> None:
         kind = formats.identify(head)
         if kind == "script":
-            self._scripts.append(path)
+            self._scripts.add(path)
         elif kind in _EXECUTABLES:
             self._member(path, self._whole(entry, head))
         elif kind == "archive":
@@ -194,20 +198,18 @@ class _Walk:
             self._omitted += 1
 
     def _trouble(self, trouble: Trouble) -> None:
-        self._troubles.setdefault(trouble.finding, []).append(trouble)
+        self._troubles.setdefault(trouble.finding, _Some()).add(trouble.detail)
+        self._lost = self._lost or trouble.lost
 
     def report(self) -> Report:
         """What came of it, once all entries have been seen."""
         for root, files in self._bundles.items():
             self._bundle(root, files)
-        findings = [_several(troubles) for troubles in self._troubles.values()]
-        if self._scripts:
-            shown = ", ".join(self._scripts[:_MAX_TROUBLES])
-            detail = f"{len(self._scripts)}: {shown}{' ...' if len(self._scripts) > _MAX_TROUBLES else ''}"
-            findings.append(_finding(Trouble("scripts", detail), Severity.INFO))
-        lost = any(trouble.lost for troubles in self._troubles.values() for trouble in troubles)
+        findings = [_finding(Trouble(kind, f"{some}.")) for kind, some in self._troubles.items()]
+        if self._scripts.count:
+            findings.append(_finding(Trouble("scripts", f"{self._scripts.count}: {self._scripts}"), Severity.INFO))
         members = tuple(self._with_quarantine(member) for member in self._members)
-        return _report(self._artifact, members, self._omitted, findings, lost=lost)
+        return _report(self._artifact, members, self._omitted, findings, lost=self._lost)
 
     def _with_quarantine(self, member: Member) -> Member:
         found = self._quarantines.get(member.path)
@@ -215,6 +217,24 @@ class _Walk:
             return member
         artifact = msgspec.structs.replace(member.report.artifact, quarantine=found)
         return Member(path=member.path, report=msgspec.structs.replace(member.report, artifact=artifact))
+
+
+class _Some:
+    """Texts of one kind, of which there may be very many: the first ones, and how many there were."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._first: list[str] = []
+
+    def add(self, text: str) -> None:
+        """Count one more."""
+        self.count += 1
+        if self.count <= _MAX_SHOWN:
+            self._first.append(text)
+
+    def __str__(self) -> str:
+        more = self.count - len(self._first)
+        return "; ".join(self._first) + (f"; and {more:,} more" if more else "")
 
 
 class _Kept:
@@ -229,35 +249,6 @@ class _Kept:
         return memoryview(self.data[path])[:size]
 
 
-class _Names:
-    """What is wrong with the names of one archive's entries, looked at in their order."""
-
-    def __init__(self) -> None:
-        self._seen: set[str] = set()
-        self._links: set[str] = set()
-
-    def check(self, entry: Entry) -> Iterator[Trouble]:
-        """What a program that unpacks this entry might be led to do. All of it is looked at all the same."""
-        name = entry.name
-        if name.startswith(("/", "\\")) or name[1:2] == ":" or ".." in name.replace("\\", "/").split("/"):
-            yield Trouble("archive-entry", f"{name!r} would be written outside of the folder", lost=False)
-        elif not name or not name.isprintable():
-            yield Trouble("archive-entry", f"{name!r} has characters that no file name needs", lost=False)
-        clean = _clean(name)
-        parts = clean.split("/")
-        if any("/".join(parts[:count]) in self._links for count in range(1, len(parts))):
-            yield Trouble("archive-entry", f"{name!r} would be written through a link", lost=False)
-        if entry.kind != "folder" and clean in self._seen:
-            yield Trouble(
-                "archive-entry", f"{name!r} is there twice: which one counts is up to who unpacks", lost=False
-            )
-        if entry.kind == "other":
-            yield Trouble("archive-entry", f"{name!r} is a device, a pipe or the like", lost=False)
-        if entry.kind == "link":
-            self._links.add(clean)
-        self._seen.add(clean)
-
-
 def _bundle_root(path: str) -> str | None:
     """The outermost bundle that a path lies in: a folder with one of the names that macOS shows as one thing."""
     parts = path.split("/")[:-1]
@@ -267,11 +258,6 @@ def _bundle_root(path: str) -> str | None:
     return None
 
 
-def _clean(name: str) -> str:
-    """The name in its shortest form."""
-    return normpath(name).lstrip("/") if name else name
-
-
 def _finding(trouble: Trouble, severity: Severity | None = None) -> Finding:
     return Finding(
         id=trouble.finding,
@@ -279,13 +265,6 @@ def _finding(trouble: Trouble, severity: Severity | None = None) -> Finding:
         title=_TITLES.get(trouble.finding, "It could not be analysed"),
         detail=trouble.detail,
     )
-
-
-def _several(troubles: list[Trouble]) -> Finding:
-    """One finding for all troubles of a kind."""
-    shown = "; ".join(trouble.detail for trouble in troubles[:_MAX_TROUBLES])
-    more = f"; and {len(troubles) - _MAX_TROUBLES} more" if len(troubles) > _MAX_TROUBLES else ""
-    return _finding(Trouble(troubles[0].finding, f"{shown}{more}."))
 
 
 def _broke_the_parser(artifact: Artifact) -> Report:

@@ -57,6 +57,9 @@ MIN_UNPACKED_BYTES = 256 * 1024**2
 MAX_ENTRIES = 500_000
 """Entries of an archive, those of archives inside of it included; a large root file system has 300,000."""
 
+MAX_NAME_BYTES = 4096
+"""Longest name of an entry: Linux's PATH_MAX, which is larger than that of macOS."""
+
 MAX_MEMBER_BYTES = 256 * 1024**2
 """Largest file inside an archive that is looked at: it is unpacked to memory."""
 

@@ -1,6 +1,7 @@
 """Archive -> its entries, one after the other, each with a stream of its bytes. Pure: nothing is written anywhere.
 
     entries       what comes out (Entry, Trouble) and what can go wrong on the way
+    names         what is wrong with the entries' names
     budget        how much an archive may unpack to
     streams       bytes that are read once, from front to back: plain, limited, decompressed, checked
     zips tars ars one format each; compressed files are one entry, or the tar archive inside

@@ -2,6 +2,7 @@ import hashlib
 import stat
 import struct
 import tarfile
+import time
 import zipfile
 
 import pytest
@@ -75,6 +76,23 @@ def test_zip_slip_through_a_link_is_a_finding():
     assert ids(report_on(linked("lib", "/etc", {"lib/passwd": ELF}))) == {"archive-entry"}
     link = zipped({"lib": b"/etc", "lib/tool": ELF}, modes={"lib": stat.S_IFLNK | 0o777})
     assert ids(report_on(link)) == {"archive-entry"}
+
+
+def test_a_link_deep_inside_is_found_and_one_beside_it_is_not():
+    link = {"a/b/lib": b"/etc", "a/b/lib/c/tool": ELF, "a/b/library/tool": ELF, "b/lib/tool": ELF}
+    report = report_on(zipped(link, modes={"a/b/lib": stat.S_IFLNK | 0o777}))
+    (finding,) = report.findings
+    assert finding.detail == "'a/b/lib/c/tool' would be written through a link."
+
+
+def test_names_that_no_path_can_have_cost_nothing_and_hide_no_other():
+    names = {f"{number}/" + "a/" * 30_000 + "tool": ELF for number in range(50)}
+    link = zipped({"link": b"/etc", **names, "tool": ELF}, modes={"link": stat.S_IFLNK | 0o777})
+    started = time.process_time()
+    report = report_on(link)
+    assert time.process_time() - started < 2
+    assert (ids(report), paths(report), report.analysed) == ({"archive-entry"}, ["tool"], False)
+    assert report.findings[0].detail.endswith("; and 30 more.")
 
 
 def test_the_same_name_twice_is_a_finding():

@@ -1,0 +1,70 @@
+"""What is wrong with the names of an archive's entries: where a program that unpacks them may be led."""
+
+from collections.abc import Iterator
+from posixpath import normpath
+
+from binsafe.containers.entries import Entry, Trouble
+from binsafe.limits import MAX_NAME_BYTES
+
+_Folders = dict[str, "_Folders"]
+_LINK: _Folders = {}
+
+
+class Names:
+    """What is wrong with the names of one archive's entries, looked at in their order."""
+
+    def __init__(self) -> None:
+        self._seen: set[str] = set()
+        self._links: _Folders = {}
+
+    def check(self, entry: Entry) -> Iterator[Trouble]:
+        """What a program that unpacks this entry might be led to do.
+
+        All of it is looked at all the same, but for names that are longer than paths are (their trouble is "lost").
+        """
+        name = entry.name
+        if len(name) > MAX_NAME_BYTES:
+            yield Trouble("archive-entry", f"{name[:64]!r}... is a name of {len(name):,} characters, which no path has")
+            return
+        if name.startswith(("/", "\\")) or name[1:2] == ":" or ".." in name.replace("\\", "/").split("/"):
+            yield Trouble("archive-entry", f"{name!r} would be written outside of the folder", lost=False)
+        elif not name or not name.isprintable():
+            yield Trouble("archive-entry", f"{name!r} has characters that no file name needs", lost=False)
+        path = clean(name)
+        if self._through_a_link(path):
+            yield Trouble("archive-entry", f"{name!r} would be written through a link", lost=False)
+        if entry.kind != "folder" and path in self._seen:
+            yield Trouble(
+                "archive-entry", f"{name!r} is there twice: which one counts is up to who unpacks", lost=False
+            )
+        if entry.kind == "other":
+            yield Trouble("archive-entry", f"{name!r} is a device, a pipe or the like", lost=False)
+        if entry.kind == "link":
+            self._note_link(path)
+        self._seen.add(path)
+
+    def _through_a_link(self, path: str) -> bool:
+        """Whether a folder of the path is a link; linear, as an archive may have many links and long names."""
+        folder = self._links
+        for part in path.split("/")[:-1]:
+            found = folder.get(part)
+            if found is None:
+                return False
+            if found is _LINK:
+                return True
+            folder = found
+        return False
+
+    def _note_link(self, path: str) -> None:
+        *folders, last = path.split("/")
+        folder = self._links
+        for part in folders:
+            folder = folder.setdefault(part, {})
+            if folder is _LINK:
+                return
+        folder[last] = _LINK
+
+
+def clean(name: str) -> str:
+    """The name in its shortest form."""
+    return normpath(name).lstrip("/") if name else name
