@@ -71,9 +71,14 @@ MAX_BUNDLE_BYTES = 512 * 1024**2
 
 ARCHIVE_SECONDS = 80
 """CPU time after which no further member of an archive is looked at, so that what was found is still reported."""
+
 MAX_STRINGS = 50
 MAX_STRINGS_COUNTED = 20_000
-"""Texts of each kind that are shown, and that are kept to be counted once each."""
+MAX_STRINGS_MET = 500_000
+"""Texts of each kind that are shown, that are kept to be counted once each, and after which no more are looked for."""
+
+MAX_CANDIDATES = 10_000
+"""Places in a mebibyte that are looked at for an address: tables of numbers have many that look like one."""
 
 MAX_SUMMARY_BYTES = 64 * 1024**2
 """Largest summary of one library that is kept; the C library's has 0.25 MB, libLLVM's 10."""

@@ -3,6 +3,9 @@
 import ipaddress
 import re
 from collections.abc import Iterator
+from itertools import islice
+
+from binsafe.limits import MAX_CANDIDATES
 
 _NUMBERS = re.compile(rb"\.\d{1,3}\.\d{1,3}\.\d{1,3}(?![\d.])(?::\d{2,5})?")
 _FIRST_NUMBER = re.compile(rb"(?<![\d.A-Za-z])\d{1,3}$")
@@ -23,11 +26,11 @@ _PORTS = range(1, 65_536)
 
 def addresses(chunk: bytes) -> Iterator[tuple[int, bytes]]:
     """Each address with the place where it begins, IPv4 first."""
-    for match in _NUMBERS.finditer(chunk):
+    for match in islice(_NUMBERS.finditer(chunk), MAX_CANDIDATES):
         first = _FIRST_NUMBER.search(chunk, max(match.start() - 4, 0), match.start())
         if first is not None and _is_address(chunk[first.start() : match.end()]):
             yield first.start(), chunk[first.start() : match.end()]
-    for match in _COLON.finditer(chunk):
+    for match in islice(_COLON.finditer(chunk), MAX_CANDIDATES):
         found = _around(chunk, match)
         if found is not None:
             yield found

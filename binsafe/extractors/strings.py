@@ -7,13 +7,13 @@ texts without an end between them: there a text ends where the next one begins, 
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from binsafe.extractors.addresses import addresses
 from binsafe.formats.references import references
-from binsafe.limits import MAX_STRINGS, MAX_STRINGS_COUNTED
+from binsafe.limits import MAX_STRINGS, MAX_STRINGS_COUNTED, MAX_STRINGS_MET
 from binsafe.model import Slice, Strings, Text
 
 _Kind = Literal["urls", "addresses", "paths", "secrets"]
@@ -85,14 +85,16 @@ def extract(data: memoryview, slices: tuple[Slice, ...], languages: Sequence[str
     ``languages`` are those that the slices were written in, in their order.
     """
     met: _Met = {"urls": {}, "addresses": {}, "paths": {}, "secrets": {}}
+    left = dict.fromkeys(met, MAX_STRINGS_MET)
     for start, end in _ranges(data, slices):
         for at in range(start, end, _CHUNK):
             chunk = bytes(data[max(at - _LONGEST, start) : min(at + _CHUNK + _LONGEST, end)])
             origin = max(at - _LONGEST, start)
-            for kind, place, found in _texts(chunk):
-                texts = met[kind]
-                if at <= origin + place < at + _CHUNK and found not in texts and len(texts) < MAX_STRINGS_COUNTED:
-                    texts[found] = origin + place
+            for kind, texts in met.items():
+                for place, found in _FINDERS[kind](chunk) if left[kind] > 0 else ():
+                    left[kind] -= 1
+                    if at <= origin + place < at + _CHUNK and found not in texts and len(texts) < MAX_STRINGS_COUNTED:
+                        texts[found] = origin + place
     for slice_, language in zip(slices, languages, strict=False):
         met = _ended(slice_, met) if language in _UNTERMINATED else met
         met = _without_go(met) if language == "go" else met
@@ -162,23 +164,27 @@ def _ranges(data: memoryview, slices: tuple[Slice, ...]) -> Iterator[tuple[int, 
         yield at, len(data)
 
 
-def _texts(chunk: bytes) -> Iterator[tuple[_Kind, int, bytes]]:
+def _urls(chunk: bytes) -> Iterator[tuple[int, bytes]]:
     for match in _URL.finditer(chunk):
         scheme = _SCHEME.search(chunk, max(match.start() - 12, 0), match.start())
         if scheme is not None:
             start = scheme.start()
             end = start + chunk[start - 1] if chunk[start - 2 : start - 1] == _DER_LINK else match.end()
-            yield "urls", start, chunk[start : min(end, match.end())].rstrip(b".,;:)]")
-    for place, found in addresses(chunk):
-        yield "addresses", place, found
+            yield start, chunk[start : min(end, match.end())].rstrip(b".,;:)]")
+
+
+def _paths(chunk: bytes) -> Iterator[tuple[int, bytes]]:
     for match in _PATH.finditer(chunk):
         if not chunk[max(match.start() - 1, 0) : match.start()].isalnum():
-            yield "paths", match.start(), match[0].rstrip(b" .-")
+            yield match.start(), match[0].rstrip(b" .-")
+
+
+def _secrets(chunk: bytes) -> Iterator[tuple[int, bytes]]:
     for word in _SECRET_WORDS:
         for place in _places(chunk, word):
             secret = _SECRET.match(chunk, place)
             if secret is not None:
-                yield "secrets", place, secret[0]
+                yield place, secret[0]
 
 
 def _places(chunk: bytes, word: bytes) -> Iterator[int]:
@@ -196,3 +202,9 @@ def _veiled(secret: bytes) -> bytes:
 def _shown(texts: dict[bytes, int]) -> tuple[Text, ...]:
     first = list(texts.items())[:MAX_STRINGS]
     return tuple(Text(value=text[:_LONGEST].decode("ascii", "backslashreplace"), offset=at) for text, at in first)
+
+
+_FINDERS: Mapping[_Kind, Callable[[bytes], Iterator[tuple[int, bytes]]]] = MappingProxyType(
+    {"urls": _urls, "addresses": addresses, "paths": _paths, "secrets": _secrets}
+)
+"""What finds the texts of a kind in a piece of the artifact: each with the place where it begins."""
