@@ -11,9 +11,10 @@ be read. What one file cannot tell is left to who sees all of them, see `judging
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from binsafe.syscalls.arithmetic import Operation, compute
 from binsafe.syscalls.backward import before
 from binsafe.syscalls.decisive import BITS, decisive
-from binsafe.syscalls.machine import Constant, Flow, Location, Moved, Operation, Unknown, compute
+from binsafe.syscalls.machine import Constant, Flow, Location, Moved, Unknown
 from binsafe.syscalls.program import Edge, Kind, Place, Program
 from binsafe.syscalls.wrappers import MAX_OPERATIONS, STEP_COST
 

@@ -2,8 +2,9 @@
 
 # ruff: noqa: PLR2004, PLR0911 - an instruction set is a table of numbers and a list of cases
 
+from binsafe.syscalls.arithmetic import MASK, Operation
 from binsafe.syscalls.decode import JUNK, Detail, Immediate, Memory, Operand, Register
-from binsafe.syscalls.machine import MASK, Constant, Moved, Operation, Source, Step, Unknown, then
+from binsafe.syscalls.machine import Constant, Moved, Source, Step, Unknown, then
 
 _LOW_32 = Operation("and", 0xFFFF_FFFF)
 _ALIASES = {"fp": "x29", "lr": "x30", "wsp": "sp"}

@@ -1,17 +1,14 @@
 """Summaries of a program and of all its libraries -> one graph: names bound as the dynamic linker binds them."""
 
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
-import numpy as np
-
-from binsafe.syscalls import habits
-from binsafe.syscalls.conditions import Condition, Need, conditional
-from binsafe.syscalls.patterns import asked, handed_out, is_c_library, service_function
+from binsafe.syscalls.patterns import LISTED, asked, is_c_library, service_function
 from binsafe.syscalls.reach import UNREACHED, Network
-from binsafe.syscalls.summary import Export, Name, Summary
-
-_Column = np.ndarray[tuple[int], np.dtype[np.int64]]
+from binsafe.syscalls.summary import Condition, Export, Name, Need, Summary
 
 
 class File(NamedTuple):
@@ -40,7 +37,7 @@ class Closure:
     def __init__(self, files: Sequence[File], exists: Callable[[str], bool] = lambda _: True) -> None:
         """``exists`` tells whether something is at a path of the system, see `binsafe.syscalls.habits`."""
         self.files = files
-        self._bases = np.cumsum([0, *(file.summary.nodes for file in files)]).tolist()
+        self._bases = list(accumulate((file.summary.nodes for file in files), initial=0))
         self._exports: dict[str, list[tuple[int, Export]]] = {}
         self._services: dict[str, list[tuple[int, Export]]] = {}
         for number, file in enumerate(files):
@@ -52,19 +49,18 @@ class Closure:
         self._conditions = [
             (number, condition)
             for number, file in enumerate(files)
-            for condition in habits.conditions(file.summary, exists)
+            for condition in file.summary.conditions
+            if condition.absent is None or not exists(condition.absent)
         ]
-        columns = [*self._own_edges(), *self._bound_edges(), *self._asked_edges()]
-        sources, targets, depending = (np.concatenate(column) for column in zip(*columns, strict=True))
-        self._network = Network(self._bases[-1], sources, targets, depending)
-        self._met = np.zeros(len(self._conditions) + 1, np.bool_)
-        self._met[0] = True
+        self._network = Network(self._bases[-1])
+        self._connect()
+        self._met: frozenset[int] = frozenset()
         while True:
             self.came_from = self._network.reach(self._roots(), met=self._met)
-            met = np.array([True, *(self._is_met(condition) for _, condition in self._conditions)])
-            if (met == self._met).all():
+            met = self._met.union(at for at, (_, each) in enumerate(self._conditions) if self._is_met(each))
+            if met == self._met:
                 break
-            self._met |= met
+            self._met = met
 
     def reached(self, name: str) -> bool:
         """Whether a definition of a name is reached."""
@@ -90,27 +86,24 @@ class Closure:
         """(file, node, call) of the calls that are not made: their condition is not met."""
         return frozenset(
             (file, node, call)
-            for (file, condition), met in zip(self._conditions, self._met[1:], strict=True)
-            if not met
+            for at, (file, condition) in enumerate(self._conditions)
+            if at not in self._met
             for node in condition.sources or ()
             for call in condition.calls
         )
 
     def node(self, file: int, node: int) -> int:
         """A file's node in the whole graph."""
-        return int(self._bases[file]) + node
+        return self._bases[file] + node
 
     def live(self, file: int, node: int) -> bool:
         """Whether a file's node is reached."""
-        return bool(self.came_from[self.node(file, node)] != UNREACHED)
+        return self.came_from[self._bases[file] + node] != UNREACHED
 
-    def likely(self) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+    def likely(self) -> list[bool]:
         """Which nodes are reached without passing through a fatal error."""
         fatal = [self.node(number, node) for number, file in enumerate(self.files) for node in file.summary.fatal]
-        found: np.ndarray[tuple[int], np.dtype[np.bool_]] = (
-            self._network.reach(self._roots(), fatal, self._met) != UNREACHED
-        )
-        return found
+        return [origin != UNREACHED for origin in self._network.reach(self._roots(), fatal, self._met)]
 
     def way(self, file: int, node: int) -> list[Step]:
         """The nodes on the shortest way from a root to a node, both included."""
@@ -118,42 +111,29 @@ class Closure:
         at = self.node(file, node)
         while at >= 0:
             steps.append(self._step(at))
-            at = int(self.came_from[at])
+            at = self.came_from[at]
         return steps[::-1]
 
-    def _own_edges(self) -> Iterator[tuple[_Column, _Column, _Column]]:
-        for number, (file, base) in enumerate(zip(self.files, self._bases, strict=False)):
-            sources, targets = file.summary.edges()
-            if is_c_library(file.summary):
-                kept = ~handed_out(file.summary, sources, targets)
-                sources, targets = sources[kept], targets[kept]
-            depending = np.zeros(len(sources), np.int64)
-            for at, (owner, condition) in enumerate(self._conditions, start=1):
-                if owner == number and condition.targets:
-                    depending[conditional(condition, sources, targets)] = at
-            yield sources + base, targets + base, depending
-
-    def _bound_edges(self) -> Iterator[tuple[_Column, _Column, _Column]]:
+    def _connect(self) -> None:
+        """Edges of the files themselves, those on conditions, from imports to what they are bound to, by name."""
         for number, file in enumerate(self.files):
-            first = self.node(number, file.summary.nodes - len(file.summary.imports))
-            for at, wanted in enumerate(file.summary.imports):
+            base, summary = self._bases[number], file.summary
+            self._network.add(_without_lists(summary) if is_c_library(summary) else summary.edges(), base)
+            first = base + summary.nodes - len(summary.imports)
+            for at, wanted in enumerate(summary.imports):
                 found = self._bind(number, wanted)
                 if found is not None:
-                    targets = np.arange(found[1].first, found[1].last) + self._bases[found[0]]
-                    yield np.full(len(targets), first + at, np.int64), targets, np.zeros_like(targets)
+                    self._network.bind(first + at, self._span(*found))
+            for node, name in asked(summary):  # whichever file is asked
+                for found in (*self._exports.get(name, ()), *self._services.get(name, ())):
+                    self._network.bind(base + node, self._span(*found))
+        for at, (number, condition) in enumerate(self._conditions):
+            sources = None if condition.sources is None else {self.node(number, node) for node in condition.sources}
+            for node in condition.targets:
+                self._network.guard(self.node(number, node), sources, at)
 
-    def _asked_edges(self) -> Iterator[tuple[_Column, _Column, _Column]]:
-        """From code that looks a name up at run time to every definition of it, whichever file is asked."""
-        pairs = [
-            (self.node(number, node), self.node(defining, target))
-            for number, file in enumerate(self.files)
-            for node, name in asked(file.summary)
-            for defining, export in (*self._exports.get(name, ()), *self._services.get(name, ()))
-            for target in range(export.first, export.last)
-        ]
-        if pairs:
-            sources, targets = np.array(pairs, np.int64).T
-            yield sources, targets, np.zeros_like(targets)
+    def _span(self, file: int, export: Export) -> range:
+        return range(self.node(file, export.first), self.node(file, export.last))
 
     def _bind(self, asking: int, wanted: Name) -> tuple[int, Export] | None:
         """The definition that the linker takes: the first in load order with that name and version.
@@ -172,7 +152,7 @@ class Closure:
     def _roots(self) -> Iterator[int]:
         for number, file in enumerate(self.files):
             summary, base = file.summary, self._bases[number]
-            yield from (np.frombuffer(summary.roots, np.dtype("<i4")) + base).tolist()
+            yield from (base + node for node in summary.started())
             if file.started and summary.entry >= 0:
                 yield base + summary.entry
             if file.whole:
@@ -181,11 +161,24 @@ class Closure:
                 yield from (base + node for export in summary.exports for node in range(export.first, export.last))
 
     def _step(self, at: int) -> Step:
-        number = int(np.searchsorted(self._bases, at, side="right")) - 1
+        number = bisect_right(self._bases, at) - 1
         file, node = self.files[number], at - self._bases[number]
         own = file.summary.nodes - len(file.summary.imports)
         if node >= own:
             return Step(file.name, None, file.summary.imports[node - own].name)
-        address = int(file.summary.addresses()[node])
+        address = file.summary.addresses()[node]
         name = next((e.name for e in file.summary.exports if e.address == address), None)
         return Step(file.name, address, name)
+
+
+def _without_lists(library: Summary) -> Iterator[tuple[int, int]]:
+    """The edges of the C library but for those that only list the functions of the name services built into it.
+
+    ``__nss_files_functions`` and ``__nss_dns_functions`` (``nss/nss_module.h``) fill the same table that is filled by
+    looking names up in a library: as there, what is called of it are the names in `patterns.asked`.
+    """
+    functions = {e.first for e in library.exports if service_function(e.name) and e.first < e.last}
+    serving = Counter(source for source, target in library.edges() if target in functions)
+    for source, target in library.edges():
+        if target not in functions or serving[source] < LISTED:
+            yield source, target

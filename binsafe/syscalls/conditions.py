@@ -4,44 +4,10 @@ The graph knows what a function *could* do; the source of well-known libraries s
 knowledge is stated as a `Condition`, and the walk (`composing`) follows conditional edges once their need is met.
 """
 
-from typing import NamedTuple
-
-import numpy as np
-import numpy.typing as npt
-
-from binsafe.syscalls.machine import Addresses
-from binsafe.syscalls.sets import among
 from binsafe.syscalls.summary import Summary
 
 _STUB_SIZE = 16
 """Bytes of the longest stub of a linkage table."""
-
-
-class Need(NamedTuple):
-    """Met where a function of this name is reached; with ``bits``, where one of them is set in what is passed to it.
-
-    What is passed must be watched (`patterns.WATCHED`); a value that is not known has all bits.
-    """
-
-    name: str
-    bits: int | None = None
-
-
-class Condition(NamedTuple):
-    """Only if one of the needs is met, control comes from ``sources`` to ``targets`` and ``sources`` make ``calls``."""
-
-    needs: tuple[Need, ...]
-    """None at all: never."""
-    sources: frozenset[int] | None
-    """None: wherever it comes from."""
-    targets: frozenset[int] = frozenset()
-    calls: frozenset[str] = frozenset()
-
-
-def conditional(condition: Condition, sources: Addresses, targets: Addresses) -> npt.NDArray[np.bool_]:
-    """Which of some edges a condition is about."""
-    found = among(targets, [*condition.targets])
-    return found if condition.sources is None else found & among(sources, [*condition.sources])
 
 
 class Names:
@@ -49,7 +15,7 @@ class Names:
 
     def __init__(self, summary: Summary) -> None:
         self.summary = summary
-        self.sources, self.targets = summary.edges()
+        self._edges = list(summary.edges())
         self._own = summary.nodes - len(summary.imports)
         self._exported: dict[str, set[int]] = {}
         for export in summary.exports:
@@ -67,12 +33,12 @@ class Names:
 
     def called(self, nodes: frozenset[int]) -> frozenset[int]:
         """Nameless functions that some functions refer to."""
-        found = self.targets[among(self.sources, [*nodes])].tolist()
+        found = (target for source, target in self._edges if source in nodes)
         return frozenset(node for node in found if node < self.summary.functions) - self.named
 
     def callers(self, nodes: frozenset[int]) -> frozenset[int]:
         """What refers to some nodes."""
-        return frozenset(self.sources[among(self.targets, [*nodes])].tolist())
+        return frozenset(source for source, target in self._edges if target in nodes)
 
     def users(self, *imported: str) -> frozenset[int]:
         """Functions that call something imported, directly or through its stub (`plt`), whose own node is no user."""
@@ -92,4 +58,4 @@ class Names:
     def _is_stub(self, node: int) -> bool:
         """Whether a function is no longer than a jump to what is imported: a stub, or a function that is one."""
         starts = self.summary.addresses()
-        return node + 1 < self.summary.functions and int(starts[node + 1] - starts[node]) <= _STUB_SIZE
+        return node + 1 < self.summary.functions and starts[node + 1] - starts[node] <= _STUB_SIZE

@@ -9,15 +9,13 @@ Kernels are taken to be Linux 5.13 or later, as the sandbox needs them: what a l
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
-from binsafe.syscalls.conditions import Condition, Names, Need
+from binsafe.syscalls.conditions import Names
 from binsafe.syscalls.patterns import NSCD, is_c_library
-from binsafe.syscalls.summary import Summary
+from binsafe.syscalls.summary import Condition, Need, Summary
 from binsafe.syscalls.tables import numbers
-
-Exists = Callable[[str], bool]
 
 USER_DATABASE = "/run/systemd/userdb"
 """Where ``libnss_systemd`` finds whom to ask for users (``src/shared/userdb.c``)."""
@@ -59,20 +57,20 @@ _MAKES_CAPABILITIES = re.compile(r"cap_(?:init|dup|get_(?!bound).*|from_.*|copy_
 _CAPABILITY_CALLS = ("capset", "prctl", "setuid", "setgid", "setgroups", "chroot")
 
 
-def conditions(summary: Summary, exists: Exists) -> Iterator[Condition]:
-    """What of a file's code runs on occasions only; ``exists`` tells whether something is at a path of the system."""
-    names = {export.name for export in summary.exports}
+def conditions(summary: Summary) -> Iterator[Condition]:
+    """What of a file's code runs on occasions only."""
+    names = summary.names
     if is_c_library(summary):
-        yield from _c_library(Names(summary), exists)
+        yield from _c_library(Names(summary))
     elif "_rtld_global" in names:
         yield from _loader(Names(summary))
     elif "_nss_systemd_getpwnam_r" in names:
-        yield from _users_of_systemd(Names(summary), exists)
+        yield from _users_of_systemd(Names(summary))
     elif "RAND_poll" in names:
         yield from _seeding(Names(summary))
-    elif "selinux_raw_to_trans_context" in names and not exists(TRANSLATIONS):
+    elif "selinux_raw_to_trans_context" in names:
         # src/setrans_client.c: the constructor looks for the socket; without it labels are handed back as they are
-        yield Condition((), None, Names(summary).imported("sendmsg", "readv"))
+        yield Condition((), None, Names(summary).imported("sendmsg", "readv"), absent=TRANSLATIONS)
     elif "cap_set_syscall" in names:
         yield from _locking(Names(summary))
 
@@ -90,13 +88,12 @@ def _loader(names: Names) -> Iterator[Condition]:
     yield from _ending(names, names.making(known["exit_group"]))
 
 
-def _c_library(names: Names, exists: Exists) -> Iterator[Condition]:
+def _c_library(names: Names) -> Iterator[Condition]:
     yield from _threads(names)
     yield from _spawning(names)
     yield from _older_kernels(names)
     yield from _ending(names, names.exported("_exit"))
-    if not exists(NSCD):
-        yield from _without_nscd(names)
+    yield from _without_nscd(names)
     # sunrpc/svc.c, __rpc_thread_svc_cleanup: unregisters at the end of a thread what svc_register put on a list
     cleaning = names.callers(names.exported("svc_unregister")) - names.named
     yield Condition((Need("svc_register"),), None, cleaning)
@@ -182,10 +179,10 @@ def _without_nscd(names: Names) -> Iterator[Condition]:
     waiting = (names.called(asking) & names.callers(names.exported("poll"))) - opening
     reading = (names.callers(waiting) - names.named) | waiting
     answers = names.exported("poll", "send", "recvmsg", "readv")
-    yield Condition((), opening | asking | reading if opening else frozenset(), answers)
+    yield Condition((), opening | asking | reading if opening else frozenset(), answers, absent=NSCD)
 
 
-def _users_of_systemd(names: Names, exists: Exists) -> Iterator[Condition]:
+def _users_of_systemd(names: Names) -> Iterator[Condition]:
     """``libnss_systemd`` asks for users over sockets, in an event loop (``src/shared/userdb.c``, ``varlink.c``).
 
     The loop has sources of input and of time only: the rest of ``sd-event.c`` is linked into the library and never
@@ -199,12 +196,13 @@ def _users_of_systemd(names: Names, exists: Exists) -> Iterator[Condition]:
         if (each.imported, each.value) == ("syscall", numbers(names.summary.arch)["pidfd_send_signal"])
     )
     yield Condition((), signalling, calls=frozenset({"pidfd_send_signal"}))
-    if not exists(USER_DATABASE):
-        making = names.users("epoll_create1")
-        connecting = (names.callers(making) & names.users("connect")) - names.users("opendir", "openat", "open64")
-        yield Condition((), None, (names.users(*_EVENT_LOOP) | connecting) - names.named)
-        listing = names.users("opendir") & names.callers(connecting)
-        yield Condition((), listing, names.users("statx"))  # what kind of file each one in the folder is
+    making = names.users("epoll_create1")
+    connecting = (names.callers(making) & names.users("connect")) - names.users("opendir", "openat", "open64")
+    inside = (names.users(*_EVENT_LOOP) | connecting) - names.named
+    yield Condition((), None, inside, absent=USER_DATABASE)
+    listing = names.users("opendir") & names.callers(connecting)
+    kinds = names.users("statx")  # what kind of file each one in the folder is
+    yield Condition((), listing, kinds, absent=USER_DATABASE)
 
 
 def _locking(names: Names) -> Iterator[Condition]:
@@ -233,7 +231,7 @@ def through_table(summary: Summary) -> frozenset[int] | None:
 
     ``libcap/cap_proc.c``: ``_libcap_syscaller``; who uses it and with which calls is said by `capability_calls`.
     """
-    if not any(export.name == "cap_set_syscall" for export in summary.exports):
+    if "cap_set_syscall" not in summary.names:
         return None
     return frozenset(each.node for each in summary.passed if each.imported == "syscall" and each.value is None)
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from binsafe.model.facts import ArgumentValues
+from binsafe.syscalls.arithmetic import Operation, compute
 from binsafe.syscalls.decisive import BITS, FUNCTIONS, decisive
-from binsafe.syscalls.machine import Operation, compute
 from binsafe.syscalls.patterns import asked
 from binsafe.syscalls.tables import names
 

@@ -4,13 +4,14 @@ The walk follows one *location* back through the code. A register is named by it
 stack slot by its distance in bytes from the stack pointer at the region's first instruction.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum, auto
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from binsafe.syscalls.arithmetic import Operation, compute
 from binsafe.syscalls.code import CodeRange
 from binsafe.syscalls.decode import Detail, Instruction
 
@@ -19,8 +20,6 @@ Frame = Mapping[str, int]
 """Registers that are known to hold the region's first stack pointer plus so many bytes."""
 
 Addresses = npt.NDArray[np.int64]
-
-MASK = 0xFFFF_FFFF_FFFF_FFFF
 
 
 class Flow(Enum):
@@ -36,30 +35,6 @@ class Flow(Enum):
     RETURN = auto()
     TRAP = auto()
     """Nothing behind it runs: a trap, or bytes that are no instruction."""
-
-
-class Operation(NamedTuple):
-    """One step of arithmetic with a constant, on 64 bits: the values are those of Python's operators."""
-
-    name: str
-    operand: int
-
-    def apply(self, value: int) -> int:
-        """The result, truncated to 64 bits."""
-        return _OPERATORS[self.name](value, self.operand) & MASK
-
-
-_OPERATORS: Mapping[str, Callable[[int, int], int]] = {
-    "add": lambda value, n: value + n,
-    "and": lambda value, n: value & n,
-    "or": lambda value, n: value | n,
-    "xor": lambda value, n: value ^ n,
-    "multiply": lambda value, n: value * n,
-    "shift-left": lambda value, n: value << (n & 63),
-    "shift-right": lambda value, n: value >> (n & 63),
-    "negate": lambda value, _: -value,
-    "sign-extend": lambda value, bits: (value & (1 << bits) - 1) - ((value & 1 << bits - 1) << 1),
-}
 
 
 class Constant(NamedTuple):
@@ -91,13 +66,6 @@ def then(source: Source, *operations: Operation) -> Source:
     if isinstance(source, Constant):
         return Constant(compute(source.value, operations))
     return source
-
-
-def compute(value: int, operations: Iterable[Operation]) -> int:
-    """A number after some operations."""
-    for operation in operations:
-        value = operation.apply(value)
-    return value
 
 
 class Step(NamedTuple):

@@ -8,7 +8,7 @@ its own, and may itself pass the number on to another file's.
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from binsafe.syscalls.machine import Operation, compute
+from binsafe.syscalls.arithmetic import Operation, compute
 from binsafe.syscalls.patterns import WATCHED
 from binsafe.syscalls.summary import Passed, Summary, Wrapper
 

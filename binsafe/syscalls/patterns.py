@@ -7,16 +7,14 @@ denied the calls that it hides.
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING
 
 from binsafe.model import Slice
-from binsafe.syscalls.machine import Addresses
-from binsafe.syscalls.program import Program
-from binsafe.syscalls.sets import among
 from binsafe.syscalls.summary import Export, Summary
-from binsafe.syscalls.wrappers import Gap
+
+if TYPE_CHECKING:
+    from binsafe.syscalls.program import Program
+    from binsafe.syscalls.wrappers import Gap
 
 LOADS_LIBRARIES = ("dlopen", "dlmopen")
 LOOKS_UP = ("dlsym", "dlvsym")
@@ -60,20 +58,20 @@ _ASKED_BY_NAME = re.compile(rf"{_SERVICE_FUNCTIONS}|_Unwind_\w{{1,40}}|__gcc_per
 _ASKED_IN_BYTES = re.compile(b"(" + _ASKED_BY_NAME.pattern.encode() + b")\0")
 _ASKED_BEGIN = (b"get", b"set", b"end", b"initgroups_dyn", b"netname2user", b"_Unwind_", b"__gcc_personality", b"idn2_")
 _ASKING = re.compile(rb"\0(?:libnss_%s|libgcc_s\.so|__nss_lookup_function\0)")
-_LISTED = 8
+LISTED = 8
 """A function that refers to so many functions of name services calls none of them."""
 _VECTOR = 16
 _KNOWN_LIBRARIES = ("libnss_", "libgcc_s.so.", "libidn2.so.")
 
 
-def is_covered(program: Program, gap: Gap) -> bool:
+def is_covered(program: "Program", gap: "Gap") -> bool:
     """Whether the numbers that are missing here are known to be found elsewhere."""
     return program.go_name(gap.address) in COVERED
 
 
 def is_c_library(summary: Summary) -> bool:
     """Whether a file is glibc's libc."""
-    return any(export.name == "__libc_start_main" for export in summary.exports)
+    return "__libc_start_main" in summary.names
 
 
 def has_calls_beside(exports: Iterable[Export]) -> bool:
@@ -90,10 +88,9 @@ def covered(summary: Summary) -> frozenset[int]:
     """
     if not is_c_library(summary):
         return frozenset()
-    setters = [export.first for export in summary.exports if export.name in _SETXID]
-    sources, targets = summary.edges()
+    setters = {export.first for export in summary.exports if export.name in _SETXID}
     repeating = {gap.node for gap in summary.gaps}
-    return frozenset(set(targets[among(sources, setters)].tolist()) & repeating)
+    return frozenset(target for source, target in summary.edges() if target in repeating and source in setters)
 
 
 def loaded_by_c_library(texts: Iterable[str], services: Iterable[str]) -> set[str]:
@@ -142,7 +139,7 @@ def asks_for_names(slice_: Slice) -> bool:
 
 def service_function(exported: str) -> str | None:
     """The bare name of a name service's function: ``getpwnam_r`` of ``_nss_systemd_getpwnam_r``."""
-    match = _SERVICE.fullmatch(exported)
+    match = _SERVICE.fullmatch(exported) if exported.startswith("_nss_") else None
     return None if match is None else match[1]
 
 
@@ -150,18 +147,6 @@ def asked(summary: Summary) -> Iterator[tuple[int, str]]:
     """Functions of a file and the names that they look up at run time."""
     yield from ((each.node, each.text) for each in summary.passed if each.imported in LOOKS_UP and each.text)
     yield from ((text.node, text.text) for text in summary.texts if _ASKED_BY_NAME.fullmatch(text.text))
-
-
-def handed_out(summary: Summary, sources: Addresses, targets: Addresses) -> npt.NDArray[np.bool_]:
-    """Which edges of the C library only list the functions of the name services that are built into it.
-
-    ``__nss_files_functions`` and ``__nss_dns_functions`` (``nss/nss_module.h``) fill the same table that is filled by
-    looking names up in a library: as there, what is called of it are the names in `asked`.
-    """
-    functions = [e.first for e in summary.exports if service_function(e.name) and e.first < e.last]
-    serving = among(targets, functions)
-    origins, counts = np.unique(sources[serving], return_counts=True)
-    return serving & among(sources, origins[counts >= _LISTED])
 
 
 def asks_by_name(library: str) -> bool:

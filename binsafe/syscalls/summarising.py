@@ -2,11 +2,12 @@
 
 from collections.abc import Container, Iterable, Iterator
 
+import msgspec
 import numpy as np
 
 from binsafe.formats.elf_linking import Linking
 from binsafe.model import Slice
-from binsafe.syscalls import arguments, graph, sites, vdso
+from binsafe.syscalls import arguments, graph, habits, sites, vdso
 from binsafe.syscalls.code import HIGHEST_ADDRESS
 from binsafe.syscalls.decisive import FUNCTIONS, decisive
 from binsafe.syscalls.decode import Decoder, OutOfInstructions
@@ -92,15 +93,15 @@ class _Summariser:
         exports = tuple(self._exports())
         texts = tuple(self._texts())
         given, carried, handed = self._arguments()
-        return Summary(
+        summary = Summary(
             arch=self.program.machine.arch,
             functions=self.graph.functions,
-            starts=self.starts.astype("<i8").tobytes(),
-            sources=self.graph.sources.astype("<i4").tobytes(),
-            targets=self.graph.targets.astype("<i4").tobytes(),
+            starts=self.starts.astype(np.int64).tobytes(),
+            sources=self.graph.sources.astype(np.int32).tobytes(),
+            targets=self.graph.targets.astype(np.int32).tobytes(),
             entry=self.graph.entry,
             mapped=self._mapped(),
-            roots=self.graph.roots.astype("<i4").tobytes(),
+            roots=self.graph.roots.astype(np.int32).tobytes(),
             imports=tuple(self._imports()),
             exports=exports,
             calls=tuple(self.calls),
@@ -114,6 +115,7 @@ class _Summariser:
             carried=tuple(sorted(carried, key=repr)),
             handed=tuple(sorted(handed, key=repr)),
         )
+        return msgspec.structs.replace(summary, conditions=tuple(habits.conditions(summary)))
 
     def _mapped(self) -> bool:
         ends, starts = self.program.layout.ends, self.program.layout.starts

@@ -4,12 +4,10 @@ A summary is made from the library's bytes alone, so it can be kept. It holds th
 what leads into it and out of it by name, and which functions make which calls.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 import msgspec
-
-if TYPE_CHECKING:
-    from binsafe.syscalls.machine import Addresses
 
 
 class Name(msgspec.Struct, frozen=True, array_like=True):
@@ -117,8 +115,31 @@ class Text(msgspec.Struct, frozen=True, array_like=True):
     text: str
 
 
-class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """One file. Arrays are little-endian: 32-bit edges and roots, 64-bit addresses."""
+class Need(msgspec.Struct, frozen=True, array_like=True):
+    """Met where a function of this name is reached; with ``bits``, where one of them is set in what is passed to it.
+
+    What is passed must be watched (`patterns.WATCHED`); a value that is not known has all bits.
+    """
+
+    name: str
+    bits: int | None = None
+
+
+class Condition(msgspec.Struct, frozen=True, array_like=True):
+    """Only if one of the needs is met, control comes from ``sources`` to ``targets`` and ``sources`` make ``calls``."""
+
+    needs: tuple[Need, ...]
+    """None at all: never."""
+    sources: frozenset[int] | None
+    """None: wherever it comes from."""
+    targets: frozenset[int] = frozenset()
+    calls: frozenset[str] = frozenset()
+    absent: str | None = None
+    """It holds only while nothing is at this path of the system."""
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """One file. Arrays are in this machine's byte order: 32-bit edges and roots, 64-bit addresses."""
 
     arch: str
     functions: int
@@ -147,21 +168,27 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     carried: tuple[Carried, ...] = ()
     handed: tuple[Handed, ...] = ()
     """See `binsafe.syscalls.arguments`."""
+    conditions: tuple[Condition, ...] = ()
+    """Which edges and calls count on occasions only, see `binsafe.syscalls.conditions`."""
 
     @property
     def nodes(self) -> int:
         """How many nodes the graph has."""
         return len(self.starts) // 8 + len(self.imports)
 
-    def edges(self) -> "tuple[Addresses, Addresses]":
-        """The graph's edges as two columns."""
-        import numpy as np  # noqa: PLC0415 - the shell names this type and does not compute
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """What it exports."""
+        return frozenset(export.name for export in self.exports)
 
-        columns = (np.frombuffer(column, np.dtype("<i4")).astype(np.int64) for column in (self.sources, self.targets))
-        return next(columns), next(columns)
+    def edges(self) -> Iterator[tuple[int, int]]:
+        """The graph's edges."""
+        return zip(memoryview(self.sources).cast("i"), memoryview(self.targets).cast("i"), strict=True)
 
-    def addresses(self) -> "Addresses":
+    def addresses(self) -> "Sequence[int]":
         """Address of each function and data object."""
-        import numpy as np  # noqa: PLC0415 - as above
+        return memoryview(self.starts).cast("q")
 
-        return np.frombuffer(self.starts, np.dtype("<i8"))
+    def started(self) -> "Sequence[int]":
+        """What the loader calls in every file."""
+        return memoryview(self.roots).cast("i")

@@ -11,8 +11,9 @@ Each step back is `backward`'s, and takes for granted what is said there.
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from binsafe.syscalls.arithmetic import Operation, compute
 from binsafe.syscalls.backward import before
-from binsafe.syscalls.machine import Constant, Location, Operation, Unknown, compute
+from binsafe.syscalls.machine import Constant, Location, Unknown
 from binsafe.syscalls.program import Edge, Kind, Place, Program
 
 MAX_OPERATIONS = 16

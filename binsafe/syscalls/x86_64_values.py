@@ -2,8 +2,9 @@
 
 # ruff: noqa: PLR2004, PLR0911 - an instruction set is a table of numbers and a list of cases
 
+from binsafe.syscalls.arithmetic import MASK, Operation
 from binsafe.syscalls.decode import Detail, Immediate, Memory, Operand, Register
-from binsafe.syscalls.machine import MASK, Constant, Location, Moved, Operation, Source, Step, Unknown, then
+from binsafe.syscalls.machine import Constant, Location, Moved, Source, Step, Unknown, then
 
 LOW_32 = 0xFFFF_FFFF
 

@@ -23,12 +23,12 @@ def library(
     return Summary(
         arch="x86_64",
         functions=functions,
-        starts=np.arange(0x1000, 0x1000 + 16 * functions, 16).astype("<i8").tobytes(),
-        sources=np.array([a for a, _ in edges], "<i4").tobytes(),
-        targets=np.array([b for _, b in edges], "<i4").tobytes(),
+        starts=np.arange(0x1000, 0x1000 + 16 * functions, 16).astype(np.int64).tobytes(),
+        sources=np.array([a for a, _ in edges], np.int32).tobytes(),
+        targets=np.array([b for _, b in edges], np.int32).tobytes(),
         entry=-1,
         mapped=True,
-        roots=np.array(roots, "<i4").tobytes(),
+        roots=np.array(roots, np.int32).tobytes(),
         imports=imports,
         exports=exports,
         calls=tuple(Call(n, n, 0x1000 + 16 * n) for n in range(functions)),
@@ -113,10 +113,20 @@ def test_the_way_names_the_file_of_each_step():
 
 
 def test_loops_end_and_parents_are_on_the_shortest_way():
-    network = Network(5, np.array([0, 1, 2, 0, 3]), np.array([1, 2, 0, 3, 3]))
-    came_from = network.reach([0])
-    assert came_from.tolist() == [-1, 0, 1, 0, UNREACHED]
-    assert network.reach([0], without=[1]).tolist() == [-1, UNREACHED, UNREACHED, 0, UNREACHED]
+    network = Network(5)
+    network.add([(0, 1), (1, 2), (2, 0), (0, 3), (3, 3)])
+    assert network.reach([0]) == [-1, 0, 1, 0, UNREACHED]
+    assert network.reach([0], without=[1]) == [-1, UNREACHED, UNREACHED, 0, UNREACHED]
+
+
+def test_an_edge_waits_for_the_last_condition_that_bears_on_it():
+    network = Network(4)
+    network.add([(0, 1), (2, 1), (0, 3)])
+    network.guard(1, None, 7)
+    network.guard(1, {0}, 8)
+    assert network.reach([0], met={7}) == [-1, UNREACHED, UNREACHED, 0]
+    assert network.reach([0], met={8}) == [-1, 0, UNREACHED, 0]
+    assert network.reach([2], met={7}) == [UNREACHED, 2, -1, UNREACHED]
 
 
 def test_of_a_name_service_only_the_functions_that_live_code_asks_for():

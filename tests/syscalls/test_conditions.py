@@ -8,7 +8,7 @@ import pytest
 from test_composing import library
 
 from binsafe.syscalls.composing import Closure, File
-from binsafe.syscalls.habits import NSCD, USER_DATABASE
+from binsafe.syscalls.habits import NSCD, USER_DATABASE, conditions
 from binsafe.syscalls.summary import Call, Export, Name, Passed, Summary, Text
 from binsafe.syscalls.tables import numbers
 
@@ -40,7 +40,7 @@ def file(
     )
     return msgspec.structs.replace(
         plain,
-        starts=np.arange(0x1000, 0x1000 + size * len(names), size).astype("<i8").tobytes(),
+        starts=np.arange(0x1000, 0x1000 + size * len(names), size).astype(np.int64).tobytes(),
         calls=tuple(Call(nodes[name], NUMBERS[call], 0x1000) for name, made in calls.items() for call in made.split()),
         texts=tuple(Text(nodes[name], text) for name, text in texts.items()),
     )
@@ -55,6 +55,7 @@ def using(*names: str, passed: tuple[Passed, ...] = ()) -> Summary:
 
 def run(program: Summary, lib: Summary, exists: Callable[[str], bool] = lambda _: True) -> set[str]:
     """The calls that the library makes for the program."""
+    lib = msgspec.structs.replace(lib, conditions=tuple(conditions(lib)))
     closure = Closure([File("program", program), File("lib", lib)], exists)
     never = closure.never()
     names = {number: name for name, number in NUMBERS.items()}

@@ -1,0 +1,37 @@
+"""Arithmetic that code does with a number on its way to the kernel, on 64 bits."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+MASK = 0xFFFF_FFFF_FFFF_FFFF
+
+
+class Operation(NamedTuple):
+    """One step of arithmetic with a constant, on 64 bits: the values are those of Python's operators."""
+
+    name: str
+    operand: int
+
+    def apply(self, value: int) -> int:
+        """The result, truncated to 64 bits."""
+        return _OPERATORS[self.name](value, self.operand) & MASK
+
+
+_OPERATORS: Mapping[str, Callable[[int, int], int]] = {
+    "add": lambda value, n: value + n,
+    "and": lambda value, n: value & n,
+    "or": lambda value, n: value | n,
+    "xor": lambda value, n: value ^ n,
+    "multiply": lambda value, n: value * n,
+    "shift-left": lambda value, n: value << (n & 63),
+    "shift-right": lambda value, n: value >> (n & 63),
+    "negate": lambda value, _: -value,
+    "sign-extend": lambda value, bits: (value & (1 << bits) - 1) - ((value & 1 << bits - 1) << 1),
+}
+
+
+def compute(value: int, operations: Iterable[Operation]) -> int:
+    """A number after some operations."""
+    for operation in operations:
+        value = operation.apply(value)
+    return value
