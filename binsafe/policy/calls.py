@@ -5,6 +5,7 @@ which is why the call is harmless, and the proved values, which are all that thi
 """
 
 from collections.abc import Iterator
+from itertools import product
 
 from binsafe.limits import MAX_EVIDENCE
 from binsafe.model import Condition, Evidence, Grant, SliceReport, Syscalls
@@ -75,11 +76,13 @@ def _narrow(grant: Grant, proved: tuple[ArgumentValues, ...]) -> Grant | None:
         if not fitting:
             return None
         wanted = _meet(when, _test(argument, fitting))
-        if _forms(wanted) <= MAX_VALUES and len(as_text(wanted)) <= MAX_TEXT:
+        if _forms(wanted) <= MAX_VALUES and len(as_text(wanted, grant.object)) <= MAX_TEXT:
             when = wanted
     if when == grant.when:
         return grant
-    return Grant(kind="syscall", object=grant.object, access=as_text(when), when=when, reason=grant.reason)
+    return Grant(
+        kind="syscall", object=grant.object, access=as_text(when, grant.object), when=when, reason=grant.reason
+    )
 
 
 def _test(argument: ArgumentValues, values: tuple[int, ...]) -> Condition:
@@ -87,18 +90,17 @@ def _test(argument: ArgumentValues, values: tuple[int, ...]) -> Condition:
 
 
 def _meet(when: tuple[Condition, ...], test: Condition) -> tuple[Condition, ...]:
-    """The condition with a test added whose every value fits it, without tests that say nothing more.
-
-    A test that looks at all the bits of the new one keeps of its values those that the new one has; tests that look at
-    no others are dropped, because each value of the new one was found to fit them.
-    """
-    for index, own in enumerate(when):
-        if own.argument == test.argument and not test.mask & ~own.mask:
-            values = tuple(value for value in own.values if value & test.mask in test.values)
-            narrowed = Condition(argument=own.argument, mask=own.mask, values=values)
-            return (*when[:index], narrowed, *when[index + 1 :])
-    kept = tuple(own for own in when if own.argument != test.argument or own.mask & ~test.mask)
-    return (*kept, test)
+    """The condition with a test added, which becomes one with those of the same argument if that can be listed."""
+    mask, values = test.mask, test.values
+    for own in when:
+        if own.argument == test.argument:
+            pairs = product(values, own.values)
+            values = tuple(dict.fromkeys(one | other for one, other in pairs if not (one ^ other) & mask & own.mask))
+            mask |= own.mask
+            if len(values) > MAX_VALUES:
+                return (*when, test)
+    kept = tuple(own for own in when if own.argument != test.argument)
+    return (*kept, Condition(argument=test.argument, mask=mask, values=values))
 
 
 def _forms(when: tuple[Condition, ...]) -> int:

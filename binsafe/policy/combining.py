@@ -111,8 +111,8 @@ def _call(one: Grant, other: Grant) -> Iterator[Grant]:
     alternatives = multiply_out(when)
     if not alternatives:
         return
-    if len(alternatives) <= MAX_VALUES and len(as_text(when)) <= MAX_TEXT:
-        yield msgspec.structs.replace(one, when=when, access=as_text(when))
+    if len(alternatives) <= MAX_VALUES and len(as_text(when, one.object)) <= MAX_TEXT:
+        yield msgspec.structs.replace(one, when=when, access=as_text(when, one.object))
         return
     for alternative in alternatives:
-        yield msgspec.structs.replace(one, when=alternative, access=as_text(alternative))
+        yield msgspec.structs.replace(one, when=alternative, access=as_text(alternative, one.object))

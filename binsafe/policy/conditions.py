@@ -13,8 +13,9 @@ the kernel would have said yes: never the other way round, because every test as
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import product
+from types import MappingProxyType
 
 from binsafe.model import Condition
 from binsafe.policy.constants import CONSTANTS
@@ -27,6 +28,27 @@ MAX_TEXT = 1_000
 
 MAX_VALUES = 64
 """Values that one test may list, and forms that one condition may take when its tests are multiplied out."""
+
+_WORDS: Mapping[tuple[str, int], tuple[str, ...]] = MappingProxyType(
+    {
+        ("socket", 0): ("AF_",),
+        ("socket", 1): ("SOCK_",),
+        ("socket", 2): ("IPPROTO_",),
+        ("socketpair", 0): ("AF_",),
+        ("socketpair", 1): ("SOCK_",),
+        ("fcntl", 1): ("F_",),
+        ("ioctl", 1): ("TC", "TIOC", "FIO"),
+        ("prctl", 0): ("PR_",),
+        ("arch_prctl", 0): ("ARCH_",),
+    }
+)
+"""(call, argument) -> how the names of its values begin."""
+_NAMES: Mapping[tuple[str, int], Mapping[int, str]] = MappingProxyType(
+    {
+        place: {value: name for name, value in CONSTANTS.items() if value and name.startswith(beginnings)}
+        for place, beginnings in _WORDS.items()
+    }
+)
 
 _TOKEN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|0x[0-9a-fA-F]{1,16}|0|[1-9][0-9]{0,19}|==|[&~|(){},]")
 _ARGUMENT = re.compile(r"arg([0-5])")
@@ -54,14 +76,14 @@ def holds(condition: tuple[Condition, ...], arguments: tuple[int, ...]) -> bool:
     return all((arguments[test.argument] & test.mask) in test.values for test in condition)
 
 
-def as_text(condition: tuple[Condition, ...]) -> str:
-    """The text that `parse_condition` reads back as this very condition, in numbers."""
-    return " and ".join(map(_test_text, condition))
+def as_text(condition: tuple[Condition, ...], call: str) -> str:
+    """The text that `parse_condition` reads back as this very condition, with the names that its values have there."""
+    return " and ".join(_test_text(test, _NAMES.get((call, test.argument), {})) for test in condition)
 
 
-def _test_text(test: Condition) -> str:
+def _test_text(test: Condition, names: Mapping[int, str]) -> str:
     left = f"arg{test.argument}" + ("" if test.mask == WORD else f" & {test.mask:#x}")
-    values = [str(value) if value < 10 else f"{value:#x}" for value in test.values]  # noqa: PLR2004 - a digit
+    values = [names.get(value) or (str(value) if value < 10 else f"{value:#x}") for value in test.values]  # noqa: PLR2004 - a digit
     return f"{left} == {values[0]}" if len(values) == 1 else f"{left} in {{{', '.join(values)}}}"
 
 

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from binsafe.errors import CannotExpress
-from binsafe.model import Gap, Policy
+from binsafe.model import Condition, Gap, Policy
+from binsafe.policy.conditions import multiply_out
+from binsafe.policy.constants import CONSTANTS
 from binsafe.policy.objects import ARTIFACT, SCRATCH
 from binsafe.policy.walls import ALWAYS
 from binsafe.renderers.profile import Profile, comment
@@ -149,12 +151,26 @@ def _network(policy: Policy, gaps: list[Gap], *, allow_partial: bool) -> Iterato
     yield (
         "TCP, to and from this machine, on the granted ports",
         (
-            "RestrictAddressFamilies=AF_INET AF_INET6",
+            f"RestrictAddressFamilies={' '.join(_families(policy)) or 'none'}",
             "IPAddressDeny=any",
             *dict.fromkeys(allowed),
             *binds,
         ),
     )
+
+
+def _families(policy: Policy) -> list[str]:
+    """The families of which a grant lets sockets be made: those that a baseline names, or what was proved of them."""
+    return [
+        name
+        for name, value in CONSTANTS.items()
+        if name.startswith("AF_")
+        and any(
+            multiply_out((*grant.when, Condition(argument=0, values=(value,))))
+            for grant in policy.of("syscall")
+            if grant.object == "socket"
+        )
+    ]
 
 
 def _calls(policy: Policy) -> Iterator[_Section]:

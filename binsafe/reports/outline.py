@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from binsafe.model import (
+    ArgumentValues,
     Build,
     Capability,
     Evidence,
@@ -231,8 +232,20 @@ def _syscalls(calls: Syscalls | None, verbose: int) -> Row:
             rows.append(Row(name, " ".join((", ".join(calls.sites.get(name, ())), *rarely)).strip()))
         rows += [Row("unresolved", f"{place.address}: {place.reason}") for place in calls.unresolved]
     if verbose:
+        rows += [Row(f"{name} with", _proved(facts)) for name, facts in calls.arguments.items()]
         rows += [Row("loads", name) for name in calls.open_set]
-    return Row("system calls", f"{len(calls.required)} ({calls.abi}), {complete}", rows=tuple(rows))
+    known = f", arguments of {len(calls.arguments)} known" if calls.arguments else ""
+    return Row("system calls", f"{len(calls.required)} ({calls.abi}), {complete}{known}", rows=tuple(rows))
+
+
+def _proved(facts: tuple[ArgumentValues, ...]) -> str:
+    """``argument 0: 2, 0xa; argument 1: 1``."""
+    listed = ((fact.argument, map(_number, fact.values)) for fact in facts)
+    return "; ".join(f"argument {position}: {', '.join(values)}" for position, values in listed)
+
+
+def _number(value: int) -> str:
+    return str(value) if value < 10 else hex(value)  # noqa: PLR2004 - a digit
 
 
 def _hardening(hardening: Mapping[str, str]) -> Row:

@@ -121,6 +121,16 @@ def test_a_group_that_is_not_assumed_is_not_taken_when_nothing_is_known():
     assert calls_of(policy) == {"read", *ALWAYS}
 
 
+def test_what_is_proved_and_the_cap_become_one_test_of_an_argument():
+    facts = tuple(
+        ArgumentValues(argument=number, values=values, mask=0xFFFF_FFFF)
+        for number, values in enumerate([(1, 2), (1, 0x80001, 0x800001), (0,)])
+    )
+    policy = policy_of(calls=syscalls("socket", socket=facts))
+    (grant,) = [grant for grant in policy.of("syscall") if grant.object == "socket"]
+    assert grant.access == "arg0 == AF_INET and arg1 in {SOCK_STREAM, 0x80001} and arg2 == 0"
+
+
 @given(
     st.lists(st.tuples(st.integers(0, 5), st.sets(st.sampled_from([0, 1, 2, 6, 10, 41, 0x80801]), min_size=1))),
     st.sampled_from(["socket", "setsockopt", "fcntl", "clone", "mmap", "read"]),

@@ -89,3 +89,12 @@ def test_systemd_knows_every_option_and_rates_the_unit_safe(tmp_path: Path, port
     rated = re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)
     assert rated is not None, done.stdout + done.stderr
     assert float(rated[1]) <= 1.5
+
+
+@pytest.mark.parametrize(
+    ("condition", "families"),
+    [("arg0 in {AF_INET, AF_INET6}", "AF_INET AF_INET6"), ("arg0 & 0xffffffff == AF_INET", "AF_INET"), ("", "none")],
+)
+def test_the_families_are_those_that_the_policy_lets_be_made(condition: str, families: str):
+    made = [call("socket", condition)] if condition else []
+    assert unit(make_policy(*PORTS, *made))["RestrictAddressFamilies"] == [families]
