@@ -3,7 +3,7 @@
 import click
 
 from binsafe import __version__
-from binsafe.cli.entry import Commands, run
+from binsafe.cli.commands import Commands, run
 
 COMMANDS = (
     "start",

@@ -1,25 +1,26 @@
-"""The commands: parse, call, print. One command per file; what they do lives in the packages below."""
+"""The commands: parse, call, print. One command per file; what they do lives in the packages below.
 
-import click
+A start of a program should not wait for the library that explains options: a plain command line of `run` is read
+without it (``plain``), everything else by click.
+"""
 
-from binsafe import __version__
-from binsafe.cli.entry import Commands, run
+import sys
+from typing import NoReturn
 
 COMMANDS = ("inspect", "syscalls", "profile", "check", "ask", "run", "diff", "scan", "doctor")
 """In the order in which a person needs them; each is a module of this package with a ``command``."""
 
-
-@click.command(
-    cls=Commands,
-    package=__name__,
-    names=COMMANDS,
-    epilog="Start with: binsafe inspect flakyservers",
-)
-@click.version_option(__version__, prog_name="binsafe")
-def group() -> None:
-    """Look at an executable without running it, derive the least it needs, and run it under exactly that."""
+PROGRAM = "binsafe"
 
 
-def main() -> None:
+def main() -> NoReturn:
     """The console script."""
-    run(group, "binsafe")
+    if sys.argv[1:2] == ["run"]:
+        from binsafe.cli import plain
+
+        if (line := plain.read(sys.argv[2:])) is not None:
+            plain.start(line, PROGRAM)
+    from binsafe.cli.commands import run
+    from binsafe.cli.group import group
+
+    run(group, PROGRAM)

@@ -2,7 +2,7 @@
 
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from binsafe.errors import MechanismRefused, NotEnforceable, NotExecutable
@@ -42,14 +42,17 @@ BACKENDS: Final[dict[str, tuple[str, Callable[[], Backend]]]] = {
 """Name -> (``sys.platform`` it is for, how it is made), best first."""
 
 
-def backends_for(name: str | None = None) -> tuple[Backend, ...]:
-    """The backend of that name, or all of this system, best first; raises NotEnforceable where there is none."""
+def backends_for(name: str | None = None) -> Iterator[Backend]:
+    """The backend of that name, or all of this system, best first; raises NotEnforceable where there is none.
+
+    Each is made when it is asked for: the first one is nearly always enough.
+    """
     usable = {key: make for key, (system, make) in BACKENDS.items() if system == sys.platform}
     wanted = [key for key in usable if name in (key, None)]
     if not wanted:
         known = ", ".join(usable) or "none"
         raise NotEnforceable(f"no backend {name or ''} on {sys.platform}", hint=f"backends of this system: {known}")
-    return tuple(usable[key]() for key in wanted)
+    return (usable[key]() for key in wanted)
 
 
 def check_native(system: str, arch: str, name: str) -> None:
@@ -83,7 +86,7 @@ def launch(order: Order, *, backend: str | None = None) -> Sandboxed:
     return Relayed(process, relay)
 
 
-def _first(backends: tuple[Backend, ...], order: Order) -> Sandboxed:
+def _first(backends: Iterator[Backend], order: Order) -> Sandboxed:
     """The next one is asked only where the machine refuses what the one before is made of, not for a policy's sake."""
     refusals = []
     for backend in backends:

@@ -12,17 +12,17 @@ import select
 import signal
 import stat
 import sys
-import termios
 import threading
 import time
-import tty
 from collections.abc import Callable
-from typing import IO, Final
+from typing import IO, TYPE_CHECKING, Final
 
 import msgspec
 
 from binsafe.sandbox.backends import Order, Sandboxed
-from binsafe.sandbox.terminal import TerminalFilter
+
+if TYPE_CHECKING:
+    from binsafe.sandbox.pseudoterminal import PseudoTerminal
 
 CHUNK: Final = 1 << 16
 DRAIN_SECONDS: Final = 2.0
@@ -42,7 +42,7 @@ class Relay:
         self._stop_read, self._stop_write = os.pipe2(os.O_CLOEXEC) if sys.platform == "linux" else os.pipe()
         self._jobs: list[tuple[Callable[[int, int], None], int, int]] = []
         self._outputs: list[threading.Thread] = []
-        self._master: int | None = None
+        self._terminal: PseudoTerminal | None = None
         self._reads_input = False
         self._finishing = threading.Lock()
         terminal = [stream for stream in (0, 1, 2) if wanted[stream] and os.isatty(stream)]
@@ -53,14 +53,11 @@ class Relay:
                 self._open_pipe(stream)
 
     def _open_terminal(self, streams: list[int]) -> None:
-        """One pseudo-terminal for all streams that are one: no echo and no editing, which our own terminal does."""
-        master, slave = os.openpty()
-        self._master = master
-        attributes = termios.tcgetattr(slave)
-        attributes[tty.OFLAG] &= ~termios.OPOST
-        attributes[tty.LFLAG] &= ~(termios.ECHO | termios.ISIG)
-        termios.tcsetattr(slave, termios.TCSANOW, attributes)
-        self.resize()
+        """One pseudo-terminal for all streams that are one."""
+        from binsafe.sandbox.pseudoterminal import PseudoTerminal  # noqa: PLC0415 - services have none
+
+        self._terminal = PseudoTerminal()
+        master, slave = self._terminal.master, self._terminal.slave
         for stream in streams:
             self.ends[stream] = slave
         self._jobs += [(self._input, 0, master), (self._output, os.dup(master), 1)]
@@ -110,9 +107,8 @@ class Relay:
 
     def resize(self) -> None:
         """Give the program's terminal the size of ours."""
-        if self._master is not None:
-            with contextlib.suppress(OSError, termios.error):
-                termios.tcsetwinsize(self._master, termios.tcgetwinsize(0))
+        if terminal := self._terminal:
+            terminal.resize()
 
     def _close_ends(self) -> None:
         for descriptor in {end for end in self.ends if end is not None}:
@@ -120,6 +116,7 @@ class Relay:
         self.ends = [None, None, None]
 
     def _input(self, source: int, target: int) -> None:
+        terminal = self._terminal if self._terminal is not None and self._terminal.master == target else None
         poll = select.poll()
         poll.register(source, select.POLLIN)
         poll.register(self._stop_read, select.POLLIN)
@@ -133,17 +130,21 @@ class Relay:
                     time.sleep(_BACKGROUND_SECONDS)  # reading a terminal from the background would stop us (SIGTTIN)
                     continue
                 if not _move(source, target):
-                    if target != self._master:
+                    if terminal is None:
                         break
-                    _write_all(target, termios.tcgetattr(target)[tty.CC][termios.VEOF])
-        if target == self._master:
-            self._master = None
+                    _write_all(target, terminal.end_of_file())
+        if terminal is not None:
+            self._terminal = None
         os.close(target)
         os.close(self._stop_read)
 
     @staticmethod
     def _output(source: int, target: int) -> None:
-        clean = TerminalFilter().clean if os.isatty(target) else None
+        clean = None
+        if os.isatty(target):
+            from binsafe.sandbox.terminal import TerminalFilter  # noqa: PLC0415 - services have none
+
+            clean = TerminalFilter().clean
         with contextlib.suppress(OSError):  # EIO: the last program end of a terminal was closed; EPIPE: our reader left
             while _move(source, target, clean):
                 pass

@@ -133,7 +133,8 @@ def test_findings_at_the_asked_severity_end_with_1(standin: Callable[[str], Path
 def test_help_has_examples_and_loads_no_parser():
     for command in ("inspect", "profile", "run", "doctor"):
         assert "Examples:" in binsafe(command, "--help").stdout
-    code = "import sys, binsafe.cli as c; c.group.main(['--help'], standalone_mode=False); print(sorted(sys.modules))"
+    code = "import sys; from binsafe.cli.group import group; group.main(['--help'], standalone_mode=False); "
+    code += "print(sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"'lief'", "'capstone'", "'numpy'", "'yaml'", "'rich'"} & set(done.stdout.split("[")[1].split(", "))
 

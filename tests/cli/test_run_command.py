@@ -157,9 +157,10 @@ def test_a_terminal_gets_colours_and_no_commands_and_end_of_file_ends_input(comm
 
 
 UNUSED = {
-    *("lief", "capstone", "numpy", "rich", "yaml", "asyncio", "importlib.metadata"),
+    *("lief", "capstone", "numpy", "rich", "yaml", "asyncio", "importlib.metadata", "click"),
     *("binsafe.intake.inspecting", "binsafe.policy.deriving", "binsafe.policy.baseline", "binsafe.reports"),
     *("binsafe.renderers.seatbelt", "binsafe.renderers.bwrap", "binsafe.renderers.systemd"),
+    *("binsafe.sandbox.linux.fallback", "binsafe.sandbox.linux.probing", "binsafe.sandbox.terminal"),
 }
 """What only an inspection needs, or another system: it would come between Enter and the program's first instruction."""
 

@@ -1,0 +1,49 @@
+"""Command lines by click: commands that are loaded when they are asked for, and the program's end."""
+
+import importlib
+import keyword
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import click
+
+from binsafe.cli.entry import INTERRUPTED, conduct
+
+
+class Commands(click.Group):
+    """Commands that live in modules of a package and are imported when they are asked for."""
+
+    def __init__(self, *, package: str, names: Sequence[str], **options: Any) -> None:
+        super().__init__(**options)
+        self._package = package
+        self._names = tuple(names)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the given order, not the alphabet's."""
+        del ctx
+        return list(self._names)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The module's ``command``."""
+        del ctx
+        if cmd_name not in self._names:
+            return None
+        module = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
+        command: click.Command = importlib.import_module(f"{self._package}.{module}").command
+        return command
+
+
+def run(group: click.Command, name: str) -> NoReturn:
+    """Run a command line and end the process."""
+
+    def by_click() -> object:
+        try:
+            return group.main(prog_name=name, standalone_mode=False)
+        except click.ClickException as error:
+            error.show()
+            return error.exit_code
+        except click.Abort:
+            return INTERRUPTED
+
+    sys.exit(conduct(by_click, name))
