@@ -43,9 +43,9 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     request: float = 10.0
     """One id with all its attempts and waits: no client waits longer for its answer."""
     receive: float = 10.0
-    """From the first byte of a request to its last; then 408."""
+    """From the first byte of a request to its last; then 408. A new connection has as long to begin its first."""
     keep_alive: float = 75.0
-    """A client's connection without a request."""
+    """A client's connection between requests."""
     upstream_idle: float = 30.0
     """A connection to a server that was idle for longer is not used again: something between us may have dropped it."""
     linger: float = 1.0

@@ -62,6 +62,7 @@ class Client(asyncio.Protocol):
         self._parser = RequestParser(service.limits)
         self._watchdog = Watchdog(loop, self._expired)
         self._phase = Phase.IDLE
+        self._patience = service.timeouts.receive  # strangers get less than a client that has asked before
         self._unread = b""
         self._queue: deque[Request] = deque()
         self._current: Request | None = None
@@ -178,6 +179,7 @@ class Client(asyncio.Protocol):
 
     def _serve(self, request: Request) -> None:
         self._phase = Phase.SERVING
+        self._patience = self._service.timeouts.keep_alive
         self._watchdog.clear()
         self._current = request
         if request.refused is None:
@@ -195,7 +197,7 @@ class Client(asyncio.Protocol):
                 transport.write(messages.CONTINUE)
         else:
             self._phase = Phase.IDLE
-            self._watchdog.set(self._loop.time() + timeouts.keep_alive)
+            self._watchdog.set(self._loop.time() + self._patience)
         self._resume_reading(transport)
 
     def _linger(self, transport: asyncio.Transport) -> None:

@@ -83,7 +83,7 @@ _STATUS_LINES: Final = {s.value: f"HTTP/1.1 {s.value} {s.phrase}\r\n".encode("as
 BAD_ID: Final = refusal(400, f"an id is exactly {ID_LENGTH} ASCII letters and digits, raw or as {{'id': '...'}}")
 MALFORMED: Final = refusal(400, "this is not valid HTTP/1.1", close=True)
 CUT_SHORT: Final = refusal(400, "the request ended before it was whole", close=True)
-NO_HOST: Final = refusal(400, "HTTP/1.1 needs exactly one Host header", close=True)
+NO_HOST: Final = refusal(400, "HTTP/1.1 needs exactly one valid Host header", close=True)
 CHUNKED_IN_1_0: Final = refusal(400, "HTTP/1.0 knows no Transfer-Encoding", close=True)
 NO_UPGRADE: Final = refusal(400, "only HTTP/1.1 is spoken here: send no Upgrade", close=True)
 NOT_FOUND: Final = refusal(404, "there is nothing here")

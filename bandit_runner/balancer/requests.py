@@ -4,6 +4,7 @@ llhttp refuses what smuggling is made of (a length beside chunked, two lengths, 
 feeds); here is the rest: what RFC 9112 wants and llhttp does not check, and a bound on everything.
 """
 
+import re
 from typing import Final, NoReturn
 
 import msgspec
@@ -21,6 +22,9 @@ CHUNK_OVERHEAD: Final = 8
 """A chunk of one byte takes six: its length, two line ends, itself."""
 
 VERSIONS: Final = frozenset({"1.0", "1.1"})
+
+HOST: Final = re.compile(rb"(?:\[[0-9A-Za-z:.]+\]|[0-9A-Za-z._~!$&'()*+,;=%-]*)(?::[0-9]*)?")
+"""A host name or address and a port, both of which may be missing (RFC 9110, section 7.2; RFC 3986, section 3.2.2)."""
 
 _LENGTHS_WE_READ: Final = frozenset(map(len, (b"content-length", b"transfer-encoding", b"host", b"expect")))
 
@@ -132,6 +136,8 @@ class RequestParser:
                     self._reject(messages.MALFORMED)
                 self._framed = self._chunked = True
             case b"host":
+                if HOST.fullmatch(value.strip()) is None:  # RFC 9112, section 3.2: no valid host, no valid request
+                    self._reject(messages.NO_HOST)
                 self._hosts += 1
             case b"expect":
                 self._expects = value.strip().lower() == b"100-continue"

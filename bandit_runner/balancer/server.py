@@ -232,7 +232,8 @@ class Balancer:
 
 def _path(target: bytes) -> bytes:
     """The path of a request target, without query; absolute form is to be understood too (RFC 9112, section 3.2.2)."""
-    if not target.startswith(b"/"):
-        _, scheme, rest = target.partition(b"://")
-        target = b"/" + rest.partition(b"/")[2] if scheme else target
-    return target.partition(b"?")[0]
+    path = target.partition(b"?")[0]  # first, for a query may hold anything, "://" and "/" too
+    if not path.startswith(b"/"):
+        _, scheme, rest = path.partition(b"://")
+        path = b"/" + rest.partition(b"/")[2] if scheme else path
+    return path
