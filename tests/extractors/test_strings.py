@@ -61,10 +61,10 @@ def test_each_text_counts_once_and_what_is_shown_is_capped():
 
 @pytest.mark.parametrize("decoy", [b"1.2.3.4\0", b"::a:b:c ", b"http://example.com/\0", b"1.2.3.99\0"])
 def test_a_file_full_of_what_looks_like_texts_costs_seconds_at_most(decoy: bytes):
-    data = b"8.8.8.8:53\0" + decoy * (24 * 1024**2 // len(decoy))
+    data = b"8.8.8.8:53\0" + decoy * (8 * 1024**2 // len(decoy))
     started = time.process_time()
     texts = found(data)
-    assert time.process_time() - started < 6
+    assert time.process_time() - started < 4
     assert "8.8.8.8:53" in [text.value for text in texts.addresses]
 
 
