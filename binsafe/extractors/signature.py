@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 from binsafe.extractors.subject import Extracted, Subject
 from binsafe.model import Finding, Severity, Signature, Slice
-from binsafe.signatures import NOT_IN_THIS_FILE
+from binsafe.signatures import NOT_IN_THIS_FILE, SLACK
 
 _DEVELOPMENT = frozenset({"mac-development", "ios-development", "ios-app-distribution"})
 _OLD_FORM = "entitlements-xml"
+_SLIPS = {_OLD_FORM: Severity.LOW, SLACK: Severity.INFO}
 _TITLES = {
     "page-hash": "The code was changed after it was signed",
     "codedirectory": "The signature's list of hashes is broken",
@@ -21,6 +22,7 @@ _TITLES = {
     "timestamp": "The time of signing cannot be trusted",
     "appended-data": "There is data behind the signature",
     "uncovered-bytes": "Parts of the file are not covered by the signature",
+    SLACK: "There are leftovers behind the signature",
     "authenticode-digest": "The program was changed after it was signed",
     "certificate-table-data": "There is data hidden in the certificate table",
 }
@@ -35,13 +37,14 @@ def extract(subject: Subject) -> Extracted[Signature]:
 def _problems(signature: Signature) -> Iterator[Finding]:
     """Each problem under its own id: high where it made the signature invalid.
 
-    Entitlements that only macOS 11 and earlier would fail to read are a vendor's slip, and no reason to distrust them.
+    Entitlements that only macOS 11 and earlier would fail to read are a vendor's slip, and no reason to distrust them;
+    nor is what codesign leaves behind a signature, which nothing reads.
     """
     severity = Severity.HIGH if signature.status == "invalid" else Severity.MEDIUM
     for problem in signature.problems:
         title = _TITLES.get(problem.id, "Something is wrong with the signature")
-        slip = problem.id == _OLD_FORM and signature.status != "invalid"
-        yield Finding(id=problem.id, severity=Severity.LOW if slip else severity, title=title, detail=problem.detail)
+        slip = _SLIPS.get(problem.id) if signature.status != "invalid" else None
+        yield Finding(id=problem.id, severity=slip or severity, title=title, detail=problem.detail)
     if signature.status == "invalid" and not signature.problems:
         yield Finding(
             id="signature-invalid", severity=severity, title="The signature does not hold", detail="No reason is known."

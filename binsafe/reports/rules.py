@@ -29,6 +29,10 @@ _RULES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "timestamp": ("The time of signing cannot be trusted.", _SIGNER),
         "appended-data": ("Data stands behind what is signed or loaded; it can be changed freely.", _FETCH),
         "uncovered-bytes": ("Parts of the file are not covered by its signature.", _FETCH),
+        "signature-slack": (
+            "Bytes that no hash covers are left behind the signature.",
+            "codesign leaves them, and nothing reads them; look at them if the program reads its own file.",
+        ),
         "slices-differ": ("Slices of a universal file are not signed alike.", "Judge the file by its weakest slice."),
         "entitlements-differ": (
             "Slices or forms of the entitlements differ.",

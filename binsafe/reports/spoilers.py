@@ -15,8 +15,9 @@ _OTHERS = frozenset({"import", "syscall"})
 _PLAIN = frozenset(
     {
         *("page-hash", "codedirectory", "info-plist-hash", "requirements-hash", "entitlements-hash", "resource-seal"),
-        *("cms-digest", "cms-chain", "timestamp", "appended-data", "uncovered-bytes", "slices-differ"),
+        *("cms-digest", "cms-chain", "timestamp", "appended-data", "uncovered-bytes", "signature-slack"),
         *(
+            "slices-differ",
             "entitlements-differ",
             "dangerous-entitlement",
             "entitlement",

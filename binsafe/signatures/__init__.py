@@ -25,12 +25,12 @@ from typing import TYPE_CHECKING
 
 from binsafe.model import Signature, Slice
 from binsafe.signatures import authenticode, macho
-from binsafe.signatures.macho import NOT_IN_THIS_FILE
+from binsafe.signatures.macho import NOT_IN_THIS_FILE, SLACK
 
 if TYPE_CHECKING:
     from binsafe.signatures.anchors import Anchors
 
-__all__ = ["NOT_IN_THIS_FILE", "verify"]
+__all__ = ["NOT_IN_THIS_FILE", "SLACK", "verify"]
 
 
 def verify(

@@ -33,6 +33,9 @@ _INSIDE: Final = frozenset({Slot.REQUIREMENTS, Slot.ENTITLEMENTS, Slot.DER_ENTIT
 NOT_IN_THIS_FILE: Final = "(not in this file)"
 """How everything ends that is sealed and lies beside the file, in its bundle."""
 
+SLACK: Final = "signature-slack"
+"""The problem that signers leave themselves: it does not count against a signature."""
+
 MAX_SLACK_BYTES: Final = 64 * 1024
 """Room that codesign reserves and does not need: 9 to 18 KB in real files."""
 
@@ -162,8 +165,12 @@ def _slack(signature: SuperBlob, reserved: memoryview) -> Iterator[Problem]:
     smaller. More than that has been put there.
     """
     rest = reserved[signature.size :]
-    if len(rest) > MAX_SLACK_BYTES + 4 * signature.size and not is_blank(rest):
+    if is_blank(rest):
+        return
+    if len(rest) > MAX_SLACK_BYTES + 4 * signature.size:
         yield Problem(id="uncovered-bytes", detail=f"{len(rest)} bytes are reserved behind the signature and not empty")
+    else:
+        yield Problem(id=SLACK, detail=f"{len(rest)} bytes between the signature and its end are not empty")
 
 
 def _hashes(code: _Signed, directory: CodeDirectory) -> Iterator[Problem]:

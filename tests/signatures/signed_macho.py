@@ -94,12 +94,14 @@ class Recipe:
     cms: Callable[..., bytes] | None = None
     """Makes the CMS structure for the CodeDirectories, the primary one first."""
     code_size: int = 5 * 4096 + 123
+    slack: bytes = b""
+    """What stands in the signature's range behind the SuperBlob."""
 
     def build(self) -> bytes:
         room = 64 if self.cms else 0  # for ECDSA signatures, which are not all of one length
         size = len(self._signature(bytes(self._start))) + room
-        code = self._code(size)
-        return code + self._signature(code).ljust(size, b"\0")
+        code = self._code(size + len(self.slack))
+        return code + self._signature(code).ljust(size, b"\0") + self.slack
 
     @property
     def _start(self) -> int:

@@ -188,6 +188,20 @@ def test_bundle_resources_are_left_unverified():
     assert signature.unverified == ("the bundle's resources (not in this file)",)
 
 
+@pytest.mark.parametrize(
+    ("slack", "found"),
+    [
+        (bytes(9_000), set()),
+        (bytes(8_999) + b"x", {"signature-slack"}),
+        (bytes(200_000), set()),
+        (bytes(199_999) + b"x", {"uncovered-bytes"}),
+    ],
+)
+def test_what_signers_leave_behind_a_signature_is_told_from_what_was_put_there(slack: bytes, found: set[str]):
+    signature = check(Recipe(slack=slack).build())
+    assert (signature.status, problems(signature)) == ("valid", found)
+
+
 def test_blob_in_a_slot_without_meaning():
     assert problems(check(Recipe(components={0x2000: b"hidden"}).build())) == {"uncovered-bytes"}
 
