@@ -11,12 +11,13 @@ from binsafe.limits import MAX_EVIDENCE
 from binsafe.model import Slice, Syscalls, Unresolved
 from binsafe.syscalls import habits, patterns
 from binsafe.syscalls.composing import Closure, File, Step
+from binsafe.syscalls.decode import OutOfInstructions
 from binsafe.syscalls.judging import proved, said
 from binsafe.syscalls.machine import Machine
 from binsafe.syscalls.passing import Watched, numbers
 from binsafe.syscalls.patterns import LOADS_LIBRARIES, LOOKS_UP, asks_by_name
 from binsafe.syscalls.provider import Libraries
-from binsafe.syscalls.summarising import summarise
+from binsafe.syscalls.summarising import summarise, unanalysed
 from binsafe.syscalls.summary import Passed, Summary
 from binsafe.syscalls.tables import names
 
@@ -34,10 +35,8 @@ def analyse_dynamic(
     explain: str | None,
 ) -> Syscalls:
     """See `binsafe.syscalls.analyse`; ``implied`` are the calls that are in no code."""
-    linked = linking(slice_.data)
-    assert linked is not None  # noqa: S101 - a dynamic slice has a dynamic section
     watched: Watched = frozenset()
-    program = _program(summarise(slice_, linked, machine, max_instructions))
+    program = _program(slice_, machine, max_instructions, watched)
     found = _Found(program, libraries, machine, watched)
     for _ in range(_MAX_ROUNDS):
         before = len(libraries.resolved)
@@ -47,12 +46,22 @@ def analyse_dynamic(
             break
         if not found.numbers.watched <= watched:
             watched |= found.numbers.watched
-            program = _program(summarise(slice_, linked, machine, max_instructions, watched))
+            program = _program(slice_, machine, max_instructions, watched)
         found = _Found(program, libraries, machine, watched)
+    else:
+        found.unfinished = True
     return found.syscalls(implied, explain)
 
 
-def _program(summary: Summary) -> File:
+def _program(slice_: Slice, machine: Machine, max_instructions: int, watched: Watched) -> File:
+    """The program itself; where the budget ends before it is looked at, all that it imports counts as called."""
+    linked = linking(slice_.data)
+    assert linked is not None  # noqa: S101 - a dynamic slice has a dynamic section
+    try:
+        summary = summarise(slice_, linked, machine, max_instructions, watched)
+    except OutOfInstructions:
+        reason = f"more than {max_instructions} instructions would have to be decoded"
+        summary = unanalysed(slice_, linked, machine, reason)
     return File("program", summary, whole=not summary.mapped, started=True, exported=True)
 
 
@@ -60,9 +69,11 @@ class _Found:
     def __init__(self, program: File, libraries: Libraries, machine: Machine, watched: Watched) -> None:
         self.libraries = libraries
         self.machine = machine
+        self.unfinished = False
+        """Whether what was loaded last might load still more."""
         members = libraries.members(watched)
         members = [*members[1:], *members[:1]]
-        self.missing = [member.library.name for member in members if member.summary is None]
+        self.missing = [member.library for member in members if member.summary is None]
         summaries = [program.summary, *(member.summary for member in members if member.summary is not None)]
         asked_in = _asked_in(summaries)
         self.closure = Closure(
@@ -107,7 +118,10 @@ class _Found:
         for number, passed in self.passed(*LOOKS_UP):
             if not passed.text:
                 yield f"{passed.imported}: a name that is computed, at {self._place(number, passed.address)}"
-        yield from (f"{name}: not found" for name in self.missing)
+        if self.unfinished:
+            yield f"libraries that load libraries, more than {_MAX_ROUNDS} deep"
+        for library in self.missing:
+            yield f"{library.name}: {'not found' if library.path is None else 'it could not be analysed'}"
 
     def calls(self) -> Iterator[tuple[int, int, int, int]]:
         """(number, file, node, address) of each call of live code, those through wrappers of other files included."""

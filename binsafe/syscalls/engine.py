@@ -8,7 +8,7 @@ from types import MappingProxyType
 from binsafe.formats import parse
 from binsafe.formats.elf_linking import linking
 from binsafe.limits import MAX_INSTRUCTIONS
-from binsafe.model import Slice, Syscalls, Unresolved
+from binsafe.model import Slice, Syscalls
 from binsafe.syscalls.arm64 import Arm64
 from binsafe.syscalls.decode import OutOfInstructions
 from binsafe.syscalls.dynamic import analyse_dynamic
@@ -42,14 +42,7 @@ def analyse(
         return analyse_static(slice_, machine, implied, max_instructions=max_instructions)
     if slice_.linkage != "dynamic" or libraries is None:
         return None
-    try:
-        return analyse_dynamic(slice_, libraries, machine, implied, max_instructions=max_instructions, explain=explain)
-    except OutOfInstructions:
-        gap = Unresolved(
-            address=hex(slice_.entry), reason=f"more than {max_instructions} instructions would have to be decoded"
-        )
-        required = tuple(sorted(implied))
-        return Syscalls(abi=machine.abi, complete=False, required=required, likely=required, unresolved=(gap,))
+    return analyse_dynamic(slice_, libraries, machine, implied, max_instructions=max_instructions, explain=explain)
 
 
 def summarise_library(data: memoryview, watched: frozenset[tuple[str, str]]) -> Summary | None:

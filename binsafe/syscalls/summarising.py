@@ -75,6 +75,29 @@ def summarise(
     return _Summariser(program, linking, sorted(usual.union(watched))).summary()
 
 
+def unanalysed(slice_: Slice, linking: Linking, machine: Machine, reason: str) -> Summary:
+    """A file whose code was not looked at: it may call all that it imports, and make every call that there is."""
+    imports = tuple(Name(s.name, s.version, copied=False) for s in linking.symbols if not s.defined and s.name)
+    return Summary(
+        arch=machine.arch,
+        functions=1,
+        starts=np.array([min(slice_.entry, HIGHEST_ADDRESS)], "<i8").tobytes(),
+        sources=b"",
+        targets=b"",
+        entry=0,
+        mapped=False,
+        roots=np.arange(1 + len(imports), dtype="<i4").tobytes(),
+        imports=imports,
+        exports=(),
+        calls=(),
+        gaps=(Gap(0, slice_.entry, reason),),
+        wrappers=(),
+        passed=(),
+        texts=(),
+        fatal=(),
+    )
+
+
 class _Summariser:
     def __init__(self, program: Program, linking: Linking, watched: list[tuple[str, str]]) -> None:
         self.program = program

@@ -1,0 +1,75 @@
+"""A budget that is used up: what was found counts, nothing is called complete, and the policy takes the cap's list."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from compiled import build, calls, needs_compiler
+
+from binsafe import baselines
+from binsafe.extractors import syscalls as extractor
+from binsafe.extractors.subject import Subject
+from binsafe.formats import parse
+from binsafe.formats.elf_needs import needs
+from binsafe.intake import Found, Snapshot, inspect
+from binsafe.intake.libraries import Libraries
+from binsafe.intake.summaries import Summaries
+from binsafe.intake.tree import Tree
+from binsafe.model import Signature, Syscalls
+from binsafe.policy import Request, derive
+from binsafe.syscalls import analyse, arguments
+from binsafe.syscalls.decode import OutOfInstructions
+
+pytestmark = needs_compiler
+
+_SOURCE = "#include <sys/swap.h>\n#include <sys/socket.h>\nint main(int n) { return swapoff(0) + socket(2, 1, 0); }"
+
+
+def within(path: Path, budget: int) -> Syscalls:
+    """What the analysis says of a dynamic program when it may decode so many of its instructions."""
+    data = memoryview(path.read_bytes())
+    libraries = Libraries(needs(data), path, Tree(None), Summaries(None))
+    found = analyse(parse(data).slices[0], libraries, max_instructions=budget)
+    assert found is not None
+    return found
+
+
+def test_what_a_dynamic_program_imports_counts_as_called(tmp_path: Path):
+    program = build(tmp_path, "program", _SOURCE)
+    whole, short = within(program, 1_000_000), within(program, 10)
+    assert whole.complete
+    assert not short.complete
+    assert "instructions" in short.unresolved[0].reason
+    assert set(whole.required) <= set(short.required)
+    assert short.arguments == {}
+
+
+def test_it_is_a_finding_and_the_policy_adds_what_the_baseline_assumes(tmp_path: Path):
+    program = build(tmp_path, "program", _SOURCE)
+    short = within(program, 10)
+    with Snapshot.take(Found("program", program)) as snapshot:
+        report = inspect(snapshot)
+    slice_ = msgspec.structs.replace(report.slices[0], syscalls=short)
+    assert [finding.id for finding in extractor.extract(_subject(program, short)).findings] == ["syscalls-incomplete"]
+    baseline = baselines.load("cli_tool")
+    granted = derive(msgspec.structs.replace(report, slices=(slice_,)), baseline, Request())
+    assumed = {g.object for group in baseline.calls if group.assumed and group.needs is None for g in group.grants}
+    assert assumed <= {grant.object for grant in granted.of("syscall")} | {"fork", "vfork"}
+
+
+def _subject(program: Path, found: Syscalls) -> Subject:
+    slice_ = parse(memoryview(program.read_bytes())).slices[0]
+    return Subject(slice=slice_, signature=Signature(kind="none", status="absent"), syscalls=found)
+
+
+def test_arguments_that_would_take_too_long_are_not_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    program = build(tmp_path, "program", _SOURCE)
+    assert "socket" in calls(program).arguments
+
+    def used_up(*_: object, **__: object) -> None:
+        raise OutOfInstructions
+
+    monkeypatch.setattr(arguments, "to_function", used_up)
+    found = within(program, 1_000_000)
+    assert found.complete
+    assert "socket" not in found.arguments
