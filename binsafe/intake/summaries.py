@@ -37,12 +37,19 @@ class Summaries:
         self._folder = None if folder is None else _private(folder / engine_version())
 
     def of(self, library: ResolvedLibrary, data: memoryview) -> Summary | None:
-        """The summary of a library with these bytes; None where they cannot be analysed."""
+        """The summary of a library with these bytes; None where they cannot be analysed, or are others by now.
+
+        What is kept is made from a copy: whoever can write the file could otherwise change it behind its hash, and so
+        leave a summary of his own for another library's.
+        """
         name = f"{library.build_id or 'none'}-{library.sha256}"
         kept = self._read(name)
         if kept is None:
+            copy = bytes(data)
+            if hashlib.sha256(copy).hexdigest() != library.sha256:
+                return None
             try:
-                kept = summarise_library(data)
+                kept = summarise_library(memoryview(copy))
             except NotAnalysable:
                 return None
             if kept is not None:

@@ -1,5 +1,6 @@
 """What is kept of libraries: right, or made anew; never another's, never damaged, never what others could write."""
 
+import hashlib
 import os
 import threading
 from pathlib import Path
@@ -13,11 +14,12 @@ from binsafe.intake.summaries import Summaries
 from binsafe.model import ResolvedLibrary
 from binsafe.syscalls import Summary
 
-DATA = shared_object(soname="liba.so")
+DATA, OTHER = shared_object(soname="liba.so"), shared_object(soname="libb.so")
 
 
-def library(sha256: str = "00ff", build_id: str = "abcd") -> ResolvedLibrary:
-    return ResolvedLibrary(name="liba.so", path="/lib/liba.so", sha256=sha256, build_id=build_id, needed_by="program")
+def library(data: bytes = DATA) -> ResolvedLibrary:
+    sha256 = hashlib.sha256(data).hexdigest()
+    return ResolvedLibrary(name="liba.so", path="/lib/liba.so", sha256=sha256, build_id="abcd", needed_by="program")
 
 
 @pytest.fixture
@@ -34,8 +36,8 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return count
 
 
-def of(folder: Path, which: ResolvedLibrary) -> Summary | None:
-    return Summaries(folder).of(which, memoryview(DATA))
+def of(folder: Path, which: ResolvedLibrary, data: bytes = DATA) -> Summary | None:
+    return Summaries(folder).of(which, memoryview(data))
 
 
 def kept(folder: Path) -> list[Path]:
@@ -49,8 +51,8 @@ def test_what_was_kept_is_read_and_is_the_same(tmp_path: Path, made: list[int]):
 
 
 def test_a_copied_build_id_does_not_lead_to_anothers_summary(tmp_path: Path, made: list[int]):
-    of(tmp_path, library("00"))
-    of(tmp_path, library("11"))
+    of(tmp_path, library())
+    of(tmp_path, library(OTHER), OTHER)
     assert len(made) == 2
 
 
@@ -118,15 +120,21 @@ def test_many_writers_at_once_leave_one_whole_file(tmp_path: Path):
 
 
 def test_the_oldest_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    of(tmp_path, library("00"))
+    of(tmp_path, library())
     (old,) = kept(tmp_path)
     os.utime(old, (0, 0))
     monkeypatch.setattr(module, "MAX_CACHE_BYTES", int(old.stat().st_size * 1.5))
-    of(tmp_path, library("11"))
-    assert [path.name for path in kept(tmp_path)] == ["abcd-11"]
+    of(tmp_path, library(OTHER), OTHER)
+    assert [path.name for path in kept(tmp_path)] == [f"abcd-{library(OTHER).sha256}"]
 
 
 def test_nothing_is_kept_without_a_folder_and_malformed_files_have_no_summary(tmp_path: Path):
     assert Summaries(None).of(library(), memoryview(DATA)) is not None
     assert of(tmp_path, library()) is not None
-    assert Summaries(tmp_path).of(library("22"), memoryview(DATA[:100])) is None
+    assert of(tmp_path, library(DATA[:100]), DATA[:100]) is None
+
+
+def test_bytes_that_were_changed_behind_their_hash_leave_nothing(tmp_path: Path, made: list[int]):
+    assert of(tmp_path, library(), OTHER) is None
+    assert not made
+    assert not kept(tmp_path)
