@@ -39,16 +39,10 @@ def command(*, file: str, as_json: bool, root: Path | None, loaded: tuple[Path, 
 
     Exit status: 0 done; 3 could not be analysed, or is no Linux program; 127 not found.
     """
-    from binsafe.errors import NotAnalysable
-    from binsafe.intake import Snapshot, find, inspect
+    from binsafe.intake import Snapshot, find, system_calls
 
-    found = find(file, progress=note)
-    with Snapshot.take(found) as snapshot:
-        report = inspect(snapshot, root=root, loaded=loaded, explain=explain)
-    calls = next((part.syscalls for part in report.slices if part.syscalls is not None), None)
-    if calls is None:
-        why = report.findings[0].detail if not report.analysed and report.findings else "it is no Linux program"
-        raise NotAnalysable(f"no system calls are known of {found.path}: {why}", hint="try binsafe inspect")
+    with Snapshot.take(find(file, progress=note)) as snapshot:
+        calls = system_calls(snapshot, root=root, loaded=loaded, explain=explain)
     if as_json:
         import msgspec
 

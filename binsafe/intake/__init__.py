@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from binsafe.intake.finding import Found, find
-    from binsafe.intake.inspecting import inspect, inspect_folder, not_analysed
+    from binsafe.intake.inspecting import inspect, inspect_folder, not_analysed, system_calls
     from binsafe.intake.saved import is_saved, read_saved
     from binsafe.intake.snapshot import Snapshot
     from binsafe.intake.workers import Worker
@@ -28,9 +28,21 @@ _HOMES = {
     "is_saved": "saved",
     "not_analysed": "inspecting",
     "read_saved": "saved",
+    "system_calls": "inspecting",
 }
 
-__all__ = ["Found", "Snapshot", "Worker", "find", "inspect", "inspect_folder", "is_saved", "not_analysed", "read_saved"]
+__all__ = [
+    "Found",
+    "Snapshot",
+    "Worker",
+    "find",
+    "inspect",
+    "inspect_folder",
+    "is_saved",
+    "not_analysed",
+    "read_saved",
+    "system_calls",
+]
 
 
 def __getattr__(name: str) -> Any:

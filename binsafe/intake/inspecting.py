@@ -9,9 +9,10 @@ import msgspec
 from binsafe.errors import NotAnalysable
 from binsafe.formats import HEAD_BYTES, identify, not_executable
 from binsafe.intake.finding import Found
+from binsafe.intake.messages import Calls
 from binsafe.intake.snapshot import Snapshot
 from binsafe.intake.workers import Worker
-from binsafe.model import Artifact, Finding, Report, Severity, Verdict
+from binsafe.model import Artifact, Finding, Report, Severity, Syscalls, Verdict
 
 
 def inspect(
@@ -37,6 +38,30 @@ def inspect(
         return msgspec.structs.replace(report, format="script")
     with Worker() as worker:
         return worker.inspect(snapshot, syscalls=syscalls, listings=listings, root=root, loaded=loaded, explain=explain)
+
+
+def system_calls(
+    snapshot: Snapshot,
+    *,
+    root: Path | None = None,
+    loaded: Sequence[Path] = (),
+    explain: str | None = None,
+) -> Syscalls:
+    """The system calls of a Linux program alone, in a fraction of the time that a report takes; else as `inspect`.
+
+    Raises:
+        NotAnalysable: it is no such program, or its parser broke.
+    """
+    head = os.pread(snapshot.descriptor, HEAD_BYTES, 0)
+    if identify(head) == "script":
+        answer = Calls(problem=str(not_executable("script", head)))
+    else:
+        with Worker() as worker:
+            answer = worker.system_calls(snapshot, root=root, loaded=loaded, explain=explain)
+    if answer.calls is None:
+        why = f"no system calls are known of {snapshot.artifact.path}: {answer.problem}"
+        raise NotAnalysable(why, hint="try binsafe inspect")
+    return answer.calls
 
 
 def inspect_folder(found: Found, *, syscalls: bool = True, listings: bool = False) -> Report:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from binsafe.model import Artifact
+from binsafe.model import Artifact, Syscalls
 
 _HEAD = struct.Struct(">cI")
 
@@ -40,8 +40,17 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     explain: str | None = None
     closure: bool = True
     """Whether the libraries of a dynamic program are looked up, which reads and hashes all of them."""
+    only_syscalls: bool = False
+    """Answer with `Calls`, not with a report."""
     skip: tuple[int, ...] = ()
     """Numbers of members of an archive that broke the parser before."""
+
+
+class Calls(msgspec.Struct, frozen=True, kw_only=True):
+    """The system calls alone; without them the reason why there are none."""
+
+    calls: Syscalls | None = None
+    problem: str = ""
 
 
 class Frame(NamedTuple):

@@ -1,26 +1,31 @@
 """A process that parses for us: started when it is first needed, kept while it holds, replaced when it breaks."""
 
+import os
 import signal
 import socket
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
-from typing import IO, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
 import msgspec
 
-from binsafe.intake.messages import Closed, Frame, Kind, Order, TooLarge, receive, send
+from binsafe.intake.forking import Forked, can_fork
+from binsafe.intake.messages import Calls, Closed, Frame, Kind, Order, TooLarge, receive, send
 from binsafe.intake.snapshot import Snapshot
 from binsafe.limits import MAX_REPORT_BYTES, WORKER_SECONDS
 from binsafe.model import Finding, Report, Severity, Verdict
 
+if TYPE_CHECKING:
+    import subprocess
+
+_Answer = TypeVar("_Answer", Report, Calls)
+
 _PACKAGES = str(Path(__file__).resolve().parents[2])
 _START = "import sys; sys.path.insert(0, sys.argv[1]); from binsafe.intake.worker import main; main()"
 _MAX_BROKEN_MEMBERS = 8
+_LAST_WORDS_SECONDS = 5
 
 
 class Broken(NamedTuple):
@@ -38,9 +43,9 @@ class Worker:
     """
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Forked | subprocess.Popen[bytes] | None = None
         self._connection: socket.socket | None = None
-        self._said: IO[bytes] | None = None
+        self._said = -1
 
     def __enter__(self) -> Self:
         return self
@@ -81,29 +86,53 @@ class Worker:
             explain=explain,
             closure=closure,
         )
+        answer = self._insist(order, snapshot.descriptor, Report)
+        return crashed(snapshot, answer.reason) if isinstance(answer, Broken) else answer
+
+    def system_calls(
+        self,
+        snapshot: Snapshot,
+        *,
+        root: Path | None = None,
+        loaded: Sequence[Path] = (),
+        explain: str | None = None,
+    ) -> Calls:
+        """See :func:`binsafe.intake.system_calls`."""
+        order = Order(
+            artifact=snapshot.artifact,
+            only_syscalls=True,
+            root=None if root is None else str(root.resolve()),
+            loaded=tuple(str(path.resolve()) for path in loaded),
+            explain=explain,
+        )
+        answer = self._insist(order, snapshot.descriptor, Calls)
+        return Calls(problem=answer.reason) if isinstance(answer, Broken) else answer
+
+    def _insist(self, order: Order, descriptor: int, kind: type[_Answer]) -> _Answer | Broken:
         tries = 1
         while True:
-            answer = self._ask(order, snapshot.descriptor)
-            if isinstance(answer, Report):
+            answer = self._ask(order, descriptor, kind)
+            if not isinstance(answer, Broken):
                 return answer
             if answer.killed and tries:
                 tries -= 1
             elif answer.member >= 0 and len(order.skip) < _MAX_BROKEN_MEMBERS and answer.member not in order.skip:
                 order = msgspec.structs.replace(order, skip=(*order.skip, answer.member))
             else:
-                return crashed(snapshot, answer.reason)
+                return answer
 
     def close(self) -> None:
         """End the child; also when it is busy."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
-        for resource in (self._connection, self._said):
-            if resource is not None:
-                resource.close()
-        self._process = self._connection = self._said = None
+        if self._connection is not None:
+            self._connection.close()
+        if self._said >= 0:
+            os.close(self._said)
+        self._process, self._connection, self._said = None, None, -1
 
-    def _ask(self, order: Order, descriptor: int) -> Report | Broken:
+    def _ask(self, order: Order, descriptor: int, kind: type[_Answer]) -> _Answer | Broken:
         member = -1
         connection = self._started()
         ends = time.monotonic() + 2 * WORKER_SECONDS
@@ -113,7 +142,7 @@ class Worker:
                 connection.settimeout(max(ends - time.monotonic(), 0.001))
                 frame = receive(connection, MAX_REPORT_BYTES)
                 if frame.kind is not Kind.MEMBER:
-                    return self._answered(frame)
+                    return self._answered(frame, kind)
                 member = int(frame.payload)
         except Closed:
             return self._ended(member)
@@ -127,22 +156,21 @@ class Worker:
             self.close()
             return Broken("the parser answered with something that is no report", killed=False, member=member)
 
-    def _answered(self, frame: Frame) -> Report:
-        report = msgspec.json.decode(frame.payload, type=Report)
+    def _answered(self, frame: Frame, kind: type[_Answer]) -> _Answer:
+        report = msgspec.json.decode(frame.payload, type=kind)
         if frame.kind is Kind.LAST:
             self.close()
         return report
 
     def _ended(self, member: int) -> Broken:
         """Why the child has gone."""
-        process, said = self._process, self._said
+        process = self._process
         assert process is not None  # noqa: S101 - for the type checker
-        assert said is not None  # noqa: S101
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=5)
-        status = process.poll()
-        said.seek(0)
-        last = said.read().decode("utf-8", "replace").strip().splitlines()[-1:] or ["it said nothing"]
+        ends = time.monotonic() + _LAST_WORDS_SECONDS
+        while (status := process.poll()) is None and time.monotonic() < ends:
+            time.sleep(0.01)
+        said = os.pread(self._said, os.fstat(self._said).st_size, 0)
+        last = said.decode("utf-8", "replace").strip().splitlines()[-1:] or ["it said nothing"]
         self.close()
         if status is not None and status < 0:
             return Broken(f"the parser was ended by signal {-status}", killed=status == -signal.SIGKILL, member=member)
@@ -152,18 +180,39 @@ class Worker:
         if self._connection is not None:
             return self._connection
         self._connection, theirs = socket.socketpair()
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
+        self._said = _private_file()
         with theirs:
-            self._process = subprocess.Popen(
-                # -P: no module of the current folder's
-                [sys.executable, "-P", "-c", _START, _PACKAGES, str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=self._said,
-                pass_fds=(theirs.fileno(),),
-                start_new_session=True,  # Ctrl-C is for us to handle: we end it
-            )
+            self._process = _forked(theirs, self._said) if can_fork() else _spawned(theirs, self._said)
         return self._connection
+
+
+def _forked(connection: socket.socket, said: int) -> Forked:
+    from binsafe.intake.worker import serve  # noqa: PLC0415 - only here; else it is a program of its own
+
+    return Forked(lambda: serve(connection), keep=connection.fileno(), said=said)
+
+
+def _spawned(connection: socket.socket, said: int) -> "subprocess.Popen[bytes]":
+    import subprocess  # noqa: PLC0415 - only where we cannot fork
+
+    return subprocess.Popen(
+        # -P: no module of the current folder's
+        [sys.executable, "-P", "-c", _START, _PACKAGES, str(connection.fileno())],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=said,
+        pass_fds=(connection.fileno(),),
+        start_new_session=True,  # Ctrl-C is for us to handle: we end it
+    )
+
+
+def _private_file() -> int:
+    if sys.platform == "linux":
+        return os.memfd_create("binsafe-said", os.MFD_CLOEXEC)
+    import tempfile  # noqa: PLC0415 - it loads compressors
+
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
 
 
 def crashed(snapshot: Snapshot, reason: str) -> Report:

@@ -1,0 +1,90 @@
+"""A child that begins where we are: with nothing of ours but what it is told to keep."""
+
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+
+import pytest
+
+from binsafe.intake.forking import can_fork
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only there are such children made")
+
+
+def run(body: str) -> str:
+    """What a process of one thread prints; pytest has more than one."""
+    text = "import os, sys\nfrom binsafe.intake.forking import Forked, can_fork\n" + textwrap.dedent(body)
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=30, check=True)
+    return done.stdout
+
+
+def test_a_child_has_no_descriptor_but_the_one_it_keeps():
+    said = run(
+        """
+        secret, kept, said = os.memfd_create("secret"), os.memfd_create("kept"), os.memfd_create("said")
+        def work():
+            os.write(kept, " ".join(sorted(os.listdir("/proc/self/fd"), key=int)).encode())
+        child = Forked(work, keep=kept, said=said)
+        print(child.wait(), kept, os.pread(kept, 1000, 0).decode(), sep="|")
+        """
+    )
+    status, kept, descriptors = said.strip().split("|")
+    assert status == "0"
+    assert kept != "3"
+    assert descriptors.split() == ["0", "1", "2", "3", kept]  # 3 was free for the folder that is listed
+
+
+def test_what_breaks_a_child_is_told_and_nothing_of_its_parent_happens_twice():
+    said = run(
+        """
+        import atexit
+        atexit.register(print, "the end")
+        sys.stdout.write("buffered ")
+        kept, said = os.memfd_create("kept"), os.memfd_create("said")
+        def work():
+            raise ValueError("broken")
+        child = Forked(work, keep=kept, said=said)
+        print(child.wait(), os.pread(said, 5000, 0).decode().splitlines()[-1])
+        """
+    )
+    assert said == "buffered 1 ValueError: broken\nthe end\n"
+
+
+def test_a_child_can_be_ended_and_says_by_what():
+    said = run(
+        """
+        import time
+        child = Forked(lambda: time.sleep(60), keep=os.memfd_create("kept"), said=os.memfd_create("said"))
+        print(child.poll(), child.wait(0.01))
+        child.kill()
+        child.kill()
+        print(child.wait())
+        """
+    )
+    assert said.split() == ["None", "None", str(-signal.SIGKILL)]
+
+
+def test_a_process_of_two_threads_does_not_fork():
+    assert run("print(can_fork())") == "True\n"
+    waiting = threading.Event()
+    thread = threading.Thread(target=waiting.wait)
+    thread.start()
+    try:
+        assert not can_fork()
+    finally:
+        waiting.set()
+        thread.join()
+
+
+def test_a_session_of_its_own_keeps_it_from_our_terminals_signals():
+    said = run(
+        """
+        kept = os.memfd_create("kept")
+        child = Forked(lambda: os.write(kept, str(os.getsid(0)).encode()), keep=kept, said=os.memfd_create("said"))
+        child.wait()
+        print(int(os.pread(kept, 20, 0)) == child.pid, os.getsid(0) != child.pid)
+        """
+    )
+    assert said == "True True\n"
