@@ -1,14 +1,18 @@
-"""Command lines by click: commands that are loaded when they are asked for, and the program's end."""
+"""What the command lines share: loading on first use, errors as one line with a hint, exit statuses."""
 
 import importlib
 import keyword
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import click
 
-from binsafe.cli.entry import INTERRUPTED, conduct
+from binsafe.cli.entry import complain
+from binsafe.cli.streams import open_standard_streams
+
+INTERRUPTED = 130
 
 
 class Commands(click.Group):
@@ -36,14 +40,30 @@ class Commands(click.Group):
 
 def run(group: click.Command, name: str) -> NoReturn:
     """Run a command line and end the process."""
+    sys.exit(conduct(group, name))
 
-    def by_click() -> object:
-        try:
-            return group.main(prog_name=name, standalone_mode=False)
-        except click.ClickException as error:
-            error.show()
-            return error.exit_code
-        except click.Abort:
-            return INTERRUPTED
 
-    sys.exit(conduct(by_click, name))
+def conduct(group: click.Command, name: str, obj: object = None) -> int:
+    """Run a command line, whose commands may ask for ``obj``; returns the status that the process is to end with.
+
+    Every error that carries a hint becomes two lines, never a traceback.
+    """
+    open_standard_streams()
+    try:
+        status = group.main(prog_name=name, standalone_mode=False, obj=obj)
+        if sys.stdout is not None:  # it is where the caller closed it
+            sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        status = INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has gone, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 1
+    except Exception as error:
+        if not hasattr(error, "hint") or not hasattr(error, "exit_status"):
+            raise
+        complain(name, str(error), error.hint)
+        status = error.exit_status
+    return status if isinstance(status, int) else 0

@@ -1,8 +1,10 @@
-"""The options of `run`, of which `profile` shares some: as data, and what they ask for."""
+"""Options that `profile` and `run` share: what to grant."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
 
 if TYPE_CHECKING:
     from binsafe.model import Policy, Report
@@ -22,78 +24,27 @@ class Asked(NamedTuple):
     env: tuple[str, ...] = ()
 
 
-class Option(NamedTuple):
-    """An option as data, which click shows and reads, and ``plain`` reads without it.
-
-    ``kind`` says what it takes: "many" values, "one", a "switch" none, "file" one that is there, "new file" one to
-    write, "seconds" a number above 0.
-    """
-
-    flag: str
-    name: str
-    kind: Literal["many", "one", "switch", "file", "new file", "seconds"]
-    metavar: str | None
-    help: str
-
-
-GRANTS: Final = (
-    Option(
+_OPTIONS = (
+    click.option(
         "--ports",
-        "ports",
-        "many",
-        "SPEC",
-        "TCP ports to listen on: a count of the baseline's own (30), ports (:8080), ranges (4000-4009,5000).",
+        multiple=True,
+        metavar="SPEC",
+        help="TCP ports to listen on: a count of the baseline's own (30), ports (:8080), ranges (4000-4009,5000).",
     ),
-    Option("--baseline", "baseline", "one", "NAME|PATH", "What this kind of program may have at most."),
-    Option("--read", "read", "many", "PATH", "Let it read a file or folder."),
-    Option("--write", "write", "many", "PATH", "Let it write a file or folder."),
-    Option("--connect", "connect", "many", "HOST:PORT", "Let it connect there: data can leave by it."),
-    Option("--exec", "execute", "many", "PATH", "Let it execute another program."),
-    Option("--pack", "pack", "many", "NAME", "Add a runtime pack (python, locale, gconv, ...)."),
+    click.option("--baseline", metavar="NAME|PATH", help="What this kind of program may have at most."),
+    click.option("--read", multiple=True, metavar="PATH", help="Let it read a file or folder."),
+    click.option("--write", multiple=True, metavar="PATH", help="Let it write a file or folder."),
+    click.option("--connect", multiple=True, metavar="HOST:PORT", help="Let it connect there: data can leave by it."),
+    click.option("--exec", "execute", multiple=True, metavar="PATH", help="Let it execute another program."),
+    click.option("--pack", multiple=True, metavar="NAME", help="Add a runtime pack (python, locale, gconv, ...)."),
 )
-"""What `Asked` holds, but for the environment."""
-
-RUN: Final = (
-    *GRANTS,
-    Option("--env", "env", "many", "NAME[=VALUE]", "Give it a variable; it gets no other but PATH."),
-    Option("--policy", "policy_file", "file", "FILE", "Start it under this policy, without an inspection."),
-    Option("--backend", "backend", "one", "NAME", "The mechanism; see binsafe doctor."),
-    Option(
-        "--allow-partial",
-        "allow_partial",
-        "switch",
-        None,
-        "Go on without grants that this machine cannot give; name each.",
-    ),
-    Option("--dry-run", "dry_run", "switch", None, "Say what would be granted and denied; start nothing."),
-    Option("--report", "report", "new file", "FILE", "Write violations there, as JSON lines."),
-    Option("--timeout", "timeout", "seconds", "SECONDS", "Stop it after so many seconds (124)."),
-    Option("--yes", "yes", "switch", None, "Run it although the verdict is danger."),
-)
-"""The options of `run`."""
 
 
-def declared(options: Sequence[Option]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Add options to a click command; they arrive under their names."""
-    import click
-
-    how: dict[str, dict[str, Any]] = {
-        "many": {"multiple": True},
-        "one": {},
-        "switch": {"is_flag": True},
-        "file": {"type": click.Path(exists=True, dir_okay=False)},
-        "new file": {"type": click.Path(dir_okay=False)},
-        "seconds": {"type": click.FloatRange(min=0, min_open=True)},
-    }
-
-    def add(function: Callable[..., Any]) -> Callable[..., Any]:
-        for option in reversed(options):
-            more = how[option.kind]
-            add_one = click.option(option.flag, option.name, metavar=option.metavar, help=option.help, **more)
-            function = add_one(function)
-        return function
-
-    return add
+def grants(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options to a command; they arrive as the fields of `Asked`."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
 
 
 def derive_policy(report: "Report", asked: Asked) -> "Policy":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from binsafe.cli.entry import note
-from binsafe.cli.options import GRANTS, Asked, declared, derive_policy
+from binsafe.cli.options import Asked, derive_policy, grants
 from binsafe.cli.proposing import propose
 from binsafe.cli.writing import write
 
@@ -28,7 +28,7 @@ Examples:
   binsafe profile ./server --from-violations denied.jsonl""",
 )
 @click.argument("file", default="flakyservers")
-@declared(GRANTS)
+@grants
 @click.option("--for", "mechanism", type=click.Choice(MECHANISMS), help="Default: the file's own system.")
 @click.option("--allow-partial", is_flag=True, help="Render the nearest wider rule where a mechanism has no words.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write there, not to standard output.")

@@ -1,11 +1,23 @@
-"""binsafe run: inspect, derive, enforce, run. What it does is in ``running``."""
+"""binsafe run: inspect, derive, enforce, run."""
 
-from typing import Any
+import contextlib
+import os
+import select
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from binsafe.cli.options import RUN, declared
-from binsafe.cli.running import run
+from binsafe.cli.entry import note
+from binsafe.cli.options import Asked, derive_policy, grants
+
+if TYPE_CHECKING:
+    from binsafe.intake import Snapshot
+    from binsafe.model import Gap, Policy, Report, Violation
+    from binsafe.sandbox.backends import Prepared
+
+_STDERR = 2
 
 
 @click.command(
@@ -20,11 +32,211 @@ Examples:
 )
 @click.argument("file")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-@declared(RUN)
-def command(**given: Any) -> int:
+@grants
+@click.option("--env", multiple=True, metavar="NAME[=VALUE]", help="Give it a variable; it gets no other but PATH.")
+@click.option("--policy", "policy_file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--backend", metavar="NAME", help="The mechanism; see binsafe doctor.")
+@click.option("--allow-partial", is_flag=True, help="Go on without grants that this machine cannot give; name each.")
+@click.option("--dry-run", is_flag=True, help="Say what would be granted and denied; start nothing.")
+@click.option(
+    "--report", type=click.Path(dir_okay=False, path_type=Path), help="Write violations there, as JSON lines."
+)
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Stop it after so many seconds (124).")
+@click.option("--yes", is_flag=True, help="Run it although the verdict is danger.")
+@click.pass_obj
+def command(  # noqa: PLR0913 - one for each option
+    prepared: "Prepared | None",
+    /,
+    *,
+    file: str,
+    arguments: tuple[str, ...],
+    policy_file: Path | None,
+    backend: str | None,
+    allow_partial: bool,
+    dry_run: bool,
+    report: Path | None,
+    timeout: float | None,
+    yes: bool,
+    **asked: Any,
+) -> int:
     """Run FILE with ARGS under the least it needs; everything after FILE belongs to the program.
 
     Exit status: the program's own, 128+N after signal N; 124 timeout, 125 refused or not enforceable here, 126 not a
     program of this machine's, 127 not found.
     """
-    return run(**given)
+    import msgspec
+
+    from binsafe.cli.attending import TIMED_OUT, Attendance
+    from binsafe.errors import FileChanged
+    from binsafe.sandbox import Order, launch
+
+    with _snapshot(file) as snapshot:
+        wishes = Asked(**asked)
+        key, remembered = (None, None) if policy_file else _remembered(snapshot, wishes)
+        if policy_file is not None:
+            policy = _read(policy_file, snapshot)
+        else:
+            policy = remembered or _derive(snapshot, wishes, yes=yes, key=key)
+        if dry_run:
+            _describe(policy)
+            return 0
+        teller = _Teller(report)
+        order = Order(
+            policy=policy,
+            program=snapshot.descriptor,
+            path=snapshot.artifact.path,
+            arguments=arguments,
+            accept_gap=_accept if allow_partial else None,
+            on_violation=teller.tell,
+            prepared=prepared,
+        )
+        with Attendance() as attendance:
+            try:
+                process = launch(order, backend=backend)
+            except FileChanged:
+                if remembered is None:
+                    raise
+                policy = _derive(snapshot, wishes, yes=yes, key=key)
+                process = launch(msgspec.structs.replace(order, policy=policy, prepared=None), backend=backend)
+            snapshot.close()
+            if process.backend == "landlock" and backend is None:
+                note("namespaces are refused here: Landlock and seccomp hold the policy; see binsafe doctor")
+            try:
+                status = attendance.wait(process, timeout)
+            finally:
+                process.stop(grace=0)
+    if status == TIMED_OUT and timeout is not None:
+        _mention(f"stopped after {timeout:g} s")
+    teller.sum_up(process.unreported)
+    return status
+
+
+def _snapshot(file: str) -> "Snapshot":
+    """The bytes to run. Status 3 is the program's to use: what is no file of bytes is 126 here, as in a shell."""
+    from binsafe.errors import NotAnalysable, NotExecutable
+    from binsafe.intake import Snapshot, find
+
+    try:
+        return Snapshot.take(find(file, progress=note))
+    except NotAnalysable as error:
+        raise NotExecutable(str(error), hint=error.hint) from error
+
+
+def _remembered(snapshot: "Snapshot", asked: Asked) -> tuple[str, "Policy | None"]:
+    """The key under which a policy for all this is kept, and the policy that lies there."""
+    from binsafe.cli.remembered import key_for, recall
+
+    key = key_for(snapshot, asked)
+    return key, recall(key)
+
+
+def _read(policy_file: Path, snapshot: "Snapshot") -> "Policy":
+    """The policy in a file, which must have been made for these very bytes."""
+    from binsafe.errors import NotEnforceable
+    from binsafe.policy import read_policy
+
+    policy = read_policy(policy_file.read_text(encoding="utf-8"), str(policy_file))
+    if policy.artifact.sha256 != snapshot.artifact.sha256:
+        raise NotEnforceable(
+            f"{policy_file} was made for other bytes than those of {snapshot.artifact.path}",
+            hint="inspect the file again and derive a new policy: binsafe profile --for policy",
+        )
+    return policy
+
+
+def _derive(snapshot: "Snapshot", asked: Asked, *, yes: bool, key: str | None) -> "Policy":
+    """Inspect and derive; kept for the next start, unless somebody has to be asked each time."""
+    from binsafe.cli.remembered import keep
+    from binsafe.intake import inspect
+    from binsafe.sandbox.launching import check_native
+
+    report = inspect(snapshot)
+    _refuse_unknown(report)
+    check_native(report.slices[0].system, "+".join(part.arch for part in report.slices), report.artifact.name)
+    if report.verdict.level == "danger" and not yes:
+        _ask(report)
+    policy = derive_policy(report, asked)
+    if report.verdict.level != "danger" and key is not None:
+        keep(key, policy)
+    return policy
+
+
+def _refuse_unknown(report: "Report") -> None:
+    from binsafe.errors import NotEnforceable, NotExecutable
+
+    if report.analysed:
+        return
+    detail = f"{report.artifact.path}: {report.findings[0].detail}"
+    if report.format in ("script", "archive"):
+        raise NotExecutable(detail, hint="name the interpreter or unpack the archive, and inspect what is in it")
+    raise NotEnforceable(detail, hint=report.verdict.advice)
+
+
+def _ask(report: "Report") -> None:
+    """A dangerous file runs only when somebody says so."""
+    from binsafe.errors import NotEnforceable
+
+    note(f"danger: {report.verdict.advice}")
+    if not sys.stdin.isatty():
+        raise NotEnforceable("the verdict is danger and nobody is there to ask", hint="read the report; then --yes")
+    if not click.confirm("Run it all the same, inside the sandbox?", default=False, err=True):
+        raise NotEnforceable("not started", hint="binsafe inspect shows what was found")
+
+
+def _describe(policy: "Policy") -> None:
+    from binsafe.reports.escape import escape
+    from binsafe.sandbox import diagnose
+
+    for grant in policy.grants:
+        click.echo(f"grant  {grant.kind} {escape(grant.object)} {escape(grant.access)}".rstrip())
+    for denial in policy.denied:
+        click.echo(f"deny   {escape(denial.capability)}")
+    for backend in diagnose().backends:
+        click.echo(f"backend {backend.name}: {backend.enforcement}")
+        for gap in backend.gaps:
+            click.echo(f"  gap {gap.id}: {gap.reason}")
+
+
+def _accept(gap: "Gap") -> None:
+    from binsafe.reports.escape import escape
+
+    note(escape(f"not given here: {gap.reason}"))
+
+
+class _Teller:
+    """Tells violations while the program runs: on standard error, and as JSON lines in ``report``.
+
+    Written past Python's buffers: an unread standard error must not hold up the end, nor a full disk break it.
+    """
+
+    def __init__(self, report: Path | None) -> None:
+        self._report = report.open("wb", buffering=0) if report is not None else None
+        self.told = 0
+
+    def tell(self, violation: "Violation") -> None:
+        """Tell one; what ordinary programs try on the way goes to the file only."""
+        if not violation.expected:
+            from binsafe.reports.escape import escape
+
+            self.told += 1
+            remedy = f"; add {violation.grant}" if violation.grant else ""
+            line = escape(f"{violation.syscall} {violation.object} denied: not in the policy{remedy}")
+            os.write(_STDERR, f"{line}\n".encode())
+        if self._report is not None:
+            import msgspec
+
+            self._report.write(msgspec.json.encode(violation) + b"\n")
+
+    def sum_up(self, unreported: int) -> None:
+        """One line at the end, if there is anything to say and anybody listens."""
+        if unreported:
+            _mention(f"{unreported} more denials were counted, not shown")
+
+
+def _mention(message: str) -> None:
+    """A line on standard error unless that would mean waiting."""
+    poll = select.poll()
+    poll.register(_STDERR, select.POLLOUT)
+    if any(event & select.POLLOUT for _, event in poll.poll(0)):
+        with contextlib.suppress(OSError):
+            os.write(_STDERR, f"{message}\n".encode())

@@ -5,6 +5,7 @@ linux/    namespaces + seccomp + Landlock, with a supervisor outside
 macos     sandbox-exec; macoslog: what it denied, from the unified log
 guard     ties a process group to its supervisor on systems that cannot
 launching what is checked before anything starts
+preparing what can be started before anything is known
 doctor    what this machine can enforce, found out by doing it
 
 Names are loaded on first use, and nothing else is: the stage inside imports this package at each start, and has nothing
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from binsafe.sandbox.backends import Enforcement, Order, Sandboxed
     from binsafe.sandbox.doctor import Diagnosis, diagnose
     from binsafe.sandbox.launching import BACKENDS, launch
+    from binsafe.sandbox.preparing import prepare
 
 _HOMES = {
     "Enforcement": "backends",
@@ -29,9 +31,10 @@ _HOMES = {
     "diagnose": "doctor",
     "BACKENDS": "launching",
     "launch": "launching",
+    "prepare": "preparing",
 }
 
-__all__ = ["BACKENDS", "Diagnosis", "Enforcement", "Order", "Sandboxed", "diagnose", "launch"]
+__all__ = ["BACKENDS", "Diagnosis", "Enforcement", "Order", "Sandboxed", "diagnose", "launch", "prepare"]
 
 
 def __getattr__(name: str) -> Any:

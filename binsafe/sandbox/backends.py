@@ -17,13 +17,21 @@ class Enforcement(msgspec.Struct, frozen=True, kw_only=True):
     gaps: tuple[Gap, ...] = ()
 
 
+class Prepared(Protocol):
+    """What a start will need, started early."""
+
+    def close(self) -> None:
+        """End it, where nothing came of it."""
+
+
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """A program to start: which bytes (``program``, a descriptor), under what policy, and with what around it.
 
     ``path`` is the program's resolved path, by which a dynamic program finds what lies beside it. ``stdin``, ``stdout``
     and ``stderr`` are descriptors, or the constants of :mod:`subprocess`; None relays our own (see ``relaying``).
     ``accept_gap`` is told of each grant that cannot be given here, before anything starts; without it such a policy is
-    refused. ``on_violation`` is called in a thread of its own; its errors end nothing.
+    refused. ``on_violation`` is called in a thread of its own; its errors end nothing. ``prepared`` is what
+    :func:`binsafe.sandbox.prepare` started beforehand; it serves one start.
     """
 
     policy: Policy
@@ -35,6 +43,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     stderr: int | None = None
     accept_gap: Callable[[Gap], None] | None = None
     on_violation: Callable[[Violation], None]
+    prepared: Prepared | None = None
 
     def environment(self) -> dict[str, str]:
         """Exactly what the policy names, and a PATH: nothing of ours is inherited."""

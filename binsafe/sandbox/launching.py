@@ -5,6 +5,8 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Final
 
+import msgspec
+
 from binsafe.errors import MechanismRefused, NotEnforceable, NotExecutable
 from binsafe.sandbox.backends import Backend, Order, Sandboxed
 from binsafe.sandbox.relaying import Relay, Relayed
@@ -94,6 +96,7 @@ def _first(backends: Iterator[Backend], order: Order) -> Sandboxed:
             return backend.launch(order)
         except MechanismRefused as refused:
             refusals.append(refused)
+            order = msgspec.structs.replace(order, prepared=None)  # it has been used
         except NotEnforceable as error:
             if not refusals:
                 raise

@@ -9,15 +9,20 @@ from pathlib import Path
 
 import pytest
 
+from binsafe.model import Policy
+from binsafe.model.policy import PolicyArtifact
+from binsafe.sandbox import Order
 from binsafe.sandbox.linux import messages
 from binsafe.sandbox.linux.explain import Failure, failure_in
 from binsafe.sandbox.linux.starting import Stage
+from binsafe.sandbox.linux.streams import Streams
 
+POLICY = Policy(
+    artifact=PolicyArtifact(name="x", sha256="0" * 64, system="linux", arch="x86_64"), baseline="", grants=()
+)
 PACKAGES = Path(__file__).parents[2]
 DEAR = {"collections", "contextlib", "enum", "functools", "importlib", "json", "re", "signal", "socket", "typing"}
 """Modules that would cost each start milliseconds; `os` and `ctypes` must be."""
-
-QUIET = (subprocess.DEVNULL,) * 3
 
 
 def test_nothing_dear_is_loaded():
@@ -30,16 +35,39 @@ def test_nothing_dear_is_loaded():
 
 
 def test_without_a_plan_it_is_ended():
-    with Stage(QUIET, ()) as stage:  # left without `follow`, as when a policy is refused
+    with Stage() as stage:  # left without `supervise`, as when a policy is refused
         process = Path(f"/proc/{stage.pid}")
         assert process.exists()
     assert not process.exists()
 
 
+def test_a_key_on_the_terminal_does_not_reach_it():
+    with Stage() as stage:
+        assert os.getsid(stage.pid) == stage.pid
+
+
+@pytest.mark.parametrize(("name", "value"), [("stdin", subprocess.PIPE), ("stderr", subprocess.PIPE), ("stdin", -9)])
+def test_streams_that_nobody_could_use_are_refused(name: str, value: int):
+    order = Order(policy=POLICY, program=-1, on_violation=print, **{name: value})
+    with pytest.raises(ValueError, match="only standard output can be a pipe"):
+        Streams(order)
+
+
+def test_standard_error_may_go_where_output_goes():
+    order = Order(policy=POLICY, program=-1, on_violation=print, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    with Streams(order) as streams:
+        assert streams.pipe is not None
+        _, stdout, stderr = streams.descriptors
+        assert stdout == stderr
+        os.write(stderr, b"said")
+    with streams.pipe:
+        assert streams.pipe.read() == b"said"  # to its end: our copy of the program's end is closed
+
+
 def test_it_ends_with_a_supervisor_that_is_killed_before_there_is_a_plan():
     code = (
-        "import os, signal, subprocess\nfrom binsafe.sandbox.linux.starting import Stage\n"
-        "stage = Stage((subprocess.DEVNULL,) * 3, ())\nprint(stage.pid, flush=True)\n"
+        "import os, signal\nfrom binsafe.sandbox.linux.starting import Stage\n"
+        "stage = Stage()\nprint(stage.pid, flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=PACKAGES, timeout=30, check=False)

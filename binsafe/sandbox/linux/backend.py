@@ -9,7 +9,6 @@ from typing import Final
 from binsafe.errors import BinsafeError, NotEnforceable
 from binsafe.model import Gap
 from binsafe.sandbox.backends import Enforcement, Order
-from binsafe.sandbox.linux.cargo import Cargo
 from binsafe.sandbox.linux.process import Process
 from binsafe.sandbox.linux.starting import Stage
 
@@ -41,11 +40,11 @@ class Namespaces:
             NotEnforceable: a part of the policy cannot be held here; nothing was started.
         """
         arch = native_arch()
-        stdio = (order.stdin, order.stdout, order.stderr)
-        with Cargo() as cargo, Stage(stdio, (order.program, cargo.descriptor)) as stage:
+        stage = order.prepared if isinstance(order.prepared, Stage) else Stage()
+        with stage:
             from binsafe.sandbox.linux.confining import confine  # noqa: PLC0415 - while the stage starts
 
-            return confine(order, cargo, stage, arch, self.name)
+            return confine(order, stage, arch, self.name)
 
 
 def native_arch() -> str:

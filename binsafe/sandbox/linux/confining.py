@@ -13,10 +13,11 @@ from binsafe.sandbox.linux.lookups import PATH_CALLS, Lookups
 from binsafe.sandbox.linux.planning import plan_for
 from binsafe.sandbox.linux.process import Process
 from binsafe.sandbox.linux.starting import Stage
+from binsafe.sandbox.linux.streams import Streams
 from binsafe.sandbox.linux.watching import watch_for
 
 
-def confine(order: Order, cargo: Cargo, stage: Stage, arch: str, backend: str) -> Process:
+def confine(order: Order, stage: Stage, arch: str, backend: str) -> Process:
     """Let the stage start a program under its policy, and return when it runs.
 
     Raises:
@@ -26,21 +27,23 @@ def confine(order: Order, cargo: Cargo, stage: Stage, arch: str, backend: str) -
     for gap in linux.gaps(order.policy):
         raise NotEnforceable(gap.reason, hint="leave the grant out")
     destinations = pin(order.policy.of("connect"))
-    layout = lay_out(order, cargo, destinations.hosts)
-    lookups = None if reads_folders(order.policy) else _lookups(layout, order.policy)
-    notify = frozenset(PATH_CALLS) if lookups else frozenset()
-    if destinations.addresses:
-        notify |= {"listen"}  # see grafting.listen
-    stage.begin(plan_for(order, layout, arch, notify))
-    watch = watch_for(
-        order.policy,
-        arch,
-        order.on_violation,
-        destinations=destinations,
-        executables=layout.grantees,
-        lookups=lookups,
-    )
-    return stage.supervise(watch, backend)
+    with Cargo() as cargo, Streams(order) as streams:
+        layout = lay_out(order, cargo, destinations.hosts)
+        lookups = None if reads_folders(order.policy) else _lookups(layout, order.policy)
+        notify = frozenset(PATH_CALLS) if lookups else frozenset()
+        if destinations.addresses:
+            notify |= {"listen"}  # see grafting.listen
+        plan = plan_for(order, layout, arch, notify)
+        stage.begin(plan, streams.descriptors, (order.program, cargo.descriptor))
+        watch = watch_for(
+            order.policy,
+            arch,
+            order.on_violation,
+            destinations=destinations,
+            executables=layout.grantees,
+            lookups=lookups,
+        )
+        return stage.supervise(watch, backend, streams.pipe)
 
 
 def reads_folders(policy: Policy) -> bool:

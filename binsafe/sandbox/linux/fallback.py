@@ -24,6 +24,7 @@ from binsafe.sandbox.linux.planning import limits_of
 from binsafe.sandbox.linux.probing import try_out
 from binsafe.sandbox.linux.process import Process
 from binsafe.sandbox.linux.starting import Plan, Stage
+from binsafe.sandbox.linux.streams import Streams
 from binsafe.sandbox.linux.watching import watch_for
 
 _DECIDED: Final = frozenset(
@@ -104,14 +105,13 @@ class Landlock:
             lookups=_lookups(policy) if named else None,
         )
         copy = _sealed_copy(order.program)
-        stdio = (order.stdin, order.stdout, order.stderr)
         try:
             plan = _plan(order, policy, abi, copy) | {
                 "filter": seccomp.compile_filter(policy, arch, notify=named | {"listen"})
             }
-            with Stage(stdio, (copy,)) as stage:
-                stage.begin(plan)
-                return stage.supervise(watch, self.name)
+            with Stage() as stage, Streams(order) as streams:
+                stage.begin(plan, streams.descriptors, (copy,))
+                return stage.supervise(watch, self.name, streams.pipe)
         finally:
             os.close(copy)
 
@@ -122,6 +122,7 @@ _PLAN: Final[Plan] = {
     "execute": None,
     "accesses": [],
     "mounts": [],
+    "pieces": [],
     "cwd": "/",
 }
 

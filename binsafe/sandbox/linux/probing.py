@@ -4,7 +4,6 @@ import errno
 import os
 import socket
 import struct
-import subprocess
 
 from binsafe.errors import NotEnforceable
 from binsafe.model import Gap
@@ -31,10 +30,9 @@ def try_out(backend: str, arch: str, plan: Plan, asked: frozenset[str]) -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     watch = Watch(names=tables.names(arch), ports=frozenset({port}), whole=asked, on_violation=_ignore)
-    stdio = (subprocess.DEVNULL,) * 3
     plan = plan | {"probe_port": port, "filter": trial_filter(arch, asked)}
-    with Stage(stdio, ()) as stage:
-        stage.begin(plan)
+    with Stage() as stage, open(os.devnull, "r+b") as nothing:
+        stage.begin(plan, (nothing.fileno(),) * 3, ())
         process = stage.supervise(watch, backend)
     status = process.wait(10)
     if status is None:

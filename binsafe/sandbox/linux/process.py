@@ -23,8 +23,15 @@ class Process:
     """Each denial is held by at least one layer, or the program would not have been started."""
 
     def __init__(
-        self, middle: "subprocess.Popen[bytes]", supervisor: "Supervisor", control: socket.socket, backend: str
+        self,
+        middle: "subprocess.Popen[bytes]",
+        supervisor: "Supervisor",
+        control: socket.socket,
+        backend: str,
+        stdout: IO[bytes] | None,
     ) -> None:
+        self.stdout = stdout
+        """The program's standard output, where a pipe was asked for."""
         self.backend = backend
         self.pid = supervisor.pid
         self.supervisor = supervisor
@@ -35,11 +42,6 @@ class Process:
     def unreported(self) -> int:
         """Violations that were only counted, because many of their kind had been reported."""
         return self.supervisor.reporter.unreported
-
-    @property
-    def stdout(self) -> IO[bytes] | None:
-        """The program's standard output, where a pipe was asked for."""
-        return self._middle.stdout
 
     def wait(self, timeout: float | None = None) -> int | None:
         """Its exit status (128+N after signal N); None while it still runs after ``timeout`` seconds."""

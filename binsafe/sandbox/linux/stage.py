@@ -18,6 +18,7 @@ Nothing here imports more than it needs: ``typing``, ``json``, ``socket`` and ``
 more than the steps below do.
 """
 
+import _socket  # what `socket` adds to it takes milliseconds
 import errno
 import marshal
 import os
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from binsafe.sandbox.linux.failing import Plan, Tell
 
 HOSTNAME = "sandbox"
+MOST_PASSED = 16
+"""Descriptors that come with the word to go: three streams, and what the plan names."""
+INT_BYTES = 4
 
 
 def main(control: int, plan_fd: int, status: int) -> int:
@@ -40,7 +44,8 @@ def main(control: int, plan_fd: int, status: int) -> int:
     for descriptor in (control, plan_fd, status):
         os.set_inheritable(descriptor, False)
     kernel.default_signals(kernel.SIGCHLD)  # where it is ignored, nobody can wait for a child
-    if os.read(control, len(messages.GO)) != messages.GO:
+    received = receive(control)
+    if received is None:
         return 0  # nothing is to be started after all
 
     def tell(message: bytes) -> None:
@@ -53,11 +58,34 @@ def main(control: int, plan_fd: int, status: int) -> int:
         with open(plan_fd, "rb") as stream:
             stream.seek(0)
             plan = marshal.load(stream)  # noqa: S302 - our own supervisor's, in memory that nobody else has
+        take_over(plan, received)
         if plan["execute"] is None:
             import binsafe.sandbox.linux.trial  # noqa: F401, PLC0415 - while its files can still be seen
         return middle(control, status, plan, tell)
 
     return guarded(follow_plan, tell)
+
+
+def receive(control: int) -> list[int] | None:
+    """The descriptors that come with the word to go; None if it never comes."""
+    channel = _socket.socket(fileno=control)
+    room = _socket.CMSG_SPACE(MOST_PASSED * INT_BYTES)
+    word, ancillary, _, _ = channel.recvmsg(len(messages.GO), room, _socket.MSG_CMSG_CLOEXEC)
+    channel.detach()
+    if word != messages.GO:
+        return None
+    (_, _, packed), *_ = ancillary
+    return list(memoryview(packed[: len(packed) // INT_BYTES * INT_BYTES]).cast("i"))
+
+
+def take_over(plan: "Plan", received: list[int]) -> None:
+    """Let the first three be the standard streams, and put the others into the plan, which has the sender's numbers."""
+    streams, passed = received[:3], dict(zip(plan["passed"], received[3:], strict=True))
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    plan["execute"] = passed.get(plan["execute"], plan["execute"])
+    plan["pieces"] = [(path, passed[descriptor], *rest) for path, descriptor, *rest in plan["pieces"]]
 
 
 # --- middle ---------------------------------------------------------------------------------------------------------
@@ -66,7 +94,6 @@ def main(control: int, plan_fd: int, status: int) -> int:
 def middle(control: int, status: int, plan: "Plan", tell: "Tell") -> int:
     """Leave the host: another user if we are root, then every namespace. Returns what init returned."""
     die_with_parent(plan["supervisor"])
-    os.setsid()  # a Ctrl-C on the terminal is the supervisor's business
     trees: dict[str, int] = {}
     if plan["uid"] is not None:
         with step("granted folders"):

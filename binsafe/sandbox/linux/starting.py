@@ -12,22 +12,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import IO, TYPE_CHECKING, Any, Final, Self
 
 from binsafe.errors import BinsafeError
 from binsafe.sandbox.linux import kernel, messages
 from binsafe.sandbox.linux.explain import Failure, explain, failure_in
 from binsafe.sandbox.linux.notifications import Listener, readable
-from binsafe.sandbox.linux.process import Process
 
 if TYPE_CHECKING:
+    from binsafe.sandbox.linux.process import Process
     from binsafe.sandbox.linux.watching import Watch
 
 START_SECONDS: Final = 20.0
 """Time that the way from fork to execve may take; it needs about 0.05 s."""
 
 Plan = dict[str, Any]
-Stdio = tuple[int | None, int | None, int | None]
 
 _PACKAGES = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
 _START = (
@@ -42,11 +41,10 @@ _DYNAMIC_USERS: Final = range(61184, 65520)
 class Stage:
     """A fresh interpreter that has been started and waits for its plan, so that it starts while the plan is made.
 
-    A context manager that ends it, unless the program runs in the end. ``inherited`` are the descriptors that the plan
-    will name.
+    A context manager that ends it, unless the program runs in the end.
     """
 
-    def __init__(self, stdio: Stdio, inherited: Sequence[int]) -> None:
+    def __init__(self) -> None:
         with contextlib.ExitStack() as undo:
             self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             undo.callback(self._control.close)
@@ -56,7 +54,7 @@ class Stage:
             self._plan = os.memfd_create("binsafe-plan", os.MFD_CLOEXEC)  # of any size, and without a name
             undo.callback(os.close, self._plan)
             try:
-                self._middle = _spawn((theirs.fileno(), self._plan, status), inherited, stdio)
+                self._middle = _spawn(theirs.fileno(), self._plan, status)
             finally:
                 theirs.close()
                 os.close(status)
@@ -72,47 +70,52 @@ class Stage:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End it, unless the program runs; more than once does no harm."""
         self._undo.close()
 
-    def begin(self, plan: Plan) -> None:
-        """Let it carry out a plan."""
-        plan = plan | {"supervisor": os.getpid(), "uid": _spare_user()}
+    def begin(self, plan: Plan, streams: Sequence[int], passed: Sequence[int]) -> None:
+        """Let it carry out a plan, which names descriptors that are ``passed``. ``streams`` are the program's three."""
+        plan = plan | {"supervisor": os.getpid(), "uid": _spare_user(), "passed": list(passed)}
         with open(self._plan, "wb", closefd=False) as stream:
             marshal.dump(plan, stream)  # what the interpreter has anyway; the stage trusts us
         with contextlib.suppress(BrokenPipeError):  # it has ended; the status pipe says so to `supervise`
-            self._control.send(messages.GO)
+            socket.send_fds(self._control, [messages.GO], [*streams, *passed])
 
-    def supervise(self, watch: "Watch", backend: str) -> Process:
+    def supervise(self, watch: "Watch", backend: str, stdout: IO[bytes] | None = None) -> "Process":
         """Return when the program itself runs; nothing is left when that fails.
 
         Raises:
             NotEnforceable: a part of the sandbox cannot be had here.
             NotExecutable: the kernel refused to execute the program.
         """
-        from binsafe.sandbox.linux.supervisor import Supervisor  # noqa: PLC0415 - while the stage works
+        from binsafe.sandbox.linux.process import Process  # noqa: PLC0415 - these two while the stage works
+        from binsafe.sandbox.linux.supervisor import Supervisor  # noqa: PLC0415
 
         pidfd, listener = _take_listener(self._control, self._status)
         self._undo.pop_all()  # from here on they are the supervisor's, which lets go of all of them at its end
         os.close(self._plan)
         supervisor = Supervisor(listener=listener, control=self._control, status=self._status, pidfd=pidfd, watch=watch)
         supervisor.start()
-        process = Process(self._middle, supervisor, self._control, backend)
+        process = Process(self._middle, supervisor, self._control, backend, stdout)
         if not supervisor.started.wait(START_SECONDS) or supervisor.failure is not None:
             process.stop(grace=0)
             raise explain(supervisor.failure or Failure("execute", detail="it took too long"))
         return process
 
 
-def _spawn(own: tuple[int, int, int], inherited: Sequence[int], stdio: Stdio) -> "subprocess.Popen[bytes]":
+def _spawn(*own: int) -> "subprocess.Popen[bytes]":
     """The interpreter, isolated from the user's environment and from what site-packages would start."""
-    stdin, stdout, stderr = stdio
     return subprocess.Popen(
         [sys.executable, "-I", "-S", "-c", _START, _PACKAGES, *map(str, own)],
-        pass_fds=[*own, *inherited],
+        pass_fds=own,
         env={},
-        stdin=stdin,
-        stdout=stdout,
-        stderr=stderr,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # a Ctrl-C on the terminal is the supervisor's business
     )
 
 

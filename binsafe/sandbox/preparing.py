@@ -1,0 +1,21 @@
+"""Starting early what every start needs, before anything else is loaded: call this first where time counts."""
+
+import contextlib
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from binsafe.sandbox.backends import Prepared
+
+
+def prepare() -> "Prepared | None":
+    """What `Order.prepared` may be given; None where there is nothing to prepare, or it cannot be (`launch` says why).
+
+    Only the thread that prepared it may launch: what was started dies with that thread.
+    """
+    if sys.platform == "linux":
+        from binsafe.sandbox.linux.starting import Stage  # noqa: PLC0415 - another system's modules stay unloaded
+
+        with contextlib.suppress(OSError):
+            return Stage()
+    return None
