@@ -26,6 +26,8 @@ class ComparedRow(ResultRow, frozen=True, kw_only=True):
     success_rate: float
     best: bool = False
     worst: bool = False
+    alone: bool = False
+    """No other strategy played this tier: there is no best and no worst."""
     versus_best: Difference | None = None
 
 
@@ -54,6 +56,7 @@ def compare(
                 row,
                 best=len(found) > 1 and position == 0,
                 worst=len(found) > 1 and position == len(found) - 1,
+                alone=len(found) == 1,
                 versus_best=_versus(groups[tier, row.strategy], best, scoring) if position else None,
             )
             for position, row in enumerate(found)
@@ -69,6 +72,8 @@ def per_100(tally: Tally, scoring: Scoring) -> float:
 def verdict(row: ComparedRow) -> str:
     """What the difference to the best says, in words."""
     found = row.versus_best
+    if row.alone:
+        return "nothing to compare with yet"
     if row.best:
         return "best"
     if found is None:

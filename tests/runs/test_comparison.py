@@ -63,6 +63,12 @@ def test_it_says_how_many_more_runs_it_would_take():
     assert verdict(unpaired[1]) == "not paired with the best"
 
 
+def test_one_strategy_alone_is_neither_best_nor_behind_it():
+    (row,) = compare([run(1, strategy="a", session="1"), run(2, strategy="a", session="2")], STATEMENT)
+    assert not (row.best or row.worst)
+    assert verdict(row) == "nothing to compare with yet"
+
+
 def test_runs_that_came_to_nothing_are_left_out():
     assert compare([], STATEMENT) == ()
     assert compare([run(1, ids=0)], STATEMENT) == ()
