@@ -3,7 +3,7 @@
 import asyncio
 import random
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +16,9 @@ from bandit_runner.model import TIERS, ResultRow
 from binsafe.cli.entry import note
 
 if TYPE_CHECKING:
-    from bandit_runner.balancer import BalancerConfig
+    from bandit_runner.balancer import Balancer, BalancerConfig
     from bandit_runner.cli.recorded import Recorded
-    from bandit_runner.harness import Plan, SchedulingError
+    from bandit_runner.harness import Plan, Player
     from bandit_runner.servers import Servers
     from bandit_runner.simulation.truth import Truth
 
@@ -61,6 +61,7 @@ def command(**given: Any) -> int:
     from bandit_runner.cli.beside import dashboard
     from bandit_runner.cli.recorded import Recorded
     from bandit_runner.cli.support import Options, running, stoppable
+    from bandit_runner.harness import Player
 
     recorded = Recorded(given["store"])
     plan = _plan(given)
@@ -76,10 +77,18 @@ def command(**given: Any) -> int:
     ):
         recorded.describe(up)
         keep = given["keep"] if given["keep"] is not None else shown and sys.stdin.isatty() and sys.stderr.isatty()
-        rows = stoppable(
-            _session(plan, config, recorded, _truth(up), port=given["port"], serve=given["serve"], keep=keep)
+        player = Player(plan, recording=recorded.recording, played=recorded.played, truth=_truth(up), note=note)
+        stoppable(
+            _session(
+                player,
+                config,
+                recorded,
+                port=given["port"],
+                serve=given["serve"],
+                keep=keep,
+                show=lambda rows: _show(rows, plan, recorded, as_json=given["as_json"]),
+            )
         )
-    _show(rows, plan, recorded, as_json=given["as_json"])
     return 0
 
 
@@ -153,48 +162,63 @@ def _truth(servers: "Servers") -> "Truth | None":
 
 
 async def _session(
-    plan: "Plan",
+    player: "Player",
     config: "BalancerConfig",
     recorded: "Recorded",
-    truth: "Truth | None",
     *,
     port: int,
     serve: bool,
     keep: bool,
-) -> list[ResultRow]:
+    show: Callable[[Sequence[ResultRow]], None],
+) -> None:
     """The balancer from start to drain, with the harness in between."""
     from bandit_runner.balancer import Balancer
-    from bandit_runner.cli.progress import progress
-    from bandit_runner.harness import Player, scheduling_error
 
-    with progress(0 if serve else plan.total) as bar:
-        player = Player(
-            plan,
-            recording=recorded.recording,
-            played=recorded.played,
-            truth=truth,
-            note=note,
-            playing=lambda name, tier: bar.describe(f"{name} on {tier}"),
-            advance=bar.advance,
-        )
-        balancer = Balancer(config, on_request=recorded.observe if serve else player.observe)
-        host, bound = await balancer.start("127.0.0.1", port)
-        paths = ", ".join(f"POST /{name}" for name in plan.tiers)
-        note(f"balancer http://{host}:{bound}/  ({paths}; /healthz, /metrics)")
-        try:
-            if serve:
-                recorded.begin(balancer)
-                rows = []
-            else:
-                note(_outlook(plan))
-                rows = await player.play(balancer, (host, bound))
-                note(_punctuality(scheduling_error(player.samples)))
-            if serve or keep:
-                note("stop it with Ctrl-C")
-                await asyncio.Event().wait()
-            return rows
-        finally:
-            await balancer.close()
+    balancer = Balancer(config, on_request=recorded.observe if serve else player.observe)
+    host, bound = await balancer.start("127.0.0.1", port)
+    paths = ", ".join(f"POST /{tier.name}" for tier in config.tiers)
+    note(f"balancer http://{host}:{bound}/  ({paths}; /healthz, /metrics)")
+    try:
+        if serve:
+            recorded.begin(balancer)
+        else:
+            show(await _play(player, balancer, (host, bound), recorded))
+        if serve or keep:
+            note("stop it with Ctrl-C")
+            await asyncio.Event().wait()
+    finally:
+        await balancer.close()
+
+
+async def _play(
+    player: "Player", balancer: "Balancer", address: tuple[str, int], recorded: "Recorded"
+) -> Sequence[ResultRow]:
+    """All games, with a bar and what is to be said before and after."""
+    from bandit_runner.cli.progress import progress
+    from bandit_runner.harness import scheduling_error
+
+    note(_outlook(player.plan, player.left))
+    try:
+        with progress(player.left) as bar:
+            rows = await player.play(
+                balancer, address, playing=lambda name, tier: bar.describe(f"{name} on {tier}"), advance=bar.advance
+            )
+    except asyncio.CancelledError:
+        if recorded.name:
+            note(f"stopped; so far: bandit_runner compare --session {recorded.name}")
+            note("go on with it: bandit_runner start --continue")
+        raise
+    error = scheduling_error(player.samples)
+    if not (isinstance(error.p99, str) or isinstance(error.worst, str)):
+        note(f"requests left {error.p99 * 1000:.1f} ms off their time (p99; at worst {error.worst * 1000:.1f} ms)")
+    return rows
+
+
+def _outlook(plan: "Plan", left: int) -> str:
+    """What will be played, and for how long if nothing is slow."""
+    minutes, seconds = divmod(round(left / plan.rps), 60)
+    games = f"{len(plan.strategies)} strategies on {len(plan.tiers)} tiers" if len(plan.games()) > 1 else "one game"
+    return f"playing {games}: {left:,} ids, {plan.rps:g} a second, about {minutes} min {seconds} s"
 
 
 def _show(rows: Sequence[ResultRow], plan: "Plan", recorded: "Recorded", *, as_json: bool) -> None:
@@ -210,17 +234,3 @@ def _show(rows: Sequence[ResultRow], plan: "Plan", recorded: "Recorded", *, as_j
     note(f"seed {plan.seed}: add --seed {plan.seed} to draw the same rates, ids and order again")
     if len(plan.strategies) > 1 and recorded.name:
         note(f"which of them can be told apart: bandit_runner compare --session {recorded.name}")
-
-
-def _outlook(plan: "Plan") -> str:
-    """What will be played, and for how long if nothing is slow."""
-    minutes, seconds = divmod(round(plan.total / plan.rps), 60)
-    games = f"{len(plan.strategies)} strategies on {len(plan.tiers)} tiers" if len(plan.games()) > 1 else "one game"
-    return f"playing {games}, {plan.requests} ids each, {plan.rps:g} a second: about {minutes} min {seconds} s"
-
-
-def _punctuality(error: "SchedulingError") -> str:
-    """How far the load was from what it was to be."""
-    if isinstance(error.p99, str) or isinstance(error.worst, str):
-        return "nothing was left to play"
-    return f"requests left {error.p99 * 1000:.1f} ms off their time (p99; at worst {error.worst * 1000:.1f} ms)"

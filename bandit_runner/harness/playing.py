@@ -55,8 +55,6 @@ class Player:
         played: runs of an interrupted session, by strategy and tier: what they lack is played.
         truth: what the servers tell of themselves, if they do: regret is counted against one who knows it.
         note: told of every id over which client and balancer differ.
-        playing: told of each game as it begins: the strategy and the tier.
-        advance: called after each answer.
     """
 
     def __init__(
@@ -67,18 +65,14 @@ class Player:
         played: Mapping[tuple[str, str], Run] | None = None,
         truth: Truth | None = None,
         note: Callable[[str], None] = lambda _: None,
-        playing: Callable[[str, str], None] = lambda *_: None,
-        advance: Callable[[], None] = lambda: None,
     ) -> None:
+        self.plan = plan
         self.samples: list[Sample] = []
         """What the client saw, over all games that were played now."""
-        self._plan = plan
         self._recording = recording
         self._played = played or {}
         self._truth = truth
         self._note = note
-        self._playing = playing
-        self._advance = advance
         self._records: list[BalancedRequest] = []
 
     def observe(self, request: BalancedRequest) -> None:
@@ -87,30 +81,55 @@ class Player:
         if self._recording is not None:
             self._recording.observe(request)
 
-    async def play(self, balancer: "Balancer", address: tuple[str, int]) -> list[ResultRow]:
-        """All games; a row for each that was played now, in the order of the table."""
-        games = self._plan.games()
+    @property
+    def left(self) -> int:
+        """How many ids are still to be played."""
+        return sum(self._left(*game) for game in self.plan.games())
+
+    async def play(
+        self,
+        balancer: "Balancer",
+        address: tuple[str, int],
+        *,
+        playing: Callable[[str, str], None] = lambda *_: None,
+        advance: Callable[[], None] = lambda: None,
+    ) -> list[ResultRow]:
+        """All games; a row for each that was played now, in the order of the table.
+
+        Args:
+            balancer: in this process.
+            address: where it listens.
+            playing: told of each game as it begins: the strategy and the tier.
+            advance: called after each answer.
+        """
+        games = self.plan.games()
         rows: dict[int, ResultRow] = {}
-        for position in self._plan.order():
-            found = await self._game(position, *games[position], balancer, address)
-            if found is not None:
-                rows[position] = found
+        for position in self.plan.order():
+            if self._left(*games[position]):
+                playing(*games[position])
+                rows[position] = await self._game(position, *games[position], balancer, address, advance)
         return [rows[position] for position in sorted(rows)]
 
+    def _left(self, strategy: str, tier: str) -> int:
+        before = self._played.get((strategy, tier))
+        return max(0, self.plan.requests - (before.tally.requests if before else 0))
+
     async def _game(
-        self, position: int, name: str, tier: str, balancer: "Balancer", address: tuple[str, int]
-    ) -> ResultRow | None:
+        self,
+        position: int,
+        name: str,
+        tier: str,
+        balancer: "Balancer",
+        address: tuple[str, int],
+        advance: Callable[[], None],
+    ) -> ResultRow:
         from bandit_runner import harness  # noqa: PLC0415 - playing needs the extra; plans do not
 
-        plan, before = self._plan, self._played.get((name, tier))
-        left = plan.requests - (before.tally.requests if before else 0)
-        if left <= 0:
-            return None
+        plan, before, left = self.plan, self._played.get((name, tier)), self._left(name, tier)
         arms = len(TIERS[tier].ports)
         strategy = create(name, arms=arms, seed=plan.seed, scoring=plan.scoring, **plan.options)
         balancer.use(tier, strategy)
         self._begin(tier, strategy, before)
-        self._playing(name, tier)
         self._records.clear()
         began = time.time()
         samples = await harness.play(
@@ -118,8 +137,8 @@ class Player:
             tier,
             requests=left,
             rps=plan.rps,
-            seed=plan.seed + position + (before.tally.requests if before else 0),
-            on_progress=lambda *_: self._advance(),
+            seed=plan.seed + position + plan.requests - left,
+            on_progress=lambda *_: advance(),
         )
         self.samples += samples
         if self._recording is not None:
@@ -132,9 +151,9 @@ class Player:
     def _attainable(self, tier: str, requests: int, began: float) -> float | Unknown:
         if self._truth is None:
             return UNKNOWN
-        plan = self._plan
+        plan = self.plan
         return clairvoyant_score(self._truth, tier, requests=requests, rps=plan.rps, began=began, scoring=plan.scoring)
 
     def _begin(self, tier: str, strategy: "Strategy", before: Run | None) -> None:
         if self._recording is not None:
-            self._recording.begin(tier, strategy, planned=self._plan.requests, seed=self._plan.seed, before=before)
+            self._recording.begin(tier, strategy, planned=self.plan.requests, seed=self.plan.seed, before=before)

@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -98,3 +100,38 @@ def _stored(path: Path) -> int:
         return 0
     with Store.open(path) as store:
         return sum(run.tally.requests for run in store.runs())
+
+
+@contextmanager
+def started(store: Path, *arguments: object) -> Iterator[subprocess.Popen[str]]:
+    words = command("start", "--no-dashboard", "--port", 0, "--store", store, "--tier", "T1", *arguments)
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_the_table_is_printed_before_the_wait_of_keep(tmp_path: Path):
+    """The default at a terminal with a dashboard: whoever plays and keeps it up wants to see what came of it."""
+    with started(tmp_path / "runs.sqlite", "--requests", 5, "--rps", 50, "--keep") as process:
+        assert process.stdout.readline().startswith("strategy")
+        assert process.stdout.readline().startswith("best")
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+
+
+def test_a_play_that_is_interrupted_says_how_to_go_on(tmp_path: Path):
+    path = tmp_path / "runs.sqlite"
+    with started(path, "--requests", 400, "--rps", 20) as process:
+        deadline = time.monotonic() + 60
+        while _stored(path) < 5 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=20)
+        assert process.returncode == 130
+    with Store.open(path) as store:
+        (session,) = store.sessions()
+    assert f"so far: bandit_runner compare --session {session.id}" in said
+    assert "go on with it: bandit_runner start --continue" in said

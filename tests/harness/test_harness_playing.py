@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from typing import Any
 
 from bandit_runner.balancer import Balancer, BalancerConfig, TierConfig
 from bandit_runner.harness import Plan, Player, scheduling_error
@@ -10,7 +11,7 @@ from bandit_runner.model import Scoring
 PLAN = Plan(strategies=("v4", "round-robin"), tiers=("T1", "T3"), requests=15, rps=300, scoring=Scoring(), seed=4)
 
 
-async def played(player: Player):
+async def played(player: Player, **told: Any):
     tasks = set()
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -26,7 +27,7 @@ async def played(player: Player):
     upstreams = (server.sockets[0].getsockname(),) * 10
     tiers = tuple(TierConfig(name=name, upstreams=upstreams, strategy="v4") for name in PLAN.tiers)
     balancer = Balancer(BalancerConfig(tiers=tiers), on_request=player.observe)
-    rows = await player.play(balancer, await balancer.start("127.0.0.1", 0))
+    rows = await player.play(balancer, await balancer.start("127.0.0.1", 0), **told)
     await balancer.close()
     server.close()
     await asyncio.gather(*tasks)
@@ -37,10 +38,9 @@ def test_all_games_are_played_and_told_of():
     told: list[tuple[str, str]] = []
     steps = Counter[str]()
     notes: list[str] = []
-    player = Player(
-        PLAN, note=notes.append, playing=lambda *game: told.append(game), advance=lambda: steps.update(["step"])
-    )
-    rows = asyncio.run(played(player))
+    player = Player(PLAN, note=notes.append)
+    assert player.left == PLAN.total
+    rows = asyncio.run(played(player, playing=lambda *game: told.append(game), advance=lambda: steps.update(["step"])))
     assert [(row.strategy, row.tier) for row in rows] == PLAN.games()
     assert all(row.accepted == row.requests == 15 for row in rows)
     assert told == [PLAN.games()[position] for position in PLAN.order()]

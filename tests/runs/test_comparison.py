@@ -65,7 +65,8 @@ def test_it_says_how_many_more_runs_it_would_take():
 
 def test_one_strategy_alone_is_neither_best_nor_behind_it():
     (row,) = compare([run(1, strategy="a", session="1"), run(2, strategy="a", session="2")], STATEMENT)
-    assert not (row.best or row.worst)
+    assert not row.best
+    assert not row.worst
     assert verdict(row) == "nothing to compare with yet"
 
 
