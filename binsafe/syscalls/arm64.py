@@ -8,6 +8,7 @@ section 6.1.1; of Go: ``abi-internal.md`` (no register but sp and x29 survives a
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ from binsafe.syscalls.decode import JUNK, Instruction
 from binsafe.syscalls.machine import (
     LOADED,
     LOADED_WIDE,
+    MAYBE_TAKEN,
     TAKEN,
     Addresses,
     Edges,
@@ -31,14 +33,19 @@ from binsafe.syscalls.machine import (
     joined,
 )
 
+Words = npt.NDArray[np.uint32]
+Chosen = npt.NDArray[np.bool_]
+
 _SVC_0 = 0xD400_0001
 _ANY_SLOT = -1 << 60
 """Below all slots of any frame."""
 _LOOK_BACK = 8
 """Instructions before a jump through a table in which its entry is loaded."""
 _INDEXED = re.compile(r"\[\w+, [wx]\d+")
-_ADDRESS_PAIR_REACH = 16
-"""Instructions behind an ``adrp`` in which its ``add`` is looked for."""
+_NEAR = 16
+"""Instructions behind an ``adrp`` in which mostly its ``add`` stands."""
+_PAGE_REACH = 2048
+"""Instructions in which a page that is kept may be used: those of large functions."""
 
 
 class Arm64:
@@ -83,25 +90,28 @@ class Arm64:
         return Edges(nothing, nothing)
 
     def references(self, code: CodeRange) -> References:
-        """``adr``, and ``adrp`` with what is added to the same register, or loaded from there, a little later."""
+        """``adr``, and ``adrp`` with what is added to the same register, or loaded from there, later.
+
+        Mostly that is the next instruction. Where a page is kept for longer, or a branch takes it elsewhere, everything
+        counts that uses its register in the next `_PAGE_REACH` instructions, whatever is written to it meanwhile.
+        """
         start, words = _words(code)
-        at = np.flatnonzero(words & 0x9F00_0000 == 0x9000_0000)
-        pages = ((start + 4 * at) & ~0xFFF) + (_adr_immediate(words[at]) << 12)
         plain = np.flatnonzero(words & 0x9F00_0000 == 0x1000_0000)
         found = [_used(start + 4 * plain, start + 4 * plain + _adr_immediate(words[plain]), TAKEN)]
-        for reach in range(1, _ADDRESS_PAIR_REACH + 1):
-            near = at + reach < len(words)
-            second = words[np.where(near, at + reach, 0)]
-            same = near & ((second >> 5) & 31 == words[at] & 31)
-            adds = same & (second & 0xFFC0_0000 == 0x9100_0000)
-            loads = same & (second & 0x3B00_0000 == 0x3900_0000)
-            offsets = ((second >> 10) & 0xFFF).astype(np.int64)
-            scaled = offsets << np.where(second & 0x0400_0000, 0, second >> 30).astype(np.int64)
-            found.append(_used(start + 4 * at[adds], pages[adds] + offsets[adds], TAKEN))
-            found.append(_used(start + 4 * at[loads], pages[loads] + scaled[loads], LOADED))
-            pairs = same & (second & 0x3A00_0000 == 0x2800_0000)
-            twice = ((second >> 15) & 0x3F).astype(np.int64) * 8
-            found.append(_used(start + 4 * at[pairs], pages[pairs] + twice[pairs], LOADED_WIDE))
+        at = np.flatnonzero(words & 0x9F00_0000 == 0x9000_0000)
+        held, elsewhere = np.ones(len(at), np.bool_), np.zeros(len(at), np.bool_)
+        for reach in range(1, _NEAR + 1):
+            inside = at + reach < len(words)
+            second = words[np.where(inside, at + reach, 0)]
+            for chosen, taken in ((held, TAKEN), (elsewhere & ~held, MAYBE_TAKEN)):
+                first = at[inside & chosen]
+                found += _pairs(start, words, first, first + reach, taken)
+            elsewhere |= held & _branches(second)
+            held &= ~_fills(second, words[at] & 31)
+        for page in at[held | elsewhere].tolist():
+            later = np.arange(page + _NEAR + 1, min(page + _PAGE_REACH, len(words)))
+            later = later[(words[later] >> 5) & 31 == words[page] & 31]
+            found += _pairs(start, words, np.full(len(later), page, np.int64), later, MAYBE_TAKEN)
         return References(*(np.concatenate(column) for column in zip(*found, strict=True)))
 
     def absolute(self, address: int) -> bytes | None:  # noqa: ARG002 - an instruction has 4 bytes
@@ -175,13 +185,13 @@ class Arm64:
         return values.stored(step, location) if isinstance(location, int) else values.written(step, location)
 
 
-def _words(code: CodeRange) -> tuple[int, npt.NDArray[np.uint32]]:
+def _words(code: CodeRange) -> tuple[int, Words]:
     skew = -code.address % 4
     data = code.data[skew:]
     return code.address + skew, np.frombuffer(data[: len(data) & ~3], np.dtype("<u4"))
 
 
-def _edges(start: int, words: npt.NDArray[np.uint32], chosen: npt.NDArray[np.bool_], shift: int, bits: int) -> Edges:
+def _edges(start: int, words: Words, chosen: Chosen, shift: int, bits: int) -> Edges:
     """Branches whose displacement, in words, is a signed field of the instruction."""
     at = np.flatnonzero(chosen)
     field = (words[at] >> shift).astype(np.int64) & ((1 << bits) - 1)
@@ -189,7 +199,46 @@ def _edges(start: int, words: npt.NDArray[np.uint32], chosen: npt.NDArray[np.boo
     return Edges(sources, sources + 4 * (field - ((field >> (bits - 1)) << bits)))
 
 
-def _adr_immediate(words: npt.NDArray[np.uint32]) -> Addresses:
+def _pairs(start: int, words: Words, first: Addresses, second: Addresses, taken: int) -> list[References]:
+    """What pairs of an ``adrp`` and a later instruction name, where that one adds to its register or loads from it."""
+    page = ((start + 4 * first) & ~0xFFF) + (_adr_immediate(words[first]) << 12)
+    later = words[second]
+    same = (later >> 5) & 31 == words[first] & 31
+    adds = same & (later & 0xFFC0_0000 == 0x9100_0000)
+    loads = same & (later & 0x3B00_0000 == 0x3900_0000)
+    pairs = same & (later & 0x3A00_0000 == 0x2800_0000)
+    offsets = ((later >> 10) & 0xFFF).astype(np.int64)
+    scaled = offsets << np.where(later & 0x0400_0000, 0, later >> 30).astype(np.int64)
+    twice = ((later >> 15) & 0x3F).astype(np.int64) * 8
+    ways = ((adds, offsets, taken), (loads, scaled, LOADED), (pairs, twice, LOADED_WIDE))
+    return [_used(start + 4 * first[chosen], page[chosen] + by[chosen], use) for chosen, by, use in ways]
+
+
+def _branches(words: Words) -> Chosen:
+    """``b``, ``b.cond``, ``cbz``, ``cbnz``, ``tbz``, ``tbnz``, ``br``: where they lead may use what is held here."""
+    found: Chosen = (words >> 26 == 0b000101) | (words >> 24 == 0x54) | (words & 0x7C00_0000 == 0x3400_0000)
+    found |= words & 0xFFFF_FC1F == 0xD61F_0000
+    return found
+
+
+def _fills(words: Words, registers: npt.NDArray[np.integer[Any]]) -> Chosen:
+    """Whether an instruction leaves nothing of what a register held.
+
+    Looked for are those that follow an ``adrp``: additions, loads, copies and constants; returns; and calls, where the
+    register is not preserved.
+    """
+    fills = words & 0x7F80_0000 == 0x1100_0000  # add, with a constant
+    fills |= words & 0x3F40_0000 == 0x3940_0000  # ldr and its like, but for vectors
+    fills |= words & 0x1F00_0000 == 0x1000_0000  # adr, adrp
+    fills |= words & 0x7FE0_FFE0 == 0x2A00_03E0  # mov, from a register
+    fills |= words & 0x7F80_0000 == 0x5280_0000  # movz
+    calls = (words >> 26 == 0b100101) | (words & 0xFFFF_FC1F == 0xD63F_0000)
+    returns = words == 0xD65F_03C0
+    found: Chosen = (fills & (words & 31 == registers)) | (calls & (registers < 19)) | returns
+    return found
+
+
+def _adr_immediate(words: Words) -> Addresses:
     field = ((words >> 3) & 0x1F_FFFC | (words >> 29) & 3).astype(np.int64)
     return field - ((field >> 20) << 21)
 

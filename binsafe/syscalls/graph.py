@@ -14,7 +14,18 @@ import numpy as np
 
 from binsafe.formats.elf_linking import Linking
 from binsafe.syscalls.code import HIGHEST_ADDRESS
-from binsafe.syscalls.machine import CALLED, LOADED, LOADED_WIDE, TAKEN, WIDE, WORD, Addresses, Edges, joined
+from binsafe.syscalls.machine import (
+    CALLED,
+    LOADED,
+    LOADED_WIDE,
+    MAYBE_TAKEN,
+    TAKEN,
+    WIDE,
+    WORD,
+    Addresses,
+    Edges,
+    joined,
+)
 from binsafe.syscalls.program import Program
 from binsafe.syscalls.sets import among, distinct
 
@@ -151,7 +162,7 @@ class _Builder:
 
     def _referred(self) -> Edges:
         """To functions and tables whose address is taken; to what single pointers lead to that are loaded."""
-        taken = self.references.uses == TAKEN
+        taken = among(self.references.uses, (TAKEN, MAYBE_TAKEN))
         edges = [self._edges(self.references.sources[taken], self.references.targets[taken])]
         for uses, size in (((LOADED, CALLED), WORD), ((LOADED_WIDE,), WIDE)):
             chosen = among(self.references.uses, uses)

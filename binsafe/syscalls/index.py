@@ -13,8 +13,8 @@ from binsafe.syscalls.machine import Edges, References
 
 _PIECE = 1 << 24
 """Bytes that are scanned at a time: the scans' temporary arrays are several times that large."""
-_OVERLAP = 16
-"""Bytes of the next piece that are scanned too; nothing that is looked for is longer."""
+_OVERLAP = 1 << 14
+"""Bytes of the next piece that are scanned too; nothing that is looked for is longer, pairs of arm64's included."""
 
 
 class Index:

@@ -103,10 +103,10 @@ class References(NamedTuple):
     sources: Addresses
     targets: Addresses
     uses: npt.NDArray[np.int8]
-    """`LOADED`, `TAKEN`, `CALLED` or `LOADED_WIDE`."""
+    """`LOADED`, `TAKEN`, `CALLED`, `LOADED_WIDE` or `MAYBE_TAKEN`."""
 
 
-LOADED, TAKEN, CALLED, LOADED_WIDE = 0, 1, 2, 3
+LOADED, TAKEN, CALLED, LOADED_WIDE, MAYBE_TAKEN = 0, 1, 2, 3, 4
 """Memory there is read or written; the address itself is computed; control goes to where the pointer there leads; more
 than one word there is read or written."""
 WORD, WIDE = 8, 32

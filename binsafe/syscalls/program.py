@@ -17,7 +17,19 @@ from binsafe.syscalls.code import Code, CodeRange
 from binsafe.syscalls.decode import Decoder, Detail, Instruction
 from binsafe.syscalls.index import Index, Referring, pieces
 from binsafe.syscalls.layout import layout
-from binsafe.syscalls.machine import CALLED, TAKEN, Addresses, Edges, Flow, Location, Machine, Source, Step, Table
+from binsafe.syscalls.machine import (
+    CALLED,
+    MAYBE_TAKEN,
+    TAKEN,
+    Addresses,
+    Edges,
+    Flow,
+    Location,
+    Machine,
+    Source,
+    Step,
+    Table,
+)
 from binsafe.syscalls.pointers import pointers
 from binsafe.syscalls.regions import Region, is_padding
 from binsafe.syscalls.sets import among
@@ -246,7 +258,7 @@ class Program:
     def _taken_by(self, address: int) -> Iterator[int]:
         yield from (slot for slot in self.pointers.to(address) if not self.only_called(slot))
         for source, _, use in self.references.into(address, address + 1):
-            if use == TAKEN and self._is_taken_at(source):
+            if use in {TAKEN, MAYBE_TAKEN} and self._is_taken_at(source):
                 yield source
         pattern = None if self.slice.traits.get("pie") else self.machine.absolute(address)
         yield from () if pattern is None else self.code.find(pattern)

@@ -109,6 +109,30 @@ class Arm(Assembler):
     def ret(self) -> None:
         self.word(0xD65F_03C0)
 
+    def page(self, register: int, label: str) -> None:
+        """``adrp``."""
+
+        def encode(here: int, there: int) -> bytes:
+            pages = (there >> 12) - (here >> 12)
+            return struct.pack("<I", 0x9000_0000 | (pages & 3) << 29 | (pages >> 2 & 0x7_FFFF) << 5 | register)
+
+        self.to(label, 4, encode)
+
+    def add_in_page(self, to: int, register: int, label: str) -> None:
+        """``add`` with what the label's address has below its page."""
+        self.to(label, 4, lambda _, there: struct.pack("<I", 0x9100_0000 | (there & 0xFFF) << 10 | register << 5 | to))
+
+    def jump_if_zero(self, register: int, label: str) -> None:
+        self.to(
+            label,
+            4,
+            lambda here, there: struct.pack("<I", 0xB400_0000 | ((there - here) // 4 & 0x7_FFFF) << 5 | register),
+        )
+
+    def nop(self, count: int = 1) -> None:
+        for _ in range(count):
+            self.word(0xD503_201F)
+
     def call(self, label: str) -> None:
         self.to(label, 4, lambda here, there: struct.pack("<I", 0x9400_0000 | (there - here) // 4 & 0x3FF_FFFF))
 

@@ -1,0 +1,75 @@
+"""Addresses that arm64 computes in two steps, however far apart, and by whichever way code comes to the second."""
+
+from collections.abc import Callable
+
+import pytest
+from assembled import CODE, Arm, program
+
+from binsafe.syscalls import analyse
+from binsafe.syscalls.arm64 import Arm64
+from binsafe.syscalls.code import Code
+
+
+def _far(assembler: Arm) -> None:
+    assembler.page(19, "wrapper")
+    assembler.nop(300)
+    assembler.add_in_page(0, 19, "wrapper")
+
+
+def _in_another_block(assembler: Arm) -> None:
+    """The page is used behind the code that overwrites it: a branch leads around that."""
+    assembler.page(9, "wrapper")
+    assembler.jump_if_zero(1, "cold")
+    assembler.mov(9, 5)
+    assembler.ret()
+    assembler.label("cold")
+    assembler.add_in_page(0, 9, "wrapper")
+
+
+def _over_a_call(assembler: Arm) -> None:
+    assembler.page(20, "wrapper")
+    assembler.call("other")
+    assembler.nop(40)
+    assembler.add_in_page(0, 20, "wrapper")
+
+
+def _near(assembler: Arm) -> None:
+    assembler.page(0, "wrapper")
+    assembler.add_in_page(0, 0, "wrapper")
+
+
+@pytest.mark.parametrize("take", [_near, _far, _in_another_block, _over_a_call])
+def test_an_address_is_taken_however_far_its_halves_are_apart(take: Callable[[Arm], None]):
+    assembler = Arm()
+    assembler.mov(0, 64)
+    assembler.call("wrapper")
+    take(assembler)
+    assembler.word(0xD63F_0000)  # blr x0
+    assembler.ret()
+    assembler.label("other")
+    assembler.ret()
+    assembler.label("wrapper")
+    assembler.copy(8, 0)
+    assembler.syscall()
+    assembler.ret()
+    found = analyse(program(assembler, functions=("start", "other", "wrapper")))
+    assert found is not None
+    assert any("whose address is taken" in gap.reason for gap in found.unresolved)
+
+
+def test_what_was_overwritten_on_the_only_way_names_nothing():
+    """Stubs of a linkage table use one register in turn: none of them names what the next one does."""
+    assembler = Arm()
+    for label in ("first", "second"):
+        assembler.page(16, label)
+        assembler.add_in_page(16, 16, label)
+        assembler.word(0xD61F_0200)  # br x16
+    assembler.nop(100)
+    assembler.label("first")
+    assembler.nop()
+    assembler.label("second")
+    assembler.ret()
+    slice_ = program(assembler)
+    found = Arm64().references(Code(slice_).ranges[0])
+    pairs = set(zip(found.sources.tolist(), found.targets.tolist(), strict=True))
+    assert pairs == {(CODE, assembler.labels["first"]), (CODE + 12, assembler.labels["second"])}
