@@ -8,9 +8,11 @@ import msgspec
 
 from binsafe.limits import MAX_OUTPUT_BYTES
 from binsafe.model import Severity
-from binsafe.model.difference import Change, Difference
+from binsafe.model.difference import DIFFERENCE_SCHEMA, Change, Difference
 from binsafe.reports.escape import escape
 from binsafe.reports.markdown import code_span, prose
+
+SCHEMA_FILE = "difference.schema.json"
 
 _SIGNS = {"gained": "+", "lost": "-", "changed": "~"}
 _MOST = 400
@@ -91,14 +93,22 @@ def as_json(difference: Difference, *, verbose: int = 0) -> str:
 
 
 def _document(difference: Difference) -> str:
-    import json  # noqa: PLC0415 - the other outputs do without
+    from binsafe.reports import schemas  # noqa: PLC0415 - the other outputs do without
 
-    built = msgspec.json.decode(msgspec.json.encode(difference))
-    return json.dumps(built, indent=2, ensure_ascii=True).replace("\x7f", "\\u007f") + "\n"
+    return schemas.pretty(msgspec.json.decode(msgspec.json.encode(difference)))
 
 
 _COMMENT = min(60_000, MAX_OUTPUT_BYTES)
 """GitHub takes comments of 65,536 characters."""
+
+
+def schema_text() -> str:
+    """The schema of `as_json` as :data:`SCHEMA_FILE` holds it."""
+    from binsafe.reports import schemas  # noqa: PLC0415 - as above
+
+    title = "What binsafe diff says of two artifacts"
+    return schemas.pretty(schemas.describe(Difference, DIFFERENCE_SCHEMA, title))
+
 
 CHANGES: Mapping[str, Callable[..., str]] = MappingProxyType({"text": text, "json": as_json, "markdown": markdown})
 """Name on the command line -> what makes that output."""
