@@ -13,7 +13,7 @@ import msgspec
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
-from bandit_runner.dashboard.views import Board, RunView, SessionView
+from bandit_runner.dashboard.views import Board, SessionView
 from bandit_runner.errors import StoreUnusable, UsageError
 from bandit_runner.model import SCORINGS
 
@@ -79,7 +79,7 @@ def _of_sessions(routes: APIRouter, board: Callable[[], Board]) -> None:
 
     @routes.get("/api/snapshot")
     def snapshot(session: str | None = None) -> Json:
-        """A session (the latest one by default) with the present frame of each run, and the cursor to go on from."""
+        """A session (the latest one by default) with what each run came to, and the cursor to go on from."""
         found = _session(board(), session)
         return Json({"cursor": cursor(found), **summary(found)})
 
@@ -88,7 +88,7 @@ def _of_runs(routes: APIRouter, board: Callable[[], Board]) -> None:
     @routes.get("/api/runs")
     def runs(session: str | None = None) -> Json:
         """The runs of a session, the latest one by default."""
-        return Json([_brief(run) for run in _session(board(), session).runs])
+        return Json(_session(board(), session).runs)
 
     @routes.get("/api/runs/{number}")
     def run(number: int) -> Json:
@@ -103,6 +103,11 @@ def _of_runs(routes: APIRouter, board: Callable[[], Board]) -> None:
     ) -> Json:
         """Ids of a run, attempt by attempt, after the ``after``-th."""
         return Json(board().requests(number, after=after, most=most))
+
+    @routes.get("/api/runs/{number}/limits")
+    def limits(number: int) -> Json:
+        """What the run's strategy believes of each server's rate limiter; empty for one that keeps no such belief."""
+        return Json(board().limits(number))
 
     @routes.get("/api/comparison")
     def comparison(scoring: str = "statement", session: Annotated[list[str] | None, Query()] = None) -> Json:
@@ -131,13 +136,8 @@ def summary(view: SessionView) -> dict[str, Any]:
         "session": view.session.id,
         "status": view.status,
         "scoring": view.session.scoring,
-        "runs": [_brief(run) for run in view.runs],
+        "runs": view.runs,
     }
-
-
-def _brief(run: RunView) -> dict[str, Any]:
-    left_out = {"frames"}
-    return {name: getattr(run, name) for name in run.__struct_fields__ if name not in left_out}
 
 
 def _session(board: Board, name: str | None) -> SessionView:

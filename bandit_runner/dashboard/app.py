@@ -1,7 +1,6 @@
 """The application: API and pages behind the guard, and the server that runs it."""
 
 import functools
-import secrets
 import socket
 from collections.abc import Callable
 from contextlib import asynccontextmanager
@@ -45,7 +44,16 @@ def application(store: Path, *, port: int, host: str = "127.0.0.1", token: str |
     app.add_exception_handler(UsageError, explain)
     for path, build in PAGES.items():
         ui.page(path)(functools.partial(build, board))
-    ui.run_with(app, title="bandit_runner", storage_secret=secrets.token_hex(16), show_welcome_message=False)
+    ui.run_with(
+        app,
+        title="bandit_runner",
+        dark=None,  # as the visitor's system has it
+        language="en-US",
+        show_welcome_message=False,
+        tailwind=False,  # a compiler of styles in the browser: most of what there was to load and to run
+        gzip_middleware_factory=None,  # packing a megabyte takes longer than it does on its way to this machine
+        binding_refresh_interval=None,
+    )
     return Guard(app, port=port, host=host, token=token)
 
 

@@ -18,6 +18,9 @@ Options = dict[str, Any]
 
 TIER_COLOURS: Final[Mapping[str, str]] = {"T1": "#0072B2", "T2": "#D55E00", "T3": "#009E73"}
 OTHER_COLOUR: Final = "#CC79A7"
+_COLOURS: Final = (
+    *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#999999", "#882255", "#44AA99"),
+)
 GOOD, BAD, MARK = "#009E73", "#D55E00", "#E69F00"
 
 BINS: Final = 40
@@ -57,10 +60,13 @@ def regret(shown: Sequence[Shown], scoring: Scoring) -> Options:
         tier, attainable = each.run.tier, each.run.attainable
         if not isinstance(attainable, str):
             data = [[f.requests, _round(attainable * f.requests - f.score(scoring))] for f in each.frames]
-            series.append(_line(f"{tier} against the clairvoyant", each.colour, data))
+            series.append(_line(tier, each.colour, data))
         plain = [[f.requests, f.requests - f.accepted] for f in each.frames]
-        series.append(_line(f"{tier} ids not accepted", each.colour, plain, dashed=True))
-    return _cartesian(series, x="ids", y="points")
+        series.append(_line(f"{tier}: not accepted", each.colour, plain, dashed=True))
+    options = _cartesian(series, x="ids", y="points")
+    solid = [each["name"] for each in series if each["lineStyle"]["type"] == "solid"]
+    options["legend"] |= {"data": solid} if solid else {}
+    return options
 
 
 def servers(shown: Sequence[Shown]) -> Options:
@@ -84,9 +90,7 @@ def servers(shown: Sequence[Shown]) -> Options:
             {"type": "scatter", "name": "true rate", "data": marks, "symbol": "diamond", "symbolSize": 9}
             | {"itemStyle": {"color": MARK}}
         )
-    options = _cartesian(series, x="", y="% accepted", most=100)
-    options["xAxis"] = {"type": "category", "data": names, "axisLabel": {"rotate": 90, "fontSize": 10}}
-    return options
+    return _cartesian(series, x="", y="% accepted", most=100) | {"xAxis": _categories(names, rotate=90)}
 
 
 def latency(tally: Tally) -> Options:
@@ -111,11 +115,9 @@ def latency(tally: Tally) -> Options:
         value = tally.quantile_ms(percent)
         if not isinstance(value, str):
             place = int(np.clip(np.searchsorted(edges, value) - 1, 0, BINS - 1))
-            lines.append({"xAxis": place, "label": {"formatter": f"{label} {value:.2f} ms"}})
+            lines.append({"xAxis": place, "label": {"formatter": label, "position": "end", **_css(color="soft")}})
     series["markLine"] = {"symbol": "none", "data": lines, "lineStyle": {"color": MARK}}
-    options = _cartesian([series], x="ms", y="ids")
-    options["xAxis"] = {"type": "category", "data": names, "name": "ms", "nameGap": 6}
-    return options
+    return _cartesian([series], x="", y="ids") | {"xAxis": _categories(names, name="ms")} | {"legend": {"show": False}}
 
 
 def limited(shown: Sequence[Shown]) -> Options:
@@ -130,20 +132,23 @@ def limited(shown: Sequence[Shown]) -> Options:
             counts = _binned([f.servers[arm].limited if arm < len(f.servers) else 0 for f in each.frames])
             highest = max([highest, *counts])
             cells += [[column, row, count] for column, count in enumerate(counts) if count]
+    shares = [f"{100 * i // BINS}%" for i in range(BINS)]
     return {
         "aria": {"enabled": True},
         "animation": False,
-        "grid": {"left": 48, "right": 16, "top": 12, "bottom": 56},
-        "tooltip": {"position": "top"},
-        "xAxis": {"type": "category", "data": [f"{100 * i // BINS}%" for i in range(BINS)], "name": "of the run"},
-        "yAxis": {"type": "category", "data": names, "axisLabel": {"fontSize": 9}},
+        "grid": {"left": 48, "right": 16, "top": 12, "bottom": 76},
+        "tooltip": {"position": "top", **_TOOLTIP},
+        "xAxis": _categories(shares, name="of the run"),
+        "yAxis": _categories(names) | {"inverse": True},
         "visualMap": {
             "min": 0,
             "max": highest,
             "orient": "horizontal",
             "left": "center",
             "bottom": 0,
-            "itemHeight": 80,
+            "itemHeight": 160,
+            "text": [f"{highest} answers 429", "none"],
+            "textStyle": _css(color="soft"),
             "inRange": {"color": ["#56B4E922", "#D55E00"]},
         },
         "series": [{"type": "heatmap", "name": "429s", "data": cells}],
@@ -168,13 +173,7 @@ def beliefs(shown: Sequence[Shown]) -> Options:
             rate = each.run.rates[arm]
             marks.append(None if isinstance(rate, str) else _round(100 * rate))
     series: list[Options] = [
-        {
-            "type": "custom",
-            "name": "95% interval",
-            "data": ranges,
-            ":renderItem": _INTERVAL,
-            "encode": {"x": 0, "y": [1, 2]},
-        },
+        _intervals(ranges, "95% interval"),
         {"type": "scatter", "name": "mean", "data": means, "symbolSize": 8, "color": TIER_COLOURS["T1"]},
     ]
     if any(mark is not None for mark in marks):
@@ -182,9 +181,7 @@ def beliefs(shown: Sequence[Shown]) -> Options:
             {"type": "scatter", "name": "true rate", "data": marks, "symbol": "diamond", "symbolSize": 9}
             | {"itemStyle": {"color": MARK}}
         )
-    options = _cartesian(series, x="", y="% success", most=100)
-    options["xAxis"] = {"type": "category", "data": names, "axisLabel": {"rotate": 90, "fontSize": 10}}
-    return options
+    return _cartesian(series, x="", y="% success", most=100) | {"xAxis": _categories(names, rotate=90)}
 
 
 def attempts(tally: Tally) -> Options:
@@ -196,43 +193,51 @@ def attempts(tally: Tally) -> Options:
         {"type": "bar", "stack": "ids", "name": "accepted", "data": accepted, "itemStyle": {"color": GOOD}},
         {"type": "bar", "stack": "ids", "name": "failed", "data": failed, "itemStyle": {"color": BAD}},
     ]
-    options = _cartesian(series, x="attempts", y="ids")
-    options["xAxis"] = {"type": "category", "data": [str(n) for n in range(length)], "name": "attempts"}
-    return options
+    axis = _categories([str(number) for number in range(length)], name="attempts")
+    return _cartesian(series, x="", y="ids") | {"xAxis": axis}
 
 
-def densities(curves: Sequence[tuple[str, float, float]]) -> Options:
-    """Beta curves: (name, alpha, beta) each."""
+def densities(curves: Sequence[tuple[str, float, float]], draws: Sequence[float] = ()) -> Options:
+    """Beta curves: (name, alpha, beta) each, and for each the number that was drawn from it, if one was."""
     grid = np.linspace(0.0, 1.0, 201)
-    colours = [
-        "#0072B2",
-        "#D55E00",
-        "#009E73",
-        "#CC79A7",
-        "#E69F00",
-        "#56B4E9",
-        "#F0E442",
-        "#999999",
-        "#882255",
-        "#44AA99",
-    ]
     series = []
     for position, (name, alpha, beta) in enumerate(curves):
-        heights = beta_density(grid, alpha, beta)
+        heights, colour = beta_density(grid, alpha, beta), _COLOURS[position % len(_COLOURS)]
         data = [[_round(float(x), 3), _round(float(y), 3)] for x, y in zip(grid, heights, strict=True)]
-        series.append(_line(name, colours[position % len(colours)], data, area=True))
+        line = _line(name, colour, data, area=True)
+        if position < len(draws):
+            drawn = {"xAxis": draws[position], "label": {"formatter": f"{draws[position]:.2f}", **_css(color="soft")}}
+            line["markLine"] = {"symbol": "none", "data": [drawn], "lineStyle": {"color": colour, "width": 2}}
+        series.append(line)
     options = _cartesian(series, x="success rate", y="density")
-    options["xAxis"] = {"type": "value", "min": 0, "max": 1, "name": "success rate"}
+    options["xAxis"] |= {"min": 0, "max": 1}
     return options
 
 
-def compared(names: Sequence[str], values: Sequence[float | None], *, unit: str, colour: str) -> Options:
-    """One bar per strategy."""
-    series: Options = {"type": "bar", "data": [_round(v) if v is not None else None for v in values]}
-    series["itemStyle"] = {"color": colour}
-    options = _cartesian([series], x="", y=unit)
-    options["xAxis"] = {"type": "category", "data": list(names), "axisLabel": {"rotate": 40, "fontSize": 10}}
-    options["legend"] = {"show": False}
+def compared(
+    names: Sequence[str], bars: Mapping[str, Sequence[float | None]], *, unit: str, logarithmic: bool = False
+) -> Options:
+    """A group of bars for each strategy: one bar of each kind."""
+    series: list[Options] = [
+        {
+            "type": "bar",
+            "name": kind,
+            "barMaxWidth": 36,
+            "data": [None if value is None else _round(value) for value in values],
+            "itemStyle": {"color": colour},
+        }
+        for (kind, values), colour in zip(bars.items(), _COLOURS, strict=False)
+    ]
+    options = _cartesian(series, x="", y=unit) | {"xAxis": _categories(names, rotate=40)}
+    options["yAxis"] |= {"type": "log"} if logarithmic else {}
+    return options if len(bars) > 1 else options | {"legend": {"show": False}}
+
+
+def scored(names: Sequence[str], scores: Sequence[tuple[float, float | None, float | None]]) -> Options:
+    """The score of each strategy with its interval, where that is known."""
+    ranges = [[at, low, high] for at, (_, low, high) in enumerate(scores) if low is not None and high is not None]
+    options = compared(names, {"score": [mean for mean, _, _ in scores]}, unit="points per 100 ids")
+    options["series"].append(_intervals(ranges, "95% interval"))
     return options
 
 
@@ -259,6 +264,19 @@ _INTERVAL: Final = """(params, api) => {
   return {type: 'line', shape: {x1: low[0], y1: low[1], x2: high[0], y2: high[1]},
           style: {stroke: '#888', lineWidth: 3, lineCap: 'round'}};
 }"""
+
+
+def _intervals(ranges: Sequence[Sequence[float]], name: str) -> Options:
+    """(place, low, high) each, as upright strokes."""
+    return {
+        "type": "custom",
+        "name": name,
+        "data": list(ranges),
+        ":renderItem": _INTERVAL,
+        "encode": {"x": 0, "y": [1, 2]},
+        "itemStyle": {"color": "#888888"},
+        "z": 3,
+    }
 
 
 def _overall(shown: Sequence[Shown], value: Callable[[Frame], float]) -> list[list[float]]:
@@ -294,17 +312,41 @@ def _line(name: str, colour: str, data: Sequence[Any], *, dashed: bool = False, 
     return line | ({"areaStyle": {"opacity": 0.12}} if area else {})
 
 
+def _css(**names: str) -> Options:
+    """Properties whose colours are the page's own (style.css), light or dark as it is when they are drawn."""
+    return {f":{key}": f"getComputedStyle(document.body).getPropertyValue('--{name}')" for key, name in names.items()}
+
+
+_TOOLTIP: Final[Options] = _css(backgroundColor="paper", borderColor="line") | {"textStyle": _css(color="ink")}
+
+
+def _axis(name: str, gap: int) -> Options:
+    return {
+        "name": name,
+        "nameLocation": "middle",
+        "nameGap": gap,
+        "nameTextStyle": _css(color="soft"),
+        "axisLabel": {"fontSize": 11, "hideOverlap": True, **_css(color="soft")},
+        "axisLine": {"lineStyle": _css(color="line")},
+        "splitLine": {"lineStyle": _css(color="line")},
+    }
+
+
+def _categories(names: Sequence[str], *, name: str = "", rotate: int = 0) -> Options:
+    axis = _axis(name, 26) | {"type": "category", "data": list(names), "splitLine": {"show": False}}
+    axis["axisLabel"] |= {"rotate": rotate, "fontSize": 10 if rotate else 11}
+    return axis
+
+
 def _cartesian(series: Sequence[Options], *, x: str, y: str, most: float | None = None) -> Options:
     return {
         "aria": {"enabled": True},
         "animation": False,
         "grid": {"left": 58, "right": 24, "top": 34, "bottom": 48},
-        "tooltip": {"trigger": "axis"},
-        "legend": {"type": "scroll", "top": 0, "itemHeight": 8, "textStyle": {"fontSize": 11}},
-        "xAxis": {"type": "value", "name": x, "nameLocation": "middle", "nameGap": 26}
-        | {"min": "dataMin", "max": "dataMax"},
-        "yAxis": {"type": "value", "name": y, "nameLocation": "middle", "nameGap": 38}
-        | ({} if most is None else {"max": most}),
+        "tooltip": {"trigger": "axis", **_TOOLTIP},
+        "legend": {"type": "scroll", "top": 0, "itemHeight": 8, "textStyle": {"fontSize": 11, **_css(color="soft")}},
+        "xAxis": _axis(x, 26) | {"type": "value", "min": "dataMin", "max": "dataMax"},
+        "yAxis": _axis(y, 38) | {"type": "value"} | ({} if most is None else {"max": most}),
         "series": list(series),
     }
 

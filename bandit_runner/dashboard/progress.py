@@ -72,13 +72,6 @@ class Progress:
                 self._thin()
         self._take(waiting)
 
-    def latest(self) -> Frame | None:
-        """The frame of now, whether the step has come round to it or not; None before the first id."""
-        if not self.seen:
-            return None
-        last = self.frames[-1] if self.frames else None
-        return last if last is not None and last.requests == self.seen else self._frame()
-
     def _take(self, waiting: list[BalancedRequest]) -> None:
         self.tally = self.tally.adding(waiting)
         for request in waiting:

@@ -9,11 +9,12 @@ import msgspec
 
 from bandit_runner.dashboard.progress import Frame, Progress, frame_of
 from bandit_runner.errors import StoreUnusable, UsageError
-from bandit_runner.model import UNKNOWN, Scoring, Unknown
+from bandit_runner.model import UNKNOWN, LimitEstimate, Scoring, Unknown
 from bandit_runner.runs import Run, Session, Store, Tally
 from bandit_runner.runs.comparison import ComparedRow, compare
 from bandit_runner.runs.records import ALIVE_SECONDS
 from bandit_runner.simulation.truth import clairvoyant_score, read
+from bandit_runner.strategies import create
 
 MAX_SESSIONS: Final = 200
 """Sessions that a selector lists; the comparison takes all."""
@@ -50,8 +51,8 @@ class SessionLine(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
 
 
-class RunView(msgspec.Struct, frozen=True, kw_only=True):
-    """One run as it stands. ``attainable`` is what a clairvoyant would have scored of one id."""
+class RunLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One run as it stands, from what the store keeps of it: none of its ids is read."""
 
     number: int
     session: str
@@ -62,8 +63,13 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     status: Status
     planned: int | None
     latest: Frame | None
-    frames: tuple[Frame, ...]
     tally: Tally
+
+
+class RunView(RunLine, frozen=True, kw_only=True):
+    """One run with the way it went. ``attainable`` is what a clairvoyant would have scored of one id."""
+
+    frames: tuple[Frame, ...]
     attainable: float | Unknown
     rates: tuple[float | Unknown, ...]
     """Each server's true success rate, where the stand-in told it."""
@@ -74,7 +80,7 @@ class SessionView(msgspec.Struct, frozen=True, kw_only=True):
 
     session: Session
     status: Status
-    runs: tuple[RunView, ...]
+    runs: tuple[RunLine, ...]
 
 
 class Board:
@@ -86,6 +92,7 @@ class Board:
         self._store: Store | None = None
         self._progress: dict[int, Progress] = {}
         self._attainable: dict[int, float | Unknown] = {}
+        self._limits: dict[int, tuple[int, tuple[LimitEstimate, ...]]] = {}
 
     def close(self) -> None:
         """Let go of the file."""
@@ -130,8 +137,8 @@ class Board:
             return None
         session = latest[0] if name is None else store.session(name)
         runs = store.runs(session.id)
-        views = tuple(self._view(session, run) for run in runs)
-        return SessionView(session=session, status=self._status(session, runs), runs=views)
+        lines = tuple(RunLine(**self._outline(session, run)) for run in runs)
+        return SessionView(session=session, status=self._status(session, runs), runs=lines)
 
     def run(self, number: int) -> RunView:
         """One run with its frames."""
@@ -149,11 +156,17 @@ class Board:
         """What the servers of a session were denied."""
         return self._opened().violations(session, after=after)
 
-    def state_of(self, number: int) -> dict[str, Any] | None:
-        """The strategy's last saved state."""
+    def limits(self, number: int) -> tuple[LimitEstimate, ...]:
+        """What the strategy believed of each server's rate limiter when it last saved its state; empty for nothing."""
         store = self._opened()
-        saved = store.state(store.run(number))
-        return None if saved is None else saved[1]
+        run = store.run(number)
+        saved = store.state(run)
+        if saved is None:
+            return ()
+        after, state = saved
+        if self._limits.get(number, (-1, ()))[0] != after:
+            self._limits[number] = after, _limits(run, state)
+        return self._limits[number][1]
 
     def moment(self, number: int, requests: int) -> tuple[Frame, Tally]:
         """The run as it stood after so many ids; of very long runs without its own latencies."""
@@ -206,22 +219,28 @@ class Board:
 
     def _view(self, session: Session, run: Run) -> RunView:
         progress = self._grown(session, run)
-        start = run.start
         return RunView(
-            number=run.number,
-            session=session.id,
-            strategy=start.strategy,
-            tier=start.tier,
-            ports=start.ports,
-            started=start.started,
-            status=run.status(self._clock()),
-            planned=start.planned,
-            latest=progress.latest(),
+            **self._outline(session, run),
             frames=tuple(progress.frames),
-            tally=msgspec.structs.replace(progress.tally, limits_known=run.tally.limits_known),
             attainable=self._attained(session, run),
             rates=_rates(session, run),
         )
+
+    def _outline(self, session: Session, run: Run) -> dict[str, Any]:
+        """The fields of a `RunLine`."""
+        start, tally = run.start, run.tally
+        return {
+            "number": run.number,
+            "session": session.id,
+            "strategy": start.strategy,
+            "tier": start.tier,
+            "ports": start.ports,
+            "started": start.started,
+            "status": run.status(self._clock()),
+            "planned": start.planned,
+            "latest": frame_of(tally, session.scoring, run.heard) if tally.requests else None,
+            "tally": tally,
+        }
 
     def _grown(self, session: Session, run: Run) -> Progress:
         """The run's frames, with what came since they were last looked at."""
@@ -256,6 +275,16 @@ def _attainable(session: Session, run: Run) -> float | Unknown:
     except UsageError:
         return UNKNOWN
     return score if isinstance(score, str) else score / min(requests, 1_000)
+
+
+def _limits(run: Run, state: dict[str, Any]) -> tuple[LimitEstimate, ...]:
+    """Asked of a strategy that is brought to that state; nothing where another version saved it."""
+    try:
+        strategy = create(run.start.strategy, arms=len(run.start.ports))
+        strategy.restore(state)
+    except UsageError:
+        return ()
+    return strategy.estimates()
 
 
 def _games(session: Session) -> int:

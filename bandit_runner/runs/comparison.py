@@ -22,6 +22,7 @@ class ComparedRow(ResultRow, frozen=True, kw_only=True):
     and where no session did.
     """
 
+    attempts: int
     per_100: Estimate
     success_rate: float
     best: bool = False
@@ -105,6 +106,7 @@ def _row(strategy: str, tier: str, runs: Sequence[Run], scoring: Scoring, regret
         p50_ms=whole.quantile_ms(50),
         p99_ms=whole.quantile_ms(99),
         regret=sum(known) if len(known) == len(runs) else UNKNOWN,
+        attempts=whole.attempts,
         per_100=scores,
         success_rate=sum(whole.accepted) / whole.requests,
     )

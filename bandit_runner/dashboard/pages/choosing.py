@@ -6,7 +6,7 @@ import msgspec
 
 from bandit_runner.dashboard.charts import Shown
 from bandit_runner.dashboard.progress import Frame
-from bandit_runner.dashboard.views import Board, RunView, SessionLine, SessionView
+from bandit_runner.dashboard.views import Board, RunLine, RunView, SessionLine, SessionView
 from bandit_runner.model import UNKNOWN, Scoring, Unknown
 from bandit_runner.runs import Tally
 
@@ -59,7 +59,7 @@ class Choice:
         """Those of the session."""
         return list(dict.fromkeys(run.strategy for run in self.view.runs)) if self.view else []
 
-    def runs(self) -> list[RunView]:
+    def runs(self) -> list[RunLine]:
         """The runs that are shown, tier by tier."""
         if self.view is None:
             return []
@@ -72,8 +72,8 @@ class Choice:
         return max((run.tally.requests for run in self.runs()), default=0)
 
     def shown(self) -> list[Shown]:
-        """The runs up to the chosen moment."""
-        return [self._until(run) for run in self.runs()]
+        """The runs up to the chosen moment, with the way they went."""
+        return [self._until(self.board.run(run.number)) for run in self.runs()]
 
     def status(self) -> str:
         """One word for the badge."""

@@ -9,7 +9,7 @@ from bandit_runner.dashboard import charts
 from bandit_runner.dashboard.pages import frame
 from bandit_runner.dashboard.pages.choosing import described
 from bandit_runner.dashboard.views import Board
-from bandit_runner.model import SCORINGS
+from bandit_runner.model import SCORINGS, Unknown
 from bandit_runner.runs.comparison import ComparedRow
 from bandit_runner.runs.showing import COLUMNS
 from binsafe.reports.escape import escape
@@ -35,10 +35,10 @@ class ComparePage:
         self._sessions: tuple[str, ...] = ()
         self._scoring = "statement"
         self._by = "tier"
-        with ui.element("div").classes("flex items-center gap-4 w-full"):
+        with ui.element("div").classes("bar"):
             options = {ALL: ALL, **{line.id: described(line) for line in board.sessions()}}
             ui.select(options, value=ALL, on_change=self._chose).props('dense outlined aria-label="Session"').classes(
-                "min-w-96 grow max-w-3xl"
+                "session"
             )
             ui.select(sorted(SCORINGS), value="statement", on_change=self._scored).props(
                 'dense outlined aria-label="Scoring"'
@@ -49,7 +49,7 @@ class ComparePage:
             "Scores per 100 ids with 95% intervals. Strategies of one session met the same servers,"
             " and are compared there."
         ).classes("soft")
-        self._content = ui.element("div").classes("w-full flex flex-col gap-4")
+        self._content = ui.element("div").classes("page").style("padding: 0")
         self._show()
 
     def _chose(self, event: events.ValueChangeEventArguments[Any]) -> None:
@@ -69,8 +69,8 @@ class ComparePage:
         self._content.clear()
         with self._content:
             if not rows:
-                with ui.element("section").classes("panel text-center py-16"):
-                    ui.label("No run here has a finished id yet").classes("text-lg font-semibold")
+                with ui.element("section").classes("panel empty"):
+                    ui.label("No run here has a finished id yet").classes("title")
                     ui.label("bandit_runner start plays some").classes("soft")
                 return
             key = _tier if self._by == "tier" else _strategy
@@ -82,30 +82,41 @@ def _group(name: str, rows: Sequence[ComparedRow], *, by_tier: bool) -> None:
     with frame.panel(escape(name), wide=True):
         _table(rows)
     names = [escape(_strategy(row) if by_tier else _tier(row)) for row in rows]
+    interval = [(row.per_100.mean, row.per_100.low, row.per_100.high) for row in rows]
+    accepted = {"accepted": [100 * row.success_rate for row in rows]}
+    latency = {"p50": [_known(row.p50_ms) for row in rows], "p99": [_known(row.p99_ms) for row in rows]}
+    attempts = {
+        "all retries": [100 * (row.attempts - row.requests) / row.requests for row in rows],
+        "those that cost": [100 * row.extra_attempts / row.requests for row in rows],
+    }
     with ui.element("div").classes("board quarters"):
-        for title, values, unit, colour in (
-            ("Score per 100 ids", [row.per_100.mean for row in rows], "points", "#0072B2"),
-            ("Accepted", [100 * row.success_rate for row in rows], "%", "#009E73"),
-            ("Latency p99", [None if isinstance(row.p99_ms, str) else row.p99_ms for row in rows], "ms", "#56B4E9"),
-            ("Extra attempts per 100 ids", [100 * row.extra_attempts / row.requests for row in rows], "", "#D55E00"),
+        for title, options in (
+            ("Score", charts.scored(names, interval)),
+            ("Accepted", charts.compared(names, accepted, unit="%")),
+            ("Latency", charts.compared(names, latency, unit="ms", logarithmic=True)),
+            ("Retries per 100 ids", charts.compared(names, attempts, unit="")),
         ):
-            with frame.panel(f"{name}: {title}"):
-                ui.echart(charts.compared(names, values, unit=unit, colour=colour)).classes("chart")
+            with frame.panel(f"{escape(name)}: {title}"):
+                ui.echart(options).classes("chart")
 
 
 def _table(rows: Sequence[ComparedRow]) -> None:
     """The same columns as `bandit_runner compare` prints."""
-    with ui.element("div").classes("overflow-x-auto"), ui.element("table").classes("plain"):
+    with ui.element("div").classes("scrolled"), ui.element("table").classes("plain"):
         with ui.element("thead"), ui.element("tr"):
             for column in COLUMNS:
                 with ui.element("th").props('scope="col"').classes("" if column.is_text else "number"):
                     ui.label(column.title)
         with ui.element("tbody"):
             for row in rows:
-                with ui.element("tr").classes("font-semibold" if row.best else ""):
+                with ui.element("tr").classes("strong" if row.best else ""):
                     for column in COLUMNS:
                         with ui.element("td").classes("" if column.is_text else "number"):
                             ui.label(escape(column.cell(row)))
+
+
+def _known(value: float | Unknown) -> float | None:
+    return None if isinstance(value, str) else value
 
 
 def _tier(row: ComparedRow) -> str:

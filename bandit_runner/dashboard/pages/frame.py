@@ -1,36 +1,23 @@
 """What all pages share: the header, the look, and what is shown where there is nothing to show."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
-from nicegui import app, ui
+from fastapi import Request
+from nicegui import events, ui
 
 from bandit_runner.dashboard.views import StoreState
 
 PAGES: Final = (("/", "Live"), ("/compare", "Compare"), ("/learn", "Learn"))
 
-_STYLE: Final = """
-:root { --ink: #1b1f24; --soft: #5b6673; --line: #d9dee5; --paper: #ffffff; --ground: #f5f7fa; }
-.body--dark { --ink: #e8ebef; --soft: #9aa6b4; --line: #303741; --paper: #1b2027; --ground: #12161b; }
-body { background: var(--ground); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; }
-.panel { background: var(--paper); border: 1px solid var(--line); border-radius: 10px; padding: 14px 16px;
-  width: 100%; min-width: 0; }
-.panel h2 { font-size: 14px; font-weight: 600; line-height: 1.4; margin: 0 0 4px; letter-spacing: 0; }
-.soft { color: var(--soft); font-size: 13px; }
-.figure { font-size: 28px; font-weight: 600; line-height: 1.2; font-variant-numeric: tabular-nums; }
-.board { display: grid; gap: 14px; width: 100%;
-  grid-template-columns: repeat(auto-fill, minmax(min(100%, 420px), 1fr)); }
-.quarters { grid-template-columns: repeat(auto-fill, minmax(min(100%, 290px), 1fr)); }
-.figures { display: grid; gap: 14px; width: 100%; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); }
-.chart { width: 100%; height: 270px; }
-.tall { height: 420px; }
-table.plain { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: 13px; }
-table.plain th, table.plain td { border-bottom: 1px solid var(--line); padding: 4px 8px; text-align: left; }
-table.plain td.number, table.plain th.number { text-align: right; }
-.q-header { background: var(--paper) !important; color: var(--ink) !important; border-bottom: 1px solid var(--line); }
-.mono { font-family: ui-monospace, monospace; font-size: 12px; overflow-wrap: anywhere; }
-"""
+_STYLE: Final = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
+_OPENING: Final = '<div class="opening" role="status"><b>bandit_runner</b><span>opening {title} ...</span></div>'
+"""Painted before the scripts have come: a page is there at once, its content a moment later."""
+_COOKIE: Final = "bandit_runner_dark"
+_THEME_SECONDS: Final = 0.1
+"""After which the browser has changed its colours, which the charts are then drawn in."""
 
 
 @contextmanager
@@ -38,34 +25,52 @@ def page(title: str) -> Iterator[None]:
     """A page's frame; its content is made inside the block."""
     ui.page_title(f"{title} - bandit_runner")
     ui.add_css(_STYLE)
-    dark = ui.dark_mode(app.storage.user.get("dark"))
-    with ui.header().classes("items-center gap-6 px-6 py-2"):
-        ui.label("bandit_runner").classes("font-semibold text-lg")
-        with ui.element("nav").props('aria-label="Pages"').classes("flex gap-4"):
+    ui.add_body_html(_OPENING.format(title=title))
+    dark = ui.dark_mode(_chosen(ui.context.client.request))
+    with ui.header():
+        ui.element("b").add_slot("default", "bandit_runner")
+        with ui.element("nav").props('aria-label="Pages"'):
             for path, name in PAGES:
-                link = ui.link(name, path).classes("no-underline")
-                link.style("color: var(--ink)" if name == title else "color: var(--soft)")
+                link = ui.link(name, path)
                 if name == title:
-                    link.props('aria-current="page"').classes("font-semibold")
-        ui.space()
+                    link.props('aria-current="page"')
+        ui.element("div").classes("grow")
         button = ui.button(icon="contrast", on_click=lambda: _toggle(dark)).props("flat round dense color=grey-7")
         button.props('aria-label="Light or dark"').tooltip("Light or dark (D)")
-    with ui.column().classes("w-full max-w-screen-2xl mx-auto px-4 py-4 gap-4"):
+    with ui.element("main").classes("page"):
         yield
-    ui.keyboard(on_key=lambda event: _toggle(dark) if event.action.keydown and event.key == "d" else None)
+    keyboard(lambda event: _toggle(dark) if event.key == "d" else None)
 
 
-def _toggle(dark: ui.dark_mode) -> None:
-    dark.set_value(not dark.value)
-    app.storage.user["dark"] = dark.value
+def keyboard(pressed: Callable[[events.KeyEventArguments], object]) -> None:
+    """Keys of the whole page, pressed while no control has the focus: a checkbox or slider takes its own."""
+    controls = ["input", "select", "button", "textarea", "div"]  # Quasar makes checkboxes and sliders of divs
+    ui.keyboard(lambda event: pressed(event) if event.action.keydown else None, ignore=controls)  # type: ignore[arg-type]
+
+
+def _chosen(request: Request) -> bool | None:
+    """Light or dark as the visitor has chosen before; None is as the visitor's system has it."""
+    return {"1": True, "0": False}.get(request.cookies.get(_COOKIE, ""))
+
+
+async def _toggle(dark: ui.dark_mode) -> None:
+    """The other one of the two, and the browser remembers it: nothing is kept here."""
+    is_dark = await ui.run_javascript("document.body.classList.contains('body--dark')")
+    dark.set_value(not is_dark)
+    ui.run_javascript(f"document.cookie = '{_COOKIE}={int(not is_dark)}; path=/; max-age=31536000; SameSite=Strict'")
+    ui.timer(_THEME_SECONDS, _redraw, once=True)
+
+
+def _redraw() -> None:
+    for element in ui.context.client.elements.values():
+        if isinstance(element, ui.echart):
+            element.update()
 
 
 @contextmanager
 def panel(title: str, *, explained: str = "", wide: bool = False) -> Iterator[None]:
     """A box with a heading."""
-    box = ui.element("section").classes("panel").props(f'aria-label="{title}"')
-    if wide:
-        box.style("grid-column: 1 / -1")
+    box = ui.element("section").classes("panel wide" if wide else "panel").props(f'aria-label="{title}"')
     with box:
         ui.element("h2").add_slot("default", title)
         if explained:
@@ -75,7 +80,28 @@ def panel(title: str, *, explained: str = "", wide: bool = False) -> Iterator[No
 
 def nothing(state: StoreState) -> None:
     """Where there is nothing to show: why, and what to do."""
-    with ui.element("section").classes("panel text-center py-16"):
+    with ui.element("section").classes("panel empty").props('role="status"'):
         ui.icon("inbox" if state.kind == "none" else "report_problem", size="48px").classes("soft")
-        ui.label(state.message).classes("text-lg font-semibold")
+        ui.label(state.message).classes("title")
         ui.label(state.hint).classes("soft")
+
+
+def table(heads: tuple[str, ...], rows: list[tuple[str, ...]], *, numbers: frozenset[int] = frozenset()) -> None:
+    """A plain table; every cell is text, whatever it holds. ``numbers`` are the columns that are set to the right."""
+    with ui.element("table").classes("plain"):
+        if any(heads):
+            with ui.element("thead"), ui.element("tr"):
+                for column, head in enumerate(heads):
+                    with ui.element("th").props('scope="col"').classes("number" if column in numbers else ""):
+                        ui.label(head)
+        with ui.element("tbody"):
+            for row in rows:
+                with ui.element("tr"):
+                    for column, cell in enumerate(row):
+                        look = "number" if column in numbers else "mono" if len(cell) > _LONG else ""
+                        with ui.element("td").classes(look):
+                            ui.label(cell)
+
+
+_LONG: Final = 40
+"""Letters of a cell from which on it is a hash or a path rather than a word."""

@@ -72,7 +72,7 @@ def build(board: Board) -> None:
         ui.label(
             "Each server's success rate is unknown; what is believed of it is a curve. A round draws one number from"
             " each curve and asks the server with the largest: likely good ones often, uncertain ones sometimes."
-        ).classes("max-w-3xl")
+        ).style("max-width: 72ch")
         LearnPage()
         _of_the_run(board)
 
@@ -88,7 +88,7 @@ class LearnPage:
         with ui.element("div").classes("figures"):
             for number in range(len(RATES)):
                 self._arm(number)
-        with ui.row().classes("items-center gap-3"):
+        with ui.element("div").classes("bar"):
             ui.button("Play one round", on_click=self._play).props("unelevated")
             self._auto = ui.timer(AUTOPLAY_SECONDS, self._play, active=False)
             ui.switch("autoplay", on_change=self._autoplay)
@@ -99,9 +99,9 @@ class LearnPage:
     def _arm(self, number: int) -> None:
         with frame.panel(f"Arm {number + 1}"):
             rate = ui.number("true rate", value=RATES[number], min=0, max=1, step=0.05, on_change=self._rated(number))
-            rate.props("dense outlined").classes("w-32")
+            rate.props("dense outlined").style("width: 8em")
             self._counts.append(ui.label("").classes("soft"))
-            with ui.row().classes("gap-2"):
+            with ui.element("div").classes("bar"):
                 for name, success in (("success", True), ("failure", False)):
                     button = ui.button(f"+ {name}", on_click=lambda s=success: self._add(number, success=s))
                     button.props(f"flat dense color={'positive' if success else 'negative'}")
@@ -130,7 +130,8 @@ class LearnPage:
 
     def _show(self) -> None:
         game = self._game
-        options = charts.densities([(f"arm {n + 1}", *arm.posterior) for n, arm in enumerate(game.arms)])
+        curves = [(f"arm {n + 1}", *arm.posterior) for n, arm in enumerate(game.arms)]
+        options = charts.densities(curves, game.samples or ())
         self._chart.options.clear()
         self._chart.options.update(options)
         self._chart.update()

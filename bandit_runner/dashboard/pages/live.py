@@ -1,50 +1,31 @@
-"""The live page: what runs now, or how a stored run went, moment by moment."""
+"""The live page: what runs now, or how a stored run went, moment by moment. Widgets; what they show is in `viewing`."""
 
 from collections.abc import Callable
 from typing import Any, Final
 
-import msgspec
 from nicegui import events, ui
 
-from bandit_runner.dashboard import charts
-from bandit_runner.dashboard.charts import Shown
 from bandit_runner.dashboard.pages import frame
-from bandit_runner.dashboard.pages.choosing import SPEEDS, Choice, Figures, described, figures
+from bandit_runner.dashboard.pages.choosing import SPEEDS
+from bandit_runner.dashboard.pages.exporting import PNG
+from bandit_runner.dashboard.pages.panels import CHARTS, FIGURES, LIMIT_HEADS, LIMIT_NUMBERS
 from bandit_runner.dashboard.pages.sandbox import SandboxPanel
+from bandit_runner.dashboard.pages.viewing import Picture, Viewer
 from bandit_runner.dashboard.views import Board
-from bandit_runner.errors import StoreUnusable, UsageError
-from bandit_runner.model import UNKNOWN, Scoring, Unknown
-from bandit_runner.runs import Tally
 
 LOOK_SECONDS: Final = 0.5
 FRAME_SECONDS: Final = 0.25
 """Between two moments of a replay at 1x."""
+EMPTY_SECONDS: Final = 2.0
+"""Between two looks for a store that is not there yet."""
 
-_BADGES: Final = {"Live": "positive", "Viewing history": "primary", "Interrupted": "warning", "Done": "grey-7"}
-
-_PNG: Final = """
-(() => {
-  const panels = [...document.querySelectorAll('section.panel')].filter(p => p.querySelector('canvas'));
-  const scale = 2, gap = 16, columns = 2, width = 640, height = 320;
-  const canvas = document.createElement('canvas');
-  canvas.width = scale * (columns * (width + gap) + gap);
-  canvas.height = scale * (Math.ceil(panels.length / columns) * (height + gap) + gap);
-  const pen = canvas.getContext('2d'), style = getComputedStyle(document.body);
-  pen.scale(scale, scale);
-  pen.fillStyle = style.backgroundColor; pen.fillRect(0, 0, canvas.width, canvas.height);
-  panels.forEach((panel, i) => {
-    const x = gap + (i % columns) * (width + gap), y = gap + Math.floor(i / columns) * (height + gap);
-    pen.fillStyle = style.color; pen.font = '600 14px system-ui';
-    pen.fillText(panel.getAttribute('aria-label') || '', x, y + 14);
-    panel.querySelectorAll('canvas').forEach(c => {
-      const fit = Math.min(width / c.width, (height - 24) / c.height);
-      pen.drawImage(c, x, y + 24, c.width * fit, c.height * fit);
-    });
-  });
-  const link = document.createElement('a');
-  link.href = canvas.toDataURL('image/png'); link.download = 'bandit_runner.png'; link.click();
-})()
-"""
+_BADGES: Final = {
+    "Live": "positive",
+    "Viewing history": "primary",
+    "Interrupted": "warning",
+    "Done": "grey-7",
+    "Disconnected": "negative",
+}
 
 
 def build(board: Board) -> None:
@@ -53,270 +34,165 @@ def build(board: Board) -> None:
         state = board.state()
         if state.kind != "ok":
             frame.nothing(state)
-            ui.timer(2.0, lambda: ui.navigate.reload() if board.state().kind == "ok" else None)
+            ui.timer(EMPTY_SECONDS, lambda: ui.navigate.reload() if board.state().kind == "ok" else None)
             return
-        LivePage(board)
+        LivePage(Viewer(board))
 
 
 class LivePage:
-    """Widgets, and the choice that they show."""
+    """Widgets around a viewer."""
 
-    def __init__(self, board: Board) -> None:
-        self._choice = Choice(board)
-        self._version = -1
-        self._known: str | None = None
-        self._speed = 1
-        self._charts: list[tuple[ui.echart, Callable[[list[Shown], Tally, Scoring], charts.Options]]] = []
-        self._trouble = ui.element("section").classes("panel").props('role="alert"')
-        self._trouble.set_visibility(False)
+    def __init__(self, viewer: Viewer) -> None:
+        self._viewer = viewer
+        self._limits: tuple[tuple[str, ...], ...] | None = None
+        self._trouble = ui.element("section").classes("panel alarm").props('role="alert"')
         self._header()
-        self._figures = frame_figures()
+        self._figures()
         self._controls()
-        self._board()
+        self._charts()
+        with frame.panel("Rate limits: what the strategy believes", explained="As it last saved what it knows."):
+            self._beliefs = ui.element("div").classes("scrolled").props('tabindex="0" role="region"')
+            self._beliefs.props('aria-label="Estimates of rate limits"')
         self._sandbox = SandboxPanel()
-        ui.keyboard(on_key=self._key)
+        frame.keyboard(self._key)
         ui.timer(LOOK_SECONDS, self._look)
-        self._player = ui.timer(FRAME_SECONDS, self._step, active=False)
-        self._look()
+        self._player = ui.timer(FRAME_SECONDS, lambda: self._show(self._viewer.step()), active=False)
 
     # made once
 
     def _header(self) -> None:
-        with ui.element("div").classes("flex items-center gap-3 w-full"):
-            self._badge = ui.badge("").props('role="status" aria-live="polite"').classes("text-sm px-3 py-1")
-            self._sessions = ui.select({}, on_change=self._chose_session).props('dense outlined aria-label="Session"')
-            self._sessions.classes("min-w-96 grow max-w-3xl")
-            self._strategies = ui.select([], on_change=self._chose_strategy)
-            self._strategies.props('dense outlined aria-label="Strategy"').classes("min-w-40")
-            ui.button(icon="image", on_click=lambda: ui.run_javascript(_PNG)).props('flat aria-label="Save as PNG"')
-            ui.button(icon="data_object", on_click=self._export).props('flat aria-label="Save as JSON"')
-        self._banner = ui.element("div").classes("panel flex items-center gap-4").props('role="status"')
+        viewer = self._viewer
+        with ui.element("div").classes("bar"):
+            self._badge = ui.badge("").props('role="status" aria-live="polite"').classes("status")
+            self._sessions = ui.select({}, on_change=self._set(viewer.choose_session))
+            self._sessions.props('dense outlined aria-label="Session"').classes("session")
+            self._strategies = ui.select([], on_change=self._set(viewer.choose_strategy))
+            self._strategies.props('dense outlined aria-label="Strategy"').classes("choice")
+            ui.element("div").classes("grow")
+            ui.button("PNG", icon="image", on_click=lambda: ui.run_javascript(PNG)).props(
+                'flat dense aria-label="Save as PNG"'
+            )
+            ui.button("JSON", icon="data_object", on_click=self._export).props('flat dense aria-label="Save as JSON"')
+        self._banner = ui.element("div").classes("panel bar").props('role="status"')
         with self._banner:
             ui.label("A new session has started.")
-            ui.button("Join live", on_click=self._go_live).props("dense unelevated")
-        self._banner.set_visibility(False)
+            ui.button("Join live", on_click=lambda: self._show(viewer.go_live())).props("dense unelevated")
+
+    def _figures(self) -> None:
+        self._texts = {}
+        with ui.element("div").classes("figures").props('role="group" aria-label="Figures"'):
+            for name in FIGURES:
+                with ui.element("section").classes("panel").props(f'aria-label="{name}"'):
+                    ui.label(name).classes("soft")
+                    self._texts[name] = (ui.label("-").classes("figure"), ui.label("").classes("soft"))
 
     def _controls(self) -> None:
-        with ui.element("section").classes("panel flex items-center gap-4").props('aria-label="Filter and replay"'):
+        viewer = self._viewer
+        with ui.element("section").classes("panel bar").props('aria-label="Filter and replay"'):
             for tier in ("T1", "T2", "T3"):
-                box = ui.checkbox(tier, value=True, on_change=lambda event, t=tier: self._filter(t, event.value))
+                box = ui.checkbox(tier, value=True, on_change=self._set(lambda on, t=tier: viewer.filter(t, on=on)))
                 box.props("dense")
-            ui.switch("overall", on_change=lambda event: self._overall(event.value)).props("dense")
+            ui.switch("overall", on_change=self._set(lambda on: viewer.sum_up(overall=on))).props("dense")
             ui.element("div").classes("grow")
-            for icon, name, moved in (
-                ("first_page", "First", lambda: self._seek(1)),
-                ("chevron_left", "Back", lambda: self._move(-1)),
-                ("play_arrow", "Play or pause", self._toggle_play),
-                ("chevron_right", "Forward", lambda: self._move(1)),
-                ("last_page", "Last", lambda: self._seek(self._choice.length())),
-            ):
-                button = ui.button(icon=icon, on_click=moved).props(f'flat round dense aria-label="{name}"')
-                if icon == "play_arrow":
-                    self._play = button
-            self._slider = ui.slider(min=1, max=1, value=1, on_change=self._slid).classes("w-64")
-            self._slider.props('label aria-label="Ids shown"')
-            ui.toggle({speed: f"{speed}x" for speed in SPEEDS}, value=1, on_change=self._sped).props("dense flat")
-            ui.button("Go live", on_click=self._go_live).props("flat dense")
+            self._button("first_page", "First", lambda: viewer.seek(1))
+            self._button("chevron_left", "Back", lambda: viewer.move(-1))
+            self._play = self._button("play_arrow", "Play or pause", viewer.toggle)
+            self._button("chevron_right", "Forward", lambda: viewer.move(1))
+            self._button("last_page", "Last", lambda: viewer.seek(viewer.choice.length()))
+            self._slider = ui.slider(min=1, max=1, value=1, on_change=self._set(lambda at: viewer.slide(int(at))))
+            self._slider.props('label aria-label="Ids shown"').classes("moment")
+            speeds = ui.toggle({speed: f"{speed}x" for speed in SPEEDS}, value=1, on_change=self._sped)
+            speeds.props('dense flat aria-label="Speed of the replay"')
+            ui.button("Go live", on_click=lambda: self._show(viewer.go_live())).props("flat dense")
 
-    def _board(self) -> None:
-        with ui.element("div").classes("board"):
-            self._chart("Success over time", lambda s, _, __: charts.success(s, overall=self._choice.overall))
-            self._chart("Cumulative regret", lambda s, _, scoring: charts.regret(s, scoring))
-            self._chart("Servers: accepted attempts", lambda s, _, __: charts.servers(s))
-            self._chart(
-                "Servers: what the counts say",
-                lambda s, _, __: charts.beliefs(s),
-                "Beta posterior of each success rate: mean and 95%; 429s say nothing of it.",
-            )
-            self._chart("Latency", lambda _, tally, __: charts.latency(tally))
-            self._chart("Attempts per id", lambda _, tally, __: charts.attempts(tally))
-            self._chart("429s per server over the run", lambda s, _, __: charts.limited(s), tall=True)
+    def _button(self, icon: str, name: str, act: Callable[[], Picture | None]) -> ui.button:
+        button = ui.button(icon=icon, on_click=lambda: self._show(act()))
+        return button.props(f'flat round dense aria-label="{name}"').tooltip(name)
 
-    def _chart(
-        self,
-        title: str,
-        options: Callable[[list[Shown], Tally, Scoring], charts.Options],
-        explained: str = "",
-        *,
-        tall: bool = False,
-    ) -> None:
-        with frame.panel(title, explained=explained, wide=tall):
-            made = ui.echart({}).classes("chart tall" if tall else "chart")
-        self._charts.append((made, options))
+    def _charts(self) -> None:
+        self._drawn = []
+        with ui.element("div").classes("board sixth"):
+            for chart in CHARTS:
+                with frame.panel(chart.title, explained=chart.explained, wide=chart.wide):
+                    self._drawn.append(ui.echart({}).classes("chart tall" if chart.wide else "chart"))
 
     # again and again
 
     def _look(self) -> None:
-        """See whether the store has changed, and show it."""
-        choice = self._choice
-        try:
-            version = choice.board.version()
-            if version == self._version and choice.view is not None and choice.view.status != "running":
-                return
-            changed, self._version = version != self._version, version
-            choice.refresh()
-            if changed:
-                self._list()
-        except (StoreUnusable, UsageError) as error:
-            self._in_trouble(error)
+        self._show(self._viewer.look())
+
+    def _show(self, picture: Picture | None) -> None:
+        viewer = self._viewer
+        self._in_trouble()
+        self._banner.set_visibility(viewer.has_news)
+        self._player.active = viewer.playing
+        self._play.props(f"icon={'pause' if viewer.playing else 'play_arrow'}")
+        if picture is None:
             return
-        self._trouble.set_visibility(False)
-        self._show()
+        self._badge.set_text(picture.status)
+        self._badge.props(f"color={_BADGES.get(picture.status, 'grey-7')}")
+        self._sessions.set_options(dict(picture.sessions), value=picture.session.id)
+        self._strategies.set_options(list(picture.strategies), value=picture.strategy)
+        self._slider.props(f"max={picture.length}")
+        self._slider.set_value(picture.moment)
+        for name, (value, below) in picture.figures.items():
+            self._texts[name][0].set_text(value)
+            self._texts[name][1].set_text(below)
+        for drawn, options in zip(self._drawn, picture.charts, strict=True):
+            drawn.options.clear()
+            drawn.options.update(options)
+            drawn.update()
+        self._believed(picture.limits)
+        self._sandbox.show(picture.session, picture.violations)
 
-    def _list(self) -> None:
-        lines = self._choice.board.sessions()
-        options = {line.id: described(line) for line in lines}
-        latest = lines[0].id if lines else None
-        if self._known is not None and latest != self._known and self._choice.session is not None:
-            self._banner.set_visibility(True)
-        self._known = latest
-        self._sessions.set_options(options, value=self._choice.session or latest)
-        self._strategies.set_options(self._choice.strategies(), value=self._choice.chosen_strategy)
-
-    def _show(self) -> None:
-        choice = self._choice
-        status = choice.status()
-        self._badge.set_text(status)
-        self._badge.props(f"color={_BADGES.get(status, 'grey-7')}")
-        if choice.view is None:
+    def _believed(self, rows: tuple[tuple[str, ...], ...]) -> None:
+        if rows == self._limits:
             return
-        shown = choice.shown()
-        scoring = choice.view.session.scoring
-        length = choice.length()
-        self._slider._props["max"] = max(1, length)  # noqa: SLF001 - a slider's end has no setter
-        if choice.moment is None:
-            self._slider.set_value(max(1, length))
-        self._slider.update()
-        show_figures(self._figures, figures(shown, scoring))
-        whole = Tally.sum([each.tally for each in shown])
-        for chart, options in self._charts:
-            chart.options.clear()
-            chart.options.update(options(shown, whole, scoring))
-            chart.update()
-        self._sandbox.show(choice.view.session, choice.board.violations(choice.view.session.id))
+        self._limits = rows
+        self._beliefs.clear()
+        with self._beliefs:
+            if rows:
+                frame.table(LIMIT_HEADS, list(rows), numbers=LIMIT_NUMBERS)
+            else:
+                ui.label("This strategy keeps no estimate of rate limits, or has saved none yet.").classes("soft")
 
-    def _in_trouble(self, error: UsageError) -> None:
+    def _in_trouble(self) -> None:
+        trouble = self._viewer.trouble
+        self._trouble.set_visibility(trouble is not None)
+        if trouble is None:
+            return
         self._badge.set_text("Disconnected")
-        self._badge.props("color=negative")
+        self._badge.props(f"color={_BADGES['Disconnected']}")
         self._trouble.clear()
         with self._trouble:
-            ui.label(str(error)).classes("font-semibold")
-            ui.label(error.hint).classes("soft")
-        self._trouble.set_visibility(True)
+            ui.label(trouble.message).classes("strong")
+            ui.label(trouble.hint).classes("soft")
 
     # what a visitor does
 
-    def _chose_session(self, event: events.ValueChangeEventArguments[Any]) -> None:
-        if event.value and event.value != (self._choice.session or self._known):
-            self._choice.session = None if event.value == self._known else event.value
-            self._choice.strategy, self._choice.moment = None, None
-            self._refresh_now()
+    def _set(self, act: Callable[..., Picture | None]) -> "Callable[[events.ValueChangeEventArguments[Any]], None]":
+        """What a widget calls when its value has changed; a selector that was emptied says nothing."""
 
-    def _chose_strategy(self, event: events.ValueChangeEventArguments[Any]) -> None:
-        if event.value and event.value != self._choice.chosen_strategy:
-            self._choice.strategy, self._choice.moment = event.value, None
-            self._refresh_now()
+        def changed(event: "events.ValueChangeEventArguments[Any]") -> None:
+            if event.value is not None:
+                self._show(act(event.value))
 
-    def _refresh_now(self) -> None:
-        self._version = -1
-        self._look()
+        return changed
 
-    def _filter(self, tier: str, on: bool) -> None:
-        (self._choice.tiers.add if on else self._choice.tiers.discard)(tier)
-        self._show()
-
-    def _overall(self, on: bool) -> None:
-        self._choice.overall = on
-        self._show()
-
-    def _seek(self, moment: int) -> None:
-        self._choice.moment = max(1, min(moment, self._choice.length()))
-        self._slider.set_value(self._choice.moment)
-        self._show()
-
-    def _move(self, ids: int) -> None:
-        self._seek((self._choice.moment or self._choice.length()) + ids)
-
-    def _slid(self, event: events.ValueChangeEventArguments[Any]) -> None:
-        at_end = self._choice.moment is None and event.value >= self._choice.length()
-        if event.value and event.value != self._choice.moment and not at_end:
-            self._choice.moment = int(event.value)
-            self._show()
-
-    def _sped(self, event: events.ValueChangeEventArguments[Any]) -> None:
-        self._speed = int(event.value)
-
-    def _toggle_play(self) -> None:
-        playing = not self._player.active
-        if playing and (self._choice.moment or self._choice.length()) >= self._choice.length():
-            self._seek(1)
-        self._player.active = playing
-        self._play.props(f"icon={'pause' if playing else 'play_arrow'}")
-
-    def _step(self) -> None:
-        """One moment of a replay; the whole run takes a hundred."""
-        stride = max(1, self._choice.length() // 100) * self._speed
-        before = self._choice.moment or 0
-        self._seek(before + stride)
-        if (self._choice.moment or 0) >= self._choice.length():
-            self._toggle_play()
-
-    def _go_live(self) -> None:
-        if self._player.active:
-            self._toggle_play()
-        self._choice.session = self._choice.strategy = self._choice.moment = None
-        self._banner.set_visibility(False)
-        self._refresh_now()
+    def _sped(self, event: "events.ValueChangeEventArguments[int]") -> None:
+        self._viewer.speed = event.value
 
     def _export(self) -> None:
-        view = self._choice.view
-        if view is not None:
-            document = {"session": view.session, "runs": self._choice.runs()}
-            ui.download.content(msgspec.json.format(msgspec.json.encode(document)), "bandit_runner.json")
+        document = self._viewer.export()
+        if document is not None:
+            ui.download.content(document, "bandit_runner.json")
 
     def _key(self, event: events.KeyEventArguments) -> None:
-        if not event.action.keydown:
-            return
         if event.key == " ":
-            self._toggle_play()
+            self._show(self._viewer.toggle())
         elif event.key.arrow_left:
-            self._move(-1)
+            self._show(self._viewer.move(-1))
         elif event.key.arrow_right:
-            self._move(1)
+            self._show(self._viewer.move(1))
         elif event.key == "l":
-            self._go_live()
-
-
-def frame_figures() -> dict[str, tuple[ui.label, ui.label]]:
-    """The row of five figures: for each its value and the line below."""
-    found = {}
-    with ui.element("div").classes("figures").props('role="group" aria-label="Figures"'):
-        for name in ("Ids", "Accepted", "Score", "p50", "p99"):
-            with ui.element("section").classes("panel").props(f'aria-label="{name}"'):
-                ui.label(name).classes("soft")
-                found[name] = (ui.label("-").classes("figure"), ui.label("").classes("soft"))
-    return found
-
-
-def show_figures(widgets: dict[str, tuple[ui.label, ui.label]], found: Figures | None) -> None:
-    """Write the figures."""
-    if found is None:
-        for value, below in widgets.values():
-            value.set_text("-")
-            below.set_text("")
-        return
-    limited = "429s not recorded" if found.limited == UNKNOWN else f"{found.limited:,} answers 429"
-    texts = {
-        "Ids": (f"{found.requests:,}", f"{found.attempts - found.requests:+,} retries, {limited}"),
-        "Accepted": (f"{100 * found.success_rate:.1f}%", f"{round(found.success_rate * found.requests):,} ids"),
-        "Score": (f"{found.score:,.1f}", f"{found.extra:,} attempts too many"),
-        "p50": (_ms(found.p50_ms), "half of all ids"),
-        "p99": (_ms(found.p99_ms), "99 of 100 ids"),
-    }
-    for name, (value, below) in widgets.items():
-        value.set_text(texts[name][0])
-        below.set_text(texts[name][1])
-
-
-def _ms(value: float | Unknown) -> str:
-    return "-" if isinstance(value, str) else f"{value:.2f} ms"
+            self._show(self._viewer.go_live())

@@ -1,6 +1,7 @@
 """The sandbox panel: what was inspected, what holds it, what it may do, and what it tried all the same."""
 
 import time
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from nicegui import ui
@@ -17,16 +18,16 @@ class SandboxPanel:
 
     def __init__(self) -> None:
         with ui.element("div").classes("board"):
-            with frame.panel("Sandbox"):
+            with frame.panel("Sandbox", explained="What was inspected, and what holds it."):
                 self._facts = ui.element("div")
             with frame.panel("Violations", explained="What the servers were denied, the latest first."):
-                self._violations = ui.element("div").props('role="log" aria-live="polite"')
-            with frame.panel("Grants in force", wide=True):
-                self._grants = ui.element("div")
+                self._violations = ui.element("div").classes("scrolled").props('role="log" aria-live="polite"')
+        with frame.panel("Grants in force", explained="Everything else is denied."):
+            self._grants = ui.element("div")
         self._shown: tuple[Any, ...] | None = None
         self._told = -1
 
-    def show(self, session: Session, violations: list[dict[str, Any]]) -> None:
+    def show(self, session: Session, violations: Sequence[Mapping[str, Any]]) -> None:
         """Fill the panel; what has not changed is left alone."""
         key = (session.id, session.sandbox is None)
         if key != self._shown:
@@ -67,14 +68,14 @@ def _grants(box: ui.element, sandbox: dict[str, Any] | None) -> None:
             return
         grants = sandbox.get("grants", ())
         denied = sandbox.get("denied", ())
-        with ui.expansion(f"{len(grants)} grants, all else is denied").classes("w-full"):
+        with ui.expansion(f"{len(grants)} grants").style("width: 100%"):
             rows = [(g.get("kind"), f"{g.get('object')} {g.get('access', '')}", g.get("reason")) for g in grants]
             _table(("kind", "object", "reason"), rows[:MAX_ROWS])
-        with ui.expansion(f"{len(denied)} things it could do and may not").classes("w-full"):
+        with ui.expansion(f"{len(denied)} things it could do and may not").style("width: 100%"):
             _table(("capability", "reason"), [(d.get("capability"), d.get("reason")) for d in denied][:MAX_ROWS])
 
 
-def _violations(box: ui.element, violations: list[dict[str, Any]]) -> None:
+def _violations(box: ui.element, violations: Sequence[Mapping[str, Any]]) -> None:
     box.clear()
     with box:
         told = [each for each in violations if not each.get("expected")]
@@ -93,17 +94,5 @@ def _violations(box: ui.element, violations: list[dict[str, Any]]) -> None:
         _table(("time", "tried", "answer", "would allow it"), rows)
 
 
-def _table(heads: tuple[str, ...], rows: Any) -> None:
-    """A plain table; every cell is text, whatever it holds."""
-    with ui.element("table").classes("plain"):
-        if any(heads):
-            with ui.element("thead"), ui.element("tr"):
-                for head in heads:
-                    with ui.element("th").props('scope="col"'):
-                        ui.label(head)
-        with ui.element("tbody"):
-            for row in rows:
-                with ui.element("tr"):
-                    for cell in row:
-                        with ui.element("td").classes("mono" if len(str(cell)) > 40 else ""):  # noqa: PLR2004
-                            ui.label(escape(str(cell)))
+def _table(heads: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
+    frame.table(heads, [tuple(escape(str(cell)) for cell in row) for row in rows])

@@ -1,0 +1,183 @@
+"""The live page without a browser: what a visitor does, and the picture that follows."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from played import SESSION, many, started
+
+from bandit_runner.dashboard.pages.panels import CHARTS, duration
+from bandit_runner.dashboard.pages.viewing import Picture, Viewer
+from bandit_runner.dashboard.views import Board
+from bandit_runner.model import UNKNOWN, Outcome
+from bandit_runner.runs import Recorder
+from bandit_runner.strategies import create
+
+
+def play(path: Path, name: str, at: float = 0.0, **rates: float) -> None:
+    """A session of 100 ids on each tier for each strategy."""
+    session = msgspec.structs.replace(SESSION, id=name, started=SESSION.started + at)
+    with Recorder(path, session) as recorder:
+        for strategy, rate in rates.items():
+            for tier in ("T1", "T2", "T3"):
+                recorder.begin(started(tier, strategy, session))
+                for each in many(100, seed=1, tier=tier, rate=rate):
+                    recorder.record(each)
+                recorder.end(tier)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    play(tmp_path / "runs.sqlite", "first", v4=0.6, v6=0.8)
+    return tmp_path / "runs.sqlite"
+
+
+@pytest.fixture
+def viewer(path: Path) -> Iterator[Viewer]:
+    board = Board(path)
+    yield Viewer(board)
+    board.close()
+
+
+def seen(picture: Picture | None) -> Picture:
+    assert picture is not None
+    json.dumps(picture.charts)  # what the browser gets
+    return picture
+
+
+def ids(picture: Picture | None) -> str:
+    return seen(picture).figures["Ids"][0]
+
+
+def test_the_first_look_shows_the_latest_session_and_the_second_one_nothing_new(viewer: Viewer):
+    picture = seen(viewer.look())
+    assert (picture.status, picture.session.id, picture.length) == ("Done", "first", 100)
+    assert set(picture.strategies) == {"v4", "v6"}
+    assert picture.figures["Ids"][0] == "300"
+    assert len(picture.charts) == len(CHARTS)
+    assert viewer.look() is None
+
+
+def test_tiers_and_strategies_are_chosen(viewer: Viewer):
+    viewer.look()
+    assert ids(viewer.filter("T2", on=False)) == "200"
+    assert ids(viewer.filter("T2", on=True)) == "300"
+    other = "v4" if viewer.choice.chosen_strategy == "v6" else "v6"
+    assert seen(viewer.choose_strategy(other)).strategy == other
+    assert viewer.choose_strategy(other) is None
+    names = {line["name"] for line in seen(viewer.sum_up(overall=True)).charts[0]["series"]}
+    assert names == {"all tiers"}
+    for tier in ("T1", "T2", "T3"):
+        picture = viewer.filter(tier, on=False)
+    assert ids(picture) == "-"
+
+
+def test_a_replay_goes_from_the_beginning_to_the_end_and_stops(viewer: Viewer):
+    viewer.look()
+    assert ids(viewer.toggle()) == "3"
+    viewer.speed = 4
+    moments = []
+    while viewer.playing:
+        moments.append(seen(viewer.step()).moment)
+    assert moments[:2] == [5, 9]
+    assert moments[-1] == 100
+    assert ids(viewer.move(-10)) == "270"
+    assert seen(viewer.picture()).status == "Viewing history"
+    assert ids(viewer.seek(-5)) == "3"
+    assert ids(viewer.seek(10**9)) == "300"
+    assert ids(viewer.slide(50)) == "150"
+    assert viewer.slide(50) is None
+    viewer.go_live()
+    assert viewer.slide(100) is None
+    assert viewer.toggle() is not None
+    assert viewer.toggle() is None
+    assert not viewer.playing
+
+
+def test_a_new_session_is_news_only_to_who_looks_at_another(viewer: Viewer, path: Path):
+    viewer.look()
+    play(path, "second", 10.0, v4=0.5)
+    assert seen(viewer.look()).session.id == "second"
+    assert not viewer.has_news
+    assert seen(viewer.choose_session("first")).session.id == "first"
+    play(path, "third", 20.0, v4=0.5)
+    assert seen(viewer.look()).session.id == "first"
+    assert viewer.has_news
+    assert seen(viewer.go_live()).session.id == "third"
+    assert not viewer.has_news
+    assert next(iter(seen(viewer.picture()).sessions)) == "third"
+
+
+def test_a_store_that_breaks_is_trouble_and_one_that_is_back_is_none(viewer: Viewer, path: Path):
+    viewer.look()
+    whole = path.read_bytes()
+    viewer.choice.board.close()
+    path.write_bytes(b"SQLite format 3\0" + b"\xff" * 9000)
+    assert viewer.look() is None
+    assert viewer.trouble is not None
+    assert viewer.trouble.hint
+    viewer.choice.board.close()
+    path.write_bytes(whole)
+    for name in ("-wal", "-shm"):
+        path.with_name(path.name + name).unlink(missing_ok=True)
+    seen(viewer.look())
+    assert viewer.trouble is None
+
+
+def test_what_a_strategy_believes_of_limits_is_shown_for_it_alone(tmp_path: Path):
+    path = tmp_path / "runs.sqlite"
+    best = create("best", arms=10)
+    for number in range(60):
+        arm = best.select(now=number / 10, attempt=0, tried=(), available=range(10))
+        if isinstance(arm, int):
+            best.update(
+                arm=arm,
+                outcome=Outcome.RATE_LIMITED if arm == 3 else Outcome.OK,
+                now=number / 10,
+                attempt=0,
+                latency=0.001,
+            )
+            best.finish(accepted=arm != 3, attempts=1, now=number / 10)
+    with Recorder(path, SESSION) as recorder:
+        for strategy in ("v4", "best"):
+            recorder.begin(started("T1", strategy, SESSION))
+            for each in many(10, tier="T1"):
+                recorder.record(each)
+            if strategy == "best":
+                recorder.state("T1", best.snapshot())
+            recorder.end("T1")
+    viewer = Viewer(Board(path))
+    viewer.look()
+    viewer.choose_strategy("best")
+    rows = seen(viewer.picture()).limits
+    assert len(rows) == 10
+    assert rows[0][0].startswith("T1 ")
+    assert all(0 <= int(cell.rstrip("%")) <= 100 for row in rows for cell in row[2:4])
+    assert seen(viewer.choose_strategy("v4")).limits == ()
+    viewer.choice.board.close()
+
+
+def test_a_state_of_another_version_shows_no_beliefs(tmp_path: Path):
+    with Recorder(tmp_path / "runs.sqlite", SESSION) as recorder:
+        recorder.begin(started("T1", "best", SESSION))
+        recorder.record(many(1, tier="T1")[0])
+        recorder.state("T1", {"strategy": "best", "memory": {"from": "the future"}})
+        recorder.end("T1")
+    board = Board(tmp_path / "runs.sqlite")
+    assert board.limits(1) == ()
+    board.close()
+
+
+def test_the_export_holds_what_is_shown(viewer: Viewer):
+    viewer.look()
+    viewer.filter("T1", on=False)
+    document = json.loads(viewer.export() or b"")
+    assert document["session"]["id"] == "first"
+    assert [(run["tier"], len(run["frames"])) for run in document["runs"]] == [("T2", 100), ("T3", 100)]
+
+
+@pytest.mark.parametrize(("ms", "text"), [(0.126, "0.13 ms"), (999.0, "999.00 ms"), (1234.5, "1.23 s"), (UNKNOWN, "-")])
+def test_durations_have_the_unit_that_people_read(ms: float, text: str):
+    assert duration(ms) == text
