@@ -116,23 +116,20 @@ class X86_64:  # noqa: N801 - the processor's own name
         """Every ModRM byte that says ``[rip + disp32]``; what stands before it says how much stands behind it."""
         data = code.array()
         at = np.flatnonzero(data & 0xC7 == 0x05)
-        at = at[(at > 1) & (at <= len(data) - 5)]
-        opcode, register = data[at - 1], data[at] >> 3 & 7
+        at = at[(at > 0) & (at <= len(data) - 5)]
+        opcode, register, before = data[at - 1], data[at] >> 3 & 7, data[np.maximum(at - 2, 0)]
         group = (opcode & 0xFE == 0xF6) & (register < 2)
-        behind = np.where(
-            data[at - 2] == 0x0F, _IMMEDIATE_0F[opcode], _IMMEDIATE[opcode] + group * (1 + 3 * (opcode & 1))
-        )
+        behind = np.where(before == 0x0F, _IMMEDIATE_0F[opcode], _IMMEDIATE[opcode] + group * (1 + 3 * (opcode & 1)))
         count = len(data) - 3
         displacements = np.ndarray((max(count, 0),), np.dtype("<i4"), buffer=code.data, strides=(1,))
         vector = (
-            (data[at - 2] == 0x0F)
+            (before == 0x0F)
             | among(data[np.maximum(at - 3, 0)], (0x0F, 0xC5))
             | (data[np.maximum(at - 4, 0)] == 0xC4)
         )
         called = (opcode == 0xFF) & ((register == 2) | (register == 4))
         uses = np.select([opcode == 0x8D, called, vector], [TAKEN, CALLED, LOADED_WIDE], LOADED)
-        before = data[at - 2]
-        prefixed = (opcode == 0x8D) & (before & 0xF0 == 0x40)
+        prefixed = (opcode == 0x8D) & (at > 1) & (before & 0xF0 == 0x40)
         return References(
             code.address + at - 1 - prefixed,
             code.address + at + 5 + behind + displacements[at + 1],
