@@ -148,8 +148,11 @@ class _Builder:
         )
 
     def _short(self) -> Edges:
-        """Jumps of two bytes to a neighbour, confirmed by decoding: as bytes they are too frequent to be believed."""
-        found = list(self.program.short_jumps())
+        """Jumps of two bytes to a neighbour, confirmed by decoding: as bytes they are too frequent to be believed.
+
+        A program that is not position-independent counts as a whole (`Summary.mapped`), with or without them.
+        """
+        found = list(self.program.short_jumps()) if self.program.slice.traits.get("pie", False) else []
         return (
             self._edges(*(np.array(column, np.int64) for column in zip(*found, strict=True)))
             if found

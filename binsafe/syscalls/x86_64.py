@@ -123,9 +123,7 @@ class X86_64:  # noqa: N801 - the processor's own name
         count = len(data) - 3
         displacements = np.ndarray((max(count, 0),), np.dtype("<i4"), buffer=code.data, strides=(1,))
         vector = (
-            (before == 0x0F)
-            | among(data[np.maximum(at - 3, 0)], (0x0F, 0xC5))
-            | (data[np.maximum(at - 4, 0)] == 0xC4)
+            (before == 0x0F) | among(data[np.maximum(at - 3, 0)], (0x0F, 0xC5)) | (data[np.maximum(at - 4, 0)] == 0xC4)
         )
         called = (opcode == 0xFF) & ((register == 2) | (register == 4))
         uses = np.select([opcode == 0x8D, called, vector], [TAKEN, CALLED, LOADED_WIDE], LOADED)
