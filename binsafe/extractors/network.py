@@ -82,7 +82,8 @@ def _domain(subject: Subject, evidence: Evidence) -> int | None:
         values = next((known.values for known in proved if known.argument == 0), ())
         return values[0] if len(values) == 1 else None
     site = int(evidence.address or "0", 16)
-    called = evidence.via == "import" and any(site in sites for sites in subject.sites.values())
+    named = plain_name(evidence.symbol or "", subject.slice.format) == "socket"  # others' first argument is no domain
+    called = named and evidence.via == "import" and any(site in sites for sites in subject.sites.values())
     return first_argument(subject.slice, site) if called else None
 
 

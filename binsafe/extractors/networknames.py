@@ -21,25 +21,47 @@ def _table(**names: str) -> Mapping[str, OperationName]:
 
 _IMPORTS = _table(
     # POSIX and glibc; Winsock (ws2_32, mswsock); WinINet, WinHTTP, urlmon; CoreFoundation, Network.framework and
-    # Foundation on macOS; OpenSSL and libcurl, whose calls reach out by themselves.
-    socket="socket WSASocketA WSASocketW CFSocketCreate CFSocketCreateWithSocketSignature",
-    bind="bind CFSocketSetAddress",
-    listen="listen nw_listener_create nw_listener_create_with_port CFSocketCreateConnectedToSocketSignature",
-    accept="accept accept4 WSAAccept AcceptEx accept$NOCANCEL BIO_new_accept",
+    # Foundation on macOS; and libraries whose calls reach out by themselves: OpenSSL, libcurl, GIO, libsoup, Qt, libuv,
+    # libevent, NSPR, APR, FFmpeg, libwebsockets, gRPC, ZeroMQ, nng, libssh, libgit2, OpenLDAP, TI-RPC, libmicrohttpd,
+    # and the clients of PostgreSQL, MySQL, Redis, MQTT, AMQP and SMB.
+    socket="socket WSASocketA WSASocketW CFSocketCreate CFSocketCreateWithSocketSignature BIO_socket g_socket_new"
+    " PR_NewTCPSocket PR_OpenTCPSocket PR_NewUDPSocket PR_OpenUDPSocket apr_socket_create"
+    " _ZN15QAbstractSocketC1ENS_10SocketTypeEP7QObject _ZN10QTcpSocketC1EP7QObject _ZN10QUdpSocketC1EP7QObject"
+    " _ZN10QSslSocketC1EP7QObject",
+    bind="bind CFSocketSetAddress BIO_bind uv_tcp_bind uv_udp_bind PR_Bind apr_socket_bind zmq_bind g_socket_bind",
+    listen="listen nw_listener_create nw_listener_create_with_port CFSocketCreateConnectedToSocketSignature BIO_listen"
+    " uv_listen PR_Listen apr_socket_listen g_socket_listen g_socket_listener_add_address"
+    " g_socket_listener_add_inet_port g_socket_service_new g_threaded_socket_service_new evconnlistener_new_bind"
+    " evhttp_bind_socket evhttp_bind_socket_with_handle MHD_start_daemon nng_listen grpc_server_add_http2_port"
+    " lws_create_context svctcp_create svcudp_create svc_create soup_server_listen soup_server_listen_all"
+    " _ZN10QTcpServerC1EP7QObject",
+    accept="accept accept4 WSAAccept AcceptEx accept$NOCANCEL BIO_new_accept BIO_accept BIO_accept_ex uv_accept"
+    " PR_Accept apr_socket_accept g_socket_accept",
     connect="connect connectx WSAConnect ConnectEx WSAConnectByNameA WSAConnectByNameW WSAConnectByList"
     " InternetConnectA InternetConnectW InternetOpenUrlA InternetOpenUrlW WinHttpConnect WinHttpOpenRequest"
     " URLDownloadToFileA URLDownloadToFileW URLOpenStreamA URLOpenStreamW"
     " nw_connection_create CFStreamCreatePairWithSocketToHost CFReadStreamCreateForHTTPRequest"
     " OBJC_CLASS_$_NSURLSession OBJC_CLASS_$_NSURLConnection OBJC_CLASS_$_NWConnection"
-    " curl_easy_perform curl_multi_perform BIO_new_connect BIO_new_ssl_connect"
-    " soup_session_send soup_session_send_async g_socket_client_connect g_socket_client_connect_to_host"
-    " g_network_address_new g_resolver_lookup_by_name",
+    " curl_easy_perform curl_multi_perform curl_multi_socket_action BIO_connect BIO_new_connect BIO_new_ssl_connect"
+    " soup_session_send soup_session_send_async soup_session_send_message g_socket_client_connect"
+    " g_socket_client_connect_async g_socket_client_connect_to_host g_socket_client_connect_to_host_async"
+    " g_socket_connect g_network_address_new uv_tcp_connect PR_Connect apr_socket_connect bufferevent_socket_connect"
+    " bufferevent_socket_connect_hostname evhttp_connection_base_new zmq_connect nng_dial grpc_channel_create"
+    " lws_client_connect_via_info ssh_connect git_remote_fetch git_remote_connect git_clone ldap_initialize ldap_init"
+    " ldap_connect avformat_network_init clnt_create clnttcp_create clntudp_create"
+    " PQconnectdb PQconnectdbParams PQconnectStart"
+    " PQconnectStartParams PQsetdbLogin mysql_real_connect redisConnect redisConnectWithTimeout redisAsyncConnect"
+    " mosquitto_connect mosquitto_connect_async MQTTClient_connect MQTTAsync_connect amqp_socket_open smbc_open"
+    " smbc_opendir _ZN21QNetworkAccessManagerC1EP7QObject",
     send="send sendto sendmsg sendmmsg WSASend WSASendTo WSASendMsg WSASendDisconnect TransmitFile HttpSendRequestA"
     " HttpSendRequestW WinHttpSendRequest WinHttpWriteData",
     receive="recv recvfrom recvmsg recvmmsg WSARecv WSARecvFrom WSARecvMsg InternetReadFile WinHttpReadData",
     resolve="getaddrinfo getaddrinfo_a gethostbyname gethostbyname2 gethostbyname_r gethostbyname2_r gethostbyaddr"
     " gethostbyaddr_r getnameinfo res_query res_nquery res_search res_nsearch __res_query __res_nquery __res_search"
-    " ares_query ares_getaddrinfo GetAddrInfoW GetAddrInfoExA GetAddrInfoExW GetNameInfoW DnsQuery_A DnsQuery_W"
+    " ares_query ares_getaddrinfo ares_gethostbyname BIO_lookup BIO_lookup_ex uv_getaddrinfo PR_GetAddrInfoByName"
+    " PR_GetHostByName apr_sockaddr_info_get g_resolver_lookup_by_name g_resolver_lookup_by_name_async"
+    " evdns_getaddrinfo evdns_base_new ub_resolve"
+    " GetAddrInfoW GetAddrInfoExA GetAddrInfoExW GetNameInfoW DnsQuery_A DnsQuery_W"
     " DnsQuery_UTF8 DnsQueryEx DNSServiceGetAddrInfo CFHostStartInfoResolution WSAAsyncGetHostByName",
     raw="pcap_create pcap_open_live pcap_inject pcap_sendpacket libnet_init",
 )
