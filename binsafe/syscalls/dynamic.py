@@ -6,7 +6,7 @@ nobody can see is never missed. Of the libraries only what can be reached does.
 
 from collections.abc import Callable, Iterator, Sequence
 
-from binsafe.formats.elf_linking import linking
+from binsafe.formats.elf_linking import Linking
 from binsafe.limits import MAX_EVIDENCE
 from binsafe.model import Slice, Syscalls, Unresolved
 from binsafe.syscalls import habits, patterns
@@ -27,6 +27,7 @@ _MAX_ROUNDS = 8
 
 def analyse_dynamic(
     slice_: Slice,
+    linked: Linking,
     libraries: Libraries,
     machine: Machine,
     implied: set[str],
@@ -36,7 +37,7 @@ def analyse_dynamic(
 ) -> Syscalls:
     """See `binsafe.syscalls.analyse`; ``implied`` are the calls that are in no code."""
     watched: Watched = frozenset()
-    program = _program(slice_, machine, max_instructions, watched)
+    program = _program(slice_, linked, machine, max_instructions, watched)
     found = _Found(program, libraries, machine, watched)
     for _ in range(_MAX_ROUNDS):
         before = len(libraries.resolved)
@@ -46,17 +47,15 @@ def analyse_dynamic(
             break
         if not found.numbers.watched <= watched:
             watched |= found.numbers.watched
-            program = _program(slice_, machine, max_instructions, watched)
+            program = _program(slice_, linked, machine, max_instructions, watched)
         found = _Found(program, libraries, machine, watched)
     else:
         found.unfinished = True
     return found.syscalls(implied, explain)
 
 
-def _program(slice_: Slice, machine: Machine, max_instructions: int, watched: Watched) -> File:
+def _program(slice_: Slice, linked: Linking, machine: Machine, max_instructions: int, watched: Watched) -> File:
     """The program itself; where the budget ends before it is looked at, all that it imports counts as called."""
-    linked = linking(slice_.data)
-    assert linked is not None  # noqa: S101 - a dynamic slice has a dynamic section
     try:
         summary = summarise(slice_, linked, machine, max_instructions, watched)
     except OutOfInstructions:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from binsafe.formats import parse
 from binsafe.formats.elf_linking import linking
 from binsafe.limits import MAX_INSTRUCTIONS
-from binsafe.model import Slice, Syscalls
+from binsafe.model import Slice, Syscalls, Unresolved
 from binsafe.syscalls.arm64 import Arm64
 from binsafe.syscalls.decode import OutOfInstructions
 from binsafe.syscalls.dynamic import analyse_dynamic
@@ -40,9 +40,23 @@ def analyse(
     implied = set(NEVER_IN_THE_CODE) & numbers(machine.arch).keys()
     if slice_.linkage in {"static", "static-pie"} and not slice_.libraries:
         return analyse_static(slice_, machine, implied, max_instructions=max_instructions)
-    if slice_.linkage != "dynamic" or libraries is None:
+    if slice_.linkage != "dynamic":
         return None
-    return analyse_dynamic(slice_, libraries, machine, implied, max_instructions=max_instructions, explain=explain)
+    linked = linking(slice_.data)
+    if linked is None:
+        return _unlinked(slice_, machine, implied)
+    if libraries is None:
+        return None
+    return analyse_dynamic(
+        slice_, linked, libraries, machine, implied, max_instructions=max_instructions, explain=explain
+    )
+
+
+def _unlinked(slice_: Slice, machine: Machine, implied: set[str]) -> Syscalls:
+    """A program that names a loader and has nothing that one would link: what would become of it is not known."""
+    calls = tuple(sorted(implied))
+    gap = Unresolved(address=hex(slice_.entry), reason="it has a loader, and no dynamic section that says what to link")
+    return Syscalls(abi=machine.abi, complete=False, required=calls, likely=calls, unresolved=(gap,))
 
 
 def summarise_library(data: memoryview, watched: frozenset[tuple[str, str]]) -> Summary | None:

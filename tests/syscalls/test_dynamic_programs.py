@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ from binsafe.formats import parse
 from binsafe.intake import Found, Snapshot, inspect
 from binsafe.model import Syscalls
 from binsafe.syscalls.summarising import _library_names
+
+PT_DYNAMIC = 2
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +56,24 @@ def test_the_command_prints_one_call_a_line_or_json(ls: Path, calls: Syscalls):
     unknown = subprocess.run([*command, "--explain", "reboot"], capture_output=True, text=True, check=False)
     assert unknown.returncode == 2
     assert "never makes" in unknown.stderr
+
+
+@pytest.mark.parametrize("how", ["empty", "absent"])
+def test_a_loader_with_nothing_to_link_is_not_complete(ls: Path, tmp_path: Path, how: str):
+    data = bytearray(ls.read_bytes())
+    at, entries = struct.unpack_from("<Q", data, 32)[0], struct.unpack_from("<H", data, 56)[0]
+    header = next(h for h in range(at, at + 56 * entries, 56) if struct.unpack_from("<I", data, h)[0] == PT_DYNAMIC)
+    if how == "absent":
+        struct.pack_into("<I", data, header, 0)
+    else:
+        struct.pack_into("<QQ", data, struct.unpack_from("<Q", data, header + 8)[0], 0, 0)
+    path = tmp_path / "odd"
+    path.write_bytes(data)
+    with Snapshot.take(Found("odd", path)) as snapshot:
+        calls = inspect(snapshot).slices[0].syscalls
+    assert calls is not None
+    assert not calls.complete
+    assert "no dynamic section" in calls.unresolved[0].reason
 
 
 def test_without_its_libraries_nothing_is_left_out_silently(ls: Path, tmp_path: Path):
