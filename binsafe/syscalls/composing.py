@@ -1,13 +1,12 @@
 """Summaries of a program and of all its libraries -> one graph: names bound as the dynamic linker binds them."""
 
 from bisect import bisect_right
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from itertools import accumulate
+from functools import cached_property
 from typing import NamedTuple
 
-from binsafe.syscalls.patterns import LISTED, asked, is_c_library, service_function
-from binsafe.syscalls.reach import UNREACHED, Network
+from binsafe.syscalls.patterns import asked
+from binsafe.syscalls.reach import Network, Reached
 from binsafe.syscalls.summary import Condition, Export, Name, Need, Summary
 
 
@@ -37,36 +36,31 @@ class Closure:
     def __init__(self, files: Sequence[File], exists: Callable[[str], bool] = lambda _: True) -> None:
         """``exists`` tells whether something is at a path of the system, see `binsafe.syscalls.habits`."""
         self.files = files
-        self._bases = list(accumulate((file.summary.nodes for file in files), initial=0))
-        self._exports: dict[str, list[tuple[int, Export]]] = {}
-        self._services: dict[str, list[tuple[int, Export]]] = {}
+        self._network = Network([file.summary.leads for file in files])
+        self._bases = self._network.bases
+        self._definitions: dict[str, list[tuple[int, Export]]] = {}
         for number, file in enumerate(files):
             for export in file.summary.exports:
-                self._exports.setdefault(export.name, []).append((number, export))
-                service = service_function(export.name)
-                if service is not None:
-                    self._services.setdefault(service, []).append((number, export))
+                self._definitions.setdefault(export.name, []).append((number, export))
         self._conditions = [
             (number, condition)
             for number, file in enumerate(files)
             for condition in file.summary.conditions
             if condition.absent is None or not exists(condition.absent)
         ]
-        self._network = Network(self._bases[-1])
         self._connect()
-        self._met: frozenset[int] = frozenset()
-        while True:
-            self.came_from = self._network.reach(self._roots(), met=self._met)
-            met = self._met.union(at for at, (_, each) in enumerate(self._conditions) if self._is_met(each))
-            if met == self._met:
-                break
-            self._met = met
+        self._reached = Reached(self._network, self._roots())
+        while met := [at for at, (_, each) in enumerate(self._conditions) if self._is_newly_met(at, each)]:
+            for at in met:
+                self._reached.meet(at)
 
     def reached(self, name: str) -> bool:
         """Whether a definition of a name is reached."""
-        return any(self.live(number, e.first) for number, e in self._exports.get(name, ()) if e.first < e.last)
+        return any(self.live(number, e.first) for number, e in self._definitions.get(name, ()) if e.first < e.last)
 
-    def _is_met(self, condition: Condition) -> bool:
+    def _is_newly_met(self, at: int, condition: Condition) -> bool:
+        if at in self._reached.met:
+            return False
         return any(self.reached(need.name) and self._has_bits(need) for need in condition.needs)
 
     def _has_bits(self, need: Need) -> bool:
@@ -87,7 +81,7 @@ class Closure:
         return frozenset(
             (file, node, call)
             for at, (file, condition) in enumerate(self._conditions)
-            if at not in self._met
+            if at not in self._reached.met
             for node in condition.sources or ()
             for call in condition.calls
         )
@@ -98,12 +92,16 @@ class Closure:
 
     def live(self, file: int, node: int) -> bool:
         """Whether a file's node is reached."""
-        return self.came_from[self._bases[file] + node] != UNREACHED
+        return self._bases[file] + node in self._reached
 
-    def likely(self) -> list[bool]:
-        """Which nodes are reached without passing through a fatal error."""
+    def likely(self) -> Reached:
+        """What is reached without passing through a fatal error."""
         fatal = [self.node(number, node) for number, file in enumerate(self.files) for node in file.summary.fatal]
-        return [origin != UNREACHED for origin in self._network.reach(self._roots(), fatal, self._met)]
+        return Reached(self._network, self._roots(), fatal, self._reached.met)
+
+    @cached_property
+    def _origins(self) -> list[int]:
+        return self._network.origins(self._roots(), self._reached.met)
 
     def way(self, file: int, node: int) -> list[Step]:
         """The nodes on the shortest way from a root to a node, both included."""
@@ -111,21 +109,21 @@ class Closure:
         at = self.node(file, node)
         while at >= 0:
             steps.append(self._step(at))
-            at = self.came_from[at]
+            at = self._origins[at]
         return steps[::-1]
 
     def _connect(self) -> None:
-        """Edges of the files themselves, those on conditions, from imports to what they are bound to, by name."""
+        """Edges from imports to what they are bound to, those by name, and those that wait for conditions."""
         for number, file in enumerate(self.files):
             base, summary = self._bases[number], file.summary
-            self._network.add(_without_lists(summary) if is_c_library(summary) else summary.edges(), base)
             first = base + summary.nodes - len(summary.imports)
             for at, wanted in enumerate(summary.imports):
                 found = self._bind(number, wanted)
                 if found is not None:
                     self._network.bind(first + at, self._span(*found))
             for node, name in asked(summary):  # whichever file is asked
-                for found in (*self._exports.get(name, ()), *self._services.get(name, ())):
+                services = ((n, e) for n, each in enumerate(self.files) for e in each.summary.services.get(name, ()))
+                for found in (*self._definitions.get(name, ()), *services):
                     self._network.bind(base + node, self._span(*found))
         for at, (number, condition) in enumerate(self._conditions):
             sources = None if condition.sources is None else {self.node(number, node) for node in condition.sources}
@@ -141,7 +139,7 @@ class Closure:
         Who asks without a version gets a default one; a definition without a version serves everybody. For a copied
         object the asking file's own definition is the copy, not what is meant.
         """
-        found = self._exports.get(wanted.name, ())
+        found = self._definitions.get(wanted.name, ())
         for number, export in found:
             fits = wanted.version is None or export.version in {None, wanted.version}
             usable = export.default or (wanted.version is not None and export.version == wanted.version)
@@ -169,16 +167,3 @@ class Closure:
         address = file.summary.addresses()[node]
         name = next((e.name for e in file.summary.exports if e.address == address), None)
         return Step(file.name, address, name)
-
-
-def _without_lists(library: Summary) -> Iterator[tuple[int, int]]:
-    """The edges of the C library but for those that only list the functions of the name services built into it.
-
-    ``__nss_files_functions`` and ``__nss_dns_functions`` (``nss/nss_module.h``) fill the same table that is filled by
-    looking names up in a library: as there, what is called of it are the names in `patterns.asked`.
-    """
-    functions = {e.first for e in library.exports if service_function(e.name) and e.first < e.last}
-    serving = Counter(source for source, target in library.edges() if target in functions)
-    for source, target in library.edges():
-        if target not in functions or serving[source] < LISTED:
-            yield source, target

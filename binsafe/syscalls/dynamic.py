@@ -172,7 +172,7 @@ class _Found:
         for value, number, node, address in self.calls():
             if value in known:
                 made.setdefault(known[value], []).append((number, node, address))
-                if likely_nodes[self.closure.node(number, node)]:
+                if self.closure.node(number, node) in likely_nodes:
                     likely.add(known[value])
         gaps, unknown = sorted(set(self.gaps())), sorted(set(self.unknown()))
         own = {name: sorted({a for n, _, a in places if n == 0}) for name, places in sorted(made.items())}

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from binsafe.model import Slice
-from binsafe.syscalls.summary import Export, Summary
+from binsafe.syscalls.summary import SERVICE_FUNCTIONS, Export, Summary
 
 if TYPE_CHECKING:
     from binsafe.syscalls.program import Program
@@ -52,9 +52,7 @@ _SETXID = frozenset(
 _SERVICES = "libnss_%s.so%s"
 _STATIC_SERVICES = re.compile(rb"\0libnss_%s\.so")
 _USUAL_SERVICES = frozenset({"files", "dns"})
-_SERVICE_FUNCTIONS = r"(?:get|set|end)[a-z0-9]{1,30}(?:_r)?|initgroups_dyn|netname2user"
-_SERVICE = re.compile(rf"_nss_\w+_({_SERVICE_FUNCTIONS})")
-_ASKED_BY_NAME = re.compile(rf"{_SERVICE_FUNCTIONS}|_Unwind_\w{{1,40}}|__gcc_personality_v0|idn2_\w{{1,40}}")
+_ASKED_BY_NAME = re.compile(rf"{SERVICE_FUNCTIONS}|_Unwind_\w{{1,40}}|__gcc_personality_v0|idn2_\w{{1,40}}")
 _ASKED_IN_BYTES = re.compile(b"(" + _ASKED_BY_NAME.pattern.encode() + b")\0")
 _ASKED_BEGIN = (b"get", b"set", b"end", b"initgroups_dyn", b"netname2user", b"_Unwind_", b"__gcc_personality", b"idn2_")
 _ASKING = re.compile(rb"\0(?:libnss_%s|libgcc_s\.so|__nss_lookup_function\0)")
@@ -135,12 +133,6 @@ def places(data: bytes) -> Iterator[tuple[int, str]]:
 def asks_for_names(slice_: Slice) -> bool:
     """Whether a file looks such names up: the C library, and services that ask other services, as ``compat`` does."""
     return _ASKING.search(slice_.data) is not None
-
-
-def service_function(exported: str) -> str | None:
-    """The bare name of a name service's function: ``getpwnam_r`` of ``_nss_systemd_getpwnam_r``."""
-    match = _SERVICE.fullmatch(exported) if exported.startswith("_nss_") else None
-    return None if match is None else match[1]
 
 
 def asked(summary: Summary) -> Iterator[tuple[int, str]]:

@@ -1,65 +1,115 @@
 """What can run: a walk over the graphs of all files at once, from what the loader calls."""
 
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from itertools import accumulate
 
 UNREACHED, ROOT = -2, -1
+_REACHED, _BARRED = 1, 2
+
+Leads = tuple[list[int], list[int]]
+"""Of a file: for each node, by the file's own numbers, where those begin that it leads to, and these."""
 
 
 class Network:
-    """A directed graph. It grows by edges; some of them are followed only once a condition is met."""
+    """The graphs of some files, numbered one behind the other, and what binds them.
 
-    def __init__(self, nodes: int) -> None:
-        self._inner: list[list[int]] = [[] for _ in range(nodes)]
-        self._outer: dict[int, list[int]] = {}
-        self._guards: dict[int, list[tuple[AbstractSet[int] | None, int]]] = {}
+    Edges inside of a file may wait for a condition; the last one that bears on an edge decides.
+    """
 
-    def add(self, edges: Iterable[tuple[int, int]], base: int = 0) -> None:
-        """The edges inside of one file, whose nodes are counted from ``base``."""
-        leads = self._inner
-        for source, target in edges:
-            leads[source + base].append(target + base)
+    def __init__(self, files: Sequence[Leads]) -> None:
+        self.files = files
+        self.bases = list(accumulate((len(firsts) - 1 for firsts, _ in files), initial=0))
+        """The number of each file's first node; at last how many nodes there are."""
+        self.bound: dict[int, list[int]] = {}
+        self.guards: dict[int, list[tuple[AbstractSet[int] | None, int]]] = {}
 
     def bind(self, source: int, targets: Iterable[int]) -> None:
-        """Edges from one file to others, on which no condition bears."""
-        self._outer.setdefault(source, []).extend(targets)
+        """Edges on which no condition bears, wherever they lead."""
+        self.bound.setdefault(source, []).extend(targets)
 
     def guard(self, target: int, sources: AbstractSet[int] | None, condition: int) -> None:
         """Let the edges inside of a file to a node wait for a condition, by its number: all of them, or from some."""
-        self._guards.setdefault(target, []).append((sources, condition))
+        self.guards.setdefault(target, []).append((sources, condition))
 
-    def reach(
-        self, roots: Iterable[int], without: Iterable[int] = (), met: AbstractSet[int] = frozenset()
-    ) -> list[int]:
-        """For each node the one that it was first reached from, breadth first; `ROOT`, or `UNREACHED`.
+    def condition(self, source: int, target: int) -> int | None:
+        """What an edge inside of a file waits for."""
+        bearing = self.guards.get(target, ())
+        return next((number for sources, number in reversed(bearing) if sources is None or source in sources), None)
 
-        Nodes of ``without`` are never entered; edges that wait for another condition than those ``met`` are not taken.
-        """
-        came_from = [UNREACHED] * len(self._inner)
-        barred = list(without)
-        for node in barred:
-            came_from[node] = ROOT
-        front = [node for node in sorted(set(roots)) if came_from[node] == UNREACHED]
+    def origins(self, roots: Iterable[int], met: AbstractSet[int] = frozenset()) -> list[int]:
+        """For each node the one that it was first reached from, breadth first; `ROOT`, or `UNREACHED`."""
+        came_from = [UNREACHED] * self.bases[-1]
+        front = sorted(set(roots))
         for node in front:
             came_from[node] = ROOT
         while front:
             found = []
             for node in front:
-                for target in self._inner[node]:
-                    if came_from[target] == UNREACHED and (target not in self._guards or self._open(node, target, met)):
-                        came_from[target] = node
-                        found.append(target)
-                for target in self._outer.get(node, ()):
+                for target in self._next(node, met):
                     if came_from[target] == UNREACHED:
                         came_from[target] = node
                         found.append(target)
             front = sorted(found)
-        for node in barred:
-            came_from[node] = UNREACHED
         return came_from
 
-    def _open(self, source: int, target: int, met: AbstractSet[int]) -> bool:
-        """Whether the last condition that bears on an edge is met, if any does."""
-        bearing = (number for sources, number in reversed(self._guards[target]) if sources is None or source in sources)
-        number = next(bearing, None)
-        return number is None or number in met
+    def _next(self, node: int, met: AbstractSet[int]) -> Iterator[int]:
+        file = bisect_right(self.bases, node) - 1
+        base = self.bases[file]
+        firsts, targets = self.files[file]
+        for target in targets[firsts[node - base] : firsts[node - base + 1]]:
+            condition = self.condition(node, target + base)
+            if condition is None or condition in met:
+                yield target + base
+        yield from self.bound.get(node, ())
+
+
+class Reached:
+    """The nodes that are reached from some roots; more of them when a condition is met."""
+
+    def __init__(
+        self, network: Network, roots: Iterable[int], without: Iterable[int] = (), met: Iterable[int] = ()
+    ) -> None:
+        """Nodes of ``without`` are never entered."""
+        self._network = network
+        self._nodes = bytearray(network.bases[-1])
+        self._held: dict[int, list[int]] = {}
+        self.met = set(met)
+        for node in without:
+            self._nodes[node] = _BARRED
+        self._follow(roots)
+
+    def __contains__(self, node: int) -> bool:
+        return self._nodes[node] == _REACHED
+
+    def meet(self, condition: int) -> None:
+        """Follow the edges that waited for it."""
+        self.met.add(condition)
+        self._follow(self._held.pop(condition, ()))
+
+    def _follow(self, roots: Iterable[int]) -> None:
+        nodes, network = self._nodes, self._network
+        bases, bound, guards = network.bases, network.bound, network.guards
+        pending = [node for node in set(roots) if not nodes[node]]
+        for node in pending:
+            nodes[node] = _REACHED
+        while pending:
+            node = pending.pop()
+            file = bisect_right(bases, node) - 1
+            base = bases[file]
+            firsts, targets = network.files[file]
+            for inner in targets[firsts[node - base] : firsts[node - base + 1]]:
+                target = inner + base
+                if nodes[target]:
+                    continue
+                condition = network.condition(node, target) if target in guards else None
+                if condition is None or condition in self.met:
+                    nodes[target] = _REACHED
+                    pending.append(target)
+                else:
+                    self._held.setdefault(condition, []).append(target)
+            for target in bound.get(node, ()):
+                if not nodes[target]:
+                    nodes[target] = _REACHED
+                    pending.append(target)

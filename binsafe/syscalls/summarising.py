@@ -11,8 +11,9 @@ from binsafe.syscalls import arguments, graph, habits, sites, vdso
 from binsafe.syscalls.code import HIGHEST_ADDRESS
 from binsafe.syscalls.decisive import FUNCTIONS, decisive
 from binsafe.syscalls.decode import Decoder, OutOfInstructions
-from binsafe.syscalls.machine import CALLED, Machine
+from binsafe.syscalls.machine import CALLED, Addresses, Machine
 from binsafe.syscalls.patterns import (
+    LISTED,
     LOADS_LIBRARIES,
     LOOKS_UP,
     WATCHED,
@@ -37,6 +38,7 @@ from binsafe.syscalls.summary import (
     Summary,
     Text,
     Wrapper,
+    service_function,
 )
 from binsafe.syscalls.wrappers import argument, resolve
 
@@ -81,12 +83,12 @@ def unanalysed(slice_: Slice, linking: Linking, machine: Machine, reason: str) -
     return Summary(
         arch=machine.arch,
         functions=1,
-        starts=np.array([min(slice_.entry, HIGHEST_ADDRESS)], "<i8").tobytes(),
-        sources=b"",
+        starts=np.array([min(slice_.entry, HIGHEST_ADDRESS)], np.int64).tobytes(),
+        firsts=np.zeros(2 + len(imports), np.int32).tobytes(),
         targets=b"",
         entry=0,
         mapped=False,
-        roots=np.arange(1 + len(imports), dtype="<i4").tobytes(),
+        roots=np.arange(1 + len(imports), dtype=np.int32).tobytes(),
         imports=imports,
         exports=(),
         calls=(),
@@ -116,12 +118,13 @@ class _Summariser:
         exports = tuple(self._exports())
         texts = tuple(self._texts())
         given, carried, handed = self._arguments()
+        sources, targets = self._edges(exports)
         summary = Summary(
             arch=self.program.machine.arch,
             functions=self.graph.functions,
             starts=self.starts.astype(np.int64).tobytes(),
-            sources=self.graph.sources.astype(np.int32).tobytes(),
-            targets=self.graph.targets.astype(np.int32).tobytes(),
+            firsts=np.searchsorted(sources, np.arange(self.graph.nodes + 1)).astype(np.int32).tobytes(),
+            targets=targets.astype(np.int32).tobytes(),
             entry=self.graph.entry,
             mapped=self._mapped(),
             roots=self.graph.roots.astype(np.int32).tobytes(),
@@ -139,6 +142,21 @@ class _Summariser:
             handed=tuple(sorted(handed, key=repr)),
         )
         return msgspec.structs.replace(summary, conditions=tuple(habits.conditions(summary)))
+
+    def _edges(self, exports: Iterable[Export]) -> tuple[Addresses, Addresses]:
+        """The graph's; of the C library without those that only list what its built-in name services do.
+
+        ``__nss_files_functions`` and ``__nss_dns_functions`` (``nss/nss_module.h``) fill the same table that is filled
+        by looking names up in a library: as there, what is called of it are the names in `patterns.asked`.
+        """
+        sources, targets = self.graph.sources, self.graph.targets
+        if not any(export.name == "__libc_start_main" for export in exports):
+            return sources, targets
+        functions = [e.first for e in exports if service_function(e.name) and e.first < e.last]
+        serving = among(targets, functions)
+        often = np.bincount(sources[serving], minlength=self.graph.nodes) >= LISTED
+        kept = ~(serving & often[sources])
+        return sources[kept], targets[kept]
 
     def _mapped(self) -> bool:
         ends, starts = self.program.layout.ends, self.program.layout.starts

@@ -4,10 +4,22 @@ A summary is made from the library's bytes alone, so it can be kept. It holds th
 what leads into it and out of it by name, and which functions make which calls.
 """
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import pairwise
 
 import msgspec
+
+SERVICE_FUNCTIONS = r"(?:get|set|end)[a-z0-9]{1,30}(?:_r)?|initgroups_dyn|netname2user"
+"""What a name service is asked for (``nss/nsswitch.c``)."""
+_SERVICE = re.compile(rf"_nss_\w+_({SERVICE_FUNCTIONS})")
+
+
+def service_function(exported: str) -> str | None:
+    """The bare name of a name service's function: ``getpwnam_r`` of ``_nss_systemd_getpwnam_r``."""
+    match = _SERVICE.fullmatch(exported) if exported.startswith("_nss_") else None
+    return None if match is None else match[1]
 
 
 class Name(msgspec.Struct, frozen=True, array_like=True):
@@ -146,7 +158,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """Nodes below this number are functions, then come data objects, then the imports."""
     starts: bytes
     """Address of each function and data object."""
-    sources: bytes
+    firsts: bytes
+    """For each node where its edges begin among ``targets``, and at last where they end."""
     targets: bytes
     entry: int
     """The function that starts a program; in a library nothing calls it. -1 where there is none."""
@@ -181,9 +194,27 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """What it exports."""
         return frozenset(export.name for export in self.exports)
 
+    @cached_property
+    def services(self) -> Mapping[str, Sequence[Export]]:
+        """Functions of a name service (``_nss_systemd_getpwnam_r``) by the name that is asked for (``getpwnam_r``)."""
+        found: dict[str, list[Export]] = {}
+        for export in self.exports:
+            name = service_function(export.name)
+            if name is not None:
+                found.setdefault(name, []).append(export)
+        return found
+
+    @cached_property
+    def leads(self) -> tuple[list[int], list[int]]:
+        """``firsts`` and ``targets`` as numbers."""
+        return memoryview(self.firsts).cast("i").tolist(), memoryview(self.targets).cast("i").tolist()
+
     def edges(self) -> Iterator[tuple[int, int]]:
         """The graph's edges."""
-        return zip(memoryview(self.sources).cast("i"), memoryview(self.targets).cast("i"), strict=True)
+        firsts, targets = self.leads
+        for node, (first, last) in enumerate(pairwise(firsts)):
+            for target in targets[first:last]:
+                yield node, target
 
     def addresses(self) -> "Sequence[int]":
         """Address of each function and data object."""

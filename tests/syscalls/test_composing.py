@@ -4,7 +4,7 @@ import msgspec
 import numpy as np
 
 from binsafe.syscalls.composing import Closure, File
-from binsafe.syscalls.reach import UNREACHED, Network
+from binsafe.syscalls.reach import UNREACHED, Network, Reached
 from binsafe.syscalls.summary import Call, Export, Name, Summary, Text
 
 READ, WRITE, ABORT = 0, 1, 2
@@ -24,8 +24,10 @@ def library(
         arch="x86_64",
         functions=functions,
         starts=np.arange(0x1000, 0x1000 + 16 * functions, 16).astype(np.int64).tobytes(),
-        sources=np.array([a for a, _ in edges], np.int32).tobytes(),
-        targets=np.array([b for _, b in edges], np.int32).tobytes(),
+        firsts=np.searchsorted(sorted(a for a, _ in edges), np.arange(functions + len(imports) + 1))
+        .astype(np.int32)
+        .tobytes(),
+        targets=np.array([b for _, b in sorted(edges)], np.int32).tobytes(),
         entry=-1,
         mapped=True,
         roots=np.array(roots, np.int32).tobytes(),
@@ -99,7 +101,7 @@ def test_the_likely_ones_are_not_reached_through_fatal_errors_alone():
     closure = Closure([File("program", program(Name("read", None, False)), whole=True), File("libc", libc)])
     likely = closure.likely()
     assert live(closure, 1) == {0, 1, 2}
-    assert [bool(likely[closure.node(1, node)]) for node in range(3)] == [True, False, False]
+    assert [closure.node(1, node) in likely for node in range(3)] == [True, False, False]
 
 
 def test_the_way_names_the_file_of_each_step():
@@ -113,20 +115,34 @@ def test_the_way_names_the_file_of_each_step():
 
 
 def test_loops_end_and_parents_are_on_the_shortest_way():
-    network = Network(5)
-    network.add([(0, 1), (1, 2), (2, 0), (0, 3), (3, 3)])
-    assert network.reach([0]) == [-1, 0, 1, 0, UNREACHED]
-    assert network.reach([0], without=[1]) == [-1, UNREACHED, UNREACHED, 0, UNREACHED]
+    network = Network([([0, 2, 3, 4, 5, 5], [1, 3, 2, 0, 3])])
+    assert network.origins([0]) == [-1, 0, 1, 0, UNREACHED]
+    assert found(Reached(network, [0])) == [0, 1, 2, 3]
+    assert found(Reached(network, [0], without=[1])) == [0, 3]
 
 
 def test_an_edge_waits_for_the_last_condition_that_bears_on_it():
-    network = Network(4)
-    network.add([(0, 1), (2, 1), (0, 3)])
+    network = Network([([0, 2, 2, 3, 3], [1, 3, 1])])
     network.guard(1, None, 7)
     network.guard(1, {0}, 8)
-    assert network.reach([0], met={7}) == [-1, UNREACHED, UNREACHED, 0]
-    assert network.reach([0], met={8}) == [-1, 0, UNREACHED, 0]
-    assert network.reach([2], met={7}) == [UNREACHED, 2, -1, UNREACHED]
+    assert found(Reached(network, [0], met={7})) == [0, 3]
+    assert found(Reached(network, [0], met={8})) == [0, 1, 3]
+    assert found(Reached(network, [2], met={7})) == [1, 2]
+    assert network.origins([0], met={8}) == [-1, 0, UNREACHED, 0]
+
+
+def test_what_waited_is_followed_when_its_condition_is_met():
+    network = Network([([0, 1, 2, 2], [1, 2]), ([0, 0, 0], [])])
+    network.guard(1, None, 0)
+    network.bind(2, [4])
+    reached = Reached(network, [0])
+    assert found(reached) == [0]
+    reached.meet(0)
+    assert found(reached) == [0, 1, 2, 4]
+
+
+def found(reached: Reached) -> list[int]:
+    return [node for node in range(reached._network.bases[-1]) if node in reached]
 
 
 def test_of_a_name_service_only_the_functions_that_live_code_asks_for():
