@@ -52,7 +52,7 @@ Examples:
 def command(**given: Any) -> None:
     """Balance POST / over servers that run already, until Ctrl-C."""
     from bandit_runner.balancer import Balancer, BalancerConfig, TierConfig
-    from bandit_runner.cli.support import address, stoppable
+    from bandit_runner.cli.support import address, room_for, stoppable
 
     tier = TierConfig(
         name="all",
@@ -60,6 +60,7 @@ def command(**given: Any) -> None:
         strategy=given["strategy"],
     )
     config = BalancerConfig(tiers=(tier,), scoring=scoring(given), seed=given["seed"])
+    room_for(config.limits)
     observe = _tracer(config) if given["otel"] else None
     balancer = Balancer(config, on_request=observe.observe if observe else None)
     try:

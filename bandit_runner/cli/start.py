@@ -60,7 +60,7 @@ def command(**given: Any) -> int:
     """
     from bandit_runner.cli.beside import dashboard
     from bandit_runner.cli.recorded import Recorded
-    from bandit_runner.cli.support import Options, running, stoppable
+    from bandit_runner.cli.support import Options, room_for, running, stoppable
     from bandit_runner.harness import Player
 
     recorded = Recorded(given["store"])
@@ -75,6 +75,7 @@ def command(**given: Any) -> int:
         running(servers, on_violation=recorded.violation) as up,
         dashboard(recorded.path, given["dashboard_port"], wanted=not given["no_dashboard"]) as shown,
     ):
+        room_for(config.limits)  # after the servers have started, which is not theirs to have
         recorded.describe(up)
         keep = given["keep"] if given["keep"] is not None else shown and sys.stdin.isatty() and sys.stderr.isatty()
         player = Player(plan, recording=recorded.recording, played=recorded.played, truth=_truth(up), note=note)

@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
@@ -15,6 +15,9 @@ import binsafe
 from bandit_runner.servers import Servers, start
 from binsafe.cli.entry import note
 from binsafe.reports.escape import escape
+
+if TYPE_CHECKING:
+    from bandit_runner.balancer import Limits
 
 STANDIN = "flakyservers"
 _STANDIN = ("-truth", "-")
@@ -25,6 +28,9 @@ MAX_PORT = 65_535
 
 GC_THRESHOLD = 20_000
 """Objects made between two looks for cycles; requests make none."""
+
+OTHER_FILES = 64
+"""What a process has open beside its sockets, and some."""
 
 T = TypeVar("T")
 
@@ -87,6 +93,23 @@ def stoppable(main: Coroutine[Any, Any, T]) -> T:
             return runner.run(cancelled_by_signals())
         except asyncio.CancelledError:
             raise KeyboardInterrupt from None
+
+
+def room_for(limits: "Limits") -> None:
+    """Let this process open as many sockets as the limits allow, where the system agrees; macOS begins with 256 files.
+
+    Without room a flood of clients would take the sockets that we need to ask servers, who would be blamed for it.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    needed = 2 * limits.connections + limits.requests + limits.idle_upstream + OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def address(text: str, option: str) -> tuple[str, int]:
