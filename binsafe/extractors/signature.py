@@ -52,9 +52,10 @@ def _problems(signature: Signature) -> Iterator[Finding]:
 
 
 def _absence(signature: Signature, slice_: Slice) -> Iterator[Finding]:
-    """Signatures that name nobody; ELF has none that its loader knows, so their absence says nothing there."""
+    """Signatures that name nobody; ELF has none that its loader knows, and what is still to be linked has none."""
     if signature.kind == "none":
-        severity = Severity.INFO if slice_.format == "elf" else Severity.MEDIUM
+        never = slice_.format == "elf" or slice_.kind == "object"
+        severity = Severity.INFO if never else Severity.MEDIUM
         detail = "Nobody vouches for it, and a change to it would not show."
         yield Finding(id="unsigned", severity=severity, title="It is not signed", detail=detail)
     elif signature.kind == "linker":

@@ -18,6 +18,12 @@ def test_no_signature_matters_where_the_system_knows_signatures(format_: str, se
     assert findings(Signature(kind="none", status="absent"), format_) == {"unsigned": severity}
 
 
+def test_what_is_still_to_be_linked_is_never_signed():
+    given = Signature(kind="none", status="absent")
+    extracted = signature.extract(subject(minimal(format="mach-o", kind="object"), signature=given))
+    assert [finding.severity for finding in extracted.findings] == [Severity.INFO]
+
+
 @pytest.mark.parametrize(("kind", "finding"), [("linker", "linker-signed"), ("adhoc", "adhoc-signed")])
 def test_a_signature_without_a_signer_proves_nothing_about_who(kind: str, finding: str):
     assert findings(Signature(kind=kind, status="valid")) == {finding: Severity.LOW}
