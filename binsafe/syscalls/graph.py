@@ -129,7 +129,8 @@ class _Builder:
         """The node of each address: the function that starts there, or the object that holds it; -1 for neither."""
         function = self.layout.exact(addresses)
         holder = np.maximum(self.layout.containing(addresses), 0)
-        function = np.where((function < 0) & (self.layout.ends[holder] == 0), holder, function)
+        unended = np.append(self.layout.ends, -1)[holder] == 0  # one more: libraries of data have no function
+        function = np.where((function < 0) & unended, holder, function)
         at = np.searchsorted(self.cuts, addresses, side="right") - 1
         object_ = np.where(at >= 0, self.cut_nodes[np.maximum(at, 0)], -1)
         in_code = self.program.in_code(addresses)

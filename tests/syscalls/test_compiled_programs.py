@@ -22,6 +22,16 @@ _OUTER = "long mine(long, long); long outer(long number) { return mine(7, number
 pytestmark = needs_compiler
 
 
+def test_a_library_of_data_only_leads_to_what_it_points_to(tmp_path: Path):
+    library(tmp_path, "target", "int swapoff(const char *); int target(void) { return swapoff(0); }")
+    library(tmp_path, "table", "int target(void); int (*const table[3])(void) = {target, target, target};",
+            "-nostdlib", "-Wl,--no-as-needed", "-ltarget")  # fmt: skip
+    source = "extern int (*const table[])(void); int main(int count, char **all) { return table[count % 3](); }"
+    found = calls(build(tmp_path, "program", source, "-ltable", "-ltarget"))
+    assert "swapoff" in found.required
+    assert found.complete
+
+
 def test_a_wrapper_in_a_library_is_followed_to_its_callers_in_other_files(tmp_path: Path):
     library(tmp_path, "mine", _WRAPPER)
     library(tmp_path, "outer", _OUTER, "-Wl,--no-as-needed", "-lmine")
