@@ -136,4 +136,4 @@ def _ask(report: binsafe.Report) -> bool:
 
 def _tell(violation: binsafe.Violation) -> None:
     if not violation.expected:
-        note(escape(f"denied: {violation.syscall} {violation.object} ({violation.result})"))
+        note(escape(violation.sentence))

@@ -22,6 +22,7 @@ class Asked(NamedTuple):
     execute: tuple[str, ...]
     pack: tuple[str, ...] = ()
     env: tuple[str, ...] = ()
+    scratch: str | None = None
 
 
 _OPTIONS = (
@@ -66,6 +67,7 @@ def derive_policy(report: "Report", asked: Asked) -> "Policy":
         connect=asked.connect,
         execute=tuple(_absolute(path) for path in asked.execute),
         environment=tuple(_variable(text) for text in asked.env),
+        scratch=_absolute(asked.scratch) if asked.scratch is not None else None,
         packs=tuple(packs.grants(chosen, program)),
         jit=any(pack.jit for pack in chosen),
     )

@@ -1,8 +1,5 @@
 """binsafe run: inspect, derive, enforce, run."""
 
-import contextlib
-import os
-import select
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +11,8 @@ from binsafe.cli.options import Asked, derive_policy, grants
 
 if TYPE_CHECKING:
     from binsafe.intake import Snapshot
-    from binsafe.model import Gap, Policy, Report, Violation
+    from binsafe.model import Gap, Policy, Report
     from binsafe.sandbox.backends import Prepared
-
-_STDERR = 2
 
 
 @click.command(
@@ -34,6 +29,12 @@ Examples:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @grants
 @click.option("--env", multiple=True, metavar="NAME[=VALUE]", help="Give it a variable; it gets no other but PATH.")
+@click.option(
+    "--scratch",
+    type=click.Path(exists=True, file_okay=False),
+    metavar="DIR",
+    help="A folder for its temporary files (TMPDIR), which stay; else it gets one that goes with it.",
+)
 @click.option("--policy", "policy_file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--backend", metavar="NAME", help="The mechanism; see binsafe doctor.")
 @click.option("--allow-partial", is_flag=True, help="Go on without grants that this machine cannot give; name each.")
@@ -67,6 +68,7 @@ def command(  # noqa: PLR0913 - one for each option
     import msgspec
 
     from binsafe.cli.attending import TIMED_OUT, Attendance
+    from binsafe.cli.telling import Teller, mention
     from binsafe.errors import FileChanged
     from binsafe.sandbox import Order, launch
 
@@ -80,7 +82,7 @@ def command(  # noqa: PLR0913 - one for each option
         if dry_run:
             _describe(policy)
             return 0
-        teller = _Teller(report)
+        teller = Teller(report)
         order = Order(
             policy=policy,
             program=snapshot.descriptor,
@@ -99,14 +101,14 @@ def command(  # noqa: PLR0913 - one for each option
                 policy = _derive(snapshot, wishes, yes=yes, key=key)
                 process = launch(msgspec.structs.replace(order, policy=policy, prepared=None), backend=backend)
             snapshot.close()
-            if process.backend == "landlock" and backend is None:
-                note("namespaces are refused here: Landlock and seccomp hold the policy; see binsafe doctor")
+            if process.backend == "landlock":
+                _mention_fallback(policy, chosen=backend is not None)
             try:
                 status = attendance.wait(process, timeout)
             finally:
                 process.stop(grace=0)
     if status == TIMED_OUT and timeout is not None:
-        _mention(f"stopped after {timeout:g} s")
+        mention(f"stopped after {timeout:g} s")
     teller.sum_up(process.unreported)
     return status
 
@@ -197,46 +199,14 @@ def _describe(policy: "Policy") -> None:
             click.echo(f"  gap {gap.id}: {gap.reason}")
 
 
+def _mention_fallback(policy: "Policy", *, chosen: bool) -> None:
+    why = "as asked" if chosen else "namespaces are refused here"
+    missed = any(grant.object == "scratch" for grant in policy.of("write"))
+    without = "; there is no scratch folder but with --scratch DIR" if missed else ""
+    note(f"{why}: Landlock and seccomp hold the policy{without}; see binsafe doctor")
+
+
 def _accept(gap: "Gap") -> None:
     from binsafe.reports.escape import escape
 
     note(escape(f"not given here: {gap.reason}"))
-
-
-class _Teller:
-    """Tells violations while the program runs: on standard error, and as JSON lines in ``report``.
-
-    Written past Python's buffers: an unread standard error must not hold up the end, nor a full disk break it.
-    """
-
-    def __init__(self, report: Path | None) -> None:
-        self._report = report.open("wb", buffering=0) if report is not None else None
-        self.told = 0
-
-    def tell(self, violation: "Violation") -> None:
-        """Tell one; what ordinary programs try on the way goes to the file only."""
-        if not violation.expected:
-            from binsafe.reports.escape import escape
-
-            self.told += 1
-            remedy = f"; add {violation.grant}" if violation.grant else ""
-            line = escape(f"{violation.syscall} {violation.object} denied: not in the policy{remedy}")
-            os.write(_STDERR, f"{line}\n".encode())
-        if self._report is not None:
-            import msgspec
-
-            self._report.write(msgspec.json.encode(violation) + b"\n")
-
-    def sum_up(self, unreported: int) -> None:
-        """One line at the end, if there is anything to say and anybody listens."""
-        if unreported:
-            _mention(f"{unreported} more denials were counted, not shown")
-
-
-def _mention(message: str) -> None:
-    """A line on standard error unless that would mean waiting."""
-    poll = select.poll()
-    poll.register(_STDERR, select.POLLOUT)
-    if any(event & select.POLLOUT for _, event in poll.poll(0)):
-        with contextlib.suppress(OSError):
-            os.write(_STDERR, f"{message}\n".encode())

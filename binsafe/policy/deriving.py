@@ -23,7 +23,7 @@ from binsafe.policy.baseline import Baseline, Need
 from binsafe.policy.calls import call_grants
 from binsafe.policy.denials import denials
 from binsafe.policy.libraries import library_grants
-from binsafe.policy.objects import ARTIFACT
+from binsafe.policy.objects import ARTIFACT, SCRATCH
 from binsafe.policy.request import Request
 from binsafe.policy.runtimes import compiles
 
@@ -58,7 +58,7 @@ def derive(report: Report, baseline: Baseline, request: Request) -> Policy:
         *listening,
         *named,
         *libraries,
-        *baseline.grants,
+        *(grant for grant in baseline.grants if grant.object != SCRATCH or request.scratch is None),
         *calls,
     )
     return Policy(

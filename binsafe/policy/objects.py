@@ -21,6 +21,8 @@ bytes of a core file, bytes of any file, seconds of processor time, bytes of add
 
 ARTIFACT: Final = "artifact"
 SCRATCH: Final = "scratch"
+TEMPORARY: Final = "TMPDIR"
+"""The variable that names the folder for temporary files (environ(7))."""
 
 LOADER: Final = "loader"
 LIBRARY: Final = "library"

@@ -3,7 +3,7 @@
 schema: binsafe.baseline/1
 name: flaky_servers
 extends: network_server         (all that the other one has; its limits may be replaced)
-without: [processes]            (but for these of its groups)
+without: [processes, scratch]   (but for these of its groups, or its scratch folder)
 description: what kind of program this is for
 ports:
   reason: why
@@ -39,7 +39,7 @@ from binsafe.model import Condition, Grant
 from binsafe.model.policy import GrantKind
 from binsafe.policy.baseline import BASELINE_SCHEMA, Baseline, CallGroup, Need, PortLayout
 from binsafe.policy.conditions import ConditionError, parse_condition
-from binsafe.policy.objects import ObjectError, check_object, check_value, port_number
+from binsafe.policy.objects import SCRATCH, ObjectError, check_object, check_value, port_number
 from binsafe.policy.walls import ALWAYS, NEEDS_CONDITION, WALLS
 from binsafe.policy.yamlnodes import Element, read
 from binsafe.syscalls import tables
@@ -81,14 +81,23 @@ def parse(text: str, origin: str, extended: Callable[[str], Baseline] = no_other
 
 
 def _base(fields: Mapping[str, Element], extended: Callable[[str], Baseline]) -> Baseline | None:
-    """The extended baseline, without the groups that this one leaves out."""
+    """The extended baseline, without the groups that this one leaves out, or its scratch folder."""
     base = extended(_name(fields["extends"])) if "extends" in fields else None
     left_out = fields["without"].items("expected a list of groups") if "without" in fields else ()
-    have = {group.name: group for group in base.calls} if base else {}
+    names = (
+        [*(group.name for group in base.calls), *(g.object for g in base.grants if g.object == SCRATCH)] if base else []
+    )
+    have = dict.fromkeys(names, True)
     for item in left_out:
         if have.pop(item.text(), None) is None:
             item.fail("no such group to leave out", expected=f"expected one of: {', '.join(have) or 'none'}")
-    return msgspec.structs.replace(base, calls=tuple(have.values())) if base else None
+    if base is None:
+        return None
+    return msgspec.structs.replace(
+        base,
+        calls=tuple(group for group in base.calls if group.name in have),
+        grants=tuple(grant for grant in base.grants if grant.object != SCRATCH or SCRATCH in have),
+    )
 
 
 def _name(element: Element) -> str:

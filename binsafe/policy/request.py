@@ -7,7 +7,7 @@ import msgspec
 from binsafe.errors import UsageError
 from binsafe.model import Grant
 from binsafe.model.policy import GrantKind
-from binsafe.policy.objects import ObjectError, check_object, check_value
+from binsafe.policy.objects import TEMPORARY, ObjectError, check_object, check_value
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,6 +19,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     connect: tuple[str, ...] = ()
     execute: tuple[str, ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
+    scratch: str | None = None
+    """A folder of the user's for temporary files, in place of one that goes with the program."""
     packs: tuple[Grant, ...] = ()
     """What runtime packs add."""
     jit: bool = False
@@ -38,6 +40,11 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
             yield named_grant("read", path, reason=f"--read {path}", option="--read")
         for path in self.write:
             yield named_grant("write", path, reason=f"--write {path}", option="--write")
+        if self.scratch is not None:
+            reason = "--scratch: a folder for temporary files, which stay"
+            yield named_grant("write", self.scratch, reason=reason, option="--scratch")
+            if TEMPORARY not in dict(self.environment):
+                yield named_grant("environment", TEMPORARY, self.scratch, reason=reason, option="--scratch")
         for path in self.execute:
             yield named_grant("execute", path, reason=f"--exec {path}", option="--exec")
         for name, value in self.environment:

@@ -14,7 +14,7 @@ from typing import Final
 from binsafe.model import Violation
 
 REPORTED_EACH: Final = 5
-REPORTED_PER_CALL: Final = 50
+REPORTED_PER_CALL: Final = 200
 """Violations that are reported singly, of one call with one object and of one call with any; the rest is counted."""
 
 MAX_WAITING: Final = 1000

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -105,6 +106,29 @@ def test_a_program_that_ignores_sigterm_is_stopped_in_the_time_given(sandboxed: 
     assert 0.3 <= time.monotonic() - before < 3
 
 
+@pytest.mark.parametrize("backend", ["namespaces", "landlock"])
+def test_the_programs_calls_are_its_own_although_the_status_pipe_is_open(
+    sandboxed: Callable, free_port: Callable, monkeypatch: pytest.MonkeyPatch
+):
+    """Its parent inside closes the pipe when it comes to it, which on a busy machine is long after the execve.
+
+    Until the pipe's end the supervisor took each call for the launcher's, and let it go on.
+    """
+    made = os.pipe2
+
+    def held_open(flags: int) -> tuple[int, int]:
+        ends = made(flags)
+        if sys._getframe(1).f_code.co_filename.endswith("starting.py"):
+            threading.Timer(2.0, os.close, (os.dup(ends[1]),)).start()
+        return ends
+
+    monkeypatch.setattr(os, "pipe2", held_open)
+    run = sandboxed("call=29,0,4096,896", f"connect=127.0.0.1:{free_port()}")  # shmget
+    answers = run.answers()
+    assert "function not implemented" in answers["call=29,0,4096,896"]
+    assert "operation not permitted" in list(answers.values())[1]
+
+
 def test_starts_and_stops_leave_nothing_behind(sandboxed: Callable):
     def held() -> int:
         return len(os.listdir("/proc/self/fd"))
@@ -172,8 +196,8 @@ def test_what_it_writes_into_a_private_folder_of_roots_is_its_owners(sandboxed: 
 
 
 def test_a_flood_of_denials_is_counted_not_printed(sandboxed: Callable):
-    ports = [f"listen=127.0.0.1:{port}" for port in range(20000, 20200)]
+    ports = [f"listen=127.0.0.1:{port}" for port in range(20000, 20400)]
     run = sandboxed(*ports, ports=(19999,))
     assert all(run.answers().values())
-    assert len(run.violations) <= 60
-    assert run.process.unreported >= 140
+    assert len(run.violations) <= 210
+    assert run.process.unreported >= 190

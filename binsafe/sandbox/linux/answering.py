@@ -12,11 +12,13 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from binsafe.model import Violation
+from binsafe.model.violation import UNGRANTABLE
 from binsafe.sandbox.linux import kernel
 from binsafe.sandbox.linux.connecting import Connector
-from binsafe.sandbox.linux.describing import describe, error_name
+from binsafe.sandbox.linux.describing import ONLY_INSIDE, describe, error_name, grant_for, signed
 from binsafe.sandbox.linux.grafting import graft, listen
 from binsafe.sandbox.linux.lookups import PATH_CALLS, Lookups, resolve
+from binsafe.sandbox.linux.neighbours import is_inside
 from binsafe.sandbox.linux.notifications import Call, Listener
 from binsafe.sandbox.linux.sockets import Refused
 from binsafe.sandbox.linux.watching import Watch
@@ -59,6 +61,9 @@ _SETTING_IDS: Final[Mapping[str, int]] = {
 }
 """Call -> how many arguments it has. make and busybox become who they are before they start anything."""
 
+_SEARCHED: Final = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin")
+"""Where shells and libraries look for a program that is named without its folder, one after the other."""
+
 _FICLONE: Final = 0x4004_9409
 """cp's way to share blocks; it copies where that fails."""
 
@@ -86,10 +91,16 @@ class Answerer:
             self._carry_out(call, name, self._listen)
         elif name == "connect" and self._watch.destinations.addresses:
             self._carry_out(call, name, self._connector.answer)
+        elif name in ("kill", "pidfd_open") and name in self._watch.whole:
+            self._reach(call, name)
         elif name == "execve" and self._watch.executables:
             self._carry_out(call, name, self._execute)
         else:
             self._refuse(call, name)
+
+    def executes(self, call: Call) -> bool:
+        """Whether a call is one that executes a file."""
+        return self._watch.names.get(call.number) in ("execve", "execveat")
 
     def killed(self, pid: int) -> None:
         """The program ended by SIGSYS: it made a call of another architecture."""
@@ -102,6 +113,7 @@ class Answerer:
                     object="a call by another architecture's numbers (int 0x80, x32)",
                     syscall="unknown",
                     result="SIGSYS",
+                    grant=f"{UNGRANTABLE}the filter knows this processor's own numbers only",
                 )
             )
 
@@ -110,9 +122,8 @@ class Answerer:
             action(call)
         except Refused as refused:
             self._listener.finish(call, refused.errno)
-            self._report(
-                call, name, refused.object, result=refused.errno, expected=refused.expected, grant=refused.grant
-            )
+            grant = refused.grant or grant_for(name)
+            self._report(call, name, refused.object, result=refused.errno, expected=refused.expected, grant=grant)
         except OSError as error:  # the host's answer: taken port, bad address
             self._listener.finish(call, error.errno or errno.EINVAL)
 
@@ -133,8 +144,17 @@ class Answerer:
             return
         name = posixpath.basename(path)
         if any(posixpath.basename(granted) == name for granted in self._watch.executables):
-            raise Refused(errno.ENOENT, path, expected=True, grant=f"--exec {path}")  # a search along PATH
+            searching = posixpath.dirname(path) in _SEARCHED
+            raise Refused(errno.ENOENT, path, expected=searching, grant=f"--exec {path}")
         raise Refused(errno.EPERM, path, grant=f"--exec {path}")
+
+    def _reach(self, call: Call, name: str) -> None:
+        """Go on, and say so where there is no such process: the kernel knows only those inside, and so do we."""
+        target = signed(call.arguments[0])
+        found = is_inside(call.pid, target)
+        self._listener.proceed(call)
+        if not found:
+            self._report(call, name, f"process {target}", operation="signal", result=errno.ESRCH, grant=ONLY_INSIDE)
 
     def _look(self, call: Call, name: str, lookups: Lookups) -> None:
         missed = lookups.miss(self._listener, call, PATH_CALLS[name])
@@ -159,7 +179,7 @@ class Answerer:
             self._finish(call, name, "the name service cache", errno.EACCES)
         elif name == "socket" and call.arguments[:3] == _SYSLOG:
             self._finish(call, name, "the system's log", errno.EPERM)
-        elif name == "socket" and call.arguments[:3] in _ADDRESS_PROBES:
+        elif name == "socket" and call.arguments[:3] in _ADDRESS_PROBES and self._watch.resolves:
             self._finish(call, name, describe(self._listener, call, name).object, errno.EPERM)
         elif name in _SETTING_IDS and _OWN_IDS.issuperset(call.arguments[: _SETTING_IDS[name]]):
             self._listener.finish(call)  # nothing changes, so nothing needs to be done
@@ -183,7 +203,7 @@ class Answerer:
     def _finish(self, call: Call, name: str, object_: str, number: int) -> None:
         """A refusal that ordinary programs take for an answer."""
         self._listener.finish(call, number)
-        self._report(call, name, object_, result=number, expected=True)
+        self._report(call, name, object_, result=number, expected=True, grant=grant_for(name))
 
     def _report(
         self,
@@ -194,7 +214,7 @@ class Answerer:
         result: int,
         operation: str | None = None,
         expected: bool = False,
-        grant: str | None = None,
+        grant: str,
     ) -> None:
         kind = name if call.number in self._watch.names else "unknown"  # numbers are the program's to invent
         if not self._reporter.admits(kind, object_):

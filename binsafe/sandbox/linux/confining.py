@@ -4,6 +4,7 @@ import os
 
 from binsafe.errors import NotEnforceable
 from binsafe.model import Policy
+from binsafe.policy.objects import TEMPORARY
 from binsafe.renderers import linux
 from binsafe.sandbox.backends import Order
 from binsafe.sandbox.linux.cargo import Cargo
@@ -30,10 +31,10 @@ def confine(order: Order, stage: Stage, arch: str, backend: str) -> Process:
     with Cargo() as cargo, Streams(order) as streams:
         layout = lay_out(order, cargo, destinations.hosts)
         lookups = None if reads_folders(order.policy) else _lookups(layout, order.policy)
-        notify = frozenset(PATH_CALLS) if lookups else frozenset()
+        notify = {"kill", "pidfd_open", *(PATH_CALLS if lookups else ())}
         if destinations.addresses:
-            notify |= {"listen"}  # see grafting.listen
-        plan = plan_for(order, layout, arch, notify)
+            notify.add("listen")  # see grafting.listen
+        plan = plan_for(order, layout, arch, frozenset(notify))
         stage.begin(plan, streams.descriptors, (order.program, cargo.descriptor))
         watch = watch_for(
             order.policy,
@@ -47,8 +48,13 @@ def confine(order: Order, stage: Stage, arch: str, backend: str) -> Process:
 
 
 def reads_folders(policy: Policy) -> bool:
-    """Whether it was given whole folders: such a program may look at thousands of files, and is not held up at each."""
-    named = [grant.object for kind in ("read", "write") for grant in policy.of(kind) if not grant.access]
+    """Whether it was given whole folders: such a program may look at thousands of files, and is not held up at each.
+
+    A folder for temporary files does not count.
+    """
+    temporary = [grant.access for grant in policy.of("environment") if grant.object == TEMPORARY]
+    given = [grant.object for kind in ("read", "write") for grant in policy.of(kind) if not grant.access]
+    named = [path for path in given if path not in temporary]
     return any(os.path.isdir(path) for path in named if path.startswith("/"))
 
 

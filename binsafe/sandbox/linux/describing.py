@@ -6,21 +6,28 @@ import socket
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
+from binsafe.model.violation import UNGRANTABLE
 from binsafe.policy.constants import HEADERS
 from binsafe.policy.walls import WALLS
+from binsafe.sandbox.linux import kernel
 from binsafe.sandbox.linux.lookups import PATH_CALLS, resolve
 from binsafe.sandbox.linux.notifications import Call, Listener
 from binsafe.sandbox.linux.sockets import Refused, parse_address
 
 _INT = 0xFFFF_FFFF
 
+ONLY_TCP: Final = f"{UNGRANTABLE}TCP over IPv4 and IPv6 is all that is ever granted"
+ONLY_INSIDE: Final = f"{UNGRANTABLE}a program reaches the processes inside with it and no others"
+_TCP_ONLY: Final = frozenset({"connect", "bind", "socket"})
+"""What is asked of these with anything but an internet address."""
+
 
 class Description(NamedTuple):
-    """``operation`` is the word of the violation record; ``grant`` is None where no option can grant it."""
+    """``operation`` is the word of the violation record; ``grant`` is an option, or why none can grant it."""
 
     operation: str
     object: str
-    grant: str | None
+    grant: str
 
 
 def describe(listener: Listener, call: Call, name: str) -> Description:
@@ -31,16 +38,21 @@ def describe(listener: Listener, call: Call, name: str) -> Description:
         if name in PATH_CALLS:
             return _path(listener, call, name)
     except Refused as refused:
-        return Description(name, refused.object, None)
+        return Description(name, refused.object, refused.grant or grant_for(name))
     except OSError:
-        return Description(name, "an argument that points nowhere", None)
-    arguments = " ".join(f"{argument:#x}" for argument in call.arguments)
-    return Description("syscall", arguments, _baseline(name))
+        return Description(name, "an argument that points nowhere", grant_for(name))
+    return Description("syscall", name, grant_for(name))
 
 
-def _baseline(name: str) -> str | None:
+def grant_for(name: str) -> str:
     """A call that is merely outside the cap can be had by another cap; a wall cannot."""
-    return None if name in WALLS or name.isdigit() else f"--baseline FILE, with {name} among its calls"
+    if name in _TCP_ONLY:
+        return ONLY_TCP
+    if name in WALLS:
+        return f"{UNGRANTABLE}it {WALLS[name]}"
+    if name.isdigit():
+        return f"{UNGRANTABLE}this processor's kernel has no call of that number"
+    return f"--baseline FILE, with {name} among its calls"
 
 
 def _path(listener: Listener, call: Call, name: str) -> Description:
@@ -65,7 +77,9 @@ def _bind(listener: Listener, call: Call) -> Description:
 
 def _sendto(listener: Listener, call: Call) -> Description:
     if call.arguments[4] == 0:
-        return Description("send", f"flags {call.arguments[3]:#x}", None)
+        return Description(
+            "send", f"flags {call.arguments[3]:#x}", f"{UNGRANTABLE}MSG_FASTOPEN connects without connect"
+        )
     address = parse_address(listener.read(call, call.arguments[4], min(call.arguments[5] & _INT, 128)))
     return Description("send", str(address), f"--connect {address}")
 
@@ -74,7 +88,8 @@ def _execute(argument: int) -> Callable[[Listener, Call], Description]:
     def describe_path(listener: Listener, call: Call) -> Description:
         text = listener.read_text(call, call.arguments[argument])
         path = resolve(call, text, 0 if argument else None) or text or "a file by its descriptor"
-        return Description("execute", path, f"--exec {path}" if path.startswith("/") else None)
+        by_name = f"--exec {path}" if path.startswith("/") else f"{UNGRANTABLE}a file has to be named to be granted"
+        return Description("execute", path, by_name)
 
     return describe_path
 
@@ -89,7 +104,7 @@ def _socket(listener: Listener, call: Call) -> Description:
         *([f"protocol {protocol}"] if protocol else []),
     ]
     plain = family in (socket.AF_INET, socket.AF_INET6) and base == socket.SOCK_STREAM and protocol in (0, 6)
-    return Description("socket", " ".join(words), "--baseline network_server" if plain else None)
+    return Description("socket", " ".join(words), "--baseline network_server" if plain else ONLY_TCP)
 
 
 def _numbered(operation: str, *parts: tuple[int, Mapping[int, str]]) -> Callable[[Listener, Call], Description]:
@@ -98,7 +113,7 @@ def _numbered(operation: str, *parts: tuple[int, Mapping[int, str]]) -> Callable
     def describe_numbers(listener: Listener, call: Call) -> Description:
         del listener
         words = [names.get(call.arguments[index] & _INT, str(call.arguments[index] & _INT)) for index, names in parts]
-        return Description(operation, " ".join(words), _baseline(operation))
+        return Description(operation, " ".join(words), grant_for(operation))
 
     return describe_numbers
 
@@ -107,7 +122,7 @@ def _memory(listener: Listener, call: Call) -> Description:
     del listener
     protection = call.arguments[2]
     what = "memory that can be written and executed" if protection & mmap.PROT_WRITE else "memory that can be executed"
-    return Description("memory", what, None)
+    return Description("memory", what, "--pack NAME, of a language runtime that makes code while it runs")
 
 
 def _process(listener: Listener, call: Call) -> Description:
@@ -117,12 +132,35 @@ def _process(listener: Listener, call: Call) -> Description:
 
 def _signal(listener: Listener, call: Call) -> Description:
     del listener
-    target, number = call.arguments[0], call.arguments[1]
-    return Description("signal", f"process {target if target < 1 << 31 else target - (1 << 64)} signal {number}", None)
+    return Description("signal", f"process {signed(call.arguments[0])}", ONLY_INSIDE)
+
+
+def signed(argument: int) -> int:
+    """A C int in a register."""
+    low = argument & _INT
+    return low - (1 << 32) if low >> 31 else low
 
 
 def _names(*headers: str) -> Mapping[int, str]:
     return {value: name for header in headers for name, value in HEADERS.get(header, {}).items()}
+
+
+_NAMESPACES: Final = {
+    kernel.CLONE_NEWNS: "mount",
+    kernel.CLONE_NEWCGROUP: "cgroup",
+    kernel.CLONE_NEWUTS: "uts",
+    kernel.CLONE_NEWIPC: "ipc",
+    kernel.CLONE_NEWUSER: "user",
+    kernel.CLONE_NEWPID: "pid",
+    kernel.CLONE_NEWNET: "net",
+    0x80: "time",
+}
+
+
+def _namespaces(listener: Listener, call: Call) -> Description:
+    del listener
+    words = [name for flag, name in _NAMESPACES.items() if call.arguments[0] & flag]
+    return Description("syscall", f"unshare {' '.join(words) or 'nothing'}", grant_for("unshare"))
 
 
 _LEVELS: Final = {1: "SOL_SOCKET", 0: "IPPROTO_IP", 6: "IPPROTO_TCP", 41: "IPPROTO_IPV6"}
@@ -148,6 +186,10 @@ _BY_NAME: Final[Mapping[str, Callable[[Listener, Call], Description]]] = {
     "vfork": _process,
     "kill": _signal,
     "tkill": _signal,
+    "unshare": _namespaces,
+    "keyctl": _numbered("keyctl", (0, {})),
+    "bpf": _numbered("bpf", (0, {})),
+    "ptrace": _numbered("ptrace", (0, {})),
 }
 
 

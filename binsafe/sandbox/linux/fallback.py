@@ -163,11 +163,15 @@ def _refuse_dynamic(policy: Policy) -> None:
 
 
 def _not_given(policy: Policy, destinations: Destinations) -> Iterator[Gap]:
-    """Grants that cannot be given here; each stays denied."""
+    """Grants that cannot be given here and that a program may not start without; each stays denied.
+
+    The private scratch folder of a baseline is not among them: it is missed only by a program that wants it, and is
+    then named with the grant of a folder that can be given.
+    """
     for gap in linux.gaps(policy):
         yield Gap(id=gap.id, reason=gap.reason, fix="leave the grant out")
     for grant in policy.of("write"):
-        if grant.object == "scratch" or grant.access == "scratch":
+        if grant.access == "scratch":
             reason = f"there is no private {grant.object} without a mount namespace"
             yield Gap(id="scratch", reason=reason, fix="grant a folder with --write")
     if names := [name for name in destinations.names if name != "localhost"]:

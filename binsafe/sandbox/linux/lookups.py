@@ -6,6 +6,7 @@ is there on the host and not inside can be named. What the host does not have ei
 
 import os
 import posixpath
+import re
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
@@ -69,43 +70,45 @@ PATH_CALLS: Final[Mapping[str, PathCall]] = {
 _AT_FDCWD: Final = -100 & 0xFFFF_FFFF
 _WRITING: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 
-_EXPECTED: Final = (
-    "/proc/self",
-    "/proc/thread-self",
-    "/proc/sys/net/core/somaxconn",
-    "/proc/sys/vm/",
-    "/proc/sys/kernel/",
-    "/proc/sys/net/",
-    "/proc/cpuinfo",
-    "/proc/meminfo",
-    "/proc/stat",
-    "/proc/filesystems",
-    "/proc/mounts",
-    "/proc/cgroups",
-    "/proc/version",
-    "/proc/uptime",
+_OWN: Final = (
+    "auxv cgroup comm coredump_filter exe fd limits maps mountinfo mounts oom_score_adj smaps stat statm status task"
+)
+_OWN_THREAD: Final = re.compile(r"/proc/(?:self/task/\d+|thread-self)/")
+_MACHINE: Final = "cgroups cpuinfo filesystems meminfo mounts stat uptime version"
+_KERNEL: Final = "cap_last_cap ngroups_max osrelease pid_max random/boot_id random/uuid rtsig-max threads-max"
+_EXPECTED_FILES: Final = frozenset(
+    {
+        *("/", "/etc", "/usr", "/dev", "/dev/tty", "/proc/self", "/selinux"),
+        *(f"/proc/self/{name}" for name in _OWN.split()),
+        *(f"/proc/sys/kernel/{name}" for name in _KERNEL.split()),
+        *(f"/proc/{name}" for name in _MACHINE.split()),
+        *("/proc/self/attr/current", "/proc/version_signature"),
+        *("/proc/sys/vm/overcommit_memory", "/proc/sys/vm/max_map_count", "/proc/sys/vm/nr_hugepages"),
+        *("/proc/sys/net/core/somaxconn", "/proc/sys/crypto/fips_enabled", "/proc/net/if_inet6", "/proc/driver"),
+        *("/etc/ld.so.cache", "/etc/ld.so.preload", "/etc/localtime", "/etc/resolv.conf", "/etc/gai.conf"),
+        *("/etc/ssl/openssl.cnf", "/usr/lib/ssl/openssl.cnf"),
+    }
+)
+_EXPECTED_FOLDERS: Final = (
     "/sys/fs/cgroup",
-    "/sys/kernel/mm/",
-    "/sys/devices/system/",
-    "/etc/ld.so.cache",
-    "/etc/ld.so.preload",
-    "/etc/localtime",
-    "/etc/resolv.conf",
-    "/etc/gai.conf",
+    "/sys/kernel/mm",
+    "/sys/devices/system",
     "/etc/selinux",
-    "/etc/ssl/openssl.cnf",
-    "/usr/lib/ssl/openssl.cnf",
     "/etc/terminfo",
-    "/selinux",
     "/usr/lib/locale",
     "/usr/share/locale",
     "/usr/lib/x86_64-linux-gnu/gconv",
     "/usr/lib/aarch64-linux-gnu/gconv",
-    "/dev/tty",
     "/run/nscd",
     "/var/run/nscd",
 )
-"""What C libraries and language runtimes look at on their way and do without."""
+"""What C libraries and language runtimes look at on their way and do without: by whole names, no prefixes of names, so
+that a hostile program's own look-ups do not pass for them."""
+
+
+def _is_expected(path: str) -> bool:
+    path = _OWN_THREAD.sub("/proc/self/", path)
+    return path in _EXPECTED_FILES or any(inside(path, folder) for folder in _EXPECTED_FOLDERS)
 
 
 class Miss(NamedTuple):
@@ -160,13 +163,24 @@ class Lookups:
         if not writes and (path in self._present or any(inside(path, folder) for folder in self._readable)):
             return None
         folder = posixpath.dirname(path)
-        if not os.path.lexists(path) and not (writes and os.path.isdir(folder)):
+        if not _may_exist(path) and not (writes and _may_exist(folder)):
             return None
-        expected = not writes and (path.startswith(_EXPECTED) or path in ("/", "/etc", "/usr", "/proc", "/dev"))
+        expected = not writes and _is_expected(path)
         if writes and path.startswith("/dev/"):
             expected = path == "/dev/tty"
         option = f"--write {folder if not os.path.lexists(path) else path}" if writes else f"--read {path}"
         return Miss(path, option, expected)
+
+
+def _may_exist(path: str) -> bool:
+    """Whether something is there; also where we ourselves cannot see that, because it is another user's."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def resolve(call: Call, path: str, folder: int | None) -> str | None:

@@ -43,6 +43,9 @@ class Supervisor(threading.Thread):
         self.failure: Failure | None = None
         self.exit_code: int | None = None
         self.started = threading.Event()
+        self._executed = False
+        """Whether the launcher has come to its execve: what follows is the program's. The end of the status pipe says
+        so as well, and may say it too late: the processes around the program hold the pipe for a moment, too."""
         self.ended = threading.Event()
 
     def run(self) -> None:
@@ -110,10 +113,11 @@ class Supervisor(threading.Thread):
         if call is None:
             return
         with contextlib.suppress(Gone):
-            if self.started.is_set():
+            if self._executed or self.started.is_set():
                 self._answerer.answer(call)
-            else:
-                self._listener.proceed(call)  # our own launcher, on its way to execve
+                return
+            self._executed = self._answerer.executes(call)
+            self._listener.proceed(call)  # our own launcher, on its way to execve
 
 
 def _process_of_pidfd(pidfd: int) -> int:

@@ -27,6 +27,8 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     executables: frozenset[str] = frozenset()
     foreseen: frozenset[str] = frozenset()
     lookups: Lookups | None = None
+    resolves: bool = False
+    """Whether it may well ask getaddrinfo(3): it was found to, or its C library has not been looked into."""
     on_violation: Callable[[Violation], None]
 
 
@@ -39,6 +41,12 @@ def watch_for(policy: Policy, arch: str, on_violation: Callable[[Violation], Non
         whole=frozenset(grant.object for grant in calls if not grant.when),
         ports=frozenset(policy.listen_ports()),
         foreseen=frozenset(word for denial in policy.denied for word in denial.capability.split()),
+        resolves=_resolves(policy),
         on_violation=on_violation,
         **how,
     )
+
+
+def _resolves(policy: Policy) -> bool:
+    """As its own code says, or with libraries where nobody can tell."""
+    return policy.artifact.interpreter is not None or any("resolve" in denial.capability for denial in policy.denied)

@@ -1,0 +1,69 @@
+"""Who lives in a sandbox, as its own processes number each other (pid_namespaces(7)).
+
+Only to say what a signal was for: whom it reaches is the kernel's to decide.
+"""
+
+import os
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+MAX_NEIGHBOURS: Final = 1024
+"""Processes that are looked at; a sandbox has some hundreds at most (RLIMIT_NPROC)."""
+
+_INIT: Final = 1
+_EVERYBODY: Final = -1
+
+
+class _Numbers(NamedTuple):
+    """A process: its id on the host and its parent's, and its id and process group inside."""
+
+    host: int
+    parent: int
+    own: int
+    group: int
+
+
+def is_inside(caller: int, target: int) -> bool:
+    """Whether kill(2) with that first argument finds anybody; ``caller`` is the calling thread's id on the host.
+
+    True as well where that cannot be told any more. Init does not count: it is ours.
+    """
+    try:
+        first = caller = _process(caller)
+        while (numbers := _numbers(first)).own != _INIT:
+            first = numbers.parent
+        if target == 0:
+            return True
+        members = [each for each in _family(first) if each.own != _INIT]
+        if target == _EVERYBODY:
+            return any(each.host != caller for each in members)
+        return any(target in (each.own, -each.group) for each in members)
+    except (OSError, ValueError, KeyError):
+        return True
+
+
+def _family(first: int) -> Iterator[_Numbers]:
+    waiting = [first]
+    for _ in range(MAX_NEIGHBOURS):
+        if not waiting:
+            return
+        process = waiting.pop()
+        yield _numbers(process)
+        for task in os.listdir(f"/proc/{process}/task"):
+            with open(f"/proc/{process}/task/{task}/children", encoding="ascii") as stream:
+                waiting += map(int, stream.read().split())
+
+
+def _process(thread: int) -> int:
+    return int(_status(thread)["Tgid"])
+
+
+def _numbers(process: int) -> _Numbers:
+    status = _status(process)
+    own, group = (int(status[name].split()[-1]) for name in ("NSpid", "NSpgid"))
+    return _Numbers(process, int(status["PPid"]), own, group)
+
+
+def _status(process: int) -> dict[str, str]:
+    with open(f"/proc/{process}/status", encoding="ascii", errors="replace") as stream:
+        return {name: value for name, _, value in (line.partition(":") for line in stream)}

@@ -1,0 +1,130 @@
+/* Files that were not granted: their content, their names, and marks left on the host. */
+#define SURFACE "files"
+#include "hostile.h"
+#include <dirent.h>
+#include <sys/mman.h>
+#include <sys/statfs.h>
+#include <sys/time.h>
+#include <sys/xattr.h>
+#include <sys/inotify.h>
+#include <sys/fanotify.h>
+#include <sys/mount.h>
+
+static int can_read(const char *path) {
+    char byte;
+    int file = open(path, O_RDONLY);
+    if (file < 0) return 0;
+    int got = read(file, &byte, 1) >= 0;
+    close(file);
+    return got;
+}
+static int can_list(const char *path) {
+    DIR *folder = opendir(path);
+    if (!folder) return 0;
+    int entries = 0;
+    for (struct dirent *entry; (entry = readdir(folder));) entries += entry->d_name[0] != '.';
+    closedir(folder);
+    return entries > 0;
+}
+static const char *in_drop(const char *name) {
+    static char path[4096];
+    snprintf(path, sizeof path, "%s/%s", given("drop"), name);
+    return path;
+}
+static int can_make(const char *path) {
+    int file = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0777);
+    if (file < 0) return 0;
+    close(file);
+    return 1;
+}
+
+#define READS(identifier, path) ATTEMPT(identifier) { return can_read(path); }
+#define LISTS(identifier, path) ATTEMPT(identifier) { return can_list(path); }
+READS(secret, given("secret"))
+READS(shadow, "/etc/shadow")
+READS(users, given("users")) /* the real one: a stand-in may be there */
+READS(machine_id, "/etc/machine-id")
+READS(host_key, "/etc/ssh/ssh_host_ed25519_key")
+READS(own_environment, "/proc/self/environ")
+READS(first_environment, "/proc/1/environ")
+READS(own_memory, "/proc/self/mem")
+READS(own_maps, "/proc/self/maps")
+READS(parent_memory, "/proc/1/mem")
+READS(kernel_memory, "/proc/kcore")
+READS(kernel_symbols, "/proc/kallsyms")
+READS(kernel_messages, "/dev/kmsg")
+READS(kernel_configuration, "/proc/config.gz")
+READS(command_line_of_the_kernel, "/proc/cmdline")
+READS(mounts, "/proc/self/mountinfo")
+READS(network_connections, "/proc/self/net/tcp")
+READS(system_control, "/proc/sys/kernel/core_pattern")
+READS(physical_memory, "/dev/mem")
+READS(terminal, "/dev/tty")
+READS(pseudo_terminals, "/dev/ptmx")
+READS(virtual_machines, "/dev/kvm")
+READS(tunnel, "/dev/net/tun")
+READS(fuse, "/dev/fuse")
+READS(device_numbers, "/sys/class/net/lo/address")
+READS(cgroups, "/sys/fs/cgroup/cgroup.procs")
+READS(debug, "/sys/kernel/debug/sleep_time")
+READS(through_own_root, "/proc/self/root/etc/passwd")
+READS(through_parent, "/../../../../etc/hostname")
+LISTS(root_folder_of_home, "/root")
+LISTS(homes, "/home")
+LISTS(temporary_files, given("tmp"))
+LISTS(variable_files, "/var/tmp")
+LISTS(running_files, "/run")
+LISTS(shared_memory, "/dev/shm")
+LISTS(all_processes, "/proc")
+LISTS(devices, "/dev/pts")
+LISTS(programs, "/usr/bin")
+LISTS(modules, "/lib/modules")
+ATTEMPT(secret_mapped) {
+    int file = open(given("secret"), O_RDONLY);
+    return file >= 0 && mmap(0, 1, PROT_READ, MAP_PRIVATE, file, 0) != MAP_FAILED;
+}
+ATTEMPT(secret_by_handle) {
+    struct { struct file_handle handle; char room[128]; } file = {.handle = {.handle_bytes = 128}};
+    int mount;
+    return reached(name_to_handle_at(AT_FDCWD, given("secret"), &file.handle, &mount, 0));
+}
+ATTEMPT(secret_as_a_path_only) { int file = open(given("secret"), O_PATH); return file >= 0; }
+ATTEMPT(secret_linked) { return link(given("secret"), in_drop("linked")) == 0; }
+ATTEMPT(secret_renamed) { return rename(given("secret"), in_drop("renamed")) == 0; }
+ATTEMPT(secret_through_a_link) {
+    return symlink(given("secret"), "/tmp/way") == 0 && can_read("/tmp/way");
+}
+ATTEMPT(secret_truncated) { return truncate(given("writable"), 0) == 0; }
+ATTEMPT(secret_truncated_by_opening) { return open(given("writable"), O_RDONLY | O_TRUNC) >= 0; }
+ATTEMPT(secret_opened_for_no_access) { return open(given("writable"), 3) >= 0; }
+ATTEMPT(secret_changed_mode) { return chmod(given("writable"), 0600) == 0; }
+ATTEMPT(secret_changed_owner) { return chown(given("writable"), getuid(), getgid()) == 0; }
+ATTEMPT(secret_changed_times) { struct timeval now[2] = {{0}}; return utimes(given("writable"), now) == 0; }
+ATTEMPT(secret_attribute) { return setxattr(given("writable"), "user.x", "x", 1, 0) == 0; }
+ATTEMPT(secret_removed) { return unlink(in_drop("removable")) == 0; }
+ATTEMPT(secret_locked) {
+    int file = open(given("writable"), O_RDWR);
+    return file >= 0;
+}
+ATTEMPT(secret_watched) { int watch = inotify_init1(0); return watch >= 0 && inotify_add_watch(watch, given("drop"), IN_ALL_EVENTS) >= 0; }
+ATTEMPT(all_watched) { return reached(syscall(SYS_fanotify_init, 0, 0)); }
+ATTEMPT(drop_file) { return can_make(in_drop("dropped")); }
+ATTEMPT(drop_folder) { return mkdir(in_drop("folder"), 0777) == 0; }
+ATTEMPT(drop_link) { return symlink("/etc/passwd", in_drop("link")) == 0; }
+ATTEMPT(drop_pipe) { return mknod(in_drop("pipe"), S_IFIFO | 0666, 0) == 0; }
+ATTEMPT(drop_device) { return mknod(in_drop("device"), S_IFCHR | 0666, 0x103) == 0; }
+ATTEMPT(drop_unnamed) { return open(given("drop"), O_TMPFILE | O_RDWR, 0600) >= 0; }
+ATTEMPT(own_device) { return mknod("/tmp/null", S_IFCHR | 0666, 0x103) == 0 || mknod("/device", S_IFBLK | 0666, 0x800) == 0; }
+ATTEMPT(host_temporary) { return can_make("/tmp/binsafe-hostile-was-here") && number("shares-files"); }
+ATTEMPT(host_variable) { return can_make("/var/tmp/binsafe-hostile-was-here"); }
+ATTEMPT(host_run) { return can_make("/run/binsafe-hostile-was-here"); }
+ATTEMPT(host_shared_memory) { return can_make("/dev/shm/binsafe-hostile-was-here") && number("shares-files"); }
+ATTEMPT(host_home) { return can_make("/root/binsafe-hostile-was-here"); }
+ATTEMPT(host_schedule) { return can_make("/etc/cron.d/binsafe-hostile"); }
+ATTEMPT(host_preload) { return can_make("/etc/ld.so.preload"); }
+ATTEMPT(own_program) { return open("/proc/self/exe", O_WRONLY) >= 0 || can_make("/bin/hostile"); }
+ATTEMPT(own_root) { return can_make("/hostile-was-here"); }
+ATTEMPT(own_library_folder) { return can_make("/lib/hostile.so") || can_make("/usr/lib/hostile.so"); }
+ATTEMPT(system_setting) { return open("/proc/sys/kernel/core_pattern", O_WRONLY) >= 0; }
+ATTEMPT(out_of_memory_score) { return open("/proc/self/oom_score_adj", O_WRONLY) >= 0; }
+ATTEMPT(identity_map) { return open("/proc/self/uid_map", O_WRONLY) >= 0; }
