@@ -38,8 +38,8 @@ def progress(total: int, what: str = "playing") -> Iterator[Bar]:
 
     # narrow, and the names in a fixed width, so that the bar does not move when they change
     columns = (
-        TextColumn("{task.description:28}", markup=False),
-        BarColumn(24),
+        TextColumn("{task.description:44}", markup=False),
+        BarColumn(16),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )

@@ -37,7 +37,9 @@ Examples:
 @click.option("--strategy", "strategies", multiple=True, default=("best",), metavar="NAME", help="Repeatable; or all.")
 @click.option("--tier", type=click.Choice([*TIERS, "all"]), default="all", show_default=True)
 @click.option("--requests", type=click.IntRange(min=1), default=100, show_default=True, help="Per strategy and tier.")
-@click.option("--rps", type=click.FloatRange(min=0, min_open=True), default=10.0, show_default=True)
+@click.option(
+    "--rps", type=click.FloatRange(min=0, min_open=True), default=10.0, show_default=True, help="On each tier."
+)
 @click.option("--limits", type=click.Choice(["calibrated", "hard"]), default="calibrated", show_default=True)
 @scoring_options
 @click.option("--seed", type=click.IntRange(min=1), help="Draw the same rates, ids and order again.")
@@ -198,12 +200,16 @@ async def _play(
     from bandit_runner.cli.progress import progress
     from bandit_runner.harness import scheduling_error
 
-    note(_outlook(player.plan, player.left))
+    note(_outlook(player))
     try:
         with progress(player.left) as bar:
-            rows = await player.play(
-                balancer, address, playing=lambda name, tier: bar.describe(f"{name} on {tier}"), advance=bar.advance
-            )
+            now: dict[str, str] = {}
+
+            def playing(name: str, tier: str) -> None:
+                now[tier] = f"{tier} {name}"
+                bar.describe(", ".join(now[tier] for tier in sorted(now)))
+
+            rows = await player.play(balancer, address, playing=playing, advance=bar.advance)
     except asyncio.CancelledError:
         if recorded.name:
             note(f"stopped; so far: bandit_runner compare --session {recorded.name}")
@@ -215,11 +221,14 @@ async def _play(
     return rows
 
 
-def _outlook(plan: "Plan", left: int) -> str:
+def _outlook(player: "Player") -> str:
     """What will be played, and for how long if nothing is slow."""
-    minutes, seconds = divmod(round(left / plan.rps), 60)
-    games = f"{len(plan.strategies)} strategies on {len(plan.tiers)} tiers" if len(plan.games()) > 1 else "one game"
-    return f"playing {games}: {left:,} ids, {plan.rps:g} a second, about {minutes} min {seconds} s"
+    plan = player.plan
+    minutes, seconds = divmod(round(player.seconds), 60)
+    tiers = "one tier" if len(plan.tiers) == 1 else f"{len(plan.tiers)} tiers side by side"
+    strategies = plan.strategies[0] if len(plan.strategies) == 1 else f"{len(plan.strategies)} strategies in turn"
+    pace = f"{player.left:,} ids, {plan.rps:g} a second on each"
+    return f"playing {strategies} on {tiers}: {pace}, about {minutes} min {seconds} s"
 
 
 def _show(rows: Sequence[ResultRow], plan: "Plan", recorded: "Recorded", *, as_json: bool) -> None:

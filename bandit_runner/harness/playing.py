@@ -1,8 +1,12 @@
-"""Strategies by tiers, played one after another through one balancer against one start of the servers."""
+"""Strategies by tiers through one balancer against one start of the servers.
 
+The tiers are played side by side, for they share no server; the strategies of one tier after one another.
+"""
+
+import asyncio
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -21,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be played: every strategy on every tier, ``requests`` ids each at ``rps`` a second."""
+    """What is to be played: every strategy on every tier, ``requests`` ids each, at ``rps`` a second on each tier."""
 
     strategies: tuple[str, ...]
     tiers: tuple[str, ...]
@@ -41,7 +45,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return [(strategy, tier) for strategy in self.strategies for tier in self.tiers]
 
     def order(self) -> list[int]:
-        """Positions of `games` in the order of play, which the seed shuffles: limiters remember who came before."""
+        """Positions of `games` in the order of play, which the seed shuffles: limiters remember who came before.
+
+        Of one tier they are played in this order, after one another.
+        """
         games = range(len(self.games()))
         return random.Random(self.seed).sample(games, len(games))  # noqa: S311 - repeatable on purpose
 
@@ -73,11 +80,11 @@ class Player:
         self._played = played or {}
         self._truth = truth
         self._note = note
-        self._records: list[BalancedRequest] = []
+        self._records: dict[str, list[BalancedRequest]] = {tier: [] for tier in plan.tiers}
 
     def observe(self, request: BalancedRequest) -> None:
         """One id is done with."""
-        self._records.append(request)
+        self._records[request.tier].append(request)
         if self._recording is not None:
             self._recording.observe(request)
 
@@ -85,6 +92,12 @@ class Player:
     def left(self) -> int:
         """How many ids are still to be played."""
         return sum(self._left(*game) for game in self.plan.games())
+
+    @property
+    def seconds(self) -> float:
+        """How long that takes if nothing is slow."""
+        plan = self.plan
+        return max(sum(self._left(name, tier) for name in plan.strategies) for tier in plan.tiers) / plan.rps
 
     async def play(
         self,
@@ -102,12 +115,23 @@ class Player:
             playing: told of each game as it begins: the strategy and the tier.
             advance: called after each answer.
         """
-        games = self.plan.games()
-        rows: dict[int, ResultRow] = {}
-        for position in self.plan.order():
-            if self._left(*games[position]):
+        games, rows = self.plan.games(), dict[int, ResultRow]()
+
+        async def in_turn(positions: Sequence[int]) -> None:
+            for position in positions:
                 playing(*games[position])
                 rows[position] = await self._game(position, *games[position], balancer, address, advance)
+
+        waiting = [position for position in self.plan.order() if self._left(*games[position])]
+        tasks = [
+            asyncio.create_task(in_turn([position for position in waiting if games[position][1] == tier]))
+            for tier in self.plan.tiers
+        ]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
         return [rows[position] for position in sorted(rows)]
 
     def _left(self, strategy: str, tier: str) -> int:
@@ -130,23 +154,24 @@ class Player:
         strategy = create(name, arms=arms, seed=plan.seed, scoring=plan.scoring, **plan.options)
         balancer.use(tier, strategy)
         self._begin(tier, strategy, before)
-        self._records.clear()
+        records = self._records[tier]
+        records.clear()
         began = time.time()
         samples = await harness.play(
             address,
             tier,
             requests=left,
             rps=plan.rps,
-            seed=plan.seed + position + plan.requests - left,
+            seed=_seed(plan.seed, position, plan.requests - left),
             on_progress=lambda *_: advance(),
         )
         self.samples += samples
         if self._recording is not None:
             self._recording.end(tier)
-        for wrong in cross_check(samples, self._records):
+        for wrong in cross_check(samples, records):
             self._note(f"{name} on {tier}: id {wrong.id} {wrong.fault}: {wrong.detail}")
         attainable = self._attainable(tier, left, began)
-        return row(samples, self._records, strategy=name, tier=tier, scoring=plan.scoring, attainable=attainable)
+        return row(samples, records, strategy=name, tier=tier, scoring=plan.scoring, attainable=attainable)
 
     def _attainable(self, tier: str, requests: int, began: float) -> float | Unknown:
         if self._truth is None:
@@ -157,3 +182,8 @@ class Player:
     def _begin(self, tier: str, strategy: "Strategy", before: Run | None) -> None:
         if self._recording is not None:
             self._recording.begin(tier, strategy, planned=self.plan.requests, seed=self.plan.seed, before=before)
+
+
+def _seed(plan: int, game: int, done: int) -> int:
+    """Of the ids of a game, or of what is left of it: another for each, so that no two games of a session share ids."""
+    return random.Random(f"{plan} {game} {done}").getrandbits(63)  # noqa: S311 - repeatable on purpose

@@ -1,5 +1,7 @@
 """What the commands say to the person who waits, on standard error."""
 
+import sys
+
 import click
 
 
@@ -13,4 +15,4 @@ def complain(name: str, message: str, hint: str) -> None:
 
 def note(message: str) -> None:
     """A line for the person who waits, on standard error."""
-    click.echo(message, err=True)
+    click.echo(message, sys.stderr, err=True)  # the object, not what is below it: a progress bar may stand in for it

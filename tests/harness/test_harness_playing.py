@@ -1,17 +1,22 @@
 """Every strategy on every tier, through one balancer, against one server that accepts everything."""
 
 import asyncio
+import time
 from collections import Counter
 from typing import Any
 
+import msgspec
+import pytest
+
 from bandit_runner.balancer import Balancer, BalancerConfig, TierConfig
+from bandit_runner.errors import UsageError
 from bandit_runner.harness import Plan, Player, scheduling_error
 from bandit_runner.model import Scoring
 
 PLAN = Plan(strategies=("v4", "round-robin"), tiers=("T1", "T3"), requests=15, rps=300, scoring=Scoring(), seed=4)
 
 
-async def played(player: Player, **told: Any):
+async def played(player: Player, balancer_type: type[Balancer] = Balancer, **told: Any):
     tasks = set()
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -26,12 +31,13 @@ async def played(player: Player, **told: Any):
     server = await asyncio.start_server(accept, "127.0.0.1", 0)
     upstreams = (server.sockets[0].getsockname(),) * 10
     tiers = tuple(TierConfig(name=name, upstreams=upstreams, strategy="v4") for name in PLAN.tiers)
-    balancer = Balancer(BalancerConfig(tiers=tiers), on_request=player.observe)
-    rows = await player.play(balancer, await balancer.start("127.0.0.1", 0), **told)
-    await balancer.close()
-    server.close()
-    await asyncio.gather(*tasks)
-    return rows
+    balancer = balancer_type(BalancerConfig(tiers=tiers), on_request=player.observe)
+    try:
+        return await player.play(balancer, await balancer.start("127.0.0.1", 0), **told)
+    finally:
+        await balancer.close()
+        server.close()
+        await asyncio.gather(*tasks)
 
 
 def test_all_games_are_played_and_told_of():
@@ -43,8 +49,34 @@ def test_all_games_are_played_and_told_of():
     rows = asyncio.run(played(player, playing=lambda *game: told.append(game), advance=lambda: steps.update(["step"])))
     assert [(row.strategy, row.tier) for row in rows] == PLAN.games()
     assert all(row.accepted == row.requests == 15 for row in rows)
-    assert told == [PLAN.games()[position] for position in PLAN.order()]
+    in_order = [PLAN.games()[position] for position in PLAN.order()]
+    for tier in PLAN.tiers:
+        assert [game for game in told if game[1] == tier] == [game for game in in_order if game[1] == tier]
     assert steps.total() == PLAN.total == len(player.samples) == 60
     assert len({sample.id for sample in player.samples}) == 60
     assert isinstance(scheduling_error(player.samples).p99, float)
     assert notes == []
+
+
+def test_tiers_are_played_side_by_side_and_the_ids_of_all_games_differ():
+    player = Player(msgspec.structs.replace(PLAN, requests=40, rps=80))
+    assert player.seconds == 1.0
+    began = time.monotonic()
+    rows = asyncio.run(played(player))
+    assert 0.9 < time.monotonic() - began < 1.8, "two strategies in turn take twice half a second"
+    assert [row.requests for row in rows] == [40] * 4
+    assert len({sample.id for sample in player.samples}) == 160
+
+
+def test_one_game_that_fails_ends_all():
+    class Failing(Balancer):
+        def use(self, tier: str, strategy: object) -> None:
+            if tier == "T3":
+                raise UsageError("no", hint="no")
+            super().use(tier, strategy)
+
+    player = Player(msgspec.structs.replace(PLAN, requests=500, rps=50))
+    began = time.monotonic()
+    with pytest.raises(UsageError):
+        asyncio.run(played(player, balancer_type=Failing))
+    assert time.monotonic() - began < 5
