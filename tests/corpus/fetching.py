@@ -33,7 +33,8 @@ class Package(NamedTuple):
     """A package of a registry; without a version, whatever is current (Debian keeps one only).
 
     ``platform`` chooses a wheel as ``pip download --platform`` does (``macosx_11_0_arm64``, ``win_amd64``,
-    ``manylinux2014_x86_64``, ``musllinux_1_1_x86_64``); npm and Debian have it in the name.
+    ``manylinux2014_x86_64``, ``musllinux_1_1_x86_64``), and a Debian package's architecture (``arm64``) where it is not
+    this machine's; npm has it in the name.
     """
 
     registry: Literal["pypi", "npm", "deb"]
@@ -101,15 +102,37 @@ def _download(package: Package, folder: Path) -> None:
             *("--only-binary=:all:", *platform, "--dest", ".", wanted),
         ),
         "npm": ("npm", "pack", "--silent", "--ignore-scripts", wanted),
-        "deb": ("apt-get", "download", "--quiet", wanted),
+        "deb": ("apt-get", *_foreign(package.platform), "download", "--quiet", wanted),
     }[package.registry]
     try:
+        if package.registry == "deb" and package.platform:
+            update = ("apt-get", *_foreign(package.platform), "update", "--quiet")
+            subprocess.run(update, check=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=_SECONDS)
         subprocess.run(command, cwd=folder, check=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=_SECONDS)
     except FileNotFoundError as error:
         raise NotFetched(f"{package.name}: {command[0]} is not installed") from error
     except subprocess.CalledProcessError as error:
         words = (error.stderr or error.stdout).decode("utf-8", "replace").strip()[-500:]
         raise NotFetched(f"{package.name}: {words}") from error
+
+
+def _foreign(architecture: str) -> tuple[str, ...]:
+    """Lets apt know packages of another architecture, in folders of ours: the system's own lists stay as they are."""
+    if not architecture:
+        return ()
+    state = cache_folder() / "apt" / architecture
+    for folder in ("lists/partial", "archives/partial"):
+        (state / folder).mkdir(parents=True, exist_ok=True)
+    (state / "status").touch()
+    settings = {
+        "APT::Architecture": architecture,
+        "APT::Architectures": architecture,
+        "APT::Sandbox::User": "root",
+        "Dir::State": str(state),
+        "Dir::State::status": str(state / "status"),
+        "Dir::Cache": str(state),
+    }
+    return tuple(word for key, value in settings.items() for word in ("-o", f"{key}={value}"))
 
 
 def _member(archive: Path, pattern: str) -> bytes:

@@ -39,9 +39,10 @@ class Answer:
     """(call, position) -> the 32-bit values that it was proved to have."""
 
 
-def analyse(program: Path, loads: tuple[Path, ...] = (), *, warm: bool = True) -> Answer:
+def analyse(program: Path, loads: tuple[Path, ...] = (), *, root: Path | None = None, warm: bool = True) -> Answer:
     """Run the command with an empty cache folder, and once more with what the first run left there."""
     extra = [word for path in loads for word in ("--with", str(path))]
+    extra += [] if root is None else ["--root", str(root)]
     with tempfile.TemporaryDirectory(prefix="binsafe-truth-") as cache:
         command = ["syscalls", str(program), "--json", *extra]
         text, error, cold = _run(command, cache)

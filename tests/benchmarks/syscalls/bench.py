@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from origins import SOURCES
-from tracing import OPTIONS, Trace, parse
+from qemu import Qemu
+from tracing import Strace, Trace
 
 COMMAND_SECONDS = 60
 RUN_SECONDS = 15
@@ -28,16 +29,18 @@ class WorkloadFailed(Exception):
 class Server:
     """A program that was started and keeps running under strace."""
 
-    def __init__(self, tracer: subprocess.Popen[bytes]) -> None:
-        self.tracer = tracer
+    def __init__(self, tracer: subprocess.Popen[bytes], *, separate: bool) -> None:
+        self.tracer, self.separate = tracer, separate
 
     @property
     def pid(self) -> int:
-        """The program's own process, below its tracer.
+        """The program's own process: below its tracer, where that is a ``separate`` one.
 
         Raises:
             ProcessLookupError: it has ended.
         """
+        if not self.separate and self.tracer.poll() is None:
+            return self.tracer.pid
         children = Path(f"/proc/{self.tracer.pid}/task/{self.tracer.pid}/children")
         while self.tracer.poll() is None:
             with contextlib.suppress(FileNotFoundError):
@@ -62,11 +65,12 @@ class Server:
         self.tracer.wait(10)
 
     def _family(self) -> list[int]:
-        """Processes that this tracer traces."""
-        mine = []
+        """Processes that this tracer traces, or that are of its session."""
+        mine = [self.tracer.pid] if not self.separate else []
         for status in Path("/proc").glob("[0-9]*/status"):
             with contextlib.suppress(OSError):
-                if f"TracerPid:\t{self.tracer.pid}\n" in status.read_text():
+                text, session = status.read_text(), os.getsid(int(status.parent.name))
+                if f"TracerPid:\t{self.tracer.pid}\n" in text or session == self.tracer.pid:
                     mine.append(int(status.parent.name))
         return mine
 
@@ -74,8 +78,8 @@ class Server:
 class Bench:
     """One program's traces in one scratch folder."""
 
-    def __init__(self, program: Path, folder: Path, names: Mapping[int, str]) -> None:
-        self.program, self.folder, self.names = program, folder, names
+    def __init__(self, program: Path, folder: Path, tracer: Strace | Qemu) -> None:
+        self.program, self.folder, self.tracer = program, folder, tracer
         self.traces: list[Path] = []
         self._closing = contextlib.ExitStack()
 
@@ -86,8 +90,8 @@ class Bench:
     def trace(self) -> Trace:
         """All that was traced so far."""
         whole = Trace()
-        for path in self.traces:
-            whole.add(parse(path.read_text(errors="replace"), self.program, self.folder, self.names))
+        for path in filter(Path.exists, self.traces):  # qemu makes none for what it cannot start
+            whole.add(self.tracer.read(path.read_text(errors="replace"), self.program, self.folder))
         return whole
 
     def run(self, *arguments: str | Path, stdin: bytes = b"", name: str | None = None, **environment: str) -> bytes:
@@ -105,7 +109,7 @@ class Bench:
             try:
                 return tracer.communicate(stdin, RUN_SECONDS)[0]
             except subprocess.TimeoutExpired:
-                Server(tracer).wait(0)
+                Server(tracer, separate=self.tracer.separate).wait(0)
                 return tracer.communicate()[0]
 
     @contextlib.contextmanager
@@ -121,7 +125,8 @@ class Bench:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-            )
+            ),
+            separate=self.tracer.separate,
         )
         try:
             yield server
@@ -242,7 +247,7 @@ class Bench:
                 program.symlink_to(self.program)
         output = self.folder.parent / f"trace-{len(self.traces)}"
         self.traces.append(output)
-        return [*OPTIONS, "-o", str(output), str(program), *(str(word) for word in arguments)]
+        return [*self.tracer.command(output), str(program), *(str(word) for word in arguments)]
 
     def _environment(self, extra: Mapping[str, str]) -> dict[str, str]:
         return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(self.folder), "LANG": "C.UTF-8", **extra}

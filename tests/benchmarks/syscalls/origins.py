@@ -92,7 +92,38 @@ class Made:
         return self.build()
 
 
-Origin = Installed | Packaged | Compiled | Made
+@dataclass(frozen=True)
+class Rooted:
+    """A dynamic program for another processor, in a tree of Debian packages with the libraries that it needs."""
+
+    path: str
+    packages: tuple[str, ...]
+    arch: str = "arm64"
+
+    def root(self, cache: Path) -> Path:
+        return cache / f"root-{self.arch}"
+
+    def file(self, cache: Path) -> Path:
+        for package in self.packages:
+            done = self.root(cache) / "unpacked" / package
+            if not done.exists():
+                try:
+                    run(
+                        [
+                            "dpkg-deb",
+                            "-x",
+                            str(archive(Package("deb", package, platform=self.arch))),
+                            str(self.root(cache)),
+                        ]
+                    )
+                except NotFetched as error:
+                    raise Unavailable(str(error)) from error
+                done.parent.mkdir(parents=True, exist_ok=True)
+                done.touch()
+        return self.root(cache) / self.path
+
+
+Origin = Installed | Packaged | Compiled | Made | Rooted
 
 
 def zig(cache: Path) -> Path:

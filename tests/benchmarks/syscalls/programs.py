@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from bench import Bench
 from fetching import Package
-from origins import Compiled, Installed, Made, Origin, Packaged
+from origins import Compiled, Installed, Made, Origin, Packaged, Rooted
 from workloads import compiled, go, haproxy, lighttpd, memcached, nginx, python, redis, rust_haskell, shells, tools
 
 from bandit_runner.flakyservers.build import build
@@ -19,6 +19,7 @@ class Program:
     origin: Origin
     workload: Callable[[Bench], None]
     loads: tuple[str, ...] = ()
+    arch: str = "x86_64"
 
 
 def _wheel(name: str, member: str, platform: str = "") -> Packaged:
@@ -29,8 +30,8 @@ def _npm(name: str, member: str) -> Packaged:
     return Packaged(Package("npm", name), member)
 
 
-def _deb(name: str, member: str) -> Packaged:
-    return Packaged(Package("deb", name), member)
+def _deb(name: str, member: str, platform: str = "") -> Packaged:
+    return Packaged(Package("deb", name, platform=platform), member)
 
 
 _STATIC = ("-O2", "-static", "-pthread")
@@ -94,3 +95,37 @@ PROGRAMS = (
     Program("cc-static", Compiled("work.cc", "cc-static", ("g++", "-std=c++20", *_STATIC)), compiled.workload),
     Program("zig", Compiled("work.zig", "zig", _ZIG), compiled.workload),
 )  # fmt: skip
+
+
+_SELINUX = ("libc6", "libgcc-s1", "libselinux1", "libpcre2-8-0")
+_ARM_WHEEL, _ARM_MUSL = "manylinux2014_aarch64", "musllinux_1_2_aarch64"
+
+
+def _arm64(name: str, origin: Origin, workload: Callable[[Bench], None]) -> Program:
+    return Program(f"{name}-arm64", origin, workload, arch="arm64")
+
+
+ARM64 = (
+    # static: Go, Rust with musl, C
+    _arm64("flakyservers", Made(lambda: build("linux/arm64")), go.flakyservers),
+    _arm64("shfmt", _wheel("shfmt-py", "*/scripts/shfmt", _ARM_WHEEL), go.shfmt),
+    _arm64("esbuild", _npm("@esbuild/linux-arm64", "package/bin/esbuild"), go.esbuild),
+    _arm64("lefthook", _npm("lefthook-linux-arm64", "package/bin/lefthook"), go.lefthook),
+    _arm64("ruff-musl", _wheel("ruff", "*/scripts/ruff", _ARM_MUSL), rust_haskell.ruff),
+    _arm64("busybox-static", _deb("busybox-static", "./bin/busybox", "arm64"), shells.busybox),
+    _arm64("bash-static", _deb("bash-static", "./bin/bash-static", "arm64"), shells.bash),
+    _arm64("tini-static", _deb("tini", "./usr/bin/tini-static", "arm64"), shells.tini),
+    # dynamic, in a tree of their own
+    _arm64("ls", Rooted("bin/ls", ("coreutils", *_SELINUX)), tools.ls),
+    _arm64("tar", Rooted("bin/tar", ("tar", "libacl1", *_SELINUX)), tools.tar),
+    _arm64("find", Rooted("usr/bin/find", ("findutils", *_SELINUX)), tools.find),
+    _arm64("grep", Rooted("bin/grep", ("grep", "libc6", "libpcre2-8-0")), tools.grep),
+    _arm64("sed", Rooted("bin/sed", ("sed", "libacl1", *_SELINUX)), tools.sed),
+    _arm64("jq", Rooted("usr/bin/jq", ("jq", "libjq1", "libonig5", "libc6")), tools.jq),
+    _arm64("xz", Rooted("usr/bin/xz", ("xz-utils", "liblzma5", "libc6")), tools.xz),
+    _arm64(
+        "sqlite3",
+        Rooted("usr/bin/sqlite3", ("sqlite3", "libsqlite3-0", "libreadline8", "libtinfo6", "zlib1g", "libc6")),
+        tools.sqlite3,
+    ),
+)

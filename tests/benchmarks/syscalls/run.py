@@ -1,10 +1,10 @@
 """Which calls do real programs make, and which does the analysis name?
 
-    python tests/benchmarks/syscalls/run.py [--only NAME ...] [--json] [--trace-only] [--retrace] [--no-warm]
+    python tests/benchmarks/syscalls/run.py [--arm64] [--only NAME ...] [--json] [--trace-only] [--retrace] [--no-warm]
 
 Each program is fetched by name, traced under strace while it does real work in a network of its own, and its trace is
 kept in the cache folder under the program's and the workload's hash, so that the next comparison is quick. Needs root,
-strace and util-linux; a program that cannot be had here is named and left out.
+strace and util-linux, and qemu-user for arm64; a program that cannot be had here is named and left out.
 """
 
 import argparse
@@ -25,10 +25,11 @@ import platformdirs
 from analysing import analyse
 from bench import Bench, WorkloadFailed
 from isolation import UNSHARE, settle
-from origins import SOURCES, Unavailable
-from programs import PROGRAMS, Program
+from origins import SOURCES, Rooted, Unavailable
+from programs import ARM64, PROGRAMS, Program
+from qemu import Qemu
 from table import Row, lines
-from tracing import Trace
+from tracing import Strace, Trace
 
 from binsafe.syscalls.tables import names
 
@@ -42,7 +43,7 @@ def main() -> int:
     cache = Path(os.environ.get("BINSAFE_TRUTH_CACHE") or platformdirs.user_cache_path("binsafe-truth"))
     if options.inside:
         return _inside(_named(options.inside), cache)
-    chosen = [_named(name) for name in options.only] or list(PROGRAMS)
+    chosen = [_named(name) for name in options.only] or list(ARM64 if options.arm64 else PROGRAMS)
     rows: list[Row] = []
     for program in chosen:
         _say(program.name)
@@ -56,7 +57,12 @@ def main() -> int:
             print(f"{program.name:16} {len(traced.calls):4} calls: {' '.join(sorted(traced.calls))}", flush=True)
             continue
         loads = tuple(Path(match) for pattern in program.loads for match in sorted(glob.glob(pattern)))
-        row = Row(program.name, _kind(path), traced, analyse(path, loads, warm=not options.no_warm))
+        row = Row(
+            program.name,
+            _kind(path),
+            traced,
+            analyse(path, loads, root=_root(program, cache), warm=not options.no_warm),
+        )
         rows.append(row)
         if row.missed:
             _say(f"  misses {' '.join(row.missed)}")
@@ -70,6 +76,7 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="these programs")
+    parser.add_argument("--arm64", action="store_true", help="the programs for arm64, under qemu-user")
     parser.add_argument("--json", action="store_true", help="print JSON, not a table")
     parser.add_argument("--trace-only", action="store_true", help="make the traces and print them")
     parser.add_argument("--retrace", action="store_true", help="do not use the traces that are kept")
@@ -79,10 +86,10 @@ def _options() -> argparse.Namespace:
 
 
 def _named(name: str) -> Program:
-    for program in PROGRAMS:
+    for program in (*PROGRAMS, *ARM64):
         if program.name == name:
             return program
-    raise SystemExit(f"no program {name!r}; there are: {' '.join(program.name for program in PROGRAMS)}")
+    raise SystemExit(f"no program {name!r}; there are: {' '.join(program.name for program in (*PROGRAMS, *ARM64))}")
 
 
 def _trace(program: Program, path: Path, cache: Path, *, again: bool) -> Trace:
@@ -109,16 +116,23 @@ def _trace(program: Program, path: Path, cache: Path, *, again: bool) -> Trace:
 def _inside(program: Program, cache: Path) -> int:
     """In the namespaces: do the work, print the trace."""
     settle()
+    known = names(program.arch)
+    tracer = Strace(known) if program.arch == "x86_64" else Qemu(known, _root(program, cache))
     with tempfile.TemporaryDirectory(prefix="truth-") as folder:
         scratch = Path(folder) / "work"
         scratch.mkdir()
         Path(folder).chmod(0o755)
-        with contextlib.closing(Bench(program.origin.file(cache), scratch, names("x86_64"))) as bench:
+        with contextlib.closing(Bench(program.origin.file(cache), scratch, tracer)) as bench:
             program.workload(bench)
         trace = bench.trace()
     arguments = {name: sorted(values) for name, values in sorted(trace.arguments.items())}
     print(json.dumps({"calls": dict(sorted(trace.calls.items())), "arguments": arguments}, indent=1))
     return 0
+
+
+def _root(program: Program, cache: Path) -> Path | None:
+    """Where a program's libraries are, if not on this system."""
+    return program.origin.root(cache) if isinstance(program.origin, Rooted) else None
 
 
 def _key(program: Program, path: Path) -> str:

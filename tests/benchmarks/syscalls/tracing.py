@@ -60,6 +60,23 @@ class _Call:
     ends: int
 
 
+@dataclass(frozen=True)
+class Strace:
+    """Traces programs of this machine's kind; ``names`` names the numbers that strace is too old for."""
+
+    names: Mapping[int, str]
+    separate: bool = True
+    """Whether the program is a child of the tracer."""
+
+    def command(self, output: Path) -> list[str]:
+        """What stands before the program and its arguments."""
+        return [*OPTIONS, "-o", str(output)]
+
+    def read(self, text: str, program: Path, folder: Path) -> Trace:
+        """See `parse`."""
+        return parse(text, program, folder, self.names)
+
+
 def parse(text: str, program: Path, folder: Path, names: Mapping[int, str]) -> Trace:
     """The program's own calls in one strace output; ``names`` names the numbers that strace is too old for."""
     calls = list(_calls(text))
