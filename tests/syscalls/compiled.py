@@ -31,3 +31,24 @@ def calls(program: Path, loaded: tuple[Path, ...] = ()) -> Syscalls:
         found = inspect(snapshot, loaded=loaded).slices[0].syscalls
     assert found is not None
     return found
+
+
+_FREESTANDING = """
+__attribute__((always_inline)) static inline long call(long number, long a, long b, long c) {
+    long result;
+    __asm__ volatile("syscall" : "=a"(result) : "a"(number), "D"(a), "S"(b), "d"(c) : "rcx", "r11", "memory");
+    return result;
+}
+#define OUTLINE __attribute__((noinline, noclone, noipa))
+__attribute__((section(".text.unlikely"))) long first(void) { return 0; } /* where a program header points */
+OUTLINE static long open_socket(long family) { return call(41, family, 1, 0); }
+void _start(void);
+%s
+__attribute__((force_align_arg_pointer)) void _start(void) { run(call(39, 0, 0, 0)); call(60, 0, 0, 0); }
+"""
+
+
+def freestanding(folder: Path, source: str, *options: str) -> Syscalls:
+    """A static program that starts with ``run``, which is given a number that nobody knows."""
+    flags = ("-nostdlib", "-static", "-fno-stack-protector", "-w", *options)
+    return calls(build(folder, "program", _FREESTANDING % source, *flags))

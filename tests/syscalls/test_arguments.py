@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from assembled import X86, Arm, program
-from compiled import build, calls, library, needs_compiler
+from compiled import build, calls, freestanding, library, needs_compiler
 
 from binsafe.model import Syscalls
 from binsafe.syscalls import analyse
@@ -68,27 +68,6 @@ def test_a_wrapper_of_many_calls_is_asked_for_each_apart():
     assembler.ret()
     found = proved(analyse(program(assembler, functions=("start", "wrapper"))))
     assert found[0] == {INET, 10}
-
-
-_FREESTANDING = """
-__attribute__((always_inline)) static inline long call(long number, long a, long b, long c) {
-    long result;
-    __asm__ volatile("syscall" : "=a"(result) : "a"(number), "D"(a), "S"(b), "d"(c) : "rcx", "r11", "memory");
-    return result;
-}
-#define OUTLINE __attribute__((noinline, noclone, noipa))
-__attribute__((section(".text.unlikely"))) long first(void) { return 0; } /* where a program header points */
-OUTLINE static long open_socket(long family) { return call(41, family, 1, 0); }
-void _start(void);
-%s
-__attribute__((force_align_arg_pointer)) void _start(void) { run(call(39, 0, 0, 0)); call(60, 0, 0, 0); }
-"""
-
-
-def freestanding(folder: Path, source: str, *options: str) -> Syscalls:
-    """A static program that starts with ``run``, which is given a number that nobody knows."""
-    flags = ("-nostdlib", "-static", "-fno-stack-protector", "-w", *options)
-    return calls(build(folder, "program", _FREESTANDING % source, *flags))
 
 
 _KNOWN = {
