@@ -243,7 +243,8 @@ def drop_capabilities() -> None:
 def seccomp_install(program: bytes) -> int:
     """Install a classic BPF filter on this thread and return the descriptor its notifications are read from.
 
-    A caught signal must not restart a call that waits for its answer (Go preempts with SIGURG), hence WAIT_KILLABLE.
+    A caught signal must not restart a call that waits for its answer (Go preempts with SIGURG), hence WAIT_KILLABLE
+    (Linux 5.19). Not SPEC_ALLOW: since 5.16 a filter slows speculation down only where the administrator wants it so.
     """
     instructions = ctypes.create_string_buffer(program, len(program))
     fprog = struct.pack("@HP", len(program) // 8, ctypes.addressof(instructions))

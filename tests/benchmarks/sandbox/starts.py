@@ -1,0 +1,65 @@
+"""Wall-clock time from a command to its end, of a program that does next to nothing.
+
+Python and the sandbox are measured twice: with the bytecode that an installation has once it has run (or was made with
+``--compile-bytecode``), and without any of ours, as ``PYTHONDONTWRITEBYTECODE`` leaves a fresh one.
+"""
+
+import compileall
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import policies
+
+import binsafe
+
+PACKAGE = Path(binsafe.__file__).parent
+BARE = "none"
+
+
+def print_table(program: Path, folder: Path, rounds: int) -> None:
+    """Print a row for each way to start the program."""
+    policy = policies.derived(program, folder)
+    python = [sys.executable, "-m", "binsafe", "run", "--policy", str(policy)]
+    started = [str(program), "uid"]
+    compiled, plain = _copy(folder / "compiled"), _copy(folder / "plain")
+    cached = {"PYTHONPATH": str(compiled), "PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
+    compileall.compile_dir(compiled / "binsafe", quiet=2)
+    writing = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    without = os.environ | {"PYTHONPATH": str(plain), "PYTHONDONTWRITEBYTECODE": "1"}
+    ways = {
+        BARE: (started, None),
+        "python -c pass": ([sys.executable, "-c", "pass"], None),
+        "binsafe --policy": ([*python, *started], writing | cached),
+        "  without bytecode": ([*python, *started], without),
+        "bwrap": (["bwrap", "--unshare-all", "--ro-bind", str(program.parent), str(program.parent), *started], None),
+        "firejail": (["firejail", "--quiet", "--noprofile", "--net=none", *started], None),
+    }
+    missing = [name for name, (command, _) in ways.items() if shutil.which(command[0]) is None]
+    seconds: dict[str, list[float]] = {name: [] for name in ways if name not in missing}
+    for number in range(rounds + 1):
+        for name, found in seconds.items():
+            command, environment = ways[name]
+            begun = time.perf_counter()
+            subprocess.run(command, env=environment, capture_output=True, check=True)
+            if number:  # the first round fills caches
+                found.append(time.perf_counter() - begun)
+    left_out = f"; not installed: {', '.join(missing)}" if missing else ""
+    print(f"start, ms, of {rounds}{left_out}\n  {'':20} {'median':>8} {'over none':>10} {'least':>8} {'over none':>10}")
+    for name, found in seconds.items():
+        middle, least = ([1000 * of(each) for each in (found, seconds[BARE])] for of in (statistics.median, min))
+        print(
+            f"  {name:20} {middle[0]:8.1f} {middle[0] - middle[1]:+10.1f} {least[0]:8.1f} {least[0] - least[1]:+10.1f}"
+        )
+
+
+def _copy(place: Path) -> Path:
+    """The package without its bytecode, in a folder of its own."""
+    shutil.copytree(PACKAGE, place / "binsafe", ignore=shutil.ignore_patterns("__pycache__"))
+    if (PACKAGE.parent / "profiles").is_dir():  # a checkout
+        shutil.copytree(PACKAGE.parent / "profiles", place / "profiles")
+    return place
