@@ -7,14 +7,14 @@ regular file that is a library for the same processor, and only for reading.
 import hashlib
 import mmap
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from binsafe.errors import NotAnalysable
 from binsafe.formats.elf_needs import Needs, needs
 from binsafe.intake.loaders import Loader, Requester, loader
-from binsafe.intake.summaries import Summaries
+from binsafe.intake.summaries import Own, Summaries, Watched
 from binsafe.intake.tree import Tree
 from binsafe.limits import MAX_LIBRARIES
 from binsafe.model import ResolvedLibrary
@@ -41,11 +41,12 @@ class _Found(NamedTuple):
 class Libraries:
     """The closure of one program. It only grows: what is loaded at run time is added behind the rest."""
 
-    def __init__(self, program: Needs, path: Path, tree: Tree, summaries: Summaries) -> None:
+    def __init__(self, program: Needs, path: Path, tree: Tree, summaries: Summaries, own: Own | None = None) -> None:
         """Load what ``program``, which lies at ``path``, needs: breadth first, as ``_dl_map_object_deps`` does."""
         self._program = program
         self._tree = tree
         self._summaries = summaries
+        self._own = Own() if own is None else own
         self._summarised: dict[tuple[str, frozenset[tuple[str, str]]], Summary | None] = {}
         self._loader: Loader = loader(program, tree)
         self._loaded: list[Loaded] = []
@@ -71,6 +72,10 @@ class Libraries:
         ``watched`` are functions of one library that another one may call, and the register that matters then.
         """
         return tuple(Member(loaded.library, self._summary(loaded, watched)) for loaded in self._loaded)
+
+    def program(self, watched: Watched, make: Callable[[], Summary]) -> Summary:
+        """The summary of the program itself: one that was kept, or what ``make`` gives."""
+        return self._own.of(watched, make)
 
     def add(self, name: str, needed_by: str) -> None:
         """Load another one by name, as dlopen(3) called by the program would, with all that it needs.

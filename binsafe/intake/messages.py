@@ -1,7 +1,7 @@
 """What is said between the process that has the bytes and the one that parses them: frames over a socket pair.
 
-A frame is one byte that says what it is, four bytes of length (big-endian), and that many bytes of JSON. The bytes to
-parse are not in it: their descriptor travels beside the frame (``SCM_RIGHTS``, unix(7)).
+A frame is one byte that says what it is, four bytes of length (big-endian), and that many bytes: an order in msgpack,
+an answer in JSON. The bytes to parse are not in it: their descriptor travels beside it (``SCM_RIGHTS``, unix(7)).
 """
 
 import socket
@@ -23,6 +23,8 @@ class Kind(Enum):
     """Parent to child, with a descriptor."""
     MEMBER = b"M"
     """Child to parent: the number of the member that is being parsed, so that it is known which one broke it."""
+    KEEP = b"K"
+    """Child to parent: what is worth keeping of the program that is being parsed, for the next time."""
     REPORT = b"R"
     """Child to parent: done, and ready for the next order."""
     LAST = b"L"
@@ -38,6 +40,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     root: str | None = None
     loaded: tuple[str, ...] = ()
     explain: str | None = None
+    kept: bytes | None = None
+    """What was worth keeping of these bytes the last time."""
     closure: bool = True
     """Whether the libraries of a dynamic program are looked up, which reads and hashes all of them."""
     only_syscalls: bool = False

@@ -19,7 +19,8 @@ import msgspec
 
 from binsafe.errors import NotAnalysable
 from binsafe.intake.messages import Calls, Closed, Frame, Kind, Order, receive, send
-from binsafe.limits import ARCHIVE_SECONDS, WORKER_BYTES, WORKER_KEPT_BYTES, WORKER_SECONDS
+from binsafe.intake.summaries import Own, Summaries, default_folder
+from binsafe.limits import ARCHIVE_SECONDS, MAX_REPORT_BYTES, WORKER_BYTES, WORKER_KEPT_BYTES, WORKER_SECONDS
 
 if TYPE_CHECKING:
     from binsafe.model import Report
@@ -55,9 +56,9 @@ def serve(connection: socket.socket) -> None:
 
 
 def _carry_out(frame: Frame, connection: socket.socket) -> bytes:
-    order = msgspec.json.decode(frame.payload, type=Order)
+    order = msgspec.msgpack.decode(frame.payload, type=Order)
     if order.only_syscalls:
-        return msgspec.json.encode(_system_calls(order, frame))
+        return msgspec.json.encode(_system_calls(order, frame, connection))
     is_folder = stat.S_ISDIR(os.fstat(frame.descriptor).st_mode)
     return msgspec.json.encode(_folder(order, frame) if is_folder else _file(order, frame, connection))
 
@@ -77,17 +78,30 @@ def _folder(order: Order, frame: Frame) -> "Report":
         os.close(frame.descriptor)
 
 
-def _system_calls(order: Order, frame: Frame) -> Calls:
-    from binsafe import formats, syscalls  # noqa: PLC0415 - as above
+def _system_calls(order: Order, frame: Frame, connection: socket.socket) -> Calls:
+    from binsafe import syscalls  # noqa: PLC0415 - as above
 
     data = _mapped(order, frame)
+    own = Own(order.kept)
+    libraries = _libraries(order, data, own)
+    if own and libraries is not None:
+        return Calls(calls=syscalls.analyse_known(data, libraries, explain=order.explain))
+    from binsafe import formats  # noqa: PLC0415 - loads what takes programs apart
+
     try:
-        libraries = _libraries(order, data)
         slices = formats.parse(data).slices
     except NotAnalysable as error:
         return Calls(problem=str(error))
-    found = (syscalls.analyse(slice_, libraries, explain=order.explain) for slice_ in slices)
+    found = [syscalls.analyse(slice_, libraries, explain=order.explain) for slice_ in slices]
+    _tell(own, connection)
     return Calls(calls=next((calls for calls in found if calls is not None), None), problem="it is no Linux program")
+
+
+def _tell(own: Own, connection: socket.socket) -> None:
+    """Hand over what was found out about the program, for the next time."""
+    payload = own.payload() if own.is_new else b""
+    if payload and len(payload) <= MAX_REPORT_BYTES:
+        send(connection, Kind.KEEP, payload)
 
 
 def _mapped(order: Order, frame: Frame) -> memoryview:
@@ -110,21 +124,23 @@ def _file(order: Order, frame: Frame, connection: socket.socket) -> "Report":
             expired=lambda: time.process_time() - started > ARCHIVE_SECONDS,
         )
         return archives.inspect(order.artifact, data, syscalls=order.syscalls, listings=order.listings, watch=watch)
-    return inspect(
+    own = Own(order.kept)
+    report = inspect(
         order.artifact,
         data,
         syscalls=order.syscalls,
         listings=order.listings,
         explain=order.explain,
-        libraries=_libraries(order, data) if order.closure else None,
+        libraries=_libraries(order, data, own) if order.closure else None,
     )
+    _tell(own, connection)
+    return report
 
 
-def _libraries(order: Order, data: memoryview) -> "Libraries | None":
+def _libraries(order: Order, data: memoryview, own: Own) -> "Libraries | None":
     """The closure of a dynamic ELF program, read and summarised before the program is; None for everything else."""
     from binsafe.formats.elf_needs import needs  # noqa: PLC0415 - as above
     from binsafe.intake.libraries import Libraries  # noqa: PLC0415
-    from binsafe.intake.summaries import Summaries, default_folder  # noqa: PLC0415
     from binsafe.intake.tree import Tree  # noqa: PLC0415
 
     try:
@@ -134,7 +150,7 @@ def _libraries(order: Order, data: memoryview) -> "Libraries | None":
     if wanted.dynamic is None:
         return None
     tree = Tree(None if order.root is None else Path(order.root))
-    libraries = Libraries(wanted, Path(order.artifact.path), tree, Summaries(default_folder()))
+    libraries = Libraries(wanted, Path(order.artifact.path), tree, Summaries(default_folder()), own)
     for path in order.loaded:
         libraries.add_file(Path(path))
     if order.syscalls:

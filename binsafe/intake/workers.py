@@ -14,6 +14,7 @@ import msgspec
 from binsafe.intake.forking import Forked, can_fork
 from binsafe.intake.messages import Calls, Closed, Frame, Kind, Order, TooLarge, receive, send
 from binsafe.intake.snapshot import Snapshot
+from binsafe.intake.summaries import programs
 from binsafe.limits import MAX_REPORT_BYTES, WORKER_SECONDS
 from binsafe.model import Finding, Report, Severity, Verdict
 
@@ -46,6 +47,7 @@ class Worker:
         self._process: Forked | subprocess.Popen[bytes] | None = None
         self._connection: socket.socket | None = None
         self._said = -1
+        self._programs = programs()
 
     def __enter__(self) -> Self:
         return self
@@ -109,6 +111,7 @@ class Worker:
         return Calls(problem=answer.reason) if isinstance(answer, Broken) else answer
 
     def _insist(self, order: Order, descriptor: int, kind: type[_Answer]) -> _Answer | Broken:
+        order = msgspec.structs.replace(order, kept=self._programs.read(order.artifact.sha256))
         tries = 1
         while True:
             answer = self._ask(order, descriptor, kind)
@@ -137,13 +140,16 @@ class Worker:
         connection = self._started()
         ends = time.monotonic() + 2 * WORKER_SECONDS
         try:
-            send(connection, Kind.ORDER, msgspec.json.encode(order), descriptor)
+            send(connection, Kind.ORDER, msgspec.msgpack.encode(order), descriptor)
             while True:
                 connection.settimeout(max(ends - time.monotonic(), 0.001))
                 frame = receive(connection, MAX_REPORT_BYTES)
-                if frame.kind is not Kind.MEMBER:
+                if frame.kind is Kind.MEMBER:
+                    member = int(frame.payload)
+                elif frame.kind is Kind.KEEP:
+                    self._programs.write(order.artifact.sha256, frame.payload)
+                else:
                     return self._answered(frame, kind)
-                member = int(frame.payload)
         except Closed:
             return self._ended(member)
         except TimeoutError:

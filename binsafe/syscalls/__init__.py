@@ -30,6 +30,7 @@ The stages, in the order in which they run; each file's docstring says which rul
     conditions      edges and calls that count on occasions only
     habits          those of known libraries, and what such libraries do through memory
     judging         what is proved of arguments by all that the files say
+    conventions     what summaries need to know of a processor
     provider        where the libraries come from: the outside world, passed in
   results:
     static, dynamic  Slice -> Syscalls
@@ -41,6 +42,9 @@ The stages, in the order in which they run; each file's docstring says which rul
 Importing this package is cheap: the sandbox needs `tables` on its way to starting a program.
 """
 
+import hashlib
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from binsafe.limits import MAX_INSTRUCTIONS
@@ -50,7 +54,16 @@ from binsafe.syscalls.summary import Summary
 if TYPE_CHECKING:
     from binsafe.model import Slice, Syscalls
 
-__all__ = ["Libraries", "Member", "Summary", "analyse", "engine_version", "listing", "summarise_library"]
+__all__ = [
+    "Libraries",
+    "Member",
+    "Summary",
+    "analyse",
+    "analyse_known",
+    "engine_version",
+    "listing",
+    "summarise_library",
+]
 
 
 def analyse(
@@ -77,6 +90,27 @@ def analyse(
     return engine.analyse(slice_, libraries, max_instructions=max_instructions, explain=explain)
 
 
+def analyse_known(data: memoryview, libraries: Libraries, *, explain: str | None = None) -> "Syscalls":
+    """`analyse` for a dynamic program of which ``libraries`` has a summary that was kept.
+
+    Its code is looked at only where a library asks for more than what was asked before.
+    """
+    from binsafe.syscalls.dynamic import analyse_dynamic  # noqa: PLC0415
+
+    def program(watched: frozenset[tuple[str, str]]) -> Summary:
+        return libraries.program(watched, lambda: _summarised(data, watched))
+
+    return analyse_dynamic(program, libraries, explain=explain)
+
+
+def _summarised(data: memoryview, watched: frozenset[tuple[str, str]]) -> Summary:
+    from binsafe.syscalls import engine  # noqa: PLC0415 - as above
+
+    found = engine.summarise_library(data, watched)
+    assert found is not None  # noqa: S101 - it was analysed before
+    return found
+
+
 def summarise_library(data: memoryview, watched: frozenset[tuple[str, str]] = frozenset()) -> Summary | None:
     """The summary of a library's bytes; None for what is no library that is analysed.
 
@@ -92,9 +126,12 @@ def summarise_library(data: memoryview, watched: frozenset[tuple[str, str]] = fr
 
 def engine_version() -> str:
     """A name for what this version of the analysis finds: the hash of its own source."""
-    from binsafe.syscalls import engine  # noqa: PLC0415 - as above
-
-    return engine.version()
+    folder = Path(__file__).parent
+    files = sorted([*folder.glob("*.py"), *folder.parent.joinpath("formats").glob("*.py")])
+    digest = hashlib.sha256(sys.byteorder.encode())
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def listing(slice_: "Slice", address: int, *, before: int = 4, after: int = 6) -> "tuple[str, ...]":

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from binsafe.syscalls import arm64_values as values
 from binsafe.syscalls.code import CodeRange
+from binsafe.syscalls.conventions import CONVENTIONS
 from binsafe.syscalls.decode import JUNK, Instruction
 from binsafe.syscalls.machine import (
     LOADED,
@@ -52,9 +53,9 @@ class Arm64:
     """See `binsafe.syscalls.machine.Machine`."""
 
     arch = "arm64"
-    abi = "linux-aarch64"
+    abi = CONVENTIONS["arm64"].abi
     number = "x8"
-    arguments: tuple[str, ...] = tuple(f"x{n}" for n in range(8))
+    arguments = CONVENTIONS["arm64"].arguments
     passed: tuple[str, ...] = arguments[:6]
     nonsense = frozenset({JUNK, "udf", "hvc", "smc", "eret", "dcps1", "dcps2", "dcps3", "drps"})
     stack = "sp"

@@ -6,18 +6,15 @@ nobody can see is never missed. Of the libraries only what can be reached does.
 
 from collections.abc import Callable, Iterator, Sequence
 
-from binsafe.formats.elf_linking import Linking
 from binsafe.limits import MAX_EVIDENCE
-from binsafe.model import Slice, Syscalls, Unresolved
+from binsafe.model import Syscalls, Unresolved
 from binsafe.syscalls import habits, patterns
 from binsafe.syscalls.composing import Closure, File, Step
-from binsafe.syscalls.decode import OutOfInstructions
+from binsafe.syscalls.conventions import CONVENTIONS
 from binsafe.syscalls.judging import proved, said
-from binsafe.syscalls.machine import Machine
 from binsafe.syscalls.passing import Watched, numbers
 from binsafe.syscalls.patterns import LOADS_LIBRARIES, LOOKS_UP, asks_by_name
 from binsafe.syscalls.provider import Libraries
-from binsafe.syscalls.summarising import summarise, unanalysed
 from binsafe.syscalls.summary import Passed, Summary
 from binsafe.syscalls.tables import names
 
@@ -25,59 +22,37 @@ _MAX_ROUNDS = 8
 """How often libraries that are loaded at run time may lead to further ones."""
 
 
-def analyse_dynamic(
-    slice_: Slice,
-    linked: Linking,
-    libraries: Libraries,
-    machine: Machine,
-    implied: set[str],
-    *,
-    max_instructions: int,
-    explain: str | None,
-) -> Syscalls:
-    """See `binsafe.syscalls.analyse`; ``implied`` are the calls that are in no code."""
+def analyse_dynamic(program: Callable[[Watched], Summary], libraries: Libraries, *, explain: str | None) -> Syscalls:
+    """See `binsafe.syscalls.analyse`; ``program`` gives the summary of the program for what is watched."""
     watched: Watched = frozenset()
-    program = _program(slice_, linked, machine, max_instructions, watched)
-    found = _Found(program, libraries, machine, watched)
+    found = _Found(program(watched), libraries, watched)
     for _ in range(_MAX_ROUNDS):
         before = len(libraries.resolved)
         for name in found.loaded_at_run_time():
             libraries.add(name, "dlopen")
         if len(libraries.resolved) == before and found.numbers.watched <= watched:
             break
-        if not found.numbers.watched <= watched:
-            watched |= found.numbers.watched
-            program = _program(slice_, linked, machine, max_instructions, watched)
-        found = _Found(program, libraries, machine, watched)
+        watched |= found.numbers.watched
+        found = _Found(program(watched), libraries, watched)
     else:
         found.unfinished = True
-    return found.syscalls(implied, explain)
-
-
-def _program(slice_: Slice, linked: Linking, machine: Machine, max_instructions: int, watched: Watched) -> File:
-    """The program itself; where the budget ends before it is looked at, all that it imports counts as called."""
-    try:
-        summary = summarise(slice_, linked, machine, max_instructions, watched)
-    except OutOfInstructions:
-        reason = f"more than {max_instructions} instructions would have to be decoded"
-        summary = unanalysed(slice_, linked, machine, reason)
-    return File("program", summary, whole=not summary.mapped, started=True, exported=True)
+    return found.syscalls(explain)
 
 
 class _Found:
-    def __init__(self, program: File, libraries: Libraries, machine: Machine, watched: Watched) -> None:
+    def __init__(self, program: Summary, libraries: Libraries, watched: Watched) -> None:
         self.libraries = libraries
-        self.machine = machine
+        self.machine = CONVENTIONS[program.arch]
         self.unfinished = False
         """Whether what was loaded last might load still more."""
         members = libraries.members(watched)
         members = [*members[1:], *members[:1]]
         self.missing = [member.library for member in members if member.summary is None]
-        summaries = [program.summary, *(member.summary for member in members if member.summary is not None)]
+        summaries = [program, *(member.summary for member in members if member.summary is not None)]
         asked_in = _asked_in(summaries)
         self.closure = Closure(
             [
-                program,
+                File("program", program, whole=not program.mapped, started=True, exported=True),
                 *(
                     File(
                         m.library.name,
@@ -91,7 +66,7 @@ class _Found:
             ],
             libraries.exists,
         )
-        self.numbers = numbers(summaries, watched, machine.arguments)
+        self.numbers = numbers(summaries, watched, self.machine.arguments)
 
     def passed(self, *functions: str) -> Iterator[tuple[int, Passed]]:
         """What live code passes to functions of these names, by file."""
@@ -161,11 +136,12 @@ class _Found:
     def _place(self, number: int, address: int) -> str:
         return hex(address) if number == 0 else f"{self.closure.files[number].name}:{address:#x}"
 
-    def syscalls(self, implied: set[str], explain: str | None) -> Syscalls:
+    def syscalls(self, explain: str | None) -> Syscalls:
         """The result; ``explain`` is the name of a call whose way from a root is wanted."""
         arch = self.machine.arch
         known = names(arch)
-        implied |= {call for file in self.closure.files for call in file.summary.by_kernel} & set(known.values())
+        asked = {call for file in self.closure.files for call in file.summary.by_kernel} & set(known.values())
+        implied = self.machine.implied() | asked
         likely_nodes = self.closure.likely()
         made: dict[str, list[tuple[int, int, int]]] = {}
         likely = set(implied)

@@ -1,32 +1,26 @@
 """Which analysis a slice gets, and what is true of all of them."""
 
-import hashlib
 from collections.abc import Mapping
-from pathlib import Path
+from functools import partial
 from types import MappingProxyType
 
 from binsafe.formats import parse
-from binsafe.formats.elf_linking import linking
+from binsafe.formats.elf_linking import Linking, linking
 from binsafe.limits import MAX_INSTRUCTIONS
 from binsafe.model import Slice, Syscalls, Unresolved
 from binsafe.syscalls.arm64 import Arm64
+from binsafe.syscalls.conventions import CONVENTIONS
 from binsafe.syscalls.decode import OutOfInstructions
 from binsafe.syscalls.dynamic import analyse_dynamic
 from binsafe.syscalls.machine import Machine
+from binsafe.syscalls.passing import Watched
 from binsafe.syscalls.provider import Libraries
 from binsafe.syscalls.static import analyse_static
-from binsafe.syscalls.summarising import summarise
+from binsafe.syscalls.summarising import summarise, unanalysed
 from binsafe.syscalls.summary import Summary
-from binsafe.syscalls.tables import numbers
 from binsafe.syscalls.x86_64 import X86_64
 
 MACHINES: Mapping[str, Machine] = MappingProxyType({"x86_64": X86_64(), "arm64": Arm64()})
-
-NEVER_IN_THE_CODE = (
-    "restart_syscall",  # the kernel puts it in place of a sleep or poll that a stop and continue interrupted
-    "rt_sigreturn",  # on arm64 signal handlers return to the vDSO, whose code makes it
-)
-"""More of such calls depend on what the program asks the kernel's code for, see `binsafe.syscalls.vdso`."""
 
 
 def analyse(
@@ -37,7 +31,7 @@ def analyse(
     native = (slice_.format, slice_.bits, slice_.byte_order) == ("elf", 64, "little")
     if machine is None or not native:
         return None
-    implied = set(NEVER_IN_THE_CODE) & numbers(machine.arch).keys()
+    implied = CONVENTIONS[slice_.arch].implied()
     if slice_.linkage in {"static", "static-pie"} and not slice_.libraries:
         return analyse_static(slice_, machine, implied, max_instructions=max_instructions)
     if slice_.linkage != "dynamic":
@@ -47,9 +41,19 @@ def analyse(
         return _unlinked(slice_, machine, implied)
     if libraries is None:
         return None
-    return analyse_dynamic(
-        slice_, linked, libraries, machine, implied, max_instructions=max_instructions, explain=explain
-    )
+    program = partial(_program, slice_, linked, libraries, machine, max_instructions)
+    return analyse_dynamic(program, libraries, explain=explain)
+
+
+def _program(
+    slice_: Slice, linked: Linking, libraries: Libraries, machine: Machine, max_instructions: int, watched: Watched
+) -> Summary:
+    """The program's summary; where the budget ends before all is looked at, all that it imports counts as called."""
+    try:
+        return libraries.program(watched, lambda: summarise(slice_, linked, machine, max_instructions, watched))
+    except OutOfInstructions:
+        reason = f"more than {max_instructions} instructions would have to be decoded"
+        return unanalysed(slice_, linked, machine, reason)
 
 
 def _unlinked(slice_: Slice, machine: Machine, implied: set[str]) -> Syscalls:
@@ -69,10 +73,3 @@ def summarise_library(data: memoryview, watched: frozenset[tuple[str, str]]) -> 
         return summarise(slice_, linked, machine, MAX_INSTRUCTIONS, watched)
     except OutOfInstructions:
         return None
-
-
-def version() -> str:
-    """See `binsafe.syscalls.engine_version`."""
-    folder = Path(__file__).parent
-    files = sorted([*folder.glob("*.py"), *folder.parent.joinpath("formats").glob("*.py")])
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]

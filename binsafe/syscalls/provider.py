@@ -1,6 +1,6 @@
 """What the analysis asks of the outside world: the libraries that a program is linked with."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from binsafe.model import ResolvedLibrary
@@ -24,6 +24,10 @@ class Libraries(Protocol):
 
     def members(self, watched: frozenset[tuple[str, str]] = frozenset()) -> Sequence[Member]:
         """All of them so far, in the same order, with their summaries; see `binsafe.syscalls.summarise_library`."""
+        ...
+
+    def program(self, watched: frozenset[tuple[str, str]], make: Callable[[], Summary]) -> Summary:
+        """The summary of the program itself: one that was kept, or what ``make`` gives."""
         ...
 
     def add(self, name: str, needed_by: str) -> None:

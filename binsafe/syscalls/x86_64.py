@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from binsafe.syscalls import x86_64_values as values
 from binsafe.syscalls.code import CodeRange
+from binsafe.syscalls.conventions import CONVENTIONS
 from binsafe.syscalls.decode import JUNK, Instruction
 from binsafe.syscalls.machine import (
     CALLED,
@@ -76,9 +77,9 @@ class X86_64:  # noqa: N801 - the processor's own name
     """See `binsafe.syscalls.machine.Machine`."""
 
     arch = "x86_64"
-    abi = "linux-x86_64"
+    abi = CONVENTIONS["x86_64"].abi
     number = "rax"
-    arguments: tuple[str, ...] = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")
+    arguments = CONVENTIONS["x86_64"].arguments
     passed: tuple[str, ...] = ("rdi", "rsi", "rdx", "r10", "r8", "r9")
     nonsense = frozenset(_NONSENSE.split())
     stack = "rsp"

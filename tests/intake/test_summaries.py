@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from shared_objects import shared_object
 
+from binsafe.intake import store
 from binsafe.intake import summaries as module
 from binsafe.intake.summaries import Summaries
 from binsafe.model import ResolvedLibrary
@@ -123,7 +124,7 @@ def test_the_oldest_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     of(tmp_path, library())
     (old,) = kept(tmp_path)
     os.utime(old, (0, 0))
-    monkeypatch.setattr(module, "MAX_CACHE_BYTES", int(old.stat().st_size * 1.5))
+    monkeypatch.setattr(store, "MAX_CACHE_BYTES", int(old.stat().st_size * 1.5))
     of(tmp_path, library(OTHER), OTHER)
     assert [path.name for path in kept(tmp_path)] == [f"abcd-{library(OTHER).sha256}"]
 

@@ -1,0 +1,97 @@
+"""Bytes that are kept between runs in a folder that nobody else can write.
+
+Writing is atomic: concurrent writers replace each other's files. What is damaged fails its checksum and counts as not
+there. A folder or file that somebody else could have written is not used.
+"""
+
+import contextlib
+import hashlib
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+from binsafe.limits import MAX_CACHE_BYTES, MAX_SUMMARY_BYTES
+
+_MAGIC = b"binsafe.summary/1\n"
+_DIGEST = hashlib.sha256().digest_size
+
+
+class Store:
+    """Named bytes in one folder."""
+
+    def __init__(self, folder: Path | None) -> None:
+        """Keep them in ``folder``, if only we can write there; nowhere without one."""
+        self._folder = None if folder is None else _private(folder)
+
+    def read(self, name: str) -> bytes | None:
+        """What was kept under a name."""
+        if self._folder is None:
+            return None
+        try:
+            descriptor = os.open(self._folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            return None
+        with open(descriptor, "rb") as file:
+            ours = _is_ours(os.fstat(descriptor), stat.S_ISREG)
+            return _unpacked(file.read(MAX_SUMMARY_BYTES)) if ours else None
+
+    def write(self, name: str, payload: bytes) -> None:
+        """Keep it, if there is room and nothing goes wrong: that it is not kept costs time only."""
+        if self._folder is None or len(payload) + len(_MAGIC) + _DIGEST > MAX_SUMMARY_BYTES:
+            return
+        import tempfile  # noqa: PLC0415 - it loads compressors, and mostly nothing is written
+
+        with contextlib.suppress(OSError):
+            _make_room(self._folder, len(payload))
+            descriptor, path = tempfile.mkstemp(dir=self._folder, prefix=".new-")
+            try:
+                with open(descriptor, "wb") as file:
+                    file.write(_MAGIC + hashlib.sha256(payload).digest() + payload)
+                os.replace(path, self._folder / name)
+            except OSError:
+                os.unlink(path)
+                raise
+
+
+def _unpacked(whole: bytes) -> bytes | None:
+    """What was written; None where anything differs from it."""
+    payload = whole[len(_MAGIC) + _DIGEST :]
+    return payload if whole[: len(_MAGIC) + _DIGEST] == _MAGIC + hashlib.sha256(payload).digest() else None
+
+
+def _private(folder: Path) -> Path | None:
+    """The folder, made if need be; None where it, or one above it, can be written by others."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not _is_ours(os.stat(folder, follow_symlinks=False), stat.S_ISDIR):
+            return None
+        above = [os.stat(parent) for parent in folder.resolve().parents]
+    except OSError:
+        return None
+    safe = all(
+        status.st_uid in {0, os.geteuid()} and (not status.st_mode & 0o022 or status.st_mode & stat.S_ISVTX)
+        for status in above
+    )
+    return folder if safe else None
+
+
+def _is_ours(status: os.stat_result, is_kind: Callable[[int], bool]) -> bool:
+    return bool(is_kind(status.st_mode)) and status.st_uid == os.geteuid() and not status.st_mode & 0o022
+
+
+def _make_room(folder: Path, size: int) -> None:
+    """Remove what was not read for longest, and what other engines left, until ``size`` bytes fit."""
+    files = []
+    for entry in folder.parent.rglob("*"):
+        with contextlib.suppress(OSError):
+            status = entry.lstat()
+            if stat.S_ISREG(status.st_mode):
+                files.append((entry.parent == folder, status.st_mtime, status.st_size, entry))
+    room = MAX_CACHE_BYTES - size - sum(length for _, _, length, _ in files)
+    for _, _, length, entry in sorted(files):
+        if room >= 0:
+            return
+        with contextlib.suppress(OSError):
+            entry.unlink()
+        room += length

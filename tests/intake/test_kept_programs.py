@@ -1,0 +1,97 @@
+"""A program that was inspected before: the same answer in a fraction of the time, and no trace in any other's."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from binsafe.intake.summaries import Own
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="takes a dynamic program of this system")
+
+IN_ONE_PROCESS = """
+import os, socket, sys
+import msgspec
+from binsafe.intake import Snapshot, find, worker
+from binsafe.intake.messages import Frame, Kind, Order
+from binsafe.intake.summaries import programs
+with Snapshot.take(find(sys.argv[1])) as snapshot:
+    order = Order(
+        artifact=snapshot.artifact, only_syscalls=True, kept=programs().read(snapshot.artifact.sha256)
+    )
+    frame = Frame(Kind.ORDER, msgspec.msgpack.encode(order), os.dup(snapshot.descriptor))
+    ours, theirs = socket.socketpair()
+    print(len(worker._carry_out(frame, ours)))
+print(*sorted({"numpy", "capstone", "lief"} & set(sys.modules)))
+"""
+
+
+@pytest.fixture(scope="module")
+def ls() -> str:
+    found = shutil.which("ls")
+    assert found is not None
+    return str(Path(found).resolve())
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory, ls: str) -> Path:
+    """A cache folder after one inspection."""
+    folder = tmp_path_factory.mktemp("cache")
+    listed(ls, folder)
+    return folder
+
+
+def listed(program: str, cache: Path) -> dict[str, object]:
+    text = _run(cache, "-m", "binsafe", "syscalls", "--json", program)
+    found: dict[str, object] = json.loads(text)
+    return found
+
+
+def _run(cache: Path, *arguments: str) -> str:
+    environment = os.environ | {"XDG_CACHE_HOME": str(cache)}
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True).stdout
+
+
+def kept(cache: Path) -> list[Path]:
+    return [path for path in (cache / "binsafe" / "programs").rglob("*") if path.is_file()]
+
+
+def test_nothing_that_takes_code_apart_is_loaded_for_it(cache: Path, ls: str):
+    size, *modules = _run(cache, "-c", IN_ONE_PROCESS, ls).split()
+    assert int(size) > 500
+    assert modules == []
+
+
+def test_the_answer_is_the_same(cache: Path, ls: str, tmp_path: Path):
+    assert listed(ls, cache) == listed(ls, tmp_path)
+    assert kept(cache) != []
+
+
+def test_what_is_damaged_is_made_anew(cache: Path, ls: str):
+    before = listed(ls, cache)
+    (file,) = kept(cache)
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-100] + bytes(100))
+    assert listed(ls, cache) == before
+    (again,) = kept(cache)
+    assert again.read_bytes() != whole[:-100] + bytes(100)
+
+
+def test_another_file_is_another_program_however_alike(cache: Path, ls: str, tmp_path: Path):
+    other = tmp_path / "ls"
+    other.write_bytes(Path(ls).read_bytes() + b"\0")
+    names = {path.name for path in kept(cache)}
+    assert listed(str(other), cache)["required"] == listed(ls, cache)["required"]
+    assert len({path.name for path in kept(cache)} - names) == 1
+
+
+def test_what_is_no_summary_counts_for_nothing():
+    assert not Own(b"\x93\x01\x02\x03")
+    assert not Own(msgspec.msgpack.encode([["x", 1]]))
+    assert not Own(None)
