@@ -91,11 +91,12 @@ class _Query(NamedTuple):
 
     place: Place
     number: _Held
-    argument: _Held
+    argument: _Held | None
+    """None once it is known that it will not be known: of which call is still to be found out."""
     outer: int
 
     @property
-    def key(self) -> tuple[int, _Held, _Held]:
+    def key(self) -> tuple[int, _Held, _Held | None]:
         return self.place.address, self.number, self.argument
 
 
@@ -108,7 +109,7 @@ class _Walk:
         self.given: set[Given] = set()
         self.carried: set[Carried] = set()
         self.pending: list[_Query] = []
-        self.seen: set[tuple[int, _Held, _Held]] = set()
+        self.seen: set[tuple[int, _Held, _Held | None]] = set()
 
     def run(self) -> None:
         for _ in range(_MAX_STEPS):
@@ -120,23 +121,24 @@ class _Walk:
 
     def ask(self, query: _Query) -> None:
         """Put a question on the list, unless it is answered or was there before."""
+        if self._is_doubtful(query):
+            query = query._replace(argument=None)
         if isinstance(query.number, Constant):
-            value = compute(query.number.value, ()) & BITS
+            value = query.number.value & BITS
             if value not in self.numbers:
                 return
             query = query._replace(number=Constant(value))
-            if isinstance(query.argument, Constant):
-                self.given.add(Given(value, self.position, query.outer, query.argument.value & BITS))
+            if not isinstance(query.argument, Moved):
+                known = None if query.argument is None else query.argument.value & BITS
+                self.given.add(Given(value, self.position, query.outer, known))
                 return
-        if self._is_doubtful(query):
-            self._unknown(query.number, query.outer)
-        elif query.key not in self.seen:
+        if query.key not in self.seen:
             self.seen.add(query.key)
             self.pending.append(query)
 
     def _is_doubtful(self, query: _Query) -> bool:
         """Whether the argument lies where others may write, or is the upper half of what two stores may have made."""
-        if isinstance(query.argument, Constant) or not isinstance(query.argument.location, int):
+        if not isinstance(query.argument, Moved) or not isinstance(query.argument.location, int):
             return False
         shifted = any(operation.name == "shift-right" for operation in query.argument.operations)
         return shifted or query.place.region.is_exposed(query.argument.location)
@@ -179,19 +181,16 @@ class _Walk:
     def _back(self, query: _Query, edge: Edge) -> None:
         """Go back over one edge, and on with where the two came from."""
         if self._is_lost(query, edge):
-            self._unknown(query.number, query.outer)
-            return
+            query = query._replace(argument=None)
         outer = query.outer if edge.kind is Kind.FLOW else edge.place.address
         for number in self._before(query, edge, query.number):
             for argument in self._before(query, edge, query.argument):
-                if number is not None and argument is not None:
+                if number is not None:  # else that is said by whoever looks for numbers
                     self.ask(_Query(edge.place, number, argument, outer))
-                elif number is not None:
-                    self._unknown(number, outer)
 
-    def _before(self, query: _Query, edge: Edge, held: _Held) -> Iterator[_Held | None]:
+    def _before(self, query: _Query, edge: Edge, held: _Held | None) -> Iterator[_Held | None]:
         """What was held before an edge; None where that is not known."""
-        if isinstance(held, Constant):
+        if not isinstance(held, Moved):
             yield held
             return
         for source, _ in before(self.program, query.place, edge, held.location):
@@ -205,7 +204,7 @@ class _Walk:
 
     def _is_lost(self, query: _Query, edge: Edge) -> bool:
         """Whether a call may have changed a slot: Go's older convention returns results where arguments are passed."""
-        location: Location = "" if isinstance(query.argument, Constant) else query.argument.location
+        location: Location = query.argument.location if isinstance(query.argument, Moved) else ""
         called = edge.kind is Kind.FLOW and edge.place.region.flows[edge.place.at][0] is Flow.CALL
         return called and isinstance(location, int) and location < 0 and self.program.is_go(query.place.region)
 

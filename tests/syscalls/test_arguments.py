@@ -70,6 +70,19 @@ def test_a_wrapper_of_many_calls_is_asked_for_each_apart():
     assert found[0] == {INET, 10}
 
 
+def test_an_argument_that_is_not_known_is_that_of_the_call_it_is_passed_to_alone():
+    assembler = X86()
+    for number, set_first in ((41, b"\xbf\x02\x00\x00\x00"), (39, b"\x8b\x3f")):  # mov edi, 2; mov edi, [rdi]
+        assembler.mov("rax", number)
+        assembler.put(set_first)
+        assembler.call("wrapper")
+    assembler.ret()
+    assembler.label("wrapper")
+    assembler.syscall()
+    assembler.ret()
+    assert proved(analyse(program(assembler, functions=("start", "wrapper"))))[0] == {INET}
+
+
 _KNOWN = {
     "two callers": "void run(long n) { n ? open_socket(2) : open_socket(10); }",
     "a choice": "void run(long n) { open_socket(n > 5 ? 2 : 10); }",
