@@ -90,6 +90,10 @@ class Arm64:
         nothing = np.array([code.address][:0], np.int64)
         return Edges(nothing, nothing)
 
+    def short_jumps_of_few(self, code: bytes, address: int) -> Iterator[tuple[int, int]]:  # noqa: ARG002 - as above
+        """None either."""
+        return iter(())
+
     def references(self, code: CodeRange) -> References:
         """``adr``, and ``adrp`` with what is added to the same register, or loaded from there, later.
 
@@ -118,6 +122,10 @@ class Arm64:
     def absolute(self, address: int) -> bytes | None:  # noqa: ARG002 - an instruction has 4 bytes
         """None: no instruction holds a whole address."""
         return None
+
+    def flows(self, instructions: Sequence[Instruction]) -> list[tuple[Flow, int | None]]:
+        """How control leaves each of them, and the target if it is a constant."""
+        return [self.flow(instruction) for instruction in instructions]
 
     def flow(self, instruction: Instruction) -> tuple[Flow, int | None]:
         """How control leaves, and the target if it is a constant."""

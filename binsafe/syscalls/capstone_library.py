@@ -8,7 +8,6 @@ package finds its library.
 import ctypes
 import struct
 import sys
-from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -38,16 +37,18 @@ class Engine:
         if self._handle:
             self._library.cs_close(ctypes.byref(self._handle))
 
-    def instructions(self, code: bytes, address: int, most: int) -> Iterator[tuple[int, int, str, str]]:
+    def instructions(self, code: bytes, address: int, most: int) -> list[tuple[int, int, str, str]]:
         """(address, size, mnemonic, operands) of each instruction, ``most`` of them."""
         found = ctypes.c_void_p()
         count = self._library.cs_disasm(self._handle, code, len(code), address, most, ctypes.byref(found))
         if not count or found.value is None:
-            return
+            return []
         try:
             memory = (ctypes.c_char * (count * _INSTRUCTION.size)).from_address(found.value)
-            for where, size, mnemonic, operands in _INSTRUCTION.iter_unpack(memory):
-                yield where, size, mnemonic.partition(b"\0")[0].decode(), operands.partition(b"\0")[0].decode()
+            return [
+                (where, size, mnemonic[: mnemonic.index(0)].decode(), operands[: operands.index(0)].decode())
+                for where, size, mnemonic, operands in _INSTRUCTION.iter_unpack(memory)
+            ]
         finally:
             self._library.cs_free(found, count)
 

@@ -80,7 +80,7 @@ class Decoder:
         Raises:
             OutOfInstructions: the budget was used up on the way.
         """
-        found = [Instruction(*item) for item in self._text.instructions(code, address, self.budget + 1)]
+        found = list(map(Instruction._make, self._text.instructions(code, address, self.budget + 1)))
         self.spend(len(found))
         return found
 

@@ -155,6 +155,10 @@ class Machine(Protocol):
         """The jumps that `jumps` leaves out."""
         ...
 
+    def short_jumps_of_few(self, code: bytes, address: int) -> Iterator[tuple[int, int]]:
+        """The same for some bytes at an address, as pairs: where to make arrays takes longer than to look."""
+        ...
+
     def references(self, code: CodeRange) -> References:
         """Instructions that name an address relative to their own; on x86 some by chance."""
         ...
@@ -163,8 +167,8 @@ class Machine(Protocol):
         """The bytes by which an instruction names an absolute address; None where no instruction can."""
         ...
 
-    def flow(self, instruction: Instruction) -> tuple[Flow, int | None]:
-        """How control leaves, and the target if it is a constant."""
+    def flows(self, instructions: Sequence[Instruction]) -> list[tuple[Flow, int | None]]:
+        """How control leaves each of them, and the target if it is a constant."""
         ...
 
     def next_frame(self, instruction: Instruction, frame: Frame) -> Frame:

@@ -13,7 +13,7 @@ from binsafe.formats import gopclntab, stubs
 from binsafe.formats.elf_linking import Linking
 from binsafe.model import Slice
 from binsafe.syscalls import registers
-from binsafe.syscalls.code import Code, CodeRange
+from binsafe.syscalls.code import Code
 from binsafe.syscalls.decode import Decoder, Detail, Instruction
 from binsafe.syscalls.index import Index, Referring, pieces
 from binsafe.syscalls.layout import layout
@@ -198,13 +198,8 @@ class Program:
         )
         return self.machine.sources(step, location)
 
-    def predecessors(self, place: Place) -> list[Edge]:
-        """All known instructions from which control comes to this one."""
-        region, index = place
-        return [Edge(Kind.FLOW, Place(region, i)) for i in region.predecessors(index)] + self.entries(place)
-
     def entries(self, place: Place) -> list[Edge]:
-        """Those in other regions, and calls."""
+        """All known instructions in other regions from which control comes to this one, and calls."""
         region, index = place
         edges = []
         for kind, source in self._into(region).get(place.address, ()):
@@ -358,8 +353,7 @@ class Program:
         for start, end in ((region.start - _SHORT_REACH, region.start), (region.end, region.end + _SHORT_REACH)):
             code = self.code.range_of(end if start < region.start else start)
             begin = start if code is None else max(start, code.address)
-            near = self.machine.short_jumps(CodeRange(begin, memoryview(self.code.read(begin, end))))
-            yield from zip(near.sources.tolist(), near.targets.tolist(), strict=True)
+            yield from self.machine.short_jumps_of_few(self.code.read(begin, end), begin)
 
     @staticmethod
     def _leads(source: Place, kind: Kind, target: int) -> bool:

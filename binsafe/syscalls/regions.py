@@ -1,5 +1,6 @@
 """One function decoded: its instructions, how control moves between them, and where its stack pointer stands."""
 
+from collections.abc import Sequence
 from functools import cached_property
 
 from binsafe.syscalls.decode import Instruction
@@ -25,7 +26,7 @@ class Region:
         """False where only a window of a huge function was decoded: its first instruction is no way in."""
         self.index = {instruction.address: i for i, instruction in enumerate(instructions)}
         self.end = instructions[-1].address + instructions[-1].size if instructions else start
-        self.flows = [machine.flow(instruction) for instruction in instructions]
+        self.flows = machine.flows(instructions)
 
     @cached_property
     def jumps_to(self) -> dict[int, list[int]]:
@@ -45,12 +46,12 @@ class Region:
         """Whether control can go on to the next instruction; after a call it can."""
         return self.flows[index][0] in _GOES_ON
 
-    def predecessors(self, index: int) -> list[int]:
+    def predecessors(self, index: int) -> Sequence[int]:
         """Indices of the instructions of this region from which control comes; those that fall through come first.
 
         A jump table's targets are what nothing else leads to.
         """
-        return self.direct_predecessors(index) or (list(self.indirect_jumps) if index else [])
+        return self.direct_predecessors(index) or (self.indirect_jumps if index else ())
 
     def direct_predecessors(self, index: int) -> list[int]:
         """The same without what jump tables lead to."""

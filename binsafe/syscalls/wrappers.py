@@ -11,15 +11,21 @@ Each step back is `backward`'s, and takes for granted what is said there.
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from binsafe.syscalls import sites
 from binsafe.syscalls.arithmetic import Operation, compute
 from binsafe.syscalls.backward import before
 from binsafe.syscalls.machine import Constant, Location, Unknown
 from binsafe.syscalls.program import Edge, Kind, Place, Program
+from binsafe.syscalls.regions import Region
 
 MAX_OPERATIONS = 16
 """Arithmetic on one number, each step of 32 bits counting twice; a loop that counts it up has no end."""
 _MAX_STEPS = 20_000
 """Instructions that one walk goes back; the longest that found an answer took 3,000."""
+_ALL = -1
+"""In place of an index: all computed jumps of a region."""
+_MAX_STEPS_IN_DOUBT = 3_000
+"""The same from what may be no code at all: constants among assembler lead to and fro without an end."""
 STEP_COST = 4
 """A step back takes as long as decoding so many instructions."""
 
@@ -69,10 +75,13 @@ def resolve(program: Program, site: Place) -> Resolution:
     Raises:
         OutOfInstructions: the budget was used up on the way.
     """
-    return argument(program, [site], program.machine.number)
+    steps = _MAX_STEPS if sites.is_plausible(program, site) else _MAX_STEPS_IN_DOUBT
+    return argument(program, [site], program.machine.number, steps=steps)
 
 
-def argument(program: Program, places: Iterable[Place], register: str, *, bits: int = 32) -> Resolution:
+def argument(
+    program: Program, places: Iterable[Place], register: str, *, bits: int = 32, steps: int = _MAX_STEPS
+) -> Resolution:
     """All that the low ``bits`` of a register can hold before some instructions: sites, or calls of one function.
 
     Raises:
@@ -81,7 +90,7 @@ def argument(program: Program, places: Iterable[Place], register: str, *, bits: 
     walk = _Walk(program, (1 << bits) - 1)
     for place in places:
         walk.ask(_Query(place, register, (), place.address))
-    for _ in range(_MAX_STEPS):
+    for _ in range(steps):
         if not walk.pending:
             break
         walk.advance(walk.pending.pop())
@@ -99,7 +108,7 @@ class _Walk:
         self.numbers: set[Number] = set()
         self.gaps: set[Gap] = set()
         self.seen: set[tuple[int, Location, tuple[Operation, ...]]] = set()
-        self.passed: set[tuple[int, Location, tuple[Operation, ...]]] = set()
+        self.passed: set[tuple[int, int, Location, tuple[Operation, ...]]] = set()
 
     def ask(self, query: _Query) -> None:
         """Put a question on the list, unless it was there before."""
@@ -112,15 +121,19 @@ class _Walk:
         """Go one instruction back, on every way."""
         if query.place.region.is_unreachable(query.place.at):
             return
-        edges = self.program.predecessors(query.place)
-        self.program.decoder.spend(STEP_COST * max(1, len(edges)))
-        if query.place.at == 0:
+        region, at = query.place
+        inner, entries = region.predecessors(at), self.program.entries(query.place)
+        self.program.decoder.spend(STEP_COST * max(1, len(inner) + len(entries)))
+        if at == 0:
             self._at_entry(query)
-        elif not edges:
+        elif not inner and not entries:
             self.gap(query.place.address, "no way leads to this code but one that is computed")
-        for edge in edges:
-            if edge.kind is not Kind.FLOW or self._is_first(edge.place, query):
-                self._back(query, edge)
+        if inner is not region.indirect_jumps or self._is_first(region, _ALL, query):
+            for index in inner:
+                if self._is_first(region, index, query):
+                    self._back(query, Edge(Kind.FLOW, Place(region, index)))
+        for edge in entries:
+            self._back(query, edge)
 
     def _at_entry(self, query: _Query) -> None:
         """The number is a parameter: what else than direct calls can supply it?"""
@@ -143,9 +156,9 @@ class _Walk:
         else:
             self.gap(query.place.address, "the number is on the stack of whoever calls from another file")
 
-    def _is_first(self, place: Place, query: _Query) -> bool:
+    def _is_first(self, region: Region, index: int, query: _Query) -> bool:
         """Whether nobody has gone back over an instruction with this question: a jump table's many targets all do."""
-        key = (place.address, query.location, query.operations)
+        key = (region.start, index, query.location, query.operations)
         known = key in self.passed
         self.passed.add(key)
         return not known

@@ -36,6 +36,7 @@ from binsafe.syscalls.machine import (
 from binsafe.syscalls.sets import among
 
 _SYSCALL = b"\x0f\x05"
+_SHORT_JUMP = re.compile(rb"[\x70-\x7f\xe0-\xe3\xeb](?=(.))", re.DOTALL)
 _FRESH_FRAME = 1 << 24
 """Distance between a frame and its realigned continuation: their slots must never be taken for one another."""
 _ANY_SLOT = -1 << 60
@@ -113,6 +114,12 @@ class X86_64:  # noqa: N801 - the processor's own name
         at = np.flatnonzero((first == 0xEB) | (first & 0xF0 == 0x70) | (first & 0xFC == 0xE0))
         return Edges(code.address + at, code.address + at + 2 + second[at].astype(np.int8).astype(np.int64))
 
+    def short_jumps_of_few(self, code: bytes, address: int) -> Iterator[tuple[int, int]]:
+        """The same as pairs."""
+        for match in _SHORT_JUMP.finditer(code):
+            source = address + match.start()
+            yield source, source + 2 + (match[1][0] ^ 0x80) - 0x80
+
     def references(self, code: CodeRange) -> References:
         """Every ModRM byte that says ``[rip + disp32]``; what stands before it says how much stands behind it."""
         data = code.array()
@@ -139,11 +146,14 @@ class X86_64:  # noqa: N801 - the processor's own name
         """The four bytes of ``mov r32, imm32`` and its like, in programs that are linked below 4 GiB."""
         return address.to_bytes(4, "little") if 0 <= address <= values.LOW_32 else None
 
+    def flows(self, instructions: Sequence[Instruction]) -> list[tuple[Flow, int | None]]:
+        """How control leaves each of them, and the target if it is a constant."""
+        return [_GOES_ON if each[2] not in _FLOWS and " " not in each[2] else self.flow(each) for each in instructions]
+
     def flow(self, instruction: Instruction) -> tuple[Flow, int | None]:
         """How control leaves, and the target if it is a constant."""
-        mnemonic = instruction.mnemonic
-        flow = _FLOWS.get(mnemonic) or (" " in mnemonic and _FLOWS.get(mnemonic.rpartition(" ")[2]))
-        if not flow:
+        flow = _FLOWS.get(instruction.mnemonic.rpartition(" ")[2])  # behind a prefix
+        if flow is None:
             return _GOES_ON
         target = _target(instruction) if flow in _LEADING else None
         return (Flow.INDIRECT if flow is Flow.JUMP and target is None else flow), target

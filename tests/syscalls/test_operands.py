@@ -9,9 +9,10 @@ from numpy._core import _multiarray_umath
 from binsafe.formats import parse
 from binsafe.syscalls.capstone_library import Engine
 from binsafe.syscalls.capstone_package import Package
-from binsafe.syscalls.code import Code
+from binsafe.syscalls.code import Code, CodeRange
 from binsafe.syscalls.decode import MODES, Immediate, Memory, Operand, Register
 from binsafe.syscalls.operands import from_text
+from binsafe.syscalls.x86_64 import X86_64
 from binsafe.syscalls.x86_64_values import _REGISTERS
 
 _SAMPLES = 20
@@ -68,3 +69,11 @@ def test_what_saves_the_processors_state_writes_more_than_one_slot() -> None:
 
 def test_scaled_index_without_a_base() -> None:
     assert from_text("rax, qword ptr [rcx*8 + 0x4010]") == (Register("rax"), Memory("", "rcx", 8, 0x4010, 8))
+
+
+def test_short_jumps_of_few_bytes_are_those_of_many() -> None:
+    code = bytes(range(0x60, 0x100)) * 2 + b"\xeb"
+    found = X86_64().short_jumps(CodeRange(0x5000, memoryview(code)))
+    pairs = sorted(zip(found.sources.tolist(), found.targets.tolist(), strict=True))
+    assert pairs == list(X86_64().short_jumps_of_few(code, 0x5000))
+    assert len(pairs) == 42
