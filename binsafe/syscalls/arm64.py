@@ -55,6 +55,7 @@ class Arm64:
     arch = "arm64"
     abi = CONVENTIONS["arm64"].abi
     number = "x8"
+    result = "x0"
     arguments = CONVENTIONS["arm64"].arguments
     passed: tuple[str, ...] = arguments[:6]
     nonsense = frozenset({JUNK, "udf", "hvc", "smc", "eret", "dcps1", "dcps2", "dcps3", "drps"})
@@ -143,6 +144,16 @@ class Arm64:
         if mnemonic in values.RETURNS:
             return Flow.RETURN, None
         return (Flow.TRAP if mnemonic in values.TRAPS else Flow.NEXT), None
+
+    def compared_with(self, instruction: Instruction, value: int) -> str | None:
+        """``cmn``, which compares with the negative of its constant."""
+        register, _, constant = instruction.operands.partition(", #")
+        fits = instruction.mnemonic == "cmn" and "," not in constant and constant and int(constant, 0) == -value
+        return values.full(register) if fits else None
+
+    def branches_if_equal(self, instruction: Instruction) -> bool | None:
+        """``b.eq`` and ``b.ne``."""
+        return {"b.eq": True, "b.ne": False}.get(instruction.mnemonic)
 
     def next_frame(self, instruction: Instruction, frame: Frame) -> Frame:
         """Follows sp, and what was copied from it: Go makes large frames through x20, C keeps x29."""

@@ -125,6 +125,8 @@ class Machine(Protocol):
     abi: str
     number: str
     """The register that holds the number of a system call."""
+    result: str
+    """The register that holds what a system call or a function returned."""
     arguments: tuple[str, ...]
     """The registers of a function's first arguments, in order."""
     passed: tuple[str, ...]
@@ -169,6 +171,14 @@ class Machine(Protocol):
 
     def flows(self, instructions: Sequence[Instruction]) -> list[tuple[Flow, int | None]]:
         """How control leaves each of them, and the target if it is a constant."""
+        ...
+
+    def compared_with(self, instruction: Instruction, value: int) -> str | None:
+        """The register that an instruction compares with this negative number; None for all else that it does."""
+        ...
+
+    def branches_if_equal(self, instruction: Instruction) -> bool | None:
+        """Whether it branches if the last comparison found its operands equal; False if unequal, None for all else."""
         ...
 
     def next_frame(self, instruction: Instruction, frame: Frame) -> Frame:

@@ -106,5 +106,10 @@ class Region:
 
 
 def is_padding(instruction: Instruction) -> bool:
-    """What fills the space between functions and blocks; zeros decode to an addition on x86."""
-    return instruction.mnemonic in {"nop", "int3", "udf"} or instruction.operands in {"byte ptr [rax], al", "ax, ax"}
+    """What fills the space between functions and blocks."""
+    return instruction.mnemonic in {"nop", "int3"} or instruction.operands == "ax, ax" or is_zeros(instruction)
+
+
+def is_zeros(instruction: Instruction) -> bool:
+    """Whether its bytes are zeros, which decode to an addition on x86: nobody has that in code."""
+    return instruction.mnemonic == "udf" or instruction.operands == "byte ptr [rax], al"

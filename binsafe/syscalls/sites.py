@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from binsafe.syscalls.index import pieces
 from binsafe.syscalls.program import Place, Program
+from binsafe.syscalls.regions import Region, is_zeros
 
 _AROUND = 100
 """Instructions before and behind a site that are looked at to tell code from data."""
@@ -36,6 +37,17 @@ def is_plausible(program: Program, site: Place) -> bool:
     region, at = site
     if program.is_known(region.start):
         return True
+    if _follows_zeros(region, at):
+        return False
     around = region.instructions[max(0, at - _AROUND) : at + _AROUND]
     nonsense = sum(instruction.mnemonic in program.machine.nonsense for instruction in around)
     return nonsense < _MUCH_NONSENSE
+
+
+def _follows_zeros(region: Region, at: int) -> bool:
+    """Whether what runs into an instruction are zeros: data among code, as the tables in front of GHC's functions."""
+    while at and region.falls_through(at - 1) and at not in region.jumps_to:
+        at -= 1
+        if is_zeros(region.instructions[at]):
+            return True
+    return False

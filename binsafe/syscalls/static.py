@@ -12,38 +12,38 @@ from binsafe.formats.elf_linking import Linking, linking
 from binsafe.limits import MAX_EVIDENCE
 from binsafe.model import Slice, Syscalls, Unresolved
 from binsafe.model.facts import ArgumentValues
-from binsafe.syscalls import sites, vdso
+from binsafe.syscalls import vdso
 from binsafe.syscalls.arguments import at_sites
 from binsafe.syscalls.decode import Decoder, OutOfInstructions
+from binsafe.syscalls.entries import Entries, entries
 from binsafe.syscalls.judging import proved
 from binsafe.syscalls.machine import Machine
-from binsafe.syscalls.patterns import is_covered, loaded_when_static
+from binsafe.syscalls.patterns import loaded_when_static
 from binsafe.syscalls.program import Place, Program
 from binsafe.syscalls.tables import names, numbers
-from binsafe.syscalls.wrappers import Gap, Number, resolve
+from binsafe.syscalls.wrappers import Gap, Number
 
 
 def analyse_static(slice_: Slice, machine: Machine, implied: set[str], *, max_instructions: int) -> Syscalls:
     """See `binsafe.syscalls.analyse`; ``implied`` are the calls that are in no code."""
-    found: set[Number] = set()
     gaps: set[Gap] = set()
-    own: list[tuple[Place, frozenset[int]]] = []
-    decoder = Decoder(machine.arch, max_instructions)
+    found: Entries | None = None
     try:
-        program = Program(slice_, machine, decoder, _linked(slice_))
+        program = Program(slice_, machine, Decoder(machine.arch, max_instructions), _linked(slice_))
         implied |= set(vdso.calls(program.code)) & numbers(machine.arch).keys()
         if program.code.range_of(slice_.entry) is None:
             gaps.add(Gap(slice_.entry, "the entry point lies outside the code"))
-        for site in sites.find(program):
-            resolution = resolve(program, site)
-            found |= resolution.numbers
-            own.append((site, frozenset(number.value for number in resolution.numbers)))
-            if sites.is_plausible(program, site):
-                gaps |= {gap for gap in resolution.gaps if not is_covered(program, gap)}
+        found = entries(program)
+        gaps |= found.gaps
     except OutOfInstructions:
+        pass
+    if found is None or not found.whole:
         gaps.add(Gap(slice_.entry, f"more than {max_instructions} instructions would have to be decoded"))
-    result = _result(machine, implied, found, gaps, open_set=loaded_when_static(slice_))
-    return structs.replace(result, arguments=_proved(program, own)) if result.complete else result
+    made = frozenset[Number]() if found is None else found.numbers
+    result = _result(machine, implied, made, gaps, open_set=loaded_when_static(slice_))
+    if found is None or not result.complete:
+        return result
+    return structs.replace(result, arguments=_proved(program, found.sites))
 
 
 def _proved(program: Program, own: Iterable[tuple[Place, frozenset[int]]]) -> dict[str, tuple[ArgumentValues, ...]]:
@@ -61,7 +61,7 @@ def _linked(slice_: Slice) -> Linking | None:
 
 
 def _result(
-    machine: Machine, implied: set[str], found: set[Number], gaps: set[Gap], *, open_set: tuple[str, ...]
+    machine: Machine, implied: set[str], found: Iterable[Number], gaps: set[Gap], *, open_set: tuple[str, ...]
 ) -> Syscalls:
     """Name the numbers. One that the kernel has no call for fails with ENOSYS there, allowed or not: it is left out."""
     known = names(machine.arch)

@@ -7,10 +7,11 @@ import numpy as np
 
 from binsafe.formats.elf_linking import Linking
 from binsafe.model import Slice
-from binsafe.syscalls import arguments, graph, habits, sites, vdso
+from binsafe.syscalls import arguments, graph, habits, vdso
 from binsafe.syscalls.code import HIGHEST_ADDRESS
 from binsafe.syscalls.decisive import FUNCTIONS, decisive
 from binsafe.syscalls.decode import Decoder, OutOfInstructions
+from binsafe.syscalls.entries import entries
 from binsafe.syscalls.machine import CALLED, Addresses, Machine
 from binsafe.syscalls.patterns import (
     LISTED,
@@ -19,7 +20,6 @@ from binsafe.syscalls.patterns import (
     WATCHED,
     asks_for_names,
     has_calls_beside,
-    is_covered,
     names_asked_for,
     places,
 )
@@ -40,7 +40,7 @@ from binsafe.syscalls.summary import (
     Wrapper,
     service_function,
 )
-from binsafe.syscalls.wrappers import argument, resolve
+from binsafe.syscalls.wrappers import argument
 
 _MAX_TEXT = 200
 _TEXTUAL = (*LOADS_LIBRARIES, *LOOKS_UP)
@@ -110,11 +110,11 @@ class _Summariser:
         self.calls: list[Call] = []
         self.gaps: list[Gap] = []
         self.wrappers: set[Wrapper] = set()
-        self.sites: list[tuple[Place, frozenset[int]]] = []
+        self.sites: tuple[tuple[Place, frozenset[int]], ...] = ()
 
     def summary(self) -> Summary:
         self._resolve()
-        passed = tuple(self._passed())
+        passed = self._all_passed()
         exports = tuple(self._exports())
         texts = tuple(self._texts())
         given, carried, handed = self._arguments()
@@ -180,23 +180,26 @@ class _Summariser:
         return max(0, int(self.program.layout.containing(np.array([address]))[0]))
 
     def _resolve(self) -> None:
-        for site in sites.find(self.program):
-            found = resolve(self.program, site)
-            self.sites.append((site, frozenset(n.value for n in found.numbers)))
-            self.calls += [Call(self._function(n.address), n.value, n.address) for n in found.numbers]
-            doubtful = not sites.is_plausible(self.program, site)
-            self.gaps += (
-                []
-                if doubtful
-                else [
-                    Gap(self._function(g.address), g.address, g.reason)
-                    for g in found.gaps
-                    if not is_covered(self.program, g)
-                ]
-            )
-            for parameter in found.parameters:
-                steps = tuple(Step(step.name, step.operand) for step in parameter.operations)
-                self.wrappers.add(Wrapper(parameter.function, parameter.location, steps))
+        """Find all calls; of a program that is too large for its budget as many as there was time for, and a gap.
+
+        Raises:
+            OutOfInstructions: a library is too large.
+        """
+        found = entries(self.program)
+        self.sites = found.sites
+        self.calls = [Call(self._function(n.address), n.value, n.address) for n in sorted(found.numbers)]
+        self.gaps = [Gap(self._function(g.address), g.address, g.reason) for g in sorted(found.gaps)]
+        for parameter in found.parameters:
+            steps = tuple(Step(step.name, step.operand) for step in parameter.operations)
+            self.wrappers.add(Wrapper(parameter.function, parameter.location, steps))
+        if not found.whole:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        if self.program.slice.kind != "executable" or self.graph.entry < 0:
+            raise OutOfInstructions
+        gap = Gap(self.graph.entry, self.program.slice.entry, "too many instructions would have to be decoded")
+        self.gaps = [*self.gaps, gap]
 
     def _imports(self) -> Iterator[Name]:
         copied = set(self.linking.copied.tolist())
@@ -223,6 +226,15 @@ class _Summariser:
                 else (start + self.graph.functions, stop + self.graph.functions)
             )
             yield Export(symbol.name, symbol.version, symbol.default, symbol.value, *span)
+
+    def _all_passed(self) -> tuple[Passed, ...]:
+        try:
+            return tuple(self._passed())
+        except OutOfInstructions:
+            self._give_up()
+        names = {self.linking.symbols[index].name for index in self.graph.imports}
+        watched = (each for each in self.watched if each[0] in names)
+        return tuple(Passed(name, register, self.graph.entry, 0, None) for name, register in watched)
 
     def _passed(self) -> Iterator[Passed]:
         names = {index: self.linking.symbols[index].name for index in self.graph.imports}

@@ -80,6 +80,7 @@ class X86_64:  # noqa: N801 - the processor's own name
     arch = "x86_64"
     abi = CONVENTIONS["x86_64"].abi
     number = "rax"
+    result = "rax"
     arguments = CONVENTIONS["x86_64"].arguments
     passed: tuple[str, ...] = ("rdi", "rsi", "rdx", "r10", "r8", "r9")
     nonsense = frozenset(_NONSENSE.split())
@@ -157,6 +158,18 @@ class X86_64:  # noqa: N801 - the processor's own name
             return _GOES_ON
         target = _target(instruction) if flow in _LEADING else None
         return (Flow.INDIRECT if flow is Flow.JUMP and target is None else flow), target
+
+    def compared_with(self, instruction: Instruction, value: int) -> str | None:
+        """``cmp`` of all 64 bits, or of the lower 32."""
+        register, _, constant = instruction.operands.partition(", ")
+        if instruction.mnemonic != "cmp" or not constant.lstrip("-").startswith("0x"):
+            return None
+        full, bits = values.register(register) or ("", 0)
+        return full if bits in {32, 64} and (int(constant, 16) - value) % (1 << bits) == 0 else None
+
+    def branches_if_equal(self, instruction: Instruction) -> bool | None:
+        """``je`` and ``jne``."""
+        return {"je": True, "jne": False}.get(instruction.mnemonic)
 
     def next_frame(self, instruction: Instruction, frame: Frame) -> Frame:
         """Follows rsp and rbp through pushes, constants and copies; what else is written to them is forgotten."""

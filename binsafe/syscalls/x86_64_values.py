@@ -26,6 +26,13 @@ def _registers() -> dict[str, tuple[str, int]]:
 
 
 _REGISTERS = _registers()
+
+
+def register(name: str) -> tuple[str, int] | None:
+    """The full name of a general register and how many of its bits a name stands for; None for what is none."""
+    return _REGISTERS.get(name)
+
+
 _CONDITIONS = ("a", "ae", "b", "be", "e", "g", "ge", "l", "le", "ne", "no", "np", "ns", "o", "p", "s")
 BRANCHES = frozenset(f"j{c}" for c in _CONDITIONS) | {"jrcxz", "jecxz", "loop", "loope", "loopne"}
 COMPARES = frozenset({"cmp", "test", "bt"})

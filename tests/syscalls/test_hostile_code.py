@@ -184,3 +184,27 @@ def test_random_code_ends():
         base, data=memoryview(data), segments=(segment(CODE, 0, len(data), executable=True),), sections=()
     )
     assert analyse(slice_, max_instructions=BUDGET) is not None
+
+
+def test_a_site_that_zeros_run_into_is_data_and_makes_no_gap():
+    code = exits()
+    code.ret()
+    code.put(bytes(6) + b"\x0f\x05" + b"\xc3")  # as in the tables in front of GHC's functions
+    found = analyse(program(code))
+    assert found is not None
+    assert found.complete
+    assert set(found.sites) == {"exit"}
+
+
+def test_of_a_program_too_large_for_its_budget_what_was_found_is_kept():
+    code = exits()
+    for number in (1, 3, 39):
+        code.mov("rax", number)
+        code.syscall()
+    code.put(b"\x90" * 5000)
+    for _ in range(200):
+        code.put(b"\x01\xc8\x0f\x05")
+    found = analyse(program(code), max_instructions=60_000)
+    assert found is not None
+    assert not found.complete
+    assert {"exit", "write", "close", "getpid"} <= set(found.required)

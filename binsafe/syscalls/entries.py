@@ -1,0 +1,41 @@
+"""All ways of a program into the kernel: its sites, the numbers that they can be given, and what could not be told."""
+
+from typing import NamedTuple
+
+from binsafe.syscalls import fallbacks, sites
+from binsafe.syscalls.decode import OutOfInstructions
+from binsafe.syscalls.patterns import is_covered
+from binsafe.syscalls.program import Place, Program
+from binsafe.syscalls.wrappers import Gap, Number, Parameter, resolve
+
+class Entries(NamedTuple):
+    """What code passes to the kernel that runs on a current one."""
+
+    numbers: frozenset[Number]
+    gaps: frozenset[Gap]
+    parameters: frozenset[Parameter]
+    sites: tuple[tuple[Place, frozenset[int]], ...]
+    """Each site, and all its numbers."""
+    whole: bool
+    """False where the budget was used up on the way: there may be more."""
+
+
+def entries(program: Program) -> Entries:
+    """The entries of a program, or as many as its budget allows for."""
+    numbers: set[Number] = set()
+    gaps: set[Gap] = set()
+    parameters: set[Parameter] = set()
+    found: list[tuple[Place, frozenset[int]]] = []
+    whole = True
+    try:
+        for site in sites.find(program):
+            plausible = sites.is_plausible(program, site)
+            resolution = resolve(program, site)
+            numbers |= resolution.numbers
+            parameters |= resolution.parameters
+            found.append((site, frozenset(number.value for number in resolution.numbers)))
+            gaps |= {gap for gap in resolution.gaps if plausible and not is_covered(program, gap)}
+        numbers = fallbacks.needed(program, numbers, gaps)
+    except OutOfInstructions:
+        whole = False
+    return Entries(frozenset(numbers), frozenset(gaps), frozenset(parameters), tuple(found), whole)

@@ -1,0 +1,90 @@
+"""Code behind a comparison with ENOSYS: it runs only on kernels that do not have the call before it."""
+
+import pytest
+from assembled import X86, Arm, program
+
+from binsafe.syscalls import analyse
+
+COMPARE = b"\x83\xf8\xda"  # cmp eax, -38
+COMPARE_64 = b"\x48\x83\xf8\xda"
+
+
+def made(assembler: X86 | Arm, *functions: str) -> set[str]:
+    found = analyse(program(assembler, functions=functions or ("start",)))
+    assert found is not None
+    return set(found.sites)
+
+
+def pipes(first: int = 293, compare: bytes = COMPARE, *, between: bytes = b"") -> X86:
+    """``pipe2``, and should it fail in a certain way ``pipe``, as musl does it."""
+    code = X86()
+    code.mov("rax", first)
+    code.syscall()
+    code.put(between + compare)
+    code.put(b"\x75\x07")  # jne over the seven bytes that follow
+    code.mov("rax", 22)
+    code.syscall()
+    code.ret()
+    return code
+
+
+@pytest.mark.parametrize("compare", [COMPARE, COMPARE_64, b"\x48\x63\xf8\x83\xff\xda"], ids=["eax", "rax", "copied"])
+def test_the_older_call_is_not_made_where_the_newer_one_is_there(compare: bytes):
+    assert made(pipes(compare=compare)) == {"pipe2"}
+
+
+def test_the_same_with_the_older_call_out_of_line():
+    code = X86()
+    code.mov("rax", 293)
+    code.syscall()
+    code.put(COMPARE)
+    code.jump_if_zero("old")
+    code.ret()
+    code.put(b"\x90" * 3)
+    code.label("old")
+    code.mov("rax", 22)
+    code.syscall()
+    code.ret()
+    assert made(code) == {"pipe2"}
+
+
+@pytest.mark.parametrize(
+    ("code", "why"),
+    [
+        (pipes(compare=b"\x83\xf8\xea"), "another error"),
+        (pipes(first=435), "clone3, which sandboxes deny in this way"),
+        (pipes(between=b"\x31\xc0"), "not the result"),
+        (pipes(between=b"\x74\x02\x89\xc8"), "the result on one way only"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_it_is_made_after(code: X86, why: str):
+    assert "pipe" in made(code), why
+
+
+def test_code_that_something_else_jumps_to_as_well_is_not_dead():
+    code = X86()
+    code.mov("rax", 293)
+    code.syscall()
+    code.put(COMPARE)
+    code.jump_if_zero("old")
+    code.ret()
+    code.label("old")
+    code.mov("rax", 22)
+    code.syscall()
+    code.ret()
+    code.label("other")
+    code.jump("old")
+    assert made(code, "start", "other") == {"pipe2", "pipe"}
+
+
+def test_the_same_for_arm64():
+    code = Arm()
+    code.mov(8, 59)
+    code.syscall()
+    code.word(0x3100_981F)  # cmn w0, #38
+    code.word(0x5400_0061)  # b.ne, three instructions on
+    code.mov(8, 57)
+    code.syscall()
+    code.ret()
+    assert made(code) == {"pipe2"}
