@@ -7,7 +7,9 @@ from assembled import DATA, X86, Arm, program
 
 from binsafe.model import Slice
 from binsafe.syscalls import analyse
-from binsafe.syscalls.engine import NEVER_IN_THE_CODE
+from binsafe.syscalls.conventions import CONVENTIONS
+
+NEVER_IN_THE_CODE = CONVENTIONS["x86_64"].implied()
 
 
 def called(slice_: Slice):

@@ -4,7 +4,9 @@ import pytest
 from assembled import X86, program
 
 from binsafe.syscalls import analyse
-from binsafe.syscalls.engine import NEVER_IN_THE_CODE
+from binsafe.syscalls.conventions import CONVENTIONS
+
+NEVER_IN_THE_CODE = CONVENTIONS["x86_64"].implied()
 
 
 def implied(code: bytes = b"", data: bytes = b"") -> set[str]:
