@@ -8,6 +8,7 @@ from binsafe.syscalls.patterns import is_covered
 from binsafe.syscalls.program import Place, Program
 from binsafe.syscalls.wrappers import Gap, Number, Parameter, resolve
 
+
 class Entries(NamedTuple):
     """What code passes to the kernel that runs on a current one."""
 
