@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from binsafe.syscalls.arithmetic import Operation
 from binsafe.syscalls.backward import before
 from binsafe.syscalls.machine import Flow, Location, Moved
-from binsafe.syscalls.program import Kind, Place, Program
+from binsafe.syscalls.program import Edge, Kind, Place, Program
 from binsafe.syscalls.regions import Region
 from binsafe.syscalls.tables import numbers
 from binsafe.syscalls.wrappers import Gap, Number
@@ -79,25 +79,24 @@ def _is_result(program: Program, place: Place, register: str, results: set[int])
         if (here.address, location) in seen:
             continue
         seen.add((here.address, location))
-        edges = program.predecessors(here)
-        if not here.at or not edges or len(seen) > _MAX_STEPS:
+        inner = here.region.predecessors(here.at)
+        if not here.at or not inner or len(seen) > _MAX_STEPS or program.entries(here):
             return False
-        for edge in edges:
-            if edge.kind is not Kind.FLOW:
-                return False
-            if location == program.machine.result and edge.place.address in results:
+        for at in inner:
+            before_it = Place(here.region, at)
+            if location == program.machine.result and before_it.address in results:
                 continue
-            for origin in before(program, here, edge, location):
+            for origin in before(program, here, Edge(Kind.FLOW, before_it), location):
                 if not isinstance(origin.source, Moved) or not set(origin.source.operations) <= _KEEPS:
                     return False
-                work.append((edge.place, origin.source.location))
+                work.append((before_it, origin.source.location))
     return True
 
 
 def _behind(program: Program, region: Region, never: set[tuple[int, int]]) -> set[int]:
     """Addresses of a region that are reached over edges only that are never taken."""
     work = [0, *(at for at in region.orphans if not region.is_unreachable(at))]
-    work += [at for at in range(len(region.instructions)) if _is_entered(program, region, at)]
+    work += [at for at in range(len(region.instructions)) if program.entries(Place(region, at))]
     seen: set[int] = set()
     while work:
         at = work.pop()
@@ -112,7 +111,3 @@ def _behind(program: Program, region: Region, never: set[tuple[int, int]]) -> se
             following += region.orphans
         work += [to for to in following if (at, to) not in never]
     return {instruction.address for at, instruction in enumerate(region.instructions) if at not in seen}
-
-
-def _is_entered(program: Program, region: Region, at: int) -> bool:
-    return any(edge.kind is not Kind.FLOW for edge in program.predecessors(Place(region, at)))
