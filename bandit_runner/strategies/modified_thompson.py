@@ -6,7 +6,6 @@ from bandit_runner.strategies.fixed import StopWhenNotWorthIt
 from bandit_runner.strategies.thompson import Thompson
 
 FIRST_SCALE: Final = 4.0
-HALVING: Final = 0.5
 LEAST_TOTAL: Final = 2.0
 
 
@@ -14,7 +13,7 @@ class ModifiedThompson(Thompson):
     """V5 as the original plays it: V4 with a posterior that is widened, the earlier the attempt the more.
 
     With T = alpha + beta > 2 and scale = 4 x 0.5^attempt (4, 2, 1 for the free attempts), alpha and beta are multiplied
-    by max(2, T/scale) / T and then kept from falling below 1. From the fourth attempt on: the best observed rate.
+    by max(2, T/scale) / T = max(2/T, 1/scale) and then kept from falling below 1. From the fourth attempt on: the best observed rate.
 
     >>> from bandit_runner.strategies import create
     >>> strategy = create("v5", arms=1, seed=1)
@@ -26,11 +25,12 @@ class ModifiedThompson(Thompson):
     name = "v5"
 
     def _posterior(self, arm: int, attempt: int) -> tuple[float, float]:
-        alpha, beta = super()._posterior(arm, attempt)
+        counts = self.memory.arms[arm]
+        alpha, beta = 1.0 + counts.successes, 1.0 + counts.failures
         total = alpha + beta
         if total <= LEAST_TOTAL:
             return alpha, beta
-        factor = max(LEAST_TOTAL, total / (FIRST_SCALE * HALVING**attempt)) / total
+        factor = max(LEAST_TOTAL / total, 2.0**attempt / FIRST_SCALE)
         return max(1.0, alpha * factor), max(1.0, beta * factor)
 
 

@@ -10,6 +10,7 @@ import pytest
 from bandit_runner.model import SCORINGS, Scoring
 from bandit_runner.strategies import STOP, Choice, Outcome, Strategy, create
 from bandit_runner.strategies.base import Arm
+from bandit_runner.strategies.kl_ucb import divergence, upper_bound
 from bandit_runner.strategies.larkin import beta_variance
 
 BLOG = SCORINGS["blog"]
@@ -253,3 +254,26 @@ class TestBaselines:
         assert choose(strategy, tried=(1, 2)) == 3
         assert strategy.select(now=0.0, attempt=0, tried=(), available=(1, 2)) == 1
         assert choose(strategy) == 2
+
+
+def test_kl_ucb_bounds_are_roots_of_the_divergence():
+    draw = random.Random(3)
+    for _ in range(3000):
+        pulls = draw.choice([1, 2, 7, 100, 10_000])
+        mean, radius = draw.randint(0, pulls) / pulls, 10 ** draw.uniform(-6, 1.7)
+        bound = upper_bound(mean, radius)
+        assert mean <= bound <= 1
+        assert divergence(mean, max(mean, bound - 1e-7)) <= radius
+        assert bound > 1 - 1e-7 or divergence(mean, bound + 1e-7) > radius
+
+
+def test_kl_ucb_takes_the_first_of_the_largest_bounds():
+    draw = random.Random(4)
+    for _ in range(200):
+        counts = [(draw.randint(0, 9), draw.randint(1, 9)) for _ in range(6)]
+        counts.append(counts[0])
+        log_t = math.log(sum(map(sum, counts)))
+        budget = log_t + 3 * math.log(log_t)
+        bounds = [upper_bound(good / (good + bad), budget / (good + bad)) for good, bad in counts]
+        chosen = told("kl-ucb", counts).select(now=0.0, attempt=0, tried=(), available=range(len(counts)))
+        assert chosen == bounds.index(max(bounds))
