@@ -51,8 +51,14 @@ class PrimalDual(Knapsack):
         memory = self.memory
         highest = max(memory.log_time, *memory.log_prices)
         time = self._scaled_attempt * math.exp(memory.log_time - highest)
-        prices = [self._scaled_rejection * math.exp(price - highest) for price in memory.log_prices]
-        return max(fresh, key=lambda arm: self._reward(arm)[1] / (time + self._rejection(arm)[0] * prices[arm]))
+        scale = self._scaled_rejection
+
+        def worth(arm: int) -> float:
+            reward, rejection = self._reward(arm)[1], self._rejection(arm)[0]
+            price = scale * math.exp(memory.log_prices[arm] - highest) if rejection else 0.0
+            return reward / (time + rejection * price)
+
+        return max(fresh, key=worth)
 
     def _learn(self, arm: int, outcome: Outcome, now: float) -> None:
         super()._learn(arm, outcome, now)

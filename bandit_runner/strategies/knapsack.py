@@ -76,6 +76,8 @@ class Knapsack(StopWhenNotWorthIt):
         return self._interval(self.memory.arms[arm].limited, self._attempts(arm))
 
     def _interval(self, hits: int, tries: int) -> tuple[float, float]:
+        if not hits:
+            return 0.0, min(1.0, self.options.confidence / tries)
         mean, radius = hits / tries, confidence_radius(hits / tries, tries, self.options.confidence)
         return max(0.0, mean - radius), min(1.0, mean + radius)
 

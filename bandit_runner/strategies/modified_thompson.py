@@ -13,7 +13,8 @@ class ModifiedThompson(Thompson):
     """V5 as the original plays it: V4 with a posterior that is widened, the earlier the attempt the more.
 
     With T = alpha + beta > 2 and scale = 4 x 0.5^attempt (4, 2, 1 for the free attempts), alpha and beta are multiplied
-    by max(2, T/scale) / T = max(2/T, 1/scale) and then kept from falling below 1. From the fourth attempt on: the best observed rate.
+    by max(2, T/scale) / T = max(2/T, 1/scale) and then kept from falling below 1. From the fourth attempt on: the best
+    observed rate.
 
     >>> from bandit_runner.strategies import create
     >>> strategy = create("v5", arms=1, seed=1)

@@ -5,11 +5,14 @@ import random
 from collections import Counter
 from typing import Any
 
+import numpy as np
 import pytest
 
+from bandit_runner.linear import maximize
 from bandit_runner.model import SCORINGS, Scoring
 from bandit_runner.strategies import STOP, Choice, Outcome, Strategy, create
 from bandit_runner.strategies.base import Arm
+from bandit_runner.strategies.bwk_balanced import most_of
 from bandit_runner.strategies.kl_ucb import divergence, upper_bound
 from bandit_runner.strategies.larkin import beta_variance
 
@@ -277,3 +280,23 @@ def test_kl_ucb_takes_the_first_of_the_largest_bounds():
         bounds = [upper_bound(good / (good + bad), budget / (good + bad)) for good, bad in counts]
         chosen = told("kl-ucb", counts).select(now=0.0, attempt=0, tried=(), available=range(len(counts)))
         assert chosen == bounds.index(max(bounds))
+
+
+def test_bwk_balanced_fills_its_mixes_as_the_linear_program_says():
+    draw = random.Random(5)
+    for _ in range(200):
+        count = draw.randint(1, 7)
+        rewards = sorted((draw.random() for _ in range(count)), reverse=True)
+        most = [draw.choice([1.0, draw.random(), draw.random() / 4]) for _ in range(count)]
+        promised = draw.random() * rewards[0]
+        used = np.vstack([np.ones(count), np.eye(count), -np.array(rewards)])
+        bounds = np.array([1.0, *most, -promised])
+        for arm in range(count):
+            mix = most_of(arm, dict(enumerate(rewards)), dict(enumerate(most)), promised)
+            optimum = maximize(np.eye(count)[arm], used, bounds)
+            assert (mix == {}) is (optimum is None)
+            if optimum is not None:
+                assert math.isclose(mix[arm], optimum.value, abs_tol=1e-7)
+                assert sum(mix.values()) <= 1 + 1e-9
+                assert all(0 <= share <= most[other] + 1e-9 for other, share in mix.items())
+                assert sum(share * rewards[other] for other, share in mix.items()) >= promised - 1e-8
