@@ -47,14 +47,14 @@ _WORD = 0xFFFF_FFFF
 _ARGUMENTS = range(6)
 
 
-class _Refusal(msgspec.Struct, frozen=True):
+class Refusal(msgspec.Struct, frozen=True):
     """What becomes of calls that are not listed, and of listed ones whose conditions are not met."""
 
     unlisted: int
     unmet: int
 
 
-_TO_SUPERVISOR: Final = _Refusal(RET_USER_NOTIF, RET_USER_NOTIF)
+_TO_SUPERVISOR: Final = Refusal(RET_USER_NOTIF, RET_USER_NOTIF)
 
 Alternatives = tuple[tuple[Condition, ...], ...]
 Outcome = int | Alternatives
@@ -75,7 +75,7 @@ def compile_filter(policy: Policy, arch: str, *, notify: frozenset[str] = frozen
         name: RET_USER_NOTIF if outcome == RET_ALLOW and name in notify else outcome
         for name, outcome in outcomes(policy, arch).items()
     }
-    return assemble(tuple(_program(decided, arch, _TO_SUPERVISOR)))
+    return assemble(tuple(program_of(decided, arch, _TO_SUPERVISOR)))
 
 
 def compile_alone(policy: Policy, arch: str, *, may_bind: bool, launcher: Iterable[str] = ()) -> bytes:
@@ -91,7 +91,7 @@ def compile_alone(policy: Policy, arch: str, *, may_bind: bool, launcher: Iterab
     refused = RET_ERRNO | EPERM
     decided |= {"execve": RET_ALLOW, "execveat": refused, "bind": RET_ALLOW if may_bind else refused}
     decided |= dict.fromkeys(launcher, RET_ALLOW)
-    return assemble(tuple(_program(decided, arch, _Refusal(RET_ERRNO | ENOSYS, refused))))
+    return assemble(tuple(program_of(decided, arch, Refusal(RET_ERRNO | ENOSYS, refused))))
 
 
 def outcomes(policy: Policy, arch: str) -> Mapping[str, Outcome]:
@@ -129,7 +129,8 @@ def _refuse(name: str, when: tuple[Condition, ...], known: Mapping[str, int]) ->
             raise UsageError(f"a condition of {name} can never hold", hint="leave the grant out of the policy")
 
 
-def _program(decided: Mapping[str, Outcome], arch: str, refusal: _Refusal) -> Iterator[Item]:
+def program_of(decided: Mapping[str, Outcome], arch: str, refusal: Refusal) -> Iterator[Item]:
+    """The filter for calls that are decided already, by name."""
     yield Statement(Op.LOAD, _ARCH)
     yield Branch(Op.JUMP_EQUAL, tables.AUDIT_ARCH[arch], if_false="kill")
     yield Statement(Op.LOAD, _NR)

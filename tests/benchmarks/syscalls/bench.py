@@ -81,6 +81,8 @@ class Bench:
     def __init__(self, program: Path, folder: Path, tracer: Strace | Qemu) -> None:
         self.program, self.folder, self.tracer = program, folder, tracer
         self.traces: list[Path] = []
+        self.outcomes: list[str] = []
+        """What came of each command and request so far."""
         self._closing = contextlib.ExitStack()
 
     def close(self) -> None:
@@ -107,10 +109,12 @@ class Bench:
                 start_new_session=True,
             )
             try:
-                return tracer.communicate(stdin, RUN_SECONDS)[0]
+                output = tracer.communicate(stdin, RUN_SECONDS)[0]
             except subprocess.TimeoutExpired:
                 Server(tracer, separate=self.tracer.separate).wait(0)
-                return tracer.communicate()[0]
+                output = tracer.communicate()[0]
+            self.outcomes.append(f"{' '.join(map(str, arguments))[:60]!r} -> {tracer.returncode}")
+            return output
 
     @contextlib.contextmanager
     def server(self, *arguments: str | Path, name: str | None = None, **environment: str) -> Iterator[Server]:
@@ -186,6 +190,12 @@ class Bench:
 
     def get(self, port: int, path: str = "/", *, method: str = "GET", body: bytes = b"", **headers: str) -> int:
         """One HTTP request; its status, 0 where the connection broke."""
+        status = self._got(port, path, method, body, headers)
+        self.outcomes.append(f"{method} {path[:40]} -> {status}")
+        return status
+
+    @staticmethod
+    def _got(port: int, path: str, method: str, body: bytes, headers: Mapping[str, str]) -> int:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         try:
             sent = {name.replace("_", "-"): value for name, value in headers.items()}

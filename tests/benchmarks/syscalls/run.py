@@ -1,6 +1,6 @@
 """Which calls do real programs make, and which does the analysis name?
 
-    python tests/benchmarks/syscalls/run.py [--arm64] [--only NAME ...] [--json] [--trace-only] [--retrace] [--no-warm]
+    python tests/benchmarks/syscalls/run.py [--only NAME ...] [--arm64 | --enforce] [--json] [--trace-only] [--retrace]
 
 Each program is fetched by name, traced under strace while it does real work in a network of its own, and its trace is
 kept in the cache folder under the program's and the workload's hash, so that the next comparison is quick. Needs root,
@@ -19,11 +19,13 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import platformdirs
 from analysing import analyse
 from bench import Bench, WorkloadFailed
+from enforcing import Done, Enforced, compared, own_filter
 from isolation import UNSHARE, settle
 from origins import SOURCES, Rooted, Unavailable
 from programs import ARM64, PROGRAMS, Program
@@ -42,8 +44,10 @@ def main() -> int:
     options = _options()
     cache = Path(os.environ.get("BINSAFE_TRUTH_CACHE") or platformdirs.user_cache_path("binsafe-truth"))
     if options.inside:
-        return _inside(_named(options.inside), cache)
+        return _inside(_named(options.inside), cache, options.filter)
     chosen = [_named(name) for name in options.only] or list(ARM64 if options.arm64 else PROGRAMS)
+    if options.enforce:
+        return _enforce((program for program in chosen if program.arch == "x86_64"), cache)
     rows: list[Row] = []
     for program in chosen:
         _say(program.name)
@@ -56,7 +60,7 @@ def main() -> int:
         if options.trace_only:
             print(f"{program.name:16} {len(traced.calls):4} calls: {' '.join(sorted(traced.calls))}", flush=True)
             continue
-        loads = tuple(Path(match) for pattern in program.loads for match in sorted(glob.glob(pattern)))
+        loads = _loads(program)
         row = Row(
             program.name,
             _kind(path),
@@ -81,7 +85,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--trace-only", action="store_true", help="make the traces and print them")
     parser.add_argument("--retrace", action="store_true", help="do not use the traces that are kept")
     parser.add_argument("--no-warm", action="store_true", help="do not measure the second run")
+    parser.add_argument("--enforce", action="store_true", help="the workloads under a filter of the program's own list")
     parser.add_argument("--inside", help=argparse.SUPPRESS)
+    parser.add_argument("--filter", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -96,38 +102,89 @@ def _trace(program: Program, path: Path, cache: Path, *, again: bool) -> Trace:
     """The trace kept for this very program and workload, else a new one."""
     kept = cache / "traces" / f"{program.name}-{_key(program, path)}.json"
     if again or not kept.exists():
-        done = subprocess.run(
-            [*UNSHARE, sys.executable, __file__, "--inside", program.name],
-            env=os.environ | {"BINSAFE_TRUTH_CACHE": str(cache), "PYTHONPATH": str(_HERE.parents[2])},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=TRACE_SECONDS,
-            check=False,
-        )
-        if done.returncode:
-            raise WorkloadFailed(done.stderr.strip()[-1500:])
+        text = _isolated(program, cache)
         kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_text(done.stdout)
+        kept.write_text(text)
     document = json.loads(kept.read_text())
     return Trace(Counter(document["calls"]), {name: set(values) for name, values in document["arguments"].items()})
 
 
-def _inside(program: Program, cache: Path) -> int:
+def _isolated(program: Program, cache: Path, filter_: Path | None = None) -> str:
+    """The workload in a network of its own, under a filter if there is one; what `_inside` prints.
+
+    Raises:
+        WorkloadFailed: with its last words.
+    """
+    enforced = [] if filter_ is None else ["--filter", str(filter_)]
+    done = subprocess.run(
+        [*UNSHARE, sys.executable, __file__, "--inside", program.name, *enforced],
+        env=os.environ | {"BINSAFE_TRUTH_CACHE": str(cache), "PYTHONPATH": str(_HERE.parents[2])},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=TRACE_SECONDS,
+        check=False,
+    )
+    if done.returncode:
+        raise WorkloadFailed(done.stderr.strip()[-1500:])
+    return done.stdout
+
+
+def _inside(program: Program, cache: Path, filter_: Path | None) -> int:
     """In the namespaces: do the work, print the trace."""
     settle()
     known = names(program.arch)
-    tracer = Strace(known) if program.arch == "x86_64" else Qemu(known, _root(program, cache))
+    tracer: Strace | Qemu = Strace(known)
+    if filter_ is not None:
+        tracer = Enforced(known, filter=filter_)
+    elif program.arch != "x86_64":
+        tracer = Qemu(known, _root(program, cache))
     with tempfile.TemporaryDirectory(prefix="truth-") as folder:
         scratch = Path(folder) / "work"
         scratch.mkdir()
         Path(folder).chmod(0o755)
         with contextlib.closing(Bench(program.origin.file(cache), scratch, tracer)) as bench:
             program.workload(bench)
-        trace = bench.trace()
+        trace, outcomes = bench.trace(), bench.outcomes
     arguments = {name: sorted(values) for name, values in sorted(trace.arguments.items())}
-    print(json.dumps({"calls": dict(sorted(trace.calls.items())), "arguments": arguments}, indent=1))
+    refused = {name: count for name, count in sorted(trace.refused.items()) if count}
+    document = {"calls": dict(sorted(trace.calls.items())), "arguments": arguments, "refused": refused}
+    print(json.dumps({**document, "outcomes": outcomes}, indent=1))
     return 0
+
+
+def _enforce(programs: Iterable[Program], cache: Path) -> int:
+    """Each workload without and with the filter that the program's own list makes; 1 if one does not pass."""
+    failed = False
+    for program in programs:
+        _say(program.name)
+        try:
+            path = program.origin.file(cache)
+            free = _done(_isolated(program, cache))
+        except (Unavailable, WorkloadFailed, subprocess.TimeoutExpired) as error:
+            _say(f"{program.name} left out: {error}")
+            continue
+        answer = analyse(path, _loads(program), root=_root(program, cache), warm=False)
+        with tempfile.NamedTemporaryFile(prefix="filter-") as file:
+            file.write(own_filter(answer, program.arch))
+            file.flush()
+            Path(file.name).chmod(0o644)
+            try:
+                held = _done(_isolated(program, cache, Path(file.name)))
+            except (WorkloadFailed, subprocess.TimeoutExpired) as error:
+                held = Done((), failed=str(error)[-300:])
+        failed |= bool(held.failed or held.refused)
+        print("\n".join(compared(program.name, answer, free, held)), flush=True)
+    return int(failed)
+
+
+def _done(text: str) -> Done:
+    document = json.loads(text)
+    return Done(tuple(document["outcomes"]), document["refused"])
+
+
+def _loads(program: Program) -> tuple[Path, ...]:
+    return tuple(Path(match) for pattern in program.loads for match in sorted(glob.glob(pattern)))
 
 
 def _root(program: Program, cache: Path) -> Path | None:

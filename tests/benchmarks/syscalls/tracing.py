@@ -18,6 +18,7 @@ _LINE = re.compile(r"(\d+) +(?:<\.\.\. )?([a-z_][a-z0-9_]*)(\(| resumed>)(.*)")
 _RESULT = re.compile(r"\) = (-?\d+|0x[0-9a-f]+)")
 _PATH = re.compile(r'(?:-?\w+, )?"((?:[^"\\]|\\.)*)"')
 _UNKNOWN = re.compile(r"syscall_0x([0-9a-f]+)")
+_REFUSED = "= -1 ENOSYS (Function not implemented)"
 _FORKS = frozenset({"clone", "clone3", "fork", "vfork"})
 _LOADS = frozenset({"execve", "execveat"})
 
@@ -40,9 +41,12 @@ class Trace:
 
     calls: Counter[str] = field(default_factory=Counter)
     arguments: dict[str, set[str]] = field(default_factory=dict)
+    refused: Counter[str] = field(default_factory=Counter)
+    """Those that returned ENOSYS."""
 
     def add(self, other: "Trace") -> None:
         self.calls.update(other.calls)
+        self.refused.update(other.refused)
         for name, values in other.arguments.items():
             self.arguments.setdefault(name, set()).update(values)
 
@@ -138,6 +142,7 @@ def _count(trace: Trace, call: _Call, names: Mapping[int, str]) -> None:
     unknown = _UNKNOWN.fullmatch(call.name)
     name = names.get(int(unknown[1], 16), call.name) if unknown else call.name
     trace.calls[name] += 1
+    trace.refused[name] += call.arguments.endswith(_REFUSED)
     fields = call.arguments.split(", ")
     for position in DECISIVE.get(name, ()):
         if position < len(fields):
