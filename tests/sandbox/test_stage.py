@@ -8,10 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from widest import widest_policy
 
+from binsafe.intake import Found, Snapshot
 from binsafe.model import Policy
 from binsafe.model.policy import PolicyArtifact
-from binsafe.sandbox import Order
+from binsafe.sandbox import Order, launch, prepare
 from binsafe.sandbox.linux import messages
 from binsafe.sandbox.linux.explain import Failure, failure_in
 from binsafe.sandbox.linux.starting import Stage
@@ -108,3 +110,23 @@ def test_a_failure_arrives_as_it_was(detail: str):
 def test_what_is_no_failure_is_none(message: bytes):
     assert failure_in(message) is None
     assert Failure().step == "stage"
+
+
+@pytest.mark.parametrize("backend", ["namespaces", "landlock"])
+def test_what_was_prepared_is_what_becomes_the_program(probe: Path, backend: str):
+    prepared = prepare()
+    assert isinstance(prepared, Stage)
+    with Snapshot.take(Found("probe", probe)) as snapshot:
+        order = Order(
+            policy=widest_policy(snapshot, ()),
+            program=snapshot.descriptor,
+            arguments=["uid"],
+            stdout=subprocess.DEVNULL,
+            on_violation=print,
+            prepared=prepared,
+            accept_gap=print,
+        )
+        process = launch(order, backend=backend)
+        assert process.wait(10) == 0
+    prepared.close()  # it was the program's, and is gone: nothing is ended twice
+    assert not Path(f"/proc/{prepared.pid}").exists()

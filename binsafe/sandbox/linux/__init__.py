@@ -1,16 +1,18 @@
 """The sandbox that Linux offers an ordinary user: empty namespaces, seccomp, Landlock, and a supervisor outside.
 
-backend   policy -> plan; what this kernel can hold        (supervisor's side)
-fallback  the same where namespaces are refused            (supervisor's side)
-starting  starts the stage, takes over its listener        (supervisor's side)
-explain   a step that failed, in words that help           (supervisor's side)
-supervisor, notifications, grafting: answer the calls that wait
-process   the handle
-messages  what the stage says                              (both sides)
-kernel    the system calls that Python lacks               (both sides)
-stage     out of the host: users, namespaces, pid 1        (inside)
-root, idmaps: the file system                              (inside)
-becoming  the last steps, and execve                       (inside)
-failing   a step that cannot be done                       (inside)
-trial     what the doctor runs there                       (inside)
+On the supervisor's side, in the order of a start:
+
+backend     the mechanism, where there are namespaces       fallback    where they are refused
+starting    starts the stage, takes over its listener       explain     a step that failed, in words that help
+confining   policy -> the stage that holds it: layout, cargo, planning, streams, watching
+supervisor  the calls that wait: notifications -> answering: grafting, connecting, lookups, describing
+process     the handle                                      probing     what this machine can hold (the doctor)
+
+Inside, with nothing loaded but what each start needs:
+
+stage       out of the host: user, namespaces, pid 1        root idmaps the file system
+becoming    the last steps, and execve                      failing     a step that cannot be done
+trial       what the doctor runs there
+
+On both sides: kernel, the system calls that Python lacks, and messages, what the two say to each other.
 """

@@ -10,7 +10,7 @@ from binsafe.errors import BinsafeError, NotEnforceable
 from binsafe.model import Gap
 from binsafe.sandbox.backends import Enforcement, Order
 from binsafe.sandbox.linux.process import Process
-from binsafe.sandbox.linux.starting import Stage
+from binsafe.sandbox.linux.starting import stage_for
 
 MACHINES: Final = {"x86_64": "x86_64", "aarch64": "arm64"}
 """The kernel's names of the processors whose programs can run here, and ours."""
@@ -40,8 +40,7 @@ class Namespaces:
             NotEnforceable: a part of the policy cannot be held here; nothing was started.
         """
         arch = native_arch()
-        stage = order.prepared if isinstance(order.prepared, Stage) else Stage()
-        with stage:
+        with stage_for(order) as stage:
             from binsafe.sandbox.linux.confining import confine  # noqa: PLC0415 - while the stage starts
 
             return confine(order, stage, arch, self.name)

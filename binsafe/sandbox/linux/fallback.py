@@ -23,7 +23,7 @@ from binsafe.sandbox.linux.lookups import PATH_CALLS, Lookups
 from binsafe.sandbox.linux.planning import limits_of
 from binsafe.sandbox.linux.probing import try_out
 from binsafe.sandbox.linux.process import Process
-from binsafe.sandbox.linux.starting import Plan, Stage
+from binsafe.sandbox.linux.starting import Plan, stage_for
 from binsafe.sandbox.linux.streams import Streams
 from binsafe.sandbox.linux.watching import watch_for
 
@@ -109,7 +109,7 @@ class Landlock:
             plan = _plan(order, policy, abi, copy) | {
                 "filter": seccomp.compile_filter(policy, arch, notify=named | {"listen"})
             }
-            with Stage() as stage, Streams(order) as streams:
+            with stage_for(order) as stage, Streams(order) as streams:
                 stage.begin(plan, streams.descriptors, (copy,))
                 return stage.supervise(watch, self.name, streams.pipe)
         finally:

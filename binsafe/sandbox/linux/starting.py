@@ -20,6 +20,7 @@ from binsafe.sandbox.linux.explain import Failure, explain, failure_in
 from binsafe.sandbox.linux.notifications import Listener, readable
 
 if TYPE_CHECKING:
+    from binsafe.sandbox.backends import Order
     from binsafe.sandbox.linux.process import Process
     from binsafe.sandbox.linux.watching import Watch
 
@@ -104,6 +105,11 @@ class Stage:
             process.stop(grace=0)
             raise explain(supervisor.failure or Failure("execute", detail="it took too long"))
         return process
+
+
+def stage_for(order: "Order") -> Stage:
+    """The stage that was prepared for a start, or a new one."""
+    return order.prepared if isinstance(order.prepared, Stage) else Stage()
 
 
 def _spawn(*own: int) -> "subprocess.Popen[bytes]":
