@@ -32,6 +32,8 @@ class Layout(NamedTuple):
     starts: Addresses
     ends: Addresses
     falls: npt.NDArray[np.bool_]
+    loose: Addresses
+    """Starts that nothing speaks for but what leads there: on x86 that may be bytes by chance."""
 
     def containing(self, addresses: Addresses) -> Addresses:
         """Index of the function that holds each address; -1 before the first."""
@@ -69,7 +71,10 @@ def layout(
     following = np.append(starts[1:], 0)
     next_loose = np.append(~among(starts[1:], trusted), False)
     falls = (ends > following) & (following > 0) | next_loose & ((ends == 0) | among(following, gaps))
-    return Layout(starts, ends, falls & ~among(following, stubs))  # one extent covers all stubs, each ends in a jump
+    alone = loose[~among(loose, np.concatenate([trusted, gaps]))]
+    return Layout(
+        starts, ends, falls & ~among(following, stubs), alone
+    )  # one extent covers all stubs, each ends in a jump
 
 
 def _inside(addresses: npt.ArrayLike, code: Code) -> Addresses:

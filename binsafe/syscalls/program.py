@@ -14,7 +14,7 @@ from binsafe.formats.elf_linking import Linking
 from binsafe.model import Slice
 from binsafe.syscalls import registers
 from binsafe.syscalls.code import Code
-from binsafe.syscalls.decode import Decoder, Detail, Instruction
+from binsafe.syscalls.decode import JUNK, Decoder, Detail, Instruction
 from binsafe.syscalls.index import Index, Referring, pieces
 from binsafe.syscalls.layout import layout
 from binsafe.syscalls.machine import (
@@ -41,6 +41,9 @@ _MAX_KEPT = 1_000_000
 """Decoded instructions that are kept; one takes about 400 bytes."""
 _SCANNED_BYTES = 1 << 10
 """Bytes that a scan passes over while one instruction is decoded, roughly."""
+_FEW = 2
+_LONGEST = 15
+"""Bytes of the longest instruction."""
 _STUB_SIZE = 16
 """Bytes of the longest stub of a linkage table, up to its jump."""
 _MAX_ENTRIES = 1024
@@ -108,6 +111,7 @@ class Program:
             led_to=np.concatenate([self.calls.edges.targets, self.pointers.targets]),
         )
         self._starts: list[int] = self.layout.starts.tolist()
+        self._ends: list[int] = self.layout.ends.tolist()
         self._regions: dict[int, Region] = {}
         self._kept = 0
         self._details: dict[int, Detail | None] = {}
@@ -135,7 +139,7 @@ class Program:
     def is_known(self, start: int) -> bool:
         """Whether a table of the file says that this is a function and where it ends."""
         at = bisect_right(self._starts, start) - 1
-        return self._go is not None or (self._starts[at] == start and bool(self.layout.ends[at]))
+        return self._go is not None or (self._starts[at] == start and bool(self._ends[at]))
 
     def in_code(self, addresses: Addresses) -> npt.NDArray[np.bool_]:
         """Whether each address lies in executable memory."""
@@ -159,6 +163,9 @@ class Program:
         if code is None:
             return None
         at = bisect_right(self._starts, address)
+        if at > 1 and self._is_by_chance(at - 1):
+            self._forget_start(at - 1)
+            return self.region(address)
         start = max(self._starts[at - 1], code.address)
         end = min(self._starts[at], code.end) if at < len(self._starts) else code.end
         anchored = end - start <= _MAX_REGION
@@ -171,6 +178,33 @@ class Program:
             self._make_room(len(instructions))
             self._regions[start] = Region(self.machine, start, instructions, anchored=anchored)
         return self._regions[start]
+
+    def _is_by_chance(self, at: int) -> bool:
+        """Whether a start lies inside of an instruction of the code before it, and no call that is one leads there."""
+        before, start = self._starts[at - 1], self._starts[at]
+        if start not in self._doubtful or start - before > _WINDOW:
+            return False
+        self._doubtful.discard(start)  # asked once; and while it is being asked
+        crossed = any(
+            one.address < start < one.address + one.size and one.mnemonic != JUNK
+            for one in self.decoder.sweep(self.code.read(before, start + _LONGEST), before)
+        )
+        sources = [self.place(source) for source, _ in self.calls.into(start, start + 1)] if crossed else []
+        return crossed and not any(place and self._leads(place, Kind.CALL, start) for place in sources)
+
+    def _forget_start(self, at: int) -> None:
+        for start in self._starts[at - 1 : at + 1]:
+            self._regions.pop(start, None)
+            self._incoming.pop(start, None)
+            self._jumped_to.pop(start, None)
+        del self._starts[at], self._ends[at]
+
+    @cached_property
+    def _doubtful(self) -> set[int]:
+        """Starts that nothing speaks for but a call or two: such bytes occur inside of others."""
+        loose, targets = self.layout.loose, self.calls.edges.targets
+        called = np.searchsorted(targets, loose, side="right") - np.searchsorted(targets, loose)
+        return set(loose[(called <= _FEW) & ~among(loose, self.pointers.targets)].tolist())
 
     def _make_room(self, count: int) -> None:
         """Forget what was decoded when it has become too much; what is needed again is decoded again."""

@@ -224,3 +224,21 @@ def test_evidence_is_capped_and_calls_are_not():
         assembler.mov("rax", 39)
         assembler.syscall()
     assert len(called(program(assembler))["getpid"]) == 8
+
+
+@pytest.mark.parametrize("real", [False, True])
+def test_a_call_by_chance_into_an_instruction_starts_no_function(real: bool):
+    code = X86()
+    code.call("f")
+    code.put(b"\x48\xb8")  # movabs rax: its constant has the bytes of a call
+    code.to("inside", 5, lambda here, there: b"\xe8" + (there - here - 5).to_bytes(4, "little", signed=True))
+    code.put(b"\0\0\0\xc3")
+    if real:
+        code.call("inside")
+    code.label("f")
+    code.put(b"\xb8\x3c")
+    code.label("inside")
+    code.put(b"\0\0\0")
+    code.syscall()
+    code.ret()
+    assert ("exit" in set(analyse(program(code)).sites)) is not real
