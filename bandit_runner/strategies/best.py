@@ -1,19 +1,19 @@
-"""``best``: our own. Thompson sampling for quality, a particle filter for rate limits, prices for scarce servers."""
+"""``best``: our own. Optimism for quality, a particle filter for rate limits, prices for scarce servers."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 import numpy as np
 
 from bandit_runner.errors import StateMismatch
-from bandit_runner.linear import maximize
 from bandit_runner.model import LimitEstimate, Outcome, Scoring
 from bandit_runner.strategies.base import STOP, Arm, Choice, Memory, Options, Seconds, Strategy, Wait
 from bandit_runner.strategies.masked_thompson import MAX_PAUSE
+from bandit_runner.strategies.prices import Prices, depth, no_prices, prices
 from bandit_runner.strategies.quality import Quality
-from bandit_runner.strategies.rate_limits import CERTAIN, RateLimits
+from bandit_runner.strategies.rate_limits import CERTAIN, Packed, RateLimits
 
 LOOKAHEAD: Final = 10.0
 """Seconds that prices are made for."""
@@ -29,11 +29,13 @@ MAX_WAITS: Final = 1024
 """Waits that are remembered; ids beyond wait without being remembered, which costs them nothing but patience."""
 RETRY_UNIT: Final = 1.0
 """Seconds. Retry-After counts whole ones, rounded up: the server may be free that much sooner."""
+LOST: Final = 10.0
+"""Seconds after which an attempt that was chosen is taken for one that will never be told of."""
 RATE_WINDOW: Final = 20.0
 """Seconds over which ids are counted."""
 
 
-Worth: TypeAlias = Annotated[float, msgspec.Meta(ge=-1.0, le=1e6)]
+Count: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -45,16 +47,17 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class BestMemory(Memory):
-    """Counts of each arm, for people, and the ids that wait; the other fields are filled for a snapshot only."""
+    """Counts of each arm, for people, ids that wait, attempts under way; the rest is filled for a snapshot only."""
 
     waiting: list[Waiting] = msgspec.field(default_factory=list)
-    limits: list[str] = msgspec.field(default_factory=list)
+    under_way: list[list[Seconds]] = msgspec.field(default_factory=list)
+    """Of each arm, when attempts were chosen that have not come back."""
+    limits: Packed | None = None
     quality: list[float | list[float] | None] = msgspec.field(default_factory=list)
     opens: list[Seconds | None] = msgspec.field(default_factory=list)
-    prices: list[Worth] = msgspec.field(default_factory=list)
-    values: list[Worth] = msgspec.field(default_factory=list)
+    prices: Prices | None = None
     priced_at: Seconds | None = None
-    ids: Worth = 0.0
+    ids: Count = 0.0
     """How many came lately; then since when they are counted, and when the last one came."""
     counted_from: Seconds = 0.0
     counted_at: Seconds = 0.0
@@ -78,11 +81,10 @@ class Best(Strategy):
 
         a_i (p_i (1 - V_{k+1}) - price_i)
 
-    where a_i is the probability that it is admitted (`RateLimits`), p_i that it then succeeds (`Quality`; a Thompson
-    sample for first attempts, the mean for later ones, where a mistake costs more), V_{k+1} what the id is still worth
-    if this attempt fails, and price_i what one more admission of i is worth to other ids. V and the prices are the dual
-    variables of a fluid linear program over the coming seconds: the clairvoyant's of the simulator, with beliefs in the
-    place of knowledge. So scarce good servers are kept for the last attempts of ids, and whether to repeat a server or
+    where a_i is the probability that it is admitted (`RateLimits`), p_i that it then succeeds (`Quality`; for first
+    attempts the upper end of its interval, as in Bayes-UCB, for later ones, where a mistake costs more, the mean),
+    V_{k+1} what the id is still worth if this attempt fails, and price_i what one more admission of i is worth to other
+    ids (`prices`). So scarce good servers are kept for the last attempts of ids, and whether to repeat a server or
     to try another is not a rule but a result. A wait is chosen if what it adds exceeds ``hurry`` per second. After the
     free attempts it stops unless an attempt is worth more than its penalty.
 
@@ -90,8 +92,13 @@ class Best(Strategy):
     servers: there waiting is worth 4 to 8 points on tiers with hard limits. Where ids come whatever happens (open loop)
     it is worth about one. With ``patience=0`` it never waits.
 
-    Sources: Thompson 1933 (see ``v4``); prices as in Badanidiyuru, Kleinberg and Slivkins, "Bandits with Knapsacks",
-    FOCS 2013, but from a program that is solved, not learned.
+    Attempts under way count: for a limit as admitted, for the interval of a success rate as made. So ids that come at
+    once spread out.
+
+    Sources: Kaufmann, Cappe and Garivier, "On Bayesian Upper Confidence Bounds for Bandit Problems", AISTATS 2012;
+    prices as in Badanidiyuru, Kleinberg and Slivkins, "Bandits with Knapsacks", FOCS 2013, but from a program that is
+    solved, not learned; attempts under way as in Desautels, Krause and Burdick, "Parallelizing Exploration-Exploitation
+    Tradeoffs in Gaussian Process Bandit Optimization", JMLR 15, 2014.
 
     >>> from bandit_runner.strategies import Outcome, create
     >>> strategy = create("best", arms=2, seed=1)
@@ -118,58 +125,76 @@ class Best(Strategy):
         self._limits = RateLimits(arms, rng, self.options.particles)
         self._quality = Quality(arms)
         self._opens = [-math.inf] * arms  # when a server said that it opens again
-        self._prices = [0.0] * arms
-        self._values = [0.0] * (self._depth + 1)
+        self._under_way = [0] * arms  # so many attempts that have not come back
+        self._prices = no_prices(arms, scoring)
         self._priced_at = -np.inf
         self._counted_from, self._ids, self._counted_at = 0.0, 0.0, 0.0
 
-    @property
-    def _depth(self) -> int:
-        """How many attempts prices are made for: the free ones, and all where others can be worth their penalty."""
-        scoring = self.scoring
-        return scoring.max_attempts if scoring.penalty < 1 else min(scoring.free_attempts, scoring.max_attempts)
+    def select(self, *, now: float, attempt: int, tried: Sequence[int], available: Collection[int]) -> Choice:
+        """As every strategy's; an arm that is chosen has an attempt under way until its ``update``."""
+        choice = super().select(now=now, attempt=attempt, tried=tried, available=available)
+        if isinstance(choice, int):
+            self.memory.under_way[choice].append(now)
+            self._under_way[choice] += 1
+        return choice
 
     def _choose(self, now: float, attempt: int, fresh: Sequence[int], usable: Sequence[int]) -> Choice:
         del fresh
-        self._advance(now)
         if attempt == 0:
             self._count(now)
+        if any(self._under_way):
+            self._forget_lost(now)
+        self._quality.advance(now)
         if not 0 <= now - self._priced_at < REPRICE:
             self._reprice(now)
         quality = self._quality
-        success = quality.means() if attempt else quality.samples(self._limits.rng)
-        left = 1 - self._values[min(attempt + 1, self._depth)]
-        gains = [max(p * left - price, LEAST * p) for p, price in zip(success, self._prices, strict=True)]
+        success = quality.means() if attempt else quality.hopes(self._under_way)
+        left = 1 - self._prices.values[attempt + 1]
+        gains = [max(p * left - price, LEAST * p) for p, price in zip(success, self._prices.servers, strict=True)]
         return self._best(now, attempt, gains, usable)
 
     def _choose_extra(self, now: float, tried: Sequence[int], usable: Sequence[int]) -> Choice:
-        self._advance(now)
         del tried
-        worth = _products(self._chances(now), self._quality.means())
-        best = max(usable, key=worth.__getitem__)
-        return best if worth[best] > self.scoring.penalty else STOP
+        self._quality.advance(now)
+        best, worth = self._richest(now, self._quality.means(), usable)
+        return best if worth > self.scoring.penalty else STOP
 
     def _best(self, now: float, attempt: int, gains: Sequence[float], usable: Sequence[int]) -> Choice:
         """The server, or the wait, of the largest worth."""
-        worth = _products(self._chances(now), gains)
-        best = max(usable, key=worth.__getitem__)
-        most, highest = worth[best], max([gains[arm] for arm in usable])
-        left = self.options.patience - self._resumed(now, attempt)
-        pause = 0.0
-        for seconds in PAUSES:
-            cost = self.options.hurry * seconds
-            if seconds > left or highest - cost <= most:
-                break
-            then = _products(self._chances(now, seconds), gains)
-            found = max([then[arm] for arm in usable]) - cost
-            if found > most:
-                most, pause = found, seconds
+        best, most = self._richest(now, gains, usable)
+        hurry, pause = self.options.hurry, 0.0
+        patience, highest = self.options.patience, max([gains[arm] for arm in usable])
+        if highest - hurry * PAUSES[0] <= most:
+            return best
+        left = patience - self._resumed(now, attempt)
+        pauses = [seconds for seconds in PAUSES if seconds <= left]
+        if not pauses:
+            return best
+        chances = self._limits.chances_after(now, self._under_way, pauses)
+        for arm in usable:
+            for seconds, chance in zip(pauses, chances[arm], strict=True):
+                worth = gains[arm] * self._said(arm, now + seconds, chance) - hurry * seconds
+                if worth > most:
+                    most, pause = worth, seconds
         if not pause:
             return best
         if len(self.memory.waiting) < MAX_WAITS:
-            waited = self.options.patience - left + pause
-            self.memory.waiting.append(Waiting(attempt=attempt, until=now + pause, waited=waited))
+            self.memory.waiting.append(Waiting(attempt=attempt, until=now + pause, waited=patience - left + pause))
         return Wait(pause)
+
+    def _richest(self, now: float, gains: Sequence[float], usable: Sequence[int]) -> tuple[int, float]:
+        """The server of the largest gain times chance, and that; mostly it is the one of the largest gain."""
+        first = max(usable, key=gains.__getitem__)
+        second = max([gains[arm] for arm in usable if arm != first], default=0.0)
+        chance = self._limits.chance(first, now, self._under_way[first])
+        best, most = first, gains[first] * self._said(first, now, chance)
+        if most < second:
+            chances = self._limits.chances(now, self._under_way)
+            for arm in usable:
+                worth = gains[arm] * self._said(arm, now, chances[arm])
+                if worth > most:
+                    best, most = arm, worth
+        return best, most
 
     def _resumed(self, now: float, attempt: int) -> float:
         """How long the id that asks has waited before this attempt.
@@ -186,26 +211,21 @@ class Best(Strategy):
                 return waiting.pop(place).waited
         return 0.0
 
-    def _chances(self, now: float, seconds: float = 0.0) -> list[float]:
-        """The probability of each server to admit an attempt then: the filter's, and what servers said themselves."""
-        chances = self._limits.chances_in(seconds) if seconds else self._limits.chances()
-        expected: list[float] = chances.tolist()
-        if max(self._opens) == -math.inf:
-            return expected
+    def _said(self, arm: int, then: float, chance: float) -> float:
+        """The chance, corrected by what a Retry-After said about that moment."""
+        ahead = self._opens[arm] - then
+        if ahead == -math.inf:
+            return chance
         low, high = CERTAIN
-        for arm, opens in enumerate(self._opens):
-            ahead = opens - (now + seconds)
-            if ahead >= RETRY_UNIT:
-                expected[arm] = low
-            elif -math.inf < ahead <= 0:
-                expected[arm] = max(expected[arm], high)
-        return expected
+        if ahead >= RETRY_UNIT:
+            return low
+        return max(chance, high) if ahead <= 0 else chance
 
     def _learn(self, arm: int, outcome: Outcome, now: float) -> None:
         super()._learn(arm, outcome, now)
-        self._advance(now)
+        self._quality.advance(now)
         limited = outcome is Outcome.RATE_LIMITED
-        self._limits.observe(arm, admitted=not limited)
+        self._limits.observe(arm, now, admitted=not limited)
         self._opens[arm] = -math.inf
         if not limited:
             self._quality.observe(arm, accepted=outcome is Outcome.OK)
@@ -215,12 +235,18 @@ class Best(Strategy):
     ) -> None:
         """As every strategy's; a 429 that says when to come back is believed, up to a day."""
         super().update(arm=arm, outcome=outcome, now=now, attempt=attempt, latency=latency, retry_after=retry_after)
+        if under_way := self.memory.under_way[arm]:
+            del under_way[0]
+            self._under_way[arm] -= 1
         if outcome is Outcome.RATE_LIMITED and retry_after is not None and retry_after >= 0:
             self._opens[arm] = now + min(retry_after, MAX_PAUSE)
 
-    def _advance(self, now: float) -> None:
-        self._limits.advance(now)
-        self._quality.advance(now)
+    def _forget_lost(self, now: float) -> None:
+        """Attempts that nobody will tell of any more are not under way."""
+        for arm, times in enumerate(self.memory.under_way):
+            while times and not 0 <= now - times[0] < LOST:
+                del times[0]
+            self._under_way[arm] = len(times)
 
     def _count(self, now: float) -> None:
         """Count an id, older ones less."""
@@ -231,40 +257,27 @@ class Best(Strategy):
         self._counted_at = now
 
     def _reprice(self, now: float) -> None:
-        """Solve the program: how attempts on servers would be used best in the coming seconds."""
+        """Make prices for the coming seconds."""
         self._priced_at = now
         window = RATE_WINDOW * (1 - math.exp(-max(now - self._counted_from, 1.0) / RATE_WINDOW))
         ids = max(1.0, self._ids / window * LOOKAHEAD)
-        depth, arms = self._depth, len(self.memory.arms)
-        success = np.array(self._quality.means())
-        capacity = self._limits.capacity(LOOKAHEAD, ids * depth) / ids
-        costs = self.scoring.penalty * (np.arange(depth) >= self.scoring.free_attempts)
-        used = np.zeros((depth + arms, depth, arms))
-        for attempt in range(depth):
-            used[attempt, attempt] = 1.0
-            used[depth:, attempt] = np.eye(arms)
-            if attempt + 1 < depth:
-                used[attempt + 1, attempt] = success - 1.0
-        bounds = np.concatenate([[1.0], np.zeros(depth - 1), capacity])
-        gain = (success - costs[:, None]).ravel()
-        found = maximize(gain, used.reshape(depth + arms, depth * arms), bounds)
-        assert found is not None  # noqa: S101  no attempt at all meets every constraint
-        prices: list[float] = found.prices.tolist()
-        self._values, self._prices = [*prices[:depth], 0.0], prices[depth:]
+        most = ids * depth(self.scoring)
+        self._prices = prices(
+            self._quality.means(), lambda arm: self._limits.capacity(arm, now, LOOKAHEAD, most) / ids, self.scoring
+        )
 
     def estimates(self) -> tuple[LimitEstimate, ...]:
         """As every strategy's: what most of the guesses say."""
         return self._limits.estimates()
 
     def snapshot(self) -> dict[str, Any]:
-        """As every strategy's; about 14 KB per arm, for the filter of rate limits is many guesses."""
+        """As every strategy's; about 20 KB per arm, for the filter of rate limits is many guesses."""
         self.memory = msgspec.structs.replace(
             self.memory,
             limits=self._limits.pack(),
             quality=self._quality.pack(),
             opens=[opens if math.isfinite(opens) else None for opens in self._opens],
-            prices=list(self._prices),
-            values=list(self._values),
+            prices=self._prices,
             priced_at=self._priced_at if math.isfinite(self._priced_at) else None,
             ids=self._ids,
             counted_from=self._counted_from,
@@ -285,19 +298,23 @@ class Best(Strategy):
     def _unpack(self, memory: BestMemory) -> None:
         """Go on from a snapshot's memory; ``ValueError`` if it is none, and then nothing has changed."""
         arms = len(memory.arms)
-        if (len(memory.opens), len(memory.prices), len(memory.values)) != (arms, arms, self._depth + 1):
+        if memory.limits is None or memory.prices is None:
+            raise ValueError("no beliefs")
+        counts = (len(memory.opens), len(memory.under_way), len(memory.prices.servers), len(memory.prices.values))
+        if counts != (arms, arms, arms, depth(self.scoring) + 1):
             raise ValueError("not as many numbers as arms and attempts")
         quality = Quality(arms)
         quality.unpack(memory.quality)
         self._limits.unpack(memory.limits)
         self._quality = quality
         self._opens = [-math.inf if opens is None else opens for opens in memory.opens]
-        self._prices, self._values = list(memory.prices), list(memory.values)
+        self._prices = memory.prices
+        self._under_way = [len(times) for times in memory.under_way]
         self._priced_at = -np.inf if memory.priced_at is None else memory.priced_at
         self._ids, self._counted_from, self._counted_at = memory.ids, memory.counted_from, memory.counted_at
 
     def _new_memory(self, arms: int) -> BestMemory:
-        return BestMemory(arms=[Arm() for _ in range(arms)])
+        return BestMemory(arms=[Arm() for _ in range(arms)], under_way=[[] for _ in range(arms)])
 
 
 def _products(some: Sequence[float], others: Sequence[float]) -> list[float]:

@@ -11,6 +11,9 @@ PRIOR: Final = (2.0, 1.2)
 
 The uniform distribution on 0.28..0.98 fits the logs of 130 starts of the original servers best."""
 
+OPTIMISM: Final = 1.645
+"""Standard deviations: the upper end of a one-sided 95% interval."""
+
 MEMORY: Final = 400.0
 """Attempts after which an outcome counts for 1/e, so that a rate which drifts is followed."""
 
@@ -62,10 +65,14 @@ class Quality:
             for alpha, beta, down in zip(self.alpha, self.beta, self.down, strict=True)
         ]
 
-    def samples(self, rng: np.random.Generator) -> list[float]:
-        """One draw per server (Thompson sampling)."""
-        drawn = map(rng.beta, self.alpha, self.beta)  # one by one: for a few servers faster than an array of draws
-        return [rate * (1 - down) for rate, down in zip(drawn, self.down, strict=True)]
+    def hopes(self, under_way: Sequence[int]) -> list[float]:
+        """What each could be: means plus ``OPTIMISM`` standard deviations, as if attempts under way were known."""
+        found = []
+        for alpha, beta, down, more in zip(self.alpha, self.beta, self.down, under_way, strict=True):
+            total = alpha + beta
+            mean = alpha / total
+            found.append((mean + OPTIMISM * math.sqrt(mean * (1 - mean) / (total + 1 + more))) * (1 - down))
+        return found
 
     def observe(self, arm: int, *, accepted: bool) -> None:
         """Learn from an admitted attempt."""

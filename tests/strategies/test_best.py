@@ -1,5 +1,6 @@
 """What our own strategy learns of servers and what it makes of it, against servers whose rules are known here."""
 
+import base64
 import math
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from bandit_runner.errors import StateMismatch
 from bandit_runner.model import SCORINGS
-from bandit_runner.strategies import STOP, Outcome, Strategy, Wait, create
+from bandit_runner.strategies import STOP, Choice, Outcome, Strategy, Wait, create, guesses
 from bandit_runner.strategies.quality import Quality
 from bandit_runner.strategies.rate_limits import RateLimits
 
@@ -24,10 +25,9 @@ def filtered(seed: int = 1) -> RateLimits:
 def test_a_server_without_a_limit_is_believed_to_have_none(seed: int):
     limits = filtered(seed)
     for tenth in range(300):
-        limits.advance(tenth / 10)
-        limits.observe(0, admitted=True)
-        limits.observe(0, admitted=True)
-    assert limits.chances()[0] > 0.95
+        limits.observe(0, tenth / 10, admitted=True)
+        limits.observe(0, tenth / 10, admitted=True)
+    assert limits.chance(0, 29.9, 0) > 0.95
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -37,21 +37,74 @@ def test_a_bucket_is_known_after_a_while(seed: int):
     luck, last = np.random.default_rng(seed), 0.0
     for second in np.cumsum(luck.exponential(0.3, 300)):
         tokens, last = min(2.0, tokens + 2 * (second - last)), second
-        limits.advance(float(second))
         admitted = tokens >= 1
         tokens -= admitted
-        right += (limits.chances()[0] > 0.5) == admitted
-        limits.observe(0, admitted=admitted)
+        right += (limits.chance(0, float(second), 0) > 0.5) == admitted
+        limits.observe(0, float(second), admitted=admitted)
     assert right > 255  # of 300
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_window_is_known_after_a_while_whatever_its_limit(seed: int):
+    """17 in each 10 s, asked 5 times a second: that is known, and when it opens again is mostly foreseen."""
+    limits, used, right = filtered(seed), 0, 0
+    for fifth in range(500):
+        if fifth % 50 == 20:
+            used = 0
+        now = fifth / 5
+        right += (limits.chance(0, now, 0) > 0.5) == (used < 17)
+        limits.observe(0, now, admitted=used < 17)
+        used += used < 17
+    assert right > 450
+    found = limits.estimates()[0]
+    assert found.kind == "fixed-window"
+    assert found.burst is not None
+    assert found.burst.mean == pytest.approx(17, abs=0.5)
+    assert found.seconds is not None
+    assert found.seconds.mean == pytest.approx(10, abs=0.1)
+
+
+def test_a_limit_is_learned_even_if_no_guess_knew_any():
+    """Guesses that all agree must not be deaf."""
+    limits = filtered()
+    drawn = guesses.draw(limits.rng, 4000)
+    limits._x[:, 0] = drawn[:, drawn[guesses.CAPACITY] >= guesses.UNLIMITED][:, :256]
+    foreseen = 0
+    for tenth in range(600):
+        admitted = tenth % 10 == 0
+        foreseen += (limits.chance(0, tenth / 10, 0) > 0.5) == admitted
+        limits.observe(0, tenth / 10, admitted=admitted)
+    assert foreseen > 570  # "never" would be right 540 times
+
+
+def test_ids_that_come_at_once_spread_out():
+    strategy = create("best", arms=10, seed=1)
+    chosen = {strategy.select(now=1.0, attempt=0, tried=(), available=range(10)) for _ in range(10)}
+    assert len(chosen) == 10
+
+
+def test_attempts_under_way_count_against_a_limit_until_they_come_back_or_are_lost():
+    strategy = create("best", arms=2, seed=1, patience=0.0)
+    for second in range(40):  # each admits one attempt a second, and server 0 is better
+        for arm in (0, 1):
+            tell(strategy, arm, Outcome.OK if arm == 0 or second % 2 else Outcome.ERROR, second)
+            tell(strategy, arm, Outcome.RATE_LIMITED, second)
+
+    def choose(now: float) -> Choice:
+        return strategy.select(now=now, attempt=2, tried=(), available=range(2))
+
+    assert [choose(41.0), choose(41.0)] == [0, 1]
+    tell(strategy, 1, Outcome.OK, 41.0)
+    assert choose(42.5) == 1  # the attempt on server 0 has not come back
+    assert choose(60.0) == 0  # and never will
 
 
 def test_chances_come_back_with_time():
     limits = filtered()
     for second in range(20):
-        limits.advance(float(second))
-        limits.observe(0, admitted=True)
-        limits.observe(0, admitted=False)
-    soon = [float(limits.chances_in(seconds)[0]) for seconds in (0.01, 0.25, 0.5, 1.0)]
+        limits.observe(0, float(second), admitted=True)
+        limits.observe(0, float(second), admitted=False)
+    soon = limits.chances_after(19.0, [0, 0], [0.01, 0.25, 0.5, 1.0])[0]
     assert soon == sorted(soon)
     assert soon[0] < 0.2
     assert soon[-1] > 0.9
@@ -60,28 +113,24 @@ def test_chances_come_back_with_time():
 def test_a_clock_that_starts_again_or_stands_still_for_a_year_breaks_nothing():
     limits = filtered()
     for now in (1e6, 1e6, 0.0, 0.5, 3e7, -5.0):
-        limits.advance(now)
-        limits.observe(0, admitted=now > 1)
-        assert np.isfinite(limits.chances()).all()
-        assert np.isfinite(limits.capacity(10.0, 1e6)).all()
+        limits.observe(0, now, admitted=now > 1)
+        assert np.isfinite(limits.chances(now, [0, 0])).all()
+        assert 0 <= limits.capacity(0, now, 10.0, 1e6) <= 1e6
 
 
 def test_what_is_learned_of_one_server_helps_with_another():
     """Where every server rejects an immediate second attempt, nobody needs to be told ten times."""
     limits = RateLimits(10, np.random.default_rng(1), particles=256)
     for second in range(60):
-        limits.advance(float(second))
         for arm in range(9):
-            limits.observe(arm, admitted=True)
-            limits.observe(arm, admitted=False)
-        limits.observe(9, admitted=True)
+            limits.observe(arm, float(second), admitted=True)
+            limits.observe(arm, float(second), admitted=False)
+        limits.observe(9, float(second), admitted=True)
     told, untold = filtered(), limits
-    for limit in (told, untold):
-        limit.advance(61.0)
     for _ in range(3):  # a few resamplings bring in what the others know
-        untold.observe(9, admitted=True)
-        told.observe(1, admitted=True)
-    assert untold.chances()[9] < told.chances()[1]
+        untold.observe(9, 61.0, admitted=True)
+        told.observe(1, 61.0, admitted=True)
+    assert untold.chance(9, 61.0, 0) < told.chance(1, 61.0, 0)
 
 
 def test_a_bucket_is_told_to_people():
@@ -185,17 +234,27 @@ def test_after_the_free_attempts_it_goes_on_while_that_is_worth_its_penalty():
         assert strategy.select(now=50.0, attempt=3, tried=(1, 1, 1), available=(1,)) is STOP
 
 
+LIMITS = create("best", arms=2, seed=1).snapshot()["memory"]["limits"]
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("limits", []),
-        ("limits", ["", "1", "1", "0", "0", "AAAA", "AAAA", "AAAA"]),
-        ("limits", ["nan", "x", "1", "0", "0", "", "", ""]),
+        ("limits", None),
+        ("limits", {}),
+        ("limits", {**LIMITS, "weights": LIMITS["guesses"]}),
+        ("limits", {**LIMITS, "guesses": "AAAA"}),
+        ("limits", {**LIMITS, "guesses": base64.b64encode(base64.b64decode(LIMITS["guesses"])[::-1]).decode()}),
+        ("limits", {**LIMITS, "times": [math.nan, 0.0]}),
+        ("limits", {**LIMITS, "admitted": [""]}),
+        ("limits", {**LIMITS, "generator": ["x", "1", "0", "0"]}),
+        ("under_way", [[]]),
         ("quality", []),
         ("quality", [0.0, [1.0], [1.0], [0.0]]),
         ("quality", [0.0, [1.0, -1.0], [1.0, 1.0], [0.0, 0.0]]),
-        ("prices", []),
-        ("values", [0.0]),
+        ("prices", None),
+        ("prices", {"servers": [0.0], "values": [0.0] * 4}),
+        ("prices", {"servers": [0.0, 0.0], "values": [0.0]}),
         ("opens", [None]),
     ],
 )
