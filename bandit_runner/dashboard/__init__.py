@@ -5,7 +5,7 @@
     api.py        /api/..., /events: the same as JSON and server-sent events
     guard.py      who may ask: loopback names, this origin, or a token
     charts.py     views -> chart options
-    pages/        live, learn, compare
+    pages/        live, learn, compare: widgets, around what is without (choosing, viewing, panels)
     app.py        all of it as one application; serve() runs it
 
 It reads the store of runs and nothing else, so it works beside any `start`, after it, and over stored runs alone; it

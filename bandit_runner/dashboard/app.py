@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 
+RECONNECT_SECONDS: Final = 30.0
+"""A page that was silent for so long begins anew; before, it goes on with what its visitor has chosen."""
+
 PAGES: Final = {"/": live.build, "/compare": compare.build, "/learn": learn.build}
 
 
@@ -53,6 +56,7 @@ def application(store: Path, *, port: int, host: str = "127.0.0.1", token: str |
         tailwind=False,  # a compiler of styles in the browser: most of what there was to load and to run
         gzip_middleware_factory=None,  # packing a megabyte takes longer than it does on its way to this machine
         binding_refresh_interval=None,
+        reconnect_timeout=RECONNECT_SECONDS,
     )
     return Guard(app, port=port, host=host, token=token)
 

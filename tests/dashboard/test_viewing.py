@@ -89,7 +89,10 @@ def test_a_replay_goes_from_the_beginning_to_the_end_and_stops(viewer: Viewer):
     assert ids(viewer.seek(10**9)) == "300"
     assert ids(viewer.slide(50)) == "150"
     assert viewer.slide(50) is None
+    viewer.toggle()
     viewer.go_live()
+    assert viewer.step() is None  # it was on its way when the replay was left
+    assert seen(viewer.picture()).status == "Done"
     assert viewer.slide(100) is None
     assert viewer.toggle() is not None
     assert viewer.toggle() is None

@@ -1,8 +1,13 @@
 """Finished ids, made up."""
 
 import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
 
 from bandit_runner.model import Attempt, BalancedRequest, Outcome
+from bandit_runner.runs import Recorder
 from bandit_runner.runs.records import RunStart, Session
 
 SESSION = Session(id="2026-01-21_07-20-33", started=1_768_998_033.0, seed=7)
@@ -53,3 +58,19 @@ def many(count: int, *, seed: int = 1, tier: str = "T1", rate: float = 0.7) -> l
             )
         found.append(request(*outcomes, number=number, tier=tier))
     return found
+
+
+def sessions_of(path: Path, *, sessions: int, strategies: Sequence[str]) -> int:
+    """A store of that many sessions, each strategy on each tier for five ids; how many runs that makes."""
+    rates = [0.4 + 0.07 * number for number in range(len(strategies))]
+    ids = {tier: [many(5, seed=n, tier=tier, rate=rate) for n, rate in enumerate(rates)] for tier in ("T1", "T2", "T3")}
+    for number in range(sessions):
+        session = msgspec.structs.replace(SESSION, id=f"session-{number:04}", started=SESSION.started + 60 * number)
+        with Recorder(path, session) as recorder:
+            for at, strategy in enumerate(strategies):
+                for tier, played in ids.items():
+                    recorder.begin(started(tier, strategy, session))
+                    for each in played[(at + number) % len(strategies)]:
+                        recorder.record(each)
+                    recorder.end(tier)
+    return sessions * len(strategies) * len(ids)

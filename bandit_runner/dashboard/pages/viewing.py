@@ -143,7 +143,9 @@ class Viewer:
         return self.seek(1) if self.playing and at_end else None
 
     def step(self) -> Picture | None:
-        """One moment of a replay, which ends at the end."""
+        """One moment of a replay, which ends at the end; a clock that ticks once more after that moves nothing."""
+        if not self.playing:
+            return None
         stride = max(1, self.choice.length() // REPLAY_STEPS) * self.speed
         picture = self.seek((self.choice.moment or 0) + stride)
         self.playing = (self.choice.moment or 0) < self.choice.length()
