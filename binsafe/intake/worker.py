@@ -138,16 +138,17 @@ def _file(order: Order, frame: Frame, connection: socket.socket) -> "Report":
 
 
 def _libraries(order: Order, data: memoryview, own: Own) -> "Libraries | None":
-    """The closure of a dynamic ELF program, read and summarised before the program is; None for everything else."""
+    """The closure of an ELF program that loads libraries, read before the program is; None for everything else."""
     from binsafe.formats.elf_needs import needs  # noqa: PLC0415 - as above
     from binsafe.intake.libraries import Libraries  # noqa: PLC0415
     from binsafe.intake.tree import Tree  # noqa: PLC0415
+    from binsafe.syscalls.patterns import loads_services  # noqa: PLC0415
 
     try:
         wanted = needs(data)
     except NotAnalysable:
         return None  # what is wrong with it is said by who parses it
-    if wanted.dynamic is None:
+    if wanted.dynamic is None and not loads_services(data):
         return None
     tree = Tree(None if order.root is None else Path(order.root))
     libraries = Libraries(wanted, Path(order.artifact.path), tree, Summaries(default_folder()), own)

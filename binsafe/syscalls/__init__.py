@@ -21,6 +21,8 @@ The stages, in the order in which they run; each file's docstring says which rul
     wrappers        the number, by a backward walk that leaves functions through their callers
     arguments       the same for arguments, of those calls and functions that `decisive` lists
     vdso            calls that the kernel's code in user space makes for the program
+    fallbacks       code that runs only where the kernel does not know a call before it
+    entries         sites, numbers and gaps, without such code
     patterns        what the walk cannot find and the program's source says
   a file that is linked with others:
     graph           functions and tables of pointers, and what each of them can lead to
@@ -34,6 +36,7 @@ The stages, in the order in which they run; each file's docstring says which rul
     provider        where the libraries come from: the outside world, passed in
   results:
     static, dynamic  Slice -> Syscalls
+    services         what a static program loads nevertheless
     engine           which of them
     darwin          the same for Mach-O, with `darwin_tables` (functions -> calls) and `darwin_direct` (its own sites)
   for a reader:

@@ -15,6 +15,7 @@ from binsafe.syscalls.dynamic import analyse_dynamic
 from binsafe.syscalls.machine import Machine
 from binsafe.syscalls.passing import Watched
 from binsafe.syscalls.provider import Libraries
+from binsafe.syscalls.services import with_services
 from binsafe.syscalls.static import analyse_static
 from binsafe.syscalls.summarising import summarise, unanalysed
 from binsafe.syscalls.summary import Summary
@@ -33,7 +34,8 @@ def analyse(
         return None
     implied = CONVENTIONS[slice_.arch].implied()
     if slice_.linkage in {"static", "static-pie"} and not slice_.libraries:
-        return analyse_static(slice_, machine, implied, max_instructions=max_instructions)
+        alone = analyse_static(slice_, machine, implied, max_instructions=max_instructions)
+        return alone if libraries is None or not alone.open_set else with_services(slice_, alone, libraries)
     if slice_.linkage != "dynamic":
         return None
     linked = linking(slice_.data)

@@ -50,7 +50,7 @@ _SETXID = frozenset(
 )
 
 _SERVICES = "libnss_%s.so%s"
-_STATIC_SERVICES = re.compile(rb"\0libnss_%s\.so")
+_STATIC_SERVICES = re.compile(rb"libnss_%s\.so")
 _USUAL_SERVICES = frozenset({"files", "dns"})
 _ASKED_BY_NAME = re.compile(rf"{SERVICE_FUNCTIONS}|_Unwind_\w{{1,40}}|__gcc_personality_v0|idn2_\w{{1,40}}")
 _ASKED_IN_BYTES = re.compile(b"(" + _ASKED_BY_NAME.pattern.encode() + b")\0")
@@ -99,8 +99,12 @@ def loaded_by_c_library(texts: Iterable[str], services: Iterable[str]) -> set[st
     ``free`` and what reports errors.
     """
     found = {text for text in texts if text.startswith("lib") and "%" not in text and text != "libc.so.6"}
-    named = {f"libnss_{name}.so.2" for name in (*services, *_USUAL_SERVICES)}
-    return found | (named if _SERVICES in texts else set())
+    return found | (configured(services) if _SERVICES in texts else set())
+
+
+def configured(services: Iterable[str]) -> set[str]:
+    """The libraries of name services that are configured, or built in."""
+    return {f"libnss_{name}.so.2" for name in (*services, *_USUAL_SERVICES)}
 
 
 def names_asked_for(data: bytes) -> Iterator[tuple[int, str]]:
@@ -146,6 +150,6 @@ def asks_by_name(library: str) -> bool:
     return library.startswith(_KNOWN_LIBRARIES)
 
 
-def loaded_when_static(slice_: Slice) -> tuple[str, ...]:
-    """What a static program loads nevertheless: glibc's name services, by names that its ``nss`` code builds."""
-    return ("dlopen: libnss_*.so.2 (name services)",) if _STATIC_SERVICES.search(slice_.data) else ()
+def loads_services(data: memoryview) -> bool:
+    """Whether a static program loads libraries nevertheless: glibc's name services, see `binsafe.syscalls.services`."""
+    return _STATIC_SERVICES.search(data) is not None

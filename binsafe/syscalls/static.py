@@ -18,10 +18,12 @@ from binsafe.syscalls.decode import Decoder, OutOfInstructions
 from binsafe.syscalls.entries import Entries, entries
 from binsafe.syscalls.judging import proved
 from binsafe.syscalls.machine import Machine
-from binsafe.syscalls.patterns import loaded_when_static
+from binsafe.syscalls.patterns import loads_services
 from binsafe.syscalls.program import Place, Program
 from binsafe.syscalls.tables import names, numbers
 from binsafe.syscalls.wrappers import Gap, Number
+
+_SERVICES = ("dlopen: libnss_*.so.2 (name services)",)
 
 
 def analyse_static(slice_: Slice, machine: Machine, implied: set[str], *, max_instructions: int) -> Syscalls:
@@ -40,7 +42,7 @@ def analyse_static(slice_: Slice, machine: Machine, implied: set[str], *, max_in
     if found is None or not found.whole:
         gaps.add(Gap(slice_.entry, f"more than {max_instructions} instructions would have to be decoded"))
     made = frozenset[Number]() if found is None else found.numbers
-    result = _result(machine, implied, made, gaps, open_set=loaded_when_static(slice_))
+    result = _result(machine, implied, made, gaps, open_set=_SERVICES if loads_services(slice_.data) else ())
     if found is None or not result.complete:
         return result
     return structs.replace(result, arguments=_proved(program, found.sites))
