@@ -8,12 +8,12 @@ stack slot counts as unknown where something else may write there, and so does w
 be read. What one file cannot tell is left to who sees all of them, see `judging`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from binsafe.syscalls.arithmetic import Operation, compute
 from binsafe.syscalls.backward import before
-from binsafe.syscalls.decisive import BITS, decisive
+from binsafe.syscalls.decisive import BITS
 from binsafe.syscalls.machine import Constant, Flow, Location, Moved, Unknown
 from binsafe.syscalls.program import Edge, Kind, Place, Program
 from binsafe.syscalls.wrappers import MAX_OPERATIONS, STEP_COST
@@ -48,13 +48,16 @@ class Found(NamedTuple):
     carried: frozenset[Carried]
 
 
-def at_sites(program: Program, sites: Iterable[tuple[Place, frozenset[int]]]) -> Found:
+def at_sites(
+    program: Program, sites: Iterable[tuple[Place, frozenset[int]]], wanted: Mapping[int, tuple[int, ...]]
+) -> Found:
     """What a file's own sites are given, with the numbers that each was found to have.
+
+    ``wanted`` says which arguments of which numbers matter.
 
     Raises:
         OutOfInstructions: the budget was used up on the way.
     """
-    wanted = decisive(program.machine.arch)
     given: set[Given] = set()
     carried: set[Carried] = set()
     for site, own in sites:

@@ -30,15 +30,16 @@ DECISIVE: Mapping[str, tuple[int, ...]] = MappingProxyType(
 Of each the kernel looks at 32 bits, or at no others where it takes a long (``prctl``, ``mmap``, ``clone``).
 """
 
+_OF_THE_LOADER = frozenset({"mmap", "mprotect", "pkey_mprotect"})
+"""Of a dynamic program nothing can be said of these: its loader maps and protects what files ask for."""
+
 FUNCTIONS: Mapping[str, tuple[int, ...]] = MappingProxyType(
     {
         **{name: DECISIVE[name] for name in ("socket", "socketpair", "getsockopt", "setsockopt", "unshare", "setns")},
-        **{name: DECISIVE[name] for name in ("prctl", "personality", "ioctl", "fcntl", "mmap", "mprotect", "madvise")},
+        **{name: DECISIVE[name] for name in ("prctl", "personality", "ioctl", "fcntl", "madvise")},
         "arch_prctl": (0,),
         "clone": (2,),
         "fcntl64": (1,),
-        "mmap64": (2,),
-        "pkey_mprotect": (2,),
     }
 )
 """Functions of the C library -> their arguments that become one of those: what is passed to them is looked at in every
@@ -47,7 +48,8 @@ file. For what is passed to other files' functions nothing is said."""
 BITS = 0xFFFF_FFFF
 
 
-def decisive(arch: str) -> Mapping[int, tuple[int, ...]]:
-    """Number -> positions, see `DECISIVE`."""
+def decisive(arch: str, *, dynamic: bool) -> Mapping[int, tuple[int, ...]]:
+    """Number -> positions, see `DECISIVE`; of those alone that can be proved of a dynamic or static program."""
     known = numbers(arch)
-    return {known[name]: positions for name, positions in DECISIVE.items() if name in known}
+    left_out = _OF_THE_LOADER if dynamic else frozenset[str]()
+    return {known[name]: DECISIVE[name] for name in DECISIVE.keys() - left_out if name in known}

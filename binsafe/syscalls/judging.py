@@ -58,7 +58,7 @@ def said(closure: "Closure", passed_on: Iterable[int], arguments: Sequence[str])
                     yield carried.number, carried.argument, known
             if file.exported:
                 yield carried.number, carried.argument, None
-    wanted = decisive(closure.files[0].summary.arch)
+    wanted = decisive(closure.files[0].summary.arch, dynamic=True)
     for value in set(passed_on) & wanted.keys():
         yield from ((value, position, None) for position in wanted[value])
 

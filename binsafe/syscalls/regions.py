@@ -79,12 +79,16 @@ class Region:
 
     @cached_property
     def frames(self) -> list[Frame]:
-        """The frame before each instruction; empty where nothing is known."""
+        """The frame before each instruction; empty where nothing is known.
+
+        What only a jump table can lead to comes last: padding falls into code that has a frame of its own.
+        """
         frames: list[Frame | None] = [None] * len(self.instructions)
         work: list[tuple[int, Frame]] = [(0, {self.machine.stack: 0})]
         first_indirect = next(iter(self.indirect_jumps), None)
-        while work:
-            at, frame = work.pop()
+        orphans: list[tuple[int, Frame]] = []
+        while work or orphans:
+            at, frame = work.pop() if work else orphans.pop()
             while at < len(frames) and frames[at] is None:
                 frames[at] = frame
                 flow, target = self.flows[at]
@@ -92,7 +96,7 @@ class Region:
                 if flow in _JUMPS and target in self.index:
                     work.append((self.index[target], frame))
                 elif at == first_indirect:
-                    work += [(i, frame) for i in self.orphans]
+                    orphans += [(i, frame) for i in self.orphans if not is_padding(self.instructions[i])]
                 if not self.falls_through(at):
                     break
                 at += 1

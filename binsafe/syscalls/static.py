@@ -14,6 +14,7 @@ from binsafe.model import Slice, Syscalls, Unresolved
 from binsafe.model.facts import ArgumentValues
 from binsafe.syscalls import vdso
 from binsafe.syscalls.arguments import at_sites
+from binsafe.syscalls.decisive import decisive
 from binsafe.syscalls.decode import Decoder, OutOfInstructions
 from binsafe.syscalls.entries import Entries, entries
 from binsafe.syscalls.judging import proved
@@ -51,7 +52,7 @@ def analyse_static(slice_: Slice, machine: Machine, implied: set[str], *, max_in
 def _proved(program: Program, own: Iterable[tuple[Place, frozenset[int]]]) -> dict[str, tuple[ArgumentValues, ...]]:
     """What is known of arguments: nothing where looking would take too long."""
     try:
-        given = at_sites(program, own).given
+        given = at_sites(program, own, decisive(program.machine.arch, dynamic=False)).given
     except OutOfInstructions:
         return {}
     return proved(((g.number, g.argument, g.value) for g in given), program.machine.arch)

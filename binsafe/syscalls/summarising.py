@@ -257,11 +257,11 @@ class _Summariser:
 
     def _arguments(self) -> tuple[set[Given], set[Carried], set[Handed]]:
         """What is known of arguments; that nothing is where looking would take too long."""
+        wanted = decisive(self.program.machine.arch, dynamic=True)
         try:
-            found = arguments.at_sites(self.program, self.sites)
+            found = arguments.at_sites(self.program, self.sites, wanted)
             handed = set(self._handed())
         except OutOfInstructions:
-            wanted = decisive(self.program.machine.arch)
             unknown = {Given(c.node, c.number, at, None) for c in self.calls for at in wanted.get(c.number, ())}
             passed = {
                 Handed(name, at, node, None) for node, name, _ in self._imported(FUNCTIONS) for at in FUNCTIONS[name]

@@ -44,6 +44,7 @@ _ANY_SLOT = -1 << 60
 _LOOK_BACK = 8
 """Instructions before a jump through a table in which its entry is loaded."""
 _INDEXED = re.compile(r"\[(?:(?P<base>r\w+) \+ )?r\w+\*(?P<scale>[48])(?: \+ (?P<named>0x[0-9a-f]+))?\]")
+_GENERAL = re.compile(r"\br(?:[a-ds][xip]|[bs]p|\d+)\b")
 _SUM = re.compile(r"\[r\w+(?: \+ r|\*)")
 _ITS_OWN = re.compile(r"\[rip ([+-]) (0x[0-9a-f]+|\d+)\]")
 _NONSENSE = (
@@ -210,16 +211,16 @@ class X86_64:  # noqa: N801 - the processor's own name
     def table(self, instructions: Sequence[Instruction], at: int) -> Table | None:
         """Tables of 32-bit distances, as in position-independent C; and of whole addresses, as in other C and Go.
 
-        What else loads with an index, or adds, is a table that is not read.
+        What else loads with an index, or adds, on the way to the jump is a table that is not read.
         """
-        before = list(reversed(instructions[max(0, at - _LOOK_BACK) : at + 1]))
-        for instruction in before:
+        leading = _leading_to(instructions, at)
+        for instruction in leading:
             found = _INDEXED.search(instruction.operands)
             if found is not None and instruction.mnemonic.rpartition(" ")[2] in {"jmp", "mov", "movsxd"}:
                 base, named, relative = found["base"], found["named"], found["scale"] == "4"
                 bases = [] if base and named else [int(named, 16)] if named else _computed(instructions, base)
                 return Table(tuple(bases), 4 if relative else 8, relative)
-        doubtful = any(i.mnemonic == "add" or _SUM.search(i.operands) for i in before)
+        doubtful = any(i.mnemonic == "add" or _SUM.search(i.operands) for i in leading)
         return Table((), 8, relative=False) if doubtful else None
 
     def preserved(self, *, go: bool) -> frozenset[str]:
@@ -229,6 +230,18 @@ class X86_64:  # noqa: N801 - the processor's own name
     def sources(self, step: Step, location: Location) -> tuple[Source, ...] | None:
         """Where the location's value comes from; None if the instruction leaves it alone."""
         return values.stored(step, location) if isinstance(location, int) else values.written(step, location)
+
+
+def _leading_to(instructions: Sequence[Instruction], at: int) -> list[Instruction]:
+    """An indirect jump and those shortly before it that made the value it jumps to, the last one first."""
+    leading = [instructions[at]]
+    wanted = set(_GENERAL.findall(instructions[at].operands))
+    for instruction in reversed(instructions[max(0, at - _LOOK_BACK) : at]):
+        first, _, rest = instruction.operands.partition(", ")
+        if first in wanted and instruction.mnemonic not in values.COMPARES:
+            leading.append(instruction)
+            wanted.update(_GENERAL.findall(rest))
+    return leading
 
 
 def _computed(instructions: Sequence[Instruction], register: str) -> list[int]:

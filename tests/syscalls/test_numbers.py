@@ -155,6 +155,20 @@ def test_jump_table_targets_take_their_registers_from_the_jump():
     assert called(program(assembler)) == {"getpid"}
 
 
+def test_padding_behind_a_tail_call_says_nothing_of_the_stack_of_what_follows():
+    assembler = X86()
+    assembler.put(b"\x48\x83\xec\x18")  # sub rsp, 0x18
+    assembler.put(b"\x48\xc7\x44\x24\x08\x27\0\0\0")  # mov qword ptr [rsp + 8], 39
+    assembler.jump_if_zero("more")
+    assembler.put(b"\x48\x83\xc4\x18")  # add rsp, 0x18
+    assembler.put(b"\xff\x25\0\x10\0\0")  # jmp [rip + 0x1000]
+    assembler.put(b"\x66\x90")  # a nop of two bytes
+    assembler.label("more")
+    assembler.put(b"\x48\x8b\x44\x24\x08")  # mov rax, [rsp + 8]
+    assembler.syscall()
+    assert called(program(assembler)) == {"getpid"}
+
+
 def test_padding_and_code_behind_a_trap_lead_nowhere():
     assembler = X86()
     assembler.mov("rax", 1)
