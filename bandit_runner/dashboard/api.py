@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any, Final
 
 import msgspec
-from fastapi import APIRouter, HTTPException, Query, Request, Response
+from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from bandit_runner.dashboard.views import Board, SessionView
@@ -25,6 +25,11 @@ HEARTBEAT: Final = 15.0
 
 MAX_LINES: Final = 1_000
 """Ids in one answer or event."""
+
+MAX_INTEGER: Final = 2**63 - 1
+"""SQLite's largest."""
+
+RunNumber = Annotated[int, Path(ge=1, le=MAX_INTEGER)]
 
 CURSOR: Final = re.compile(r"[0-9]{1,15}:[0-9]{1,15}(?:,[0-9]{1,15}:[0-9]{1,15}){0,199}")
 
@@ -91,21 +96,21 @@ def _of_runs(routes: APIRouter, board: Callable[[], Board]) -> None:
         return Json(_session(board(), session).runs)
 
     @routes.get("/api/runs/{number}")
-    def run(number: int) -> Json:
+    def run(number: RunNumber) -> Json:
         """One run with its frames."""
         return Json(board().run(number))
 
     @routes.get("/api/runs/{number}/requests")
     def requests(
-        number: int,
-        after: Annotated[int, Query(ge=0)] = 0,
+        number: RunNumber,
+        after: Annotated[int, Query(ge=0, le=MAX_INTEGER)] = 0,
         most: Annotated[int, Query(ge=1, le=MAX_LINES)] = MAX_LINES,
     ) -> Json:
         """Ids of a run, attempt by attempt, after the ``after``-th."""
         return Json(board().requests(number, after=after, most=most))
 
     @routes.get("/api/runs/{number}/limits")
-    def limits(number: int) -> Json:
+    def limits(number: RunNumber) -> Json:
         """What the run's strategy believes of each server's rate limiter; empty for one that keeps no such belief."""
         return Json(board().limits(number))
 

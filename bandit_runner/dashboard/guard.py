@@ -61,7 +61,9 @@ class Guard:
             await self._inner(scope, receive, send)
             return
         headers = _headers(scope)
-        if not self._is_ours(headers.get("host", ""), default=80):
+        if not scope["path"].isprintable():  # names that are not found are logged, and could steer a terminal
+            await _refuse(scope, receive, send, 400, "no page has such a name")
+        elif not self._is_ours(headers.get("host", ""), default=80):
             await _refuse(scope, receive, send, 421, "this name is not the dashboard's")
         elif ("origin" in headers and not self._is_same_origin(headers)) or (
             headers.get("sec-fetch-site") == "cross-site" and headers.get("sec-fetch-mode") != "navigate"
@@ -84,7 +86,10 @@ class Guard:
         return self._names is None or host in self._names or is_loopback(host)
 
     def _is_same_origin(self, headers: MutableMapping[str, str]) -> bool:
-        origin = urlsplit(headers["origin"])
+        try:
+            origin = urlsplit(headers["origin"])
+        except ValueError:
+            return False
         return origin.scheme in {"http", "https"} and origin.netloc == headers.get("host")
 
     def _knows_token(self, scope: Scope, headers: MutableMapping[str, str]) -> bool:

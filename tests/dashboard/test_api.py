@@ -162,6 +162,8 @@ def test_no_runs_a_corrupt_store_and_a_wrong_number_are_said(tmp_path: Path):
         assert get(port, "/api/runs/77")[0] == 404
         assert get(port, "/api/snapshot?session=nobody")[0] == 404
         assert get(port, "/api/runs/1/requests?most=100000")[0] == 422
+        for path in (f"/api/runs/{10**30}", f"/api/runs/{10**30}/limits", f"/api/runs/1/requests?after={10**30}"):
+            assert get(port, path)[0] == 422, "larger than SQLite's integers"
 
 
 def test_strangers_stay_out_of_the_whole_application(recorder: Recorder):

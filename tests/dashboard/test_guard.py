@@ -11,12 +11,14 @@ PORT = 8080
 OPENER = "s3cret"
 
 
-def ask(guard: Guard, headers: dict[str, str], *, kind: str = "http", query: str = "") -> tuple[int, dict[str, str]]:
+def ask(
+    guard: Guard, headers: dict[str, str], *, kind: str = "http", query: str = "", path: str = "/"
+) -> tuple[int, dict[str, str]]:
     """The status (for a web socket 101 or its close code) and headers."""
     sent: list[dict[str, Any]] = []
     scope = {
         "type": kind,
-        "path": "/",
+        "path": path,
         "query_string": query.encode(),
         "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
     }
@@ -79,6 +81,8 @@ def test_the_users_own_browser_gets_in(headers: dict[str, str], kind: str):
         {**OURS, "Origin": f"http://localhost:{PORT}"},
         {**OURS, "Origin": "http://127.0.0.1:3000"},
         {**OURS, "Origin": "null"},
+        {**OURS, "Origin": "http://["},
+        {**OURS, "Origin": ""},
         {**OURS, "Origin": f"http://127.0.0.1:{PORT}.evil.example"},
         {**OURS, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"},
     ],
@@ -95,7 +99,7 @@ def test_two_hosts_are_no_host():
         sent.append(message)
 
     headers = [(b"host", OURS["Host"].encode()), (b"host", b"evil.example")]
-    asyncio.run(guard({"type": "http", "headers": headers, "query_string": b""}, None, send))
+    asyncio.run(guard({"type": "http", "path": "/", "headers": headers, "query_string": b""}, None, send))
     assert sent[0]["status"] == 421
 
 
@@ -121,3 +125,9 @@ def test_no_page_frames_us():
     for name, value in SECURITY_HEADERS:
         assert headers[name.decode()] == value.decode()
     assert "X-Frame-Options" not in headers
+
+
+@pytest.mark.parametrize("path", ["/\x1b]0;yours\x07", "/a\nb", "/\x9b31m", "/\u202egnp", "/\u2028"])
+def test_a_link_elsewhere_cannot_steer_the_terminal_that_the_log_is_on(path: str):
+    assert ask(Guard(inner, port=PORT), OURS, path=path)[0] == 400
+    assert ask(Guard(inner, port=PORT), OURS, path="/é")[0] == 200
