@@ -61,6 +61,7 @@ class Arm64:
     nonsense = frozenset({JUNK, "udf", "hvc", "smc", "eret", "dcps1", "dcps2", "dcps3", "drps"})
     stack = "sp"
     call_shift = 0
+    names_absolutely = False  # an instruction has 4 bytes
 
     def find_sites(self, code: CodeRange) -> Iterator[int]:
         """Aligned words that are ``svc #0``."""
@@ -119,10 +120,6 @@ class Arm64:
             later = later[(words[later] >> 5) & 31 == words[page] & 31]
             found += _pairs(start, words, np.full(len(later), page, np.int64), later, MAYBE_TAKEN)
         return References(*(np.concatenate(column) for column in zip(*found, strict=True)))
-
-    def absolute(self, address: int) -> bytes | None:  # noqa: ARG002 - an instruction has 4 bytes
-        """None: no instruction holds a whole address."""
-        return None
 
     def flows(self, instructions: Sequence[Instruction]) -> list[tuple[Flow, int | None]]:
         """How control leaves each of them, and the target if it is a constant."""

@@ -6,6 +6,7 @@ Rust and musl programs into the executable segment, and two thirds of the ``0f 0
 
 from bisect import bisect_right
 from collections.abc import Iterator
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +18,9 @@ Bytes = npt.NDArray[np.uint8]
 
 HIGHEST_ADDRESS = (1 << 57) - 1
 """The kernel loads no program above it: user space has 56 bits (x86-64 with five-level paging)."""
+
+_PIECE = 1 << 22
+"""Bytes that are looked at at once."""
 
 
 class CodeRange(NamedTuple):
@@ -84,6 +88,28 @@ class Code:
         """The first place of ``pattern`` in each range of code."""
         found = ((r.address, bytes(r.data).find(pattern)) for r in self.ranges)
         return (start + at for start, at in found if at >= 0)
+
+    def naming(self, address: int) -> int | None:
+        """The first place where four bytes of code are the address of a place in it, whatever they are part of."""
+        places, named = self._named
+        at = int(np.searchsorted(named, address))
+        return int(places[at]) if at < len(named) and named[at] == address else None
+
+    @cached_property
+    def _named(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Places of all such bytes and what they name, by that: to find them all takes as long as to look for three."""
+        lowest = min((r.address for r in self.ranges), default=0)
+        highest = min(max((r.end for r in self.ranges), default=0), 1 << 32)
+        found = [(np.array([], np.int64), np.array([], np.int64))]
+        for r in self.ranges:
+            for first in range(0, max(0, len(r.data) - 3), _PIECE):
+                count = min(_PIECE, len(r.data) - 3 - first)
+                words = np.ndarray((count,), np.dtype("<u4"), buffer=r.data[first:], strides=(1,))
+                at = np.flatnonzero((words >= lowest) & (words < highest))
+                found.append((r.address + first + at, words[at].astype(np.int64)))
+        places, named = (np.concatenate(column) for column in zip(*found, strict=True))
+        order = np.argsort(named, kind="stable")
+        return places[order], named[order]
 
 
 def _stored(slice_: Slice, segment: Segment) -> memoryview:

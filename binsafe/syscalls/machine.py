@@ -136,6 +136,8 @@ class Machine(Protocol):
     stack: str
     call_shift: int
     """Bytes that a call pushes."""
+    names_absolutely: bool
+    """Whether an instruction can hold a whole address, as four bytes of its own."""
 
     def find_sites(self, code: CodeRange) -> Iterator[int]:
         """Addresses whose bytes are those of the system-call instruction, aligned or not; ascending."""
@@ -163,10 +165,6 @@ class Machine(Protocol):
 
     def references(self, code: CodeRange) -> References:
         """Instructions that name an address relative to their own; on x86 some by chance."""
-        ...
-
-    def absolute(self, address: int) -> bytes | None:
-        """The bytes by which an instruction names an absolute address; None where no instruction can."""
         ...
 
     def flows(self, instructions: Sequence[Instruction]) -> list[tuple[Flow, int | None]]:

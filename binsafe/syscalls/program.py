@@ -289,8 +289,9 @@ class Program:
         for source, _, use in self.references.into(address, address + 1):
             if use in {TAKEN, MAYBE_TAKEN} and self._is_taken_at(source):
                 yield source
-        pattern = None if self.slice.traits.get("pie") else self.machine.absolute(address)
-        yield from () if pattern is None else self.code.find(pattern)
+        absolute = self.machine.names_absolutely and not self.slice.traits.get("pie")
+        named = self.code.naming(address) if absolute else None
+        yield from () if named is None else (named,)
 
     def _is_taken_at(self, source: int) -> bool:
         """Whether an instruction stands there, and keeps the address for more than calls of its own function."""

@@ -87,6 +87,7 @@ class X86_64:  # noqa: N801 - the processor's own name
     nonsense = frozenset(_NONSENSE.split())
     stack = "rsp"
     call_shift = 8
+    names_absolutely = True  # ``mov r32, imm32`` and its like, in programs that are linked below 4 GiB
 
     def find_sites(self, code: CodeRange) -> Iterator[int]:
         """``0f 05`` wherever it stands; ``bytes.find`` beats numpy threefold on large code."""
@@ -143,10 +144,6 @@ class X86_64:  # noqa: N801 - the processor's own name
             code.address + at + 5 + behind + displacements[at + 1],
             uses.astype(np.int8),
         )
-
-    def absolute(self, address: int) -> bytes | None:
-        """The four bytes of ``mov r32, imm32`` and its like, in programs that are linked below 4 GiB."""
-        return address.to_bytes(4, "little") if 0 <= address <= values.LOW_32 else None
 
     def flows(self, instructions: Sequence[Instruction]) -> list[tuple[Flow, int | None]]:
         """How control leaves each of them, and the target if it is a constant."""
