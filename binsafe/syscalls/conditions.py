@@ -21,6 +21,7 @@ class Names:
         for export in summary.exports:
             if export.first < export.last:
                 self._exported.setdefault(export.name, set()).add(export.first)
+        self.roots = frozenset(memoryview(summary.roots).cast("i").tolist())
         self.named = frozenset(node for nodes in self._exported.values() for node in nodes)
 
     def exported(self, *names: str) -> frozenset[int]:

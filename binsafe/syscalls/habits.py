@@ -203,6 +203,13 @@ def _users_of_systemd(names: Names) -> Iterator[Condition]:
     listing = names.users("opendir") & names.callers(connecting)
     kinds = names.users("statx")  # what kind of file each one in the folder is
     yield Condition((), listing, kinds, absent=USER_DATABASE)
+    # src/basic/io-util.c, loop_read: waits for what is no file
+    yield Condition((), names.users("read"), names.users("ppoll"), absent=USER_DATABASE)
+    # src/basic/log.c: sends to sockets that the program opened for that, if it did
+    connected = names.users("connect")
+    opening = (connected | names.callers(connected)) - connecting - listing
+    if opening and names.callers(opening) <= opening | connecting and not opening & (names.named | names.roots):
+        yield Condition((), None, names.imported("sendmsg"), absent=USER_DATABASE)
 
 
 def _locking(names: Names) -> Iterator[Condition]:

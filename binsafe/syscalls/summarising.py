@@ -40,6 +40,7 @@ from binsafe.syscalls.summary import (
     Wrapper,
     service_function,
 )
+from binsafe.syscalls.tables import numbers
 from binsafe.syscalls.wrappers import argument
 
 _MAX_TEXT = 200
@@ -168,9 +169,12 @@ class _Summariser:
     def _fatal(self, exports: Iterable[Export]) -> set[int]:
         """Functions that end the program because of an error, and what glibc's print its last words with.
 
-        Those call the nameless ``__libc_message``, as ``malloc`` does (``sysdeps/posix/libc_fatal.c``).
+        Those call the nameless ``__libc_message``, as ``malloc`` does (``sysdeps/posix/libc_fatal.c``). The loader's
+        words are written at once, too, by ``_dl_debug_vdprintf`` (``elf/dl-printf.c``); it has others for ``LD_DEBUG``.
         """
         named = {e.name: e.first for e in exports if e.first < e.last and e.first < self.graph.functions}
+        if any(e.name == "_rtld_global" for e in exports):
+            return {call.node for call in self.calls if call.number == numbers(self.program.machine.arch)["writev"]}
         found = {node for name, node in named.items() if name in _FATAL}
         speaking = [node for name, node in named.items() if name in _SPEAKING]
         said = self.graph.targets[among(self.graph.sources, speaking)]

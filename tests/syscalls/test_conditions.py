@@ -188,3 +188,34 @@ def test_the_loader_profiles_nothing_and_starts_nothing():
 def test_another_librarys_timer_is_not_the_loaders():
     plain = file("_f", calls={"_f": "setitimer"})
     assert run(using("f"), plain) == {"setitimer"}
+
+
+def logging(*more: str) -> Summary:
+    """The same name service with a log, for which ``opening`` would connect."""
+    return file(
+        "__nss_systemd_getpwnam_r listing joining making log opening",
+        "__nss_systemd_getpwnam_r>listing",
+        "__nss_systemd_getpwnam_r>log",
+        "listing>opendir",
+        "listing>joining",
+        "joining>making",
+        "joining>connect",
+        "making>epoll_create1",
+        "log>sendmsg",
+        "opening>connect",
+        *more,
+        imports="opendir connect epoll_create1 sendmsg",
+        calls={"listing": "open", "log": "writev"},
+    )
+
+
+def sends(service: Summary) -> bool:
+    service = msgspec.structs.replace(service, conditions=tuple(conditions(service)))
+    kernel = file("_sendmsg", calls={"_sendmsg": "sendmsg"})
+    files = [File("program", using("_nss_systemd_getpwnam_r")), File("service", service), File("libc", kernel)]
+    return Closure(files, lambda path: path != USER_DATABASE).live(2, 0)
+
+
+def test_a_log_that_nobody_opens_is_not_sent():
+    assert not sends(logging())
+    assert sends(logging("__nss_systemd_getpwnam_r>opening"))
