@@ -146,3 +146,19 @@ ATTEMPT(segment_of_another) { return shmget(number("ipc-key"), 1, 0) >= 0; }
 ATTEMPT(semaphores) { return semget(number("ipc-key"), 1, 0) >= 0; }
 ATTEMPT(posix_queue) { return reached(mq_open("/binsafe-hostile", O_RDONLY)); }
 ATTEMPT(posix_memory) { return shm_open(given("shared"), O_RDONLY, 0) >= 0; }
+
+#undef SURFACE
+#define SURFACE "lasting"
+ATTEMPT(double_fork) { /* a child of init's, in a session of its own, that ignores what it can */
+    pid_t child = fork();
+    if (child == 0) {
+        setsid();
+        if (fork() == 0) {
+            for (int number = 1; number < 32; number++) signal(number, SIG_IGN);
+            for (;;) pause();
+        }
+        _exit(0);
+    }
+    return child > 0 && waitpid(child, 0, 0) == child;
+}
+ATTEMPT(deafness) { for (int number = 1; number < 32; number++) signal(number, SIG_IGN); return 1; }
