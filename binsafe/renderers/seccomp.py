@@ -64,17 +64,14 @@ Outcome = int | Alternatives
 def compile_filter(policy: Policy, arch: str, *, notify: frozenset[str] = frozenset()) -> bytes:
     """The classic BPF program for ``seccomp(SECCOMP_SET_MODE_FILTER)``: an array of ``struct sock_filter``.
 
-    ``arch`` is the processor that the program is for, as the report names it. Calls of ``notify`` that are granted
-    whole pass by the supervisor, which lets them go on.
+    ``arch`` is the processor that the program is for, as the report names it. Calls of ``notify`` that are granted pass
+    by the supervisor, which makes the tests of their arguments and lets them go on.
 
     Raises:
         UsageError: the policy is another processor's, or grants a call that is unknown there or that is a wall.
         CannotExpress: the filter would be longer than the kernel takes.
     """
-    decided = {
-        name: RET_USER_NOTIF if outcome == RET_ALLOW and name in notify else outcome
-        for name, outcome in outcomes(policy, arch).items()
-    }
+    decided = {name: RET_USER_NOTIF if name in notify else outcome for name, outcome in outcomes(policy, arch).items()}
     return assemble(tuple(program_of(decided, arch, _TO_SUPERVISOR)))
 
 

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from binsafe.sandbox import diagnose
+from binsafe.sandbox.linux import kernel
 
 pytestmark = [
     pytest.mark.sandbox,
@@ -18,6 +19,14 @@ def test_a_machine_that_runs_these_tests_is_found_fit():
     diagnosis = diagnose()
     assert diagnosis.default == "namespaces"
     assert {each.name: each.enforcement for each in diagnosis.backends}["namespaces"] == "full"
+
+
+@pytest.mark.parametrize("abi", [0, 1, 2, 3, 4, 5, 6])
+def test_what_an_older_landlock_lacks_is_held_by_other_layers(monkeypatch: pytest.MonkeyPatch, abi: int):
+    """Debian 12 has version 2. Without namespaces files are Landlock's, so there it must have one."""
+    monkeypatch.setattr(kernel, "landlock_abi", lambda: abi)
+    found = {each.name: each.enforcement for each in diagnose().backends}
+    assert (found["namespaces"], found["landlock"]) == ("full", "full" if abi else "none")
 
 
 def test_it_says_the_same_on_a_busy_machine():

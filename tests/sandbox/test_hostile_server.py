@@ -22,7 +22,11 @@ from typing import Any, NamedTuple
 import pytest
 
 SOURCES = Path(__file__).parent / "hostile"
-BINSAFE = (sys.executable, "-m", "binsafe")
+AS_IF = (
+    "import sys; from binsafe.sandbox.linux import kernel; newest = kernel.landlock_abi();"
+    "kernel.landlock_abi = lambda: min(newest, {abi}); from binsafe.cli import main; sys.exit(main())"
+)
+"""The command line as on a kernel whose Landlock is no newer: only what that one has is asked for."""
 PORTS = 30
 ANNOUNCED = 0x7F00_0000
 DENIALS = {errno.EPERM, errno.EACCES, errno.ENOSYS, errno.ENOENT, errno.ESRCH, errno.EROFS, errno.EINVAL}
@@ -188,6 +192,18 @@ class Attempt(NamedTuple):
     violations: list[dict[str, Any]]
 
 
+class Backend(NamedTuple):
+    """How the program is held, and the version of Landlock that is used."""
+
+    name: str
+    abi: int = 99
+
+    @property
+    def binsafe(self) -> tuple[str, ...]:
+        """The command."""
+        return (sys.executable, "-c", AS_IF.format(abi=self.abi))
+
+
 def options(targets: Targets, backend: str, ports: list[int]) -> tuple[list[str], list[str]]:
     """Options of ``binsafe run``, and what the program is told."""
     served, (granted_too, second) = ports[:PORTS], ports[PORTS:]  # those for attempts are spoilt by them
@@ -199,13 +215,24 @@ def options(targets: Targets, backend: str, ports: list[int]) -> tuple[list[str]
     return granted, [f"{name}={value}" for name, value in told.items()]
 
 
-def run(program: Path, targets: Targets, *surfaces: str, backend: str, ports: list[int]) -> Ran:
-    granted, told = options(targets, backend, ports)
-    if backend == "landlock" and "required" in surfaces:
+def run(program: Path, targets: Targets, *surfaces: str, backend: Backend, ports: list[int]) -> Ran:
+    granted, told = options(targets, backend.name, ports)
+    if backend.name == "landlock" and "required" in surfaces:
         granted += ["--scratch", str(targets.scratch)]  # it has none of its own
     with tempfile.NamedTemporaryFile() as report:
         done = subprocess.run(
-            [*BINSAFE, "run", "--report", report.name, "--timeout", "100", *granted, str(program), *told, *surfaces],
+            [
+                *backend.binsafe,
+                "run",
+                "--report",
+                report.name,
+                "--timeout",
+                "100",
+                *granted,
+                str(program),
+                *told,
+                *surfaces,
+            ],
             check=False,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -233,14 +260,31 @@ def _by_attempt(violations: Iterable[dict[str, Any]]) -> dict[int, list[dict[str
     return found
 
 
-@pytest.fixture(scope="module", params=["namespaces", "landlock"])
-def backend(request: pytest.FixtureRequest) -> str:
-    """Each way to hold a program."""
+OLDER = [
+    pytest.param(Backend(name, abi), id=f"{name} with ABI {abi}", marks=pytest.mark.endurance)
+    for name in ("namespaces", "landlock")
+    for abi in (0, 1, 3, 4, 5, 6)
+    if name == "namespaces" or abi > 0
+]
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(Backend("namespaces"), id="namespaces"),
+        pytest.param(Backend("landlock"), id="landlock"),
+        pytest.param(Backend("namespaces", 2), id="namespaces of Debian 12"),
+        pytest.param(Backend("landlock", 2), id="landlock of Debian 12"),
+        *OLDER,
+    ],
+)
+def backend(request: pytest.FixtureRequest) -> Backend:
+    """Each way to hold a program; Debian 12 (Linux 6.1) has Landlock's second version."""
     return request.param
 
 
 @pytest.fixture(scope="module")
-def ran(hostile: Path, backend: str) -> Callable[..., Ran]:
+def ran(hostile: Path, backend: Backend) -> Callable[..., Ran]:
     """Return a function that runs surfaces, once for all tests."""
     done: dict[tuple[str, ...], Ran] = {}
 
@@ -271,11 +315,11 @@ KNOWN = {
 
 
 @pytest.mark.parametrize("surfaces", SURFACES, ids="+".join)
-def test_nothing_gets_through(ran: Callable[..., Ran], surfaces: tuple[str, ...], backend: str):
+def test_nothing_gets_through(ran: Callable[..., Ran], surfaces: tuple[str, ...], backend: Backend):
     outcome = ran(*surfaces)
     assert outcome.status == 0, outcome.said
     assert len(outcome.attempts) > 130
-    assert {name for name, attempt in outcome.attempts.items() if attempt.done} <= KNOWN.get(backend, set())
+    assert {name for name, attempt in outcome.attempts.items() if attempt.done} <= KNOWN.get(backend.name, set())
     assert outcome.arrived == []
 
 
@@ -321,11 +365,11 @@ def test_none_of_it_passes_for_what_ordinary_programs_do(ran: Callable[..., Ran]
     assert quiet <= USUAL
 
 
-def test_thirty_of_thirty_ports_answer_an_unchanged_client(hostile: Path, backend: str):
+def test_thirty_of_thirty_ports_answer_an_unchanged_client(hostile: Path, backend: Backend):
     ports = free_ports(PORTS + 2)
     with targets() as outside:
-        granted, told = options(outside, backend, ports)
-        command = [*BINSAFE, "run", *granted, str(hostile), *told, "network", "kernel", "required", "stay"]
+        granted, told = options(outside, backend.name, ports)
+        command = [*backend.binsafe, "run", *granted, str(hostile), *told, "network", "kernel", "required", "stay"]
         with subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         ) as own:

@@ -83,15 +83,16 @@ class Answerer:
     def answer(self, call: Call) -> None:
         """Answer a call of the program's; raises ``Gone`` where nobody waits any more."""
         name = self._watch.names.get(call.number, str(call.number))
-        if name in PATH_CALLS and name in self._watch.whole and self._watch.lookups is not None:
+        may = self._watch.allows(name, call.arguments)
+        if may and name in PATH_CALLS and self._watch.lookups is not None:
             self._look(call, name, self._watch.lookups)
         elif name == "bind" and self._watch.ports:
             self._carry_out(call, name, self._bind)
-        elif name == "listen" and self._watch.ports and name in self._watch.whole:
+        elif may and name == "listen" and self._watch.ports:
             self._carry_out(call, name, self._listen)
         elif name == "connect" and self._watch.destinations.addresses:
             self._carry_out(call, name, self._connector.answer)
-        elif name in ("kill", "pidfd_open") and name in self._watch.whole:
+        elif may and name in ("kill", "pidfd_open"):
             self._reach(call, name)
         elif name == "execve" and self._watch.executables:
             self._carry_out(call, name, self._execute)

@@ -29,7 +29,9 @@ def try_out(backend: str, arch: str, plan: Plan, asked: frozenset[str]) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    watch = Watch(names=tables.names(arch), ports=frozenset({port}), whole=asked, on_violation=_ignore)
+    watch = Watch(
+        names=tables.names(arch), ports=frozenset({port}), granted=dict.fromkeys(asked, ((),)), on_violation=_ignore
+    )
     plan = plan | {"probe_port": port, "filter": trial_filter(arch, asked)}
     with Stage() as stage, open(os.devnull, "r+b") as nothing:
         stage.begin(plan, (nothing.fileno(),) * 3, ())

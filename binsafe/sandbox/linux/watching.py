@@ -1,11 +1,11 @@
 """What the supervisor needs to know of a policy."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from binsafe.model import Policy, Violation
+from binsafe.model import Condition, Policy, Violation
 from binsafe.sandbox.linux.connecting import Destinations
 from binsafe.sandbox.linux.lookups import Lookups
 from binsafe.syscalls import tables
@@ -14,14 +14,13 @@ from binsafe.syscalls import tables
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
     """What the supervisor needs to know of the policy.
 
-    ``names`` are the processor's system calls by number, ``granted`` the calls that the policy knows, ``whole`` those
-    that it grants whatever their arguments, ``ports`` those that may be bound, ``executables`` paths inside that may
-    be executed later on, ``foreseen`` the calls that inspection had found.
+    ``names`` are the processor's system calls by number, ``granted`` the calls that the policy knows with the tests of
+    their arguments (alternatives, of which one must hold), ``ports`` those that may be bound, ``executables`` paths
+    inside that may be executed later on, ``foreseen`` the calls that inspection had found.
     """
 
     names: Mapping[int, str]
-    granted: frozenset[str] = frozenset()
-    whole: frozenset[str] = frozenset()
+    granted: Mapping[str, tuple[tuple[Condition, ...], ...]] = {}
     ports: frozenset[int] = frozenset()
     destinations: Destinations = Destinations()
     executables: frozenset[str] = frozenset()
@@ -31,14 +30,25 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it may well ask getaddrinfo(3): it was found to, or its C library has not been looked into."""
     on_violation: Callable[[Violation], None]
 
+    def allows(self, name: str, arguments: Sequence[int]) -> bool:
+        """What the filter would decide of a call that comes by although it is granted.
+
+        Registers alone are tested, which cannot change any more.
+        """
+        return any(
+            all(arguments[test.argument] & test.mask in test.values for test in tests)
+            for tests in self.granted.get(name, ())
+        )
+
 
 def watch_for(policy: Policy, arch: str, on_violation: Callable[[Violation], None], **how: Any) -> Watch:
     """All that the policy itself says; ``how`` it is held here are further fields of `Watch`."""
-    calls = tuple(policy.of("syscall"))
+    granted: dict[str, tuple[tuple[Condition, ...], ...]] = {}
+    for grant in policy.of("syscall"):
+        granted[grant.object] = (*granted.get(grant.object, ()), grant.when)
     return Watch(
         names=tables.names(arch),
-        granted=frozenset(grant.object for grant in calls),
-        whole=frozenset(grant.object for grant in calls if not grant.when),
+        granted=granted,
         ports=frozenset(policy.listen_ports()),
         foreseen=frozenset(word for denial in policy.denied for word in denial.capability.split()),
         resolves=_resolves(policy),
