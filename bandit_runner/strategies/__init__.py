@@ -5,7 +5,7 @@
     larkin.py              v1  discovery, then the best observed rate
     ucb1.py                v2  upper confidence bound
     adjusted_ucb.py        v3  a wider bound
-    thompson.py            v4  Thompson sampling
+    thompson.py            v4  Thompson sampling; draws.py makes its samples in blocks
     modified_thompson.py   v5  from a posterior widened by attempt
     masked_thompson.py     v6  without servers that just answered 429
     sliding_window.py      v7  from the latest outcomes only

@@ -14,7 +14,7 @@ IEE Proceedings F 140, 1993; systematic resampling: Kitagawa, Journal of Computa
 import math
 from collections import deque
 from collections.abc import Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import msgspec
 import numpy as np
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from bandit_runner.model import LimitEstimate
 from bandit_runner.strategies import guesses
+from bandit_runner.strategies.draws import pack_generator, unpack_generator
 from bandit_runner.strategies.guesses import TICK, TOKENS, Floats
 
 EFFECTIVE: Final = 0.5
@@ -163,17 +164,12 @@ class RateLimits:
 
     def pack(self) -> Packed:
         """What `unpack` takes."""
-        generator: dict[str, Any] = dict(self.rng.bit_generator.state)
-        inner = generator["state"]
         return Packed(
             times=list(self._at),
             guesses=self._x.tobytes(),
             weights=self._weights.tobytes(),
             admitted=[np.array(times).tobytes() for times in self._admitted],
-            generator=[
-                f"{number:x}"
-                for number in (inner["state"], inner["inc"], generator["has_uint32"], generator["uinteger"])
-            ],
+            generator=pack_generator(self.rng),
         )
 
     def unpack(self, packed: Packed) -> None:
@@ -189,15 +185,7 @@ class RateLimits:
         known = len(packed.times) == len(admitted) == self.arms and all(np.isfinite(each).all() for each in admitted)
         if not (shares and known and guesses.are_sound(x)):
             raise ValueError("numbers that no filter holds")
-        state, increment, has_half, half = (int(number, 16) for number in packed.generator)
-        bits = np.random.PCG64(0)
-        bits.state = {
-            "bit_generator": "PCG64",
-            "state": {"state": state % 2**128, "inc": increment % 2**128 | 1},
-            "has_uint32": has_half & 1,
-            "uinteger": half % 2**32,
-        }
-        self.rng = np.random.Generator(bits)
+        self.rng = unpack_generator(packed.generator)
         self._x, self._weights, self._at = x, weights, list(packed.times)
         self._least = _least(x, weights).tolist()
         self._admitted = [deque(times.tolist(), maxlen=HISTORY) for times in admitted]

@@ -1,8 +1,14 @@
 """``v4``: Thompson sampling. Each arm is played as often as it is likely to be the best."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from bandit_runner.strategies.base import Choice, Strategy
+import msgspec
+
+from bandit_runner.errors import StateMismatch
+from bandit_runner.model import Scoring
+from bandit_runner.strategies.base import Choice, Options, Strategy
+from bandit_runner.strategies.draws import Betas, Drawn
 from bandit_runner.strategies.fixed import StopWhenNotWorthIt
 
 
@@ -25,13 +31,31 @@ class Thompson(Strategy):
 
     name = "v4"
 
+    def __init__(self, *, arms: int, seed: int, scoring: Scoring, options: Options) -> None:
+        super().__init__(arms=arms, seed=seed, scoring=scoring, options=options)
+        self._betas = Betas(arms=arms, seed=seed)
+
+    def snapshot(self) -> dict[str, Any]:
+        """As every strategy's."""
+        return {**super().snapshot(), "drawn": msgspec.to_builtins(self._betas.pack())}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """As every strategy's."""
+        betas = Betas(arms=len(self.memory.arms), seed=0)
+        try:
+            betas.unpack(msgspec.convert(state.get("drawn"), Drawn))
+        except ValueError as error:
+            raise StateMismatch(f"the saved state is damaged: {error}", hint="start without it") from error
+        super().restore({name: value for name, value in state.items() if name != "drawn"})
+        self._betas = betas
+
     def _choose(self, now: float, attempt: int, fresh: Sequence[int], usable: Sequence[int]) -> Choice:
         del now, usable
         return self._sample_best(fresh, attempt)
 
     def _sample_best(self, candidates: Sequence[int], attempt: int) -> int:
-        draw, posterior = self._random.betavariate, self._posterior
-        samples = [draw(*posterior(arm, attempt)) for arm in candidates]
+        posterior = self._posterior
+        samples = self._betas.draw([posterior(arm, attempt) for arm in candidates])
         return candidates[samples.index(max(samples))]
 
     def _posterior(self, arm: int, attempt: int) -> tuple[float, float]:
