@@ -48,6 +48,7 @@ def command(
     from bandit_runner.runs import Store
     from bandit_runner.runs.comparison import compare
     from bandit_runner.runs.showing import SHOWN
+    from binsafe.cli.writing import write
 
     with Store.open(chosen(store)) as opened:
         if list_sessions:
@@ -58,10 +59,7 @@ def command(
     if not rows:
         raise UsageError("no stored run has a finished id", hint="bandit_runner start plays some")
     text = SHOWN[format_](rows)
-    if output is None:
-        click.echo(safe(text) if format_ == "text" else text, nl=False)
-    else:
-        output.write_text(text, encoding="utf-8")
+    write(safe(text) if format_ == "text" and output is None else text, output)
 
 
 def _chosen_runs(store: "Store", sessions: tuple[str, ...], tier: str | None) -> "list[Run]":

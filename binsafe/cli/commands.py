@@ -12,6 +12,7 @@ import click
 from binsafe.cli.entry import complain
 from binsafe.cli.streams import open_standard_streams
 
+USAGE = 2
 INTERRUPTED = 130
 
 
@@ -43,6 +44,12 @@ def run(group: click.Command, name: str) -> NoReturn:
     sys.exit(conduct(group, name))
 
 
+def _forget_output() -> None:
+    """Let what is still to be written go nowhere, so that ending does not fail on it again."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def conduct(group: click.Command, name: str, obj: object = None) -> int:
     """Run a command line, whose commands may ask for ``obj``; returns the status that the process is to end with.
 
@@ -59,8 +66,13 @@ def conduct(group: click.Command, name: str, obj: object = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         status = INTERRUPTED
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()
         status = 1
+    except OSError as error:  # a disk that is full or cannot be written, which no command can help
+        where = error.filename or "the output"
+        complain(name, f"cannot write or read {where}: {error.strerror or error}", "make room, or name another place")
+        _forget_output()
+        status = USAGE
     except Exception as error:
         if not hasattr(error, "hint") or not hasattr(error, "exit_status"):
             raise

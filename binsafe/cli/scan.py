@@ -132,14 +132,21 @@ def _sink(output: Path | None, format_: str, *, resume: bool) -> "Iterator[Calla
             raise UsageError(f"cannot write {output}: {error.strerror}", hint="name a file you may write") from error
 
     def put(outcome: "Outcome") -> None:
-        stream.write(line(outcome))
-        stream.flush()
+        try:
+            stream.write(line(outcome))
+            stream.flush()
+        except OSError as error:
+            if output is None:
+                raise
+            hint = "make room, then go on with --resume"
+            raise UsageError(f"cannot write {output}: {error.strerror}", hint=hint) from error
 
     try:
         yield put
     finally:
         if output is not None:
-            stream.close()
+            with contextlib.suppress(OSError):  # every line was flushed, or it was said that it was not
+                stream.close()
 
 
 @contextlib.contextmanager

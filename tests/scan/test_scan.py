@@ -92,6 +92,20 @@ def test_exit_statuses_and_findings(tree: Path):
     assert binsafe(tree, "--cluster", "tcp://127.0.0.1:1").returncode == 2
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_is_said_with_what_to_do(tree: Path):
+    done = binsafe(tree, "--output", "/dev/full")
+    assert done.returncode == 2
+    assert "No space left" in done.stderr
+    assert "--resume" in done.stderr
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "binsafe", "scan", str(tree)]
+        printed = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=100, check=False)
+    assert printed.returncode == 2
+    assert "make room" in printed.stderr
+    assert "Traceback" not in done.stderr + printed.stderr
+
+
 def test_an_unreadable_folder_is_reported_and_counted(tree: Path, monkeypatch: pytest.MonkeyPatch):
     real = os.scandir
 
