@@ -55,8 +55,19 @@ class Region:
 
     def direct_predecessors(self, index: int) -> list[int]:
         """The same without what jump tables lead to."""
-        found = [index - 1] if index and self.falls_through(index - 1) else []
-        return found + self.jumps_to.get(index, [])
+        jumps = self.jumps_to.get(index, [])
+        falls = index > 0 and self.falls_through(index - 1) and not (jumps and self._is_filled_before(index))
+        return [index - 1, *jumps] if falls else jumps
+
+    def _is_filled_before(self, index: int) -> bool:
+        """Whether an instruction only aligns itself with what is before it: padding that nothing leads to."""
+        while is_padding(self.instructions[index - 1]):
+            index -= 1
+            if index in self.jumps_to or not index:
+                return False
+            if not self.falls_through(index - 1):
+                return True
+        return False
 
     @cached_property
     def exposed(self) -> tuple[int, ...]:

@@ -228,3 +228,16 @@ def test_calls_made_by_the_kernel_and_the_vdso_are_always_there():
 
 def test_a_vdso_function_counts_where_its_name_is():
     assert "getrandom" in analyse(program(x86(lambda a: a.mov("rax", 60)), data=b"\0__vdso_getrandom\0")).required
+
+
+def test_padding_in_front_of_a_jumps_target_is_no_way_there_from_a_jump_through_a_pointer():
+    code = X86()
+    code.mov("rax", 60)
+    code.jump_if_zero("there")
+    code.ret()
+    code.put(b"\x90\x90\x90")
+    code.label("there")
+    code.syscall()
+    code.ret()
+    code.put(b"\x48\x8b\x07\xff\xe0")  # mov rax, [rdi]; jmp rax: another function, of which no table tells
+    assert called(program(code)) == {"exit"}
