@@ -148,7 +148,7 @@ def _libraries(order: Order, data: memoryview, own: Own) -> "Libraries | None":
         wanted = needs(data)
     except NotAnalysable:
         return None  # what is wrong with it is said by who parses it
-    if wanted.dynamic is None and not loads_services(data):
+    if wanted.dynamic is None and wanted.interpreter is None and not loads_services(data):
         return None
     tree = Tree(None if order.root is None else Path(order.root))
     libraries = Libraries(wanted, Path(order.artifact.path), tree, Summaries(default_folder()), own)

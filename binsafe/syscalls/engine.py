@@ -36,13 +36,11 @@ def analyse(
     if slice_.linkage in {"static", "static-pie"} and not slice_.libraries:
         alone = analyse_static(slice_, machine, implied, max_instructions=max_instructions)
         return alone if libraries is None or not alone.open_set else with_services(slice_, alone, libraries)
-    if slice_.linkage != "dynamic":
+    if slice_.linkage != "dynamic" or libraries is None:
         return None
     linked = linking(slice_.data)
     if linked is None:
         return _unlinked(slice_, machine, implied)
-    if libraries is None:
-        return None
     program = partial(_program, slice_, linked, libraries, machine, max_instructions)
     return analyse_dynamic(program, libraries, explain=explain)
 
