@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from binsafe.model import Report
     from binsafe.syscalls import Libraries
 
-_MAX_ORDER_BYTES = 1 << 20
+_MAX_ORDER_BYTES = MAX_REPORT_BYTES + (1 << 20)
+"""What was kept of a program, which is as large as what is said of one at most, and the rest of an order."""
 _OBJECTS_BETWEEN_COLLECTIONS = 200_000
 """Nearly all that is made here stays until the answer: to look for cycles in it takes a tenth of the time."""
 

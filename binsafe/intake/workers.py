@@ -111,7 +111,8 @@ class Worker:
         return Calls(problem=answer.reason) if isinstance(answer, Broken) else answer
 
     def _insist(self, order: Order, descriptor: int, kind: type[_Answer]) -> _Answer | Broken:
-        order = msgspec.structs.replace(order, kept=self._programs.read(order.artifact.sha256))
+        if order.syscalls:
+            order = msgspec.structs.replace(order, kept=self._programs.read(order.artifact.sha256))
         tries = 1
         while True:
             answer = self._ask(order, descriptor, kind)

@@ -95,3 +95,14 @@ def test_what_is_no_summary_counts_for_nothing():
     assert not Own(b"\x93\x01\x02\x03")
     assert not Own(msgspec.msgpack.encode([["x", 1]]))
     assert not Own(None)
+
+
+def test_what_is_kept_may_be_megabytes(ls: str, cache: Path):
+    """Of a program like ruff it is; the second answer failed where it was larger than an order could be."""
+    code = (
+        "import sys; from binsafe.intake import Snapshot, find; from binsafe.intake.summaries import programs;"
+        "sha = Snapshot.take(find(sys.argv[1])).artifact.sha256; programs().write(sha, bytes(3 << 20));"
+        "assert len(programs().read(sha)) == 3 << 20"
+    )
+    _run(cache, "-c", code, ls)
+    assert listed(ls, cache)["required"]
