@@ -11,6 +11,9 @@ T = TypeVar("T")
 
 END: Final = b"\r\n\r\n"
 
+LONGEST: Final = 2_048
+"""Bytes of a head that is remembered: every connection keeps one, so hostile ones must not make that much."""
+
 
 class Repeats(Generic[T]):
     """The last message of one connection whose body had a `Content-Length`, and what it meant."""
@@ -36,5 +39,5 @@ class Repeats(Generic[T]):
         body, another message, an interim answer), head and body are not all of it and nothing is remembered.
         """
         head = piece.find(END) + len(END)
-        if head + body_length == len(piece):
+        if head <= LONGEST and head + body_length == len(piece):
             self._head, self._size, self._meaning = piece[:head], len(piece), meaning

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from balancing import Behaviour, Scripted, Upstream, accepts, balanced, connected, post, response, says
 
-from bandit_runner.balancer.repeats import Repeats
+from bandit_runner.balancer.repeats import LONGEST, Repeats
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n"
 WHOLE = HEAD + b"good"
@@ -78,8 +78,16 @@ async def test_retry_after_is_read_from_each_head():
 
 @pytest.mark.parametrize(
     "piece",
-    [b"\r\n\r\n" + WHOLE, WHOLE + b"\r\n", WHOLE + WHOLE, WHOLE[:-1], b"", b"good"],
-    ids=["empty line before", "empty line after", "twice", "cut", "nothing", "no head"],
+    [
+        b"\r\n\r\n" + WHOLE,
+        WHOLE + b"\r\n",
+        WHOLE + WHOLE,
+        WHOLE[:-1],
+        b"",
+        b"good",
+        b"A: " + b"b" * LONGEST + WHOLE,
+    ],
+    ids=["empty line before", "empty line after", "twice", "cut", "nothing", "no head", "a huge head"],
 )
 def test_only_one_whole_message_is_remembered(piece: bytes):
     repeats: Repeats[str] = Repeats()
