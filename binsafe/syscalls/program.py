@@ -48,6 +48,10 @@ _STUB_SIZE = 16
 """Bytes of the longest stub of a linkage table, up to its jump."""
 _MAX_ENTRIES = 1024
 """Entries of a jump table that are read."""
+_TABLE_COST = 16
+"""Reading a table takes as long as decoding so many instructions."""
+_SEARCHED = 16
+"""Instructions that are searched for a table's address while one is decoded."""
 _SHORT_REACH = 130
 """How far from a region a jump with one byte of displacement can lie."""
 
@@ -257,6 +261,8 @@ class Program:
         found: dict[int, tuple[int, ...]] = {}
         for at in region.indirect_jumps:
             table = self.machine.table(region.instructions, at)
+            bases = 0 if table is None else len(table.bases)
+            self.decoder.spend(bases * _TABLE_COST + len(region.instructions) // _SEARCHED)
             if table is None and region.frames[at].get(self.machine.stack) == 0:
                 continue  # the frame is gone: a call through a pointer, as the last thing that is done
             if table is None:

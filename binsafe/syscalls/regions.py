@@ -1,5 +1,6 @@
 """One function decoded: its instructions, how control moves between them, and where its stack pointer stands."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -77,7 +78,8 @@ class Region:
 
     def is_exposed(self, slot: int) -> bool:
         """Whether a stack slot may lie in such an object: none reaches over the caller's return address."""
-        return any(start <= slot and (start < 0) == (slot < 0) for start in self.exposed)
+        first = 0 if slot < 0 else bisect_left(self.exposed, 0)
+        return first < len(self.exposed) and self.exposed[first] <= slot
 
     def is_unreachable(self, index: int) -> bool:
         """Whether it is padding between blocks, or follows a trap, and nothing here leads to it.

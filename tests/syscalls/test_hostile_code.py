@@ -133,6 +133,22 @@ def test_the_budget_bounds_the_time(make: Callable[[], X86]):
     assert time.process_time() - began < 20  # two seconds on the machine it was written on
 
 
+def test_the_budget_bounds_the_search_for_arguments():
+    """A function of nothing but jumps through tables, each of which may begin at each of thousands of addresses."""
+    assembler = X86()
+    for number in range(1_000):
+        distance = (DATA + 8 * number - assembler.here - 7).to_bytes(4, "little", signed=True)
+        assembler.put(b"\x48\x8d\x15" + distance + b"\xff\x24\xc2")  # lea rdx, [rip + distance]; jmp [rdx + rax*8]
+    assembler.mov("rax", 41)
+    assembler.syscall()
+    slice_ = program(assembler, data=CODE.to_bytes(8, "little") * 1_000, writable=False)
+    began = time.process_time()
+    result = analyse(slice_, max_instructions=BUDGET)
+    assert "socket" in result.required
+    assert "socket" not in result.arguments
+    assert time.process_time() - began < 20
+
+
 def test_thousands_of_segments_over_the_same_bytes():
     base = program(exits(), data=bytes(1 << 20))
     many = tuple(segment(DATA + 2 * i * len(base.data), 0, len(base.data), executable=True) for i in range(4096))
