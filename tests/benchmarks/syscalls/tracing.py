@@ -23,9 +23,14 @@ _FORKS = frozenset({"clone", "clone3", "fork", "vfork"})
 _LOADS = frozenset({"execve", "execveat"})
 
 DECISIVE: Mapping[str, tuple[int, ...]] = {
-    "socket": (0, 1),
-    "socketpair": (0, 1),
+    "socket": (0, 1, 2),
+    "socketpair": (0, 1, 2),
+    "getsockopt": (1, 2),
+    "setsockopt": (1, 2),
     "prctl": (0,),
+    "arch_prctl": (0,),
+    "personality": (0,),
+    "unshare": (0,),
     "ioctl": (1,),
     "fcntl": (1,),
     "mmap": (2,),
@@ -144,7 +149,10 @@ def _count(trace: Trace, call: _Call, names: Mapping[int, str]) -> None:
     trace.calls[name] += 1
     trace.refused[name] += call.arguments.endswith(_REFUSED)
     fields = call.arguments.split(", ")
+    if name == "clone":
+        flags = [field.removeprefix("flags=") for field in fields if field.startswith("flags=")]
+        trace.arguments.setdefault(name, set()).update(f"0={value}" for value in flags)
     for position in DECISIVE.get(name, ()):
         if position < len(fields):
-            value = fields[position].split(")")[0]
+            value = fields[position].split(")")[0].strip()
             trace.arguments.setdefault(name, set()).add(f"{position}={value}")
