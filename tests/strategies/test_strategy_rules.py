@@ -300,3 +300,11 @@ def test_bwk_balanced_fills_its_mixes_as_the_linear_program_says():
                 assert sum(mix.values()) <= 1 + 1e-9
                 assert all(0 <= share <= most[other] + 1e-9 for other, share in mix.items())
                 assert sum(share * rewards[other] for other, share in mix.items()) >= promised - 1e-8
+
+
+def test_bwk_primal_dual_forgets_its_bounds_when_a_state_is_restored():
+    state = told("bwk-primal-dual", [(0, 20), (20, 0)]).snapshot()
+    strategy = told("bwk-primal-dual", [(20, 0), (0, 20)])
+    assert strategy.select(now=0.0, attempt=0, tried=(), available=range(2)) == 0
+    strategy.restore(state)
+    assert strategy.select(now=0.0, attempt=0, tried=(), available=range(2)) == 1
