@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from binsafe.syscalls.index import pieces
 from binsafe.syscalls.program import Place, Program
-from binsafe.syscalls.regions import Region, is_zeros
+from binsafe.syscalls.regions import is_zeros
 
 _AROUND = 100
 """Instructions before and behind a site that are looked at to tell code from data."""
@@ -35,19 +35,25 @@ def is_plausible(program: Program, site: Place) -> bool:
     Assembler puts constants between functions, and some of them decode to a system call.
     """
     region, at = site
+    if _follows_zeros(program, site):
+        return False
     if program.is_known(region.start):
         return True
-    if _follows_zeros(region, at):
-        return False
     around = region.instructions[max(0, at - _AROUND) : at + _AROUND]
     nonsense = sum(instruction.mnemonic in program.machine.nonsense for instruction in around)
     return nonsense < _MUCH_NONSENSE
 
 
-def _follows_zeros(region: Region, at: int) -> bool:
-    """Whether what runs into an instruction are zeros: data among code, as the tables in front of GHC's functions."""
-    while at and region.falls_through(at - 1) and at not in region.jumps_to:
+def _follows_zeros(program: Program, site: Place) -> bool:
+    """Whether what runs into an instruction are zeros, with nonsense between them or none.
+
+    That is data among code, as the tables in front of GHC's functions.
+    """
+    region, at = site
+    while at and at not in region.jumps_to:
         at -= 1
         if is_zeros(region.instructions[at]):
             return True
+        if not region.falls_through(at) and region.instructions[at].mnemonic not in program.machine.nonsense:
+            return False
     return False

@@ -202,10 +202,11 @@ def test_random_code_ends():
     assert analyse(slice_, max_instructions=BUDGET) is not None
 
 
-def test_a_site_that_zeros_run_into_is_data_and_makes_no_gap():
+@pytest.mark.parametrize("between", [b"", b"\x15\0\0\0\xd8\xf7", b"\x15\0\0\0\xd8\xf4"], ids=["nothing", "junk", "hlt"])
+def test_a_site_that_zeros_run_into_is_data_and_makes_no_gap(between: bytes):
     code = exits()
     code.ret()
-    code.put(bytes(6) + b"\x0f\x05" + b"\xc3")  # as in the tables in front of GHC's functions
+    code.put(bytes(8) + between + b"\x0f\x05" + b"\xc3")  # as in the tables in front of GHC's functions
     found = analyse(program(code))
     assert found is not None
     assert found.complete
