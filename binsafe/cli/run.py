@@ -1,6 +1,8 @@
 """binsafe run: inspect, derive, enforce, run."""
 
+import contextlib
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,18 +67,21 @@ def command(  # noqa: PLR0913 - one for each option
     Exit status: the program's own, 128+N after signal N; 124 timeout, 125 refused or not enforceable here, 126 not a
     program of this machine's, 127 not found.
     """
+    taken = _taking(file)
     import msgspec
 
     from binsafe.cli.attending import TIMED_OUT, Attendance
     from binsafe.cli.telling import Teller, mention
     from binsafe.errors import FileChanged
-    from binsafe.sandbox import Order, launch
+    from binsafe.sandbox import Order, launch, preparing
 
-    with _snapshot(file) as snapshot:
+    preparing.load()
+    given = _read(policy_file) if policy_file else None
+    with _snapshot(taken) as snapshot:
         wishes = Asked(**asked)
         key, remembered = (None, None) if policy_file else _remembered(snapshot, wishes)
-        if policy_file is not None:
-            policy = _read(policy_file, snapshot)
+        if given is not None:
+            policy = _made_for(snapshot, given, policy_file)
         else:
             policy = remembered or _derive(snapshot, wishes, yes=yes, key=key)
         if dry_run:
@@ -113,13 +118,28 @@ def command(  # noqa: PLR0913 - one for each option
     return status
 
 
-def _snapshot(file: str) -> "Snapshot":
-    """The bytes to run. Status 3 is the program's to use: what is no file of bytes is 126 here, as in a shell."""
-    from binsafe.errors import NotAnalysable, NotExecutable
+def _taking(file: str) -> "Callable[[], Snapshot]":
+    """The bytes to run, copied and hashed while modules are loaded."""
+    from binsafe.cli.beside import beside
     from binsafe.intake import Snapshot, find
 
+    with _as_in_a_shell():
+        found = find(file, progress=note)
+    return beside(lambda: Snapshot.take(found))
+
+
+def _snapshot(taken: "Callable[[], Snapshot]") -> "Snapshot":
+    with _as_in_a_shell():
+        return taken()
+
+
+@contextlib.contextmanager
+def _as_in_a_shell() -> "Iterator[None]":
+    """Status 3 is the program's to use: what is no file of bytes is 126 here."""
+    from binsafe.errors import NotAnalysable, NotExecutable
+
     try:
-        return Snapshot.take(find(file, progress=note))
+        yield
     except NotAnalysable as error:
         raise NotExecutable(str(error), hint=error.hint) from error
 
@@ -132,15 +152,19 @@ def _remembered(snapshot: "Snapshot", asked: Asked) -> tuple[str, "Policy | None
     return key, recall(key)
 
 
-def _read(policy_file: Path, snapshot: "Snapshot") -> "Policy":
-    """The policy in a file, which must have been made for these very bytes."""
-    from binsafe.errors import NotEnforceable
+def _read(policy_file: Path) -> "Policy":
     from binsafe.policy import read_policy
 
-    policy = read_policy(policy_file.read_text(encoding="utf-8"), str(policy_file))
+    return read_policy(policy_file.read_text(encoding="utf-8"), str(policy_file))
+
+
+def _made_for(snapshot: "Snapshot", policy: "Policy", origin: Path | None) -> "Policy":
+    """The same policy, which must have been made for these very bytes."""
+    from binsafe.errors import NotEnforceable
+
     if policy.artifact.sha256 != snapshot.artifact.sha256:
         raise NotEnforceable(
-            f"{policy_file} was made for other bytes than those of {snapshot.artifact.path}",
+            f"{origin} was made for other bytes than those of {snapshot.artifact.path}",
             hint="inspect the file again and derive a new policy: binsafe profile --for policy",
         )
     return policy

@@ -19,3 +19,10 @@ def prepare() -> "Prepared | None":
         with contextlib.suppress(OSError):
             return Stage()
     return None
+
+
+def load() -> None:
+    """Import what `launch` will need on this system, for a caller who has time now and none later."""
+    if sys.platform == "linux":
+        import binsafe.sandbox.linux.backend  # noqa: PLC0415 - as above
+        import binsafe.sandbox.linux.confining  # noqa: F401, PLC0415
