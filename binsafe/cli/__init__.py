@@ -28,7 +28,7 @@ def main() -> None:
 def _start() -> None:
     """The same where every millisecond counts: options are read while a part of the sandbox starts."""
     gc.set_threshold(_MANY_OBJECTS)
-    from binsafe.cli.streams import open_standard_streams
+    from binsafe.cli.inherited import open_standard_streams
     from binsafe.sandbox import prepare
 
     open_standard_streams()

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import click
 
 from binsafe.cli.entry import complain
-from binsafe.cli.streams import open_standard_streams
+from binsafe.cli.inherited import open_standard_streams, wait_for_children
 
 USAGE = 2
 INTERRUPTED = 130
@@ -56,6 +56,7 @@ def conduct(group: click.Command, name: str, obj: object = None) -> int:
     Every error that carries a hint becomes two lines, never a traceback.
     """
     open_standard_streams()
+    wait_for_children()
     try:
         status = group.main(prog_name=name, standalone_mode=False, obj=obj)
         if sys.stdout is not None:  # it is where the caller closed it

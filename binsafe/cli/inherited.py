@@ -1,6 +1,7 @@
-"""Standard streams that are there, whatever the caller left open."""
+"""What a caller may leave behind that would confuse us, put right."""
 
 import os
+import signal
 
 
 def open_standard_streams() -> None:
@@ -11,3 +12,9 @@ def open_standard_streams() -> None:
             os.close(descriptor)
             return
         os.set_inheritable(descriptor, True)
+
+
+def wait_for_children() -> None:
+    """Take back an ignored SIGCHLD, which stays so across execve: with it nobody can wait for a child (wait(2))."""
+    if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
