@@ -11,6 +11,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -27,6 +28,11 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="the Linux sandbox needs Linux"),
 ]
 
+CC1 = (
+    subprocess.run(["gcc", "-print-prog-name=cc1"], capture_output=True, text=True, check=False).stdout.strip()
+    if shutil.which("gcc")
+    else ""
+)
 READ, WRITE = "--read {d}", "--write {d}"
 GIT = "--env GIT_AUTHOR_DATE=@1700000000+0000 --env GIT_COMMITTER_DATE=@1700000000+0000 --env HOME={d}"
 
@@ -129,7 +135,45 @@ SLOW = {
     "patch": job("patch -s {d}/fruit {d}/some.patch", granted=WRITE),
     "tr": job("tr --version", granted="", expected="GNU"),
     "uname": job("uname -s", granted="", expected="Linux"),
+    "bc": job("bc -q {d}/sum.bc", expected="42"),
+    "dc": job("dc -e", "6 7 * p", granted="", expected="42"),
+    "zip": job("zip -qX {d}/new.zip {d}/fruit", granted=WRITE, varies=True),
+    "unzip": job("unzip -p {d}/some.zip", expected="pear"),
+    "rsync": job("rsync -a {d}/tree/ {d}/copy/", granted=WRITE),
+    "xmllint": job("xmllint --xpath //b/text() {d}/some.xml", expected="42"),
+    "vim": job("vim -Nu NONE -es -c %s/pear/plum/ -c x {d}/fruit", granted=WRITE),
+    "ffmpeg": job("ffmpeg -v error -f lavfi -i testsrc=d=0.1:s=32x32:r=10 -f rawvideo -y {d}/film", granted=WRITE),
+    "gcc -S": job("gcc -S -o {d}/main.s {d}/main.c", granted=f"{WRITE} --exec {CC1}"),
+    "as": job("as -o {d}/main.o {d}/main.s", granted=WRITE),
+    "objdump": job("objdump -d /usr/bin/true", granted="--read /usr/bin/true", expected="text"),
+    "comm": job("comm -12 {d}/numbers {d}/numbers", expected="1"),
+    "paste": job("paste {d}/fruit {d}/fruit", expected="pear\tpear"),
+    "tac": job("tac {d}/fruit", expected="apple\npear"),
+    "nl": job("nl {d}/fruit", expected="pear"),
+    "seq": job("seq 3", granted="", expected="3"),
+    "cpio": job("cpio -t --quiet -F {d}/some.cpio", expected="fruit"),
+    "column": job("column -t {d}/fruit", expected="pear"),
+    "strings": job("strings {d}/fruit", expected="pear"),
+    "realpath": job("realpath {d}/another-name", expected="fruit"),
+    "numfmt": job("numfmt --to=iec 2048", granted="", expected="2.0K"),
+    "factor": job("factor 42", granted="", expected="2 3 7"),
+    "install": job("install -m 600 {d}/fruit {d}/installed", granted=WRITE),
+    "m4": job("m4 {d}/fruit", expected="pear"),
+    "perl -i": job("perl -pi -e s/pear/plum/ {d}/fruit", granted=WRITE),
+    "git diff": job("git -C {d} diff --no-index --no-color fruit numbers", granted=f"{READ} {GIT}", expected="-pear"),
+    "sqlite3 dump": job("sqlite3 {d}/some.db .dump", granted=WRITE, expected="INSERT"),
+    "gpgv": job("gpgv --version", granted="", expected="gpgv"),
 }
+
+
+_CPIO = b"".join(
+    b"070701"
+    + b"%08X" * 13 % (1, 0o100644, 0, 0, 1, 0, size, 0, 0, 0, 0, len(name) + 1, 0)
+    + (name + bytes(4 - (110 + len(name)) % 4))
+    + data
+    for name, size, data in ((b"fruit", 4, b"pear"), (b"TRAILER!!!", 0, b""))
+)
+"""Two records of cpio(5)'s new ASCII format."""
 
 
 @pytest.fixture
@@ -159,6 +203,13 @@ def _fill(folder: Path) -> None:
         "(folder / 'total').write_text(str(total))\n"
         "print(total)\n"
     )
+    (folder / "sum.bc").write_text("6 * 7\nquit\n")
+    (folder / "some.xml").write_text("<a><b>42</b></a>")
+    (folder / "main.c").write_text("int main(void) { return 42; }\n")
+    (folder / "main.s").write_text(".globl main\nmain: ret\n")
+    with zipfile.ZipFile(folder / "some.zip", "w") as archive:
+        archive.writestr(zipfile.ZipInfo("fruit"), "pear\n")  # of 1980, each time
+    (folder / "some.cpio").write_bytes(_CPIO)
     (folder / "project").mkdir()
     (folder / "project" / "Makefile").write_text("sorted: ../fruit\n\tsort ../fruit > sorted\n")
     subprocess.run(["tar", "--mtime=@0", "-cf", folder / "some.tar", "-C", folder, "fruit"], check=True)

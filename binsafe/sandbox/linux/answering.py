@@ -47,9 +47,23 @@ _DENIED_WITH: Final[Mapping[str, int]] = dict.fromkeys(
 library falls back to an older call (glibc tries clone3 and then clone only after ENOSYS)."""
 
 _FALLBACKS: Final = frozenset(
-    {"clone3", "close_range", "copy_file_range", "epoll_pwait2", "faccessat2", "openat2", "rseq", "splice", "statx"}
+    {
+        *(
+            "clone3",
+            "close_range",
+            "copy_file_range",
+            "epoll_pwait2",
+            "faccessat2",
+            "openat2",
+            "rseq",
+            "splice",
+            "statx",
+        ),
+        "get_mempolicy",
+    }
 )
-"""Newer ways to do what an older call does: libraries try them first, and take no (ENOSYS) for an answer."""
+"""Newer ways to do what an older call does, and how libnuma asks whether there are several memories: libraries try
+them first, and take no (ENOSYS) for an answer."""
 
 _OWN_IDS: Final = frozenset({kernel.INSIDE_ID, 0xFFFF_FFFF})
 """Who the program is, and "as it is" (setresuid(2))."""
@@ -218,7 +232,7 @@ class Answerer:
         grant: str,
     ) -> None:
         kind = name if call.number in self._watch.names else "unknown"  # numbers are the program's to invent
-        if not self._reporter.admits(kind, object_):
+        if not self._reporter.admits(kind, object_, expected=expected):
             return
         self._reporter.report(
             Violation(

@@ -62,6 +62,7 @@ PATH_CALLS: Final[Mapping[str, PathCall]] = {
     "fchownat": PathCall(1, 0, writes=True),
     "truncate": PathCall(0, writes=True),
     "utimensat": PathCall(1, 0, writes=True),
+    **dict.fromkeys(("setxattr", "lsetxattr", "removexattr", "lremovexattr"), PathCall(0, writes=True)),
     "mknod": PathCall(0, writes=True),
     "mknodat": PathCall(1, 0, writes=True),
 }
