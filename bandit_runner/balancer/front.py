@@ -162,11 +162,13 @@ class Client(asyncio.Protocol):
             if not self._writable:
                 self._pause_reading()
                 break
+            if self._unread and not self._queue:
+                piece, self._unread = self._unread[:PIECE], self._unread[PIECE:]
+                self._queue.extend(self._parser.feed(piece))
             if self._queue:
                 self._serve(self._queue.popleft())
             elif self._unread:
-                piece, self._unread = self._unread[:PIECE], self._unread[PIECE:]
-                self._queue.extend(self._parser.feed(piece))
+                continue
             elif self._eof and self._parser.receiving:
                 self._queue.append(Request(refused=messages.CUT_SHORT))
             elif self._eof:
