@@ -131,7 +131,8 @@ class Closure:
                 self._network.guard(self.node(number, node), sources, at)
 
     def _span(self, file: int, export: Export) -> range:
-        return range(self.node(file, export.first), self.node(file, export.last))
+        base = self._bases[file]
+        return range(base + export.first, base + export.last)
 
     def _bind(self, asking: int, wanted: Name) -> tuple[int, Export] | None:
         """The definition that the linker takes: the first in load order with that name and version.

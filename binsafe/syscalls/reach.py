@@ -22,12 +22,13 @@ class Network:
         self.files = files
         self.bases = list(accumulate((len(firsts) - 1 for firsts, _ in files), initial=0))
         """The number of each file's first node; at last how many nodes there are."""
-        self.bound: dict[int, list[int]] = {}
+        self.bound: dict[int, Sequence[int]] = {}
         self.guards: dict[int, list[tuple[AbstractSet[int] | None, int]]] = {}
 
-    def bind(self, source: int, targets: Iterable[int]) -> None:
+    def bind(self, source: int, targets: Sequence[int]) -> None:
         """Edges on which no condition bears, wherever they lead."""
-        self.bound.setdefault(source, []).extend(targets)
+        known = self.bound.get(source)
+        self.bound[source] = targets if known is None else (*known, *targets)
 
     def guard(self, target: int, sources: AbstractSet[int] | None, condition: int) -> None:
         """Let the edges inside of a file to a node wait for a condition, by its number: all of them, or from some."""
@@ -94,22 +95,33 @@ class Reached:
         pending = [node for node in set(roots) if not nodes[node]]
         for node in pending:
             nodes[node] = _REACHED
+        base, end = 0, 0
+        firsts, targets = network.files[0] if network.files else ([], [])
         while pending:
             node = pending.pop()
-            file = bisect_right(bases, node) - 1
-            base = bases[file]
-            firsts, targets = network.files[file]
-            for inner in targets[firsts[node - base] : firsts[node - base + 1]]:
+            if not base <= node < end:
+                file = bisect_right(bases, node) - 1
+                base, end = bases[file], bases[file + 1]
+                firsts, targets = network.files[file]
+            at = node - base
+            for inner in targets[firsts[at] : firsts[at + 1]]:
                 target = inner + base
                 if nodes[target]:
                     continue
-                condition = network.condition(node, target) if target in guards else None
-                if condition is None or condition in self.met:
-                    nodes[target] = _REACHED
-                    pending.append(target)
-                else:
-                    self._held.setdefault(condition, []).append(target)
-            for target in bound.get(node, ()):
-                if not nodes[target]:
-                    nodes[target] = _REACHED
-                    pending.append(target)
+                if target in guards and self._is_held(node, target):
+                    continue
+                nodes[target] = _REACHED
+                pending.append(target)
+            if node in bound:
+                for target in bound[node]:
+                    if not nodes[target]:
+                        nodes[target] = _REACHED
+                        pending.append(target)
+
+    def _is_held(self, source: int, target: int) -> bool:
+        """Whether an edge waits; if so it is noted."""
+        condition = self._network.condition(source, target)
+        if condition is None or condition in self.met:
+            return False
+        self._held.setdefault(condition, []).append(target)
+        return True
