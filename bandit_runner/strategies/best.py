@@ -21,6 +21,8 @@ REPRICE: Final = 0.5
 """Seconds that prices last."""
 LEAST: Final = 0.02
 """A server is worth at least this share of its success rate: prices choose among servers, but never stop an id."""
+FEW: Final = 3
+"""So many servers are looked at one by one; for more it is cheaper to look at all at once."""
 PAUSES: Final = (0.03, 0.06, 0.12, 0.25, 0.5)
 """Seconds: the waits that are considered."""
 EARLY: Final = 0.002
@@ -183,17 +185,17 @@ class Best(Strategy):
         return Wait(pause)
 
     def _richest(self, now: float, gains: Sequence[float], usable: Sequence[int]) -> tuple[int, float]:
-        """The server of the largest gain times chance, and that; mostly it is the one of the largest gain."""
-        first = max(usable, key=gains.__getitem__)
-        second = max([gains[arm] for arm in usable if arm != first], default=0.0)
-        chance = self._limits.chance(first, now, self._under_way[first])
-        best, most = first, gains[first] * self._said(first, now, chance)
-        if most < second:
-            chances = self._limits.chances(now, self._under_way)
-            for arm in usable:
-                worth = gains[arm] * self._said(arm, now, chances[arm])
-                if worth > most:
-                    best, most = arm, worth
+        """The server of the largest gain times chance, and that; only those that can win are looked at."""
+        under_way, limits = self._under_way, self._limits
+        best = max(usable, key=gains.__getitem__)
+        most = gains[best] * self._said(best, now, limits.chance(best, now, under_way[best]))
+        rivals = [arm for arm in usable if gains[arm] > most and arm != best]
+        chances = limits.chances(now, under_way) if len(rivals) > FEW else None
+        for arm in rivals:
+            chance = chances[arm] if chances else limits.chance(arm, now, under_way[arm])
+            worth = gains[arm] * self._said(arm, now, chance)
+            if worth > most:
+                best, most = arm, worth
         return best, most
 
     def _resumed(self, now: float, attempt: int) -> float:
