@@ -62,6 +62,7 @@ PROGRAMS = (
     Program("sqlite3", Installed("sqlite3", "/usr/bin/sqlite3"), tools.sqlite3),
     Program("ssh-keygen", Installed("openssh-client", "/usr/bin/ssh-keygen"), tools.ssh_keygen),
     Program("ripgrep", Installed("ripgrep", "/usr/bin/rg"), tools.ripgrep),
+    Program("rsync", Installed("rsync", "/usr/bin/rsync"), tools.rsync),
     Program("bash", Installed("bash", "/bin/bash"), shells.bash),
     Program("python3", Installed("python3", "/usr/bin/python3.11"), python.workload, (_MODULES,)),
     # static tools in C

@@ -316,3 +316,22 @@ def ripgrep(bench: Bench) -> None:
     bench.run("--files")
     with bench.server("alpha", "/usr/share", "/usr/lib/python3") as server:
         server.signal(signal.SIGINT, settle=0.3)
+
+
+def rsync(bench: Bench) -> None:
+    tree(bench)
+    bench.run("--version")
+    bench.run("-aHAXS", "--numeric-ids", "tree/", "copy/")
+    bench.run("-av", "--delete", "--checksum", "-z", "tree/", "copy/")
+    bench.run("-a", "--sparse", "--inplace", "--progress", "--stats", "tree/", "second/")
+    bench.run("--bwlimit=1000", "--partial", "--remove-source-files", "-b", "--backup-dir=old", "copy/", "second/")
+    bench.run("-a", "/nowhere", "third")
+    port = bench.port()
+    served = f"use chroot = yes\n[files]\npath = {bench.folder}/tree\nread only = false\nuid = root\ngid = root\n"
+    configuration = bench.write("rsyncd.conf", served)
+    options = ("--daemon", "--no-detach", f"--port={port}", "--address=127.0.0.1", f"--config={configuration}")
+    with bench.server(*options):
+        bench.ready(port)
+        bench.run("-av", f"rsync://127.0.0.1:{port}/files/", "got/")
+        bench.run(f"rsync://127.0.0.1:{port}/")
+        bench.run("-a", "--delete", "got/", f"rsync://127.0.0.1:{port}/files/more/")
