@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -26,6 +27,18 @@ def probe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     binary = tmp_path_factory.mktemp("probe") / "probe"
     go.run("build", "-trimpath", "-buildvcs=false", "-o", str(binary), ".", cwd=SOURCES, target=this_machine())
     return binary
+
+
+@pytest.fixture(scope="session")
+def hostile() -> Iterator[Path]:
+    """The hostile server in C, where an ordinary user can reach it."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
+        Path(name).chmod(0o755)
+        program = Path(name) / "hostile"
+        sources = sorted(map(str, (Path(__file__).parent / "hostile").glob("*.c")))
+        command = ["gcc", "-O1", "-w", "-static", "-fno-toplevel-reorder", "-o", str(program), *sources]
+        subprocess.run(command, check=True, timeout=120)
+        yield program
 
 
 class Run:

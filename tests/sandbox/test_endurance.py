@@ -16,7 +16,6 @@ from pathlib import Path
 
 import pytest
 
-SOURCES = Path(__file__).parent / "hostile"
 BINSAFE = (sys.executable, "-m", "binsafe")
 STARTS = 200
 KILLS = 40
@@ -28,18 +27,6 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="the Linux sandbox needs Linux"),
     pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed"),
 ]
-
-
-@pytest.fixture(scope="module")
-def hostile() -> Iterator[Path]:
-    """The program of the battery, where an ordinary user can reach it."""
-    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
-        Path(name).chmod(0o755)
-        program = Path(name) / "hostile"
-        sources = sorted(map(str, SOURCES.glob("*.c")))
-        command = ["gcc", "-O1", "-w", "-static", "-fno-toplevel-reorder", "-o", str(program), *sources]
-        subprocess.run(command, check=True, timeout=120)
-        yield program
 
 
 @pytest.fixture

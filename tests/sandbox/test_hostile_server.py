@@ -21,7 +21,6 @@ from typing import Any, NamedTuple
 
 import pytest
 
-SOURCES = Path(__file__).parent / "hostile"
 AS_IF = (
     "import sys; from binsafe.sandbox.linux import kernel; newest = kernel.landlock_abi();"
     "kernel.landlock_abi = lambda: min(newest, {abi}); from binsafe.cli import main; sys.exit(main())"
@@ -62,18 +61,6 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="the Linux sandbox needs Linux"),
     pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed"),
 ]
-
-
-@pytest.fixture(scope="module")
-def hostile() -> Iterator[Path]:
-    """The program, built, where an ordinary user can reach it."""
-    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
-        Path(name).chmod(0o755)
-        program = Path(name) / "hostile"
-        sources = sorted(map(str, SOURCES.glob("*.c")))
-        command = ["gcc", "-O1", "-w", "-static", "-fno-toplevel-reorder", "-o", str(program), *sources]
-        subprocess.run(command, check=True, timeout=120)
-        yield program
 
 
 class Targets(NamedTuple):

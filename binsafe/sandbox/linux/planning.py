@@ -41,13 +41,13 @@ def _working_folder(layout: Layout) -> str:
     return here if any(inside(here, path) or inside(path, here) for path in granted) else "/"
 
 
-def limits_of(policy: Policy) -> list[tuple[str, int]]:
+def limits_of(policy: Policy, core_pattern: str = "/proc/sys/kernel/core_pattern") -> list[tuple[str, int]]:
     """Resource limits. Where the kernel pipes core dumps to a program, a limit of 0 does not stop it, but 1 does.
 
     (fs/coredump.c: for a pipe limits are irrelevant but for this one; and a file of 1 byte is never written.)
     """
     limits = {grant.object.upper(): int(grant.access) for grant in policy.of("limit")}
-    with open("/proc/sys/kernel/core_pattern", "rb") as stream:
+    with open(core_pattern, "rb") as stream:
         if limits.get("CORE") == 0 and stream.read(1) in (b"|", b"@"):
             limits["CORE"] = 1
     return list(limits.items())

@@ -1,0 +1,29 @@
+"""Limits as they are handed to the stage."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from binsafe.model import Grant, Policy
+from binsafe.model.policy import PolicyArtifact
+from binsafe.sandbox.linux.planning import limits_of
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "limit"),
+    [("core", 0), ("/var/cores/%e.%p", 0), ("|/usr/lib/systemd/systemd-coredump %P", 1), ("@/run/dumps", 1), ("", 0)],
+)
+def test_no_core_dump_leaves_by_a_pipe_either(tmp_path: Path, pattern: str, limit: int):
+    """A limit of 0 is ignored where dumps are piped; a limit of 1 stops them there, as 0 does for files."""
+    kernels = tmp_path / "core_pattern"
+    kernels.write_text(pattern)
+    artifact = PolicyArtifact(name="x", sha256="0" * 64, system="linux", arch="x86_64")
+    grants = (
+        Grant(kind="limit", object="core", access="0", reason="test"),
+        Grant(kind="limit", object="nofile", access="64", reason="test"),
+    )
+    policy = Policy(artifact=artifact, baseline="x", grants=grants)
+    assert dict(limits_of(policy, str(kernels))) == {"CORE": limit, "NOFILE": 64}
