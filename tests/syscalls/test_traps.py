@@ -10,24 +10,14 @@ import pytest
 from compiled import build, calls, freestanding, library, needs_compiler
 
 from binsafe import baselines
-from binsafe.formats import parse
 from binsafe.intake import Found, Snapshot, find, inspect
-from binsafe.model import Syscalls
 from binsafe.policy import Request, derive
 from binsafe.renderers import render
-from binsafe.syscalls import analyse
 
 pytestmark = [
     needs_compiler,
     pytest.mark.skipif(sys.platform != "linux", reason="Linux programs are compiled"),
 ]
-
-
-def of_file(path: Path) -> Syscalls:
-    """What a static program makes."""
-    found = analyse(parse(memoryview(path.read_bytes())).slices[0])
-    assert found is not None
-    return found
 
 
 def bare(folder: Path, text: str, *options: str) -> Path:
@@ -52,13 +42,13 @@ def bare(folder: Path, text: str, *options: str) -> Path:
     ids=["xor", "push, pop", "kept over a call", "lea", "cmov", "or", "callee-saved"],
 )
 def test_trap_1_the_number_is_set_in_many_ways(text: str, made: set[str], tmp_path: Path):
-    found = of_file(bare(tmp_path, f"{text}; hlt"))
+    found = calls(bare(tmp_path, f"{text}; hlt"))
     assert found.complete
     assert made == set(found.sites)
 
 
 def test_trap_1_a_call_destroys_its_result_and_rcx_and_r11(tmp_path: Path):
-    found = of_file(bare(tmp_path, "mov $39,%eax; mov $163,%ecx; syscall; mov %ecx,%eax; syscall; hlt"))
+    found = calls(bare(tmp_path, "mov $39,%eax; mov $163,%ecx; syscall; mov %ecx,%eax; syscall; hlt"))
     assert set(found.sites) == {"getpid"}
     assert not found.complete
 
@@ -70,7 +60,7 @@ def test_trap_2_a_wrapper_whose_alias_is_only_jumped_to(tmp_path: Path):
         "cp_c: mov %rdi,%rsi; jmp cp_asm; .skip 32,0xcc; cp_asm: mov %rsi,%rax; syscall; ret"
     )
     path = bare(tmp_path, text, "-s")
-    found = of_file(path)
+    found = calls(path)
     assert set(found.sites) == {"acct", "swapon"}
     assert found.complete
 
@@ -80,7 +70,7 @@ def test_trap_3_go_passes_the_number_in_rax_or_on_the_stack_below_a_frame(tmp_pa
         "mov $163,%eax; call six; push %rbp; mov %rsp,%rbp; sub $0x20,%rsp; movq $167,(%rsp); call zero; leave; hlt; "
         "six: syscall; ret; zero: push %rbp; mov %rsp,%rbp; sub $0x20,%rsp; mov 0x30(%rsp),%rax; syscall; leave; ret"
     )
-    found = of_file(bare(tmp_path, text))
+    found = calls(bare(tmp_path, text))
     assert set(found.sites) == {"acct", "swapon"}
     assert found.complete
 
@@ -119,12 +109,12 @@ def test_trap_5_constants_in_executable_memory_are_no_calls_and_allow_nothing(tm
     text = f"mov $163,%eax; syscall; hlt; .section .rodata; {constants}; .text"
     path = bare(tmp_path, text, "-Wl,-N", "-Wl,-z,noseparate-code")
     data = bytearray(path.read_bytes())
-    assert set(of_file(path).sites) == {"acct"}
+    assert set(calls(path).sites) == {"acct"}
     data[0x28:0x30] = bytes(8)  # e_shoff: no section table
     data[0x3C:0x40] = bytes(4)
     path.write_bytes(data)
-    assert {"acct"} <= set(of_file(path).sites) <= {"acct", "read"}
-    assert len(of_file(path).required) < 20
+    assert {"acct"} <= set(calls(path).sites) <= {"acct", "read"}
+    assert len(calls(path).required) < 20
 
 
 def test_trap_6_a_static_program_without_unwind_tables(tmp_path: Path):
@@ -235,7 +225,7 @@ def test_trap_11_numbers_that_go_through_memory(tmp_path: Path):
 
 def test_trap_12_calls_that_are_never_in_the_code(tmp_path: Path):
     """The kernel's own; and those that the vDSO falls back to, of which the C library makes none itself."""
-    assert {"restart_syscall", "rt_sigreturn"} <= set(of_file(bare(tmp_path, "mov $60,%eax; syscall")).required)
+    assert {"restart_syscall", "rt_sigreturn"} <= set(calls(bare(tmp_path, "mov $60,%eax; syscall")).required)
     source = """
         #include <time.h>
         #include <sys/time.h>
