@@ -33,7 +33,8 @@ def test_the_older_call_is_not_made_where_the_newer_one_is_there(compare: bytes)
     assert made(pipes(compare=compare)) == {"pipe2"}
 
 
-def test_the_same_with_the_older_call_out_of_line():
+def out_of_line() -> X86:
+    """The same with the older call behind the return and some padding, at ``old``."""
     code = X86()
     code.mov("rax", 293)
     code.syscall()
@@ -45,7 +46,11 @@ def test_the_same_with_the_older_call_out_of_line():
     code.mov("rax", 22)
     code.syscall()
     code.ret()
-    assert made(code) == {"pipe2"}
+    return code
+
+
+def test_the_same_with_the_older_call_out_of_line():
+    assert made(out_of_line()) == {"pipe2"}
 
 
 @pytest.mark.parametrize(
@@ -63,16 +68,7 @@ def test_it_is_made_after(code: X86, why: str):
 
 
 def test_code_that_something_else_jumps_to_as_well_is_not_dead():
-    code = X86()
-    code.mov("rax", 293)
-    code.syscall()
-    code.put(COMPARE)
-    code.jump_if_zero("old")
-    code.ret()
-    code.label("old")
-    code.mov("rax", 22)
-    code.syscall()
-    code.ret()
+    code = out_of_line()
     code.label("other")
     code.jump("old")
     assert made(code, "start", "other") == {"pipe2", "pipe"}
