@@ -3,6 +3,7 @@
 Colours are Okabe and Ito's, which people of any colour vision tell apart (https://jfly.uni-koeln.de/color/).
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -229,7 +230,10 @@ def compared(
         for (kind, values), colour in zip(bars.items(), _COLOURS, strict=False)
     ]
     options = _cartesian(series, x="", y=unit) | {"xAxis": _categories(names, rotate=40)}
-    options["yAxis"] |= {"type": "log"} if logarithmic else {}
+    known = [value for values in bars.values() for value in values if value]
+    if logarithmic and known:  # bars stand on the power of ten below the smallest
+        below = 10.0 ** math.floor(math.log10(min(known)))
+        options["yAxis"] |= {"type": "log", "min": below, "startValue": below}
     return options if len(bars) > 1 else options | {"legend": {"show": False}}
 
 

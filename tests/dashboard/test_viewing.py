@@ -8,10 +8,11 @@ import msgspec
 import pytest
 from played import SESSION, many, started
 
-from bandit_runner.dashboard.pages.panels import CHARTS, duration
+from bandit_runner.dashboard.charts import compared
+from bandit_runner.dashboard.pages.panels import CHARTS, duration, limit_rows
 from bandit_runner.dashboard.pages.viewing import Picture, Viewer
 from bandit_runner.dashboard.views import Board
-from bandit_runner.model import UNKNOWN, Outcome
+from bandit_runner.model import UNKNOWN, Likely, LimitEstimate, Outcome
 from bandit_runner.runs import Recorder
 from bandit_runner.strategies import create
 
@@ -184,3 +185,15 @@ def test_the_export_holds_what_is_shown(viewer: Viewer):
 @pytest.mark.parametrize(("ms", "text"), [(0.126, "0.13 ms"), (999.0, "999.00 ms"), (1234.5, "1.23 s"), (UNKNOWN, "-")])
 def test_durations_have_the_unit_that_people_read(ms: float, text: str):
     assert duration(ms) == text
+
+
+def test_a_limit_that_nobody_meets_is_not_written_out():
+    estimate = LimitEstimate(kind="fixed-window", share=0.3, admits=1, burst=Likely(mean=4e6, low=4e6, high=4e6))
+    ((_, kind, *_, burst, seconds),) = limit_rows("T1", (4000,), (estimate,))
+    assert (kind, burst, seconds) == ("fixed window", "more than 1,000", "-")
+
+
+def test_bars_on_a_logarithmic_axis_stand_on_a_power_of_ten_below_all():
+    options = compared(("a", "b"), {"p50": (0.37, 5.0), "p99": (None, 630.0)}, unit="ms", logarithmic=True)
+    assert options["yAxis"]["min"] == options["yAxis"]["startValue"] == pytest.approx(0.1)
+    assert compared(("a",), {"p50": (None,)}, unit="ms", logarithmic=True)["yAxis"]["type"] == "value"

@@ -12,6 +12,8 @@ from bandit_runner.model import UNKNOWN, Likely, LimitEstimate, Scoring, Unknown
 from bandit_runner.runs import Tally
 
 SECOND_MS: Final = 1_000
+MANY: Final = 1_000
+"""Attempts beyond which a limit is none that anybody here would meet."""
 
 
 class Scene(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,4 +114,8 @@ def duration(ms: float | Unknown) -> str:
 
 
 def _likely(value: Likely | None) -> str:
-    return "-" if value is None else f"{value.mean:.1f} ({value.low:.1f} to {value.high:.1f})"
+    if value is None:
+        return "-"
+    if value.mean > MANY:
+        return f"more than {MANY:,}"
+    return f"{value.mean:.1f} ({value.low:.1f} to {value.high:.1f})"
