@@ -62,7 +62,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     connections: int = 512
     requests: int = 256
     """Ids in flight; one more is answered 503. Also the most connections to servers in use at one time."""
-    idle_upstream: int = 128
+    idle_upstream: int = 512
     """Connections to servers that are kept for later, over all tiers."""
     head: int = 8_192
     """A request's target and headers; more is 431."""

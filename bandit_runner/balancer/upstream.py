@@ -62,7 +62,7 @@ class Pool:
         self.answer_bytes = answer_bytes
         self._max_idle = max_idle
         self._idle_seconds = idle_seconds
-        self._idle = 0
+        self._idle: dict[Connection, None] = {}  # the longest idle first
         self._connections: set[Connection] = set()
         self._opening: set[asyncio.Task[None]] = set()
 
@@ -78,13 +78,17 @@ class Pool:
             task.add_done_callback(self._opening.discard)
 
     def release(self, connection: "Connection") -> None:
-        """Keep a connection whose answer was whole for later, if there is room."""
-        if self._idle >= self._max_idle:
-            connection.drop()
-            return
+        """Keep a connection whose answer was whole for later; where there is no room, the longest idle one makes it.
+
+        It is wanted least: a strategy that turns to another server leaves many behind at the one before.
+        """
+        if len(self._idle) >= self._max_idle:
+            oldest = next(iter(self._idle))
+            self._forget_idle(oldest)
+            oldest.drop()
         connection.idle_since = self.loop.time()
         connection.endpoint.idle.append(connection)
-        self._idle += 1
+        self._idle[connection] = None
 
     def adopt(self, connection: "Connection") -> None:
         """A connection is open."""
@@ -93,9 +97,12 @@ class Pool:
     def forget(self, connection: "Connection") -> None:
         """A connection is closed."""
         self._connections.discard(connection)
-        if connection in connection.endpoint.idle:
-            connection.endpoint.idle.remove(connection)
-            self._idle -= 1
+        if connection in self._idle:
+            self._forget_idle(connection)
+
+    def _forget_idle(self, connection: "Connection") -> None:
+        del self._idle[connection]
+        connection.endpoint.idle.remove(connection)
 
     async def close(self) -> None:
         """Drop every connection; attempts that are still out are never answered."""
@@ -111,7 +118,7 @@ class Pool:
         oldest = self.loop.time() - self._idle_seconds
         while endpoint.idle:
             connection = endpoint.idle.pop()
-            self._idle -= 1
+            del self._idle[connection]
             if connection.idle_since >= oldest and not connection.is_closing():
                 return connection
             connection.drop()

@@ -239,3 +239,25 @@ async def test_idle_connections_are_bounded():
         assert await asyncio.gather(*(once() for _ in range(6))) == [200] * 6
         assert upstream.connections == 6
         await eventually(lambda: len(upstream._tasks) == 2)
+
+
+async def test_a_connection_that_is_used_makes_room_for_itself_among_the_idle():
+    """A strategy that turns to another server must not open a connection per id because of those it left behind."""
+
+    async def slowly(writer: asyncio.StreamWriter):
+        await asyncio.sleep(0.05)
+        writer.write(OK)
+
+    script = Scripted([0, 0, 1, 1, 1])
+    async with (
+        Upstream(slowly) as before,
+        Upstream(accepts) as after,
+        balanced(before, after, strategy=script, limits=Limits(idle_upstream=2)) as world,
+        connected(world.address) as wire,
+        connected(world.address) as other,
+    ):
+        assert [a.status for a in await asyncio.gather(wire.ask(post()), other.ask(post()))] == [200, 200]
+        assert before.connections == 2
+        assert [(await wire.ask(post())).status for _ in range(3)] == [200] * 3
+        assert after.connections == 1
+        await eventually(lambda: len(before._tasks) + len(after._tasks) == 2)
