@@ -44,7 +44,7 @@ def main() -> None:
     asked = parser.parse_args()
     environment = _environment(bytecode=not asked.without_bytecode)
     print(f"{'':16}{'cold':>8}{'target':>8}{'new':>8}{'warm':>8}{'target':>8}{'MB':>8}")
-    for path in map(Path, asked.programs) if asked.programs else _programs():
+    for path in (Path(shutil.which(name) or name) for name in asked.programs) if asked.programs else _programs():
         cold, new, warm = _measured(path, environment)
         most = max(cost.megabytes for cost in (cold, new, warm))
         target = COLD_TARGETS.get(path.name.rpartition("_")[2])
