@@ -25,6 +25,8 @@ FEW: Final = 3
 """So many servers are looked at one by one; for more it is cheaper to look at all at once."""
 PAUSES: Final = (0.03, 0.06, 0.12, 0.25, 0.5)
 """Seconds: the waits that are considered."""
+WORTH_A_LOOK: Final = 0.02
+"""Points: waits that cannot bring more are not considered, for to look costs as much as the rest of a choice."""
 EARLY: Final = 0.002
 """Seconds. Timers may fire that much too early (uvloop's count milliseconds)."""
 MAX_WAITS: Final = 1024
@@ -166,7 +168,7 @@ class Best(Strategy):
         best, most = self._richest(now, gains, usable)
         hurry, pause = self.options.hurry, 0.0
         patience, highest = self.options.patience, max([gains[arm] for arm in usable])
-        if highest - hurry * PAUSES[0] <= most:
+        if highest - max(WORTH_A_LOOK, hurry * PAUSES[0]) <= most:
             return best
         left = patience - self._resumed(now, attempt)
         pauses = [seconds for seconds in PAUSES if seconds <= left]
