@@ -25,7 +25,7 @@ FEW: Final = 3
 """So many servers are looked at one by one; for more it is cheaper to look at all at once."""
 PAUSES: Final = (0.03, 0.06, 0.12, 0.25, 0.5)
 """Seconds: the waits that are considered."""
-WORTH_A_LOOK: Final = 0.02
+WORTH_A_LOOK: Final = 0.01
 """Points: waits that cannot bring more are not considered, for to look costs as much as the rest of a choice."""
 EARLY: Final = 0.002
 """Seconds. Timers may fire that much too early (uvloop's count milliseconds)."""
