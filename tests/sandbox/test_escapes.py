@@ -105,7 +105,6 @@ UNGRANTED_CALLS = {
     "io_submit": "0,0,0",
     "vmsplice": "1,0,0,0",
     "tee": "0,1,0,0",
-    "setxattr": "0,0,0,0,0",
     "remap_file_pages": "0,0,0,0,0",
     "fork": "",
     "vfork": "",

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import pytest
 from assembled import X86, program
-from test_conditions import file
+from small_files import file
 
 from binsafe.model import ResolvedLibrary
 from binsafe.syscalls import Member, Summary, analyse

@@ -3,47 +3,13 @@
 from collections.abc import Callable
 
 import msgspec
-import numpy as np
 import pytest
+from small_files import NUMBERS, file
 from test_composing import library
 
 from binsafe.syscalls.composing import Closure, File
 from binsafe.syscalls.habits import NSCD, USER_DATABASE, conditions
-from binsafe.syscalls.summary import Call, Export, Name, Passed, Summary, Text
-from binsafe.syscalls.tables import numbers
-
-NUMBERS = numbers("x86_64")
-
-
-def file(
-    functions: str,
-    *edges: str,
-    imports: str = "",
-    calls: dict[str, str] = {},  # noqa: B006 - never written
-    texts: dict[str, str] = {},  # noqa: B006
-    size: int = 64,
-) -> Summary:
-    """A file with these functions, of which those with a ``_`` in front are exported under the rest of their name."""
-    names = functions.split()
-    imported = imports.split()
-    nodes = {name: at for at, name in enumerate([*names, *imported])}
-    pairs = [(nodes[source], nodes[target]) for edge in edges for source, target in [edge.split(">")]]
-    plain = library(
-        pairs,
-        functions=len(names),
-        imports=tuple(Name(name, None, False) for name in imported),
-        exports=tuple(
-            Export(name[1:], None, True, 0x1000 + size * at, at, at + 1)
-            for at, name in enumerate(names)
-            if name.startswith("_")
-        ),
-    )
-    return msgspec.structs.replace(
-        plain,
-        starts=np.arange(0x1000, 0x1000 + size * len(names), size).astype(np.int64).tobytes(),
-        calls=tuple(Call(nodes[name], NUMBERS[call], 0x1000) for name, made in calls.items() for call in made.split()),
-        texts=tuple(Text(nodes[name], text) for name, text in texts.items()),
-    )
+from binsafe.syscalls.summary import Name, Passed, Summary
 
 
 def using(*names: str, passed: tuple[Passed, ...] = ()) -> Summary:
