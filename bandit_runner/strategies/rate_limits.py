@@ -33,6 +33,7 @@ UNFORESEEN: Final = 0.5
 """The same when no guess at all had foreseen what happened: the server is not what it was."""
 SHARED: Final = 0.7
 """The share of those that come from another server, not from the prior."""
+_UNKNOWN: Final = (-1, 0.0)
 HISTORY: Final = 256
 """Admissions per server that are remembered, for the count of a window that is guessed later."""
 NEGLIGIBLE: Final = 1e-6
@@ -72,6 +73,7 @@ class RateLimits:
         self._weights: Floats = np.full((arms, particles), 1 / particles, np.float32)
         self._at: list[float | None] = [None] * arms
         self._least = [1.0] * arms  # tokens that every guess has
+        self._known = [_UNKNOWN] * arms  # beside so many under way, the chance until time or an answer changes it
         self._admitted = [deque[float](maxlen=HISTORY) for _ in range(arms)]
 
     def chance(self, arm: int, now: float, under_way: int) -> float:
@@ -79,13 +81,24 @@ class RateLimits:
         if self._least[arm] >= 1 + under_way:
             return CERTAIN[1]
         self._advance(arm, now)
-        return _bounded(float(self._weights[arm].dot(self._x[TOKENS, arm] >= 1 + under_way)))
+        return self._chance(arm, under_way)
 
     def chances(self, now: float, under_way: Sequence[int]) -> list[float]:
         """The same of all servers."""
         self._advance_all(now)
-        ready = self._x[TOKENS] >= 1 + np.array(under_way)[:, None]
-        return [_bounded(chance) for chance in np.einsum("ij,ij->i", self._weights, ready).tolist()]
+        known = self._known
+        stale = [arm for arm, more in enumerate(under_way) if known[arm][0] != more]
+        if 2 * len(stale) > self.arms:
+            ready = self._x[TOKENS] >= 1 + np.array(under_way)[:, None]
+            chances = map(_bounded, np.einsum("ij,ij->i", self._weights, ready).tolist())
+            self._known = known = list(zip(under_way, chances, strict=True))
+        else:
+            for arm in stale:
+                known[arm] = under_way[arm], self._chance(arm, under_way[arm])
+        return [chance for _, chance in known]
+
+    def _chance(self, arm: int, under_way: int) -> float:
+        return _bounded(float(self._weights[arm].dot(self._x[TOKENS, arm] >= 1 + under_way)))
 
     def chances_after(self, now: float, under_way: Sequence[int], waits: Sequence[float]) -> list[list[float]]:
         """The same after waits of fractions of seconds, if nobody asks until then: per server, per wait."""
@@ -109,6 +122,7 @@ class RateLimits:
             self._admitted[arm].append(now)
         if factors is not None:
             self._weigh(arm, factors, now, admitted=admitted)
+        self._known[arm] = _UNKNOWN
         self._least[arm] = float(_least(self._x[:, arm], self._weights[arm]))
 
     def _weigh(self, arm: int, factors: Floats, now: float, *, admitted: bool) -> None:
@@ -140,11 +154,13 @@ class RateLimits:
         """Carry a server's guesses forward. Only time that has passed counts, so a clock may start again."""
         passed = self._passed(arm, now)
         if passed:
+            self._known[arm] = _UNKNOWN
             guesses.pass_time(self._x[:, arm], np.float32(passed), self.rng)
 
     def _advance_all(self, now: float) -> None:
         passed = [self._passed(arm, now) for arm in range(self.arms)]
         if any(passed):
+            self._known = [_UNKNOWN] * self.arms
             guesses.pass_time(self._x, np.array(passed, np.float32)[:, None], self.rng)
 
     def _passed(self, arm: int, now: float) -> float:
@@ -188,6 +204,7 @@ class RateLimits:
         self.rng = unpack_generator(packed.generator)
         self._x, self._weights, self._at = x, weights, list(packed.times)
         self._least = _least(x, weights).tolist()
+        self._known = [_UNKNOWN] * self.arms
         self._admitted = [deque(times.tolist(), maxlen=HISTORY) for times in admitted]
 
 
