@@ -266,3 +266,18 @@ def test_a_damaged_belief_is_refused_whole(field: str, value: list[object]):
     with pytest.raises(StateMismatch):
         strategy.restore(state)
     assert strategy.snapshot() == before
+
+
+def test_what_is_known_of_a_chance_ends_with_an_answer_with_time_and_with_attempts_under_way():
+    limits = RateLimits(4, np.random.Generator(np.random.PCG64(1)), 256)
+    for second in range(40):
+        limits.observe(0, float(second), admitted=True)
+        limits.observe(0, float(second), admitted=False)
+    rested = limits.chances(40.0, [0] * 4)
+    limits.observe(0, 40.0, admitted=True)
+    emptied = limits.chances(40.0, [0] * 4)
+    assert rested[0] > 0.7
+    assert emptied[0] < 0.3
+    assert emptied[1:] == rested[1:]
+    assert limits.chances(40.0, [0, 9, 0, 0])[1] < emptied[1]
+    assert limits.chances(41.0, [0] * 4)[0] > 0.7
