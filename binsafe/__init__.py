@@ -19,7 +19,7 @@ From a name to a running, confined program::
 Names are loaded when they are first used, so that ``import binsafe`` costs nothing. The packages in the order of the
 data, each importing only what stands above it::
 
-    errors limits   what can go wrong; what hostile input may cost
+    errors limits   what can go wrong; what hostile input may cost   lazy  names that are loaded on first use
     model           the words, as frozen structs
     formats         bytes -> Image                          (the only package that imports lief)
     signatures      Slice -> Signature

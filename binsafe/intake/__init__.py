@@ -8,8 +8,9 @@ that crashes on a hostile file is a finding, not our crash.
 Names are loaded on first use: to run a file under a policy that is there already, only `finding` and `snapshot` are.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from binsafe.lazy import lazily
 
 if TYPE_CHECKING:
     from binsafe.intake.finding import Found, find
@@ -44,9 +45,4 @@ __all__ = [
     "system_calls",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Load a public name from its module on first use (PEP 562)."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = lazily(__name__, _HOMES)

@@ -15,8 +15,9 @@ Names are loaded on first use: the way from a policy file to a running program n
 from a report to a policy. `parsing` is not among them: it needs YAML.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from binsafe.lazy import lazily
 
 if TYPE_CHECKING:
     from binsafe.policy.baseline import Baseline, CallGroup, PortLayout
@@ -52,9 +53,4 @@ __all__ = [
     "tighten",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Load a public name from its module on first use (PEP 562)."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = lazily(__name__, _HOMES)

@@ -5,18 +5,7 @@ import time
 
 import msgspec
 import pytest
-from balancing import (
-    FAST,
-    ID,
-    Upstream,
-    accepts,
-    balanced,
-    connected,
-    eventually,
-    hangs,
-    post,
-    response,
-)
+from balancing import FAST, ID, Upstream, accepts, balanced, connected, eventually, hangs, post, response
 
 from bandit_runner.balancer import Balancer, BalancerConfig, TierConfig
 from bandit_runner.errors import PortTaken, UsageError

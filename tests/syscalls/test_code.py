@@ -1,8 +1,9 @@
 """What bytes of code name, wherever they stand."""
 
+import msgspec
 import pytest
+from assembled import X86, program, segment
 
-from binsafe.model import Segment, Slice
 from binsafe.syscalls import code as module
 from binsafe.syscalls.code import Code
 
@@ -11,39 +12,8 @@ BASE = 0x40_1000
 
 def code(data: bytes, *starts: tuple[int, int, int]) -> Code:
     """Code of ``data`` in segments of (address, offset, size)."""
-    segments = tuple(
-        Segment(
-            name="LOAD",
-            address=address,
-            memory_size=size,
-            offset=offset,
-            file_size=size,
-            readable=True,
-            writable=False,
-            executable=True,
-        )
-        for address, offset, size in starts
-    )
-    return Code(
-        Slice(
-            format="elf",
-            arch="x86_64",
-            bits=64,
-            byte_order="little",
-            system="linux",
-            kind="executable",
-            linkage="static",
-            entry=BASE,
-            data=memoryview(data),
-            segments=segments,
-            sections=(),
-            libraries=(),
-            rpaths=(),
-            imports=(),
-            symbols=(),
-            traits={},
-        )
-    )
+    segments = tuple(segment(*start, executable=True) for start in starts)
+    return Code(msgspec.structs.replace(program(X86()), data=memoryview(data), segments=segments, sections=()))
 
 
 def named(address: int) -> bytes:

@@ -28,6 +28,9 @@ NAMESPACES: Final = (
     CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP
 )
 
+INSIDE_ID: Final = 1000
+"""The user and the group that the program is inside: ordinary ones, never 0, and no others."""
+
 # linux/mount.h
 MS_RDONLY: Final = 0x1
 MS_NOSUID: Final = 0x2
@@ -58,8 +61,6 @@ SIGXFSZ: Final = 25
 # linux/prctl.h
 PR_SET_PDEATHSIG: Final = 1
 PR_SET_DUMPABLE: Final = 4
-INSIDE_ID: Final = 1000
-"""The user and the group that the program is inside: ordinary ones, never 0, and no others."""
 PR_CAPBSET_DROP: Final = 24
 PR_SET_NO_NEW_PRIVS: Final = 38
 PR_CAP_AMBIENT: Final = 47
