@@ -2,9 +2,10 @@
 
     progress.py   requests of a run -> frames: what was known after the n-th id, bounded however long a run is
     views.py      store -> what a page or the API shows (pure but for reading the store)
+    truths.py     what the servers told of themselves, where they did
     api.py        /api/..., /events: the same as JSON and server-sent events
     guard.py      who may ask: loopback names, this origin, or a token
-    charts.py     views -> chart options
+    charts.py     views -> chart options, made of what is in drawing.py
     pages/        live, learn, compare: widgets, around what is without (choosing, viewing, panels)
     app.py        all of it as one application; serve() runs it
 

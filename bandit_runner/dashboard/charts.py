@@ -1,28 +1,32 @@
-"""Views -> options of ECharts (https://echarts.apache.org/en/option.html), which NiceGUI ships. Pure.
-
-Colours are Okabe and Ito's, which people of any colour vision tell apart (https://jfly.uni-koeln.de/color/).
-"""
+"""Views -> a chart's options: one function for each chart of the pages. Pure."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import numpy as np
 
+from bandit_runner.dashboard.drawing import (
+    BAD,
+    COLOURS,
+    GOOD,
+    MARK,
+    TOOLTIP,
+    Options,
+    cartesian,
+    categories,
+    css,
+    intervals,
+    line,
+)
 from bandit_runner.dashboard.progress import Frame
 from bandit_runner.dashboard.views import RunView
 from bandit_runner.model import Outcome, Scoring
 from bandit_runner.runs.tally import OUTCOMES, Tally
 
-Options = dict[str, Any]
-
 TIER_COLOURS: Final[Mapping[str, str]] = {"T1": "#0072B2", "T2": "#D55E00", "T3": "#009E73"}
 OTHER_COLOUR: Final = "#CC79A7"
-_COLOURS: Final = (
-    *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#999999", "#882255", "#44AA99"),
-)
-GOOD, BAD, MARK = "#009E73", "#D55E00", "#E69F00"
 
 BINS: Final = 40
 """Columns of the map of 429s, bars of the histogram."""
@@ -45,13 +49,13 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
 def success(shown: Sequence[Shown], *, overall: bool) -> Options:
     """The share of ids that were accepted so far, over ids: a line per tier, or one for all."""
     if overall:
-        series = [_line("all tiers", OTHER_COLOUR, _overall(shown, lambda each: each.success_rate * 100), area=True)]
+        series = [line("all tiers", OTHER_COLOUR, _overall(shown, lambda each: each.success_rate * 100), area=True)]
     else:
         series = [
-            _line(each.run.tier, each.colour, [[f.requests, _round(f.success_rate * 100)] for f in each.frames])
+            line(each.run.tier, each.colour, [[f.requests, _round(f.success_rate * 100)] for f in each.frames])
             for each in shown
         ]
-    return _cartesian(series, x="ids", y="% accepted", most=100)
+    return cartesian(series, x="ids", y="% accepted", most=100)
 
 
 def regret(shown: Sequence[Shown], scoring: Scoring) -> Options:
@@ -61,10 +65,10 @@ def regret(shown: Sequence[Shown], scoring: Scoring) -> Options:
         tier, attainable = each.run.tier, each.run.attainable
         if not isinstance(attainable, str):
             data = [[f.requests, _round(attainable * f.requests - f.score(scoring))] for f in each.frames]
-            series.append(_line(tier, each.colour, data))
+            series.append(line(tier, each.colour, data))
         plain = [[f.requests, f.requests - f.accepted] for f in each.frames]
-        series.append(_line(f"{tier}: not accepted", each.colour, plain, dashed=True))
-    options = _cartesian(series, x="ids", y="points")
+        series.append(line(f"{tier}: not accepted", each.colour, plain, dashed=True))
+    options = cartesian(series, x="ids", y="points")
     solid = [each["name"] for each in series if each["lineStyle"]["type"] == "solid"]
     options["legend"] |= {"data": solid} if solid else {}
     return options
@@ -91,14 +95,14 @@ def servers(shown: Sequence[Shown]) -> Options:
             {"type": "scatter", "name": "true rate", "data": marks, "symbol": "diamond", "symbolSize": 9}
             | {"itemStyle": {"color": MARK}}
         )
-    return _cartesian(series, x="", y="% accepted", most=100) | {"xAxis": _categories(names, rotate=90)}
+    return cartesian(series, x="", y="% accepted", most=100) | {"xAxis": categories(names, rotate=90)}
 
 
 def latency(tally: Tally) -> Options:
     """How many ids took how long, with the median and the 99th percentile."""
     bins = tally.latency_bins()
     if not bins:
-        return _cartesian([], x="ms", y="ids")
+        return cartesian([], x="ms", y="ids")
     low, high = bins[0][0], max(bins[-1][0], bins[0][0] * 1.5)
     edges = np.geomspace(low * 0.99, high * 1.01, BINS + 1)
     heights, _ = np.histogram([ms for ms, _ in bins], edges, weights=[count for _, count in bins])
@@ -116,9 +120,9 @@ def latency(tally: Tally) -> Options:
         value = tally.quantile_ms(percent)
         if not isinstance(value, str):
             place = int(np.clip(np.searchsorted(edges, value) - 1, 0, BINS - 1))
-            lines.append({"xAxis": place, "label": {"formatter": label, "position": "end", **_css(color="soft")}})
+            lines.append({"xAxis": place, "label": {"formatter": label, "position": "end", **css(color="soft")}})
     series["markLine"] = {"symbol": "none", "data": lines, "lineStyle": {"color": MARK}}
-    return _cartesian([series], x="", y="ids") | {"xAxis": _categories(names, name="ms")} | {"legend": {"show": False}}
+    return cartesian([series], x="", y="ids") | {"xAxis": categories(names, name="ms")} | {"legend": {"show": False}}
 
 
 def limited(shown: Sequence[Shown]) -> Options:
@@ -138,9 +142,9 @@ def limited(shown: Sequence[Shown]) -> Options:
         "aria": {"enabled": True},
         "animation": False,
         "grid": {"left": 48, "right": 16, "top": 12, "bottom": 76},
-        "tooltip": {"position": "top", **_TOOLTIP},
-        "xAxis": _categories(shares, name="of the run"),
-        "yAxis": _categories(names) | {"inverse": True},
+        "tooltip": {"position": "top", **TOOLTIP},
+        "xAxis": categories(shares, name="of the run"),
+        "yAxis": categories(names) | {"inverse": True},
         "visualMap": {
             "min": 0,
             "max": highest,
@@ -149,7 +153,7 @@ def limited(shown: Sequence[Shown]) -> Options:
             "bottom": 0,
             "itemHeight": 160,
             "text": [f"{highest} answers 429", "none"],
-            "textStyle": _css(color="soft"),
+            "textStyle": css(color="soft"),
             "inRange": {"color": ["#56B4E922", "#D55E00"]},
         },
         "series": [{"type": "heatmap", "name": "429s", "data": cells}],
@@ -174,7 +178,7 @@ def beliefs(shown: Sequence[Shown]) -> Options:
             rate = each.run.rates[arm]
             marks.append(None if isinstance(rate, str) else _round(100 * rate))
     series: list[Options] = [
-        _intervals(ranges, "95% interval"),
+        intervals(ranges, "95% interval"),
         {"type": "scatter", "name": "mean", "data": means, "symbolSize": 8, "color": TIER_COLOURS["T1"]},
     ]
     if any(mark is not None for mark in marks):
@@ -182,7 +186,7 @@ def beliefs(shown: Sequence[Shown]) -> Options:
             {"type": "scatter", "name": "true rate", "data": marks, "symbol": "diamond", "symbolSize": 9}
             | {"itemStyle": {"color": MARK}}
         )
-    return _cartesian(series, x="", y="% success", most=100) | {"xAxis": _categories(names, rotate=90)}
+    return cartesian(series, x="", y="% success", most=100) | {"xAxis": categories(names, rotate=90)}
 
 
 def attempts(tally: Tally) -> Options:
@@ -194,8 +198,8 @@ def attempts(tally: Tally) -> Options:
         {"type": "bar", "stack": "ids", "name": "accepted", "data": accepted, "itemStyle": {"color": GOOD}},
         {"type": "bar", "stack": "ids", "name": "failed", "data": failed, "itemStyle": {"color": BAD}},
     ]
-    axis = _categories([str(number) for number in range(length)], name="attempts")
-    return _cartesian(series, x="", y="ids") | {"xAxis": axis}
+    axis = categories([str(number) for number in range(length)], name="attempts")
+    return cartesian(series, x="", y="ids") | {"xAxis": axis}
 
 
 def densities(curves: Sequence[tuple[str, float, float]], draws: Sequence[float] = ()) -> Options:
@@ -203,14 +207,14 @@ def densities(curves: Sequence[tuple[str, float, float]], draws: Sequence[float]
     grid = np.linspace(0.0, 1.0, 201)
     series = []
     for position, (name, alpha, beta) in enumerate(curves):
-        heights, colour = beta_density(grid, alpha, beta), _COLOURS[position % len(_COLOURS)]
+        heights, colour = beta_density(grid, alpha, beta), COLOURS[position % len(COLOURS)]
         data = [[_round(float(x), 3), _round(float(y), 3)] for x, y in zip(grid, heights, strict=True)]
-        line = _line(name, colour, data, area=True)
+        curve = line(name, colour, data, area=True)
         if position < len(draws):
-            drawn = {"xAxis": draws[position], "label": {"formatter": f"{draws[position]:.2f}", **_css(color="soft")}}
-            line["markLine"] = {"symbol": "none", "data": [drawn], "lineStyle": {"color": colour, "width": 2}}
-        series.append(line)
-    options = _cartesian(series, x="success rate", y="density")
+            drawn = {"xAxis": draws[position], "label": {"formatter": f"{draws[position]:.2f}", **css(color="soft")}}
+            curve["markLine"] = {"symbol": "none", "data": [drawn], "lineStyle": {"color": colour, "width": 2}}
+        series.append(curve)
+    options = cartesian(series, x="success rate", y="density")
     options["xAxis"] |= {"min": 0, "max": 1}
     return options
 
@@ -227,9 +231,9 @@ def compared(
             "data": [None if value is None else _round(value) for value in values],
             "itemStyle": {"color": colour},
         }
-        for (kind, values), colour in zip(bars.items(), _COLOURS, strict=False)
+        for (kind, values), colour in zip(bars.items(), COLOURS, strict=False)
     ]
-    options = _cartesian(series, x="", y=unit) | {"xAxis": _categories(names, rotate=40)}
+    options = cartesian(series, x="", y=unit) | {"xAxis": categories(names, rotate=40)}
     known = [value for values in bars.values() for value in values if value]
     if logarithmic and known:  # bars stand on the power of ten below the smallest
         below = 10.0 ** math.floor(math.log10(min(known)))
@@ -241,7 +245,7 @@ def scored(names: Sequence[str], scores: Sequence[tuple[float, float | None, flo
     """The score of each strategy with its interval, where that is known."""
     ranges = [[at, low, high] for at, (_, low, high) in enumerate(scores) if low is not None and high is not None]
     options = compared(names, {"score": [mean for mean, _, _ in scores]}, unit="points per 100 ids")
-    options["series"].append(_intervals(ranges, "95% interval"))
+    options["series"].append(intervals(ranges, "95% interval"))
     return options
 
 
@@ -263,26 +267,6 @@ def beta_interval(alpha: float, beta: float) -> tuple[float, float, float]:
     return low, alpha / (alpha + beta), high
 
 
-_INTERVAL: Final = """(params, api) => {
-  const low = api.coord([api.value(0), api.value(1)]), high = api.coord([api.value(0), api.value(2)]);
-  return {type: 'line', shape: {x1: low[0], y1: low[1], x2: high[0], y2: high[1]},
-          style: {stroke: '#888', lineWidth: 3, lineCap: 'round'}};
-}"""
-
-
-def _intervals(ranges: Sequence[Sequence[float]], name: str) -> Options:
-    """(place, low, high) each, as upright strokes."""
-    return {
-        "type": "custom",
-        "name": name,
-        "data": list(ranges),
-        ":renderItem": _INTERVAL,
-        "encode": {"x": 0, "y": [1, 2]},
-        "itemStyle": {"color": "#888888"},
-        "z": 3,
-    }
-
-
 def _overall(shown: Sequence[Shown], value: Callable[[Frame], float]) -> list[list[float]]:
     """Runs of a session follow one another: their ids are counted on."""
     data: list[list[float]] = []
@@ -302,57 +286,6 @@ def _binned(cumulated: Sequence[int]) -> list[int]:
         return [0] * BINS
     ends = [cumulated[max(0, (i + 1) * len(cumulated) // BINS - 1)] for i in range(BINS)]
     return [end - before for before, end in zip([0, *ends], ends, strict=False)]
-
-
-def _line(name: str, colour: str, data: Sequence[Any], *, dashed: bool = False, area: bool = False) -> Options:
-    line: Options = {
-        "type": "line",
-        "name": name,
-        "data": list(data),
-        "showSymbol": False,
-        "lineStyle": {"color": colour, "width": 2, "type": "dashed" if dashed else "solid"},
-        "itemStyle": {"color": colour},
-    }
-    return line | ({"areaStyle": {"opacity": 0.12}} if area else {})
-
-
-def _css(**names: str) -> Options:
-    """Properties whose colours are the page's own (style.css), light or dark as it is when they are drawn."""
-    return {f":{key}": f"getComputedStyle(document.body).getPropertyValue('--{name}')" for key, name in names.items()}
-
-
-_TOOLTIP: Final[Options] = _css(backgroundColor="paper", borderColor="line") | {"textStyle": _css(color="ink")}
-
-
-def _axis(name: str, gap: int) -> Options:
-    return {
-        "name": name,
-        "nameLocation": "middle",
-        "nameGap": gap,
-        "nameTextStyle": _css(color="soft"),
-        "axisLabel": {"fontSize": 11, "hideOverlap": True, **_css(color="soft")},
-        "axisLine": {"lineStyle": _css(color="line")},
-        "splitLine": {"lineStyle": _css(color="line")},
-    }
-
-
-def _categories(names: Sequence[str], *, name: str = "", rotate: int = 0) -> Options:
-    axis = _axis(name, 26) | {"type": "category", "data": list(names), "splitLine": {"show": False}}
-    axis["axisLabel"] |= {"rotate": rotate, "fontSize": 10 if rotate else 11}
-    return axis
-
-
-def _cartesian(series: Sequence[Options], *, x: str, y: str, most: float | None = None) -> Options:
-    return {
-        "aria": {"enabled": True},
-        "animation": False,
-        "grid": {"left": 58, "right": 24, "top": 34, "bottom": 48},
-        "tooltip": {"trigger": "axis", **_TOOLTIP},
-        "legend": {"type": "scroll", "top": 0, "itemHeight": 8, "textStyle": {"fontSize": 11, **_css(color="soft")}},
-        "xAxis": _axis(x, 26) | {"type": "value", "min": "dataMin", "max": "dataMax"},
-        "yAxis": _axis(y, 38) | {"type": "value"} | ({} if most is None else {"max": most}),
-        "series": list(series),
-    }
 
 
 def _round(value: float, digits: int = 2) -> float:

@@ -8,12 +8,12 @@ from typing import Any, Final, Literal
 import msgspec
 
 from bandit_runner.dashboard.progress import Frame, Progress, frame_of
+from bandit_runner.dashboard.truths import attainable, games, rates
 from bandit_runner.errors import StoreUnusable, UsageError
-from bandit_runner.model import UNKNOWN, LimitEstimate, Scoring, Unknown
+from bandit_runner.model import LimitEstimate, Scoring, Unknown
 from bandit_runner.runs import Run, Session, Store, Tally
 from bandit_runner.runs.comparison import ComparedRow, compare
 from bandit_runner.runs.records import ALIVE_SECONDS
-from bandit_runner.simulation.truth import clairvoyant_score, read
 from bandit_runner.strategies import create
 
 MAX_SESSIONS: Final = 200
@@ -212,7 +212,7 @@ class Board:
         """Of the whole session: between two of its runs it still runs."""
         now = self._clock()
         states = {run.status(now) for run in runs}
-        pausing = len(runs) < _games(session) and any(now - run.heard < ALIVE_SECONDS for run in runs)
+        pausing = len(runs) < games(session) and any(now - run.heard < ALIVE_SECONDS for run in runs)
         if pausing:
             return "running"
         return "running" if "running" in states else "interrupted" if "interrupted" in states else "done"
@@ -223,7 +223,7 @@ class Board:
             **self._outline(session, run),
             frames=tuple(progress.frames),
             attainable=self._attained(session, run),
-            rates=_rates(session, run),
+            rates=rates(session, run),
         )
 
     def _outline(self, session: Session, run: Run) -> dict[str, Any]:
@@ -254,27 +254,8 @@ class Board:
 
     def _attained(self, session: Session, run: Run) -> float | Unknown:
         if run.number not in self._attainable:
-            self._attainable[run.number] = _attainable(session, run)
+            self._attainable[run.number] = attainable(session, run)
         return self._attainable[run.number]
-
-
-def _attainable(session: Session, run: Run) -> float | Unknown:
-    """Points per id for one who knows the truth, over as many ids as were planned."""
-    if session.truth is None:
-        return UNKNOWN
-    requests = run.start.planned or 100
-    try:
-        score = clairvoyant_score(
-            read(session.truth),
-            run.start.tier,
-            requests=min(requests, 1_000),
-            rps=_rps(session),
-            began=run.start.started,
-            scoring=session.scoring,
-        )
-    except UsageError:
-        return UNKNOWN
-    return score if isinstance(score, str) else score / min(requests, 1_000)
 
 
 def _limits(run: Run, state: dict[str, Any]) -> tuple[LimitEstimate, ...]:
@@ -285,27 +266,3 @@ def _limits(run: Run, state: dict[str, Any]) -> tuple[LimitEstimate, ...]:
     except UsageError:
         return ()
     return strategy.estimates()
-
-
-def _games(session: Session) -> int:
-    """How many runs its plan has."""
-    plan = session.settings.get("plan")
-    if not isinstance(plan, dict):
-        return 0
-    return len(plan.get("strategies", ())) * len(plan.get("tiers", ()))
-
-
-def _rps(session: Session) -> float:
-    plan = session.settings.get("plan")
-    rps = plan.get("rps") if isinstance(plan, dict) else None
-    return float(rps) if isinstance(rps, int | float) and rps > 0 else 10.0
-
-
-def _rates(session: Session, run: Run) -> tuple[float | Unknown, ...]:
-    if session.truth is None:
-        return tuple(UNKNOWN for _ in run.start.ports)
-    try:
-        truth = {server.port: server.success_rate for server in read(session.truth).servers}
-    except UsageError:
-        truth = {}
-    return tuple(truth.get(port, UNKNOWN) for port in run.start.ports)

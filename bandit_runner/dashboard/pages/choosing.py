@@ -1,5 +1,6 @@
 """What a live page looks at: which session and strategy, which tiers, now or a moment of replay. No widgets."""
 
+import time
 from typing import Final
 
 import msgspec
@@ -11,6 +12,9 @@ from bandit_runner.model import UNKNOWN, Scoring, Unknown
 from bandit_runner.runs import Tally
 
 SPEEDS: Final = (1, 2, 4)
+
+NAMED: Final = 3
+"""Strategies of a session that its description names."""
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,12 +122,10 @@ def figures(shown: list[Shown], scoring: Scoring) -> Figures | None:
 
 
 def described(line: SessionLine) -> str:
-    """A session in a selector."""
-    import time  # noqa: PLC0415 - local time is for people only
-
+    """A session in a selector, when it began in local time."""
     when = time.strftime("%d %b %H:%M", time.localtime(line.started))
     live = "LIVE - " if line.status == "running" else ""
-    names = ", ".join(line.strategies[:3]) + (" ..." if len(line.strategies) > 3 else "")  # noqa: PLR2004
+    names = ", ".join(line.strategies[:NAMED]) + (" ..." if len(line.strategies) > NAMED else "")
     return f"{live}{when} - {names} - {line.requests:,} ids, {line.attempts:,} attempts, {line.seconds:.0f} s"
 
 

@@ -18,6 +18,8 @@ _OPENING: Final = '<div class="opening" role="status"><b>bandit_runner</b><span>
 _COOKIE: Final = "bandit_runner_dark"
 _THEME_SECONDS: Final = 0.1
 """After which the browser has changed its colours, which the charts are then drawn in."""
+_LONG: Final = 40
+"""Letters of a cell from which on it is a hash or a path rather than a word."""
 
 
 @contextmanager
@@ -101,7 +103,3 @@ def table(heads: tuple[str, ...], rows: list[tuple[str, ...]], *, numbers: froze
                         look = "number" if column in numbers else "mono" if len(cell) > _LONG else ""
                         with ui.element("td").classes(look):
                             ui.label(cell)
-
-
-_LONG: Final = 40
-"""Letters of a cell from which on it is a hash or a path rather than a word."""

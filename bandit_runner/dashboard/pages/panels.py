@@ -6,7 +6,8 @@ from typing import Final, NamedTuple
 import msgspec
 
 from bandit_runner.dashboard import charts
-from bandit_runner.dashboard.charts import Options, Shown
+from bandit_runner.dashboard.charts import Shown
+from bandit_runner.dashboard.drawing import Options
 from bandit_runner.dashboard.pages.choosing import Figures
 from bandit_runner.model import UNKNOWN, Likely, LimitEstimate, Scoring, Unknown
 from bandit_runner.runs import Tally
@@ -69,6 +70,8 @@ CHARTS: Final = (
     ),
 )
 
+FIGURES: Final = ("Ids", "Accepted", "Score", "p50", "p99")
+
 LIMIT_HEADS: Final = ("server", "likely limiter", "how likely", "admits now", "a second", "at once", "seconds")
 LIMIT_NUMBERS: Final = frozenset({2, 3, 4, 5, 6})
 
@@ -101,9 +104,6 @@ def figure_texts(found: Figures | None) -> Mapping[str, tuple[str, str]]:
         "p50": (duration(found.p50_ms), "half of all ids"),
         "p99": (duration(found.p99_ms), "99 of 100 ids"),
     }
-
-
-FIGURES: Final = ("Ids", "Accepted", "Score", "p50", "p99")
 
 
 def duration(ms: float | Unknown) -> str:

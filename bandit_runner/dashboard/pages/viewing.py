@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from bandit_runner.dashboard.charts import Options
+from bandit_runner.dashboard.drawing import Options
 from bandit_runner.dashboard.pages.choosing import Choice, described, figures
 from bandit_runner.dashboard.pages.panels import CHARTS, Scene, figure_texts, limit_rows
 from bandit_runner.dashboard.views import Board
