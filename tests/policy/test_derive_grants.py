@@ -1,0 +1,246 @@
+"""What is granted: what the command line names, what the baseline gives, libraries, and why."""
+
+import msgspec
+import pytest
+from derived import ALL_CALLS, FLAKY, calls_of, calls_with, denied, policy_of
+from made_reports import make_report, make_slice, network, syscalls
+
+from binsafe import baselines
+from binsafe.errors import NotAnalysable, UsageError
+from binsafe.model import ArgumentValues, Library, ResolvedLibrary
+from binsafe.policy import Request, derive, read_policy
+from binsafe.policy.conditions import holds
+from binsafe.policy.parsing import parse
+from binsafe.policy.runtimes import compiles
+
+
+def test_grants_carry_reason_and_evidence():
+    policy = policy_of(calls=syscalls("socket", "read"))
+    (socket,) = (grant for grant in policy.of("syscall") if grant.object == "socket")
+    assert socket.reason.startswith("sockets: ")
+    assert socket.evidence[0].address == "0x500000"
+    assert socket.when
+    assert "AF_INET" in socket.access
+    assert len(policy.of("listen")) == 30
+    assert all(grant.evidence and grant.reason for grant in policy.of("listen"))
+    assert all(grant.reason for grant in policy.grants)
+
+
+def test_ports_named_are_the_ports_granted():
+    assert policy_of(Request(ports=(4000, 8080))).listen_ports() == (4000, 8080)
+    assert policy_of(Request(ports=())).listen_ports() == ()
+    assert policy_of(Request(ports=(0,))).listen_ports() == (0,)
+
+
+def test_no_layout_without_a_listener_found():
+    assert policy_of(uses=network("connect")).listen_ports() == ()
+    unknown = policy_of(uses=network(verdict="unknown"))
+    assert unknown.listen_ports() == ()
+    assert "--ports" in denied(unknown)["listen for connections"].reason
+    assert policy_of(Request(ports=(4000,)), uses=network(verdict="unknown")).listen_ports() == (4000,)
+
+
+def test_ports_for_a_baseline_that_lets_nobody_listen():
+    with pytest.raises(UsageError, match="lets no program listen") as caught:
+        policy_of(Request(ports=(80,)), baseline=baselines.load("cli_tool"))
+    assert "network_server" in caught.value.hint
+
+
+def test_the_command_line_goes_before_the_baseline():
+    policy = policy_of(Request(read=("/data", "/dev/urandom"), write=("/out",), environment=(("LANG", "C"),)))
+    assert [grant.reason for grant in policy.of("read") if grant.object == "/dev/urandom"] == ["--read /dev/urandom"]
+    assert {grant.object for grant in policy.of("write")} == {"/out", "/dev/null"}
+    assert policy.of("environment")[0].access == "C"
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        (Request(read=("data",)), "--read: 'data' is not absolute"),
+        (Request(write=("/a/../b",)), "--write: .*plain form"),
+        (Request(read=("/a\nb",)), "--read"),
+        (Request(connect=("example.org",)), "--connect"),
+        (Request(connect=("example.org:0",)), "--connect"),
+        (Request(connect=("-x:80",)), "--connect"),
+        (Request(execute=("ls",)), "--exec"),
+        (Request(environment=(("A=B", "x"),)), "--env"),
+        (Request(environment=(("A", "x\x00y"),)), "--env"),
+    ],
+)
+def test_requests_that_make_no_sense(request_: Request, message: str):
+    with pytest.raises(UsageError, match=message):
+        policy_of(request_)
+
+
+def test_other_systems_get_no_linux_calls():
+    report = make_report(make_slice(system="macos", arch="arm64"), make_slice(system="macos", arch="x86_64"))
+    policy = derive(report, FLAKY, Request())
+    assert policy.of("syscall") == ()
+    assert policy.artifact.arch == "arm64+x86_64"
+    assert len(policy.listen_ports()) == 30
+
+
+def test_arm64_gets_its_own_calls():
+    calls = calls_of(policy_of(arch="arm64", calls=None))
+    assert "ppoll" in calls
+    assert not calls & {"poll", "arch_prctl", "open"}
+
+
+def test_nothing_is_derived_from_what_could_not_be_analysed():
+    for report in (make_report(make_slice(), analysed=False), make_report()):
+        with pytest.raises(NotAnalysable) as caught:
+            derive(report, FLAKY, Request())
+        assert "do not run it" in caught.value.hint
+
+
+def test_no_table_no_policy():
+    with pytest.raises(UsageError, match="riscv64"):
+        policy_of(arch="riscv64")
+
+
+def test_executable_memory_is_for_libraries_and_for_named_runtimes():
+    found = syscalls("mmap", "mprotect")
+    assert len(calls_with(policy_of(calls=found), "mmap")) == 1
+    dynamic = policy_of(calls=found, linkage="dynamic")
+    assert any("MAP_ANONYMOUS == 0" in text for text in calls_with(dynamic, "mmap"))
+    assert calls_with(dynamic, "mprotect") == {"arg2 & PROT_EXEC == 0"}
+    server = baselines.load("network_server")
+    makes_code = "arg2 & PROT_EXEC == PROT_EXEC"
+    assert makes_code in calls_with(policy_of(Request(jit=True), baseline=server, calls=found), "mprotect")
+    assert makes_code not in calls_with(policy_of(Request(jit=True), calls=found), "mprotect")
+
+
+@pytest.mark.parametrize(
+    ("name", "library", "language"),
+    [
+        ("/usr/bin/node", "libc.so.6", "JavaScript"),
+        ("/opt/app", "libnode.so.108", "JavaScript"),
+        ("/opt/app", "@rpath/libjli.dylib", "Java"),
+        ("/opt/nodes", "libnodeinfo.so.1", None),
+        ("/opt/app", "libc.so.6", None),
+    ],
+)
+def test_a_language_runtime_is_told_by_its_name_or_its_libraries(name: str, library: str, language: str | None):
+    linked = make_slice(
+        linkage="dynamic", libraries=(Library(name=library, kind="needed"),), calls=syscalls("mprotect")
+    )
+    report = make_report(linked, name=name.rpartition("/")[2])
+    report = msgspec.structs.replace(report, artifact=msgspec.structs.replace(report.artifact, path=name))
+    assert compiles(report) == language
+    policy = derive(report, baselines.load("network_server"), Request())
+    assert ("arg2 & PROT_EXEC == PROT_EXEC" in calls_with(policy, "mprotect")) == (language is not None)
+
+
+def test_processes_are_for_servers_with_workers_and_never_for_flaky_ones():
+    server = baselines.load("network_server")
+    threads_only = policy_of(baseline=server, calls=syscalls("clone", "kill"))
+    assert len(calls_with(threads_only, "clone")) == 1
+    assert "kill" not in calls_of(threads_only)
+    workers = policy_of(baseline=server, calls=syscalls("clone", "kill", "wait4"))
+    assert len(calls_with(workers, "clone")) == 2
+    assert "kill" in calls_of(workers)
+    assert not {"kill", "wait4", "sendmsg", "socketpair"} & calls_of(policy_of(calls=syscalls(*ALL_CALLS)))
+    unknown = policy_of(baseline=server, calls=syscalls("clone", complete=False))
+    assert {"kill", "wait4"} <= calls_of(unknown), "what was not seen may still fork"
+    assert {"kill", "wait4"} <= calls_of(policy_of(baseline=server, calls=None))
+
+
+def test_files_are_changed_only_where_something_may_be_written():
+    found = syscalls("mkdir", "unlink")
+    assert not {"mkdir", "unlink"} & calls_of(policy_of(calls=found))
+    assert {"mkdir", "unlink"} <= calls_of(policy_of(Request(write=("/data",)), calls=found))
+
+
+def test_a_dynamic_program_may_read_its_loader_and_its_libraries():
+    resolved = (
+        ResolvedLibrary(name="libc.so.6", path="/usr/lib/libc.so.6", needed_by="program"),
+        ResolvedLibrary(name="libgone.so", path=None, needed_by="libc.so.6"),
+        ResolvedLibrary(name="libodd.so", path="/usr/../odd\n", needed_by="program"),
+    )
+    policy = policy_of(linkage="dynamic", interpreter="/lib64/ld.so", resolved=resolved, calls=syscalls("read"))
+    files = {grant.object: (grant.access, grant.reason) for grant in policy.of("read")}
+    assert files["/lib64/ld.so"][0] == "loader"
+    assert files["/usr/lib/libc.so.6"] == ("library", "library: needed by program")
+    assert not any("odd" in path for path in files)
+    assert "needed by libc.so.6" in denied(policy)["load libgone.so"].reason
+    assert "load libodd.so" in denied(policy)
+    assert read_policy(msgspec.json.encode(policy).decode(), "p.json") == policy
+
+
+def test_a_program_of_macos_may_read_libraries_that_are_not_the_systems():
+    libraries = tuple(Library(name=n, kind="load") for n in ("/usr/lib/libSystem.B.dylib", "/opt/x.dylib", "@rpath/y"))
+    policy = policy_of(system="macos", arch="arm64", libraries=libraries)
+    assert {g.object for g in policy.of("read") if g.access == "library"} == {"/opt/x.dylib"}
+
+
+def test_a_folder_for_temporary_files_stands_in_for_the_one_that_goes_with_the_program():
+    tool = baselines.load("cli_tool")
+    own, named = (policy_of(Request(scratch=scratch), baseline=tool) for scratch in (None, "/mine"))
+    assert "scratch" in {grant.object for grant in own.of("write")}
+    assert {grant.object for grant in named.of("write")} == {"/mine", "/dev/null"}
+    assert ("TMPDIR", "/mine") in {(grant.object, grant.access) for grant in named.of("environment")}
+    assert {grant.object for grant in own.of("read")} == {grant.object for grant in named.of("read")}
+    told = policy_of(Request(scratch="/mine", environment=(("TMPDIR", "/else"),)), baseline=tool)
+    assert [grant.access for grant in told.of("environment") if grant.object == "TMPDIR"] == ["/else"]
+
+
+@pytest.mark.parametrize(
+    ("need", "given"),
+    [
+        ("write", Request(write=("/data",))),
+        ("connect", Request(connect=("localhost:5432",))),
+        ("execute", Request(execute=("/bin/ls",))),
+        ("jit", Request(jit=True)),
+    ],
+)
+def test_calls_that_need_something_are_granted_with_it_alone(need: str, given: Request):
+    group = f"syscalls:\n  - {{group: g, reason: r, needs: {need}, calls: [getpid]}}\n"
+    baseline = parse(f"schema: binsafe.baseline/1\nname: mine\ndescription: for a test\n{group}", "mine.yaml")
+    found = syscalls("getpid")
+    assert "getpid" in calls_of(policy_of(given, baseline=baseline, calls=found))
+    others = Request(read=("/data",), write=("/dev/null",), environment=(("LANG", "C"),))
+    assert "getpid" not in calls_of(policy_of(others, baseline=baseline, calls=found))
+
+
+def test_files_that_run_with_the_program_are_those_that_were_hashed():
+    loader = ResolvedLibrary(
+        name="ld.so", path="/usr/lib/ld.so", opened_as="/lib64/ld.so", sha256="cd" * 32, needed_by="program"
+    )
+    libc = ResolvedLibrary(
+        name="libc.so.6",
+        path="/usr/lib/libc.so",
+        opened_as="/usr/../lib/libc.so",
+        sha256="ef" * 32,
+        needed_by="program",
+    )
+    unread = ResolvedLibrary(name="libx.so", path="/usr/lib/libx.so", opened_as="/lib/libx.so", needed_by="program")
+    facts = {"linkage": "dynamic", "interpreter": "/lib64/ld.so", "resolved": (loader, libc, unread)}
+    artifact = policy_of(**facts).artifact
+    assert [(each.opened_as, each.execute) for each in artifact.files] == [
+        ("/lib64/ld.so", True),
+        ("/lib/libc.so", False),
+    ]
+    assert artifact.interpreter == "/lib64/ld.so"
+    others = msgspec.structs.replace(make_report(make_slice(**facts)), format="mach-o")
+    assert (derive(others, FLAKY, Request()).artifact.files, derive(others, FLAKY, Request()).artifact.interpreter) == (
+        (),
+        None,
+    )
+
+
+@pytest.mark.parametrize(("high", "narrowed"), [(8, True), (9, False)])
+def test_a_proof_that_would_take_too_many_forms_is_left_aside(high: int, narrowed: bool):
+    """8 low bits that the cap lists, times the high ones that were proved: 64 forms are one condition, 72 are none."""
+    low = tuple(range(8))
+    text = f"when: {{ioctl: 'arg1 & 0xff in {{{', '.join(map(str, low))}}}'}}"
+    baseline = parse(
+        "schema: binsafe.baseline/1\nname: mine\ndescription: for a test\n"
+        f"syscalls:\n  - group: g\n    reason: r\n    {text}\n",
+        "mine.yaml",
+    )
+    proved = ArgumentValues(argument=1, mask=0xFF00, values=tuple(each << 8 for each in range(high)))
+    policy = policy_of(baseline=baseline, calls=syscalls("ioctl", ioctl=(proved,)))
+    (grant,) = (each for each in policy.of("syscall") if each.object == "ioctl")
+    assert holds(grant.when, (0, 0x0703, 0, 0, 0, 0))
+    assert not holds(grant.when, (0, 0x0708, 0, 0, 0, 0))
+    assert holds(grant.when, (0, 0x7F03, 0, 0, 0, 0)) is not narrowed
