@@ -4,6 +4,7 @@ Only where that is safe and buys something: on Linux, in a process of one thread
 never be released in the child) that is still small (the child's memory is limited with what it inherits).
 """
 
+import contextlib
 import os
 import signal
 import sys
@@ -12,7 +13,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-_MOST_PAGES = 64 * 1024**2 // 4096
+_MOST_BYTES = 64 * 1024**2
 _STEP = 0.002
 
 
@@ -20,8 +21,8 @@ def can_fork() -> bool:
     """Whether this process may make such children."""
     if sys.platform != "linux":
         return False
-    resident = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return resident <= _MOST_PAGES and len([*Path("/proc/self/task").iterdir()]) == 1
+    resident = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])  # in pages (proc(5))
+    return resident * os.sysconf("SC_PAGE_SIZE") <= _MOST_BYTES and len([*Path("/proc/self/task").iterdir()]) == 1
 
 
 class Forked:
@@ -67,11 +68,18 @@ def _be_child(work: Callable[[], None], keep: int, said: int) -> None:
         nothing = os.open(os.devnull, os.O_RDWR)
         for descriptor, standard in ((nothing, 0), (nothing, 1), (said, 2)):
             os.dup2(descriptor, standard)
-        os.closerange(3, keep)
-        os.closerange(keep + 1, os.sysconf("SC_OPEN_MAX"))
+        _close_all_but(0, 1, 2, keep)
         work()
         status = 0
     except BaseException:  # noqa: BLE001 - the process ends here
         os.write(2, traceback.format_exc().encode("utf-8", "replace"))
     finally:
         os._exit(status)
+
+
+def _close_all_but(*keep: int) -> None:
+    """Those that there are, not those that there could be: a limit may be 2^30, or lowered since they were opened."""
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - numbers
+        if int(name) not in keep:
+            with contextlib.suppress(OSError):  # the one that listed them
+                os.close(int(name))

@@ -175,9 +175,14 @@ def _peak_bytes() -> int:
     """The most memory that this program has had at once.
 
     Linux tells it of the address space, which began with our execve (``VmHWM``, proc(5)); its ``ru_maxrss`` keeps what
-    whoever forked us had. macOS has only the latter, in bytes.
+    whoever forked us had. macOS has only the latter, in bytes, and so have kernels that stand in for Linux (gVisor).
     """
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     if sys.platform == "darwin":
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:"))
+        return most
+    return 1024 * _peak_of(Path("/proc/self/status").read_text(encoding="ascii", errors="replace"), most)
+
+
+def _peak_of(status: str, otherwise: int) -> int:
+    """What /proc/self/status says of it, in KiB; ``otherwise`` where it says nothing."""
+    return next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")), otherwise)

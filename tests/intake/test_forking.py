@@ -9,6 +9,7 @@ import threading
 import pytest
 
 from binsafe.intake.forking import can_fork
+from binsafe.intake.worker import _peak_of
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only there are such children made")
 
@@ -34,6 +35,22 @@ def test_a_child_has_no_descriptor_but_the_one_it_keeps():
     assert status == "0"
     assert kept != "3"
     assert descriptors.split() == ["0", "1", "2", "3", kept]  # 3 was free for the folder that is listed
+
+
+def test_a_child_closes_what_lies_above_a_limit_that_was_lowered_since():
+    said = run(
+        """
+        import fcntl, resource
+        kept, said = os.memfd_create("kept"), os.memfd_create("said")
+        high = fcntl.fcntl(kept, fcntl.F_DUPFD, 500)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (100, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        def work():
+            os.write(kept, str(high in map(int, os.listdir("/proc/self/fd"))).encode())
+        child = Forked(work, keep=kept, said=said)
+        print(child.wait(), os.pread(kept, 10, 0).decode())
+        """
+    )
+    assert said == "0 False\n"
 
 
 def test_what_breaks_a_child_is_told_and_nothing_of_its_parent_happens_twice():
@@ -88,3 +105,8 @@ def test_a_session_of_its_own_keeps_it_from_our_terminals_signals():
         """
     )
     assert said == "True True\n"
+
+
+def test_a_kernel_that_tells_no_peak_of_memory_is_asked_otherwise():
+    assert _peak_of("Name:\tx\nVmHWM:\t   1234 kB\nVmRSS:\t 9 kB\n", 5) == 1234
+    assert _peak_of("Name:\tx\nVmRSS:\t 9 kB\n", 5) == 5
