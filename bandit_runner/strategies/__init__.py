@@ -11,7 +11,7 @@
     sliding_window.py      v7  from the latest outcomes only
     blocking.py            v8  with blocks that grow
     best.py            best    our own: quality.py, rate_limits.py (with guesses.py) are what it believes of servers,
-                               prices.py what it makes of that
+                               prices.py what it makes of that, worths.py how it finds the largest quickly
     uniform.py, round_robin.py, nginx_like.py, envoy_like.py, p2c_ewma.py   baselines: what balancers do today
     kl_ucb.py, exp3.py                                   references from the literature
     knapsack.py, bwk_balanced.py, bwk_primal_dual.py     Bandits with Knapsacks, as in the paper

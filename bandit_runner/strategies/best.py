@@ -14,6 +14,7 @@ from bandit_runner.strategies.masked_thompson import MAX_PAUSE
 from bandit_runner.strategies.prices import Prices, depth, no_prices, prices
 from bandit_runner.strategies.quality import Quality
 from bandit_runner.strategies.rate_limits import CERTAIN, Packed, RateLimits
+from bandit_runner.strategies.worths import Worths
 
 LOOKAHEAD: Final = 10.0
 """Seconds that prices are made for."""
@@ -21,8 +22,8 @@ REPRICE: Final = 0.5
 """Seconds that prices last."""
 LEAST: Final = 0.02
 """A server is worth at least this share of its success rate: prices choose among servers, but never stop an id."""
-FEW: Final = 3
-"""So many servers are looked at one by one; for more it is cheaper to look at all at once."""
+FEW: Final = 2
+"""So many servers are looked at one by one; for more it can be cheaper to look at all at once."""
 PAUSES: Final = (0.03, 0.06, 0.12, 0.25, 0.5)
 """Seconds: the waits that are considered."""
 WORTH_A_LOOK: Final = 0.01
@@ -133,6 +134,9 @@ class Best(Strategy):
         self._prices = no_prices(arms, scoring)
         self._priced_at = -np.inf
         self._counted_from, self._ids, self._counted_at = 0.0, 0.0, 0.0
+        self._first: Worths | None = None  # of first attempts, while neither time nor prices change them all
+        self._first_at: float | None = None
+        self._changed: set[int] = set()  # arms for which something else did
 
     def select(self, *, now: float, attempt: int, tried: Sequence[int], available: Collection[int]) -> Choice:
         """As every strategy's; an arm that is chosen has an attempt under way until its ``update``."""
@@ -140,33 +144,49 @@ class Best(Strategy):
         if isinstance(choice, int):
             self.memory.under_way[choice].append(now)
             self._under_way[choice] += 1
+            self._changed.add(choice)
         return choice
 
     def _choose(self, now: float, attempt: int, fresh: Sequence[int], usable: Sequence[int]) -> Choice:
         del fresh
         if attempt == 0:
             self._count(now)
-        if any(self._under_way):
-            self._forget_lost(now)
-        self._quality.advance(now)
-        if not 0 <= now - self._priced_at < REPRICE:
-            self._reprice(now)
         quality = self._quality
-        success = quality.means() if attempt else quality.hopes(self._under_way)
+        quality.advance(now)
+        if not 0 <= now - self._priced_at < REPRICE:
+            self._forget_lost(now)
+            self._reprice(now)
+        return self._best(now, attempt, self._later_attempts(attempt) if attempt else self._first_attempts(), usable)
+
+    def _later_attempts(self, attempt: int) -> Worths:
         left = 1 - self._prices.values[attempt + 1]
-        gains = [max(p * left - price, LEAST * p) for p, price in zip(success, self._prices.servers, strict=True)]
-        return self._best(now, attempt, gains, usable)
+        success = zip(self._quality.means(), self._prices.servers, strict=True)
+        return Worths([_gain(p, left, price) for p, price in success], share=CERTAIN[1])
+
+    def _first_attempts(self) -> Worths:
+        """At thousands of ids a second one or two servers have changed since the last one, and the rest is kept."""
+        quality, servers, under_way = self._quality, self._prices.servers, self._under_way
+        left = 1 - self._prices.values[1]
+        if self._first is None or self._first_at != quality.now:
+            success = zip(quality.hopes(under_way), servers, strict=True)
+            self._first = Worths([_gain(p, left, price) for p, price in success], share=CERTAIN[1])
+            self._first_at = quality.now
+        else:
+            for arm in self._changed:
+                self._first.changed(arm, _gain(quality.hope(arm, under_way[arm]), left, servers[arm]))
+        self._changed.clear()
+        return self._first
 
     def _choose_extra(self, now: float, tried: Sequence[int], usable: Sequence[int]) -> Choice:
         del tried
         self._quality.advance(now)
-        best, worth = self._richest(now, self._quality.means(), usable)
+        best, worth = self._richest(now, Worths(self._quality.means(), share=CERTAIN[1]), usable)
         return best if worth > self.scoring.penalty else STOP
 
-    def _best(self, now: float, attempt: int, gains: Sequence[float], usable: Sequence[int]) -> Choice:
+    def _best(self, now: float, attempt: int, worths: Worths, usable: Sequence[int]) -> Choice:
         """The server, or the wait, of the largest worth."""
-        best, most = self._richest(now, gains, usable)
-        hurry, pause = self.options.hurry, 0.0
+        best, most = self._richest(now, worths, usable)
+        hurry, pause, gains = self.options.hurry, 0.0, worths.gains
         patience, highest = self.options.patience, max([gains[arm] for arm in usable])
         if highest - max(WORTH_A_LOOK, hurry * PAUSES[0]) <= most:
             return best
@@ -186,19 +206,16 @@ class Best(Strategy):
             self.memory.waiting.append(Waiting(attempt=attempt, until=now + pause, waited=patience - left + pause))
         return Wait(pause)
 
-    def _richest(self, now: float, gains: Sequence[float], usable: Sequence[int]) -> tuple[int, float]:
+    def _richest(self, now: float, worths: Worths, usable: Sequence[int]) -> tuple[int, float]:
         """The server of the largest gain times chance, and that; only those that can win are looked at."""
-        under_way, limits = self._under_way, self._limits
-        best = max(usable, key=gains.__getitem__)
-        most = gains[best] * self._said(best, now, limits.chance(best, now, under_way[best]))
-        rivals = [arm for arm in usable if gains[arm] > most and arm != best]
-        chances = limits.chances(now, under_way) if len(rivals) > FEW else None
-        for arm in rivals:
-            chance = chances[arm] if chances else limits.chance(arm, now, under_way[arm])
-            worth = gains[arm] * self._said(arm, now, chance)
-            if worth > most:
-                best, most = arm, worth
-        return best, most
+        under_way, limits, looks = self._under_way, self._limits, 0
+        while not worths.is_known(best := worths.top(usable)):
+            if looks == FEW:
+                limits.find_chances(now, under_way)
+            looks += 1
+            chance = self._said(best, now, limits.chance(best, now, under_way[best]))
+            worths.found(best, worths.gains[best] * chance)
+        return best, worths.most(best)
 
     def _resumed(self, now: float, attempt: int) -> float:
         """How long the id that asks has waited before this attempt.
@@ -239,6 +256,7 @@ class Best(Strategy):
     ) -> None:
         """As every strategy's; a 429 that says when to come back is believed, up to a day."""
         super().update(arm=arm, outcome=outcome, now=now, attempt=attempt, latency=latency, retry_after=retry_after)
+        self._changed.add(arm)
         if under_way := self.memory.under_way[arm]:
             del under_way[0]
             self._under_way[arm] -= 1
@@ -263,6 +281,7 @@ class Best(Strategy):
     def _reprice(self, now: float) -> None:
         """Make prices for the coming seconds."""
         self._priced_at = now
+        self._first = None
         window = RATE_WINDOW * (1 - math.exp(-max(now - self._counted_from, 1.0) / RATE_WINDOW))
         ids = max(1.0, self._ids / window * LOOKAHEAD)
         most = ids * depth(self.scoring)
@@ -276,6 +295,7 @@ class Best(Strategy):
 
     def snapshot(self) -> dict[str, Any]:
         """As every strategy's; about 20 KB per arm, for the filter of rate limits is many guesses."""
+        self._first = None  # who is restored from this has none either
         self.memory = msgspec.structs.replace(
             self.memory,
             limits=self._limits.pack(),
@@ -293,6 +313,7 @@ class Best(Strategy):
         """As every strategy's."""
         memory, generator = self.memory, self._random
         super().restore(state)
+        self._first = None
         try:
             self._unpack(self.memory)
         except ValueError as error:
@@ -321,5 +342,6 @@ class Best(Strategy):
         return BestMemory(arms=[Arm() for _ in range(arms)], under_way=[[] for _ in range(arms)])
 
 
-def _products(some: Sequence[float], others: Sequence[float]) -> list[float]:
-    return [one * other for one, other in zip(some, others, strict=True)]
+def _gain(success: float, left: float, price: float) -> float:
+    """What an attempt brings if it is admitted."""
+    return max(success * left - price, success * LEAST)

@@ -143,16 +143,16 @@ def ready_after(x: Floats, under_way: Floats) -> Floats:
     return found
 
 
-def admit(x: Floats) -> Floats | None:
-    """An attempt was admitted: take part in it. What each guess's belief is multiplied by; None if all foresaw it."""
+def admit(x: Floats, attempts: int = 1) -> Floats | None:
+    """Attempts were admitted: take part in them. What each guess's belief is multiplied by; None if all foresaw it."""
     tokens = x[TOKENS]
-    tokens -= 1
+    tokens -= attempts
     if tokens.min() >= 0:
         return None
-    wrong = tokens < 0
-    x[CAPACITY] += wrong & (x[LENGTH] > 0)
-    np.maximum(tokens, 0, out=tokens)
-    return np.where(wrong, np.float32(MISTAKE), np.float32(1))
+    missing = np.minimum(tokens, 0)
+    x[CAPACITY] -= np.floor(missing) * (x[LENGTH] > 0)
+    tokens -= missing
+    return np.where(missing < 0, np.float32(MISTAKE), np.float32(1))
 
 
 def reject(x: Floats) -> Floats | None:

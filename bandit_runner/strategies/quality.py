@@ -23,6 +23,9 @@ RECOVERY: Final = 1 / 10
 DOWN_RATE: Final = 0.02
 """What a server that is down still accepts."""
 
+STEP: Final = 0.01
+"""Seconds in which nobody goes down or comes back, so that at thousands of ids a second most find all as it was."""
+
 
 class Quality:
     """Per server: Beta(alpha, beta) of its success rate while it is up, and the probability that it is down.
@@ -52,10 +55,14 @@ class Quality:
 
     def advance(self, now: float) -> None:
         """Let time pass."""
-        if self.now is not None and now > self.now:
-            stays = math.exp(-(ONSET + RECOVERY) * (now - self.now))
-            gained = (1 - stays) * ONSET / (ONSET + RECOVERY)
-            self.down = [down * stays + gained for down in self.down]
+        if self.now is not None:
+            passed = now - self.now
+            if 0 <= passed < STEP:
+                return
+            if passed > 0:
+                stays = math.exp(-(ONSET + RECOVERY) * passed)
+                gained = (1 - stays) * ONSET / (ONSET + RECOVERY)
+                self.down = [down * stays + gained for down in self.down]
         self.now = now
 
     def means(self) -> list[float]:
@@ -66,13 +73,14 @@ class Quality:
         ]
 
     def hopes(self, under_way: Sequence[int]) -> list[float]:
-        """What each could be: means plus ``OPTIMISM`` standard deviations, as if attempts under way were known."""
-        found = []
-        for alpha, beta, down, more in zip(self.alpha, self.beta, self.down, under_way, strict=True):
-            total = alpha + beta
-            mean = alpha / total
-            found.append((mean + OPTIMISM * math.sqrt(mean * (1 - mean) / (total + 1 + more))) * (1 - down))
-        return found
+        """The `hope` of each."""
+        return [self.hope(arm, more) for arm, more in enumerate(under_way)]
+
+    def hope(self, arm: int, under_way: int) -> float:
+        """What it could be: the mean plus ``OPTIMISM`` standard deviations, as if attempts under way were known."""
+        total = self.alpha[arm] + self.beta[arm]
+        mean = self.alpha[arm] / total
+        return (mean + OPTIMISM * math.sqrt(mean * (1 - mean) / (total + 1 + under_way))) * (1 - self.down[arm])
 
     def observe(self, arm: int, *, accepted: bool) -> None:
         """Learn from an admitted attempt."""

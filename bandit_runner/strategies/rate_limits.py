@@ -2,7 +2,8 @@
 
 Each guess (`guesses`) is carried forward in time, asked what it would have answered, and believed the less the more it
 was wrong. Time passes for a server's guesses only when somebody wants to know, and not even then while all of them have
-a token left: so a server that is not near its limit, or has none, costs little.
+a token left; admissions that all of them foresee are written down, and gone through together when somebody wants to
+know. So a server that is not near its limit, or has none, costs little.
 
 Servers of one tier tend to be limited alike: a guess that is thrown away is now and then replaced by one that another
 server's history speaks for.
@@ -36,6 +37,8 @@ SHARED: Final = 0.7
 _UNKNOWN: Final = (-1, 0.0)
 HISTORY: Final = 256
 """Admissions per server that are remembered, for the count of a window that is guessed later."""
+LATER: Final = 64
+"""Admissions per server that may wait to be gone through: more would save little, and hold up the one that has to."""
 NEGLIGIBLE: Final = 1e-6
 """A guess that is believed no more than this is not looked at."""
 CERTAIN: Final = (0.005, 0.998)
@@ -72,7 +75,8 @@ class RateLimits:
         self._x: Floats = guesses.draw(rng, arms * particles).reshape(guesses.ROWS, arms, particles)
         self._weights: Floats = np.full((arms, particles), 1 / particles, np.float32)
         self._at: list[float | None] = [None] * arms
-        self._least = [1.0] * arms  # tokens that every guess has
+        self._least = [1.0] * arms  # tokens that every guess has, or more
+        self._owed = [0] * arms  # so many of the latest admissions, all of them foreseen, are still to be gone through
         self._known = [_UNKNOWN] * arms  # beside so many under way, the chance until time or an answer changes it
         self._admitted = [deque[float](maxlen=HISTORY) for _ in range(arms)]
 
@@ -80,28 +84,40 @@ class RateLimits:
         """The probability that the server admits an attempt now, beside so many that it has not answered yet."""
         if self._least[arm] >= 1 + under_way:
             return CERTAIN[1]
+        if self._is_known(arm, now, under_way):
+            return self._known[arm][1]
         self._advance(arm, now)
-        return self._chance(arm, under_way)
+        chance = _bounded(float(self._weights[arm].dot(self._x[TOKENS, arm] >= 1 + under_way)))
+        self._known[arm] = under_way, chance
+        return chance
 
     def chances(self, now: float, under_way: Sequence[int]) -> list[float]:
         """The same of all servers."""
-        self._advance_all(now)
-        known = self._known
-        stale = [arm for arm, more in enumerate(under_way) if known[arm][0] != more]
-        if 2 * len(stale) > self.arms:
-            ready = self._x[TOKENS] >= 1 + np.array(under_way)[:, None]
-            chances = map(_bounded, np.einsum("ij,ij->i", self._weights, ready).tolist())
-            self._known = known = list(zip(under_way, chances, strict=True))
-        else:
-            for arm in stale:
-                known[arm] = under_way[arm], self._chance(arm, under_way[arm])
-        return [chance for _, chance in known]
+        self.find_chances(now, under_way)
+        return [self.chance(arm, now, more) for arm, more in enumerate(under_way)]
 
-    def _chance(self, arm: int, under_way: int) -> float:
-        return _bounded(float(self._weights[arm].dot(self._x[TOKENS, arm] >= 1 + under_way)))
+    def find_chances(self, now: float, under_way: Sequence[int]) -> None:
+        """Get ready to be asked for the `chance` of several servers: where most are not known it is cheaper at once."""
+        least, arms = self._least, range(self.arms)
+        unsure = [arm for arm in arms if least[arm] < 1 + under_way[arm]]
+        unknown = [arm for arm in unsure if not self._is_known(arm, now, under_way[arm])]
+        if 2 * len(unknown) <= self.arms:
+            return
+        for arm in unknown:
+            self._settle(arm)
+        self._advance_all(now)
+        ready = self._x[TOKENS] >= 1 + np.array(under_way)[:, None]
+        found = np.einsum("ij,ij->i", self._weights, ready).tolist()
+        for arm in unsure:
+            self._known[arm] = under_way[arm], _bounded(found[arm])
+
+    def _is_known(self, arm: int, now: float, under_way: int) -> bool:
+        at = self._at[arm]
+        return self._known[arm][0] == under_way and at is not None and 0 <= now - at < TICK
 
     def chances_after(self, now: float, under_way: Sequence[int], waits: Sequence[float]) -> list[list[float]]:
         """The same after waits of fractions of seconds, if nobody asks until then: per server, per wait."""
+        self._settle_all()
         self._advance_all(now)
         after = guesses.ready_after(self._x, np.array(under_way, np.float32)[:, None])
         found = [np.einsum("ij,ij->i", self._weights, after <= np.float32(wait)).tolist() for wait in waits]
@@ -115,6 +131,12 @@ class RateLimits:
 
     def observe(self, arm: int, now: float, *, admitted: bool) -> None:
         """Weigh the guesses about a server by what it did, and let them take part in it."""
+        if admitted and self._can_wait(arm, now):
+            self._owed[arm] += 1
+            self._least[arm] -= 1
+            self._known[arm] = _UNKNOWN
+            self._admitted[arm].append(now)
+            return
         self._advance(arm, now)
         x = self._x[:, arm]
         factors = guesses.admit(x) if admitted else guesses.reject(x)
@@ -122,6 +144,34 @@ class RateLimits:
             self._admitted[arm].append(now)
         if factors is not None:
             self._weigh(arm, factors, now, admitted=admitted)
+        self._look(arm)
+
+    def _can_wait(self, arm: int, now: float) -> bool:
+        """Whether an admission changes no belief, for every guess that counts has a token left."""
+        at = self._at[arm]
+        return self._least[arm] >= 1 and self._owed[arm] < LATER and at is not None and at <= now
+
+    def _settle(self, arm: int) -> None:
+        """Go through the admissions that could wait, each at its time."""
+        if not (owed := self._owed[arm]):
+            return
+        self._owed[arm] = 0
+        x, together = self._x[:, arm], 0
+        for at in list(self._admitted[arm])[-owed:]:
+            if passed := self._passed(arm, at):
+                guesses.admit(x, together)
+                guesses.pass_time(x, np.float32(passed), self.rng)
+                together = 0
+            together += 1
+        guesses.admit(x, together)
+        self._look(arm)
+
+    def _settle_all(self) -> None:
+        for arm in range(self.arms):
+            self._settle(arm)
+
+    def _look(self, arm: int) -> None:
+        """Guesses have changed: what was known of them is to be found anew."""
         self._known[arm] = _UNKNOWN
         self._least[arm] = float(_least(self._x[:, arm], self._weights[arm]))
 
@@ -142,6 +192,7 @@ class RateLimits:
         guesses.spread(x, rng, admitted=admitted)
         others = math.ceil(fresh * count)
         other = int(rng.integers(self.arms))
+        self._settle(other)
         theirs = self._x[:, other, _chosen(self._weights[other], others, rng)]
         found = np.where(rng.random(others) < SHARED, theirs, guesses.draw(rng, others))
         ages = now - np.array(self._admitted[arm])[::-1]
@@ -152,13 +203,15 @@ class RateLimits:
 
     def _advance(self, arm: int, now: float) -> None:
         """Carry a server's guesses forward. Only time that has passed counts, so a clock may start again."""
+        self._settle(arm)
         passed = self._passed(arm, now)
         if passed:
             self._known[arm] = _UNKNOWN
             guesses.pass_time(self._x[:, arm], np.float32(passed), self.rng)
 
     def _advance_all(self, now: float) -> None:
-        passed = [self._passed(arm, now) for arm in range(self.arms)]
+        """The same for all that owe nothing; those that do are sure of what they would answer."""
+        passed = [0.0 if owed else self._passed(arm, now) for arm, owed in enumerate(self._owed)]
         if any(passed):
             self._known = [_UNKNOWN] * self.arms
             guesses.pass_time(self._x, np.array(passed, np.float32)[:, None], self.rng)
@@ -180,6 +233,8 @@ class RateLimits:
 
     def pack(self) -> Packed:
         """What `unpack` takes."""
+        self._settle_all()
+        self._least = _least(self._x, self._weights).tolist()  # as it is found where this is unpacked
         return Packed(
             times=list(self._at),
             guesses=self._x.tobytes(),
@@ -204,7 +259,7 @@ class RateLimits:
         self.rng = unpack_generator(packed.generator)
         self._x, self._weights, self._at = x, weights, list(packed.times)
         self._least = _least(x, weights).tolist()
-        self._known = [_UNKNOWN] * self.arms
+        self._known, self._owed = [_UNKNOWN] * self.arms, [0] * self.arms
         self._admitted = [deque(times.tolist(), maxlen=HISTORY) for times in admitted]
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -281,3 +282,55 @@ def test_what_is_known_of_a_chance_ends_with_an_answer_with_time_and_with_attemp
     assert emptied[1:] == rested[1:]
     assert limits.chances(40.0, [0, 9, 0, 0])[1] < emptied[1]
     assert limits.chances(41.0, [0] * 4)[0] > 0.7
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_admissions_that_are_gone_through_later_leave_the_same_belief(seed: int):
+    """Ten within a few milliseconds, twice a second; all admitted until a window of 300 is full."""
+    one_by_one, together = (RateLimits(1, np.random.default_rng(seed), particles=256) for _ in range(2))
+    put_off = 0
+    for attempt in range(400):
+        now, admitted = attempt // 10 / 2 + attempt % 10 / 1000, attempt < 300
+        for limits in (one_by_one, together):
+            limits.observe(0, now, admitted=admitted)
+        put_off += together._owed[0] > 0
+        one_by_one._settle(0)
+        if attempt % 50 == 24:
+            assert one_by_one.chance(0, now, 4) == pytest.approx(together.chance(0, now, 4), abs=1e-5)
+    assert put_off > 100
+    assert one_by_one.estimates() == together.estimates()
+    np.testing.assert_allclose(one_by_one._x, together._x, rtol=1e-4)
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_admissions_that_wait_count_before_anybody_is_told_a_chance(at_once: bool):
+    limits = RateLimits(1, np.random.default_rng(1), particles=200)
+    limits.observe(0, 1.0, admitted=True)
+    limits._x[guesses.TOKENS, 0] = limits._x[guesses.CAPACITY, 0] = [8.0, 9.0] * 100
+    limits._weights[0] = 1 / 200
+    limits._look(0)
+    told = []
+    for _ in range(4):
+        told.append(limits.chances(1.0, [6])[0] if at_once else limits.chance(0, 1.0, 6))
+        limits.observe(0, 1.0, admitted=True)
+    assert told == pytest.approx([0.998, 0.998, 0.5, 0.005])
+
+
+def test_what_first_attempts_are_worth_is_kept_only_while_nothing_changes_it():
+    strategy: Any = create("best", arms=5, seed=1, patience=0.0)
+    luck, waiting, kept = np.random.default_rng(1), [], 0
+    for step in range(3000):
+        now = step // 5 * 0.011  # it is kept for a hundredth of a second
+        waiting.append(strategy.select(now=now, attempt=0, tried=(), available=range(5)))
+        if len(waiting) > 8:
+            outcome = (Outcome.OK, Outcome.ERROR, Outcome.RATE_LIMITED)[int(luck.choice(3, p=(0.6, 0.3, 0.1)))]
+            tell(strategy, waiting.pop(int(luck.integers(8))), outcome, now)
+        before, known = strategy._first, strategy._first_attempts()
+        kept += known is before
+        strategy._first = None
+        assert strategy._first_attempts().gains == known.gains
+        strategy._first = known
+        for arm in filter(known.is_known, range(5)):
+            chance = strategy._limits.chance(arm, now, strategy._under_way[arm])
+            assert known.most(arm) == pytest.approx(known.gains[arm] * chance)
+    assert kept > 2000

@@ -1,0 +1,50 @@
+"""The best of several things whose worth costs something to find, kept while nothing changes it."""
+
+from collections.abc import Sequence
+
+
+class Worths:
+    """What an attempt on each server is worth: at most ``share`` of its gain, until somebody finds how much.
+
+    `top` is a lazy maximum, as in Minoux, "Accelerated greedy algorithms for maximizing submodular set functions",
+    Optimization Techniques, 1978: once the worth of what it names is known, none of the others needs to be.
+
+    >>> worths = Worths([0.5, 0.9, 0.8], share=1.0)
+    >>> worths.top(range(3)), worths.is_known(1)
+    (1, False)
+    >>> worths.found(1, 0.6)
+    >>> worths.top(range(3)), worths.is_known(2)
+    (2, False)
+    >>> worths.found(2, 0.7)
+    >>> worths.top(range(3)), worths.is_known(2), worths.most(2)
+    (2, True, 0.7)
+    """
+
+    __slots__ = ("_known", "_most", "_share", "gains")
+
+    def __init__(self, gains: list[float], *, share: float) -> None:
+        self.gains = gains
+        """What each would be worth if nothing stood in its way."""
+        self._share = share
+        self._most = [gain * share for gain in gains]
+        self._known = [False] * len(gains)
+
+    def changed(self, arm: int, gain: float) -> None:
+        """Forget what was found of one."""
+        self.gains[arm], self._most[arm], self._known[arm] = gain, gain * self._share, False
+
+    def found(self, arm: int, worth: float) -> None:
+        """Keep the worth of one."""
+        self._most[arm], self._known[arm] = worth, True
+
+    def top(self, arms: Sequence[int]) -> int:
+        """Which of them is worth most, as far as is known; the first of equals."""
+        return max(arms, key=self._most.__getitem__)
+
+    def is_known(self, arm: int) -> bool:
+        """Whether its worth was found."""
+        return self._known[arm]
+
+    def most(self, arm: int) -> float:
+        """What it is worth, or at most."""
+        return self._most[arm]
