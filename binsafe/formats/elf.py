@@ -30,8 +30,8 @@ _SYMBOL_LAYOUTS = {32: ("III4x", "12xBxH"), 64: ("I4xQQ", "4xBxH16x")}
 """Word size -> how a symbol record keeps its name, address and size; and its type and section."""
 
 
-def read(data: memoryview) -> Image:
-    """The Image of an ELF file, which has one slice.
+def read(data: memoryview, linked: "Linking | None" = None) -> Image:
+    """The Image of an ELF file, which has one slice; ``linked`` is what `elf_linking` says of it, where that is known.
 
     Raises:
         NotAnalysable: the headers or the dynamic section break a rule.
@@ -47,7 +47,7 @@ def read(data: memoryview) -> Image:
     wanted = None if hollow else dynamic(head.bits, reader, headers)
     loader = None if hollow else interpreter(reader, headers)
     kind = "debug-symbols" if hollow else _kind(head, wanted, loader)
-    imports, exports = ((), ()) if wanted is None else _linkage(head, data, sections, wanted)
+    imports, exports = ((), ()) if wanted is None else _linkage(head, data, sections, wanted, linked)
     slice_ = Slice(
         format="elf",
         arch=head.arch,
@@ -127,7 +127,11 @@ def _traits(
 
 
 def _linkage(
-    head: eh.Header, data: memoryview, sections: tuple[Section, ...], wanted: Dynamic
+    head: eh.Header,
+    data: memoryview,
+    sections: tuple[Section, ...],
+    wanted: Dynamic,
+    linked: "Linking | None",
 ) -> tuple[tuple[Import, ...], tuple[Symbol, ...]]:
     """Names that others must supply, with the stub or slot they are called through; and names supplied to others."""
     stub_of: dict[int, int] = {}
@@ -136,7 +140,7 @@ def _linkage(
             code = data[section.offset : section.offset + section.size]
             stub_of |= stubs.slots(head.arch, code, section.address, wanted.plt_got)
     through: dict[str, int] = {}
-    named, slots = _dynamic_symbols(head, data)
+    named, slots = _dynamic_symbols(head, data) if linked is None else _ours(linked)
     for name, slot in slots:
         if slot in stub_of:
             through[name] = stub_of[slot]

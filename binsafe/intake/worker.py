@@ -42,6 +42,7 @@ def serve(connection: socket.socket) -> None:
     _limit(resource.RLIMIT_AS, WORKER_BYTES)
     _limit(resource.RLIMIT_CORE, 0)
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # numpy's linear algebra, never used here, starts its threads when loaded
     with connection:
         while True:
             try:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from binsafe.syscalls import arm64_values as values
 from binsafe.syscalls.code import CodeRange
 from binsafe.syscalls.conventions import CONVENTIONS
-from binsafe.syscalls.decode import JUNK, Instruction
+from binsafe.syscalls.decode import JUNK, Instruction, Instructions
 from binsafe.syscalls.machine import (
     LOADED,
     LOADED_WIDE,
@@ -59,6 +59,7 @@ class Arm64:
     arguments = CONVENTIONS["arm64"].arguments
     passed: tuple[str, ...] = arguments[:6]
     nonsense = frozenset({JUNK, "udf", "hvc", "smc", "eret", "dcps1", "dcps2", "dcps3", "drps"})
+    compare = "cmn"
     stack = "sp"
     call_shift = 0
     names_absolutely = False  # an instruction has 4 bytes
@@ -121,11 +122,12 @@ class Arm64:
             found += _pairs(start, words, np.full(len(later), page, np.int64), later, MAYBE_TAKEN)
         return References(*(np.concatenate(column) for column in zip(*found, strict=True)))
 
-    def flows(self, instructions: Sequence[Instruction]) -> list[tuple[Flow, int | None]]:
-        """How control leaves each of them, and the target if it is a constant."""
-        return [self.flow(instruction) for instruction in instructions]
+    def flows(self, instructions: Instructions) -> dict[int, tuple[Flow, int | None]]:
+        """How control leaves each of them, by index, and the target if it is a constant; left out is what goes on."""
+        flows = ((at, self._flow(instruction)) for at, instruction in enumerate(instructions))
+        return {at: flow for at, flow in flows if flow[0] is not Flow.NEXT}
 
-    def flow(self, instruction: Instruction) -> tuple[Flow, int | None]:
+    def _flow(self, instruction: Instruction) -> tuple[Flow, int | None]:
         """How control leaves, and the target if it is a constant."""
         mnemonic = instruction.mnemonic
         if mnemonic == "bl":
@@ -145,7 +147,7 @@ class Arm64:
     def compared_with(self, instruction: Instruction, value: int) -> str | None:
         """``cmn``, which compares with the negative of its constant."""
         register, _, constant = instruction.operands.partition(", #")
-        fits = instruction.mnemonic == "cmn" and "," not in constant and constant and int(constant, 0) == -value
+        fits = instruction.mnemonic == self.compare and "," not in constant and constant and int(constant, 0) == -value
         return values.full(register) if fits else None
 
     def branches_if_equal(self, instruction: Instruction) -> bool | None:

@@ -118,7 +118,7 @@ def _touched(detail: Detail) -> set[str]:
     Whatever capstone says, what is no store counts as writing its first operand, and atomic memory operations as
     writing all of theirs.
     """
-    names = set(detail.writes)
+    names = set(detail.writes())
     registers = [operand.name for operand in detail.operands if isinstance(operand, Register)]
     if detail.mnemonic.startswith(("ld", "swp", "cas")):
         names.update(registers)

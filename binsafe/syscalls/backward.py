@@ -25,7 +25,7 @@ def before(program: Program, target: Place, edge: Edge, location: Location) -> I
     What is `Moved` is held just before the edge's own instruction; nothing comes where nothing can come this way.
     """
     place = edge.place
-    flow, callee = place.region.flows[place.at]
+    flow, callee = place.region.flow(place.at)
     if edge.kind is not Kind.FLOW:
         if isinstance(location, int):
             if location < 0 and edge.kind is Kind.CALL:

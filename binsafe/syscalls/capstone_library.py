@@ -6,18 +6,19 @@ package finds its library.
 """
 
 import ctypes
-import struct
 import sys
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from binsafe.syscalls.instructions import RECORD_SIZE, Instructions
+
 _MAJOR = 5
 _NAMES = {"linux": "libcapstone.so", "darwin": "libcapstone.dylib", "win32": "capstone.dll"}
 _OPT_DETAIL, _OPT_SKIPDATA, _ON = 2, 5, 3
-_INSTRUCTION = struct.Struct("=8xQH24x32s160s6x8x")
-"""``cs_insn``: id, address, size, bytes, mnemonic, operands as text, pointer to details."""
+JUNK = ".byte"
+"""The mnemonic of bytes that decode to nothing, and here their name."""
 _MAX_REGISTERS = 64
 """``cs_regs``."""
 
@@ -32,23 +33,20 @@ class Engine:
         if self._library.cs_open(arch, mode, ctypes.byref(self._handle)):
             raise RuntimeError(f"capstone does not know processor {arch} in mode {mode}")
         self._library.cs_option(self._handle, _OPT_DETAIL if detailed else _OPT_SKIPDATA, _ON)
+        self._names = _Names(self._library, self._handle)
 
     def __del__(self) -> None:
         if self._handle:
             self._library.cs_close(ctypes.byref(self._handle))
 
-    def instructions(self, code: bytes, address: int, most: int) -> list[tuple[int, int, str, str]]:
-        """(address, size, mnemonic, operands) of each instruction, ``most`` of them."""
+    def instructions(self, code: bytes, address: int, most: int) -> Instructions:
+        """All instructions, ``most`` of them."""
         found = ctypes.c_void_p()
         count = self._library.cs_disasm(self._handle, code, len(code), address, most, ctypes.byref(found))
         if not count or found.value is None:
-            return []
+            return Instructions(b"", self._names)
         try:
-            memory = (ctypes.c_char * (count * _INSTRUCTION.size)).from_address(found.value)
-            return [
-                (where, size, mnemonic[: mnemonic.index(0)].decode(), operands[: operands.index(0)].decode())
-                for where, size, mnemonic, operands in _INSTRUCTION.iter_unpack(memory)
-            ]
+            return Instructions(ctypes.string_at(found.value, count * RECORD_SIZE), self._names)
         finally:
             self._library.cs_free(found, count)
 
@@ -67,6 +65,18 @@ class Engine:
             self._library.cs_free(found, 1)
 
 
+class _Names(dict[int, str]):
+    """Id of an instruction -> its name, asked for once."""
+
+    def __init__(self, library: Any, handle: ctypes.c_size_t) -> None:
+        super().__init__({0: JUNK})
+        self._library, self._handle = library, handle
+
+    def __missing__(self, kind: int) -> str:
+        name = self._library.cs_insn_name(self._handle, kind)
+        return self.setdefault(kind, "" if name is None else name.decode())
+
+
 @cache
 def _library() -> Any:
     library = ctypes.CDLL(_path()) if Path(_path()).is_file() else _packages()
@@ -79,6 +89,8 @@ def _library() -> Any:
     library.cs_disasm.restype = size
     library.cs_free.argtypes = (pointer, size)
     library.cs_regs_access.argtypes = (size, pointer, pointer, pointer, pointer, pointer)
+    library.cs_insn_name.argtypes = (size, ctypes.c_uint)
+    library.cs_insn_name.restype = ctypes.c_char_p
     library.cs_reg_name.argtypes = (size, ctypes.c_uint)
     library.cs_reg_name.restype = ctypes.c_char_p
     return library

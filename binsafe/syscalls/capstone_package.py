@@ -47,4 +47,4 @@ def _detail(found: Any) -> Detail:
                     getattr(operand, "size", 0),
                 )
             )
-    return Detail(found.mnemonic, tuple(operands), frozenset(writes), found.address + found.size, plain)
+    return Detail(found.mnemonic, tuple(operands), lambda: frozenset(writes), found.address + found.size, plain)

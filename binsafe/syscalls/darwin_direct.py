@@ -60,7 +60,7 @@ def find(slice_: Slice, machine: Machine, *, max_instructions: int) -> tuple[set
     try:
         program = Program(slice_, machine, decoder)
         for site in sites.find(program):
-            resolution = resolve(program, site)
+            resolution = resolve(program, site, plausible=sites.is_plausible(program, site))
             numbers |= resolution.numbers
             gaps |= resolution.gaps
     except OutOfInstructions:

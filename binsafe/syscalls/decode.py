@@ -4,10 +4,12 @@ Text costs a microsecond an instruction, to know which registers it writes six. 
 single instructions that touch what is being followed are looked at again.
 """
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from binsafe.syscalls.capstone_library import Engine
+from binsafe.syscalls.capstone_library import JUNK, Engine
+from binsafe.syscalls.instructions import Instruction, Instructions
 from binsafe.syscalls.operands import Immediate, Memory, Operand, Register, from_text
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ __all__ = [
     "Detail",
     "Immediate",
     "Instruction",
+    "Instructions",
     "Memory",
     "Operand",
     "OutOfInstructions",
@@ -27,29 +30,19 @@ __all__ = [
 
 MODES = {"x86_64": (3, 8), "i386": (3, 4), "arm64": (1, 0), "arm64e": (1, 0), "arm": (0, 0), "riscv64": (15, 6)}
 """Processor -> ``CS_ARCH_*`` and ``CS_MODE_*``; for the first and the third the analysis knows what code means."""
-JUNK = ".byte"
-"""The mnemonic of bytes that decode to nothing."""
 
 
 class OutOfInstructions(Exception):
     """The budget of decoded instructions is used up."""
 
 
-class Instruction(NamedTuple):
-    """One instruction as text."""
-
-    address: int
-    size: int
-    mnemonic: str
-    operands: str
-
-
 class Detail(NamedTuple):
-    """One instruction with its operands in the order of the text, and the registers it writes, implied ones too."""
+    """One instruction with its operands in the order of the text."""
 
     mnemonic: str
     operands: tuple[Operand, ...]
-    writes: frozenset[str]
+    writes: Callable[[], frozenset[str]]
+    """The registers that it writes, implied ones too; asked for only where the text does not say so."""
     end: int
     """The address behind it."""
     plain: bool
@@ -74,13 +67,13 @@ class Decoder:
 
         return Package(*MODES[self._arch])
 
-    def sweep(self, code: bytes, address: int) -> list[Instruction]:
+    def sweep(self, code: bytes, address: int) -> Instructions:
         """All instructions from the first byte to the last.
 
         Raises:
             OutOfInstructions: the budget was used up on the way.
         """
-        found = list(map(Instruction._make, self._text.instructions(code, address, self.budget + 1)))
+        found = self._text.instructions(code, address, self.budget + 1)
         self.spend(len(found))
         return found
 
@@ -93,11 +86,16 @@ class Decoder:
         self.spend(1)
         if self._arch != "x86_64":
             return self._package.detail(code, instruction.address)
-        writes = self._detailed.written(code, instruction.address)
-        if writes is None:
+        address, size, mnemonic, operands = instruction
+        if mnemonic == JUNK:
             return None
-        _, size, mnemonic, operands = instruction
-        return Detail(mnemonic, from_text(operands), writes, instruction.address + size, plain=True)
+        return Detail(
+            mnemonic,
+            from_text(operands),
+            lambda: self._detailed.written(code, address) or frozenset(),
+            address + size,
+            plain=True,
+        )
 
     def spend(self, count: int) -> None:
         """Take from the budget what other work costs, counted in instructions decoded in the same time.

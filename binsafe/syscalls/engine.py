@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import partial
 from types import MappingProxyType
 
-from binsafe.formats import parse
+from binsafe.formats import elf
 from binsafe.formats.elf_linking import Linking, linking
 from binsafe.limits import MAX_INSTRUCTIONS
 from binsafe.model import Slice, Syscalls, Unresolved
@@ -65,8 +65,9 @@ def _unlinked(slice_: Slice, machine: Machine, implied: set[str]) -> Syscalls:
 
 def summarise_library(data: memoryview, watched: frozenset[tuple[str, str]]) -> Summary | None:
     """See `binsafe.syscalls.summarise_library`."""
-    slice_ = parse(data).slices[0]
-    machine, linked = MACHINES.get(slice_.arch), linking(data)
+    linked = linking(data)
+    slice_ = elf.read(data, linked).slices[0]
+    machine = MACHINES.get(slice_.arch)
     if machine is None or linked is None:
         return None
     try:

@@ -31,7 +31,7 @@ def entries(program: Program) -> Entries:
     try:
         for site in sites.find(program):
             plausible = sites.is_plausible(program, site)
-            resolution = resolve(program, site)
+            resolution = resolve(program, site, plausible=plausible)
             numbers |= resolution.numbers
             parameters |= resolution.parameters
             found.append((site, frozenset(number.value for number in resolution.numbers)))

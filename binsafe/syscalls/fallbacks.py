@@ -58,12 +58,13 @@ def needed(program: Program, found: Iterable[Number], gaps: Iterable[Gap]) -> se
 def _never_taken(program: Program, region: Region, results: set[int]) -> Iterator[tuple[int, int]]:
     """Edges between instructions of a region that are taken only where one of these calls failed with ENOSYS."""
     machine = program.machine
-    for at in range(len(region.instructions) - 1):
-        register = machine.compared_with(region.instructions[at], -_ENOSYS)
+    for at, name in enumerate(region.instructions.names[:-1]):
+        compared = region.instructions[at] if name == machine.compare else None
+        register = None if compared is None else machine.compared_with(compared, -_ENOSYS)
         equal = None if register is None else machine.branches_if_equal(region.instructions[at + 1])
         if register is None or equal is None or not _is_result(program, Place(region, at), register, results):
             continue
-        target = region.flows[at + 1][1]
+        target = region.flow(at + 1)[1]
         if not equal:
             yield at + 1, at + 2
         elif target in region.index:
@@ -103,7 +104,7 @@ def _behind(program: Program, region: Region, never: set[tuple[int, int]]) -> se
         if at in seen or at >= len(region.instructions):
             continue
         seen.add(at)
-        flow, target = region.flows[at]
+        flow, target = region.flow(at)
         following = [at + 1] if region.falls_through(at) else []
         if flow in {Flow.JUMP, Flow.BRANCH} and target in region.index:
             following.append(region.index[target])

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from binsafe.syscalls.arithmetic import Operation, compute
 from binsafe.syscalls.code import CodeRange
-from binsafe.syscalls.decode import Detail, Instruction
+from binsafe.syscalls.decode import Detail, Instruction, Instructions
 
 Location = str | int
 Frame = Mapping[str, int]
@@ -133,6 +133,8 @@ class Machine(Protocol):
     """The registers of a system call's arguments, in order."""
     nonsense: frozenset[str]
     """Mnemonics that no program in user mode has, and those that have gone out of use: a sign of data."""
+    compare: str
+    """The mnemonic of what `compared_with` tells of."""
     stack: str
     call_shift: int
     """Bytes that a call pushes."""
@@ -167,8 +169,8 @@ class Machine(Protocol):
         """Instructions that name an address relative to their own; on x86 some by chance."""
         ...
 
-    def flows(self, instructions: Sequence[Instruction]) -> list[tuple[Flow, int | None]]:
-        """How control leaves each of them, and the target if it is a constant."""
+    def flows(self, instructions: Instructions) -> dict[int, tuple[Flow, int | None]]:
+        """How control leaves each of them, by index, and the target if it is a constant; left out is what goes on."""
         ...
 
     def compared_with(self, instruction: Instruction, value: int) -> str | None:

@@ -31,7 +31,7 @@ from binsafe.syscalls.machine import (
     Table,
 )
 from binsafe.syscalls.pointers import pointers
-from binsafe.syscalls.regions import Region, is_padding
+from binsafe.syscalls.regions import Region
 from binsafe.syscalls.sets import among
 
 _MAX_REGION = 1 << 20
@@ -71,7 +71,7 @@ class Place(NamedTuple):
     @property
     def address(self) -> int:
         """Where it stands in memory."""
-        return self.instruction.address
+        return self.region.instructions.addresses[self.at]
 
 
 class Kind(Enum):
@@ -353,7 +353,7 @@ class Program:
             crossing = (start >= 0) & (start != self.layout.containing(sources))
             for source, target in zip(sources[crossing].tolist(), targets[crossing].tolist(), strict=True):
                 place = self.place(source)
-                if place is not None and place.region.flows[place.at][1] == target:
+                if place is not None and place.region.flow(place.at)[1] == target:
                     yield source, target
 
     def _detail(self, instruction: Instruction) -> Detail | None:
@@ -372,7 +372,7 @@ class Program:
             for at in range(first, last):
                 source, target = int(self._through.sources[at]), int(self._through.targets[at])
                 place = self.place(source)
-                kind = Kind.CALL if place is not None and place.region.flows[place.at][0] is Flow.CALL else Kind.ENTRY
+                kind = Kind.CALL if place is not None and place.region.flow(place.at)[0] is Flow.CALL else Kind.ENTRY
                 incoming.setdefault(target, []).append((kind, source))
             incoming.setdefault(region.start, []).extend(self._called_by_register(region.start))
             jumps = [*self.jumps.into(region.start, region.end), *self._short_jumps_around(region)]
@@ -387,8 +387,8 @@ class Program:
             place = self.place(source) if use == TAKEN else None
             if place is not None:
                 for at in registers.uses(place.region, place.at).calls:
-                    kind = Kind.CALL if place.region.flows[at][0] is Flow.CALL else Kind.ENTRY
-                    yield kind, place.region.instructions[at].address
+                    kind = Kind.CALL if place.region.flow(at)[0] is Flow.CALL else Kind.ENTRY
+                    yield kind, place.region.instructions.addresses[at]
 
     def _short_jumps_around(self, region: Region) -> Iterator[tuple[int, int]]:
         for start, end in ((region.start - _SHORT_REACH, region.start), (region.end, region.end + _SHORT_REACH)):
@@ -399,7 +399,7 @@ class Program:
     @staticmethod
     def _leads(source: Place, kind: Kind, target: int) -> bool:
         """Whether the instruction that really stands there is that branch."""
-        flow, leads_to = source.region.flows[source.at]
+        flow, leads_to = source.region.flow(source.at)
         through = leads_to is None and flow in {Flow.CALL, Flow.INDIRECT}
         return (leads_to == target or through) and (flow is Flow.CALL) == (kind is Kind.CALL)
 
@@ -409,5 +409,5 @@ class Program:
         if before is None or before is region or not before.instructions or before.end != region.start:
             return []
         last = len(before.instructions) - 1
-        goes_on = before.flows[last][0] in {Flow.NEXT, Flow.BRANCH} and not is_padding(before.instructions[last])
+        goes_on = before.flow(last)[0] in {Flow.NEXT, Flow.BRANCH} and not before.is_padding(last)
         return [Edge(Kind.ENTRY, Place(before, last))] if goes_on else []

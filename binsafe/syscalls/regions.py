@@ -4,9 +4,11 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from functools import cached_property
 
-from binsafe.syscalls.decode import Instruction
+from binsafe.syscalls.decode import Instructions
 from binsafe.syscalls.machine import Flow, Frame, Machine
 
+_NEXT = (Flow.NEXT, None)
+_FILLS = ("nop", "int3")
 _JUMPS = (Flow.JUMP, Flow.BRANCH)
 _GOES_ON = (Flow.NEXT, Flow.BRANCH, Flow.CALL)
 """Tuples: an enum's member is hashed by a function of Python's, and found here before it is hashed there."""
@@ -19,21 +21,25 @@ class Region:
     the next is an edge like any other, see `binsafe.syscalls.program`.
     """
 
-    def __init__(self, machine: Machine, start: int, instructions: list[Instruction], *, anchored: bool) -> None:
+    def __init__(self, machine: Machine, start: int, instructions: Instructions, *, anchored: bool) -> None:
         self.machine = machine
         self.start = start
         self.instructions = instructions
         self.anchored = anchored
         """False where only a window of a huge function was decoded: its first instruction is no way in."""
-        self.index = {instruction.address: i for i, instruction in enumerate(instructions)}
-        self.end = instructions[-1].address + instructions[-1].size if instructions else start
-        self.flows = machine.flows(instructions)
+        self.index = dict(zip(instructions.addresses, range(len(instructions)), strict=True))
+        self.end = instructions.end if instructions else start
+        self._flows = machine.flows(instructions)
+
+    def flow(self, index: int) -> tuple[Flow, int | None]:
+        """How control leaves an instruction, and the target if it is a constant."""
+        return self._flows.get(index, _NEXT)
 
     @cached_property
     def jumps_to(self) -> dict[int, list[int]]:
         """Index -> indices of the jumps of this region that lead to it."""
         result: dict[int, list[int]] = {}
-        for i, (flow, target) in enumerate(self.flows):
+        for i, (flow, target) in self._flows.items():
             if flow in _JUMPS and target in self.index:
                 result.setdefault(self.index[target], []).append(i)
         return result
@@ -41,11 +47,11 @@ class Region:
     @cached_property
     def indirect_jumps(self) -> tuple[int, ...]:
         """Indices of jumps to computed addresses: jump tables, and tail calls through pointers."""
-        return tuple(i for i, (flow, _) in enumerate(self.flows) if flow is Flow.INDIRECT)
+        return tuple(i for i, (flow, _) in self._flows.items() if flow is Flow.INDIRECT)
 
     def falls_through(self, index: int) -> bool:
         """Whether control can go on to the next instruction; after a call it can."""
-        return self.flows[index][0] in _GOES_ON
+        return self.flow(index)[0] in _GOES_ON
 
     def predecessors(self, index: int) -> Sequence[int]:
         """Indices of the instructions of this region from which control comes; those that fall through come first.
@@ -62,7 +68,7 @@ class Region:
 
     def _is_filled_before(self, index: int) -> bool:
         """Whether an instruction only aligns itself with what is before it: padding that nothing leads to."""
-        while is_padding(self.instructions[index - 1]):
+        while self.is_padding(index - 1):
             index -= 1
             if index in self.jumps_to or not index:
                 return False
@@ -88,7 +94,7 @@ class Region:
         """
         if not index or self.falls_through(index - 1) or index in self.jumps_to or self.indirect_jumps:
             return False
-        return is_padding(self.instructions[index]) or self.flows[index - 1][0] is Flow.TRAP
+        return self.is_padding(index) or self.flow(index - 1)[0] is Flow.TRAP
 
     @cached_property
     def frames(self) -> list[Frame]:
@@ -104,12 +110,12 @@ class Region:
             at, frame = work.pop() if work else orphans.pop()
             while at < len(frames) and frames[at] is None:
                 frames[at] = frame
-                flow, target = self.flows[at]
+                flow, target = self.flow(at)
                 frame = self.machine.next_frame(self.instructions[at], frame)
                 if flow in _JUMPS and target in self.index:
                     work.append((self.index[target], frame))
                 elif at == first_indirect:
-                    orphans += [(i, frame) for i in self.orphans if not is_padding(self.instructions[i])]
+                    orphans += [(i, frame) for i in self.orphans if not self.is_padding(i)]
                 if not self.falls_through(at):
                     break
                 at += 1
@@ -118,15 +124,19 @@ class Region:
     @cached_property
     def orphans(self) -> tuple[int, ...]:
         """Indices that no instruction of this region leads to: padding, landing pads, and targets of jump tables."""
-        count = range(1, len(self.instructions))
-        return tuple(i for i in count if i not in self.jumps_to and not self.falls_through(i - 1))
+        behind = (
+            i + 1 for i, (flow, _) in self._flows.items() if flow not in _GOES_ON and i + 1 < len(self.instructions)
+        )
+        return tuple(i for i in behind if i not in self.jumps_to)
 
+    def is_padding(self, index: int) -> bool:
+        """Whether it fills the space between functions and blocks."""
+        name = self.instructions.names[index]
+        return (
+            name in _FILLS or (name == "xchg" and self.instructions.operands(index) == "ax, ax") or self.is_zeros(index)
+        )
 
-def is_padding(instruction: Instruction) -> bool:
-    """What fills the space between functions and blocks."""
-    return instruction.mnemonic in {"nop", "int3"} or instruction.operands == "ax, ax" or is_zeros(instruction)
-
-
-def is_zeros(instruction: Instruction) -> bool:
-    """Whether its bytes are zeros, which decode to an addition on x86: nobody has that in code."""
-    return instruction.mnemonic == "udf" or instruction.operands == "byte ptr [rax], al"
+    def is_zeros(self, index: int) -> bool:
+        """Whether its bytes are zeros, which decode to an addition on x86: nobody has that in code."""
+        name = self.instructions.names[index]
+        return name == "udf" or (name == "add" and self.instructions.operands(index) == "byte ptr [rax], al")

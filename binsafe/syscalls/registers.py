@@ -37,7 +37,7 @@ def uses(region: Region, at: int) -> Uses:
             continue
         seen.add(here)
         mnemonic, operands = region.instructions[here].mnemonic, region.instructions[here].operands
-        flow, _ = region.flows[here]
+        flow, _ = region.flow(here)
         if flow is Flow.RETURN and register in _RETURNED:
             nothing_else = False
         if operands == register and flow in {Flow.CALL, Flow.INDIRECT}:
@@ -53,7 +53,7 @@ def uses(region: Region, at: int) -> Uses:
 
 def _next(region: Region, here: int) -> list[int]:
     """Indices to which control can go on inside of the region."""
-    flow, target = region.flows[here]
+    flow, target = region.flow(here)
     found = [here + 1] if region.falls_through(here) else []
     if flow is Flow.INDIRECT:
         found += region.orphans

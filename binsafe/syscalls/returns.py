@@ -40,7 +40,7 @@ def _reaches_return(program: Program, start: Place, known: dict[int, bool], dept
         if at in seen:
             continue
         seen.add(at)
-        flow, target = region.flows[at]
+        flow, target = region.flow(at)
         if flow in {Flow.RETURN, Flow.INDIRECT}:
             return True
         if flow is Flow.TRAP or (flow is Flow.CALL and not _returns(program, target, known, depth)):

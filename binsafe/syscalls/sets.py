@@ -8,7 +8,10 @@ import numpy.typing as npt
 
 def distinct(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """The values in ascending order, each once."""
-    return firsts(values)[0]
+    ordered = np.sort(values, kind="stable")
+    new = np.ones(len(ordered), np.bool_)
+    new[1:] = ordered[1:] != ordered[:-1]
+    return ordered[new]
 
 
 def firsts(values: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np.intp]]:

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from binsafe.syscalls.index import pieces
 from binsafe.syscalls.program import Place, Program
-from binsafe.syscalls.regions import is_zeros
 
 _AROUND = 100
 """Instructions before and behind a site that are looked at to tell code from data."""
@@ -39,8 +38,8 @@ def is_plausible(program: Program, site: Place) -> bool:
         return False
     if program.is_known(region.start):
         return True
-    around = region.instructions[max(0, at - _AROUND) : at + _AROUND]
-    nonsense = sum(instruction.mnemonic in program.machine.nonsense for instruction in around)
+    around = region.instructions.names[max(0, at - _AROUND) : at + _AROUND]
+    nonsense = sum(name in program.machine.nonsense for name in around)
     return nonsense < _MUCH_NONSENSE
 
 
@@ -52,8 +51,8 @@ def _follows_zeros(program: Program, site: Place) -> bool:
     region, at = site
     while at and at not in region.jumps_to:
         at -= 1
-        if is_zeros(region.instructions[at]):
+        if region.is_zeros(at):
             return True
-        if not region.falls_through(at) and region.instructions[at].mnemonic not in program.machine.nonsense:
+        if not region.falls_through(at) and region.instructions.names[at] not in program.machine.nonsense:
             return False
     return False

@@ -6,6 +6,8 @@ x86 code read from a wrong place falls into step again within a few instructions
 executable code to improve resistance to static disassembly", CCS 2003, section 3).
 """
 
+from collections.abc import Sequence
+
 from binsafe.model import Slice
 from binsafe.syscalls.code import Code
 from binsafe.syscalls.decode import JUNK, MODES, Decoder, Instruction
@@ -33,7 +35,7 @@ def around(slice_: Slice, address: int, *, before: int, after: int) -> tuple[str
     return tuple(_text(each) for each in (*lead, *follow))
 
 
-def _leading(code: Code, decoder: Decoder, arch: str, address: int, before: int) -> list[Instruction]:
+def _leading(code: Code, decoder: Decoder, arch: str, address: int, before: int) -> Sequence[Instruction]:
     """The instructions that end where ``address`` begins."""
     width = _WIDTH.get(arch)
     farthest = before * width if width else before * _SHORT + _IN_STEP

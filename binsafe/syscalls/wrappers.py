@@ -11,7 +11,6 @@ Each step back is `backward`'s, and takes for granted what is said there.
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from binsafe.syscalls import sites
 from binsafe.syscalls.arithmetic import Operation, compute
 from binsafe.syscalls.backward import before
 from binsafe.syscalls.machine import Constant, Location, Unknown
@@ -69,13 +68,15 @@ class _Query(NamedTuple):
     outer: int
 
 
-def resolve(program: Program, site: Place) -> Resolution:
+def resolve(program: Program, site: Place, *, plausible: bool) -> Resolution:
     """Every number that a site can be given, of which the kernel sees 32 bits, and every way on which it is not told.
+
+    ``plausible`` as `sites.is_plausible` says.
 
     Raises:
         OutOfInstructions: the budget was used up on the way.
     """
-    steps = _MAX_STEPS if sites.is_plausible(program, site) else _MAX_STEPS_IN_DOUBT
+    steps = _MAX_STEPS if plausible else _MAX_STEPS_IN_DOUBT
     return argument(program, [site], program.machine.number, steps=steps)
 
 

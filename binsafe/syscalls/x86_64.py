@@ -16,7 +16,7 @@ import numpy.typing as npt
 from binsafe.syscalls import x86_64_values as values
 from binsafe.syscalls.code import CodeRange
 from binsafe.syscalls.conventions import CONVENTIONS
-from binsafe.syscalls.decode import JUNK, Instruction
+from binsafe.syscalls.decode import JUNK, Instruction, Instructions
 from binsafe.syscalls.machine import (
     CALLED,
     LOADED,
@@ -59,7 +59,6 @@ _FLOWS: Mapping[str, Flow] = MappingProxyType(
     | {"jmp": Flow.JUMP, "call": Flow.CALL}
 )
 _LEADING = (Flow.JUMP, Flow.BRANCH, Flow.CALL)
-_GOES_ON = (Flow.NEXT, None)
 
 
 def _immediates(**opcodes: int) -> npt.NDArray[np.int64]:
@@ -85,6 +84,7 @@ class X86_64:  # noqa: N801 - the processor's own name
     arguments = CONVENTIONS["x86_64"].arguments
     passed: tuple[str, ...] = ("rdi", "rsi", "rdx", "r10", "r8", "r9")
     nonsense = frozenset(_NONSENSE.split())
+    compare = "cmp"
     stack = "rsp"
     call_shift = 8
     names_absolutely = True  # ``mov r32, imm32`` and its like, in programs that are linked below 4 GiB
@@ -145,22 +145,15 @@ class X86_64:  # noqa: N801 - the processor's own name
             uses.astype(np.int8),
         )
 
-    def flows(self, instructions: Sequence[Instruction]) -> list[tuple[Flow, int | None]]:
-        """How control leaves each of them, and the target if it is a constant."""
-        return [_GOES_ON if each[2] not in _FLOWS and " " not in each[2] else self.flow(each) for each in instructions]
-
-    def flow(self, instruction: Instruction) -> tuple[Flow, int | None]:
-        """How control leaves, and the target if it is a constant."""
-        flow = _FLOWS.get(instruction.mnemonic.rpartition(" ")[2])  # behind a prefix
-        if flow is None:
-            return _GOES_ON
-        target = _target(instruction) if flow in _LEADING else None
-        return (Flow.INDIRECT if flow is Flow.JUMP and target is None else flow), target
+    def flows(self, instructions: Instructions) -> dict[int, tuple[Flow, int | None]]:
+        """How control leaves each of them, by index, and the target if it is a constant; left out is what goes on."""
+        leaving = [(at, _FLOWS[name]) for at, name in enumerate(instructions.names) if name in _FLOWS]
+        return {at: _led(flow, instructions.operands(at)) if flow in _LEADING else (flow, None) for at, flow in leaving}
 
     def compared_with(self, instruction: Instruction, value: int) -> str | None:
         """``cmp`` of all 64 bits, or of the lower 32."""
         register, _, constant = instruction.operands.partition(", ")
-        if instruction.mnemonic != "cmp" or not constant.lstrip("-").startswith("0x"):
+        if instruction.mnemonic != self.compare or not constant.lstrip("-").startswith("0x"):
             return None
         full, bits = values.register(register) or ("", 0)
         return full if bits in {32, 64} and (int(constant, 16) - value) % (1 << bits) == 0 else None
@@ -258,8 +251,9 @@ def _relative(code: CodeRange, at: Addresses, opcode: int) -> Edges:
     return Edges(code.address + at, code.address + at + (opcode + 4) + displacements[at + opcode])
 
 
-def _target(instruction: Instruction) -> int | None:
-    return int(instruction.operands, 16) if instruction.operands.startswith("0x") else None
+def _led(flow: Flow, operands: str) -> tuple[Flow, int | None]:
+    target = int(operands, 16) if operands.startswith("0x") else None
+    return (Flow.INDIRECT if flow is Flow.JUMP and target is None else flow), target
 
 
 def _held(mnemonic: str, first: str, second: str, frame: Frame) -> int | None:

@@ -103,7 +103,7 @@ def written(step: Step, register: str) -> tuple[Source, ...] | None:
 
 def _touched(mnemonic: str, detail: Detail | None) -> set[str]:
     """Registers that an instruction writes, by their full names."""
-    names = set() if detail is None else set(detail.writes)
+    names = set() if detail is None else set(detail.writes())
     first = detail.operands[0] if detail is not None and detail.operands else None
     if isinstance(first, Register) and (mnemonic not in _ONLY_READS or mnemonic == "imul"):
         names.add(first.name)

@@ -52,7 +52,10 @@ def test_operands_and_written_registers_are_those_of_the_package() -> None:
         if mnemonic != "lea" and mnemonic[0] != "f":  # the address' size is said of the one, of x87 what is implied
             pairs = list(zip(found, expected.operands, strict=False))
             assert [_told(ours) for ours, _ in pairs] == [_told(theirs) for _, theirs in pairs], (mnemonic, text)
-        assert _general(registers.written(piece, address) or frozenset()) == _general(expected.writes), (mnemonic, text)
+        assert _general(registers.written(piece, address) or frozenset()) == _general(expected.writes()), (
+            mnemonic,
+            text,
+        )
     assert len(seen) > 40
 
 

@@ -1,0 +1,49 @@
+"""Decoded code, of which each instruction is read when it is asked for."""
+
+import random
+
+from binsafe.syscalls.capstone_library import JUNK, Engine
+from binsafe.syscalls.decode import MODES
+from binsafe.syscalls.instructions import Instruction, Instructions
+from binsafe.syscalls.machine import Flow
+from binsafe.syscalls.x86_64 import X86_64
+from binsafe.syscalls.x86_64_values import BRANCHES
+
+_TOLD_APART = BRANCHES | X86_64.nonsense | {"call", "jmp", "ret", "ud0", "ud1", "ud2", "int3", "cmp", "nop", "add"}
+"""Mnemonics of which the analysis asks by name alone."""
+
+
+def _decoded(code: bytes, arch: str = "x86_64") -> Instructions:
+    return Engine(*MODES[arch], detailed=False).instructions(code, 0x1000, 1_000_000)
+
+
+def test_an_instruction_is_read_by_index_and_by_slice() -> None:
+    found = _decoded(bytes.fromhex("b83c000000 0f05 c3"))
+    assert len(found) == 3
+    assert found[0] == Instruction(0x1000, 5, "mov", "eax, 0x3c")
+    assert found[-1] == Instruction(0x1007, 1, "ret", "")
+    assert found[-2:] == list(found)[1:]
+    assert [each.mnemonic for each in reversed(found)] == ["ret", "syscall", "mov"]
+    assert found.end == 0x1008
+
+
+def test_no_code_is_no_instruction() -> None:
+    assert list(_decoded(b"")) == []
+
+
+def test_a_branch_is_known_behind_its_prefix() -> None:
+    assert X86_64().flows(_decoded(bytes.fromhex("f2e800000000 3effe0 f3c3 2e7400 0f0b"))) == {
+        0: (Flow.CALL, 0x1006),
+        1: (Flow.INDIRECT, None),
+        2: (Flow.RETURN, None),
+        3: (Flow.BRANCH, 0x100E),
+        4: (Flow.TRAP, None),
+    }
+
+
+def test_the_name_is_the_mnemonic_without_its_prefix() -> None:
+    found = _decoded(random.Random(4).randbytes(400_000))
+    for name, each in zip(found.names, found, strict=True):
+        plain = each.mnemonic.rpartition(" ")[2]
+        assert (name in _TOLD_APART, plain in _TOLD_APART) in ((False, False), (name == plain, True)), each
+    assert JUNK in found.names
