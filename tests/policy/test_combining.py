@@ -8,7 +8,7 @@ from made_reports import make_report, make_slice, syscalls
 
 from binsafe import baselines
 from binsafe.errors import UsageError
-from binsafe.model import Grant, Policy
+from binsafe.model import Condition, Grant, Policy
 from binsafe.policy import Request, derive, merge, read_policy, tighten
 from binsafe.policy.conditions import holds
 
@@ -72,3 +72,29 @@ def test_different_bytes_are_refused():
     for combine in (merge, tighten):
         with pytest.raises(UsageError, match="different bytes"):
             combine(one, other)
+
+
+def test_what_is_denied_is_named_once():
+    one, other = (policy_of(calls, Request()) for calls in ({"ptrace", "mkdir"}, {"ptrace", "mount"}))
+    names = [denial.capability for denial in tighten(one, other).denied]
+    assert len(names) == len(set(names))
+    assert set(names) == {denial.capability for policy in (one, other) for denial in policy.denied}
+    assert any("ptrace" in name for name in names)
+
+
+def test_merging_leaves_out_what_another_grant_includes_and_no_library():
+    """A library is a copy that was hashed; to read the folder that it lies in is another thing."""
+    plain = policy_of(set(), Request(read=("/usr/lib",)))
+    call, test = Grant(kind="syscall", object="kill", reason="r"), Condition(argument=1, values=(0,))
+    narrow = (
+        Grant(kind="read", object="/usr/lib/x", reason="r"),
+        Grant(kind="read", object="/usr/lib/libc.so", access="library", reason="r"),
+        msgspec.structs.replace(call, when=(test,), access="arg1 == 0"),
+    )
+    one = msgspec.structs.replace(plain, grants=narrow)
+    other = msgspec.structs.replace(plain, grants=(*plain.grants, call))
+    for merged in (merge(one, other), merge(other, one)):
+        files = {(grant.object, grant.access) for grant in merged.of("read")}
+        assert {("/usr/lib", ""), ("/usr/lib/libc.so", "library")} <= files
+        assert ("/usr/lib/x", "") not in files
+        assert [grant.when for grant in merged.of("syscall") if grant.object == "kill"] == [()]
