@@ -41,9 +41,9 @@ class Teller:
         if not self._told and not unreported:
             return
         kinds = ", ".join(f"{operation} {count}" for operation, count in self._told.most_common())
-        parts = [f"{self._told.total() + unreported} denied: {kinds}"]
+        parts = [f"{self._told.total() + unreported} denied" + (f": {kinds}" if kinds else "")]
         if unreported:
-            parts.append(f"{unreported} more like these were counted, not shown")
+            parts.append(f"{unreported} more were counted, not shown")
         if self._usual:
             parts.append(f"{self._usual} that ordinary programs do without are in --report only")
         mention("; ".join(parts))

@@ -15,7 +15,10 @@ from binsafe.model import Violation
 
 REPORTED_EACH: Final = 5
 REPORTED_PER_CALL: Final = 200
-"""Violations that are reported singly, of one call with one object and of one call with any; the rest is counted."""
+"""Violations that are reported singly, of one call with one object and of one call with any; the rest is counted.
+
+What ordinary programs try on the way is counted apart: a thousand such look-ups must not hide one that is none.
+"""
 
 MAX_WAITING: Final = 1000
 """Violations that may wait for the reader."""
@@ -32,8 +35,8 @@ class Reporter:
     def __init__(self, tell: Callable[[Violation], None]) -> None:
         self._tell = tell
         self._waiting: queue.Queue[Violation | None] = queue.Queue(MAX_WAITING)
-        self._calls: Counter[str] = Counter()
-        self._objects: Counter[tuple[str, str]] = Counter()
+        self._calls: Counter[tuple[str, bool]] = Counter()
+        self._objects: Counter[tuple[str, bool, str]] = Counter()
         self._omitted = 0
         self._untold = 0
         self.error: Exception | None = None
@@ -48,10 +51,10 @@ class Reporter:
 
     def admits(self, kind: str, object_: str, *, expected: bool = False) -> bool:
         """Whether one more of its kind is reported singly; counts it either way, an ``expected`` one in silence."""
-        self._calls[kind] += 1
-        key = (kind, object_) if len(self._objects) < MAX_OBJECTS else (kind, "")
+        self._calls[kind, expected] += 1
+        key = (kind, expected, object_ if len(self._objects) < MAX_OBJECTS else "")
         self._objects[key] += 1
-        if self._calls[kind] <= REPORTED_PER_CALL and self._objects[key] <= REPORTED_EACH:
+        if self._calls[kind, expected] <= REPORTED_PER_CALL and self._objects[key] <= REPORTED_EACH:
             return True
         self._omitted += not expected
         return False

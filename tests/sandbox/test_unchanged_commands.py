@@ -17,10 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-
-SOURCES = Path(__file__).parent / "unchanged"
-sys.path.insert(0, str(SOURCES))
-from started import BINSAFE  # noqa: E402 - a module that only these tests need
+from started import BINSAFE
 
 pytestmark = [
     pytest.mark.sandbox,

@@ -11,12 +11,11 @@ from typing import NamedTuple
 
 import platformdirs
 import pytest
+from started import Started
 
 from bandit_runner.flakyservers.build import find_go, this_machine
 
 SOURCES = Path(__file__).parent / "unchanged"
-sys.path.insert(0, str(SOURCES))
-from started import Started  # noqa: E402 - a module that only these tests need, beside what they start
 
 pytestmark = [
     pytest.mark.sandbox,

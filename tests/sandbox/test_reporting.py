@@ -1,0 +1,57 @@
+"""Which violations are reported singly: few of each kind, and none is hidden by what every program tries."""
+
+import pytest
+
+from binsafe.cli.telling import Teller
+from binsafe.model import Violation
+from binsafe.sandbox.reporting import MAX_OBJECTS, REPORTED_EACH, REPORTED_PER_CALL, Reporter
+
+
+def violation(object_: str, *, expected: bool = False) -> Violation:
+    return Violation(
+        time=0.0, pid=1, operation="read", object=object_, syscall="openat", result="ENOENT", expected=expected
+    )
+
+
+@pytest.fixture
+def reporter():
+    reporter = Reporter(lambda _: None)
+    yield reporter
+    reporter.close()
+
+
+def test_one_object_is_reported_a_few_times_and_then_counted(reporter: Reporter):
+    told = [reporter.admits("openat", "/etc/shadow") for _ in range(REPORTED_EACH + 3)]
+    assert told == [True] * REPORTED_EACH + [False] * 3
+    assert reporter.unreported == 3
+    assert reporter.admits("openat", "/etc/passwd")
+
+
+def test_invented_names_are_reported_up_to_a_number_and_take_no_more_memory(reporter: Reporter):
+    told = sum(reporter.admits("openat", f"/x{number}") for number in range(MAX_OBJECTS + 500))
+    assert told == REPORTED_PER_CALL
+    assert len(reporter._objects) <= MAX_OBJECTS + 1
+    assert reporter.admits("connect", "192.0.2.1:80"), "another call has its own"
+
+
+def test_a_thousand_usual_lookups_hide_no_other_and_are_not_told_of(reporter: Reporter):
+    for number in range(1_000):
+        reporter.admits("openat", f"/usr/lib/locale/{number}", expected=True)
+    assert reporter.unreported == 0
+    assert reporter.admits("openat", "/etc/shadow")
+    assert reporter.admits("openat", "/usr/lib/locale/7"), "the same name, asked for in another way"
+
+
+def test_the_sum_is_a_sentence_even_where_none_was_shown(capfd: pytest.CaptureFixture[str]):
+    teller = Teller(None)
+    teller.tell(violation("/proc/self/maps", expected=True))
+    teller.sum_up(0)
+    assert capfd.readouterr().err == ""
+    teller.sum_up(7)
+    assert capfd.readouterr().err == (
+        "7 denied; 7 more were counted, not shown; 1 that ordinary programs do without are in --report only\n"
+    )
+    teller.tell(violation("/etc/shadow"))
+    assert "/etc/shadow" in capfd.readouterr().err
+    teller.sum_up(7)
+    assert capfd.readouterr().err.startswith("8 denied: read 1; 7 more were counted, not shown")
