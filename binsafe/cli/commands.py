@@ -1,19 +1,14 @@
-"""What the command lines share: loading on first use, errors as one line with a hint, exit statuses."""
+"""What the command lines share: commands that are loaded on first use, and how one is read."""
 
 import importlib
 import keyword
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import click
 
-from binsafe.cli.entry import complain
-from binsafe.cli.inherited import open_standard_streams, wait_for_children
-
-USAGE = 2
-INTERRUPTED = 130
+from binsafe.cli.entry import INTERRUPTED, conduct
 
 
 class Commands(click.Group):
@@ -41,42 +36,18 @@ class Commands(click.Group):
 
 def run(group: click.Command, name: str) -> NoReturn:
     """Run a command line and end the process."""
-    sys.exit(conduct(group, name))
+    sys.exit(conduct(lambda: follow(group, name), name))
 
 
-def _forget_output() -> None:
-    """Let what is still to be written go nowhere, so that ending does not fail on it again."""
-    if sys.stdout is not None:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def follow(group: click.Command, name: str, obj: object = None) -> object:
+    """Read the command line and do what it says; what is wrong in it is shown as click does. ``obj`` is the command's.
 
-
-def conduct(group: click.Command, name: str, obj: object = None) -> int:
-    """Run a command line, whose commands may ask for ``obj``; returns the status that the process is to end with.
-
-    Every error that carries a hint becomes two lines, never a traceback.
+    Returns what the command returned, or the status for what it was not asked for.
     """
-    open_standard_streams()
-    wait_for_children()
     try:
-        status = group.main(prog_name=name, standalone_mode=False, obj=obj)
-        if sys.stdout is not None:  # it is where the caller closed it
-            sys.stdout.flush()
+        return group.main(prog_name=name, standalone_mode=False, obj=obj)
     except click.ClickException as error:
         error.show()
-        status = error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        status = INTERRUPTED
-    except BrokenPipeError:  # the reader of our output has gone, as `| head` does
-        _forget_output()
-        status = 1
-    except OSError as error:  # a disk that is full or cannot be written, which no command can help
-        where = error.filename or "the output"
-        complain(name, f"cannot write or read {where}: {error.strerror or error}", "make room, or name another place")
-        _forget_output()
-        status = USAGE
-    except Exception as error:
-        if not hasattr(error, "hint") or not hasattr(error, "exit_status"):
-            raise
-        complain(name, str(error), error.hint)
-        status = error.exit_status
-    return status if isinstance(status, int) else 0
+        return error.exit_code
+    except click.Abort:
+        return INTERRUPTED

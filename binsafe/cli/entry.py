@@ -1,18 +1,60 @@
-"""What the commands say to the person who waits, on standard error."""
+"""How the command lines end, and what they tell the person who waits. Without click: see ``apart``."""
 
+import os
 import sys
+from collections.abc import Callable
 
-import click
+from binsafe.cli.inherited import open_standard_streams, wait_for_children
+
+USAGE = 2
+INTERRUPTED = 130
 
 
 def complain(name: str, message: str, hint: str) -> None:
     """One line for what is wrong, one for what to do."""
     from binsafe.reports.escape import escape
 
-    click.echo(f"{name}: {escape(message)}", err=True)
-    click.echo(f"  hint: {escape(hint)}", err=True)
+    note(f"{name}: {escape(message)}")
+    note(f"  hint: {escape(hint)}")
 
 
 def note(message: str) -> None:
     """A line for the person who waits, on standard error."""
-    click.echo(message, sys.stderr, err=True)  # the object, not what is below it: a progress bar may stand in for it
+    if sys.stderr is not None:  # the caller closed it
+        sys.stderr.write(f"{message}\n")  # the object, not what is below it: a progress bar may stand in for it
+        sys.stderr.flush()
+
+
+def conduct(action: Callable[[], object], name: str) -> int:
+    """Do what a command line says; returns the status that the process is to end with.
+
+    Every error that carries a hint becomes two lines, never a traceback.
+    """
+    open_standard_streams()
+    wait_for_children()
+    try:
+        status = action()
+        if sys.stdout is not None:  # as above
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has gone, as `| head` does
+        _forget_output()
+        status = 1
+    except OSError as error:  # a disk that is full or cannot be written, which no command can help
+        where = error.filename or "the output"
+        complain(name, f"cannot write or read {where}: {error.strerror or error}", "make room, or name another place")
+        _forget_output()
+        status = USAGE
+    except Exception as error:
+        if not hasattr(error, "hint") or not hasattr(error, "exit_status"):
+            raise
+        complain(name, str(error), error.hint)
+        status = error.exit_status
+    return status if isinstance(status, int) else 0
+
+
+def _forget_output() -> None:
+    """Let what is still to be written go nowhere, so that ending does not fail on it again."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

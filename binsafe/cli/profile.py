@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from binsafe.cli.asked import Asked, derive_policy
 from binsafe.cli.entry import note
-from binsafe.cli.options import Asked, derive_policy, grants
+from binsafe.cli.options import grants
 from binsafe.cli.proposing import propose
 from binsafe.cli.writing import write
 

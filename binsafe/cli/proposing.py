@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from binsafe.cli.asked import Asked
 from binsafe.cli.entry import note
-from binsafe.cli.options import Asked
 
 _FIELDS = {"ports": "ports", "read": "read", "write": "write", "connect": "connect", "exec": "execute"}
 

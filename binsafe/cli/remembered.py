@@ -15,7 +15,7 @@ import msgspec
 import platformdirs
 
 if TYPE_CHECKING:
-    from binsafe.cli.options import Asked
+    from binsafe.cli.asked import Asked
     from binsafe.intake import Snapshot
     from binsafe.model import Policy
 

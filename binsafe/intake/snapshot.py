@@ -7,18 +7,19 @@ import hashlib
 import os
 import stat
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
 from binsafe.errors import NotAnalysable, NotFound
 from binsafe.intake.attributes import quarantine
+from binsafe.intake.copying import send, sha256
 from binsafe.intake.finding import Found
 from binsafe.limits import MAX_ARTIFACT_BYTES
 from binsafe.model import Artifact
 
 _CHUNK = 1024 * 1024
 _NOTHING = bytes(_CHUNK)
+_BLOCK = 512  # stat(2)
 _KINDS = (
     (stat.S_ISDIR, "a directory", "name the executable inside it"),
     (stat.S_ISFIFO, "a FIFO", "save what comes out of it to a file first"),
@@ -55,16 +56,9 @@ class Snapshot:
             with contextlib.ExitStack() as undo:
                 target = _sealable_memory() if in_memory and sys.platform == "linux" else _unnamed_file()
                 undo.callback(os.close, target)
-                digest, size = hashlib.sha256(), 0
-                for chunk in _chunks(source):
-                    size += len(chunk)
-                    if size > MAX_ARTIFACT_BYTES:
-                        raise _too_large(found)
-                    digest.update(chunk)
-                    if chunk == _NOTHING:  # a hole: sparse files stay cheap
-                        os.lseek(target, len(chunk), os.SEEK_CUR)
-                    else:
-                        _write_all(target, chunk)
+                size, digest = _copy(source, target)
+                if size > MAX_ARTIFACT_BYTES:
+                    raise _too_large(found)
                 if size == 0:
                     raise NotAnalysable(
                         f"{found.path} is empty", hint="fetch it again: there is nothing to run", finding="truncated"
@@ -75,7 +69,7 @@ class Snapshot:
                 undo.pop_all()
         finally:
             os.close(source)
-        artifact = Artifact(name=found.name, path=path, size=size, sha256=digest.hexdigest(), quarantine=noted)
+        artifact = Artifact(name=found.name, path=path, size=size, sha256=digest, quarantine=noted)
         return cls(artifact, target)
 
     def close(self) -> None:
@@ -147,9 +141,24 @@ def _seal(descriptor: int) -> None:
         fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
 
 
-def _chunks(descriptor: int) -> Iterator[bytes]:
-    while chunk := os.read(descriptor, _CHUNK):
-        yield chunk
+def _copy(source: int, target: int) -> tuple[int, str]:
+    """Copy a file; returns its size, or more than the limit for one that is larger, and the digest of what was copied.
+
+    What is not all there (holes, a file of /proc) is copied piece by piece: holes stay cheap.
+    """
+    status = os.fstat(source)
+    if sys.platform == "linux" and 0 < status.st_size <= status.st_blocks * _BLOCK:
+        size = send(source, target, MAX_ARTIFACT_BYTES + 1)
+        return size, sha256(target, size)
+    digest, size = hashlib.sha256(), 0
+    while size <= MAX_ARTIFACT_BYTES and (chunk := os.read(source, _CHUNK)):
+        size += len(chunk)
+        digest.update(chunk)
+        if chunk == _NOTHING:
+            os.lseek(target, len(chunk), os.SEEK_CUR)
+        else:
+            _write_all(target, chunk)
+    return size, digest.hexdigest()
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

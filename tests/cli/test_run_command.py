@@ -182,10 +182,41 @@ def test_a_start_with_a_policy_file_imports_nothing_heavy(command: list[str], tm
     assert (UNUSED | {"binsafe.cli.remembered", "platformdirs", "tempfile", "shutil"}).isdisjoint(imported)
 
 
-def test_the_sandbox_starts_before_the_options_are_read(command: list[str]):
-    imported = _launch_tracing_imports(command, dict(os.environ))
-    assert imported.index("binsafe.sandbox.linux.starting") < imported.index("click")
-    assert imported.index("binsafe.sandbox.linux.starting") < imported.index("msgspec")
+def test_click_is_loaded_by_a_process_beside_the_one_that_starts_the_program(command: list[str]):
+    told = (
+        "import os, sys; end = os._exit; from binsafe import cli; "
+        "os._exit = lambda status: (print('click' in sys.modules, 'msgspec' in sys.modules, flush=True), end(status)); "
+        "cli.main()"
+    )
+    line = [sys.executable, "-c", told, *command[3:], "hostname"]
+    done = subprocess.run(line, capture_output=True, timeout=60, check=True)
+    assert sorted(done.stdout.splitlines()) == [b"False True", b"True False", b"sandbox"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["--help"], 0, b"Usage: binsafe run"),
+        (["--no-such-option", "/bin/true"], 2, b"No such option"),
+        ([], 2, b"Missing argument"),
+        (["/no/such/file"], 127, b"hint: "),
+        (["/etc"], 126, b"hint: "),
+    ],
+)
+def test_what_is_wrong_with_the_options_is_said_by_whoever_reads_them(arguments: list[str], status: int, said: bytes):
+    done = subprocess.run(
+        [sys.executable, "-m", "binsafe", "run", *arguments], stdout=-1, stderr=-2, timeout=60, check=False
+    )
+    assert done.returncode == status
+    assert said in done.stdout
+
+
+def test_whoever_reads_the_options_may_die():
+    script = (
+        "import os; from binsafe.cli import apart; apart._tell_options = lambda *_: os.kill(os.getpid(), 9); "
+        "os._exit(apart.start('binsafe'))"
+    )
+    assert subprocess.run([sys.executable, "-c", script], timeout=60, check=False).returncode == 128 + signal.SIGKILL
 
 
 def _launch_tracing_imports(command: list[str], environment: dict[str, str]) -> list[str]:

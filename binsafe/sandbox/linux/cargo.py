@@ -5,7 +5,6 @@ compared with the policy that was derived from it.
 """
 
 import fcntl
-import hashlib
 import mmap
 import os
 import stat
@@ -13,6 +12,7 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple, Self
 
 from binsafe.errors import FileChanged
+from binsafe.intake.copying import send, sha256
 from binsafe.limits import MAX_ARTIFACT_BYTES
 from binsafe.model.policy import PolicyFile
 
@@ -59,7 +59,7 @@ class Cargo:
             size = self._copy(file)
             start = self._size
             self._keep(file.opened_as, size, 0o555 if file.execute else 0o444)
-            if self._hash(start, size) != file.sha256:
+            if sha256(self.descriptor, size, start) != file.sha256:
                 raise FileChanged(
                     f"{file.path} is not the file that was inspected",
                     hint="inspect the program again: its libraries have changed since",
@@ -88,15 +88,6 @@ class Cargo:
                     hint="inspect the program again: something replaced it",
                 )
             os.lseek(self.descriptor, self._size, os.SEEK_SET)
-            done = 0
-            while done < status.st_size and (sent := os.sendfile(self.descriptor, source, done, status.st_size - done)):
-                done += sent
-            return done
+            return send(source, self.descriptor, status.st_size)
         finally:
             os.close(source)
-
-    def _hash(self, start: int, size: int) -> str:
-        if size == 0:
-            return hashlib.sha256().hexdigest()
-        with mmap.mmap(self.descriptor, size, offset=start, prot=mmap.PROT_READ) as view:
-            return hashlib.sha256(view).hexdigest()

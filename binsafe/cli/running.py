@@ -1,0 +1,175 @@
+"""What `binsafe run` does: inspect, or take a policy that is there; enforce, run. Without click: see ``apart``."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from binsafe.cli.asked import Asked, derive_policy
+from binsafe.cli.attending import TIMED_OUT, Attendance
+from binsafe.cli.entry import note
+from binsafe.cli.taking import take
+from binsafe.cli.telling import Teller, mention
+from binsafe.errors import FileChanged, NotEnforceable, NotExecutable
+from binsafe.intake import Snapshot
+from binsafe.policy import read_policy
+from binsafe.sandbox import Order, launch
+
+if TYPE_CHECKING:
+    from binsafe.model import Gap, Policy, Report
+    from binsafe.sandbox.backends import Prepared
+
+
+def run(  # noqa: PLR0913 - one for each option
+    prepared: "Prepared | None" = None,
+    taken: Callable[[], Snapshot] | None = None,
+    *,
+    file: str,
+    arguments: tuple[str, ...],
+    policy_file: str | None,
+    backend: str | None,
+    allow_partial: bool,
+    dry_run: bool,
+    report: str | None,
+    timeout: float | None,
+    yes: bool,
+    **asked: Any,
+) -> int:
+    """Run a program as the options ask, which are `binsafe run`'s. Returns the status to end with.
+
+    ``taken`` waits for its bytes, where somebody takes them already.
+    """
+    given = _read(policy_file) if policy_file else None
+    with taken() if taken is not None else take(file) as snapshot:
+        wishes = Asked(**asked)
+        key, remembered = (None, None) if policy_file else _remembered(snapshot, wishes)
+        if given is not None:
+            policy = _made_for(snapshot, given, policy_file)
+        else:
+            policy = remembered or _derive(snapshot, wishes, yes=yes, key=key)
+        if dry_run:
+            _describe(policy)
+            return 0
+        teller = Teller(Path(report) if report is not None else None)
+        order = Order(
+            policy=policy,
+            program=snapshot.descriptor,
+            path=snapshot.artifact.path,
+            arguments=arguments,
+            accept_gap=_accept if allow_partial else None,
+            on_violation=teller.tell,
+            prepared=prepared,
+        )
+        with Attendance() as attendance:
+            try:
+                process = launch(order, backend=backend)
+            except FileChanged:
+                if remembered is None:
+                    raise
+                policy = _derive(snapshot, wishes, yes=yes, key=key)
+                process = launch(msgspec.structs.replace(order, policy=policy, prepared=None), backend=backend)
+            snapshot.close()
+            if process.backend == "landlock":
+                _mention_fallback(policy, chosen=backend is not None)
+            try:
+                status = attendance.wait(process, timeout)
+            finally:
+                process.stop(grace=0)
+    if status == TIMED_OUT and timeout is not None:
+        mention(f"stopped after {timeout:g} s")
+    teller.sum_up(process.unreported)
+    return status
+
+
+def _remembered(snapshot: Snapshot, asked: Asked) -> tuple[str, "Policy | None"]:
+    """The key under which a policy for all this is kept, and the policy that lies there."""
+    from binsafe.cli.remembered import key_for, recall
+
+    key = key_for(snapshot, asked)
+    return key, recall(key)
+
+
+def _read(policy_file: str) -> "Policy":
+    return read_policy(Path(policy_file).read_text(encoding="utf-8"), policy_file)
+
+
+def _made_for(snapshot: Snapshot, policy: "Policy", origin: str | None) -> "Policy":
+    """The same policy, which must have been made for these very bytes."""
+    if policy.artifact.sha256 != snapshot.artifact.sha256:
+        raise NotEnforceable(
+            f"{origin} was made for other bytes than those of {snapshot.artifact.path}",
+            hint="inspect the file again and derive a new policy: binsafe profile --for policy",
+        )
+    return policy
+
+
+def _derive(snapshot: Snapshot, asked: Asked, *, yes: bool, key: str | None) -> "Policy":
+    """Inspect and derive; kept for the next start, unless somebody has to be asked each time."""
+    from binsafe.cli.remembered import keep
+    from binsafe.intake import inspect
+    from binsafe.sandbox.launching import check_native
+
+    report = inspect(snapshot)
+    _refuse_unknown(report)
+    check_native(report.slices[0].system, "+".join(part.arch for part in report.slices), report.artifact.name)
+    if report.verdict.level == "danger" and not yes:
+        _ask(report)
+    policy = derive_policy(report, asked)
+    if report.verdict.level != "danger" and key is not None:
+        keep(key, policy)
+    return policy
+
+
+def _refuse_unknown(report: "Report") -> None:
+    if report.analysed:
+        return
+    detail = f"{report.artifact.path}: {report.findings[0].detail}"
+    if report.format in ("script", "archive"):
+        raise NotExecutable(detail, hint="name the interpreter or unpack the archive, and inspect what is in it")
+    raise NotEnforceable(detail, hint=report.verdict.advice)
+
+
+def _ask(report: "Report") -> None:
+    """A dangerous file runs only when somebody says so."""
+    import click
+
+    note(f"danger: {report.verdict.advice}")
+    if not sys.stdin.isatty():
+        raise NotEnforceable("the verdict is danger and nobody is there to ask", hint="read the report; then --yes")
+    try:
+        agreed = click.confirm("Run it all the same, inside the sandbox?", default=False, err=True)
+    except click.Abort:
+        agreed = False
+    if not agreed:
+        raise NotEnforceable("not started", hint="binsafe inspect shows what was found")
+
+
+def _describe(policy: "Policy") -> None:
+    import click
+
+    from binsafe.reports.escape import escape
+    from binsafe.sandbox import diagnose
+
+    for grant in policy.grants:
+        click.echo(f"grant  {grant.kind} {escape(grant.object)} {escape(grant.access)}".rstrip())
+    for denial in policy.denied:
+        click.echo(f"deny   {escape(denial.capability)}")
+    for backend in diagnose().backends:
+        click.echo(f"backend {backend.name}: {backend.enforcement}")
+        for gap in backend.gaps:
+            click.echo(f"  gap {gap.id}: {gap.reason}")
+
+
+def _mention_fallback(policy: "Policy", *, chosen: bool) -> None:
+    why = "as asked" if chosen else "namespaces are refused here"
+    missed = any(grant.object == "scratch" for grant in policy.of("write"))
+    without = "; there is no scratch folder but with --scratch DIR" if missed else ""
+    note(f"{why}: Landlock and seccomp hold the policy{without}; see binsafe doctor")
+
+
+def _accept(gap: "Gap") -> None:
+    from binsafe.reports.escape import escape
+
+    note(escape(f"not given here: {gap.reason}"))
