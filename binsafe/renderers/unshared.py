@@ -32,31 +32,36 @@ _ATTRIBUTES: Final = (
 """Those on a descriptor as well: one that is open for reading is enough for them."""
 _WATCHING: Final = "inotify_init inotify_init1 inotify_add_watch fanotify_init fanotify_mark"
 
-DROPPED: Final = frozenset(f"{_PROCESSES} {_PRIORITIES} {_QUEUES} {_ATTRIBUTES} {_WATCHING} sendmmsg".split())
-"""Calls that nobody can be granted here."""
+DROPPED: Final = frozenset(f"{_PROCESSES} {_PRIORITIES} {_QUEUES} {_ATTRIBUTES} {_WATCHING} sendmmsg openat2".split())
+"""Calls that nobody can be granted here; openat2 has its flags in memory, where no filter reads."""
 
 _TRUNCATES: Final = 3
 _SCOPES: Final = 6
 """The versions of Landlock that learned of truncation and of signals (landlock.ABI_RIGHTS)."""
 
-DROPPED_BELOW: Final[Mapping[str, int]] = MappingProxyType(
-    {"truncate": _TRUNCATES, "openat2": _TRUNCATES, "tkill": _SCOPES}
-)
+DROPPED_BELOW: Final[Mapping[str, int]] = MappingProxyType({"truncate": _TRUNCATES, "tkill": _SCOPES})
 """... and those that can where Landlock has this version: before, nothing tells harmless calls from others."""
 
 _CLONE_THREAD: Final = 0x1_0000
 _MSG_FASTOPEN: Final = 0x2000_0000
 _SOCKET_FLAGS: Final = 0x8_0800
 _F_SETFL, _O_ASYNC = 4, 0o20000
-_FCNTL: Final = (0, 1, 2, 3, 5, 6, 7, 36, 37, 38, 1027, 1030, 1031, 1032)
+_FCNTL_COMMANDS: Final = (0, 1, 2, 3, 5, 6, 7, 36, 37, 38, 1027, 1030, 1031, 1032)
 """F_DUPFD to F_GETFL, locks, F_DUPFD_QUERY, F_DUPFD_CLOEXEC, pipe sizes (linux/fcntl.h): none that sends signals."""
 _IOCTL: Final = (0x5401, 0x802C_542A, 0x540F, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451, 0x4004_9409)
 """TCGETS, TCGETS2, TIOCGPGRP, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX, FICLONE (asm-generic/ioctls.h)."""
 
 Tests = tuple[Condition, ...]
 
+FCNTL: Final[tuple[Tests, ...]] = (
+    (Condition(argument=1, values=_FCNTL_COMMANDS),),
+    (Condition(argument=1, values=(_F_SETFL,)), Condition(argument=2, mask=_O_ASYNC, values=(0,))),
+)
+"""What of fcntl(2) sends no signals."""
+
 _NARROWED: Final[Mapping[str, tuple[Tests, ...]]] = MappingProxyType(
     {
+        "clock_gettime": ((Condition(argument=0, mask=_INT & ~0xF, values=(0,)),),),  # none of other processes' time
         "clone": ((Condition(argument=0, mask=_CLONE_THREAD, values=(_CLONE_THREAD,)),),),
         "tgkill": ((Condition(argument=0, mask=_INT, values=(OWN_PROCESS,)),),),
         "sched_setaffinity": ((Condition(argument=0, values=(0,)),),),
@@ -70,25 +75,26 @@ _NARROWED: Final[Mapping[str, tuple[Tests, ...]]] = MappingProxyType(
         ),
         "sendto": ((Condition(argument=3, mask=_MSG_FASTOPEN, values=(0,)), Condition(argument=4, values=(0,))),),
         "sendmsg": ((Condition(argument=2, mask=_MSG_FASTOPEN, values=(0,)),),),
-        "fcntl": (
-            (Condition(argument=1, values=_FCNTL),),
-            (Condition(argument=1, values=(_F_SETFL,)), Condition(argument=2, mask=_O_ASYNC, values=(0,))),
-        ),
+        "fcntl": FCNTL,
         "ioctl": ((Condition(argument=1, values=_IOCTL),),),
     }
 )
 """Call -> alternatives, one of which must hold on top of what the grant itself asks."""
 
-_ACCESS_AND_TRUNCATE: Final = 0o1003
-_OPENING: Final = (0, 1, 2, 0o1001, 0o1002)
-"""O_ACCMODE with O_TRUNC: not truncation without writing, nor access mode 3, about which Landlock is never asked."""
+_OPEN: Final = 0o10000003
+"""O_ACCMODE with O_PATH: a file that is open as no more than its path, or for neither reading nor writing (mode 3), was
+none of Landlock's business."""
+_O_TRUNC: Final = 0o1000
+_OPENING: Final = (0, 1, 2)
+_OPENING_BELOW: Final = (*_OPENING, 1 | _O_TRUNC, 2 | _O_TRUNC)
+"""... nor is truncation without writing, before Landlock learned of it."""
 
-_NARROWED_BELOW: Final[Mapping[str, tuple[Tests, ...]]] = MappingProxyType(
-    {
-        name: ((Condition(argument=place, mask=_ACCESS_AND_TRUNCATE, values=_OPENING),),)
-        for name, place in (("open", 1), ("openat", 2))
+
+def _opening(abi: int) -> dict[str, tuple[Tests, ...]]:
+    mask, values = (_OPEN, _OPENING) if abi >= _TRUNCATES else (_OPEN | _O_TRUNC, _OPENING_BELOW)
+    return {
+        name: ((Condition(argument=place, mask=mask, values=values),),) for name, place in (("open", 1), ("openat", 2))
     }
-)
 
 
 def tighten(policy: Policy, abi: int) -> Policy:
@@ -97,20 +103,25 @@ def tighten(policy: Policy, abi: int) -> Policy:
     ``listen`` is granted whole or not at all: whoever runs the program must answer it, as `bind`, because a socket that
     listens without having been bound gets a port of the host's.
     """
-    return msgspec.structs.replace(policy, grants=tuple(kept for grant in policy.grants for kept in _kept(grant, abi)))
+    kept = tuple(
+        msgspec.structs.replace(grant, when=()) if grant.kind == "syscall" and grant.object == "listen" else grant
+        for grant in policy.grants
+        if grant.kind != "syscall" or (grant.object not in DROPPED and abi >= DROPPED_BELOW.get(grant.object, 0))
+    )
+    return narrow(msgspec.structs.replace(policy, grants=kept), {**_NARROWED, **_opening(abi)})
 
 
-def _kept(grant: Grant, abi: int) -> Iterator[Grant]:
-    name = grant.object
-    if grant.kind != "syscall":
-        yield grant
-    elif name == "listen":
-        yield msgspec.structs.replace(grant, when=())
-    elif name not in DROPPED and abi >= DROPPED_BELOW.get(name, 0):
-        narrowed = _NARROWED if abi >= _TRUNCATES else {**_NARROWED, **_NARROWED_BELOW}
-        for tests in narrowed.get(name, ((),)):
-            if _can_hold(when := (*grant.when, *tests)):
-                yield msgspec.structs.replace(grant, when=when)
+def narrow(policy: Policy, forms: Mapping[str, tuple[Tests, ...]]) -> Policy:
+    """The policy with one of a call's ``forms`` (alternatives) asked for on top of what its grants ask themselves."""
+    return msgspec.structs.replace(
+        policy, grants=tuple(kept for grant in policy.grants for kept in _narrowed(grant, forms))
+    )
+
+
+def _narrowed(grant: Grant, forms: Mapping[str, tuple[Tests, ...]]) -> Iterator[Grant]:
+    for tests in forms.get(grant.object, ((),)) if grant.kind == "syscall" else ((),):
+        if _can_hold(when := (*grant.when, *tests)):
+            yield msgspec.structs.replace(grant, when=when)
 
 
 def _can_hold(when: Tests) -> bool:

@@ -345,6 +345,36 @@ def test_what_is_refused_is_reported_by_name(sandboxed: Callable, surface: str):
     assert len(missing) <= len(tried) * 0.05, missing
 
 
+NOBODY = 4_000_000
+"""No process has this number: kernel.pid_max is below."""
+LOOKS = {
+    "thread": [call("tkill", NOBODY, 0), call("tgkill", NOBODY, NOBODY, 0)],
+    "process": [
+        *(call(name, NOBODY) for name in ("sched_getscheduler", "getpgid", "getsid")),
+        *(call(name, NOBODY, 8, 0) for name in ("sched_getaffinity", "get_robust_list")),
+        call("getpriority", 0, NOBODY),
+    ],
+}
+AT_ITSELF = [
+    *(call(name, 0) for name in ("sched_getscheduler", "getpgid", "getsid")),
+    call("sched_getaffinity", 0, 8, 0),
+    call("getpriority", 0, 0),
+]
+
+
+@pytest.mark.parametrize("word", LOOKS)
+def test_a_look_at_others_is_named(sandboxed: Callable, word: str):
+    """The kernel's "no such process", and whom it was about; what a program asks of itself is nobody's business."""
+    run = sandboxed(*LOOKS[word], *AT_ITSELF)
+    answers = run.answers()
+    refusals = {"no such process", "operation not permitted"}
+    assert [attempt for attempt in LOOKS[word] if answers[attempt] not in refusals] == []
+    assert [attempt for attempt in AT_ITSELF if answers[attempt] in refusals] == []
+    named = [violation for violation in run.violations if str(NOBODY) in violation.object]
+    assert len(named) == len(LOOKS[word])
+    assert all(violation.grant.startswith("none: ") for violation in named)
+
+
 @pytest.mark.parametrize("number", [0x4000_0000 | NUMBERS["getpid"], 0x4000_0000 | NUMBERS["connect"], 0x4000_0200])
 def test_the_other_calling_convention_ends_the_program(sandboxed: Callable, number: int):
     run = sandboxed(f"call={number}")

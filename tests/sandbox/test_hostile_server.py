@@ -52,6 +52,18 @@ USUAL = {
     "tcp_mptcp",
     "udp_closing",
     "netlink_closing",
+    "port_zero",
+    "port_zero_any",
+    "port_zero_v6",
+    "grafted_rebind",
+    "chdir_etc",
+    "path_fd_folder",
+    "path_fd_then_open",
+    "readlink_exe",
+    "readlink_localtime",
+    "openat2_path",
+    "openat2_read",
+    "openat2_mode_three",
 }
 """Attempts that look like what C libraries and runtimes do; they are in the report all the same."""
 
@@ -290,12 +302,19 @@ def free_ports(count: int) -> list[int]:
         return [each.getsockname()[1] for each in held]
 
 
-SURFACES = (("network", "kernel"), ("files", "processes"))
+SURFACES = (("network",), ("kernel",), ("files",), ("processes",))
 KNOWN = {
     "landlock": {
-        "secret_as_a_path_only",  # names and sizes can be looked at: the doctor says so
-        "secret_opened_for_no_access",  # as O_PATH: neither read nor written
         "name_of_the_machine",
+        "stat_secret",
+        "lstat_shadow",
+        "statx_shadow",
+        "access_secret",
+        "faccessat_secret",
+        "readlink_exe",
+        "readlink_localtime",
+        "statfs_home",
+        "ns_links",
     }
 }
 """What the fallback is documented not to hold."""
@@ -305,7 +324,7 @@ KNOWN = {
 def test_nothing_gets_through(ran: Callable[..., Ran], surfaces: tuple[str, ...], backend: Backend):
     outcome = ran(*surfaces)
     assert outcome.status == 0, outcome.said
-    assert len(outcome.attempts) > 130
+    assert len(outcome.attempts) > 60
     assert {name for name, attempt in outcome.attempts.items() if attempt.done} <= KNOWN.get(backend.name, set())
     assert outcome.arrived == []
 
@@ -337,7 +356,7 @@ def test_what_is_denied_is_reported_with_its_object_and_what_would_grant_it(ran:
     ]
     missed = {name: errno.errorcode[each.errno] for name, each in denied.items() if name not in named}
     print(f"{len(named)} of {len(denied)} denied attempts are named; not: {missed}")
-    assert len(denied) > 200
+    assert len(denied) > 380
     assert len(named) >= 0.95 * len(denied), missed
 
 

@@ -15,11 +15,12 @@ from binsafe.model import Violation
 from binsafe.model.violation import UNGRANTABLE
 from binsafe.sandbox.linux import kernel
 from binsafe.sandbox.linux.connecting import Connector
-from binsafe.sandbox.linux.describing import ONLY_INSIDE, describe, error_name, grant_for, signed
+from binsafe.sandbox.linux.describing import ONLY_INSIDE, describe, error_name, grant_for
 from binsafe.sandbox.linux.grafting import graft, listen
+from binsafe.sandbox.linux.limiting import raised
 from binsafe.sandbox.linux.lookups import PATH_CALLS, Lookups, resolve
-from binsafe.sandbox.linux.neighbours import is_inside
 from binsafe.sandbox.linux.notifications import Call, Listener
+from binsafe.sandbox.linux.reaching import ALONE, SIGNALS, target_of
 from binsafe.sandbox.linux.sockets import Refused
 from binsafe.sandbox.linux.watching import Watch
 from binsafe.sandbox.reporting import Reporter
@@ -106,7 +107,9 @@ class Answerer:
             self._carry_out(call, name, self._listen)
         elif name == "connect" and self._watch.destinations.addresses:
             self._carry_out(call, name, self._connector.answer)
-        elif may and name in ("kill", "pidfd_open"):
+        elif may and name == "prlimit64":
+            self._limit(call, name)
+        elif may and name in ALONE:
             self._reach(call, name)
         elif name == "execve" and self._watch.executables:
             self._carry_out(call, name, self._execute)
@@ -164,12 +167,25 @@ class Answerer:
         raise Refused(errno.EPERM, path, grant=f"--exec {path}")
 
     def _reach(self, call: Call, name: str) -> None:
-        """Go on, and say so where there is no such process: the kernel knows only those inside, and so do we."""
-        target = signed(call.arguments[0])
-        found = is_inside(call.pid, target)
+        """Say so where nobody inside is meant; the kernel decides, but where it knows all processes of the host."""
+        target = target_of(call, name, alone=self._watch.alone)
+        signals = name in SIGNALS
+        number = errno.EPERM if signals and self._watch.alone else errno.ESRCH
+        if self._watch.alone and not target.found:
+            self._listener.finish(call, number)
+        else:
+            self._listener.proceed(call)
+        if not target.found:
+            operation = "signal" if signals else "process"
+            self._report(call, name, target.object, operation=operation, result=number, grant=ONLY_INSIDE)
+
+    def _limit(self, call: Call, name: str) -> None:
+        """Go on, and say so where the kernel will refuse, because a hard limit stays where the policy put it."""
+        above = raised(self._listener, call, self._watch.limits)
         self._listener.proceed(call)
-        if not found:
-            self._report(call, name, f"process {target}", operation="signal", result=errno.ESRCH, grant=ONLY_INSIDE)
+        if above is not None:
+            grant = f"--baseline FILE, with {above} among its limits"
+            self._report(call, name, above, operation="limit", result=errno.EPERM, grant=grant)
 
     def _look(self, call: Call, name: str, lookups: Lookups) -> None:
         missed = lookups.miss(self._listener, call, PATH_CALLS[name])

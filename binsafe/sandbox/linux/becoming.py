@@ -77,9 +77,7 @@ def lower_limit(number: int, value: int) -> None:
 
 
 def with_own_process(program: bytes, plan: "Plan") -> bytes:
-    """The filter with our own process id for the number that stands for it, where there is one."""
-    if plan["namespaces"]:
-        return program
+    """The filter with our own process id, as it is inside, for the number that stands for it."""
     instructions = struct.iter_unpack("=HBBI", program)
     return b"".join(
         struct.pack("=HBBI", *jumps, os.getpid() if constant == plan["own_process"] else constant)

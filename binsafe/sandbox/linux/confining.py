@@ -31,7 +31,7 @@ def confine(order: Order, stage: Stage, arch: str, backend: str) -> Process:
     with Cargo() as cargo, Streams(order) as streams:
         layout = lay_out(order, cargo, destinations.hosts)
         lookups = None if reads_folders(order.policy) else _lookups(layout, order.policy)
-        notify = {"kill", "pidfd_open", *(PATH_CALLS if lookups else ())}
+        notify = {*(PATH_CALLS if lookups else ())}
         if destinations.addresses:
             notify.add("listen")  # see grafting.listen
         plan = plan_for(order, layout, arch, frozenset(notify))
@@ -59,9 +59,10 @@ def reads_folders(policy: Policy) -> bool:
 
 
 def _lookups(layout: Layout, policy: Policy) -> Lookups:
+    devices = {kind: {g.object for g in policy.of(kind)}.intersection(DEVICES) for kind in ("read", "write")}
     return Lookups(
         merged=layout.merged,
-        readable=[path for path, _ in layout.mounts],
-        writable=[*(path for path, _ in layout.scratch), *DEVICES, *granted_paths(policy, "write")],
+        readable=[*(path for path, _ in layout.mounts if path not in DEVICES), *devices["read"]],
+        writable=[*(path for path, _ in layout.scratch), *devices["write"], *granted_paths(policy, "write")],
         present=[*(piece.path for piece in layout.pieces), *(path for path, _ in layout.links)],
     )

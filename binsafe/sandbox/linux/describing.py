@@ -186,6 +186,7 @@ _BY_NAME: Final[Mapping[str, Callable[[Listener, Call], Description]]] = {
     "vfork": _process,
     "kill": _signal,
     "tkill": _signal,
+    "tgkill": _signal,
     "unshare": _namespaces,
     "keyctl": _numbered("keyctl", (0, {})),
     "bpf": _numbered("bpf", (0, {})),

@@ -23,6 +23,7 @@ from binsafe.sandbox.linux.lookups import PATH_CALLS, Lookups
 from binsafe.sandbox.linux.planning import limits_of
 from binsafe.sandbox.linux.probing import try_out
 from binsafe.sandbox.linux.process import Process
+from binsafe.sandbox.linux.reaching import ALONE
 from binsafe.sandbox.linux.starting import Plan, stage_for
 from binsafe.sandbox.linux.streams import Streams
 from binsafe.sandbox.linux.watching import watch_for
@@ -103,11 +104,12 @@ class Landlock:
             order.on_violation,
             destinations=destinations,
             lookups=_lookups(policy) if named else None,
+            alone=True,
         )
         copy = _sealed_copy(order.program)
         try:
             plan = _plan(order, policy, abi, copy) | {
-                "filter": seccomp.compile_filter(policy, arch, notify=named | {"listen"})
+                "filter": seccomp.compile_filter(unshared.narrow(policy, ALONE), arch, notify=named | {"listen"})
             }
             with stage_for(order) as stage, Streams(order) as streams:
                 stage.begin(plan, streams.descriptors, (copy,))

@@ -1,6 +1,6 @@
 """Who lives in a sandbox, as its own processes number each other (pid_namespaces(7)).
 
-Only to say what a signal was for: whom it reaches is the kernel's to decide.
+Only to say what a call was for: whom it reaches is the kernel's to decide.
 """
 
 import os
@@ -23,23 +23,45 @@ class _Numbers(NamedTuple):
     group: int
 
 
-def is_inside(caller: int, target: int) -> bool:
+def finds_process(caller: int, target: int) -> bool:
     """Whether kill(2) with that first argument finds anybody; ``caller`` is the calling thread's id on the host.
 
     True as well where that cannot be told any more. Init does not count: it is ours.
     """
     try:
-        first = caller = _process(caller)
-        while (numbers := _numbers(first)).own != _INIT:
-            first = numbers.parent
         if target == 0:
             return True
-        members = [each for each in _family(first) if each.own != _INIT]
+        members = list(_members(caller))
         if target == _EVERYBODY:
-            return any(each.host != caller for each in members)
+            own = _process(caller)
+            return any(each.host != own for each in members)
         return any(target in (each.own, -each.group) for each in members)
     except (OSError, ValueError, KeyError):
         return True
+
+
+def finds_thread(caller: int, target: int) -> bool:
+    """Whether a call that takes a thread's number finds one, as `finds_process`."""
+    try:
+        tasks = (
+            f"{each.host}/task/{task}" for each in _members(caller) for task in os.listdir(f"/proc/{each.host}/task")
+        )
+        return any(int(_status(task)["NSpid"].split()[-1]) == target for task in tasks)
+    except (OSError, ValueError, KeyError):
+        return True
+
+
+def is_own_thread(caller: int, target: int) -> bool:
+    """Whether a thread, by its number on the host, is of the caller's own process."""
+    return target > 0 and os.path.exists(f"/proc/{caller}/task/{target}")
+
+
+def _members(caller: int) -> Iterator[_Numbers]:
+    """Everybody who lives in the caller's sandbox, but init."""
+    first = _process(caller)
+    while (numbers := _numbers(first)).own != _INIT:
+        first = numbers.parent
+    return (each for each in _family(first) if each.own != _INIT)
 
 
 def _family(first: int) -> Iterator[_Numbers]:
@@ -64,6 +86,6 @@ def _numbers(process: int) -> _Numbers:
     return _Numbers(process, int(status["PPid"]), own, group)
 
 
-def _status(process: int) -> dict[str, str]:
+def _status(process: int | str) -> dict[str, str]:
     with open(f"/proc/{process}/status", encoding="ascii", errors="replace") as stream:
         return {name: value for name, _, value in (line.partition(":") for line in stream)}

@@ -26,6 +26,10 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     executables: frozenset[str] = frozenset()
     foreseen: frozenset[str] = frozenset()
     lookups: Lookups | None = None
+    limits: Mapping[str, int] = {}
+    """The limits that it cannot raise, by the names of ``RLIMIT_*``."""
+    alone: bool = False
+    """Whether there is no pid namespace, so that the kernel knows every process of the host by its number."""
     resolves: bool = False
     """Whether it may well ask getaddrinfo(3): it was found to, or its C library has not been looked into."""
     on_violation: Callable[[Violation], None]
@@ -50,6 +54,7 @@ def watch_for(policy: Policy, arch: str, on_violation: Callable[[Violation], Non
         names=tables.names(arch),
         granted=granted,
         ports=frozenset(policy.listen_ports()),
+        limits={grant.object.upper(): int(grant.access) for grant in policy.of("limit")},
         foreseen=frozenset(word for denial in policy.denied for word in denial.capability.split()),
         resolves=_resolves(policy),
         on_violation=on_violation,

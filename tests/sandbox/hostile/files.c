@@ -9,6 +9,11 @@
 #include <sys/inotify.h>
 #include <sys/fanotify.h>
 #include <sys/mount.h>
+#include <sys/statvfs.h>
+#include <sys/sendfile.h>
+#include <sys/un.h>
+#include <linux/openat2.h>
+#include <linux/stat.h>
 
 static int can_read(const char *path) {
     char byte;
@@ -128,3 +133,60 @@ ATTEMPT(own_library_folder) { return can_make("/lib/hostile.so") || can_make("/u
 ATTEMPT(system_setting) { return open("/proc/sys/kernel/core_pattern", O_WRONLY) >= 0; }
 ATTEMPT(out_of_memory_score) { return open("/proc/self/oom_score_adj", O_WRONLY) >= 0; }
 ATTEMPT(identity_map) { return open("/proc/self/uid_map", O_WRONLY) >= 0; }
+
+/* Looking without opening, other ways to open, and what the mounts allow. */
+ATTEMPT(stat_secret) { struct stat s; return stat(given("secret"), &s) == 0; }
+ATTEMPT(lstat_shadow) { struct stat s; return lstat("/etc/shadow", &s) == 0; }
+ATTEMPT(statx_shadow) { struct statx s; return syscall(SYS_statx, AT_FDCWD, "/etc/shadow", 0, STATX_ALL, &s) == 0; }
+ATTEMPT(access_secret) { return access(given("secret"), R_OK) == 0; }
+ATTEMPT(faccessat_secret) { return syscall(SYS_faccessat2, AT_FDCWD, given("secret"), F_OK, AT_EACCESS) == 0; }
+ATTEMPT(readlink_exe) { char b[4096]; return readlink("/proc/self/exe", b, sizeof b) > 0; }
+ATTEMPT(readlink_localtime) { char b[4096]; return readlink("/etc/localtime", b, sizeof b) > 0; }
+ATTEMPT(statfs_home) { struct statfs s; return statfs("/home", &s) == 0; }
+ATTEMPT(chdir_etc) { if (chdir("/etc")) return 0; int r = can_list("."); chdir("/"); return r; }
+ATTEMPT(chdir_parents) { for (int i = 0; i < 50; i++) if (chdir("..")) return 0; int r = can_list("home") || can_read("etc/shadow"); chdir("/"); return r; }
+ATTEMPT(path_fd_then_open) { int d = open("/etc", O_PATH | O_DIRECTORY); if (d < 0) return 0; int f = openat(d, "shadow", O_RDONLY); return f >= 0; }
+ATTEMPT(path_fd_folder) { return open("/etc", O_PATH | O_DIRECTORY) >= 0; }
+ATTEMPT(path_fd_no_follow) { return open(given("secret"), O_PATH | O_NOFOLLOW | O_CLOEXEC) >= 0; }
+ATTEMPT(openat2_path) { struct open_how how = {.flags = O_PATH}; return syscall(SYS_openat2, AT_FDCWD, given("secret"), &how, sizeof how) >= 0; }
+ATTEMPT(openat2_read) { struct open_how how = {.flags = O_RDONLY}; return syscall(SYS_openat2, AT_FDCWD, given("secret"), &how, sizeof how) >= 0; }
+ATTEMPT(openat2_mode_three) { struct open_how how = {.flags = 3}; return syscall(SYS_openat2, AT_FDCWD, given("writable"), &how, sizeof how) >= 0; }
+ATTEMPT(old_open_path) { return syscall(SYS_open, given("secret"), O_PATH) >= 0; }
+ATTEMPT(folder_listed) { return can_list(given("drop")); }
+ATTEMPT(xattr_read) { char b[100]; return getxattr(given("secret"), "user.x", b, 100) >= 0 || errno == ENODATA || errno == EOPNOTSUPP; }
+ATTEMPT(xattr_listed) { char b[100]; return listxattr("/etc", b, 100) >= 0; }
+ATTEMPT(exchange) { char p[4096]; snprintf(p, sizeof p, "%s/removable", given("drop")); return syscall(SYS_renameat2, AT_FDCWD, given("writable"), AT_FDCWD, p, 2) == 0; }
+ATTEMPT(whiteout) { char p[4096]; snprintf(p, sizeof p, "%s/w", given("drop")); return syscall(SYS_renameat2, AT_FDCWD, given("writable"), AT_FDCWD, p, 4) == 0; }
+ATTEMPT(append_writable) { return open(given("writable"), O_WRONLY | O_APPEND) >= 0; }
+ATTEMPT(old_creat) { char p[4096]; snprintf(p, sizeof p, "%s/c", given("drop")); return syscall(SYS_creat, p, 0666) >= 0; }
+ATTEMPT(rmdir_folder) { return rmdir(given("drop")) == 0; }
+ATTEMPT(unix_socket_file) { int s = socket(AF_UNIX, SOCK_STREAM, 0); struct sockaddr_un a = {.sun_family = AF_UNIX}; snprintf(a.sun_path, sizeof a.sun_path, "%s/s", given("drop")); return s >= 0 && bind(s, (void*)&a, sizeof a) == 0; }
+ATTEMPT(execute_setuid) { char *const a[] = {"su", 0}; execve("/bin/su", a, a + 1); return 0; }
+ATTEMPT(scratch_executable) { struct statvfs s; return statvfs("/tmp", &s) == 0 && !(s.f_flag & ST_NOEXEC) && !number("shares-files"); }
+ATTEMPT(scratch_setuid) { struct statvfs s; return statvfs("/tmp", &s) == 0 && !(s.f_flag & ST_NOSUID) && !number("shares-files"); }
+ATTEMPT(scratch_devices) { struct statvfs s; return statvfs("/tmp", &s) == 0 && !(s.f_flag & 4) && !number("shares-files"); }
+ATTEMPT(scratch_without_end) { struct statvfs s; return statvfs("/tmp", &s) == 0 && (unsigned long)s.f_blocks * s.f_frsize > (1ul << 30) && !number("shares-files"); }
+ATTEMPT(root_writable) { struct statvfs s; return statvfs("/", &s) == 0 && !(s.f_flag & ST_RDONLY) && !number("shares-files"); }
+ATTEMPT(root_devices) { struct statvfs s; return statvfs("/", &s) == 0 && !(s.f_flag & 4) && !number("shares-files"); }
+ATTEMPT(root_setuid) { struct statvfs s; return statvfs("/", &s) == 0 && !(s.f_flag & ST_NOSUID) && !number("shares-files"); }
+ATTEMPT(dev_loop) { return open("/dev/loop-control", O_RDWR) >= 0 || open("/dev/loop0", O_RDONLY) >= 0 || open("/dev/vda", O_RDONLY) >= 0 || open("/dev/sda", O_RDONLY) >= 0; }
+ATTEMPT(dev_zero_write) { return open("/dev/urandom", O_WRONLY) >= 0; }
+ATTEMPT(dev_full) { return open("/dev/full", O_RDWR) >= 0; }
+ATTEMPT(sys_power) { return open("/sys/power/state", O_WRONLY) >= 0; }
+ATTEMPT(binfmt) { return open("/proc/sys/fs/binfmt_misc/register", O_WRONLY) >= 0; }
+ATTEMPT(sysrq) { return open("/proc/sysrq-trigger", O_WRONLY) >= 0; }
+ATTEMPT(uevent_helper) { return open("/sys/kernel/uevent_helper", O_WRONLY) >= 0; }
+ATTEMPT(release_agent) { return open("/sys/fs/cgroup/release_agent", O_WRONLY) >= 0 || open("/sys/fs/cgroup/cgroup.procs", O_WRONLY) >= 0; }
+ATTEMPT(ns_links) { char b[100]; return readlink("/proc/self/ns/net", b, 100) > 0; }
+ATTEMPT(self_mem_write) { int f = open("/proc/self/mem", O_RDWR); return f >= 0; }
+ATTEMPT(sendfile_secret) { int f = open(given("secret"), O_RDONLY); return f >= 0 && sendfile(1, f, 0, 1) >= 0; }
+ATTEMPT(own_binary_write) { return open("/bin/hostile", O_RDWR) >= 0; }
+ATTEMPT(lease) { int f = open("/dev/null", O_RDONLY); return fcntl(f, 1024, 0) == 0; }
+ATTEMPT(notify_folder) { int f = open("/", O_RDONLY); return fcntl(f, 1026, 1) == 0; }
+ATTEMPT(listmount) { return reached(syscall(458, 0,0,0,0)); }
+ATTEMPT(file_getattr) { return reached(syscall(468, AT_FDCWD, given("secret"), 0, 0, 0)); }
+ATTEMPT(setxattrat) { return reached(syscall(463, AT_FDCWD, given("writable"), 0, "user.x", 0, 0)); }
+ATTEMPT(getxattrat) { return reached(syscall(464, AT_FDCWD, given("secret"), 0, "user.x", 0, 0)); }
+ATTEMPT(open_tree_attr) { return reached(syscall(467, AT_FDCWD, "/", 0, 0, 0)); }
+ATTEMPT(fchmodat2) { return syscall(452, AT_FDCWD, given("writable"), 0600, 0) == 0; }
+ATTEMPT(cachestat) { return reached(syscall(451, 0, 0, 0, 0)); }

@@ -9,6 +9,9 @@
 #include <sys/un.h>
 #include <sys/ioctl.h>
 #include <net/if.h>
+#include <linux/vm_sockets.h>
+#include <sys/uio.h>
+#include <netdb.h>
 
 static struct sockaddr_in v4(const char *host, int port) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
@@ -194,3 +197,96 @@ ATTEMPT(hardware_address) { struct ifreq name = {.ifr_name = "lo"}; return ioctl
 ATTEMPT(interface_name) { struct ifreq name = {.ifr_ifindex = 1}; return ioctl(listener(), 0x8910, &name) == 0; }
 ATTEMPT(network_namespace) { return ioctl(listener(), 0x894C, 0) >= 0; }
 ATTEMPT(ring) { char parameters[120] = {0}; return reached(syscall(SYS_io_uring_setup, 4, parameters)); }
+
+/* More addresses to bind, and a socket of the host before it listens. */
+static int bound6(const char *host, int port) { int s = socket(AF_INET6, SOCK_STREAM, 0); struct sockaddr_in6 a = v6(host, port); return s >= 0 && bind(s, (void*)&a, sizeof a) == 0; }
+static int bound4(const char *host, int port) { int s = socket(AF_INET, SOCK_STREAM, 0); struct sockaddr_in a = v4(host, port); return s >= 0 && bind(s, (void*)&a, sizeof a) == 0; }
+ATTEMPT(port_zero) { return bound4("127.0.0.1", 0); }
+ATTEMPT(port_zero_any) { return bound4("0.0.0.0", 0); }
+ATTEMPT(port_zero_v6) { return bound6("::1", 0); }
+ATTEMPT(port_mapped) { return bound6("::ffff:127.0.0.1", number("other")); }
+ATTEMPT(port_mapped_any) { return bound6("::ffff:0.0.0.0", number("other")); }
+ATTEMPT(port_loopback_two) { return bound4("127.0.0.2", number("granted")); }
+ATTEMPT(port_broadcast) { return bound4("255.255.255.255", number("granted")); }
+ATTEMPT(port_multicast) { return bound4("224.0.0.1", number("granted")); }
+ATTEMPT(port_ssh) { return bound4("0.0.0.0", 22); }
+ATTEMPT(bind_unspec) { int s = socket(AF_INET, SOCK_STREAM, 0); struct sockaddr_in a = v4("0.0.0.0", number("other")); a.sin_family = AF_UNSPEC; return bind(s, (void*)&a, sizeof a) == 0; }
+ATTEMPT(bind_short) { int s = socket(AF_INET, SOCK_STREAM, 0); struct sockaddr_in a = v4("127.0.0.1", number("other")); return bind(s, (void*)&a, 8) == 0; }
+ATTEMPT(bind_long) { int s = socket(AF_INET, SOCK_STREAM, 0); struct { struct sockaddr_in a; char r[200]; } a = {v4("127.0.0.1", number("other"))}; return bind(s, (void*)&a, sizeof a) == 0; }
+ATTEMPT(unix_seqpacket) { return socket(AF_UNIX, SOCK_SEQPACKET, 0) >= 0; }
+ATTEMPT(vsock_connect) { int s = socket(AF_VSOCK, SOCK_STREAM, 0); struct sockaddr_vm a = {.svm_family = AF_VSOCK, .svm_cid = 2, .svm_port = 1}; return s >= 0 && (connect(s, (void*)&a, sizeof a) == 0 || errno != EPERM); }
+ATTEMPT(vsock_local) { return socket(AF_VSOCK, SOCK_DGRAM, 0) >= 0 || socket(AF_VSOCK, SOCK_SEQPACKET, 0) >= 0; }
+ATTEMPT(dns_tcp) { int s = socket(AF_INET, SOCK_STREAM, 0); struct sockaddr_in a = v4("8.8.8.8", 53); return connect(s, (void*)&a, sizeof a) == 0; }
+ATTEMPT(connect_granted) { int s = socket(AF_INET, SOCK_STREAM, 0); struct sockaddr_in a = v4("127.0.0.1", number("granted")); return connect(s, (void*)&a, sizeof a) == 0; }
+ATTEMPT(connect_nonblock) { int s = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0); struct sockaddr_in a = v4("127.0.0.1", number("tcp")); return connect(s, (void*)&a, sizeof a) == 0 || errno == EINPROGRESS; }
+ATTEMPT(connect_link_local) { int s = socket(AF_INET6, SOCK_STREAM, 0); struct sockaddr_in6 a = v6("fe80::1", number("tcp")); a.sin6_scope_id = 1; return connect(s, (void*)&a, sizeof a) == 0; }
+ATTEMPT(connect_unspec_v6) { int s = socket(AF_INET6, SOCK_STREAM, 0); struct sockaddr_in6 a = v6("::", number("tcp6")); return connect(s, (void*)&a, sizeof a) == 0; }
+static int grafted(void) { static int s = -2; if (s == -2) { s = socket(AF_INET, SOCK_STREAM, 0); int one = 1; setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &one, 4); struct sockaddr_in a = v4("127.0.0.1", number("second")); if (bind(s, (void*)&a, sizeof a)) s = -1; } return s; }
+ATTEMPT(grafted_connects) { struct sockaddr_in a = v4("127.0.0.1", number("tcp")); return connect(grafted(), (void*)&a, sizeof a) == 0; }
+ATTEMPT(grafted_sends) { struct sockaddr_in a = v4("127.0.0.1", number("tcp")); return sendto(grafted(), "x", 1, MSG_NOSIGNAL, (void*)&a, sizeof a) == 1; }
+ATTEMPT(grafted_fastopen_sendto) { struct sockaddr_in a = v4("127.0.0.1", number("tcp")); return sendto(grafted(), "x", 1, MSG_FASTOPEN | MSG_NOSIGNAL, (void*)&a, sizeof a) >= 0; }
+ATTEMPT(grafted_fastopen_high_bits) { struct sockaddr_in a = v4("127.0.0.1", number("tcp")); return syscall(SYS_sendto, grafted(), "x", 1, 0x100000000L | MSG_FASTOPEN, &a, sizeof a) >= 0; }
+ATTEMPT(grafted_fastopen_connect_option) { int one = 1; return setsockopt(grafted(), IPPROTO_TCP, 30, &one, 4) == 0; }
+ATTEMPT(grafted_fastopen_key) { char k[16] = {0}; return setsockopt(grafted(), IPPROTO_TCP, 33, k, 16) == 0; }
+ATTEMPT(grafted_rebind) { struct sockaddr_in a = v4("127.0.0.1", number("granted")); return bind(grafted(), (void*)&a, sizeof a) == 0; }
+ATTEMPT(grafted_level_high_bits) { int v = 1; return syscall(SYS_setsockopt, grafted(), 0x100000000L | SOL_SOCKET, SO_MARK, &v, 4) == 0; }
+static int opt(int l, int o) { char v[256]; socklen_t n = sizeof v; return getsockopt(grafted(), l, o, v, &n) == 0; }
+ATTEMPT(get_cookie) { return opt(SOL_SOCKET, 57); }
+ATTEMPT(get_netns_cookie) { return opt(SOL_SOCKET, 71); }
+ATTEMPT(get_peersec) { return opt(SOL_SOCKET, 31); }
+ATTEMPT(get_peergroups) { return opt(SOL_SOCKET, 59); }
+ATTEMPT(get_peerpidfd) { return opt(SOL_SOCKET, 77); }
+ATTEMPT(get_bindtodevice) { return opt(SOL_SOCKET, 25); }
+ATTEMPT(get_mark) { return opt(SOL_SOCKET, 36); }
+ATTEMPT(get_tcp_info) { return opt(IPPROTO_TCP, 11); }
+ATTEMPT(get_congestion) { return opt(IPPROTO_TCP, 13); }
+ATTEMPT(get_zerocopy_receive) { return opt(IPPROTO_TCP, 35); }
+ATTEMPT(get_saved_syn) { return opt(IPPROTO_TCP, 28); }
+ATTEMPT(get_ip_mtu) { return opt(IPPROTO_IP, 14); }
+ATTEMPT(get_ip_options) { return opt(IPPROTO_IP, 4); }
+ATTEMPT(get_iptables) { return opt(IPPROTO_IP, 64); }
+ATTEMPT(get_ip6tables) { return opt(IPPROTO_IPV6, 64); }
+ATTEMPT(get_original_destination) { return opt(IPPROTO_IP, 80); }
+ATTEMPT(get_meminfo) { return opt(SOL_SOCKET, 55); }
+ATTEMPT(set_iptables) { return setsockopt(grafted(), IPPROTO_IP, 64, "", 0) == 0; }
+ATTEMPT(set_reuseport_cbpf) { struct { unsigned short n; void *p; } f = {1, &(struct { uint16_t c; uint8_t t, f; uint32_t k; }){6, 0, 0, 0}}; return setsockopt(grafted(), SOL_SOCKET, 51, &f, 16) == 0; }
+ATTEMPT(set_bindtoifindex) { int v = 1; return setsockopt(grafted(), SOL_SOCKET, 62, &v, 4) == 0; }
+ATTEMPT(set_timestamping) { int v = 1; return setsockopt(grafted(), SOL_SOCKET, 37, &v, 4) == 0; }
+ATTEMPT(set_passcred) { int v = 1; return setsockopt(grafted(), SOL_SOCKET, 16, &v, 4) == 0; }
+ATTEMPT(set_busy_poll) { int v = 1; return setsockopt(grafted(), SOL_SOCKET, 46, &v, 4) == 0; }
+ATTEMPT(set_addrform) { int v = AF_INET; return setsockopt(grafted(), IPPROTO_IPV6, 1, &v, 4) == 0; }
+ATTEMPT(set_tos) { int v = 8; return setsockopt(grafted(), IPPROTO_IP, 1, &v, 4) == 0; }
+ATTEMPT(set_ttl) { int v = 8; return setsockopt(grafted(), IPPROTO_IP, 2, &v, 4) == 0; }
+ATTEMPT(set_pktinfo) { int v = 1; return setsockopt(grafted(), IPPROTO_IP, 8, &v, 4) == 0; }
+ATTEMPT(set_retopts) { int v = 1; return setsockopt(grafted(), IPPROTO_IP, 7, &v, 4) == 0; }
+ATTEMPT(set_membership) { struct ip_mreq m = {0}; inet_pton(AF_INET, "224.0.0.251", &m.imr_multiaddr); return setsockopt(grafted(), IPPROTO_IP, IP_ADD_MEMBERSHIP, &m, sizeof m) == 0; }
+ATTEMPT(set_ipv6_membership) { struct ipv6_mreq m = {0}; return setsockopt(grafted(), IPPROTO_IPV6, 20, &m, sizeof m) == 0; }
+ATTEMPT(set_maxseg) { int v = 500; return setsockopt(grafted(), IPPROTO_TCP, 2, &v, 4) == 0; }
+ATTEMPT(set_window_clamp) { int v = 500; return setsockopt(grafted(), IPPROTO_TCP, 10, &v, 4) == 0; }
+ATTEMPT(set_save_syn) { int v = 1; return setsockopt(grafted(), IPPROTO_TCP, 27, &v, 4) == 0; }
+ATTEMPT(set_ao_key) { char k[300] = {0}; return setsockopt(grafted(), IPPROTO_TCP, 38, k, 300) == 0; }
+ATTEMPT(set_mptcp_level) { int v = 1; return setsockopt(grafted(), 284, 1, &v, 4) == 0; }
+static int io(long c) { char b[256] = {0}; strcpy(b, "lo"); return ioctl(grafted(), c, b) >= 0; }
+ATTEMPT(io_addr) { return io(0x8915); }
+ATTEMPT(io_flags) { return io(0x8913); }
+ATTEMPT(io_index) { return io(0x8933); }
+ATTEMPT(io_arp) { return io(0x8954); }
+ATTEMPT(io_route) { return io(0x890B); }
+ATTEMPT(io_mtu) { return io(0x8921); }
+ATTEMPT(io_stamp) { return io(0x8906); }
+ATTEMPT(io_outq) { return io(0x5411); }
+ATTEMPT(io_at_mark) { return io(0x8905); }
+ATTEMPT(io_bridge) { return io(0x8940); }
+ATTEMPT(io_wireless) { return io(0x8B01); }
+ATTEMPT(udp_connected_six) { return socket(AF_INET6, SOCK_DGRAM, 17) >= 0; }
+ATTEMPT(socket_type_high_bits) { return syscall(SYS_socket, 2, 0x100000000L | 2, 0) >= 0; }
+ATTEMPT(socket_type_packet) { return socket(AF_INET, 10, htons(3)) >= 0; }
+ATTEMPT(socket_family_high_bits) { return syscall(SYS_socket, 0x100000000L | 40, 1, 0) >= 0; }
+ATTEMPT(socket_mctp) { return socket(45, 2, 0) >= 0; }
+ATTEMPT(socket_unspec) { return socket(0, 1, 0) >= 0; }
+ATTEMPT(raw_tcp) { return socket(AF_INET, SOCK_RAW, IPPROTO_TCP) >= 0; }
+ATTEMPT(igmp) { return socket(AF_INET, SOCK_RAW, 2) >= 0; }
+ATTEMPT(l2tp) { return socket(AF_INET, SOCK_DGRAM, 115) >= 0; }
+ATTEMPT(generic_netlink) { return socket(AF_NETLINK, SOCK_RAW, 16) >= 0; }
+ATTEMPT(sock_diag) { return socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, 4) >= 0; }
+ATTEMPT(recvfrom_unbound) { char b; struct sockaddr_in a; socklen_t n = sizeof a; return recvfrom(grafted(), &b, 1, MSG_DONTWAIT, (void*)&a, &n) >= 0; }

@@ -17,6 +17,10 @@
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <mqueue.h>
+#include <sys/auxv.h>
+#include <time.h>
+#include <dirent.h>
+#include <pthread.h>
 
 extern char **environ;
 static char *const nothing[] = {"x", 0};
@@ -146,6 +150,73 @@ ATTEMPT(segment_of_another) { return shmget(number("ipc-key"), 1, 0) >= 0; }
 ATTEMPT(semaphores) { return semget(number("ipc-key"), 1, 0) >= 0; }
 ATTEMPT(posix_queue) { return reached(mq_open("/binsafe-hostile", O_RDONLY)); }
 ATTEMPT(posix_memory) { return shm_open(given("shared"), O_RDONLY, 0) >= 0; }
+
+/* More of the same: others by number, itself, and what it may take. */
+ATTEMPT(getpriority_victim) { errno = 0; int r = getpriority(PRIO_PROCESS, number("victim")); return errno == 0; }
+ATTEMPT(getaffinity_victim) { cpu_set_t s; return sched_getaffinity(number("victim"), sizeof s, &s) == 0; }
+ATTEMPT(getscheduler_victim) { return sched_getscheduler(number("victim")) >= 0; }
+ATTEMPT(getparam_victim) { struct sched_param p; return sched_getparam(number("victim"), &p) == 0; }
+ATTEMPT(getattr_victim) { return reached(syscall(SYS_sched_getattr, number("victim"), environ, 48, 0)); }
+ATTEMPT(rr_interval_victim) { struct timespec t; return sched_rr_get_interval(number("victim"), &t) == 0; }
+ATTEMPT(getpgid_victim) { return getpgid(number("victim")) >= 0; }
+ATTEMPT(getsid_victim) { return getsid(number("victim")) >= 0; }
+ATTEMPT(ioprio_get_victim) { return syscall(SYS_ioprio_get, 1, number("victim")) >= 0; }
+ATTEMPT(prlimit_first) { struct rlimit l; return syscall(SYS_prlimit64, 1, 7, 0, &l) == 0; }
+ATTEMPT(prlimit_parent) { struct rlimit l; return syscall(SYS_prlimit64, getppid(), 7, 0, &l) == 0; }
+ATTEMPT(kill_parent) { return kill(getppid(), 0) == 0 && number("shares-processes"); }
+ATTEMPT(setpriority_group) { return setpriority(PRIO_PGRP, number("victim"), 10) == 0; }
+ATTEMPT(setaffinity_parent) { cpu_set_t all; memset(&all, 255, sizeof all); return sched_setaffinity(getppid(), sizeof all, &all) == 0 && getppid(); }
+ATTEMPT(setown_ex) { int o[2] = {1, number("victim")}; return fcntl(0, 15, o) == 0; }
+ATTEMPT(setsig) { return fcntl(0, 10, SIGKILL) == 0; }
+ATTEMPT(tgkill_first) { return syscall(SYS_tgkill, 1, 1, 0) == 0 && number("shares-processes"); }
+ATTEMPT(rt_tgsigqueue) { siginfo_t i = {.si_code = -1}; return syscall(SYS_rt_tgsigqueueinfo, number("victim"), number("victim"), SIGUSR1, &i) == 0; }
+ATTEMPT(mrelease) { return reached(syscall(448, 0, 0)); }
+ATTEMPT(core_sched) { return prctl(62, 0, number("victim"), 0, 0) == 0; }
+ATTEMPT(io_flusher) { return prctl(57, 1, 0, 0, 0) == 0; }
+ATTEMPT(drop_bounding) { return prctl(24, 0, 0, 0, 0) == 0; }
+ATTEMPT(ambient) { return prctl(47, 2, 0, 0, 0) == 0; }
+ATTEMPT(perf_events_off) { return prctl(31, 0, 0, 0, 0) == 0; }
+ATTEMPT(mce_kill) { return prctl(33, 1, 1, 0, 0) == 0; }
+ATTEMPT(dumpable_two) { return prctl(4, 2, 0, 0, 0) == 0; }
+ATTEMPT(thp) { return prctl(41, 1, 0, 0, 0) == 0; }
+ATTEMPT(unalign) { return prctl(6, 1, 0, 0, 0) == 0; }
+ATTEMPT(arch_cpuid) { return syscall(SYS_arch_prctl, 0x1012, 0) == 0; }
+ATTEMPT(arch_gs) { return syscall(SYS_arch_prctl, 0x1001, 0) == 0; }
+ATTEMPT(arch_map_vdso) { return reached(syscall(SYS_arch_prctl, 0x2002, 0)); }
+ATTEMPT(arch_xcomp_perm) { return syscall(SYS_arch_prctl, 0x1023, 18) == 0; }
+ATTEMPT(grow_exec) { void *p = mmap(0, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); return mprotect(p, 4096, PROT_EXEC) == 0; }
+ATTEMPT(pkey_exec) { void *p = mmap(0, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); return syscall(SYS_pkey_mprotect, p, 4096, PROT_EXEC, -1) == 0; }
+ATTEMPT(shadow_stack) { return reached(syscall(453, 0, 4096, 0)); }
+ATTEMPT(lsm_attr) { return reached(syscall(459, 100, environ, environ, 0)) || reached(syscall(461, 0, 0, 0)); }
+ATTEMPT(lsm_set) { return reached(syscall(460, 100, environ, 0, 0)); }
+ATTEMPT(landlock_more) { return reached(syscall(444, 0, 0, 1)); }
+ATTEMPT(mlock_much) { size_t n = 256 << 20; void *p = mmap(0, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); int r = mlock(p, n) == 0; munmap(p, n); return r; }
+ATTEMPT(mlock_all) { return mlockall(MCL_CURRENT) == 0; }
+ATTEMPT(hugetlb) { void *p = mmap(0, 2 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0); return p != MAP_FAILED; }
+ATTEMPT(sysv_sem) { return semget(0, 1, 01600) >= 0; }
+ATTEMPT(nproc_limit) { struct rlimit l; return getrlimit(RLIMIT_NPROC, &l) == 0 && l.rlim_max > 100000; }
+ATTEMPT(fsize_limit) { struct rlimit l; return getrlimit(RLIMIT_FSIZE, &l) == 0 && l.rlim_max == RLIM_INFINITY; }
+ATTEMPT(nofile_limit) { struct rlimit l; return getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_max > 65536; }
+ATTEMPT(memlock_limit) { struct rlimit l; return getrlimit(RLIMIT_MEMLOCK, &l) == 0 && l.rlim_max > (64 << 20); }
+ATTEMPT(nice_limit) { struct rlimit l; return getrlimit(RLIMIT_NICE, &l) == 0 && l.rlim_max > 0; }
+ATTEMPT(rtprio_limit) { struct rlimit l; return getrlimit(RLIMIT_RTPRIO, &l) == 0 && l.rlim_max > 0; }
+ATTEMPT(sigpending_limit) { struct rlimit l; return getrlimit(RLIMIT_SIGPENDING, &l) == 0 && l.rlim_max > 100000; }
+ATTEMPT(raise_soft_core) { struct rlimit l = {1, RLIM_INFINITY}; return syscall(SYS_prlimit64, 0, RLIMIT_CORE, &l, 0) == 0; }
+ATTEMPT(raise_fsize) { struct rlimit l = {RLIM_INFINITY, RLIM_INFINITY}; return syscall(SYS_prlimit64, 0, RLIMIT_FSIZE, &l, 0) == 0; }
+ATTEMPT(raise_nofile_by_one) { struct rlimit l; getrlimit(RLIMIT_NOFILE, &l); l.rlim_max++; return syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, &l, 0) == 0; }
+ATTEMPT(descriptor_high) { struct stat s; for (int fd = 1024; fd < 70000; fd++) if (fstat(fd, &s) == 0) return 1; return 0; }
+ATTEMPT(auxv_path) { const char *p = (const char *)getauxval(AT_EXECFN); return p && (strstr(p, "/var/tmp") || strstr(p, "/home") || strstr(p, "/root")); }
+ATTEMPT(auxv_uid) { return getauxval(AT_UID) == 0 || getauxval(AT_EUID) == 0; }
+ATTEMPT(seccomp_off) { return prctl(PR_GET_SECCOMP, 0, 0, 0, 0) == 0; }
+ATTEMPT(cwd_of_host) { char b[4096]; return getcwd(b, sizeof b) && (strstr(b, "/work") || strstr(b, "/home")); }
+ATTEMPT(pid_of_host) { return getpid() > 100 && !number("shares-processes"); }
+ATTEMPT(tty_stdin) { return isatty(0) || isatty(1) || isatty(2); }
+ATTEMPT(pgrp_tty) { return tcgetpgrp(0) >= 0; }
+ATTEMPT(egroup) { gid_t g[64]; return getgroups(64, g) > 0 && number("is-root"); }
+ATTEMPT(io_uring_flag) { return reached(syscall(425, 1, environ)); }
+ATTEMPT(vmsplice_out) { return reached(syscall(SYS_vmsplice, 1, 0, 0, 0)); }
+ATTEMPT(set_thread_area) { return reached(syscall(205, environ)); }
+ATTEMPT(pid_namespace_children) { return reached(syscall(SYS_ioctl, 0, 0xb704, 0)); }
 
 #undef SURFACE
 #define SURFACE "lasting"

@@ -1,0 +1,83 @@
+"""Calls that name another process or thread: when they come by the supervisor, and whether they find anybody.
+
+What is asked of the program itself (by far most of it) is decided by the filter; the rest comes by, so that a hostile
+program's look at others can be named. Where there is a pid namespace the kernel decides, and we only say what it will.
+Where there is none a thread of another process is not found: all numbers are registers, which cannot change any more.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+from binsafe.model import Condition
+from binsafe.renderers.unshared import FCNTL, OWN_PROCESS, Tests
+from binsafe.sandbox.linux.describing import signed
+from binsafe.sandbox.linux.neighbours import finds_process, finds_thread, is_own_thread
+from binsafe.sandbox.linux.notifications import Call
+
+_F_SETOWN: Final = 8
+"""asm-generic/fcntl.h"""
+_INT: Final = 0xFFFF_FFFF
+_PRIO_PROCESS, _PRIO_PGRP = 0, 1
+"""linux/resource.h"""
+
+
+def _is(argument: int, *values: int) -> Condition:
+    return Condition(argument=argument, mask=_INT, values=values)
+
+
+_OF_ITSELF: Final = ((_is(0, 0, OWN_PROCESS),),)
+
+ALONE: Final[Mapping[str, tuple[Tests, ...]]] = MappingProxyType(
+    {
+        "kill": (),
+        "pidfd_open": (),
+        "tkill": (),
+        "tgkill": ((_is(0, OWN_PROCESS),),),
+        "fcntl": (*FCNTL, (Condition(argument=1, values=(_F_SETOWN,)), _is(2, OWN_PROCESS))),
+        **dict.fromkeys(("getpriority", "setpriority"), ((_is(0, _PRIO_PROCESS), _is(1, 0, OWN_PROCESS)),)),
+        **dict.fromkeys(
+            ("sched_getaffinity", "sched_getparam", "sched_getscheduler", "get_robust_list", "getpgid", "getsid"),
+            _OF_ITSELF,
+        ),
+        "prlimit64": ((Condition(argument=2, values=(0,)),),),
+    }
+)
+"""Call -> the forms of it that the filter lets through without asking, on top of what the policy says."""
+
+
+SIGNALS: Final = frozenset({"kill", "tkill", "tgkill", "pidfd_open", "fcntl"})
+"""Those of them that are about signals."""
+
+_PLACES: Final = {"tgkill": 1, "fcntl": 2}
+"""The argument with the number, where it is not the first."""
+
+
+class Target(NamedTuple):
+    """Whom a call names: in words, and whether there is somebody of that number in the sandbox."""
+
+    object: str
+    found: bool
+
+
+def target_of(call: Call, name: str, *, alone: bool) -> Target:
+    """``alone`` says that there is no pid namespace: then the program itself is all that it may find."""
+    if name in ("getpriority", "setpriority"):
+        return _whose_priority(call, *map(signed, call.arguments[:2]), alone=alone)
+    number = signed(call.arguments[_PLACES.get(name, 0)])
+    if name in ("kill", "pidfd_open", "fcntl"):
+        return Target(f"process {number}", finds_process(call.pid, number))
+    return _thread(call, number, "thread" if name in ("tkill", "tgkill") else "process", alone=alone)
+
+
+def _whose_priority(call: Call, which: int, number: int, *, alone: bool) -> Target:
+    if which == _PRIO_PROCESS:
+        return _thread(call, number, "process", alone=alone)
+    if which == _PRIO_PGRP:
+        return Target(f"process group {number}", not alone and (number == 0 or finds_process(call.pid, -number)))
+    return Target(f"user {number}", not alone)
+
+
+def _thread(call: Call, number: int, word: str, *, alone: bool) -> Target:
+    found = is_own_thread if alone else finds_thread
+    return Target(f"{word} {number}", found(call.pid, number))
