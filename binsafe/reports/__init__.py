@@ -3,7 +3,7 @@
     escape      the one door through which text from a file reaches a terminal
     style       colours, passed in by whoever knows that there is a terminal
     words       the report's short words as a person says them
-    outline     what text, Markdown and HTML show: sections of labelled rows
+    outline     what text, Markdown and HTML show: sections of labelled rows (their shape is in rows)
     text        one screen; deeper with ``verbose``
     as_json     ``binsafe.report/1``, and its schema in ``report.schema.json``
     markdown    for a pull request

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from binsafe.model import Finding, Report, Verdict
-from binsafe.reports.outline import Item, Row, Section, finding_row, outline
+from binsafe.reports.outline import finding_row, outline
 from binsafe.reports.page import element, page, shown
+from binsafe.reports.rows import Item, Row, Section
 from binsafe.reports.rules import rule
 
 _SAID = {

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 from binsafe.model import Report
 from binsafe.reports.escape import escape
-from binsafe.reports.outline import Row, Section, outline
+from binsafe.reports.outline import outline
+from binsafe.reports.rows import Row, Section
 
 _PLAIN = re.compile(r"[A-Za-z]+(?:['-][A-Za-z]+)*|\d{1,3}(?:,\d{3})*|->|=|C\+\+|")
 """No markup wherever it stands, between the punctuation of a sentence; ``www.`` and the like have a dot inside."""

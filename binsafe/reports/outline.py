@@ -7,8 +7,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-import msgspec
-
 from binsafe.model import (
     ArgumentValues,
     Build,
@@ -25,6 +23,7 @@ from binsafe.model import (
     Syscalls,
     Text,
 )
+from binsafe.reports.rows import Item, Row, Section
 from binsafe.reports.words import CAPABILITIES, FORMATS, HELD, LANGUAGES, SEVERITY_ROLES, SIGNATURES, SYSTEMS
 
 _FEW = 6
@@ -32,31 +31,6 @@ _FEW = 6
 _FINDINGS = 10
 _MEMBERS = 10
 _LEVELS = ("unknown", "danger", "caution", "ok")
-
-
-class Item(msgspec.Struct, frozen=True):
-    """One piece of evidence as a line, and the code around it."""
-
-    text: str
-    code: tuple[str, ...] = ()
-
-
-class Row(msgspec.Struct, frozen=True):
-    """A label, what stands behind it, the evidence for it, and rows that belong below. ``role`` is the text's style."""
-
-    label: str
-    text: str = ""
-    role: str = ""
-    items: tuple[Item, ...] = ()
-    rows: "tuple[Row, ...]" = ()
-
-
-class Section(msgspec.Struct, frozen=True):
-    """A headline with rows; ``role`` says what kind of section it is: head, slice, strings, members or findings."""
-
-    title: str
-    role: str
-    rows: tuple[Row, ...]
 
 
 def outline(report: Report, *, verbose: int = 0) -> Iterator[Section]:

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 from binsafe.model import Report
 from binsafe.reports.escape import escape
-from binsafe.reports.outline import Item, Row, Section, outline
+from binsafe.reports.outline import outline
+from binsafe.reports.rows import Item, Row, Section
 from binsafe.reports.style import Style, plain
 
 _LABEL = 14

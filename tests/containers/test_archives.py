@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from packed import ELF, apple_double, ar, debian, linked, tarred, zipped
 
-from binsafe import archives, limits
-from binsafe.archives import Watch, inspect
+from binsafe import limits
+from binsafe.archives import Watch, inspect, walking
 from binsafe.containers import budget
 from binsafe.model import Artifact, Report
 
@@ -168,7 +168,7 @@ def test_archives_inside_of_archives_have_an_end():
 
 
 def test_a_file_too_large_is_not_analysed(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(archives, "MAX_MEMBER_BYTES", 4200)
+    monkeypatch.setattr(walking, "MAX_MEMBER_BYTES", 4200)
     report = report_on(tarred({"large": ELF + bytes(200), "good": ELF}))
     assert ids(report) == {"member-too-large"}
     assert paths(report) == ["good"]
@@ -182,7 +182,7 @@ def test_an_archive_without_executables_is_never_ok():
 
 
 def test_of_too_many_members_the_worst_are_shown(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(archives, "MAX_MEMBERS", 3)
+    monkeypatch.setattr(walking, "MAX_MEMBERS", 3)
     files = {f"good{n}": ELF for n in range(5)} | {"bad": b"\x7fELF broken"}
     report = report_on(zipped(files))
     assert "bad" in paths(report)

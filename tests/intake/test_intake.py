@@ -171,7 +171,7 @@ def test_time_is_limited_for_each_order(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_member_that_breaks_the_parser_hides_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The child dies on the second member; another one does the rest without it."""
     start = (
-        "import os, binsafe.archives as a; real = a.inspect_file; "
+        "import os, binsafe.archives.walking as a; real = a.inspect_file; "
         "a.inspect_file = lambda artifact, *r, **o: os.abort() if artifact.name == 'bad' else real(artifact, *r, **o); "
         "from binsafe.intake.worker import main; main()"
     )

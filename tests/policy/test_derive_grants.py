@@ -61,6 +61,7 @@ def test_the_command_line_goes_before_the_baseline():
         (Request(read=("/a\nb",)), "--read"),
         (Request(connect=("example.org",)), "--connect"),
         (Request(connect=("example.org:0",)), "--connect"),
+        (Request(connect=("example.org:65536",)), "--connect"),
         (Request(connect=("-x:80",)), "--connect"),
         (Request(execute=("ls",)), "--exec"),
         (Request(environment=(("A=B", "x"),)), "--env"),

@@ -1,8 +1,4 @@
-"""Archive -> report: each executable inside is a member with a report of its own; the worst one decides the verdict.
-
-Pure, like :mod:`binsafe.inspection`: names of entries are data, and nothing is written anywhere. What cannot be looked
-at is a finding and makes the report one on something that was not analysed; it hides no other member.
-"""
+"""One pass over an archive and the archives inside of it: members with their reports, and what is wrong on the way."""
 
 import hashlib
 from collections.abc import Callable
@@ -10,33 +6,23 @@ from collections.abc import Callable
 import msgspec
 
 from binsafe import containers, formats
+from binsafe.archives.telling import LEVELS, broke_the_parser, finding, report_on
 from binsafe.bundles import inspect_bundle, listing
 from binsafe.containers import Budget, Entry, Trouble, Unreadable, appledouble
+from binsafe.containers.entries import Stream
 from binsafe.containers.names import Names, clean
 from binsafe.errors import NotAnalysable
 from binsafe.inspection import inspect as inspect_file
 from binsafe.limits import MAX_ARCHIVE_DEPTH, MAX_BUNDLE_BYTES, MAX_MEMBER_BYTES, MAX_MEMBERS
-from binsafe.model import Artifact, Finding, Member, Report, Severity, Verdict
+from binsafe.model import Artifact, Member, Report, Severity
 from binsafe.signatures import bundle as bundles
 
 _EXECUTABLES = frozenset({"elf", "mach-o", "pe"})
 _HEAD = 512
 _MAX_SHOWN = 20
 _MAX_APPLEDOUBLE = 64 * 1024
-_LEVELS = ("unknown", "danger", "caution", "ok")
 _DEBIAN = "debian-binary"
 _BUNDLES = (".app", ".framework", ".appex", ".xpc", ".kext", ".plugin", ".systemextension")
-_SEVERITIES = {"archive-bomb": Severity.HIGH, "archive-entry": Severity.MEDIUM}
-_TITLES = {
-    "archive-bomb": "It unpacks to far more than it holds",
-    "archive-damaged": "Part of the archive is damaged",
-    "archive-depth": "It has archives inside of archives that were not looked at",
-    "archive-encrypted": "Part of the archive is encrypted",
-    "archive-entry": "An entry of the archive is not what archives are made of",
-    "member-too-large": "A file in the archive is too large to be looked at",
-    "members-omitted": "Not all of the archive was looked at",
-    "scripts": "It has scripts, which were not looked at",
-}
 
 
 def is_archive(data: memoryview) -> bool:
@@ -69,7 +55,7 @@ def inspect(
         walk.archive(data, artifact.path, "", Budget(len(data)), depth=1)
     except Unreadable as error:
         hint = "unpack it and inspect what is in it"
-        return _report(artifact, (), 0, [_finding(Trouble("archive", str(error)))], hint=hint, lost=True)
+        return report_on(artifact, (), 0, [finding(Trouble("archive", str(error)))], hint=hint, lost=True)
     return walk.report()
 
 
@@ -116,41 +102,40 @@ class _Walk:
                 self._trouble(Trouble(error.finding, f"{path}: {error}"))
 
     def _entry(self, entry: Entry, path: str, inside: str, budget: Budget, depth: int) -> None:
-        root = _bundle_root(path)
-        if entry.stream is None:
+        root, stream = _bundle_root(path), entry.stream
+        if stream is None:
             if root is not None and entry.kind != "folder":
                 self._keep(root, path, bundles.Entry(kind=entry.kind, target=entry.target), b"")
             return
-        head = entry.stream.read(_HEAD)
+        head = stream.read(_HEAD)
         described = appledouble.described(path) if head.startswith(appledouble.MAGIC) else None
         if described is not None:
-            found = appledouble.quarantine(head + entry.stream.read(_MAX_APPLEDOUBLE))
+            found = appledouble.quarantine(head + stream.read(_MAX_APPLEDOUBLE))
             self._quarantines.update({described: found} if found else {})
         elif root is not None:
-            data = self._whole(entry, head)
+            data = self._whole(stream, head)
             self._keep(root, path, bundles.Entry(kind="file", size=len(data)), data)
         else:
-            self._file(entry, head, path, inside, budget, depth)
+            self._file(stream, head, path, inside, budget, depth)
 
-    def _file(self, entry: Entry, head: bytes, path: str, inside: str, budget: Budget, depth: int) -> None:
+    def _file(self, stream: Stream, head: bytes, path: str, inside: str, budget: Budget, depth: int) -> None:
         kind = formats.identify(head)
         if kind == "script":
             self._scripts.add(path)
         elif kind in _EXECUTABLES:
-            self._member(path, self._whole(entry, head))
+            self._member(path, self._whole(stream, head))
         elif kind == "archive":
-            self._nested(entry, head, path, inside, budget, depth)
+            self._nested(stream, head, path, inside, budget, depth)
 
-    def _nested(self, entry: Entry, head: bytes, path: str, inside: str, budget: Budget, depth: int) -> None:
+    def _nested(self, stream: Stream, head: bytes, path: str, inside: str, budget: Budget, depth: int) -> None:
         if depth >= MAX_ARCHIVE_DEPTH:
             self._trouble(Trouble("archive-depth", f"{path} lies {depth} archives deep"))
             return
-        self.archive(memoryview(self._whole(entry, head)), path, inside, budget, depth=depth + 1)
+        self.archive(memoryview(self._whole(stream, head)), path, inside, budget, depth=depth + 1)
 
     @staticmethod
-    def _whole(entry: Entry, head: bytes) -> bytes:
-        assert entry.stream is not None  # noqa: S101 - for the type checker
-        data = head + entry.stream.read(MAX_MEMBER_BYTES + 1 - len(head))
+    def _whole(stream: Stream, head: bytes) -> bytes:
+        data = head + stream.read(MAX_MEMBER_BYTES + 1 - len(head))
         if len(data) > MAX_MEMBER_BYTES:
             raise Unreadable(f"it has more than {MAX_MEMBER_BYTES:,} bytes", "member-too-large")
         return data
@@ -183,7 +168,7 @@ class _Walk:
         place = f"{self._artifact.path}/{path}"
         artifact = Artifact(name=path, path=place, size=len(data), sha256=sha256)
         if number in self._watch.broken:
-            report = _broke_the_parser(artifact)
+            report = broke_the_parser(artifact)
         else:
             self._watch.begin(number)
             report = inspect_file(artifact, memoryview(data), syscalls=self._syscalls, listings=self._listings)
@@ -193,7 +178,7 @@ class _Walk:
         """Keep a member; of too many the harmless ones go first."""
         self._members.append(member)
         if len(self._members) > MAX_MEMBERS:
-            best = max(self._members, key=lambda member: _LEVELS.index(member.report.verdict.level))
+            best = max(self._members, key=lambda member: LEVELS.index(member.report.verdict.level))
             self._members.remove(best)
             self._omitted += 1
 
@@ -205,11 +190,11 @@ class _Walk:
         """What came of it, once all entries have been seen."""
         for root, files in self._bundles.items():
             self._bundle(root, files)
-        findings = [_finding(Trouble(kind, f"{some}.")) for kind, some in self._troubles.items()]
+        findings = [finding(Trouble(kind, f"{some}.")) for kind, some in self._troubles.items()]
         if self._scripts.count:
-            findings.append(_finding(Trouble("scripts", f"{self._scripts.count}: {self._scripts}"), Severity.INFO))
+            findings.append(finding(Trouble("scripts", f"{self._scripts.count}: {self._scripts}"), Severity.INFO))
         members = tuple(self._with_quarantine(member) for member in self._members)
-        return _report(self._artifact, members, self._omitted, findings, lost=self._lost)
+        return report_on(self._artifact, members, self._omitted, findings, lost=self._lost)
 
     def _with_quarantine(self, member: Member) -> Member:
         found = self._quarantines.get(member.path)
@@ -256,64 +241,3 @@ def _bundle_root(path: str) -> str | None:
         if part.endswith(_BUNDLES):
             return "/".join(parts[:count])
     return None
-
-
-def _finding(trouble: Trouble, severity: Severity | None = None) -> Finding:
-    return Finding(
-        id=trouble.finding,
-        severity=severity or _SEVERITIES.get(trouble.finding, Severity.HIGH),
-        title=_TITLES.get(trouble.finding, "It could not be analysed"),
-        detail=trouble.detail,
-    )
-
-
-def _broke_the_parser(artifact: Artifact) -> Report:
-    finding = Finding(
-        id="parser-failed", severity=Severity.HIGH, title="Could not be analysed", detail="it broke the parser"
-    )
-    advice = "Do not run it: it could not be analysed, and a file that breaks parsers may have been made to."
-    verdict = Verdict(level="unknown", advice=advice)
-    return Report(artifact=artifact, format="unknown", analysed=False, findings=(finding,), verdict=verdict)
-
-
-def _report(
-    artifact: Artifact,
-    members: tuple[Member, ...],
-    omitted: int,
-    findings: list[Finding],
-    *,
-    lost: bool,
-    hint: str = "unpack it and inspect what is in it",
-) -> Report:
-    """Not analysed where any of it was not, or where there is nothing to analyse."""
-    findings.sort(key=lambda finding: (-finding.severity.rank, finding.id))
-    analysed = bool(members) and not lost and all(member.report.analysed for member in members)
-    if not members and not findings:
-        detail = "There is no executable in it"
-        findings = [Finding(id="no-executables", severity=Severity.LOW, title="Nothing to look at", detail=detail)]
-    return Report(
-        artifact=artifact,
-        format="archive",
-        analysed=analysed,
-        findings=tuple(findings),
-        verdict=_verdict(members, findings, hint=hint, analysed=analysed),
-        members=members,
-        members_omitted=omitted,
-    )
-
-
-def _verdict(members: tuple[Member, ...], findings: list[Finding], *, hint: str, analysed: bool) -> Verdict:
-    """The worst member's, or worse where the archive itself is."""
-    worst = min(members, key=lambda member: _LEVELS.index(member.report.verdict.level), default=None)
-    if not analysed:
-        if worst is not None and worst.report.verdict.level == "unknown":
-            return Verdict(level="unknown", advice=f"Do not run it: {worst.path} could not be analysed.")
-        said = findings[0].title[:1].lower() + findings[0].title[1:] if findings else "it could not be analysed"
-        return Verdict(level="unknown", advice=f"Do not run what is in it: {said}; {hint}.")
-    assert worst is not None  # noqa: S101 - what was analysed has members
-    own = findings[0] if findings and findings[0].severity.rank >= Severity.MEDIUM.rank else None
-    level = worst.report.verdict.level
-    if own is not None and (own.severity.rank >= Severity.HIGH.rank or level == "ok"):
-        level = "danger" if own.severity.rank >= Severity.HIGH.rank else "caution"
-        return Verdict(level=level, advice=f"Be careful when you unpack it: {own.detail}")
-    return Verdict(level=level, advice=f"The worst of its executables is {worst.path}: {worst.report.verdict.advice}")

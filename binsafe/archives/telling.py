@@ -1,0 +1,80 @@
+"""What is said of an archive: findings from troubles, and the verdict that its worst member decides."""
+
+from binsafe.containers import Trouble
+from binsafe.model import Artifact, Finding, Member, Report, Severity, Verdict
+
+LEVELS = ("unknown", "danger", "caution", "ok")
+"""Of verdicts, the worst first."""
+_SEVERITIES = {"archive-bomb": Severity.HIGH, "archive-entry": Severity.MEDIUM}
+_TITLES = {
+    "archive-bomb": "It unpacks to far more than it holds",
+    "archive-damaged": "Part of the archive is damaged",
+    "archive-depth": "It has archives inside of archives that were not looked at",
+    "archive-encrypted": "Part of the archive is encrypted",
+    "archive-entry": "An entry of the archive is not what archives are made of",
+    "member-too-large": "A file in the archive is too large to be looked at",
+    "members-omitted": "Not all of the archive was looked at",
+    "scripts": "It has scripts, which were not looked at",
+}
+
+
+def finding(trouble: Trouble, severity: Severity | None = None) -> Finding:
+    """A trouble as it is reported."""
+    return Finding(
+        id=trouble.finding,
+        severity=severity or _SEVERITIES.get(trouble.finding, Severity.HIGH),
+        title=_TITLES.get(trouble.finding, "It could not be analysed"),
+        detail=trouble.detail,
+    )
+
+
+def broke_the_parser(artifact: Artifact) -> Report:
+    """The report on a member that ended the process which looked at it."""
+    what = Finding(
+        id="parser-failed", severity=Severity.HIGH, title="Could not be analysed", detail="it broke the parser"
+    )
+    advice = "Do not run it: it could not be analysed, and a file that breaks parsers may have been made to."
+    verdict = Verdict(level="unknown", advice=advice)
+    return Report(artifact=artifact, format="unknown", analysed=False, findings=(what,), verdict=verdict)
+
+
+def report_on(
+    artifact: Artifact,
+    members: tuple[Member, ...],
+    omitted: int,
+    findings: list[Finding],
+    *,
+    lost: bool,
+    hint: str = "unpack it and inspect what is in it",
+) -> Report:
+    """Not analysed where any of it was not, or where there is nothing to analyse."""
+    findings.sort(key=lambda each: (-each.severity.rank, each.id))
+    analysed = bool(members) and not lost and all(member.report.analysed for member in members)
+    if not members and not findings:
+        detail = "There is no executable in it"
+        findings = [Finding(id="no-executables", severity=Severity.LOW, title="Nothing to look at", detail=detail)]
+    return Report(
+        artifact=artifact,
+        format="archive",
+        analysed=analysed,
+        findings=tuple(findings),
+        verdict=_verdict(members, findings, hint=hint, analysed=analysed),
+        members=members,
+        members_omitted=omitted,
+    )
+
+
+def _verdict(members: tuple[Member, ...], findings: list[Finding], *, hint: str, analysed: bool) -> Verdict:
+    """The worst member's, or worse where the archive itself is."""
+    worst = min(members, key=lambda member: LEVELS.index(member.report.verdict.level), default=None)
+    if worst is None or not analysed:
+        if worst is not None and worst.report.verdict.level == "unknown":
+            return Verdict(level="unknown", advice=f"Do not run it: {worst.path} could not be analysed.")
+        said = findings[0].title[:1].lower() + findings[0].title[1:] if findings else "it could not be analysed"
+        return Verdict(level="unknown", advice=f"Do not run what is in it: {said}; {hint}.")
+    own = findings[0] if findings and findings[0].severity.rank >= Severity.MEDIUM.rank else None
+    level = worst.report.verdict.level
+    if own is not None and (own.severity.rank >= Severity.HIGH.rank or level == "ok"):
+        level = "danger" if own.severity.rank >= Severity.HIGH.rank else "caution"
+        return Verdict(level=level, advice=f"Be careful when you unpack it: {own.detail}")
+    return Verdict(level=level, advice=f"The worst of its executables is {worst.path}: {worst.report.verdict.advice}")
