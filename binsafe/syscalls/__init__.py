@@ -23,6 +23,7 @@ The stages, in the order in which they run; each file's docstring says which rul
     vdso            calls that the kernel's code in user space makes for the program
     fallbacks       code that runs only where the kernel does not know a call before it
     entries         sites, numbers and gaps, without such code
+    go              what Go's runtime and library do on occasions only; `ways` and `go_attributes` are its proofs
     patterns        what the walk cannot find and the program's source says
   a file that is linked with others:
     graph           functions and tables of pointers, and what each of them can lead to

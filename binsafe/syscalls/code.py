@@ -76,13 +76,16 @@ class Code:
                 return b"" if segment.writable else self.slice.read(address, min(size, last - address))
         return b""
 
-    def words(self, value: int) -> Iterator[int]:
-        """Where loaded memory holds ``value`` as an aligned 8-byte word: pointer tables, relocations."""
+    def words(self, value: int, size: int = 1) -> Iterator[int]:
+        """Where an aligned 8-byte word of loaded memory is ``value``, or one of the ``size`` values from there on."""
         for segment in self.slice.segments:
             skew = -segment.address % 8
             data = _stored(self.slice, segment)[skew:]
             words = np.frombuffer(data[: len(data) & ~7], np.dtype("<u8"))
-            yield from (segment.address + skew + 8 * at for at in np.flatnonzero(words == np.uint64(value)).tolist())
+            yield from (
+                segment.address + skew + 8 * at
+                for at in np.flatnonzero(words - np.uint64(value) < np.uint64(size)).tolist()
+            )
 
     def find(self, pattern: bytes) -> Iterator[int]:
         """The first place of ``pattern`` in each range of code."""

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from binsafe.syscalls import fallbacks, sites
+from binsafe.syscalls import fallbacks, go, sites
 from binsafe.syscalls.decode import OutOfInstructions
 from binsafe.syscalls.patterns import is_covered
 from binsafe.syscalls.program import Place, Program
@@ -36,7 +36,7 @@ def entries(program: Program) -> Entries:
             parameters |= resolution.parameters
             found.append((site, frozenset(number.value for number in resolution.numbers)))
             gaps |= {gap for gap in resolution.gaps if plausible and not is_covered(program, gap)}
-        numbers = fallbacks.needed(program, numbers, gaps)
+        numbers = go.needed(program, fallbacks.needed(program, numbers, gaps))
     except OutOfInstructions:
         whole = False
     return Entries(frozenset(numbers), frozenset(gaps), frozenset(parameters), tuple(found), whole)

@@ -17,9 +17,9 @@ from binsafe.syscalls.wrappers import Gap, Number
 
 ALWAYS_KNOWN = frozenset(
     (  # noqa: SIM905 - words, not a list of quotation marks
-        "accept4 dup3 epoll_create1 epoll_pwait eventfd2 faccessat faccessat2 fchmodat fchownat getrandom "
-        "inotify_init1 mkdirat newfstatat openat pipe2 ppoll preadv prlimit64 pselect6 pwritev readlinkat recvmmsg "
-        "renameat2 sendmmsg signalfd4 statx unlinkat utimensat"
+        "accept4 clock_gettime dup3 epoll_create1 epoll_pwait eventfd2 faccessat faccessat2 fchmodat fchownat "
+        "getrandom inotify_init1 mkdirat newfstatat openat pipe2 ppoll preadv prlimit64 pselect6 pwritev readlinkat "
+        "recvmmsg renameat2 sendmmsg signalfd4 statx unlinkat utimensat"
     ).split()
 )
 """Calls that Linux 5.13 and later has, and for which no sandbox is known to answer ``ENOSYS`` (as they do for

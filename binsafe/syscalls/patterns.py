@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from binsafe.formats.structure import find_all
 from binsafe.model import Slice
 from binsafe.syscalls.summary import SERVICE_FUNCTIONS, Export, Summary
 
@@ -70,6 +71,11 @@ def is_covered(program: "Program", gap: "Gap") -> bool:
 def is_c_library(summary: Summary) -> bool:
     """Whether a file is glibc's libc."""
     return "__libc_start_main" in summary.names
+
+
+def is_static_glibc(data: memoryview) -> bool:
+    """Whether a static program is glibc's: the start-up code reads its tunables (``elf/dl-tunables.c``)."""
+    return next(find_all(data, b"GLIBC_TUNABLES\0"), None) is not None
 
 
 def has_calls_beside(exports: Iterable[Export]) -> bool:

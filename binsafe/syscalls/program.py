@@ -103,14 +103,15 @@ class Program:
         self.calls = Index(self.code, machine.calls, decoder.spend)
         self.jumps = Index(self.code, machine.jumps, decoder.spend)
         self.pointers = pointers(slice_, self.code, linking)
-        self._go = gopclntab.functions(slice_)
+        self.go = gopclntab.functions(slice_)
+        """Go's own table; None for other programs."""
         self.stubs = dict(self._stubs())
         """Slot of the global offset table -> the stub that jumps to where it points."""
         self.layout = layout(
             slice_,
             self.code,
             linking=linking,
-            table=self._go,
+            table=self.go,
             stubs=np.array(list(self.stubs.values()), np.int64),
             led_to=np.concatenate([self.calls.edges.targets, self.pointers.targets]),
         )
@@ -143,7 +144,7 @@ class Program:
     def is_known(self, start: int) -> bool:
         """Whether a table of the file says that this is a function and where it ends."""
         at = bisect_right(self._starts, start) - 1
-        return self._go is not None or (self._starts[at] == start and bool(self._ends[at]))
+        return self.go is not None or (self._starts[at] == start and bool(self._ends[at]))
 
     def in_code(self, addresses: Addresses) -> npt.NDArray[np.bool_]:
         """Whether each address lies in executable memory."""
@@ -158,8 +159,13 @@ class Program:
 
     def go_name(self, address: int) -> str | None:
         """The name of the Go function that holds an address; None for other code."""
-        index = None if self._go is None else self._go.containing(address)
-        return None if self._go is None or index is None else self._go.name(index)
+        index = None if self.go is None else self.go.containing(address)
+        return None if self.go is None or index is None else self.go.name(index)
+
+    def go_function(self, address: int) -> int | None:
+        """Where the Go function starts that holds an address; None for other code."""
+        index = None if self.go is None else self.go.containing(address)
+        return None if self.go is None or index is None else self.go.addresses[index]
 
     def region(self, address: int) -> Region | None:
         """The region that holds an address of executable memory."""

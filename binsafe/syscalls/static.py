@@ -19,7 +19,7 @@ from binsafe.syscalls.decode import Decoder, OutOfInstructions
 from binsafe.syscalls.entries import Entries, entries
 from binsafe.syscalls.judging import proved
 from binsafe.syscalls.machine import Machine
-from binsafe.syscalls.patterns import loads_services
+from binsafe.syscalls.patterns import is_static_glibc, loads_services
 from binsafe.syscalls.program import Place, Program
 from binsafe.syscalls.tables import names, numbers
 from binsafe.syscalls.wrappers import Gap, Number
@@ -33,7 +33,8 @@ def analyse_static(slice_: Slice, machine: Machine, implied: set[str], *, max_in
     found: Entries | None = None
     try:
         program = Program(slice_, machine, Decoder(machine.arch, max_instructions), _linked(slice_))
-        implied |= set(vdso.calls(program.code)) & numbers(machine.arch).keys()
+        if program.go is None and not is_static_glibc(slice_.data):
+            implied |= set(vdso.calls(program.code)) & numbers(machine.arch).keys()
         if program.code.range_of(slice_.entry) is None:
             gaps.add(Gap(slice_.entry, "the entry point lies outside the code"))
         found = entries(program)

@@ -2,8 +2,8 @@
 
 The vDSO falls back to the call where the clock is not readable from user mode, or nothing random is left (kernel,
 ``lib/vdso/gettimeofday.c`` and ``getrandom.c``; ``time`` and ``getcpu`` are answered always). Programs find it by name:
-no name in the file, no way there. glibc's own files have the names and beside each use the call itself, so that what
-can be reached of them says more.
+no name in the file, no way there. glibc's own files and Go's programs have the names, used or not, and beside each use
+the call itself, so that what can be reached of them says more (``sysdep-vdso.h``; ``runtime/sys_linux_amd64.s``).
 
 Older programs call fixed addresses instead, the vsyscall page (``arch/x86/entry/vsyscall/vsyscall_64.c``): the kernel
 does the work, and seccomp sees the call.

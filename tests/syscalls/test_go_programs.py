@@ -1,0 +1,88 @@
+"""Go programs as Go's own linker makes them: what runtime and library do on occasions only, or if asked to."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from bandit_runner.flakyservers.build import cache_folder, find_go
+from binsafe.formats import parse
+from binsafe.syscalls import analyse
+
+STARTS = """
+import ("os/exec"; "syscall")
+%s
+func main() { command := exec.Command("true"); %s; command.Run(); _ = syscall.Getpid() }
+"""
+PROGRAMS = {
+    "nothing": "func main() { println(1) }",
+    "starts": STARTS % ("", ""),
+    "attributes": STARTS % ("", "command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}"),
+    "filled": STARTS % ("var all syscall.SysProcAttr", "all.Setsid = true; command.SysProcAttr = &all"),
+    "variable": STARTS % ("var all = &syscall.SysProcAttr{Setsid: true}", "command.SysProcAttr = all"),
+    "part": STARTS
+    % (
+        "type all struct { name string; inner syscall.SysProcAttr }",
+        "some := new(all); some.inner.Setsid = true; command.SysProcAttr = &some.inner",
+    ),
+    "array": STARTS % ("var all [3]struct{ a, b int; c syscall.SysProcAttr }", "command.SysProcAttr = &all[1].c"),
+    "stack": """
+import "syscall"
+func main() { syscall.ForkExec("/bin/true", nil, &syscall.ProcAttr{Sys: &syscall.SysProcAttr{Chroot: "/"}}) }
+""",
+    "profiles": 'import ("os"; "runtime/pprof")\nfunc main() { pprof.StartCPUProfile(os.Stdout) }',
+    "finds": 'import "os"\nfunc main() { one, _ := os.FindProcess(1); one.Signal(os.Interrupt) }',
+    "asks": 'import "syscall"\nfunc main() { println(syscall.Faccessat(0, "a", 2, 0x200) == nil) }',
+    "time": 'import "syscall"\nfunc main() { var now syscall.Timeval; syscall.Gettimeofday(&now) }',
+}
+OF_ATTRIBUTES = {"capset", "chroot", "clone3", "mount", "ptrace", "setgid", "setgroups", "setsid", "setuid", "unshare"}
+OF_PROFILING = {"timer_create", "timer_settime", "timer_delete"}
+OF_PROCESSES = {"pidfd_open", "pidfd_send_signal", "waitid", "wait4"}
+OF_ACCESS = {"faccessat", "getegid", "geteuid", "getgroups"}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
+    """The calls of each program."""
+    go = find_go(os.environ, cache_folder())
+    folder = tmp_path_factory.mktemp("go")
+    (folder / "go.mod").write_text("module example\n")
+    for name, source in PROGRAMS.items():
+        (folder / name).mkdir()
+        (folder / name / "main.go").write_text("package main\n" + source)
+    go.run("build", "-ldflags=-s -w", "-o", f"{folder}/built/", "./...", cwd=folder, target="linux/amd64")
+    return {name: calls(folder / "built" / name) for name in PROGRAMS}
+
+
+def calls(program: Path) -> set[str]:
+    found = analyse(parse(memoryview(program.read_bytes())).slices[0])
+    assert found is not None
+    return set(found.required)
+
+
+def test_a_program_that_starts_others_gives_them_no_attributes(made: dict[str, set[str]]):
+    assert {"clone", "execve", "chdir", "wait4", "pidfd_open"} <= made["starts"]
+    assert not OF_ATTRIBUTES & made["starts"]
+
+
+@pytest.mark.parametrize("name", ["attributes", "filled", "variable", "part", "array", "stack"])
+def test_attributes_are_found_wherever_they_are_made(made: dict[str, set[str]], name: str):
+    assert made[name] >= OF_ATTRIBUTES
+
+
+@pytest.mark.parametrize(
+    ("expected", "name"),
+    [(OF_PROFILING, "profiles"), (OF_PROCESSES, "finds"), (OF_ACCESS, "asks"), ({"gettimeofday"}, "time")],
+)
+def test_an_occasion_is_seen(made: dict[str, set[str]], expected: set[str], name: str):
+    assert not made["nothing"] & expected
+    assert made[name] >= expected
+
+
+def test_who_looks_for_programs_asks_only_for_the_right_to_execute(made: dict[str, set[str]]):
+    assert "faccessat2" in made["starts"]
+    assert not made["starts"] & OF_ACCESS
+
+
+def test_the_runtime_needs_neither_mincore_nor_protection(made: dict[str, set[str]]):
+    assert not made["nothing"] & {"mincore", "mprotect"}
