@@ -5,7 +5,7 @@ import pytest
 from binsafe import baselines
 from binsafe.errors import UsageError
 from binsafe.policy import parse_ports
-from binsafe.policy.ports import MAX_PORTS
+from binsafe.policy.ports import MAX_PORTS, ranges
 
 LAYOUT = baselines.load("flaky_servers").ports
 ALL = (*range(4000, 4010), *range(5000, 5010), *range(6000, 6010))
@@ -52,6 +52,7 @@ def test_forms(specs: list[str], ports: tuple[int, ...]):
         ("٣٠", "no port", ":8080"),
         ("-5", "no port", ":8080"),
         ("1-65535", f"more than {MAX_PORTS}", "really needs"),
+        (f"1-{MAX_PORTS + 1}", f"more than {MAX_PORTS}", "really needs"),
     ],
 )
 def test_errors_say_what_to_write(spec: str, message: str, hint: str):
@@ -66,3 +67,12 @@ def test_a_count_needs_a_layout():
         parse_ports(["30"], None)
     assert "flaky_servers" in caught.value.hint
     assert parse_ports([":8080"], None) == (8080,)
+
+
+def test_ports_are_shown_as_a_person_writes_them():
+    assert ranges((8080, 4001, 4000, 4002, 4000, 9000, 0)) == "0, 4000-4002, 8080, 9000"
+    assert ranges(()) == ""
+
+
+def test_so_many_ports_and_no_more():
+    assert len(parse_ports([f"1-{MAX_PORTS}"], LAYOUT)) == MAX_PORTS
