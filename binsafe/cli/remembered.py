@@ -8,11 +8,12 @@ import contextlib
 import hashlib
 import os
 import stat
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-import platformdirs
 
 if TYPE_CHECKING:
     from binsafe.cli.asked import Asked
@@ -26,7 +27,7 @@ def key_for(snapshot: "Snapshot", asked: "Asked") -> str:
     """What the policy depends on, as one digest: the bytes, their place, what was asked, and our own code and rules."""
     digest = hashlib.sha256()
     artifact = snapshot.artifact
-    own = sorted(_modified(Path(__file__).parents[1], ("policy", "syscalls", "extractors", "formats")))
+    own = sorted(_modified(str(Path(__file__).parents[1]), ("policy", "syscalls", "extractors", "formats")))
     values = [(name, os.environ.get(name, "")) for name in asked.env]
     wishes = repr((asked, values, Path.cwd()))
     parts = [artifact.sha256, artifact.name, artifact.path, wishes, repr(own)]
@@ -38,21 +39,20 @@ def key_for(snapshot: "Snapshot", asked: "Asked") -> str:
 
 
 def recall(key: str) -> "Policy | None":
-    """The policy that was kept under a key, if there is one that can be trusted."""
-    from binsafe.errors import BinsafeError
-    from binsafe.policy import read_policy
+    """The policy that was kept under a key, if there is one that can be trusted: it is as we derived it."""
+    from binsafe.model import Policy
 
     try:
         descriptor = os.open(_folder() / f"{key}.json", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         return None
-    with open(descriptor, encoding="utf-8") as stream:  # noqa: PTH123 - a descriptor, not a path
+    with open(descriptor, "rb") as stream:  # noqa: PTH123 - a descriptor, not a path
         status = os.fstat(descriptor)
         if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             return None
         try:
-            return read_policy(stream.read(_MAX_BYTES), "a remembered policy")
-        except (BinsafeError, UnicodeDecodeError):
+            return msgspec.json.decode(stream.read(_MAX_BYTES), type=Policy)
+        except msgspec.MsgspecError:
             return None
 
 
@@ -70,6 +70,11 @@ def keep(key: str, policy: "Policy") -> None:
 
 
 def _folder() -> Path:
+    if sys.platform == "linux":  # the library that knows every system's place would be a tenth of a start
+        place = os.environ.get("XDG_CACHE_HOME", "")  # XDG Base Directory Specification: a relative one is ignored
+        return Path(place if place.startswith("/") else "~/.cache", "binsafe", "policies").expanduser()
+    import platformdirs
+
     return platformdirs.user_cache_path("binsafe") / "policies"
 
 
@@ -85,6 +90,8 @@ def _rules(asked: "Asked") -> list[tuple[str, bytes]]:
     return rules
 
 
-def _modified(package: Path, folders: tuple[str, ...]) -> list[tuple[str, int]]:
+def _modified(package: str, folders: tuple[str, ...]) -> Iterator[tuple[str, int]]:
     """Our own modules and when they were changed: an update must not use what its predecessor derived."""
-    return [(path.name, path.stat().st_mtime_ns) for folder in folders for path in (package / folder).glob("*.py")]
+    for folder in folders:
+        with os.scandir(f"{package}/{folder}") as entries:
+            yield from ((entry.name, entry.stat().st_mtime_ns) for entry in entries if entry.name.endswith(".py"))

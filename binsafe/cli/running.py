@@ -14,7 +14,6 @@ from binsafe.cli.taking import take
 from binsafe.cli.telling import Teller, mention
 from binsafe.errors import FileChanged, NotEnforceable, NotExecutable
 from binsafe.intake import Snapshot
-from binsafe.policy import read_policy
 from binsafe.sandbox import Order, launch
 
 if TYPE_CHECKING:
@@ -92,6 +91,8 @@ def _remembered(snapshot: Snapshot, asked: Asked) -> tuple[str, "Policy | None"]
 
 
 def _read(policy_file: str) -> "Policy":
+    from binsafe.policy import read_policy
+
     return read_policy(Path(policy_file).read_text(encoding="utf-8"), policy_file)
 
 
