@@ -5,25 +5,20 @@ This one loads what runs a program, and starts the sandbox's own interpreter mea
 imports click.
 """
 
-import gc
 import marshal
 import os
 import sys
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from binsafe.cli.beside import beside
 from binsafe.cli.entry import conduct
-
-_MANY_OBJECTS: Final = 100_000
-"""Objects to be made before the garbage collector looks: modules make tens of thousands, which all stay."""
 
 Options = dict[str, Any]
 
 
 def start(name: str) -> int:
     """Do what a command line that begins with "run" says; returns the status that the process is to end with."""
-    gc.set_threshold(_MANY_OBJECTS)
     return conduct(lambda: _start(name), name)
 
 

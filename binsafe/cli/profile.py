@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from binsafe.cli.asked import Asked, derive_policy
+from binsafe.cli.asked import Asked
+from binsafe.cli.deriving import derive_policy
 from binsafe.cli.entry import note
 from binsafe.cli.options import grants
 from binsafe.cli.proposing import propose

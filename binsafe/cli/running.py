@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from binsafe.cli.asked import Asked, derive_policy
+from binsafe.cli.asked import Asked
 from binsafe.cli.attending import TIMED_OUT, Attendance
 from binsafe.cli.entry import note
 from binsafe.cli.taking import take
@@ -108,6 +108,7 @@ def _made_for(snapshot: Snapshot, policy: "Policy", origin: str | None) -> "Poli
 
 def _derive(snapshot: Snapshot, asked: Asked, *, yes: bool, key: str | None) -> "Policy":
     """Inspect and derive; kept for the next start, unless somebody has to be asked each time."""
+    from binsafe.cli.deriving import derive_policy
     from binsafe.cli.remembered import keep
     from binsafe.intake import inspect
     from binsafe.sandbox.launching import check_native

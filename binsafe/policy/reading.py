@@ -15,7 +15,6 @@ from binsafe.errors import BaselineError, UsageError
 from binsafe.model import Grant, Policy
 from binsafe.model.policy import POLICY_SCHEMA, PolicyFile
 from binsafe.policy.conditions import ConditionError, parse_condition
-from binsafe.policy.jsonnodes import JsonError, line_and_column, offset_of, read_json
 from binsafe.policy.objects import ObjectError, absolute_path, check_object, check_value
 from binsafe.policy.walls import NEEDS_CONDITION, SUPERVISED, WALLS
 from binsafe.syscalls import tables
@@ -59,6 +58,13 @@ def read_policy(text: str, origin: str) -> Policy:
 
 def _place(text: str, path: str) -> str:
     """LINE:COLUMN of an element of the document, or of where it stops being JSON."""
+    from binsafe.policy.jsonnodes import (  # noqa: PLC0415 - a start reads what is right
+        JsonError,
+        line_and_column,
+        offset_of,
+        read_json,
+    )
+
     try:
         offset = offset_of(read_json(text), path)
     except (JsonError, RecursionError) as problem:
@@ -101,7 +107,8 @@ def _refuse_unknown_keys(found: Any, understood: Any, path: str) -> None:
         for key, value in found.items():
             if key not in understood:
                 raise _PolicyError(f"{path}.{key}", "unknown key", f"known here: {', '.join(understood)}")
-            _refuse_unknown_keys(value, understood[key], f"{path}.{key}")
+            if value and isinstance(value, dict | list):
+                _refuse_unknown_keys(value, understood[key], f"{path}.{key}")
     elif isinstance(found, list) and isinstance(understood, list | tuple):
         for index, (value, known) in enumerate(zip(found, understood, strict=True)):
             _refuse_unknown_keys(value, known, f"{path}[{index}]")

@@ -51,12 +51,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from binsafe.lazy import lazily
 from binsafe.limits import MAX_INSTRUCTIONS
-from binsafe.syscalls.provider import Libraries, Member
-from binsafe.syscalls.summary import Summary
 
 if TYPE_CHECKING:
     from binsafe.model import Slice, Syscalls
+    from binsafe.syscalls.provider import Libraries, Member
+    from binsafe.syscalls.summary import Summary
 
 __all__ = [
     "Libraries",
@@ -69,10 +70,12 @@ __all__ = [
     "summarise_library",
 ]
 
+__getattr__ = lazily(__name__, {"Libraries": "provider", "Member": "provider", "Summary": "summary"})
+
 
 def analyse(
     slice_: "Slice",
-    libraries: Libraries | None = None,
+    libraries: "Libraries | None" = None,
     *,
     max_instructions: int = MAX_INSTRUCTIONS,
     explain: str | None = None,
@@ -94,20 +97,20 @@ def analyse(
     return engine.analyse(slice_, libraries, max_instructions=max_instructions, explain=explain)
 
 
-def analyse_known(data: memoryview, libraries: Libraries, *, explain: str | None = None) -> "Syscalls":
+def analyse_known(data: memoryview, libraries: "Libraries", *, explain: str | None = None) -> "Syscalls":
     """`analyse` for a dynamic program of which ``libraries`` has a summary that was kept.
 
     Its code is looked at only where a library asks for more than what was asked before.
     """
     from binsafe.syscalls.dynamic import analyse_dynamic  # noqa: PLC0415
 
-    def program(watched: frozenset[tuple[str, str]]) -> Summary:
+    def program(watched: frozenset[tuple[str, str]]) -> "Summary":
         return libraries.program(watched, lambda: _summarised(data, watched))
 
     return analyse_dynamic(program, libraries, explain=explain)
 
 
-def _summarised(data: memoryview, watched: frozenset[tuple[str, str]]) -> Summary:
+def _summarised(data: memoryview, watched: frozenset[tuple[str, str]]) -> "Summary":
     from binsafe.syscalls import engine  # noqa: PLC0415 - as above
 
     found = engine.summarise_library(data, watched)
@@ -115,7 +118,7 @@ def _summarised(data: memoryview, watched: frozenset[tuple[str, str]]) -> Summar
     return found
 
 
-def summarise_library(data: memoryview, watched: frozenset[tuple[str, str]] = frozenset()) -> Summary | None:
+def summarise_library(data: memoryview, watched: frozenset[tuple[str, str]] = frozenset()) -> "Summary | None":
     """The summary of a library's bytes; None for what is no library that is analysed.
 
     ``watched`` are (imported function, register): what else than usual is to be found out about its calls.

@@ -133,7 +133,8 @@ def test_nothing_is_left_however_it_ends(hostile: Path, free_port: Callable, orp
 def test_two_hundred_starts_and_stops_in_a_row(
     hostile: Path, free_port: Callable, orphans: Callable, temporary: Path, backend: str
 ):
-    from binsafe.cli.asked import Asked, derive_policy
+    from binsafe.cli.asked import Asked
+    from binsafe.cli.deriving import derive_policy
     from binsafe.intake import Found, Snapshot, inspect
     from binsafe.sandbox import Order, launch
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from binsafe import packs
-from binsafe.cli.asked import Asked, derive_policy
+from binsafe.cli.asked import Asked
+from binsafe.cli.deriving import derive_policy
 from binsafe.intake import Found, Snapshot, inspect
 from binsafe.sandbox import Order, launch
 

@@ -18,8 +18,9 @@ from binsafe.sandbox.linux.connecting import Connector
 from binsafe.sandbox.linux.describing import ONLY_INSIDE, describe, error_name, grant_for
 from binsafe.sandbox.linux.grafting import graft, listen
 from binsafe.sandbox.linux.limiting import raised
-from binsafe.sandbox.linux.lookups import PATH_CALLS, Lookups, resolve
+from binsafe.sandbox.linux.lookups import Lookups, resolve
 from binsafe.sandbox.linux.notifications import Call, Listener
+from binsafe.sandbox.linux.pathcalls import PATH_CALLS
 from binsafe.sandbox.linux.reaching import ALONE, SIGNALS, target_of
 from binsafe.sandbox.linux.sockets import Refused
 from binsafe.sandbox.linux.watching import Watch

@@ -1,6 +1,7 @@
 """A policy is laid out and handed to a stage that has been started."""
 
 import os
+from typing import TYPE_CHECKING
 
 from binsafe.errors import NotEnforceable
 from binsafe.model import Policy
@@ -8,14 +9,16 @@ from binsafe.policy.objects import TEMPORARY
 from binsafe.renderers import linux
 from binsafe.sandbox.backends import Order
 from binsafe.sandbox.linux.cargo import Cargo
-from binsafe.sandbox.linux.connecting import pin
+from binsafe.sandbox.linux.destinations import pin
 from binsafe.sandbox.linux.layout import DEVICES, Layout, granted_paths, lay_out
-from binsafe.sandbox.linux.lookups import PATH_CALLS, Lookups
+from binsafe.sandbox.linux.pathcalls import PATH_CALLS
 from binsafe.sandbox.linux.planning import plan_for
 from binsafe.sandbox.linux.process import Process
 from binsafe.sandbox.linux.starting import Stage
 from binsafe.sandbox.linux.streams import Streams
-from binsafe.sandbox.linux.watching import watch_for
+
+if TYPE_CHECKING:
+    from binsafe.sandbox.linux.lookups import Lookups
 
 
 def confine(order: Order, stage: Stage, arch: str, backend: str) -> Process:
@@ -30,19 +33,21 @@ def confine(order: Order, stage: Stage, arch: str, backend: str) -> Process:
     destinations = pin(order.policy.of("connect"))
     with Cargo() as cargo, Streams(order) as streams:
         layout = lay_out(order, cargo, destinations.hosts)
-        lookups = None if reads_folders(order.policy) else _lookups(layout, order.policy)
-        notify = {*(PATH_CALLS if lookups else ())}
+        looks = not reads_folders(order.policy)
+        notify = {*(PATH_CALLS if looks else ())}
         if destinations.addresses:
             notify.add("listen")  # see grafting.listen
         plan = plan_for(order, layout, arch, frozenset(notify))
         stage.begin(plan, streams.descriptors, (order.program, cargo.descriptor))
+        from binsafe.sandbox.linux.watching import watch_for  # noqa: PLC0415 - while the stage works, from here on
+
         watch = watch_for(
             order.policy,
             arch,
             order.on_violation,
             destinations=destinations,
             executables=layout.grantees,
-            lookups=lookups,
+            lookups=_lookups(layout, order.policy) if looks else None,
         )
         return stage.supervise(watch, backend, streams.pipe)
 
@@ -58,7 +63,9 @@ def reads_folders(policy: Policy) -> bool:
     return any(os.path.isdir(path) for path in named if path.startswith("/"))
 
 
-def _lookups(layout: Layout, policy: Policy) -> Lookups:
+def _lookups(layout: Layout, policy: Policy) -> "Lookups":
+    from binsafe.sandbox.linux.lookups import Lookups  # noqa: PLC0415 - as above
+
     devices = {kind: {g.object for g in policy.of(kind)}.intersection(DEVICES) for kind in ("read", "write")}
     return Lookups(
         merged=layout.merged,

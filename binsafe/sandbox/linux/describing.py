@@ -10,8 +10,9 @@ from binsafe.model.violation import UNGRANTABLE
 from binsafe.policy.constants import HEADERS
 from binsafe.policy.walls import WALLS
 from binsafe.sandbox.linux import kernel
-from binsafe.sandbox.linux.lookups import PATH_CALLS, resolve
+from binsafe.sandbox.linux.lookups import resolve
 from binsafe.sandbox.linux.notifications import Call, Listener
+from binsafe.sandbox.linux.pathcalls import PATH_CALLS
 from binsafe.sandbox.linux.sockets import Refused, parse_address
 
 _INT = 0xFFFF_FFFF

@@ -18,8 +18,9 @@ from binsafe.sandbox.backends import Enforcement, Order
 from binsafe.sandbox.linux import kernel
 from binsafe.sandbox.linux.backend import native_arch
 from binsafe.sandbox.linux.confining import reads_folders
-from binsafe.sandbox.linux.connecting import Destinations, pin
-from binsafe.sandbox.linux.lookups import PATH_CALLS, Lookups
+from binsafe.sandbox.linux.destinations import Destinations, pin
+from binsafe.sandbox.linux.lookups import Lookups
+from binsafe.sandbox.linux.pathcalls import PATH_CALLS
 from binsafe.sandbox.linux.planning import limits_of
 from binsafe.sandbox.linux.probing import try_out
 from binsafe.sandbox.linux.process import Process

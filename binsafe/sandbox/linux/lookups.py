@@ -12,64 +12,10 @@ from typing import Final, NamedTuple
 
 from binsafe.sandbox.linux.layout import canonical, inside
 from binsafe.sandbox.linux.notifications import Call, Listener
+from binsafe.sandbox.linux.pathcalls import PathCall
 
 MAX_LOOKUPS: Final = 20_000
 """Calls with a path that are looked at in one run; a program that makes more is not slowed down for the rest."""
-
-
-class PathCall(NamedTuple):
-    """Where a call has its path and the folder that it starts from, and whether it changes something."""
-
-    path: int
-    folder: int | None = None
-    writes: bool = False
-    flags: int | None = None
-    """The argument with open(2)'s flags, which say whether it writes."""
-
-
-PATH_CALLS: Final[Mapping[str, PathCall]] = {
-    "open": PathCall(0, flags=1),
-    "openat": PathCall(1, 0, flags=2),
-    "openat2": PathCall(1, 0),
-    "creat": PathCall(0, writes=True),
-    "stat": PathCall(0),
-    "lstat": PathCall(0),
-    "newfstatat": PathCall(1, 0),
-    "statx": PathCall(1, 0),
-    "access": PathCall(0),
-    "faccessat": PathCall(1, 0),
-    "faccessat2": PathCall(1, 0),
-    "readlink": PathCall(0),
-    "readlinkat": PathCall(1, 0),
-    "chdir": PathCall(0),
-    "statfs": PathCall(0),
-    "mkdir": PathCall(0, writes=True),
-    "mkdirat": PathCall(1, 0, writes=True),
-    "rmdir": PathCall(0, writes=True),
-    "unlink": PathCall(0, writes=True),
-    "unlinkat": PathCall(1, 0, writes=True),
-    "rename": PathCall(1, writes=True),
-    "renameat": PathCall(3, 2, writes=True),
-    "renameat2": PathCall(3, 2, writes=True),
-    "link": PathCall(1, writes=True),
-    "linkat": PathCall(3, 2, writes=True),
-    "symlink": PathCall(1, writes=True),
-    "symlinkat": PathCall(2, 1, writes=True),
-    "chmod": PathCall(0, writes=True),
-    "fchmodat": PathCall(1, 0, writes=True),
-    "fchmodat2": PathCall(1, 0, writes=True),
-    "chown": PathCall(0, writes=True),
-    "lchown": PathCall(0, writes=True),
-    "fchownat": PathCall(1, 0, writes=True),
-    "truncate": PathCall(0, writes=True),
-    "utimensat": PathCall(1, 0, writes=True),
-    "utime": PathCall(0, writes=True),
-    "utimes": PathCall(0, writes=True),
-    **dict.fromkeys(("setxattr", "lsetxattr", "removexattr", "lremovexattr"), PathCall(0, writes=True)),
-    "mknod": PathCall(0, writes=True),
-    "mknodat": PathCall(1, 0, writes=True),
-}
-"""The calls whose path is looked at (the new name, where there are two)."""
 
 _AT_FDCWD: Final = -100 & 0xFFFF_FFFF
 _WRITING: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC

@@ -70,8 +70,7 @@ def unpack(path: str, descriptor: int, offset: int, size: int, mode: int) -> Non
     """Write a private copy, from the very descriptor whose bytes were inspected."""
     make_parent(path)
     target = os.open(f".{path}", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
-    os.ftruncate(target, size)  # a large page is given where all of it lies within the file
-    done = 0
+    done = 0  # and not sized beforehand: the kernel would clear large pages that are then written
     while done < size:
         copied = os.sendfile(target, descriptor, offset + done, size - done)
         if copied == 0:

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from binsafe.model import Condition, Policy, Violation
-from binsafe.sandbox.linux.connecting import Destinations
+from binsafe.sandbox.linux.destinations import Destinations
 from binsafe.sandbox.linux.lookups import Lookups
 from binsafe.syscalls import tables
 
