@@ -57,12 +57,13 @@ class Client(asyncio.Protocol):
 
     def __init__(self, service: Service, loop: asyncio.AbstractEventLoop) -> None:
         self._service = service
+        self._timeouts = service.timeouts
         self._loop = loop
         self._transport: asyncio.Transport | None = None
         self._parser = RequestParser(service.limits)
         self._watchdog = Watchdog(loop, self._expired)
         self._phase = Phase.IDLE
-        self._patience = service.timeouts.receive  # strangers get less than a client that has asked before
+        self._patience = self._timeouts.receive  # strangers get less than a client that has asked before
         self._unread = b""
         self._queue: deque[Request] = deque()
         self._current: Request | None = None
@@ -135,7 +136,7 @@ class Client(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The client does not read its answers: it gets no more until it does, and we do not wait for ever."""
         self._writable = False
-        self._watchdog.set(self._loop.time() + self._service.timeouts.receive)
+        self._watchdog.set(self._loop.time() + self._timeouts.receive)
 
     def resume_writing(self) -> None:
         """The client reads again."""
@@ -181,7 +182,7 @@ class Client(asyncio.Protocol):
 
     def _serve(self, request: Request) -> None:
         self._phase = Phase.SERVING
-        self._patience = self._service.timeouts.keep_alive
+        self._patience = self._timeouts.keep_alive
         self._watchdog.clear()
         self._current = request
         if request.refused is None:
@@ -190,7 +191,7 @@ class Client(asyncio.Protocol):
             self.answer(request.refused)
 
     def _await_more(self, transport: asyncio.Transport) -> None:
-        timeouts = self._service.timeouts
+        timeouts = self._timeouts
         if self._parser.receiving:
             if self._phase is not Phase.RECEIVING:
                 self._phase = Phase.RECEIVING
@@ -213,7 +214,7 @@ class Client(asyncio.Protocol):
         if self._eof or self._service.draining:
             transport.close()
             return
-        timeouts = self._service.timeouts
+        timeouts = self._timeouts
         wait = timeouts.receive if transport.get_write_buffer_size() else timeouts.linger
         self._watchdog.set(self._loop.time() + wait)
         transport.write_eof()

@@ -1,5 +1,6 @@
 """The answers that clients get, and the ids that they send. Nothing that a client or a server sent is echoed."""
 
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
 
@@ -40,6 +41,7 @@ def read_id(body: bytes) -> str | None:
     return body.decode("ascii") if len(body) == ID_LENGTH and body.isalnum() else None
 
 
+@lru_cache(maxsize=1024)
 def played(*, accepted: bool, attempts: int, upstream: str) -> Answer:
     """What one id came to; ``upstream`` is the server that was asked last, "" if none was."""
     last = f"X-Upstream: {upstream}\r\n" if upstream else ""

@@ -48,12 +48,14 @@ class Metrics:
         """One id is done with."""
         self._requests += 1
         self._accepted += record.accepted
-        self._extra += self._scoring.extra_attempts(record.attempts)
+        if record.attempts > self._scoring.free_attempts:
+            self._extra += self._scoring.extra_attempts(record.attempts)
         servers = self._attempts[record.tier]
         for trial in record.trials:
+            latency = trial.latency
             servers[trial.arm][trial.outcome] += 1
-            self._latencies[bisect.bisect_left(BUCKETS, trial.latency)] += 1
-            self._latency_sum += trial.latency
+            self._latencies[bisect.bisect_left(BUCKETS, latency)] += 1
+            self._latency_sum += latency
 
     def text(self) -> bytes:
         """The exposition format that Prometheus reads."""

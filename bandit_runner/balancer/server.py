@@ -167,10 +167,10 @@ class Balancer:
 
     def serve(self, request: Request, client: Client) -> None:
         """Route one request."""
-        path = request.target
-        if path not in self._routes:  # hardly ever: look closer
-            path = _path(path)
-        tier = self._routes.get(path)
+        tier = self._routes.get(request.target)
+        if tier is None:  # hardly ever: look closer
+            path = _path(request.target)
+            tier = self._routes.get(path)
         if tier is not None:
             self._post(request, tier, client)
         elif path == b"/healthz":

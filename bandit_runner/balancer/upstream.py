@@ -68,8 +68,9 @@ class Pool:
 
     def ask(self, endpoint: Endpoint, body: bytes, timeout: float, done: Done) -> None:
         """Send ``body`` once; ``done`` is called once, within ``timeout`` seconds, unless the pool is closed."""
-        deadline = self.loop.time() + timeout
-        connection = self._take(endpoint)
+        now = self.loop.time()
+        deadline = now + timeout
+        connection = self._take(endpoint, now - self._idle_seconds)
         if connection is not None:
             connection.ask(body, deadline, done)
         else:
@@ -114,8 +115,7 @@ class Pool:
         await asyncio.gather(*opening, return_exceptions=True)
         await asyncio.sleep(0)  # the transports close their sockets in the loop's next turn
 
-    def _take(self, endpoint: Endpoint) -> "Connection | None":
-        oldest = self.loop.time() - self._idle_seconds
+    def _take(self, endpoint: Endpoint, oldest: float) -> "Connection | None":
         while endpoint.idle:
             connection = endpoint.idle.pop()
             del self._idle[connection]
@@ -135,7 +135,10 @@ class Pool:
             refused = isinstance(error, ConnectionRefusedError)
             done(Reply(Outcome.ERROR, reason=f"no connection: {type(error).__name__}", refused=refused))
         else:
-            connection.ask(body, deadline, done)
+            if connection.is_closing():
+                done(Reply(Outcome.ERROR, reason="closed before the request was sent"))
+            else:
+                connection.ask(body, deadline, done)
 
 
 class Connection(asyncio.Protocol):
@@ -165,12 +168,10 @@ class Connection(asyncio.Protocol):
         self._reset()
 
     def ask(self, body: bytes, deadline: float, done: Done) -> None:
-        """Send one request; ``deadline`` is on the loop's clock."""
+        """Send one request, where `is_closing` says that this can be done; ``deadline`` is on the loop's clock."""
+        assert self._transport is not None  # noqa: S101  it is not closing; for the type checker
         self._done = done
         self._received = 0
-        if self._transport is None or self._transport.is_closing():
-            self._fail("closed before the request was sent")
-            return
         self._watchdog.set(deadline)
         self._transport.write(b"%bContent-Length: %d\r\n\r\n%b" % (self.endpoint.head, len(body), body))
 

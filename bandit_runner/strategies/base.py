@@ -93,6 +93,7 @@ class Strategy(ABC):
         self.scoring = scoring
         self.options = options
         self.memory = self._new_memory(arms)
+        self._all = range(arms)
         self._random = random.Random(seed)  # noqa: S311  (repeatable on purpose, and no secret)
 
     def select(self, *, now: float, attempt: int, tried: Sequence[int], available: Collection[int]) -> Choice:
@@ -111,13 +112,18 @@ class Strategy(ABC):
         Raises:
             UsageError: ``available`` names an arm that does not exist.
         """
-        usable = sorted(available)
-        if not usable or attempt >= self.scoring.max_attempts:
+        usable: Sequence[int] = self._all
+        if available != usable:
+            usable = sorted(available)
+            if not usable:
+                return STOP
+            self._check_arms(usable[0], usable[-1])
+        scoring = self.scoring
+        if attempt >= scoring.max_attempts:
             return STOP
-        self._check_arms(usable[0], usable[-1])
-        if attempt >= self.scoring.free_attempts:
+        if attempt >= scoring.free_attempts:
             return self._choose_extra(now, tried, usable)
-        return self._choose(now, attempt, untried(usable, tried), usable)
+        return self._choose(now, attempt, untried(usable, tried) if tried else usable, usable)
 
     def update(
         self, *, arm: int, outcome: Outcome, now: float, attempt: int, latency: float, retry_after: float | None = None
@@ -206,7 +212,7 @@ class Strategy(ABC):
         return max(candidates, key=lambda arm: arms[arm].rate)
 
     def _check_arms(self, lowest: int, highest: int) -> None:
-        if lowest < 0 or highest >= len(self.memory.arms):
+        if lowest < 0 or highest >= len(self._all):
             raise UsageError(
                 f"arms {lowest}..{highest} of a strategy with {len(self.memory.arms)} arms",
                 hint="arms count from 0; create the strategy with as many as there are servers",
@@ -215,8 +221,6 @@ class Strategy(ABC):
 
 def untried(usable: Sequence[int], tried: Sequence[int]) -> Sequence[int]:
     """The usable arms that this id has not tried; all of them when it has tried all."""
-    if not tried:
-        return usable
     return [arm for arm in usable if arm not in tried] or usable
 
 
