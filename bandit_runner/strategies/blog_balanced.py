@@ -41,4 +41,5 @@ class BlogBalanced(Knapsack):
             return unknown
         if self._random.random() < self.options.epsilon:
             return min(fresh, key=self._attempts)
-        return max(fresh, key=lambda arm: self._reward(arm)[1] / (1.0 + self._rejection(arm)[0]))
+        bounds = self._bounds
+        return max(fresh, key=lambda arm: bounds[arm][0] / (1.0 + bounds[arm][1]))

@@ -51,8 +51,8 @@ class BlogPrimalDual(Knapsack):
         unknown = self._unknown(fresh)
         if unknown is not None:
             return unknown
-        price = self.memory.price
-        return max(fresh, key=lambda arm: self._reward(arm)[1] - price * self._rejection(arm)[0])
+        bounds, price = self._bounds, self.memory.price
+        return max(fresh, key=lambda arm: bounds[arm][0] - price * bounds[arm][1])
 
     def _learn(self, arm: int, outcome: Outcome, now: float) -> None:
         super()._learn(arm, outcome, now)

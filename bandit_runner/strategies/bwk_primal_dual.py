@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 
-from bandit_runner.model import Outcome, Scoring
-from bandit_runner.strategies.base import Choice, Options
+from bandit_runner.model import Outcome
+from bandit_runner.strategies.base import Choice
 from bandit_runner.strategies.knapsack import Knapsack, KnapsackMemory
 from bandit_runner.strategies.masked_thompson import LimitedArm
 
@@ -43,22 +43,16 @@ class PrimalDual(Knapsack):
     name = "bwk-primal-dual"
     memory: PricedMemory
 
-    def __init__(self, *, arms: int, seed: int, scoring: Scoring, options: Options) -> None:
-        super().__init__(arms=arms, seed=seed, scoring=scoring, options=options)
-        self._bounds: dict[int, tuple[float, float]] = {}
-        """Of each arm, until its next attempt: u, and L of its 429s."""
-
     def _choose(self, now: float, attempt: int, fresh: Sequence[int], usable: Sequence[int]) -> Choice:
         del now, attempt, usable
+        unknown = self._unknown(fresh)
+        if unknown is not None:
+            return unknown
         memory, bounds, scale = self.memory, self._bounds, self._scaled_rejection
         highest = max(memory.log_time, *memory.log_prices)
         time = self._scaled_attempt * math.exp(memory.log_time - highest)
         best, most = fresh[0], -1.0
         for arm in fresh:
-            if arm not in bounds:
-                if not self._attempts(arm):
-                    return arm
-                bounds[arm] = self._reward(arm)[1], self._rejection(arm)[0]
             reward, rejection = bounds[arm]
             price = scale * math.exp(memory.log_prices[arm] - highest) if rejection else 0.0
             worth = reward / (time + rejection * price)
@@ -68,7 +62,6 @@ class PrimalDual(Knapsack):
 
     def _learn(self, arm: int, outcome: Outcome, now: float) -> None:
         super()._learn(arm, outcome, now)
-        self._bounds.pop(arm, None)
         memory = self.memory
         if memory.spent == 0:
             memory.log_time, memory.log_prices = 0.0, [0.0] * len(memory.log_prices)
@@ -77,11 +70,6 @@ class PrimalDual(Knapsack):
         memory.log_time += step * self._scaled_attempt
         if memory.arms[arm].limited:
             memory.log_prices[arm] += step * self._scaled_rejection * self._rejection(arm)[0]
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """As every strategy's."""
-        super().restore(state)
-        self._bounds.clear()
 
     @property
     def _budget(self) -> float:

@@ -34,19 +34,18 @@ class KLUCB(StopWhenNotWorthIt):
 
     def _choose(self, now: float, attempt: int, fresh: Sequence[int], usable: Sequence[int]) -> Choice:
         del now, attempt, usable
-        arms = self.memory.arms
-        log_t = math.log(max(math.e, sum(arm.pulls for arm in arms)))
+        pulls = [arm.successes + arm.failures for arm in self.memory.arms]
+        log_t = math.log(max(math.e, sum(pulls)))
         budget = log_t + 3 * math.log(log_t)
 
         best, highest = fresh[0], -1.0
         for index in fresh:
-            arm = arms[index]
-            if not arm.pulls:
+            if not pulls[index]:
                 return index
-            radius = budget / arm.pulls
+            rate, radius = self.memory.arms[index].successes / pulls[index], budget / pulls[index]
             # most arms are ruled out by one look at the best bound so far, without their own
-            if arm.rate > highest or divergence(arm.rate, highest) < radius:
-                bound = upper_bound(arm.rate, radius)
+            if rate > highest or divergence(rate, highest) < radius:
+                bound = upper_bound(rate, radius)
                 if bound > highest:
                     best, highest = index, bound
         return best

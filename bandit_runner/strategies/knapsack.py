@@ -7,11 +7,11 @@ the resources are the attempts themselves (the paper's time) and each server's 4
 
 import math
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
-from bandit_runner.model import Outcome
+from bandit_runner.model import Outcome, Scoring
 from bandit_runner.strategies.base import Count, Options
 from bandit_runner.strategies.fixed import StopWhenNotWorthIt
 from bandit_runner.strategies.masked_thompson import LimitedArm, LimitedMemory
@@ -48,20 +48,40 @@ class Knapsack(StopWhenNotWorthIt):
     options: KnapsackOptions
     memory: KnapsackMemory
 
+    def __init__(self, *, arms: int, seed: int, scoring: Scoring, options: Options) -> None:
+        super().__init__(arms=arms, seed=seed, scoring=scoring, options=options)
+        self._bounds: dict[int, tuple[float, float]] = {}
+        """Of each arm, until its next attempt: the upper bound of its reward, the lower one of its rejection."""
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """As every strategy's."""
+        super().restore(state)
+        self._bounds.clear()
+
     def _learn(self, arm: int, outcome: Outcome, now: float) -> None:
         limited = self.memory.arms[arm]
         if outcome is Outcome.RATE_LIMITED:
             limited.limited += 1
         else:
             super()._learn(arm, outcome, now)
+        self._bounds.pop(arm, None)
         self.memory.spent = (self.memory.spent + 1) % self.options.horizon
 
     def _new_memory(self, arms: int) -> KnapsackMemory:
         return KnapsackMemory(arms=[LimitedArm() for _ in range(arms)])
 
     def _unknown(self, candidates: Sequence[int]) -> int | None:
-        """The first candidate without any attempt: the paper's algorithms pull every arm once to begin with."""
-        return next((arm for arm in candidates if not self._attempts(arm)), None)
+        """The first candidate without any attempt: the paper's algorithms pull every arm once to begin with.
+
+        If there is none, all candidates are in ``_bounds``.
+        """
+        bounds = self._bounds
+        for arm in candidates:
+            if arm not in bounds:
+                if not self._attempts(arm):
+                    return arm
+                bounds[arm] = self._reward(arm)[1], self._rejection(arm)[0]
+        return None
 
     def _attempts(self, arm: int) -> int:
         limited = self.memory.arms[arm]

@@ -39,12 +39,13 @@ class UCB1(Strategy):
     def _choose(self, now: float, attempt: int, fresh: Sequence[int], usable: Sequence[int]) -> Choice:
         del now, usable
         arms = self.memory.arms
-        log_t = math.log(max(1, sum(arm.pulls for arm in arms)))
+        pulls = [arm.successes + arm.failures for arm in arms]
+        log_t = math.log(max(1, sum(pulls)))
         factor = self._factor(attempt)
 
-        def upper_bound(index: int) -> float:
-            arm = arms[index]
-            return arm.rate + factor * math.sqrt(log_t / arm.pulls) if arm.pulls else math.inf
+        def upper_bound(arm: int) -> float:
+            n = pulls[arm]
+            return arms[arm].successes / n + factor * math.sqrt(log_t / n) if n else math.inf
 
         return max(fresh, key=upper_bound)
 

@@ -302,9 +302,19 @@ def test_bwk_balanced_fills_its_mixes_as_the_linear_program_says():
                 assert sum(share * rewards[other] for other, share in mix.items()) >= promised - 1e-8
 
 
-def test_bwk_primal_dual_forgets_its_bounds_when_a_state_is_restored():
-    state = told("bwk-primal-dual", [(0, 20), (20, 0)]).snapshot()
-    strategy = told("bwk-primal-dual", [(20, 0), (0, 20)])
+@pytest.mark.parametrize("name", ["bwk-primal-dual", "blog-primal-dual"])
+def test_bounds_are_kept_until_an_attempt_only(name: str):
+    strategy = told(name, [(20, 0), (0, 20)])
+    assert strategy.select(now=0.0, attempt=0, tried=(), available=range(2)) == 0
+    for arm, outcome in [(0, Outcome.ERROR), (1, Outcome.OK)] * 100:
+        strategy.update(arm=arm, outcome=outcome, now=0.0, attempt=0, latency=0.001)
+    assert strategy.select(now=0.0, attempt=0, tried=(), available=range(2)) == 1
+
+
+@pytest.mark.parametrize("name", ["bwk-primal-dual", "blog-primal-dual"])
+def test_bounds_are_forgotten_when_a_state_is_restored(name: str):
+    state = told(name, [(0, 20), (20, 0)]).snapshot()
+    strategy = told(name, [(20, 0), (0, 20)])
     assert strategy.select(now=0.0, attempt=0, tried=(), available=range(2)) == 0
     strategy.restore(state)
     assert strategy.select(now=0.0, attempt=0, tried=(), available=range(2)) == 1
