@@ -18,7 +18,7 @@ FINDINGS = 1
 _SEVERITIES = ("info", "low", "medium", "high", "critical")
 
 
-class _Reason(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+class _Reason(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic in newer versions of click alone
     """A severity, or the id of a change; checked when it is used, so that --help loads nothing."""
 
     name = "severity|change"

@@ -135,11 +135,11 @@ class _Inflate:
 def zstandard() -> Decompressor:
     """In the standard library since Python 3.14."""
     try:
-        from compression import zstd  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415
+        from compression import zstd  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415 - see above
     except ImportError as error:
         raise Unreadable("Zstandard is not read by this version of Python (3.14 and later do)") from error
     made: Any = zstd.ZstdDecompressor()
-    return made  # type: ignore[no-any-return,unused-ignore]
+    return made  # type: ignore[no-any-return,unused-ignore]  # known from 3.14 on
 
 
 def inflate() -> Decompressor:

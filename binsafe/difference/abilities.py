@@ -10,10 +10,10 @@ _SHOWN = 8
 
 def network(to: Changes, old: SliceReport, new: SliceReport, where: str) -> None:
     """The verdict, and each way to use the network."""
-    places = {each.name: each.evidence for each in new.network.operations}
+    places: dict[str, tuple[Evidence, ...]] = {each.name: each.evidence for each in new.network.operations}
     for way in new.network.directions:
         if way not in old.network.directions:
-            evidence = places.get(way) or next(iter(places.values()), ())  # type: ignore[call-overload]
+            evidence = places.get(way) or next(iter(places.values()), ())
             to.add(f"gained-{way}", "gained", _HIGH, "network", way, where, evidence=evidence)
     for way in old.network.directions:
         if way not in new.network.directions and new.network.verdict != "unknown":

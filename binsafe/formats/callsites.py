@@ -65,7 +65,7 @@ def _x86(code: _Code, wanted: frozenset[int], *, bits: int) -> Iterator[Site]:
     indirect = np.flatnonzero((data[:-1] == _INDIRECT) & ((data[1:] == _CALL_SLOT) | (data[1:] == _JUMP_SLOT)))
     for places, size in ((direct, 5), (indirect, 6)):
         held = operands[places + size - 4].astype(np.int64).view(np.uint64)
-        is_address = bits == 32 and size == 6  # noqa: PLR2004
+        is_address = bits == 32 and size == 6
         ends = np.uint64(0) if is_address else places.astype(np.uint64) + np.uint64(code.address % (1 << 64) + size)
         targets = (held + ends) & np.uint64((1 << bits) - 1)
         near = addresses[np.minimum(np.searchsorted(addresses, targets), len(addresses) - 1)]

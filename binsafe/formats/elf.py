@@ -156,7 +156,7 @@ class _Named(NamedTuple):
 
 def _dynamic_symbols(head: eh.Header, data: memoryview) -> tuple[_Named, list[tuple[str, int]]]:
     """Symbols by who defines them, and (name, slot) of the relocations; LIEF reads the forms that ours does not."""
-    if head.bits == 64 and head.byte_order == "little":  # noqa: PLR2004
+    if head.bits == 64 and head.byte_order == "little":
         from binsafe.formats.elf_linking import linking  # noqa: PLC0415 - numpy only for dynamic files
 
         linked = linking(data)

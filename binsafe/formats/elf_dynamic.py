@@ -100,7 +100,7 @@ def entries(bits: Bits, reader: Reader, headers: tuple[ProgramHeader, ...]) -> M
 
 def _entries(bits: Bits, reader: Reader, stored: memoryview) -> defaultdict[int, list[int]]:
     """Tag -> values, up to the entry DT_NULL: the loader does not look at the segment's size either."""
-    layout, size = ("QQ", 16) if bits == 64 else ("II", 8)  # noqa: PLR2004
+    layout, size = ("QQ", 16) if bits == 64 else ("II", 8)
     entries: defaultdict[int, list[int]] = defaultdict(list)
     table = Reader(stored, reader.byte_order)
     for number in range(_MAX_ENTRIES):

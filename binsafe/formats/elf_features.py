@@ -50,6 +50,6 @@ def _properties(arch: str, reader: Reader, headers: tuple[eh.ProgramHeader, ...]
         if at + 12 > end:
             return
         property_, length, word = note.unpack("III", at, "a property")
-        if length >= 4:  # noqa: PLR2004 - a word
+        if length >= 4:  # a word
             yield property_, word
         at += 8 + (length + step - 1) // step * step

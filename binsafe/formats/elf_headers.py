@@ -89,14 +89,14 @@ def header(data: memoryview) -> tuple[Header, Reader]:
     Raises:
         NotAnalysable: it is cut off, or a kernel would read something else than it seems to say.
     """
-    if len(data) < 16:  # noqa: PLR2004 - EI_NIDENT
+    if len(data) < 16:  # EI_NIDENT
         raise truncated(f"an ELF header has 52 or 64 bytes, the file {len(data)}")
     class_, order, osabi = data[4], data[5], data[7]
     if class_ not in {1, 2} or order not in {1, 2}:
         raise malformed(f"no ELF file has class {class_} and byte order {order}")
     bits: Bits = 32 if class_ == 1 else 64
     reader = Reader(data, "little" if order == 1 else "big")
-    layout = "HHIIIIIHHHHHH" if bits == 32 else "HHIQQQIHHHHHH"  # noqa: PLR2004
+    layout = "HHIIIIIHHHHHH" if bits == 32 else "HHIQQQIHHHHHH"
     kind, machine, _, entry, phoff, shoff, _, _, phentsize, phnum, shentsize, shnum, shstrndx = reader.unpack(
         layout, 16, "the ELF header"
     )
@@ -136,7 +136,7 @@ def _arch(machine: int, bits: Bits, byte_order: ByteOrder) -> str:
 
 
 def _entry_size(bits: Bits) -> int:
-    return 32 if bits == 32 else 56  # noqa: PLR2004
+    return 32 if bits == 32 else 56
 
 
 def program_headers(head: Header, reader: Reader) -> tuple[ProgramHeader, ...]:
@@ -148,7 +148,7 @@ def program_headers(head: Header, reader: Reader) -> tuple[ProgramHeader, ...]:
     if head.phnum > MAX_SEGMENTS:
         raise malformed(f"{head.phnum:,} program headers, more than {MAX_SEGMENTS:,}")
     size = head.phnum * _entry_size(head.bits)
-    if head.bits == 32:  # noqa: PLR2004
+    if head.bits == 32:
         rows = reader.rows("IIIIIIII", head.phoff, size, "the program headers")
         found = [ProgramHeader(t, flags, offset, va, fs, ms) for t, offset, va, _, fs, ms, flags, _ in rows]
     else:
@@ -208,7 +208,7 @@ def _check(head: Header, reader: Reader, number: int, segment: ProgramHeader) ->
 
 def section_headers(head: Header, reader: Reader) -> tuple[list[SectionHeader], str | None]:
     """The section headers that are inside the file, and what is wrong with the table (None where nothing is)."""
-    wide = head.bits == 64  # noqa: PLR2004
+    wide = head.bits == 64
     layout, entry_size = ("IIQQQQIIQQ", 64) if wide else ("IIIIIIIIII", 40)
     if head.shoff == 0:
         return [], "the file has none"

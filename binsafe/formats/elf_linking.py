@@ -114,7 +114,7 @@ def linking(data: memoryview) -> Linking | None:
     """
     head, reader = eh.header(data)
     headers = eh.program_headers(head, reader)
-    if head.bits != 64 or head.byte_order != "little":  # noqa: PLR2004
+    if head.bits != 64 or head.byte_order != "little":
         return None
     file = _File(data, Memory(h for h in headers if h.type == eh.PT_LOAD), dict(entries(head.bits, reader, headers)))
     unwind = next((h.address for h in headers if h.type == eh.PT_GNU_EH_FRAME), None)
@@ -180,10 +180,10 @@ def _names(strings: bytes, offsets: list[int]) -> Iterator[str]:
 def _count(file: _File) -> int:
     """Entries of the symbol table that the hash tables tell of: GNU's knows nothing of what is not defined here."""
     plain = file.table(_HASH, None)
-    if len(plain) >= 8:  # noqa: PLR2004 - nbucket, nchain
+    if len(plain) >= 8:  # nbucket, nchain
         return min(int.from_bytes(plain[4:8], "little"), MAX_SYMBOLS)
     table = file.table(_GNU_HASH, None)
-    if len(table) < 16:  # noqa: PLR2004 - the header
+    if len(table) < 16:  # the header
         return 0
     buckets, first, bloom, _ = struct.unpack_from("<4I", table)
     start = 16 + 8 * bloom

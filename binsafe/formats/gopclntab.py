@@ -254,7 +254,7 @@ def _stored(slice_: Slice, segment: Segment) -> memoryview:
 def _words(data: memoryview, offset: int, count: int, size: int, byte_order: Literal["little", "big"]) -> Numbers:
     """Up to ``count`` unsigned numbers of ``size`` bytes; fewer where the data ends."""
     available = max(min(count, max(len(data) - offset, 0) // size), 0)
-    words = array("I" if size == 4 else "Q", bytes(data[offset : offset + available * size]))  # noqa: PLR2004 - bytes
+    words = array("I" if size == 4 else "Q", bytes(data[offset : offset + available * size]))
     if byte_order != sys.byteorder:
         words.byteswap()
     return words

@@ -168,7 +168,7 @@ def _first_pointers(
             continue
         stored = data[segment.offset : segment.offset + segment.file_size]
         for number, (start,) in enumerate(reader.rows("H", starts + place + 22, 2 * pages, "the pages' fixups")):
-            if start == _NO_FIXUPS or (chain.size == 4 and start & _MANY_STARTS):  # noqa: PLR2004 - bytes
+            if start == _NO_FIXUPS or (chain.size == 4 and start & _MANY_STARTS):
                 continue
             own = stored[number * page : (number + 1) * page]  # chains end with their page
             links += _follow(chain, own, start, base + offset + number * page, first)
@@ -235,7 +235,7 @@ def _uleb(code: bytes, at: int) -> tuple[int, int]:
         byte = code[at]
         at += 1
         value |= (byte & 0x7F) << min(shift, 64)
-        if byte < 0x80:  # noqa: PLR2004 - the last byte has its top bit clear
+        if byte < 0x80:  # the last byte has its top bit clear
             return value, at
         shift += 7
     raise malformed("a number of dyld's tables does not end")

@@ -156,7 +156,7 @@ def _segment(head: Header, command: Command, file: Reader, result: Commands) -> 
     name, address, memory_size, offset, file_size, max_protection, protection, count, _ = command.reader.unpack(
         layout, 8, "a segment"
     )
-    if wide != (head.bits == 64):  # noqa: PLR2004
+    if wide != (head.bits == 64):
         raise malformed("a segment command of the other word size")
     if len(result.segments) >= MAX_SEGMENTS or len(result.sections) + count > MAX_SECTIONS:
         raise malformed("too many segments or sections")
@@ -214,7 +214,7 @@ def _string(command: Command, offset: int, minimum: int) -> str:
 def _dylib(_: Header, command: Command, __: Reader, result: Commands) -> None:
     offset, marker, flags = (*command.reader.unpack("II", 8, "a library's command"), 0)
     kind = _DYLIBS[command.kind]
-    if marker == _DYLIB_USE_MARKER and offset == 28:  # noqa: PLR2004 - the size of dylib_use_command
+    if marker == _DYLIB_USE_MARKER and offset == 28:  # the size of dylib_use_command
         (flags,) = command.reader.unpack("I", 24, "a library's flags")
     kind = next((use for bit, use in _DYLIB_USES if flags & bit), kind)
     result.libraries.append(Library(name=_string(command, offset, 24), kind=kind))
@@ -236,7 +236,7 @@ def _dylinker(_: Header, command: Command, __: Reader, result: Commands) -> None
 def _symtab(head: Header, command: Command, file: Reader, result: Commands) -> None:
     table = SymbolTable(*command.reader.unpack("IIII", 8, "the symbol table's command"))
     if table.entries:
-        file.range(table.offset, table.entries * (16 if head.bits == 64 else 12), "the symbol table")  # noqa: PLR2004
+        file.range(table.offset, table.entries * (16 if head.bits == 64 else 12), "the symbol table")
     if table.strings_size:
         file.range(table.strings, table.strings_size, "the symbols' names")
     result.symbol_table = table

@@ -107,7 +107,7 @@ def header(data: memoryview) -> tuple[Header, list[Command]]:
         raise malformed("a slice that is no Mach-O program")
     bits, byte_order = _MAGICS[bytes(data[:4])]
     reader = Reader(data, byte_order)
-    start = 28 if bits == 32 else 32  # noqa: PLR2004
+    start = 28 if bits == 32 else 32
     reader.range(0, start, "the Mach-O header")
     cpu, subtype, file_type, count, size, flags = reader.unpack("iiIIII", 4, "the Mach-O header")
     if not 0 < count <= _MAX_COMMANDS or count * 8 > size:
@@ -120,7 +120,7 @@ def _commands(reader: Reader, count: int) -> Iterator[Command]:
     offset = 0
     for number in range(count):
         kind, size = reader.unpack("II", offset, f"load command {number}")
-        if size < 8 or size % 4 or offset + size > len(reader.data):  # noqa: PLR2004 - the header of a command
+        if size < 8 or size % 4 or offset + size > len(reader.data):  # the header of a command
             raise malformed(f"load command {number} has an impossible size of {size:,} bytes")
         yield Command(kind, Reader(reader.data[offset : offset + size], reader.byte_order))
         offset += size

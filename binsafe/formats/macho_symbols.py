@@ -83,7 +83,7 @@ def names(head: Header, found: Commands, data: memoryview) -> Names:
 
 
 def _table(head: Header, found: Commands, data: memoryview) -> _Table:
-    fields = "I2xHQ" if head.bits == 64 else "I2xHI"  # noqa: PLR2004
+    fields = "I2xHQ" if head.bits == 64 else "I2xHI"
     layout = symbols.layout(fields, head.byte_order)
     if found.symbol_table is None:
         return _Table(data[:0], data[:0], layout, b"")
@@ -95,7 +95,7 @@ def _table(head: Header, found: Commands, data: memoryview) -> _Table:
 
 def _defined(head: Header, found: Commands, data: memoryview, table: _Table) -> Sequence[Symbol]:
     """Symbols with an address; those of the export trie, which stays, where the symbol table was stripped of them."""
-    layout = symbols.layout("I4xQ" if head.bits == 64 else "I4xI", head.byte_order)  # noqa: PLR2004
+    layout = symbols.layout("I4xQ" if head.bits == 64 else "I4xI", head.byte_order)
     defined = symbols.Symbols(table.records, table.strings, layout, table.of_class(_DEFINED))
     if any(not symbol.name.startswith(_HEADER_SYMBOL) for symbol in defined[:2]):
         return defined

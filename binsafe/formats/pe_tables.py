@@ -47,10 +47,10 @@ class Tables:
         """None where the file has none. Its own size says which fields are there."""
         rva, size = self._head.directory(ph.LOAD_CONFIGURATION)
         data = self._stored(rva) if size else None
-        if data is None or len(data) < 4:  # noqa: PLR2004 - the size itself
+        if data is None or len(data) < 4:  # the size itself
             return None
         fields = Reader(data[: int.from_bytes(data[:4], "little")], "little")
-        wide = self._head.bits == 64  # noqa: PLR2004
+        wide = self._head.bits == 64
         word, cookie, handlers, flags = ("Q", 88, 96, 144) if wide else ("I", 60, 64, 88)
 
         def field(layout: str, at: int) -> int:
@@ -72,7 +72,7 @@ class Tables:
                 break
             _, _, _, kind, length, _, offset = Reader(memoryview(entry), "little").unpack("IIIIIII", 0, "")
             content = bytes(self._reader.data[offset : offset + min(length, 64)])
-            if kind == _CODEVIEW and content.startswith(b"RSDS") and len(content) >= 20:  # noqa: PLR2004 - mark and id
+            if kind == _CODEVIEW and content.startswith(b"RSDS") and len(content) >= 20:  # mark and id
                 found = found._replace(uuid=str(uuid.UUID(bytes_le=content[4:20])).upper())
             elif kind == _EXTENDED_CHARACTERISTICS and content:
                 found = found._replace(cet=bool(content[0] & _CET_COMPATIBLE))
@@ -81,7 +81,7 @@ class Tables:
     def cli_metadata(self) -> int:
         """Where the metadata of a .NET program is in memory; 0 where that cannot be told (ECMA-335, II.25.3.3)."""
         header = self._stored(self._head.directory(ph.CLI)[0])
-        if header is None or len(header) < 16:  # noqa: PLR2004 - up to the metadata's place
+        if header is None or len(header) < 16:  # up to the metadata's place
             return 0
         return self._head.image_base + int.from_bytes(header[8:12], "little")
 
@@ -93,7 +93,7 @@ class Tables:
         """
         rva, size = self._head.directory(ph.EXPORT)
         directory = self._stored(rva) if size else None
-        if directory is None or len(directory) < 40:  # noqa: PLR2004 - its size
+        if directory is None or len(directory) < 40:  # its size
             return
         first, functions, names, at_functions, at_names, at_ordinals = Reader(directory, "little").unpack(
             "6I", 16, "the exports"

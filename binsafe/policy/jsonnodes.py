@@ -6,7 +6,7 @@ Used where something is wrong, to say where, and where a whole file is checked; 
 import json
 import re
 from collections.abc import Iterator
-from json.decoder import scanstring  # type: ignore[attr-defined]
+from json.decoder import scanstring  # type: ignore[attr-defined]  # public, and not in typeshed
 from typing import Any
 
 import msgspec

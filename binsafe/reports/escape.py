@@ -14,4 +14,4 @@ def escape(text: str) -> str:
 def _visible(code: int) -> str:
     if code <= 0xFF:  # noqa: PLR2004 - Python's own three widths of escapes
         return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"  # noqa: PLR2004
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"  # noqa: PLR2004 - as above

@@ -8,6 +8,8 @@ from binsafe.reports.page import element, page, shown
 from binsafe.reports.rows import Item, Row, Section
 from binsafe.reports.rules import rule
 
+_FEW = 3
+"""Rows below another that are shown without being asked for."""
 _SAID = {
     "ok": "Nothing alarming was found",
     "caution": "Be careful",
@@ -154,7 +156,7 @@ def _first(row: Row) -> str:
 
 def _short(row: Row) -> bool:
     """Whether what is below fits in a few lines anyway."""
-    return len(row.rows) <= 3 and not row.items and all(not each.items and not each.rows for each in row.rows)  # noqa: PLR2004
+    return len(row.rows) <= _FEW and not row.items and all(not each.items and not each.rows for each in row.rows)
 
 
 def _items(items: tuple[Item, ...] | list[Item]) -> Iterator[str]:

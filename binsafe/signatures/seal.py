@@ -70,8 +70,8 @@ def read(data: memoryview) -> Seal:
         StructureError: it cannot be read.
     """
     values = plist.read(data, "the resource seal", most=MAX_BYTES)
-    version = 2 if "files2" in values else 1
-    files, rules = values.get("files2" if version == 2 else "files"), values.get("rules2" if version == 2 else "rules")  # noqa: PLR2004
+    version, suffix = (2, "2") if "files2" in values else (1, "")
+    files, rules = (values.get(f"{name}{suffix}") for name in ("files", "rules"))
     if not isinstance(files, dict) or not isinstance(rules, dict | None):
         raise StructureError("the resource seal does not list files")
     unusual = tuple(

@@ -144,8 +144,8 @@ class Puppet:
         self.asked: deque[Request] = deque()
         self.written = b""
         self.reads = self.open = True
-        self.client = Client(self, self)  # type: ignore[arg-type]  # the loop's clock is all that is needed
-        self.client.connection_made(self)  # type: ignore[arg-type]
+        self.client = Client(self, self)  # the loop's clock is all that is needed
+        self.client.connection_made(self)
 
     def answer(self) -> None:
         self.client.answer(Answer(200, self.asked.popleft().body))

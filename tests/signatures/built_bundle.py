@@ -87,7 +87,7 @@ class Application:
             "Contents/PkgInfo": b"APPL????",
         }
         listed = sealed(contents, "Contents")
-        listed["Resources/en.lproj/words.strings"] = {**listed["Resources/en.lproj/words.strings"], "optional": True}  # type: ignore[dict-item]
+        listed["Resources/en.lproj/words.strings"] = {**listed["Resources/en.lproj/words.strings"], "optional": True}
         for path, code, files in (self._framework(), self._dylib()):
             listed[path.removeprefix("Contents/")] = {"cdhash": cdhash(code), "requirement": "identifier x"}
             contents |= files

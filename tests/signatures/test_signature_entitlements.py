@@ -115,7 +115,7 @@ def test_der_and_xml_that_differ(other: dict[str, Any], name: str):
         b"",
         b"\xff\xfe",
         ENTITY,
-        xml(["no", "dictionary"]),  # type: ignore[arg-type]  # the point of the case
+        xml(["no", "dictionary"]),  # the point of the case
         b"<plist><dict><key>a</key></dict></plist>",
         b"<plist><dict><integer>1</integer></dict></plist>",
         b"<plist><dict><key>a</key><integer>" + b"9" * 5000 + b"</integer></dict></plist>",

@@ -16,7 +16,7 @@ from bandit_runner.simulation.table import rows, to_text
 
 def experiment(*strategies: str, **settings: object) -> Experiment:
     usual = {"scenarios": (load("T2h"),), "runs": 25, "requests": 40}
-    return Experiment(strategies=strategies, **(usual | settings))  # type: ignore[arg-type]
+    return Experiment(strategies=strategies, **(usual | settings))
 
 
 def test_where_it_runs_makes_no_difference():
@@ -96,7 +96,7 @@ def test_the_table_compares_with_the_first():
 )
 def test_what_cannot_be_played_is_refused_at_once(wrong: dict[str, object]):
     with pytest.raises(UsageError) as caught:
-        play_all(experiment(*wrong.pop("strategies", ("v4",)), **wrong))  # type: ignore[misc]
+        play_all(experiment(*wrong.pop("strategies", ("v4",)), **wrong))
     assert caught.value.hint
 
 

@@ -191,7 +191,7 @@ def test_the_order_of_what_is_available_does_not_matter(name: str):
         other = shuffled.select(now=step, attempt=0, tried=(), available={7, 3, 9, 0, 1, 8, 2, 4, 6, 5})
         assert one == other
         for strategy in (ascending, shuffled):
-            strategy.update(arm=int(one), outcome=Outcome.ERROR, now=step, attempt=0, latency=0.001)  # type: ignore[arg-type]
+            strategy.update(arm=int(one), outcome=Outcome.ERROR, now=step, attempt=0, latency=0.001)
 
 
 @pytest.mark.parametrize("name", [name for name in STRATEGIES if name not in REPEATS])

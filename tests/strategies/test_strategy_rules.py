@@ -167,9 +167,9 @@ class TestThompson:
 
     def test_v5_never_goes_below_one(self):
         strategy = told("v5", [(0, 6)])
-        assert strategy._posterior(0, 0) == (1.0, 1.75)  # type: ignore[attr-defined]  # 1 x 0.25 -> 1; 7 x 0.25
+        assert strategy._posterior(0, 0) == (1.0, 1.75)  # 1 x 0.25 -> 1; 7 x 0.25
         strategy = told("v5", [(1, 1)])
-        assert strategy._posterior(0, 0) == (1.0, 1.0)  # type: ignore[attr-defined]  # 2 x max(2, 4/4) / 4
+        assert strategy._posterior(0, 0) == (1.0, 1.0)  # 2 x max(2, 4/4) / 4
 
 
 class TestMask:
@@ -188,9 +188,9 @@ class TestMask:
     @pytest.mark.parametrize("name", ["v6", "v6-fixed", "v7", "v7-fixed", "v8", "v8-fixed"])
     def test_a_429_does_not_touch_the_posterior(self, name: str):
         strategy = told(name, [(4, 2), (0, 0)])
-        before = strategy._posterior(0, 0)  # type: ignore[attr-defined]
+        before = strategy._posterior(0, 0)
         limit(strategy, 0, now=0.0)
-        assert strategy._posterior(0, 0) == before == (5.0, 3.0)  # type: ignore[attr-defined]
+        assert strategy._posterior(0, 0) == before == (5.0, 3.0)
 
     def test_with_all_untried_arms_aside_the_original_takes_the_oldest_429_even_if_tried(self):
         original, fixed = told("v6", [(1, 0)] * 3), told("v6-fixed", [(1, 0)] * 3)
@@ -211,11 +211,11 @@ class TestMask:
 class TestSlidingWindow:
     def test_only_the_latest_outcomes_count(self):
         strategy = told("v7", [(0, 40), (0, 0)])
-        assert strategy._posterior(0, 0) == (1.0, 31.0)  # type: ignore[attr-defined]
+        assert strategy._posterior(0, 0) == (1.0, 31.0)
         for _ in range(12):
             strategy.update(arm=0, outcome=Outcome.OK, now=0.0, attempt=0, latency=0.001)
-        assert strategy._posterior(0, 0) == (13.0, 19.0)  # type: ignore[attr-defined]
-        assert strategy._posterior(1, 0) == (1.0, 1.0)  # type: ignore[attr-defined]
+        assert strategy._posterior(0, 0) == (13.0, 19.0)
+        assert strategy._posterior(1, 0) == (1.0, 1.0)
 
     def test_until_a_window_is_full_it_is_v6(self):
         counts = [(4, 2), (3, 1), (9, 20)]
