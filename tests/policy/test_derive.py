@@ -171,3 +171,13 @@ def test_default_baselines():
     assert default_baseline(make_report(make_slice(uses=network("connect")), name="curl")) == "cli_tool"
     assert default_baseline(make_report(make_slice(), name="java"), listens=True) == "network_server"
     assert all(name in baselines.available() for name in ("flaky_servers", "network_server", "cli_tool"))
+
+
+def test_what_is_granted_is_not_denied():
+    asked = Request(connect=("localhost:5432",), ports=(4000,))
+    policy = policy_of(asked, calls=syscalls("read", "connect", "exit_group"), uses=network("listen", "connect", "send"))
+    assert list(denied(policy)) == ["connect out to anything else"]
+    assert [item.address for item in denied(policy)["connect out to anything else"].evidence] == ["0x401001"]
+    without = denied(policy_of(Request(ports=()), calls=syscalls("read", "connect")))
+    assert {"connect out", "listen for connections"} <= set(without)
+    assert "system call read" not in without

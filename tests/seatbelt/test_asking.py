@@ -130,3 +130,16 @@ def test_many_rules_cost_no_more_than_their_number():
     before = time.process_time()
     assert ask(program, "file-read-data", "/x").verdict == "denied"
     assert time.process_time() - before < 2
+
+
+@pytest.mark.parametrize(
+    ("rule", "operation", "subject"),
+    [
+        ('(allow file-read* (regex #"^/a("))', "file-read-data", "/a/b"),
+        ('(allow network-bind (local tcp "localhost:4000"))', "network-bind", "localhost"),
+        ('(allow network-bind (local tcp "localhost"))', "network-bind", "127.0.0.1:4000"),
+    ],
+)
+def test_what_cannot_be_read_is_neither_allowed_nor_denied(rule: str, operation: str, subject: str):
+    assert verdict(f"(version 1)(deny default){rule}", operation, subject) == "unknown"
+    assert verdict(f"(version 1)(allow default){rule.replace('allow', 'deny')}", operation, subject) == "unknown"
