@@ -175,7 +175,9 @@ def test_default_baselines():
 
 def test_what_is_granted_is_not_denied():
     asked = Request(connect=("localhost:5432",), ports=(4000,))
-    policy = policy_of(asked, calls=syscalls("read", "connect", "exit_group"), uses=network("listen", "connect", "send"))
+    policy = policy_of(
+        asked, calls=syscalls("read", "connect", "exit_group"), uses=network("listen", "connect", "send")
+    )
     assert list(denied(policy)) == ["connect out to anything else"]
     assert [item.address for item in denied(policy)["connect out to anything else"].evidence] == ["0x401001"]
     without = denied(policy_of(Request(ports=()), calls=syscalls("read", "connect")))

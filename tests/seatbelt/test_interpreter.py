@@ -35,6 +35,11 @@ def test_a_loop_emits_its_rules():
     [
         ("(for-each (lambda (p) (allow signal (target p))) '(self))", "(allow signal (target self))"),
         ('(define (f . all) (apply literal all)) (allow lsopen (f "/a" "/b"))', '(allow lsopen (path "/a" "/b"))'),
+        ("""(allow lsopen (apply literal "/a" '("/b")))""", '(allow lsopen (path "/a" "/b"))'),
+        (
+            """(allow lsopen (apply literal (map string-append '("/a" "/c") '("/b" "/d"))))""",
+            '(allow lsopen (path "/a/b" "/c/d"))',
+        ),
         ('(define x "/a") (set! x "/b") (allow file-read* (literal x))', '(allow file-read* (path "/b"))'),
         ("(cond (#f (allow signal)) ((= 1 2) (allow default)) (else (deny default)))", "(deny default)"),
         ("(if (and #t (or #f (not #f))) (deny default) (allow default))", "(deny default)"),
