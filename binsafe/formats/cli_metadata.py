@@ -68,7 +68,7 @@ _SCHEMA: Mapping[int, str] = {
     0x1C: "2 MemberForwarded string #1A",
 }
 """Table -> its columns: bytes, an index into a heap or a table, or a coded index (II.22). Later ones are not needed."""
-_TYPE_REF, _TYPE_DEF, _MEMBER_REF, _MODULE_REF, _IMPL_MAP = 0x01, 0x02, 0x0A, 0x1A, 0x1C
+_TYPE_REF, _MEMBER_REF, _MODULE_REF, _IMPL_MAP = 0x01, 0x0A, 0x1A, 0x1C
 
 
 class Member(NamedTuple):

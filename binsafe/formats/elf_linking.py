@@ -21,8 +21,6 @@ Numbers = npt.NDArray[np.int64]
 
 FUNCTION, OBJECT, IFUNC, TLS = 2, 1, 10, 6
 """Kinds of symbols (``STT_*``)."""
-LOCAL, WEAK = 0, 2
-"""Bindings (``STB_*``)."""
 
 _PLTRELSZ, _HASH, _STRTAB, _SYMTAB, _RELA, _RELASZ, _INIT, _FINI, _JMPREL = 2, 4, 5, 6, 7, 8, 12, 13, 23
 _INIT_ARRAY, _FINI_ARRAY, _INIT_ARRAYSZ, _FINI_ARRAYSZ, _PREINIT_ARRAY, _PREINIT_ARRAYSZ = 25, 26, 27, 28, 32, 33

@@ -68,11 +68,6 @@ def stream_command() -> list[str]:
     return [LOG, "stream", "--style", "ndjson", "--predicate", PREDICATE]
 
 
-def show_command(seconds: int) -> list[str]:
-    """What shows the last ``seconds`` of the log, in the same form."""
-    return [LOG, "show", "--style", "ndjson", "--last", f"{seconds}s", "--predicate", PREDICATE]
-
-
 def parse_line(line: bytes) -> LogDenial | None:
     """The denial that a line of ``log --style ndjson`` tells of; None for every other line."""
     if len(line) > MAX_LINE or not line.startswith(b"{"):
