@@ -42,15 +42,18 @@ def _both(run: Run, test: Unknown, bodies: list[tuple[Node, ...]], form: Form, s
         run.unseen.append(Unseen(f"a loop that ends by {test.why}", form.place))
         return test
     before, outcomes, results = dict(scope.names), [], []
+    depth = len(run.branches)
     run.doubts.append(test.why)
     run.following.add(form.place)
     try:
-        for body in bodies:
+        for number, body in enumerate(bodies):
             scope.names = dict(before)
+            run.branches[depth:] = [(form.place, number)]
             results.append(run.value(*run.body(body, scope, form)))
             outcomes.append(scope.names)
     finally:
         run.doubts.pop()
+        del run.branches[depth:]
         run.following.discard(form.place)
     if len(bodies) == 1:
         outcomes.append(before)

@@ -124,7 +124,7 @@ def overlaps(program: Program) -> Iterator[Finding]:
 def _pair(
     rule: Rule, name: str, each: Filter | None, other: Rule, other_name: str, other_filter: Filter | None
 ) -> Iterator[Finding]:
-    if rule.doubt != other.doubt:
+    if rule.doubt != other.doubt or rule.excludes(other):
         return
     same_place = (
         rule.place == other.place and each is not None and other_filter is not None and each.place == other_filter.place

@@ -95,6 +95,7 @@ class Run:
         self._steps = 0
         self._depth = 0
         self.doubts: list[str] = []
+        self.branches: list[tuple[Place, int]] = []
         self.following: set[Place] = set()
         self.filters: list[Filter] = []
         self.modifiers: list[Modifier] = []

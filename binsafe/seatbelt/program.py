@@ -45,7 +45,8 @@ class Operation(msgspec.Struct, frozen=True):
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """One ``(allow ...)`` or ``(deny ...)``; any one of its filters is enough, and none at all matches everything.
 
-    ``certain`` is false where it stands in a branch that depends on something unknown, which ``doubt`` names.
+    Where it stands in a branch that depends on something unknown, ``doubt`` names that, and ``branches`` are the places
+    of the tests around it with the number of the branch that was followed.
     """
 
     action: str
@@ -54,6 +55,12 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     modifiers: tuple[Modifier, ...]
     place: Place
     doubt: str | None = None
+    branches: tuple[tuple[Place, int], ...] = ()
+
+    def excludes(self, other: "Rule") -> bool:
+        """Whether the two stand in different branches of one test, so that a run has one of them at most."""
+        mine, theirs = dict(self.branches), dict(other.branches)
+        return any(mine[place] != theirs[place] for place in mine.keys() & theirs.keys())
 
     def __str__(self) -> str:
         names = (operation.name for operation in self.operations)

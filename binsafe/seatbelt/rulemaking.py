@@ -84,6 +84,7 @@ def rule(run: Run, form: Form, scope: Scope) -> Step:
             modifiers=tuple(modifiers),
             place=form.place,
             doubt=run.doubts[-1] if run.doubts else None,
+            branches=tuple(run.branches),
         )
     )
     return True, ()

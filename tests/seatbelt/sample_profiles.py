@@ -106,7 +106,15 @@ COMPILER = """
 (allow network* (remote ip "localhost:*"))
 (allow network* (remote unix-socket))
 (deny file-write*)
-(allow file-write* (subpath "/private/tmp/sandbox"))
+(allow file-write*
+    (subpath "/dev")
+    (subpath "/private/tmp/sandbox/7/execroot/main")
+    (subpath "/private/var/folders/zz/abc/T")
+    (literal "/private/tmp/sandbox/7/stats.out")
+)
+(deny file-read*
+    (subpath "/Users/me/hidden")
+)
 """
 
 RUNTIME = """

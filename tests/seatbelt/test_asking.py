@@ -82,7 +82,7 @@ def test_a_rule_without_filters_decides_only_where_no_filtered_one_does():
     assert verdict(PACKAGER, "file-write-data", "/opt/cellar/x") == "allowed"
     assert verdict(PACKAGER, "file-write-data", "/opt/other") == "denied"
     assert verdict(PACKAGER, "network-outbound", "192.0.2.1:80") == "allowed"
-    assert verdict(COMPILER, "file-write-data", "/private/tmp/sandbox/x") == "allowed"
+    assert verdict(COMPILER, "file-write-data", "/private/tmp/sandbox/7/execroot/main/x") == "allowed"
     assert verdict(COMPILER, "file-write-data", "/Users/x") == "denied"
 
 

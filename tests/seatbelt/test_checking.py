@@ -23,6 +23,9 @@ def found(text: str, **options: str):
         "(allow signal process-info* (target self))",
         '(allow file-read-metadata (literal "/tmp"))',
         '(if (param "SCRATCH") (allow file-read* file-write* (subpath (param "SCRATCH"))))',
+        '(if (param "A") (allow signal (target self)) (begin (allow signal (target self)) (allow process-fork)))',
+        '(if (param "A") (allow file-read* (literal "/a")) (deny file-read* (literal "/a")))',
+        '(cond ((param "A") (allow process-fork)) ((param "B") (allow process-fork)) (else (deny process-fork)))',
     ],
 )
 def test_nothing_to_say(text: str):
@@ -70,6 +73,8 @@ def test_nothing_to_say(text: str):
             "says nothing new",
         ),
         ('(allow file-read* (subpath "/a"))\n(deny file-read* (literal "/a/b"))', "note", "4:1", "their order decides"),
+        ('(if (param "A") (begin (allow process-fork) (allow process-fork)) 0)', "note", "3:45", "says nothing new"),
+        ('(if (param "A") (allow process-fork))\n(if (param "A") (allow process-fork))', "note", "4:17", "nothing new"),
     ],
 )  # fmt: skip
 def test_each_rule_finds_what_it_is_for(text: str, level: str, place: str, message: str):

@@ -6,6 +6,7 @@ only files that can be executed inside are private, read-only copies, so another
 """
 
 import errno
+import os
 import posixpath
 import socket
 from collections.abc import Callable, Mapping
@@ -80,6 +81,10 @@ _SETTING_IDS: Final[Mapping[str, int]] = {
 _SEARCHED: Final = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin")
 """Where shells and libraries look for a program that is named without its folder, one after the other."""
 
+_UTS_LENGTH: Final = 65
+_NODENAME: Final = 1
+"""linux/utsname.h: six names of that length, the host's being the second."""
+
 _FICLONE: Final = 0x4004_9409
 """cp's way to share blocks; it copies where that fails."""
 
@@ -108,6 +113,8 @@ class Answerer:
             self._carry_out(call, name, self._listen)
         elif name == "connect" and self._watch.destinations.addresses:
             self._carry_out(call, name, self._connector.answer)
+        elif may and name == "uname":
+            self._carry_out(call, name, self._name)
         elif may and name == "prlimit64":
             self._limit(call, name)
         elif may and name in ALONE:
@@ -190,18 +197,28 @@ class Answerer:
 
     def _look(self, call: Call, name: str, lookups: Lookups) -> None:
         missed = lookups.miss(self._listener, call, PATH_CALLS[name])
-        self._listener.proceed(call)
-        if missed is not None:
-            operation = "write" if missed.grant.startswith("--write") else "read"
+        if missed is not None and lookups.refuses:
+            self._listener.finish(call, errno.EACCES if missed.writes else errno.ENOENT)
+        else:
+            self._listener.proceed(call)
+        if missed is not None and missed.there:
             self._report(
                 call,
                 name,
                 missed.path,
-                operation=operation,
+                operation="write" if missed.writes else "read",
                 result=errno.EACCES,
                 expected=missed.expected,
                 grant=missed.grant,
             )
+
+    def _name(self, call: Call) -> None:
+        """What uname(2) says, without the name of the host and its domain."""
+        names = (*os.uname(), "(none)")
+        told = (kernel.HOSTNAME if place == _NODENAME else name for place, name in enumerate(names))
+        text = b"".join(name.encode()[: _UTS_LENGTH - 1].ljust(_UTS_LENGTH, b"\0") for name in told)
+        self._listener.write(call, call.arguments[0], text)
+        self._listener.finish(call)
 
     def _refuse(self, call: Call, name: str) -> None:
         if name == "socket" and call.arguments[2] == _IPPROTO_MPTCP:

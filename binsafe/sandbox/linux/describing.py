@@ -10,6 +10,7 @@ from binsafe.model.violation import UNGRANTABLE
 from binsafe.policy.constants import HEADERS
 from binsafe.policy.walls import WALLS
 from binsafe.sandbox.linux import kernel
+from binsafe.sandbox.linux.limiting import limit_name
 from binsafe.sandbox.linux.lookups import resolve
 from binsafe.sandbox.linux.notifications import Call, Listener
 from binsafe.sandbox.linux.pathcalls import PATH_CALLS
@@ -131,6 +132,13 @@ def _process(listener: Listener, call: Call) -> Description:
     return Description("process", "another process", "--exec PATH, for a program that it starts")
 
 
+def _limit(listener: Listener, call: Call) -> Description:
+    del listener
+    whose = signed(call.arguments[0])
+    what = limit_name(call.arguments[1] & _INT)
+    return Description("limit", f"{what} of process {whose}" if whose else what, grant_for("prlimit64"))
+
+
 def _signal(listener: Listener, call: Call) -> Description:
     del listener
     return Description("signal", f"process {signed(call.arguments[0])}", ONLY_INSIDE)
@@ -185,6 +193,7 @@ _BY_NAME: Final[Mapping[str, Callable[[Listener, Call], Description]]] = {
     "clone": _process,
     "fork": _process,
     "vfork": _process,
+    "prlimit64": _limit,
     "kill": _signal,
     "tkill": _signal,
     "tgkill": _signal,

@@ -29,21 +29,21 @@ from binsafe.sandbox.linux.starting import Plan, stage_for
 from binsafe.sandbox.linux.streams import Streams
 from binsafe.sandbox.linux.watching import watch_for
 
-_DECIDED: Final = frozenset(
-    name for name, call in PATH_CALLS.items() if call.writes or name in {"open", "openat", "openat2"}
-)
-"""The calls with a path that Landlock decides; others succeed and are not reported."""
-
 _MFD_EXEC: Final = 0x10
 """linux/memfd.h, since 6.3: executable even where vm.memfd_noexec makes the others not so."""
 
 _SEALS: Final = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 _GAPS: Final = (
-    Gap(id="names", reason="names, sizes, owners and times of files can be looked at (stat, readlink); no content can"),
+    Gap(
+        id="names",
+        reason="of files that are not granted no content can be read, but names, sizes, owners and times can be found "
+        "out: by a program that was granted a folder, or that changes a path while it is being asked about",
+    ),
     Gap(id="attributes", reason="chmod, chown, times and attributes stay denied, of what may be written as well"),
-    Gap(id="processes", reason="no other process can be started; the numbers and priorities of others can be seen"),
-    Gap(id="host", reason="the name of the host can be seen (uname)"),
+    Gap(
+        id="processes", reason="no other process can be started; the numbers and privileges of others can be found out"
+    ),
     Gap(id="dynamic", reason="programs with a dynamic loader are refused: private libraries take a mount namespace"),
     Gap(
         id="scratch",
@@ -98,7 +98,7 @@ class Landlock:
                 raise NotEnforceable(gap.reason, hint=f"{gap.fix}; --allow-partial goes on without it")
             order.accept_gap(gap)
         policy = unshared.tighten(order.policy, abi)
-        named = frozenset() if reads_folders(policy) else _DECIDED
+        named = frozenset() if reads_folders(policy) else frozenset(PATH_CALLS)
         watch = watch_for(
             policy,
             arch,
@@ -110,7 +110,9 @@ class Landlock:
         copy = _sealed_copy(order.program)
         try:
             plan = _plan(order, policy, abi, copy) | {
-                "filter": seccomp.compile_filter(unshared.narrow(policy, ALONE), arch, notify=named | {"listen"})
+                "filter": seccomp.compile_filter(
+                    unshared.narrow(policy, ALONE), arch, notify=named | {"listen", "uname"}
+                )
             }
             with stage_for(order) as stage, Streams(order) as streams:
                 stage.begin(plan, streams.descriptors, (copy,))
@@ -221,6 +223,7 @@ def _lookups(policy: Policy) -> Lookups:
         readable=[path for path, _ in granted],
         writable=[path for path, mode in granted if mode == os.W_OK],
         present=(),
+        refuses=True,
     )
 
 

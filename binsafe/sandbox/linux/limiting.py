@@ -9,6 +9,16 @@ from binsafe.sandbox.linux.notifications import Call, Listener
 
 _RLIMIT64: Final = struct.Struct("=QQ")
 _INFINITE: Final = (1 << 64) - 1
+_NAMES: Final = {
+    value: name.removeprefix("RLIMIT_").lower()
+    for name, value in vars(resource).items()
+    if name.startswith("RLIMIT_") and name != "RLIMIT_OFILE"  # NOFILE's other name
+}
+
+
+def limit_name(number: int) -> str:
+    """As baselines write it; the number where it has none."""
+    return _NAMES.get(number, str(number))
 
 
 def raised(listener: Listener, call: Call, limits: Mapping[str, int]) -> str | None:
@@ -16,12 +26,11 @@ def raised(listener: Listener, call: Call, limits: Mapping[str, int]) -> str | N
 
     ``limits`` are the policy's, by the names of ``RLIMIT_*``.
     """
-    number = call.arguments[1] & 0xFFFF_FFFF
-    name = next((name for name in limits if getattr(resource, f"RLIMIT_{name}", None) == number), None)
+    name = limit_name(call.arguments[1] & 0xFFFF_FFFF)
     try:
         soft, hard = _RLIMIT64.unpack(listener.read(call, call.arguments[2], _RLIMIT64.size))
     except (OSError, struct.error):
         return None
-    if name is None or soft > hard or hard <= limits[name]:
+    if name.upper() not in limits or soft > hard or hard <= limits[name.upper()]:
         return None
-    return f"{name.lower()}: {'unlimited' if hard == _INFINITE else hard}"
+    return f"{name}: {'unlimited' if hard == _INFINITE else hard}"

@@ -2,6 +2,10 @@
 
 The kernel decides about files (mounts, Landlock); a call with a path only comes by here on its way, so that a file that
 is there on the host and not inside can be named. What the host does not have either is nobody's loss and not reported.
+
+Where there is no mount namespace Landlock lets everybody look (stat, readlink) and tell what is there from what is not.
+So there a path that is not granted gets no further than here. That is no wall: a program can change the path after we
+have read it, and then sees names, sizes and times. What it opens is Landlock's to decide in any case.
 """
 
 import os
@@ -62,23 +66,36 @@ def _is_expected(path: str) -> bool:
 
 
 class Miss(NamedTuple):
-    """A file that the program asked for and that it has no way to."""
+    """A file that the program asked for and that it has no way to; ``there`` says whether the host may have it."""
 
     path: str
     grant: str
     expected: bool
+    there: bool
+
+    @property
+    def writes(self) -> bool:
+        """Whether it would have changed something."""
+        return self.grant.startswith("--write")
 
 
 class Lookups:
     """Knows what lies inside, and names what a call would not find there."""
 
     def __init__(
-        self, *, merged: Mapping[str, str], readable: Iterable[str], writable: Iterable[str], present: Iterable[str]
+        self,
+        *,
+        merged: Mapping[str, str],
+        readable: Iterable[str],
+        writable: Iterable[str],
+        present: Iterable[str],
+        refuses: bool = False,
     ) -> None:
         """``merged`` are the root's links, ``readable`` and ``writable`` granted files and folders.
 
-        ``present`` are single paths that are there.
+        ``present`` are single paths that are there; ``refuses`` says that nothing else can be seen (see above).
         """
+        self.refuses = refuses
         self._merged = merged
         self._readable = tuple(readable)
         self._writable = tuple(writable)
@@ -89,8 +106,8 @@ class Lookups:
         self._known: dict[tuple[str, bool], Miss | None] = {}
 
     def miss(self, listener: Listener, call: Call, kind: PathCall) -> Miss | None:
-        """What the call will not find; None where it may, where nobody has it, or where we looked often enough."""
-        if self._looked >= MAX_LOOKUPS:
+        """What the call will not find; None where it may, or where we looked often enough to have said it all."""
+        if self._looked >= MAX_LOOKUPS and not self.refuses:
             return None
         self._looked += 1
         try:
@@ -103,9 +120,14 @@ class Lookups:
         writes = kind.writes or (kind.flags is not None and bool(call.arguments[kind.flags] & _WRITING))
         path = canonical(path, self._merged)
         key = (path, writes)
-        if key not in self._known:
-            self._known[key] = self._judge(path, writes=writes)
-        return self._known[key]
+        if key in self._known:
+            return self._known[key]
+        missed = self._judge(path, writes=writes)
+        if missed is None and self.refuses:
+            missed = self._judge(os.path.realpath(path), writes=writes)  # a link that the program may have made
+        elif len(self._known) < MAX_LOOKUPS:
+            self._known[key] = missed
+        return missed
 
     def _judge(self, path: str, *, writes: bool) -> Miss | None:
         if any(inside(path, folder) for folder in self._writable):
@@ -113,13 +135,12 @@ class Lookups:
         if not writes and (path in self._present or any(inside(path, folder) for folder in self._readable)):
             return None
         folder = posixpath.dirname(path)
-        if not _may_exist(path) and not (writes and _may_exist(folder)):
-            return None
+        there = _may_exist(path) or (writes and _may_exist(folder))
         expected = not writes and _is_expected(path)
         if writes and path.startswith("/dev/"):
             expected = path == "/dev/tty"
         option = f"--write {folder if not os.path.lexists(path) else path}" if writes else f"--read {path}"
-        return Miss(path, option, expected)
+        return Miss(path, option, expected, there)
 
 
 def _may_exist(path: str) -> bool:

@@ -11,6 +11,8 @@ import select
 import struct
 from typing import Final, NamedTuple
 
+from binsafe.sandbox.linux import kernel
+
 _RECV: Final = 0xC050_2100
 _SEND: Final = 0xC018_2101
 _ID_VALID: Final = 0x4008_2102
@@ -89,6 +91,14 @@ class Listener:
             raise OSError(errno.EFAULT, "the argument points nowhere") from error
         finally:
             os.close(descriptor)
+
+    def write(self, call: Call, address: int, content: bytes) -> None:
+        """Put an answer into memory that the caller may write itself; raises OSError (EFAULT) where it may not."""
+        self.check(call)
+        try:
+            kernel.write_memory(call.pid, address, content)
+        except OSError as error:
+            raise OSError(errno.EFAULT, "the argument points nowhere") from error
 
     def read_text(self, call: Call, address: int) -> str:
         """A NUL-terminated string of the caller's, cut at a page's end if need be; for messages only."""

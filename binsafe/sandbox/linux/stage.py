@@ -33,7 +33,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from binsafe.sandbox.linux.failing import Plan, Tell
 
-HOSTNAME = "sandbox"
 MOST_PASSED = 16
 """Descriptors that come with the word to go: three streams, and what the plan names."""
 INT_BYTES = 4
@@ -168,7 +167,7 @@ def init(control: int, status: int, plan: "Plan", trees: dict[str, int], tell: "
     """Be pid 1 inside: build the root, and attend to the program."""
     kernel.prctl(kernel.PR_SET_PDEATHSIG, kernel.SIGKILL)
     with step("mounts"):
-        kernel.sethostname(HOSTNAME)
+        kernel.sethostname(kernel.HOSTNAME)
         build_root(plan, trees)
     return attend(control, status, plan, tell)
 

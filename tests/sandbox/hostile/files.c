@@ -99,6 +99,12 @@ ATTEMPT(secret_renamed) { return rename(given("secret"), in_drop("renamed")) == 
 ATTEMPT(secret_through_a_link) {
     return symlink(given("secret"), "/tmp/way") == 0 && can_read("/tmp/way");
 }
+ATTEMPT(secret_seen_through_a_link) { /* in a folder that it may write: the path is granted, where it leads is not */
+    char path[4096];
+    struct stat status;
+    snprintf(path, sizeof path, "%s/way", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+    return symlink(given("secret"), path) == 0 && stat(path, &status) == 0;
+}
 ATTEMPT(secret_truncated) { return truncate(given("writable"), 0) == 0; }
 ATTEMPT(secret_truncated_by_opening) { return open(given("writable"), O_RDONLY | O_TRUNC) >= 0; }
 ATTEMPT(secret_opened_for_no_access) { return open(given("writable"), 3) >= 0; }

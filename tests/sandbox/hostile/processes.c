@@ -116,7 +116,7 @@ ATTEMPT(any_descriptor) { /* above the standard ones: our own attempts close wha
     return 0;
 }
 ATTEMPT(environment) { for (char **each = environ; *each; each++) if (strstr(*each, "SECRET")) return 1; return 0; }
-ATTEMPT(environment_at_all) { int count = 0; for (char **each = environ; *each; each++) count += strncmp(*each, "PATH=", 5) != 0; return count; }
+ATTEMPT(environment_at_all) { int count = 0; for (char **each = environ; *each; each++) count += strncmp(*each, "PATH=", 5) && strncmp(*each, "TMPDIR=", 7); return count; }
 ATTEMPT(controlling_terminal) { return open("/dev/tty", O_RDWR) >= 0; }
 ATTEMPT(type_into_terminal) { return reached(ioctl(0, TIOCSTI, "x")); }
 ATTEMPT(console_selection) { return reached(ioctl(0, 0x541C, "\2")); }
