@@ -171,7 +171,7 @@ def _has_arrived(listener: socket.socket) -> bool:
             return listener.recv(1) == b"x"
         while True:
             connection = listener.accept()[0]
-            with connection, contextlib.suppress(ConnectionError):
+            with connection, contextlib.suppress(OSError):
                 connection.setblocking(False)
                 got = connection.recv(1)
                 if got == b"x":
