@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 from unittest.mock import Mock
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -110,6 +111,32 @@ def test_a_body_that_looks_like_the_end_of_a_head_shifts_nothing():
     served, rest = parser.feed(REPEATED[0] + b"\r\n" + ID)
     assert served.body == b"\r\n" + ID[:22]
     assert rest.refused is not None  # the last two bytes begin no request
+
+
+def test_half_a_head_is_no_head():
+    """The second half of a head, with its body, once more: it ends as a message does, and is none."""
+    message = REPEATED[0] + ID
+    parser = RequestParser(LIMITS)
+    assert parser.feed(message[:20]) == []
+    assert [request.body for request in parser.feed(message[20:])] == [ID]
+    (again,) = parser.feed(message[20:])
+    assert again.refused is not None
+
+
+def test_a_body_that_is_a_known_message_is_a_body():
+    message = REPEATED[0] + ID
+    parser = RequestParser(Limits())
+    assert [request.body for request in parser.feed(message)] == [ID]
+    assert parser.feed(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(message)) == []
+    assert [request.body for request in parser.feed(message)] == [message]
+
+
+def test_a_known_head_is_not_parsed_again():
+    parser = RequestParser(LIMITS)
+    (first,) = parser.feed(REPEATED[0] + ID)
+    parser._parser = None
+    (second,) = parser.feed(REPEATED[0] + ID[::-1])
+    assert second == msgspec.structs.replace(first, body=ID[::-1])
 
 
 def test_byte_by_byte():
