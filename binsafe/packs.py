@@ -3,6 +3,8 @@
 A pack (``profiles/packs/NAME.yaml``) applies to a program by its name or by a library that it is linked with. Its
 ``modules`` are folders whose libraries may be mapped (what those need comes along), its ``files`` are read, its
 ``scratch`` folders are empty ones of its own. ``{prefix}`` is the folder above the one that the program is in.
+
+One more pack is made on the spot, for a program that the system's package manager installed: what it put beside it.
 """
 
 import fnmatch
@@ -17,6 +19,7 @@ from typing import Final
 import msgspec
 import yaml
 
+from binsafe.distribution import belongings
 from binsafe.errors import BaselineError, UsageError
 from binsafe.formats.elf_needs import needs
 from binsafe.intake.libraries import Libraries
@@ -26,6 +29,7 @@ from binsafe.model import Grant, Report
 from binsafe.model.policy import PolicyFile
 
 PACK_SCHEMA: Final = "binsafe.pack/1"
+_MAY_HOLD_MODULES: Final = ("/usr/lib/", "/usr/libexec/")
 MAX_MODULES: Final = 2000
 """Libraries in module folders whose own libraries are looked up."""
 
@@ -70,7 +74,7 @@ def available() -> dict[str, Pack]:
 
 
 def choose(report: Report, names: Iterable[str] = ()) -> tuple[Pack, ...]:
-    """The packs for a program: those that its name or libraries ask for, and those that are named.
+    """The packs for a program: what its name or libraries ask for, what is named, and what belongs to its package.
 
     Raises:
         UsageError: there is no pack of that name.
@@ -81,13 +85,29 @@ def choose(report: Report, names: Iterable[str] = ()) -> tuple[Pack, ...]:
             raise UsageError(f"there is no pack {name!r}", hint=f"shipped: {', '.join(packs)}")
     program = posixpath.basename(report.artifact.path)
     linked = {library.name for each in report.slices for library in each.resolved}
-    return tuple(
+    chosen = (
         pack
         for pack in packs.values()
         if pack.name in names
         or any(fnmatch.fnmatchcase(program, pattern) for pattern in pack.programs)
         or any(fnmatch.filter(linked, pattern) for pattern in pack.libraries)
     )
+    return (*chosen, *_installed_with(report))
+
+
+def _installed_with(report: Report) -> Iterator[Pack]:
+    """What the package manager put beside the program for it and its libraries."""
+    if report.format != "elf":
+        return
+    libraries = {library.opened_as: library.path for each in report.slices for library in each.resolved if library.path}
+    loader = next((libraries.get(each.interpreter) for each in report.slices if each.interpreter), None)
+    found = belongings(report.artifact.path, libraries.values(), loader)
+    folders = [f"{glob.escape(path)}/" for path in found.folders]
+    modules = tuple(folder for folder in folders if folder.startswith(_MAY_HOLD_MODULES))
+    files = (*(folder for folder in folders if folder not in modules), *map(glob.escape, found.files))
+    if modules or files:
+        description = "what the package manager installed for it and its libraries"
+        yield Pack(schema=PACK_SCHEMA, name="installed", description=description, modules=modules, files=files)
 
 
 def grants(packs: Iterable[Pack], program: str) -> Iterator[Grant]:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from binsafe.distribution import changed
+
 if TYPE_CHECKING:
     from binsafe.cli.asked import Asked
     from binsafe.intake import Snapshot
@@ -30,7 +32,7 @@ def key_for(snapshot: "Snapshot", asked: "Asked") -> str:
     own = sorted(_modified(str(Path(__file__).parents[1]), ("policy", "syscalls", "extractors", "formats")))
     values = [(name, os.environ.get(name, "")) for name in asked.env]
     wishes = repr((asked, values, Path.cwd()))
-    parts = [artifact.sha256, artifact.name, artifact.path, wishes, repr(own)]
+    parts = [artifact.sha256, artifact.name, artifact.path, wishes, repr(own), repr(changed())]
     for part in parts:
         digest.update(part.encode("utf-8", "surrogateescape") + b"\0")
     for name, text in _rules(asked):

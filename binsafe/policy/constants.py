@@ -100,7 +100,8 @@ HEADERS: Final[Mapping[str, Mapping[str, int]]] = MappingProxyType(
             "TCGETS2": 0x802C_542A,  # _IOR('T', 0x2A, struct termios2), of 44 bytes
         },
         "linux/fs.h": {"FICLONE": 0x4004_9409},  # _IOW(0x94, 9, int)
-        "asm-generic/resource.h": {"RLIMIT_NOFILE": 7},
+        "asm-generic/resource.h": {"RLIMIT_STACK": 3, "RLIMIT_CORE": 4, "RLIMIT_NOFILE": 7},
+        "linux/resource.h": {"PRIO_PROCESS": 0},
         "linux/stat.h": {"S_IFMT": 0o170000, "S_IFREG": 0o100000, "S_IFIFO": 0o010000},
         "linux/prctl.h": {
             "PR_GET_DUMPABLE": 3,
@@ -109,6 +110,7 @@ HEADERS: Final[Mapping[str, Mapping[str, int]]] = MappingProxyType(
             "PR_GET_NAME": 16,
             "PR_CAPBSET_READ": 23,
             "PR_SET_TIMERSLACK": 29,
+            "PR_SET_THP_DISABLE": 41,
             "PR_SET_VMA": 0x5356_4D41,
             "PR_SET_VMA_ANON_NAME": 0,
         },

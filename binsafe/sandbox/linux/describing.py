@@ -124,7 +124,7 @@ def _memory(listener: Listener, call: Call) -> Description:
     del listener
     protection = call.arguments[2]
     what = "memory that can be written and executed" if protection & mmap.PROT_WRITE else "memory that can be executed"
-    return Description("memory", what, "--pack NAME, of a language runtime that makes code while it runs")
+    return Description("memory", what, "--pack jit, if it is a language runtime that makes code while it runs")
 
 
 def _process(listener: Listener, call: Call) -> Description:

@@ -8,7 +8,7 @@ from binsafe.model import Policy
 from binsafe.renderers import landlock, seccomp, unshared
 from binsafe.sandbox.backends import Order
 from binsafe.sandbox.linux import kernel
-from binsafe.sandbox.linux.layout import Layout, inside
+from binsafe.sandbox.linux.layout import Layout, canonical, inside
 from binsafe.sandbox.linux.reaching import ALONE
 from binsafe.sandbox.linux.starting import Plan
 
@@ -63,8 +63,11 @@ def _confinement(policy: Policy, layout: Layout) -> dict[str, Any]:
     wanted = landlock.plan(policy, abi)
     places = {"artifact": [layout.program], "scratch": [path for path, _ in layout.scratch]}
     rules: dict[str, landlock.Fs] = {}
+    shown = {path for path, _ in layout.mounts} | {piece.path for piece in layout.pieces}
     for rule in wanted.rules:
         for path in places.get(rule.object, [rule.object]):
+            if os.path.islink(path) and canonical(path, layout.merged) not in shown:
+                continue  # it lies in a granted folder, and what it leads to has a rule of its own
             is_folder = path in places["scratch"] or (path != layout.program and Path(path).is_dir())
             rights = rule.rights if is_folder else rule.rights & landlock.FILE_RIGHTS
             if is_folder and rights & landlock.Fs.READ_FILE:
