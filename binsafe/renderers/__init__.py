@@ -7,6 +7,7 @@
     linux      all layers of the Linux sandbox in one document
     bwrap      a script for bubblewrap, with the filter
     systemd    a service unit with its hardening options
+    narrowing  only some forms of a call
     unshared   what is left of a policy where there are no namespaces
     explaining what each system enforces of a policy, line by line
 

@@ -6,16 +6,14 @@ without an empty network namespace a socket that was not grafted must not get an
 is dropped, or its grant gets conditions on top of its own, so that nothing here ever grants more.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
 import msgspec
 
-from binsafe.model import Condition, Grant, Policy
-
-OWN_PROCESS: Final = 0x5E1F_5E1F
-"""Stands for the program's own process id, which is known only when it is there: above any that Linux gives (2^22)."""
+from binsafe.model import Condition, Policy
+from binsafe.renderers.narrowing import FCNTL, OWN_PROCESS, Tests, narrow
 
 _INT: Final = 0xFFFF_FFFF
 
@@ -45,19 +43,8 @@ DROPPED_BELOW: Final[Mapping[str, int]] = MappingProxyType({"truncate": _TRUNCAT
 _CLONE_THREAD: Final = 0x1_0000
 _MSG_FASTOPEN: Final = 0x2000_0000
 _SOCKET_FLAGS: Final = 0x8_0800
-_F_SETFL, _O_ASYNC = 4, 0o20000
-_FCNTL_COMMANDS: Final = (0, 1, 2, 3, 5, 6, 7, 36, 37, 38, 1027, 1030, 1031, 1032)
-"""F_DUPFD to F_GETFL, locks, F_DUPFD_QUERY, F_DUPFD_CLOEXEC, pipe sizes (linux/fcntl.h): none that sends signals."""
 _IOCTL: Final = (0x5401, 0x802C_542A, 0x540F, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451, 0x4004_9409)
 """TCGETS, TCGETS2, TIOCGPGRP, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX, FICLONE (asm-generic/ioctls.h)."""
-
-Tests = tuple[Condition, ...]
-
-FCNTL: Final[tuple[Tests, ...]] = (
-    (Condition(argument=1, values=_FCNTL_COMMANDS),),
-    (Condition(argument=1, values=(_F_SETFL,)), Condition(argument=2, mask=_O_ASYNC, values=(0,))),
-)
-"""What of fcntl(2) sends no signals."""
 
 _NARROWED: Final[Mapping[str, tuple[Tests, ...]]] = MappingProxyType(
     {
@@ -109,27 +96,3 @@ def tighten(policy: Policy, abi: int) -> Policy:
         if grant.kind != "syscall" or (grant.object not in DROPPED and abi >= DROPPED_BELOW.get(grant.object, 0))
     )
     return narrow(msgspec.structs.replace(policy, grants=kept), {**_NARROWED, **_opening(abi)})
-
-
-def narrow(policy: Policy, forms: Mapping[str, tuple[Tests, ...]]) -> Policy:
-    """The policy with one of a call's ``forms`` (alternatives) asked for on top of what its grants ask themselves."""
-    return msgspec.structs.replace(
-        policy, grants=tuple(kept for grant in policy.grants for kept in _narrowed(grant, forms))
-    )
-
-
-def _narrowed(grant: Grant, forms: Mapping[str, tuple[Tests, ...]]) -> Iterator[Grant]:
-    for tests in forms.get(grant.object, ((),)) if grant.kind == "syscall" else ((),):
-        if _can_hold(when := (*grant.when, *tests)):
-            yield msgspec.structs.replace(grant, when=when)
-
-
-def _can_hold(when: Tests) -> bool:
-    """Whether no two tests contradict each other, as far as equal masks tell."""
-    seen: dict[tuple[int, int], set[int]] = {}
-    for test in when:
-        left = seen.setdefault((test.argument, test.mask), set(test.values))
-        left &= set(test.values)
-        if not left:
-            return False
-    return True

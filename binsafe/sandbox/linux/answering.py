@@ -15,6 +15,7 @@ from typing import Final
 from binsafe.model import Violation
 from binsafe.model.violation import UNGRANTABLE
 from binsafe.sandbox.linux import kernel
+from binsafe.sandbox.linux.alone import ALONE
 from binsafe.sandbox.linux.connecting import Connector
 from binsafe.sandbox.linux.describing import ONLY_INSIDE, describe, error_name, grant_for
 from binsafe.sandbox.linux.grafting import graft, listen
@@ -22,7 +23,7 @@ from binsafe.sandbox.linux.limiting import raised
 from binsafe.sandbox.linux.lookups import Lookups, resolve
 from binsafe.sandbox.linux.notifications import Call, Listener
 from binsafe.sandbox.linux.pathcalls import PATH_CALLS
-from binsafe.sandbox.linux.reaching import ALONE, SIGNALS, target_of
+from binsafe.sandbox.linux.reaching import SIGNALS, target_of
 from binsafe.sandbox.linux.sockets import Refused
 from binsafe.sandbox.linux.watching import Watch
 from binsafe.sandbox.reporting import Reporter

@@ -13,9 +13,10 @@ from typing import Any, Final
 
 from binsafe.errors import BinsafeError, NotEnforceable
 from binsafe.model import Gap, Policy
-from binsafe.renderers import landlock, linux, seccomp, unshared
+from binsafe.renderers import landlock, linux, narrowing, seccomp, unshared
 from binsafe.sandbox.backends import Enforcement, Order
 from binsafe.sandbox.linux import kernel
+from binsafe.sandbox.linux.alone import ALONE
 from binsafe.sandbox.linux.backend import native_arch
 from binsafe.sandbox.linux.confining import reads_folders
 from binsafe.sandbox.linux.destinations import Destinations, pin
@@ -24,7 +25,6 @@ from binsafe.sandbox.linux.pathcalls import PATH_CALLS
 from binsafe.sandbox.linux.planning import limits_of
 from binsafe.sandbox.linux.probing import try_out
 from binsafe.sandbox.linux.process import Process
-from binsafe.sandbox.linux.reaching import ALONE
 from binsafe.sandbox.linux.starting import Plan, stage_for
 from binsafe.sandbox.linux.streams import Streams
 from binsafe.sandbox.linux.watching import watch_for
@@ -111,7 +111,7 @@ class Landlock:
         try:
             plan = _plan(order, policy, abi, copy) | {
                 "filter": seccomp.compile_filter(
-                    unshared.narrow(policy, ALONE), arch, notify=named | {"listen", "uname"}
+                    narrowing.narrow(policy, ALONE), arch, notify=named | {"listen", "uname"}
                 )
             }
             with stage_for(order) as stage, Streams(order) as streams:
@@ -123,7 +123,7 @@ class Landlock:
 
 _PLAN: Final[Plan] = {
     "namespaces": False,
-    "own_process": unshared.OWN_PROCESS,
+    "own_process": narrowing.OWN_PROCESS,
     "execute": None,
     "accesses": [],
     "mounts": [],

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from binsafe.model import Policy
-from binsafe.renderers import landlock, seccomp, unshared
+from binsafe.renderers import landlock, narrowing, seccomp
 from binsafe.sandbox.backends import Order
 from binsafe.sandbox.linux import kernel
+from binsafe.sandbox.linux.alone import ALONE
 from binsafe.sandbox.linux.layout import Layout, canonical, inside
-from binsafe.sandbox.linux.reaching import ALONE
 from binsafe.sandbox.linux.starting import Plan
 
 
@@ -25,8 +25,8 @@ def plan_for(order: Order, layout: Layout, arch: str, notify: frozenset[str]) ->
         **root_of(layout),
         "limits": limits_of(policy),
         "landlock": _confinement(policy, layout),
-        "filter": seccomp.compile_filter(unshared.narrow(policy, ALONE), arch, notify=notify),
-        "own_process": unshared.OWN_PROCESS,
+        "filter": seccomp.compile_filter(narrowing.narrow(policy, ALONE), arch, notify=notify),
+        "own_process": narrowing.OWN_PROCESS,
     }
 
 

@@ -7,7 +7,7 @@ import struct
 
 from binsafe.errors import NotEnforceable
 from binsafe.model import Gap
-from binsafe.renderers import landlock, unshared
+from binsafe.renderers import landlock, narrowing
 from binsafe.sandbox.linux import kernel
 from binsafe.sandbox.linux.layout import DEVICES, SCRATCH, SCRATCH_BYTES, Layout
 from binsafe.sandbox.linux.planning import root_of
@@ -62,7 +62,7 @@ def every_step() -> Plan:
     rights = landlock.ABI_RIGHTS.get(min(kernel.landlock_abi(), landlock.LATEST))
     return {
         "namespaces": True,
-        "own_process": unshared.OWN_PROCESS,
+        "own_process": narrowing.OWN_PROCESS,
         "execute": None,
         **root_of(Layout(program="", mounts=tuple((path, 0) for path in DEVICES), scratch=((SCRATCH, SCRATCH_BYTES),))),
         "limits": [("CORE", 0)],

@@ -5,46 +5,12 @@ program's look at others can be named. Where there is a pid namespace the kernel
 Where there is none a thread of another process is not found: all numbers are registers, which cannot change any more.
 """
 
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from binsafe.model import Condition
-from binsafe.renderers.unshared import FCNTL, OWN_PROCESS, Tests
+from binsafe.sandbox.linux.alone import PRIO_PGRP, PRIO_PROCESS
 from binsafe.sandbox.linux.describing import signed
 from binsafe.sandbox.linux.neighbours import finds_process, finds_thread, is_own_thread
 from binsafe.sandbox.linux.notifications import Call
-
-_F_SETOWN: Final = 8
-"""asm-generic/fcntl.h"""
-_INT: Final = 0xFFFF_FFFF
-_PRIO_PROCESS, _PRIO_PGRP = 0, 1
-"""linux/resource.h"""
-
-
-def _is(argument: int, *values: int) -> Condition:
-    return Condition(argument=argument, mask=_INT, values=values)
-
-
-_OF_ITSELF: Final = ((_is(0, 0, OWN_PROCESS),),)
-
-ALONE: Final[Mapping[str, tuple[Tests, ...]]] = MappingProxyType(
-    {
-        "kill": (),
-        "pidfd_open": (),
-        "tkill": (),
-        "tgkill": ((_is(0, OWN_PROCESS),),),
-        "fcntl": (*FCNTL, (Condition(argument=1, values=(_F_SETOWN,)), _is(2, OWN_PROCESS))),
-        **dict.fromkeys(("getpriority", "setpriority"), ((_is(0, _PRIO_PROCESS), _is(1, 0, OWN_PROCESS)),)),
-        **dict.fromkeys(
-            ("sched_getaffinity", "sched_getparam", "sched_getscheduler", "get_robust_list", "getpgid", "getsid"),
-            _OF_ITSELF,
-        ),
-        "prlimit64": ((Condition(argument=2, values=(0,)),),),
-    }
-)
-"""Call -> the forms of it that the filter lets through without asking, on top of what the policy says."""
-
 
 SIGNALS: Final = frozenset({"kill", "tkill", "tgkill", "pidfd_open", "fcntl"})
 """Those of them that are about signals."""
@@ -71,9 +37,9 @@ def target_of(call: Call, name: str, *, alone: bool) -> Target:
 
 
 def _whose_priority(call: Call, which: int, number: int, *, alone: bool) -> Target:
-    if which == _PRIO_PROCESS:
+    if which == PRIO_PROCESS:
         return _thread(call, number, "process", alone=alone)
-    if which == _PRIO_PGRP:
+    if which == PRIO_PGRP:
         return Target(f"process group {number}", not alone and (number == 0 or finds_process(call.pid, -number)))
     return Target(f"user {number}", not alone)
 
