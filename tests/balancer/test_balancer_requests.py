@@ -139,6 +139,22 @@ def test_a_known_head_is_not_parsed_again():
     assert second == msgspec.structs.replace(first, body=ID[::-1])
 
 
+def test_a_client_is_told_to_go_on_once_between_its_head_and_its_body():
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 24\r\n\r\n"
+    parser = RequestParser(LIMITS)
+    assert not parser.take_expectation()
+    parser.feed(head[:-2])
+    assert not parser.take_expectation(), "its head is not whole"
+    parser.feed(head[-2:])
+    assert [parser.take_expectation() for _ in range(2)] == [True, False]
+    parser.feed(ID)
+    for begun in (head + ID[:1], head.replace(b"1.1", b"1.0")):  # RFC 9110, section 10.1.1
+        parser = RequestParser(LIMITS)
+        parser.feed(begun)
+        assert parser.receiving
+        assert not parser.take_expectation(), begun
+
+
 def test_byte_by_byte():
     stream = b"".join(FRAGMENTS[:4])
     requests, left = parsed([bytes([byte]) for byte in stream])
