@@ -9,6 +9,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bandit_runner.balancer import messages
 from bandit_runner.balancer.config import Limits, Timeouts
 from bandit_runner.balancer.front import Client
 from bandit_runner.balancer.messages import ID_LENGTH, Answer, read_id
@@ -153,6 +154,22 @@ def test_a_client_is_told_to_go_on_once_between_its_head_and_its_body():
         parser.feed(begun)
         assert parser.receiving
         assert not parser.take_expectation(), begun
+
+
+def test_limits_are_the_largest_that_is_taken():
+    def refusal(*, filler: int = 0, headers: int = 0, body: int = 0) -> Answer | None:
+        lines = [b"Host: x", b"Content-Length: %d" % body, b"A: " + b"b" * filler, *[b"C: d"] * headers]
+        message = b"POST / HTTP/1.1\r\n" + b"\r\n".join(lines) + b"\r\n\r\n" + b"e" * body
+        (request,) = RequestParser(LIMITS).feed(message)
+        return request.refused
+
+    room = LIMITS.head - len(b"/") - len(b"Host: x\r\nContent-Length: 0\r\nA: \r\n")
+    assert refusal(filler=room) is None
+    assert refusal(filler=room + 1) is messages.HEAD_TOO_LARGE
+    assert refusal(headers=LIMITS.headers - 3) is None
+    assert refusal(headers=LIMITS.headers - 2) is messages.HEAD_TOO_LARGE
+    assert refusal(body=LIMITS.body) is None
+    assert refusal(body=LIMITS.body + 1) is messages.TOO_LARGE
 
 
 def test_byte_by_byte():
