@@ -14,11 +14,11 @@ from typing import NamedTuple
 from binsafe.errors import NotAnalysable
 from binsafe.formats.elf_needs import Needs, needs
 from binsafe.intake.loaders import Loader, Requester, loader
-from binsafe.intake.summaries import Own, Summaries, Watched
+from binsafe.intake.summaries import Known, Own, Summaries, Watched, summarised
 from binsafe.intake.tree import Tree
 from binsafe.limits import MAX_LIBRARIES
 from binsafe.model import ResolvedLibrary
-from binsafe.syscalls import Member, Summary, summarise_library
+from binsafe.syscalls import Member, Summary
 
 _ACTION = re.compile(r"\[[^]]*\]")
 """``[NOTFOUND=return]`` between two services."""
@@ -47,7 +47,7 @@ class Libraries:
         self._tree = tree
         self._summaries = summaries
         self._own = Own() if own is None else own
-        self._summarised: dict[tuple[str, frozenset[tuple[str, str]]], Summary | None] = {}
+        self._summarised = Known(self.payload)
         self._loader: Loader = loader(program, tree)
         self._loaded: list[Loaded] = []
         self._known: set[str] = set()
@@ -66,12 +66,20 @@ class Libraries:
         """What the report says of them."""
         return tuple(loaded.library for loaded in self._loaded)
 
-    def members(self, watched: frozenset[tuple[str, str]] = frozenset()) -> tuple[Member, ...]:
+    def members(self, watched: Watched = frozenset()) -> tuple[Member, ...]:
         """All libraries so far with their summaries, which are made when they are first asked for.
 
         ``watched`` are functions of one library that another one may call, and the register that matters then.
         """
-        return tuple(Member(loaded.library, self._summary(loaded, watched)) for loaded in self._loaded)
+        return tuple(Member(loaded.library, self._summarised.of(at, watched)) for at, loaded in enumerate(self._loaded))
+
+    def payload(self, at: int, watched: Watched, anew: bool) -> bytes:
+        """The summary of the library with that number, for `binsafe.intake.summaries.Known`."""
+        library, data = self._loaded[at]
+        if data is None:
+            return b""
+        whole = memoryview(data)
+        return summarised(whole, watched) if watched else self._summaries.payload(library, whole, anew=anew)
 
     def program(self, watched: Watched, make: Callable[[], Summary]) -> Summary:
         """The summary of the program itself: one that was kept, or what ``make`` gives."""
@@ -103,20 +111,6 @@ class Libraries:
     def exists(self, path: str) -> bool:
         """Whether anything is at an absolute path of the tree that is looked into."""
         return self._tree.exists(path)
-
-    def _summary(self, loaded: Loaded, watched: frozenset[tuple[str, str]]) -> Summary | None:
-        sha256 = loaded.library.sha256
-        if loaded.data is None or sha256 is None:
-            return None
-        plain = sha256, frozenset[tuple[str, str]]()
-        if plain not in self._summarised:
-            self._summarised[plain] = self._summaries.of(loaded.library, memoryview(loaded.data))
-        summary = self._summarised[plain]
-        imported = set() if summary is None else {name.name for name in summary.imports}
-        special = sha256, frozenset(each for each in watched if each[0] in imported)
-        if special not in self._summarised:  # what is watched comes from other files: not to be kept for other programs
-            self._summarised[special] = summarise_library(memoryview(loaded.data), special[1])
-        return self._summarised[special]
 
     def _load(self, wanted: Iterable[tuple[str, str, Requester]]) -> None:
         queue = list(wanted)

@@ -1,7 +1,8 @@
 """What is said between the process that has the bytes and the one that parses them: frames over a socket pair.
 
-A frame is one byte that says what it is, four bytes of length (big-endian), and that many bytes: an order in msgpack,
-an answer in JSON. The bytes to parse are not in it: their descriptor travels beside it (``SCM_RIGHTS``, unix(7)).
+A frame is one byte that says what it is, four bytes of length (big-endian), and that many bytes: orders and questions
+in msgpack, reports in JSON. The bytes to parse are not in it: their descriptor travels beside it (``SCM_RIGHTS``,
+unix(7)).
 """
 
 import socket
@@ -25,6 +26,10 @@ class Kind(Enum):
     """Child to parent: the number of the member that is being parsed, so that it is known which one broke it."""
     KEEP = b"K"
     """Child to parent: what is worth keeping of the program that is being parsed, for the next time."""
+    ASK, ANSWER = b"A", b"Y"
+    """Child to parent, and back: what `binsafe.intake.asking` says."""
+    ENDED = b"E"
+    """Child to parent: whom it left the parsing to has gone without an answer (`Ending`)."""
     REPORT = b"R"
     """Child to parent: done, and ready for the next order."""
     LAST = b"L"
@@ -55,6 +60,14 @@ class Calls(msgspec.Struct, frozen=True, kw_only=True):
 
     calls: Syscalls | None = None
     problem: str = ""
+
+
+class Ending(msgspec.Struct, frozen=True):
+    """How a process ended that should have answered: its exit status, or minus the signal that ended it."""
+
+    status: int | None
+    reason: str = ""
+    """Why it was ended, where we did that."""
 
 
 class Frame(NamedTuple):

@@ -8,6 +8,7 @@ A program's own is kept apart from those and under its own sha256 alone, by the 
 a hostile file makes of its parser, it can lie about itself and about nothing else.
 """
 
+import contextlib
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ import msgspec
 import platformdirs
 
 from binsafe.errors import NotAnalysable
+from binsafe.formats.elf_needs import Needs
 from binsafe.intake.store import Store
 from binsafe.model import ResolvedLibrary
 from binsafe.syscalls import Summary, engine_version, summarise_library
@@ -30,48 +32,84 @@ class Summaries:
         """Keep them below ``folder``, if only we can write there; nowhere without one."""
         self._store = Store(None if folder is None else folder / engine_version())
 
-    def of(self, library: ResolvedLibrary, data: memoryview) -> Summary | None:
-        """The summary of a library with these bytes; None where they cannot be analysed, or are others by now.
+    def payload(self, library: ResolvedLibrary, data: memoryview, *, anew: bool = False) -> bytes:
+        """The summary of a library with these bytes, for `Known`; nothing where they cannot be analysed, or changed.
 
         What is kept is made from a copy: whoever can write the file could otherwise change it behind its hash, and so
         leave a summary of his own for another library's.
         """
         name = f"{library.build_id or 'none'}-{library.sha256}"
-        kept = self._read(name)
+        kept = None if anew else self._store.read(name)
         if kept is None:
             copy = bytes(data)
             if hashlib.sha256(copy).hexdigest() != library.sha256:
-                return None
-            try:
-                kept = summarise_library(memoryview(copy))
-            except NotAnalysable:
-                return None
-            if kept is not None:
-                self._store.write(name, msgspec.msgpack.encode(kept))
+                return b""
+            kept = summarised(memoryview(copy))
+            if kept:
+                self._store.write(name, kept)
         return kept
 
-    def _read(self, name: str) -> Summary | None:
-        payload = self._store.read(name)
-        try:
-            return None if payload is None else msgspec.msgpack.decode(payload, type=Summary)
-        except msgspec.DecodeError:
-            return None
+
+def summarised(data: memoryview, watched: Watched = frozenset()) -> bytes:
+    """What is found out about a library, for `Known`; nothing where it cannot be analysed."""
+    try:
+        found = summarise_library(data, watched)
+    except NotAnalysable:
+        return b""
+    return b"" if found is None else msgspec.msgpack.encode(found)
+
+
+class Known:
+    """Summaries of a program's libraries, by number and by what is watched: each is asked for once.
+
+    What is watched comes from other files, so such a summary is not to be kept for other programs.
+    """
+
+    def __init__(self, ask: Callable[[int, Watched, bool], bytes]) -> None:
+        """``ask`` gives what `summarised` or `Summaries.payload` does; with True as its last argument, made anew."""
+        self._ask = ask
+        self._summaries: dict[tuple[int, Watched], Summary | None] = {}
+
+    def of(self, at: int, watched: Watched) -> Summary | None:
+        """The summary of a library for what it imports of that which is watched."""
+        plain = self._of(at, frozenset())
+        imported = set() if plain is None else {name.name for name in plain.imports}
+        return self._of(at, frozenset(each for each in watched if each[0] in imported))
+
+    def _of(self, at: int, watched: Watched) -> Summary | None:
+        if (at, watched) not in self._summaries:
+            self._summaries[at, watched] = self._read(at, watched)
+        return self._summaries[at, watched]
+
+    def _read(self, at: int, watched: Watched) -> Summary | None:
+        for anew in (False, True):
+            with contextlib.suppress(msgspec.DecodeError):  # what was kept is no summary
+                payload = self._ask(at, watched, anew)
+                return msgspec.msgpack.decode(payload, type=Summary) if payload else None
+        return None
+
+
+class _Kept(msgspec.Struct, frozen=True, array_like=True):
+    needs: Needs
+    summaries: list[tuple[Watched, Summary]]
 
 
 class Own:
-    """The summaries of the program that is inspected, by what was watched: kept ones, and those that are made now."""
+    """What is kept of the program that is inspected: its needs, and its summaries by what was watched."""
 
     def __init__(self, kept: bytes | None = None) -> None:
         """``kept`` is what `payload` gave before, if anything."""
         self.is_new = False
         """Whether one was made that was not kept."""
+        self.needs: Needs | None = None
         self._summaries: dict[Watched, Summary] = {}
         if kept is not None:
             try:
-                pairs = msgspec.msgpack.decode(kept, type=list[tuple[Watched, Summary]])
+                found = msgspec.msgpack.decode(kept, type=_Kept)
             except msgspec.DecodeError:
                 return
-            self._summaries.update(pairs)
+            self.needs = found.needs
+            self._summaries.update(found.summaries)
 
     def __bool__(self) -> bool:
         return bool(self._summaries)
@@ -84,8 +122,10 @@ class Own:
         return self._summaries[watched]
 
     def payload(self) -> bytes:
-        """All of them in a form that can be kept."""
-        return msgspec.msgpack.encode(list(self._summaries.items()))
+        """All of that in a form that can be kept; nothing where there is nothing new."""
+        if not self.is_new or self.needs is None:
+            return b""
+        return msgspec.msgpack.encode(_Kept(self.needs, list(self._summaries.items())))
 
 
 def programs() -> Store:

@@ -1,35 +1,34 @@
-"""The child process that parses: limits first, then orders over a socket until its parent has no more.
+"""The child process that takes orders over a socket until its parent has no more, and has each parsed by another one.
 
-It stays alive between orders, because loading the parsers takes longer than parsing most files. Time is limited for
-each order, memory for the process; one that has grown is replaced.
+It stays alive between orders, because loading the parsers takes longer than parsing most files. It parses libraries
+only, and keeps what it finds out about them for all programs. What nobody vouches for is parsed by a child of its own
+(``parsing``), which begins where it is and asks it about libraries (``asking``).
+
+Time is limited for each order, memory for each process; one that has grown is replaced.
 """
 
 import gc
-import mmap
 import os
-import resource
 import socket
-import stat
 import sys
-import time
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from binsafe.errors import NotAnalysable
-from binsafe.intake.messages import Calls, Closed, Frame, Kind, Order, receive, send
-from binsafe.intake.summaries import Own, Summaries, default_folder
-from binsafe.limits import ARCHIVE_SECONDS, MAX_REPORT_BYTES, WORKER_BYTES, WORKER_KEPT_BYTES, WORKER_SECONDS
+from binsafe.intake import bounds
+from binsafe.intake.forking import Forked
+from binsafe.intake.messages import Calls, Closed, Ending, Frame, Kind, Order, TooLarge, receive, send
+from binsafe.intake.parsing import MAX_ORDER_BYTES, carry_out, parse
+from binsafe.intake.summaries import Own
+from binsafe.limits import MAX_REPORT_BYTES
 
 if TYPE_CHECKING:
-    from binsafe.model import Report
-    from binsafe.syscalls import Libraries
+    from binsafe.model import Syscalls
 
-_MAX_ORDER_BYTES = MAX_REPORT_BYTES + (1 << 20)
-"""What was kept of a program, which is as large as what is said of one at most, and the rest of an order."""
 _OBJECTS_BETWEEN_COLLECTIONS = 200_000
 """Nearly all that is made here stays until the answer: to look for cycles in it takes a tenth of the time."""
+_LAST_WORDS_SECONDS = 5
 
 
 def main() -> None:
@@ -39,151 +38,142 @@ def main() -> None:
 
 def serve(connection: socket.socket) -> None:
     """Carry out orders until there are no more."""
-    _limit(resource.RLIMIT_AS, WORKER_BYTES)
-    _limit(resource.RLIMIT_CORE, 0)
+    bounds.limit_memory()
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # numpy's linear algebra, never used here, starts its threads when loaded
+    worker = _Worker(connection)
     with connection:
-        while True:
-            try:
-                frame = receive(connection, _MAX_ORDER_BYTES)
-            except Closed:
-                return
-            _limit(resource.RLIMIT_CPU, int(time.process_time()) + WORKER_SECONDS)
-            report = _carry_out(frame, connection)
-            grown = _peak_bytes() > WORKER_KEPT_BYTES
-            send(connection, Kind.LAST if grown else Kind.REPORT, report)
-            if grown:
-                return
+        try:
+            while worker.carry_out(receive(connection, MAX_ORDER_BYTES)):
+                pass
+        except Closed:
+            pass
+        finally:
+            worker.close()
 
 
-def _carry_out(frame: Frame, connection: socket.socket) -> bytes:
-    order = msgspec.msgpack.decode(frame.payload, type=Order)
-    if order.only_syscalls:
-        return msgspec.json.encode(_system_calls(order, frame, connection))
-    is_folder = stat.S_ISDIR(os.fstat(frame.descriptor).st_mode)
-    return msgspec.json.encode(_folder(order, frame) if is_folder else _file(order, frame, connection))
+class _Worker:
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._parser: _Parser | None = None
+
+    def close(self) -> None:
+        """End the child that parses, if there is one."""
+        if self._parser is not None:
+            self._parser.close()
+        self._parser = None
+
+    def carry_out(self, frame: Frame) -> bool:
+        """Answer an order; False where this process should not be given another one."""
+        bounds.limit_time()
+        try:
+            answer = self._answer(frame)
+        finally:
+            os.close(frame.descriptor)
+        grown = bounds.has_grown()
+        last = grown and answer.kind is Kind.REPORT
+        send(self._connection, Kind.LAST if last else answer.kind, answer.payload)
+        return not grown
+
+    def _answer(self, frame: Frame) -> Frame:
+        order = msgspec.msgpack.decode(frame.payload, type=Order)
+        if order.only_syscalls and order.kept is not None and (calls := _known(order)) is not None:
+            return Frame(Kind.REPORT, msgspec.json.encode(Calls(calls=calls)))
+        if sys.platform != "linux":  # what is loaded there does not outlive a fork
+            from binsafe.intake.librarian import libraries  # noqa: PLC0415 - as below
+
+            return Frame(
+                Kind.REPORT, carry_out(order, os.dup(frame.descriptor), self._connection, partial(libraries, order))
+            )
+        if order.syscalls:
+            self.close()  # something is kept of this one
+        if self._parser is None:
+            _load(order)
+            self._parser = _Parser()
+        try:
+            answer = self._parser.answer(frame, order, self._connection)
+        except _Broken as broken:
+            self.close()
+            return Frame(Kind.ENDED, msgspec.msgpack.encode(broken.ending))
+        if answer.kind is Kind.LAST:
+            self.close()
+        return Frame(Kind.REPORT, answer.payload)
 
 
-def _folder(order: Order, frame: Frame) -> "Report":
-    from binsafe.bundles import inspect_bundle, listing  # noqa: PLC0415 - the parsers load under the limits, too
-    from binsafe.intake.folder import Folder  # noqa: PLC0415
-    from binsafe.intake.inspecting import refused  # noqa: PLC0415
+def _known(order: Order) -> "Syscalls | None":
+    """The answer, where all that it takes was kept of the program, whose bytes are not looked at; else None."""
+    from binsafe import syscalls  # noqa: PLC0415 - the parsers load under the limits, too
+    from binsafe.intake.librarian import libraries  # noqa: PLC0415
 
-    try:
-        folder = Folder(frame.descriptor)
-        artifact = msgspec.structs.replace(order.artifact, size=folder.size, sha256=listing(folder))
-        return inspect_bundle(artifact, folder, syscalls=order.syscalls, listings=order.listings)
-    except NotAnalysable as error:
-        return refused(order.artifact, error)
-    finally:
-        os.close(frame.descriptor)
-
-
-def _system_calls(order: Order, frame: Frame, connection: socket.socket) -> Calls:
-    from binsafe import syscalls  # noqa: PLC0415 - as above
-
-    data = _mapped(order, frame)
     own = Own(order.kept)
-    libraries = _libraries(order, data, own)
-    if own and libraries is not None:
-        return Calls(calls=syscalls.analyse_known(data, libraries, explain=order.explain))
-    from binsafe import formats  # noqa: PLC0415 - loads what takes programs apart
-
-    try:
-        slices = formats.parse(data).slices
-    except NotAnalysable as error:
-        return Calls(problem=str(error))
-    found = [syscalls.analyse(slice_, libraries, explain=order.explain) for slice_ in slices]
-    _tell(own, connection)
-    return Calls(calls=next((calls for calls in found if calls is not None), None), problem="it is no Linux program")
-
-
-def _tell(own: Own, connection: socket.socket) -> None:
-    """Hand over what was found out about the program, for the next time."""
-    payload = own.payload() if own.is_new else b""
-    if payload and len(payload) <= MAX_REPORT_BYTES:
-        send(connection, Kind.KEEP, payload)
-
-
-def _mapped(order: Order, frame: Frame) -> memoryview:
-    try:
-        return memoryview(mmap.mmap(frame.descriptor, order.artifact.size, prot=mmap.PROT_READ))
-    finally:
-        os.close(frame.descriptor)
-
-
-def _file(order: Order, frame: Frame, connection: socket.socket) -> "Report":
-    from binsafe import archives  # noqa: PLC0415 - as above
-    from binsafe.inspection import inspect  # noqa: PLC0415
-
-    data = _mapped(order, frame)
-    if archives.is_archive(data):
-        started = time.process_time()
-        watch = archives.Watch(
-            begin=lambda number: send(connection, Kind.MEMBER, str(number).encode()),
-            broken=frozenset(order.skip),
-            expired=lambda: time.process_time() - started > ARCHIVE_SECONDS,
-        )
-        return archives.inspect(order.artifact, data, syscalls=order.syscalls, listings=order.listings, watch=watch)
-    own = Own(order.kept)
-    report = inspect(
-        order.artifact,
-        data,
-        syscalls=order.syscalls,
-        listings=order.listings,
-        explain=order.explain,
-        libraries=_libraries(order, data, own) if order.closure else None,
-    )
-    _tell(own, connection)
-    return report
-
-
-def _libraries(order: Order, data: memoryview, own: Own) -> "Libraries | None":
-    """The closure of an ELF program that loads libraries, read before the program is; None for everything else."""
-    from binsafe.formats.elf_needs import needs  # noqa: PLC0415 - as above
-    from binsafe.intake.libraries import Libraries  # noqa: PLC0415
-    from binsafe.intake.tree import Tree  # noqa: PLC0415
-    from binsafe.syscalls.patterns import loads_services  # noqa: PLC0415
-
-    try:
-        wanted = needs(data)
-    except NotAnalysable:
-        return None  # what is wrong with it is said by who parses it
-    if wanted.dynamic is None and wanted.interpreter is None and not loads_services(data):
+    if own.needs is None:
         return None
-    tree = Tree(None if order.root is None else Path(order.root))
-    libraries = Libraries(wanted, Path(order.artifact.path), tree, Summaries(default_folder()), own)
-    for path in order.loaded:
-        libraries.add_file(Path(path))
-    if order.syscalls:
-        libraries.members()
-    return libraries
-
-
-def _limit(kind: int, value: int) -> None:
-    """Lower or raise the soft limit; the hard one stays, so that the next order can have more time."""
-    hard = resource.getrlimit(kind)[1]
-    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
     try:
-        resource.setrlimit(kind, (value, hard))
-    except (OSError, ValueError):
-        if sys.platform == "linux":  # macOS refuses RLIMIT_AS below what it has mapped already
-            raise
+        return syscalls.analyse_known(libraries(order, own.needs, own), explain=order.explain)
+    except syscalls.NotKept:
+        return None
 
 
-def _peak_bytes() -> int:
-    """The most memory that this program has had at once.
+def _load(order: Order) -> None:
+    """Load what the child will need, and our own work, so that it is not loaded for each order again."""
+    from binsafe.formats import elf  # noqa: F401, PLC0415 - as above
+    from binsafe.intake import asking, librarian  # noqa: F401, PLC0415
+    from binsafe.syscalls import engine  # noqa: F401, PLC0415
 
-    Linux tells it of the address space, which began with our execve (``VmHWM``, proc(5)); its ``ru_maxrss`` keeps what
-    whoever forked us had. macOS has only the latter, in bytes, and so have kernels that stand in for Linux (gVisor).
-    """
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    if sys.platform == "darwin":
-        return most
-    return 1024 * _peak_of(Path("/proc/self/status").read_text(encoding="ascii", errors="replace"), most)
+    if not order.only_syscalls:
+        from binsafe import archives, bundles, inspection  # noqa: F401, PLC0415
 
 
-def _peak_of(status: str, otherwise: int) -> int:
-    """What /proc/self/status says of it, in KiB; ``otherwise`` where it says nothing."""
-    return next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")), otherwise)
+class _Broken(Exception):
+    def __init__(self, ending: Ending) -> None:
+        super().__init__(ending.reason)
+        self.ending = ending
+
+
+class _Parser:
+    """The child that parses, and how we speak with it."""
+
+    def __init__(self) -> None:
+        self._connection, theirs = socket.socketpair()
+        with theirs:
+            self._child = Forked(lambda: parse(theirs), keep=theirs.fileno(), said=sys.stderr.fileno())
+
+    def close(self) -> None:
+        """End it; also when it is busy."""
+        self._child.kill()
+        self._child.wait()
+        self._connection.close()
+
+    def answer(self, frame: Frame, order: Order, connection: socket.socket) -> Frame:
+        """Its answer to an order; what else it says is passed on to ``connection``.
+
+        Raises:
+            _Broken: it has gone, or says what it should not.
+        """
+        try:
+            send(self._connection, Kind.ORDER, frame.payload, frame.descriptor)
+            return self._heard(order, connection)
+        except TooLarge:
+            raise _Broken(Ending(None, f"the report has more than {MAX_REPORT_BYTES:,} bytes")) from None
+        except (ValueError, msgspec.MsgspecError):  # not our child's words any more
+            raise _Broken(Ending(None, "the parser answered with something that is no report")) from None
+        except Closed:
+            raise _Broken(Ending(self._child.wait(_LAST_WORDS_SECONDS))) from None
+
+    def _heard(self, order: Order, connection: socket.socket) -> Frame:
+        from binsafe.intake.librarian import Librarian  # noqa: PLC0415 - as above
+
+        librarian = Librarian(order)
+        while True:
+            frame = receive(self._connection, MAX_REPORT_BYTES)
+            if frame.descriptor >= 0:
+                os.close(frame.descriptor)
+                raise ValueError("a descriptor that nobody asked for")
+            if frame.kind is Kind.ASK:
+                send(self._connection, Kind.ANSWER, librarian.answer(frame.payload))
+            elif frame.kind in {Kind.MEMBER, Kind.KEEP}:
+                send(connection, frame.kind, frame.payload)
+            elif frame.kind in {Kind.REPORT, Kind.LAST}:
+                return frame
+            else:
+                raise ValueError(f"{frame.kind} is nothing that it may say")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 import msgspec
 
 from binsafe.intake.forking import Forked, can_fork
-from binsafe.intake.messages import Calls, Closed, Frame, Kind, Order, TooLarge, receive, send
+from binsafe.intake.messages import Calls, Closed, Ending, Frame, Kind, Order, TooLarge, receive, send
 from binsafe.intake.snapshot import Snapshot
 from binsafe.intake.summaries import programs
 from binsafe.limits import MAX_REPORT_BYTES, WORKER_SECONDS
@@ -149,6 +149,8 @@ class Worker:
                     member = int(frame.payload)
                 elif frame.kind is Kind.KEEP:
                     self._programs.write(order.artifact.sha256, frame.payload)
+                elif frame.kind is Kind.ENDED:
+                    return self._broken(msgspec.msgpack.decode(frame.payload, type=Ending), member)
                 else:
                     return self._answered(frame, kind)
         except Closed:
@@ -176,12 +178,18 @@ class Worker:
         ends = time.monotonic() + _LAST_WORDS_SECONDS
         while (status := process.poll()) is None and time.monotonic() < ends:
             time.sleep(0.01)
+        broken = self._broken(Ending(status), member)
+        self.close()
+        return broken
+
+    def _broken(self, ending: Ending, member: int) -> Broken:
+        """What is said of an end; the last words are those of whoever spoke last, which is the one that ended."""
+        if ending.status is not None and ending.status < 0:
+            killed = ending.status == -signal.SIGKILL
+            return Broken(f"the parser was ended by signal {-ending.status}", killed=killed, member=member)
         said = os.pread(self._said, os.fstat(self._said).st_size, 0)
         last = said.decode("utf-8", "replace").strip().splitlines()[-1:] or ["it said nothing"]
-        self.close()
-        if status is not None and status < 0:
-            return Broken(f"the parser was ended by signal {-status}", killed=status == -signal.SIGKILL, member=member)
-        return Broken(f"the parser failed: {last[0][:300]}", killed=False, member=member)
+        return Broken(ending.reason or f"the parser failed: {last[0][:300]}", killed=False, member=member)
 
     def _started(self) -> socket.socket:
         if self._connection is not None:

@@ -48,6 +48,7 @@ Importing this package is cheap: the sandbox needs `tables` on its way to starti
 
 import hashlib
 import sys
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Libraries",
     "Member",
+    "NotKept",
     "Summary",
     "analyse",
     "analyse_known",
@@ -97,25 +99,23 @@ def analyse(
     return engine.analyse(slice_, libraries, max_instructions=max_instructions, explain=explain)
 
 
-def analyse_known(data: memoryview, libraries: "Libraries", *, explain: str | None = None) -> "Syscalls":
-    """`analyse` for a dynamic program of which ``libraries`` has a summary that was kept.
+def analyse_known(libraries: "Libraries", *, explain: str | None = None) -> "Syscalls":
+    """`analyse` for a dynamic program of which ``libraries`` has a summary that was kept: its bytes are not needed.
 
-    Its code is looked at only where a library asks for more than what was asked before.
+    Raises:
+        NotKept: a library asks for more than what was asked before.
     """
     from binsafe.syscalls.dynamic import analyse_dynamic  # noqa: PLC0415
 
-    def program(watched: frozenset[tuple[str, str]]) -> "Summary":
-        return libraries.program(watched, lambda: _summarised(data, watched))
-
-    return analyse_dynamic(program, libraries, explain=explain)
+    return analyse_dynamic(lambda watched: libraries.program(watched, _not_kept), libraries, explain=explain)
 
 
-def _summarised(data: memoryview, watched: frozenset[tuple[str, str]]) -> "Summary":
-    from binsafe.syscalls import engine  # noqa: PLC0415 - as above
+class NotKept(Exception):
+    """What is asked of a program was not found out before: it has to be analysed again."""
 
-    found = engine.summarise_library(data, watched)
-    assert found is not None  # noqa: S101 - it was analysed before
-    return found
+
+def _not_kept() -> "Summary":
+    raise NotKept
 
 
 def summarise_library(data: memoryview, watched: frozenset[tuple[str, str]] = frozenset()) -> "Summary | None":
@@ -131,6 +131,7 @@ def summarise_library(data: memoryview, watched: frozenset[tuple[str, str]] = fr
     return engine.summarise_library(data, watched)
 
 
+@cache
 def engine_version() -> str:
     """A name for what this version of the analysis finds: the hash of its own source."""
     folder = Path(__file__).parent

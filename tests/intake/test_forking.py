@@ -8,8 +8,8 @@ import threading
 
 import pytest
 
+from binsafe.intake.bounds import _peak_of
 from binsafe.intake.forking import can_fork
-from binsafe.intake.worker import _peak_of
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only there are such children made")
 

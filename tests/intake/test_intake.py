@@ -148,7 +148,7 @@ def test_a_worker_stays_and_is_replaced_when_somebody_kills_it():
 
 
 def test_a_worker_that_has_grown_is_replaced(monkeypatch: pytest.MonkeyPatch):
-    start = "import binsafe.intake.worker as w; w.WORKER_KEPT_BYTES = 1; w.main()"
+    start = "import binsafe.intake.worker as w, binsafe.intake.bounds as b; b.WORKER_KEPT_BYTES = 1; w.main()"
     monkeypatch.setattr(workers, "_START", "import sys; sys.path.insert(0, sys.argv[1]); " + start)
     with Snapshot.take(find(sys.executable)) as snapshot, Worker() as worker:
         reports = [worker.inspect(snapshot, syscalls=False) for _ in range(2)]
@@ -158,7 +158,8 @@ def test_a_worker_that_has_grown_is_replaced(monkeypatch: pytest.MonkeyPatch):
 
 def test_time_is_limited_for_each_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     start = (
-        "import binsafe.intake.worker as w; w.WORKER_SECONDS = 1; w._carry_out = lambda *_: any(iter(int, 1)); w.main()"
+        "import binsafe.intake.worker as w, binsafe.intake.bounds as b, binsafe.intake.parsing as p;"
+        "b.WORKER_SECONDS = 1; p.carry_out = lambda *_: any(iter(int, 1)); w.main()"
     )
     monkeypatch.setattr(workers, "_START", "import sys; sys.path.insert(0, sys.argv[1]); " + start)
     path = tmp_path / "f"

@@ -21,7 +21,7 @@ IN_ONE_PROCESS = """
 import os, socket, sys
 import msgspec
 from binsafe.intake import Snapshot, find, worker
-from binsafe.intake.messages import Frame, Kind, Order
+from binsafe.intake.messages import Frame, Kind, Order, receive
 from binsafe.intake.summaries import programs
 with Snapshot.take(find(sys.argv[1])) as snapshot:
     order = Order(
@@ -29,7 +29,8 @@ with Snapshot.take(find(sys.argv[1])) as snapshot:
     )
     frame = Frame(Kind.ORDER, msgspec.msgpack.encode(order), os.dup(snapshot.descriptor))
     ours, theirs = socket.socketpair()
-    print(len(worker._carry_out(frame, ours)))
+    assert worker._Worker(ours).carry_out(frame)
+    print(len(receive(theirs, 1 << 24).payload))
 print(*sorted({"numpy", "capstone", "lief"} & set(sys.modules)))
 """
 
@@ -103,7 +104,7 @@ def test_what_was_kept_may_be_as_large_as_what_is_accepted(cache: Path, ls: str,
 
 def test_what_is_no_summary_counts_for_nothing():
     assert not Own(b"\x93\x01\x02\x03")
-    assert not Own(msgspec.msgpack.encode([["x", 1]]))
+    assert not Own(msgspec.msgpack.encode([["x", 1], []]))
     assert not Own(None)
 
 

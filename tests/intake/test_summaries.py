@@ -11,7 +11,7 @@ from shared_objects import shared_object
 
 from binsafe.intake import store
 from binsafe.intake import summaries as module
-from binsafe.intake.summaries import Summaries
+from binsafe.intake.summaries import Known, Summaries, Watched
 from binsafe.model import ResolvedLibrary
 from binsafe.syscalls import Summary
 
@@ -29,16 +29,18 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     count: list[int] = []
     real = module.summarise_library
 
-    def counting(data: memoryview) -> Summary | None:
+    def counting(data: memoryview, watched: Watched = frozenset()) -> Summary | None:
         count.append(1)
-        return real(data)
+        return real(data, watched)
 
     monkeypatch.setattr(module, "summarise_library", counting)
     return count
 
 
-def of(folder: Path, which: ResolvedLibrary, data: bytes = DATA) -> Summary | None:
-    return Summaries(folder).of(which, memoryview(data))
+def of(folder: Path | None, which: ResolvedLibrary, data: bytes = DATA) -> Summary | None:
+    summaries = Summaries(folder)
+    known = Known(lambda _at, _watched, anew: summaries.payload(which, memoryview(data), anew=anew))
+    return known.of(0, frozenset())
 
 
 def kept(folder: Path) -> list[Path]:
@@ -117,7 +119,7 @@ def test_many_writers_at_once_leave_one_whole_file(tmp_path: Path):
     for thread in threads:
         thread.join()
     assert len(kept(tmp_path)) == 1
-    assert Summaries(tmp_path).of(library(), memoryview(b"no library: it must not be looked at")) is not None
+    assert of(tmp_path, library(), b"no library: it must not be looked at") is not None
 
 
 def test_the_oldest_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -130,7 +132,7 @@ def test_the_oldest_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 def test_nothing_is_kept_without_a_folder_and_malformed_files_have_no_summary(tmp_path: Path):
-    assert Summaries(None).of(library(), memoryview(DATA)) is not None
+    assert of(None, library()) is not None
     assert of(tmp_path, library()) is not None
     assert of(tmp_path, library(DATA[:100]), DATA[:100]) is None
 

@@ -1,0 +1,52 @@
+"""Answers what a process that parses a program asks about libraries, without having parsed that program itself."""
+
+from pathlib import Path
+
+import msgspec
+
+from binsafe.formats.elf_needs import Needs
+from binsafe.intake.asking import Add, Exists, Link, Services, Summarise, asked
+from binsafe.intake.libraries import Libraries
+from binsafe.intake.messages import Order
+from binsafe.intake.summaries import Own, Summaries, default_folder
+from binsafe.intake.tree import Tree
+
+
+def libraries(order: Order, program: Needs, own: Own | None = None) -> Libraries:
+    """The closure of the program that an order is about, with what the user says that it loads."""
+    tree = Tree(None if order.root is None else Path(order.root))
+    found = Libraries(program, Path(order.artifact.path), tree, Summaries(default_folder()), own)
+    for path in order.loaded:
+        found.add_file(Path(path))
+    return found
+
+
+class Librarian:
+    """What is known of the libraries of one order's program."""
+
+    def __init__(self, order: Order) -> None:
+        self._order = order
+        self._libraries: Libraries | None = None
+
+    def answer(self, payload: bytes) -> bytes:
+        """The answer to a question of `binsafe.intake.asking`.
+
+        Raises:
+            ValueError, msgspec.MsgspecError: it is none that can be asked here.
+        """
+        question = asked(payload)
+        if isinstance(question, Link):
+            self._libraries = libraries(self._order, question.needs)
+        known = self._libraries
+        if known is None:
+            raise ValueError("asked before it was said of which program")
+        match question:
+            case Summarise(at, watched, anew):
+                return known.payload(at, watched, anew)
+            case Services():
+                return msgspec.msgpack.encode(known.name_services())
+            case Exists(path):
+                return msgspec.msgpack.encode(known.exists(path))
+            case Add(name, needed_by):
+                known.add(name, needed_by)
+        return msgspec.msgpack.encode(known.resolved)

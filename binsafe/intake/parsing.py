@@ -1,0 +1,146 @@
+"""The child that parses what nobody vouches for: orders over a socket, and over it questions about libraries.
+
+What it finds out about a program is kept under that program's own hash, so an order of which something is kept comes to
+a child that has parsed nothing before: whatever a hostile file makes of its parser, it can lie about itself only.
+"""
+
+import mmap
+import os
+import socket
+import stat
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from binsafe.errors import NotAnalysable
+from binsafe.intake import bounds
+from binsafe.intake.messages import Calls, Closed, Kind, Order, receive, send
+from binsafe.intake.summaries import Own
+from binsafe.limits import ARCHIVE_SECONDS, MAX_REPORT_BYTES
+
+if TYPE_CHECKING:
+    from binsafe.formats.elf_needs import Needs
+    from binsafe.model import Report
+    from binsafe.syscalls import Libraries
+
+    Reach = Callable[[Needs, Own], Libraries]
+    """What a program needs -> the libraries that it gets."""
+
+MAX_ORDER_BYTES = MAX_REPORT_BYTES + (1 << 20)
+"""What was kept of a program, which is as large as what is said of one at most, and the rest of an order."""
+
+
+def parse(connection: socket.socket) -> None:
+    """Carry out orders until there are no more, or this process has grown."""
+    from binsafe.intake.asking import AskedLibraries  # noqa: PLC0415 - the parsers load under the limits, too
+
+    bounds.end_with_parent()
+    grown = False
+    while not grown:
+        try:
+            frame = receive(connection, MAX_ORDER_BYTES)
+        except Closed:
+            return
+        bounds.limit_time()
+        order = msgspec.msgpack.decode(frame.payload, type=Order)
+        report = carry_out(order, frame.descriptor, connection, partial(AskedLibraries, connection))
+        grown = bounds.has_grown()
+        send(connection, Kind.LAST if grown else Kind.REPORT, report)
+
+
+def carry_out(order: Order, descriptor: int, connection: socket.socket, reach: "Reach") -> bytes:
+    """The answer to an order; ``reach`` gives the libraries of a program with some needs."""
+    if order.only_syscalls:
+        return msgspec.json.encode(_system_calls(order, descriptor, connection, reach))
+    is_folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+    return msgspec.json.encode(_folder(order, descriptor) if is_folder else _file(order, descriptor, connection, reach))
+
+
+def _folder(order: Order, descriptor: int) -> "Report":
+    from binsafe.bundles import inspect_bundle, listing  # noqa: PLC0415 - the parsers load under the limits, too
+    from binsafe.intake.folder import Folder  # noqa: PLC0415
+    from binsafe.intake.inspecting import refused  # noqa: PLC0415
+
+    try:
+        folder = Folder(descriptor)
+        artifact = msgspec.structs.replace(order.artifact, size=folder.size, sha256=listing(folder))
+        return inspect_bundle(artifact, folder, syscalls=order.syscalls, listings=order.listings)
+    except NotAnalysable as error:
+        return refused(order.artifact, error)
+    finally:
+        os.close(descriptor)
+
+
+def _system_calls(order: Order, descriptor: int, connection: socket.socket, reach: "Reach") -> Calls:
+    from binsafe import syscalls  # noqa: PLC0415 - as above
+
+    data = _mapped(order, descriptor)
+    own = Own(order.kept)
+    libraries = _libraries(data, own, reach)
+    from binsafe import formats  # noqa: PLC0415 - loads what takes programs apart
+
+    try:
+        slices = formats.parse(data).slices
+    except NotAnalysable as error:
+        return Calls(problem=str(error))
+    found = [syscalls.analyse(slice_, libraries, explain=order.explain) for slice_ in slices]
+    _tell(own, connection)
+    return Calls(calls=next((calls for calls in found if calls is not None), None), problem="it is no Linux program")
+
+
+def _tell(own: Own, connection: socket.socket) -> None:
+    """Hand over what was found out about the program, for the next time."""
+    payload = own.payload()
+    if payload and len(payload) <= MAX_REPORT_BYTES:
+        send(connection, Kind.KEEP, payload)
+
+
+def _mapped(order: Order, descriptor: int) -> memoryview:
+    try:
+        return memoryview(mmap.mmap(descriptor, order.artifact.size, prot=mmap.PROT_READ))
+    finally:
+        os.close(descriptor)
+
+
+def _file(order: Order, descriptor: int, connection: socket.socket, reach: "Reach") -> "Report":
+    from binsafe import archives  # noqa: PLC0415 - as above
+    from binsafe.inspection import inspect  # noqa: PLC0415
+
+    data = _mapped(order, descriptor)
+    if archives.is_archive(data):
+        started = time.process_time()
+        watch = archives.Watch(
+            begin=lambda number: send(connection, Kind.MEMBER, str(number).encode()),
+            broken=frozenset(order.skip),
+            expired=lambda: time.process_time() - started > ARCHIVE_SECONDS,
+        )
+        return archives.inspect(order.artifact, data, syscalls=order.syscalls, listings=order.listings, watch=watch)
+    own = Own(order.kept)
+    report = inspect(
+        order.artifact,
+        data,
+        syscalls=order.syscalls,
+        listings=order.listings,
+        explain=order.explain,
+        libraries=_libraries(data, own, reach) if order.closure else None,
+    )
+    _tell(own, connection)
+    return report
+
+
+def _libraries(data: memoryview, own: Own, reach: "Reach") -> "Libraries | None":
+    """The closure of an ELF program that loads libraries; None for everything else."""
+    from binsafe.formats.elf_needs import needs  # noqa: PLC0415 - as above
+    from binsafe.syscalls.patterns import loads_services  # noqa: PLC0415
+
+    try:
+        wanted = needs(data)
+    except NotAnalysable:
+        return None  # what is wrong with it is said by who parses it
+    if wanted.dynamic is None and wanted.interpreter is None and not loads_services(data):
+        return None
+    own.needs = wanted
+    return reach(wanted, own)
