@@ -8,6 +8,8 @@ Nodes are numbered: functions first, then data objects that hold pointers, then 
 up in all files).
 """
 
+import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +30,10 @@ from binsafe.syscalls.machine import (
 )
 from binsafe.syscalls.program import Program
 from binsafe.syscalls.sets import among, distinct
+
+_C_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NEVER_WALKED = frozenset({"__libc_IO_vtables"})
+"""glibc before 2.37 looks whether a pointer lies in it, and calls what it finds by that pointer (vtables.c)."""
 
 _NOTHING = np.array([], np.int64)
 _ALIGNED = 16
@@ -100,7 +106,7 @@ class _Builder:
 
         They start at symbols, at addresses that code computes (`lea`), which is what code does with a table, and where
         pointers lead; not inside of a symbol whose size is known. Loads cut nothing: they read one entry of a table. An
-        entry of the global offset table is an object of its own.
+        entry of the global offset table is an object of its own. A linker's set is one object, whatever symbols it has.
         """
         pointers = self.program.pointers
         sized = sorted((s.value, s.value + s.size) for s in self.linking.symbols if s.defined and s.size)
@@ -116,6 +122,8 @@ class _Builder:
             taken = taken[(at < 0) | (ends[at] <= taken)]
         single = pointers.slots[pointers.single]
         cuts = distinct(np.concatenate([np.array(named, np.int64), ends, taken, single, single + 8, np.array([0])]))
+        for start, end in self._sets():
+            cuts = distinct(np.append(cuts[(cuts <= start) | (cuts >= end)], [start, end]))
         holding = distinct(np.searchsorted(cuts, pointers.slots, side="right") - 1)
         nodes = np.full(len(cuts), -1, np.int64)
         nodes[holding] = np.arange(len(holding))
@@ -124,6 +132,16 @@ class _Builder:
         )
         both = (nodes[1:] >= 0) & (nodes[:-1] >= 0) & soft[1:]
         return cuts, nodes, nodes[:-1][both]
+
+    def _sets(self) -> Iterator[tuple[int, int]]:
+        """Where linker sets lie: things that many files put into a section, which code walks from end to end.
+
+        GNU ld and lld define ``__start_NAME`` and ``__stop_NAME`` for sections named as C names are; no symbol needs to
+        be left of them, nor to say how far the walk goes.
+        """
+        for section in self.program.slice.sections:
+            if _C_NAME.fullmatch(section.name) and not section.executable and section.name not in _NEVER_WALKED:
+                yield section.address, section.address + section.size
 
     def _node(self, addresses: Addresses) -> Addresses:
         """The node of each address: the function that starts there, or the object that holds it; -1 for neither."""

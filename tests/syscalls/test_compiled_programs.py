@@ -32,6 +32,23 @@ def test_a_library_of_data_only_leads_to_what_it_points_to(tmp_path: Path):
     assert found.complete
 
 
+_SET = """
+#define MEMBER(name, body) static int name(void) { return body; } \
+    static int (*const in_##name)(void) __attribute__((section("members"), used)) = name;
+int swapoff(const char *), acct(const char *), chroot(const char *);
+MEMBER(first, swapoff(0)) MEMBER(second, acct(0)) MEMBER(third, chroot(0))
+extern int (*const __start_members[])(void), (*const __stop_members[])(void);
+#define COUNT (__stop_members - __start_members)
+int main(int n, char **all) { for (int i = 0; i < COUNT; i++) if (!all[i]) __start_members[i](); }
+"""
+
+
+@pytest.mark.parametrize("options", [(), ("-s",), ("-static-pie",)], ids="".join)
+def test_a_linker_set_is_walked_to_its_end_and_not_to_its_first_symbols(tmp_path: Path, options: tuple[str, ...]):
+    found = calls(build(tmp_path, "program", _SET, *options))
+    assert {"swapoff", "acct", "chroot"} <= set(found.required)
+
+
 def test_a_wrapper_in_a_library_is_followed_to_its_callers_in_other_files(tmp_path: Path):
     library(tmp_path, "mine", _WRAPPER)
     library(tmp_path, "outer", _OUTER, "-Wl,--no-as-needed", "-lmine")
