@@ -15,7 +15,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
-_RECORDS: Final = "var/lib/dpkg"
 MAX_RECORD_BYTES: Final = 64 * 1024 * 1024
 MAX_PATHS: Final = 400
 """Folders and files of one program; each is a mount."""
@@ -50,20 +49,12 @@ class Belongings(NamedTuple):
     files: tuple[str, ...] = ()
 
 
-def changed(system: Path = Path("/")) -> int:
-    """When packages were last installed or removed, in nanoseconds; 0 where nobody knows."""
-    try:
-        return (system / _RECORDS / "status").stat().st_mtime_ns
-    except OSError:
-        return 0
-
-
 def belongings(program: str, libraries: Iterable[str], loader: str | None, system: Path = Path("/")) -> Belongings:
     """What lies beside ``program`` for it and its ``libraries``; all are resolved paths, and so is what comes back.
 
     The package of the ``loader`` is the C library's, which all programs share: it is left out.
     """
-    records = system / _RECORDS
+    records = system / "var/lib/dpkg"
     if not program.startswith(_INSTALLED) or not records.is_dir():
         return Belongings()
     lists = _lists(records / "info")

@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from binsafe.distribution import changed
-
 if TYPE_CHECKING:
     from binsafe.cli.asked import Asked
     from binsafe.intake import Snapshot
@@ -32,7 +30,7 @@ def key_for(snapshot: "Snapshot", asked: "Asked") -> str:
     own = sorted(_modified(str(Path(__file__).parents[1]), ("policy", "syscalls", "extractors", "formats")))
     values = [(name, os.environ.get(name, "")) for name in asked.env]
     wishes = repr((asked, values, Path.cwd()))
-    parts = [artifact.sha256, artifact.name, artifact.path, wishes, repr(own), repr(changed())]
+    parts = [artifact.sha256, artifact.name, artifact.path, wishes, repr(own), repr(_installed())]
     for part in parts:
         digest.update(part.encode("utf-8", "surrogateescape") + b"\0")
     for name, text in _rules(asked):
@@ -69,6 +67,14 @@ def keep(key: str, policy: "Policy") -> None:
         with open(descriptor, "wb") as stream:  # noqa: PTH123 - a descriptor, not a path
             stream.write(msgspec.json.encode(policy))
         Path(name).replace(folder / f"{key}.json")
+
+
+def _installed() -> int:
+    """When packages were last installed or removed, in nanoseconds: they hold what lies beside programs (`packs`)."""
+    try:
+        return os.stat("/var/lib/dpkg/status").st_mtime_ns  # noqa: PTH116 - on the way to each start
+    except OSError:
+        return 0
 
 
 def _folder() -> Path:
