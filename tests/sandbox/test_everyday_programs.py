@@ -1,5 +1,6 @@
 """Programs of this system start at the first try under the policy derived for them, and see nothing else."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -118,6 +119,59 @@ def test_a_library_that_was_changed_after_the_inspection_is_refused(folder: Path
         order = Order(policy=policy, program=snapshot.descriptor, path=str(program), on_violation=print)
         with pytest.raises(NotEnforceable, match="not the file that was inspected"):
             launch(order)
+
+
+OUTSIDE = "/etc/debian_version"
+
+
+@pytest.mark.parametrize("what", ["a file elsewhere", "a link that leads out"])
+def test_a_file_that_is_not_there_is_named_where_a_whole_folder_is(
+    folder: Path, what: str, capsys: pytest.CaptureFixture
+):
+    wanted = OUTSIDE if what == "a file elsewhere" else str(folder / "link")
+    (folder / "link").symlink_to(OUTSIDE)
+    assert run("cat", wanted, read=(str(folder),))[0] == 1
+    assert f"--read {OUTSIDE}" in capsys.readouterr().out
+    assert run("cat", wanted, read=(str(folder), OUTSIDE))[0] == 0
+
+
+def test_a_folder_that_may_not_be_made_is_named_where_another_is(folder: Path, capsys: pytest.CaptureFixture):
+    assert run("mkdir", "/var/tmp/other", write=(str(folder),))[0] == 1
+    assert "--write /var/tmp'" in capsys.readouterr().out
+
+
+def test_files_of_a_granted_folder_pass_without_a_word(folder: Path, capsys: pytest.CaptureFixture):
+    assert run("grep", "-r", "apple", str(folder), read=(str(folder),))[0] == 0
+    assert str(folder) not in capsys.readouterr().out
+
+
+STACK = """
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <stdio.h>
+int main(void) {
+    pthread_attr_t attributes;
+    FILE *file = fopen("/proc/self/maps", "r"), *other = fopen("/proc/self/status", "r");
+    char line[4096] = "";
+    int own = file && fgets(line, sizeof line, file);
+    printf("%d %d %d\\n", pthread_getattr_np(pthread_self(), &attributes), own, other != NULL);
+}
+"""
+
+
+@pytest.mark.parametrize(("linked", "expected"), [((), b"0 1 0\n"), (("-static",), b"2 0 0\n")], ids=["", "static"])
+def test_a_program_with_libraries_learns_where_its_stack_is(folder: Path, linked: tuple[str, ...], expected: bytes):
+    if shutil.which("gcc") is None:
+        pytest.skip("gcc is not installed")
+    source = folder / "stack.c"
+    source.write_text(STACK)
+    subprocess.run(["gcc", *linked, "-o", folder / "stack", source], check=True)
+    assert run(str(folder / "stack")) == (0, expected, b"")
+
+
+def test_it_learns_how_many_processors_there_are():
+    lines = run("grep", "-c", "^processor", "/proc/cpuinfo")[1], run("grep", "-c", "^cpu[0-9]", "/proc/stat")[1]
+    assert lines == (f"{len(os.sched_getaffinity(0))}\n".encode(),) * 2
 
 
 def test_a_granted_folder_does_not_bring_back_the_systems_own_copy():

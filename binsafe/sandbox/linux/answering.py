@@ -86,6 +86,10 @@ _UTS_LENGTH: Final = 65
 _NODENAME: Final = 1
 """linux/utsname.h: six names of that length, the host's being the second."""
 
+_MAPS: Final = "/proc/self/maps"
+"""Where glibc's pthread_getattr_np(3) learns how far the first thread's stack goes: collectors of garbage scan it, and
+end the program where they cannot know (libgc, JavaScriptCore)."""
+
 _FICLONE: Final = 0x4004_9409
 """cp's way to share blocks; it copies where that fails."""
 
@@ -198,6 +202,10 @@ class Answerer:
 
     def _look(self, call: Call, name: str, lookups: Lookups) -> None:
         missed = lookups.miss(self._listener, call, PATH_CALLS[name])
+        flags = PATH_CALLS[name].flags
+        if missed is not None and missed.path == _MAPS and flags is not None and self._watch.loaded:
+            self._carry_out(call, name, lambda call: self._give_maps(call, call.arguments[flags]))
+            return
         if missed is not None and lookups.refuses:
             self._listener.finish(call, errno.EACCES if missed.writes else errno.ENOENT)
         else:
@@ -212,6 +220,15 @@ class Answerer:
                 expected=missed.expected,
                 grant=missed.grant,
             )
+
+    def _give_maps(self, call: Call, flags: int) -> None:
+        """Its own mappings, to read; what it named says no more than that it wants these."""
+        descriptor = os.open(f"/proc/{call.pid}/maps", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self._listener.check(call)
+            self._listener.give_descriptor(call, descriptor, close_on_exec=bool(flags & os.O_CLOEXEC))
+        finally:
+            os.close(descriptor)
 
     def _name(self, call: Call) -> None:
         """What uname(2) says, without the name of the host and its domain."""

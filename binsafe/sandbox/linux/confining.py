@@ -11,7 +11,7 @@ from binsafe.sandbox.backends import Order
 from binsafe.sandbox.linux.cargo import Cargo
 from binsafe.sandbox.linux.destinations import pin
 from binsafe.sandbox.linux.layout import DEVICES, Layout, granted_paths, lay_out
-from binsafe.sandbox.linux.pathcalls import PATH_CALLS
+from binsafe.sandbox.linux.pathcalls import PATH_CALLS, UNNAMED
 from binsafe.sandbox.linux.planning import plan_for
 from binsafe.sandbox.linux.process import Process
 from binsafe.sandbox.linux.starting import Stage
@@ -33,11 +33,11 @@ def confine(order: Order, stage: Stage, arch: str, backend: str) -> Process:
     destinations = pin(order.policy.of("connect"))
     with Cargo() as cargo, Streams(order) as streams:
         layout = lay_out(order, cargo, destinations.hosts)
-        looks = not reads_folders(order.policy)
-        notify = {*(PATH_CALLS if looks else ())}
+        walks = reads_folders(order.policy)
+        notify = set[str]() if walks else {*PATH_CALLS}
         if destinations.addresses:
             notify.add("listen")  # see grafting.listen
-        plan = plan_for(order, layout, arch, frozenset(notify))
+        plan = plan_for(order, layout, arch, frozenset(notify), UNNAMED if walks else {})
         stage.begin(plan, streams.descriptors, (order.program, cargo.descriptor))
         from binsafe.sandbox.linux.watching import watch_for  # noqa: PLC0415 - while the stage works, from here on
 
@@ -47,13 +47,13 @@ def confine(order: Order, stage: Stage, arch: str, backend: str) -> Process:
             order.on_violation,
             destinations=destinations,
             executables=layout.grantees,
-            lookups=_lookups(layout, order.policy) if looks else None,
+            lookups=_lookups(layout, order.policy, walks=walks),
         )
         return stage.supervise(watch, backend, streams.pipe)
 
 
 def reads_folders(policy: Policy) -> bool:
-    """Whether it was given whole folders: such a program may look at thousands of files, and is not held up at each.
+    """Whether it was given whole folders: such a program may go through thousands of files, and is not held up at each.
 
     A folder for temporary files does not count.
     """
@@ -63,8 +63,8 @@ def reads_folders(policy: Policy) -> bool:
     return any(os.path.isdir(path) for path in named if path.startswith("/"))
 
 
-def _lookups(layout: Layout, policy: Policy) -> "Lookups":
-    from binsafe.sandbox.linux.lookups import Lookups  # noqa: PLC0415 - as above
+def _lookups(layout: Layout, policy: Policy, *, walks: bool) -> "Lookups":
+    from binsafe.sandbox.linux.lookups import MAX_LOOKUPS, MAX_OF_A_WALKER, Lookups  # noqa: PLC0415 - as above
 
     devices = {kind: {g.object for g in policy.of(kind)}.intersection(DEVICES) for kind in ("read", "write")}
     return Lookups(
@@ -72,4 +72,5 @@ def _lookups(layout: Layout, policy: Policy) -> "Lookups":
         readable=[*(path for path, _ in layout.mounts if path not in DEVICES), *devices["read"]],
         writable=[*(path for path, _ in layout.scratch), *devices["write"], *granted_paths(policy, "write")],
         present=[*(piece.path for piece in layout.pieces), *(path for path, _ in layout.links)],
+        most=MAX_OF_A_WALKER if walks else MAX_LOOKUPS,
     )

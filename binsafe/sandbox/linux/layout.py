@@ -43,6 +43,12 @@ _LOCALTIME: Final = "/etc/localtime"
 _INTERFACES: Final = ("/proc/net/if_inet6", b"00000000000000000000000000000001 01 80 10 80       lo\n")
 """Java binds no IPv6 address where this list (proc(5)) is empty: loopback, which is all that can be bound here."""
 
+_PROCESSORS: Final[Mapping[str, tuple[str, str]]] = {
+    "/proc/stat": ("cpu  0 0 0 0 0 0 0 0 0 0\n", "cpu{} 0 0 0 0 0 0 0 0 0 0\n"),
+    "/proc/cpuinfo": ("", "processor\t: {}\n\n"),
+}
+"""How many processors there are, as sched_getaffinity(2) says, and no more: Node and libgc count these lines."""
+
 Attributes = int
 READ: Final[Attributes] = kernel.MOUNT_ATTR_RDONLY | kernel.MOUNT_ATTR_NODEV
 WRITE: Final[Attributes] = kernel.MOUNT_ATTR_NOEXEC | kernel.MOUNT_ATTR_NODEV
@@ -192,6 +198,9 @@ def _add_stand_ins(cargo: Cargo, policy: Policy, hosts: str) -> None:
     if os.path.isfile(_LOCALTIME):
         with open(_LOCALTIME, "rb") as stream:
             stand_ins[_LOCALTIME] = stream.read()
+    count = len(os.sched_getaffinity(0))
+    for path, (head, line) in _PROCESSORS.items():
+        stand_ins[path] = (head + "".join(map(line.format, range(count)))).encode()
     for path, content in stand_ins.items():
         if not any(inside(path, other) for other in granted):
             cargo.add(path, content)

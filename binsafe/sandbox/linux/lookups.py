@@ -20,6 +20,8 @@ from binsafe.sandbox.linux.pathcalls import PathCall
 
 MAX_LOOKUPS: Final = 20_000
 """Calls with a path that are looked at in one run; a program that makes more is not slowed down for the rest."""
+MAX_OF_A_WALKER: Final = 4_000
+"""... where whole folders were granted: enough for what it looks for at its start."""
 
 _AT_FDCWD: Final = -100 & 0xFFFF_FFFF
 _WRITING: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
@@ -90,12 +92,14 @@ class Lookups:
         writable: Iterable[str],
         present: Iterable[str],
         refuses: bool = False,
+        most: int = MAX_LOOKUPS,
     ) -> None:
         """``merged`` are the root's links, ``readable`` and ``writable`` granted files and folders.
 
         ``present`` are single paths that are there; ``refuses`` says that nothing else can be seen (see above).
         """
         self.refuses = refuses
+        self._most = most
         self._merged = merged
         self._readable = tuple(readable)
         self._writable = tuple(writable)
@@ -107,7 +111,7 @@ class Lookups:
 
     def miss(self, listener: Listener, call: Call, kind: PathCall) -> Miss | None:
         """What the call will not find; None where it may, or where we looked often enough to have said it all."""
-        if self._looked >= MAX_LOOKUPS and not self.refuses:
+        if self._looked >= self._most and not self.refuses:
             return None
         self._looked += 1
         try:
@@ -129,11 +133,18 @@ class Lookups:
             self._known[key] = missed
         return missed
 
+    def _is_readable(self, path: str) -> bool:
+        return any(inside(path, folder) for folder in self._readable)
+
     def _judge(self, path: str, *, writes: bool) -> Miss | None:
         if any(inside(path, folder) for folder in self._writable):
             return None
-        if not writes and (path in self._present or any(inside(path, folder) for folder in self._readable)):
+        if not writes and path in self._present:
             return None
+        if not writes and self._is_readable(path):
+            path = canonical(os.path.realpath(path), self._merged)  # a link may lead out of a granted folder
+            if path in self._present or self._is_readable(path) or not _may_exist(path):
+                return None
         folder = posixpath.dirname(path)
         there = _may_exist(path) or (writes and _may_exist(folder))
         expected = not writes and _is_expected(path)

@@ -19,6 +19,7 @@ _ID_VALID: Final = 0x4008_2102
 _ADDFD: Final = 0x4018_2103
 _USER_NOTIF_FLAG_CONTINUE: Final = 1
 _ADDFD_FLAG_SETFD: Final = 1
+_ADDFD_FLAG_SEND: Final = 2
 
 _NOTIF = struct.Struct("=QIIiIQ6Q")
 _RESPONSE = struct.Struct("=QqiI")
@@ -80,6 +81,11 @@ class Listener:
         """
         flags = os.O_CLOEXEC if close_on_exec else 0
         self._ask(_ADDFD, _ADDFD_REQUEST.pack(call.id, _ADDFD_FLAG_SETFD, source, target, flags))
+
+    def give_descriptor(self, call: Call, source: int, *, close_on_exec: bool) -> None:
+        """Answer with a new descriptor of the caller's for our ``source``, as open(2) does (Linux 5.14)."""
+        flags = os.O_CLOEXEC if close_on_exec else 0
+        self._ask(_ADDFD, _ADDFD_REQUEST.pack(call.id, _ADDFD_FLAG_SEND, source, 0, flags))
 
     def read(self, call: Call, address: int, size: int) -> bytes:
         """Up to ``size`` bytes of the caller's memory; raises OSError (EFAULT) where nothing is mapped."""

@@ -1,7 +1,10 @@
 """The system calls that name a file, and which of their arguments do."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final, NamedTuple
+
+from binsafe.model import Condition
 
 
 class PathCall(NamedTuple):
@@ -57,3 +60,18 @@ PATH_CALLS: Final[Mapping[str, PathCall]] = {
     "mknodat": PathCall(1, 0, writes=True),
 }
 """The calls whose path is looked at (the new name, where there are two)."""
+
+_NAMING: Final = "open openat creat access faccessat faccessat2 mkdir mkdirat chdir"
+_IS_OPEN: Final = 1 << 31
+"""The sign of a descriptor: AT_FDCWD is negative, an open folder's number is not."""
+
+
+def _by_descriptor(call: PathCall) -> tuple[tuple[Condition, ...], ...]:
+    return () if call.folder is None else ((Condition(argument=call.folder, mask=_IS_OPEN, values=(0,)),),)
+
+
+UNNAMED: Final[Mapping[str, tuple[tuple[Condition, ...], ...]]] = MappingProxyType(
+    {name: _by_descriptor(PATH_CALLS[name]) for name in _NAMING.split()}
+)
+"""Call -> the forms that are not looked at where whole folders are granted: programs that go through thousands of files
+start at open folders, and ask for what files are; data and settings are opened by their names."""

@@ -1,6 +1,7 @@
 """A policy becomes the plan that the stage follows: what is executed, where, under which limits, rules and filter."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,13 @@ from binsafe.sandbox.linux.layout import Layout, canonical, inside
 from binsafe.sandbox.linux.starting import Plan
 
 
-def plan_for(order: Order, layout: Layout, arch: str, notify: frozenset[str]) -> Plan:
-    """The plan that the stage follows; the calls of ``notify`` come by the supervisor although they are granted."""
+def plan_for(
+    order: Order, layout: Layout, arch: str, notify: frozenset[str], forms: Mapping[str, tuple[narrowing.Tests, ...]]
+) -> Plan:
+    """The plan that the stage follows; the calls of ``notify`` come by the supervisor although they are granted.
+
+    So do those of ``forms``, but for these forms of them.
+    """
     policy = order.policy
     return {
         "namespaces": True,
@@ -25,7 +31,7 @@ def plan_for(order: Order, layout: Layout, arch: str, notify: frozenset[str]) ->
         **root_of(layout),
         "limits": limits_of(policy),
         "landlock": _confinement(policy, layout),
-        "filter": seccomp.compile_filter(narrowing.narrow(policy, ALONE), arch, notify=notify),
+        "filter": seccomp.compile_filter(narrowing.narrow(policy, {**ALONE, **forms}), arch, notify=notify),
         "own_process": narrowing.OWN_PROCESS,
     }
 

@@ -30,6 +30,8 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     """The limits that it cannot raise, by the names of ``RLIMIT_*``."""
     alone: bool = False
     """Whether there is no pid namespace, so that the kernel knows every process of the host by its number."""
+    loaded: bool = False
+    """Whether it has a loader and libraries."""
     resolves: bool = False
     """Whether it may well ask getaddrinfo(3): it was found to, or its C library has not been looked into."""
     on_violation: Callable[[Violation], None]
@@ -56,6 +58,7 @@ def watch_for(policy: Policy, arch: str, on_violation: Callable[[Violation], Non
         ports=frozenset(policy.listen_ports()),
         limits={grant.object.upper(): int(grant.access) for grant in policy.of("limit")},
         foreseen=frozenset(word for denial in policy.denied for word in denial.capability.split()),
+        loaded=policy.artifact.interpreter is not None,
         resolves=_resolves(policy),
         on_violation=on_violation,
         **how,
