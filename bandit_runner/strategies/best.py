@@ -12,7 +12,7 @@ from bandit_runner.model import LimitEstimate, Outcome, Scoring
 from bandit_runner.strategies.base import STOP, Arm, Choice, Memory, Options, Seconds, Strategy, Wait
 from bandit_runner.strategies.masked_thompson import MAX_PAUSE
 from bandit_runner.strategies.prices import Prices, depth, no_prices, prices
-from bandit_runner.strategies.quality import Quality
+from bandit_runner.strategies.quality import STEP, Quality
 from bandit_runner.strategies.rate_limits import CERTAIN, Packed, RateLimits
 from bandit_runner.strategies.worths import Worths
 
@@ -164,7 +164,10 @@ class Best(Strategy):
         return Worths([_gain(p, left, price) for p, price in success], share=CERTAIN[1])
 
     def _first_attempts(self) -> Worths:
-        """At thousands of ids a second one or two servers have changed since the last one, and the rest is kept."""
+        """At thousands of ids a second one or two servers have changed since the last one, and the rest is kept.
+
+        What is kept misses only time that has passed, by which a server that nobody asked became freer: no 429 follows.
+        """
         quality, servers, under_way = self._quality, self._prices.servers, self._under_way
         left = 1 - self._prices.values[1]
         if self._first is None or self._first_at != quality.now:
@@ -187,7 +190,8 @@ class Best(Strategy):
         """The server, or the wait, of the largest worth."""
         best, most = self._richest(now, worths, usable)
         hurry, pause, gains = self.options.hurry, 0.0, worths.gains
-        patience, highest = self.options.patience, max([gains[arm] for arm in usable])
+        patience = self.options.patience
+        highest = max(gains if len(usable) == len(gains) else [gains[arm] for arm in usable])
         if highest - max(WORTH_A_LOOK, hurry * PAUSES[0]) <= most:
             return best
         left = patience - self._resumed(now, attempt)
@@ -209,13 +213,14 @@ class Best(Strategy):
     def _richest(self, now: float, worths: Worths, usable: Sequence[int]) -> tuple[int, float]:
         """The server of the largest gain times chance, and that; only those that can win are looked at."""
         under_way, limits, looks = self._under_way, self._limits, 0
-        while not worths.is_known(best := worths.top(usable)):
+        known, gains = worths.known, worths.gains
+        while not known[best := worths.top(usable)]:
             if looks == FEW:
                 limits.find_chances(now, under_way)
             looks += 1
-            chance = self._said(best, now, limits.chance(best, now, under_way[best]))
-            worths.found(best, worths.gains[best] * chance)
-        return best, worths.most(best)
+            chance = limits.chance(best, now, under_way[best])
+            worths.found(best, gains[best] * self._said(best, now, chance))
+        return best, worths.most[best]
 
     def _resumed(self, now: float, attempt: int) -> float:
         """How long the id that asks has waited before this attempt.
@@ -273,6 +278,9 @@ class Best(Strategy):
     def _count(self, now: float) -> None:
         """Count an id, older ones less."""
         passed = now - self._counted_at
+        if self._ids and 0 <= passed < STEP:
+            self._ids += 1
+            return
         if self._ids == 0 or not 0 <= passed < MAX_PAUSE:
             self._ids, self._counted_from, passed = 0.0, now, 0.0
         self._ids = self._ids * math.exp(-passed / RATE_WINDOW) + 1

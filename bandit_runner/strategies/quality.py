@@ -23,7 +23,7 @@ RECOVERY: Final = 1 / 10
 DOWN_RATE: Final = 0.02
 """What a server that is down still accepts."""
 
-STEP: Final = 0.01
+STEP: Final = 0.05
 """Seconds in which nobody goes down or comes back, so that at thousands of ids a second most find all as it was."""
 
 

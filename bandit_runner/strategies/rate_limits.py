@@ -39,6 +39,8 @@ HISTORY: Final = 256
 """Admissions per server that are remembered, for the count of a window that is guessed later."""
 LATER: Final = 64
 """Admissions per server that may wait to be gone through: more would save little, and hold up the one that has to."""
+WIDE_TICK: Final = 0.05
+"""`guesses.TICK` where no limit has shown: of windows only the count that they would be found to have is less exact."""
 NEGLIGIBLE: Final = 1e-6
 """A guess that is believed no more than this is not looked at."""
 CERTAIN: Final = (0.005, 0.998)
@@ -131,7 +133,7 @@ class RateLimits:
 
     def observe(self, arm: int, now: float, *, admitted: bool) -> None:
         """Weigh the guesses about a server by what it did, and let them take part in it."""
-        if admitted and self._can_wait(arm, now):
+        if admitted and self._least[arm] >= 1 and self._can_wait(arm, now):  # it changes no belief
             self._owed[arm] += 1
             self._least[arm] -= 1
             self._known[arm] = _UNKNOWN
@@ -147,9 +149,8 @@ class RateLimits:
         self._look(arm)
 
     def _can_wait(self, arm: int, now: float) -> bool:
-        """Whether an admission changes no belief, for every guess that counts has a token left."""
         at = self._at[arm]
-        return self._least[arm] >= 1 and self._owed[arm] < LATER and at is not None and at <= now
+        return self._owed[arm] < LATER and at is not None and at <= now
 
     def _settle(self, arm: int) -> None:
         """Go through the admissions that could wait, each at its time."""
@@ -157,8 +158,9 @@ class RateLimits:
             return
         self._owed[arm] = 0
         x, together = self._x[:, arm], 0
+        tick = TICK if self._least[arm] < guesses.OPEN / 2 else WIDE_TICK
         for at in list(self._admitted[arm])[-owed:]:
-            if passed := self._passed(arm, at):
+            if passed := self._passed(arm, at, tick):
                 guesses.admit(x, together)
                 guesses.pass_time(x, np.float32(passed), self.rng)
                 together = 0
@@ -216,11 +218,11 @@ class RateLimits:
             self._known = [_UNKNOWN] * self.arms
             guesses.pass_time(self._x, np.array(passed, np.float32)[:, None], self.rng)
 
-    def _passed(self, arm: int, now: float) -> float:
+    def _passed(self, arm: int, now: float, tick: float = TICK) -> float:
         """Seconds since the server's guesses were last carried forward; 0 where that is not worth a step yet."""
         at = self._at[arm]
         passed = now - at if at is not None else 0.0
-        if 0 < passed < TICK:
+        if 0 < passed < tick:
             return 0.0
         self._at[arm] = now
         if passed < 0:

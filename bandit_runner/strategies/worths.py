@@ -10,41 +10,35 @@ class Worths:
     Optimization Techniques, 1978: once the worth of what it names is known, none of the others needs to be.
 
     >>> worths = Worths([0.5, 0.9, 0.8], share=1.0)
-    >>> worths.top(range(3)), worths.is_known(1)
+    >>> worths.top(range(3)), worths.known[1]
     (1, False)
     >>> worths.found(1, 0.6)
-    >>> worths.top(range(3)), worths.is_known(2)
+    >>> worths.top(range(3)), worths.known[2]
     (2, False)
     >>> worths.found(2, 0.7)
-    >>> worths.top(range(3)), worths.is_known(2), worths.most(2)
-    (2, True, 0.7)
+    >>> worths.top(range(3)), worths.known[2], worths.most
+    (2, True, [0.5, 0.6, 0.7])
     """
 
-    __slots__ = ("_known", "_most", "_share", "gains")
+    __slots__ = ("_share", "gains", "known", "most")
 
     def __init__(self, gains: list[float], *, share: float) -> None:
+        self._share = share
         self.gains = gains
         """What each would be worth if nothing stood in its way."""
-        self._share = share
-        self._most = [gain * share for gain in gains]
-        self._known = [False] * len(gains)
+        self.most = [gain * share for gain in gains]
+        """What each is worth, or at most."""
+        self.known = [False] * len(gains)
+        """Which of the two it is."""
 
     def changed(self, arm: int, gain: float) -> None:
         """Forget what was found of one."""
-        self.gains[arm], self._most[arm], self._known[arm] = gain, gain * self._share, False
+        self.gains[arm], self.most[arm], self.known[arm] = gain, gain * self._share, False
 
     def found(self, arm: int, worth: float) -> None:
         """Keep the worth of one."""
-        self._most[arm], self._known[arm] = worth, True
+        self.most[arm], self.known[arm] = worth, True
 
     def top(self, arms: Sequence[int]) -> int:
         """Which of them is worth most, as far as is known; the first of equals."""
-        return max(arms, key=self._most.__getitem__)
-
-    def is_known(self, arm: int) -> bool:
-        """Whether its worth was found."""
-        return self._known[arm]
-
-    def most(self, arm: int) -> float:
-        """What it is worth, or at most."""
-        return self._most[arm]
+        return max(arms, key=self.most.__getitem__)

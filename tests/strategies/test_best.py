@@ -320,7 +320,7 @@ def test_what_first_attempts_are_worth_is_kept_only_while_nothing_changes_it():
     strategy: Any = create("best", arms=5, seed=1, patience=0.0)
     luck, waiting, kept = np.random.default_rng(1), [], 0
     for step in range(3000):
-        now = step // 5 * 0.011  # it is kept for a hundredth of a second
+        now = step // 5 * 0.051  # it is kept for a twentieth of a second
         waiting.append(strategy.select(now=now, attempt=0, tried=(), available=range(5)))
         if len(waiting) > 8:
             outcome = (Outcome.OK, Outcome.ERROR, Outcome.RATE_LIMITED)[int(luck.choice(3, p=(0.6, 0.3, 0.1)))]
@@ -330,7 +330,7 @@ def test_what_first_attempts_are_worth_is_kept_only_while_nothing_changes_it():
         strategy._first = None
         assert strategy._first_attempts().gains == known.gains
         strategy._first = known
-        for arm in filter(known.is_known, range(5)):
+        for arm in (arm for arm in range(5) if known.known[arm]):
             chance = strategy._limits.chance(arm, now, strategy._under_way[arm])
-            assert known.most(arm) == pytest.approx(known.gains[arm] * chance)
+            assert known.most[arm] == pytest.approx(known.gains[arm] * chance)
     assert kept > 2000
