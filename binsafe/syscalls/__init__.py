@@ -8,7 +8,7 @@ The stages, in the order in which they run; each file's docstring says which rul
     index           direct branches, and instructions that name addresses, by scanning bytes
     pointers        what memory points to before the program starts: relocations, or words
     layout          where functions start and end: Go's table, unwind tables, symbols, calls
-    decode          bytes -> instructions, counted against the budget
+    decode          bytes -> ``instructions``, counted against the budget
     capstone_library, capstone_package   the doors to capstone
     operands        what instructions work with, read from their text
     machine         what the walk asks of a processor: answered by x86_64, arm64 and their ``_values``
@@ -27,6 +27,8 @@ The stages, in the order in which they run; each file's docstring says which rul
     patterns        what the walk cannot find and the program's source says
   a file that is linked with others:
     graph           functions and tables of pointers, and what each of them can lead to
+    outgoing        what it passes to functions of other files
+    texts           names of files and functions that it looks up at run time
     summarising     Slice -> Summary (``summary``): all of the above in a form that can be kept
     passing         numbers that one file passes to a wrapper in another
     composing       Summaries -> one graph, names bound as the dynamic linker binds them (``reach``: what can run)

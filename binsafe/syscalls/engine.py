@@ -1,7 +1,6 @@
 """Which analysis a slice gets, and what is true of all of them."""
 
 from collections.abc import Mapping
-from functools import partial
 from types import MappingProxyType
 
 from binsafe.formats import elf
@@ -17,7 +16,7 @@ from binsafe.syscalls.passing import Watched
 from binsafe.syscalls.provider import Libraries
 from binsafe.syscalls.services import with_services
 from binsafe.syscalls.static import analyse_static
-from binsafe.syscalls.summarising import summarise, unanalysed
+from binsafe.syscalls.summarising import Summariser, unanalysed
 from binsafe.syscalls.summary import Summary
 from binsafe.syscalls.x86_64 import X86_64
 
@@ -41,19 +40,30 @@ def analyse(
     linked = linking(slice_.data)
     if linked is None:
         return _unlinked(slice_, machine, implied)
-    program = partial(_program, slice_, linked, libraries, machine, max_instructions)
-    return analyse_dynamic(program, libraries, explain=explain)
+    program = _Program(slice_, linked, libraries, machine, max_instructions)
+    return analyse_dynamic(program.summary, libraries, explain=explain)
 
 
-def _program(
-    slice_: Slice, linked: Linking, libraries: Libraries, machine: Machine, max_instructions: int, watched: Watched
-) -> Summary:
-    """The program's summary; where the budget ends before all is looked at, all that it imports counts as called."""
-    try:
-        return libraries.program(watched, lambda: summarise(slice_, linked, machine, max_instructions, watched))
-    except OutOfInstructions:
-        reason = f"more than {max_instructions} instructions would have to be decoded"
-        return unanalysed(slice_, linked, machine, reason)
+class _Program:
+    def __init__(
+        self, slice_: Slice, linked: Linking, libraries: Libraries, machine: Machine, max_instructions: int
+    ) -> None:
+        self._file = slice_, linked, machine
+        self._libraries = libraries
+        self._most = max_instructions
+        self._summariser: Summariser | None = None
+
+    def summary(self, watched: Watched) -> Summary:
+        """The program's summary; where the budget ends before all is seen, all that it imports counts as called."""
+        try:
+            return self._libraries.program(watched, lambda: self._made(watched))
+        except OutOfInstructions:
+            return unanalysed(*self._file, f"more than {self._most} instructions would have to be decoded")
+
+    def _made(self, watched: Watched) -> Summary:
+        if self._summariser is None:
+            self._summariser = Summariser(*self._file, self._most)
+        return self._summariser.summary(watched)
 
 
 def _unlinked(slice_: Slice, machine: Machine, implied: set[str]) -> Syscalls:
@@ -71,6 +81,6 @@ def summarise_library(data: memoryview, watched: frozenset[tuple[str, str]]) -> 
     if machine is None or linked is None:
         return None
     try:
-        return summarise(slice_, linked, machine, MAX_INSTRUCTIONS, watched)
+        return Summariser(slice_, linked, machine, MAX_INSTRUCTIONS).summary(watched)
     except OutOfInstructions:
         return None

@@ -39,6 +39,10 @@ class Layout(NamedTuple):
         """Index of the function that holds each address; -1 before the first."""
         return np.searchsorted(self.starts, addresses, side="right") - 1
 
+    def function(self, address: int) -> int:
+        """Index of the function that holds an address; that of the first before it."""
+        return max(0, int(np.searchsorted(self.starts, address, side="right")) - 1)
+
     def exact(self, addresses: Addresses) -> Addresses:
         """Index of the function that starts at each address; -1 where none does."""
         at = np.searchsorted(self.starts, addresses)

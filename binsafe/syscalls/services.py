@@ -11,7 +11,7 @@ from binsafe.model import Slice, Syscalls
 from binsafe.syscalls.code import HIGHEST_ADDRESS
 from binsafe.syscalls.conventions import CONVENTIONS
 from binsafe.syscalls.dynamic import analyse_dynamic
-from binsafe.syscalls.patterns import configured, names_asked_for
+from binsafe.syscalls.patterns import begins_of_names, configured, names_asked_for
 from binsafe.syscalls.provider import Libraries
 from binsafe.syscalls.summary import Passed, Summary, Text
 
@@ -33,7 +33,8 @@ def with_services(slice_: Slice, alone: Syscalls, libraries: Libraries) -> Sysca
 def _loading(slice_: Slice, names: set[str]) -> Summary:
     """A program that does nothing but load these libraries and look up what the file names."""
     first = CONVENTIONS[slice_.arch].arguments[0]
-    asked = sorted({name for _, name in names_asked_for(bytes(slice_.data))})
+    data = bytes(slice_.data)
+    asked = sorted({name for _, name in names_asked_for(data, begins_of_names(data))})
     return Summary(
         arch=slice_.arch,
         functions=1,
