@@ -2,12 +2,15 @@
 
 import random
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bandit_runner.cli.scoring import scoring, scoring_options
 from binsafe.cli.entry import note
+
+if TYPE_CHECKING:
+    from bandit_runner.harness import Sample
 
 _NOT_FOUND = 404
 _SATURATED = 503
@@ -33,6 +36,7 @@ def command(**given: Any) -> int:
     """Send ids to a balancer at a steady rate, whatever became of those before, and print what it made of them.
 
     Latency counts from the moment a request was due, so that neither a slow balancer nor a late client looks good.
+    Stopped with Ctrl-C, it prints what has been answered so far.
     Exit status: 0 done; 1 a request got no whole answer, or one that says that its id was not played.
     """
     from bandit_runner import harness
@@ -40,18 +44,37 @@ def command(**given: Any) -> int:
     from bandit_runner.cli.support import address, stoppable
 
     target = address(given["balancer"], "--balancer")
-    with progress(given["requests"]) as bar:
-        samples = stoppable(
-            harness.play(
-                target,
-                given["tier"],
-                requests=given["requests"],
-                rps=given["rps"],
-                seed=given["seed"] or random.SystemRandom().randrange(1, 2**31),
-                timeout=given["timeout"],
-                on_progress=lambda *_: bar.advance(),
+    samples: list[harness.Sample] = []
+    try:
+        with progress(given["requests"]) as bar:
+
+            def answered(sample: harness.Sample) -> None:
+                samples.append(sample)
+                bar.advance()
+
+            stoppable(
+                harness.play(
+                    target,
+                    given["tier"],
+                    requests=given["requests"],
+                    rps=given["rps"],
+                    seed=given["seed"] or random.SystemRandom().randrange(1, 2**31),
+                    timeout=given["timeout"],
+                    on_answer=answered,
+                )
             )
-        )
+    except KeyboardInterrupt:
+        if samples:
+            _tell(samples, given)
+        note(f"stopped after {len(samples)} of {given['requests']} answers")
+        raise
+    return _tell(samples, given)
+
+
+def _tell(samples: "list[Sample]", given: dict[str, Any]) -> int:
+    """Print what became of the requests; the exit status that they deserve."""
+    from bandit_runner import harness
+
     row = harness.row_of_samples(samples, strategy="-", tier=given["tier"] or "-", scoring=scoring(given))
     click.echo(harness.to_json([row]) if given["as_json"] else harness.to_text([row]))
     error = harness.scheduling_error(samples)

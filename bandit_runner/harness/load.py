@@ -35,7 +35,7 @@ async def play(
     rps: float,
     seed: int,
     timeout: float = 15.0,  # noqa: ASYNC109  of each request, not of the call
-    on_progress: Callable[[int, int], None] | None = None,
+    on_answer: Callable[[Sample], None] = lambda _: None,
 ) -> list[Sample]:
     """Send ``requests`` fresh ids at ``rps`` a second, evenly spaced; the samples in the order in which they were due.
 
@@ -46,7 +46,7 @@ async def play(
         rps: requests a second.
         seed: of the ids.
         timeout: seconds from a request's leaving after which it is given up; let it exceed the balancer's deadline.
-        on_progress: called with (answered so far, requests) after each answer.
+        on_answer: told of each request once it is over, so that nothing is lost if this is cancelled.
 
     Raises:
         UsageError: a number that makes no load.
@@ -58,7 +58,7 @@ async def play(
         )
     pool = Pool(answer_bytes=MAX_ANSWER_BYTES, max_idle=MAX_IDLE, idle_seconds=IDLE_SECONDS)
     endpoint = Endpoint(address, path=f"/{tier or ''}")
-    load = _Load(pool, endpoint, fresh_ids(requests, seed), interval=1 / rps, timeout=timeout, on_progress=on_progress)
+    load = _Load(pool, endpoint, fresh_ids(requests, seed), interval=1 / rps, timeout=timeout, on_answer=on_answer)
     try:
         return await load.run()
     finally:
@@ -86,14 +86,14 @@ class _Load:
         *,
         interval: float,
         timeout: float,
-        on_progress: Callable[[int, int], None] | None,
+        on_answer: Callable[[Sample], None],
     ) -> None:
         self._pool = pool
         self._endpoint = endpoint
         self._ids = ids
         self._interval = interval
         self._timeout = timeout
-        self._on_progress = on_progress
+        self._on_answer = on_answer
         self._samples: list[Sample | None] = [None] * len(ids)
         self._answered = 0
         self._all_answered = asyncio.Event()
@@ -127,7 +127,7 @@ class _Load:
 
     def _answer(self, number: int, sent: float, reply: Reply) -> None:
         due = self._started + number * self._interval
-        self._samples[number] = Sample(
+        self._samples[number] = sample = Sample(
             id=self._ids[number],
             due=number * self._interval,
             late=sent - due,
@@ -137,7 +137,6 @@ class _Load:
             attempts=reply.attempts,
         )
         self._answered += 1
-        if self._on_progress is not None:
-            self._on_progress(self._answered, len(self._ids))
+        self._on_answer(sample)
         if self._answered == len(self._ids):
             self._all_answered.set()

@@ -163,7 +163,7 @@ class Player:
             requests=left,
             rps=plan.rps,
             seed=_seed(plan.seed, position, plan.requests - left),
-            on_progress=lambda *_: advance(),
+            on_answer=lambda _: advance(),
         )
         self.samples += samples
         if self._recording is not None:

@@ -3,6 +3,7 @@
 import http.server
 import json
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -16,7 +17,10 @@ RUN = [sys.executable, "-m", "bandit_runner"]
 class Accepts(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
+    asked = threading.Semaphore(0)
+
     def do_POST(self) -> None:
+        self.asked.release()
         self.rfile.read(int(self.headers["Content-Length"]))
         self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
@@ -62,3 +66,19 @@ def test_nobody_listens():
     assert done.returncode == 1
     assert "20 requests got no whole answer" in done.stderr
     assert "bandit_runner balancer" in done.stderr
+
+
+def test_interrupt_prints_what_was_answered(balancer: str):
+    """Nothing that was measured is lost with Ctrl-C."""
+    command = [*RUN, "harness", "--balancer", balancer, "--requests", "10000", "--rps", "100", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        while Accepts.asked.acquire(blocking=False):
+            """Forget what other tests asked."""
+        assert all(Accepts.asked.acquire(timeout=60) for _ in range(20))
+        process.send_signal(signal.SIGINT)
+        printed, said = process.communicate(timeout=30)
+    assert process.returncode == 130, said
+    row = json.loads(printed)["rows"][0]
+    assert 0 < row["requests"] == row["accepted"] < 10_000
+    assert f"stopped after {row['requests']} of 10000 answers" in said

@@ -11,7 +11,7 @@ import pytest
 
 from bandit_runner.balancer import Balancer, BalancerConfig, TierConfig
 from bandit_runner.errors import UsageError
-from bandit_runner.harness import Fault, cross_check, play, row, scheduling_error
+from bandit_runner.harness import Fault, Sample, cross_check, play, row, scheduling_error
 from bandit_runner.harness.load import fresh_ids
 from bandit_runner.model import Scoring
 
@@ -110,13 +110,11 @@ def test_progress_and_order():
 
     async def main():
         async with served(jittery) as (address, _, ids):
-            samples = await play(
-                address, "T1", requests=10, rps=200, seed=1, on_progress=lambda done, total: seen.append((done, total))
-            )
+            samples = await play(address, "T1", requests=10, rps=200, seed=1, on_answer=seen.append)
             return samples, ids
 
     samples, ids = asyncio.run(main())
-    assert seen == [(n, 10) for n in range(1, 11)]
+    assert sorted(seen, key=lambda sample: sample.due) == samples
     assert [sample.id for sample in samples] == fresh_ids(10, seed=1)
     assert Counter(ids) == Counter(sample.id for sample in samples)
 
@@ -179,11 +177,11 @@ def test_two_thousand_requests_without_a_lost_or_doubled_answer():
             balancer = Balancer(BalancerConfig(tiers=(tier,)), on_request=records.append)
             address = await balancer.start("127.0.0.1", 0)
 
-            def progress(_done: int, _total: int):
+            def look(_: Sample):
                 nonlocal busiest
                 busiest = max(busiest, balancer._in_flight)
 
-            samples = await play(address, "T1", requests=2_000, rps=800, seed=3, on_progress=progress)
+            samples = await play(address, "T1", requests=2_000, rps=800, seed=3, on_answer=look)
             await balancer.close()
         return samples, records, asked_a + asked_b, busiest
 
