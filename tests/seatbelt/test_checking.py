@@ -22,6 +22,7 @@ def found(text: str, **options: str):
         '(allow network-outbound (remote unix-socket (path-literal "/private/var/run/x")))',
         "(allow signal process-info* (target self))",
         '(allow file-read-metadata (literal "/tmp"))',
+        '(allow file-read* (subpath "/a"))(deny file-read* (literal "/b"))(deny file-write* (subpath "/ab"))',
         '(if (param "SCRATCH") (allow file-read* file-write* (subpath (param "SCRATCH"))))',
         '(if (param "A") (allow signal (target self)) (begin (allow signal (target self)) (allow process-fork)))',
         '(if (param "A") (allow file-read* (literal "/a")) (deny file-read* (literal "/a")))',
