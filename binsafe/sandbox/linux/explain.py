@@ -54,7 +54,7 @@ def explain(failure: Failure) -> BinsafeError:
     reason = f"{failure.step}: {failure.detail}"
     if failure.step == "execute":
         if failure.errno == errno.ENOENT:  # the file is there: its interpreter (the dynamic loader) is not
-            hint = "it needs a dynamic loader and libraries, which this version does not put into the sandbox yet"
+            hint = "binsafe inspect says which loader it names: install that, and derive the policy again"
             return NotEnforceable("the program cannot start without its loader", hint=hint)
         return NotExecutable(f"the kernel does not execute it: {reason}", hint="inspect it: binsafe inspect FILE")
     refused = MechanismRefused if _refuses_namespaces(failure) else NotEnforceable
