@@ -1,5 +1,6 @@
 """What is left of a policy where the host's namespaces are shared: call by call, what may be asked and what may not."""
 
+import fcntl
 import os
 import signal
 import socket
@@ -99,6 +100,7 @@ def test_what_only_a_namespace_would_hold_is_taken_away(name: str, arguments: tu
         ("tkill", (7,), 6),
         ("open", (4096, os.O_RDONLY | os.O_TRUNC), 3),
         ("openat", (0, 4096, os.O_RDWR | os.O_TRUNC), 1),
+        ("openat", (0, 4096, os.O_WRONLY | os.O_TRUNC), 1),
     ],
 )
 def test_older_kernels_ask_landlock_less(name: str, arguments: tuple[int, ...], since: int):
@@ -118,3 +120,22 @@ def test_listening_is_granted_whole_and_what_is_no_call_stays_as_it_is():
     file, limited = Grant(kind="read", object="/a", reason="r"), Condition(argument=1, values=(1,))
     kept = unshared.tighten(policy_of(file, call("listen", limited)), landlock.LATEST).grants
     assert kept == (file, call("listen"))
+
+
+def test_commands_are_let_through_by_name():
+    """By the headers that Python was built with; those that it does not know by number (linux/fcntl.h, linux/fs.h)."""
+    descriptors = {"F_DUPFD", "F_DUPFD_CLOEXEC", "F_GETFD", "F_SETFD", "F_GETFL", "F_SETFL"}
+    locks = {"F_GETLK", "F_SETLK", "F_SETLKW", "F_OFD_GETLK", "F_OFD_SETLK", "F_OFD_SETLKW"}
+    pipes = {"F_GETPIPE_SZ", "F_SETPIPE_SZ"}
+    dup_query = 1027
+    expected = {getattr(fcntl, name) for name in descriptors | locks | pipes} | {dup_query}
+    assert {command for command in range(4096) if may("fcntl", 0, command)} == expected
+    known = {name: value for name, value in vars(termios).items() if name.startswith(("TC", "TIO", "FIO"))}
+    let_through = {name for name, value in known.items() if isinstance(value, int) and may("ioctl", 0, value)}
+    terminals = {"TCGETS", "TIOCGPGRP", "TIOCGWINSZ", "FIONREAD", "FIONBIO", "FIONCLEX", "FIOCLEX"}
+    others = {name for name in let_through if known[name] > 0xFF} - terminals
+    assert terminals <= let_through
+    assert {known[name] for name in others} <= {known[name] for name in terminals}, "other names of the same"
+    ficlone, tcgets2 = 0x4004_9409, 0x802C_542A
+    assert may("ioctl", 0, ficlone)
+    assert may("ioctl", 0, tcgets2)
