@@ -94,6 +94,10 @@ class Backend(Protocol):
     name: str
     system: str
 
+    @property
+    def leaves_open(self) -> tuple[Gap, ...]:
+        """What it lets a program find out or do that a policy did not grant, wherever it runs."""
+
     def probe(self) -> Enforcement:
         """What it can enforce on this machine, found out by doing it."""
 

@@ -40,6 +40,7 @@ class SandboxExec:
 
     name = "sandbox-exec"
     system = "macos"
+    leaves_open = ()
 
     def probe(self) -> Enforcement:
         """Whether the tool is there and starts a harmless program under a profile."""

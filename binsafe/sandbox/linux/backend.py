@@ -21,6 +21,7 @@ class Namespaces:
 
     name = "namespaces"
     system = "linux"
+    leaves_open = ()
 
     def probe(self) -> Enforcement:
         """Build the whole sandbox around a program of ours that binds one port, and see."""

@@ -34,16 +34,17 @@ _MFD_EXEC: Final = 0x10
 
 _SEALS: Final = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
-_GAPS: Final = (
+_LEFT_OPEN: Final = (
     Gap(
         id="names",
         reason="of files that are not granted no content can be read, but names, sizes, owners and times can be found "
         "out: by a program that was granted a folder, or that changes a path while it is being asked about",
     ),
+    Gap(id="processes", reason="which numbers the processes of the host have, and their privileges, can be found out"),
+)
+_NOT_GIVEN: Final = (
     Gap(id="attributes", reason="chmod, chown, times and attributes stay denied, of what may be written as well"),
-    Gap(
-        id="processes", reason="no other process can be started; the numbers and privileges of others can be found out"
-    ),
+    Gap(id="children", reason="no other process can be started"),
     Gap(id="dynamic", reason="programs with a dynamic loader are refused: private libraries take a mount namespace"),
     Gap(
         id="scratch",
@@ -60,6 +61,7 @@ class Landlock:
 
     name = "landlock"
     system = "linux"
+    leaves_open = _LEFT_OPEN
 
     def probe(self) -> Enforcement:
         """Build the whole sandbox around a program of ours that binds one port and tries to read, and see."""
@@ -81,7 +83,7 @@ class Landlock:
             )
         except BinsafeError as error:
             return Enforcement(level="none", gaps=(Gap(id="sandbox", reason=str(error), fix=error.hint),))
-        return Enforcement(level="full", gaps=(*_GAPS, *(() if os.geteuid() == 0 else (_THREADS,))))
+        return Enforcement(level="full", gaps=(*_LEFT_OPEN, *_NOT_GIVEN, *(() if os.geteuid() == 0 else (_THREADS,))))
 
     def launch(self, order: Order) -> Process:
         """Start a program under its policy.
