@@ -1,6 +1,5 @@
 """What `binsafe run` does: inspect, or take a policy that is there; enforce, run. Without click: see ``apart``."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,12 +11,12 @@ from binsafe.cli.attending import TIMED_OUT, Attendance
 from binsafe.cli.entry import note
 from binsafe.cli.taking import take
 from binsafe.cli.telling import Teller, mention
-from binsafe.errors import FileChanged, NotEnforceable, NotExecutable
+from binsafe.errors import FileChanged, NotEnforceable
 from binsafe.intake import Snapshot
 from binsafe.sandbox import Order, launch
 
 if TYPE_CHECKING:
-    from binsafe.model import Gap, Policy, Report
+    from binsafe.model import Gap, Policy
     from binsafe.sandbox.backends import Prepared
 
 
@@ -47,7 +46,7 @@ def run(  # noqa: PLR0913 - one for each option
         if given is not None:
             policy = _made_for(snapshot, given, policy_file)
         else:
-            policy = remembered or _derive(snapshot, wishes, yes=yes, key=key)
+            policy = remembered or _inspected(snapshot, wishes, yes=yes, key=key)
         if dry_run:
             _describe(policy)
             return 0
@@ -67,7 +66,7 @@ def run(  # noqa: PLR0913 - one for each option
             except FileChanged:
                 if remembered is None:
                     raise
-                policy = _derive(snapshot, wishes, yes=yes, key=key)
+                policy = _inspected(snapshot, wishes, yes=yes, key=key)
                 process = launch(msgspec.structs.replace(order, policy=policy, prepared=None), backend=backend)
             snapshot.close()
             if process.backend == "landlock":
@@ -106,46 +105,10 @@ def _made_for(snapshot: Snapshot, policy: "Policy", origin: str | None) -> "Poli
     return policy
 
 
-def _derive(snapshot: Snapshot, asked: Asked, *, yes: bool, key: str | None) -> "Policy":
-    """Inspect and derive; kept for the next start, unless somebody has to be asked each time."""
-    from binsafe.cli.deriving import derive_policy
-    from binsafe.cli.remembered import keep
-    from binsafe.intake import inspect
-    from binsafe.sandbox.launching import check_native
+def _inspected(snapshot: Snapshot, asked: Asked, *, yes: bool, key: str | None) -> "Policy":
+    from binsafe.cli.inspecting import inspected
 
-    report = inspect(snapshot)
-    _refuse_unknown(report)
-    check_native(report.slices[0].system, "+".join(part.arch for part in report.slices), report.artifact.name)
-    if report.verdict.level == "danger" and not yes:
-        _ask(report)
-    policy = derive_policy(report, asked)
-    if report.verdict.level != "danger" and key is not None:
-        keep(key, policy)
-    return policy
-
-
-def _refuse_unknown(report: "Report") -> None:
-    if report.analysed:
-        return
-    detail = f"{report.artifact.path}: {report.findings[0].detail}"
-    if report.format in ("script", "archive"):
-        raise NotExecutable(detail, hint="name the interpreter or unpack the archive, and inspect what is in it")
-    raise NotEnforceable(detail, hint=report.verdict.advice)
-
-
-def _ask(report: "Report") -> None:
-    """A dangerous file runs only when somebody says so."""
-    import click
-
-    note(f"danger: {report.verdict.advice}")
-    if not sys.stdin.isatty():
-        raise NotEnforceable("the verdict is danger and nobody is there to ask", hint="read the report; then --yes")
-    try:
-        agreed = click.confirm("Run it all the same, inside the sandbox?", default=False, err=True)
-    except click.Abort:
-        agreed = False
-    if not agreed:
-        raise NotEnforceable("not started", hint="binsafe inspect shows what was found")
+    return inspected(snapshot, asked, yes=yes, key=key)
 
 
 def _describe(policy: "Policy") -> None:

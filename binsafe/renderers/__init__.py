@@ -2,7 +2,8 @@
 
     profile    what comes out: text and gaps
     seatbelt   SBPL, for macOS (sbplrules: each permission once)
-    seccomp    the filter we load (bpf assembles it), and OCI's JSON
+    seccomp    the filter we load (bpf assembles it)
+    oci        the same as the JSON that container runtimes read
     landlock   rights and rules
     linux      all layers of the Linux sandbox in one document
     bwrap      a script for bubblewrap, with the filter
@@ -60,7 +61,7 @@ RENDERERS: Final[Mapping[str, Renderer]] = MappingProxyType(
         "macos": _loaded("seatbelt"),
         "linux": _loaded("linux"),
         "seatbelt": _loaded("seatbelt"),
-        "seccomp": _loaded("seccomp"),
+        "seccomp": _loaded("oci"),
         "landlock": _loaded("landlock"),
         "bwrap": _loaded("bwrap"),
         "systemd": _loaded("systemd"),

@@ -9,7 +9,7 @@ import msgspec
 from binsafe.errors import CannotExpress
 from binsafe.model import Gap, Policy
 from binsafe.policy.objects import ARTIFACT
-from binsafe.renderers import landlock, seccomp
+from binsafe.renderers import landlock
 from binsafe.renderers.profile import Profile
 
 PROFILE_SCHEMA: Final = "binsafe.profile/1"
@@ -26,6 +26,8 @@ def render(policy: Policy, *, binary: str | None = None, allow_partial: bool = F
             listed).
         UsageError: the policy is for another system, or grants a system call that cannot be granted.
     """
+    from binsafe.renderers import oci  # noqa: PLC0415 - a start asks for the gaps alone
+
     del binary  # the launcher knows where the program lies
     missing = tuple(gaps(policy))
     if missing and not allow_partial:
@@ -33,7 +35,7 @@ def render(policy: Policy, *, binary: str | None = None, allow_partial: bool = F
     content = {
         "schema": PROFILE_SCHEMA,
         "policy": msgspec.to_builtins(policy),
-        "seccomp": seccomp.oci(policy),
+        "seccomp": oci.document(policy),
         "landlock": landlock.document(landlock.plan(policy, landlock.LATEST)),
         "namespaces": NAMESPACES,
         "limits": {grant.object: int(grant.access) for grant in policy.of("limit")},

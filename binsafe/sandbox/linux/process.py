@@ -81,6 +81,6 @@ def _listening_inodes() -> frozenset[int]:
     for table in ("/proc/self/net/tcp", "/proc/self/net/tcp6"):
         with contextlib.suppress(FileNotFoundError), open(table, encoding="ascii") as stream:
             next(stream)
-            rows = (line.split() for line in stream)
+            rows = (line.split() for line in stream if _LISTEN in line)  # splitting thousands that do not takes 4 ms
             found.update(int(row[_INODE]) for row in rows if row[_STATE] == _LISTEN)
     return frozenset(found)
