@@ -19,6 +19,9 @@ def main() -> None:
     """The console script."""
     if sys.argv[1:2] == ["run"] and sys.platform == "linux":
         gc.set_threshold(_MANY_OBJECTS)
+        from binsafe.cli.inherited import end_on_interrupt
+
+        end_on_interrupt()
         from binsafe.cli.apart import start
 
         os._exit(start(_PROGRAM))  # all is closed and written; to take the interpreter apart as well takes 5 ms

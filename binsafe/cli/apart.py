@@ -5,6 +5,7 @@ This one loads what runs a program, and starts the sandbox's own interpreter mea
 imports click.
 """
 
+import fcntl
 import marshal
 import os
 import sys
@@ -50,6 +51,7 @@ def _reading(name: str) -> Callable[[], Options | int]:
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
+        os.close(read)
         os._exit(_tell_options(name, write))
     os.close(write)
 
@@ -67,8 +69,11 @@ def _reading(name: str) -> Callable[[], Options | int]:
 
 def _tell_options(name: str, write: int) -> int:
     """The forked process: the options to where ``write`` leads, or to a person what is wrong with them."""
+    fcntl.fcntl(write, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(write, fcntl.F_SETFL, os.O_ASYNC)  # when whoever reads has gone we get SIGIO, and end (fcntl(2))
 
     def hand_on(options: Options) -> int:
+        fcntl.fcntl(write, fcntl.F_SETFL, 0)  # reading makes room, which would be a reason as well
         with open(write, "wb") as stream:
             marshal.dump(options, stream)
         return 0

@@ -18,3 +18,12 @@ def wait_for_children() -> None:
     """Take back an ignored SIGCHLD, which stays so across execve: with it nobody can wait for a child (wait(2))."""
     if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+
+def end_on_interrupt() -> None:
+    """Let Ctrl-C end this process at once, where it has no other meaning: as a command that has begun nothing yet.
+
+    An exception of Python's would come up in the middle of extension modules that expect none.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -219,6 +219,33 @@ def test_whoever_reads_the_options_may_die():
     assert subprocess.run([sys.executable, "-c", script], timeout=60, check=False).returncode == 128 + signal.SIGKILL
 
 
+def test_whoever_reads_the_options_ends_with_the_one_who_wants_them():
+    script = (
+        "import time; from binsafe.cli import apart; apart.conduct = lambda *_: time.sleep(60); "
+        "apart._reading('binsafe'); print('forked', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, start_new_session=True) as running:
+        assert running.stdout.readline() == b"forked\n"
+        time.sleep(0.2)
+        running.kill()
+        assert select.select([running.stdout], [], [], 10)[0]  # the last of them has closed it
+        assert running.stdout.read() == b""
+
+
+@pytest.mark.parametrize(("before", "status"), [(signal.SIG_DFL, -signal.SIGINT), (signal.SIG_IGN, 0)])
+def test_an_interrupt_before_the_program_runs_ends_a_start_without_a_word(before: signal.Handlers, status: int):
+    script = (
+        "import os, sys; from binsafe import cli; from binsafe.cli import apart; sys.argv = ['binsafe', 'run']; "
+        "apart.start = lambda _: os.kill(os.getpid(), 2) or 0; cli.main()"
+    )
+    kept = signal.signal(signal.SIGINT, before)
+    try:
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=60, check=False)
+    finally:
+        signal.signal(signal.SIGINT, kept)
+    assert (done.returncode, done.stderr) == (status, b"")
+
+
 def _launch_tracing_imports(command: list[str], environment: dict[str, str]) -> list[str]:
     """The modules that one launch imports outside, in their order."""
     traced = [command[0], "-X", "importtime", *command[1:], "hostname"]
