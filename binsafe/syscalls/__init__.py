@@ -24,6 +24,7 @@ The stages, in the order in which they run; each file's docstring says which rul
     fallbacks       code that runs only where the kernel does not know a call before it
     entries         sites, numbers and gaps, without such code
     go              what Go's runtime and library do on occasions only; `ways` and `go_attributes` are its proofs
+    untaken         ways that are never taken, in programs without names; `passes` is the proof
     patterns        what the walk cannot find and the program's source says
   a file that is linked with others:
     graph           functions and tables of pointers, and what each of them can lead to

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from binsafe.syscalls import fallbacks, go, sites
+from binsafe.syscalls import fallbacks, go, sites, untaken
 from binsafe.syscalls.decode import OutOfInstructions
 from binsafe.syscalls.patterns import is_covered
 from binsafe.syscalls.program import Place, Program
@@ -37,6 +37,7 @@ def entries(program: Program) -> Entries:
             found.append((site, frozenset(number.value for number in resolution.numbers)))
             gaps |= {gap for gap in resolution.gaps if plausible and not is_covered(program, gap)}
         numbers = go.needed(program, fallbacks.needed(program, numbers, gaps))
+        numbers = untaken.needed(program, numbers, found)
     except OutOfInstructions:
         whole = False
     return Entries(frozenset(numbers), frozenset(gaps), frozenset(parameters), tuple(found), whole)

@@ -1,0 +1,149 @@
+"""Ways to a call that are never taken: assembled, and by glibc's own code in static programs that gcc makes."""
+
+from pathlib import Path
+
+import pytest
+from assembled import X86, program
+from compiled import build, calls, needs_compiler
+
+from binsafe.syscalls import analyse
+
+GLIBC = b"GLIBC_TUNABLES\0"
+SELF = b"\x64\x48\x8b\x04\x25\x10\x00\x00\x00"  # mov rax, fs:[0x10]
+CLEARS_PROTOCOL = b"\x81\xe1\xff\xff\xff\xcf"  # and ecx, 0xcfffffff
+HOLDS_THE_SAME_BYTES = b"\x48\xb9\x00\xff\xff\xff\xcf\x00\x00\x00"  # movabs rcx, ...
+
+
+def made(code: X86, data: bytes = GLIBC) -> set[str]:
+    found = analyse(program(code, functions=tuple(code.labels), data=data))
+    assert found is not None
+    return set(found.required)
+
+
+def call(code: X86, number: int) -> None:
+    code.mov("rax", number)
+    code.syscall()
+
+
+def ends(*, jumped_over: bool) -> X86:
+    """``exit_group`` and ``exit``, to which a jump may lead as well."""
+    code = X86()
+    code.label("start")
+    code.mov("rdi", 0)
+    if jumped_over:
+        code.put(b"\x85\xff")  # test edi, edi
+        code.jump_if_zero("last")
+    call(code, 231)
+    code.label("last")
+    call(code, 60)
+    code.ret()
+    return code
+
+
+def test_nothing_runs_behind_the_end_of_the_process():
+    assert "exit" not in made(ends(jumped_over=False), b"")
+    assert "exit" in made(ends(jumped_over=True), b"")
+
+
+def asks(*, between: bytes = SELF, twice: bool = False, extra: bytes = b"", taken: bool = False) -> X86:
+    """A wrapper for ``sched_getparam``, and who calls it once it has read the thread's own descriptor."""
+    code = X86()
+    code.label("start")
+    code.call("caller")
+    if twice:
+        code.call("wrapper")
+    if taken:
+        code.lea("wrapper")
+    code.ret()
+    code.label("caller")
+    code.put(between)
+    code.call("wrapper")
+    code.put(extra)
+    code.ret()
+    code.label("wrapper")
+    call(code, 143)
+    code.ret()
+    return code
+
+
+def test_priorities_are_left_alone_where_no_mutex_asks_for_it():
+    assert "sched_getparam" not in made(asks())
+    assert "sched_getparam" not in made(asks(extra=HOLDS_THE_SAME_BYTES))
+
+
+@pytest.mark.parametrize(
+    ("code", "data", "why"),
+    [
+        (asks(), b"", "not glibc"),
+        (asks(extra=CLEARS_PROTOCOL), GLIBC, "a protocol is set"),
+        (asks(between=b"\x90"), GLIBC, "the caller is not glibc's"),
+        (asks(twice=True), GLIBC, "another calls it, too"),
+        (asks(taken=True), GLIBC, "its address is taken"),
+        (asks(between=b"\x85\xff\x74\x09" + SELF), GLIBC, "on one way the descriptor is not read"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_priorities_are_changed_after(code: X86, data: bytes, why: str):
+    assert "sched_getparam" in made(code, data), why
+
+
+@needs_compiler
+@pytest.mark.parametrize("options", [("-s",), ()], ids=["stripped", "named"])
+def test_a_static_program_without_threads_has_none_of_their_calls(tmp_path: Path, options: tuple[str, ...]):
+    found = calls(build(tmp_path, "program", '#include <stdio.h>\nint main() { puts("a"); }', "-static", *options))
+    assert {"write", "exit_group"} <= set(found.required)
+    assert not {"exit", "sched_yield", "setitimer", "sched_getparam", "sched_get_priority_max"} & set(found.required)
+
+
+_LOCKS = """
+#include <pthread.h>
+int main(void) {
+    pthread_mutexattr_t how; pthread_mutex_t mutex;
+    pthread_mutexattr_init(&how); pthread_mutexattr_setprotocol(&how, %s);
+    pthread_mutex_init(&mutex, &how); return pthread_mutex_lock(&mutex);
+}
+"""
+_THREADS = """
+#include <pthread.h>
+static void *run(void *data) { return data; }
+int main(void) {
+    pthread_t one; pthread_attr_t how; struct sched_param priority = {0};
+    pthread_attr_init(&how); %s
+    pthread_create(&one, &how, run, &priority); pthread_exit(0);
+}
+"""
+
+
+@needs_compiler
+def test_a_mutex_that_raises_priorities_keeps_the_calls_for_it(tmp_path: Path):
+    found = set(calls(build(tmp_path, "program", _LOCKS % "PTHREAD_PRIO_PROTECT", "-static", "-s")).required)
+    assert found >= {"sched_getparam", "sched_getscheduler", "sched_setscheduler", "sched_get_priority_max"}
+
+
+@needs_compiler
+def test_a_thread_asks_for_a_priority_only_if_its_attributes_can(tmp_path: Path):
+    wanted = {"sched_getparam", "sched_getscheduler", "sched_setscheduler"}
+    setting = "pthread_attr_setinheritsched(&how, PTHREAD_EXPLICIT_SCHED);"
+    without = set(calls(build(tmp_path, "without", _THREADS % "", "-static")).required)
+    assert not wanted & without
+    assert {"exit", "sched_yield"} <= without
+    assert wanted <= set(calls(build(tmp_path, "with", _THREADS % setting, "-static")).required)
+    assert wanted <= set(calls(build(tmp_path, "stripped", _THREADS % setting, "-static", "-s")).required)
+
+
+_ACCESS = """
+#include <unistd.h>
+#include <fcntl.h>
+int main(void) { return faccessat(AT_FDCWD, "a", W_OK, AT_EACCESS)%s; }
+"""
+
+
+@needs_compiler
+def test_glibc_looks_at_identities_only_without_faccessat2(tmp_path: Path):
+    identities = {"geteuid", "getegid", "getgroups", "getgid"}
+    found = set(calls(build(tmp_path, "asks", _ACCESS % "", "-static", "-s")).required)
+    assert "faccessat2" in found
+    assert not identities & found
+    assert identities - {"getgroups"} <= set(
+        calls(build(tmp_path, "knows", _ACCESS % " + geteuid() + getegid() + getgid()", "-static", "-s")).required
+    )
