@@ -10,6 +10,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/select.h>
@@ -70,6 +71,11 @@ ATTEMPT(temporary_file) {
     snprintf(path, sizeof path, "%s/fileXXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
     int file = mkstemp(path);
     return file >= 0 && write(file, "x", 1) == 1 && lseek(file, 0, 0) == 0 && read(file, &byte, 1) == 1 && unlink(path) == 0;
+}
+
+ATTEMPT(how_it_is_held) { /* no_new_privs, a filter, no securebits, no ambient capability: it may ask, and hears so */
+    return prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 && prctl(PR_GET_SECCOMP, 0, 0, 0, 0) == 2 &&
+           prctl(PR_GET_KEEPCAPS, 0, 0, 0, 0) == 0 && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, 0, 0, 0) == 0;
 }
 
 static int ports[64], count;
