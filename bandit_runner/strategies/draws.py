@@ -46,14 +46,8 @@ class Betas:
 
     def draw(self, posteriors: Sequence[tuple[float, float]]) -> list[float]:
         """One sample of each Beta(alpha, beta)."""
-        known = self._waiting
-        found = []
-        for posterior in posteriors:
-            waiting = known.get(posterior)
-            if not waiting:
-                waiting = self._more(posterior)
-            found.append(waiting.pop())
-        return found
+        waiting, more = self._waiting.get, self._more
+        return [(waiting(posterior) or more(posterior)).pop() for posterior in posteriors]
 
     def _more(self, posterior: tuple[float, float]) -> list[float]:
         if len(self._waiting) >= self._most:

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from bandit_runner.errors import StateMismatch
-from bandit_runner.model import Scoring
+from bandit_runner.model import Outcome, Scoring
 from bandit_runner.strategies.base import Choice, Options, Strategy
 from bandit_runner.strategies.draws import Betas, Drawn
 from bandit_runner.strategies.fixed import StopWhenNotWorthIt
@@ -34,6 +34,8 @@ class Thompson(Strategy):
     def __init__(self, *, arms: int, seed: int, scoring: Scoring, options: Options) -> None:
         super().__init__(arms=arms, seed=seed, scoring=scoring, options=options)
         self._betas = Betas(arms=arms, seed=seed)
+        self._posteriors: dict[int, dict[int, tuple[float, float]]] = {}
+        """By attempt and arm, until the arm's counts change."""
 
     def snapshot(self) -> dict[str, Any]:
         """As every strategy's."""
@@ -48,15 +50,24 @@ class Thompson(Strategy):
             raise StateMismatch(f"the saved state is damaged: {error}", hint="start without it") from error
         super().restore({name: value for name, value in state.items() if name != "drawn"})
         self._betas = betas
+        self._posteriors.clear()
 
     def _choose(self, now: float, attempt: int, fresh: Sequence[int], usable: Sequence[int]) -> Choice:
         del now, usable
         return self._sample_best(fresh, attempt)
 
     def _sample_best(self, candidates: Sequence[int], attempt: int) -> int:
-        posterior = self._posterior
-        samples = self._betas.draw([posterior(arm, attempt) for arm in candidates])
+        known = self._posteriors.setdefault(attempt, {})
+        for arm in candidates:
+            if arm not in known:
+                known[arm] = self._posterior(arm, attempt)
+        samples = self._betas.draw([known[arm] for arm in candidates])
         return candidates[samples.index(max(samples))]
+
+    def _learn(self, arm: int, outcome: Outcome, now: float) -> None:
+        super()._learn(arm, outcome, now)
+        for known in self._posteriors.values():
+            known.pop(arm, None)
 
     def _posterior(self, arm: int, attempt: int) -> tuple[float, float]:
         """Alpha and beta of what is believed of an arm's success rate: a uniform prior and the counts."""
