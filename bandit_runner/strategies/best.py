@@ -136,6 +136,7 @@ class Best(Strategy):
         self._counted_from, self._ids, self._counted_at = 0.0, 0.0, 0.0
         self._first: Worths | None = None  # of first attempts, while neither time nor prices change them all
         self._first_at: float | None = None
+        self._awaited = -math.inf  # when the last wait ends
         self._changed: set[int] = set()  # arms for which something else did
 
     def select(self, *, now: float, attempt: int, tried: Sequence[int], available: Collection[int]) -> Choice:
@@ -156,21 +157,23 @@ class Best(Strategy):
         if not 0 <= now - self._priced_at < REPRICE:
             self._forget_lost(now)
             self._reprice(now)
-        return self._best(now, attempt, self._later_attempts(attempt) if attempt else self._first_attempts(), usable)
+        worths = self._later_attempts(attempt) if attempt else self._first_attempts(now)
+        return self._best(now, attempt, worths, usable)
 
     def _later_attempts(self, attempt: int) -> Worths:
         left = 1 - self._prices.values[attempt + 1]
         success = zip(self._quality.means(), self._prices.servers, strict=True)
         return Worths([_gain(p, left, price) for p, price in success], share=CERTAIN[1])
 
-    def _first_attempts(self) -> Worths:
+    def _first_attempts(self, now: float) -> Worths:
         """At thousands of ids a second one or two servers have changed since the last one, and the rest is kept.
 
         What is kept misses only time that has passed, by which a server that nobody asked became freer: no 429 follows.
+        An id that waited for just that is to see it: until all waits are over nothing is kept.
         """
         quality, servers, under_way = self._quality, self._prices.servers, self._under_way
         left = 1 - self._prices.values[1]
-        if self._first is None or self._first_at != quality.now:
+        if self._first is None or quality.now != self._first_at or now - STEP <= self._awaited:
             success = zip(quality.hopes(under_way), servers, strict=True)
             self._first = Worths([_gain(p, left, price) for p, price in success], share=CERTAIN[1])
             self._first_at = quality.now
@@ -207,6 +210,7 @@ class Best(Strategy):
         if not pause:
             return best
         if len(self.memory.waiting) < MAX_WAITS:
+            self._awaited = max(self._awaited, now + pause)
             self.memory.waiting.append(Waiting(attempt=attempt, until=now + pause, waited=patience - left + pause))
         return Wait(pause)
 
@@ -303,7 +307,7 @@ class Best(Strategy):
 
     def snapshot(self) -> dict[str, Any]:
         """As every strategy's; about 20 KB per arm, for the filter of rate limits is many guesses."""
-        self._first = None  # who is restored from this has none either
+        self._forget_first()  # as who is restored from this
         self.memory = msgspec.structs.replace(
             self.memory,
             limits=self._limits.pack(),
@@ -321,7 +325,6 @@ class Best(Strategy):
         """As every strategy's."""
         memory, generator = self.memory, self._random
         super().restore(state)
-        self._first = None
         try:
             self._unpack(self.memory)
         except ValueError as error:
@@ -345,6 +348,11 @@ class Best(Strategy):
         self._under_way = [len(times) for times in memory.under_way]
         self._priced_at = -np.inf if memory.priced_at is None else memory.priced_at
         self._ids, self._counted_from, self._counted_at = memory.ids, memory.counted_from, memory.counted_at
+        self._forget_first()
+
+    def _forget_first(self) -> None:
+        self._first = None
+        self._awaited = max((each.until for each in self.memory.waiting), default=-math.inf)
 
     def _new_memory(self, arms: int) -> BestMemory:
         return BestMemory(arms=[Arm() for _ in range(arms)], under_way=[[] for _ in range(arms)])

@@ -210,6 +210,25 @@ def test_it_waits_for_a_server_that_will_be_free_soon_and_not_again_and_again():
     assert 0.2 < waited <= 0.5 + 1e-9
 
 
+def test_an_id_that_has_waited_for_a_server_sees_what_it_waited_for():
+    """Nothing that was found before, although only hundredths of a second have passed."""
+    waits = 0
+    for hundredth in range(90, 100):
+        strategy: Any = create("best", arms=1, seed=1)
+        for second in range(40):
+            tell(strategy, 0, Outcome.OK, second)
+            for later in (0.001, 0.5, 0.9, 0.95):
+                tell(strategy, 0, Outcome.RATE_LIMITED, second + later)
+        tell(strategy, 0, Outcome.OK, 40.0)
+        now = 40 + hundredth / 100
+        choice = strategy.select(now=now, attempt=0, tried=(), available=(0,))
+        if isinstance(choice, Wait):
+            waits += 1
+            before = strategy._first
+            assert strategy._first_attempts(now + choice.seconds) is not before
+    assert waits
+
+
 def test_without_patience_or_in_a_hurry_it_never_waits():
     for options in ({"patience": 0.0}, {"hurry": 1000.0}):
         strategy = one_server_with_a_token_a_second(**options)
@@ -325,10 +344,10 @@ def test_what_first_attempts_are_worth_is_kept_only_while_nothing_changes_it():
         if len(waiting) > 8:
             outcome = (Outcome.OK, Outcome.ERROR, Outcome.RATE_LIMITED)[int(luck.choice(3, p=(0.6, 0.3, 0.1)))]
             tell(strategy, waiting.pop(int(luck.integers(8))), outcome, now)
-        before, known = strategy._first, strategy._first_attempts()
+        before, known = strategy._first, strategy._first_attempts(now)
         kept += known is before
         strategy._first = None
-        assert strategy._first_attempts().gains == known.gains
+        assert strategy._first_attempts(now).gains == known.gains
         strategy._first = known
         for arm in (arm for arm in range(5) if known.known[arm]):
             chance = strategy._limits.chance(arm, now, strategy._under_way[arm])
