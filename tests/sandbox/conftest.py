@@ -9,6 +9,7 @@ from pathlib import Path
 
 import platformdirs
 import pytest
+from hostile_program import build_hostile
 from widest import widest_policy
 
 from bandit_runner.flakyservers.build import find_go, this_machine
@@ -34,11 +35,7 @@ def hostile() -> Iterator[Path]:
     """The hostile server in C, where an ordinary user can reach it."""
     with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
         Path(name).chmod(0o755)
-        program = Path(name) / "hostile"
-        sources = sorted(map(str, (Path(__file__).parent / "hostile").glob("*.c")))
-        command = ["gcc", "-O1", "-w", "-static", "-fno-toplevel-reorder", "-o", str(program), *sources]
-        subprocess.run(command, check=True, timeout=120)
-        yield program
+        yield build_hostile(Path(name) / "hostile", "-static")
 
 
 class Run:

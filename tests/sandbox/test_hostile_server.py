@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from hostile_program import build_hostile
 
 AS_IF = (
     "import sys; from binsafe.sandbox.linux import kernel; newest = kernel.landlock_abi();"
@@ -321,6 +322,15 @@ def test_nothing_gets_through(ran: Callable[..., Ran], surfaces: tuple[str, ...]
 
 def test_what_a_server_must_do_works(ran: Callable[..., Ran]):
     outcome = ran("required")
+    assert [name for name, attempt in outcome.attempts.items() if not attempt.done] == []
+    assert len(outcome.attempts) >= 25
+
+
+def test_what_a_server_must_do_works_with_libraries_too(tmp_path_factory: pytest.TempPathFactory):
+    """Linked dynamically: what it needs is found through the C library, and its attempts are a linker's set."""
+    program = build_hostile(tmp_path_factory.mktemp("dynamic") / "hostile")
+    with targets() as outside:
+        outcome = run(program, outside, "required", backend=Backend("namespaces"), ports=free_ports(PORTS + 2))
     assert [name for name, attempt in outcome.attempts.items() if not attempt.done] == []
     assert len(outcome.attempts) >= 25
 

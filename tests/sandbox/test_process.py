@@ -12,8 +12,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from widest import widest_policy
 
+from binsafe.errors import NotEnforceable
+from binsafe.intake import Found, Snapshot
 from binsafe.model import Grant
+from binsafe.sandbox import Order, launch
 
 pytestmark = [
     pytest.mark.sandbox,
@@ -143,6 +147,22 @@ def test_starts_and_stops_leave_nothing_behind(sandboxed: Callable):
     while held() > before and time.monotonic() < deadline:
         time.sleep(0.02)
     assert held() <= before
+
+
+@pytest.mark.parametrize("stream", ["stdin", "stdout", "stderr"])
+def test_a_folder_is_no_standard_stream(probe: Path, stream: str, tmp_path: Path):
+    """With openat(0, "..") it would be a way to all of the host's files where there is no Landlock."""
+    folder = os.open(tmp_path, os.O_RDONLY)
+    with Snapshot.take(Found("probe", probe)) as snapshot:
+        order = Order(
+            policy=widest_policy(snapshot),
+            program=snapshot.descriptor,
+            on_violation=[].append,
+            **{stream: folder},
+        )
+        with pytest.raises(NotEnforceable, match="folder"):
+            launch(order)
+    os.close(folder)
 
 
 def test_the_exit_status_is_the_programs_own(sandboxed: Callable):

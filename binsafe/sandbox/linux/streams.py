@@ -2,10 +2,12 @@
 
 import contextlib
 import os
+import stat
 import subprocess
 from types import TracebackType
 from typing import IO, Self
 
+from binsafe.errors import NotEnforceable
 from binsafe.sandbox.backends import Order
 
 
@@ -33,7 +35,7 @@ class Streams:
     def _descriptor(self, own: int, asked: int | None) -> int:
         match asked:
             case None:
-                return own
+                return _no_folder(own)
             case subprocess.DEVNULL:
                 return self._keep(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC))
             case subprocess.STDOUT if own == 2:  # noqa: PLR2004 - standard error
@@ -43,9 +45,16 @@ class Streams:
                 self.pipe = open(read, "rb")  # noqa: SIM115 - the caller closes it
                 return self._keep(write)
             case descriptor if descriptor >= 0:
-                return descriptor
+                return _no_folder(descriptor)
         raise ValueError(f"only standard output can be a pipe, and standard error go there: not {own}")
 
     def _keep(self, descriptor: int) -> int:
         self._opened.callback(os.close, descriptor)
         return descriptor
+
+
+def _no_folder(descriptor: int) -> int:
+    """Refuse a folder of the host's: from there a program would find its way to others, past any mount."""
+    if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+        raise NotEnforceable("a standard stream is a folder", hint="give a file, a pipe or a terminal")
+    return descriptor
