@@ -16,6 +16,7 @@ from signed_macho import flip, make_slice, patch
 
 from binsafe.model import Signature
 from binsafe.signatures import verify
+from binsafe.signatures.authenticode import MAX_NESTED
 
 INDIRECT_DATA = "1.3.6.1.4.1.311.2.1.4"
 SHA256_IDENTIFIER = "2.16.840.1.101.3.4.2.1"
@@ -50,7 +51,9 @@ def file_digest(data: bytes) -> bytes:
     return hashlib.sha256(data[:checksum] + data[checksum + 4 : directory] + data[directory + 8 :]).digest()
 
 
-def pkcs7(digest: bytes, *, hashed: bytes | None = None, signing: Signing = SIGNING) -> bytes:
+def pkcs7(
+    digest: bytes, *, hashed: bytes | None = None, signing: Signing = SIGNING, content_type: str = INDIRECT_DATA
+) -> bytes:
     content = _IndirectData(
         {
             "data": {"algorithm": "1.3.6.1.4.1.311.2.1.15"},
@@ -59,7 +62,7 @@ def pkcs7(digest: bytes, *, hashed: bytes | None = None, signing: Signing = SIGN
         explicit=0,
     )
     content.dump()
-    return signing.sign(core.Any(content), INDIRECT_DATA, content.contents if hashed is None else hashed)
+    return signing.sign(core.Any(content), content_type, content.contents if hashed is None else hashed)
 
 
 def entry(content: bytes, *, kind: int = 2, revision: int = 0x200, length: int | None = None) -> bytes:
@@ -116,6 +119,14 @@ def test_signature_without_a_time_stamp_is_unknown(unsigned: bytes):
     assert (check(attach(unsigned, table)).status, check(attach(unsigned, table)).timestamped) == ("unknown", False)
 
 
+def test_a_signature_over_something_else_is_no_statement_about_the_file(unsigned: bytes):
+    """The same bytes under another name: whoever signed them did not say that they are a program's digest."""
+    other = pkcs7(file_digest(unsigned), content_type="1.3.6.1.4.1.311.2.1.30")
+    signature = check(attach(unsigned, entry(other)))
+    assert signature.status == "invalid"
+    assert "not an Authenticode digest" in signature.problems[0].detail
+
+
 @pytest.mark.parametrize("where", ["certificate", "signature"])
 def test_corrupt_pkcs7(signed: bytes, where: str):
     der = SIGNING.certificates()[0]
@@ -139,8 +150,10 @@ def nesting(*others: bytes) -> Signing:
 
 
 def test_flood_of_nested_signatures(unsigned: bytes):
-    flood = [core.OctetString(bytes([number])).dump() for number in range(9)]
-    assert check(attach(unsigned, entry(pkcs7(file_digest(unsigned), signing=nesting(*flood))))).status == "invalid"
+    good = pkcs7(file_digest(unsigned))
+    for count, status in ((MAX_NESTED, "valid"), (MAX_NESTED + 1, "invalid")):
+        table = entry(pkcs7(file_digest(unsigned), signing=nesting(*[good] * count)))
+        assert check(attach(unsigned, table)).status == status
 
 
 def test_data_in_a_certificate_of_nobody(unsigned: bytes):
