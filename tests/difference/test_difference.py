@@ -60,6 +60,18 @@ def test_a_report_and_itself_differ_in_nothing(report: Report):
     assert "No difference" in CHANGES["text"](difference) or not report.analysed
 
 
+def test_changes_say_what_was_and_what_is():
+    server = msgspec.structs.replace(ONLINE, directions=("listen", "connect"))
+    difference = compare(changed(entitlements={"a": 1}), changed(network=server, entitlements={"a": [2], "b": True}))
+    said = {change.id + " " + change.item: change.evidence for change in difference.changes}
+    assert said["gained-listen listen"] == (SOCKET,), "the evidence of another way, where it has none of its own"
+    assert {"gained-entitlement a = 1 -> [2]", "gained-entitlement b = true"} <= said.keys()
+    signed = Signature(kind="developer-id", status="valid", team_id="AAAAA")
+    other_team = msgspec.structs.replace(signed, team_id="BBBBB", identifier="x")
+    items = [change.item for change in compare(changed(signature=signed), changed(signature=other_team)).changes]
+    assert items == ["AAAAA -> BBBBB", "none -> x"]
+
+
 def test_the_new_version_wants_the_network_now():
     difference = compare(PUZZLE, changed(network=ONLINE))
     assert [change.id for change in difference.changes] == ["gained-connect", "gained-network"]

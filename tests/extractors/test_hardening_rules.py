@@ -46,6 +46,10 @@ def test_relro_is_full_only_when_everything_is_bound_first(traits: dict[str, boo
     assert state("relro", minimal(traits=traits)) == expected
 
 
+def test_what_binds_nothing_needs_no_haste():
+    assert state("relro", minimal(linkage="static-pie", traits={"relro": True})) == "present"
+
+
 def test_canary_shows_in_the_names():
     assert state("canary", importing("puts", "__stack_chk_fail")) == "present"
     assert state("canary", defining("main", "__stack_chk_fail", linkage="static")) == "present"
@@ -59,6 +63,8 @@ def test_fortify_is_all_some_or_none_of_the_calls():
     assert state("fortify", importing("strcpy")) == "absent"
     assert state("fortify", importing("puts", "__stack_chk_fail")) == "not-applicable"
     assert state("fortify", minimal(linkage="static")) == "unknown"
+    assert state("fortify", minimal(linkage="dynamic")) == "not-applicable"
+    assert state("fortify", importing("strcpy", linkage="static")) == "absent"
 
 
 def test_go_needs_no_canary():

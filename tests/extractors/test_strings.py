@@ -24,7 +24,17 @@ def test_links_addresses_and_paths_with_the_place_they_stand_at():
 
 
 @pytest.mark.parametrize(
-    "text", [b"1.2.3.4", b"2.5.4.97", b"14.0.0.1", b"999.1.1.1", b"1.192.168.0.1.2", b"v10.20.30.99"]
+    "text",
+    [
+        b"1.2.3.4",
+        b"2.5.4.97",
+        b"14.0.0.1",
+        b"10.31.0.31",
+        b"fbff::1",
+        b"999.1.1.1",
+        b"1.192.168.0.1.2",
+        b"v10.20.30.99",
+    ],
 )
 def test_versions_are_no_addresses(text: bytes):
     assert found(b"\0" + text + b"\0").addresses == ()
@@ -91,6 +101,9 @@ def test_no_text_is_cut_or_counted_twice_where_pieces_meet(start: int):
     [
         b"2001:db8::1",
         b"fd00:ec2::254",
+        b"fc00::254",
+        b"10.31.0.32",
+        b"10.2.0.3:53",
         b"fe80::1",
         b"2606:4700:4700::1111/64",
         b"[::1]:8080",
@@ -102,6 +115,7 @@ def test_no_text_is_cut_or_counted_twice_where_pieces_meet(start: int):
 def test_ipv6_addresses_and_hosts_with_ports_are_addresses(address: bytes):
     data = b"\0 " + address + b" \0"
     assert [(text.value, text.offset) for text in found(data).addresses] == [(address.decode(), 2)]
+    assert [(text.value, text.offset) for text in found(data[2:]).addresses] == [(address.decode(), 0)]
 
 
 @pytest.mark.parametrize(
