@@ -103,6 +103,7 @@ def test_wrong_page_in_the_weaker_directory_counts():
     "directory",
     [
         Directory(scatter=96),
+        Directory(scatter=96, version=0x20100),  # the first version that can
         Directory(version=0x10000),
         Directory(version=0x30000),
         Directory(page_shift=3),
@@ -124,6 +125,7 @@ def test_directory_that_cannot_be_used(directory: Directory):
         (20, b"\xff\xff\xff\xff"),  # identifier outside
         (20, b"\x00\x00\x00\x00"),  # identifier over the header
         (24, b"\xff\xff\xff\xff"),  # special slots
+        (24, b"\x00\x00\x00\x05"),  # special hashes over the header
         (28, b"\xff\xff\xff\xff"),  # code slots
         (36, b"\x00\x02"),  # hashes of no bytes
         (37, b"\x07"),  # a hash that nobody knows
@@ -186,8 +188,8 @@ def test_truncation_at_every_byte_of_the_signature():
 
 @pytest.mark.parametrize("place_", [(0, 0), (0, 8), (-5, 20), (5, -20), (2**32, 2**32), (100, 2**63)])
 def test_signature_range_that_leads_nowhere(place_: tuple[int, int]):
-    data = Recipe().build()
-    assert verify(make_slice("mach-o", data, place_)).status == "invalid"
+    signature = verify(make_slice("mach-o", Recipe().build(), place_))
+    assert (signature.status, problems(signature)) == ("invalid", {"truncated"})
 
 
 BUILT = FULL.build()

@@ -153,6 +153,13 @@ def test_sealed_component_that_was_taken_out(slot: int):
     assert "missing" in signature.problems[0].detail
 
 
+def test_entitlements_that_cannot_be_read_are_not_verified():
+    """Sealed as they are, and in the old form alone, which newer systems do not go by."""
+    signature = check(Recipe(components={XML: b"<plist><dict><key>"}).build())
+    assert (signature.status, signature.entitlements) == ("unknown", None)
+    assert "the entitlements" in signature.unverified
+
+
 def test_bundle_resources_are_left_unverified():
     signature = check(Recipe(outside={RESOURCES: b"CodeResources"}).build())
     assert (signature.status, signature.problems) == ("unknown", ())
