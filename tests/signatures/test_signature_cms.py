@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import msgspec
 import pytest
+from asn1crypto import cms as asn1
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -27,9 +28,10 @@ from signed_cms import (
 from signed_macho import ADHOC, CMS, RUNTIME, SHA1, Directory, Recipe, flip, patch, place, thin_slice
 
 from binsafe.model import Signature, Signer
-from binsafe.signatures import verify
+from binsafe.signatures import cms, verify
 from binsafe.signatures.anchors import Anchors, pinned
 from binsafe.signatures.certificates import has_issued
+from binsafe.signatures.structure import StructureError
 
 SIGNING = Signing()
 SIGNED = Recipe(directories=(Directory(flags=RUNTIME, team=b"TEAM123456"),), cms=SIGNING)
@@ -102,6 +104,22 @@ def test_signer_who_left_out_the_authority_is_unknown_and_not_wrong():
     assert (signature.kind, signature.status, signature.problems) == ("developer-id", "unknown", ())
     assert "'Example CA'" in " ".join(signature.unverified)
     assert signature.chain == "other"
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_a_structure_has_one_signer(count: int):
+    """Of two, one would be verified and the other one shown."""
+    built = asn1.ContentInfo.load(SIGNING(b"a directory"))
+    built["content"]["signer_infos"] = list(built["content"]["signer_infos"]) * count
+    with pytest.raises(StructureError, match=f"{count} signers instead of one"):
+        cms.read(built.dump(force=True))
+
+
+def test_a_structure_is_read_up_to_a_size():
+    built = SIGNING(b"a directory")
+    assert cms.read(built, most=len(built)).certificates
+    with pytest.raises(StructureError, match="is not read"):
+        cms.read(built, most=len(built) - 1)
 
 
 def test_every_authority_that_is_shipped_is_vouched_for_by_a_pinned_root():
