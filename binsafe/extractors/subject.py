@@ -71,7 +71,7 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True, eq=False):
             signature=verify(slice_, components=components),
             functions=table,
             go=build,
-            syscalls=analyse(slice_, libraries, explain=explain) if syscalls else None,
+            syscalls=analyse(slice_, libraries, explain=explain, go=table) if syscalls else None,
             libraries=libraries,
             sites=_sites(slice_) if table is None else {},  # Go's functions say more than the stubs they call
             managed=metadata(slice_),

@@ -30,8 +30,8 @@ _SYMBOL_LAYOUTS = {32: ("III4x", "12xBxH"), 64: ("I4xQQ", "4xBxH16x")}
 """Word size -> how a symbol record keeps its name, address and size; and its type and section."""
 
 
-def read(data: memoryview, linked: "Linking | None" = None) -> Image:
-    """The Image of an ELF file, which has one slice; ``linked`` is what `elf_linking` says of it, where that is known.
+def read(data: memoryview) -> Image:
+    """The Image of an ELF file, which has one slice.
 
     Raises:
         NotAnalysable: the headers or the dynamic section break a rule.
@@ -47,6 +47,7 @@ def read(data: memoryview, linked: "Linking | None" = None) -> Image:
     wanted = None if hollow else dynamic(head.bits, reader, headers)
     loader = None if hollow else interpreter(reader, headers)
     kind = "debug-symbols" if hollow else _kind(head, wanted, loader)
+    linked = None if wanted is None else _linking(head, data)
     imports, exports = ((), ()) if wanted is None else _linkage(head, data, sections, wanted, linked)
     slice_ = Slice(
         format="elf",
@@ -70,6 +71,7 @@ def read(data: memoryview, linked: "Linking | None" = None) -> Image:
             **({"interpreter": loader} if loader else {}),
         },
         problems=tuple(f"section-table: {p}" for p in (table_problem, section_problem) if p and head.type != eh.CORE),
+        linking=linked,
     )
     return Image(format="elf", slices=(slice_,))
 
@@ -140,7 +142,8 @@ def _linkage(
             code = data[section.offset : section.offset + section.size]
             stub_of |= stubs.slots(head.arch, code, section.address, wanted.plt_got)
     through: dict[str, int] = {}
-    named, slots = _dynamic_symbols(head, data) if linked is None else _ours(linked)
+    with _lief.reading():
+        named, slots = _liefs(data) if linked is None else _ours(linked)
     for name, slot in slots:
         if slot in stub_of:
             through[name] = stub_of[slot]
@@ -154,19 +157,17 @@ class _Named(NamedTuple):
     supplied: tuple[Symbol, ...]
 
 
-def _dynamic_symbols(head: eh.Header, data: memoryview) -> tuple[_Named, list[tuple[str, int]]]:
-    """Symbols by who defines them, and (name, slot) of the relocations; LIEF reads the forms that ours does not."""
-    if head.bits == 64 and head.byte_order == "little":
-        from binsafe.formats.elf_linking import linking  # noqa: PLC0415 - numpy only for dynamic files
+def _linking(head: eh.Header, data: memoryview) -> "Linking | None":
+    """What the loader links, of files whose form ours reads; LIEF reads the others."""
+    if head.bits != 64 or head.byte_order != "little":
+        return None
+    from binsafe.formats.elf_linking import linking  # noqa: PLC0415 - numpy only for dynamic files
 
-        linked = linking(data)
-        if linked is not None:
-            return _ours(linked)
-    with _lief.reading():
-        return _liefs(data)
+    return linking(data)
 
 
 def _ours(linked: "Linking") -> tuple[_Named, list[tuple[str, int]]]:
+    """Symbols by who defines them, and (name, slot) of the relocations."""
     table = linked.relocations
     pairs = zip(table.symbols.tolist(), table.addresses.tolist(), strict=True)
     slots = [(linked.symbols[index].name, slot) for index, slot in pairs if 0 < index < len(linked.symbols)]

@@ -16,6 +16,7 @@ from binsafe.formats import elf_headers as eh
 from binsafe.formats.elf_dynamic import entries
 from binsafe.formats.structure import Memory, decoded
 from binsafe.limits import MAX_SYMBOLS
+from binsafe.model import Slice
 
 Numbers = npt.NDArray[np.int64]
 
@@ -138,6 +139,16 @@ def linking(data: memoryview) -> Linking | None:
         arrays=tuple(arrays),
         unwind=unwind,
     )
+
+
+def of_slice(slice_: Slice) -> Linking | None:
+    """What the loader links of a slice: read once, where a parser made it.
+
+    Raises:
+        NotAnalysable: see `linking`.
+    """
+    known: Linking | None = slice_.linking
+    return linking(slice_.data) if known is None else known
 
 
 def _symbols(file: _File, least: int) -> Iterator[DynamicSymbol]:

@@ -4,7 +4,7 @@ Addresses are preferred virtual addresses of their slice; offsets count from the
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -82,6 +82,8 @@ class Slice(msgspec.Struct, frozen=True, kw_only=True):
     """Where the slice begins in the artifact."""
     problems: tuple[str, ...] = ()
     """What our own structure rules object to: 'parsed' is not 'valid'."""
+    linking: Any = None
+    """`binsafe.formats.elf_linking.Linking` of a 64-bit little-endian ELF file: of a large one it takes seconds."""
 
     def section(self, name: str) -> Section | None:
         """The first section of that name."""

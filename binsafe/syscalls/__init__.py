@@ -59,6 +59,7 @@ from binsafe.lazy import lazily
 from binsafe.limits import MAX_INSTRUCTIONS
 
 if TYPE_CHECKING:
+    from binsafe.formats.gopclntab import FunctionTable
     from binsafe.model import Slice, Syscalls
     from binsafe.syscalls.provider import Libraries, Member
     from binsafe.syscalls.summary import Summary
@@ -84,11 +85,12 @@ def analyse(
     *,
     max_instructions: int = MAX_INSTRUCTIONS,
     explain: str | None = None,
+    go: "FunctionTable | None" = None,
 ) -> "Syscalls | None":
     """The system calls that a Linux or macOS program for x86-64 or arm64 can make; None for everything else.
 
     ``libraries`` are those of a dynamic program; without them nothing is said of one. ``explain`` is the name of a call
-    whose way from the entry point is wanted.
+    whose way from the entry point is wanted; ``go`` is Go's own table of functions, where somebody has read it already.
 
     Pure. Any bytes give an answer: where a number could not be told, or more than ``max_instructions`` would have to be
     decoded, ``complete`` is False and ``unresolved`` says where and why.
@@ -99,7 +101,7 @@ def analyse(
         return analyse_macho(slice_, max_instructions=max_instructions)
     from binsafe.syscalls import engine  # noqa: PLC0415 - numpy and capstone only when they are needed
 
-    return engine.analyse(slice_, libraries, max_instructions=max_instructions, explain=explain)
+    return engine.analyse(slice_, libraries, max_instructions=max_instructions, explain=explain, go=go)
 
 
 def analyse_known(libraries: "Libraries", *, explain: str | None = None) -> "Syscalls":

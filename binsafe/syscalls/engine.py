@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from binsafe.formats import elf
-from binsafe.formats.elf_linking import Linking, linking
+from binsafe.formats.elf_linking import Linking, of_slice
+from binsafe.formats.gopclntab import FunctionTable
 from binsafe.limits import MAX_INSTRUCTIONS
 from binsafe.model import Slice, Syscalls, Unresolved
 from binsafe.syscalls.arm64 import Arm64
@@ -24,7 +25,12 @@ MACHINES: Mapping[str, Machine] = MappingProxyType({"x86_64": X86_64(), "arm64":
 
 
 def analyse(
-    slice_: Slice, libraries: Libraries | None, *, max_instructions: int, explain: str | None
+    slice_: Slice,
+    libraries: Libraries | None,
+    *,
+    max_instructions: int,
+    explain: str | None,
+    go: FunctionTable | None = None,
 ) -> Syscalls | None:
     """See `binsafe.syscalls.analyse`."""
     machine = MACHINES.get(slice_.arch)
@@ -33,24 +39,31 @@ def analyse(
         return None
     implied = CONVENTIONS[slice_.arch].implied()
     if slice_.linkage in {"static", "static-pie"} and not slice_.libraries:
-        alone = analyse_static(slice_, machine, implied, max_instructions=max_instructions)
+        alone = analyse_static(slice_, machine, implied, max_instructions=max_instructions, go=go)
         return alone if libraries is None or not alone.open_set else with_services(slice_, alone, libraries)
     if slice_.linkage != "dynamic" or libraries is None:
         return None
-    linked = linking(slice_.data)
+    linked = of_slice(slice_)
     if linked is None:
         return _unlinked(slice_, machine, implied)
-    program = _Program(slice_, linked, libraries, machine, max_instructions)
+    program = _Program(slice_, linked, libraries, machine, max_instructions, go)
     return analyse_dynamic(program.summary, libraries, explain=explain)
 
 
 class _Program:
     def __init__(
-        self, slice_: Slice, linked: Linking, libraries: Libraries, machine: Machine, max_instructions: int
+        self,
+        slice_: Slice,
+        linked: Linking,
+        libraries: Libraries,
+        machine: Machine,
+        most: int,
+        go: FunctionTable | None,
     ) -> None:
         self._file = slice_, linked, machine
         self._libraries = libraries
-        self._most = max_instructions
+        self._most = most
+        self._go = go
         self._summariser: Summariser | None = None
 
     def summary(self, watched: Watched) -> Summary:
@@ -62,7 +75,7 @@ class _Program:
 
     def _made(self, watched: Watched) -> Summary:
         if self._summariser is None:
-            self._summariser = Summariser(*self._file, self._most)
+            self._summariser = Summariser(*self._file, self._most, self._go)
         return self._summariser.summary(watched)
 
 
@@ -75,9 +88,8 @@ def _unlinked(slice_: Slice, machine: Machine, implied: set[str]) -> Syscalls:
 
 def summarise_library(data: memoryview, watched: frozenset[tuple[str, str]]) -> Summary | None:
     """See `binsafe.syscalls.summarise_library`."""
-    linked = linking(data)
-    slice_ = elf.read(data, linked).slices[0]
-    machine = MACHINES.get(slice_.arch)
+    slice_ = elf.read(data).slices[0]
+    machine, linked = MACHINES.get(slice_.arch), of_slice(slice_)
     if machine is None or linked is None:
         return None
     try:

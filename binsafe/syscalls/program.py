@@ -94,7 +94,15 @@ class Edge(NamedTuple):
 class Program:
     """A slice seen by the walk. Regions are decoded when asked for, and kept."""
 
-    def __init__(self, slice_: Slice, machine: Machine, decoder: Decoder, linking: Linking | None = None) -> None:
+    def __init__(
+        self,
+        slice_: Slice,
+        machine: Machine,
+        decoder: Decoder,
+        linking: Linking | None = None,
+        go: gopclntab.FunctionTable | None = None,
+    ) -> None:
+        """``go`` is Go's own table, where somebody has read it already."""
         self.slice = slice_
         self.machine = machine
         self.decoder = decoder
@@ -103,7 +111,7 @@ class Program:
         self.calls = Index(self.code, machine.calls, decoder.spend)
         self.jumps = Index(self.code, machine.jumps, decoder.spend)
         self.pointers = pointers(slice_, self.code, linking)
-        self.go = gopclntab.functions(slice_)
+        self.go = gopclntab.functions(slice_) if go is None else go
         """Go's own table; None for other programs."""
         self.stubs = dict(self._stubs())
         """Slot of the global offset table -> the stub that jumps to where it points."""

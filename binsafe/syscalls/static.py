@@ -8,7 +8,8 @@ from collections.abc import Iterable
 
 from msgspec import structs
 
-from binsafe.formats.elf_linking import Linking, linking
+from binsafe.formats.elf_linking import Linking, of_slice
+from binsafe.formats.gopclntab import FunctionTable
 from binsafe.limits import MAX_EVIDENCE
 from binsafe.model import Slice, Syscalls, Unresolved
 from binsafe.model.facts import ArgumentValues
@@ -27,12 +28,14 @@ from binsafe.syscalls.wrappers import Gap, Number
 _SERVICES = ("dlopen: libnss_*.so.2 (name services)",)
 
 
-def analyse_static(slice_: Slice, machine: Machine, implied: set[str], *, max_instructions: int) -> Syscalls:
+def analyse_static(
+    slice_: Slice, machine: Machine, implied: set[str], *, max_instructions: int, go: FunctionTable | None
+) -> Syscalls:
     """See `binsafe.syscalls.analyse`; ``implied`` are the calls that are in no code."""
     gaps: set[Gap] = set()
     found: Entries | None = None
     try:
-        program = Program(slice_, machine, Decoder(machine.arch, max_instructions), _linked(slice_))
+        program = Program(slice_, machine, Decoder(machine.arch, max_instructions), _linked(slice_), go)
         if program.go is None and not is_static_glibc(slice_.data):
             implied |= set(vdso.calls(program.code)) & numbers(machine.arch).keys()
         if program.code.range_of(slice_.entry) is None:
@@ -61,7 +64,7 @@ def _proved(program: Program, own: Iterable[tuple[Place, frozenset[int]]]) -> di
 
 def _linked(slice_: Slice) -> Linking | None:
     """The relocations that a position-independent program applies to itself; None for a slice that is no whole file."""
-    return linking(slice_.data) if slice_.linkage == "static-pie" and bytes(slice_.data[:4]) == b"\x7fELF" else None
+    return of_slice(slice_) if slice_.linkage == "static-pie" and bytes(slice_.data[:4]) == b"\x7fELF" else None
 
 
 def _result(

@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 
 from binsafe.formats.elf_linking import Linking
+from binsafe.formats.gopclntab import FunctionTable
 from binsafe.model import Slice
 from binsafe.syscalls import arguments, graph, habits, vdso
 from binsafe.syscalls.code import HIGHEST_ADDRESS
@@ -80,13 +81,15 @@ def unanalysed(slice_: Slice, linking: Linking, machine: Machine, reason: str) -
 class Summariser:
     """One file, taken apart once for all that is asked about it."""
 
-    def __init__(self, slice_: Slice, linking: Linking, machine: Machine, budget: int) -> None:
-        """Find out what the file consists of.
+    def __init__(
+        self, slice_: Slice, linking: Linking, machine: Machine, budget: int, go: FunctionTable | None = None
+    ) -> None:
+        """Find out what the file consists of; ``go`` is Go's own table, where somebody has read it already.
 
         Raises:
             OutOfInstructions: more than ``budget`` instructions would have to be decoded.
         """
-        self._program = Program(slice_, machine, Decoder(machine.arch, budget), linking)
+        self._program = Program(slice_, machine, Decoder(machine.arch, budget), linking, go)
         self._linking = linking
         self._graph = graph.build(self._program, linking)
         self._outgoing = Outgoing(self._program, linking, self._graph)
