@@ -12,7 +12,7 @@ from typing import Self
 
 from binsafe.errors import NotAnalysable, NotFound
 from binsafe.intake.attributes import quarantine
-from binsafe.intake.copying import send, sha256
+from binsafe.intake.copying import Hashing
 from binsafe.intake.finding import Found
 from binsafe.limits import MAX_ARTIFACT_BYTES
 from binsafe.model import Artifact
@@ -148,8 +148,9 @@ def _copy(source: int, target: int) -> tuple[int, str]:
     """
     status = os.fstat(source)
     if sys.platform == "linux" and 0 < status.st_size <= status.st_blocks * _BLOCK:
-        size = send(source, target, MAX_ARTIFACT_BYTES + 1)
-        return size, sha256(target, size)
+        with Hashing() as hashing:
+            size, hashed = hashing.copy(source, target, MAX_ARTIFACT_BYTES + 1)
+        return size, hashed.hexdigest()
     digest, size = hashlib.sha256(), 0
     while size <= MAX_ARTIFACT_BYTES and (chunk := os.read(source, _CHUNK)):
         size += len(chunk)

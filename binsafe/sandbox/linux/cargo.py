@@ -9,12 +9,15 @@ import mmap
 import os
 import stat
 from collections.abc import Iterable
-from typing import Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from binsafe.errors import FileChanged
-from binsafe.intake.copying import send, sha256
+from binsafe.intake.copying import Hashing
 from binsafe.limits import MAX_ARTIFACT_BYTES
 from binsafe.model.policy import PolicyFile
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 MAX_CARGO_BYTES: Final = MAX_ARTIFACT_BYTES
 _SEALS: Final = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
@@ -55,11 +58,14 @@ class Cargo:
         Raises:
             FileChanged: one has gone or has changed, or is no file.
         """
-        for file in files:
-            size = self._copy(file)
-            start = self._size
-            self._keep(file.opened_as, size, 0o555 if file.execute else 0o444)
-            if sha256(self.descriptor, size, start) != file.sha256:
+        copied = []
+        with Hashing() as hashing:
+            for file in files:
+                size, digest = self._copy(file, hashing)
+                self._keep(file.opened_as, size, 0o555 if file.execute else 0o444)
+                copied.append((file, digest))
+        for file, digest in copied:
+            if digest.hexdigest() != file.sha256:
                 raise FileChanged(
                     f"{file.path} is not the file that was inspected",
                     hint="inspect the program again: its libraries have changed since",
@@ -73,7 +79,7 @@ class Cargo:
         self.pieces.append(Piece(path, self.descriptor, self._size, size, mode))
         self._size += -(-size // mmap.ALLOCATIONGRANULARITY) * mmap.ALLOCATIONGRANULARITY
 
-    def _copy(self, file: PolicyFile) -> int:
+    def _copy(self, file: PolicyFile, hashing: Hashing) -> "tuple[int, _Hash]":
         try:
             source = os.open(file.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
@@ -88,6 +94,6 @@ class Cargo:
                     hint="inspect the program again: something replaced it",
                 )
             os.lseek(self.descriptor, self._size, os.SEEK_SET)
-            return send(source, self.descriptor, status.st_size)
+            return hashing.copy(source, self.descriptor, status.st_size, start=self._size)
         finally:
             os.close(source)
