@@ -85,27 +85,30 @@ def choose(report: Report, names: Iterable[str] = ()) -> tuple[Pack, ...]:
             raise UsageError(f"there is no pack {name!r}", hint=f"shipped: {', '.join(packs)}")
     program = posixpath.basename(report.artifact.path)
     linked = {library.name for each in report.slices for library in each.resolved}
-    chosen = (
+    chosen = tuple(
         pack
         for pack in packs.values()
         if pack.name in names
         or any(fnmatch.fnmatchcase(program, pattern) for pattern in pack.programs)
         or any(fnmatch.filter(linked, pattern) for pattern in pack.libraries)
     )
-    return (*chosen, *_installed_with(report))
+    return (*chosen, *_installed_with(report, chosen))
 
 
-def _installed_with(report: Report) -> Iterator[Pack]:
-    """What the package manager put beside the program for it and its libraries."""
+def _installed_with(report: Report, chosen: Iterable[Pack]) -> Iterator[Pack]:
+    """What the package manager put beside the program for it and its libraries, as far as no pack has it."""
     if report.format != "elf":
         return
     libraries = {library.opened_as: library.path for each in report.slices for library in each.resolved if library.path}
     loader = next((libraries.get(each.interpreter) for each in report.slices if each.interpreter), None)
     found = belongings(report.artifact.path, libraries.values(), loader)
-    folders = [f"{glob.escape(path)}/" for path in found.folders]
-    modules = tuple(folder for folder in folders if folder.startswith(_MAY_HOLD_MODULES))
-    files = (*(folder for folder in folders if folder not in modules), *map(glob.escape, found.files))
-    if modules or files:
+    others = [path for pack in chosen for path in _present((*pack.modules, *pack.files), report.artifact.path)]
+    paths = [(path, f"{glob.escape(path)}/") for path in found.folders]
+    paths += [(path, glob.escape(path)) for path in found.files]
+    new = [pattern for path, pattern in paths if not any(f"{path}/".startswith(f"{other}/") for other in others)]
+    modules = tuple(pattern for pattern in new if pattern.startswith(_MAY_HOLD_MODULES))
+    files = tuple(pattern for pattern in new if pattern not in modules)
+    if new:
         description = "what the package manager installed for it and its libraries"
         yield Pack(schema=PACK_SCHEMA, name="installed", description=description, modules=modules, files=files)
 

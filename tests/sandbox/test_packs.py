@@ -23,6 +23,7 @@ pytestmark = [
 
 PYTHON = """
 import asyncio
+import ssl  # a module with libraries of its own
 
 async def answer(reader, writer):
     await reader.readline()

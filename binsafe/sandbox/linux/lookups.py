@@ -147,7 +147,7 @@ class Lookups:
                 return None
         folder = posixpath.dirname(path)
         there = _may_exist(path) or (writes and _may_exist(folder))
-        expected = not writes and _is_expected(path)
+        expected = _is_expected(path) and (not writes or inside(path, "/proc/self"))
         if writes and path.startswith("/dev/"):
             expected = path == "/dev/tty"
         option = f"--write {folder if not os.path.lexists(path) else path}" if writes else f"--read {path}"
