@@ -109,14 +109,14 @@ def test_signer_who_left_out_the_authority_is_unknown_and_not_wrong():
 @pytest.mark.parametrize("count", [0, 2])
 def test_a_structure_has_one_signer(count: int):
     """Of two, one would be verified and the other one shown."""
-    built = asn1.ContentInfo.load(SIGNING(b"a directory"))
+    built = asn1.ContentInfo.load(SIGNING.sign(None, "data", b"a directory"))
     built["content"]["signer_infos"] = list(built["content"]["signer_infos"]) * count
     with pytest.raises(StructureError, match=f"{count} signers instead of one"):
         cms.read(built.dump(force=True))
 
 
 def test_a_structure_is_read_up_to_a_size():
-    built = SIGNING(b"a directory")
+    built = SIGNING.sign(None, "data", b"a directory")
     assert cms.read(built, most=len(built)).certificates
     with pytest.raises(StructureError, match="is not read"):
         cms.read(built, most=len(built) - 1)
