@@ -7,7 +7,7 @@ from binsafe.syscalls.program import Edge, Kind, Place, Program
 from binsafe.syscalls.returns import returns
 
 Passed = Callable[[Place], bool]
-_MAX_SEEN = 1_000
+MAX_SEEN = 1_000
 """Instructions after which the answer is no."""
 _ALIGNED = 16
 """Bytes to which functions are aligned."""
@@ -15,12 +15,14 @@ _WRAPPER = 6
 """Instructions up to the call of a function that does nothing else: it moves arguments, and the number."""
 
 
-def always_passes(program: Program, place: Place, passed: Passed, *, callers_only: bool = False) -> bool:
+def always_passes(
+    program: Program, place: Place, passed: Passed, *, callers_only: bool = False, most: int = MAX_SEEN
+) -> bool:
     """Whether no way leads to an instruction but those on which one is met that is ``passed``.
 
     With ``callers_only`` that counts only in functions from which the instruction's own one is called, which must be a
     plain wrapper of it. What else leads to code than what is seen here counts as a way: the start of the program, an
-    address that is taken.
+    address that is taken. After ``most`` instructions the answer is no.
 
     Raises:
         OutOfInstructions: the budget was used up.
@@ -39,7 +41,7 @@ def always_passes(program: Program, place: Place, passed: Passed, *, callers_onl
         if counts and here.address != place.address and passed(here):
             continue
         entries = program.entries(here)
-        if len(seen) > _MAX_SEEN or _is_led_to_unseen(program, here, entries):
+        if len(seen) > most or _is_led_to_unseen(program, here, entries):
             return False
         work += [(edge.place, counts or edge.kind is Kind.CALL) for edge in entries]
         work += [(before, counts) for before in _before(program, here, entries)]

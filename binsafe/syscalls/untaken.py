@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from binsafe.formats.structure import find_all
 from binsafe.syscalls.arguments import at_sites
-from binsafe.syscalls.passes import Passed, always_passes
+from binsafe.syscalls.passes import MAX_SEEN, Passed, always_passes
 from binsafe.syscalls.patterns import is_static_glibc
 from binsafe.syscalls.program import Place, Program
 from binsafe.syscalls.tables import numbers
@@ -20,6 +20,8 @@ from binsafe.syscalls.wrappers import Number
 Sites = Collection[tuple[Place, frozenset[int]]]
 
 _PROFILING = b"file is no correct profile data file"
+_NEXT = 250
+"""Instructions between two calls of which one follows the other."""
 _SELF = "fs:[0x10]"
 """The thread's own descriptor (``sysdeps/x86_64/nptl/tls.h``, ``THREAD_SELF``): no compiler reads it, only glibc."""
 _PROTOCOL = b"\xff\xff\xff\xcf"
@@ -40,6 +42,8 @@ class Way(NamedTuple):
     calls: AbstractSet[str]
     passed: Passed
     callers_only: bool = False
+    most: int = MAX_SEEN
+    """Instructions after which it is given up."""
 
 
 def needed(program: Program, found: Iterable[Number], sites: Sites) -> set[Number]:
@@ -57,7 +61,9 @@ def needed(program: Program, found: Iterable[Number], sites: Sites) -> set[Numbe
         values = {known[name] for name in way.calls if name in known}
         for number in [number for number in kept if number.value in values]:
             place = program.place(number.address)
-            if place is not None and always_passes(program, place, way.passed, callers_only=way.callers_only):
+            if place is not None and always_passes(
+                program, place, way.passed, callers_only=way.callers_only, most=way.most
+            ):
                 kept.discard(number)
     return kept
 
@@ -69,7 +75,7 @@ def _ways(program: Program, made: Mapping[int, AbstractSet[int]], sites: Sites) 
         return lambda place: made.get(place.address) == {known[call]}
 
     # exit_group does not return: kernel/exit.c
-    yield Way({"exit"}, makes("exit_group"))
+    yield Way({"exit"}, makes("exit_group"), most=_NEXT)
     if program.slice.linkage == "dynamic" or not is_static_glibc(program.slice.data):
         return
     # sysdeps/unix/sysv/linux/faccessat.c: only where the kernel does not know faccessat2
