@@ -13,7 +13,10 @@ The stages, in the order in which they run; each file's docstring says which rul
     operands        what instructions work with, read from their text
     machine         what the walk asks of a processor: answered by x86_64, arm64 and their ``_values``
     regions         one function decoded: control flow and stack frame
-    program         all of that together, and the edges between functions
+    places          one instruction, and how control comes from one to another
+    switches        where jump tables lead
+    incoming        where control comes from into a region
+    program         all of that together
     sites           byte scan for the system-call instruction, confirmed by aligned decoding
     returns         which functions never return
     registers       functions whose address a register holds, only to call them

@@ -15,7 +15,8 @@ from binsafe.syscalls.arithmetic import Operation, compute
 from binsafe.syscalls.backward import before
 from binsafe.syscalls.decisive import BITS
 from binsafe.syscalls.machine import Constant, Flow, Location, Moved, Unknown
-from binsafe.syscalls.program import Edge, Kind, Place, Program
+from binsafe.syscalls.places import Edge, Kind, Place
+from binsafe.syscalls.program import Program
 from binsafe.syscalls.wrappers import MAX_OPERATIONS, STEP_COST
 
 _MAX_STEPS = 4_000

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from binsafe.syscalls.machine import Flow, Location, Moved, Source, Unknown
-from binsafe.syscalls.program import Edge, Kind, Place, Program
+from binsafe.syscalls.places import Edge, Kind, Place
+from binsafe.syscalls.program import Program
 from binsafe.syscalls.returns import returns
 
 

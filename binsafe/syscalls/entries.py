@@ -5,7 +5,8 @@ from typing import NamedTuple
 from binsafe.syscalls import fallbacks, go, sites, untaken
 from binsafe.syscalls.decode import OutOfInstructions
 from binsafe.syscalls.patterns import is_covered
-from binsafe.syscalls.program import Place, Program
+from binsafe.syscalls.places import Place
+from binsafe.syscalls.program import Program
 from binsafe.syscalls.wrappers import Gap, Number, Parameter, resolve
 
 

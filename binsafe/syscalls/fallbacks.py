@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from binsafe.syscalls.arithmetic import Operation
 from binsafe.syscalls.backward import before
 from binsafe.syscalls.machine import Flow, Location, Moved
-from binsafe.syscalls.program import Edge, Kind, Place, Program
+from binsafe.syscalls.places import Edge, Kind, Place
+from binsafe.syscalls.program import Program
 from binsafe.syscalls.regions import Region
 from binsafe.syscalls.tables import numbers
 from binsafe.syscalls.wrappers import Gap, Number

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterator
 
 from binsafe.syscalls.machine import Flow
-from binsafe.syscalls.program import Edge, Kind, Place, Program
+from binsafe.syscalls.places import Edge, Kind, Place
+from binsafe.syscalls.program import Program
 from binsafe.syscalls.returns import returns
 
 Passed = Callable[[Place], bool]

@@ -2,9 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
-from enum import Enum, auto
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +13,7 @@ from binsafe.model import Slice
 from binsafe.syscalls import registers
 from binsafe.syscalls.code import Code
 from binsafe.syscalls.decode import JUNK, Decoder, Detail, Instruction
+from binsafe.syscalls.incoming import Incoming
 from binsafe.syscalls.index import Index, Referring, pieces
 from binsafe.syscalls.layout import layout
 from binsafe.syscalls.machine import (
@@ -22,17 +21,16 @@ from binsafe.syscalls.machine import (
     MAYBE_TAKEN,
     TAKEN,
     Addresses,
-    Edges,
-    Flow,
     Location,
     Machine,
     Source,
     Step,
-    Table,
 )
+from binsafe.syscalls.places import Edge, Kind, Place
 from binsafe.syscalls.pointers import pointers
 from binsafe.syscalls.regions import Region
 from binsafe.syscalls.sets import among
+from binsafe.syscalls.switches import through_tables
 
 _MAX_REGION = 1 << 20
 """Bytes of a function that are decoded as a whole; of a larger one a window is. SQLite's interpreter has 60 kB."""
@@ -46,49 +44,6 @@ _LONGEST = 15
 """Bytes of the longest instruction."""
 _STUB_SIZE = 16
 """Bytes of the longest stub of a linkage table, up to its jump."""
-_MAX_ENTRIES = 1024
-"""Entries of a jump table that are read."""
-_TABLE_COST = 16
-"""Reading a table takes as long as decoding so many instructions."""
-_SEARCHED = 16
-"""Instructions that are searched for a table's address while one is decoded."""
-_SHORT_REACH = 130
-"""How far from a region a jump with one byte of displacement can lie."""
-
-
-class Place(NamedTuple):
-    """One instruction in its region."""
-
-    region: Region
-    at: int
-    """Its index among the region's instructions."""
-
-    @property
-    def instruction(self) -> Instruction:
-        """The instruction itself."""
-        return self.region.instructions[self.at]
-
-    @property
-    def address(self) -> int:
-        """Where it stands in memory."""
-        return self.region.instructions.addresses[self.at]
-
-
-class Kind(Enum):
-    """How control comes from one instruction to another."""
-
-    FLOW = auto()
-    """Inside a region: it falls through or jumps; also behind a call, when that returns."""
-    ENTRY = auto()
-    """From one region into another without a call: a tail jump, a split-off cold part, a label in assembler."""
-    CALL = auto()
-
-
-class Edge(NamedTuple):
-    """An instruction from which control comes."""
-
-    kind: Kind
-    place: Place
 
 
 class Program:
@@ -128,7 +83,7 @@ class Program:
         self._regions: dict[int, Region] = {}
         self._kept = 0
         self._details: dict[int, Detail | None] = {}
-        self._incoming: dict[int, dict[int, list[tuple[Kind, int]]]] = {}
+        self._incoming = Incoming(self)
         self._taken: dict[int, int | None] = {}
         self._jumped_to: dict[int, Mapping[int, tuple[int, ...]] | None] = {}
         self._exported = (
@@ -208,12 +163,12 @@ class Program:
             for one in self.decoder.sweep(self.code.read(before, start + _LONGEST), before)
         )
         sources = [self.place(source) for source, _ in self.calls.into(start, start + 1)] if crossed else []
-        return crossed and not any(place and self._leads(place, Kind.CALL, start) for place in sources)
+        return crossed and not any(place and place.leads(Kind.CALL, start) for place in sources)
 
     def _forget_start(self, at: int) -> None:
         for start in self._starts[at - 1 : at + 1]:
             self._regions.pop(start, None)
-            self._incoming.pop(start, None)
+            self._incoming.forget(start)
             self._jumped_to.pop(start, None)
         del self._starts[at], self._ends[at]
 
@@ -230,7 +185,7 @@ class Program:
         if self._kept > _MAX_KEPT:
             self._regions.clear()
             self._details.clear()
-            self._incoming.clear()
+            self._incoming.forget_all()
             self._jumped_to.clear()
             self._kept = count
 
@@ -252,51 +207,13 @@ class Program:
 
     def entries(self, place: Place) -> list[Edge]:
         """All known instructions in other regions from which control comes to this one, and calls."""
-        region, index = place
-        edges = []
-        for kind, source in self._into(region).get(place.address, ()):
-            found = self.place(source)
-            if found is not None and self._leads(found, kind, place.address):
-                edges.append(Edge(kind, found))
-        if index == 0:
-            edges += self._fallen_into(region)
-        return edges
+        return self._incoming.entries(place)
 
     def jumped_to(self, region: Region) -> Mapping[int, tuple[int, ...]] | None:
-        """Index in a region -> the jumps of it that lead there through tables; None where a table could not be read.
-
-        A table that other regions' jumps use, too, is not looked for.
-        """
+        """See `binsafe.syscalls.switches`."""
         if region.start not in self._jumped_to:
-            self._jumped_to[region.start] = self._through_tables(region)
+            self._jumped_to[region.start] = through_tables(self, region)
         return self._jumped_to[region.start]
-
-    def _through_tables(self, region: Region) -> Mapping[int, tuple[int, ...]] | None:
-        found: dict[int, tuple[int, ...]] = {}
-        for at in region.indirect_jumps:
-            table = self.machine.table(region.instructions, at)
-            bases = 0 if table is None else len(table.bases)
-            self.decoder.spend(bases * _TABLE_COST + len(region.instructions) // _SEARCHED)
-            if table is None and region.frames[at].get(self.machine.stack) == 0:
-                continue  # the frame is gone: a call through a pointer, as the last thing that is done
-            if table is None:
-                return None
-            targets = [target for base in table.bases for target in self._entries(base, table)]
-            inside = {region.index[target] for target in targets if target in region.index}
-            if not inside:
-                return None
-            for index in inside:
-                found[index] = (*found.get(index, ()), at)
-        return found
-
-    def _entries(self, base: int, table: Table) -> list[int]:
-        """The addresses that a table leads to: it ends where they are no code any more."""
-        data = self.code.constants(base, _MAX_ENTRIES * table.size)
-        entries = np.frombuffer(data[: len(data) // table.size * table.size], f"<i{table.size}").astype(np.int64)
-        targets = entries + base if table.relative else entries
-        outside = np.flatnonzero(~self.in_code(targets))
-        found: list[int] = targets[: outside[0] if len(outside) else None].tolist()
-        return found
 
     def taken_at(self, address: int) -> int | None:
         """Where an address is taken as a value, by a pointer in memory or by an instruction; None if nowhere."""
@@ -345,20 +262,6 @@ class Program:
         """All instructions that name addresses of the image."""
         return Referring(self.code, self.machine.references, self.decoder.spend)
 
-    @cached_property
-    def _through(self) -> Edges:
-        """Calls and jumps through slots whose pointers are known, by where they lead."""
-        found = self.references
-        called = found.uses == CALLED
-        sources, slots = found.sources[called], found.targets[called]
-        at = np.minimum(np.searchsorted(self.pointers.slots, slots), max(0, len(self.pointers.slots) - 1))
-        if not len(self.pointers.slots):
-            return Edges(sources[:0], slots[:0])
-        leads = (self.pointers.slots[at] == slots) & (self.pointers.targets[at] >= 0)
-        sources, targets = sources[leads], self.pointers.targets[at][leads]
-        order = np.argsort(targets, kind="stable")
-        return Edges(sources[order], targets[order])
-
     def short_jumps(self) -> Iterator[tuple[int, int]]:
         """(source, target) of the jumps of two bytes from one function to the start of another."""
         for piece in pieces(self.code.ranges):
@@ -375,53 +278,3 @@ class Program:
         if address not in self._details:
             self._details[address] = self.decoder.detail(self.code.read(address, address + size), instruction)
         return self._details[address]
-
-    def _into(self, region: Region) -> dict[int, list[tuple[Kind, int]]]:
-        """Address in a region -> where the bytes of a call or jump to it stand; jumps of its own are left out."""
-        if region.start not in self._incoming:
-            incoming: dict[int, list[tuple[Kind, int]]] = {}
-            for source, target in self.calls.into(region.start, region.end):
-                incoming.setdefault(target, []).append((Kind.CALL, source))
-            first, last = np.searchsorted(self._through.targets, (region.start, region.end)).tolist()
-            for at in range(first, last):
-                source, target = int(self._through.sources[at]), int(self._through.targets[at])
-                place = self.place(source)
-                kind = Kind.CALL if place is not None and place.region.flow(place.at)[0] is Flow.CALL else Kind.ENTRY
-                incoming.setdefault(target, []).append((kind, source))
-            incoming.setdefault(region.start, []).extend(self._called_by_register(region.start))
-            jumps = [*self.jumps.into(region.start, region.end), *self._short_jumps_around(region)]
-            for source, target in jumps:
-                if region.start <= target < region.end and not region.start <= source < region.end:
-                    incoming.setdefault(target, []).append((Kind.ENTRY, source))
-            self._incoming[region.start] = incoming
-        return self._incoming[region.start]
-
-    def _called_by_register(self, start: int) -> Iterator[tuple[Kind, int]]:
-        for source, _, use in self.references.into(start, start + 1):
-            place = self.place(source) if use == TAKEN else None
-            if place is not None:
-                for at in registers.uses(place.region, place.at).calls:
-                    kind = Kind.CALL if place.region.flow(at)[0] is Flow.CALL else Kind.ENTRY
-                    yield kind, place.region.instructions.addresses[at]
-
-    def _short_jumps_around(self, region: Region) -> Iterator[tuple[int, int]]:
-        for start, end in ((region.start - _SHORT_REACH, region.start), (region.end, region.end + _SHORT_REACH)):
-            code = self.code.range_of(end if start < region.start else start)
-            begin = start if code is None else max(start, code.address)
-            yield from self.machine.short_jumps_of_few(self.code.read(begin, end), begin)
-
-    @staticmethod
-    def _leads(source: Place, kind: Kind, target: int) -> bool:
-        """Whether the instruction that really stands there is that branch."""
-        flow, leads_to = source.region.flow(source.at)
-        through = leads_to is None and flow in {Flow.CALL, Flow.INDIRECT}
-        return (leads_to == target or through) and (flow is Flow.CALL) == (kind is Kind.CALL)
-
-    def _fallen_into(self, region: Region) -> list[Edge]:
-        """The region before, if its last instruction goes on into this one; nothing goes on behind a last call."""
-        before = self.region(region.start - 1)
-        if before is None or before is region or not before.instructions or before.end != region.start:
-            return []
-        last = len(before.instructions) - 1
-        goes_on = before.flow(last)[0] in {Flow.NEXT, Flow.BRANCH} and not before.is_padding(last)
-        return [Edge(Kind.ENTRY, Place(before, last))] if goes_on else []

@@ -1,7 +1,8 @@
 """Does a function ever return? What stands behind a call that does not is no way to anything."""
 
 from binsafe.syscalls.machine import Flow
-from binsafe.syscalls.program import Place, Program
+from binsafe.syscalls.places import Place
+from binsafe.syscalls.program import Program
 
 GO_NEVER_RETURN = frozenset(
     {"runtime.gopanic", "runtime.throw", "runtime.fatal", "runtime.fatalpanic", "runtime.fatalthrow"}

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from binsafe.syscalls.index import pieces
-from binsafe.syscalls.program import Place, Program
+from binsafe.syscalls.places import Place
+from binsafe.syscalls.program import Program
 
 _AROUND = 100
 """Instructions before and behind a site that are looked at to tell code from data."""

@@ -21,7 +21,8 @@ from binsafe.syscalls.entries import Entries, entries
 from binsafe.syscalls.judging import proved
 from binsafe.syscalls.machine import Machine
 from binsafe.syscalls.patterns import is_static_glibc, loads_services
-from binsafe.syscalls.program import Place, Program
+from binsafe.syscalls.places import Place
+from binsafe.syscalls.program import Program
 from binsafe.syscalls.tables import names, numbers
 from binsafe.syscalls.wrappers import Gap, Number
 

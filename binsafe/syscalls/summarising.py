@@ -18,7 +18,8 @@ from binsafe.syscalls.machine import Addresses, Machine
 from binsafe.syscalls.outgoing import Outgoing
 from binsafe.syscalls.passing import Watched
 from binsafe.syscalls.patterns import LISTED, WATCHED, has_calls_beside
-from binsafe.syscalls.program import Place, Program
+from binsafe.syscalls.places import Place
+from binsafe.syscalls.program import Program
 from binsafe.syscalls.sets import among
 from binsafe.syscalls.summary import (
     Call,

@@ -13,7 +13,8 @@ from binsafe.formats.structure import find_all
 from binsafe.syscalls.arguments import at_sites
 from binsafe.syscalls.passes import MAX_SEEN, Passed, always_passes
 from binsafe.syscalls.patterns import is_static_glibc
-from binsafe.syscalls.program import Place, Program
+from binsafe.syscalls.places import Place
+from binsafe.syscalls.program import Program
 from binsafe.syscalls.tables import numbers
 from binsafe.syscalls.wrappers import Number
 

@@ -14,7 +14,8 @@ from typing import NamedTuple
 from binsafe.syscalls.arithmetic import Operation, compute
 from binsafe.syscalls.backward import before
 from binsafe.syscalls.machine import Constant, Location, Unknown
-from binsafe.syscalls.program import Edge, Kind, Place, Program
+from binsafe.syscalls.places import Edge, Kind, Place
+from binsafe.syscalls.program import Program
 from binsafe.syscalls.regions import Region
 
 MAX_OPERATIONS = 16
