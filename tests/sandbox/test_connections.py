@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -144,6 +145,68 @@ print({s.connect_ex(("127.0.0.1", PORT)) for s in several}, time.monotonic() - b
 """
     said, _ = run(code, silent)
     assert said == [f"{{{errno.EINPROGRESS}}} True"]
+
+
+def test_a_signal_interrupts_a_connection_that_blocks(silent: int):
+    code = """
+import signal, socket
+def give_up(*_):
+    raise TimeoutError
+signal.signal(signal.SIGALRM, give_up)
+signal.setitimer(signal.ITIMER_REAL, 0.3)
+try:
+    socket.socket().connect(("127.0.0.1", PORT))
+except TimeoutError:
+    print("given up")
+"""
+    assert run(code, silent)[0] == ["given up"]
+
+
+@pytest.mark.parametrize("restarts", [True, False])
+def test_signals_on_the_way_do_not_spoil_a_connection(restarts: bool):
+    """Neither where the handler lets the call go on (SA_RESTART) nor where the program itself waits on after EINTR."""
+    with socket.socket() as listener, contextlib.ExitStack() as waiting:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(3):
+            client = waiting.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(listener.getsockname())
+        code = f"""
+import signal, socket
+count = 0
+def tick(*_):
+    global count
+    count += 1
+signal.signal(signal.SIGALRM, tick)
+signal.siginterrupt(signal.SIGALRM, {not restarts})
+signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
+s = socket.socket()
+s.connect(("127.0.0.1", PORT))
+print(count > 0, s.recv(9))
+"""
+        thread = threading.Thread(target=_greet_late, args=(listener,), daemon=True)
+        thread.start()
+        assert run(code, listener.getsockname()[1])[0] == ["True b'hello'"]
+
+
+def _greet_late(listener: socket.socket) -> None:
+    """Accept whoever waits, half a second after one more has come."""
+    port = listener.getsockname()[1]
+    before = _connecting(port)
+    while _connecting(port) <= before:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    with contextlib.ExitStack() as accepted, contextlib.suppress(OSError):
+        while True:
+            client = accepted.enter_context(listener.accept()[0])
+            client.sendall(b"hello")
+
+
+def _connecting(port: int) -> int:
+    """How many connections to a port are under way (proc(5), net/tcp: SYN_SENT is 2)."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(line[2] == f"0100007F:{port:04X}" and line[3] == "02" for line in lines)
 
 
 def test_a_connection_that_was_given_up_cannot_listen(silent: int, free_port: Callable):

@@ -56,6 +56,15 @@ def is_own_thread(caller: int, target: int) -> bool:
     return target > 0 and os.path.exists(f"/proc/{caller}/task/{target}")
 
 
+def is_interrupted(thread: int) -> bool:
+    """Whether a signal waits that this very thread will handle (proc(5), status)."""
+    status = _status(thread)
+    waiting, shared, blocked, caught = (int(status[name], 16) for name in ("SigPnd", "ShdPnd", "SigBlk", "SigCgt"))
+    if int(status["Threads"]) == 1:  # else another thread may take what is for the process
+        waiting |= shared
+    return bool(waiting & ~blocked & caught)
+
+
 def _members(caller: int) -> Iterator[_Numbers]:
     """Everybody who lives in the caller's sandbox, but init."""
     first = _process(caller)
