@@ -35,7 +35,8 @@ def main() -> None:
         folder = Path(name)
         folder.chmod(0o755)
         if "starts" in wanted.tables:
-            starts.print_table(_probe(folder), folder, wanted.rounds)
+            starts.print_table([str(_probe(folder)), "uid"], folder, wanted.rounds)
+            starts.print_table([str(artifact()), "-h"], folder, wanted.rounds)
         if "serving" in wanted.tables:
             serving.print_table(artifact(), folder, wanted.requests)
         if "calls" in wanted.tables:

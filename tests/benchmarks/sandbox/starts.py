@@ -1,7 +1,8 @@
 """Wall-clock time from a command to its end, of a program that does next to nothing.
 
-Python and the sandbox are measured twice: with the bytecode that an installation has once it has run (or was made with
-``--compile-bytecode``), and without any of ours, as ``PYTHONDONTWRITEBYTECODE`` leaves a fresh one.
+The sandbox is measured with a policy file and with a policy that it remembers; with the bytecode that an installation
+has once it has run (or was made with ``--compile-bytecode``), and without any of ours, as ``PYTHONDONTWRITEBYTECODE``
+leaves a fresh one.
 """
 
 import compileall
@@ -21,21 +22,26 @@ PACKAGE = Path(binsafe.__file__).parent
 BARE = "none"
 
 
-def print_table(program: Path, folder: Path, rounds: int) -> None:
-    """Print a row for each way to start the program."""
-    policy = policies.derived(program, folder)
-    python = [sys.executable, "-m", "binsafe", "run", "--policy", str(policy)]
-    started = [str(program), "uid"]
+def print_table(started: list[str], folder: Path, rounds: int) -> None:
+    """Print a row for each way to start a program: ``started`` is its path and its arguments."""
+    program = Path(started[0])
+    python = [sys.executable, "-m", "binsafe", "run"]
+    with_policy = [*python, "--policy", str(policies.derived(program, folder))]
     compiled, plain = _copy(folder / "compiled"), _copy(folder / "plain")
-    cached = {"PYTHONPATH": str(compiled), "PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
+    cached = {
+        "PYTHONPATH": str(compiled),
+        "PYTHONPYCACHEPREFIX": str(folder / "bytecode"),
+        "XDG_CACHE_HOME": str(folder / "cache"),
+    }
     compileall.compile_dir(compiled / "binsafe", quiet=2)
     writing = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     without = os.environ | {"PYTHONPATH": str(plain), "PYTHONDONTWRITEBYTECODE": "1"}
     ways = {
         BARE: (started, None),
         "python -c pass": ([sys.executable, "-c", "pass"], None),
-        "binsafe --policy": ([*python, *started], writing | cached),
-        "  without bytecode": ([*python, *started], without),
+        "binsafe --policy": ([*with_policy, *started], writing | cached),
+        "  remembered": ([*python, *started], writing | cached),
+        "  without bytecode": ([*with_policy, *started], without),
         "bwrap": (["bwrap", "--unshare-all", "--ro-bind", str(program.parent), str(program.parent), *started], None),
         "firejail": (["firejail", "--quiet", "--noprofile", "--net=none", *started], None),
     }
@@ -49,7 +55,8 @@ def print_table(program: Path, folder: Path, rounds: int) -> None:
             if number:  # the first round fills caches
                 found.append(time.perf_counter() - begun)
     left_out = f"; not installed: {', '.join(missing)}" if missing else ""
-    print(f"start, ms, of {rounds}{left_out}\n  {'':20} {'median':>8} {'over none':>10} {'least':>8} {'over none':>10}")
+    print(f"start of {program.name}, ms, of {rounds}{left_out}")
+    print(f"  {'':20} {'median':>8} {'over none':>10} {'least':>8} {'over none':>10}")
     for name, found in seconds.items():
         middle, least = ([1000 * of(each) for each in (found, seconds[BARE])] for of in (statistics.median, min))
         print(
@@ -59,6 +66,7 @@ def print_table(program: Path, folder: Path, rounds: int) -> None:
 
 def _copy(place: Path) -> Path:
     """The package without its bytecode, in a folder of its own."""
+    shutil.rmtree(place, ignore_errors=True)
     shutil.copytree(PACKAGE, place / "binsafe", ignore=shutil.ignore_patterns("__pycache__"))
     if (PACKAGE.parent / "profiles").is_dir():  # a checkout
         shutil.copytree(PACKAGE.parent / "profiles", place / "profiles")
