@@ -60,7 +60,7 @@ def _name(common_name: str, organization: str) -> x509.Name:
 
 
 @functools.cache
-def certificate(
+def certificate(  # noqa: PLR0913 - one for each thing that may be wrong with one
     subject: tuple[str, str],
     issuer: tuple[str, str],
     *,
@@ -70,8 +70,12 @@ def certificate(
     until: dt.datetime = END,
     strange: str | None = None,
     signed_by: str | None = None,
+    signs: bool | None = None,
 ) -> bytes:
-    """One certificate's DER; ``signed_by`` is whose key signs it, where that is not the issuer's."""
+    """One certificate's DER; ``signed_by`` is whose key signs it, where that is not the issuer's.
+
+    ``signs`` says whether its key may sign (data, and other certificates); None leaves that open.
+    """
     builder = (
         x509.CertificateBuilder()
         .subject_name(_name(*subject))
@@ -86,6 +90,14 @@ def certificate(
     )
     if purpose is not None:
         builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=True)
+    if signs is not None:
+        builder = builder.add_extension(
+            x509.KeyUsage(
+                digital_signature=signs, key_cert_sign=signs, key_encipherment=True, content_commitment=False,
+                data_encipherment=False, key_agreement=False, crl_sign=False, encipher_only=False, decipher_only=False,
+            ),
+            critical=True,
+        )  # fmt: skip
     for oid in (marker, strange):
         if oid is not None:
             builder = builder.add_extension(
@@ -116,6 +128,8 @@ class Signing:
     until: dt.datetime = END
     strange: str | None = None
     leaf_signed_by: str | None = None
+    leaf_signs: bool | None = None
+    authority_signs: bool | None = None
     bag: Callable[[list[bytes]], list[bytes]] = lambda certificates: certificates
     digest: str = "sha256"
     listed: bool = True
@@ -136,9 +150,11 @@ class Signing:
         """The authority's and the root's first, as codesign has them."""
         leaf = certificate(
             SIGNER, self.authority, purpose=self.purpose, marker=self.marker, until=self.until, strange=self.strange,
-            signed_by=self.leaf_signed_by,
+            signed_by=self.leaf_signed_by, signs=self.leaf_signs,
         )  # fmt: skip
-        authority = certificate(self.authority, ROOT, authority=True, marker=self.authority_marker)
+        authority = certificate(
+            self.authority, ROOT, authority=True, marker=self.authority_marker, signs=self.authority_signs
+        )
         return [authority, root(), leaf]
 
     def __call__(self, directory: bytes, *alternates: bytes) -> bytes:

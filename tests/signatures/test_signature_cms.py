@@ -224,6 +224,12 @@ def test_certificate_that_is_not_for_code(purpose: object):
     assert problems(signed(purpose=purpose)) == {"cms-chain"}
 
 
+@pytest.mark.parametrize("whose", ["leaf_signs", "authority_signs"])
+def test_key_that_is_not_for_signatures(whose: str):
+    assert signed(**{whose: True}).status == "valid"
+    assert problems(signed(**{whose: False})) == {"cms-chain"}
+
+
 def test_critical_extension_that_nobody_here_knows():
     signature = signed(strange="1.2.3.4.5")
     assert (signature.status, signature.problems) == ("unknown", ())
