@@ -251,26 +251,30 @@ class Best(Strategy):
             return low
         return max(chance, high) if ahead <= 0 else chance
 
-    def _learn(self, arm: int, outcome: Outcome, now: float) -> None:
-        super()._learn(arm, outcome, now)
-        self._quality.advance(now)
-        limited = outcome is Outcome.RATE_LIMITED
-        self._limits.observe(arm, now, admitted=not limited)
-        self._opens[arm] = -math.inf
-        if not limited:
-            self._quality.observe(arm, accepted=outcome is Outcome.OK)
-
     def update(
         self, *, arm: int, outcome: Outcome, now: float, attempt: int, latency: float, retry_after: float | None = None
     ) -> None:
         """As every strategy's; a 429 that says when to come back is believed, up to a day."""
         super().update(arm=arm, outcome=outcome, now=now, attempt=attempt, latency=latency, retry_after=retry_after)
+        if outcome is Outcome.RATE_LIMITED and retry_after is not None and retry_after >= 0:
+            self._opens[arm] = now + min(retry_after, MAX_PAUSE)
+
+    def _learn(self, arm: int, outcome: Outcome, now: float) -> None:
+        counts, quality = self.memory.arms[arm], self._quality
+        accepted, limited = outcome is Outcome.OK, outcome is Outcome.RATE_LIMITED
+        if accepted:
+            counts.successes += 1
+        else:
+            counts.failures += 1
+        quality.advance(now)
+        self._limits.observe(arm, now, admitted=not limited)
+        if not limited:
+            quality.observe(arm, accepted=accepted)
+        self._opens[arm] = -math.inf
         self._changed.add(arm)
         if under_way := self.memory.under_way[arm]:
             del under_way[0]
             self._under_way[arm] -= 1
-        if outcome is Outcome.RATE_LIMITED and retry_after is not None and retry_after >= 0:
-            self._opens[arm] = now + min(retry_after, MAX_PAUSE)
 
     def _forget_lost(self, now: float) -> None:
         """Attempts that nobody will tell of any more are not under way."""

@@ -133,7 +133,9 @@ class RateLimits:
 
     def observe(self, arm: int, now: float, *, admitted: bool) -> None:
         """Weigh the guesses about a server by what it did, and let them take part in it."""
-        if admitted and self._least[arm] >= 1 and self._can_wait(arm, now):  # it changes no belief
+        at = self._at[arm]
+        if admitted and self._least[arm] >= 1 and self._owed[arm] < LATER and at is not None and at <= now:
+            # every guess that counts has a token left: no belief changes, and the rest can wait
             self._owed[arm] += 1
             self._least[arm] -= 1
             self._known[arm] = _UNKNOWN
@@ -147,10 +149,6 @@ class RateLimits:
         if factors is not None:
             self._weigh(arm, factors, now, admitted=admitted)
         self._look(arm)
-
-    def _can_wait(self, arm: int, now: float) -> bool:
-        at = self._at[arm]
-        return self._owed[arm] < LATER and at is not None and at <= now
 
     def _settle(self, arm: int) -> None:
         """Go through the admissions that could wait, each at its time."""
