@@ -44,7 +44,7 @@ Examples:
     "scenarios",
     multiple=True,
     metavar="NAME|PATH",
-    help="T1, T2c, T2h, T2w, T3s, T3r, all, or a YAML file; repeatable.  [default: all]",
+    help="T1, T2c, T2h, T2w, T3s, T3r, all of these, T3c, or a YAML file; repeatable.  [default: all]",
 )
 @click.option("--runs", type=click.IntRange(min=1), default=50, show_default=True, help="Each with other servers.")
 @click.option("--requests", type=click.IntRange(min=1), default=100, show_default=True, help="Ids per run.")

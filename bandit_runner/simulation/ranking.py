@@ -15,7 +15,7 @@ from bandit_runner.intervals import Difference, Estimate, estimate
 from bandit_runner.model import RESULTS_SCHEMA, ResultRow
 from bandit_runner.simulation.comparison import difference, row, scores
 from bandit_runner.simulation.experiment import CLAIRVOYANT, Experiment, Tallies
-from bandit_runner.simulation.scenario import Scenario, Sinusoid, load
+from bandit_runner.simulation.scenario import Scenario, load
 from bandit_runner.tables import Column, number, table
 
 EIGHT: Final = ("v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8")
@@ -24,18 +24,12 @@ EIGHT: Final = ("v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8")
 BLOG: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({"T1": ("v5",), "T2c": ("v7",), "T3c": ("v6", "v8")})
 """Which of them the blog calls the best, by the scenario that stands for its tier."""
 
-_T3C: Final = Scenario(
-    name="T3c",
-    about="Like T2c, with the sinusoid that the blog describes for T3: the stand-in's calibrated limits",
-    limits=(Sinusoid(rate=20.0, burst=1, amplitude=0.9, period=(8.0, 40.0)),),
-)
-
 RANKED: Final = (*EIGHT, "best")
 
 
 def blog_scenarios() -> tuple[Scenario, ...]:
     """The three tiers as the blog's author met them, as far as his logs tell."""
-    return load("T1"), load("T2c"), _T3C
+    return tuple(load(name) for name in BLOG)
 
 
 class Ranked(ResultRow, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""A workload as data: YAML -> `Scenario`. The six of the project are files beside this module; users write their own.
+"""A workload as data: YAML -> `Scenario`. The project's own are files beside this module; users write their own.
 
     name: mine
     arms: 12
@@ -24,7 +24,10 @@ import yaml
 from bandit_runner.errors import UsageError
 
 NAMES: Final = ("T1", "T2c", "T2h", "T2w", "T3s", "T3r")
-"""The scenarios that come along, in the order in which tables show them."""
+"""The scenarios of the comparison, in the order in which tables show them."""
+
+SHIPPED: Final = (*NAMES, "T3c")
+"""Those that come along."""
 
 MAX_FILE: Final = 65_536
 """Bytes of a scenario's YAML."""
@@ -146,14 +149,14 @@ def load(name: str) -> Scenario:
     Raises:
         UsageError: there is none, or it is not one.
     """
-    if name in NAMES:
+    if name in SHIPPED:
         file = importlib.resources.files(__package__) / "scenarios" / f"{name}.yaml"
         return _parse(file.read_bytes(), name)
     try:
         with Path(name).open("rb") as stream:
             text = stream.read(MAX_FILE + 1)
     except OSError as error:
-        hint = f"known: {', '.join(NAMES)}; or give the path of a YAML file"
+        hint = f"known: {', '.join(SHIPPED)}; or give the path of a YAML file"
         raise UsageError(f"there is no scenario {name!r} ({error.strerror})", hint=hint) from error
     if len(text) > MAX_FILE:
         raise UsageError(f"{name} is larger than {MAX_FILE} bytes", hint="a scenario is a page of YAML")

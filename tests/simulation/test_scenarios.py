@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bandit_runner.errors import UsageError
-from bandit_runner.simulation import NAMES, Scenario, World, load
+from bandit_runner.simulation import Scenario, World, load
 from bandit_runner.simulation.scenario import FixedWindow, Jumping, NoLimit, Sinusoid, TokenBucket
 
 AS_SPECIFIED = {
@@ -15,11 +15,12 @@ AS_SPECIFIED = {
     "T2w": FixedWindow(seconds=10, limit=(8, 32)),
     "T3s": Sinusoid(rate=(0.8, 3.2), burst=(1, 4), amplitude=0.9, period=(8, 40)),
     "T3r": Jumping(high=4, low=0.3, burst=(1, 3), dwell=8),
+    "T3c": Sinusoid(rate=20, burst=1, amplitude=0.9, period=(8, 40)),
 }
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_six_are_what_was_specified(name: str):
+@pytest.mark.parametrize("name", AS_SPECIFIED)
+def test_those_that_come_along_are_what_was_specified(name: str):
     scenario = load(name)
     assert scenario.name == name
     assert scenario.limits == (AS_SPECIFIED[name],)
