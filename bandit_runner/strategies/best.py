@@ -61,6 +61,7 @@ class BestMemory(Memory):
     quality: list[float | list[float] | None] = msgspec.field(default_factory=list)
     opens: list[Seconds | None] = msgspec.field(default_factory=list)
     prices: Prices | None = None
+    first_prices: Prices | None = None
     priced_at: Seconds | None = None
     ids: Count = 0.0
     """How many came lately; then since when they are counted, and when the last one came."""
@@ -90,8 +91,10 @@ class Best(Strategy):
     attempts the upper end of its interval, as in Bayes-UCB, for later ones, where a mistake costs more, the mean),
     V_{k+1} what the id is still worth if this attempt fails, and price_i what one more admission of i is worth to other
     ids (`prices`). So scarce good servers are kept for the last attempts of ids, and whether to repeat a server or
-    to try another is not a rule but a result. A wait is chosen if what it adds exceeds ``hurry`` per second. After the
-    free attempts it stops unless an attempt is worth more than its penalty.
+    to try another is not a rule but a result. First attempts, which are most of the load and can be made good, reckon
+    with servers that admit less than expected: what is not known to be plenty is spent sparingly. A wait is chosen if
+    what it adds exceeds ``hurry`` per second. After the free attempts it stops unless an attempt is worth more than its
+    penalty.
 
     Where ids come one after another, as in the simulator, a wait also delays the ids behind it, which rests the
     servers: there waiting is worth 4 to 8 points on tiers with hard limits. Where ids come whatever happens (open loop)
@@ -131,7 +134,7 @@ class Best(Strategy):
         self._quality = Quality(arms)
         self._opens = [-math.inf] * arms  # when a server said that it opens again
         self._under_way = [0] * arms  # so many attempts that have not come back
-        self._prices = no_prices(arms, scoring)
+        self._prices = self._first_prices = no_prices(arms, scoring)
         self._priced_at = -np.inf
         self._counted_from, self._ids, self._counted_at = 0.0, 0.0, 0.0
         self._first: Worths | None = None  # of first attempts, while neither time nor prices change them all
@@ -171,8 +174,8 @@ class Best(Strategy):
         What is kept misses only time that has passed, by which a server that nobody asked became freer: no 429 follows.
         An id that waited for just that is to see it: until all waits are over nothing is kept.
         """
-        quality, servers, under_way = self._quality, self._prices.servers, self._under_way
-        left = 1 - self._prices.values[1]
+        quality, servers, under_way = self._quality, self._first_prices.servers, self._under_way
+        left = 1 - self._first_prices.values[1]
         if self._first is None or quality.now != self._first_at or now - STEP <= self._awaited:
             success = zip(quality.hopes(under_way), servers, strict=True)
             self._first = Worths([_gain(p, left, price) for p, price in success], share=CERTAIN[1])
@@ -301,9 +304,10 @@ class Best(Strategy):
         window = RATE_WINDOW * (1 - math.exp(-max(now - self._counted_from, 1.0) / RATE_WINDOW))
         ids = max(1.0, self._ids / window * LOOKAHEAD)
         most = ids * depth(self.scoring)
-        self._prices = prices(
-            self._quality.means(), lambda arm: self._limits.capacity(arm, now, LOOKAHEAD, most) / ids, self.scoring
-        )
+        capacity = [self._limits.capacity(arm, now, LOOKAHEAD, most) for arm in range(len(self._under_way))]
+        success = self._quality.means()
+        self._prices = prices(success, lambda arm: capacity[arm][0] / ids, self.scoring)
+        self._first_prices = prices(success, lambda arm: capacity[arm][1] / ids, self.scoring)
 
     def estimates(self) -> tuple[LimitEstimate, ...]:
         """As every strategy's: what most of the guesses say."""
@@ -318,6 +322,7 @@ class Best(Strategy):
             quality=self._quality.pack(),
             opens=[opens if math.isfinite(opens) else None for opens in self._opens],
             prices=self._prices,
+            first_prices=self._first_prices,
             priced_at=self._priced_at if math.isfinite(self._priced_at) else None,
             ids=self._ids,
             counted_from=self._counted_from,
@@ -338,17 +343,19 @@ class Best(Strategy):
     def _unpack(self, memory: BestMemory) -> None:
         """Go on from a snapshot's memory; ``ValueError`` if it is none, and then nothing has changed."""
         arms = len(memory.arms)
-        if memory.limits is None or memory.prices is None:
+        if memory.limits is None or memory.prices is None or memory.first_prices is None:
             raise ValueError("no beliefs")
-        counts = (len(memory.opens), len(memory.under_way), len(memory.prices.servers), len(memory.prices.values))
-        if counts != (arms, arms, arms, depth(self.scoring) + 1):
+        counts = {len(memory.opens), len(memory.under_way)}
+        for each in (memory.prices, memory.first_prices):
+            counts |= {len(each.servers), len(each.values) - 1 - depth(self.scoring) + arms}
+        if counts != {arms}:
             raise ValueError("not as many numbers as arms and attempts")
         quality = Quality(arms)
         quality.unpack(memory.quality)
         self._limits.unpack(memory.limits)
         self._quality = quality
         self._opens = [-math.inf if opens is None else opens for opens in memory.opens]
-        self._prices = memory.prices
+        self._prices, self._first_prices = memory.prices, memory.first_prices
         self._under_way = [len(times) for times in memory.under_way]
         self._priced_at = -np.inf if memory.priced_at is None else memory.priced_at
         self._ids, self._counted_from, self._counted_at = memory.ids, memory.counted_from, memory.counted_at

@@ -33,8 +33,8 @@ the phase now and its cosine; length of a fixed window; seconds until that windo
 does not have is 0, an end that never comes infinite. No row depends on where a clock began."""
 ROWS: Final = 11
 
-FAMILIES: Final = (0.15, 0.3, 0.2, 0.2, 0.15)
-"""Prior shares of: no limit, constant, swinging, jumping, fixed window."""
+FAMILIES: Final = (0.15, 0.45, 0.1, 0.1, 0.2)
+"""Prior shares of: no limit, constant, swinging, jumping, fixed window. Most limits stay as they were configured."""
 KINDS: Final = ("none", "token-bucket", "sinusoid", "jumping", "fixed-window")
 NONE, CONSTANT, SWINGING, JUMPING, WINDOW = range(5)
 
@@ -43,6 +43,8 @@ WINDOW_LENGTHS: Final = (1.0, 2.0, 5.0, 10.0, 10.0, 15.0, 30.0, 60.0)
 
 OPEN: Final = 4e6
 """The limit of a window that has not shown one yet; single floats count up to four times that."""
+MOST_OPEN: Final = 1e3
+"""What such a limit is supposed to be at most, where it matters what it will be (log-uniform, as the rates are)."""
 UNLIMITED: Final = 1e9
 TINY: Final = np.float32(1e-6)
 TICK: Final = 0.01
@@ -70,7 +72,7 @@ def draw(rng: np.random.Generator, count: int) -> Floats:
         return np.exp(rng.uniform(math.log(low), math.log(high), count))
 
     x = np.zeros((ROWS, count), np.float32)
-    x[RATE] = np.where(jumping, spread(0.1, 10), np.where(swinging, spread(0.4, 6), spread(0.2, 20))) * ~window
+    x[RATE] = np.where(jumping, spread(0.1, 10), np.where(swinging, spread(0.4, 6), spread(0.2, 100))) * ~window
     x[OTHER_RATE] = spread(0.1, 10) * jumping
     x[DWELL] = jumping * spread(3, 30)
     x[FREQUENCY] = 2 * math.pi / spread(5, 60) * swinging
@@ -205,8 +207,15 @@ def adopt(x: Floats, ages: Doubles, rng: np.random.Generator, *, admitted: bool)
         reject(x)
 
 
-def capacity(x: Floats, seconds: np.float32, most: np.float32) -> Floats:
-    """How many attempts each guess admits in that time, at most ``most``."""
+def capacity(x: Floats, seconds: np.float32, most: np.float32, rng: np.random.Generator) -> Floats:
+    """How many attempts each guess admits in that time, at most ``most``; a limit that is not known yet is drawn."""
+    tokens, limit = x[TOKENS], x[CAPACITY]
+    unknown = (x[LENGTH] > 0) & (limit > OPEN / 2)
+    if unknown.any():
+        x = x.copy()
+        used = np.maximum(limit - tokens, 1)[unknown]
+        drawn = used * np.maximum(MOST_OPEN / used, 2) ** rng.random(len(used), np.float32)
+        x[CAPACITY, unknown], x[TOKENS, unknown] = drawn, drawn - used
     found: Floats = np.minimum(x[TOKENS] + _long_run(x) * seconds, most)
     return found
 

@@ -34,6 +34,8 @@ UNFORESEEN: Final = 0.5
 """The same when no guess at all had foreseen what happened: the server is not what it was."""
 SHARED: Final = 0.7
 """The share of those that come from another server, not from the prior."""
+CAUTION: Final = 0.2
+"""The share of a belief that may say that a server admits less than it is almost sure to."""
 _UNKNOWN: Final = (-1, 0.0)
 HISTORY: Final = 256
 """Admissions per server that are remembered, for the count of a window that is guessed later."""
@@ -125,11 +127,14 @@ class RateLimits:
         found = [np.einsum("ij,ij->i", self._weights, after <= np.float32(wait)).tolist() for wait in waits]
         return [list(map(_bounded, of_one)) for of_one in zip(*found, strict=True)]
 
-    def capacity(self, arm: int, now: float, seconds: float, most: float) -> float:
-        """How many attempts the server is expected to admit in that time, at most ``most``."""
+    def capacity(self, arm: int, now: float, seconds: float, most: float) -> tuple[float, float]:
+        """How many attempts the server is expected to admit in that time, and is almost sure to; at most ``most``."""
         self._advance(arm, now)
-        expected = guesses.capacity(self._x[:, arm], np.float32(seconds), np.float32(most))
-        return float(self._weights[arm].dot(expected))
+        weights = self._weights[arm]
+        found = guesses.capacity(self._x[:, arm], np.float32(seconds), np.float32(most), self.rng)
+        order = found.argsort()
+        cautious = int(np.searchsorted(weights[order].cumsum(dtype=float), CAUTION))
+        return float(weights.dot(found)), float(found[order[min(cautious, len(order) - 1)]])
 
     def observe(self, arm: int, now: float, *, admitted: bool) -> None:
         """Weigh the guesses about a server by what it did, and let them take part in it."""
