@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from enforcing import Sandboxed
 from origins import SOURCES
 from qemu import Qemu
 from tracing import Strace, Trace
@@ -78,7 +79,7 @@ class Server:
 class Bench:
     """One program's traces in one scratch folder."""
 
-    def __init__(self, program: Path, folder: Path, tracer: Strace | Qemu) -> None:
+    def __init__(self, program: Path, folder: Path, tracer: Strace | Qemu | Sandboxed) -> None:
         self.program, self.folder, self.tracer = program, folder, tracer
         self.traces: list[Path] = []
         self.outcomes: list[str] = []
@@ -169,7 +170,10 @@ class Bench:
         """A TCP port on loopback that nobody listens on."""
         with socket.socket() as trial:
             trial.bind(("127.0.0.1", 0))
-            return int(trial.getsockname()[1])
+            port = int(trial.getsockname()[1])
+        if isinstance(self.tracer, Sandboxed):
+            self.tracer.ports.append(port)
+        return port
 
     def ready(self, port: int) -> None:
         self.until(lambda: socket.create_connection(("127.0.0.1", port), 1).close(), f"port {port} is not served")

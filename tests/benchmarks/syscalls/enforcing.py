@@ -1,70 +1,101 @@
-"""The workloads once more, while the kernel refuses the program every call that is not on its own list.
+"""The workloads once more, each command of them under ``binsafe run``, as a user would type it.
 
-The list is taken as it is, without the cap that a policy puts on it: what is measured is whether anything is missing.
-Calls outside it, and values that an argument was proved not to have, return ENOSYS. ``execve`` is open, because the
-program is started by it; what the program starts itself inherits the filter, and may fail where its own list is longer.
+Granted are the scratch folder of the workload, its ports, and the programs that it starts; the list of system calls is
+the program's own, under the cap of its baseline. The violations that ``binsafe run`` reports say what was refused. A
+call that is refused although the cap lets it pass is missing in the list: that fails. What the cap refuses, and what no
+grant can allow (datagrams, unix sockets), may change outcomes; each is named.
 """
 
+import json
+import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from analysing import Answer
-from tracing import Strace
+from tracing import Trace
 
-from binsafe.model import Condition
-from binsafe.renderers.bpf import assemble
-from binsafe.renderers.seccomp import ENOSYS, RET_ALLOW, RET_ERRNO, Outcome, Refusal, program_of
+from binsafe import baselines
 
-_LAUNCHER = Path(__file__).with_name("under_filter.py")
-_WORD = 0xFFFF_FFFF
+_CAPS = ("cli_tool", "network_server")
+_IMPLIED = frozenset({"execve", "execveat", "bind", "connect", "clone3"})
+"""Calls that the supervisor or the filter answers itself, whatever the list says."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Enforced(Strace):
-    """Traces a program that runs under a filter: strace sees what was tried, and that it was refused."""
+class Sandboxed:
+    """Starts a program under ``binsafe run``, in place of a tracer; the report of violations is its trace."""
 
-    filter: Path
+    folder: Path
+    executes: tuple[str, ...]
+    ports: list[int] = field(default_factory=list)
+    """Those that the workload has asked for so far."""
+    separate: bool = True
 
     def command(self, output: Path) -> list[str]:
-        return [*super().command(output), sys.executable, "-I", "-S", str(_LAUNCHER), str(self.filter)]
+        """What stands before the program and its arguments."""
+        found = dict.fromkeys(path for name in self.executes if (path := shutil.which(name)) is not None)
+        granted = [*_options("--ports", (f":{port}" for port in self.ports)), *_options("--exec", found)]
+        variables = _options("--env", (f"HOME={self.folder}", "LANG=C.UTF-8"))
+        words = ["run", "--yes", "--report", str(output), "--write", str(self.folder), *granted, *variables, "--"]
+        return [sys.executable, "-m", "binsafe", *words]
+
+    def read(self, text: str, program: Path, folder: Path) -> Trace:
+        """The calls that did not exist for the program (ENOSYS), and all that was refused otherwise by operation."""
+        del program, folder
+        trace = Trace()
+        for violation in map(json.loads, text.splitlines()):
+            if violation["result"] == "ENOSYS":
+                trace.refused[violation["syscall"]] += 1
+            elif not violation["expected"]:
+                trace.calls[f"{violation['operation']} {violation['object']}"[:80]] += 1
+        return trace
+
+
+def _options(name: str, values: Iterable[str]) -> list[str]:
+    return [word for value in values for word in (name, value)]
 
 
 @dataclass(frozen=True)
 class Done:
-    """What came of one workload: the outcome of each command and request, and the calls that returned ENOSYS."""
+    """What came of one workload: the outcome of each command and request, and what was refused."""
 
     outcomes: tuple[str, ...]
     refused: Mapping[str, int] = field(default_factory=dict)
+    """The calls that returned ENOSYS."""
+    denied: Mapping[str, int] = field(default_factory=dict)
     failed: str = ""
 
 
-def own_filter(answer: Answer, arch: str) -> bytes:
-    """The filter that allows what an answer lists, with the arguments that it knows."""
-    decided: dict[str, Outcome] = dict.fromkeys(sorted((answer.required or frozenset()) | {"execve"}), RET_ALLOW)
-    for name in {name for name, _ in answer.arguments} & decided.keys():
-        tests = (
-            Condition(argument=position, mask=_WORD, values=tuple(sorted(values)))
-            for (call, position), values in sorted(answer.arguments.items())
-            if call == name
-        )
-        decided[name] = (tuple(tests),)
-    refused = RET_ERRNO | ENOSYS
-    return assemble(tuple(program_of(decided, arch, Refusal(refused, refused))))
+def missing(answer: Answer, held: Done) -> dict[str, int]:
+    """The calls that were refused because the list lacks them, though a baseline would let them pass."""
+    caps = {grant.object for name in _CAPS for group in baselines.load(name).calls for grant in group.grants}
+    listed = (answer.required or frozenset()) | _IMPLIED
+    return {call: count for call, count in held.refused.items() if call in caps and call not in listed}
 
 
 def compared(name: str, answer: Answer, free: Done, held: Done) -> Iterator[str]:
-    """One line for a program, and one for each outcome that is another one under the filter."""
+    """One line for a program, one for each outcome that is another one inside, and what was refused."""
     pairs = list(zip(free.outcomes, held.outcomes, strict=False))
     others = [(one, other) for one, other in pairs if _status(one) != _status(other)]
-    refused = " ".join(f"{call} ({count}x)" for call, count in sorted(held.refused.items()))
+    lacking = held.failed or _listed(missing(answer, held))
     yield (
-        f"{name:16} {len(answer.required or ()):4} calls allowed, {len(answer.arguments):3} arguments known; "
+        f"{name:16} {len(answer.required or ()):4} calls listed; "
         f"{len(pairs) - len(others)} of {max(len(free.outcomes), len(held.outcomes))} outcomes the same; "
-        f"{'passes' if not held.failed and not refused else 'FAILS: ' + (held.failed or refused)}"
+        f"{'FAILS: ' + lacking if lacking else 'passes'}"
     )
-    yield from (f"  {one}   under the filter: {_status(other)}" for one, other in others)
+    yield from (f"  {one}   inside: {_status(other)}" for one, other in others)
+    if held.refused:
+        yield f"  not there inside: {_listed(held.refused)}"
+    if held.denied:
+        yield f"  denied: {_listed(Counter(held.denied).most_common(12))}"
+
+
+def _listed(calls: Mapping[str, int] | Iterable[tuple[str, int]]) -> str:
+    pairs = sorted(calls.items()) if isinstance(calls, Mapping) else calls
+    return ", ".join(f"{call} ({count}x)" for call, count in pairs)
 
 
 def _status(outcome: str) -> str:

@@ -13,12 +13,16 @@ from bandit_runner.flakyservers.build import build
 
 @dataclass(frozen=True)
 class Program:
-    """``loads`` are patterns of files that it loads by name at run time: what ``binsafe syscalls --with`` is told."""
+    """``loads`` are patterns of files that it loads by name at run time: what ``binsafe syscalls --with`` is told.
+
+    ``executes`` are the programs that it starts: what ``binsafe run --exec`` is told.
+    """
 
     name: str
     origin: Origin
     workload: Callable[[Bench], None]
     loads: tuple[str, ...] = ()
+    executes: tuple[str, ...] = ()
     arch: str = "x86_64"
 
 
@@ -34,6 +38,16 @@ def _deb(name: str, member: str, platform: str = "") -> Packaged:
     return Packaged(Package("deb", name, platform=platform), member)
 
 
+_SHELL = ("sh", "ls", "cat", "sleep", "true", "date", "sort", "grep", "sed", "wc", "head", "tr")
+_PACKERS = ("sh", "gzip", "bzip2", "xz", "true", "cat", "false")
+_GIT = (
+    "sh",
+    "cat",
+    "gzip",
+    "/usr/lib/git-core/git",
+    "/usr/lib/git-core/git-daemon",
+    "/usr/lib/git-core/git-remote-http",
+)
 _STATIC = ("-O2", "-static", "-pthread")
 _ZIG = ("zig", "build-exe", "-O", "ReleaseSafe", "-femit-bin={output}")
 _ZIG_CC = ("zig", "cc", "-target", "x86_64-linux-musl", "-Os", "-s")
@@ -49,21 +63,21 @@ PROGRAMS = (
     Program("haproxy", Installed("haproxy", "/usr/sbin/haproxy"), haproxy.workload),
     # dynamic tools
     Program("ls", Installed("coreutils", "/bin/ls"), tools.ls),
-    Program("tar", Installed("tar", "/bin/tar"), tools.tar),
-    Program("find", Installed("findutils", "/usr/bin/find"), tools.find),
+    Program("tar", Installed("tar", "/bin/tar"), tools.tar, executes=_PACKERS),
+    Program("find", Installed("findutils", "/usr/bin/find"), tools.find, executes=("true", "echo")),
     Program("grep", Installed("grep", "/bin/grep"), tools.grep),
-    Program("sed", Installed("sed", "/bin/sed"), tools.sed),
-    Program("mawk", Installed("mawk", "/usr/bin/mawk"), tools.awk),
+    Program("sed", Installed("sed", "/bin/sed"), tools.sed, executes=("sh", "date")),
+    Program("mawk", Installed("mawk", "/usr/bin/mawk"), tools.awk, executes=("sh", "sort", "date", "true")),
     Program("jq", Installed("jq", "/usr/bin/jq"), tools.jq),
     Program("xz", Installed("xz-utils", "/usr/bin/xz"), tools.xz),
-    Program("git", Installed("git", "/usr/bin/git"), tools.git),
+    Program("git", Installed("git", "/usr/bin/git"), tools.git, executes=_GIT),
     Program("openssl", Installed("openssl", "/usr/bin/openssl"), tools.openssl, (_OPENSSL,)),
     Program("curl", Installed("curl", "/usr/bin/curl"), tools.curl, (_OPENSSL,)),
     Program("sqlite3", Installed("sqlite3", "/usr/bin/sqlite3"), tools.sqlite3),
     Program("ssh-keygen", Installed("openssh-client", "/usr/bin/ssh-keygen"), tools.ssh_keygen),
     Program("ripgrep", Installed("ripgrep", "/usr/bin/rg"), tools.ripgrep),
     Program("rsync", Installed("rsync", "/usr/bin/rsync"), tools.rsync),
-    Program("bash", Installed("bash", "/bin/bash"), shells.bash),
+    Program("bash", Installed("bash", "/bin/bash"), shells.bash, executes=_SHELL),
     Program("python3", Installed("python3", "/usr/bin/python3.11"), python.workload, (_MODULES,)),
     # static tools in C
     Program("busybox-static", _deb("busybox-static", "./bin/busybox"), shells.busybox),

@@ -25,7 +25,7 @@ from pathlib import Path
 import platformdirs
 from analysing import analyse
 from bench import Bench, WorkloadFailed
-from enforcing import Done, Enforced, compared, own_filter
+from enforcing import Done, Sandboxed, compared, missing
 from isolation import UNSHARE, settle
 from origins import SOURCES, Rooted, Unavailable
 from programs import ARM64, PROGRAMS, Program
@@ -44,7 +44,7 @@ def main() -> int:
     options = _options()
     cache = Path(os.environ.get("BINSAFE_TRUTH_CACHE") or platformdirs.user_cache_path("binsafe-truth"))
     if options.inside:
-        return _inside(_named(options.inside), cache, options.filter)
+        return _inside(_named(options.inside), cache, sandboxed=options.sandboxed)
     chosen = [_named(name) for name in options.only] or list(ARM64 if options.arm64 else PROGRAMS)
     if options.enforce:
         return _enforce((program for program in chosen if program.arch == "x86_64"), cache)
@@ -85,9 +85,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--trace-only", action="store_true", help="make the traces and print them")
     parser.add_argument("--retrace", action="store_true", help="do not use the traces that are kept")
     parser.add_argument("--no-warm", action="store_true", help="do not measure the second run")
-    parser.add_argument("--enforce", action="store_true", help="the workloads under a filter of the program's own list")
+    parser.add_argument("--enforce", action="store_true", help="the workloads under binsafe run")
     parser.add_argument("--inside", help=argparse.SUPPRESS)
-    parser.add_argument("--filter", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--sandboxed", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -109,13 +109,13 @@ def _trace(program: Program, path: Path, cache: Path, *, again: bool) -> Trace:
     return Trace(Counter(document["calls"]), {name: set(values) for name, values in document["arguments"].items()})
 
 
-def _isolated(program: Program, cache: Path, filter_: Path | None = None) -> str:
-    """The workload in a network of its own, under a filter if there is one; what `_inside` prints.
+def _isolated(program: Program, cache: Path, *, sandboxed: bool = False) -> str:
+    """The workload in a network of its own, under strace or ``binsafe run``; what `_inside` prints.
 
     Raises:
         WorkloadFailed: with its last words.
     """
-    enforced = [] if filter_ is None else ["--filter", str(filter_)]
+    enforced = ["--sandboxed"] if sandboxed else []
     done = subprocess.run(
         [*UNSHARE, sys.executable, __file__, "--inside", program.name, *enforced],
         env=os.environ | {"BINSAFE_TRUTH_CACHE": str(cache), "PYTHONPATH": str(_HERE.parents[2])},
@@ -130,19 +130,19 @@ def _isolated(program: Program, cache: Path, filter_: Path | None = None) -> str
     return done.stdout
 
 
-def _inside(program: Program, cache: Path, filter_: Path | None) -> int:
+def _inside(program: Program, cache: Path, *, sandboxed: bool) -> int:
     """In the namespaces: do the work, print the trace."""
     settle()
     known = names(program.arch)
-    tracer: Strace | Qemu = Strace(known)
-    if filter_ is not None:
-        tracer = Enforced(known, filter=filter_)
-    elif program.arch != "x86_64":
+    tracer: Strace | Qemu | Sandboxed = Strace(known)
+    if program.arch != "x86_64":
         tracer = Qemu(known, _root(program, cache))
-    with tempfile.TemporaryDirectory(prefix="truth-") as folder:
+    with tempfile.TemporaryDirectory(prefix="truth-", dir="/var/tmp") as folder:
         scratch = Path(folder) / "work"
         scratch.mkdir()
         Path(folder).chmod(0o755)
+        if sandboxed:
+            tracer = Sandboxed(folder=scratch, executes=(str(program.origin.file(cache)), *program.executes))
         with contextlib.closing(Bench(program.origin.file(cache), scratch, tracer)) as bench:
             program.workload(bench)
         trace, outcomes = bench.trace(), bench.outcomes
@@ -154,7 +154,7 @@ def _inside(program: Program, cache: Path, filter_: Path | None) -> int:
 
 
 def _enforce(programs: Iterable[Program], cache: Path) -> int:
-    """Each workload without and with the filter that the program's own list makes; 1 if one does not pass."""
+    """Each workload without and with the sandbox; 1 if one does not pass."""
     failed = False
     for program in programs:
         _say(program.name)
@@ -165,22 +165,18 @@ def _enforce(programs: Iterable[Program], cache: Path) -> int:
             _say(f"{program.name} left out: {error}")
             continue
         answer = analyse(path, _loads(program), root=_root(program, cache), warm=False)
-        with tempfile.NamedTemporaryFile(prefix="filter-") as file:
-            file.write(own_filter(answer, program.arch))
-            file.flush()
-            Path(file.name).chmod(0o644)
-            try:
-                held = _done(_isolated(program, cache, Path(file.name)))
-            except (WorkloadFailed, subprocess.TimeoutExpired) as error:
-                held = Done((), failed=str(error)[-300:])
-        failed |= bool(held.failed or held.refused)
+        try:
+            held = _done(_isolated(program, cache, sandboxed=True))
+        except (WorkloadFailed, subprocess.TimeoutExpired) as error:
+            held = Done((), failed=str(error)[-300:])
+        failed |= bool(held.failed or missing(answer, held))
         print("\n".join(compared(program.name, answer, free, held)), flush=True)
     return int(failed)
 
 
 def _done(text: str) -> Done:
     document = json.loads(text)
-    return Done(tuple(document["outcomes"]), document["refused"])
+    return Done(tuple(document["outcomes"]), document["refused"], document["calls"])
 
 
 def _loads(program: Program) -> tuple[Path, ...]:
