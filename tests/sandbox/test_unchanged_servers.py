@@ -75,6 +75,8 @@ SLOW = {
     "java :PORT": Case("java -cp {built} Server {port}", V4, "java"),
     "java loopback": Case("java -cp {built} Server {port} 127.0.0.1", V4, "java"),
     "java ::1": Case("java -cp {built} Server {port} ::1", V6, "java"),
+    "busybox httpd": Case("busybox httpd -f -p 127.0.0.1:{port} -h {built}", V4, "www"),
+    "mini_httpd": Case("mini_httpd -D -p {port} -h 127.0.0.1 -d {built}", V4, "www"),
     "nginx any": Case("nginx -c {built}/any.conf", V4, "nginx"),
     "nginx loopback": Case("nginx -c {built}/loopback.conf", V4, "nginx"),
     "nginx dual stack": Case("nginx -c {built}/dual.conf", V4, "nginx"),

