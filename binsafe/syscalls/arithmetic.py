@@ -30,6 +30,18 @@ _OPERATORS: Mapping[str, Callable[[int, int], int]] = {
 }
 
 
+_BIT_BY_BIT = frozenset({"and", "or", "xor"})
+
+
+def result(operations: Iterable[Operation], mask: int = MASK) -> int | None:
+    """What operations make of every number in the bits of ``mask``, where they leave nothing of it; else None."""
+    steps = tuple(operations)
+    if not _BIT_BY_BIT.issuperset(step.name for step in steps):
+        return None
+    found = compute(0, steps) & mask
+    return found if compute(MASK, steps) & mask == found else None
+
+
 def compute(value: int, operations: Iterable[Operation]) -> int:
     """A number after some operations."""
     for operation in operations:

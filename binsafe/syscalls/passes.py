@@ -19,7 +19,7 @@ _WRAPPER = 6
 def always_passes(
     program: Program, place: Place, passed: Passed, *, callers_only: bool = False, most: int = MAX_SEEN
 ) -> bool:
-    """Whether no way leads to an instruction but those on which one is met that is ``passed``.
+    """Whether ways lead to an instruction, and on all of them one is met that is ``passed``.
 
     With ``callers_only`` that counts only in functions from which the instruction's own one is called, which must be a
     plain wrapper of it. What else leads to code than what is seen here counts as a way: the start of the program, an
@@ -28,7 +28,7 @@ def always_passes(
     Raises:
         OutOfInstructions: the budget was used up.
     """
-    own = 0
+    own, met = 0, False
     seen: set[tuple[int, bool]] = set()
     work = [(place, not callers_only)]
     while work:
@@ -40,13 +40,14 @@ def always_passes(
         if own > _WRAPPER:
             return False
         if counts and here.address != place.address and passed(here):
+            met = True
             continue
         entries = program.entries(here)
         if len(seen) > most or _is_led_to_unseen(program, here, entries):
             return False
         work += [(edge.place, counts or edge.kind is Kind.CALL) for edge in entries]
         work += [(before, counts) for before in _before(program, here, entries)]
-    return True
+    return met
 
 
 def _is_led_to_unseen(program: Program, place: Place, entries: list[Edge]) -> bool:
@@ -54,7 +55,7 @@ def _is_led_to_unseen(program: Program, place: Place, entries: list[Edge]) -> bo
     region, at = place
     if not region.anchored or place.address == program.slice.entry:
         return True
-    if at and not entries and not region.is_unreachable(at) and not any(_before(program, place, entries)):
+    if at and not entries and not region.is_padding(at) and not any(_before(program, place, entries)):
         # what is no function's beginning either may be where an exception is caught
         return place.address % _ALIGNED != 0 or program.taken_at(place.address) is not None
     begins = not at or region.is_padding(at - 1) or _ends(program, place, entries)

@@ -11,7 +11,7 @@ Each step back is `backward`'s, and takes for granted what is said there.
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from binsafe.syscalls.arithmetic import Operation, compute
+from binsafe.syscalls.arithmetic import Operation, compute, result
 from binsafe.syscalls.backward import before
 from binsafe.syscalls.machine import Constant, Location, Unknown
 from binsafe.syscalls.places import Edge, Kind, Place
@@ -176,6 +176,8 @@ class _Walk:
                 self.numbers.add(Number(compute(source.value, query.operations) & self.mask, outer))
             elif len(operations := source.operations + query.operations) > MAX_OPERATIONS:
                 self.gap(address, "the number is computed in too many steps")
+            elif (number := result(operations, self.mask)) is not None:
+                self.numbers.add(Number(number, outer))
             else:
                 self.ask(_Query(edge.place, source.location, operations, outer))
 

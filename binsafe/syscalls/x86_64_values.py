@@ -191,9 +191,9 @@ def _merged(location: Location, bits: int, source: Source) -> tuple[Source, ...]
     """An assignment of the low ``bits``: 32 clear the rest of a register, fewer keep it."""
     if bits >= 32:
         return (then(source, *_truncation(bits)),)
-    if bits and isinstance(source, Constant):
-        low = _ones(bits)
-        keep, put = Operation("and", ~low & MASK), Operation("or", source.value & low)
+    if isinstance(source, Constant):
+        low, shift = (_ones(bits), 0) if bits else (0xFF, 8)
+        keep, put = Operation("and", ~(low << shift) & MASK), Operation("or", (source.value & low) << shift)
         return (Moved(location, (keep, put)),)
     return (Unknown("set in parts of the register"),)
 

@@ -241,3 +241,24 @@ def test_padding_in_front_of_a_jumps_target_is_no_way_there_from_a_jump_through_
     code.ret()
     code.put(b"\x48\x8b\x07\xff\xe0")  # mov rax, [rdi]; jmp rax: another function, of which no table tells
     assert called(program(code)) == {"exit"}
+
+
+def test_a_number_that_is_put_together_from_two_bytes_is_found():
+    """dietlibc: the callers set ``al``, and the one place that enters the kernel clears the rest (``unified.S``)."""
+    code = X86()
+    code.put(b"\xb0\x27")  # mov al, 39
+    code.jump("unified")
+    code.put(b"\xb0\x3c")  # mov al, 60
+    code.label("unified")
+    code.put(b"\xb4\x00\x0f\xb7\xc0")  # mov ah, 0; movzx eax, ax
+    code.syscall()
+    code.ret()
+    assert called(program(code)) == {"getpid", "exit"}
+
+
+def test_a_number_of_which_a_byte_is_not_set_is_reported():
+    code = X86()
+    code.put(b"\xb0\x27\x0f\xb7\xc0")  # mov al, 39; movzx eax, ax
+    code.syscall()
+    code.ret()
+    assert reasons(program(code))
