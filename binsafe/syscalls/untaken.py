@@ -38,13 +38,19 @@ _ATTRIBUTES = frozenset({"pthread_attr_setinheritsched", "pthread_setattr_defaul
 
 
 class Way(NamedTuple):
-    """Calls that are not made on ways that pass certain instructions."""
+    """Calls that are not made on ways that pass certain instructions, one of each kind."""
 
     calls: AbstractSet[str]
-    passed: Passed
+    passed: tuple[Passed, ...]
     callers_only: bool = False
     most: int = MAX_SEEN
     """Instructions after which it is given up."""
+
+    def leads_to(self, program: Program, place: Place) -> bool:
+        """Whether a call is not made but on such ways."""
+        return all(
+            always_passes(program, place, each, callers_only=self.callers_only, most=self.most) for each in self.passed
+        )
 
 
 def needed(program: Program, found: Iterable[Number], sites: Sites) -> set[Number]:
@@ -62,9 +68,7 @@ def needed(program: Program, found: Iterable[Number], sites: Sites) -> set[Numbe
         values = {known[name] for name in way.calls if name in known}
         for number in [number for number in kept if number.value in values]:
             place = program.place(number.address)
-            if place is not None and always_passes(
-                program, place, way.passed, callers_only=way.callers_only, most=way.most
-            ):
+            if place is not None and way.leads_to(program, place):
                 kept.discard(number)
     return kept
 
@@ -76,28 +80,36 @@ def _ways(program: Program, made: Mapping[int, AbstractSet[int]], sites: Sites) 
         return lambda place: made.get(place.address) == {known[call]}
 
     # exit_group does not return: kernel/exit.c
-    yield Way({"exit"}, makes("exit_group"), most=_NEXT)
+    yield Way({"exit"}, (makes("exit_group"),), most=_NEXT)
+    # musl, src/misc/getrlimit.c: only where errno says that the kernel does not know prlimit64
+    yield Way({"getrlimit"}, (makes("prlimit64"), _compares_with_enosys), most=_NEXT)
     if program.slice.linkage == "dynamic" or not is_static_glibc(program.slice.data):
         return
     # sysdeps/unix/sysv/linux/faccessat.c: only where the kernel does not know faccessat2
-    yield Way(_IDENTITY, makes("faccessat2"))
+    yield Way(_IDENTITY, (makes("faccessat2"),))
     # stdlib/arc4random.c: waits for /dev/random only where the kernel does not know getrandom
-    yield Way({"ppoll"}, makes("getrandom"))
+    yield Way({"ppoll"}, (makes("getrandom"),))
     # elf/dl-profile.c, _dl_start_profile: for LD_PROFILE only, and goes on where it is given no timer
     profiling = _regions_naming(program, _PROFILING)
-    yield Way({"setitimer"}, lambda place: place.region.start in profiling, callers_only=True)
+    yield Way({"setitimer"}, (lambda place: place.region.start in profiling,), callers_only=True)
     if not _makes_threads(program, made, sites):
         # libio/genops.c, _IO_unbuffer_all: waits for a stream that another thread holds
         ending = _ending(program)
-        yield Way({"sched_yield"}, lambda place: place.region.start in ending, callers_only=True)
+        yield Way({"sched_yield"}, (lambda place: place.region.start in ending,), callers_only=True)
         # sysdeps/nptl/libc_start_call_main.h: ends the first thread where there is another (__nptl_nthreads)
-        yield Way({"exit"}, lambda place: place.instruction.mnemonic == "lock dec")
+        yield Way({"exit"}, (lambda place: place.instruction.mnemonic == "lock dec",))
     # nptl/tpp.c: changes the priority of who owns a mutex of a protocol that the initialisers of pthread.h do not set
     if not _sets_protocol(program):
-        yield Way(_SCHEDULING, lambda place: _SELF in place.instruction.operands, callers_only=True)
+        yield Way(_SCHEDULING, (lambda place: _SELF in place.instruction.operands,), callers_only=True)
     # nptl/pthread_create.c: for threads whose attributes ask for it
     creating = _creating(program)
-    yield Way(_OF_THREAD, lambda place: place.region.start in creating)
+    yield Way(_OF_THREAD, (lambda place: place.region.start in creating,))
+
+
+def _compares_with_enosys(place: Place) -> bool:
+    """Whether it is ``cmp dword ptr [rax], 38``: what a function returned points to ``errno``."""
+    mnemonic, operands = place.instruction.mnemonic, place.instruction.operands
+    return (mnemonic, operands) == ("cmp", "dword ptr [rax], 0x26")
 
 
 def _makes_threads(program: Program, made: Mapping[int, AbstractSet[int]], sites: Sites) -> bool:

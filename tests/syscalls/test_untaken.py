@@ -147,3 +147,25 @@ def test_glibc_looks_at_identities_only_without_faccessat2(tmp_path: Path):
     assert identities - {"getgroups"} <= set(
         calls(build(tmp_path, "knows", _ACCESS % " + geteuid() + getegid() + getgid()", "-static", "-s")).required
     )
+
+
+def limits(error: int, *, first: int = 302) -> X86:
+    """``prlimit64``, and ``getrlimit`` where ``errno`` is a certain one afterwards."""
+    code = X86()
+    code.label("start")
+    call(code, first)
+    code.call("place_of_errno")
+    code.put(b"\x83\x38" + bytes([error]))  # cmp dword ptr [rax], error
+    code.put(b"\x75\x07")  # jne over the seven bytes that follow
+    call(code, 97)
+    code.ret()
+    code.label("place_of_errno")
+    code.lea("start")
+    code.ret()
+    return code
+
+
+def test_limits_are_asked_for_in_the_older_way_only_where_the_newer_is_not_known():
+    assert "getrlimit" not in made(limits(38), b"")
+    assert "getrlimit" in made(limits(22), b"")
+    assert "getrlimit" in made(limits(38, first=39), b"")
