@@ -6,8 +6,6 @@ from binsafe.syscalls.arithmetic import MASK, Operation
 from binsafe.syscalls.decode import Detail, Immediate, Memory, Operand, Register
 from binsafe.syscalls.machine import Constant, Location, Moved, Source, Step, Unknown, then
 
-LOW_32 = 0xFFFF_FFFF
-
 
 def _registers() -> dict[str, tuple[str, int]]:
     """Every name of a general register -> (its full name, bits); ``ah`` and its like, the second byte, count 0 bits."""
