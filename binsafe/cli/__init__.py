@@ -17,8 +17,8 @@ _MANY_OBJECTS = 100_000
 
 def main() -> None:
     """The console script."""
+    gc.set_threshold(_MANY_OBJECTS)
     if sys.argv[1:2] == ["run"] and sys.platform == "linux":
-        gc.set_threshold(_MANY_OBJECTS)
         from binsafe.cli.inherited import end_on_interrupt
 
         end_on_interrupt()

@@ -153,6 +153,10 @@ class _Walk:
         if region.is_unreachable(index):
             return
         jumps = self.program.jumped_to(region) if region.indirect_jumps else {}
+        if jumps is not None:
+            followed = [held.location for held in (query.number, query.argument) if isinstance(held, Moved)]
+            query = query._replace(place=self.program.undisturbed(query.place, followed, jumps))
+            region, index = query.place
         entries = self.program.entries(query.place)
         inside = region.direct_predecessors(index)
         self.program.decoder.spend(STEP_COST * max(1, len(entries) + len(inside)))

@@ -199,6 +199,10 @@ class Arm64:
         """Registers that a callee hands back as they were."""
         return frozenset({"x29"} if go else (f"x{n}" for n in range(19, 30)))
 
+    def keeps(self, instructions: Instructions, at: int, location: Location) -> bool:  # noqa: ARG002 - nothing is told
+        """Nothing is told without taking an instruction apart."""
+        return False
+
     def sources(self, step: Step, location: Location) -> tuple[Source, ...] | None:
         """Where the location's value comes from; None if the instruction leaves it alone."""
         return values.stored(step, location) if isinstance(location, int) else values.written(step, location)

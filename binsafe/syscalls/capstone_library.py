@@ -19,7 +19,7 @@ _NAMES = {"linux": "libcapstone.so", "darwin": "libcapstone.dylib", "win32": "ca
 _OPT_DETAIL, _OPT_SKIPDATA, _ON = 2, 5, 3
 JUNK = ".byte"
 """The mnemonic of bytes that decode to nothing, and here their name."""
-_MAX_REGISTERS = 64
+_Registers = ctypes.c_uint16 * 64
 """``cs_regs``."""
 
 
@@ -56,7 +56,7 @@ class Engine:
         if not self._library.cs_disasm(self._handle, code, len(code), address, 1, ctypes.byref(found)):
             return None
         try:
-            read, written = ((ctypes.c_uint16 * _MAX_REGISTERS)() for _ in range(2))
+            read, written = _Registers(), _Registers()
             reads, writes = ctypes.c_uint8(), ctypes.c_uint8()
             counts = ctypes.byref(reads), ctypes.byref(writes)
             self._library.cs_regs_access(self._handle, found, read, counts[0], written, counts[1])

@@ -37,6 +37,10 @@ class Incoming:
             edges += self._fallen_into(region)
         return edges
 
+    def leads_to(self, place: Place) -> bool:
+        """Whether bytes of a call or jump from elsewhere lead to an instruction, or a region begins with it."""
+        return place.at == 0 or place.address in self._into(place.region)
+
     def forget(self, start: int) -> None:
         """Forget what is known of the region that starts there: it is another one now."""
         self._known.pop(start, None)

@@ -200,6 +200,10 @@ class Machine(Protocol):
         """Registers that a callee hands back as they were."""
         ...
 
+    def keeps(self, instructions: Instructions, at: int, location: Location) -> bool:
+        """Whether an instruction leaves a location alone beyond doubt: what can be said without taking it apart."""
+        ...
+
     def sources(self, step: Step, location: Location) -> tuple[Source, ...] | None:
         """Where the location's value comes from; None if the instruction leaves it alone."""
         ...

@@ -1,7 +1,7 @@
 """The whole program as regions with edges between them: decoded where the walk goes, indexed where it does not."""
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Container, Iterator, Mapping
 from functools import cached_property
 
 import numpy as np
@@ -21,6 +21,7 @@ from binsafe.syscalls.machine import (
     MAYBE_TAKEN,
     TAKEN,
     Addresses,
+    Flow,
     Location,
     Machine,
     Source,
@@ -42,6 +43,7 @@ _SCANNED_BYTES = 1 << 10
 _FEW = 2
 _LONGEST = 15
 """Bytes of the longest instruction."""
+_GOES_ON = (Flow.NEXT, Flow.BRANCH)
 _STUB_SIZE = 16
 """Bytes of the longest stub of a linkage table, up to its jump."""
 
@@ -208,6 +210,23 @@ class Program:
     def entries(self, place: Place) -> list[Edge]:
         """All known instructions in other regions from which control comes to this one, and calls."""
         return self._incoming.entries(place)
+
+    def undisturbed(self, place: Place, locations: Collection[Location], stops: Container[int] = ()) -> Place:
+        """The earliest instruction from which control comes to ``place`` on one way only and leaves locations alone.
+
+        Before an index of ``stops`` nothing is passed over.
+        """
+        region, at = place
+        while (
+            at
+            and at not in stops
+            and at not in region.jumps_to
+            and region.flow(at - 1)[0] in _GOES_ON
+            and not self._incoming.leads_to(Place(region, at))
+            and all(self.machine.keeps(region.instructions, at - 1, location) for location in locations)
+        ):
+            at -= 1
+        return Place(region, at)
 
     def jumped_to(self, region: Region) -> Mapping[int, tuple[int, ...]] | None:
         """See `binsafe.syscalls.switches`."""

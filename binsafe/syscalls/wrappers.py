@@ -124,6 +124,7 @@ class _Walk:
         """Go one instruction back, on every way."""
         if query.place.region.is_unreachable(query.place.at):
             return
+        query = query._replace(place=self.program.undisturbed(query.place, (query.location,)))
         region, at = query.place
         inner, entries = region.predecessors(at), self.program.entries(query.place)
         self.program.decoder.spend(STEP_COST * max(1, len(inner) + len(entries)))

@@ -217,6 +217,10 @@ class X86_64:  # noqa: N801 - the processor's own name
         """Registers that a callee hands back as they were."""
         return frozenset({"rbp"}) if go else frozenset({"rbx", "rbp", "r12", "r13", "r14", "r15"})
 
+    def keeps(self, instructions: Instructions, at: int, location: Location) -> bool:
+        """Most do not write the register or slot that is followed."""
+        return values.keeps(instructions.names[at], instructions.operands(at).partition(",")[0], location)
+
     def sources(self, step: Step, location: Location) -> tuple[Source, ...] | None:
         """Where the location's value comes from; None if the instruction leaves it alone."""
         return values.stored(step, location) if isinstance(location, int) else values.written(step, location)

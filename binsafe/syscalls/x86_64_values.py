@@ -54,6 +54,15 @@ _ALONE = {
 }
 
 
+def keeps(name: str, first: str, location: Location) -> bool:
+    """Whether an instruction with this name and first operand leaves a register or stack slot alone beyond doubt."""
+    if isinstance(location, int):
+        return name != "push" and ("[" not in first or name in _ONLY_READS)
+    if name in _WRITES_NOTHING:
+        return True
+    return name in _FIRST_OPERAND_ONLY and _REGISTERS.get(first, ("", 0))[0] != location
+
+
 def stored(step: Step, slot: int) -> tuple[Source, ...] | None:
     """What an instruction does to a stack slot. Writes through other pointers are taken to go elsewhere."""
     mnemonic, operands = step.instruction.mnemonic, step.instruction.operands
