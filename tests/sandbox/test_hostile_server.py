@@ -63,6 +63,7 @@ USUAL = {
     "readlink_exe",
     "readlink_localtime",
     "openat2_path",
+    "out_of_memory_score",
     "openat2_read",
     "openat2_mode_three",
 }
@@ -312,11 +313,13 @@ SURFACES = (("network",), ("kernel",), ("files",), ("processes",))
 
 
 @pytest.mark.parametrize("surfaces", SURFACES, ids="+".join)
-def test_nothing_gets_through(ran: Callable[..., Ran], surfaces: tuple[str, ...]):
+def test_nothing_gets_through(ran: Callable[..., Ran], surfaces: tuple[str, ...], backend: Backend):
     outcome = ran(*surfaces)
     assert outcome.status == 0, outcome.said
     assert len(outcome.attempts) > 60
-    assert {name for name, attempt in outcome.attempts.items() if attempt.done} == set()
+    held_by_landlock_alone = {"random_device_written"}  # nothing comes of what is written to /dev/urandom
+    known = held_by_landlock_alone if backend.abi == 0 else set()
+    assert {name for name, attempt in outcome.attempts.items() if attempt.done} <= known
     assert outcome.arrived == []
 
 

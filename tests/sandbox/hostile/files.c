@@ -176,7 +176,7 @@ ATTEMPT(root_writable) { struct statvfs s; return statvfs("/", &s) == 0 && !(s.f
 ATTEMPT(root_devices) { struct statvfs s; return statvfs("/", &s) == 0 && !(s.f_flag & 4) && !number("shares-files"); }
 ATTEMPT(root_setuid) { struct statvfs s; return statvfs("/", &s) == 0 && !(s.f_flag & ST_NOSUID) && !number("shares-files"); }
 ATTEMPT(dev_loop) { return open("/dev/loop-control", O_RDWR) >= 0 || open("/dev/loop0", O_RDONLY) >= 0 || open("/dev/vda", O_RDONLY) >= 0 || open("/dev/sda", O_RDONLY) >= 0; }
-ATTEMPT(dev_zero_write) { return open("/dev/urandom", O_WRONLY) >= 0; }
+ATTEMPT(random_device_written) { return open("/dev/urandom", O_WRONLY) >= 0; }
 ATTEMPT(dev_full) { return open("/dev/full", O_RDWR) >= 0; }
 ATTEMPT(sys_power) { return open("/sys/power/state", O_WRONLY) >= 0; }
 ATTEMPT(binfmt) { return open("/proc/sys/fs/binfmt_misc/register", O_WRONLY) >= 0; }
