@@ -144,13 +144,28 @@ def _inside(program: Program, cache: Path, *, sandboxed: bool) -> int:
         if sandboxed:
             tracer = Sandboxed(folder=scratch, executes=(str(program.origin.file(cache)), *program.executes))
         with contextlib.closing(Bench(program.origin.file(cache), scratch, tracer)) as bench:
-            program.workload(bench)
+            failed = _worked(program, bench)
         trace, outcomes = bench.trace(), bench.outcomes
     arguments = {name: sorted(values) for name, values in sorted(trace.arguments.items())}
     refused = {name: count for name, count in sorted(trace.refused.items()) if count}
     document = {"calls": dict(sorted(trace.calls.items())), "arguments": arguments, "refused": refused}
-    print(json.dumps({**document, "outcomes": outcomes}, indent=1))
+    print(json.dumps({**document, "outcomes": outcomes, "failed": failed}, indent=1))
     return 0
+
+
+def _worked(program: Program, bench: Bench) -> str:
+    """Why the workload could not go on in the sandbox; what it did until then counts.
+
+    Raises:
+        WorkloadFailed: it could not outside.
+    """
+    try:
+        program.workload(bench)
+    except WorkloadFailed as error:
+        if not bench.confined:
+            raise
+        return str(error)[-300:]
+    return ""
 
 
 def _enforce(programs: Iterable[Program], cache: Path) -> int:
@@ -176,7 +191,7 @@ def _enforce(programs: Iterable[Program], cache: Path) -> int:
 
 def _done(text: str) -> Done:
     document = json.loads(text)
-    return Done(tuple(document["outcomes"]), document["refused"], document["calls"])
+    return Done(tuple(document["outcomes"]), document["refused"], document["calls"], document["failed"])
 
 
 def _loads(program: Program) -> tuple[Path, ...]:
