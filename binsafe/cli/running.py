@@ -114,6 +114,7 @@ def _inspected(snapshot: Snapshot, asked: Asked, *, yes: bool, key: str | None) 
 def _describe(policy: "Policy") -> None:
     import click
 
+    from binsafe.policy.calls import INCOMPLETE
     from binsafe.reports.escape import escape
     from binsafe.sandbox import diagnose
 
@@ -121,6 +122,8 @@ def _describe(policy: "Policy") -> None:
         click.echo(f"grant  {grant.kind} {escape(grant.object)} {escape(grant.access)}".rstrip())
     for denial in policy.denied:
         click.echo(f"deny   {escape(denial.capability)}")
+    if assumed := sorted({grant.object for grant in policy.of("syscall") if INCOMPLETE in grant.reason}):
+        note(f"not all of its system calls could be found; within the baseline's cap it gets also {', '.join(assumed)}")
     for backend in diagnose().backends:
         click.echo(f"backend {backend.name}: {backend.enforcement}")
         for gap in backend.gaps:

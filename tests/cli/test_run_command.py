@@ -271,3 +271,12 @@ def _read_all(master: int) -> bytes:
     while select.select([master], [], [], 0.2)[0]:
         data += os.read(master, 4096)
     return data
+
+
+@pytest.mark.parametrize(("program", "said"), [("/usr/bin/python3", True), ("/bin/true", False)])
+def test_a_dry_run_says_what_is_granted_because_not_all_could_be_seen(program: str, *, said: bool):
+    if not Path(program).exists():
+        pytest.skip(f"{program} is not installed")
+    command = [sys.executable, "-m", "binsafe", "run", "--dry-run", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert ("not all of its system calls could be found" in done.stderr) is said
