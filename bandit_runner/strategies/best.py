@@ -97,8 +97,8 @@ class Best(Strategy):
     penalty.
 
     Where ids come one after another, as in the simulator, a wait also delays the ids behind it, which rests the
-    servers: there waiting is worth 4 to 8 points on tiers with hard limits. Where ids come whatever happens (open loop)
-    it is worth about one. With ``patience=0`` it never waits.
+    servers: there waiting is worth 3 to 7 points on tiers with hard limits. Where ids come whatever happens (open loop)
+    it is worth less than one. With ``patience=0`` it never waits.
 
     Attempts under way count: for a limit as admitted, for the interval of a success rate as made. So ids that come at
     once spread out.
