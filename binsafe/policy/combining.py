@@ -19,6 +19,8 @@ _HELD_BY = {"read": ("read", "write"), "write": ("write",), "execute": ("execute
 def merge(first: Policy, second: Policy) -> Policy:
     """What either grants; of two values of one limit or variable the first's counts, of two alike the first.
 
+    Denied is what both deny.
+
     Raises:
         UsageError: the policies are for different bytes.
     """
@@ -29,7 +31,8 @@ def merge(first: Policy, second: Policy) -> Policy:
             valued = grant.kind in {"limit", "environment"}
             grants.setdefault((grant.kind, grant.object, () if valued else grant.when), grant)
     kept = tuple(g for g in grants.values() if not any(o is not g and _includes(o, g) for o in grants.values()))
-    return _made(first, second, kept, (*first.denied, *second.denied))
+    refused = {denial.capability for denial in second.denied}
+    return _made(first, second, kept, (denial for denial in first.denied if denial.capability in refused))
 
 
 def tighten(first: Policy, second: Policy) -> Policy:

@@ -56,8 +56,8 @@ def derive(report: Report, baseline: Baseline, request: Request) -> Policy:
         Grant(kind="execute", object=ARTIFACT, reason="the program itself, the one thing that may run"),
         Grant(kind="read", object=ARTIFACT, reason="the kernel and the program itself read its code and data"),
         *listening,
-        *named,
         *libraries,
+        *named,
         *(grant for grant in baseline.grants if grant.object != SCRATCH or request.scratch is None),
         *calls,
     )
@@ -93,7 +93,11 @@ def _given(report: Report, named: tuple[Grant, ...], baseline: Baseline, request
 
 
 def _unique(*grants: Grant) -> tuple[Grant, ...]:
-    """One grant per permission, the first one: what the command line names goes before the baseline's own words."""
+    """One grant per permission, the first one.
+
+    So a library that is named to be read as well is still mapped, and what the command line names goes before the
+    baseline's own words.
+    """
     kept: dict[tuple[object, ...], Grant] = {}
     for grant in grants:
         kept.setdefault((grant.kind, grant.object, grant.when), grant)

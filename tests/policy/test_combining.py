@@ -82,6 +82,14 @@ def test_what_is_denied_is_named_once():
     assert any("ptrace" in name for name in names)
 
 
+def test_merging_denies_only_what_both_deny():
+    one, other = (policy_of(calls, Request()) for calls in ({"ptrace", "mkdir"}, {"ptrace", "mount"}))
+    both = {denial.capability for denial in one.denied} & {denial.capability for denial in other.denied}
+    assert {denial.capability for denial in merge(one, other).denied} == both
+    assert any("ptrace" in name for name in both)
+    assert not any("mount" in name or "mkdir" in name for name in both)
+
+
 def test_merging_leaves_out_what_another_grant_includes_and_no_library():
     """A library is a copy that was hashed; to read the folder that it lies in is another thing."""
     plain = policy_of(set(), Request(read=("/usr/lib",)))

@@ -168,6 +168,12 @@ def test_a_dynamic_program_may_read_its_loader_and_its_libraries():
     assert read_policy(msgspec.json.encode(policy).decode(), "p.json") == policy
 
 
+def test_a_library_that_is_named_to_be_read_is_still_mapped():
+    libc = ResolvedLibrary(name="libc.so.6", path="/usr/lib/libc.so.6", needed_by="program")
+    policy = policy_of(Request(read=("/usr/lib/libc.so.6",)), linkage="dynamic", resolved=(libc,))
+    assert [g.access for g in policy.of("read") if g.object == "/usr/lib/libc.so.6"] == ["library"]
+
+
 def test_a_program_of_macos_may_read_libraries_that_are_not_the_systems():
     libraries = tuple(Library(name=n, kind="load") for n in ("/usr/lib/libSystem.B.dylib", "/opt/x.dylib", "@rpath/y"))
     policy = policy_of(system="macos", arch="arm64", libraries=libraries)
