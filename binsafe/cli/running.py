@@ -1,6 +1,7 @@
 """What `binsafe run` does: inspect, or take a policy that is there; enforce, run. Without click: see ``apart``."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from binsafe.sandbox import Order, launch
 
 if TYPE_CHECKING:
     from binsafe.model import Gap, Policy
-    from binsafe.sandbox.backends import Prepared
+    from binsafe.sandbox.backends import Prepared, Sandboxed
 
 
 def run(  # noqa: PLR0913 - one for each option
@@ -60,17 +61,12 @@ def run(  # noqa: PLR0913 - one for each option
             on_violation=teller.tell,
             prepared=prepared,
         )
+        again = None if remembered is None else partial(_inspected, snapshot, wishes, yes=yes, key=key)
         with Attendance() as attendance:
-            try:
-                process = launch(order, backend=backend)
-            except FileChanged:
-                if remembered is None:
-                    raise
-                policy = _inspected(snapshot, wishes, yes=yes, key=key)
-                process = launch(msgspec.structs.replace(order, policy=policy, prepared=None), backend=backend)
+            process = _launched(order, backend, again)
             snapshot.close()
             if process.backend == "landlock":
-                _mention_fallback(policy, chosen=backend is not None)
+                _mention_fallback(order.policy, chosen=backend is not None)
             try:
                 status = attendance.wait(process, timeout)
             finally:
@@ -79,6 +75,16 @@ def run(  # noqa: PLR0913 - one for each option
         mention(f"stopped after {timeout:g} s")
     teller.sum_up(process.unreported)
     return status
+
+
+def _launched(order: Order, backend: str | None, again: "Callable[[], Policy] | None") -> "Sandboxed":
+    """The program under its policy; where a library has changed since, under one that is made ``again``."""
+    try:
+        return launch(order, backend=backend)
+    except FileChanged:
+        if again is None:
+            raise
+        return launch(msgspec.structs.replace(order, policy=again(), prepared=None), backend=backend)
 
 
 def _remembered(snapshot: Snapshot, asked: Asked) -> tuple[str, "Policy | None"]:
