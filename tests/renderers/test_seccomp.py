@@ -13,7 +13,8 @@ from binsafe.errors import CannotExpress, UsageError
 from binsafe.model import Condition, Grant, Policy
 from binsafe.policy.conditions import holds
 from binsafe.policy.walls import ALWAYS, WALLS
-from binsafe.renderers.seccomp import compile_filter, outcomes, render
+from binsafe.renderers.oci import render
+from binsafe.renderers.seccomp import compile_filter, outcomes
 from binsafe.syscalls import tables
 
 ALLOW, NOTIFY, KILL, ENOSYS = 0x7FFF_0000, 0x7FC0_0000, 0x8000_0000, 0x0005_0000 | 38
