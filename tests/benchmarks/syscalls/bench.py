@@ -21,8 +21,8 @@ COMMAND_SECONDS = 60
 RUN_SECONDS = 15
 """A run that has not ended then is killed: what it did until then counts."""
 READY_SECONDS = 20
-READY_SANDBOXED = 90
-"""Each new set of ports is a new policy, for which the program is inspected."""
+SANDBOXED_SECONDS = 90
+"""The same in the sandbox: each new set of grants is a new policy, for which the program is inspected."""
 
 
 class WorkloadFailed(Exception):
@@ -117,7 +117,7 @@ class Bench:
                 start_new_session=True,
             )
             try:
-                output = tracer.communicate(stdin, RUN_SECONDS)[0]
+                output = tracer.communicate(stdin, SANDBOXED_SECONDS if self.confined else RUN_SECONDS)[0]
             except subprocess.TimeoutExpired:
                 Server(tracer, separate=self.tracer.separate).wait(0)
                 output = tracer.communicate()[0]
@@ -187,7 +187,7 @@ class Bench:
 
     def until(self, attempt: Callable[[], object], reason: str) -> None:
         """Try until it raises no OSError."""
-        patience = READY_SANDBOXED if self.confined else READY_SECONDS
+        patience = SANDBOXED_SECONDS if self.confined else READY_SECONDS
         end = time.monotonic() + patience
         while True:
             try:

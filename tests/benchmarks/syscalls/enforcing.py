@@ -38,6 +38,7 @@ class Sandboxed:
         """What stands before the program and its arguments."""
         found = dict.fromkeys(path for name in self.executes if (path := shutil.which(name)) is not None)
         granted = [*_options("--ports", (f":{port}" for port in self.ports)), *_options("--exec", found)]
+        granted += _options("--connect", (f"127.0.0.1:{port}" for port in self.ports))  # it is its own client
         variables = _options("--env", (f"HOME={self.folder}", "LANG=C.UTF-8"))
         words = ["run", "--yes", "--report", str(output), "--write", str(self.folder), *granted, *variables, "--"]
         return [sys.executable, "-m", "binsafe", *words]

@@ -46,6 +46,8 @@ _GIT = (
     "gzip",
     "/usr/lib/git-core/git",
     "/usr/lib/git-core/git-daemon",
+    "git-upload-pack",
+    "git-receive-pack",
     "/usr/lib/git-core/git-remote-http",
 )
 _STATIC = ("-O2", "-static", "-pthread")
