@@ -129,22 +129,16 @@ def test_caution_takes_a_server_for_scarce_until_it_has_shown_more():
     assert cautious > expected / 2 > 100
 
 
-def test_what_is_learned_of_one_server_helps_with_another():
-    """Where every server rejects an immediate second attempt, nobody needs to be told ten times."""
-    knowing, ignorant = 0.0, 0.0
-    for seed in range(10):
-        alone, limits = filtered(seed), RateLimits(10, np.random.default_rng(seed), particles=256)
-        for second in range(60):
-            for arm in range(9):
-                limits.observe(arm, float(second), admitted=True)
-                limits.observe(arm, float(second), admitted=False)
-        for each, arm in ((limits, 9), (alone, 1)):
-            for second in (60.0, 61.0):
-                each.observe(arm, second, admitted=True)
-                each.observe(arm, second, admitted=False)
-        knowing += limits.chance(9, 61.5, 0)
-        ignorant += alone.chance(1, 61.5, 0)
-    assert knowing < ignorant
+def test_a_surprised_server_is_guessed_to_be_like_another():
+    """Windows of 7 s are in no prior: only the other server can have told of them."""
+    limits = filtered()
+    drawn = guesses.draw(limits.rng, 4000)
+    limits._x[:, 0] = drawn[:, drawn[guesses.LENGTH] > 0][:, :256]
+    limits._x[guesses.LENGTH, 0] = 7.0
+    limits._x[:, 1] = drawn[:, drawn[guesses.CAPACITY] >= guesses.UNLIMITED][:, :256]
+    for second in range(10):
+        limits.observe(1, float(second), admitted=second % 5 == 0)
+    assert (limits._x[guesses.LENGTH, 1] == 7.0).mean() > 0.1
 
 
 def test_a_bucket_is_told_to_people():
