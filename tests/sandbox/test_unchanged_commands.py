@@ -174,6 +174,7 @@ SLOW = {
     "bison": job("bison -o {d}/grammar.c {d}/grammar.y", granted=f"{WRITE} --exec /usr/bin/m4"),
     "convert": job("convert {d}/dots.pbm -resize 4x4 pbm:-", expected="P4"),
     "aspell": job("aspell dump dicts", granted="", expected="en_US"),
+    "sed e": job("sed -n", "1e echo hi", "{d}/fruit", granted=f"{READ} --exec /usr/bin/sh", expected="hi"),
     "nice": job("nice -n 5 /usr/bin/echo hi", granted="--exec /usr/bin/echo", expected="hi"),
     "mlr": job("mlr --icsv --ojson cat {d}/fruit", expected="apple"),
 }

@@ -186,7 +186,11 @@ def _grantees(policy: Policy, merged: Mapping[str, str]) -> Iterator[str]:
         if file.execute and file.opened_as != policy.artifact.interpreter:
             for path in (file.opened_as, file.path):
                 yield path
-                yield canonical(path, merged)
+                real = canonical(path, merged)
+                yield real
+                for link, target in merged.items():  # /bin/sh is /usr/bin/sh, whichever was granted
+                    if inside(real, f"/{target}"):
+                        yield link + real.removeprefix(f"/{target}")
 
 
 def _add_stand_ins(cargo: Cargo, policy: Policy, hosts: str) -> None:
