@@ -2,18 +2,20 @@
 
 import math
 from collections.abc import Collection, Sequence
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Any, Final
 
 import msgspec
 import numpy as np
 
 from bandit_runner.errors import StateMismatch
 from bandit_runner.model import LimitEstimate, Outcome, Scoring
+from bandit_runner.strategies.arrivals import Arrivals
 from bandit_runner.strategies.base import STOP, Arm, Choice, Memory, Options, Seconds, Strategy, Wait
 from bandit_runner.strategies.masked_thompson import MAX_PAUSE
 from bandit_runner.strategies.prices import Prices, depth, no_prices, prices
 from bandit_runner.strategies.quality import STEP, Quality
 from bandit_runner.strategies.rate_limits import CERTAIN, Packed, RateLimits
+from bandit_runner.strategies.waits import MAX_WAITS, Waiting, resumed
 from bandit_runner.strategies.worths import Worths
 
 LOOKAHEAD: Final = 10.0
@@ -28,31 +30,14 @@ PAUSES: Final = (0.03, 0.06, 0.12, 0.25, 0.5)
 """Seconds: the waits that are considered."""
 WORTH_A_LOOK: Final = 0.01
 """Points: waits that cannot bring more are not considered, for to look costs as much as the rest of a choice."""
-EARLY: Final = 0.002
-"""Seconds. Timers may fire that much too early (uvloop's count milliseconds)."""
-MAX_WAITS: Final = 1024
-"""Waits that are remembered; ids beyond wait without being remembered, which costs them nothing but patience."""
 RETRY_UNIT: Final = 1.0
 """Seconds. Retry-After counts whole ones, rounded up: the server may be free that much sooner."""
 LOST: Final = 10.0
 """Seconds after which an attempt that was chosen is taken for one that will never be told of."""
-RATE_WINDOW: Final = 20.0
-"""Seconds over which ids are counted."""
-
-
-Count: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
-
-
-class Waiting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An id that was told to wait: at which attempt, until when, and how long in all."""
-
-    attempt: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
-    until: Seconds
-    waited: Seconds
 
 
 class BestMemory(Memory):
-    """Counts of each arm, for people, ids that wait, attempts under way; the rest is filled for a snapshot only."""
+    """Counts of each arm, for people; ids that wait and that come, attempts under way; the rest for snapshots only."""
 
     waiting: list[Waiting] = msgspec.field(default_factory=list)
     under_way: list[list[Seconds]] = msgspec.field(default_factory=list)
@@ -63,10 +48,7 @@ class BestMemory(Memory):
     prices: Prices | None = None
     first_prices: Prices | None = None
     priced_at: Seconds | None = None
-    ids: Count = 0.0
-    """How many came lately; then since when they are counted, and when the last one came."""
-    counted_from: Seconds = 0.0
-    counted_at: Seconds = 0.0
+    arrivals: Arrivals = msgspec.field(default_factory=Arrivals)
 
 
 class BestOptions(Options, frozen=True):
@@ -136,7 +118,6 @@ class Best(Strategy):
         self._under_way = [0] * arms  # so many attempts that have not come back
         self._prices = self._first_prices = no_prices(arms, scoring)
         self._priced_at = -np.inf
-        self._counted_from, self._ids, self._counted_at = 0.0, 0.0, 0.0
         self._first: Worths | None = None  # of first attempts, while neither time nor prices change them all
         self._first_at: float | None = None
         self._awaited = -math.inf  # when the last wait ends
@@ -154,7 +135,7 @@ class Best(Strategy):
     def _choose(self, now: float, attempt: int, fresh: Sequence[int], usable: Sequence[int]) -> Choice:
         del fresh
         if attempt == 0:
-            self._count(now)
+            self.memory.arrivals.count(now)
         quality = self._quality
         quality.advance(now)
         if not 0 <= now - self._priced_at < REPRICE:
@@ -200,7 +181,7 @@ class Best(Strategy):
         highest = max(gains if len(usable) == len(gains) else [gains[arm] for arm in usable])
         if highest - max(WORTH_A_LOOK, hurry * PAUSES[0]) <= most:
             return best
-        left = patience - self._resumed(now, attempt)
+        left = patience - resumed(self.memory.waiting, now, attempt)
         pauses = [seconds for seconds in PAUSES if seconds <= left]
         if not pauses:
             return best
@@ -228,21 +209,6 @@ class Best(Strategy):
             chance = limits.chance(best, now, under_way[best])
             worths.found(best, gains[best] * self._said(best, now, chance))
         return best, worths.most[best]
-
-    def _resumed(self, now: float, attempt: int) -> float:
-        """How long the id that asks has waited before this attempt.
-
-        Ids have no name here. One that asks at the attempt and the time at which another was to come back is taken for
-        it; if it is not, the two have changed places.
-        """
-        waiting = self.memory.waiting
-        if not waiting:
-            return 0.0
-        self.memory.waiting = waiting = [each for each in waiting if -MAX_PAUSE < now - each.until < LOOKAHEAD]
-        for place, each in enumerate(waiting):
-            if each.attempt == attempt and each.until <= now + EARLY:
-                return waiting.pop(place).waited
-        return 0.0
 
     def _said(self, arm: int, then: float, chance: float) -> float:
         """The chance, corrected by what a Retry-After said about that moment."""
@@ -286,23 +252,11 @@ class Best(Strategy):
                 del times[0]
             self._under_way[arm] = len(times)
 
-    def _count(self, now: float) -> None:
-        """Count an id, older ones less."""
-        passed = now - self._counted_at
-        if self._ids and 0 <= passed < STEP:
-            self._ids += 1
-            return
-        if self._ids == 0 or not 0 <= passed < MAX_PAUSE:
-            self._ids, self._counted_from, passed = 0.0, now, 0.0
-        self._ids = self._ids * math.exp(-passed / RATE_WINDOW) + 1
-        self._counted_at = now
-
     def _reprice(self, now: float) -> None:
         """Make prices for the coming seconds."""
         self._priced_at = now
         self._first = None
-        window = RATE_WINDOW * (1 - math.exp(-max(now - self._counted_from, 1.0) / RATE_WINDOW))
-        ids = max(1.0, self._ids / window * LOOKAHEAD)
+        ids = self.memory.arrivals.expected(now, ahead=LOOKAHEAD)
         most = ids * depth(self.scoring)
         capacity = [self._limits.capacity(arm, now, LOOKAHEAD, most) for arm in range(len(self._under_way))]
         success = self._quality.means()
@@ -324,9 +278,6 @@ class Best(Strategy):
             prices=self._prices,
             first_prices=self._first_prices,
             priced_at=self._priced_at if math.isfinite(self._priced_at) else None,
-            ids=self._ids,
-            counted_from=self._counted_from,
-            counted_at=self._counted_at,
         )
         return super().snapshot()
 
@@ -345,10 +296,9 @@ class Best(Strategy):
         arms = len(memory.arms)
         if memory.limits is None or memory.prices is None or memory.first_prices is None:
             raise ValueError("no beliefs")
-        counts = {len(memory.opens), len(memory.under_way)}
-        for each in (memory.prices, memory.first_prices):
-            counts |= {len(each.servers), len(each.values) - 1 - depth(self.scoring) + arms}
-        if counts != {arms}:
+        both = (memory.prices, memory.first_prices)
+        by_arm = {len(memory.opens), len(memory.under_way), *(len(each.servers) for each in both)}
+        if by_arm != {arms} or {len(each.values) for each in both} != {depth(self.scoring) + 1}:
             raise ValueError("not as many numbers as arms and attempts")
         quality = Quality(arms)
         quality.unpack(memory.quality)
@@ -358,7 +308,6 @@ class Best(Strategy):
         self._prices, self._first_prices = memory.prices, memory.first_prices
         self._under_way = [len(times) for times in memory.under_way]
         self._priced_at = -np.inf if memory.priced_at is None else memory.priced_at
-        self._ids, self._counted_from, self._counted_at = memory.ids, memory.counted_from, memory.counted_at
         self._forget_first()
 
     def _forget_first(self) -> None:

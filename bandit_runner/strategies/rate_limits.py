@@ -69,7 +69,7 @@ class RateLimits:
     >>> [round(chance, 1) for chance in limits.chances(19.0, [0, 0])]
     [0.0, 1.0]
     >>> [round(chance, 1) for chance in limits.chances_after(19.0, [0, 0], [0.02, 1.0])[0]]
-    [0.0, 1.0]
+    [0.1, 1.0]
     """
 
     def __init__(self, arms: int, rng: np.random.Generator, particles: int) -> None:

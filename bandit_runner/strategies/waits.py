@@ -1,0 +1,42 @@
+"""Ids that were told to wait, so that each waits only so long before one attempt."""
+
+from typing import Annotated, Final
+
+import msgspec
+
+from bandit_runner.strategies.base import Seconds
+from bandit_runner.strategies.masked_thompson import MAX_PAUSE
+
+EARLY: Final = 0.002
+"""Seconds. Timers may fire that much too early (uvloop's count milliseconds)."""
+FORGOTTEN: Final = 10.0
+"""Seconds after which an id that did not come back is not expected any more."""
+MAX_WAITS: Final = 1024
+"""Waits that are remembered; ids beyond wait without being remembered, which costs them nothing but patience."""
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An id that was told to wait: at which attempt, until when, and how long in all."""
+
+    attempt: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+    until: Seconds
+    waited: Seconds
+
+
+def resumed(waiting: list[Waiting], now: float, attempt: int) -> float:
+    """How long the id that asks has waited before this attempt; it is taken out of those that wait.
+
+    Ids have no name here. One that asks at the attempt and the time at which another was to come back is taken for
+    it; if it is not, the two have changed places.
+
+    >>> waiting = [Waiting(attempt=1, until=5.0, waited=0.25)]
+    >>> resumed(waiting, 4.9, 1), resumed(waiting, 5.0, 0), resumed(waiting, 5.0, 1), resumed(waiting, 5.0, 1)
+    (0.0, 0.0, 0.25, 0.0)
+    """
+    if not waiting:
+        return 0.0
+    waiting[:] = [each for each in waiting if -MAX_PAUSE < now - each.until < FORGOTTEN]
+    for place, each in enumerate(waiting):
+        if each.attempt == attempt and each.until <= now + EARLY:
+            return waiting.pop(place).waited
+    return 0.0
