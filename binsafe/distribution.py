@@ -128,9 +128,9 @@ def _places(
             continue
         place = system / path[1:]
         mode = _mode(place)
-        if stat.S_ISREG(mode) and mode & stat.S_IROTH:
+        if stat.S_ISREG(mode) and mode & stat.S_IROTH and not _is_program(path, mode):
             files.append(path)
-        elif stat.S_ISDIR(mode) and path not in shared and _is_public(place, path):
+        elif stat.S_ISDIR(mode) and path not in shared and _is_public(place, path) and not _holds_programs(place):
             folders.append(path)
     return tuple(folders[:MAX_PATHS]), tuple(files[: MAX_PATHS - len(folders[:MAX_PATHS])])
 
@@ -154,6 +154,18 @@ def _mode(path: Path) -> int:
         return path.stat().st_mode
     except OSError:
         return 0
+
+
+def _is_program(path: str, mode: int) -> bool:
+    """Whether it is there to be executed, which no pack lets: to see it would end the search for one that may run."""
+    return bool(mode & stat.S_IXOTH) and ".so" not in path.rpartition("/")[2]
+
+
+def _holds_programs(folder: Path) -> bool:
+    """Whether a folder is one of programs, as /usr/lib/git-core is: then what else it holds is given piece by piece."""
+    modes = [(each.name, _mode(each)) for each in folder.iterdir()]
+    files = [_is_program(name, mode) for name, mode in modes if stat.S_ISREG(mode)]
+    return 2 * sum(files) > len(files)
 
 
 def _is_public(place: Path, path: str) -> bool:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 _OBJECTS_BETWEEN_COLLECTIONS = 200_000
 """Nearly all that is made here stays until the answer: to look for cycles in it takes a tenth of the time."""
 _LAST_WORDS_SECONDS = 5
+_STDERR = 2
+"""The descriptor, where a forked worker's last words go; ``sys.stderr`` is still whatever its parent had made of it."""
 
 
 def main() -> None:
@@ -136,7 +138,7 @@ class _Parser:
     def __init__(self) -> None:
         self._connection, theirs = socket.socketpair()
         with theirs:
-            self._child = Forked(lambda: parse(theirs), keep=theirs.fileno(), said=sys.stderr.fileno())
+            self._child = Forked(lambda: parse(theirs), keep=theirs.fileno(), said=_STDERR)
 
     def close(self) -> None:
         """End it; also when it is busy."""

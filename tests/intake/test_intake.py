@@ -116,6 +116,7 @@ _SEND = "import sys, socket; socket.socket(fileno=int(sys.argv[2])).send"
     }.items(),
 )
 def test_a_parser_that_breaks_is_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, crash: str, said: str):
+    monkeypatch.setattr(workers, "can_fork", lambda: False)
     monkeypatch.setattr(workers, "_START", crash)
     path = tmp_path / "f"
     path.write_bytes(b"x")
@@ -149,6 +150,7 @@ def test_a_worker_stays_and_is_replaced_when_somebody_kills_it():
 
 def test_a_worker_that_has_grown_is_replaced(monkeypatch: pytest.MonkeyPatch):
     start = "import binsafe.intake.worker as w, binsafe.intake.bounds as b; b.WORKER_KEPT_BYTES = 1; w.main()"
+    monkeypatch.setattr(workers, "can_fork", lambda: False)
     monkeypatch.setattr(workers, "_START", "import sys; sys.path.insert(0, sys.argv[1]); " + start)
     with Snapshot.take(find(sys.executable)) as snapshot, Worker() as worker:
         reports = [worker.inspect(snapshot, syscalls=False) for _ in range(2)]
@@ -161,6 +163,7 @@ def test_time_is_limited_for_each_order(tmp_path: Path, monkeypatch: pytest.Monk
         "import binsafe.intake.worker as w, binsafe.intake.bounds as b, binsafe.intake.parsing as p;"
         "b.WORKER_SECONDS = 1; p.carry_out = lambda *_: any(iter(int, 1)); w.main()"
     )
+    monkeypatch.setattr(workers, "can_fork", lambda: False)
     monkeypatch.setattr(workers, "_START", "import sys; sys.path.insert(0, sys.argv[1]); " + start)
     path = tmp_path / "f"
     path.write_bytes(b"x")
@@ -176,6 +179,7 @@ def test_a_member_that_breaks_the_parser_hides_no_other(tmp_path: Path, monkeypa
         "a.inspect_file = lambda artifact, *r, **o: os.abort() if artifact.name == 'bad' else real(artifact, *r, **o); "
         "from binsafe.intake.worker import main; main()"
     )
+    monkeypatch.setattr(workers, "can_fork", lambda: False)
     monkeypatch.setattr(workers, "_START", "import sys; sys.path.insert(0, sys.argv[1]); " + start)
     program = Path(sys.executable).resolve().read_bytes()
     with zipfile.ZipFile(tmp_path / "pack.zip", "w") as archive:

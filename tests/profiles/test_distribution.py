@@ -62,6 +62,17 @@ def test_folders_of_its_own_and_files_in_shared_ones(system: Path):
     assert found(system).files == ("/usr/share/art/game.png",)
 
 
+def test_programs_beside_the_program_are_not_shown(system: Path):
+    """Git looks for itself in /usr/lib/git-core first: what it sees there and may not run ends the search."""
+    (system / "usr/share/art/game.png").chmod(0o755)
+    (system / "usr/lib/game/plugins/a.so").chmod(0o755)
+    (system / "usr/share/game/start").touch(0o755)
+    (system / "usr/share/game/stop").touch(0o755)
+    assert found(system).files == ("/usr/share/game/levels",)
+    assert "/usr/share/game" not in found(system).folders
+    assert "/usr/lib/game" in found(system).folders
+
+
 def test_a_folder_of_settings_with_a_secret_is_not_given_whole(system: Path):
     key = system / "etc/game/key"
     key.touch()

@@ -140,6 +140,11 @@ def test_a_folder_that_may_not_be_made_is_named_where_another_is(folder: Path, c
     assert "--write /var/tmp'" in capsys.readouterr().out
 
 
+def test_a_folder_that_is_there_was_not_to_be_made(folder: Path, capsys: pytest.CaptureFixture):
+    assert run("mkdir", "-p", str(folder / "a" / "b"), write=(str(folder),))[0] == 0
+    assert "--write" not in capsys.readouterr().out
+
+
 def test_files_of_a_granted_folder_pass_without_a_word(folder: Path, capsys: pytest.CaptureFixture):
     assert run("grep", "-r", "apple", str(folder), read=(str(folder),))[0] == 0
     assert str(folder) not in capsys.readouterr().out

@@ -272,8 +272,9 @@ def _is_the_same(given: Job, folder: Path) -> None:
         pytest.skip(f"{words[0]} is not installed")
     options = [word.format(d=folder) for word in given.granted.split()]
     variables = dict(options[at + 1].split("=", 1) for at, word in enumerate(options) if word == "--env")
-    outside = _do(folder, words, {"PATH": "/usr/bin:/bin"} | variables)
-    inside = _do(folder, [*BINSAFE, "run", *options, "--", *words], dict(os.environ))
+    path = {"PATH": "/usr/bin:/bin"}
+    outside = _do(folder, words, path | variables)
+    inside = _do(folder, [*BINSAFE, "run", *options, "--", *words], dict(os.environ) | path)
     if given.tries:
         inside = (*inside[:2], outside[2], inside[3])
     assert given.expected in outside[1].decode(errors="replace")

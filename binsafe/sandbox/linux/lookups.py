@@ -123,6 +123,8 @@ class Lookups:
             return None
         writes = kind.writes or (kind.flags is not None and bool(call.arguments[kind.flags] & _WRITING))
         path = canonical(path, self._merged)
+        if kind.makes and path in self._present:
+            return None
         key = (path, writes)
         if key in self._known:
             return self._known[key]

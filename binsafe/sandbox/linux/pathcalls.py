@@ -15,6 +15,8 @@ class PathCall(NamedTuple):
     writes: bool = False
     flags: int | None = None
     """The argument with open(2)'s flags, which say whether it writes."""
+    makes: bool = False
+    """Whether it only makes what is not there: where something is, it fails for everybody (mkdir -p counts on it)."""
 
 
 PATH_CALLS: Final[Mapping[str, PathCall]] = {
@@ -33,8 +35,8 @@ PATH_CALLS: Final[Mapping[str, PathCall]] = {
     "readlinkat": PathCall(1, 0),
     "chdir": PathCall(0),
     "statfs": PathCall(0),
-    "mkdir": PathCall(0, writes=True),
-    "mkdirat": PathCall(1, 0, writes=True),
+    "mkdir": PathCall(0, writes=True, makes=True),
+    "mkdirat": PathCall(1, 0, writes=True, makes=True),
     "rmdir": PathCall(0, writes=True),
     "unlink": PathCall(0, writes=True),
     "unlinkat": PathCall(1, 0, writes=True),
