@@ -297,7 +297,7 @@ def ran(hostile: Path, backend: Backend) -> Callable[..., Ran]:
     def get(*surfaces: str) -> Ran:
         if surfaces not in done:
             with targets() as outside:
-                done[surfaces] = run(hostile, outside, *surfaces, backend=backend, ports=free_ports(PORTS + 2))
+                done[surfaces] = run(hostile, outside, *surfaces, backend=backend, ports=ports_beside(outside))
         return done[surfaces]
 
     return get
@@ -307,6 +307,12 @@ def free_ports(count: int) -> list[int]:
     with contextlib.ExitStack() as stack:
         held = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
         return [each.getsockname()[1] for each in held]
+
+
+def ports_beside(targets: Targets) -> list[int]:
+    """Ports to be granted; the one that is not to be is free as well, and no attempt on it may be on one of these."""
+    found = free_ports(PORTS + 3)
+    return [port for port in found if port != targets.told["other"]][: PORTS + 2]
 
 
 SURFACES = (("network",), ("kernel",), ("files",), ("processes",))
@@ -375,8 +381,8 @@ def test_none_of_it_passes_for_what_ordinary_programs_do(ran: Callable[..., Ran]
 
 
 def test_thirty_of_thirty_ports_answer_an_unchanged_client(hostile: Path, backend: Backend):
-    ports = free_ports(PORTS + 2)
     with targets() as outside:
+        ports = ports_beside(outside)
         granted, told = options(outside, backend.name, ports)
         command = [*backend.binsafe, "run", *granted, str(hostile), *told, "network", "kernel", "required", "stay"]
         with subprocess.Popen(
