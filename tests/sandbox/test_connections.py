@@ -122,8 +122,8 @@ asyncio.run(main())
 
 
 @pytest.fixture
-def silent() -> Iterator[int]:
-    """A port where a connection neither succeeds nor fails: the queue of those that wait to be accepted is full."""
+def full() -> Iterator[socket.socket]:
+    """A listener where a connection neither succeeds nor fails: the queue of those that wait for it is full."""
     with socket.socket() as listener, contextlib.ExitStack() as waiting:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
@@ -131,7 +131,13 @@ def silent() -> Iterator[int]:
             client = waiting.enter_context(socket.socket())
             client.setblocking(False)
             client.connect_ex(listener.getsockname())
-        yield listener.getsockname()[1]
+        yield listener
+
+
+@pytest.fixture
+def silent(full: socket.socket) -> int:
+    """The port of such a listener."""
+    return full.getsockname()[1]
 
 
 def test_a_connection_that_does_not_block_is_not_waited_for(silent: int):
@@ -163,16 +169,9 @@ except TimeoutError:
 
 
 @pytest.mark.parametrize("restarts", [True, False])
-def test_signals_on_the_way_do_not_spoil_a_connection(restarts: bool):
+def test_signals_on_the_way_do_not_spoil_a_connection(full: socket.socket, restarts: bool):
     """Neither where the handler lets the call go on (SA_RESTART) nor where the program itself waits on after EINTR."""
-    with socket.socket() as listener, contextlib.ExitStack() as waiting:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        for _ in range(3):
-            client = waiting.enter_context(socket.socket())
-            client.setblocking(False)
-            client.connect_ex(listener.getsockname())
-        code = f"""
+    code = f"""
 import signal, socket
 count = 0
 def tick(*_):
@@ -185,9 +184,9 @@ s = socket.socket()
 s.connect(("127.0.0.1", PORT))
 print(count > 0, s.recv(9))
 """
-        thread = threading.Thread(target=_greet_late, args=(listener,), daemon=True)
-        thread.start()
-        assert run(code, listener.getsockname()[1])[0] == ["True b'hello'"]
+    thread = threading.Thread(target=_greet_late, args=(full,), daemon=True)
+    thread.start()
+    assert run(code, full.getsockname()[1])[0] == ["True b'hello'"]
 
 
 def _greet_late(listener: socket.socket) -> None:
