@@ -12,20 +12,15 @@
 'b'
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bandit_runner.adapters.shapes import MAB, Policy
+from binsafe.lazy import lazily
 
 if TYPE_CHECKING:
     from bandit_runner.adapters.environment import TierEnv
 
 __all__ = ["MAB", "Policy", "TierEnv"]
 
-
-def __getattr__(name: str) -> Any:
-    """Load what needs the extra when it is asked for (PEP 562)."""
-    if name == "TierEnv":
-        from bandit_runner.adapters.environment import TierEnv  # noqa: PLC0415  see above
-
-        return TierEnv
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazily(__name__, {"TierEnv": "environment"})
+"""What needs the extra is loaded when it is asked for."""

@@ -25,20 +25,15 @@ It speaks HTTP/1.1. ``POST /NAME`` (with one tier also ``POST /``) takes an id o
 The configuration can be had without the extra ``bandit``; the first use of `Balancer` without it raises MissingExtra.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bandit_runner.balancer.config import BalancerConfig, Limits, TierConfig, Timeouts
+from binsafe.lazy import lazily
 
 if TYPE_CHECKING:
     from bandit_runner.balancer.server import Balancer
 
 __all__ = ["Balancer", "BalancerConfig", "Limits", "TierConfig", "Timeouts"]
 
-
-def __getattr__(name: str) -> Any:
-    """Load what needs the extra when it is asked for (PEP 562)."""
-    if name == "Balancer":
-        from bandit_runner.balancer.server import Balancer  # noqa: PLC0415  see above
-
-        return Balancer
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazily(__name__, {"Balancer": "server"})
+"""What needs the extra is loaded when it is asked for."""

@@ -15,13 +15,14 @@
 Only `play` needs the extra ``bandit``: without it, asking for it raises MissingExtra.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bandit_runner.harness.check import PLAYED, Discrepancy, Fault, cross_check, row, row_of_samples
 from bandit_runner.harness.playing import Plan, Player
 from bandit_runner.harness.recording import Recording
 from bandit_runner.harness.results import to_json, to_text
 from bandit_runner.harness.samples import Sample, SchedulingError, scheduling_error
+from binsafe.lazy import lazily
 
 if TYPE_CHECKING:
     from bandit_runner.harness.load import play
@@ -44,11 +45,5 @@ __all__ = [
     "to_text",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Load what needs the extra when it is asked for (PEP 562)."""
-    if name == "play":
-        from bandit_runner.harness.load import play  # noqa: PLC0415  see above
-
-        return play
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazily(__name__, {"play": "load"})
+"""What needs the extra is loaded when it is asked for."""
