@@ -9,10 +9,10 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from enforcing import Sandboxed
+from enforcing import Bare, Sandboxed, free_ports
 from origins import SOURCES
 from qemu import Qemu
 from tracing import Strace, Trace
@@ -23,6 +23,8 @@ RUN_SECONDS = 15
 READY_SECONDS = 20
 SANDBOXED_SECONDS = 90
 """The same in the sandbox: each new set of grants is a new policy, for which the program is inspected."""
+
+Tracer = Strace | Qemu | Bare | Sandboxed
 
 
 class WorkloadFailed(Exception):
@@ -81,7 +83,7 @@ class Server:
 class Bench:
     """One program's traces in one scratch folder."""
 
-    def __init__(self, program: Path, folder: Path, tracer: Strace | Qemu | Sandboxed) -> None:
+    def __init__(self, program: Path, folder: Path, tracer: Tracer) -> None:
         self.program, self.folder, self.tracer = program, folder, tracer
         self.traces: list[Path] = []
         self.outcomes: list[str] = []
@@ -90,8 +92,8 @@ class Bench:
 
     @property
     def confined(self) -> bool:
-        """Whether it runs in the sandbox: a workload leaves out what no grant allows, so that the rest can be seen."""
-        return isinstance(self.tracer, Sandboxed)
+        """Whether it runs in the sandbox, or to be compared with that: a workload leaves out what no grant allows."""
+        return self.tracer.confined
 
     def close(self) -> None:
         """End the servers of ours."""
@@ -108,7 +110,7 @@ class Bench:
         """The program to its end, whatever its status; what it wrote to standard output."""
         with (self.folder / "stderr.log").open("ab") as log:
             tracer = subprocess.Popen(
-                self._traced(arguments, name),
+                self._traced(arguments, name, environment),
                 cwd=self.folder,
                 env=self._environment(environment),
                 stdin=subprocess.PIPE,
@@ -121,7 +123,7 @@ class Bench:
             except subprocess.TimeoutExpired:
                 Server(tracer, separate=self.tracer.separate).wait(0)
                 output = tracer.communicate()[0]
-            self.outcomes.append(f"{' '.join(map(str, arguments))[:60]!r} -> {tracer.returncode}")
+            self.outcomes.append(_outcome(arguments, tracer.returncode))
             return output
 
     @contextlib.contextmanager
@@ -130,7 +132,7 @@ class Bench:
         log = self._closing.enter_context((self.folder / "stderr.log").open("ab"))
         server = Server(
             subprocess.Popen(
-                self._traced(arguments, name),
+                self._traced(arguments, name, environment),
                 cwd=self.folder,
                 env=self._environment(environment),
                 stdin=subprocess.PIPE,  # some programs end when theirs is closed
@@ -148,6 +150,7 @@ class Bench:
                     os.kill(server.pid, signal.SIGTERM)
             server.wait()
             server.tracer.communicate()
+            self.outcomes.append(_outcome(arguments, server.tracer.returncode))
 
     def other(self, *command: str | Path, stdin: bytes = b"") -> bytes:
         """Another program, untraced, to its end."""
@@ -160,6 +163,7 @@ class Bench:
             timeout=COMMAND_SECONDS,
             check=False,
         )
+        self.outcomes.append(_outcome(command, done.returncode))
         return done.stdout
 
     def write(self, name: str, text: str | bytes, mode: int = 0o644) -> Path:
@@ -175,12 +179,7 @@ class Bench:
 
     def port(self) -> int:
         """A TCP port on loopback that nobody listens on."""
-        with socket.socket() as trial:
-            trial.bind(("127.0.0.1", 0))
-            port = int(trial.getsockname()[1])
-        if isinstance(self.tracer, Sandboxed):
-            self.tracer.ports.append(port)
-        return port
+        return self.tracer.port() if isinstance(self.tracer, Sandboxed) else free_ports(1)[0]
 
     def ready(self, port: int) -> None:
         self.until(lambda: socket.create_connection(("127.0.0.1", port), 1).close(), f"port {port} is not served")
@@ -232,6 +231,7 @@ class Bench:
                 connection.sendall(message)
                 with contextlib.suppress(TimeoutError):
                     answers += connection.recv(65536)
+        self.outcomes.append(f"{messages[0][:40]!r} -> {'an answer' if answers else 'silence'}")
         return answers
 
     def backend(self, *, ssl_files: tuple[Path, Path] | None = None) -> int:
@@ -260,7 +260,7 @@ class Bench:
             key.chmod(0o644)
         return certificate, key
 
-    def _traced(self, arguments: tuple[str | Path, ...], name: str | None) -> list[str]:
+    def _traced(self, arguments: tuple[str | Path, ...], name: str | None, variables: Iterable[str]) -> list[str]:
         program = self.program
         if name is not None:  # programs that look at the name they are called by
             program = self.folder / "named" / name
@@ -269,10 +269,18 @@ class Bench:
                 program.symlink_to(self.program)
         output = self.folder.parent / f"trace-{len(self.traces)}"
         self.traces.append(output)
-        return [*self.tracer.command(output), str(program), *(str(word) for word in arguments)]
+        return [*self.tracer.command(output, variables), str(program), *(str(word) for word in arguments)]
 
     def _environment(self, extra: Mapping[str, str]) -> dict[str, str]:
-        return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(self.folder), "LANG": "C.UTF-8", **extra}
+        own = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(self.folder), "LANG": "C.UTF-8"}
+        if self.confined:
+            own["XDG_CACHE_HOME"] = str(self.folder.parent / "cache")  # binsafe's own, where the program does not write
+        return {**own, **extra}
+
+
+def _outcome(command: tuple[str | Path, ...], status: int) -> str:
+    """What was done, and its exit status; binsafe's own for a program that a signal has ended (128 + its number)."""
+    return f"{' '.join(map(str, command))[:60]!r} -> {128 - status if status < 0 else status}"
 
 
 class _Backend(http.server.BaseHTTPRequestHandler):

@@ -15,7 +15,8 @@ from bandit_runner.flakyservers.build import build
 class Program:
     """``loads`` are patterns of files that it loads by name at run time: what ``binsafe syscalls --with`` is told.
 
-    ``executes`` are the programs that it starts: what ``binsafe run --exec`` is told.
+    ``executes`` are the programs that it starts, ``reads`` the files and folders that it looks at beside its scratch
+    folder: what ``binsafe run --exec`` and ``--read`` are told.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Program:
     workload: Callable[[Bench], None]
     loads: tuple[str, ...] = ()
     executes: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
     arch: str = "x86_64"
 
 
@@ -64,7 +66,7 @@ PROGRAMS = (
     Program("lighttpd", Installed("lighttpd", "/usr/sbin/lighttpd"), lighttpd.workload, ("/usr/lib/lighttpd/*.so",)),
     Program("haproxy", Installed("haproxy", "/usr/sbin/haproxy"), haproxy.workload),
     # dynamic tools
-    Program("ls", Installed("coreutils", "/bin/ls"), tools.ls),
+    Program("ls", Installed("coreutils", "/bin/ls"), tools.ls, reads=("/usr/bin",)),
     Program("tar", Installed("tar", "/bin/tar"), tools.tar, executes=_PACKERS),
     Program("find", Installed("findutils", "/usr/bin/find"), tools.find, executes=("true", "echo")),
     Program("grep", Installed("grep", "/bin/grep"), tools.grep),

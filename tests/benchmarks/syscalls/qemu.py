@@ -1,7 +1,7 @@
 """Programs for arm64 under Debian's qemu-user, whose ``-strace`` is another format than strace's."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,10 @@ class Qemu:
     separate: bool = False
     """Whether the program is a child of the tracer: qemu runs it in its own process."""
 
-    def command(self, output: Path) -> list[str]:
+    confined: bool = False
+
+    def command(self, output: Path, variables: Iterable[str] = ()) -> list[str]:
+        del variables
         libraries = [] if self.root is None else ["-L", str(self.root)]
         return ["qemu-aarch64", *libraries, "-strace", "-D", str(output)]
 

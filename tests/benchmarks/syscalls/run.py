@@ -1,10 +1,14 @@
 """Which calls do real programs make, and which does the analysis name?
 
-    python tests/benchmarks/syscalls/run.py [--only NAME ...] [--arm64 | --enforce] [--json] [--trace-only] [--retrace]
+    python tests/benchmarks/syscalls/run.py [--only NAME ...] [--arm64] [--json] [--trace-only] [--retrace]
+    python tests/benchmarks/syscalls/run.py --enforce [--user NAME] [--only NAME ...]
 
 Each program is fetched by name, traced under strace while it does real work in a network of its own, and its trace is
 kept in the cache folder under the program's and the workload's hash, so that the next comparison is quick. Needs root,
 strace and util-linux, and qemu-user for arm64; a program that cannot be had here is named and left out.
+
+With ``--enforce`` the same work is done under ``binsafe run``, with the filter made from the program's own list, and
+compared with what comes of it without: see ``enforcing``.
 """
 
 import argparse
@@ -14,18 +18,20 @@ import hashlib
 import inspect
 import json
 import os
+import shutil
 import struct
 import subprocess
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import platformdirs
 from analysing import analyse
-from bench import Bench, WorkloadFailed
-from enforcing import Done, Sandboxed, compared, missing
+from bench import Bench, Tracer, WorkloadFailed
+from enforcing import HEAD, Bare, Comparison, Done, Sandboxed, become, missing
 from isolation import UNSHARE, settle
 from origins import SOURCES, Rooted, Unavailable
 from programs import ARM64, PROGRAMS, Program
@@ -44,10 +50,10 @@ def main() -> int:
     options = _options()
     cache = Path(os.environ.get("BINSAFE_TRUTH_CACHE") or platformdirs.user_cache_path("binsafe-truth"))
     if options.inside:
-        return _inside(_named(options.inside), cache, sandboxed=options.sandboxed)
+        return _inside(_named(options.inside), cache, options)
     chosen = [_named(name) for name in options.only] or list(ARM64 if options.arm64 else PROGRAMS)
     if options.enforce:
-        return _enforce((program for program in chosen if program.arch == "x86_64"), cache)
+        return _enforce([each for each in chosen if each.arch == "x86_64"], cache, options.user)
     rows: list[Row] = []
     for program in chosen:
         _say(program.name)
@@ -86,7 +92,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--retrace", action="store_true", help="do not use the traces that are kept")
     parser.add_argument("--no-warm", action="store_true", help="do not measure the second run")
     parser.add_argument("--enforce", action="store_true", help="the workloads under binsafe run")
+    parser.add_argument("--user", metavar="NAME", help="with --enforce: as this user, who can read this Python")
     parser.add_argument("--inside", help=argparse.SUPPRESS)
+    parser.add_argument("--bare", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--sandboxed", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -109,15 +117,14 @@ def _trace(program: Program, path: Path, cache: Path, *, again: bool) -> Trace:
     return Trace(Counter(document["calls"]), {name: set(values) for name, values in document["arguments"].items()})
 
 
-def _isolated(program: Program, cache: Path, *, sandboxed: bool = False) -> str:
-    """The workload in a network of its own, under strace or ``binsafe run``; what `_inside` prints.
+def _isolated(program: Program, cache: Path, *how: str) -> str:
+    """The workload in a network of its own, under strace or as options say ``how``; what `_inside` prints.
 
     Raises:
         WorkloadFailed: with its last words.
     """
-    enforced = ["--sandboxed"] if sandboxed else []
     done = subprocess.run(
-        [*UNSHARE, sys.executable, __file__, "--inside", program.name, *enforced],
+        [*UNSHARE, sys.executable, __file__, "--inside", program.name, *how],
         env=os.environ | {"BINSAFE_TRUTH_CACHE": str(cache), "PYTHONPATH": str(_HERE.parents[2])},
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -130,20 +137,19 @@ def _isolated(program: Program, cache: Path, *, sandboxed: bool = False) -> str:
     return done.stdout
 
 
-def _inside(program: Program, cache: Path, *, sandboxed: bool) -> int:
+def _inside(program: Program, cache: Path, options: argparse.Namespace) -> int:
     """In the namespaces: do the work, print the trace."""
     settle()
-    known = names(program.arch)
-    tracer: Strace | Qemu | Sandboxed = Strace(known)
-    if program.arch != "x86_64":
-        tracer = Qemu(known, _root(program, cache))
+    path = program.origin.file(cache)
     with tempfile.TemporaryDirectory(prefix="truth-", dir="/var/tmp") as folder:
         scratch = Path(folder) / "work"
         scratch.mkdir()
         Path(folder).chmod(0o755)
-        if sandboxed:
-            tracer = Sandboxed(folder=scratch, executes=(str(program.origin.file(cache)), *program.executes))
-        with contextlib.closing(Bench(program.origin.file(cache), scratch, tracer)) as bench:
+        if options.user:
+            path = _reachable(path, Path(folder))
+            become(options.user, Path(folder))
+        tracer = _tracer(program, path, scratch, cache, options)
+        with contextlib.closing(Bench(path, scratch, tracer)) as bench:
             failed = _worked(program, bench)
         trace, outcomes = bench.trace(), bench.outcomes
     arguments = {name: sorted(values) for name, values in sorted(trace.arguments.items())}
@@ -151,6 +157,25 @@ def _inside(program: Program, cache: Path, *, sandboxed: bool) -> int:
     document = {"calls": dict(sorted(trace.calls.items())), "arguments": arguments, "refused": refused}
     print(json.dumps({**document, "outcomes": outcomes, "failed": failed}, indent=1))
     return 0
+
+
+def _tracer(program: Program, path: Path, scratch: Path, cache: Path, options: argparse.Namespace) -> Tracer:
+    if options.bare:
+        return Bare()
+    if options.sandboxed:
+        return Sandboxed(folder=scratch, executes=(str(path), *program.executes), reads=program.reads)
+    known = names(program.arch)
+    return Strace(known) if program.arch == "x86_64" else Qemu(known, _root(program, cache))
+
+
+def _reachable(path: Path, folder: Path) -> Path:
+    """The program where an ordinary user can reach it: those of a cache folder are root's alone."""
+    if path.is_relative_to("/usr") or path.is_relative_to("/bin"):
+        return path
+    copy = folder / "program" / path.name
+    copy.parent.mkdir()
+    shutil.copy2(path, copy)
+    return copy
 
 
 def _worked(program: Program, bench: Bench) -> str:
@@ -168,25 +193,37 @@ def _worked(program: Program, bench: Bench) -> str:
     return ""
 
 
-def _enforce(programs: Iterable[Program], cache: Path) -> int:
-    """Each workload without and with the sandbox; 1 if one does not pass."""
-    failed = False
-    for program in programs:
-        _say(program.name)
-        try:
-            path = program.origin.file(cache)
-            free = _done(_isolated(program, cache))
-        except (Unavailable, WorkloadFailed, subprocess.TimeoutExpired) as error:
-            _say(f"{program.name} left out: {error}")
-            continue
-        answer = analyse(path, _loads(program), root=_root(program, cache), warm=False)
-        try:
-            held = _done(_isolated(program, cache, sandboxed=True))
-        except (WorkloadFailed, subprocess.TimeoutExpired) as error:
-            held = Done((), failed=str(error)[-300:])
-        failed |= bool(held.failed or missing(answer, held))
-        print("\n".join(compared(program.name, answer, free, held)), flush=True)
-    return int(failed)
+def _enforce(programs: Iterable[Program], cache: Path, user: str | None) -> int:
+    """Each workload without and with the sandbox, two programs at a time; 1 if one does not pass."""
+    print(HEAD, flush=True)
+    compared = []
+    with ThreadPoolExecutor(2) as pool:
+        for outcome in pool.map(lambda program: _compare(program, cache, user), programs):
+            if isinstance(outcome, str):
+                _say(outcome)
+                continue
+            compared.append(outcome)
+            print("\n".join(outcome.lines()), flush=True)
+    passed = sum(each.passes for each in compared)
+    print(f"{passed} of {len(compared)} pass as {user or 'root'}")
+    return int(passed < len(compared))
+
+
+def _compare(program: Program, cache: Path, user: str | None) -> Comparison | str:
+    """What the sandbox changes; or why the program is left out."""
+    try:
+        path = program.origin.file(cache)
+        free = _done(_isolated(program, cache, "--bare", *(("--user", user) if user else ())))
+    except (Unavailable, WorkloadFailed, subprocess.TimeoutExpired) as error:
+        return f"{program.name} left out: {error}"
+    try:
+        held = _done(_isolated(program, cache, "--sandboxed", *(("--user", user) if user else ())))
+    except (WorkloadFailed, subprocess.TimeoutExpired) as error:
+        held = Done((), failed=str(error)[-300:])
+    lacking = {}
+    if held.refused:
+        lacking = missing(analyse(path, _loads(program), root=_root(program, cache), warm=False), held)
+    return Comparison(program.name, free, held, lacking)
 
 
 def _done(text: str) -> Done:

@@ -7,7 +7,7 @@ forks and threads, to the ``execve`` of something else. The call that loads some
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -76,9 +76,12 @@ class Strace:
     names: Mapping[int, str]
     separate: bool = True
     """Whether the program is a child of the tracer."""
+    confined: bool = False
+    """Whether it runs as the sandbox lets it: see ``Bench.confined``."""
 
-    def command(self, output: Path) -> list[str]:
-        """What stands before the program and its arguments."""
+    def command(self, output: Path, variables: Iterable[str] = ()) -> list[str]:
+        """What stands before the program and its arguments; variables of its own it inherits."""
+        del variables
         return [*OPTIONS, "-o", str(output)]
 
     def read(self, text: str, program: Path, folder: Path) -> Trace:

@@ -64,7 +64,7 @@ def workload(bench: Bench) -> None:
             bench.get(int(values["port"]))
             with contextlib.suppress(OSError, ValueError):
                 os.kill(int((bench.folder / "nginx.pid").read_text()), signal.SIGQUIT)
-            _kill_worker(server.pid)
+            _kill_worker()
             bench.get(int(values["port"]))
             server.signal(signal.SIGQUIT)
         extra = "master_process on; worker_priority 5; worker_cpu_affinity auto; thread_pool default threads=4;"
@@ -90,11 +90,13 @@ def _load(bench: Bench, port: int, tls: int) -> None:
     bench.other("curl", "-sk", f"http://[::1]:{port}/", "-o", "/dev/null")
 
 
-def _kill_worker(master: int) -> None:
-    children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
-    for child in children[:1]:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(int(child), signal.SIGKILL)
+def _kill_worker() -> None:
+    """End one of the workers, which its master replaces."""
+    for line in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if line.read_bytes().startswith(b"nginx: worker process\0"):
+                os.kill(int(line.parent.name), signal.SIGKILL)
+                return
 
 
 @contextlib.contextmanager
