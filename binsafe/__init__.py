@@ -23,7 +23,7 @@ data, each importing only what stands above it::
     model           the words, as frozen structs
     formats         bytes -> Image                          (the only package that imports lief)
     signatures      Slice -> Signature
-    syscalls        Slice -> system calls                   (the only package that imports capstone)
+    syscalls        Slice -> system calls                   (the only package that imports capstone, in its `decoding`)
     extractors      Slice -> facts and findings
     containers      archive -> entries
     inspection      artifact -> report

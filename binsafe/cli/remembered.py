@@ -98,8 +98,12 @@ def _rules(asked: "Asked") -> list[tuple[str, bytes]]:
     return rules
 
 
-def _modified(package: str, folders: tuple[str, ...]) -> Iterator[tuple[str, int]]:
+def _modified(folder: str, names: tuple[str, ...]) -> Iterator[tuple[str, int]]:
     """Our own modules and when they were changed: an update must not use what its predecessor derived."""
-    for folder in folders:
-        with os.scandir(f"{package}/{folder}") as entries:
-            yield from ((entry.name, entry.stat().st_mtime_ns) for entry in entries if entry.name.endswith(".py"))
+    for name in names:
+        with os.scandir(f"{folder}/{name}") as entries:
+            for entry in entries:
+                if entry.name.endswith(".py"):
+                    yield entry.path, entry.stat().st_mtime_ns
+                elif entry.is_dir():
+                    yield from _modified(f"{folder}/{name}", (entry.name,))

@@ -54,7 +54,7 @@ Question = Link | Add | Summarise | Services | Exists
 
 
 class AskedLibraries:
-    """The library closure of one program, of which another process knows; see `binsafe.syscalls.provider`."""
+    """The library closure of one program, of which another process knows; see `binsafe.syscalls.linking.provider`."""
 
     def __init__(self, connection: socket.socket, program: Needs, own: Own) -> None:
         self._connection = connection

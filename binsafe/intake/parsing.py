@@ -134,7 +134,7 @@ def _file(order: Order, descriptor: int, connection: socket.socket, reach: "Reac
 def _libraries(data: memoryview, own: Own, reach: "Reach") -> "Libraries | None":
     """The closure of an ELF program that loads libraries; None for everything else."""
     from binsafe.formats.elf_needs import needs  # noqa: PLC0415 - as above
-    from binsafe.syscalls.patterns import loads_services  # noqa: PLC0415
+    from binsafe.syscalls.glibc import loads_services  # noqa: PLC0415
 
     try:
         wanted = needs(data)

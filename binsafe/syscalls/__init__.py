@@ -1,53 +1,24 @@
 """Image -> system calls: every call that a program can make, itself or through its libraries, without running it.
 
-The stages, in the order in which they run; each file's docstring says which rule it follows.
+The stages, in the order in which they run; each package draws its own, each file says which rule it follows:
 
-  one file:
-    tables          call names and numbers, from a current kernel's list
-    code            which bytes of a slice are code, and what constants the program's memory holds
-    index           direct branches, and instructions that name addresses, by scanning bytes
-    pointers        what memory points to before the program starts: relocations, or words
-    layout          where functions start and end: Go's table, unwind tables, symbols, calls
-    decode          bytes -> ``instructions``, counted against the budget
-    capstone_library, capstone_package   the doors to capstone
-    operands        what instructions work with, read from their text
-    machine         what the walk asks of a processor: answered by x86_64, arm64 and their ``_values``
-    regions         one function decoded: control flow and stack frame
-    places          one instruction, and how control comes from one to another
-    switches        where jump tables lead
-    incoming        where control comes from into a region
-    program         all of that together
-    sites           byte scan for the system-call instruction, confirmed by aligned decoding
-    returns         which functions never return
-    registers       functions whose address a register holds, only to call them
-    backward        one step back: where what a register or stack slot holds came from
-    wrappers        the number, by a backward walk that leaves functions through their callers
-    arguments       the same for arguments, of those calls and functions that `decisive` lists
-    vdso            calls that the kernel's code in user space makes for the program
-    fallbacks       code that runs only where the kernel does not know a call before it
-    entries         sites, numbers and gaps, without such code
-    go              what Go's runtime and library do on occasions only; `ways` and `go_attributes` are its proofs
-    untaken         ways that are never taken, in programs without names; `passes` is the proof
-    patterns        what the walk cannot find and the program's source says
-  a file that is linked with others:
-    graph           functions and tables of pointers, and what each of them can lead to
-    outgoing        what it passes to functions of other files
-    texts           names of files and functions that it looks up at run time
-    summarising     Slice -> Summary (``summary``): all of the above in a form that can be kept
-    passing         numbers that one file passes to a wrapper in another
-    composing       Summaries -> one graph, names bound as the dynamic linker binds them (``reach``: what can run)
-    conditions      edges and calls that count on occasions only
-    habits          those of known libraries, and what such libraries do through memory
-    judging         what is proved of arguments by all that the files say
-    conventions     what summaries need to know of a processor
-    provider        where the libraries come from: the outside world, passed in
-  results:
-    static, dynamic  Slice -> Syscalls
-    services         what a static program loads nevertheless
-    engine           which of them
-    darwin          the same for Mach-O, with `darwin_tables` (functions -> calls) and `darwin_direct` (its own sites)
-  for a reader:
-    surroundings    the instructions around an address
+    slice ──> decoding ──> controlflow ──> dataflow ──> pruning ──> entries
+               bytes to     functions       numbers      without     what one file
+               instruc-     and edges       that reach   what never  asks of the
+               tions        (machines:      the kernel   happens     kernel
+                            what they mean)
+
+    static     entries ──> Syscalls, for a file that is not linked; ``services`` is what it loads nevertheless
+    dynamic    entries ──> linking: a summary of each file, one graph of all, what of it can run ──> Syscalls
+    darwin     the same question for Mach-O
+    engine     which of them a slice gets
+
+What all of them know:
+
+    tables, conventions   call names and numbers from a current kernel's list; registers
+    vdso                  calls that the kernel's code in user space makes for the program
+    glibc                 what the C library loads and looks up by itself
+    sets                  sorted arrays of numbers
 
 Importing this package is cheap: the sandbox needs `tables` on its way to starting a program.
 """
@@ -64,8 +35,8 @@ from binsafe.limits import MAX_INSTRUCTIONS
 if TYPE_CHECKING:
     from binsafe.formats.gopclntab import FunctionTable
     from binsafe.model import Slice, Syscalls
-    from binsafe.syscalls.provider import Libraries, Member
-    from binsafe.syscalls.summary import Summary
+    from binsafe.syscalls.linking.provider import Libraries, Member
+    from binsafe.syscalls.linking.summary import Summary
 
 __all__ = [
     "Libraries",
@@ -79,7 +50,9 @@ __all__ = [
     "summarise_library",
 ]
 
-__getattr__ = lazily(__name__, {"Libraries": "provider", "Member": "provider", "Summary": "summary"})
+__getattr__ = lazily(
+    __name__, {"Libraries": "linking.provider", "Member": "linking.provider", "Summary": "linking.summary"}
+)
 
 
 def analyse(
@@ -99,7 +72,7 @@ def analyse(
     decoded, ``complete`` is False and ``unresolved`` says where and why.
     """
     if slice_.format == "mach-o":
-        from binsafe.syscalls.darwin import analyse_macho  # noqa: PLC0415
+        from binsafe.syscalls.darwin.analysing import analyse_macho  # noqa: PLC0415
 
         return analyse_macho(slice_, max_instructions=max_instructions)
     from binsafe.syscalls import engine  # noqa: PLC0415 - numpy and capstone only when they are needed
@@ -143,7 +116,7 @@ def summarise_library(data: memoryview, watched: frozenset[tuple[str, str]] = fr
 def engine_version() -> str:
     """A name for what this version of the analysis finds: the hash of its own source."""
     folder = Path(__file__).parent
-    files = sorted([*folder.glob("*.py"), *folder.parent.joinpath("formats").glob("*.py")])
+    files = sorted([*folder.rglob("*.py"), *folder.parent.joinpath("formats").rglob("*.py")])
     digest = hashlib.sha256(sys.byteorder.encode())
     for file in files:
         digest.update(file.read_bytes())
@@ -155,6 +128,6 @@ def listing(slice_: "Slice", address: int, *, before: int = 4, after: int = 6) -
 
     Empty where there is no code, or code for a processor that is not known here; fewer where the code ends.
     """
-    from binsafe.syscalls.surroundings import around  # noqa: PLC0415
+    from binsafe.syscalls.decoding.surroundings import around  # noqa: PLC0415
 
     return around(slice_, address, before=before, after=after)

@@ -8,14 +8,15 @@ from collections.abc import Callable, Iterator, Sequence
 
 from binsafe.limits import MAX_EVIDENCE
 from binsafe.model import Syscalls, Unresolved
-from binsafe.syscalls import habits, patterns
-from binsafe.syscalls.composing import Closure, File, Step
+from binsafe.syscalls import glibc
 from binsafe.syscalls.conventions import CONVENTIONS
-from binsafe.syscalls.judging import proved, said
-from binsafe.syscalls.passing import Watched, numbers
-from binsafe.syscalls.patterns import LOADS_LIBRARIES, LOOKS_UP, asks_by_name
-from binsafe.syscalls.provider import Libraries
-from binsafe.syscalls.summary import Passed, Summary
+from binsafe.syscalls.glibc import LOADS_LIBRARIES, LOOKS_UP, asks_by_name
+from binsafe.syscalls.linking import c_library, habits
+from binsafe.syscalls.linking.composing import Closure, File, Step
+from binsafe.syscalls.linking.judging import proved, said
+from binsafe.syscalls.linking.passing import Watched, numbers
+from binsafe.syscalls.linking.provider import Libraries
+from binsafe.syscalls.linking.summary import Passed, Summary
 from binsafe.syscalls.tables import names
 
 _MAX_ROUNDS = 8
@@ -78,10 +79,10 @@ class _Found:
     def loaded_at_run_time(self) -> list[str]:
         """Names of libraries that live code is known to load."""
         found = {passed.text for _, passed in self.passed(*LOADS_LIBRARIES) if passed.text}
-        return sorted(found | patterns.loaded_by_c_library(self._texts_of_c_library(), self.libraries.name_services()))
+        return sorted(found | glibc.loaded_by_c_library(self._texts_of_c_library(), self.libraries.name_services()))
 
     def _texts_of_c_library(self) -> set[str]:
-        files = [(n, file.summary) for n, file in enumerate(self.closure.files) if patterns.is_c_library(file.summary)]
+        files = [(n, file.summary) for n, file in enumerate(self.closure.files) if c_library.is_c_library(file.summary)]
         return {text.text for n, summary in files for text in summary.texts if self.closure.live(n, text.node)}
 
     def unknown(self) -> Iterator[str]:
@@ -124,7 +125,7 @@ class _Found:
     def gaps(self) -> Iterator[tuple[str, str]]:
         """(place, reason) where a number could not be told."""
         for number, file in enumerate(self.closure.files):
-            covered = patterns.covered(file.summary)
+            covered = c_library.covered(file.summary)
             for gap in file.summary.gaps:
                 if self.closure.live(number, gap.node) and gap.node not in covered:
                     yield self._place(number, gap.address), gap.reason

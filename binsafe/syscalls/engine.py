@@ -8,18 +8,18 @@ from binsafe.formats.elf_linking import Linking, of_slice
 from binsafe.formats.gopclntab import FunctionTable
 from binsafe.limits import MAX_INSTRUCTIONS
 from binsafe.model import Slice, Syscalls, Unresolved
-from binsafe.syscalls.arm64 import Arm64
 from binsafe.syscalls.conventions import CONVENTIONS
-from binsafe.syscalls.decode import OutOfInstructions
+from binsafe.syscalls.decoding.decode import OutOfInstructions
 from binsafe.syscalls.dynamic import analyse_dynamic
-from binsafe.syscalls.machine import Machine
-from binsafe.syscalls.passing import Watched
-from binsafe.syscalls.provider import Libraries
+from binsafe.syscalls.linking.passing import Watched
+from binsafe.syscalls.linking.provider import Libraries
+from binsafe.syscalls.linking.summarising import Summariser, unanalysed
+from binsafe.syscalls.linking.summary import Summary
+from binsafe.syscalls.machines.arm64 import Arm64
+from binsafe.syscalls.machines.machine import Machine
+from binsafe.syscalls.machines.x86_64 import X86_64
 from binsafe.syscalls.services import with_services
 from binsafe.syscalls.static import analyse_static
-from binsafe.syscalls.summarising import Summariser, unanalysed
-from binsafe.syscalls.summary import Summary
-from binsafe.syscalls.x86_64 import X86_64
 
 MACHINES: Mapping[str, Machine] = MappingProxyType({"x86_64": X86_64(), "arm64": Arm64()})
 

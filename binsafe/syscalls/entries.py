@@ -2,12 +2,12 @@
 
 from typing import NamedTuple
 
-from binsafe.syscalls import fallbacks, go, sites, untaken
-from binsafe.syscalls.decode import OutOfInstructions
-from binsafe.syscalls.patterns import is_covered
-from binsafe.syscalls.places import Place
-from binsafe.syscalls.program import Program
-from binsafe.syscalls.wrappers import Gap, Number, Parameter, resolve
+from binsafe.syscalls.controlflow.places import Place
+from binsafe.syscalls.controlflow.program import Program
+from binsafe.syscalls.dataflow import sites
+from binsafe.syscalls.dataflow.wrappers import Gap, Number, Parameter, resolve
+from binsafe.syscalls.decoding.decode import OutOfInstructions
+from binsafe.syscalls.pruning import fallbacks, go, untaken
 
 
 class Entries(NamedTuple):
@@ -36,7 +36,7 @@ def entries(program: Program) -> Entries:
             numbers |= resolution.numbers
             parameters |= resolution.parameters
             found.append((site, frozenset(number.value for number in resolution.numbers)))
-            gaps |= {gap for gap in resolution.gaps if plausible and not is_covered(program, gap)}
+            gaps |= {gap for gap in resolution.gaps if plausible and not go.is_covered(program, gap)}
         numbers = go.needed(program, fallbacks.needed(program, numbers, gaps))
         numbers = untaken.needed(program, numbers, found)
     except OutOfInstructions:

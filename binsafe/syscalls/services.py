@@ -8,12 +8,12 @@ import msgspec
 import numpy as np
 
 from binsafe.model import Slice, Syscalls
-from binsafe.syscalls.code import HIGHEST_ADDRESS
 from binsafe.syscalls.conventions import CONVENTIONS
+from binsafe.syscalls.decoding.code import HIGHEST_ADDRESS
 from binsafe.syscalls.dynamic import analyse_dynamic
-from binsafe.syscalls.patterns import begins_of_names, configured, names_asked_for
-from binsafe.syscalls.provider import Libraries
-from binsafe.syscalls.summary import Passed, Summary, Text
+from binsafe.syscalls.glibc import begins_of_names, configured, names_asked_for
+from binsafe.syscalls.linking.provider import Libraries
+from binsafe.syscalls.linking.summary import Passed, Summary, Text
 
 
 def with_services(slice_: Slice, alone: Syscalls, libraries: Libraries) -> Syscalls:

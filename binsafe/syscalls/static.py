@@ -14,17 +14,17 @@ from binsafe.limits import MAX_EVIDENCE
 from binsafe.model import Slice, Syscalls, Unresolved
 from binsafe.model.facts import ArgumentValues
 from binsafe.syscalls import vdso
-from binsafe.syscalls.arguments import at_sites
-from binsafe.syscalls.decisive import decisive
-from binsafe.syscalls.decode import Decoder, OutOfInstructions
+from binsafe.syscalls.controlflow.places import Place
+from binsafe.syscalls.controlflow.program import Program
+from binsafe.syscalls.dataflow.arguments import at_sites
+from binsafe.syscalls.dataflow.decisive import decisive
+from binsafe.syscalls.dataflow.wrappers import Gap, Number
+from binsafe.syscalls.decoding.decode import Decoder, OutOfInstructions
 from binsafe.syscalls.entries import Entries, entries
-from binsafe.syscalls.judging import proved
-from binsafe.syscalls.machine import Machine
-from binsafe.syscalls.patterns import is_static_glibc, loads_services
-from binsafe.syscalls.places import Place
-from binsafe.syscalls.program import Program
+from binsafe.syscalls.glibc import is_static_glibc, loads_services
+from binsafe.syscalls.linking.judging import proved
+from binsafe.syscalls.machines.machine import Machine
 from binsafe.syscalls.tables import names, numbers
-from binsafe.syscalls.wrappers import Gap, Number
 
 _SERVICES = ("dlopen: libnss_*.so.2 (name services)",)
 

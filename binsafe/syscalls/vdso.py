@@ -12,7 +12,7 @@ does the work, and seccomp sees the call.
 import re
 from collections.abc import Iterator
 
-from binsafe.syscalls.code import Code
+from binsafe.syscalls.decoding.code import Code
 
 _NAME = re.compile(rb"__(?:vdso|kernel)_(clock_gettime|gettimeofday|clock_getres|getrandom)")
 _PAGE = 0xFFFFFFFF_FF600000

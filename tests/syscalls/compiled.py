@@ -14,7 +14,7 @@ from binsafe.intake.summaries import Summaries, default_folder
 from binsafe.intake.tree import Tree
 from binsafe.model import Syscalls
 from binsafe.syscalls import analyse
-from binsafe.syscalls.patterns import loads_services
+from binsafe.syscalls.glibc import loads_services
 
 needs_compiler = pytest.mark.skipif(
     sys.platform != "linux" or shutil.which("gcc") is None, reason="no gcc for Linux here"

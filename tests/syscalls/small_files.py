@@ -4,7 +4,7 @@ import msgspec
 import numpy as np
 from test_composing import library
 
-from binsafe.syscalls.summary import Call, Export, Name, Summary, Text
+from binsafe.syscalls.linking.summary import Call, Export, Name, Summary, Text
 from binsafe.syscalls.tables import numbers
 
 NUMBERS = numbers("x86_64")

@@ -6,8 +6,8 @@ import pytest
 from assembled import CODE, Arm, program
 
 from binsafe.syscalls import analyse
-from binsafe.syscalls.arm64 import Arm64
-from binsafe.syscalls.code import Code
+from binsafe.syscalls.decoding.code import Code
+from binsafe.syscalls.machines.arm64 import Arm64
 
 
 def _far(assembler: Arm) -> None:

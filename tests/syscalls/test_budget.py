@@ -17,8 +17,9 @@ from binsafe.intake.summaries import Summaries
 from binsafe.intake.tree import Tree
 from binsafe.model import Signature, Syscalls
 from binsafe.policy import Request, derive
-from binsafe.syscalls import analyse, arguments
-from binsafe.syscalls.decode import OutOfInstructions
+from binsafe.syscalls import analyse
+from binsafe.syscalls.dataflow import arguments
+from binsafe.syscalls.decoding.decode import OutOfInstructions
 
 pytestmark = needs_compiler
 

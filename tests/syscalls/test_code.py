@@ -4,8 +4,8 @@ import msgspec
 import pytest
 from assembled import X86, program, segment
 
-from binsafe.syscalls import code as module
-from binsafe.syscalls.code import Code
+from binsafe.syscalls.decoding import code as module
+from binsafe.syscalls.decoding.code import Code
 
 BASE = 0x40_1000
 

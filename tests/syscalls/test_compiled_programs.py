@@ -7,7 +7,7 @@ import pytest
 from compiled import build, calls, library, needs_compiler
 
 from binsafe.syscalls import summarise_library
-from binsafe.syscalls.patterns import asked
+from binsafe.syscalls.linking.c_library import asked
 
 _WRAPPER = """
 long mine(long unused, long number) {

@@ -3,9 +3,9 @@
 import msgspec
 import numpy as np
 
-from binsafe.syscalls.composing import Closure, File
-from binsafe.syscalls.reach import UNREACHED, Network, Reached
-from binsafe.syscalls.summary import Call, Export, Name, Summary, Text
+from binsafe.syscalls.linking.composing import Closure, File
+from binsafe.syscalls.linking.reach import UNREACHED, Network, Reached
+from binsafe.syscalls.linking.summary import Call, Export, Name, Summary, Text
 
 READ, WRITE, ABORT = 0, 1, 2
 

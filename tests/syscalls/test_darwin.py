@@ -10,7 +10,7 @@ from assembled import CODE, X86, Arm, program
 from binsafe.formats import parse
 from binsafe.model import Import, Library, Slice
 from binsafe.syscalls import analyse
-from binsafe.syscalls.darwin_tables import table
+from binsafe.syscalls.darwin.tables import table
 
 LIBSYSTEM = "/usr/lib/libSystem.B.dylib"
 

@@ -12,7 +12,7 @@ import pytest
 from binsafe.formats import parse
 from binsafe.intake import Found, Snapshot, inspect
 from binsafe.model import Syscalls
-from binsafe.syscalls.texts import _library_names
+from binsafe.syscalls.linking.texts import _library_names
 
 PT_DYNAMIC = 2
 

@@ -2,12 +2,12 @@
 
 import random
 
-from binsafe.syscalls.capstone_library import JUNK, Engine
-from binsafe.syscalls.decode import MODES
-from binsafe.syscalls.instructions import Instruction, Instructions
-from binsafe.syscalls.machine import Flow
-from binsafe.syscalls.x86_64 import X86_64
-from binsafe.syscalls.x86_64_values import BRANCHES
+from binsafe.syscalls.decoding.capstone_library import JUNK, Engine
+from binsafe.syscalls.decoding.decode import MODES
+from binsafe.syscalls.decoding.instructions import Instruction, Instructions
+from binsafe.syscalls.machines.machine import Flow
+from binsafe.syscalls.machines.x86_64 import X86_64
+from binsafe.syscalls.machines.x86_64_values import BRANCHES
 
 _TOLD_APART = BRANCHES | X86_64.nonsense | {"call", "jmp", "ret", "ud0", "ud1", "ud2", "int3", "cmp", "nop", "add"}
 """Mnemonics of which the analysis asks by name alone."""

@@ -7,9 +7,9 @@ import pytest
 from small_files import NUMBERS, file
 from test_composing import library
 
-from binsafe.syscalls.composing import Closure, File
-from binsafe.syscalls.habits import NSCD, USER_DATABASE, conditions
-from binsafe.syscalls.summary import Name, Passed, Summary
+from binsafe.syscalls.linking.composing import Closure, File
+from binsafe.syscalls.linking.habits import NSCD, USER_DATABASE, conditions
+from binsafe.syscalls.linking.summary import Name, Passed, Summary
 
 
 def using(*names: str, passed: tuple[Passed, ...] = ()) -> Summary:

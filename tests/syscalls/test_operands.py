@@ -7,13 +7,13 @@ import pytest
 from numpy._core import _multiarray_umath
 
 from binsafe.formats import parse
-from binsafe.syscalls.capstone_library import Engine
-from binsafe.syscalls.capstone_package import Package
-from binsafe.syscalls.code import Code, CodeRange
-from binsafe.syscalls.decode import MODES, Immediate, Memory, Operand, Register
-from binsafe.syscalls.operands import from_text
-from binsafe.syscalls.x86_64 import X86_64
-from binsafe.syscalls.x86_64_values import _REGISTERS
+from binsafe.syscalls.decoding.capstone_library import Engine
+from binsafe.syscalls.decoding.capstone_package import Package
+from binsafe.syscalls.decoding.code import Code, CodeRange
+from binsafe.syscalls.decoding.decode import MODES, Immediate, Memory, Operand, Register
+from binsafe.syscalls.decoding.operands import from_text
+from binsafe.syscalls.machines.x86_64 import X86_64
+from binsafe.syscalls.machines.x86_64_values import _REGISTERS
 
 _SAMPLES = 20
 """Instructions of each mnemonic that are compared."""

@@ -3,8 +3,8 @@
 import msgspec
 from test_composing import library
 
-from binsafe.syscalls.passing import numbers
-from binsafe.syscalls.summary import Export, Name, Passed, Step, Summary, Wrapper
+from binsafe.syscalls.linking.passing import numbers
+from binsafe.syscalls.linking.summary import Export, Name, Passed, Step, Summary, Wrapper
 
 REGISTERS = ("rdi", "rsi")
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from binsafe.syscalls.code import CodeRange
-from binsafe.syscalls.machine import CALLED, LOADED, TAKEN
-from binsafe.syscalls.x86_64 import X86_64
+from binsafe.syscalls.decoding.code import CodeRange
+from binsafe.syscalls.machines.machine import CALLED, LOADED, TAKEN
+from binsafe.syscalls.machines.x86_64 import X86_64
 
 TARGET = 0x2000
 

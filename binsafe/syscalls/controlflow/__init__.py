@@ -1,0 +1,12 @@
+"""Code -> regions with edges between them.
+
+index           direct branches, and instructions that name addresses, by scanning bytes
+pointers        what memory points to before the program starts: relocations, or words
+layout          where functions start and end: Go's table, unwind tables, symbols, calls
+regions         one function decoded: control flow and stack frame
+places          one instruction, and how control comes from one to another
+switches        where jump tables lead
+registers       functions whose address a register holds, only to call them
+incoming        where control comes from into a region
+program         all of that together: what the walks ask
+"""

@@ -1,0 +1,108 @@
+"""Where control comes from into a region: calls, jumps and falls from others that an instruction bears out."""
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from binsafe.syscalls.controlflow import registers
+from binsafe.syscalls.controlflow.places import Edge, Kind, Place
+from binsafe.syscalls.controlflow.regions import Region
+from binsafe.syscalls.machines.machine import CALLED, TAKEN, Edges, Flow
+
+if TYPE_CHECKING:
+    from binsafe.syscalls.controlflow.program import Program
+
+_SHORT_REACH = 130
+"""How far from a region a jump with one byte of displacement can lie."""
+
+
+class Incoming:
+    """The edges into the regions of a program, by region; found when they are asked for, and kept."""
+
+    def __init__(self, program: "Program") -> None:
+        self._program = program
+        self._known: dict[int, dict[int, list[tuple[Kind, int]]]] = {}
+
+    def entries(self, place: Place) -> list[Edge]:
+        """See `Program.entries`."""
+        region, index = place
+        edges = []
+        for kind, source in self._into(region).get(place.address, ()):
+            found = self._program.place(source)
+            if found is not None and found.leads(kind, place.address):
+                edges.append(Edge(kind, found))
+        if index == 0:
+            edges += self._fallen_into(region)
+        return edges
+
+    def leads_to(self, place: Place) -> bool:
+        """Whether bytes of a call or jump from elsewhere lead to an instruction, or a region begins with it."""
+        return place.at == 0 or place.address in self._into(place.region)
+
+    def forget(self, start: int) -> None:
+        """Forget what is known of the region that starts there: it is another one now."""
+        self._known.pop(start, None)
+
+    def forget_all(self) -> None:
+        """Forget everything, to be found out again: it takes memory."""
+        self._known.clear()
+
+    @cached_property
+    def _through(self) -> Edges:
+        """Calls and jumps through slots whose pointers are known, by where they lead."""
+        found = self._program.references
+        called = found.uses == CALLED
+        sources, slots = found.sources[called], found.targets[called]
+        pointers = self._program.pointers
+        if not len(pointers.slots):
+            return Edges(sources[:0], slots[:0])
+        at = np.minimum(np.searchsorted(pointers.slots, slots), len(pointers.slots) - 1)
+        leads = (pointers.slots[at] == slots) & (pointers.targets[at] >= 0)
+        sources, targets = sources[leads], pointers.targets[at][leads]
+        order = np.argsort(targets, kind="stable")
+        return Edges(sources[order], targets[order])
+
+    def _into(self, region: Region) -> dict[int, list[tuple[Kind, int]]]:
+        """Address in a region -> where the bytes of a call or jump to it stand; jumps of its own are left out."""
+        if region.start not in self._known:
+            incoming: dict[int, list[tuple[Kind, int]]] = {}
+            for source, target in self._program.calls.into(region.start, region.end):
+                incoming.setdefault(target, []).append((Kind.CALL, source))
+            first, last = np.searchsorted(self._through.targets, (region.start, region.end)).tolist()
+            for at in range(first, last):
+                source, target = int(self._through.sources[at]), int(self._through.targets[at])
+                place = self._program.place(source)
+                kind = Kind.CALL if place is not None and place.region.flow(place.at)[0] is Flow.CALL else Kind.ENTRY
+                incoming.setdefault(target, []).append((kind, source))
+            incoming.setdefault(region.start, []).extend(self._called_by_register(region.start))
+            jumps = [*self._program.jumps.into(region.start, region.end), *self._short_jumps_around(region)]
+            for source, target in jumps:
+                if region.start <= target < region.end and not region.start <= source < region.end:
+                    incoming.setdefault(target, []).append((Kind.ENTRY, source))
+            self._known[region.start] = incoming
+        return self._known[region.start]
+
+    def _called_by_register(self, start: int) -> Iterator[tuple[Kind, int]]:
+        for source, _, use in self._program.references.into(start, start + 1):
+            place = self._program.place(source) if use == TAKEN else None
+            if place is not None:
+                for at in registers.uses(place.region, place.at).calls:
+                    kind = Kind.CALL if place.region.flow(at)[0] is Flow.CALL else Kind.ENTRY
+                    yield kind, place.region.instructions.addresses[at]
+
+    def _short_jumps_around(self, region: Region) -> Iterator[tuple[int, int]]:
+        for start, end in ((region.start - _SHORT_REACH, region.start), (region.end, region.end + _SHORT_REACH)):
+            code = self._program.code.range_of(end if start < region.start else start)
+            begin = start if code is None else max(start, code.address)
+            yield from self._program.machine.short_jumps_of_few(self._program.code.read(begin, end), begin)
+
+    def _fallen_into(self, region: Region) -> list[Edge]:
+        """The region before, if its last instruction goes on into this one; nothing goes on behind a last call."""
+        before = self._program.region(region.start - 1)
+        if before is None or before is region or not before.instructions or before.end != region.start:
+            return []
+        last = len(before.instructions) - 1
+        goes_on = before.flow(last)[0] in {Flow.NEXT, Flow.BRANCH} and not before.is_padding(last)
+        return [Edge(Kind.ENTRY, Place(before, last))] if goes_on else []

@@ -1,0 +1,157 @@
+"""Where functions start and end: from where decoding is aligned, and what one step of reachability covers.
+
+Sources in order of trust: Go's own table; unwind tables (they survive ``strip``) and symbols with sizes, which say
+where a function ends, too; symbols without; and what calls, jumps and pointers lead to *outside* of those. Inside of a
+function with a known end such a target is chance, or a label of its own.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from binsafe.formats.elf_linking import FUNCTION, IFUNC, Linking
+from binsafe.formats.gopclntab import FunctionTable
+from binsafe.model import Slice
+from binsafe.syscalls.decoding.code import HIGHEST_ADDRESS, Code
+from binsafe.syscalls.machines.machine import Addresses
+from binsafe.syscalls.sets import among, distinct
+
+_EH_FRAME_HDR_TABLE = 12
+_EH_FRAME_HDR_ENCODINGS = bytes((1, 0x1B, 0x03, 0x3B))
+"""Version 1, pc-relative pointer, 4-byte count, 4-byte values relative to the header: all linkers write that."""
+_FILLING = bytes((0x00, 0x0F, 0x1F, 0x2E, 0x40, 0x41, 0x44, 0x48, 0x66, 0x80, 0x84, 0x90, 0xCC, 0xD5, 0x03, 0x20))
+"""The bytes of x86's and arm64's padding: the long forms of ``nop``, ``int3``, zeros."""
+_SMALL_GAP = 15
+_NOTHING = np.array([], np.int64)
+
+
+class Layout(NamedTuple):
+    """Functions by address: where they start, where they end (0: not known), and whether they go on into the next."""
+
+    starts: Addresses
+    ends: Addresses
+    falls: npt.NDArray[np.bool_]
+    loose: Addresses
+    """Starts that nothing speaks for but what leads there: on x86 that may be bytes by chance."""
+
+    def containing(self, addresses: Addresses) -> Addresses:
+        """Index of the function that holds each address; -1 before the first."""
+        return np.searchsorted(self.starts, addresses, side="right") - 1
+
+    def function(self, address: int) -> int:
+        """Index of the function that holds an address; that of the first before it."""
+        return max(0, int(np.searchsorted(self.starts, address, side="right")) - 1)
+
+    def exact(self, addresses: Addresses) -> Addresses:
+        """Index of the function that starts at each address; -1 where none does."""
+        at = np.searchsorted(self.starts, addresses)
+        found = self.starts[np.minimum(at, len(self.starts) - 1)] == addresses if len(self.starts) else at < 0
+        return np.where(found, at, -1)
+
+
+def layout(
+    slice_: Slice,
+    code: Code,
+    *,
+    linking: Linking | None,
+    table: FunctionTable | None,
+    stubs: Addresses,
+    led_to: Addresses,
+) -> Layout:
+    """The functions of a slice; ``table`` is Go's, ``led_to`` what is called, jumped or pointed to."""
+    known = _extents(slice_, code, linking)
+    sure = [np.array([r.address for r in code.ranges], np.int64), stubs]
+    sure.append(_inside([min(slice_.entry, HIGHEST_ADDRESS), *(linking.started if linking else ())], code))
+    sure.append(_inside([s.address for s in slice_.symbols if s.address <= HIGHEST_ADDRESS], code))
+    if table is not None:
+        sure.append(_inside(np.frombuffer(table.addresses, np.uint64), code))
+    gaps = _gaps(code, known)
+    loose = _NOTHING if table is not None else _uncovered(_inside(led_to, code), known)
+    trusted = distinct(np.concatenate([known[0], *sure]))
+    starts = distinct(np.concatenate([trusted, loose, gaps]))
+    ends = np.zeros(len(starts), np.int64)
+    ends[np.searchsorted(starts, known[0])] = known[1]
+    following = np.append(starts[1:], 0)
+    next_loose = np.append(~among(starts[1:], trusted), False)
+    falls = (ends > following) & (following > 0) | next_loose & ((ends == 0) | among(following, gaps))
+    alone = loose[~among(loose, np.concatenate([trusted, gaps]))]
+    return Layout(
+        starts, ends, falls & ~among(following, stubs), alone
+    )  # one extent covers all stubs, each ends in a jump
+
+
+def _inside(addresses: npt.ArrayLike, code: Code) -> Addresses:
+    """Those that lie in executable ranges, ascending, each once."""
+    values = distinct(np.asarray(addresses, np.uint64))
+    spans = [np.searchsorted(values, np.array((r.address, r.end), np.uint64)) for r in code.ranges]
+    kept = [values[first:last].astype(np.int64) for first, last in spans]
+    return np.concatenate([_NOTHING, *kept])
+
+
+def _extents(slice_: Slice, code: Code, linking: Linking | None) -> tuple[Addresses, Addresses]:
+    """(starts, ends) of the functions whose ends are known, by start; the longest where several start together."""
+    starts, ends = _unwound(slice_, linking)
+    sized = [
+        (s.address, s.address + s.size) for s in slice_.symbols if s.size and s.address + s.size <= HIGHEST_ADDRESS
+    ]
+    if linking is not None:
+        chosen = (s for s in linking.symbols if s.defined and s.size and s.kind in {FUNCTION, IFUNC})
+        sized += [(s.value, s.value + s.size) for s in chosen if s.value + s.size <= HIGHEST_ADDRESS]
+    if sized:
+        columns = np.array(sized, np.int64)
+        starts, ends = np.concatenate([starts, columns[:, 0]]), np.concatenate([ends, columns[:, 1]])
+    order = np.lexsort((-ends, starts))
+    starts, ends = starts[order], ends[order]
+    first = np.append(True, starts[1:] != starts[:-1])[: len(starts)]
+    kept = first & among(starts, _inside(starts, code))
+    return starts[kept], ends[kept]
+
+
+def _unwound(slice_: Slice, linking: Linking | None) -> tuple[Addresses, Addresses]:
+    """Starts and ends of the functions of the unwind tables; an end is 0 where it is not said in the usual form.
+
+    The binary-search table of ``.eh_frame_hdr`` and the entries that it leads to: Linux Standard Base core, 10.6.
+    """
+    section = slice_.section(".eh_frame_hdr")
+    address = section.address if section is not None else None if linking is None else linking.unwind
+    if address is None or address > HIGHEST_ADDRESS:
+        return _NOTHING, _NOTHING
+    head = slice_.read(address, _EH_FRAME_HDR_TABLE)
+    if not head.startswith(_EH_FRAME_HDR_ENCODINGS) or len(head) < _EH_FRAME_HDR_TABLE:
+        return _NOTHING, _NOTHING
+    data = slice_.read(address + _EH_FRAME_HDR_TABLE, 8 * int.from_bytes(head[8:12], "little"))
+    pairs = np.frombuffer(data[: len(data) & ~7], np.dtype("<i4")).astype(np.int64) + address
+    starts, entries = np.maximum(pairs[::2], 0), pairs[1::2]
+    offset = slice_.offset_of(address)
+    file = np.frombuffer(slice_.data, np.uint8)
+    at = entries - address + (offset or 0)
+    readable = (at >= 0) & (at + 16 <= len(file))
+    fields = file[np.where(readable, at, 0)[:, None] + np.arange(8, 16)].view("<i4").astype(np.int64)
+    sure = readable & (entries + 8 + fields[:, 0] == starts) & (fields[:, 1] > 0)
+    return starts, np.where(sure, starts + fields[:, 1], 0)
+
+
+def _uncovered(addresses: Addresses, known: tuple[Addresses, Addresses]) -> Addresses:
+    """Those that lie in no known function."""
+    starts, ends = known
+    if not len(starts):
+        return addresses
+    at = np.searchsorted(starts, addresses, side="right") - 1
+    reach = np.maximum.accumulate(ends)
+    return addresses[(at < 0) | (reach[at] <= addresses)]
+
+
+def _gaps(code: Code, known: tuple[Addresses, Addresses]) -> Addresses:
+    """Where known functions end and something else than padding follows that no known function begins with."""
+    starts, ends = known
+    if not len(starts):
+        return _NOTHING
+    reach = np.maximum.accumulate(ends)
+    following = np.append(starts[1:], HIGHEST_ADDRESS)
+    found = []
+    for at in np.flatnonzero((ends > 0) & (reach < following - _SMALL_GAP)).tolist():
+        begin, end = int(reach[at]), int(following[at])
+        if code.read(begin, end).translate(None, _FILLING):
+            found.append(begin)
+    return _inside(found, code)

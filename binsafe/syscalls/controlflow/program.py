@@ -1,0 +1,299 @@
+"""The whole program as regions with edges between them: decoded where the walk goes, indexed where it does not."""
+
+from bisect import bisect_right
+from collections.abc import Collection, Container, Iterator, Mapping
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from binsafe.formats import gopclntab, stubs
+from binsafe.formats.elf_linking import Linking
+from binsafe.model import Slice
+from binsafe.syscalls.controlflow import registers
+from binsafe.syscalls.controlflow.incoming import Incoming
+from binsafe.syscalls.controlflow.index import Index, Referring, pieces
+from binsafe.syscalls.controlflow.layout import layout
+from binsafe.syscalls.controlflow.places import Edge, Kind, Place
+from binsafe.syscalls.controlflow.pointers import pointers
+from binsafe.syscalls.controlflow.regions import Region
+from binsafe.syscalls.controlflow.switches import through_tables
+from binsafe.syscalls.decoding.code import Code
+from binsafe.syscalls.decoding.decode import JUNK, Decoder, Detail, Instruction
+from binsafe.syscalls.machines.machine import (
+    CALLED,
+    MAYBE_TAKEN,
+    TAKEN,
+    Addresses,
+    Flow,
+    Location,
+    Machine,
+    Source,
+    Step,
+)
+from binsafe.syscalls.sets import among
+
+_MAX_REGION = 1 << 20
+"""Bytes of a function that are decoded as a whole; of a larger one a window is. SQLite's interpreter has 60 kB."""
+_WINDOW = 1 << 13
+_MAX_KEPT = 1_000_000
+"""Decoded instructions that are kept; one takes about 400 bytes."""
+_SCANNED_BYTES = 1 << 10
+"""Bytes that a scan passes over while one instruction is decoded, roughly."""
+_FEW = 2
+_LONGEST = 15
+"""Bytes of the longest instruction."""
+_GOES_ON = (Flow.NEXT, Flow.BRANCH)
+_STUB_SIZE = 16
+"""Bytes of the longest stub of a linkage table, up to its jump."""
+
+
+class Program:
+    """A slice seen by the walk. Regions are decoded when asked for, and kept."""
+
+    def __init__(
+        self,
+        slice_: Slice,
+        machine: Machine,
+        decoder: Decoder,
+        linking: Linking | None = None,
+        go: gopclntab.FunctionTable | None = None,
+    ) -> None:
+        """``go`` is Go's own table, where somebody has read it already."""
+        self.slice = slice_
+        self.machine = machine
+        self.decoder = decoder
+        self.code = Code(slice_)
+        decoder.spend(self.code.size // _SCANNED_BYTES)
+        self.calls = Index(self.code, machine.calls, decoder.spend)
+        self.jumps = Index(self.code, machine.jumps, decoder.spend)
+        self.pointers = pointers(slice_, self.code, linking)
+        self.go = gopclntab.functions(slice_) if go is None else go
+        """Go's own table; None for other programs."""
+        self.stubs = dict(self._stubs())
+        """Slot of the global offset table -> the stub that jumps to where it points."""
+        self.layout = layout(
+            slice_,
+            self.code,
+            linking=linking,
+            table=self.go,
+            stubs=np.array(list(self.stubs.values()), np.int64),
+            led_to=np.concatenate([self.calls.edges.targets, self.pointers.targets]),
+        )
+        self._starts: list[int] = self.layout.starts.tolist()
+        self._ends: list[int] = self.layout.ends.tolist()
+        self._regions: dict[int, Region] = {}
+        self._kept = 0
+        self._details: dict[int, Detail | None] = {}
+        self._incoming = Incoming(self)
+        self._taken: dict[int, int | None] = {}
+        self._jumped_to: dict[int, Mapping[int, tuple[int, ...]] | None] = {}
+        self._exported = (
+            frozenset(s.value for s in linking.symbols if s.defined) if linking is not None else frozenset()
+        )
+
+    def _stubs(self) -> Iterator[tuple[int, int]]:
+        """Stubs that call other files: in their own sections, or wherever such code is if there is no section table."""
+        named = [s for s in self.slice.sections if s.executable and s.name.startswith((".plt", ".iplt"))]
+        places = [(s.address, self.slice.contents(s)) for s in named] or [(r.address, r.data) for r in self.code.ranges]
+        slots = self.pointers.slots[self.pointers.single]
+        for address, data in places if len(slots) else ():
+            found = stubs.slots(self.machine.arch, data, address, 0)
+            inside = among(np.fromiter(found, np.int64, len(found)), slots).tolist()
+            yield from ((slot, stub) for (slot, stub), known in zip(found.items(), inside, strict=True) if known)
+
+    def exported(self, address: int) -> bool:
+        """Whether other files can call what starts at an address."""
+        return address in self._exported
+
+    def is_known(self, start: int) -> bool:
+        """Whether a table of the file says that this is a function and where it ends."""
+        at = bisect_right(self._starts, start) - 1
+        return self.go is not None or (self._starts[at] == start and bool(self._ends[at]))
+
+    def in_code(self, addresses: Addresses) -> npt.NDArray[np.bool_]:
+        """Whether each address lies in executable memory."""
+        inside = np.zeros(len(addresses), np.bool_)
+        for r in self.code.ranges:
+            inside |= (addresses >= r.address) & (addresses < r.end)
+        return inside
+
+    def is_go(self, region: Region) -> bool:
+        """Whether it is code that Go's own table lists and so follows Go's conventions."""
+        return self.go_name(region.start) is not None
+
+    def go_name(self, address: int) -> str | None:
+        """The name of the Go function that holds an address; None for other code."""
+        index = None if self.go is None else self.go.containing(address)
+        return None if self.go is None or index is None else self.go.name(index)
+
+    def go_function(self, address: int) -> int | None:
+        """Where the Go function starts that holds an address; None for other code."""
+        index = None if self.go is None else self.go.containing(address)
+        return None if self.go is None or index is None else self.go.addresses[index]
+
+    def region(self, address: int) -> Region | None:
+        """The region that holds an address of executable memory."""
+        code = self.code.range_of(address)
+        if code is None:
+            return None
+        at = bisect_right(self._starts, address)
+        if at > 1 and self._is_by_chance(at - 1):
+            self._forget_start(at - 1)
+            return self.region(address)
+        start = max(self._starts[at - 1], code.address)
+        end = min(self._starts[at], code.end) if at < len(self._starts) else code.end
+        anchored = end - start <= _MAX_REGION
+        if not anchored:
+            # Windows are cut at multiples of their size, so that one instruction is always in one region.
+            cut = start + (address - start) // _WINDOW * _WINDOW
+            start, end = cut, min(end, cut + _WINDOW)
+        if start not in self._regions:
+            instructions = self.decoder.sweep(self.code.read(start, end), start)
+            self._make_room(len(instructions))
+            self._regions[start] = Region(self.machine, start, instructions, anchored=anchored)
+        return self._regions[start]
+
+    def _is_by_chance(self, at: int) -> bool:
+        """Whether a start lies inside of an instruction of the code before it, and no call that is one leads there."""
+        before, start = self._starts[at - 1], self._starts[at]
+        if start not in self._doubtful or start - before > _WINDOW:
+            return False
+        self._doubtful.discard(start)  # asked once; and while it is being asked
+        crossed = any(
+            one.address < start < one.address + one.size and one.mnemonic != JUNK
+            for one in self.decoder.sweep(self.code.read(before, start + _LONGEST), before)
+        )
+        sources = [self.place(source) for source, _ in self.calls.into(start, start + 1)] if crossed else []
+        return crossed and not any(place and place.leads(Kind.CALL, start) for place in sources)
+
+    def _forget_start(self, at: int) -> None:
+        for start in self._starts[at - 1 : at + 1]:
+            self._regions.pop(start, None)
+            self._incoming.forget(start)
+            self._jumped_to.pop(start, None)
+        del self._starts[at], self._ends[at]
+
+    @cached_property
+    def _doubtful(self) -> set[int]:
+        """Starts that nothing speaks for but a call or two: such bytes occur inside of others."""
+        loose, targets = self.layout.loose, self.calls.edges.targets
+        called = np.searchsorted(targets, loose, side="right") - np.searchsorted(targets, loose)
+        return set(loose[(called <= _FEW) & ~among(loose, self.pointers.targets)].tolist())
+
+    def _make_room(self, count: int) -> None:
+        """Forget what was decoded when it has become too much; what is needed again is decoded again."""
+        self._kept += count
+        if self._kept > _MAX_KEPT:
+            self._regions.clear()
+            self._details.clear()
+            self._incoming.forget_all()
+            self._jumped_to.clear()
+            self._kept = count
+
+    def place(self, address: int) -> Place | None:
+        """The instruction that starts at an address when its region is decoded; None if none does."""
+        region = self.region(address)
+        index = None if region is None else region.index.get(address)
+        return None if region is None or index is None else Place(region, index)
+
+    def sources(self, place: Place, location: Location) -> tuple[Source, ...] | None:
+        """Where a location's value comes from at one instruction; None if it leaves the location alone."""
+        step = Step(
+            place.instruction,
+            lambda: place.region.frames[place.at],
+            lambda: self._detail(place.instruction),
+            self.code.constant,
+        )
+        return self.machine.sources(step, location)
+
+    def entries(self, place: Place) -> list[Edge]:
+        """All known instructions in other regions from which control comes to this one, and calls."""
+        return self._incoming.entries(place)
+
+    def undisturbed(self, place: Place, locations: Collection[Location], stops: Container[int] = ()) -> Place:
+        """The earliest instruction from which control comes to ``place`` on one way only and leaves locations alone.
+
+        Before an index of ``stops`` nothing is passed over.
+        """
+        region, at = place
+        while (
+            at
+            and at not in stops
+            and at not in region.jumps_to
+            and region.flow(at - 1)[0] in _GOES_ON
+            and not self._incoming.leads_to(Place(region, at))
+            and all(self.machine.keeps(region.instructions, at - 1, location) for location in locations)
+        ):
+            at -= 1
+        return Place(region, at)
+
+    def jumped_to(self, region: Region) -> Mapping[int, tuple[int, ...]] | None:
+        """See `binsafe.syscalls.controlflow.switches`."""
+        if region.start not in self._jumped_to:
+            self._jumped_to[region.start] = through_tables(self, region)
+        return self._jumped_to[region.start]
+
+    def taken_at(self, address: int) -> int | None:
+        """Where an address is taken as a value, by a pointer in memory or by an instruction; None if nowhere."""
+        if address not in self._taken:
+            self._taken[address] = next(self._taken_by(address), None)
+        return self._taken[address]
+
+    def _taken_by(self, address: int) -> Iterator[int]:
+        yield from (slot for slot in self.pointers.to(address) if not self.only_called(slot))
+        for source, _, use in self.references.into(address, address + 1):
+            if use in {TAKEN, MAYBE_TAKEN} and self._is_taken_at(source):
+                yield source
+        absolute = self.machine.names_absolutely and not self.slice.traits.get("pie")
+        named = self.code.naming(address) if absolute else None
+        yield from () if named is None else (named,)
+
+    def _is_taken_at(self, source: int) -> bool:
+        """Whether an instruction stands there, and keeps the address for more than calls of its own function."""
+        place = self.place(source)
+        if place is None:
+            region = self.region(source)
+            return region is None or not self.is_known(region.start)
+        return not registers.uses(place.region, place.at).nothing_else
+
+    def only_called(self, slot: int) -> bool:
+        """Whether a slot of the global offset table is nothing but called or jumped through."""
+        at = int(np.searchsorted(self.pointers.slots, slot))
+        uses = [use for source, _, use in self.references.into(slot, slot + 1) if not self._in_stub(source, slot)]
+        return bool(self.pointers.single[at]) and all(use == CALLED for use in uses)
+
+    def called_through(self, slot: int) -> list[Place]:
+        """The calls and jumps through a slot: of code itself, or of its stub."""
+        sources = [source for source, _, use in self.references.into(slot, slot + 1) if use == CALLED]
+        stub = self.stubs.get(slot)
+        found = [self.place(source) for source in sources if not self._in_stub(source, slot)]
+        found.append(None if stub is None else self.place(stub))
+        return [place for place in found if place is not None]
+
+    def _in_stub(self, address: int, slot: int) -> bool:
+        stub = self.stubs.get(slot)
+        inside = stub is not None and stub <= address < stub + _STUB_SIZE
+        return inside and self._starts[bisect_right(self._starts, address) - 1] == stub  # some stubs are shorter
+
+    @cached_property
+    def references(self) -> Referring:
+        """All instructions that name addresses of the image."""
+        return Referring(self.code, self.machine.references, self.decoder.spend)
+
+    def short_jumps(self) -> Iterator[tuple[int, int]]:
+        """(source, target) of the jumps of two bytes from one function to the start of another."""
+        for piece in pieces(self.code.ranges):
+            sources, targets = self.machine.short_jumps(piece)
+            start = self.layout.exact(targets)
+            crossing = (start >= 0) & (start != self.layout.containing(sources))
+            for source, target in zip(sources[crossing].tolist(), targets[crossing].tolist(), strict=True):
+                place = self.place(source)
+                if place is not None and place.region.flow(place.at)[1] == target:
+                    yield source, target
+
+    def _detail(self, instruction: Instruction) -> Detail | None:
+        address, size = instruction.address, instruction.size
+        if address not in self._details:
+            self._details[address] = self.decoder.detail(self.code.read(address, address + size), instruction)
+        return self._details[address]

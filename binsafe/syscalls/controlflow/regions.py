@@ -1,0 +1,142 @@
+"""One function decoded: its instructions, how control moves between them, and where its stack pointer stands."""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from functools import cached_property
+
+from binsafe.syscalls.decoding.decode import Instructions
+from binsafe.syscalls.machines.machine import Flow, Frame, Machine
+
+_NEXT = (Flow.NEXT, None)
+_FILLS = ("nop", "int3")
+_JUMPS = (Flow.JUMP, Flow.BRANCH)
+_GOES_ON = (Flow.NEXT, Flow.BRANCH, Flow.CALL)
+"""Tuples: an enum's member is hashed by a function of Python's, and found here before it is hashed there."""
+
+
+class Region:
+    """The code from one function start up to the next, decoded from its first byte.
+
+    A start that is none (a label in assembler, a call by chance) does no harm: what falls or jumps from one region into
+    the next is an edge like any other, see `binsafe.syscalls.controlflow.program`.
+    """
+
+    def __init__(self, machine: Machine, start: int, instructions: Instructions, *, anchored: bool) -> None:
+        self.machine = machine
+        self.start = start
+        self.instructions = instructions
+        self.anchored = anchored
+        """False where only a window of a huge function was decoded: its first instruction is no way in."""
+        self.index = dict(zip(instructions.addresses, range(len(instructions)), strict=True))
+        self.end = instructions.end if instructions else start
+        self._flows = machine.flows(instructions)
+
+    def flow(self, index: int) -> tuple[Flow, int | None]:
+        """How control leaves an instruction, and the target if it is a constant."""
+        return self._flows.get(index, _NEXT)
+
+    @cached_property
+    def jumps_to(self) -> dict[int, list[int]]:
+        """Index -> indices of the jumps of this region that lead to it."""
+        result: dict[int, list[int]] = {}
+        for i, (flow, target) in self._flows.items():
+            if flow in _JUMPS and target in self.index:
+                result.setdefault(self.index[target], []).append(i)
+        return result
+
+    @cached_property
+    def indirect_jumps(self) -> tuple[int, ...]:
+        """Indices of jumps to computed addresses: jump tables, and tail calls through pointers."""
+        return tuple(i for i, (flow, _) in self._flows.items() if flow is Flow.INDIRECT)
+
+    def falls_through(self, index: int) -> bool:
+        """Whether control can go on to the next instruction; after a call it can."""
+        return self.flow(index)[0] in _GOES_ON
+
+    def predecessors(self, index: int) -> Sequence[int]:
+        """Indices of the instructions of this region from which control comes; those that fall through come first.
+
+        A jump table's targets are what nothing else leads to.
+        """
+        return self.direct_predecessors(index) or (self.indirect_jumps if index else ())
+
+    def direct_predecessors(self, index: int) -> list[int]:
+        """The same without what jump tables lead to."""
+        jumps = self.jumps_to.get(index, [])
+        falls = index > 0 and self.falls_through(index - 1) and not (jumps and self._is_filled_before(index))
+        return [index - 1, *jumps] if falls else jumps
+
+    def _is_filled_before(self, index: int) -> bool:
+        """Whether an instruction only aligns itself with what is before it: padding that nothing leads to."""
+        while self.is_padding(index - 1):
+            index -= 1
+            if index in self.jumps_to or not index:
+                return False
+            if not self.falls_through(index - 1):
+                return True
+        return False
+
+    @cached_property
+    def exposed(self) -> tuple[int, ...]:
+        """Stack slots at which objects begin that are reached in other ways than by name, ascending."""
+        found = map(self.machine.exposes, self.instructions, self.frames)
+        return tuple(sorted({slot for slot in found if slot is not None}))
+
+    def is_exposed(self, slot: int) -> bool:
+        """Whether a stack slot may lie in such an object: none reaches over the caller's return address."""
+        first = 0 if slot < 0 else bisect_left(self.exposed, 0)
+        return first < len(self.exposed) and self.exposed[first] <= slot
+
+    def is_unreachable(self, index: int) -> bool:
+        """Whether it is padding between blocks, or follows a trap, and nothing here leads to it.
+
+        Other orphans may be reached in ways that are not seen here, such as landing pads of exceptions.
+        """
+        if not index or self.falls_through(index - 1) or index in self.jumps_to or self.indirect_jumps:
+            return False
+        return self.is_padding(index) or self.flow(index - 1)[0] is Flow.TRAP
+
+    @cached_property
+    def frames(self) -> list[Frame]:
+        """The frame before each instruction; empty where nothing is known.
+
+        What only a jump table can lead to comes last: padding falls into code that has a frame of its own.
+        """
+        frames: list[Frame | None] = [None] * len(self.instructions)
+        work: list[tuple[int, Frame]] = [(0, {self.machine.stack: 0})]
+        first_indirect = next(iter(self.indirect_jumps), None)
+        orphans: list[tuple[int, Frame]] = []
+        while work or orphans:
+            at, frame = work.pop() if work else orphans.pop()
+            while at < len(frames) and frames[at] is None:
+                frames[at] = frame
+                flow, target = self.flow(at)
+                frame = self.machine.next_frame(self.instructions[at], frame)
+                if flow in _JUMPS and target in self.index:
+                    work.append((self.index[target], frame))
+                elif at == first_indirect:
+                    orphans += [(i, frame) for i in self.orphans if not self.is_padding(i)]
+                if not self.falls_through(at):
+                    break
+                at += 1
+        return [{} if frame is None else frame for frame in frames]
+
+    @cached_property
+    def orphans(self) -> tuple[int, ...]:
+        """Indices that no instruction of this region leads to: padding, landing pads, and targets of jump tables."""
+        behind = (
+            i + 1 for i, (flow, _) in self._flows.items() if flow not in _GOES_ON and i + 1 < len(self.instructions)
+        )
+        return tuple(i for i in behind if i not in self.jumps_to)
+
+    def is_padding(self, index: int) -> bool:
+        """Whether it fills the space between functions and blocks."""
+        name = self.instructions.names[index]
+        return (
+            name in _FILLS or (name == "xchg" and self.instructions.operands(index) == "ax, ax") or self.is_zeros(index)
+        )
+
+    def is_zeros(self, index: int) -> bool:
+        """Whether its bytes are zeros, which decode to an addition on x86: nobody has that in code."""
+        name = self.instructions.names[index]
+        return name == "udf" or (name == "add" and self.instructions.operands(index) == "byte ptr [rax], al")

@@ -1,0 +1,60 @@
+"""One step of a backward walk: where what a location holds came from, over one edge.
+
+What is taken for granted: callees keep their convention's preserved registers; stack slots change only by instructions
+that name them through the stack or frame pointer. Where a value comes from anything else it is unknown.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from binsafe.syscalls.controlflow.places import Edge, Kind, Place
+from binsafe.syscalls.controlflow.program import Program
+from binsafe.syscalls.dataflow.returns import returns
+from binsafe.syscalls.machines.machine import Flow, Location, Moved, Source, Unknown
+
+
+class Origin(NamedTuple):
+    """What a location held before an edge, and where that was done or became unknown."""
+
+    source: Source
+    address: int
+
+
+def before(program: Program, target: Place, edge: Edge, location: Location) -> Iterator[Origin]:
+    """Where the value comes from that ``location`` holds just before ``target``, to which ``edge`` leads.
+
+    What is `Moved` is held just before the edge's own instruction; nothing comes where nothing can come this way.
+    """
+    place = edge.place
+    flow, callee = place.region.flow(place.at)
+    if edge.kind is not Kind.FLOW:
+        if isinstance(location, int):
+            if location < 0 and edge.kind is Kind.CALL:
+                yield Origin(Unknown("on the stack, put there through a pointer"), target.address)
+                return
+            moved = _slot_before(program, target, edge, location)
+            if moved is None:
+                yield Origin(Unknown("on a stack whose height is not known"), place.address)
+                return
+            location = moved
+    elif flow is Flow.CALL and isinstance(location, str) and location not in _preserved(program, place):
+        if returns(program, callee):
+            yield Origin(Unknown("what a function returned"), place.address)
+        return
+    sources = None if flow is Flow.CALL else program.sources(place, location)
+    for source in (Moved(location),) if sources is None else sources:
+        yield Origin(source, place.address)
+
+
+def _preserved(program: Program, place: Place) -> frozenset[str]:
+    return program.machine.preserved(go=program.is_go(place.region))
+
+
+def _slot_before(program: Program, target: Place, edge: Edge, slot: int) -> int | None:
+    """A stack slot of the target's region as the source's region counts it; None if a stack height is unknown."""
+    stack = program.machine.stack
+    here = target.region.frames[target.at].get(stack)
+    there = edge.place.region.frames[edge.place.at].get(stack)
+    if here is None or there is None:
+        return None
+    return slot - here + there - (program.machine.call_shift if edge.kind is Kind.CALL else 0)

@@ -1,0 +1,187 @@
+"""The number of a system call, by a walk backward from its site.
+
+The walk follows one location (the number's register at first) to where its value comes from. Where it comes to the
+first instruction of a function, the number is a parameter and the function a *wrapper*: the walk goes on at every
+direct call of it, and at every jump and fall into it, as many levels up as there are. No convention for arguments is
+needed for that, so stripped C, Go's register and stack conventions and hand-written assembler are one case.
+
+Each step back is `backward`'s, and takes for granted what is said there.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from binsafe.syscalls.controlflow.places import Edge, Kind, Place
+from binsafe.syscalls.controlflow.program import Program
+from binsafe.syscalls.controlflow.regions import Region
+from binsafe.syscalls.dataflow.backward import before
+from binsafe.syscalls.machines.arithmetic import Operation, compute, result
+from binsafe.syscalls.machines.machine import Constant, Location, Unknown
+
+MAX_OPERATIONS = 16
+"""Arithmetic on one number, each step of 32 bits counting twice; a loop that counts it up has no end."""
+_MAX_STEPS = 20_000
+"""Instructions that one walk goes back; the longest that found an answer took 3,000."""
+_ALL = -1
+"""In place of an index: all computed jumps of a region."""
+_MAX_STEPS_IN_DOUBT = 500
+"""The same from what may be no code at all: constants among code lead to and fro without an end. In 75 real programs
+those that are code have their number one step away, and what is found more than 261 away is no number of a call."""
+STEP_COST = 4
+"""A step back takes as long as decoding so many instructions."""
+
+
+class Number(NamedTuple):
+    """A number that a site can be given; ``address`` is the site, or the outermost call or jump that leads there."""
+
+    value: int
+    address: int
+
+
+class Gap(NamedTuple):
+    """A way to a site whose number could not be told."""
+
+    address: int
+    reason: str
+
+
+class Parameter(NamedTuple):
+    """The number is what other files pass to an exported function, after some arithmetic."""
+
+    function: int
+    location: str
+    operations: tuple[Operation, ...]
+
+
+class Resolution(NamedTuple):
+    """All that one site, or one argument, can be given."""
+
+    numbers: frozenset[Number]
+    gaps: frozenset[Gap]
+    parameters: frozenset[Parameter] = frozenset()
+
+
+class _Query(NamedTuple):
+    """What does ``location`` hold just before ``place``? ``outer`` is the last crossing on the way from the site."""
+
+    place: Place
+    location: Location
+    operations: tuple[Operation, ...]
+    outer: int
+
+
+def resolve(program: Program, site: Place, *, plausible: bool) -> Resolution:
+    """Every number that a site can be given, of which the kernel sees 32 bits, and every way on which it is not told.
+
+    ``plausible`` as `sites.is_plausible` says.
+
+    Raises:
+        OutOfInstructions: the budget was used up on the way.
+    """
+    steps = _MAX_STEPS if plausible else _MAX_STEPS_IN_DOUBT
+    return argument(program, [site], program.machine.number, steps=steps)
+
+
+def argument(
+    program: Program, places: Iterable[Place], register: str, *, bits: int = 32, steps: int = _MAX_STEPS
+) -> Resolution:
+    """All that the low ``bits`` of a register can hold before some instructions: sites, or calls of one function.
+
+    Raises:
+        OutOfInstructions: the budget was used up on the way.
+    """
+    walk = _Walk(program, (1 << bits) - 1)
+    for place in places:
+        walk.ask(_Query(place, register, (), place.address))
+    for _ in range(steps):
+        if not walk.pending:
+            break
+        walk.advance(walk.pending.pop())
+    if walk.pending:
+        walk.gap(walk.pending[0].place.address, "the number is set too far away")
+    return Resolution(frozenset(walk.numbers), frozenset(walk.gaps), frozenset(walk.parameters))
+
+
+class _Walk:
+    def __init__(self, program: Program, mask: int) -> None:
+        self.program = program
+        self.mask = mask
+        self.parameters: set[Parameter] = set()
+        self.pending: list[_Query] = []
+        self.numbers: set[Number] = set()
+        self.gaps: set[Gap] = set()
+        self.seen: set[tuple[int, Location, tuple[Operation, ...]]] = set()
+        self.passed: set[tuple[int, int, Location, tuple[Operation, ...]]] = set()
+
+    def ask(self, query: _Query) -> None:
+        """Put a question on the list, unless it was there before."""
+        key = (query.place.address, query.location, query.operations)
+        if key not in self.seen:
+            self.seen.add(key)
+            self.pending.append(query)
+
+    def advance(self, query: _Query) -> None:
+        """Go one instruction back, on every way."""
+        if query.place.region.is_unreachable(query.place.at):
+            return
+        query = query._replace(place=self.program.undisturbed(query.place, (query.location,)))
+        region, at = query.place
+        inner, entries = region.predecessors(at), self.program.entries(query.place)
+        self.program.decoder.spend(STEP_COST * max(1, len(inner) + len(entries)))
+        if at == 0:
+            self._at_entry(query)
+        elif not inner and not entries:
+            self.gap(query.place.address, "no way leads to this code but one that is computed")
+        if inner is not region.indirect_jumps or self._is_first(region, _ALL, query):
+            for index in inner:
+                if self._is_first(region, index, query):
+                    self._back(query, Edge(Kind.FLOW, Place(region, index)))
+        for edge in entries:
+            self._back(query, edge)
+
+    def _at_entry(self, query: _Query) -> None:
+        """The number is a parameter: what else than direct calls can supply it?"""
+        region = query.place.region
+        if not region.anchored:
+            self.gap(region.start, "the number is set far away in a very large function")
+        elif region.start == self.program.slice.entry:
+            self.gap(region.start, "the number would be what the kernel starts the program with")
+        else:
+            taken = self.program.taken_at(region.start)
+            if taken is not None:
+                self.gap(region.start, f"the number is a parameter of a function whose address is taken at {taken:#x}")
+            if self.program.exported(region.start):
+                self._from_outside(query)
+
+    def _from_outside(self, query: _Query) -> None:
+        """Other files call the function: they supply it too, where the convention lets them."""
+        if isinstance(query.location, str):
+            self.parameters.add(Parameter(query.place.region.start, query.location, query.operations))
+        else:
+            self.gap(query.place.address, "the number is on the stack of whoever calls from another file")
+
+    def _is_first(self, region: Region, index: int, query: _Query) -> bool:
+        """Whether nobody has gone back over an instruction with this question: a jump table's many targets all do."""
+        key = (region.start, index, query.location, query.operations)
+        known = key in self.passed
+        self.passed.add(key)
+        return not known
+
+    def _back(self, query: _Query, edge: Edge) -> None:
+        """Go back over one edge, and on with where the value came from."""
+        outer = query.outer if edge.kind is Kind.FLOW else edge.place.address
+        for source, address in before(self.program, query.place, edge, query.location):
+            if isinstance(source, Unknown):
+                self.gap(address, f"the number is {source.reason}")
+            elif isinstance(source, Constant):
+                self.numbers.add(Number(compute(source.value, query.operations) & self.mask, outer))
+            elif len(operations := source.operations + query.operations) > MAX_OPERATIONS:
+                self.gap(address, "the number is computed in too many steps")
+            elif (number := result(operations, self.mask)) is not None:
+                self.numbers.add(Number(number, outer))
+            else:
+                self.ask(_Query(edge.place, source.location, operations, outer))
+
+    def gap(self, address: int, reason: str) -> None:
+        """Say where the number could not be told, and why."""
+        self.gaps.add(Gap(address, reason))

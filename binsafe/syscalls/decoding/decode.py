@@ -1,0 +1,108 @@
+"""Bytes -> instructions, counted against a budget.
+
+Text costs a microsecond an instruction, to know which registers it writes six. So functions are decoded as text, and
+single instructions that touch what is being followed are looked at again.
+"""
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+from binsafe.syscalls.decoding.capstone_library import JUNK, Engine
+from binsafe.syscalls.decoding.instructions import Instruction, Instructions
+from binsafe.syscalls.decoding.operands import Immediate, Memory, Operand, Register, from_text
+
+if TYPE_CHECKING:
+    from binsafe.syscalls.decoding.capstone_package import Package
+
+__all__ = [
+    "JUNK",
+    "Decoder",
+    "Detail",
+    "Immediate",
+    "Instruction",
+    "Instructions",
+    "Memory",
+    "Operand",
+    "OutOfInstructions",
+    "Register",
+]
+
+MODES = {"x86_64": (3, 8), "i386": (3, 4), "arm64": (1, 0), "arm64e": (1, 0), "arm": (0, 0), "riscv64": (15, 6)}
+"""Processor -> ``CS_ARCH_*`` and ``CS_MODE_*``; for the first and the third the analysis knows what code means."""
+
+
+class OutOfInstructions(Exception):
+    """The budget of decoded instructions is used up."""
+
+
+class Detail(NamedTuple):
+    """One instruction with its operands in the order of the text."""
+
+    mnemonic: str
+    operands: tuple[Operand, ...]
+    writes: Callable[[], frozenset[str]]
+    """The registers that it writes, implied ones too; asked for only where the text does not say so."""
+    end: int
+    """The address behind it."""
+    plain: bool
+    """False where a register operand is shifted or extended on the way (arm64)."""
+
+
+class Decoder:
+    """Decodes for one processor until ``budget`` instructions have been decoded."""
+
+    def __init__(self, arch: str, budget: int) -> None:
+        self._arch = arch
+        self._text = Engine(*MODES[arch], detailed=False)
+        self.budget = budget
+
+    @cached_property
+    def _detailed(self) -> Engine:
+        return Engine(*MODES[self._arch], detailed=True)
+
+    @cached_property
+    def _package(self) -> "Package":
+        from binsafe.syscalls.decoding.capstone_package import Package  # noqa: PLC0415 - slow to load
+
+        return Package(*MODES[self._arch])
+
+    def sweep(self, code: bytes, address: int) -> Instructions:
+        """All instructions from the first byte to the last.
+
+        Raises:
+            OutOfInstructions: the budget was used up on the way.
+        """
+        found = self._text.instructions(code, address, self.budget + 1)
+        self.spend(len(found))
+        return found
+
+    def detail(self, code: bytes, instruction: Instruction) -> Detail | None:
+        """An instruction, whose bytes ``code`` are, with its operands; None if it is none.
+
+        Raises:
+            OutOfInstructions: the budget was used up.
+        """
+        self.spend(1)
+        if self._arch != "x86_64":
+            return self._package.detail(code, instruction.address)
+        address, size, mnemonic, operands = instruction
+        if mnemonic == JUNK:
+            return None
+        return Detail(
+            mnemonic,
+            from_text(operands),
+            lambda: self._detailed.written(code, address) or frozenset(),
+            address + size,
+            plain=True,
+        )
+
+    def spend(self, count: int) -> None:
+        """Take from the budget what other work costs, counted in instructions decoded in the same time.
+
+        Raises:
+            OutOfInstructions: the budget is used up.
+        """
+        self.budget -= count
+        if self.budget < 0:
+            raise OutOfInstructions

@@ -1,0 +1,40 @@
+"""What summaries show of glibc: that a file is its, the names that it looks up, and numbers that go through memory."""
+
+from collections.abc import Iterable, Iterator
+
+from binsafe.syscalls.glibc import LOOKS_UP, is_asked_by_name
+from binsafe.syscalls.linking.summary import Export, Summary
+
+_SETXID = frozenset(
+    {"setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setgroups", "pthread_create"}
+)
+
+
+def is_c_library(summary: Summary) -> bool:
+    """Whether a file is glibc's libc."""
+    return "__libc_start_main" in summary.names
+
+
+def has_calls_beside(exports: Iterable[Export]) -> bool:
+    """Whether a file is of glibc, whose code has the call beside each use of the vDSO (``sysdeps/unix/sysv/linux``)."""
+    return any(export.name in {"__libc_start_main", "_rtld_global"} for export in exports)
+
+
+def covered(summary: Summary) -> frozenset[int]:
+    """Functions of the C library that repeat on every thread the ``setuid`` of one of them.
+
+    ``__nptl_setxid`` (glibc, ``nptl/nptl_setxid.c``) is called by ``setuid`` and its like with the number in memory;
+    each of those also makes the call itself, so the numbers are found there. The handler that repeats it on the other
+    threads is installed by ``pthread_create``.
+    """
+    if not is_c_library(summary):
+        return frozenset()
+    setters = {export.first for export in summary.exports if export.name in _SETXID}
+    repeating = {gap.node for gap in summary.gaps}
+    return frozenset(target for source, target in summary.edges() if target in repeating and source in setters)
+
+
+def asked(summary: Summary) -> Iterator[tuple[int, str]]:
+    """Functions of a file and the names that they look up at run time."""
+    yield from ((each.node, each.text) for each in summary.passed if each.imported in LOOKS_UP and each.text)
+    yield from ((text.node, text.text) for text in summary.texts if is_asked_by_name(text.text))

@@ -1,0 +1,170 @@
+"""Summaries of a program and of all its libraries -> one graph: names bound as the dynamic linker binds them."""
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+from binsafe.syscalls.linking.c_library import asked
+from binsafe.syscalls.linking.reach import Network, Reached
+from binsafe.syscalls.linking.summary import Condition, Export, Name, Need, Summary
+
+
+class File(NamedTuple):
+    """A program or library in load order; everything in a ``whole`` one counts as reached."""
+
+    name: str
+    summary: Summary
+    whole: bool = False
+    started: bool = False
+    """Whether the kernel starts it: the program, and its interpreter."""
+    exported: bool = False
+    """Whether all that it exports counts as reached: it is loaded at run time, and its symbols are asked for then."""
+
+
+class Step(NamedTuple):
+    """One node on a way: the file it lies in, its address (None for a name that is looked up), and a name for it."""
+
+    file: str
+    address: int | None
+    name: str | None
+
+
+class Closure:
+    """All files as one graph; a node's number is its own file's plus the file's base."""
+
+    def __init__(self, files: Sequence[File], exists: Callable[[str], bool] = lambda _: True) -> None:
+        """``exists`` tells whether something is at a path of the system, see `binsafe.syscalls.linking.habits`."""
+        self.files = files
+        self._network = Network([file.summary.leads for file in files])
+        self._bases = self._network.bases
+        self._definitions: dict[str, list[tuple[int, Export]]] = {}
+        for number, file in enumerate(files):
+            for export in file.summary.exports:
+                self._definitions.setdefault(export.name, []).append((number, export))
+        self._conditions = [
+            (number, condition)
+            for number, file in enumerate(files)
+            for condition in file.summary.conditions
+            if condition.absent is None or not exists(condition.absent)
+        ]
+        self._connect()
+        self._reached = Reached(self._network, self._roots())
+        while met := [at for at, (_, each) in enumerate(self._conditions) if self._is_newly_met(at, each)]:
+            for at in met:
+                self._reached.meet(at)
+
+    def reached(self, name: str) -> bool:
+        """Whether a definition of a name is reached."""
+        return any(self.live(number, e.first) for number, e in self._definitions.get(name, ()) if e.first < e.last)
+
+    def _is_newly_met(self, at: int, condition: Condition) -> bool:
+        if at in self._reached.met:
+            return False
+        return any(self.reached(need.name) and self._has_bits(need) for need in condition.needs)
+
+    def _has_bits(self, need: Need) -> bool:
+        """Whether what is passed to the function can have one of the bits: unless it is known of all that call it."""
+        if need.bits is None:
+            return True
+        passed = [
+            each.value
+            for number, file in enumerate(self.files)
+            for each in file.summary.passed
+            if each.imported == need.name and self.live(number, each.node)
+        ]
+        asked_for = any(name == need.name for file in self.files for _, name in asked(file.summary))
+        return asked_for or any(value is None or value & need.bits for value in passed)
+
+    def never(self) -> frozenset[tuple[int, int, str]]:
+        """(file, node, call) of the calls that are not made: their condition is not met."""
+        return frozenset(
+            (file, node, call)
+            for at, (file, condition) in enumerate(self._conditions)
+            if at not in self._reached.met
+            for node in condition.sources or ()
+            for call in condition.calls
+        )
+
+    def node(self, file: int, node: int) -> int:
+        """A file's node in the whole graph."""
+        return self._bases[file] + node
+
+    def live(self, file: int, node: int) -> bool:
+        """Whether a file's node is reached."""
+        return self._bases[file] + node in self._reached
+
+    def likely(self) -> Reached:
+        """What is reached without passing through a fatal error."""
+        fatal = [self.node(number, node) for number, file in enumerate(self.files) for node in file.summary.fatal]
+        return Reached(self._network, self._roots(), fatal, self._reached.met)
+
+    @cached_property
+    def _origins(self) -> list[int]:
+        return self._network.origins(self._roots(), self._reached.met)
+
+    def way(self, file: int, node: int) -> list[Step]:
+        """The nodes on the shortest way from a root to a node, both included."""
+        steps = []
+        at = self.node(file, node)
+        while at >= 0:
+            steps.append(self._step(at))
+            at = self._origins[at]
+        return steps[::-1]
+
+    def _connect(self) -> None:
+        """Edges from imports to what they are bound to, those by name, and those that wait for conditions."""
+        for number, file in enumerate(self.files):
+            base, summary = self._bases[number], file.summary
+            first = base + summary.nodes - len(summary.imports)
+            for at, wanted in enumerate(summary.imports):
+                found = self._bind(number, wanted)
+                if found is not None:
+                    self._network.bind(first + at, self._span(*found))
+            for node, name in asked(summary):  # whichever file is asked
+                services = ((n, e) for n, each in enumerate(self.files) for e in each.summary.services.get(name, ()))
+                for found in (*self._definitions.get(name, ()), *services):
+                    self._network.bind(base + node, self._span(*found))
+        for at, (number, condition) in enumerate(self._conditions):
+            sources = None if condition.sources is None else {self.node(number, node) for node in condition.sources}
+            for node in condition.targets:
+                self._network.guard(self.node(number, node), sources, at)
+
+    def _span(self, file: int, export: Export) -> range:
+        base = self._bases[file]
+        return range(base + export.first, base + export.last)
+
+    def _bind(self, asking: int, wanted: Name) -> tuple[int, Export] | None:
+        """The definition that the linker takes: the first in load order with that name and version.
+
+        Who asks without a version gets a default one; a definition without a version serves everybody. For a copied
+        object the asking file's own definition is the copy, not what is meant.
+        """
+        found = self._definitions.get(wanted.name, ())
+        for number, export in found:
+            fits = wanted.version is None or export.version in {None, wanted.version}
+            usable = export.default or (wanted.version is not None and export.version == wanted.version)
+            if fits and usable and not (wanted.copied and number == asking):
+                return number, export
+        return next(((number, export) for number, export in found if number != asking), None)
+
+    def _roots(self) -> Iterator[int]:
+        for number, file in enumerate(self.files):
+            summary, base = file.summary, self._bases[number]
+            yield from (base + node for node in summary.started())
+            if file.started and summary.entry >= 0:
+                yield base + summary.entry
+            if file.whole:
+                yield from range(base, base + summary.nodes)
+            if file.exported:
+                yield from (base + node for export in summary.exports for node in range(export.first, export.last))
+
+    def _step(self, at: int) -> Step:
+        number = bisect_right(self._bases, at) - 1
+        file, node = self.files[number], at - self._bases[number]
+        own = file.summary.nodes - len(file.summary.imports)
+        if node >= own:
+            return Step(file.name, None, file.summary.imports[node - own].name)
+        address = file.summary.addresses()[node]
+        name = next((e.name for e in file.summary.exports if e.address == address), None)
+        return Step(file.name, address, name)

@@ -1,0 +1,224 @@
+"""One file as a graph: functions and tables of pointers, and what each of them can lead to.
+
+As a linker's garbage collection does (``--gc-sections``) functions and data are nodes alike: that a function's address
+stands in a table means nothing until live code refers to the table. Edges come from scanning bytes, not from decoding;
+one too many costs precision, one too few would cost a program its life, so where bytes leave a doubt they make an edge.
+
+Nodes are numbered: functions first, then data objects that hold pointers, then imports (names that the loader looks
+up in all files).
+"""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from binsafe.formats.elf_linking import Linking
+from binsafe.syscalls.controlflow.program import Program
+from binsafe.syscalls.decoding.code import HIGHEST_ADDRESS
+from binsafe.syscalls.machines.machine import (
+    CALLED,
+    LOADED,
+    LOADED_WIDE,
+    MAYBE_TAKEN,
+    TAKEN,
+    WIDE,
+    WORD,
+    Addresses,
+    Edges,
+    joined,
+)
+from binsafe.syscalls.sets import among, distinct
+
+_C_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NEVER_WALKED = frozenset({"__libc_IO_vtables"})
+"""glibc before 2.37 looks whether a pointer lies in it, and calls what it finds by that pointer (vtables.c)."""
+
+_NOTHING = np.array([], np.int64)
+_ALIGNED = 16
+"""Compilers align tables to this much; a smaller address is inside of something."""
+
+
+class Graph(NamedTuple):
+    """Nodes and edges of one file."""
+
+    functions: int
+    data: Addresses
+    """Where each data object starts."""
+    imports: tuple[int, ...]
+    """Index of each import among the dynamic symbols."""
+    sources: Addresses
+    targets: Addresses
+    entry: int
+    """The function that starts a program; -1 where there is none."""
+    roots: Addresses
+    """What the loader calls in every file: initialisers, finalisers, resolvers; and initial thread-local memory."""
+
+    @property
+    def nodes(self) -> int:
+        """How many there are."""
+        return self.functions + len(self.data) + len(self.imports)
+
+
+def build(program: Program, linking: Linking) -> Graph:
+    """The graph of a file that a dynamic linker loads."""
+    return _Builder(program, linking).build()
+
+
+class _Builder:
+    def __init__(self, program: Program, linking: Linking) -> None:
+        self.program = program
+        self.linking = linking
+        self.layout = program.layout
+        self.functions = len(self.layout.starts)
+        self.references = program.references
+        self.cuts, self.cut_nodes, self.chained = self._objects()
+        self.objects = int(self.cut_nodes.max(initial=-1)) + 1
+        used = distinct(program.pointers.symbols)
+        self.imports = used[used > 0]
+
+    def build(self) -> Graph:
+        edges = [
+            self._direct(),
+            self._short(),
+            self._falls(),
+            self._referred(),
+            self._pointed(),
+            self._chained(),
+        ]
+        sources, targets = (np.concatenate(column) for column in zip(*edges, strict=True))
+        pairs = distinct(sources * (1 << 32) + targets)
+        sources, targets = pairs >> 32, pairs & 0xFFFF_FFFF
+        kept = sources != targets
+        return Graph(
+            self.functions,
+            self.cuts[self.cut_nodes >= 0],
+            tuple(self.imports.tolist()),
+            sources[kept],
+            targets[kept],
+            int(self._node(np.array([min(self.program.slice.entry, HIGHEST_ADDRESS)], np.int64))[0]),
+            self._roots(),
+        )
+
+    def _objects(self) -> tuple[Addresses, Addresses, Addresses]:
+        """Where data objects start; the node of each that holds pointers (-1: none); nodes that go on into the next.
+
+        They start at symbols, at addresses that code computes (`lea`), which is what code does with a table, and where
+        pointers lead; not inside of a symbol whose size is known. Loads cut nothing: they read one entry of a table. An
+        entry of the global offset table is an object of its own. A linker's set is one object, whatever symbols it has.
+        """
+        pointers = self.program.pointers
+        sized = sorted((s.value, s.value + s.size) for s in self.linking.symbols if s.defined and s.size)
+        named = sorted(
+            {s.value for s in self.linking.symbols if s.defined}
+            | {s.address for s in self.program.slice.symbols if s.address < 1 << 62}
+        )
+        taken = distinct(np.append(self.references.targets[self.references.uses == TAKEN], pointers.targets))
+        starts = np.array([start for start, _ in sized], np.int64)
+        ends = np.maximum.accumulate(np.array([end for _, end in sized], np.int64)) if sized else _NOTHING
+        if sized:
+            at = np.searchsorted(starts, taken, side="right") - 1
+            taken = taken[(at < 0) | (ends[at] <= taken)]
+        single = pointers.slots[pointers.single]
+        cuts = distinct(np.concatenate([np.array(named, np.int64), ends, taken, single, single + 8, np.array([0])]))
+        for start, end in self._sets():
+            cuts = distinct(np.append(cuts[(cuts <= start) | (cuts >= end)], [start, end]))
+        holding = distinct(np.searchsorted(cuts, pointers.slots, side="right") - 1)
+        nodes = np.full(len(cuts), -1, np.int64)
+        nodes[holding] = np.arange(len(holding))
+        soft = (cuts % _ALIGNED != 0) & ~among(
+            cuts, np.concatenate([np.array(named, np.int64), ends, single, single + 8])
+        )
+        both = (nodes[1:] >= 0) & (nodes[:-1] >= 0) & soft[1:]
+        return cuts, nodes, nodes[:-1][both]
+
+    def _sets(self) -> Iterator[tuple[int, int]]:
+        """Where linker sets lie: things that many files put into a section, which code walks from end to end.
+
+        GNU ld and lld define ``__start_NAME`` and ``__stop_NAME`` for sections named as C names are; no symbol needs to
+        be left of them, nor to say how far the walk goes.
+        """
+        for section in self.program.slice.sections:
+            if _C_NAME.fullmatch(section.name) and not section.executable and section.name not in _NEVER_WALKED:
+                yield section.address, section.address + section.size
+
+    def _node(self, addresses: Addresses) -> Addresses:
+        """The node of each address: the function that starts there, or the object that holds it; -1 for neither."""
+        function = self.layout.exact(addresses)
+        holder = np.maximum(self.layout.containing(addresses), 0)
+        unended = np.append(self.layout.ends, -1)[holder] == 0  # one more: libraries of data have no function
+        function = np.where((function < 0) & unended, holder, function)
+        at = np.searchsorted(self.cuts, addresses, side="right") - 1
+        object_ = np.where(at >= 0, self.cut_nodes[np.maximum(at, 0)], -1)
+        in_code = self.program.in_code(addresses)
+        return np.where(in_code, function, np.where(object_ >= 0, object_ + self.functions, -1))
+
+    def _edges(self, sources: Addresses, targets: Addresses) -> Edges:
+        """Edges from the functions that hold the sources to the nodes of the targets."""
+        origin, node = self.layout.containing(sources), self._node(targets)
+        kept = (node >= 0) & (origin >= 0)
+        return Edges(origin[kept], node[kept])
+
+    def _direct(self) -> Edges:
+        calls, jumps = self.program.calls.edges, self.program.jumps.edges
+        return self._edges(
+            np.concatenate([calls.sources, jumps.sources]), np.concatenate([calls.targets, jumps.targets])
+        )
+
+    def _short(self) -> Edges:
+        """Jumps of two bytes to a neighbour, confirmed by decoding: as bytes they are too frequent to be believed.
+
+        A program that is not position-independent counts as a whole (`Summary.mapped`), with or without them.
+        """
+        found = list(self.program.short_jumps()) if self.program.slice.traits.get("pie", False) else []
+        return (
+            self._edges(*(np.array(column, np.int64) for column in zip(*found, strict=True)))
+            if found
+            else Edges(_NOTHING, _NOTHING)
+        )
+
+    def _falls(self) -> Edges:
+        at = np.flatnonzero(self.layout.falls)
+        return Edges(at, at + 1)
+
+    def _referred(self) -> Edges:
+        """To functions and tables whose address is taken; to what single pointers lead to that are loaded."""
+        taken = among(self.references.uses, (TAKEN, MAYBE_TAKEN))
+        edges = [self._edges(self.references.sources[taken], self.references.targets[taken])]
+        for uses, size in (((LOADED, CALLED), WORD), ((LOADED_WIDE,), WIDE)):
+            chosen = among(self.references.uses, uses)
+            places, targets = self.references.sources[chosen], self.references.targets[chosen]
+            first, last = (np.searchsorted(self.program.pointers.slots, targets + by) for by in (1 - WORD, size))
+            counts = last - first
+            at = np.repeat(first - np.append(0, np.cumsum(counts)[:-1]), counts) + np.arange(counts.sum())
+            origin, node = self.layout.containing(np.repeat(places, counts)), self._pointee(at)
+            kept = (origin >= 0) & (node >= 0)
+            edges.append(Edges(origin[kept], node[kept]))
+        return joined(*edges)
+
+    def _pointee(self, at: Addresses) -> Addresses:
+        """The node that each pointer leads to; -1 for none."""
+        pointers = self.program.pointers
+        imported = self.functions + self.objects + np.searchsorted(self.imports, pointers.symbols[at])
+        return np.where(pointers.symbols[at] > 0, imported, self._node(pointers.targets[at]))
+
+    def _pointed(self) -> Edges:
+        """From a data object to what its pointers lead to, names that the loader looks up among that."""
+        origin = self._node(self.program.pointers.slots)
+        node = self._pointee(np.arange(len(origin)))
+        kept = (origin >= 0) & (node >= 0)
+        return Edges(origin[kept], node[kept])
+
+    def _chained(self) -> Edges:
+        at = self.chained + self.functions
+        return Edges(at, at + 1)
+
+    def _roots(self) -> Addresses:
+        started = np.array([*self.linking.started, *self.program.pointers.resolvers.tolist()], np.int64)
+        slots = self.program.pointers.slots
+        inside = np.zeros(len(slots), np.bool_)
+        for start, end in self.linking.arrays:
+            inside |= (slots >= start) & (slots < end)
+        found = np.concatenate([self._node(started), self._pointee(np.flatnonzero(inside))])
+        return distinct(found[found >= 0])

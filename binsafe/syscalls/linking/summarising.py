@@ -1,0 +1,270 @@
+"""A file -> its summary: the graph, and the number of every system call in it."""
+
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+
+import msgspec
+import numpy as np
+
+from binsafe.formats.elf_linking import Linking
+from binsafe.formats.gopclntab import FunctionTable
+from binsafe.model import Slice
+from binsafe.syscalls import vdso
+from binsafe.syscalls.controlflow.places import Place
+from binsafe.syscalls.controlflow.program import Program
+from binsafe.syscalls.dataflow import arguments
+from binsafe.syscalls.dataflow.decisive import decisive
+from binsafe.syscalls.decoding.code import HIGHEST_ADDRESS
+from binsafe.syscalls.decoding.decode import Decoder, OutOfInstructions
+from binsafe.syscalls.entries import entries
+from binsafe.syscalls.glibc import WATCHED, service_function
+from binsafe.syscalls.linking import graph, habits
+from binsafe.syscalls.linking.c_library import has_calls_beside
+from binsafe.syscalls.linking.outgoing import Outgoing
+from binsafe.syscalls.linking.passing import Watched
+from binsafe.syscalls.linking.summary import (
+    Call,
+    Carried,
+    Export,
+    Gap,
+    Given,
+    Handed,
+    Name,
+    Passed,
+    Step,
+    Summary,
+    Wrapper,
+)
+from binsafe.syscalls.linking.texts import texts
+from binsafe.syscalls.machines.machine import Addresses, Machine
+from binsafe.syscalls.sets import among
+from binsafe.syscalls.tables import numbers
+
+_UNMAPPED_PART = 0.05
+_LISTED = 8
+"""A function that refers to so many functions of name services calls none of them."""
+_START_UP_CODE = 1024
+"""Bytes in `crt1.o` and its like that no table mentions: much of a small program."""
+_SPEAKING = frozenset({"__libc_fatal", "__fortify_fail", "__stack_chk_fail", "__chk_fail"})
+_FATAL = frozenset(
+    {
+        "abort",
+        "__stack_chk_fail",
+        "__chk_fail",
+        "__fortify_fail",
+        "__assert_fail",
+        "__assert_perror_fail",
+        "__assert",
+        "__libc_fatal",
+    }
+)
+
+
+def unanalysed(slice_: Slice, linking: Linking, machine: Machine, reason: str) -> Summary:
+    """A file whose code was not looked at: it may call all that it imports, and make every call that there is."""
+    imports = tuple(Name(s.name, s.version, copied=False) for s in linking.symbols if not s.defined and s.name)
+    return Summary(
+        arch=machine.arch,
+        functions=1,
+        starts=np.array([min(slice_.entry, HIGHEST_ADDRESS)], np.int64).tobytes(),
+        firsts=np.zeros(2 + len(imports), np.int32).tobytes(),
+        targets=b"",
+        entry=0,
+        mapped=False,
+        roots=np.arange(1 + len(imports), dtype=np.int32).tobytes(),
+        imports=imports,
+        exports=(),
+        calls=(),
+        gaps=(Gap(0, slice_.entry, reason),),
+        wrappers=(),
+        passed=(),
+        texts=(),
+        fatal=(),
+    )
+
+
+class Summariser:
+    """One file, taken apart once for all that is asked about it."""
+
+    def __init__(
+        self, slice_: Slice, linking: Linking, machine: Machine, budget: int, go: FunctionTable | None = None
+    ) -> None:
+        """Find out what the file consists of; ``go`` is Go's own table, where somebody has read it already.
+
+        Raises:
+            OutOfInstructions: more than ``budget`` instructions would have to be decoded.
+        """
+        self._program = Program(slice_, machine, Decoder(machine.arch, budget), linking, go)
+        self._linking = linking
+        self._graph = graph.build(self._program, linking)
+        self._outgoing = Outgoing(self._program, linking, self._graph)
+        self._usual = frozenset((name, machine.arguments[at]) for name, places in WATCHED.items() for at in places)
+        self._calls: list[Call] = []
+        self._gaps: list[Gap] = []
+        self._wrappers: set[Wrapper] = set()
+        self._passed: dict[tuple[str, str], set[Passed]] = {}
+        self._sites: tuple[tuple[Place, frozenset[int]], ...] = ()
+
+    def summary(self, watched: Watched = frozenset()) -> Summary:
+        """The summary; ``watched`` are (imported function, register) of which it matters what is passed.
+
+        Always watched are those of `glibc.WATCHED`.
+
+        Raises:
+            OutOfInstructions: see above.
+        """
+        summary = self._alone
+        for each in sorted(self._usual | watched):
+            self._find_passed(*each)
+        passed = sorted((p for each in self._usual | watched for p in self._passed[each]), key=repr)
+        summary = msgspec.structs.replace(
+            summary, passed=tuple(passed), wrappers=tuple(sorted(self._wrappers, key=repr)), gaps=tuple(self._gaps)
+        )
+        return msgspec.structs.replace(summary, conditions=tuple(habits.conditions(summary)))
+
+    @cached_property
+    def _alone(self) -> Summary:
+        """The summary without what is watched."""
+        self._resolve()
+        exports = tuple(self._exports())
+        given, carried, handed = self._arguments()
+        sources, targets = self._edges(exports)
+        starts = np.concatenate([self._program.layout.starts, self._graph.data])
+        return Summary(
+            arch=self._program.machine.arch,
+            functions=self._graph.functions,
+            starts=starts.astype(np.int64).tobytes(),
+            firsts=np.searchsorted(sources, np.arange(self._graph.nodes + 1)).astype(np.int32).tobytes(),
+            targets=targets.astype(np.int32).tobytes(),
+            entry=self._graph.entry,
+            mapped=self._mapped(),
+            roots=self._graph.roots.astype(np.int32).tobytes(),
+            imports=tuple(self._imports()),
+            exports=exports,
+            calls=tuple(self._calls),
+            gaps=(),
+            wrappers=(),
+            passed=(),
+            texts=tuple(texts(self._program)),
+            fatal=tuple(sorted(self._fatal(exports))),
+            by_kernel=() if has_calls_beside(exports) else tuple(sorted(set(vdso.calls(self._program.code)))),
+            given=tuple(sorted(given, key=repr)),
+            carried=tuple(sorted(carried, key=repr)),
+            handed=tuple(sorted(handed, key=repr)),
+        )
+
+    def _edges(self, exports: Iterable[Export]) -> tuple[Addresses, Addresses]:
+        """The graph's; of the C library without those that only list what its built-in name services do.
+
+        ``__nss_files_functions`` and ``__nss_dns_functions`` (``nss/nss_module.h``) fill the same table that is filled
+        by looking names up in a library: as there, what is called of it are the names in `c_library.asked`.
+        """
+        sources, targets = self._graph.sources, self._graph.targets
+        if not any(export.name == "__libc_start_main" for export in exports):
+            return sources, targets
+        functions = [e.first for e in exports if service_function(e.name) and e.first < e.last]
+        serving = among(targets, functions)
+        often = np.bincount(sources[serving], minlength=self._graph.nodes) >= _LISTED
+        kept = ~(serving & often[sources])
+        return sources[kept], targets[kept]
+
+    def _mapped(self) -> bool:
+        ends, starts = self._program.layout.ends, self._program.layout.starts
+        if not self._program.slice.traits.get("pie", False):
+            return False  # its code names addresses in more ways than are looked for
+        missing = self._program.code.size - int(np.where(ends > 0, ends - starts, 0).sum())
+        return missing <= max(_START_UP_CODE, _UNMAPPED_PART * self._program.code.size)
+
+    def _fatal(self, exports: Iterable[Export]) -> set[int]:
+        """Functions that end the program because of an error, and what glibc's print its last words with.
+
+        Those call the nameless ``__libc_message``, as ``malloc`` does (``sysdeps/posix/libc_fatal.c``). The loader's
+        words are written at once, too, by ``_dl_debug_vdprintf`` (``elf/dl-printf.c``); it has others for ``LD_DEBUG``.
+        """
+        named = {e.name: e.first for e in exports if e.first < e.last and e.first < self._graph.functions}
+        if any(e.name == "_rtld_global" for e in exports):
+            return {call.node for call in self._calls if call.number == numbers(self._program.machine.arch)["writev"]}
+        found = {node for name, node in named.items() if name in _FATAL}
+        speaking = [node for name, node in named.items() if name in _SPEAKING]
+        said = self._graph.targets[among(self._graph.sources, speaking)]
+        return found | set(said[said < self._graph.functions].tolist()) - set(named.values())
+
+    def _function(self, address: int) -> int:
+        return self._program.layout.function(address)
+
+    def _resolve(self) -> None:
+        """Find all calls; of a program that is too large for its budget as many as there was time for, and a gap.
+
+        Raises:
+            OutOfInstructions: a library is too large.
+        """
+        found = entries(self._program)
+        self._sites = found.sites
+        self._calls = [Call(self._function(n.address), n.value, n.address) for n in sorted(found.numbers)]
+        self._gaps = [Gap(self._function(g.address), g.address, g.reason) for g in sorted(found.gaps)]
+        for parameter in found.parameters:
+            steps = tuple(Step(step.name, step.operand) for step in parameter.operations)
+            self._wrappers.add(Wrapper(parameter.function, parameter.location, steps))
+        if not found.whole:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        if self._program.slice.kind != "executable" or self._graph.entry < 0:
+            raise OutOfInstructions
+        gap = Gap(self._graph.entry, self._program.slice.entry, "too many instructions would have to be decoded")
+        if gap not in self._gaps:
+            self._gaps.append(gap)
+
+    def _imports(self) -> Iterator[Name]:
+        copied = set(self._linking.copied.tolist())
+        for index in self._graph.imports:
+            symbol = self._linking.symbols[index]
+            yield Name(symbol.name, symbol.version, index in copied)
+
+    def _exports(self) -> Iterator[Export]:
+        defined = [s for s in self._linking.symbols if s.defined and s.binding and s.name]
+        values = np.array([s.value for s in defined], np.int64)
+        ends = values + np.maximum(1, np.array([s.size for s in defined], np.int64))
+        code = self._program.in_code(values)
+        function = self._program.layout.exact(values)
+        first = np.searchsorted(self._graph.data, values)
+        last = np.searchsorted(self._graph.data, ends)
+        for symbol, in_code, node, start, stop in zip(
+            defined, code.tolist(), function.tolist(), first.tolist(), last.tolist(), strict=True
+        ):
+            span = (
+                (node, node + 1)
+                if in_code and node >= 0
+                else (0, 0)
+                if in_code
+                else (start + self._graph.functions, stop + self._graph.functions)
+            )
+            yield Export(symbol.name, symbol.version, symbol.default, symbol.value, *span)
+
+    def _find_passed(self, name: str, register: str) -> None:
+        """Find out what is passed to one function, once; that it is unknown where looking would take too long."""
+        if (name, register) in self._passed:
+            return
+        try:
+            self._passed[name, register], wrappers = self._outgoing.passed(name, register)
+            self._wrappers |= wrappers
+        except OutOfInstructions:
+            self._give_up()
+            unknown = Passed(name, register, self._graph.entry, 0, None)
+            self._passed[name, register] = {unknown} if self._outgoing.imports(name) else set()
+
+    def _arguments(self) -> tuple[set[Given], set[Carried], set[Handed]]:
+        """What is known of arguments; that nothing is where looking would take too long."""
+        wanted = decisive(self._program.machine.arch, dynamic=True)
+        try:
+            found = arguments.at_sites(self._program, self._sites, wanted)
+            handed = set(self._outgoing.handed())
+        except OutOfInstructions:
+            unknown = {Given(c.node, c.number, at, None) for c in self._calls for at in wanted.get(c.number, ())}
+            return unknown, set(), set(self._outgoing.nothing_known())
+        given = {Given(self._function(g.address), g.number, g.argument, g.value) for g in found.given}
+        carried = {
+            Carried(c.function, c.register, tuple(Step(o.name, o.operand) for o in c.operations), c.number, c.argument)
+            for c in found.carried
+        }
+        return given, carried, handed

@@ -1,0 +1,60 @@
+"""Strings of a file that say what it will load, or look up, at run time; by the functions that refer to them."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from binsafe.model import Segment
+from binsafe.syscalls.controlflow.program import Program
+from binsafe.syscalls.decoding.code import Bytes
+from binsafe.syscalls.glibc import ASKED_BEGIN, asks_for_names, names_asked_for, places
+from binsafe.syscalls.linking.summary import Text
+from binsafe.syscalls.machines.machine import Addresses
+from binsafe.syscalls.sets import distinct
+
+_MAX_TEXT = 200
+
+
+def texts(program: Program) -> Iterator[Text]:
+    """Names of libraries; where a file looks names up by itself also those, and paths on which its functions depend."""
+    asking = asks_for_names(program.slice)
+    for segment in program.slice.segments:
+        if segment.writable:
+            continue
+        data = bytes(program.slice.data[segment.offset : segment.offset + segment.file_size])
+        found = [*_library_names(data)]
+        if asking:
+            begins = _beginning(np.frombuffer(data, np.uint8), _named(program, segment))
+            found += [*names_asked_for(data, begins.tolist()), *places(data)]
+        for start, text in found:
+            address = segment.address + start
+            sources = (source for source, _, _ in program.references.into(address, address + 1))
+            yield from (Text(node, text) for node in sorted({program.layout.function(source) for source in sources}))
+
+
+def _named(program: Program, segment: Segment) -> Addresses:
+    """Offsets in a segment that code names, ascending, each once."""
+    targets = program.references.targets
+    first, last = np.searchsorted(targets, (segment.address, segment.address + segment.file_size))
+    return distinct(targets[first:last]) - segment.address
+
+
+def _beginning(data: Bytes, offsets: Addresses) -> Addresses:
+    """Those of the offsets at which there are the first letters of a name that is looked up."""
+    letters = min(map(len, ASKED_BEGIN))
+    offsets = offsets[offsets + letters <= len(data)]
+    begun = np.zeros(len(offsets), np.bool_)
+    for word in ASKED_BEGIN:
+        begun |= np.logical_and.reduce([data[offsets + at] == word[at] for at in range(letters)])
+    return offsets[begun]
+
+
+def _library_names(data: bytes) -> Iterator[tuple[int, str]]:
+    """Offset and text of each printable string with ``.so`` in it."""
+    at = -1
+    while (at := data.find(b".so", at + 1)) >= 0:
+        start = data.rfind(b"\0", max(0, at - _MAX_TEXT), at) + 1
+        end = data.find(b"\0", at, at + _MAX_TEXT)
+        text = data[start:end] if start and end >= 0 else b""
+        if text.isascii() and text.decode("ascii").isprintable() and text:
+            yield start, text.decode("ascii")

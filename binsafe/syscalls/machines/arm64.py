@@ -1,0 +1,293 @@
+"""AArch64: the number is in x8; ``svc #0`` leaves its result in x0 and every other register as it was.
+
+Encodings: Arm ARM (DDI 0487), section C4; convention of the kernel: ``arch/arm64/kernel/syscall.c``; of C: AAPCS64,
+section 6.1.1; of Go: ``abi-internal.md`` (no register but sp and x29 survives a call).
+"""
+
+# ruff: noqa: PLR2004, PLR0911 - an instruction set is a table of numbers and a list of cases
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from binsafe.syscalls.conventions import CONVENTIONS
+from binsafe.syscalls.decoding.code import CodeRange
+from binsafe.syscalls.decoding.decode import JUNK, Instruction, Instructions
+from binsafe.syscalls.machines import arm64_values as values
+from binsafe.syscalls.machines.machine import (
+    LOADED,
+    LOADED_WIDE,
+    MAYBE_TAKEN,
+    TAKEN,
+    Addresses,
+    Edges,
+    Flow,
+    Frame,
+    Location,
+    References,
+    Source,
+    Step,
+    Table,
+    joined,
+)
+
+Words = npt.NDArray[np.uint32]
+Chosen = npt.NDArray[np.bool_]
+
+_SVC_0 = 0xD400_0001
+_ANY_SLOT = -1 << 60
+"""Below all slots of any frame."""
+_LOOK_BACK = 8
+"""Instructions before a jump through a table in which its entry is loaded."""
+_INDEXED = re.compile(r"\[\w+, [wx]\d+")
+_NEAR = 16
+"""Instructions behind an ``adrp`` in which mostly its ``add`` stands."""
+_PAGE_REACH = 2048
+"""Instructions in which a page that is kept may be used: those of large functions."""
+
+
+class Arm64:
+    """See `binsafe.syscalls.machine.Machine`."""
+
+    arch = "arm64"
+    abi = CONVENTIONS["arm64"].abi
+    number = "x8"
+    result = "x0"
+    arguments = CONVENTIONS["arm64"].arguments
+    passed: tuple[str, ...] = arguments[:6]
+    nonsense = frozenset({JUNK, "udf", "hvc", "smc", "eret", "dcps1", "dcps2", "dcps3", "drps"})
+    compare = "cmn"
+    stack = "sp"
+    call_shift = 0
+    names_absolutely = False  # an instruction has 4 bytes
+
+    def find_sites(self, code: CodeRange) -> Iterator[int]:
+        """Aligned words that are ``svc #0``."""
+        start, words = _words(code)
+        return iter((start + 4 * np.flatnonzero(words == _SVC_0)).tolist())
+
+    def is_site(self, instruction: Instruction) -> bool:
+        """Whether it is ``svc #0``; the kernel looks at no other immediate, but nobody writes one."""
+        return instruction.mnemonic == "svc"
+
+    def calls(self, code: CodeRange) -> Edges:
+        """``bl``."""
+        start, words = _words(code)
+        return _edges(start, words, (words >> 26) == 0b100101, 0, 26)
+
+    def jumps(self, code: CodeRange) -> Edges:
+        """``b``; ``b.cond``, ``cbz`` and ``cbnz``; ``tbz`` and ``tbnz``."""
+        start, words = _words(code)
+        conditional = (words >> 24 == 0x54) | (words & 0x7E00_0000 == 0x3400_0000)
+        return joined(
+            _edges(start, words, (words >> 26) == 0b000101, 0, 26),
+            _edges(start, words, conditional, 5, 19),
+            _edges(start, words, words & 0x7E00_0000 == 0x3600_0000, 5, 14),
+        )
+
+    def short_jumps(self, code: CodeRange) -> Edges:
+        """None: `jumps` has them all."""
+        nothing = np.array([code.address][:0], np.int64)
+        return Edges(nothing, nothing)
+
+    def short_jumps_of_few(self, code: bytes, address: int) -> Iterator[tuple[int, int]]:  # noqa: ARG002 - as above
+        """None either."""
+        return iter(())
+
+    def references(self, code: CodeRange) -> References:
+        """``adr``, and ``adrp`` with what is added to the same register, or loaded from there, later.
+
+        Mostly that is the next instruction. Where a page is kept for longer, or a branch takes it elsewhere, everything
+        counts that uses its register in the next `_PAGE_REACH` instructions, whatever is written to it meanwhile.
+        """
+        start, words = _words(code)
+        plain = np.flatnonzero(words & 0x9F00_0000 == 0x1000_0000)
+        found = [_used(start + 4 * plain, start + 4 * plain + _adr_immediate(words[plain]), TAKEN)]
+        at = np.flatnonzero(words & 0x9F00_0000 == 0x9000_0000)
+        held, elsewhere = np.ones(len(at), np.bool_), np.zeros(len(at), np.bool_)
+        for reach in range(1, _NEAR + 1):
+            inside = at + reach < len(words)
+            second = words[np.where(inside, at + reach, 0)]
+            for chosen, taken in ((held, TAKEN), (elsewhere & ~held, MAYBE_TAKEN)):
+                first = at[inside & chosen]
+                found += _pairs(start, words, first, first + reach, taken)
+            elsewhere |= held & _branches(second)
+            held &= ~_fills(second, words[at] & 31)
+        for page in at[held | elsewhere].tolist():
+            later = np.arange(page + _NEAR + 1, min(page + _PAGE_REACH, len(words)))
+            later = later[(words[later] >> 5) & 31 == words[page] & 31]
+            found += _pairs(start, words, np.full(len(later), page, np.int64), later, MAYBE_TAKEN)
+        return References(*(np.concatenate(column) for column in zip(*found, strict=True)))
+
+    def flows(self, instructions: Instructions) -> dict[int, tuple[Flow, int | None]]:
+        """How control leaves each of them, by index, and the target if it is a constant; left out is what goes on."""
+        flows = ((at, self._flow(instruction)) for at, instruction in enumerate(instructions))
+        return {at: flow for at, flow in flows if flow[0] is not Flow.NEXT}
+
+    def _flow(self, instruction: Instruction) -> tuple[Flow, int | None]:
+        """How control leaves, and the target if it is a constant."""
+        mnemonic = instruction.mnemonic
+        if mnemonic == "bl":
+            return Flow.CALL, _target(instruction)
+        if mnemonic.startswith("blr"):
+            return Flow.CALL, None
+        if mnemonic == "b":
+            return Flow.JUMP, _target(instruction)
+        if mnemonic.startswith("b.") or mnemonic in values.COMPARE_AND_BRANCH:
+            return Flow.BRANCH, _target(instruction)
+        if mnemonic in {"br", "braa", "brab", "braaz", "brabz"}:
+            return Flow.INDIRECT, None
+        if mnemonic in values.RETURNS:
+            return Flow.RETURN, None
+        return (Flow.TRAP if mnemonic in values.TRAPS else Flow.NEXT), None
+
+    def compared_with(self, instruction: Instruction, value: int) -> str | None:
+        """``cmn``, which compares with the negative of its constant."""
+        register, _, constant = instruction.operands.partition(", #")
+        fits = instruction.mnemonic == self.compare and "," not in constant and constant and int(constant, 0) == -value
+        return values.full(register) if fits else None
+
+    def branches_if_equal(self, instruction: Instruction) -> bool | None:
+        """``b.eq`` and ``b.ne``."""
+        return {"b.eq": True, "b.ne": False}.get(instruction.mnemonic)
+
+    def next_frame(self, instruction: Instruction, frame: Frame) -> Frame:
+        """Follows sp, and what was copied from it: Go makes large frames through x20, C keeps x29."""
+        mnemonic, operands = instruction.mnemonic, instruction.operands
+        if mnemonic in {"bl", "blr"}:
+            return {name: offset for name, offset in frame.items() if name in {"sp", "x29"}}
+        memory = operands.find("[")
+        names = [values.full(name) for name in operands[: memory if memory >= 0 else len(operands)].split(", ")]
+        if memory >= 0:
+            written = names[:-1] if mnemonic.startswith("ld") else []
+            kept = {name: offset for name, offset in frame.items() if name not in written}
+            base, moved = _writeback(operands[memory:])
+            return {**kept, base: kept[base] + moved} if moved and base in kept else kept
+        if names[0] not in frame and not (len(names) > 1 and names[1] in frame):
+            return frame
+        if mnemonic in values.WRITES_NOTHING:
+            return frame
+        kept = {name: offset for name, offset in frame.items() if name != names[0]}
+        amount = _amount(mnemonic, names[2:])
+        return kept if amount is None or names[1] not in frame else {**kept, names[0]: frame[names[1]] + amount}
+
+    def exposes(self, instruction: Instruction, frame: Frame) -> int | None:
+        """Additions to sp and to its copies, stores of them, and accesses with an index."""
+        mnemonic, operands = instruction.mnemonic, instruction.operands
+        outside, _, inside = operands.partition("[")
+        base, *terms = inside.partition("]")[0].split(", ")
+        if values.full(base) in frame and terms and not terms[0].startswith("#"):
+            return frame[values.full(base)]
+        first, *others = (values.full(name) for name in outside.rstrip(", ").split(", "))
+        if inside:
+            return min((frame[name] for name in (first, *others) if name in frame), default=None)
+        if first in {"sp", "x29"} or mnemonic in values.WRITES_NOTHING or not others or others[0] not in frame:
+            return None
+        amount = _amount(mnemonic, others[1:])
+        return _ANY_SLOT if amount is None else frame[others[0]] + amount
+
+    def table(self, instructions: Sequence[Instruction], at: int) -> Table | None:
+        """That there is one is all that is told of it: an entry is loaded with an index shortly before."""
+        before = instructions[max(0, at - _LOOK_BACK) : at]
+        loads = any(i.mnemonic.startswith("ldr") and _INDEXED.search(i.operands) for i in before)
+        return Table((), 4, relative=True) if loads else None
+
+    def preserved(self, *, go: bool) -> frozenset[str]:
+        """Registers that a callee hands back as they were."""
+        return frozenset({"x29"} if go else (f"x{n}" for n in range(19, 30)))
+
+    def keeps(self, instructions: Instructions, at: int, location: Location) -> bool:  # noqa: ARG002 - nothing is told
+        """Nothing is told without taking an instruction apart."""
+        return False
+
+    def sources(self, step: Step, location: Location) -> tuple[Source, ...] | None:
+        """Where the location's value comes from; None if the instruction leaves it alone."""
+        return values.stored(step, location) if isinstance(location, int) else values.written(step, location)
+
+
+def _words(code: CodeRange) -> tuple[int, Words]:
+    skew = -code.address % 4
+    data = code.data[skew:]
+    return code.address + skew, np.frombuffer(data[: len(data) & ~3], np.dtype("<u4"))
+
+
+def _edges(start: int, words: Words, chosen: Chosen, shift: int, bits: int) -> Edges:
+    """Branches whose displacement, in words, is a signed field of the instruction."""
+    at = np.flatnonzero(chosen)
+    field = (words[at] >> shift).astype(np.int64) & ((1 << bits) - 1)
+    sources = start + 4 * at
+    return Edges(sources, sources + 4 * (field - ((field >> (bits - 1)) << bits)))
+
+
+def _pairs(start: int, words: Words, first: Addresses, second: Addresses, taken: int) -> list[References]:
+    """What pairs of an ``adrp`` and a later instruction name, where that one adds to its register or loads from it."""
+    page = ((start + 4 * first) & ~0xFFF) + (_adr_immediate(words[first]) << 12)
+    later = words[second]
+    same = (later >> 5) & 31 == words[first] & 31
+    adds = same & (later & 0xFFC0_0000 == 0x9100_0000)
+    loads = same & (later & 0x3B00_0000 == 0x3900_0000)
+    pairs = same & (later & 0x3A00_0000 == 0x2800_0000)
+    offsets = ((later >> 10) & 0xFFF).astype(np.int64)
+    scaled = offsets << np.where(later & 0x0400_0000, 0, later >> 30).astype(np.int64)
+    twice = ((later >> 15) & 0x3F).astype(np.int64) * 8
+    ways = ((adds, offsets, taken), (loads, scaled, LOADED), (pairs, twice, LOADED_WIDE))
+    return [_used(start + 4 * first[chosen], page[chosen] + by[chosen], use) for chosen, by, use in ways]
+
+
+def _branches(words: Words) -> Chosen:
+    """``b``, ``b.cond``, ``cbz``, ``cbnz``, ``tbz``, ``tbnz``, ``br``: where they lead may use what is held here."""
+    found: Chosen = (words >> 26 == 0b000101) | (words >> 24 == 0x54) | (words & 0x7C00_0000 == 0x3400_0000)
+    found |= words & 0xFFFF_FC1F == 0xD61F_0000
+    return found
+
+
+def _fills(words: Words, registers: npt.NDArray[np.integer[Any]]) -> Chosen:
+    """Whether an instruction leaves nothing of what a register held.
+
+    Looked for are those that follow an ``adrp``: additions, loads, copies and constants; returns; and calls, where the
+    register is not preserved.
+    """
+    fills = words & 0x7F80_0000 == 0x1100_0000  # add, with a constant
+    fills |= words & 0x3F40_0000 == 0x3940_0000  # ldr and its like, but for vectors
+    fills |= words & 0x1F00_0000 == 0x1000_0000  # adr, adrp
+    fills |= words & 0x7FE0_FFE0 == 0x2A00_03E0  # mov, from a register
+    fills |= words & 0x7F80_0000 == 0x5280_0000  # movz
+    calls = (words >> 26 == 0b100101) | (words & 0xFFFF_FC1F == 0xD63F_0000)
+    returns = words == 0xD65F_03C0
+    found: Chosen = (fills & (words & 31 == registers)) | (calls & (registers < 19)) | returns
+    return found
+
+
+def _adr_immediate(words: Words) -> Addresses:
+    field = ((words >> 3) & 0x1F_FFFC | (words >> 29) & 3).astype(np.int64)
+    return field - ((field >> 20) << 21)
+
+
+def _used(sources: Addresses, targets: Addresses, use: int) -> References:
+    return References(sources, targets, np.full(len(sources), use, np.int8))
+
+
+def _target(instruction: Instruction) -> int | None:
+    target = instruction.operands.rpartition("#")[2]
+    return int(target, 16) if target.startswith("0x") else None
+
+
+def _writeback(memory: str) -> tuple[str, int]:
+    """Base register and how far an access moves it: ``[sp, #-0x10]!`` before it, ``[sp], #0x10`` behind it."""
+    inside, _, behind = memory.partition("]")
+    base, _, offset = inside[1:].partition(", ")
+    moved = offset if behind == "!" else behind.lstrip(", ")
+    return values.full(base), int(moved[1:], 0) if moved.startswith("#") else 0
+
+
+def _amount(mnemonic: str, rest: list[str]) -> int | None:
+    """What ``mov``, ``add`` or ``sub`` with a constant adds to its second operand."""
+    if mnemonic == "mov" and not rest:
+        return 0
+    if mnemonic not in {"add", "sub"} or not rest or not rest[0].startswith("#"):
+        return None
+    amount = int(rest[0][1:], 0) << (12 if rest[1:] == ["lsl #12"] else 0)
+    return amount if mnemonic == "add" else -amount

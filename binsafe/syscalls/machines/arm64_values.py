@@ -1,0 +1,192 @@
+"""AArch64 data flow: where the value of a register or stack slot comes from, instruction by instruction."""
+
+# ruff: noqa: PLR2004, PLR0911 - an instruction set is a table of numbers and a list of cases
+
+from binsafe.syscalls.decoding.decode import JUNK, Detail, Immediate, Memory, Operand, Register
+from binsafe.syscalls.machines.arithmetic import MASK, Operation
+from binsafe.syscalls.machines.machine import Constant, Moved, Source, Step, Unknown, then
+
+_LOW_32 = Operation("and", 0xFFFF_FFFF)
+_ALIASES = {"fp": "x29", "lr": "x30", "wsp": "sp"}
+RETURNS = frozenset({"ret", "retaa", "retab", "eret"})
+TRAPS = frozenset({"brk", "udf", "hlt", JUNK})
+COMPARE_AND_BRANCH = frozenset({"cbz", "cbnz", "tbz", "tbnz"})
+WRITES_NOTHING = RETURNS | TRAPS | COMPARE_AND_BRANCH | {"b", "br", "cmp", "cmn", "tst", "nop", "ccmp", "ccmn"}
+_LOAD_BITS = {"ldr": 0, "ldur": 0, "ldrb": 8, "ldurb": 8, "ldrh": 16, "ldurh": 16}
+_SIGNED_LOAD_BITS = {"ldrsw": 32, "ldursw": 32, "ldrsh": 16, "ldursh": 16, "ldrsb": 8, "ldursb": 8}
+_ARITHMETIC = {"and": "and", "orr": "or", "eor": "xor", "lsl": "shift-left", "lsr": "shift-right"}
+_ON_ONE = {
+    "uxtb": Operation("and", 0xFF),
+    "uxth": Operation("and", 0xFFFF),
+    "uxtw": _LOW_32,
+    "sxtb": Operation("sign-extend", 8),
+    "sxth": Operation("sign-extend", 16),
+    "sxtw": Operation("sign-extend", 32),
+    "neg": Operation("negate", 0),
+    "mvn": Operation("xor", MASK),
+}
+_CONDITIONAL = {
+    "csel": (),
+    "csinc": (Operation("add", 1),),
+    "csinv": (Operation("xor", MASK),),
+    "csneg": (Operation("negate", 0),),
+    "cinc": (Operation("add", 1),),
+    "cinv": (Operation("xor", MASK),),
+    "cneg": (Operation("negate", 0),),
+}
+"""Either the first source, or the last one after this."""
+
+
+def full(name: str) -> str:
+    """The full-width name of a general register; other text comes back as it is."""
+    name = _ALIASES.get(name, name)
+    return f"x{name[1:]}" if name[:1] == "w" and name[1:].isdigit() else name
+
+
+def _place(memory: Memory, step: Step) -> int | None:
+    """The stack slot of a memory operand; None if it is none that we know."""
+    base = full(memory.base)
+    if memory.indexed or base not in step.frame():
+        return None
+    return step.frame()[base] + memory.displacement
+
+
+def _accessed(detail: Detail) -> tuple[list[Register], Memory | None]:
+    """The registers and the memory of a load or store; a displacement behind it does not count for its address."""
+    registers = [operand for operand in detail.operands if isinstance(operand, Register)]
+    return registers, next((operand for operand in detail.operands if isinstance(operand, Memory)), None)
+
+
+def stored(step: Step, slot: int) -> tuple[Source, ...] | None:
+    """What an instruction does to a stack slot. Writes through other pointers are taken to go elsewhere."""
+    mnemonic = step.instruction.mnemonic
+    if not mnemonic.startswith("st"):
+        return None
+    detail = step.detail()
+    if detail is None:
+        return (Unknown("set by bytes that are no instruction"),)
+    registers, memory = _accessed(detail)
+    start = None if memory is None else _place(memory, step)
+    if start is None:
+        return None
+    if mnemonic not in {"str", "stur", "stp", "stnp"}:
+        return (Unknown(f"written by {mnemonic}"),) if start <= slot < start + 8 else None
+    for register in registers:
+        size = _size(register.name)
+        if start == slot and size in {4, 8}:
+            return (_register(register.name),)
+        if start < slot + 4 and start + size > slot:
+            return (Unknown("set in parts of the stack slot"),)
+        start += size
+    return None
+
+
+def _size(name: str) -> int:
+    """Bytes of a register by the letter of its name; vector and 128-bit ones count 16."""
+    return {"w": 4, "s": 4, "h": 2, "b": 1, "q": 16, "v": 16}.get(name[:1], 8)
+
+
+def _register(name: str) -> Source:
+    """What a register holds before the instruction."""
+    if name in {"wzr", "xzr"}:
+        return Constant(0)
+    return Moved(full(name), (_LOW_32,) if name.startswith("w") else ())
+
+
+def written(step: Step, register: str) -> tuple[Source, ...] | None:
+    """What an instruction does to a register."""
+    mnemonic, operands = step.instruction.mnemonic, step.instruction.operands
+    if mnemonic == "svc":
+        return (Unknown("the result of a system call"),) if register == "x0" else None
+    if mnemonic in WRITES_NOTHING or (register not in {"x29", "x30"} and register[1:] not in operands):
+        return None
+    detail = step.detail()
+    if detail is None or register not in _touched(detail):
+        return None
+    first = detail.operands[0] if detail.operands else None
+    if mnemonic.startswith("ld"):
+        return (_loaded(detail, step, register),)
+    if not isinstance(first, Register) or full(first.name) != register:
+        return (Unknown(f"written by {mnemonic}"),)
+    found = _assigned(detail, register)
+    return tuple(then(source, _LOW_32) for source in found) if first.name.startswith("w") else found
+
+
+def _touched(detail: Detail) -> set[str]:
+    """Registers that an instruction writes.
+
+    Whatever capstone says, what is no store counts as writing its first operand, and atomic memory operations as
+    writing all of theirs.
+    """
+    names = set(detail.writes())
+    registers = [operand.name for operand in detail.operands if isinstance(operand, Register)]
+    if detail.mnemonic.startswith(("ld", "swp", "cas")):
+        names.update(registers)
+    elif not detail.mnemonic.startswith(("st", "msr")):
+        names.update(registers[:1])
+    return {full(name) for name in names}
+
+
+def _loaded(detail: Detail, step: Step, register: str) -> Source:
+    """A load: from a stack slot, or from constant memory."""
+    mnemonic = detail.mnemonic
+    registers, memory = _accessed(detail)
+    if memory is None:
+        literal = detail.operands[-1]
+        size = _size(registers[0].name) if registers else 0
+        if mnemonic == "ldr" and isinstance(literal, Immediate):
+            value = step.constant(literal.value, size)
+            return Unknown(f"read from memory at {literal.value:#x}") if value is None else Constant(value)
+        return Unknown(f"written by {mnemonic}")
+    slot = _place(memory, step)
+    if slot is None:
+        return Unknown("read from memory through a pointer")
+    if mnemonic in {"ldp", "ldnp"}:
+        second = len(registers) > 1 and full(registers[1].name) == register
+        source = registers[1 if second else 0].name
+        return Moved(slot + (_size(source) if second else 0), (_LOW_32,) if source.startswith("w") else ())
+    if full(registers[0].name) != register:
+        return Unknown(f"written by {mnemonic}")
+    if mnemonic in _SIGNED_LOAD_BITS:
+        return Moved(slot, (Operation("sign-extend", _SIGNED_LOAD_BITS[mnemonic]),))
+    if mnemonic not in _LOAD_BITS:
+        return Unknown(f"written by {mnemonic}")
+    bits = _LOAD_BITS[mnemonic] or 8 * _size(registers[0].name)
+    return Moved(slot, () if bits == 64 else (Operation("and", (1 << bits) - 1),))
+
+
+def _assigned(detail: Detail, register: str) -> tuple[Source, ...]:
+    """The first operand's new value from the others."""
+    mnemonic, rest = detail.mnemonic, detail.operands[1:]
+    if mnemonic in {"cset", "csetm"}:
+        return Constant(0), Constant(1 if mnemonic == "cset" else MASK)
+    if not detail.plain or not rest:
+        return (Unknown(f"computed by {mnemonic}"),)
+    first = _value(rest[0])
+    if mnemonic in {"mov", "movz", "movn", "adr", "adrp"}:
+        return (first,)
+    if mnemonic == "movk" and isinstance(rest[0], Immediate):
+        others = ~(0xFFFF << rest[0].shift) & MASK
+        return (Moved(register, (Operation("and", others), Operation("or", rest[0].value))),)
+    if mnemonic in _ON_ONE:
+        return (then(first, _ON_ONE[mnemonic]),)
+    if mnemonic in _CONDITIONAL:
+        return first, then(_value(rest[-1]), *_CONDITIONAL[mnemonic])
+    return (_computed(mnemonic, rest),)
+
+
+def _computed(mnemonic: str, rest: tuple[Operand, ...]) -> Source:
+    """Arithmetic with a constant; flags set on the way do not matter."""
+    if len(rest) == 2 and isinstance(rest[1], Immediate):
+        amount, stem = rest[1].value, mnemonic if mnemonic in _ARITHMETIC else mnemonic.removesuffix("s")
+        if stem in {"add", "sub"}:
+            return then(_value(rest[0]), Operation("add", amount if stem == "add" else -amount))
+        if stem in _ARITHMETIC:
+            return then(_value(rest[0]), Operation(_ARITHMETIC[stem], amount))
+    return Unknown(f"computed by {mnemonic}")
+
+
+def _value(operand: Operand) -> Source:
+    if isinstance(operand, Immediate):
+        return Constant(operand.value & MASK)
+    return _register(operand.name) if isinstance(operand, Register) else Unknown("read from memory")

@@ -1,0 +1,209 @@
+"""What the backward walk asks of a processor: `x86_64` and `arm64` answer.
+
+The walk follows one *location* back through the code. A register is named by its full-width name (``rax``, ``x8``), a
+stack slot by its distance in bytes from the stack pointer at the region's first instruction.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from enum import Enum, auto
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from binsafe.syscalls.decoding.code import CodeRange
+from binsafe.syscalls.decoding.decode import Detail, Instruction, Instructions
+from binsafe.syscalls.machines.arithmetic import Operation, compute
+
+Location = str | int
+Frame = Mapping[str, int]
+"""Registers that are known to hold the region's first stack pointer plus so many bytes."""
+
+Addresses = npt.NDArray[np.int64]
+
+
+class Flow(Enum):
+    """How control leaves an instruction."""
+
+    NEXT = auto()
+    CALL = auto()
+    JUMP = auto()
+    BRANCH = auto()
+    """To the target or to the next instruction."""
+    INDIRECT = auto()
+    """A jump to an address that is computed."""
+    RETURN = auto()
+    TRAP = auto()
+    """Nothing behind it runs: a trap, or bytes that are no instruction."""
+
+
+class Constant(NamedTuple):
+    """The location holds this number after the instruction."""
+
+    value: int
+
+
+class Moved(NamedTuple):
+    """The location holds what another held before the instruction, after these operations."""
+
+    location: Location
+    operations: tuple[Operation, ...] = ()
+
+
+class Unknown(NamedTuple):
+    """The location holds something that cannot be told; ``reason`` is for people."""
+
+    reason: str
+
+
+Source = Constant | Moved | Unknown
+
+
+def then(source: Source, *operations: Operation) -> Source:
+    """The source with more operations behind it."""
+    if isinstance(source, Moved):
+        return Moved(source.location, (*source.operations, *operations))
+    if isinstance(source, Constant):
+        return Constant(compute(source.value, operations))
+    return source
+
+
+class Step(NamedTuple):
+    """One instruction on the walk; ``detail`` is called only where the text does not decide."""
+
+    instruction: Instruction
+    frame: Callable[[], Frame]
+    """What is known of the stack before it; called only where the instruction may use it."""
+    detail: Callable[[], Detail | None]
+    constant: Callable[[int, int], int | None]
+    """Address and size -> what memory holds there for good, see `Code.constant`."""
+
+
+class Table(NamedTuple):
+    """A jump table: entries of ``size`` bytes, to be added to the table's own address if ``relative``.
+
+    ``bases`` are the addresses at which it may begin; none where that could not be told.
+    """
+
+    bases: tuple[int, ...]
+    size: int
+    relative: bool
+
+
+class Edges(NamedTuple):
+    """Pairs of addresses: what the bytes at the source would mean. On x86 that may be chance."""
+
+    sources: Addresses
+    targets: Addresses
+
+
+class References(NamedTuple):
+    """Instructions that name an address relative to their own: where, which, and how they use it."""
+
+    sources: Addresses
+    targets: Addresses
+    uses: npt.NDArray[np.int8]
+    """`LOADED`, `TAKEN`, `CALLED`, `LOADED_WIDE` or `MAYBE_TAKEN`."""
+
+
+LOADED, TAKEN, CALLED, LOADED_WIDE, MAYBE_TAKEN = 0, 1, 2, 3, 4
+"""Memory there is read or written; the address itself is computed; control goes to where the pointer there leads; more
+than one word there is read or written."""
+WORD, WIDE = 8, 32
+"""Bytes that are reached from a `LOADED` and from a `LOADED_WIDE` address."""
+
+
+def joined(*edges: Edges) -> Edges:
+    """All edges of several sets."""
+    return Edges(*(np.concatenate(column) for column in zip(*edges, strict=True)))
+
+
+class Machine(Protocol):
+    """One processor's instructions, conventions and encodings. Stateless."""
+
+    arch: str
+    abi: str
+    number: str
+    """The register that holds the number of a system call."""
+    result: str
+    """The register that holds what a system call or a function returned."""
+    arguments: tuple[str, ...]
+    """The registers of a function's first arguments, in order."""
+    passed: tuple[str, ...]
+    """The registers of a system call's arguments, in order."""
+    nonsense: frozenset[str]
+    """Mnemonics that no program in user mode has, and those that have gone out of use: a sign of data."""
+    compare: str
+    """The mnemonic of what `compared_with` tells of."""
+    stack: str
+    call_shift: int
+    """Bytes that a call pushes."""
+    names_absolutely: bool
+    """Whether an instruction can hold a whole address, as four bytes of its own."""
+
+    def find_sites(self, code: CodeRange) -> Iterator[int]:
+        """Addresses whose bytes are those of the system-call instruction, aligned or not; ascending."""
+        ...
+
+    def is_site(self, instruction: Instruction) -> bool:
+        """Whether it is the system-call instruction."""
+        ...
+
+    def calls(self, code: CodeRange) -> Edges:
+        """All direct calls of a range, wherever they lead."""
+        ...
+
+    def jumps(self, code: CodeRange) -> Edges:
+        """All direct jumps, conditional ones too, except short ones."""
+        ...
+
+    def short_jumps(self, code: CodeRange) -> Edges:
+        """The jumps that `jumps` leaves out."""
+        ...
+
+    def short_jumps_of_few(self, code: bytes, address: int) -> Iterator[tuple[int, int]]:
+        """The same for some bytes at an address, as pairs: where to make arrays takes longer than to look."""
+        ...
+
+    def references(self, code: CodeRange) -> References:
+        """Instructions that name an address relative to their own; on x86 some by chance."""
+        ...
+
+    def flows(self, instructions: Instructions) -> dict[int, tuple[Flow, int | None]]:
+        """How control leaves each of them, by index, and the target if it is a constant; left out is what goes on."""
+        ...
+
+    def compared_with(self, instruction: Instruction, value: int) -> str | None:
+        """The register that an instruction compares with this negative number; None for all else that it does."""
+        ...
+
+    def branches_if_equal(self, instruction: Instruction) -> bool | None:
+        """Whether it branches if the last comparison found its operands equal; False if unequal, None for all else."""
+        ...
+
+    def next_frame(self, instruction: Instruction, frame: Frame) -> Frame:
+        """The frame after an instruction."""
+        ...
+
+    def exposes(self, instruction: Instruction, frame: Frame) -> int | None:
+        """The lowest stack slot that an instruction makes reachable by other ways than its name; None for no slot.
+
+        It computes the slot's address, or counts from there with an index.
+        """
+        ...
+
+    def table(self, instructions: Sequence[Instruction], at: int) -> Table | None:
+        """The table that the indirect jump at an index takes its target from; None where it takes none."""
+        ...
+
+    def preserved(self, *, go: bool) -> frozenset[str]:
+        """Registers that a callee hands back as they were."""
+        ...
+
+    def keeps(self, instructions: Instructions, at: int, location: Location) -> bool:
+        """Whether an instruction leaves a location alone beyond doubt: what can be said without taking it apart."""
+        ...
+
+    def sources(self, step: Step, location: Location) -> tuple[Source, ...] | None:
+        """Where the location's value comes from; None if the instruction leaves it alone."""
+        ...

@@ -1,0 +1,280 @@
+"""x86-64: the number is in eax; ``syscall`` is ``0f 05`` and leaves its result in rax, and rcx and r11 destroyed.
+
+Encodings: Intel SDM volume 2; call convention of the kernel: ``arch/x86/entry/entry_64.S``; of C: System V ABI,
+section 3.2.1; of Go: ``abi-internal.md`` (no register but rsp and rbp survives a call).
+"""
+
+# ruff: noqa: PLR2004 - an instruction set is a table of numbers and a list of cases
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+
+from binsafe.syscalls.conventions import CONVENTIONS
+from binsafe.syscalls.decoding.code import CodeRange
+from binsafe.syscalls.decoding.decode import JUNK, Instruction, Instructions
+from binsafe.syscalls.machines import x86_64_values as values
+from binsafe.syscalls.machines.machine import (
+    CALLED,
+    LOADED,
+    LOADED_WIDE,
+    TAKEN,
+    Addresses,
+    Edges,
+    Flow,
+    Frame,
+    Location,
+    References,
+    Source,
+    Step,
+    Table,
+    joined,
+)
+from binsafe.syscalls.sets import among
+
+_SYSCALL = b"\x0f\x05"
+_SHORT_JUMP = re.compile(rb"[\x70-\x7f\xe0-\xe3\xeb](?=(.))", re.DOTALL)
+_FRESH_FRAME = 1 << 24
+"""Distance between a frame and its realigned continuation: their slots must never be taken for one another."""
+_ANY_SLOT = -1 << 60
+"""Below all slots of any frame."""
+_LOOK_BACK = 8
+"""Instructions before a jump through a table in which its entry is loaded."""
+_INDEXED = re.compile(r"\[(?:(?P<base>r\w+) \+ )?r\w+\*(?P<scale>[48])(?: \+ (?P<named>0x[0-9a-f]+))?\]")
+_GENERAL = re.compile(r"\br(?:[a-ds][xip]|[bs]p|\d+)\b")
+_SUM = re.compile(r"\[r\w+(?: \+ r|\*)")
+_ITS_OWN = re.compile(r"\[rip ([+-]) (0x[0-9a-f]+|\d+)\]")
+_NONSENSE = (
+    f"{JUNK} in out insb insd outsb outsd hlt cli sti iretd iretq int int1 retf retfq enter ljmp lcall std cmc "
+    "fbld fbstp fisttp sysexit sysenter sysret rsm wrmsr rdmsr invd clts lahf sahf loope loopne xlatb salc"
+)
+
+_FLOWS: Mapping[str, Flow] = MappingProxyType(
+    dict.fromkeys(values.BRANCHES, Flow.BRANCH)
+    | dict.fromkeys(("ret", "retf", "iretq"), Flow.RETURN)
+    | dict.fromkeys(("ud0", "ud1", "ud2", "int3", "hlt", JUNK), Flow.TRAP)
+    | {"jmp": Flow.JUMP, "call": Flow.CALL}
+)
+_LEADING = (Flow.JUMP, Flow.BRANCH, Flow.CALL)
+
+
+def _immediates(**opcodes: int) -> npt.NDArray[np.int64]:
+    """Opcode -> bytes of the constant that follows its memory operand."""
+    table = np.zeros(256, np.int64)
+    for name, size in opcodes.items():
+        table[int(name[1:], 16)] = size
+    return table
+
+
+_IMMEDIATE = _immediates(x69=4, x6B=1, x80=1, x81=4, x83=1, xC0=1, xC1=1, xC6=1, xC7=4)
+_IMMEDIATE_0F = _immediates(x70=1, x71=1, x72=1, x73=1, xA4=1, xAC=1, xBA=1, xC2=1, xC4=1, xC5=1, xC6=1)
+"""SDM volume 2, appendix A, the maps of one and of two bytes; F6 and F7 have one only as ``test``."""
+
+
+class X86_64:  # noqa: N801 - the processor's own name
+    """See `binsafe.syscalls.machine.Machine`."""
+
+    arch = "x86_64"
+    abi = CONVENTIONS["x86_64"].abi
+    number = "rax"
+    result = "rax"
+    arguments = CONVENTIONS["x86_64"].arguments
+    passed: tuple[str, ...] = ("rdi", "rsi", "rdx", "r10", "r8", "r9")
+    nonsense = frozenset(_NONSENSE.split())
+    compare = "cmp"
+    stack = "rsp"
+    call_shift = 8
+    names_absolutely = True  # ``mov r32, imm32`` and its like, in programs that are linked below 4 GiB
+
+    def find_sites(self, code: CodeRange) -> Iterator[int]:
+        """``0f 05`` wherever it stands; ``bytes.find`` beats numpy threefold on large code."""
+        data, at = bytes(code.data), -1
+        while (at := data.find(_SYSCALL, at + 1)) >= 0:
+            yield code.address + at
+
+    def is_site(self, instruction: Instruction) -> bool:
+        """Whether it is ``syscall``."""
+        return instruction.mnemonic == "syscall"
+
+    def calls(self, code: CodeRange) -> Edges:
+        """``e8`` and four bytes of displacement."""
+        return _relative(code, np.flatnonzero(code.array() == 0xE8), 1)
+
+    def jumps(self, code: CodeRange) -> Edges:
+        """``e9`` and ``0f 8x``, each with four bytes of displacement."""
+        data = code.array()
+        near = _relative(code, np.flatnonzero(data == 0xE9), 1)
+        conditional = _relative(code, np.flatnonzero((data[:-1] == 0x0F) & ((data[1:] & 0xF0) == 0x80)), 2)
+        return joined(near, conditional)
+
+    def short_jumps(self, code: CodeRange) -> Edges:
+        """``eb``, ``7x`` and ``e0`` to ``e3`` with one byte of displacement: what a tail call to a neighbour is."""
+        data = code.array()
+        first, second = data[:-1], data[1:]
+        at = np.flatnonzero((first == 0xEB) | (first & 0xF0 == 0x70) | (first & 0xFC == 0xE0))
+        return Edges(code.address + at, code.address + at + 2 + second[at].astype(np.int8).astype(np.int64))
+
+    def short_jumps_of_few(self, code: bytes, address: int) -> Iterator[tuple[int, int]]:
+        """The same as pairs."""
+        for match in _SHORT_JUMP.finditer(code):
+            source = address + match.start()
+            yield source, source + 2 + (match[1][0] ^ 0x80) - 0x80
+
+    def references(self, code: CodeRange) -> References:
+        """Every ModRM byte that says ``[rip + disp32]``; what stands before it says how much stands behind it."""
+        data = code.array()
+        at = np.flatnonzero(data & 0xC7 == 0x05)
+        at = at[(at > 0) & (at <= len(data) - 5)]
+        opcode, register, before = data[at - 1], data[at] >> 3 & 7, data[np.maximum(at - 2, 0)]
+        group = (opcode & 0xFE == 0xF6) & (register < 2)
+        behind = np.where(before == 0x0F, _IMMEDIATE_0F[opcode], _IMMEDIATE[opcode] + group * (1 + 3 * (opcode & 1)))
+        count = len(data) - 3
+        displacements = np.ndarray((max(count, 0),), np.dtype("<i4"), buffer=code.data, strides=(1,))
+        vector = (
+            (before == 0x0F) | among(data[np.maximum(at - 3, 0)], (0x0F, 0xC5)) | (data[np.maximum(at - 4, 0)] == 0xC4)
+        )
+        called = (opcode == 0xFF) & ((register == 2) | (register == 4))
+        uses = np.select([opcode == 0x8D, called, vector], [TAKEN, CALLED, LOADED_WIDE], LOADED)
+        prefixed = (opcode == 0x8D) & (at > 1) & (before & 0xF0 == 0x40)
+        return References(
+            code.address + at - 1 - prefixed,
+            code.address + at + 5 + behind + displacements[at + 1],
+            uses.astype(np.int8),
+        )
+
+    def flows(self, instructions: Instructions) -> dict[int, tuple[Flow, int | None]]:
+        """How control leaves each of them, by index, and the target if it is a constant; left out is what goes on."""
+        leaving = [(at, _FLOWS[name]) for at, name in enumerate(instructions.names) if name in _FLOWS]
+        return {at: _led(flow, instructions.operands(at)) if flow in _LEADING else (flow, None) for at, flow in leaving}
+
+    def compared_with(self, instruction: Instruction, value: int) -> str | None:
+        """``cmp`` of all 64 bits, or of the lower 32."""
+        register, _, constant = instruction.operands.partition(", ")
+        if instruction.mnemonic != self.compare or not constant.lstrip("-").startswith("0x"):
+            return None
+        full, bits = values.register(register) or ("", 0)
+        return full if bits in {32, 64} and (int(constant, 16) - value) % (1 << bits) == 0 else None
+
+    def branches_if_equal(self, instruction: Instruction) -> bool | None:
+        """``je`` and ``jne``."""
+        return {"je": True, "jne": False}.get(instruction.mnemonic)
+
+    def next_frame(self, instruction: Instruction, frame: Frame) -> Frame:
+        """Follows rsp and rbp through pushes, constants and copies; what else is written to them is forgotten."""
+        mnemonic, operands = instruction.mnemonic, instruction.operands
+        first, _, second = operands.partition(", ")
+        stack = frame.get("rsp")
+        if mnemonic in {"push", "pushfq"}:
+            return frame if stack is None else {**frame, "rsp": stack - 8}
+        if mnemonic in {"pop", "popfq"}:
+            kept = {name: offset for name, offset in frame.items() if name not in {first, "rsp"}}
+            return kept if stack is None or first == "rsp" else {**kept, "rsp": stack + 8}
+        if mnemonic == "leave":
+            return {"rsp": frame["rbp"] + 8} if "rbp" in frame else {}
+        if first not in {"rsp", "rbp"} or mnemonic in values.COMPARES:
+            return frame
+        kept = {name: offset for name, offset in frame.items() if name != first}
+        held = _held(mnemonic, first, second, frame)
+        return kept if held is None else {**kept, first: held}
+
+    def exposes(self, instruction: Instruction, frame: Frame) -> int | None:
+        """``lea``, copies of rsp and rbp, and accesses with an index."""
+        mnemonic, operands = instruction.mnemonic, instruction.operands
+        first, *others = operands.split(", ")
+        if ("rsp" not in operands and "rbp" not in operands) or first in {"rsp", "rbp"} or mnemonic in values.COMPARES:
+            return None
+        for source in others if mnemonic != "push" else [first]:
+            if source == "rsp" or (source == "rbp" and source in frame):
+                return frame.get(source, _ANY_SLOT)
+        if "[" not in operands:
+            return None
+        inside = operands[operands.index("[") + 1 : operands.index("]")].replace(" - ", " + -")
+        base, *terms = inside.split(" + ")
+        offsets = [int(term, 0) for term in terms if term.lstrip("-")[0].isdigit()]
+        if (mnemonic != "lea" and len(offsets) == len(terms)) or (base != "rsp" and base not in frame):
+            return None
+        return frame[base] + sum(offsets) if base in frame else _ANY_SLOT
+
+    def table(self, instructions: Sequence[Instruction], at: int) -> Table | None:
+        """Tables of 32-bit distances, as in position-independent C; and of whole addresses, as in other C and Go.
+
+        What else loads with an index, or adds, on the way to the jump is a table that is not read.
+        """
+        leading = _leading_to(instructions, at)
+        for instruction in leading:
+            found = _INDEXED.search(instruction.operands)
+            if found is not None and instruction.mnemonic.rpartition(" ")[2] in {"jmp", "mov", "movsxd"}:
+                base, named, relative = found["base"], found["named"], found["scale"] == "4"
+                bases = [] if base and named else [int(named, 16)] if named else _computed(instructions, base)
+                return Table(tuple(bases), 4 if relative else 8, relative)
+        doubtful = any(i.mnemonic == "add" or _SUM.search(i.operands) for i in leading)
+        return Table((), 8, relative=False) if doubtful else None
+
+    def preserved(self, *, go: bool) -> frozenset[str]:
+        """Registers that a callee hands back as they were."""
+        return frozenset({"rbp"}) if go else frozenset({"rbx", "rbp", "r12", "r13", "r14", "r15"})
+
+    def keeps(self, instructions: Instructions, at: int, location: Location) -> bool:
+        """Most do not write the register or slot that is followed."""
+        return values.keeps(instructions.names[at], instructions.operands(at).partition(",")[0], location)
+
+    def sources(self, step: Step, location: Location) -> tuple[Source, ...] | None:
+        """Where the location's value comes from; None if the instruction leaves it alone."""
+        return values.stored(step, location) if isinstance(location, int) else values.written(step, location)
+
+
+def _leading_to(instructions: Sequence[Instruction], at: int) -> list[Instruction]:
+    """An indirect jump and those shortly before it that made the value it jumps to, the last one first."""
+    leading = [instructions[at]]
+    wanted = set(_GENERAL.findall(instructions[at].operands))
+    for instruction in reversed(instructions[max(0, at - _LOOK_BACK) : at]):
+        first, _, rest = instruction.operands.partition(", ")
+        if first in wanted and instruction.mnemonic not in values.COMPARES:
+            leading.append(instruction)
+            wanted.update(_GENERAL.findall(rest))
+    return leading
+
+
+def _computed(instructions: Sequence[Instruction], register: str) -> list[int]:
+    """The addresses that ``lea`` computes from its own for a register."""
+    leas = (i for i in instructions if i.mnemonic == "lea" and i.operands.startswith(f"{register},"))
+    found = ((i, _ITS_OWN.search(i.operands)) for i in leas)
+    return sorted({i.address + i.size + int(match[1] + match[2], 16) for i, match in found if match is not None})
+
+
+def _relative(code: CodeRange, at: Addresses, opcode: int) -> Edges:
+    """Instructions at these offsets that end in a displacement of four bytes behind ``opcode`` bytes."""
+    at = at[at <= len(code.data) - opcode - 4]
+    if not len(at):
+        return Edges(at, at)
+    count = len(code.data) - 3
+    displacements = np.ndarray((count,), np.dtype("<i4"), buffer=code.data, strides=(1,))
+    return Edges(code.address + at, code.address + at + (opcode + 4) + displacements[at + opcode])
+
+
+def _led(flow: Flow, operands: str) -> tuple[Flow, int | None]:
+    target = int(operands, 16) if operands.startswith("0x") else None
+    return (Flow.INDIRECT if flow is Flow.JUMP and target is None else flow), target
+
+
+def _held(mnemonic: str, first: str, second: str, frame: Frame) -> int | None:
+    """What rsp or rbp (``first``) holds after an instruction that writes it, as a distance in the frame."""
+    if mnemonic == "mov":
+        return frame.get(second)
+    if mnemonic in {"add", "sub"} and first in frame and second.lstrip("-")[:1].isdigit():
+        amount = _signed(int(second, 0))
+        return frame[first] + (amount if mnemonic == "add" else -amount)
+    if mnemonic == "and" and first in frame:
+        return frame[first] - _FRESH_FRAME
+    if mnemonic == "lea":
+        base, _, offset = second.strip("[]").replace(" - ", " + -").partition(" + ")
+        if base in frame and "*" not in offset and "r" not in offset:
+            return frame[base] + int(offset or "0", 0)
+    return None
+
+
+def _signed(value: int) -> int:
+    return value - (1 << 64) if value >> 63 else value

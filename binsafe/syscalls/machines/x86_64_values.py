@@ -1,0 +1,244 @@
+"""x86-64 data flow: where the value of a register or stack slot comes from, instruction by instruction."""
+
+# ruff: noqa: PLR2004, PLR0911 - an instruction set is a table of numbers and a list of cases
+
+from binsafe.syscalls.decoding.decode import Detail, Immediate, Memory, Operand, Register
+from binsafe.syscalls.machines.arithmetic import MASK, Operation
+from binsafe.syscalls.machines.machine import Constant, Location, Moved, Source, Step, Unknown, then
+
+
+def _registers() -> dict[str, tuple[str, int]]:
+    """Every name of a general register -> (its full name, bits); ``ah`` and its like, the second byte, count 0 bits."""
+    names: dict[str, tuple[str, int]] = {}
+    for letter in "abcd":
+        full = f"r{letter}x"
+        names |= {full: (full, 64), f"e{letter}x": (full, 32), f"{letter}x": (full, 16), f"{letter}l": (full, 8)}
+        names[f"{letter}h"] = (full, 0)
+    for stem in ("si", "di", "bp", "sp"):
+        names |= {f"r{stem}": (f"r{stem}", 64), f"e{stem}": (f"r{stem}", 32), stem: (f"r{stem}", 16)}
+        names[f"{stem}l"] = (f"r{stem}", 8)
+    for number in range(8, 16):
+        full = f"r{number}"
+        names |= {full: (full, 64), f"{full}d": (full, 32), f"{full}w": (full, 16), f"{full}b": (full, 8)}
+    return names
+
+
+_REGISTERS = _registers()
+
+
+def register(name: str) -> tuple[str, int] | None:
+    """The full name of a general register and how many of its bits a name stands for; None for what is none."""
+    return _REGISTERS.get(name)
+
+
+_CONDITIONS = ("a", "ae", "b", "be", "e", "g", "ge", "l", "le", "ne", "no", "np", "ns", "o", "p", "s")
+BRANCHES = frozenset(f"j{c}" for c in _CONDITIONS) | {"jrcxz", "jecxz", "loop", "loope", "loopne"}
+COMPARES = frozenset({"cmp", "test", "bt"})
+_READS = "call jmp nop mul div imul idiv fld fild fldcw ldmxcsr ucomiss ucomisd comiss comisd prefetcht0 prefetchnta"
+_ONLY_READS = COMPARES | frozenset(_READS.split())
+"""What leaves its first operand alone. Not taken from capstone, which is wrong for stores of SSE; what is not listed
+counts as written, and makes at worst a number unknown."""
+_FIRST_OPERAND = "mov movabs movzx movsx movsxd lea add sub and or xor adc sbb shl sal shr sar inc dec neg not bswap"
+_FIRST_OPERAND_ONLY = frozenset(_FIRST_OPERAND.split()) | {
+    f"{stem}{c}" for stem in ("cmov", "set") for c in _CONDITIONS
+}
+_WRITES_NOTHING = (BRANCHES - {"loop", "loope", "loopne"}) | COMPARES | {"jmp", "nop", "push", "endbr64", "call"}
+_IMPLIED_WRITES = {"syscall": ("rax", "rcx", "r11"), "cmpxchg": ("rax",), "xadd": ("rax",)}
+"""What capstone leaves out of the registers written; ``lock cmpxchg`` too."""
+_ARITHMETIC = {"add": "add", "and": "and", "or": "or", "xor": "xor", "shl": "shift-left", "sal": "shift-left"}
+_ALONE = {
+    "inc": Operation("add", 1),
+    "dec": Operation("add", -1),
+    "neg": Operation("negate", 0),
+    "not": Operation("xor", MASK),
+}
+
+
+def keeps(name: str, first: str, location: Location) -> bool:
+    """Whether an instruction with this name and first operand leaves a register or stack slot alone beyond doubt."""
+    if isinstance(location, int):
+        return name != "push" and ("[" not in first or name in _ONLY_READS)
+    if name in _WRITES_NOTHING:
+        return True
+    return name in _FIRST_OPERAND_ONLY and _REGISTERS.get(first, ("", 0))[0] != location
+
+
+def stored(step: Step, slot: int) -> tuple[Source, ...] | None:
+    """What an instruction does to a stack slot. Writes through other pointers are taken to go elsewhere."""
+    mnemonic, operands = step.instruction.mnemonic, step.instruction.operands
+    if mnemonic == "push":
+        if step.frame().get("rsp") != slot + 8:
+            return None
+    elif "[" not in operands.partition(",")[0] or mnemonic in _ONLY_READS:
+        return None
+    detail = step.detail()
+    if detail is None:
+        return (Unknown("set by bytes that are no instruction"),)
+    first = detail.operands[0]
+    if mnemonic == "push":
+        return (_read(first, detail, step),)
+    if not isinstance(first, Memory) or first.base not in step.frame() or first.indexed:
+        return None
+    start = step.frame()[first.base] + first.displacement
+    if start >= slot + 4 or start + first.size <= slot:
+        return None
+    if start != slot or first.size < 4:
+        return (Unknown("set in parts of the stack slot"),)
+    return _assigned(detail, slot, first.size * 8, step)
+
+
+def written(step: Step, register: str) -> tuple[Source, ...] | None:
+    """What an instruction does to a register."""
+    mnemonic = step.instruction.mnemonic
+    if mnemonic in _WRITES_NOTHING:
+        return None
+    if mnemonic in _FIRST_OPERAND_ONLY:
+        if _REGISTERS.get(step.instruction.operands.partition(",")[0], ("", 0))[0] != register:
+            return None
+        detail = step.detail()
+    else:
+        detail = step.detail()
+        if register not in _touched(mnemonic.rpartition(" ")[2], detail):
+            return None
+    if detail is None or not detail.operands:
+        return (Unknown(f"a result of {mnemonic}"),)
+    first = detail.operands[0]
+    if not isinstance(first, Register) or _REGISTERS.get(first.name, ("", 0))[0] != register:
+        return _exchanged(detail)
+    return _assigned(detail, register, _REGISTERS[first.name][1], step)
+
+
+def _touched(mnemonic: str, detail: Detail | None) -> set[str]:
+    """Registers that an instruction writes, by their full names."""
+    names = set() if detail is None else set(detail.writes())
+    first = detail.operands[0] if detail is not None and detail.operands else None
+    if isinstance(first, Register) and (mnemonic not in _ONLY_READS or mnemonic == "imul"):
+        names.add(first.name)
+    return {_REGISTERS[name][0] for name in names if name in _REGISTERS}.union(_IMPLIED_WRITES.get(mnemonic, ()))
+
+
+def _exchanged(detail: Detail) -> tuple[Source, ...]:
+    """A register that is written although it is not the first operand."""
+    if detail.mnemonic == "xchg" and isinstance(first := detail.operands[0], Register):
+        full, bits = _REGISTERS[first.name]
+        if bits >= 32:
+            return (Moved(full, _truncation(bits)),)
+    return (Unknown(f"a result of {detail.mnemonic}"),)
+
+
+def _assigned(detail: Detail, location: Location, bits: int, step: Step) -> tuple[Source, ...]:
+    """The first operand's new value; ``location`` names it, ``bits`` is its width."""
+    mnemonic, second = detail.mnemonic, detail.operands[1] if len(detail.operands) > 1 else None
+    if mnemonic in {"mov", "movabs", "movzx"} and second is not None:
+        return _merged(location, bits, _read(second, detail, step))
+    if mnemonic in {"movsx", "movsxd"} and second is not None:
+        extend = Operation("sign-extend", _width(second))
+        return _merged(location, bits, then(_read(second, detail, step), extend, *_truncation(bits)))
+    if mnemonic == "pop" and "rsp" in step.frame():
+        return (Moved(step.frame()["rsp"]),)
+    if mnemonic == "lea" and isinstance(second, Memory):
+        return (then(_address(second, detail), *_truncation(bits)),)
+    if mnemonic.startswith("cmov") and second is not None:
+        return Moved(location, _truncation(bits)), _read(second, detail, step)
+    if mnemonic.startswith("set"):
+        return (*_merged(location, bits, Constant(0)), *_merged(location, bits, Constant(1)))
+    if mnemonic == "xchg" and isinstance(second, Register):
+        return _merged(location, bits, _read(second, detail, step))
+    return _computed(mnemonic, location, bits, second)
+
+
+def _computed(mnemonic: str, location: Location, bits: int, second: Operand | None) -> tuple[Source, ...]:
+    """The first operand's value after arithmetic on itself."""
+    if isinstance(second, Register) and isinstance(location, str) and _REGISTERS.get(second.name) == (location, bits):
+        return _with_itself(mnemonic, location, bits)
+    if isinstance(second, Immediate):
+        return _with_constant(mnemonic, location, bits, second.value)
+    if second is None and mnemonic in _ALONE and bits >= 32:
+        return (Moved(location, (_ALONE[mnemonic], *_truncation(bits))),)
+    return (Unknown(f"computed by {mnemonic}"),)
+
+
+def _with_itself(mnemonic: str, location: Location, bits: int) -> tuple[Source, ...]:
+    """``xor eax, eax`` and its like."""
+    if mnemonic in {"xor", "sub"}:
+        return _merged(location, bits, Constant(0))
+    if mnemonic in {"and", "or"}:
+        return (Moved(location, _truncation(bits)),)
+    if mnemonic == "sbb" and bits >= 32:
+        return Constant(0), Constant(_ones(bits))
+    return (Unknown(f"computed by {mnemonic}"),)
+
+
+def _with_constant(mnemonic: str, location: Location, bits: int, value: int) -> tuple[Source, ...]:
+    """Arithmetic with a constant; on less than 32 bits only what leaves the others alone."""
+    amount, keep = value & _ones(bits), _truncation(bits)
+    if bits >= 32:
+        if mnemonic in _ARITHMETIC:
+            return (Moved(location, (Operation(_ARITHMETIC[mnemonic], amount), *keep)),)
+        if mnemonic == "sub":
+            return (Moved(location, (Operation("add", -amount), *keep)),)
+        if mnemonic == "shr":
+            return (Moved(location, (*keep, Operation("shift-right", amount))),)
+    elif bits and mnemonic in {"and", "or", "xor"}:
+        others = ~_ones(bits) & MASK if mnemonic == "and" else 0
+        return (Moved(location, (Operation(mnemonic, amount | others),)),)
+    return (Unknown(f"computed by {mnemonic}"),)
+
+
+def _ones(bits: int) -> int:
+    """That many ones."""
+    return (1 << bits) - 1
+
+
+def _truncation(bits: int) -> tuple[Operation, ...]:
+    return () if bits >= 64 else (Operation("and", _ones(bits)),)
+
+
+def _merged(location: Location, bits: int, source: Source) -> tuple[Source, ...]:
+    """An assignment of the low ``bits``: 32 clear the rest of a register, fewer keep it."""
+    if bits >= 32:
+        return (then(source, *_truncation(bits)),)
+    if isinstance(source, Constant):
+        low, shift = (_ones(bits), 0) if bits else (0xFF, 8)
+        keep, put = Operation("and", ~(low << shift) & MASK), Operation("or", (source.value & low) << shift)
+        return (Moved(location, (keep, put)),)
+    return (Unknown("set in parts of the register"),)
+
+
+def _width(operand: Operand) -> int:
+    if isinstance(operand, Register):
+        return _REGISTERS.get(operand.name, ("", 0))[1]
+    return operand.size * 8 if isinstance(operand, Memory) else 64
+
+
+def _read(operand: Operand, detail: Detail, step: Step) -> Source:
+    """The value of an operand before the instruction."""
+    if isinstance(operand, Immediate):
+        return Constant(operand.value & MASK)
+    bits = _width(operand)
+    if isinstance(operand, Register):
+        if not bits:
+            return Unknown(f"taken from {operand.name}")
+        return Moved(_REGISTERS[operand.name][0], _truncation(bits))
+    if operand.base in step.frame() and not operand.indexed:
+        return Moved(step.frame()[operand.base] + operand.displacement, _truncation(bits))
+    address = _address(operand, detail)
+    if not isinstance(address, Constant):
+        return Unknown("read from memory through a pointer")
+    value = step.constant(address.value, operand.size)
+    return Unknown(f"read from memory at {address.value:#x}") if value is None else Constant(value)
+
+
+def _address(operand: Memory, detail: Detail) -> Source:
+    """The address that a memory operand names."""
+    offset = Operation("add", operand.displacement)
+    if operand.base == "rip":
+        return Constant(detail.end + operand.displacement)
+    if operand.base and operand.indexed:
+        return Unknown("computed from two values")
+    for name, scale in ((operand.base, 1), (operand.indexed, operand.scale)):
+        if name:
+            full, bits = _REGISTERS.get(name, ("", 0))
+            known = Moved(full, (*_truncation(bits), Operation("multiply", scale), offset))
+            return known if full else Unknown(f"taken from {name}")
+    return Constant(operand.displacement & MASK)

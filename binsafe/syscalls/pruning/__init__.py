@@ -1,0 +1,8 @@
+"""Numbers -> those without the calls that the code could make and never does, each rule with its proof.
+
+A rule may only take away what its proof covers: where one step of it is not seen, the call stays.
+
+    fallbacks       code that runs only where the kernel does not know a call before it
+    go              what Go's runtime and library do on occasions only; ``ways`` and ``go_attributes`` are its proofs
+    untaken         ways that are never taken, in programs without names; ``passes`` is the proof
+"""

@@ -1,0 +1,145 @@
+"""What Go's runtime and standard library do on occasions only, or never, though their code could.
+
+All of it was read in their source; each rule names the place. Functions are known by the names in Go's own table: it is
+the program's own word, and one that lies about them is only denied the calls that it hides.
+
+Kernels are taken to be Linux 5.13 or later, as in `binsafe.syscalls.linking.habits`.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from types import MappingProxyType
+from typing import NamedTuple
+
+from binsafe.syscalls.controlflow.program import Program
+from binsafe.syscalls.dataflow.wrappers import Gap, Number
+from binsafe.syscalls.pruning.go_attributes import are_zero
+from binsafe.syscalls.pruning.ways import leading_to, only_through
+from binsafe.syscalls.tables import numbers
+
+_CHILD = frozenset(
+    {"syscall.forkAndExecInChild", "syscall.forkAndExecInChild1", "syscall.forkExec", "syscall.StartProcess"}
+)
+_STARTING = _CHILD | {"os.startProcess", "os.StartProcess"}
+_PROCESSES = (
+    "os.(*Process)",
+    "os.(*processHandle)",
+    "os.newDoneProcess",
+    "os.newHandleProcess",
+    "os.newPIDProcess",
+    "os.newProcess",
+    "os.findProcess",
+    "os.FindProcess",
+    "os.pidfd",
+    "os.ensurePidfd",
+)
+_CHECKING_ACCESS = frozenset({"internal/syscall/unix.Eaccess", "os/exec.findExecutable"})
+
+
+_COVERED: Mapping[str, str] = MappingProxyType(
+    {
+        "runtime.runPerThreadSyscall": (
+            "repeats on every thread the call that syscall.runtime_doAllThreadsSyscall left in memory. "
+            "That function is the only writer, and makes the same call itself first, with the number that it is given: "
+            "the walk from there finds every such number. Where it is not linked the memory stays zero and nothing "
+            "ever asks for the repetition (Go, runtime/os_linux.go)"
+        ),
+    }
+)
+"""Go function -> why the numbers it uses are all found elsewhere."""
+
+
+def is_covered(program: Program, gap: Gap) -> bool:
+    """Whether the numbers that are missing here are known to be found elsewhere."""
+    return program.go_name(gap.address) in _COVERED
+
+
+class Occasion(NamedTuple):
+    """Calls that are made by way of some functions only where something holds."""
+
+    calls: AbstractSet[str]
+    through: AbstractSet[str]
+    holds: Callable[[Program], bool]
+
+
+def _never(program: Program) -> bool:
+    """Whether what never happens does."""
+    del program
+    return False
+
+
+def _has(*prefixes: str) -> Callable[[Program], bool]:
+    """Whether the program has a function whose name begins like this."""
+    return lambda program: program.go is not None and any(name.startswith(prefixes) for name in program.go.names)
+
+
+def _sets_attributes(program: Program) -> bool:
+    """Whether a child can be started in any other way than by ``exec.Cmd``, or with attributes."""
+    return not _led_to_by(program, _STARTING, _STARTING | {"os/exec.(*Cmd).Start"}) or not are_zero(program)
+
+
+def _asks_for_more(program: Program) -> bool:
+    """Whether anybody else asks for access than who looks for programs, and so for more than the right to execute."""
+    return not _led_to_by(program, {"syscall.Faccessat"}, _CHECKING_ACCESS)
+
+
+def _led_to_by(program: Program, functions: AbstractSet[str], callers: AbstractSet[str]) -> bool:
+    """Whether nothing leads to some functions but these callers."""
+    found = {} if program.go is None else program.go.find(functions)
+    leading = {source for function in found.values() for source in leading_to(program, function)}
+    return all(source is not None and program.go_name(source) in callers for source in leading)
+
+
+OCCASIONS = (
+    # runtime/os_linux.go, sysargs: finds the size of a page where the kernel gave no auxiliary vector, as on Android
+    Occasion({"mincore"}, {"runtime.sysargs"}, _never),
+    # runtime/mem_linux.go, sysFaultOS: for GODEBUG=efence=1, and ignores whether it failed; else for user arenas
+    Occasion({"mprotect"}, {"runtime.sysFault", "runtime.sysFaultOS"}, _has("runtime.newUserArena", "arena.")),
+    # runtime/os_linux.go, setThreadCPUProfiler: does nothing until SetCPUProfileRate was called (runtime/cpuprof.go)
+    Occasion(
+        {"timer_create", "timer_settime", "timer_delete"},
+        {"runtime.setThreadCPUProfiler"},
+        _has("runtime.SetCPUProfileRate", "runtime.setcpuprofilerate"),
+    ),
+    # os/pidfd_linux.go, checkPidfd: run once, by what starts or finds a process
+    Occasion(
+        {"pidfd_open", "pidfd_send_signal", "waitid", "wait4"},
+        {"os.checkPidfd", "os.checkClonePidfd"},
+        _has(*_PROCESSES, *_STARTING),
+    ),
+    # syscall/exec_linux.go, forkAndExecInChild1: what SysProcAttr asks for
+    Occasion(
+        frozenset(
+            (  # noqa: SIM905 - words, not a list of quotation marks
+                "capget capset chroot clone3 getpid getppid ioctl kill mount prctl ptrace setgid setgroups setpgid "
+                "setsid setuid unshare"
+            ).split()
+        ),
+        _CHILD,
+        _sets_attributes,
+    ),
+    # syscall/syscall_linux.go, Faccessat: where faccessat2 fails with ENOSYS, or with EPERM, which it does for
+    # immutable files that somebody wants to write; with no flags, which os/exec/lp_unix.go sets
+    Occasion(
+        {"capget", "faccessat", "getegid", "geteuid", "getgid", "getgroups", "getuid"},
+        {"syscall.Faccessat"},
+        _asks_for_more,
+    ),
+)
+
+
+def needed(program: Program, found: Iterable[Number]) -> set[Number]:
+    """The numbers without those that are passed on occasions only of which none holds.
+
+    Raises:
+        OutOfInstructions: the budget was used up.
+    """
+    kept = set(found)
+    known = numbers(program.machine.arch)
+    for occasion in OCCASIONS if program.go is not None else ():
+        values = {known[name] for name in occasion.calls if name in known}
+        some = {number for number in kept if number.value in values}
+        waiting = {number for number in some if only_through(program, number.address, occasion.through)}
+        if waiting and not occasion.holds(program):
+            kept -= waiting
+    return kept

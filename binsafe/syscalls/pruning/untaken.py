@@ -1,0 +1,163 @@
+"""Calls on ways that are never taken, in programs that bear no names: by the kernel's word, or by glibc's source.
+
+As in `binsafe.syscalls.linking.habits` all of it was read in the source, and each rule names the place. Here code is
+known by what control passes on every way to a call; built differently it loses the gain and not the call. Programs that
+imitate it are only denied the calls that they hide. What is said of glibc's own descriptor of a thread is for x86-64.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from typing import NamedTuple
+
+from binsafe.formats.structure import find_all
+from binsafe.syscalls.controlflow.places import Place
+from binsafe.syscalls.controlflow.program import Program
+from binsafe.syscalls.dataflow.arguments import at_sites
+from binsafe.syscalls.dataflow.wrappers import Number
+from binsafe.syscalls.glibc import is_static_glibc
+from binsafe.syscalls.pruning.passes import MAX_SEEN, Passed, always_passes
+from binsafe.syscalls.tables import numbers
+
+Sites = Collection[tuple[Place, frozenset[int]]]
+
+_PROFILING = b"file is no correct profile data file"
+_NEXT = 250
+"""Instructions between two calls of which one follows the other."""
+_SELF = "fs:[0x10]"
+"""The thread's own descriptor (``sysdeps/x86_64/nptl/tls.h``, ``THREAD_SELF``): no compiler reads it, only glibc."""
+_PROTOCOL = b"\xff\xff\xff\xcf"
+"""``~PTHREAD_MUTEXATTR_PROTOCOL_MASK``: ``pthread_mutexattr_setprotocol`` clears these bits before it sets them."""
+_CLONE_THREAD = 0x10000
+_IDENTITY = frozenset({"faccessat", "getuid", "geteuid", "getgid", "getegid", "getgroups"})
+_OF_THREAD = frozenset({"sched_getparam", "sched_getscheduler", "sched_setscheduler"})
+_SCHEDULING = frozenset(
+    {"sched_getparam", "sched_getscheduler", "sched_setscheduler", "sched_get_priority_max", "sched_get_priority_min"}
+)
+_CREATING = ("pthread_create", "create_thread")
+_ATTRIBUTES = frozenset({"pthread_attr_setinheritsched", "pthread_setattr_default_np", "pthread_getattr_np"})
+
+
+class Way(NamedTuple):
+    """Calls that are not made on ways that pass certain instructions, one of each kind."""
+
+    calls: AbstractSet[str]
+    passed: tuple[Passed, ...]
+    callers_only: bool = False
+    most: int = MAX_SEEN
+    """Instructions after which it is given up."""
+
+    def leads_to(self, program: Program, place: Place) -> bool:
+        """Whether a call is not made but on such ways."""
+        return all(
+            always_passes(program, place, each, callers_only=self.callers_only, most=self.most) for each in self.passed
+        )
+
+
+def needed(program: Program, found: Iterable[Number], sites: Sites) -> set[Number]:
+    """The numbers without those that are passed on ways only that are never taken.
+
+    Raises:
+        OutOfInstructions: the budget was used up.
+    """
+    kept = set(found)
+    known = numbers(program.machine.arch)
+    made: dict[int, set[int]] = {}
+    for number in kept:
+        made.setdefault(number.address, set()).add(number.value)
+    for way in _ways(program, made, sites):
+        values = {known[name] for name in way.calls if name in known}
+        for number in [number for number in kept if number.value in values]:
+            place = program.place(number.address)
+            if place is not None and way.leads_to(program, place):
+                kept.discard(number)
+    return kept
+
+
+def _ways(program: Program, made: Mapping[int, AbstractSet[int]], sites: Sites) -> Iterator[Way]:
+    known = numbers(program.machine.arch)
+
+    def makes(call: str) -> Passed:
+        return lambda place: made.get(place.address) == {known[call]}
+
+    # exit_group does not return: kernel/exit.c
+    yield Way({"exit"}, (makes("exit_group"),), most=_NEXT)
+    # musl, src/misc/getrlimit.c: only where errno says that the kernel does not know prlimit64
+    yield Way({"getrlimit"}, (makes("prlimit64"), _compares_with_enosys), most=_NEXT)
+    if program.slice.linkage == "dynamic" or not is_static_glibc(program.slice.data):
+        return
+    # sysdeps/unix/sysv/linux/faccessat.c: only where the kernel does not know faccessat2
+    yield Way(_IDENTITY, (makes("faccessat2"),))
+    # stdlib/arc4random.c: waits for /dev/random only where the kernel does not know getrandom
+    yield Way({"ppoll"}, (makes("getrandom"),))
+    # elf/dl-profile.c, _dl_start_profile: for LD_PROFILE only, and goes on where it is given no timer
+    profiling = _regions_naming(program, _PROFILING)
+    yield Way({"setitimer"}, (lambda place: place.region.start in profiling,), callers_only=True)
+    if not _makes_threads(program, made, sites):
+        # libio/genops.c, _IO_unbuffer_all: waits for a stream that another thread holds
+        ending = _ending(program)
+        yield Way({"sched_yield"}, (lambda place: place.region.start in ending,), callers_only=True)
+        # sysdeps/nptl/libc_start_call_main.h: ends the first thread where there is another (__nptl_nthreads)
+        yield Way({"exit"}, (lambda place: place.instruction.mnemonic == "lock dec",))
+    # nptl/tpp.c: changes the priority of who owns a mutex of a protocol that the initialisers of pthread.h do not set
+    if not _sets_protocol(program):
+        yield Way(_SCHEDULING, (lambda place: _SELF in place.instruction.operands,), callers_only=True)
+    # nptl/pthread_create.c: for threads whose attributes ask for it
+    creating = _creating(program)
+    yield Way(_OF_THREAD, (lambda place: place.region.start in creating,))
+
+
+def _compares_with_enosys(place: Place) -> bool:
+    """Whether it is ``cmp dword ptr [rax], 38``: what a function returned points to ``errno``."""
+    mnemonic, operands = place.instruction.mnemonic, place.instruction.operands
+    return (mnemonic, operands) == ("cmp", "dword ptr [rax], 0x26")
+
+
+def _makes_threads(program: Program, made: Mapping[int, AbstractSet[int]], sites: Sites) -> bool:
+    """Whether it can make any, as far as the flags of ``clone`` are known; those of ``clone3`` are in memory."""
+    known = numbers(program.machine.arch)
+    if any(known["clone3"] in values for values in made.values()):
+        return True
+    given = at_sites(program, sites, {known["clone"]: (0,)}).given
+    return any(each.value is None or each.value & _CLONE_THREAD for each in given)
+
+
+def _ending(program: Program) -> set[int]:
+    """Where the regions start of what glibc calls last: its own section holds their addresses (``libio/libio.h``)."""
+    section = program.slice.section("__libc_atexit")
+    slots = program.pointers.slots
+    inside = (
+        slots[:0] if section is None else slots[(slots >= section.address) & (slots < section.address + section.size)]
+    )
+    found = (program.region(target) for slot in inside.tolist() if (target := program.pointers.at(slot)) is not None)
+    return {region.start for region in found if region is not None}
+
+
+def _creating(program: Program) -> set[int]:
+    """Where the functions start that make a thread: none where they are not named, or an attribute may be set."""
+    named = {symbol.name.partition("@")[0]: symbol.address for symbol in program.slice.symbols}
+    if _ATTRIBUTES & named.keys() or not named.keys() >= set(_CREATING):
+        return set()
+    return {named[name] for name in _CREATING}
+
+
+def _sets_protocol(program: Program) -> bool:
+    """Whether there is an instruction that clears the bits of a mutex's protocol, or bytes that may be one."""
+    for start in (code.address + at for code in program.code.ranges for at in find_all(code.data, _PROTOCOL)):
+        region = program.region(start)
+        holding = [i for i in region.instructions if i.address < start < i.address + i.size] if region else []
+        if not holding or any(i.mnemonic == "and" for i in holding):
+            return True
+    return False
+
+
+def _regions_naming(program: Program, text: bytes) -> set[int]:
+    """Where the regions start that name an address in the string that holds a text."""
+    found: set[int] = set()
+    for segment in program.slice.segments:
+        data = program.slice.data[segment.offset : segment.offset + segment.file_size]
+        for at in find_all(data, text):
+            begin = bytes(data[:at]).rfind(b"\0") + 1
+            for source, _, _ in program.references.into(segment.address + begin, segment.address + at + len(text)):
+                region = program.region(source)
+                found |= set() if region is None else {region.start}
+    return found
