@@ -91,6 +91,7 @@ HEADERS: Final[Mapping[str, Mapping[str, int]]] = MappingProxyType(
         "asm-generic/ioctls.h": {
             "TCGETS": 0x5401,
             "TIOCGPGRP": 0x540F,
+            "TIOCSPGRP": 0x5410,
             "TIOCGWINSZ": 0x5413,
             "FIONREAD": 0x541B,
             "FIONBIO": 0x5421,
@@ -104,6 +105,8 @@ HEADERS: Final[Mapping[str, Mapping[str, int]]] = MappingProxyType(
         "linux/resource.h": {"PRIO_PROCESS": 0},
         "linux/stat.h": {"S_IFMT": 0o170000, "S_IFREG": 0o100000, "S_IFIFO": 0o010000},
         "linux/prctl.h": {
+            "PR_SET_PDEATHSIG": 1,
+            "PR_GET_PDEATHSIG": 2,
             "PR_GET_DUMPABLE": 3,
             "PR_SET_DUMPABLE": 4,
             "PR_GET_KEEPCAPS": 7,
@@ -113,6 +116,8 @@ HEADERS: Final[Mapping[str, Mapping[str, int]]] = MappingProxyType(
             "PR_CAPBSET_READ": 23,
             "PR_GET_SECUREBITS": 27,
             "PR_SET_TIMERSLACK": 29,
+            "PR_SET_CHILD_SUBREAPER": 36,
+            "PR_GET_CHILD_SUBREAPER": 37,
             "PR_GET_NO_NEW_PRIVS": 39,
             "PR_CAP_AMBIENT": 47,
             "PR_CAP_AMBIENT_IS_SET": 1,

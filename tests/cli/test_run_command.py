@@ -23,7 +23,7 @@ pytestmark = [
 SOURCE = """
 package main
 
-import ("fmt"; "io"; "net"; "os"; "os/signal"; "syscall"; "time")
+import ("fmt"; "io"; "net"; "os"; "os/exec"; "os/signal"; "syscall"; "time"; "unsafe")
 
 func main() {
 	switch os.Args[1] {
@@ -44,6 +44,14 @@ func main() {
 	case "hostname":
 		name, _ := os.Hostname()
 		fmt.Println(name)
+	case "starter":
+		group := syscall.Getpgrp()
+		_, _, adopts := syscall.RawSyscall(syscall.SYS_PRCTL, 36, 1, 0)
+		_, _, gives := syscall.RawSyscall(syscall.SYS_IOCTL, 0, 0x5410, uintptr(unsafe.Pointer(&group)))
+		fmt.Println(adopts, gives)
+		exec.Command("/bin/true").Run()
+	case "again":
+		fmt.Println(syscall.Exec("/proc/self/exe", []string{"again", "hostname"}, nil))
 	}
 }
 """
@@ -140,6 +148,23 @@ def test_a_name_that_is_no_text_is_one_clear_line(command: list[str], tmp_path: 
 
 def test_the_machines_name_is_not_told(command: list[str]):
     assert subprocess.run([*command, "hostname"], capture_output=True, timeout=30, check=True).stdout == b"sandbox\n"
+
+
+def test_a_starter_of_programs_may_adopt_their_orphans_and_owns_no_terminal(command: list[str]):
+    """PR_SET_CHILD_SUBREAPER, and TIOCSPGRP answered as without the sandbox: tini ends at anything but ENOTTY."""
+    done = subprocess.run([*command, "starter"], stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=True)
+    assert done.stdout == b"errno 0 inappropriate ioctl for device\n"
+
+
+def test_a_program_runs_once_more_where_that_is_granted_and_is_told_how_where_not(command: list[str]):
+    """BusyBox starts its applets so. Its own name inside is not what the user knows it by."""
+    *before, program = command
+    refused = subprocess.run([*command, "again"], capture_output=True, text=True, timeout=60, check=True)
+    assert "permitted" in refused.stdout
+    assert f"execute /proc/self/exe denied: not in the policy; add --exec {program}\n" in refused.stderr
+    words = [*before, "--exec", program, program, "again"]
+    granted = subprocess.run(words, capture_output=True, timeout=60, check=True)
+    assert (granted.stdout, granted.stderr) == (b"sandbox\n", b"")
 
 
 def test_a_terminal_gets_colours_and_no_commands_and_end_of_file_ends_input(command: list[str]):

@@ -286,6 +286,8 @@ class Answerer:
         kind = name if call.number in self._watch.names else "unknown"  # numbers are the program's to invent
         if not self._reporter.admits(kind, object_, expected=expected):
             return
+        if grant == f"--exec {object_}":
+            grant = f"--exec {self._watch.outside.get(object_, object_)}"
         self._reporter.report(
             Violation(
                 time=self._clock(),

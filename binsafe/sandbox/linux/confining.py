@@ -10,7 +10,7 @@ from binsafe.renderers import linux
 from binsafe.sandbox.backends import Order
 from binsafe.sandbox.linux.cargo import Cargo
 from binsafe.sandbox.linux.destinations import pin
-from binsafe.sandbox.linux.layout import DEVICES, Layout, granted_paths, lay_out
+from binsafe.sandbox.linux.layout import DEVICES, ITSELF, Layout, granted_paths, lay_out
 from binsafe.sandbox.linux.pathcalls import PATH_CALLS, UNNAMED
 from binsafe.sandbox.linux.planning import plan_for
 from binsafe.sandbox.linux.process import Process
@@ -47,6 +47,7 @@ def confine(order: Order, stage: Stage, arch: str, backend: str) -> Process:
             order.on_violation,
             destinations=destinations,
             executables=layout.grantees,
+            outside=dict.fromkeys((layout.program, ITSELF), order.path) if order.path is not None else {},
             lookups=_lookups(layout, order.policy, walks=walks),
         )
         return stage.supervise(watch, backend, streams.pipe)

@@ -43,6 +43,9 @@ _LOCALTIME: Final = "/etc/localtime"
 _INTERFACES: Final = ("/proc/net/if_inet6", b"00000000000000000000000000000001 01 80 10 80       lo\n")
 """Java binds no IPv6 address where this list (proc(5)) is empty: loopback, which is all that can be bound here."""
 
+ITSELF: Final = "/proc/self/exe"
+"""How a program names itself that wants to run once more (BusyBox its applets)."""
+
 _PROCESSORS: Final[Mapping[str, tuple[str, str]]] = {
     "/proc/stat": ("cpu  0 0 0 0 0 0 0 0 0 0\n", "cpu{} 0 0 0 0 0 0 0 0 0 0\n"),
     "/proc/cpuinfo": ("", "processor\t: {}\n\n"),
@@ -66,7 +69,7 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
     merged: Mapping[str, str] = {}
     """The folders of the root that are links, and where they lead."""
     grantees: frozenset[str] = frozenset()
-    """The paths by which programs beside our own may be executed."""
+    """The paths by which programs may be executed later on: others, or our own once more."""
 
     @property
     def covered(self) -> tuple[str, ...]:
@@ -102,8 +105,9 @@ def lay_out(order: Order, cargo: Cargo, hosts: str = "") -> Layout:
     called = f"{posixpath.dirname(program)}/{name}"
     if canonical(called, merged) not in taken:
         links.append((called, program))
-    if policy.artifact.interpreter and not any(inside(path, "/proc/self") for path in taken):
-        links.append(("/proc/self/exe", program))
+    again = any(file.execute and file.sha256 == policy.artifact.sha256 for file in policy.artifact.files)
+    if (policy.artifact.interpreter or again) and not any(inside(path, "/proc/self") for path in taken):
+        links.append((ITSELF, program))
     wanted = [path for path in _scratch(policy) if not any(inside(piece, path) for piece in taken)]
     return Layout(
         program=program,
@@ -112,7 +116,7 @@ def lay_out(order: Order, cargo: Cargo, hosts: str = "") -> Layout:
         mounts=tuple(_mounts(policy, merged)),
         scratch=tuple((path, SCRATCH_BYTES) for path in wanted),
         merged=merged,
-        grantees=frozenset(_grantees(policy, merged)),
+        grantees=frozenset((*_grantees(policy, merged), *((program, ITSELF) if again else ()))),
         folders=tuple(target for target in (canonical(path, merged) for path in _MERGED) if merged),
     )
 

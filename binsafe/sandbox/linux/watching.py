@@ -24,6 +24,8 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     ports: frozenset[int] = frozenset()
     destinations: Destinations = Destinations()
     executables: frozenset[str] = frozenset()
+    outside: Mapping[str, str] = {}
+    """Paths by which the program finds itself inside, and what a user would call it."""
     foreseen: frozenset[str] = frozenset()
     lookups: Lookups | None = None
     limits: Mapping[str, int] = {}
