@@ -25,6 +25,7 @@ data, each importing only what stands above it::
     signatures      Slice -> Signature
     syscalls        Slice -> system calls                   (the only package that imports capstone, in its `decoding`)
     extractors      Slice -> facts and findings
+    kernel          the system calls that confine, and what they are handed: filters, rights
     containers      archive -> entries
     inspection      artifact -> report
     bundles archives   many files -> report
@@ -94,11 +95,9 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Load a public name from its home on first use (PEP 562)."""
+    home = "binsafe.baselines" if name == "load_baseline" else next((h for h in _HOMES if name in _HOMES[h]), None)
+    if home is None:  # also asked for each of our modules, once
+        raise AttributeError(f"module 'binsafe' has no attribute {name!r}")
     import importlib  # noqa: PLC0415 - see above
 
-    if name == "load_baseline":
-        return importlib.import_module("binsafe.baselines").load
-    for home, names in _HOMES.items():
-        if name in names:
-            return getattr(importlib.import_module(home), name)
-    raise AttributeError(f"module 'binsafe' has no attribute {name!r}")
+    return getattr(importlib.import_module(home), "load" if name == "load_baseline" else name)

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from binsafe.errors import CannotExpress
+from binsafe.kernel.rights import LATEST
 from binsafe.model import Gap, Policy
 from binsafe.policy.objects import ARTIFACT
 from binsafe.renderers import landlock
@@ -36,7 +37,7 @@ def render(policy: Policy, *, binary: str | None = None, allow_partial: bool = F
         "schema": PROFILE_SCHEMA,
         "policy": msgspec.to_builtins(policy),
         "seccomp": oci.document(policy),
-        "landlock": landlock.document(landlock.plan(policy, landlock.LATEST)),
+        "landlock": landlock.document(landlock.plan(policy, LATEST)),
         "namespaces": NAMESPACES,
         "limits": {grant.object: int(grant.access) for grant in policy.of("limit")},
         "gaps": [msgspec.to_builtins(gap) for gap in missing],

@@ -5,10 +5,11 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from binsafe.errors import CannotExpress
+from binsafe.kernel.filters import ENOSYS, RET_ALLOW
 from binsafe.model import Condition, Gap, Policy
 from binsafe.policy.conditions import multiply_out
 from binsafe.renderers.profile import Profile
-from binsafe.renderers.seccomp import ENOSYS, RET_ALLOW, outcomes
+from binsafe.renderers.seccomp import outcomes
 
 _ARCHITECTURES: Final = {"x86_64": "SCMP_ARCH_X86_64", "arm64": "SCMP_ARCH_AARCH64"}
 

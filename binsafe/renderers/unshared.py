@@ -35,7 +35,7 @@ DROPPED: Final = frozenset(f"{_PROCESSES} {_PRIORITIES} {_QUEUES} {_ATTRIBUTES} 
 
 _TRUNCATES: Final = 3
 _SCOPES: Final = 6
-"""The versions of Landlock that learned of truncation and of signals (landlock.ABI_RIGHTS)."""
+"""The versions of Landlock that learned of truncation and of signals (`binsafe.kernel.rights`)."""
 
 DROPPED_BELOW: Final[Mapping[str, int]] = MappingProxyType({"truncate": _TRUNCATES, "tkill": _SCOPES})
 """... and those that can where Landlock has this version: before, nothing tells harmless calls from others."""

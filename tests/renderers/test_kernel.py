@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from made_policies import grant, make_policy, whole_cap
 
+from binsafe.kernel.rights import FILE_RIGHTS, LATEST
 from binsafe.renderers import landlock
 from binsafe.renderers.seccomp import compile_filter
 from binsafe.syscalls import tables
@@ -66,7 +67,7 @@ def test_an_x32_call_kills():
 
 CONFINED = """
 import json, os, sys
-from binsafe.sandbox.linux import kernel
+from binsafe import kernel
 handled, rules, paths = json.loads(sys.argv[1])
 kernel.prctl(38, 1)
 kernel.landlock_restrict(tuple(handled), rules)
@@ -80,9 +81,9 @@ print(json.dumps([attempt(path, flags) for path, flags in paths]))
 """
 
 
-@pytest.mark.parametrize("abi", range(1, landlock.LATEST + 1))
+@pytest.mark.parametrize("abi", range(1, LATEST + 1))
 def test_each_plan_up_to_this_kernels_is_accepted_and_holds(tmp_path: Path, abi: int):
-    from binsafe.sandbox.linux import kernel
+    from binsafe import kernel
 
     if abi > kernel.landlock_abi():
         pytest.skip(f"this kernel's Landlock is of version {kernel.landlock_abi()}")
@@ -95,7 +96,7 @@ def test_each_plan_up_to_this_kernels_is_accepted_and_holds(tmp_path: Path, abi:
     )
     plan = landlock.plan(policy, abi)
     rules = [
-        (rule.object, int(rule.rights if Path(rule.object).is_dir() else rule.rights & landlock.FILE_RIGHTS))
+        (rule.object, int(rule.rights if Path(rule.object).is_dir() else rule.rights & FILE_RIGHTS))
         for rule in plan.rules
     ]
     create = os.O_WRONLY | os.O_CREAT

@@ -8,7 +8,8 @@ import pytest
 from made_policies import grant, make_policy
 
 from binsafe.errors import CannotExpress
-from binsafe.renderers.landlock import ABI_RIGHTS, FILE_RIGHTS, LATEST, Fs, Net, Scope, plan, render
+from binsafe.kernel.rights import ABI_RIGHTS, FILE_RIGHTS, LATEST, Fs, Net, Scope
+from binsafe.renderers.landlock import plan, render
 
 POLICY = make_policy(
     grant("execute", "artifact"),

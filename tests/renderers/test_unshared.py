@@ -8,10 +8,11 @@ import termios
 
 import pytest
 
+from binsafe.kernel.rights import LATEST
 from binsafe.model import Condition, Grant, Policy
 from binsafe.model.policy import PolicyArtifact
 from binsafe.policy.conditions import holds
-from binsafe.renderers import landlock, unshared
+from binsafe.renderers import unshared
 from binsafe.renderers.narrowing import OWN_PROCESS
 
 CLONE_THREAD, THREAD_FLAGS = 0x1_0000, 0x3D_0F00
@@ -32,7 +33,7 @@ def call(name: str, *when: Condition) -> Grant:
     return Grant(kind="syscall", object=name, reason="test", when=when)
 
 
-def may(name: str, *arguments: int, abi: int = landlock.LATEST) -> bool:
+def may(name: str, *arguments: int, abi: int = LATEST) -> bool:
     whole = (*arguments, *[0] * (6 - len(arguments)))
     return any(holds(grant.when, whole) for grant in unshared.tighten(policy_of(call(name)), abi).grants)
 
@@ -109,16 +110,16 @@ def test_older_kernels_ask_landlock_less(name: str, arguments: tuple[int, ...], 
 
 def test_what_a_grant_asks_itself_is_asked_as_well():
     mine = Condition(argument=0, values=(socket.AF_INET,))
-    (grant,) = unshared.tighten(policy_of(call("socket", mine)), landlock.LATEST).grants
+    (grant,) = unshared.tighten(policy_of(call("socket", mine)), LATEST).grants
     assert holds(grant.when, (socket.AF_INET, socket.SOCK_STREAM, 0, 0, 0, 0))
     assert not holds(grant.when, (socket.AF_INET6, socket.SOCK_STREAM, 0, 0, 0, 0))
     never = Condition(argument=0, values=(socket.AF_UNIX,))
-    assert unshared.tighten(policy_of(call("socket", never)), landlock.LATEST).grants == ()
+    assert unshared.tighten(policy_of(call("socket", never)), LATEST).grants == ()
 
 
 def test_listening_is_granted_whole_and_what_is_no_call_stays_as_it_is():
     file, limited = Grant(kind="read", object="/a", reason="r"), Condition(argument=1, values=(1,))
-    kept = unshared.tighten(policy_of(file, call("listen", limited)), landlock.LATEST).grants
+    kept = unshared.tighten(policy_of(file, call("listen", limited)), LATEST).grants
     assert kept == (file, call("listen"))
 
 

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
+from binsafe import kernel
 from binsafe.sandbox import diagnose
-from binsafe.sandbox.linux import kernel
 
 pytestmark = [
     pytest.mark.sandbox,

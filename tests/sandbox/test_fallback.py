@@ -16,14 +16,15 @@ import test_escapes
 import test_process
 from widest import widest_policy
 
+from binsafe import kernel
 from binsafe.errors import NotEnforceable
 from binsafe.intake import Found, Snapshot
+from binsafe.kernel.rights import LATEST
 from binsafe.model import Grant, Policy
 from binsafe.model.policy import PolicyArtifact, PolicyFile
 from binsafe.policy.conditions import holds
-from binsafe.renderers import landlock, unshared
+from binsafe.renderers import unshared
 from binsafe.sandbox import Order, launch
-from binsafe.sandbox.linux import kernel
 from binsafe.sandbox.linux.fallback import Landlock
 
 pytestmark = [
@@ -215,6 +216,6 @@ def test_no_baseline_can_grant_a_process_or_another_kind_of_socket():
         for name in ("clone", "tgkill", "socket", "fcntl", "ioctl", "sendto")
     )
     artifact = PolicyArtifact(name="x", sha256="0" * 64, system="linux", arch="x86_64")
-    policy = unshared.tighten(Policy(artifact=artifact, baseline="x", grants=grants), landlock.LATEST)
+    policy = unshared.tighten(Policy(artifact=artifact, baseline="x", grants=grants), LATEST)
     assert len(policy.grants) > len(grants)
     assert all(grant.when for grant in policy.grants)

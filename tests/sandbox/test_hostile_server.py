@@ -23,7 +23,7 @@ import pytest
 from hostile_program import build_hostile
 
 AS_IF = (
-    "import sys; from binsafe.sandbox.linux import kernel; newest = kernel.landlock_abi();"
+    "import sys; from binsafe import kernel; newest = kernel.landlock_abi();"
     "kernel.landlock_abi = lambda: min(newest, {abi}); from binsafe.cli import main; sys.exit(main())"
 )
 """The command line as on a kernel whose Landlock is no newer: only what that one has is asked for."""

@@ -14,5 +14,5 @@ stage       out of the host: user, namespaces, pid 1        root idmaps the file
 becoming    the last steps, and execve                      failing     a step that cannot be done
 trial       what the doctor runs there
 
-On both sides: kernel, the system calls that Python lacks, and messages, what the two say to each other.
+On both sides: messages, what the two say to each other, inside, and `binsafe.kernel`, the calls that Python lacks.
 """

@@ -14,7 +14,7 @@ from typing import Final
 
 from binsafe.model import Violation
 from binsafe.model.violation import UNGRANTABLE
-from binsafe.sandbox.linux import kernel
+from binsafe.sandbox.linux import inside
 from binsafe.sandbox.linux.alone import ALONE
 from binsafe.sandbox.linux.connecting import Connector
 from binsafe.sandbox.linux.describing import ONLY_INSIDE, describe, error_name, grant_for
@@ -69,7 +69,7 @@ _FALLBACKS: Final = frozenset(
 """Newer ways to do what an older call does, and how libnuma asks whether there are several memories: libraries try
 them first, and take no (ENOSYS) for an answer."""
 
-_OWN_IDS: Final = frozenset({kernel.INSIDE_ID, 0xFFFF_FFFF})
+_OWN_IDS: Final = frozenset({inside.INSIDE_ID, 0xFFFF_FFFF})
 """Who the program is, and "as it is" (setresuid(2))."""
 
 _SETTING_IDS: Final[Mapping[str, int]] = {
@@ -233,7 +233,7 @@ class Answerer:
     def _name(self, call: Call) -> None:
         """What uname(2) says, without the name of the host and its domain."""
         names = (*os.uname(), "(none)")
-        told = (kernel.HOSTNAME if place == _NODENAME else name for place, name in enumerate(names))
+        told = (inside.HOSTNAME if place == _NODENAME else name for place, name in enumerate(names))
         text = b"".join(name.encode()[: _UTS_LENGTH - 1].ljust(_UTS_LENGTH, b"\0") for name in told)
         self._listener.write(call, call.arguments[0], text)
         self._listener.finish(call)

@@ -7,7 +7,8 @@ import os
 import resource
 import struct
 
-from binsafe.sandbox.linux import kernel, messages
+from binsafe import kernel
+from binsafe.sandbox.linux import messages
 from binsafe.sandbox.linux.failing import Failed, step
 
 TYPE_CHECKING = False

@@ -6,10 +6,10 @@ import socket
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
+from binsafe import kernel
 from binsafe.model.violation import UNGRANTABLE
 from binsafe.policy.constants import HEADERS
 from binsafe.policy.walls import WALLS
-from binsafe.sandbox.linux import kernel
 from binsafe.sandbox.linux.limiting import limit_name
 from binsafe.sandbox.linux.lookups import resolve
 from binsafe.sandbox.linux.notifications import Call, Listener

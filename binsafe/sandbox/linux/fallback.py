@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from binsafe import kernel
 from binsafe.errors import BinsafeError, NotEnforceable
+from binsafe.kernel.rights import ABI_RIGHTS, FILE_RIGHTS, LATEST, Fs
 from binsafe.model import Gap, Policy
 from binsafe.renderers import landlock, linux, narrowing, seccomp, unshared
 from binsafe.sandbox.backends import Enforcement, Order
-from binsafe.sandbox.linux import kernel
 from binsafe.sandbox.linux.alone import ALONE
 from binsafe.sandbox.linux.backend import native_arch
 from binsafe.sandbox.linux.confining import reads_folders
@@ -68,7 +69,7 @@ class Landlock:
         try:
             arch, abi = native_arch(), _landlock_abi()
             os.close(_sealed_copy(None))
-            rights = landlock.ABI_RIGHTS[min(abi, landlock.LATEST)]
+            rights = ABI_RIGHTS[min(abi, LATEST)]
             handled = [int(each) for each in (rights.fs, rights.net, rights.scope) if each]
             try_out(
                 self.name,
@@ -207,8 +208,8 @@ def _confinement(policy: Policy, abi: int) -> dict[str, Any]:
     rules = []
     for rule in wanted.rules:
         if rule.object in granted:
-            rights = rule.rights if os.path.isdir(rule.object) else rule.rights & landlock.FILE_RIGHTS
-            if rights := rights & ~landlock.Fs.EXECUTE:
+            rights = rule.rights if os.path.isdir(rule.object) else rule.rights & FILE_RIGHTS
+            if rights := rights & ~Fs.EXECUTE:
                 rules.append((rule.object, int(rights)))
     return {"handled": list(wanted.handled), "rules": rules}
 

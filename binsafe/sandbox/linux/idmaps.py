@@ -8,7 +8,7 @@ on the disk is changed, as a chown would.
 import os
 import stat
 
-from binsafe.sandbox.linux import kernel
+from binsafe import kernel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ from typing import Final
 
 import msgspec
 
+from binsafe import kernel
 from binsafe.errors import NotEnforceable
 from binsafe.model import Policy
 from binsafe.model.policy import GrantKind, PolicyFile
 from binsafe.sandbox.backends import Order
-from binsafe.sandbox.linux import kernel
 from binsafe.sandbox.linux.cargo import Cargo, Piece
 
 PROGRAM_FOLDER: Final = "/bin"

@@ -11,7 +11,7 @@ import select
 import struct
 from typing import Final, NamedTuple
 
-from binsafe.sandbox.linux import kernel
+from binsafe import kernel
 
 _RECV: Final = 0xC050_2100
 _SEND: Final = 0xC018_2101

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from binsafe import kernel
+from binsafe.kernel.rights import FILE_RIGHTS, Fs
 from binsafe.model import Policy
 from binsafe.renderers import landlock, narrowing, seccomp
 from binsafe.sandbox.backends import Order
-from binsafe.sandbox.linux import kernel
 from binsafe.sandbox.linux.alone import ALONE
 from binsafe.sandbox.linux.layout import Layout, canonical, inside
 from binsafe.sandbox.linux.starting import Plan
@@ -68,18 +69,18 @@ def _confinement(policy: Policy, layout: Layout) -> dict[str, Any]:
         return {"handled": [], "rules": []}
     wanted = landlock.plan(policy, abi)
     places = {"artifact": [layout.program], "scratch": [path for path, _ in layout.scratch]}
-    rules: dict[str, landlock.Fs] = {}
+    rules: dict[str, Fs] = {}
     shown = {path for path, _ in layout.mounts} | {piece.path for piece in layout.pieces}
     for rule in wanted.rules:
         for path in places.get(rule.object, [rule.object]):
             if os.path.islink(path) and canonical(path, layout.merged) not in shown:
                 continue  # it lies in a granted folder, and what it leads to has a rule of its own
             is_folder = path in places["scratch"] or (path != layout.program and Path(path).is_dir())
-            rights = rule.rights if is_folder else rule.rights & landlock.FILE_RIGHTS
-            if is_folder and rights & landlock.Fs.READ_FILE:
-                rights |= landlock.Fs.READ_DIR  # a pack's folder of modules
-            rules[path] = rules.get(path, landlock.Fs(0)) | rights
+            rights = rule.rights if is_folder else rule.rights & FILE_RIGHTS
+            if is_folder and rights & Fs.READ_FILE:
+                rights |= Fs.READ_DIR  # a pack's folder of modules
+            rules[path] = rules.get(path, Fs(0)) | rights
     for piece in layout.pieces:
-        rights = landlock.Fs.READ_FILE | (landlock.Fs.EXECUTE if piece.path in layout.executable else 0)
-        rules[piece.path] = rules.get(piece.path, landlock.Fs(0)) | rights
+        rights = Fs.READ_FILE | (Fs.EXECUTE if piece.path in layout.executable else 0)
+        rules[piece.path] = rules.get(piece.path, Fs(0)) | rights
     return {"handled": list(wanted.handled), "rules": [(path, int(rights)) for path, rights in rules.items()]}

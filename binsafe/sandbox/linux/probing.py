@@ -5,10 +5,11 @@ import os
 import socket
 import struct
 
+from binsafe import kernel
 from binsafe.errors import NotEnforceable
+from binsafe.kernel.rights import ABI_RIGHTS, LATEST
 from binsafe.model import Gap
-from binsafe.renderers import landlock, narrowing
-from binsafe.sandbox.linux import kernel
+from binsafe.renderers import narrowing
 from binsafe.sandbox.linux.layout import DEVICES, SCRATCH, SCRATCH_BYTES, Layout
 from binsafe.sandbox.linux.planning import root_of
 from binsafe.sandbox.linux.starting import Plan, Stage
@@ -59,7 +60,7 @@ def trial_filter(arch: str, asked: frozenset[str]) -> bytes:
 
 def every_step() -> Plan:
     """A plan with every step of the real one."""
-    rights = landlock.ABI_RIGHTS.get(min(kernel.landlock_abi(), landlock.LATEST))
+    rights = ABI_RIGHTS.get(min(kernel.landlock_abi(), LATEST))
     return {
         "namespaces": True,
         "own_process": narrowing.OWN_PROCESS,

@@ -7,7 +7,7 @@ import errno
 import os
 import stat
 
-from binsafe.sandbox.linux import kernel
+from binsafe import kernel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

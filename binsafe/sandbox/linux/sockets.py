@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from binsafe.sandbox.linux import kernel
+from binsafe import kernel
 from binsafe.sandbox.linux.notifications import Call, Listener
 
 LOOPBACK: Final = "127.0.0.1"

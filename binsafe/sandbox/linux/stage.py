@@ -24,7 +24,8 @@ import marshal
 import os
 import select
 
-from binsafe.sandbox.linux import kernel, messages
+from binsafe import kernel
+from binsafe.sandbox.linux import inside, messages
 from binsafe.sandbox.linux.becoming import become_program, close_all_but
 from binsafe.sandbox.linux.failing import guarded, step
 from binsafe.sandbox.linux.root import build_root
@@ -111,8 +112,8 @@ def middle(control: int, status: int, plan: "Plan", tell: "Tell") -> int:
         kernel.unshare(kernel.NAMESPACES)
     with step("user namespace maps"):
         write_file("/proc/self/setgroups", "deny")
-        write_file("/proc/self/uid_map", f"{kernel.INSIDE_ID} {uid} 1")
-        write_file("/proc/self/gid_map", f"{kernel.INSIDE_ID} {gid} 1")
+        write_file("/proc/self/uid_map", f"{inside.INSIDE_ID} {uid} 1")
+        write_file("/proc/self/gid_map", f"{inside.INSIDE_ID} {gid} 1")
     pid = os.fork()
     if pid == 0:
         os._exit(guarded(lambda: init(control, status, plan, trees, tell), tell))
@@ -167,7 +168,7 @@ def init(control: int, status: int, plan: "Plan", trees: dict[str, int], tell: "
     """Be pid 1 inside: build the root, and attend to the program."""
     kernel.prctl(kernel.PR_SET_PDEATHSIG, kernel.SIGKILL)
     with step("mounts"):
-        kernel.sethostname(kernel.HOSTNAME)
+        kernel.sethostname(inside.HOSTNAME)
         build_root(plan, trees)
     return attend(control, status, plan, tell)
 

@@ -14,8 +14,9 @@ import time
 from collections.abc import Sequence
 from typing import IO, TYPE_CHECKING, Any, Final, Self
 
+from binsafe import kernel
 from binsafe.errors import BinsafeError
-from binsafe.sandbox.linux import kernel, messages
+from binsafe.sandbox.linux import messages
 from binsafe.sandbox.linux.explain import Failure, explain, failure_in
 from binsafe.sandbox.linux.notifications import Listener, readable
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import msgspec
 import policies
 
+from binsafe import kernel
+from binsafe.kernel.bpf import Op, Statement, assemble
 from binsafe.policy import read_policy
 from binsafe.renderers import seccomp
-from binsafe.renderers.bpf import Op, Statement, assemble
-from binsafe.sandbox.linux import kernel
 from binsafe.sandbox.linux.backend import native_arch
 
 RUNS, CALLS = 300, 2_000

@@ -6,7 +6,7 @@ import pytest
 from bpf_machine import simulate
 
 from binsafe.errors import CannotExpress
-from binsafe.renderers.bpf import MAX_INSTRUCTIONS, Branch, Item, Label, Op, Statement, assemble
+from binsafe.kernel.bpf import MAX_INSTRUCTIONS, Branch, Item, Label, Op, Statement, assemble
 
 
 def run(items: list[Item], number: int):
