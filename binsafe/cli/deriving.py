@@ -83,10 +83,13 @@ def _together(
 
 
 def _names(paths: tuple[str, ...], system: str) -> tuple[str, ...]:
-    """The resolved paths; on Linux also the names that were given, by which the program asks (a link is not inside)."""
+    """The resolved paths; on Linux also those given, by which the program asks: a link on the way is not inside.
+
+    Not those with ``..``, which lead elsewhere where there is no link to follow first.
+    """
     resolved = [_absolute(path) for path in paths]
     if system == "linux":
-        resolved += [str(Path(path).absolute()) for path in paths if Path(path).is_symlink()]
+        resolved += [str(Path(path).absolute()) for path in paths if ".." not in Path(path).parts]
     return tuple(dict.fromkeys(resolved))
 
 

@@ -27,7 +27,9 @@ def key_for(snapshot: "Snapshot", asked: "Asked") -> str:
     """What the policy depends on, as one digest: the bytes, their place, what was asked, and our own code and rules."""
     digest = hashlib.sha256()
     artifact = snapshot.artifact
-    own = sorted(_modified(str(Path(__file__).parents[1]), ("policy", "syscalls", "extractors", "formats")))
+    own = sorted(
+        _modified(str(Path(__file__).parents[1]), ("policy", "syscalls", "extractors", "formats", "cli", "intake"))
+    )
     values = [(name, os.environ.get(name, "")) for name in asked.env]
     wishes = repr((asked, values, Path.cwd()))
     parts = [artifact.sha256, artifact.name, artifact.path, wishes, repr(own), repr(_installed())]

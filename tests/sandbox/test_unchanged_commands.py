@@ -49,6 +49,13 @@ def job(command: str, *last: str, granted: str = READ, **how: Any) -> Job:
 QUICK = {
     "sort": job("sort {d}/fruit", expected="apple\npear"),
     "cat by a link's name": job("cat {d}/another-name", granted="--read {d}/another-name", expected="pear"),
+    "cat by a way that is a link": job(
+        "cat {d}/way/deep/leaf", granted="--read {d}/way/deep/leaf --read {d}/tree/../fruit", expected="leaf"
+    ),
+    "cat by a link in a granted folder": job(
+        "cat {d}/way/deep/leaf", granted="--read {d} --read {d}/way/deep/leaf", expected="leaf"
+    ),
+    "touch by a way that is a link": job("touch -d @0 {d}/way/new", granted="--write {d}/way"),
     "cp": job("cp -r {d}/tree {d}/copy", granted=WRITE),
 }
 SLOW = {
@@ -205,6 +212,7 @@ def _fill(folder: Path) -> None:
     (folder / "tree" / "deep" / "leaf").write_text("leaf\n")
     (folder / "fruit").write_text("pear\napple\n")
     (folder / "another-name").symlink_to("fruit")
+    (folder / "way").symlink_to(folder / "tree")
     (folder / "numbers").write_text("".join(f"{number}\n" for number in range(1, 101)))
     (folder / "latin").write_bytes("café\n".encode("latin-1"))
     (folder / "some.json").write_text('{"a": [1, 2, 3]}')

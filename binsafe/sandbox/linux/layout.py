@@ -231,8 +231,8 @@ def _mounts(policy: Policy, merged: Mapping[str, str]) -> Iterator[tuple[str, At
         found[canonical(path, merged)] = READ if path in modules else READ | kernel.MOUNT_ATTR_NOEXEC
     for path in granted_paths(policy, "write"):
         found[canonical(path, merged)] = WRITE
-    for path in [path for path in found if os.path.islink(path) and _above(path, found)]:
-        del found[path]  # the link is in the folder above, and leads to what is mounted
+    for path in [path for path in found if os.path.realpath(path) != path and _above(path, found)]:
+        del found[path]  # it is in the folder above, by a link to what is mounted
     yield from sorted(found.items(), key=lambda item: (item[0].count("/"), item[0]))
 
 

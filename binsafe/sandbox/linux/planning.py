@@ -73,7 +73,7 @@ def _confinement(policy: Policy, layout: Layout) -> dict[str, Any]:
     shown = {path for path, _ in layout.mounts} | {piece.path for piece in layout.pieces}
     for rule in wanted.rules:
         for path in places.get(rule.object, [rule.object]):
-            if os.path.islink(path) and canonical(path, layout.merged) not in shown:
+            if os.path.realpath(path) != path and canonical(path, layout.merged) not in shown:
                 continue  # it lies in a granted folder, and what it leads to has a rule of its own
             is_folder = path in places["scratch"] or (path != layout.program and Path(path).is_dir())
             rights = rule.rights if is_folder else rule.rights & FILE_RIGHTS
