@@ -6,7 +6,22 @@ from dataclasses import dataclass
 from bench import Bench
 from fetching import Package
 from origins import Compiled, Installed, Made, Origin, Packaged, Rooted
-from workloads import compiled, go, haproxy, lighttpd, memcached, nginx, python, redis, rust_haskell, shells, tools
+from workloads import (
+    c_tools,
+    compiled,
+    go,
+    go_tools,
+    haproxy,
+    lighttpd,
+    memcached,
+    nginx,
+    python,
+    redis,
+    rust_haskell,
+    rust_tools,
+    shells,
+    tools,
+)
 
 from bandit_runner.flakyservers.build import build
 
@@ -52,6 +67,8 @@ _GIT = (
     "git-receive-pack",
     "/usr/lib/git-core/git-remote-http",
 )
+_HOOKS = ("sh", "git", "npm", "true", "false", "sleep")
+_MUSL = "musllinux_1_2_x86_64"
 _STATIC = ("-O2", "-static", "-pthread")
 _ZIG = ("zig", "build-exe", "-O", "ReleaseSafe", "-femit-bin={output}")
 _ZIG_CC = ("zig", "cc", "-target", "x86_64-linux-musl", "-Os", "-s")
@@ -98,7 +115,7 @@ PROGRAMS = (
     Program("ruff", _wheel("ruff", "*/scripts/ruff"), rust_haskell.ruff),
     Program("uv", _wheel("uv", "*/scripts/uv"), rust_haskell.uv),
     Program("typos", _wheel("typos", "*/scripts/typos"), rust_haskell.typos),
-    Program("ruff-musl", _wheel("ruff", "*/scripts/ruff", "musllinux_1_2_x86_64"), rust_haskell.ruff),
+    Program("ruff-musl", _wheel("ruff", "*/scripts/ruff", _MUSL), rust_haskell.ruff),
     Program("uv-musl", _wheel("uv", "*/scripts/uv", "musllinux_1_1_x86_64"), rust_haskell.uv),
     Program("biome-musl", _npm("@biomejs/cli-linux-x64-musl", "package/biome"), rust_haskell.biome),
     # Haskell
@@ -115,6 +132,45 @@ PROGRAMS = (
     Program("zig", Compiled("work.zig", "zig", _ZIG), compiled.workload),
 )  # fmt: skip
 
+
+# The static programs that people are sent, by rules that look at no size:
+# - npm: of the registry's packages whose name holds "linux" and "x64", "amd64" or "64", in the order of downloads in
+#   November 2026 and down to 750,000 a month, all that hold a static program; one build of each, and none twice
+# - PyPI: the wheels among the 3,000 most downloaded packages that hold one, for musl where there is a choice
+# - Debian 12: all packages named ``NAME-static`` that hold a program
+# In `PROGRAMS` already: esbuild, lefthook, biome; ruff, uv, shellcheck; bash, BusyBox.
+SENT = (
+    # Go
+    Program("tsgo", _npm("@typescript/native-preview-linux-x64", "package/lib/tsgo"), go_tools.tsgo),
+    Program("buf", _npm("@bufbuild/buf-linux-x64", "package/bin/buf"), go_tools.buf),
+    Program("tsgolint", _npm("@oxlint-tsgolint/linux-x64", "package/tsgolint"), go_tools.tsgolint),
+    Program("ngrok", _npm("@expo/ngrok-bin-linux-x64", "package/ngrok"), go_tools.ngrok),
+    Program("sst", _npm("sst-linux-x64", "package/bin/sst"), go_tools.sst),
+    Program(
+        "functions-proxy",
+        _npm("@netlify/local-functions-proxy-linux-x64", "package/bin/local-functions-proxy"),
+        go_tools.functions_proxy,
+        executes=("cat", "true", "sleep", "sh"),
+    ),
+    Program("fastly", _npm("@fastly/cli-linux-x64", "package/fastly"), go_tools.fastly, executes=("sh", "true")),
+    # Rust with musl
+    Program("sentry-cli", _npm("@sentry/cli-linux-x64", "package/bin/sentry-cli"), rust_tools.sentry_cli, (), _HOOKS),
+    Program("turbo", _npm("turbo-linux-64", "turbo-linux-x64/bin/turbo"), rust_tools.turbo, executes=_HOOKS),
+    Program("pagefind", _npm("@pagefind/linux-x64", "package/bin/pagefind_extended"), rust_tools.pagefind),
+    Program("sherif", _npm("sherif-linux-x64-musl", "package/bin/sherif"), rust_tools.sherif, executes=_HOOKS),
+    Program("ty", _wheel("ty", "*/scripts/ty", _MUSL), rust_tools.ty),
+    Program("prek", _wheel("prek", "*/scripts/prek", "musllinux_1_1_x86_64"), rust_tools.prek, executes=_HOOKS),
+    Program("maturin", _wheel("maturin", "*/scripts/maturin", "musllinux_1_1_x86_64"), rust_tools.maturin),
+    Program("zizmor", _wheel("zizmor", "*/scripts/zizmor", _MUSL), rust_tools.zizmor),
+    # C and C++
+    Program("ffmpeg", _npm("@ffmpeg-installer/linux-x64", "package/ffmpeg"), c_tools.ffmpeg),
+    Program("zsh-static", _deb("zsh-static", "./bin/zsh-static"), shells.zsh, executes=_SHELL),
+    Program("dar-static", _deb("dar-static", "./usr/bin/dar_static"), c_tools.dar),
+    Program("e2fsck-static", _deb("e2fsck-static", "./sbin/e2fsck.static"), c_tools.e2fsck),
+    Program("cdebootstrap", _deb("cdebootstrap-static", "./usr/bin/cdebootstrap-static"), c_tools.cdebootstrap),
+    Program("gpgv-static", _deb("gpgv-static", "./usr/bin/gpgv-static"), c_tools.gpgv),
+    Program("qemu-static", _deb("qemu-user-static", "./usr/bin/qemu-aarch64-static"), c_tools.qemu),
+)  # fmt: skip
 
 _SELINUX = ("libc6", "libgcc-s1", "libselinux1", "libpcre2-8-0")
 _ARM_WHEEL, _ARM_MUSL = "manylinux2014_aarch64", "musllinux_1_2_aarch64"

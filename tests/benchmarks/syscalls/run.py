@@ -34,7 +34,7 @@ from bench import Bench, Tracer, WorkloadFailed
 from enforcing import HEAD, Bare, Comparison, Done, Sandboxed, become, missing
 from isolation import UNSHARE, settle
 from origins import SOURCES, Rooted, Unavailable
-from programs import ARM64, PROGRAMS, Program
+from programs import ARM64, PROGRAMS, SENT, Program
 from qemu import Qemu
 from table import Row, lines
 from tracing import Strace, Trace
@@ -51,7 +51,7 @@ def main() -> int:
     cache = Path(os.environ.get("BINSAFE_TRUTH_CACHE") or platformdirs.user_cache_path("binsafe-truth"))
     if options.inside:
         return _inside(_named(options.inside), cache, options)
-    chosen = [_named(name) for name in options.only] or list(ARM64 if options.arm64 else PROGRAMS)
+    chosen = [_named(name) for name in options.only] or list(ARM64 if options.arm64 else (*PROGRAMS, *SENT))
     if options.enforce:
         return _enforce([each for each in chosen if each.arch == "x86_64"], cache, options.user)
     rows: list[Row] = []
@@ -100,10 +100,12 @@ def _options() -> argparse.Namespace:
 
 
 def _named(name: str) -> Program:
-    for program in (*PROGRAMS, *ARM64):
+    for program in (*PROGRAMS, *SENT, *ARM64):
         if program.name == name:
             return program
-    raise SystemExit(f"no program {name!r}; there are: {' '.join(program.name for program in (*PROGRAMS, *ARM64))}")
+    raise SystemExit(
+        f"no program {name!r}; there are: {' '.join(program.name for program in (*PROGRAMS, *SENT, *ARM64))}"
+    )
 
 
 def _trace(program: Program, path: Path, cache: Path, *, again: bool) -> Trace:

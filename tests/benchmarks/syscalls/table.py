@@ -24,6 +24,8 @@ SENSITIVE = frozenset(
 )
 """Calls that a profile should not allow without need."""
 
+OWN = frozenset({"c-glibc-static", "c-static-pie", "c-musl-static", "c-zig-musl", "cc-static"})
+"""Static programs of ours, there to show misses: four of them make nearly every call that they name."""
 FIRST_SIX = ("redis", "nginx", "haproxy", "memcached", "lighttpd", "sqlite3")
 
 

@@ -154,7 +154,7 @@ def _count(trace: Trace, call: _Call, names: Mapping[int, str]) -> None:
     fields = call.arguments.split(", ")
     if name == "clone":
         flags = [field.removeprefix("flags=") for field in fields if field.startswith("flags=")]
-        trace.arguments.setdefault(name, set()).update(f"0={value}" for value in flags)
+        trace.arguments.setdefault(name, set()).update(f"0={value.partition(')')[0].strip()}" for value in flags)
     for position in DECISIVE.get(name, ()):
         if position < len(fields):
             value = fields[position].split(")")[0].strip()

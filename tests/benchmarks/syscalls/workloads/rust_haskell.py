@@ -14,7 +14,7 @@ INITIALIZE = (
 )
 
 
-def _session() -> bytes:
+def session() -> bytes:
     """A language server's start and end."""
     bodies = (INITIALIZE, b'{"jsonrpc":"2.0","method":"initialized","params":{}}',
               b'{"jsonrpc":"2.0","id":2,"method":"shutdown"}',
@@ -37,7 +37,7 @@ def ruff(bench: Bench) -> None:
         bench.run(*options.split())
     bench.run("format", "-", stdin=PYTHON.encode())
     bench.run("check", "--stdin-filename", "x.py", "-", stdin=PYTHON.encode())
-    bench.run("server", stdin=_session())
+    bench.run("server", stdin=session())
     with bench.server("check", "--watch", ".") as server:
         time.sleep(0.7)
         bench.write("a.py", "import os\n")
@@ -114,7 +114,7 @@ def biome(bench: Bench) -> None:
     ):  # fmt: skip
         bench.run(*options.split())
     bench.run("format", "--stdin-file-path=x.ts", stdin=b"const  x = 1\n")
-    bench.run("lsp-proxy", stdin=_session())
+    bench.run("lsp-proxy", stdin=session())
     bench.run("start")
     bench.run("check", "--use-server", ".")
     bench.run("stop")

@@ -62,3 +62,24 @@ def tini(bench: Bench) -> None:
     with bench.server("-vv", "-s", "-g", "--", "sleep", "20") as server:
         for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGTERM):
             server.signal(number)
+
+
+def zsh(bench: Bench) -> None:
+    tree(bench)
+    bench.run(bench.source("work.sh"))
+    bench.run("-f", "-c", "echo $ZSH_VERSION; print -l **/*(.om[1,3]); exec ls /nowhere")
+    bench.run("-i", stdin=b"echo hi\nfg\nhistory\nsleep 0.1 &\nwait\nbindkey -v\nexit\n", HISTFILE="history")
+    bench.run(
+        "-f", "-c",
+        "for m in stat files system datetime net/tcp zpty zselect mathfunc sched regex parameter mapfile clone; "
+        "do zmodload zsh/$m; done; zstat tree; ztcp 127.0.0.1 1; zpty p cat; zpty -w p hi; zpty -r p x; zpty -d p; "
+        "zselect -t 10; echo $EPOCHREALTIME $(( sqrt(2) )); ulimit -a; echo ~nobody; time true; umask; "
+        "coproc cat; print -p x; read -p y; read -t 0.1 z; =(true); cat =(echo x) <(echo y) > >(cat)",
+    )  # fmt: skip
+    bench.run("--emulate", "sh", "-c", "cd /; set -m; sleep 0.1 & fg")
+    bench.run("-c", "if", "x")
+    bench.run("/nowhere")
+    with bench.server("-f", "-c", "trap 'echo int' INT; while :; do sleep 0.1; done") as server:
+        server.signal(signal.SIGINT)
+        server.signal(signal.SIGSTOP)
+        server.signal(signal.SIGCONT)
