@@ -25,7 +25,7 @@ SENSITIVE = frozenset(
 """Calls that a profile should not allow without need."""
 
 OWN = frozenset({"c-glibc-static", "c-static-pie", "c-musl-static", "c-zig-musl", "cc-static"})
-"""Static programs of ours, there to show misses: four of them make nearly every call that they name."""
+"""Static programs that are compiled here to show misses: all but the last make nearly every call that they name."""
 FIRST_SIX = ("redis", "nginx", "haproxy", "memcached", "lighttpd", "sqlite3")
 
 
@@ -126,6 +126,9 @@ def _totals(rows: list[Row]) -> Iterator[str]:
         some = [row for row in rows if row.kind == kind and row.answer.required is not None]
         if some:
             yield _summary(kind, some)
+    others = [row for row in rows if row.kind == "static" and row.name not in OWN and row.answer.required is not None]
+    if others:
+        yield _summary("others'", others) + "  (static ones that are not compiled here to make every call)"
     first = [row for row in rows if row.name in FIRST_SIX and row.answer.required is not None]
     if first:
         yield _summary("servers", first) + f"  ({', '.join(row.name for row in first)})"

@@ -41,7 +41,7 @@ def sentry_cli(bench: Bench) -> None:
         (*reaching, "debug-files", "upload", *place, "/bin/true"), ("debug-files", "bundle-sources", "/bin/true"),
         (*reaching, "send-event", "-m", "hello"), ("send-event", "-m", "hello", "--no-environ"),
         ("bash-hook",), ("completions", "bash"), ("nonsense",), ("login",), (*reaching, "monitors", "run", "m", "true"),
-        (*reaching, "deploys", "new", *place, "-e", "x", "1.0"), ("update",), ("uninstall", "--confirm"),
+        (*reaching, "deploys", "new", *place, "-e", "x", "1.0"), ("update",),
     ):  # fmt: skip
         bench.run(
             *options, SENTRY_DSN=f"http://x@127.0.0.1:{url.rpartition(':')[2]}/1", SENTRY_DISABLE_UPDATE_CHECK="1"
