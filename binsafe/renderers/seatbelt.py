@@ -112,6 +112,14 @@ _EVERY_PROGRAM: Final = (
 """What every program needs before its first own instruction; written out, because ``(import "system.sb")`` opens mach
 services, IPC and sockets as well."""
 
+_READING: Final = ("file-read*",)
+_WRITING: Final = (
+    *("file-write-create", "file-write-data", "file-write-flags", "file-write-mode", "file-write-owner"),
+    *("file-write-times", "file-write-unlink", "file-write-xattr"),
+)
+"""All of ``file-write*`` but mounting, access lists and ``file-write-setugid``: a folder that the program may write
+must not come to hold files that run as their owner, whoever starts them."""
+
 _COVERED_DEVICES: Final = frozenset({"/dev/null", "/dev/random", "/dev/urandom"})
 
 _GAPS: Final = (
@@ -207,7 +215,7 @@ def _network(policy: Policy, *, allow_partial: bool, gaps: list[Gap]) -> Iterato
 
 def _files(policy: Policy, binary: str | None) -> Iterator[Rule]:
     written = {grant.object for grant in policy.of("write")}
-    for kind, operations in (("read", ("file-read*",)), ("write", ("file-read*", "file-write*"))):
+    for kind, operations in (("read", _READING), ("write", (*_READING, *_WRITING))):
         for grant in policy.grants:
             skip = grant.object == ARTIFACT or grant.object in _COVERED_DEVICES or grant.object == binary
             if grant.kind == kind and not skip and not (kind == "read" and grant.object in written):

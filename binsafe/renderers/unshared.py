@@ -46,9 +46,17 @@ _SOCKET_FLAGS: Final = 0x8_0800
 _IOCTL: Final = (0x5401, 0x802C_542A, 0x540F, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451, 0x4004_9409)
 """TCGETS, TCGETS2, TIOCGPGRP, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX, FICLONE (asm-generic/ioctls.h)."""
 
+_PRCTL: Final = (3, 4, 7, 15, 16, 21, 23, 27, 29, 37, 39, 47, 0x5356_4D41)
+"""PR_GET_DUMPABLE, PR_SET_DUMPABLE, PR_GET_KEEPCAPS, PR_SET_NAME, PR_GET_NAME, PR_GET_SECCOMP, PR_CAPBSET_READ,
+PR_GET_SECUREBITS, PR_SET_TIMERSLACK, PR_GET_CHILD_SUBREAPER, PR_GET_NO_NEW_PRIVS, PR_CAP_AMBIENT, PR_SET_VMA
+(linux/prctl.h). Not PR_SET_PDEATHSIG: the signal with which it ends together with us is one."""
+
+_PLAIN_CLOCK: Final[tuple[Tests, ...]] = ((Condition(argument=0, mask=_INT & ~0xF, values=(0,)),),)
+"""None of another process's time: those clocks are numbered by its id (clock_getcpuclockid(3))."""
+
 _NARROWED: Final[Mapping[str, tuple[Tests, ...]]] = MappingProxyType(
     {
-        "clock_gettime": ((Condition(argument=0, mask=_INT & ~0xF, values=(0,)),),),  # none of other processes' time
+        **dict.fromkeys(("clock_gettime", "clock_getres", "clock_nanosleep", "timer_create"), _PLAIN_CLOCK),
         "clone": ((Condition(argument=0, mask=_CLONE_THREAD, values=(_CLONE_THREAD,)),),),
         "tgkill": ((Condition(argument=0, mask=_INT, values=(OWN_PROCESS,)),),),
         "sched_setaffinity": ((Condition(argument=0, values=(0,)),),),
@@ -63,6 +71,7 @@ _NARROWED: Final[Mapping[str, tuple[Tests, ...]]] = MappingProxyType(
         "sendto": ((Condition(argument=3, mask=_MSG_FASTOPEN, values=(0,)), Condition(argument=4, values=(0,))),),
         "sendmsg": ((Condition(argument=2, mask=_MSG_FASTOPEN, values=(0,)),),),
         "fcntl": FCNTL,
+        "prctl": ((Condition(argument=0, values=_PRCTL),),),
         "ioctl": ((Condition(argument=1, values=_IOCTL),),),
     }
 )

@@ -140,14 +140,17 @@ class Relay:
 
     @staticmethod
     def _output(source: int, target: int) -> None:
-        clean = None
+        cleaner = None
         if os.isatty(target):
             from binsafe.sandbox.terminal import TerminalFilter  # noqa: PLC0415 - services have none
 
-            clean = TerminalFilter().clean
+            cleaner = TerminalFilter()
         with contextlib.suppress(OSError):  # EIO: the last program end of a terminal was closed; EPIPE: our reader left
-            while _move(source, target, clean):
+            while _move(source, target, cleaner.clean if cleaner else None):
                 pass
+        if cleaner is not None:
+            with contextlib.suppress(OSError):
+                _write_all(target, cleaner.end())
         os.close(source)
 
 

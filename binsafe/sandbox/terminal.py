@@ -1,7 +1,9 @@
 """What a program that nobody trusts may send to a terminal: text, colours and cursor movements.
 
 A terminal obeys its output. Control strings set its title, write its clipboard (OSC 52) or load its keys (DCS), and
-queries make it type an answer into whatever reads next. ECMA-48 names the forms; xterm's "ctlseqs" the uses.
+queries make it type an answer into whatever reads next. So do some of its modes (the mouse, the focus), others lock the
+keyboard or hide the cursor: a full-screen program needs a few of them, and they are undone when it ends.
+ECMA-48 names the forms; xterm's "ctlseqs" the uses.
 """
 
 import re
@@ -12,9 +14,36 @@ _STRING_START: Final = re.compile(rb"\x1b[PX^_\]k]|\xc2[\x90\x98\x9d\x9e\x9f]")
 _STRING_END: Final = re.compile(rb"\x07|\x18|\x1a|\x1b\\|\xc2\x9c|\x1b(?=[^\\])")
 _SEQUENCE: Final = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[ -/]*[0-OQ-WYZ\\`-jl-~])")
 _HARMLESS: Final = re.compile(
-    rb"\x1b(?:\[[0-9;:]*[@A-HJ-MPSTXZ`a-gmr]|\[\?[0-9;]*[hl]|\[[0-9;]*[hl]|[()][0AB]|[78=>DEM])"
+    rb"\x1b(?:\[[0-9;:]*[@A-HJ-MPSTXZ`adefgmr]|\[[0-9]{0,3}b|\[\??[0-9;]*[hl]|[()][0AB]|[78=>DEM])"
 )
-_CONTROL: Final = re.compile(rb"[\x00-\x06\x0e-\x1a\x1c-\x1f\x7f]|\xc2[\x80-\x9f]")
+_MODES: Final = re.compile(rb"\x1b\[(\??)([0-9;]*)([hl])")
+_ALLOWED_MODES: Final = frozenset(
+    {
+        b"4",  # insertion; not 2, which locks the keyboard, and not 20, which changes what Enter types
+        *(b"?%d" % mode for mode in (1, 5, 6, 7, 12, 25, 47, 1047, 1048, 1049, 2004, 2026)),
+        *(b"?%d" % mode for mode in (1000, 1002, 1003, 1004, 1005, 1006, 1007, 1015, 1016)),
+    }
+)
+_ON_BY_ITSELF: Final = frozenset({b"?7", b"?25"})
+"""Wrapping at the end of a line, and the cursor: all other modes are off where nobody sets them."""
+_PLAIN: Final = re.compile(rb"\x1b(?:\[0?([mr])|([()])B|(>))")
+_CHANGING: Final = re.compile(rb"\x1b(?:\[[0-9;:]*([mr])|([()])[0A]|(=))")
+_UNDONE_BY: Final = {
+    b"m": b"\x1b[m",
+    b"r": b"\x1b7\x1b[r\x1b8",
+    b"(": b"\x1b(B",
+    b")": b"\x1b)B",
+    b"=": b"\x1b>",
+}
+"""What takes back colours, a region that scrolls (it moves the cursor), characters for lines, the keypad's own keys."""
+_TEXT: Final = re.compile(
+    rb"(?:[\x07-\x0d\x20-\x7e]++|\xc2[\xa0-\xbf]|[\xc3-\xdf][\x80-\xbf]|\xe0[\xa0-\xbf][\x80-\xbf]"
+    rb"|[\xe1-\xec\xee\xef][\x80-\xbf]{2}|\xed[\x80-\x9f][\x80-\xbf]|\xf0[\x90-\xbf][\x80-\xbf]{2}"
+    rb"|[\xf1-\xf3][\x80-\xbf]{3}|\xf4[\x80-\x8f][\x80-\xbf]{2}|\xc2(?![\x80-\x9f])|[\xa0-\xc1\xc3-\xff])++"
+)
+"""Characters of UTF-8 that are no controls, and what is no UTF-8 but for the bytes that are controls themselves (0x9b
+begins a sequence where a terminal takes its input byte by byte)."""
+_CUT_CHARACTER: Final = re.compile(rb"(?:[\xc3-\xdf]|[\xe0-\xef][\x80-\xbf]?|[\xf0-\xf4][\x80-\xbf]{0,2})\Z")
 _MAX_SEQUENCE: Final = 256
 
 
@@ -24,6 +53,10 @@ class TerminalFilter:
     def __init__(self) -> None:
         self._tail = b""
         self._in_string = False
+        self._modes: dict[bytes, bytes] = {}
+        """Modes that are set (h) or reset (l) now, and by themselves are not."""
+        self._changed: set[bytes] = set()
+        """What else is not now as it was."""
 
     def clean(self, data: bytes) -> bytes:
         """The part of the stream so far that is complete and not yet returned, without what a terminal would obey."""
@@ -40,18 +73,27 @@ class TerminalFilter:
                 data = data[end.end() :] if len(end[0]) != 1 or end[0] != b"\x1b" else data[end.start() :]
                 continue
             text, mark, data = self._split(data)
-            kept.append(_CONTROL.sub(b"", text))
+            kept += _TEXT.findall(text)
             if not mark:
                 break
             data = self._sequence(mark + data, kept)
         return b"".join(kept)
 
+    def end(self) -> bytes:
+        """The rest of a stream that has ended, and what puts the terminal back."""
+        rest = [] if self._in_string else _TEXT.findall(self._tail)
+        modes = (b"\x1b[%s%s" % (mode, b"l" if final == b"h" else b"h") for mode, final in self._modes.items())
+        return b"".join((*rest, *modes, *(_UNDONE_BY[what] for what in sorted(self._changed))))
+
     def _split(self, data: bytes) -> tuple[bytes, bytes, bytes]:
-        """Text, the byte that may begin something, the rest."""
-        found = re.search(rb"\x1b|\xc2[\x90\x98\x9d\x9e\x9f]|\xc2$", data)
-        if found is None:
-            return data, b"", b""
-        return data[: found.start()], data[found.start() : found.start() + 1], data[found.start() + 1 :]
+        """Text, the byte that may begin something, the rest; the start of a character stays for the next time."""
+        found = re.search(rb"\x1b|\xc2[\x90\x98\x9d\x9e\x9f]|\xc2\Z", data)
+        if found is not None:
+            return data[: found.start()], data[found.start() : found.start() + 1], data[found.start() + 1 :]
+        if cut := _CUT_CHARACTER.search(data):
+            self._tail = cut[0]
+            data = data[: cut.start()]
+        return data, b"", b""
 
     def _sequence(self, data: bytes, kept: list[bytes]) -> bytes:
         """Deal with what begins here; returns what follows it."""
@@ -60,9 +102,28 @@ class TerminalFilter:
             return data[string.end() :]
         if sequence := _SEQUENCE.match(data):
             if _HARMLESS.fullmatch(sequence[0]):
-                kept.append(sequence[0])
+                kept.append(self._noted(sequence[0]))
             return data[sequence.end() :]
         if len(data) < _MAX_SEQUENCE and re.fullmatch(rb"\xc2|\x1b(?:\[[0-?]*[ -/]*|[ -/]*)", data):
             self._tail = data  # more may follow
             return b""
         return data[1:]
+
+    def _noted(self, sequence: bytes) -> bytes:
+        """The sequence, of modes those that are allowed; what it leaves behind is remembered."""
+        if plain := _PLAIN.fullmatch(sequence):
+            self._changed.discard(plain[1] or plain[2] or b"=")
+        elif changing := _CHANGING.fullmatch(sequence):
+            self._changed.add(changing[1] or changing[2] or changing[3])
+        modes = _MODES.fullmatch(sequence)
+        if modes is None:
+            return sequence
+        private, numbers, final = modes.groups()
+        named = (private + number.lstrip(b"0") for number in numbers.split(b";"))
+        allowed = [mode for mode in named if mode in _ALLOWED_MODES]
+        for mode in allowed:
+            if (final == b"h") == (mode in _ON_BY_ITSELF):
+                self._modes.pop(mode, None)
+            else:
+                self._modes[mode] = final
+        return b"".join(b"\x1b[%s%s" % (mode, final) for mode in allowed)

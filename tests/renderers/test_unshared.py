@@ -20,6 +20,8 @@ MSG_FASTOPEN, IPPROTO_MPTCP = 0x2000_0000, 262
 O_ASYNC, O_PATH = 0o20000, 0o10000000
 F_SETOWN, F_SETSIG, F_NOTIFY = 8, 10, 1026
 FIOASYNC, FIONBIO, FIOSETOWN, TIOCSTI = 0x5452, 0x5421, 0x8901, 0x5412
+PR_SET_NAME, PR_GET_NO_NEW_PRIVS, PR_SET_VMA, PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 15, 39, 0x5356_4D41, 1, 36
+CLOCKS = ("clock_gettime", "clock_getres", "clock_nanosleep", "timer_create")
 OF_ANOTHER_PROCESS = -(7 << 3) - 6 & 0xFFFF_FFFF
 """A clock id that stands for the processor time of process 6 (posix-timers)."""
 
@@ -44,7 +46,8 @@ ALLOWED = [
     ("tgkill", (OWN_PROCESS, 7, signal.SIGURG)),
     ("sched_setaffinity", (0,)),
     ("prlimit64", (0, 7)),
-    ("clock_gettime", (1,)),
+    *((name, (1,)) for name in CLOCKS),
+    *(("prctl", (option,)) for option in (PR_SET_NAME, PR_GET_NO_NEW_PRIVS, PR_SET_VMA)),
     ("socket", (socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, 6)),
     ("socket", (socket.AF_INET6, socket.SOCK_STREAM, 0)),
     ("sendto", (3, 4096, 10, socket.MSG_NOSIGNAL, 0)),
@@ -67,7 +70,8 @@ DENIED = [
     ("tgkill", (1, 1, signal.SIGKILL)),
     ("sched_setaffinity", (1,)),
     ("prlimit64", (1, 7)),
-    ("clock_gettime", (OF_ANOTHER_PROCESS,)),
+    *((name, (OF_ANOTHER_PROCESS,)) for name in CLOCKS),
+    *(("prctl", (option,)) for option in (PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER)),
     ("socket", (socket.AF_UNIX, socket.SOCK_STREAM)),
     ("socket", (socket.AF_INET, socket.SOCK_DGRAM)),
     ("socket", (socket.AF_INET, socket.SOCK_RAW)),

@@ -66,6 +66,7 @@ USUAL = {
     "out_of_memory_score",
     "openat2_read",
     "openat2_mode_three",
+    "owner_opened_by_openat2",
 }
 """Attempts that look like what C libraries and runtimes do; they are in the report all the same."""
 

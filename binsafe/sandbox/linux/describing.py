@@ -3,6 +3,7 @@
 import errno
 import mmap
 import socket
+import stat
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
@@ -17,8 +18,11 @@ from binsafe.sandbox.linux.pathcalls import PATH_CALLS
 from binsafe.sandbox.linux.sockets import Refused, parse_address
 
 _INT = 0xFFFF_FFFF
+_MODE: Final = 0o7777
+_RUNS_AS_OWNER: Final = stat.S_ISUID | stat.S_ISGID
 
 ONLY_TCP: Final = f"{UNGRANTABLE}TCP over IPv4 and IPv6 is all that is ever granted"
+NOT_AS_OWNER: Final = f"{UNGRANTABLE}nothing that is left behind may run as its owner, whoever starts it"
 ONLY_INSIDE: Final = f"{UNGRANTABLE}a program reaches the processes inside with it and no others"
 _TCP_ONLY: Final = frozenset({"connect", "bind", "socket"})
 """What is asked of these with anything but an internet address."""
@@ -61,8 +65,18 @@ def _path(listener: Listener, call: Call, name: str) -> Description:
     kind = PATH_CALLS[name]
     text = listener.read_text(call, call.arguments[kind.path])
     path = resolve(call, text, kind.folder) or text
+    if kind.mode is not None and (mode := call.arguments[kind.mode] & _MODE) & _RUNS_AS_OWNER:
+        return Description("write", f"{path} with mode {mode:o}", NOT_AS_OWNER)
     option = "--write" if kind.writes else "--read"
     return Description("write" if kind.writes else "read", path, f"{option} {path}")
+
+
+def _open_file(listener: Listener, call: Call) -> Description:
+    """fchmod(2)'s."""
+    del listener
+    what = f"descriptor {call.arguments[0] & _INT} with mode {call.arguments[1] & _MODE:o}"
+    special = call.arguments[1] & _RUNS_AS_OWNER
+    return Description("write", what, NOT_AS_OWNER if special else grant_for("fchmod"))
 
 
 def _connect(listener: Listener, call: Call) -> Description:
@@ -187,6 +201,7 @@ _BY_NAME: Final[Mapping[str, Callable[[Listener, Call], Description]]] = {
     "ioctl": _numbered("ioctl", (1, _names("asm-generic/ioctls.h"))),
     "fcntl": _numbered("fcntl", (1, _names("asm-generic/fcntl.h"))),
     "prctl": _numbered("prctl", (0, _names("linux/prctl.h"))),
+    "fchmod": _open_file,
     "mmap": _memory,
     "mprotect": _memory,
     "pkey_mprotect": _memory,

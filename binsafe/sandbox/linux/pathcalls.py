@@ -15,15 +15,17 @@ class PathCall(NamedTuple):
     writes: bool = False
     flags: int | None = None
     """The argument with open(2)'s flags, which say whether it writes."""
+    mode: int | None = None
+    """The argument with the mode of what is made or changed."""
     makes: bool = False
     """Whether it only makes what is not there: where something is, it fails for everybody (mkdir -p counts on it)."""
 
 
 PATH_CALLS: Final[Mapping[str, PathCall]] = {
-    "open": PathCall(0, flags=1),
-    "openat": PathCall(1, 0, flags=2),
+    "open": PathCall(0, flags=1, mode=2),
+    "openat": PathCall(1, 0, flags=2, mode=3),
     "openat2": PathCall(1, 0),
-    "creat": PathCall(0, writes=True),
+    "creat": PathCall(0, writes=True, mode=1),
     "stat": PathCall(0),
     "lstat": PathCall(0),
     "newfstatat": PathCall(1, 0),
@@ -47,9 +49,9 @@ PATH_CALLS: Final[Mapping[str, PathCall]] = {
     "linkat": PathCall(3, 2, writes=True),
     "symlink": PathCall(1, writes=True),
     "symlinkat": PathCall(2, 1, writes=True),
-    "chmod": PathCall(0, writes=True),
-    "fchmodat": PathCall(1, 0, writes=True),
-    "fchmodat2": PathCall(1, 0, writes=True),
+    "chmod": PathCall(0, writes=True, mode=1),
+    "fchmodat": PathCall(1, 0, writes=True, mode=2),
+    "fchmodat2": PathCall(1, 0, writes=True, mode=2),
     "chown": PathCall(0, writes=True),
     "lchown": PathCall(0, writes=True),
     "fchownat": PathCall(1, 0, writes=True),
@@ -58,8 +60,8 @@ PATH_CALLS: Final[Mapping[str, PathCall]] = {
     "utime": PathCall(0, writes=True),
     "utimes": PathCall(0, writes=True),
     **dict.fromkeys(("setxattr", "lsetxattr", "removexattr", "lremovexattr"), PathCall(0, writes=True)),
-    "mknod": PathCall(0, writes=True),
-    "mknodat": PathCall(1, 0, writes=True),
+    "mknod": PathCall(0, writes=True, mode=1),
+    "mknodat": PathCall(1, 0, writes=True, mode=2),
 }
 """The calls whose path is looked at (the new name, where there are two)."""
 

@@ -196,3 +196,24 @@ ATTEMPT(getxattrat) { return reached(syscall(464, AT_FDCWD, given("secret"), 0, 
 ATTEMPT(open_tree_attr) { return reached(syscall(467, AT_FDCWD, "/", 0, 0, 0)); }
 ATTEMPT(fchmodat2) { return syscall(452, AT_FDCWD, given("writable"), 0600, 0) == 0; }
 ATTEMPT(cachestat) { return reached(syscall(451, 0, 0, 0, 0)); }
+
+/* What is left behind in a folder that it may write must not run as its owner, whoever starts it. */
+static const char *in_scratch(const char *name) {
+    static char path[4096];
+    snprintf(path, sizeof path, "%s/%s", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp", name);
+    return path;
+}
+static int runs_as_owner(const char *path) { int number = errno; struct stat s; int r = stat(path, &s) == 0 && s.st_mode & (S_ISUID | S_ISGID); errno = number; return r; }
+static int plain(const char *name) { return open(in_scratch(name), O_RDWR | O_CREAT, 0755); }
+#define LEAVES(identifier, ...) ATTEMPT(identifier) { const char *name = #identifier; __VA_ARGS__; return runs_as_owner(in_scratch(name)); }
+LEAVES(owner_opened, open(in_scratch(name), O_WRONLY | O_CREAT, 04755))
+LEAVES(owner_opened_at, openat(AT_FDCWD, in_scratch(name), O_WRONLY | O_CREAT | O_EXCL, 02755))
+LEAVES(owner_opened_by_openat2, struct open_how how = {.flags = O_WRONLY | O_CREAT, .mode = 06755}; syscall(SYS_openat2, AT_FDCWD, in_scratch(name), &how, sizeof how))
+LEAVES(owner_created, syscall(SYS_creat, in_scratch(name), 06755))
+LEAVES(owner_made, mknod(in_scratch(name), S_IFREG | 04755, 0))
+LEAVES(owner_made_at, mknodat(AT_FDCWD, in_scratch(name), S_IFREG | 04755, 0))
+LEAVES(owner_changed, plain(name); chmod(in_scratch(name), 06755))
+LEAVES(owner_changed_open, fchmod(plain(name), 06755))
+LEAVES(owner_changed_at, plain(name); syscall(SYS_fchmodat, AT_FDCWD, in_scratch(name), 04755))
+LEAVES(owner_changed_by_fchmodat2, plain(name); syscall(452, AT_FDCWD, in_scratch(name), 04755, 0))
+ATTEMPT(owner_of_no_name) { int f = open(in_scratch(""), O_TMPFILE | O_RDWR, 04755); struct stat s; return f >= 0 && fstat(f, &s) == 0 && s.st_mode & S_ISUID; }

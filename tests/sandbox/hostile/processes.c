@@ -133,9 +133,9 @@ ATTEMPT(bounding_set) { for (int i = 0; i < 41; i++) if (prctl(PR_CAPBSET_READ, 
 ATTEMPT(set_privileges) { return reached(syscall(SYS_capset, 0, 0)); }
 ATTEMPT(keep_privileges) { return prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) == 0; }
 ATTEMPT(securebits) { return prctl(PR_SET_SECUREBITS, 1, 0, 0, 0) == 0; }
-ATTEMPT(subreaper) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0; }
+ATTEMPT(subreaper) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0 && number("shares-processes"); }
 ATTEMPT(allow_tracers) { return prctl(0x59616d61, -1, 0, 0, 0) == 0; }
-ATTEMPT(outlive_supervisor) { return prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0) == 0; }
+ATTEMPT(outlive_supervisor) { return prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0) == 0 && number("shares-processes"); } /* elsewhere it goes with its namespace */
 ATTEMPT(core_dumps) { struct rlimit limit; return getrlimit(RLIMIT_CORE, &limit) == 0 && limit.rlim_max > 1; }
 ATTEMPT(raise_files) { struct rlimit limit = {1 << 20, 1 << 20}; return setrlimit(RLIMIT_NOFILE, &limit) == 0; }
 ATTEMPT(raise_processes) { struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY}; return setrlimit(RLIMIT_NPROC, &limit) == 0; }
@@ -191,6 +191,12 @@ ATTEMPT(lsm_attr) { return reached(syscall(459, 100, environ, environ, 0)) || re
 ATTEMPT(lsm_set) { return reached(syscall(460, 100, environ, 0, 0)); }
 ATTEMPT(landlock_more) { return reached(syscall(444, 0, 0, 1)); }
 ATTEMPT(mlock_much) { size_t n = 256 << 20; void *p = mmap(0, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); int r = mlock(p, n) == 0; munmap(p, n); return r; }
+ATTEMPT(merged_pages) { void *p = mmap(0, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); return madvise(p, 1 << 20, MADV_MERGEABLE) == 0; }
+#define CLOCK_OF(process) ((~(clockid_t)(process) << 3) | 2)
+ATTEMPT(clock_of_victim) { struct timespec t; return syscall(SYS_clock_gettime, CLOCK_OF(number("victim")), &t) == 0; }
+ATTEMPT(resolution_of_victim) { struct timespec t; return syscall(SYS_clock_getres, CLOCK_OF(number("victim")), &t) == 0; }
+ATTEMPT(sleep_of_victim) { struct timespec t = {0, 1}; return syscall(SYS_clock_nanosleep, CLOCK_OF(number("victim")), 0, &t, 0) == 0; }
+ATTEMPT(timer_of_victim) { int timer; return syscall(SYS_timer_create, CLOCK_OF(number("victim")), 0, &timer) == 0; }
 ATTEMPT(mlock_all) { return mlockall(MCL_CURRENT) == 0; }
 ATTEMPT(hugetlb) { void *p = mmap(0, 2 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0); return p != MAP_FAILED; }
 ATTEMPT(sysv_sem) { return semget(0, 1, 01600) >= 0; }
