@@ -3,6 +3,7 @@
 import os
 import pty
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -44,6 +45,9 @@ func main() {
 	case "hostname":
 		name, _ := os.Hostname()
 		fmt.Println(name)
+	case "shell":
+		said, err := exec.Command("/bin/sh", "-c", "read line < /etc/passwd; echo $line").CombinedOutput()
+		fmt.Println(string(said), err)
 	case "starter":
 		group := syscall.Getpgrp()
 		_, _, adopts := syscall.RawSyscall(syscall.SYS_PRCTL, 36, 1, 0)
@@ -154,6 +158,14 @@ def test_a_starter_of_programs_may_adopt_their_orphans_and_owns_no_terminal(comm
     """PR_SET_CHILD_SUBREAPER, and TIOCSPGRP answered as without the sandbox: tini ends at anything but ENOTTY."""
     done = subprocess.run([*command, "starter"], stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=True)
     assert done.stdout == b"errno 0 inappropriate ioctl for device\n"
+
+
+def test_what_a_static_program_may_execute_finds_what_it_would_find_by_itself(command: list[str]):
+    """Its names in the folders that are links into /usr, and the stand-ins of /etc."""
+    *before, program = command
+    words = [*before, "--exec", shutil.which("sh"), program, "shell"]
+    done = subprocess.run(words, capture_output=True, timeout=60, check=True)
+    assert done.stdout == b"root:x:0:0:root:/:/bin/false\n <nil>\n", done.stderr
 
 
 def test_a_program_runs_once_more_where_that_is_granted_and_is_told_how_where_not(command: list[str]):

@@ -1,8 +1,8 @@
 """Where everything lies inside: the program, what runs with it, what is granted, and what stands in for /etc.
 
-A static program sees itself in /bin, four devices, and what is granted. A dynamic one finds its loader and libraries
-where the loader looks for them, and small stand-ins for the files that C libraries read, with nothing of this machine
-in them but the time zone.
+A static program sees itself in /bin, four devices, and what is granted. A dynamic one, be it the program or one that it
+may execute, finds its loader and libraries where the loader looks for them, and small stand-ins for the files that C
+libraries read, with nothing of this machine in them but the time zone.
 """
 
 import os
@@ -91,11 +91,11 @@ def lay_out(order: Order, cargo: Cargo, hosts: str = "") -> Layout:
     """
     policy = order.policy
     _check_present(policy)
-    merged = dict(_merged_folders()) if policy.artifact.interpreter else {}
+    merged = dict(_merged_folders()) if _loads(policy) else {}
     name = posixpath.basename(policy.artifact.name)
     program = _program_path(order, name)
     cargo.copy(msgspec.structs.replace(file, opened_as=file.path) for file in _once(policy) if file.path != program)
-    if policy.artifact.interpreter or hosts:
+    if _loads(policy) or hosts:
         _add_stand_ins(cargo, policy, hosts)
     cargo.seal()
     size = os.fstat(order.program).st_size
@@ -106,7 +106,7 @@ def lay_out(order: Order, cargo: Cargo, hosts: str = "") -> Layout:
     if canonical(called, merged) not in taken:
         links.append((called, program))
     again = any(file.execute and file.sha256 == policy.artifact.sha256 for file in policy.artifact.files)
-    if (policy.artifact.interpreter or again) and not any(inside(path, "/proc/self") for path in taken):
+    if (_loads(policy) or again) and not any(inside(path, "/proc/self") for path in taken):
         links.append((ITSELF, program))
     wanted = [path for path in _scratch(policy) if not any(inside(piece, path) for piece in taken)]
     return Layout(
@@ -145,6 +145,11 @@ def _check_present(policy: Policy) -> None:
     for path in (*granted_paths(policy, "read"), *granted_paths(policy, "write")):
         if not os.path.exists(path):
             raise NotEnforceable(f"{path} is granted and does not exist", hint="create it, or leave the grant out")
+
+
+def _loads(policy: Policy) -> bool:
+    """Whether anything that may run here is dynamic: the program, or one that it may execute."""
+    return policy.artifact.interpreter is not None or any(not file.execute for file in policy.artifact.files)
 
 
 def _merged_folders() -> Iterator[tuple[str, str]]:
@@ -218,7 +223,7 @@ def _scratch(policy: Policy) -> tuple[str, ...]:
     own = tuple(grant.object for grant in policy.of("write") if grant.access == "scratch")
     if any(grant.object == "scratch" for grant in policy.of("write")):
         own = (*own, SCRATCH, "/tmp")  # noqa: S108 - inside
-    if own and policy.artifact.interpreter:
+    if own and _loads(policy):
         own = (*own, "/dev/shm")  # noqa: S108 - inside
     return tuple(dict.fromkeys(own))
 

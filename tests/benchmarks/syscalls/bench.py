@@ -21,8 +21,13 @@ COMMAND_SECONDS = 60
 RUN_SECONDS = 15
 """A run that has not ended then is killed: what it did until then counts."""
 READY_SECONDS = 20
+SETTLE_SECONDS = 0.3
+"""Time for a program that has just started to handle signals, where outcomes are compared."""
 SANDBOXED_SECONDS = 90
 """The same in the sandbox: each new set of grants is a new policy, for which the program is inspected."""
+
+_COMM = 15
+"""Bytes of a program's name that the kernel keeps (proc_pid_comm(5))."""
 
 Tracer = Strace | Qemu | Bare | Sandboxed
 
@@ -142,6 +147,10 @@ class Bench:
             ),
             separate=self.tracer.separate,
         )
+        if isinstance(self.tracer, Sandboxed):
+            self.until(lambda: _runs(server.tracer, name or self.program.name), "it does not start")
+        if self.confined:
+            time.sleep(SETTLE_SECONDS)
         try:
             yield server
         finally:
@@ -276,6 +285,21 @@ class Bench:
         if self.confined:
             own["XDG_CACHE_HOME"] = str(self.folder.parent / "cache")  # binsafe's own, where the program does not write
         return {**own, **extra}
+
+
+def _runs(sandbox: subprocess.Popen[bytes], program: str) -> None:
+    """See that what was started has come as far as the program, which is inspected first, or has ended.
+
+    Raises:
+        FileNotFoundError: it has not, so far.
+    """
+    names, below = set[str](), [sandbox.pid]
+    while below:
+        for task in Path(f"/proc/{below.pop()}/task").glob("*"):
+            names.add((task / "comm").read_text().strip())
+            below += map(int, (task / "children").read_text().split())
+    if sandbox.poll() is None and program[:_COMM] not in names:
+        raise FileNotFoundError(program)
 
 
 def _outcome(command: tuple[str | Path, ...], status: int) -> str:

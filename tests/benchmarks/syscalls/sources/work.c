@@ -150,8 +150,8 @@ static void processes(void) {
     if (setgid(getgid()) || setuid(getuid()) || setgroups(0, NULL)) perror("identity");
 }
 
-static void sockets(void) {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+static void sockets(int port) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof address;
     int pair[2], on = 1, server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), client = socket(AF_INET, SOCK_STREAM, 0);
     char text[100] = "hello";
@@ -229,7 +229,7 @@ int main(int count, char **arguments) {
         while (!signals) pause();
         sleep(30);
     }
-    files(), threads(), processes(), times(), sockets();
+    files(), threads(), processes(), times(), sockets(count > 1 ? atoi(arguments[1]) : 0);
     syscall(SYS_getrandom, &signals, 4, 0);
     struct termios terminal;
     if (isatty(0)) tcgetattr(0, &terminal);

@@ -25,9 +25,9 @@ static void files() {
     fs::copy("cc/deep/a", "cc/b");
     fs::rename("cc/b", "cc/c");
     fs::create_symlink("c", "cc/l");
+    fs::resize_file("cc/c", 10);
     fs::permissions("cc/c", fs::perms::owner_read);
     fs::last_write_time("cc/c", fs::file_time_type::clock::now());
-    fs::resize_file("cc/c", 10);
     for (const auto &entry : fs::recursive_directory_iterator("cc")) std::cout << entry.path() << entry.is_symlink() << '\n';
     std::cout << fs::space("/").free << fs::canonical("cc/l") << fs::temp_directory_path() << '\n';
     std::ifstream in("cc/deep/a");

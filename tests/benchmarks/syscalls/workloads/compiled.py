@@ -6,9 +6,10 @@ from bench import Bench
 
 
 def workload(bench: Bench) -> None:
-    bench.run()
+    port = str(bench.port())
+    bench.run(port)
     bench.run("errors")
-    bench.run("/nowhere")
+    bench.run(port, "/nowhere")
     with bench.server("serve") as server:
         server.signal(signal.SIGUSR1, settle=0.5)
         server.signal(signal.SIGSTOP)
