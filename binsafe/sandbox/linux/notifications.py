@@ -4,6 +4,7 @@ Layouts and request numbers are those of ``linux/seccomp.h``; the order of the s
 open what belongs to the caller, ask the kernel whether the call still waits, and only then trust what was read.
 """
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -107,9 +108,13 @@ class Listener:
             raise OSError(errno.EFAULT, "the argument points nowhere") from error
 
     def read_text(self, call: Call, address: int) -> str:
-        """A NUL-terminated string of the caller's, cut at a page's end if need be; for messages only."""
+        """A NUL-terminated string of the caller's, which may go on in a second page; longer ones are cut."""
         room = MAX_READ - address % MAX_READ
-        return self.read(call, address, room).split(b"\0", 1)[0].decode("utf-8", "backslashreplace")
+        text = self.read(call, address, room)
+        if b"\0" not in text and len(text) == room:
+            with contextlib.suppress(OSError):  # it may be the last page, too: then this is all there is
+                text += self.read(call, address + room, MAX_READ - room)
+        return text.split(b"\0", 1)[0].decode("utf-8", "backslashreplace")
 
     def _ask(self, request: int, payload: bytes) -> None:
         try:
