@@ -47,6 +47,7 @@ HEADERS: Final[Mapping[str, Mapping[str, int]]] = MappingProxyType(
         },
         "linux/tcp.h": {
             "TCP_NODELAY": 1,
+            "TCP_MAXSEG": 2,
             "TCP_CORK": 3,
             "TCP_KEEPIDLE": 4,
             "TCP_KEEPINTVL": 5,
@@ -132,7 +133,7 @@ HEADERS: Final[Mapping[str, Mapping[str, int]]] = MappingProxyType(
             "TCGETS2": 0x802C_542A,  # _IOR('T', 0x2A, struct termios2), of 44 bytes
         },
         "linux/fs.h": {"FICLONE": 0x4004_9409},  # _IOW(0x94, 9, int)
-        "asm-generic/resource.h": {"RLIMIT_STACK": 3, "RLIMIT_CORE": 4, "RLIMIT_NOFILE": 7},
+        "asm-generic/resource.h": {"RLIMIT_STACK": 3, "RLIMIT_CORE": 4, "RLIMIT_NPROC": 6, "RLIMIT_NOFILE": 7},
         "linux/resource.h": {"PRIO_PROCESS": 0},
         "linux/stat.h": {
             "S_IFMT": 0o170000,
@@ -155,6 +156,7 @@ HEADERS: Final[Mapping[str, Mapping[str, int]]] = MappingProxyType(
             "PR_SET_TIMERSLACK": 29,
             "PR_SET_CHILD_SUBREAPER": 36,
             "PR_GET_CHILD_SUBREAPER": 37,
+            "PR_SET_NO_NEW_PRIVS": 38,
             "PR_GET_NO_NEW_PRIVS": 39,
             "PR_CAP_AMBIENT": 47,
             "PR_CAP_AMBIENT_IS_SET": 1,

@@ -9,6 +9,9 @@ from binsafe.model import Gap, Policy, Violation
 
 Level = Literal["full", "partial", "none"]
 
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Where servers find themselves again, too (haproxy's reload); what may be executed is decided elsewhere."""
+
 
 class Enforcement(msgspec.Struct, frozen=True, kw_only=True):
     """Whether every denial of a policy is held by at least one layer here ("full"), with what is missing."""
@@ -47,9 +50,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     def environment(self) -> dict[str, str]:
         """Exactly what the policy names, and a PATH: nothing of ours is inherited."""
-        return {"PATH": "/usr/local/bin:/usr/bin:/bin"} | {
-            grant.object: grant.access for grant in self.policy.of("environment")
-        }
+        return {"PATH": _PATH} | {grant.object: grant.access for grant in self.policy.of("environment")}
 
 
 class Sandboxed(Protocol):

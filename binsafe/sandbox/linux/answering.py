@@ -148,6 +148,20 @@ class Answerer:
                 )
             )
 
+    def went_on(self, pid: int) -> None:
+        """The program ended as if all were well, and what it had started runs on: until we end it, which is now."""
+        self._reporter.report(
+            Violation(
+                time=self._clock(),
+                pid=pid,
+                operation="process",
+                object="in the background",
+                syscall="exit_group",
+                result="SIGKILL",
+                grant=f"{UNGRANTABLE}all ends with the program that was started; let a server stay in the foreground",
+            )
+        )
+
     def _carry_out(self, call: Call, name: str, action: Callable[[Call], None]) -> None:
         try:
             action(call)
@@ -196,9 +210,10 @@ class Answerer:
         """Go on, and say so where the kernel will refuse, because a hard limit stays where the policy put it."""
         above = raised(self._listener, call, self._watch.limits)
         self._listener.proceed(call)
-        if above is not None:
-            grant = f"--baseline FILE, with {above} among its limits"
-            self._report(call, name, above, operation="limit", result=errno.EPERM, grant=grant)
+        if above is not None:  # redis asks for ten thousand files, for sixteen less, and so on: that is one object
+            limit, wanted = above
+            grant = f"--baseline FILE, with {limit}: {wanted} among its limits"
+            self._report(call, name, limit, operation="limit", result=errno.EPERM, grant=grant)
 
     def _look(self, call: Call, name: str, lookups: Lookups) -> None:
         missed = lookups.miss(self._listener, call, PATH_CALLS[name])

@@ -21,8 +21,8 @@ def limit_name(number: int) -> str:
     return _NAMES.get(number, str(number))
 
 
-def raised(listener: Listener, call: Call, limits: Mapping[str, int]) -> str | None:
-    """The limit that a prlimit(2) would raise above the policy's, as "nofile: 65536"; None where that is not so.
+def raised(listener: Listener, call: Call, limits: Mapping[str, int]) -> tuple[str, str] | None:
+    """The limit that a prlimit(2) would raise above the policy's, and how far; None where that is not so.
 
     ``limits`` are the policy's, by the names of ``RLIMIT_*``.
     """
@@ -33,4 +33,4 @@ def raised(listener: Listener, call: Call, limits: Mapping[str, int]) -> str | N
         return None
     if name.upper() not in limits or soft > hard or hard <= limits[name.upper()]:
         return None
-    return f"{name}: {'unlimited' if hard == _INFINITE else hard}"
+    return name, "unlimited" if hard == _INFINITE else str(hard)

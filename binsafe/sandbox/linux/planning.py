@@ -1,6 +1,7 @@
 """A policy becomes the plan that the stage follows: what is executed, where, under which limits, rules and filter."""
 
 import os
+import posixpath
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ def plan_for(
     return {
         "namespaces": True,
         "execute": layout.program,
-        "argv": [Path(policy.artifact.name).name, *order.arguments],
+        "argv": [_called(policy.artifact.name, layout), *order.arguments],
         "environment": order.environment(),
         "cwd": _working_folder(layout),
         **root_of(layout),
@@ -35,6 +36,16 @@ def plan_for(
         "filter": seccomp.compile_filter(narrowing.narrow(policy, {**ALONE, **forms}), arch, notify=notify),
         "own_process": narrowing.OWN_PROCESS,
     }
+
+
+def _called(name: str, layout: Layout) -> str:
+    """What the program is told that it is called: the path by which it was started, where that leads to it inside.
+
+    Some start themselves anew by it (haproxy's reload, nginx's upgrade). Any other path says where its user keeps it.
+    """
+    own = posixpath.basename(name)
+    place = f"{posixpath.dirname(layout.program)}/{own}"
+    return name if canonical(name, layout.merged) == canonical(place, layout.merged) else own
 
 
 def root_of(layout: Layout) -> Plan:

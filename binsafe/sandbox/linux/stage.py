@@ -217,8 +217,18 @@ def watch(control: int, children: int, program_pid: int, tell: "Tell") -> None:
         os.read(children, 4096)
         while (reaped := reap())[0]:
             if reaped[0] == program_pid:
-                tell(messages.encode("exit", os.waitstatus_to_exitcode(reaped[1])))
+                tell(messages.encode("exit", os.waitstatus_to_exitcode(reaped[1]), int(left_behind())))
                 return
+
+
+def left_behind() -> bool:
+    """Whether processes that it has started still run: the kernel has made them ours when the program ended."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return False
+    return True
 
 
 def reap() -> tuple[int, int]:

@@ -43,6 +43,7 @@ class Supervisor(threading.Thread):
         self.failure: Failure | None = None
         self.exit_code: int | None = None
         self.started = threading.Event()
+        self._signalled = False
         self._executed = False
         """Whether the launcher has come to its execve: what follows is the program's. The end of the status pipe says
         so as well, and may say it too late: the processes around the program hold the pipe for a moment, too."""
@@ -66,6 +67,7 @@ class Supervisor(threading.Thread):
         """Forward a signal to the program; nothing happens when it has ended."""
         with self._closing, contextlib.suppress(ProcessLookupError):
             if not self.ended.is_set():
+                self._signalled = True
                 signal.pidfd_send_signal(self._pidfd, number)
 
     def _serve(self) -> None:
@@ -101,10 +103,12 @@ class Supervisor(threading.Thread):
             message = self._control.recv(messages.MAX_MESSAGE)
         except OSError:
             message = b""
-        if told := messages.decode(message, "exit", 1):
+        if told := messages.decode(message, "exit", 2):
             self.exit_code = int(told[0])
             if self.exit_code == -signal.SIGSYS:
                 self._answerer.killed(self.pid)
+            elif told == ["0", "1"] and not self._signalled:
+                self._answerer.went_on(self.pid)
         self.failure = failure_in(message) or self.failure
         return bool(message)
 

@@ -1,0 +1,59 @@
+"""binsafe run with a shell, as users try it out: what it is called, what it leaves running, what it asks for."""
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+SHELL = "/bin/sh"
+RUN = [sys.executable, "-m", "binsafe", "run"]
+BACKGROUND = "process in the background denied"
+
+pytestmark = [
+    pytest.mark.sandbox,
+    pytest.mark.skipif(sys.platform != "linux", reason="the Linux sandbox needs Linux"),
+    pytest.mark.skipif(shutil.which("dash") is None, reason="needs Debian's shell"),
+]
+
+
+def script(text: str, *options: str, program: str = SHELL) -> subprocess.CompletedProcess[str]:
+    command = [*RUN, *options, program, "-c", text]
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_a_program_of_the_systems_is_called_by_its_path_as_it_was_started():
+    """haproxy starts itself anew by this name when it is reloaded."""
+    assert script("echo $0").stdout == f"{SHELL}\n"
+    assert script("echo $0", program="sh").stdout == "sh\n"
+
+
+def test_what_goes_on_in_the_background_ends_and_that_is_said():
+    """A server that makes itself a daemon looked as if it had ended well."""
+    done = script("while :; do :; done &")
+    assert done.returncode == 0
+    assert BACKGROUND in done.stderr
+    assert "foreground" in done.stderr
+    assert script("while :; do :; done & exit 3").stderr == ""
+    assert script("true & wait").stderr == ""
+
+
+def test_what_ends_because_we_were_asked_to_has_left_nothing_behind():
+    command = [*RUN, SHELL, "-c", "trap 'exit 0' TERM; echo up; while :; do :; done & while :; do :; done"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == b"up\n"
+        time.sleep(0.1)
+        running.send_signal(signal.SIGTERM)
+        _, errors = running.communicate(timeout=30)
+    assert (running.returncode, errors) == (0, b"")
+
+
+def test_a_limit_that_is_asked_for_again_and_again_is_one_thing():
+    """redis tries ten thousand files, and sixteen less, until it may: hundreds of lines for one number."""
+    done = script("for n in 9001 9002 9003 9004 9005 9006 9007 9008 9009; do ulimit -n $n; done")
+    assert done.stderr.count("limit nofile denied") == 5
+    assert "nofile: 9001 among its limits" in done.stderr
+    assert "4 more were counted" in done.stderr
