@@ -245,7 +245,7 @@ class Bench:
 
     def backend(self, *, ssl_files: tuple[Path, Path] | None = None) -> int:
         """An HTTP server of ours for as long as the bench lasts; its port."""
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Backend)
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", self.port()), _Backend)
         if ssl_files:
             import ssl
 

@@ -30,8 +30,8 @@ from bandit_runner.flakyservers.build import build
 class Program:
     """``loads`` are patterns of files that it loads by name at run time: what ``binsafe syscalls --with`` is told.
 
-    ``executes`` are the programs that it starts, ``reads`` the files and folders that it looks at beside its scratch
-    folder: what ``binsafe run --exec`` and ``--read`` are told.
+    ``executes`` are the programs that it starts, what ``binsafe run --exec`` is told; ``grants`` are more of its
+    options, for what lies beside the scratch folder.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Program:
     workload: Callable[[Bench], None]
     loads: tuple[str, ...] = ()
     executes: tuple[str, ...] = ()
-    reads: tuple[str, ...] = ()
+    grants: tuple[str, ...] = ()
     arch: str = "x86_64"
 
 
@@ -56,6 +56,7 @@ def _deb(name: str, member: str, platform: str = "") -> Packaged:
 
 
 _SHELL = ("sh", "ls", "cat", "sleep", "true", "date", "sort", "grep", "sed", "wc", "head", "tr")
+_CGI = ("/bin/sh", "env", "cat", "id")
 _PACKERS = ("sh", "gzip", "bzip2", "xz", "true", "cat", "false")
 _GIT = (
     "sh",
@@ -66,7 +67,14 @@ _GIT = (
     "git-upload-pack",
     "git-receive-pack",
     "/usr/lib/git-core/git-remote-http",
+    "/usr/lib/git-core/git-bisect",
+    "/usr/lib/git-core/git-submodule",
+    "basename",
+    "sed",
+    "uname",
 )
+_GIT_GRANTS = ("--read", "/usr/lib/git-core", "--pack", "jit")
+"""Its shell scripts read others; ``git grep`` of this version ends where PCRE may not compile."""
 _HOOKS = ("sh", "git", "npm", "true", "false", "sleep")
 _MUSL = "musllinux_1_2_x86_64"
 _STATIC = ("-O2", "-static", "-pthread")
@@ -76,6 +84,7 @@ _PYTHON = ("/usr/bin/python3", "/bin/sh")
 _LIBRARY = ("/usr/bin", "/usr/lib/python3", "/usr/lib/python3.11")
 _SPAWNED = ("/bin/sh", "/bin/true")
 _MODULES = "/usr/lib/python3.11/lib-dynload/*.so"
+_LIGHTTPD = ("/usr/lib/lighttpd/*.so",)
 _OPENSSL = "/usr/lib/x86_64-linux-gnu/ossl-modules/*.so"
 
 PROGRAMS = (
@@ -83,10 +92,10 @@ PROGRAMS = (
     Program("nginx", Installed("nginx-light", "/usr/sbin/nginx"), nginx.workload),
     Program("redis", Installed("redis-server", "/usr/bin/redis-server"), redis.workload),
     Program("memcached", Installed("memcached", "/usr/bin/memcached"), memcached.workload),
-    Program("lighttpd", Installed("lighttpd", "/usr/sbin/lighttpd"), lighttpd.workload, ("/usr/lib/lighttpd/*.so",)),
+    Program("lighttpd", Installed("lighttpd", "/usr/sbin/lighttpd"), lighttpd.workload, _LIGHTTPD, _CGI),
     Program("haproxy", Installed("haproxy", "/usr/sbin/haproxy"), haproxy.workload),
     # dynamic tools
-    Program("ls", Installed("coreutils", "/bin/ls"), tools.ls, reads=("/usr/bin",)),
+    Program("ls", Installed("coreutils", "/bin/ls"), tools.ls, grants=("--read", "/usr/bin")),
     Program("tar", Installed("tar", "/bin/tar"), tools.tar, executes=_PACKERS),
     Program("find", Installed("findutils", "/usr/bin/find"), tools.find, executes=("true", "echo")),
     Program("grep", Installed("grep", "/bin/grep"), tools.grep),
@@ -94,10 +103,10 @@ PROGRAMS = (
     Program("mawk", Installed("mawk", "/usr/bin/mawk"), tools.awk, executes=("sh", "sort", "date", "true")),
     Program("jq", Installed("jq", "/usr/bin/jq"), tools.jq),
     Program("xz", Installed("xz-utils", "/usr/bin/xz"), tools.xz),
-    Program("git", Installed("git", "/usr/bin/git"), tools.git, executes=_GIT),
+    Program("git", Installed("git", "/usr/bin/git"), tools.git, executes=_GIT, grants=_GIT_GRANTS),
     Program("openssl", Installed("openssl", "/usr/bin/openssl"), tools.openssl, (_OPENSSL,)),
-    Program("curl", Installed("curl", "/usr/bin/curl"), tools.curl, (_OPENSSL,)),
-    Program("sqlite3", Installed("sqlite3", "/usr/bin/sqlite3"), tools.sqlite3),
+    Program("curl", Installed("curl", "/usr/bin/curl"), tools.curl, (_OPENSSL,), grants=("--read", "/etc/hostname")),
+    Program("sqlite3", Installed("sqlite3", "/usr/bin/sqlite3"), tools.sqlite3, executes=("sh",)),
     Program("ssh-keygen", Installed("openssh-client", "/usr/bin/ssh-keygen"), tools.ssh_keygen),
     Program("ripgrep", Installed("ripgrep", "/usr/bin/rg"), tools.ripgrep),
     Program("rsync", Installed("rsync", "/usr/bin/rsync"), tools.rsync),

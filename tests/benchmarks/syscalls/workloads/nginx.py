@@ -7,7 +7,7 @@ import socket
 import threading
 from pathlib import Path
 
-from bench import Bench
+from bench import Bench, Server
 
 CONFIGURATION = """
 user www-data; worker_processes 2; pid {folder}/nginx.pid; error_log {folder}/error.log debug; daemon {daemon};
@@ -18,8 +18,11 @@ http {{
   client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fcgi;
   uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi; client_body_buffer_size 1k; client_header_timeout 1s;
   proxy_cache_path {folder}/cache levels=1:2 keys_zone=one:1m inactive=1s; limit_req_zone $uri zone=slow:1m rate=5r/s;
-  resolver 127.0.0.1:{dns} valid=1s; resolver_timeout 1s; gzip on; gzip_types *; gzip_min_length 10;
-  upstream many {{ server 127.0.0.1:{backend}; server unix:{folder}/inner.sock backup; keepalive 2; }}
+  resolver 127.0.0.1:{dns} valid=1s; resolver_timeout 1s;
+  gzip on; gzip_types *; gzip_min_length 10;
+  upstream many {{ server 127.0.0.1:{backend};
+    server unix:{folder}/inner.sock backup;
+    keepalive 2; }}
   server {{
     listen 127.0.0.1:{port}; listen [::1]:{port}; root {folder}/www; autoindex on; error_page 404 /missing.html;
     location /proxy/ {{ proxy_pass http://many/; proxy_http_version 1.1; proxy_cache one; }}
@@ -45,8 +48,7 @@ def workload(bench: Bench) -> None:
     bench.write("passwd", "user:{PLAIN}secret\n")
     values = {"folder": bench.folder, "port": bench.port(), "tls": bench.port(), "backend": bench.backend()}
     with _dns() as dns:
-        text = CONFIGURATION.format(**values, dns=dns, daemon="off", extra="")
-        configuration = bench.write("nginx.conf", text)
+        configuration = bench.write("nginx.conf", _configuration(bench, **values, dns=dns, daemon="off", extra=""))
         bench.run("-V")
         bench.run("-t", "-c", configuration)
         bench.run("-T", "-c", configuration)
@@ -54,25 +56,41 @@ def workload(bench: Bench) -> None:
         with bench.server("-c", configuration) as server:
             bench.ready(int(values["port"]))
             _load(bench, int(values["port"]), int(values["tls"]))
-            bench.run("-s", "reload", "-c", configuration)
+            _command(bench, server, "reload", signal.SIGHUP, configuration)
             _load(bench, int(values["port"]), int(values["tls"]))
-            bench.run("-s", "reopen", "-c", configuration)
+            _command(bench, server, "reopen", signal.SIGUSR1, configuration)
             server.signal(signal.SIGUSR1)
             server.signal(signal.SIGWINCH)
             server.signal(signal.SIGHUP)
-            server.signal(signal.SIGUSR2, settle=1)  # a new binary beside the old one
-            bench.get(int(values["port"]))
-            with contextlib.suppress(OSError, ValueError):
-                os.kill(int((bench.folder / "nginx.pid").read_text()), signal.SIGQUIT)
+            if not bench.confined:  # a new binary beside the old one, which ends
+                server.signal(signal.SIGUSR2, settle=1)
+                bench.get(int(values["port"]))
+                with contextlib.suppress(OSError, ValueError):
+                    os.kill(int((bench.folder / "nginx.pid").read_text()), signal.SIGQUIT)
             _kill_worker()
             bench.get(int(values["port"]))
             server.signal(signal.SIGQUIT)
         extra = "master_process on; worker_priority 5; worker_cpu_affinity auto; thread_pool default threads=4;"
-        configuration.write_text(CONFIGURATION.format(**values, dns=dns, daemon="on", extra=extra))
-        with bench.server("-c", configuration):
+        daemon = "off" if bench.confined else "on"  # the sandbox ends with the program that was started in it
+        configuration.write_text(_configuration(bench, **values, dns=dns, daemon=daemon, extra=extra))
+        with bench.server("-c", configuration) as server:
             bench.ready(int(values["port"]))
             _load(bench, int(values["port"]), int(values["tls"]))
-            bench.run("-s", "stop", "-c", configuration)
+            _command(bench, server, "stop", signal.SIGTERM, configuration)
+
+
+def _configuration(bench: Bench, **values: object) -> str:
+    """Without unix sockets and a resolver (datagrams), where the program has neither."""
+    lines = CONFIGURATION.format(**values).splitlines()
+    return "\n".join(line for line in lines if not (bench.confined and ("unix:" in line or "resolver" in line)))
+
+
+def _command(bench: Bench, server: Server, word: str, number: signal.Signals, configuration: Path) -> None:
+    """What ``nginx -s`` does by the process id that is written down, which in a sandbox is nobody's outside."""
+    if bench.confined:
+        server.signal(number)
+    else:
+        bench.run("-s", word, "-c", configuration)
 
 
 def _load(bench: Bench, port: int, tls: int) -> None:

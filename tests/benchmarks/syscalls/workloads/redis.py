@@ -47,11 +47,12 @@ SCRIPT FLUSH ASYNC
 def workload(bench: Bench) -> None:
     bench.certificate()
     first, second, tls, cluster = (bench.port() for _ in range(4))
+    local = "" if bench.confined else f"unixsocket {bench.folder}/redis.sock\nunixsocketperm 700\n"
     configuration = bench.write(
         "redis.conf",
         f"port {first}\nbind 127.0.0.1 ::1\ndir {bench.folder}\nappendonly yes\nsave 1 1\n"
         f"io-threads 3\nio-threads-do-reads yes\n"
-        f"unixsocket {bench.folder}/redis.sock\nunixsocketperm 700\ntls-port {tls}\ntls-cert-file cert.pem\n"
+        f"{local}tls-port {tls}\ntls-cert-file cert.pem\n"
         f"tls-key-file key.pem\ntls-auth-clients no\nlogfile {bench.folder}/redis.log\nlatency-monitor-threshold 1\n"
         "activedefrag no\nlazyfree-lazy-user-del yes\nset-proc-title yes\nenable-debug-command yes\n",
     )
@@ -62,7 +63,7 @@ def workload(bench: Bench) -> None:
     with bench.server(configuration, name="redis-server") as server:
         bench.ready(first)
         _load(bench, first)
-        bench.talk(bench.folder / "redis.sock", b"PING\r\n", b"*1\r\n$999999999999\r\n")
+        bench.talk(first if bench.confined else bench.folder / "redis.sock", b"PING\r\n", b"*1\r\n$999999999999\r\n")
         bench.other("redis-cli", "--tls", "--insecure", "-p", str(tls), "SET", "t", "1")
         replica = (
             "--port",
@@ -92,7 +93,7 @@ def workload(bench: Bench) -> None:
     arguments = ("--port", str(cluster), "--cluster-enabled", "yes", "--cluster-port", str(bench.port()))
     daemon = (
         "--daemonize",
-        "yes",
+        "no" if bench.confined else "yes",  # the sandbox ends with the program that was started in it
         "--pidfile",
         f"{bench.folder}/cluster.pid",
         "--logfile",
