@@ -55,6 +55,7 @@ class Sandboxed:
 
     folder: Path
     executes: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
     grants: tuple[str, ...] = ()
     ports: list[int] = field(default_factory=list)
     used: list[int] = field(default_factory=list)
@@ -68,7 +69,7 @@ class Sandboxed:
         granted = [*_options("--ports", (f":{port}" for port in self.ports)), *_options("--exec", found)]
         granted += _options("--connect", (f"127.0.0.1:{port}" for port in self.ports))  # it is its own client
         granted += _options("--connect", (f"localhost:{port}" for port in self.ports))
-        granted += self.grants
+        granted += [*_options("--read", self.reads), *self.grants]
         environment = _options("--env", (f"HOME={self.folder}", "LANG=C.UTF-8", *variables))
         words = ["run", "--yes", "--report", str(output), "--write", str(self.folder), *granted, *environment, "--"]
         return [sys.executable, "-m", "binsafe", *words]

@@ -30,8 +30,8 @@ from bandit_runner.flakyservers.build import build
 class Program:
     """``loads`` are patterns of files that it loads by name at run time: what ``binsafe syscalls --with`` is told.
 
-    ``executes`` are the programs that it starts, what ``binsafe run --exec`` is told; ``grants`` are more of its
-    options, for what lies beside the scratch folder.
+    ``executes`` are the programs that it starts, ``reads`` the files and folders that it looks at beside its scratch
+    folder: what ``binsafe run --exec`` and ``--read`` are told; ``grants`` are more of its options.
     """
 
     name: str
@@ -39,6 +39,7 @@ class Program:
     workload: Callable[[Bench], None]
     loads: tuple[str, ...] = ()
     executes: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
     grants: tuple[str, ...] = ()
     arch: str = "x86_64"
 
@@ -73,8 +74,7 @@ _GIT = (
     "sed",
     "uname",
 )
-_GIT_GRANTS = ("--read", "/usr/lib/git-core", "--pack", "jit")
-"""Its shell scripts read others; ``git grep`` of this version ends where PCRE may not compile."""
+_JIT = ("--pack", "jit")  # git grep of this version ends where PCRE may not compile
 _HOOKS = ("sh", "git", "npm", "true", "false", "sleep")
 _MUSL = "musllinux_1_2_x86_64"
 _STATIC = ("-O2", "-static", "-pthread")
@@ -95,7 +95,7 @@ PROGRAMS = (
     Program("lighttpd", Installed("lighttpd", "/usr/sbin/lighttpd"), lighttpd.workload, _LIGHTTPD, _CGI),
     Program("haproxy", Installed("haproxy", "/usr/sbin/haproxy"), haproxy.workload),
     # dynamic tools
-    Program("ls", Installed("coreutils", "/bin/ls"), tools.ls, grants=("--read", "/usr/bin")),
+    Program("ls", Installed("coreutils", "/bin/ls"), tools.ls, reads=("/usr/bin",)),
     Program("tar", Installed("tar", "/bin/tar"), tools.tar, executes=_PACKERS),
     Program("find", Installed("findutils", "/usr/bin/find"), tools.find, executes=("true", "echo")),
     Program("grep", Installed("grep", "/bin/grep"), tools.grep),
@@ -103,9 +103,9 @@ PROGRAMS = (
     Program("mawk", Installed("mawk", "/usr/bin/mawk"), tools.awk, executes=("sh", "sort", "date", "true")),
     Program("jq", Installed("jq", "/usr/bin/jq"), tools.jq),
     Program("xz", Installed("xz-utils", "/usr/bin/xz"), tools.xz),
-    Program("git", Installed("git", "/usr/bin/git"), tools.git, executes=_GIT, grants=_GIT_GRANTS),
+    Program("git", Installed("git", "/usr/bin/git"), tools.git, (), _GIT, ("/usr/lib/git-core",), _JIT),
     Program("openssl", Installed("openssl", "/usr/bin/openssl"), tools.openssl, (_OPENSSL,)),
-    Program("curl", Installed("curl", "/usr/bin/curl"), tools.curl, (_OPENSSL,), grants=("--read", "/etc/hostname")),
+    Program("curl", Installed("curl", "/usr/bin/curl"), tools.curl, (_OPENSSL,), reads=("/etc/hostname",)),
     Program("sqlite3", Installed("sqlite3", "/usr/bin/sqlite3"), tools.sqlite3, executes=("sh",)),
     Program("ssh-keygen", Installed("openssh-client", "/usr/bin/ssh-keygen"), tools.ssh_keygen),
     Program("ripgrep", Installed("ripgrep", "/usr/bin/rg"), tools.ripgrep),

@@ -165,7 +165,9 @@ def _tracer(program: Program, path: Path, scratch: Path, cache: Path, options: a
     if options.bare:
         return Bare()
     if options.sandboxed:
-        return Sandboxed(folder=scratch, executes=(str(path), *program.executes), grants=program.grants)
+        return Sandboxed(
+            folder=scratch, executes=(str(path), *program.executes), reads=program.reads, grants=program.grants
+        )
     known = names(program.arch)
     return Strace(known) if program.arch == "x86_64" else Qemu(known, _root(program, cache))
 
