@@ -45,6 +45,23 @@ def test_what_a_dynamic_program_imports_counts_as_called(tmp_path: Path):
     assert short.arguments == {}
 
 
+_MANY_CALLERS = r"""
+#define _GNU_SOURCE
+#include <unistd.h>
+#include <sys/syscall.h>
+__asm__(".pushsection .data.rel.ro,\"aw\"; .balign 8; slot: .quad callee; .popsection;"
+        ".rept 200; .cfi_startproc; call *slot(%rip); .rept 5000; nop; .endr; ret; .cfi_endproc; .endr");
+__attribute__((noinline, used)) void callee(void) { syscall(SYS_swapoff, 0); }
+int main(void) { callee(); return 0; }
+"""
+
+
+def test_who_calls_a_function_is_decoded_only_where_its_parameters_count(tmp_path: Path):
+    found = within(build(tmp_path, "program", _MANY_CALLERS), 500_000)
+    assert found.complete
+    assert "swapoff" in found.required
+
+
 def test_it_is_a_finding_and_the_policy_adds_what_the_baseline_assumes(tmp_path: Path):
     program = build(tmp_path, "program", _SOURCE)
     short = within(program, 10)

@@ -2,6 +2,8 @@
 
 import random
 
+import pytest
+
 from binsafe.syscalls.decoding.capstone_library import JUNK, Engine
 from binsafe.syscalls.decoding.decode import MODES
 from binsafe.syscalls.decoding.instructions import Instruction, Instructions
@@ -29,6 +31,39 @@ def test_an_instruction_is_read_by_index_and_by_slice() -> None:
 
 def test_no_code_is_no_instruction() -> None:
     assert list(_decoded(b"")) == []
+
+
+@pytest.mark.parametrize("arch", ["x86_64", "arm64"])
+def test_many_are_read_as_few_are_and_take_less_memory(arch: str) -> None:
+    code = random.Random(5).randbytes(40_000)
+    found = _decoded(code, arch)
+    few = [each for at in range(len(found)) for each in _few(code, found, at, arch)]
+    assert list(found) == few
+    assert found.kept_bytes < 90 * len(found)
+
+
+def _few(code: bytes, found: Instructions, at: int, arch: str) -> Instructions:
+    return Engine(*MODES[arch], detailed=False).instructions(code[found.addresses[at] - 0x1000 :], found[at].address, 1)
+
+
+def test_an_address_is_found_where_an_instruction_starts_and_inside_of_one() -> None:
+    found = _decoded(bytes.fromhex("b83c000000 0f05 06 c3"))
+    assert [found.at(address) for address in (0xFFF, 0x1000, 0x1001, 0x1005, 0x1008, 0x1009)] == [
+        None,
+        0,
+        None,
+        1,
+        3,
+        None,
+    ]
+    assert [found.crosses(address) for address in (0x1000, 0x1001, 0x1004, 0x1005, 0x1006)] == [
+        False,
+        True,
+        True,
+        False,
+        True,
+    ]
+    assert not _decoded(b"\x06").crosses(0x1001)
 
 
 def test_a_branch_is_known_behind_its_prefix() -> None:

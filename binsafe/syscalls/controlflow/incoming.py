@@ -23,7 +23,7 @@ class Incoming:
 
     def __init__(self, program: "Program") -> None:
         self._program = program
-        self._known: dict[int, dict[int, list[tuple[Kind, int]]]] = {}
+        self._known: dict[int, dict[int, list[tuple[Kind | None, int]]]] = {}
 
     def entries(self, place: Place) -> list[Edge]:
         """See `Program.entries`."""
@@ -31,10 +31,11 @@ class Incoming:
         edges = []
         for kind, source in self._into(region).get(place.address, ()):
             found = self._program.place(source)
-            if found is not None and found.leads(kind, place.address):
-                edges.append(Edge(kind, found))
+            if found is not None:
+                edge = Edge(_kind(found) if kind is None else kind, found)
+                edges += [edge] if found.leads(edge.kind, place.address) else []
         if index == 0:
-            edges += self._fallen_into(region)
+            edges += [*self._called_by_register(place), *self._fallen_into(region)]
         return edges
 
     def leads_to(self, place: Place) -> bool:
@@ -64,19 +65,18 @@ class Incoming:
         order = np.argsort(targets, kind="stable")
         return Edges(sources[order], targets[order])
 
-    def _into(self, region: Region) -> dict[int, list[tuple[Kind, int]]]:
-        """Address in a region -> where the bytes of a call or jump to it stand; jumps of its own are left out."""
+    def _into(self, region: Region) -> dict[int, list[tuple[Kind | None, int]]]:
+        """Address in a region -> where the bytes of a call or jump to it stand; jumps of its own are left out.
+
+        None where it is a call or a jump: what stands there is decoded when the walk comes to it.
+        """
         if region.start not in self._known:
-            incoming: dict[int, list[tuple[Kind, int]]] = {}
+            incoming: dict[int, list[tuple[Kind | None, int]]] = {}
             for source, target in self._program.calls.into(region.start, region.end):
                 incoming.setdefault(target, []).append((Kind.CALL, source))
             first, last = np.searchsorted(self._through.targets, (region.start, region.end)).tolist()
             for at in range(first, last):
-                source, target = int(self._through.sources[at]), int(self._through.targets[at])
-                place = self._program.place(source)
-                kind = Kind.CALL if place is not None and place.region.flow(place.at)[0] is Flow.CALL else Kind.ENTRY
-                incoming.setdefault(target, []).append((kind, source))
-            incoming.setdefault(region.start, []).extend(self._called_by_register(region.start))
+                incoming.setdefault(int(self._through.targets[at]), []).append((None, int(self._through.sources[at])))
             jumps = [*self._program.jumps.into(region.start, region.end), *self._short_jumps_around(region)]
             for source, target in jumps:
                 if region.start <= target < region.end and not region.start <= source < region.end:
@@ -84,13 +84,12 @@ class Incoming:
             self._known[region.start] = incoming
         return self._known[region.start]
 
-    def _called_by_register(self, start: int) -> Iterator[tuple[Kind, int]]:
-        for source, _, use in self._program.references.into(start, start + 1):
+    def _called_by_register(self, first: Place) -> Iterator[Edge]:
+        for source, _, use in self._program.references.into(first.address, first.address + 1):
             place = self._program.place(source) if use == TAKEN else None
             if place is not None:
-                for at in registers.uses(place.region, place.at).calls:
-                    kind = Kind.CALL if place.region.flow(at)[0] is Flow.CALL else Kind.ENTRY
-                    yield kind, place.region.instructions.addresses[at]
+                calls = (Place(place.region, at) for at in registers.uses(place.region, place.at).calls)
+                yield from (Edge(_kind(call), call) for call in calls if call.leads(_kind(call), first.address))
 
     def _short_jumps_around(self, region: Region) -> Iterator[tuple[int, int]]:
         for start, end in ((region.start - _SHORT_REACH, region.start), (region.end, region.end + _SHORT_REACH)):
@@ -106,3 +105,8 @@ class Incoming:
         last = len(before.instructions) - 1
         goes_on = before.flow(last)[0] in {Flow.NEXT, Flow.BRANCH} and not before.is_padding(last)
         return [Edge(Kind.ENTRY, Place(before, last))] if goes_on else []
+
+
+def _kind(place: Place) -> Kind:
+    """How a call or jump through a pointer or register comes into another region."""
+    return Kind.CALL if place.region.flow(place.at)[0] is Flow.CALL else Kind.ENTRY

@@ -19,7 +19,7 @@ from binsafe.syscalls.controlflow.pointers import pointers
 from binsafe.syscalls.controlflow.regions import Region
 from binsafe.syscalls.controlflow.switches import through_tables
 from binsafe.syscalls.decoding.code import Code
-from binsafe.syscalls.decoding.decode import JUNK, Decoder, Detail, Instruction
+from binsafe.syscalls.decoding.decode import Decoder, Detail, Instruction
 from binsafe.syscalls.machines.machine import (
     CALLED,
     MAYBE_TAKEN,
@@ -36,8 +36,8 @@ from binsafe.syscalls.sets import among
 _MAX_REGION = 1 << 20
 """Bytes of a function that are decoded as a whole; of a larger one a window is. SQLite's interpreter has 60 kB."""
 _WINDOW = 1 << 13
-_MAX_KEPT = 1_000_000
-"""Decoded instructions that are kept; one takes about 400 bytes."""
+_MAX_KEPT_BYTES = 1 << 26
+"""Memory for decoded instructions that are kept; what is found out about them takes half as much again."""
 _SCANNED_BYTES = 1 << 10
 """Bytes that a scan passes over while one instruction is decoded, roughly."""
 _FEW = 2
@@ -150,7 +150,7 @@ class Program:
             start, end = cut, min(end, cut + _WINDOW)
         if start not in self._regions:
             instructions = self.decoder.sweep(self.code.read(start, end), start)
-            self._make_room(len(instructions))
+            self._make_room(instructions.kept_bytes)
             self._regions[start] = Region(self.machine, start, instructions, anchored=anchored)
         return self._regions[start]
 
@@ -160,10 +160,7 @@ class Program:
         if start not in self._doubtful or start - before > _WINDOW:
             return False
         self._doubtful.discard(start)  # asked once; and while it is being asked
-        crossed = any(
-            one.address < start < one.address + one.size and one.mnemonic != JUNK
-            for one in self.decoder.sweep(self.code.read(before, start + _LONGEST), before)
-        )
+        crossed = self.decoder.sweep(self.code.read(before, start + _LONGEST), before).crosses(start)
         sources = [self.place(source) for source, _ in self.calls.into(start, start + 1)] if crossed else []
         return crossed and not any(place and place.leads(Kind.CALL, start) for place in sources)
 
@@ -181,20 +178,20 @@ class Program:
         called = np.searchsorted(targets, loose, side="right") - np.searchsorted(targets, loose)
         return set(loose[(called <= _FEW) & ~among(loose, self.pointers.targets)].tolist())
 
-    def _make_room(self, count: int) -> None:
+    def _make_room(self, size: int) -> None:
         """Forget what was decoded when it has become too much; what is needed again is decoded again."""
-        self._kept += count
-        if self._kept > _MAX_KEPT:
+        self._kept += size
+        if self._kept > _MAX_KEPT_BYTES:
             self._regions.clear()
             self._details.clear()
             self._incoming.forget_all()
             self._jumped_to.clear()
-            self._kept = count
+            self._kept = size
 
     def place(self, address: int) -> Place | None:
         """The instruction that starts at an address when its region is decoded; None if none does."""
         region = self.region(address)
-        index = None if region is None else region.index.get(address)
+        index = None if region is None else region.at(address)
         return None if region is None or index is None else Place(region, index)
 
     def sources(self, place: Place, location: Location) -> tuple[Source, ...] | None:

@@ -27,7 +27,6 @@ class Region:
         self.instructions = instructions
         self.anchored = anchored
         """False where only a window of a huge function was decoded: its first instruction is no way in."""
-        self.index = dict(zip(instructions.addresses, range(len(instructions)), strict=True))
         self.end = instructions.end if instructions else start
         self._flows = machine.flows(instructions)
 
@@ -35,13 +34,18 @@ class Region:
         """How control leaves an instruction, and the target if it is a constant."""
         return self._flows.get(index, _NEXT)
 
+    def at(self, address: int | None) -> int | None:
+        """The index of the instruction that starts at an address; None if none does."""
+        return None if address is None else self.instructions.at(address)
+
     @cached_property
     def jumps_to(self) -> dict[int, list[int]]:
         """Index -> indices of the jumps of this region that lead to it."""
         result: dict[int, list[int]] = {}
         for i, (flow, target) in self._flows.items():
-            if flow in _JUMPS and target in self.index:
-                result.setdefault(self.index[target], []).append(i)
+            at = self.at(target) if flow in _JUMPS else None
+            if at is not None:
+                result.setdefault(at, []).append(i)
         return result
 
     @cached_property
@@ -112,8 +116,9 @@ class Region:
                 frames[at] = frame
                 flow, target = self.flow(at)
                 frame = self.machine.next_frame(self.instructions[at], frame)
-                if flow in _JUMPS and target in self.index:
-                    work.append((self.index[target], frame))
+                jumped = self.at(target) if flow in _JUMPS else None
+                if jumped is not None:
+                    work.append((jumped, frame))
                 elif at == first_indirect:
                     orphans += [(i, frame) for i in self.orphans if not self.is_padding(i)]
                 if not self.falls_through(at):

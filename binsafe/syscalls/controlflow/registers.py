@@ -57,8 +57,8 @@ def _next(region: Region, here: int) -> list[int]:
     found = [here + 1] if region.falls_through(here) else []
     if flow is Flow.INDIRECT:
         found += region.orphans
-    elif target in region.index and flow is not Flow.CALL:
-        found.append(region.index[target])
+    elif flow is not Flow.CALL and (jumped := region.at(target)) is not None:
+        found.append(jumped)
     return found
 
 

@@ -34,7 +34,7 @@ def through_tables(program: "Program", region: Region) -> Mapping[int, tuple[int
         if table is None:
             return None
         targets = [target for base in table.bases for target in _entries(program, base, table)]
-        inside = {region.index[target] for target in targets if target in region.index}
+        inside = {index for target in targets if (index := region.at(target)) is not None}
         if not inside:
             return None
         for index in inside:

@@ -47,7 +47,7 @@ def _reaches_return(program: Program, start: Place, known: dict[int, bool], dept
         if flow is Flow.TRAP or (flow is Flow.CALL and not _returns(program, target, known, depth)):
             continue
         if flow in {Flow.JUMP, Flow.BRANCH}:
-            inside = region.index.get(target) if target is not None else None
+            inside = region.at(target)
             if inside is not None:
                 work.append(inside)
             elif _returns(program, target, known, depth):

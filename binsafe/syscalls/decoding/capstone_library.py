@@ -12,13 +12,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from binsafe.syscalls.decoding.instructions import RECORD_SIZE, Instructions
+from binsafe.syscalls.decoding.instructions import JUNK, RECORD_SIZE, Instructions
 
 _MAJOR = 5
 _NAMES = {"linux": "libcapstone.so", "darwin": "libcapstone.dylib", "win32": "capstone.dll"}
 _OPT_DETAIL, _OPT_SKIPDATA, _ON = 2, 5, 3
-JUNK = ".byte"
-"""The mnemonic of bytes that decode to nothing, and here their name."""
 _Registers = ctypes.c_uint16 * 64
 """``cs_regs``."""
 
@@ -44,9 +42,10 @@ class Engine:
         found = ctypes.c_void_p()
         count = self._library.cs_disasm(self._handle, code, len(code), address, most, ctypes.byref(found))
         if not count or found.value is None:
-            return Instructions(b"", self._names)
+            return Instructions(memoryview(b""), self._names)
         try:
-            return Instructions(ctypes.string_at(found.value, count * RECORD_SIZE), self._names)
+            records = (ctypes.c_char * (count * RECORD_SIZE)).from_address(found.value)
+            return Instructions(memoryview(records).cast("B"), self._names)
         finally:
             self._library.cs_free(found, count)
 

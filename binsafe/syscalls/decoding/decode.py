@@ -8,8 +8,8 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from binsafe.syscalls.decoding.capstone_library import JUNK, Engine
-from binsafe.syscalls.decoding.instructions import Instruction, Instructions
+from binsafe.syscalls.decoding.capstone_library import Engine
+from binsafe.syscalls.decoding.instructions import JUNK, Instruction, Instructions
 from binsafe.syscalls.decoding.operands import Immediate, Memory, Operand, Register, from_text
 
 if TYPE_CHECKING:

@@ -5,15 +5,24 @@ long as to decode them.
 """
 
 import struct
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple, overload
+from typing import Final, Literal, NamedTuple, overload
+
+import numpy as np
+import numpy.typing as npt
 
 _RECORD = struct.Struct("=IxxxxQH24x32s160s6x8x")
 """``cs_insn`` of ``capstone.h``: id, address, size, bytes, mnemonic, operands as text, pointer to details."""
-_HEAD = struct.Struct(f"=IxxxxQH{_RECORD.size - 18}x")
-_MNEMONIC, _OPERANDS = 42, 74
+_MNEMONIC, _OPERANDS, _END = 42, 74, 234
 
-RECORD_SIZE = _RECORD.size
+RECORD_SIZE: Final = _RECORD.size
+JUNK = ".byte"
+"""The mnemonic of bytes that decode to nothing, and here their name."""
+_COLUMNS_SIZE = 18
+"""Bytes that an instruction takes beside its text."""
+_MANY = 100
+"""Instructions of which it is worth the time to keep without the four fifths of the text that are empty."""
 
 
 class Instruction(NamedTuple):
@@ -28,17 +37,28 @@ class Instruction(NamedTuple):
 class Instructions(Sequence[Instruction]):
     """Instructions that follow each other in memory."""
 
-    __slots__ = ("_sizes", "_text", "addresses", "names")
+    __slots__ = ("_mnemonic", "_operands", "_sizes", "_stride", "_text", "addresses", "names")
 
-    def __init__(self, records: bytes, names: Mapping[int, str]) -> None:
-        """Of whole ``cs_insn``; ``names`` are capstone's for its ids."""
-        columns: tuple[Sequence[int], ...] = ((),) * 3
-        if records:
-            columns = tuple(zip(*_HEAD.iter_unpack(records), strict=True))
-        kinds, self.addresses, self._sizes = columns
-        self.names = list(map(names.__getitem__, kinds))
+    def __init__(self, records: memoryview, names: Mapping[int, str]) -> None:
+        """Of whole ``cs_insn``, which are copied; ``names`` are capstone's for its ids."""
+        self.addresses: Sequence[int] = _column(records, "Q", 8)
+        """Ascending."""
+        self._sizes = _column(records, "H", 16)
+        self.names = list(map(names.__getitem__, _column(records, "I", 0)))
         """Mnemonics without their prefixes, and without what depends on the operands (arm64: ``b`` for ``b.eq``)."""
-        self._text = records.decode("latin-1")
+        self._stride, self._mnemonic, self._operands = RECORD_SIZE, _MNEMONIC, _OPERANDS
+        if len(self.names) < _MANY:
+            self._text = str(records, "latin-1")
+        else:
+            rows = np.frombuffer(records, np.uint8).reshape(-1, RECORD_SIZE)
+            parts = [_filled(rows[:, _MNEMONIC:_OPERANDS]), _filled(rows[:, _OPERANDS:_END])]
+            self._mnemonic, self._operands, self._stride = 0, parts[0].shape[1], sum(part.shape[1] for part in parts)
+            self._text = str(np.concatenate(parts, axis=1).data, "latin-1")
+
+    @property
+    def kept_bytes(self) -> int:
+        """Memory that they take, roughly."""
+        return len(self._text) + len(self.names) * _COLUMNS_SIZE
 
     @property
     def end(self) -> int:
@@ -62,12 +82,34 @@ class Instructions(Sequence[Instruction]):
     def __iter__(self) -> Iterator[Instruction]:
         return map(self._read, range(len(self.addresses)))
 
+    def at(self, address: int) -> int | None:
+        """The index of the one that starts at an address."""
+        at = bisect_left(self.addresses, address)
+        return at if at < len(self.addresses) and self.addresses[at] == address else None
+
+    def crosses(self, address: int) -> bool:
+        """Whether an address lies inside of one of them, behind its first byte, that is an instruction."""
+        at = bisect_left(self.addresses, address) - 1
+        return at >= 0 and address < self.addresses[at] + self._sizes[at] and self.names[at] != JUNK
+
     def operands(self, at: int) -> str:
         """The operands of one of them."""
-        start = at * RECORD_SIZE + _OPERANDS
+        start = at * self._stride + self._operands
         return self._text[start : self._text.index("\0", start)]
 
     def _read(self, at: int) -> Instruction:
-        start = at * RECORD_SIZE + _MNEMONIC
+        start = at * self._stride + self._mnemonic
         mnemonic = self._text[start : self._text.index("\0", start)]
         return Instruction(self.addresses[at], self._sizes[at], mnemonic, self.operands(at))
+
+
+def _column(records: memoryview, kind: Literal["Q", "I", "H"], offset: int) -> memoryview:
+    """One field of all records, copied: where it is in each, and its ``struct`` character."""
+    numbers = records.cast(kind)
+    first, step = offset // numbers.itemsize, RECORD_SIZE // numbers.itemsize
+    return memoryview(numbers[first::step].tobytes()).cast(kind)
+
+
+def _filled(texts: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Texts without what is behind the NUL of the longest one: what is behind that of others is left from before."""
+    return texts[:, : int((texts == 0).argmax(axis=1).max()) + 1]

@@ -68,8 +68,8 @@ def _never_taken(program: Program, region: Region, results: set[int]) -> Iterato
         target = region.flow(at + 1)[1]
         if not equal:
             yield at + 1, at + 2
-        elif target in region.index:
-            yield at + 1, region.index[target]
+        elif (jumped := region.at(target)) is not None:
+            yield at + 1, jumped
 
 
 def _is_result(program: Program, place: Place, register: str, results: set[int]) -> bool:
@@ -107,8 +107,8 @@ def _behind(program: Program, region: Region, never: set[tuple[int, int]]) -> se
         seen.add(at)
         flow, target = region.flow(at)
         following = [at + 1] if region.falls_through(at) else []
-        if flow in {Flow.JUMP, Flow.BRANCH} and target in region.index:
-            following.append(region.index[target])
+        if flow in {Flow.JUMP, Flow.BRANCH} and (jumped := region.at(target)) is not None:
+            following.append(jumped)
         if flow is Flow.INDIRECT:
             following += region.orphans
         work += [to for to in following if (at, to) not in never]
