@@ -22,6 +22,7 @@ from binsafe.syscalls.services import with_services
 from binsafe.syscalls.static import analyse_static
 
 MACHINES: Mapping[str, Machine] = MappingProxyType({"x86_64": X86_64(), "arm64": Arm64()})
+_TOO_LARGE = "more than {} instructions would have to be decoded"
 
 
 def analyse(
@@ -71,7 +72,7 @@ class _Program:
         try:
             return self._libraries.program(watched, lambda: self._made(watched))
         except OutOfInstructions:
-            return unanalysed(*self._file, f"more than {self._most} instructions would have to be decoded")
+            return unanalysed(*self._file, _TOO_LARGE.format(self._most))
 
     def _made(self, watched: Watched) -> Summary:
         if self._summariser is None:
@@ -95,4 +96,4 @@ def summarise_library(data: memoryview, watched: frozenset[tuple[str, str]]) -> 
     try:
         return Summariser(slice_, linked, machine, MAX_INSTRUCTIONS).summary(watched)
     except OutOfInstructions:
-        return None
+        return unanalysed(slice_, linked, machine, _TOO_LARGE.format(MAX_INSTRUCTIONS))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from compiled import build, calls, needs_compiler
+from compiled import build, calls, library, needs_compiler
 
 from binsafe import baselines
 from binsafe.extractors import syscalls as extractor
@@ -17,7 +17,7 @@ from binsafe.intake.summaries import Summaries
 from binsafe.intake.tree import Tree
 from binsafe.model import Signature, Syscalls
 from binsafe.policy import Request, derive
-from binsafe.syscalls import analyse
+from binsafe.syscalls import analyse, engine, summarise_library
 from binsafe.syscalls.dataflow import arguments
 from binsafe.syscalls.decoding.decode import OutOfInstructions
 
@@ -60,6 +60,24 @@ def test_who_calls_a_function_is_decoded_only_where_its_parameters_count(tmp_pat
     found = within(build(tmp_path, "program", _MANY_CALLERS), 500_000)
     assert found.complete
     assert "swapoff" in found.required
+
+
+def test_of_a_library_counts_what_was_found_and_a_gap_that_nobody_passes_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    source = "#include <unistd.h>\n#include <sys/swap.h>\nvoid f(int n) { syscall(n ? 168 : 167); swapoff(0); }"
+    data = memoryview(library(tmp_path, "large", source).read_bytes())
+    seen = []
+    for budget in (0, *(2**power for power in range(4, 16))):
+        monkeypatch.setattr(engine, "MAX_INSTRUCTIONS", budget)
+        found = summarise_library(data)
+        assert found is not None
+        assert all(gap.node in found.started() for gap in found.gaps)
+        passed = {each.value for each in found.passed if each.imported == "syscall"}
+        seen.append((found.functions > 1, not found.gaps, passed))
+    assert seen[0] == (False, False, set())  # all that it imports counts as called
+    assert (True, False, {None}) in seen
+    assert seen[-1] == (True, True, {167, 168})
 
 
 def test_it_is_a_finding_and_the_policy_adds_what_the_baseline_assumes(tmp_path: Path):

@@ -104,14 +104,15 @@ class Summariser:
         self._wrappers: set[Wrapper] = set()
         self._passed: dict[tuple[str, str], set[Passed]] = {}
         self._sites: tuple[tuple[Place, frozenset[int]], ...] = ()
+        self._anywhere = max(0, self._graph.entry)
+        """A function that stands for code which was not looked at."""
+        self._whole = True
+        """Whether the budget was enough so far."""
 
     def summary(self, watched: Watched = frozenset()) -> Summary:
         """The summary; ``watched`` are (imported function, register) of which it matters what is passed.
 
-        Always watched are those of `glibc.WATCHED`.
-
-        Raises:
-            OutOfInstructions: see above.
+        Always watched are those of `glibc.WATCHED`. Where the budget ends what was found until then counts, and a gap.
         """
         summary = self._alone
         for each in sorted(self._usual | watched):
@@ -120,7 +121,8 @@ class Summariser:
         summary = msgspec.structs.replace(
             summary, passed=tuple(passed), wrappers=tuple(sorted(self._wrappers, key=repr)), gaps=tuple(self._gaps)
         )
-        return msgspec.structs.replace(summary, conditions=tuple(habits.conditions(summary)))
+        summary = msgspec.structs.replace(summary, conditions=tuple(habits.conditions(summary)))
+        return summary if self._whole else self._unfinished(summary)
 
     @cached_property
     def _alone(self) -> Summary:
@@ -193,11 +195,7 @@ class Summariser:
         return self._program.layout.function(address)
 
     def _resolve(self) -> None:
-        """Find all calls; of a program that is too large for its budget as many as there was time for, and a gap.
-
-        Raises:
-            OutOfInstructions: a library is too large.
-        """
+        """Find all calls; of a file that is too large for its budget as many as there was time for."""
         found = entries(self._program)
         self._sites = found.sites
         self._calls = [Call(self._function(n.address), n.value, n.address) for n in sorted(found.numbers)]
@@ -205,15 +203,15 @@ class Summariser:
         for parameter in found.parameters:
             steps = tuple(Step(step.name, step.operand) for step in parameter.operations)
             self._wrappers.add(Wrapper(parameter.function, parameter.location, steps))
-        if not found.whole:
-            self._give_up()
+        self._whole &= found.whole
 
-    def _give_up(self) -> None:
-        if self._program.slice.kind != "executable" or self._graph.entry < 0:
-            raise OutOfInstructions
-        gap = Gap(self._graph.entry, self._program.slice.entry, "too many instructions would have to be decoded")
-        if gap not in self._gaps:
-            self._gaps.append(gap)
+    def _unfinished(self, summary: Summary) -> Summary:
+        """The summary of a file of which not all was seen: whoever loads it is told so, whatever is called of it."""
+        gap = Gap(self._anywhere, self._program.slice.entry, "too many instructions would have to be decoded")
+        roots = {*summary.started(), self._anywhere}
+        return msgspec.structs.replace(
+            summary, gaps=(*summary.gaps, gap), roots=np.array(sorted(roots), np.int32).tobytes()
+        )
 
     def _imports(self) -> Iterator[Name]:
         copied = set(self._linking.copied.tolist())
@@ -249,8 +247,8 @@ class Summariser:
             self._passed[name, register], wrappers = self._outgoing.passed(name, register)
             self._wrappers |= wrappers
         except OutOfInstructions:
-            self._give_up()
-            unknown = Passed(name, register, self._graph.entry, 0, None)
+            self._whole = False
+            unknown = Passed(name, register, self._anywhere, 0, None)
             self._passed[name, register] = {unknown} if self._outgoing.imports(name) else set()
 
     def _arguments(self) -> tuple[set[Given], set[Carried], set[Handed]]:

@@ -46,6 +46,7 @@ _WRITES_NOTHING = (BRANCHES - {"loop", "loope", "loopne"}) | COMPARES | {"jmp", 
 _IMPLIED_WRITES = {"syscall": ("rax", "rcx", "r11"), "cmpxchg": ("rax",), "xadd": ("rax",)}
 """What capstone leaves out of the registers written; ``lock cmpxchg`` too."""
 _ARITHMETIC = {"add": "add", "and": "and", "or": "or", "xor": "xor", "shl": "shift-left", "sal": "shift-left"}
+_WITH_CARRY = {"adc": 1, "sbb": -1}
 _ALONE = {
     "inc": Operation("add", 1),
     "dec": Operation("add", -1),
@@ -177,6 +178,9 @@ def _with_constant(mnemonic: str, location: Location, bits: int, value: int) -> 
             return (Moved(location, (Operation(_ARITHMETIC[mnemonic], amount), *keep)),)
         if mnemonic == "sub":
             return (Moved(location, (Operation("add", -amount), *keep)),)
+        if mnemonic in _WITH_CARRY:  # how compilers choose one of two numbers that follow each other
+            sums = amount * _WITH_CARRY[mnemonic], (amount + 1) * _WITH_CARRY[mnemonic]
+            return tuple(Moved(location, (Operation("add", each), *keep)) for each in sums)
         if mnemonic == "shr":
             return (Moved(location, (*keep, Operation("shift-right", amount))),)
     elif bits and mnemonic in {"and", "or", "xor"}:
