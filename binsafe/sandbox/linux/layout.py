@@ -52,6 +52,8 @@ _PROCESSORS: Final[Mapping[str, tuple[str, str]]] = {
 }
 """How many processors there are, as sched_getaffinity(2) says, and no more: Node and libgc count these lines."""
 
+_FILES: Final[tuple[GrantKind, ...]] = ("read", "write")
+
 Attributes = int
 READ: Final[Attributes] = kernel.MOUNT_ATTR_RDONLY | kernel.MOUNT_ATTR_NODEV
 WRITE: Final[Attributes] = kernel.MOUNT_ATTR_NOEXEC | kernel.MOUNT_ATTR_NODEV
@@ -93,7 +95,7 @@ def lay_out(order: Order, cargo: Cargo, hosts: str = "") -> Layout:
     _check_present(policy)
     merged = dict(_merged_folders()) if _loads(policy) else {}
     name = posixpath.basename(policy.artifact.name)
-    program = _program_path(order, name)
+    program = _program_path(order, name, merged)
     cargo.copy(msgspec.structs.replace(file, opened_as=file.path) for file in _once(policy) if file.path != program)
     if _loads(policy) or hosts:
         _add_stand_ins(cargo, policy, hosts)
@@ -158,13 +160,19 @@ def _merged_folders() -> Iterator[tuple[str, str]]:
             yield path, os.readlink(path).lstrip("/")
 
 
-def _program_path(order: Order, name: str) -> str:
-    """Its own path where something beside it matters, else /bin: a path of a user's tells who they are."""
-    path, artifact = order.path, order.policy.artifact
-    if path is None or artifact.interpreter is None:
-        return f"{PROGRAM_FOLDER}/{name}"
-    beside = any(not file.path.startswith(_SYSTEM) for file in artifact.files)
-    return path if path.startswith(_SYSTEM) or beside else f"{PROGRAM_FOLDER}/{name}"
+def _program_path(order: Order, name: str, merged: Mapping[str, str]) -> str:
+    """Its own path where something beside it matters, else /bin: a path of a user's tells who they are.
+
+    Not where a granted folder takes the place of /bin.
+    """
+    path, policy, plain = order.path, order.policy, f"{PROGRAM_FOLDER}/{name}"
+    if path is None:
+        return plain
+    granted = (canonical(folder, merged) for kind in _FILES for folder in granted_paths(policy, kind))
+    if any(inside(canonical(plain, merged), folder) for folder in granted):
+        return path
+    beside = any(not file.path.startswith(_SYSTEM) for file in policy.artifact.files)
+    return path if policy.artifact.interpreter and (path.startswith(_SYSTEM) or beside) else plain
 
 
 def _once(policy: Policy) -> Iterator[PolicyFile]:

@@ -27,7 +27,8 @@ _AT_FDCWD: Final = -100 & 0xFFFF_FFFF
 _WRITING: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 
 _OWN: Final = (
-    "auxv cgroup comm coredump_filter exe fd limits maps mountinfo mounts oom_score_adj smaps stat statm status task"
+    "auxv cgroup comm coredump_filter cpuset exe fd limits maps mountinfo mounts oom_score_adj smaps stat statm status "
+    "task"
 )
 _OWN_THREAD: Final = re.compile(r"/proc/(?:self/task/\d+|thread-self)/")
 _MACHINE: Final = "cgroups cpuinfo filesystems meminfo mounts stat uptime version"
