@@ -58,6 +58,11 @@ QUICK = {
     "a copy of cat, with what would lie beside it": job(
         "{d}/cat /usr/bin/ldd", granted="--read /usr/bin", expected="license"
     ),
+    "a copy of env, which starts another of that name": job(
+        "{d}/env /usr/bin/env A=1 /usr/bin/printenv A",
+        granted="--exec /usr/bin/env --exec /usr/bin/printenv",
+        expected="1",
+    ),
     "touch by a way that is a link": job("touch -d @0 {d}/way/new", granted="--write {d}/way"),
     "cp": job("cp -r {d}/tree {d}/copy", granted=WRITE),
 }
@@ -214,7 +219,8 @@ def _fill(folder: Path) -> None:
     (folder / "tree" / "deep").mkdir(parents=True)
     (folder / "tree" / "deep" / "leaf").write_text("leaf\n")
     (folder / "fruit").write_text("pear\napple\n")
-    shutil.copy("/usr/bin/cat", folder)
+    for name in ("cat", "env"):
+        shutil.copy(f"/usr/bin/{name}", folder)
     (folder / "another-name").symlink_to("fruit")
     (folder / "way").symlink_to(folder / "tree")
     (folder / "numbers").write_text("".join(f"{number}\n" for number in range(1, 101)))

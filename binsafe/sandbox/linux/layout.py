@@ -163,13 +163,14 @@ def _merged_folders() -> Iterator[tuple[str, str]]:
 def _program_path(order: Order, name: str, merged: Mapping[str, str]) -> str:
     """Its own path where something beside it matters, else /bin: a path of a user's tells who they are.
 
-    Not where a granted folder takes the place of /bin.
+    Not in /bin where a granted folder takes its place, or another program has that name.
     """
     path, policy, plain = order.path, order.policy, f"{PROGRAM_FOLDER}/{name}"
     if path is None:
         return plain
-    granted = (canonical(folder, merged) for kind in _FILES for folder in granted_paths(policy, kind))
-    if any(inside(canonical(plain, merged), folder) for folder in granted):
+    others = [each for kind in _FILES for each in granted_paths(policy, kind)]
+    others += [each for file in policy.artifact.files for each in (file.path, file.opened_as)]
+    if any(inside(canonical(plain, merged), canonical(other, merged)) for other in others):
         return path
     beside = any(not file.path.startswith(_SYSTEM) for file in policy.artifact.files)
     return path if policy.artifact.interpreter and (path.startswith(_SYSTEM) or beside) else plain
