@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 
 from binsafe.extractors.capabilitynames import CAPABILITIES, CAPABILITY_NAMES, ENTITLED, OF_GO_ITSELF, TOGETHER
 from binsafe.extractors.claims import by_kind, claims, hints, shown
+from binsafe.extractors.codemaking import code_making
 from binsafe.extractors.names import plain_name
 from binsafe.extractors.packing import packed
 from binsafe.extractors.subject import Extracted, Subject
@@ -94,6 +95,8 @@ def _layout(subject: Subject) -> Iterator[Claim]:
             name = segment.name or "a segment"
             detail = "memory that is writable and executable from the start"
             yield "modify-code", Evidence(via="layout", address=hex(segment.address), symbol=name, detail=detail)
+    for evidence in code_making(subject):
+        yield "modify-code", evidence
     for evidence in packed(subject.slice, is_managed=subject.managed is not None or subject.is_go):
         yield "packed", evidence
 

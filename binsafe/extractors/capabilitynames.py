@@ -141,3 +141,15 @@ ENTITLED: Mapping[str, CapabilityName] = MappingProxyType(
     }
 )
 """What its signer asked for is meant to be used, which is not yet code that uses it."""
+
+_PROT_EXEC = 0x4
+"""sys/mman.h, of Linux and macOS"""
+_PAGE_EXECUTE_ANY = 0xF0
+"""PAGE_EXECUTE to PAGE_EXECUTE_WRITECOPY (winnt.h)"""
+CODE_MAKERS: Mapping[str, tuple[int, int]] = MappingProxyType(
+    {
+        **dict.fromkeys(("mmap", "mmap64", "mprotect", "pkey_mprotect"), (2, _PROT_EXEC)),
+        "VirtualAlloc": (3, _PAGE_EXECUTE_ANY),
+    }
+)
+"""Function -> its argument that says what the memory is for, and the bits that mean execution."""

@@ -1,6 +1,7 @@
 """Which mitigations the program was built with. A header that does not say gives "unknown", never "absent"."""
 
-from collections.abc import Callable, Mapping
+import posixpath
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
 from binsafe.extractors.language import is_dotnet
@@ -13,6 +14,7 @@ _CANARY = words("__stack_chk_fail __stack_chk_guard __stack_chk_fail_local")
 _VALIDATION_OFF = "com.apple.security.cs.disable-library-validation"
 _DYLD_VARIABLES = "com.apple.security.cs.allow-dyld-environment-variables"
 _WRITABLE_BY_ALL = ("/tmp", "/var/tmp", "/dev/shm", "/private/tmp", "/Users/Shared")  # noqa: S108 - never written
+_CURRENT = ("/proc/self/cwd", "/proc/thread-self/cwd")
 _SHOWN_PATHS = 4
 _ORIGINS = ("$ORIGIN", "${ORIGIN}", "@executable_path", "@loader_path", "/")
 """How a place to look for libraries begins that does not depend on where the program is started."""
@@ -204,14 +206,7 @@ def _executable_data(slice_: Slice) -> tuple[Finding, ...]:
 
 def _library_path(slice_: Slice) -> tuple[Finding, ...]:
     """Places to look for libraries where others than the program's installer can put one (ld.so(8), dyld(1))."""
-    relative = [path for path in slice_.rpaths if not path.startswith(_ORIGINS)]
-    shared = [
-        path
-        for path in slice_.rpaths
-        if any(path == place or path.startswith(f"{place}/") for place in _WRITABLE_BY_ALL)
-    ]
-    bad = [f"{path!r} depends on the folder it is started in" for path in relative]
-    bad += [f"{path!r} can be written by everybody" for path in shared]
+    bad = [f"{path!r} {why}" for path in _places(slice_) if (why := _why_others_may(path)) is not None]
     if slice_.traits.get("rpath_current_folder"):
         bad.append("an empty entry means the folder it is started in")
     if not bad:
@@ -221,6 +216,30 @@ def _library_path(slice_: Slice) -> tuple[Finding, ...]:
             id="library-path",
             severity=Severity.MEDIUM,
             title="It loads libraries from where others can put them",
-            detail=f"Its path for libraries (RPATH): {'; '.join(bad[:_SHOWN_PATHS])}.",
+            detail=f"Of the places that it names: {'; '.join(bad[:_SHOWN_PATHS])}.",
         ),
     )
+
+
+def _places(slice_: Slice) -> Iterator[str]:
+    """Where it looks for libraries, those that it names with a folder, and its loader."""
+    yield from slice_.rpaths
+    if slice_.format == "mach-o":  # a name without a folder is looked for in the one that it is started in
+        yield from (library.name for library in slice_.libraries if not library.name.startswith("@rpath/"))
+    if slice_.format == "elf":
+        yield from (library.name for library in slice_.libraries if "/" in library.name)
+        interpreter = slice_.traits.get("interpreter")
+        yield from (name for name in (interpreter,) if isinstance(name, str))
+
+
+def _why_others_may(path: str) -> str | None:
+    plain = f"/{posixpath.normpath(path).lstrip('/')}"
+    if not path.startswith(_ORIGINS) or _is_below(plain, _CURRENT):
+        return "depends on the folder it is started in"
+    if path.startswith("/") and _is_below(plain, _WRITABLE_BY_ALL):
+        return "can be written by everybody"
+    return None
+
+
+def _is_below(path: str, folders: tuple[str, ...]) -> bool:
+    return any(path == folder or path.startswith(f"{folder}/") for folder in folders)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from binsafe.extractors.claims import STATIC, by_kind, claims, hints, shown
+from binsafe.extractors.codemaking import code_making
 from binsafe.extractors.language import is_dotnet
 from binsafe.extractors.names import plain_name
 from binsafe.extractors.networknames import (
@@ -15,8 +16,9 @@ from binsafe.extractors.networknames import (
     STARTERS,
     UNSEEN_SYSTEM_CALLS,
 )
+from binsafe.extractors.packing import packed, without_order
 from binsafe.extractors.subject import Extracted, Subject
-from binsafe.formats.callsites import first_argument
+from binsafe.formats.callsites import constant_argument, old_kernel_call
 from binsafe.limits import MAX_EVIDENCE
 from binsafe.model import Evidence, Finding, Network, Operation, Severity, Slice
 from binsafe.model.facts import OperationName
@@ -54,6 +56,8 @@ def extract(subject: Subject) -> Extracted[Network]:
     elif found:
         doubts.insert(0, "it can send or receive on a socket that it is given")
     if not doubts:
+        doubts += _hidden(subject)
+    if not doubts:
         return Extracted(Network(verdict="no"))
     return Extracted(Network(verdict="unknown", operations=_operations(suspected)), (_cannot_tell(doubts, suspected),))
 
@@ -84,7 +88,7 @@ def _domain(subject: Subject, evidence: Evidence) -> int | None:
     site = int(evidence.address or "0", 16)
     named = plain_name(evidence.symbol or "", subject.slice.format) == "socket"  # others' first argument is no domain
     called = named and evidence.via == "import" and any(site in sites for sites in subject.sites.values())
-    return first_argument(subject.slice, site) if called else None
+    return constant_argument(subject.slice, site, 0) if called else None
 
 
 def _doubts(subject: Subject) -> Iterator[str]:
@@ -96,11 +100,26 @@ def _doubts(subject: Subject) -> Iterator[str]:
         if subject.slice.linkage == "dynamic" and not NETWORK.calls.keys().isdisjoint(calls.required):
             yield "libraries that it is linked with can open sockets"
     else:
-        if calls is not None and calls.unresolved and subject.slice.format == "mach-o":
+        if calls is not None and calls.unresolved:
             yield "it calls the kernel itself, and which calls it makes could not all be told"
+        if calls is not None and calls.open_set and subject.slice.format != "mach-o":  # all of those name dyld
+            yield f"it loads code that is not here: {', '.join(calls.open_set[:_SHOWN_REASONS])}"
         yield from _unnamed(subject)
         yield from _supplied(subject.slice)
         yield from (f"it holds the text {evidence.symbol!r}" for _, evidence in hints(subject, NETWORK))
+
+
+def _hidden(subject: Subject) -> Iterator[str]:
+    """What could be hidden from all that was looked at: asked only of what shows nothing, because it takes a while."""
+    slice_ = subject.slice
+    if place := next(code_making(subject), None):
+        yield f"it makes code while it runs (at {place.address}), which is not in the file"
+    if size := without_order(slice_):
+        yield f"{size:,} bytes of it are compressed or encrypted"
+    if next(packed(slice_, is_managed=subject.managed is not None), None):
+        yield "its code is packed"
+    if slice_.system == "linux" and (site := old_kernel_call(slice_)) is not None:
+        yield f"at {site:#x} it calls the kernel by 32-bit numbers"
 
 
 def _unnamed(subject: Subject) -> Iterator[str]:

@@ -30,6 +30,12 @@ _SAMPLE = 256 * 1024
 _SMALL = 8 * 1024
 _DENSE = 7.2
 """Bits a byte: code of every compiler met lies between 5.0 and 6.9, compressed or encrypted bytes above 7.8."""
+_BLOCK = 16 * 1024
+_MANY_BLOCKS = 2
+_NO_ORDER = 7.9
+"""Of a block of that size: compressed and encrypted bytes have 7.98 and more; tables, texts and code far less."""
+_NOT_LOADED = (".debug", ".zdebug", ".symtab", ".strtab", ".shstrtab", ".comment", ".note", ".gnu", ".gdb", ".stab")
+"""How sections begin that are stored and never loaded, debug information above all, which may be compressed."""
 _FEW_IMPORTS = 12
 _LOADER = frozenset({"LoadLibraryA", "LoadLibraryW", "LoadLibraryExA", "LoadLibraryExW"})
 
@@ -42,6 +48,8 @@ def packed(slice_: Slice, *, is_managed: bool) -> Iterator[Evidence]:
             yield _at(section.address, section.name, f"a section of {packer}")
     if not slice_.sections and slice_.format == "elf" and _UPX_MAGIC in bytes(slice_.data[:_UPX_WITHIN]):
         yield _at(slice_.entry, "UPX!", "the mark of UPX, and no sections")
+    if slice_.format == "elf":
+        yield from _carried(slice_)
     home = _home(slice_)
     if home is None:
         return
@@ -50,6 +58,30 @@ def packed(slice_: Slice, *, is_managed: bool) -> Iterator[Evidence]:
         yield _at(home.address, home.name, f"the code that starts first has {density:.1f} bits of entropy a byte")
     if home.writable and slice_.format == "pe" and not is_managed and _imports_a_loader_only(slice_):
         yield _at(slice_.entry, home.name, "it starts in memory that it can write, and imports little but a loader")
+
+
+def without_order(slice_: Slice) -> int:
+    """Bytes of what it loads that are compressed or encrypted, by their looks, in whole blocks; 0 for a few."""
+    blocks = sum(
+        _entropy(bytes(slice_.data[at : at + _BLOCK])) > _NO_ORDER
+        for segment in slice_.segments
+        for at in range(segment.offset, segment.offset + segment.file_size - _BLOCK + 1, _BLOCK)
+    )
+    return blocks * _BLOCK if blocks >= _MANY_BLOCKS else 0
+
+
+def _carried(slice_: Slice) -> Iterator[Evidence]:
+    """Compressed or encrypted bytes in a file of a program that no part of it asks to be loaded."""
+    loaded = [(segment.offset, segment.offset + segment.file_size) for segment in slice_.segments]
+    stored = [(s, s.offset, s.offset + s.size) for s in slice_.sections if s.offset is not None]
+    for section, start, end in stored:
+        known = section.name.startswith(_NOT_LOADED) or any(low <= start and end <= high for low, high in loaded)
+        if not known and _entropy(bytes(slice_.data[start : min(end, start + _SAMPLE)])) > _NO_ORDER:
+            yield Evidence(via="layout", symbol=section.name, detail=f"{end - start:,} bytes that are not loaded")
+    end = max((*(high for _, high in loaded), *(high for _, _, high in stored)), default=0)
+    size = len(slice_.data) - end
+    if _entropy(bytes(slice_.data[end : end + _SAMPLE])) > _NO_ORDER:
+        yield Evidence(via="layout", detail=f"{size:,} bytes behind its end, at offset {end:#x}")
 
 
 def _at(address: int, symbol: str, detail: str) -> Evidence:

@@ -8,7 +8,7 @@ from typing import Generic, Self, TypeVar
 import msgspec
 
 from binsafe.extractors import gobuild, texts
-from binsafe.extractors.capabilitynames import CAPABILITIES, TOGETHER
+from binsafe.extractors.capabilitynames import CAPABILITIES, CODE_MAKERS, TOGETHER
 from binsafe.extractors.names import plain_name
 from binsafe.extractors.networknames import NETWORK
 from binsafe.extractors.runtimenames import RUNTIME_TEXTS
@@ -80,7 +80,14 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
 
 _TEXTS = (*NETWORK.texts, *CAPABILITIES.texts, *RUNTIME_TEXTS)
-_NAMES = frozenset({*NETWORK.imports, *CAPABILITIES.imports, *(name for _, sets in TOGETHER for name in chain(*sets))})
+_NAMES = frozenset(
+    {
+        *NETWORK.imports,
+        *CAPABILITIES.imports,
+        *CODE_MAKERS,
+        *(name for _, sets in TOGETHER for name in chain(*sets)),
+    }
+)
 
 
 def _sites(slice_: Slice) -> Mapping[int, tuple[int, ...]]:

@@ -4,6 +4,7 @@ A direct call holds the distance to its target, so bytes that look like one and 
 2**32 are one but for an accident: in the 44 MB of code of Node.js, 0.3 accidents are to be expected per 100 targets.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
@@ -109,13 +110,17 @@ _SCANS: Mapping[str, Callable[[_Code, frozenset[int]], Iterator[Site]]] = {
 
 
 _BEFORE = 40
-"""Bytes before a call in which its first argument is looked for."""
-_MOV_EDI, _MOV_ECX = b"\xbf", b"\xb9"
+"""Bytes before a call in which its arguments are looked for."""
+_MOVES: Mapping[str, tuple[bytes, ...]] = {
+    "pe": (b"\xb9", b"\xba", b"\x41\xb8", b"\x41\xb9"),
+    "elf": (b"\xbf", b"\xbe", b"\xba", b"\xb9"),
+}
+"""``mov r32, imm32`` into each argument's register: ecx, edx, r8d, r9d on Windows; edi, esi, edx, ecx elsewhere."""
 _MOVZ_W0 = 0x5280_0000
 
 
-def first_argument(slice_: Slice, site: int) -> int | None:
-    """The small number that the code before a call puts into its first argument; None where that is not plain to see.
+def constant_argument(slice_: Slice, site: int, number: int) -> int | None:
+    """The small number that the code before a call puts into an argument (from 0); None where that is not plain to see.
 
     Only the usual form is known (``mov edi, 1``, ``mov w0, #1``): enough for nearly all calls of ``socket``.
     """
@@ -125,9 +130,26 @@ def first_argument(slice_: Slice, site: int) -> int | None:
     before = bytes(slice_.data[max(offset - _BEFORE, 0) : offset])
     if slice_.arch in {"arm64", "arm64e"}:
         words = [int.from_bytes(before[at : at + 4], "little") for at in range(len(before) % 4, len(before), 4)]
-        return next((word >> 5 & 0xFFFF for word in reversed(words) if word & 0xFFE0_001F == _MOVZ_W0), None)
+        move = _MOVZ_W0 | number
+        return next((word >> 5 & 0xFFFF for word in reversed(words) if word & 0xFFE0_001F == move), None)
     if slice_.arch != "x86_64":
         return None
-    at = before.rfind(_MOV_ECX if slice_.format == "pe" else _MOV_EDI)
-    small = at >= 0 and before[at + 2 : at + 5] == b"\0\0\0"
-    return before[at + 1] if small else None
+    move_to = _MOVES.get(slice_.format, _MOVES["elf"])[number]
+    at = before.rfind(move_to)
+    value = before[at + len(move_to) : at + len(move_to) + 4]
+    return value[0] if at >= 0 and value[1:] == b"\0\0\0" else None
+
+
+_INTERRUPT = re.compile(rb"\xb8.[\x00\x01]\x00\x00(?:[^\xcd]|\xcd[^\x80]){0,40}?(\xcd\x80)", re.DOTALL)
+"""``mov eax, number`` and, a few instructions later, ``int 0x80``."""
+
+
+def old_kernel_call(slice_: Slice) -> int | None:
+    """Where 64-bit code calls the kernel by the interrupt of 32-bit programs, whose numbers are others; None: nowhere.
+
+    Only the usual form is known; the two bytes of the interrupt alone stand by chance in every large program.
+    """
+    if slice_.arch != "x86_64":
+        return None
+    found = ((code, _INTERRUPT.search(code.data)) for code in _code(slice_))
+    return next((code.address + match.start(1) for code, match in found if match is not None), None)

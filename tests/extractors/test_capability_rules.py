@@ -1,6 +1,7 @@
 import os
 import random
 
+import msgspec
 import pytest
 from go_tables import go_slice, table
 from minimal_slices import DATA, TEXT, calls, defining, importing, minimal, subject
@@ -127,6 +128,18 @@ def test_code_without_any_order_is_packed_and_ordinary_code_is_not():
     assert severities(code(noise))["capability-packed"] is Severity.MEDIUM
     assert "packed" not in found(code(os.fsencode(__file__) * 2000))
     assert "packed" not in found(code(noise[:512]))  # too little to tell
+
+
+def test_a_payload_behind_the_end_or_in_a_section_that_is_not_loaded_is_packed():
+    noise = random.Random(1).randbytes(64 * 1024)
+    program = code(b"\x90" * 64)
+    for behind, is_packed in ((noise, True), (noise[:512], False), (bytes(65536), False)):
+        whole = msgspec.structs.replace(program, data=memoryview(bytes(program.data) + behind))
+        assert ("packed" in found(whole)) == is_packed
+    whole = msgspec.structs.replace(program, data=memoryview(bytes(program.data) + noise))
+    for name, is_packed in (("pydata", True), (".debug_info", False)):
+        section = Section(name=name, address=0, size=len(noise), offset=64)
+        assert ("packed" in found(msgspec.structs.replace(whole, sections=(*program.sections, section)))) == is_packed
 
 
 def test_upx_without_sections_is_known_by_its_mark():

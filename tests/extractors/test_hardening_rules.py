@@ -3,7 +3,7 @@ import pytest
 from minimal_slices import defining, importing, minimal, subject
 
 from binsafe.extractors import hardening
-from binsafe.model import GoBuild, Signature, Slice
+from binsafe.model import GoBuild, Library, Signature, Slice
 
 
 def state(name: str, slice_: Slice, **known: object):
@@ -132,12 +132,38 @@ def test_a_restrict_segment_restricts():
     ("path", "dangerous"),
     [
         ("lib", True), (".", True), ("/tmp/lib", True), ("/dev/shm", True), ("$ORIGIN/../lib", False),
+        ("/proc/self/cwd/lib", True), ("//tmp/lib", True), ("/usr/../tmp", True), ("/var/tmp/./x", True),
         ("${ORIGIN}", False), ("/usr/lib/tool", False), ("@executable_path/lib", False), ("/tmpfs/lib", False),
     ],
 )  # fmt: skip
 def test_a_path_for_libraries_that_others_can_write_is_a_finding(path: str, dangerous: bool):
     found = hardening.extract(subject(minimal(rpaths=(path,)))).findings
     assert [finding.id for finding in found] == ["library-path"] * dangerous
+
+
+@pytest.mark.parametrize(
+    ("named", "dangerous"),
+    [("libc.so.6", False), ("/opt/x/libx.so", False), ("./libx.so", True), ("../x/y.so", True), ("/tmp/libx.so", True)],
+)
+def test_a_library_named_with_a_folder_that_others_can_write_is_a_finding(named: str, dangerous: bool):
+    """DT_NEEDED, DT_FILTER or DT_AUDIT: what has a slash is not looked for, but opened."""
+    found = hardening.extract(subject(minimal(libraries=(Library(name=named, kind="needed"),)))).findings
+    assert [finding.id for finding in found] == ["library-path"] * dangerous
+
+
+@pytest.mark.parametrize(
+    ("loader", "dangerous"),
+    [("/lib64/ld-linux-x86-64.so.2", False), ("/nix/store/x/ld.so", False), ("ld.so", True), ("/dev/shm/ld.so", True)],
+)
+def test_a_loader_that_others_can_write_is_a_finding(loader: str, dangerous: bool):
+    found = hardening.extract(subject(minimal(traits={"interpreter": loader}))).findings
+    assert [finding.id for finding in found] == ["library-path"] * dangerous
+
+
+def test_a_dylib_named_without_a_folder_is_looked_for_in_the_current_one():
+    for name, dangerous in (("libx.dylib", True), ("@rpath/libx.dylib", False), ("/usr/lib/libx.dylib", False)):
+        slice_ = minimal(format="mach-o", libraries=(Library(name=name, kind="load"),))
+        assert [finding.id for finding in hardening.extract(subject(slice_)).findings] == ["library-path"] * dangerous
 
 
 def test_an_empty_entry_of_the_path_is_the_current_folder():

@@ -1,3 +1,6 @@
+import random
+from pathlib import Path
+
 import pytest
 from go_tables import go_slice, table
 from minimal_slices import DATA, calls, defining, importing, minimal, subject
@@ -6,7 +9,7 @@ from binsafe.extractors import network, texts
 from binsafe.extractors.networknames import NETWORK
 from binsafe.formats.gopclntab import functions
 from binsafe.limits import MAX_EVIDENCE
-from binsafe.model import Import, Library, Severity, Slice, Syscalls
+from binsafe.model import Import, Library, Section, Severity, Slice, Syscalls, Unresolved
 
 
 def verdict_of(slice_: Slice, **known: object):
@@ -173,3 +176,49 @@ def test_a_structure_that_could_not_be_read_whole_may_hide_names():
     assert verdict_of(importing("puts")) == "no"
     damaged = importing("puts", problems=("malformed: LIEF finds no imports",))
     assert "names may be missing" in reasons(damaged)
+
+
+def test_a_call_whose_number_is_not_known_may_be_for_the_network():
+    known = calls("read", complete=False, unresolved=(Unresolved(address="0x401010", reason="it is computed"),))
+    assert "could not all be told" in reasons(importing("puts"), syscalls=known)
+
+
+@pytest.mark.parametrize("absent", ["/tmp/evil/ld.so: not found", "./audit.so: not found"])
+def test_a_loader_or_an_auditor_that_is_not_here_may_do_anything(absent: str):
+    assert absent in reasons(importing("puts"), syscalls=calls("read", complete=False, open_set=(absent,)))
+
+
+CALLING_MMAP = b"\xb9\x22\0\0\0\xba%c\0\0\0\xe8\0\0\0\0"
+"""mov ecx, MAP_PRIVATE | MAP_ANONYMOUS; mov edx, ...; call"""
+CALL = 10
+
+
+@pytest.mark.parametrize(("protection", "verdict"), [(7, "unknown"), (5, "unknown"), (3, "no")])
+def test_code_that_is_made_while_it_runs_may_be_for_the_network(protection: int, verdict: str):
+    slice_ = importing("mmap", data=memoryview(CALLING_MMAP % protection))
+    [entry] = slice_.imports
+    assert entry.address is not None
+    sites = {entry.address: (DATA + CALL,)}
+    assert verdict_of(slice_, sites=sites, syscalls=calls("mmap")) == verdict
+
+
+def test_code_that_is_made_by_a_call_of_its_own_may_be_for_the_network():
+    slice_ = importing("puts", data=memoryview(CALLING_MMAP % 7))
+    known = calls("mmap", sites={"mmap": (hex(DATA + CALL),)})
+    assert "makes code" in reasons(slice_, syscalls=known)
+
+
+def test_data_without_any_order_may_be_code_that_is_not_unpacked_yet():
+    noise = random.Random(1).randbytes(64 * 1024)
+    assert "compressed or encrypted" in reasons(importing("puts", data=memoryview(noise)), syscalls=calls("read"))
+    for ordinary in (noise[:20_000], bytes(64 * 1024), Path(__file__).read_bytes() * 20):
+        assert verdict_of(importing("puts", data=memoryview(ordinary)), syscalls=calls("read")) == "no"
+
+
+def test_calls_by_the_numbers_of_32_bit_programs_may_be_for_the_network():
+    """socketcall(2) by ``int 0x80``: a list of 64-bit calls does not have it."""
+    code = b"\xb8\x66\0\0\0\xbb\x01\0\0\0\x89\xe1\xcd\x80"
+    section = Section(name=".text", address=DATA, size=len(code), offset=0, executable=True)
+    slice_ = importing("puts", data=memoryview(code), sections=(section,))
+    assert f"at {DATA + len(code) - 2:#x}" in reasons(slice_, syscalls=calls("read"))
+    assert verdict_of(importing("puts", data=memoryview(code)), syscalls=calls("read")) == "no"  # that is no code

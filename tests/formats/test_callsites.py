@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from binsafe.formats import parse
-from binsafe.formats.callsites import call_sites, first_argument
+from binsafe.formats.callsites import call_sites, constant_argument
 from binsafe.model import Section, Segment, Slice
 
 CODE, STUB = 0x40_1000, 0x40_9000
@@ -96,10 +96,10 @@ def test_other_processors_give_nothing_and_no_error():
 
 
 def test_the_first_argument_where_it_is_plain():
-    assert first_argument(program(b"\xbf\x01\0\0\0\xe8\0\0\0\0", "x86_64"), CODE + 5) == 1
-    assert first_argument(program(b"\x89\xc7\xe8\0\0\0\0", "x86_64"), CODE + 2) is None
+    assert constant_argument(program(b"\xbf\x01\0\0\0\xe8\0\0\0\0", "x86_64"), CODE + 5, 0) == 1
+    assert constant_argument(program(b"\x89\xc7\xe8\0\0\0\0", "x86_64"), CODE + 2, 0) is None
     moved = struct.pack("<2I", 0x5280_0020, 0x9400_0000)
-    assert first_argument(program(moved, "arm64"), CODE + 4) == 1
+    assert constant_argument(program(moved, "arm64"), CODE + 4, 0) == 1
 
 
 @pytest.mark.skipif(shutil.which("objdump") is None or shutil.which("cc") is None, reason="needs cc and objdump")
