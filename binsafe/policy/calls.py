@@ -12,8 +12,15 @@ from binsafe.model import Condition, Evidence, Grant, SliceReport, Syscalls
 from binsafe.model.facts import ArgumentValues
 from binsafe.policy.baseline import Baseline, CallGroup, Need
 from binsafe.policy.conditions import MAX_TEXT, MAX_VALUES, as_text, multiply_out
+from binsafe.policy.constants import CONSTANTS
 from binsafe.policy.walls import ALWAYS
 from binsafe.syscalls import tables
+
+_TYPE = 1
+_KIND = 0xF
+_OTHER_KIND = CONSTANTS["SOCK_DGRAM"] ^ CONSTANTS["SOCK_SEQPACKET"]
+"""A pair of datagram sockets is granted to nobody: each could send to any socket that has a name. Who asks for one is
+given the other kind that keeps messages apart, so that kind is what such a program needs (`sandbox.linux.owned`)."""
 
 INCOMPLETE = "analysis not complete: taken from the baseline"
 
@@ -72,6 +79,8 @@ def _narrow(grant: Grant, proved: tuple[ArgumentValues, ...]) -> Grant | None:
     when = grant.when
     for argument in proved:
         values = dict.fromkeys(value & argument.mask for value in argument.values)
+        if grant.object == "socketpair" and argument.argument == _TYPE:
+            values |= {value ^ _OTHER_KIND: None for value in values if value & _KIND == CONSTANTS["SOCK_DGRAM"]}
         fitting = tuple(value for value in values if multiply_out((*when, _test(argument, (value,)))))
         if not fitting:
             return None

@@ -1,5 +1,6 @@
 """binsafe run with a shell, as users try it out: what it is called, what it leaves running, what it asks for."""
 
+import errno
 import shutil
 import signal
 import subprocess
@@ -19,9 +20,21 @@ pytestmark = [
 ]
 
 
+PAIR = """
+socketpair(my $one, my $other, 1, 2, 0) or die $!;  # AF_UNIX, SOCK_DGRAM
+syswrite $one, "first";
+syswrite $one, "second";
+sysread $other, my $message, 99;
+print $message;
+"""
+
+
 def script(text: str, *options: str, program: str = SHELL) -> subprocess.CompletedProcess[str]:
-    command = [*RUN, *options, program, "-c", text]
-    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+    return run(*options, program, "-c", text)
+
+
+def run(*words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*RUN, *words], input=stdin, capture_output=True, text=True, timeout=60, check=False)
 
 
 def test_a_program_of_the_systems_is_called_by_its_path_as_it_was_started():
@@ -57,3 +70,26 @@ def test_a_limit_that_is_asked_for_again_and_again_is_one_thing():
     assert done.stderr.count("limit nofile denied") == 5
     assert "nofile: 9001 among its limits" in done.stderr
     assert "4 more were counted" in done.stderr
+
+
+def test_its_own_open_files_have_names():
+    """Servers log to /dev/stderr, and bash names what it reads from by /dev/fd."""
+    assert script("echo said > /dev/stderr; echo told > /proc/self/fd/1").stdout == "told\n"
+    assert "said\n" in script("echo said >> /dev/stderr").stderr
+    done = run("--exec", "/usr/bin/cat", "/bin/bash", "-c", "cat /dev/stdin <(echo second)", stdin="first\n")
+    assert (done.stdout, done.stderr) == ("first\nsecond\n", "")
+    done = script("echo x > /dev/fd/9; echo $?")
+    assert done.stdout == "2\n"
+
+
+@pytest.mark.skipif(shutil.which("perl") is None, reason="needs perl")
+def test_a_pair_of_sockets_for_datagrams_keeps_its_messages_apart():
+    done = run("perl", "-e", PAIR)
+    assert (done.stdout, done.stderr) == ("first", "")
+
+
+@pytest.mark.skipif(shutil.which("perl") is None, reason="needs perl")
+def test_who_would_become_somebody_else_is_told_that_he_may_not():
+    """Not that there is no such call: ngircd goes on after the first answer and ends after the other."""
+    done = run("perl", "-e", "$( = 65534; print $! + 0, qq(\n); $< = 65534; print $! + 0")
+    assert done.stdout == f"{errno.EPERM}\n{errno.EPERM}"

@@ -251,3 +251,14 @@ def test_a_proof_that_would_take_too_many_forms_is_left_aside(high: int, narrowe
     assert holds(grant.when, (0, 0x0703, 0, 0, 0, 0))
     assert not holds(grant.when, (0, 0x0708, 0, 0, 0, 0))
     assert holds(grant.when, (0, 0x7F03, 0, 0, 0, 0)) is not narrowed
+
+
+def test_who_makes_pairs_for_datagrams_is_granted_the_kind_that_reaches_nobody_else():
+    """socat: the sandbox answers with that kind. The pair that it asked for stays refused."""
+    unix, datagrams, messages, close_on_exec = 1, 2, 5, 0o2000000
+    proved = ArgumentValues(argument=1, mask=0xFFFF_FFFF, values=(datagrams | close_on_exec,))
+    policy = policy_of(baseline=baselines.load("cli_tool"), calls=syscalls("socketpair", socketpair=(proved,)))
+    (grant,) = (each for each in policy.of("syscall") if each.object == "socketpair")
+    assert holds(grant.when, (unix, messages | close_on_exec, 0, 0, 0, 0))
+    assert not holds(grant.when, (unix, datagrams | close_on_exec, 0, 0, 0, 0))
+    assert not holds(grant.when, (unix, messages, 0, 0, 0, 0))

@@ -1,4 +1,4 @@
-"""Limits as they are handed to the stage."""
+"""Limits and variables as they are handed to the stage."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,9 @@ import pytest
 
 from binsafe.model import Grant, Policy
 from binsafe.model.policy import PolicyArtifact
-from binsafe.sandbox.linux.planning import limits_of
+from binsafe.sandbox import Order
+from binsafe.sandbox.linux.layout import Layout
+from binsafe.sandbox.linux.planning import environment_of, limits_of
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
 
@@ -27,3 +29,19 @@ def test_no_core_dump_leaves_by_a_pipe_either(tmp_path: Path, pattern: str, limi
     )
     policy = Policy(artifact=artifact, baseline="x", grants=grants)
     assert dict(limits_of(policy, str(kernels))) == {"CORE": limit, "NOFILE": 64}
+
+
+@pytest.mark.parametrize(
+    ("program", "named", "path"),
+    [
+        ("/usr/lib/postgresql/15/bin/postgres", "", ":/usr/lib/postgresql/15/bin"),
+        ("/usr/sbin/nginx", "", ""),
+        ("/usr/lib/postgresql/15/bin/postgres", "/mine", "/mine"),
+    ],
+)
+def test_a_program_finds_itself_by_its_name_unless_somebody_said_where_to_look(program: str, named: str, path: str):
+    artifact = PolicyArtifact(name="x", sha256="0" * 64, system="linux", arch="x86_64")
+    grants = (Grant(kind="environment", object="PATH", access=named, reason="test"),) if named else ()
+    order = Order(policy=Policy(artifact=artifact, baseline="x", grants=grants), program=0, on_violation=print)
+    found = environment_of(order, Layout(program=program))["PATH"]
+    assert found == (path if named else f"{order.environment()['PATH']}{path}")

@@ -14,7 +14,7 @@ from typing import Final
 
 from binsafe.model import Violation
 from binsafe.model.violation import UNGRANTABLE
-from binsafe.sandbox.linux import inside
+from binsafe.sandbox.linux import inside, owned
 from binsafe.sandbox.linux.alone import ALONE
 from binsafe.sandbox.linux.connecting import Connector
 from binsafe.sandbox.linux.describing import ONLY_INSIDE, describe, error_name, grant_for
@@ -43,12 +43,6 @@ _ADDRESS_PROBES: Final = frozenset(
 
 _SYSLOG: Final = (socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC, 0)
 """How syslog(3) reaches the system's log; without it, it says nothing and goes on."""
-
-_DENIED_WITH: Final[Mapping[str, int]] = dict.fromkeys(
-    ("bind", "connect", "execve", "execveat", "socket", "listen", "ptrace", "kill"), errno.EPERM
-)
-"""Calls that a program must see refused; all others that are not granted do not exist here (ENOSYS), so that a C
-library falls back to an older call (glibc tries clone3 and then clone only after ENOSYS)."""
 
 _FALLBACKS: Final = frozenset(
     {
@@ -79,16 +73,23 @@ _SETTING_IDS: Final[Mapping[str, int]] = {
 }
 """Call -> how many arguments it has. make and busybox become who they are before they start anything."""
 
+_DENIED_WITH: Final[Mapping[str, int]] = dict.fromkeys(
+    (
+        *("bind", "connect", "execve", "execveat", "socket", "listen", "ptrace", "kill"),
+        *(*_SETTING_IDS, "setgroups", "chroot", "sched_setscheduler", "sched_setparam", "ioprio_set", "sethostname"),
+    ),
+    errno.EPERM,
+)
+"""Calls that a program must see refused, and those for which each needs a privilege, who then goes on without (ngircd
+ends where setgid does not exist). All others that are not granted do not exist here (ENOSYS), so that a C library falls
+back to an older call (glibc tries clone3 and then clone only after ENOSYS)."""
+
 _SEARCHED: Final = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin")
 """Where shells and libraries look for a program that is named without its folder, one after the other."""
 
 _UTS_LENGTH: Final = 65
 _NODENAME: Final = 1
 """linux/utsname.h: six names of that length, the host's being the second."""
-
-_MAPS: Final = "/proc/self/maps"
-"""Where glibc's pthread_getattr_np(3) learns how far the first thread's stack goes: collectors of garbage scan it, and
-end the program where they cannot know (libgc, JavaScriptCore)."""
 
 _FICLONE: Final = 0x4004_9409
 """cp's way to share blocks; it copies where that fails."""
@@ -218,8 +219,9 @@ class Answerer:
     def _look(self, call: Call, name: str, lookups: Lookups) -> None:
         missed = lookups.miss(self._listener, call, PATH_CALLS[name])
         flags = PATH_CALLS[name].flags
-        if missed is not None and missed.path == _MAPS and flags is not None and self._watch.loaded:
-            self._carry_out(call, name, lambda call: self._give_maps(call, call.arguments[flags]))
+        give = owned.find(missed.path, loaded=self._watch.loaded) if missed is not None and flags is not None else None
+        if give is not None and flags is not None:
+            self._carry_out(call, name, lambda call: give(self._listener, call, call.arguments[flags]))
             return
         if missed is not None and lookups.refuses:
             self._listener.finish(call, errno.EACCES if missed.writes else errno.ENOENT)
@@ -235,15 +237,6 @@ class Answerer:
                 expected=missed.expected,
                 grant=missed.grant,
             )
-
-    def _give_maps(self, call: Call, flags: int) -> None:
-        """Its own mappings, to read; what it named says no more than that it wants these."""
-        descriptor = os.open(f"/proc/{call.pid}/maps", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            self._listener.check(call)
-            self._listener.give_descriptor(call, descriptor, close_on_exec=bool(flags & os.O_CLOEXEC))
-        finally:
-            os.close(descriptor)
 
     def _name(self, call: Call) -> None:
         """What uname(2) says, without the name of the host and its domain."""
@@ -265,6 +258,8 @@ class Answerer:
             self._finish(call, name, describe(self._listener, call, name).object, errno.EPERM)
         elif name in _SETTING_IDS and _OWN_IDS.issuperset(call.arguments[: _SETTING_IDS[name]]):
             self._listener.finish(call)  # nothing changes, so nothing needs to be done
+        elif name == "socketpair" and self._may_pair(call.arguments):
+            self._carry_out(call, name, lambda call: owned.give_pair(self._listener, call))
         elif name == "ioctl" and call.arguments[1] == _FICLONE:
             self._finish(call, name, "FICLONE", errno.EOPNOTSUPP)
         else:
@@ -281,6 +276,10 @@ class Answerer:
                 grant=what.grant,
                 expected=expected,
             )
+
+    def _may_pair(self, arguments: tuple[int, ...]) -> bool:
+        other = owned.as_messages(arguments)
+        return other is not None and self._watch.allows("socketpair", other)
 
     def _finish(self, call: Call, name: str, object_: str, number: int) -> None:
         """A refusal that ordinary programs take for an answer."""

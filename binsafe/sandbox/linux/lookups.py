@@ -42,6 +42,7 @@ _EXPECTED_FILES: Final = frozenset(
         *("/proc/self/attr/current", "/proc/version_signature"),
         *("/proc/sys/vm/overcommit_memory", "/proc/sys/vm/max_map_count", "/proc/sys/vm/nr_hugepages"),
         *("/proc/sys/net/core/somaxconn", "/proc/sys/crypto/fips_enabled", "/proc/net/if_inet6", "/proc/driver"),
+        *("/etc/mtab", "/etc/hosts.allow", "/etc/hosts.deny", "/proc/self/loginuid"),
         *("/etc/ld.so.cache", "/etc/ld.so.preload", "/etc/localtime", "/etc/resolv.conf", "/etc/gai.conf"),
         *("/etc/ssl/openssl.cnf", "/usr/lib/ssl/openssl.cnf"),
     }
@@ -152,7 +153,7 @@ class Lookups:
         there = _may_exist(path) or (writes and _may_exist(folder))
         expected = _is_expected(path) and (not writes or inside(path, "/proc/self"))
         if writes and path.startswith("/dev/"):
-            expected = path == "/dev/tty"
+            expected = path in ("/dev/tty", "/dev/console")  # where syslog(3) says what it cannot say elsewhere
         option = f"--write {folder if not os.path.lexists(path) else path}" if writes else f"--read {path}"
         return Miss(path, option, expected, there)
 

@@ -88,6 +88,11 @@ class Listener:
         flags = os.O_CLOEXEC if close_on_exec else 0
         self._ask(_ADDFD, _ADDFD_REQUEST.pack(call.id, _ADDFD_FLAG_SEND, source, 0, flags))
 
+    def add_descriptor(self, call: Call, source: int, *, close_on_exec: bool) -> int:
+        """Give the caller our descriptor ``source``; its number there. The call still waits for its answer."""
+        flags = os.O_CLOEXEC if close_on_exec else 0
+        return self._ask(_ADDFD, _ADDFD_REQUEST.pack(call.id, 0, source, 0, flags))
+
     def read(self, call: Call, address: int, size: int) -> bytes:
         """Up to ``size`` bytes of the caller's memory; raises OSError (EFAULT) where nothing is mapped."""
         descriptor = os.open(f"/proc/{call.pid}/mem", os.O_RDONLY | os.O_CLOEXEC)
@@ -116,13 +121,14 @@ class Listener:
                 text += self.read(call, address + room, MAX_READ - room)
         return text.split(b"\0", 1)[0].decode("utf-8", "backslashreplace")
 
-    def _ask(self, request: int, payload: bytes) -> None:
+    def _ask(self, request: int, payload: bytes) -> int:
         try:
-            fcntl.ioctl(self.descriptor, request, payload)
+            result: int = fcntl.ioctl(self.descriptor, request, bytearray(payload))  # of bytes it would return those
         except OSError as error:
             if error.errno == errno.ENOENT:
                 raise Gone from error
             raise
+        return result
 
 
 def readable(descriptor: int) -> bool:

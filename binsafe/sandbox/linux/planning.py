@@ -28,7 +28,7 @@ def plan_for(
         "namespaces": True,
         "execute": layout.program,
         "argv": [_called(policy.artifact.name, layout), *order.arguments],
-        "environment": order.environment(),
+        "environment": environment_of(order, layout),
         "cwd": _working_folder(layout),
         **root_of(layout),
         "limits": limits_of(policy),
@@ -46,6 +46,16 @@ def _called(name: str, layout: Layout) -> str:
     own = posixpath.basename(name)
     place = f"{posixpath.dirname(layout.program)}/{own}"
     return name if canonical(name, layout.merged) == canonical(place, layout.merged) else own
+
+
+def environment_of(order: Order, layout: Layout) -> dict[str, str]:
+    """Where nobody has said where to look, a program finds itself by its name (postgres)."""
+    environment = order.environment()
+    folder = posixpath.dirname(layout.program)
+    named = any(grant.object == "PATH" for grant in order.policy.of("environment"))
+    if not named and folder not in environment["PATH"].split(":"):
+        environment["PATH"] += f":{folder}"
+    return environment
 
 
 def root_of(layout: Layout) -> Plan:

@@ -203,7 +203,7 @@ def original(listener: Listener, call: Call) -> Iterator[Original]:
     """The socket in a call's first argument, if that is what it is: a TCP one of the internet families."""
     descriptor = call.arguments[0] & 0xFFFF_FFFF
     try:
-        pidfd = _open_thread(call.pid)
+        pidfd = open_thread(call.pid)
     except OSError as error:
         raise Refused(error.errno or errno.ESRCH, "a process that has gone") from error
     try:
@@ -227,7 +227,7 @@ def original(listener: Listener, call: Call) -> Iterator[Original]:
         os.close(pidfd)
 
 
-def _open_thread(thread: int) -> int:
+def open_thread(thread: int) -> int:
     """A pidfd of the calling thread itself, which may have a descriptor table of its own; of its process before 6.9."""
     try:
         return os.pidfd_open(thread, _PIDFD_THREAD)
