@@ -10,10 +10,13 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 
 from binsafe.syscalls.decoding.code import Code, CodeRange
-from binsafe.syscalls.machines.machine import Edges, References
+from binsafe.syscalls.machines.machine import Addresses, Edges, References
+from binsafe.syscalls.sets import packed
 
-_PIECE = 1 << 24
+_PIECE = 1 << 22
 """Bytes that are scanned at a time: the scans' temporary arrays are several times that large."""
+_AT_ONCE = 1 << 18
+"""Edges that are looked at at a time, for the same reason."""
 _OVERLAP = 1 << 14
 """Bytes of the next piece that are scanned too; nothing that is looked for is longer, pairs of arm64's included."""
 
@@ -23,23 +26,35 @@ class Index:
 
     def __init__(self, code: Code, scan: Callable[[CodeRange], Edges], spend: Callable[[int], None]) -> None:
         """Scan all of ``code``; ``spend`` is told how many edges were found, and may refuse."""
-        found = [Edges(np.array([], np.int64), np.array([], np.int64))]
+        self._code = code
+        found = [np.array([], np.uint64)]
         for piece in pieces(code.ranges):
             edges = _inside(scan(piece), code, piece.address + _PIECE)
             spend(len(edges.targets))
-            found.append(edges)
-        sources, targets = (np.concatenate(column) for column in zip(*found, strict=True))
-        order = np.argsort(targets, kind="stable")
-        self.edges = Edges(sources[order], targets[order])
-        """All of them, by target."""
-        self._columns = self.edges.sources.data, self.edges.targets.data
+            found.append(packed(code.positions(edges.targets), code.positions(edges.sources)))
+        self._pairs = np.concatenate(found)
+        """Positions of targets and sources."""
+        self._pairs.sort()
+        self._column = self._pairs.data
+
+    @property
+    def targets(self) -> Addresses:
+        """Where they lead, ascending."""
+        return self._code.addresses((self._pairs >> np.uint64(32)).astype(np.int64))
+
+    def parts(self) -> Iterator[Edges]:
+        """All of them, by target; not at once, since there may be millions."""
+        for first in range(0, len(self._pairs), _AT_ONCE):
+            pairs = self._pairs[first : first + _AT_ONCE]
+            targets, sources = pairs >> np.uint64(32), pairs & np.uint64(0xFFFF_FFFF)
+            yield Edges(*(self._code.addresses(each.astype(np.int64)) for each in (sources, targets)))
 
     def into(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         """(source, target) of the edges whose target lies in a range."""
-        sources, targets = self._columns  # to look one up in numpy takes longer than Python's bisect does
-        first = bisect_left(targets, start)
-        last = bisect_left(targets, end, first)
-        return zip(sources[first:last].tolist(), targets[first:last].tolist(), strict=True)
+        first = bisect_left(self._column, self._code.position(start) << 32)  # in numpy it takes longer
+        last = bisect_left(self._column, self._code.position(end) << 32, first)
+        address = self._code.address
+        return ((address(pair & 0xFFFF_FFFF), address(pair >> 32)) for pair in self._column[first:last].tolist())
 
 
 def pieces(ranges: Iterable[CodeRange]) -> Iterator[CodeRange]:
@@ -78,6 +93,7 @@ class Referring:
             spend(int(kept.sum()))
             found.append(References(sources[kept], targets[kept], uses[kept]))
         sources, targets, uses = (np.concatenate(column) for column in zip(*found, strict=True))
+        found.clear()  # of millions two copies at a time are enough
         order = np.argsort(targets, kind="stable")
         self.sources, self.targets, self.uses = sources[order], targets[order], uses[order]
         self._columns = self.sources.data, self.targets.data, self.uses.data

@@ -43,6 +43,9 @@ _SCANNED_BYTES = 1 << 10
 _FEW = 2
 _LONGEST = 15
 """Bytes of the longest instruction."""
+_UNMAPPED_PART = 0.05
+_START_UP_CODE = 1024
+"""Bytes in `crt1.o` and its like that no table mentions: much of a small program."""
 _GOES_ON = (Flow.NEXT, Flow.BRANCH)
 _STUB_SIZE = 16
 """Bytes of the longest stub of a linkage table, up to its jump."""
@@ -78,7 +81,7 @@ class Program:
             linking=linking,
             table=self.go,
             stubs=np.array(list(self.stubs.values()), np.int64),
-            led_to=np.concatenate([self.calls.edges.targets, self.pointers.targets]),
+            led_to=np.concatenate([self.calls.targets, self.pointers.targets]),
         )
         self._starts: list[int] = self.layout.starts.tolist()
         self._ends: list[int] = self.layout.ends.tolist()
@@ -110,6 +113,14 @@ class Program:
         """Whether a table of the file says that this is a function and where it ends."""
         at = bisect_right(self._starts, start) - 1
         return self.go is not None or (self._starts[at] == start and bool(self._ends[at]))
+
+    def is_mapped(self) -> bool:
+        """Whether it is position-independent, and tables say of nearly all of its code which function it belongs to."""
+        if not self.slice.traits.get("pie", False):
+            return False  # its code names addresses in more ways than are looked for
+        starts, ends = self.layout.starts, self.layout.ends
+        missing = self.code.size - int(np.where(ends > 0, ends - starts, 0).sum())
+        return missing <= max(_START_UP_CODE, _UNMAPPED_PART * self.code.size)
 
     def in_code(self, addresses: Addresses) -> npt.NDArray[np.bool_]:
         """Whether each address lies in executable memory."""
@@ -174,7 +185,7 @@ class Program:
     @cached_property
     def _doubtful(self) -> set[int]:
         """Starts that nothing speaks for but a call or two: such bytes occur inside of others."""
-        loose, targets = self.layout.loose, self.calls.edges.targets
+        loose, targets = self.layout.loose, self.calls.targets
         called = np.searchsorted(targets, loose, side="right") - np.searchsorted(targets, loose)
         return set(loose[(called <= _FEW) & ~among(loose, self.pointers.targets)].tolist())
 

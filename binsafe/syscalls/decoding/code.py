@@ -7,12 +7,15 @@ Rust and musl programs into the executable segment, and two thirds of the ``0f 0
 from bisect import bisect_right
 from collections.abc import Iterator
 from functools import cached_property
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from binsafe.formats.structure import find_all
 from binsafe.model import Segment, Slice
+from binsafe.syscalls.sets import packed
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -46,6 +49,7 @@ class Code:
         self.slice = slice_
         self.ranges = tuple(_ranges(slice_))
         self._starts = [r.address for r in self.ranges]
+        self._firsts = [*accumulate((len(r.data) for r in self.ranges), initial=0)]
         self.size = sum(len(r.data) for r in self.ranges)
         self.loaded_size = sum(len(_stored(slice_, s)) for s in slice_.segments)
         """Bytes that all segments take from the file; some may be counted more than once."""
@@ -54,6 +58,32 @@ class Code:
         """The executable range that holds an address."""
         at = bisect_right(self._starts, address) - 1
         return self.ranges[at] if at >= 0 and address < self.ranges[at].end else None
+
+    def position(self, address: int) -> int:
+        """Where an address of code lies among all bytes of code, one range behind the other.
+
+        Of another address that of the code behind it.
+        """
+        at = bisect_right(self._starts, address) - 1
+        return self._firsts[at] + min(address - self._starts[at], len(self.ranges[at].data)) if at >= 0 else 0
+
+    def address(self, position: int) -> int:
+        """The address of the code at a position."""
+        at = bisect_right(self._firsts, position) - 1
+        return self._starts[at] + position - self._firsts[at]
+
+    def positions(self, addresses: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """`position` of many addresses, all of them of code."""
+        at = np.searchsorted(np.array(self._starts, np.int64), addresses, side="right") - 1
+        return addresses - self._distances[at]
+
+    def addresses(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """`address` of many positions."""
+        return positions + self._distances[np.searchsorted(self._firsts[:-1], positions, side="right") - 1]
+
+    @cached_property
+    def _distances(self) -> npt.NDArray[np.int64]:
+        return np.array(self._starts, np.int64) - np.array(self._firsts[:-1], np.int64)
 
     def read(self, start: int, end: int) -> bytes:
         """The executable bytes from ``start`` up to ``end``, or to the end of their range."""
@@ -89,30 +119,32 @@ class Code:
 
     def find(self, pattern: bytes) -> Iterator[int]:
         """The first place of ``pattern`` in each range of code."""
-        found = ((r.address, bytes(r.data).find(pattern)) for r in self.ranges)
-        return (start + at for start, at in found if at >= 0)
+        found = ((r.address, next(find_all(r.data, pattern), None)) for r in self.ranges)
+        return (start + at for start, at in found if at is not None)
 
     def naming(self, address: int) -> int | None:
         """The first place where four bytes of code are the address of a place in it, whatever they are part of."""
-        places, named = self._named
-        at = int(np.searchsorted(named, address))
-        return int(places[at]) if at < len(named) and named[at] == address else None
+        if address >> 32:
+            return None
+        at = int(np.searchsorted(self._named, np.uint64(address << 32)))
+        found = int(self._named[at]) if at < len(self._named) else -1
+        return self.address(found & 0xFFFF_FFFF) if found >> 32 == address else None
 
     @cached_property
-    def _named(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Places of all such bytes and what they name, by that: to find them all takes as long as to look for three."""
+    def _named(self) -> npt.NDArray[np.uint64]:
+        """(what such bytes name, their position), packed: to find them all takes as long as to look for three."""
         lowest = min((r.address for r in self.ranges), default=0)
         highest = min(max((r.end for r in self.ranges), default=0), 1 << 32)
-        found = [(np.array([], np.int64), np.array([], np.int64))]
-        for r in self.ranges:
+        found = [np.array([], np.uint64)]
+        for r, position in zip(self.ranges, self._firsts, strict=False):
             for first in range(0, max(0, len(r.data) - 3), _PIECE):
                 count = min(_PIECE, len(r.data) - 3 - first)
                 words = np.ndarray((count,), np.dtype("<u4"), buffer=r.data[first:], strides=(1,))
                 at = np.flatnonzero((words >= lowest) & (words < highest))
-                found.append((r.address + first + at, words[at].astype(np.int64)))
-        places, named = (np.concatenate(column) for column in zip(*found, strict=True))
-        order = np.argsort(named, kind="stable")
-        return places[order], named[order]
+                found.append(packed(words[at], position + first + at))
+        named = np.concatenate(found)
+        named.sort()
+        return named
 
 
 def _stored(slice_: Slice, segment: Segment) -> memoryview:

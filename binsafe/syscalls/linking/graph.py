@@ -10,6 +10,7 @@ up in all files).
 
 import re
 from collections.abc import Iterator
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -27,9 +28,8 @@ from binsafe.syscalls.machines.machine import (
     WORD,
     Addresses,
     Edges,
-    joined,
 )
-from binsafe.syscalls.sets import among, distinct
+from binsafe.syscalls.sets import among, distinct, packed
 
 _C_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NEVER_WALKED = frozenset({"__libc_IO_vtables"})
@@ -79,17 +79,14 @@ class _Builder:
         self.imports = used[used > 0]
 
     def build(self) -> Graph:
-        edges = [
+        edges = chain(
             self._direct(),
-            self._short(),
-            self._falls(),
+            [self._short(), self._falls()],
             self._referred(),
-            self._pointed(),
-            self._chained(),
-        ]
-        sources, targets = (np.concatenate(column) for column in zip(*edges, strict=True))
-        pairs = distinct(sources * (1 << 32) + targets)
-        sources, targets = pairs >> 32, pairs & 0xFFFF_FFFF
+            [self._pointed(), self._chained()],
+        )
+        pairs = distinct(np.concatenate([distinct(packed(each.sources, each.targets)) for each in edges]))
+        sources, targets = (pairs >> np.uint64(32)).astype(np.int32), (pairs & np.uint64(0xFFFF_FFFF)).astype(np.int32)
         kept = sources != targets
         return Graph(
             self.functions,
@@ -160,18 +157,16 @@ class _Builder:
         kept = (node >= 0) & (origin >= 0)
         return Edges(origin[kept], node[kept])
 
-    def _direct(self) -> Edges:
-        calls, jumps = self.program.calls.edges, self.program.jumps.edges
-        return self._edges(
-            np.concatenate([calls.sources, jumps.sources]), np.concatenate([calls.targets, jumps.targets])
-        )
+    def _direct(self) -> Iterator[Edges]:
+        return (self._edges(*part) for part in chain(self.program.calls.parts(), self.program.jumps.parts()))
 
     def _short(self) -> Edges:
         """Jumps of two bytes to a neighbour, confirmed by decoding: as bytes they are too frequent to be believed.
 
-        A program that is not position-independent counts as a whole (`Summary.mapped`), with or without them.
+        A program of which tables say too little counts as a whole (`Summary.mapped`), with or without them.
         """
-        found = list(self.program.short_jumps()) if self.program.slice.traits.get("pie", False) else []
+        whole = self.program.slice.kind == "executable" and not self.program.is_mapped()
+        found = [] if whole else list(self.program.short_jumps())
         return (
             self._edges(*(np.array(column, np.int64) for column in zip(*found, strict=True)))
             if found
@@ -182,10 +177,10 @@ class _Builder:
         at = np.flatnonzero(self.layout.falls)
         return Edges(at, at + 1)
 
-    def _referred(self) -> Edges:
+    def _referred(self) -> Iterator[Edges]:
         """To functions and tables whose address is taken; to what single pointers lead to that are loaded."""
         taken = among(self.references.uses, (TAKEN, MAYBE_TAKEN))
-        edges = [self._edges(self.references.sources[taken], self.references.targets[taken])]
+        yield self._edges(self.references.sources[taken], self.references.targets[taken])
         for uses, size in (((LOADED, CALLED), WORD), ((LOADED_WIDE,), WIDE)):
             chosen = among(self.references.uses, uses)
             places, targets = self.references.sources[chosen], self.references.targets[chosen]
@@ -194,8 +189,7 @@ class _Builder:
             at = np.repeat(first - np.append(0, np.cumsum(counts)[:-1]), counts) + np.arange(counts.sum())
             origin, node = self.layout.containing(np.repeat(places, counts)), self._pointee(at)
             kept = (origin >= 0) & (node >= 0)
-            edges.append(Edges(origin[kept], node[kept]))
-        return joined(*edges)
+            yield Edges(origin[kept], node[kept])
 
     def _pointee(self, at: Addresses) -> Addresses:
         """The node that each pointer leads to; -1 for none."""

@@ -8,7 +8,7 @@ from itertools import accumulate
 UNREACHED, ROOT = -2, -1
 _REACHED, _BARRED = 1, 2
 
-Leads = tuple[list[int], list[int]]
+Leads = tuple[Sequence[int], Sequence[int]]
 """Of a file: for each node, by the file's own numbers, where those begin that it leads to, and these."""
 
 

@@ -40,11 +40,8 @@ from binsafe.syscalls.machines.machine import Addresses, Machine
 from binsafe.syscalls.sets import among
 from binsafe.syscalls.tables import numbers
 
-_UNMAPPED_PART = 0.05
 _LISTED = 8
 """A function that refers to so many functions of name services calls none of them."""
-_START_UP_CODE = 1024
-"""Bytes in `crt1.o` and its like that no table mentions: much of a small program."""
 _SPEAKING = frozenset({"__libc_fatal", "__fortify_fail", "__stack_chk_fail", "__chk_fail"})
 _FATAL = frozenset(
     {
@@ -139,7 +136,7 @@ class Summariser:
             firsts=np.searchsorted(sources, np.arange(self._graph.nodes + 1)).astype(np.int32).tobytes(),
             targets=targets.astype(np.int32).tobytes(),
             entry=self._graph.entry,
-            mapped=self._mapped(),
+            mapped=self._program.is_mapped(),
             roots=self._graph.roots.astype(np.int32).tobytes(),
             imports=tuple(self._imports()),
             exports=exports,
@@ -169,13 +166,6 @@ class Summariser:
         often = np.bincount(sources[serving], minlength=self._graph.nodes) >= _LISTED
         kept = ~(serving & often[sources])
         return sources[kept], targets[kept]
-
-    def _mapped(self) -> bool:
-        ends, starts = self._program.layout.ends, self._program.layout.starts
-        if not self._program.slice.traits.get("pie", False):
-            return False  # its code names addresses in more ways than are looked for
-        missing = self._program.code.size - int(np.where(ends > 0, ends - starts, 0).sum())
-        return missing <= max(_START_UP_CODE, _UNMAPPED_PART * self._program.code.size)
 
     def _fatal(self, exports: Iterable[Export]) -> set[int]:
         """Functions that end the program because of an error, and what glibc's print its last words with.

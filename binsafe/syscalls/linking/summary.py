@@ -4,6 +4,7 @@ A summary is made from the library's bytes alone, so it can be kept. It holds th
 it and out of it by name, and which functions make which calls.
 """
 
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
@@ -196,9 +197,9 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return found
 
     @cached_property
-    def leads(self) -> tuple[list[int], list[int]]:
-        """``firsts`` and ``targets`` as numbers."""
-        return memoryview(self.firsts).cast("i").tolist(), memoryview(self.targets).cast("i").tolist()
+    def leads(self) -> "tuple[array[int], array[int]]":
+        """``firsts`` and ``targets`` as numbers: of a large file millions, of which few are looked at."""
+        return array("i", self.firsts), array("i", self.targets)
 
     def edges(self) -> Iterator[tuple[int, int]]:
         """The graph's edges."""
