@@ -27,6 +27,9 @@ WORKER_KEPT_BYTES = 384 * 1024**2
 MAX_REPORT_BYTES = 16 * 1024**2
 """Largest report that is accepted from the parsing process."""
 
+MAX_LAST_WORDS_BYTES = 64 * 1024
+"""What the parsing process may say of its end."""
+
 MAX_SAVED_REPORT_BYTES = 32 * 1024**2
 MAX_SAVED_REPORT_VALUES = 2_000_000
 """Largest report that is read back from a file, and the values in it: each may cost a hundred bytes of memory."""

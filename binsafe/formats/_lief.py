@@ -30,7 +30,7 @@ def elf(data: memoryview) -> Any:
     Raises:
         NotAnalysable: LIEF cannot read it.
     """
-    lief = _load()
+    lief = load()
     config = lief.ELF.ParserConfig()
     config.parse_notes = config.parse_overlay = False
     config.parse_symtab_symbols = config.parse_symbol_versions = False
@@ -40,7 +40,8 @@ def elf(data: memoryview) -> Any:
     return parsed
 
 
-def _load() -> Any:
+def load() -> Any:
+    """LIEF itself, silenced."""
     import lief  # noqa: PLC0415 - see above
 
     lief.logging.disable()  # it would print names out of hostile files

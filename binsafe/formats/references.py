@@ -42,7 +42,12 @@ def references(slice_: Slice, first: int, last: int) -> "Addresses":
             address = segment.address + at - segment.offset
             named = scan(address, data) if segment.executable else _pointers(slice_, data)
             found += [each[(each >= first) & (each <= last)] for each in named]
-    return np.unique(np.concatenate(found)) if found else np.empty(0, np.uint64)
+    if not found:
+        return np.empty(0, np.uint64)
+    ordered: Addresses = np.sort(np.concatenate(found))
+    # numpy.unique does this, but would load its masked arrays first
+    once: Addresses = ordered[np.diff(ordered, prepend=ordered[:1] + 1) != 0]
+    return once
 
 
 def _pointers(slice_: Slice, data: memoryview) -> "Iterator[Addresses]":

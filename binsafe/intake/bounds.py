@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from binsafe.limits import WORKER_BYTES, WORKER_KEPT_BYTES, WORKER_SECONDS
+from binsafe.limits import MAX_LAST_WORDS_BYTES, WORKER_BYTES, WORKER_KEPT_BYTES, WORKER_SECONDS
 
 _PR_SET_PDEATHSIG = 1
 
@@ -20,6 +20,11 @@ def limit_memory() -> None:
 def limit_time() -> None:
     """Begin an order: from now on this process may take so many seconds more."""
     _limit(resource.RLIMIT_CPU, int(time.process_time()) + WORKER_SECONDS)
+
+
+def limit_output() -> None:
+    """Let this process write little to files: its last words are one, in its parent's memory."""
+    _limit(resource.RLIMIT_FSIZE, MAX_LAST_WORDS_BYTES)
 
 
 def end_with_parent() -> None:

@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 _MOST_BYTES = 64 * 1024**2
@@ -28,8 +28,8 @@ def can_fork() -> bool:
 class Forked:
     """A child process, as `subprocess.Popen` tells of one."""
 
-    def __init__(self, work: Callable[[], None], *, keep: int, said: int) -> None:
-        """Do ``work`` in a session of its own, with no descriptor but ``keep``; what it says goes to ``said``."""
+    def __init__(self, work: Callable[[], None], *, keep: Collection[int], said: int) -> None:
+        """Do ``work`` in a session of its own, with no descriptors but ``keep``; what it says goes to ``said``."""
         self.returncode: int | None = None
         self.pid = os.fork()
         if self.pid == 0:
@@ -60,7 +60,7 @@ class Forked:
         return self.returncode
 
 
-def _be_child(work: Callable[[], None], keep: int, said: int) -> None:
+def _be_child(work: Callable[[], None], keep: Collection[int], said: int) -> None:
     """Never comes back: nothing of ours that is buffered or registered for the end may happen twice."""
     status = 1
     try:
@@ -68,7 +68,7 @@ def _be_child(work: Callable[[], None], keep: int, said: int) -> None:
         nothing = os.open(os.devnull, os.O_RDWR)
         for descriptor, standard in ((nothing, 0), (nothing, 1), (said, 2)):
             os.dup2(descriptor, standard)
-        _close_all_but(0, 1, 2, keep)
+        _close_all_but({0, 1, 2, *keep})
         work()
         status = 0
     except BaseException:  # noqa: BLE001 - the process ends here
@@ -77,7 +77,7 @@ def _be_child(work: Callable[[], None], keep: int, said: int) -> None:
         os._exit(status)
 
 
-def _close_all_but(*keep: int) -> None:
+def _close_all_but(keep: Collection[int]) -> None:
     """Those that there are, not those that there could be: a limit may be 2^30, or lowered since they were opened."""
     for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - numbers
         if int(name) not in keep:

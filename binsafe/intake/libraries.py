@@ -14,7 +14,7 @@ from typing import NamedTuple
 from binsafe.errors import NotAnalysable
 from binsafe.formats.elf_needs import Needs, needs
 from binsafe.intake.loaders import Loader, Requester, loader
-from binsafe.intake.summaries import Known, Own, Summaries, Watched, summarised
+from binsafe.intake.summaries import Known, Own, Summaries, Watched
 from binsafe.intake.tree import Tree
 from binsafe.limits import MAX_LIBRARIES
 from binsafe.model import ResolvedLibrary
@@ -79,7 +79,7 @@ class Libraries:
         if data is None:
             return b""
         whole = memoryview(data)
-        return summarised(whole, watched) if watched else self._summaries.payload(library, whole, anew=anew)
+        return self._summaries.make(whole, watched) if watched else self._summaries.payload(library, whole, anew=anew)
 
     def program(self, watched: Watched, make: Callable[[], Summary]) -> Summary:
         """The summary of the program itself: one that was kept, or what ``make`` gives."""

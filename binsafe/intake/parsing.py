@@ -1,7 +1,7 @@
-"""The child that parses what nobody vouches for: orders over a socket, and over it questions about libraries.
+"""The parsing of what nobody vouches for: an order and its bytes -> the answer. Done by a confined child (`apart`).
 
-What it finds out about a program is kept under that program's own hash, so an order of which something is kept comes to
-a child that has parsed nothing before: whatever a hostile file makes of its parser, it can lie about itself only.
+What it finds out about a program is kept under that program's own hash, and each file has a child of its own: whatever
+a hostile file makes of its parser, it can lie about itself only.
 """
 
 import mmap
@@ -10,14 +10,13 @@ import socket
 import stat
 import time
 from collections.abc import Callable
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from binsafe.errors import NotAnalysable
-from binsafe.intake import bounds
-from binsafe.intake.messages import Calls, Closed, Kind, Order, receive, send
+from binsafe.formats import HEAD_BYTES
+from binsafe.intake.messages import Calls, Kind, Order, send
 from binsafe.intake.summaries import Own
 from binsafe.limits import ARCHIVE_SECONDS, MAX_REPORT_BYTES
 
@@ -33,51 +32,50 @@ MAX_ORDER_BYTES = MAX_REPORT_BYTES + (1 << 20)
 """What was kept of a program, which is as large as what is said of one at most, and the rest of an order."""
 
 
-def parse(connection: socket.socket) -> None:
-    """Carry out orders until there are no more, or this process has grown."""
-    from binsafe.intake.asking import AskedLibraries  # noqa: PLC0415 - the parsers load under the limits, too
+class Content(NamedTuple):
+    """What is parsed: the bytes of a file, or an open folder."""
 
-    bounds.end_with_parent()
-    grown = False
-    while not grown:
-        try:
-            frame = receive(connection, MAX_ORDER_BYTES)
-        except Closed:
-            return
-        bounds.limit_time()
-        order = msgspec.msgpack.decode(frame.payload, type=Order)
-        report = carry_out(order, frame.descriptor, connection, partial(AskedLibraries, connection))
-        grown = bounds.has_grown()
-        send(connection, Kind.LAST if grown else Kind.REPORT, report)
+    data: memoryview | None
+    folder: int | None
+
+    @property
+    def head(self) -> bytes | None:
+        """The first bytes; None of a folder."""
+        return None if self.data is None else bytes(self.data[:HEAD_BYTES])
 
 
-def carry_out(order: Order, descriptor: int, connection: socket.socket, reach: "Reach") -> bytes:
+def content(order: Order, descriptor: int) -> Content:
+    """What is behind an order's descriptor, which stays the caller's."""
+    if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+        return Content(None, descriptor)
+    return Content(memoryview(mmap.mmap(descriptor, order.artifact.size, prot=mmap.PROT_READ)), None)
+
+
+def carry_out(order: Order, content: Content, connection: socket.socket, reach: "Reach") -> bytes:
     """The answer to an order; ``reach`` gives the libraries of a program with some needs."""
-    if order.only_syscalls:
-        return msgspec.json.encode(_system_calls(order, descriptor, connection, reach))
-    is_folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
-    return msgspec.json.encode(_folder(order, descriptor) if is_folder else _file(order, descriptor, connection, reach))
+    if content.data is None:
+        return msgspec.json.encode(_folder(order, content.folder))
+    answer = _system_calls if order.only_syscalls else _file
+    return msgspec.json.encode(answer(order, content.data, connection, reach))
 
 
-def _folder(order: Order, descriptor: int) -> "Report":
+def _folder(order: Order, descriptor: int | None) -> "Report":
     from binsafe.bundles import inspect_bundle, listing  # noqa: PLC0415 - the parsers load under the limits, too
     from binsafe.intake.folder import Folder  # noqa: PLC0415
     from binsafe.intake.inspecting import refused  # noqa: PLC0415
 
+    assert descriptor is not None  # noqa: S101 - for the type checker
     try:
         folder = Folder(descriptor)
         artifact = msgspec.structs.replace(order.artifact, size=folder.size, sha256=listing(folder))
         return inspect_bundle(artifact, folder, syscalls=order.syscalls, listings=order.listings)
     except NotAnalysable as error:
         return refused(order.artifact, error)
-    finally:
-        os.close(descriptor)
 
 
-def _system_calls(order: Order, descriptor: int, connection: socket.socket, reach: "Reach") -> Calls:
+def _system_calls(order: Order, data: memoryview, connection: socket.socket, reach: "Reach") -> Calls:
     from binsafe import syscalls  # noqa: PLC0415 - as above
 
-    data = _mapped(order, descriptor)
     own = Own(order.kept)
     libraries = _libraries(data, own, reach)
     from binsafe import formats  # noqa: PLC0415 - loads what takes programs apart
@@ -98,18 +96,10 @@ def _tell(own: Own, connection: socket.socket) -> None:
         send(connection, Kind.KEEP, payload)
 
 
-def _mapped(order: Order, descriptor: int) -> memoryview:
-    try:
-        return memoryview(mmap.mmap(descriptor, order.artifact.size, prot=mmap.PROT_READ))
-    finally:
-        os.close(descriptor)
-
-
-def _file(order: Order, descriptor: int, connection: socket.socket, reach: "Reach") -> "Report":
+def _file(order: Order, data: memoryview, connection: socket.socket, reach: "Reach") -> "Report":
     from binsafe import archives  # noqa: PLC0415 - as above
     from binsafe.inspection import inspect  # noqa: PLC0415
 
-    data = _mapped(order, descriptor)
     if archives.is_archive(data):
         started = time.process_time()
         watch = archives.Watch(

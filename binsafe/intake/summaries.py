@@ -25,12 +25,27 @@ from binsafe.syscalls import Summary, engine_version, summarise_library
 Watched = frozenset[tuple[str, str]]
 
 
+Make = Callable[[memoryview, Watched], bytes]
+"""What `summarised` does, in whatever process."""
+
+
+def summarised(data: memoryview, watched: Watched) -> bytes:
+    """What is found out about a library, for `Known`; nothing where it cannot be analysed."""
+    try:
+        found = summarise_library(data, watched)
+    except NotAnalysable:
+        return b""
+    return b"" if found is None else msgspec.msgpack.encode(found)
+
+
 class Summaries:
     """Summaries by library: kept ones where there are any, else made and kept."""
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, make: Make = summarised) -> None:
         """Keep them below ``folder``, if only we can write there; nowhere without one."""
         self._store = Store(None if folder is None else folder / engine_version())
+        self.make = make
+        """What makes one anew."""
 
     def payload(self, library: ResolvedLibrary, data: memoryview, *, anew: bool = False) -> bytes:
         """The summary of a library with these bytes, for `Known`; nothing where they cannot be analysed, or changed.
@@ -44,19 +59,10 @@ class Summaries:
             copy = bytes(data)
             if hashlib.sha256(copy).hexdigest() != library.sha256:
                 return b""
-            kept = summarised(memoryview(copy))
+            kept = self.make(memoryview(copy), frozenset())
             if kept:
                 self._store.write(name, kept)
         return kept
-
-
-def summarised(data: memoryview, watched: Watched = frozenset()) -> bytes:
-    """What is found out about a library, for `Known`; nothing where it cannot be analysed."""
-    try:
-        found = summarise_library(data, watched)
-    except NotAnalysable:
-        return b""
-    return b"" if found is None else msgspec.msgpack.encode(found)
 
 
 class Known:

@@ -1,25 +1,28 @@
 """The child process that takes orders over a socket until its parent has no more, and has each parsed by another one.
 
-It stays alive between orders, because loading the parsers takes longer than parsing most files. It parses libraries
-only, and keeps what it finds out about them for all programs. What nobody vouches for is parsed by a child of its own
-(``parsing``), which begins where it is and asks it about libraries (``asking``).
+It stays alive between orders, because loading the parsers takes longer than parsing most files. It parses nothing
+itself: each file, and each library of which something is not known yet, has a confined child of its own (`apart`) that
+begins where it is. It finds the libraries, answers that child's questions about them (`asking`), and keeps what is
+found out for all programs.
 
 Time is limited for each order, memory for each process; one that has grown is replaced.
 """
 
+import contextlib
 import gc
 import os
 import socket
+import stat
 import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from binsafe.intake import bounds
-from binsafe.intake.forking import Forked
-from binsafe.intake.messages import Calls, Closed, Ending, Frame, Kind, Order, TooLarge, receive, send
-from binsafe.intake.parsing import MAX_ORDER_BYTES, carry_out, parse
+from binsafe.intake import bounds, loading, parsing
+from binsafe.intake.apart import CAN_CONFINE, Apart, Broken, nonsense
+from binsafe.intake.confining import confine
+from binsafe.intake.messages import Calls, Closed, Frame, Kind, Order, receive, send
 from binsafe.intake.summaries import Own
 from binsafe.limits import MAX_REPORT_BYTES
 
@@ -28,9 +31,8 @@ if TYPE_CHECKING:
 
 _OBJECTS_BETWEEN_COLLECTIONS = 200_000
 """Nearly all that is made here stays until the answer: to look for cycles in it takes a tenth of the time."""
-_LAST_WORDS_SECONDS = 5
 _STDERR = 2
-"""The descriptor, where a forked worker's last words go; ``sys.stderr`` is still whatever its parent had made of it."""
+"""The descriptor, where last words go."""
 
 
 def main() -> None:
@@ -44,32 +46,23 @@ def serve(connection: socket.socket) -> None:
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # numpy's linear algebra, never used here, starts its threads when loaded
     worker = _Worker(connection)
-    with connection:
-        try:
-            while worker.carry_out(receive(connection, MAX_ORDER_BYTES)):
-                pass
-        except Closed:
+    with connection, contextlib.suppress(Closed):
+        while worker.carry_out(receive(connection, parsing.MAX_ORDER_BYTES)):
             pass
-        finally:
-            worker.close()
 
 
 class _Worker:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
-        self._parser: _Parser | None = None
-
-    def close(self) -> None:
-        """End the child that parses, if there is one."""
-        if self._parser is not None:
-            self._parser.close()
-        self._parser = None
 
     def carry_out(self, frame: Frame) -> bool:
         """Answer an order; False where this process should not be given another one."""
         bounds.limit_time()
+        _forget_last_words()
         try:
             answer = self._answer(frame)
+        except Broken as broken:
+            answer = Frame(Kind.ENDED, msgspec.msgpack.encode(broken.ending))
         finally:
             os.close(frame.descriptor)
         grown = bounds.has_grown()
@@ -81,25 +74,45 @@ class _Worker:
         order = msgspec.msgpack.decode(frame.payload, type=Order)
         if order.only_syscalls and order.kept is not None and (calls := _known(order)) is not None:
             return Frame(Kind.REPORT, msgspec.json.encode(Calls(calls=calls)))
-        if sys.platform != "linux":  # what is loaded there does not outlive a fork
+        content = parsing.content(order, frame.descriptor)
+        loading.load(order, content.head)
+        if not CAN_CONFINE:
             from binsafe.intake.librarian import libraries  # noqa: PLC0415 - as below
 
-            return Frame(
-                Kind.REPORT, carry_out(order, os.dup(frame.descriptor), self._connection, partial(libraries, order))
-            )
-        if order.syscalls:
-            self.close()  # something is kept of this one
-        if self._parser is None:
-            _load(order)
-            self._parser = _Parser()
-        try:
-            answer = self._parser.answer(frame, order, self._connection)
-        except _Broken as broken:
-            self.close()
-            return Frame(Kind.ENDED, msgspec.msgpack.encode(broken.ending))
-        if answer.kind is Kind.LAST:
-            self.close()
-        return Frame(Kind.REPORT, answer.payload)
+            send(self._connection, Kind.OPEN, msgspec.msgpack.encode(confine()))
+            work = parsing.carry_out(order, content, self._connection, partial(libraries, order))
+            return Frame(Kind.REPORT, work)
+        for _ in range(1 + len(loading.LATE)):
+            try:
+                return self._parsed(order, content)
+            except loading.Unloaded as needed:
+                loading.LATE[needed.package]()
+        raise nonsense()
+
+    def _parsed(self, order: Order, content: parsing.Content) -> Frame:
+        """The answer of a child that parses this alone; what else it says is passed on."""
+        from binsafe.intake.asking import AskedLibraries  # noqa: PLC0415 - the parsers load under the limits, too
+        from binsafe.intake.librarian import Librarian  # noqa: PLC0415
+
+        def work(connection: socket.socket) -> bytes:
+            return parsing.carry_out(order, content, connection, partial(AskedLibraries, connection))
+
+        librarian = Librarian(order)
+        with Apart(work, folder=content.folder) as child:
+            while True:
+                frame = child.hear(MAX_REPORT_BYTES)
+                if frame.kind is Kind.ASK:
+                    try:
+                        answer = librarian.answer(frame.payload)
+                    except (ValueError, msgspec.MsgspecError):
+                        raise nonsense() from None
+                    child.say(Kind.ANSWER, answer)
+                elif frame.kind in {Kind.MEMBER, Kind.KEEP, Kind.OPEN}:
+                    send(self._connection, frame.kind, frame.payload)
+                elif frame.kind is Kind.REPORT:
+                    return frame
+                else:
+                    raise nonsense()
 
 
 def _known(order: Order) -> "Syscalls | None":
@@ -116,66 +129,8 @@ def _known(order: Order) -> "Syscalls | None":
         return None
 
 
-def _load(order: Order) -> None:
-    """Load what the child will need, and our own work, so that it is not loaded for each order again."""
-    from binsafe.formats import elf  # noqa: F401, PLC0415 - as above
-    from binsafe.intake import asking, librarian  # noqa: F401, PLC0415
-    from binsafe.syscalls import engine  # noqa: F401, PLC0415
-
-    if not order.only_syscalls:
-        from binsafe import archives, bundles, inspection  # noqa: F401, PLC0415
-
-
-class _Broken(Exception):
-    def __init__(self, ending: Ending) -> None:
-        super().__init__(ending.reason)
-        self.ending = ending
-
-
-class _Parser:
-    """The child that parses, and how we speak with it."""
-
-    def __init__(self) -> None:
-        self._connection, theirs = socket.socketpair()
-        with theirs:
-            self._child = Forked(lambda: parse(theirs), keep=theirs.fileno(), said=_STDERR)
-
-    def close(self) -> None:
-        """End it; also when it is busy."""
-        self._child.kill()
-        self._child.wait()
-        self._connection.close()
-
-    def answer(self, frame: Frame, order: Order, connection: socket.socket) -> Frame:
-        """Its answer to an order; what else it says is passed on to ``connection``.
-
-        Raises:
-            _Broken: it has gone, or says what it should not.
-        """
-        try:
-            send(self._connection, Kind.ORDER, frame.payload, frame.descriptor)
-            return self._heard(order, connection)
-        except TooLarge:
-            raise _Broken(Ending(None, f"the report has more than {MAX_REPORT_BYTES:,} bytes")) from None
-        except (ValueError, msgspec.MsgspecError):  # not our child's words any more
-            raise _Broken(Ending(None, "the parser answered with something that is no report")) from None
-        except Closed:
-            raise _Broken(Ending(self._child.wait(_LAST_WORDS_SECONDS))) from None
-
-    def _heard(self, order: Order, connection: socket.socket) -> Frame:
-        from binsafe.intake.librarian import Librarian  # noqa: PLC0415 - as above
-
-        librarian = Librarian(order)
-        while True:
-            frame = receive(self._connection, MAX_REPORT_BYTES)
-            if frame.descriptor >= 0:
-                os.close(frame.descriptor)
-                raise ValueError("a descriptor that nobody asked for")
-            if frame.kind is Kind.ASK:
-                send(self._connection, Kind.ANSWER, librarian.answer(frame.payload))
-            elif frame.kind in {Kind.MEMBER, Kind.KEEP}:
-                send(connection, frame.kind, frame.payload)
-            elif frame.kind in {Kind.REPORT, Kind.LAST}:
-                return frame
-            else:
-                raise ValueError(f"{frame.kind} is nothing that it may say")
+def _forget_last_words() -> None:
+    """What one child said of its end is not said of the next one's."""
+    if stat.S_ISREG(os.fstat(_STDERR).st_mode):
+        os.ftruncate(_STDERR, 0)
+        os.lseek(_STDERR, 0, os.SEEK_SET)

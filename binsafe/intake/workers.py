@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
 import msgspec
 
+from binsafe.intake import answers
 from binsafe.intake.forking import Forked, can_fork
-from binsafe.intake.messages import Calls, Closed, Ending, Frame, Kind, Order, TooLarge, receive, send
+from binsafe.intake.messages import Calls, Closed, Ending, Kind, Order, TooLarge, receive, send
 from binsafe.intake.snapshot import Snapshot
 from binsafe.intake.summaries import programs
-from binsafe.limits import MAX_REPORT_BYTES, WORKER_SECONDS
+from binsafe.limits import MAX_LAST_WORDS_BYTES, MAX_REPORT_BYTES, WORKER_SECONDS
 from binsafe.model import Finding, Report, Severity, Verdict
 
 if TYPE_CHECKING:
@@ -137,39 +138,37 @@ class Worker:
         self._process, self._connection, self._said = None, None, -1
 
     def _ask(self, order: Order, descriptor: int, kind: type[_Answer]) -> _Answer | Broken:
-        member = -1
+        on_the_way = answers.OnTheWay()
         connection = self._started()
         ends = time.monotonic() + 2 * WORKER_SECONDS
         try:
             send(connection, Kind.ORDER, msgspec.msgpack.encode(order), descriptor)
             while True:
-                connection.settimeout(max(ends - time.monotonic(), 0.001))
+                connection.settimeout(_left(ends))
                 frame = receive(connection, MAX_REPORT_BYTES)
-                if frame.kind is Kind.MEMBER:
-                    member = int(frame.payload)
-                elif frame.kind is Kind.KEEP:
-                    self._programs.write(order.artifact.sha256, frame.payload)
-                elif frame.kind is Kind.ENDED:
-                    return self._broken(msgspec.msgpack.decode(frame.payload, type=Ending), member)
-                else:
-                    return self._answered(frame, kind)
+                if frame.kind is Kind.ENDED:
+                    return self._broken(msgspec.msgpack.decode(frame.payload, type=Ending), on_the_way.member)
+                if on_the_way.takes(frame):
+                    continue
+                answer = answers.read(frame.payload, kind, order.artifact, on_the_way.gaps)
+                if on_the_way.keep:
+                    self._programs.write(order.artifact.sha256, on_the_way.keep)
+                if frame.kind is Kind.LAST:
+                    self.close()
+                return answer
         except Closed:
-            return self._ended(member)
+            return self._ended(on_the_way.member)
         except TimeoutError:
             self.close()
-            return Broken(f"the parser did not end within {2 * WORKER_SECONDS} s", killed=False, member=member)
+            return Broken(
+                f"the parser did not end within {2 * WORKER_SECONDS} s", killed=False, member=on_the_way.member
+            )
         except TooLarge:
             self.close()
-            return Broken(f"the report has more than {MAX_REPORT_BYTES:,} bytes", killed=False, member=-1)
+            return Broken(f"the report has more than {MAX_REPORT_BYTES:,} bytes", False, -1)
         except (ValueError, msgspec.MsgspecError):  # not our worker's words any more
             self.close()
-            return Broken("the parser answered with something that is no report", killed=False, member=member)
-
-    def _answered(self, frame: Frame, kind: type[_Answer]) -> _Answer:
-        report = msgspec.json.decode(frame.payload, type=kind)
-        if frame.kind is Kind.LAST:
-            self.close()
-        return report
+            return Broken("the parser answered with something that is no report", False, on_the_way.member)
 
     def _ended(self, member: int) -> Broken:
         """Why the child has gone."""
@@ -186,8 +185,8 @@ class Worker:
         """What is said of an end; the last words are those of whoever spoke last, which is the one that ended."""
         if ending.status is not None and ending.status < 0:
             killed = ending.status == -signal.SIGKILL
-            return Broken(f"the parser was ended by signal {-ending.status}", killed=killed, member=member)
-        said = os.pread(self._said, os.fstat(self._said).st_size, 0)
+            return Broken(answers.ended_by(-ending.status), killed=killed, member=member)
+        said = os.pread(self._said, MAX_LAST_WORDS_BYTES, max(0, os.fstat(self._said).st_size - MAX_LAST_WORDS_BYTES))
         last = said.decode("utf-8", "replace").strip().splitlines()[-1:] or ["it said nothing"]
         return Broken(ending.reason or f"the parser failed: {last[0][:300]}", killed=False, member=member)
 
@@ -201,10 +200,18 @@ class Worker:
         return self._connection
 
 
+def _left(ends: float) -> float:
+    """The seconds that are left; raises TimeoutError where none are."""
+    left = ends - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
+
+
 def _forked(connection: socket.socket, said: int) -> Forked:
     from binsafe.intake.worker import serve  # noqa: PLC0415 - only here; else it is a program of its own
 
-    return Forked(lambda: serve(connection), keep=connection.fileno(), said=said)
+    return Forked(lambda: serve(connection), keep=(connection.fileno(),), said=said)
 
 
 def _spawned(connection: socket.socket, said: int) -> "subprocess.Popen[bytes]":

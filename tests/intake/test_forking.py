@@ -27,7 +27,7 @@ def test_a_child_has_no_descriptor_but_the_one_it_keeps():
         secret, kept, said = os.memfd_create("secret"), os.memfd_create("kept"), os.memfd_create("said")
         def work():
             os.write(kept, " ".join(sorted(os.listdir("/proc/self/fd"), key=int)).encode())
-        child = Forked(work, keep=kept, said=said)
+        child = Forked(work, keep=(kept,), said=said)
         print(child.wait(), kept, os.pread(kept, 1000, 0).decode(), sep="|")
         """
     )
@@ -46,7 +46,7 @@ def test_a_child_closes_what_lies_above_a_limit_that_was_lowered_since():
         resource.setrlimit(resource.RLIMIT_NOFILE, (100, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
         def work():
             os.write(kept, str(high in map(int, os.listdir("/proc/self/fd"))).encode())
-        child = Forked(work, keep=kept, said=said)
+        child = Forked(work, keep=(kept,), said=said)
         print(child.wait(), os.pread(kept, 10, 0).decode())
         """
     )
@@ -62,7 +62,7 @@ def test_what_breaks_a_child_is_told_and_nothing_of_its_parent_happens_twice():
         kept, said = os.memfd_create("kept"), os.memfd_create("said")
         def work():
             raise ValueError("broken")
-        child = Forked(work, keep=kept, said=said)
+        child = Forked(work, keep=(kept,), said=said)
         print(child.wait(), os.pread(said, 5000, 0).decode().splitlines()[-1])
         """
     )
@@ -73,7 +73,7 @@ def test_a_child_can_be_ended_and_says_by_what():
     said = run(
         """
         import time
-        child = Forked(lambda: time.sleep(60), keep=os.memfd_create("kept"), said=os.memfd_create("said"))
+        child = Forked(lambda: time.sleep(60), keep=(os.memfd_create("kept"),), said=os.memfd_create("said"))
         print(child.poll(), child.wait(0.01))
         child.kill()
         child.kill()
@@ -99,7 +99,7 @@ def test_a_session_of_its_own_keeps_it_from_our_terminals_signals():
     said = run(
         """
         kept = os.memfd_create("kept")
-        child = Forked(lambda: os.write(kept, str(os.getsid(0)).encode()), keep=kept, said=os.memfd_create("said"))
+        child = Forked(lambda: os.write(kept, str(os.getsid(0)).encode()), keep=(kept,), said=os.memfd_create("said"))
         child.wait()
         print(int(os.pread(kept, 20, 0)) == child.pid, os.getsid(0) != child.pid)
         """

@@ -26,7 +26,7 @@ class Engine:
 
     def __init__(self, arch: int, mode: int, *, detailed: bool) -> None:
         """With details it tells registers; without them it passes over what decodes to nothing, as ``.byte``."""
-        self._library = _library()
+        self._library = load()
         self._handle = ctypes.c_size_t()
         if self._library.cs_open(arch, mode, ctypes.byref(self._handle)):
             raise RuntimeError(f"capstone does not know processor {arch} in mode {mode}")
@@ -77,7 +77,8 @@ class _Names(dict[int, str]):
 
 
 @cache
-def _library() -> Any:
+def load() -> Any:
+    """The library, once."""
     library = ctypes.CDLL(_path()) if Path(_path()).is_file() else _packages()
     size, pointer = ctypes.c_size_t, ctypes.c_void_p
     if library.cs_version(None, None) >> 8 != _MAJOR:

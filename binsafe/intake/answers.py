@@ -1,0 +1,92 @@
+"""What a parser answered, read by who asked: as little to be trusted as the file that it parsed.
+
+A parser that was taken over can say anything about its own file. It cannot say it about another one, make us take
+memory without a bound, or end us.
+"""
+
+import signal
+from typing import TypeVar
+
+import msgspec
+
+from binsafe.intake.messages import Calls, Frame, Kind
+from binsafe.limits import MAX_SAVED_REPORT_VALUES
+from binsafe.model import Artifact, Finding, Gap, Report, Severity
+from binsafe.model.report import REPORT_SCHEMA
+
+Answer = TypeVar("Answer", Report, Calls)
+
+_FOLDER = "unknown"
+"""The sha256 of what is only known once it was read: a folder."""
+
+
+class OnTheWay:
+    """What is said before the answer."""
+
+    def __init__(self) -> None:
+        self.member = -1
+        """The member of an archive that is being parsed."""
+        self.keep = b""
+        """What is worth keeping of the program."""
+        self.gaps: tuple[Gap, ...] = ()
+        """What the parser was not confined by."""
+
+    def takes(self, frame: Frame) -> bool:
+        """Whether a frame is of this kind; then it is remembered, and the last of each kind counts.
+
+        Raises:
+            ValueError, msgspec.MsgspecError: it is, and makes no sense.
+        """
+        match frame.kind:
+            case Kind.MEMBER:
+                self.member = int(frame.payload)
+            case Kind.KEEP:
+                self.keep = frame.payload
+            case Kind.OPEN:
+                self.gaps = msgspec.msgpack.decode(frame.payload, type=tuple[Gap, ...])
+            case _:
+                return False
+        return True
+
+
+def read(payload: bytes, kind: type[Answer], artifact: Artifact, gaps: tuple[Gap, ...] = ()) -> Answer:
+    """The answer in some JSON; a report has to be one on ``artifact``, and gets a finding for ``gaps``.
+
+    Raises:
+        ValueError, msgspec.MsgspecError: it is none.
+    """
+    if sum(payload.count(sign) for sign in (b",", b"[", b"{")) > MAX_SAVED_REPORT_VALUES:
+        raise ValueError("too many values")
+    try:
+        answer: Answer = msgspec.json.decode(payload, type=kind)
+    except RecursionError as error:
+        raise ValueError("too deep") from error
+    if isinstance(answer, Report):
+        if answer.schema != REPORT_SCHEMA or not _is_on(answer.artifact, artifact):
+            raise ValueError("a report on something else")
+        if gaps:
+            return msgspec.structs.replace(answer, findings=(*answer.findings, _unconfined(gaps)))
+    return answer
+
+
+def _is_on(said: Artifact, meant: Artifact) -> bool:
+    if meant.sha256 == _FOLDER:
+        meant = msgspec.structs.replace(meant, size=said.size, sha256=said.sha256)
+    return said == meant
+
+
+def _unconfined(gaps: tuple[Gap, ...]) -> Finding:
+    return Finding(
+        id="parser-not-confined",
+        severity=Severity.INFO,
+        title="Parsed by a process that was not fully confined",
+        detail="; ".join(gap.reason for gap in gaps),
+    )
+
+
+def ended_by(number: int) -> str:
+    """What is said of a parser that a signal ended."""
+    said = f"the parser was ended by signal {number}"
+    if number == signal.SIGSYS:
+        said += ": it made a system call that no parser makes, so the file has probably taken it over"
+    return said

@@ -1,0 +1,138 @@
+"""A confined child for one piece of work on bytes that nobody vouches for (Linux).
+
+It begins where we are, with what we have loaded and mapped, does its work and ends: whatever a crafted file makes of
+it, it can lie about that file and about nothing else.
+"""
+
+import socket
+import sys
+from collections.abc import Callable
+from typing import Self
+
+import msgspec
+
+from binsafe.intake import bounds, loading
+from binsafe.intake.confining import confine
+from binsafe.intake.forking import Forked
+from binsafe.intake.messages import Closed, Ending, Frame, Kind, TooLarge, receive, send
+from binsafe.limits import WORKER_SECONDS
+
+Work = Callable[[socket.socket], bytes]
+"""Answers, and may say and ask something on the way over the connection that it is given."""
+
+CAN_CONFINE = sys.platform == "linux"
+"""Elsewhere what is loaded does not outlive a fork: who takes the orders parses, and nothing confines it."""
+
+_STDERR = 2
+"""The descriptor, where last words go; ``sys.stderr`` is still whatever our parent had made of it."""
+_LAST_WORDS_SECONDS = 5
+
+
+class Broken(Exception):
+    """A child ended without an answer, or said what it may not say."""
+
+    def __init__(self, ending: Ending) -> None:
+        super().__init__(ending.reason)
+        self.ending = ending
+
+
+class Apart:
+    """The child; a context manager that ends it."""
+
+    def __init__(self, work: Work, *, folder: int | None = None) -> None:
+        """Begin; it keeps ``folder``, a descriptor, and may read below it."""
+        self._connection, theirs = socket.socketpair()
+        with theirs:
+            kept = (theirs.fileno(),) if folder is None else (theirs.fileno(), folder)
+            self._child = Forked(lambda: _carry_out(work, theirs, folder), keep=kept, said=_STDERR)
+        self._connection.settimeout(2 * WORKER_SECONDS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._child.kill()
+        self._child.wait()
+        self._connection.close()
+
+    def say(self, kind: Kind, payload: bytes) -> None:
+        """Answer what it asked.
+
+        Raises:
+            Broken: it has gone, or does not listen.
+        """
+        try:
+            send(self._connection, kind, payload)
+        except Closed:
+            raise self._gone() from None
+        except TimeoutError:
+            raise _too_late() from None
+
+    def hear(self, most: int) -> Frame:
+        """What it says next, in ``most`` bytes.
+
+        Raises:
+            Broken: it has gone, says what it should not, or nothing for too long.
+            Unloaded: it needs something that is not loaded yet.
+        """
+        try:
+            frame = receive(self._connection, most)
+        except Closed:
+            raise self._gone() from None
+        except TooLarge:
+            raise Broken(Ending(None, f"the report has more than {most:,} bytes")) from None
+        except TimeoutError:
+            raise _too_late() from None
+        except ValueError:
+            raise nonsense() from None
+        if frame.kind is Kind.LOAD:
+            package = frame.payload.decode("ascii", "replace")
+            raise loading.Unloaded(package) if package in loading.LATE else nonsense()
+        return frame
+
+    def _gone(self) -> Broken:
+        return Broken(Ending(self._child.wait(_LAST_WORDS_SECONDS)))
+
+
+def _too_late() -> Broken:
+    return Broken(Ending(None, f"the parser did not end within {2 * WORKER_SECONDS} s"))
+
+
+def nonsense() -> Broken:
+    """It says what it should not: these are not our child's words any more."""
+    return Broken(Ending(None, "the parser answered with something that is no report"))
+
+
+def answer_of(work: Callable[[], bytes], most: int) -> bytes:
+    """What a confined child answers that has nothing to ask.
+
+    Raises:
+        Broken: there is no answer.
+    """
+    for _ in range(1 + len(loading.LATE)):
+        try:
+            with Apart(lambda _: work()) as child:
+                while (frame := child.hear(most)).kind is Kind.OPEN:
+                    pass  # said of the program, too
+                if frame.kind is not Kind.REPORT:
+                    raise nonsense()
+                return frame.payload
+        except loading.Unloaded as needed:
+            loading.LATE[needed.package]()
+    raise nonsense()
+
+
+def _carry_out(work: Work, connection: socket.socket, folder: int | None) -> None:
+    bounds.end_with_parent()
+    bounds.limit_time()
+    bounds.limit_output()
+    loading.ask_for_modules()
+    gaps = confine(folder)
+    if gaps:
+        send(connection, Kind.OPEN, msgspec.msgpack.encode(gaps))
+    try:
+        answer = work(connection)
+    except loading.Unloaded as needed:
+        send(connection, Kind.LOAD, needed.package.encode())
+    else:
+        send(connection, Kind.REPORT, answer)

@@ -1,0 +1,106 @@
+"""Loading what a parser takes before it is confined: from then on it can open no module, no table and no library.
+
+What a kind of file needs for sure is loaded at once. What few files need and is slow to load is loaded when a parser
+meets such a file: it stops, names one of `LATE`, and another one that has it begins anew.
+"""
+
+import codecs
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from importlib.machinery import ModuleSpec
+from types import MappingProxyType, ModuleType
+from typing import Final
+
+from binsafe.formats import HEAD_BYTES, identify
+from binsafe.intake.messages import Order
+
+__all__ = ["HEAD_BYTES", "LATE", "Unloaded", "ask_for_modules", "load"]
+
+_CODECS: Final = ("ascii", "latin-1", "utf-16-le", "utf-16-be", "utf-8", "cp437", "unicode_escape", "punycode")
+
+
+def load(order: Order, head: bytes | None) -> None:
+    """Load what parsing takes of a file that begins with ``head``, or of a folder (None)."""
+    kind = "folder" if head is None else identify(head)
+    from binsafe.formats import elf, elf_linking  # noqa: F401, PLC0415 - the parsers load under the limits, too
+    from binsafe.intake import asking, librarian  # noqa: F401, PLC0415
+    from binsafe.syscalls import engine, tables  # noqa: F401, PLC0415
+
+    for name in _CODECS:
+        codecs.lookup(name)
+    for arch in tables.AUDIT_ARCH:
+        tables.names(arch)
+    if order.syscalls or order.listings:
+        from binsafe.syscalls.decoding import capstone_library, surroundings  # noqa: F401, PLC0415
+
+        capstone_library.load()
+    if not order.only_syscalls:
+        from binsafe import archives, bundles, inspection  # noqa: F401, PLC0415
+        from binsafe.intake import folder, inspecting  # noqa: F401, PLC0415
+    if kind != "elf":
+        _load_others()
+    if kind in {"mach-o", "pe"}:
+        _load_signatures()
+
+
+def _load_others() -> None:
+    from binsafe.formats import macho, pe  # noqa: F401, PLC0415
+    from binsafe.syscalls.darwin import analysing, tables  # noqa: F401, PLC0415
+
+    tables.table()
+
+
+def _load_signatures() -> None:
+    from binsafe.signatures import anchors, certificates, cms, signers, timestamps  # noqa: F401, PLC0415
+
+    codecs.lookup("idna")  # names of hosts in certificates
+    anchors.pinned()
+
+
+def _load_lief() -> None:
+    from binsafe.formats import _lief  # noqa: PLC0415
+
+    _lief.load()
+
+
+def _load_capstone() -> None:
+    from binsafe.syscalls.decoding import capstone_package  # noqa: F401, PLC0415
+
+
+def _load_masked_arrays() -> None:
+    import numpy.ma  # noqa: F401, PLC0415 - numpy's functions on sets look whether they are given some
+
+
+LATE: Final[Mapping[str, Callable[[], None]]] = MappingProxyType(
+    {
+        "binsafe.signatures": _load_signatures,
+        "binsafe.syscalls.decoding.capstone_package": _load_capstone,
+        "lief": _load_lief,
+        "numpy.ma": _load_masked_arrays,
+    }
+)
+"""Package or module -> loads it, and all that goes with it."""
+
+
+class Unloaded(BaseException):
+    """A confined parser needs one of `LATE`. No Exception: no parser takes it for a fault of its file."""
+
+    def __init__(self, package: str) -> None:
+        super().__init__(package)
+        self.package = package
+
+
+def ask_for_modules() -> None:
+    """From now on, raise `Unloaded` where something of `LATE` is imported that is not there yet."""
+    sys.meta_path.insert(0, _Asking())
+
+
+class _Asking:
+    """A finder of modules (``importlib.abc.MetaPathFinder``) that finds none."""
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        del path, target
+        late = next((each for each in LATE if f"{name}.".startswith(f"{each}.")), None)
+        if late is not None:
+            raise Unloaded(late)
+        return None
