@@ -7,7 +7,7 @@ it, it can lie about that file and about nothing else.
 import socket
 import sys
 from collections.abc import Callable
-from typing import Self
+from typing import Self, TypeVar
 
 import msgspec
 
@@ -22,6 +22,8 @@ Work = Callable[[socket.socket], bytes]
 
 CAN_CONFINE = sys.platform == "linux"
 """Elsewhere what is loaded does not outlive a fork: who takes the orders parses, and nothing confines it."""
+
+Answer = TypeVar("Answer")
 
 _STDERR = 2
 """The descriptor, where last words go; ``sys.stderr`` is still whatever our parent had made of it."""
@@ -51,6 +53,10 @@ class Apart:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End it; also when it is busy."""
         self._child.kill()
         self._child.wait()
         self._connection.close()
@@ -86,8 +92,8 @@ class Apart:
         except ValueError:
             raise nonsense() from None
         if frame.kind is Kind.LOAD:
-            package = frame.payload.decode("ascii", "replace")
-            raise loading.Unloaded(package) if package in loading.LATE else nonsense()
+            name = frame.payload.decode("ascii", "replace")
+            raise loading.Unloaded(name) if name in loading.LATE else nonsense()
         return frame
 
     def _gone(self) -> Broken:
@@ -98,28 +104,23 @@ def _too_late() -> Broken:
     return Broken(Ending(None, f"the parser did not end within {2 * WORKER_SECONDS} s"))
 
 
-def nonsense() -> Broken:
-    """It says what it should not: these are not our child's words any more."""
-    return Broken(Ending(None, "the parser answered with something that is no report"))
-
-
-def answer_of(work: Callable[[], bytes], most: int) -> bytes:
-    """What a confined child answers that has nothing to ask.
+def again(work: Callable[[], Answer]) -> Answer:
+    """What ``work`` gives, which is done anew for each thing of `LATE` that it turns out to need.
 
     Raises:
-        Broken: there is no answer.
+        Broken: as ``work``, or it says that it needs what it has.
     """
     for _ in range(1 + len(loading.LATE)):
         try:
-            with Apart(lambda _: work()) as child:
-                while (frame := child.hear(most)).kind is Kind.OPEN:
-                    pass  # said of the program, too
-                if frame.kind is not Kind.REPORT:
-                    raise nonsense()
-                return frame.payload
+            return work()
         except loading.Unloaded as needed:
             loading.LATE[needed.package]()
     raise nonsense()
+
+
+def nonsense() -> Broken:
+    """It says what it should not: these are not our child's words any more."""
+    return Broken(Ending(None, "the parser answered with something that is no report"))
 
 
 def _carry_out(work: Work, connection: socket.socket, folder: int | None) -> None:

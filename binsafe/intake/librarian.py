@@ -1,47 +1,45 @@
 """Answers what a process that parses a program asks about libraries, without having parsed that program itself.
 
 Nor does it parse the libraries, of which some may lie beside a hostile program: it reads where each is and what it
-needs (`binsafe.formats.elf_needs`), and has the rest found out by a confined child for each.
+needs (`binsafe.formats.elf_needs`), and has the rest found out by confined children (`summarising`).
 """
 
 from pathlib import Path
+from typing import Self
 
 import msgspec
 
 from binsafe.formats.elf_needs import Needs
-from binsafe.intake import apart
 from binsafe.intake.asking import Add, Exists, Link, Services, Summarise, asked
 from binsafe.intake.libraries import Libraries
 from binsafe.intake.messages import Order
-from binsafe.intake.summaries import Own, Summaries, Watched, default_folder, summarised
+from binsafe.intake.summaries import Make, Own, Summaries, default_folder
+from binsafe.intake.summarising import Summariser
 from binsafe.intake.tree import Tree
-from binsafe.limits import MAX_SUMMARY_BYTES
 
 
-def libraries(order: Order, program: Needs, own: Own | None = None) -> Libraries:
+def libraries(order: Order, summarise: Make, program: Needs, own: Own | None = None) -> Libraries:
     """The closure of the program that an order is about, with what the user says that it loads."""
     tree = Tree(None if order.root is None else Path(order.root))
-    summaries = Summaries(default_folder(), _apart if apart.CAN_CONFINE else summarised)
-    found = Libraries(program, Path(order.artifact.path), tree, summaries, own)
+    found = Libraries(program, Path(order.artifact.path), tree, Summaries(default_folder(), summarise), own)
     for path in order.loaded:
         found.add_file(Path(path))
     return found
 
 
-def _apart(data: memoryview, watched: Watched) -> bytes:
-    """The summary of a library, made by a confined child; nothing where that breaks, as of one that is no library."""
-    try:
-        return apart.answer_of(lambda: summarised(data, watched), MAX_SUMMARY_BYTES)
-    except apart.Broken:
-        return b""
-
-
 class Librarian:
-    """What is known of the libraries of one order's program."""
+    """What is known of the libraries of one order's program; a context manager."""
 
     def __init__(self, order: Order) -> None:
         self._order = order
         self._libraries: Libraries | None = None
+        self._summariser = Summariser(in_system=order.root is None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._summariser.close()
 
     def answer(self, payload: bytes) -> bytes:
         """The answer to a question of `binsafe.intake.asking`.
@@ -51,7 +49,7 @@ class Librarian:
         """
         question = asked(payload)
         if isinstance(question, Link):
-            self._libraries = libraries(self._order, question.needs)
+            self._libraries = libraries(self._order, self._summariser, question.needs)
         known = self._libraries
         if known is None:
             raise ValueError("asked before it was said of which program")

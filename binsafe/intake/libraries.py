@@ -78,8 +78,9 @@ class Libraries:
         library, data = self._loaded[at]
         if data is None:
             return b""
-        whole = memoryview(data)
-        return self._summaries.make(whole, watched) if watched else self._summaries.payload(library, whole, anew=anew)
+        if watched:
+            return self._summaries.make(library, bytes(data), watched)
+        return self._summaries.payload(library, memoryview(data), anew=anew)
 
     def program(self, watched: Watched, make: Callable[[], Summary]) -> Summary:
         """The summary of the program itself: one that was kept, or what ``make`` gives."""

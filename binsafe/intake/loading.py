@@ -16,7 +16,8 @@ from binsafe.intake.messages import Order
 
 __all__ = ["HEAD_BYTES", "LATE", "Unloaded", "ask_for_modules", "load"]
 
-_CODECS: Final = ("ascii", "latin-1", "utf-16-le", "utf-16-be", "utf-8", "cp437", "unicode_escape", "punycode")
+_CODECS: Final = ("ascii", "latin-1", "utf-16-le", "unicode_escape")
+_CODECS_OF_OTHERS: Final = ("utf-16-be", "cp437", "idna", "punycode")
 
 
 def load(order: Order, head: bytes | None) -> None:
@@ -28,8 +29,7 @@ def load(order: Order, head: bytes | None) -> None:
 
     for name in _CODECS:
         codecs.lookup(name)
-    for arch in tables.AUDIT_ARCH:
-        tables.names(arch)
+    tables.kernel_version()
     if order.syscalls or order.listings:
         from binsafe.syscalls.decoding import capstone_library, surroundings  # noqa: F401, PLC0415
 
@@ -48,12 +48,13 @@ def _load_others() -> None:
     from binsafe.syscalls.darwin import analysing, tables  # noqa: F401, PLC0415
 
     tables.table()
+    for name in _CODECS_OF_OTHERS:
+        codecs.lookup(name)
 
 
 def _load_signatures() -> None:
     from binsafe.signatures import anchors, certificates, cms, signers, timestamps  # noqa: F401, PLC0415
 
-    codecs.lookup("idna")  # names of hosts in certificates
     anchors.pinned()
 
 

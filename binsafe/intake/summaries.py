@@ -25,8 +25,8 @@ from binsafe.syscalls import Summary, engine_version, summarise_library
 Watched = frozenset[tuple[str, str]]
 
 
-Make = Callable[[memoryview, Watched], bytes]
-"""What `summarised` does, in whatever process."""
+Make = Callable[[ResolvedLibrary, bytes, Watched], bytes]
+"""What `summarised` does with a library's bytes, in whatever process."""
 
 
 def summarised(data: memoryview, watched: Watched) -> bytes:
@@ -38,10 +38,16 @@ def summarised(data: memoryview, watched: Watched) -> bytes:
     return b"" if found is None else msgspec.msgpack.encode(found)
 
 
+def here(library: ResolvedLibrary, data: bytes, watched: Watched) -> bytes:
+    """The same of a library's bytes, by this process."""
+    del library
+    return summarised(memoryview(data), watched)
+
+
 class Summaries:
     """Summaries by library: kept ones where there are any, else made and kept."""
 
-    def __init__(self, folder: Path | None, make: Make = summarised) -> None:
+    def __init__(self, folder: Path | None, make: Make = here) -> None:
         """Keep them below ``folder``, if only we can write there; nowhere without one."""
         self._store = Store(None if folder is None else folder / engine_version())
         self.make = make
@@ -59,7 +65,7 @@ class Summaries:
             copy = bytes(data)
             if hashlib.sha256(copy).hexdigest() != library.sha256:
                 return b""
-            kept = self.make(memoryview(copy), frozenset())
+            kept = self.make(library, copy, frozenset())
             if kept:
                 self._store.write(name, kept)
         return kept

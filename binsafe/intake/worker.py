@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from binsafe.intake import bounds, loading, parsing
-from binsafe.intake.apart import CAN_CONFINE, Apart, Broken, nonsense
+from binsafe.intake.apart import CAN_CONFINE, Apart, Broken, again, nonsense
 from binsafe.intake.confining import confine
 from binsafe.intake.messages import Calls, Closed, Frame, Kind, Order, receive, send
-from binsafe.intake.summaries import Own
+from binsafe.intake.summaries import Own, here
 from binsafe.limits import MAX_REPORT_BYTES
 
 if TYPE_CHECKING:
@@ -80,14 +80,9 @@ class _Worker:
             from binsafe.intake.librarian import libraries  # noqa: PLC0415 - as below
 
             send(self._connection, Kind.OPEN, msgspec.msgpack.encode(confine()))
-            work = parsing.carry_out(order, content, self._connection, partial(libraries, order))
+            work = parsing.carry_out(order, content, self._connection, partial(libraries, order, here))
             return Frame(Kind.REPORT, work)
-        for _ in range(1 + len(loading.LATE)):
-            try:
-                return self._parsed(order, content)
-            except loading.Unloaded as needed:
-                loading.LATE[needed.package]()
-        raise nonsense()
+        return again(lambda: self._parsed(order, content))
 
     def _parsed(self, order: Order, content: parsing.Content) -> Frame:
         """The answer of a child that parses this alone; what else it says is passed on."""
@@ -97,8 +92,7 @@ class _Worker:
         def work(connection: socket.socket) -> bytes:
             return parsing.carry_out(order, content, connection, partial(AskedLibraries, connection))
 
-        librarian = Librarian(order)
-        with Apart(work, folder=content.folder) as child:
+        with Librarian(order) as librarian, Apart(work, folder=content.folder) as child:
             while True:
                 frame = child.hear(MAX_REPORT_BYTES)
                 if frame.kind is Kind.ASK:
@@ -119,12 +113,14 @@ def _known(order: Order) -> "Syscalls | None":
     """The answer, where all that it takes was kept of the program, whose bytes are not looked at; else None."""
     from binsafe import syscalls  # noqa: PLC0415 - the parsers load under the limits, too
     from binsafe.intake.librarian import libraries  # noqa: PLC0415
+    from binsafe.intake.summarising import Summariser  # noqa: PLC0415
 
     own = Own(order.kept)
     if own.needs is None:
         return None
     try:
-        return syscalls.analyse_known(libraries(order, own.needs, own), explain=order.explain)
+        with Summariser(in_system=order.root is None) as summarise:
+            return syscalls.analyse_known(libraries(order, summarise, own.needs, own), explain=order.explain)
     except syscalls.NotKept:
         return None
 

@@ -1,0 +1,95 @@
+"""Finding out about libraries by confined children, so that a crafted one can lie about itself and about nothing else.
+
+A child for each would cost as much again as the work: what it has warmed up is lost with it. So the system's own
+libraries, which only root can have put where they are, share one; who could change those needs no crafted file.
+"""
+
+import socket
+import stat
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+from binsafe.intake.apart import Apart, Broken, again, nonsense
+from binsafe.intake.messages import Closed, Kind, receive, send
+from binsafe.intake.summaries import Watched, summarised
+from binsafe.limits import MAX_ARTIFACT_BYTES, MAX_SUMMARY_BYTES
+from binsafe.model import ResolvedLibrary
+
+_SYSTEM = ("/usr/", "/lib/", "/lib32/", "/lib64/")
+
+
+class _Question(msgspec.Struct, frozen=True, array_like=True):
+    data: bytes
+    watched: Watched
+
+
+class Summariser:
+    """Makes summaries (`binsafe.intake.summaries.Make`); a context manager that ends its children."""
+
+    def __init__(self, *, in_system: bool = True) -> None:
+        """Not ``in_system``, libraries are those of another tree, where nobody is known to have put them."""
+        self._in_system = in_system
+        self._shared: Apart | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the child that is shared."""
+        shared, self._shared = self._shared, None
+        if shared is not None:
+            shared.close()
+
+    def __call__(self, library: ResolvedLibrary, data: bytes, watched: Watched) -> bytes:
+        """The summary; nothing where its parser breaks, as of one that is no library."""
+        try:
+            return again(lambda: self._ask(library, _Question(data, watched)))
+        except Broken:
+            return b""
+
+    def _ask(self, library: ResolvedLibrary, question: _Question) -> bytes:
+        is_shared = self._in_system and library.path is not None and is_systems_own(library.path)
+        child = (self._shared if is_shared else None) or Apart(_answer_all)
+        if is_shared:
+            self._shared = None  # only one that answers well is asked again
+        try:
+            child.say(Kind.ASK, msgspec.msgpack.encode(question))
+            while (frame := child.hear(MAX_SUMMARY_BYTES)).kind is Kind.OPEN:
+                pass  # as was said of the program
+            if frame.kind is not Kind.ANSWER:
+                raise nonsense()
+        except BaseException:
+            child.close()
+            raise
+        if is_shared:
+            self._shared = child
+        else:
+            child.close()
+        return frame.payload
+
+
+def is_systems_own(path: str) -> bool:
+    """Whether only root can have put a file of this system where it is."""
+    if not path.startswith(_SYSTEM):
+        return False
+    try:
+        on_the_way = [each.stat(follow_symlinks=False) for each in (Path(path), *Path(path).parents)]
+    except OSError:
+        return False
+    return all(each.st_uid == 0 and not each.st_mode & (stat.S_IWGRP | stat.S_IWOTH) for each in on_the_way)
+
+
+def _answer_all(connection: socket.socket) -> bytes:
+    """Answers until there are no more questions."""
+    while True:
+        try:
+            frame = receive(connection, MAX_ARTIFACT_BYTES + MAX_SUMMARY_BYTES)
+        except Closed:
+            return b""
+        question = msgspec.msgpack.decode(frame.payload, type=_Question)
+        send(connection, Kind.ANSWER, summarised(memoryview(question.data), question.watched))
