@@ -45,6 +45,11 @@ def calls(program: Path, loaded: tuple[Path, ...] = ()) -> Syscalls:
     return found
 
 
+def bare(folder: Path, text: str, *options: str) -> Path:
+    """A static program of assembler alone, entered at ``_start``."""
+    return build(folder, "bare", f'__asm__(".globl _start\\n_start:\\n{text}");', "-nostdlib", "-static", *options)
+
+
 _FREESTANDING = """
 __attribute__((always_inline)) static inline long call(long number, long a, long b, long c) {
     long result;

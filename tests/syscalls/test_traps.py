@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from compiled import build, calls, freestanding, library, needs_compiler
+from compiled import bare, build, calls, freestanding, library, needs_compiler
 
 from binsafe import baselines
 from binsafe.intake import Found, Snapshot, find, inspect
@@ -18,11 +18,6 @@ pytestmark = [
     needs_compiler,
     pytest.mark.skipif(sys.platform != "linux", reason="Linux programs are compiled"),
 ]
-
-
-def bare(folder: Path, text: str, *options: str) -> Path:
-    """A static program of assembler alone, entered at ``_start``."""
-    return build(folder, "bare", f'__asm__(".globl _start\\n_start:\\n{text}");', "-nostdlib", "-static", *options)
 
 
 # x86-64 numbers: read 0, write 1, getpid 39, exit 60, chroot 161, acct 163, swapon 167, swapoff 168, reboot 169

@@ -50,9 +50,7 @@ def pointers(slice_: Slice, code: Code, linking: Linking | None) -> Pointers:
     position_independent = bool(slice_.traits.get("pie", linking is not None and bool(len(linking.relocations.kinds))))
     columns = [] if linking is None else [_relocated(slice_, linking), _packed(slice_, linking)]
     if not position_independent:
-        columns += [
-            _words(code, segment.address, segment.file_size) for segment in slice_.segments if not segment.executable
-        ]
+        columns += [_words(code, segment.address, segment.file_size) for segment in slice_.segments]
     slots, targets, symbols, single = (
         (np.concatenate(column) for column in zip(*columns, strict=True)) if columns else (_NOTHING,) * 4
     )

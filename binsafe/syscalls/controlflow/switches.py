@@ -1,6 +1,7 @@
 """Jump tables: where a computed jump of a region can lead."""
 
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,16 +25,19 @@ def through_tables(program: "Program", region: Region) -> Mapping[int, tuple[int
 
     A table that other regions' jumps use, too, is not looked for.
     """
-    found: dict[int, tuple[int, ...]] = {}
+    tables: dict[int, Table] = {}
     for at in region.indirect_jumps:
         table = program.machine.table(region.instructions, at)
         bases = 0 if table is None else len(table.bases)
         program.decoder.spend(bases * _TABLE_COST + len(region.instructions) // _SEARCHED)
-        if table is None and region.frames[at].get(program.machine.stack) == 0:
-            continue  # the frame is gone: a call through a pointer, as the last thing that is done
-        if table is None:
-            return None
-        targets = [target for base in table.bases for target in _entries(program, base, table)]
+        if table is not None:
+            tables[at] = table
+        elif region.frames[at].get(program.machine.stack) != 0:
+            return None  # else the frame is gone: a call through a pointer, as the last thing that is done
+    found: dict[int, tuple[int, ...]] = {}
+    begins = sorted({base for table in tables.values() for base in table.bases})
+    for at, table in tables.items():
+        targets = [target for base in table.bases for target in _entries(program, base, table, begins)]
         inside = {index for target in targets if (index := region.at(target)) is not None}
         if not inside:
             return None
@@ -42,9 +46,11 @@ def through_tables(program: "Program", region: Region) -> Mapping[int, tuple[int
     return found
 
 
-def _entries(program: "Program", base: int, table: Table) -> list[int]:
-    """The addresses that a table leads to: it ends where they are no code any more."""
-    data = program.code.constants(base, _MAX_ENTRIES * table.size)
+def _entries(program: "Program", base: int, table: Table, begins: Sequence[int]) -> list[int]:
+    """The addresses that a table leads to: it ends where they are no code any more, or the function's next begins."""
+    following = bisect_right(begins, base)
+    end = begins[following] if following < len(begins) else base + _MAX_ENTRIES * table.size
+    data = program.code.constants(base, min(end - base, _MAX_ENTRIES * table.size))
     entries = np.frombuffer(data[: len(data) // table.size * table.size], f"<i{table.size}").astype(np.int64)
     targets = entries + base if table.relative else entries
     outside = np.flatnonzero(~program.in_code(targets))

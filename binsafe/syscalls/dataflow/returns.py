@@ -2,6 +2,7 @@
 
 from binsafe.syscalls.controlflow.places import Place
 from binsafe.syscalls.controlflow.program import Program
+from binsafe.syscalls.controlflow.regions import Region
 from binsafe.syscalls.machines.machine import Flow
 
 GO_NEVER_RETURN = frozenset(
@@ -11,6 +12,8 @@ GO_NEVER_RETURN = frozenset(
 (``runtime/panic.go``); what else never returns ends in one of these. Names are the program's own word: one that lies
 about them is only denied the calls it hides.
 """
+_SKIPPED = 16
+"""Bytes of the endless loop in a retpoline."""
 _MAX_DEPTH = 8
 """Calls within calls that are looked at; Go's bounds-check failures reach their trap after five."""
 
@@ -42,7 +45,7 @@ def _reaches_return(program: Program, start: Place, known: dict[int, bool], dept
             continue
         seen.add(at)
         flow, target = region.flow(at)
-        if flow in {Flow.RETURN, Flow.INDIRECT}:
+        if flow in {Flow.RETURN, Flow.INDIRECT} or (flow is Flow.CALL and _skips(region, at, target)):
             return True
         if flow is Flow.TRAP or (flow is Flow.CALL and not _returns(program, target, known, depth)):
             continue
@@ -57,3 +60,13 @@ def _reaches_return(program: Program, start: Place, known: dict[int, bool], dept
                 return True
             work.append(at + 1)
     return False
+
+
+def _skips(region: Region, at: int, target: int | None) -> bool:
+    """Whether a call leads to shortly behind itself.
+
+    It is there for the return address, which is changed before the return: retpolines make indirect calls so (Intel,
+    "Retpoline: A Branch Target Injection Mitigation", 2018). Behind the call stands a loop that is never run.
+    """
+    call = region.instructions[at]
+    return target is not None and 0 < target - call.address - call.size <= _SKIPPED

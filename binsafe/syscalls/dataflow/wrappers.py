@@ -8,7 +8,7 @@ needed for that, so stripped C, Go's register and stack conventions and hand-wri
 Each step back is `backward`'s, and takes for granted what is said there.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from binsafe.syscalls.controlflow.places import Edge, Kind, Place
@@ -124,18 +124,22 @@ class _Walk:
         """Go one instruction back, on every way."""
         if query.place.region.is_unreachable(query.place.at):
             return
-        query = query._replace(place=self.program.undisturbed(query.place, (query.location,)))
+        tables = self.program.jumped_to(query.place.region) or {}
+        query = query._replace(place=self.program.undisturbed(query.place, (query.location,), tables))
         region, at = query.place
-        inner, entries = region.predecessors(at), self.program.entries(query.place)
+        inner, entries = region.direct_predecessors(at), self.program.entries(query.place)
+        computed: Sequence[int] = tables.get(at, ())
         self.program.decoder.spend(STEP_COST * max(1, len(inner) + len(entries)))
         if at == 0:
             self._at_entry(query)
-        elif not inner and not entries:
-            self.gap(query.place.address, "no way leads to this code but one that is computed")
-        if inner is not region.indirect_jumps or self._is_first(region, _ALL, query):
-            for index in inner:
-                if self._is_first(region, index, query):
-                    self._back(query, Edge(Kind.FLOW, Place(region, index)))
+        elif not inner and not computed:
+            # what nothing leads to may be reached through a table that could not be read
+            computed = region.indirect_jumps if self._is_first(region, _ALL, query) else ()
+            if not entries and not region.indirect_jumps:
+                self.gap(query.place.address, "no way leads to this code but one that is computed")
+        for index in (*inner, *computed):
+            if self._is_first(region, index, query):
+                self._back(query, Edge(Kind.FLOW, Place(region, index)))
         for edge in entries:
             self._back(query, edge)
 

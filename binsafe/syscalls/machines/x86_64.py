@@ -7,7 +7,7 @@ section 3.2.1; of Go: ``abi-internal.md`` (no register but rsp and rbp survives 
 # ruff: noqa: PLR2004 - an instruction set is a table of numbers and a list of cases
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
@@ -210,8 +210,9 @@ class X86_64:  # noqa: N801 - the processor's own name
                 base, named, relative = found["base"], found["named"], found["scale"] == "4"
                 bases = [] if base and named else [int(named, 16)] if named else _computed(instructions, base)
                 return Table(tuple(bases), 4 if relative else 8, relative)
-        doubtful = any(i.mnemonic == "add" or _SUM.search(i.operands) for i in leading)
-        return Table((), 8, relative=False) if doubtful else None
+        if not any(i.mnemonic == "add" or _SUM.search(i.operands) for i in leading):
+            return None
+        return Table(tuple(_named(leading)), 4, relative=True)  # as compilers write it that do not optimise
 
     def preserved(self, *, go: bool) -> frozenset[str]:
         """Registers that a callee hands back as they were."""
@@ -240,7 +241,12 @@ def _leading_to(instructions: Sequence[Instruction], at: int) -> list[Instructio
 
 def _computed(instructions: Sequence[Instruction], register: str) -> list[int]:
     """The addresses that ``lea`` computes from its own for a register."""
-    leas = (i for i in instructions if i.mnemonic == "lea" and i.operands.startswith(f"{register},"))
+    return _named(i for i in instructions if i.operands.startswith(f"{register},"))
+
+
+def _named(instructions: Iterable[Instruction]) -> list[int]:
+    """The addresses that ``lea`` computes from its own, each once."""
+    leas = (i for i in instructions if i.mnemonic == "lea")
     found = ((i, _ITS_OWN.search(i.operands)) for i in leas)
     return sorted({i.address + i.size + int(match[1] + match[2], 16) for i, match in found if match is not None})
 

@@ -81,8 +81,11 @@ def _is_result(program: Program, place: Place, register: str, results: set[int])
         if (here.address, location) in seen:
             continue
         seen.add((here.address, location))
-        inner = here.region.predecessors(here.at)
-        if not here.at or not inner or len(seen) > _MAX_STEPS or program.entries(here):
+        tables = program.jumped_to(here.region)
+        inner = here.region.direct_predecessors(here.at)
+        if tables is None or here.at in tables or not here.at or not inner:
+            return False
+        if len(seen) > _MAX_STEPS or program.entries(here):
             return False
         for at in inner:
             before_it = Place(here.region, at)
@@ -96,7 +99,10 @@ def _is_result(program: Program, place: Place, register: str, results: set[int])
 
 
 def _behind(program: Program, region: Region, never: set[tuple[int, int]]) -> set[int]:
-    """Addresses of a region that are reached over edges only that are never taken."""
+    """Addresses of a region that are reached over edges only that are never taken; none if not all edges are seen."""
+    tables = program.jumped_to(region)
+    if tables is None:
+        return set()
     work = [0, *(at for at in region.orphans if not region.is_unreachable(at))]
     work += [at for at in range(len(region.instructions)) if program.entries(Place(region, at))]
     seen: set[int] = set()
@@ -110,6 +116,6 @@ def _behind(program: Program, region: Region, never: set[tuple[int, int]]) -> se
         if flow in {Flow.JUMP, Flow.BRANCH} and (jumped := region.at(target)) is not None:
             following.append(jumped)
         if flow is Flow.INDIRECT:
-            following += region.orphans
+            following += tables
         work += [to for to in following if (at, to) not in never]
     return {instruction.address for at, instruction in enumerate(region.instructions) if at not in seen}

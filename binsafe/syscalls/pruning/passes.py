@@ -53,7 +53,7 @@ def always_passes(
 def _is_led_to_unseen(program: Program, place: Place, entries: list[Edge]) -> bool:
     """Whether control may come to an instruction in a way that is not seen here."""
     region, at = place
-    if not region.anchored or place.address == program.slice.entry:
+    if not region.anchored or place.address == program.slice.entry or program.jumped_to(region) is None:
         return True
     if at and not entries and not region.is_padding(at) and not any(_before(program, place, entries)):
         # what is no function's beginning either may be where an exception is caught
@@ -66,8 +66,9 @@ def _before(program: Program, place: Place, entries: list[Edge]) -> Iterator[Pla
     """The instructions of the region from which control comes."""
     region, at = place
     if at and not region.is_unreachable(at):
-        ended = _ends(program, place, entries)
-        yield from (Place(region, index) for index in region.predecessors(at) if index != at - 1 or not ended)
+        ended, tables = _ends(program, place, entries), program.jumped_to(region) or {}
+        inner = (*region.direct_predecessors(at), *tables.get(at, ()))
+        yield from (Place(region, index) for index in inner if index != at - 1 or not ended)
 
 
 def _ends(program: Program, place: Place, entries: list[Edge]) -> bool:

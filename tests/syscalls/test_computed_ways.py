@@ -1,0 +1,88 @@
+"""Ways that control takes through tables, stored addresses and changed return addresses: none hides a call.
+
+Each was found as a program of which a call was missed, with compilers' usual options; ``swapon``, ``swapoff``,
+``acct`` and ``reboot`` tell which way was seen.
+"""
+
+import sys
+from pathlib import Path
+
+import pytest
+from compiled import bare, calls, needs_compiler
+
+pytestmark = [
+    needs_compiler,
+    pytest.mark.skipif(sys.platform != "linux", reason="Linux programs are compiled"),
+]
+
+JUMP = "lea table(%rip),%rdx; movslq (%rdx,%rdi,4),%rax; add %rdx,%rax; jmp *%rax"
+UNOPTIMISED = (
+    "mov %edi,%eax; lea 0(,%rax,4),%rdx; lea table(%rip),%rax; mov (%rdx,%rax,1),%eax; cltq; "
+    "lea table(%rip),%rdx; add %rdx,%rax; jmp *%rax"
+)
+TABLE = ".section .rodata; table: .long first - table, second - table; .text"
+
+
+@pytest.mark.parametrize("jump", [JUMP, UNOPTIMISED], ids=["optimised", "as -O0 does"])
+def test_a_case_that_the_one_before_falls_into_keeps_what_was_set_before_the_switch(jump: str, tmp_path: Path):
+    """``n = acct; switch (k) { case 0: n = swapon; case 1: syscall(n); }``."""
+    text = f"mov $163,%ebx; {jump}; first: mov $167,%ebx; second: mov %ebx,%eax; syscall; hlt; {TABLE}"
+    found = calls(bare(tmp_path, text, "-s"))
+    assert found.complete
+    assert set(found.sites) == {"acct", "swapon"}
+
+
+def test_the_tables_of_one_function_are_told_apart(tmp_path: Path):
+    """What is read over the end of one table leads nowhere: the next one's entries are distances from another place."""
+    text = (
+        "mov $163,%ebx; cmp $1,%rdi; ja 9f; lea one(%rip),%rdx; movslq (%rdx,%rdi,4),%rax; add %rdx,%rax; jmp *%rax; "
+        "a: mov $167,%ebx; b: mov %ebx,%eax; syscall; hlt; "
+        "9: lea two(%rip),%rdx; movslq (%rdx,%rsi,4),%rax; add %rdx,%rax; jmp *%rax; "
+        "c: mov $168,%ebx; d: nop; nop; nop; nop; nop; nop; nop; nop; mov %ebx,%eax; syscall; hlt; "
+        ".section .rodata; one: .long a - one, b - one; two: .long c - two, d - two; .text"
+    )
+    found = calls(bare(tmp_path, text, "-s"))
+    assert {site: len(places) for site, places in found.sites.items()} == {"acct": 2, "swapon": 1, "swapoff": 1}
+
+
+def test_a_fallback_that_a_table_leads_to_as_well_is_made(tmp_path: Path):
+    """``case 0: r = pipe2(); if (r != -ENOSYS) return; case 1: swapon();``."""
+    text = (
+        f"{JUMP}; first: mov $293,%eax; syscall; cmp $-38,%rax; jne 9f; second: mov $167,%eax; syscall; 9: hlt; {TABLE}"
+    )
+    assert "swapon" in calls(bare(tmp_path, text, "-s")).required
+    without = text.replace(", second - table", "")
+    assert "swapon" not in calls(bare(tmp_path, without, "-s")).required
+
+
+def test_what_follows_exit_group_is_made_where_a_table_leads_there(tmp_path: Path):
+    text = f"{JUMP}; first: mov $231,%eax; syscall; second: mov $60,%eax; syscall; hlt; {TABLE}"
+    assert "exit" in calls(bare(tmp_path, text, "-s")).required
+    assert "exit" not in calls(bare(tmp_path, text.replace(", second - table", ""), "-s")).required
+
+
+@pytest.mark.parametrize("between", ["", ".p2align 4;"], ids=["gcc", "clang"])
+@pytest.mark.parametrize("target", ["2:", ".globl inner; .type inner,@function; inner: 2:"], ids=["label", "function"])
+def test_a_retpoline_returns_to_where_its_function_was_called(between: str, target: str, tmp_path: Path):
+    """``-mindirect-branch=thunk`` and ``-mretpoline``: behind the inner call stands a loop that is never run."""
+    # with its symbols: one of them may stand in the middle
+    thunk = f"call 2f; 1: pause; lfence; jmp 1b; {between} {target} mov %rax,(%rsp); ret"
+    text = (
+        "lea number(%rip),%rax; call thunk; syscall; hlt; "
+        f".p2align 4; thunk: {thunk}; .p2align 4; number: mov $163,%eax; ret"
+    )
+    found = calls(bare(tmp_path, text, "-s"))
+    assert [gap.reason for gap in found.unresolved] == ["the number is what a function returned"]
+
+
+@pytest.mark.parametrize("option", ["-Wl,-z,noseparate-code", "-Wl,-N"])
+def test_a_function_in_a_table_beside_the_code_is_called_by_who_knows(option: str, tmp_path: Path):
+    """Without segments of their own constants lie in the executable one: the table there takes the address, too."""
+    text = (
+        "mov $163,%edi; call wrapper; mov table(,%rsi,8),%rax; call *%rax; hlt; "
+        ".p2align 4; wrapper: mov %rdi,%rax; syscall; ret; .section .rodata; .p2align 3; table: .quad wrapper"
+    )
+    found = calls(bare(tmp_path, text, "-no-pie", "-w", option))
+    assert [gap.reason.partition(" at ")[0] for gap in found.unresolved] == [
+        "the number is a parameter of a function whose address is taken"
+    ]
