@@ -1,7 +1,6 @@
 """One function decoded: its instructions, how control moves between them, and where its stack pointer stands."""
 
 from bisect import bisect_left
-from collections.abc import Sequence
 from functools import cached_property
 
 from binsafe.syscalls.decoding.decode import Instructions
@@ -57,15 +56,11 @@ class Region:
         """Whether control can go on to the next instruction; after a call it can."""
         return self.flow(index)[0] in _GOES_ON
 
-    def predecessors(self, index: int) -> Sequence[int]:
-        """Indices of the instructions of this region from which control comes; those that fall through come first.
-
-        A jump table's targets are what nothing else leads to.
-        """
-        return self.direct_predecessors(index) or (self.indirect_jumps if index else ())
-
     def direct_predecessors(self, index: int) -> list[int]:
-        """The same without what jump tables lead to."""
+        """Indices of the instructions of this region from which control comes; the one that falls through comes first.
+
+        Jump tables are not among them: see `switches`.
+        """
         jumps = self.jumps_to.get(index, [])
         falls = index > 0 and self.falls_through(index - 1) and not (jumps and self._is_filled_before(index))
         return [index - 1, *jumps] if falls else jumps

@@ -12,8 +12,6 @@ GO_NEVER_RETURN = frozenset(
 (``runtime/panic.go``); what else never returns ends in one of these. Names are the program's own word: one that lies
 about them is only denied the calls it hides.
 """
-_SKIPPED = 16
-"""Bytes of the endless loop in a retpoline."""
 _MAX_DEPTH = 8
 """Calls within calls that are looked at; Go's bounds-check failures reach their trap after five."""
 
@@ -45,7 +43,7 @@ def _reaches_return(program: Program, start: Place, known: dict[int, bool], dept
             continue
         seen.add(at)
         flow, target = region.flow(at)
-        if flow in {Flow.RETURN, Flow.INDIRECT} or (flow is Flow.CALL and _skips(region, at, target)):
+        if flow in {Flow.RETURN, Flow.INDIRECT} or (flow is Flow.CALL and _is_followed_by_loop(region, at)):
             return True
         if flow is Flow.TRAP or (flow is Flow.CALL and not _returns(program, target, known, depth)):
             continue
@@ -62,11 +60,13 @@ def _reaches_return(program: Program, start: Place, known: dict[int, bool], dept
     return False
 
 
-def _skips(region: Region, at: int, target: int | None) -> bool:
-    """Whether a call leads to shortly behind itself.
+def _is_followed_by_loop(region: Region, call: int) -> bool:
+    """Whether an endless loop stands behind a call, which is there for the processor to guess and is never run.
 
-    It is there for the return address, which is changed before the return: retpolines make indirect calls so (Intel,
-    "Retpoline: A Branch Target Injection Mitigation", 2018). Behind the call stands a loop that is never run.
+    Retpolines make indirect calls so: what is called changes the address to which it returns (Intel, "Retpoline: A
+    Branch Target Injection Mitigation", 2018; ``-mindirect-branch=thunk``, ``-mretpoline``).
     """
-    call = region.instructions[at]
-    return target is not None and 0 < target - call.address - call.size <= _SKIPPED
+    at = call + 1
+    while at < len(region.instructions) and region.flow(at)[0] is Flow.NEXT:
+        at += 1
+    return at < len(region.instructions) and region.flow(at) == (Flow.JUMP, region.instructions.addresses[call + 1])
