@@ -13,6 +13,8 @@ import threading
 from pathlib import Path
 
 UNSHARE = ("unshare", "--net", "--pid", "--ipc", "--uts", "--mount", "--fork", "--kill-child", "--mount-proc")
+_TRUSTED = ("/usr/local/share/ca-certificates", "/etc/ssl/certs")
+"""Where caddy, as root, has the system trust its own authority."""
 _SIOCSIFFLAGS, _UP = 0x8914, 0x1
 _A_RECORD, _NOT_FOUND = b"\0\x01", b"\x81\x83"
 
@@ -33,9 +35,19 @@ def settle(*, plain: bool) -> None:
         Path(file.name).chmod(0o644)
         subprocess.run(["mount", "--bind", file.name, str(Path("/etc", name).resolve())], check=True)
         Path(file.name).unlink()
+    for folder in filter(Path.is_dir, map(Path, _TRUSTED)):
+        _replace(folder)
     server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     server.bind(("127.0.0.1", 53))
     threading.Thread(target=_serve, args=(server,), daemon=True).start()
+
+
+def _replace(folder: Path) -> None:
+    """Mount a copy of a folder over it, which goes with the namespace."""
+    with tempfile.TemporaryDirectory() as copy:
+        subprocess.run(["cp", "-a", f"{folder}/.", copy], check=True)
+        subprocess.run(["mount", "-t", "tmpfs", "copy", folder], check=True)
+        subprocess.run(["cp", "-a", f"{copy}/.", folder], check=True)
 
 
 def _serve(server: socket.socket) -> None:
