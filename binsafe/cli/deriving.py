@@ -1,13 +1,17 @@
 """The policy of a report and of what a command line asks for."""
 
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from binsafe.cli.asked import Asked
 
 if TYPE_CHECKING:
     from binsafe.model import Policy, Report
     from binsafe.model.policy import PolicyFile
+
+_FIRST_LINE: Final = 256
+"""BINPRM_BUF_SIZE: as much of a script as the kernel looks at (linux/binfmts.h)."""
 
 
 def derive_policy(report: "Report", asked: Asked) -> "Policy":
@@ -32,54 +36,67 @@ def derive_policy(report: "Report", asked: Asked) -> "Policy":
         scratch=_absolute(asked.scratch) if asked.scratch is not None else None,
         packs=tuple(packs.grants(chosen, program)),
         jit=any(pack.jit for pack in chosen),
+        segments=any(pack.segments for pack in chosen),
     )
     derived = policy.derive(report, baseline, request)
     if derived.artifact.system != "linux":
         return derived
-    beside = [policy.derive(each, baseline, request) for each in _inspect_all(asked.execute)]
-    return _together(derived, beside, packs.libraries(chosen, program), asked.execute)
+    reports = _inspect_all(asked.execute)
+    beside = [policy.derive(each, baseline, request) for each in reports if each.analysed]
+    whole = _together(derived, beside, packs.libraries(chosen, program))
+    return _executing(whole, reports, asked.execute)
 
 
 def _inspect_all(paths: tuple[str, ...]) -> list["Report"]:
-    """Reports on the programs that may be executed beside the one that is run."""
+    """Reports on the programs that may be executed beside the one that is run, and on scripts for one of them."""
     from binsafe.errors import NotEnforceable
     from binsafe.intake import Found, Snapshot, inspect
 
     reports = []
+    resolved = {Path(path).resolve() for path in paths}
     for path in paths:
         with Snapshot.take(Found(path, Path(path).resolve())) as snapshot:
             report = inspect(snapshot)
-        if not report.analysed:
-            raise NotEnforceable(
-                f"--exec {path}: {report.findings[0].detail}", hint="name the interpreter of a script as well"
-            )
+            interpreter = _interpreter(snapshot.descriptor) if report.format == "script" else None
+        if not report.analysed and (interpreter is None or Path(interpreter).resolve() not in resolved):
+            hint = f"grant what runs it as well: --exec {interpreter}" if interpreter else "only programs are executed"
+            raise NotEnforceable(f"--exec {path}: {report.findings[0].detail}", hint=hint)
         reports.append(report)
     return reports
 
 
-def _together(
-    derived: "Policy", beside: list["Policy"], libraries: tuple["PolicyFile", ...], paths: tuple[str, ...]
-) -> "Policy":
+def _interpreter(script: int) -> str | None:
+    """What the kernel executes for a script (execve(2), "Interpreter scripts"), if that is printable."""
+    words = os.pread(script, _FIRST_LINE, 0).removeprefix(b"#!").split(b"\n", 1)[0].decode("utf-8", "replace").split()
+    return words[0] if words and words[0].isprintable() else None
+
+
+def _together(derived: "Policy", beside: list["Policy"], libraries: tuple["PolicyFile", ...]) -> "Policy":
     """One policy for the program and those that it may execute: they share a sandbox, so each has what any has."""
     import msgspec
 
-    from binsafe.model.policy import PolicyFile
-
     files = {file.opened_as: file for file in (*libraries, *derived.artifact.files)}
     grants = {(grant.kind, grant.object, grant.when): grant for grant in derived.grants}
-    for path, other in zip(paths, beside, strict=True):
+    for other in beside:
         files = {file.opened_as: file for file in other.artifact.files} | files
-        own = PolicyFile(
-            opened_as=str(Path(path).absolute()),
-            path=str(Path(path).resolve()),
-            sha256=other.artifact.sha256,
-            execute=True,
-        )
-        files[own.opened_as] = own
         for grant in other.of("syscall"):
             grants.setdefault((grant.kind, grant.object, grant.when), grant)
     artifact = msgspec.structs.replace(derived.artifact, files=tuple(files.values()))
     return msgspec.structs.replace(derived, artifact=artifact, grants=tuple(grants.values()))
+
+
+def _executing(policy: "Policy", reports: list["Report"], paths: tuple[str, ...]) -> "Policy":
+    """The policy with the files that may be executed, each by its bytes."""
+    import msgspec
+
+    from binsafe.model.policy import PolicyFile
+
+    files = {file.opened_as: file for file in policy.artifact.files}
+    for path, report in zip(paths, reports, strict=True):
+        absolute, resolved = str(Path(path).absolute()), str(Path(path).resolve())
+        files[absolute] = PolicyFile(opened_as=absolute, path=resolved, sha256=report.artifact.sha256, execute=True)
+    artifact = msgspec.structs.replace(policy.artifact, files=tuple(files.values()))
+    return msgspec.structs.replace(policy, artifact=artifact)
 
 
 def _names(paths: tuple[str, ...], system: str) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -93,3 +94,15 @@ def test_who_would_become_somebody_else_is_told_that_he_may_not():
     """Not that there is no such call: ngircd goes on after the first answer and ends after the other."""
     done = run("perl", "-e", "$( = 65534; print $! + 0, qq(\n); $< = 65534; print $! + 0")
     assert done.stdout == f"{errno.EPERM}\n{errno.EPERM}"
+
+
+def test_a_script_may_be_executed_where_what_runs_it_may(tmp_path: Path):
+    """git's bisect and submodule are scripts."""
+    hook = tmp_path / "hook"
+    hook.write_text("#! /bin/sh\necho called $1\n")
+    hook.chmod(0o755)
+    refused = run("--exec", str(hook), SHELL, "-c", f"{hook} x")
+    assert (refused.returncode, refused.stdout) == (125, "")
+    assert "--exec /bin/sh" in refused.stderr
+    done = run("--exec", str(hook), "--exec", "/usr/bin/dash", SHELL, "-c", f"{hook} x")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "called x\n", "")
