@@ -54,6 +54,7 @@ class Pack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     scratch: tuple[str, ...] = ()
     environment: tuple[Variable, ...] = ()
     jit: bool = False
+    segments: bool = False
 
 
 def available() -> dict[str, Pack]:

@@ -134,6 +134,7 @@ HEADERS: Final[Mapping[str, Mapping[str, int]]] = MappingProxyType(
         },
         "linux/fs.h": {"FICLONE": 0x4004_9409},  # _IOW(0x94, 9, int)
         "asm-generic/resource.h": {"RLIMIT_STACK": 3, "RLIMIT_CORE": 4, "RLIMIT_NPROC": 6, "RLIMIT_NOFILE": 7},
+        "linux/shm.h": {"SHM_EXEC": 0o100000},
         "linux/resource.h": {"PRIO_PROCESS": 0},
         "linux/stat.h": {
             "S_IFMT": 0o170000,

@@ -85,6 +85,8 @@ def _given(report: Report, named: tuple[Grant, ...], baseline: Baseline, request
     given: set[Need] = {"write"} if written - {"/dev/null"} else set()
     if request.jit or compiles(report):
         given.add("jit")
+    if request.segments:
+        given.add("segments")
     if request.connect:
         given.add("connect")
     if request.execute:

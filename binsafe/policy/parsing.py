@@ -21,7 +21,7 @@ syscalls:
   - group: sockets
     reason: why
     assumed: true               (taken from here when the analysis of a program is not complete)
-    needs: dynamic              (left out for other programs; or `jit`, `write`)
+    needs: dynamic              (left out for other programs; or another `Need`)
     along_with: [fork]          (left out where none of these calls was found)
     calls: [listen, shutdown]
     when:

@@ -25,6 +25,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What runtime packs add."""
     jit: bool = False
     """The program makes code while it runs, although neither its name nor its libraries say so (see `runtimes`)."""
+    segments: bool = False
+    """Its processes share System V segments: in a namespace of their own, as everything that is granted here."""
 
     def grants(self) -> Iterator[Grant]:
         """The grants of all fields but ``ports``, whose meaning depends on the baseline.

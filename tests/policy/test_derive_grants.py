@@ -198,6 +198,7 @@ def test_a_folder_for_temporary_files_stands_in_for_the_one_that_goes_with_the_p
         ("connect", Request(connect=("localhost:5432",))),
         ("execute", Request(execute=("/bin/ls",))),
         ("jit", Request(jit=True)),
+        ("segments", Request(segments=True)),
     ],
 )
 def test_calls_that_need_something_are_granted_with_it_alone(need: str, given: Request):
