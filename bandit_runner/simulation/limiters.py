@@ -20,6 +20,10 @@ CLOSE: Final = 1e-3
 """Seconds. How exactly the next opening is searched for."""
 
 
+NEVER: Final = 1e5
+"""Seconds after which nobody asks any more whether a server admits something: more than a day."""
+
+
 class Limiter(ABC):
     """Admits or rejects (429) one attempt at a time; what is rejected takes nothing."""
 
@@ -38,10 +42,12 @@ class Limiter(ABC):
         """The most attempts that can be admitted from ``start``, which is now, to ``end``."""
 
     def opens(self, now: float) -> float:
-        """The first moment, to a millisecond, from which on an attempt would be admitted."""
+        """The first moment, to a millisecond, from which on an attempt would be admitted; far off, where none is."""
         late, early = 1.0, 0.0
         while not self._open_after(now, late):
             early, late = late, 2 * late
+            if late > NEVER:
+                return now + NEVER
         while late - early > CLOSE:
             middle = (early + late) / 2
             early, late = (early, middle) if self._open_after(now, middle) else (middle, late)

@@ -32,8 +32,15 @@ SHIPPED: Final = (*NAMES, "T3c")
 MAX_FILE: Final = 65_536
 """Bytes of a scenario's YAML."""
 
+_UNREADABLE: Final = (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError)
+"""What PyYAML and msgspec raise: PyYAML nearly all of them for a scalar whose tag says that it is of another kind."""
+
 Positive: TypeAlias = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
-NotNegative: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
+Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=3600)]
+"""What an attempt may take."""
+Mean: TypeAlias = Annotated[float, msgspec.Meta(ge=0.1, le=1e6)]
+"""Seconds between changes that are drawn one by one: far shorter ones would never be drawn to the end of a run."""
+PerSecond: TypeAlias = Annotated[float, msgspec.Meta(ge=1e-3, le=1e6)]
 Share: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 Real: TypeAlias = float | tuple[float, float]
@@ -75,7 +82,7 @@ class Jumping(NoLimit, frozen=True, kw_only=True, tag="jumping"):
     high: Real
     low: Real
     burst: Integer = 1
-    dwell: Positive
+    dwell: Mean
 
 
 class FixedWindow(NoLimit, frozen=True, kw_only=True, tag="fixed-window"):
@@ -101,8 +108,8 @@ Limit: TypeAlias = NoLimit | TokenBucket | Sinusoid | Jumping | FixedWindow | Sl
 class Outages(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Servers that fail every attempt for a while: exponential times of these means, in seconds; they start up."""
 
-    up: Positive
-    down: Positive
+    up: Mean
+    down: Mean
 
 
 class Drift(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -126,8 +133,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[\w.-]+$")]
     about: str = ""
     arms: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 10
-    requests_per_second: Positive = 10.0
-    latency: NotNegative = 0.0012
+    requests_per_second: PerSecond = 10.0
+    latency: Seconds = 0.0012
     deadline: Positive = 10.0
     success: Real = (0.28, 0.98)
     limits: Annotated[tuple[Limit, ...], msgspec.Meta(min_length=1)] = (NoLimit(),)
@@ -135,7 +142,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     outages: Outages | None = None
     timeouts: Share = 0.0
     """The share of attempts that never get an answer; the balancer gives up on them after ``timeout``."""
-    timeout: NotNegative = 2.0
+    timeout: Seconds = 2.0
     retry_after: bool = False
 
     def __post_init__(self) -> None:
@@ -166,7 +173,7 @@ def load(name: str) -> Scenario:
 def _parse(text: bytes, name: str) -> Scenario:
     try:
         return msgspec.convert(yaml.safe_load(text), Scenario, strict=True)
-    except (yaml.YAMLError, msgspec.ValidationError, UnicodeDecodeError, ValueError, RecursionError) as error:
+    except _UNREADABLE as error:
         hint = "bandit_runner/simulation/scenario.py shows one with all its keys"
         raise UsageError(f"{name} is no scenario: {error}", hint=hint) from error
 

@@ -96,9 +96,11 @@ def _remembered(snapshot: Snapshot, asked: Asked) -> tuple[str, "Policy | None"]
 
 
 def _read(policy_file: str) -> "Policy":
+    from binsafe.cli.profiletext import read_profile
     from binsafe.policy import read_policy
 
-    return read_policy(Path(policy_file).read_text(encoding="utf-8"), policy_file)
+    text, _ = read_profile(Path(policy_file))
+    return read_policy(text, policy_file)
 
 
 def _made_for(snapshot: Snapshot, policy: "Policy", origin: str | None) -> "Policy":

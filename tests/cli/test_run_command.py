@@ -238,6 +238,7 @@ def test_click_is_loaded_by_a_process_beside_the_one_that_starts_the_program(com
         ([], 2, b"Missing argument"),
         (["/no/such/file"], 127, b"hint: "),
         (["/etc"], 126, b"hint: "),
+        (["--policy", "/bin/true", "/bin/true"], 2, b"no UTF-8 text"),
     ],
 )
 def test_what_is_wrong_with_the_options_is_said_by_whoever_reads_them(arguments: list[str], status: int, said: bytes):

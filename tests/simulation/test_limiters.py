@@ -7,6 +7,7 @@ import pytest
 
 from bandit_runner.simulation import scenario as data
 from bandit_runner.simulation.limiters import (
+    NEVER,
     Bucket,
     Inflow,
     JumpingInflow,
@@ -104,6 +105,13 @@ def test_it_opens_when_it_says_and_not_before(kind: data.Limit):
     opens = limiter.opens(1.0)
     assert not limiter.ready(opens - 0.01)
     assert limiter.ready(opens)
+
+
+def test_what_never_opens_is_said_to_open_far_off():
+    dry = make(data.TokenBucket(rate=0, burst=1), random.Random(1))
+    assert dry is not None
+    assert dry.take(1.0)
+    assert dry.opens(1.0) == 1.0 + NEVER
 
 
 def test_no_limit_is_none():

@@ -64,6 +64,14 @@ WRONG = {
     "no limits": "name: x\nlimits: []",
     "a name that is a path": "name: ../x",
     "an object": "!!python/object/apply:os.system [id]",
+    "a date that is none": "name: !!timestamp abc",
+    "a number that is none": 'name: !!int ""',
+    "a truth that is none": "name: !!bool perhaps",
+    "a fraction that is none": 'name: !!float ""',
+    "a list as a key": "? [1]\n: 2",
+    "changes without end": "name: x\noutages: {up: 1.0e-9, down: 1}",
+    "jumps without end": "name: x\nlimits: [{kind: jumping, high: 1, low: 0, dwell: 1.0e-9}]",
+    "ids years apart": "name: x\nrequests_per_second: 1.0e-9",
     "deep": "[" * 5000,
 }
 
