@@ -5,9 +5,10 @@ from typing import NamedTuple
 from binsafe.syscalls.controlflow.places import Place
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.dataflow import sites
+from binsafe.syscalls.dataflow.relayed import relayed
 from binsafe.syscalls.dataflow.wrappers import Gap, Number, Parameter, resolve
 from binsafe.syscalls.decoding.decode import OutOfInstructions
-from binsafe.syscalls.pruning import fallbacks, go, untaken
+from binsafe.syscalls.pruning import fallbacks, go, settled, untaken
 
 
 class Entries(NamedTuple):
@@ -33,12 +34,17 @@ def entries(program: Program) -> Entries:
         for site in sites.find(program):
             plausible = sites.is_plausible(program, site)
             resolution = resolve(program, site, plausible=plausible)
-            numbers |= resolution.numbers
+            here, handed = set(resolution.numbers), {gap: relayed(program, gap) for gap in resolution.gaps if plausible}
+            for each in filter(None, handed.values()):
+                here |= each.numbers
+                parameters |= each.parameters
+            numbers |= here
             parameters |= resolution.parameters
-            found.append((site, frozenset(number.value for number in resolution.numbers)))
-            gaps |= {gap for gap in resolution.gaps if plausible and not go.is_covered(program, gap)}
+            found.append((site, frozenset(number.value for number in here)))
+            gaps |= {gap for gap, told in handed.items() if told is None and not go.is_covered(program, gap)}
+        never = fallbacks.never_taken(program, numbers, gaps)
         numbers = go.needed(program, fallbacks.needed(program, numbers, gaps))
-        numbers = untaken.needed(program, numbers, found)
+        numbers = untaken.needed(program, settled.needed(program, numbers, never), found)
     except OutOfInstructions:
         whole = False
     return Entries(frozenset(numbers), frozenset(gaps), frozenset(parameters), tuple(found), whole)

@@ -242,3 +242,35 @@ def test_a_call_by_chance_into_an_instruction_starts_no_function(real: bool):
     code.syscall()
     code.ret()
     assert ("exit" in set(analyse(program(code)).sites)) is not real
+
+
+def test_a_start_is_forgotten_where_finding_out_has_others_forgotten_before_it():
+    """A call by chance stands in a region that itself begins where one leads by chance."""
+    code = X86()
+
+    def by_chance(label: str) -> None:
+        code.put(b"\x48\xb8")  # movabs rax: its constant has the bytes of a call
+        code.to(label, 5, lambda here, there: b"\xe8" + (there - here - 5).to_bytes(4, "little", signed=True))
+        code.put(b"\0\0\0")
+
+    for label in ("f", "g", "h"):
+        code.call(label)
+    by_chance("inside f")
+    code.ret()
+    code.label("f")
+    code.put(b"\xb8\x01")
+    code.label("inside f")
+    code.put(b"\0\0\0")
+    by_chance("inside g")
+    code.ret()
+    code.label("g")
+    code.put(b"\xb8\x3c")
+    code.label("inside g")
+    code.put(b"\0\0\0")
+    code.syscall()
+    code.ret()
+    code.label("h")
+    code.mov("rax", 39)
+    code.syscall()
+    code.ret()
+    assert {"exit", "getpid"} <= set(analyse(program(code)).sites)

@@ -149,7 +149,10 @@ class Program:
         if code is None:
             return None
         at = bisect_right(self._starts, address)
-        if at > 1 and self._is_by_chance(at - 1):
+        first = self._starts[at - 1]
+        by_chance = at > 1 and self._is_by_chance(at - 1)
+        at = bisect_right(self._starts, first)  # to ask that may have had other starts forgotten
+        if by_chance:
             self._forget_start(at - 1)
             return self.region(address)
         start = max(self._starts[at - 1], code.address)

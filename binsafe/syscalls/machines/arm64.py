@@ -31,6 +31,7 @@ from binsafe.syscalls.machines.machine import (
     Source,
     Step,
     Table,
+    Tested,
     joined,
 )
 
@@ -153,6 +154,14 @@ class Arm64:
     def branches_if_equal(self, instruction: Instruction) -> bool | None:
         """``b.eq`` and ``b.ne``."""
         return {"b.eq": True, "b.ne": False}.get(instruction.mnemonic)
+
+    def tested(self, instructions: Instructions, at: int) -> Tested | None:
+        """``cbz`` and ``cbnz``."""
+        name, bits = instructions.names[at], 32 if instructions.operands(at).startswith("w") else 64
+        if name not in {"cbz", "cbnz"}:
+            return None
+        register = values.full(instructions.operands(at).partition(", ")[0])
+        return Tested(at, (register,), lambda held: (held[0] % (1 << bits) == 0) == (name == "cbz"))
 
     def next_frame(self, instruction: Instruction, frame: Frame) -> Frame:
         """Follows sp, and what was copied from it: Go makes large frames through x20, C keeps x29."""

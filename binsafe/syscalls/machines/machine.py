@@ -90,6 +90,15 @@ class Table(NamedTuple):
     relative: bool
 
 
+class Tested(NamedTuple):
+    """What a branch depends on: registers, as they are before the instruction at an index."""
+
+    at: int
+    registers: tuple[str, ...]
+    holds: Callable[[tuple[int, ...]], bool]
+    """Whether the branch is taken where the registers hold these 64 bits."""
+
+
 class Edges(NamedTuple):
     """Pairs of addresses: what the bytes at the source would mean. On x86 that may be chance."""
 
@@ -179,6 +188,10 @@ class Machine(Protocol):
 
     def branches_if_equal(self, instruction: Instruction) -> bool | None:
         """Whether it branches if the last comparison found its operands equal; False if unequal, None for all else."""
+        ...
+
+    def tested(self, instructions: Instructions, at: int) -> Tested | None:
+        """What the branch at an index depends on, where that is registers and constants; None for all else."""
         ...
 
     def next_frame(self, instruction: Instruction, frame: Frame) -> Frame:

@@ -31,8 +31,10 @@ from binsafe.syscalls.machines.machine import (
     Source,
     Step,
     Table,
+    Tested,
     joined,
 )
+from binsafe.syscalls.machines.x86_64_branches import tested
 from binsafe.syscalls.sets import among
 
 _SYSCALL = b"\x0f\x05"
@@ -161,6 +163,10 @@ class X86_64:  # noqa: N801 - the processor's own name
     def branches_if_equal(self, instruction: Instruction) -> bool | None:
         """``je`` and ``jne``."""
         return {"je": True, "jne": False}.get(instruction.mnemonic)
+
+    def tested(self, instructions: Instructions, at: int) -> Tested | None:
+        """A register that ``cmp`` or ``test`` compared with a constant."""
+        return tested(instructions, at)
 
     def next_frame(self, instruction: Instruction, frame: Frame) -> Frame:
         """Follows rsp and rbp through pushes, constants and copies; what else is written to them is forgotten."""

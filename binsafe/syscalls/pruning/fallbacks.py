@@ -5,7 +5,7 @@ musl asks for the newer of two calls and, should it fail with that, for the olde
 call the code for the older one is dead.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from binsafe.syscalls.controlflow.places import Edge, Kind, Place
 from binsafe.syscalls.controlflow.program import Program
@@ -41,19 +41,33 @@ def needed(program: Program, found: Iterable[Number], gaps: Iterable[Gap]) -> se
     Raises:
         OutOfInstructions: the budget was used up.
     """
-    found, doubtful = set(found), {region.start for gap in gaps if (region := program.region(gap.address)) is not None}
+    found = set(found)
+    results, never = _results(program, found), never_taken(program, found, gaps)
+    dead: set[int] = set()
+    for start in {region.start for address in results if (region := program.region(address)) is not None}:
+        region = program.region(start)
+        edges = set() if region is None else never(region)
+        dead |= _behind(program, region, edges) if region is not None and edges else set()
+    return {number for number in found if number.address not in dead}
+
+
+def never_taken(
+    program: Program, found: Iterable[Number], gaps: Iterable[Gap]
+) -> Callable[[Region], set[tuple[int, int]]]:
+    """Region -> edges between its instructions, by index, that are taken only where one of these calls is not known."""
+    results = _results(program, found)
+    doubtful = {region.start for gap in gaps if (region := program.region(gap.address)) is not None}
+    return lambda region: set() if region.start in doubtful else set(_never_taken(program, region, results))
+
+
+def _results(program: Program, found: Iterable[Number]) -> set[int]:
+    """Where calls are made that are always known."""
     known = numbers(program.machine.arch)
     always = {known[name] for name in ALWAYS_KNOWN & known.keys()}
     passed: dict[int, set[int]] = {}
     for number in found:
         passed.setdefault(number.address, set()).add(number.value)
-    results = {address for address, values in passed.items() if values <= always}
-    dead: set[int] = set()
-    for start in {region.start for address in results if (region := program.region(address)) is not None} - doubtful:
-        region = program.region(start)
-        never = set() if region is None else set(_never_taken(program, region, results))
-        dead |= _behind(program, region, never) if region is not None and never else set()
-    return {number for number in found if number.address not in dead}
+    return {address for address, values in passed.items() if values <= always}
 
 
 def _never_taken(program: Program, region: Region, results: set[int]) -> Iterator[tuple[int, int]]:

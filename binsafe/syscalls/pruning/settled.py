@@ -1,0 +1,173 @@
+"""Code behind branches that are decided: by constants that every caller passes, or by what the kernel answers.
+
+A C library makes one call or another by what it is asked for, and a program asks for one thing only: musl's ``pipe2``
+makes ``pipe`` for no flags, and where the kernel has no ``pipe2`` (``src/unistd/pipe2.c``); its ``clock_nanosleep``
+makes ``nanosleep`` for the usual clock (``src/time/clock_nanosleep.c``). The walk is backward from a call. Where it
+comes to a branch that compares registers, it is asked what they can hold, on all ways, over callers too; an edge that
+no such values take is not followed. A call is dead where every way to it ends at such an edge. What leads to code
+without being seen here counts as a way: an address that is taken, the start of the program, a jump that is computed, a
+catch of an exception.
+"""
+
+from collections.abc import Callable, Iterable
+from itertools import product
+from math import prod
+from typing import NamedTuple
+
+from binsafe.syscalls.controlflow.places import Edge, Kind, Place
+from binsafe.syscalls.controlflow.program import Program
+from binsafe.syscalls.controlflow.regions import Region
+from binsafe.syscalls.dataflow.backward import before
+from binsafe.syscalls.dataflow.wrappers import MAX_OPERATIONS, Number
+from binsafe.syscalls.machines.arithmetic import Operation, compute
+from binsafe.syscalls.machines.machine import Constant, Flow, Location, Moved
+from binsafe.syscalls.tables import numbers
+
+CHOSEN = frozenset(
+    {
+        "accept",
+        "clock_nanosleep",
+        "dup2",
+        "epoll_create",
+        "eventfd",
+        "gettimeofday",
+        "inotify_init",
+        "nanosleep",
+        "pipe",
+    }
+)
+"""Calls of which another one does the same and more: those that are made by what is asked for."""
+_MOST_PLACES = 2
+_MAX_SEEN = 64
+"""Instructions after which a call counts as made."""
+_MAX_VALUES_SEEN = 200
+"""Instructions after which a register counts as holding anything."""
+_MAX_PAIRS = 256
+"""Values of one register with those of another."""
+_BITS = (1 << 64) - 1
+
+Never = Callable[[Region], set[tuple[int, int]]]
+"""Region -> edges between its instructions, by index, that are never taken for another reason."""
+
+
+def needed(program: Program, found: Iterable[Number], never: Never) -> set[Number]:
+    """The numbers without those calls of which all places are dead.
+
+    Raises:
+        OutOfInstructions: the budget was used up.
+    """
+    kept = set(found)
+    if program.go is not None or program.slice.linkage == "dynamic":  # others call what is exported, and Go's types
+        return kept
+    known = numbers(program.machine.arch)
+    search = _Search(program, never)
+    for value in (known[name] for name in CHOSEN & known.keys()):
+        places = [number for number in kept if number.value == value]
+        if len(places) <= _MOST_PLACES and all(search.is_dead(number.address) for number in places):
+            kept -= set(places)
+    return kept
+
+
+class _Search:
+    def __init__(self, program: Program, never: Never) -> None:
+        self._program = program
+        self._never = never
+
+    def is_dead(self, address: int) -> bool:
+        """Whether every way to an instruction leads over an edge that is never taken."""
+        place = self._program.place(address)
+        seen: set[int] = set()
+        work = [place]
+        while work:
+            here = work.pop()
+            if here is not None and here.address in seen:
+                continue
+            coming = None if here is None else _coming(self._program, here)
+            if here is None or coming is None or len(seen) > _MAX_SEEN:
+                return False
+            seen.add(here.address)
+            work += [edge.place for edge in coming if not self._is_never_taken(edge, here)]
+        return True
+
+    def _is_never_taken(self, edge: Edge, target: Place) -> bool:
+        region, at = edge.place
+        flow, leads_to = region.flow(at)
+        if flow is not Flow.BRANCH or edge.kind is Kind.CALL:
+            return False
+        if target.region is region and (at, target.at) in self._never(region):
+            return True
+        falls = at + 1 < len(region.instructions) and region.instructions.addresses[at + 1] == target.address
+        if falls == (leads_to == target.address):
+            return False
+        taken = self._outcome(edge.place)
+        return taken is not None and taken == falls
+
+    def _outcome(self, branch: Place) -> bool | None:
+        """Whether a branch is always taken (True) or never (False), if either is sure."""
+        region, at = branch
+        tested = self._program.machine.tested(region.instructions, at)
+        if tested is None or any(index in region.jumps_to for index in range(tested.at + 1, at + 1)):
+            return None
+        values = [held(self._program, Place(region, tested.at), register) for register in tested.registers]
+        known = [each for each in values if each]
+        if len(known) < len(values) or prod(map(len, known)) > _MAX_PAIRS:
+            return None
+        outcomes = {tested.holds(each) for each in product(*known)}
+        return outcomes.pop() if len(outcomes) == 1 else None
+
+
+class _Question(NamedTuple):
+    """What does a location hold just before an instruction, after some operations?"""
+
+    place: Place
+    location: Location
+    operations: tuple[Operation, ...]
+
+
+def held(program: Program, place: Place, register: str) -> frozenset[int] | None:
+    """All that a register can hold just before an instruction, as 64 bits; None where that cannot be told.
+
+    Raises:
+        OutOfInstructions: the budget was used up.
+    """
+    found: set[int] = set()
+    seen: set[_Question] = set()
+    work = [_Question(place, register, ())]
+    while work:
+        question = work.pop()
+        here = _undisturbed(program, question)
+        question = question._replace(place=here)
+        if question in seen:
+            continue
+        seen.add(question)
+        coming = _coming(program, here)
+        if coming is None or len(seen) > _MAX_VALUES_SEEN or isinstance(question.location, int):
+            return None
+        for edge in coming:
+            for source, _ in before(program, here, edge, question.location):
+                if isinstance(source, Constant):
+                    found.add(compute(source.value, question.operations) & _BITS)
+                elif isinstance(source, Moved) and len(source.operations + question.operations) <= MAX_OPERATIONS:
+                    work.append(_Question(edge.place, source.location, source.operations + question.operations))
+                else:
+                    return None
+    return frozenset(found)
+
+
+def _undisturbed(program: Program, question: _Question) -> Place:
+    region = question.place.region
+    jumps = program.jumped_to(region) if region.indirect_jumps else {}
+    return question.place if jumps is None else program.undisturbed(question.place, (question.location,), jumps)
+
+
+def _coming(program: Program, here: Place) -> list[Edge] | None:
+    """All edges over which control comes to an instruction; None where there may be others, or none is known."""
+    region, at = here
+    jumps = program.jumped_to(region) if region.indirect_jumps else {}
+    if jumps is None or not region.anchored or here.address == program.slice.entry:
+        return None
+    if not (at and region.falls_through(at - 1)) and program.taken_at(here.address) is not None:
+        return None
+    inside = [*region.direct_predecessors(at), *jumps.get(at, ())] if at else region.jumps_to.get(0, [])
+    coming = [Edge(Kind.FLOW, Place(region, index)) for index in inside] + program.entries(here)
+    return coming or None
