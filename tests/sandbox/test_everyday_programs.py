@@ -15,6 +15,7 @@ from binsafe.errors import NotEnforceable
 from binsafe.intake import Found, Snapshot, inspect
 from binsafe.policy import Request, default_baseline, derive
 from binsafe.sandbox import Order, launch
+from binsafe.sandbox.linux.watching import Watch
 
 pytestmark = [
     pytest.mark.sandbox,
@@ -183,3 +184,21 @@ def test_a_granted_folder_does_not_bring_back_the_systems_own_copy():
     """A read grant that covers the program's own folder must not replace what was inspected."""
     where = str(Path(shutil.which("ls")).resolve().parent)
     assert run("ls", where, read=(where,))[0] == 0
+
+
+def test_links_to_a_program_are_followed_in_granted_folders_alone(tmp_path: Path):
+    """An answer that depended on others would tell what there is on the host."""
+    granted, hidden = tmp_path / "granted", tmp_path / "hidden"
+    granted.mkdir()
+    for link, target in {
+        granted / "python": "python3",
+        granted / "python3": "/usr/bin/python3",
+        granted / "out": hidden,
+        granted / "loop": "loop",
+        hidden: "/usr/bin/python3",
+    }.items():
+        link.symlink_to(target)
+    watch = Watch(names={}, shown=(str(granted),), on_violation=print)
+    assert watch.follow(f"{granted}/python") == "/usr/bin/python3"
+    assert watch.follow(f"{granted}/out") == watch.follow(str(hidden)) == str(hidden)
+    assert watch.follow(f"{granted}/loop") == f"{granted}/loop"

@@ -63,6 +63,12 @@ QUICK = {
         granted="--exec /usr/bin/env --exec /usr/bin/printenv",
         expected="1",
     ),
+    "a virtual environment's python": job(
+        "env {d}/venv/bin/python -c",
+        "import socket; a, b = socket.socketpair(); a.send(b'hi'); print(b.recv(9))",
+        granted="--read {d} --exec /usr/bin/python3 --read /usr/lib/python3.11 --pack python",
+        expected="hi",
+    ),
     "touch by a way that is a link": job("touch -d @0 {d}/way/new", granted="--write {d}/way"),
     "cp": job("cp -r {d}/tree {d}/copy", granted=WRITE),
 }
@@ -219,6 +225,10 @@ def _fill(folder: Path) -> None:
     (folder / "tree" / "deep").mkdir(parents=True)
     (folder / "tree" / "deep" / "leaf").write_text("leaf\n")
     (folder / "fruit").write_text("pear\napple\n")
+    (folder / "venv" / "bin").mkdir(parents=True)
+    (folder / "venv" / "bin" / "python").symlink_to("python3")
+    (folder / "venv" / "bin" / "python3").symlink_to("/usr/bin/python3")
+    (folder / "venv" / "pyvenv.cfg").write_text("home = /usr/bin\n")
     for name in ("cat", "env"):
         shutil.copy(f"/usr/bin/{name}", folder)
     (folder / "another-name").symlink_to("fruit")

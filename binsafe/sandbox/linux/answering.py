@@ -185,7 +185,7 @@ class Answerer:
     def _execute(self, call: Call) -> None:
         text = self._listener.read_text(call, call.arguments[0])
         path = resolve(call, text, None) or text
-        if path in self._watch.executables:
+        if path in self._watch.executables or self._watch.follow(path) in self._watch.executables:
             self._listener.proceed(call)
             return
         name = posixpath.basename(path)

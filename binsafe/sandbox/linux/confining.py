@@ -47,6 +47,7 @@ def confine(order: Order, stage: Stage, arch: str, backend: str) -> Process:
             order.on_violation,
             destinations=destinations,
             executables=layout.grantees,
+            shown=tuple(path for path, _ in layout.mounts if path not in DEVICES),
             outside=dict.fromkeys((layout.program, ITSELF), order.path) if order.path is not None else {},
             lookups=_lookups(layout, order.policy, walks=walks),
         )

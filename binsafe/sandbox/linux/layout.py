@@ -200,8 +200,9 @@ def _links(policy: Policy, merged: Mapping[str, str], taken: set[str]) -> Iterat
 
 
 def _grantees(policy: Policy, merged: Mapping[str, str]) -> Iterator[str]:
+    asked = {grant.object for grant in policy.of("execute")}
     for file in policy.artifact.files:
-        if file.execute and file.opened_as != policy.artifact.interpreter:
+        if file.execute and (file.opened_as != policy.artifact.interpreter or file.path in asked):
             for path in (file.opened_as, file.path):
                 yield path
                 real = canonical(path, merged)

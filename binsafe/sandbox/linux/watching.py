@@ -1,14 +1,20 @@
 """What the supervisor needs to know of a policy."""
 
+import os
+import posixpath
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from binsafe.model import Condition, Policy, Violation
 from binsafe.sandbox.linux.destinations import Destinations
+from binsafe.sandbox.linux.layout import inside
 from binsafe.sandbox.linux.lookups import Lookups
 from binsafe.syscalls import tables
+
+_MAX_LINKS: Final = 40
+"""What the kernel follows, too (path_resolution(7))."""
 
 
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,6 +30,8 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     ports: frozenset[int] = frozenset()
     destinations: Destinations = Destinations()
     executables: frozenset[str] = frozenset()
+    shown: tuple[str, ...] = ()
+    """Files and folders of the host that lie inside by the same path."""
     outside: Mapping[str, str] = {}
     """Paths by which the program finds itself inside, and what a user would call it."""
     foreseen: frozenset[str] = frozenset()
@@ -47,6 +55,17 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
             all(arguments[test.argument] & test.mask in test.values for test in tests)
             for tests in self.granted.get(name, ())
         )
+
+    def follow(self, path: str) -> str:
+        """Where a path leads by links in folders that are ``shown``, as that of a virtual environment to its Python.
+
+        Others are not looked at, so that an answer says nothing of them.
+        """
+        for _ in range(_MAX_LINKS):
+            if not any(inside(path, folder) for folder in self.shown) or not os.path.islink(path):
+                break
+            path = posixpath.normpath(posixpath.join(posixpath.dirname(path), os.readlink(path)))
+        return path
 
 
 def watch_for(policy: Policy, arch: str, on_violation: Callable[[Violation], None], **how: Any) -> Watch:

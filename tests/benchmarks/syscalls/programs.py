@@ -80,7 +80,7 @@ _MUSL = "musllinux_1_2_x86_64"
 _STATIC = ("-O2", "-static", "-pthread")
 _ZIG = ("zig", "build-exe", "-O", "ReleaseSafe", "-femit-bin={output}")
 _ZIG_CC = ("zig", "cc", "-target", "x86_64-linux-musl", "-Os", "-s")
-_PYTHON = ("/usr/bin/python3", "/bin/sh")
+_PYTHON = ("/usr/bin/python3", "/bin/sh", "/lib64/ld-linux-x86-64.so.2")
 _LIBRARY = ("/usr/bin", "/usr/lib/python3", "/usr/lib/python3.11")
 _SPAWNED = ("/bin/sh", "/bin/true")
 _MODULES = "/usr/lib/python3.11/lib-dynload/*.so"
