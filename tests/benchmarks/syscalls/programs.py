@@ -108,7 +108,7 @@ PROGRAMS = (
     Program("curl", Installed("curl", "/usr/bin/curl"), tools.curl, (_OPENSSL,), reads=("/etc/hostname",)),
     Program("sqlite3", Installed("sqlite3", "/usr/bin/sqlite3"), tools.sqlite3, executes=("sh",)),
     Program("ssh-keygen", Installed("openssh-client", "/usr/bin/ssh-keygen"), tools.ssh_keygen),
-    Program("ripgrep", Installed("ripgrep", "/usr/bin/rg"), tools.ripgrep),
+    Program("ripgrep", Installed("ripgrep", "/usr/bin/rg"), tools.ripgrep, (), ("cat",), ("/usr/share/doc",)),
     Program("rsync", Installed("rsync", "/usr/bin/rsync"), tools.rsync),
     Program("bash", Installed("bash", "/bin/bash"), shells.bash, executes=_SHELL),
     Program("python3", Installed("python3", "/usr/bin/python3.11"), python.workload, (_MODULES,)),

@@ -19,6 +19,7 @@ import inspect
 import json
 import os
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -142,6 +143,7 @@ def _isolated(program: Program, cache: Path, *how: str) -> str:
 def _inside(program: Program, cache: Path, options: argparse.Namespace) -> int:
     """In the namespaces: do the work, print the trace."""
     settle(plain=options.bare or options.sandboxed)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background ignores, and its children do
     path = program.origin.file(cache)
     with tempfile.TemporaryDirectory(prefix="truth-", dir="/var/tmp") as folder:
         scratch = Path(folder) / "work"

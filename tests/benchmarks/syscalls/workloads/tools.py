@@ -320,7 +320,7 @@ def ripgrep(bench: Bench) -> None:
         bench.run(*options.split(), "tree/one.txt", "tree/deep", "tree/.gitignore")
     bench.run("alpha", stdin=b"alpha\n" * 10_000)
     bench.run("--files")
-    with bench.server("alpha", "/usr/share", "/usr/lib/python3") as server:
+    with bench.server("alpha", *["/usr/share/doc"] * 20) as server:
         server.signal(signal.SIGINT, settle=0.3)
 
 
