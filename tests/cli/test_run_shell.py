@@ -1,10 +1,12 @@
 """binsafe run with a shell, as users try it out: what it is called, what it leaves running, what it asks for."""
 
 import errno
+import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -106,3 +108,18 @@ def test_a_script_may_be_executed_where_what_runs_it_may(tmp_path: Path):
     assert "--exec /bin/sh" in refused.stderr
     done = run("--exec", str(hook), "--exec", "/usr/bin/dash", SHELL, "-c", f"{hook} x")
     assert (done.returncode, done.stdout, done.stderr) == (0, "called x\n", "")
+
+
+@pytest.mark.skipif(sys.platform == "linux" and os.geteuid() != 0, reason="only root's program is another user inside")
+def test_a_private_file_in_a_public_folder_that_root_grants_has_to_be_named():
+    """A server's key among its certificates: it said only that it was denied, and nobody said what to do."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
+        folder, key = Path(name), Path(name, "key")
+        folder.chmod(0o755)
+        key.write_text("secret\n")
+        key.chmod(0o600)
+        done = script(f"read line < {key}; test -e {key} && echo $line", "--read", name)
+        assert done.stdout == "\n"
+        assert done.stderr.count(f"read {key} denied: not in the policy; add --read {key}\n") == 1
+        done = script(f"read line < {key}; echo $line", "--read", name, "--read", str(key))
+        assert (done.stdout, done.stderr) == ("secret\n", "")

@@ -1,6 +1,7 @@
 """A policy is laid out and handed to a stage that has been started."""
 
 import os
+import stat
 from typing import TYPE_CHECKING
 
 from binsafe.errors import NotEnforceable
@@ -10,7 +11,7 @@ from binsafe.renderers import linux
 from binsafe.sandbox.backends import Order
 from binsafe.sandbox.linux.cargo import Cargo
 from binsafe.sandbox.linux.destinations import pin
-from binsafe.sandbox.linux.layout import DEVICES, ITSELF, Layout, granted_paths, lay_out
+from binsafe.sandbox.linux.layout import DEVICES, ITSELF, READ, Layout, granted_paths, lay_out
 from binsafe.sandbox.linux.pathcalls import PATH_CALLS, UNNAMED
 from binsafe.sandbox.linux.planning import plan_for
 from binsafe.sandbox.linux.process import Process
@@ -65,6 +66,12 @@ def reads_folders(policy: Policy) -> bool:
     return any(os.path.isdir(path) for path in named if path.startswith("/"))
 
 
+def _public_folders(layout: Layout) -> list[str]:
+    """The folders to read that are mounted as they are, see `idmaps`."""
+    read_only = [path for path, attributes in layout.mounts if attributes & READ == READ and path not in DEVICES]
+    return [path for path in read_only if os.path.isdir(path) and os.stat(path).st_mode & stat.S_IROTH]
+
+
 def _lookups(layout: Layout, policy: Policy, *, walks: bool) -> "Lookups":
     from binsafe.sandbox.linux.lookups import MAX_LOOKUPS, MAX_OF_A_WALKER, Lookups  # noqa: PLC0415 - as above
 
@@ -73,6 +80,7 @@ def _lookups(layout: Layout, policy: Policy, *, walks: bool) -> "Lookups":
         merged=layout.merged,
         readable=[*(path for path, _ in layout.mounts if path not in DEVICES), *devices["read"]],
         writable=[*(path for path, _ in layout.scratch), *devices["write"], *granted_paths(policy, "write")],
+        public=_public_folders(layout) if os.geteuid() == 0 else (),
         present=[*(piece.path for piece in layout.pieces), *(path for path, _ in layout.links)],
         most=MAX_OF_A_WALKER if walks else MAX_LOOKUPS,
     )

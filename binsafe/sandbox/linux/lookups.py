@@ -11,6 +11,7 @@ have read it, and then sees names, sizes and times. What it opens is Landlock's 
 import os
 import posixpath
 import re
+import stat
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
@@ -93,23 +94,27 @@ class Lookups:
         readable: Iterable[str],
         writable: Iterable[str],
         present: Iterable[str],
+        public: Iterable[str] = (),
         refuses: bool = False,
         most: int = MAX_LOOKUPS,
     ) -> None:
         """``merged`` are the root's links, ``readable`` and ``writable`` granted files and folders.
 
-        ``present`` are single paths that are there; ``refuses`` says that nothing else can be seen (see above).
+        ``present`` are single paths that are there; ``public`` those granted folders in which files keep their owners,
+        because everybody may read them: what their owner alone may read there, a program that root has started may
+        not. ``refuses`` says that nothing else can be seen (see above).
         """
         self.refuses = refuses
         self._most = most
         self._merged = merged
         self._readable = tuple(readable)
         self._writable = tuple(writable)
+        self._public = tuple(public)
         present = set(present)
         seen = (*present, *self._readable, *self._writable)
         self._present = present | {parent for path in seen for parent in _parents(path)}
         self._looked = 0
-        self._known: dict[tuple[str, bool], Miss | None] = {}
+        self._known: dict[tuple[str, bool, bool], Miss | None] = {}
 
     def miss(self, listener: Listener, call: Call, kind: PathCall) -> Miss | None:
         """What the call will not find; None where it may, or where we looked often enough to have said it all."""
@@ -127,10 +132,11 @@ class Lookups:
         path = canonical(path, self._merged)
         if kind.makes and path in self._present:
             return None
-        key = (path, writes)
+        opens = kind.flags is not None
+        key = (path, writes, opens)
         if key in self._known:
             return self._known[key]
-        missed = self._judge(path, writes=writes)
+        missed = self._judge(path, writes=writes) or (self._of_its_owner(path) if opens and not writes else None)
         if missed is None and self.refuses:
             missed = self._judge(os.path.realpath(path), writes=writes)  # a link that the program may have made
         elif len(self._known) < MAX_LOOKUPS:
@@ -139,6 +145,16 @@ class Lookups:
 
     def _is_readable(self, path: str) -> bool:
         return any(inside(path, folder) for folder in self._readable)
+
+    def _of_its_owner(self, path: str) -> Miss | None:
+        """A file that is there for its owner alone, as private keys are: where it is named itself, it is given."""
+        if path in self._readable or not any(inside(path, folder) for folder in self._public):
+            return None
+        try:
+            private = not os.stat(path).st_mode & stat.S_IROTH
+        except OSError:
+            return None
+        return Miss(path, f"--read {path}", expected=False, there=True) if private else None
 
     def _judge(self, path: str, *, writes: bool) -> Miss | None:
         if any(inside(path, folder) for folder in self._writable):
