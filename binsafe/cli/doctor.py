@@ -24,7 +24,7 @@ def command(*, as_json: bool) -> int:
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(diagnosis), indent=2))
     else:
-        for backend in diagnosis.backends:
+        for backend in (*diagnosis.backends, diagnosis.parsing):
             click.echo(f"{backend.name:<14}{backend.enforcement}")
             for gap in backend.gaps:
                 click.echo(f"  {gap.id}: {gap.reason}")

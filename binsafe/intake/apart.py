@@ -12,7 +12,7 @@ from typing import Self, TypeVar
 import msgspec
 
 from binsafe.intake import bounds, loading
-from binsafe.intake.confining import confine
+from binsafe.intake.confining import confine, prepare
 from binsafe.intake.forking import Forked
 from binsafe.intake.messages import Closed, Ending, Frame, Kind, TooLarge, receive, send
 from binsafe.limits import WORKER_SECONDS
@@ -43,6 +43,7 @@ class Apart:
 
     def __init__(self, work: Work, *, folder: int | None = None) -> None:
         """Begin; it keeps ``folder``, a descriptor, and may read below it."""
+        prepare(is_folder=folder is not None)
         self._connection, theirs = socket.socketpair()
         with theirs:
             kept = (theirs.fileno(),) if folder is None else (theirs.fileno(), folder)

@@ -85,6 +85,7 @@ def confine(folder: int | None = None) -> tuple[Gap, ...]:
     if sys.platform != "linux":
         return (SYSTEM,)
     gaps = []
+    prepare(is_folder=folder is not None)  # reads a file
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     if not _landlock(folder):
         gaps.append(LANDLOCK)

@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from binsafe.intake import confining
 from binsafe.intake.apart import Apart, Broken
 from binsafe.syscalls.tables import numbers
 
@@ -156,6 +157,14 @@ ATTEMPTS: dict[str, Callable[[], object]] = {
 }
 
 
+LANDLOCK = (
+    *("write a file", "overwrite a file", "create by openat2", "read a file", "read /etc/passwd", "list descriptors"),
+    *("remove a file", "rename a file", "make a folder", "make a link", "make a hard link", "cut a file"),
+    *("make a FIFO", "execve", "connect", "bind", "stat a file"),
+)
+"""What Landlock alone has to refuse, but for the last."""
+
+
 def tried(attempt: Callable[[], object]) -> str:
     """What came of it."""
 
@@ -178,5 +187,8 @@ def tried(attempt: Callable[[], object]) -> str:
 
 if __name__ == "__main__":
     os.dup2(os.memfd_create("said"), 2)  # as `Worker` has it
-    outcomes = {name: tried(attempt) for name, attempt in ATTEMPTS.items()}
+    if sys.argv[3:]:
+        confining._seccomp = lambda *, is_folder: not is_folder
+    attempts = LANDLOCK if sys.argv[3:] else ATTEMPTS
+    outcomes = {name: tried(ATTEMPTS[name]) for name in attempts}
     print(json.dumps({"outcomes": outcomes, "memory": WATCHED.value.decode()}))

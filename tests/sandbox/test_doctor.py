@@ -7,6 +7,8 @@ import sys
 import pytest
 
 from binsafe import kernel
+from binsafe.intake import trial
+from binsafe.intake.confining import LANDLOCK, SECCOMP
 from binsafe.sandbox import diagnose
 
 pytestmark = [
@@ -19,6 +21,20 @@ def test_a_machine_that_runs_these_tests_is_found_fit():
     diagnosis = diagnose()
     assert diagnosis.default == "namespaces"
     assert {each.name: each.enforcement for each in diagnosis.backends}["namespaces"] == "full"
+
+
+def test_parsers_are_confined_on_a_machine_that_runs_these_tests():
+    said = subprocess.run([sys.executable, "-m", "binsafe", "doctor"], capture_output=True, text=True, check=True)
+    assert "\nparsing       full\n" in said.stdout
+
+
+@pytest.mark.parametrize(("missing", "level"), [("_seccomp", "partial"), ("_landlock", "partial"), ("both", "none")])
+def test_what_does_not_confine_parsers_is_named(monkeypatch: pytest.MonkeyPatch, missing: str, level: str):
+    names = ["_seccomp", "_landlock"] if missing == "both" else [missing]
+    lacking = "".join(f"c.{name} = lambda *_, **__: False; " for name in names)
+    start = f"import binsafe.intake.confining as c; {lacking}from binsafe.intake.trial import main; main()"
+    monkeypatch.setattr(trial, "_START", start)
+    assert trial.try_out() == (level, tuple({"_seccomp": SECCOMP, "_landlock": LANDLOCK}[n] for n in reversed(names)))
 
 
 @pytest.mark.parametrize("abi", [0, 1, 2, 3, 4, 5, 6])
