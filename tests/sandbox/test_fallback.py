@@ -14,6 +14,7 @@ import pytest
 import test_battery
 import test_escapes
 import test_process
+from attempts import call
 from widest import widest_policy
 
 from binsafe import kernel
@@ -32,8 +33,6 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="the Linux sandbox needs Linux"),
     pytest.mark.skipif(kernel.landlock_abi() == 0, reason="this kernel has no Landlock"),
 ]
-
-call = test_battery.call
 
 test_refused = test_battery.test_refused
 test_the_twins_work = test_battery.test_the_twins_work

@@ -1,34 +1,22 @@
 """A second battery, in C and against real targets: a server on 30 ports that also tries everything a hostile one would.
 
 Each attempt wants an effect (a byte that arrives, a file that is read, a process that is reached), and says whether it
-got it. Here are the targets, outside: each attempt succeeds on them without a sandbox, for whoever may do it.
+got it; ``targets`` has what is reached, outside.
 """
 
-import contextlib
 import errno
 import http.client
-import json
-import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
-from hostile_program import build_hostile
+from hostile_program import Backend, Ran, build_hostile, options, run
+from targets import PORTS, free_ports, ports_beside, targets
 
-AS_IF = (
-    "import sys; from binsafe import kernel; newest = kernel.landlock_abi();"
-    "kernel.landlock_abi = lambda: min(newest, {abi}); from binsafe.cli import main; sys.exit(main())"
-)
-"""The command line as on a kernel whose Landlock is no newer: only what that one has is asked for."""
-PORTS = 30
-ANNOUNCED = 0x7F00_0000
 DENIALS = {errno.EPERM, errno.EACCES, errno.ENOSYS, errno.ENOENT, errno.ESRCH, errno.EROFS, errno.EINVAL}
 PATHS = {
     "host_key": "/etc/ssh/ssh_host_ed25519_key",
@@ -78,195 +66,6 @@ pytestmark = [
 ]
 
 
-class Targets(NamedTuple):
-    """What the attempts are told of the outside, as NAME=VALUE, and how to see what became of it."""
-
-    told: dict[str, Any]
-    inherited: int
-    scratch: Path
-    arrived: Callable[[], list[str]]
-
-
-@contextlib.contextmanager
-def targets() -> Iterator[Targets]:
-    """Listeners of every kind, files that everybody may read or write, and a process of our own."""
-    with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir="/var/tmp")))
-        folder.chmod(0o777)
-        for name in ("secret", "writable", "removable"):
-            (folder / name).write_text("content")
-            (folder / name).chmod(0o666)
-        before = sorted((path.name, path.stat().st_mtime_ns, path.stat().st_mode) for path in folder.iterdir())
-        sockets = {name: stack.enter_context(made) for name, made in _sockets(folder).items()}
-        victim = subprocess.Popen(["sleep", "600"])
-        stack.callback(victim.wait)
-        stack.callback(victim.kill)
-        own = next((each[4][0] for each in socket.getaddrinfo(socket.gethostname(), 1, socket.AF_INET)), "127.0.0.2")
-        told = {
-            **{name: each.getsockname()[1] for name, each in sockets.items() if each.family != socket.AF_UNIX},
-            "own": own,
-            "socket": folder / "stream",
-            "abstract": f"stream{os.getpid()}",
-            "datagrams": f"datagrams{os.getpid()}",
-            "secret": folder / "secret",
-            "writable": folder / "writable",
-            "drop": folder,
-            "users": "/etc/passwd",
-            "tmp": "/tmp",
-            "victim": victim.pid,
-            "hostname": socket.gethostname(),
-            "other": free_ports(1)[0],
-            "is-root": int(os.geteuid() == 0),
-        }
-        shared = Path(f"/dev/shm/binsafe-{os.getpid()}")
-        shared.write_text("content")
-        stack.callback(shared.unlink)
-        told["shared"] = f"/{shared.name}"
-        inherited = os.open(folder / "secret", os.O_RDONLY)
-        stack.callback(os.close, inherited)
-
-        def arrived() -> list[str]:
-            """What of all that was reached or changed."""
-            reached = [name for name, each in sockets.items() if name != "reusable" and _has_arrived(each)]
-            after = sorted(
-                (path.name, path.stat().st_mtime_ns, path.stat().st_mode)
-                for path in folder.iterdir()
-                if not path.is_socket()
-            )
-            return [
-                *reached,
-                *(["files"] if after != before else []),
-                *(["victim"] if victim.poll() is not None else []),
-            ]
-
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(dir="/var/tmp")))
-        scratch.chmod(0o777)
-        yield Targets(told, inherited, scratch, arrived)
-
-
-def _sockets(folder: Path) -> dict[str, socket.socket]:
-    made = {
-        "tcp": socket.create_server(("127.0.0.1", 0)),
-        "tcp6": socket.create_server(("::1", 0), family=socket.AF_INET6),
-        "any": socket.create_server(("0.0.0.0", 0)),
-        "reusable": socket.create_server(("127.0.0.1", 0), reuse_port=True),
-        "udp": socket.socket(socket.AF_INET6, socket.SOCK_DGRAM),
-        "stream": socket.socket(socket.AF_UNIX, socket.SOCK_STREAM),
-        "abstract": socket.socket(socket.AF_UNIX, socket.SOCK_STREAM),
-        "datagrams": socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM),
-    }
-    made["udp"].bind(("::", 0))
-    made["stream"].bind(str(folder / "stream"))
-    (folder / "stream").chmod(0o777)
-    made["abstract"].bind(f"\0stream{os.getpid()}")
-    made["datagrams"].bind(f"\0datagrams{os.getpid()}")
-    for name in ("stream", "abstract"):
-        made[name].listen()
-    for each in made.values():
-        each.setblocking(False)
-    return made
-
-
-def _has_arrived(listener: socket.socket) -> bool:
-    """Whether there is the byte that the attempts send; others on this machine try ports that were free a while ago."""
-    with contextlib.suppress(BlockingIOError):
-        if listener.type != socket.SOCK_STREAM:
-            return listener.recv(1) == b"x"
-        while True:
-            connection = listener.accept()[0]
-            with connection, contextlib.suppress(OSError):
-                connection.setblocking(False)
-                got = connection.recv(1)
-                if got == b"x":
-                    return True
-    return False
-
-
-class Ran(NamedTuple):
-    """A run that has ended: what each attempt came to, what was reported of it, and what had arrived outside."""
-
-    attempts: dict[str, "Attempt"]
-    status: int
-    said: str
-    arrived: list[str]
-
-
-class Attempt(NamedTuple):
-    """Whether it got what it wanted, how it was refused, and the violations that were reported meanwhile."""
-
-    done: bool
-    errno: int
-    violations: list[dict[str, Any]]
-
-
-class Backend(NamedTuple):
-    """How the program is held, and the version of Landlock that is used."""
-
-    name: str
-    abi: int = 99
-
-    @property
-    def binsafe(self) -> tuple[str, ...]:
-        """The command."""
-        return (sys.executable, "-c", AS_IF.format(abi=self.abi))
-
-
-def options(targets: Targets, backend: str, ports: list[int]) -> tuple[list[str], list[str]]:
-    """Options of ``binsafe run``, and what the program is told."""
-    served, (granted_too, second) = ports[:PORTS], ports[PORTS:]  # those for attempts are spoilt by them
-    told = targets.told | {"ports": ",".join(map(str, served)), "granted": granted_too, "second": second}
-    told |= {"inherited": targets.inherited}
-    if backend == "landlock":
-        told |= dict.fromkeys(("shares-network", "shares-files", "shares-processes"), 1)
-    granted = ["--backend", backend, "--yes", "--ports", ",".join(f":{port}" for port in ports)]
-    return granted, [f"{name}={value}" for name, value in told.items()]
-
-
-def run(program: Path, targets: Targets, *surfaces: str, backend: Backend, ports: list[int]) -> Ran:
-    granted, told = options(targets, backend.name, ports)
-    if backend.name == "landlock":
-        granted += ["--scratch", str(targets.scratch)]  # it has none of its own
-    with tempfile.NamedTemporaryFile() as report:
-        done = subprocess.run(
-            [
-                *backend.binsafe,
-                "run",
-                "--report",
-                report.name,
-                "--timeout",
-                "100",
-                *granted,
-                str(program),
-                *told,
-                *surfaces,
-            ],
-            check=False,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            env=os.environ | {"SECRET": "secret"},
-            pass_fds=[targets.inherited],
-            cwd="/",
-        )
-        reported = _by_attempt(map(json.loads, Path(report.name).read_text().splitlines()))
-    lines = [json.loads(line) for line in done.stdout.splitlines()]
-    attempts = {
-        line["attempt"]: Attempt(line["done"], line["errno"], reported.get(line["number"], [])) for line in lines
-    }
-    return Ran(attempts, done.returncode, done.stderr.decode(), targets.arrived())
-
-
-def _by_attempt(violations: Iterable[dict[str, Any]]) -> dict[int, list[dict[str, Any]]]:
-    """An attempt's number -> the violations after its announcement (see main.c)."""
-    found: dict[int, list[dict[str, Any]]] = {}
-    current = -1
-    for violation in violations:
-        if violation["syscall"] == "prctl" and int(violation["arguments"][0], 16) >= ANNOUNCED:
-            current = int(violation["arguments"][0], 16) - ANNOUNCED
-        else:
-            found.setdefault(current, []).append(violation)
-    return found
-
-
 OLDER = [
     pytest.param(Backend(name, abi), id=f"{name} with ABI {abi}", marks=pytest.mark.endurance)
     for name in ("namespaces", "landlock")
@@ -302,18 +101,6 @@ def ran(hostile: Path, backend: Backend) -> Callable[..., Ran]:
         return done[surfaces]
 
     return get
-
-
-def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        held = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [each.getsockname()[1] for each in held]
-
-
-def ports_beside(targets: Targets) -> list[int]:
-    """Ports to be granted; the one that is not to be is free as well, and no attempt on it may be on one of these."""
-    found = free_ports(PORTS + 3)
-    return [port for port in found if port != targets.told["other"]][: PORTS + 2]
 
 
 SURFACES = (("network",), ("kernel",), ("files",), ("processes",))
