@@ -6,8 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 Stub = tuple[int, int]
 """The address of the stub, and of the slot in the global offset table whose content it jumps to."""
 
-_X86_JUMP = re.compile(rb"(?:\xf3\x0f\x1e[\xfa\xfb])?\xf2?\xff([\x25\xa3])(.{4})", re.DOTALL)
-"""``jmp *slot``, with CET's ``endbr`` and MPX's ``bnd`` before it: ff 25 (rip-relative or absolute), ff a3 (ebx)."""
+_X86_JUMP = re.compile(rb"(?:\xf3\x0f\x1e[\xfa\xfb])?(?:\x41\xbb.{4})?\xf2?\xff([\x25\xa3])(.{4})", re.DOTALL)
+"""``jmp *slot``: ff 25 (rip-relative or absolute), ff a3 (ebx).
+
+Before it CET's ``endbr``, MPX's ``bnd``, and ``mov r11d, index`` where mold is the linker (``src/arch-x86-64.cc``).
+"""
 _EBX_RELATIVE = b"\xa3"
 _ADRP_X16, _LDR_X17_X16, _BTI_C = 0x9000_0010, 0xF940_0211, 0xD503_245F
 

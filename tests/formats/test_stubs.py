@@ -37,7 +37,10 @@ def test_arm64(slot: int, landing: bool):
     assert stubs.slots("arm64", memoryview(header + stub), ADDRESS, 0) == {slot: place}
 
 
-@pytest.mark.parametrize("prefix", [b"", b"\xf3\x0f\x1e\xfa", b"\xf3\x0f\x1e\xfa\xf2"])
+_MOLD = b"\xf3\x0f\x1e\xfa\x41\xbb\x03\0\0\0"
+
+
+@pytest.mark.parametrize("prefix", [b"", b"\xf3\x0f\x1e\xfa", b"\xf3\x0f\x1e\xfa\xf2", _MOLD])
 def test_x86_64(prefix: bytes):
     code = b"\x90" * 16 + prefix + b"\xff\x25" + struct.pack("<i", -0x100)
     assert stubs.slots("x86_64", memoryview(code), ADDRESS, 0) == {ADDRESS + len(code) - 0x100: ADDRESS + 16}

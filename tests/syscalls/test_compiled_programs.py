@@ -173,3 +173,41 @@ def test_name_services_of_a_static_program_are_followed(tmp_path: Path):
     assert not any("libnss_*" in name for name in found.open_set)
     alone = build(tmp_path, "alone", "int main(void) { return 0; }", "-static")
     assert {"connect", "newfstatat"} <= set(found.required) > set(calls(alone).required)
+
+
+_PLAIN = """
+int swapoff(const char *), sync(void), atexit(void (*)(void));
+__attribute__((noinline)) int often(int n) { return n == 77 ? swapoff("x") : 0; }
+int main(int count, char **all) { (void)all; return often(count) + atexit((void (*)(void))sync); }
+"""
+
+
+@pytest.mark.parametrize("order", ["-fschedule-insns2", "-fno-schedule-insns2"])
+def test_the_large_code_model_names_by_distances_from_the_global_offset_table(order: str, tmp_path: Path):
+    found = calls(build(tmp_path, "program", _PLAIN, "-mcmodel=large", "-fPIE", "-pie", order))
+    assert {"swapoff", "sync"} <= set(found.required)
+    assert found.complete
+
+
+def test_a_wrapper_that_is_called_by_its_distance_is_reported_or_followed(tmp_path: Path):
+    source = (
+        _WRAPPER.replace("long mine", "__attribute__((noinline, noclone)) long mine")
+        + "int main(void) { return mine(1, 168); }"
+    )
+    found = calls(build(tmp_path, "program", source, "-mcmodel=large", "-fPIE", "-static-pie"))
+    assert "swapoff" in found.required or not found.complete
+
+
+def test_an_import_counts_as_called_where_it_is_not_seen_who_calls_it(tmp_path: Path):
+    source = """
+    int main(void) {
+        int result;
+        __asm__("lea _GLOBAL_OFFSET_TABLE_(%%rip), %%rcx; movabs $swapoff@PLTOFF, %%rax; add %%rcx, %%rax; call *%%rax"
+                : "=a"(result) : : "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "memory");
+        return result;
+    }
+    """
+    found = calls(build(tmp_path, "program", source, "-fPIE", "-pie"))
+    assert "swapoff" in found.required
+    assert not found.complete
+    assert "swapoff" in found.unresolved[0].reason

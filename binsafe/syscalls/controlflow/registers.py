@@ -20,12 +20,14 @@ class Uses(NamedTuple):
 
 
 def uses(region: Region, at: int) -> Uses:
-    """What is done with the address that the ``lea`` at ``at`` puts into a register.
+    """What is done with the address that the ``lea`` at ``at`` puts into a register, or a ``movabs`` and an addition.
 
+    That is how the large code model does it: to the distance of a function it adds the address from which it counts.
     The value is followed forwards until the register is filled anew, over every way inside of the region.
     """
     register, _, _ = region.instructions[at].operands.partition(", ")
-    if region.instructions[at].mnemonic != "lea" or register not in _CALLED_FROM:
+    added = region.instructions[at].mnemonic == "movabs"
+    if not (added or region.instructions[at].mnemonic == "lea") or register not in _CALLED_FROM:
         return Uses((), nothing_else=False)
     nothing_else = True
     found: list[int] = []
@@ -42,6 +44,8 @@ def uses(region: Region, at: int) -> Uses:
             nothing_else = False
         if operands == register and flow in {Flow.CALL, Flow.INDIRECT}:
             found.append(here)
+        elif added and _adds(mnemonic, operands, register):
+            pass
         elif _mentions(operands, register):
             if mnemonic == "pop" or _fills(mnemonic, operands, register):
                 continue
@@ -60,6 +64,12 @@ def _next(region: Region, here: int) -> list[int]:
     elif flow is not Flow.CALL and (jumped := region.at(target)) is not None:
         found.append(jumped)
     return found
+
+
+def _adds(mnemonic: str, operands: str, register: str) -> bool:
+    """``add rax, r15`` or ``lea rax, [r15 + rax]``."""
+    first, _, second = operands.partition(", ")
+    return first == register and (mnemonic == "add" or (mnemonic == "lea" and _mentions(second, register)))
 
 
 def _fills(mnemonic: str, operands: str, register: str) -> bool:

@@ -6,6 +6,10 @@ one too many costs precision, one too few would cost a program its life, so wher
 
 Nodes are numbered: functions first, then data objects that hold pointers, then imports (names that the loader looks
 up in all files).
+
+A linker leaves only those names in a file that something in it refers to. Where nothing but the stub of such a name or
+its entry of the global offset table is found, code refers to these in a way that is not looked for here: then the name
+counts as called by whoever loads the file.
 """
 
 import re
@@ -53,7 +57,12 @@ class Graph(NamedTuple):
     entry: int
     """The function that starts a program; -1 where there is none."""
     roots: Addresses
-    """What the loader calls in every file: initialisers, finalisers, resolvers; and initial thread-local memory."""
+    """What the loader calls in every file: initialisers, finalisers, resolvers; and initial thread-local memory.
+
+    And the imports that are ``unseen``.
+    """
+    unseen: Addresses
+    """Imports of which it is not seen who uses them."""
 
     @property
     def nodes(self) -> int:
@@ -88,6 +97,7 @@ class _Builder:
         pairs = distinct(np.concatenate([distinct(packed(each.sources, each.targets)) for each in edges]))
         sources, targets = (pairs >> np.uint64(32)).astype(np.int32), (pairs & np.uint64(0xFFFF_FFFF)).astype(np.int32)
         kept = sources != targets
+        unseen = self._unseen(sources[kept], targets[kept])
         return Graph(
             self.functions,
             self.cuts[self.cut_nodes >= 0],
@@ -95,8 +105,20 @@ class _Builder:
             sources[kept],
             targets[kept],
             int(self._node(np.array([min(self.program.slice.entry, HIGHEST_ADDRESS)], np.int64))[0]),
-            self._roots(),
+            distinct(np.append(self._roots(), unseen)),
+            unseen,
         )
+
+    def _unseen(self, sources: Addresses, targets: Addresses) -> Addresses:
+        """Imports that nothing leads to but stubs and single pointers which nothing leads to."""
+        first = self.functions + self.objects
+        stubs = self.layout.exact(np.array(list(self.program.stubs.values()), np.int64))
+        pointers = self.program.pointers
+        passing = np.concatenate([stubs, self._node(pointers.slots[pointers.single])])
+        seen = ~among(sources, passing) | among(sources, targets)
+        used = distinct(targets[seen & (targets >= first)])
+        imported = np.arange(first, first + len(self.imports))
+        return imported[~among(imported, used)]
 
     def _objects(self) -> tuple[Addresses, Addresses, Addresses]:
         """Where data objects start; the node of each that holds pointers (-1: none); nodes that go on into the next.

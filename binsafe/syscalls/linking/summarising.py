@@ -190,10 +190,17 @@ class Summariser:
         self._sites = found.sites
         self._calls = [Call(self._function(n.address), n.value, n.address) for n in sorted(found.numbers)]
         self._gaps = [Gap(self._function(g.address), g.address, g.reason) for g in sorted(found.gaps)]
+        self._gaps += self._unseen()
         for parameter in found.parameters:
             steps = tuple(Step(step.name, step.operand) for step in parameter.operations)
             self._wrappers.add(Wrapper(parameter.function, parameter.location, steps))
         self._whole &= found.whole
+
+    def _unseen(self) -> Iterator[Gap]:
+        """What is called in a way that is not seen is passed numbers and names that are not known."""
+        names, first = [name.name for name in self._imports()], self._graph.nodes - len(self._graph.imports)
+        for node in self._graph.unseen.tolist():
+            yield Gap(node, self._program.slice.entry, f"it is not seen where {names[node - first]} is called")
 
     def _unfinished(self, summary: Summary) -> Summary:
         """The summary of a file of which not all was seen: whoever loads it is told so, whatever is called of it."""

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from binsafe.syscalls.conventions import CONVENTIONS
 from binsafe.syscalls.decoding.code import CodeRange
 from binsafe.syscalls.decoding.decode import JUNK, Instruction, Instructions
+from binsafe.syscalls.machines import large_model
 from binsafe.syscalls.machines import x86_64_values as values
 from binsafe.syscalls.machines.machine import (
     CALLED,
@@ -141,10 +142,13 @@ class X86_64:  # noqa: N801 - the processor's own name
         called = (opcode == 0xFF) & ((register == 2) | (register == 4))
         uses = np.select([opcode == 0x8D, called, vector], [TAKEN, CALLED, LOADED_WIDE], LOADED)
         prefixed = (opcode == 0x8D) & (at > 1) & (before & 0xF0 == 0x40)
+        sources, targets = code.address + at - 1 - prefixed, code.address + at + 5 + behind + displacements[at + 1]
+        near = prefixed & (targets <= sources) & (targets > sources - large_model.AROUND)
+        far = large_model.references(code, Edges(sources[near], targets[near]))
         return References(
-            code.address + at - 1 - prefixed,
-            code.address + at + 5 + behind + displacements[at + 1],
-            uses.astype(np.int8),
+            np.concatenate([sources, far.sources]),
+            np.concatenate([targets, far.targets]),
+            np.append(uses, np.full(len(far.sources), TAKEN)).astype(np.int8),
         )
 
     def flows(self, instructions: Instructions) -> dict[int, tuple[Flow, int | None]]:
