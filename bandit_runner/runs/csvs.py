@@ -43,6 +43,8 @@ _ADDED: Final = frozenset({"session_id", "config_target", "rate_limited"})
 """Columns of later generations."""
 
 MAX_LINES: Final = 5_000_000
+MAX_BYTES: Final = 1 << 30
+MAX_LINE_BYTES: Final = 1 << 16
 _WORDS: Final = {"true": True, "false": False, "1": True, "0": False}
 
 
@@ -82,7 +84,7 @@ def read_csv(path: Path) -> CsvRun:
         UsageError: it is none of these files; the message names the line.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = _read(path)
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}", hint="name CSV files of the original project") from error
     except UnicodeDecodeError as error:
@@ -103,6 +105,18 @@ def read_csv(path: Path) -> CsvRun:
     if not lines:
         raise UsageError(f"{path} holds no attempt", hint="leave it out")
     return CsvRun(name=path.stem, lines=lines, torn=torn)
+
+
+def _read(path: Path) -> str:
+    """The whole file. What has no first line of its own, as a device, is not read to its end, which it may not have."""
+    with path.open("rb") as stream:
+        first = stream.readline(MAX_LINE_BYTES)
+        if len(first) == MAX_LINE_BYTES:
+            raise UsageError(f"{path}:1: a line of {MAX_LINE_BYTES} bytes or more", hint="name CSV files")
+        rest = stream.read(MAX_BYTES)
+        if stream.read(1):
+            raise UsageError(f"{path} is larger than {MAX_BYTES} bytes", hint="split it by its sessions")
+    return (first + rest).decode("utf-8")
 
 
 def requests_of(run: CsvRun) -> list[BalancedRequest]:

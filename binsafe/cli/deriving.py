@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from binsafe.cli.asked import Asked
+from binsafe.errors import UsageError
 
 if TYPE_CHECKING:
     from binsafe.model import Policy, Report
@@ -111,7 +112,13 @@ def _names(paths: tuple[str, ...], system: str) -> tuple[str, ...]:
 
 
 def _absolute(path: str) -> str:
-    """The resolved path: the kernel compares those, on every system."""
+    """The resolved path: the kernel compares those, on every system.
+
+    Raises:
+        UsageError: none was given, which would be the current folder.
+    """
+    if not path:
+        raise UsageError("an empty path names no file", hint='write . for this folder; is a "$VARIABLE" not set?')
     return str(Path(path).resolve())
 
 

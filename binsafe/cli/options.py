@@ -1,5 +1,7 @@
 """Options that `profile` and `run` share: what to grant."""
 
+import math
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +21,20 @@ _OPTIONS = (
     click.option("--exec", "execute", multiple=True, metavar="PATH", help="Let it execute another program."),
     click.option("--pack", multiple=True, metavar="NAME", help="Add a runtime pack (python, locale, gconv, ...)."),
 )
+
+
+class Seconds(click.FloatRange):
+    """A time that can be waited for: more than 0, and no more than the system's clocks count."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0, min_open=True, max=threading.TIMEOUT_MAX)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number; ``nan``, which is not above any limit, is none."""
+        seconds = super().convert(value, param, ctx)
+        if math.isnan(seconds):
+            self.fail(f"{value} is no time.", param, ctx)
+        return seconds
 
 
 def grants(function: Callable[..., Any]) -> Callable[..., Any]:

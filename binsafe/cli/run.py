@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from binsafe.cli.options import grants
+from binsafe.cli.options import Seconds, grants
 
 
 @click.command(
@@ -33,7 +33,7 @@ Examples:
 @click.option("--allow-partial", is_flag=True, help="Go on without grants that this machine cannot give; name each.")
 @click.option("--dry-run", is_flag=True, help="Say what would be granted and denied; start nothing.")
 @click.option("--report", type=click.Path(dir_okay=False), help="Write violations there, as JSON lines.")
-@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Stop it after so many seconds (124).")
+@click.option("--timeout", type=Seconds(), metavar="SECONDS", help="Stop it after so many seconds (124).")
 @click.option("--yes", is_flag=True, help="Run it although the verdict is danger.")
 @click.pass_obj
 def command(hand_on: Callable[[dict[str, Any]], int] | None, /, **options: Any) -> int:

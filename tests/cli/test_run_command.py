@@ -239,6 +239,11 @@ def test_click_is_loaded_by_a_process_beside_the_one_that_starts_the_program(com
         (["/no/such/file"], 127, b"hint: "),
         (["/etc"], 126, b"hint: "),
         (["--policy", "/bin/true", "/bin/true"], 2, b"no UTF-8 text"),
+        (["--timeout", "1e400", "/bin/true"], 2, b"not in the range"),
+        (["--timeout", "nan", "/bin/true"], 2, b"nan is no time"),
+        (["--read", "", "/bin/true"], 2, b"an empty path names no file"),
+        (["--read", "/", "/bin/true"], 125, b"the whole file system cannot be granted"),
+        (["--write", "/", "/bin/true"], 125, b"the whole file system cannot be granted"),
     ],
 )
 def test_what_is_wrong_with_the_options_is_said_by_whoever_reads_them(arguments: list[str], status: int, said: bytes):

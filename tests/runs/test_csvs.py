@@ -141,3 +141,16 @@ def test_an_id_that_goes_on_after_its_success_is_refused(tmp_path: Path):
     )
     with pytest.raises(UsageError, match="contradicts itself"):
         requests_of(read_csv(path))
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="there is no such device")
+def test_a_file_without_end_is_not_read_to_it():
+    with pytest.raises(UsageError, match="a line of 65536 bytes or more"):
+        read_csv(Path("/dev/zero"))
+
+
+def test_a_file_that_is_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    written(tmp_path / "run.csv", GENERATIONS[13])
+    monkeypatch.setattr("bandit_runner.runs.csvs.MAX_BYTES", 1000)
+    with pytest.raises(UsageError, match="larger than 1000 bytes"):
+        read_csv(tmp_path / "run.csv")

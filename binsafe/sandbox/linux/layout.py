@@ -145,6 +145,11 @@ def granted_paths(policy: Policy, kind: GrantKind) -> Iterator[str]:
 
 def _check_present(policy: Policy) -> None:
     for path in (*granted_paths(policy, "read"), *granted_paths(policy, "write")):
+        if path == "/":
+            raise NotEnforceable(
+                "the whole file system cannot be granted: what runs gets a root of its own",
+                hint="name the folders that it needs: --read /usr --read /etc",
+            )
         if not os.path.exists(path):
             raise NotEnforceable(f"{path} is granted and does not exist", hint="create it, or leave the grant out")
 

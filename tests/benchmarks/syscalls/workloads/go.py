@@ -29,6 +29,7 @@ def caddy(bench: Bench) -> None:
         "reload",
     ):
         bench.run(*command.split())
+    again = ("--retry", "3", "--retry-all-errors") if bench.confined else ()  # now and then one meets the start's end
     with bench.server("run", "--config", site, "--watch") as server:
         bench.ready(port)
         bench.ready(proxy)
@@ -36,7 +37,7 @@ def caddy(bench: Bench) -> None:
             for path in ("/", "/big.bin", "/none", "/../x"):
                 bench.get(port, path, Accept_Encoding="gzip")
             bench.get(port, "/big.bin", Range="bytes=5-10")
-            bench.other("curl", "-sk", "--http2", f"https://localhost:{proxy}/", "-d", "@" + str(site))
+            bench.other("curl", "-sk", *again, "--http2", f"https://localhost:{proxy}/", "-d", "@" + str(site))
             bench.run("reload", "--config", site, "--force")
             bench.write("Caddyfile", site.read_text() + "\n")
             time.sleep(2.5 if bench.confined else 0.5)  # so long that no request meets the change
