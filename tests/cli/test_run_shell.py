@@ -123,3 +123,13 @@ def test_a_private_file_in_a_public_folder_that_root_grants_has_to_be_named():
         assert done.stderr.count(f"read {key} denied: not in the policy; add --read {key}\n") == 1
         done = script(f"read line < {key}; echo $line", "--read", name, "--read", str(key))
         assert (done.stdout, done.stderr) == ("secret\n", "")
+
+
+@pytest.mark.skipif(not Path("/usr/bin/python3").exists(), reason="needs Debian's Python")
+def test_a_server_in_python_may_copy_files_though_it_may_not_list_their_attributes():
+    """shutil takes ENOTSUP for an answer, and no other that a sandbox would give."""
+    source = (
+        "import os, shutil; open('/tmp/a', 'w').close(); shutil.copy2('/tmp/a', '/tmp/b'); print(os.listdir('/tmp'))"
+    )
+    done = run("--baseline", "network_server", "/usr/bin/python3", "-c", source)
+    assert sorted(done.stdout) == sorted("['a', 'b']\n")

@@ -73,16 +73,16 @@ _SETTING_IDS: Final[Mapping[str, int]] = {
 }
 """Call -> how many arguments it has. make and busybox become who they are before they start anything."""
 
-_DENIED_WITH: Final[Mapping[str, int]] = dict.fromkeys(
-    (
-        *("bind", "connect", "execve", "execveat", "socket", "listen", "ptrace", "kill"),
-        *(*_SETTING_IDS, "setgroups", "chroot", "sched_setscheduler", "sched_setparam", "ioprio_set", "sethostname"),
-    ),
-    errno.EPERM,
-)
+_DENIED_WITH: Final[Mapping[str, int]] = {
+    **dict.fromkeys(("bind", "connect", "execve", "execveat", "socket", "listen", "ptrace", "kill"), errno.EPERM),
+    **dict.fromkeys((*_SETTING_IDS, "setgroups", "chroot", "sethostname", "ioprio_set"), errno.EPERM),
+    **dict.fromkeys(("sched_setscheduler", "sched_setparam"), errno.EPERM),
+    **dict.fromkeys(("listxattr", "llistxattr", "flistxattr"), errno.EOPNOTSUPP),
+}
 """Calls that a program must see refused, and those for which each needs a privilege, who then goes on without (ngircd
-ends where setgid does not exist). All others that are not granted do not exist here (ENOSYS), so that a C library falls
-back to an older call (glibc tries clone3 and then clone only after ENOSYS)."""
+ends where setgid does not exist). Lists of attributes no file system has to have: Python then copies files without. All
+others that are not granted do not exist here (ENOSYS), so that a C library falls back to an older call (glibc tries
+clone3 and then clone only after ENOSYS)."""
 
 _SEARCHED: Final = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin")
 """Where shells and libraries look for a program that is named without its folder, one after the other."""

@@ -74,6 +74,7 @@ _GIT = (
     "sed",
     "uname",
 )
+_HOST = ("/etc/hostname", "/etc/ssl/certs")
 _JIT = ("--pack", "jit")  # git grep of this version ends where PCRE may not compile
 _HOOKS = ("sh", "git", "npm", "true", "false", "sleep")
 _MUSL = "musllinux_1_2_x86_64"
@@ -105,13 +106,13 @@ PROGRAMS = (
     Program("xz", Installed("xz-utils", "/usr/bin/xz"), tools.xz),
     Program("git", Installed("git", "/usr/bin/git"), tools.git, (), _GIT, ("/usr/lib/git-core",), _JIT),
     Program("openssl", Installed("openssl", "/usr/bin/openssl"), tools.openssl, (_OPENSSL,)),
-    Program("curl", Installed("curl", "/usr/bin/curl"), tools.curl, (_OPENSSL,), reads=("/etc/hostname",)),
+    Program("curl", Installed("curl", "/usr/bin/curl"), tools.curl, (_OPENSSL,), (), _HOST),
     Program("sqlite3", Installed("sqlite3", "/usr/bin/sqlite3"), tools.sqlite3, executes=("sh",)),
     Program("ssh-keygen", Installed("openssh-client", "/usr/bin/ssh-keygen"), tools.ssh_keygen),
     Program("ripgrep", Installed("ripgrep", "/usr/bin/rg"), tools.ripgrep, (), ("cat",), ("/usr/share/doc",)),
     Program("rsync", Installed("rsync", "/usr/bin/rsync"), tools.rsync),
     Program("bash", Installed("bash", "/bin/bash"), shells.bash, executes=_SHELL),
-    Program("python3", Installed("python3", "/usr/bin/python3.11"), python.workload, (_MODULES,)),
+    Program("python3", Installed("python3", "/usr/bin/python3.11"), python.workload, (_MODULES,), _SHELL),
     # static tools in C
     Program(
         "busybox-static", _deb("busybox-static", "./bin/busybox"), shells.busybox,

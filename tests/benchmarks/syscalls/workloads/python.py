@@ -7,7 +7,10 @@ from bench import Bench
 
 def workload(bench: Bench) -> None:
     bench.run("-c", "print(1)")
-    bench.run(bench.source("work.py"), PYTHONDONTWRITEBYTECODE="")
+    ports = {}  # what a sandboxed program listens on is granted by its number
+    if bench.confined:
+        ports = {"FIRST_PORT": str(bench.port()), "SECOND_PORT": str(bench.port())}
+    bench.run(bench.source("work.py"), PYTHONDONTWRITEBYTECODE="", **ports)
     bench.run("-m", "json.tool", stdin=b'{"a": 1}')
     bench.run("-i", stdin=b"1+1\nimport nonsense\nexit()\n")
     bench.run("-m", "compileall", "-q", "-j2", ".")
