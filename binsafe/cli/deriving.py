@@ -8,8 +8,12 @@ from binsafe.cli.asked import Asked
 from binsafe.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from binsafe.model import Policy, Report
     from binsafe.model.policy import PolicyFile
+
+_PACK_OF: Final = {"LANG": "locale", "LANGUAGE": "locale", "TZ": "zoneinfo", "TERM": "terminfo"}
 
 _FIRST_LINE: Final = 256
 """BINPRM_BUF_SIZE: as much of a script as the kernel looks at (linux/binfmts.h)."""
@@ -24,7 +28,7 @@ def derive_policy(report: "Report", asked: Asked) -> "Policy":
     from binsafe import baselines, packs, policy
 
     program = report.artifact.path
-    chosen = packs.choose(report, asked.pack)
+    chosen = packs.choose(report, (*asked.pack, *_meant_by(asked.env)))
     baseline = baselines.load(asked.baseline or policy.default_baseline(report, listens=bool(asked.ports)))
     system = report.slices[0].system if report.slices else ""
     request = policy.Request(
@@ -46,6 +50,13 @@ def derive_policy(report: "Report", asked: Asked) -> "Policy":
     beside = [policy.derive(each, baseline, request) for each in reports if each.analysed]
     whole = _together(derived, beside, packs.libraries(chosen, program))
     return _executing(whole, reports, asked.execute)
+
+
+def _meant_by(variables: tuple[str, ...]) -> "Iterator[str]":
+    """The packs without which a variable that is given means nothing: setlocale(3) fails, and times are UTC's."""
+    for name in (text.partition("=")[0] for text in variables):
+        if name in _PACK_OF or name.startswith("LC_"):
+            yield _PACK_OF.get(name, "locale")
 
 
 def _inspect_all(paths: tuple[str, ...]) -> list["Report"]:

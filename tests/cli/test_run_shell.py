@@ -133,3 +133,10 @@ def test_a_server_in_python_may_copy_files_though_it_may_not_list_their_attribut
     )
     done = run("--baseline", "network_server", "/usr/bin/python3", "-c", source)
     assert sorted(done.stdout) == sorted("['a', 'b']\n")
+
+
+@pytest.mark.skipif(not Path("/usr/share/zoneinfo/Asia/Tokyo").exists(), reason="needs tzdata")
+def test_a_variable_that_names_a_zone_or_a_language_brings_what_it_means():
+    command = ["date", "-d", "2026-01-01T00:00:00Z", "+%H %Z"]
+    assert run("--env", "TZ=Asia/Tokyo", *command).stdout == "09 JST\n"
+    assert run("--env", "LC_ALL=C.UTF-8", "/bin/bash", "-c", "word=\u00e4\u00f6; echo ${#word}").stdout == "2\n"
