@@ -8,7 +8,8 @@
     messages.py     the ids that come in, the answers that go out
     core.py         what happens to one id, without sockets
     driver.py       the same with real servers
-    upstream.py     one attempt: kept-alive connections, answers read as hostile input
+    upstream.py     one attempt: over which of the connections that are kept alive
+    connection.py   one connection: answers read as hostile input
     retry_after.py  one header of them
     metrics.py      /metrics
     watchdog.py     a cheap timer

@@ -82,13 +82,12 @@ def play(
     started = now = clock()
     deadline = started + rules.deadline
     most = rules.scoring.max_attempts
-    tried: list[int] = []
+    tried: tuple[int, ...] = ()
     trials: list[Attempt] = []
-    outcomes: list[Outcome] = []
     accepted = False
     while not accepted and len(tried) < most and now < deadline - SHORTEST and wanted():
         offered = arms()
-        choice = strategy.select(now=now, attempt=len(tried), tried=tuple(tried), available=offered)
+        choice = strategy.select(now=now, attempt=len(tried), tried=tried, available=offered)
         if choice is STOP:
             break
         if isinstance(choice, Wait):
@@ -110,17 +109,9 @@ def play(
             latency=now - began,
             retry_after=result.retry_after,
         )
-        strategy.update(
-            arm=choice,
-            outcome=trial.outcome,
-            now=now,
-            attempt=trial.number,
-            latency=trial.latency,
-            retry_after=trial.retry_after,
-        )
-        tried.append(choice)
+        _tell(strategy, trial, now)
         trials.append(trial)
-        outcomes.append(trial.outcome)
+        tried = (*tried, choice)
         accepted = trial.outcome is Outcome.OK
     strategy.finish(accepted=accepted, attempts=len(tried), now=now)
     return BalancedRequest(
@@ -128,10 +119,21 @@ def play(
         accepted=accepted,
         attempts=len(trials),
         latency=now - started,
-        outcomes=tuple(outcomes),
+        outcomes=tuple(trial.outcome for trial in trials),
         tier=tier,
         strategy=strategy.name,
         trials=tuple(trials),
+    )
+
+
+def _tell(strategy: Strategy, trial: Attempt, now: float) -> None:
+    strategy.update(
+        arm=trial.arm,
+        outcome=trial.outcome,
+        now=now,
+        attempt=trial.number,
+        latency=trial.latency,
+        retry_after=trial.retry_after,
     )
 
 

@@ -5,8 +5,9 @@ import logging
 from collections.abc import Callable, Collection
 
 from bandit_runner.balancer.config import TierConfig
+from bandit_runner.balancer.connection import Endpoint, Reply
 from bandit_runner.balancer.core import Result, Steps, Try
-from bandit_runner.balancer.upstream import Endpoint, Pool, Reply
+from bandit_runner.balancer.upstream import Pool
 from bandit_runner.model import BalancedRequest
 from bandit_runner.strategies import Strategy
 

@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from bandit_runner.balancer.config import Address
-from bandit_runner.balancer.upstream import Endpoint, Pool, Reply
+from bandit_runner.balancer.connection import Endpoint, Reply
+from bandit_runner.balancer.upstream import Pool
 from bandit_runner.errors import UsageError
 from bandit_runner.harness.samples import Sample
 

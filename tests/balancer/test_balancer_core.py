@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 import pytest
 from balancing import ID, Scripted
 
+from bandit_runner.balancer.connection import Reply
 from bandit_runner.balancer.core import Pause, Result, Rules, Try, play
-from bandit_runner.balancer.upstream import Reply
 from bandit_runner.errors import UsageError
 from bandit_runner.model import Outcome, Scoring
 from bandit_runner.strategies import STOP, Wait
