@@ -8,7 +8,7 @@ from binsafe.syscalls.dataflow import sites
 from binsafe.syscalls.dataflow.relayed import relayed
 from binsafe.syscalls.dataflow.wrappers import Gap, Number, Parameter, resolve
 from binsafe.syscalls.decoding.decode import OutOfInstructions
-from binsafe.syscalls.pruning import fallbacks, go, settled, untaken
+from binsafe.syscalls.pruning import fallbacks, go, settled, spawning, untaken
 
 
 class Entries(NamedTuple):
@@ -44,7 +44,9 @@ def entries(program: Program) -> Entries:
             gaps |= {gap for gap, told in handed.items() if told is None and not go.is_covered(program, gap)}
         never = fallbacks.never_taken(program, numbers, gaps)
         numbers = go.needed(program, fallbacks.needed(program, numbers, gaps))
-        numbers = untaken.needed(program, settled.needed(program, numbers, never), found)
+        child = spawning.never_taken(program, numbers)
+        numbers = settled.needed(program, numbers, lambda region: never(region) | child.get(region.start, set()))
+        numbers = untaken.needed(program, numbers, found)
     except OutOfInstructions:
         whole = False
     return Entries(frozenset(numbers), frozenset(gaps), frozenset(parameters), tuple(found), whole)

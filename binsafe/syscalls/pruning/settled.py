@@ -24,26 +24,20 @@ from binsafe.syscalls.machines.machine import Constant, Flow, Location, Moved
 from binsafe.syscalls.tables import numbers
 
 CHOSEN = frozenset(
-    {
-        "accept",
-        "clock_nanosleep",
-        "dup2",
-        "epoll_create",
-        "eventfd",
-        "gettimeofday",
-        "inotify_init",
-        "nanosleep",
-        "pipe",
-    }
+    (  # noqa: SIM905 - words, not a list of quotation marks
+        "accept clock_nanosleep dup2 epoll_create eventfd gettimeofday inotify_init nanosleep pipe "
+        "getgid getuid sched_setparam sched_setscheduler setpgid setresgid setresuid setsid"
+    ).split()
 )
-"""Calls of which another one does the same and more: those that are made by what is asked for."""
+"""Calls that are made by what is asked for: those of which another one does more, and those of `spawning`."""
 _MOST_PLACES = 2
 _MAX_SEEN = 64
 """Instructions after which a call counts as made."""
-_MAX_VALUES_SEEN = 200
+_MAX_VALUES_SEEN = 400
 """Instructions after which a register counts as holding anything."""
 _MAX_PAIRS = 256
 """Values of one register with those of another."""
+_GOES_ON = (Flow.NEXT, Flow.BRANCH)
 _BITS = (1 << 64) - 1
 
 Never = Callable[[Region], set[tuple[int, int]]]
@@ -135,11 +129,10 @@ def held(program: Program, place: Place, register: str) -> frozenset[int] | None
     work = [_Question(place, register, ())]
     while work:
         question = work.pop()
-        here = _undisturbed(program, question)
-        question = question._replace(place=here)
         if question in seen:
             continue
         seen.add(question)
+        here = question.place
         coming = _coming(program, here)
         if coming is None or len(seen) > _MAX_VALUES_SEEN or isinstance(question.location, int):
             return None
@@ -154,19 +147,14 @@ def held(program: Program, place: Place, register: str) -> frozenset[int] | None
     return frozenset(found)
 
 
-def _undisturbed(program: Program, question: _Question) -> Place:
-    region = question.place.region
-    jumps = program.jumped_to(region) if region.indirect_jumps else {}
-    return question.place if jumps is None else program.undisturbed(question.place, (question.location,), jumps)
-
-
 def _coming(program: Program, here: Place) -> list[Edge] | None:
     """All edges over which control comes to an instruction; None where there may be others, or none is known."""
     region, at = here
     jumps = program.jumped_to(region) if region.indirect_jumps else {}
     if jumps is None or not region.anchored or here.address == program.slice.entry:
         return None
-    if not (at and region.falls_through(at - 1)) and program.taken_at(here.address) is not None:
+    begins = not at or region.is_padding(at - 1) or region.flow(at - 1)[0] not in _GOES_ON
+    if begins and program.taken_at(here.address) is not None:
         return None
     inside = [*region.direct_predecessors(at), *jumps.get(at, ())] if at else region.jumps_to.get(0, [])
     coming = [Edge(Kind.FLOW, Place(region, index)) for index in inside] + program.entries(here)

@@ -1,0 +1,52 @@
+"""What a static program's ``posix_spawn`` does in the child: what the flags ask for that it sets, and no more."""
+
+from pathlib import Path
+
+import pytest
+from compiled import build, calls, needs_compiler
+
+pytestmark = needs_compiler
+
+_SPAWNS = """
+#include <spawn.h>
+#include <stdlib.h>
+int main(int n, char **all) {
+    posix_spawnattr_t how; pid_t child;
+    posix_spawnattr_init(&how); %s
+    return system("true") + posix_spawn(&child, "/bin/true", 0, &how, all, 0);
+}
+"""
+_SET = "posix_spawnattr_setflags(&how, %s);"
+_FOR = {
+    "POSIX_SPAWN_SETSID": {"setsid"},
+    "POSIX_SPAWN_SETPGROUP": {"setpgid"},
+    "POSIX_SPAWN_RESETIDS": {"setresuid", "setresgid"},
+    "POSIX_SPAWN_SETSCHEDPARAM": {"sched_setparam"},
+}
+_ALL = {call for calls_ in _FOR.values() for call in calls_}
+
+
+@pytest.mark.parametrize("options", [("-static",), ("-static", "-s"), ("-static-pie", "-s")], ids="".join)
+def test_a_program_that_only_runs_commands_changes_nothing(tmp_path: Path, options: tuple[str, ...]):
+    source = "#include <stdlib.h>\nint main(int n, char **all) { return system(all[n - 1]); }"
+    found = set(calls(build(tmp_path, "program", source, *options)).required)
+    assert {"execve", "wait4"} <= found
+    assert not found & _ALL
+
+
+@pytest.mark.parametrize("flag", _FOR)
+def test_each_flag_brings_what_is_done_for_it(tmp_path: Path, flag: str):
+    source = "#define _GNU_SOURCE\n" + _SPAWNS % (_SET % flag)
+    found = set(calls(build(tmp_path, "program", source, "-static", "-s")).required)
+    assert found & _ALL == _FOR[flag]
+
+
+def test_flags_that_are_not_known_bring_all(tmp_path: Path):
+    found = calls(build(tmp_path, "program", _SPAWNS % (_SET % "n"), "-static", "-s"))
+    assert set(found.required) >= _ALL
+
+
+def test_a_setter_that_is_passed_on_brings_all(tmp_path: Path):
+    through = "int (*volatile set)(posix_spawnattr_t *, short) = posix_spawnattr_setflags; set(&how, 0);"
+    found = calls(build(tmp_path, "program", _SPAWNS % through, "-static", "-s"))
+    assert set(found.required) >= _ALL
