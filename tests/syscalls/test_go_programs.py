@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import compiled
 import pytest
 
 from bandit_runner.flakyservers.build import cache_folder, find_go
@@ -86,3 +87,27 @@ def test_who_looks_for_programs_asks_only_for_the_right_to_execute(made: dict[st
 
 def test_the_runtime_needs_neither_mincore_nor_protection(made: dict[str, set[str]]):
     assert not made["nothing"] & {"mincore", "mprotect"}
+
+
+HIDDEN = """
+package main
+import "syscall"
+type one struct{}
+func (one) Hidden() { syscall.Syscall(syscall.SYS_SWAPOFF, 0, 0, 0) }
+var all = []interface{}{one{}}
+func main() {
+    for _, each := range all {
+        if hidden, is := each.(interface{ Hidden() }); is {
+            hidden.Hidden()
+        }
+    }
+}
+"""
+
+
+def test_methods_count_that_a_type_names_by_their_distance_from_the_first_function(tmp_path: Path):
+    (tmp_path / "go.mod").write_text("module example\n")
+    (tmp_path / "main.go").write_text(HIDDEN)
+    go = find_go(os.environ, cache_folder())
+    go.run("build", "-buildmode=pie", "-o", f"{tmp_path}/program", ".", cwd=tmp_path, target="linux/amd64")
+    assert "swapoff" in compiled.calls(tmp_path / "program").required

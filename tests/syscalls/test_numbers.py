@@ -48,6 +48,11 @@ X86_WAYS = {
     "mov eax, 3; mov ecx, 39; cmove eax, ecx": (b"\xb8\x03\0\0\0\xb9\x27\0\0\0\x0f\x44\xc1", {"close", "getpid"}),
     "sbb eax, eax; and eax, 3": (b"\x19\xc0\x83\xe0\x03", {"read", "close"}),
     "mov eax, 2; sbb eax, -1": (b"\xb8\x02\x00\x00\x00\x83\xd8\xff", {"open", "close"}),
+    "test edi, edi; sete dl; movzx eax, dl; add eax, 2": (
+        b"\x85\xff\x0f\x94\xc2\x0f\xb6\xc2\x83\xc0\x02",
+        {"open", "close"},
+    ),
+    "mov eax, 3; cdqe": (b"\xb8\x03\0\0\0\x48\x98", {"close"}),
     "mov eax, 2; adc eax, 0": (b"\xb8\x02\x00\x00\x00\x83\xd0\x00", {"open", "close"}),
     "mov eax, 4; sub eax, 1; add eax, -1; inc eax; dec eax; inc eax": (
         b"\xb8\x04\0\0\0\x83\xe8\x01\x83\xc0\xff\xff\xc0\xff\xc8\xff\xc0",

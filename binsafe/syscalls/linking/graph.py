@@ -59,7 +59,7 @@ class Graph(NamedTuple):
     roots: Addresses
     """What the loader calls in every file: initialisers, finalisers, resolvers; and initial thread-local memory.
 
-    And the imports that are ``unseen``.
+    And the imports that are ``unseen``, and whatever is called in ways that cannot be seen.
     """
     unseen: Addresses
     """Imports of which it is not seen who uses them."""
@@ -231,10 +231,12 @@ class _Builder:
         return Edges(at, at + 1)
 
     def _roots(self) -> Addresses:
+        """All functions of Go: types name their methods by distances from the first (``abi.TextOff``)."""
         started = np.array([*self.linking.started, *self.program.pointers.resolvers.tolist()], np.int64)
         slots = self.program.pointers.slots
         inside = np.zeros(len(slots), np.bool_)
         for start, end in self.linking.arrays:
             inside |= (slots >= start) & (slots < end)
-        found = np.concatenate([self._node(started), self._pointee(np.flatnonzero(inside))])
+        hidden = _NOTHING if self.program.go is None else np.arange(self.functions)
+        found = np.concatenate([self._node(started), self._pointee(np.flatnonzero(inside)), hidden])
         return distinct(found[found >= 0])

@@ -30,16 +30,23 @@ _OPERATORS: Mapping[str, Callable[[int, int], int]] = {
 }
 
 
-_BIT_BY_BIT = frozenset({"and", "or", "xor"})
+_BIT_BY_BIT = frozenset({"and", "or", "xor", "shift-left", "shift-right"})
 
 
 def result(operations: Iterable[Operation], mask: int = MASK) -> int | None:
-    """What operations make of every number in the bits of ``mask``, where they leave nothing of it; else None."""
+    """What operations make of every number in the bits of ``mask``, where they leave nothing of it; else None.
+
+    Compilers write only the last byte of a register, clear the others afterwards and go on with arithmetic on that.
+    """
     steps = tuple(operations)
-    if not _BIT_BY_BIT.issuperset(step.name for step in steps):
-        return None
-    found = compute(0, steps) & mask
-    return found if compute(MASK, steps) & mask == found else None
+    lowest, highest = 0, MASK
+    for at, step in enumerate(steps, 1):
+        if step.name not in _BIT_BY_BIT:
+            return None
+        lowest, highest = step.apply(lowest), step.apply(highest)
+        if lowest == highest:
+            return compute(lowest, steps[at:]) & mask
+    return None if (lowest ^ highest) & mask else lowest & mask
 
 
 def compute(value: int, operations: Iterable[Operation]) -> int:

@@ -101,6 +101,8 @@ def written(step: Step, register: str) -> tuple[Source, ...] | None:
         detail = step.detail()
         if register not in _touched(mnemonic.rpartition(" ")[2], detail):
             return None
+    if mnemonic == "cdqe":
+        return (Moved("rax", (Operation("sign-extend", 32),)),)
     if detail is None or not detail.operands:
         return (Unknown(f"a result of {mnemonic}"),)
     first = detail.operands[0]
