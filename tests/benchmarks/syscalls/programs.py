@@ -76,7 +76,7 @@ _GIT = (
 )
 _HOST = ("/etc/hostname", "/etc/ssl/certs")
 _JIT = ("--pack", "jit")  # git grep of this version ends where PCRE may not compile
-_HOOKS = ("sh", "git", "npm", "true", "false", "sleep")
+_HOOKS = ("sh", "git", "true", "false", "sleep")
 _MUSL = "musllinux_1_2_x86_64"
 _STATIC = ("-O2", "-static", "-pthread")
 _ZIG = ("zig", "build-exe", "-O", "ReleaseSafe", "-femit-bin={output}")
@@ -189,15 +189,18 @@ SENT = (
     Program("turbo", _npm("turbo-linux-64", "turbo-linux-x64/bin/turbo"), rust_tools.turbo, executes=_HOOKS),
     Program("pagefind", _npm("@pagefind/linux-x64", "package/bin/pagefind_extended"), rust_tools.pagefind),
     Program("sherif", _npm("sherif-linux-x64-musl", "package/bin/sherif"), rust_tools.sherif, executes=_HOOKS),
-    Program("ty", _wheel("ty", "*/scripts/ty", _MUSL), rust_tools.ty),
+    Program("ty", _wheel("ty", "*/scripts/ty", _MUSL), rust_tools.ty, executes=_PYTHON, reads=_LIBRARY),
     Program("prek", _wheel("prek", "*/scripts/prek", "musllinux_1_1_x86_64"), rust_tools.prek, executes=_HOOKS),
     Program("maturin", _wheel("maturin", "*/scripts/maturin", "musllinux_1_1_x86_64"), rust_tools.maturin),
-    Program("zizmor", _wheel("zizmor", "*/scripts/zizmor", _MUSL), rust_tools.zizmor),
+    Program("zizmor", _wheel("zizmor", "*/scripts/zizmor", _MUSL), rust_tools.zizmor, reads=("/etc/ssl/certs",)),
     # C and C++
     Program("ffmpeg", _npm("@ffmpeg-installer/linux-x64", "package/ffmpeg"), c_tools.ffmpeg),
     Program("zsh-static", _deb("zsh-static", "./bin/zsh-static"), shells.zsh, executes=_SHELL),
-    Program("dar-static", _deb("dar-static", "./usr/bin/dar_static"), c_tools.dar),
-    Program("e2fsck-static", _deb("e2fsck-static", "./sbin/e2fsck.static"), c_tools.e2fsck),
+    Program("dar-static", _deb("dar-static", "./usr/bin/dar_static"), c_tools.dar, executes=("gpg", "gpgconf")),
+    Program(
+        "e2fsck-static", _deb("e2fsck-static", "./sbin/e2fsck.static"), c_tools.e2fsck,
+        executes=("/bin/sh", "badblocks"),
+    ),
     Program("cdebootstrap", _deb("cdebootstrap-static", "./usr/bin/cdebootstrap-static"), c_tools.cdebootstrap),
     Program("gpgv-static", _deb("gpgv-static", "./usr/bin/gpgv-static"), c_tools.gpgv),
     Program("qemu-static", _deb("qemu-user-static", "./usr/bin/qemu-aarch64-static"), c_tools.qemu),
