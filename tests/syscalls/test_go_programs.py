@@ -15,6 +15,25 @@ import ("os/exec"; "syscall")
 %s
 func main() { command := exec.Command("true"); %s; command.Run(); _ = syscall.Getpid() }
 """
+MAPS = 'import "golang.org/x/sys/unix"\nfunc main() { %s }'
+UNIX = """package unix
+
+import "syscall"
+
+type mapperType struct{ remap func(uintptr) uintptr }
+
+var mapper = &mapperType{mremap}
+
+//go:noinline
+func mremap(at uintptr) uintptr { result, _, _ := syscall.Syscall(syscall.SYS_MREMAP, at, 0, 0); return result }
+
+//go:noinline
+func (m *mapperType) get() bool { return m.remap == nil }
+
+func Map() bool { return mapper.get() }
+func Mremap() uintptr { return mapper.remap(1) }
+"""
+"""In the shape of the real one, and with its name: a call through a field that all who map have."""
 PROGRAMS = {
     "nothing": "func main() { println(1) }",
     "starts": STARTS % ("", ""),
@@ -34,6 +53,9 @@ func main() { syscall.ForkExec("/bin/true", nil, &syscall.ProcAttr{Sys: &syscall
     "profiles": 'import ("os"; "runtime/pprof")\nfunc main() { pprof.StartCPUProfile(os.Stdout) }',
     "finds": 'import "os"\nfunc main() { one, _ := os.FindProcess(1); one.Signal(os.Interrupt) }',
     "asks": 'import "syscall"\nfunc main() { println(syscall.Faccessat(0, "a", 2, 0x200) == nil) }',
+    "locks": 'import "runtime"\nfunc main() { go func() { runtime.LockOSThread() }(); select {} }',
+    "maps": MAPS % "unix.Map()",
+    "remaps": MAPS % "unix.Map(); unix.Mremap()",
     "time": 'import "syscall"\nfunc main() { var now syscall.Timeval; syscall.Gettimeofday(&now) }',
 }
 OF_ATTRIBUTES = {"capset", "chroot", "clone3", "mount", "ptrace", "setgid", "setgroups", "setsid", "setuid", "unshare"}
@@ -47,7 +69,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     """The calls of each program."""
     go = find_go(os.environ, cache_folder())
     folder = tmp_path_factory.mktemp("go")
-    (folder / "go.mod").write_text("module example\n")
+    needs = "require golang.org/x/sys v0.0.0\nreplace golang.org/x/sys => ./sys\n"
+    (folder / "go.mod").write_text(f"module example\n{needs}")
+    (folder / "sys/unix").mkdir(parents=True)
+    (folder / "sys/go.mod").write_text("module golang.org/x/sys\n")
+    (folder / "sys/unix/unix.go").write_text(UNIX)
     for name, source in PROGRAMS.items():
         (folder / name).mkdir()
         (folder / name / "main.go").write_text("package main\n" + source)
@@ -73,7 +99,13 @@ def test_attributes_are_found_wherever_they_are_made(made: dict[str, set[str]], 
 
 @pytest.mark.parametrize(
     ("expected", "name"),
-    [(OF_PROFILING, "profiles"), (OF_PROCESSES, "finds"), (OF_ACCESS, "asks"), ({"gettimeofday"}, "time")],
+    [
+        (OF_PROFILING, "profiles"),
+        (OF_PROCESSES, "finds"),
+        (OF_ACCESS, "asks"),
+        ({"gettimeofday"}, "time"),
+        ({"exit"}, "locks"),
+    ],
 )
 def test_an_occasion_is_seen(made: dict[str, set[str]], expected: set[str], name: str):
     assert not made["nothing"] & expected
@@ -111,3 +143,8 @@ def test_methods_count_that_a_type_names_by_their_distance_from_the_first_functi
     go = find_go(os.environ, cache_folder())
     go.run("build", "-buildmode=pie", "-o", f"{tmp_path}/program", ".", cwd=tmp_path, target="linux/amd64")
     assert "swapoff" in compiled.calls(tmp_path / "program").required
+
+
+def test_what_is_kept_for_a_function_that_nobody_links_is_not_called(made: dict[str, set[str]]):
+    assert "mremap" not in made["maps"]
+    assert "mremap" in made["remaps"]

@@ -11,6 +11,7 @@ from collections.abc import Set as AbstractSet
 from types import MappingProxyType
 from typing import NamedTuple
 
+from binsafe.formats.structure import find_all
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.dataflow.wrappers import Gap, Number
 from binsafe.syscalls.pruning.go_attributes import are_zero
@@ -73,6 +74,11 @@ def _has(*prefixes: str) -> Callable[[Program], bool]:
     return lambda program: program.go is not None and any(name.startswith(prefixes) for name in program.go.names)
 
 
+def _mentions(*texts: bytes) -> Callable[[Program], bool]:
+    """Whether a text stands anywhere in the file: the name of a function that is only ever inlined does, too."""
+    return lambda program: any(next(find_all(program.slice.data, text), None) is not None for text in texts)
+
+
 def _sets_attributes(program: Program) -> bool:
     """Whether a child can be started in any other way than by ``exec.Cmd``, or with attributes."""
     return not _led_to_by(program, _STARTING, _STARTING | {"os/exec.(*Cmd).Start"}) or not are_zero(program)
@@ -91,6 +97,15 @@ def _led_to_by(program: Program, functions: AbstractSet[str], callers: AbstractS
 
 
 OCCASIONS = (
+    # runtime/proc.go, gdestroy and mexit: a thread ends where a goroutine does that has locked it;
+    # runtime/sys_linux_amd64.s, clone: ends the thread behind what never returns
+    Occasion({"exit"}, {"runtime.clone", "runtime.exitThread"}, _mentions(b"runtime.LockOSThread\0")),
+    # golang.org/x/sys/unix, mremap.go: a field of the variable that Mmap uses, called by these functions
+    Occasion(
+        {"mremap"},
+        {"golang.org/x/sys/unix.mremap"},
+        _mentions(b"golang.org/x/sys/unix.Mremap", b"golang.org/x/sys/unix.(*mremapMmapper).Mremap"),
+    ),
     # runtime/os_linux.go, sysargs: finds the size of a page where the kernel gave no auxiliary vector, as on Android
     Occasion({"mincore"}, {"runtime.sysargs"}, _never),
     # runtime/mem_linux.go, sysFaultOS: for GODEBUG=efence=1, and ignores whether it failed; else for user arenas
