@@ -134,7 +134,7 @@ def _linkage(
     sections: tuple[Section, ...],
     wanted: Dynamic,
     linked: "Linking | None",
-) -> tuple[tuple[Import, ...], tuple[Symbol, ...]]:
+) -> tuple[tuple[Import, ...], Sequence[Symbol]]:
     """Names that others must supply, with the stub or slot they are called through; and names supplied to others."""
     stub_of: dict[int, int] = {}
     for section in sections:
@@ -154,7 +154,7 @@ def _linkage(
 
 class _Named(NamedTuple):
     wanted: tuple[Symbol, ...]
-    supplied: tuple[Symbol, ...]
+    supplied: Sequence[Symbol]
 
 
 def _linking(head: eh.Header, data: memoryview) -> "Linking | None":
@@ -168,14 +168,15 @@ def _linking(head: eh.Header, data: memoryview) -> "Linking | None":
 
 def _ours(linked: "Linking") -> tuple[_Named, list[tuple[str, int]]]:
     """Symbols by who defines them, and (name, slot) of the relocations."""
-    table = linked.relocations
-    pairs = zip(table.symbols.tolist(), table.addresses.tolist(), strict=True)
-    slots = [(linked.symbols[index].name, slot) for index, slot in pairs if 0 < index < len(linked.symbols)]
-    found: tuple[list[Symbol], list[Symbol]] = ([], [])
-    for symbol in linked.symbols:
-        if symbol.name and not symbol.absolute:
-            found[symbol.defined].append(Symbol(name=symbol.name, address=symbol.value, size=symbol.size))
-    return _Named(tuple(found[0]), tuple(found[1])), slots
+    symbols, table = linked.symbols, linked.relocations
+    known = (table.symbols > 0) & (table.symbols < len(symbols))
+    indices = table.symbols[known].tolist()
+    distinct = sorted(set(indices))
+    names = dict(zip(distinct, (symbol.name for symbol in symbols.chosen(distinct)), strict=True))
+    slots = [(names[index], slot) for index, slot in zip(indices, table.addresses[known].tolist(), strict=True)]
+    asked = (symbols.named & ~symbols.defined).nonzero()[0]
+    wanted = (Symbol(name=symbol.name, address=symbol.value, size=symbol.size) for symbol in symbols.chosen(asked))
+    return _Named(tuple(wanted), symbols.supplied()), slots
 
 
 def _liefs(data: memoryview) -> tuple[_Named, list[tuple[str, int]]]:

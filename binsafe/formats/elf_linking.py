@@ -5,7 +5,6 @@ arrays: a library has thousands of symbols and tens of thousands of relocations.
 """
 
 import struct
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -14,6 +13,7 @@ import numpy.typing as npt
 
 from binsafe.formats import elf_headers as eh
 from binsafe.formats.elf_dynamic import entries
+from binsafe.formats.elf_symbols import RECORD, DynamicSymbols
 from binsafe.formats.structure import Memory, decoded
 from binsafe.limits import MAX_SYMBOLS
 from binsafe.model import Slice
@@ -34,31 +34,10 @@ _GNU_HASH, _VERSYM, _VERDEF, _VERDEFNUM, _VERNEED, _VERNEEDNUM = (
     0x6FFFFFFE,
     0x6FFFFFFF,
 )
-_SHN_ABS = 0xFFF1
 _PT_TLS = 7
 _COPY = {"x86_64": 5, "arm64": 1024}
-_HIDDEN = 0x8000
-"""The bit of a version index that says: not the default for who asks without a version."""
-_MAX_NAME = 65_536
 _MAX_VERSIONS = 10_000
-_RELA_LAYOUT = [("address", "<u8"), ("kind", "<u4"), ("symbol", "<u4"), ("addend", "<i8")]
-_SYMBOL_LAYOUT = [("name", "<u4"), ("info", "u1"), ("other", "u1"), ("index", "<u2"), ("value", "<u8"), ("size", "<u8")]
-
-
-class DynamicSymbol(NamedTuple):
-    """One entry of the dynamic symbol table; the index of a relocation's symbol is its place there."""
-
-    name: str
-    version: str | None
-    default: bool
-    """Whether who asks without a version gets this one."""
-    defined: bool
-    absolute: bool
-    """A number that is no address: the names of versions are symbols, too."""
-    kind: int
-    binding: int
-    value: int
-    size: int
+_RELOCATION = np.dtype([("address", "<u8"), ("kind", "<u4"), ("symbol", "<u4"), ("addend", "<i8")])
 
 
 class Relocations(NamedTuple):
@@ -73,7 +52,7 @@ class Relocations(NamedTuple):
 class Linking(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """What the dynamic linker does with a file."""
 
-    symbols: tuple[DynamicSymbol, ...]
+    symbols: DynamicSymbols
     relocations: Relocations
     packed: Numbers
     """Addresses of ``DT_RELR``: each holds an address that the image's base is added to."""
@@ -131,7 +110,7 @@ def linking(data: memoryview) -> Linking | None:
         return None
     relocations = _relocations(file)
     return Linking(
-        symbols=tuple(_symbols(file, int(relocations.symbols.max(initial=-1)) + 1)),
+        symbols=_symbols(file, int(relocations.symbols.max(initial=-1)) + 1),
         relocations=relocations,
         copied=relocations.symbols[relocations.kinds == _COPY.get(head.arch, -1)],
         packed=_packed(file),
@@ -151,39 +130,17 @@ def of_slice(slice_: Slice) -> Linking | None:
     return linking(slice_.data) if known is None else known
 
 
-def _symbols(file: _File, least: int) -> Iterator[DynamicSymbol]:
+def _symbols(file: _File, least: int) -> DynamicSymbols:
     """All that the hash tables know, and ``least`` at least: what relocations name is bound, whatever those say."""
     count = max(_count(file), min(least, MAX_SYMBOLS))
-    table = _records(file.table(_SYMTAB, None)[: 24 * count], _SYMBOL_LAYOUT)
-    versions = _versions(file)
-    indices = np.frombuffer(_whole(file.table(_VERSYM, None)[: 2 * len(table)], 2), np.dtype("<u2")).tolist()
-    indices += [1] * (len(table) - len(indices))
-    names = _names(bytes(file.table(_STRTAB, None)), table["name"].tolist())
-    columns = (table[name].tolist() for name in ("info", "index", "value", "size"))
-    for name, version, info, index, value, size in zip(names, indices, *columns, strict=True):
-        yield DynamicSymbol(
-            name=name,
-            version=versions.get(version & ~_HIDDEN),
-            default=not version & _HIDDEN,
-            defined=index != 0,
-            absolute=index == _SHN_ABS,
-            kind=info & 15,
-            binding=info >> 4,
-            value=value if value < 1 << 62 else 0,
-            size=size if size < 1 << 62 else 0,
-        )
+    table = _records(file.table(_SYMTAB, None)[: RECORD.itemsize * count], RECORD)
+    indices = np.frombuffer(_whole(file.table(_VERSYM, None)[: 2 * len(table)], 2), np.dtype("<u2"))
+    return DynamicSymbols(table, file.table(_STRTAB, None), indices, _versions(file))
 
 
-def _records(table: memoryview, layout: list[tuple[str, str]]) -> npt.NDArray[np.void]:
+def _records(table: memoryview, dtype: np.dtype[np.void]) -> npt.NDArray[np.void]:
     """A table of fixed records, not copied; a rest behind the last is left out."""
-    dtype = np.dtype(layout)
     return np.frombuffer(table, dtype=dtype, count=len(table) // dtype.itemsize)
-
-
-def _names(strings: bytes, offsets: list[int]) -> Iterator[str]:
-    for offset in offsets:
-        end = strings.find(b"\0", offset, offset + _MAX_NAME)
-        yield decoded(strings[offset : end if end >= 0 else offset + _MAX_NAME])
 
 
 def _count(file: _File) -> int:
@@ -245,8 +202,8 @@ def _versions(file: _File) -> dict[int, str]:
 
 def _relocations(file: _File) -> Relocations:
     rows = [
-        _records(file.table(_RELA, _RELASZ), _RELA_LAYOUT),
-        _records(file.table(_JMPREL, _PLTRELSZ), _RELA_LAYOUT),
+        _records(file.table(_RELA, _RELASZ), _RELOCATION),
+        _records(file.table(_JMPREL, _PLTRELSZ), _RELOCATION),
     ]
     columns = (np.concatenate([r[name] for r in rows]) for name in ("address", "kind", "symbol", "addend"))
     addresses, kinds, indices, addends = (column.astype(np.int64) for column in columns)

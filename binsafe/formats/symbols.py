@@ -47,10 +47,21 @@ class Symbols(Sequence[Symbol]):
     def __iter__(self) -> Iterator[Symbol]:
         return (self[index] for index in range(len(self._kept)))
 
+    def places(self) -> Iterator[tuple[int, int]]:
+        """See `places`."""
+        for number in self._kept:
+            _, address, *size = self._layout.unpack_from(self._table, number * self._layout.size)
+            yield address, size[0] if size else 0
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)
 
     __hash__ = None  # type: ignore[assignment]  # as for any sequence whose items are found when looked at
+
+
+def places(symbols: Sequence[Symbol]) -> Iterator[tuple[int, int]]:
+    """Address and size of each: to read the names, too, takes ten times as long."""
+    return symbols.places() if isinstance(symbols, Symbols) else ((each.address, each.size) for each in symbols)
 
 
 def layout(fields: str, byte_order: ByteOrder) -> struct.Struct:

@@ -78,9 +78,12 @@ class Libraries:
         library, data = self._loaded[at]
         if data is None:
             return b""
-        if watched:
-            return self._summaries.make(library, bytes(data), watched)
-        return self._summaries.payload(library, memoryview(data), anew=anew)
+        try:
+            if watched:
+                return self._summaries.make(library, bytes(data), watched)
+            return self._summaries.payload(library, memoryview(data), anew=anew)
+        finally:
+            _let_go(data)
 
     def program(self, watched: Watched, make: Callable[[], Summary]) -> Summary:
         """The summary of the program itself: one that was kept, or what ``make`` gives."""
@@ -150,6 +153,7 @@ class Libraries:
             build_id=found.needs.build_id,
             needed_by=needed_by,
         )
+        _let_go(found.data)
         self._loaded.append(Loaded(library, found.data))
 
     def _find(self, name: str, requester: Requester) -> _Found | None:
@@ -168,6 +172,12 @@ class Libraries:
             return None
         same = (wanted.arch, wanted.bits) == (self._program.arch, self._program.bits)
         return _Found(opened_as, path, data, wanted) if same and wanted.dynamic is not None else None
+
+
+def _let_go(data: mmap.mmap) -> None:
+    """Give back the memory of a file that was read to its end: a browser's libraries have a gigabyte together."""
+    if hasattr(mmap, "MADV_DONTNEED"):
+        data.madvise(mmap.MADV_DONTNEED)
 
 
 def _asked(requester: Requester, name: str) -> Iterator[tuple[str, str, Requester]]:

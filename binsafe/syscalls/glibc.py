@@ -74,7 +74,7 @@ def is_asked_by_name(text: str) -> bool:
     return _ASKED_BY_NAME.fullmatch(text) is not None
 
 
-def names_asked_for(data: bytes, begins: Iterable[int]) -> Iterator[tuple[int, str]]:
+def names_asked_for(data: memoryview | bytes, begins: Iterable[int]) -> Iterator[tuple[int, str]]:
     """Offset and text of each string that is a name which glibc looks up in the libraries that it loads by itself.
 
     Of a name service the database functions, of which it is told the bare name (``nss/nsswitch.c``,
@@ -96,14 +96,12 @@ def _places(data: bytes, word: bytes) -> Iterator[int]:
         yield at
 
 
-def places(data: bytes) -> Iterator[tuple[int, str]]:
+def places(data: memoryview) -> Iterator[tuple[int, str]]:
     """Offset and text of each path by which a condition (`binsafe.syscalls.linking.habits`) knows a function.
 
     Copied by a compiler the string stands there in pieces of one vector register.
     """
-    at = -1
-    while (at := data.find(NSCD.encode()[:_VECTOR], at + 1)) >= 0:
-        yield at, NSCD
+    return ((at, NSCD) for at in find_all(data, NSCD.encode()[:_VECTOR]))
 
 
 def asks_for_names(slice_: Slice) -> bool:

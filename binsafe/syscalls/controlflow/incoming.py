@@ -1,5 +1,6 @@
 """Where control comes from into a region: calls, jumps and falls from others that an instruction bears out."""
 
+import weakref
 from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ class Incoming:
     """The edges into the regions of a program, by region; found when they are asked for, and kept."""
 
     def __init__(self, program: "Program") -> None:
-        self._program = program
+        self._program: Program = weakref.proxy(program)  # in a circle they would stay until somebody looks for such
         self._known: dict[int, dict[int, list[tuple[Kind | None, int]]]] = {}
 
     def entries(self, place: Place) -> list[Edge]:

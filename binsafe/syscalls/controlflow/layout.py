@@ -5,6 +5,7 @@ where a function ends, too; symbols without; and what calls, jumps and pointers 
 function with a known end such a target is chance, or a label of its own.
 """
 
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy.typing as npt
 
 from binsafe.formats.elf_linking import FUNCTION, IFUNC, Linking
 from binsafe.formats.gopclntab import FunctionTable
+from binsafe.formats.symbols import places
 from binsafe.model import Slice
 from binsafe.syscalls.decoding.code import HIGHEST_ADDRESS, Code
 from binsafe.syscalls.machines.machine import Addresses
@@ -60,10 +62,11 @@ def layout(
     led_to: Addresses,
 ) -> Layout:
     """The functions of a slice; ``table`` is Go's, ``led_to`` what is called, jumped or pointed to."""
-    known = _extents(slice_, code, linking)
+    named = np.fromiter(chain.from_iterable(places(slice_.symbols)), np.uint64).reshape(-1, 2)
+    known = _extents(slice_, code, linking, named[named[:, 1] > 0])
     sure = [np.array([r.address for r in code.ranges], np.int64), stubs]
     sure.append(_inside([min(slice_.entry, HIGHEST_ADDRESS), *(linking.started if linking else ())], code))
-    sure.append(_inside([s.address for s in slice_.symbols if s.address <= HIGHEST_ADDRESS], code))
+    sure.append(_inside(named[:, 0], code))
     if table is not None:
         sure.append(_inside(np.frombuffer(table.addresses, np.uint64), code))
     gaps = _gaps(code, known)
@@ -89,18 +92,23 @@ def _inside(addresses: npt.ArrayLike, code: Code) -> Addresses:
     return np.concatenate([_NOTHING, *kept])
 
 
-def _extents(slice_: Slice, code: Code, linking: Linking | None) -> tuple[Addresses, Addresses]:
-    """(starts, ends) of the functions whose ends are known, by start; the longest where several start together."""
-    starts, ends = _unwound(slice_, linking)
-    sized = [
-        (s.address, s.address + s.size) for s in slice_.symbols if s.size and s.address + s.size <= HIGHEST_ADDRESS
-    ]
+def _extents(
+    slice_: Slice, code: Code, linking: Linking | None, sized: npt.NDArray[np.uint64]
+) -> tuple[Addresses, Addresses]:
+    """(starts, ends) of the functions whose ends are known, by start; the longest where several start together.
+
+    ``sized`` are addresses and sizes of symbols.
+    """
+    tables = [sized]
     if linking is not None:
-        chosen = (s for s in linking.symbols if s.defined and s.size and s.kind in {FUNCTION, IFUNC})
-        sized += [(s.value, s.value + s.size) for s in chosen if s.value + s.size <= HIGHEST_ADDRESS]
-    if sized:
-        columns = np.array(sized, np.int64)
-        starts, ends = np.concatenate([starts, columns[:, 0]]), np.concatenate([ends, columns[:, 1]])
+        symbols = linking.symbols
+        chosen = symbols.defined & (symbols.sizes > 0) & among(symbols.kinds, (FUNCTION, IFUNC))
+        tables.append(np.stack([symbols.values[chosen], symbols.sizes[chosen]], axis=1).astype(np.uint64))
+    columns = np.concatenate(tables)
+    low = (columns <= HIGHEST_ADDRESS).all(axis=1)
+    columns = columns[low & (columns.sum(axis=1) <= HIGHEST_ADDRESS)].astype(np.int64)
+    starts, ends = _unwound(slice_, linking)
+    starts, ends = np.append(starts, columns[:, 0]), np.append(ends, columns.sum(axis=1))
     order = np.lexsort((-ends, starts))
     starts, ends = starts[order], ends[order]
     first = np.append(True, starts[1:] != starts[:-1])[: len(starts)]

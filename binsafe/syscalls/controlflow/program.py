@@ -31,7 +31,7 @@ from binsafe.syscalls.machines.machine import (
     Source,
     Step,
 )
-from binsafe.syscalls.sets import among
+from binsafe.syscalls.sets import among, distinct
 
 _MAX_REGION = 1 << 20
 """Bytes of a function that are decoded as a whole; of a larger one a window is. SQLite's interpreter has 60 kB."""
@@ -92,7 +92,7 @@ class Program:
         self._taken: dict[int, int | None] = {}
         self._jumped_to: dict[int, Mapping[int, tuple[int, ...]] | None] = {}
         self._exported = (
-            frozenset(s.value for s in linking.symbols if s.defined) if linking is not None else frozenset()
+            np.array([], np.int64) if linking is None else distinct(linking.symbols.values[linking.symbols.defined])
         )
 
     def _stubs(self) -> Iterator[tuple[int, int]]:
@@ -107,7 +107,8 @@ class Program:
 
     def exported(self, address: int) -> bool:
         """Whether other files can call what starts at an address."""
-        return address in self._exported
+        at = int(np.searchsorted(self._exported, address))
+        return at < len(self._exported) and bool(self._exported[at] == address)
 
     def is_known(self, start: int) -> bool:
         """Whether a table of the file says that this is a function and where it ends."""

@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from binsafe.formats.elf_linking import Linking
+from binsafe.formats.symbols import places
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.decoding.code import HIGHEST_ADDRESS
 from binsafe.syscalls.machines.machine import (
@@ -128,27 +129,25 @@ class _Builder:
         entry of the global offset table is an object of its own. A linker's set is one object, whatever symbols it has.
         """
         pointers = self.program.pointers
-        sized = sorted((s.value, s.value + s.size) for s in self.linking.symbols if s.defined and s.size)
-        named = sorted(
-            {s.value for s in self.linking.symbols if s.defined}
-            | {s.address for s in self.program.slice.symbols if s.address < 1 << 62}
-        )
+        symbols = self.linking.symbols
+        own = np.fromiter((at for at, _ in places(self.program.slice.symbols) if at < 1 << 62), np.int64)
+        named = distinct(np.append(symbols.values[symbols.defined], own))
+        sized = symbols.defined & (symbols.sizes > 0)
+        starts, ends = symbols.values[sized], symbols.values[sized] + symbols.sizes[sized]
+        order = np.argsort(starts, kind="stable")
+        starts, ends = starts[order], np.maximum.accumulate(ends[order])
         taken = distinct(np.append(self.references.targets[self.references.uses == TAKEN], pointers.targets))
-        starts = np.array([start for start, _ in sized], np.int64)
-        ends = np.maximum.accumulate(np.array([end for _, end in sized], np.int64)) if sized else _NOTHING
-        if sized:
+        if len(starts):
             at = np.searchsorted(starts, taken, side="right") - 1
             taken = taken[(at < 0) | (ends[at] <= taken)]
         single = pointers.slots[pointers.single]
-        cuts = distinct(np.concatenate([np.array(named, np.int64), ends, taken, single, single + 8, np.array([0])]))
+        cuts = distinct(np.concatenate([named, ends, taken, single, single + 8, np.array([0])]))
         for start, end in self._sets():
             cuts = distinct(np.append(cuts[(cuts <= start) | (cuts >= end)], [start, end]))
         holding = distinct(np.searchsorted(cuts, pointers.slots, side="right") - 1)
         nodes = np.full(len(cuts), -1, np.int64)
         nodes[holding] = np.arange(len(holding))
-        soft = (cuts % _ALIGNED != 0) & ~among(
-            cuts, np.concatenate([np.array(named, np.int64), ends, single, single + 8])
-        )
+        soft = (cuts % _ALIGNED != 0) & ~among(cuts, np.concatenate([named, ends, single, single + 8]))
         both = (nodes[1:] >= 0) & (nodes[:-1] >= 0) & soft[1:]
         return cuts, nodes, nodes[:-1][both]
 

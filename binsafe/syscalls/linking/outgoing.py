@@ -32,7 +32,8 @@ class Outgoing:
     def __init__(self, program: Program, linking: Linking, graph: Graph) -> None:
         self._program = program
         first = graph.nodes - len(graph.imports)
-        self._imports = [(linking.symbols[index].name, first + at, index) for at, index in enumerate(graph.imports)]
+        names = (symbol.name for symbol in linking.symbols.chosen(graph.imports))
+        self._imports = [(name, first + at, graph.imports[at]) for at, name in enumerate(names)]
 
     def passed(self, name: str, register: str) -> tuple[set[Passed], set[Wrapper]]:
         """What is passed in a register to functions of a name; and exported functions that pass on what they get.

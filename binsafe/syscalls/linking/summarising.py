@@ -59,7 +59,8 @@ _FATAL = frozenset(
 
 def unanalysed(slice_: Slice, linking: Linking, machine: Machine, reason: str) -> Summary:
     """A file whose code was not looked at: it may call all that it imports, and make every call that there is."""
-    imports = tuple(Name(s.name, s.version, copied=False) for s in linking.symbols if not s.defined and s.name)
+    wanted = linking.symbols.chosen(np.flatnonzero(~linking.symbols.defined & linking.symbols.named))
+    imports = tuple(Name(symbol.name, symbol.version, copied=False) for symbol in wanted)
     return Summary(
         arch=machine.arch,
         functions=1,
@@ -212,20 +213,21 @@ class Summariser:
 
     def _imports(self) -> Iterator[Name]:
         copied = set(self._linking.copied.tolist())
-        for index in self._graph.imports:
-            symbol = self._linking.symbols[index]
+        symbols = self._linking.symbols.chosen(self._graph.imports)
+        for index, symbol in zip(self._graph.imports, symbols, strict=True):
             yield Name(symbol.name, symbol.version, index in copied)
 
     def _exports(self) -> Iterator[Export]:
-        defined = [s for s in self._linking.symbols if s.defined and s.binding and s.name]
-        values = np.array([s.value for s in defined], np.int64)
-        ends = values + np.maximum(1, np.array([s.size for s in defined], np.int64))
+        symbols = self._linking.symbols
+        defined = np.flatnonzero(symbols.defined & (symbols.bindings > 0) & symbols.named)
+        values = symbols.values[defined]
+        ends = values + np.maximum(1, symbols.sizes[defined])
         code = self._program.in_code(values)
         function = self._program.layout.exact(values)
         first = np.searchsorted(self._graph.data, values)
         last = np.searchsorted(self._graph.data, ends)
         for symbol, in_code, node, start, stop in zip(
-            defined, code.tolist(), function.tolist(), first.tolist(), last.tolist(), strict=True
+            symbols.chosen(defined), code.tolist(), function.tolist(), first.tolist(), last.tolist(), strict=True
         ):
             span = (
                 (node, node + 1)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from binsafe.formats.structure import find_all
 from binsafe.model import Segment
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.decoding.code import Bytes
@@ -21,7 +22,7 @@ def texts(program: Program) -> Iterator[Text]:
     for segment in program.slice.segments:
         if segment.writable:
             continue
-        data = bytes(program.slice.data[segment.offset : segment.offset + segment.file_size])
+        data = program.slice.data[segment.offset : segment.offset + segment.file_size]
         found = [*_library_names(data)]
         if asking:
             begins = _beginning(np.frombuffer(data, np.uint8), _named(program, segment))
@@ -49,12 +50,11 @@ def _beginning(data: Bytes, offsets: Addresses) -> Addresses:
     return offsets[begun]
 
 
-def _library_names(data: bytes) -> Iterator[tuple[int, str]]:
+def _library_names(data: memoryview) -> Iterator[tuple[int, str]]:
     """Offset and text of each printable string with ``.so`` in it."""
-    at = -1
-    while (at := data.find(b".so", at + 1)) >= 0:
-        start = data.rfind(b"\0", max(0, at - _MAX_TEXT), at) + 1
-        end = data.find(b"\0", at, at + _MAX_TEXT)
-        text = data[start:end] if start and end >= 0 else b""
+    for at in find_all(data, b".so"):
+        _, begun, head = bytes(data[max(0, at - _MAX_TEXT) : at]).rpartition(b"\0")
+        tail, ended, _ = bytes(data[at : at + _MAX_TEXT]).partition(b"\0")
+        text = head + tail if begun and ended else b""
         if text.isascii() and text.decode("ascii").isprintable() and text:
-            yield start, text.decode("ascii")
+            yield at - len(head), text.decode("ascii")
