@@ -112,6 +112,15 @@ def _squared() -> X86:
     return assembler
 
 
+def test_jumps_that_each_lead_to_each_are_paid_for_once():
+    assembler = exits()
+    assembler.put(b"\xff\xe2" * 200)  # jmp rdx
+    assembler.syscall()
+    found = analyse(program(assembler), max_instructions=20_000)
+    assert found is not None
+    assert ["would have to be decoded" in gap.reason for gap in found.unresolved] == [False] * len(found.unresolved)
+
+
 def _all_sites() -> X86:
     assembler = X86()
     assembler.put(b"\x0f\x05" * 300_000)

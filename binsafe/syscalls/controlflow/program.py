@@ -211,6 +211,8 @@ class Program:
 
     def sources(self, place: Place, location: Location) -> tuple[Source, ...] | None:
         """Where a location's value comes from at one instruction; None if it leaves the location alone."""
+        if self.machine.keeps(place.region.instructions, place.at, location):
+            return None
         step = Step(
             place.instruction,
             lambda: place.region.frames[place.at],

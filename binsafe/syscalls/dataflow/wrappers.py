@@ -24,7 +24,7 @@ _MAX_STEPS = 20_000
 """Instructions that one walk goes back; the longest that found an answer took 3,000."""
 _ALL = -1
 """In place of an index: all computed jumps of a region."""
-_MAX_STEPS_IN_DOUBT = 500
+_MAX_STEPS_IN_DOUBT = 300
 """The same from what may be no code at all: constants among code lead to and fro without an end. In 75 real programs
 those that are code have their number one step away, and what is found more than 261 away is no number of a call."""
 STEP_COST = 4
@@ -129,7 +129,6 @@ class _Walk:
         region, at = query.place
         inner, entries = region.direct_predecessors(at), self.program.entries(query.place)
         computed: Sequence[int] = tables.get(at, ())
-        self.program.decoder.spend(STEP_COST * max(1, len(inner) + len(entries)))
         if at == 0:
             self._at_entry(query)
         elif not inner and not computed:
@@ -137,6 +136,7 @@ class _Walk:
             computed = region.indirect_jumps if self._is_first(region, _ALL, query) else ()
             if not entries and not region.indirect_jumps:
                 self.gap(query.place.address, "no way leads to this code but one that is computed")
+        self.program.decoder.spend(STEP_COST * max(1, len(inner) + len(computed) + len(entries)))
         for index in (*inner, *computed):
             if self._is_first(region, index, query):
                 self._back(query, Edge(Kind.FLOW, Place(region, index)))
