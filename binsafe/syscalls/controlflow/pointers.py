@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from binsafe.formats.elf_linking import Linking
 from binsafe.model import Slice
-from binsafe.syscalls.decoding.code import Code
+from binsafe.syscalls.decoding.code import HIGHEST_ADDRESS, Code
 from binsafe.syscalls.machines.machine import Addresses
 from binsafe.syscalls.sets import among, firsts
 
@@ -50,7 +50,8 @@ def pointers(slice_: Slice, code: Code, linking: Linking | None) -> Pointers:
     position_independent = bool(slice_.traits.get("pie", linking is not None and bool(len(linking.relocations.kinds))))
     columns = [] if linking is None else [_relocated(slice_, linking), _packed(slice_, linking)]
     if not position_independent:
-        columns += [_words(code, segment.address, segment.file_size) for segment in slice_.segments]
+        loaded = (s for s in slice_.segments if s.address + s.file_size <= HIGHEST_ADDRESS)
+        columns += [_words(code, segment.address, segment.file_size) for segment in loaded]
     slots, targets, symbols, single = (
         (np.concatenate(column) for column in zip(*columns, strict=True)) if columns else (_NOTHING,) * 4
     )
