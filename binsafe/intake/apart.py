@@ -43,6 +43,8 @@ class Apart:
 
     def __init__(self, work: Work, *, folder: int | None = None) -> None:
         """Begin; it keeps ``folder``, a descriptor, and may read below it."""
+        self.gaps = b""
+        """What it could not be confined by, as it says itself before it reads anything: see `Kind.OPEN`."""
         prepare(is_folder=folder is not None)
         self._connection, theirs = socket.socketpair()
         with theirs:
@@ -62,14 +64,14 @@ class Apart:
         self._child.wait()
         self._connection.close()
 
-    def say(self, kind: Kind, payload: bytes) -> None:
-        """Answer what it asked.
+    def say(self, kind: Kind, payload: bytes, descriptor: int | None = None) -> None:
+        """Tell it something.
 
         Raises:
             Broken: it has gone, or does not listen.
         """
         try:
-            send(self._connection, kind, payload)
+            send(self._connection, kind, payload, descriptor)
         except Closed:
             raise self._gone() from None
         except TimeoutError:
@@ -95,6 +97,9 @@ class Apart:
         if frame.kind is Kind.LOAD:
             name = frame.payload.decode("ascii", "replace")
             raise loading.Unloaded(name) if name in loading.LATE else nonsense()
+        if frame.kind is Kind.OPEN:
+            self.gaps = frame.payload
+            return self.hear(most)
         return frame
 
     def _gone(self) -> Broken:

@@ -10,13 +10,14 @@ import socket
 import stat
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from binsafe.errors import NotAnalysable
 from binsafe.formats import HEAD_BYTES
-from binsafe.intake.messages import Calls, Kind, Order, send
+from binsafe.intake.messages import Calls, Closed, Kind, Order, receive, send
 from binsafe.intake.summaries import Own
 from binsafe.limits import ARCHIVE_SECONDS, MAX_REPORT_BYTES
 
@@ -57,6 +58,22 @@ def carry_out(order: Order, content: Content, connection: socket.socket, reach: 
         return msgspec.json.encode(_folder(order, content.folder))
     answer = _system_calls if order.only_syscalls else _file
     return msgspec.json.encode(answer(order, content.data, connection, reach))
+
+
+def answer_orders(connection: socket.socket) -> bytes:
+    """Carry out orders that come with descriptors until there are no more: the work of a child that is shared."""
+    from binsafe.intake.asking import AskedLibraries  # noqa: PLC0415 - the parsers load under the limits, too
+
+    while True:
+        try:
+            frame = receive(connection, MAX_ORDER_BYTES)
+        except Closed:
+            return b""
+        order = msgspec.msgpack.decode(frame.payload, type=Order)
+        data = os.pread(frame.descriptor, order.artifact.size, 0)  # who is confined can map no file
+        os.close(frame.descriptor)
+        answer = carry_out(order, Content(memoryview(data), None), connection, partial(AskedLibraries, connection))
+        send(connection, Kind.REPORT, answer)
 
 
 def _folder(order: Order, descriptor: int | None) -> "Report":

@@ -1,23 +1,20 @@
 """Finding out about libraries by confined children, so that a crafted one can lie about itself and about nothing else.
 
 A child for each would cost as much again as the work: what it has warmed up is lost with it. So the system's own
-libraries, which only root can have put where they are, share one; who could change those needs no crafted file.
+libraries (`owners`) share one.
 """
 
 import socket
-import stat
-from pathlib import Path
 from typing import Self
 
 import msgspec
 
 from binsafe.intake.apart import Apart, Broken, again, nonsense
 from binsafe.intake.messages import Closed, Kind, receive, send
+from binsafe.intake.owners import is_systems_own
 from binsafe.intake.summaries import Watched, summarised
 from binsafe.limits import MAX_ARTIFACT_BYTES, MAX_SUMMARY_BYTES
 from binsafe.model import ResolvedLibrary
-
-_SYSTEM = ("/usr/", "/lib/", "/lib32/", "/lib64/")
 
 
 class _Question(msgspec.Struct, frozen=True, array_like=True):
@@ -59,8 +56,7 @@ class Summariser:
             self._shared = None  # only one that answers well is asked again
         try:
             child.say(Kind.ASK, msgspec.msgpack.encode(question))
-            while (frame := child.hear(MAX_SUMMARY_BYTES)).kind is Kind.OPEN:
-                pass  # as was said of the program
+            frame = child.hear(MAX_SUMMARY_BYTES)
             if frame.kind is not Kind.ANSWER:
                 raise nonsense()
         except BaseException:
@@ -71,17 +67,6 @@ class Summariser:
         else:
             child.close()
         return frame.payload
-
-
-def is_systems_own(path: str) -> bool:
-    """Whether only root can have put a file of this system where it is."""
-    if not path.startswith(_SYSTEM):
-        return False
-    try:
-        on_the_way = [each.stat(follow_symlinks=False) for each in (Path(path), *Path(path).parents)]
-    except OSError:
-        return False
-    return all(each.st_uid == 0 and not each.st_mode & (stat.S_IWGRP | stat.S_IWOTH) for each in on_the_way)
 
 
 def _answer_all(connection: socket.socket) -> bytes:

@@ -2,8 +2,8 @@
 
 It stays alive between orders, because loading the parsers takes longer than parsing most files. It parses nothing
 itself: each file, and each library of which something is not known yet, has a confined child of its own (`apart`) that
-begins where it is. It finds the libraries, answers that child's questions about them (`asking`), and keeps what is
-found out for all programs.
+begins where it is; only files of the system share one (`owners`). It finds the libraries, answers a child's questions
+about them (`asking`), and keeps what is found out for all programs.
 
 Time is limited for each order, memory for each process; one that has grown is replaced.
 """
@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from binsafe.formats import identify
 from binsafe.intake import bounds, loading, parsing
 from binsafe.intake.apart import CAN_CONFINE, Apart, Broken, again, nonsense
 from binsafe.intake.confining import confine
 from binsafe.intake.messages import Calls, Closed, Frame, Kind, Order, receive, send
+from binsafe.intake.owners import is_systems_own
 from binsafe.intake.summaries import Own, here
 from binsafe.limits import MAX_REPORT_BYTES
 
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 
 _OBJECTS_BETWEEN_COLLECTIONS = 200_000
 """Nearly all that is made here stays until the answer: to look for cycles in it takes a tenth of the time."""
+_FILES_OF_SYSTEM = 64
+"""That are parsed by one child, whose time and memory are limited as for one file; what breaks it is tried alone."""
+_MAX_SHARED_BYTES = 16 * 1024**2
 _STDERR = 2
 """The descriptor, where last words go."""
 
@@ -46,7 +51,7 @@ def serve(connection: socket.socket) -> None:
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # numpy's linear algebra, never used here, starts its threads when loaded
     worker = _Worker(connection)
-    with connection, contextlib.suppress(Closed):
+    with connection, contextlib.closing(worker), contextlib.suppress(Closed):
         while worker.carry_out(receive(connection, parsing.MAX_ORDER_BYTES)):
             pass
 
@@ -54,6 +59,15 @@ def serve(connection: socket.socket) -> None:
 class _Worker:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
+        self._shared: Apart | None = None
+        self._left = 0
+        """How many files more the shared child may be given."""
+
+    def close(self) -> None:
+        """End the child that is shared."""
+        shared, self._shared = self._shared, None
+        if shared is not None:
+            shared.close()
 
     def carry_out(self, frame: Frame) -> bool:
         """Answer an order; False where this process should not be given another one."""
@@ -82,7 +96,34 @@ class _Worker:
             send(self._connection, Kind.OPEN, msgspec.msgpack.encode(confine()))
             work = parsing.carry_out(order, content, self._connection, partial(libraries, order, here))
             return Frame(Kind.REPORT, work)
+        if may_share(order, content) and (answer := self._parsed_by_shared(frame)) is not None:
+            return answer
         return again(lambda: self._parsed(order, content))
+
+    def _parsed_by_shared(self, frame: Frame) -> Frame | None:
+        """The answer of a child that parses files of the system one after the other; None where that breaks."""
+        child = (self._shared if self._left else None) or self._new_shared()
+        self._shared, self._left = None, self._left - 1  # only one that answers well is asked again
+        try:
+            child.say(Kind.ORDER, frame.payload, frame.descriptor)
+            answer = child.hear(MAX_REPORT_BYTES)
+        except (Broken, loading.Unloaded):
+            answer = None
+        if answer is None or answer.kind is not Kind.REPORT:
+            child.close()
+            return None
+        self._shared = child
+        return self._passed(answer, child)
+
+    def _new_shared(self) -> Apart:
+        self.close()
+        self._left = _FILES_OF_SYSTEM
+        return Apart(parsing.answer_orders)
+
+    def _passed(self, answer: Frame, child: Apart) -> Frame:
+        if child.gaps:
+            send(self._connection, Kind.OPEN, child.gaps)
+        return answer
 
     def _parsed(self, order: Order, content: parsing.Content) -> Frame:
         """The answer of a child that parses this alone; what else it says is passed on."""
@@ -101,12 +142,24 @@ class _Worker:
                     except (ValueError, msgspec.MsgspecError):
                         raise nonsense() from None
                     child.say(Kind.ANSWER, answer)
-                elif frame.kind in {Kind.MEMBER, Kind.KEEP, Kind.OPEN}:
+                elif frame.kind in {Kind.MEMBER, Kind.KEEP}:
                     send(self._connection, frame.kind, frame.payload)
                 elif frame.kind is Kind.REPORT:
-                    return frame
+                    return self._passed(frame, child)
                 else:
                     raise nonsense()
+
+
+def may_share(order: Order, content: parsing.Content) -> bool:
+    """Whether a file may be parsed by a child that has parsed others: programs of the system, when nothing is kept."""
+    return (
+        not order.syscalls
+        and not order.closure
+        and content.head is not None
+        and identify(content.head) == "elf"
+        and order.artifact.size <= _MAX_SHARED_BYTES
+        and is_systems_own(order.artifact.path)
+    )
 
 
 def _known(order: Order) -> "Syscalls | None":

@@ -5,11 +5,13 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from binsafe import kernel
+from binsafe.intake.owners import is_systems_own
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="parsers are confined on Linux only")
 
@@ -147,3 +149,39 @@ def test_who_parsed_one_file_of_a_scan_says_nothing_of_the_next(tmp_path: Path):
     lied = inspected(tmp_path, lie + "return json.dumps(body).encode()", *scan)
     assert honest.stdout.count("unsigned") == 3
     assert sorted(lied.stdout.splitlines()) == sorted(honest.stdout.splitlines())
+
+
+SYSTEMS = [str(Path("/usr/bin", name).resolve()) for name in ("env", "id", "sort")]
+
+
+def test_a_file_of_the_system_that_breaks_a_shared_parser_is_parsed_alone(tmp_path: Path):
+    """So that what one does is never said of another."""
+    broken = "parsing.count = getattr(parsing, 'count', 0) + 1\nif parsing.count == 2: os.abort()\n"
+    scan = ("scan", *SYSTEMS, "--jobs", "1")
+    sound = inspected(tmp_path, "return json.dumps(body).encode()", *scan)
+    assert len(sound.stdout.splitlines()) == len(SYSTEMS)
+    done = inspected(tmp_path, broken + "return json.dumps(body).encode()", *scan)
+    assert sorted(done.stdout.splitlines()) == sorted(sound.stdout.splitlines())
+    counted = inspected(tmp_path, "body['omitted'] = [str(os.getpid())]\nreturn json.dumps(body).encode()", *scan)
+    assert len({json.loads(line)["report"]["omitted"][0] for line in counted.stdout.splitlines()}) == 1
+
+
+def test_only_what_root_alone_can_have_put_there_is_the_systems(tmp_path: Path):
+    assert all(is_systems_own(path) for path in SYSTEMS)
+    (tmp_path / "mine").write_bytes(b"x")
+    (tmp_path / "link").symlink_to(SYSTEMS[0])
+    for path in (f"{tmp_path}/mine", f"{tmp_path}/link", f"/usr/..{tmp_path}/mine", "/usr/bin/no such thing", "env"):
+        assert not is_systems_own(path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can put files where they would be the system's")
+@pytest.mark.parametrize("mode", [0o755, 0o775, 0o757])
+def test_what_others_can_write_is_not_the_systems(mode: int):
+    with tempfile.TemporaryDirectory(dir="/usr/lib") as folder:
+        place = Path(folder, "program")
+        place.write_bytes(b"x")
+        Path(folder).chmod(mode)
+        assert is_systems_own(str(place)) is (mode == 0o755)
+        place.chmod(mode)
+        os.chown(place, 65534, -1)
+        assert not is_systems_own(str(place))

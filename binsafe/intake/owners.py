@@ -1,0 +1,20 @@
+"""Whose a file is: the system's own ones may share a parser, everything else has one of its own.
+
+Who can write where only root can needs no crafted file: that is the machine itself.
+"""
+
+import stat
+from pathlib import Path
+
+_SYSTEM = ("/usr/", "/bin/", "/sbin/", "/lib/", "/lib32/", "/lib64/")
+
+
+def is_systems_own(path: str) -> bool:
+    """Whether only root can have put a file of this system where it is."""
+    if not path.startswith(_SYSTEM):
+        return False
+    try:
+        on_the_way = [each.stat(follow_symlinks=False) for each in (Path(path), *Path(path).parents)]
+    except OSError:
+        return False
+    return all(each.st_uid == 0 and not each.st_mode & (stat.S_IWGRP | stat.S_IWOTH) for each in on_the_way)
