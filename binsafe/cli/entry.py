@@ -20,9 +20,8 @@ def complain(name: str, message: str, hint: str) -> None:
 
 def note(message: str) -> None:
     """A line for the person who waits, on standard error."""
-    if sys.stderr is not None:  # the caller closed it
-        sys.stderr.write(f"{message}\n")  # the object, not what is below it: a progress bar may stand in for it
-        sys.stderr.flush()
+    sys.stderr.write(f"{message}\n")  # the object, not what is below it: a progress bar may stand in for it
+    sys.stderr.flush()
 
 
 def conduct(action: Callable[[], object], name: str) -> int:
@@ -34,8 +33,7 @@ def conduct(action: Callable[[], object], name: str) -> int:
     wait_for_children()
     try:
         status = action()
-        if sys.stdout is not None:  # as above
-            sys.stdout.flush()
+        sys.stdout.flush()
     except KeyboardInterrupt:
         status = INTERRUPTED
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does
@@ -56,5 +54,4 @@ def conduct(action: Callable[[], object], name: str) -> int:
 
 def _forget_output() -> None:
     """Let what is still to be written go nowhere, so that ending does not fail on it again."""
-    if sys.stdout is not None:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -2,16 +2,17 @@
 
 import os
 import signal
+import sys
 
 
 def open_standard_streams() -> None:
     """Stand in for descriptors 0 to 2 that the caller closed, so that no file of ours becomes one of them."""
-    while True:
-        descriptor = os.open(os.devnull, os.O_RDWR)
-        if descriptor > 2:  # noqa: PLR2004 - the last standard stream
-            os.close(descriptor)
-            return
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:  # noqa: PLR2004 - the last standard stream
         os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    for descriptor, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:  # Python found it closed
+            setattr(sys, name, open(descriptor, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def wait_for_children() -> None:

@@ -44,6 +44,8 @@ class Relay:
         self._outputs: list[threading.Thread] = []
         self._terminal: PseudoTerminal | None = None
         self._reads_input = False
+        self.lost: OSError | None = None
+        """Why output of the program's got nowhere: our own standard output or error cannot be written."""
         self._finishing = threading.Lock()
         terminal = [stream for stream in (0, 1, 2) if wanted[stream] and os.isatty(stream)]
         if {0, 1} <= set(terminal):
@@ -138,16 +140,18 @@ class Relay:
         os.close(target)
         os.close(self._stop_read)
 
-    @staticmethod
-    def _output(source: int, target: int) -> None:
+    def _output(self, source: int, target: int) -> None:
         cleaner = None
         if os.isatty(target):
             from binsafe.sandbox.terminal import TerminalFilter  # noqa: PLC0415 - services have none
 
             cleaner = TerminalFilter()
-        with contextlib.suppress(OSError):  # EIO: the last program end of a terminal was closed; EPIPE: our reader left
+        try:
             while _move(source, target, cleaner.clean if cleaner else None):
                 pass
+        except OSError as error:
+            if error.errno not in (errno.EIO, errno.EPIPE):  # the program's terminal was closed; our reader left
+                self.lost = error
         if cleaner is not None:
             with contextlib.suppress(OSError):
                 _write_all(target, cleaner.end())
@@ -175,10 +179,16 @@ class Relayed:
         return self._process.stdout
 
     def wait(self, timeout: float | None = None) -> int | None:
-        """Its exit status once it has ended and its output has gone where it goes; None while it still runs."""
+        """Its exit status once it has ended and its output has gone where it goes; None while it still runs.
+
+        Raises:
+            OSError: a disk is full, or whatever else kept its output from where it goes.
+        """
         status = self._process.wait(timeout)
         if status is not None:
             self._relay.finish()
+            if self._relay.lost is not None:
+                raise self._relay.lost
         return status
 
     def send_signal(self, number: int) -> None:

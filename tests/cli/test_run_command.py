@@ -136,6 +136,18 @@ def test_large_streams_arrive_whole(command: list[str]):
     assert done.stdout == data
 
 
+def test_output_that_gets_nowhere_is_no_success(command: list[str]):
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([*command, "hostname"], stdout=full, stderr=subprocess.PIPE, timeout=60, check=False)
+    assert done.returncode == 2
+    assert b"No space left on device" in done.stderr
+
+
+def test_closed_standard_streams_are_no_confusion_to_what_asks_for_a_terminal():
+    closed = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", sys.executable, "-m", "binsafe", "inspect", "/bin/true"]
+    assert subprocess.run(closed, timeout=60, check=False).returncode == 0
+
+
 def test_closed_standard_streams_are_no_confusion(command: list[str]):
     closed = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *command, "hostname"]
     assert subprocess.run(closed, timeout=30, check=False).returncode == 0
