@@ -17,6 +17,8 @@ _PIECE = 1 << 22
 """Bytes that are scanned at a time: the scans' temporary arrays are several times that large."""
 _AT_ONCE = 1 << 18
 """Edges that are looked at at a time, for the same reason."""
+BEFORE_TABLE = 64
+"""Bytes before a table at which code may begin to count."""
 _OVERLAP = 1 << 14
 """Bytes of the next piece that are scanned too; nothing that is looked for is longer, pairs of arm64's included."""
 
@@ -80,10 +82,13 @@ class Referring:
     """Instructions that name addresses of the loaded image, by the address."""
 
     def __init__(self, code: Code, scan: Callable[[CodeRange], References], spend: Callable[[int], None]) -> None:
-        """Scan all of ``code``; ``spend`` is told how many were found, and may refuse."""
+        """Scan all of ``code``; ``spend`` is told how many were found, and may refuse.
+
+        An address shortly before a segment is that of a table in it, less an entry: ``table[i - 1]``.
+        """
         empty = np.array([], np.int64)
         found = [References(empty, empty, np.array([], np.int8))]
-        spans = [(s.address, s.address + s.memory_size) for s in code.slice.segments]
+        spans = [(s.address - BEFORE_TABLE, s.address + s.memory_size) for s in code.slice.segments]
         for piece in pieces(code.ranges):
             sources, targets, uses = scan(piece)
             kept = np.zeros(len(targets), np.bool_)

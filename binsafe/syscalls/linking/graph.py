@@ -18,18 +18,22 @@ from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from binsafe.formats.elf_linking import Linking
 from binsafe.formats.symbols import places
+from binsafe.syscalls.controlflow.index import BEFORE_TABLE
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.decoding.code import HIGHEST_ADDRESS
 from binsafe.syscalls.machines.machine import (
     CALLED,
     LOADED,
     LOADED_WIDE,
+    LOADED_WIDEST,
     MAYBE_TAKEN,
     TAKEN,
     WIDE,
+    WIDEST,
     WORD,
     Addresses,
     Edges,
@@ -43,6 +47,9 @@ _NEVER_WALKED = frozenset({"__libc_IO_vtables"})
 _NOTHING = np.array([], np.int64)
 _ALIGNED = 16
 """Compilers align tables to this much; a smaller address is inside of something."""
+_LARGEST_ENTRY = 8
+"""Words of an entry of a table that is known by them."""
+_CODE, _DATA = 1, 2
 
 
 class Graph(NamedTuple):
@@ -147,9 +154,30 @@ class _Builder:
         holding = distinct(np.searchsorted(cuts, pointers.slots, side="right") - 1)
         nodes = np.full(len(cuts), -1, np.int64)
         nodes[holding] = np.arange(len(holding))
-        soft = (cuts % _ALIGNED != 0) & ~among(cuts, np.concatenate([named, ends, single, single + 8]))
-        both = (nodes[1:] >= 0) & (nodes[:-1] >= 0) & soft[1:]
-        return cuts, nodes, nodes[:-1][both]
+        sure = among(cuts, np.concatenate([named, ends, single, single + 8]))
+        between = 1 + np.flatnonzero((nodes[1:] >= 0) & (nodes[:-1] >= 0) & ~sure[1:])
+        inside = (cuts[between] % _ALIGNED != 0) | self._repeats(cuts[between])
+        return cuts, nodes, nodes[between[inside] - 1]
+
+    def _repeats(self, cuts: Addresses) -> npt.NDArray[np.bool_]:
+        """Whether what stands behind a cut is like what stands before it, as in the middle of an array.
+
+        Compilers compute the address of an entry that is not the first (``handlers + 2``) as they do that of a table.
+        Like each other are words that point to code, to data, or nowhere, in entries of up to `_LARGEST_ENTRY` words.
+        """
+        pointers = self.program.pointers
+        leads = np.where(self.program.in_code(pointers.targets) | (pointers.symbols > 0), _CODE, _DATA)
+        around = cuts[:, None] + 8 * np.arange(-_LARGEST_ENTRY, _LARGEST_ENTRY)
+        at = np.minimum(np.searchsorted(pointers.slots, around), max(0, len(pointers.slots) - 1))
+        if not len(pointers.slots):
+            return np.zeros(len(cuts), np.bool_)
+        kinds = np.where(pointers.slots[at] == around, leads[at], 0)
+        found = np.zeros(len(cuts), np.bool_)
+        for words in range(1, _LARGEST_ENTRY + 1):
+            before = kinds[:, _LARGEST_ENTRY - words : _LARGEST_ENTRY]
+            behind = kinds[:, _LARGEST_ENTRY : _LARGEST_ENTRY + words]
+            found |= (before == behind).all(axis=1) & (before == _CODE).any(axis=1)
+        return found
 
     def _sets(self) -> Iterator[tuple[int, int]]:
         """Where linker sets lie: things that many files put into a section, which code walks from end to end.
@@ -201,8 +229,10 @@ class _Builder:
     def _referred(self) -> Iterator[Edges]:
         """To functions and tables whose address is taken; to what single pointers lead to that are loaded."""
         taken = among(self.references.uses, (TAKEN, MAYBE_TAKEN))
-        yield self._edges(self.references.sources[taken], self.references.targets[taken])
-        for uses, size in (((LOADED, CALLED), WORD), ((LOADED_WIDE,), WIDE)):
+        places, targets = self.references.sources[taken], self.references.targets[taken]
+        yield self._edges(places, targets)
+        yield self._edges(places, self._begun_before(targets))
+        for uses, size in (((LOADED, CALLED), WORD), ((LOADED_WIDE,), WIDE), ((LOADED_WIDEST,), WIDEST)):
             chosen = among(self.references.uses, uses)
             places, targets = self.references.sources[chosen], self.references.targets[chosen]
             first, last = (np.searchsorted(self.program.pointers.slots, targets + by) for by in (1 - WORD, size))
@@ -211,6 +241,12 @@ class _Builder:
             origin, node = self.layout.containing(np.repeat(places, counts)), self._pointee(at)
             kept = (origin >= 0) & (node >= 0)
             yield Edges(origin[kept], node[kept])
+
+    def _begun_before(self, addresses: Addresses) -> Addresses:
+        """Where the table begins that stands shortly behind an address which lies in none; -1 for no table."""
+        following = self.cuts[np.minimum(np.searchsorted(self.cuts, addresses, side="right"), len(self.cuts) - 1)]
+        table = ~among(following, self.program.pointers.slots[self.program.pointers.single])
+        return np.where(table & (following - addresses <= BEFORE_TABLE) & (self._node(addresses) < 0), following, -1)
 
     def _pointee(self, at: Addresses) -> Addresses:
         """The node that each pointer leads to; -1 for none."""

@@ -112,14 +112,14 @@ class References(NamedTuple):
     sources: Addresses
     targets: Addresses
     uses: npt.NDArray[np.int8]
-    """`LOADED`, `TAKEN`, `CALLED`, `LOADED_WIDE` or `MAYBE_TAKEN`."""
+    """`LOADED`, `TAKEN`, `CALLED`, `LOADED_WIDE`, `MAYBE_TAKEN` or `LOADED_WIDEST`."""
 
 
-LOADED, TAKEN, CALLED, LOADED_WIDE, MAYBE_TAKEN = 0, 1, 2, 3, 4
-"""Memory there is read or written; the address itself is computed; control goes to where the pointer there leads; more
-than one word there is read or written."""
-WORD, WIDE = 8, 32
-"""Bytes that are reached from a `LOADED` and from a `LOADED_WIDE` address."""
+LOADED, TAKEN, CALLED, LOADED_WIDE, MAYBE_TAKEN, LOADED_WIDEST = 0, 1, 2, 3, 4, 5
+"""Memory there is read or written; the address itself is computed, or may be; control goes to where the pointer there
+leads; more than one word there is read or written, by vector registers of up to 256 bits or of up to 512."""
+WORD, WIDE, WIDEST = 8, 32, 64
+"""Bytes that are reached from a `LOADED`, a `LOADED_WIDE` and a `LOADED_WIDEST` address."""
 
 
 def joined(*edges: Edges) -> Edges:

@@ -22,6 +22,7 @@ from binsafe.syscalls.machines.machine import (
     CALLED,
     LOADED,
     LOADED_WIDE,
+    LOADED_WIDEST,
     TAKEN,
     Addresses,
     Edges,
@@ -140,7 +141,8 @@ class X86_64:  # noqa: N801 - the processor's own name
             (before == 0x0F) | among(data[np.maximum(at - 3, 0)], (0x0F, 0xC5)) | (data[np.maximum(at - 4, 0)] == 0xC4)
         )
         called = (opcode == 0xFF) & ((register == 2) | (register == 4))
-        uses = np.select([opcode == 0x8D, called, vector], [TAKEN, CALLED, LOADED_WIDE], LOADED)
+        widest = data[np.maximum(at - 5, 0)] == 0x62
+        uses = np.select([opcode == 0x8D, called, widest, vector], [TAKEN, CALLED, LOADED_WIDEST, LOADED_WIDE], LOADED)
         prefixed = (opcode == 0x8D) & (at > 1) & (before & 0xF0 == 0x40)
         sources, targets = code.address + at - 1 - prefixed, code.address + at + 5 + behind + displacements[at + 1]
         near = prefixed & (targets <= sources) & (targets > sources - large_model.AROUND)

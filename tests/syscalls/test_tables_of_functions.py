@@ -1,0 +1,75 @@
+"""Functions of a library that only a table leads to, in the ways in which compilers have code refer to tables.
+
+Nothing but relocations and addresses in code is left of the tables when a library is stripped.
+"""
+
+from pathlib import Path
+
+import pytest
+from compiled import build, calls, library, needs_compiler
+
+pytestmark = needs_compiler
+
+FUNCTIONS = """
+#define HIDDEN __attribute__((noinline, noclone)) static void
+#define MAKES(name, number) HIDDEN name(void) { \
+    __asm__ volatile("syscall" : : "a"((long)number), "D"(0) : "rcx", "r11", "memory"); }
+MAKES(first, 167) MAKES(second, 168) MAKES(third, 163) MAKES(fourth, 169)
+typedef void (*Function)(void);
+#define ENTRY __attribute__((visibility("default"))) void
+__attribute__((noinline, noclone)) void walk(const Function *table, int n) { while (n--) table[n](); }
+"""
+ALL = {"swapon", "swapoff", "acct", "reboot"}
+
+FROM_THE_MIDDLE = """
+static const Function table[] = {first, second, third, fourth, first, second};
+ENTRY entry(int n) { walk(table, n); }
+ENTRY other(int n) { walk(table + 2, n); walk(table + 4, n); }
+"""
+NAMED_ENTRIES = """
+static const struct { const char *name; Function function; long flags; } table[] = {
+    {"a", first, 1}, {"b", second, 2}, {"c", first, 3}, {"d", third, 4}, {"e", fourth, 5}, {"f", first, 6}};
+__attribute__((noinline, noclone)) void walk_named(const void *all, int n) { while (n--) ((Function *) all)[3*n+1](); }
+ENTRY entry(int n) { walk_named(table, n); }
+ENTRY other(int n) { walk_named(table + 2, n); }
+"""
+COUNTED_FROM_ONE = """
+static const Function table[] __attribute__((section("counted"), aligned(32))) = {first, second, third, fourth};
+ENTRY entry(long n) { Function *all; __asm__ ("lea %c1-8(%%rip),%0" : "=r"(all) : "i"(table)); all[n](); }
+ENTRY other(int n) { walk(table, n); }
+"""
+COPIED = """
+static const struct { Function all[8]; } table = {{first, first, first, first, second, third, fourth, first}};
+ENTRY entry(int n) {
+    Function here[8];
+    __asm__ volatile("{load} %1,%%{register}; {load} %%{register},%0" : "=m"(here) : "m"(table));
+    walk(here, n);
+}
+"""
+"""Of 64 bytes at once, as with AVX-512."""
+
+
+def found(folder: Path, source: str, *options: str) -> set[str]:
+    library(folder, "tables", FUNCTIONS + source, "-s", "-fvisibility=hidden", *options)
+    return set(calls(build(folder, "program", "void entry(int); int main(int n) { entry(n); }", "-ltables")).required)
+
+
+@pytest.mark.parametrize("source", [FROM_THE_MIDDLE, NAMED_ENTRIES], ids=["functions", "names and functions"])
+def test_a_table_goes_on_behind_an_entry_whose_address_is_computed(source: str, tmp_path: Path):
+    assert found(tmp_path, source) >= ALL
+
+
+def test_a_table_that_is_counted_from_one_begins_behind_the_address_that_is_computed(tmp_path: Path):
+    assert found(tmp_path, COUNTED_FROM_ONE) >= ALL
+
+
+def test_all_that_one_wide_register_holds_is_loaded(tmp_path: Path):
+    wide = COPIED.replace("{load}", "vmovdqu64").replace("{register}", "zmm16")
+    assert found(tmp_path, wide) >= ALL
+    narrow = COPIED.replace("{load}", "vmovdqu").replace("{register}", "ymm0")
+    assert found(tmp_path, narrow) & ALL == {"swapon"}
+
+
+@pytest.mark.parametrize("options", [(), ("-fno-plt", "-Wl,-z,now")], ids="".join)
+def test_the_large_model_counts_from_the_global_offset_table(options: tuple[str, ...], tmp_path: Path):
+    assert found(tmp_path, FROM_THE_MIDDLE, "-mcmodel=large", *options) >= ALL
