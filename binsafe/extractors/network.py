@@ -18,7 +18,7 @@ from binsafe.extractors.networknames import (
 )
 from binsafe.extractors.packing import packed, without_order
 from binsafe.extractors.subject import Extracted, Subject
-from binsafe.formats.callsites import constant_argument, old_kernel_call
+from binsafe.formats.callsites import call_beside_code, constant_argument, old_kernel_call
 from binsafe.limits import MAX_EVIDENCE
 from binsafe.model import Evidence, Finding, Network, Operation, Severity, Slice
 from binsafe.model.facts import OperationName
@@ -118,8 +118,13 @@ def _hidden(subject: Subject) -> Iterator[str]:
         yield f"{size:,} bytes of it are compressed or encrypted"
     if next(packed(slice_, is_managed=subject.managed is not None), None):
         yield "its code is packed"
+    for segment in slice_.segments:
+        if segment.writable and segment.executable:
+            yield f"what runs at {segment.address:#x} can be written while it runs"
     if slice_.system == "linux" and (site := old_kernel_call(slice_)) is not None:
         yield f"at {site:#x} it calls the kernel by 32-bit numbers"
+    if slice_.system == "linux" and (site := call_beside_code(slice_)) is not None:
+        yield f"at {site:#x}, in the rest of a page of its code, is what calls the kernel"
 
 
 def _unnamed(subject: Subject) -> Iterator[str]:

@@ -153,3 +153,29 @@ def old_kernel_call(slice_: Slice) -> int | None:
         return None
     found = ((code, _INTERRUPT.search(code.data)) for code in _code(slice_))
     return next((code.address + match.start(1) for code, match in found if match is not None), None)
+
+
+_ENTERING: Mapping[str, re.Pattern[bytes]] = {
+    "x86_64": re.compile(rb"\x0f\x05|\x0f\x34|\xcd\x80"),
+    "arm64": re.compile(rb"[\x01\x21\x41\x61\x81\xa1\xc1\xe1][\x00-\x1f]\x00\xd4"),
+}
+"""``syscall``, ``sysenter``, ``int 0x80``; ``svc``."""
+_PAGE = 4096
+
+
+def call_beside_code(slice_: Slice) -> int | None:
+    """Where a page of an executable segment holds what enters the kernel outside of the segment; None: nowhere.
+
+    Whole pages are mapped, and what the file has before a segment's first byte and behind its last one can run as well.
+    """
+    entering = _ENTERING.get(slice_.arch)
+    if entering is None or slice_.format != "elf":
+        return None
+    for segment in slice_.segments:
+        if segment.executable and segment.file_size:
+            start, end = segment.offset, segment.offset + segment.file_size
+            before, behind = start - start % _PAGE, end + -end % _PAGE
+            for low, high in ((before, start), (end, min(behind, len(slice_.data)))):
+                if match := entering.search(slice_.data, low, high):
+                    return segment.address + match.start() - start
+    return None

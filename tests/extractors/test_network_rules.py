@@ -1,15 +1,16 @@
 import random
 from pathlib import Path
 
+import msgspec
 import pytest
 from go_tables import go_slice, table
-from minimal_slices import DATA, calls, defining, importing, minimal, subject
+from minimal_slices import DATA, TEXT, calls, defining, importing, minimal, subject
 
 from binsafe.extractors import network, texts
 from binsafe.extractors.networknames import NETWORK
 from binsafe.formats.gopclntab import functions
 from binsafe.limits import MAX_EVIDENCE
-from binsafe.model import Import, Library, Section, Severity, Slice, Syscalls, Unresolved
+from binsafe.model import Import, Library, Section, Segment, Severity, Slice, Syscalls, Unresolved
 
 
 def verdict_of(slice_: Slice, **known: object):
@@ -222,3 +223,26 @@ def test_calls_by_the_numbers_of_32_bit_programs_may_be_for_the_network():
     slice_ = importing("puts", data=memoryview(code), sections=(section,))
     assert f"at {DATA + len(code) - 2:#x}" in reasons(slice_, syscalls=calls("read"))
     assert verdict_of(importing("puts", data=memoryview(code)), syscalls=calls("read")) == "no"  # that is no code
+
+
+def code_in_a_page(at: int, size: int, **changes: bool) -> Slice:
+    """A program whose page has ``syscall`` at 128 and 4,000, and of which ``size`` bytes at ``at`` are its code."""
+    page = bytearray(4096)
+    page[128:130] = page[4000:4002] = b"\x0f\x05"
+    code = Segment(
+        name="LOAD", address=TEXT + at, memory_size=size, offset=at, file_size=size,
+        readable=True, writable=False, executable=True,
+    )  # fmt: skip
+    return importing("puts", data=memoryview(page), segments=(msgspec.structs.replace(code, **changes),))
+
+
+def test_what_is_mapped_beside_the_code_may_be_for_the_network():
+    """A page is mapped whole: bytes before the segment's first one and behind its last one can be jumped to."""
+    for at, size, place in ((256, 3840, 128), (0, 3900, 4000)):
+        assert f"at {TEXT + place:#x}" in reasons(code_in_a_page(at, size), syscalls=calls("read"))
+    assert verdict_of(code_in_a_page(0, 4096), syscalls=calls("read")) == "no"  # its own calls are in the list
+    assert verdict_of(code_in_a_page(256, 3840, executable=False), syscalls=calls("read")) == "no"
+
+
+def test_code_that_can_be_written_may_become_something_else():
+    assert "can be written" in reasons(code_in_a_page(0, 4096, writable=True), syscalls=calls("read"))

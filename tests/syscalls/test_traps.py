@@ -32,9 +32,11 @@ pytestmark = [
         ("mov $161,%edx; lea 2(%rdx),%eax; syscall", {"acct"}),
         ("mov $167,%eax; mov $168,%ecx; test %rdi,%rdi; cmovne %ecx,%eax; syscall", {"swapon", "swapoff"}),
         ("mov $161,%eax; or $8,%eax; syscall", {"reboot"}),
+        ("mov $163,%eax; .byte 0x48; syscall", {"acct"}),
+        ("mov $163,%eax; .byte 0x66, 0x2e; syscall", {"acct"}),
         ("mov $163,%ebx; test %rdi,%rdi; je 1f; nop; 1: call 2f; mov %ebx,%eax; syscall; hlt; 2: ret", {"acct"}),
     ],
-    ids=["xor", "push, pop", "kept over a call", "lea", "cmov", "or", "callee-saved"],
+    ids=["xor", "push, pop", "kept over a call", "lea", "cmov", "or", "REX", "prefixes", "callee-saved"],
 )
 def test_trap_1_the_number_is_set_in_many_ways(text: str, made: set[str], tmp_path: Path):
     found = calls(bare(tmp_path, f"{text}; hlt"))

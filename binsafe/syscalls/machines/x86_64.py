@@ -40,6 +40,9 @@ from binsafe.syscalls.machines.x86_64_branches import tested
 from binsafe.syscalls.sets import among
 
 _SYSCALL = b"\x0f\x05"
+_PREFIXES = frozenset((0x26, 0x2E, 0x36, 0x3E, *range(0x40, 0x50), 0x64, 0x65, 0x66, 0x67, 0xF2, 0xF3))
+_MOST_PREFIXES = 13
+"""Before ``syscall``, to which none means anything (SDM volume 2, 2.1.1): an instruction has up to 15 bytes."""
 _SHORT_JUMP = re.compile(rb"[\x70-\x7f\xe0-\xe3\xeb](?=(.))", re.DOTALL)
 _FRESH_FRAME = 1 << 24
 """Distance between a frame and its realigned continuation: their slots must never be taken for one another."""
@@ -94,10 +97,13 @@ class X86_64:  # noqa: N801 - the processor's own name
     names_absolutely = True  # ``mov r32, imm32`` and its like, in programs that are linked below 4 GiB
 
     def find_sites(self, code: CodeRange) -> Iterator[int]:
-        """``0f 05`` wherever it stands; ``bytes.find`` beats numpy threefold on large code."""
+        """``0f 05`` and the prefixes before it; ``bytes.find`` beats numpy threefold on large code."""
         data, at = bytes(code.data), -1
         while (at := data.find(_SYSCALL, at + 1)) >= 0:
-            yield code.address + at
+            start = at
+            while start > max(at - _MOST_PREFIXES, 0) and data[start - 1] in _PREFIXES:
+                start -= 1
+            yield from range(code.address + start, code.address + at + 1)
 
     def is_site(self, instruction: Instruction) -> bool:
         """Whether it is ``syscall``."""
