@@ -5,8 +5,9 @@ from collections.abc import Callable
 
 import pytest
 from assembled import CODE, DATA, X86, Arm, program
+from msgspec import structs
 
-from binsafe.model import Slice
+from binsafe.model import Slice, Symbol
 from binsafe.syscalls import analyse
 
 
@@ -162,6 +163,20 @@ def test_a_wrapper_whose_address_is_taken_is_reported_with_the_place(
     assert "getpid" in result.required
     assert [gap.address for gap in result.unresolved] == [hex(assembler.labels["wrapper"])]
     assert result.unresolved[0].reason.endswith(f"taken at {place:#x}")
+
+
+def test_an_address_that_two_instructions_spell_by_chance_is_not_taken():
+    assembler = X86()
+    assembler.mov("rdi", 39)
+    assembler.call("wrapper")
+    assembler.to("wrapper", 5, lambda _, there: b"\x04" + struct.pack("<I", there))  # add al, ..; adc [rax], al
+    assembler.ret()
+    size = assembler.here - CODE
+    wrapper(assembler)
+    slice_ = program(assembler, functions=("start", "wrapper"))
+    sized = (Symbol(name="start", address=CODE, size=size), Symbol(name="wrapper", address=CODE + size, size=9))
+    assert set(called(structs.replace(slice_, symbols=sized))) == {"getpid"}
+    assert not analyse(slice_).complete  # what is not known to be a function may be anything
 
 
 def test_a_wrapper_that_nothing_leads_to_makes_no_call():

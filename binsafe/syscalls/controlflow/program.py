@@ -260,8 +260,14 @@ class Program:
             if use in {TAKEN, MAYBE_TAKEN} and self._is_taken_at(source):
                 yield source
         absolute = self.machine.names_absolutely and not self.slice.traits.get("pie")
-        named = self.code.naming(address) if absolute else None
-        yield from () if named is None else (named,)
+        yield from filter(self._is_of_one, self.code.naming(address) if absolute else ())
+
+    def _is_of_one(self, place: int) -> bool:
+        """Whether four bytes belong to one instruction, as far as is known."""
+        region = self.region(place)
+        if region is None or not self.is_known(region.start):
+            return True
+        return all(region.instructions.at(byte) is None for byte in range(place + 1, place + 4))
 
     def _is_taken_at(self, source: int) -> bool:
         """Whether an instruction stands there, and keeps the address for more than calls of its own function."""

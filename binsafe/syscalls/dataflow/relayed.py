@@ -47,7 +47,7 @@ def _takers(program: Program, reading: Place) -> Iterator[Place | None]:
     }
     if program.machine.names_absolutely and not program.slice.traits.get("pie"):
         inside = (address for address in reading.region.instructions.addresses if first <= address < reading.address)
-        taken |= {(address, source) for address in inside if (source := program.code.naming(address)) is not None}
+        taken |= {(address, source) for address in inside for source in program.code.naming(address)}
     start = max((target for target, _ in taken), default=None)
     yield from (_holding(program, source) for target, source in sorted(taken) if target == start)
 

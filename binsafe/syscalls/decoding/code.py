@@ -122,13 +122,16 @@ class Code:
         found = ((r.address, next(find_all(r.data, pattern), None)) for r in self.ranges)
         return (start + at for start, at in found if at is not None)
 
-    def naming(self, address: int) -> int | None:
-        """The first place where four bytes of code are the address of a place in it, whatever they are part of."""
+    def naming(self, address: int) -> list[int]:
+        """The places where four bytes of code are the address of a place in it, whatever they are part of."""
         if address >> 32:
-            return None
+            return []
         at = int(np.searchsorted(self._named, np.uint64(address << 32)))
-        found = int(self._named[at]) if at < len(self._named) else -1
-        return self.address(found & 0xFFFF_FFFF) if found >> 32 == address else None
+        found = []
+        while at < len(self._named) and int(self._named[at]) >> 32 == address:
+            found.append(self.address(int(self._named[at]) & 0xFFFF_FFFF))
+            at += 1
+        return found
 
     @cached_property
     def _named(self) -> npt.NDArray[np.uint64]:
