@@ -244,7 +244,7 @@ def curl(bench: Bench) -> None:
     base = f"http://127.0.0.1:{plain}"
     for options in (
         f"{base}/", f"-v -L {base}/redirect -o out --remote-time", f"-f {base}/missing", f"-T {upload} {base}/put",
-        f"-F a=@{upload} {base}/form", f"http://localhost:{plain}/ -4 --compressed", f"http://localhost:{plain}/ -6",
+        f"-F a=@{upload} {base}/form", f"http://localhost:{plain}/ -4 --compressed",
         f"-I {base}/", f"-Z {base}/a {base}/b {base}/c", f"-k https://localhost:{secure}/ --http2",
         f"--cacert cert.pem https://localhost:{secure}/ -w %{{json}}", f"https://localhost:{secure}/",
         f"-x {base} http://example.invalid/", f"--socks5 127.0.0.1:{plain} {base}/", f"-C - {base}/ -o out",
@@ -261,6 +261,7 @@ def curl(bench: Bench) -> None:
     if not bench.confined:  # datagrams, and past the routes; what is sent in chunks meets an end now and then
         bench.run("-s", "tftp://127.0.0.1:1/x", "-m", "1")
         bench.run("-s", "--interface", "lo", base)
+        bench.run("-s", f"http://localhost:{plain}/", "-6")
         bench.run("-N", "-T", "-", f"{base}/stream", stdin=b"s" * 100_000)
     with bench.server("-s", "-o", "/dev/null", "--limit-rate", "1k", f"{base}/") as server:
         server.signal(signal.SIGINT, settle=0.5)
@@ -334,8 +335,8 @@ def rsync(bench: Bench) -> None:
     bench.run("--bwlimit=1000", "--partial", "--remove-source-files", "-b", "--backup-dir=old", "copy/", "second/")
     bench.run("-a", "/nowhere", "third")
     port = bench.port()
-    chroot = "no" if bench.confined else "yes"
-    served = f"use chroot = {chroot}\n[files]\npath = {bench.folder}/tree\nread only = false\nuid = root\ngid = root\n"
+    module = f"[files]\npath = {bench.folder}/tree\nread only = false\n"
+    served = f"use chroot = no\n{module}" if bench.confined else f"use chroot = yes\n{module}uid = root\ngid = root\n"
     configuration = bench.write("rsyncd.conf", served)
     options = ("--daemon", "--no-detach", f"--port={port}", "--address=127.0.0.1", f"--config={configuration}")
     with bench.server(*options):
