@@ -148,7 +148,7 @@ class Bench:
             separate=self.tracer.separate,
         )
         if isinstance(self.tracer, Sandboxed):
-            self.until(lambda: _runs(server.tracer, name or self.program.name), "it does not start")
+            self.until(lambda: _runs(server.tracer, self.program), "it does not start")
         if self.confined:
             time.sleep(SETTLE_SECONDS)
         try:
@@ -287,8 +287,10 @@ class Bench:
         return {**own, **extra}
 
 
-def _runs(sandbox: subprocess.Popen[bytes], program: str) -> None:
+def _runs(sandbox: subprocess.Popen[bytes], program: Path) -> None:
     """See that what was started has come as far as the program, which is inspected first, or has ended.
+
+    A process has the name of the file that it runs; redis-server is a link to another one.
 
     Raises:
         FileNotFoundError: it has not, so far.
@@ -298,7 +300,7 @@ def _runs(sandbox: subprocess.Popen[bytes], program: str) -> None:
         for task in Path(f"/proc/{below.pop()}/task").glob("*"):
             names.add((task / "comm").read_text().strip())
             below += map(int, (task / "children").read_text().split())
-    if sandbox.poll() is None and program[:_COMM] not in names:
+    if sandbox.poll() is None and names.isdisjoint(path.name[:_COMM] for path in (program, program.resolve())):
         raise FileNotFoundError(program)
 
 
