@@ -4,10 +4,8 @@ Kept in the user's cache, where nobody else writes; a file that is not wholly ou
 What a policy says of libraries is compared with their bytes at each start, so a stale one is noticed there.
 """
 
-import contextlib
 import hashlib
 import os
-import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,12 +13,15 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from binsafe.intake.store import Store
+
 if TYPE_CHECKING:
     from binsafe.cli.asked import Asked
     from binsafe.intake import Snapshot
     from binsafe.model import Policy
 
-_MAX_BYTES: Final = 8 * 1024 * 1024
+_FORM: Final = "1"
+"""How they are kept; also a folder of their own, so that room for them is made among them."""
 
 
 def key_for(snapshot: "Snapshot", asked: "Asked") -> str:
@@ -44,31 +45,16 @@ def recall(key: str) -> "Policy | None":
     """The policy that was kept under a key, if there is one that can be trusted: it is as we derived it."""
     from binsafe.model import Policy
 
+    kept = Store(_folder()).read(key)
     try:
-        descriptor = os.open(_folder() / f"{key}.json", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
+        return None if kept is None else msgspec.json.decode(kept, type=Policy)
+    except msgspec.MsgspecError:
         return None
-    with open(descriptor, "rb") as stream:  # noqa: PTH123 - a descriptor, not a path
-        status = os.fstat(descriptor)
-        if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            return None
-        try:
-            return msgspec.json.decode(stream.read(_MAX_BYTES), type=Policy)
-        except msgspec.MsgspecError:
-            return None
 
 
 def keep(key: str, policy: "Policy") -> None:
     """Keep a policy; where that cannot be done, the next start derives it again."""
-    import tempfile
-
-    folder = _folder()
-    with contextlib.suppress(OSError):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=folder)
-        with open(descriptor, "wb") as stream:  # noqa: PTH123 - a descriptor, not a path
-            stream.write(msgspec.json.encode(policy))
-        Path(name).replace(folder / f"{key}.json")
+    Store(_folder()).write(key, msgspec.json.encode(policy))
 
 
 def _installed() -> int:
@@ -82,10 +68,10 @@ def _installed() -> int:
 def _folder() -> Path:
     if sys.platform == "linux":  # the library that knows every system's place would be a tenth of a start
         place = os.environ.get("XDG_CACHE_HOME", "")  # XDG Base Directory Specification: a relative one is ignored
-        return Path(place if place.startswith("/") else "~/.cache", "binsafe", "policies").expanduser()
+        return Path(place if place.startswith("/") else "~/.cache", "binsafe", "policies", _FORM).expanduser()
     import platformdirs
 
-    return platformdirs.user_cache_path("binsafe") / "policies"
+    return platformdirs.user_cache_path("binsafe") / "policies" / _FORM
 
 
 def _rules(asked: "Asked") -> list[tuple[str, bytes]]:

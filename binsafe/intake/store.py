@@ -61,19 +61,33 @@ def _unpacked(whole: bytes) -> bytes | None:
 
 
 def _private(folder: Path) -> Path | None:
-    """The folder, made if need be; None where it, or one above it, can be written by others."""
+    """The folder, made if need be; None where it, or one above it, can be written by others.
+
+    Looked at before it is made, too: under sudo, HOME may be another user's, who may have put links there.
+    """
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not _is_ours(os.stat(folder, follow_symlinks=False), stat.S_ISDIR):
+        if not _nobody_elses(folder):
             return None
-        above = [os.stat(parent) for parent in folder.resolve().parents]
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        ours = _is_ours(os.stat(folder, follow_symlinks=False), stat.S_ISDIR) and _nobody_elses(folder)
     except OSError:
         return None
-    safe = all(
-        status.st_uid in {0, os.geteuid()} and (not status.st_mode & 0o022 or status.st_mode & stat.S_ISVTX)
-        for status in above
-    )
-    return folder if safe else None
+    return folder if ours else None
+
+
+def _nobody_elses(folder: Path) -> bool:
+    """Whether nobody but root and we decides what is above a folder, as far as that is there."""
+    return all(_is_safe(above) for above in (*folder.absolute().parents, *folder.resolve().parents))
+
+
+def _is_safe(above: Path) -> bool:
+    try:
+        status = os.stat(above, follow_symlinks=False)
+    except FileNotFoundError:
+        return True
+    mode = status.st_mode
+    closed = stat.S_ISLNK(mode) or not mode & 0o022 or mode & stat.S_ISVTX
+    return status.st_uid in {0, os.geteuid()} and bool(closed)
 
 
 def _is_ours(status: os.stat_result, is_kind: Callable[[int], bool]) -> bool:

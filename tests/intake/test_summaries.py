@@ -141,3 +141,27 @@ def test_bytes_that_were_changed_behind_their_hash_leave_nothing(tmp_path: Path,
     assert of(tmp_path, library(), OTHER) is None
     assert not made
     assert not kept(tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has other people's HOME")
+def test_nothing_is_made_in_somebody_elses_home(tmp_path: Path):
+    """Under sudo: whose home it is may have put a link there, and would own what we keep."""
+    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    (home / ".cache").mkdir(parents=True)
+    elsewhere.mkdir()
+    (home / ".cache" / "binsafe").symlink_to(elsewhere)
+    for path in (home, home / ".cache"):
+        os.chown(path, 65534, 65534)
+    for folder in (home / ".cache" / "binsafe" / "libraries", home / ".local" / "cache"):
+        stored = store.Store(folder)
+        stored.write("name", b"content")
+        assert stored.read("name") is None
+    assert [*elsewhere.iterdir()] == []
+    assert not (home / ".local").exists()
+
+
+def test_a_cache_behind_ones_own_link_is_used(tmp_path: Path):
+    (tmp_path / "large").mkdir()
+    (tmp_path / "cache").symlink_to(tmp_path / "large")
+    store.Store(tmp_path / "cache" / "binsafe").write("name", b"content")
+    assert store.Store(tmp_path / "cache" / "binsafe").read("name") == b"content"
