@@ -66,6 +66,12 @@ def test_an_address_is_found_where_an_instruction_starts_and_inside_of_one() -> 
     assert not _decoded(b"\x06").crosses(0x1001)
 
 
+def test_instructions_are_found_by_name_and_first_operand() -> None:
+    found = _decoded(bytes.fromhex("488d05010000004889c3488d0d02000000488d0503000000c3"))
+    assert found.by_first_operand("lea") == {"rax": [0, 3], "rcx": [2]}
+    assert found.by_first_operand("jmp") == {}
+
+
 def test_a_branch_is_known_behind_its_prefix() -> None:
     assert X86_64().flows(_decoded(bytes.fromhex("f2e800000000 3effe0 f3c3 2e7400 0f0b"))) == {
         0: (Flow.CALL, 0x1006),

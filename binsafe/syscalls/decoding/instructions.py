@@ -37,7 +37,7 @@ class Instruction(NamedTuple):
 class Instructions(Sequence[Instruction]):
     """Instructions that follow each other in memory."""
 
-    __slots__ = ("_mnemonic", "_operands", "_sizes", "_stride", "_text", "addresses", "names")
+    __slots__ = ("_by_first_operand", "_mnemonic", "_operands", "_sizes", "_stride", "_text", "addresses", "names")
 
     def __init__(self, records: memoryview, names: Mapping[int, str]) -> None:
         """Of whole ``cs_insn``, which are copied; ``names`` are capstone's for its ids."""
@@ -46,6 +46,7 @@ class Instructions(Sequence[Instruction]):
         self._sizes = _column(records, "H", 16)
         self.names = list(map(names.__getitem__, _column(records, "I", 0)))
         """Mnemonics without their prefixes, and without what depends on the operands (arm64: ``b`` for ``b.eq``)."""
+        self._by_first_operand: dict[str, dict[str, list[int]]] = {}
         self._stride, self._mnemonic, self._operands = RECORD_SIZE, _MNEMONIC, _OPERANDS
         if len(self.names) < _MANY:
             self._text = str(records, "latin-1")
@@ -96,6 +97,14 @@ class Instructions(Sequence[Instruction]):
         """The operands of one of them."""
         start = at * self._stride + self._operands
         return self._text[start : self._text.index("\0", start)]
+
+    def by_first_operand(self, name: str) -> Mapping[str, Sequence[int]]:
+        """First operand -> the indices of all that have one name; looked for once."""
+        if name not in self._by_first_operand:
+            found = self._by_first_operand[name] = {}
+            for at in (at for at, each in enumerate(self.names) if each == name):
+                found.setdefault(self.operands(at).partition(",")[0], []).append(at)
+        return self._by_first_operand[name]
 
     def _read(self, at: int) -> Instruction:
         start = at * self._stride + self._mnemonic

@@ -7,7 +7,7 @@ section 6.1.1; of Go: ``abi-internal.md`` (no register but sp and x29 survives a
 # ruff: noqa: PLR2004, PLR0911 - an instruction set is a table of numbers and a list of cases
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -198,7 +198,7 @@ class Arm64:
         amount = _amount(mnemonic, others[1:])
         return _ANY_SLOT if amount is None else frame[others[0]] + amount
 
-    def table(self, instructions: Sequence[Instruction], at: int) -> Table | None:
+    def table(self, instructions: Instructions, at: int) -> Table | None:
         """That there is one is all that is told of it: an entry is loaded with an index shortly before."""
         before = instructions[max(0, at - _LOOK_BACK) : at]
         loads = any(i.mnemonic.startswith("ldr") and _INDEXED.search(i.operands) for i in before)

@@ -4,7 +4,7 @@ The walk follows one *location* back through the code. A register is named by it
 stack slot by its distance in bytes from the stack pointer at the region's first instruction.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum, auto
 from typing import NamedTuple, Protocol
 
@@ -205,7 +205,7 @@ class Machine(Protocol):
         """
         ...
 
-    def table(self, instructions: Sequence[Instruction], at: int) -> Table | None:
+    def table(self, instructions: Instructions, at: int) -> Table | None:
         """The table that the indirect jump at an index takes its target from; None where it takes none."""
         ...
 

@@ -216,7 +216,7 @@ class X86_64:  # noqa: N801 - the processor's own name
             return None
         return frame[base] + sum(offsets) if base in frame else _ANY_SLOT
 
-    def table(self, instructions: Sequence[Instruction], at: int) -> Table | None:
+    def table(self, instructions: Instructions, at: int) -> Table | None:
         """Tables of 32-bit distances, as in position-independent C; and of whole addresses, as in other C and Go.
 
         What else loads with an index, or adds, on the way to the jump is a table that is not read.
@@ -257,9 +257,9 @@ def _leading_to(instructions: Sequence[Instruction], at: int) -> list[Instructio
     return leading
 
 
-def _computed(instructions: Sequence[Instruction], register: str) -> list[int]:
+def _computed(instructions: Instructions, register: str) -> list[int]:
     """The addresses that ``lea`` computes from its own for a register."""
-    return _named(i for i in instructions if i.operands.startswith(f"{register},"))
+    return _named(instructions[at] for at in instructions.by_first_operand("lea").get(register, ()))
 
 
 def _named(instructions: Iterable[Instruction]) -> list[int]:
