@@ -173,7 +173,7 @@ PROGRAMS = (
 SENT = (
     # Go
     Program("tsgo", _npm("@typescript/native-preview-linux-x64", "package/lib/tsgo"), go_tools.tsgo),
-    Program("buf", _npm("@bufbuild/buf-linux-x64", "package/bin/buf"), go_tools.buf),
+    Program("buf", _npm("@bufbuild/buf-linux-x64", "package/bin/buf"), go_tools.buf, executes=("diff",)),
     Program("tsgolint", _npm("@oxlint-tsgolint/linux-x64", "package/tsgolint"), go_tools.tsgolint),
     Program("ngrok", _npm("@expo/ngrok-bin-linux-x64", "package/ngrok"), go_tools.ngrok),
     Program("sst", _npm("sst-linux-x64", "package/bin/sst"), go_tools.sst),

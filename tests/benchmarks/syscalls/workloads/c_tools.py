@@ -22,7 +22,8 @@ def ffmpeg(bench: Bench) -> None:
         f"-y -i rtsp://127.0.0.1:{other}/x y.mp4", "-report -i a.mp3 -f null -", f"-y {picture} -vf scale=80:60 s.avi",
         "-y -i https://localhost:1/ x.mp4",
     ):  # fmt: skip
-        bench.run(*options.split())
+        if not (bench.confined and ("udp:" in options or "https:" in options)):  # datagrams; it crashes by itself
+            bench.run(*options.split())
     bench.run("-y", "-f", "s16le", "-i", "-", "raw.wav", stdin=bytes(50_000))
     with bench.server("-y", "-re", "-f", "lavfi", "-i", "testsrc", "long.mp4") as server:
         time.sleep(1)

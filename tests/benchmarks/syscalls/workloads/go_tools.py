@@ -67,7 +67,8 @@ def buf(bench: Bench) -> None:
         f"curl --schema image.binpb -d {{}} --http2-prior-knowledge http://127.0.0.1:{port}/a.v1.S/Get",
         "breaking --against .git#branch=main", "build -o - --timeout 1ms",
     ):  # fmt: skip
-        bench.run(*options.split(), stdin=b"{}")
+        if not (bench.confined and options == "generate"):  # what it may write it may not execute
+            bench.run(*options.split(), stdin=b"{}")
     bench.run("lsp", "serve", stdin=session())
 
 
