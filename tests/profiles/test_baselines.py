@@ -7,6 +7,7 @@ import pytest
 
 from binsafe import baselines
 from binsafe.errors import BaselineError
+from binsafe.model import Condition
 from binsafe.policy.walls import NEEDS_CONDITION, WALLS
 
 SERVER_NEEDS = {
@@ -67,7 +68,9 @@ def test_who_may_listen():
         "network_server",
     ]
     assert not calls("cli_tool") & {"bind", "listen", "accept4"}
-    assert not calls("cli_tool", without="connect") & {"socket", "connect", "sendto"}
+    assert not calls("cli_tool", without="connect") & {"socket", "connect"}
+    sent = [grant for group in baselines.load("cli_tool").calls for grant in group.grants if grant.object == "sendto"]
+    assert [Condition(argument=4, values=(0,)) in grant.when for grant in sent] == [True]  # to no address: by a pair
     assert calls("deny_all") == set()
 
 
