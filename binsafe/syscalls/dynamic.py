@@ -106,7 +106,7 @@ class _Found:
                 made = (number, call.node, known.get(call.number)) not in never
                 if made and self.closure.live(number, call.node):
                     yield call.number, number, call.node, call.address
-            for value, node, address in habits.capability_calls(file.summary, self.machine.arch):
+            for value, node, address in habits.calls_through_memory(file.summary, self.machine.arch):
                 if self.closure.live(number, node):
                     yield value, number, node, address
         for value, number, passed in self.numbers.known:
@@ -118,7 +118,7 @@ class _Found:
         """Numbers of calls that are made through other files, or memory."""
         yield from (value for value, number, passed in self.numbers.known if self.closure.live(number, passed.node))
         for number, file in enumerate(self.closure.files):
-            for value, node, _ in habits.capability_calls(file.summary, self.machine.arch):
+            for value, node, _ in habits.calls_through_memory(file.summary, self.machine.arch):
                 if self.closure.live(number, node):
                     yield value
 
@@ -130,7 +130,7 @@ class _Found:
                 if self.closure.live(number, gap.node) and gap.node not in covered:
                     yield self._place(number, gap.address), gap.reason
         for number, node, address, reason in self.numbers.gaps:
-            covered = habits.through_table(self.closure.files[number].summary) or frozenset()
+            covered = habits.through_memory(self.closure.files[number].summary)
             if self.closure.live(number, node) and node not in covered:
                 yield self._place(number, address), reason
 

@@ -211,3 +211,12 @@ def test_an_import_counts_as_called_where_it_is_not_seen_who_calls_it(tmp_path: 
     assert "swapoff" in found.required
     assert not found.complete
     assert "swapoff" in found.unresolved[0].reason
+
+
+def test_libseccomp_looks_up_the_number_of_its_only_call(tmp_path: Path):
+    library(tmp_path, "filters", "long syscall(long, ...); int looked_up = -1;"
+            "int seccomp_load(void *filter) { return syscall(looked_up, 1, 0, filter); }")  # fmt: skip
+    source = "int seccomp_load(void *); int main(void) { return seccomp_load(0); }"
+    found = calls(build(tmp_path, "program", source, "-lfilters"))
+    assert "seccomp" in found.required
+    assert found.complete

@@ -55,6 +55,7 @@ _CHANGES_CAPABILITIES = re.compile(
     "reset_ambient|drop_bound|prctl).*"
 )
 _MAKES_CAPABILITIES = re.compile(r"cap_(?:init|dup|get_(?!bound).*|from_.*|copy_int.*|iab_.*|.*launcher.*)")
+_LOADS_FILTER = "seccomp_load"
 _CAPABILITY_CALLS = ("capset", "prctl", "setuid", "setgid", "setgroups", "chroot")
 
 
@@ -234,19 +235,24 @@ def _seeding(names: Names) -> Iterator[Condition]:
     yield Condition((), None, names.imported("shmget", "shmat", "shmdt"))
 
 
-def through_table(summary: Summary) -> frozenset[int] | None:
-    """The functions of libcap that make the calls of a table that programs may replace; None in other files.
+def through_memory(summary: Summary) -> frozenset[int]:
+    """The functions of libcap and libseccomp whose numbers lie in memory; `calls_through_memory` says which.
 
-    ``libcap/cap_proc.c``: ``_libcap_syscaller``; who uses it and with which calls is said by `capability_calls`.
+    Libcap's are in a table that programs may replace (``libcap/cap_proc.c``, ``_libcap_syscaller``); libseccomp looks
+    its only one up in its own table of names (``src/system.c``, ``_nr_seccomp``).
     """
-    if "cap_set_syscall" not in summary.names:
-        return None
+    if not summary.names & {"cap_set_syscall", _LOADS_FILTER}:
+        return frozenset()
     return frozenset(each.node for each in summary.passed if each.imported == "syscall" and each.value is None)
 
 
-def capability_calls(summary: Summary, arch: str) -> Iterator[tuple[int, int, int]]:
-    """(number, node, address) of the calls that libcap's exported functions make through that table."""
-    known = numbers(arch)
-    for export in summary.exports if through_table(summary) else ():
+def calls_through_memory(summary: Summary, arch: str) -> Iterator[tuple[int, int, int]]:
+    """(number, node, address) of those calls: for libcap by exported functions, for libseccomp where they are made."""
+    known, through = numbers(arch), through_memory(summary)
+    if _LOADS_FILTER in summary.names:
+        made = (each for each in summary.passed if each.node in through and each.imported == "syscall")
+        yield from ((known["seccomp"], each.node, each.address) for each in made if each.value is None)
+        return
+    for export in summary.exports if through else ():
         if export.first < export.last and _CHANGES_CAPABILITIES.fullmatch(export.name):
             yield from ((known[name], export.first, export.address) for name in _CAPABILITY_CALLS)
