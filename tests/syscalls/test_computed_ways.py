@@ -86,3 +86,18 @@ def test_a_function_in_a_table_beside_the_code_is_called_by_who_knows(option: st
     assert [gap.reason.partition(" at ")[0] for gap in found.unresolved] == [
         "the number is a parameter of a function whose address is taken"
     ]
+
+
+def test_a_number_that_a_function_may_change_through_its_address_is_not_known(tmp_path: Path):
+    """``long n = getpid; set(&n); syscall(n);``; what is on the stack beside it is known."""
+    text = (
+        "sub $24,%rsp; movq $39,8(%rsp); movq $167,16(%rsp); lea 8(%rsp),%rdi; call set; "
+        "mov {at}(%rsp),%rax; syscall; hlt; .p2align 4; set: movq $163,(%rdi); ret"
+    )
+    found = calls(bare(tmp_path, text.format(at=8)))
+    assert [gap.reason for gap in found.unresolved] == [
+        "the number is on the stack, where a function that was called may write"
+    ]
+    found = calls(bare(tmp_path, text.format(at=16)))
+    assert found.complete
+    assert set(found.sites) == {"swapon"}

@@ -1,7 +1,8 @@
 """One step of a backward walk: where what a location holds came from, over one edge.
 
 What is taken for granted: callees keep their convention's preserved registers; stack slots change only by instructions
-that name them through the stack or frame pointer. Where a value comes from anything else it is unknown.
+that name them through the stack or frame pointer, and in calls where their address was computed. Where a value comes
+from anything else it is unknown.
 """
 
 from collections.abc import Iterator
@@ -37,17 +38,22 @@ def before(program: Program, target: Place, edge: Edge, location: Location) -> I
                 yield Origin(Unknown("on a stack whose height is not known"), place.address)
                 return
             location = moved
-    elif flow is Flow.CALL and isinstance(location, str) and location not in _preserved(program, place):
+    elif flow is Flow.CALL and (lost := _lost_in_call(program, place, location)) is not None:
         if returns(program, callee):
-            yield Origin(Unknown("what a function returned"), place.address)
+            yield Origin(lost, place.address)
         return
     sources = None if flow is Flow.CALL else program.sources(place, location)
     for source in (Moved(location),) if sources is None else sources:
         yield Origin(source, place.address)
 
 
-def _preserved(program: Program, place: Place) -> frozenset[str]:
-    return program.machine.preserved(go=program.is_go(place.region))
+def _lost_in_call(program: Program, place: Place, location: Location) -> Unknown | None:
+    """What a call makes of a location; None if it leaves it alone."""
+    if isinstance(location, int):
+        given_away = location in place.region.exposed
+        return Unknown("on the stack, where a function that was called may write") if given_away else None
+    preserved = program.machine.preserved(go=program.is_go(place.region))
+    return None if location in preserved else Unknown("what a function returned")
 
 
 def _slot_before(program: Program, target: Place, edge: Edge, slot: int) -> int | None:
