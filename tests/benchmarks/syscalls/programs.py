@@ -103,7 +103,7 @@ PROGRAMS = (
     Program("sed", Installed("sed", "/bin/sed"), tools.sed, executes=("sh", "date")),
     Program("mawk", Installed("mawk", "/usr/bin/mawk"), tools.awk, executes=("sh", "sort", "date", "true")),
     Program("jq", Installed("jq", "/usr/bin/jq"), tools.jq),
-    Program("xz", Installed("xz-utils", "/usr/bin/xz"), tools.xz),
+    Program("xz", Installed("xz-utils", "/usr/bin/xz"), tools.xz, reads=("/dev/zero",)),
     Program("git", Installed("git", "/usr/bin/git"), tools.git, (), _GIT, ("/usr/lib/git-core",), _JIT),
     Program("openssl", Installed("openssl", "/usr/bin/openssl"), tools.openssl, (_OPENSSL,)),
     Program("curl", Installed("curl", "/usr/bin/curl"), tools.curl, (_OPENSSL,), (), _HOST),

@@ -327,7 +327,7 @@ def ripgrep(bench: Bench) -> None:
 
 
 def rsync(bench: Bench) -> None:
-    tree(bench)
+    tree(bench).chmod(0o777)  # without a user of its own, rsync's daemon is nobody where root starts it
     bench.run("--version")
     bench.run("-aHAXS", "--numeric-ids", "tree/", "copy/")
     bench.run("-av", "--delete", "--checksum", "-z", "tree/", "copy/")
