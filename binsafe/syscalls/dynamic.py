@@ -1,7 +1,7 @@
 """A dynamic program and its libraries -> Syscalls.
 
-Of the program itself everything counts: almost all of it is reached anyway, and what is only reached in ways that
-nobody can see is never missed. Of the libraries only what can be reached does.
+What can be reached from what the loader calls counts, of the program and of its libraries; of a program for which that
+cannot be seen (`Summary.mapped`) everything does.
 """
 
 from collections.abc import Callable, Iterator, Sequence
