@@ -1,0 +1,75 @@
+"""What parsers load while they work is loaded before they are confined."""
+
+import ast
+import inspect
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from importlib.util import find_spec
+from types import ModuleType
+
+import pytest
+
+from binsafe.intake.loading import LATE
+
+_LOADED = """
+import json, sys
+from binsafe.intake import loading, messages
+from binsafe.model import Artifact
+artifact = Artifact(name="x", path="/x", size=1, sha256="0" * 64)
+order = messages.Order(artifact=artifact, syscalls={syscalls}, listings={syscalls}, only_syscalls={only})
+loading.load(order, {head})
+print(json.dumps([name for name in sys.modules]))
+"""
+_PARSERS = tuple(
+    f"binsafe.{name}"
+    for name in ("formats", "signatures", "syscalls", "extractors", "containers", "archives", "bundles", "inspection")
+)
+_NOT_FOR_ELF = ("binsafe.formats.macho", "binsafe.formats.pe", "binsafe.syscalls.darwin")
+
+
+@pytest.mark.parametrize(("syscalls", "only"), [(True, False), (False, False), (True, True)])
+@pytest.mark.parametrize("head", [b"\x7fELF", b"MZ", b"\xcf\xfa\xed\xfe", b"PK\3\4", None])
+def test_no_parser_loads_a_module_later(head: bytes | None, *, syscalls: bool, only: bool):
+    text = _LOADED.format(head=head, syscalls=syscalls, only=only)
+    loaded = set(json.loads(subprocess.run([sys.executable, "-c", text], capture_output=True, check=True).stdout))
+    needed = {
+        name
+        for module in loaded
+        if module.startswith(_PARSERS)
+        for name in _imported_in_functions(module)
+        if not any(f"{name}.".startswith(f"{late}.") for late in LATE)
+    }
+    missing = needed - loaded
+    if head == b"\x7fELF":
+        missing = {name for name in missing if not name.startswith(_NOT_FOR_ELF)}
+    if not syscalls:
+        missing = {name for name in missing if not name.startswith("binsafe.syscalls.decoding")}
+    assert missing <= {"capstone", "compression", "compression.zstd"}  # an unusual wheel's; Python 3.14's
+
+
+@cache
+def _imported_in_functions(name: str) -> frozenset[str]:
+    return frozenset(_imports(name))
+
+
+def _imports(name: str) -> Iterator[str]:
+    module = sys.modules.get(name) or __import__(name, fromlist=["_"])
+    assert isinstance(module, ModuleType)
+    for function in ast.walk(ast.parse(inspect.getsource(module))):
+        if isinstance(function, ast.FunctionDef):
+            for node in ast.walk(function):
+                if isinstance(node, ast.Import):
+                    yield from (alias.name for alias in node.names)
+                elif isinstance(node, ast.ImportFrom) and node.module:
+                    yield node.module
+                    yield from (whole for alias in node.names if _is_module(whole := f"{node.module}.{alias.name}"))
+
+
+def _is_module(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False
