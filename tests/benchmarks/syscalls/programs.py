@@ -185,7 +185,10 @@ SENT = (
     ),
     Program("fastly", _npm("@fastly/cli-linux-x64", "package/fastly"), go_tools.fastly, executes=("sh", "true")),
     # Rust with musl
-    Program("sentry-cli", _npm("@sentry/cli-linux-x64", "package/bin/sentry-cli"), rust_tools.sentry_cli, (), _HOOKS),
+    Program(
+        "sentry-cli", _npm("@sentry/cli-linux-x64", "package/bin/sentry-cli"), rust_tools.sentry_cli,
+        executes=_HOOKS, reads=("/bin/true",),
+    ),
     Program("turbo", _npm("turbo-linux-64", "turbo-linux-x64/bin/turbo"), rust_tools.turbo, executes=_HOOKS),
     Program("pagefind", _npm("@pagefind/linux-x64", "package/bin/pagefind_extended"), rust_tools.pagefind),
     Program("sherif", _npm("sherif-linux-x64-musl", "package/bin/sherif"), rust_tools.sherif, executes=_HOOKS),
@@ -203,7 +206,10 @@ SENT = (
     ),
     Program("cdebootstrap", _deb("cdebootstrap-static", "./usr/bin/cdebootstrap-static"), c_tools.cdebootstrap),
     Program("gpgv-static", _deb("gpgv-static", "./usr/bin/gpgv-static"), c_tools.gpgv),
-    Program("qemu-static", _deb("qemu-user-static", "./usr/bin/qemu-aarch64-static"), c_tools.qemu),
+    Program(
+        "qemu-static", _deb("qemu-user-static", "./usr/bin/qemu-aarch64-static"), c_tools.qemu,
+        grants=("--pack", "jit"),
+    ),
 )  # fmt: skip
 
 _SELINUX = ("libc6", "libgcc-s1", "libselinux1", "libpcre2-8-0")
