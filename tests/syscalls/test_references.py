@@ -30,3 +30,10 @@ def test_an_address_is_seen_in_the_first_instruction_as_in_any_other(opcode: byt
     source, told = found[TARGET]
     assert told == use
     assert start + in_front <= source <= start + in_front + 1  # in front of REX.W or behind it
+
+
+def test_a_distance_that_leads_out_of_all_memory_is_that_of_no_table():
+    """As Chromium has it behind a `lea`: a constant in a `movabs` is any number."""
+    code = bytes.fromhex("4c8d3df9ffffff 49bbffffffffffffff7f 4d01df") + b"\x90" * 64
+    found = X86_64().references(CodeRange(0x1000, memoryview(code)))
+    assert found.targets.tolist() == [0x1000]

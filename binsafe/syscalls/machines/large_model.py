@@ -9,7 +9,7 @@ from collections import Counter
 
 import numpy as np
 
-from binsafe.syscalls.decoding.code import Bytes, CodeRange
+from binsafe.syscalls.decoding.code import HIGHEST_ADDRESS, Bytes, CodeRange
 from binsafe.syscalls.machines.machine import Addresses, Edges, joined
 
 AROUND = 48
@@ -28,7 +28,8 @@ def references(code: CodeRange, leas: Edges) -> Edges:
     tables: Counter[int] = Counter()
     for source, target in zip(leas.sources.tolist(), leas.targets.tolist(), strict=True):
         start = max(0, source - code.address - AROUND)
-        tables.update(target + int(words[start + at]) for at in _movabs(data[start:][: 2 * AROUND], count - start))
+        named = (target + int(words[start + at]) for at in _movabs(data[start:][: 2 * AROUND], count - start))
+        tables.update(table for table in named if 0 <= table <= HIGHEST_ADDRESS)
     if not tables:
         return Edges(leas.sources[:0], leas.targets[:0])
     at = _movabs(data, count)
