@@ -4,6 +4,8 @@ The graph knows what a function *could* do; the source of well-known libraries s
 knowledge is stated as a `Condition`, and the walk (`composing`) follows conditional edges once their need is met.
 """
 
+from functools import cached_property
+
 from binsafe.syscalls.linking.summary import Summary
 
 _STUB_SIZE = 16
@@ -15,7 +17,6 @@ class Names:
 
     def __init__(self, summary: Summary) -> None:
         self.summary = summary
-        self._edges = list(summary.edges())
         self._own = summary.nodes - len(summary.imports)
         self._exported: dict[str, set[int]] = {}
         for export in summary.exports:
@@ -23,6 +24,13 @@ class Names:
                 self._exported.setdefault(export.name, set()).add(export.first)
         self.roots = frozenset(memoryview(summary.roots).cast("i").tolist())
         self.named = frozenset(node for nodes in self._exported.values() for node in nodes)
+
+    @cached_property
+    def _callers(self) -> dict[int, list[int]]:
+        found: dict[int, list[int]] = {}
+        for source, target in self.summary.edges():
+            found.setdefault(target, []).append(source)
+        return found
 
     def exported(self, *names: str) -> frozenset[int]:
         """Functions that the file exports under one of these names."""
@@ -34,12 +42,13 @@ class Names:
 
     def called(self, nodes: frozenset[int]) -> frozenset[int]:
         """Nameless functions that some functions refer to."""
-        found = (target for source, target in self._edges if source in nodes)
+        firsts, targets = self.summary.leads
+        found = (target for node in nodes for target in targets[firsts[node] : firsts[node + 1]])
         return frozenset(node for node in found if node < self.summary.functions) - self.named
 
     def callers(self, nodes: frozenset[int]) -> frozenset[int]:
         """What refers to some nodes."""
-        return frozenset(source for source, target in self._edges if target in nodes)
+        return frozenset(source for node in nodes for source in self._callers.get(node, ()))
 
     def users(self, *imported: str) -> frozenset[int]:
         """Functions that call something imported, directly or through its stub (`plt`), whose own node is no user."""
