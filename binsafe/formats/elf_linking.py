@@ -26,6 +26,7 @@ FUNCTION, OBJECT, IFUNC, TLS = 2, 1, 10, 6
 _PLTRELSZ, _HASH, _STRTAB, _SYMTAB, _RELA, _RELASZ, _INIT, _FINI, _JMPREL = 2, 4, 5, 6, 7, 8, 12, 13, 23
 _INIT_ARRAY, _FINI_ARRAY, _INIT_ARRAYSZ, _FINI_ARRAYSZ, _PREINIT_ARRAY, _PREINIT_ARRAYSZ = 25, 26, 27, 28, 32, 33
 _RELRSZ, _RELR = 35, 36
+_SYMBOLIC, _FLAGS, _DF_SYMBOLIC = 16, 30, 2
 _GNU_HASH, _VERSYM, _VERDEF, _VERDEFNUM, _VERNEED, _VERNEEDNUM = (
     0x6FFFFEF5,
     0x6FFFFFF0,
@@ -64,6 +65,8 @@ class Linking(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Indices of the symbols whose objects are copied into this file (``COPY``)."""
     unwind: int | None
     """Address of ``PT_GNU_EH_FRAME``."""
+    symbolic: bool = False
+    """``DT_SYMBOLIC`` or ``DF_SYMBOLIC``: names are looked up in this file before all others."""
 
 
 class _File(NamedTuple):
@@ -117,6 +120,7 @@ def linking(data: memoryview) -> Linking | None:
         started=tuple(address for tag in (_INIT, _FINI) if (address := file.first(tag))),
         arrays=tuple(arrays),
         unwind=unwind,
+        symbolic=_SYMBOLIC in file.tags or any(flags & _DF_SYMBOLIC for flags in file.tags.get(_FLAGS, ())),
     )
 
 

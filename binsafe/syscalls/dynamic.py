@@ -7,7 +7,7 @@ cannot be seen (`Summary.mapped`) everything does.
 from collections.abc import Callable, Iterator, Sequence
 
 from binsafe.limits import MAX_EVIDENCE
-from binsafe.model import Syscalls, Unresolved
+from binsafe.model import ResolvedLibrary, Syscalls, Unresolved
 from binsafe.syscalls import glibc
 from binsafe.syscalls.conventions import CONVENTIONS
 from binsafe.syscalls.glibc import LOADS_LIBRARIES, LOOKS_UP, asks_by_name
@@ -21,6 +21,8 @@ from binsafe.syscalls.tables import names
 
 _MAX_ROUNDS = 8
 """How often libraries that are loaded at run time may lead to further ones."""
+_AT_RUN_TIME = frozenset({"dlopen", "--with"})
+"""Who asks for a library when the program runs already, see `binsafe.model.ResolvedLibrary`."""
 
 
 def analyse_dynamic(program: Callable[[Watched], Summary], libraries: Libraries, *, explain: str | None) -> Syscalls:
@@ -47,6 +49,7 @@ class _Found:
         self.unfinished = False
         """Whether what was loaded last might load still more."""
         members = libraries.members(watched)
+        late = _late([member.library for member in members])
         members = [*members[1:], *members[:1]]
         self.missing = [member.library for member in members if member.summary is None]
         summaries = [program, *(member.summary for member in members if member.summary is not None)]
@@ -59,7 +62,8 @@ class _Found:
                         m.library.name,
                         m.summary,
                         started=m is members[-1],
-                        exported=m.library.needed_by in {"dlopen", "--with"} and asked_in(m.library.name),
+                        exported=m.library.needed_by in _AT_RUN_TIME and asked_in(m.library.name),
+                        late=m.library.name in late,
                     )
                     for m in members
                     if m.summary is not None
@@ -176,6 +180,12 @@ class _Found:
             way, number, address = min(ways, key=lambda found: len(found[0]))
             yield from (_line(step) for step in way)
             yield f"{self.closure.files[number].name}: makes the call at {address:#x}"
+
+
+def _late(libraries: Sequence[ResolvedLibrary]) -> frozenset[str]:
+    """Names of those that are loaded at run time, and of what is loaded for these: nothing else comes behind them."""
+    first = next((at for at, each in enumerate(libraries) if each.needed_by in _AT_RUN_TIME), len(libraries))
+    return frozenset(each.name for each in libraries[first:])
 
 
 def _asked_in(summaries: Sequence[Summary]) -> Callable[[str], bool]:

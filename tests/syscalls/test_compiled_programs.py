@@ -1,5 +1,6 @@
 """Small C programs with libraries of their own: what they make is known, because they were written for it."""
 
+import struct
 import subprocess
 from pathlib import Path
 
@@ -16,6 +17,7 @@ long mine(long unused, long number) {
     return result + unused;
 }
 """
+_SYNC, _GETPGRP = 162, 111
 _OUTER = "long mine(long, long); long outer(long number) { return mine(7, number + 1) + 1; }"
 
 
@@ -99,6 +101,51 @@ def test_names_that_are_looked_up_are_reached_in_the_libraries_that_are_there(tm
     assert "swapoff" in found.required
     assert "swapon" not in found.required
     assert found.complete
+
+
+@pytest.mark.parametrize(
+    ("flags", "taken"), [("RTLD_NOW", 3), ("RTLD_NOW | RTLD_GLOBAL", 2), ("RTLD_LAZY | RTLD_DEEPBIND", 3)]
+)
+def test_a_library_that_is_loaded_at_run_time_uses_its_own_function_of_a_name(flags: str, taken: int, tmp_path: Path):
+    first, second = helping(tmp_path, 1, _SYNC), helping(tmp_path, 2, _GETPGRP)
+    used = "".join(f'((int (*)(void)) dlsym(dlopen("{each.name}", {flags}), "entry"))() + ' for each in (first, second))
+    path = build(tmp_path, "program", f"#include <dlfcn.h>\nint main(void) {{ return {used}0; }}", "-D_GNU_SOURCE")
+    assert run(path) == taken
+    found = calls(path)
+    assert {"sync", "getpgrp"} <= set(found.required)
+    assert found.complete
+
+
+@pytest.mark.parametrize("symbolic", [False, True])
+def test_the_first_function_of_a_name_is_used_unless_a_library_looks_in_itself_first(symbolic: bool, tmp_path: Path):
+    helping(tmp_path, 1, _SYNC)
+    path = helping(tmp_path, 2, _GETPGRP)
+    path.write_bytes(path.read_bytes().replace(struct.pack("<QQ", 30, 8), struct.pack("<QQ", 30, 8 | 2 * symbolic)))
+    linked = ("-Wl,--no-as-needed", "-lhelp1", "-lhelp2")
+    program = build(tmp_path, "program", "int entry2(void); int main(void) { return entry2(); }", *linked)
+    assert run(program) == (2 if symbolic else 1)
+    found = calls(program)
+    assert ("getpgrp" in found.required) == symbolic
+    assert found.complete
+
+
+def helping(folder: Path, number: int, call: int) -> Path:
+    """A library that calls its own ``helper``, which makes one call and says which library it is of, by that name."""
+    source = f"""
+        int helper(void) {{
+            long result;
+            __asm__ volatile("syscall" : "=a"(result) : "a"({call}) : "rcx", "r11", "memory");
+            return {number};
+        }}
+        int entry(void) {{ return helper(); }}
+        int entry{number}(void) {{ return helper(); }}"""
+    flags = ("-Wl,-z,now", "-fno-inline", "-fsemantic-interposition")
+    return library(folder, f"help{number}", source, *flags)
+
+
+def run(program: Path) -> int:
+    """What it returns when it really runs, linked by the dynamic linker of this system."""
+    return subprocess.run([program], check=False).returncode
 
 
 def test_a_name_service_that_asks_another_one_asks_by_name(tmp_path: Path):

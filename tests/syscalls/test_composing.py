@@ -159,3 +159,37 @@ def test_where_a_library_starts_as_a_program_counts_for_what_is_started():
     for started, expected in ((True, {1}), (False, set())):
         closure = Closure([File("program", program(), whole=True), File("lib", runnable, started=started)])
         assert live(closure, 1) == expected
+
+
+def helping(*, symbolic: bool = False) -> Summary:
+    """A library whose ``entry`` calls ``helper`` by its name, and has one of its own."""
+    exports = (export("entry", 0), export("helper", 1))
+    made = library([(0, 3)], imports=(Name("helper", None, False),), exports=exports)
+    return msgspec.structs.replace(made, symbolic=symbolic)
+
+
+def test_a_library_that_is_loaded_at_run_time_may_use_its_own_definition():
+    files = [File(name, helping(), exported=name == "second", late=True) for name in ("first", "second")]
+    closure = Closure([File("program", program(), whole=True), *files])
+    assert [live(closure, 1), live(closure, 2)] == [{1}, {0, 1}]
+
+
+def test_at_the_start_the_first_definition_is_taken_alone():
+    asking = program(Name("helper", None, False), Name("entry", None, False))
+    first = library(exports=(export("helper", 1),))
+    late = File("late", helping(), late=True)
+    closure = Closure([File("program", asking, whole=True), late, File("first", first), File("second", helping())])
+    assert [live(closure, 1), live(closure, 2), live(closure, 3)] == [set(), {1}, {0}]
+
+
+def test_a_name_that_nobody_defines_at_the_start_may_be_of_any_library_that_is_loaded_later():
+    plugins = [File(name, library(exports=(export("helper", 0),)), late=True) for name in ("first", "second")]
+    closure = Closure([File("program", program(Name("helper", None, False)), whole=True), *plugins])
+    assert [live(closure, 1), live(closure, 2)] == [{0}, {0}]
+
+
+def test_a_file_that_looks_names_up_in_itself_first_uses_its_own_definition():
+    asking = program(Name("helper", None, False), Name("entry", None, False))
+    first = File("first", library(exports=(export("helper", 1),)))
+    closure = Closure([File("program", asking, whole=True), first, File("second", helping(symbolic=True))])
+    assert [live(closure, 1), live(closure, 2)] == [{1}, {0, 1}]

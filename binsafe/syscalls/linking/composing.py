@@ -20,6 +20,8 @@ class File(NamedTuple):
     """Whether the kernel starts it: the program, and its interpreter."""
     exported: bool = False
     """Whether all that it exports counts as reached: it is loaded at run time, and its symbols are asked for then."""
+    late: bool = False
+    """Whether it is loaded at run time, or for one that is: names are bound in a scope of its own, too."""
 
 
 class Step(NamedTuple):
@@ -39,7 +41,7 @@ class Closure:
         self._network = Network([file.summary.leads for file in files])
         self._bases = self._network.bases
         self._definitions: dict[str, list[tuple[int, Export]]] = {}
-        for number, file in enumerate(files):
+        for number, file in sorted(enumerate(files), key=lambda each: each[1].late):  # the global scope comes first
             for export in file.summary.exports:
                 self._definitions.setdefault(export.name, []).append((number, export))
         self._conditions = [
@@ -118,8 +120,7 @@ class Closure:
             base, summary = self._bases[number], file.summary
             first = base + summary.nodes - len(summary.imports)
             for at, wanted in enumerate(summary.imports):
-                found = self._bind(number, wanted)
-                if found is not None:
+                for found in self._bind(number, wanted):
                     self._network.bind(first + at, self._span(*found))
             for node, name in asked(summary):  # whichever file is asked
                 services = ((n, e) for n, each in enumerate(self.files) for e in each.summary.services.get(name, ()))
@@ -134,19 +135,28 @@ class Closure:
         base = self._bases[file]
         return range(base + export.first, base + export.last)
 
-    def _bind(self, asking: int, wanted: Name) -> tuple[int, Export] | None:
-        """The definition that the linker takes: the first in load order with that name and version.
+    def _bind(self, asking: int, wanted: Name) -> Sequence[tuple[int, Export]]:
+        """The definitions that the linker may take: one, or several where more than the order of the files decides.
+
+        At the start the first in load order with that name and version is taken, but by glibc the file's own where it
+        says so (``DF_SYMBOLIC``), which musl does not heed. At run time names are bound in the global scope and in that
+        of the file that was asked for, whose order depends on flags (dlopen(3): ``RTLD_DEEPBIND``) and on what was
+        loaded before: whatever is loaded then may take any, and be taken by a file that has waited for the name.
 
         Who asks without a version gets a default one; a definition without a version serves everybody. For a copied
         object the asking file's own definition is the copy, not what is meant.
         """
-        found = self._definitions.get(wanted.name, ())
+        file, found = self.files[asking], self._definitions.get(wanted.name, ())
+        several = file.late or file.summary.symbolic
+        taken = []
         for number, export in found:
             fits = wanted.version is None or export.version in {None, wanted.version}
             usable = export.default or (wanted.version is not None and export.version == wanted.version)
             if fits and usable and not (wanted.copied and number == asking):
-                return number, export
-        return next(((number, export) for number, export in found if number != asking), None)
+                taken.append((number, export))
+                if not several and not self.files[number].late:
+                    break
+        return taken or [each for each in found if each[0] != asking]
 
     def _roots(self) -> Iterator[int]:
         for number, file in enumerate(self.files):

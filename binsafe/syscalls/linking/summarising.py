@@ -151,6 +151,7 @@ class Summariser:
             given=tuple(sorted(given, key=repr)),
             carried=tuple(sorted(carried, key=repr)),
             handed=tuple(sorted(handed, key=repr)),
+            symbolic=self._linking.symbolic,
         )
 
     def _edges(self, exports: Iterable[Export]) -> tuple[Addresses, Addresses]:

@@ -175,6 +175,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """See `binsafe.syscalls.dataflow.arguments`."""
     conditions: tuple[Condition, ...] = ()
     """Which edges and calls count on occasions only, see `binsafe.syscalls.linking.conditions`."""
+    symbolic: bool = False
+    """Whether names are looked up in the file itself first, see `binsafe.formats.elf_linking`."""
 
     @property
     def nodes(self) -> int:
