@@ -14,7 +14,7 @@ from typing import Final
 from binsafe.formats import HEAD_BYTES, identify
 from binsafe.intake.messages import Order
 
-__all__ = ["HEAD_BYTES", "LATE", "Unloaded", "ask_for_modules", "load"]
+__all__ = ["HEAD_BYTES", "LATE", "Unloaded", "ask_for_modules", "load", "load_for_library"]
 
 _CODECS: Final = ("ascii", "latin-1", "utf-16-le", "unicode_escape")
 _CODECS_OF_OTHERS: Final = ("utf-16-be", "cp437", "idna", "punycode")
@@ -23,17 +23,11 @@ _CODECS_OF_OTHERS: Final = ("utf-16-be", "cp437", "idna", "punycode")
 def load(order: Order, head: bytes | None) -> None:
     """Load what parsing takes of a file that begins with ``head``, or of a folder (None)."""
     kind = "folder" if head is None else identify(head)
-    from binsafe.formats import elf, elf_linking  # noqa: F401, PLC0415 - the parsers load under the limits, too
-    from binsafe.intake import asking, librarian  # noqa: F401, PLC0415
-    from binsafe.syscalls import engine, tables  # noqa: F401, PLC0415
+    from binsafe.intake import asking, librarian  # noqa: F401, PLC0415 - the parsers load under the limits, too
 
-    for name in _CODECS:
-        codecs.lookup(name)
-    tables.kernel_version()
+    _load_engine()
     if order.syscalls or order.listings:
-        from binsafe.syscalls.decoding import capstone_library, surroundings  # noqa: F401, PLC0415
-
-        capstone_library.load()
+        _load_disassembler()
     if not order.only_syscalls:
         from binsafe import archives, bundles, inspection  # noqa: F401, PLC0415
         from binsafe.intake import folder, inspecting  # noqa: F401, PLC0415
@@ -41,6 +35,27 @@ def load(order: Order, head: bytes | None) -> None:
         _load_others()
     if kind in {"mach-o", "pe"}:
         _load_signatures()
+
+
+def load_for_library() -> None:
+    """Load what it takes to find out about a library's calls."""
+    _load_engine()
+    _load_disassembler()
+
+
+def _load_engine() -> None:
+    from binsafe.formats import elf, elf_linking  # noqa: F401, PLC0415 - the parsers load under the limits, too
+    from binsafe.syscalls import engine, tables  # noqa: F401, PLC0415
+
+    for name in _CODECS:
+        codecs.lookup(name)
+    tables.kernel_version()
+
+
+def _load_disassembler() -> None:
+    from binsafe.syscalls.decoding import capstone_library, surroundings  # noqa: F401, PLC0415
+
+    capstone_library.load()
 
 
 def _load_others() -> None:

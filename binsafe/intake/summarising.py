@@ -9,6 +9,7 @@ from typing import Self
 
 import msgspec
 
+from binsafe.intake import loading
 from binsafe.intake.apart import Apart, Broken, again, nonsense
 from binsafe.intake.messages import Closed, Kind, receive, send
 from binsafe.intake.owners import is_systems_own
@@ -51,7 +52,7 @@ class Summariser:
 
     def _ask(self, library: ResolvedLibrary, question: _Question) -> bytes:
         is_shared = self._in_system and library.path is not None and is_systems_own(library.path)
-        child = (self._shared if is_shared else None) or Apart(_answer_all)
+        child = (self._shared if is_shared else None) or _begin()
         if is_shared:
             self._shared = None  # only one that answers well is asked again
         try:
@@ -67,6 +68,11 @@ class Summariser:
         else:
             child.close()
         return frame.payload
+
+
+def _begin() -> Apart:
+    loading.load_for_library()  # not there yet where what was kept of the program was enough
+    return Apart(_answer_all)
 
 
 def _answer_all(connection: socket.socket) -> bytes:

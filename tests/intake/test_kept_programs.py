@@ -77,6 +77,12 @@ def test_the_answer_is_the_same(cache: Path, ls: str, tmp_path: Path):
     assert kept(cache) != []
 
 
+def test_libraries_that_have_changed_are_taken_apart_for_a_program_that_has_not(cache: Path, ls: str, tmp_path: Path):
+    shutil.copytree(cache / "binsafe" / "programs", tmp_path / "binsafe" / "programs")
+    assert not (tmp_path / "binsafe" / "libraries").exists()
+    assert listed(ls, tmp_path) == listed(ls, cache)
+
+
 def test_what_is_damaged_is_made_anew(cache: Path, ls: str):
     before = listed(ls, cache)
     (file,) = kept(cache)
