@@ -54,12 +54,12 @@ class Libraries:
         self._paths: set[str] = set()
         inside = tree.inside(path)
         self._root = Requester(program, None if inside is None else inside.rpartition("/")[0] or "/", None)
+        wanted: list[tuple[str, str, Requester]] = []
         if program.interpreter is not None:
             self._load_interpreter(program.interpreter)
             preloaded = [word for line in tree.lines("/etc/ld.so.preload") for word in line.replace(":", " ").split()]
-            self._load([(name, "interpreter", self._root) for name in preloaded])
-        if program.dynamic is not None:
-            self._load(_asked(self._root, "program"))
+            wanted += [(name, "interpreter", self._root) for name in preloaded]
+        self._load([*wanted, *_asked(self._root, "program")])  # what those need comes behind what the program needs
 
     @property
     def resolved(self) -> tuple[ResolvedLibrary, ...]:

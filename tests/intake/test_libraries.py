@@ -102,6 +102,14 @@ def test_libraries_that_the_system_preloads(root: Path):
     assert closure(root, program())["/lib/libspy.so"] == ("/lib/libspy.so", "interpreter")
 
 
+def test_what_preloaded_libraries_need_comes_behind_what_the_program_needs(root: Path):
+    install(root, "/etc/ld.so.preload", b"/lib/libspy.so\n")
+    install(root, "/lib/libspy.so", shared_object("libc.so.6"))
+    install(root, "/lib/libc.so.6", shared_object(soname="libc.so.6"))
+    install(root, "/lib/libmalloc.so", shared_object("libc.so.6"))
+    assert list(closure(root, program("libmalloc.so"))) == [LOADER, "/lib/libspy.so", "libmalloc.so", "libc.so.6"]
+
+
 def test_musl_is_its_own_c_library_and_searches_as_musl_does(root: Path):
     musl = "/lib/ld-musl-x86_64.so.1"
     install(root, musl, shared_object(soname="libc.so"))
