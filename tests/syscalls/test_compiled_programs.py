@@ -129,6 +129,22 @@ def test_the_first_function_of_a_name_is_used_unless_a_library_looks_in_itself_f
     assert found.complete
 
 
+def test_who_asks_without_a_version_gets_the_oldest_one(tmp_path: Path):
+    source = """
+        __asm__(".symver old,f@V1\\n.symver new,f@@V2");
+        #include <unistd.h>
+        int old(void) { getpgrp(); return 1; }
+        int new(void) { sync(); return 2; }"""
+    (tmp_path / "map").write_text("V1 { f; }; V2 { } V1;")
+    (tmp_path / "without").mkdir()
+    library(tmp_path / "without", "versions", "int f(void) { return 0; }", "-Wl,-soname,libversions.so")
+    library(tmp_path, "versions", source, f"-Wl,--version-script={tmp_path / 'map'}")
+    linked = (f"-L{tmp_path / 'without'}", "-lversions")
+    program = build(tmp_path, "program", "int f(void); int main(void) { return f(); }", *linked)
+    assert run(program) == 1
+    assert "getpgrp" in calls(program).required
+
+
 def helping(folder: Path, number: int, call: int) -> Path:
     """A library that calls its own ``helper``, which makes one call and says which library it is of, by that name."""
     source = f"""

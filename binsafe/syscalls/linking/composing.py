@@ -143,19 +143,20 @@ class Closure:
         of the file that was asked for, whose order depends on flags (dlopen(3): ``RTLD_DEEPBIND``) and on what was
         loaded before: whatever is loaded then may take any, and be taken by a file that has waited for the name.
 
-        Who asks without a version gets a default one; a definition without a version serves everybody. For a copied
-        object the asking file's own definition is the copy, not what is meant.
+        Who asks without a version gets that of the file's oldest version, or the default one (``do_lookup_x`` in glibc,
+        ``elf/dl-lookup.c``); a definition without a version serves everybody. For a copied object the asking file's own
+        definition is the copy, not what is meant.
         """
         file, found = self.files[asking], self._definitions.get(wanted.name, ())
         several = file.late or file.summary.symbolic
-        taken = []
+        taken: list[tuple[int, Export]] = []
         for number, export in found:
-            fits = wanted.version is None or export.version in {None, wanted.version}
-            usable = export.default or (wanted.version is not None and export.version == wanted.version)
-            if fits and usable and not (wanted.copied and number == asking):
+            if taken and not (several or number == taken[-1][0] or self.files[taken[-1][0]].late):
+                break
+            same = wanted.version is None or export.version == wanted.version
+            fits = same or (export.default and export.version is None)
+            if fits and not (wanted.copied and number == asking):
                 taken.append((number, export))
-                if not several and not self.files[number].late:
-                    break
         return taken or [each for each in found if each[0] != asking]
 
     def _roots(self) -> Iterator[int]:
