@@ -10,7 +10,7 @@ from binsafe.limits import MAX_EVIDENCE
 from binsafe.model import ResolvedLibrary, Syscalls, Unresolved
 from binsafe.syscalls import glibc
 from binsafe.syscalls.conventions import CONVENTIONS
-from binsafe.syscalls.glibc import LOADS_LIBRARIES, LOOKS_UP, asks_by_name
+from binsafe.syscalls.glibc import LOADS_LIBRARIES, LOOKS_UP, NEW_NAMESPACE, asks_by_name
 from binsafe.syscalls.linking import c_library, habits
 from binsafe.syscalls.linking.composing import Closure, File, Step
 from binsafe.syscalls.linking.judging import proved, said
@@ -54,16 +54,17 @@ class _Found:
         self.missing = [member.library for member in members if member.summary is None]
         summaries = [program, *(member.summary for member in members if member.summary is not None)]
         asked_in = _asked_in(summaries)
+        apart = any(passed.imported == NEW_NAMESPACE for summary in summaries for passed in summary.passed)
         self.closure = Closure(
             [
-                File("program", program, whole=not program.mapped, started=True, exported=True),
+                File("program", program, whole=not program.mapped, started=True, exported=True, late=apart),
                 *(
                     File(
                         m.library.name,
                         m.summary,
                         started=m is members[-1],
                         exported=m.library.needed_by in _AT_RUN_TIME and asked_in(m.library.name),
-                        late=m.library.name in late,
+                        late=apart or m.library.name in late,
                     )
                     for m in members
                     if m.summary is not None

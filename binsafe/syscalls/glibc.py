@@ -12,6 +12,8 @@ from binsafe.formats.structure import find_all
 from binsafe.model import Slice
 
 LOADS_LIBRARIES = ("dlopen", "dlmopen")
+NEW_NAMESPACE = "dlmopen"
+"""Loads what may be there already once more, and binds it among itself."""
 LOOKS_UP = ("dlsym", "dlvsym")
 WATCHED: Mapping[str, tuple[int, ...]] = MappingProxyType(
     {

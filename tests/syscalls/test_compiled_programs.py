@@ -116,6 +116,20 @@ def test_a_library_that_is_loaded_at_run_time_uses_its_own_function_of_a_name(fl
     assert found.complete
 
 
+def test_in_a_namespace_of_its_own_a_library_uses_its_own_function_of_a_name(tmp_path: Path):
+    helping(tmp_path, 1, _SYNC)
+    helping(tmp_path, 2, _GETPGRP)
+    opened = f'dlmopen(LM_ID_NEWLM, "{tmp_path}/libhelp2.so", RTLD_NOW)'
+    source = f"""
+        #include <dlfcn.h>
+        int entry2(void);
+        int main(void) {{ return entry2() + ((int (*)(void)) dlsym({opened}, "entry"))(); }}"""
+    linked = ("-D_GNU_SOURCE", "-Wl,--no-as-needed", "-lhelp1", "-lhelp2")
+    program = build(tmp_path, "program", source, *linked)
+    assert run(program) == 1 + 2
+    assert {"sync", "getpgrp"} <= set(calls(program).required)
+
+
 @pytest.mark.parametrize("symbolic", [False, True])
 def test_the_first_function_of_a_name_is_used_unless_a_library_looks_in_itself_first(symbolic: bool, tmp_path: Path):
     helping(tmp_path, 1, _SYNC)

@@ -21,7 +21,7 @@ class File(NamedTuple):
     exported: bool = False
     """Whether all that it exports counts as reached: it is loaded at run time, and its symbols are asked for then."""
     late: bool = False
-    """Whether it is loaded at run time, or for one that is: names are bound in a scope of its own, too."""
+    """Whether it may be loaded at run time, or for one that is: names are bound in a scope of its own, too."""
 
 
 class Step(NamedTuple):
