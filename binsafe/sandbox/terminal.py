@@ -37,12 +37,13 @@ _UNDONE_BY: Final = {
 }
 """What takes back colours, a region that scrolls (it moves the cursor), characters for lines, the keypad's own keys."""
 _TEXT: Final = re.compile(
-    rb"(?:[\x07-\x0d\x20-\x7e]++|\xc2[\xa0-\xbf]|[\xc3-\xdf][\x80-\xbf]|\xe0[\xa0-\xbf][\x80-\xbf]"
+    rb"(?:[\x07-\x0d\x20-\x7e]+|\xc2[\xa0-\xbf]|[\xc3-\xdf][\x80-\xbf]|\xe0[\xa0-\xbf][\x80-\xbf]"
     rb"|[\xe1-\xec\xee\xef][\x80-\xbf]{2}|\xed[\x80-\x9f][\x80-\xbf]|\xf0[\x90-\xbf][\x80-\xbf]{2}"
-    rb"|[\xf1-\xf3][\x80-\xbf]{3}|\xf4[\x80-\x8f][\x80-\xbf]{2}|\xc2(?![\x80-\x9f])|[\xa0-\xc1\xc3-\xff])++"
+    rb"|[\xf1-\xf3][\x80-\xbf]{3}|\xf4[\x80-\x8f][\x80-\xbf]{2}|\xc2(?![\x80-\x9f])|[\xa0-\xc1\xc3-\xff])+"
 )
 """Characters of UTF-8 that are no controls, and what is no UTF-8 but for the bytes that are controls themselves (0x9b
-begins a sequence where a terminal takes its input byte by byte)."""
+begins a sequence where a terminal takes its input byte by byte). No possessive quantifiers: repeated groups of Python
+before 3.11.5 forget with them what a look ahead forbids."""
 _CUT_CHARACTER: Final = re.compile(rb"(?:[\xc3-\xdf]|[\xe0-\xef][\x80-\xbf]?|[\xf0-\xf4][\x80-\xbf]{0,2})\Z")
 _MAX_SEQUENCE: Final = 256
 
