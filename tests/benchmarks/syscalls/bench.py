@@ -22,6 +22,8 @@ RUN_SECONDS = 15
 """A run that has not ended then is killed: what it did until then counts."""
 READY_SECONDS = 20
 SETTLE_SECONDS = 0.3
+PAUSE_SECONDS, ANSWER_SECONDS = 0.5, 3
+"""What is waited for an answer between two messages, and to the last one: also a busy machine answers by then."""
 """Time for a program that has just started to handle signals, where outcomes are compared."""
 SANDBOXED_SECONDS = 90
 """The same in the sandbox: each new set of grants is a new policy, for which the program is inspected."""
@@ -234,9 +236,10 @@ class Bench:
         family = socket.AF_INET if isinstance(address, int) else socket.AF_UNIX
         answers = b""
         with socket.socket(family) as connection, contextlib.suppress(OSError):
-            connection.settimeout(0.5)
+            connection.settimeout(ANSWER_SECONDS)
             connection.connect(("127.0.0.1", address) if isinstance(address, int) else str(address))
-            for message in messages:
+            for number, message in enumerate(messages, 1):
+                connection.settimeout(ANSWER_SECONDS if number == len(messages) else PAUSE_SECONDS)
                 connection.sendall(message)
                 with contextlib.suppress(TimeoutError):
                     answers += connection.recv(65536)
