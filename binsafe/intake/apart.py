@@ -4,6 +4,7 @@ It begins where we are, with what we have loaded and mapped, does its work and e
 it, it can lie about that file and about nothing else.
 """
 
+import os
 import socket
 import sys
 from collections.abc import Callable
@@ -43,8 +44,8 @@ class Apart:
 
     def __init__(self, work: Work, *, folder: int | None = None) -> None:
         """Begin; it keeps ``folder``, a descriptor, and may read below it."""
-        self.gaps = b""
-        """What it could not be confined by, as it says itself before it reads anything: see `Kind.OPEN`."""
+        self.gaps: bytes | None = None
+        """What it could not be confined by, if anything, as it says first, before it reads the file: `Kind.OPEN`."""
         prepare(is_folder=folder is not None)
         self._connection, theirs = socket.socketpair()
         with theirs:
@@ -84,6 +85,20 @@ class Apart:
             Broken: it has gone, says what it should not, or nothing for too long.
             Unloaded: it needs something that is not loaded yet.
         """
+        if self.gaps is None:
+            first = self._heard(most)
+            if first.kind is not Kind.OPEN:
+                raise nonsense()
+            self.gaps = first.payload
+        frame = self._heard(most)
+        if frame.kind is Kind.OPEN:
+            raise nonsense()
+        if frame.kind is Kind.LOAD:
+            name = frame.payload.decode("ascii", "replace")
+            raise loading.Unloaded(name) if name in loading.LATE else nonsense()
+        return frame
+
+    def _heard(self, most: int) -> Frame:
         try:
             frame = receive(self._connection, most)
         except Closed:
@@ -94,12 +109,9 @@ class Apart:
             raise _too_late() from None
         except ValueError:
             raise nonsense() from None
-        if frame.kind is Kind.LOAD:
-            name = frame.payload.decode("ascii", "replace")
-            raise loading.Unloaded(name) if name in loading.LATE else nonsense()
-        if frame.kind is Kind.OPEN:
-            self.gaps = frame.payload
-            return self.hear(most)
+        if frame.descriptor >= 0:  # nobody asked for one
+            os.close(frame.descriptor)
+            raise nonsense()
         return frame
 
     def _gone(self) -> Broken:
@@ -135,8 +147,7 @@ def _carry_out(work: Work, connection: socket.socket, folder: int | None) -> Non
     bounds.limit_output()
     loading.ask_for_modules()
     gaps = confine(folder)
-    if gaps:
-        send(connection, Kind.OPEN, msgspec.msgpack.encode(gaps))
+    send(connection, Kind.OPEN, msgspec.msgpack.encode(gaps) if gaps else b"")
     try:
         answer = work(connection)
     except loading.Unloaded as needed:

@@ -11,10 +11,8 @@ from importlib.machinery import ModuleSpec
 from types import MappingProxyType, ModuleType
 from typing import Final
 
-from binsafe.formats import HEAD_BYTES, identify
+from binsafe.formats import identify
 from binsafe.intake.messages import Order
-
-__all__ = ["HEAD_BYTES", "LATE", "Unloaded", "ask_for_modules", "load", "load_for_library"]
 
 _CODECS: Final = ("ascii", "latin-1", "utf-16-le", "unicode_escape")
 _CODECS_OF_OTHERS: Final = ("utf-16-be", "cp437", "idna", "punycode")

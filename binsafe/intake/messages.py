@@ -31,7 +31,7 @@ class Kind(Enum):
     LOAD = b"D"
     """Child to parent: gone, because it needs a package that is not loaded (`binsafe.intake.loading`)."""
     OPEN = b"U"
-    """Child to parent: it could not be confined, or not in all (a tuple of `Gap`)."""
+    """Child to parent, first of all: what it could not be confined by (a tuple of `Gap`), nothing if by nothing."""
     ENDED = b"E"
     """Child to parent: whom it left the parsing to has gone without an answer (`Ending`)."""
     REPORT = b"R"

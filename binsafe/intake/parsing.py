@@ -36,25 +36,25 @@ MAX_ORDER_BYTES = MAX_REPORT_BYTES + (1 << 20)
 class Content(NamedTuple):
     """What is parsed: the bytes of a file, or an open folder."""
 
-    data: memoryview | None
-    folder: int | None
+    data: memoryview = memoryview(b"")
+    folder: int | None = None
 
     @property
     def head(self) -> bytes | None:
         """The first bytes; None of a folder."""
-        return None if self.data is None else bytes(self.data[:HEAD_BYTES])
+        return bytes(self.data[:HEAD_BYTES]) if self.folder is None else None
 
 
 def content(order: Order, descriptor: int) -> Content:
     """What is behind an order's descriptor, which stays the caller's."""
     if stat.S_ISDIR(os.fstat(descriptor).st_mode):
-        return Content(None, descriptor)
-    return Content(memoryview(mmap.mmap(descriptor, order.artifact.size, prot=mmap.PROT_READ)), None)
+        return Content(folder=descriptor)
+    return Content(memoryview(mmap.mmap(descriptor, order.artifact.size, prot=mmap.PROT_READ)))
 
 
 def carry_out(order: Order, content: Content, connection: socket.socket, reach: "Reach") -> bytes:
     """The answer to an order; ``reach`` gives the libraries of a program with some needs."""
-    if content.data is None:
+    if content.folder is not None:
         return msgspec.json.encode(_folder(order, content.folder))
     answer = _system_calls if order.only_syscalls else _file
     return msgspec.json.encode(answer(order, content.data, connection, reach))
@@ -72,16 +72,15 @@ def answer_orders(connection: socket.socket) -> bytes:
         order = msgspec.msgpack.decode(frame.payload, type=Order)
         data = os.pread(frame.descriptor, order.artifact.size, 0)  # who is confined can map no file
         os.close(frame.descriptor)
-        answer = carry_out(order, Content(memoryview(data), None), connection, partial(AskedLibraries, connection))
+        answer = carry_out(order, Content(memoryview(data)), connection, partial(AskedLibraries, connection))
         send(connection, Kind.REPORT, answer)
 
 
-def _folder(order: Order, descriptor: int | None) -> "Report":
+def _folder(order: Order, descriptor: int) -> "Report":
     from binsafe.bundles import inspect_bundle, listing  # noqa: PLC0415 - the parsers load under the limits, too
     from binsafe.intake.folder import Folder  # noqa: PLC0415
     from binsafe.intake.inspecting import refused  # noqa: PLC0415
 
-    assert descriptor is not None  # noqa: S101 - for the type checker
     try:
         folder = Folder(descriptor)
         artifact = msgspec.structs.replace(order.artifact, size=folder.size, sha256=listing(folder))
