@@ -40,7 +40,7 @@ def sentry_cli(bench: Bench) -> None:
         ("debug-files", "check", "/bin/true"), ("debug-files", "find", "-p", "."),
         (*reaching, "debug-files", "upload", *place, "/bin/true"), ("debug-files", "bundle-sources", "/bin/true"),
         (*reaching, "send-event", "-m", "hello"), ("send-event", "-m", "hello", "--no-environ"),
-        ("bash-hook",), ("completions", "bash"), ("nonsense",), ("login",), (*reaching, "monitors", "run", "m", "true"),
+        ("bash-hook",), ("completions", "bash"), ("nonsense",), (*reaching, "monitors", "run", "m", "true"),
         (*reaching, "deploys", "new", *place, "-e", "x", "1.0"), ("update",),
     ):  # fmt: skip
         bench.run(
