@@ -1,45 +1,13 @@
 """Names bound as the dynamic linker binds them, and what can be reached through them."""
 
 import msgspec
-import numpy as np
+from small_files import library
 
 from binsafe.syscalls.linking.composing import Closure, File
 from binsafe.syscalls.linking.reach import UNREACHED, Network, Reached
-from binsafe.syscalls.linking.summary import Call, Export, Name, Summary, Text
+from binsafe.syscalls.linking.summary import Export, Name, Summary, Text
 
 READ, WRITE, ABORT = 0, 1, 2
-
-
-def library(
-    edges: list[tuple[int, int]] = [],  # noqa: B006 - never written
-    *,
-    functions: int = 3,
-    imports: tuple[Name, ...] = (),
-    exports: tuple[Export, ...] = (),
-    roots: tuple[int, ...] = (),
-    fatal: tuple[int, ...] = (),
-) -> Summary:
-    """A file whose function N makes the call N; nodes behind the functions are the imports."""
-    return Summary(
-        arch="x86_64",
-        functions=functions,
-        starts=np.arange(0x1000, 0x1000 + 16 * functions, 16).astype(np.int64).tobytes(),
-        firsts=np.searchsorted(sorted(a for a, _ in edges), np.arange(functions + len(imports) + 1))
-        .astype(np.int32)
-        .tobytes(),
-        targets=np.array([b for _, b in sorted(edges)], np.int32).tobytes(),
-        entry=-1,
-        mapped=True,
-        roots=np.array(roots, np.int32).tobytes(),
-        imports=imports,
-        exports=exports,
-        calls=tuple(Call(n, n, 0x1000 + 16 * n) for n in range(functions)),
-        gaps=(),
-        wrappers=(),
-        passed=(),
-        texts=(),
-        fatal=fatal,
-    )
 
 
 def export(name: str, node: int, version: str | None = None, *, default: bool = True) -> Export:

@@ -4,8 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 import pytest
-from small_files import NUMBERS, file
-from test_composing import library
+from small_files import NUMBERS, file, library
 
 from binsafe.syscalls.linking.composing import Closure, File
 from binsafe.syscalls.linking.habits import NSCD, USER_DATABASE, conditions

@@ -1,7 +1,7 @@
 """Numbers between files, in summaries made by hand."""
 
 import msgspec
-from test_composing import library
+from small_files import library
 
 from binsafe.syscalls.linking.passing import numbers
 from binsafe.syscalls.linking.summary import Export, Name, Passed, Step, Summary, Wrapper
