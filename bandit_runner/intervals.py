@@ -45,7 +45,7 @@ def estimate(values: Sequence[float]) -> Estimate:
         statistics.StatisticsError: no values.
     """
     mean = statistics.fmean(values)
-    if len(values) < 2:  # noqa: PLR2004 - one value has no spread
+    if len(values) < 2:  # one value has no spread
         return Estimate(mean=mean, low=None, high=None, deviation=0.0, runs=len(values))
     deviation = statistics.stdev(values, mean)
     half = student(len(values) - 1) * deviation / math.sqrt(len(values))
@@ -83,7 +83,7 @@ def student(freedom: int) -> float:
     p = 0.5 + CONFIDENCE / 2
     if freedom == 1:
         return math.tan(math.pi * (p - 0.5))
-    if freedom == 2:  # noqa: PLR2004 - the other closed form
+    if freedom == 2:  # the other closed form
         return (2 * p - 1) / math.sqrt(2 * p * (1 - p))
     z = statistics.NormalDist().inv_cdf(p)
     return (
@@ -96,7 +96,7 @@ def student(freedom: int) -> float:
 
 
 def _more(paired: Estimate) -> int | None:
-    if paired.runs < 2:  # noqa: PLR2004 - one pair says nothing about the spread
+    if paired.runs < 2:  # one pair says nothing about the spread
         return None
     total = runs_needed(paired.mean, paired.deviation)
     return None if total is None else max(1, total - paired.runs)

@@ -22,51 +22,32 @@ class Optimum(NamedTuple):
     prices: Vector
 
 
-def maximize(gain: Vector, used: Vector, bound: Vector) -> Optimum | None:
-    """The optimum of: maximize gain x subject to used x <= bound, x >= 0; None where no x meets all constraints.
+def maximize(gain: Vector, used: Vector, bound: Vector) -> Optimum:
+    """The optimum of: maximize gain x subject to used x <= bound, x >= 0. No bound is below 0, so x = 0 is feasible.
 
     The largest coefficient picks pivots, which is quick; after many of them Bland's rule does, so that it ends even
-    where bounds of 0 make the program degenerate. A bound below 0 makes x = 0 infeasible; then a first phase finds a
-    start. Source: Bland, "New finite pivoting rules for the simplex method", Mathematics of Operations Research 2,
-    1977; Chvatal, "Linear Programming", 1983, chapter 3.
+    where bounds of 0 make the program degenerate. Source: Bland, "New finite pivoting rules for the simplex method",
+    Mathematics of Operations Research 2, 1977; Chvatal, "Linear Programming", 1983, chapter 3.
 
     Raises:
-        ValueError: the value has no bound.
+        ValueError: a bound is below 0, or the value has no bound.
 
     >>> maximize(np.array([3.0, 2.0]), np.array([[1.0, 1.0], [1.0, 0.0]]), np.array([4.0, 2.0]))
     Optimum(value=10.0, point=array([2., 2.]), prices=array([2., 1.]))
     """
+    if bound.min() < 0:
+        raise ValueError("a bound is below 0")
     rows, columns = used.shape
-    table = np.zeros((rows + 1, columns + rows + 2))  # x, slacks, the first phase's artificial variable, bounds
+    table = np.zeros((rows + 1, columns + rows + 1))  # x, slacks, bounds
     table[:rows, :columns] = used
-    table[:rows, columns:-2] = np.eye(rows)
+    table[:rows, columns:-1] = np.eye(rows)
     table[:rows, -1] = bound
-    basis = np.arange(columns, columns + rows)
-    if bound.min() < 0 and not _find_start(table, basis):
-        return None
-    table[:, -2] = 0.0
-    table[rows] = 0.0
     table[rows, :columns] = -gain
-    for row, variable in enumerate(basis):
-        table[rows] -= table[rows, variable] * table[row]
+    basis = np.arange(columns, columns + rows)
     _climb(table, basis)
-    point = np.zeros(columns + rows + 1)
+    point = np.zeros(columns + rows)
     point[basis] = table[:rows, -1]
-    return Optimum(float(table[rows, -1]), point[:columns], table[rows, columns:-2].copy())
-
-
-def _find_start(table: Vector, basis: NDArray[np.intp]) -> bool:
-    """Lower an artificial variable, which all rows may borrow from, to 0; False if it cannot be."""
-    rows, artificial = len(basis), table.shape[1] - 2
-    table[:rows, artificial] = -1.0
-    table[rows, artificial] = 1.0
-    _pivot(table, basis, int(np.argmin(table[:rows, -1])), artificial)
-    _climb(table, basis)
-    if table[rows, -1] < -TINY:
-        return False
-    for row in np.flatnonzero(basis == artificial):  # it is 0, but still in the basis: any other variable will do
-        _pivot(table, basis, int(row), int(np.argmax(np.abs(table[row, :artificial]))))
-    return True
+    return Optimum(float(table[rows, -1]), point[:columns], table[rows, columns:-1].copy())
 
 
 def _climb(table: Vector, basis: NDArray[np.intp]) -> None:

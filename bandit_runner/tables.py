@@ -54,7 +54,7 @@ def _pad(column: Column[Row], cell: str, width: int) -> str:
 
 
 def _drawn(columns: Sequence[Column[Row]], cells: Sequence[Sequence[str]], *, colour: bool, width: int) -> str:
-    from rich import box, console, table, text  # noqa: PLC0415  a tenth of a second that --json need not pay
+    from rich import box, console, table, text  # a tenth of a second that --json need not pay
 
     drawn = table.Table(box=box.SIMPLE_HEAD)
     for column in columns:

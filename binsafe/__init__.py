@@ -98,6 +98,6 @@ def __getattr__(name: str) -> Any:
     home = "binsafe.baselines" if name == "load_baseline" else next((h for h in _HOMES if name in _HOMES[h]), None)
     if home is None:  # also asked for each of our modules, once
         raise AttributeError(f"module 'binsafe' has no attribute {name!r}")
-    import importlib  # noqa: PLC0415 - see above
+    import importlib
 
     return getattr(importlib.import_module(home), "load" if name == "load_baseline" else name)

@@ -82,7 +82,8 @@ class Connection(asyncio.Protocol):
 
     def ask(self, body: bytes, deadline: float, done: Done) -> None:
         """Send one request, where `is_closing` says that this can be done; ``deadline`` is on the loop's clock."""
-        assert self._transport is not None  # noqa: S101  it is not closing; for the type checker
+        if self._transport is None:
+            raise RuntimeError("asked before the connection was made")
         self._done = done
         self._received = 0
         self._watchdog.set(deadline)

@@ -5,7 +5,7 @@ import errno
 import logging
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cached_property, partial
 
 from bandit_runner.balancer import messages
 from bandit_runner.balancer.config import Address, BalancerConfig, Limits, Timeouts, host_port, validate
@@ -73,7 +73,6 @@ class Balancer:
         self._draining = False
         self._all_gone = asyncio.Event()
         self._server: asyncio.Server | None = None
-        self._pool: Pool | None = None
 
     async def start(self, host: str, port: int) -> Address:
         """Listen; the address comes back, with the port that the kernel chose if 0 was asked for.
@@ -83,20 +82,15 @@ class Balancer:
             UsageError: there is no such address here, or it may not be listened on.
         """
         loop = asyncio.get_running_loop()
-        limits = self._config.limits
+        backlog = self._config.limits.connections
         try:
-            self._server = await loop.create_server(lambda: Client(self, loop), host, port, backlog=limits.connections)
+            self._server = await loop.create_server(lambda: Client(self, loop), host, port, backlog=backlog)
         except OSError as error:
             where = host_port((host, port))
             if error.errno == errno.EADDRINUSE:
                 hint = "stop what listens there, or choose another port; 0 lets the system choose"
                 raise PortTaken(f"{where} is taken", hint=hint, port=port) from error
             raise UsageError(f"cannot listen on {where}: {error.strerror}", hint="try 127.0.0.1 and port 0") from error
-        self._pool = Pool(
-            answer_bytes=limits.answer,
-            max_idle=limits.idle_upstream,
-            idle_seconds=self._config.timeouts.upstream_idle,
-        )
         bound_host, bound_port, *_ = self._server.sockets[0].getsockname()
         return bound_host, bound_port
 
@@ -117,7 +111,7 @@ class Balancer:
 
     async def close(self) -> None:
         """Take no more connections, answer what is under way for up to ``timeouts.drain`` seconds, drop the rest."""
-        if self._server is None or self._pool is None:
+        if self._server is None:
             return
         server, self._server = self._server, None
         self._draining = True
@@ -195,8 +189,16 @@ class Balancer:
         else:
             self._play(id_, tier, client)
 
+    @cached_property
+    def _pool(self) -> Pool:
+        """The connections to servers; made for the first id, for it belongs to the loop that runs then."""
+        return Pool(
+            answer_bytes=self._config.limits.answer,
+            max_idle=self._config.limits.idle_upstream,
+            idle_seconds=self._config.timeouts.upstream_idle,
+        )
+
     def _play(self, id_: str, tier: Tier, client: Client) -> None:
-        assert self._pool is not None  # noqa: S101  there are no clients before `start`; for the type checker
         steps = play(
             id_,
             tier=tier.name,

@@ -64,6 +64,6 @@ def _listening(host: str, port: int) -> socket.socket:
 
 def _is_ipv6(host: str) -> bool:
     try:
-        return ipaddress.ip_address(host).version == 6  # noqa: PLR2004 - the protocol's own number
+        return ipaddress.ip_address(host).version == 6
     except ValueError:
         return False

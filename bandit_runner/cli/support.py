@@ -83,11 +83,10 @@ def stoppable(main: Coroutine[Any, Any, T]) -> T:
         loop = runner.get_loop()
 
         async def cancelled_by_signals() -> T:
-            task = asyncio.current_task()
-            assert task is not None  # noqa: S101 - we are in one
+            task = loop.create_task(main)
             for number in _STOPPING:
                 loop.add_signal_handler(number, task.cancel)
-            return await main
+            return await task
 
         try:
             return runner.run(cancelled_by_signals())

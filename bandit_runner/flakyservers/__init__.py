@@ -17,6 +17,6 @@ def artifact(progress: Callable[[str], None] | None = None) -> Path:
 
     Raises what ``build.build`` raises.
     """
-    from bandit_runner.flakyservers.build import build  # noqa: PLC0415 - whoever asks only for the name need not wait
+    from bandit_runner.flakyservers.build import build  # whoever asks only for the name need not wait
 
     return build(progress=progress)

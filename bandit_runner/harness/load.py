@@ -69,7 +69,7 @@ async def play(
 
 def fresh_ids(count: int, seed: int) -> list[str]:
     """So many different ids of 24 ASCII letters and digits; the same for the same seed."""
-    generator = random.Random(seed)  # noqa: S311  (repeatable on purpose, and no secret)
+    generator = random.Random(seed)
     ids: dict[str, None] = {}
     while len(ids) < count:
         ids["".join(generator.choices(ALPHABET, k=ID_LENGTH))] = None

@@ -50,7 +50,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         Of one tier they are played in this order, after one another.
         """
         games = range(len(self.games()))
-        return random.Random(self.seed).sample(games, len(games))  # noqa: S311 - repeatable on purpose
+        return random.Random(self.seed).sample(games, len(games))
 
 
 class Player:
@@ -147,7 +147,7 @@ class Player:
         address: tuple[str, int],
         advance: Callable[[], None],
     ) -> ResultRow:
-        from bandit_runner import harness  # noqa: PLC0415 - playing needs the extra; plans do not
+        from bandit_runner import harness  # playing needs the extra; plans do not
 
         plan, before, left = self.plan, self._played.get((name, tier)), self._left(name, tier)
         arms = len(TIERS[tier].ports)
@@ -186,4 +186,4 @@ class Player:
 
 def _seed(plan: int, game: int, done: int) -> int:
     """Of the ids of a game, or of what is left of it: another for each, so that no two games of a session share ids."""
-    return random.Random(f"{plan} {game} {done}").getrandbits(63)  # noqa: S311 - repeatable on purpose
+    return random.Random(f"{plan} {game} {done}").getrandbits(63)

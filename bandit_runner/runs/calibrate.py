@@ -135,7 +135,7 @@ def _redrawn(group: Sequence[_Log], generator: np.random.Generator) -> float:
         tried = np.array([int(np.sum(log.port == port)) for log in group])
         won = np.array([int(np.sum(log.ok[log.port == port])) for log in group])
         tried, won = tried[tried > 0], won[tried > 0]
-        if len(tried) < 2 or not 0 < won.sum() < tried.sum():  # noqa: PLR2004 - two runs to compare
+        if len(tried) < 2 or not 0 < won.sum() < tried.sum():  # two runs to compare
             continue
         seen += float(_chi_square(tried, won[None, :])[0])
         dealt = generator.multivariate_hypergeometric(tried, int(won.sum()), size=PERMUTATIONS, method="marginals")

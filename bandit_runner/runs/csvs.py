@@ -19,8 +19,8 @@ import msgspec
 
 from bandit_runner.errors import UsageError
 from bandit_runner.model import SECONDS_TO_MS, TIERS, Attempt, BalancedRequest, Outcome
-from bandit_runner.runs.recorder import add_requests
 from bandit_runner.runs.records import Run, RunStart, Session
+from bandit_runner.runs.rows import add_requests, insert_run, insert_session
 from bandit_runner.runs.store import Store, connect_to_write, explaining
 from bandit_runner.runs.tally import Tally
 
@@ -199,17 +199,9 @@ def _insert(connection: sqlite3.Connection, run: CsvRun, requests: Sequence[Bala
     )
     limits_known = first.rate_limited is not None
     tally = Tally(limits_known=limits_known).adding(requests)
-    execute = connection.execute
-    execute(
-        "INSERT INTO sessions VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING",
-        (session.id, session.started, _json(session)),
-    )
-    cursor = execute(
-        "INSERT INTO runs (session, name, started, ended, heard, document, tally) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (session.id, run.name, session.started, ended, ended, _json(start), _json(tally)),
-    )
-    assert cursor.lastrowid is not None  # noqa: S101 - after an INSERT it is; for the type checker
-    add_requests(connection, cursor.lastrowid, 0, requests, zero=0.0)
+    insert_session(connection, session)
+    number = insert_run(connection, start, tally, heard=ended, ended=ended)
+    add_requests(connection, number, 0, requests, zero=0.0)
 
 
 def _line(path: Path, number: int, head: Sequence[str], row: Sequence[str]) -> Line:
@@ -285,7 +277,3 @@ def _request(name: str, number: int, lines: list[Line]) -> BalancedRequest:
         strategy=first.strategy,
         trials=trials,
     )
-
-
-def _json(value: object) -> str:
-    return msgspec.json.encode(value).decode()

@@ -13,13 +13,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self, TypeAlias
 
-import msgspec
-
 from bandit_runner.errors import UsageError
 from bandit_runner.model import BalancedRequest
 from bandit_runner.runs.records import Run, RunStart, Session
+from bandit_runner.runs.rows import add_requests, document, insert_run, insert_session
 from bandit_runner.runs.store import connect_to_write, explaining
-from bandit_runner.runs.tally import OUTCOMES, Tally
+from bandit_runner.runs.tally import Tally
 
 INTERVAL: Final = 0.5
 """Seconds between commits."""
@@ -94,10 +93,7 @@ class Recorder:
         self._stopping = threading.Event()
         self._connection = connect_to_write(path)
         with explaining(path):
-            self._connection.execute(
-                "INSERT INTO sessions VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING",
-                (session.id, session.started, _json(session)),
-            )
+            insert_session(self._connection, session)
         self._thread = threading.Thread(target=self._work, name="run-recorder", daemon=True)
         self._thread.start()
 
@@ -215,11 +211,11 @@ class Recorder:
         if isinstance(first, _Begin):
             active[first.run.tier] = self._begin(first.run)
         elif isinstance(first, _Violation):
-            values = (self.session.id, first.time, _json(first.document))
-            self._connection.execute("INSERT INTO violations VALUES (?, ?, ?)", values)
+            row = (self.session.id, first.time, document(first.document))
+            self._connection.execute("INSERT INTO violations VALUES (?, ?, ?)", row)
         elif isinstance(first, _Describe):
-            document = (_json(first.session), first.session.id)
-            self._connection.execute("UPDATE sessions SET document = ? WHERE id = ?", document)
+            values = (document(first.session), first.session.id)
+            self._connection.execute("UPDATE sessions SET document = ? WHERE id = ?", values)
         elif isinstance(first, _Request):
             if first.request.tier in active:
                 requests = [event.request for event in events if isinstance(event, _Request)]
@@ -230,7 +226,7 @@ class Recorder:
     def _mark(self, active: dict[str, _Active], event: _State | _End) -> None:
         run = active[event.tier]
         if isinstance(event, _State):
-            state = (run.number, run.tally.requests, _json(event.state))
+            state = (run.number, run.tally.requests, document(event.state))
             self._connection.execute("INSERT OR REPLACE INTO states VALUES (?, ?, ?)", state)
         else:
             ended = (event.at, event.at, run.number)
@@ -239,46 +235,14 @@ class Recorder:
 
     def _begin(self, run: RunStart) -> _Active:
         tally = Tally()
-        cursor = self._connection.execute(
-            "INSERT INTO runs (session, name, started, heard, document, tally) VALUES (?, ?, ?, ?, ?, ?)",
-            (run.session, run.name, run.started, self._clock(), _json(run), _json(tally)),
-        )
-        assert cursor.lastrowid is not None  # noqa: S101 - after an INSERT it is; for the type checker
-        return _Active(cursor.lastrowid, run, tally)
+        number = insert_run(self._connection, run, tally, heard=self._clock())
+        return _Active(number, run, tally)
 
     def _add(self, run: _Active, requests: Sequence[BalancedRequest]) -> _Active:
         add_requests(self._connection, run.number, run.tally.requests, requests, zero=run.start.clock_zero)
         tally = run.tally.adding(requests)
-        self._connection.execute("UPDATE runs SET tally = ? WHERE number = ?", (_json(tally), run.number))
+        self._connection.execute("UPDATE runs SET tally = ? WHERE number = ?", (document(tally), run.number))
         return run._replace(tally=tally)
-
-
-def add_requests(
-    connection: sqlite3.Connection, run: int, before: int, requests: Sequence[BalancedRequest], *, zero: float
-) -> None:
-    """Insert ids into a run that has ``before`` of them; ``zero`` is added to the attempts' clock."""
-    numbered = list(enumerate(requests, start=before + 1))
-    connection.executemany(
-        "INSERT INTO requests VALUES (?, ?, ?, ?, ?)",
-        [(run, number, each.id, each.accepted, each.latency) for number, each in numbered],
-    )
-    connection.executemany(
-        "INSERT INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            (
-                run,
-                number,
-                trial.number,
-                trial.arm,
-                OUTCOMES.index(trial.outcome),
-                trial.started + zero,
-                trial.latency,
-                trial.retry_after,
-            )
-            for number, each in numbered
-            for trial in each.trials
-        ],
-    )
 
 
 def _grouped(events: Sequence[_Event]) -> list[list[_Event]]:
@@ -293,7 +257,3 @@ def _grouped(events: Sequence[_Event]) -> list[list[_Event]]:
             groups.append([event])
         last = key
     return groups
-
-
-def _json(value: object) -> str:
-    return msgspec.json.encode(value).decode()

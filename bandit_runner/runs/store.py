@@ -50,7 +50,7 @@ T = TypeVar("T")
 
 def default_path() -> Path:
     """Where runs are kept unless a command names another file; ``BANDIT_RUNNER_STORE`` overrides it."""
-    import platformdirs  # noqa: PLC0415 - commands that name a file need not load it
+    import platformdirs  # commands that name a file need not load it
 
     named = os.environ.get("BANDIT_RUNNER_STORE")
     return Path(named) if named else Path(platformdirs.user_data_dir("binsafe")) / "runs.sqlite"

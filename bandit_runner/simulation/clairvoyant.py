@@ -105,7 +105,6 @@ def program(world: World, scoring: Scoring, start: float, end: float) -> Prices:
         if k + 1 < depth:
             used[k + 1, here] = rates - 1.0
     optimum = maximize(gain, used, np.concatenate([[1.0], np.zeros(depth - 1), np.maximum(capacity, 0.0)]))
-    assert optimum is not None  # noqa: S101  no attempt at all meets every constraint
     return Prices(optimum.value, optimum.prices[:depth], optimum.prices[depth:])
 
 

@@ -220,8 +220,8 @@ def make(limit: data.Limit, luck: random.Random) -> Limiter | None:
             return Bucket(whole(burst, luck), Inflow(draw(rate, luck)))
         case data.Jumping(high=high, low=low, burst=burst, dwell=dwell):
             rates = (draw(high, luck), draw(low, luck))
-            first = rates if luck.random() < 0.5 else rates[::-1]  # noqa: PLR2004  a fair coin
-            return Bucket(whole(burst, luck), JumpingInflow(first, dwell, random.Random(luck.random())))  # noqa: S311
+            first = rates if luck.random() < 0.5 else rates[::-1]  # a fair coin
+            return Bucket(whole(burst, luck), JumpingInflow(first, dwell, random.Random(luck.random())))
         case data.FixedWindow(seconds=seconds, limit=most):
             return Window(seconds, whole(most, luck), luck.uniform(0, seconds))
         case data.SlidingWindow(seconds=seconds, limit=most):

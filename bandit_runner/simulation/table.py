@@ -88,7 +88,7 @@ def _aligned(cells: Sequence[Sequence[str]]) -> str:
 
 
 def _drawn(cells: Sequence[Sequence[str]], width: int) -> str:
-    from rich import box, console, table, text  # noqa: PLC0415  a tenth of a second that --json need not pay
+    from rich import box, console, table, text  # a tenth of a second that --json need not pay
 
     drawn = table.Table(box=box.SIMPLE_HEAD)
     for place, heading in enumerate(HEADINGS):

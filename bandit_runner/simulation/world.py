@@ -23,13 +23,13 @@ class World:
     """
 
     def __init__(self, scenario: Scenario, seed: int) -> None:
-        luck = random.Random(seed)  # noqa: S311  (repeatable on purpose, and no secret)
+        luck = random.Random(seed)
         self.scenario = scenario
         self.arms = range(scenario.arms)
         self.rates = [draw(scenario.success, luck) for _ in self.arms]
         self.limiters = [make(luck.choice(scenario.limits), luck) for _ in self.arms]
         self._changes = [_changes(scenario, rate, luck) for rate in self.rates]
-        self._luck = [random.Random(f"{seed}/{arm}").random for arm in self.arms]  # noqa: S311
+        self._luck = [random.Random(f"{seed}/{arm}").random for arm in self.arms]
         self._is_steady = scenario.drift is None and scenario.outages is None and not scenario.timeouts
 
     def answer(self, arm: int, now: float) -> Outcome:
@@ -79,7 +79,7 @@ def _changes(scenario: Scenario, rate: float, luck: random.Random) -> Callable[[
     swing = _swing(rate, scenario.drift, luck) if scenario.drift else lambda _: rate
     if scenario.outages is None:
         return swing
-    is_down = _downtimes(scenario.outages, random.Random(luck.random()))  # noqa: S311
+    is_down = _downtimes(scenario.outages, random.Random(luck.random()))
     return lambda now: 0.0 if is_down(now) else swing(now)
 
 

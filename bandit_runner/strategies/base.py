@@ -94,7 +94,7 @@ class Strategy(ABC):
         self.options = options
         self.memory = self._new_memory(arms)
         self._all = range(arms)
-        self._random = random.Random(seed)  # noqa: S311  (repeatable on purpose, and no secret)
+        self._random = random.Random(seed)
 
     def select(self, *, now: float, attempt: int, tried: Sequence[int], available: Collection[int]) -> Choice:
         """The arm for this attempt, ``STOP``, or ``Wait(seconds)``.
@@ -229,6 +229,6 @@ def _generator(state: RandomState) -> random.Random:
     _, internal, _ = state
     if not any(internal[:-1]):
         raise ValueError("a generator of zeros stays at zero, and sampling from it never ends")
-    generator = random.Random()  # noqa: S311  (repeatable on purpose, and no secret)
+    generator = random.Random()
     generator.setstate(state)
     return generator

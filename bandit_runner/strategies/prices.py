@@ -60,7 +60,5 @@ def prices(success: Sequence[float], capacity: Callable[[int], float], scoring: 
             used[attempt + 1, attempt] = np.array(success) - 1.0
     bounds = np.array([1.0, *[0.0] * (attempts - 1), *map(capacity, range(arms))])
     gain = np.array(success) - np.array(costs)[:, None]
-    found = maximize(gain.ravel(), used.reshape(attempts + arms, attempts * arms), bounds)
-    assert found is not None  # noqa: S101  no attempt at all meets every constraint
-    duals: list[float] = found.prices.tolist()
+    duals: list[float] = maximize(gain.ravel(), used.reshape(attempts + arms, attempts * arms), bounds).prices.tolist()
     return Prices(servers=duals[attempts:], values=[*duals[:attempts], 0.0])

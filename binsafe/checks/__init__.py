@@ -52,7 +52,7 @@ def check_text(
 
 
 def _read_baseline(text: str, extended: Callable[[str], Baseline] | None) -> None:
-    from binsafe.policy.parsing import no_other, parse  # noqa: PLC0415 - needs YAML, and only this kind does
+    from binsafe.policy.parsing import no_other, parse  # needs YAML, and only this kind does
 
     parse(text, "", extended or no_other)
 

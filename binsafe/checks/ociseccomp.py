@@ -19,9 +19,9 @@ _ACTIONS: Final = frozenset(
 )
 _OPERATORS: Final = frozenset(f"SCMP_CMP_{name}" for name in ("NE", "LT", "LE", "EQ", "GE", "GT", "MASKED_EQ"))
 _TOP: Final = frozenset(
-    "defaultAction defaultErrnoRet architectures archMap flags listenerPath listenerMetadata syscalls".split()  # noqa: SIM905 - words
+    "defaultAction defaultErrnoRet architectures archMap flags listenerPath listenerMetadata syscalls".split()
 )
-_RULE: Final = frozenset("names name action errnoRet args comment includes excludes".split())  # noqa: SIM905 - words
+_RULE: Final = frozenset("names name action errnoRet args comment includes excludes".split())
 _ARGUMENT: Final = frozenset(("index", "value", "valueTwo", "op"))
 _MAX_ERRNO: Final = 4095
 """``MAX_ERRNO`` of linux/err.h."""

@@ -7,7 +7,7 @@ import sys
 
 def open_standard_streams() -> None:
     """Stand in for descriptors 0 to 2 that the caller closed, so that no file of ours becomes one of them."""
-    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:  # noqa: PLR2004 - the last standard stream
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:  # the last standard stream
         os.set_inheritable(descriptor, True)
     os.close(descriptor)
     for descriptor, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):

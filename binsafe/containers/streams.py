@@ -135,7 +135,7 @@ class _Inflate:
 def zstandard() -> Decompressor:
     """In the standard library since Python 3.14."""
     try:
-        from compression import zstd  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415 - see above
+        from compression import zstd  # type: ignore[import-not-found,unused-ignore]
     except ImportError as error:
         raise Unreadable("Zstandard is not read by this version of Python (3.14 and later do)") from error
     made: Any = zstd.ZstdDecompressor()

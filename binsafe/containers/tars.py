@@ -28,8 +28,8 @@ def is_header(block: bytes) -> bool:
         return False
     given = _octal(block[_CHECKSUM])
     plain = block[:148] + b" " * 8 + block[156:BLOCK]
-    signed = sum(byte - 256 if byte > 127 else byte for byte in plain)  # noqa: PLR2004 - some old tars added so
-    return given is not None and given > 256 and given in (sum(plain), signed)  # noqa: PLR2004 - blanks alone have 256
+    signed = sum(byte - 256 if byte > 127 else byte for byte in plain)  # some old tars added so
+    return given is not None and given > 256 and given in (sum(plain), signed)  # blanks alone have 256
 
 
 def read(stream: Stream, budget: Budget) -> Iterator[Entry | Trouble]:
@@ -115,7 +115,7 @@ def _octal(field: bytes) -> int | None:
 
 
 def _decimal(text: str) -> int:
-    if not (text.isascii() and text.isdigit()) or len(text) > 20:  # noqa: PLR2004 - digits of 64 bits
+    if not (text.isascii() and text.isdigit()) or len(text) > 20:  # digits of 64 bits
         raise Unreadable("a pax header is damaged")
     return int(text)
 

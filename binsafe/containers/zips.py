@@ -82,7 +82,7 @@ def _directory(data: memoryview, budget: Budget) -> tuple[list[_Listed], int]:
     if disk not in {0, 0xFFFF}:
         raise Unreadable("it is one part of several")
     stop = end
-    if _NONE32 in (size, offset) or count == 0xFFFF:  # noqa: PLR2004 - "see the zip64 record"
+    if _NONE32 in (size, offset) or count == 0xFFFF:  # "see the zip64 record"
         count, size, offset, stop = _zip64(data, end, (count, size, offset))
     shift = stop - size - offset
     if shift < 0 or size > stop:
@@ -177,7 +177,7 @@ def _unpacked(content: memoryview, listed: _Listed, budget: Budget) -> Stream:
 
 
 def _properties(content: memoryview) -> int:
-    if len(content) < 9 or bytes(content[2:4]) != b"\x05\0":  # noqa: PLR2004 - APPNOTE 5.8.8
+    if len(content) < 9 or bytes(content[2:4]) != b"\x05\0":  # APPNOTE 5.8.8
         raise Unreadable("its compressed data is damaged")
     return 5
 

@@ -60,7 +60,7 @@ def _is_ipv6(text: bytes) -> bool:
         number = int(ipaddress.IPv6Address(address))
     except ValueError:
         return False
-    return text.startswith(b"[") or number >> 125 == 1 or number >> 120 >= 0xFC  # noqa: PLR2004 - 2000::/3, fc00::/6
+    return text.startswith(b"[") or number >> 125 == 1 or number >> 120 >= 0xFC  # 2000::/3, fc00::/6
 
 
 def _is_address(text: bytes) -> bool:
@@ -68,4 +68,4 @@ def _is_address(text: bytes) -> bool:
     if text.startswith(_OBJECT_IDENTIFIERS):
         return False
     numbers = [int(part) for part in text.split(b":")[0].split(b".")]
-    return max(numbers) < 256 and (max(numbers) > 31 or b":" in text)  # noqa: PLR2004 - a byte; what versions reach
+    return max(numbers) < 256 and (max(numbers) > 31 or b":" in text)  # a byte; what versions reach

@@ -82,7 +82,7 @@ def _inline(slice_: Slice, place: int) -> tuple[bytes, int]:
     length = 0
     for index, byte in enumerate(slice_.data[place : place + _MAX_LENGTH_BYTES]):
         length |= (byte & 0x7F) << (7 * index)
-        if byte < 0x80:  # noqa: PLR2004 - the highest bit says that more follow
+        if byte < 0x80:  # the highest bit says that more follow
             start = place + index + 1
             return _bytes(slice_, start, length), start + length
     return b"", len(slice_.data)

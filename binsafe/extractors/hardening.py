@@ -98,7 +98,7 @@ def _managed(rule: Callable[[Subject], Mitigation]) -> Callable[[Subject], Mitig
 
 def _high_entropy(subject: Subject) -> Mitigation:
     """ASLR over the whole of a 64-bit address space."""
-    if subject.slice.bits == 32:  # noqa: PLR2004 - bits
+    if subject.slice.bits == 32:
         return "not-applicable"
     flag, moved = (subject.slice.traits.get(name) for name in ("high_entropy_va", "dynamic_base"))
     return "absent" if moved is False else _state(flag)

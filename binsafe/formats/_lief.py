@@ -42,7 +42,7 @@ def elf(data: memoryview) -> Any:
 
 def load() -> Any:
     """LIEF itself, silenced."""
-    import lief  # noqa: PLC0415 - see above
+    import lief
 
     lief.logging.disable()  # it would print names out of hostile files
     return lief

@@ -56,7 +56,7 @@ def _code(slice_: Slice) -> Iterator[_Code]:
 
 def _x86(code: _Code, wanted: frozenset[int], *, bits: int) -> Iterator[Site]:
     """``call`` and ``jmp``: by distance, and through a slot whose distance (64 bits) or address (32) they hold."""
-    import numpy as np  # noqa: PLC0415 - takes longer to load than most files to read
+    import numpy as np  # takes longer to load than most files to read
 
     padded = code.data + bytes(_OVERLAP)
     data = np.frombuffer(padded, dtype=np.uint8)
@@ -78,7 +78,7 @@ def _x86(code: _Code, wanted: frozenset[int], *, bits: int) -> Iterator[Site]:
 
 def _arm64(code: _Code, wanted: frozenset[int]) -> Iterator[Site]:
     """``bl`` and ``b``; and ``adrp`` with the ``ldr`` behind it, which loads a slot to call through."""
-    import numpy as np  # noqa: PLC0415 - takes longer to load than most files to read
+    import numpy as np  # takes longer to load than most files to read
 
     words = np.frombuffer(code.data, dtype="<u4", count=len(code.data) // 4)
     lows = np.array(sorted({target & 0xFFFF_FFFF for target in wanted}), dtype=np.uint32)

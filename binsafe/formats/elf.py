@@ -161,7 +161,7 @@ def _linking(head: eh.Header, data: memoryview) -> "Linking | None":
     """What the loader links, of files whose form ours reads; LIEF reads the others."""
     if head.bits != 64 or head.byte_order != "little":
         return None
-    from binsafe.formats.elf_linking import linking  # noqa: PLC0415 - numpy only for dynamic files
+    from binsafe.formats.elf_linking import linking  # numpy only for dynamic files
 
     return linking(data)
 

@@ -30,7 +30,7 @@ _ADRP_MASK, _ADRP, _ADD_MASK, _ADD = 0x9F00_0000, 0x9000_0000, 0xFFC0_0000, 0x91
 
 def references(slice_: Slice, first: int, last: int) -> "Addresses":
     """The addresses in [first, last] that are named, ascending and once each; none for processors not known here."""
-    import numpy as np  # noqa: PLC0415 - takes longer to load than most files to read
+    import numpy as np  # takes longer to load than most files to read
 
     scan = _SCANS.get(slice_.arch)
     if scan is None or slice_.byte_order != "little":
@@ -56,7 +56,7 @@ def _pointers(slice_: Slice, data: memoryview) -> "Iterator[Addresses]":
     Where a program begins at address 0, any number may look like an address: there only relocations count, whose
     third word it is, and which stand in the program's first, read-only segment.
     """
-    import numpy as np  # noqa: PLC0415 - as above
+    import numpy as np
 
     words = np.frombuffer(data, "<u8", len(data) // 8)
     base = min(s.address for s in slice_.segments if s.file_size)
@@ -70,7 +70,7 @@ def _pointers(slice_: Slice, data: memoryview) -> "Iterator[Addresses]":
 
 
 def _x86_64(address: int, data: memoryview) -> "Iterator[Addresses]":
-    import numpy as np  # noqa: PLC0415 - as above
+    import numpy as np
 
     code = np.frombuffer(data, np.uint8)
     places = np.flatnonzero((code[:-5] == _LEA) & (code[1:-4] & _RIP_MASK == _RIP)) + 2
@@ -81,7 +81,7 @@ def _x86_64(address: int, data: memoryview) -> "Iterator[Addresses]":
 
 def _arm64(address: int, data: memoryview) -> "Iterator[Addresses]":
     """``adrp`` with the ``add`` behind it."""
-    import numpy as np  # noqa: PLC0415 - as above
+    import numpy as np
 
     words = np.frombuffer(data, "<u4", len(data) // 4)
     pairs = (words[:-1] & _ADRP_MASK == _ADRP) & (words[1:] & _ADD_MASK == _ADD)

@@ -37,7 +37,7 @@ def _i386(code: memoryview, address: int, plt_got: int) -> Iterator[Stub]:
 def _arm64(code: memoryview, address: int, plt_got: int) -> Iterator[Stub]:
     """``adrp x16, page; ldr x17, [x16, #offset]``, with BTI's landing pad before it (Arm ARM, C6.2)."""
     del plt_got
-    import numpy as np  # noqa: PLC0415 - takes longer to load than most files to read
+    import numpy as np  # takes longer to load than most files to read
 
     words = np.frombuffer(code, dtype="<u4", count=len(code) // 4).astype(np.int64)
     page_words, load_words = (words[:-1] & 0x9F00_001F) == _ADRP_X16, (words[1:] & 0xFFC0_03FF) == _LDR_X17_X16

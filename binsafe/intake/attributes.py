@@ -17,7 +17,7 @@ def quarantine(descriptor: int) -> dict[str, str] | None:
         value = _macos(descriptor) if sys.platform == "darwin" else os.getxattr(descriptor, f"user.{_NAME}")
     except (OSError, AttributeError):  # no such attribute, none at all on this file system, or another system
         return None
-    from binsafe.containers.quarantine import parse  # noqa: PLC0415 - few files have it, and archives' readers come along
+    from binsafe.containers.quarantine import parse  # few files have it, and archives' readers come along
 
     return parse(value[:_MAX])
 

@@ -30,7 +30,7 @@ def limit_output() -> None:
 def end_with_parent() -> None:
     """Let this process be killed when its parent ends, however busy it is (Linux, prctl(2))."""
     if sys.platform == "linux":
-        import ctypes  # noqa: PLC0415 - whoever parses has loaded it
+        import ctypes  # whoever parses has loaded it
 
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL.value)
 

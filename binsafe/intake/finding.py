@@ -45,9 +45,9 @@ def _candidates(name: str) -> list[Path | None]:
     path = Path(name)
     if path.is_absolute() or len(path.parts) != 1 or os.path.lexists(path):
         return [path]
-    import shutil  # noqa: PLC0415 - see below
+    import shutil
 
-    import platformdirs  # noqa: PLC0415
+    import platformdirs
 
     command = shutil.which(name)
     store = platformdirs.user_data_path(DISTRIBUTION) / "artifacts"
@@ -56,7 +56,7 @@ def _candidates(name: str) -> list[Path | None]:
 
 def _declared() -> "dict[str, EntryPoint]":
     """Entry points of this distribution alone: no other package's code is ever loaded by a name on the command line."""
-    import importlib.metadata  # noqa: PLC0415 - loaded where a path was given, it would be a fifth of the time
+    import importlib.metadata  # loaded where a path was given, it would be a fifth of the time
 
     try:
         distribution = importlib.metadata.distribution(DISTRIBUTION)

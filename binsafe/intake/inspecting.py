@@ -72,7 +72,7 @@ def inspect_folder(found: Found, *, syscalls: bool = True, listings: bool = Fals
     Raises:
         NotAnalysable: it is another kind of folder, or cannot be read.
     """
-    from binsafe.intake.folder import may_be_bundle  # noqa: PLC0415 - most of what is inspected is a file
+    from binsafe.intake.folder import may_be_bundle  # most of what is inspected is a file
 
     if not may_be_bundle(found.path):
         raise NotAnalysable(

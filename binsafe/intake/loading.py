@@ -21,14 +21,14 @@ _CODECS_OF_OTHERS: Final = ("utf-16-be", "cp437", "idna", "punycode")
 def load(order: Order, head: bytes | None) -> None:
     """Load what parsing takes of a file that begins with ``head``, or of a folder (None)."""
     kind = "folder" if head is None else identify(head)
-    from binsafe.intake import asking, librarian  # noqa: F401, PLC0415 - the parsers load under the limits, too
+    from binsafe.intake import asking, librarian
 
     _load_engine()
     if order.syscalls or order.listings:
         _load_disassembler()
     if not order.only_syscalls:
-        from binsafe import archives, bundles, inspection  # noqa: F401, PLC0415
-        from binsafe.intake import folder, inspecting  # noqa: F401, PLC0415
+        from binsafe import archives, bundles, inspection
+        from binsafe.intake import folder, inspecting
     if kind != "elf":
         _load_others()
     if kind in {"mach-o", "pe"}:
@@ -42,8 +42,8 @@ def load_for_library() -> None:
 
 
 def _load_engine() -> None:
-    from binsafe.formats import elf, elf_linking  # noqa: F401, PLC0415 - the parsers load under the limits, too
-    from binsafe.syscalls import engine, tables  # noqa: F401, PLC0415
+    from binsafe.formats import elf, elf_linking
+    from binsafe.syscalls import engine, tables
 
     for name in _CODECS:
         codecs.lookup(name)
@@ -51,14 +51,14 @@ def _load_engine() -> None:
 
 
 def _load_disassembler() -> None:
-    from binsafe.syscalls.decoding import capstone_library, surroundings  # noqa: F401, PLC0415
+    from binsafe.syscalls.decoding import capstone_library, surroundings
 
     capstone_library.load()
 
 
 def _load_others() -> None:
-    from binsafe.formats import macho, pe  # noqa: F401, PLC0415
-    from binsafe.syscalls.darwin import analysing, tables  # noqa: F401, PLC0415
+    from binsafe.formats import macho, pe
+    from binsafe.syscalls.darwin import analysing, tables
 
     tables.table()
     for name in _CODECS_OF_OTHERS:
@@ -66,23 +66,23 @@ def _load_others() -> None:
 
 
 def _load_signatures() -> None:
-    from binsafe.signatures import anchors, certificates, cms, signers, timestamps  # noqa: F401, PLC0415
+    from binsafe.signatures import anchors, certificates, cms, signers, timestamps
 
     anchors.pinned()
 
 
 def _load_lief() -> None:
-    from binsafe.formats import _lief  # noqa: PLC0415
+    from binsafe.formats import _lief
 
     _lief.load()
 
 
 def _load_capstone() -> None:
-    from binsafe.syscalls.decoding import capstone_package  # noqa: F401, PLC0415
+    from binsafe.syscalls.decoding import capstone_package
 
 
 def _load_masked_arrays() -> None:
-    import numpy.ma  # noqa: F401, PLC0415 - numpy's functions on sets look whether they are given some
+    import numpy.ma  # numpy's functions on sets look whether they are given some
 
 
 LATE: Final[Mapping[str, Callable[[], None]]] = MappingProxyType(

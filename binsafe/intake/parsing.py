@@ -2,6 +2,8 @@
 
 What it finds out about a program is kept under that program's own hash, and each file has a child of its own: whatever
 a hostile file makes of its parser, it can lie about itself only.
+
+The parsers are imported where they are called: `loading` has loaded those that a file needs, under its child's limits.
 """
 
 import mmap
@@ -62,7 +64,7 @@ def carry_out(order: Order, content: Content, connection: socket.socket, reach: 
 
 def answer_orders(connection: socket.socket) -> bytes:
     """Carry out orders that come with descriptors until there are no more: the work of a child that is shared."""
-    from binsafe.intake.asking import AskedLibraries  # noqa: PLC0415 - the parsers load under the limits, too
+    from binsafe.intake.asking import AskedLibraries
 
     while True:
         try:
@@ -77,9 +79,9 @@ def answer_orders(connection: socket.socket) -> bytes:
 
 
 def _folder(order: Order, descriptor: int) -> "Report":
-    from binsafe.bundles import inspect_bundle, listing  # noqa: PLC0415 - the parsers load under the limits, too
-    from binsafe.intake.folder import Folder  # noqa: PLC0415
-    from binsafe.intake.inspecting import refused  # noqa: PLC0415
+    from binsafe.bundles import inspect_bundle, listing
+    from binsafe.intake.folder import Folder
+    from binsafe.intake.inspecting import refused
 
     try:
         folder = Folder(descriptor)
@@ -90,11 +92,11 @@ def _folder(order: Order, descriptor: int) -> "Report":
 
 
 def _system_calls(order: Order, data: memoryview, connection: socket.socket, reach: "Reach") -> Calls:
-    from binsafe import syscalls  # noqa: PLC0415 - as above
+    from binsafe import syscalls
 
     own = Own(order.kept)
     libraries = _libraries(data, own, reach)
-    from binsafe import formats  # noqa: PLC0415 - loads what takes programs apart
+    from binsafe import formats  # loads what takes programs apart
 
     try:
         slices = formats.parse(data).slices
@@ -113,8 +115,8 @@ def _tell(own: Own, connection: socket.socket) -> None:
 
 
 def _file(order: Order, data: memoryview, connection: socket.socket, reach: "Reach") -> "Report":
-    from binsafe import archives  # noqa: PLC0415 - as above
-    from binsafe.inspection import inspect  # noqa: PLC0415
+    from binsafe import archives
+    from binsafe.inspection import inspect
 
     if archives.is_archive(data):
         started = time.process_time()
@@ -139,8 +141,8 @@ def _file(order: Order, data: memoryview, connection: socket.socket, reach: "Rea
 
 def _libraries(data: memoryview, own: Own, reach: "Reach") -> "Libraries | None":
     """The closure of an ELF program that loads libraries; None for everything else."""
-    from binsafe.formats.elf_needs import needs  # noqa: PLC0415 - as above
-    from binsafe.syscalls.glibc import loads_services  # noqa: PLC0415
+    from binsafe.formats.elf_needs import needs
+    from binsafe.syscalls.glibc import loads_services
 
     try:
         wanted = needs(data)

@@ -128,7 +128,7 @@ def _sealable_memory() -> int:
 
 def _unnamed_file() -> int:
     """A file without a name that only this process holds."""
-    import tempfile  # noqa: PLC0415 - with its compressors it would be a tenth of a launch on Linux, where it is unused
+    import tempfile  # with its compressors it would be a tenth of a launch on Linux, where it is unused
 
     descriptor, path = tempfile.mkstemp(prefix="binsafe-")
     Path(path).unlink()

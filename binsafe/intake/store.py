@@ -40,7 +40,7 @@ class Store:
         """Keep it, if there is room and nothing goes wrong: that it is not kept costs time only."""
         if self._folder is None or len(payload) + len(_MAGIC) + _DIGEST > MAX_SUMMARY_BYTES:
             return
-        import tempfile  # noqa: PLC0415 - it loads compressors, and mostly nothing is written
+        import tempfile  # it loads compressors, and mostly nothing is written
 
         with contextlib.suppress(OSError):
             _make_room(self._folder, len(payload))

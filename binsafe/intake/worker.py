@@ -91,7 +91,7 @@ class _Worker:
         content = parsing.content(order, frame.descriptor)
         loading.load(order, content.head)
         if not CAN_CONFINE:
-            from binsafe.intake.librarian import libraries  # noqa: PLC0415 - as below
+            from binsafe.intake.librarian import libraries
 
             send(self._connection, Kind.OPEN, msgspec.msgpack.encode(confine()))
             work = parsing.carry_out(order, content, self._connection, partial(libraries, order, here))
@@ -127,8 +127,8 @@ class _Worker:
 
     def _parsed(self, order: Order, content: parsing.Content) -> Frame:
         """The answer of a child that parses this alone; what else it says is passed on."""
-        from binsafe.intake.asking import AskedLibraries  # noqa: PLC0415 - the parsers load under the limits, too
-        from binsafe.intake.librarian import Librarian  # noqa: PLC0415
+        from binsafe.intake.asking import AskedLibraries
+        from binsafe.intake.librarian import Librarian
 
         def work(connection: socket.socket) -> bytes:
             return parsing.carry_out(order, content, connection, partial(AskedLibraries, connection))
@@ -164,9 +164,9 @@ def may_share(order: Order, content: parsing.Content) -> bool:
 
 def _known(order: Order) -> "Syscalls | None":
     """The answer, where all that it takes was kept of the program, whose bytes are not looked at; else None."""
-    from binsafe import syscalls  # noqa: PLC0415 - the parsers load under the limits, too
-    from binsafe.intake.librarian import libraries  # noqa: PLC0415
-    from binsafe.intake.summarising import Summariser  # noqa: PLC0415
+    from binsafe import syscalls
+    from binsafe.intake.librarian import libraries
+    from binsafe.intake.summarising import Summariser
 
     own = Own(order.kept)
     if own.needs is None:

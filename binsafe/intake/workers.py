@@ -209,13 +209,13 @@ def _left(ends: float) -> float:
 
 
 def _forked(connection: socket.socket, said: int) -> Forked:
-    from binsafe.intake.worker import serve  # noqa: PLC0415 - only here; else it is a program of its own
+    from binsafe.intake.worker import serve  # only here; else it is a program of its own
 
     return Forked(lambda: serve(connection), keep=(connection.fileno(),), said=said)
 
 
 def _spawned(connection: socket.socket, said: int) -> "subprocess.Popen[bytes]":
-    import subprocess  # noqa: PLC0415 - only where we cannot fork
+    import subprocess  # only where we cannot fork
 
     return subprocess.Popen(
         # -P: no module of the current folder's
@@ -231,7 +231,7 @@ def _spawned(connection: socket.socket, said: int) -> "subprocess.Popen[bytes]":
 def _private_file() -> int:
     if sys.platform == "linux":
         return os.memfd_create("binsafe-said", os.MFD_CLOEXEC)
-    import tempfile  # noqa: PLC0415 - it loads compressors
+    import tempfile  # it loads compressors
 
     with tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())

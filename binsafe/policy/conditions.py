@@ -83,7 +83,7 @@ def as_text(condition: tuple[Condition, ...], call: str) -> str:
 
 def _test_text(test: Condition, names: Mapping[int, str]) -> str:
     left = f"arg{test.argument}" + ("" if test.mask == WORD else f" & {test.mask:#x}")
-    values = [names.get(value) or (str(value) if value < 10 else f"{value:#x}") for value in test.values]  # noqa: PLR2004 - a digit
+    values = [names.get(value) or (str(value) if value < 10 else f"{value:#x}") for value in test.values]
     return f"{left} == {values[0]}" if len(values) == 1 else f"{left} in {{{', '.join(values)}}}"
 
 

@@ -58,7 +58,7 @@ def read_policy(text: str, origin: str) -> Policy:
 
 def _place(text: str, path: str) -> str:
     """LINE:COLUMN of an element of the document, or of where it stops being JSON."""
-    from binsafe.policy.jsonnodes import (  # noqa: PLC0415 - a start reads what is right
+    from binsafe.policy.jsonnodes import (  # a start reads what is right
         JsonError,
         line_and_column,
         offset_of,

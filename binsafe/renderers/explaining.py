@@ -106,10 +106,9 @@ def _syscall(grants: list[Grant], missing: set[str]) -> Row:
     names = list(dict.fromkeys(grant.object for grant in grants))
     tested = sum(bool(grant.when) for grant in grants)
     conditions = f", {tested} of them by arguments" if tested else ""
-    few = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")  # noqa: PLR2004 - what fits on a line
     counted = f"{len(names)} system calls" if len(names) > 1 else "system call"
     return Row(
-        what=f"{counted} {few}" if not reason else f"{counted}: {group}{conditions}",
+        what=f"{counted} {_listed(names)}" if not reason else f"{counted}: {group}{conditions}",
         reason=reason or grants[0].reason,
         macos=_NOT_FILTERED,
         linux="held by seccomp",
@@ -121,8 +120,16 @@ def _without_namespaces(names: list[str]) -> str:
     dropped = [name for name in names if name in unshared.DROPPED]
     if not dropped:
         return "held by seccomp"
-    few = ", ".join(dropped[:4]) + (", ..." if len(dropped) > 4 else "")  # noqa: PLR2004 - what fits on a line
-    return f"held by seccomp; {few} denied" if len(dropped) < len(names) else "stays denied: no namespace holds it"
+    return (
+        f"held by seccomp; {_listed(dropped)} denied"
+        if len(dropped) < len(names)
+        else "stays denied: no namespace holds it"
+    )
+
+
+def _listed(names: list[str], *, most: int = 4) -> str:
+    """As many names as a line has room for."""
+    return ", ".join(names[:most] + ["..."] * (len(names) > most))
 
 
 def _environment(grants: list[Grant], missing: set[str]) -> Row:
@@ -176,8 +183,7 @@ def _denials(denied: tuple[Denial, ...]) -> Iterator[Row]:
         else:
             yield _denial(denial.capability, denial.reason)
     for reason, names in calls.items():
-        few = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")  # noqa: PLR2004 - what fits on a line
-        yield _denial(f"{_CALL}{few}", reason)
+        yield _denial(f"{_CALL}{_listed(names, most=6)}", reason)
 
 
 def _denial(capability: str, reason: str) -> Row:

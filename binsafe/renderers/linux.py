@@ -27,7 +27,7 @@ def render(policy: Policy, *, binary: str | None = None, allow_partial: bool = F
             listed).
         UsageError: the policy is for another system, or grants a system call that cannot be granted.
     """
-    from binsafe.renderers import oci  # noqa: PLC0415 - a start asks for the gaps alone
+    from binsafe.renderers import oci  # a start asks for the gaps alone
 
     del binary  # the launcher knows where the program lies
     missing = tuple(gaps(policy))

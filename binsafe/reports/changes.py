@@ -93,7 +93,7 @@ def as_json(difference: Difference, *, verbose: int = 0) -> str:
 
 
 def _document(difference: Difference) -> str:
-    from binsafe.reports import schemas  # noqa: PLC0415 - the other outputs do without
+    from binsafe.reports import schemas  # the other outputs do without
 
     return schemas.pretty(msgspec.json.decode(msgspec.json.encode(difference)))
 
@@ -104,7 +104,7 @@ _COMMENT = min(60_000, MAX_OUTPUT_BYTES)
 
 def schema_text() -> str:
     """The schema of `as_json` as :data:`SCHEMA_FILE` holds it."""
-    from binsafe.reports import schemas  # noqa: PLC0415 - as above
+    from binsafe.reports import schemas
 
     title = "What binsafe diff says of two artifacts"
     return schemas.pretty(schemas.describe(Difference, DIFFERENCE_SCHEMA, title))

@@ -12,6 +12,6 @@ def escape(text: str) -> str:
 
 
 def _visible(code: int) -> str:
-    if code <= 0xFF:  # noqa: PLR2004 - Python's own three widths of escapes
+    if code <= 0xFF:  # Python's own three widths of escapes
         return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"  # noqa: PLR2004 - as above
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"

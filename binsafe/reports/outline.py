@@ -219,7 +219,7 @@ def _proved(facts: tuple[ArgumentValues, ...]) -> str:
 
 
 def _number(value: int) -> str:
-    return str(value) if value < 10 else hex(value)  # noqa: PLR2004 - a digit
+    return str(value) if value < 10 else hex(value)
 
 
 def _hardening(hardening: Mapping[str, str]) -> Row:

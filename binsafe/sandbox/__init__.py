@@ -39,7 +39,7 @@ __all__ = ["BACKENDS", "Diagnosis", "Enforcement", "Order", "Sandboxed", "diagno
 
 def __getattr__(name: str) -> Any:
     """Load a public name from its module on first use (PEP 562)."""
-    import importlib  # noqa: PLC0415 - see above
+    import importlib
 
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,19 +13,19 @@ from binsafe.sandbox.relaying import Relay, Relayed
 
 
 def _namespaces() -> Backend:
-    from binsafe.sandbox.linux.backend import Namespaces  # noqa: PLC0415 - another system's modules stay unloaded
+    from binsafe.sandbox.linux.backend import Namespaces  # another system's modules stay unloaded
 
     return Namespaces()
 
 
 def _landlock() -> Backend:
-    from binsafe.sandbox.linux.fallback import Landlock  # noqa: PLC0415 - only where it is needed
+    from binsafe.sandbox.linux.fallback import Landlock  # only where it is needed
 
     return Landlock()
 
 
 def _sandbox_exec() -> Backend:
-    from binsafe.sandbox.macos import SandboxExec  # noqa: PLC0415 - another system's modules stay unloaded
+    from binsafe.sandbox.macos import SandboxExec  # another system's modules stay unloaded
 
     return SandboxExec()
 

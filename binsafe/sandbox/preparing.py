@@ -14,7 +14,7 @@ def prepare() -> "Prepared | None":
     Only the thread that prepared it may launch: what was started dies with that thread.
     """
     if sys.platform == "linux":
-        from binsafe.sandbox.linux.starting import Stage  # noqa: PLC0415 - another system's modules stay unloaded
+        from binsafe.sandbox.linux.starting import Stage  # another system's modules stay unloaded
 
         with contextlib.suppress(OSError):
             return Stage()
@@ -24,5 +24,5 @@ def prepare() -> "Prepared | None":
 def load() -> None:
     """Import what `launch` will need on this system, for a caller who has time now and none later."""
     if sys.platform == "linux":
-        import binsafe.sandbox.linux.backend  # noqa: PLC0415 - as above
-        import binsafe.sandbox.linux.confining  # noqa: F401, PLC0415
+        import binsafe.sandbox.linux.backend
+        import binsafe.sandbox.linux.confining  # noqa: F401

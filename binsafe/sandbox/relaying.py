@@ -56,7 +56,7 @@ class Relay:
 
     def _open_terminal(self, streams: list[int]) -> None:
         """One pseudo-terminal for all streams that are one."""
-        from binsafe.sandbox.pseudoterminal import PseudoTerminal  # noqa: PLC0415 - services have none
+        from binsafe.sandbox.pseudoterminal import PseudoTerminal  # services have none
 
         self._terminal = PseudoTerminal()
         master, slave = self._terminal.master, self._terminal.slave
@@ -92,7 +92,7 @@ class Relay:
         """Nothing was started: let go of everything."""
         self._close_ends()
         for _, source, target in self._jobs:
-            os.close(source if source > 2 else target)  # noqa: PLR2004 - the end that is ours, not a standard stream
+            os.close(source if source > 2 else target)  # the end that is ours, not a standard stream
         self.finish(0)
 
     def finish(self, seconds: float = DRAIN_SECONDS) -> None:
@@ -143,7 +143,7 @@ class Relay:
     def _output(self, source: int, target: int) -> None:
         cleaner = None
         if os.isatty(target):
-            from binsafe.sandbox.terminal import TerminalFilter  # noqa: PLC0415 - services have none
+            from binsafe.sandbox.terminal import TerminalFilter  # services have none
 
             cleaner = TerminalFilter()
         try:

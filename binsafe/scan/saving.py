@@ -13,7 +13,7 @@ from binsafe.scan.walking import Target
 
 def line(outcome: Outcome) -> str:
     """The outcome as one line of JSON; ASCII only, so that nothing in it steers a terminal."""
-    import json  # noqa: PLC0415 - msgspec writes UTF-8
+    import json  # msgspec writes UTF-8
 
     built = msgspec.json.decode(msgspec.json.encode(outcome))
     return json.dumps(built, ensure_ascii=True, separators=(",", ":")).replace("\x7f", "\\u007f") + "\n"

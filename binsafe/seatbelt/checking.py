@@ -122,7 +122,7 @@ def _address_problems(each: Filter) -> Iterator[tuple[str, str]]:
                 f"host must be * or localhost in the network address {address!r}",
                 'expected "*:PORT" or "localhost:PORT"',
             )
-        if port != "*" and not (re.fullmatch(r"[1-9][0-9]{0,4}", port) and int(port) <= 0xFFFF):  # noqa: PLR2004 - ports
+        if port != "*" and not (re.fullmatch(r"[1-9][0-9]{0,4}", port) and int(port) <= 0xFFFF):
             yield f"invalid port in the network address {address!r}", "expected one number from 1 to 65535, or *"
 
 

@@ -21,7 +21,7 @@ def if_(run: Run, form: Form, scope: Scope) -> Step:
 
 def when(run: Run, form: Form, scope: Scope) -> Step:
     """``(when TEST BODY ...)`` and ``unless``."""
-    if len(form.items) < 3:  # noqa: PLR2004 - the word, the test, a body
+    if len(form.items) < 3:  # the word, the test, a body
         raise failed(form, f"{form.head} without a body", f"expected ({form.head} TEST EXPRESSION ...)")
     test = run.value(form.items[1], scope)
     if form.head == "unless":
@@ -105,7 +105,7 @@ def begin(run: Run, form: Form, scope: Scope) -> Step:
 def quote(run: Run, form: Form, scope: Scope) -> Step:
     """``(quote EXPRESSION)``."""
     del run, scope
-    if len(form.items) != 2:  # noqa: PLR2004 - the word and what it quotes
+    if len(form.items) != 2:  # the word and what it quotes
         raise failed(form, "quote of not exactly one expression", "expected (quote EXPRESSION)")
     return True, quoted(form.items[1])
 
@@ -188,7 +188,7 @@ def set_(run: Run, form: Form, scope: Scope) -> Step:
 
 def defined(run: Run, form: Form, scope: Scope) -> Step:
     """``(defined? 'NAME)``: whether this release's language has it; we know the newest one's."""
-    if len(form.items) != 2:  # noqa: PLR2004 - the word and the name
+    if len(form.items) != 2:  # the word and the name
         raise failed(form, "defined? of not exactly one name", "expected (defined? 'NAME)")
     node = form.items[1]
     name = node.items[1] if isinstance(node, Form) and node.head == "quote" and len(node.items) > 1 else node

@@ -286,7 +286,7 @@ def quoted(node: Node) -> Any:
 
 def suggestion(name: str) -> str:
     """What somebody may have meant by an unknown name."""
-    from difflib import get_close_matches  # noqa: PLC0415 - only where something is wrong
+    from difflib import get_close_matches  # only where something is wrong
 
     close = get_close_matches(
         name, [*vocabulary.OPERATIONS, *vocabulary.FILTERS, *vocabulary.ALIASES], n=1, cutoff=0.75

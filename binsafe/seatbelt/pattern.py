@@ -83,7 +83,7 @@ class Pattern:
             self._edges[state].append((target, anchor))
 
     def _choice(self, depth: int = 0) -> tuple[int, list[tuple[int, str]]]:
-        if depth > 50:  # noqa: PLR2004 - far beyond what anybody writes
+        if depth > 50:  # far beyond what anybody writes
             raise PatternError("nested too deeply", self._at)
         fork, ends = self._state(), []
         while True:

@@ -29,7 +29,7 @@ def _texts(*values: Any) -> tuple[str, ...]:
 
 def _numbers(*values: Any) -> tuple[int, ...]:
     for value in values:
-        if not isinstance(value, int) or isinstance(value, bool) or value.bit_length() > 64:  # noqa: PLR2004 - a word
+        if not isinstance(value, int) or isinstance(value, bool) or value.bit_length() > 64:  # a word
             raise ProcedureError(f"expected a number, not {shown(value)}")
     return values
 
@@ -158,7 +158,7 @@ def call(name: str, arguments: tuple[Any, ...]) -> Any:
     if procedure is not None:
         unknown = [shown(argument) for argument in arguments if isinstance(argument, Unknown)]
         if unknown:
-            return Unknown(f"({name} ... {unknown[0]})" if len(unknown[0]) < 80 else unknown[0])  # noqa: PLR2004 - a line
+            return Unknown(f"({name} ... {unknown[0]})" if len(unknown[0]) < 80 else unknown[0])  # a line
     else:
         procedure = ON_ALL_VALUES[name]
         if any(isinstance(argument, Unknown) for argument in arguments) and name not in {"list", "cons"}:

@@ -132,7 +132,7 @@ class _Reader:
             return Truth(word == "#t", place)
         if _NUMBER.fullmatch(word):
             base = {"#x": 16, "#o": 8}.get(word[:2], 10)
-            return Number(int(word.lstrip("#xo") if base != 10 else word, base), place)  # noqa: PLR2004 - decimal
+            return Number(int(word.lstrip("#xo") if base != 10 else word, base), place)
         if word.startswith("#") or not word.isprintable():
             self._fail(
                 f"{word!r} is nothing that a profile has", "expected a name, a string, a number, #t or #f", place

@@ -107,7 +107,7 @@ def with_(run: Run, form: Form, scope: Scope) -> Step:
 
 def around(run: Run, form: Form, scope: Scope) -> Step:
     """``(with-filter FILTER RULE ...)`` and ``(with-modifier MODIFIER RULE ...)``."""
-    if len(form.items) < 2:  # noqa: PLR2004 - the word and the filter
+    if len(form.items) < 2:  # the word and the filter
         raise failed(form, f"{form.head} of nothing", f"expected ({form.head} FILTER RULE ...)")
     value = run.value(form.items[1], scope)
     stack: list[Any] = run.filters if form.head == "with-filter" else run.modifiers

@@ -150,9 +150,7 @@ def _family(stem: str, *belongs_to: str) -> dict[str, Filter]:
     return {name: Filter("text", belongs_to) for name in (stem, f"{stem}-prefix", f"{stem}-regex")}
 
 
-VNODE_TYPES: Final = frozenset(
-    "REGULAR-FILE DIRECTORY BLOCK-DEVICE CHARACTER-DEVICE SYMLINK SOCKET FIFO TTY".split()  # noqa: SIM905 - a list of words
-)
+VNODE_TYPES: Final = frozenset("REGULAR-FILE DIRECTORY BLOCK-DEVICE CHARACTER-DEVICE SYMLINK SOCKET FIFO TTY".split())
 TARGETS: Final = frozenset({"self", "pgrp", "others", "children", "same-sandbox", "initproc"})
 
 FILTERS: Final[Mapping[str, Filter]] = MappingProxyType(

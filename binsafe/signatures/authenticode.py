@@ -71,8 +71,8 @@ def verify(slice_: Slice, anchors: "Anchors | None" = None) -> Signature:
 
 def _verify(file: _File, anchors: "Anchors | None") -> Signature:
     # asn1crypto and cryptography cost 0.1 s to import: only signed files pay for them.
-    from binsafe.signatures import cms  # noqa: PLC0415
-    from binsafe.signatures.anchors import pinned  # noqa: PLC0415
+    from binsafe.signatures import cms
+    from binsafe.signatures.anchors import pinned
 
     if not 0 <= file.start <= file.end <= len(file.data):
         detail = f"the certificate table, {file.start:#x} to {file.end:#x}, is not in the {len(file.data):#x} bytes"
@@ -109,7 +109,7 @@ def _verify(file: _File, anchors: "Anchors | None") -> Signature:
 
 def _one(message: "SignedMessage", file: _File, anchors: "Anchors") -> _One:
     """Verify one PKCS #7 structure about the file."""
-    from binsafe.signatures import signers  # noqa: PLC0415
+    from binsafe.signatures import signers
 
     if message.content_type != _INDIRECT_DATA or message.content is None:
         raise StructureError(f"the PKCS #7 structure signs {message.content_type}, which is not an Authenticode digest")

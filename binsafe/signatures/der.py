@@ -36,7 +36,7 @@ def element(data: memoryview) -> Element:
     Raises:
         StructureError: no element, a tag of several bytes, a length that is indefinite, not minimal or too large.
     """
-    if len(data) < 2:  # noqa: PLR2004  # an identifier octet and a length octet (X.690, 8.1)
+    if len(data) < 2:  # an identifier octet and a length octet (X.690, 8.1)
         raise StructureError("DER ends where an element should begin", problem="truncated")
     tag, length = data[0], data[1]
     if tag & _LONG_TAG == _LONG_TAG:
@@ -81,7 +81,7 @@ def split(content: memoryview) -> Iterator[memoryview]:
 
 def encode(tag: int, content: bytes) -> bytes:
     """An element of that tag and content."""
-    if len(content) < 0x80:  # noqa: PLR2004  # the short form of a length (X.690, 8.1.3.4)
+    if len(content) < 0x80:  # the short form of a length (X.690, 8.1.3.4)
         return bytes([tag, len(content)]) + content
     length = len(content).to_bytes((len(content).bit_length() + 7) // 8, "big")
     return bytes([tag, 0x80 | len(length)]) + length + content

@@ -113,7 +113,7 @@ def _value(element: der.Element, depth: int) -> Any:
     match element.tag:
         case der.BOOLEAN if len(content) == 1:  # DER says FF for true; signers of macOS 11 wrote 01
             return content[0] != 0
-        case der.INTEGER if 1 <= len(content) <= 8:  # noqa: PLR2004  # 64 bits
+        case der.INTEGER if 1 <= len(content) <= 8:  # 64 bits
             return int.from_bytes(content, "big", signed=True)
         case der.UTF8_STRING:
             return _text(content)

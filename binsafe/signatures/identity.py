@@ -90,8 +90,8 @@ def _somebody(
     anchors: "Anchors | None",
 ) -> Identity:
     # asn1crypto and cryptography cost 0.1 s to import: only files with a CMS structure pay for them.
-    from binsafe.signatures import certificates, cms, signers  # noqa: PLC0415
-    from binsafe.signatures.anchors import pinned  # noqa: PLC0415
+    from binsafe.signatures import certificates, cms, signers
+    from binsafe.signatures.anchors import pinned
 
     message = cms.read(payload, most=cms.MAX_APPLE_BYTES)
     primary = directories[0]
@@ -125,7 +125,7 @@ def _names(signer: Signer) -> tuple[str | None, str | None]:
 
 def _claim(certificate_type: str | None, signed: "Signed") -> Iterator[Problem]:
     """A certificate that bears Apple's marks must be Apple's: anybody can write them into one of his own."""
-    from binsafe.signatures import certificates  # noqa: PLC0415
+    from binsafe.signatures import certificates
 
     if certificate_type is None or any(problem.id == "cms-chain" for problem in signed.outcome.problems):
         return

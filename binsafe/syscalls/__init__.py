@@ -72,10 +72,10 @@ def analyse(
     decoded, ``complete`` is False and ``unresolved`` says where and why.
     """
     if slice_.format == "mach-o":
-        from binsafe.syscalls.darwin.analysing import analyse_macho  # noqa: PLC0415
+        from binsafe.syscalls.darwin.analysing import analyse_macho
 
         return analyse_macho(slice_, max_instructions=max_instructions)
-    from binsafe.syscalls import engine  # noqa: PLC0415 - numpy and capstone only when they are needed
+    from binsafe.syscalls import engine  # numpy and capstone only when they are needed
 
     return engine.analyse(slice_, libraries, max_instructions=max_instructions, explain=explain, go=go)
 
@@ -86,7 +86,7 @@ def analyse_known(libraries: "Libraries", *, explain: str | None = None) -> "Sys
     Raises:
         NotKept: a library asks for more than what was asked before.
     """
-    from binsafe.syscalls.dynamic import analyse_dynamic  # noqa: PLC0415
+    from binsafe.syscalls.dynamic import analyse_dynamic
 
     return analyse_dynamic(lambda watched: libraries.program(watched, _not_kept), libraries, explain=explain)
 
@@ -107,7 +107,7 @@ def summarise_library(data: memoryview, watched: frozenset[tuple[str, str]] = fr
     Raises:
         NotAnalysable: the file is malformed.
     """
-    from binsafe.syscalls import engine  # noqa: PLC0415 - as above
+    from binsafe.syscalls import engine
 
     return engine.summarise_library(data, watched)
 
@@ -128,6 +128,6 @@ def listing(slice_: "Slice", address: int, *, before: int = 4, after: int = 6) -
 
     Empty where there is no code, or code for a processor that is not known here; fewer where the code ends.
     """
-    from binsafe.syscalls.decoding.surroundings import around  # noqa: PLC0415
+    from binsafe.syscalls.decoding.surroundings import around
 
     return around(slice_, address, before=before, after=after)

@@ -81,7 +81,7 @@ class LearnPage:
     """Widgets around a game."""
 
     def __init__(self) -> None:
-        self._game = Game(random.Random())  # noqa: S311 - a game
+        self._game = Game(random.Random())
         self._counts: list[ui.label] = []
         with frame.panel("Beliefs", wide=True):
             self._chart = ui.echart({}).classes("chart")

@@ -25,7 +25,7 @@ class Namespaces:
 
     def probe(self) -> Enforcement:
         """Build the whole sandbox around a program of ours that binds one port, and see."""
-        from binsafe.sandbox.linux import probing  # noqa: PLC0415 - the doctor's alone
+        from binsafe.sandbox.linux import probing  # the doctor's alone
 
         try:
             probing.try_out(self.name, native_arch(), probing.every_step(), frozenset({"bind"}))
@@ -42,7 +42,7 @@ class Namespaces:
         """
         arch = native_arch()
         with stage_for(order) as stage:
-            from binsafe.sandbox.linux.confining import confine  # noqa: PLC0415 - while the stage starts
+            from binsafe.sandbox.linux.confining import confine  # while the stage starts
 
             return confine(order, stage, arch, self.name)
 

@@ -47,7 +47,7 @@ def become_program(control: int, status: int, plan: "Plan") -> int:
     with step("seccomp"):
         kernel.seccomp_install(with_own_process(plan["filter"], plan))
     if plan["execute"] is None:
-        from binsafe.sandbox.linux.trial import try_out  # noqa: PLC0415 - the doctor's alone; `stage` has loaded it
+        from binsafe.sandbox.linux.trial import try_out  # the doctor's alone; `stage` has loaded it
 
         os.close(status)  # as execve would: from here on the supervisor decides
         return try_out(plan["probe_port"], plan.get("closed"))

@@ -40,7 +40,7 @@ def confine(order: Order, stage: Stage, arch: str, backend: str) -> Process:
             notify.add("listen")  # see grafting.listen
         plan = plan_for(order, layout, arch, frozenset(notify), UNNAMED if walks else {})
         stage.begin(plan, streams.descriptors, (order.program, cargo.descriptor))
-        from binsafe.sandbox.linux.watching import watch_for  # noqa: PLC0415 - while the stage works, from here on
+        from binsafe.sandbox.linux.watching import watch_for  # while the stage works, from here on
 
         watch = watch_for(
             order.policy,
@@ -73,7 +73,7 @@ def _public_folders(layout: Layout) -> list[str]:
 
 
 def _lookups(layout: Layout, policy: Policy, *, walks: bool) -> "Lookups":
-    from binsafe.sandbox.linux.lookups import MAX_LOOKUPS, MAX_OF_A_WALKER, Lookups  # noqa: PLC0415 - as above
+    from binsafe.sandbox.linux.lookups import MAX_LOOKUPS, MAX_OF_A_WALKER, Lookups
 
     devices = {kind: {g.object for g in policy.of(kind)}.intersection(DEVICES) for kind in ("read", "write")}
     return Lookups(

@@ -60,7 +60,7 @@ def main(control: int, plan_fd: int, status: int) -> int:
             plan = marshal.load(stream)  # noqa: S302 - our own supervisor's, in memory that nobody else has
         take_over(plan, received)
         if plan["execute"] is None:
-            import binsafe.sandbox.linux.trial  # noqa: F401, PLC0415 - while its files can still be seen
+            import binsafe.sandbox.linux.trial  # noqa: F401 - while its files can still be seen
         return middle(control, status, plan, tell)
 
     return guarded(follow_plan, tell)
@@ -125,7 +125,7 @@ def open_granted(plan: "Plan", uid: int) -> dict[str, int]:
     """The granted folders as mounts in which they are the program's own; only root can and need do that."""
     if all(path.startswith("/dev/") for path, _ in plan["mounts"]):
         return {}
-    from binsafe.sandbox.linux.idmaps import open_trees  # noqa: PLC0415 - few policies grant any
+    from binsafe.sandbox.linux.idmaps import open_trees  # few policies grant any
 
     return open_trees(plan, uid)
 

@@ -93,8 +93,8 @@ class Stage:
             NotEnforceable: a part of the sandbox cannot be had here.
             NotExecutable: the kernel refused to execute the program.
         """
-        from binsafe.sandbox.linux.process import Process  # noqa: PLC0415 - these two while the stage works
-        from binsafe.sandbox.linux.supervisor import Supervisor  # noqa: PLC0415
+        from binsafe.sandbox.linux.process import Process  # these two while the stage works
+        from binsafe.sandbox.linux.supervisor import Supervisor
 
         pidfd, listener = _take_listener(self._control, self._status)
         self._undo.pop_all()  # from here on they are the supervisor's, which lets go of all of them at its end

@@ -38,7 +38,7 @@ class Streams:
                 return _no_folder(own)
             case subprocess.DEVNULL:
                 return self._keep(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC))
-            case subprocess.STDOUT if own == 2:  # noqa: PLR2004 - standard error
+            case subprocess.STDOUT if own == 2:  # standard error
                 return self.descriptors[1]
             case subprocess.PIPE if own == 1:
                 read, write = os.pipe2(os.O_CLOEXEC)

@@ -103,6 +103,6 @@ def _path() -> str:
 
 
 def _packages() -> Any:
-    import capstone  # noqa: PLC0415 - the slow way
+    import capstone  # the slow way
 
     return ctypes.CDLL(capstone._cs._name)  # noqa: SLF001 - it has no public name

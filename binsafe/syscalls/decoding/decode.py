@@ -63,7 +63,7 @@ class Decoder:
 
     @cached_property
     def _package(self) -> "Package":
-        from binsafe.syscalls.decoding.capstone_package import Package  # noqa: PLC0415 - slow to load
+        from binsafe.syscalls.decoding.capstone_package import Package  # slow to load
 
         return Package(*MODES[self._arch])
 

@@ -4,7 +4,7 @@ Encodings: Arm ARM (DDI 0487), section C4; convention of the kernel: ``arch/arm6
 section 6.1.1; of Go: ``abi-internal.md`` (no register but sp and x29 survives a call).
 """
 
-# ruff: noqa: PLR2004, PLR0911 - an instruction set is a table of numbers and a list of cases
+# ruff: noqa: PLR0911 - an instruction set is a list of cases
 
 import re
 from collections.abc import Iterator

@@ -4,8 +4,6 @@ Encodings: Intel SDM volume 2; call convention of the kernel: ``arch/x86/entry/e
 section 3.2.1; of Go: ``abi-internal.md`` (no register but rsp and rbp survives a call).
 """
 
-# ruff: noqa: PLR2004 - an instruction set is a table of numbers and a list of cases
-
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType

@@ -1,6 +1,6 @@
 """x86-64 data flow: where the value of a register or stack slot comes from, instruction by instruction."""
 
-# ruff: noqa: PLR2004, PLR0911 - an instruction set is a table of numbers and a list of cases
+# ruff: noqa: PLR0911 - an instruction set is a list of cases
 
 from binsafe.syscalls.decoding.decode import Detail, Immediate, Memory, Operand, Register
 from binsafe.syscalls.machines.arithmetic import MASK, Operation

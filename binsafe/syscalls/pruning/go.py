@@ -125,7 +125,7 @@ OCCASIONS = (
     # syscall/exec_linux.go, forkAndExecInChild1: what SysProcAttr asks for
     Occasion(
         frozenset(
-            (  # noqa: SIM905 - words, not a list of quotation marks
+            (
                 "capget capset chroot clone3 getpid getppid ioctl kill mount prctl ptrace setgid setgroups setpgid "
                 "setsid setuid unshare"
             ).split()

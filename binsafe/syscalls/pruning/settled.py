@@ -24,7 +24,7 @@ from binsafe.syscalls.machines.machine import Constant, Flow, Location, Moved
 from binsafe.syscalls.tables import numbers
 
 CHOSEN = frozenset(
-    (  # noqa: SIM905 - words, not a list of quotation marks
+    (
         "accept clock_nanosleep dup2 epoll_create eventfd gettimeofday inotify_init nanosleep pipe "
         "getgid getuid sched_setparam sched_setscheduler setpgid setresgid setresuid setsid"
     ).split()

@@ -11,7 +11,7 @@ from analysing import Answer
 from tracing import Trace
 
 SENSITIVE = frozenset(
-    (  # noqa: SIM905 - words, not a list of quotation marks
+    (
         "execve execveat ptrace process_vm_readv process_vm_writev mount umount2 pivot_root chroot move_mount "
         "open_tree fsopen fsmount fsconfig fspick mount_setattr bpf io_uring_setup io_uring_register setns "
         "unshare kexec_load kexec_file_load init_module finit_module delete_module reboot swapon swapoff acct "
