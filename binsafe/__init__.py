@@ -1,6 +1,7 @@
 """binsafe: look at an executable without running it, derive the least it needs, and run it under exactly that.
 
-The public API is what ``__all__`` names; everything else may change.
+The public API is what ``__all__`` names; everything else may change. (`bandit_runner`, which is shipped with it, shares
+`lazy` and the frame of a command line in `cli` besides; import-linter holds it to that.)
 
 >>> import binsafe
 >>> binsafe.parse_ports([":8080"], None)
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from binsafe.model import Policy, Report, Violation
     from binsafe.policy import Request, default_baseline, derive, parse_ports, read_policy
     from binsafe.renderers import render
+    from binsafe.reports.escape import escape
     from binsafe.sandbox import Order, Sandboxed, diagnose, launch
 
 _HOMES = {
@@ -61,6 +63,7 @@ _HOMES = {
     "binsafe.model": ("Policy", "Report", "Violation"),
     "binsafe.policy": ("Request", "default_baseline", "derive", "parse_ports", "read_policy"),
     "binsafe.renderers": ("render",),
+    "binsafe.reports.escape": ("escape",),
     "binsafe.sandbox": ("Order", "Sandboxed", "diagnose", "launch"),
 }
 
@@ -83,6 +86,7 @@ __all__ = [
     "default_baseline",
     "derive",
     "diagnose",
+    "escape",
     "find",
     "inspect",
     "launch",

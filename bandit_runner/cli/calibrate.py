@@ -30,8 +30,8 @@ def command(*, files: tuple[Path, ...], as_json: bool) -> None:
 
     from bandit_runner.runs.calibrate import calibrate
     from bandit_runner.runs.csvs import read_csv
+    from binsafe import escape
     from binsafe.cli.entry import note
-    from binsafe.reports.escape import escape
 
     runs = [read_csv(path) for path in files]
     for run in runs:

@@ -23,7 +23,7 @@ def command(*, files: tuple[Path, ...], store: Path | None) -> None:
     A file that is there already is left out, so that importing twice does no harm.
     """
     from bandit_runner.runs.csvs import import_runs
-    from binsafe.reports.escape import escape
+    from binsafe import escape
 
     target = chosen(store)
     new = 0

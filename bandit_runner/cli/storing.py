@@ -25,6 +25,6 @@ def chosen(store: Path | None) -> Path:
 
 def safe(text: str) -> str:
     """Lines that may hold names from a file, without power over a terminal."""
-    from binsafe.reports.escape import escape
+    from binsafe import escape
 
     return "\n".join(map(escape, text.split("\n")))

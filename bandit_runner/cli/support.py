@@ -13,8 +13,8 @@ import click
 
 import binsafe
 from bandit_runner.servers import Servers, start
+from binsafe import escape
 from binsafe.cli.entry import note
-from binsafe.reports.escape import escape
 
 if TYPE_CHECKING:
     from bandit_runner.balancer import Limits

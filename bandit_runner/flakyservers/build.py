@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 import platformdirs
 
-from binsafe.errors import BinsafeError, NotFound, UsageError
+from binsafe import BinsafeError, NotFound, UsageError
 
 TARGETS = ("linux/amd64", "linux/arm64", "darwin/arm64", "darwin/amd64", "windows/amd64")
 """What the stand-in is built for, as Go writes it: system/processor."""

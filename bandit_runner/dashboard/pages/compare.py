@@ -12,7 +12,7 @@ from bandit_runner.dashboard.views import Board
 from bandit_runner.model import SCORINGS, Unknown
 from bandit_runner.runs.comparison import ComparedRow
 from bandit_runner.runs.showing import COLUMNS
-from binsafe.reports.escape import escape
+from binsafe import escape
 
 ALL: Final = "all sessions"
 

@@ -8,7 +8,7 @@ from nicegui import ui
 
 from bandit_runner.dashboard.pages import frame
 from bandit_runner.runs import Session
-from binsafe.reports.escape import escape
+from binsafe import escape
 
 MAX_ROWS: Final = 200
 
