@@ -6,6 +6,8 @@ denied the calls that it hides.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from itertools import count, takewhile
 from types import MappingProxyType
 
 from binsafe.formats.structure import find_all
@@ -36,10 +38,13 @@ _SERVICE = re.compile(rf"_nss_\w+_({_SERVICE_FUNCTIONS})")
 _SERVICES = "libnss_%s.so%s"
 _STATIC_SERVICES = re.compile(rb"libnss_%s\.so")
 _USUAL_SERVICES = frozenset({"files", "dns"})
-_ASKED_BY_NAME = re.compile(rf"{_SERVICE_FUNCTIONS}|_Unwind_\w{{1,40}}|__gcc_personality_v0|idn2_\w{{1,40}}")
-_ASKED_IN_BYTES = re.compile(b"(" + _ASKED_BY_NAME.pattern.encode() + b")\0")
+_SERVED = re.compile(_SERVICE_FUNCTIONS)
+_LOOKED_UP = re.compile(r"_Unwind_\w{1,40}|__gcc_personality_v0|idn2_\w{1,40}")
+_ASKED_IN_BYTES = re.compile(f"({_SERVED.pattern}|{_LOOKED_UP.pattern})\0".encode())
 ASKED_BEGIN = (b"get", b"set", b"end", b"initgroups_dyn", b"netname2user", b"_Unwind_", b"__gcc_personality", b"idn2_")
 _ASKING = re.compile(rb"\0(?:libnss_%s|libgcc_s\.so|__nss_lookup_function\0)")
+_ENTRY, _ENTRIES = 19, 32
+"""Bytes of an entry of glibc's table of names, which are as long as the longest; at least so many of about 60."""
 _VECTOR = 16
 _KNOWN_LIBRARIES = ("libnss_", "libgcc_s.so.", "libidn2.so.")
 
@@ -71,9 +76,14 @@ def configured(services: Iterable[str]) -> set[str]:
     return {f"libnss_{name}.so.2" for name in (*services, *_USUAL_SERVICES)}
 
 
-def is_asked_by_name(text: str) -> bool:
-    """Whether a string is one of `names_asked_for`."""
-    return _ASKED_BY_NAME.fullmatch(text) is not None
+def is_looked_up(text: str) -> bool:
+    """Whether a string is one of `names_asked_for` that is looked up as it is."""
+    return _LOOKED_UP.fullmatch(text) is not None
+
+
+def is_served(text: str) -> bool:
+    """Whether a string is one of `names_asked_for` that becomes a part of a name: ``_nss_SERVICE_NAME``."""
+    return _SERVED.fullmatch(text) is not None
 
 
 def names_asked_for(data: memoryview | bytes, begins: Iterable[int]) -> Iterator[tuple[int, str]]:
@@ -85,6 +95,19 @@ def names_asked_for(data: memoryview | bytes, begins: Iterable[int]) -> Iterator
     """
     matches = (_ASKED_IN_BYTES.match(data, at) for at in begins)
     yield from ((match.start(), match[1].decode()) for match in matches if match is not None)
+
+
+def table_of_names(offsets: AbstractSet[int]) -> set[int]:
+    """Those of the offsets of names at which entries of glibc's own table stand, ``nss_function_name_array``.
+
+    By it all functions of a service are looked up as soon as that is loaded (``nss/nss_module.c``). Called are those
+    that a caller names, in a string of its own (``__nss_lookup_function``). The table is known by its many entries.
+    """
+    found: set[int] = set()
+    for first in (offset for offset in offsets if offset - _ENTRY not in offsets):
+        entries = list(takewhile(offsets.__contains__, count(first, _ENTRY)))
+        found.update(entries if len(entries) >= _ENTRIES else ())
+    return found
 
 
 def begins_of_names(data: bytes) -> list[int]:

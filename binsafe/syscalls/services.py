@@ -11,7 +11,7 @@ from binsafe.model import Slice, Syscalls
 from binsafe.syscalls.conventions import CONVENTIONS
 from binsafe.syscalls.decoding.code import HIGHEST_ADDRESS
 from binsafe.syscalls.dynamic import analyse_dynamic
-from binsafe.syscalls.glibc import begins_of_names, configured, names_asked_for
+from binsafe.syscalls.glibc import begins_of_names, configured, names_asked_for, table_of_names
 from binsafe.syscalls.linking.provider import Libraries
 from binsafe.syscalls.linking.summary import Passed, Summary, Text
 
@@ -33,8 +33,7 @@ def with_services(slice_: Slice, alone: Syscalls, libraries: Libraries) -> Sysca
 def _loading(slice_: Slice, names: set[str]) -> Summary:
     """A program that does nothing but load these libraries and look up what the file names."""
     first = CONVENTIONS[slice_.arch].arguments[0]
-    data = bytes(slice_.data)
-    asked = sorted({name for _, name in names_asked_for(data, begins_of_names(data))})
+    asked = sorted({name for segment in slice_.segments for name in _asked(bytes(slice_.data[segment.offset :][: segment.file_size]))})
     return Summary(
         arch=slice_.arch,
         functions=1,
@@ -53,3 +52,9 @@ def _loading(slice_: Slice, names: set[str]) -> Summary:
         texts=tuple(Text(0, name) for name in asked),
         fatal=(),
     )
+
+
+def _asked(data: bytes) -> set[str]:
+    """The names that stand in a part of the file, but those that do only in glibc's own table of all."""
+    named = dict(names_asked_for(data, begins_of_names(data)))
+    return {named[at] for at in named.keys() - table_of_names(named.keys())}

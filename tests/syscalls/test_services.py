@@ -18,8 +18,13 @@ class System:
 
     there: ClassVar[dict[str, Summary]] = {
         "libnss_corp.so.2": file(
-            "__nss_corp_getpwnam_r __nss_corp_setpwent",
-            calls={"__nss_corp_getpwnam_r": "prctl", "__nss_corp_setpwent": "bpf"},
+            "__nss_corp_getpwnam_r __nss_corp_setpwent _getcpu _idn2_lookup_ul",
+            calls={
+                "__nss_corp_getpwnam_r": "prctl",
+                "__nss_corp_setpwent": "bpf",
+                "_getcpu": "getcpu",
+                "_idn2_lookup_ul": "uname",
+            },
         )
     }
 
@@ -64,6 +69,34 @@ def test_what_the_configured_services_do_for_the_functions_that_it_names_counts(
     assert {"exit", "prctl"} <= set(found.required)
     assert "bpf" not in found.required
     assert found.complete
+
+
+def table(*names: str) -> bytes:
+    """As glibc's own: many entries of equal size."""
+    others = (f"get{chr(ord('a') + at)}ent" for at in range(26))
+    return b"".join(name.encode().ljust(19, b"\0") for name in (*names, *others, *(f"endx{at}ent" for at in range(9))))
+
+
+def test_what_stands_only_in_the_table_of_all_names_is_called_by_nobody(code: X86):
+    found = analyse(program(code, data=NAMES + table("setpwent")), System())
+    assert "prctl" in found.required
+    assert "bpf" not in found.required
+
+
+def test_a_name_that_is_a_string_of_its_own_is_called_whatever_stands_in_the_table(code: X86):
+    for data in (NAMES + table("setpwent") + b"\0setpwent\0", NAMES + b"\0setpwent\0" + table("setpwent")):
+        assert "bpf" in analyse(program(code, data=data), System()).required
+
+
+def test_a_few_names_of_equal_length_are_no_table(code: X86):
+    few = b"".join(name.encode().ljust(19, b"\0") for name in ("endpwent", "setpwent", "getpwent_r"))
+    assert "bpf" in analyse(program(code, data=NAMES + few), System()).required
+
+
+def test_a_name_for_services_is_none_of_another_function(code: X86):
+    found = analyse(program(code, data=NAMES + b"getcpu\0idn2_lookup_ul\0"), System())
+    assert "getcpu" not in found.required
+    assert "uname" in found.required
 
 
 def test_where_the_system_is_not_known_the_services_are_an_open_set(code: X86):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from binsafe.syscalls.glibc import LOOKS_UP, is_asked_by_name
+from binsafe.syscalls.glibc import LOOKS_UP, is_looked_up, is_served
 from binsafe.syscalls.linking.summary import Export, Summary
 
 _SETXID = frozenset(
@@ -37,4 +37,9 @@ def covered(summary: Summary) -> frozenset[int]:
 def asked(summary: Summary) -> Iterator[tuple[int, str]]:
     """Functions of a file and the names that they look up at run time."""
     yield from ((each.node, each.text) for each in summary.passed if each.imported in LOOKS_UP and each.text)
-    yield from ((text.node, text.text) for text in summary.texts if is_asked_by_name(text.text))
+    yield from ((text.node, text.text) for text in summary.texts if is_looked_up(text.text))
+
+
+def asked_of_services(summary: Summary) -> Iterator[tuple[int, str]]:
+    """Functions of a file and the bare names of what they have name services do, see `Summary.services`."""
+    yield from ((text.node, text.text) for text in summary.texts if is_served(text.text))

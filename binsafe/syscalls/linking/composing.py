@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
-from binsafe.syscalls.linking.c_library import asked
+from binsafe.syscalls.linking.c_library import asked, asked_of_services
 from binsafe.syscalls.linking.reach import Network, Reached
 from binsafe.syscalls.linking.summary import Condition, Export, Name, Need, Summary
 
@@ -123,8 +123,11 @@ class Closure:
                 for found in self._bind(number, wanted):
                     self._network.bind(first + at, self._span(*found))
             for node, name in asked(summary):  # whichever file is asked
+                for found in self._definitions.get(name, ()):
+                    self._network.bind(base + node, self._span(*found))
+            for node, name in asked_of_services(summary):
                 services = ((n, e) for n, each in enumerate(self.files) for e in each.summary.services.get(name, ()))
-                for found in (*self._definitions.get(name, ()), *services):
+                for found in services:
                     self._network.bind(base + node, self._span(*found))
         for at, (number, condition) in enumerate(self._conditions):
             sources = None if condition.sources is None else {self.node(number, node) for node in condition.sources}

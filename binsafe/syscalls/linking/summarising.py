@@ -158,7 +158,8 @@ class Summariser:
         """The graph's; of the C library without those that only list what its built-in name services do.
 
         ``__nss_files_functions`` and ``__nss_dns_functions`` (``nss/nss_module.h``) fill the same table that is filled
-        by looking names up in a library: as there, what is called of it are the names in `c_library.asked`.
+        by looking names up in a library: as there, what is called of it are the names in
+        `c_library.asked_of_services`.
         """
         sources, targets = self._graph.sources, self._graph.targets
         if not any(export.name == "__libc_start_main" for export in exports):

@@ -8,7 +8,7 @@ import pytest
 from compiled import build, calls, library, needs_compiler
 
 from binsafe.syscalls import summarise_library
-from binsafe.syscalls.linking.c_library import asked
+from binsafe.syscalls.linking.c_library import asked_of_services
 
 _WRAPPER = """
 long mine(long unused, long number) {
@@ -184,7 +184,7 @@ def test_a_name_service_that_asks_another_one_asks_by_name(tmp_path: Path):
         int _nss_compat_getpwnam_r(void) { return __nss_lookup_function("getgrgid_r"); }"""
     summary = summarise_library(memoryview(library(tmp_path, "nss_compat", source).read_bytes()))
     assert summary is not None
-    assert "getgrgid_r" in {text for _, text in asked(summary)}
+    assert "getgrgid_r" in {text for _, text in asked_of_services(summary)}
 
 
 def test_a_computed_name_may_be_any_of_a_library_that_was_loaded(tmp_path: Path):
