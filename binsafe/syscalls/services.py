@@ -33,7 +33,8 @@ def with_services(slice_: Slice, alone: Syscalls, libraries: Libraries) -> Sysca
 def _loading(slice_: Slice, names: set[str]) -> Summary:
     """A program that does nothing but load these libraries and look up what the file names."""
     first = CONVENTIONS[slice_.arch].arguments[0]
-    asked = sorted({name for segment in slice_.segments for name in _asked(bytes(slice_.data[segment.offset :][: segment.file_size]))})
+    loaded = (bytes(slice_.data[each.offset :][: each.file_size]) for each in slice_.segments)
+    asked = sorted({name for data in loaded for name in _asked(data)})
     return Summary(
         arch=slice_.arch,
         functions=1,
