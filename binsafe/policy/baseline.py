@@ -21,10 +21,10 @@ class PortLayout(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(port for first, last in self.ranges for port in range(first, last + 1))
 
 
-Need = Literal["dynamic", "jit", "segments", "write", "connect", "execute"]
+Need = Literal["dynamic", "jit", "segments", "files", "write", "connect", "execute"]
 """What a group of calls may ask for: a program with libraries, one that was named as making code at run time or as
-sharing System V segments among its processes, one that may write anywhere but to ``/dev/null``, connect somewhere, or
-execute another program."""
+sharing System V segments among its processes, one that was given files of the user's (``--read``, ``--write``), may
+write anywhere but to ``/dev/null``, connect somewhere, or execute another program."""
 
 
 class CallGroup(msgspec.Struct, frozen=True, kw_only=True):

@@ -87,6 +87,8 @@ def _given(report: Report, named: tuple[Grant, ...], baseline: Baseline, request
         given.add("jit")
     if request.segments:
         given.add("segments")
+    if request.read or request.write:
+        given.add("files")
     if request.connect:
         given.add("connect")
     if request.execute:

@@ -99,6 +99,16 @@ def test_no_table_no_policy():
         policy_of(arch="riscv64")
 
 
+def test_a_server_watches_files_only_where_it_was_given_some():
+    found, server = syscalls("inotify_init1", "inotify_add_watch", "getxattr"), baselines.load("network_server")
+    asked = set(found.required)
+    assert asked.isdisjoint(calls_of(policy_of(Request(ports=(8080,)), baseline=server, calls=found)))
+    for request in (Request(read=("/srv",)), Request(write=("/srv",))):
+        assert asked <= calls_of(policy_of(request, baseline=server, calls=found))
+    thirty = calls_of(policy_of(Request(write=("/srv",)), calls=found))
+    assert asked.isdisjoint(thirty), "they have no business with files"
+
+
 def test_executable_memory_is_for_libraries_and_for_named_runtimes():
     found = syscalls("mmap", "mprotect")
     assert len(calls_with(policy_of(calls=found), "mmap")) == 1

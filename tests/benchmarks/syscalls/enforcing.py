@@ -68,7 +68,7 @@ class Sandboxed:
         found = dict.fromkeys(path for name in self.executes if (path := shutil.which(name)) is not None)
         granted = [*_options("--ports", (f":{port}" for port in self.ports)), *_options("--exec", found)]
         granted += _options("--connect", (f"127.0.0.1:{port}" for port in self.ports))  # it is its own client
-        granted += [*_options("--read", self.reads), *self.grants]
+        granted += [*_options("--read", filter(os.path.exists, self.reads)), *self.grants]
         environment = _options("--env", (f"HOME={self.folder}", "LANG=C.UTF-8", *variables))
         words = ["run", "--yes", "--report", str(output), "--write", str(self.folder), *granted, *environment, "--"]
         return [sys.executable, "-m", "binsafe", *words]

@@ -77,6 +77,7 @@ _GIT = (
 _HOST = ("/etc/hostname", "/etc/ssl/certs")
 _JIT = ("--pack", "jit")  # git grep of this version ends where PCRE may not compile
 _HOOKS = ("sh", "git", "true", "false", "sleep")
+_NPM = (*_HOOKS, "npm", "node", "env")
 _MUSL = "musllinux_1_2_x86_64"
 _STATIC = ("-O2", "-static", "-pthread")
 _ZIG = ("zig", "build-exe", "-O", "ReleaseSafe", "-femit-bin={output}")
@@ -189,7 +190,10 @@ SENT = (
         "sentry-cli", _npm("@sentry/cli-linux-x64", "package/bin/sentry-cli"), rust_tools.sentry_cli,
         executes=_HOOKS, reads=("/bin/true",),
     ),
-    Program("turbo", _npm("turbo-linux-64", "turbo-linux-x64/bin/turbo"), rust_tools.turbo, executes=_HOOKS),
+    Program(
+        "turbo", _npm("turbo-linux-64", "turbo-linux-x64/bin/turbo"), rust_tools.turbo, executes=_NPM,
+        reads=("/usr/lib/node_modules/npm", "/usr/share/nodejs"), grants=("--pack", "node", "--ports", ":9789"),
+    ),
     Program("pagefind", _npm("@pagefind/linux-x64", "package/bin/pagefind_extended"), rust_tools.pagefind),
     Program("sherif", _npm("sherif-linux-x64-musl", "package/bin/sherif"), rust_tools.sherif, executes=_HOOKS),
     Program("ty", _wheel("ty", "*/scripts/ty", _MUSL), rust_tools.ty, executes=_PYTHON, reads=_LIBRARY),

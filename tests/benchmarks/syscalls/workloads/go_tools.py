@@ -74,15 +74,15 @@ def buf(bench: Bench) -> None:
 
 def ngrok(bench: Bench) -> None:
     port, web = bench.port(), bench.port()
-    bench.write(".ngrok2/ngrok.yml", f"authtoken: x\nserver_addr: 127.0.0.1:{port}\nweb_addr: 127.0.0.1:{web}\n"
+    bench.write("ngrok.yml", f"authtoken: x\nserver_addr: 127.0.0.1:{port}\nweb_addr: 127.0.0.1:{web}\n"
         "tunnels:\n  one:\n    proto: http\n    addr: 80\n")  # fmt: skip
     for options in (
-        "version", "help", "help http", "credits", "authtoken y", "http", "nonsense", "start none",
-        "http 80 -config /nowhere", "tcp 22 -log=log.txt -region none", "update",
+        "version", "help", "help http", "credits", "authtoken y -config=other.yml", "http", "nonsense",
+        "start none -config=ngrok.yml", "http 80 -config /nowhere", "tcp 22 -log=log.txt -region none", "update",
     ):  # fmt: skip
         bench.run(*options.split())
     for options in ("http 80 -log=stdout", "start --all -log=log.json -log-format=json", "tcp 22"):
-        with bench.server(*options.split()) as server:
+        with bench.server(*options.split(), "-config=ngrok.yml") as server:
             time.sleep(1.5)
             bench.get(web, "/api/tunnels")
             bench.get(web, "/")
