@@ -22,17 +22,21 @@ class Teller:
     def __init__(self, report: Path | None) -> None:
         self._report = report.open("wb", buffering=0) if report is not None else None
         self._told: Counter[str] = Counter()
-        self._usual = 0
+        self._sentences: set[str] = set()
+        self._usual = self._again = 0
 
     def tell(self, violation: Violation) -> None:
-        """Tell one; what ordinary programs try on the way goes to the file only."""
+        """Tell one; what ordinary programs try on the way, and what was said before, goes to the file only."""
         if violation.expected:
             self._usual += 1
+        elif (sentence := violation.sentence) in self._sentences:
+            self._again += 1
         else:
             from binsafe.reports.escape import escape
 
+            self._sentences.add(sentence)  # no more of them than are reported singly
             self._told[violation.operation] += 1
-            os.write(_STDERR, f"{escape(violation.sentence)}\n".encode())
+            os.write(_STDERR, f"{escape(sentence)}\n".encode())
         if self._report is not None:
             self._report.write(msgspec.json.encode(violation) + b"\n")
 
@@ -41,9 +45,10 @@ class Teller:
         if not self._told and not unreported:
             return
         kinds = ", ".join(f"{operation} {count}" for operation, count in self._told.most_common())
-        parts = [f"{self._told.total() + unreported} denied" + (f": {kinds}" if kinds else "")]
-        if unreported:
-            parts.append(f"{unreported} more were counted, not shown")
+        unshown = unreported + self._again
+        parts = [f"{self._told.total() + unshown} denied" + (f": {kinds}" if kinds else "")]
+        if unshown:
+            parts.append(f"{unshown} more were counted, not shown")
         if self._usual:
             parts.append(f"{self._usual} that ordinary programs do without are in --report only")
         mention("; ".join(parts))

@@ -98,6 +98,18 @@ def test_who_would_become_somebody_else_is_told_that_he_may_not():
     assert done.stdout == f"{errno.EPERM}\n{errno.EPERM}"
 
 
+def test_looking_for_a_program_where_there_is_none_is_no_denial():
+    """npm looks for its shell in node_modules/.bin of each folder above, which nobody has."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
+        Path(name).chmod(0o755)
+        done = script(f"{name}/env; /nowhere/env; env true; {name}/env", "--exec", "/usr/bin/env", "--read", name)
+        assert done.stderr.count("denied: not in the policy") == 1, done.stderr  # env may not execute true
+        Path(name, "env").touch(0o755)
+        done = script(f"{name}/env; {name}/env", "--exec", "/usr/bin/env", "--read", name)
+        assert done.stderr.count(f"execute {name}/env denied: not in the policy; add --exec {name}/env\n") == 1
+        assert "2 denied: execute 1; 1 more" in done.stderr
+
+
 def test_a_script_may_be_executed_where_what_runs_it_may(tmp_path: Path):
     """git's bisect and submodule are scripts."""
     hook = tmp_path / "hook"

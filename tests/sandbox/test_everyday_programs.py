@@ -151,6 +151,14 @@ def test_files_of_a_granted_folder_pass_without_a_word(folder: Path, capsys: pyt
     assert str(folder) not in capsys.readouterr().out
 
 
+def test_a_program_that_is_looked_for_is_named_where_it_is(capsys: pytest.CaptureFixture):
+    """A search ends at the first folder, which refuses: to grant what is not there helps nobody."""
+    assert run("dash", "-c", "/usr/local/sbin/env; /usr/local/sbin/no-such-program; /tmp/made; exit 7")[0] == 7
+    told = [line for line in capsys.readouterr().out.splitlines() if "operation='execute'" in line]
+    assert ["grant='--exec /usr/bin/env'" in line for line in told] == [True, False, False]
+    assert ["expected=True" in line for line in told] == [False, True, False]
+
+
 STACK = """
 #define _GNU_SOURCE
 #include <pthread.h>

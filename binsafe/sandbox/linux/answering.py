@@ -25,7 +25,7 @@ from binsafe.sandbox.linux.notifications import Call, Listener
 from binsafe.sandbox.linux.pathcalls import PATH_CALLS
 from binsafe.sandbox.linux.reaching import SIGNALS, target_of
 from binsafe.sandbox.linux.sockets import Refused
-from binsafe.sandbox.linux.watching import Watch
+from binsafe.sandbox.linux.watching import SEARCHED, Watch
 from binsafe.sandbox.reporting import Reporter
 
 _IPPROTO_MPTCP: Final = 262
@@ -83,9 +83,6 @@ _DENIED_WITH: Final[Mapping[str, int]] = {
 ends where setgid does not exist). Lists of attributes no file system has to have: Python then copies files without. All
 others that are not granted do not exist here (ENOSYS), so that a C library falls back to an older call (glibc tries
 clone3 and then clone only after ENOSYS)."""
-
-_SEARCHED: Final = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin")
-"""Where shells and libraries look for a program that is named without its folder, one after the other."""
 
 _UTS_LENGTH: Final = 65
 _NODENAME: Final = 1
@@ -190,7 +187,7 @@ class Answerer:
             return
         name = posixpath.basename(path)
         if any(posixpath.basename(granted) == name for granted in self._watch.executables):
-            searching = posixpath.dirname(path) in _SEARCHED
+            searching = posixpath.dirname(path) in SEARCHED
             raise Refused(errno.ENOENT, path, expected=searching, grant=f"--exec {path}")
         raise Refused(errno.EPERM, path, grant=f"--exec {path}")
 
@@ -297,11 +294,12 @@ class Answerer:
         expected: bool = False,
         grant: str,
     ) -> None:
+        if grant == f"--exec {object_}":
+            found = self._watch.outside.get(object_) or self._watch.sought(object_)
+            grant, expected = f"--exec {found or object_}", expected or found is None
         kind = name if call.number in self._watch.names else "unknown"  # numbers are the program's to invent
         if not self._reporter.admits(kind, object_, expected=expected):
             return
-        if grant == f"--exec {object_}":
-            grant = f"--exec {self._watch.outside.get(object_, object_)}"
         self._reporter.report(
             Violation(
                 time=self._clock(),

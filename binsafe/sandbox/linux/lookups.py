@@ -156,17 +156,21 @@ class Lookups:
             return None
         return Miss(path, f"--read {path}", expected=False, there=True) if private else None
 
+    def could_write(self, path: str) -> bool:
+        """Whether it lies in a folder that may be written."""
+        return any(inside(path, folder) for folder in self._writable)
+
     def _judge(self, path: str, *, writes: bool) -> Miss | None:
-        if any(inside(path, folder) for folder in self._writable):
+        if self.could_write(path):
             return None
         if not writes and path in self._present:
             return None
         if not writes and self._is_readable(path):
             path = canonical(os.path.realpath(path), self._merged)  # a link may lead out of a granted folder
-            if path in self._present or self._is_readable(path) or not _may_exist(path):
+            if path in self._present or self._is_readable(path) or not may_exist(path):
                 return None
         folder = posixpath.dirname(path)
-        there = _may_exist(path) or (writes and _may_exist(folder))
+        there = may_exist(path) or (writes and may_exist(folder))
         expected = _is_expected(path) and (not writes or inside(path, "/proc/self"))
         if writes and path.startswith("/dev/"):
             expected = path in ("/dev/tty", "/dev/console")  # where syslog(3) says what it cannot say elsewhere
@@ -174,7 +178,7 @@ class Lookups:
         return Miss(path, option, expected, there)
 
 
-def _may_exist(path: str) -> bool:
+def may_exist(path: str) -> bool:
     """Whether something is there; also where we ourselves cannot see that, because it is another user's."""
     try:
         os.lstat(path)

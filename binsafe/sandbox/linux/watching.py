@@ -10,11 +10,14 @@ import msgspec
 from binsafe.model import Condition, Policy, Violation
 from binsafe.sandbox.linux.destinations import Destinations
 from binsafe.sandbox.linux.layout import inside
-from binsafe.sandbox.linux.lookups import Lookups
+from binsafe.sandbox.linux.lookups import Lookups, may_exist
 from binsafe.syscalls import tables
 
 _MAX_LINKS: Final = 40
 """What the kernel follows, too (path_resolution(7))."""
+
+SEARCHED: Final = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+"""Where shells and libraries look for a program that is named without its folder, one after the other."""
 
 
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +69,23 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
                 break
             path = posixpath.normpath(posixpath.join(posixpath.dirname(path), os.readlink(path)))
         return path
+
+    def sought(self, path: str) -> str | None:
+        """The program on the host that was meant by one that may not be executed; None where there is none at all.
+
+        A search ends at the first folder that refuses, which need not be the one that has the program.
+        """
+        folder, name = posixpath.split(path)
+        places = [f"{place}/{name}" for place in SEARCHED] if folder in SEARCHED else []
+        found = next(filter(may_exist, (path, *places)), None)
+        if found is None and folder not in SEARCHED and self._may_be_made(path):
+            return path
+        return found
+
+    def _may_be_made(self, path: str) -> bool:
+        """Whether something could be there for the program alone: in a folder for temporary files."""
+        shown = any(inside(path, folder) for folder in self.shown)
+        return not shown and (self.lookups is None or self.lookups.could_write(path))
 
 
 def watch_for(policy: Policy, arch: str, on_violation: Callable[[Violation], None], **how: Any) -> Watch:
