@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from binsafe.formats import macho_commands as mc
 from binsafe.formats import macho_headers as mh
+from binsafe.formats.macho_segments import MachSegment
 from binsafe.formats.macho_symbols import names
 from binsafe.formats.structure import malformed
 from binsafe.formats.traits import import_traits
@@ -137,7 +138,7 @@ def _entry(found: mc.Commands) -> int:
     return code.address + found.entry_offset - code.offset
 
 
-def _segment(segment: mc.MachSegment) -> Segment:
+def _segment(segment: MachSegment) -> Segment:
     return Segment(
         name=segment.name,
         address=segment.address,

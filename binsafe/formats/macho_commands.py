@@ -5,17 +5,17 @@ Layouts: Apple's ``mach-o/loader.h``. Rules: XNU's ``bsd/kern/mach_loader.c`` an
 
 import uuid
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
-from binsafe.formats.macho_headers import BUNDLE, DYLIB, DYLINKER, EXECUTE, LC_REQ_DYLD, Command, Header
+from binsafe.formats.macho_headers import LC_REQ_DYLD, MAPPED_KINDS, Command, Header
+from binsafe.formats.macho_segments import SEGMENT, SEGMENT_64, MachSection, MachSegment, read_segment
 from binsafe.formats.structure import Range, Reader, malformed, refuse_overlap, text, truncated
 from binsafe.limits import MAX_SECTIONS, MAX_SEGMENTS
 from binsafe.model import Library
 
-_MAPPED_KINDS = (EXECUTE, DYLIB, DYLINKER, BUNDLE)
-_SEGMENT, _SYMTAB, _UNIXTHREAD, _DYSYMTAB, _SEGMENT_64 = 0x1, 0x2, 0x5, 0xB, 0x19
+_SYMTAB, _UNIXTHREAD, _DYSYMTAB = 0x2, 0x5, 0xB
 _LOAD_DYLINKER, _UUID, _CODE_SIGNATURE, _DYLD_ENVIRONMENT = 0xE, 0x1B, 0x1D, 0x27
 _RPATH, _MAIN, _BUILD_VERSION = 0x1C | LC_REQ_DYLD, 0x28 | LC_REQ_DYLD, 0x32
 _ENCRYPTION = (0x21, 0x2C)
@@ -52,9 +52,6 @@ _ONCE = (
 )
 """Of each line, a file may have one command: of two, one would be shown and the other obeyed."""
 
-SECTION_TYPE = 0xFF
-_ZEROFILL = (0x1, 0xC, 0x12)
-"""Section types without stored bytes: zero-fill, gigabyte zero-fill, thread-local zero-fill."""
 _PROGRAM_COUNTERS: Mapping[tuple[int, int], tuple[str, int]] = {
     (0x7, 1): ("I", 10),
     (0x0100_0007, 4): ("Q", 16),
@@ -64,30 +61,6 @@ _PROGRAM_COUNTERS: Mapping[tuple[int, int], tuple[str, int]] = {
     (0x0100_0012, 5): ("Q", 0),
 }
 """Processor and thread-state flavor -> the register's type, and which register the program counter is."""
-
-
-class MachSegment(msgspec.Struct, frozen=True, kw_only=True):
-    """``LC_SEGMENT`` or ``LC_SEGMENT_64``."""
-
-    name: str
-    address: int
-    memory_size: int
-    offset: int
-    file_size: int
-    max_protection: int
-    protection: int
-
-
-class MachSection(msgspec.Struct, frozen=True, kw_only=True):
-    """A section; ``offset`` is None where nothing is stored, ``reserved`` depends on the type."""
-
-    segment: str
-    name: str
-    address: int
-    size: int
-    offset: int | None
-    flags: int
-    reserved: tuple[int, int]
 
 
 class SymbolTable(NamedTuple):
@@ -143,7 +116,7 @@ def commands(head: Header, found: list[Command], data: memoryview) -> Commands:
         handler = _HANDLERS.get(command.kind)
         if handler is not None:
             handler(head, command, file, result)
-    if head.file_type in _MAPPED_KINDS:
+    if head.file_type in MAPPED_KINDS:
         if not result.segments:
             raise malformed("a program without a segment to load")
         refuse_overlap(((s.address, s.memory_size) for s in result.segments), "segments in memory")
@@ -151,57 +124,11 @@ def commands(head: Header, found: list[Command], data: memoryview) -> Commands:
 
 
 def _segment(head: Header, command: Command, file: Reader, result: Commands) -> None:
-    wide = command.kind == _SEGMENT_64
-    layout, size = ("16sQQQQiiII", 64) if wide else ("16sIIIIiiII", 48)
-    name, address, memory_size, offset, file_size, max_protection, protection, count, _ = command.reader.unpack(
-        layout, 8, "a segment"
-    )
-    if wide != (head.bits == 64):
-        raise malformed("a segment command of the other word size")
-    if len(result.segments) >= MAX_SEGMENTS or len(result.sections) + count > MAX_SECTIONS:
-        raise malformed("too many segments or sections")
-    segment = MachSegment(
-        name=text(name),
-        address=address,
-        memory_size=memory_size,
-        offset=offset,
-        file_size=file_size,
-        max_protection=max_protection,
-        protection=protection,
-    )
-    if file_size:
-        file.range(offset, file_size, f"segment {segment.name}")
-    # Go's linker leaves debugging data in a segment without memory, which dyld does not map.
-    overfull = head.file_type in _MAPPED_KINDS and file_size > memory_size > 0
-    if overfull or address + memory_size > 1 << head.bits:
-        raise malformed(f"segment {segment.name} does not fit into its memory")
-    entry_size = 80 if wide else 68
-    if 8 + size + count * entry_size > len(command.reader.data):
-        raise malformed(f"{count:,} sections do not fit into segment {segment.name}'s command", finding="section-table")
+    segment, sections = read_segment(head, command, file)
     result.segments.append(segment)
-    rows = command.reader.rows(
-        "16s16sQQIIIIIIII" if wide else "16s16sIIIIIIIII", 8 + size, count * entry_size, "a section"
-    )
-    result.sections.extend(_section(segment, row, file) for row in rows)
-
-
-def _section(segment: MachSegment, row: tuple[Any, ...], file: Reader) -> MachSection:
-    name, owner, address, size, offset, _, _, _, flags, *reserved = row
-    stored = flags & SECTION_TYPE not in _ZEROFILL and offset != 0 and size != 0
-    if stored:
-        within = segment.offset <= offset and offset + size <= segment.offset + segment.file_size
-        agrees = not segment.memory_size or offset - segment.offset == address - segment.address
-        if not within or not agrees or offset + size > len(file.data):
-            raise malformed(f"section {text(name)} lies outside of segment {segment.name}", finding="section-table")
-    return MachSection(
-        segment=text(owner),
-        name=text(name),
-        address=address,
-        size=size,
-        offset=offset if stored else None,
-        flags=flags,
-        reserved=(reserved[0], reserved[1]),
-    )
+    result.sections += sections
+    if len(result.segments) > MAX_SEGMENTS or len(result.sections) > MAX_SECTIONS:
+        raise malformed("too many segments or sections")
 
 
 def _string(command: Command, offset: int, minimum: int) -> str:
@@ -319,8 +246,8 @@ def version(packed: int) -> str:
 
 
 _HANDLERS: Mapping[int, Callable[[Header, Command, Reader, Commands], None]] = {
-    _SEGMENT: _segment,
-    _SEGMENT_64: _segment,
+    SEGMENT: _segment,
+    SEGMENT_64: _segment,
     _SYMTAB: _symtab,
     _DYSYMTAB: _dysymtab,
     _UNIXTHREAD: _thread,

@@ -22,6 +22,8 @@ _MAGICS: Mapping[bytes, tuple[Literal[32, 64], ByteOrder]] = {
     b"\xcf\xfa\xed\xfe": (64, "little"),
 }
 OBJECT, EXECUTE, DYLIB, DYLINKER, BUNDLE = 1, 2, 6, 7, 8
+MAPPED_KINDS = (EXECUTE, DYLIB, DYLINKER, BUNDLE)
+"""File types that the kernel or dyld maps."""
 _MAX_COMMANDS = 65_536
 _CHUNK = 1024 * 1024
 _MAX_ALIGNMENT = 15

@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 from binsafe.formats import macho_bindings as mb
 from binsafe.formats import symbols
-from binsafe.formats.macho_commands import SECTION_TYPE, Commands
+from binsafe.formats.macho_commands import Commands
 from binsafe.formats.macho_headers import Header
+from binsafe.formats.macho_segments import SECTION_TYPE
 from binsafe.model import Import, Symbol
 
 _N_STAB, _N_TYPE, _N_EXT = 0xE0, 0x0E, 0x01
