@@ -26,6 +26,8 @@ REGISTERS = (
     "r15",
 )
 
+CONDITIONS = ("eq", "ne", "hs", "lo", "mi", "pl", "vs", "vc", "hi", "ls", "ge", "lt", "gt", "le")
+
 
 class Assembler:
     """Bytes with labels: ``put`` appends, ``label`` names the place where the next byte will stand."""
@@ -128,6 +130,18 @@ class Arm(Assembler):
             4,
             lambda here, there: struct.pack("<I", 0xB400_0000 | ((there - here) // 4 & 0x7_FFFF) << 5 | register),
         )
+
+    def adr(self, register: int, label: str) -> None:
+        def encode(here: int, there: int) -> bytes:
+            away = there - here
+            return struct.pack("<I", 0x1000_0000 | (away & 3) << 29 | (away >> 2 & 0x7_FFFF) << 5 | register)
+
+        self.to(label, 4, encode)
+
+    def jump_if(self, condition: str, label: str) -> None:
+        """``b.cond``."""
+        code = CONDITIONS.index(condition)
+        self.to(label, 4, lambda here, there: struct.pack("<I", 0x5400_0000 | (there - here) // 4 << 5 | code))
 
     def nop(self, count: int = 1) -> None:
         for _ in range(count):

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from binsafe.syscalls.controlflow.places import Place
 from binsafe.syscalls.controlflow.regions import Region
-from binsafe.syscalls.machines.machine import Table
+from binsafe.syscalls.machines.arithmetic import Operation, compute
+from binsafe.syscalls.machines.machine import Flow, Location, Moved, Table
 
 if TYPE_CHECKING:
     from binsafe.syscalls.controlflow.program import Program
@@ -18,6 +20,8 @@ _TABLE_COST = 16
 """Reading a table takes as long as decoding so many instructions."""
 _SEARCHED = 16
 """Instructions that are searched for a table's address while one is decoded."""
+_LEADING = 64
+"""Instructions on the only way to a table that are looked at for a comparison."""
 
 
 def through_tables(program: "Program", region: Region) -> Mapping[int, tuple[int, ...]] | None:
@@ -27,17 +31,20 @@ def through_tables(program: "Program", region: Region) -> Mapping[int, tuple[int
     """
     tables: dict[int, Table] = {}
     for at in region.indirect_jumps:
-        table = program.machine.table(region.instructions, at)
-        bases = 0 if table is None else len(table.bases)
-        program.decoder.spend(bases * _TABLE_COST + len(region.instructions) // _SEARCHED)
+        table = program.machine.table(region.instructions, at, program.undisturbed(Place(region, at), ()).at)
+        places = 0 if table is None else len(table.places)
+        program.decoder.spend(places * _TABLE_COST + len(region.instructions) // _SEARCHED)
         if table is not None:
             tables[at] = table
         elif region.frames[at].get(program.machine.stack) != 0:
             return None  # else the frame is gone: a call through a pointer, as the last thing that is done
     found: dict[int, tuple[int, ...]] = {}
-    begins = sorted({base for table in tables.values() for base in table.bases})
+    begins = sorted({base for table in tables.values() for base, _ in table.places})
     for at, table in tables.items():
-        targets = [target for base in table.bases for target in _entries(program, base, table, begins)]
+        limit = _limit(program, region, table)
+        if limit is not None and limit > _MAX_ENTRIES:
+            return None
+        targets = _targets(program, table, begins, _MAX_ENTRIES if limit is None else limit)
         inside = {index for target in targets if (index := region.at(target)) is not None}
         if not inside:
             return None
@@ -46,13 +53,61 @@ def through_tables(program: "Program", region: Region) -> Mapping[int, tuple[int
     return found
 
 
-def _entries(program: "Program", base: int, table: Table, begins: Sequence[int]) -> list[int]:
+def _targets(program: "Program", table: Table, begins: Sequence[int], most: int) -> set[int]:
     """The addresses that a table leads to: it ends where they are no code any more, or the function's next begins."""
-    following = bisect_right(begins, base)
-    end = begins[following] if following < len(begins) else base + _MAX_ENTRIES * table.size
-    data = program.code.constants(base, min(end - base, _MAX_ENTRIES * table.size))
-    entries = np.frombuffer(data[: len(data) // table.size * table.size], f"<i{table.size}").astype(np.int64)
-    targets = entries + base if table.relative else entries
-    outside = np.flatnonzero(~program.in_code(targets))
-    found: list[int] = targets[: outside[0] if len(outside) else None].tolist()
+    found: set[int] = set()
+    for base, origin in table.places:
+        following = bisect_right(begins, base)
+        end = begins[following] if following < len(begins) else base + most * table.size
+        data = program.code.constants(base, min(end - base, most * table.size))
+        kind = f"<{'i' if table.signed else 'u'}{table.size}"
+        entries = np.frombuffer(data[: len(data) // table.size * table.size], kind).astype(np.int64)
+        targets = entries * table.unit + origin
+        outside = np.flatnonzero(~program.in_code(targets))
+        found.update(targets[: outside[0] if len(outside) else None].tolist())
     return found
+
+
+def _limit(program: "Program", region: Region, table: Table) -> int | None:
+    """How many entries a table has, by what is done on the only way to it with their number; None if that is unknown.
+
+    Of a number of which 32 bits are compared the others are taken to be zero, as compilers see to.
+    """
+    if table.chosen is None:
+        return None
+    at, held = table.chosen
+    for _ in range(_LEADING):
+        for position, operation in enumerate(held.operations, 1):
+            if operation.name == "and" and operation.operand < _MAX_ENTRIES:
+                return _count(operation.operand + 1, held.operations[position:])
+        before = region.direct_predecessors(at)
+        if not at or len(before) != 1 or program.entries(Place(region, at)):
+            return None
+        place, follows = Place(region, before[0]), before[0] + 1 == at
+        if (limit := _compared(program, place, held.location, taken=not follows)) is not None:
+            return _count(limit, held.operations)
+        sources = program.sources(place, held.location)
+        at = place.at
+        if sources is None and region.flow(at)[0] is not Flow.CALL:
+            continue
+        source = sources[0] if sources is not None and len(sources) == 1 else None
+        if not isinstance(source, Moved):
+            return None
+        held = Moved(source.location, source.operations + held.operations)
+    return None
+
+
+def _compared(program: "Program", branch: Place, location: Location, *, taken: bool) -> int | None:
+    """What a location's value is below, without a sign, where a branch is taken or not; None if nothing says that."""
+    region, at = branch
+    tested = program.machine.tested(region.instructions, at) if region.flow(at)[0] is Flow.BRANCH else None
+    if tested is None or tested.limit is None or tested.registers != (location,) or tested.limit[0] != taken:
+        return None
+    between = range(tested.at, at)
+    kept = all(program.sources(Place(region, index), location) is None for index in between)
+    return tested.limit[1] if kept and not any(index + 1 in region.jumps_to for index in between) else None
+
+
+def _count(numbers: int, operations: Sequence[Operation]) -> int:
+    """How many entries there are for as many numbers, from zero on, after some operations on each."""
+    return numbers if numbers > _MAX_ENTRIES else 1 + max((compute(n, operations) for n in range(numbers)), default=-1)

@@ -6,7 +6,6 @@ section 6.1.1; of Go: ``abi-internal.md`` (no register but sp and x29 survives a
 
 # ruff: noqa: PLR0911 - an instruction set is a list of cases
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +16,8 @@ from binsafe.syscalls.conventions import CONVENTIONS
 from binsafe.syscalls.decoding.code import CodeRange
 from binsafe.syscalls.decoding.decode import JUNK, Instruction, Instructions
 from binsafe.syscalls.machines import arm64_values as values
+from binsafe.syscalls.machines.arm64_branches import tested
+from binsafe.syscalls.machines.arm64_tables import table
 from binsafe.syscalls.machines.machine import (
     LOADED,
     LOADED_WIDE,
@@ -41,9 +42,6 @@ Chosen = npt.NDArray[np.bool_]
 _SVC_0 = 0xD400_0001
 _ANY_SLOT = -1 << 60
 """Below all slots of any frame."""
-_LOOK_BACK = 8
-"""Instructions before a jump through a table in which its entry is loaded."""
-_INDEXED = re.compile(r"\[\w+, [wx]\d+")
 _NEAR = 16
 """Instructions behind an ``adrp`` in which mostly its ``add`` stands."""
 _PAGE_REACH = 2048
@@ -156,12 +154,8 @@ class Arm64:
         return {"b.eq": True, "b.ne": False}.get(instruction.mnemonic)
 
     def tested(self, instructions: Instructions, at: int) -> Tested | None:
-        """``cbz`` and ``cbnz``."""
-        name, bits = instructions.names[at], 32 if instructions.operands(at).startswith("w") else 64
-        if name not in {"cbz", "cbnz"}:
-            return None
-        register = values.full(instructions.operands(at).partition(", ")[0])
-        return Tested(at, (register,), lambda held: (held[0] % (1 << bits) == 0) == (name == "cbz"))
+        """``cbz``, ``tbz`` and their opposites, and ``b.cond`` behind what compares registers and constants."""
+        return tested(instructions, at)
 
     def next_frame(self, instruction: Instruction, frame: Frame) -> Frame:
         """Follows sp, and what was copied from it: Go makes large frames through x20, C keeps x29."""
@@ -173,7 +167,7 @@ class Arm64:
         if memory >= 0:
             written = names[:-1] if mnemonic.startswith("ld") else []
             kept = {name: offset for name, offset in frame.items() if name not in written}
-            base, moved = _writeback(operands[memory:])
+            base, moved = values.writeback(operands[memory:])
             return {**kept, base: kept[base] + moved} if moved and base in kept else kept
         if names[0] not in frame and not (len(names) > 1 and names[1] in frame):
             return frame
@@ -198,15 +192,13 @@ class Arm64:
         amount = _amount(mnemonic, others[1:])
         return _ANY_SLOT if amount is None else frame[others[0]] + amount
 
-    def table(self, instructions: Instructions, at: int) -> Table | None:
-        """That there is one is all that is told of it: an entry is loaded with an index shortly before."""
-        before = instructions[max(0, at - _LOOK_BACK) : at]
-        loads = any(i.mnemonic.startswith("ldr") and _INDEXED.search(i.operands) for i in before)
-        return Table((), 4, relative=True) if loads else None
+    def table(self, instructions: Instructions, at: int, straight: int) -> Table | None:
+        """See `arm64_tables`."""
+        return table(instructions, at, straight)
 
     def preserved(self, *, go: bool) -> frozenset[str]:
         """Registers that a callee hands back as they were."""
-        return frozenset({"x29"} if go else (f"x{n}" for n in range(19, 30)))
+        return frozenset({"x29"}) if go else values.PRESERVED
 
     def keeps(self, instructions: Instructions, at: int, location: Location) -> bool:  # noqa: ARG002 - nothing is told
         """Nothing is told without taking an instruction apart."""
@@ -282,14 +274,6 @@ def _used(sources: Addresses, targets: Addresses, use: int) -> References:
 def _target(instruction: Instruction) -> int | None:
     target = instruction.operands.rpartition("#")[2]
     return int(target, 16) if target.startswith("0x") else None
-
-
-def _writeback(memory: str) -> tuple[str, int]:
-    """Base register and how far an access moves it: ``[sp, #-0x10]!`` before it, ``[sp], #0x10`` behind it."""
-    inside, _, behind = memory.partition("]")
-    base, _, offset = inside[1:].partition(", ")
-    moved = offset if behind == "!" else behind.lstrip(", ")
-    return values.full(base), int(moved[1:], 0) if moved.startswith("#") else 0
 
 
 def _amount(mnemonic: str, rest: list[str]) -> int | None:

@@ -12,6 +12,11 @@ RETURNS = frozenset({"ret", "retaa", "retab", "eret"})
 TRAPS = frozenset({"brk", "udf", "hlt", JUNK})
 COMPARE_AND_BRANCH = frozenset({"cbz", "cbnz", "tbz", "tbnz"})
 WRITES_NOTHING = RETURNS | TRAPS | COMPARE_AND_BRANCH | {"b", "br", "cmp", "cmn", "tst", "nop", "ccmp", "ccmn"}
+_CALLS = frozenset({"bl", "blr", "blraa", "blrab", "blraaz", "blrabz"})
+PRESERVED = frozenset(f"x{number}" for number in range(19, 30))
+"""Registers that a callee hands back as they were (AAPCS64, section 6.1.1)."""
+_SET_ALL = ("ld", "swp", "cas")
+"""How what may write all its operands begins: loads, and atomic operations of memory."""
 _LOAD_BITS = {"ldr": 0, "ldur": 0, "ldrb": 8, "ldurb": 8, "ldrh": 16, "ldurh": 16}
 _SIGNED_LOAD_BITS = {"ldrsw": 32, "ldursw": 32, "ldrsh": 16, "ldursh": 16, "ldrsb": 8, "ldursb": 8}
 _ARITHMETIC = {"and": "and", "orr": "or", "eor": "xor", "lsl": "shift-left", "lsr": "shift-right"}
@@ -35,12 +40,36 @@ _CONDITIONAL = {
     "cneg": (Operation("negate", 0),),
 }
 """Either the first source, or the last one after this."""
+_FIELDS = frozenset({"ubfx", "sbfx"})
 
 
 def full(name: str) -> str:
     """The full-width name of a general register; other text comes back as it is."""
     name = _ALIASES.get(name, name)
     return f"x{name[1:]}" if name[:1] == "w" and name[1:].isdigit() else name
+
+
+def writeback(memory: str) -> tuple[str, int]:
+    """Base register and how far an access moves it: ``[sp, #-0x10]!`` before it, ``[sp], #0x10`` behind it."""
+    inside, _, behind = memory.partition("]")
+    base, _, offset = inside[1:].partition(", ")
+    moved = offset if behind == "!" else behind.lstrip(", ")
+    return full(base), int(moved[1:], 0) if moved.startswith("#") else 0
+
+
+def may_set(name: str, operands: str, register: str) -> bool:
+    """Whether an instruction may write a register, as far as its text tells: no other way is left out."""
+    if name in WRITES_NOTHING:
+        return False
+    if name in _CALLS:
+        return register not in PRESERVED
+    outside, bracket, memory = operands.partition("[")
+    names = [full(each) for each in outside.rstrip(", ").split(", ")]
+    if bracket and writeback(bracket + memory)[1] and writeback(bracket + memory)[0] == register:
+        return True
+    if name.startswith("st") and "x" not in name:
+        return False
+    return register in (names if name.startswith(_SET_ALL) else names[:1])
 
 
 def _place(memory: Memory, step: Step) -> int | None:
@@ -120,7 +149,7 @@ def _touched(detail: Detail) -> set[str]:
     """
     names = set(detail.writes())
     registers = [operand.name for operand in detail.operands if isinstance(operand, Register)]
-    if detail.mnemonic.startswith(("ld", "swp", "cas")):
+    if detail.mnemonic.startswith(_SET_ALL):
         names.update(registers)
     elif not detail.mnemonic.startswith(("st", "msr")):
         names.update(registers[:1])
@@ -170,9 +199,17 @@ def _assigned(detail: Detail, register: str) -> tuple[Source, ...]:
         return (Moved(register, (Operation("and", others), Operation("or", rest[0].value))),)
     if mnemonic in _ON_ONE:
         return (then(first, _ON_ONE[mnemonic]),)
+    if mnemonic in _FIELDS and all(isinstance(each, Immediate) for each in rest[1:]) and len(rest) == 3:
+        return (then(first, *_field(mnemonic, *(each.value for each in rest[1:] if isinstance(each, Immediate)))),)
     if mnemonic in _CONDITIONAL:
         return first, then(_value(rest[-1]), *_CONDITIONAL[mnemonic])
     return (_computed(mnemonic, rest),)
+
+
+def _field(mnemonic: str, lowest: int, width: int) -> tuple[Operation, ...]:
+    """What takes some bits of a number, from the ``lowest`` one on."""
+    taken = Operation("and", (1 << width) - 1) if mnemonic == "ubfx" else Operation("sign-extend", width)
+    return Operation("shift-right", lowest), taken
 
 
 def _computed(mnemonic: str, rest: tuple[Operand, ...]) -> Source:

@@ -80,14 +80,18 @@ class Step(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A jump table: entries of ``size`` bytes, to be added to the table's own address if ``relative``.
+    """A jump table: entries of ``size`` bytes, each a number of ``unit`` bytes from an origin on.
 
-    ``bases`` are the addresses at which it may begin; none where that could not be told.
+    ``places`` are the pairs of an address at which it may begin and an origin, which is 0 where entries are whole
+    addresses; there are none where that could not be told.
     """
 
-    bases: tuple[int, ...]
+    places: tuple[tuple[int, int], ...]
     size: int
-    relative: bool
+    unit: int = 1
+    signed: bool = True
+    chosen: tuple[int, Moved] | None = None
+    """The instruction that loads an entry, and what numbers it there; None where that could not be told."""
 
 
 class Tested(NamedTuple):
@@ -97,6 +101,8 @@ class Tested(NamedTuple):
     registers: tuple[str, ...]
     holds: Callable[[tuple[int, ...]], bool]
     """Whether the branch is taken where the registers hold these 64 bits."""
+    limit: tuple[bool, int] | None = None
+    """(taken, n): if, and only if, the branch is taken (or not) the one register is less than n, without a sign."""
 
 
 class Edges(NamedTuple):
@@ -205,8 +211,11 @@ class Machine(Protocol):
         """
         ...
 
-    def table(self, instructions: Instructions, at: int) -> Table | None:
-        """The table that the indirect jump at an index takes its target from; None where it takes none."""
+    def table(self, instructions: Instructions, at: int, straight: int) -> Table | None:
+        """The table that the indirect jump at an index takes its target from; None where it takes none.
+
+        From ``straight`` on nothing is known to lead to the jump but each instruction to the next one.
+        """
         ...
 
     def preserved(self, *, go: bool) -> frozenset[str]:

@@ -27,6 +27,7 @@ from binsafe.syscalls.machines.machine import (
     Flow,
     Frame,
     Location,
+    Moved,
     References,
     Source,
     Step,
@@ -48,7 +49,7 @@ _ANY_SLOT = -1 << 60
 """Below all slots of any frame."""
 _LOOK_BACK = 8
 """Instructions before a jump through a table in which its entry is loaded."""
-_INDEXED = re.compile(r"\[(?:(?P<base>r\w+) \+ )?r\w+\*(?P<scale>[48])(?: \+ (?P<named>0x[0-9a-f]+))?\]")
+_INDEXED = re.compile(r"\[(?:(?P<base>r\w+) \+ )?(?P<index>r\w+)\*(?P<scale>[48])(?: \+ (?P<named>0x[0-9a-f]+))?\]")
 _GENERAL = re.compile(r"\br(?:[a-ds][xip]|[bs]p|\d+)\b")
 _SUM = re.compile(r"\[r\w+(?: \+ r|\*)")
 _ITS_OWN = re.compile(r"\[rip ([+-]) (0x[0-9a-f]+|\d+)\]")
@@ -214,10 +215,11 @@ class X86_64:  # noqa: N801 - the processor's own name
             return None
         return frame[base] + sum(offsets) if base in frame else _ANY_SLOT
 
-    def table(self, instructions: Instructions, at: int) -> Table | None:
+    def table(self, instructions: Instructions, at: int, straight: int) -> Table | None:  # noqa: ARG002 - see below
         """Tables of 32-bit distances, as in position-independent C; and of whole addresses, as in other C and Go.
 
-        What else loads with an index, or adds, on the way to the jump is a table that is not read.
+        What else loads with an index, or adds, on the way to the jump is a table that is not read. Whatever leads there
+        all places count that the table's register is given in the function.
         """
         leading = _leading_to(instructions, at)
         for instruction in leading:
@@ -225,10 +227,13 @@ class X86_64:  # noqa: N801 - the processor's own name
             if found is not None and instruction.mnemonic.rpartition(" ")[2] in {"jmp", "mov", "movsxd"}:
                 base, named, relative = found["base"], found["named"], found["scale"] == "4"
                 bases = [] if base and named else [int(named, 16)] if named else _computed(instructions, base)
-                return Table(tuple(bases), 4 if relative else 8, relative)
+                places = tuple((each, each if relative else 0) for each in bases)
+                loading = instructions.at(instruction.address)
+                chosen = None if loading is None else (loading, Moved(found["index"]))
+                return Table(places, 4 if relative else 8, chosen=chosen)
         if not any(i.mnemonic == "add" or _SUM.search(i.operands) for i in leading):
             return None
-        return Table(tuple(_named(leading)), 4, relative=True)  # as compilers write it that do not optimise
+        return Table(tuple((each, each) for each in _named(leading)), 4)  # as compilers write it that do not optimise
 
     def preserved(self, *, go: bool) -> frozenset[str]:
         """Registers that a callee hands back as they were."""

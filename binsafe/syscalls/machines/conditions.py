@@ -1,0 +1,75 @@
+"""What conditional branches ask of two numbers, by arm64's names of conditions (Arm ARM, C1.2.4); x86 has the same."""
+
+from collections.abc import Callable, Mapping
+from operator import and_
+from types import MappingProxyType
+
+from binsafe.syscalls.machines.machine import Tested
+
+Combining = Callable[[int, int], int]
+
+_COMPARED: Mapping[str, Callable[[int, int, int], bool]] = MappingProxyType(
+    {
+        "eq": lambda a, b, _: a == b,
+        "ne": lambda a, b, _: a != b,
+        "lt": lambda a, b, _: a < b,
+        "le": lambda a, b, _: a <= b,
+        "gt": lambda a, b, _: a > b,
+        "ge": lambda a, b, _: a >= b,
+        "lo": lambda a, b, bits: a % (1 << bits) < b % (1 << bits),
+        "ls": lambda a, b, bits: a % (1 << bits) <= b % (1 << bits),
+        "hi": lambda a, b, bits: a % (1 << bits) > b % (1 << bits),
+        "hs": lambda a, b, bits: a % (1 << bits) >= b % (1 << bits),
+    }
+)
+"""Behind a comparison, of both operands as numbers with a sign, and their bits."""
+_AGAINST_ZERO: Mapping[str, Callable[[int], bool]] = MappingProxyType(
+    {
+        "eq": lambda v: v == 0,
+        "ne": lambda v: v != 0,
+        "mi": lambda v: v < 0,
+        "pl": lambda v: v >= 0,
+        "lt": lambda v: v < 0,
+        "ge": lambda v: v >= 0,
+        "le": lambda v: v <= 0,
+        "gt": lambda v: v > 0,
+    }
+)
+"""Behind what clears the flags of carry and overflow, of the result."""
+_LIMITS: Mapping[str, tuple[bool, int]] = MappingProxyType(
+    {"lo": (True, 0), "ls": (True, 1), "hi": (False, 1), "hs": (False, 0)}
+)
+"""Whether a number is less than a constant where the branch is taken or where not, and what to add to the constant."""
+
+
+def compared(at: int, condition: str, first: str, second: str | int, bits: int) -> Tested | None:
+    """Of a comparison of a register with another one or a constant; None for conditions that are not known here."""
+    meets = _COMPARED.get(condition)
+    if meets is None:
+        return None
+    tested = _tested(at, first, second, lambda a, b: meets(_signed(a, bits), _signed(b, bits), bits))
+    if condition not in _LIMITS or isinstance(second, str):
+        return tested
+    taken, more = _LIMITS[condition]
+    return tested._replace(limit=(taken, second % (1 << bits) + more))
+
+
+def combined(
+    at: int, condition: str, first: str, second: str | int, bits: int, combine: Combining = and_
+) -> Tested | None:
+    """Of what an operation makes of both, compared with zero."""
+    meets = _AGAINST_ZERO.get(condition)
+    return None if meets is None else _tested(at, first, second, lambda a, b: meets(_signed(combine(a, b), bits)))
+
+
+def _tested(at: int, first: str, second: str | int, meets: Callable[[int, int], bool]) -> Tested:
+    if isinstance(second, int):
+        return Tested(at, (first,), lambda held: meets(held[0], second))
+    if first == second:
+        return Tested(at, (first,), lambda held: meets(held[0], held[0]))
+    return Tested(at, (first, second), lambda held: meets(held[0], held[1]))
+
+
+def _signed(value: int, bits: int) -> int:
+    value %= 1 << bits
+    return value - ((value >> bits - 1) << bits)

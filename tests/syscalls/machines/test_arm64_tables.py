@@ -1,0 +1,162 @@
+"""Jump tables of arm64, in all forms that compilers give them, and what branches depend on."""
+
+from collections.abc import Callable
+
+import pytest
+from assembled import CODE, DATA, Arm, program
+from msgspec import structs
+
+from binsafe.model import Symbol
+from binsafe.syscalls import analyse
+
+TABLE = "table"
+AT_MOST_1, BEYOND = 0x7100_041F, "hi"  # cmp w0, #1
+ADD_SXTB, ADD_SXTH, ADD_SXTW = 0x8B22_8862, 0x8B22_A862, 0x8B22_C862  # add x2, x3, w2, sxtb #2
+ADD_4, ADD = 0x8B02_0862, 0x8B02_0062  # add x2, x3, x2, lsl #2
+BR = 0xD61F_0040  # br x2
+
+
+def relative(load: int, add: int) -> Callable[[Arm], None]:
+    """An entry, added to the address of ``first``."""
+
+    def dispatch(arm: Arm) -> None:
+        arm.page(1, TABLE)
+        arm.add_in_page(1, 1, TABLE)
+        arm.word(load)
+        arm.adr(3, "first")
+        arm.word(add)
+        arm.word(BR)
+
+    return dispatch
+
+
+def from_table(arm: Arm) -> None:
+    """An entry, added to the table's own address."""
+    arm.page(4, TABLE)
+    arm.nop()
+    arm.add_in_page(3, 4, TABLE)
+    arm.word(0xB8A0_7862)  # ldrsw x2, [x3, x0, lsl #2]
+    arm.word(ADD)
+    arm.word(BR)
+
+
+def absolute(arm: Arm) -> None:
+    arm.page(1, TABLE)
+    arm.add_in_page(1, 1, TABLE)
+    arm.word(0xF860_7822)  # ldr x2, [x1, x0, lsl #3]
+    arm.word(BR)
+
+
+FORMS = {
+    "gcc, bytes": (relative(0x3860_4822, ADD_SXTB), 1, 4),  # ldrb w2, [x1, w0, uxtw]
+    "gcc, halfwords": (relative(0x7860_5822, ADD_SXTH), 2, 4),  # ldrh w2, [x1, w0, uxtw #1]
+    "gcc, words": (relative(0xB860_5822, ADD_SXTW), 4, 4),  # ldr w2, [x1, w0, uxtw #2]
+    "llvm, bytes": (relative(0x3860_6822, ADD_4), 1, 4),  # ldrb w2, [x1, x0]
+    "llvm, halfwords": (relative(0x7860_7822, ADD_4), 2, 4),  # ldrh w2, [x1, x0, lsl #1]
+    "llvm, words": (relative(0xB8A0_7822, ADD), 4, 1),  # ldrsw x2, [x1, x0, lsl #2]
+    "from the table": (from_table, 4, 1),
+    "go": (absolute, 8, 1),
+}
+
+
+def switch(form: str, *, bound: tuple[int, ...] = (AT_MOST_1,), entries: tuple[str, ...] = ("first", "second", "site")):
+    """``n = acct; if (k <= 1) switch (k) { case 0: n = swapon; case 1: syscall(n); }``; what follows is no entry.
+
+    It leads to the call with the number that is there before: ``swapoff``.
+    """
+    dispatch, size, unit = FORMS[form]
+    arm = Arm()
+    arm.labels[TABLE] = DATA
+    arm.mov(8, 225)
+    arm.mov(9, 89)
+    for word in bound:
+        arm.word(word)
+    if bound == (AT_MOST_1,):
+        arm.jump_if(BEYOND, "out")
+    dispatch(arm)
+    arm.label("first")
+    arm.mov(9, 224)
+    arm.label("second")
+    arm.copy(8, 9)
+    arm.label("site")
+    arm.syscall()
+    arm.label("out")
+    arm.word(0xD420_0000)  # brk
+    origin = {"go": 0, "from the table": DATA}.get(form, arm.labels["first"])
+    data = b"".join(((arm.labels[entry] - origin) // unit).to_bytes(size, "little", signed=True) for entry in entries)
+    made = program(arm, data=data, writable=False)
+    whole = Symbol(name="start", address=CODE, size=len(arm.code()))  # else what is pointed to may begin functions
+    return analyse(structs.replace(made, symbols=(whole,)))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_table_leads_to_its_cases_and_ends_where_the_comparison_says(form: str):
+    found = switch(form)
+    assert found.complete
+    assert set(found.sites) == {"acct", "swapon"}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_without_a_comparison_all_that_may_be_entries_counts(form: str):
+    assert set(switch(form, bound=(0xD503_201F,)).sites) == {"acct", "swapon", "swapoff"}
+
+
+@pytest.mark.parametrize("word", [0x9240_0000, 0xD341_0400, 0x5303_0C00], ids=["and", "ubfx", "ubfx of 32 bits"])
+def test_a_number_of_one_bit_has_two_entries(word: int):
+    """``and x0, x0, #1`` and ``ubfx x0, x0, #1, #1``."""
+    assert set(switch("llvm, words", bound=(word,)).sites) == {"acct", "swapon"}
+
+
+def test_a_comparison_of_another_register_says_nothing():
+    assert "swapoff" in switch("go", bound=(0x7100_043F, 0x5400_00E8)).sites  # cmp w1, #1; b.hi
+
+
+def made(test: Callable[[Arm], None], passed: int) -> set[str]:
+    """What ``sleep(passed)`` makes: ``clock_nanosleep`` where the branch is taken, else ``nanosleep``."""
+    arm = Arm()
+    arm.mov(0, passed)
+    arm.call("sleep")
+    arm.word(0xD420_0000)  # brk
+    arm.label("sleep")
+    test(arm)
+    arm.mov(8, 101)
+    arm.syscall()
+    arm.ret()
+    arm.label("taken")
+    arm.mov(8, 115)
+    arm.syscall()
+    arm.ret()
+    found = analyse(program(arm, functions=("start", "sleep")))
+    assert found.complete
+    return set(found.sites)
+
+
+def flags(word: int, condition: str) -> Callable[[Arm], None]:
+    def test(arm: Arm) -> None:
+        arm.word(word)
+        arm.jump_if(condition, "taken")
+
+    return test
+
+
+def tbnz(here: int, there: int) -> bytes:
+    """``tbnz w0, #3``."""
+    return (0x3718_0000 | (there - here) // 4 << 5).to_bytes(4, "little")
+
+
+@pytest.mark.parametrize(
+    ("test", "taken", "not_taken"),
+    [
+        (flags(0x7100_0C1F, "hi"), 4, 3),  # cmp w0, #3
+        (flags(0xF100_0C1F, "lt"), 2, 3),  # cmp x0, #3
+        (flags(0xF100_0C1F, "eq"), 3, 2),
+        (flags(0x7100_0C02, "hs"), 3, 2),  # subs w2, w0, #3
+        (flags(0x721D_001F, "ne"), 8, 7),  # tst w0, #8
+        (lambda arm: arm.jump_if_zero(0, "taken"), 0, 1),
+        (lambda arm: arm.to("taken", 4, tbnz), 8, 7),
+    ],
+    ids=["hi", "lt", "eq", "subs", "tst", "cbz", "tbnz"],
+)  # fmt: skip
+def test_what_a_constant_decides_is_known(test: Callable[[Arm], None], taken: int, not_taken: int):
+    assert made(test, taken) == {"clock_nanosleep"}
+    assert made(test, not_taken) == {"nanosleep"}
