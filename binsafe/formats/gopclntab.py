@@ -41,12 +41,14 @@ Numbers: TypeAlias = "array[int]"
 class FunctionTable(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Functions by address: ``addresses`` are preferred virtual addresses, ascending; ``names`` stand in their order.
 
-    ``end`` is the address behind the last function.
+    ``end`` is the address behind the last function. ``entries`` are the addresses of the table's own words that hold an
+    address of a function: up to Go 1.17 two for each, later none.
     """
 
     addresses: Numbers
     names: tuple[str, ...]
     end: int
+    entries: Numbers = msgspec.field(default_factory=lambda: array("Q"))
 
     def name(self, index: int) -> str:
         """The name of the function at ``index``."""
@@ -150,7 +152,20 @@ def _decode(slice_: Slice, table: _Table) -> FunctionTable | None:
     if names is None:
         return None
     addresses = array("Q", (start + text for start in starts))
-    return FunctionTable(addresses=addresses[:-1], names=names, end=addresses[-1])
+    absolute = () if header.magic in _RELATIVE else _entries(table, infos, width)
+    return FunctionTable(addresses=addresses[:-1], names=names, end=addresses[-1], entries=array("Q", absolute))
+
+
+def _entries(table: _Table, infos: Numbers, width: int) -> Iterator[int]:
+    """Where the table holds addresses: each pair of (address, record) begins with it, and so does the record."""
+    first = table.address + table.header.functions_offset
+    yield from range(first, first + 2 * width * len(infos), 2 * width)
+    yield from (table.address + _origin(table.header) + info for info in infos)
+
+
+def _origin(header: _Header) -> int:
+    """What the places of ``_func`` records count from."""
+    return header.functions_offset if header.magic != _MAGIC_1_2 else 0
 
 
 def _names(
@@ -158,7 +173,7 @@ def _names(
 ) -> tuple[str, ...] | None:
     """The name of each ``_func`` record: an offset into the name table stands in it behind the entry address."""
     header = table.header
-    origin = (header.functions_offset if header.magic != _MAGIC_1_2 else 0) + entry_size
+    origin = _origin(header) + entry_size
     if max(infos) + origin + 4 > len(table.data):
         return None
     records = bytes(table.data[origin : origin + max(infos) + 4])

@@ -40,6 +40,12 @@ class Pointers(NamedTuple):
         there = found < len(self.slots) and self.slots[found] == slot and self.targets[found] >= 0
         return int(self.targets[found]) if there else None
 
+    def without(self, slots: Addresses) -> "Pointers":
+        """Those that stand elsewhere."""
+        kept = ~among(self.slots, slots)
+        columns = (self.slots[kept], self.targets[kept], self.symbols[kept], self.single[kept])
+        return Pointers(*columns, self.resolvers)
+
     def to(self, target: int) -> list[int]:
         """The slots that hold an address."""
         return [int(slot) for slot in self.slots[self.targets == target]]

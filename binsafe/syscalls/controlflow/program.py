@@ -70,9 +70,11 @@ class Program:
         decoder.spend(self.code.size // _SCANNED_BYTES)
         self.calls = Index(self.code, machine.calls, decoder.spend)
         self.jumps = Index(self.code, machine.jumps, decoder.spend)
-        self.pointers = pointers(slice_, self.code, linking)
         self.go = gopclntab.functions(slice_) if go is None else go
         """Go's own table; None for other programs."""
+        self.pointers = pointers(slice_, self.code, linking)
+        if self.go is not None and self.go.entries:
+            self.pointers = self.pointers.without(distinct(np.array(self.go.entries, np.uint64).astype(np.int64)))
         self.stubs = dict(self._stubs())
         """Slot of the global offset table -> the stub that jumps to where it points."""
         self.layout = layout(

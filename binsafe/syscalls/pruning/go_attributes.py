@@ -10,8 +10,9 @@ Where such an object would have to be, if one had fields that are set (``syscall
   to start a process is for the caller to show.
 
 Values that are made through ``reflect`` from the name of a pointer's type are not thought of. The layout of types and
-of the module's data is that of Go 1.20 and later (``internal/abi/type.go``, ``runtime/symtab.go``); where it is not
-found nothing is proved. A program that lies about it is only denied the calls that it hides.
+of the module's data is that of Go 1.16 and later (``internal/abi/type.go``, ``runtime/symtab.go``; before them
+``runtime/type.go``); where it is not found nothing is proved. A program that lies about it is only denied the calls
+that it hides.
 """
 
 from collections.abc import Iterator
@@ -36,8 +37,10 @@ _SCANNED_BYTES = 1 << 11
 """Bytes of memory that are searched while one instruction is decoded, roughly."""
 _LARGEST = 1 << 10
 """Bytes of a SysProcAttr, at most: it has 184."""
-_LOWEST_IN_MODULE, _VARIABLES, _AT_END = 20, 26, 34
-"""Words of ``moduledata``: ``minpc``, ``data`` up to ``ebss``, and ``end``, behind which the maps' addresses stand."""
+_LOWEST_IN_MODULE, _VARIABLES = 20, 26
+_AT_END = (34, 32)
+"""Words of ``moduledata``: ``minpc``, ``data`` up to ``ebss``, and ``end``, behind which the maps' addresses stand: it
+is nearer before Go 1.20, which put the counters of coverage between."""
 _LONGEST_MAP = 1 << 24
 _REPEAT, _COUNT = 0x80, 0x7F
 
@@ -93,7 +96,8 @@ def _types(program: Program) -> list[int]:
 
 def _is_first(program: Program, field: int) -> bool:
     following = _number(program, field + _FIELD_SIZE)
-    return program.slice.read(following + 2, len(_SECOND_FIELD)) == _SECOND_FIELD
+    length_and_text = program.slice.read(following + 1, len(_SECOND_FIELD) + 2).removeprefix(b"\0")
+    return length_and_text[1 : len(_SECOND_FIELD) + 1] == _SECOND_FIELD
 
 
 def _holding(program: Program, address: int, size: int = 1) -> Iterator[int]:
@@ -103,10 +107,11 @@ def _holding(program: Program, address: int, size: int = 1) -> Iterator[int]:
 
 
 def _names(program: Program, name: bytes) -> Iterator[int]:
-    """Addresses of an ``abi.Name``: flags, the length, the text."""
+    """Addresses of an exported ``abi.Name``: flags, never 0, the length (until Go 1.16 in two bytes), the text."""
     for segment in program.slice.segments:
         data = program.slice.data[segment.offset : segment.offset + segment.file_size]
-        yield from (segment.address + at - 1 for at in find_all(data, bytes([len(name)]) + name) if at)
+        places = (at for at in find_all(data, bytes([len(name)]) + name) if at > 1)
+        yield from (segment.address + at - (1 if data[at - 1] else 2) for at in places)
 
 
 def _kind(program: Program, type_: int) -> int:
@@ -123,13 +128,21 @@ def _maps(program: Program) -> list[_Map]:
         return []
     for place in islice(_holding(program, program.go.addresses[0]), _MOST):
         if _number(program, place + _WORD) == program.go.end:
-            module = place - _WORD * _LOWEST_IN_MODULE
-            spans = [_number(program, module + _WORD * at) for at in range(_VARIABLES, _AT_END + 1)]
-            tables = [_number(program, module + _WORD * (_AT_END + at)) for at in (1, 2)]
-            found = [_map(program, *pair) for pair in zip((spans[0:2], spans[2:4]), tables, strict=True)]
-            if spans == sorted(spans) and spans[-1] <= HIGHEST_ADDRESS and None not in found:
-                return [one for one in found if one is not None]
+            for end in _AT_END:
+                found = _maps_of(program, place - _WORD * _LOWEST_IN_MODULE, end)
+                if found:
+                    return found
     return []
+
+
+def _maps_of(program: Program, module: int, end: int) -> list[_Map]:
+    """The maps that a module's data would name if ``end`` was at this word of it."""
+    spans = [_number(program, module + _WORD * at) for at in range(_VARIABLES, end + 1)]
+    tables = [_number(program, module + _WORD * at) for at in (end + 1, end + 2)]
+    if spans != sorted(spans) or spans[-1] > HIGHEST_ADDRESS:
+        return []
+    found = [_map(program, *pair) for pair in zip((spans[0:2], spans[2:4]), tables, strict=True)]
+    return [] if None in found else [one for one in found if one is not None]
 
 
 def _map(program: Program, span: list[int], table: int) -> _Map | None:
