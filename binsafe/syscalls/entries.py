@@ -34,14 +34,17 @@ def entries(program: Program) -> Entries:
         for site in sites.find(program):
             plausible = sites.is_plausible(program, site)
             resolution = resolve(program, site, plausible=plausible)
-            here, handed = set(resolution.numbers), {gap: relayed(program, gap) for gap in resolution.gaps if plausible}
-            for each in filter(None, handed.values()):
-                here |= each.numbers
-                parameters |= each.parameters
+            here = set(resolution.numbers)
+            for gap in resolution.gaps if plausible else ():
+                told = go.told(program, gap) if program.go is not None else relayed(program, gap)
+                if told is None:
+                    gaps.add(gap)
+                else:
+                    here |= told.numbers
+                    parameters |= told.parameters
             numbers |= here
             parameters |= resolution.parameters
             found.append((site, frozenset(number.value for number in here)))
-            gaps |= {gap for gap, told in handed.items() if told is None and not go.is_covered(program, gap)}
         never = fallbacks.never_taken(program, numbers, gaps)
         numbers = go.needed(program, fallbacks.needed(program, numbers, gaps))
         child = spawning.never_taken(program, numbers)

@@ -262,14 +262,20 @@ class Program:
             if use in {TAKEN, MAYBE_TAKEN} and self._is_taken_at(source):
                 yield source
         absolute = self.machine.names_absolutely and not self.slice.traits.get("pie")
-        yield from filter(self._is_of_one, self.code.naming(address) if absolute else ())
+        yield from (place for place in (self.code.naming(address) if absolute else ()) if self._names(place, address))
 
-    def _is_of_one(self, place: int) -> bool:
-        """Whether four bytes belong to one instruction, as far as is known."""
+    def _names(self, place: int, address: int) -> bool:
+        """Whether four bytes that are an address belong to one instruction, as far as is known.
+
+        Go's assembler puts nothing among code but instructions: there it must be the address that one names.
+        """
         region = self.region(place)
         if region is None or not self.is_known(region.start):
             return True
-        return all(region.instructions.at(byte) is None for byte in range(place + 1, place + 4))
+        at = bisect_right(region.instructions.addresses, place) - 1
+        last = bisect_right(region.instructions.addresses, place + 3) - 1
+        named = at < 0 or self.go is None or f"{address:#x}" in region.instructions.operands(at)
+        return at == last and named
 
     def _is_taken_at(self, source: int) -> bool:
         """Whether an instruction stands there, and keeps the address for more than calls of its own function."""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from binsafe.formats.structure import find_all
 from binsafe.syscalls.controlflow.program import Program
-from binsafe.syscalls.dataflow.wrappers import Gap, Number
+from binsafe.syscalls.dataflow.wrappers import Gap, Number, Resolution
 from binsafe.syscalls.pruning.go_attributes import are_zero
 from binsafe.syscalls.pruning.ways import leading_to, only_through
 from binsafe.syscalls.tables import numbers
@@ -49,10 +49,45 @@ _COVERED: Mapping[str, str] = MappingProxyType(
 )
 """Go function -> why the numbers it uses are all found elsewhere."""
 
+_READING_FCNTL = frozenset(
+    {
+        "syscall.forkAndExecInChild",
+        "syscall.forkAndExecInChild1",
+        "syscall.FcntlFlock",
+        "internal/poll.fcntl",
+        "internal/poll.newTempPipe",
+        "internal/syscall/unix.IsNonblock",
+        "golang.org/x/sys/unix.fcntl",
+        "golang.org/x/sys/unix.FcntlInt",
+        "golang.org/x/sys/unix.FcntlFlock",
+    }
+)
+"""Who reads the number of ``fcntl`` from a variable, which is another one on systems of 32 bits (``fcntl64Syscall`` in
+syscall/flock_linux.go and golang.org/x/sys/unix/fcntl.go, ``FcntlSyscall`` in internal/syscall/unix/nonblocking.go,
+until Go 1.20): there alone it is ever written."""
 
-def is_covered(program: Program, gap: Gap) -> bool:
-    """Whether the numbers that are missing here are known to be found elsewhere."""
-    return program.go_name(gap.address) in _COVERED
+
+def told(program: Program, gap: Gap) -> Resolution | None:
+    """The numbers that are missing here, as Go's source says them: none where all are found elsewhere.
+
+    None where it says nothing.
+    """
+    if program.go_name(gap.address) in _COVERED:
+        return Resolution(frozenset(), frozenset())
+    fcntl = numbers(program.machine.arch)["fcntl"]
+    for variable in _named_at(program, gap.address):
+        readers = {program.go_name(source) for source, _, _ in program.references.into(variable, variable + 1)}
+        if readers & _READING_FCNTL and program.slice.read(variable, 8) == fcntl.to_bytes(8, "little"):
+            return Resolution(frozenset({Number(fcntl, gap.address)}), frozenset())
+    return None
+
+
+def _named_at(program: Program, address: int) -> list[int]:
+    """The addresses of memory that the instruction at an address names."""
+    place, references = program.place(address), program.references
+    size = 0 if place is None else place.instruction.size
+    found: list[int] = references.targets[(references.sources >= address) & (references.sources < address + size)].tolist()
+    return found
 
 
 class Occasion(NamedTuple):
