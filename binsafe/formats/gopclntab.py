@@ -158,9 +158,10 @@ def _decode(slice_: Slice, table: _Table) -> FunctionTable | None:
 
 def _entries(table: _Table, infos: Numbers, width: int) -> Iterator[int]:
     """Where the table holds addresses: each pair of (address, record) begins with it, and so does the record."""
-    first = table.address + table.header.functions_offset
-    yield from range(first, first + 2 * width * len(infos), 2 * width)
-    yield from (table.address + _origin(table.header) + info for info in infos)
+    first = table.header.functions_offset
+    pairs = range(first, first + 2 * width * len(infos), 2 * width)
+    records = (_origin(table.header) + info for info in infos)
+    yield from ((table.address + at) % 2**64 for at in (*pairs, *records))
 
 
 def _origin(header: _Header) -> int:

@@ -32,6 +32,15 @@ def test_a_table_without_a_section_is_found_by_its_magic_number(version: str):
     assert found.find(["main.main", "nobody"]) == {"main.main": EXPECTED["main.main"]}
 
 
+@pytest.mark.parametrize(("version", "count"), [("1.2", 2), ("1.16", 2), ("1.18", 0), ("1.20", 0)])
+def test_the_words_of_the_table_that_hold_addresses_are_known(version: str, count: int):
+    data = table(version)
+    found = functions(with_section(".gopclntab", data))
+    assert found is not None
+    held = [int.from_bytes(data[at - DATA : at - DATA + 8], "little") for at in found.entries]
+    assert sorted(held) == sorted(list(EXPECTED.values()) * count)
+
+
 def test_since_go_1_26_moduledata_alone_says_where_code_starts():
     # The section starts 0x100 before runtime.text, as C's start-up code does in a program with cgo.
     data = with_moduledata(table("1.20", header_text=0))

@@ -74,7 +74,7 @@ class Program:
         """Go's own table; None for other programs."""
         self.pointers = pointers(slice_, self.code, linking)
         if self.go is not None and self.go.entries:
-            self.pointers = self.pointers.without(distinct(np.array(self.go.entries, np.uint64).astype(np.int64)))
+            self.pointers = self.pointers.without(distinct(np.frombuffer(self.go.entries, np.int64)))
         self.stubs = dict(self._stubs())
         """Slot of the global offset table -> the stub that jumps to where it points."""
         self.layout = layout(

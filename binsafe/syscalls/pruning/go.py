@@ -86,7 +86,9 @@ def _named_at(program: Program, address: int) -> list[int]:
     """The addresses of memory that the instruction at an address names."""
     place, references = program.place(address), program.references
     size = 0 if place is None else place.instruction.size
-    found: list[int] = references.targets[(references.sources >= address) & (references.sources < address + size)].tolist()
+    found: list[int] = references.targets[
+        (references.sources >= address) & (references.sources < address + size)
+    ].tolist()
     return found
 
 
@@ -143,6 +145,8 @@ OCCASIONS = (
     ),
     # runtime/os_linux.go, sysargs: finds the size of a page where the kernel gave no auxiliary vector, as on Android
     Occasion({"mincore"}, {"runtime.sysargs"}, _never),
+    # runtime/nbpipe_pipe2.go, os/pipe_linux.go, syscall/exec_linux.go until Go 1.17: where there is no pipe2
+    Occasion({"pipe"}, {"runtime.nonblockingPipe", "os.Pipe", "syscall.forkExecPipe"}, _never),
     # runtime/mem_linux.go, sysFaultOS: for GODEBUG=efence=1, and ignores whether it failed; else for user arenas
     Occasion({"mprotect"}, {"runtime.sysFault", "runtime.sysFaultOS"}, _has("runtime.newUserArena", "arena.")),
     # runtime/os_linux.go, setThreadCPUProfiler: does nothing until SetCPUProfileRate was called (runtime/cpuprof.go)

@@ -137,6 +137,14 @@ func main() {
 """
 
 
+def test_of_a_program_that_starts_others_every_number_is_told(tmp_path: Path):
+    (tmp_path / "go.mod").write_text("module example\n")
+    (tmp_path / "main.go").write_text("package main\n" + PROGRAMS["starts"])
+    go = find_go(os.environ, cache_folder())
+    go.run("build", "-o", f"{tmp_path}/program", ".", cwd=tmp_path, target="linux/amd64")
+    assert compiled.calls(tmp_path / "program").complete
+
+
 def test_methods_count_that_a_type_names_by_their_distance_from_the_first_function(tmp_path: Path):
     (tmp_path / "go.mod").write_text("module example\n")
     (tmp_path / "main.go").write_text(HIDDEN)

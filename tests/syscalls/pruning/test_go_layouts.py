@@ -1,0 +1,182 @@
+"""What older versions of Go leave in a program, written as they wrote it: their compilers are not to be had here."""
+
+import struct
+from array import array
+
+import pytest
+from assembled import CODE, DATA, X86, program
+
+from binsafe.formats.gopclntab import FunctionTable
+from binsafe.model import Syscalls
+from binsafe.syscalls import analyse
+
+CHROOT, FCNTL, GETPID, PIPE, SWAPOFF = 161, 72, 39, 22, 168
+STARTING = ("os/exec.(*Cmd).Start", "os.StartProcess", "os.startProcess", "syscall.forkExec")
+CHILD = "syscall.forkAndExecInChild1"
+TYPE, FIELDS, NAMES, MASK, MAPS, VARIABLES, TABLE = (
+    DATA + at for at in (0x200, 0x260, 0x300, 0x340, 0x380, 0x400, 0x500)
+)
+
+
+def words(*numbers: int) -> bytes:
+    return struct.pack(f"<{len(numbers)}Q", *numbers)
+
+
+def module(first: int, end: int, *, counters: bool) -> bytes:
+    """``moduledata``: Go 1.20 put the counters of coverage before ``end``."""
+    spans = [VARIABLES, VARIABLES, VARIABLES, VARIABLES + 64, VARIABLES + 64, *[VARIABLES + 128] * 3]
+    spans += [VARIABLES + 128] * (2 * counters + 1)
+    return words(*[0] * 20, first, end, first, end, *spans, MAPS, MAPS)
+
+
+def attributes(*, wide: bool) -> dict[int, bytes]:
+    """The type ``syscall.SysProcAttr``; in ``wide`` names the length has two bytes."""
+    names = [b"\x01" + b"\0" * wide + bytes([len(name)]) + name for name in (b"Chroot", b"Credential")]
+    return {
+        TYPE: words(160, 144, 25 << 56, 0, MASK, 0, 0, FIELDS),
+        FIELDS: words(NAMES, 0, 0, NAMES + len(names[0]), 0, 16),
+        NAMES: b"".join(names),
+        MASK: b"\x05\0\x02",
+        MAPS: b"\x08\0\0",
+    }
+
+
+def starting(code: X86) -> None:
+    """``main.main`` starts a program, whose child makes a call for an attribute."""
+    for name, callee in zip(STARTING, (*STARTING[1:], CHILD), strict=True):
+        code.label(name)
+        code.call(callee)
+        code.ret()
+    code.label(CHILD)
+    code.mov("rax", CHROOT)
+    code.syscall()
+    code.ret()
+
+
+def analysed(
+    code: X86, data: dict[int, bytes] | None = None, *, table: bool = True, counters: bool = False
+) -> Syscalls:
+    """With a table of functions that holds their addresses; one that is unknown where ``table`` is False."""
+    end = CODE + len(code.code())
+    functions = {at: name for name, at in sorted(code.labels.items()) if at < DATA}
+    places = {DATA: module(CODE, end, counters=counters), TABLE: words(*sorted(functions))} | (data or {})
+    memory = bytearray(0x800)
+    for at, content in places.items():
+        memory[at - DATA : at - DATA + len(content)] = content
+    go = FunctionTable(
+        addresses=array("Q", sorted(functions)),
+        names=tuple(functions[at] for at in sorted(functions)),
+        end=end,
+        entries=array("Q", range(TABLE, TABLE + 8 * len(functions), 8) if table else ()),
+    )
+    found = analyse(program(code, data=bytes(memory)), go=go)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(("wide", "counters"), [(True, False), (False, False), (False, True)])
+def test_types_and_maps_are_read_as_each_version_wrote_them(*, wide: bool, counters: bool):
+    code, other = X86(), X86()
+    for each in (code, other):
+        each.label("main.main")
+        each.call(STARTING[0])
+    other.labels["type"] = TYPE
+    other.lea("type")
+    for each in (code, other):
+        each.ret()
+        starting(each)
+    data = attributes(wide=wide)
+    assert "chroot" not in analysed(code, data, counters=counters).required
+    assert "chroot" in analysed(other, data, counters=counters).required
+    assert "chroot" in analysed(code, {**data, TYPE: bytes(64)}, counters=counters).required
+
+
+def calling(number: int) -> X86:
+    code = X86()
+    code.label("main.main")
+    code.mov("rax", number)
+    code.call("syscall.Syscall")
+    code.ret()
+    code.label("syscall.Syscall")
+    code.syscall()
+    code.ret()
+    return code
+
+
+def test_the_table_of_functions_takes_no_address():
+    assert analysed(calling(GETPID)).complete
+    assert not analysed(calling(GETPID), table=False).complete
+
+
+def test_another_word_that_holds_a_function_does():
+    code = calling(GETPID)
+    assert not analysed(code, {VARIABLES: words(code.labels["syscall.Syscall"])}).complete
+
+
+@pytest.mark.parametrize(
+    ("instruction", "complete"),
+    [
+        (b"\x48\xc7\x40\x10\x40\0\0\0", True),  # mov qword ptr [rax + 0x10], 0x40
+        (b"\xb9\x40\x10\x40\0", False),  # mov ecx, 0x401040
+    ],
+)
+def test_bytes_that_are_the_address_of_a_function_by_chance_name_none(instruction: bytes, *, complete: bool):
+    code = X86()
+    code.label("main.main")
+    code.mov("rax", GETPID)
+    code.call("syscall.Syscall")
+    code.put(instruction)
+    code.ret()
+    code.put(b"\x90" * (CODE + 0x40 - code.here))
+    code.label("syscall.Syscall")
+    code.syscall()
+    code.ret()
+    assert (CODE + 0x40).to_bytes(4, "little") in instruction
+    assert analysed(code).complete is complete
+
+
+def piping(caller: str) -> X86:
+    code = X86()
+    code.label("main.main")
+    code.call(caller)
+    code.ret()
+    code.label(caller)
+    code.call("syscall.pipe")
+    code.ret()
+    code.label("syscall.pipe")
+    code.mov("rax", PIPE)
+    code.syscall()
+    code.ret()
+    return code
+
+
+def test_an_old_pipe_is_made_only_for_who_asks_for_it():
+    assert "pipe" not in analysed(piping("os.Pipe")).required
+    assert "pipe" in analysed(piping("main.pipe")).required
+
+
+READER = "golang.org/x/sys/unix.fcntl"
+
+
+def reading(name: str) -> X86:
+    code = X86()
+    code.label("main.main")
+    code.call(name)
+    code.ret()
+    code.label(name)
+    code.labels["number"] = VARIABLES
+    code.to("number", 7, lambda here, there: b"\x48\x8b\x05" + struct.pack("<i", there - here - 7))
+    code.syscall()
+    code.ret()
+    return code
+
+
+def test_the_number_of_fcntl_is_read_from_a_variable():
+    found = analysed(reading(READER), {VARIABLES: words(FCNTL)})
+    assert found.complete
+    assert "fcntl" in found.required
+
+
+@pytest.mark.parametrize(("name", "number"), [(READER, SWAPOFF), ("main.fcntl", FCNTL), (READER, FCNTL | 1 << 32)])
+def test_another_variable_may_hold_any_number(name: str, number: int):
+    assert not analysed(reading(name), {VARIABLES: words(number)}).complete
