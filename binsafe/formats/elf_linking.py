@@ -38,6 +38,9 @@ _GNU_HASH, _VERSYM, _VERDEF, _VERDEFNUM, _VERNEED, _VERNEEDNUM = (
 _PT_TLS = 7
 _COPY = {"x86_64": 5, "arm64": 1024}
 _MAX_VERSIONS = 10_000
+_MAX_VERSION_NAME = 4096
+_CHAIN_PIECE = 1 << 10
+"""Symbols of a hash chain that are looked at at once: the chain ends soon, the table may be as long as the file."""
 _RELOCATION = np.dtype([("address", "<u8"), ("kind", "<u4"), ("symbol", "<u4"), ("addend", "<i8")])
 
 
@@ -162,8 +165,11 @@ def _count(file: _File) -> int:
     if last < first:
         return int(first)  # nothing is defined
     chains = np.frombuffer(_whole(table[start + 4 * buckets :], 4), np.dtype("<u4"))
-    ends = np.flatnonzero(chains[last - first :] & 1)
-    return min(last + int(ends[0]) + 1, MAX_SYMBOLS) if len(ends) else int(first)
+    for at in range(last - first, len(chains), _CHAIN_PIECE):
+        ends = np.flatnonzero(chains[at : at + _CHAIN_PIECE] & 1)
+        if len(ends):
+            return min(int(first) + at + int(ends[0]) + 1, MAX_SYMBOLS)
+    return int(first)
 
 
 def _whole(table: memoryview, size: int) -> memoryview:
@@ -173,10 +179,10 @@ def _whole(table: memoryview, size: int) -> memoryview:
 def _versions(file: _File) -> dict[int, str]:
     """Version index -> name, of what is defined here (``Verdef``) and of what others define (``Verneed``)."""
     found: dict[int, str] = {}
-    strings = bytes(file.table(_STRTAB, None))
+    strings = file.table(_STRTAB, None)
 
     def name(offset: int) -> str:
-        return decoded(strings[offset : strings.find(b"\0", offset, offset + 4096)])
+        return decoded(bytes(strings[offset : offset + _MAX_VERSION_NAME]).partition(b"\0")[0])
 
     table, at = file.table(_VERDEF, None), 0
     for _ in range(min(file.first(_VERDEFNUM) or 0, _MAX_VERSIONS)):

@@ -18,6 +18,8 @@ RECORD = np.dtype(
     [("name", "<u4"), ("info", "u1"), ("other", "u1"), ("index", "<u2"), ("value", "<u8"), ("size", "<u8")]
 )
 """``Elf64_Sym`` (gABI, chapter 4)."""
+Numbers = npt.NDArray[np.int64]
+
 _PLACE = layout("I4xQQ", "little")
 _SHN_ABS = 0xFFF1
 _HIDDEN = 0x8000
@@ -74,14 +76,12 @@ class DynamicSymbols(Sequence[DynamicSymbol]):
     def chosen(self, indices: npt.ArrayLike) -> Iterator[DynamicSymbol]:
         """Those with these indices: much sooner than one by one."""
         wanted = np.asarray(indices, np.int64)
-        versioned = np.ones(len(self), np.uint16)
-        versioned[: len(self._indices)] = self._indices
-        rows = zip(self._table[wanted].tolist(), versioned[wanted].tolist(), strict=True)
-        for (name, info, _, section, value, size), version in rows:
+        rows = zip(self._table[wanted].tolist(), self.versions(wanted), strict=True)
+        for (name, info, _, section, value, size), (version, default) in rows:
             yield DynamicSymbol(
                 name=name_at(self._strings, name),
-                version=self._versions.get(version & ~_HIDDEN),
-                default=not version & _HIDDEN,
+                version=version,
+                default=default,
                 defined=section != 0,
                 absolute=section == _SHN_ABS,
                 kind=info & 15,
@@ -89,6 +89,16 @@ class DynamicSymbols(Sequence[DynamicSymbol]):
                 value=value if value < _MOST else 0,
                 size=size if size < _MOST else 0,
             )
+
+    def names(self, indices: Numbers) -> Iterator[str]:
+        """The names of those with these indices."""
+        return (name_at(self._strings, offset) for offset in self._table["name"][indices].tolist())
+
+    def versions(self, indices: Numbers) -> Iterator[tuple[str | None, bool]]:
+        """The versions of those with these indices, and whether each is the default one."""
+        numbers = np.ones(len(self), np.uint16)
+        numbers[: len(self._indices)] = self._indices
+        return ((self._versions.get(each & ~_HIDDEN), not each & _HIDDEN) for each in numbers[indices].tolist())
 
     def supplied(self) -> Symbols:
         """What the file has that others can ask for by name."""

@@ -12,6 +12,7 @@ from binsafe.syscalls.conventions import CONVENTIONS
 from binsafe.syscalls.decoding.code import HIGHEST_ADDRESS
 from binsafe.syscalls.dynamic import analyse_dynamic
 from binsafe.syscalls.glibc import begins_of_names, configured, names_asked_for, table_of_names
+from binsafe.syscalls.linking.exports import Exports
 from binsafe.syscalls.linking.provider import Libraries
 from binsafe.syscalls.linking.summary import Passed, Summary, Text
 
@@ -45,7 +46,7 @@ def _loading(slice_: Slice, names: set[str]) -> Summary:
         mapped=False,
         roots=np.zeros(1, np.int32).tobytes(),
         imports=(),
-        exports=(),
+        exports=Exports(),
         calls=(),
         gaps=(),
         wrappers=(),

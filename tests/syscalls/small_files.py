@@ -3,7 +3,8 @@
 import msgspec
 import numpy as np
 
-from binsafe.syscalls.linking.summary import Call, Export, Name, Summary, Text
+from binsafe.syscalls.linking.exports import Export, Exports
+from binsafe.syscalls.linking.summary import Call, Name, Summary, Text
 from binsafe.syscalls.tables import numbers
 
 NUMBERS = numbers("x86_64")
@@ -31,7 +32,7 @@ def library(
         mapped=True,
         roots=np.array(roots, np.int32).tobytes(),
         imports=imports,
-        exports=exports,
+        exports=Exports.of(exports),
         calls=tuple(Call(n, n, 0x1000 + 16 * n) for n in range(functions)),
         gaps=(),
         wrappers=(),

@@ -1,9 +1,10 @@
 """What summaries show of glibc: that a file is its, the names that it looks up, and numbers that go through memory."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from binsafe.syscalls.glibc import LOOKS_UP, is_looked_up, is_served
-from binsafe.syscalls.linking.summary import Export, Summary
+from binsafe.syscalls.linking.exports import Exports
+from binsafe.syscalls.linking.summary import Summary
 
 _SETXID = frozenset(
     {"setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setgroups", "pthread_create"}
@@ -12,12 +13,12 @@ _SETXID = frozenset(
 
 def is_c_library(summary: Summary) -> bool:
     """Whether a file is glibc's libc."""
-    return "__libc_start_main" in summary.names
+    return "__libc_start_main" in summary.exports
 
 
-def has_calls_beside(exports: Iterable[Export]) -> bool:
+def has_calls_beside(exports: Exports) -> bool:
     """Whether a file is of glibc, whose code has the call beside each use of the vDSO (``sysdeps/unix/sysv/linux``)."""
-    return any(export.name in {"__libc_start_main", "_rtld_global"} for export in exports)
+    return any(name in exports for name in ("__libc_start_main", "_rtld_global"))
 
 
 def covered(summary: Summary) -> frozenset[int]:
@@ -29,7 +30,7 @@ def covered(summary: Summary) -> frozenset[int]:
     """
     if not is_c_library(summary):
         return frozenset()
-    setters = {export.first for export in summary.exports if export.name in _SETXID}
+    setters = {export.first for export in summary.exports.named(_SETXID)}
     repeating = {gap.node for gap in summary.gaps}
     return frozenset(target for source, target in summary.edges() if target in repeating and source in setters)
 

@@ -3,11 +3,13 @@
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
+from itertools import chain
 from typing import NamedTuple
 
 from binsafe.syscalls.linking.c_library import asked, asked_of_services
+from binsafe.syscalls.linking.exports import Export
 from binsafe.syscalls.linking.reach import Network, Reached
-from binsafe.syscalls.linking.summary import Condition, Export, Name, Need, Summary
+from binsafe.syscalls.linking.summary import Condition, Name, Need, Summary
 
 
 class File(NamedTuple):
@@ -40,30 +42,38 @@ class Closure:
         self.files = files
         self._network = Network([file.summary.leads for file in files])
         self._bases = self._network.bases
-        self._definitions: dict[str, list[tuple[int, Export]]] = {}
-        for number, file in sorted(enumerate(files), key=lambda each: each[1].late):  # the global scope comes first
-            for export in file.summary.exports:
-                self._definitions.setdefault(export.name, []).append((number, export))
         self._conditions = [
             (number, condition)
             for number, file in enumerate(files)
             for condition in file.summary.conditions
             if condition.absent is None or not exists(condition.absent)
         ]
+        self._definitions: dict[str, list[tuple[int, Export]]] = {}
+        wanted = self._wanted()
+        for number, file in sorted(enumerate(files), key=lambda each: each[1].late):  # the global scope comes first
+            for export in file.summary.exports.named(wanted):
+                self._definitions.setdefault(export.name, []).append((number, export))
         self._connect()
         self._reached = Reached(self._network, self._roots())
         while met := [at for at, (_, each) in enumerate(self._conditions) if self._is_newly_met(at, each)]:
             for at in met:
                 self._reached.meet(at)
 
-    def reached(self, name: str) -> bool:
+    def _wanted(self) -> frozenset[str]:
+        """The names whose definitions matter: few of those that there are."""
+        imported = (wanted.name for file in self.files for wanted in file.summary.imports)
+        by_name = (name for file in self.files for _, name in asked(file.summary))
+        needed = (need.name for _, condition in self._conditions for need in condition.needs)
+        return frozenset(chain(imported, by_name, needed))
+
+    def _is_reached(self, name: str) -> bool:
         """Whether a definition of a name is reached."""
         return any(self.live(number, e.first) for number, e in self._definitions.get(name, ()) if e.first < e.last)
 
     def _is_newly_met(self, at: int, condition: Condition) -> bool:
         if at in self._reached.met:
             return False
-        return any(self.reached(need.name) and self._has_bits(need) for need in condition.needs)
+        return any(self._is_reached(need.name) and self._has_bits(need) for need in condition.needs)
 
     def _has_bits(self, need: Need) -> bool:
         """Whether what is passed to the function can have one of the bits: unless it is known of all that call it."""
@@ -171,7 +181,7 @@ class Closure:
             if file.whole:
                 yield from range(base, base + summary.nodes)
             if file.exported:
-                yield from (base + node for export in summary.exports for node in range(export.first, export.last))
+                yield from (base + node for span in summary.exports.spans() for node in range(*span))
 
     def _step(self, at: int) -> Step:
         number = bisect_right(self._bases, at) - 1
@@ -180,5 +190,5 @@ class Closure:
         if node >= own:
             return Step(file.name, None, file.summary.imports[node - own].name)
         address = file.summary.addresses()[node]
-        name = next((e.name for e in file.summary.exports if e.address == address), None)
+        name = next((export.name for export in file.summary.exports.at({address})), None)
         return Step(file.name, address, name)

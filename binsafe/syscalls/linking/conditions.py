@@ -19,9 +19,9 @@ class Names:
         self.summary = summary
         self._own = summary.nodes - len(summary.imports)
         self._exported: dict[str, set[int]] = {}
-        for export in summary.exports:
-            if export.first < export.last:
-                self._exported.setdefault(export.name, set()).add(export.first)
+        for name, (first, last) in zip(summary.exports.texts(), summary.exports.spans(), strict=True):
+            if first < last:
+                self._exported.setdefault(name, set()).add(first)
         self.roots = frozenset(memoryview(summary.roots).cast("i").tolist())
         self.named = frozenset(node for nodes in self._exported.values() for node in nodes)
 

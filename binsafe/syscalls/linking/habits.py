@@ -61,7 +61,7 @@ _CAPABILITY_CALLS = ("capset", "prctl", "setuid", "setgid", "setgroups", "chroot
 
 def conditions(summary: Summary) -> Iterator[Condition]:
     """What of a file's code runs on occasions only."""
-    names = summary.names
+    names = summary.exports
     if is_c_library(summary):
         yield from _c_library(Names(summary))
     elif "_rtld_global" in names:
@@ -220,7 +220,7 @@ def _locking(names: Names) -> Iterator[Condition]:
     One is held by the constructor and by nobody else at that time (``cap_alloc.c``, ``_libcap_initialize``); the others
     are part of the objects that programs make.
     """
-    makers = [export.name for export in names.summary.exports if _MAKES_CAPABILITIES.fullmatch(export.name)]
+    makers = [export.name for export in names.summary.exports.where(_MAKES_CAPABILITIES.fullmatch)]
     yielding = names.imported("sched_yield") | names.callers(names.imported("sched_yield"))
     yield Condition((), names.exported("_libcap_initialize"), yielding)
     yield Condition(tuple(map(Need, makers)), names.exported("cap_free"), yielding)
@@ -241,7 +241,7 @@ def through_memory(summary: Summary) -> frozenset[int]:
     Libcap's are in a table that programs may replace (``libcap/cap_proc.c``, ``_libcap_syscaller``); libseccomp looks
     its only one up in its own table of names (``src/system.c``, ``_nr_seccomp``).
     """
-    if not summary.names & {"cap_set_syscall", _LOADS_FILTER}:
+    if not any(name in summary.exports for name in ("cap_set_syscall", _LOADS_FILTER)):
         return frozenset()
     return frozenset(each.node for each in summary.passed if each.imported == "syscall" and each.value is None)
 
@@ -249,10 +249,10 @@ def through_memory(summary: Summary) -> frozenset[int]:
 def calls_through_memory(summary: Summary, arch: str) -> Iterator[tuple[int, int, int]]:
     """(number, node, address) of those calls: for libcap by exported functions, for libseccomp where they are made."""
     known, through = numbers(arch), through_memory(summary)
-    if _LOADS_FILTER in summary.names:
+    if _LOADS_FILTER in summary.exports:
         made = (each for each in summary.passed if each.node in through and each.imported == "syscall")
         yield from ((known["seccomp"], each.node, each.address) for each in made if each.value is None)
         return
-    for export in summary.exports if through else ():
-        if export.first < export.last and _CHANGES_CAPABILITIES.fullmatch(export.name):
+    for export in summary.exports.where(_CHANGES_CAPABILITIES.fullmatch) if through else ():
+        if export.first < export.last:
             yield from ((known[name], export.first, export.address) for name in _CAPABILITY_CALLS)

@@ -46,7 +46,7 @@ def said(closure: "Closure", passed_on: Iterable[int], arguments: Sequence[str])
             if closure.live(number, given.node):
                 yield given.number, given.argument, given.value
         names_of: dict[int, list[str]] = {}
-        for export in file.summary.exports if file.summary.carried else ():
+        for export in file.summary.exports.at({carried.function for carried in file.summary.carried}):
             names_of.setdefault(export.address, []).append(export.name)
         for carried in file.summary.carried:
             steps = [Operation(step.name, step.operand) for step in carried.steps]

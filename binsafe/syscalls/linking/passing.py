@@ -88,14 +88,14 @@ def _too_deep(summaries: Sequence[Summary], carriers: frozenset[Carrier]) -> Ite
         for inner in carriers:
             ends_here = (wrapper.imported, wrapper.passed_in) == (inner.name, inner.register)
             if ends_here and len(_steps(wrapper) + inner.steps) > _MAX_STEPS:
-                node = next(e.first for e in summaries[number].exports if e.name == name)
+                node = next(e.first for e in summaries[number].exports.named({name}))
                 yield number, node, wrapper.address, "the number is computed in too many steps"
 
 
 def _exporting(summaries: Sequence[Summary]) -> Iterator[tuple[int, str, Wrapper]]:
     for number, summary in enumerate(summaries):
         names: dict[int, list[str]] = {}
-        for export in summary.exports if summary.wrappers else ():
+        for export in summary.exports.at({wrapper.address for wrapper in summary.wrappers}):
             names.setdefault(export.address, []).append(export.name)
         for wrapper in summary.wrappers:
             yield from ((number, name, wrapper) for name in names.get(wrapper.address, ()))

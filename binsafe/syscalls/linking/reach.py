@@ -92,9 +92,7 @@ class Reached:
     def _follow(self, roots: Iterable[int]) -> None:
         nodes, network = self._nodes, self._network
         bases, bound, guards = network.bases, network.bound, network.guards
-        pending = [node for node in set(roots) if not nodes[node]]
-        for node in pending:
-            nodes[node] = _REACHED
+        pending = self._entered(roots)
         base, end = 0, 0
         firsts, targets = network.files[0] if network.files else ([], [])
         while pending:
@@ -117,6 +115,15 @@ class Reached:
                     if not nodes[target]:
                         nodes[target] = _REACHED
                         pending.append(target)
+
+    def _entered(self, roots: Iterable[int]) -> list[int]:
+        """Those that were not reached before, each once: all nodes of a large program may be roots."""
+        found = []
+        for node in roots:
+            if not self._nodes[node]:
+                self._nodes[node] = _REACHED
+                found.append(node)
+        return found
 
     def _is_held(self, source: int, target: int) -> bool:
         """Whether an edge waits; if so it is noted."""

@@ -1,6 +1,6 @@
 """A file -> its summary: the graph, and the number of every system call in it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import cached_property
 
 import msgspec
@@ -20,12 +20,12 @@ from binsafe.syscalls.entries import entries
 from binsafe.syscalls.glibc import WATCHED, service_function
 from binsafe.syscalls.linking import graph, habits
 from binsafe.syscalls.linking.c_library import has_calls_beside
+from binsafe.syscalls.linking.exports import Exports
 from binsafe.syscalls.linking.outgoing import Outgoing
 from binsafe.syscalls.linking.passing import Watched
 from binsafe.syscalls.linking.summary import (
     Call,
     Carried,
-    Export,
     Gap,
     Given,
     Handed,
@@ -37,7 +37,7 @@ from binsafe.syscalls.linking.summary import (
 )
 from binsafe.syscalls.linking.texts import texts
 from binsafe.syscalls.machines.machine import Addresses, Machine
-from binsafe.syscalls.sets import among
+from binsafe.syscalls.sets import among, distinct
 from binsafe.syscalls.tables import numbers
 
 _LISTED = 8
@@ -71,7 +71,7 @@ def unanalysed(slice_: Slice, linking: Linking, machine: Machine, reason: str) -
         mapped=False,
         roots=np.arange(1 + len(imports), dtype=np.int32).tobytes(),
         imports=imports,
-        exports=(),
+        exports=Exports(),
         calls=(),
         gaps=(Gap(0, slice_.entry, reason),),
         wrappers=(),
@@ -126,7 +126,7 @@ class Summariser:
     def _alone(self) -> Summary:
         """The summary without what is watched."""
         self._resolve()
-        exports = tuple(self._exports())
+        exports = self._exports()
         given, carried, handed = self._arguments()
         sources, targets = self._edges(exports)
         starts = np.concatenate([self._program.layout.starts, self._graph.data])
@@ -154,7 +154,7 @@ class Summariser:
             symbolic=self._linking.symbolic,
         )
 
-    def _edges(self, exports: Iterable[Export]) -> tuple[Addresses, Addresses]:
+    def _edges(self, exports: Exports) -> tuple[Addresses, Addresses]:
         """The graph's; of the C library without those that only list what its built-in name services do.
 
         ``__nss_files_functions`` and ``__nss_dns_functions`` (``nss/nss_module.h``) fill the same table that is filled
@@ -162,27 +162,30 @@ class Summariser:
         `c_library.asked_of_services`.
         """
         sources, targets = self._graph.sources, self._graph.targets
-        if not any(export.name == "__libc_start_main" for export in exports):
+        if "__libc_start_main" not in exports:
             return sources, targets
-        functions = [e.first for e in exports if service_function(e.name) and e.first < e.last]
+        functions = [e.first for e in exports.where(service_function) if e.first < e.last]
         serving = among(targets, functions)
         often = np.bincount(sources[serving], minlength=self._graph.nodes) >= _LISTED
         kept = ~(serving & often[sources])
         return sources[kept], targets[kept]
 
-    def _fatal(self, exports: Iterable[Export]) -> set[int]:
+    def _fatal(self, exports: Exports) -> set[int]:
         """Functions that end the program because of an error, and what glibc's print its last words with.
 
         Those call the nameless ``__libc_message``, as ``malloc`` does (``sysdeps/posix/libc_fatal.c``). The loader's
         words are written at once, too, by ``_dl_debug_vdprintf`` (``elf/dl-printf.c``); it has others for ``LD_DEBUG``.
         """
-        named = {e.name: e.first for e in exports if e.first < e.last and e.first < self._graph.functions}
-        if any(e.name == "_rtld_global" for e in exports):
+        if "_rtld_global" in exports:
             return {call.node for call in self._calls if call.number == numbers(self._program.machine.arch)["writev"]}
+        chosen = (e for e in exports.named(_FATAL | _SPEAKING) if e.first < e.last and e.first < self._graph.functions)
+        named = {export.name: export.first for export in chosen}
         found = {node for name, node in named.items() if name in _FATAL}
         speaking = [node for name, node in named.items() if name in _SPEAKING]
-        said = self._graph.targets[among(self._graph.sources, speaking)]
-        return found | set(said[said < self._graph.functions].tolist()) - set(named.values())
+        said = distinct(self._graph.targets[among(self._graph.sources, speaking)])
+        first, last = (np.frombuffer(column, np.int32) for column in (exports.firsts, exports.lasts))
+        exported = first[first < last]
+        return found | set(said[(said < self._graph.functions) & ~among(said, exported)].tolist())
 
     def _function(self, address: int) -> int:
         return self._program.layout.function(address)
@@ -219,26 +222,21 @@ class Summariser:
         for index, symbol in zip(self._graph.imports, symbols, strict=True):
             yield Name(symbol.name, symbol.version, index in copied)
 
-    def _exports(self) -> Iterator[Export]:
+    def _exports(self) -> Exports:
         symbols = self._linking.symbols
         defined = np.flatnonzero(symbols.defined & (symbols.bindings > 0) & symbols.named)
         values = symbols.values[defined]
         ends = values + np.maximum(1, symbols.sizes[defined])
         code = self._program.in_code(values)
         function = self._program.layout.exact(values)
-        first = np.searchsorted(self._graph.data, values)
-        last = np.searchsorted(self._graph.data, ends)
-        for symbol, in_code, node, start, stop in zip(
-            symbols.chosen(defined), code.tolist(), function.tolist(), first.tolist(), last.tolist(), strict=True
-        ):
-            span = (
-                (node, node + 1)
-                if in_code and node >= 0
-                else (0, 0)
-                if in_code
-                else (start + self._graph.functions, stop + self._graph.functions)
-            )
-            yield Export(symbol.name, symbol.version, symbol.default, symbol.value, *span)
+        first, last = (self._graph.functions + np.searchsorted(self._graph.data, each) for each in (values, ends))
+        return Exports.of_columns(
+            symbols.names(defined),
+            symbols.versions(defined),
+            addresses=values.tobytes(),
+            firsts=np.where(code, np.maximum(function, 0), first).astype(np.int32).tobytes(),
+            lasts=np.where(code, function + 1, last).astype(np.int32).tobytes(),
+        )
 
     def _find_passed(self, name: str, register: str) -> None:
         """Find out what is passed to one function, once; that it is unknown where looking would take too long."""

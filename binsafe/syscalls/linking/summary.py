@@ -12,6 +12,7 @@ from itertools import pairwise
 import msgspec
 
 from binsafe.syscalls.glibc import service_function
+from binsafe.syscalls.linking.exports import Export, Exports
 
 
 class Name(msgspec.Struct, frozen=True, array_like=True):
@@ -21,17 +22,6 @@ class Name(msgspec.Struct, frozen=True, array_like=True):
     version: str | None
     copied: bool
     """Whether the file holds a copy of the object (``COPY``): its own definition is not what is meant."""
-
-
-class Export(msgspec.Struct, frozen=True, array_like=True):
-    """A symbol that the file defines: the nodes [first, last) of the graph; none for data without pointers."""
-
-    name: str
-    version: str | None
-    default: bool
-    address: int
-    first: int
-    last: int
 
 
 class Call(msgspec.Struct, frozen=True, array_like=True):
@@ -159,7 +149,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """Whether it is position-independent, and tables say of nearly all of its code which function it belongs to."""
     roots: bytes
     imports: tuple[Name, ...]
-    exports: tuple[Export, ...]
+    exports: Exports
     calls: tuple[Call, ...]
     gaps: tuple[Gap, ...]
     wrappers: tuple[Wrapper, ...]
@@ -184,15 +174,10 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return len(self.starts) // 8 + len(self.imports)
 
     @cached_property
-    def names(self) -> frozenset[str]:
-        """What it exports."""
-        return frozenset(export.name for export in self.exports)
-
-    @cached_property
     def services(self) -> Mapping[str, Sequence[Export]]:
         """Functions of a name service (``_nss_systemd_getpwnam_r``) by the name that is asked for (``getpwnam_r``)."""
         found: dict[str, list[Export]] = {}
-        for export in self.exports:
+        for export in self.exports.starting("_nss_"):
             name = service_function(export.name)
             if name is not None:
                 found.setdefault(name, []).append(export)

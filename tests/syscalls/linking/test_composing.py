@@ -4,8 +4,9 @@ import msgspec
 from small_files import library
 
 from binsafe.syscalls.linking.composing import Closure, File
+from binsafe.syscalls.linking.exports import Export
 from binsafe.syscalls.linking.reach import UNREACHED, Network, Reached
-from binsafe.syscalls.linking.summary import Export, Name, Summary, Text
+from binsafe.syscalls.linking.summary import Name, Summary, Text
 
 READ, WRITE, ABORT = 0, 1, 2
 

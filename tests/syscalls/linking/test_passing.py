@@ -3,8 +3,9 @@
 import msgspec
 from small_files import library
 
+from binsafe.syscalls.linking.exports import Export
 from binsafe.syscalls.linking.passing import numbers
-from binsafe.syscalls.linking.summary import Export, Name, Passed, Step, Summary, Wrapper
+from binsafe.syscalls.linking.summary import Name, Passed, Step, Summary, Wrapper
 
 REGISTERS = ("rdi", "rsi")
 
