@@ -1,7 +1,8 @@
 """Where control comes from into a region: calls, jumps and falls from others that an instruction bears out."""
 
 import weakref
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -10,11 +11,12 @@ import numpy as np
 from binsafe.syscalls.controlflow import registers
 from binsafe.syscalls.controlflow.places import Edge, Kind, Place
 from binsafe.syscalls.controlflow.regions import Region
-from binsafe.syscalls.machines.machine import CALLED, TAKEN, Edges, Flow
+from binsafe.syscalls.machines.machine import CALLED, TAKEN, Flow
 
 if TYPE_CHECKING:
     from binsafe.syscalls.controlflow.program import Program
 
+_GOES_ON = (Flow.NEXT, Flow.BRANCH)
 _SHORT_REACH = 130
 """How far from a region a jump with one byte of displacement can lie."""
 
@@ -30,7 +32,7 @@ class Incoming:
         """See `Program.entries`."""
         region, index = place
         edges = []
-        for kind, source in self._into(region).get(place.address, ()):
+        for kind, source in self.into(region).get(place.address, ()):
             found = self._program.place(source)
             if found is not None:
                 edge = Edge(_kind(found) if kind is None else kind, found)
@@ -39,9 +41,14 @@ class Incoming:
             edges += [*self._called_by_register(place), *self._fallen_into(region)]
         return edges
 
-    def leads_to(self, place: Place) -> bool:
-        """Whether bytes of a call or jump from elsewhere lead to an instruction, or a region begins with it."""
-        return place.at == 0 or place.address in self._into(place.region)
+    def into(self, region: Region) -> Mapping[int, Sequence[tuple[Kind | None, int]]]:
+        """Address in a region -> where the bytes of a call or jump to it stand; jumps of its own are left out.
+
+        None where it is a call or a jump: what stands there is decoded when the walk comes to it.
+        """
+        if region.start not in self._known:
+            self._known[region.start] = self._found(region)
+        return self._known[region.start]
 
     def forget(self, start: int) -> None:
         """Forget what is known of the region that starts there: it is another one now."""
@@ -52,38 +59,34 @@ class Incoming:
         self._known.clear()
 
     @cached_property
-    def _through(self) -> Edges:
-        """Calls and jumps through slots whose pointers are known, by where they lead."""
+    def _through(self) -> tuple[memoryview, memoryview]:
+        """Calls and jumps through slots whose pointers are known: where they lead, ascending, and where they stand."""
         found = self._program.references
         called = found.uses == CALLED
         sources, slots = found.sources[called], found.targets[called]
         pointers = self._program.pointers
         if not len(pointers.slots):
-            return Edges(sources[:0], slots[:0])
+            return slots[:0].data, sources[:0].data
         at = np.minimum(np.searchsorted(pointers.slots, slots), len(pointers.slots) - 1)
         leads = (pointers.slots[at] == slots) & (pointers.targets[at] >= 0)
         sources, targets = sources[leads], pointers.targets[at][leads]
         order = np.argsort(targets, kind="stable")
-        return Edges(sources[order], targets[order])
+        return targets[order].data, sources[order].data  # few are looked for at a time: in numpy that takes longer
 
-    def _into(self, region: Region) -> dict[int, list[tuple[Kind | None, int]]]:
-        """Address in a region -> where the bytes of a call or jump to it stand; jumps of its own are left out.
-
-        None where it is a call or a jump: what stands there is decoded when the walk comes to it.
-        """
-        if region.start not in self._known:
-            incoming: dict[int, list[tuple[Kind | None, int]]] = {}
-            for source, target in self._program.calls.into(region.start, region.end):
-                incoming.setdefault(target, []).append((Kind.CALL, source))
-            first, last = np.searchsorted(self._through.targets, (region.start, region.end)).tolist()
-            for at in range(first, last):
-                incoming.setdefault(int(self._through.targets[at]), []).append((None, int(self._through.sources[at])))
-            jumps = [*self._program.jumps.into(region.start, region.end), *self._short_jumps_around(region)]
-            for source, target in jumps:
-                if region.start <= target < region.end and not region.start <= source < region.end:
-                    incoming.setdefault(target, []).append((Kind.ENTRY, source))
-            self._known[region.start] = incoming
-        return self._known[region.start]
+    def _found(self, region: Region) -> dict[int, list[tuple[Kind | None, int]]]:
+        start, end = region.start, region.end
+        found: dict[int, list[tuple[Kind | None, int]]] = {}
+        for source, target in self._program.calls.into(start, end):
+            found.setdefault(target, []).append((Kind.CALL, source))
+        targets, sources = self._through
+        for at in range(bisect_left(targets, start), bisect_left(targets, end)):
+            found.setdefault(targets[at], []).append((None, sources[at]))
+        for source, target in self._program.jumps.entering(start, end):
+            found.setdefault(target, []).append((Kind.ENTRY, source))
+        for source, target in self._short_jumps_around(region):
+            if start <= target < end:
+                found.setdefault(target, []).append((Kind.ENTRY, source))
+        return found
 
     def _called_by_register(self, first: Place) -> Iterator[Edge]:
         for source, _, use in self._program.references.into(first.address, first.address + 1):
@@ -93,10 +96,10 @@ class Incoming:
                 yield from (Edge(_kind(call), call) for call in calls if call.leads(_kind(call), first.address))
 
     def _short_jumps_around(self, region: Region) -> Iterator[tuple[int, int]]:
-        for start, end in ((region.start - _SHORT_REACH, region.start), (region.end, region.end + _SHORT_REACH)):
-            code = self._program.code.range_of(end if start < region.start else start)
-            begin = start if code is None else max(start, code.address)
-            yield from self._program.machine.short_jumps_of_few(self._program.code.read(begin, end), begin)
+        code, start, end = self._program.code.range_of(region.start), region.start, region.end
+        first = start - _SHORT_REACH if code is None else max(start - _SHORT_REACH, code.address)
+        for begin, stop in ((first, start), (end, end + _SHORT_REACH)):
+            yield from self._program.machine.short_jumps_of_few(self._program.code.read(begin, stop), begin)
 
     def _fallen_into(self, region: Region) -> list[Edge]:
         """The region before, if its last instruction goes on into this one; nothing goes on behind a last call."""
@@ -104,10 +107,10 @@ class Incoming:
         if before is None or before is region or not before.instructions or before.end != region.start:
             return []
         last = len(before.instructions) - 1
-        goes_on = before.flow(last)[0] in {Flow.NEXT, Flow.BRANCH} and not before.is_padding(last)
+        goes_on = before.leaving(last) in _GOES_ON and not before.is_padding(last)
         return [Edge(Kind.ENTRY, Place(before, last))] if goes_on else []
 
 
 def _kind(place: Place) -> Kind:
     """How a call or jump through a pointer or register comes into another region."""
-    return Kind.CALL if place.region.flow(place.at)[0] is Flow.CALL else Kind.ENTRY
+    return Kind.CALL if place.region.leaving(place.at) is Flow.CALL else Kind.ENTRY

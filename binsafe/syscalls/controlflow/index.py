@@ -58,6 +58,16 @@ class Index:
         address = self._code.address
         return ((address(pair & 0xFFFF_FFFF), address(pair >> 32)) for pair in self._column[first:last].tolist())
 
+    def entering(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """The same, without those from inside of the range: most jumps stay in their function."""
+        position, address = self._code.position, self._code.address
+        low, high = position(start), position(end)
+        first = bisect_left(self._column, low << 32)
+        last = bisect_left(self._column, high << 32, first)
+        for pair in self._column[first:last].tolist():
+            if not low <= pair & 0xFFFF_FFFF < high:
+                yield address(pair & 0xFFFF_FFFF), address(pair >> 32)
+
 
 def pieces(ranges: Iterable[CodeRange]) -> Iterator[CodeRange]:
     """The ranges in overlapping pieces: what starts in the last `_OVERLAP` bytes of one starts in the next one too."""

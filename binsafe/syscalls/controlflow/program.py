@@ -233,13 +233,15 @@ class Program:
         Before an index of ``stops`` nothing is passed over.
         """
         region, at = place
+        instructions, inside, outside = region.instructions, region.jumps_to, self._incoming.into(region)
+        keeps, addresses = self.machine.keeps, instructions.addresses
         while (
             at
             and at not in stops
-            and at not in region.jumps_to
-            and region.flow(at - 1)[0] in _GOES_ON
-            and not self._incoming.leads_to(Place(region, at))
-            and all(self.machine.keeps(region.instructions, at - 1, location) for location in locations)
+            and at not in inside
+            and region.leaving(at - 1) in _GOES_ON
+            and addresses[at] not in outside
+            and all(keeps(instructions, at - 1, location) for location in locations)
         ):
             at -= 1
         return Place(region, at)

@@ -6,9 +6,10 @@ from functools import cached_property
 from binsafe.syscalls.decoding.decode import Instructions
 from binsafe.syscalls.machines.machine import Flow, Frame, Machine
 
-_NEXT = (Flow.NEXT, None)
 _FILLS = ("nop", "int3")
+_OF_ZEROS = ("add", "udf")
 _JUMPS = (Flow.JUMP, Flow.BRANCH)
+_LEADS = (Flow.JUMP, Flow.BRANCH, Flow.CALL)
 _GOES_ON = (Flow.NEXT, Flow.BRANCH, Flow.CALL)
 """Tuples: an enum's member is hashed by a function of Python's, and found here before it is hashed there."""
 
@@ -29,9 +30,14 @@ class Region:
         self.end = instructions.end if instructions else start
         self._flows = machine.flows(instructions)
 
+    def leaving(self, index: int) -> Flow:
+        """How control leaves an instruction."""
+        return self._flows.get(index, Flow.NEXT)
+
     def flow(self, index: int) -> tuple[Flow, int | None]:
-        """How control leaves an instruction, and the target if it is a constant."""
-        return self._flows.get(index, _NEXT)
+        """The same, and the target if it is a constant."""
+        kind = self._flows.get(index, Flow.NEXT)
+        return kind, self.machine.target(self.instructions, index) if kind in _LEADS else None
 
     def at(self, address: int | None) -> int | None:
         """The index of the instruction that starts at an address; None if none does."""
@@ -41,8 +47,8 @@ class Region:
     def jumps_to(self) -> dict[int, list[int]]:
         """Index -> indices of the jumps of this region that lead to it."""
         result: dict[int, list[int]] = {}
-        for i, (flow, target) in self._flows.items():
-            at = self.at(target) if flow in _JUMPS else None
+        for i in [i for i, flow in self._flows.items() if flow in _JUMPS]:
+            at = self.at(self.machine.target(self.instructions, i))
             if at is not None:
                 result.setdefault(at, []).append(i)
         return result
@@ -50,11 +56,11 @@ class Region:
     @cached_property
     def indirect_jumps(self) -> tuple[int, ...]:
         """Indices of jumps to computed addresses: jump tables, and tail calls through pointers."""
-        return tuple(i for i, (flow, _) in self._flows.items() if flow is Flow.INDIRECT)
+        return tuple(i for i, flow in self._flows.items() if flow is Flow.INDIRECT)
 
     def falls_through(self, index: int) -> bool:
         """Whether control can go on to the next instruction; after a call it can."""
-        return self.flow(index)[0] in _GOES_ON
+        return self._flows.get(index, Flow.NEXT) in _GOES_ON
 
     def direct_predecessors(self, index: int) -> list[int]:
         """Indices of the instructions of this region from which control comes; the one that falls through comes first.
@@ -93,7 +99,7 @@ class Region:
         """
         if not index or self.falls_through(index - 1) or index in self.jumps_to or self.indirect_jumps:
             return False
-        return self.is_padding(index) or self.flow(index - 1)[0] is Flow.TRAP
+        return self.is_padding(index) or self.leaving(index - 1) is Flow.TRAP
 
     @cached_property
     def frames(self) -> list[Frame]:
@@ -124,9 +130,7 @@ class Region:
     @cached_property
     def orphans(self) -> tuple[int, ...]:
         """Indices that no instruction of this region leads to: padding, landing pads, and targets of jump tables."""
-        behind = (
-            i + 1 for i, (flow, _) in self._flows.items() if flow not in _GOES_ON and i + 1 < len(self.instructions)
-        )
+        behind = (i + 1 for i, flow in self._flows.items() if flow not in _GOES_ON and i + 1 < len(self.instructions))
         return tuple(i for i in behind if i not in self.jumps_to)
 
     def is_padding(self, index: int) -> bool:
@@ -138,5 +142,11 @@ class Region:
 
     def is_zeros(self, index: int) -> bool:
         """Whether its bytes are zeros, which decode to an addition on x86: nobody has that in code."""
-        name = self.instructions.names[index]
-        return name == "udf" or (name == "add" and self.instructions.operands(index) == "byte ptr [rax], al")
+        return index in self.zeros
+
+    @cached_property
+    def zeros(self) -> frozenset[int]:
+        """All that are."""
+        names, operands = self.instructions.names, self.instructions.operands
+        chosen = (at for at, name in enumerate(names) if name in _OF_ZEROS)
+        return frozenset(at for at in chosen if names[at] == "udf" or operands(at) == "byte ptr [rax], al")

@@ -213,7 +213,7 @@ class _Walk:
     def _is_lost(self, query: _Query, edge: Edge) -> bool:
         """Whether a call may have changed a slot: Go's older convention returns results where arguments are passed."""
         location: Location = query.argument.location if isinstance(query.argument, Moved) else ""
-        called = edge.kind is Kind.FLOW and edge.place.region.flow(edge.place.at)[0] is Flow.CALL
+        called = edge.kind is Kind.FLOW and edge.place.region.leaving(edge.place.at) is Flow.CALL
         return called and isinstance(location, int) and location < 0 and self.program.is_go(query.place.region)
 
     def _unknown(self, number: _Held, address: int) -> None:

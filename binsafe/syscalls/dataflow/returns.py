@@ -67,6 +67,6 @@ def _is_followed_by_loop(region: Region, call: int) -> bool:
     Branch Target Injection Mitigation", 2018; ``-mindirect-branch=thunk``, ``-mretpoline``).
     """
     at = call + 1
-    while at < len(region.instructions) and region.flow(at)[0] is Flow.NEXT:
+    while at < len(region.instructions) and region.leaving(at) is Flow.NEXT:
         at += 1
     return at < len(region.instructions) and region.flow(at) == (Flow.JUMP, region.instructions.addresses[call + 1])

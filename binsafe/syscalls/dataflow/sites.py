@@ -50,7 +50,7 @@ def _follows_zeros(program: Program, site: Place) -> bool:
     That is data among code, as the tables in front of GHC's functions.
     """
     region, at = site
-    while at and at not in region.jumps_to:
+    while at and region.zeros and at not in region.jumps_to:
         at -= 1
         if region.is_zeros(at):
             return True

@@ -19,6 +19,11 @@ _NAMES = {"linux": "libcapstone.so", "darwin": "libcapstone.dylib", "win32": "ca
 _OPT_DETAIL, _OPT_SKIPDATA, _ON = 2, 5, 3
 _Registers = ctypes.c_uint16 * 64
 """``cs_regs``."""
+_memory_at = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_int)(
+    ("PyMemoryView_FromMemory", ctypes.pythonapi)
+)
+"""Address, size, and 0x100 to read -> the memory there. A type of array for each size takes longer than to decode."""
+_TO_READ = 0x100
 
 
 class Engine:
@@ -44,8 +49,7 @@ class Engine:
         if not count or found.value is None:
             return Instructions(memoryview(b""), self._names)
         try:
-            records = (ctypes.c_char * (count * RECORD_SIZE)).from_address(found.value)
-            return Instructions(memoryview(records).cast("B"), self._names)
+            return Instructions(_memory_at(found, count * RECORD_SIZE, _TO_READ), self._names)
         finally:
             self._library.cs_free(found, count)
 

@@ -21,8 +21,9 @@ JUNK = ".byte"
 """The mnemonic of bytes that decode to nothing, and here their name."""
 _COLUMNS_SIZE = 18
 """Bytes that an instruction takes beside its text."""
+_SHORT, _STEP = 32, 16
 _MANY = 100
-"""Instructions of which it is worth the time to keep without the four fifths of the text that are empty."""
+"""Instructions of which it is worth the time to keep without the two thirds of the text that are empty."""
 
 
 class Instruction(NamedTuple):
@@ -37,7 +38,7 @@ class Instruction(NamedTuple):
 class Instructions(Sequence[Instruction]):
     """Instructions that follow each other in memory."""
 
-    __slots__ = ("_by_first_operand", "_mnemonic", "_operands", "_sizes", "_stride", "_text", "addresses", "names")
+    __slots__ = ("_by_first_operand", "_mnemonic", "_sizes", "_stride", "_text", "addresses", "names")
 
     def __init__(self, records: memoryview, names: Mapping[int, str]) -> None:
         """Of whole ``cs_insn``, which are copied; ``names`` are capstone's for its ids."""
@@ -47,14 +48,12 @@ class Instructions(Sequence[Instruction]):
         self.names = list(map(names.__getitem__, _column(records, "I", 0)))
         """Mnemonics without their prefixes, and without what depends on the operands (arm64: ``b`` for ``b.eq``)."""
         self._by_first_operand: dict[str, dict[str, list[int]]] = {}
-        self._stride, self._mnemonic, self._operands = RECORD_SIZE, _MNEMONIC, _OPERANDS
         if len(self.names) < _MANY:
-            self._text = str(records, "latin-1")
+            self._text, self._stride, self._mnemonic = str(records, "latin-1"), RECORD_SIZE, _MNEMONIC
         else:
             rows = np.frombuffer(records, np.uint8).reshape(-1, RECORD_SIZE)
-            parts = [_filled(rows[:, _MNEMONIC:_OPERANDS]), _filled(rows[:, _OPERANDS:_END])]
-            self._mnemonic, self._operands, self._stride = 0, parts[0].shape[1], sum(part.shape[1] for part in parts)
-            self._text = str(np.concatenate(parts, axis=1).data, "latin-1")
+            texts = rows[:, _MNEMONIC : _longest(rows)]
+            self._text, self._stride, self._mnemonic = str(texts.tobytes(), "latin-1"), texts.shape[1], 0
 
     @property
     def kept_bytes(self) -> int:
@@ -95,7 +94,7 @@ class Instructions(Sequence[Instruction]):
 
     def operands(self, at: int) -> str:
         """The operands of one of them."""
-        start = at * self._stride + self._operands
+        start = at * self._stride + self._mnemonic + _OPERANDS - _MNEMONIC
         return self._text[start : self._text.index("\0", start)]
 
     def by_first_operand(self, name: str) -> Mapping[str, Sequence[int]]:
@@ -119,6 +118,11 @@ def _column(records: memoryview, kind: Literal["Q", "I", "H"], offset: int) -> m
     return memoryview(numbers[first::step].tobytes()).cast(kind)
 
 
-def _filled(texts: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Texts without what is behind the NUL of the longest one: what is behind that of others is left from before."""
-    return texts[:, : int((texts == 0).argmax(axis=1).max()) + 1]
+def _longest(rows: npt.NDArray[np.uint8]) -> int:
+    """Where the operands end in all records, rounded up: a text that goes on beyond a place has no NUL there.
+
+    Behind no text, and behind that of bytes that are no instruction, which is short, stands what was there before.
+    """
+    short = (rows[:, _OPERANDS] == 0) | ~rows[:, :4].any(axis=1)
+    ends = range(_OPERANDS + _SHORT, _END, _STEP)
+    return next((end for end in ends if ((rows[:, end - 1] == 0) | short).all()), _END)

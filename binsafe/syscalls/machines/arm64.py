@@ -4,8 +4,6 @@ Encodings: Arm ARM (DDI 0487), section C4; convention of the kernel: ``arch/arm6
 section 6.1.1; of Go: ``abi-internal.md`` (no register but sp and x29 survives a call).
 """
 
-# ruff: noqa: PLR0911 - an instruction set is a list of cases
-
 from collections.abc import Iterator
 from typing import Any
 
@@ -121,27 +119,29 @@ class Arm64:
             found += _pairs(start, words, np.full(len(later), page, np.int64), later, MAYBE_TAKEN)
         return References(*(np.concatenate(column) for column in zip(*found, strict=True)))
 
-    def flows(self, instructions: Instructions) -> dict[int, tuple[Flow, int | None]]:
-        """How control leaves each of them, by index, and the target if it is a constant; left out is what goes on."""
-        flows = ((at, self._flow(instruction)) for at, instruction in enumerate(instructions))
-        return {at: flow for at, flow in flows if flow[0] is not Flow.NEXT}
+    def flows(self, instructions: Instructions) -> dict[int, Flow]:
+        """How control leaves each of them, by index; left out is what goes on."""
+        flows = ((at, self._flow(instruction.mnemonic)) for at, instruction in enumerate(instructions))
+        return {at: flow for at, flow in flows if flow is not Flow.NEXT}
 
-    def _flow(self, instruction: Instruction) -> tuple[Flow, int | None]:
-        """How control leaves, and the target if it is a constant."""
-        mnemonic = instruction.mnemonic
-        if mnemonic == "bl":
-            return Flow.CALL, _target(instruction)
-        if mnemonic.startswith("blr"):
-            return Flow.CALL, None
+    def _flow(self, mnemonic: str) -> Flow:
+        """How control leaves an instruction."""
+        if mnemonic == "bl" or mnemonic.startswith("blr"):
+            return Flow.CALL
         if mnemonic == "b":
-            return Flow.JUMP, _target(instruction)
+            return Flow.JUMP
         if mnemonic.startswith("b.") or mnemonic in values.COMPARE_AND_BRANCH:
-            return Flow.BRANCH, _target(instruction)
+            return Flow.BRANCH
         if mnemonic in {"br", "braa", "brab", "braaz", "brabz"}:
-            return Flow.INDIRECT, None
+            return Flow.INDIRECT
         if mnemonic in values.RETURNS:
-            return Flow.RETURN, None
-        return (Flow.TRAP if mnemonic in values.TRAPS else Flow.NEXT), None
+            return Flow.RETURN
+        return Flow.TRAP if mnemonic in values.TRAPS else Flow.NEXT
+
+    def target(self, instructions: Instructions, at: int) -> int | None:
+        """Constants are the last of the operands."""
+        target = instructions.operands(at).rpartition("#")[2]
+        return int(target, 16) if target.startswith("0x") else None
 
     def compared_with(self, instruction: Instruction, value: int) -> str | None:
         """``cmn``, which compares with the negative of its constant."""
@@ -269,11 +269,6 @@ def _adr_immediate(words: Words) -> Addresses:
 
 def _used(sources: Addresses, targets: Addresses, use: int) -> References:
     return References(sources, targets, np.full(len(sources), use, np.int8))
-
-
-def _target(instruction: Instruction) -> int | None:
-    target = instruction.operands.rpartition("#")[2]
-    return int(target, 16) if target.startswith("0x") else None
 
 
 def _amount(mnemonic: str, rest: list[str]) -> int | None:

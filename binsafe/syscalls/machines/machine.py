@@ -184,8 +184,12 @@ class Machine(Protocol):
         """Instructions that name an address relative to their own; on x86 some by chance."""
         ...
 
-    def flows(self, instructions: Instructions) -> dict[int, tuple[Flow, int | None]]:
-        """How control leaves each of them, by index, and the target if it is a constant; left out is what goes on."""
+    def flows(self, instructions: Instructions) -> dict[int, Flow]:
+        """How control leaves each of them, by index; left out is what goes on."""
+        ...
+
+    def target(self, instructions: Instructions, at: int) -> int | None:
+        """Where a call, jump or branch leads; None where that is computed."""
         ...
 
     def compared_with(self, instruction: Instruction, value: int) -> str | None:

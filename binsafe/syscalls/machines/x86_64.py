@@ -6,6 +6,7 @@ section 3.2.1; of Go: ``abi-internal.md`` (no register but rsp and rbp survives 
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import compress
 from types import MappingProxyType
 
 import numpy as np
@@ -42,7 +43,7 @@ _SYSCALL = b"\x0f\x05"
 _PREFIXES = frozenset((0x26, 0x2E, 0x36, 0x3E, *range(0x40, 0x50), 0x64, 0x65, 0x66, 0x67, 0xF2, 0xF3))
 _MOST_PREFIXES = 13
 """Before ``syscall``, to which none means anything (SDM volume 2, 2.1.1): an instruction has up to 15 bytes."""
-_SHORT_JUMP = re.compile(rb"[\x70-\x7f\xe0-\xe3\xeb](?=(.))", re.DOTALL)
+_SHORT_JUMP = re.compile(rb"[\x70-\x7f\xe0-\xe3\xeb](?=.)", re.DOTALL)
 _FRESH_FRAME = 1 << 24
 """Distance between a frame and its realigned continuation: their slots must never be taken for one another."""
 _ANY_SLOT = -1 << 60
@@ -64,7 +65,6 @@ _FLOWS: Mapping[str, Flow] = MappingProxyType(
     | dict.fromkeys(("ud0", "ud1", "ud2", "int3", "hlt", JUNK), Flow.TRAP)
     | {"jmp": Flow.JUMP, "call": Flow.CALL}
 )
-_LEADING = (Flow.JUMP, Flow.BRANCH, Flow.CALL)
 
 
 def _immediates(**opcodes: int) -> npt.NDArray[np.int64]:
@@ -129,8 +129,8 @@ class X86_64:  # noqa: N801 - the processor's own name
     def short_jumps_of_few(self, code: bytes, address: int) -> Iterator[tuple[int, int]]:
         """The same as pairs."""
         for match in _SHORT_JUMP.finditer(code):
-            source = address + match.start()
-            yield source, source + 2 + (match[1][0] ^ 0x80) - 0x80
+            at = match.start()
+            yield address + at, address + at + 2 + (code[at + 1] ^ 0x80) - 0x80
 
     def references(self, code: CodeRange) -> References:
         """Every ModRM byte that says ``[rip + disp32]``; what stands before it says how much stands behind it."""
@@ -158,10 +158,19 @@ class X86_64:  # noqa: N801 - the processor's own name
             np.append(uses, np.full(len(far.sources), TAKEN)).astype(np.int8),
         )
 
-    def flows(self, instructions: Instructions) -> dict[int, tuple[Flow, int | None]]:
-        """How control leaves each of them, by index, and the target if it is a constant; left out is what goes on."""
-        leaving = [(at, _FLOWS[name]) for at, name in enumerate(instructions.names) if name in _FLOWS]
-        return {at: _led(flow, instructions.operands(at)) if flow in _LEADING else (flow, None) for at, flow in leaving}
+    def flows(self, instructions: Instructions) -> dict[int, Flow]:
+        """A jump to what no constant says is an indirect one."""
+        names = instructions.names
+        flows = {at: _FLOWS[names[at]] for at in compress(range(len(names)), map(_FLOWS.__contains__, names))}
+        for at, flow in flows.items():
+            if flow is Flow.JUMP and self.target(instructions, at) is None:
+                flows[at] = Flow.INDIRECT
+        return flows
+
+    def target(self, instructions: Instructions, at: int) -> int | None:
+        """What is no constant is a register or memory."""
+        operands = instructions.operands(at)
+        return int(operands, 16) if operands.startswith("0x") else None
 
     def compared_with(self, instruction: Instruction, value: int) -> str | None:
         """``cmp`` of all 64 bits, or of the lower 32."""
@@ -280,11 +289,6 @@ def _relative(code: CodeRange, at: Addresses, opcode: int) -> Edges:
     count = len(code.data) - 3
     displacements = np.ndarray((count,), np.dtype("<i4"), buffer=code.data, strides=(1,))
     return Edges(code.address + at, code.address + at + (opcode + 4) + displacements[at + opcode])
-
-
-def _led(flow: Flow, operands: str) -> tuple[Flow, int | None]:
-    target = int(operands, 16) if operands.startswith("0x") else None
-    return (Flow.INDIRECT if flow is Flow.JUMP and target is None else flow), target
 
 
 def _held(mnemonic: str, first: str, second: str, frame: Frame) -> int | None:

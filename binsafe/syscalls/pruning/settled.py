@@ -153,7 +153,7 @@ def _coming(program: Program, here: Place) -> list[Edge] | None:
     jumps = program.jumped_to(region) if region.indirect_jumps else {}
     if jumps is None or not region.anchored or here.address == program.slice.entry:
         return None
-    begins = not at or region.is_padding(at - 1) or region.flow(at - 1)[0] not in _GOES_ON
+    begins = not at or region.is_padding(at - 1) or region.leaving(at - 1) not in _GOES_ON
     if begins and program.taken_at(here.address) is not None:
         return None
     inside = [*region.direct_predecessors(at), *jumps.get(at, ())] if at else region.jumps_to.get(0, [])

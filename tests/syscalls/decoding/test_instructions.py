@@ -39,7 +39,7 @@ def test_many_are_read_as_few_are_and_take_less_memory(arch: str) -> None:
     found = _decoded(code, arch)
     few = [each for at in range(len(found)) for each in _few(code, found, at, arch)]
     assert list(found) == few
-    assert found.kept_bytes < 90 * len(found)
+    assert found.kept_bytes < 120 * len(found)
 
 
 def _few(code: bytes, found: Instructions, at: int, arch: str) -> Instructions:
@@ -73,13 +73,9 @@ def test_instructions_are_found_by_name_and_first_operand() -> None:
 
 
 def test_a_branch_is_known_behind_its_prefix() -> None:
-    assert X86_64().flows(_decoded(bytes.fromhex("f2e800000000 3effe0 f3c3 2e7400 0f0b"))) == {
-        0: (Flow.CALL, 0x1006),
-        1: (Flow.INDIRECT, None),
-        2: (Flow.RETURN, None),
-        3: (Flow.BRANCH, 0x100E),
-        4: (Flow.TRAP, None),
-    }
+    found = _decoded(bytes.fromhex("f2e800000000 3effe0 f3c3 2e7400 0f0b"))
+    assert X86_64().flows(found) == {0: Flow.CALL, 1: Flow.INDIRECT, 2: Flow.RETURN, 3: Flow.BRANCH, 4: Flow.TRAP}
+    assert [X86_64().target(found, at) for at in (0, 1, 3)] == [0x1006, None, 0x100E]
 
 
 def test_the_name_is_the_mnemonic_without_its_prefix() -> None:
