@@ -1,8 +1,8 @@
 """One step of a backward walk: where what a location holds came from, over one edge.
 
 What is taken for granted: callees keep their convention's preserved registers; stack slots change only by instructions
-that name them through the stack or frame pointer, and in calls where their address was computed. Where a value comes
-from anything else it is unknown.
+that name them through the stack or frame pointer, and in calls where the address of an object was computed that may
+reach up to them. Where a value comes from anything else it is unknown.
 """
 
 from collections.abc import Iterator
@@ -50,7 +50,7 @@ def before(program: Program, target: Place, edge: Edge, location: Location) -> I
 def _lost_in_call(program: Program, place: Place, location: Location) -> Unknown | None:
     """What a call makes of a location; None if it leaves it alone."""
     if isinstance(location, int):
-        given_away = location in place.region.exposed
+        given_away = place.region.is_exposed(location)
         return Unknown("on the stack, where a function that was called may write") if given_away else None
     preserved = program.machine.preserved(go=program.is_go(place.region))
     return None if location in preserved else Unknown("what a function returned")
