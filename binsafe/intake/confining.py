@@ -43,6 +43,11 @@ _CODE: Final[dict[str, Outcome]] = {
 }
 """Memory, but no new code in it."""
 
+_MAPS: Final[dict[str, Outcome]] = {
+    "fcntl": ((Condition(argument=1, mask=0xFFFF_FFFF, values=(_F_DUPFD_CLOEXEC,)),),),
+}
+"""Another descriptor of an open file: Python has one of its own for each file that it maps."""
+
 _READS: Final = ("fstat", "newfstatat", "getdents64", "readlinkat")
 _OPENS: Final[dict[str, Outcome]] = {
     "openat": ((Condition(argument=2, mask=_AT_MOST_READ, values=(0,)),),),
@@ -129,7 +134,7 @@ def _filter(*, is_folder: bool) -> bytes | None:
     known = tables.numbers(arch)
     decided: dict[str, Outcome] = dict.fromkeys(_CRIMES, RET_KILL_PROCESS)
     decided |= dict.fromkeys(("open", "openat", "openat2"), RET_ERRNO | _EACCES)
-    decided |= {**dict.fromkeys(_COMPUTES, RET_ALLOW), **_CODE}
+    decided |= {**dict.fromkeys(_COMPUTES, RET_ALLOW), **_CODE, **_MAPS}
     if is_folder:
         decided |= {**dict.fromkeys(_READS, RET_ALLOW), **_OPENS}
     return compile_decided({name: outcome for name, outcome in decided.items() if name in known}, arch, _REFUSAL)

@@ -22,6 +22,7 @@ from binsafe.syscalls import Member, Summary
 
 _ACTION = re.compile(r"\[[^]]*\]")
 """``[NOTFOUND=return]`` between two services."""
+_PIECE = 16 * 1024 * 1024
 
 
 class Loaded(NamedTuple):
@@ -80,7 +81,7 @@ class Libraries:
             return b""
         try:
             if watched:
-                return self._summaries.make(library, bytes(data), watched)
+                return self._summaries.made(library, memoryview(data), watched)
             return self._summaries.payload(library, memoryview(data), anew=anew)
         finally:
             _let_go(data)
@@ -149,11 +150,10 @@ class Libraries:
             name=name,
             path=found.path,
             opened_as=found.opened_as,
-            sha256=hashlib.sha256(found.data).hexdigest(),
+            sha256=_hashed(found.data),
             build_id=found.needs.build_id,
             needed_by=needed_by,
         )
-        _let_go(found.data)
         self._loaded.append(Loaded(library, found.data))
 
     def _find(self, name: str, requester: Requester) -> _Found | None:
@@ -172,6 +172,16 @@ class Libraries:
             return None
         same = (wanted.arch, wanted.bits) == (self._program.arch, self._program.bits)
         return _Found(opened_as, path, data, wanted) if same and wanted.dynamic is not None else None
+
+
+def _hashed(data: mmap.mmap) -> str:
+    """The SHA-256 of a file, of which no more is in memory than a piece."""
+    digest = hashlib.sha256()
+    with memoryview(data) as view:
+        for start in range(0, len(data), _PIECE):
+            digest.update(view[start : start + _PIECE])
+            _let_go(data)
+    return digest.hexdigest()
 
 
 def _let_go(data: mmap.mmap) -> None:

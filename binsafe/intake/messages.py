@@ -15,6 +15,8 @@ import msgspec
 from binsafe.model import Artifact, Syscalls
 
 _HEAD = struct.Struct(">cI")
+_SMALL = 1 << 16
+"""Bytes that are copied sooner than said apart."""
 
 
 class Kind(Enum):
@@ -98,8 +100,11 @@ def send(connection: socket.socket, kind: Kind, payload: bytes, descriptor: int 
     """
     try:
         head = _HEAD.pack(kind.value, len(payload))
-        if descriptor is None:
+        if descriptor is None and len(payload) < _SMALL:
             connection.sendall(head + payload)
+        elif descriptor is None:
+            connection.sendall(head)
+            connection.sendall(payload)
         else:
             socket.send_fds(connection, [head], [descriptor])
             connection.sendall(payload)

@@ -2,18 +2,17 @@
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import os
 import stat
 import sys
-from pathlib import Path
 from typing import Self
 
 from binsafe.errors import NotAnalysable, NotFound
 from binsafe.intake.attributes import quarantine
 from binsafe.intake.copying import Hashing
 from binsafe.intake.finding import Found
+from binsafe.intake.private import private_file, seal, write_all
 from binsafe.limits import MAX_ARTIFACT_BYTES
 from binsafe.model import Artifact
 
@@ -54,7 +53,7 @@ class Snapshot:
         try:
             noted = quarantine(source)
             with contextlib.ExitStack() as undo:
-                target = _sealable_memory() if in_memory and sys.platform == "linux" else _unnamed_file()
+                target = private_file(in_memory=in_memory)
                 undo.callback(os.close, target)
                 size, digest = _copy(source, target)
                 if size > MAX_ARTIFACT_BYTES:
@@ -65,7 +64,7 @@ class Snapshot:
                     )
                 os.ftruncate(target, size)
                 if in_memory:
-                    _seal(target)
+                    seal(target)
                 undo.pop_all()
         finally:
             os.close(source)
@@ -121,26 +120,6 @@ def _too_large(found: Found) -> NotAnalysable:
     )
 
 
-def _sealable_memory() -> int:
-    """A file without a name that only this process holds, and that nobody can change once it is sealed."""
-    return os.memfd_create("binsafe-artifact", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-
-
-def _unnamed_file() -> int:
-    """A file without a name that only this process holds."""
-    import tempfile  # with its compressors it would be a tenth of a launch on Linux, where it is unused
-
-    descriptor, path = tempfile.mkstemp(prefix="binsafe-")
-    Path(path).unlink()
-    return descriptor
-
-
-def _seal(descriptor: int) -> None:
-    if sys.platform == "linux":
-        seals = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
-        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
-
-
 def _copy(source: int, target: int) -> tuple[int, str]:
     """Copy a file; returns its size, or more than the limit for one that is larger, and the digest of what was copied.
 
@@ -158,11 +137,5 @@ def _copy(source: int, target: int) -> tuple[int, str]:
         if chunk == _NOTHING:
             os.lseek(target, len(chunk), os.SEEK_CUR)
         else:
-            _write_all(target, chunk)
+            write_all(target, chunk)
     return size, digest.hexdigest()
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]

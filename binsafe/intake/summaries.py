@@ -9,7 +9,7 @@ a hostile file makes of its parser, it can lie about itself and about nothing el
 """
 
 import contextlib
-import hashlib
+import mmap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import platformdirs
 
 from binsafe.errors import NotAnalysable
 from binsafe.formats.elf_needs import Needs
+from binsafe.intake.private import Copy
 from binsafe.intake.store import Store
 from binsafe.model import ResolvedLibrary
 from binsafe.syscalls import Summary, engine_version, summarise_library
@@ -25,7 +26,7 @@ from binsafe.syscalls import Summary, engine_version, summarise_library
 Watched = frozenset[tuple[str, str]]
 
 
-Make = Callable[[ResolvedLibrary, bytes, Watched], bytes]
+Make = Callable[[ResolvedLibrary, Copy, Watched], bytes]
 """What `summarised` does with a library's bytes, in whatever process."""
 
 
@@ -38,10 +39,10 @@ def summarised(data: memoryview, watched: Watched) -> bytes:
     return b"" if found is None else msgspec.msgpack.encode(found)
 
 
-def here(library: ResolvedLibrary, data: bytes, watched: Watched) -> bytes:
+def here(library: ResolvedLibrary, copy: Copy, watched: Watched) -> bytes:
     """The same of a library's bytes, by this process."""
     del library
-    return summarised(memoryview(data), watched)
+    return summarised(memoryview(mmap.mmap(copy.descriptor, copy.size, access=mmap.ACCESS_READ)), watched)
 
 
 class Summaries:
@@ -50,25 +51,26 @@ class Summaries:
     def __init__(self, folder: Path | None, make: Make = here) -> None:
         """Keep them below ``folder``, if only we can write there; nowhere without one."""
         self._store = Store(None if folder is None else folder / engine_version())
-        self.make = make
-        """What makes one anew."""
+        self._make = make
 
     def payload(self, library: ResolvedLibrary, data: memoryview, *, anew: bool = False) -> bytes:
-        """The summary of a library with these bytes, for `Known`; nothing where they cannot be analysed, or changed.
-
-        What is kept is made from a copy: whoever can write the file could otherwise change it behind its hash, and so
-        leave a summary of his own for another library's.
-        """
+        """The summary of a library with these bytes, for `Known`; nothing where they cannot be analysed, or changed."""
         name = f"{library.build_id or 'none'}-{library.sha256}"
         kept = None if anew else self._store.read(name)
         if kept is None:
-            copy = bytes(data)
-            if hashlib.sha256(copy).hexdigest() != library.sha256:
-                return b""
-            kept = self.make(library, copy, frozenset())
+            kept = self.made(library, data, frozenset())
             if kept:
                 self._store.write(name, kept)
         return kept
+
+    def made(self, library: ResolvedLibrary, data: memoryview, watched: Watched) -> bytes:
+        """The same for what is watched, which is not kept.
+
+        It is made from a copy: whoever can write the file could otherwise change it behind its hash, and so leave a
+        summary of his own for another library's.
+        """
+        with Copy(data) as copy:
+            return self._make(library, copy, watched) if copy.sha256 == library.sha256 else b""
 
 
 class Known:

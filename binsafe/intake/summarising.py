@@ -4,6 +4,9 @@ A child for each would cost as much again as the work: what it has warmed up is 
 libraries (`owners`) share one.
 """
 
+import gc
+import mmap
+import os
 import socket
 from typing import Self
 
@@ -13,13 +16,19 @@ from binsafe.intake import loading
 from binsafe.intake.apart import Apart, Broken, again, nonsense
 from binsafe.intake.messages import Closed, Kind, receive, send
 from binsafe.intake.owners import is_systems_own
+from binsafe.intake.private import Copy
 from binsafe.intake.summaries import Watched, summarised
-from binsafe.limits import MAX_ARTIFACT_BYTES, MAX_SUMMARY_BYTES
+from binsafe.limits import MAX_SUMMARY_BYTES
 from binsafe.model import ResolvedLibrary
+
+_LARGE = 16 * 1024**2
+"""Bytes of a library whose analysis leaves so much behind that it is worth looking for what holds itself."""
 
 
 class _Question(msgspec.Struct, frozen=True, array_like=True):
-    data: bytes
+    """What is asked of the bytes whose descriptor comes with it."""
+
+    size: int
     watched: Watched
 
 
@@ -43,20 +52,20 @@ class Summariser:
         if shared is not None:
             shared.close()
 
-    def __call__(self, library: ResolvedLibrary, data: bytes, watched: Watched) -> bytes:
+    def __call__(self, library: ResolvedLibrary, copy: Copy, watched: Watched) -> bytes:
         """The summary; nothing where its parser breaks, as of one that is no library."""
         try:
-            return again(lambda: self._ask(library, _Question(data, watched)))
+            return again(lambda: self._ask(library, copy, watched))
         except Broken:
             return b""
 
-    def _ask(self, library: ResolvedLibrary, question: _Question) -> bytes:
+    def _ask(self, library: ResolvedLibrary, copy: Copy, watched: Watched) -> bytes:
         is_shared = self._in_system and library.path is not None and is_systems_own(library.path)
         child = (self._shared if is_shared else None) or _begin()
         if is_shared:
             self._shared = None  # only one that answers well is asked again
         try:
-            child.say(Kind.ASK, msgspec.msgpack.encode(question))
+            child.say(Kind.ASK, msgspec.msgpack.encode(_Question(copy.size, watched)), copy.descriptor)
             frame = child.hear(MAX_SUMMARY_BYTES)
             if frame.kind is not Kind.ANSWER:
                 raise nonsense()
@@ -79,8 +88,13 @@ def _answer_all(connection: socket.socket) -> bytes:
     """Answers until there are no more questions."""
     while True:
         try:
-            frame = receive(connection, MAX_ARTIFACT_BYTES + MAX_SUMMARY_BYTES)
+            frame = receive(connection, MAX_SUMMARY_BYTES)
         except Closed:
             return b""
         question = msgspec.msgpack.decode(frame.payload, type=_Question)
-        send(connection, Kind.ANSWER, summarised(memoryview(question.data), question.watched))
+        data = mmap.mmap(frame.descriptor, question.size, access=mmap.ACCESS_READ)
+        os.close(frame.descriptor)
+        send(connection, Kind.ANSWER, summarised(memoryview(data), question.watched))
+        del data
+        if question.size > _LARGE:
+            gc.collect()
