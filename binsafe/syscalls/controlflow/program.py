@@ -215,13 +215,23 @@ class Program:
         """Where a location's value comes from at one instruction; None if it leaves the location alone."""
         if self.machine.keeps(place.region.instructions, place.at, location):
             return None
-        step = Step(
+        return self.machine.sources(self._step(place), location)
+
+    def after(self, place: Place, known: Mapping[str, int]) -> Mapping[str, int]:
+        """What registers hold behind an instruction that is no call, of what they hold before it."""
+        return self.machine.after(self._step(place), known)
+
+    def leads(self, place: Place, known: Mapping[str, int]) -> int | None:
+        """Where a computed jump leads, of what registers hold before it; None where that does not say it."""
+        return self.machine.leads(self._step(place), known)
+
+    def _step(self, place: Place) -> Step:
+        return Step(
             place.instruction,
             lambda: place.region.frames[place.at],
             lambda: self._detail(place.instruction),
             self.code.constant,
         )
-        return self.machine.sources(step, location)
 
     def entries(self, place: Place) -> list[Edge]:
         """All known instructions in other regions from which control comes to this one, and calls."""

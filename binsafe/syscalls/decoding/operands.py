@@ -11,6 +11,10 @@ _UNSAID = 4096
 """Bytes of memory where no word says how many: what saves the processor's state writes that much at most."""
 
 
+_OF_THREAD = ("fs:", "gs:")
+"""Segments that do not begin at zero: nobody can tell where that memory is."""
+
+
 class Register(NamedTuple):
     """A register operand under its own name (``eax``, ``w8``)."""
 
@@ -28,6 +32,7 @@ class Memory(NamedTuple):
     """A memory operand of ``size`` bytes at base + index * scale + displacement; absent registers are empty."""
 
     base: str
+    """A register; one of a segment where its memory does not begin at zero."""
     indexed: str
     """The register that is multiplied by ``scale``."""
     scale: int
@@ -46,7 +51,8 @@ def from_text(text: str) -> tuple[Operand, ...]:
 def _operand(text: str) -> Operand:
     if text.endswith("]"):
         before, _, inside = text[:-1].partition("[")
-        return _memory(inside, _SIZES.get(before.partition(" ")[0], _UNSAID))
+        operand = _memory(inside, _SIZES.get(before.partition(" ")[0], _UNSAID))
+        return operand._replace(base=before[-3:-1]) if before.endswith(_OF_THREAD) else operand
     if text[0].isdigit() or text[0] == "-":
         return Immediate(int(text, 0))
     return Register(text)

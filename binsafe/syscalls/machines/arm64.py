@@ -4,7 +4,7 @@ Encodings: Arm ARM (DDI 0487), section C4; convention of the kernel: ``arch/arm6
 section 6.1.1; of Go: ``abi-internal.md`` (no register but sp and x29 survives a call).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -207,6 +207,16 @@ class Arm64:
     def sources(self, step: Step, location: Location) -> tuple[Source, ...] | None:
         """Where the location's value comes from; None if the instruction leaves it alone."""
         return values.stored(step, location) if isinstance(location, int) else values.written(step, location)
+
+    def after(self, step: Step, known: Mapping[str, int]) -> Mapping[str, int]:
+        """Nothing: it is not run forward."""
+        del step, known
+        return {}
+
+    def leads(self, step: Step, known: Mapping[str, int]) -> int | None:
+        """As little."""
+        del step, known
+        return None
 
 
 def _words(code: CodeRange) -> tuple[int, Words]:

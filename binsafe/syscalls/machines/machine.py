@@ -233,3 +233,11 @@ class Machine(Protocol):
     def sources(self, step: Step, location: Location) -> tuple[Source, ...] | None:
         """Where the location's value comes from; None if the instruction leaves it alone."""
         ...
+
+    def after(self, step: Step, known: Mapping[str, int]) -> Mapping[str, int]:
+        """The registers that hold a number that is told behind an instruction, of those before it; not behind calls."""
+        ...
+
+    def leads(self, step: Step, known: Mapping[str, int]) -> int | None:
+        """The address to which a computed jump leads where registers hold what is known; None where it is not told."""
+        ...

@@ -16,6 +16,7 @@ from binsafe.syscalls.conventions import CONVENTIONS
 from binsafe.syscalls.decoding.code import CodeRange
 from binsafe.syscalls.decoding.decode import JUNK, Instruction, Instructions
 from binsafe.syscalls.machines import large_model
+from binsafe.syscalls.machines import x86_64_execution as execution
 from binsafe.syscalls.machines import x86_64_values as values
 from binsafe.syscalls.machines.machine import (
     CALLED,
@@ -255,6 +256,14 @@ class X86_64:  # noqa: N801 - the processor's own name
     def sources(self, step: Step, location: Location) -> tuple[Source, ...] | None:
         """Where the location's value comes from; None if the instruction leaves it alone."""
         return values.stored(step, location) if isinstance(location, int) else values.written(step, location)
+
+    def after(self, step: Step, known: Mapping[str, int]) -> Mapping[str, int]:
+        """See `x86_64_execution`."""
+        return execution.after(step, known)
+
+    def leads(self, step: Step, known: Mapping[str, int]) -> int | None:
+        """See `x86_64_execution`."""
+        return execution.leads(step, known)
 
 
 def _leading_to(instructions: Sequence[Instruction], at: int) -> list[Instruction]:

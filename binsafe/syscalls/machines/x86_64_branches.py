@@ -12,7 +12,8 @@ from binsafe.syscalls.machines.machine import Tested
 _LEAVE_FLAGS = frozenset({"mov", "movabs", "movzx", "movsx", "movsxd", "lea", "nop", "endbr64", "push", "pop"})
 _LOOK_BACK = 4
 """Instructions that a compiler puts between a comparison and its branch."""
-_WIDE = frozenset({32, 64})
+_WHOLE = 32
+"""Bits of a comparison that says how large a register's number is."""
 _CONDITIONS: Mapping[str, str] = MappingProxyType(
     {
         "je": "eq",
@@ -33,7 +34,7 @@ _COMBINED: Mapping[str, conditions.Combining] = MappingProxyType({"test": and_, 
 
 
 def tested(instructions: Instructions, at: int) -> Tested | None:
-    """See `Machine.tested`: what is compared are registers of 32 or 64 bits, and constants."""
+    """See `Machine.tested`: what is compared are registers or their low bits, and constants."""
     before = at - 1
     while before >= max(0, at - _LOOK_BACK) and instructions.names[before] in _LEAVE_FLAGS:
         before -= 1
@@ -45,10 +46,11 @@ def tested(instructions: Instructions, at: int) -> Tested | None:
     one, bits = values.register(first) or ("", 0)
     named, constant = values.register(second), _constant(second)
     other = one if first == second else named[0] if named is not None else constant
-    if bits not in _WIDE or other is None:
+    if not bits or other is None or (named is not None and named[1] != bits):
         return None
     if name == "cmp":
-        return conditions.compared(before, condition, one, other, bits)
+        found = conditions.compared(before, condition, one, other, bits)
+        return found._replace(limit=None) if found is not None and bits < _WHOLE else found
     if name in _COMBINED:
         return conditions.combined(before, condition, one, other, bits, _COMBINED[name])
     return None

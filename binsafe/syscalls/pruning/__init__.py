@@ -3,7 +3,8 @@
 A rule may only take away what its proof covers: where one step of it is not seen, the call stays.
 
     fallbacks       code that runs only where the kernel does not know a call before it
-    settled         code behind branches that constants decide; ``spawning`` knows some of posix_spawn's child
+    settled         code behind branches that constants decide; ``spawning`` knows some of posix_spawn's child,
+                    ``followed`` what of a function runs for the constants that it is given
     go              what Go's runtime and library do on occasions only; ``ways`` and ``go_attributes`` are its proofs
     untaken         ways that are never taken, in programs without names; ``passes`` is the proof
 """

@@ -4,12 +4,13 @@ A C library makes one call or another by what it is asked for, and a program ask
 makes ``pipe`` for no flags, and where the kernel has no ``pipe2`` (``src/unistd/pipe2.c``); its ``clock_nanosleep``
 makes ``nanosleep`` for the usual clock (``src/time/clock_nanosleep.c``). The walk is backward from a call. Where it
 comes to a branch that compares registers, it is asked what they can hold, on all ways, over callers too; an edge that
-no such values take is not followed. A call is dead where every way to it ends at such an edge. What leads to code
-without being seen here counts as a way: an address that is taken, the start of the program, a jump that is computed, a
-catch of an exception.
+no such values take is not followed, nor is code that does not run for them (`followed`). A call is dead where every way
+to it ends so. What leads to code without being seen here counts as a way: an address that is taken, the start of the
+program, a jump that is computed, a catch of an exception.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from itertools import product
 from math import prod
 from typing import NamedTuple
@@ -21,11 +22,13 @@ from binsafe.syscalls.dataflow.backward import before
 from binsafe.syscalls.dataflow.wrappers import MAX_OPERATIONS, Number
 from binsafe.syscalls.machines.arithmetic import Operation, compute
 from binsafe.syscalls.machines.machine import Constant, Flow, Location, Moved
+from binsafe.syscalls.pruning import followed
 from binsafe.syscalls.tables import numbers
 
 CHOSEN = frozenset(
     (
         "accept clock_nanosleep dup2 epoll_create eventfd gettimeofday inotify_init nanosleep pipe "
+        "getrlimit prlimit64 sched_getaffinity sysinfo "
         "getgid getuid sched_setparam sched_setscheduler setpgid setresgid setresuid setsid"
     ).split()
 )
@@ -35,6 +38,8 @@ _MAX_SEEN = 64
 """Instructions after which a call counts as made."""
 _MAX_VALUES_SEEN = 400
 """Instructions after which a register counts as holding anything."""
+_PARAMETERS, _MAX_FOLLOWED = 3, 32
+"""Parameters of a function, the first ones, and numbers of one of them, for which it is followed."""
 _MAX_PAIRS = 256
 """Values of one register with those of another."""
 _GOES_ON = (Flow.NEXT, Flow.BRANCH)
@@ -66,6 +71,7 @@ class _Search:
     def __init__(self, program: Program, never: Never) -> None:
         self._program = program
         self._never = never
+        self._run: dict[int, list[AbstractSet[int]]] = {}
 
     def is_dead(self, address: int) -> bool:
         """Whether every way to an instruction leads over an edge that is never taken."""
@@ -80,8 +86,27 @@ class _Search:
             if here is None or coming is None or len(seen) > _MAX_SEEN:
                 return False
             seen.add(here.address)
+            if not self._runs(here):
+                continue
             work += [edge.place for edge in coming if not self._is_never_taken(edge, here)]
         return True
+
+    def _runs(self, place: Place) -> bool:
+        """Whether an instruction can run for the numbers that its function's parameters can have."""
+        region = place.region
+        if region.start not in self._run:
+            self._run[region.start] = list(self._followed(region))
+        return all(place.at in run for run in self._run[region.start])
+
+    def _followed(self, region: Region) -> Iterator[AbstractSet[int]]:
+        """What of a function runs, as far as the numbers of one parameter say it, of those that are known."""
+        if not 1 < len(region.instructions) <= followed.MAX_INSTRUCTIONS:
+            return
+        for register in self._program.machine.arguments[:_PARAMETERS]:
+            values = held(self._program, Place(region, 0), register)
+            if values and len(values) <= _MAX_FOLLOWED:
+                run = followed.run_for(self._program, region, register, values)
+                yield from () if run is None else (run,)
 
     def _is_never_taken(self, edge: Edge, target: Place) -> bool:
         region, at = edge.place
