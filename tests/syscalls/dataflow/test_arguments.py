@@ -56,6 +56,18 @@ def test_all_sites_together_say_what_a_call_is_given(assembled: Callable[..., X8
     assert found == {0: {INET, UNIX}, 1: {1}}  # the protocol is what the kernel starts the program with
 
 
+def test_nothing_is_proved_where_a_number_is_not_known():
+    """The call at that place may be the same one, given something else."""
+    assembler = _x86(INET)
+    assembler.put(b"\x48\x8b\x07")  # mov rax, [rdi]
+    assembler.syscall()
+    found = analyse(program(assembler))
+    assert found is not None
+    assert "socket" in found.required
+    assert not found.complete
+    assert not found.arguments
+
+
 def test_a_wrapper_of_many_calls_is_asked_for_each_apart():
     assembler = X86()
     for number, first in ((41, INET), (39, 77), (41, 10)):

@@ -15,13 +15,13 @@ def made(assembler: X86 | Arm, *functions: str) -> set[str]:
     return set(found.sites)
 
 
-def pipes(first: int = 293, compare: bytes = COMPARE, *, between: bytes = b"") -> X86:
+def pipes(first: int = 293, compare: bytes = COMPARE, *, between: bytes = b"", branch: bytes = b"\x75\x07") -> X86:
     """``pipe2``, and should it fail in a certain way ``pipe``, as musl does it."""
     code = X86()
     code.mov("rax", first)
     code.syscall()
     code.put(between + compare)
-    code.put(b"\x75\x07")  # jne over the seven bytes that follow
+    code.put(branch)  # jne over the seven bytes that follow
     code.mov("rax", 22)
     code.syscall()
     code.ret()
@@ -59,6 +59,7 @@ def test_the_same_with_the_older_call_out_of_line():
         (pipes(compare=b"\x83\xf8\xea"), "another error"),
         (pipes(first=435), "clone3, which sandboxes deny in this way"),
         (pipes(between=b"\x89\xc8"), "not the result"),
+        (pipes(branch=b"\x7c\x07"), "jl, which says nothing of this one error"),
         (pipes(between=b"\x74\x02\x89\xc8"), "the result on one way only"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -72,6 +73,23 @@ def test_code_that_something_else_jumps_to_as_well_is_not_dead():
     code.label("other")
     code.jump("old")
     assert made(code, "start", "other") == {"pipe2", "pipe"}
+
+
+def test_code_beside_the_older_call_that_is_only_jumped_to_is_not_dead():
+    code = X86()
+    code.mov("rax", 293)
+    code.syscall()
+    code.put(COMPARE)
+    code.jump_if_zero("old")
+    code.jump("on")
+    code.label("old")
+    code.mov("rax", 22)
+    code.syscall()
+    code.label("on")
+    code.mov("rax", 167)
+    code.syscall()
+    code.ret()
+    assert made(code) == {"pipe2", "swapon"}
 
 
 def test_the_same_for_arm64():

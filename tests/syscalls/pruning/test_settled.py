@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from compiled import freestanding, needs_compiler
+from compiled import bare, calls, freestanding, needs_compiler
 
 pytestmark = needs_compiler
 
@@ -53,3 +53,33 @@ def test_an_older_call_is_made_by_who_asks_for_it(tmp_path: Path, made: bool, ru
 def test_two_arguments_decide(tmp_path: Path, clock: str, flags: str, expected: set[str]):
     found = freestanding(tmp_path, _SLEEP % (clock, flags))
     assert {"clock_nanosleep", "nanosleep"} & set(found.required) == expected
+
+
+_DECIDED = (
+    "mov (%rsp),%rdi; mov $1,%esi; call f; hlt; .p2align 4; "
+    "f: test %edi,%edi; je .Lother; test {compared},{compared}; .Lat: je .Lolder; mov $293,%eax; syscall; ret; "
+    ".Lolder: mov $22,%eax; syscall; ret; .Lother: xor %ecx,%ecx; {last}"
+)
+"""``esi`` is 1 for all callers, ``edi`` is whatever the program is started with."""
+
+
+@pytest.mark.parametrize(
+    ("made", "compared", "last"),
+    [
+        ({"pipe2"}, "%esi", "hlt"),
+        ({"pipe2", "pipe"}, "%esi", "jmp .Lat"),
+        ({"pipe2", "pipe"}, "%edi", "hlt"),
+    ],
+    ids=["known", "a-jump-between-comparison-and-branch", "unknown"],
+)
+def test_a_branch_is_decided_by_the_comparison_before_it(tmp_path: Path, made: set[str], compared: str, last: str):
+    assert set(calls(bare(tmp_path, _DECIDED.format(compared=compared, last=last))).sites) == made
+
+
+def test_code_to_which_nothing_that_is_seen_leads_is_not_dead(tmp_path: Path):
+    """Its address is computed from that of the function in front of it, which is eight bytes long."""
+    text = (
+        "lea f(%rip),%rax; add $8,%rax; call *%rax; hlt; .p2align 4; "
+        "f: mov $39,%eax; syscall; ret; mov $22,%eax; syscall; ret"
+    )
+    assert set(calls(bare(tmp_path, text)).sites) == {"getpid", "pipe"}
