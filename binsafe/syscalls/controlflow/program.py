@@ -231,6 +231,7 @@ class Program:
             lambda: place.region.frames[place.at],
             lambda: self._detail(place.instruction),
             self.code.constant,
+            place.region.is_exposed,
         )
 
     def entries(self, place: Place) -> list[Edge]:

@@ -1,8 +1,8 @@
 """One step of a backward walk: where what a location holds came from, over one edge.
 
 What is taken for granted: callees keep their convention's preserved registers; stack slots change only by instructions
-that name them through the stack or frame pointer, and in calls where the address of an object was computed that may
-reach up to them. Where a value comes from anything else it is unknown.
+that name them through the stack or frame pointer, and in calls and by stores through pointers where the address of an
+object was computed that may reach up to them. Where a value comes from anything else it is unknown.
 """
 
 from collections.abc import Iterator

@@ -87,7 +87,7 @@ def _accessed(detail: Detail) -> tuple[list[Register], Memory | None]:
 
 
 def stored(step: Step, slot: int) -> tuple[Source, ...] | None:
-    """What an instruction does to a stack slot. Writes through other pointers are taken to go elsewhere."""
+    """What an instruction does to a stack slot."""
     mnemonic = step.instruction.mnemonic
     if not mnemonic.startswith("st"):
         return None
@@ -97,7 +97,7 @@ def stored(step: Step, slot: int) -> tuple[Source, ...] | None:
     registers, memory = _accessed(detail)
     start = None if memory is None else _place(memory, step)
     if start is None:
-        return None
+        return None if memory is None else step.through_pointer(slot)
     if mnemonic not in {"str", "stur", "stp", "stnp"}:
         return (Unknown(f"written by {mnemonic}"),) if start <= slot < start + 8 else None
     for register in registers:

@@ -77,6 +77,12 @@ class Step(NamedTuple):
     detail: Callable[[], Detail | None]
     constant: Callable[[int, int], int | None]
     """Address and size -> what memory holds there for good, see `Code.constant`."""
+    exposed: Callable[[int], bool]
+    """Whether a stack slot may be reached by other ways than its name."""
+
+    def through_pointer(self, slot: int) -> "tuple[Unknown, ...] | None":
+        """What a store through a pointer makes of a stack slot: nothing where its address was never computed."""
+        return (Unknown("on the stack, where a store through a pointer may reach"),) if self.exposed(slot) else None
 
 
 class Table(NamedTuple):

@@ -17,6 +17,7 @@ from binsafe.syscalls.decoding.code import CodeRange
 from binsafe.syscalls.decoding.decode import JUNK, Instruction, Instructions
 from binsafe.syscalls.machines import large_model
 from binsafe.syscalls.machines import x86_64_execution as execution
+from binsafe.syscalls.machines import x86_64_frames as frames
 from binsafe.syscalls.machines import x86_64_values as values
 from binsafe.syscalls.machines.machine import (
     CALLED,
@@ -45,10 +46,6 @@ _PREFIXES = frozenset((0x26, 0x2E, 0x36, 0x3E, *range(0x40, 0x50), 0x64, 0x65, 0
 _MOST_PREFIXES = 13
 """Before ``syscall``, to which none means anything (SDM volume 2, 2.1.1): an instruction has up to 15 bytes."""
 _SHORT_JUMP = re.compile(rb"[\x70-\x7f\xe0-\xe3\xeb](?=.)", re.DOTALL)
-_FRESH_FRAME = 1 << 24
-"""Distance between a frame and its realigned continuation: their slots must never be taken for one another."""
-_ANY_SLOT = -1 << 60
-"""Below all slots of any frame."""
 _LOOK_BACK = 8
 """Instructions before a jump through a table in which its entry is loaded."""
 _INDEXED = re.compile(r"\[(?:(?P<base>r\w+) \+ )?(?P<index>r\w+)\*(?P<scale>[48])(?: \+ (?P<named>0x[0-9a-f]+))?\]")
@@ -190,40 +187,12 @@ class X86_64:  # noqa: N801 - the processor's own name
         return tested(instructions, at)
 
     def next_frame(self, instruction: Instruction, frame: Frame) -> Frame:
-        """Follows rsp and rbp through pushes, constants and copies; what else is written to them is forgotten."""
-        mnemonic, operands = instruction.mnemonic, instruction.operands
-        first, _, second = operands.partition(", ")
-        stack = frame.get("rsp")
-        if mnemonic in {"push", "pushfq"}:
-            return frame if stack is None else {**frame, "rsp": stack - 8}
-        if mnemonic in {"pop", "popfq"}:
-            kept = {name: offset for name, offset in frame.items() if name not in {first, "rsp"}}
-            return kept if stack is None or first == "rsp" else {**kept, "rsp": stack + 8}
-        if mnemonic == "leave":
-            return {"rsp": frame["rbp"] + 8} if "rbp" in frame else {}
-        if first not in {"rsp", "rbp"} or mnemonic in values.COMPARES:
-            return frame
-        kept = {name: offset for name, offset in frame.items() if name != first}
-        held = _held(mnemonic, first, second, frame)
-        return kept if held is None else {**kept, first: held}
+        """Follows rsp and rbp."""
+        return frames.after(instruction, frame)
 
     def exposes(self, instruction: Instruction, frame: Frame) -> int | None:
         """``lea``, copies of rsp and rbp, and accesses with an index."""
-        mnemonic, operands = instruction.mnemonic, instruction.operands
-        first, *others = operands.split(", ")
-        if ("rsp" not in operands and "rbp" not in operands) or first in {"rsp", "rbp"} or mnemonic in values.COMPARES:
-            return None
-        for source in others if mnemonic != "push" else [first]:
-            if source == "rsp" or (source == "rbp" and source in frame):
-                return frame.get(source, _ANY_SLOT)
-        if "[" not in operands:
-            return None
-        inside = operands[operands.index("[") + 1 : operands.index("]")].replace(" - ", " + -")
-        base, *terms = inside.split(" + ")
-        offsets = [int(term, 0) for term in terms if term.lstrip("-")[0].isdigit()]
-        if (mnemonic != "lea" and len(offsets) == len(terms)) or (base != "rsp" and base not in frame):
-            return None
-        return frame[base] + sum(offsets) if base in frame else _ANY_SLOT
+        return frames.exposed(instruction, frame)
 
     def table(self, instructions: Instructions, at: int, straight: int) -> Table | None:  # noqa: ARG002 - see below
         """Tables of 32-bit distances, as in position-independent C; and of whole addresses, as in other C and Go.
@@ -298,23 +267,3 @@ def _relative(code: CodeRange, at: Addresses, opcode: int) -> Edges:
     count = len(code.data) - 3
     displacements = np.ndarray((count,), np.dtype("<i4"), buffer=code.data, strides=(1,))
     return Edges(code.address + at, code.address + at + (opcode + 4) + displacements[at + opcode])
-
-
-def _held(mnemonic: str, first: str, second: str, frame: Frame) -> int | None:
-    """What rsp or rbp (``first``) holds after an instruction that writes it, as a distance in the frame."""
-    if mnemonic == "mov":
-        return frame.get(second)
-    if mnemonic in {"add", "sub"} and first in frame and second.lstrip("-")[:1].isdigit():
-        amount = _signed(int(second, 0))
-        return frame[first] + (amount if mnemonic == "add" else -amount)
-    if mnemonic == "and" and first in frame:
-        return frame[first] - _FRESH_FRAME
-    if mnemonic == "lea":
-        base, _, offset = second.strip("[]").replace(" - ", " + -").partition(" + ")
-        if base in frame and "*" not in offset and "r" not in offset:
-            return frame[base] + int(offset or "0", 0)
-    return None
-
-
-def _signed(value: int) -> int:
-    return value - (1 << 64) if value >> 63 else value

@@ -43,10 +43,11 @@ _FIRST_OPERAND_ONLY = frozenset(_FIRST_OPERAND.split()) | {
     f"{stem}{c}" for stem in ("cmov", "set") for c in _CONDITIONS
 }
 _WRITES_NOTHING = (BRANCHES - {"loop", "loope", "loopne"}) | COMPARES | {"jmp", "nop", "push", "endbr64", "call"}
-_IMPLIED_WRITES = {"syscall": ("rax", "rcx", "r11"), "cmpxchg": ("rax",), "xadd": ("rax",)}
+_IMPLIED_WRITES = {"syscall": ("rax", "rcx", "r11"), "cmpxchg": ("rax",), "xadd": ("rax",), "xlatb": ("rax",)}
 """What capstone leaves out of the registers written; ``lock cmpxchg`` too."""
 _ARITHMETIC = {"add": "add", "and": "and", "or": "or", "xor": "xor", "shl": "shift-left", "sal": "shift-left"}
 _WITH_CARRY = {"adc": 1, "sbb": -1}
+_NO_INSTRUCTION = (Unknown("set by bytes that are no instruction"),)
 _ALONE = {
     "inc": Operation("add", 1),
     "dec": Operation("add", -1),
@@ -65,27 +66,33 @@ def keeps(name: str, first: str, location: Location) -> bool:
 
 
 def stored(step: Step, slot: int) -> tuple[Source, ...] | None:
-    """What an instruction does to a stack slot. Writes through other pointers are taken to go elsewhere."""
+    """What an instruction does to a stack slot."""
     mnemonic, operands = step.instruction.mnemonic, step.instruction.operands
     if mnemonic == "push":
-        if step.frame().get("rsp") != slot + 8:
-            return None
-    elif "[" not in operands.partition(",")[0] or mnemonic in _ONLY_READS:
+        return _pushed(step) if step.frame().get("rsp") == slot + 8 else None
+    if "[" not in operands.partition(",")[0] or mnemonic in _ONLY_READS:
         return None
     detail = step.detail()
     if detail is None:
-        return (Unknown("set by bytes that are no instruction"),)
+        return _NO_INSTRUCTION
     first = detail.operands[0]
-    if mnemonic == "push":
-        return (_read(first, detail, step),)
-    if not isinstance(first, Memory) or first.base not in step.frame() or first.indexed:
+    if not isinstance(first, Memory) or first.base == "rip":
         return None
+    if first.base not in step.frame() or first.indexed:
+        return step.through_pointer(slot)
     start = step.frame()[first.base] + first.displacement
+    if mnemonic == "pop" and first.base == "rsp":
+        start += 8  # the address is computed when it has moved (SDM volume 2, POP)
     if start >= slot + 4 or start + first.size <= slot:
         return None
     if start != slot or first.size < 4:
         return (Unknown("set in parts of the stack slot"),)
     return _assigned(detail, slot, first.size * 8, step)
+
+
+def _pushed(step: Step) -> tuple[Source, ...]:
+    detail = step.detail()
+    return _NO_INSTRUCTION if detail is None else (_read(detail.operands[0], detail, step),)
 
 
 def written(step: Step, register: str) -> tuple[Source, ...] | None:

@@ -1,0 +1,122 @@
+"""x86-64: where the stack and frame pointers point, and which stack slots can be reached by other ways than these."""
+
+from binsafe.syscalls.decoding.decode import Instruction
+from binsafe.syscalls.machines import x86_64_values as values
+from binsafe.syscalls.machines.machine import Frame
+
+_FRESH_FRAME = 1 << 24
+"""Distance between a frame and its realigned continuation: their slots must never be taken for one another."""
+_ANY_SLOT = -1 << 60
+"""Below all slots of any frame."""
+_POINTERS = ("rsp", "rbp")
+_PUSHES = frozenset({"push", "pushfq"})
+_POPS = frozenset({"pop", "popfq"})
+_MOVES_THE_STACK = _PUSHES | _POPS | {"pushf", "popf", "leave", "enter"}
+_SEGMENTS = frozenset({"fs", "gs"})
+_CONSTANT_SIZES = (2, 5)
+"""Bytes of ``push`` with a constant: others have a prefix, which may be the one that has it push two bytes."""
+_SEGMENT_SIZE = 2
+_EXCHANGES = frozenset({"xchg", "xadd", "lock xchg", "lock xadd"})
+_REPLACES = frozenset({"mov", "movabs", "movzx", "movsx", "movsxd", "lea", "pop"})
+
+
+def after(instruction: Instruction, frame: Frame) -> Frame:
+    """Follows rsp and rbp through pushes, constants and copies; what else is written to them is forgotten."""
+    mnemonic, operands = instruction.mnemonic, instruction.operands
+    if mnemonic in _MOVES_THE_STACK:
+        return _moved(instruction, frame)
+    first, _, second = operands.partition(", ")
+    if mnemonic in _EXCHANGES:
+        return _without(frame, _whole(first), _whole(second))
+    written = _whole(first)
+    if written not in _POINTERS or mnemonic in values.COMPARES:
+        return frame
+    kept = _without(frame, written)
+    held = _held(mnemonic, first, second, frame) if first == written else None
+    return kept if held is None else {**kept, first: held}
+
+
+def _moved(instruction: Instruction, frame: Frame) -> Frame:
+    """A push or pop, ``leave`` or ``enter``."""
+    mnemonic, first, stack = instruction.mnemonic, instruction.operands, frame.get("rsp")
+    if mnemonic == "leave":
+        return {"rsp": frame["rbp"] + 8} if "rbp" in frame else {}
+    if mnemonic == "enter":
+        return {}
+    kept = _without(frame, "rsp", first if mnemonic in _POPS else "")
+    if stack is None or not _moves_eight_bytes(instruction) or (mnemonic in _POPS and first == "rsp"):
+        return kept
+    return {**kept, "rsp": stack + (8 if mnemonic in _POPS else -8)}
+
+
+def exposed(instruction: Instruction, frame: Frame) -> int | None:
+    """See `Machine.exposes`: ``lea``, copies of rsp and rbp, and accesses with an index."""
+    mnemonic, operands = instruction.mnemonic, instruction.operands
+    if ("rsp" not in operands and "rbp" not in operands) or mnemonic in values.COMPARES:
+        return None
+    first, *others = operands.split(", ")
+    if first in _POINTERS and mnemonic != "push":
+        return None if first in after(instruction, frame) or not _derives(mnemonic, first, others, frame) else _ANY_SLOT
+    for source in others if mnemonic != "push" else [first]:
+        if source == "rsp" or (source == "rbp" and source in frame):
+            return frame.get(source, _ANY_SLOT)
+    if "[" not in operands:
+        return None
+    inside = operands[operands.index("[") + 1 : operands.index("]")].replace(" - ", " + -")
+    base, *terms = inside.split(" + ")
+    offsets = [int(term, 0) for term in terms if term.lstrip("-")[0].isdigit()]
+    if (mnemonic != "lea" and len(offsets) == len(terms)) or (base != "rsp" and base not in frame):
+        return None
+    return frame[base] + sum(offsets) if base in frame else _ANY_SLOT
+
+
+def _derives(mnemonic: str, first: str, others: list[str], frame: Frame) -> bool:
+    """Whether rbp (``first``), which is followed no longer, or what it was exchanged for may still point to the stack.
+
+    Of rsp that goes without saying: what is reached through it is reached by name.
+    """
+    if first == "rsp" and mnemonic not in _EXCHANGES:
+        return False
+    in_place = first in frame and mnemonic not in _REPLACES
+    return in_place or any(each in frame or (mnemonic == "lea" and "rsp" in each) for each in others)
+
+
+def _moves_eight_bytes(instruction: Instruction) -> bool:
+    """Whether it is a push or pop in its usual form, and not with the prefix that has it move two bytes."""
+    mnemonic, operand = instruction.mnemonic, instruction.operands
+    if mnemonic not in _PUSHES and mnemonic not in _POPS:
+        return False
+    if operand[:1].isdigit() or operand.startswith("-"):
+        return instruction.size in _CONSTANT_SIZES
+    if operand in _SEGMENTS:
+        return instruction.size == _SEGMENT_SIZE
+    return not operand.startswith("word ptr") and (values.register(operand) or ("", 64))[1] == 64
+
+
+def _whole(operand: str) -> str:
+    """The full name of a register; anything else as it is."""
+    return (values.register(operand) or (operand,))[0]
+
+
+def _without(frame: Frame, *names: str) -> Frame:
+    return {name: offset for name, offset in frame.items() if name not in names}
+
+
+def _held(mnemonic: str, first: str, second: str, frame: Frame) -> int | None:
+    """What rsp or rbp (``first``) holds after an instruction that writes it, as a distance in the frame."""
+    if mnemonic == "mov":
+        return frame.get(second)
+    if mnemonic in {"add", "sub"} and first in frame and second.lstrip("-")[:1].isdigit():
+        amount = _signed(int(second, 0))
+        return frame[first] + (amount if mnemonic == "add" else -amount)
+    if mnemonic == "and" and first in frame:
+        return frame[first] - _FRESH_FRAME
+    if mnemonic == "lea":
+        base, _, offset = second.strip("[]").replace(" - ", " + -").partition(" + ")
+        if base in frame and "*" not in offset and "r" not in offset:
+            return frame[base] + int(offset or "0", 0)
+    return None
+
+
+def _signed(value: int) -> int:
+    return value - (1 << 64) if value >> 63 else value

@@ -1,0 +1,54 @@
+"""Numbers on the stack: who can change them there, and where they lie when the stack pointer moves in unusual ways.
+
+Each program makes ``acct`` (163), by way of what looks as if it could only be ``getpid`` (39).
+"""
+
+from pathlib import Path
+
+import pytest
+from compiled import bare, calls, freestanding, needs_compiler
+
+pytestmark = needs_compiler
+
+_FILL = "OUTLINE static void fill(long *p) { p[1] = 163; } "
+_STORE = '__asm__ volatile("rep stosq" :: "D"(a), "a"(163L), "c"(4) : "memory");'
+
+
+@pytest.mark.parametrize("level", ["-O0", "-O1", "-O2"])
+@pytest.mark.parametrize(
+    "source",
+    [
+        "long a = 39, b = 39; volatile long *p = n > 5 ? &a : &b; *p = 163; call(a, 0, 0, 0);",
+        "long a[4] = {39, 39, 39, 39}; ((volatile long *)a)[n & 3] = 163; call(a[2], 0, 0, 0);",
+        "struct { long k, number; } s = {1, 39}; fill(&s); call(s.number, 0, 0, 0);",
+        f"long a[4] = {{39, 39, 39, 39}}; {_STORE} call(a[2], 0, 0, 0);",
+    ],
+    ids=["pointer", "index", "field", "string store"],
+)
+def test_what_a_pointer_may_reach_is_not_known(source: str, level: str, tmp_path: Path):
+    fill = _FILL if "fill" in source else ""
+    found = freestanding(tmp_path, f"{fill}static void run(long n) {{ {source} }}", level)
+    assert not found.complete or "acct" in found.required
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mov %rsp,%rbp; movq $39,8(%rsp); xchg %rax,%rbp; movq $163,8(%rax); mov 8(%rsp),%rax",
+        "mov %rsp,%rbp; movq $39,8(%rsp); xor %eax,%eax; xadd %rax,%rbp; movq $163,8(%rax); mov 8(%rsp),%rax",
+        "movq $39,8(%rsp); xor %ecx,%ecx; lea (%rsp,%rcx,8),%rbp; movq $163,8(%rbp); mov 8(%rsp),%rax",
+        "mov %rsp,%rbp; movq $39,8(%rsp); xor %ecx,%ecx; add %rcx,%rbp; movq $163,8(%rbp); mov 8(%rsp),%rax",
+        "push $39; push $163; push $1; push $1; pushw $1; pushw $1; pushw $1; pushw $1; add $24,%rsp; pop %rax",
+        "push $39; push $163; pushfw; pushfw; pushfw; pushfw; add $8,%rsp; pop %rax",
+        "push $39; push $163; enter $0,$0; add $8,%rsp; pop %rax",
+        "movq $39,(%rsp); push $163; popq (%rsp); mov (%rsp),%rax",
+        "mov $numbers,%ebx; xor %eax,%eax; xlatb",
+    ],
+    ids=[
+        "exchanged", "exchanged and added", "indexed", "moved by a register", "pushes of two bytes",
+        "flags of two bytes", "enter", "popped into memory", "looked up by xlat",
+    ],
+)  # fmt: skip
+def test_the_stack_pointer_moves_in_unusual_ways(text: str, tmp_path: Path):
+    found = calls(bare(tmp_path, f"sub $64,%rsp; {text}; syscall; hlt; numbers: .byte 163"))
+    assert not found.complete or "acct" in found.required
