@@ -1,5 +1,6 @@
 """What a command line asks to be granted."""
 
+import os
 from typing import NamedTuple
 
 
@@ -15,3 +16,13 @@ class Asked(NamedTuple):
     pack: tuple[str, ...] = ()
     env: tuple[str, ...] = ()
     scratch: str | None = None
+
+
+def found_on_path(asked: Asked) -> Asked:
+    """The same, with programs that are named as in a shell by their paths: a file here goes first, as for FILE."""
+    if all("/" in name or os.path.lexists(name) for name in asked.execute):
+        return asked
+    import shutil
+
+    found = (name if "/" in name or os.path.lexists(name) else shutil.which(name) for name in asked.execute)
+    return asked._replace(execute=tuple(path or name for path, name in zip(found, asked.execute, strict=True)))

@@ -69,7 +69,7 @@ def _inspect_all(paths: tuple[str, ...]) -> list["Report"]:
     for path in paths:
         with Snapshot.take(Found(path, Path(path).resolve())) as snapshot:
             report = inspect(snapshot)
-            interpreter = _interpreter(snapshot.descriptor) if report.format == "script" else None
+            interpreter = next(iter(runner(snapshot.descriptor)), None) if report.format == "script" else None
         if not report.analysed and (interpreter is None or Path(interpreter).resolve() not in resolved):
             hint = f"grant what runs it as well: --exec {interpreter}" if interpreter else "only programs are executed"
             raise NotEnforceable(f"--exec {path}: {report.findings[0].detail}", hint=hint)
@@ -77,10 +77,10 @@ def _inspect_all(paths: tuple[str, ...]) -> list["Report"]:
     return reports
 
 
-def _interpreter(script: int) -> str | None:
-    """What the kernel executes for a script (execve(2), "Interpreter scripts"), if that is printable."""
+def runner(script: int) -> list[str]:
+    """What the kernel executes for a script and its argument (execve(2), "Interpreter scripts"), if it is printable."""
     words = os.pread(script, _FIRST_LINE, 0).removeprefix(b"#!").split(b"\n", 1)[0].decode("utf-8", "replace").split()
-    return words[0] if words and words[0].isprintable() else None
+    return words if all(map(str.isprintable, words)) else []
 
 
 def _together(derived: "Policy", beside: list["Policy"], libraries: tuple["PolicyFile", ...]) -> "Policy":

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from binsafe.cli.asked import Asked
-from binsafe.cli.deriving import derive_policy
+from binsafe.cli.deriving import derive_policy, runner
 from binsafe.cli.entry import note
 from binsafe.cli.remembered import keep
 from binsafe.errors import NotEnforceable, NotExecutable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def inspected(snapshot: Snapshot, asked: Asked, *, yes: bool, key: str | None) -> "Policy":
     """Inspect and derive; kept for the next start, unless somebody has to be asked each time."""
     report = inspect(snapshot)
-    _refuse_unknown(report)
+    _refuse_unknown(report, snapshot)
     check_native(report.slices[0].system, "+".join(part.arch for part in report.slices), report.artifact.name)
     if report.verdict.level == "danger" and not yes:
         _ask(report)
@@ -30,12 +30,17 @@ def inspected(snapshot: Snapshot, asked: Asked, *, yes: bool, key: str | None) -
     return policy
 
 
-def _refuse_unknown(report: "Report") -> None:
+def _refuse_unknown(report: "Report", snapshot: Snapshot) -> None:
     if report.analysed:
         return
     detail = f"{report.artifact.path}: {report.findings[0].detail}"
-    if report.format in ("script", "archive"):
-        raise NotExecutable(detail, hint="name the interpreter or unpack the archive, and inspect what is in it")
+    if report.format == "script":
+        words, path = runner(snapshot.descriptor), report.artifact.path
+        by_name = words[1:] if words and words[0].endswith("/env") else words  # env looks it up on PATH, as we do
+        hint = f"run what reads it: binsafe run --read {path} {by_name[0] if by_name else 'INTERPRETER'} {path}"
+        raise NotExecutable(detail, hint=hint)
+    if report.format == "archive":
+        raise NotExecutable(detail, hint="unpack it, and inspect what is in it")
     raise NotEnforceable(detail, hint=report.verdict.advice)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from binsafe.cli.asked import Asked
+from binsafe.cli.asked import Asked, found_on_path
 from binsafe.cli.deriving import derive_policy
 from binsafe.cli.entry import note
 from binsafe.cli.options import grants
@@ -57,7 +57,7 @@ def command(
     from binsafe.intake import Snapshot, find, inspect
     from binsafe.renderers import RENDERERS, render
 
-    wanted = Asked(**asked)
+    wanted = found_on_path(Asked(**asked))
     if from_violations is not None:
         wanted = propose(from_violations, wanted)
     with Snapshot.take(find(file, progress=note)) as snapshot:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from binsafe.cli.asked import Asked
+from binsafe.cli.asked import Asked, found_on_path
 from binsafe.cli.attending import TIMED_OUT, Attendance
 from binsafe.cli.entry import note
 from binsafe.cli.taking import take
@@ -42,7 +42,7 @@ def run(  # noqa: PLR0913 - one for each option
     """
     given = _read(policy_file) if policy_file else None
     with taken() if taken is not None else take(file) as snapshot:
-        wishes = Asked(**asked)
+        wishes = found_on_path(Asked(**asked))
         key, remembered = (None, None) if policy_file else _remembered(snapshot, wishes)
         if given is not None:
             policy = _made_for(snapshot, given, policy_file)
@@ -73,7 +73,7 @@ def run(  # noqa: PLR0913 - one for each option
                 process.stop(grace=0)
     if status == TIMED_OUT and timeout is not None:
         mention(f"stopped after {timeout:g} s")
-    teller.sum_up(process.unreported)
+    teller.sum_up(process.unreported, status)
     return status
 
 

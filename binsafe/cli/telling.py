@@ -6,6 +6,7 @@ Written past Python's buffers: an unread standard error must not hold up the end
 import contextlib
 import os
 import select
+import signal
 from collections import Counter
 from pathlib import Path
 
@@ -14,6 +15,11 @@ import msgspec
 from binsafe.model import Violation
 
 _STDERR = 2
+_SHOWN = 5
+_STOPPED = frozenset(
+    {0, 124, *(128 + number for number in (signal.SIGHUP, signal.SIGINT, signal.SIGKILL, signal.SIGTERM))}
+)
+"""How a program ends that did what it should, or was ended: by us, by its user."""
 
 
 class Teller:
@@ -24,11 +30,14 @@ class Teller:
         self._told: Counter[str] = Counter()
         self._sentences: set[str] = set()
         self._usual = self._again = 0
+        self._doubtful: dict[str, None] = {}
 
     def tell(self, violation: Violation) -> None:
         """Tell one; what ordinary programs try on the way, and what was said before, goes to the file only."""
         if violation.expected:
             self._usual += 1
+            if _may_matter(violation):
+                self._doubtful[f"{violation.operation} {violation.object}"] = None
         elif (sentence := violation.sentence) in self._sentences:
             self._again += 1
         else:
@@ -40,8 +49,16 @@ class Teller:
         if self._report is not None:
             self._report.write(msgspec.json.encode(violation) + b"\n")
 
-    def sum_up(self, unreported: int) -> None:
-        """One line at the end, if there is anything to say and anybody listens."""
+    def sum_up(self, unreported: int, status: int = 0) -> None:
+        """One line at the end, if there is anything to say and anybody listens.
+
+        Where the program failed, one more of what most do without and this one perhaps not.
+        """
+        if self._doubtful and status not in _STOPPED:
+            from binsafe.reports.escape import escape
+
+            things = escape(", ".join([*self._doubtful][:_SHOWN]))
+            mention(f"it ended with status {status}; denied was also what most programs do without: {things}")
         if not self._told and not unreported:
             return
         kinds = ", ".join(f"{operation} {count}" for operation, count in self._told.most_common())
@@ -52,6 +69,11 @@ class Teller:
         if self._usual:
             parts.append(f"{self._usual} that ordinary programs do without are in --report only")
         mention("; ".join(parts))
+
+
+def _may_matter(violation: Violation) -> bool:
+    """How the addresses of this machine are asked for: getaddrinfo(3) only sorts by them, name servers need them."""
+    return violation.operation == "bind" or violation.object.startswith("AF_")
 
 
 def mention(message: str) -> None:

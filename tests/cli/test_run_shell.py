@@ -110,6 +110,29 @@ def test_looking_for_a_program_where_there_is_none_is_no_denial():
         assert "2 denied: execute 1; 1 more" in done.stderr
 
 
+def test_a_program_to_execute_is_found_as_a_shell_would(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    assert run("--exec", "printenv", SHELL, "-c", "/usr/bin/printenv PWD").returncode == 0
+    (tmp_path / "printenv").write_bytes(b"not one")  # what lies here goes first, as for FILE itself
+    refused = run("--exec", "printenv", SHELL, "-c", ":")
+    assert (refused.returncode, refused.stdout) == (125, "")
+    assert "--exec printenv" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "reader"), [("#!/bin/sh -e", SHELL), ("#! /usr/bin/env dash", "dash"), ("#!\x1b[2J", "INTERPRETER")]
+)
+def test_who_would_run_a_script_is_told_what_to_type(tmp_path: Path, line: str, reader: str):
+    script = tmp_path / "script"
+    script.write_text(f"{line}\necho $((6 * 7))\n")
+    refused = run(str(script))
+    assert refused.returncode == 126
+    typed = refused.stderr.rpartition("binsafe run ")[2].split()
+    assert typed == ["--read", str(script), reader, str(script)]
+    if reader != "INTERPRETER":
+        assert run(*typed).stdout == "42\n"
+
+
 def test_a_script_may_be_executed_where_what_runs_it_may(tmp_path: Path):
     """git's bisect and submodule are scripts."""
     hook = tmp_path / "hook"

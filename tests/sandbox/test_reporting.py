@@ -7,9 +7,9 @@ from binsafe.model import Violation
 from binsafe.sandbox.reporting import MAX_OBJECTS, REPORTED_EACH, REPORTED_PER_CALL, Reporter
 
 
-def violation(object_: str, *, expected: bool = False) -> Violation:
+def violation(object_: str, *, expected: bool = False, operation: str = "read") -> Violation:
     return Violation(
-        time=0.0, pid=1, operation="read", object=object_, syscall="openat", result="ENOENT", expected=expected
+        time=0.0, pid=1, operation=operation, object=object_, syscall="openat", result="ENOENT", expected=expected
     )
 
 
@@ -55,3 +55,25 @@ def test_the_sum_is_a_sentence_even_where_none_was_shown(capfd: pytest.CaptureFi
     assert "/etc/shadow" in capfd.readouterr().err
     teller.sum_up(7)
     assert capfd.readouterr().err.startswith("8 denied: read 1; 7 more were counted, not shown")
+
+
+@pytest.mark.parametrize(("status", "told"), [(1, True), (139, True), (0, False), (124, False), (143, False)])
+def test_what_most_do_without_is_told_of_who_failed(capfd: pytest.CaptureFixture[str], status: int, told: bool):
+    """A name server lists its addresses, and says only that it could not."""
+    teller = Teller(None)
+    for object_, operation in (("/proc/self/maps", "read"), *[("AF_NETLINK SOCK_RAW", "socket")] * 2):
+        teller.tell(violation(object_, expected=True, operation=operation))
+    teller.sum_up(0, status)
+    sentence = (
+        f"it ended with status {status}; denied was also what most programs do without: socket AF_NETLINK SOCK_RAW\n"
+    )
+    assert capfd.readouterr().err == (sentence if told else "")
+
+
+def test_the_same_sentence_is_told_once(capfd: pytest.CaptureFixture[str]):
+    teller = Teller(None)
+    for _ in range(3):
+        teller.tell(violation("/etc/gitconfig"))
+    teller.sum_up(0)
+    said = capfd.readouterr().err.splitlines()
+    assert said == [violation("/etc/gitconfig").sentence, "3 denied: read 1; 2 more were counted, not shown"]
