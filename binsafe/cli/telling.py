@@ -20,6 +20,8 @@ _STOPPED = frozenset(
     {0, 124, *(128 + number for number in (signal.SIGHUP, signal.SIGINT, signal.SIGKILL, signal.SIGTERM))}
 )
 """How a program ends that did what it should, or was ended: by us, by its user."""
+_FOLDERS = ("/", "/etc", "/usr", "/dev")
+_OF_THE_MACHINE = ("/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/uptime", "/sys/devices/")
 
 
 class Teller:
@@ -37,7 +39,7 @@ class Teller:
         if violation.expected:
             self._usual += 1
             if _may_matter(violation):
-                self._doubtful[f"{violation.operation} {violation.object}"] = None
+                self._doubtful[f"{violation.operation} {violation.object}{_by(violation.grant)}"] = None
         elif (sentence := violation.sentence) in self._sentences:
             self._again += 1
         else:
@@ -72,8 +74,18 @@ class Teller:
 
 
 def _may_matter(violation: Violation) -> bool:
-    """How the addresses of this machine are asked for: getaddrinfo(3) only sorts by them, name servers need them."""
+    """What is known of this machine: libraries take a guess instead, but some programs are there to tell it.
+
+    Its addresses are among that, by which getaddrinfo(3) only sorts, while a name server has to know them.
+    """
+    if violation.operation == "read":
+        return violation.object.startswith(_OF_THE_MACHINE) or violation.object in _FOLDERS
     return violation.operation == "bind" or violation.object.startswith("AF_")
+
+
+def _by(grant: str | None) -> str:
+    """The option that would have allowed it, if there is one."""
+    return f" ({grant})" if grant is not None and grant.startswith("--") else ""
 
 
 def mention(message: str) -> None:

@@ -136,6 +136,14 @@ def test_a_file_that_is_not_there_is_named_where_a_whole_folder_is(
     assert run("cat", wanted, read=(str(folder), OUTSIDE))[0] == 0
 
 
+def test_a_folder_on_the_way_to_a_granted_file_is_named_where_it_is_listed(folder: Path, capsys: pytest.CaptureFixture):
+    fruit = str(folder / "fruit")
+    assert run("ls", str(folder), read=(fruit,))[0] == 2
+    assert f"grant='--read {folder}'" in capsys.readouterr().out
+    assert run("ls", "-d", str(folder), read=(fruit,))[0] == run("cat", fruit, read=(fruit,))[0] == 0
+    assert f"grant='--read {folder}'" not in capsys.readouterr().out
+
+
 def test_a_folder_that_may_not_be_made_is_named_where_another_is(folder: Path, capsys: pytest.CaptureFixture):
     assert run("mkdir", "/var/tmp/other", write=(str(folder),))[0] == 1
     assert "--write /var/tmp'" in capsys.readouterr().out

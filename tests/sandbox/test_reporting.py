@@ -61,12 +61,12 @@ def test_the_sum_is_a_sentence_even_where_none_was_shown(capfd: pytest.CaptureFi
 def test_what_most_do_without_is_told_of_who_failed(capfd: pytest.CaptureFixture[str], status: int, told: bool):
     """A name server lists its addresses, and says only that it could not."""
     teller = Teller(None)
-    for object_, operation in (("/proc/self/maps", "read"), *[("AF_NETLINK SOCK_RAW", "socket")] * 2):
+    meminfo, netlink = ("/proc/meminfo", "read"), ("AF_NETLINK SOCK_RAW", "socket")
+    for object_, operation in (("/proc/self/maps", "read"), meminfo, netlink, netlink):
         teller.tell(violation(object_, expected=True, operation=operation))
     teller.sum_up(0, status)
-    sentence = (
-        f"it ended with status {status}; denied was also what most programs do without: socket AF_NETLINK SOCK_RAW\n"
-    )
+    things = "read /proc/meminfo, socket AF_NETLINK SOCK_RAW"
+    sentence = f"it ended with status {status}; denied was also what most programs do without: {things}\n"
     assert capfd.readouterr().err == (sentence if told else "")
 
 

@@ -112,7 +112,8 @@ class Lookups:
         self._public = tuple(public)
         present = set(present)
         seen = (*present, *self._readable, *self._writable)
-        self._present = present | {parent for path in seen for parent in _parents(path)}
+        self._on_the_way = {parent for path in seen for parent in _parents(path)}.difference(seen)
+        self._present = present | self._on_the_way
         self._looked = 0
         self._known: dict[tuple[str, bool, bool], Miss | None] = {}
 
@@ -132,11 +133,11 @@ class Lookups:
         path = canonical(path, self._merged)
         if kind.makes and path in self._present:
             return None
-        opens = kind.flags is not None
+        opens = kind.flags is not None and not call.arguments[kind.flags] & os.O_PATH
         key = (path, writes, opens)
         if key in self._known:
             return self._known[key]
-        missed = self._judge(path, writes=writes) or (self._of_its_owner(path) if opens and not writes else None)
+        missed = self._judge(path, writes=writes) or (self._closed(path) if opens and not writes else None)
         if missed is None and self.refuses:
             missed = self._judge(os.path.realpath(path), writes=writes)  # a link that the program may have made
         elif len(self._known) < MAX_LOOKUPS:
@@ -146,8 +147,13 @@ class Lookups:
     def _is_readable(self, path: str) -> bool:
         return any(inside(path, folder) for folder in self._readable)
 
-    def _of_its_owner(self, path: str) -> Miss | None:
-        """A file that is there for its owner alone, as private keys are: where it is named itself, it is given."""
+    def _closed(self, path: str) -> Miss | None:
+        """What is there and cannot be opened: a folder on the way to others, or a file that is its owner's alone.
+
+        Files as private keys are given where they are named themselves.
+        """
+        if path in self._on_the_way and not self._is_readable(path):
+            return Miss(path, f"--read {path}", _is_expected(path), there=True)
         if path in self._readable or not any(inside(path, folder) for folder in self._public):
             return None
         try:
