@@ -47,7 +47,7 @@ def _start(name: str) -> int:
 
 
 def _reading(name: str) -> Callable[[], Options | int]:
-    """Read the command line in a process of its own. What comes back waits for the options, or for its exit status."""
+    """Read the command line in a forked process; returns a function that waits for the options or its exit status."""
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
@@ -68,7 +68,7 @@ def _reading(name: str) -> Callable[[], Options | int]:
 
 
 def _tell_options(name: str, write: int) -> int:
-    """The forked process: the options to where ``write`` leads, or to a person what is wrong with them."""
+    """In the forked process: write the options to the descriptor ``write``, or say on standard error what is wrong."""
     fcntl.fcntl(write, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(write, fcntl.F_SETFL, os.O_ASYNC)  # when whoever reads has gone we get SIGIO, and end (fcntl(2))
 

@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 def beside(action: Callable[[], T]) -> Callable[[], T]:
-    """Start an action in a thread. What comes back waits for its end, and returns or raises what the action did."""
+    """Start an action in a thread; returns a function that waits for it and returns, or raises, what the action did."""
     results: list[T] = []
     errors: list[Exception] = []
 

@@ -40,9 +40,9 @@ def run(group: click.Command, name: str) -> NoReturn:
 
 
 def follow(group: click.Command, name: str, obj: object = None) -> object:
-    """Read the command line and do what it says; what is wrong in it is shown as click does. ``obj`` is the command's.
+    """Parse the command line and run the command with ``obj`` as its context object; usage errors look as click's do.
 
-    Returns what the command returned, or the status for what it was not asked for.
+    Returns what the command returned, or the exit status of a usage error.
     """
     try:
         return group.main(prog_name=name, standalone_mode=False, obj=obj)

@@ -53,7 +53,7 @@ def derive_policy(report: "Report", asked: Asked) -> "Policy":
 
 
 def _meant_by(variables: tuple[str, ...]) -> "Iterator[str]":
-    """The packs without which a variable that is given means nothing: setlocale(3) fails, and times are UTC's."""
+    """The packs that given variables need: without them setlocale(3) fails (``LANG``), and times are UTC (``TZ``)."""
     for name in (text.partition("=")[0] for text in variables):
         if name in _PACK_OF or name.startswith("LC_"):
             yield _PACK_OF.get(name, "locale")

@@ -38,7 +38,7 @@ def run(  # noqa: PLR0913 - one for each option
 ) -> int:
     """Run a program as the options ask, which are `binsafe run`'s. Returns the status to end with.
 
-    ``taken`` waits for its bytes, where somebody takes them already.
+    ``taken``, if given, waits for the program's bytes, which another thread is copying already.
     """
     given = _read(policy_file) if policy_file else None
     with taken() if taken is not None else take(file) as snapshot:
@@ -78,7 +78,7 @@ def run(  # noqa: PLR0913 - one for each option
 
 
 def _launched(order: Order, backend: str | None, again: "Callable[[], Policy] | None") -> "Sandboxed":
-    """The program under its policy; where a library has changed since, under one that is made ``again``."""
+    """Launch; where a library has changed since the policy was made, make the policy ``again`` and launch once more."""
     try:
         return launch(order, backend=backend)
     except FileChanged:

@@ -22,7 +22,7 @@ class Changes:
         self.undecided |= others.undecided
 
     def unknown(self, what: str, *about: str) -> None:
-        """What cannot be said, and the subjects of which it cannot be."""
+        """Note what could not be compared, and the subjects (``--fail-on``) that it might have been about."""
         self.not_compared.append(what)
         self.undecided |= {*about}
 

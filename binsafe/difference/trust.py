@@ -20,7 +20,7 @@ _SIGNERS: tuple[tuple[str, Severity, Callable[[Signature], str | None]], ...] = 
     ("identifier", _MEDIUM, lambda each: each.identifier),
     ("notarization", _MEDIUM, lambda each: each.notarization),
 )
-"""What names the signer: the same names that end in another root are another's."""
+"""What identifies a signer. Equal names under different roots are different signers."""
 _CONFINED = "com.apple.security.app-sandbox"
 
 
@@ -47,7 +47,7 @@ def signature(to: Changes, before: SliceReport, after: SliceReport, where: str) 
 
 
 def entitlements(to: Changes, before: SliceReport, after: SliceReport, where: str) -> None:
-    """Any other value may be a wider one; to lose the App Sandbox is to gain."""
+    """A changed value may grant more, so it counts as gained; so does the loss of the App Sandbox."""
     old, new = _granted(before), _granted(after)
     for name in sorted(old.keys() | new.keys()):
         was, now = old.get(name), new.get(name)

@@ -17,7 +17,7 @@ from binsafe.model.report import REPORT_SCHEMA
 Answer = TypeVar("Answer", Report, Calls)
 
 _FOLDER = "unknown"
-"""The sha256 of what is only known once it was read: a folder."""
+"""Stands for the SHA-256 of a folder, whose content is known only after it was read."""
 
 
 class OnTheWay:

@@ -137,7 +137,7 @@ def again(work: Callable[[], Answer]) -> Answer:
 
 
 def nonsense() -> Broken:
-    """It says what it should not: these are not our child's words any more."""
+    """The error for an answer that our own code would never give: the child has been taken over."""
     return Broken(Ending(None, "the parser answered with something that is no report"))
 
 

@@ -1,7 +1,7 @@
 """What the process that parses a program asks of the one that reads libraries, and the answers as `Libraries`.
 
-The one has parsed what nobody vouches for, the other has not, and writes what is kept of libraries for all programs.
-So of the program nothing goes from the one to the other but what stands in these questions: names, and what is watched.
+The first has parsed untrusted bytes. The second has not, and writes the cache of summaries that all programs share. So
+nothing of the program reaches it but what these questions hold: names, and what is watched.
 """
 
 import socket

@@ -23,7 +23,7 @@ def limit_time() -> None:
 
 
 def limit_output() -> None:
-    """Let this process write little to files: its last words are one, in its parent's memory."""
+    """Limit the size of files that this process writes: its standard error is one, in its parent's memory."""
     _limit(resource.RLIMIT_FSIZE, MAX_LAST_WORDS_BYTES)
 
 

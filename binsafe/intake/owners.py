@@ -1,6 +1,6 @@
 """Whose a file is: the system's own ones may share a parser, everything else has one of its own.
 
-Who can write where only root can needs no crafted file: that is the machine itself.
+Whoever can write where only root can controls the machine already, and needs no crafted file for that.
 """
 
 import stat

@@ -1,7 +1,7 @@
 """Two policies for the same bytes -> one: what either grants, or only what both do.
 
-Merging serves whoever ran a program in several ways and wants one policy for all of them; tightening, whoever holds a
-derived policy to one that was written by hand. Neither ever grants what no side granted.
+`merge` joins the policies of several runs of one program; `tighten` holds a derived policy to one that was written by
+hand. Neither grants anything that neither side granted.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,9 +17,9 @@ _HELD_BY = {"read": ("read", "write"), "write": ("write",), "execute": ("execute
 
 
 def merge(first: Policy, second: Policy) -> Policy:
-    """What either grants; of two values of one limit or variable the first's counts, of two alike the first.
+    """A policy with the grants of both. Where both set a limit or a variable, the first one's value is kept.
 
-    Denied is what both deny.
+    What both list as denied stays denied.
 
     Raises:
         UsageError: the policies are for different bytes.
@@ -106,7 +106,7 @@ def _both(one: Grant, other: Grant) -> Iterator[Grant]:
 
 
 def _call(one: Grant, other: Grant) -> Iterator[Grant]:
-    """One call under both conditions; the narrower of two that cannot be written together is the first's own."""
+    """One call under both conditions: one grant, or one for each alternative where the conjunction is too long."""
     if not one.when or not other.when or one.when == other.when:
         yield one if one.when else other
         return

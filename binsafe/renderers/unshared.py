@@ -38,7 +38,7 @@ _SCOPES: Final = 6
 """The versions of Landlock that learned of truncation and of signals (`binsafe.kernel.rights`)."""
 
 DROPPED_BELOW: Final[Mapping[str, int]] = MappingProxyType({"truncate": _TRUNCATES, "tkill": _SCOPES})
-"""... and those that can where Landlock has this version: before, nothing tells harmless calls from others."""
+"""Call -> the Landlock version from which it can be granted; before, nothing tells its harmless uses from others."""
 
 _CLONE_THREAD: Final = 0x1_0000
 _MSG_FASTOPEN: Final = 0x2000_0000
@@ -83,7 +83,7 @@ none of Landlock's business."""
 _O_TRUNC: Final = 0o1000
 _OPENING: Final = (0, 1, 2)
 _OPENING_BELOW: Final = (*_OPENING, 1 | _O_TRUNC, 2 | _O_TRUNC)
-"""... nor is truncation without writing, before Landlock learned of it."""
+"""The same below that version: truncation without writing is refused as well, which Landlock does not see there."""
 
 
 def _opening(abi: int) -> dict[str, tuple[Tests, ...]]:

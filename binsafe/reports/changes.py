@@ -123,7 +123,7 @@ def _below(change: Change, verbose: int) -> Iterator[str]:
 
 
 def _rest(difference: Difference, shown: int) -> Iterator[str]:
-    """What could not be compared, and how many changes are not shown where more than ``shown`` are too many."""
+    """Lines below the changes: how many were left out beyond the first ``shown`` (0: none), what was not compared."""
     if 0 < shown < len(difference.changes):
         yield f"and {len(difference.changes) - shown} more changes (--format json has all)"
     yield from (f"not compared: {what}" for what in difference.not_compared[:_NOT_COMPARED])

@@ -100,7 +100,7 @@ def path(leaf: x509.Certificate, bag: tuple[x509.Certificate, ...], anchors: Anc
 
 
 def _end(chain: list[x509.Certificate], *, forged: bool) -> Path:
-    """The path of a certificate that nobody at hand has signed; ``forged`` where somebody is named who did not."""
+    """A path that ends without a root; ``forged``: a certificate at hand is named as issuer and did not sign."""
     last = chain[-1]
     if forged or (last.subject == last.issuer and has_issued(last, last) is False):
         detail = f"{common_name(last.issuer)!r} did not sign the certificate of {common_name(last.subject)!r}"
@@ -125,7 +125,7 @@ def strays(bag: tuple[x509.Certificate, ...], used: Iterable[x509.Certificate], 
 
 
 def isolated(bag: tuple[x509.Certificate, ...], used: Iterable[x509.Certificate], anchors: Anchors) -> int:
-    """How many certificates serve nothing: on no path, signed by nobody else at hand, and nobody at hand by them.
+    """How many certificates are connected to nothing: on no path, and neither issuer nor subject of another at hand.
 
     An authority's other certificates are brought along at times; one that stands alone is a place to put data into.
     """

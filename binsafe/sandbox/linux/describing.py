@@ -72,7 +72,7 @@ def _path(listener: Listener, call: Call, name: str) -> Description:
 
 
 def _open_file(listener: Listener, call: Call) -> Description:
-    """fchmod(2)'s."""
+    """The file whose descriptor fchmod(2) was given."""
     del listener
     what = f"descriptor {call.arguments[0] & _INT} with mode {call.arguments[1] & _MODE:o}"
     special = call.arguments[1] & _RUNS_AS_OWNER

@@ -49,7 +49,7 @@ def _called(name: str, layout: Layout) -> str:
 
 
 def environment_of(order: Order, layout: Layout) -> dict[str, str]:
-    """Where nobody has said where to look, a program finds itself by its name (postgres)."""
+    """The program's environment. Unless the policy sets PATH, the program's own folder is on it (for postgres)."""
     environment = order.environment()
     folder = posixpath.dirname(layout.program)
     named = any(grant.object == "PATH" for grant in order.policy.of("environment"))

@@ -71,9 +71,9 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
         return path
 
     def sought(self, path: str) -> str | None:
-        """The program on the host that was meant by one that may not be executed; None where there is none at all.
+        """The host's program that a refused path stands for; None if none does: such a refusal is expected.
 
-        A search ends at the first folder that refuses, which need not be the one that has the program.
+        A search along PATH ends at the first refusal, which need not be in the folder that holds the program.
         """
         folder, name = posixpath.split(path)
         places = [f"{place}/{name}" for place in SEARCHED] if folder in SEARCHED else []
