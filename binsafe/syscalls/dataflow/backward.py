@@ -11,7 +11,7 @@ from typing import NamedTuple
 from binsafe.syscalls.controlflow.places import Edge, Kind, Place
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.dataflow.returns import returns
-from binsafe.syscalls.machines.machine import Flow, Location, Moved, Source, Unknown
+from binsafe.syscalls.machines.machine import Constant, Flow, Location, Moved, Source, Unknown
 
 
 class Origin(NamedTuple):
@@ -42,9 +42,29 @@ def before(program: Program, target: Place, edge: Edge, location: Location) -> I
         if returns(program, callee):
             yield Origin(lost, place.address)
         return
+    elif flow is Flow.BRANCH and (value := _known_behind(program, target, place, location)) is not None:
+        yield Origin(Constant(value), place.address)
+        return
     sources = None if flow is Flow.CALL else program.sources(place, location)
     for source in (Moved(location),) if sources is None else sources:
         yield Origin(source, place.address)
+
+
+def _known_behind(program: Program, target: Place, branch: Place, location: Location) -> int | None:
+    """What a location holds where a branch was taken because it holds just that; None if that is not said.
+
+    Compilers use a register that was found to be zero where they need a zero, as the number of ``read``.
+    """
+    region, at = branch
+    if isinstance(location, int) or region.flow(at)[1] != target.address or target.at == at + 1:
+        return None
+    tested = program.machine.tested(region.instructions, at)
+    if tested is None or tested.only is None or tested.registers != (location,):
+        return None
+    between = range(tested.at, at)
+    entered = any(index + 1 in region.jumps_to or program.entries(Place(region, index + 1)) for index in between)
+    kept = all(program.machine.keeps(region.instructions, index, location) for index in between)
+    return tested.only if kept and not entered else None
 
 
 def _lost_in_call(program: Program, place: Place, location: Location) -> Unknown | None:

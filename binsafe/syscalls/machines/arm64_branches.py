@@ -13,6 +13,7 @@ _LOOK_BACK = 4
 _COMPARE, _COMBINE = frozenset({"cmp", "subs"}), frozenset({"tst", "ands"})
 _WITHOUT_RESULT = frozenset({"cmp", "tst"})
 _SHIFTED = ", lsl #12"
+_WHOLE = 64
 
 
 def tested(instructions: Instructions, at: int) -> Tested | None:
@@ -20,7 +21,8 @@ def tested(instructions: Instructions, at: int) -> Tested | None:
     name, operands = instructions.names[at], instructions.operands(at).split(", ")
     register, bits = values.full(operands[0]), _bits(operands[0])
     if name in {"cbz", "cbnz"}:
-        return Tested(at, (register,), lambda held: (held[0] % (1 << bits) == 0) == (name == "cbz"))
+        only = 0 if name == "cbz" and bits == _WHOLE else None
+        return Tested(at, (register,), lambda held: (held[0] % (1 << bits) == 0) == (name == "cbz"), only=only)
     if name in {"tbz", "tbnz"}:
         bit = int(operands[1][1:], 0)
         return Tested(at, (register,), lambda held: (held[0] >> bit & 1 == 0) == (name == "tbz"))

@@ -109,6 +109,8 @@ class Tested(NamedTuple):
     """Whether the branch is taken where the registers hold these 64 bits."""
     limit: tuple[bool, int] | None = None
     """(taken, n): if, and only if, the branch is taken (or not) the one register is less than n, without a sign."""
+    only: int | None = None
+    """The one register holds these 64 bits, and keeps them, if the branch is taken; None where it may hold others."""
 
 
 class Edges(NamedTuple):

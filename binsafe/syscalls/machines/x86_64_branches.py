@@ -14,6 +14,7 @@ _LOOK_BACK = 4
 """Instructions that a compiler puts between a comparison and its branch."""
 _WHOLE = 32
 """Bits of a comparison that says how large a register's number is."""
+_ALL = 64
 _CONDITIONS: Mapping[str, str] = MappingProxyType(
     {
         "je": "eq",
@@ -48,6 +49,10 @@ def tested(instructions: Instructions, at: int) -> Tested | None:
     other = one if first == second else named[0] if named is not None else constant
     if not bits or other is None or (named is not None and named[1] != bits):
         return None
+    if condition == "eq" and bits == _ALL:
+        compared = {"cmp": constant, "test": 0 if first == second else None}.get(name)
+        if compared is not None:
+            return Tested(before, (one,), lambda held: held[0] == compared % (1 << bits), only=compared % (1 << bits))
     if name == "cmp":
         found = conditions.compared(before, condition, one, other, bits)
         return found._replace(limit=None) if found is not None and bits < _WHOLE else found

@@ -36,6 +36,8 @@ def x86(code: Callable[[X86], None]) -> X86:
     return assembler
 
 
+LOADED = b"\x48\x8b\x07"
+"""``mov rax, qword ptr [rdi]``: not known."""
 X86_WAYS = {
     "mov eax, 60": (b"\xb8\x3c\0\0\0", {"exit"}),
     "mov rax, 60": (b"\x48\xc7\xc0\x3c\0\0\0", {"exit"}),
@@ -138,6 +140,34 @@ def test_branches_give_both_numbers():
     assert called(program(x86(choose))) == {"write", "getpid"}
 
 
+@pytest.mark.parametrize(
+    ("compared", "expected"),
+    [
+        (b"\x48\x85\xc0\x74\x01\xc3", "read"),  # test rax, rax; je 1f; ret; 1:
+        (b"\x48\x83\xf8\x27\x74\x01\xc3", "getpid"),  # cmp rax, 39; je 1f; ret; 1:
+        (b"\x48\x85\xc0\xb9\1\0\0\0\x74\x01\xc3", "read"),  # test rax, rax; mov ecx, 1; je 1f; ret; 1:
+    ],
+)
+def test_a_register_that_was_found_to_be_a_number_is_that_number(compared: bytes, expected: str):
+    assert called(program(x86(lambda code: code.put(LOADED + compared)))) == {expected}
+
+
+@pytest.mark.parametrize(
+    "compared",
+    [
+        b"\x48\x85\xc0\x75\x01\xc3",  # test rax, rax; jne 1f; ret; 1:
+        b"\x48\x85\xc8\x74\x01\xc3",  # test rax, rcx; je 1f; ret; 1:
+        b"\x48\x85\xc0\x48\x8b\x06\x74\x01\xc3",  # test rax, rax; mov rax, [rsi]; je 1f; ret; 1:
+        b"\x85\xc9\x74\x03\x48\x85\xc0\x74\x01\xc3",  # test ecx, ecx; je 2f; test rax, rax; 2: je 1f; ret; 1:
+        b"\x48\x85\xc0\x74\x00",  # test rax, rax; je 1f; 1:
+    ],
+)
+def test_a_register_that_may_have_been_found_to_be_another_number_is_not(compared: bytes):
+    assert reasons(program(x86(lambda code: code.put(LOADED + compared)))) == [
+        "the number is read from memory through a pointer"
+    ]
+
+
 def test_a_preserved_register_keeps_the_number_over_a_function_call():
     def over(assembler: X86) -> None:
         assembler.mov("rbx", 39)
@@ -210,6 +240,17 @@ def test_arm64_ways_to_set_the_number():
         assembler.syscall()
         assembler.ret()
         assert called(program(assembler)) == expected, name
+
+
+def test_arm64_branches_on_zero_say_what_the_register_holds():
+    code = Arm()
+    code.word(0xF940_0008)  # ldr x8, [x0]
+    code.jump_if_zero(8, "zero")
+    code.ret()
+    code.label("zero")
+    code.syscall()
+    code.ret()
+    assert called(program(code)) == {"io_setup"}
 
 
 def test_arm64_literal_pools_count_and_pointers_do_not():
