@@ -26,6 +26,7 @@ def _grafana(context: click.Context, _: click.Parameter, wanted: bool) -> None:
 
 @click.command(
     "balancer",
+    short_help="Balance over servers that run already, until Ctrl-C.",
     epilog="""\b
 Examples:
   bandit_runner balancer --upstream 127.0.0.1:4000 --upstream 127.0.0.1:4001
@@ -34,10 +35,14 @@ Examples:
   OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 bandit_runner balancer --upstream 127.0.0.1:4000 --otel
   bandit_runner balancer --grafana > grafana.json   (Grafana: Dashboards, New, Import)""",
 )
-@click.option("--upstream", "upstreams", multiple=True, required=True, metavar="HOST:PORT")
-@click.option("--strategy", default="best", show_default=True, metavar="NAME")
+@click.option(
+    "--upstream", "upstreams", multiple=True, required=True, metavar="HOST:PORT", help="A server; repeatable."
+)
+@click.option("--strategy", default="best", show_default=True, metavar="NAME", help="What chooses among them.")
 @scoring_options
-@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True)
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Listen there, on loopback."
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Of the strategy.")
 @click.option("--state", type=click.Path(dir_okay=False, path_type=Path), help="Keep what was learnt there.")
 @click.option("--otel", is_flag=True, help="Send OpenTelemetry spans, as the OTEL_ variables say (extra otel).")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 @click.command(
     "calibrate",
+    short_help="Say what such CSV files tell of the servers.",
     epilog="""\b
 Examples:
   bandit_runner calibrate runs/*.csv

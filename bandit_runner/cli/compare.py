@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bandit_runner.cli.scoring import scoring_option
 from bandit_runner.cli.storing import chosen, safe, store_option
 from bandit_runner.model import SCORINGS, TIERS
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 @click.command(
     "compare",
+    short_help="Compare the strategies of stored runs.",
     epilog="""\b
 Examples:
   bandit_runner compare
@@ -23,8 +25,15 @@ Examples:
 )
 @click.option("--session", "sessions", multiple=True, help="Only this session; repeatable.")
 @click.option("--tier", type=click.Choice(list(TIERS)), help="Only this tier.")
-@click.option("--scoring", type=click.Choice(sorted(SCORINGS)), default="statement", show_default=True)
-@click.option("--format", "format_", type=click.Choice(["text", "json", "html"]), default="text", show_default=True)
+@scoring_option
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["text", "json", "html"]),
+    default="text",
+    show_default=True,
+    help="Of the output.",
+)
 @click.option("--json", "format_", flag_value="json", help="The same as --format json.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write there, not to standard output.")
 @click.option("--sessions", "list_sessions", is_flag=True, help="List the sessions instead.")

@@ -14,13 +14,16 @@ from binsafe.cli.entry import note
 
 @click.command(
     "dashboard",
+    short_help="Show live and stored runs in the browser, until Ctrl-C.",
     epilog="""\b
 Examples:
   bandit_runner dashboard
   bandit_runner dashboard --port 9090 --store old.sqlite
   bandit_runner dashboard --host 0.0.0.0 --token "$(openssl rand -hex 16)"   (others may look, with the token)""",
 )
-@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True)
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 lets the system choose."
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Beyond loopback everybody needs the token.")
 @click.option("--token", help="Asked of everybody; made up where the host needs one and none is given.")
 @click.option(

@@ -9,6 +9,7 @@ from bandit_runner.cli.storing import chosen, store_option
 
 @click.command(
     "export",
+    short_help="Write stored runs as such CSV files.",
     epilog="""\b
 Examples:
   bandit_runner export --output runs/          (every run, one file each)

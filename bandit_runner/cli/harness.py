@@ -18,17 +18,26 @@ _SATURATED = 503
 
 @click.command(
     "harness",
+    short_help="Send ids to a balancer at a steady rate.",
     epilog="""\b
 Examples:
   bandit_runner harness
   bandit_runner harness --balancer 127.0.0.1:9000 --tier T2 --requests 1000 --rps 50
   bandit_runner harness --json > row.json""",
 )
-@click.option("--balancer", default="127.0.0.1:8000", show_default=True, metavar="HOST:PORT")
+@click.option("--balancer", default="127.0.0.1:8000", show_default=True, metavar="HOST:PORT", help="Whom to ask.")
 @click.option("--tier", help="Ask POST /TIER; without it POST /.")
-@click.option("--requests", type=click.IntRange(min=1), default=100, show_default=True)
-@click.option("--rps", type=click.FloatRange(min=0, min_open=True), default=10.0, show_default=True)
-@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=15.0, show_default=True)
+@click.option("--requests", type=click.IntRange(min=1), default=100, show_default=True, help="How many ids to send.")
+@click.option(
+    "--rps", type=click.FloatRange(min=0, min_open=True), default=10.0, show_default=True, help="Requests a second."
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=15.0,
+    show_default=True,
+    help="Give a request up after so many seconds.",
+)
 @click.option("--seed", type=click.IntRange(min=1), help="Of the ids.")
 @scoring_options
 @click.option("--json", "as_json", is_flag=True, help="Print binsafe.results/1.")

@@ -10,6 +10,7 @@ from binsafe.cli.entry import note
 
 @click.command(
     "import",
+    short_help="Read the original project's CSV files into the store.",
     epilog="""\b
 Examples:
   bandit_runner import runs/*.csv

@@ -12,6 +12,7 @@ _LIMITS = click.Choice(["calibrated", "hard"])
 
 @click.command(
     "servers",
+    short_help="Run the thirty servers in the sandbox, until Ctrl-C.",
     epilog="""\b
 Examples:
   bandit_runner servers

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from bandit_runner.model import SCORINGS, Scoring
+from bandit_runner.cli.scoring import scoring, scoring_options
 from binsafe.cli.entry import note
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ DEFAULT: Final = ("best", "v6-fixed", "round-robin", "clairvoyant")
 
 @click.command(
     "simulate",
+    short_help="Play strategies on simulated servers.",
     epilog="""\b
 Examples:
   bandit_runner simulate
@@ -48,10 +49,7 @@ Examples:
 )
 @click.option("--runs", type=click.IntRange(min=1), default=50, show_default=True, help="Each with other servers.")
 @click.option("--requests", type=click.IntRange(min=1), default=100, show_default=True, help="Ids per run.")
-@click.option("--scoring", type=click.Choice(sorted(SCORINGS)), default="statement", show_default=True)
-@click.option("--penalty", type=float, help="Points per attempt too many, instead of the scoring's.")
-@click.option("--free-attempts", type=int, help="Instead of the scoring's 3.")
-@click.option("--max-attempts", type=int, help="Instead of the scoring's 10.")
+@scoring_options
 @click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="For every strategy that has it.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the first run; then +1.")
 @click.option("--until-decided", is_flag=True, help="End early, once all comparisons are decided; --runs is the most.")
@@ -105,12 +103,9 @@ def _show_ranking(experiment: "Experiment", tallies: "Tallies", *, as_json: bool
 
 def _experiment(given: dict[str, Any]) -> "Experiment":
     """What was asked for, checked: nothing is played before all of it is known to make sense."""
-    import msgspec
-
     from bandit_runner.cli.options import named_value
     from bandit_runner.simulation import NAMES, Experiment, check, load
 
-    changed = {name: given[name] for name in Scoring.__struct_fields__ if given[name] is not None}
     strategies, scenarios = given["strategies"] or DEFAULT, given["scenarios"] or ("all",)
     loaded: tuple[Scenario, ...] = ()
     if given["rank"]:
@@ -124,7 +119,7 @@ def _experiment(given: dict[str, Any]) -> "Experiment":
         scenarios=loaded or tuple(load(name) for name in dict.fromkeys(names)),
         runs=given["runs"],
         requests=given["requests"],
-        scoring=msgspec.structs.replace(SCORINGS[given["scoring"]], **changed),
+        scoring=scoring(given),
         seed=given["seed"],
         options=dict(named_value(text) for text in given["options"]),
         until_decided=given["until_decided"],

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 @click.command(
     "start",
+    short_help="Run servers, balancer and strategies; print the table.",
     epilog="""\b
 Examples:
   bandit_runner start
@@ -35,12 +36,20 @@ Examples:
 )
 @click.option("--binary", type=click.Path(exists=True, path_type=Path), help="These servers, not the stand-in.")
 @click.option("--strategy", "strategies", multiple=True, default=("best",), metavar="NAME", help="Repeatable; or all.")
-@click.option("--tier", type=click.Choice([*TIERS, "all"]), default="all", show_default=True)
+@click.option(
+    "--tier", type=click.Choice([*TIERS, "all"]), default="all", show_default=True, help="Which servers to play on."
+)
 @click.option("--requests", type=click.IntRange(min=1), default=100, show_default=True, help="Per strategy and tier.")
 @click.option(
     "--rps", type=click.FloatRange(min=0, min_open=True), default=10.0, show_default=True, help="On each tier."
 )
-@click.option("--limits", type=click.Choice(["calibrated", "hard"]), default="calibrated", show_default=True)
+@click.option(
+    "--limits",
+    type=click.Choice(["calibrated", "hard"]),
+    default="calibrated",
+    show_default=True,
+    help="How T2 and T3 limit the rate.",
+)
 @scoring_options
 @click.option("--seed", type=click.IntRange(min=1), help="Draw the same rates, ids and order again.")
 @click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="A strategy's own option.")
@@ -50,7 +59,9 @@ Examples:
     "--keep/--no-keep", default=None, help="Stay up after the harness; default with a dashboard on a terminal."
 )
 @click.option("--no-dashboard", is_flag=True, help="Only the table.")
-@click.option("--dashboard-port", type=click.IntRange(0, 65535), default=8080, show_default=True)
+@click.option(
+    "--dashboard-port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="The dashboard's."
+)
 @click.option("--continue", "resume", is_flag=True, help="Go on with the last session that was interrupted.")
 @store_option
 @click.option("--json", "as_json", is_flag=True, help="Print binsafe.results/1.")

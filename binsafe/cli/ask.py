@@ -13,6 +13,7 @@ STATUS = {"allowed": 0, "denied": 1, "unknown": 3}
 
 @click.command(
     "ask",
+    short_help="Say whether an SBPL profile would allow an operation.",
     epilog="""\b
 Examples:
   binsafe ask server.sb network-outbound 192.0.2.7:443
@@ -25,7 +26,13 @@ Examples:
 @click.argument("operation")
 @click.argument("subject", metavar="[OBJECT]", required=False)
 @click.option("-D", "defined", multiple=True, metavar="NAME=VALUE", help="A parameter, as for sandbox-exec.")
-@click.option("--prelude", multiple=True, type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE")
+@click.option(
+    "--prelude",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Read before PROFILE, as one text with it. Repeatable.",
+)
 @click.option(
     "--imports", type=click.Path(exists=True, file_okay=False, path_type=Path), help="A folder with imported profiles."
 )

@@ -10,6 +10,7 @@ _LEVELS = ("note", "warning", "error")
 
 @click.command(
     "check",
+    short_help="Find what is wrong with a profile, policy or baseline.",
     epilog="""\b
 Examples:
   binsafe check server.sb
@@ -25,9 +26,21 @@ Examples:
     type=click.Choice(("seatbelt", "seccomp", "policy", "linux", "baseline")),
     help="Default: by what it holds.",
 )
-@click.option("--prelude", multiple=True, type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE")
+@click.option(
+    "--prelude",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Read before PROFILE, as one text with it. Repeatable.",
+)
 @click.option("--macos", metavar="VERSION", help="The oldest macOS that an SBPL profile must load on, as 12 or 10.15.")
-@click.option("--fail-on", type=click.Choice(_LEVELS), default="warning", show_default=True)
+@click.option(
+    "--fail-on",
+    type=click.Choice(_LEVELS),
+    default="warning",
+    show_default=True,
+    help="Exit 1 on findings this severe.",
+)
 def command(*, profile: Path, kind: str | None, prelude: tuple[Path, ...], macos: str | None, fail_on: str) -> int:
     """Read a PROFILE strictly: SBPL, seccomp as OCI runtimes take it, a policy or a baseline.
 

@@ -34,6 +34,7 @@ class _Reason(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # gener
 
 @click.command(
     "diff",
+    short_help="Say what NEW can do that OLD could not.",
     epilog="""\b
 Examples:
   binsafe diff tool-1.0 tool-1.1
@@ -51,7 +52,14 @@ What could not be compared counts, too: it cannot be ruled out.""",
 )
 @click.argument("old")
 @click.argument("new")
-@click.option("--format", "format_", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True)
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["text", "json", "markdown"]),
+    default="text",
+    show_default=True,
+    help="Of the output.",
+)
 @click.option("--json", "format_", flag_value="json", help="The same as --format json.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write there, not to standard output.")
 @click.option("--fail-on", multiple=True, type=_Reason(), help="Exit 1 on such a change; repeatable.")

@@ -5,6 +5,7 @@ import click
 
 @click.command(
     "doctor",
+    short_help="Find out what this machine can enforce.",
     epilog="""\b
 Examples:
   binsafe doctor

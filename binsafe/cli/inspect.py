@@ -26,6 +26,7 @@ _SEVERITIES = ("none", "low", "medium", "high", "critical")
 
 @click.command(
     "inspect",
+    short_help="Say what FILE is, who signed it and what it can do.",
     epilog="""\b
 Examples:
   binsafe inspect flakyservers
@@ -37,7 +38,9 @@ Examples:
   binsafe inspect ./download --fail-on medium   (exit 1 when something is found)""",
 )
 @click.argument("file")
-@click.option("--format", "format_", type=click.Choice(_FORMATS), default="text", show_default=True)
+@click.option(
+    "--format", "format_", type=click.Choice(_FORMATS), default="text", show_default=True, help="Of the output."
+)
 @click.option("--json", "format_", flag_value="json", help="The same as --format json.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write there, not to standard output.")
 @click.option("--fail-on", type=click.Choice(_SEVERITIES), default="none", help="Exit 1 on findings this severe.")

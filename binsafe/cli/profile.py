@@ -21,6 +21,7 @@ MECHANISMS = ("macos", "linux", "seatbelt", "seccomp", "landlock", "bwrap", "sys
 
 @click.command(
     "profile",
+    short_help="Write the least that FILE needs as a sandbox profile.",
     epilog="""\b
 Examples:
   binsafe profile --ports 30                        (flakyservers, its 30 ports)

@@ -10,6 +10,7 @@ from binsafe.cli.options import Seconds, grants
 
 @click.command(
     "run",
+    short_help="Run FILE in a sandbox, with the least that it needs.",
     context_settings={"allow_interspersed_args": False},
     epilog="""\b
 Examples:
@@ -28,7 +29,13 @@ Examples:
     metavar="DIR",
     help="A folder for its temporary files (TMPDIR), which stay; else it gets one that goes with it.",
 )
-@click.option("--policy", "policy_file", type=click.Path(exists=True, dir_okay=False))
+@click.option(
+    "--policy",
+    "policy_file",
+    type=click.Path(exists=True, dir_okay=False),
+    metavar="FILE",
+    help="Enforce this policy (binsafe profile --for policy), without an inspection.",
+)
 @click.option("--backend", metavar="NAME", help="The mechanism; see binsafe doctor.")
 @click.option("--allow-partial", is_flag=True, help="Go on without grants that this machine cannot give; name each.")
 @click.option("--dry-run", is_flag=True, help="Say what would be granted and denied; start nothing.")

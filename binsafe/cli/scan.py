@@ -30,6 +30,7 @@ _AHEAD = 4
 
 @click.command(
     "scan",
+    short_help="Inspect many files, folders and archives.",
     epilog="""\b
 Examples:
   binsafe scan ./downloads                                  (a line of JSON for each executable)
@@ -41,7 +42,14 @@ Examples:
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option("--jobs", type=click.IntRange(1, 1024), help="Files at the same time; default: one for each processor.")
 @click.option("--cluster", metavar="ADDRESS", help="Let a Dask cluster do it: tcp://HOST:PORT of its scheduler.")
-@click.option("--format", "format_", type=click.Choice(["jsonl", "sarif", "html"]), default="jsonl", show_default=True)
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["jsonl", "sarif", "html"]),
+    default="jsonl",
+    show_default=True,
+    help="Of the output.",
+)
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write there, not to standard output.")
 @click.option("--resume", is_flag=True, help="Leave out what the output file has already, and add to it.")
 @click.option("--fail-on", type=click.Choice(_SEVERITIES), default="none", help="Exit 1 on findings this severe.")

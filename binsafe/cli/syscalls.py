@@ -11,6 +11,7 @@ NOT_ANALYSED = 3
 
 @click.command(
     "syscalls",
+    short_help="List the system calls that FILE and its libraries can make.",
     epilog="""\b
 Examples:
   binsafe syscalls ls

@@ -1,0 +1,43 @@
+"""What --help says: of the groups, of each command, of each option."""
+
+import shutil
+from collections.abc import Iterator
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from bandit_runner.cli import group as bandit_runner
+from binsafe.cli.group import group as binsafe
+
+GROUPS = {"binsafe": binsafe, "bandit_runner": bandit_runner}
+
+
+def commands() -> Iterator[tuple[str, click.Command]]:
+    for name, group in GROUPS.items():
+        context = click.Context(group)
+        for each in group.list_commands(context):
+            command = group.get_command(context, each)
+            assert command is not None
+            yield f"{name} {each}", command
+
+
+COMMANDS = dict(commands())
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_a_groups_help_says_of_each_command_what_it_does_on_one_whole_line(name: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(shutil, "get_terminal_size", lambda *_: (80, 24))
+    lines = CliRunner().invoke(GROUPS[name], ["--help"], terminal_width=80).output.splitlines()
+    listed = lines[lines.index("Commands:") + 1 :]
+    listed = [line for line in listed[: listed.index("")] if line.startswith("  ")]
+    assert len(listed) == len([each for each in COMMANDS if each.startswith(f"{name} ")])
+    assert all(line.endswith(".") and not line.endswith("...") for line in listed)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_has_examples_and_help_for_each_option(name: str):
+    command = COMMANDS[name]
+    assert "Examples:" in (command.epilog or "")
+    options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
+    assert [option.opts for option in options if not (option.help or option.hidden)] == []
