@@ -33,18 +33,15 @@ def _behind_flags(instructions: Instructions, at: int, condition: str) -> Tested
     before = at - 1
     while before >= max(0, at - _LOOK_BACK) and instructions.names[before] in _LEAVE_FLAGS:
         before -= 1
-    if before < max(0, at - _LOOK_BACK):
-        return None
     name, operands = instructions.names[before], instructions.operands(before)
+    if before < max(0, at - _LOOK_BACK) or name not in _COMPARE | _COMBINE:
+        return None
     first, _, second = (operands if name in _WITHOUT_RESULT else operands.partition(", ")[2]).partition(", ")
     value, bits = _value(second), _bits(first)
     if value is None or not bits:
         return None
-    if name in _COMPARE:
-        return conditions.compared(before, condition, values.full(first), value, bits)
-    if name in _COMBINE:
-        return conditions.combined(before, condition, values.full(first), value, bits)
-    return None
+    tell = conditions.compared if name in _COMPARE else conditions.combined
+    return tell(before, condition, values.full(first), value, bits)
 
 
 def _bits(register: str) -> int:

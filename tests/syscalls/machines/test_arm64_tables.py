@@ -160,3 +160,8 @@ def tbnz(here: int, there: int) -> bytes:
 def test_what_a_constant_decides_is_known(test: Callable[[Arm], None], taken: int, not_taken: int):
     assert made(test, taken) == {"clock_nanosleep"}
     assert made(test, not_taken) == {"nanosleep"}
+
+
+@pytest.mark.parametrize("word", [0x7980_5008, 0x3100_0C1F, 0x6B21_001F], ids=["ldrsh x8, [x0, #40]", "cmn", "uxtb"])
+def test_what_sets_no_flags_or_compares_otherwise_decides_nothing(word: int):
+    assert made(flags(word, "eq"), 3) == {"clock_nanosleep", "nanosleep"}
