@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import msgspec
+import numpy as np
 import pytest
 from small_files import NUMBERS, file, library
 
@@ -115,6 +116,21 @@ def test_nothing_is_read_from_a_name_cache_that_is_not_there():
     assert run(using("getpwnam_r", "readv"), NSCD_CLIENT, lambda path: path != NSCD) == {"connect", "readv"}
 
 
+def test_who_waits_for_something_else_than_the_name_cache_waits_also_where_that_is_not_there():
+    client = file(
+        f"{LIBC} _getpwnam_r asking opening waiting _getaddrinfo _poll",
+        "_getpwnam_r>asking",
+        "asking>opening",
+        "asking>waiting",
+        "waiting>_poll",
+        "_getaddrinfo>_poll",
+        calls={"_poll": "poll"},
+        texts={"opening": NSCD},
+    )
+    assert run(using("getpwnam_r"), client, lambda path: path != NSCD) == set()
+    assert run(using("getpwnam_r", "getaddrinfo"), client, lambda path: path != NSCD) == {"poll"}
+
+
 def users_of_systemd(*more: str) -> Summary:
     """The name service: ``listing`` opens the folder and ``joining`` connects, in a loop that ``making`` makes."""
     return file(
@@ -184,3 +200,5 @@ def sends(service: Summary) -> bool:
 def test_a_log_that_nobody_opens_is_not_sent():
     assert not sends(logging())
     assert sends(logging("__nss_systemd_getpwnam_r>opening"))
+    opening_first = np.array([5], np.int32).tobytes()  # as an initialiser
+    assert sends(msgspec.structs.replace(logging(), roots=opening_first))
