@@ -23,7 +23,7 @@ class TierEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
     `gymnasium.utils.env_checker.check_env` passes.
     """
 
-    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012  gymnasium's own declaration
+    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 - gymnasium's own declaration
 
     _now: float
     _done: int

@@ -35,7 +35,7 @@ async def play(
     requests: int,
     rps: float,
     seed: int,
-    timeout: float = 15.0,  # noqa: ASYNC109  of each request, not of the call
+    timeout: float = 15.0,  # noqa: ASYNC109 - of each request, not of the call
     on_answer: Callable[[Sample], None] = lambda _: None,
 ) -> list[Sample]:
     """Send ``requests`` fresh ids at ``rps`` a second, evenly spaced; the samples in the order in which they were due.

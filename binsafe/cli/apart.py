@@ -94,8 +94,8 @@ def _tell_options(name: str, write: int) -> int:
 def _load_msgspec() -> None:
     """Load it as if no typing_extensions were installed: it needs nothing of them, and they are a tenth of a start."""
     if "msgspec" not in sys.modules and "typing_extensions" not in sys.modules:
-        sys.modules["typing_extensions"] = None  # type: ignore[assignment]
+        sys.modules["typing_extensions"] = None  # type: ignore[assignment]  # not to be found (importlib)
         try:
-            import msgspec  # noqa: F401
+            import msgspec  # noqa: F401 - loaded for later
         finally:
             del sys.modules["typing_extensions"]

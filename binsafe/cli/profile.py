@@ -90,8 +90,8 @@ def _explain(policy: "Policy") -> None:
     for row, (what, *held) in zip((None, *rows), (heads, *cells), strict=True):
         if len(what) > first:
             note(what)
-            what = ""  # noqa: PLW2901 - the columns stay where they are
-        note("  ".join((what.ljust(first), *(c.ljust(w) for c, w in zip(held, widths, strict=True)))).rstrip())
+        shown = what if len(what) <= first else ""
+        note("  ".join((shown.ljust(first), *(c.ljust(w) for c, w in zip(held, widths, strict=True)))).rstrip())
         if row is not None:
             note(f"    {escape(row.reason)}")
 

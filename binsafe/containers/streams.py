@@ -135,7 +135,7 @@ class _Inflate:
 def zstandard() -> Decompressor:
     """In the standard library since Python 3.14."""
     try:
-        from compression import zstd  # type: ignore[import-not-found,unused-ignore]
+        from compression import zstd  # type: ignore[import-not-found,unused-ignore]  # from 3.14 on
     except ImportError as error:
         raise Unreadable("Zstandard is not read by this version of Python (3.14 and later do)") from error
     made: Any = zstd.ZstdDecompressor()

@@ -141,7 +141,9 @@ def _hardened_runtime(subject: Subject) -> Mitigation:
 
 
 def _pointer_authentication(subject: Subject) -> Mitigation:
-    return {"arm64e": "present", "arm64": "absent"}.get(subject.slice.arch, "not-applicable")  # type: ignore[return-value]  # a Mitigation each
+    if subject.slice.arch not in {"arm64", "arm64e"}:
+        return "not-applicable"
+    return _state(subject.slice.arch == "arm64e")
 
 
 RULES: Mapping[str, Mapping[str, Callable[[Subject], Mitigation]]] = MappingProxyType(

@@ -1,5 +1,6 @@
 """A process that parses for us: started when it is first needed, kept while it holds, replaced when it breaks."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -38,6 +39,21 @@ class Broken(NamedTuple):
     member: int
 
 
+class _Child(NamedTuple):
+    """A process that parses, our end of the socket to it, and the file that holds what it says on standard error."""
+
+    process: "Forked | subprocess.Popen[bytes]"
+    connection: socket.socket
+    said: int
+
+    def end(self) -> None:
+        """End it, also when it is busy, and let go of what it had."""
+        self.process.kill()
+        self.process.wait()
+        self.connection.close()
+        os.close(self.said)
+
+
 class Worker:
     """Inspects one snapshot after the other in one child process; a context manager.
 
@@ -45,9 +61,7 @@ class Worker:
     """
 
     def __init__(self) -> None:
-        self._process: Forked | subprocess.Popen[bytes] | None = None
-        self._connection: socket.socket | None = None
-        self._said = -1
+        self._child: _Child | None = None
         self._programs = programs()
 
     def __enter__(self) -> Self:
@@ -62,7 +76,7 @@ class Worker:
     @property
     def pid(self) -> int | None:
         """The child's process id while there is one."""
-        return None if self._process is None else self._process.pid
+        return None if self._child is None else self._child.process.pid
 
     def inspect(
         self,
@@ -128,26 +142,21 @@ class Worker:
 
     def close(self) -> None:
         """End the child; also when it is busy."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-        if self._connection is not None:
-            self._connection.close()
-        if self._said >= 0:
-            os.close(self._said)
-        self._process, self._connection, self._said = None, None, -1
+        child, self._child = self._child, None
+        if child is not None:
+            child.end()
 
     def _ask(self, order: Order, descriptor: int, kind: type[_Answer]) -> _Answer | Broken:
         on_the_way = answers.OnTheWay()
-        connection = self._started()
+        child = self._started()
         ends = time.monotonic() + 2 * WORKER_SECONDS
         try:
-            send(connection, Kind.ORDER, msgspec.msgpack.encode(order), descriptor)
+            send(child.connection, Kind.ORDER, msgspec.msgpack.encode(order), descriptor)
             while True:
-                connection.settimeout(_left(ends))
-                frame = receive(connection, MAX_REPORT_BYTES)
+                child.connection.settimeout(_left(ends))
+                frame = receive(child.connection, MAX_REPORT_BYTES)
                 if frame.kind is Kind.ENDED:
-                    return self._broken(msgspec.msgpack.decode(frame.payload, type=Ending), on_the_way.member)
+                    return _broken(child, msgspec.msgpack.decode(frame.payload, type=Ending), on_the_way.member)
                 if on_the_way.takes(frame):
                     continue
                 answer = answers.read(frame.payload, kind, order.artifact, on_the_way.gaps)
@@ -157,7 +166,7 @@ class Worker:
                     self.close()
                 return answer
         except Closed:
-            return self._ended(on_the_way.member)
+            return self._ended(child, on_the_way.member)
         except TimeoutError:
             self.close()
             return Broken(
@@ -170,34 +179,37 @@ class Worker:
             self.close()
             return Broken("the parser answered with something that is no report", False, on_the_way.member)
 
-    def _ended(self, member: int) -> Broken:
+    def _ended(self, child: _Child, member: int) -> Broken:
         """Why the child has gone."""
-        process = self._process
-        assert process is not None  # noqa: S101 - for the type checker
         ends = time.monotonic() + _LAST_WORDS_SECONDS
-        while (status := process.poll()) is None and time.monotonic() < ends:
+        while (status := child.process.poll()) is None and time.monotonic() < ends:
             time.sleep(0.01)
-        broken = self._broken(Ending(status), member)
+        broken = _broken(child, Ending(status), member)
         self.close()
         return broken
 
-    def _broken(self, ending: Ending, member: int) -> Broken:
-        """What is said of an end; the last words are those of whoever spoke last, which is the one that ended."""
-        if ending.status is not None and ending.status < 0:
-            killed = ending.status == -signal.SIGKILL
-            return Broken(answers.ended_by(-ending.status), killed=killed, member=member)
-        said = os.pread(self._said, MAX_LAST_WORDS_BYTES, max(0, os.fstat(self._said).st_size - MAX_LAST_WORDS_BYTES))
-        last = said.decode("utf-8", "replace").strip().splitlines()[-1:] or ["it said nothing"]
-        return Broken(ending.reason or f"the parser failed: {last[0][:300]}", killed=False, member=member)
+    def _started(self) -> _Child:
+        if self._child is None:
+            with contextlib.ExitStack() as stack:
+                ours, theirs = socket.socketpair()
+                stack.callback(ours.close)
+                said = _private_file()
+                stack.callback(os.close, said)
+                with theirs:
+                    process = _forked(theirs, said) if can_fork() else _spawned(theirs, said)
+                self._child = _Child(process, ours, said)
+                stack.pop_all()
+        return self._child
 
-    def _started(self) -> socket.socket:
-        if self._connection is not None:
-            return self._connection
-        self._connection, theirs = socket.socketpair()
-        self._said = _private_file()
-        with theirs:
-            self._process = _forked(theirs, self._said) if can_fork() else _spawned(theirs, self._said)
-        return self._connection
+
+def _broken(child: _Child, ending: Ending, member: int) -> Broken:
+    """What is said of an end; the last words are those of whoever spoke last, which is the one that ended."""
+    if ending.status is not None and ending.status < 0:
+        killed = ending.status == -signal.SIGKILL
+        return Broken(answers.ended_by(-ending.status), killed=killed, member=member)
+    said = os.pread(child.said, MAX_LAST_WORDS_BYTES, max(0, os.fstat(child.said).st_size - MAX_LAST_WORDS_BYTES))
+    last = said.decode("utf-8", "replace").strip().splitlines()[-1:] or ["it said nothing"]
+    return Broken(ending.reason or f"the parser failed: {last[0][:300]}", killed=False, member=member)
 
 
 def _left(ends: float) -> float:

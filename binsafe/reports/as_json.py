@@ -11,11 +11,12 @@ from binsafe.reports import schemas
 SCHEMA_FILE = "report.schema.json"
 
 
-def render(report: Report, *, verbose: int = 0, width: int = 100) -> str:  # noqa: ARG001 - every reporter takes them
+def render(report: Report, *, verbose: int = 0, width: int = 100) -> str:
     """The same bytes for the same report, whatever ``verbose`` and ``width``: two-space indented, ASCII only.
 
     Everything beyond printable ASCII is escaped, so that nothing from the file can steer a terminal that shows it.
     """
+    del verbose, width
     return schemas.pretty(msgspec.json.decode(msgspec.json.encode(report)))
 
 

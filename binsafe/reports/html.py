@@ -20,8 +20,9 @@ _FOLDED_FROM = 200
 """Characters from which a value is folded."""
 
 
-def render(report: Report, *, verbose: int = 0, width: int = 100) -> str:  # noqa: ARG001 - a page has no columns
+def render(report: Report, *, verbose: int = 0, width: int = 100) -> str:
     """A whole document. Evidence is always there, folded; ``verbose`` adds the code around it, as in the text."""
+    del width  # a page has no columns
     return page(f"{report.artifact.name}: {report.verdict.level} - binsafe", _body(report, max(verbose, 1)))
 
 

@@ -23,8 +23,9 @@ _FOLDED = frozenset({"slice", "strings"})
 _ORDER = ("head", "findings", "members", "slice", "strings")
 
 
-def render(report: Report, *, verbose: int = 0, width: int = 100) -> str:  # noqa: ARG001 - Markdown wraps by itself
+def render(report: Report, *, verbose: int = 0, width: int = 100) -> str:
     """Verdict, findings, members, then the facts of each slice, folded. ``verbose`` as in :func:`outline`."""
+    del width  # Markdown wraps by itself
     sections = list(outline(report, verbose=verbose))
     lines = [f"## {prose(report.artifact.name)}", ""]
     lines += [f"> **Verdict: {_SIGNS[report.verdict.level]} {report.verdict.level}.** {prose(report.verdict.advice)}"]

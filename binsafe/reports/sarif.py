@@ -36,8 +36,9 @@ _ROOT = "ROOT"
 _LONGEST = 1_000
 
 
-def render(report: Report, *, verbose: int = 0, width: int = 100, base: str = "") -> str:  # noqa: ARG001
+def render(report: Report, *, verbose: int = 0, width: int = 100, base: str = "") -> str:
     """A log with one run; ASCII only. ``verbose`` adds findings that are only information; JSON has no ``width``."""
+    del width
     return document([report], verbose=verbose, base=base)
 
 

@@ -12,8 +12,9 @@ _SGR: Mapping[str, str] = MappingProxyType(
 """Role -> "select graphic rendition" (ECMA-48, 8.3.117)."""
 
 
-def plain(role: str, text: str) -> str:  # noqa: ARG001 - the shape of every style
+def plain(role: str, text: str) -> str:
     """No colours: for files, pipes and NO_COLOR."""
+    del role
     return text
 
 

@@ -25,4 +25,4 @@ def load() -> None:
     """Import what `launch` will need on this system, for a caller who has time now and none later."""
     if sys.platform == "linux":
         import binsafe.sandbox.linux.backend
-        import binsafe.sandbox.linux.confining  # noqa: F401
+        import binsafe.sandbox.linux.confining  # noqa: F401 - loaded for later

@@ -32,7 +32,7 @@ MAX_PATH: Final = 8
 MIN_RSA_BITS: Final = 2048
 
 _HASHES: Final = {
-    "sha1": hashes.SHA1(),  # noqa: S303  # Apple's time stamps and the signatures of the 2000s are made with it
+    "sha1": hashes.SHA1(),  # noqa: S303 - Apple's time stamps and the signatures of the 2000s are made with it
     "sha256": hashes.SHA256(),
     "sha384": hashes.SHA384(),
     "sha512": hashes.SHA512(),

@@ -198,5 +198,5 @@ def _is_named_by(certificate: bytes, signer: Any) -> bool:
             return bool(known.key_identifier == named.native)
         same_issuer = known["tbs_certificate"]["issuer"].dump() == named["issuer"].dump()
         return bool(same_issuer and known.serial_number == named["serial_number"].native)
-    except Exception:  # noqa: BLE001  # as everywhere with asn1crypto; what cannot be read is reported with the bag
+    except Exception:  # noqa: BLE001 - as everywhere with asn1crypto; what cannot be read is reported with the bag
         return False

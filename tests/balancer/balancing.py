@@ -242,5 +242,5 @@ def post(id_: str | bytes = ID, path: str = "/", headers: str = "") -> bytes:
 
 async def eventually(holds: Callable[[], bool], seconds: float = 3.0) -> None:
     async with asyncio.timeout(seconds):
-        while not holds():  # noqa: ASYNC110  what is awaited has no event of its own
+        while not holds():  # noqa: ASYNC110 - what is awaited has no event of its own
             await asyncio.sleep(0.005)

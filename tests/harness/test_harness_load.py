@@ -78,7 +78,7 @@ def test_latency_counts_from_when_a_request_was_due():
     async def main():
         async def respond(number: int):
             if number == 2:
-                time.sleep(0.3)  # noqa: ASYNC251  client and server share this thread: it blocks the sending
+                time.sleep(0.3)  # noqa: ASYNC251 - client and server share this thread: it blocks the sending
             return ANSWERS[200]
 
         async with served(respond) as (address, _, _ids):

@@ -25,7 +25,7 @@ SIGNING = Signing(marker=None, authority_marker=None)
 
 
 class _Identifier(core.Sequence):
-    _fields = [("algorithm", core.ObjectIdentifier), ("parameters", core.Any, {"optional": True})]  # noqa: RUF012  # asn1crypto's way
+    _fields = [("algorithm", core.ObjectIdentifier), ("parameters", core.Any, {"optional": True})]  # noqa: RUF012 - asn1crypto's way
 
 
 class _DigestInfo(core.Sequence):

@@ -179,7 +179,7 @@ def test_nesting_without_end():
 
 
 def test_values_that_json_does_not_have():
-    moment = dt.datetime(2026, 1, 2, 3, 4, 5)  # noqa: DTZ001  # property lists have no time zones
+    moment = dt.datetime(2026, 1, 2, 3, 4, 5)  # noqa: DTZ001 - property lists have no time zones
     found = read(None, xml({"data": b"\x00\xff", "moment": moment, "half": 0.5}))
     assert found.values == {"data": "AP8=", "moment": "2026-01-02T03:04:05", "half": 0.5}
     assert read(wrapped({"data": b"\x00\xff"}), xml({"data": b"\x00\xff"})).notes == ()

@@ -30,7 +30,7 @@ def build_root(plan: "Plan", opened: dict[str, int]) -> None:
         (path, attributes, opened[path] if path in opened else kernel.open_tree(path))
         for path, attributes in plan["mounts"]
     ]
-    root = next(folder for folder in ("/tmp", "/mnt", "/run", "/dev") if os.path.isdir(folder))  # noqa: S108
+    root = next(folder for folder in ("/tmp", "/mnt", "/run", "/dev") if os.path.isdir(folder))  # noqa: S108 - to mount over
     mount_root(root)
     os.chdir(root)
     for path in plan["folders"]:
