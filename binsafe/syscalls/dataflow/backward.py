@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from binsafe.syscalls.controlflow.places import Edge, Kind, Place
 from binsafe.syscalls.controlflow.program import Program
+from binsafe.syscalls.controlflow.regions import Region
 from binsafe.syscalls.dataflow.returns import returns
 from binsafe.syscalls.machines.machine import Constant, Flow, Location, Moved, Source, Unknown
 
@@ -58,13 +59,16 @@ def _known_behind(program: Program, target: Place, branch: Place, location: Loca
     region, at = branch
     if isinstance(location, int) or region.flow(at)[1] != target.address or target.at == at + 1:
         return None
-    tested = program.machine.tested(region.instructions, at)
-    if tested is None or tested.only is None or tested.registers != (location,):
+    settled = program.machine.settled(region.instructions, at)
+    if settled is None or settled.register != location:
         return None
-    between = range(tested.at, at)
-    entered = any(index + 1 in region.jumps_to or program.entries(Place(region, index + 1)) for index in between)
-    kept = all(program.machine.keeps(region.instructions, index, location) for index in between)
-    return tested.only if kept and not entered else None
+    entered = (program.entries(Place(region, index)) for index in range(settled.at + 1, at + 1))
+    kept = (program.machine.keeps(region.instructions, index, location) for index in range(settled.at + 1, at))
+    return settled.value if all(kept) and not any(entered) and not _jumped_between(region, settled.at, at) else None
+
+
+def _jumped_between(region: Region, first: int, last: int) -> bool:
+    return any(index in region.jumps_to for index in range(first + 1, last + 1))
 
 
 def _lost_in_call(program: Program, place: Place, location: Location) -> Unknown | None:

@@ -14,7 +14,7 @@ from binsafe.syscalls.conventions import CONVENTIONS
 from binsafe.syscalls.decoding.code import CodeRange
 from binsafe.syscalls.decoding.decode import JUNK, Instruction, Instructions
 from binsafe.syscalls.machines import arm64_values as values
-from binsafe.syscalls.machines.arm64_branches import tested
+from binsafe.syscalls.machines.arm64_branches import settled, tested
 from binsafe.syscalls.machines.arm64_tables import table
 from binsafe.syscalls.machines.machine import (
     LOADED,
@@ -27,6 +27,7 @@ from binsafe.syscalls.machines.machine import (
     Frame,
     Location,
     References,
+    Settled,
     Source,
     Step,
     Table,
@@ -156,6 +157,10 @@ class Arm64:
     def tested(self, instructions: Instructions, at: int) -> Tested | None:
         """``cbz``, ``tbz`` and their opposites, and ``b.cond`` behind what compares registers and constants."""
         return tested(instructions, at)
+
+    def settled(self, instructions: Instructions, at: int) -> Settled | None:
+        """``cbz`` of all 64 bits."""
+        return settled(instructions, at)
 
     def next_frame(self, instruction: Instruction, frame: Frame) -> Frame:
         """Follows sp, and what was copied from it: Go makes large frames through x20, C keeps x29."""

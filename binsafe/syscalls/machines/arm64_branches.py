@@ -3,7 +3,7 @@
 from binsafe.syscalls.decoding.decode import Instructions
 from binsafe.syscalls.machines import arm64_values as values
 from binsafe.syscalls.machines import conditions
-from binsafe.syscalls.machines.machine import Tested
+from binsafe.syscalls.machines.machine import Settled, Tested
 
 _LEAVE_FLAGS = frozenset(
     "mov movz movk movn adr adrp add sub and orr eor lsl lsr ldr ldrb ldrh ldrsw ldp str strb strh stp nop".split()
@@ -21,12 +21,17 @@ def tested(instructions: Instructions, at: int) -> Tested | None:
     name, operands = instructions.names[at], instructions.operands(at).split(", ")
     register, bits = values.full(operands[0]), _bits(operands[0])
     if name in {"cbz", "cbnz"}:
-        only = 0 if name == "cbz" and bits == _WHOLE else None
-        return Tested(at, (register,), lambda held: (held[0] % (1 << bits) == 0) == (name == "cbz"), only=only)
+        return Tested(at, (register,), lambda held: (held[0] % (1 << bits) == 0) == (name == "cbz"))
     if name in {"tbz", "tbnz"}:
         bit = int(operands[1][1:], 0)
         return Tested(at, (register,), lambda held: (held[0] >> bit & 1 == 0) == (name == "tbz"))
     return _behind_flags(instructions, at, instructions[at].mnemonic.removeprefix("b."))
+
+
+def settled(instructions: Instructions, at: int) -> Settled | None:
+    """See `Machine.settled`: ``cbz`` of all 64 bits."""
+    register = instructions.operands(at).partition(", ")[0] if instructions.names[at] == "cbz" else ""
+    return Settled(at, register, 0) if _bits(register) == _WHOLE else None
 
 
 def _behind_flags(instructions: Instructions, at: int, condition: str) -> Tested | None:

@@ -109,8 +109,14 @@ class Tested(NamedTuple):
     """Whether the branch is taken where the registers hold these 64 bits."""
     limit: tuple[bool, int] | None = None
     """(taken, n): if, and only if, the branch is taken (or not) the one register is less than n, without a sign."""
-    only: int | None = None
-    """The one register holds these 64 bits, and keeps them, if the branch is taken; None where it may hold others."""
+
+
+class Settled(NamedTuple):
+    """What a branch that was taken says of a register: it holds these 64 bits behind the instruction at an index."""
+
+    at: int
+    register: str
+    value: int
 
 
 class Edges(NamedTuple):
@@ -210,6 +216,10 @@ class Machine(Protocol):
 
     def tested(self, instructions: Instructions, at: int) -> Tested | None:
         """What the branch at an index depends on, where that is registers and constants; None for all else."""
+        ...
+
+    def settled(self, instructions: Instructions, at: int) -> Settled | None:
+        """What a register holds where the branch at an index is taken, if one value only leads there."""
         ...
 
     def next_frame(self, instruction: Instruction, frame: Frame) -> Frame:

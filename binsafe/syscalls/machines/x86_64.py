@@ -32,13 +32,14 @@ from binsafe.syscalls.machines.machine import (
     Location,
     Moved,
     References,
+    Settled,
     Source,
     Step,
     Table,
     Tested,
     joined,
 )
-from binsafe.syscalls.machines.x86_64_branches import tested
+from binsafe.syscalls.machines.x86_64_branches import settled, tested
 from binsafe.syscalls.sets import among
 
 _SYSCALL = b"\x0f\x05"
@@ -185,6 +186,10 @@ class X86_64:  # noqa: N801 - the processor's own name
     def tested(self, instructions: Instructions, at: int) -> Tested | None:
         """A register that ``cmp`` or ``test`` compared with a constant."""
         return tested(instructions, at)
+
+    def settled(self, instructions: Instructions, at: int) -> Settled | None:
+        """``je`` behind a comparison with a constant, or behind what leaves zero in a register."""
+        return settled(instructions, at)
 
     def next_frame(self, instruction: Instruction, frame: Frame) -> Frame:
         """Follows rsp and rbp."""

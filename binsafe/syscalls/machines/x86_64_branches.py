@@ -7,7 +7,7 @@ from types import MappingProxyType
 from binsafe.syscalls.decoding.decode import Instructions
 from binsafe.syscalls.machines import conditions
 from binsafe.syscalls.machines import x86_64_values as values
-from binsafe.syscalls.machines.machine import Tested
+from binsafe.syscalls.machines.machine import Settled, Tested
 
 _LEAVE_FLAGS = frozenset({"mov", "movabs", "movzx", "movsx", "movsxd", "lea", "nop", "endbr64", "push", "pop"})
 _LOOK_BACK = 4
@@ -15,6 +15,7 @@ _LOOK_BACK = 4
 _WHOLE = 32
 """Bits of a comparison that says how large a register's number is."""
 _ALL = 64
+_LEAVE_RESULT = frozenset({"add", "and", "dec", "neg", "or", "sub", "xor"})
 _CONDITIONS: Mapping[str, str] = MappingProxyType(
     {
         "je": "eq",
@@ -36,11 +37,8 @@ _COMBINED: Mapping[str, conditions.Combining] = MappingProxyType({"test": and_, 
 
 def tested(instructions: Instructions, at: int) -> Tested | None:
     """See `Machine.tested`: what is compared are registers or their low bits, and constants."""
-    before = at - 1
-    while before >= max(0, at - _LOOK_BACK) and instructions.names[before] in _LEAVE_FLAGS:
-        before -= 1
-    condition = _CONDITIONS.get(instructions.names[at])
-    if before < max(0, at - _LOOK_BACK) or condition is None:
+    before, condition = _flags_set_at(instructions, at), _CONDITIONS.get(instructions.names[at])
+    if before is None or condition is None:
         return None
     name = instructions.names[before]
     first, _, second = instructions.operands(before).partition(", ")
@@ -49,16 +47,34 @@ def tested(instructions: Instructions, at: int) -> Tested | None:
     other = one if first == second else named[0] if named is not None else constant
     if not bits or other is None or (named is not None and named[1] != bits):
         return None
-    if condition == "eq" and bits == _ALL:
-        compared = {"cmp": constant, "test": 0 if first == second else None}.get(name)
-        if compared is not None:
-            return Tested(before, (one,), lambda held: held[0] == compared % (1 << bits), only=compared % (1 << bits))
     if name == "cmp":
         found = conditions.compared(before, condition, one, other, bits)
         return found._replace(limit=None) if found is not None and bits < _WHOLE else found
     if name in _COMBINED:
         return conditions.combined(before, condition, one, other, bits, _COMBINED[name])
     return None
+
+
+def settled(instructions: Instructions, at: int) -> Settled | None:
+    """See `Machine.settled`: ``je`` behind a comparison with a constant, or behind what leaves zero in a register."""
+    before = _flags_set_at(instructions, at) if instructions.names[at] == "je" else None
+    if before is None:
+        return None
+    name = instructions.names[before]
+    first, _, second = instructions.operands(before).partition(", ")
+    register, bits = values.register(first) or ("", 0)
+    if name in _LEAVE_RESULT and bits >= _WHOLE:  # 32 bits clear the others
+        return Settled(before, register, 0)
+    compared = {"cmp": _constant(second), "test": 0 if first == second else None}.get(name)
+    return None if compared is None or bits != _ALL else Settled(before, register, compared % (1 << _ALL))
+
+
+def _flags_set_at(instructions: Instructions, at: int) -> int | None:
+    """The index of what sets the flags that the branch at an index depends on; None where it is too far away."""
+    before = at - 1
+    while before >= max(0, at - _LOOK_BACK) and instructions.names[before] in _LEAVE_FLAGS:
+        before -= 1
+    return before if before >= max(0, at - _LOOK_BACK) else None
 
 
 def _constant(operand: str) -> int | None:
