@@ -1,5 +1,8 @@
 """Summaries of small files, written as the names of their functions and what leads from one to another."""
 
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
 import msgspec
 import numpy as np
 
@@ -11,7 +14,7 @@ NUMBERS = numbers("x86_64")
 
 
 def library(
-    edges: list[tuple[int, int]] = [],  # noqa: B006 - never written
+    edges: Sequence[tuple[int, int]] = (),
     *,
     functions: int = 3,
     imports: tuple[Name, ...] = (),
@@ -46,8 +49,8 @@ def file(
     functions: str,
     *edges: str,
     imports: str = "",
-    calls: dict[str, str] = {},  # noqa: B006 - never written
-    texts: dict[str, str] = {},  # noqa: B006
+    calls: Mapping[str, str] = MappingProxyType({}),
+    texts: Mapping[str, str] = MappingProxyType({}),
     size: int = 64,
 ) -> Summary:
     """A file with these functions, of which those with a ``_`` in front are exported under the rest of their name."""

@@ -150,7 +150,9 @@ def users_of_systemd(*more: str) -> Summary:
 
 
 def test_users_are_asked_for_over_sockets_only_where_there_are_any():
-    nobody: Callable[[str], bool] = lambda path: path != USER_DATABASE  # noqa: E731
+    def nobody(path: str) -> bool:
+        return path != USER_DATABASE
+
     asking = using("_nss_systemd_getpwnam_r")
     assert run(asking, users_of_systemd(), nobody) == {"open"}
     assert run(asking, users_of_systemd()) == {"open", "sendto", "epoll_create1", "epoll_wait"}
