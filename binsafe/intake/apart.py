@@ -142,7 +142,6 @@ def nonsense() -> Broken:
 
 
 def _carry_out(work: Work, connection: socket.socket, folder: int | None) -> None:
-    bounds.end_with_parent()
     bounds.limit_time()
     bounds.limit_output()
     loading.ask_for_modules()

@@ -13,6 +13,8 @@ import traceback
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+from binsafe.intake.bounds import end_with_parent
+
 _MOST_BYTES = 64 * 1024**2
 _STEP = 0.002
 
@@ -29,11 +31,15 @@ class Forked:
     """A child process, as `subprocess.Popen` tells of one."""
 
     def __init__(self, work: Callable[[], None], *, keep: Collection[int], said: int) -> None:
-        """Do ``work`` in a session of its own, with no descriptors but ``keep``; what it says goes to ``said``."""
+        """Do ``work`` in a session of its own, with no descriptors but ``keep``; what it says goes to ``said``.
+
+        It ends with us, however busy it is.
+        """
         self.returncode: int | None = None
+        parent = os.getpid()
         self.pid = os.fork()
         if self.pid == 0:
-            _be_child(work, keep, said)
+            _be_child(work, keep, said, parent)
 
     def poll(self) -> int | None:
         """Its exit status, minus the signal that ended it; None while it runs."""
@@ -60,10 +66,13 @@ class Forked:
         return self.returncode
 
 
-def _be_child(work: Callable[[], None], keep: Collection[int], said: int) -> None:
+def _be_child(work: Callable[[], None], keep: Collection[int], said: int, parent: int) -> None:
     """Never comes back: nothing of ours that is buffered or registered for the end may happen twice."""
     status = 1
     try:
+        end_with_parent()
+        if os.getppid() != parent:  # it has ended already
+            return
         os.setsid()  # Ctrl-C is for our parent to handle: it ends us
         nothing = os.open(os.devnull, os.O_RDWR)
         for descriptor, standard in ((nothing, 0), (nothing, 1), (said, 2)):

@@ -42,6 +42,7 @@ _STDERR = 2
 
 def main() -> None:
     """Carry out orders from the socket that is descriptor ``sys.argv[2]``; a status other than 0 says it broke."""
+    bounds.end_with_parent()
     serve(socket.socket(fileno=int(sys.argv[2])))
 
 
