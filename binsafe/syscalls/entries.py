@@ -9,6 +9,10 @@ from binsafe.syscalls.dataflow.relayed import relayed
 from binsafe.syscalls.dataflow.wrappers import Gap, Number, Parameter, resolve
 from binsafe.syscalls.decoding.decode import OutOfInstructions
 from binsafe.syscalls.pruning import fallbacks, go, settled, spawning, untaken
+from binsafe.syscalls.tables import names
+
+_X32 = 0x4000_0000
+"""``__X32_SYSCALL_BIT`` of ``arch/x86/include/uapi/asm/unistd.h``: kernels that know the ABI make the call."""
 
 
 class Entries(NamedTuple):
@@ -32,6 +36,9 @@ def entries(program: Program) -> Entries:
     whole = True
     try:
         for site in sites.find(program):
+            if isinstance(site, Gap):
+                gaps.add(site)
+                continue
             plausible = sites.is_plausible(program, site)
             resolution = resolve(program, site, plausible=plausible)
             here = set(resolution.numbers)
@@ -45,6 +52,8 @@ def entries(program: Program) -> Entries:
             numbers |= here
             parameters |= resolution.parameters
             found.append((site, frozenset(number.value for number in here)))
+        foreign = _x32(program)
+        gaps |= {Gap(n.address, "the number is one of the x32 ABI") for n in numbers if n.value in foreign}
         never = fallbacks.never_taken(program, numbers, gaps)
         numbers = go.needed(program, fallbacks.needed(program, numbers, gaps))
         child = spawning.never_taken(program, numbers)
@@ -53,3 +62,9 @@ def entries(program: Program) -> Entries:
     except OutOfInstructions:
         whole = False
     return Entries(frozenset(numbers), frozenset(gaps), frozenset(parameters), tuple(found), whole)
+
+
+def _x32(program: Program) -> frozenset[int]:
+    """Numbers that mean calls of the other ABI for the same processor."""
+    arch = program.machine.arch
+    return frozenset(_X32 | number for number in names(arch)) if arch == "x86_64" else frozenset()

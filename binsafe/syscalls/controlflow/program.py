@@ -238,6 +238,11 @@ class Program:
         """All known instructions in other regions from which control comes to this one, and calls."""
         return self._incoming.entries(place)
 
+    def leading_into(self, region: Region) -> Iterator[tuple[int, int]]:
+        """(source, target) of all bytes outside of a region that may be a call or a jump into it."""
+        found = self._incoming.into(region).items()
+        return ((source, target) for target, sources in found for _, source in sources)
+
     def undisturbed(self, place: Place, locations: Collection[Location], stops: Container[int] = ()) -> Place:
         """The earliest instruction from which control comes to ``place`` on one way only and leaves locations alone.
 

@@ -54,6 +54,13 @@ class Region:
         return result
 
     @cached_property
+    def astray(self) -> tuple[tuple[int, int], ...]:
+        """(source, target) of the calls and jumps of this region that lead between its instructions."""
+        found = ((self.instructions.addresses[i], self.flow(i)[1]) for i, flow in self._flows.items() if flow in _LEADS)
+        inside = ((source, to) for source, to in found if to is not None and self.start <= to < self.end)
+        return tuple((source, to) for source, to in inside if self.at(to) is None)
+
+    @cached_property
     def indirect_jumps(self) -> tuple[int, ...]:
         """Indices of jumps to computed addresses: jump tables, and tail calls through pointers."""
         return tuple(i for i, flow in self._flows.items() if flow is Flow.INDIRECT)

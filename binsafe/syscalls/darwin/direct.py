@@ -60,6 +60,9 @@ def find(slice_: Slice, machine: Machine, *, max_instructions: int) -> tuple[set
     try:
         program = Program(slice_, machine, decoder)
         for site in sites.find(program):
+            if isinstance(site, Gap):
+                gaps.add(site)
+                continue
             resolution = resolve(program, site, plausible=sites.is_plausible(program, site))
             numbers |= resolution.numbers
             gaps |= resolution.gaps

@@ -1,32 +1,82 @@
 """Where the program enters the kernel: places that are the system-call instruction, decoded from a function start."""
 
 from collections.abc import Iterator
+from itertools import chain
 
 from binsafe.syscalls.controlflow.index import pieces
 from binsafe.syscalls.controlflow.places import Place
 from binsafe.syscalls.controlflow.program import Program
+from binsafe.syscalls.dataflow.wrappers import Gap
+from binsafe.syscalls.machines.machine import TAKEN, Flow
 
 _AROUND = 100
 """Instructions before and behind a site that are looked at to tell code from data."""
 _MUCH_NONSENSE = 4
 """Of random bytes one instruction in twenty is nonsense; of code none is."""
+_REACH = 64
+"""Bytes within which code that is decoded from another byte comes to the same instructions again, in practice."""
+
+_SITE_SIZE = 4
+"""Bytes of the longest instruction that is a site."""
 
 
-def find(program: Program) -> Iterator[Place]:
-    """The program's sites, by address.
+def find(program: Program) -> Iterator[Place | Gap]:
+    """The program's sites, by address; a gap for each that is there and is not decoded, or is not to be listed.
 
     The two bytes of x86's ``syscall`` also occur inside longer instructions, and in constants that lie among code.
-    Those are no sites: no instruction starts there when their function is decoded from its first byte on. (A program
-    that jumps into the middle of an instruction on purpose makes a call that is not listed, and that no filter made
-    from the list allows.)
+    Those are no sites: no instruction starts there when their function is decoded from its first byte on. Unless
+    something leads into the middle of an instruction, on purpose or because there are constants in front of it.
     """
     last = -1
     for code in pieces(program.code.ranges):
         for address in program.machine.find_sites(code):
-            place = program.place(address) if address > last else None  # pieces overlap
-            last = max(last, address)
-            if place is not None and program.machine.is_site(place.instruction):
+            if address <= last:
+                continue  # pieces overlap
+            last = address
+            place = program.place(address)
+            if place is None:
+                yield from _hidden(program, address)
+            elif program.machine.is_site(place.instruction):
                 yield place
+    yield from (Gap(address, "it makes calls of another architecture") for address in sorted(_foreign(program)))
+
+
+def _foreign(program: Program) -> Iterator[int]:
+    """Where calls are made whose numbers mean something else."""
+    for address in {at for code in pieces(program.code.ranges) for at in program.machine.find_foreign(code)}:
+        place = program.place(address)
+        if place is not None and is_plausible(program, place):
+            yield address
+
+
+def _hidden(program: Program, address: int) -> Iterator[Gap]:
+    """A site that no instruction starts at, if something leads to where one does."""
+    source = next((s for s, target in _leading_astray(program, address) if _runs_to(program, target, address)), None)
+    if source is not None:
+        yield Gap(source, "it leads into the middle of an instruction, and from there to a system call")
+
+
+def _leading_astray(program: Program, address: int) -> Iterator[tuple[int, int]]:
+    """(source, target) of what leads between the instructions shortly before an address, or takes such an address."""
+    region = program.region(address)
+    if region is None:
+        return
+    others = program.leading_into(region)
+    taken = ((source, at) for source, at, use in program.references.into(address - _REACH, address + 1) if use == TAKEN)
+    for source, target in chain(region.astray, others, taken):
+        if address - _REACH < target <= address and region.at(target) is None:
+            place = program.place(source)
+            if place is not None and place.region.flow(place.at)[1] in {None, target}:
+                yield source, target
+
+
+def _runs_to(program: Program, start: int, address: int) -> bool:
+    """Whether code that begins at ``start`` comes to a site at an address."""
+    found = program.decoder.sweep(program.code.read(start, address + _SITE_SIZE), start)
+    site = found.at(address) if found else None
+    if site is None or not program.machine.is_site(found[site]):
+        return False
+    return all(flow in {Flow.BRANCH, Flow.CALL} for at, flow in program.machine.flows(found).items() if at < site)
 
 
 def is_plausible(program: Program, site: Place) -> bool:

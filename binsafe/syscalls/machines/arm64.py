@@ -71,6 +71,11 @@ class Arm64:
         """Whether it is ``svc #0``; the kernel looks at no other immediate, but nobody writes one."""
         return instruction.mnemonic == "svc"
 
+    def find_foreign(self, code: CodeRange) -> Iterator[int]:
+        """None: a program for 64 bits has no way to those for 32."""
+        del code
+        return iter(())
+
     def calls(self, code: CodeRange) -> Edges:
         """``bl``."""
         start, words = _words(code)

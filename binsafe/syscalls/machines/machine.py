@@ -178,6 +178,10 @@ class Machine(Protocol):
         """Whether it is the system-call instruction."""
         ...
 
+    def find_foreign(self, code: CodeRange) -> Iterator[int]:
+        """Addresses whose bytes are those of an instruction that makes calls of another architecture; ascending."""
+        ...
+
     def calls(self, code: CodeRange) -> Edges:
         """All direct calls of a range, wherever they lead."""
         ...

@@ -12,6 +12,7 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
+from binsafe.formats.structure import find_all
 from binsafe.syscalls.conventions import CONVENTIONS
 from binsafe.syscalls.decoding.code import CodeRange
 from binsafe.syscalls.decoding.decode import JUNK, Instruction, Instructions
@@ -43,6 +44,7 @@ from binsafe.syscalls.machines.x86_64_branches import settled, tested
 from binsafe.syscalls.sets import among
 
 _SYSCALL = b"\x0f\x05"
+_INT_80 = b"\xcd\x80"
 _PREFIXES = frozenset((0x26, 0x2E, 0x36, 0x3E, *range(0x40, 0x50), 0x64, 0x65, 0x66, 0x67, 0xF2, 0xF3))
 _MOST_PREFIXES = 13
 """Before ``syscall``, to which none means anything (SDM volume 2, 2.1.1): an instruction has up to 15 bytes."""
@@ -106,6 +108,10 @@ class X86_64:  # noqa: N801 - the processor's own name
     def is_site(self, instruction: Instruction) -> bool:
         """Whether it is ``syscall``."""
         return instruction.mnemonic == "syscall"
+
+    def find_foreign(self, code: CodeRange) -> Iterator[int]:
+        """``int 0x80``, which makes those of i386 from whatever code (``arch/x86/entry/entry_64_compat.S``)."""
+        return (code.address + at for at in find_all(code.data, _INT_80))
 
     def calls(self, code: CodeRange) -> Edges:
         """``e8`` and four bytes of displacement."""
