@@ -37,6 +37,8 @@ _PROCESSES = (
 _CHECKING_ACCESS = frozenset({"internal/syscall/unix.Eaccess", "os/exec.findExecutable"})
 
 
+_LOCKING = frozenset({"runtime.LockOSThread", "runtime.startTemplateThread"})
+
 _COVERED: Mapping[str, str] = MappingProxyType(
     {
         "runtime.runPerThreadSyscall": (
@@ -133,10 +135,25 @@ def _led_to_by(program: Program, functions: AbstractSet[str], callers: AbstractS
     return all(source is not None and program.go_name(source) in callers for source in leading)
 
 
+def _locks_threads(program: Program) -> bool:
+    """Whether a goroutine that locks its thread may end: that of os/signal never does (runtime/signal_unix.go).
+
+    What inlines ``LockOSThread`` calls what that calls (runtime/proc.go), as the start of a program with cgo does.
+    """
+    if not _mentions(b"runtime.LockOSThread\0")(program):
+        return False
+    linked = {} if program.go is None else program.go.find(_LOCKING)
+    return (
+        linked.keys() != _LOCKING
+        or not _led_to_by(program, {"runtime.LockOSThread"}, {"runtime.ensureSigM.func1"})
+        or not _led_to_by(program, {"runtime.startTemplateThread"}, {"runtime.LockOSThread", "runtime.main"})
+    )
+
+
 OCCASIONS = (
     # runtime/proc.go, gdestroy and mexit: a thread ends where a goroutine does that has locked it;
     # runtime/sys_linux_amd64.s, clone: ends the thread behind what never returns
-    Occasion({"exit"}, {"runtime.clone", "runtime.exitThread"}, _mentions(b"runtime.LockOSThread\0")),
+    Occasion({"exit"}, {"runtime.clone", "runtime.exitThread"}, _locks_threads),
     # golang.org/x/sys/unix, mremap.go: a field of the variable that Mmap uses, called by these functions
     Occasion(
         {"mremap"},

@@ -10,7 +10,7 @@ from binsafe.formats.gopclntab import FunctionTable
 from binsafe.model import Syscalls
 from binsafe.syscalls import analyse
 
-CHROOT, FCNTL, GETPID, PIPE, SWAPOFF = 161, 72, 39, 22, 168
+CHROOT, EXIT, FCNTL, GETPID, PIPE, SWAPOFF = 161, 60, 72, 39, 22, 168
 STARTING = ("os/exec.(*Cmd).Start", "os.StartProcess", "os.startProcess", "syscall.forkExec")
 CHILD = "syscall.forkAndExecInChild1"
 TYPE, FIELDS, NAMES, MASK, MAPS, VARIABLES, TABLE = (
@@ -153,6 +153,37 @@ def piping(caller: str) -> X86:
 def test_an_old_pipe_is_made_only_for_who_asks_for_it():
     assert "pipe" not in analysed(piping("os.Pipe")).required
     assert "pipe" in analysed(piping("main.pipe")).required
+
+
+@pytest.mark.parametrize(
+    ("calls", "ends"),
+    [
+        ((), False),
+        (("runtime.LockOSThread",), True),
+        (("runtime.startTemplateThread",), True),  # LockOSThread, inlined
+    ],
+)
+def test_a_thread_ends_where_anybody_but_the_waiter_for_signals_locks_it(calls: tuple[str, ...], *, ends: bool):
+    code = X86()
+    code.label("main.main")
+    for name in (*calls, "runtime.ensureSigM.func1", "runtime.mexit"):
+        code.call(name)
+    code.ret()
+    for name, callee in (
+        ("runtime.ensureSigM.func1", "runtime.LockOSThread"),
+        ("runtime.LockOSThread", "runtime.startTemplateThread"),
+        ("runtime.mexit", "runtime.exitThread"),
+    ):
+        code.label(name)
+        code.call(callee)
+        code.ret()
+    code.label("runtime.startTemplateThread")
+    code.ret()
+    code.label("runtime.exitThread")
+    code.mov("rax", EXIT)
+    code.syscall()
+    code.ret()
+    assert ("exit" in analysed(code, {NAMES: b"runtime.LockOSThread\0"}).required) is ends
 
 
 READER = "golang.org/x/sys/unix.fcntl"

@@ -54,6 +54,7 @@ func main() { syscall.ForkExec("/bin/true", nil, &syscall.ProcAttr{Sys: &syscall
     "finds": 'import "os"\nfunc main() { one, _ := os.FindProcess(1); one.Signal(os.Interrupt) }',
     "asks": 'import "syscall"\nfunc main() { println(syscall.Faccessat(0, "a", 2, 0x200) == nil) }',
     "locks": 'import "runtime"\nfunc main() { go func() { runtime.LockOSThread() }(); select {} }',
+    "signals": 'import ("os"; "os/signal")\nfunc main() { all := make(chan os.Signal, 1); signal.Notify(all); <-all }',
     "maps": MAPS % "unix.Map()",
     "remaps": MAPS % "unix.Map(); unix.Mremap()",
     "time": 'import "syscall"\nfunc main() { var now syscall.Timeval; syscall.Gettimeofday(&now) }',
@@ -110,6 +111,10 @@ def test_attributes_are_found_wherever_they_are_made(made: dict[str, set[str]], 
 def test_an_occasion_is_seen(made: dict[str, set[str]], expected: set[str], name: str):
     assert not made["nothing"] & expected
     assert made[name] >= expected
+
+
+def test_the_thread_that_waits_for_signals_never_ends(made: dict[str, set[str]]):
+    assert "exit" not in made["signals"]
 
 
 def test_who_looks_for_programs_asks_only_for_the_right_to_execute(made: dict[str, set[str]]):
