@@ -162,3 +162,11 @@ def test_a_file_that_looks_names_up_in_itself_first_uses_its_own_definition():
     first = File("first", library(exports=(export("helper", 1),)))
     closure = Closure([File("program", asking, whole=True), first, File("second", helping(symbolic=True))])
     assert [live(closure, 1), live(closure, 2)] == [{1}, {0, 1}]
+
+
+def test_where_nobody_has_the_version_that_is_asked_for_any_other_files_definition_may_be_taken():
+    """As ld.so does with a warning, where a library is older than the program was linked with."""
+    libc = library(exports=(export("read", 0, "OLD"), export("write", 1, "OLD")))
+    own = library(functions=1, imports=(Name("read", "NEW", False),), exports=(export("read", 0, "OLD"),), roots=(0,))
+    closure = Closure([File("program", own, whole=True), File("libc", libc)])
+    assert live(closure, 1) == {0}

@@ -1,7 +1,10 @@
 """Code behind a comparison with ENOSYS: it runs only on kernels that do not have the call before it."""
 
+from pathlib import Path
+
 import pytest
 from assembled import X86, Arm, program
+from compiled import bare, calls, needs_compiler
 
 from binsafe.syscalls import analyse
 
@@ -90,6 +93,19 @@ def test_code_beside_the_older_call_that_is_only_jumped_to_is_not_dead():
     code.syscall()
     code.ret()
     assert made(code) == {"pipe2", "swapon"}
+
+
+@needs_compiler
+def test_what_a_jump_table_leads_to_beside_the_older_call_is_not_dead(tmp_path: Path):
+    text = (
+        "mov $293,%eax; syscall; cmp $-38,%eax; jne .Lon; mov $22,%eax; syscall; .Lon: mov (%rsp),%ecx; cmp $1,%ecx; "
+        "ja .Lend; lea .Ltable(%rip),%rdx; movslq (%rdx,%rcx,4),%rax; add %rdx,%rax; jmp *%rax; "
+        ".Lone: mov $167,%eax; syscall; .Lend: mov $60,%eax; syscall; "
+        ".section .rodata; .p2align 2; .Ltable: .long .Lone - .Ltable, .Lend - .Ltable"
+    )
+    found = calls(bare(tmp_path, text))
+    assert found.complete
+    assert set(found.sites) == {"pipe2", "swapon", "exit"}
 
 
 def test_the_same_for_arm64():
