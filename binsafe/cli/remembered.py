@@ -6,14 +6,13 @@ What a policy says of libraries is compared with their bytes at each start, so a
 
 import hashlib
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from binsafe.intake.store import Store
+from binsafe.intake.store import Store, cache_folder
 
 if TYPE_CHECKING:
     from binsafe.cli.asked import Asked
@@ -66,12 +65,7 @@ def _installed() -> int:
 
 
 def _folder() -> Path:
-    if sys.platform == "linux":  # the library that knows every system's place would be a tenth of a start
-        place = os.environ.get("XDG_CACHE_HOME", "")  # XDG Base Directory Specification: a relative one is ignored
-        return Path(place if place.startswith("/") else "~/.cache", "binsafe", "policies", _FORM).expanduser()
-    import platformdirs
-
-    return platformdirs.user_cache_path("binsafe") / "policies" / _FORM
+    return cache_folder() / "policies" / _FORM
 
 
 def _rules(asked: "Asked") -> list[tuple[str, bytes]]:

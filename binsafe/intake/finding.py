@@ -24,7 +24,7 @@ class Found(NamedTuple):
 def find(name: str, *, progress: Callable[[str], None] | None = None) -> Found:
     """What ``name`` means; raises NotFound. An artifact that is declared may have to be built, telling ``progress``."""
     for path in _candidates(name):
-        if path is not None and os.path.lexists(path):
+        if os.path.lexists(path):
             return Found(name, _resolved(path))
     declared = _declared()
     if name in declared:
@@ -41,17 +41,18 @@ def _resolved(path: Path) -> Path:
         raise NotAnalysable(f"{path} is a link that leads nowhere", hint="name the file itself") from error
 
 
-def _candidates(name: str) -> list[Path | None]:
+def _candidates(name: str) -> list[Path]:
     path = Path(name)
     if path.is_absolute() or len(path.parts) != 1 or os.path.lexists(path):
         return [path]
     import shutil
 
+    command = shutil.which(name)
+    if command is not None:
+        return [Path(command)]
     import platformdirs
 
-    command = shutil.which(name)
-    store = platformdirs.user_data_path(DISTRIBUTION) / "artifacts"
-    return [Path(command) if command else None, store / name]
+    return [platformdirs.user_data_path(DISTRIBUTION) / "artifacts" / name]
 
 
 def _declared() -> "dict[str, EntryPoint]":

@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import os
 import stat
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,12 +18,24 @@ _MAGIC = b"binsafe.summary/1\n"
 _DIGEST = hashlib.sha256().digest_size
 
 
+def cache_folder() -> Path:
+    """Where all of ours is kept that can be made again; what knows every system's place is a tenth of a command."""
+    if sys.platform == "linux":
+        place = os.environ.get("XDG_CACHE_HOME", "")  # XDG Base Directory Specification: a relative one is ignored
+        return Path(place if place.startswith("/") else "~/.cache", "binsafe").expanduser()
+    import platformdirs
+
+    return platformdirs.user_cache_path("binsafe")
+
+
 class Store:
     """Named bytes in one folder."""
 
     def __init__(self, folder: Path | None) -> None:
         """Keep them in ``folder``, if only we can write there; nowhere without one."""
         self._folder = None if folder is None else _private(folder)
+        self._room = 0
+        """Bytes that may be written before anybody looks at the folder again."""
 
     def read(self, name: str) -> bytes | None:
         """What was kept under a name."""
@@ -40,11 +53,12 @@ class Store:
         """Keep it, if there is room and nothing goes wrong: that it is not kept costs time only."""
         if self._folder is None or len(payload) + len(_MAGIC) + _DIGEST > MAX_SUMMARY_BYTES:
             return
-        import tempfile  # it loads compressors, and mostly nothing is written
-
         with contextlib.suppress(OSError):
-            _make_room(self._folder, len(payload))
-            descriptor, path = tempfile.mkstemp(dir=self._folder, prefix=".new-")
+            if self._room < len(payload):
+                self._room = _make_room(self._folder, len(payload))
+            self._room -= len(payload)
+            path = self._folder / f".new-{os.urandom(8).hex()}"  # `tempfile` loads compressors
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             try:
                 with open(descriptor, "wb") as file:
                     file.write(_MAGIC + hashlib.sha256(payload).digest() + payload)
@@ -94,8 +108,8 @@ def _is_ours(status: os.stat_result, is_kind: Callable[[int], bool]) -> bool:
     return bool(is_kind(status.st_mode)) and status.st_uid == os.geteuid() and not status.st_mode & 0o022
 
 
-def _make_room(folder: Path, size: int) -> None:
-    """Remove what was not read for longest, and what other engines left, until ``size`` bytes fit."""
+def _make_room(folder: Path, size: int) -> int:
+    """Remove what was not read for longest, and what other engines left, until ``size`` bytes fit; how many do then."""
     files = []
     for entry in folder.parent.rglob("*"):
         with contextlib.suppress(OSError):
@@ -105,7 +119,8 @@ def _make_room(folder: Path, size: int) -> None:
     room = MAX_CACHE_BYTES - size - sum(length for _, _, length, _ in files)
     for _, _, length, entry in sorted(files):
         if room >= 0:
-            return
+            break
         with contextlib.suppress(OSError):
             entry.unlink()
         room += length
+    return size + room

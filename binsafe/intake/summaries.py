@@ -14,12 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
-import platformdirs
 
 from binsafe.errors import NotAnalysable
 from binsafe.formats.elf_needs import Needs
 from binsafe.intake.private import Copy
-from binsafe.intake.store import Store
+from binsafe.intake.store import Store, cache_folder
 from binsafe.model import ResolvedLibrary
 from binsafe.syscalls import Summary, engine_version, summarise_library
 
@@ -144,9 +143,9 @@ class Own:
 
 def programs() -> Store:
     """Where what `Own` gives is kept, by the sha256 of the program."""
-    return Store(platformdirs.user_cache_path("binsafe") / "programs" / engine_version())
+    return Store(cache_folder() / "programs" / engine_version())
 
 
 def default_folder() -> Path:
     """Where the libraries' are kept."""
-    return platformdirs.user_cache_path("binsafe") / "libraries"
+    return cache_folder() / "libraries"

@@ -42,7 +42,7 @@ _SERVED = re.compile(_SERVICE_FUNCTIONS)
 _LOOKED_UP = re.compile(r"_Unwind_\w{1,40}|__gcc_personality_v0|idn2_\w{1,40}")
 _ASKED_IN_BYTES = re.compile(f"({_SERVED.pattern}|{_LOOKED_UP.pattern})\0".encode())
 ASKED_BEGIN = (b"get", b"set", b"end", b"initgroups_dyn", b"netname2user", b"_Unwind_", b"__gcc_personality", b"idn2_")
-_ASKING = re.compile(rb"\0(?:libnss_%s|libgcc_s\.so|__nss_lookup_function\0)")
+_ASKING = (b"\0libnss_%s", b"\0libgcc_s.so", b"\0__nss_lookup_function\0")
 _ENTRY, _ENTRIES = 19, 32
 """Bytes of an entry of glibc's table of names, which are as long as the longest; at least so many of about 60."""
 _VECTOR = 16
@@ -131,7 +131,7 @@ def places(data: memoryview) -> Iterator[tuple[int, str]]:
 
 def asks_for_names(slice_: Slice) -> bool:
     """Whether a file looks such names up: the C library, and services that ask other services, as ``compat`` does."""
-    return _ASKING.search(slice_.data) is not None
+    return any(next(find_all(slice_.data, name), None) is not None for name in _ASKING)
 
 
 def asks_by_name(library: str) -> bool:

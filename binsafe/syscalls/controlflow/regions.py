@@ -1,6 +1,7 @@
 """One function decoded: its instructions, how control moves between them, and where its stack pointer stands."""
 
 from bisect import bisect_left
+from collections.abc import Mapping
 from functools import cached_property
 
 from binsafe.syscalls.decoding.decode import Instructions
@@ -28,7 +29,10 @@ class Region:
         self.anchored = anchored
         """False where only a window of a huge function was decoded: its first instruction is no way in."""
         self.end = instructions.end if instructions else start
-        self._flows = machine.flows(instructions)
+
+    @cached_property
+    def _flows(self) -> Mapping[int, Flow]:
+        return self.machine.flows(self.instructions)
 
     def leaving(self, index: int) -> Flow:
         """How control leaves an instruction."""
@@ -42,6 +46,11 @@ class Region:
     def at(self, address: int | None) -> int | None:
         """The index of the instruction that starts at an address; None if none does."""
         return None if address is None else self.instructions.at(address)
+
+    def _jumped(self, index: int) -> int | None:
+        """The index of the instruction of this region to which one jumps."""
+        jumps = self._flows.get(index) in _JUMPS
+        return self.at(self.machine.target(self.instructions, index)) if jumps else None
 
     @cached_property
     def jumps_to(self) -> dict[int, list[int]]:
@@ -122,9 +131,8 @@ class Region:
             at, frame = work.pop() if work else orphans.pop()
             while at < len(frames) and frames[at] is None:
                 frames[at] = frame
-                flow, target = self.flow(at)
-                frame = self.machine.next_frame(self.instructions[at], frame)
-                jumped = self.at(target) if flow in _JUMPS else None
+                frame = self.machine.next_frame(self.instructions, at, frame)
+                jumped = self._jumped(at)
                 if jumped is not None:
                     work.append((jumped, frame))
                 elif at == first_indirect:

@@ -123,6 +123,6 @@ def _longest(rows: npt.NDArray[np.uint8]) -> int:
 
     Behind no text, and behind that of bytes that are no instruction, which is short, stands what was there before.
     """
-    short = (rows[:, _OPERANDS] == 0) | ~rows[:, :4].any(axis=1)
+    short = (rows[:, _OPERANDS] == 0) | (rows[:, :4].view("<u4")[:, 0] == 0)
     ends = range(_OPERANDS + _SHORT, _END, _STEP)
     return next((end for end in ends if ((rows[:, end - 1] == 0) | short).all()), _END)

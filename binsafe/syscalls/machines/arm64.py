@@ -167,9 +167,9 @@ class Arm64:
         """``cbz`` of all 64 bits."""
         return settled(instructions, at)
 
-    def next_frame(self, instruction: Instruction, frame: Frame) -> Frame:
+    def next_frame(self, instructions: Instructions, at: int, frame: Frame) -> Frame:
         """Follows sp, and what was copied from it: Go makes large frames through x20, C keeps x29."""
-        mnemonic, operands = instruction.mnemonic, instruction.operands
+        _, _, mnemonic, operands = instructions[at]
         if mnemonic in {"bl", "blr"}:
             return {name: offset for name, offset in frame.items() if name in {"sp", "x29"}}
         memory = operands.find("[")

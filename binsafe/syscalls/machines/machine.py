@@ -226,8 +226,8 @@ class Machine(Protocol):
         """What a register holds where the branch at an index is taken, if one value only leads there."""
         ...
 
-    def next_frame(self, instruction: Instruction, frame: Frame) -> Frame:
-        """The frame after an instruction."""
+    def next_frame(self, instructions: Instructions, at: int, frame: Frame) -> Frame:
+        """The frame after an instruction, of which ``frame`` is the one before."""
         ...
 
     def exposes(self, instruction: Instruction, frame: Frame) -> int | None:

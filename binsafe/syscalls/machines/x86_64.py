@@ -6,8 +6,6 @@ section 3.2.1; of Go: ``abi-internal.md`` (no register but rsp and rbp survives 
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import compress
-from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -41,7 +39,6 @@ from binsafe.syscalls.machines.machine import (
     joined,
 )
 from binsafe.syscalls.machines.x86_64_branches import settled, tested
-from binsafe.syscalls.sets import among
 
 _SYSCALL = b"\x0f\x05"
 _INT_80 = b"\xcd\x80"
@@ -60,7 +57,7 @@ _NONSENSE = (
     "fbld fbstp fisttp sysexit sysenter sysret rsm wrmsr rdmsr invd clts lahf sahf loope loopne xlatb salc"
 )
 
-_FLOWS: Mapping[str, Flow] = MappingProxyType(
+_FLOWS: Mapping[str, Flow] = (
     dict.fromkeys(values.BRANCHES, Flow.BRANCH)
     | dict.fromkeys(("ret", "retf", "iretq"), Flow.RETURN)
     | dict.fromkeys(("ud0", "ud1", "ud2", "int3", "hlt", JUNK), Flow.TRAP)
@@ -76,6 +73,9 @@ def _immediates(**opcodes: int) -> npt.NDArray[np.int64]:
     return table
 
 
+_SHORT_JUMPS = bytes(byte == 0xEB or byte & 0xF0 == 0x70 or byte & 0xFC == 0xE0 for byte in range(256))
+_RIP_RELATIVE = bytes(byte & 0xC7 == 0x05 for byte in range(256))
+"""Byte -> whether it begins a short jump, or is such a ModRM byte."""
 _IMMEDIATE = _immediates(x69=4, x6B=1, x80=1, x81=4, x83=1, xC0=1, xC1=1, xC6=1, xC7=4)
 _IMMEDIATE_0F = _immediates(x70=1, x71=1, x72=1, x73=1, xA4=1, xAC=1, xBA=1, xC2=1, xC4=1, xC5=1, xC6=1)
 """SDM volume 2, appendix A, the maps of one and of two bytes; F6 and F7 have one only as ``test``."""
@@ -121,15 +121,15 @@ class X86_64:  # noqa: N801 - the processor's own name
         """``e9`` and ``0f 8x``, each with four bytes of displacement."""
         data = code.array()
         near = _relative(code, np.flatnonzero(data == 0xE9), 1)
-        conditional = _relative(code, np.flatnonzero((data[:-1] == 0x0F) & ((data[1:] & 0xF0) == 0x80)), 2)
+        two_bytes = np.flatnonzero(data[:-1] == 0x0F)  # few: only of those is the second one looked at
+        conditional = _relative(code, two_bytes[data[two_bytes + 1] & 0xF0 == 0x80], 2)
         return joined(near, conditional)
 
     def short_jumps(self, code: CodeRange) -> Edges:
         """``eb``, ``7x`` and ``e0`` to ``e3`` with one byte of displacement: what a tail call to a neighbour is."""
-        data = code.array()
-        first, second = data[:-1], data[1:]
-        at = np.flatnonzero((first == 0xEB) | (first & 0xF0 == 0x70) | (first & 0xFC == 0xE0))
-        return Edges(code.address + at, code.address + at + 2 + second[at].astype(np.int8).astype(np.int64))
+        at = _among(code.data[:-1], _SHORT_JUMPS)
+        distances = code.array().view(np.int8)[at + 1].astype(np.int64)
+        return Edges(code.address + at, code.address + at + 2 + distances)
 
     def short_jumps_of_few(self, code: bytes, address: int) -> Iterator[tuple[int, int]]:
         """The same as pairs."""
@@ -140,19 +140,19 @@ class X86_64:  # noqa: N801 - the processor's own name
     def references(self, code: CodeRange) -> References:
         """Every ModRM byte that says ``[rip + disp32]``; what stands before it says how much stands behind it."""
         data = code.array()
-        at = np.flatnonzero(data & 0xC7 == 0x05)
+        at = _among(code.data, _RIP_RELATIVE)
         at = at[(at > 0) & (at <= len(data) - 5)]
         opcode, register, before = data[at - 1], data[at] >> 3 & 7, data[np.maximum(at - 2, 0)]
         group = (opcode & 0xFE == 0xF6) & (register < 2)
         behind = np.where(before == 0x0F, _IMMEDIATE_0F[opcode], _IMMEDIATE[opcode] + group * (1 + 3 * (opcode & 1)))
         count = len(data) - 3
         displacements = np.ndarray((max(count, 0),), np.dtype("<i4"), buffer=code.data, strides=(1,))
-        vector = (
-            (before == 0x0F) | among(data[np.maximum(at - 3, 0)], (0x0F, 0xC5)) | (data[np.maximum(at - 4, 0)] == 0xC4)
-        )
-        called = (opcode == 0xFF) & ((register == 2) | (register == 4))
-        widest = data[np.maximum(at - 5, 0)] == 0x62
-        uses = np.select([opcode == 0x8D, called, widest, vector], [TAKEN, CALLED, LOADED_WIDEST, LOADED_WIDE], LOADED)
+        third = data[np.maximum(at - 3, 0)]
+        vector = (before == 0x0F) | (third == 0x0F) | (third == 0xC5) | (data[np.maximum(at - 4, 0)] == 0xC4)
+        uses = np.where(vector, np.int8(LOADED_WIDE), np.int8(LOADED))
+        uses[data[np.maximum(at - 5, 0)] == 0x62] = LOADED_WIDEST
+        uses[(opcode == 0xFF) & ((register == 2) | (register == 4))] = CALLED
+        uses[opcode == 0x8D] = TAKEN
         prefixed = (opcode == 0x8D) & (at > 1) & (before & 0xF0 == 0x40)
         sources, targets = code.address + at - 1 - prefixed, code.address + at + 5 + behind + displacements[at + 1]
         near = prefixed & (targets <= sources) & (targets > sources - large_model.AROUND)
@@ -160,13 +160,12 @@ class X86_64:  # noqa: N801 - the processor's own name
         return References(
             np.concatenate([sources, far.sources]),
             np.concatenate([targets, far.targets]),
-            np.append(uses, np.full(len(far.sources), TAKEN)).astype(np.int8),
+            np.append(uses, np.full(len(far.sources), TAKEN, np.int8)),
         )
 
     def flows(self, instructions: Instructions) -> dict[int, Flow]:
         """A jump to what no constant says is an indirect one."""
-        names = instructions.names
-        flows = {at: _FLOWS[names[at]] for at in compress(range(len(names)), map(_FLOWS.__contains__, names))}
+        flows = {at: flow for at, flow in enumerate(map(_FLOWS.get, instructions.names)) if flow is not None}
         for at, flow in flows.items():
             if flow is Flow.JUMP and self.target(instructions, at) is None:
                 flows[at] = Flow.INDIRECT
@@ -197,9 +196,11 @@ class X86_64:  # noqa: N801 - the processor's own name
         """``je`` behind a comparison with a constant, or behind what leaves zero in a register."""
         return settled(instructions, at)
 
-    def next_frame(self, instruction: Instruction, frame: Frame) -> Frame:
+    def next_frame(self, instructions: Instructions, at: int, frame: Frame) -> Frame:
         """Follows rsp and rbp."""
-        return frames.after(instruction, frame)
+        if not frames.may_change(instructions.names[at], instructions.operands(at)):
+            return frame
+        return frames.after(instructions[at], frame)
 
     def exposes(self, instruction: Instruction, frame: Frame) -> int | None:
         """``lea``, copies of rsp and rbp, and accesses with an index."""
@@ -268,6 +269,11 @@ def _named(instructions: Iterable[Instruction]) -> list[int]:
     leas = (i for i in instructions if i.mnemonic == "lea")
     found = ((i, _ITS_OWN.search(i.operands)) for i in leas)
     return sorted({i.address + i.size + int(match[1] + match[2], 16) for i, match in found if match is not None})
+
+
+def _among(code: memoryview, wanted: bytes) -> Addresses:
+    """Offsets of the bytes of which a table says that they are wanted: to compare takes three times as long."""
+    return np.flatnonzero(np.frombuffer(bytes(code).translate(wanted), np.bool_))
 
 
 def _relative(code: CodeRange, at: Addresses, opcode: int) -> Edges:

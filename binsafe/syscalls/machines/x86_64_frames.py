@@ -17,7 +17,14 @@ _CONSTANT_SIZES = (2, 5)
 """Bytes of ``push`` with a constant: others have a prefix, which may be the one that has it push two bytes."""
 _SEGMENT_SIZE = 2
 _EXCHANGES = frozenset({"xchg", "xadd", "lock xchg", "lock xadd"})
+_MAY_MOVE = _MOVES_THE_STACK | {name.removeprefix("lock ") for name in _EXCHANGES}
+_NAMES_OF_POINTERS = ("rsp", "esp", "sp", "rbp", "ebp", "bp")
 _REPLACES = frozenset({"mov", "movabs", "movzx", "movsx", "movsxd", "lea", "pop"})
+
+
+def may_change(name: str, operands: str) -> bool:
+    """Whether `after` has to be asked of an instruction, said without taking it apart: of most it has not."""
+    return name in _MAY_MOVE or operands.startswith(_NAMES_OF_POINTERS)
 
 
 def after(instruction: Instruction, frame: Frame) -> Frame:
