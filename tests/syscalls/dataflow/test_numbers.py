@@ -43,6 +43,7 @@ X86_WAYS = {
     "mov rax, 60": (b"\x48\xc7\xc0\x3c\0\0\0", {"exit"}),
     "xor eax, eax": (b"\x31\xc0", {"read"}),
     "push 3; pop rax": (b"\x6a\x03\x58", {"close"}),
+    "push 1; push 60; pop qword [rsp]; pop rax": (b"\x6a\x01\x6a\x3c\x8f\x04\x24\x58", {"exit"}),
     "push 60; push 1; pop rcx; pop rax": (b"\x6a\x3c\x6a\x01\x59\x58", {"exit"}),
     "mov ecx, 1; lea eax, [rcx + 2]": (b"\xb9\x01\0\0\0\x8d\x41\x02", {"close"}),
     "mov eax, 2; or al, 1": (b"\xb8\x02\0\0\0\x0c\x01", {"close"}),
