@@ -2,6 +2,7 @@
 
 index           direct branches, and instructions that name addresses, by scanning bytes
 pointers        what memory points to before the program starts: relocations, or words
+go_types        words of Go's types, which look like pointers
 layout          where functions start and end: Go's table, unwind tables, symbols, calls
 regions         one function decoded: control flow and stack frame
 places          one instruction, and how control comes from one to another

@@ -11,6 +11,7 @@ from binsafe.formats import gopclntab, stubs
 from binsafe.formats.elf_linking import Linking
 from binsafe.model import Slice
 from binsafe.syscalls.controlflow import registers
+from binsafe.syscalls.controlflow.go_types import are_names
 from binsafe.syscalls.controlflow.incoming import Incoming
 from binsafe.syscalls.controlflow.index import Index, Referring, pieces
 from binsafe.syscalls.controlflow.layout import layout
@@ -73,8 +74,10 @@ class Program:
         self.go = gopclntab.functions(slice_) if go is None else go
         """Go's own table; None for other programs."""
         self.pointers = pointers(slice_, self.code, linking)
-        if self.go is not None and self.go.entries:
-            self.pointers = self.pointers.without(distinct(np.frombuffer(self.go.entries, np.int64)))
+        if self.go is not None:
+            slots = self.pointers.slots
+            own = distinct(np.frombuffer(self.go.entries, np.int64))
+            self.pointers = self.pointers.without(np.concatenate([own, slots[are_names(slice_, slots)]]))
         self.stubs = dict(self._stubs())
         """Slot of the global offset table -> the stub that jumps to where it points."""
         self.layout = layout(
