@@ -10,7 +10,7 @@ import numpy.typing as npt
 from binsafe.formats import gopclntab, stubs
 from binsafe.formats.elf_linking import Linking
 from binsafe.model import Slice
-from binsafe.syscalls.controlflow import registers
+from binsafe.syscalls.controlflow import pages, registers
 from binsafe.syscalls.controlflow.go_types import are_names
 from binsafe.syscalls.controlflow.incoming import Incoming
 from binsafe.syscalls.controlflow.index import Index, Referring, pieces
@@ -277,10 +277,25 @@ class Program:
             self._taken[address] = next(self._taken_by(address), None)
         return self._taken[address]
 
+    def naming(self, start: int, end: int) -> Iterator[int]:
+        """Where code names an address from ``start`` up to ``end``, or may."""
+        for source, _, _ in self.references.into(start, end):
+            place = self.place(source)
+            named = () if place is None else self._completed(place, start, end)
+            if place is None or named is None or named:
+                yield source
+
+    def _completed(self, place: Place, start: int, end: int) -> tuple[int, ...] | None:
+        return pages.completed(place.region, place.at, start, end, go=self.is_go(place.region))
+
+    def named_at(self, place: Place) -> tuple[int, ...]:
+        """The addresses that an instruction may name."""
+        return self.machine.named(place.region.instructions, place.at, self.undisturbed(place, ()).at)
+
     def _taken_by(self, address: int) -> Iterator[int]:
         yield from (slot for slot in self.pointers.to(address) if not self.only_called(slot))
         for source, _, use in self.references.into(address, address + 1):
-            if use in {TAKEN, MAYBE_TAKEN} and self._is_taken_at(source):
+            if use in {TAKEN, MAYBE_TAKEN} and self._is_taken_at(source, address):
                 yield source
         absolute = self.machine.names_absolutely and not self.slice.traits.get("pie")
         yield from (place for place in (self.code.naming(address) if absolute else ()) if self._names(place, address))
@@ -298,13 +313,14 @@ class Program:
         named = at < 0 or self.go is None or f"{address:#x}" in region.instructions.operands(at)
         return at == last and named
 
-    def _is_taken_at(self, source: int) -> bool:
+    def _is_taken_at(self, source: int, address: int) -> bool:
         """Whether an instruction stands there, and keeps the address for more than calls of its own function."""
         place = self.place(source)
         if place is None:
             region = self.region(source)
             return region is None or not self.is_known(region.start)
-        return not registers.uses(place.region, place.at).nothing_else
+        named = self._completed(place, address, address + 1)
+        return named is None or any(not registers.uses(place.region, at).nothing_else for at in named)
 
     def only_called(self, slot: int) -> bool:
         """Whether a slot of the global offset table is nothing but called or jumped through."""

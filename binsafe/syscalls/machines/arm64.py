@@ -13,6 +13,7 @@ import numpy.typing as npt
 from binsafe.syscalls.conventions import CONVENTIONS
 from binsafe.syscalls.decoding.code import CodeRange
 from binsafe.syscalls.decoding.decode import JUNK, Instruction, Instructions
+from binsafe.syscalls.machines import arm64_addresses as addresses
 from binsafe.syscalls.machines import arm64_values as values
 from binsafe.syscalls.machines.arm64_branches import settled, tested
 from binsafe.syscalls.machines.arm64_tables import table
@@ -125,6 +126,18 @@ class Arm64:
             found += _pairs(start, words, np.full(len(later), page, np.int64), later, MAYBE_TAKEN)
         return References(*(np.concatenate(column) for column in zip(*found, strict=True)))
 
+    def page(self, instructions: Instructions, at: int) -> tuple[str, int] | None:
+        """That of ``adrp``."""
+        return addresses.page(instructions, at)
+
+    def distances(self, instructions: Instructions, at: int, register: str) -> tuple[int, ...] | None:
+        """Of an addition of a constant, and of a load or store."""
+        return addresses.distances(instructions.names[at], instructions.operands(at), register)
+
+    def named(self, instructions: Instructions, at: int, straight: int) -> tuple[int, ...]:
+        """What it counts from its own address, or from a page."""
+        return addresses.named(instructions, at, straight)
+
     def flows(self, instructions: Instructions) -> dict[int, Flow]:
         """How control leaves each of them, by index; left out is what goes on."""
         flows = ((at, self._flow(instruction.mnemonic)) for at, instruction in enumerate(instructions))
@@ -210,9 +223,12 @@ class Arm64:
         """Registers that a callee hands back as they were."""
         return frozenset({"x29"}) if go else values.PRESERVED
 
-    def keeps(self, instructions: Instructions, at: int, location: Location) -> bool:  # noqa: ARG002 - nothing is told
-        """Nothing is told without taking an instruction apart."""
-        return False
+    def keeps(self, instructions: Instructions, at: int, location: Location) -> bool:
+        """Most do not write the register or slot that is followed."""
+        name = instructions.names[at]
+        if isinstance(location, int):
+            return not name.startswith("st")
+        return not values.may_set(name, instructions.operands(at), location)
 
     def sources(self, step: Step, location: Location) -> tuple[Source, ...] | None:
         """Where the location's value comes from; None if the instruction leaves it alone."""

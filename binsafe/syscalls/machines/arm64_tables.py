@@ -12,13 +12,13 @@ from typing import NamedTuple
 from binsafe.syscalls.decoding.decode import Instructions
 from binsafe.syscalls.machines import arm64_values as values
 from binsafe.syscalls.machines.arithmetic import Operation
+from binsafe.syscalls.machines.arm64_addresses import CONSTANT_SUM, held, setting_of
 from binsafe.syscalls.machines.machine import Moved, Table
 
 _LOOK_BACK = 8
 """Instructions before a jump in which a load with an index is a sign of a table that is not read."""
 _INDEXED = re.compile(r"(?P<to>[wx]\d+), \[(?P<base>x\d+), (?P<index>[wx]\d+)(?:, (?P<extend>[a-z]+)(?: #\d)?)?\]")
 _SUM = re.compile(r"x\d+, (?P<first>x\d+), (?P<second>[wx]\d+)(?:, (?P<extend>[a-z]+)(?: #(?P<shift>\d))?)?")
-_CONSTANT_SUM = re.compile(r"x\d+, (?P<page>x\d+), #(?P<offset>0x[0-9a-f]+|\d+)")
 _SIZES = {"ldrb": 1, "ldrsb": 1, "ldrh": 2, "ldrsh": 2, "ldrsw": 4}
 _EXTENSIONS = {"uxtw": (Operation("and", 0xFFFF_FFFF),), "sxtw": (Operation("sign-extend", 32),)}
 
@@ -35,17 +35,17 @@ class _Entry(NamedTuple):
 def table(instructions: Instructions, at: int, straight: int) -> Table | None:
     """See `Machine.table`: what adds on the way, or loads with an index, is a table that may not be read."""
     register = values.full(instructions.operands(at).partition(", ")[0])
-    setting = _setting(instructions, at, straight, register)
+    setting = setting_of(instructions, at, straight, register)
     if setting is None:
         before = range(max(0, at - _LOOK_BACK), at)
         return Table((), 4) if any(_INDEXED.search(instructions.operands(index)) for index in before) else None
     if instructions.names[setting] == "add":
-        leads_to_one = _CONSTANT_SUM.fullmatch(instructions.operands(setting)) is not None
+        leads_to_one = CONSTANT_SUM.fullmatch(instructions.operands(setting)) is not None
         return None if leads_to_one else _summed(instructions, setting, straight)
     entry = _entry(instructions, setting)
     if entry is None:
         return None
-    bases = _named(instructions, setting, straight, entry.base)
+    bases = held(instructions, setting, straight, entry.base)
     return Table(tuple((base, 0) for base in bases), entry.size, chosen=entry.chosen)
 
 
@@ -53,14 +53,14 @@ def _summed(instructions: Instructions, adding: int, straight: int) -> Table:
     """The table of which an entry is added to its origin."""
     found = _SUM.fullmatch(instructions.operands(adding))
     for origin, number in ((found["first"], found["second"]), (found["second"], found["first"])) if found else ():
-        loading = _setting(instructions, adding, straight, values.full(number))
+        loading = setting_of(instructions, adding, straight, values.full(number))
         entry = None if loading is None else _entry(instructions, loading)
         if found is None or loading is None or entry is None:
             continue
         extend = found["extend"] or "lsl"
         signed = extend.startswith("s") or (extend == "lsl" and entry.signed)
-        origins = _named(instructions, adding, straight, origin)
-        bases = _named(instructions, loading, straight, entry.base)
+        origins = held(instructions, adding, straight, origin)
+        bases = held(instructions, loading, straight, entry.base)
         places = tuple((base, origin) for base in bases for origin in origins)
         return Table(places, entry.size, 1 << int(found["shift"] or 0), signed, entry.chosen)
     return Table((), 4)
@@ -74,34 +74,3 @@ def _entry(instructions: Instructions, loading: int) -> _Entry | None:
     size = _SIZES.get(name) or (4 if found["to"].startswith("w") else 8)
     index = Moved(values.full(found["index"]), _EXTENSIONS.get(found["extend"] or "", ()))
     return _Entry(size, name.startswith("ldrs"), found["base"], (loading, index))
-
-
-def _named(instructions: Instructions, before: int, straight: int, register: str) -> list[int]:
-    """The address that a register holds; all that the function gives it where what is on the only way gives none."""
-    setting = _setting(instructions, before, straight, register)
-    if setting is not None:
-        return _given(instructions, setting, straight)
-    found = [at for name in ("adr", "add") for at in instructions.by_first_operand(name).get(register, ())]
-    return sorted({address for at in found for address in _given(instructions, at, 0)})
-
-
-def _given(instructions: Instructions, at: int, straight: int) -> list[int]:
-    """The address that an instruction computes, where that is a constant."""
-    name, operands = instructions.names[at], instructions.operands(at)
-    if name in {"adr", "adrp"}:
-        return [int(operands.rpartition("#")[2], 0)]
-    found = _CONSTANT_SUM.fullmatch(operands) if name == "add" else None
-    if found is None:
-        return []
-    page = _setting(instructions, at, straight, found["page"])
-    pages = instructions.by_first_operand("adrp").get(found["page"], ()) if page is None else [page]
-    starts = {start for page in pages if instructions.names[page] == "adrp" for start in _given(instructions, page, 0)}
-    return sorted(start + int(found["offset"], 0) for start in starts)
-
-
-def _setting(instructions: Instructions, before: int, straight: int, register: str) -> int | None:
-    """The last instruction before another one, from ``straight`` on, that may set a register."""
-    for at in range(before - 1, straight - 1, -1):
-        if values.may_set(instructions.names[at], instructions.operands(at), register):
-            return at
-    return None

@@ -15,6 +15,8 @@ WRITES_NOTHING = RETURNS | TRAPS | COMPARE_AND_BRANCH | {"b", "br", "cmp", "cmn"
 _CALLS = frozenset({"bl", "blr", "blraa", "blrab", "blraaz", "blrabz"})
 PRESERVED = frozenset(f"x{number}" for number in range(19, 30))
 """Registers that a callee hands back as they were (AAPCS64, section 6.1.1)."""
+_IMPLIED = ("svc", "pac", "aut", "xpac", "cpy", "set")
+"""How what writes registers that it does not name, or all that it names, begins."""
 _SET_ALL = ("ld", "swp", "cas")
 """How what may write all its operands begins: loads, and atomic operations of memory."""
 _LOAD_BITS = {"ldr": 0, "ldur": 0, "ldrb": 8, "ldurb": 8, "ldrh": 16, "ldurh": 16}
@@ -63,6 +65,8 @@ def may_set(name: str, operands: str, register: str) -> bool:
         return False
     if name in _CALLS:
         return register not in PRESERVED
+    if name.startswith(_IMPLIED):
+        return register in {"x0", "x16", "x17", "x30"} or register[1:] in operands
     outside, bracket, memory = operands.partition("[")
     names = [full(each) for each in outside.rstrip(", ").split(", ")]
     if bracket and writeback(bracket + memory)[1] and writeback(bracket + memory)[0] == register:

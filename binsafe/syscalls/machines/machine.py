@@ -202,6 +202,24 @@ class Machine(Protocol):
         """Instructions that name an address relative to their own; on x86 some by chance."""
         ...
 
+    def page(self, instructions: Instructions, at: int) -> tuple[str, int] | None:
+        """The register in which an instruction leaves an address for others to add to, and that address.
+
+        None for what names addresses alone.
+        """
+        ...
+
+    def distances(self, instructions: Instructions, at: int, register: str) -> tuple[int, ...] | None:
+        """How far from what a register holds the addresses lie that an instruction names; None if that is not told."""
+        ...
+
+    def named(self, instructions: Instructions, at: int, straight: int) -> tuple[int, ...]:
+        """The addresses that an instruction may name, with what is computed for it from ``straight`` on, as `table`'s.
+
+        None where that could not be told.
+        """
+        ...
+
     def flows(self, instructions: Instructions) -> dict[int, Flow]:
         """How control leaves each of them, by index; left out is what goes on."""
         ...

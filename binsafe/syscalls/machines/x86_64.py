@@ -163,6 +163,18 @@ class X86_64:  # noqa: N801 - the processor's own name
             np.append(uses, np.full(len(far.sources), TAKEN, np.int8)),
         )
 
+    def page(self, instructions: Instructions, at: int) -> None:  # noqa: ARG002 - instructions name whole addresses
+        """None."""
+        return
+
+    def distances(self, instructions: Instructions, at: int, register: str) -> None:  # noqa: ARG002 - as above
+        """None are told."""
+        return
+
+    def named(self, instructions: Instructions, at: int, straight: int) -> tuple[int, ...]:  # noqa: ARG002 - as above
+        """What it counts from its own address."""
+        return tuple(_counted([instructions[at]]))
+
     def flows(self, instructions: Instructions) -> dict[int, Flow]:
         """A jump to what no constant says is an indirect one."""
         flows = {at: flow for at, flow in enumerate(map(_FLOWS.get, instructions.names)) if flow is not None}
@@ -266,8 +278,12 @@ def _computed(instructions: Instructions, register: str) -> list[int]:
 
 def _named(instructions: Iterable[Instruction]) -> list[int]:
     """The addresses that ``lea`` computes from its own, each once."""
-    leas = (i for i in instructions if i.mnemonic == "lea")
-    found = ((i, _ITS_OWN.search(i.operands)) for i in leas)
+    return _counted(i for i in instructions if i.mnemonic == "lea")
+
+
+def _counted(instructions: Iterable[Instruction]) -> list[int]:
+    """The addresses that instructions count from their own, each once."""
+    found = ((i, _ITS_OWN.search(i.operands)) for i in instructions)
     return sorted({i.address + i.size + int(match[1] + match[2], 16) for i, match in found if match is not None})
 
 

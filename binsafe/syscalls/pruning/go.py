@@ -77,21 +77,12 @@ def told(program: Program, gap: Gap) -> Resolution | None:
     if program.go_name(gap.address) in _COVERED:
         return Resolution(frozenset(), frozenset())
     fcntl = numbers(program.machine.arch)["fcntl"]
-    for variable in _named_at(program, gap.address):
-        readers = {program.go_name(source) for source, _, _ in program.references.into(variable, variable + 1)}
+    place = program.place(gap.address)
+    for variable in () if place is None else program.named_at(place):
+        readers = {program.go_name(source) for source in program.naming(variable, variable + 1)}
         if readers & _READING_FCNTL and program.slice.read(variable, 8) == fcntl.to_bytes(8, "little"):
             return Resolution(frozenset({Number(fcntl, gap.address)}), frozenset())
     return None
-
-
-def _named_at(program: Program, address: int) -> list[int]:
-    """The addresses of memory that the instruction at an address names."""
-    place, references = program.place(address), program.references
-    size = 0 if place is None else place.instruction.size
-    found: list[int] = references.targets[
-        (references.sources >= address) & (references.sources < address + size)
-    ].tolist()
-    return found
 
 
 class Occasion(NamedTuple):

@@ -6,7 +6,9 @@ import pytest
 from assembled import CODE, Arm, program
 
 from binsafe.syscalls import analyse
+from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.decoding.code import Code
+from binsafe.syscalls.decoding.decode import Decoder
 from binsafe.syscalls.machines.arm64 import Arm64
 
 
@@ -73,3 +75,55 @@ def test_what_was_overwritten_on_the_only_way_names_nothing():
     found = Arm64().references(Code(slice_).ranges[0])
     pairs = set(zip(found.sources.tolist(), found.targets.tolist(), strict=True))
     assert pairs == {(CODE, assembler.labels["first"]), (CODE + 12, assembler.labels["second"])}
+
+
+def _named(middle: Callable[[Arm], None]) -> bool:
+    """Whether ``adrp x9`` is thought to name what is added to another page in the same register, far behind it."""
+    assembler = Arm()
+    assembler.page(9, "start")
+    middle(assembler)
+    assembler.nop(40)
+    assembler.label("end")
+    assembler.add_in_page(0, 9, "target")
+    assembler.ret()
+    assembler.label("target")
+    assembler.ret()
+    assembler.label("start")
+    seen = Program(program(assembler), Arm64(), Decoder("arm64", 10_000))
+    target = assembler.labels["target"]
+    assert CODE in [source for source, _, _ in seen.references.into(target, target + 1)]
+    return CODE in list(seen.naming(target, target + 1))
+
+
+def _overwritten(assembler: Arm) -> None:
+    assembler.jump_if_zero(1, "kept")
+    assembler.mov(9, 0)
+    assembler.jump("end")
+    assembler.label("kept")
+    assembler.mov(9, 1)
+
+
+def _branched(assembler: Arm) -> None:
+    assembler.jump_if_zero(1, "end")
+    assembler.mov(9, 0)
+    assembler.ret()
+
+
+def _copied(assembler: Arm) -> None:
+    assembler.copy(10, 9)
+    assembler.jump_if_zero(1, "end")
+    assembler.mov(9, 0)
+
+
+def _left(assembler: Arm) -> None:
+    """Where another function goes on with the page."""
+    assembler.labels["elsewhere"] = CODE + 0x1000
+    assembler.jump_if_zero(1, "elsewhere")
+    assembler.mov(9, 0)
+
+
+@pytest.mark.parametrize(
+    ("middle", "named"), [(_overwritten, False), (_branched, True), (_copied, True), (_left, True)]
+)
+def test_a_page_names_what_is_added_to_it_on_some_way(middle: Callable[[Arm], None], *, named: bool):
+    assert _named(middle) == named

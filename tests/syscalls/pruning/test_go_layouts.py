@@ -4,7 +4,7 @@ import struct
 from array import array
 
 import pytest
-from assembled import CODE, DATA, X86, program
+from assembled import CODE, DATA, X86, Arm, program
 
 from binsafe.formats.gopclntab import FunctionTable
 from binsafe.model import Syscalls
@@ -54,7 +54,7 @@ def starting(code: X86) -> None:
 
 
 def analysed(
-    code: X86, data: dict[int, bytes] | None = None, *, table: bool = True, counters: bool = False
+    code: X86 | Arm, data: dict[int, bytes] | None = None, *, table: bool = True, counters: bool = False
 ) -> Syscalls:
     """With a table of functions that holds their addresses; one that is unknown where ``table`` is False."""
     end = CODE + len(code.code())
@@ -200,6 +200,23 @@ def reading(name: str) -> X86:
     code.syscall()
     code.ret()
     return code
+
+
+def test_the_number_of_fcntl_is_read_from_a_variable_by_way_of_its_page():
+    code = Arm()
+    code.label("main.main")
+    code.call(READER)
+    code.ret()
+    code.label(READER)
+    code.labels["number"] = VARIABLES
+    code.page(27, "number")
+    code.word(0xF940_0368 | (VARIABLES & 0xFFF) // 8 << 10)  # ldr x8, [x27, number]
+    code.syscall()
+    code.ret()
+    found = analysed(code, {VARIABLES: words(25)})
+    assert found.complete
+    assert "fcntl" in found.required
+    assert not analysed(code, {VARIABLES: words(FCNTL)}).complete
 
 
 def test_the_number_of_fcntl_is_read_from_a_variable():

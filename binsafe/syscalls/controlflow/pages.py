@@ -1,0 +1,49 @@
+"""Addresses of which one instruction gives a page and a later one the rest, as on arm64: what is named for certain.
+
+A scan of the code cannot see where a page goes that is kept for longer, and takes too much for named. Here the register
+that holds it is followed forward, over every way inside of the function, until something else is written there.
+"""
+
+from binsafe.syscalls.controlflow.regions import Region
+from binsafe.syscalls.machines.machine import Flow
+
+
+def completed(region: Region, at: int, start: int, end: int, *, go: bool) -> tuple[int, ...] | None:
+    """The instructions that name an address from ``start`` up to ``end`` by way of what the one at ``at`` computes.
+
+    That is the instruction itself where it names addresses alone. None where not all of them can be told.
+    """
+    machine, instructions = region.machine, region.instructions
+    page = machine.page(instructions, at)
+    if page is None:
+        return (at,)
+    register, address = page
+    preserved = register in machine.preserved(go=go)
+    found: list[int] = []
+    seen: set[int] = set()
+    work = [at + 1]
+    while work:
+        here = work.pop()
+        if here in seen:
+            continue
+        seen.add(here)
+        distances = machine.distances(instructions, here, register) if here < len(instructions) else None
+        flow, target = region.flow(here)
+        leaves = flow in {Flow.JUMP, Flow.BRANCH} and region.at(target) is None
+        if distances is None or leaves:
+            return None
+        found += [here for distance in distances if start <= address + distance < end]
+        if preserved if flow is Flow.CALL else machine.keeps(instructions, here, register):
+            work += _following(region, here)
+    return tuple(found)
+
+
+def _following(region: Region, here: int) -> list[int]:
+    """Indices to which control can go on inside of the region; through a table to all that may be its cases."""
+    flow, target = region.flow(here)
+    found = [here + 1] if region.falls_through(here) else []
+    if flow is Flow.INDIRECT:
+        found += [*region.orphans, *region.jumps_to]
+    elif flow is not Flow.CALL and (jumped := region.at(target)) is not None:
+        found.append(jumped)
+    return found

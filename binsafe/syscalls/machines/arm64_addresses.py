@@ -1,0 +1,84 @@
+"""AArch64: the addresses that instructions compute from their own, a page first and then the rest."""
+
+import re
+
+from binsafe.syscalls.decoding.decode import Instructions
+from binsafe.syscalls.machines import arm64_values as values
+
+CONSTANT_SUM = re.compile(r"x\d+, (?P<page>x\d+), #(?P<offset>0x[0-9a-f]+|\d+)")
+_REGISTER = re.compile(r"\b[wx]\d+")
+_ACCESS = re.compile(r".*, \[(?P<page>x\d+)(?:, #(?P<offset>0x[0-9a-f]+|\d+))?\]")
+
+
+def page(instructions: Instructions, at: int) -> tuple[str, int] | None:
+    """See `Machine.page`."""
+    register, _, address = instructions.operands(at).partition(", #")
+    return (register, int(address, 0)) if instructions.names[at] == "adrp" else None
+
+
+def distances(name: str, operands: str, register: str) -> tuple[int, ...] | None:
+    """See `Machine.distances`. Of an access the word behind it counts, too: some are of two."""
+    if name == "bl" or register[1:] not in operands:
+        return ()
+    if name in {"br", "blr"}:
+        return (0,)
+    added = CONSTANT_SUM.fullmatch(operands) if name == "add" else None
+    if added is not None and added["page"] == register:
+        return (int(added["offset"], 0),)
+    accessed = _ACCESS.fullmatch(operands) if name.startswith(("ld", "st")) else None
+    if accessed is not None and accessed["page"] == register:
+        distance = int(accessed["offset"] or "0", 0)
+        stored = name.startswith("st") and _mentions(operands.partition("[")[0], register)
+        return None if stored else (distance, distance + 8)
+    read = operands if name.startswith("st") else operands.partition("[" if name.startswith("ld") else ", ")[2]
+    return None if _mentions(read, register) else ()
+
+
+def _mentions(operands: str, register: str) -> bool:
+    return register in map(values.full, _REGISTER.findall(operands))
+
+
+def named(instructions: Instructions, at: int, straight: int) -> tuple[int, ...]:
+    """See `Machine.named`."""
+    name, operands = instructions.names[at], instructions.operands(at)
+    accessed = None if name == "add" else _ACCESS.fullmatch(operands)
+    if accessed is None:
+        return tuple(_given(instructions, at, straight))
+    starts = _pages(instructions, at, straight, accessed["page"])
+    return tuple(start + int(accessed["offset"] or "0", 0) for start in starts)
+
+
+def held(instructions: Instructions, before: int, straight: int, register: str) -> list[int]:
+    """The address that a register holds; all that the function gives it where what is on the only way gives none."""
+    setting = setting_of(instructions, before, straight, register)
+    if setting is not None:
+        return _given(instructions, setting, straight)
+    found = [at for name in ("adr", "add") for at in instructions.by_first_operand(name).get(register, ())]
+    return sorted({address for at in found for address in _given(instructions, at, 0)})
+
+
+def _given(instructions: Instructions, at: int, straight: int) -> list[int]:
+    """The address that an instruction computes, where that is a constant."""
+    name, operands = instructions.names[at], instructions.operands(at)
+    if name in {"adr", "adrp"}:
+        return [int(operands.rpartition("#")[2], 0)]
+    found = CONSTANT_SUM.fullmatch(operands) if name == "add" else None
+    if found is None:
+        return []
+    return [start + int(found["offset"], 0) for start in _pages(instructions, at, straight, found["page"])]
+
+
+def _pages(instructions: Instructions, before: int, straight: int, register: str) -> list[int]:
+    """The page that a register holds; all that the function gives it where what is on the only way gives none."""
+    setting = setting_of(instructions, before, straight, register)
+    settings = instructions.by_first_operand("adrp").get(register, ()) if setting is None else [setting]
+    found = (page(instructions, each) for each in settings)
+    return sorted({each[1] for each in found if each is not None})
+
+
+def setting_of(instructions: Instructions, before: int, straight: int, register: str) -> int | None:
+    """The last instruction before another one, from ``straight`` on, that may set a register."""
+    for at in range(before - 1, straight - 1, -1):
+        if values.may_set(instructions.names[at], instructions.operands(at), register):
+            return at
+    return None
