@@ -1,5 +1,6 @@
 """How the command lines end, and what they tell the person who waits. Without click: see ``apart``."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -40,8 +41,7 @@ def conduct(action: Callable[[], object], name: str) -> int:
         _forget_output()
         status = 1
     except OSError as error:  # a disk that is full or cannot be written, which no command can help
-        where = error.filename or "the output"
-        complain(name, f"cannot write or read {where}: {error.strerror or error}", "make room, or name another place")
+        complain(name, *_explained(error))
         _forget_output()
         status = USAGE
     except Exception as error:
@@ -50,6 +50,17 @@ def conduct(action: Callable[[], object], name: str) -> int:
         complain(name, str(error), error.hint)
         status = error.exit_status
     return status if isinstance(status, int) else 0
+
+
+def _explained(error: OSError) -> tuple[str, str]:
+    """What is wrong, and what to do."""
+    if error.errno == errno.ENOENT and error.filename is None:  # getcwd(2)
+        return "the folder that this was started in is not there any more", "go to another one"
+    if error.errno == errno.EMFILE:
+        return "more files have to be open than may be", "allow more: ulimit -n 256"
+    return f"cannot write or read {error.filename or 'the output'}: {error.strerror or error}", (
+        "make room, or name another place"
+    )
 
 
 def _forget_output() -> None:

@@ -75,6 +75,25 @@ def test_a_limit_that_is_asked_for_again_and_again_is_one_thing():
     assert "4 more were counted" in done.stderr
 
 
+def test_a_mask_that_keeps_the_owner_out_is_the_programs_and_hinders_nobody_else():
+    done = subprocess.run([*RUN, SHELL, "-c", "umask"], umask=0o777, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "0777\n"), done.stderr
+
+
+def test_where_nothing_more_can_be_opened_that_is_said():
+    words = [shutil.which("prlimit") or "prlimit", "--nofile=16:16", *RUN, SHELL, "-c", ":"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "ulimit -n" in done.stderr
+
+
+def test_a_folder_that_has_gone_is_said_to_have(tmp_path: Path):
+    words = [SHELL, "-c", 'rmdir "$PWD"; exec "$@"', SHELL, *RUN, SHELL, "-c", ":"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "not there any more" in done.stderr
+
+
 def test_its_own_open_files_have_names():
     """Servers log to /dev/stderr, and bash names what it reads from by /dev/fd."""
     assert script("echo said > /dev/stderr; echo told > /proc/self/fd/1").stdout == "told\n"

@@ -169,7 +169,9 @@ def init(control: int, status: int, plan: "Plan", trees: dict[str, int], tell: "
     kernel.prctl(kernel.PR_SET_PDEATHSIG, kernel.SIGKILL)
     with step("mounts"):
         kernel.sethostname(inside.HOSTNAME)
+        users = os.umask(0o022)  # which is the program's, and may keep its owner out of folders
         build_root(plan, trees)
+        os.umask(users)
     return attend(control, status, plan, tell)
 
 
