@@ -117,6 +117,12 @@ def test_who_would_become_somebody_else_is_told_that_he_may_not():
     assert done.stdout == f"{errno.EPERM}\n{errno.EPERM}"
 
 
+@pytest.mark.parametrize(("command", "option"), [((SHELL, "-c", "env"), "--exec"), (("ls", "/usr/bin/env"), "--read")])
+def test_a_program_that_a_shell_looks_at_is_one_to_execute(command: tuple[str, ...], option: str):
+    """It asks what there is on its PATH before it executes anything."""
+    assert f"read /usr/bin/env denied: not in the policy; add {option} /usr/bin/env\n" in run(*command).stderr
+
+
 def test_looking_for_a_program_where_there_is_none_is_no_denial():
     """npm looks for its shell in node_modules/.bin of each folder above, which nobody has."""
     with tempfile.TemporaryDirectory(dir="/var/tmp") as name:

@@ -232,7 +232,7 @@ class Answerer:
                 operation="write" if missed.writes else "read",
                 result=errno.EACCES,
                 expected=missed.expected,
-                grant=missed.grant,
+                grant=self._watch.wanted(missed, opened=flags is not None),
             )
 
     def _name(self, call: Call) -> None:

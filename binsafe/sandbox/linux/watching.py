@@ -10,7 +10,7 @@ import msgspec
 from binsafe.model import Condition, Policy, Violation
 from binsafe.sandbox.linux.destinations import Destinations
 from binsafe.sandbox.linux.layout import inside
-from binsafe.sandbox.linux.lookups import Lookups, may_exist
+from binsafe.sandbox.linux.lookups import Lookups, Miss, may_exist
 from binsafe.syscalls import tables
 
 _MAX_LINKS: Final = 40
@@ -81,6 +81,13 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
         if found is None and folder not in SEARCHED and self._may_be_made(path):
             return path
         return found
+
+    def wanted(self, missed: Miss, *, opened: bool) -> str:
+        """The grant for a file that was missed: a shell asks what there is on its PATH before it executes that."""
+        starts_others = self.executables or "execve" in self.foreseen
+        if opened or missed.writes or not starts_others or posixpath.dirname(missed.path) not in SEARCHED:
+            return missed.grant
+        return f"--exec {missed.path}" if os.access(missed.path, os.X_OK) else missed.grant
 
     def _may_be_made(self, path: str) -> bool:
         """Whether something could be there for the program alone: in a folder for temporary files."""
