@@ -7,6 +7,7 @@
     stubs.py        the code that calls through a linkage table
     symbols.py      symbol tables
     gopclntab.py    Go's own function table
+    eh_frame.py     what the unwinder is told: where functions start and end
     _lief.py        the one door to LIEF: dynamic symbols and relocations of ELF, which each processor has its own of
 
 LIEF copies a file and makes an object of all that is in it: 584 MB and 1.6 s for a Mach-O of 147 MB, and its import

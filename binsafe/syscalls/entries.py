@@ -8,7 +8,7 @@ from binsafe.syscalls.dataflow import sites
 from binsafe.syscalls.dataflow.relayed import relayed
 from binsafe.syscalls.dataflow.wrappers import Gap, Number, Parameter, resolve
 from binsafe.syscalls.decoding.decode import OutOfInstructions
-from binsafe.syscalls.pruning import fallbacks, go, settled, spawning, untaken
+from binsafe.syscalls.pruning import fallbacks, go, settled, spawning, unreferenced, untaken
 from binsafe.syscalls.tables import names
 
 _X32 = 0x4000_0000
@@ -55,7 +55,7 @@ def entries(program: Program) -> Entries:
         foreign = _x32(program)
         gaps |= {Gap(n.address, "the number is one of the x32 ABI") for n in numbers if n.value in foreign}
         never = fallbacks.never_taken(program, numbers, gaps)
-        numbers = go.needed(program, fallbacks.needed(program, numbers, gaps))
+        numbers = go.needed(program, fallbacks.needed(program, unreferenced.needed(program, numbers), gaps))
         child = spawning.never_taken(program, numbers)
         numbers = settled.needed(program, numbers, lambda region: never(region) | child.get(region.start, set()))
         numbers = untaken.needed(program, numbers, found)

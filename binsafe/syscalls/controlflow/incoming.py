@@ -33,7 +33,7 @@ class Incoming:
         region, index = place
         edges = []
         for kind, source in self.into(region).get(place.address, ()):
-            found = self._program.place(source)
+            found = self._program.branch(source)
             if found is not None:
                 edge = Edge(_kind(found) if kind is None else kind, found)
                 edges += [edge] if found.leads(edge.kind, place.address) else []

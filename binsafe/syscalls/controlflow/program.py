@@ -181,7 +181,7 @@ class Program:
             return False
         self._doubtful.discard(start)  # asked once; and while it is being asked
         crossed = self.decoder.sweep(self.code.read(before, start + _LONGEST), before).crosses(start)
-        sources = [self.place(source) for source, _ in self.calls.into(start, start + 1)] if crossed else []
+        sources = [self.branch(source) for source, _ in self.calls.into(start, start + 1)] if crossed else []
         return crossed and not any(place and place.leads(Kind.CALL, start) for place in sources)
 
     def _forget_start(self, at: int) -> None:
@@ -213,6 +213,18 @@ class Program:
         region = self.region(address)
         index = None if region is None else region.at(address)
         return None if region is None or index is None else Place(region, index)
+
+    def branch(self, opcode: int) -> Place | None:
+        """The instruction whose opcode stands at an address: before it there may be prefixes.
+
+        Linkers make ``addr32 call`` of a call through a slot that they know (psABI, B.2), compilers write ``bnd``.
+        """
+        region = self.region(opcode)
+        at = -1 if region is None else bisect_right(region.instructions.addresses, opcode) - 1
+        if region is None or at < 0:
+            return None
+        before = self.code.read(region.instructions.addresses[at], opcode)
+        return Place(region, at) if self.machine.prefixes.issuperset(before) else None
 
     def sources(self, place: Place, location: Location) -> tuple[Source, ...] | None:
         """Where a location's value comes from at one instruction; None if it leaves the location alone."""
@@ -332,7 +344,7 @@ class Program:
         """The calls and jumps through a slot: of code itself, or of its stub."""
         sources = [source for source, _, use in self.references.into(slot, slot + 1) if use == CALLED]
         stub = self.stubs.get(slot)
-        found = [self.place(source) for source in sources if not self._in_stub(source, slot)]
+        found = [self.branch(source) for source in sources if not self._in_stub(source, slot)]
         found.append(None if stub is None else self.place(stub))
         return [place for place in found if place is not None]
 

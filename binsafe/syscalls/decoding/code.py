@@ -122,16 +122,13 @@ class Code:
         found = ((r.address, next(find_all(r.data, pattern), None)) for r in self.ranges)
         return (start + at for start, at in found if at is not None)
 
-    def naming(self, address: int) -> list[int]:
-        """The places where four bytes of code are the address of a place in it, whatever they are part of."""
-        if address >> 32:
-            return []
-        at = int(np.searchsorted(self._named, np.uint64(address << 32)))
-        found = []
-        while at < len(self._named) and int(self._named[at]) >> 32 == address:
-            found.append(self.address(int(self._named[at]) & 0xFFFF_FFFF))
-            at += 1
-        return found
+    def naming(self, address: int, size: int = 1) -> list[int]:
+        """Where four bytes of code are the address of a place in it, or one of ``size``, whatever they are part of."""
+        first, last = (
+            len(self._named) if end >> 32 else int(np.searchsorted(self._named, np.uint64(end << 32)))
+            for end in (address, address + size)
+        )
+        return [self.address(pair & 0xFFFF_FFFF) for pair in self._named[first:last].tolist()]
 
     @cached_property
     def _named(self) -> npt.NDArray[np.uint64]:

@@ -59,6 +59,7 @@ class Arm64:
     passed: tuple[str, ...] = arguments[:6]
     nonsense = frozenset({JUNK, "udf", "hvc", "smc", "eret", "dcps1", "dcps2", "dcps3", "drps"})
     compare = "cmn"
+    prefixes = frozenset[int]()
     stack = "sp"
     call_shift = 0
     names_absolutely = False  # an instruction has 4 bytes

@@ -164,6 +164,8 @@ class Machine(Protocol):
     """Mnemonics that no program in user mode has, and those that have gone out of use: a sign of data."""
     compare: str
     """The mnemonic of what `compared_with` tells of."""
+    prefixes: frozenset[int]
+    """Bytes that may stand before the opcode of a branch."""
     stack: str
     call_shift: int
     """Bytes that a call pushes."""

@@ -92,6 +92,7 @@ class X86_64:  # noqa: N801 - the processor's own name
     passed: tuple[str, ...] = ("rdi", "rsi", "rdx", "r10", "r8", "r9")
     nonsense = frozenset(_NONSENSE.split())
     compare = "cmp"
+    prefixes = _PREFIXES
     stack = "rsp"
     call_shift = 8
     names_absolutely = True  # ``mov r32, imm32`` and its like, in programs that are linked below 4 GiB

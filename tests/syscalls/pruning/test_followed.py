@@ -68,6 +68,16 @@ def test_what_is_called_otherwise_runs(tmp_path: Path, run: str):
     assert set(freestanding(tmp_path, _SYSCONF % run).required) >= _ALL
 
 
+@pytest.mark.parametrize("prefix", ["addr32", "bnd", "data16 rex64"])
+def test_a_call_with_prefixes_is_a_call(tmp_path: Path, prefix: str):
+    run = """OUTLINE static long run(long n) {
+        __asm__ volatile("mov $3, %%%%edi; %s call sysconf" : : : "memory", "rax", "rcx", "rdx", "rsi", "rdi", "r11");
+        return sysconf(5);
+    }"""
+    found = freestanding(tmp_path, _SYSCONF % run.replace("%%%%", "%%").replace("%s", prefix), "-mno-red-zone")
+    assert "sysinfo" in found.required
+
+
 def test_a_table_that_is_written_decides_nothing(tmp_path: Path):
     source = (_SYSCONF % _TWICE % ("5", "7")).replace("static const short", "static volatile short")
     assert set(freestanding(tmp_path, source).required) >= _ALL

@@ -1,0 +1,119 @@
+"""Functions of static programs to which nothing leads, and all the ways in which something can."""
+
+from pathlib import Path
+
+import pytest
+from compiled import freestanding, needs_compiler
+
+pytestmark = needs_compiler
+
+_OF_GLIBC = """
+const char tunables[] __attribute__((used)) = "GLIBC_TUNABLES";
+#define KEPT __attribute__((used, noinline, noclone, noipa))
+KEPT long unused(long n) { return call(163, n, 0, 0); }
+%s
+"""
+_PLAIN = "OUTLINE static long run(long n) { return call(1, n, 0, 0); }"
+
+
+def _runs(folder: Path, source: str, *options: str) -> bool:
+    found = freestanding(folder, _OF_GLIBC % source, *options)
+    assert "getpid" in found.required
+    return "acct" in found.required
+
+
+_PIE = ("-static-pie", "-fPIE")
+
+
+@pytest.mark.parametrize("options", [(), ("-fno-pie", "-no-pie"), _PIE], ids=["static", "absolute", "static-pie"])
+def test_what_nothing_leads_to_is_dead_and_so_are_those_that_it_leads_to(tmp_path: Path, options: tuple[str, ...]):
+    assert not _runs(tmp_path, _PLAIN, *options)
+    circle = """
+        KEPT long other(long n);
+        KEPT long one(long n) { return other(n + 1) + unused(n); }
+        KEPT long other(long n) { return one(n) * 2; }"""
+    assert not _runs(tmp_path, circle + _PLAIN, *options)
+
+
+def test_in_programs_of_other_libraries_all_functions_count(tmp_path: Path):
+    assert "acct" in freestanding(tmp_path, (_OF_GLIBC % _PLAIN).replace("GLIBC_TUNABLES", "")).required
+
+
+_ASM = """OUTLINE static long run(long n) {{
+    long r; __asm__ volatile({} : "=a"(r) : : "memory", "rcx"); return r;
+}}"""
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "OUTLINE static long run(long n) { return unused(n); }",
+        "OUTLINE static long run(long n) { return n + (long) &unused; }",
+        "long (*volatile pointer)(long) = unused;" + _PLAIN,
+        "struct __attribute__((packed)) { char one; long (*pointer)(long); } odd = {1, unused};" + _PLAIN,
+        '__asm__(".data\\n.long unused - .\\n.text");' + _PLAIN,
+        '__asm__(".section .rodata\\ntable: .long 0, unused - table\\n.text");'
+        + _ASM.format('"lea table(%%rip), %%rax; movslq 4(%%rax), %%rcx; add %%rcx, %%rax; call *%%rax"'),
+        _ASM.format('"addr32 call unused"'),
+        _ASM.format('"bnd call unused"'),
+        _ASM.format('"test %%eax, %%eax; jne unused"'),
+        _ASM.format('"push $1f; jmp unused; 1:"'),
+        _ASM.format('"call unused + 1"'),
+        '__asm__(".globl hidden\\nhidden: call unused\\nret");' + _PLAIN,
+        '__asm__(".section .init_array, \\"aw\\"\\n.quad unused\\n.text");' + _PLAIN,
+    ],
+    ids=[
+        "call", "value", "pointer", "packed", "own-distance", "table", "addr32", "bnd", "branch", "jump", "inside",
+        "from-unknown-code", "initialiser",
+    ],
+)  # fmt: skip
+def test_whatever_leads_to_a_function_keeps_it(tmp_path: Path, source: str):
+    assert _runs(tmp_path, source, "-fno-pie", "-no-pie")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "long (*volatile pointer)(long) = unused;" + _PLAIN,
+        "long (*const table[])(long) = {unused, unused}; OUTLINE static long run(long n) { return table[n](n); }",
+        _ASM.format('"addr32 call unused"'),
+        _ASM.format('"lea unused(%%rip), %%rax; call *%%rax"'),
+        '__asm__(".data\\n.long unused - .\\n.text");' + _PLAIN,
+    ],
+    ids=["pointer", "table", "addr32", "lea", "own-distance"],
+)
+def test_and_in_position_independent_ones(tmp_path: Path, source: str):
+    assert _runs(tmp_path, source, *_PIE)
+
+
+_FUNCTIONS = """
+    .type dead, @function
+    dead: .cfi_startproc\\n {dead}\\n .cfi_endproc
+    .size dead, . - dead
+    .type unused, @function
+    unused: .cfi_startproc\\n {begin}\\n mov $163, %eax\\n syscall\\n ret\\n .cfi_endproc
+    .size unused, . - unused
+"""
+
+
+@pytest.mark.parametrize(
+    ("dead", "begin", "runs"),
+    [
+        ("ret", "nop", False),
+        ("mov %edi, %eax", "nop", False),
+        ("ret", ".cfi_def_cfa_offset 32\\n nop", True),
+        ("ret\\n .cfi_endproc\\n mov %edi, %eax\\n .skip 20, 0x90\\n .cfi_startproc", "nop", True),
+    ],
+    ids=["dead", "fallen-into-by-dead", "split-off", "behind-a-gap"],
+)
+def test_what_is_before_a_function_and_how_it_begins(tmp_path: Path, dead: str, begin: str, runs: bool):
+    text = "\\n".join(line.strip() for line in _FUNCTIONS.format(dead=dead, begin=begin).split("\n"))
+    source = (_OF_GLIBC % f'__asm__("{text}");{_PLAIN}').replace("KEPT long unused(long n)", "KEPT long other(long n)")
+    assert ("acct" in freestanding(tmp_path, source.replace("call(163", "call(39")).required) is runs
+
+
+def test_code_that_goes_on_into_a_function_keeps_it(tmp_path: Path):
+    text = "\\n".join(line.strip() for line in _FUNCTIONS.format(dead="mov %edi, %eax", begin="nop").split("\n"))
+    source = _OF_GLIBC % f'__asm__("{text}");long dead(long); OUTLINE static long run(long n) {{ return dead(n); }}'
+    source = source.replace("KEPT long unused(long n) { return call(163", "KEPT long other(long n) { return call(39")
+    assert "acct" in freestanding(tmp_path, source).required
