@@ -28,8 +28,8 @@ from binsafe.syscalls.sets import distinct
 
 _MOST = 128
 """Functions that lead to one, and on to these, after which it counts as alive."""
-_ENTRIES = 1024
-"""Entries of a table that are read."""
+_ENTRIES, _MIXED = 1024, 16
+"""Entries of a table that are read, and how many of them though there is one that leads to no code."""
 _SHORT_REACH = 130
 """How far from a function a jump with one byte of displacement can lie."""
 _BEGINNING = 2
@@ -208,15 +208,17 @@ class _Search:
     def _through_tables(self) -> tuple[Addresses, Addresses]:
         """(tables, places of code) to which entries of four bytes lead that count from their table, by place."""
         bases = distinct(self._program.references.targets)
+        bases = bases[~self._program.in_code(bases)]
         tables, places = [bases[:0]], [bases[:0]]
         for entry in range(_ENTRIES):
             bases, numbers = _numbers(self._program.slice, bases, 4 * entry)
             led = self._program.in_code(bases + numbers)
-            bases, numbers = bases[led], numbers[led]
+            tables.append(bases[led])
+            places.append((bases + numbers)[led])
+            if entry >= _MIXED:
+                bases = bases[led]
             if not len(bases):
                 break
-            tables.append(bases)
-            places.append(bases + numbers)
         place = np.concatenate(places)
         order = np.argsort(place, kind="stable")
         return np.concatenate(tables)[order], place[order]
