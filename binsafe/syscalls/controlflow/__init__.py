@@ -8,6 +8,7 @@ regions         one function decoded: control flow and stack frame
 places          one instruction, and how control comes from one to another
 switches        where jump tables lead
 registers       functions whose address a register holds, only to call them
+taken           where addresses of functions are taken as values
 incoming        where control comes from into a region
 program         all of that together: what the walks ask
 """

@@ -10,7 +10,6 @@ import numpy.typing as npt
 from binsafe.formats import gopclntab, stubs
 from binsafe.formats.elf_linking import Linking
 from binsafe.model import Slice
-from binsafe.syscalls.controlflow import pages, registers
 from binsafe.syscalls.controlflow.go_types import are_names
 from binsafe.syscalls.controlflow.incoming import Incoming
 from binsafe.syscalls.controlflow.index import Index, Referring, pieces
@@ -19,12 +18,10 @@ from binsafe.syscalls.controlflow.places import Edge, Kind, Place
 from binsafe.syscalls.controlflow.pointers import pointers
 from binsafe.syscalls.controlflow.regions import Region
 from binsafe.syscalls.controlflow.switches import through_tables
+from binsafe.syscalls.controlflow.taken import Taken
 from binsafe.syscalls.decoding.code import Code
 from binsafe.syscalls.decoding.decode import Decoder, Detail, Instruction
 from binsafe.syscalls.machines.machine import (
-    CALLED,
-    MAYBE_TAKEN,
-    TAKEN,
     Addresses,
     Flow,
     Location,
@@ -48,8 +45,6 @@ _UNMAPPED_PART = 0.05
 _START_UP_CODE = 1024
 """Bytes in `crt1.o` and its like that no table mentions: much of a small program."""
 _GOES_ON = (Flow.NEXT, Flow.BRANCH)
-_STUB_SIZE = 16
-"""Bytes of the longest stub of a linkage table, up to its jump."""
 
 
 class Program:
@@ -94,7 +89,7 @@ class Program:
         self._kept = 0
         self._details: dict[int, Detail | None] = {}
         self._incoming = Incoming(self)
-        self._taken: dict[int, int | None] = {}
+        self._taken = Taken(self)
         self._jumped_to: dict[int, Mapping[int, tuple[int, ...]] | None] = {}
         self._exported = (
             np.array([], np.int64) if linking is None else distinct(linking.symbols.values[linking.symbols.defined])
@@ -109,6 +104,10 @@ class Program:
             found = stubs.slots(self.machine.arch, data, address, 0)
             inside = among(np.fromiter(found, np.int64, len(found)), slots).tolist()
             yield from ((slot, stub) for (slot, stub), known in zip(found.items(), inside, strict=True) if known)
+
+    def start(self, address: int) -> int:
+        """Where the function of an address of code starts, as far as tables and code tell."""
+        return self._starts[bisect_right(self._starts, address) - 1]
 
     def exported(self, address: int) -> bool:
         """Whether other files can call what starts at an address."""
@@ -285,73 +284,23 @@ class Program:
 
     def taken_at(self, address: int) -> int | None:
         """Where an address is taken as a value, by a pointer in memory or by an instruction; None if nowhere."""
-        if address not in self._taken:
-            self._taken[address] = next(self._taken_by(address), None)
-        return self._taken[address]
+        return self._taken.at(address)
 
     def naming(self, start: int, end: int) -> Iterator[int]:
         """Where code names an address from ``start`` up to ``end``, or may."""
-        for source, _, _ in self.references.into(start, end):
-            place = self.place(source)
-            named = () if place is None else self._completed(place, start, end)
-            if place is None or named is None or named:
-                yield source
-
-    def _completed(self, place: Place, start: int, end: int) -> tuple[int, ...] | None:
-        return pages.completed(place.region, place.at, start, end, go=self.is_go(place.region))
+        return self._taken.naming(start, end)
 
     def named_at(self, place: Place) -> tuple[int, ...]:
         """The addresses that an instruction may name."""
         return self.machine.named(place.region.instructions, place.at, self.undisturbed(place, ()).at)
 
-    def _taken_by(self, address: int) -> Iterator[int]:
-        yield from (slot for slot in self.pointers.to(address) if not self.only_called(slot))
-        for source, _, use in self.references.into(address, address + 1):
-            if use in {TAKEN, MAYBE_TAKEN} and self._is_taken_at(source, address):
-                yield source
-        absolute = self.machine.names_absolutely and not self.slice.traits.get("pie")
-        yield from (place for place in (self.code.naming(address) if absolute else ()) if self._names(place, address))
-
-    def _names(self, place: int, address: int) -> bool:
-        """Whether four bytes that are an address belong to one instruction, as far as is known.
-
-        Go's assembler puts nothing among code but instructions: there it must be the address that one names.
-        """
-        region = self.region(place)
-        if region is None or not self.is_known(region.start):
-            return True
-        at = bisect_right(region.instructions.addresses, place) - 1
-        last = bisect_right(region.instructions.addresses, place + 3) - 1
-        named = at < 0 or self.go is None or f"{address:#x}" in region.instructions.operands(at)
-        return at == last and named
-
-    def _is_taken_at(self, source: int, address: int) -> bool:
-        """Whether an instruction stands there, and keeps the address for more than calls of its own function."""
-        place = self.place(source)
-        if place is None:
-            region = self.region(source)
-            return region is None or not self.is_known(region.start)
-        named = self._completed(place, address, address + 1)
-        return named is None or any(not registers.uses(place.region, at).nothing_else for at in named)
-
     def only_called(self, slot: int) -> bool:
         """Whether a slot of the global offset table is nothing but called or jumped through."""
-        at = int(np.searchsorted(self.pointers.slots, slot))
-        uses = [use for source, _, use in self.references.into(slot, slot + 1) if not self._in_stub(source, slot)]
-        return bool(self.pointers.single[at]) and all(use == CALLED for use in uses)
+        return self._taken.only_called(slot)
 
     def called_through(self, slot: int) -> list[Place]:
         """The calls and jumps through a slot: of code itself, or of its stub."""
-        sources = [source for source, _, use in self.references.into(slot, slot + 1) if use == CALLED]
-        stub = self.stubs.get(slot)
-        found = [self.branch(source) for source in sources if not self._in_stub(source, slot)]
-        found.append(None if stub is None else self.place(stub))
-        return [place for place in found if place is not None]
-
-    def _in_stub(self, address: int, slot: int) -> bool:
-        stub = self.stubs.get(slot)
-        inside = stub is not None and stub <= address < stub + _STUB_SIZE
-        return inside and self._starts[bisect_right(self._starts, address) - 1] == stub  # some stubs are shorter
+        return self._taken.called_through(slot)
 
     @cached_property
     def references(self) -> Referring:

@@ -1,0 +1,99 @@
+"""Where addresses of functions are taken as values: by pointers in memory, and by instructions that keep them.
+
+A slot of the global offset table that is nothing but called through is as good as a call. A function whose address is
+taken in any other way may be called by whoever gets it, from places and with arguments that are not seen.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from binsafe.syscalls.controlflow import pages, registers
+from binsafe.syscalls.controlflow.places import Place
+from binsafe.syscalls.machines.machine import CALLED, MAYBE_TAKEN, TAKEN
+
+if TYPE_CHECKING:
+    from binsafe.syscalls.controlflow.program import Program
+
+_STUB_SIZE = 16
+"""Bytes of the longest stub of a linkage table, up to its jump."""
+
+
+class Taken:
+    """The answers for one program, each address looked for once."""
+
+    def __init__(self, program: "Program") -> None:
+        self._program = program
+        self._found: dict[int, int | None] = {}
+
+    def at(self, address: int) -> int | None:
+        """See `Program.taken_at`."""
+        if address not in self._found:
+            self._found[address] = next(self._by(address), None)
+        return self._found[address]
+
+    def _by(self, address: int) -> Iterator[int]:
+        """The slots and instructions that take an address."""
+        program = self._program
+        yield from (slot for slot in program.pointers.to(address) if not self.only_called(slot))
+        for source, _, use in program.references.into(address, address + 1):
+            if use in {TAKEN, MAYBE_TAKEN} and self._is_kept(source, address):
+                yield source
+        absolute = program.machine.names_absolutely and not program.slice.traits.get("pie")
+        yield from (at for at in (program.code.naming(address) if absolute else ()) if self._names(at, address))
+
+    def _names(self, place: int, address: int) -> bool:
+        """Whether four bytes that are an address belong to one instruction, as far as is known.
+
+        Go's assembler puts nothing among code but instructions: there it must be the address that one names.
+        """
+        region = self._program.region(place)
+        if region is None or not self._program.is_known(region.start):
+            return True
+        at = bisect_right(region.instructions.addresses, place) - 1
+        last = bisect_right(region.instructions.addresses, place + 3) - 1
+        named = at < 0 or self._program.go is None or f"{address:#x}" in region.instructions.operands(at)
+        return at == last and named
+
+    def _is_kept(self, source: int, address: int) -> bool:
+        """Whether an instruction stands there, and keeps the address for more than calls of its own function."""
+        place = self._program.place(source)
+        if place is None:
+            region = self._program.region(source)
+            return region is None or not self._program.is_known(region.start)
+        named = self._completed(place, address, address + 1)
+        return named is None or any(not registers.uses(place.region, at).nothing_else for at in named)
+
+    def naming(self, start: int, end: int) -> Iterator[int]:
+        """See `Program.naming`."""
+        for source, _, _ in self._program.references.into(start, end):
+            place = self._program.place(source)
+            named = () if place is None else self._completed(place, start, end)
+            if place is None or named is None or named:
+                yield source
+
+    def _completed(self, place: Place, start: int, end: int) -> tuple[int, ...] | None:
+        return pages.completed(place.region, place.at, start, end, go=self._program.is_go(place.region))
+
+    def only_called(self, slot: int) -> bool:
+        """See `Program.only_called`."""
+        pointers, references = self._program.pointers, self._program.references
+        at = int(np.searchsorted(pointers.slots, slot))
+        uses = [use for source, _, use in references.into(slot, slot + 1) if not self._in_stub(source, slot)]
+        return bool(pointers.single[at]) and all(use == CALLED for use in uses)
+
+    def called_through(self, slot: int) -> list[Place]:
+        """See `Program.called_through`."""
+        program = self._program
+        sources = [source for source, _, use in program.references.into(slot, slot + 1) if use == CALLED]
+        stub = program.stubs.get(slot)
+        found = [program.branch(source) for source in sources if not self._in_stub(source, slot)]
+        found.append(None if stub is None else program.place(stub))
+        return [place for place in found if place is not None]
+
+    def _in_stub(self, address: int, slot: int) -> bool:
+        """Whether an address is one of the stub that jumps through a slot; some stubs are shorter than the longest."""
+        stub = self._program.stubs.get(slot)
+        return stub is not None and stub <= address < stub + _STUB_SIZE and self._program.start(address) == stub
