@@ -124,10 +124,11 @@ def test_of_a_name_service_only_the_functions_that_live_code_asks_for():
 
 
 def test_where_a_library_starts_as_a_program_counts_for_what_is_started():
-    runnable = msgspec.structs.replace(library(), entry=1)
-    for started, expected in ((True, {1}), (False, set())):
-        closure = Closure([File("program", program(), whole=True), File("lib", runnable, started=started)])
-        assert live(closure, 1) == expected
+    for entry in (0, 1):
+        runnable = msgspec.structs.replace(library(), entry=entry)
+        for started, expected in ((True, {entry}), (False, set())):
+            closure = Closure([File("program", program(), whole=True), File("lib", runnable, started=started)])
+            assert live(closure, 1) == expected
 
 
 def helping(*, symbolic: bool = False) -> Summary:

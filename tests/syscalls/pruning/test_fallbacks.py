@@ -108,6 +108,27 @@ def test_what_a_jump_table_leads_to_beside_the_older_call_is_not_dead(tmp_path: 
     assert set(found.sites) == {"pipe2", "swapon", "exit"}
 
 
+def test_code_that_nothing_here_leads_to_is_not_dead_and_its_comparison_says_nothing():
+    """As a landing pad, or what is reached by an address that is computed."""
+    code = X86()
+    code.mov("rax", 293)
+    code.syscall()
+    code.ret()
+    code.put(COMPARE + b"\x75\x07")
+    code.mov("rax", 22)
+    code.syscall()
+    code.ret()
+    assert made(code) == {"pipe2", "pipe"}
+
+
+def test_code_that_nothing_here_leads_to_is_not_dead_beside_an_older_call_that_is():
+    code = pipes()
+    code.mov("rax", 167)
+    code.syscall()
+    code.ret()
+    assert made(code) == {"pipe2", "swapon"}
+
+
 def test_the_same_for_arm64():
     code = Arm()
     code.mov(8, 59)

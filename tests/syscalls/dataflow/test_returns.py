@@ -1,0 +1,59 @@
+"""Functions that never return: only those of which every way ends in a trap, or in a call of such a one."""
+
+import pytest
+from assembled import CODE, X86, program
+
+from binsafe.syscalls.controlflow.program import Program
+from binsafe.syscalls.dataflow.returns import returns
+from binsafe.syscalls.decoding.decode import Decoder
+from binsafe.syscalls.machines.x86_64 import X86_64
+
+TRAP, RETURN, NOP = b"\x0f\x0b", b"\xc3", b"\x90"
+
+
+def does(*parts: bytes | str) -> bool:
+    """Whether the code returns that these parts make: bytes, a call of ``NAME``, a label ``NAME:``, ``jz NAME``."""
+    code = X86()
+    for part in parts:
+        if isinstance(part, bytes):
+            code.put(part)
+        elif part.endswith(":"):
+            code.label(part[:-1])
+        elif part.startswith("jz "):
+            code.jump_if_zero(part[3:])
+        elif part.startswith("jmp "):
+            code.jump(part[4:])
+        else:
+            code.call(part)
+    slice_ = program(code, functions=tuple(name for name in code.labels if name[0] == "f") or ("start",))
+    return returns(Program(slice_, X86_64(), Decoder("x86_64", 10_000)), CODE)
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        ((RETURN,), True),
+        ((NOP, NOP, RETURN), True),
+        ((NOP, TRAP, RETURN), False),
+        (("jz end", TRAP, "end:", RETURN), True),
+        (("jz end", RETURN, "end:", TRAP), True),
+        (("jz end", TRAP, "end:", NOP, TRAP), False),
+        (("f", RETURN, "f:", TRAP), False),
+        (("f", RETURN, "f:", NOP, RETURN), True),
+        (("jz end", "f", RETURN, "end:", RETURN, "f:", TRAP), True),
+        (("jmp f", TRAP, "f:", RETURN), True),
+        (("jmp f", RETURN, "f:", TRAP), False),
+        ((b"\xff\xe0",), True),  # jmp rax
+        ((b"\xff\xd0", TRAP), False),  # call rax
+        ((b"\xff\xd0", RETURN), True),
+        ((NOP, NOP), True),  # runs on into what is not known
+    ],
+)
+def test_a_function_returns_unless_every_way_is_known_to_end(parts: tuple[bytes | str, ...], expected: bool):
+    assert does(*parts) is expected
+
+
+@pytest.mark.parametrize(("depth", "expected"), [(4, False), (12, True)])
+def test_calls_deeper_than_is_looked_count_as_returning(depth: int, expected: bool):
+    chain = [part for n in range(depth) for part in (f"f{n}:", f"f{n + 1}", RETURN)]
+    assert does("f0", RETURN, *chain, f"f{depth}:", TRAP) is expected
