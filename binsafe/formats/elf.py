@@ -90,11 +90,16 @@ def _segment(h: eh.ProgramHeader) -> Segment:
 
 
 def _kind(head: eh.Header, wanted: Dynamic | None, loader: str | None) -> str:
-    """A position-independent program says so (DF_1_PIE), or has a loader and no library name of its own."""
+    """A position-independent program says so (DF_1_PIE), or has a loader and no library name of its own.
+
+    Or it starts somewhere and has nothing to be linked by, as static programs that were packed: no loader takes that
+    for a library.
+    """
     if head.type != eh.DYN:
         return {eh.REL: "object", eh.EXEC: "executable", eh.CORE: "core"}[head.type]
     named = wanted is not None and wanted.soname is not None
-    return "executable" if (wanted and wanted.pie) or (loader and not named) else "library"
+    alone = wanted is None and loader is None and head.entry != 0
+    return "executable" if (wanted and wanted.pie) or (loader and not named) or alone else "library"
 
 
 def _linked(head: eh.Header, kind: str, wanted: Dynamic | None, loader: str | None) -> Linkage | None:

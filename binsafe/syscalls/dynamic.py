@@ -95,6 +95,8 @@ class _Found:
         for number, passed in self.passed(*LOADS_LIBRARIES):
             if passed.value != 0 and not passed.text:
                 yield f"{passed.imported}: a name that is computed, at {self._place(number, passed.address)}"
+            elif passed.text and "/" in passed.text and not passed.text.startswith(("/", "$")):
+                yield f"{passed.imported}: {passed.text}, in whatever folder the program is started"
         for number, passed in self.passed(*LOOKS_UP):
             if not passed.text:
                 yield f"{passed.imported}: a name that is computed, at {self._place(number, passed.address)}"

@@ -259,3 +259,13 @@ def test_a_thousand_lying_sections_cost_little():
     start = time.process_time()
     assert len(only_slice(data).sections) == count - 1
     assert time.process_time() - start < 5
+
+
+def test_a_static_program_that_may_lie_anywhere_has_nothing_to_be_linked_by_once_it_was_packed(
+    standin: Callable[[str], Path],
+):
+    """UPX leaves of a static PIE two segments; without a dynamic section no loader takes a file for a library."""
+    data = bytearray(standin("linux/amd64").read_bytes())
+    data[16:18] = (3).to_bytes(2, "little")  # ET_DYN
+    found = only_slice(bytes(data))
+    assert (found.kind, found.linkage) == ("executable", "static-pie")

@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from binsafe.formats.elf_linking import Linking
 from binsafe.formats.symbols import places
+from binsafe.syscalls.controlflow.distances import named_by_distance
 from binsafe.syscalls.controlflow.index import BEFORE_TABLE
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.decoding.code import HIGHEST_ADDRESS
@@ -232,12 +233,14 @@ class _Builder:
         places, targets = self.references.sources[taken], self.references.targets[taken]
         yield self._edges(places, targets)
         yield self._edges(places, self._begun_before(targets))
+        for bases, functions in named_by_distance(self.program):
+            at, counts = _spread(np.searchsorted(targets, bases), np.searchsorted(targets, bases, side="right"))
+            yield self._edges(places[at], np.repeat(functions, counts))
         for uses, size in (((LOADED, CALLED), WORD), ((LOADED_WIDE,), WIDE), ((LOADED_WIDEST,), WIDEST)):
             chosen = among(self.references.uses, uses)
             places, targets = self.references.sources[chosen], self.references.targets[chosen]
             first, last = (np.searchsorted(self.program.pointers.slots, targets + by) for by in (1 - WORD, size))
-            counts = last - first
-            at = np.repeat(first - np.append(0, np.cumsum(counts)[:-1]), counts) + np.arange(counts.sum())
+            at, counts = _spread(first, last)
             origin, node = self.layout.containing(np.repeat(places, counts)), self._pointee(at)
             kept = (origin >= 0) & (node >= 0)
             yield Edges(origin[kept], node[kept])
@@ -275,3 +278,9 @@ class _Builder:
         hidden = _NOTHING if self.program.go is None else np.arange(self.functions)
         found = np.concatenate([self._node(started), self._pointee(np.flatnonzero(inside)), hidden])
         return distinct(found[found >= 0])
+
+
+def _spread(first: Addresses, last: Addresses) -> tuple[Addresses, Addresses]:
+    """All indices of some ranges, one range behind the other, and how many each has."""
+    counts = last - first
+    return np.repeat(first - np.append(0, np.cumsum(counts)[:-1]), counts) + np.arange(counts.sum()), counts

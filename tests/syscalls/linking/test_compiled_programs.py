@@ -103,6 +103,13 @@ def test_names_that_are_looked_up_are_reached_in_the_libraries_that_are_there(tm
     assert found.complete
 
 
+def test_a_library_that_lies_in_whatever_folder_the_program_is_started_is_named(tmp_path: Path):
+    source = '#include <dlfcn.h>\nint main(void) { return dlopen("./plugins/one.so", RTLD_NOW) == 0; }'
+    found = calls(build(tmp_path, "program", source))
+    assert found.open_set == ("dlopen: ./plugins/one.so, in whatever folder the program is started",)
+    assert not found.complete
+
+
 @pytest.mark.parametrize(
     ("flags", "taken"), [("RTLD_NOW", 3), ("RTLD_NOW | RTLD_GLOBAL", 2), ("RTLD_LAZY | RTLD_DEEPBIND", 3)]
 )

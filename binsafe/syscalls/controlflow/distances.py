@@ -1,0 +1,51 @@
+"""Functions that constant memory names by their distance: tables that the loader has nothing to do with.
+
+Entries of four bytes, each to be added to the address that code counts from: what Clang makes of C++'s virtual
+functions (``-fexperimental-relative-c++-abi-vtables``), and what assembler has where there must be no relocations. A
+jump table looks the same, but leads into the middle of its own function.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from binsafe.syscalls.controlflow.program import Program
+from binsafe.syscalls.decoding.code import HIGHEST_ADDRESS
+from binsafe.syscalls.machines.machine import MAYBE_TAKEN, TAKEN, Addresses, Edges
+from binsafe.syscalls.sets import among, distinct
+
+_LARGEST = 1 << 12
+"""Bytes from the address that code counts from to an entry."""
+_ENTRY = 4
+_HEADERS = (0x464C457F, 0x3B031B01)
+"""How an ELF file begins, and its index of unwind tables: what they name is not called."""
+
+
+def named_by_distance(program: Program) -> Iterator[Edges]:
+    """From the addresses that code counts from to the starts of functions that are named so."""
+    taken = among(program.references.uses, (TAKEN, MAYBE_TAKEN))
+    counted = distinct(program.references.targets[taken])
+    sections = np.array([s.address for s in program.slice.sections if s.address <= HIGHEST_ADDRESS], np.int64)
+    begins = distinct(np.append(counted, sections))  # no table goes on into another section
+    starts = program.layout.starts
+    for segment in program.slice.segments:
+        inside = begins[(begins >= segment.address) & (begins < segment.address + segment.file_size)]
+        if segment.writable or segment.executable or not len(inside):
+            continue
+        program.decoder.spend(len(inside))
+        skew = -segment.address % _ENTRY
+        data = program.slice.data[segment.offset + skew : segment.offset + segment.file_size]
+        entries = np.frombuffer(data[: len(data) // _ENTRY * _ENTRY], "<i4")
+        base, distance = _entries(segment.address + skew, entries, inside)
+        kept = among(base, counted) & among(base + distance, starts)
+        yield Edges(base[kept], (base + distance)[kept])
+
+
+def _entries(address: int, entries: Addresses, begins: Addresses) -> tuple[Addresses, Addresses]:
+    """The entries at an address, each behind where its table begins; of tables that are none there are none."""
+    first = np.minimum((begins - address + _ENTRY - 1) // _ENTRY, len(entries))
+    last = np.minimum(np.append(first[1:], len(entries)), first + _LARGEST // _ENTRY)
+    real = (first < last) & ~among(np.append(entries, 0)[first], _HEADERS)
+    counts = np.where(real, last - first, 0)
+    at = np.repeat(first - np.append(0, np.cumsum(counts)[:-1]), counts) + np.arange(counts.sum())
+    return np.repeat(begins, counts), entries[at].astype(np.int64)

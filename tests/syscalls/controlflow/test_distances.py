@@ -1,0 +1,43 @@
+"""Functions that constant memory names by their distance from an address that code computes."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from compiled import build, calls, library, needs_compiler
+
+pytestmark = needs_compiler
+
+_TABLE = r"""
+#include <unistd.h>
+void acts(void) __attribute__((visibility("hidden")));
+void acts(void) { acct(0); }
+extern const int table[] __attribute__((visibility("hidden")));
+__asm__(".section .rodata; .p2align 2; table: .long 0, acts - table; .text");
+void entry(void) { volatile int at = 1; ((void (*)(void)) ((const char *) table + table[at]))(); }
+"""
+_VIRTUAL = r"""
+extern "C" int acct(const char *);
+struct One { virtual void act() {} };
+struct Other : One { void act() override { acct(0); } };
+__attribute__((noinline)) One *made(int n) { return n < 5 ? new Other : new One; }
+int main(int n, char **) { made(n)->act(); }
+"""
+
+
+def test_a_table_of_distances_leads_to_its_functions(tmp_path: Path):
+    used = library(tmp_path, "used", _TABLE)
+    program = build(tmp_path, "program", "void entry(void); int main(void) { entry(); return 0; }", "-lused")
+    assert used.exists()
+    assert "acct" in calls(program).required
+
+
+@pytest.mark.skipif(shutil.which("clang++") is None, reason="no clang here")
+def test_virtual_functions_that_are_named_by_distances_are_called(tmp_path: Path):
+    source = tmp_path / "virtual.cc"
+    source.write_text(_VIRTUAL)
+    program = tmp_path / "virtual"
+    flags = ("-O1", "-fPIE", "-pie", "-fno-rtti", "-fexperimental-relative-c++-abi-vtables")
+    subprocess.run(["clang++", *flags, "-o", program, source], check=True)
+    assert "acct" in calls(program).required
