@@ -5,8 +5,9 @@ from typing import NamedTuple
 from binsafe.syscalls.controlflow.places import Place
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.dataflow import sites
+from binsafe.syscalls.dataflow.broadcast import broadcast
 from binsafe.syscalls.dataflow.relayed import relayed
-from binsafe.syscalls.dataflow.wrappers import Gap, Number, Parameter, resolve
+from binsafe.syscalls.dataflow.wrappers import Gap, Number, Parameter, Resolution, resolve
 from binsafe.syscalls.decoding.decode import OutOfInstructions
 from binsafe.syscalls.pruning import fallbacks, go, settled, spawning, unreferenced, untaken
 from binsafe.syscalls.tables import names
@@ -43,7 +44,7 @@ def entries(program: Program) -> Entries:
             resolution = resolve(program, site, plausible=plausible)
             here = set(resolution.numbers)
             for gap in resolution.gaps if plausible else ():
-                told = go.told(program, gap) if program.go is not None else relayed(program, gap)
+                told = _told(program, gap)
                 if told is None:
                     gaps.add(gap)
                 else:
@@ -68,3 +69,10 @@ def _x32(program: Program) -> frozenset[int]:
     """Numbers that mean calls of the other ABI for the same processor."""
     arch = program.machine.arch
     return frozenset(_X32 | number for number in names(arch)) if arch == "x86_64" else frozenset()
+
+
+def _told(program: Program, gap: Gap) -> Resolution | None:
+    """What can be given where a walk did not tell it; None where nothing else does either."""
+    if program.go is not None:
+        return go.told(program, gap)
+    return relayed(program, gap) or broadcast(program, gap)

@@ -83,16 +83,16 @@ def resolve(program: Program, site: Place, *, plausible: bool) -> Resolution:
 
 
 def argument(
-    program: Program, places: Iterable[Place], register: str, *, bits: int = 32, steps: int = _MAX_STEPS
+    program: Program, places: Iterable[Place], location: Location, *, bits: int = 32, steps: int = _MAX_STEPS
 ) -> Resolution:
-    """All that the low ``bits`` of a register can hold before some instructions: sites, or calls of one function.
+    """All that the low ``bits`` of a location can hold before some instructions: sites, or calls of one function.
 
     Raises:
         OutOfInstructions: the budget was used up on the way.
     """
     walk = _Walk(program, (1 << bits) - 1)
     for place in places:
-        walk.ask(_Query(place, register, (), place.address))
+        walk.ask(_Query(place, location, (), place.address))
     for _ in range(steps):
         if not walk.pending:
             break

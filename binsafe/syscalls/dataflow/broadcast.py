@@ -1,0 +1,131 @@
+"""Numbers that a function reads from an object on the stack of its callers, and what it leaves the object's address to.
+
+glibc's ``setuid`` and its like have the call made by every thread: ``__nptl_setxid`` is handed a ``struct xid_command``
+that begins with the number. It leaves the address in a variable, from which each thread's handler of a signal reads it,
+makes the call and then makes it itself (``nptl/nptl_setxid.c``). What is found so is taken only where all of it are
+calls of that kind.
+"""
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from binsafe.syscalls.controlflow.places import Edge, Kind, Place
+from binsafe.syscalls.controlflow.program import Program
+from binsafe.syscalls.dataflow.backward import before
+from binsafe.syscalls.dataflow.relayed import IDENTITY
+from binsafe.syscalls.dataflow.wrappers import Gap, Resolution, argument
+from binsafe.syscalls.machines.machine import Flow, Location, Moved, Unknown
+from binsafe.syscalls.tables import numbers
+
+_READING = re.compile(r"[er]ax, dword ptr \[(r\w+)\]")
+_STORING = re.compile(r"qword ptr \[rip [+-] 0x[0-9a-f]+\], (r\w+|0)")
+_LOADING = re.compile(r"r\w+, qword ptr \[rip [+-] 0x[0-9a-f]+\]")
+_OBJECT = re.compile(r"rdi, (?:rsp|\[rsp(?: \+ (0x[0-9a-f]+|\d))?\])")
+_MAX_STEPS = 400
+"""Instructions between a function's beginning and where it reads the number."""
+_MAX_BETWEEN = 16
+"""Instructions between where a caller computes the object's address and the call."""
+
+
+def broadcast(program: Program, gap: Gap) -> Resolution | None:
+    """All numbers that can be read at a gap; None where it is no such place, or not all of them can be told.
+
+    Raises:
+        OutOfInstructions: the budget was used up on the way.
+    """
+    reading = program.place(gap.address) if program.machine.arch == "x86_64" else None
+    read = None if reading is None else _READING.fullmatch(reading.instruction.operands)
+    handed = None if reading is None or read is None else _handed(program, reading, read[1])
+    if handed is None or handed.address == program.slice.entry or program.exported(handed.address):
+        return None
+    callers = [edge.place for edge in program.entries(handed) if edge.kind is Kind.CALL]
+    if program.taken_at(handed.address) is not None or len(callers) != len(program.entries(handed)):
+        return None
+    known = numbers(program.machine.arch)
+    family = {known[name] for name in IDENTITY | {"setgroups"}}
+    found = [_number(program, caller) for caller in callers]
+    told = [each for each in found if each is not None and not each.gaps and not each.parameters]
+    all_ = frozenset(number for each in told for number in each.numbers)
+    sure = len(told) == len(found) and {number.value for number in all_} <= family
+    return Resolution(all_, frozenset()) if sure else None
+
+
+def _handed(program: Program, place: Place, register: str) -> Place | None:
+    """The beginning of the function whose first parameter a register holds, of itself or from a variable."""
+    origin = _origin(program, place, register)
+    if origin is None or origin.parameter:
+        return None if origin is None else origin.place
+    named, address = program.references, origin.place.address
+    inside = (named.sources >= address) & (named.sources < address + origin.place.instruction.size)
+    stored = [each for variable in named.targets[inside].tolist() for each in _stored(program, variable)]
+    beginnings = {None if each is None else each.address for each in stored}
+    return stored[0] if len(beginnings) == 1 else None
+
+
+def _stored(program: Program, variable: int) -> Iterator[Place | None]:
+    """The beginnings of the functions that leave their first parameter in a variable; None for all else but zero."""
+    held = program.pointers.at(variable) is not None or any(program.slice.read(variable, 8))
+    if held or next(program.code.words(variable, 8), None) is not None:
+        yield None
+    for source, target, _ in program.references.into(variable, variable + 8):
+        region = program.region(source)
+        at = -1 if region is None else bisect_right(region.instructions.addresses, source) - 1
+        instruction = region.instructions[at] if region is not None and at >= 0 else None
+        if instruction is None or target != variable or instruction.mnemonic != "mov":
+            yield None
+        elif (storing := _STORING.fullmatch(instruction.operands)) is not None and region is not None:
+            if storing[1] != "0":
+                origin = _origin(program, Place(region, at), storing[1])
+                yield origin.place if origin is not None and origin.parameter else None
+        elif _LOADING.fullmatch(instruction.operands) is None:
+            yield None
+
+
+class _Origin(NamedTuple):
+    """The beginning of the function of whose first parameter a value is, or the instruction that loads it."""
+
+    place: Place
+    parameter: bool
+
+
+def _origin(program: Program, place: Place, register: str) -> _Origin | None:
+    """Where a register's value comes from on all ways; None where that is no such place, or there are several."""
+    found: dict[tuple[int, bool], _Origin] = {}
+    seen: set[tuple[int, Location]] = set()
+    work: list[tuple[Place, Location]] = [(place, register)]
+    while work:
+        here, location = work.pop()
+        if (here.address, location) in seen:
+            continue
+        seen.add((here.address, location))
+        inner = here.region.direct_predecessors(here.at)
+        if here.at == 0 and location == program.machine.arguments[0]:
+            found[here.address, True] = _Origin(here, parameter=True)
+        elif not here.at or not inner or len(seen) > _MAX_STEPS or program.entries(here) or not here.region.anchored:
+            return None
+        for edge in (Edge(Kind.FLOW, Place(here.region, at)) for at in inner):
+            for origin in before(program, here, edge, location):
+                if isinstance(origin.source, Moved) and not origin.source.operations:
+                    work.append((edge.place, origin.source.location))
+                elif isinstance(origin.source, Unknown) and _LOADING.fullmatch(edge.place.instruction.operands):
+                    found[edge.place.address, False] = _Origin(edge.place, parameter=False)
+                else:
+                    return None
+    return found.popitem()[1] if len(found) == 1 else None
+
+
+def _number(program: Program, call: Place) -> Resolution | None:
+    """The first word of the object on the stack whose address a call passes; None where that is no such object."""
+    region = call.region
+    for at in range(call.at - 1, max(-1, call.at - _MAX_BETWEEN), -1):
+        if at + 1 in region.jumps_to or region.flow(at)[0] is not Flow.NEXT:
+            return None
+        instruction = region.instructions[at]
+        if (computed := _OBJECT.fullmatch(instruction.operands)) is not None:
+            stack = region.frames[at].get(program.machine.stack)
+            return None if stack is None else argument(program, [call], stack + int(computed[1] or "0", 0))
+        if program.sources(Place(region, at), program.machine.arguments[0]) is not None:
+            return None
+    return None
