@@ -43,7 +43,7 @@ def _resolved(path: Path) -> Path:
 
 def _candidates(name: str) -> list[Path]:
     path = Path(name)
-    if path.is_absolute() or len(path.parts) != 1 or os.path.lexists(path):
+    if "/" in name or path.is_absolute() or len(path.parts) != 1 or (os.path.lexists(path) and not path.is_dir()):
         return [path]
     import shutil
 

@@ -24,6 +24,19 @@ def test_a_path_comes_before_a_command_of_the_same_name(tmp_path: Path, monkeypa
     assert find("ls").path == tmp_path / "ls"
 
 
+def test_a_folder_of_the_name_of_a_command_is_meant_only_where_it_is_named_as_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Whoever keeps a server's files in a folder that is called as the server is, still starts the server."""
+    command = find("ls").path
+    monkeypatch.chdir(tmp_path)
+    for name in ("ls", "bundle.app"):
+        (tmp_path / name).mkdir()
+    assert find("ls").path == command
+    assert find("./ls").path == tmp_path / "ls"
+    assert find("bundle.app").path == tmp_path / "bundle.app"
+
+
 def test_a_link_is_resolved_and_the_name_asked_for_is_kept(tmp_path: Path):
     (tmp_path / "real").write_bytes(b"x")
     (tmp_path / "link").symlink_to("real")
