@@ -52,7 +52,7 @@ def _candidates(name: str) -> list[Path]:
         return [Path(command)]
     import platformdirs
 
-    return [platformdirs.user_data_path(DISTRIBUTION) / "artifacts" / name]
+    return [platformdirs.user_data_path(DISTRIBUTION) / "artifacts" / name, path]  # a folder here, as a bundle, is last
 
 
 def _declared() -> "dict[str, EntryPoint]":

@@ -115,9 +115,10 @@ def ty(bench: Bench) -> None:
     ):  # fmt: skip
         bench.run(*options.split())
     bench.run("server", stdin=session())
-    with bench.server("check", "--watch") as server:
+    bench.write("watched/a.py", PYTHON)  # not the folder with our log, of which each line would be a change
+    with bench.server("check", "--watch", "--project", "watched") as server:
         time.sleep(1.5)
-        bench.write("a.py", "import os\n")
+        bench.write("watched/a.py", "import os\n")
         time.sleep(1)
         server.signal(signal.SIGSTOP)
         server.signal(signal.SIGCONT)
