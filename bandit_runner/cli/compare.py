@@ -8,6 +8,7 @@ import click
 from bandit_runner.cli.scoring import scoring_option
 from bandit_runner.cli.storing import chosen, safe, store_option
 from bandit_runner.model import SCORINGS, TIERS
+from binsafe.cli.options import outputs
 
 if TYPE_CHECKING:
     from bandit_runner.runs import Run, Store
@@ -26,16 +27,7 @@ Examples:
 @click.option("--session", "sessions", multiple=True, help="Only this session; repeatable.")
 @click.option("--tier", type=click.Choice(list(TIERS)), help="Only this tier.")
 @scoring_option
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["text", "json", "html"]),
-    default="text",
-    show_default=True,
-    help="Of the output.",
-)
-@click.option("--json", "format_", flag_value="json", help="The same as --format json.")
-@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write there, not to standard output.")
+@outputs("text", "json", "html")
 @click.option("--sessions", "list_sessions", is_flag=True, help="List the sessions instead.")
 @store_option
 def command(

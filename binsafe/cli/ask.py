@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from binsafe.cli.options import prelude_option
+
 if TYPE_CHECKING:
     from binsafe.seatbelt import Answer
 
@@ -26,13 +28,7 @@ Examples:
 @click.argument("operation")
 @click.argument("subject", metavar="[OBJECT]", required=False)
 @click.option("-D", "defined", multiple=True, metavar="NAME=VALUE", help="A parameter, as for sandbox-exec.")
-@click.option(
-    "--prelude",
-    multiple=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Read before PROFILE, as one text with it. Repeatable.",
-)
+@prelude_option
 @click.option(
     "--imports", type=click.Path(exists=True, file_okay=False, path_type=Path), help="A folder with imported profiles."
 )

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from binsafe.cli.options import prelude_option
+
 FAULTY = 1
 _LEVELS = ("note", "warning", "error")
 
@@ -26,13 +28,7 @@ Examples:
     type=click.Choice(("seatbelt", "seccomp", "policy", "linux", "baseline")),
     help="Default: by what it holds.",
 )
-@click.option(
-    "--prelude",
-    multiple=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Read before PROFILE, as one text with it. Repeatable.",
-)
+@prelude_option
 @click.option("--macos", metavar="VERSION", help="The oldest macOS that an SBPL profile must load on, as 12 or 10.15.")
 @click.option(
     "--fail-on",

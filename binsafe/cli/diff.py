@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from binsafe.cli.entry import complain, note
+from binsafe.cli.options import outputs
 from binsafe.cli.writing import write
 
 if TYPE_CHECKING:
@@ -52,16 +53,7 @@ What could not be compared counts, too: it cannot be ruled out.""",
 )
 @click.argument("old")
 @click.argument("new")
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["text", "json", "markdown"]),
-    default="text",
-    show_default=True,
-    help="Of the output.",
-)
-@click.option("--json", "format_", flag_value="json", help="The same as --format json.")
-@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write there, not to standard output.")
+@outputs("text", "json", "markdown")
 @click.option("--fail-on", multiple=True, type=_Reason(), help="Exit 1 on such a change; repeatable.")
 @click.option("--no-syscalls", is_flag=True, help="Skip the system-call analysis.")
 @click.option("-v", "--verbose", count=True, help="Show each change, with all its evidence.")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from binsafe.cli.entry import complain, note
+from binsafe.cli.options import outputs
 from binsafe.cli.writing import write
 
 if TYPE_CHECKING:
@@ -38,11 +39,7 @@ Examples:
   binsafe inspect ./download --fail-on medium   (exit 1 when something is found)""",
 )
 @click.argument("file")
-@click.option(
-    "--format", "format_", type=click.Choice(_FORMATS), default="text", show_default=True, help="Of the output."
-)
-@click.option("--json", "format_", flag_value="json", help="The same as --format json.")
-@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write there, not to standard output.")
+@outputs(*_FORMATS)
 @click.option("--fail-on", type=click.Choice(_SEVERITIES), default="none", help="Exit 1 on findings this severe.")
 @click.option("--arch", help="Show this slice of a universal file only.")
 @click.option("--spoiler-free", is_flag=True, help="Leave out strings, code and names of its own functions.")

@@ -1,8 +1,9 @@
-"""Options that `profile` and `run` share: what to grant."""
+"""Options that several commands share: what to grant, and where a result goes in which form."""
 
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -22,6 +23,14 @@ _OPTIONS = (
     click.option("--pack", multiple=True, metavar="NAME", help="Add a runtime pack (python, locale, gconv, ...)."),
 )
 
+prelude_option = click.option(
+    "--prelude",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Read before PROFILE, as one text with it. Repeatable.",
+)
+
 
 class Seconds(click.FloatRange):
     """A time that can be waited for: more than 0, and no more than the system's clocks count."""
@@ -37,8 +46,33 @@ class Seconds(click.FloatRange):
         return seconds
 
 
+def outputs(*formats: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add ``--format`` with these formats, the first by default; ``--json``, if that is one of them; ``--output``."""
+    options = [
+        click.option(
+            "--format",
+            "format_",
+            type=click.Choice(formats),
+            default=formats[0],
+            show_default=True,
+            help="Form of the output.",
+        ),
+        click.option(
+            "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write there, not to standard output."
+        ),
+    ]
+    if "json" in formats:
+        options.insert(1, click.option("--json", "format_", flag_value="json", help="The same as --format json."))
+    return lambda function: _added(options, function)
+
+
 def grants(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options to a command; they arrive as the fields of `Asked`."""
-    for option in reversed(_OPTIONS):
+    """Add the options that grant something; they arrive as the fields of `Asked`."""
+    return _added(_OPTIONS, function)
+
+
+def _added(options: Sequence[Callable[..., Any]], function: Callable[..., Any]) -> Callable[..., Any]:
+    """The command with options, which --help shows in their order."""
+    for option in reversed(options):
         function = option(function)
     return function

@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from binsafe.cli.entry import note
+from binsafe.cli.options import outputs
 from binsafe.cli.writing import write
 
 if TYPE_CHECKING:
@@ -42,15 +43,7 @@ Examples:
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option("--jobs", type=click.IntRange(1, 1024), help="Files at the same time; default: one for each processor.")
 @click.option("--cluster", metavar="ADDRESS", help="Let a Dask cluster do it: tcp://HOST:PORT of its scheduler.")
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["jsonl", "sarif", "html"]),
-    default="jsonl",
-    show_default=True,
-    help="Of the output.",
-)
-@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write there, not to standard output.")
+@outputs("jsonl", "sarif", "html")
 @click.option("--resume", is_flag=True, help="Leave out what the output file has already, and add to it.")
 @click.option("--fail-on", type=click.Choice(_SEVERITIES), default="none", help="Exit 1 on findings this severe.")
 @click.option("--syscalls", is_flag=True, help="Analyse system calls, too: takes many times as long.")
