@@ -150,6 +150,26 @@ class Program:
 
     def region(self, address: int) -> Region | None:
         """The region that holds an address of executable memory."""
+        span = self._span(address)
+        if span is None:
+            return None
+        start, end, anchored = span
+        if start not in self._regions:
+            instructions = self.decoder.sweep(self.code.read(start, end), start)
+            self._make_room(instructions.kept_bytes)
+            self._regions[start] = Region(self.machine, start, instructions, anchored=anchored)
+        return self._regions[start]
+
+    def is_start(self, address: int) -> bool:
+        """Whether an instruction starts at an address: `place` without decoding what is behind it in its region."""
+        span = self._span(address)
+        if span is None or span[0] in self._regions:
+            return self.place(address) is not None
+        start, end, _ = span
+        return self.decoder.sweep(self.code.read(start, min(end, address + _LONGEST)), start).at(address) is not None
+
+    def _span(self, address: int) -> tuple[int, int, bool] | None:
+        """Where the region starts and ends that holds an address, and whether it starts where a function does."""
         code = self.code.range_of(address)
         if code is None:
             return None
@@ -159,7 +179,7 @@ class Program:
         at = bisect_right(self._starts, first)  # to ask that may have had other starts forgotten
         if by_chance:
             self._forget_start(at - 1)
-            return self.region(address)
+            return self._span(address)
         start = max(self._starts[at - 1], code.address)
         end = min(self._starts[at], code.end) if at < len(self._starts) else code.end
         anchored = end - start <= _MAX_REGION
@@ -167,11 +187,7 @@ class Program:
             # Windows are cut at multiples of their size, so that one instruction is always in one region.
             cut = start + (address - start) // _WINDOW * _WINDOW
             start, end = cut, min(end, cut + _WINDOW)
-        if start not in self._regions:
-            instructions = self.decoder.sweep(self.code.read(start, end), start)
-            self._make_room(instructions.kept_bytes)
-            self._regions[start] = Region(self.machine, start, instructions, anchored=anchored)
-        return self._regions[start]
+        return start, end, anchored
 
     def _is_by_chance(self, at: int) -> bool:
         """Whether a start lies inside of an instruction of the code before it, and no call that is one leads there."""

@@ -44,7 +44,7 @@ def find(program: Program) -> Iterator[Place | Gap]:
 def _foreign(program: Program) -> Iterator[int]:
     """Where calls are made whose numbers mean something else."""
     for address in {at for code in pieces(program.code.ranges) for at in program.machine.find_foreign(code)}:
-        place = program.place(address)
+        place = program.place(address) if program.is_start(address) else None  # mostly it is chance
         if place is not None and is_plausible(program, place):
             yield address
 
