@@ -13,6 +13,7 @@ from itertools import islice, pairwise
 from typing import Literal, NamedTuple, TypeAlias
 
 import msgspec
+import numpy as np
 
 from binsafe.formats.structure import find_all
 from binsafe.limits import MAX_SYMBOLS
@@ -22,8 +23,6 @@ _SECTIONS = (".gopclntab", "__gopclntab", ".data.rel.ro.gopclntab")
 _MAGIC_1_2, _MAGIC_1_16, _MAGIC_1_18, _MAGIC_1_20 = 0xFFFFFFFB, 0xFFFFFFFA, 0xFFFFFFF0, 0xFFFFFFF1
 _MAGICS = (_MAGIC_1_2, _MAGIC_1_16, _MAGIC_1_18, _MAGIC_1_20)
 _RELATIVE = (_MAGIC_1_18, _MAGIC_1_20)
-_COMMON_BYTES = b"\xff\xff\xff"
-"""What all magic numbers share, in either byte order."""
 _MODULEDATA_TEXT = 22
 """Word of ``moduledata.text`` since Go 1.18: behind pcHeader, six slices, findfunctab, minpc and maxpc."""
 _CHAINED_TARGET = 0xF_FFFF_FFFF
@@ -34,6 +33,8 @@ _WORDS_AT = 8
 """The header: magic (4 bytes), two zeros, instruction size, pointer size, then words of pointer size."""
 _MAX_NAME = 4096
 _MAX_CANDIDATES = 16
+_PIECE = 1 << 20
+"""Words that are looked at at once."""
 
 Numbers: TypeAlias = "array[int]"
 
@@ -105,18 +106,25 @@ def _tables(slice_: Slice) -> Iterator[_Table]:
 
 def _scan(slice_: Slice) -> Iterator[tuple[int, memoryview]]:
     """Where stored memory holds a magic number followed by two zero bytes; PE has no section for the table."""
-    little = slice_.byte_order == "little"
-    pattern = _COMMON_BYTES + b"\0\0" if little else _COMMON_BYTES
     for segment in slice_.segments:
         data = _stored(slice_, segment)
         candidates = 0
-        for hit in find_all(data, pattern):
-            start = hit - 1 if little else hit
-            if start % 4 == 0 and _header(data[start : start + _WORDS_AT * 10], slice_.byte_order) is not None:
+        for start in _beginning(data, slice_.byte_order):
+            if _header(data[start : start + _WORDS_AT * 10], slice_.byte_order) is not None:
                 candidates += 1
                 yield segment.address + start, data[start:]
             if candidates > _MAX_CANDIDATES:
                 break
+
+
+def _beginning(data: memoryview, byte_order: Literal["little", "big"]) -> Iterator[int]:
+    """Aligned offsets of a magic number, and two zero bytes."""
+    words = np.frombuffer(data[: len(data) & ~3], "<u4" if byte_order == "little" else ">u4")
+    for first in range(0, len(words), _PIECE):
+        piece = words[first : first + _PIECE + 1]
+        at = np.flatnonzero(piece[:-1] >= min(_MAGICS))
+        behind = piece[at + 1] & 0xFFFF if byte_order == "little" else piece[at + 1] >> 16
+        yield from (4 * (first + at[behind == 0])).tolist()
 
 
 def _header(data: memoryview, byte_order: Literal["little", "big"]) -> _Header | None:

@@ -31,7 +31,10 @@ class Index:
         self._code = code
         found = [np.array([], np.uint64)]
         for piece in pieces(code.ranges):
-            edges = _inside(scan(piece), code, piece.address + _PIECE)
+            edges = scan(piece)
+            if not len(edges.targets):
+                continue  # most files have sections of a few bytes
+            edges = _inside(edges, code, piece.address + _PIECE)
             spend(len(edges.targets))
             found.append(packed(code.positions(edges.targets), code.positions(edges.sources)))
         self._pairs = np.concatenate(found)
@@ -101,6 +104,8 @@ class Referring:
         spans = [(s.address - BEFORE_TABLE, s.address + s.memory_size) for s in code.slice.segments]
         for piece in pieces(code.ranges):
             sources, targets, uses = scan(piece)
+            if not len(targets):
+                continue
             kept = np.zeros(len(targets), np.bool_)
             for start, end in spans:
                 kept |= (targets >= start) & (targets < end)

@@ -51,6 +51,16 @@ class Layout(NamedTuple):
         found = self.starts[np.minimum(at, len(self.starts) - 1)] == addresses if len(self.starts) else at < 0
         return np.where(found, at, -1)
 
+    def begins(self, addresses: Addresses) -> npt.NDArray[np.bool_]:
+        """Whether a function starts at each of many addresses of a few megabytes: sooner than by looking for each."""
+        if not len(addresses):
+            return addresses > 0
+        low, high = int(addresses.min()), int(addresses.max())
+        begun = np.zeros(high - low + 1, np.bool_)
+        first, last = np.searchsorted(self.starts, (low, high + 1))
+        begun[self.starts[first:last] - low] = True
+        return begun[addresses - low]
+
 
 def layout(
     slice_: Slice,

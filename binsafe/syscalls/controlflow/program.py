@@ -327,8 +327,9 @@ class Program:
         """(source, target) of the jumps of two bytes from one function to the start of another."""
         for piece in pieces(self.code.ranges):
             sources, targets = self.machine.short_jumps(piece)
-            start = self.layout.exact(targets)
-            crossing = (start >= 0) & (start != self.layout.containing(sources))
+            begins = self.layout.begins(targets)
+            sources, targets = sources[begins], targets[begins]
+            crossing = self.layout.exact(targets) != self.layout.containing(sources)
             for source, target in zip(sources[crossing].tolist(), targets[crossing].tolist(), strict=True):
                 place = self.place(source)
                 if place is not None and place.region.flow(place.at)[1] == target:
