@@ -11,7 +11,7 @@ import numpy as np
 from binsafe.syscalls.controlflow import registers
 from binsafe.syscalls.controlflow.places import Edge, Kind, Place
 from binsafe.syscalls.controlflow.regions import Region
-from binsafe.syscalls.machines.machine import CALLED, TAKEN, Flow
+from binsafe.syscalls.machines.machine import CALLED, MAYBE_TAKEN, TAKEN, Flow
 
 if TYPE_CHECKING:
     from binsafe.syscalls.controlflow.program import Program
@@ -90,9 +90,10 @@ class Incoming:
 
     def _called_by_register(self, first: Place) -> Iterator[Edge]:
         for source, _, use in self._program.references.into(first.address, first.address + 1):
-            place = self._program.place(source) if use == TAKEN else None
+            place = self._program.place(source) if use in {TAKEN, MAYBE_TAKEN} else None
             if place is not None:
-                calls = (Place(place.region, at) for at in registers.uses(place.region, place.at).calls)
+                named = self._program.completed(place, first.address, first.address + 1) or ()
+                calls = (Place(place.region, at) for name in named for at in registers.uses(place.region, name).calls)
                 yield from (Edge(_kind(call), call) for call in calls if call.leads(_kind(call), first.address))
 
     def _short_jumps_around(self, region: Region) -> Iterator[tuple[int, int]]:

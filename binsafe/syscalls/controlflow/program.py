@@ -306,6 +306,10 @@ class Program:
         """Where code names an address from ``start`` up to ``end``, or may."""
         return self._taken.naming(start, end)
 
+    def completed(self, place: Place, start: int, end: int) -> tuple[int, ...] | None:
+        """See `binsafe.syscalls.controlflow.pages`."""
+        return self._taken.completed(place, start, end)
+
     def named_at(self, place: Place) -> tuple[int, ...]:
         """The addresses that an instruction may name."""
         return self.machine.named(place.region.instructions, place.at, self.undisturbed(place, ()).at)

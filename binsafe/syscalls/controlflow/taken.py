@@ -45,7 +45,7 @@ class Taken:
         yield from (at for at in (program.code.naming(address) if absolute else ()) if self._names(at, address))
 
     def _names(self, place: int, address: int) -> bool:
-        """Whether four bytes that are an address belong to one instruction, as far as is known.
+        """Whether four bytes that are an address belong to one instruction that does not only compare it, if known.
 
         Go's assembler puts nothing among code but instructions: there it must be the address that one names.
         """
@@ -55,7 +55,8 @@ class Taken:
         at = bisect_right(region.instructions.addresses, place) - 1
         last = bisect_right(region.instructions.addresses, place + 3) - 1
         named = at < 0 or self._program.go is None or f"{address:#x}" in region.instructions.operands(at)
-        return at == last and named
+        compares = at >= 0 and region.instructions.names[at] == self._program.machine.compare
+        return at == last and named and not compares
 
     def _is_kept(self, source: int, address: int) -> bool:
         """Whether an instruction stands there, and keeps the address for more than calls of its own function."""
@@ -63,18 +64,19 @@ class Taken:
         if place is None:
             region = self._program.region(source)
             return region is None or not self._program.is_known(region.start)
-        named = self._completed(place, address, address + 1)
+        named = self.completed(place, address, address + 1)
         return named is None or any(not registers.uses(place.region, at).nothing_else for at in named)
 
     def naming(self, start: int, end: int) -> Iterator[int]:
         """See `Program.naming`."""
         for source, _, _ in self._program.references.into(start, end):
             place = self._program.place(source)
-            named = () if place is None else self._completed(place, start, end)
+            named = () if place is None else self.completed(place, start, end)
             if place is None or named is None or named:
                 yield source
 
-    def _completed(self, place: Place, start: int, end: int) -> tuple[int, ...] | None:
+    def completed(self, place: Place, start: int, end: int) -> tuple[int, ...] | None:
+        """See `pages`."""
         return pages.completed(place.region, place.at, start, end, go=self._program.is_go(place.region))
 
     def only_called(self, slot: int) -> bool:

@@ -14,6 +14,7 @@ from binsafe.syscalls.conventions import CONVENTIONS
 from binsafe.syscalls.decoding.code import CodeRange
 from binsafe.syscalls.decoding.decode import JUNK, Instruction, Instructions
 from binsafe.syscalls.machines import arm64_addresses as addresses
+from binsafe.syscalls.machines import arm64_frames as frames
 from binsafe.syscalls.machines import arm64_values as values
 from binsafe.syscalls.machines.arm64_branches import settled, tested
 from binsafe.syscalls.machines.arm64_tables import table
@@ -33,6 +34,7 @@ from binsafe.syscalls.machines.machine import (
     Step,
     Table,
     Tested,
+    Use,
     joined,
 )
 
@@ -40,8 +42,6 @@ Words = npt.NDArray[np.uint32]
 Chosen = npt.NDArray[np.bool_]
 
 _SVC_0 = 0xD400_0001
-_ANY_SLOT = -1 << 60
-"""Below all slots of any frame."""
 _NEAR = 16
 """Instructions behind an ``adrp`` in which mostly its ``add`` stands."""
 _PAGE_REACH = 2048
@@ -56,6 +56,7 @@ class Arm64:
     number = "x8"
     result = "x0"
     arguments = CONVENTIONS["arm64"].arguments
+    returned = frozenset({"x0", "x1"})
     passed: tuple[str, ...] = arguments[:6]
     nonsense = frozenset({JUNK, "udf", "hvc", "smc", "eret", "dcps1", "dcps2", "dcps3", "drps"})
     compare = "cmn"
@@ -139,6 +140,14 @@ class Arm64:
         """What it counts from its own address, or from a page."""
         return addresses.named(instructions, at, straight)
 
+    def takes(self, instructions: Instructions, at: int) -> str | None:
+        """Of ``adr``, and of what adds to a page."""
+        return addresses.takes(instructions, at)
+
+    def use(self, instructions: Instructions, at: int, register: str, taking: int) -> Use:  # noqa: ARG002 - as above
+        """What mentions it uses it."""
+        return addresses.use(instructions.names[at], instructions.operands(at), register)
+
     def flows(self, instructions: Instructions) -> dict[int, Flow]:
         """How control leaves each of them, by index; left out is what goes on."""
         flows = ((at, self._flow(instruction.mnemonic)) for at, instruction in enumerate(instructions))
@@ -183,38 +192,11 @@ class Arm64:
 
     def next_frame(self, instructions: Instructions, at: int, frame: Frame) -> Frame:
         """Follows sp, and what was copied from it: Go makes large frames through x20, C keeps x29."""
-        _, _, mnemonic, operands = instructions[at]
-        if mnemonic in {"bl", "blr"}:
-            return {name: offset for name, offset in frame.items() if name in {"sp", "x29"}}
-        memory = operands.find("[")
-        names = [values.full(name) for name in operands[: memory if memory >= 0 else len(operands)].split(", ")]
-        if memory >= 0:
-            written = names[:-1] if mnemonic.startswith("ld") else []
-            kept = {name: offset for name, offset in frame.items() if name not in written}
-            base, moved = values.writeback(operands[memory:])
-            return {**kept, base: kept[base] + moved} if moved and base in kept else kept
-        if names[0] not in frame and not (len(names) > 1 and names[1] in frame):
-            return frame
-        if mnemonic in values.WRITES_NOTHING:
-            return frame
-        kept = {name: offset for name, offset in frame.items() if name != names[0]}
-        amount = _amount(mnemonic, names[2:])
-        return kept if amount is None or names[1] not in frame else {**kept, names[0]: frame[names[1]] + amount}
+        return frames.after(instructions[at], frame)
 
     def exposes(self, instruction: Instruction, frame: Frame) -> int | None:
         """Additions to sp and to its copies, stores of them, and accesses with an index."""
-        mnemonic, operands = instruction.mnemonic, instruction.operands
-        outside, _, inside = operands.partition("[")
-        base, *terms = inside.partition("]")[0].split(", ")
-        if values.full(base) in frame and terms and not terms[0].startswith("#"):
-            return frame[values.full(base)]
-        first, *others = (values.full(name) for name in outside.rstrip(", ").split(", "))
-        if inside:
-            return min((frame[name] for name in (first, *others) if name in frame), default=None)
-        if first in {"sp", "x29"} or mnemonic in values.WRITES_NOTHING or not others or others[0] not in frame:
-            return None
-        amount = _amount(mnemonic, others[1:])
-        return _ANY_SLOT if amount is None else frame[others[0]] + amount
+        return frames.exposed(instruction, frame)
 
     def table(self, instructions: Instructions, at: int, straight: int) -> Table | None:
         """See `arm64_tables`."""
@@ -306,13 +288,3 @@ def _adr_immediate(words: Words) -> Addresses:
 
 def _used(sources: Addresses, targets: Addresses, use: int) -> References:
     return References(sources, targets, np.full(len(sources), use, np.int8))
-
-
-def _amount(mnemonic: str, rest: list[str]) -> int | None:
-    """What ``mov``, ``add`` or ``sub`` with a constant adds to its second operand."""
-    if mnemonic == "mov" and not rest:
-        return 0
-    if mnemonic not in {"add", "sub"} or not rest or not rest[0].startswith("#"):
-        return None
-    amount = int(rest[0][1:], 0) << (12 if rest[1:] == ["lsl #12"] else 0)
-    return amount if mnemonic == "add" else -amount

@@ -4,8 +4,10 @@ import re
 
 from binsafe.syscalls.decoding.decode import Instructions
 from binsafe.syscalls.machines import arm64_values as values
+from binsafe.syscalls.machines.machine import Use
 
 CONSTANT_SUM = re.compile(r"x\d+, (?P<page>x\d+), #(?P<offset>0x[0-9a-f]+|\d+)")
+_COMPARE = frozenset({"cmp", "cmn", "ccmp", "ccmn", "tst"})
 _REGISTER = re.compile(r"\b[wx]\d+")
 _ACCESS = re.compile(r".*, \[(?P<page>x\d+)(?:, #(?P<offset>0x[0-9a-f]+|\d+))?\]")
 
@@ -32,6 +34,22 @@ def distances(name: str, operands: str, register: str) -> tuple[int, ...] | None
         return None if stored else (distance, distance + 8)
     read = operands if name.startswith("st") else operands.partition("[" if name.startswith("ld") else ", ")[2]
     return None if _mentions(read, register) else ()
+
+
+def takes(instructions: Instructions, at: int) -> str | None:
+    """See `Machine.takes`."""
+    name, operands = instructions.names[at], instructions.operands(at)
+    completes = name == "adr" or (name == "add" and CONSTANT_SUM.fullmatch(operands))
+    return operands.partition(", ")[0] if completes else None
+
+
+def use(name: str, operands: str, register: str) -> Use:
+    """See `Machine.use`."""
+    if name in _COMPARE or name == "bl":
+        return Use.NONE
+    if distances(name, operands, register) != ():
+        return Use.OTHER
+    return Use.FILLED if values.may_set(name, operands, register) else Use.NONE
 
 
 def _mentions(operands: str, register: str) -> bool:

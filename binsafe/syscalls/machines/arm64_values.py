@@ -12,7 +12,7 @@ RETURNS = frozenset({"ret", "retaa", "retab", "eret"})
 TRAPS = frozenset({"brk", "udf", "hlt", JUNK})
 COMPARE_AND_BRANCH = frozenset({"cbz", "cbnz", "tbz", "tbnz"})
 WRITES_NOTHING = RETURNS | TRAPS | COMPARE_AND_BRANCH | {"b", "br", "cmp", "cmn", "tst", "nop", "ccmp", "ccmn"}
-_CALLS = frozenset({"bl", "blr", "blraa", "blrab", "blraaz", "blrabz"})
+CALLS = frozenset({"bl", "blr", "blraa", "blrab", "blraaz", "blrabz"})
 PRESERVED = frozenset(f"x{number}" for number in range(19, 30))
 """Registers that a callee hands back as they were (AAPCS64, section 6.1.1)."""
 _IMPLIED = ("svc", "pac", "aut", "xpac", "cpy", "set")
@@ -63,7 +63,7 @@ def may_set(name: str, operands: str, register: str) -> bool:
     """Whether an instruction may write a register, as far as its text tells: no other way is left out."""
     if name in WRITES_NOTHING:
         return False
-    if name in _CALLS:
+    if name in CALLS:
         return register not in PRESERVED
     if name.startswith(_IMPLIED):
         return register in {"x0", "x16", "x17", "x30"} or register[1:] in operands

@@ -37,6 +37,16 @@ class Flow(Enum):
     """Nothing behind it runs: a trap, or bytes that are no instruction."""
 
 
+class Use(Enum):
+    """What an instruction does with the address that a register holds."""
+
+    NONE = auto()
+    """Nothing, or it only compares it."""
+    FILLED = auto()
+    """It gives the register another value."""
+    OTHER = auto()
+
+
 class Constant(NamedTuple):
     """The location holds this number after the instruction."""
 
@@ -158,6 +168,8 @@ class Machine(Protocol):
     """The register that holds what a system call or a function returned."""
     arguments: tuple[str, ...]
     """The registers of a function's first arguments, in order."""
+    returned: frozenset[str]
+    """The registers of what a function returns."""
     passed: tuple[str, ...]
     """The registers of a system call's arguments, in order."""
     nonsense: frozenset[str]
@@ -220,6 +232,14 @@ class Machine(Protocol):
 
         None where that could not be told.
         """
+        ...
+
+    def takes(self, instructions: Instructions, at: int) -> str | None:
+        """The register that an instruction gives a whole address, or the last part of one; None for all others."""
+        ...
+
+    def use(self, instructions: Instructions, at: int, register: str, taking: int) -> Use:
+        """What an instruction does with the address that the one at ``taking`` gave a register; calls aside."""
         ...
 
     def flows(self, instructions: Instructions) -> dict[int, Flow]:

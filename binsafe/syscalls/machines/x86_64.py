@@ -35,9 +35,11 @@ from binsafe.syscalls.machines.machine import (
     Step,
     Table,
     Tested,
+    Use,
     joined,
 )
 from binsafe.syscalls.machines.x86_64_branches import settled, tested
+from binsafe.syscalls.machines.x86_64_uses import takes, use
 
 _SYSCALL = b"\x0f\x05"
 _INT_80 = b"\xcd\x80"
@@ -88,6 +90,7 @@ class X86_64:  # noqa: N801 - the processor's own name
     number = "rax"
     result = "rax"
     arguments = CONVENTIONS["x86_64"].arguments
+    returned = frozenset({"rax", "rdx"})
     passed: tuple[str, ...] = ("rdi", "rsi", "rdx", "r10", "r8", "r9")
     nonsense = frozenset(_NONSENSE.split())
     compare = "cmp"
@@ -176,6 +179,14 @@ class X86_64:  # noqa: N801 - the processor's own name
     def named(self, instructions: Instructions, at: int, straight: int) -> tuple[int, ...]:  # noqa: ARG002 - as above
         """What it counts from its own address."""
         return tuple(_counted([instructions[at]]))
+
+    def takes(self, instructions: Instructions, at: int) -> str | None:
+        """Of ``lea`` and ``movabs``."""
+        return takes(instructions, at)
+
+    def use(self, instructions: Instructions, at: int, register: str, taking: int) -> Use:
+        """See `x86_64_uses`."""
+        return use(instructions, at, register, taking)
 
     def flows(self, instructions: Instructions) -> dict[int, Flow]:
         """A jump to what no constant says is an indirect one."""

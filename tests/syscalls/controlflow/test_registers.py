@@ -3,8 +3,10 @@
 import struct
 
 import pytest
-from assembled import X86, program
+from assembled import CODE, X86, Arm, program
+from msgspec import structs
 
+from binsafe.model import Symbol
 from binsafe.syscalls import analyse
 
 
@@ -52,3 +54,87 @@ def test_the_register_is_followed_no_further_than_to_its_next_value():
     assembler.put(b"\x31\xdb\x48\x89\x1f")  # xor ebx, ebx; mov [rdi], rbx
     wrapper(assembler)
     assert analyse(program(assembler, functions=("start", "wrapper"))).complete
+
+
+@pytest.mark.parametrize("compare", [b"\x48\x39\xdf", b"\x48\x85\xdb"], ids=["cmp", "test"])
+def test_an_address_that_is_only_compared_is_called_by_nobody_for_it(compare: bytes):
+    """musl asks whether a thread was interrupted between two labels around a system call (``pthread_cancel.c``)."""
+    assembler = X86()
+    lea_rbx(assembler, "wrapper")
+    assembler.put(compare)
+    assembler.mov("rdi", 39)
+    assembler.call("wrapper")
+    wrapper(assembler)
+    assert analyse(program(assembler, functions=("start", "wrapper"))).complete
+
+
+@pytest.mark.parametrize(("code", "complete"), [(b"\x49\x81\xff", True), (b"\x49\xc7\xc7", False)], ids=["cmp", "mov"])
+def test_an_address_in_a_comparison_is_not_taken(code: bytes, *, complete: bool):
+    """``cmp r15, wrapper`` and ``mov r15, wrapper``, in a program that is linked at low addresses."""
+    assembler = X86()
+    assembler.to("wrapper", 7, lambda _, there: code + struct.pack("<i", there))
+    assembler.mov("rdi", 39)
+    assembler.call("wrapper")
+    wrapper(assembler)
+    known = (Symbol(name="start", address=CODE, size=17), Symbol(name="wrapper", address=assembler.labels["wrapper"]))
+    assert analyse(structs.replace(program(assembler), symbols=known)).complete == complete
+
+
+def test_an_argument_is_handed_on_in_calls():
+    """``lea rsi, wrapper; mov edi, getpid; call wrapper``: whoever is called has the address, too."""
+    assembler = X86()
+    assembler.to("wrapper", 7, lambda here, there: b"\x48\x8d\x35" + struct.pack("<i", there - here - 7))
+    assembler.mov("rdi", 39)
+    assembler.call("wrapper")
+    wrapper(assembler)
+    assert not analyse(program(assembler, functions=("start", "wrapper"))).complete
+
+
+CALLED = (0xD63F_0260, {"getpid"}, True)  # blr x19
+COMPARED = (0xEB13_003F, set(), True)  # cmp x1, x19
+STORED = (0xF900_0033, set(), False)  # str x19, [x1]
+COPIED = (0xAA13_03E1, set(), False)  # mov x1, x19
+FILLED = (0xD280_0013, set(), True)  # mov x19, #0
+
+
+@pytest.mark.parametrize(
+    ("word", "seen", "complete"),
+    [CALLED, COMPARED, STORED, COPIED, FILLED],
+    ids=["called", "compared", "stored", "copied", "filled"],
+)
+def test_arm64_keeps_an_address_in_a_register(word: int, seen: set[str], *, complete: bool):
+    assembler = Arm()
+    assembler.mov(0, 64)
+    assembler.call("wrapper")
+    assembler.page(19, "wrapper")
+    assembler.nop()
+    assembler.add_in_page(19, 19, "wrapper")
+    assembler.mov(0, 172)
+    assembler.word(word)
+    assembler.mov(19, 0)
+    assembler.ret()
+    assembler.label("wrapper")
+    assembler.copy(8, 0)
+    assembler.syscall()
+    assembler.ret()
+    found = analyse(program(assembler, functions=("start", "wrapper")))
+    assert set(found.sites) == {"write", *seen}
+    assert found.complete == complete
+
+
+@pytest.mark.parametrize("register", [0, 1, 9])
+def test_arm64_hands_arguments_on_in_calls(register: int):
+    assembler = Arm()
+    assembler.to("wrapper", 4, lambda here, there: struct.pack("<I", 0x1000_0000 | (there - here) // 4 << 5 | register))
+    assembler.call("other")
+    assembler.mov(0, 172)
+    assembler.call("wrapper")
+    assembler.ret()
+    assembler.label("other")
+    assembler.ret()
+    assembler.label("wrapper")
+    assembler.copy(8, 0)
+    assembler.syscall()
+    assembler.ret()
+    found = analyse(program(assembler, functions=("start", "other", "wrapper")))
+    assert found.complete == (register == 9)

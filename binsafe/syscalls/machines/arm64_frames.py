@@ -1,0 +1,55 @@
+"""AArch64: where the stack pointer and its copies point, and which slots can be reached by other ways than these."""
+
+from binsafe.syscalls.decoding.decode import Instruction
+from binsafe.syscalls.machines import arm64_values as values
+from binsafe.syscalls.machines.machine import Frame
+
+_ANY_SLOT = -1 << 60
+"""Below all slots of any frame."""
+
+
+def after(instruction: Instruction, frame: Frame) -> Frame:
+    """The frame after an instruction."""
+    mnemonic, operands = instruction.mnemonic, instruction.operands
+    if mnemonic in values.CALLS:
+        return {name: offset for name, offset in frame.items() if name in {"sp", "x29"}}
+    memory = operands.find("[")
+    names = [values.full(name) for name in operands[: memory if memory >= 0 else len(operands)].split(", ")]
+    if memory >= 0:
+        written = names[:-1] if mnemonic.startswith("ld") else []
+        kept = {name: offset for name, offset in frame.items() if name not in written}
+        base, moved = values.writeback(operands[memory:])
+        return {**kept, base: kept[base] + moved} if moved and base in kept else kept
+    if names[0] not in frame and not (len(names) > 1 and names[1] in frame):
+        return frame
+    if mnemonic in values.WRITES_NOTHING:
+        return frame
+    kept = {name: offset for name, offset in frame.items() if name != names[0]}
+    amount = _amount(mnemonic, names[2:])
+    return kept if amount is None or names[1] not in frame else {**kept, names[0]: frame[names[1]] + amount}
+
+
+def exposed(instruction: Instruction, frame: Frame) -> int | None:
+    """See `Machine.exposes`."""
+    mnemonic, operands = instruction.mnemonic, instruction.operands
+    outside, _, inside = operands.partition("[")
+    base, *terms = inside.partition("]")[0].split(", ")
+    if values.full(base) in frame and terms and not terms[0].startswith("#"):
+        return frame[values.full(base)]
+    first, *others = (values.full(name) for name in outside.rstrip(", ").split(", "))
+    if inside:
+        return min((frame[name] for name in (first, *others) if name in frame), default=None)
+    if first in {"sp", "x29"} or mnemonic in values.WRITES_NOTHING or not others or others[0] not in frame:
+        return None
+    amount = _amount(mnemonic, others[1:])
+    return _ANY_SLOT if amount is None else frame[others[0]] + amount
+
+
+def _amount(mnemonic: str, rest: list[str]) -> int | None:
+    """What ``mov``, ``add`` or ``sub`` with a constant adds to its second operand."""
+    if mnemonic == "mov" and not rest:
+        return 0
+    if mnemonic not in {"add", "sub"} or not rest or not rest[0].startswith("#"):
+        return None
+    amount = int(rest[0][1:], 0) << (12 if rest[1:] == ["lsl #12"] else 0)
+    return amount if mnemonic == "add" else -amount

@@ -1,0 +1,50 @@
+"""x86-64: what instructions do with an address that a register holds."""
+
+from binsafe.syscalls.decoding.decode import Instructions
+from binsafe.syscalls.machines import x86_64_values as values
+from binsafe.syscalls.machines.machine import Use
+
+_LOW_HALVES = {"rax": "eax", "rbx": "ebx", "rcx": "ecx", "rdx": "edx", "rsi": "esi", "rdi": "edi", "rbp": "ebp"}
+
+
+def takes(instructions: Instructions, at: int) -> str | None:
+    """The register of ``lea``; and of ``movabs``, as the large code model does it.
+
+    To the distance of a function it adds the address from which it counts.
+    """
+    return instructions.operands(at).partition(", ")[0] if instructions.names[at] in {"lea", "movabs"} else None
+
+
+def use(instructions: Instructions, at: int, register: str, taking: int) -> Use:
+    """See `Machine.use`."""
+    name, operands = instructions.names[at], instructions.operands(at)
+    completes = instructions.names[taking] == "movabs" and _adds(name, operands, register)
+    if completes or name in values.COMPARES or not _mentions(operands, register):
+        return Use.NONE
+    return Use.FILLED if name == "pop" or _fills(name, operands, register) else Use.OTHER
+
+
+def _adds(mnemonic: str, operands: str, register: str) -> bool:
+    """``add rax, r15`` or ``lea rax, [r15 + rax]``."""
+    first, _, second = operands.partition(", ")
+    return first == register and (mnemonic == "add" or (mnemonic == "lea" and _mentions(second, register)))
+
+
+def _fills(mnemonic: str, operands: str, register: str) -> bool:
+    """Whether an instruction gives the whole register a new value that does not come from the old one."""
+    first, _, rest = operands.partition(", ")
+    whole = first in (register, _low_half(register))  # 32 bits clear the others
+    return whole and (
+        (mnemonic in {"lea", "mov", "movabs", "movzx"} and not _mentions(rest, register))
+        or (mnemonic == "xor" and first == rest)
+    )
+
+
+def _low_half(register: str) -> str:
+    return _LOW_HALVES.get(register, f"{register}d")
+
+
+def _mentions(operands: str, register: str) -> bool:
+    """Whether the register is named, or its low half; its last bytes alone are no address."""
+    words = operands.replace("[", " ").replace("]", " ").replace(",", " ").replace("*", " ").split()
+    return register in words or _low_half(register) in words
