@@ -4,6 +4,7 @@ Linux Standard Base Core 5.0, section 10.6, and DWARF 4, section 6.4. What ``.eh
 static programs often have none.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -32,6 +33,14 @@ class Frames(NamedTuple):
     """By address."""
     personalities: frozenset[int]
     """Functions that the unwinder calls."""
+
+    def holding(self, address: int) -> Extent | None:
+        """The last one that begins before an address and goes on behind it; None where the last that begins does not.
+
+        Parts of a function lie behind each other, not in each other.
+        """
+        at = bisect_right(self.extents, address, key=lambda extent: extent.start) - 1
+        return self.extents[at] if at >= 0 and address < self.extents[at].end else None
 
 
 class _Common(NamedTuple):

@@ -19,6 +19,7 @@ from binsafe.syscalls.controlflow.places import Edge, Kind, Place
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.controlflow.regions import Region
 from binsafe.syscalls.dataflow.backward import before
+from binsafe.syscalls.dataflow.returns import returns
 from binsafe.syscalls.dataflow.wrappers import MAX_OPERATIONS, Number
 from binsafe.syscalls.machines.arithmetic import Operation, compute
 from binsafe.syscalls.machines.machine import Constant, Flow, Location, Moved
@@ -28,7 +29,7 @@ from binsafe.syscalls.tables import numbers
 CHOSEN = frozenset(
     (
         "accept clock_nanosleep dup2 epoll_create eventfd gettimeofday inotify_init nanosleep pipe "
-        "getrlimit prlimit64 sched_getaffinity sysinfo "
+        "getrlimit prlimit64 sched_getaffinity sysinfo chdir close_range fchdir getpgid "
         "getgid getuid sched_setparam sched_setscheduler setpgid setresgid setresuid setsid"
     ).split()
 )
@@ -111,10 +112,10 @@ class _Search:
     def _is_never_taken(self, edge: Edge, target: Place) -> bool:
         region, at = edge.place
         flow, leads_to = region.flow(at)
+        if edge.kind is not Kind.CALL and target.region is region and (at, target.at) in self._never(region):
+            return True
         if flow is not Flow.BRANCH or edge.kind is Kind.CALL:
             return False
-        if target.region is region and (at, target.at) in self._never(region):
-            return True
         falls = at + 1 < len(region.instructions) and region.instructions.addresses[at + 1] == target.address
         if falls == (leads_to == target.address):
             return False
@@ -181,6 +182,16 @@ def _coming(program: Program, here: Place) -> list[Edge] | None:
     begins = not at or region.is_padding(at - 1) or region.leaving(at - 1) not in _GOES_ON
     if begins and program.taken_at(here.address) is not None:
         return None
-    inside = [*region.direct_predecessors(at), *jumps.get(at, ())] if at else region.jumps_to.get(0, [])
+    inside = region.direct_predecessors(at) if at else region.jumps_to.get(0, [])
+    if at in jumps:  # no exception is caught there, so what is before it is all that can go on into it
+        inside = [*(inside if _goes_on(program, region, at - 1) else region.jumps_to.get(at, ())), *jumps[at]]
     coming = [Edge(Kind.FLOW, Place(region, index)) for index in inside] + program.entries(here)
     return coming or None
+
+
+def _goes_on(program: Program, region: Region, at: int) -> bool:
+    """Whether control can go on behind an instruction, or what is before it where it is padding to which none jumps."""
+    while at > 0 and region.is_padding(at) and at not in region.jumps_to:
+        at -= 1
+    flow, target = region.flow(at)
+    return flow in _GOES_ON or (flow is Flow.CALL and returns(program, target))

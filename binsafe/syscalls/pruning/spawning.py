@@ -12,10 +12,14 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from types import MappingProxyType
 
+from binsafe.formats.eh_frame import frames
+from binsafe.formats.structure import find_all
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.controlflow.regions import Region
 from binsafe.syscalls.dataflow.wrappers import Number
+from binsafe.syscalls.glibc import is_static_glibc
 from binsafe.syscalls.machines.machine import Flow
+from binsafe.syscalls.pruning import actions
 from binsafe.syscalls.pruning.settled import held
 from binsafe.syscalls.tables import numbers
 
@@ -23,6 +27,8 @@ _SETTERS = re.compile(
     rb"\xb8\x16\0\0\0\x66\x81\xfe\xff[\0\x01]\x77\x05\x66\x89\x37\x31\xc0\xc3"  # glibc
     rb"|\x0f\xbf\xf6\xb8\x16\0\0\0\xf7\xc6\0\xff\xff\xff\x75\x04\x89\x37\x31\xc0\xc3"  # musl
 )
+_STORES, _SMALL = b"\x66\x89\x37", 96
+"""``mov word ptr [rdi], si``; and bytes of a function that does little else."""
 _ENDBR = b"\xf3\x0f\x1e\xfa"
 _RESET_IDS, _SET_GROUP, _SET_PARAMETER, _SET_SCHEDULER, _SET_SESSION = 0x01, 0x02, 0x10, 0x20, 0x80
 _CALLS: Mapping[int, AbstractSet[str]] = MappingProxyType(
@@ -40,15 +46,12 @@ _FUNCTION = 48
 
 
 def never_taken(program: Program, found: Iterable[Number]) -> Mapping[int, set[tuple[int, int]]]:
-    """Start of the child's region -> edges between its instructions, by index, of flags that nobody sets.
+    """Start of the child's region -> edges between its instructions, by index, of flags and actions that nobody sets.
 
     Raises:
         OutOfInstructions: the budget was used up.
     """
     if program.machine.arch != "x86_64" or program.go is not None or program.slice.linkage == "dynamic":
-        return {}
-    flags = _set_flags(program)
-    if flags is None:
         return {}
     made: dict[int, set[int]] = {}
     for number in found:
@@ -57,7 +60,11 @@ def never_taken(program: Program, found: Iterable[Number]) -> Mapping[int, set[t
     if len(children) != 1:
         return {}
     child = children[0]
-    return {child.start: {edge for flag, edge in _branches(child) if not flags & flag}}
+    edges: set[tuple[int, int]] = set()
+    flags = _set_flags(program)
+    if flags is not None:
+        edges |= {edge for flag, edge in _branches(child) if not flags & flag}
+    return {child.start: edges | actions.never_taken(program, child, lambda at: _made_behind(child, at, made))}
 
 
 def _set_flags(program: Program) -> int | None:
@@ -67,6 +74,8 @@ def _set_flags(program: Program) -> int | None:
         for code in program.code.ranges
         for match in _SETTERS.finditer(code.data)
     ]
+    if not setters:
+        return 0 if is_static_glibc(program.slice.data) and not _may_have_setter(program) else None
     place = program.place(setters[0]) if len(setters) == 1 else None
     values = None if place is None else held(program, place, program.machine.arguments[1])
     if not values:
@@ -75,6 +84,17 @@ def _set_flags(program: Program) -> int | None:
     for value in values:
         flags |= value
     return flags
+
+
+def _may_have_setter(program: Program) -> bool:
+    """Whether a small function may store its second parameter, of 16 bits, where the first one points.
+
+    That is all that ``posix_spawnattr_setflags`` does, by whatever compiler it was made.
+    """
+    told = frames(program.slice)
+    stores = [code.address + at for code in program.code.ranges for at in find_all(code.data, _STORES)]
+    extents = [None if told is None else told.holding(store) for store in stores]
+    return told is None or any(extent is None or extent.end - extent.start <= _SMALL for extent in extents)
 
 
 def _candidates(program: Program, made: Mapping[int, AbstractSet[int]]) -> Iterator[Region]:

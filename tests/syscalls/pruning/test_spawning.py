@@ -50,3 +50,66 @@ def test_a_setter_that_is_passed_on_brings_all(tmp_path: Path):
     through = "int (*volatile set)(posix_spawnattr_t *, short) = posix_spawnattr_setflags; set(&how, 0);"
     found = calls(build(tmp_path, "program", _SPAWNS % through, "-static", "-s"))
     assert set(found.required) >= _ALL
+
+
+_COMMAND = """
+#include <stdio.h>
+int main(int n, char **all) { FILE *out = popen(all[n - 1], "r"); return out ? pclose(out) : 1; }"""
+_ACTED = {"chdir", "fchdir", "close_range", "getpgid"}
+_WITH_ACTION = """
+#define _GNU_SOURCE
+#include <spawn.h>
+%s
+int main(int n, char **all) {
+    posix_spawn_file_actions_t files; pid_t child;
+    posix_spawn_file_actions_init(&files);
+    posix_spawn_file_actions_adddup2(&files, 1, 2);
+    %s;
+    return posix_spawn(&child, "/bin/true", &files, 0, all, 0);
+}
+"""
+
+
+@pytest.mark.parametrize("options", [("-static",), ("-static", "-s"), ("-static-pie", "-s")], ids="".join)
+def test_a_program_that_only_reads_of_a_command_changes_nothing(tmp_path: Path, options: tuple[str, ...]):
+    found = set(calls(build(tmp_path, "program", _COMMAND, *options)).required)
+    assert {"execve", "wait4", "dup2"} <= found
+    assert not found & (_ALL | _ACTED)
+
+
+@pytest.mark.parametrize(
+    ("action", "call"),
+    [
+        ("posix_spawn_file_actions_addchdir_np(&files, all[0])", "chdir"),
+        ("posix_spawn_file_actions_addfchdir_np(&files, n)", "fchdir"),
+        ("posix_spawn_file_actions_addclosefrom_np(&files, n)", "close_range"),
+        ("posix_spawn_file_actions_addtcsetpgrp_np(&files, n)", "getpgid"),
+    ],
+)
+def test_each_action_brings_what_it_does(tmp_path: Path, action: str, call: str):
+    found = calls(build(tmp_path, "program", _WITH_ACTION % ("", action), "-static", "-s"))
+    assert set(found.required) & _ACTED == {call}
+
+
+def test_an_action_that_is_added_by_others_is_made(tmp_path: Path):
+    adding = """
+        struct action { int number; long first, second, third; };
+        struct files { int room, used; struct action *all; };
+        __attribute__((noipa)) void add(struct files *files, int to) {
+            struct action *action = &files->all[files->used];
+            action->number = 4; action->first = to; files->used++;
+        }"""
+    found = calls(build(tmp_path, "program", _WITH_ACTION % (adding, "add((void *) &files, n)"), "-static", "-s"))
+    assert set(found.required) & _ACTED == {"fchdir"}
+
+
+def test_flags_that_are_set_by_others_bring_all(tmp_path: Path):
+    setting = """
+        __attribute__((noipa)) void set(short *at, short to) { *at = to; }
+        __attribute__((used)) long both(int n, char **all) {
+            posix_spawnattr_t how; pid_t child;
+            posix_spawnattr_init(&how); set((short *) &how, n);
+            return posix_spawn(&child, all[0], 0, &how, all, 0);
+        }"""
+    found = calls(build(tmp_path, "program", _WITH_ACTION % (setting, "both(n, all)"), "-static", "-s"))
+    assert set(found.required) >= _ALL
