@@ -47,8 +47,9 @@ class Attendance:
     def wait(self, process: "Sandboxed", timeout: float | None) -> int:
         """The program's exit status, or 124 when its time is up."""
         arguments = (self._read, process, self._terminal)
-        self._thread = threading.Thread(target=_forward, args=arguments, name="binsafe-signals", daemon=True)
-        self._thread.start()
+        forwarding = threading.Thread(target=_forward, args=arguments, name="binsafe-signals", daemon=True)
+        forwarding.start()
+        self._thread = forwarding  # not before: what could not start cannot be waited for
         status = process.wait(timeout)
         if status is None:
             process.stop()

@@ -9,6 +9,15 @@ from binsafe.cli.inherited import open_standard_streams, wait_for_children
 
 USAGE = 2
 INTERRUPTED = 130
+_LIMITS = {
+    errno.EMFILE: ("more files have to be open than may be", "allow more: ulimit -n 256"),
+    errno.EAGAIN: (
+        "the system has no more processes to give, or the output no room",
+        "allow more: ulimit -u unlimited",
+    ),
+    errno.EFBIG: ("a file has to be larger than one may be", "allow larger ones: ulimit -f unlimited"),
+}
+"""What a low limit of the user's leads to, and what to do."""
 
 
 def complain(name: str, message: str, hint: str) -> None:
@@ -44,6 +53,9 @@ def conduct(action: Callable[[], object], name: str) -> int:
         complain(name, *_explained(error))
         _forget_output()
         status = USAGE
+    except MemoryError:
+        complain(name, "there is not enough memory", "free some, or allow more: ulimit -v unlimited")
+        status = USAGE
     except Exception as error:
         if not hasattr(error, "hint") or not hasattr(error, "exit_status"):
             raise
@@ -56,8 +68,8 @@ def _explained(error: OSError) -> tuple[str, str]:
     """What is wrong, and what to do."""
     if error.errno == errno.ENOENT and error.filename is None:  # getcwd(2)
         return "the folder that this was started in is not there any more", "go to another one"
-    if error.errno == errno.EMFILE:
-        return "more files have to be open than may be", "allow more: ulimit -n 256"
+    if error.errno in _LIMITS:
+        return _LIMITS[error.errno]
     return f"cannot write or read {error.filename or 'the output'}: {error.strerror or error}", (
         "make room, or name another place"
     )

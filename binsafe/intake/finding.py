@@ -23,6 +23,8 @@ class Found(NamedTuple):
 
 def find(name: str, *, progress: Callable[[str], None] | None = None) -> Found:
     """What ``name`` means; raises NotFound. An artifact that is declared may have to be built, telling ``progress``."""
+    if not name:
+        raise NotFound("an empty name is no file and no command", hint='is a "$VARIABLE" not set?')
     for path in _candidates(name):
         if os.path.lexists(path):
             return Found(name, _resolved(path))

@@ -80,11 +80,12 @@ def test_a_mask_that_keeps_the_owner_out_is_the_programs_and_hinders_nobody_else
     assert (done.returncode, done.stdout) == (0, "0777\n"), done.stderr
 
 
-def test_where_nothing_more_can_be_opened_that_is_said():
-    words = [shutil.which("prlimit") or "prlimit", "--nofile=16:16", *RUN, SHELL, "-c", ":"]
+@pytest.mark.parametrize(("limit", "hint"), [("nofile=16", "ulimit -n"), ("fsize=0", "ulimit -f")])
+def test_a_limit_that_is_too_low_is_said_to_be(limit: str, hint: str):
+    words = [shutil.which("prlimit") or "prlimit", f"--{limit}:", *RUN, SHELL, "-c", ":"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "ulimit -n" in done.stderr
+    assert hint in done.stderr
 
 
 def test_a_folder_that_has_gone_is_said_to_have(tmp_path: Path):

@@ -52,6 +52,11 @@ def test_a_stored_artifact_is_found_by_its_name(tmp_path: Path, monkeypatch: pyt
         assert find("kept").path == stored
 
 
+def test_an_empty_name_is_not_this_folder():
+    with pytest.raises(NotFound, match="an empty name"):
+        find("")
+
+
 def test_nothing_found_names_the_artifacts_that_are_known():
     with pytest.raises(NotFound) as caught:
         find("no-such-thing-anywhere")
