@@ -54,7 +54,7 @@ class Taken:
             return True
         at = bisect_right(region.instructions.addresses, place) - 1
         last = bisect_right(region.instructions.addresses, place + 3) - 1
-        named = at < 0 or self._program.go is None or f"{address:#x}" in region.instructions.operands(at)
+        named = at < 0 or self._program.go is None or _says(region.instructions.operands(at), address)
         compares = at >= 0 and region.instructions.names[at] == self._program.machine.compare
         return at == last and named and not compares
 
@@ -99,3 +99,8 @@ class Taken:
         """Whether an address is one of the stub that jumps through a slot; some stubs are shorter than the longest."""
         stub = self._program.stubs.get(slot)
         return stub is not None and stub <= address < stub + _STUB_SIZE and self._program.start(address) == stub
+
+
+def _says(operands: str, address: int) -> bool:
+    """Whether an instruction's text has an address, and not as the distance to another one."""
+    return f"{address:#x}" in operands.replace(f"rip + {address:#x}]", "")

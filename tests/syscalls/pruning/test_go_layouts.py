@@ -117,7 +117,9 @@ def test_another_word_that_holds_a_function_does():
     ("instruction", "complete"),
     [
         (b"\x48\xc7\x40\x10\x40\0\0\0", True),  # mov qword ptr [rax + 0x10], 0x40
+        (b"\x48\x8d\x0d\x40\x10\x40\0", True),  # lea rcx, [rip + 0x401040]
         (b"\xb9\x40\x10\x40\0", False),  # mov ecx, 0x401040
+        (b"\x48\x8d\x0c\x05\x40\x10\x40\0", False),  # lea rcx, [rax + 0x401040]
     ],
 )
 def test_bytes_that_are_the_address_of_a_function_by_chance_name_none(instruction: bytes, *, complete: bool):
