@@ -77,6 +77,20 @@ def test_the_first_thread_ends_alone_only_where_threads_can_be_left():
     assert run(using("__libc_start_main", "pthread_exit"), libc) == {"exit", "exit_group"}
 
 
+@pytest.mark.parametrize(
+    ("exported", "makes", "made"),
+    [
+        ("faccessat", "faccessat2 faccessat", "faccessat2"),
+        ("faccessat", "faccessat", "faccessat"),
+        ("arc4random", "getrandom ppoll", "getrandom"),
+        ("arc4random", "ppoll read", "ppoll read"),
+    ],
+)
+def test_the_older_call_is_left_out_where_the_newer_one_is_made(exported: str, makes: str, made: str):
+    libc = file(f"{LIBC} _{exported}", calls={f"_{exported}": makes})
+    assert run(using(exported), libc) == set(made.split())
+
+
 def test_behind_the_end_of_the_process_nothing_is_called():
     libc = file(f"{LIBC} __exit other", "__exit>other", calls={"__exit": "exit exit_group", "other": "exit_group"})
     assert run(using("_exit"), libc) == {"exit_group"}

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from compiled import bare, calls, freestanding, needs_compiler
+from compiled import bare, build, calls, freestanding, library, needs_compiler
 
 pytestmark = needs_compiler
 
@@ -83,3 +83,20 @@ def test_code_to_which_nothing_that_is_seen_leads_is_not_dead(tmp_path: Path):
         "f: mov $39,%eax; syscall; ret; mov $22,%eax; syscall; ret"
     )
     assert set(calls(bare(tmp_path, text)).sites) == {"getpid", "pipe"}
+
+
+def test_what_others_may_call_is_not_decided_by_a_librarys_own_callers(tmp_path: Path):
+    library(
+        tmp_path,
+        "two",
+        "long syscall(long, ...);"
+        '__attribute__((noinline, noipa, visibility("protected"))) long two(int *fds, int flags) {'
+        '    long result; register long number __asm__("rax") = flags ? 293 : 22;'
+        '    __asm__ volatile("test %2, %2; jne 1f; mov $22, %%eax; syscall; jmp 2f; 1: mov $293, %%eax; syscall; 2:"'
+        '                     : "=a"(result) : "D"(fds), "S"(flags), "a"(number) : "rcx", "r11", "memory");'
+        "    return result; }"
+        "long one(int *fds) { return two(fds, 04000); }",
+    )
+    main = "int one(int *); int two(int *, int); int main(void) { int fds[2]; return one(fds) + two(fds, 0); }"
+    found = calls(build(tmp_path, "program", main, "-ltwo"))
+    assert {"pipe", "pipe2"} <= set(found.required)
