@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from minimal_slices import DATA, TEXT, with_section
 
+from binsafe.formats import gopclntab
 from binsafe.formats.gopclntab import functions
 from binsafe.model import Section
 
@@ -30,6 +31,18 @@ def test_a_table_without_a_section_is_found_by_its_magic_number(version: str):
     found = functions(go_slice(b"\0" * 32 + table(version)))
     assert found is not None
     assert found.find(["main.main", "nobody"]) == {"main.main": EXPECTED["main.main"]}
+
+
+@pytest.mark.parametrize("piece", [1, 2, 7, 1 << 20])
+@pytest.mark.parametrize(("order", "byte_order"), [("<", "little"), (">", "big")])
+def test_a_magic_number_is_found_wherever_it_stands(
+    piece: int, order: str, byte_order: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(gopclntab, "_PIECE", piece)
+    for before in range(0, 40, 8):
+        found = functions(go_slice(b"\xff" * before + table("1.2", order=order), byte_order=byte_order))
+        assert found is not None
+        assert found.find(["main.main"]) == {"main.main": EXPECTED["main.main"]}
 
 
 @pytest.mark.parametrize(("version", "count"), [("1.2", 2), ("1.16", 2), ("1.18", 0), ("1.20", 0)])

@@ -1,0 +1,48 @@
+"""Where instructions and functions start, asked in the ways that cost less than to decode and to search."""
+
+import random
+
+import numpy as np
+from assembled import CODE, X86, program
+
+from binsafe.syscalls.controlflow.layout import Layout
+from binsafe.syscalls.controlflow.program import Program
+from binsafe.syscalls.decoding.decode import Decoder
+from binsafe.syscalls.machines.x86_64 import X86_64
+
+DECODED = 20_000
+
+
+def taken_apart(code: bytes) -> Program:
+    assembled = X86()
+    assembled.put(code)
+    return Program(program(assembled), X86_64(), Decoder("x86_64", DECODED))
+
+
+def test_an_instruction_starts_where_it_does_when_all_is_decoded():
+    code = random.Random(3).randbytes(600)
+    addresses = range(CODE, CODE + len(code))
+    expected = {at for at in addresses if taken_apart(code).place(at) is not None}
+    assert {at for at in addresses if taken_apart(code).is_start(at)} == expected
+    known = taken_apart(code)
+    known.region(CODE)
+    assert {at for at in addresses if known.is_start(at)} == expected
+    assert not known.is_start(CODE - 1)
+
+
+def test_of_what_is_behind_an_address_nothing_is_decoded_to_know_whether_an_instruction_starts_there():
+    found = taken_apart(b"\x90" * 10_000)
+    before = found.decoder.budget
+    assert found.is_start(CODE + 10)
+    assert before - found.decoder.budget < 30
+
+
+def test_many_addresses_are_starts_where_each_is():
+    chance = random.Random(5)
+    starts = np.array(sorted(chance.sample(range(1000, 9000), 300)), np.int64)
+    layout = Layout(starts, starts + 1, np.zeros(300, np.bool_), starts[:0])
+    for low, high in ((0, 10_000), (3000, 3400), (9500, 9900)):
+        addresses = np.array(chance.choices(range(low, high), k=2000), np.int64)
+        assert (layout.begins(addresses) == (layout.exact(addresses) >= 0)).all()
+    assert layout.begins(starts).all()
+    assert not len(layout.begins(starts[:0]))
