@@ -137,7 +137,7 @@ class _Search:
         """Where an instruction names a place: by its distance, or in programs at fixed addresses by four bytes."""
         for source, _, _ in self._program.references.into(start, end):
             instruction = self._instruction(source)
-            if instruction is None or "[rip" in instruction.operands:
+            if instruction is None or instruction.address == source or "[rip" in instruction.operands:
                 yield source
         for source in () if self._pie else self._program.code.naming(start, end - start):
             instruction = self._instruction(source)

@@ -117,3 +117,14 @@ def test_code_that_goes_on_into_a_function_keeps_it(tmp_path: Path):
     source = _OF_GLIBC % f'__asm__("{text}");long dead(long); OUTLINE static long run(long n) {{ return dead(n); }}'
     source = source.replace("KEPT long unused(long n) { return call(163", "KEPT long other(long n) { return call(39")
     assert "acct" in freestanding(tmp_path, source).required
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("-mcmodel=large",), ("-mcmodel=large", "-fno-pie", "-no-pie"), ("-mcmodel=large", *_PIE), ("-fno-plt", *_PIE)],
+    ids=["large", "large-absolute", "large-pie", "without-plt"],
+)
+def test_in_each_code_model(tmp_path: Path, options: tuple[str, ...]):
+    assert _runs(tmp_path, "OUTLINE static long run(long n) { return unused(n); }", *options)
+    assert _runs(tmp_path, "OUTLINE static long run(long n) { return n + (long) &unused; }", *options)
+    assert not _runs(tmp_path, _PLAIN, *options)
