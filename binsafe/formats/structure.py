@@ -4,6 +4,8 @@ Whether a file is *valid* is decided by the rules here and in the ``*_headers`` 
 (and before LIEF sees it, which returns something for almost any bytes).
 """
 
+import mmap
+import re
 import struct
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
@@ -115,7 +117,19 @@ def text(data: memoryview | bytes, start: int = 0, *, limit: int = 4096) -> str:
 
 
 _CHUNK = 1024 * 1024
+_LET_GO = 16 * _CHUNK
+"""Bytes of a mapped file that are read before they are let go."""
+_LONGEST = 256
 """Bytes that are searched at once: what fits into a processor's cache."""
+
+
+def let_go(data: memoryview) -> None:
+    """Give back the memory that a mapped file takes in this process; it comes back, unchanged, where it is read again.
+
+    Who has read a large file from end to end would otherwise have all of it. What is no mapped file stays as it is.
+    """
+    if isinstance(data.obj, mmap.mmap) and data.readonly and hasattr(mmap, "MADV_DONTNEED"):
+        data.obj.madvise(mmap.MADV_DONTNEED)
 
 
 def find_all(data: memoryview, needle: bytes) -> Iterator[int]:
@@ -126,6 +140,17 @@ def find_all(data: memoryview, needle: bytes) -> Iterator[int]:
         while at >= 0:
             yield start + at
             at = chunk.find(needle, at + 1)
+        if start % _LET_GO == 0:
+            let_go(data)
+
+
+def matches(data: memoryview, pattern: re.Pattern[bytes]) -> Iterator[re.Match[bytes]]:
+    """Where a pattern of at most `_LONGEST` bytes matches, as ``finditer``, without keeping all of a mapped file."""
+    for start in range(0, len(data), _LET_GO):
+        for match in pattern.finditer(data, start, min(start + _LET_GO + _LONGEST, len(data))):
+            if match.start() < start + _LET_GO:
+                yield match
+        let_go(data)
 
 
 def decoded(name: str | bytes) -> str:

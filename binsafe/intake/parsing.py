@@ -109,7 +109,7 @@ def _system_calls(order: Order, data: memoryview, connection: socket.socket, rea
 
 def _tell(own: Own, connection: socket.socket) -> None:
     """Hand over what was found out about the program, for the next time."""
-    payload = own.payload()
+    payload = own.payload(MAX_REPORT_BYTES)
     if payload and len(payload) <= MAX_REPORT_BYTES:
         send(connection, Kind.KEEP, payload)
 

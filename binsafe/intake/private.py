@@ -1,13 +1,9 @@
 """Files without a name: their bytes are ours, and of those whom we hand the descriptor."""
 
 import fcntl
-import hashlib
 import os
 import sys
 from pathlib import Path
-from typing import Self
-
-_PIECE = 1024 * 1024
 
 
 def private_file(*, in_memory: bool = True) -> int:
@@ -33,29 +29,3 @@ def write_all(descriptor: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
-
-
-class Copy:
-    """A sealed copy of bytes that somebody else may be changing; a context manager that lets go of it."""
-
-    def __init__(self, data: memoryview) -> None:
-        """Each piece is read once: what is hashed is what is copied."""
-        self.descriptor = private_file()
-        self.size = len(data)
-        digest = hashlib.sha256()
-        try:
-            for start in range(0, len(data), _PIECE):
-                piece = bytes(data[start : start + _PIECE])
-                digest.update(piece)
-                write_all(self.descriptor, piece)
-            seal(self.descriptor)
-        except BaseException:
-            os.close(self.descriptor)
-            raise
-        self.sha256 = digest.hexdigest()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self.descriptor)

@@ -9,20 +9,53 @@ a hostile file makes of its parser, it can lie about itself and about nothing el
 """
 
 import contextlib
+import hashlib
 import mmap
+import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
 import msgspec
 
 from binsafe.errors import NotAnalysable
 from binsafe.formats.elf_needs import Needs
-from binsafe.intake.private import Copy
+from binsafe.formats.structure import let_go
+from binsafe.intake.private import private_file, seal, write_all
 from binsafe.intake.store import Store, cache_folder
 from binsafe.model import ResolvedLibrary
 from binsafe.syscalls import Summary, engine_version, summarise_library
 
 Watched = frozenset[tuple[str, str]]
+
+_PIECE = 4 * 1024 * 1024
+
+
+class Copy:
+    """A sealed copy of bytes that somebody else may be changing; a context manager that lets go of it."""
+
+    def __init__(self, data: memoryview) -> None:
+        """Each piece is read once: what is hashed is what is copied."""
+        self.descriptor = private_file()
+        self.size = len(data)
+        digest = hashlib.sha256()
+        try:
+            for start in range(0, len(data), _PIECE):
+                piece = bytes(data[start : start + _PIECE])
+                digest.update(piece)
+                write_all(self.descriptor, piece)
+                let_go(data)
+            seal(self.descriptor)
+        except BaseException:
+            os.close(self.descriptor)
+            raise
+        self.sha256 = digest.hexdigest()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.descriptor)
 
 
 Make = Callable[[ResolvedLibrary, Copy, Watched], bytes]
@@ -134,9 +167,10 @@ class Own:
             self.is_new = True
         return self._summaries[watched]
 
-    def payload(self) -> bytes:
-        """All of that in a form that can be kept; nothing where there is nothing new."""
-        if not self.is_new or self.needs is None:
+    def payload(self, most: int) -> bytes:
+        """All of that in a form that can be kept; nothing where there is nothing new, or more than ``most`` bytes."""
+        least = sum(len(each.starts) + len(each.targets) + len(each.exports.names) for each in self._summaries.values())
+        if not self.is_new or self.needs is None or least > most:
             return b""
         return msgspec.msgpack.encode(_Kept(self.needs, list(self._summaries.items())))
 

@@ -16,8 +16,7 @@ from binsafe.intake import loading
 from binsafe.intake.apart import Apart, Broken, again, nonsense
 from binsafe.intake.messages import Closed, Kind, receive, send
 from binsafe.intake.owners import is_systems_own
-from binsafe.intake.private import Copy
-from binsafe.intake.summaries import Watched, summarised
+from binsafe.intake.summaries import Copy, Watched, summarised
 from binsafe.limits import MAX_SUMMARY_BYTES
 from binsafe.model import ResolvedLibrary
 

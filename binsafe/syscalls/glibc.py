@@ -10,7 +10,7 @@ from collections.abc import Set as AbstractSet
 from itertools import count, takewhile
 from types import MappingProxyType
 
-from binsafe.formats.structure import find_all
+from binsafe.formats.structure import find_all, matches
 from binsafe.model import Slice
 
 LOADS_LIBRARIES = ("dlopen", "dlmopen")
@@ -141,4 +141,4 @@ def asks_by_name(library: str) -> bool:
 
 def loads_services(data: memoryview) -> bool:
     """Whether a static program loads libraries nevertheless: glibc's name services, see `binsafe.syscalls.services`."""
-    return _STATIC_SERVICES.search(data) is not None
+    return next(matches(data, _STATIC_SERVICES), None) is not None

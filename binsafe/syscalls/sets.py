@@ -1,9 +1,13 @@
 """Sets of numbers as sorted arrays. numpy's own functions for them load its masked arrays, a quarter of a second."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+_AT_ONCE = 1 << 18
+"""Values that are looked at at a time: what is made of them on the way is several times as large."""
 
 
 def distinct(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -12,6 +16,26 @@ def distinct(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     new = np.ones(len(ordered), np.bool_)
     new[1:] = ordered[1:] != ordered[:-1]
     return ordered[new]
+
+
+def joined(parts: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """All parts, of one at least, in one array; the list is emptied on the way: of millions one copy is enough."""
+    whole = np.empty(sum(map(len, parts)), parts[0].dtype)
+    end = len(whole)
+    while parts:
+        part = parts.pop()
+        whole[end - len(part) : end] = part
+        end -= len(part)
+    return whole
+
+
+def merged(parts: Iterable[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """The values of all parts in ascending order, each once: in place, since of millions every copy counts."""
+    values = joined([*parts])
+    values.sort(kind="stable")
+    new = np.ones(len(values), np.bool_)
+    new[1:] = values[1:] != values[:-1]
+    return values[new]
 
 
 def packed(high: npt.NDArray[Any], low: npt.NDArray[Any]) -> npt.NDArray[np.uint64]:
@@ -33,5 +57,8 @@ def among(values: npt.NDArray[Any], wanted: npt.ArrayLike) -> npt.NDArray[np.boo
     known = distinct(np.asarray(wanted, values.dtype))
     if not len(known):
         return np.zeros(len(values), np.bool_)
-    at = np.minimum(np.searchsorted(known, values), len(known) - 1)
-    return np.asarray(known[at] == values, np.bool_)
+    found = np.zeros(len(values), np.bool_)
+    for first in range(0, len(values), _AT_ONCE):
+        part = values[first : first + _AT_ONCE]
+        found[first : first + _AT_ONCE] = known[np.minimum(np.searchsorted(known, part), len(known) - 1)] == part
+    return found

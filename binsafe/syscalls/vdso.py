@@ -12,6 +12,7 @@ does the work, and seccomp sees the call.
 import re
 from collections.abc import Iterator
 
+from binsafe.formats.structure import matches
 from binsafe.syscalls.decoding.code import Code
 
 _NAME = re.compile(rb"__(?:vdso|kernel)_(clock_gettime|gettimeofday|clock_getres|getrandom)")
@@ -22,7 +23,7 @@ _ENTRY_SIZE = 1024
 
 def calls(code: Code) -> Iterator[str]:
     """Names of the calls that a file's code can have made in this way; some may come twice."""
-    yield from (match[1].decode() for match in _NAME.finditer(code.slice.data))
+    yield from (match[1].decode() for match in matches(code.slice.data, _NAME))
     for at, name in enumerate(_ENTRIES if code.slice.arch == "x86_64" else ()):
         low = (_PAGE + at * _ENTRY_SIZE & 0xFFFFFFFF).to_bytes(4, "little")
         if next(iter(code.find(low)), None) is not None:

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
+from binsafe.formats.structure import let_go
 from binsafe.syscalls.decoding.code import Code, CodeRange
 from binsafe.syscalls.machines.machine import Addresses, Edges, References
-from binsafe.syscalls.sets import packed
+from binsafe.syscalls.sets import joined, packed
 
 _PIECE = 1 << 22
 """Bytes that are scanned at a time: the scans' temporary arrays are several times that large."""
@@ -37,7 +38,7 @@ class Index:
             edges = _inside(edges, code, piece.address + _PIECE)
             spend(len(edges.targets))
             found.append(packed(code.positions(edges.targets), code.positions(edges.sources)))
-        self._pairs = np.concatenate(found)
+        self._pairs = joined(found)
         """Positions of targets and sources."""
         self._pairs.sort()
         self._column = self._pairs.data
@@ -77,6 +78,7 @@ def pieces(ranges: Iterable[CodeRange]) -> Iterator[CodeRange]:
     for code in ranges:
         for at in range(0, len(code.data), _PIECE):
             yield CodeRange(code.address + at, code.data[at : at + _PIECE + _OVERLAP])
+            let_go(code.data)
 
 
 def _inside(edges: Edges, code: Code, end: int) -> Edges:

@@ -25,6 +25,8 @@ _EH_FRAME_HDR_ENCODINGS = bytes((1, 0x1B, 0x03, 0x3B))
 _FILLING = bytes((0x00, 0x0F, 0x1F, 0x2E, 0x40, 0x41, 0x44, 0x48, 0x66, 0x80, 0x84, 0x90, 0xCC, 0xD5, 0x03, 0x20))
 """The bytes of x86's and arm64's padding: the long forms of ``nop``, ``int3``, zeros."""
 _SMALL_GAP = 15
+_PIECE = 1 << 12
+"""Bytes of a gap that are looked at at once: mostly the first ones are enough."""
 _NOTHING = np.array([], np.int64)
 
 
@@ -170,6 +172,13 @@ def _gaps(code: Code, known: tuple[Addresses, Addresses]) -> Addresses:
     found = []
     for at in np.flatnonzero((ends > 0) & (reach < following - _SMALL_GAP)).tolist():
         begin, end = int(reach[at]), int(following[at])
-        if code.read(begin, end).translate(None, _FILLING):
+        if _holds_more(code, begin, end):
             found.append(begin)
     return _inside(found, code)
+
+
+def _holds_more(code: Code, begin: int, end: int) -> bool:
+    """Whether there is anything but padding, up to ``end`` or to the end of the code."""
+    holder = code.range_of(begin)
+    pieces = range(begin, begin if holder is None else min(end, holder.end), _PIECE)
+    return any(code.read(at, min(at + _PIECE, end)).translate(None, _FILLING) for at in pieces)

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from binsafe.formats.elf_linking import Linking
 from binsafe.model import Slice
-from binsafe.syscalls.decoding.code import HIGHEST_ADDRESS, Code
+from binsafe.syscalls.decoding.code import HIGHEST_ADDRESS, Code, aligned_words
 from binsafe.syscalls.machines.machine import Addresses
 from binsafe.syscalls.sets import among, firsts
 
@@ -104,13 +104,16 @@ def _packed(slice_: Slice, linking: Linking) -> Columns:
 def _words(code: Code, address: int, size: int) -> Columns:
     skew = -address % 8
     offset = code.slice.offset_of(address) or 0
-    data = code.slice.data[offset + skew : offset + size]
-    words = np.frombuffer(data[: len(data) & ~7], np.dtype("<u8"))
-    inside = np.zeros(len(words), np.bool_)
-    for r in code.ranges:
-        inside |= (words >= np.uint64(r.address)) & (words < np.uint64(r.end))
-    at = np.flatnonzero(inside)
-    return address + skew + 8 * at, words[at].astype(np.int64), np.zeros_like(at), np.zeros_like(at)
+    places, targets = [_NOTHING], [_NOTHING]
+    for first, words in aligned_words(code.slice.data[offset + skew : offset + size]):
+        inside = np.zeros(len(words), np.bool_)
+        for r in code.ranges:
+            inside |= (words >= np.uint64(r.address)) & (words < np.uint64(r.end))
+        at = np.flatnonzero(inside)
+        places.append(address + skew + first + 8 * at)
+        targets.append(words[at].astype(np.int64))
+    slots = np.concatenate(places)
+    return slots, np.concatenate(targets), np.zeros_like(slots), np.zeros_like(slots)
 
 
 def _in_table(slice_: Slice, slots: Addresses) -> npt.NDArray[np.bool_]:

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from binsafe.formats.structure import find_all
+from binsafe.formats.structure import find_all, let_go
 from binsafe.model import Segment, Slice
-from binsafe.syscalls.sets import packed
+from binsafe.syscalls.sets import joined, packed
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -110,12 +110,9 @@ class Code:
         """Where an aligned 8-byte word of loaded memory is ``value``, or one of the ``size`` values from there on."""
         for segment in self.slice.segments:
             skew = -segment.address % 8
-            data = _stored(self.slice, segment)[skew:]
-            words = np.frombuffer(data[: len(data) & ~7], np.dtype("<u8"))
-            yield from (
-                segment.address + skew + 8 * at
-                for at in np.flatnonzero(words - np.uint64(value) < np.uint64(size)).tolist()
-            )
+            for first, words in aligned_words(_stored(self.slice, segment)[skew:]):
+                found = np.flatnonzero(words - np.uint64(value) < np.uint64(size))
+                yield from (segment.address + skew + first + 8 * at for at in found.tolist())
 
     def find(self, pattern: bytes) -> Iterator[int]:
         """The first place of ``pattern`` in each range of code."""
@@ -142,9 +139,17 @@ class Code:
                 words = np.ndarray((count,), np.dtype("<u4"), buffer=r.data[first:], strides=(1,))
                 at = np.flatnonzero((words >= lowest) & (words < highest))
                 found.append(packed(words[at], position + first + at))
-        named = np.concatenate(found)
+                let_go(r.data)
+        named = joined(found)
         named.sort()
         return named
+
+
+def aligned_words(data: memoryview) -> Iterator[tuple[int, npt.NDArray[np.uint64]]]:
+    """The 8-byte words of some memory in pieces, each with its offset; a rest behind the last word is left out."""
+    for first in range(0, len(data) & ~7, _PIECE):
+        yield first, np.frombuffer(data[first : min(first + _PIECE, len(data) & ~7)], np.dtype("<u8"))
+        let_go(data)
 
 
 def _stored(slice_: Slice, segment: Segment) -> memoryview:

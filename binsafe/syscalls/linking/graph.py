@@ -39,7 +39,7 @@ from binsafe.syscalls.machines.machine import (
     Addresses,
     Edges,
 )
-from binsafe.syscalls.sets import among, distinct, packed
+from binsafe.syscalls.sets import among, distinct, merged, packed
 
 _C_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NEVER_WALKED = frozenset({"__libc_IO_vtables"})
@@ -51,6 +51,8 @@ _ALIGNED = 16
 _LARGEST_ENTRY = 8
 """Words of an entry of a table that is known by them."""
 _CODE, _DATA = 1, 2
+_AT_ONCE = 1 << 18
+"""References that are looked at at a time."""
 
 
 class Graph(NamedTuple):
@@ -103,16 +105,17 @@ class _Builder:
             self._referred(),
             [self._pointed(), self._chained()],
         )
-        pairs = distinct(np.concatenate([distinct(packed(each.sources, each.targets)) for each in edges]))
+        pairs = merged(distinct(packed(each.sources, each.targets)) for each in edges)
+        pairs = pairs[pairs >> np.uint64(32) != pairs & np.uint64(0xFFFF_FFFF)]
         sources, targets = (pairs >> np.uint64(32)).astype(np.int32), (pairs & np.uint64(0xFFFF_FFFF)).astype(np.int32)
-        kept = sources != targets
-        unseen = self._unseen(sources[kept], targets[kept])
+        del pairs
+        unseen = self._unseen(sources, targets)
         return Graph(
             self.functions,
             self.cuts[self.cut_nodes >= 0],
             tuple(self.imports.tolist()),
-            sources[kept],
-            targets[kept],
+            sources,
+            targets,
             int(self._node(np.array([min(self.program.slice.entry, HIGHEST_ADDRESS)], np.int64))[0]),
             distinct(np.append(self._roots(), unseen)),
             unseen,
@@ -231,8 +234,9 @@ class _Builder:
         """To functions and tables whose address is taken; to what single pointers lead to that are loaded."""
         taken = among(self.references.uses, (TAKEN, MAYBE_TAKEN))
         places, targets = self.references.sources[taken], self.references.targets[taken]
-        yield self._edges(places, targets)
-        yield self._edges(places, self._begun_before(targets))
+        for part in _parts(places, targets):
+            yield self._edges(*part)
+            yield self._edges(part[0], self._begun_before(part[1]))
         for bases, functions in named_by_distance(self.program):
             at, counts = _spread(np.searchsorted(targets, bases), np.searchsorted(targets, bases, side="right"))
             yield self._edges(places[at], np.repeat(functions, counts))
@@ -284,3 +288,9 @@ def _spread(first: Addresses, last: Addresses) -> tuple[Addresses, Addresses]:
     """All indices of some ranges, one range behind the other, and how many each has."""
     counts = last - first
     return np.repeat(first - np.append(0, np.cumsum(counts)[:-1]), counts) + np.arange(counts.sum()), counts
+
+
+def _parts(*columns: Addresses) -> Iterator[tuple[Addresses, ...]]:
+    """Some columns in parts: what is found out about each entry takes several times its own memory."""
+    for first in range(0, len(columns[0]), _AT_ONCE):
+        yield tuple(column[first : first + _AT_ONCE] for column in columns)

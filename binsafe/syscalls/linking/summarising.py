@@ -129,6 +129,9 @@ class Summariser:
         exports = self._exports()
         given, carried, handed = self._arguments()
         sources, targets = self._edges(exports)
+        fatal = self._fatal(exports)
+        nothing = np.array([], np.int64)
+        self._graph = self._graph._replace(sources=nothing, targets=nothing)  # of millions, none is needed any more
         starts = np.concatenate([self._program.layout.starts, self._graph.data])
         return Summary(
             arch=self._program.machine.arch,
@@ -146,7 +149,7 @@ class Summariser:
             wrappers=(),
             passed=(),
             texts=tuple(texts(self._program)),
-            fatal=tuple(sorted(self._fatal(exports))),
+            fatal=tuple(sorted(fatal)),
             by_kernel=() if has_calls_beside(exports) else tuple(sorted(set(vdso.calls(self._program.code)))),
             given=tuple(sorted(given, key=repr)),
             carried=tuple(sorted(carried, key=repr)),

@@ -4,7 +4,6 @@ A summary is made from the library's bytes alone, so it can be kept. It holds th
 it and out of it by name, and which functions make which calls.
 """
 
-from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
@@ -184,9 +183,9 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return found
 
     @cached_property
-    def leads(self) -> "tuple[array[int], array[int]]":
+    def leads(self) -> tuple[Sequence[int], Sequence[int]]:
         """``firsts`` and ``targets`` as numbers: of a large file millions, of which few are looked at."""
-        return array("i", self.firsts), array("i", self.targets)
+        return memoryview(self.firsts).cast("i"), memoryview(self.targets).cast("i")
 
     def edges(self) -> Iterator[tuple[int, int]]:
         """The graph's edges."""

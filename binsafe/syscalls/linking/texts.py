@@ -4,16 +4,17 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from binsafe.formats.structure import find_all
+from binsafe.formats.structure import find_all, let_go
 from binsafe.model import Segment
 from binsafe.syscalls.controlflow.program import Program
-from binsafe.syscalls.decoding.code import Bytes
 from binsafe.syscalls.glibc import ASKED_BEGIN, asks_for_names, names_asked_for, places
 from binsafe.syscalls.linking.summary import Text
 from binsafe.syscalls.machines.machine import Addresses
 from binsafe.syscalls.sets import distinct
 
 _MAX_TEXT = 200
+_AT_ONCE = 1 << 16
+"""Offsets that are looked at before the memory that was read is let go."""
 
 
 def texts(program: Program) -> Iterator[Text]:
@@ -25,7 +26,7 @@ def texts(program: Program) -> Iterator[Text]:
         data = program.slice.data[segment.offset : segment.offset + segment.file_size]
         found = [*_library_names(data)]
         if asking:
-            begins = _beginning(np.frombuffer(data, np.uint8), _named(program, segment))
+            begins = _beginning(data, _named(program, segment))
             found += [*names_asked_for(data, begins.tolist()), *places(data)]
         for start, text in found:
             address = segment.address + start
@@ -40,13 +41,17 @@ def _named(program: Program, segment: Segment) -> Addresses:
     return distinct(targets[first:last]) - segment.address
 
 
-def _beginning(data: Bytes, offsets: Addresses) -> Addresses:
+def _beginning(data: memoryview, offsets: Addresses) -> Addresses:
     """Those of the offsets at which there are the first letters of a name that is looked up."""
     letters = min(map(len, ASKED_BEGIN))
     offsets = offsets[offsets + letters <= len(data)]
     begun = np.zeros(len(offsets), np.bool_)
-    for word in ASKED_BEGIN:
-        begun |= np.logical_and.reduce([data[offsets + at] == word[at] for at in range(letters)])
+    bytes_ = np.frombuffer(data, np.uint8)
+    for first in range(0, len(offsets), _AT_ONCE):
+        part = slice(first, first + _AT_ONCE)
+        for word in ASKED_BEGIN:
+            begun[part] |= np.logical_and.reduce([bytes_[offsets[part] + at] == word[at] for at in range(letters)])
+        let_go(data)
     return offsets[begun]
 
 

@@ -13,7 +13,7 @@ from collections.abc import Set as AbstractSet
 from types import MappingProxyType
 
 from binsafe.formats.eh_frame import frames
-from binsafe.formats.structure import find_all
+from binsafe.formats.structure import find_all, matches
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.controlflow.regions import Region
 from binsafe.syscalls.dataflow.wrappers import Number
@@ -72,7 +72,7 @@ def _set_flags(program: Program) -> int | None:
     setters = [
         code.address + match.start() - len(_ENDBR) * (code.data[match.start() - len(_ENDBR) : match.start()] == _ENDBR)
         for code in program.code.ranges
-        for match in _SETTERS.finditer(code.data)
+        for match in matches(code.data, _SETTERS)
     ]
     if not setters:
         return 0 if is_static_glibc(program.slice.data) and not _may_have_setter(program) else None
