@@ -11,7 +11,7 @@ import numpy as np
 from binsafe.syscalls.controlflow import registers
 from binsafe.syscalls.controlflow.places import Edge, Kind, Place
 from binsafe.syscalls.controlflow.regions import Region
-from binsafe.syscalls.machines.machine import CALLED, MAYBE_TAKEN, TAKEN, Flow
+from binsafe.syscalls.machines.machine import CALLED, LOADED, MAYBE_TAKEN, TAKEN, Flow
 
 if TYPE_CHECKING:
     from binsafe.syscalls.controlflow.program import Program
@@ -61,9 +61,17 @@ class Incoming:
     @cached_property
     def _through(self) -> tuple[memoryview, memoryview]:
         """Calls and jumps through slots whose pointers are known: where they lead, ascending, and where they stand."""
+        return self._using(CALLED)
+
+    @cached_property
+    def _loads(self) -> tuple[memoryview, memoryview]:
+        """The same of what loads such a slot."""
+        return self._using(LOADED)
+
+    def _using(self, use: int) -> tuple[memoryview, memoryview]:
         found = self._program.references
-        called = found.uses == CALLED
-        sources, slots = found.sources[called], found.targets[called]
+        used = found.uses == use
+        sources, slots = found.sources[used], found.targets[used]
         pointers = self._program.pointers
         if not len(pointers.slots):
             return slots[:0].data, sources[:0].data
@@ -86,6 +94,10 @@ class Incoming:
         for source, target in self._short_jumps_around(region):
             if start <= target < end:
                 found.setdefault(target, []).append((Kind.ENTRY, source))
+        targets, sources = self._loads
+        for at in range(bisect_left(targets, start), bisect_left(targets, start + 1)):
+            calls = self._program.called_when_loaded(sources[at])
+            found.setdefault(start, []).extend((None, call.address) for call in calls)
         return found
 
     def _called_by_register(self, first: Place) -> Iterator[Edge]:

@@ -322,6 +322,10 @@ class Program:
         """The calls and jumps through a slot: of code itself, or of its stub."""
         return self._taken.called_through(slot)
 
+    def called_when_loaded(self, source: int) -> Iterator[Place]:
+        """The calls and jumps through the register that is loaded from memory at an address of code."""
+        return self._taken.called_when_loaded(source)
+
     @cached_property
     def references(self) -> Referring:
         """All instructions that name addresses of the image."""

@@ -12,11 +12,13 @@ import numpy as np
 
 from binsafe.syscalls.controlflow import pages, registers
 from binsafe.syscalls.controlflow.places import Place
-from binsafe.syscalls.machines.machine import CALLED, MAYBE_TAKEN, TAKEN
+from binsafe.syscalls.machines.machine import CALLED, LOADED, MAYBE_TAKEN, TAKEN
 
 if TYPE_CHECKING:
     from binsafe.syscalls.controlflow.program import Program
 
+_LOAD_SIZE = 6
+"""Bytes of x86's ``mov`` from memory without its prefix."""
 _STUB_SIZE = 16
 """Bytes of the longest stub of a linkage table, up to its jump."""
 
@@ -83,8 +85,8 @@ class Taken:
         """See `Program.only_called`."""
         pointers, references = self._program.pointers, self._program.references
         at = int(np.searchsorted(pointers.slots, slot))
-        uses = [use for source, _, use in references.into(slot, slot + 1) if not self._in_stub(source, slot)]
-        return bool(pointers.single[at]) and all(use == CALLED for use in uses)
+        uses = [(source, use) for source, _, use in references.into(slot, slot + 1) if not self._in_stub(source, slot)]
+        return bool(pointers.single[at]) and all(use == CALLED or self._only_calls(source) for source, use in uses)
 
     def called_through(self, slot: int) -> list[Place]:
         """See `Program.called_through`."""
@@ -93,7 +95,33 @@ class Taken:
         stub = program.stubs.get(slot)
         found = [program.branch(source) for source in sources if not self._in_stub(source, slot)]
         found.append(None if stub is None else program.place(stub))
+        loads = (source for source, _, use in program.references.into(slot, slot + 1) if use == LOADED)
+        found += [call for source in loads for call in self.called_when_loaded(source)]
         return [place for place in found if place is not None]
+
+    def called_when_loaded(self, source: int) -> Iterator[Place]:
+        """See `Program.called_when_loaded`."""
+        place = self._loading(source)
+        if place is not None:
+            yield from (Place(place.region, at) for at in registers.uses(place.region, place.at).calls)
+
+    def _only_calls(self, source: int) -> bool:
+        """Whether a slot is loaded there for calls of the same function alone, or no instruction names it there."""
+        place = self._loading(source)
+        if place is not None:
+            return registers.uses(place.region, place.at).nothing_else
+        region = self._program.region(source)
+        at = -1 if region is None else bisect_right(region.instructions.addresses, source) - 1
+        if region is None or at < 0 or region.at(source) is not None or not self._program.is_known(region.start):
+            return False
+        return "[rip" not in region.instructions.operands(at)
+
+    def _loading(self, source: int) -> Place | None:
+        """The instruction that loads a register from memory and has its opcode there, behind its prefix."""
+        place = self._program.place(source - 1) or self._program.place(source)
+        if place is None or place.instruction.address + place.instruction.size != source + _LOAD_SIZE:
+            return None
+        return place if self._program.machine.takes(place.region.instructions, place.at) is not None else None
 
     def _in_stub(self, address: int, slot: int) -> bool:
         """Whether an address is one of the stub that jumps through a slot; some stubs are shorter than the longest."""

@@ -8,11 +8,14 @@ _LOW_HALVES = {"rax": "eax", "rbx": "ebx", "rcx": "ecx", "rdx": "edx", "rsi": "e
 
 
 def takes(instructions: Instructions, at: int) -> str | None:
-    """The register of ``lea``; and of ``movabs``, as the large code model does it.
+    """The register of ``lea``, or of a load from where the global offset table holds an address.
 
-    To the distance of a function it adds the address from which it counts.
+    And of ``movabs``, as the large code model does it: to the distance of a function it adds the address from which it
+    counts.
     """
-    return instructions.operands(at).partition(", ")[0] if instructions.names[at] in {"lea", "movabs"} else None
+    register, _, source = instructions.operands(at).partition(", ")
+    loads = instructions.names[at] == "mov" and source.startswith("qword ptr [rip")
+    return register if loads or instructions.names[at] in {"lea", "movabs"} else None
 
 
 def use(instructions: Instructions, at: int, register: str, taking: int) -> Use:

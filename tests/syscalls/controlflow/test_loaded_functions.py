@@ -1,0 +1,27 @@
+"""Functions whose addresses code loads from the global offset table, to call them from registers."""
+
+from pathlib import Path
+
+import pytest
+from compiled import bare, calls, needs_compiler
+
+pytestmark = needs_compiler
+
+_PROGRAM = (
+    "mov entry(%rip),%rbx; mov $39,%edi; call *%rbx; mov $163,%edi; {use}; mov $60,%eax; syscall; hlt; "
+    ".p2align 4; .type made,@function; made: mov %edi,%eax; syscall; ret; .size made,.-made; "
+    r".section .got,\"aw\"; entry: .quad made; .text"
+)
+
+
+@pytest.mark.parametrize("use", ["call *%rbx", "call *entry(%rip)"], ids=["register", "slot"])
+def test_who_calls_a_function_that_was_loaded_passes_its_number(use: str, tmp_path: Path):
+    found = calls(bare(tmp_path, _PROGRAM.format(use=use)))
+    assert set(found.sites) == {"getpid", "acct", "exit"}
+    assert found.complete
+
+
+def test_a_function_that_was_loaded_and_is_kept_may_be_called_by_anybody(tmp_path: Path):
+    found = calls(bare(tmp_path, _PROGRAM.format(use="mov %rbx,(%rdi)")))
+    assert "getpid" in found.sites
+    assert any("whose address is taken" in gap.reason for gap in found.unresolved)
