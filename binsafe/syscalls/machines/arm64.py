@@ -210,7 +210,7 @@ class Arm64:
         """Most do not write the register or slot that is followed."""
         name = instructions.names[at]
         if isinstance(location, int):
-            return not name.startswith("st")
+            return not name.startswith(values.STORES)
         return not values.may_set(name, instructions.operands(at), location)
 
     def sources(self, step: Step, location: Location) -> tuple[Source, ...] | None:

@@ -17,6 +17,11 @@ PRESERVED = frozenset(f"x{number}" for number in range(19, 30))
 """Registers that a callee hands back as they were (AAPCS64, section 6.1.1)."""
 _IMPLIED = ("svc", "pac", "aut", "xpac", "cpy", "set")
 """How what writes registers that it does not name, or all that it names, begins."""
+STORES = ("st", "swp", "cas", *(f"ld{operation}" for operation in ("add", "clr", "eor", "set", "sm", "um")))
+"""How what writes memory begins: atomic operations, too."""
+_STORED = {"strb": 1, "sturb": 1, "strh": 2, "sturh": 2}
+_MOST_STORED = 64
+"""Bytes that one of the others may write: ``st4``."""
 _SET_ALL = ("ld", "swp", "cas")
 """How what may write all its operands begins: loads, and atomic operations of memory."""
 _LOAD_BITS = {"ldr": 0, "ldur": 0, "ldrb": 8, "ldurb": 8, "ldrh": 16, "ldurh": 16}
@@ -67,10 +72,11 @@ def may_set(name: str, operands: str, register: str) -> bool:
         return register not in PRESERVED
     if name.startswith(_IMPLIED):
         return register in {"x0", "x16", "x17", "x30"} or register[1:] in operands
-    outside, bracket, memory = operands.partition("[")
-    names = [full(each) for each in outside.rstrip(", ").split(", ")]
-    if bracket and writeback(bracket + memory)[1] and writeback(bracket + memory)[0] == register:
-        return True
+    outside, bracket, memory = operands.rpartition("[")
+    inside, _, behind = memory.partition("]")
+    if bracket and behind and full(inside.partition(",")[0]) == register:
+        return True  # the address is moved
+    names = [full(each) for each in (outside if bracket else operands).rstrip(", ").split(", ")]
     if name.startswith("st") and "x" not in name:
         return False
     return register in (names if name.startswith(_SET_ALL) else names[:1])
@@ -93,7 +99,7 @@ def _accessed(detail: Detail) -> tuple[list[Register], Memory | None]:
 def stored(step: Step, slot: int) -> tuple[Source, ...] | None:
     """What an instruction does to a stack slot."""
     mnemonic = step.instruction.mnemonic
-    if not mnemonic.startswith("st"):
+    if not mnemonic.startswith(STORES):
         return None
     detail = step.detail()
     if detail is None:
@@ -103,7 +109,8 @@ def stored(step: Step, slot: int) -> tuple[Source, ...] | None:
     if start is None:
         return None if memory is None else step.through_pointer(slot)
     if mnemonic not in {"str", "stur", "stp", "stnp"}:
-        return (Unknown(f"written by {mnemonic}"),) if start <= slot < start + 8 else None
+        size = _STORED.get(mnemonic, _MOST_STORED)
+        return (Unknown(f"written by {mnemonic}"),) if start < slot + 4 and start + size > slot else None
     for register in registers:
         size = _size(register.name)
         if start == slot and size in {4, 8}:

@@ -258,6 +258,39 @@ def test_arm64_branches_on_zero_say_what_the_register_holds():
     assert called(program(code)) == {"io_setup"}
 
 
+@pytest.mark.parametrize(
+    "word",
+    [0xB820_03E1, 0xB821_83E1, 0x4C00_23E0, 0x3900_03E1, 0x0D9F_83E0],
+    ids=["ldadd", "swp", "st1 of 64 bytes", "strb", "st1 of 4 bytes, and sp moved"],
+)
+def test_arm64_slots_that_are_written_in_other_ways_are_not_known(word: int):
+    """``str x0, [sp]``, then what writes there, too, or moves it, then ``ldr x8, [sp]``."""
+    assembler = Arm()
+    assembler.word(0xD101_03FF)  # sub sp, sp, #64
+    assembler.mov(0, 93)
+    assembler.word(0xF900_03E0)
+    assembler.word(word)
+    assembler.word(0xF940_03E8)
+    assembler.syscall()
+    assembler.word(0xD420_0000)  # brk
+    assert not analyse(program(assembler)).complete
+
+
+@pytest.mark.parametrize(
+    "word",
+    [0x0CC1_7108, 0x0DDF_8108, 0xD503_233F, 0xDAC1_0028, 0xB829_0108, 0xC85F_7D08, 0x3840_1501],
+    ids=["ld1, x1 behind", "ld1 of one lane", "paciasp", "pacia", "ldadd", "ldxr", "ldrb, 1 behind"],
+)
+def test_arm64_registers_that_are_written_on_the_side_are_not_known(word: int):
+    """What moves x8 behind an access, and what writes to it: all but the stamp of a return address."""
+    assembler = Arm()
+    assembler.mov(8, 93)
+    assembler.word(word)
+    assembler.syscall()
+    assembler.word(0xD420_0000)  # brk
+    assert analyse(program(assembler)).complete == (word == 0xD503_233F)
+
+
 def test_arm64_literal_pools_count_and_pointers_do_not():
     literal = Arm()
     literal.word(0x5800_0068)  # ldr x8, literal three words on
