@@ -7,26 +7,26 @@ from binsafe.syscalls.machines.machine import Frame
 _ANY_SLOT = -1 << 60
 """Below all slots of any frame."""
 
+_ACCESSES = ("ld", "st", "swp", "cas")
+
 
 def after(instruction: Instruction, frame: Frame) -> Frame:
     """The frame after an instruction."""
     mnemonic, operands = instruction.mnemonic, instruction.operands
     if mnemonic in values.CALLS:
         return {name: offset for name, offset in frame.items() if name in {"sp", "x29"}}
-    memory = operands.find("[")
-    names = [values.full(name) for name in operands[: memory if memory >= 0 else len(operands)].split(", ")]
-    if memory >= 0:
-        written = names[:-1] if mnemonic.startswith("ld") else []
-        kept = {name: offset for name, offset in frame.items() if name not in written}
-        base, moved = values.writeback(operands[memory:])
-        return {**kept, base: kept[base] + moved} if moved and base in kept else kept
-    if names[0] not in frame and not (len(names) > 1 and names[1] in frame):
+    if not mnemonic.startswith(values.IMPLIED) and not any(name[1:] in operands for name in frame):
         return frame
-    if mnemonic in values.WRITES_NOTHING:
-        return frame
-    kept = {name: offset for name, offset in frame.items() if name != names[0]}
-    amount = _amount(mnemonic, names[2:])
-    return kept if amount is None or names[1] not in frame else {**kept, names[0]: frame[names[1]] + amount}
+    kept = {name: offset for name, offset in frame.items() if not values.may_set(mnemonic, operands, name)}
+    bracket = operands.rfind("[")
+    if bracket >= 0 and mnemonic.startswith(_ACCESSES):
+        base, moved = values.writeback(operands[bracket:])
+        return {**kept, base: frame[base] + moved} if moved and base in frame else kept
+    first, *others = (values.full(name) for name in operands.split(", "))
+    if not others or others[0] not in frame or mnemonic in values.WRITES_NOTHING:
+        return kept
+    amount = _amount(mnemonic, others[1:])
+    return kept if amount is None else {**kept, first: frame[others[0]] + amount}
 
 
 def exposed(instruction: Instruction, frame: Frame) -> int | None:

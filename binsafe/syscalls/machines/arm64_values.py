@@ -15,7 +15,7 @@ WRITES_NOTHING = RETURNS | TRAPS | COMPARE_AND_BRANCH | {"b", "br", "cmp", "cmn"
 CALLS = frozenset({"bl", "blr", "blraa", "blrab", "blraaz", "blrabz"})
 PRESERVED = frozenset(f"x{number}" for number in range(19, 30))
 """Registers that a callee hands back as they were (AAPCS64, section 6.1.1)."""
-_IMPLIED = ("svc", "pac", "aut", "xpac", "cpy", "set")
+IMPLIED = ("svc", "pac", "aut", "xpac", "cpy", "set")
 """How what writes registers that it does not name, or all that it names, begins."""
 STORES = ("st", "swp", "cas", *(f"ld{operation}" for operation in ("add", "clr", "eor", "set", "sm", "um")))
 """How what writes memory begins: atomic operations, too."""
@@ -70,7 +70,7 @@ def may_set(name: str, operands: str, register: str) -> bool:
         return False
     if name in CALLS:
         return register not in PRESERVED
-    if name.startswith(_IMPLIED):
+    if name.startswith(IMPLIED):
         return register in {"x0", "x16", "x17", "x30"} or register[1:] in operands
     outside, bracket, memory = operands.rpartition("[")
     inside, _, behind = memory.partition("]")

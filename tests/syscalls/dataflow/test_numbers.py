@@ -277,6 +277,25 @@ def test_arm64_slots_that_are_written_in_other_ways_are_not_known(word: int):
 
 
 @pytest.mark.parametrize(
+    ("word", "complete"),
+    [(0x0CC1_73E0, False), (0x4E08_3C14, False), (0xC814_7C20, False), (0x4E08_3C13, True)],
+    ids=["ld1 moves sp by x1", "umov x20", "stxr w20", "umov x19"],
+)
+def test_arm64_copies_of_the_stack_pointer_are_forgotten_where_they_are_overwritten(word: int, *, complete: bool):
+    """``mov x20, sp; str x0, [sp]``, then what writes to sp or x20, then ``ldr x8`` from there."""
+    assembler = Arm()
+    assembler.word(0xD101_03FF)  # sub sp, sp, #64
+    assembler.word(0x9100_03F4)  # mov x20, sp
+    assembler.mov(0, 93)
+    assembler.word(0xF900_03E0)
+    assembler.word(word)
+    assembler.word(0xF940_03E8 if word == 0x0CC1_73E0 else 0xF940_0288)
+    assembler.syscall()
+    assembler.word(0xD420_0000)  # brk
+    assert analyse(program(assembler)).complete == complete
+
+
+@pytest.mark.parametrize(
     "word",
     [0x0CC1_7108, 0x0DDF_8108, 0xD503_233F, 0xDAC1_0028, 0xB829_0108, 0xC85F_7D08, 0x3840_1501],
     ids=["ld1, x1 behind", "ld1 of one lane", "paciasp", "pacia", "ldadd", "ldxr", "ldrb, 1 behind"],
