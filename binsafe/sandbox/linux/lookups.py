@@ -152,7 +152,7 @@ class Lookups:
 
         Files as private keys are given where they are named themselves.
         """
-        if path in self._on_the_way and not self._is_readable(path):
+        if path in self._on_the_way and not self.refuses and not self._is_readable(path):
             return Miss(path, f"--read {path}", _is_expected(path), there=True)
         if path in self._readable or not any(inside(path, folder) for folder in self._public):
             return None
