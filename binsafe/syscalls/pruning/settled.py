@@ -11,6 +11,7 @@ program, a jump that is computed, a catch of an exception.
 
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
+from functools import cache
 from itertools import product
 from math import prod
 from typing import NamedTuple
@@ -71,7 +72,7 @@ def needed(program: Program, found: Iterable[Number], never: Never) -> set[Numbe
 class _Search:
     def __init__(self, program: Program, never: Never) -> None:
         self._program = program
-        self._never = never
+        self._never = cache(never)
         self._run: dict[int, list[AbstractSet[int]]] = {}
 
     def is_dead(self, address: int) -> bool:
