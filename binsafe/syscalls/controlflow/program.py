@@ -86,6 +86,8 @@ class Program:
         self._starts: list[int] = self.layout.starts.tolist()
         self._ends: list[int] = self.layout.ends.tolist()
         self._regions: dict[int, Region] = {}
+        self._begun: set[int] = set()
+        """Regions that were decoded in part."""
         self._kept = 0
         self._details: dict[int, Detail | None] = {}
         self._incoming = Incoming(self)
@@ -161,11 +163,15 @@ class Program:
         return self._regions[start]
 
     def is_start(self, address: int) -> bool:
-        """Whether an instruction starts at an address: `place` without decoding what is behind it in its region."""
+        """Whether an instruction starts at an address: `place`, the first time without what is behind it in its region.
+
+        Whoever asks for many addresses of a long region has it decoded once, not up to each.
+        """
         span = self._span(address)
-        if span is None or span[0] in self._regions:
+        if span is None or span[0] in self._regions or span[0] in self._begun:
             return self.place(address) is not None
         start, end, _ = span
+        self._begun.add(start)
         return self.decoder.sweep(self.code.read(start, min(end, address + _LONGEST)), start).at(address) is not None
 
     def _span(self, address: int) -> tuple[int, int, bool] | None:

@@ -46,3 +46,9 @@ def test_many_addresses_are_starts_where_each_is():
         assert (layout.begins(addresses) == (layout.exact(addresses) >= 0)).all()
     assert layout.begins(starts).all()
     assert not len(layout.begins(starts[:0]))
+
+
+def test_who_asks_for_many_addresses_of_one_region_has_it_decoded_once():
+    found = taken_apart(b"\x90" * 5_000)
+    assert all(found.is_start(CODE + at) for at in range(4_000, 5_000))
+    assert found.decoder.budget > DECODED - 2 * 5_100
