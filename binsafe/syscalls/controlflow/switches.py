@@ -1,7 +1,7 @@
 """Jump tables: where a computed jump of a region can lead."""
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy as np
 from binsafe.syscalls.controlflow.places import Place
 from binsafe.syscalls.controlflow.regions import Region
 from binsafe.syscalls.machines.arithmetic import Operation, compute
-from binsafe.syscalls.machines.machine import Flow, Location, Moved, Table
+from binsafe.syscalls.machines.machine import TAKEN, Flow, Location, Moved, Table
 
 if TYPE_CHECKING:
     from binsafe.syscalls.controlflow.program import Program
@@ -44,7 +44,8 @@ def through_tables(program: "Program", region: Region) -> Mapping[int, tuple[int
         limit = _limit(program, region, table)
         if limit is not None and limit > _MAX_ENTRIES:
             return None
-        targets = _targets(program, table, begins, _MAX_ENTRIES if limit is None else limit)
+        ends = sorted({*begins, *_next_named(program, table)}) if limit is None else begins
+        targets = _targets(program, table, ends, _MAX_ENTRIES if limit is None else limit)
         inside = {index for target in targets if (index := region.at(target)) is not None}
         if not inside:
             return None
@@ -53,8 +54,19 @@ def through_tables(program: "Program", region: Region) -> Mapping[int, tuple[int
     return found
 
 
+def _next_named(program: "Program", table: Table) -> Iterator[int]:
+    """Where something else begins behind a table, as code says that takes its address.
+
+    That is looked for where entries count instructions: they lead into the function wherever they are read, behind the
+    table, too. (Of a Rust enum that has no other values the number of cases is compared nowhere.)
+    """
+    for base, _ in table.places if table.unit > 1 else ():
+        named = program.references.into(base + 1, base + _MAX_ENTRIES * table.size)
+        yield from (target for _, target, use in named if use == TAKEN)
+
+
 def _targets(program: "Program", table: Table, begins: Sequence[int], most: int) -> set[int]:
-    """The addresses that a table leads to: it ends where they are no code any more, or the function's next begins."""
+    """The addresses that a table leads to: it ends where they are no code any more, or at the next of ``begins``."""
     found: set[int] = set()
     for base, origin in table.places:
         following = bisect_right(begins, base)

@@ -101,6 +101,14 @@ def test_without_a_comparison_all_that_may_be_entries_counts(form: str):
     assert set(switch(form, bound=(0xD503_201F,)).sites) == {"acct", "swapon", "swapoff"}
 
 
+@pytest.mark.parametrize(("form", "beyond"), [("gcc, halfwords", False), ("llvm, bytes", False), ("go", True)])
+def test_a_table_ends_where_something_else_begins(form: str, *, beyond: bool):
+    """``adr x5, table + 2 entries``, and no comparison: whole addresses lead to no code anyway where they are none."""
+    distance = DATA + 2 * FORMS[form][1] - CODE - 8
+    adr = 0x1000_0005 | (distance & 3) << 29 | (distance >> 2) << 5
+    assert ("swapoff" in switch(form, bound=(adr,)).sites) == beyond
+
+
 @pytest.mark.parametrize("word", [0x9240_0000, 0xD341_0400, 0x5303_0C00], ids=["and", "ubfx", "ubfx of 32 bits"])
 def test_a_number_of_one_bit_has_two_entries(word: int):
     """``and x0, x0, #1`` and ``ubfx x0, x0, #1, #1``."""
