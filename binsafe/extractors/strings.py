@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias
 
 from binsafe.extractors.addresses import addresses
 from binsafe.formats.references import references
+from binsafe.formats.structure import let_go
 from binsafe.limits import MAX_STRINGS, MAX_STRINGS_COUNTED, MAX_STRINGS_MET
 from binsafe.model import Slice, Strings, Text
 
@@ -95,6 +96,7 @@ def extract(data: memoryview, slices: tuple[Slice, ...], languages: Sequence[str
                     left[kind] -= 1
                     if at <= origin + place < at + _CHUNK and found not in texts and len(texts) < MAX_STRINGS_COUNTED:
                         texts[found] = origin + place
+            let_go(data)
     for slice_, language in zip(slices, languages, strict=False):
         met = _ended(slice_, met) if language in _UNTERMINATED else met
         met = _without_go(met) if language == "go" else met

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
+from binsafe.formats.structure import let_go
 from binsafe.model import Slice
 
 _CHUNK = 1024 * 1024
@@ -26,6 +27,7 @@ def find(slice_: Slice, texts: Iterable[bytes]) -> dict[bytes, int]:
                 found |= {text: at + place for text, place in here.items() if place >= 0}
                 missing[stem] = {text for text, place in here.items() if place < 0}
             missing = {stem: group for stem, group in missing.items() if group}
+            let_go(slice_.data)
     return found
 
 

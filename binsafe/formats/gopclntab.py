@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple, TypeAlias
 import msgspec
 import numpy as np
 
-from binsafe.formats.structure import find_all
+from binsafe.formats.structure import find_all, let_go
 from binsafe.limits import MAX_SYMBOLS
 from binsafe.model import Segment, Slice
 
@@ -125,6 +125,7 @@ def _beginning(data: memoryview, byte_order: Literal["little", "big"]) -> Iterat
         at = np.flatnonzero(piece[:-1] >= min(_MAGICS))
         behind = piece[at + 1] & 0xFFFF if byte_order == "little" else piece[at + 1] >> 16
         yield from (4 * (first + at[behind == 0])).tolist()
+        let_go(data)
 
 
 def _header(data: memoryview, byte_order: Literal["little", "big"]) -> _Header | None:
