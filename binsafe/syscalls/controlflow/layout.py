@@ -27,6 +27,8 @@ _FILLING = bytes((0x00, 0x0F, 0x1F, 0x2E, 0x40, 0x41, 0x44, 0x48, 0x66, 0x80, 0x
 _SMALL_GAP = 15
 _PIECE = 1 << 12
 """Bytes of a gap that are looked at at once: mostly the first ones are enough."""
+_ALIGNED = {"arm64": 4}
+"""Processor -> bytes to multiples of which its instructions are aligned: what else looks like a start is chance."""
 _NOTHING = np.array([], np.int64)
 
 
@@ -97,8 +99,9 @@ def layout(
 
 
 def _inside(addresses: npt.ArrayLike, code: Code) -> Addresses:
-    """Those that lie in executable ranges, ascending, each once."""
+    """Those at which instructions can start, in executable ranges: ascending, each once."""
     values = distinct(np.asarray(addresses, np.uint64))
+    values = values[values % np.uint64(_ALIGNED.get(code.slice.arch, 1)) == 0]
     spans = [np.searchsorted(values, np.array((r.address, r.end), np.uint64)) for r in code.ranges]
     kept = [values[first:last].astype(np.int64) for first, last in spans]
     return np.concatenate([_NOTHING, *kept])

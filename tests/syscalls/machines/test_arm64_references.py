@@ -127,3 +127,17 @@ def _left(assembler: Arm) -> None:
 )
 def test_a_page_names_what_is_added_to_it_on_some_way(middle: Callable[[Arm], None], *, named: bool):
     assert _named(middle) == named
+
+
+@pytest.mark.parametrize("away", [5, 6, 7])
+def test_no_function_starts_between_two_instructions(away: int):
+    """A word of memory happens to be such an address: all that follows would be read out of step."""
+    assembler = Arm()
+    assembler.mov(8, 64)
+    assembler.nop(3)
+    assembler.syscall()
+    assembler.ret()
+    found = analyse(program(assembler, data=(CODE + away).to_bytes(8, "little")))
+    assert found is not None
+    assert found.complete
+    assert set(found.sites) == {"write"}
