@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import NamedTuple
 
+from binsafe.formats.structure import let_go
 from binsafe.model import Slice
 
 Site = tuple[int, int]
@@ -52,6 +53,7 @@ def _code(slice_: Slice) -> Iterator[_Code]:
     for address, data in ranges:
         for start in range(0, len(data), _STEP):
             yield _Code(address + start, bytes(data[start : start + _STEP + _OVERLAP]))
+            let_go(data)
 
 
 def _x86(code: _Code, wanted: frozenset[int], *, bits: int) -> Iterator[Site]:

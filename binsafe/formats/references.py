@@ -8,6 +8,7 @@ addresses out of 2**32 by accident are rare enough to be neglected.
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
+from binsafe.formats.structure import let_go
 from binsafe.model import Slice
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def references(slice_: Slice, first: int, last: int) -> "Addresses":
             address = segment.address + at - segment.offset
             named = scan(address, data) if segment.executable else _pointers(slice_, data)
             found += [each[(each >= first) & (each <= last)] for each in named]
+            let_go(data)
     if not found:
         return np.empty(0, np.uint64)
     ordered: Addresses = np.sort(np.concatenate(found))
