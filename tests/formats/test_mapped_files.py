@@ -60,7 +60,7 @@ def test_whoever_looks_through_a_file_keeps_little_of_it(
 
 def test_memory_that_is_no_file_is_left_alone():
     """The kernel would fill it with zeros (madvise(2), ``MADV_DONTNEED``)."""
-    with mmap.mmap(-1, 4096) as own:
+    with mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE) as own:
         own[:4] = b"word"
         with memoryview(own) as view:
             let_go(view)
