@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from binsafe.formats import elf_headers as eh
-from binsafe.formats.elf_dynamic import entries
+from binsafe.formats.elf_dynamic import DIVERTING, entries
 from binsafe.formats.elf_symbols import RECORD, DynamicSymbols
 from binsafe.formats.structure import Memory, decoded
 from binsafe.limits import MAX_SYMBOLS
@@ -70,6 +70,8 @@ class Linking(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Address of ``PT_GNU_EH_FRAME``."""
     symbolic: bool = False
     """``DT_SYMBOLIC`` or ``DF_SYMBOLIC``: names are looked up in this file before all others."""
+    diverting: bool = False
+    """``DT_DEPAUDIT``, ``DT_AUDIT``, ``DT_AUXILIARY`` or ``DT_FILTER``: another file decides what names mean."""
 
 
 class _File(NamedTuple):
@@ -124,6 +126,7 @@ def linking(data: memoryview) -> Linking | None:
         arrays=tuple(arrays),
         unwind=unwind,
         symbolic=_SYMBOLIC in file.tags or any(flags & _DF_SYMBOLIC for flags in file.tags.get(_FLAGS, ())),
+        diverting=any(tag in file.tags for tag in DIVERTING),
     )
 
 

@@ -16,6 +16,10 @@ _X32 = 0x4000_0000
 """``__X32_SYSCALL_BIT`` of ``arch/x86/include/uapi/asm/unistd.h``: kernels that know the ABI make the call."""
 
 
+CAN_BE_WRITTEN = "what it runs can be written while it runs"
+"""Of a file with a segment that is writable and executable."""
+
+
 class Entries(NamedTuple):
     """What code passes to the kernel that runs on a current one."""
 

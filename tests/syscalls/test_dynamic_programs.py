@@ -85,7 +85,7 @@ def test_without_its_libraries_nothing_is_left_out_silently(ls: Path, tmp_path: 
 
 
 def test_library_names_are_found_in_linear_time_in_text_without_an_end():
-    assert list(_library_names(b"\0liba.so\0" + b"x" * 5_000_000 + b"\0%s.so.2\0")) == [
+    assert list(_library_names(memoryview(b"\0liba.so\0" + b"x" * 5_000_000 + b"\0%s.so.2\0"))) == [
         (1, "liba.so"),
         (5_000_010, "%s.so.2"),
     ]

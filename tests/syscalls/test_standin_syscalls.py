@@ -11,18 +11,20 @@ from binsafe.formats import parse
 from binsafe.syscalls import analyse
 
 # Seen under strace (x86-64) and qemu-aarch64 -strace with load, or certain from the sources: Go's runtime (memory,
-# threads, signals, files, exit); its network poller and net/http; and what the kernel or the vDSO makes.
+# threads, signals, files); its network poller and net/http; and what the kernel or the vDSO makes.
 MUST_HAVE = """
-    mmap munmap madvise clone exit exit_group futex gettid getpid tgkill sched_yield sched_getaffinity
+    mmap munmap madvise clone exit_group futex gettid getpid tgkill sched_yield sched_getaffinity
     nanosleep rt_sigaction rt_sigprocmask rt_sigreturn sigaltstack openat read write close pread64
     prlimit64 getrandom
     epoll_create1 epoll_ctl epoll_pwait eventfd2 socket bind listen accept4 setsockopt getsockopt getsockname fcntl
     fstat newfstatat uname
     restart_syscall clock_gettime
 """
-# The first two lines, because what starts or finds processes, or profiles, is not linked; the others, because nothing
-# in the program, in the packages it uses or in Go's runtime refers to them.
+# exit, because a thread of Go's ends only with a goroutine that locked it, and the only one that does never returns;
+# the next two lines, because what starts or finds processes, or profiles, is not linked; the others, because nothing in
+# the program, in the packages it uses or in Go's runtime refers to them.
 MUST_NOT_HAVE = """
+    exit
     execve execveat fork vfork clone3 pidfd_open pidfd_send_signal waitid wait4
     timer_create timer_settime timer_delete mprotect mincore gettimeofday
     ptrace process_vm_readv process_vm_writev pidfd_getfd perf_event_open bpf userfaultfd io_uring_setup io_uring_enter

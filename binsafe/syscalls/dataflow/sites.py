@@ -3,11 +3,14 @@
 from collections.abc import Iterator
 from itertools import chain
 
+import numpy as np
+
 from binsafe.syscalls.controlflow.index import pieces
 from binsafe.syscalls.controlflow.places import Place
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.dataflow.wrappers import Gap
-from binsafe.syscalls.machines.machine import TAKEN, Flow
+from binsafe.syscalls.decoding.code import beside
+from binsafe.syscalls.machines.machine import TAKEN, Addresses, Edges, Flow
 
 _AROUND = 100
 """Instructions before and behind a site that are looked at to tell code from data."""
@@ -38,6 +41,7 @@ def find(program: Program) -> Iterator[Place | Gap]:
                 yield from _hidden(program, address)
             elif program.machine.is_site(place.instruction):
                 yield place
+    yield from _beside(program)
     yield from (Gap(address, "it makes calls of another architecture") for address in sorted(_foreign(program)))
 
 
@@ -51,7 +55,9 @@ def _foreign(program: Program) -> Iterator[int]:
 
 def _hidden(program: Program, address: int) -> Iterator[Gap]:
     """A site that no instruction starts at, if something leads to where one does."""
-    source = next((s for s, target in _leading_astray(program, address) if _runs_to(program, target, address)), None)
+    end = address + _SITE_SIZE
+    ways = ((s, at, program.code.read(at, end)) for s, at in _leading_astray(program, address))
+    source = next((source for source, start, code in ways if _runs_to(program, code, start, address)), None)
     if source is not None:
         yield Gap(source, "it leads into the middle of an instruction, and from there to a system call")
 
@@ -70,9 +76,36 @@ def _leading_astray(program: Program, address: int) -> Iterator[tuple[int, int]]
                 yield source, target
 
 
-def _runs_to(program: Program, start: int, address: int) -> bool:
-    """Whether code that begins at ``start`` comes to a site at an address."""
-    found = program.decoder.sweep(program.code.read(start, address + _SITE_SIZE), start)
+def _beside(program: Program) -> Iterator[Gap]:
+    """Branches to a site in memory that can run and that the section table does not call code.
+
+    Linkers put constants there, and bytes of a site among them by chance, which no code branches to.
+    """
+    memory = list(beside(program.code))
+    sites = np.array(sorted(site for part in memory for site in program.machine.find_sites(part)), np.int64)
+    scans = (program.machine.calls, program.machine.jumps) if len(sites) else ()
+    for edges in (scan(code) for scan in scans for code in pieces(program.code.ranges)):
+        for source, target, near in _shortly_before(sites, edges):
+            place = program.place(source)
+            part = next((part for part in memory if part.address <= target < part.end), None)
+            if place is None or part is None or place.region.flow(place.at)[1] != target:
+                continue
+            code = bytes(part.data[target - part.address : near[-1] + _SITE_SIZE - part.address])
+            if any(_runs_to(program, code[: site + _SITE_SIZE - target], target, site) for site in near):
+                yield Gap(source, "it leads to a system call outside of the sections of code")
+
+
+def _shortly_before(sites: Addresses, edges: Edges) -> Iterator[tuple[int, int, list[int]]]:
+    """(source, target, sites shortly behind it) of the edges that lead to a little before a site."""
+    first, last = (np.searchsorted(sites, edges.targets + reach) for reach in (0, _REACH))
+    chosen = np.flatnonzero(first < last)
+    for at in chosen.tolist():
+        yield int(edges.sources[at]), int(edges.targets[at]), sites[first[at] : last[at]].tolist()
+
+
+def _runs_to(program: Program, code: bytes, start: int, address: int) -> bool:
+    """Whether ``code``, which begins at ``start``, comes to a site at an address."""
+    found = program.decoder.sweep(code, start)
     site = found.at(address) if found else None
     if site is None or not program.machine.is_site(found[site]):
         return False

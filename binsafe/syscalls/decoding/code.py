@@ -22,6 +22,7 @@ Bytes = npt.NDArray[np.uint8]
 HIGHEST_ADDRESS = (1 << 57) - 1
 """The kernel loads no program above it: user space has 56 bits (x86-64 with five-level paging)."""
 
+_PAGE = 1 << 12
 _PIECE = 1 << 22
 """Bytes that are looked at at once."""
 
@@ -143,6 +144,25 @@ class Code:
         named = joined(found)
         named.sort()
         return named
+
+
+def beside(code: Code) -> Iterator[CodeRange]:
+    """What can run and is in no range of code: constants in executable segments, and the rest of their pages.
+
+    Whole pages of the file are mapped, with what lies before a segment's first byte and behind its last one.
+    """
+    slice_ = code.slice
+    for segment in slice_.segments:
+        if not segment.executable or not segment.file_size or segment.address + segment.file_size > HIGHEST_ADDRESS:
+            continue
+        begin = segment.address - min(segment.offset, segment.address) % _PAGE
+        end = segment.address + segment.file_size
+        end += min(-end % _PAGE, max(0, len(slice_.data) - segment.offset - segment.file_size))
+        for first, last in [*((r.address, r.end) for r in code.ranges if begin <= r.address < end), (end, end)]:
+            distance = segment.offset - segment.address
+            if begin < first:
+                yield CodeRange(begin, slice_.data[begin + distance : first + distance])
+            begin = max(begin, last)
 
 
 def aligned_words(data: memoryview) -> Iterator[tuple[int, npt.NDArray[np.uint64]]]:

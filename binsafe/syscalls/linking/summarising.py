@@ -16,7 +16,7 @@ from binsafe.syscalls.dataflow import arguments
 from binsafe.syscalls.dataflow.decisive import decisive
 from binsafe.syscalls.decoding.code import HIGHEST_ADDRESS
 from binsafe.syscalls.decoding.decode import Decoder, OutOfInstructions
-from binsafe.syscalls.entries import entries
+from binsafe.syscalls.entries import CAN_BE_WRITTEN, entries
 from binsafe.syscalls.glibc import WATCHED, service_function
 from binsafe.syscalls.linking import graph, habits
 from binsafe.syscalls.linking.c_library import has_calls_beside
@@ -120,7 +120,7 @@ class Summariser:
             summary, passed=tuple(passed), wrappers=tuple(sorted(self._wrappers, key=repr)), gaps=tuple(self._gaps)
         )
         summary = msgspec.structs.replace(summary, conditions=tuple(habits.conditions(summary)))
-        return summary if self._whole else self._unfinished(summary)
+        return self._told(summary, tuple(self._unfollowed()))
 
     @cached_property
     def _alone(self) -> Summary:
@@ -211,12 +211,23 @@ class Summariser:
         for node in self._graph.unseen.tolist():
             yield Gap(node, self._program.slice.entry, f"it is not seen where {names[node - first]} is called")
 
-    def _unfinished(self, summary: Summary) -> Summary:
-        """The summary of a file of which not all was seen: whoever loads it is told so, whatever is called of it."""
-        gap = Gap(self._anywhere, self._program.slice.entry, "too many instructions would have to be decoded")
+    def _unfollowed(self) -> Iterator[str]:
+        """Why what runs may be other than what was followed, whatever is called of the file."""
+        if not self._whole:
+            yield "too many instructions would have to be decoded"
+        if self._program.slice.traits.get("rwx_segment"):
+            yield CAN_BE_WRITTEN
+        if self._linking.diverting:
+            yield "it is a filter, or has an auditor: what its names mean is decided elsewhere"
+
+    def _told(self, summary: Summary, reasons: tuple[str, ...]) -> Summary:
+        """The summary of a file of which not all was followed: whoever loads it is told so."""
+        if not reasons:
+            return summary
+        gaps = (Gap(self._anywhere, self._program.slice.entry, reason) for reason in reasons)
         roots = {*summary.started(), self._anywhere}
         return msgspec.structs.replace(
-            summary, gaps=(*summary.gaps, gap), roots=np.array(sorted(roots), np.int32).tobytes()
+            summary, gaps=(*summary.gaps, *gaps), roots=np.array(sorted(roots), np.int32).tobytes()
         )
 
     def _imports(self) -> Iterator[Name]:

@@ -50,3 +50,31 @@ def test_calls_by_numbers_of_another_abi_are_reported(text: str, reason: str, tm
     found = calls(bare(tmp_path, f"{text}; {_EXIT}"))
     assert [gap.reason for gap in found.unresolved] == [reason]
     assert set(found.sites) == {"exit"}
+
+
+@pytest.mark.parametrize("way", ["call c", "jmp c", "test %rdi,%rdi; jne c"])
+def test_a_site_among_constants_that_can_run_is_reported_where_a_branch_leads_there(way: str, tmp_path: Path):
+    text = f"mov $163,%eax; {way}; {_EXIT}; .section .rodata; .quad 1; c: nop; syscall; hlt; .text"
+    found = calls(bare(tmp_path, text, "-Wl,-z,noseparate-code"))
+    assert "acct" not in found.required
+    assert [gap.reason for gap in found.unresolved] == ["it leads to a system call outside of the sections of code"]
+
+
+def test_a_site_among_constants_that_no_branch_leads_to_is_none(tmp_path: Path):
+    text = f"mov c(%rip),%eax; {_EXIT}; .section .rodata; .quad 1; c: nop; syscall; hlt; .text"
+    assert calls(bare(tmp_path, text, "-Wl,-z,noseparate-code")).complete
+
+
+def test_a_site_in_the_rest_of_a_page_is_reported_where_a_call_leads_there(tmp_path: Path):
+    program = bare(tmp_path, f"mov $163,%eax; call 0x401800; {_EXIT}")
+    data = program.read_bytes()
+    assert len(data) < 0x1800
+    program.write_bytes(data.ljust(0x1800, b"\0") + b"\x90\x0f\x05\xf4")
+    assert [gap.reason for gap in calls(program).unresolved] == [
+        "it leads to a system call outside of the sections of code"
+    ]
+
+
+def test_code_that_can_be_written_is_reported(tmp_path: Path):
+    found = calls(bare(tmp_path, f"mov $163,%eax; call c; {_EXIT}; .data; c: syscall; ret; .text", "-Wl,-N"))
+    assert "what it runs can be written while it runs" in {gap.reason for gap in found.unresolved}
