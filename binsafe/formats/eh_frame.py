@@ -24,6 +24,8 @@ class Extent(NamedTuple):
     end: int
     whole: bool
     """Whether its frame is that of a call at its first instruction: what was split off has its function's, mostly."""
+    catches: bool = False
+    """Whether exceptions may be caught in it, or objects destroyed by them: it has language-specific data."""
 
 
 class Frames(NamedTuple):
@@ -123,13 +125,15 @@ class _Reader:
 
     def _function(self, start: int, end: int, common: _Common) -> Extent:
         first = self._pointer(start + 4, common.encoding)
-        at = start + 12
+        at, catches = start + 12, False
         if common.augmented:
             size = self._data[at]
             if size >> 7:
                 raise ValueError("an augmentation of a hundred bytes")
+            catches = any(self._data[at + 1 : at + 1 + size])
             at += 1 + size
-        return Extent(first, first + self._number(start + 8), at >= end or self._data[at] in _ADVANCES)
+        whole = at >= end or self._data[at] in _ADVANCES
+        return Extent(first, first + self._number(start + 8), whole, catches)
 
     def _pointer(self, at: int, encoding: int) -> int:
         if encoding == _ABSOLUTE_4:

@@ -52,6 +52,19 @@ def test_who_is_called_when_exceptions_pass():
     assert found.personalities == {0x40_2000}
 
 
+def test_where_exceptions_may_be_caught():
+    first = common(b"zPLR", b"\x03" + struct.pack("<I", 0x40_2000) + b"\x1b\x1b")
+
+    def told(at: int, address: int, data: int) -> bytes:
+        distance = address - (ADDRESS + at + 8)
+        return entry(struct.pack("<IiIBi", at + 4, distance, 0x10, 4, data))
+
+    second = told(len(first), 0x40_1000, 0)
+    found = frames(file(first + second + told(len(first) + len(second), 0x40_1010, 0x123)))
+    assert found is not None
+    assert [extent.catches for extent in found.extents] == [False, True]
+
+
 @pytest.mark.parametrize(
     "data",
     [

@@ -8,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from binsafe.formats import gopclntab, stubs
+from binsafe.formats.eh_frame import frames
 from binsafe.formats.elf_linking import Linking
+from binsafe.formats.structure import find_all
 from binsafe.model import Slice
 from binsafe.syscalls.controlflow.go_types import are_names
 from binsafe.syscalls.controlflow.incoming import Incoming
@@ -45,6 +47,8 @@ _UNMAPPED_PART = 0.05
 _START_UP_CODE = 1024
 """Bytes in `crt1.o` and its like that no table mentions: much of a small program."""
 _GOES_ON = (Flow.NEXT, Flow.BRANCH)
+_CATCHING = b"zPL"
+"""In call frame information: functions have a personality routine and data of their language."""
 
 
 class Program:
@@ -273,6 +277,19 @@ class Program:
     def entries(self, place: Place) -> list[Edge]:
         """All known instructions in other regions from which control comes to this one, and calls."""
         return self._incoming.entries(place)
+
+    def may_catch(self, region: Region) -> bool:
+        """Whether control may come to where an exception is caught in a region, which no instruction leads to."""
+        told = self._frames
+        if told is None:
+            return next(find_all(self.slice.data, _CATCHING), None) is not None
+        return any(start < region.end and region.start < end for start, end in told)
+
+    @cached_property
+    def _frames(self) -> tuple[tuple[int, int], ...] | None:
+        """Where the functions start and end in which exceptions may be caught; None where that cannot be told."""
+        told = frames(self.slice)
+        return None if told is None else tuple((each.start, each.end) for each in told.extents if each.catches)
 
     def leading_into(self, region: Region) -> Iterator[tuple[int, int]]:
         """(source, target) of all bytes outside of a region that may be a call or a jump into it."""

@@ -4,8 +4,9 @@ musl's ``sysconf`` asks the kernel for memory, processors or limits by a name (`
 numbers, then one of jumps), and programs name constants. Every number that a parameter can have is followed apart: a
 branch on it is taken or not, a jump through a table leads to one place, and where something is not known all ways are
 gone. So are the ways from wherever else control can come into the function, with nothing known: jumps from others, what
-nothing leads to (exceptions are caught there). Known are registers alone, and memory that nobody can write; behind a
-call those registers that it hands back.
+nothing leads to. Where exceptions may be caught, functions are not followed: behind a call that does not return that
+looks like code which goes on. Known are registers alone, and memory that nobody can write; behind a call
+those registers that it hands back.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -33,7 +34,8 @@ def run_for(program: Program, region: Region, register: str, values: Iterable[in
         OutOfInstructions: the budget was used up.
     """
     tables = program.jumped_to(region)
-    if tables is None or not region.anchored or len(region.instructions) > MAX_INSTRUCTIONS:
+    long = len(region.instructions) > MAX_INSTRUCTIONS
+    if tables is None or not region.anchored or long or program.may_catch(region):
         return None
     walk = _Walk(program, region, tables)
     work: list[tuple[int, Known]] = [(0, {register: value}) for value in values]
@@ -66,7 +68,7 @@ class _Walk:
     def ways_in(self) -> Iterator[int]:
         """Where else than at its first instruction control can come into the function."""
         region = self._region
-        for at in region.orphans:  # where exceptions are caught, among others; some are filled up before
+        for at in region.orphans:  # some are filled up before
             begin = next((i for i in range(at, len(region.instructions)) if not region.is_padding(i)), at)
             if begin not in self._tables and (begin == at or begin not in region.jumps_to):
                 yield begin

@@ -10,8 +10,10 @@ alive, and so are parts that were split off from a function: exceptions may be c
 musl has a file for each function, and Rust's linker leaves out what is not used: there is nothing to be found in these.
 """
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from itertools import accumulate
 
 import numpy as np
@@ -20,11 +22,12 @@ from binsafe.formats.eh_frame import Frames, frames
 from binsafe.model import Slice
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.controlflow.regions import Region
+from binsafe.syscalls.dataflow.returns import returns
 from binsafe.syscalls.dataflow.wrappers import Number
 from binsafe.syscalls.decoding.decode import JUNK, Instruction
 from binsafe.syscalls.glibc import is_static_glibc
 from binsafe.syscalls.machines.machine import Addresses, Flow
-from binsafe.syscalls.sets import distinct
+from binsafe.syscalls.sets import among, distinct
 
 _MOST = 128
 """Functions that lead to one, and on to these, after which it counts as alive."""
@@ -33,12 +36,15 @@ _ENTRIES, _MIXED = 1024, 16
 _SHORT_REACH = 130
 """How far from a function a jump with one byte of displacement can lie."""
 _BEGINNING = 2
-"""Bytes of a function to which words of memory lead: for the unwinder ``__restore_rt`` begins one byte early. What
-leads further in is an entry of the function's own table of jumps, or a number by chance."""
+"""Bytes of a function to which any number in memory leads that can be meant so: for the unwinder ``__restore_rt``
+begins one byte early. What leads further in is a pointer that is no entry of the function's own table of jumps."""
 _PIECE = 1 << 20
 """Bytes of memory that are looked at at once."""
 _GAP = 1 << 4
-"""Bytes between functions that can be padding; what is longer may be code of which the unwinder is not told."""
+"""Bytes between functions that can be padding; what is longer may be code of which the unwinder is not told.
+Shorter ones count as a part of the function behind them, into which they go on."""
+_WORD = 8
+_DISTANCE = re.compile(r"\[rip ([+-]) (0x[0-9a-f]+|\d+)\]")
 
 
 def needed(program: Program, found: Iterable[Number]) -> set[Number]:
@@ -66,10 +72,16 @@ class _Search:
         self._reach = list(accumulate((extent.end for extent in known.extents), max))
         self._dead: dict[int, bool] = {}
         self._regions: dict[int, Region] = {}
+        self._sure: dict[int, bool] = {}
         self._pie = bool(program.slice.traits.get("pie"))
         self._alive = np.sort(np.array([program.slice.entry, *known.personalities], np.int64))
         self._pointed = self._in_data()
-        self._tables, self._jumped = self._through_tables()
+        targets, slots = self._pointers()
+        order = np.argsort(targets, kind="stable")
+        self._targets, self._slots = targets[order], slots[order]
+        self._tables, self._jumped = self._through_tables(self._named_by_code())
+        _, held = self._through_tables(program.pointers.targets)
+        self._pointed = distinct(np.concatenate([self._pointed, held]))
 
     def is_dead(self, address: int) -> bool:
         """Whether the function that holds an address can never run."""
@@ -105,14 +117,49 @@ class _Search:
 
     def _is_root(self, at: int) -> bool:
         """Whether a function is alive whatever code leads to it, or it cannot be told what does."""
-        start, end, whole = self._extents[at]
-        led = _any_within(self._alive, start, end) or _any_within(self._pointed, start, start + _BEGINNING)
-        return led or not whole or self._holding(start) is None or self._program.exported(start)
+        start, end, whole, _ = self._extents[at]
+        begin = self._begin(at)
+        led = _any_within(self._alive, begin, end) or _any_within(self._pointed, begin, start + _BEGINNING)
+        known = whole and self._holding(start) is not None and not self._program.exported(start)
+        return led or not known or self._is_pointed_into(start, end)
+
+    def _begin(self, at: int) -> int:
+        """Where the padding before a function begins, or what looks like it; where it does itself if it has none."""
+        start, before = self._extents[at].start, self._reach[at - 1] if at else 0
+        return before if 0 <= start - before < _GAP else start
+
+    def _is_pointed_into(self, start: int, end: int) -> bool:
+        """Whether pointers lead between a function's instructions that only others know, or nobody."""
+        first, last = np.searchsorted(self._targets, (start + _BEGINNING, end)).tolist()
+        slots = [slot for slot in self._slots[first:last].tolist() if self._holding(slot) is None]
+        return not all(self._is_own(begin, stop, start, end) for begin, stop in _runs(sorted({*slots})))
+
+    def _is_own(self, begin: int, stop: int, start: int, end: int) -> bool:
+        """Whether a table of pointers is named by one function alone, and from its first on."""
+        first = any(start <= source < end for source in self._naming(begin, begin + 1))
+        return first and all(start <= source < end for source in self._naming(begin, stop))
+
+    @cached_property
+    def _named(self) -> tuple[Addresses, Addresses]:
+        """What four bytes of code may name where the program is loaded to fixed addresses, and where they stand."""
+        segments = () if self._pie else self._program.slice.segments
+        lowest = min((each.address for each in segments), default=0)
+        highest = max((each.address + each.memory_size for each in segments), default=0)
+        targets, sources = [self._targets[:0]], [self._targets[:0]]
+        for code in self._program.code.ranges:
+            for at in range(0, max(0, len(code.data) - 3), _PIECE):
+                words = _words(code.data, at) & 0xFFFF_FFFF
+                inside = np.flatnonzero((words >= lowest) & (words < highest))
+                targets.append(words[inside])
+                sources.append(inside + (code.address + at))
+        found = np.concatenate(targets)
+        order = np.argsort(found, kind="stable")
+        return found[order], np.concatenate(sources)[order]
 
     def _leading(self, at: int) -> Iterator[int | None]:
         """The functions that lead to one; None for what is alive, or not known."""
-        start, end, _ = self._extents[at]
-        for source in self._sources(start, end):
+        start, end, *_ = self._extents[at]
+        for source in self._sources(self._begin(at), end):
             if not start <= source < end:
                 yield self._holding(source)
         yield from self._before(at)
@@ -139,7 +186,8 @@ class _Search:
             instruction = self._instruction(source)
             if instruction is None or instruction.address == source or "[rip" in instruction.operands:
                 yield source
-        for source in () if self._pie else self._program.code.naming(start, end - start):
+        first, last = np.searchsorted(self._named[0], (start, end)).tolist()
+        for source in self._named[1][first:last].tolist():
             instruction = self._instruction(source)
             if instruction is None or source + 4 <= instruction.address + instruction.size:
                 yield source
@@ -150,10 +198,33 @@ class _Search:
         return instruction is None or instruction.operands == hex(target)
 
     def _instruction(self, address: int) -> Instruction | None:
-        """The instruction that has a byte; None where it is none, or no function is known to hold it."""
+        """The instruction that has a byte; None where that cannot be told, or no function is known to hold it."""
         region = self._region(address)
-        at = -1 if region is None else bisect_right(region.instructions.addresses, address) - 1
-        return None if region is None or at < 0 or region.instructions.names[at] == JUNK else region.instructions[at]
+        return None if region is None or not self._is_sure(region) else _at(region, address)
+
+    def _is_sure(self, region: Region) -> bool:
+        """Whether what leads into a function leads to instructions as they were decoded, so that it holds no data."""
+        if region.start not in self._sure:
+            led = (target for target in self._led_into(region) if region.at(target) is None)
+            decoded = JUNK not in region.instructions.names
+            self._sure[region.start] = decoded and all(_is_behind_lock(_at(region, target), target) for target in led)
+        return self._sure[region.start]
+
+    def _led_into(self, region: Region) -> Iterator[int]:
+        """The places of a function to which pointers and code lead, as far as this was decoded as it is meant."""
+        start, end, program = region.start, region.end, self._program
+        first, last = np.searchsorted(self._targets, (start, end)).tolist()
+        yield from self._targets[first:last].tolist()
+        yield from (target for _, target in region.astray)
+        for index in (program.calls, program.jumps):
+            for source, target in index.into(start, end):
+                instruction = _at(self._region(source), source)
+                if instruction is None or instruction.operands == hex(target):
+                    yield target
+        for source, target, _ in program.references.into(start, end):
+            instruction = _at(self._region(source), source)
+            if instruction is None or _names(instruction, target):
+                yield target
 
     def _region(self, address: int) -> Region | None:
         """The function that holds an address, decoded."""
@@ -161,7 +232,7 @@ class _Search:
         if at is None:
             return None
         if at not in self._regions:
-            start, end, _ = self._extents[at]
+            start, end, *_ = self._extents[at]
             code = self._program.decoder.sweep(self._program.code.read(start, end), start)
             self._regions[at] = Region(self._program.machine, start, code, anchored=True)
         return self._regions[at]
@@ -174,7 +245,9 @@ class _Search:
             return
         region = self._region(before.start)
         last = -1 if region is None else len(region.instructions) - 1
-        if region is None or last < 0 or region.flow(last)[0] in {Flow.NEXT, Flow.BRANCH}:
+        flow, target = (Flow.NEXT, None) if region is None or last < 0 else region.flow(last)
+        falls = flow in {Flow.NEXT, Flow.BRANCH} or (flow is Flow.CALL and returns(self._program, target))
+        if region is None or falls or not self._is_sure(region):
             yield at - 1
 
     def _in_data(self) -> Addresses:
@@ -185,12 +258,23 @@ class _Search:
         found = [program.pointers.targets]
         pieces = ((start, data, at) for start, data in self._data() for at in range(0, max(0, len(data) - 3), _PIECE))
         for start, data, at in pieces:
-            count = min(_PIECE, len(data) - 3 - at)
-            words = np.ndarray((count,), np.dtype("<i4"), buffer=data, offset=at, strides=(1,)).astype(np.int64)
+            words = _words(data, at)
             absolute = words[:0] if self._pie else words & 0xFFFF_FFFF
-            places = np.concatenate([absolute, words + np.arange(start + at, start + at + count)])
+            places = np.concatenate([absolute, words + np.arange(start + at, start + at + len(words))])
             found.append(places[(places >= lowest) & (places < highest)])
         return distinct(np.concatenate(found))
+
+    def _pointers(self) -> tuple[Addresses, Addresses]:
+        """(places of code, where pointers to them stand): of packed structures at odd addresses, too."""
+        program = self._program
+        targets, slots = [program.pointers.targets], [program.pointers.slots]
+        for start, data in () if self._pie else self._data():
+            for at in range(0, max(0, len(data) - 7), _PIECE):
+                words = _words(data, at, _WORD)
+                inside = np.flatnonzero(program.in_code(words))
+                targets.append(words[inside])
+                slots.append(inside + (start + at))
+        return np.concatenate(targets), np.concatenate(slots)
 
     def _data(self) -> Iterator[tuple[int, bytes]]:
         """Loaded memory that is neither code nor what the unwinder is told, with its address."""
@@ -205,18 +289,25 @@ class _Search:
                     yield at, slice_.read(at, min(first, end) - at)
                 at = max(at, min(last, end))
 
-    def _through_tables(self) -> tuple[Addresses, Addresses]:
+    def _named_by_code(self) -> Addresses:
+        return np.concatenate([self._program.references.targets, self._named[0]])
+
+    def _through_tables(self, named: Addresses) -> tuple[Addresses, Addresses]:
         """(tables, places of code) to which entries of four bytes lead that count from their table, by place."""
-        bases = distinct(self._program.references.targets)
-        bases = bases[~self._program.in_code(bases)]
-        tables, places = [bases[:0]], [bases[:0]]
+        bases = distinct(named[named >= 0])
+        inside = self._program.in_code(bases).tolist()
+        bases = bases[
+            [not code or self._holding(base) is None for base, code in zip(bases.tolist(), inside, strict=True)]
+        ]
+        tables, places, before = [bases[:0]], [bases[:0]], bases[:0]
         for entry in range(_ENTRIES):
             bases, numbers = _numbers(self._program.slice, bases, 4 * entry)
             led = self._program.in_code(bases + numbers)
             tables.append(bases[led])
             places.append((bases + numbers)[led])
-            if entry >= _MIXED:
-                bases = bases[led]
+            if entry >= _MIXED:  # of entries of eight bytes every other four lead
+                kept = led | among(bases, before)
+                before, bases = bases[led], bases[kept]
             if not len(bases):
                 break
         place = np.concatenate(places)
@@ -224,11 +315,49 @@ class _Search:
         return np.concatenate(tables)[order], place[order]
 
 
+def _at(region: Region | None, address: int) -> Instruction | None:
+    """The instruction that has a byte, as it was decoded."""
+    at = -1 if region is None else bisect_right(region.instructions.addresses, address) - 1
+    return None if region is None or at < 0 else region.instructions[at]
+
+
+def _names(instruction: Instruction, target: int) -> bool:
+    """Whether an instruction names an address by its distance."""
+    named = _DISTANCE.search(instruction.operands)
+    distance = 0 if named is None else int(named[1] + named[2], 0)
+    return named is not None and instruction.address + instruction.size + distance == target
+
+
+def _is_behind_lock(instruction: Instruction | None, target: int) -> bool:
+    """Whether a place is that of an instruction without its ``lock``, over which programs of one thread jump."""
+    locked = instruction is not None and instruction.mnemonic.startswith("lock ")
+    return locked and instruction is not None and target == instruction.address + 1
+
+
 def _chain(led_from: Mapping[int, int | None], at: int | None) -> Iterator[int]:
     """A function, and those to which it leads on the way to the first."""
     while at is not None:
         yield at
         at = led_from[at]
+
+
+def _runs(slots: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Where words that follow each other begin and end, of some in ascending order."""
+    begin = stop = None
+    for slot in slots:
+        if slot != stop:
+            if begin is not None and stop is not None:
+                yield begin, stop
+            begin = slot
+        stop = slot + _WORD
+    if begin is not None and stop is not None:
+        yield begin, stop
+
+
+def _words(data: bytes | memoryview, at: int, size: int = 4) -> Addresses:
+    """Four or eight bytes from each place of a piece on, as numbers with a sign."""
+    count = min(_PIECE, len(data) - size + 1 - at)
+    return np.ndarray((count,), np.dtype(f"<i{size}"), buffer=data, offset=at, strides=(1,)).astype(np.int64)
 
 
 def _any_within(addresses: Addresses, start: int, end: int) -> bool:

@@ -129,3 +129,23 @@ def test_the_memory_of_a_thread_is_not_the_beginning_of_the_file(tmp_path: Path)
             return several ? n : older(n);
         }"""
     assert "pipe" in freestanding(tmp_path, source, "-static-pie", "-fPIE").required
+
+
+_CATCHING = """
+void never(void); void perhaps(void); void personality(void); void catching(long);
+OUTLINE void never(void) {{ __builtin_trap(); }}
+OUTLINE void perhaps(void) {{ __asm__ volatile(""); }}
+OUTLINE void personality(void) {{ __asm__ volatile(""); }}
+__asm__(".section .rodata\\ntold: .long 0xffff, 0, 0\\n.text\\n.type catching, @function\\n"
+    "catching: .cfi_startproc\\n{told}"
+    "push %rbx\\n.cfi_adjust_cfa_offset 8\\ncmp $3, %edi\\nje 1f\\n2: mov $2, %ebx\\ncall never\\n"
+    "cmp $7, %ebx\\njne 3f\\nmov $213, %eax\\nsyscall\\n3: pop %rbx\\nret\\n"
+    "1: mov $7, %ebx\\ncall perhaps\\njmp 2b\\n.cfi_endproc\\n.size catching, . - catching");
+OUTLINE static long run(long n) {{ catching(3); return 0; }}
+"""
+
+
+@pytest.mark.parametrize("told", ["", ".cfi_personality 0x1b, personality\\n.cfi_lsda 0x1b, told\\n"])
+def test_an_exception_may_be_caught_behind_a_call_that_does_not_return(tmp_path: Path, told: str):
+    found = freestanding(tmp_path, _CATCHING.format(told=told))
+    assert ("epoll_create" in found.required) is bool(told)

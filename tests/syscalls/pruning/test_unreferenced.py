@@ -35,6 +35,19 @@ def test_what_nothing_leads_to_is_dead_and_so_are_those_that_it_leads_to(tmp_pat
     assert not _runs(tmp_path, circle + _PLAIN, *options)
 
 
+@pytest.mark.parametrize("options", [("-fno-pie", "-no-pie"), _PIE], ids=["absolute", "static-pie"])
+def test_a_table_of_its_own_jumps_keeps_no_function(tmp_path: Path, options: tuple[str, ...]):
+    labels = """
+        KEPT long jumping(long n) {
+            static void *const table[] = {&&one, &&two, &&three}; long result = 0;
+        again: goto *table[(result += n) % 3];
+        one: return unused(result);
+        two: n = result * 3; goto again;
+        three: n = result * 5 + 1; goto again;
+        }"""
+    assert not _runs(tmp_path, labels + _PLAIN, *options)
+
+
 def test_in_programs_of_other_libraries_all_functions_count(tmp_path: Path):
     assert "acct" in freestanding(tmp_path, (_OF_GLIBC % _PLAIN).replace("GLIBC_TUNABLES", "")).required
 
@@ -42,6 +55,9 @@ def test_in_programs_of_other_libraries_all_functions_count(tmp_path: Path):
 _ASM = """OUTLINE static long run(long n) {{
     long r; __asm__ volatile({} : "=a"(r) : : "memory", "rcx"); return r;
 }}"""
+
+
+_BETWEEN = '__asm__(".balign 8\\nbetween: .quad 0, 0, unused - between");'
 
 
 @pytest.mark.parametrize(
@@ -61,10 +77,15 @@ _ASM = """OUTLINE static long run(long n) {{
         _ASM.format('"call unused + 1"'),
         '__asm__(".globl hidden\\nhidden: call unused\\nret");' + _PLAIN,
         '__asm__(".section .init_array, \\"aw\\"\\n.quad unused\\n.text");' + _PLAIN,
+        '__asm__(".data\\n.balign 8\\n.quad unused + 4\\n.text");' + _PLAIN,
+        '__asm__(".data\\n.balign 8\\n.byte 0\\n.quad unused + 4\\n.text");' + _PLAIN,
+        _BETWEEN + _ASM.format('"lea between(%%rip), %%rax; add 16(%%rax), %%rax; call *%%rax"'),
+        _BETWEEN + _ASM.format('"mov $between, %%eax; add 16(%%rax), %%rax; call *%%rax"'),
     ],
     ids=[
         "call", "value", "pointer", "packed", "own-distance", "table", "addr32", "bnd", "branch", "jump", "inside",
-        "from-unknown-code", "initialiser",
+        "from-unknown-code", "initialiser", "behind-its-first-instruction", "at-an-odd-address",
+        "table-in-code", "table-by-its-address",
     ],
 )  # fmt: skip
 def test_whatever_leads_to_a_function_keeps_it(tmp_path: Path, source: str):
@@ -79,8 +100,25 @@ def test_whatever_leads_to_a_function_keeps_it(tmp_path: Path, source: str):
         _ASM.format('"addr32 call unused"'),
         _ASM.format('"lea unused(%%rip), %%rax; call *%%rax"'),
         '__asm__(".data\\n.long unused - .\\n.text");' + _PLAIN,
+        '__asm__(".section .rodata\\n.balign 8\\ntable: .long first - table, unused - table\\n.data\\n.balign 8\\n'
+        '.quad table\\n.text");' + _PLAIN,
+        _ASM.format('"jmp 1f; .byte 0xb8; 1: call unused; .skip 8, 0x90; ret"'),
+        _ASM.format('"lea 1f(%%rip), %%rax; jmp *%%rax; .byte 0xb8; 1: call unused; .skip 8, 0x90; ret"'),
+        '__asm__(".section .rodata\\n.balign 8\\ntable: .rept 20\\n.quad _start - table\\n.endr\\n"'
+        '".quad unused - table\\n.text");'
+        + _ASM.format('"lea table(%%rip), %%rax; add 160(%%rax), %%rax; call *%%rax"'),
     ],
-    ids=["pointer", "table", "addr32", "lea", "own-distance"],
+    ids=[
+        "pointer",
+        "table",
+        "addr32",
+        "lea",
+        "own-distance",
+        "relative-virtual-table",
+        "data-jumped-over",
+        "data-passed-by",
+        "table-of-words",
+    ],
 )
 def test_and_in_position_independent_ones(tmp_path: Path, source: str):
     assert _runs(tmp_path, source, *_PIE)
@@ -115,6 +153,19 @@ def test_what_is_before_a_function_and_how_it_begins(tmp_path: Path, dead: str, 
 def test_code_that_goes_on_into_a_function_keeps_it(tmp_path: Path):
     text = "\\n".join(line.strip() for line in _FUNCTIONS.format(dead="mov %edi, %eax", begin="nop").split("\n"))
     source = _OF_GLIBC % f'__asm__("{text}");long dead(long); OUTLINE static long run(long n) {{ return dead(n); }}'
+    source = source.replace("KEPT long unused(long n) { return call(163", "KEPT long other(long n) { return call(39")
+    assert "acct" in freestanding(tmp_path, source).required
+
+
+@pytest.mark.parametrize(
+    ("dead", "called"),
+    [("call back", "dead"), ("ret\\n .cfi_endproc\\n hidden: nop\\n .cfi_startproc", "hidden")],
+    ids=["behind-a-call", "between-functions"],
+)
+def test_what_is_before_a_function_keeps_it_where_control_goes_on(tmp_path: Path, dead: str, called: str):
+    text = "\\n".join(line.strip() for line in _FUNCTIONS.format(dead=dead, begin="nop").split("\n"))
+    source = _OF_GLIBC % f'__asm__("{text}");KEPT long back(long n) {{ return n; }} long {called}(long);'
+    source += f"OUTLINE static long run(long n) {{ return {called}(n); }}"
     source = source.replace("KEPT long unused(long n) { return call(163", "KEPT long other(long n) { return call(39")
     assert "acct" in freestanding(tmp_path, source).required
 
