@@ -1,8 +1,9 @@
 """The whole program as regions with edges between them: decoded where the walk goes, indexed where it does not."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Container, Iterator, Mapping
 from functools import cached_property
+from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
@@ -280,16 +281,23 @@ class Program:
 
     def may_catch(self, region: Region) -> bool:
         """Whether control may come to where an exception is caught in a region, which no instruction leads to."""
-        told = self._frames
+        told = self._catching
         if told is None:
             return next(find_all(self.slice.data, _CATCHING), None) is not None
-        return any(start < region.end and region.start < end for start, end in told)
+        starts, reach = told
+        at = bisect_left(starts, region.end)
+        return at > 0 and reach[at - 1] > region.start
 
     @cached_property
-    def _frames(self) -> tuple[tuple[int, int], ...] | None:
-        """Where the functions start and end in which exceptions may be caught; None where that cannot be told."""
+    def _catching(self) -> tuple[list[int], list[int]] | None:
+        """Where functions start in which exceptions may be caught, ascending, and how far all up to each one reach.
+
+        None where that cannot be told.
+        """
         told = frames(self.slice)
-        return None if told is None else tuple((each.start, each.end) for each in told.extents if each.catches)
+        catching = [] if told is None else [each for each in told.extents if each.catches]
+        reach = [*accumulate((each.end for each in catching), max)]
+        return None if told is None else ([each.start for each in catching], reach)
 
     def leading_into(self, region: Region) -> Iterator[tuple[int, int]]:
         """(source, target) of all bytes outside of a region that may be a call or a jump into it."""
