@@ -13,13 +13,11 @@ musl has a file for each function, and Rust's linker leaves out what is not used
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property
 from itertools import accumulate
 
 import numpy as np
 
 from binsafe.formats.eh_frame import Frames, frames
-from binsafe.model import Slice
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.controlflow.regions import Region
 from binsafe.syscalls.dataflow.returns import returns
@@ -27,23 +25,19 @@ from binsafe.syscalls.dataflow.wrappers import Number
 from binsafe.syscalls.decoding.decode import JUNK, Instruction
 from binsafe.syscalls.glibc import is_static_glibc
 from binsafe.syscalls.machines.machine import Addresses, Flow
-from binsafe.syscalls.sets import among, distinct
+from binsafe.syscalls.pruning import memory
+from binsafe.syscalls.sets import distinct
 
 _MOST = 128
 """Functions that lead to one, and on to these, after which it counts as alive."""
-_ENTRIES, _MIXED = 1024, 16
-"""Entries of a table that are read, and how many of them though there is one that leads to no code."""
 _SHORT_REACH = 130
 """How far from a function a jump with one byte of displacement can lie."""
 _BEGINNING = 2
 """Bytes of a function to which any number in memory leads that can be meant so: for the unwinder ``__restore_rt``
 begins one byte early. What leads further in is a pointer that is no entry of the function's own table of jumps."""
-_PIECE = 1 << 20
-"""Bytes of memory that are looked at at once."""
 _GAP = 1 << 4
 """Bytes between functions that can be padding; what is longer may be code of which the unwinder is not told.
 Shorter ones count as a part of the function behind them, into which they go on."""
-_WORD = 8
 _DISTANCE = re.compile(r"\[rip ([+-]) (0x[0-9a-f]+|\d+)\]")
 
 
@@ -73,15 +67,13 @@ class _Search:
         self._dead: dict[int, bool] = {}
         self._regions: dict[int, Region] = {}
         self._sure: dict[int, bool] = {}
-        self._pie = bool(program.slice.traits.get("pie"))
         self._alive = np.sort(np.array([program.slice.entry, *known.personalities], np.int64))
-        self._pointed = self._in_data()
-        targets, slots = self._pointers()
-        order = np.argsort(targets, kind="stable")
-        self._targets, self._slots = targets[order], slots[order]
-        self._tables, self._jumped = self._through_tables(self._named_by_code())
-        _, held = self._through_tables(program.pointers.targets)
-        self._pointed = distinct(np.concatenate([self._pointed, held]))
+        self._targets, self._slots = memory.pointers(program)
+        self._named, self._naming_at = memory.named(program)
+        references = np.concatenate([program.references.targets, self._named])
+        self._tables, self._jumped = memory.through_tables(program, references, self._is_held)
+        _, held = memory.through_tables(program, program.pointers.targets, self._is_held)
+        self._pointed = distinct(np.concatenate([memory.in_data(program), held]))
 
     def is_dead(self, address: int) -> bool:
         """Whether the function that holds an address can never run."""
@@ -115,6 +107,9 @@ class _Search:
         outside = at < 0 or address >= self._extents[at].end
         return None if outside or (at and self._reach[at - 1] > self._starts[at]) else at
 
+    def _is_held(self, address: int) -> bool:
+        return self._holding(address) is not None
+
     def _is_root(self, at: int) -> bool:
         """Whether a function is alive whatever code leads to it, or it cannot be told what does."""
         start, end, whole, _ = self._extents[at]
@@ -138,23 +133,6 @@ class _Search:
         """Whether a table of pointers is named by one function alone, and from its first on."""
         first = any(start <= source < end for source in self._naming(begin, begin + 1))
         return first and all(start <= source < end for source in self._naming(begin, stop))
-
-    @cached_property
-    def _named(self) -> tuple[Addresses, Addresses]:
-        """What four bytes of code may name where the program is loaded to fixed addresses, and where they stand."""
-        segments = () if self._pie else self._program.slice.segments
-        lowest = min((each.address for each in segments), default=0)
-        highest = max((each.address + each.memory_size for each in segments), default=0)
-        targets, sources = [self._targets[:0]], [self._targets[:0]]
-        for code in self._program.code.ranges:
-            for at in range(0, max(0, len(code.data) - 3), _PIECE):
-                words = _words(code.data, at) & 0xFFFF_FFFF
-                inside = np.flatnonzero((words >= lowest) & (words < highest))
-                targets.append(words[inside])
-                sources.append(inside + (code.address + at))
-        found = np.concatenate(targets)
-        order = np.argsort(found, kind="stable")
-        return found[order], np.concatenate(sources)[order]
 
     def _leading(self, at: int) -> Iterator[int | None]:
         """The functions that lead to one; None for what is alive, or not known."""
@@ -186,8 +164,8 @@ class _Search:
             instruction = self._instruction(source)
             if instruction is None or instruction.address == source or "[rip" in instruction.operands:
                 yield source
-        first, last = np.searchsorted(self._named[0], (start, end)).tolist()
-        for source in self._named[1][first:last].tolist():
+        first, last = np.searchsorted(self._named, (start, end)).tolist()
+        for source in self._naming_at[first:last].tolist():
             instruction = self._instruction(source)
             if instruction is None or source + 4 <= instruction.address + instruction.size:
                 yield source
@@ -250,70 +228,6 @@ class _Search:
         if region is None or falls or not self._is_sure(region):
             yield at - 1
 
-    def _in_data(self) -> Addresses:
-        """All places of code that words in memory hold, or four bytes of data name, as they are or from their own."""
-        program = self._program
-        lowest = min((r.address for r in program.code.ranges), default=0)
-        highest = max((r.end for r in program.code.ranges), default=0)
-        found = [program.pointers.targets]
-        pieces = ((start, data, at) for start, data in self._data() for at in range(0, max(0, len(data) - 3), _PIECE))
-        for start, data, at in pieces:
-            words = _words(data, at)
-            absolute = words[:0] if self._pie else words & 0xFFFF_FFFF
-            places = np.concatenate([absolute, words + np.arange(start + at, start + at + len(words))])
-            found.append(places[(places >= lowest) & (places < highest)])
-        return distinct(np.concatenate(found))
-
-    def _pointers(self) -> tuple[Addresses, Addresses]:
-        """(places of code, where pointers to them stand): of packed structures at odd addresses, too."""
-        program = self._program
-        targets, slots = [program.pointers.targets], [program.pointers.slots]
-        for start, data in () if self._pie else self._data():
-            for at in range(0, max(0, len(data) - 7), _PIECE):
-                words = _words(data, at, _WORD)
-                inside = np.flatnonzero(program.in_code(words))
-                targets.append(words[inside])
-                slots.append(inside + (start + at))
-        return np.concatenate(targets), np.concatenate(slots)
-
-    def _data(self) -> Iterator[tuple[int, bytes]]:
-        """Loaded memory that is neither code nor what the unwinder is told, with its address."""
-        slice_ = self._program.slice
-        told = [section for name in (".eh_frame", ".eh_frame_hdr") if (section := slice_.section(name)) is not None]
-        spans = [(r.address, r.end) for r in self._program.code.ranges]
-        spans += [(section.address, section.address + section.size) for section in told]
-        for segment in slice_.segments:
-            at, end = segment.address, segment.address + segment.file_size
-            for first, last in (*sorted(spans), (end, end)):
-                if at < min(first, end):
-                    yield at, slice_.read(at, min(first, end) - at)
-                at = max(at, min(last, end))
-
-    def _named_by_code(self) -> Addresses:
-        return np.concatenate([self._program.references.targets, self._named[0]])
-
-    def _through_tables(self, named: Addresses) -> tuple[Addresses, Addresses]:
-        """(tables, places of code) to which entries of four bytes lead that count from their table, by place."""
-        bases = distinct(named[named >= 0])
-        inside = self._program.in_code(bases).tolist()
-        bases = bases[
-            [not code or self._holding(base) is None for base, code in zip(bases.tolist(), inside, strict=True)]
-        ]
-        tables, places, before = [bases[:0]], [bases[:0]], bases[:0]
-        for entry in range(_ENTRIES):
-            bases, numbers = _numbers(self._program.slice, bases, 4 * entry)
-            led = self._program.in_code(bases + numbers)
-            tables.append(bases[led])
-            places.append((bases + numbers)[led])
-            if entry >= _MIXED:  # of entries of eight bytes every other four lead
-                kept = led | among(bases, before)
-                before, bases = bases[led], bases[kept]
-            if not len(bases):
-                break
-        place = np.concatenate(places)
-        order = np.argsort(place, kind="stable")
-        return np.concatenate(tables)[order], place[order]
-
 
 def _at(region: Region | None, address: int) -> Instruction | None:
     """The instruction that has a byte, as it was decoded."""
@@ -349,31 +263,11 @@ def _runs(slots: Iterable[int]) -> Iterator[tuple[int, int]]:
             if begin is not None and stop is not None:
                 yield begin, stop
             begin = slot
-        stop = slot + _WORD
+        stop = slot + memory.WORD
     if begin is not None and stop is not None:
         yield begin, stop
-
-
-def _words(data: bytes | memoryview, at: int, size: int = 4) -> Addresses:
-    """Four or eight bytes from each place of a piece on, as numbers with a sign."""
-    count = min(_PIECE, len(data) - size + 1 - at)
-    return np.ndarray((count,), np.dtype(f"<i{size}"), buffer=data, offset=at, strides=(1,)).astype(np.int64)
 
 
 def _any_within(addresses: Addresses, start: int, end: int) -> bool:
     first, last = np.searchsorted(addresses, (start, end)).tolist()
     return bool(first < last)
-
-
-def _numbers(slice_: Slice, addresses: Addresses, offset: int) -> tuple[Addresses, Addresses]:
-    """Those of some addresses behind which four bytes are stored so far away, and these as numbers with a sign."""
-    file = np.frombuffer(slice_.data, np.uint8)
-    kept, found = [addresses[:0]], [addresses[:0]]
-    for segment in slice_.segments:
-        distance = addresses + offset - segment.address
-        inside = addresses[(distance >= 0) & (distance + 4 <= segment.file_size)]
-        at = inside + (offset - segment.address + segment.offset)
-        inside, at = inside[at + 4 <= len(file)], at[at + 4 <= len(file)]
-        kept.append(inside)
-        found.append(file[at[:, None] + np.arange(4)].view("<i4").astype(np.int64).reshape(-1))
-    return np.concatenate(kept), np.concatenate(found)

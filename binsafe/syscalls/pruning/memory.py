@@ -1,0 +1,127 @@
+"""What the memory and the constants of a static program lead to, before it starts: pointers, tables, distances."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from binsafe.model import Slice
+from binsafe.syscalls.controlflow.program import Program
+from binsafe.syscalls.machines.machine import Addresses
+from binsafe.syscalls.sets import among, distinct
+
+WORD = 8
+"""Bytes of a pointer."""
+_ENTRIES, _MIXED = 1024, 16
+"""Entries of a table that are read, and how many of them though there is one that leads to no code."""
+_PIECE = 1 << 20
+"""Bytes of memory that are looked at at once."""
+
+
+def is_relocated(program: Program) -> bool:
+    """Whether it may be loaded to any address, so that words of memory and of code are none."""
+    return bool(program.slice.traits.get("pie"))
+
+
+def in_data(program: Program) -> Addresses:
+    """All places of code that words in memory hold, or four bytes of data name, as they are or from their own."""
+    lowest = min((r.address for r in program.code.ranges), default=0)
+    highest = max((r.end for r in program.code.ranges), default=0)
+    found = [program.pointers.targets]
+    pieces = ((start, data, at) for start, data in _data(program) for at in range(0, max(0, len(data) - 3), _PIECE))
+    for start, data, at in pieces:
+        words = _words(data, at)
+        absolute = words[:0] if is_relocated(program) else words & 0xFFFF_FFFF
+        places = np.concatenate([absolute, words + np.arange(start + at, start + at + len(words))])
+        found.append(places[(places >= lowest) & (places < highest)])
+    return distinct(np.concatenate(found))
+
+
+def pointers(program: Program) -> tuple[Addresses, Addresses]:
+    """(places of code, ascending, and where pointers to them stand): of packed structures at odd addresses, too."""
+    targets, slots = [program.pointers.targets], [program.pointers.slots]
+    for start, data in () if is_relocated(program) else _data(program):
+        for at in range(0, max(0, len(data) - 7), _PIECE):
+            words = _words(data, at, WORD)
+            inside = np.flatnonzero(program.in_code(words))
+            targets.append(words[inside])
+            slots.append(inside + (start + at))
+    found = np.concatenate(targets)
+    order = np.argsort(found, kind="stable")
+    return found[order], np.concatenate(slots)[order]
+
+
+def named(program: Program) -> tuple[Addresses, Addresses]:
+    """What four bytes of code may name where the program is loaded to fixed addresses, and where they stand."""
+    segments = () if is_relocated(program) else program.slice.segments
+    lowest = min((each.address for each in segments), default=0)
+    highest = max((each.address + each.memory_size for each in segments), default=0)
+    targets, sources = [program.pointers.slots[:0]], [program.pointers.slots[:0]]
+    for code in program.code.ranges:
+        for at in range(0, max(0, len(code.data) - 3), _PIECE):
+            words = _words(code.data, at) & 0xFFFF_FFFF
+            inside = np.flatnonzero((words >= lowest) & (words < highest))
+            targets.append(words[inside])
+            sources.append(inside + (code.address + at))
+    found = np.concatenate(targets)
+    order = np.argsort(found, kind="stable")
+    return found[order], np.concatenate(sources)[order]
+
+
+def through_tables(
+    program: Program, named: Addresses, is_function: Callable[[int], bool]
+) -> tuple[Addresses, Addresses]:
+    """(tables, places of code) to which entries of four bytes lead that count from their table, by place.
+
+    Tables are what is ``named`` outside of functions.
+    """
+    bases = distinct(named[named >= 0])
+    inside = program.in_code(bases).tolist()
+    bases = bases[[not code or not is_function(base) for base, code in zip(bases.tolist(), inside, strict=True)]]
+    tables, places, before = [bases[:0]], [bases[:0]], bases[:0]
+    for entry in range(_ENTRIES):
+        bases, numbers = _numbers(program.slice, bases, 4 * entry)
+        led = program.in_code(bases + numbers)
+        tables.append(bases[led])
+        places.append((bases + numbers)[led])
+        if entry >= _MIXED:  # of entries of eight bytes every other four lead
+            kept = led | among(bases, before)
+            before, bases = bases[led], bases[kept]
+        if not len(bases):
+            break
+    place = np.concatenate(places)
+    order = np.argsort(place, kind="stable")
+    return np.concatenate(tables)[order], place[order]
+
+
+def _data(program: Program) -> Iterator[tuple[int, bytes]]:
+    """Loaded memory that is neither code nor what the unwinder is told, with its address."""
+    slice_ = program.slice
+    told = [section for name in (".eh_frame", ".eh_frame_hdr") if (section := slice_.section(name)) is not None]
+    spans = [(r.address, r.end) for r in program.code.ranges]
+    spans += [(section.address, section.address + section.size) for section in told]
+    for segment in slice_.segments:
+        at, end = segment.address, segment.address + segment.file_size
+        for first, last in (*sorted(spans), (end, end)):
+            if at < min(first, end):
+                yield at, slice_.read(at, min(first, end) - at)
+            at = max(at, min(last, end))
+
+
+def _words(data: bytes | memoryview, at: int, size: int = 4) -> Addresses:
+    """Four or eight bytes from each place of a piece on, as numbers with a sign."""
+    count = min(_PIECE, len(data) - size + 1 - at)
+    return np.ndarray((count,), np.dtype(f"<i{size}"), buffer=data, offset=at, strides=(1,)).astype(np.int64)
+
+
+def _numbers(slice_: Slice, addresses: Addresses, offset: int) -> tuple[Addresses, Addresses]:
+    """Those of some addresses behind which four bytes are stored so far away, and these as numbers with a sign."""
+    file = np.frombuffer(slice_.data, np.uint8)
+    kept, found = [addresses[:0]], [addresses[:0]]
+    for segment in slice_.segments:
+        distance = addresses + offset - segment.address
+        inside = addresses[(distance >= 0) & (distance + 4 <= segment.file_size)]
+        at = inside + (offset - segment.address + segment.offset)
+        inside, at = inside[at + 4 <= len(file)], at[at + 4 <= len(file)]
+        kept.append(inside)
+        found.append(file[at[:, None] + np.arange(4)].view("<i4").astype(np.int64).reshape(-1))
+    return np.concatenate(kept), np.concatenate(found)
