@@ -37,12 +37,13 @@ def in_data(program: Program) -> Addresses:
 
 
 def pointers(program: Program) -> tuple[Addresses, Addresses]:
-    """(places of code, ascending, and where pointers to them stand): of packed structures at odd addresses, too."""
+    """(places in the program, ascending, and where pointers to them stand): in packed structures, too."""
+    lowest, highest = _extent(program)
     targets, slots = [program.pointers.targets], [program.pointers.slots]
     for start, data in () if is_relocated(program) else _data(program):
         for at in range(0, max(0, len(data) - 7), _PIECE):
             words = _words(data, at, WORD)
-            inside = np.flatnonzero(program.in_code(words))
+            inside = np.flatnonzero((words >= lowest) & (words < highest))
             targets.append(words[inside])
             slots.append(inside + (start + at))
     found = np.concatenate(targets)
@@ -52,11 +53,9 @@ def pointers(program: Program) -> tuple[Addresses, Addresses]:
 
 def named(program: Program) -> tuple[Addresses, Addresses]:
     """What four bytes of code may name where the program is loaded to fixed addresses, and where they stand."""
-    segments = () if is_relocated(program) else program.slice.segments
-    lowest = min((each.address for each in segments), default=0)
-    highest = max((each.address + each.memory_size for each in segments), default=0)
+    lowest, highest = _extent(program)
     targets, sources = [program.pointers.slots[:0]], [program.pointers.slots[:0]]
-    for code in program.code.ranges:
+    for code in () if is_relocated(program) else program.code.ranges:
         for at in range(0, max(0, len(code.data) - 3), _PIECE):
             words = _words(code.data, at) & 0xFFFF_FFFF
             inside = np.flatnonzero((words >= lowest) & (words < highest))
@@ -91,6 +90,13 @@ def through_tables(
     place = np.concatenate(places)
     order = np.argsort(place, kind="stable")
     return np.concatenate(tables)[order], place[order]
+
+
+def _extent(program: Program) -> tuple[int, int]:
+    """Where the program's memory begins and ends."""
+    segments = program.slice.segments
+    begins, ends = ([each.address for each in segments], [each.address + each.memory_size for each in segments])
+    return min(begins, default=0), max(ends, default=0)
 
 
 def _data(program: Program) -> Iterator[tuple[int, bytes]]:

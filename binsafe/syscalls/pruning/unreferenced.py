@@ -72,7 +72,7 @@ class _Search:
         self._named, self._naming_at = memory.named(program)
         references = np.concatenate([program.references.targets, self._named])
         self._tables, self._jumped = memory.through_tables(program, references, self._is_held)
-        _, held = memory.through_tables(program, program.pointers.targets, self._is_held)
+        _, held = memory.through_tables(program, self._targets, self._is_held)
         self._pointed = distinct(np.concatenate([memory.in_data(program), held]))
 
     def is_dead(self, address: int) -> bool:

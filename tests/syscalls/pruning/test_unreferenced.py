@@ -57,6 +57,10 @@ _ASM = """OUTLINE static long run(long n) {{
 }}"""
 
 
+_RELATIVE = (
+    '__asm__(".section .rodata\\n.balign 8\\ntable: .long first - table, unused - table\\n.data\\n.balign 8\\n'
+    '.quad table\\n.text");'
+)
 _BETWEEN = '__asm__(".balign 8\\nbetween: .quad 0, 0, unused - between");'
 
 
@@ -81,11 +85,12 @@ _BETWEEN = '__asm__(".balign 8\\nbetween: .quad 0, 0, unused - between");'
         '__asm__(".data\\n.balign 8\\n.byte 0\\n.quad unused + 4\\n.text");' + _PLAIN,
         _BETWEEN + _ASM.format('"lea between(%%rip), %%rax; add 16(%%rax), %%rax; call *%%rax"'),
         _BETWEEN + _ASM.format('"mov $between, %%eax; add 16(%%rax), %%rax; call *%%rax"'),
+        _RELATIVE + _PLAIN,
     ],
     ids=[
         "call", "value", "pointer", "packed", "own-distance", "table", "addr32", "bnd", "branch", "jump", "inside",
         "from-unknown-code", "initialiser", "behind-its-first-instruction", "at-an-odd-address",
-        "table-in-code", "table-by-its-address",
+        "table-in-code", "table-by-its-address", "relative-virtual-table",
     ],
 )  # fmt: skip
 def test_whatever_leads_to_a_function_keeps_it(tmp_path: Path, source: str):
@@ -100,8 +105,7 @@ def test_whatever_leads_to_a_function_keeps_it(tmp_path: Path, source: str):
         _ASM.format('"addr32 call unused"'),
         _ASM.format('"lea unused(%%rip), %%rax; call *%%rax"'),
         '__asm__(".data\\n.long unused - .\\n.text");' + _PLAIN,
-        '__asm__(".section .rodata\\n.balign 8\\ntable: .long first - table, unused - table\\n.data\\n.balign 8\\n'
-        '.quad table\\n.text");' + _PLAIN,
+        _RELATIVE + _PLAIN,
         _ASM.format('"jmp 1f; .byte 0xb8; 1: call unused; .skip 8, 0x90; ret"'),
         _ASM.format('"lea 1f(%%rip), %%rax; jmp *%%rax; .byte 0xb8; 1: call unused; .skip 8, 0x90; ret"'),
         '__asm__(".section .rodata\\n.balign 8\\ntable: .rept 20\\n.quad _start - table\\n.endr\\n"'
