@@ -23,8 +23,8 @@ from binsafe.syscalls.tables import numbers
 _ACTIONS = 7
 """``spawn_do_close`` to ``spawn_do_tcsetpgrp`` (``posix/spawn_int.h``)."""
 _CHDIR, _FCHDIR = 3, 4
-_STORED = re.compile(rb"\xc7(?:[\x00-\x03\x06\x07]|\x04\x24|\x45\x00)([\x00-\x06])\0\0\0")
-"""``mov dword ptr [register], number``."""
+_STORED = re.compile(rb"\xc7(?:[\x00-\x03\x06\x07]|\x04.|\x45\x00)([\x00-\x06])\0\0\0", re.DOTALL)
+"""``mov dword ptr [register], number``, and of the sum of two."""
 _COUNT = re.compile(r"dword ptr \[r\w+ \+ 4\], ")
 _SCALED = re.compile(r", (?:5|0x20)$")
 _NEAR = 32

@@ -103,6 +103,16 @@ def test_an_action_that_is_added_by_others_is_made(tmp_path: Path):
     assert set(found.required) & _ACTED == {"fchdir"}
 
 
+def test_an_action_whose_place_is_the_sum_of_two_registers_is_made(tmp_path: Path):
+    adding = """
+        void add(void *, int);
+        __asm__(".type add, @function\\nadd: .cfi_startproc\\nmovslq 4(%rdi), %rax\\nshl $5, %rax\\n"
+            "mov 8(%rdi), %rdx\\nmovl $4, (%rdx, %rax)\\nmov %esi, 8(%rdx, %rax)\\naddl $1, 4(%rdi)\\nret\\n"
+            ".cfi_endproc\\n.size add, . - add");"""
+    found = calls(build(tmp_path, "program", _WITH_ACTION % (adding, "add(&files, n)"), "-static", "-s"))
+    assert set(found.required) & _ACTED == {"fchdir"}
+
+
 def test_flags_that_are_set_by_others_bring_all(tmp_path: Path):
     setting = """
         __attribute__((noipa)) void set(short *at, short to) { *at = to; }
