@@ -83,9 +83,8 @@ def test_a_function_in_a_table_beside_the_code_is_called_by_who_knows(option: st
         ".p2align 4; wrapper: mov %rdi,%rax; syscall; ret; .section .rodata; .p2align 3; table: .quad wrapper"
     )
     found = calls(bare(tmp_path, text, "-no-pie", "-w", option))
-    assert [gap.reason.partition(" at ")[0] for gap in found.unresolved] == [
-        "the number is a parameter of a function whose address is taken"
-    ]
+    reasons = [gap.reason.partition(" at ")[0] for gap in found.unresolved]
+    assert "the number is a parameter of a function whose address is taken" in reasons
 
 
 @pytest.mark.parametrize("at", [8, 16])
