@@ -22,6 +22,15 @@ class Origin(NamedTuple):
     address: int
 
 
+def all_ways(program: Program, place: Place) -> list[Place]:
+    """The instructions from which control comes to one; none where it may come from elsewhere than its own region."""
+    region, at = place
+    tables = program.jumped_to(region)
+    if not at or not region.anchored or tables is None or at in tables or program.entries(place):
+        return []
+    return [Place(region, index) for index in region.direct_predecessors(at)]
+
+
 def before(program: Program, target: Place, edge: Edge, location: Location) -> Iterator[Origin]:
     """Where the value comes from that ``location`` holds just before ``target``, to which ``edge`` leads.
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from binsafe.syscalls.controlflow.places import Edge, Kind, Place
 from binsafe.syscalls.controlflow.program import Program
-from binsafe.syscalls.dataflow.backward import before
+from binsafe.syscalls.dataflow.backward import all_ways, before
 from binsafe.syscalls.dataflow.relayed import IDENTITY
 from binsafe.syscalls.dataflow.wrappers import Gap, Resolution, argument
 from binsafe.syscalls.machines.machine import Flow, Location, Moved, Unknown
@@ -100,12 +100,12 @@ def _origin(program: Program, place: Place, register: str) -> _Origin | None:
         if (here.address, location) in seen:
             continue
         seen.add((here.address, location))
-        inner = here.region.direct_predecessors(here.at)
+        ways = all_ways(program, here)
         if here.at == 0 and location == program.machine.arguments[0]:
             found[here.address, True] = _Origin(here, parameter=True)
-        elif not here.at or not inner or len(seen) > _MAX_STEPS or program.entries(here) or not here.region.anchored:
+        elif not ways or len(seen) > _MAX_STEPS:
             return None
-        for edge in (Edge(Kind.FLOW, Place(here.region, at)) for at in inner):
+        for edge in (Edge(Kind.FLOW, way) for way in ways):
             for origin in before(program, here, edge, location):
                 if isinstance(origin.source, Moved) and not origin.source.operations:
                     work.append((edge.place, origin.source.location))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from binsafe.syscalls.controlflow.places import Edge, Kind, Place
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.controlflow.regions import Region
-from binsafe.syscalls.dataflow.backward import before
+from binsafe.syscalls.dataflow.backward import all_ways, before
 from binsafe.syscalls.dataflow.wrappers import Gap, Number
 from binsafe.syscalls.machines.arithmetic import Operation
 from binsafe.syscalls.machines.machine import Flow, Location, Moved
@@ -95,14 +95,10 @@ def _is_result(program: Program, place: Place, register: str, results: set[int])
         if (here.address, location) in seen:
             continue
         seen.add((here.address, location))
-        tables = program.jumped_to(here.region)
-        inner = here.region.direct_predecessors(here.at)
-        if tables is None or here.at in tables or not here.at or not inner:
+        ways = all_ways(program, here)
+        if not ways or len(seen) > _MAX_STEPS:
             return False
-        if len(seen) > _MAX_STEPS or program.entries(here):
-            return False
-        for at in inner:
-            before_it = Place(here.region, at)
+        for before_it in ways:
             if location == program.machine.result and before_it.address in results:
                 continue
             for origin in before(program, here, Edge(Kind.FLOW, before_it), location):
