@@ -4,11 +4,13 @@ index           direct branches, and instructions that name addresses, by scanni
 pointers        what memory points to before the program starts: relocations, or words
 go_types        words of Go's types, which look like pointers
 layout          where functions start and end: Go's table, unwind tables, symbols, calls
+bounds          where regions start and end: functions, less starts that decoding shows to be none
 regions         one function decoded: control flow and stack frame
 places          one instruction, and how control comes from one to another
 switches        where jump tables lead
 registers       functions whose address a register holds, only to call them
 taken           where addresses of functions are taken as values
 incoming        where control comes from into a region
+catching        where exceptions may be caught
 program         all of that together: what the walks ask
 """

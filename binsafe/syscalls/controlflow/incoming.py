@@ -2,7 +2,7 @@
 
 import weakref
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ import numpy as np
 from binsafe.syscalls.controlflow import registers
 from binsafe.syscalls.controlflow.places import Edge, Kind, Place
 from binsafe.syscalls.controlflow.regions import Region
-from binsafe.syscalls.machines.machine import CALLED, LOADED, MAYBE_TAKEN, TAKEN, Flow
+from binsafe.syscalls.machines.machine import CALLED, LOADED, MAYBE_TAKEN, TAKEN, Flow, Location
 
 if TYPE_CHECKING:
     from binsafe.syscalls.controlflow.program import Program
@@ -49,6 +49,22 @@ class Incoming:
         if region.start not in self._known:
             self._known[region.start] = self._found(region)
         return self._known[region.start]
+
+    def undisturbed(self, place: Place, locations: Collection[Location], stops: Container[int]) -> Place:
+        """See `Program.undisturbed`."""
+        region, at = place
+        instructions, inside, outside = region.instructions, region.jumps_to, self.into(region)
+        keeps, addresses = self._program.machine.keeps, instructions.addresses
+        while (
+            at
+            and at not in stops
+            and at not in inside
+            and region.leaving(at - 1) in _GOES_ON
+            and addresses[at] not in outside
+            and all(keeps(instructions, at - 1, location) for location in locations)
+        ):
+            at -= 1
+        return Place(region, at)
 
     def forget(self, start: int) -> None:
         """Forget what is known of the region that starts there: it is another one now."""

@@ -1,32 +1,30 @@
 """The whole program as regions with edges between them: decoded where the walk goes, indexed where it does not."""
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Collection, Container, Iterator, Mapping
 from functools import cached_property
-from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
 
 from binsafe.formats import gopclntab, stubs
-from binsafe.formats.eh_frame import frames
 from binsafe.formats.elf_linking import Linking
-from binsafe.formats.structure import find_all
 from binsafe.model import Slice
+from binsafe.syscalls.controlflow.bounds import Bounds
+from binsafe.syscalls.controlflow.catching import Catching
 from binsafe.syscalls.controlflow.go_types import are_names
 from binsafe.syscalls.controlflow.incoming import Incoming
 from binsafe.syscalls.controlflow.index import Index, Referring, pieces
 from binsafe.syscalls.controlflow.layout import layout
-from binsafe.syscalls.controlflow.places import Edge, Kind, Place
+from binsafe.syscalls.controlflow.places import Edge, Place
 from binsafe.syscalls.controlflow.pointers import pointers
 from binsafe.syscalls.controlflow.regions import Region
 from binsafe.syscalls.controlflow.switches import through_tables
 from binsafe.syscalls.controlflow.taken import Taken
 from binsafe.syscalls.decoding.code import Code
-from binsafe.syscalls.decoding.decode import Decoder, Detail, Instruction
+from binsafe.syscalls.decoding.decode import LONGEST, Decoder, Detail, Instruction
 from binsafe.syscalls.machines.machine import (
     Addresses,
-    Flow,
     Location,
     Machine,
     Source,
@@ -34,22 +32,13 @@ from binsafe.syscalls.machines.machine import (
 )
 from binsafe.syscalls.sets import among, distinct
 
-_MAX_REGION = 1 << 20
-"""Bytes of a function that are decoded as a whole; of a larger one a window is. SQLite's interpreter has 60 kB."""
-_WINDOW = 1 << 13
 _MAX_KEPT_BYTES = 1 << 26
 """Memory for decoded instructions that are kept; what is found out about them takes half as much again."""
 _SCANNED_BYTES = 1 << 10
 """Bytes that a scan passes over while one instruction is decoded, roughly."""
-_FEW = 2
-_LONGEST = 15
-"""Bytes of the longest instruction."""
 _UNMAPPED_PART = 0.05
 _START_UP_CODE = 1024
 """Bytes in `crt1.o` and its like that no table mentions: much of a small program."""
-_GOES_ON = (Flow.NEXT, Flow.BRANCH)
-_CATCHING = b"zPL"
-"""In call frame information: functions have a personality routine and data of their language."""
 
 
 class Program:
@@ -88,8 +77,8 @@ class Program:
             stubs=np.array(list(self.stubs.values()), np.int64),
             led_to=np.concatenate([self.calls.targets, self.pointers.targets]),
         )
-        self._starts: list[int] = self.layout.starts.tolist()
-        self._ends: list[int] = self.layout.ends.tolist()
+        self._bounds = Bounds(self)
+        self._catching = Catching(slice_)
         self._regions: dict[int, Region] = {}
         self._begun: set[int] = set()
         """Regions that were decoded in part."""
@@ -114,17 +103,16 @@ class Program:
 
     def start(self, address: int) -> int:
         """Where the function of an address of code starts, as far as tables and code tell."""
-        return self._starts[bisect_right(self._starts, address) - 1]
+        return self._bounds.start(address)
+
+    def is_known(self, start: int) -> bool:
+        """Whether a table of the file says that this is a function and where it ends."""
+        return self.go is not None or self._bounds.is_known(start)
 
     def exported(self, address: int) -> bool:
         """Whether other files can call what starts at an address."""
         at = int(np.searchsorted(self._exported, address))
         return at < len(self._exported) and bool(self._exported[at] == address)
-
-    def is_known(self, start: int) -> bool:
-        """Whether a table of the file says that this is a function and where it ends."""
-        at = bisect_right(self._starts, start) - 1
-        return self.go is not None or (self._starts[at] == start and bool(self._ends[at]))
 
     def is_mapped(self) -> bool:
         """Whether it is position-independent, and tables say of nearly all of its code which function it belongs to."""
@@ -157,7 +145,7 @@ class Program:
 
     def region(self, address: int) -> Region | None:
         """The region that holds an address of executable memory."""
-        span = self._span(address)
+        span = self._bounds.span(address)
         if span is None:
             return None
         start, end, anchored = span
@@ -172,57 +160,18 @@ class Program:
 
         Whoever asks for many addresses of a long region has it decoded once, not up to each.
         """
-        span = self._span(address)
-        if span is None or span[0] in self._regions or span[0] in self._begun:
+        span = self._bounds.span(address)
+        if span is None or span.start in self._regions or span.start in self._begun:
             return self.place(address) is not None
-        start, end, _ = span
-        self._begun.add(start)
-        return self.decoder.sweep(self.code.read(start, min(end, address + _LONGEST)), start).at(address) is not None
+        self._begun.add(span.start)
+        code = self.code.read(span.start, min(span.end, address + LONGEST))
+        return self.decoder.sweep(code, span.start).at(address) is not None
 
-    def _span(self, address: int) -> tuple[int, int, bool] | None:
-        """Where the region starts and ends that holds an address, and whether it starts where a function does."""
-        code = self.code.range_of(address)
-        if code is None:
-            return None
-        at = bisect_right(self._starts, address)
-        first = self._starts[at - 1]
-        by_chance = at > 1 and self._is_by_chance(at - 1)
-        at = bisect_right(self._starts, first)  # to ask that may have had other starts forgotten
-        if by_chance:
-            self._forget_start(at - 1)
-            return self._span(address)
-        start = max(self._starts[at - 1], code.address)
-        end = min(self._starts[at], code.end) if at < len(self._starts) else code.end
-        anchored = end - start <= _MAX_REGION
-        if not anchored:
-            # Windows are cut at multiples of their size, so that one instruction is always in one region.
-            cut = start + (address - start) // _WINDOW * _WINDOW
-            start, end = cut, min(end, cut + _WINDOW)
-        return start, end, anchored
-
-    def _is_by_chance(self, at: int) -> bool:
-        """Whether a start lies inside of an instruction of the code before it, and no call that is one leads there."""
-        before, start = self._starts[at - 1], self._starts[at]
-        if start not in self._doubtful or start - before > _WINDOW:
-            return False
-        self._doubtful.discard(start)  # asked once; and while it is being asked
-        crossed = self.decoder.sweep(self.code.read(before, start + _LONGEST), before).crosses(start)
-        sources = [self.branch(source) for source, _ in self.calls.into(start, start + 1)] if crossed else []
-        return crossed and not any(place and place.leads(Kind.CALL, start) for place in sources)
-
-    def _forget_start(self, at: int) -> None:
-        for start in self._starts[at - 1 : at + 1]:
-            self._regions.pop(start, None)
-            self._incoming.forget(start)
-            self._jumped_to.pop(start, None)
-        del self._starts[at], self._ends[at]
-
-    @cached_property
-    def _doubtful(self) -> set[int]:
-        """Starts that nothing speaks for but a call or two: such bytes occur inside of others."""
-        loose, targets = self.layout.loose, self.calls.targets
-        called = np.searchsorted(targets, loose, side="right") - np.searchsorted(targets, loose)
-        return set(loose[(called <= _FEW) & ~among(loose, self.pointers.targets)].tolist())
+    def forget(self, start: int) -> None:
+        """Forget what is known of the region that starts there: it is another one now."""
+        self._regions.pop(start, None)
+        self._incoming.forget(start)
+        self._jumped_to.pop(start, None)
 
     def _make_room(self, size: int) -> None:
         """Forget what was decoded when it has become too much; what is needed again is decoded again."""
@@ -281,23 +230,7 @@ class Program:
 
     def may_catch(self, region: Region) -> bool:
         """Whether control may come to where an exception is caught in a region, which no instruction leads to."""
-        told = self._catching
-        if told is None:
-            return next(find_all(self.slice.data, _CATCHING), None) is not None
-        starts, reach = told
-        at = bisect_left(starts, region.end)
-        return at > 0 and reach[at - 1] > region.start
-
-    @cached_property
-    def _catching(self) -> tuple[list[int], list[int]] | None:
-        """Where functions start in which exceptions may be caught, ascending, and how far all up to each one reach.
-
-        None where that cannot be told.
-        """
-        told = frames(self.slice)
-        catching = [] if told is None else [each for each in told.extents if each.catches]
-        reach = [*accumulate((each.end for each in catching), max)]
-        return None if told is None else ([each.start for each in catching], reach)
+        return self._catching.within(region.start, region.end)
 
     def leading_into(self, region: Region) -> Iterator[tuple[int, int]]:
         """(source, target) of all bytes outside of a region that may be a call or a jump into it."""
@@ -309,19 +242,7 @@ class Program:
 
         Before an index of ``stops`` nothing is passed over.
         """
-        region, at = place
-        instructions, inside, outside = region.instructions, region.jumps_to, self._incoming.into(region)
-        keeps, addresses = self.machine.keeps, instructions.addresses
-        while (
-            at
-            and at not in stops
-            and at not in inside
-            and region.leaving(at - 1) in _GOES_ON
-            and addresses[at] not in outside
-            and all(keeps(instructions, at - 1, location) for location in locations)
-        ):
-            at -= 1
-        return Place(region, at)
+        return self._incoming.undisturbed(place, locations, stops)
 
     def jumped_to(self, region: Region) -> Mapping[int, tuple[int, ...]] | None:
         """See `binsafe.syscalls.controlflow.switches`."""

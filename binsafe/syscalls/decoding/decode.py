@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "JUNK",
+    "LONGEST",
     "Decoder",
     "Detail",
     "Immediate",
@@ -30,6 +31,9 @@ __all__ = [
 
 MODES = {"x86_64": (3, 8), "i386": (3, 4), "arm64": (1, 0), "arm64e": (1, 0), "arm": (0, 0), "riscv64": (15, 6)}
 """Processor -> ``CS_ARCH_*`` and ``CS_MODE_*``; for the first and the third the analysis knows what code means."""
+
+LONGEST = 15
+"""Bytes of the longest instruction, x86's (SDM volume 2, 2.3.11)."""
 
 
 class OutOfInstructions(Exception):

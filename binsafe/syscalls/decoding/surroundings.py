@@ -10,12 +10,10 @@ from collections.abc import Sequence
 
 from binsafe.model import Slice
 from binsafe.syscalls.decoding.code import Code
-from binsafe.syscalls.decoding.decode import JUNK, MODES, Decoder, Instruction
+from binsafe.syscalls.decoding.decode import JUNK, LONGEST, MODES, Decoder, Instruction
 
 _WIDTH = {"arm64": 4, "arm64e": 4, "arm": 4}
 """Bytes of an instruction, where they all have the same."""
-_LONGEST = 15
-"""Bytes of the longest x86 instruction (Intel SDM, volume 2, 2.3.11)."""
 _SHORT = 4
 """Bytes of an ordinary x86 instruction."""
 _IN_STEP = 48
@@ -31,7 +29,7 @@ def around(slice_: Slice, address: int, *, before: int, after: int) -> tuple[str
         return ()
     decoder = Decoder(slice_.arch, _BUDGET)
     lead = _leading(code, decoder, slice_.arch, address, before)[-before:] if before else []
-    follow = decoder.sweep(code.read(address, address + (after + 1) * _LONGEST), address)[: after + 1]
+    follow = decoder.sweep(code.read(address, address + (after + 1) * LONGEST), address)[: after + 1]
     return tuple(_text(each) for each in (*lead, *follow))
 
 

@@ -49,7 +49,7 @@ _PAGE_REACH = 2048
 
 
 class Arm64:
-    """See `binsafe.syscalls.machine.Machine`."""
+    """See `binsafe.syscalls.machines.machine.Machine`."""
 
     arch = "arm64"
     abi = CONVENTIONS["arm64"].abi

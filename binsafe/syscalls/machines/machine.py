@@ -228,10 +228,7 @@ class Machine(Protocol):
         ...
 
     def named(self, instructions: Instructions, at: int, straight: int) -> tuple[int, ...]:
-        """The addresses that an instruction may name, with what is computed for it from ``straight`` on, as `table`'s.
-
-        None where that could not be told.
-        """
+        """The addresses that an instruction may name; what is computed for it is looked for as by `table`."""
         ...
 
     def takes(self, instructions: Instructions, at: int) -> str | None:

@@ -1,10 +1,20 @@
-"""x86-64: what instructions do with an address that a register holds."""
+"""x86-64: the addresses that instructions name, and what is done with one that a register holds."""
 
-from binsafe.syscalls.decoding.decode import Instructions
+import re
+from collections.abc import Iterable
+
+from binsafe.syscalls.decoding.decode import Instruction, Instructions
 from binsafe.syscalls.machines import x86_64_values as values
 from binsafe.syscalls.machines.machine import Use
 
+_RIP_RELATIVE = re.compile(r"\[rip ([+-]) (0x[0-9a-f]+|\d+)\]")
 _LOW_HALVES = {"rax": "eax", "rbx": "ebx", "rcx": "ecx", "rdx": "edx", "rsi": "esi", "rdi": "edi", "rbp": "ebp"}
+
+
+def named(instructions: Iterable[Instruction]) -> list[int]:
+    """The addresses that instructions name by their distance from the next one, ascending, each once."""
+    found = ((i, _RIP_RELATIVE.search(i.operands)) for i in instructions)
+    return sorted({i.address + i.size + int(match[1] + match[2], 16) for i, match in found if match is not None})
 
 
 def takes(instructions: Instructions, at: int) -> str | None:

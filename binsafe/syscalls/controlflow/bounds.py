@@ -1,0 +1,97 @@
+"""Where regions start and end: as `layout` found functions, less starts that decoding shows to be none.
+
+On x86 bytes in the middle of an instruction may look like a call. Where it would lead no function starts, but that is
+not seen before the code there is decoded.
+"""
+
+import weakref
+from bisect import bisect_right
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from binsafe.syscalls.controlflow.places import Kind
+from binsafe.syscalls.decoding.decode import LONGEST
+from binsafe.syscalls.sets import among
+
+if TYPE_CHECKING:
+    from binsafe.syscalls.controlflow.program import Program
+
+_MAX_REGION = 1 << 20
+"""Bytes of a function that are decoded as a whole; of a larger one a window is. SQLite's interpreter has 60 kB."""
+_WINDOW = 1 << 13
+_FEW = 2
+"""Calls that may all be chance."""
+
+
+class Span(NamedTuple):
+    """The addresses of one region."""
+
+    start: int
+    end: int
+    anchored: bool
+    """Whether it starts where a function does: a window of a huge one does not."""
+
+
+class Bounds:
+    """The regions of a program by address, before any is decoded."""
+
+    def __init__(self, program: "Program") -> None:
+        self._program: Program = weakref.proxy(program)  # in a circle they would stay until somebody looks for such
+        self._code = program.code
+        self._starts: list[int] = program.layout.starts.tolist()
+        self._ends: list[int] = program.layout.ends.tolist()
+
+    def start(self, address: int) -> int:
+        """See `Program.start`."""
+        return self._starts[bisect_right(self._starts, address) - 1]
+
+    def is_known(self, start: int) -> bool:
+        """Whether a table of the file says that a function starts there and where it ends."""
+        at = bisect_right(self._starts, start) - 1
+        return self._starts[at] == start and bool(self._ends[at])
+
+    def span(self, address: int) -> Span | None:
+        """The region that holds an address; None where there is no code."""
+        code = self._code.range_of(address)
+        if code is None:
+            return None
+        at = bisect_right(self._starts, address)
+        first = self._starts[at - 1]
+        by_chance = at > 1 and self._is_by_chance(at - 1)
+        at = bisect_right(self._starts, first)  # to ask that may have had other starts forgotten
+        if by_chance:
+            self._forget(at - 1)
+            return self.span(address)
+        start = max(self._starts[at - 1], code.address)
+        end = min(self._starts[at], code.end) if at < len(self._starts) else code.end
+        anchored = end - start <= _MAX_REGION
+        if not anchored:
+            # Windows are cut at multiples of their size, so that one instruction is always in one region.
+            cut = start + (address - start) // _WINDOW * _WINDOW
+            start, end = cut, min(end, cut + _WINDOW)
+        return Span(start, end, anchored)
+
+    def _is_by_chance(self, at: int) -> bool:
+        """Whether a start lies inside of an instruction of the code before it, and no call that is one leads there."""
+        program, before, start = self._program, self._starts[at - 1], self._starts[at]
+        if start not in self._doubtful or start - before > _WINDOW:
+            return False
+        self._doubtful.discard(start)  # asked once; and while it is being asked
+        crossed = program.decoder.sweep(self._code.read(before, start + LONGEST), before).crosses(start)
+        sources = [program.branch(source) for source, _ in program.calls.into(start, start + 1)] if crossed else []
+        return crossed and not any(place and place.leads(Kind.CALL, start) for place in sources)
+
+    def _forget(self, at: int) -> None:
+        """Join a region with the one before it, and have forgotten what is known of both."""
+        for start in self._starts[at - 1 : at + 1]:
+            self._program.forget(start)
+        del self._starts[at], self._ends[at]
+
+    @cached_property
+    def _doubtful(self) -> set[int]:
+        """Starts that nothing speaks for but a call or two: such bytes occur inside of others."""
+        loose, targets = self._program.layout.loose, self._program.calls.targets
+        called = np.searchsorted(targets, loose, side="right") - np.searchsorted(targets, loose)
+        return set(loose[(called <= _FEW) & ~among(loose, self._program.pointers.targets)].tolist())

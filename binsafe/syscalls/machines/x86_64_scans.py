@@ -1,0 +1,142 @@
+"""x86-64: what is found by scanning bytes: system calls, branches, and instructions that name addresses.
+
+Instructions are not aligned, so some bytes mean this by chance: whoever uses what is found checks that an instruction
+really starts there. Encodings: Intel SDM volume 2.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from binsafe.syscalls.decoding.code import CodeRange
+from binsafe.syscalls.machines import large_model
+from binsafe.syscalls.machines.machine import (
+    CALLED,
+    LOADED,
+    LOADED_WIDE,
+    LOADED_WIDEST,
+    TAKEN,
+    Addresses,
+    Edges,
+    References,
+    joined,
+)
+
+PREFIXES = frozenset((0x26, 0x2E, 0x36, 0x3E, *range(0x40, 0x50), 0x64, 0x65, 0x66, 0x67, 0xF2, 0xF3))
+_SYSCALL = b"\x0f\x05"
+_INT_80 = b"\xcd\x80"
+_MOST_PREFIXES = 13
+"""Before ``syscall``, to which none means anything (SDM volume 2, 2.1.1): an instruction has up to 15 bytes."""
+_SHORT_JUMP = re.compile(rb"[\x70-\x7f\xe0-\xe3\xeb](?=.)", re.DOTALL)
+_SHORT_JUMPS = bytes(byte == 0xEB or byte & 0xF0 == 0x70 or byte & 0xFC == 0xE0 for byte in range(256))
+_RIP_RELATIVE = bytes(byte & 0xC7 == 0x05 for byte in range(256))
+"""Byte -> whether it begins a short jump, or is such a ModRM byte."""
+
+
+def _by_opcode(sizes: Mapping[int, int]) -> npt.NDArray[np.int64]:
+    return np.array([sizes.get(opcode, 0) for opcode in range(256)], np.int64)
+
+
+_IMMEDIATE = _by_opcode({0x69: 4, 0x6B: 1, 0x80: 1, 0x81: 4, 0x83: 1, 0xC0: 1, 0xC1: 1, 0xC6: 1, 0xC7: 4})
+_IMMEDIATE_0F = _by_opcode(dict.fromkeys((0x70, 0x71, 0x72, 0x73, 0xA4, 0xAC, 0xBA, 0xC2, 0xC4, 0xC5, 0xC6), 1))
+"""Opcode of one byte, and of two -> bytes of the immediate that follows its memory operand (SDM volume 2, appendix A).
+
+F6 and F7 have one only as ``test``.
+"""
+
+
+def find_sites(code: CodeRange) -> Iterator[int]:
+    """``0f 05`` and the prefixes before it."""
+    data = code.data
+    for at in _pairs(code, *_SYSCALL).tolist():
+        start = at
+        while start > max(at - _MOST_PREFIXES, 0) and data[start - 1] in PREFIXES:
+            start -= 1
+        yield from range(code.address + start, code.address + at + 1)
+
+
+def find_foreign(code: CodeRange) -> Iterator[int]:
+    """``int 0x80``, which makes those of i386 from whatever code (``arch/x86/entry/entry_64_compat.S``)."""
+    return (code.address + at for at in _pairs(code, *_INT_80).tolist())
+
+
+def calls(code: CodeRange) -> Edges:
+    """``e8`` and four bytes of displacement."""
+    return _relative(code, np.flatnonzero(code.array() == 0xE8), 1)
+
+
+def jumps(code: CodeRange) -> Edges:
+    """``e9`` and ``0f 8x``, each with four bytes of displacement."""
+    data = code.array()
+    near = _relative(code, np.flatnonzero(data == 0xE9), 1)
+    two_bytes = np.flatnonzero(data[:-1] == 0x0F)  # as in `_pairs`
+    conditional = _relative(code, two_bytes[data[two_bytes + 1] & 0xF0 == 0x80], 2)
+    return joined(near, conditional)
+
+
+def short_jumps(code: CodeRange) -> Edges:
+    """``eb``, ``7x`` and ``e0`` to ``e3`` with one byte of displacement: what a tail call to a neighbour is."""
+    at = _among(code.data[:-1], _SHORT_JUMPS)
+    distances = code.array().view(np.int8)[at + 1].astype(np.int64)
+    return Edges(code.address + at, code.address + at + 2 + distances)
+
+
+def short_jumps_of_few(code: bytes, address: int) -> Iterator[tuple[int, int]]:
+    """The same as pairs."""
+    for match in _SHORT_JUMP.finditer(code):
+        at = match.start()
+        yield address + at, address + at + 2 + (code[at + 1] ^ 0x80) - 0x80
+
+
+def references(code: CodeRange) -> References:
+    """Every ModRM byte that says ``[rip + disp32]``; what stands before it says how much stands behind it."""
+    data = code.array()
+    at = _among(code.data, _RIP_RELATIVE)
+    at = at[(at > 0) & (at <= len(data) - 5)]
+    if not len(at):
+        return References(at, at, at.astype(np.int8))
+    opcode, register, before = data[at - 1], data[at] >> 3 & 7, data[np.maximum(at - 2, 0)]
+    group = (opcode & 0xFE == 0xF6) & (register < 2)
+    behind = np.where(before == 0x0F, _IMMEDIATE_0F[opcode], _IMMEDIATE[opcode] + group * (1 + 3 * (opcode & 1)))
+    count = len(data) - 3
+    displacements = np.ndarray((max(count, 0),), np.dtype("<i4"), buffer=code.data, strides=(1,))
+    third = data[np.maximum(at - 3, 0)]
+    vector = (before == 0x0F) | (third == 0x0F) | (third == 0xC5) | (data[np.maximum(at - 4, 0)] == 0xC4)
+    uses = np.where(vector, np.int8(LOADED_WIDE), np.int8(LOADED))
+    uses[data[np.maximum(at - 5, 0)] == 0x62] = LOADED_WIDEST
+    uses[(opcode == 0xFF) & ((register == 2) | (register == 4))] = CALLED
+    uses[opcode == 0x8D] = TAKEN
+    prefixed = (opcode == 0x8D) & (at > 1) & (before & 0xF0 == 0x40)
+    sources, targets = code.address + at - 1 - prefixed, code.address + at + 5 + behind + displacements[at + 1]
+    near = prefixed & (targets <= sources) & (targets > sources - large_model.AROUND)
+    far = large_model.references(code, Edges(sources[near], targets[near]))
+    return References(
+        np.concatenate([sources, far.sources]),
+        np.concatenate([targets, far.targets]),
+        np.append(uses, np.full(len(far.sources), TAKEN, np.int8)),
+    )
+
+
+def _pairs(code: CodeRange, first: int, second: int) -> Addresses:
+    """Offsets of two bytes: of those that are the first few are, so that this is faster than ``bytes.find``."""
+    data = code.array()
+    at = np.flatnonzero(data[:-1] == first)
+    found: Addresses = at[data[at + 1] == second]
+    return found
+
+
+def _among(code: memoryview, wanted: bytes) -> Addresses:
+    """Offsets of the bytes of which a table says that they are wanted: to compare takes three times as long."""
+    return np.flatnonzero(np.frombuffer(bytes(code).translate(wanted), np.bool_))
+
+
+def _relative(code: CodeRange, at: Addresses, opcode: int) -> Edges:
+    """Instructions at these offsets that end in a displacement of four bytes behind ``opcode`` bytes."""
+    at = at[at <= len(code.data) - opcode - 4]
+    if not len(at):
+        return Edges(at, at)
+    count = len(code.data) - 3
+    displacements = np.ndarray((count,), np.dtype("<i4"), buffer=code.data, strides=(1,))
+    return Edges(code.address + at, code.address + at + (opcode + 4) + displacements[at + opcode])
