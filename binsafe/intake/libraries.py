@@ -95,7 +95,7 @@ class Libraries:
 
         One that is not there is no member: at run time it would not be there either.
         """
-        if name not in self._known and self._find(name, self._root) is not None:
+        if name not in self._known and self._find(name, self._root):
             self._load([(name, needed_by, self._root)])
 
     def add_file(self, path: Path) -> None:
@@ -126,13 +126,14 @@ class Libraries:
             if len(self._loaded) >= MAX_LIBRARIES:
                 self._loaded.append(_missing(f"{name}, and more than {MAX_LIBRARIES} others", needed_by))
                 return
-            found = self._find(name, requester)
-            if found is None:
+            builds = self._find(name, requester)
+            if not builds:
                 self._loaded.append(_missing(name, needed_by))
-            elif found.path not in self._paths:
-                self._keep(name, needed_by, found)
-                here = Requester(found.needs, found.opened_as.rpartition("/")[0] or "/", requester)
-                queue += _asked(here, name)
+            for found in builds:
+                if found.path not in self._paths:
+                    self._keep(name, needed_by, found)
+                    here = Requester(found.needs, found.opened_as.rpartition("/")[0] or "/", requester)
+                    queue += _asked(here, name)
 
     def _load_interpreter(self, path: str) -> None:
         found = self._read(path)
@@ -156,9 +157,18 @@ class Libraries:
         )
         self._loaded.append(Loaded(library, found.data))
 
-    def _find(self, name: str, requester: Requester) -> _Found | None:
-        """The first candidate that is a library for this processor: the loader passes over the others, too."""
-        return next((found for path in self._loader.candidates(name, requester) if (found := self._read(path))), None)
+    def _find(self, name: str, requester: Requester) -> list[_Found]:
+        """The first candidate that is a library for this processor: the loader passes over the others, too.
+
+        Behind it come builds that other processors of the same kind have tried before it.
+        """
+        builds: list[_Found] = []
+        for path, anywhere in self._loader.candidates(name, requester):
+            found = self._read(path)
+            if found is not None and anywhere:
+                return [found, *builds]
+            builds += [found] if found is not None else []
+        return builds
 
     def _read(self, opened_as: str, tree: Tree | None = None) -> _Found | None:
         tree = tree or self._tree

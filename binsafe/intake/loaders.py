@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from binsafe.formats.elf_needs import Needs
@@ -18,6 +19,27 @@ _MUSL_OWN = ("libc.", "libpthread.", "librt.", "libm.", "libdl.", "libutil.", "l
 """Names that musl's loader takes for itself: it is the C library as well."""
 
 
+_BUILDS_BY_LEVEL = "glibc-hwcaps"
+_BUILDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "x86_64": (_BUILDS_BY_LEVEL, "tls", "haswell", "xeon_phi", "avx512_1", "x86_64"),
+        "arm64": ("tls", "atomics", "aarch64"),
+    }
+)
+"""Folders of builds for some processors. All but the first are those of glibc before 2.37, which nests them in this
+order (``elf/dl-hwcaps.c``, ``sysdeps/x86/cpu-features.c``, ``sysdeps/unix/sysv/linux/aarch64/dl-procinfo.h``)."""
+_LEVELS = ("x86-64-v4", "x86-64-v3", "x86-64-v2")
+"""Below ``glibc-hwcaps`` (``sysdeps/x86_64/dl-hwcaps_subdirs.c``)."""
+
+
+class Candidate(NamedTuple):
+    """A path that is tried for a name."""
+
+    path: str
+    anywhere: bool = True
+    """False where only some processors have it tried."""
+
+
 class Requester(NamedTuple):
     """An object that asks for libraries."""
 
@@ -30,7 +52,7 @@ class Requester(NamedTuple):
 class Loader(Protocol):
     """One loader's rules."""
 
-    def candidates(self, name: str, requester: Requester) -> Iterator[str]:
+    def candidates(self, name: str, requester: Requester) -> Iterator[Candidate]:
         """The paths that are tried for a name, in order."""
         ...
 
@@ -49,7 +71,7 @@ def loader(program: Needs, tree: Tree) -> Loader:
 class Glibc:
     """``_dl_map_object`` of glibc. The environment is empty: there is no ``LD_LIBRARY_PATH``.
 
-    Libraries for newer processors (``glibc-hwcaps``) are left out: each of them is another build of one that is here.
+    Builds for newer processors (``glibc-hwcaps``) are tried as on a processor for which all of them are.
     """
 
     def __init__(self, arch: str, tree: Tree) -> None:
@@ -58,21 +80,40 @@ class Glibc:
         self._default = [f"/lib/{triple}", f"/usr/lib/{triple}", *folders] if triple else folders
         self._lib = f"lib/{triple}" if triple and tree.resolve(f"/lib/{triple}") is not None else "lib64"
         self._platform = {"arm64": "aarch64", "i386": "i686"}.get(arch, arch)
+        self._tree = tree
+        self._words = _BUILDS.get(arch, ())
         self._cached = _cache(tree)
         self._configured = [] if self._cached else list(_configured(tree, "/etc/ld.so.conf", [0]))
 
-    def candidates(self, name: str, requester: Requester) -> Iterator[str]:
+    def candidates(self, name: str, requester: Requester) -> Iterator[Candidate]:
         """See `Loader.candidates`; a relative path is not looked up: it depends on the folder one starts in."""
         if "/" in name:
-            yield from self._expanded([name], requester.origin)
+            yield from map(Candidate, self._expanded([name], requester.origin))
             return
         for folder in self._folders(requester):
-            yield f"{folder}/{name}"
+            yield from self._builds(folder, name)
         dynamic = requester.needs.dynamic
         if dynamic is None or not dynamic.no_default:
             yield from self._cached.get(name, ())
             for folder in (*self._configured, *self._default):
-                yield f"{folder}/{name}"
+                yield from self._builds(folder, name)
+
+    def _builds(self, folder: str, name: str) -> Iterator[Candidate]:
+        """A name in a folder, and before it in those of builds for some processors."""
+        yield from (Candidate(f"{each}/{name}", anywhere=False) for each in self._special(folder, self._words))
+        yield Candidate(f"{folder}/{name}")
+
+    def _special(self, folder: str, words: Sequence[str]) -> Iterator[str]:
+        """The folders below one that are for some processors."""
+        for at, word in enumerate(words, 1):
+            inner = f"{folder}/{word}"
+            if self._tree.resolve(inner) is None:
+                continue
+            if word == _BUILDS_BY_LEVEL:
+                yield from (f"{inner}/{level}" for level in _LEVELS)
+            else:
+                yield from self._special(inner, words[at:])
+                yield inner
 
     def is_itself(self, name: str) -> bool:
         """Never: programs that need it name it."""
@@ -113,10 +154,10 @@ class Musl:
         configured = [folder for line in tree.lines(f"/etc/ld-musl-{name}.path") for folder in line.split(":")]
         self._default = configured or ["/lib", "/usr/local/lib", "/usr/lib"]
 
-    def candidates(self, name: str, requester: Requester) -> Iterator[str]:
+    def candidates(self, name: str, requester: Requester) -> Iterator[Candidate]:
         """See `Loader.candidates`."""
         if "/" in name:
-            yield from [name] if name.startswith("/") else []
+            yield from [Candidate(name)] if name.startswith("/") else []
             return
         above: Requester | None = requester
         while above is not None:
@@ -124,18 +165,18 @@ class Musl:
             for folder in (dynamic.runpath or dynamic.rpath) if dynamic is not None else ():
                 if origin is not None or "ORIGIN" not in folder:
                     whole = folder.replace("${ORIGIN}", origin or "").replace("$ORIGIN", origin or "")
-                    yield f"{whole}/{name}"
+                    yield Candidate(f"{whole}/{name}")
             above = above.asked_by
         for folder in self._default:
-            yield f"{folder}/{name}"
+            yield Candidate(f"{folder}/{name}")
 
     def is_itself(self, name: str) -> bool:
         """``libc.so`` and the names that other systems split off from it."""
         return name.startswith(_MUSL_OWN)
 
 
-def _cache(tree: Tree) -> Mapping[str, tuple[str, ...]]:
-    """Name -> paths of ``/etc/ld.so.cache``, which ldconfig(8) makes; empty where there is none that can be read."""
+def _cache(tree: Tree) -> Mapping[str, tuple[Candidate, ...]]:
+    """Name -> paths in ``/etc/ld.so.cache``, which ldconfig(8) makes; empty where there is none that can be read."""
     resolved = tree.resolve("/etc/ld.so.cache")
     mapped = None if resolved is None else tree.map(resolved)
     data = b"" if mapped is None else mapped[:]
@@ -145,12 +186,11 @@ def _cache(tree: Tree) -> Mapping[str, tuple[str, ...]]:
         return {}
     _, count, *_ = struct.unpack_from(_CACHE_HEADER, data, start)
     end = start + size + min(count, _MAX_CACHE_ENTRIES) * struct.calcsize(_CACHE_ENTRY)
-    found: dict[str, tuple[str, ...]] = {}
+    found: dict[str, tuple[Candidate, ...]] = {}
     if end <= len(data):
         for _, key, value, _, hwcap in struct.iter_unpack(_CACHE_ENTRY, data[start + size : end]):
-            if not hwcap:
-                name, path = _string(data, start + key), _string(data, start + value)
-                found[name] = (*found.get(name, ()), path)
+            name, path = _string(data, start + key), Candidate(_string(data, start + value), anywhere=not hwcap)
+            found[name] = (*found.get(name, ()), path) if path.anywhere else (path, *found.get(name, ()))
     return found
 
 

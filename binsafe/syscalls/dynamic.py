@@ -4,6 +4,7 @@ What can be reached from what the loader calls counts, of the program and of its
 cannot be seen (`Summary.mapped`) everything does.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from binsafe.limits import MAX_EVIDENCE
@@ -50,6 +51,7 @@ class _Found:
         """Whether what was loaded last might load still more."""
         members = libraries.members(watched)
         late = _late([member.library for member in members])
+        builds = Counter(member.library.name for member in members)
         members = [*members[1:], *members[:1]]
         self.missing = [member.library for member in members if member.summary is None]
         summaries = [program, *(member.summary for member in members if member.summary is not None)]
@@ -65,6 +67,7 @@ class _Found:
                         started=m is members[-1],
                         exported=m.library.needed_by in _AT_RUN_TIME and asked_in(m.library.name),
                         late=apart or m.library.name in late,
+                        one_of_some=builds[m.library.name] > 1,
                     )
                     for m in members
                     if m.summary is not None

@@ -173,3 +173,19 @@ def test_what_is_there_is_told_and_where_nobody_may_look_it_is_taken_to_be(root:
     assert not tree.exists("/nowhere/at/all")
     monkeypatch.setattr(os, "access", lambda *_: False)  # root may look everywhere
     assert tree.exists("/run/service/other")
+
+
+def test_all_builds_of_a_library_that_the_processor_chooses_among(root: Path):
+    unasked = "/opt/other", "/lib/glibc-hwcaps/x86-64-v2"
+    for folder in ("/opt", "/opt/glibc-hwcaps/x86-64-v3", "/opt/tls/haswell", *unasked):
+        install(root, f"{folder}/liba.so", shared_object("libb.so" if "v3" in folder else "libc.so"))
+    install(root, "/opt/x86_64/libb.so", shared_object())
+    install(root, "/usr/bin/program", data := program("liba.so", rpath="/opt"))
+    found = Libraries(needs(memoryview(data)), root / "usr/bin/program", Tree(root), Summaries(None)).resolved
+    assert [(each.name, each.path) for each in found[1:]] == [
+        ("liba.so", "/opt/liba.so"),
+        ("liba.so", "/opt/glibc-hwcaps/x86-64-v3/liba.so"),
+        ("liba.so", "/opt/tls/haswell/liba.so"),
+        ("libc.so", None),
+        ("libb.so", "/opt/x86_64/libb.so"),
+    ]

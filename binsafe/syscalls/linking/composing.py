@@ -24,6 +24,13 @@ class File(NamedTuple):
     """Whether all that it exports counts as reached: it is loaded at run time, and its symbols are asked for then."""
     late: bool = False
     """Whether it may be loaded at run time, or for one that is: names are bound in a scope of its own, too."""
+    one_of_some: bool = False
+    """Whether it is one of several builds of a library, of which the processor decides which one is loaded."""
+
+    @property
+    def may_be_passed_over(self) -> bool:
+        """Whether a name that it defines may be bound to a file behind it."""
+        return self.late or self.one_of_some
 
 
 class Step(NamedTuple):
@@ -155,6 +162,7 @@ class Closure:
         says so (``DF_SYMBOLIC``), which musl does not heed. At run time names are bound in the global scope and in that
         of the file that was asked for, whose order depends on flags (dlopen(3): ``RTLD_DEEPBIND``) and on what was
         loaded before: whatever is loaded then may take any, and be taken by a file that has waited for the name.
+        Nor is it known which of several builds of a library is loaded.
 
         Who asks without a version gets that of the file's oldest version, or the default one (``do_lookup_x`` in glibc,
         ``elf/dl-lookup.c``); a definition without a version serves everybody. For a copied object the asking file's own
@@ -164,7 +172,7 @@ class Closure:
         several = file.late or file.summary.symbolic
         taken: list[tuple[int, Export]] = []
         for number, export in found:
-            if taken and not (several or number == taken[-1][0] or self.files[taken[-1][0]].late):
+            if taken and not (several or number == taken[-1][0] or self.files[taken[-1][0]].may_be_passed_over):
                 break
             same = wanted.version is None or export.version == wanted.version
             fits = same or (export.default and export.version is None)

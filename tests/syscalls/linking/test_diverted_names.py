@@ -25,3 +25,15 @@ def test_an_auditor_is_reported(option: str, tmp_path: Path):
     auditor = library(tmp_path, "auditor", _CALLS + "unsigned la_version(unsigned v) { acct(0); return v; }")
     program = build(tmp_path, "audited", "int main(void) { return 0; }", f"-Wl,{option}={auditor}")
     assert any("has an auditor" in gap.reason for gap in calls(program).unresolved)
+
+
+def test_what_another_build_of_a_library_does_counts_too(tmp_path: Path):
+    library(tmp_path, "behind", _CALLS + "void only_plain(void) { sync(); }")
+    library(tmp_path, "plain", _CALLS + "void chosen(void) {} void only_plain(void) {}")
+    newer = tmp_path / "glibc-hwcaps" / "x86-64-v2"
+    newer.mkdir(parents=True)
+    library(newer, "plain", _CALLS + "void chosen(void) { acct(0); }")
+    source = "void chosen(void); void only_plain(void); int main(void) { chosen(); only_plain(); }"
+    found = calls(build(tmp_path, "uses", source, "-Wl,--no-as-needed", "-lplain", "-lbehind"))
+    assert {"acct", "sync"} <= set(found.required)
+    assert found.complete
