@@ -1,7 +1,7 @@
 """Jump tables: where a computed jump of a region can lead."""
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _MAX_ENTRIES = 1024
 """Entries of a jump table that are read."""
+_MAX_ROUNDS = 8
+"""Tables of which each leads to the middle of the way to the next one."""
 _TABLE_COST = 16
 """Reading a table takes as long as decoding so many instructions."""
 _SEARCHED = 16
@@ -38,10 +40,26 @@ def through_tables(program: "Program", region: Region) -> Mapping[int, tuple[int
             tables[at] = table
         elif region.frames[at].get(program.machine.stack) != 0:
             return None  # else the frame is gone: a call through a pointer, as the last thing that is done
+    known: Mapping[int, tuple[int, ...]] = {}
+    for _ in range(_MAX_ROUNDS):
+        found = _leading(program, region, tables, known)
+        if found is None or found == known:
+            return found
+        known = found
+    return None
+
+
+def _leading(
+    program: "Program", region: Region, tables: Mapping[int, Table], known: Container[int]
+) -> Mapping[int, tuple[int, ...]] | None:
+    """See `through_tables`; ``known`` are indices to which tables lead as far as is known.
+
+    A table may lead to the middle of the way on which another one's number is compared: then that says nothing.
+    """
     found: dict[int, tuple[int, ...]] = {}
     begins = sorted({base for table in tables.values() for base, _ in table.places})
     for at, table in tables.items():
-        limit = _limit(program, region, table)
+        limit = _limit(program, region, table, known)
         if limit is not None and limit > _MAX_ENTRIES:
             return None
         ends = sorted({*begins, *_next_named(program, table)}) if limit is None else begins
@@ -80,9 +98,10 @@ def _targets(program: "Program", table: Table, begins: Sequence[int], most: int)
     return found
 
 
-def _limit(program: "Program", region: Region, table: Table) -> int | None:
+def _limit(program: "Program", region: Region, table: Table, entered: Container[int]) -> int | None:
     """How many entries a table has, by what is done on the only way to it with their number; None if that is unknown.
 
+    Of an index of ``entered`` it is known that there are other ways to it.
     Of a number of which 32 bits are compared the others are taken to be zero, as compilers see to.
     """
     if table.chosen is None:
@@ -93,7 +112,7 @@ def _limit(program: "Program", region: Region, table: Table) -> int | None:
             if operation.name == "and" and operation.operand < _MAX_ENTRIES:
                 return _count(operation.operand + 1, held.operations[position:])
         before = region.direct_predecessors(at)
-        if not at or len(before) != 1 or program.entries(Place(region, at)):
+        if not at or at in entered or len(before) != 1 or program.entries(Place(region, at)):
             return None
         place, follows = Place(region, before[0]), before[0] + 1 == at
         if (limit := _compared(program, place, held.location, taken=not follows)) is not None:

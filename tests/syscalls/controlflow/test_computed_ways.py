@@ -45,6 +45,19 @@ def test_the_tables_of_one_function_are_told_apart(tmp_path: Path):
     assert {site: len(places) for site, places in found.sites.items()} == {"acct": 2, "swapon": 1, "swapoff": 1}
 
 
+def test_a_table_is_not_as_short_as_a_case_says_that_falls_into_its_switch(tmp_path: Path):
+    """``case 0: y &= 1; case 1: n = acct; switch (y) { case 0: break; case 1: n = swapoff; case 2: syscall(n); }``."""
+    text = (
+        "cmp $1,%rdi; ja 9f; lea outer(%rip),%rdx; movslq (%rdx,%rdi,4),%rax; add %rdx,%rax; jmp *%rax; "
+        "masked: and $1,%esi; whole: mov $163,%ebx; "
+        "lea inner(%rip),%rdx; movslq (%rdx,%rsi,4),%rax; add %rdx,%rax; jmp *%rax; "
+        "one: mov $168,%ebx; two: mov %ebx,%eax; syscall; 9: hlt; "
+        ".section .rodata; outer: .long masked - outer, whole - outer; "
+        "inner: .long 9b - inner, one - inner, two - inner; .text"
+    )
+    assert set(calls(bare(tmp_path, text, "-s")).sites) == {"acct", "swapoff"}
+
+
 def test_a_fallback_that_a_table_leads_to_as_well_is_made(tmp_path: Path):
     """``case 0: r = pipe2(); if (r != -ENOSYS) return; case 1: swapon();``."""
     text = (
