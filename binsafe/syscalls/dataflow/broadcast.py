@@ -2,8 +2,9 @@
 
 glibc's ``setuid`` and its like have the call made by every thread: ``__nptl_setxid`` is handed a ``struct xid_command``
 that begins with the number. It leaves the address in a variable, from which each thread's handler of a signal reads it,
-makes the call and then makes it itself (``nptl/nptl_setxid.c``). What is found so is taken only where all of it are
-calls of that kind.
+makes the call and then makes it itself (``nptl/nptl_setxid.c``). Neither writes the number, and nobody else the
+variable. That is taken for granted of glibc's code alone, which is known by what the handler asks first; and what is
+found only where all of it are calls of that kind.
 """
 
 import re
@@ -13,6 +14,7 @@ from typing import NamedTuple
 
 from binsafe.syscalls.controlflow.places import Edge, Kind, Place
 from binsafe.syscalls.controlflow.program import Program
+from binsafe.syscalls.controlflow.regions import Region
 from binsafe.syscalls.dataflow.backward import all_ways, before
 from binsafe.syscalls.dataflow.relayed import IDENTITY
 from binsafe.syscalls.dataflow.wrappers import Gap, Resolution, argument
@@ -22,6 +24,8 @@ from binsafe.syscalls.tables import numbers
 _READING = re.compile(r"[er]ax, dword ptr \[(r\w+)\]")
 _STORING = re.compile(r"qword ptr \[rip [+-] 0x[0-9a-f]+\], (r\w+|0)")
 _LOADING = re.compile(r"r\w+, qword ptr \[rip [+-] 0x[0-9a-f]+\]")
+_SIGNAL, _CODE = re.compile(r"edi, 0x21"), re.compile(r"dword ptr \[r\w+ \+ 8\], (?:-6|0xfffffffa)")
+"""The handler compares the signal with ``SIGSETXID`` and ``si_code`` with ``SI_TKILL``."""
 _OBJECT = re.compile(r"rdi, (?:rsp|\[rsp(?: \+ (0x[0-9a-f]+|\d))?\])")
 _MAX_STEPS = 400
 """Instructions between a function's beginning and where it reads the number."""
@@ -36,12 +40,14 @@ def broadcast(program: Program, gap: Gap) -> Resolution | None:
         OutOfInstructions: the budget was used up on the way.
     """
     reading = program.place(gap.address) if program.machine.arch == "x86_64" else None
-    read = None if reading is None else _READING.fullmatch(reading.instruction.operands)
+    read = _READING.fullmatch(reading.instruction.operands) if reading is not None and _moves(reading) else None
     handed = None if reading is None or read is None else _handed(program, reading, read[1])
     if handed is None or handed.address == program.slice.entry or program.exported(handed.address):
         return None
     callers = [edge.place for edge in program.entries(handed) if edge.kind is Kind.CALL]
     if program.taken_at(handed.address) is not None or len(callers) != len(program.entries(handed)):
+        return None
+    if not _has_handler(program, handed.region):
         return None
     known = numbers(program.machine.arch)
     family = {known[name] for name in IDENTITY | {"setgroups"}}
@@ -50,6 +56,26 @@ def broadcast(program: Program, gap: Gap) -> Resolution | None:
     all_ = frozenset(number for each in told for number in each.numbers)
     sure = len(told) == len(found) and {number.value for number in all_} <= family
     return Resolution(all_, frozenset()) if sure else None
+
+
+def _moves(place: Place) -> bool:
+    return place.region.instructions.names[place.at] in {"mov", "movsxd"}
+
+
+def _has_handler(program: Program, region: Region) -> bool:
+    """Whether a variable that a function uses is used by glibc's handler, too."""
+    named = program.references
+    inside = (named.sources >= region.start) & (named.sources < region.end)
+    variables = {*named.targets[inside].tolist()}
+    users = {source for variable in variables for source, _, _ in named.into(variable, variable + 1)}
+    regions = {user.start: user for source in users if (user := program.region(source)) is not None}
+    return any(map(_is_handler, regions.values()))
+
+
+def _is_handler(region: Region) -> bool:
+    instructions = region.instructions
+    compared = [instructions.operands(at) for at, name in enumerate(instructions.names) if name == "cmp"]
+    return all(any(map(asked.fullmatch, compared)) for asked in (_SIGNAL, _CODE))
 
 
 def _handed(program: Program, place: Place, register: str) -> Place | None:
@@ -109,11 +135,15 @@ def _origin(program: Program, place: Place, register: str) -> _Origin | None:
             for origin in before(program, here, edge, location):
                 if isinstance(origin.source, Moved) and not origin.source.operations:
                     work.append((edge.place, origin.source.location))
-                elif isinstance(origin.source, Unknown) and _LOADING.fullmatch(edge.place.instruction.operands):
+                elif isinstance(origin.source, Unknown) and _loads(edge.place):
                     found[edge.place.address, False] = _Origin(edge.place, parameter=False)
                 else:
                     return None
     return found.popitem()[1] if len(found) == 1 else None
+
+
+def _loads(place: Place) -> bool:
+    return _moves(place) and _LOADING.fullmatch(place.instruction.operands) is not None
 
 
 def _number(program: Program, call: Place) -> Resolution | None:
@@ -123,7 +153,7 @@ def _number(program: Program, call: Place) -> Resolution | None:
         if at + 1 in region.jumps_to or region.flow(at)[0] is not Flow.NEXT:
             return None
         instruction = region.instructions[at]
-        if (computed := _OBJECT.fullmatch(instruction.operands)) is not None:
+        if instruction.mnemonic in {"mov", "lea"} and (computed := _OBJECT.fullmatch(instruction.operands)) is not None:
             stack = region.frames[at].get(program.machine.stack)
             return None if stack is None else argument(program, [call], stack + int(computed[1] or "0", 0))
         if program.sources(Place(region, at), program.machine.arguments[0]) is not None:

@@ -14,14 +14,17 @@ volatile long in_front = 1;  // the program's headers name what is first in memo
 static struct command kept = {117};
 static struct command *volatile current INITIALLY;
 static struct command *volatile spare;
-OUTLINE static long on_each(void) {
+OUTLINE static long on_each(int signal, int *information) {
+    if (signal != SIGNAL || information[2] != -6) return 0;
     struct command *command = CURRENT;
     return call(command->number, command->id[0], command->id[1], command->id[2]);
 }
+static int information[4];
 OUTLINE static long on_all(struct command *command) {
     current = command;
     command->left = 1;
-    on_each();
+    WRITTEN;
+    on_each(33, information);
     long result = call(command->number, command->id[0], command->id[1], command->id[2]);
     current = 0;
     return result;
@@ -32,7 +35,17 @@ OUTLINE static long run(long id) { MORE; return one(id) + other(id); }
 """
 
 
-PLAIN = {"NUMBER": "117", "OBJECT": "&command", "MORE": "", "INITIALLY": "", "CURRENT": "current"}
+PLAIN = {
+    "NUMBER": "117",
+    "OBJECT": "&command",
+    "MORE": "",
+    "INITIALLY": "",
+    "CURRENT": "current",
+    "SIGNAL": "33",
+    "WRITTEN": "",
+}
+
+ADDED = 'asm volatile("mov $3,%%eax; add (%0),%%eax; syscall" :: "r"(command) : "rax", "rcx", "r11", "memory")'
 
 
 def source(**changes: str) -> str:
@@ -61,6 +74,8 @@ def test_what_changes_identity_on_all_threads(tmp_path: Path, options: tuple[str
         source(more="current = &kept"),
         source(more="static long (*volatile all)(struct command *) = on_all; all(&kept)"),
         source(more='asm volatile("" :: "r"(&current) : "memory")'),
+        source(signal="34"),
+        source(written=ADDED),
     ],
     ids=[
         "swapon",
@@ -72,12 +87,14 @@ def test_what_changes_identity_on_all_threads(tmp_path: Path, options: tuple[str
         "another writer",
         "taken",
         "variable taken",
+        "handler of another signal",
+        "number that is added to",
     ],
 )
 def test_what_is_no_such_call_or_not_known_is_reported(tmp_path: Path, text: str):
     found = freestanding(tmp_path, text)
     assert not found.complete
-    assert "read from memory" in found.unresolved[0].reason
+    assert any(reason in found.unresolved[0].reason for reason in ("read from memory", "computed by add"))
 
 
 @pytest.mark.parametrize("options", [("-static",), ("-static-pie",), ("-static", "-O0")], ids="".join)
