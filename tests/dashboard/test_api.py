@@ -126,10 +126,10 @@ def test_events_bring_what_is_new_and_a_lost_client_misses_nothing(recorder: Rec
 
 
 def test_a_flood_comes_in_pieces_and_none_is_left_out(recorder: Recorder):
+    flood = [each for _ in range(50) for each in many(50)]  # made before NiceGUI starts, which looks at all tuples
     with served(recorder.path) as port:
-        for _ in range(50):
-            for each in many(50):
-                recorder.record(each)
+        for each in flood:
+            recorder.record(each)
         recorder.flush()
         events = Events(port, "1:30")
         numbers: list[int] = []

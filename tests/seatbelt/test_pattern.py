@@ -12,7 +12,7 @@ from binsafe.seatbelt.pattern import Pattern, PatternError
 
 @given(st.text(alphabet="ab.*+?|()^$[]-\\", max_size=9), st.text(alphabet="ab-.", max_size=7))
 def test_the_same_as_pythons(pattern: str, subject: str):
-    assume(not re.search(r"[*+?]{2}|\[\]|\[\^\]|\[\[|--|\\[ab]|\(\?", pattern))
+    assume(not re.search(r"[*+?]{2}|\[\]|\[\^\]|\[\[|--|\[.*\|\||\\[ab]|\(\?", pattern))
     try:
         theirs = re.compile(pattern)
     except re.error:
