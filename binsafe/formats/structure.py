@@ -118,7 +118,7 @@ def text(data: memoryview | bytes, start: int = 0, *, limit: int = 4096) -> str:
 
 _CHUNK = 1024 * 1024
 _LET_GO = 16 * _CHUNK
-"""Bytes of a mapped file that are read before they are let go."""
+"""Bytes of a mapped file that are read before they are let go; smaller files are kept."""
 _LONGEST = 256
 """Bytes that are searched at once: what fits into a processor's cache."""
 
@@ -126,10 +126,12 @@ _LONGEST = 256
 def let_go(data: memoryview) -> None:
     """Give back the memory that a mapped file takes in this process; it comes back, unchanged, where it is read again.
 
-    Who has read a large file from end to end would otherwise have all of it. What is no mapped file stays as it is.
+    Who has read a large file from end to end would otherwise have all of it. A small one stays: to have it come back
+    takes longer than to scan it. So does what is no mapped file.
     """
-    if isinstance(data.obj, mmap.mmap) and data.readonly and hasattr(mmap, "MADV_DONTNEED"):
-        data.obj.madvise(mmap.MADV_DONTNEED)
+    mapped = data.obj
+    if isinstance(mapped, mmap.mmap) and len(mapped) > _LET_GO and data.readonly and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def find_all(data: memoryview, needle: bytes) -> Iterator[int]:

@@ -5,6 +5,7 @@ never be released in the child) that is still small (the child's memory is limit
 """
 
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -73,6 +74,7 @@ def _be_child(work: Callable[[], None], keep: Collection[int], said: int, parent
         end_with_parent()
         if os.getppid() != parent:  # it has ended already
             return
+        gc.freeze()  # to look for cycles in what we were born with would copy all of it
         os.setsid()  # Ctrl-C is for our parent to handle: it ends us
         nothing = os.open(os.devnull, os.O_RDWR)
         for descriptor, standard in ((nothing, 0), (nothing, 1), (said, 2)):

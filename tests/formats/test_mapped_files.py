@@ -37,13 +37,17 @@ def mapped(tmp_path: Path) -> Iterator[memoryview]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="no system that says what of a mapping is in memory")
-def test_what_is_let_go_of_takes_no_memory_and_is_the_same(mapped: memoryview):
+def test_what_is_let_go_of_takes_no_memory_and_is_the_same(mapped: memoryview, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "_LET_GO", SIZE - 1)
     assert bytes(mapped).count(b"\1") == SIZE - 8
     assert shared(mapped) == SIZE
     with mapped[100:200] as part:
         let_go(part)
     assert shared(mapped) == 0
     assert bytes(mapped[:5]) == b"word\1"
+    monkeypatch.setattr(module, "_LET_GO", SIZE)
+    let_go(mapped)
+    assert shared(mapped) >= 4096, "a small file stays"
 
 
 @pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="as above")

@@ -69,6 +69,21 @@ def test_what_breaks_a_child_is_told_and_nothing_of_its_parent_happens_twice():
     assert said == "buffered 1 ValueError: broken\nthe end\n"
 
 
+def test_a_child_looks_for_no_cycles_in_what_it_was_born_with():
+    """It would write to each object, and so get a copy of all that its parent has loaded."""
+    said = run(
+        """
+        import gc
+        kept = os.memfd_create("kept")
+        child = Forked(lambda: os.write(kept, str(len(gc.get_objects())).encode()), keep=(kept,), said=kept)
+        print(child.wait(), len(gc.get_objects()), os.pread(kept, 10, 0).decode())
+        """
+    )
+    status, ours, its = map(int, said.split())
+    assert status == 0
+    assert its < 100 < ours
+
+
 def test_a_child_can_be_ended_and_says_by_what():
     said = run(
         """

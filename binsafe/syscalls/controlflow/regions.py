@@ -47,19 +47,20 @@ class Region:
         """The index of the instruction that starts at an address; None if none does."""
         return None if address is None else self.instructions.at(address)
 
-    def _jumped(self, index: int) -> int | None:
-        """The index of the instruction of this region to which one jumps."""
-        jumps = self._flows.get(index) in _JUMPS
-        return self.at(self.machine.target(self.instructions, index)) if jumps else None
+    @cached_property
+    def _jumps(self) -> Mapping[int, int]:
+        """Index of each jump inside of this region -> the index to which it leads."""
+        target, instructions, at = self.machine.target, self.instructions, self.instructions.at
+        targets = ((i, target(instructions, i)) for i, flow in self._flows.items() if flow in _JUMPS)
+        found = ((i, at(address)) for i, address in targets if address is not None)
+        return {i: to for i, to in found if to is not None}
 
     @cached_property
     def jumps_to(self) -> dict[int, list[int]]:
         """Index -> indices of the jumps of this region that lead to it."""
         result: dict[int, list[int]] = {}
-        for i in [i for i, flow in self._flows.items() if flow in _JUMPS]:
-            at = self.at(self.machine.target(self.instructions, i))
-            if at is not None:
-                result.setdefault(at, []).append(i)
+        for i, to in self._jumps.items():
+            result.setdefault(to, []).append(i)
         return result
 
     @cached_property
@@ -72,7 +73,8 @@ class Region:
     @cached_property
     def indirect_jumps(self) -> tuple[int, ...]:
         """Indices of jumps to computed addresses: jump tables, and tail calls through pointers."""
-        return tuple(i for i, flow in self._flows.items() if flow is Flow.INDIRECT)
+        flows = self._flows
+        return tuple(i for i in flows if flows[i] is Flow.INDIRECT) if Flow.INDIRECT in flows.values() else ()
 
     def falls_through(self, index: int) -> bool:
         """Whether control can go on to the next instruction; after a call it can."""
@@ -132,7 +134,7 @@ class Region:
             while at < len(frames) and frames[at] is None:
                 frames[at] = frame
                 frame = self.machine.next_frame(self.instructions, at, frame)
-                jumped = self._jumped(at)
+                jumped = self._jumps.get(at)
                 if jumped is not None:
                     work.append((jumped, frame))
                 elif at == first_indirect:

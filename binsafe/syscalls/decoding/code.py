@@ -50,6 +50,7 @@ class Code:
         self.slice = slice_
         self.ranges = tuple(_ranges(slice_))
         self._starts = [r.address for r in self.ranges]
+        self._ends = [r.end for r in self.ranges]
         self._firsts = [*accumulate((len(r.data) for r in self.ranges), initial=0)]
         self.size = sum(len(r.data) for r in self.ranges)
         self.loaded_size = sum(len(_stored(slice_, s)) for s in slice_.segments)
@@ -58,7 +59,7 @@ class Code:
     def range_of(self, address: int) -> CodeRange | None:
         """The executable range that holds an address."""
         at = bisect_right(self._starts, address) - 1
-        return self.ranges[at] if at >= 0 and address < self.ranges[at].end else None
+        return self.ranges[at] if at >= 0 and address < self._ends[at] else None
 
     def position(self, address: int) -> int:
         """Where an address of code lies among all bytes of code, one range behind the other.
@@ -66,7 +67,7 @@ class Code:
         Of another address that of the code behind it.
         """
         at = bisect_right(self._starts, address) - 1
-        return self._firsts[at] + min(address - self._starts[at], len(self.ranges[at].data)) if at >= 0 else 0
+        return self._firsts[at] + min(address, self._ends[at]) - self._starts[at] if at >= 0 else 0
 
     def address(self, position: int) -> int:
         """The address of the code at a position."""

@@ -21,7 +21,6 @@ import numpy as np
 import numpy.typing as npt
 
 from binsafe.formats.elf_linking import Linking
-from binsafe.formats.symbols import places
 from binsafe.syscalls.controlflow.distances import named_by_distance
 from binsafe.syscalls.controlflow.index import BEFORE_TABLE
 from binsafe.syscalls.controlflow.program import Program
@@ -141,8 +140,7 @@ class _Builder:
         """
         pointers = self.program.pointers
         symbols = self.linking.symbols
-        own = np.fromiter((at for at, _ in places(self.program.slice.symbols) if at < 1 << 62), np.int64)
-        named = distinct(np.append(symbols.values[symbols.defined], own))
+        named = distinct(np.append(symbols.values[symbols.defined], self.layout.named))
         sized = symbols.defined & (symbols.sizes > 0)
         starts, ends = symbols.values[sized], symbols.values[sized] + symbols.sizes[sized]
         order = np.argsort(starts, kind="stable")

@@ -165,7 +165,7 @@ class X86_64:  # noqa: N801 - the processor's own name
 
     def keeps(self, instructions: Instructions, at: int, location: Location) -> bool:
         """Most do not write the register or slot that is followed."""
-        return values.keeps(instructions.names[at], instructions.operands(at).partition(",")[0], location)
+        return values.keeps(instructions, at, location)
 
     def sources(self, step: Step, location: Location) -> tuple[Source, ...] | None:
         """Where the location's value comes from; None if the instruction leaves it alone."""

@@ -2,7 +2,7 @@
 
 # ruff: noqa: PLR0911 - an instruction set is a list of cases
 
-from binsafe.syscalls.decoding.decode import Detail, Immediate, Memory, Operand, Register
+from binsafe.syscalls.decoding.decode import Detail, Immediate, Instructions, Memory, Operand, Register
 from binsafe.syscalls.machines.arithmetic import MASK, Operation
 from binsafe.syscalls.machines.machine import Constant, Location, Moved, Source, Step, Unknown, then
 
@@ -56,13 +56,19 @@ _ALONE = {
 }
 
 
-def keeps(name: str, first: str, location: Location) -> bool:
-    """Whether an instruction with this name and first operand leaves a register or stack slot alone beyond doubt."""
+def keeps(instructions: Instructions, at: int, location: Location) -> bool:
+    """Whether an instruction leaves a register or stack slot alone beyond doubt."""
+    name = instructions.names[at]
     if isinstance(location, int):
-        return name != "push" and ("[" not in first or name in _ONLY_READS)
+        return name != "push" and (name in _ONLY_READS or "[" not in instructions.operands(at).partition(",")[0])
     if name in _WRITES_NOTHING:
         return True
-    return name in _FIRST_OPERAND_ONLY and _REGISTERS.get(first, ("", 0))[0] != location
+    return name in _FIRST_OPERAND_ONLY and _register(instructions.operands(at)) != location
+
+
+def _register(operands: str) -> str:
+    """The full name of the general register that is the first operand; empty where none is."""
+    return _REGISTERS.get(operands.partition(",")[0], ("", 0))[0]
 
 
 def stored(step: Step, slot: int) -> tuple[Source, ...] | None:
@@ -101,7 +107,7 @@ def written(step: Step, register: str) -> tuple[Source, ...] | None:
     if mnemonic in _WRITES_NOTHING:
         return None
     if mnemonic in _FIRST_OPERAND_ONLY:
-        if _REGISTERS.get(step.instruction.operands.partition(",")[0], ("", 0))[0] != register:
+        if _register(step.instruction.operands) != register:
             return None
         detail = step.detail()
     else:

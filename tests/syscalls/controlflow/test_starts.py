@@ -40,7 +40,7 @@ def test_of_what_is_behind_an_address_nothing_is_decoded_to_know_whether_an_inst
 def test_many_addresses_are_starts_where_each_is():
     chance = random.Random(5)
     starts = np.array(sorted(chance.sample(range(1000, 9000), 300)), np.int64)
-    layout = Layout(starts, starts + 1, np.zeros(300, np.bool_), starts[:0])
+    layout = Layout(starts, starts + 1, np.zeros(300, np.bool_), starts[:0], starts)
     for low, high in ((0, 10_000), (3000, 3400), (9500, 9900)):
         addresses = np.array(chance.choices(range(low, high), k=2000), np.int64)
         assert (layout.begins(addresses) == (layout.exact(addresses) >= 0)).all()
