@@ -143,6 +143,13 @@ class Arm(Assembler):
         code = CONDITIONS.index(condition)
         self.to(label, 4, lambda here, there: struct.pack("<I", 0x5400_0000 | (there - here) // 4 << 5 | code))
 
+    def wrapper(self) -> None:
+        """A function of that name which makes the call that it is handed the number of."""
+        self.label("wrapper")
+        self.copy(8, 0)
+        self.syscall()
+        self.ret()
+
     def nop(self, count: int = 1) -> None:
         for _ in range(count):
             self.word(0xD503_201F)

@@ -18,7 +18,8 @@ def completed(region: Region, at: int, start: int, end: int, *, go: bool) -> tup
     if page is None:
         return (at,)
     register, address = page
-    preserved = register in machine.preserved(go=go)
+    kept_by_calls = not go or register in machine.preserved(go=True)
+    """GCC keeps pages in any register over calls of functions that it has seen (``-fipa-ra``)."""
     found: list[int] = []
     seen: set[int] = set()
     work = [at + 1]
@@ -33,7 +34,7 @@ def completed(region: Region, at: int, start: int, end: int, *, go: bool) -> tup
         if distances is None or leaves:
             return None
         found += [here for distance in distances if start <= address + distance < end]
-        if preserved if flow is Flow.CALL else machine.keeps(instructions, here, register):
+        if kept_by_calls if flow is Flow.CALL else machine.keeps(instructions, here, register):
             work += _following(region, here)
     return tuple(found)
 

@@ -102,8 +102,9 @@ class Region:
     @cached_property
     def exposed(self) -> tuple[int, ...]:
         """Stack slots at which objects begin that are reached in other ways than by name, ascending."""
-        found = map(self.machine.exposes, self.instructions, self.frames)
-        return tuple(sorted({slot for slot in found if slot is not None}))
+        frames, forgotten = self._frames
+        found = map(self.machine.exposes, self.instructions, frames)
+        return tuple(sorted({slot for slot in (*found, *forgotten) if slot is not None}))
 
     def is_exposed(self, slot: int) -> bool:
         """Whether a stack slot may lie in such an object: none reaches over the caller's return address."""
@@ -119,19 +120,33 @@ class Region:
             return False
         return self.is_padding(index) or self.leaving(index - 1) is Flow.TRAP
 
-    @cached_property
+    @property
     def frames(self) -> list[Frame]:
-        """The frame before each instruction; empty where nothing is known.
+        """The frame before each instruction; empty where nothing is known."""
+        return self._frames[0]
 
+    @cached_property
+    def _frames(self) -> tuple[list[Frame], set[int]]:
+        """The same, and the slots to which a register pointed on one of the ways that join somewhere.
+
+        Where ways join, what they agree on is known: a copy of the stack pointer may walk over an array in a loop.
         What only a jump table can lead to comes last: padding falls into code that has a frame of its own.
         """
         frames: list[Frame | None] = [None] * len(self.instructions)
+        forgotten: set[int] = set()
         work: list[tuple[int, Frame]] = [(0, {self.machine.stack: 0})]
         first_indirect = next(iter(self.indirect_jumps), None)
         orphans: list[tuple[int, Frame]] = []
         while work or orphans:
             at, frame = work.pop() if work else orphans.pop()
-            while at < len(frames) and frames[at] is None:
+            while at < len(frames):
+                known = frames[at]
+                if known is not None:
+                    agreed = self._agreed(known, frame)
+                    forgotten.update(slot for way in (known, frame) for name, slot in way.items() if name not in agreed)
+                    if len(agreed) == len(known):
+                        break
+                    frame = agreed
                 frames[at] = frame
                 frame = self.machine.next_frame(self.instructions, at, frame)
                 jumped = self._jumps.get(at)
@@ -142,7 +157,16 @@ class Region:
                 if not self.falls_through(at):
                     break
                 at += 1
-        return [{} if frame is None else frame for frame in frames]
+        return [{} if frame is None else frame for frame in frames], forgotten
+
+    def _agreed(self, known: Frame, other: Frame) -> Frame:
+        """What two ways to an instruction agree on.
+
+        Of the stack pointer itself the first one counts: in compiled code they differ only behind calls that do not
+        return, which look like a way.
+        """
+        stack = self.machine.stack
+        return {name: slot for name, slot in known.items() if name == stack or other.get(name) == slot}
 
     @cached_property
     def orphans(self) -> tuple[int, ...]:

@@ -36,14 +36,13 @@ def uses(region: Region, at: int) -> Uses:
             continue
         seen.add(here)
         flow, _ = region.flow(here)
-        through = flow in {Flow.CALL, Flow.INDIRECT} and instructions.operands(here) == register
+        through = flow in {Flow.CALL, Flow.INDIRECT} and instructions.operands(here).partition(", ")[0] == register
         use = Use.NONE if through else machine.use(instructions, here, register, at)
         if use is Use.FILLED:
             continue
         found += [here] * through
         nothing_else = nothing_else and use is Use.NONE and register not in _handed_on(region, here)
-        if flow is not Flow.CALL or register in machine.preserved(go=False):
-            work += _next(region, here)
+        work += _next(region, here)  # behind calls, too: GCC knows what functions that it has seen keep (-fipa-ra)
     return Uses(tuple(found), nothing_else)
 
 

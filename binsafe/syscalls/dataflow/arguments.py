@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from binsafe.syscalls.controlflow.places import Edge, Kind, Place
 from binsafe.syscalls.controlflow.program import Program
-from binsafe.syscalls.dataflow.backward import before
+from binsafe.syscalls.dataflow.backward import before, is_upper_half
 from binsafe.syscalls.dataflow.decisive import BITS
 from binsafe.syscalls.dataflow.wrappers import MAX_OPERATIONS, STEP_COST
 from binsafe.syscalls.machines.arithmetic import Operation, compute
@@ -144,7 +144,7 @@ class _Walk:
         """Whether the argument lies where others may write, or is the upper half of what two stores may have made."""
         if not isinstance(query.argument, Moved) or not isinstance(query.argument.location, int):
             return False
-        shifted = any(operation.name == "shift-right" for operation in query.argument.operations)
+        shifted = is_upper_half(query.argument, query.argument.operations)
         return shifted or query.place.region.is_exposed(query.argument.location)
 
     def _advance(self, query: _Query) -> None:

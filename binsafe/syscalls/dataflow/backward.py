@@ -5,13 +5,14 @@ that name them through the stack or frame pointer, and in calls and by stores th
 object was computed that may reach up to them. Where a value comes from anything else it is unknown.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from binsafe.syscalls.controlflow.places import Edge, Kind, Place
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.controlflow.regions import Region
 from binsafe.syscalls.dataflow.returns import returns
+from binsafe.syscalls.machines.arithmetic import Operation
 from binsafe.syscalls.machines.machine import Constant, Flow, Location, Moved, Source, Unknown
 
 
@@ -29,6 +30,11 @@ def all_ways(program: Program, place: Place) -> list[Place]:
     if not at or not region.anchored or tables is None or at in tables or program.entries(place):
         return []
     return [Place(region, index) for index in region.direct_predecessors(at)]
+
+
+def is_upper_half(held: Moved, operations: Iterable[Operation]) -> bool:
+    """Whether of a stack slot not only the lower half matters, of which it is followed what writes there."""
+    return isinstance(held.location, int) and any(operation.name == "shift-right" for operation in operations)
 
 
 def before(program: Program, target: Place, edge: Edge, location: Location) -> Iterator[Origin]:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from binsafe.syscalls.controlflow.places import Edge, Kind, Place
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.controlflow.regions import Region
-from binsafe.syscalls.dataflow.backward import before
+from binsafe.syscalls.dataflow.backward import before, is_upper_half
 from binsafe.syscalls.machines.arithmetic import Operation, compute, result
 from binsafe.syscalls.machines.machine import Constant, Location, Unknown
 
@@ -179,6 +179,8 @@ class _Walk:
                 self.gap(address, f"the number is {source.reason}")
             elif isinstance(source, Constant):
                 self.numbers.add(Number(compute(source.value, query.operations) & self.mask, outer))
+            elif is_upper_half(source, query.operations):
+                self.gap(address, "the number is the upper half of what two stores may have made")
             elif len(operations := source.operations + query.operations) > MAX_OPERATIONS:
                 self.gap(address, "the number is computed in too many steps")
             elif (number := result(operations, self.mask)) is not None:

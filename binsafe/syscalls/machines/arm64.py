@@ -41,9 +41,11 @@ from binsafe.syscalls.machines.machine import (
 Words = npt.NDArray[np.uint32]
 Chosen = npt.NDArray[np.bool_]
 
-_SVC_0 = 0xD400_0001
+_SVC, _WITHOUT_IMMEDIATE = 0xD400_0001, 0xFFE0_001F
 _NEAR = 16
 """Instructions behind an ``adrp`` in which mostly its ``add`` stands."""
+_HALVES_APART = 8
+"""Instructions between those that give a register the halves of an address."""
 _PAGE_REACH = 2048
 """Instructions in which a page that is kept may be used: those of large functions."""
 
@@ -66,12 +68,12 @@ class Arm64:
     names_absolutely = False  # an instruction has 4 bytes
 
     def find_sites(self, code: CodeRange) -> Iterator[int]:
-        """Aligned words that are ``svc #0``."""
+        """Aligned words that are ``svc``: the kernel does not look at its immediate (``arch/arm64/kernel/entry-common.c``)."""
         start, words = _words(code)
-        return iter((start + 4 * np.flatnonzero(words == _SVC_0)).tolist())
+        return iter((start + 4 * np.flatnonzero(words & _WITHOUT_IMMEDIATE == _SVC)).tolist())
 
     def is_site(self, instruction: Instruction) -> bool:
-        """Whether it is ``svc #0``; the kernel looks at no other immediate, but nobody writes one."""
+        """Whether it is ``svc``."""
         return instruction.mnemonic == "svc"
 
     def find_foreign(self, code: CodeRange) -> Iterator[int]:
@@ -112,6 +114,7 @@ class Arm64:
         start, words = _words(code)
         plain = np.flatnonzero(words & 0x9F00_0000 == 0x1000_0000)
         found = [_used(start + 4 * plain, start + 4 * plain + _adr_immediate(words[plain]), TAKEN)]
+        found.append(_whole(start, words))
         at = np.flatnonzero(words & 0x9F00_0000 == 0x9000_0000)
         held, elsewhere = np.ones(len(at), np.bool_), np.zeros(len(at), np.bool_)
         for reach in range(1, _NEAR + 1):
@@ -150,22 +153,24 @@ class Arm64:
 
     def flows(self, instructions: Instructions) -> dict[int, Flow]:
         """How control leaves each of them, by index; left out is what goes on."""
-        flows = ((at, self._flow(instruction.mnemonic)) for at, instruction in enumerate(instructions))
+        flows = ((at, self._flow(instruction)) for at, instruction in enumerate(instructions))
         return {at: flow for at, flow in flows if flow is not Flow.NEXT}
 
-    def _flow(self, mnemonic: str) -> Flow:
+    def _flow(self, instruction: Instruction) -> Flow:
         """How control leaves an instruction."""
+        mnemonic = instruction.mnemonic
         if mnemonic == "bl" or mnemonic.startswith("blr"):
             return Flow.CALL
         if mnemonic == "b":
             return Flow.JUMP
-        if mnemonic.startswith("b.") or mnemonic in values.COMPARE_AND_BRANCH:
+        if mnemonic.startswith(("b.", "bc.")) or mnemonic in values.COMPARE_AND_BRANCH:
             return Flow.BRANCH
-        if mnemonic in {"br", "braa", "brab", "braaz", "brabz"}:
+        if mnemonic in values.COMPUTED_JUMPS:
             return Flow.INDIRECT
         if mnemonic in values.RETURNS:
             return Flow.RETURN
-        return Flow.TRAP if mnemonic in values.TRAPS else Flow.NEXT
+        is_data = mnemonic == JUNK and not values.is_unknown(mnemonic, instruction.operands)
+        return Flow.TRAP if is_data or mnemonic in values.TRAPS else Flow.NEXT
 
     def target(self, instructions: Instructions, at: int) -> int | None:
         """Constants are the last of the operands."""
@@ -210,7 +215,7 @@ class Arm64:
         """Most do not write the register or slot that is followed."""
         name = instructions.names[at]
         if isinstance(location, int):
-            return not name.startswith(values.STORES)
+            return not name.startswith(values.STORES) and name != JUNK
         return not values.may_set(name, instructions.operands(at), location)
 
     def sources(self, step: Step, location: Location) -> tuple[Source, ...] | None:
@@ -257,27 +262,46 @@ def _pairs(start: int, words: Words, first: Addresses, second: Addresses, taken:
     return [_used(start + 4 * first[chosen], page[chosen] + by[chosen], use) for chosen, by, use in ways]
 
 
+def _whole(start: int, words: Words) -> References:
+    """Addresses of which instructions hold 16 bits each: ``movz`` and ``movk`` of one register, as pairs of the lower two.
+
+    So does the large code model of programs at fixed addresses (``-mcmodel=large``).
+    """
+    constants = np.flatnonzero(words & 0x5F80_0000 == 0x5280_0000)  # movz, movk; 32 bits or 64
+    halves, bits = (words[constants] >> 21) & 3, (words[constants] >> 5).astype(np.int64) & 0xFFFF
+    sources: list[Addresses] = []
+    targets: list[Addresses] = []
+    for reach in range(1, _HALVES_APART + 1):
+        first, second = slice(None, -reach), slice(reach, None)
+        same = (words[constants][first] ^ words[constants][second]) & 31 == 0
+        same &= constants[second] - constants[first] <= _HALVES_APART
+        pair = same & (halves[first] ^ halves[second] == 1) & (halves[first] < 2)
+        both = bits[first] << (16 * halves[first].astype(np.int64)) | bits[second] << (16 * halves[second].astype(np.int64))
+        sources.append(start + 4 * constants[first][pair])
+        targets.append(both[pair])
+    return _used(np.concatenate(sources), np.concatenate(targets), TAKEN)
+
+
 def _branches(words: Words) -> Chosen:
-    """``b``, ``b.cond``, ``cbz``, ``cbnz``, ``tbz``, ``tbnz``, ``br``: where they lead may use what is held here."""
+    """``b``, ``b.cond``, ``cbz``, ``cbnz``, ``tbz``, ``tbnz``, ``br``, ``braa``: where they lead may use what is held here."""
     found: Chosen = (words >> 26 == 0b000101) | (words >> 24 == 0x54) | (words & 0x7C00_0000 == 0x3400_0000)
-    found |= words & 0xFFFF_FC1F == 0xD61F_0000
+    found |= words & 0xFEFF_F000 == 0xD61F_0000
     return found
 
 
 def _fills(words: Words, registers: npt.NDArray[np.integer[Any]]) -> Chosen:
     """Whether an instruction leaves nothing of what a register held.
 
-    Looked for are those that follow an ``adrp``: additions, loads, copies and constants; returns; and calls, where the
-    register is not preserved.
+    Looked for are those that follow an ``adrp``: additions, loads, copies and constants; and returns. A call may leave
+    any register alone: GCC knows of functions that it has seen which they use (``-fipa-ra``).
     """
     fills = words & 0x7F80_0000 == 0x1100_0000  # add, with a constant
     fills |= words & 0x3F40_0000 == 0x3940_0000  # ldr and its like, but for vectors
     fills |= words & 0x1F00_0000 == 0x1000_0000  # adr, adrp
     fills |= words & 0x7FE0_FFE0 == 0x2A00_03E0  # mov, from a register
     fills |= words & 0x7F80_0000 == 0x5280_0000  # movz
-    calls = (words >> 26 == 0b100101) | (words & 0xFFFF_FC1F == 0xD63F_0000)
     returns = words == 0xD65F_03C0
-    found: Chosen = (fills & (words & 31 == registers)) | (calls & (registers < 19)) | returns
+    found: Chosen = (fills & (words & 31 == registers)) | returns
     return found
 
 

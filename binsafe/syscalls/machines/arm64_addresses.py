@@ -22,8 +22,10 @@ def distances(name: str, operands: str, register: str) -> tuple[int, ...] | None
     """See `Machine.distances`. Of an access the word behind it counts, too: some are of two."""
     if name == "bl" or register[1:] not in operands:
         return ()
-    if name in {"br", "blr"}:
+    if name in values.COMPUTED_JUMPS | values.CALLS:
         return (0,)
+    if name.startswith(values.CHANGES):
+        return None
     added = CONSTANT_SUM.fullmatch(operands) if name == "add" else None
     if added is not None and added["page"] == register:
         return (int(added["offset"], 0),)

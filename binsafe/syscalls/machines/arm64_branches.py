@@ -25,7 +25,7 @@ def tested(instructions: Instructions, at: int) -> Tested | None:
     if name in {"tbz", "tbnz"}:
         bit = int(operands[1][1:], 0)
         return Tested(at, (register,), lambda held: (held[0] >> bit & 1 == 0) == (name == "tbz"))
-    return _behind_flags(instructions, at, instructions[at].mnemonic.removeprefix("b."))
+    return _behind_flags(instructions, at, instructions[at].mnemonic.rpartition(".")[2])
 
 
 def settled(instructions: Instructions, at: int) -> Settled | None:

@@ -1,6 +1,6 @@
 """AArch64: where the stack pointer and its copies point, and which slots can be reached by other ways than these."""
 
-from binsafe.syscalls.decoding.decode import Instruction
+from binsafe.syscalls.decoding.decode import JUNK, Instruction
 from binsafe.syscalls.machines import arm64_values as values
 from binsafe.syscalls.machines.machine import Frame
 
@@ -13,7 +13,7 @@ _ACCESSES = ("ld", "st", "swp", "cas")
 def after(instruction: Instruction, frame: Frame) -> Frame:
     """The frame after an instruction."""
     mnemonic, operands = instruction.mnemonic, instruction.operands
-    if mnemonic in values.CALLS:
+    if mnemonic in values.CALLS or mnemonic == JUNK:
         return {name: offset for name, offset in frame.items() if name in {"sp", "x29"}}
     if not mnemonic.startswith(values.IMPLIED) and not any(name[1:] in operands for name in frame):
         return frame
@@ -34,14 +34,18 @@ def exposed(instruction: Instruction, frame: Frame) -> int | None:
     mnemonic, operands = instruction.mnemonic, instruction.operands
     outside, _, inside = operands.partition("[")
     base, *terms = inside.partition("]")[0].split(", ")
-    if values.full(base) in frame and terms and not terms[0].startswith("#"):
+    indexed = terms and not terms[0].startswith("#")
+    moved = base == "x29" and not inside.endswith("]")  # as a pointer: nobody moves a frame
+    if values.full(base) in frame and (indexed or moved):
         return frame[values.full(base)]
     first, *others = (values.full(name) for name in outside.rstrip(", ").split(", "))
     if inside:
         return min((frame[name] for name in (first, *others) if name in frame), default=None)
-    if first in {"sp", "x29"} or mnemonic in values.WRITES_NOTHING or not others or others[0] not in frame:
+    if first == "sp" or mnemonic in values.WRITES_NOTHING or not others or others[0] not in frame:
         return None
     amount = _amount(mnemonic, others[1:])
+    if first == "x29" and others[0] == "sp" and amount is not None:
+        return None  # the frame's own pointer, mostly
     return _ANY_SLOT if amount is None else frame[others[0]] + amount
 
 

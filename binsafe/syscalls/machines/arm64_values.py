@@ -9,16 +9,26 @@ from binsafe.syscalls.machines.machine import Constant, Moved, Source, Step, Unk
 _LOW_32 = Operation("and", 0xFFFF_FFFF)
 _ALIASES = {"fp": "x29", "lr": "x30", "wsp": "sp"}
 RETURNS = frozenset({"ret", "retaa", "retab", "eret"})
-TRAPS = frozenset({"brk", "udf", "hlt", JUNK})
+TRAPS = frozenset({"brk", "udf", "hlt"})
+COMPUTED_JUMPS = frozenset({"br", "braa", "brab", "braaz", "brabz"})
 COMPARE_AND_BRANCH = frozenset({"cbz", "cbnz", "tbz", "tbnz"})
-WRITES_NOTHING = RETURNS | TRAPS | COMPARE_AND_BRANCH | {"b", "br", "cmp", "cmn", "tst", "nop", "ccmp", "ccmn"}
+_COMPARES = frozenset({"cmp", "cmn", "tst", "ccmp", "ccmn"})
+WRITES_NOTHING = RETURNS | TRAPS | COMPARE_AND_BRANCH | COMPUTED_JUMPS | _COMPARES | {"b", "bc", "nop"}
 CALLS = frozenset({"bl", "blr", "blraa", "blrab", "blraaz", "blrabz"})
 PRESERVED = frozenset(f"x{number}" for number in range(19, 30))
 """Registers that a callee hands back as they were (AAPCS64, section 6.1.1)."""
 IMPLIED = ("svc", "pac", "aut", "xpac", "cpy", "set")
 """How what writes registers that it does not name, or all that it names, begins."""
-STORES = ("st", "swp", "cas", *(f"ld{operation}" for operation in ("add", "clr", "eor", "set", "sm", "um")))
+CHANGES = ("pac", "aut", "xpac", "movk", "bfi", "bfm", "bfxil", "bfc")
+"""How what leaves a part of what its first operand held begins."""
+_THROUGH_REGISTERS = ("cpy", "set")
+"""How the names of those begin that copy or fill as much memory as a register says."""
+STORES = ("st", "swp", "cas", *_THROUGH_REGISTERS, *(f"ld{operation}" for operation in ("add", "clr", "eor", "set", "sm", "um")))
 """How what writes memory begins: atomic operations, too."""
+_SCALABLE = ("z", "p")
+"""How the names of registers begin whose size no program knows."""
+_RESERVED = frozenset({0b0000, 0b0001, 0b0011})
+"""Bits 25 to 28 of words that are no instructions (Arm ARM, C4.1)."""
 _STORED = {"strb": 1, "sturb": 1, "strh": 2, "sturh": 2}
 _MOST_STORED = 64
 """Bytes that one of the others may write: ``st4``."""
@@ -56,6 +66,11 @@ def full(name: str) -> str:
     return f"x{name[1:]}" if name[:1] == "w" and name[1:].isdigit() else name
 
 
+def is_unknown(mnemonic: str, operands: str) -> bool:
+    """Whether these are bytes of an instruction that capstone does not know, and may do anything; others are data."""
+    return mnemonic == JUNK and int(operands.rpartition(", ")[2], 0) >> 1 & 0xF not in _RESERVED
+
+
 def writeback(memory: str) -> tuple[str, int]:
     """Base register and how far an access moves it: ``[sp, #-0x10]!`` before it, ``[sp], #0x10`` behind it."""
     inside, _, behind = memory.partition("]")
@@ -68,6 +83,8 @@ def may_set(name: str, operands: str, register: str) -> bool:
     """Whether an instruction may write a register, as far as its text tells: no other way is left out."""
     if name in WRITES_NOTHING:
         return False
+    if name == JUNK:
+        return True
     if name in CALLS:
         return register not in PRESERVED
     if name.startswith(IMPLIED):
@@ -99,15 +116,21 @@ def _accessed(detail: Detail) -> tuple[list[Register], Memory | None]:
 def stored(step: Step, slot: int) -> tuple[Source, ...] | None:
     """What an instruction does to a stack slot."""
     mnemonic = step.instruction.mnemonic
+    if mnemonic == JUNK:
+        return (_NOT_KNOWN,)
     if not mnemonic.startswith(STORES):
         return None
+    if mnemonic.startswith(_THROUGH_REGISTERS):
+        return step.through_pointer(slot)
     detail = step.detail()
     if detail is None:
-        return (Unknown("set by bytes that are no instruction"),)
+        return (_NOT_KNOWN,)
     registers, memory = _accessed(detail)
     start = None if memory is None else _place(memory, step)
     if start is None:
         return None if memory is None else step.through_pointer(slot)
+    if any(register.name.startswith(_SCALABLE) for register in registers):
+        return (Unknown("on the stack, where vectors of any size are written"),)
     if mnemonic not in {"str", "stur", "stp", "stnp"}:
         size = _STORED.get(mnemonic, _MOST_STORED)
         return (Unknown(f"written by {mnemonic}"),) if start < slot + 4 and start + size > slot else None
@@ -121,6 +144,9 @@ def stored(step: Step, slot: int) -> tuple[Source, ...] | None:
     return None
 
 
+_NOT_KNOWN = Unknown("set by bytes that are no instruction, or one that is not known here")
+
+
 def _size(name: str) -> int:
     """Bytes of a register by the letter of its name; vector and 128-bit ones count 16."""
     return {"w": 4, "s": 4, "h": 2, "b": 1, "q": 16, "v": 16}.get(name[:1], 8)
@@ -130,7 +156,10 @@ def _register(name: str) -> Source:
     """What a register holds before the instruction."""
     if name in {"wzr", "xzr"}:
         return Constant(0)
-    return Moved(full(name), (_LOW_32,) if name.startswith("w") else ())
+    whole = full(name)
+    if whole != "sp" and not whole.startswith("x"):
+        return Unknown("set by vectors")
+    return Moved(whole, (_LOW_32,) if name.startswith("w") else ())
 
 
 def written(step: Step, register: str) -> tuple[Source, ...] | None:
@@ -138,6 +167,8 @@ def written(step: Step, register: str) -> tuple[Source, ...] | None:
     mnemonic, operands = step.instruction.mnemonic, step.instruction.operands
     if mnemonic == "svc":
         return (Unknown("the result of a system call"),) if register == "x0" else None
+    if mnemonic == JUNK:
+        return (_NOT_KNOWN,)
     if mnemonic in WRITES_NOTHING or (register not in {"x29", "x30"} and register[1:] not in operands):
         return None
     detail = step.detail()
@@ -203,8 +234,10 @@ def _assigned(detail: Detail, register: str) -> tuple[Source, ...]:
     if not detail.plain or not rest:
         return (Unknown(f"computed by {mnemonic}"),)
     first = _value(rest[0])
-    if mnemonic in {"mov", "movz", "movn", "adr", "adrp"}:
+    if mnemonic in {"mov", "movz", "adr", "adrp"}:
         return (first,)
+    if mnemonic == "movn":
+        return (then(first, _ON_ONE["mvn"]),)
     if mnemonic == "movk" and isinstance(rest[0], Immediate):
         others = ~(0xFFFF << rest[0].shift) & MASK
         return (Moved(register, (Operation("and", others), Operation("or", rest[0].value))),)

@@ -95,12 +95,15 @@ COMPARED = (0xEB13_003F, set(), True)  # cmp x1, x19
 STORED = (0xF900_0033, set(), False)  # str x19, [x1]
 COPIED = (0xAA13_03E1, set(), False)  # mov x1, x19
 FILLED = (0xD280_0013, set(), True)  # mov x19, #0
+WITH_KEY = (0xD73F_0A61, {"getpid"}, True)  # blraa x19, x1
+SIGNED = (0xDAC1_0033, set(), False)  # pacia x19, x1
+TAGGED = (0xF2E0_2013, set(), False)  # movk x19, #256, lsl #48
 
 
 @pytest.mark.parametrize(
     ("word", "seen", "complete"),
-    [CALLED, COMPARED, STORED, COPIED, FILLED],
-    ids=["called", "compared", "stored", "copied", "filled"],
+    [CALLED, COMPARED, STORED, COPIED, FILLED, WITH_KEY, SIGNED, TAGGED],
+    ids=["called", "compared", "stored", "copied", "filled", "called with a key", "signed", "tagged"],
 )
 def test_arm64_keeps_an_address_in_a_register(word: int, seen: set[str], *, complete: bool):
     assembler = Arm()
@@ -113,10 +116,7 @@ def test_arm64_keeps_an_address_in_a_register(word: int, seen: set[str], *, comp
     assembler.word(word)
     assembler.mov(19, 0)
     assembler.ret()
-    assembler.label("wrapper")
-    assembler.copy(8, 0)
-    assembler.syscall()
-    assembler.ret()
+    assembler.wrapper()
     found = analyse(program(assembler, functions=("start", "wrapper")))
     assert set(found.sites) == {"write", *seen}
     assert found.complete == complete
@@ -132,9 +132,27 @@ def test_arm64_hands_arguments_on_in_calls(register: int):
     assembler.ret()
     assembler.label("other")
     assembler.ret()
-    assembler.label("wrapper")
-    assembler.copy(8, 0)
-    assembler.syscall()
-    assembler.ret()
+    assembler.wrapper()
     found = analyse(program(assembler, functions=("start", "other", "wrapper")))
     assert found.complete == (register == 9)
+
+
+def test_an_address_is_kept_in_any_register_over_the_call_of_a_function_that_does_not_use_it():
+    """GCC knows that of functions which it has seen (``-fipa-ra``)."""
+    x86, arm = X86(), Arm()
+    x86.to("wrapper", 7, lambda here, there: b"\x4c\x8d\x15" + struct.pack("<i", there - here - 7))  # lea r10, wrapper
+    x86.call("other")
+    x86.mov("rdi", 39)
+    x86.put(b"\x41\xff\xd2")  # call r10
+    x86.label("other")
+    wrapper(x86)
+    arm.adr(9, "wrapper")
+    arm.call("other")
+    arm.mov(0, 172)
+    arm.word(0xD63F_0120)  # blr x9
+    arm.label("other")
+    arm.ret()
+    arm.wrapper()
+    for assembler in (x86, arm):
+        found = analyse(program(assembler, functions=("start", "other", "wrapper")))
+        assert set(found.sites) == {"getpid"}

@@ -35,12 +35,48 @@ def _over_a_call(assembler: Arm) -> None:
     assembler.add_in_page(0, 20, "wrapper")
 
 
+def _over_a_call_in_any_register(assembler: Arm) -> None:
+    """GCC knows which registers a function uses that it has seen (``-fipa-ra``)."""
+    assembler.page(9, "wrapper")
+    assembler.call("other")
+    assembler.add_in_page(0, 9, "wrapper")
+
+
+def _behind_a_jump_with_a_key(assembler: Arm) -> None:
+    assembler.jump_if_zero(1, "cold")
+    assembler.page(9, "wrapper")
+    assembler.word(0xD71F_0841)  # braa x2, x1
+    assembler.mov(9, 5)
+    assembler.ret()
+    assembler.label("cold")
+    assembler.nop(20)
+    assembler.add_in_page(0, 9, "wrapper")
+
+
+def _in_halves(assembler: Arm) -> None:
+    """The large code model: ``movz x0, #low; nop; movk x0, #high, lsl #16``."""
+    assembler.to("wrapper", 4, lambda _, there: (0xD280_0000 | (there & 0xFFFF) << 5).to_bytes(4, "little"))
+    assembler.nop()
+    assembler.to("wrapper", 4, lambda _, there: (0xF2A0_0000 | there >> 16 << 5).to_bytes(4, "little"))
+
+
+def _in_halves_the_upper_one_first(assembler: Arm) -> None:
+    assembler.to("wrapper", 4, lambda _, there: (0x52A0_0000 | there >> 16 << 5).to_bytes(4, "little"))
+    assembler.to("wrapper", 4, lambda _, there: (0x7280_0000 | (there & 0xFFFF) << 5).to_bytes(4, "little"))
+
+
 def _near(assembler: Arm) -> None:
     assembler.page(0, "wrapper")
     assembler.add_in_page(0, 0, "wrapper")
 
 
-@pytest.mark.parametrize("take", [_near, _far, _in_another_block, _over_a_call])
+@pytest.mark.parametrize(
+    "take",
+    [
+        _near, _far, _in_another_block, _over_a_call, _over_a_call_in_any_register, _behind_a_jump_with_a_key,
+        _in_halves, _in_halves_the_upper_one_first,
+    ],
+)  # fmt: skip
 def test_an_address_is_taken_however_far_its_halves_are_apart(take: Callable[[Arm], None]):
     assembler = Arm()
     assembler.mov(0, 64)
@@ -50,10 +86,7 @@ def test_an_address_is_taken_however_far_its_halves_are_apart(take: Callable[[Ar
     assembler.ret()
     assembler.label("other")
     assembler.ret()
-    assembler.label("wrapper")
-    assembler.copy(8, 0)
-    assembler.syscall()
-    assembler.ret()
+    assembler.wrapper()
     found = analyse(program(assembler, functions=("start", "other", "wrapper")))
     assert found is not None
     assert any("whose address is taken" in gap.reason for gap in found.unresolved)
