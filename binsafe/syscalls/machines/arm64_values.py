@@ -2,6 +2,8 @@
 
 # ruff: noqa: PLR0911 - an instruction set is a list of cases
 
+from collections.abc import Iterable
+
 from binsafe.syscalls.decoding.decode import JUNK, Detail, Immediate, Memory, Operand, Register
 from binsafe.syscalls.machines.arithmetic import MASK, Operation
 from binsafe.syscalls.machines.machine import Constant, Moved, Source, Step, Unknown, then
@@ -23,7 +25,8 @@ CHANGES = ("pac", "aut", "xpac", "movk", "bfi", "bfm", "bfxil", "bfc")
 """How what leaves a part of what its first operand held begins."""
 _THROUGH_REGISTERS = ("cpy", "set")
 """How the names of those begin that copy or fill as much memory as a register says."""
-STORES = ("st", "swp", "cas", *_THROUGH_REGISTERS, *(f"ld{operation}" for operation in ("add", "clr", "eor", "set", "sm", "um")))
+_ATOMIC = ("swp", "cas", "ldadd", "ldclr", "ldeor", "ldset", "ldsm", "ldum")
+STORES = ("st", *_ATOMIC, *_THROUGH_REGISTERS)
 """How what writes memory begins: atomic operations, too."""
 _SCALABLE = ("z", "p")
 """How the names of registers begin whose size no program knows."""
@@ -116,19 +119,20 @@ def _accessed(detail: Detail) -> tuple[list[Register], Memory | None]:
 def stored(step: Step, slot: int) -> tuple[Source, ...] | None:
     """What an instruction does to a stack slot."""
     mnemonic = step.instruction.mnemonic
-    if mnemonic == JUNK:
-        return (_NOT_KNOWN,)
-    if not mnemonic.startswith(STORES):
+    if mnemonic != JUNK and not mnemonic.startswith(STORES):
         return None
-    if mnemonic.startswith(_THROUGH_REGISTERS):
-        return step.through_pointer(slot)
     detail = step.detail()
     if detail is None:
         return (_NOT_KNOWN,)
     registers, memory = _accessed(detail)
-    start = None if memory is None else _place(memory, step)
+    start = None if memory is None or mnemonic.startswith(_THROUGH_REGISTERS) else _place(memory, step)
     if start is None:
-        return None if memory is None else step.through_pointer(slot)
+        return step.through_pointer(slot)
+    return _stored_at(mnemonic, registers, start, slot)
+
+
+def _stored_at(mnemonic: str, registers: Iterable[Register], start: int, slot: int) -> tuple[Source, ...] | None:
+    """What a store of registers, from one stack slot on, does to another."""
     if any(register.name.startswith(_SCALABLE) for register in registers):
         return (Unknown("on the stack, where vectors of any size are written"),)
     if mnemonic not in {"str", "stur", "stp", "stnp"}:
