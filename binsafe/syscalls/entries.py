@@ -1,7 +1,9 @@
 """All ways of a program into the kernel: its sites, the numbers that they can be given, and what could not be told."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
+from binsafe.model import Slice
 from binsafe.syscalls.controlflow.places import Place
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.dataflow import sites
@@ -15,9 +17,8 @@ from binsafe.syscalls.tables import names
 _X32 = 0x4000_0000
 """``__X32_SYSCALL_BIT`` of ``arch/x86/include/uapi/asm/unistd.h``: kernels that know the ABI make the call."""
 
-
-CAN_BE_WRITTEN = "what it runs can be written while it runs"
-"""Of a file with a segment that is writable and executable."""
+_CAN_BE_WRITTEN = "what it runs can be written while it runs"
+_RUNS_ON_STACK = "what it puts on its stack can be run"
 
 
 class Entries(NamedTuple):
@@ -30,6 +31,14 @@ class Entries(NamedTuple):
     """Each site, and all its numbers."""
     whole: bool
     """False where the budget was used up on the way: there may be more."""
+
+
+def unwritten(slice_: Slice) -> Iterator[str]:
+    """Why a program may run what is not in the file: a segment or the stack is writable and executable."""
+    if slice_.traits.get("rwx_segment"):
+        yield _CAN_BE_WRITTEN
+    if slice_.traits.get("executable_stack"):
+        yield _RUNS_ON_STACK
 
 
 def entries(program: Program) -> Entries:

@@ -20,7 +20,7 @@ from binsafe.syscalls.dataflow.arguments import at_sites
 from binsafe.syscalls.dataflow.decisive import decisive
 from binsafe.syscalls.dataflow.wrappers import Gap, Number
 from binsafe.syscalls.decoding.decode import Decoder, OutOfInstructions
-from binsafe.syscalls.entries import CAN_BE_WRITTEN, Entries, entries
+from binsafe.syscalls.entries import Entries, entries, unwritten
 from binsafe.syscalls.glibc import is_static_glibc, loads_services
 from binsafe.syscalls.linking.judging import proved
 from binsafe.syscalls.machines.machine import Machine
@@ -41,8 +41,7 @@ def analyse_static(
             implied |= set(vdso.calls(program.code)) & numbers(machine.arch).keys()
         if program.code.range_of(slice_.entry) is None:
             gaps.add(Gap(slice_.entry, "the entry point lies outside the code"))
-        if slice_.traits.get("rwx_segment"):
-            gaps.add(Gap(slice_.entry, CAN_BE_WRITTEN))
+        gaps.update(Gap(slice_.entry, reason) for reason in unwritten(slice_))
         found = entries(program)
         gaps |= found.gaps
     except OutOfInstructions:

@@ -87,6 +87,8 @@ class Program:
         self._incoming = Incoming(self)
         self._taken = Taken(self)
         self._jumped_to: dict[int, Mapping[int, tuple[int, ...]] | None] = {}
+        self._linking = linking
+        self._through: dict[frozenset[str], frozenset[int]] = {}
         self._exported = (
             np.array([], np.int64) if linking is None else distinct(linking.symbols.values[linking.symbols.defined])
         )
@@ -273,6 +275,17 @@ class Program:
     def called_through(self, slot: int) -> list[Place]:
         """The calls and jumps through a slot: of code itself, or of its stub."""
         return self._taken.called_through(slot)
+
+    def through(self, names: frozenset[str]) -> frozenset[int]:
+        """Where the calls of imported functions with these names stand, and the jumps to them; found out once."""
+        if names not in self._through:
+            used = distinct(self.pointers.symbols)
+            used = used[used > 0]
+            symbols = () if self._linking is None else self._linking.symbols.chosen(used)
+            chosen = [index for index, symbol in zip(used, symbols, strict=False) if symbol.name in names]
+            slots = self.pointers.slots[among(self.pointers.symbols, chosen)].tolist()
+            self._through[names] = frozenset(place.address for slot in slots for place in self.called_through(slot))
+        return self._through[names]
 
     def called_when_loaded(self, source: int) -> Iterator[Place]:
         """The calls and jumps through the register that is loaded from memory at an address of code."""

@@ -1,8 +1,9 @@
 """One step of a backward walk: where what a location holds came from, over one edge.
 
 What is taken for granted: callees keep their convention's preserved registers; stack slots change only by instructions
-that name them through the stack or frame pointer, and in calls and by stores through pointers where the address of an
-object was computed that may reach up to them. Where a value comes from anything else it is unknown.
+that name them through the stack or frame pointer, in calls of what returns twice or names its caller's frame, and in
+other calls and by stores through pointers where the address of an object was computed that may reach up to them. Where
+a value comes from anything else it is unknown.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,6 +12,7 @@ from typing import NamedTuple
 from binsafe.syscalls.controlflow.places import Edge, Kind, Place
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.controlflow.regions import Region
+from binsafe.syscalls.dataflow.callees import disturbs
 from binsafe.syscalls.dataflow.returns import returns
 from binsafe.syscalls.machines.arithmetic import Operation
 from binsafe.syscalls.machines.machine import Constant, Flow, Location, Moved, Source, Unknown
@@ -58,6 +60,8 @@ def before(program: Program, target: Place, edge: Edge, location: Location) -> I
         if returns(program, callee):
             yield Origin(lost, place.address)
         return
+    elif flow is Flow.CALL and isinstance(location, int) and disturbs(program, place, location):
+        yield Origin(Unknown("on the stack, to which what was called writes or returns twice"), place.address)
     elif flow is Flow.BRANCH and (value := _known_behind(program, target, place, location)) is not None:
         yield Origin(Constant(value), place.address)
         return

@@ -16,7 +16,7 @@ from binsafe.syscalls.dataflow import arguments
 from binsafe.syscalls.dataflow.decisive import decisive
 from binsafe.syscalls.decoding.code import HIGHEST_ADDRESS
 from binsafe.syscalls.decoding.decode import Decoder, OutOfInstructions
-from binsafe.syscalls.entries import CAN_BE_WRITTEN, entries
+from binsafe.syscalls.entries import entries, unwritten
 from binsafe.syscalls.glibc import WATCHED, service_function
 from binsafe.syscalls.linking import graph, habits
 from binsafe.syscalls.linking.c_library import has_calls_beside
@@ -215,8 +215,7 @@ class Summariser:
         """Why what runs may be other than what was followed, whatever is called of the file."""
         if not self._whole:
             yield "too many instructions would have to be decoded"
-        if self._program.slice.traits.get("rwx_segment"):
-            yield CAN_BE_WRITTEN
+        yield from unwritten(self._program.slice)
         if self._linking.diverting:
             yield "it is a filter, or has an auditor: what its names mean is decided elsewhere"
 

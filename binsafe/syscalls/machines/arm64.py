@@ -155,6 +155,10 @@ class Arm64:
         """Additions to sp and to its copies, stores of them, and accesses with an index."""
         return frames.exposed(instruction, frame)
 
+    def reaches_up(self, instruction: Instruction, frame: Frame) -> None:  # noqa: ARG002 - see below
+        """None are told: a call leaves the address in a register."""
+        return
+
     def table(self, instructions: Instructions, at: int, straight: int) -> Table | None:
         """See `arm64_tables`."""
         return table(instructions, at, straight)

@@ -274,6 +274,10 @@ class Machine(Protocol):
         """
         ...
 
+    def reaches_up(self, instruction: Instruction, frame: Frame) -> range | None:
+        """The bytes of the stack, where they are what its function returns to, or are above that and it writes them."""
+        ...
+
     def table(self, instructions: Instructions, at: int, straight: int) -> Table | None:
         """The table that the indirect jump at an index takes its target from; None where it takes none.
 

@@ -155,6 +155,10 @@ class X86_64:  # noqa: N801 - the processor's own name
         """``lea``, copies of rsp and rbp, and accesses with an index."""
         return frames.exposed(instruction, frame)
 
+    def reaches_up(self, instruction: Instruction, frame: Frame) -> range | None:
+        """See `x86_64_frames`."""
+        return frames.reaches_up(instruction, frame)
+
     def table(self, instructions: Instructions, at: int, straight: int) -> Table | None:  # noqa: ARG002 - see there
         """See `x86_64_tables`."""
         return table(instructions, at)

@@ -1,6 +1,7 @@
 """x86-64: where the stack and frame pointers point, and which stack slots can be reached by other ways than these."""
 
-from binsafe.syscalls.decoding.decode import Instruction
+from binsafe.syscalls.decoding.decode import Instruction, Memory
+from binsafe.syscalls.decoding.operands import from_text
 from binsafe.syscalls.machines import x86_64_values as values
 from binsafe.syscalls.machines.machine import Frame
 
@@ -12,6 +13,9 @@ _POINTERS = ("rsp", "rbp")
 _PUSHES = frozenset({"push", "pushfq"})
 _POPS = frozenset({"pop", "popfq"})
 _MOVES_THE_STACK = _PUSHES | _POPS | {"pushf", "popf", "leave", "enter"}
+_RETURN_ADDRESS = 8
+"""Bytes of it, which begin where the stack pointer points at first."""
+_NAMES_ONLY = frozenset({"lea", "nop"})
 _SEGMENTS = frozenset({"fs", "gs"})
 _CONSTANT_SIZES = (2, 5)
 """Bytes of ``push`` with a constant: others have a prefix, which may be the one that has it push two bytes."""
@@ -75,6 +79,22 @@ def exposed(instruction: Instruction, frame: Frame) -> int | None:
     if (mnemonic != "lea" and len(offsets) == len(terms)) or (base != "rsp" and base not in frame):
         return None
     return frame[base] + sum(offsets) if base in frame else _ANY_SLOT
+
+
+def reaches_up(instruction: Instruction, frame: Frame) -> range | None:
+    """See `Machine.reaches_up`."""
+    mnemonic, operands = instruction.mnemonic, instruction.operands
+    if mnemonic in _POPS and frame.get("rsp") == 0:
+        return range(_RETURN_ADDRESS)
+    if "[" not in operands or mnemonic in _NAMES_ONLY or not any(name in operands for name in frame):
+        return None
+    for at, operand in enumerate(from_text(operands)):
+        if isinstance(operand, Memory) and operand.base in frame and not operand.indexed:
+            first = frame[operand.base] + operand.displacement
+            written = at == 0 and mnemonic not in values.ONLY_READS
+            if first + operand.size > 0 and (first < _RETURN_ADDRESS or written):
+                return range(first, first + operand.size)
+    return None
 
 
 def _derives(mnemonic: str, first: str, others: list[str], frame: Frame) -> bool:

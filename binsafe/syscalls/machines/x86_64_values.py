@@ -35,7 +35,7 @@ _CONDITIONS = ("a", "ae", "b", "be", "e", "g", "ge", "l", "le", "ne", "no", "np"
 BRANCHES = frozenset(f"j{c}" for c in _CONDITIONS) | {"jrcxz", "jecxz", "loop", "loope", "loopne"}
 COMPARES = frozenset({"cmp", "test", "bt"})
 _READS = "call jmp nop mul div imul idiv fld fild fldcw ldmxcsr ucomiss ucomisd comiss comisd prefetcht0 prefetchnta"
-_ONLY_READS = COMPARES | frozenset(_READS.split())
+ONLY_READS = COMPARES | frozenset(_READS.split())
 """What leaves its first operand alone. Not taken from capstone, which is wrong for stores of SSE; what is not listed
 counts as written, and makes at worst a number unknown."""
 _FIRST_OPERAND = "mov movabs movzx movsx movsxd lea add sub and or xor adc sbb shl sal shr sar inc dec neg not bswap"
@@ -60,7 +60,7 @@ def keeps(instructions: Instructions, at: int, location: Location) -> bool:
     """Whether an instruction leaves a register or stack slot alone beyond doubt."""
     name = instructions.names[at]
     if isinstance(location, int):
-        return name != "push" and (name in _ONLY_READS or "[" not in instructions.operands(at).partition(",")[0])
+        return name != "push" and (name in ONLY_READS or "[" not in instructions.operands(at).partition(",")[0])
     if name in _WRITES_NOTHING:
         return True
     return name in _FIRST_OPERAND_ONLY and _register(instructions.operands(at)) != location
@@ -76,7 +76,7 @@ def stored(step: Step, slot: int) -> tuple[Source, ...] | None:
     mnemonic, operands = step.instruction.mnemonic, step.instruction.operands
     if mnemonic == "push":
         return _pushed(step) if step.frame().get("rsp") == slot + 8 else None
-    if "[" not in operands.partition(",")[0] or mnemonic in _ONLY_READS:
+    if "[" not in operands.partition(",")[0] or mnemonic in ONLY_READS:
         return None
     detail = step.detail()
     if detail is None:
@@ -128,7 +128,7 @@ def _touched(mnemonic: str, detail: Detail | None) -> set[str]:
     """Registers that an instruction writes, by their full names."""
     names = set() if detail is None else set(detail.writes())
     first = detail.operands[0] if detail is not None and detail.operands else None
-    if isinstance(first, Register) and (mnemonic not in _ONLY_READS or mnemonic == "imul"):
+    if isinstance(first, Register) and (mnemonic not in ONLY_READS or mnemonic == "imul"):
         names.add(first.name)
     return {_REGISTERS[name][0] for name in names if name in _REGISTERS}.union(_IMPLIED_WRITES.get(mnemonic, ()))
 

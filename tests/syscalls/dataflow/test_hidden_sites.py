@@ -6,7 +6,7 @@ Each program makes a call that is not in its list: then the list says that it is
 from pathlib import Path
 
 import pytest
-from compiled import bare, calls, needs_compiler
+from compiled import bare, build, calls, library, needs_compiler
 
 pytestmark = needs_compiler
 
@@ -78,3 +78,16 @@ def test_a_site_in_the_rest_of_a_page_is_reported_where_a_call_leads_there(tmp_p
 def test_code_that_can_be_written_is_reported(tmp_path: Path):
     found = calls(bare(tmp_path, f"mov $163,%eax; call c; {_EXIT}; .data; c: syscall; ret; .text", "-Wl,-N"))
     assert "what it runs can be written while it runs" in {gap.reason for gap in found.unresolved}
+
+
+def test_a_stack_that_can_be_run_is_reported(tmp_path: Path):
+    text = f"push $0xc3050f; mov $163,%eax; call *%rsp; {_EXIT}"
+    assert calls(bare(tmp_path, text)).complete  # it would be killed
+    found = calls(bare(tmp_path, text, "-Wl,-z,execstack"))
+    assert [gap.reason for gap in found.unresolved] == ["what it puts on its stack can be run"]
+
+
+def test_a_library_that_makes_the_stack_run_is_reported(tmp_path: Path):
+    library(tmp_path, "nested", "void f(void) {}", "-Wl,-z,execstack")
+    found = calls(build(tmp_path, "uses", "void f(void); int main(void) { f(); }", "-lnested"))
+    assert [gap.reason for gap in found.unresolved] == ["what it puts on its stack can be run"]

@@ -6,7 +6,7 @@ Each program makes ``acct`` (163), by way of what looks as if it could only be `
 from pathlib import Path
 
 import pytest
-from compiled import bare, calls, freestanding, needs_compiler
+from compiled import bare, build, calls, freestanding, needs_compiler
 
 pytestmark = needs_compiler
 
@@ -52,3 +52,45 @@ def test_what_a_pointer_may_reach_is_not_known(source: str, level: str, tmp_path
 def test_the_stack_pointer_moves_in_unusual_ways(text: str, tmp_path: Path):
     found = calls(bare(tmp_path, f"sub $64,%rsp; {text}; syscall; hlt; numbers: .byte 163"))
     assert not found.complete or "acct" in found.required
+
+
+_TWICE = """
+#include <setjmp.h>
+#include <unistd.h>
+static inline long call(long number) {
+    long result;
+    __asm__ volatile("syscall" : "=a"(result) : "a"(number), "D"(0) : "rcx", "r11", "memory");
+    return result;
+}
+__attribute__((noipa)) int jumps(void) {
+    jmp_buf place;
+    volatile long number = 39;
+    if (!setjmp(place)) { number = 163; longjmp(place, 1); }
+    return call(number);
+}
+__attribute__((noipa)) int splits(void) {
+    volatile long number = 39;
+    if (!vfork()) { number = 163; _exit(0); }
+    return call(number);
+}
+int main(void) { return jumps() + splits(); }
+"""
+
+
+@pytest.mark.parametrize("options", [(), ("-static", "-s"), ("-fno-plt", "-O1")], ids=["linked", "static", "no stubs"])
+def test_what_is_written_between_two_returns_is_not_known(options: tuple[str, ...], tmp_path: Path):
+    found = calls(build(tmp_path, "twice", _TWICE, *options))
+    assert sum("on the stack" in gap.reason for gap in found.unresolved) == 2
+
+
+@pytest.mark.parametrize(
+    "callee",
+    [
+        "movq $163,8(%rsp); ret",
+        "push %rbp; mov %rsp,%rbp; movl $163,16(%rbp); leave; ret",
+        "jmp two; two: popq %rcx; popq %rdx; push $163; jmp *%rcx",
+    ],
+)
+def test_a_function_that_writes_to_the_frame_of_its_caller(callee: str, tmp_path: Path):
+    found = calls(bare(tmp_path, f"push $39; call one; pop %rax; syscall; hlt; one: {callee}"))
+    assert not found.complete
