@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from binsafe.formats.structure import find_all
 from binsafe.syscalls.controlflow.places import Edge, Kind, Place
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.controlflow.regions import Region
@@ -26,6 +27,8 @@ _STORING = re.compile(r"qword ptr \[rip [+-] 0x[0-9a-f]+\], (r\w+|0)")
 _LOADING = re.compile(r"r\w+, qword ptr \[rip [+-] 0x[0-9a-f]+\]")
 _SIGNAL, _CODE = re.compile(r"edi, 0x21"), re.compile(r"dword ptr \[r\w+ \+ 8\], (?:-6|0xfffffffa)")
 """The handler compares the signal with ``SIGSETXID`` and ``si_code`` with ``SI_TKILL``."""
+_ASKING = b"\x83\xff\x21"
+"""The first of these as assemblers write it: to look for it takes less time than to decode all that name a variable."""
 _OBJECT = re.compile(r"rdi, (?:rsp|\[rsp(?: \+ (0x[0-9a-f]+|\d))?\])")
 _MAX_STEPS = 400
 """Instructions between a function's beginning and where it reads the number."""
@@ -64,12 +67,17 @@ def _moves(place: Place) -> bool:
 
 def _has_handler(program: Program, region: Region) -> bool:
     """Whether a variable that a function uses is used by glibc's handler, too."""
+    used = _used(program, region)
+    asking = [r.address + at for r in program.code.ranges for at in find_all(r.data, _ASKING)]
+    places = (place for address in asking if (place := program.place(address)) is not None)
+    return any(_is_handler(place.region) and not used.isdisjoint(_used(program, place.region)) for place in places)
+
+
+def _used(program: Program, region: Region) -> set[int]:
+    """The variables that a function names."""
     named = program.references
     inside = (named.sources >= region.start) & (named.sources < region.end)
-    variables = {*named.targets[inside].tolist()}
-    users = {source for variable in variables for source, _, _ in named.into(variable, variable + 1)}
-    regions = {user.start: user for source in users if (user := program.region(source)) is not None}
-    return any(map(_is_handler, regions.values()))
+    return {*named.targets[inside].tolist()}
 
 
 def _is_handler(region: Region) -> bool:
