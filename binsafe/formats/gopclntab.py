@@ -186,12 +186,13 @@ def _names(
     origin = _origin(header) + entry_size
     if max(infos) + origin + 4 > len(table.data):
         return None
-    records = bytes(table.data[origin : origin + max(infos) + 4])
-    text = bytes(table.data[header.names_offset :])
+    fields = np.frombuffer(table.data, np.uint8)[np.array(infos, np.int64)[:, None] + np.arange(origin, origin + 4)]
+    offsets = fields.view("<u4" if byte_order == "little" else ">u4").reshape(-1).tolist()
+    text = bytes(table.data[header.names_offset : header.names_offset + max(offsets) + _MAX_NAME])
+    let_go(table.data)
     budget = 4 * len(text)  # names are stored once each: a table that needs more was made to fill our memory
     names = []
-    for info in infos:
-        offset = int.from_bytes(records[info : info + 4], byte_order)
+    for offset in offsets:
         end = text.find(b"\0", offset, offset + _MAX_NAME)
         if end < 0:
             return None

@@ -8,6 +8,7 @@ are a small number then, and where Go's code begins at 64 KiB, as on arm64, most
 import numpy as np
 import numpy.typing as npt
 
+from binsafe.formats.structure import let_go
 from binsafe.model import Slice
 from binsafe.syscalls.machines.machine import Addresses
 from binsafe.syscalls.sets import among
@@ -32,6 +33,7 @@ def are_names(slice_: Slice, slots: Addresses) -> npt.NDArray[np.bool_]:
             inside = starts <= len(file) - _NAME
             types = file[np.where(inside, starts, 0)[:, None] + np.arange(_NAME)]
             found[at : at + len(some)] = inside & _are_types(slice_, types)
+            let_go(slice_.data)
     return found
 
 

@@ -6,8 +6,10 @@ that an instruction really starts at its source.
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from binsafe.formats.structure import let_go
 from binsafe.syscalls.decoding.code import Code, CodeRange
@@ -102,7 +104,7 @@ class Referring:
         An address shortly before a segment is that of a table in it, less an entry: ``table[i - 1]``.
         """
         empty = np.array([], np.int64)
-        found = [References(empty, empty, np.array([], np.int8))]
+        columns: tuple[list[npt.NDArray[Any]], ...] = [empty], [empty], [np.array([], np.int8)]
         spans = [(s.address - BEFORE_TABLE, s.address + s.memory_size) for s in code.slice.segments]
         for piece in pieces(code.ranges):
             sources, targets, uses = scan(piece)
@@ -113,11 +115,13 @@ class Referring:
                 kept |= (targets >= start) & (targets < end)
             kept &= sources < piece.address + _PIECE
             spend(int(kept.sum()))
-            found.append(References(sources[kept], targets[kept], uses[kept]))
-        sources, targets, uses = (np.concatenate(column) for column in zip(*found, strict=True))
-        found.clear()  # of millions two copies at a time are enough
+            for column, found in zip(columns, (sources, targets, uses), strict=True):
+                column.append(np.asarray(found)[kept])
+        targets = joined(columns[1])
         order = np.argsort(targets, kind="stable")
-        self.sources, self.targets, self.uses = sources[order], targets[order], uses[order]
+        self.targets = targets[order]
+        del targets  # of millions one copy more is enough
+        self.sources, self.uses = joined(columns[0])[order], joined(columns[2])[order]
         self._columns = self.sources.data, self.targets.data, self.uses.data
 
     def into(self, start: int, end: int) -> Iterator[tuple[int, int, int]]:

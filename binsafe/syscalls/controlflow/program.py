@@ -16,6 +16,7 @@ from binsafe.syscalls.controlflow.go_types import are_names
 from binsafe.syscalls.controlflow.incoming import Incoming
 from binsafe.syscalls.controlflow.index import Index, Referring, pieces
 from binsafe.syscalls.controlflow.layout import layout
+from binsafe.syscalls.controlflow.naming import Functions, Naming
 from binsafe.syscalls.controlflow.places import Edge, Place
 from binsafe.syscalls.controlflow.pointers import pointers
 from binsafe.syscalls.controlflow.regions import Region
@@ -259,6 +260,17 @@ class Program:
     def naming(self, start: int, end: int) -> Iterator[int]:
         """Where code names an address from ``start`` up to ``end``, or may."""
         return self._taken.naming(start, end)
+
+    def naming_absolutely(self, address: int) -> list[int]:
+        """Where four bytes of code are an address of it, whatever they are part of; where code can name one so."""
+        absolute = self.machine.names_absolutely and not self.slice.traits.get("pie")
+        return self._absolute.of(address) if absolute else []
+
+    @cached_property
+    def _absolute(self) -> Naming:
+        """Go's compiler and assembler name no place inside of a function so: ``$f(SB)`` is a ``lea`` for them."""
+        go = self.go
+        return Naming(self.code, None if go is None else Functions(np.frombuffer(go.addresses, np.int64), go.end))
 
     def completed(self, place: Place, start: int, end: int) -> tuple[int, ...] | None:
         """See `binsafe.syscalls.controlflow.pages`."""

@@ -43,8 +43,7 @@ class Taken:
         for source, _, use in program.references.into(address, address + 1):
             if use in {TAKEN, MAYBE_TAKEN} and self._is_kept(source, address):
                 yield source
-        absolute = program.machine.names_absolutely and not program.slice.traits.get("pie")
-        yield from (at for at in (program.code.naming(address) if absolute else ()) if self._names(at, address))
+        yield from (at for at in program.naming_absolutely(address) if self._names(at, address))
 
     def _names(self, place: int, address: int) -> bool:
         """Whether four bytes that are an address belong to one instruction that does not only compare it, if known.

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from binsafe.formats.structure import find_all, let_go
 from binsafe.model import Segment, Slice
-from binsafe.syscalls.sets import joined, packed
+from binsafe.syscalls.sets import joined
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -109,42 +109,35 @@ class Code:
         return b""
 
     def words(self, value: int, size: int = 1) -> Iterator[int]:
-        """Where an aligned 8-byte word of loaded memory is ``value``, or one of the ``size`` values from there on."""
-        for segment in self.slice.segments:
+        """Where an aligned 8-byte word of loaded memory holds an address of it: ``value``, or one of ``size`` from it.
+
+        An address that is no part of the program's memory is not looked for.
+        """
+        values, places = self._held
+        first, last = np.searchsorted(values, (value, value + size)).tolist()
+        return iter(places[first:last].tolist())
+
+    @cached_property
+    def _held(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """All words that hold an address of the program's memory, by the address, and where they stand."""
+        segments = [s for s in self.slice.segments if s.address + s.memory_size <= HIGHEST_ADDRESS]
+        lowest = min((s.address for s in segments), default=0)
+        size = max((s.address + s.memory_size for s in segments), default=0) - lowest
+        values, places = ([np.array([], np.int64)] for _ in range(2))
+        for segment in segments:
             skew = -segment.address % 8
             for first, words in aligned_words(_stored(self.slice, segment)[skew:]):
-                found = np.flatnonzero(words - np.uint64(value) < np.uint64(size))
-                yield from (segment.address + skew + first + 8 * at for at in found.tolist())
+                at = np.flatnonzero(words - np.uint64(lowest) < np.uint64(size))
+                values.append(words[at].astype(np.int64))
+                places.append(segment.address + skew + first + 8 * at)
+        held, at = joined(values), joined(places)
+        order = np.argsort(held, kind="stable")
+        return held[order], at[order]
 
     def find(self, pattern: bytes) -> Iterator[int]:
         """The first place of ``pattern`` in each range of code."""
         found = ((r.address, next(find_all(r.data, pattern), None)) for r in self.ranges)
         return (start + at for start, at in found if at is not None)
-
-    def naming(self, address: int, size: int = 1) -> list[int]:
-        """Where four bytes of code are the address of a place in it, or one of ``size``, whatever they are part of."""
-        first, last = (
-            len(self._named) if end >> 32 else int(np.searchsorted(self._named, np.uint64(end << 32)))
-            for end in (address, address + size)
-        )
-        return [self.address(pair & 0xFFFF_FFFF) for pair in self._named[first:last].tolist()]
-
-    @cached_property
-    def _named(self) -> npt.NDArray[np.uint64]:
-        """(what such bytes name, their position), packed: to find them all takes as long as to look for three."""
-        lowest = min((r.address for r in self.ranges), default=0)
-        highest = min(max((r.end for r in self.ranges), default=0), 1 << 32)
-        found = [np.array([], np.uint64)]
-        for r, position in zip(self.ranges, self._firsts, strict=False):
-            for first in range(0, max(0, len(r.data) - 3), _PIECE):
-                count = min(_PIECE, len(r.data) - 3 - first)
-                words = np.ndarray((count,), np.dtype("<u4"), buffer=r.data[first:], strides=(1,))
-                at = np.flatnonzero((words >= lowest) & (words < highest))
-                found.append(packed(words[at], position + first + at))
-                let_go(r.data)
-        named = joined(found)
-        named.sort()
-        return named
 
 
 def beside(code: Code) -> Iterator[CodeRange]:
