@@ -66,6 +66,13 @@ class Incoming:
             at -= 1
         return Place(region, at)
 
+    def leading_to(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """See `Program.leading_to`."""
+        yield from self._program.calls.into(start, end)
+        yield from self._program.jumps.into(start, end)
+        yield from self._through_slots(start, end)
+        yield from self._short(start, end, from_inside=True)
+
     def forget(self, start: int) -> None:
         """Forget what is known of the region that starts there: it is another one now."""
         self._known.pop(start, None)
@@ -102,14 +109,12 @@ class Incoming:
         found: dict[int, list[tuple[Kind | None, int]]] = {}
         for source, target in self._program.calls.into(start, end):
             found.setdefault(target, []).append((Kind.CALL, source))
-        targets, sources = self._through
-        for at in range(bisect_left(targets, start), bisect_left(targets, end)):
-            found.setdefault(targets[at], []).append((None, sources[at]))
+        for source, target in self._through_slots(start, end):
+            found.setdefault(target, []).append((None, source))
         for source, target in self._program.jumps.entering(start, end):
             found.setdefault(target, []).append((Kind.ENTRY, source))
-        for source, target in self._short_jumps_around(region):
-            if start <= target < end:
-                found.setdefault(target, []).append((Kind.ENTRY, source))
+        for source, target in self._short(start, end, from_inside=False):
+            found.setdefault(target, []).append((Kind.ENTRY, source))
         targets, sources = self._loads
         for at in range(bisect_left(targets, start), bisect_left(targets, start + 1)):
             calls = self._program.called_when_loaded(sources[at])
@@ -124,11 +129,20 @@ class Incoming:
                 calls = (Place(place.region, at) for name in named for at in registers.uses(place.region, name).calls)
                 yield from (Edge(_kind(call), call) for call in calls if call.leads(_kind(call), first.address))
 
-    def _short_jumps_around(self, region: Region) -> Iterator[tuple[int, int]]:
-        code, start, end = self._program.code.range_of(region.start), region.start, region.end
+    def _through_slots(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        targets, sources = self._through
+        found = range(bisect_left(targets, start), bisect_left(targets, end))
+        return ((sources[at], targets[at]) for at in found)
+
+    def _short(self, start: int, end: int, *, from_inside: bool) -> Iterator[tuple[int, int]]:
+        """Jumps with one byte of displacement to a range of addresses of code."""
+        code = self._program.code.range_of(start)
         first = start - _SHORT_REACH if code is None else max(start - _SHORT_REACH, code.address)
-        for begin, stop in ((first, start), (end, end + _SHORT_REACH)):
-            yield from self._program.machine.short_jumps_of_few(self._program.code.read(begin, stop), begin)
+        last = end + _SHORT_REACH
+        for begin, stop in ((first, last),) if from_inside else ((first, start), (end, last)):
+            for source, target in self._program.machine.short_jumps_of_few(self._program.code.read(begin, stop), begin):
+                if start <= target < end:
+                    yield source, target
 
     def _fallen_into(self, region: Region) -> list[Edge]:
         """The region before, if its last instruction goes on into this one; nothing goes on behind a last call."""

@@ -235,10 +235,9 @@ class Program:
         """Whether control may come to where an exception is caught in a region, which no instruction leads to."""
         return self._catching.within(region.start, region.end)
 
-    def leading_into(self, region: Region) -> Iterator[tuple[int, int]]:
-        """(source, target) of all bytes outside of a region that may be a call or a jump into it."""
-        found = self._incoming.into(region).items()
-        return ((source, target) for target, sources in found for _, source in sources)
+    def leading_to(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """(source, target) of all bytes that may be a call or a jump to an address from ``start`` up to ``end``."""
+        return self._incoming.leading_to(start, end)
 
     def undisturbed(self, place: Place, locations: Collection[Location], stops: Container[int] = ()) -> Place:
         """The earliest instruction from which control comes to ``place`` on one way only and leaves locations alone.

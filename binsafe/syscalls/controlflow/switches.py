@@ -31,6 +31,8 @@ def through_tables(program: "Program", region: Region) -> Mapping[int, tuple[int
 
     A table that other regions' jumps use, too, is not looked for.
     """
+    if not region.indirect_jumps:
+        return {}
     tables: dict[int, Table] = {}
     for at in region.indirect_jumps:
         table = program.machine.table(region.instructions, at, program.undisturbed(Place(region, at), ()).at)

@@ -67,13 +67,15 @@ def _leading_astray(program: Program, address: int) -> Iterator[tuple[int, int]]
     region = program.region(address)
     if region is None:
         return
-    others = program.leading_into(region)
-    taken = ((source, at) for source, at, use in program.references.into(address - _REACH, address + 1) if use == TAKEN)
-    for source, target in chain(region.astray, others, taken):
-        if address - _REACH < target <= address and region.at(target) is None:
-            place = program.place(source)
-            if place is not None and place.region.flow(place.at)[1] in {None, target}:
-                yield source, target
+    first, last = address - _REACH + 1, address + 1
+    leading = program.leading_to(max(first, region.start), last)
+    branches = ((source, target, program.branch) for source, target in leading)
+    named = program.references.into(first, last)
+    taken = ((source, target, program.place) for source, target, use in named if use == TAKEN)
+    for source, target, found_at in chain(branches, taken):
+        place = found_at(source) if region.at(target) is None else None
+        if place is not None and place.region.flow(place.at)[1] in {None, target}:
+            yield place.address, target
 
 
 def _beside(program: Program) -> Iterator[Gap]:
