@@ -3,6 +3,7 @@
 import fcntl
 import os
 import socket
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,14 @@ PORTS_LOCK = Path("/tmp/binsafe-thirty-ports.lock")
 
 WAITING_SECONDS = 600
 """For tests that may have to compile first, or to wait for the ports: the usual limit is for the test itself."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the programs that tests start keep bytecode, if not in the tree: to compile us takes most of their time."""
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+        kept = tempfile.TemporaryDirectory(prefix="binsafe-bytecode-")
+        config.add_cleanup(kept.cleanup)
+        os.environ["PYTHONPYCACHEPREFIX"] = kept.name  # of the workers, too, which start with this environment
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

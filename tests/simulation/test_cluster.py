@@ -12,24 +12,24 @@ import pytest
 pytest.importorskip("distributed", reason="dask.distributed is the extra cluster")
 
 
+def run(module: str, *arguments: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", module, *arguments]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
 @pytest.fixture
 def scheduler(tmp_path: Path) -> Iterator[str]:
     """The address of a cluster on loopback."""
     file = tmp_path / "scheduler.json"
     usual = ["--scheduler-file", str(file), "--no-dashboard", "--host", "127.0.0.1"]
     alone = ["--nthreads", "1", "--no-nanny", "--local-directory", str(tmp_path)]
-    commands = [
-        ["-m", "distributed.cli.dask_scheduler", *usual, "--port", "0"],
-        ["-m", "distributed.cli.dask_worker", *usual, *alone],
-    ]
-    started = [
-        subprocess.Popen([sys.executable, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        for command in commands
-    ]
+    started = [run("distributed.cli.dask_scheduler", *usual, "--port", "0")]
     try:
-        end = time.monotonic() + 30
-        while not file.exists() and time.monotonic() < end:
+        end = time.monotonic() + 60
+        while not (file.exists() and file.read_text().rstrip().endswith("}")):  # it is there before it is written
+            assert time.monotonic() < end
             time.sleep(0.1)
+        started.append(run("distributed.cli.dask_worker", *usual, *alone))
         yield json.loads(file.read_text())["address"]
     finally:
         for process in started:

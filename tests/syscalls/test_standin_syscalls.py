@@ -1,6 +1,7 @@
 """The stand-in as the Go linker makes it, for both processors, with its names and without."""
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -8,6 +9,7 @@ import pytest
 from elf_slices import elf_slice
 
 from binsafe.formats import parse
+from binsafe.model import Syscalls
 from binsafe.syscalls import analyse
 
 # Seen under strace (x86-64) and qemu-aarch64 -strace with load, or certain from the sources: Go's runtime (memory,
@@ -34,15 +36,25 @@ MUST_NOT_HAVE = """
 """
 
 
+@pytest.fixture(scope="module")
+def analysed(standin: Callable[[str], Path]) -> Callable[[str], Syscalls]:
+    """Return a function: target -> what the analysis says of the stand-in that is built for it, found out once."""
+    return cache(lambda target: analyse(elf_slice(standin(target))))
+
+
 @pytest.mark.parametrize(
     ("target", "abi", "own"),
     [("linux/amd64", "linux-x86_64", {"arch_prctl"}), ("linux/arm64", "linux-aarch64", set())],
 )
 def test_the_standin_needs_what_it_was_seen_to_make_and_nothing_sensitive(
-    standin: Callable[[str], Path], target: str, abi: str, own: set[str]
+    standin: Callable[[str], Path],
+    analysed: Callable[[str], Syscalls],
+    target: str,
+    abi: str,
+    own: set[str],
 ):
     slice_ = elf_slice(standin(target))
-    result = analyse(slice_)
+    result = analysed(target)
     assert result.abi == abi
     assert result.unresolved == ()
     assert result.complete
@@ -59,28 +71,30 @@ def test_the_standin_needs_what_it_was_seen_to_make_and_nothing_sensitive(
 
 
 @pytest.mark.parametrize("target", ["linux/amd64", "linux/arm64"])
-def test_our_own_parsers_slice_gives_the_same_answer(standin: Callable[[str], Path], target: str):
-    path = standin(target)
-    (slice_,) = parse(memoryview(path.read_bytes())).slices
-    assert analyse(slice_) == analyse(elf_slice(path))
+def test_our_own_parsers_slice_gives_the_same_answer(
+    standin: Callable[[str], Path], analysed: Callable[[str], Syscalls], target: str
+):
+    (slice_,) = parse(memoryview(standin(target).read_bytes())).slices
+    assert analyse(slice_) == analysed(target)
 
 
 @pytest.mark.parametrize("target", ["linux/amd64", "linux/arm64"])
-def test_names_are_not_needed(standin: Callable[[str], Path], target: str):
+def test_names_are_not_needed(standin: Callable[[str], Path], analysed: Callable[[str], Syscalls], target: str):
     slice_ = elf_slice(standin(target))
     stripped = msgspec.structs.replace(slice_, symbols=())
     assert slice_.symbols
-    assert analyse(stripped) == analyse(slice_)
+    assert analyse(stripped) == analysed(target)
 
 
 @pytest.mark.parametrize("target", ["linux/amd64", "linux/arm64"])
-def test_without_gos_table_direct_calls_tell_where_functions_start(standin: Callable[[str], Path], target: str):
+def test_without_gos_table_direct_calls_tell_where_functions_start(
+    standin: Callable[[str], Path], analysed: Callable[[str], Syscalls], target: str
+):
     slice_ = elf_slice(standin(target))
-    full = analyse(slice_)
     table = slice_.section(".gopclntab")
     blank = bytearray(slice_.data)
     blank[table.offset : table.offset + table.size] = bytes(table.size)
     sections = tuple(s for s in slice_.sections if s.executable)
     bare = analyse(msgspec.structs.replace(slice_, data=memoryview(bytes(blank)), sections=sections, symbols=()))
-    assert set(full.required) <= set(bare.required)
+    assert set(analysed(target).required) <= set(bare.required)
     assert not bare.complete  # the one number that only a Go function's name explains
