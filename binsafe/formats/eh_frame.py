@@ -8,13 +8,20 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from binsafe.formats.eh_pointers import OMITTED, Cursor
 from binsafe.model import Slice
 
 _ABSOLUTE_4, _RELATIVE_4, _INDIRECT = 0x03, 0x1B, 0x80
 """Encodings of a function's address that are read: ``DW_EH_PE_udata4``, and ``DW_EH_PE_pcrel | DW_EH_PE_sdata4``."""
 _ADVANCES = frozenset({0x00, 0x02, 0x03, 0x04, *range(0x40, 0x80)})
 """What says nothing of the first instruction: ``DW_CFA_nop``, and all forms of ``DW_CFA_advance_loc``."""
+_LONGEST = 1 << 20
+"""Bytes of an entry."""
 _PERSONALITY, _FUNCTION, _LANGUAGE = b"PRL"
+_ARGUMENTS = 0x2E
+"""``DW_CFA_GNU_args_size``: what was pushed for a call is gone where an exception out of it is caught."""
+UNKNOWN = -1
+"""In place of an address."""
 
 
 class Extent(NamedTuple):
@@ -24,8 +31,15 @@ class Extent(NamedTuple):
     end: int
     whole: bool
     """Whether its frame is that of a call at its first instruction: what was split off has its function's, mostly."""
-    catches: bool = False
-    """Whether exceptions may be caught in it, or objects destroyed by them: it has language-specific data."""
+    table: int = 0
+    """Where its `exception_table` is; 0 where it has none, and `UNKNOWN`."""
+    pushes: bool = False
+    """Whether a call out of which an exception comes may have arguments on the stack that were pushed for it."""
+
+    @property
+    def catches(self) -> bool:
+        """Whether exceptions may be caught in it, or objects destroyed by them."""
+        return self.table != 0
 
 
 class Frames(NamedTuple):
@@ -45,12 +59,14 @@ class Frames(NamedTuple):
         return self.extents[at] if at >= 0 and address < self.extents[at].end else None
 
 
-class _Common(NamedTuple):
-    """One common information entry."""
+class Common(NamedTuple):
+    """One common information entry: what its functions share."""
 
     encoding: int
     augmented: bool
     personality: int | None
+    language: int = OMITTED
+    """How a function's pointer to its `exception_table` is encoded."""
 
 
 def frames(slice_: Slice) -> Frames | None:
@@ -64,6 +80,32 @@ def frames(slice_: Slice) -> Frames | None:
         return None
 
 
+def extent(slice_: Slice, address: int) -> Extent:
+    """The function of one entry.
+
+    Raises:
+        LookupError, ValueError: it is not as expected.
+    """
+    entry = _entry(slice_, address)
+    return entry.function(4, common(slice_, address + 4 - entry.number(4)))
+
+
+def common(slice_: Slice, address: int) -> Common:
+    """The common information entry at an address.
+
+    Raises:
+        LookupError, ValueError: it is not as expected.
+    """
+    return _entry(slice_, address).common(8)
+
+
+def _entry(slice_: Slice, address: int) -> "_Reader":
+    size = int.from_bytes(slice_.read(address, 4), "little")
+    if not 4 <= size <= _LONGEST:
+        raise ValueError("an entry of another form")
+    return _Reader(slice_.read(address, 4 + size), address)
+
+
 class _Reader:
     def __init__(self, data: bytes, address: int) -> None:
         self._data = data
@@ -75,29 +117,30 @@ class _Reader:
         Raises:
             LookupError, ValueError: they are not as expected.
         """
-        common: dict[int, _Common] = {}
+        common: dict[int, Common] = {}
         extents = []
-        for start, end in self._entries():
-            distance = self._number(start)
+        for start in self._entries():
+            distance = self.number(start)
             if distance:
-                extents.append(self._function(start, end, common[start - distance]))
+                extents.append(self.function(start, common[start - distance]))
             else:
-                common[start - 4] = self._common(start + 4)
+                common[start - 4] = self.common(start + 4)
         called = frozenset(each.personality for each in common.values() if each.personality is not None)
         return Frames(tuple(sorted(each for each in extents if 0 <= each.start < each.end)), called)
 
-    def _entries(self) -> Iterator[tuple[int, int]]:
-        """Where each entry starts behind its length, and ends. Those of several files have zeros between them."""
+    def _entries(self) -> Iterator[int]:
+        """Where each entry starts, behind its length. Those of several files have zeros between them."""
         at = 0
         while at + 4 <= len(self._data):
-            size = self._number(at)
+            size = self.number(at)
             if at + 4 + size > len(self._data) or 0 < size < 4:
                 raise ValueError("an entry that goes on behind the end, or is none")
             if size:
-                yield at + 4, at + 4 + size
+                yield at + 4
             at += 4 + size
 
-    def _common(self, at: int) -> _Common:
+    def common(self, at: int) -> Common:
+        """The common information entry whose version stands at an offset."""
         version = self._data[at]
         end = self._data.index(b"\0", at + 1)
         words = self._data[at + 1 : end]
@@ -106,14 +149,14 @@ class _Reader:
         if not words.startswith(b"z"):
             if words:
                 raise ValueError("an augmentation whose size is not said")
-            return _Common(0, augmented=False, personality=None)
+            return Common(0, augmented=False, personality=None)
         at = self._skip(at)
-        encoding, personality = 0, None
+        encoding, personality, language = 0, None, OMITTED
         for word in words[1:]:
             if word == _FUNCTION:
                 encoding, at = self._data[at], at + 1
             elif word == _LANGUAGE:
-                at += 1
+                language, at = self._data[at], at + 1
             elif word == _PERSONALITY:
                 kind = self._data[at]
                 if not kind & _INDIRECT:
@@ -121,28 +164,38 @@ class _Reader:
                 elif kind & 0x0F not in {0x03, 0x0B}:
                     raise ValueError("a pointer of another size")
                 at += 5
-        return _Common(encoding, augmented=True, personality=personality)
+        return Common(encoding, augmented=True, personality=personality, language=language)
 
-    def _function(self, start: int, end: int, common: _Common) -> Extent:
-        first = self._pointer(start + 4, common.encoding)
-        at, catches = start + 12, False
+    def function(self, start: int, common: Common) -> Extent:
+        """The function whose entry starts at an offset, behind its length."""
+        first, end = self._pointer(start + 4, common.encoding), start + self.number(start - 4)
+        at, table = start + 12, 0
         if common.augmented:
             size = self._data[at]
             if size >> 7:
                 raise ValueError("an augmentation of a hundred bytes")
-            catches = any(self._data[at + 1 : at + 1 + size])
+            if any(self._data[at + 1 : at + 1 + size]):
+                table = self._table(at + 1, common.language)
             at += 1 + size
         whole = at >= end or self._data[at] in _ADVANCES
-        return Extent(first, first + self._number(start + 8), whole, catches)
+        pushes = table != 0 and _ARGUMENTS in self._data[at:end]
+        return Extent(first, first + self.number(start + 8), whole, table, pushes)
+
+    def _table(self, at: int, encoding: int) -> int:
+        try:
+            return Cursor(self._data, self._address, at).pointer(encoding)
+        except (LookupError, ValueError):
+            return UNKNOWN
 
     def _pointer(self, at: int, encoding: int) -> int:
         if encoding == _ABSOLUTE_4:
-            return self._number(at)
+            return self.number(at)
         if encoding != _RELATIVE_4:
             raise ValueError("a pointer in another form")
         return self._address + at + int.from_bytes(self._data[at : at + 4], "little", signed=True)
 
-    def _number(self, at: int) -> int:
+    def number(self, at: int) -> int:
+        """Four bytes at an offset."""
         return int.from_bytes(self._data[at : at + 4], "little")
 
     def _skip(self, at: int) -> int:

@@ -1,0 +1,56 @@
+"""Where exceptions are caught: the call-site tables of ``.gcc_except_table``, one for each function that has any.
+
+They are in no standard: GCC's ``except.c`` writes them (``output_one_function_exception_table``), and the personality
+routines of all languages read them, as libgcc's ``unwind-c.c`` does. A call site is a range of instructions; an
+exception out of it leads to a *landing pad*, in the same stack frame, with two registers that the unwinder fills.
+"""
+
+from typing import NamedTuple
+
+from binsafe.formats.eh_pointers import OMITTED, Cursor
+from binsafe.model import Slice
+
+_MAX_BYTES = 1 << 22
+"""Of one function's table; that of SQLite's size has a few thousand."""
+_MAX_HEAD = 64
+_ADDRESSES = (1 << 64) - 1
+
+
+class CallSite(NamedTuple):
+    """Exceptions out of what stands from ``start`` up to ``end`` lead to ``pad``."""
+
+    start: int
+    end: int
+    pad: int
+
+
+def call_sites(slice_: Slice, address: int, function: int) -> tuple[CallSite, ...]:
+    """Those of the table at an address, ascending, for the function that starts at another one.
+
+    Where entries contradict each other the first one that holds an instruction counts, and none behind one that begins
+    later: so do all who read them.
+
+    Raises:
+        LookupError, ValueError: the table is not as expected, or longer than 4 MB.
+    """
+    head = Cursor(slice_.read(address, _MAX_HEAD), address)
+    encoding = head.byte()
+    base = function if encoding == OMITTED else head.pointer(encoding)
+    if head.byte() != OMITTED:
+        head.length()  # where the table of types is
+    encoding = head.byte()
+    size = head.length()
+    begin = address + head.at
+    if size > _MAX_BYTES:
+        raise ValueError("a table of megabytes")
+    table = Cursor(slice_.read(begin, size), begin)
+    found, reached = [], function
+    while table.at < size:
+        first, length, pad = (table.pointer(encoding) for _ in range(3))
+        table.length()  # what is done there
+        start = function + first & _ADDRESSES
+        end = start + length
+        if pad and max(start, reached) < end:
+            found.append(CallSite(max(start, reached), end, base + pad & _ADDRESSES))
+        reached = max(reached, start, end)
+    return tuple(found)
