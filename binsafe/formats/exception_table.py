@@ -13,6 +13,8 @@ from binsafe.model import Slice
 _MAX_BYTES = 1 << 22
 """Of one function's table; that of SQLite's size has a few thousand."""
 _MAX_HEAD = 64
+_MAX_ENTRY = 64
+"""Bytes before the call sites, and of one of them."""
 _ADDRESSES = (1 << 64) - 1
 
 
@@ -24,11 +26,12 @@ class CallSite(NamedTuple):
     pad: int
 
 
-def call_sites(slice_: Slice, address: int, function: int) -> tuple[CallSite, ...]:
-    """Those of the table at an address, ascending, for the function that starts at another one.
+def call_sites(slice_: Slice, address: int, function: int, size: int) -> tuple[CallSite, ...]:
+    """Those of the table at an address, ascending, for the function of some size that starts at another one.
 
     Where entries contradict each other the first one that holds an instruction counts, and none behind one that begins
-    later: so do all who read them.
+    later: so do all who read them. LLVM's tables of functions that were split are longer than what is in them; that
+    matters to nobody where the function ends.
 
     Raises:
         LookupError, ValueError: the table is not as expected, or longer than 4 MB.
@@ -39,18 +42,19 @@ def call_sites(slice_: Slice, address: int, function: int) -> tuple[CallSite, ..
     if head.byte() != OMITTED:
         head.length()  # where the table of types is
     encoding = head.byte()
-    size = head.length()
-    begin = address + head.at
-    if size > _MAX_BYTES:
+    length = head.length()
+    if length > _MAX_BYTES:
         raise ValueError("a table of megabytes")
-    table = Cursor(slice_.read(begin, size), begin)
+    place = address + head.at
+    table = Cursor(slice_.read(place, length + _MAX_ENTRY), place)
     found, reached = [], function
-    while table.at < size:
-        first, length, pad = (table.pointer(encoding) for _ in range(3))
+    while table.at < length and reached < function + size:
+        first, count, pad = (table.pointer(encoding) for _ in range(3))
         table.length()  # what is done there
         start = function + first & _ADDRESSES
-        end = start + length
-        if pad and max(start, reached) < end:
-            found.append(CallSite(max(start, reached), end, base + pad & _ADDRESSES))
+        end = start + count
+        begin, stop = max(start, reached), min(end, function + size)
+        if pad and begin < stop:
+            found.append(CallSite(begin, stop, base + pad & _ADDRESSES))
         reached = max(reached, start, end)
     return tuple(found)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from binsafe.syscalls.controlflow.program import Program
 
 _GOES_ON = (Flow.NEXT, Flow.BRANCH)
+_COMPUTES, _DIVIDES = ("lea", "nop"), ("div", "idiv")
+"""What has a place in memory as its operand and leaves it alone; and what fails without one."""
 _SHORT_REACH = 130
 """How far from a region a jump with one byte of displacement can lie."""
 
@@ -37,6 +39,7 @@ class Incoming:
             if found is not None:
                 edge = Edge(_kind(found) if kind is None else kind, found)
                 edges += [edge] if found.leads(edge.kind, place.address) else []
+        edges += self._caught(place)
         if index == 0:
             edges += [*self._called_by_register(place), *self._fallen_into(region)]
         return edges
@@ -54,11 +57,13 @@ class Incoming:
         """See `Program.undisturbed`."""
         region, at = place
         instructions, inside, outside = region.instructions, region.jumps_to, self.into(region)
+        pads = region.pads
         keeps, addresses = self._program.machine.keeps, instructions.addresses
         while (
             at
             and at not in stops
             and at not in inside
+            and at not in pads
             and region.leaving(at - 1) in _GOES_ON
             and addresses[at] not in outside
             and all(keeps(instructions, at - 1, location) for location in locations)
@@ -120,6 +125,22 @@ class Incoming:
             calls = self._program.called_when_loaded(sources[at])
             found.setdefault(start, []).extend((None, call.address) for call in calls)
         return found
+
+    def _caught(self, place: Place) -> Iterator[Edge]:
+        """From the instructions out of which an exception leads here."""
+        for start, end, *_ in place.region.pads.get(place.at, ()):
+            at = start
+            while at < end and (region := self._program.region(at)) is not None:
+                throwing = (index for index in region.within(at, end) if self._may_throw(region, index))
+                yield from (Edge(Kind.CAUGHT, Place(region, index)) for index in throwing)
+                at = max(at + 1, region.end)
+                self._program.decoder.spend(1)
+
+    def _may_throw(self, region: Region, index: int) -> bool:
+        """Whether it is a call, or may fail: compilers let that throw, too (``-fnon-call-exceptions``)."""
+        name, operands = region.instructions.names[index], region.instructions.operands(index)
+        fails = ("[" in operands and name not in _COMPUTES) or name in _DIVIDES
+        return fails or region.leaving(index) is Flow.CALL or self._program.machine.is_site(region.instructions[index])
 
     def _called_by_register(self, first: Place) -> Iterator[Edge]:
         for source, _, use in self._program.references.into(first.address, first.address + 1):

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from binsafe.formats.eh_frame_hdr import Listed
 from binsafe.formats.elf_linking import FUNCTION, IFUNC, Linking
 from binsafe.formats.gopclntab import FunctionTable
 from binsafe.formats.symbols import places
@@ -20,9 +21,6 @@ from binsafe.syscalls.decoding.code import HIGHEST_ADDRESS, Code
 from binsafe.syscalls.machines.machine import Addresses
 from binsafe.syscalls.sets import among, distinct
 
-_EH_FRAME_HDR_TABLE = 12
-_EH_FRAME_HDR_ENCODINGS = bytes((1, 0x1B, 0x03, 0x3B))
-"""Version 1, pc-relative pointer, 4-byte count, 4-byte values relative to the header: all linkers write that."""
 _FILLING = bytes((0x00, 0x0F, 0x1F, 0x2E, 0x40, 0x41, 0x44, 0x48, 0x66, 0x80, 0x84, 0x90, 0xCC, 0xD5, 0x03, 0x20))
 """The bytes of x86's and arm64's padding: the long forms of ``nop``, ``int3``, zeros."""
 _SMALL_GAP = 15
@@ -77,10 +75,14 @@ def layout(
     table: FunctionTable | None,
     stubs: Addresses,
     led_to: Addresses,
+    unwound: Listed,
 ) -> Layout:
-    """The functions of a slice; ``table`` is Go's, ``led_to`` what is called, jumped or pointed to."""
+    """The functions of a slice; ``table`` is Go's, ``led_to`` what is called, jumped or pointed to.
+
+    ``unwound`` is what the unwinder is told.
+    """
     named = np.fromiter(chain.from_iterable(places(slice_.symbols)), np.uint64).reshape(-1, 2)
-    known = _extents(slice_, code, linking, named[named[:, 1] > 0])
+    known = _extents(code, linking, named[named[:, 1] > 0], unwound)
     sure = [np.array([r.address for r in code.ranges], np.int64), stubs]
     sure.append(_inside([min(slice_.entry, HIGHEST_ADDRESS), *(linking.started if linking else ())], code))
     sure.append(_inside(named[:, 0], code))
@@ -110,7 +112,7 @@ def _inside(addresses: npt.ArrayLike, code: Code) -> Addresses:
 
 
 def _extents(
-    slice_: Slice, code: Code, linking: Linking | None, sized: npt.NDArray[np.uint64]
+    code: Code, linking: Linking | None, sized: npt.NDArray[np.uint64], unwound: Listed
 ) -> tuple[Addresses, Addresses]:
     """(starts, ends) of the functions whose ends are known, by start; the longest where several start together.
 
@@ -124,37 +126,12 @@ def _extents(
     columns = np.concatenate(tables)
     low = (columns <= HIGHEST_ADDRESS).all(axis=1)
     columns = columns[low & (columns.sum(axis=1) <= HIGHEST_ADDRESS)].astype(np.int64)
-    starts, ends = _unwound(slice_, linking)
-    starts, ends = np.append(starts, columns[:, 0]), np.append(ends, columns.sum(axis=1))
+    starts, ends = np.append(unwound.starts, columns[:, 0]), np.append(unwound.ends, columns.sum(axis=1))
     order = np.lexsort((-ends, starts))
     starts, ends = starts[order], ends[order]
     first = np.append(True, starts[1:] != starts[:-1])[: len(starts)]
     kept = first & among(starts, _inside(starts, code))
     return starts[kept], ends[kept]
-
-
-def _unwound(slice_: Slice, linking: Linking | None) -> tuple[Addresses, Addresses]:
-    """Starts and ends of the functions of the unwind tables; an end is 0 where it is not said in the usual form.
-
-    The binary-search table of ``.eh_frame_hdr`` and the entries that it leads to: Linux Standard Base core, 10.6.
-    """
-    section = slice_.section(".eh_frame_hdr")
-    address = section.address if section is not None else None if linking is None else linking.unwind
-    if address is None or address > HIGHEST_ADDRESS:
-        return _NOTHING, _NOTHING
-    head = slice_.read(address, _EH_FRAME_HDR_TABLE)
-    if not head.startswith(_EH_FRAME_HDR_ENCODINGS) or len(head) < _EH_FRAME_HDR_TABLE:
-        return _NOTHING, _NOTHING
-    data = slice_.read(address + _EH_FRAME_HDR_TABLE, 8 * int.from_bytes(head[8:12], "little"))
-    pairs = np.frombuffer(data[: len(data) & ~7], np.dtype("<i4")).astype(np.int64) + address
-    starts, entries = np.maximum(pairs[::2], 0), pairs[1::2]
-    offset = slice_.offset_of(address)
-    file = np.frombuffer(slice_.data, np.uint8)
-    at = entries - address + (offset or 0)
-    readable = (at >= 0) & (at + 16 <= len(file))
-    fields = file[np.where(readable, at, 0)[:, None] + np.arange(8, 16)].view("<i4").astype(np.int64)
-    sure = readable & (entries + 8 + fields[:, 0] == starts) & (fields[:, 1] > 0)
-    return starts, np.where(sure, starts + fields[:, 1], 0)
 
 
 def _uncovered(addresses: Addresses, known: tuple[Addresses, Addresses]) -> Addresses:

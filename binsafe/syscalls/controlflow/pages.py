@@ -18,6 +18,7 @@ def completed(region: Region, at: int, start: int, end: int, *, go: bool) -> tup
     if page is None:
         return (at,)
     register, address = page
+    preserved = register in machine.preserved(go=False)
     kept_by_calls = not go or register in machine.preserved(go=True)
     """GCC keeps pages in any register over calls of functions that it has seen (``-fipa-ra``)."""
     found: list[int] = []
@@ -31,9 +32,11 @@ def completed(region: Region, at: int, start: int, end: int, *, go: bool) -> tup
         distances = machine.distances(instructions, here, register) if here < len(instructions) else None
         flow, target = region.flow(here)
         leaves = flow in {Flow.JUMP, Flow.BRANCH} and region.at(target) is None
+        leaves |= preserved and region.is_thrown_out_of(here)
         if distances is None or leaves:
             return None
         found += [here for distance in distances if start <= address + distance < end]
+        work += region.landing(here) if preserved else ()
         if kept_by_calls if flow is Flow.CALL else machine.keeps(instructions, here, register):
             work += _following(region, here)
     return tuple(found)

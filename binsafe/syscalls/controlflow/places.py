@@ -40,6 +40,8 @@ class Kind(Enum):
     ENTRY = auto()
     """From one region into another without a call: a tail jump, a split-off cold part, a label in assembler."""
     CALL = auto()
+    CAUGHT = auto()
+    """An exception out of it is caught: control comes to a landing pad of the same function."""
 
 
 class Edge(NamedTuple):
@@ -47,3 +49,8 @@ class Edge(NamedTuple):
 
     kind: Kind
     place: Place
+
+    @property
+    def enters(self) -> bool:
+        """Whether it leads from one function, or what looks like one, into another."""
+        return self.kind in {Kind.ENTRY, Kind.CALL}

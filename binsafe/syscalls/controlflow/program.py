@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from binsafe.formats import gopclntab, stubs
+from binsafe.formats.eh_frame_hdr import listed
 from binsafe.formats.elf_linking import Linking
 from binsafe.model import Slice
 from binsafe.syscalls.controlflow.bounds import Bounds
@@ -70,6 +71,7 @@ class Program:
             self.pointers = self.pointers.without(np.concatenate([own, slots[are_names(slice_, slots)]]))
         self.stubs = dict(self._stubs())
         """Slot of the global offset table -> the stub that jumps to where it points."""
+        unwound = listed(slice_, linking)
         self.layout = layout(
             slice_,
             self.code,
@@ -77,9 +79,10 @@ class Program:
             table=self.go,
             stubs=np.array(list(self.stubs.values()), np.int64),
             led_to=np.concatenate([self.calls.targets, self.pointers.targets]),
+            unwound=unwound,
         )
         self._bounds = Bounds(self)
-        self._catching = Catching(slice_)
+        self.catching = Catching(slice_, unwound, decoder.spend)
         self._regions: dict[int, Region] = {}
         self._begun: set[int] = set()
         """Regions that were decoded in part."""
@@ -155,7 +158,7 @@ class Program:
         if start not in self._regions:
             instructions = self.decoder.sweep(self.code.read(start, end), start)
             self._make_room(instructions.kept_bytes)
-            self._regions[start] = Region(self.machine, start, instructions, anchored=anchored)
+            self._regions[start] = Region(self.machine, start, instructions, anchored=anchored, catching=self.catching)
         return self._regions[start]
 
     def is_start(self, address: int) -> bool:
@@ -228,12 +231,8 @@ class Program:
         )
 
     def entries(self, place: Place) -> list[Edge]:
-        """All known instructions in other regions from which control comes to this one, and calls."""
+        """All known instructions in other regions from which control comes to this one, calls, and what is caught."""
         return self._incoming.entries(place)
-
-    def may_catch(self, region: Region) -> bool:
-        """Whether control may come to where an exception is caught in a region, which no instruction leads to."""
-        return self._catching.within(region.start, region.end)
 
     def leading_to(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         """(source, target) of all bytes that may be a call or a jump to an address from ``start`` up to ``end``."""

@@ -1,9 +1,10 @@
 """One function decoded: its instructions, how control moves between them, and where its stack pointer stands."""
 
-from bisect import bisect_left
-from collections.abc import Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
+from binsafe.syscalls.controlflow.catching import Catching, Caught
 from binsafe.syscalls.decoding.decode import Instructions
 from binsafe.syscalls.machines.machine import Flow, Frame, Machine
 
@@ -22,8 +23,17 @@ class Region:
     the next is an edge like any other, see `binsafe.syscalls.controlflow.program`.
     """
 
-    def __init__(self, machine: Machine, start: int, instructions: Instructions, *, anchored: bool) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        start: int,
+        instructions: Instructions,
+        *,
+        anchored: bool,
+        catching: Catching | None = None,
+    ) -> None:
         self.machine = machine
+        self._catching = catching
         self.start = start
         self.instructions = instructions
         self.anchored = anchored
@@ -71,6 +81,42 @@ class Region:
         return tuple((source, to) for source, to in inside if self.at(to) is None)
 
     @cached_property
+    def caught(self) -> tuple[Caught, ...] | None:
+        """What is caught of exceptions out of its code, and what is caught in it; None where that is not told."""
+        return () if self._catching is None else self._catching.around(self.start, self.end)
+
+    @cached_property
+    def pads(self) -> Mapping[int, Sequence[Caught]]:
+        """Index -> what is caught there."""
+        found: dict[int, list[Caught]] = {}
+        for caught in self.caught or ():
+            if (at := self.at(caught.pad)) is not None:
+                found.setdefault(at, []).append(caught)
+        return found
+
+    @cached_property
+    def thrown(self) -> Mapping[int, Caught]:
+        """Index -> where an exception out of the instruction is caught."""
+        spans = ((self.within(caught.start, caught.end), caught) for caught in self.caught or ())
+        return {at: caught for span, caught in spans for at in span}
+
+    def landing(self, index: int) -> list[int]:
+        """Indices at which exceptions out of an instruction are caught; they keep what calls preserve."""
+        caught = self.thrown.get(index)
+        pad = None if caught is None else self.at(caught.pad)
+        return [] if pad is None else [pad]
+
+    def is_thrown_out_of(self, index: int) -> bool:
+        """Whether exceptions out of an instruction may be caught in this function and yet elsewhere than here."""
+        return self.caught is None or (index in self.thrown and not self.landing(index))
+
+    def within(self, start: int, end: int) -> range:
+        """Indices of the instructions that have a byte of a range of addresses."""
+        addresses = self.instructions.addresses
+        last = bisect_left(addresses, end) if start < self.end else 0
+        return range(max(0, bisect_right(addresses, start) - 1), last)
+
+    @cached_property
     def indirect_jumps(self) -> tuple[int, ...]:
         """Indices of jumps to computed addresses: jump tables, and tail calls through pointers."""
         flows = self._flows
@@ -114,9 +160,11 @@ class Region:
     def is_unreachable(self, index: int) -> bool:
         """Whether it is padding between blocks, or follows a trap, and nothing here leads to it.
 
-        Other orphans may be reached in ways that are not seen here, such as landing pads of exceptions.
+        Other orphans may be reached in ways that are not seen here.
         """
         if not index or self.falls_through(index - 1) or index in self.jumps_to or self.indirect_jumps:
+            return False
+        if index in self.pads:
             return False
         return self.is_padding(index) or self.leaving(index - 1) is Flow.TRAP
 
@@ -137,9 +185,12 @@ class Region:
         work: list[tuple[int, Frame]] = [(0, {self.machine.stack: 0})]
         first_indirect = next(iter(self.indirect_jumps), None)
         orphans: list[tuple[int, Frame]] = []
-        while work or orphans:
-            at, frame = work.pop() if work else orphans.pop()
+        caught: list[tuple[int, Frame]] = []
+        pads, thrown = self.pads, self.thrown
+        while work or caught or orphans:
+            at, frame = (work or caught or orphans).pop()
             while at < len(frames):
+                frame = self._landed(at, frame) if at in pads else frame
                 known = frames[at]
                 if known is not None:
                     agreed = self._agreed(known, frame)
@@ -148,6 +199,7 @@ class Region:
                         break
                     frame = agreed
                 frames[at] = frame
+                caught += [(pad, frame) for pad in self.landing(at)] if at in thrown else ()
                 frame = self.machine.next_frame(self.instructions, at, frame)
                 jumped = self._jumps.get(at)
                 if jumped is not None:
@@ -167,6 +219,12 @@ class Region:
         """
         stack = self.machine.stack
         return {name: slot for name, slot in known.items() if name == stack or other.get(name) == slot}
+
+    def _landed(self, at: int, frame: Frame) -> Frame:
+        """What is left of a frame at a landing pad: what calls keep."""
+        level = all(caught.level for caught in self.pads[at])
+        kept = {*self.machine.preserved(go=False), *([self.machine.stack] if level else ())}
+        return {name: slot for name, slot in frame.items() if name in kept}
 
     @cached_property
     def orphans(self) -> tuple[int, ...]:

@@ -27,6 +27,7 @@ def uses(region: Region, at: int) -> Uses:
     if register is None:
         return Uses((), nothing_else=False)
     nothing_else = True
+    preserved = register in machine.preserved(go=False)
     found: list[int] = []
     seen: set[int] = set()
     work = [at + 1]
@@ -35,6 +36,9 @@ def uses(region: Region, at: int) -> Uses:
         if here in seen or here >= len(instructions):
             continue
         seen.add(here)
+        if preserved:
+            work += region.landing(here)
+            nothing_else = nothing_else and not region.is_thrown_out_of(here)
         flow, _ = region.flow(here)
         through = flow in {Flow.CALL, Flow.INDIRECT} and instructions.operands(here).partition(", ")[0] == register
         use = Use.NONE if through else machine.use(instructions, here, register, at)

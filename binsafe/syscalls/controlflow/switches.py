@@ -29,8 +29,12 @@ _LEADING = 64
 def through_tables(program: "Program", region: Region) -> Mapping[int, tuple[int, ...]] | None:
     """Index in a region -> the jumps of it that lead there through tables; None where a table could not be read.
 
+    Nor is it told where the tables could not be read by which exceptions are caught in it.
+
     A table that other regions' jumps use, too, is not looked for.
     """
+    if region.caught is None:
+        return None
     if not region.indirect_jumps:
         return {}
     tables: dict[int, Table] = {}

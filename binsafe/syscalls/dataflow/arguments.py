@@ -152,7 +152,7 @@ class _Walk:
         region, index = query.place
         if region.is_unreachable(index):
             return
-        jumps = self.program.jumped_to(region) if region.indirect_jumps else {}
+        jumps = self.program.jumped_to(region)
         if jumps is not None:
             followed = [held.location for held in (query.number, query.argument) if isinstance(held, Moved)]
             query = query._replace(place=self.program.undisturbed(query.place, followed, jumps))
@@ -190,7 +190,7 @@ class _Walk:
         """Go back over one edge, and on with where the two came from."""
         if self._is_lost(query, edge):
             query = query._replace(argument=None)
-        outer = query.outer if edge.kind is Kind.FLOW else edge.place.address
+        outer = edge.place.address if edge.enters else query.outer
         for number in self._before(query, edge, query.number):
             for argument in self._before(query, edge, query.argument):
                 if number is not None:  # else that is said by whoever looks for numbers

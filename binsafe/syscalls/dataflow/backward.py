@@ -46,26 +46,26 @@ def before(program: Program, target: Place, edge: Edge, location: Location) -> I
     """
     place = edge.place
     flow, callee = place.region.flow(place.at)
-    if edge.kind is not Kind.FLOW:
-        if isinstance(location, int):
-            if location < 0 and edge.kind is Kind.CALL:
-                yield Origin(Unknown("on the stack, put there through a pointer"), target.address)
-                return
-            moved = _slot_before(program, target, edge, location)
-            if moved is None:
-                yield Origin(Unknown("on a stack whose height is not known"), place.address)
-                return
-            location = moved
-    elif flow is Flow.CALL and (lost := _lost_in_call(program, place, location)) is not None:
-        if returns(program, callee):
+    if isinstance(location, int) and (edge.enters or place.region.start != target.region.start):
+        moved = _slot_before(program, target, edge, location)
+        if isinstance(moved, Origin):
+            yield moved
+            return
+        location = moved
+    thrown = edge.kind is Kind.CAUGHT
+    called = thrown or (edge.kind is Kind.FLOW and flow is Flow.CALL)
+    if called and (lost := _lost_in_call(program, place, location)) is not None:
+        if thrown or returns(program, callee):
             yield Origin(lost, place.address)
         return
-    elif flow is Flow.CALL and isinstance(location, int) and disturbs(program, place, location):
+    if called and flow is Flow.CALL and isinstance(location, int) and disturbs(program, place, location):
         yield Origin(Unknown("on the stack, to which what was called writes or returns twice"), place.address)
-    elif flow is Flow.BRANCH and (value := _known_behind(program, target, place, location)) is not None:
-        yield Origin(Constant(value), place.address)
-        return
-    sources = None if flow is Flow.CALL else program.sources(place, location)
+    if edge.kind is Kind.FLOW and flow is Flow.BRANCH:
+        value = _known_behind(program, target, place, location)
+        if value is not None:
+            yield Origin(Constant(value), place.address)
+            return
+    sources = None if called or flow is Flow.CALL else program.sources(place, location)
     for source in (Moved(location),) if sources is None else sources:
         yield Origin(source, place.address)
 
@@ -91,7 +91,7 @@ def _jumped_between(region: Region, first: int, last: int) -> bool:
 
 
 def _lost_in_call(program: Program, place: Place, location: Location) -> Unknown | None:
-    """What a call makes of a location; None if it leaves it alone."""
+    """What a call makes of a location, whether it returns or throws; None if it leaves it alone."""
     if isinstance(location, int):
         given_away = place.region.is_exposed(location)
         return Unknown("on the stack, where a function that was called may write") if given_away else None
@@ -99,11 +99,13 @@ def _lost_in_call(program: Program, place: Place, location: Location) -> Unknown
     return None if location in preserved else Unknown("what a function returned")
 
 
-def _slot_before(program: Program, target: Place, edge: Edge, slot: int) -> int | None:
-    """A stack slot of the target's region as the source's region counts it; None if a stack height is unknown."""
+def _slot_before(program: Program, target: Place, edge: Edge, slot: int) -> int | Origin:
+    """A stack slot of the target's region as the source's region counts it; what it is where that cannot be told."""
+    if slot < 0 and edge.kind is Kind.CALL:
+        return Origin(Unknown("on the stack, put there through a pointer"), target.address)
     stack = program.machine.stack
     here = target.region.frames[target.at].get(stack)
     there = edge.place.region.frames[edge.place.at].get(stack)
     if here is None or there is None:
-        return None
+        return Origin(Unknown("on a stack whose height is not known"), edge.place.address)
     return slot - here + there - (program.machine.call_shift if edge.kind is Kind.CALL else 0)

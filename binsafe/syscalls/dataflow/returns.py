@@ -42,9 +42,10 @@ def _reaches_return(program: Program, start: Place, known: dict[int, bool], dept
         if at in seen:
             continue
         seen.add(at)
-        flow, target = region.flow(at)
-        if flow in {Flow.RETURN, Flow.INDIRECT} or (flow is Flow.CALL and _is_followed_by_loop(region, at)):
+        if _leaves(region, at):
             return True
+        flow, target = region.flow(at)
+        work += region.landing(at)
         if flow is Flow.TRAP or (flow is Flow.CALL and not _returns(program, target, known, depth)):
             continue
         if flow in {Flow.JUMP, Flow.BRANCH}:
@@ -58,6 +59,13 @@ def _reaches_return(program: Program, start: Place, known: dict[int, bool], dept
                 return True
             work.append(at + 1)
     return False
+
+
+def _leaves(region: Region, at: int) -> bool:
+    """Whether control leaves the function at an instruction for its caller, or for what is not looked at."""
+    flow = region.leaving(at)
+    returned = flow in {Flow.RETURN, Flow.INDIRECT} or (flow is Flow.CALL and _is_followed_by_loop(region, at))
+    return returned or region.is_thrown_out_of(at)
 
 
 def _is_followed_by_loop(region: Region, call: int) -> bool:

@@ -76,6 +76,9 @@ def _leading_astray(program: Program, address: int) -> Iterator[tuple[int, int]]
         place = found_at(source) if region.at(target) is None else None
         if place is not None and place.region.flow(place.at)[1] in {None, target}:
             yield place.address, target
+    for caught in region.caught or ():
+        if first <= caught.pad < last and region.at(caught.pad) is None:
+            yield caught.start, caught.pad
 
 
 def _beside(program: Program) -> Iterator[Gap]:

@@ -122,9 +122,12 @@ class _Walk:
 
     def advance(self, query: _Query) -> None:
         """Go one instruction back, on every way."""
+        if query.place.region.caught is None:
+            self.gap(query.place.address, "it is not understood where exceptions are caught")
         if query.place.region.is_unreachable(query.place.at):
             return
-        tables = self.program.jumped_to(query.place.region) or {}
+        read = self.program.jumped_to(query.place.region)
+        tables = read or {}
         query = query._replace(place=self.program.undisturbed(query.place, (query.location,), tables))
         region, at = query.place
         inner, entries = region.direct_predecessors(at), self.program.entries(query.place)
@@ -133,7 +136,8 @@ class _Walk:
             self._at_entry(query)
         elif not inner and not computed:
             # what nothing leads to may be reached through a table that could not be read
-            computed = region.indirect_jumps if self._is_first(region, _ALL, query) else ()
+            unseen = read is None or at not in region.pads
+            computed = region.indirect_jumps if unseen and self._is_first(region, _ALL, query) else ()
             if not entries and not region.indirect_jumps:
                 self.gap(query.place.address, "no way leads to this code but one that is computed")
         self.program.decoder.spend(STEP_COST * max(1, len(inner) + len(computed) + len(entries)))
@@ -173,7 +177,7 @@ class _Walk:
 
     def _back(self, query: _Query, edge: Edge) -> None:
         """Go back over one edge, and on with where the value came from."""
-        outer = query.outer if edge.kind is Kind.FLOW else edge.place.address
+        outer = edge.place.address if edge.enters else query.outer
         for source, address in before(self.program, query.place, edge, query.location):
             if isinstance(source, Unknown):
                 self.gap(address, f"the number is {source.reason}")

@@ -100,7 +100,7 @@ class _Builder:
     def build(self) -> Graph:
         edges = chain(
             self._direct(),
-            [self._short(), self._falls()],
+            [self._short(), self._falls(), self._edges(*self.program.catching.leading_elsewhere())],
             self._referred(),
             [self._pointed(), self._chained()],
         )

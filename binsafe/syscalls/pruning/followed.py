@@ -35,7 +35,7 @@ def run_for(program: Program, region: Region, register: str, values: Iterable[in
     """
     tables = program.jumped_to(region)
     long = len(region.instructions) > MAX_INSTRUCTIONS
-    if tables is None or not region.anchored or long or program.may_catch(region):
+    if tables is None or not region.anchored or long:
         return None
     walk = _Walk(program, region, tables)
     work: list[tuple[int, Known]] = [(0, {register: value}) for value in values]

@@ -113,9 +113,11 @@ class _Search:
     def _is_never_taken(self, edge: Edge, target: Place) -> bool:
         region, at = edge.place
         flow, leads_to = region.flow(at)
-        if edge.kind is not Kind.CALL and target.region is region and (at, target.at) in self._never(region):
+        if edge.kind in {Kind.CALL, Kind.CAUGHT}:
+            return False
+        if target.region is region and (at, target.at) in self._never(region):
             return True
-        if flow is not Flow.BRANCH or edge.kind is Kind.CALL:
+        if flow is not Flow.BRANCH:
             return False
         falls = at + 1 < len(region.instructions) and region.instructions.addresses[at + 1] == target.address
         if falls == (leads_to == target.address):
@@ -177,12 +179,10 @@ def held(program: Program, place: Place, register: str) -> frozenset[int] | None
 def _coming(program: Program, here: Place) -> list[Edge] | None:
     """All edges over which control comes to an instruction; None where there may be others, or none is known."""
     region, at = here
-    jumps = program.jumped_to(region) if region.indirect_jumps else {}
+    jumps = program.jumped_to(region)
     if jumps is None or not region.anchored or here.address == program.slice.entry:
         return None
     begins = not at or region.is_padding(at - 1) or region.leaving(at - 1) not in _GOES_ON
-    if at and (begins or at in region.jumps_to) and program.may_catch(region):
-        return None
     if begins and program.taken_at(here.address) is not None:
         return None
     inside = region.direct_predecessors(at) if at else region.jumps_to.get(0, [])

@@ -112,7 +112,7 @@ class _Search:
 
     def _is_root(self, at: int) -> bool:
         """Whether a function is alive whatever code leads to it, or it cannot be told what does."""
-        start, end, whole, _ = self._extents[at]
+        start, end, whole, *_ = self._extents[at]
         begin = self._begin(at)
         led = _any_within(self._alive, begin, end) or _any_within(self._pointed, begin, start + _BEGINNING)
         known = whole and self._holding(start) is not None and not self._program.exported(start)

@@ -136,11 +136,12 @@ void never(void); void perhaps(void); void personality(void); void catching(long
 OUTLINE void never(void) {{ __builtin_trap(); }}
 OUTLINE void perhaps(void) {{ __asm__ volatile(""); }}
 OUTLINE void personality(void) {{ __asm__ volatile(""); }}
-__asm__(".section .rodata\\ntold: .long 0xffff, 0, 0\\n.text\\n.type catching, @function\\n"
+__asm__(".section .rodata\\ntold: .byte 0xff, 0xff, 1, 4\\n"
+    ".uleb128 4f - catching, 5f - 4f, 6f - catching, 0\\n.text\\n.type catching, @function\\n"
     "catching: .cfi_startproc\\n{told}"
     "push %rbx\\n.cfi_adjust_cfa_offset 8\\ncmp $3, %edi\\nje 1f\\n2: mov $2, %ebx\\ncall never\\n"
-    "cmp $7, %ebx\\njne 3f\\nmov $213, %eax\\nsyscall\\n3: pop %rbx\\nret\\n"
-    "1: mov $7, %ebx\\ncall perhaps\\njmp 2b\\n.cfi_endproc\\n.size catching, . - catching");
+    "6: cmp $7, %ebx\\njne 3f\\nmov $213, %eax\\nsyscall\\n3: pop %rbx\\nret\\n"
+    "1: mov $7, %ebx\\n4: call perhaps\\n5: jmp 2b\\n.cfi_endproc\\n.size catching, . - catching");
 OUTLINE static long run(long n) {{ catching(3); return 0; }}
 """
 

@@ -1,0 +1,72 @@
+"""The unwinder's index of functions: the table for binary search of ``.eh_frame_hdr``, and the entries it leads to.
+
+Linux Standard Base Core 5.0, section 10.6. Of a hundred thousand functions nothing is read one by one.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from binsafe.errors import NotAnalysable
+from binsafe.formats import elf_headers
+from binsafe.formats.elf_linking import Linking
+from binsafe.model import Slice
+
+_TABLE = 12
+"""Bytes before the table."""
+_ENCODINGS = bytes((1, 0x1B, 0x03, 0x3B))
+"""Version 1, pc-relative pointer, 4-byte count, 4-byte values relative to the header: all linkers write that."""
+_HIGHEST_ADDRESS = 1 << 62
+_NOTHING = np.array([], np.int64)
+
+Addresses = npt.NDArray[np.int64]
+
+
+class Listed(NamedTuple):
+    """Functions in the order of the table: columns of addresses, and of places in the file."""
+
+    starts: Addresses
+    ends: Addresses
+    """0 where that is not said in the usual form."""
+    entries: Addresses
+    """Of `eh_frame`."""
+    commons: Addresses
+    """What each entry has in common with others; of no meaning where no end is said."""
+    offsets: Addresses
+    """Where each entry stands in the file; likewise."""
+
+
+def listed(slice_: Slice, linking: Linking | None) -> Listed:
+    """All functions of the table; none where there is no table, or one in another form."""
+    address = _address(slice_, linking)
+    head = b"" if address is None else slice_.read(address, _TABLE)
+    if address is None or address > _HIGHEST_ADDRESS or not head.startswith(_ENCODINGS) or len(head) < _TABLE:
+        return Listed(*(_NOTHING,) * len(Listed._fields))
+    data = slice_.read(address + _TABLE, 8 * int.from_bytes(head[8:12], "little"))
+    pairs = np.frombuffer(data[: len(data) & ~7], np.dtype("<i4")).astype(np.int64) + address
+    starts, entries = np.maximum(pairs[::2], 0), pairs[1::2]
+    offset = slice_.offset_of(address)
+    file = np.frombuffer(slice_.data, np.uint8)
+    at = entries - address + (offset or 0)
+    readable = (at >= 0) & (at + 16 <= len(file))
+    fields = file[np.where(readable, at, 0)[:, None] + np.arange(4, 16)].view("<i4").astype(np.int64)
+    sure = readable & (entries + 8 + fields[:, 1] == starts) & (fields[:, 2] > 0)
+    ends = np.where(sure, starts + fields[:, 2], 0)
+    return Listed(starts, ends, entries, commons=entries + 4 - fields[:, 0], offsets=at)
+
+
+def _address(slice_: Slice, linking: Linking | None) -> int | None:
+    """Where it is by the program header, which is what the unwinder looks at; else by the section table."""
+    section = slice_.section(".eh_frame_hdr")
+    found = _by_header(slice_.data) if linking is None else linking.unwind
+    return found if found is not None or section is None else section.address
+
+
+def _by_header(data: memoryview) -> int | None:
+    """The same for a file that is not linked."""
+    try:
+        headers = elf_headers.program_headers(*elf_headers.header(data)) if bytes(data[:4]) == b"\x7fELF" else ()
+    except NotAnalysable:
+        return None
+    return next((each.address for each in headers if each.type == elf_headers.PT_GNU_EH_FRAME), None)

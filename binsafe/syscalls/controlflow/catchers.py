@@ -1,0 +1,85 @@
+"""The functions in which exceptions may be caught: those that have a table for it, by what the unwinder is told."""
+
+import re
+from collections.abc import Callable
+from itertools import accumulate
+from typing import NamedTuple
+
+import numpy as np
+
+from binsafe.formats.eh_frame import Extent, common, extent, frames
+from binsafe.formats.eh_frame_hdr import Listed
+from binsafe.formats.eh_pointers import OMITTED
+from binsafe.formats.structure import matches
+from binsafe.model import Slice
+from binsafe.syscalls.machines.machine import Addresses
+from binsafe.syscalls.sets import among, distinct
+
+_CATCHING = re.compile(rb"\0{4}[\1\3]zPL")
+"""What functions with such a table have in common begins so, behind its length."""
+_USUAL, _POINTER = 0x1B, 17
+"""``DW_EH_PE_pcrel | DW_EH_PE_sdata4``; and where the pointer to its table then stands in a function's entry."""
+_COST = 8
+"""Reading an entry takes as long as decoding so many instructions."""
+
+
+class Catchers(NamedTuple):
+    """Those of one file, by where they start."""
+
+    starts: list[int]
+    reach: list[int]
+    """How far all up to each one reach."""
+    read: Callable[[int], Extent]
+    """What is said of each, by its index; a LookupError or ValueError where that cannot be told."""
+    tables: Addresses
+    """Where the `exception_table` of each one is; negative where that is not told."""
+
+
+def catchers(slice_: Slice, listed: Listed, spend: Callable[[int], None]) -> Catchers | None:
+    """All of a file, of whose functions ``listed`` is the index; None where not all are told.
+
+    Raises:
+        OutOfInstructions: ``spend`` was told what it costs, and refused.
+    """
+    try:
+        return _by_index(slice_, listed, spend) if len(listed.starts) else _one_by_one(slice_)
+    except (LookupError, ValueError):
+        return None
+
+
+def _one_by_one(slice_: Slice) -> Catchers:
+    told = frames(slice_)
+    if told is None and next(matches(slice_.data, _CATCHING), None) is not None:
+        raise ValueError("entries that are not understood")
+    catching = [] if told is None else [each for each in told.extents if each.catches]
+    return Catchers(
+        [each.start for each in catching],
+        [*accumulate((each.end for each in catching), max)],
+        catching.__getitem__,
+        np.array([each.table for each in catching], np.int64),
+    )
+
+
+def _by_index(slice_: Slice, listed: Listed, spend: Callable[[int], None]) -> Catchers:
+    """Only what is written in another form than usual is read now; of the rest mostly nothing is asked."""
+    sure = listed.ends > 0
+    commons = distinct(listed.commons[sure])
+    spend(_COST * len(commons))
+    languages = np.array([common(slice_, address).language for address in commons.tolist()], np.int64)
+    usual = sure & among(listed.commons, commons[languages == _USUAL])
+    other = ~sure | among(listed.commons, commons[(languages != _USUAL) & (languages != OMITTED)])
+    spend(_COST * int(other.sum()))
+    there = (entry for entry in listed.entries[other].tolist() if slice_.offset_of(entry) is not None)
+    others = [(each, entry) for entry in there if (each := extent(slice_, entry)).catches]
+    file = np.frombuffer(slice_.data, np.uint8)
+    at = listed.offsets[usual] + _POINTER
+    distances = file[at[:, None] + np.arange(4)].view("<i4").reshape(-1).astype(np.int64)
+    entries = listed.entries[usual]
+    columns = np.stack([listed.starts[usual], listed.ends[usual], entries, entries + _POINTER + distances])
+    columns = columns[:, distances != 0]
+    rest = np.array([(each.start, each.end, entry, each.table) for each, entry in others], np.int64).reshape(-1, 4)
+    columns = np.concatenate([columns, rest.T], axis=1)
+    starts, ends, entries, tables = columns[:, np.argsort(columns[0], kind="stable")]
+    found: list[int] = entries.tolist()
+    reach = np.maximum.accumulate(ends) if len(ends) else ends
+    return Catchers(starts.tolist(), reach.tolist(), lambda at: extent(slice_, found[at]), tables)
