@@ -136,7 +136,7 @@ class Libraries:
                     queue += _asked(here, name)
 
     def _load_interpreter(self, path: str) -> None:
-        found = self._read(path)
+        found = self._read(path, linked=False)
         self._known.add(path)
         if found is None:
             self._loaded.append(_missing(path, "program"))
@@ -170,7 +170,8 @@ class Libraries:
             builds += [found] if found is not None else []
         return builds
 
-    def _read(self, opened_as: str, tree: Tree | None = None) -> _Found | None:
+    def _read(self, opened_as: str, tree: Tree | None = None, *, linked: bool = True) -> _Found | None:
+        """What is at a path, if it is for this processor, and has what a loader links where that is asked for."""
         tree = tree or self._tree
         path = tree.resolve(opened_as)
         data = None if path is None else tree.map(path)
@@ -181,7 +182,7 @@ class Libraries:
         except NotAnalysable:
             return None
         same = (wanted.arch, wanted.bits) == (self._program.arch, self._program.bits)
-        return _Found(opened_as, path, data, wanted) if same and wanted.dynamic is not None else None
+        return _Found(opened_as, path, data, wanted) if same and (wanted.dynamic is not None or not linked) else None
 
 
 def _hashed(data: mmap.mmap) -> str:

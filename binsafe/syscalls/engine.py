@@ -11,6 +11,7 @@ from binsafe.model import Slice, Syscalls, Unresolved
 from binsafe.syscalls.conventions import CONVENTIONS
 from binsafe.syscalls.decoding.decode import OutOfInstructions
 from binsafe.syscalls.dynamic import analyse_dynamic
+from binsafe.syscalls.linking import prelinked
 from binsafe.syscalls.linking.passing import Watched
 from binsafe.syscalls.linking.provider import Libraries
 from binsafe.syscalls.linking.summarising import Summariser, unanalysed
@@ -46,7 +47,7 @@ def analyse(
         return None
     linked = of_slice(slice_)
     if linked is None:
-        return _unlinked(slice_, machine, implied)
+        return _unlinked(slice_, machine, implied, libraries, max_instructions, explain)
     program = _Program(slice_, linked, libraries, machine, max_instructions, go)
     return analyse_dynamic(program.summary, libraries, explain=explain)
 
@@ -80,8 +81,20 @@ class _Program:
         return self._summariser.summary(watched)
 
 
-def _unlinked(slice_: Slice, machine: Machine, implied: set[str]) -> Syscalls:
-    """A program that names a loader and has nothing that one would link: what would become of it is not known."""
+def _unlinked(
+    slice_: Slice, machine: Machine, implied: set[str], libraries: Libraries, most: int, explain: str | None
+) -> Syscalls:
+    """A program that names a loader and has nothing that one would link.
+
+    Where its interpreter has no more it is all that is to be met, at fixed addresses; of others nothing is known.
+    """
+    members = libraries.members()
+    if members and prelinked.is_met(members[0].summary):
+        try:
+            summary = prelinked.of_program(slice_, machine, most)
+            return analyse_dynamic(lambda _: summary, libraries, explain=explain)
+        except OutOfInstructions:
+            pass
     calls = tuple(sorted(implied))
     gap = Unresolved(address=hex(slice_.entry), reason="it has a loader, and no dynamic section that says what to link")
     return Syscalls(abi=machine.abi, complete=False, required=calls, likely=calls, unresolved=(gap,))
@@ -91,8 +104,10 @@ def summarise_library(data: memoryview, watched: frozenset[tuple[str, str]]) -> 
     """See `binsafe.syscalls.summarise_library`."""
     slice_ = elf.read(data).slices[0]
     machine, linked = MACHINES.get(slice_.arch), of_slice(slice_)
-    if machine is None or linked is None:
+    if machine is None:
         return None
+    if linked is None:
+        return prelinked.of_interpreter(slice_, machine, MAX_INSTRUCTIONS)
     try:
         return Summariser(slice_, linked, machine, MAX_INSTRUCTIONS).summary(watched)
     except OutOfInstructions:

@@ -5,6 +5,7 @@ one file:
   outgoing      what it passes to functions of other files
   texts         names of files and functions that it looks up at run time
   summarising   all of that, and its entries -> ``summary``, which can be kept
+  prelinked     the same of a program and an interpreter that meet at fixed addresses
   conditions    edges and calls that count on occasions only
   habits        those of known libraries, and what such libraries do through memory
   c_library     what summaries show of glibc
