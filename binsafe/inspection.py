@@ -18,6 +18,8 @@ from binsafe.syscalls import Libraries, listing
 
 _TRUST = ("none", "linker", "adhoc", "other", "authenticode", "developer-id", "apple")
 """Kinds of signature, the one that says least about who made the program first."""
+_KERNEL = frozenset({"kernel-module", "kernel-extension"})
+_RUN, _LOAD = "run it only inside a profile (binsafe profile)", "load it only if you trust who made it"
 _BEFORE = 4
 """Instructions shown before the one that is evidence."""
 _NOBODY = {"none": "it is not signed", "linker": "it is signed by the linker only", "adhoc": "it is signed ad hoc only"}
@@ -85,7 +87,8 @@ def _slice(number: int, subject: Subject) -> tuple[SliceReport, list[Finding]]:
         rpaths=slice_.rpaths,
         **{name: found.value for name, found in extracted.items()},
     )
-    findings = [*_structure(slice_.problems), *(finding for found in extracted.values() for finding in found.findings)]
+    own = (*_structure(slice_.problems), *_privilege(facts))
+    findings = [*own, *(finding for found in extracted.values() for finding in found.findings)]
     return facts, [msgspec.structs.replace(finding, slice=number) for finding in findings]
 
 
@@ -108,6 +111,23 @@ def _structure(problems: tuple[str, ...]) -> Iterator[Finding]:
         name, _, detail = problem.partition(": ")
         title = "Part of the file contradicts the rest"
         yield Finding(id=name, severity=Severity.MEDIUM, title=title, detail=f"It was left out: {detail}.")
+
+
+def _privilege(part: SliceReport) -> Iterator[Finding]:
+    """What is loaded into the kernel or the firmware: whatever else is said of it, nothing confines it."""
+    where = _home(part)
+    if where is not None:
+        yield Finding(
+            id="privileged-code",
+            severity=Severity.INFO if part.signature.status == "valid" else Severity.MEDIUM,
+            title=f"It runs in the {where}",
+            detail="No profile confines what runs there, and it can reach everything.",
+        )
+
+
+def _home(part: SliceReport) -> str | None:
+    """What it is loaded into, other than a process."""
+    return "kernel" if part.kind in _KERNEL else "firmware" if part.system == "uefi" else None
 
 
 def _differences(slices: tuple[SliceReport, ...]) -> Iterator[Finding]:
@@ -143,7 +163,9 @@ def _verdict(slices: tuple[SliceReport, ...], findings: tuple[Finding, ...]) -> 
         return Verdict(level="danger", advice=f"Do not run it: {_lower(worst.title)}.", weakest_slice=weakest)
     cautious = worst is not None and worst.severity is Severity.MEDIUM
     doubt = worst.title if cautious and worst is not None and worst.id not in {"unsigned", "slices-differ"} else None
-    return Verdict(level="caution" if cautious else "ok", advice=_advice(signature, doubt=doubt), weakest_slice=weakest)
+    remedy = _LOAD if _home(slices[weakest]) else _RUN
+    advice = _advice(signature, doubt=doubt, remedy=remedy)
+    return Verdict(level="caution" if cautious else "ok", advice=advice, weakest_slice=weakest)
 
 
 def _weakest(slices: tuple[SliceReport, ...], findings: tuple[Finding, ...]) -> int:
@@ -155,16 +177,17 @@ def _weakest(slices: tuple[SliceReport, ...], findings: tuple[Finding, ...]) -> 
     return min(worst, key=lambda number: (-worst[number], _TRUST.index(slices[number].signature.kind), number))
 
 
-def _advice(signature: Signature, *, doubt: str | None) -> str:
+def _advice(signature: Signature, *, doubt: str | None, remedy: str) -> str:
     nobody = _NOBODY.get(signature.kind)
     if nobody is not None:
         more = f", and {_lower(doubt)}" if doubt else ""
-        return f"Nobody vouches for this program: {nobody}{more}; run it only inside a profile (binsafe profile)."
+        return f"Nobody vouches for this program: {nobody}{more}; {remedy}."
     if doubt is not None:
-        return f"Be careful: {_lower(doubt)}; run it only inside a profile (binsafe profile)."
+        return f"Be careful: {_lower(doubt)}; {remedy}."
     signer = next((s.organization or s.common_name for s in signature.signers), None) or "somebody"
     holds = "the signature holds" if signature.status == "valid" else "what of the signature is in this file holds"
-    return f"It is signed by {signer}, and {holds}; a profile still keeps a fault in it harmless (binsafe profile)."
+    more = "a profile still keeps a fault in it harmless (binsafe profile)" if remedy == _RUN else remedy
+    return f"It is signed by {signer}, and {holds}; {more}."
 
 
 def _lower(sentence: str | None) -> str:

@@ -52,6 +52,7 @@ def report_on(
     analysed = bool(members) and not lost and all(member.report.analysed for member in members)
     if not members and not findings:
         detail = "There is no executable in it"
+        hint = "scripts and byte code are not read here"
         findings = [Finding(id="no-executables", severity=Severity.LOW, title="Nothing to look at", detail=detail)]
     return Report(
         artifact=artifact,

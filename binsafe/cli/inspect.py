@@ -69,7 +69,8 @@ def command(  # noqa: PLR0913 - one for each option
 
         report = without_spoilers(report)
     if format_ == "text" and not report.slices and not report.members:
-        complain("binsafe inspect", f"{report.artifact.path}: {report.findings[0].detail}", report.verdict.advice)
+        path, why = report.artifact.path, report.findings[0].detail
+        complain("binsafe inspect", why if why.startswith(path) else f"{path}: {why}", report.verdict.advice)
         return NOT_ANALYSED
     write(_rendered(report, format_, verbose, terminal=output is None and sys.stdout.isatty()), output)
     if timing:

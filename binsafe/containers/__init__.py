@@ -26,7 +26,15 @@ _MAGICS: Mapping[bytes, _Reader] = MappingProxyType(
     {b"PK\x03\x04": zips.read, b"PK\x05\x06": zips.read, b"!<arch>\n": ars.read}
 )
 _UNREAD = MappingProxyType(
-    {b"7z\xbc\xaf\x27\x1c": "7-Zip archives", b"xar!": "xar archives", b"!<thin>\n": "thin archives"}
+    {
+        b"7z\xbc\xaf\x27\x1c": "7-Zip archives",
+        b"xar!": "xar archives",
+        b"!<thin>\n": "thin archives",
+        b"hsqs": "squashfs images",
+        b"\xed\xab\xee\xdb": "RPM packages",
+        b"MSCF": "cabinet files",
+        b"070701": "cpio archives",
+    }
 )
 
 

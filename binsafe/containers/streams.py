@@ -137,7 +137,7 @@ def zstandard() -> Decompressor:
     try:
         from compression import zstd  # type: ignore[import-not-found,unused-ignore]  # from 3.14 on
     except ImportError as error:
-        raise Unreadable("Zstandard is not read by this version of Python (3.14 and later do)") from error
+        raise Unreadable("Zstandard is not read by this version of Python (3.14 and later do)", "archive") from error
     made: Any = zstd.ZstdDecompressor()
     return made  # type: ignore[no-any-return,unused-ignore]  # known from 3.14 on
 

@@ -24,6 +24,8 @@ _SYSTEMS = {0: "linux", 2: "netbsd", 3: "linux", 6: "solaris", 9: "freebsd", 12:
 _FUNCTION_KINDS = (0, 1, 2, 10)
 """Symbol types that name places: none, object, function, indirect function; not sections, files or TLS offsets."""
 _NOWHERE = (_SHN_UNDEF, _SHN_ABS) = (0, 0xFFF1)
+_MODULE = ".gnu.linkonce.this_module"
+"""The section that Linux looks for in a kernel module (``kernel/module/main.c``)."""
 _LOADED = frozenset({"executable", "library"})
 """Kinds that a loader takes: how the others would behave is not in them."""
 _SYMBOL_LAYOUTS = {32: ("III4x", "12xBxH"), 64: ("I4xQQ", "4xBxH16x")}
@@ -46,7 +48,7 @@ def read(data: memoryview) -> Image:
     hollow = eh.is_debug_symbols(head, headers)
     wanted = None if hollow else dynamic(head.bits, reader, headers)
     loader = None if hollow else interpreter(reader, headers)
-    kind = "debug-symbols" if hollow else _kind(head, wanted, loader)
+    kind = "debug-symbols" if hollow else _kind(head, wanted, loader, sections)
     linked = None if wanted is None else _linking(head, data)
     imports, exports = ((), ()) if wanted is None else _linkage(head, data, sections, wanted, linked)
     slice_ = Slice(
@@ -89,12 +91,14 @@ def _segment(h: eh.ProgramHeader) -> Segment:
     )
 
 
-def _kind(head: eh.Header, wanted: Dynamic | None, loader: str | None) -> str:
+def _kind(head: eh.Header, wanted: Dynamic | None, loader: str | None, sections: tuple[Section, ...]) -> str:
     """A position-independent program says so (DF_1_PIE), or has a loader and no library name of its own.
 
     Or it starts somewhere and has nothing to be linked by, as static programs that were packed: no loader takes that
     for a library.
     """
+    if head.type == eh.REL and any(section.name == _MODULE for section in sections):
+        return "kernel-module"
     if head.type != eh.DYN:
         return {eh.REL: "object", eh.EXEC: "executable", eh.CORE: "core"}[head.type]
     named = wanted is not None and wanted.soname is not None

@@ -24,6 +24,10 @@ _MAGICS: tuple[tuple[bytes, Kind], ...] = (
     (b"\x28\xb5\x2f\xfd", "archive"),
     (b"7z\xbc\xaf\x27\x1c", "archive"),
     (b"xar!", "archive"),
+    (b"hsqs", "archive"),
+    (b"\xed\xab\xee\xdb", "archive"),
+    (b"MSCF", "archive"),
+    (b"070701", "archive"),
 )
 _UNIVERSAL = (b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf")
 _TAR_MAGIC = slice(257, 262)

@@ -25,7 +25,7 @@ from binsafe.limits import ARCHIVE_SECONDS, MAX_REPORT_BYTES
 
 if TYPE_CHECKING:
     from binsafe.formats.elf_needs import Needs
-    from binsafe.model import Report
+    from binsafe.model import Report, Slice
     from binsafe.syscalls import Libraries
 
     Reach = Callable[[Needs, Own], Libraries]
@@ -104,7 +104,16 @@ def _system_calls(order: Order, data: memoryview, connection: socket.socket, rea
         return Calls(problem=str(error))
     found = [syscalls.analyse(slice_, libraries, explain=order.explain) for slice_ in slices]
     _tell(own, connection)
-    return Calls(calls=next((calls for calls in found if calls is not None), None), problem="it is no Linux program")
+    return Calls(calls=next((calls for calls in found if calls is not None), None), problem=_why_not(slices[0]))
+
+
+def _why_not(slice_: "Slice") -> str:
+    """Why nothing is known of what the slice asks of the kernel, where nothing is."""
+    if slice_.format == "pe":
+        return "it is no program for Linux or macOS"
+    if slice_.kind not in {"executable", "library"}:
+        return f"it is no program that is ready to run, but of the kind {slice_.kind}"
+    return f"it is for {slice_.arch}, and only programs for x86_64 and arm64 (little-endian, 64 bits) are analysed"
 
 
 def _tell(own: Own, connection: socket.socket) -> None:

@@ -55,7 +55,7 @@ class Snapshot:
             with contextlib.ExitStack() as undo:
                 target = private_file(in_memory=in_memory)
                 undo.callback(os.close, target)
-                size, digest = _copy(source, target)
+                size, digest = _copy(found, source, target)
                 if size > MAX_ARTIFACT_BYTES:
                     raise _too_large(found)
                 if size == 0:
@@ -100,30 +100,42 @@ def _open(found: Found) -> int:
     except FileNotFoundError as error:
         raise NotFound(f"{found.path} does not exist", hint="check the path") from error
     except OSError as error:
-        if error.errno == errno.ENXIO:
-            raise NotAnalysable(f"{found.path} is a socket", hint="name a regular file") from error
-        raise NotAnalysable(f"{found.path} cannot be read: {error.strerror}", hint="check its permissions") from error
+        if error.errno == errno.ENXIO:  # a socket, or a device that is not there
+            _refuse_other_kinds(found, os.lstat(found.path))
+        raise _unreadable(found, error, "check its permissions") from error
     status = os.fstat(descriptor)
-    problem = next(((kind, hint) for is_kind, kind, hint in _KINDS if is_kind(status.st_mode)), None)
-    if problem is not None:
+    try:
+        _refuse_other_kinds(found, status)
+    except NotAnalysable:
         os.close(descriptor)
-        raise NotAnalysable(f"{found.path} is {problem[0]}, not an executable file", hint=problem[1])
+        raise
     if status.st_size > MAX_ARTIFACT_BYTES:
         os.close(descriptor)
         raise _too_large(found)
     return descriptor
 
 
+def _refuse_other_kinds(found: Found, status: os.stat_result) -> None:
+    for is_kind, kind, hint in _KINDS:
+        if is_kind(status.st_mode):
+            raise NotAnalysable(f"{found.path} is {kind}, not an executable file", hint=hint)
+
+
+def _unreadable(found: Found, error: OSError, hint: str) -> NotAnalysable:
+    return NotAnalysable(f"{found.path} cannot be read: {error.strerror}", hint=hint)
+
+
 def _too_large(found: Found) -> NotAnalysable:
-    return NotAnalysable(
-        f"{found.path} has more than {MAX_ARTIFACT_BYTES:,} bytes", hint="no executable is that large: do not run it"
-    )
+    return NotAnalysable(f"{found.path} has more than {MAX_ARTIFACT_BYTES:,} bytes", hint="no executable is that large")
 
 
-def _copy(source: int, target: int) -> tuple[int, str]:
+def _copy(found: Found, source: int, target: int) -> tuple[int, str]:
     """Copy a file; returns its size, or more than the limit for one that is larger, and the digest of what was copied.
 
     What is not all there (holes, a file of /proc) is copied piece by piece: holes stay cheap.
+
+    Raises:
+        NotAnalysable: it says that it is a file, and cannot be read: /proc has such, and broken disks.
     """
     status = os.fstat(source)
     if sys.platform == "linux" and 0 < status.st_size <= status.st_blocks * _BLOCK:
@@ -131,7 +143,7 @@ def _copy(source: int, target: int) -> tuple[int, str]:
             size, hashed = hashing.copy(source, target, MAX_ARTIFACT_BYTES + 1)
         return size, hashed.hexdigest()
     digest, size = hashlib.sha256(), 0
-    while size <= MAX_ARTIFACT_BYTES and (chunk := os.read(source, _CHUNK)):
+    while size <= MAX_ARTIFACT_BYTES and (chunk := _piece(found, source)):
         size += len(chunk)
         digest.update(chunk)
         if chunk == _NOTHING:
@@ -139,3 +151,10 @@ def _copy(source: int, target: int) -> tuple[int, str]:
         else:
             write_all(target, chunk)
     return size, digest.hexdigest()
+
+
+def _piece(found: Found, source: int) -> bytes:
+    try:
+        return os.read(source, _CHUNK)
+    except OSError as error:
+        raise _unreadable(found, error, "name a regular file") from error

@@ -50,6 +50,10 @@ _RULES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "An entitlement lets the program reach further than others.",
             "See whether what it is for needs it.",
         ),
+        "privileged-code": (
+            "It runs in the kernel or in the firmware, where nothing confines it.",
+            "Load it only if you trust who made it.",
+        ),
         "development-signed": ("It is signed for its developer's own devices.", _SIGNER),
         "authenticode-digest": ("A Windows program was changed after it was signed.", _FETCH),
         "certificate-table-data": ("Data is hidden where the signature does not look.", _FETCH),

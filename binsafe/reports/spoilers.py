@@ -30,6 +30,7 @@ _PLAIN = frozenset(
             "development-signed",
             "signer-unknown",
             "unsigned",
+            "privileged-code",
             "linker-signed",
             "adhoc-signed",
         ),

@@ -31,7 +31,7 @@ SIGNATURES: _Words = MappingProxyType(
         "adhoc": "ad hoc, which proves nothing about who made it",
         "developer-id": "Apple Developer ID",
         "apple": "Apple",
-        "other": "a certificate that is not Apple's",
+        "other": "somebody's own certificate",
         "authenticode": "Authenticode",
     }
 )

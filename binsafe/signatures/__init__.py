@@ -7,7 +7,7 @@
                               requirements   in words
                               identity       who signed: signers
       pe       authenticode   certificate table, digest: signers
-      elf      nothing: ELF has no signature that its loader knows
+      elf      module         kernel modules alone: other ELF has no signature that its loader knows
 
     bundle, seal              folders that are programs, and the list of hashes of what lies in them
     signers                   a CMS structure with its certificates and its time, verified
@@ -24,7 +24,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from binsafe.model import Signature, Slice
-from binsafe.signatures import authenticode, macho
+from binsafe.signatures import authenticode, macho, module
 from binsafe.signatures.macho import NOT_IN_THIS_FILE, SLACK
 
 if TYPE_CHECKING:
@@ -49,4 +49,4 @@ def verify(
         case "pe":
             return authenticode.verify(slice_, anchors)
         case "elf":
-            return Signature(kind="none", status="absent")
+            return module.verify(slice_)

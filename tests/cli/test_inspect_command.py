@@ -65,6 +65,22 @@ def test_bad_input_gives_one_line_a_hint_and_its_status(tmp_path: Path, standin:
 
 
 @pytest.mark.parametrize(
+    ("target", "machine", "why"),
+    [("windows/amd64", None, "no program for Linux or macOS"), ("linux/amd64", 243, "it is for riscv64")],
+)
+def test_what_has_no_list_of_system_calls_is_told_why(
+    tmp_path: Path, standin: Callable[[str], Path], target: str, machine: int | None, why: str
+):
+    data = bytearray(standin(target).read_bytes())
+    if machine is not None:
+        data[18] = machine  # e_machine
+    (tmp_path / "program").write_bytes(data)
+    done = binsafe("syscalls", tmp_path / "program")
+    assert done.returncode == 3
+    assert why in done.stderr
+
+
+@pytest.mark.parametrize(
     ("target", "arch", "kind", "signature"),
     [
         ("darwin/arm64", "arm64", "mach-o", "linker"),

@@ -1,5 +1,6 @@
 """Programs that are not the stand-in: without network, stripped, dynamic, universal, tampered with."""
 
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -98,6 +99,8 @@ def test_findings_are_sorted_by_what_matters_first(standin: Standin):
         (b"\x7fELF", "elf"),
         (b"hello, world\n", "unknown"),
         (b"PK\x03\x04" + b"\0" * 60, "archive"),
+        (b"hsqs" + b"\0" * 60, "archive"),
+        (b"\xed\xab\xee\xdb" + b"\0" * 60, "archive"),
         (b"MZ", "pe"),
         (b"\xcf\xfa\xed\xfe" + b"\0" * 28, "mach-o"),
         (b"\xca\xfe\xba\xbe\x00\x00\x00\x34" + b"\0" * 100, "unknown"),
@@ -112,6 +115,20 @@ def test_what_cannot_be_analysed_is_unknown_with_one_high_finding_and_advice(dat
     [finding] = found.findings
     assert finding.severity is Severity.HIGH
     assert finding.detail
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="an object for Linux is compiled")
+def test_a_kernel_module_is_one_and_no_profile_is_advised(tmp_path: Path):
+    source, module = tmp_path / "a.c", tmp_path / "a.ko"
+    source.write_text('int module __attribute__((section(".gnu.linkonce.this_module"))) = 1;')
+    subprocess.run(["cc", "-c", source, "-o", module], check=True)
+    found = report_on(module.read_bytes())
+    signed = report_on(module.read_bytes() + b"~Module signature appended~\n")
+    assert found.slices[0].kind == signed.slices[0].kind == "kernel-module"
+    assert (found.slices[0].signature.kind, signed.slices[0].signature.status) == ("none", "unknown")
+    for report in (found, signed):
+        assert report.verdict.level == "caution"
+        assert report.verdict.advice.endswith("load it only if you trust who made it.")
 
 
 @pytest.mark.parametrize("target", ["linux/amd64", "darwin/arm64", "windows/amd64"])
