@@ -25,6 +25,8 @@ Words = npt.NDArray[np.uint32]
 Chosen = npt.NDArray[np.bool_]
 
 _SVC, _WITHOUT_IMMEDIATE = 0xD400_0001, 0xFFE0_001F
+_OF_16_BYTES = 4
+"""The logarithm, in which encodings say a size."""
 _NEAR = 16
 """Instructions behind an ``adrp`` in which mostly its ``add`` stands."""
 _HALVES_APART = 8
@@ -105,10 +107,18 @@ def _pairs(start: int, words: Words, first: Addresses, second: Addresses, taken:
     adds = same & (later & 0xFFC0_0000 == 0x9100_0000)
     loads = same & (later & 0x3B00_0000 == 0x3900_0000)
     pairs = same & (later & 0x3A00_0000 == 0x2800_0000)
+    vector = later & 0x0400_0000 != 0
+    size = (later >> 30 | np.where(vector, later >> 21 & 4, 0)).astype(np.int64)
+    each = 2 + (later >> np.where(vector, 30, 31)).astype(np.int64)
     offsets = ((later >> 10) & 0xFFF).astype(np.int64)
-    scaled = offsets << np.where(later & 0x0400_0000, 0, later >> 30).astype(np.int64)
-    twice = ((later >> 15) & 0x3F).astype(np.int64) * 8
-    ways = ((adds, offsets, taken), (loads, scaled, LOADED), (pairs, twice, LOADED_WIDE))
+    scaled, wide = offsets << size, size == _OF_16_BYTES
+    twice = ((later >> 15) & 0x3F).astype(np.int64) << each
+    ways = (
+        (adds, offsets, taken),
+        (loads & ~wide, scaled, LOADED),
+        (loads & wide, scaled, LOADED_WIDE),
+        (pairs, twice, LOADED_WIDE),
+    )
     return [_used(start + 4 * first[chosen], page[chosen] + by[chosen], use) for chosen, by, use in ways]
 
 

@@ -10,6 +10,7 @@ from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.decoding.code import Code
 from binsafe.syscalls.decoding.decode import Decoder
 from binsafe.syscalls.machines.arm64 import Arm64
+from binsafe.syscalls.machines.machine import LOADED, LOADED_WIDE
 
 
 def _far(assembler: Arm) -> None:
@@ -108,6 +109,27 @@ def test_what_was_overwritten_on_the_only_way_names_nothing():
     found = Arm64().references(Code(slice_).ranges[0])
     pairs = set(zip(found.sources.tolist(), found.targets.tolist(), strict=True))
     assert pairs == {(CODE, assembler.labels["first"]), (CODE + 12, assembler.labels["second"])}
+
+
+@pytest.mark.parametrize(
+    ("word", "distance", "use"),
+    [
+        (0xF940_0921, 16, LOADED),  # ldr x1, [x9, #16]
+        (0xB940_0921, 8, LOADED),  # ldr w1, [x9, #8]
+        (0xFD40_0921, 16, LOADED),  # ldr d1, [x9, #16]
+        (0x3DC0_0921, 32, LOADED_WIDE),  # ldr q1, [x9, #32]: Clang copies two pointers so
+        (0xA941_0921, 16, LOADED_WIDE),  # ldp x1, x2, [x9, #16]
+        (0xAD41_0921, 32, LOADED_WIDE),  # ldp q1, q2, [x9, #32]
+    ],
+    ids=hex,
+)
+def test_a_load_from_a_page_counts_in_its_own_size(word: int, distance: int, use: int):
+    assembler = Arm()
+    assembler.page(9, "start")
+    assembler.word(word)
+    assembler.label("start")
+    found = Arm64().references(Code(program(assembler)).ranges[0])
+    assert (found.targets.tolist(), found.uses.tolist()) == ([(CODE & ~0xFFF) + distance], [use])
 
 
 def _named(middle: Callable[[Arm], None]) -> bool:
