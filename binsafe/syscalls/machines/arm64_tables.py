@@ -20,6 +20,7 @@ _LOOK_BACK = 8
 _INDEXED = re.compile(r"(?P<to>[wx]\d+), \[(?P<base>x\d+), (?P<index>[wx]\d+)(?:, (?P<extend>[a-z]+)(?: #\d)?)?\]")
 _SUM = re.compile(r"x\d+, (?P<first>x\d+), (?P<second>[wx]\d+)(?:, (?P<extend>[a-z]+)(?: #(?P<shift>\d))?)?")
 _SIZES = {"ldrb": 1, "ldrsb": 1, "ldrh": 2, "ldrsh": 2, "ldrsw": 4}
+_WIDTHS = {"xtb": 1, "xth": 2, "xtw": 4}
 _EXTENSIONS = {"uxtw": (Operation("and", 0xFFFF_FFFF),), "sxtw": (Operation("sign-extend", 32),)}
 
 
@@ -58,7 +59,10 @@ def _summed(instructions: Instructions, adding: int, straight: int) -> Table:
         if found is None or loading is None or entry is None:
             continue
         extend = found["extend"] or "lsl"
-        signed = extend.startswith("s") or (extend == "lsl" and entry.signed)
+        width = _WIDTHS.get(extend[1:], 8)
+        if width < entry.size:
+            break  # a part of an entry
+        signed = extend.startswith("s") if width == entry.size else entry.signed
         origins = held(instructions, adding, straight, origin)
         bases = held(instructions, loading, straight, entry.base)
         places = tuple((base, origin) for base in bases for origin in origins)

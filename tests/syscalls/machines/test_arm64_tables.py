@@ -8,6 +8,9 @@ from msgspec import structs
 
 from binsafe.model import Symbol
 from binsafe.syscalls import analyse
+from binsafe.syscalls.decoding.decode import Decoder
+from binsafe.syscalls.machines.arm64 import Arm64
+from binsafe.syscalls.machines.machine import Table
 
 TABLE = "table"
 AT_MOST_1, BEYOND = 0x7100_041F, "hi"  # cmp w0, #1
@@ -113,6 +116,26 @@ def test_a_table_ends_where_something_else_begins(form: str, *, beyond: bool):
 def test_a_number_of_one_bit_has_two_entries(word: int):
     """``and x0, x0, #1`` and ``ubfx x0, x0, #1, #1``."""
     assert set(switch("llvm, words", bound=(word,)).sites) == {"acct", "swapon"}
+
+
+@pytest.mark.parametrize(("add", "signed"), [(ADD_SXTB, True), (ADD_SXTW, False), (ADD_4, False)])
+def test_a_byte_has_a_sign_only_where_it_is_extended_as_one(add: int, *, signed: bool):
+    arm = Arm()
+    arm.labels |= {TABLE: DATA, "first": CODE}
+    relative(0x3860_4822, add)(arm)
+    instructions = Decoder("arm64", 100).sweep(arm.code(), CODE)
+    found = Arm64().table(instructions, len(instructions) - 1, 0)
+    assert found is not None
+    assert found.places
+    assert found.signed == signed
+
+
+def test_a_table_of_which_parts_of_entries_are_added_is_not_read():
+    arm = Arm()
+    arm.labels |= {TABLE: DATA, "first": CODE}
+    relative(0x7860_5822, ADD_SXTB)(arm)
+    instructions = Decoder("arm64", 100).sweep(arm.code(), CODE)
+    assert Arm64().table(instructions, len(instructions) - 1, 0) == Table((), 4)
 
 
 def test_a_comparison_of_another_register_says_nothing():
