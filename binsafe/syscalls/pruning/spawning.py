@@ -146,6 +146,10 @@ def _branches(region: Region) -> Iterator[tuple[int, tuple[int, int]]]:
         target = None if leads_to is None else region.at(leads_to)
         if flag is not None and target is not None and (register in loaded or _FIRST_WORD.fullmatch(first)):
             yield flag, (branch, target)
+        if region.leaving(at) is Flow.CALL:
+            loaded -= _LOST_IN_CALLS
+        elif names[at] not in {"test", "cmp"}:
+            loaded.discard(register)
 
 
 def _tested(region: Region, at: int) -> tuple[int | None, int]:
@@ -166,3 +170,4 @@ _FULL: Mapping[str, str] = MappingProxyType(
     {name: full for full in ("rax", "rbx", "rcx", "rdx") for name in (full, f"e{full[1:]}", full[1:], f"{full[1]}l")}
 )
 """Names of the registers in which flags are tested -> the whole register's."""
+_LOST_IN_CALLS = frozenset({"rax", "rcx", "rdx"})

@@ -5,6 +5,11 @@ from pathlib import Path
 import pytest
 from compiled import build, calls, needs_compiler
 
+from binsafe.syscalls.controlflow.regions import Region
+from binsafe.syscalls.decoding.decode import Decoder
+from binsafe.syscalls.machines.x86_64 import X86_64
+from binsafe.syscalls.pruning import spawning
+
 pytestmark = needs_compiler
 
 _SPAWNS = """
@@ -123,3 +128,19 @@ def test_flags_that_are_set_by_others_bring_all(tmp_path: Path):
         }"""
     found = calls(build(tmp_path, "program", _WITH_ACTION % (setting, "both(n, all)"), "-static", "-s"))
     assert set(found.required) >= _ALL
+
+
+@pytest.mark.parametrize(
+    ("code", "flags"),
+    [
+        ("8b03 a820 750a", [0x20]),  # mov eax, [rbx]; test al, 0x20; jne
+        ("8b03 89c1 f6c120 7504", [0x20]),  # mov ecx, eax; test cl, 0x20
+        ("8b03 e800000000 a820 7505", []),  # call
+        ("8b03 58 a820 7509", []),  # pop rax
+        ("8b03 8d4001 a820 7507", []),  # lea eax, [rax + 1]
+    ],
+)
+def test_a_flag_is_one_only_while_its_register_holds_the_word(code: str, flags: list[int]):
+    instructions = Decoder("x86_64", 100).sweep(bytes.fromhex(code).ljust(16, b"\x90") + b"\xc3", 0x1000)
+    region = Region(X86_64(), 0x1000, instructions, anchored=True)
+    assert [flag for flag, _ in spawning._branches(region)] == flags
