@@ -24,6 +24,7 @@ Importing this package is cheap: the sandbox needs `tables` on its way to starti
 """
 
 import hashlib
+import os
 import sys
 from functools import cache
 from pathlib import Path
@@ -116,10 +117,12 @@ def summarise_library(data: memoryview, watched: frozenset[tuple[str, str]] = fr
 def engine_version() -> str:
     """A name for what this version of the analysis finds: the hash of its own source."""
     folder = Path(__file__).parent
-    files = sorted([*folder.rglob("*.py"), *folder.parent.joinpath("formats").rglob("*.py")])
+    walks = (os.walk(each) for each in (folder, folder.parent / "formats"))  # in half the time that paths take
+    files = (f"{place}/{name}" for walk in walks for place, _, names in walk for name in names if name.endswith(".py"))
     digest = hashlib.sha256(sys.byteorder.encode())
-    for file in files:
-        digest.update(file.read_bytes())
+    for file in sorted(files):
+        with open(file, "rb", buffering=0) as source:  # noqa: PTH123 - as above
+            digest.update(source.read())
     return digest.hexdigest()[:16]
 
 

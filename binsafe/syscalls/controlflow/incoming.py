@@ -66,8 +66,10 @@ class Incoming:
             and at not in pads
             and region.leaving(at - 1) in _GOES_ON
             and addresses[at] not in outside
-            and all(keeps(instructions, at - 1, location) for location in locations)
         ):
+            for location in locations:
+                if not keeps(instructions, at - 1, location):
+                    return Place(region, at)
             at -= 1
         return Place(region, at)
 

@@ -321,5 +321,5 @@ class Program:
     def _detail(self, instruction: Instruction) -> Detail | None:
         address, size = instruction.address, instruction.size
         if address not in self._details:
-            self._details[address] = self.decoder.detail(self.code.read(address, address + size), instruction)
+            self._details[address] = self.decoder.detail(lambda: self.code.read(address, address + size), instruction)
         return self._details[address]

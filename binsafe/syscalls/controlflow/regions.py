@@ -60,10 +60,12 @@ class Region:
     @cached_property
     def _jumps(self) -> Mapping[int, int]:
         """Index of each jump inside of this region -> the index to which it leads."""
-        target, instructions, at = self.machine.target, self.instructions, self.instructions.at
-        targets = ((i, target(instructions, i)) for i, flow in self._flows.items() if flow in _JUMPS)
-        found = ((i, at(address)) for i, address in targets if address is not None)
-        return {i: to for i, to in found if to is not None}
+        target, found = self.machine.target, {}
+        for i in [i for i, flow in self._flows.items() if flow in _JUMPS]:
+            to = self.at(target(self.instructions, i))
+            if to is not None:
+                found[i] = to
+        return found
 
     @cached_property
     def jumps_to(self) -> dict[int, list[int]]:

@@ -34,7 +34,7 @@ def disturbs(program: Program, call: Place, slot: int) -> bool:
             continue
         seen.add(place.address)
         region = place.region
-        if any(address in twice for address in region.instructions.addresses):
+        if not twice.isdisjoint(region.instructions.addresses):
             return True
         reached = map(program.machine.reaches_up, region.instructions, region.frames)
         if any(_meets(program, call, slot, each) for each in reached if each is not None):

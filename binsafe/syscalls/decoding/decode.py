@@ -81,22 +81,22 @@ class Decoder:
         self.spend(len(found))
         return found
 
-    def detail(self, code: bytes, instruction: Instruction) -> Detail | None:
-        """An instruction, whose bytes ``code`` are, with its operands; None if it is none.
+    def detail(self, code: Callable[[], bytes], instruction: Instruction) -> Detail | None:
+        """An instruction, whose bytes ``code`` gives, with its operands; None if it is none.
 
         Raises:
             OutOfInstructions: the budget was used up.
         """
         self.spend(1)
         if self._arch != "x86_64":
-            return self._package.detail(code, instruction.address)
+            return self._package.detail(code(), instruction.address)
         address, size, mnemonic, operands = instruction
         if mnemonic == JUNK:
             return None
         return Detail(
             mnemonic,
             from_text(operands),
-            lambda: self._detailed.written(code, address) or frozenset(),
+            lambda: self._detailed.written(code(), address) or frozenset(),
             address + size,
             plain=True,
         )

@@ -79,13 +79,11 @@ class Exports(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
         lasts: bytes,
     ) -> Self:
         """Columns, of which those of texts are still to be made; ``versions`` says too which is the default."""
-        text = bytearray(_END)
-        for name in names:
-            text += name.encode() + _END
+        text = "\0".join(("", *names, "")).encode()
         known: dict[str | None, int] = {None: 0}
         marks = array("I", (2 * known.setdefault(version, len(known)) + default for version, default in versions))
         return cls(
-            names=bytes(text),
+            names=text,
             versions=tuple(version for version in known if version is not None),
             marks=marks.tobytes(),
             addresses=addresses,

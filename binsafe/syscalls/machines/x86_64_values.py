@@ -2,6 +2,8 @@
 
 # ruff: noqa: PLR0911 - an instruction set is a list of cases
 
+from functools import cache
+
 from binsafe.syscalls.decoding.decode import Detail, Immediate, Instructions, Memory, Operand, Register
 from binsafe.syscalls.machines.arithmetic import MASK, Operation
 from binsafe.syscalls.machines.machine import Constant, Location, Moved, Source, Step, Unknown, then
@@ -209,6 +211,7 @@ def _ones(bits: int) -> int:
     return (1 << bits) - 1
 
 
+@cache
 def _truncation(bits: int) -> tuple[Operation, ...]:
     return () if bits >= 64 else (Operation("and", _ones(bits)),)
 
