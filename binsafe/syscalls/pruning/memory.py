@@ -3,16 +3,18 @@
 from collections.abc import Callable, Iterator
 
 import numpy as np
+import numpy.typing as npt
 
 from binsafe.model import Slice
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.machines.machine import Addresses
 from binsafe.syscalls.sets import among, distinct
 
-WORD = 8
-"""Bytes of a pointer."""
+WORD, ENTRY = 8, 4
+"""Bytes of a pointer, and of a distance."""
 _ENTRIES, _MIXED = 1024, 16
 """Entries of a table that are read, and how many of them though there is one that leads to no code."""
+_LETTERS = 7
 _PIECE = 1 << 20
 """Bytes of memory that are looked at at once."""
 
@@ -22,18 +24,39 @@ def is_relocated(program: Program) -> bool:
     return bool(program.slice.traits.get("pie"))
 
 
-def in_data(program: Program) -> Addresses:
-    """All places of code that words in memory hold, or four bytes of data name, as they are or from their own."""
+def in_data(program: Program, entries: Addresses) -> Addresses:
+    """All places of code that words in memory hold, or four bytes of data name, as they are or from their own.
+
+    Four bytes are aligned and no text, where they are not a pointer's: in packed structures there are pointers alone.
+    ``entries`` are those of tables of jumps, which count from the table.
+    """
     lowest = min((r.address for r in program.code.ranges), default=0)
     highest = max((r.end for r in program.code.ranges), default=0)
     found = [program.pointers.targets]
     pieces = ((start, data, at) for start, data in _data(program) for at in range(0, max(0, len(data) - 3), _PIECE))
     for start, data, at in pieces:
         words = _words(data, at)
-        absolute = words[:0] if is_relocated(program) else words & 0xFFFF_FFFF
-        places = np.concatenate([absolute, words + np.arange(start + at, start + at + len(words))])
-        found.append(places[(places >= lowest) & (places < highest)])
+        slots = np.arange(start + at, start + at + len(words))
+        aligned = slots % ENTRY == 0
+        if not is_relocated(program):
+            long = np.zeros(len(words), bool)
+            long[:-ENTRY] = words[ENTRY:] == 0
+            found.append(_between(words[long | (aligned & ~_in_text(words))] & 0xFFFF_FFFF, lowest, highest))
+        own = aligned & ~among(slots, entries)
+        found.append(_between(words[own] + slots[own], lowest, highest))
     return distinct(np.concatenate(found))
+
+
+def _in_text(words: Addresses) -> npt.NDArray[np.bool_]:
+    """Whether three bytes of a word, of those at each place, and the four before it are letters or the like."""
+    first = words & 0xFF
+    letters = np.cumsum(np.concatenate([np.zeros(ENTRY + 1, np.int64), (first >= ord(" ")) & (first <= ord("~"))]))
+    ends = np.minimum(np.arange(len(words)) + _LETTERS, len(words) + ENTRY)
+    return np.asarray(letters[ends] - letters[ends - _LETTERS] == _LETTERS)
+
+
+def _between(places: Addresses, lowest: int, highest: int) -> Addresses:
+    return places[(places >= lowest) & (places < highest)]
 
 
 def pointers(program: Program) -> tuple[Addresses, Addresses]:
@@ -78,7 +101,7 @@ def through_tables(
     bases = bases[[not code or not is_function(base) for base, code in zip(bases.tolist(), inside, strict=True)]]
     tables, places, before = [bases[:0]], [bases[:0]], bases[:0]
     for entry in range(_ENTRIES):
-        bases, numbers = _numbers(program.slice, bases, 4 * entry)
+        bases, numbers = _numbers(program.slice, bases, ENTRY * entry)
         led = program.in_code(bases + numbers)
         tables.append(bases[led])
         places.append((bases + numbers)[led])
@@ -90,6 +113,22 @@ def through_tables(
     place = np.concatenate(places)
     order = np.argsort(place, kind="stable")
     return np.concatenate(tables)[order], place[order]
+
+
+def entries_inside(program: Program, tables: Addresses, begins: Addresses, ends: Addresses) -> Addresses:
+    """Where entries of some tables stand, in ascending order, that count from the table and lead between two places.
+
+    Each table has places of its own, and is read up to the first entry that leads elsewhere: a table of jumps is.
+    """
+    found, going = [tables[:0]], tables
+    for entry in range(_ENTRIES):
+        going, numbers = _numbers(program.slice, going, ENTRY * entry)
+        at, places = np.searchsorted(tables, going), going + numbers
+        going = going[(begins[at] < places) & (places < ends[at])]
+        if not len(going):
+            break
+        found.append(going + ENTRY * entry)
+    return distinct(np.concatenate(found))
 
 
 def _extent(program: Program) -> tuple[int, int]:

@@ -17,7 +17,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from binsafe.formats.eh_frame import Frames, frames
+from binsafe.formats.eh_frame import Extent, Frames, frames
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.controlflow.regions import Region
 from binsafe.syscalls.dataflow.returns import returns
@@ -25,7 +25,7 @@ from binsafe.syscalls.dataflow.wrappers import Number
 from binsafe.syscalls.decoding.decode import JUNK, Instruction
 from binsafe.syscalls.glibc import is_static_glibc
 from binsafe.syscalls.machines.machine import Addresses, Flow
-from binsafe.syscalls.pruning import memory
+from binsafe.syscalls.pruning import memory, name_services
 from binsafe.syscalls.sets import distinct
 
 _MOST = 128
@@ -38,6 +38,12 @@ begins one byte early. What leads further in is a pointer that is no entry of th
 _GAP = 1 << 4
 """Bytes between functions that can be padding; what is longer may be code of which the unwinder is not told.
 Shorter ones count as a part of the function behind them, into which they go on."""
+_BEFORE = 5
+_TEXT = re.compile(rb"[ -~]{%d}\0{%d}" % (_BEFORE + 3, memory.WORD - 3))
+"""The end of a text with what fills up behind it: no pointer into a function, and characters before it."""
+_ROUND = 1 << 16
+"""What is divisible by that and not aligned is the upper half of a number, as of a wide character."""
+_NUMBER = re.compile(r"0x[0-9a-f]+")
 _DISTANCE = re.compile(r"\[rip ([+-]) (0x[0-9a-f]+|\d+)\]")
 
 
@@ -63,17 +69,20 @@ class _Search:
         self._program = program
         self._extents = known.extents
         self._starts = [extent.start for extent in known.extents]
+        self._ends = np.array([extent.end for extent in known.extents], np.int64)
         self._reach = list(accumulate((extent.end for extent in known.extents), max))
         self._dead: dict[int, bool] = {}
         self._regions: dict[int, Region] = {}
         self._sure: dict[int, bool] = {}
+        self._unasked: Extent | None = None
         self._alive = np.sort(np.array([program.slice.entry, *known.personalities], np.int64))
         self._targets, self._slots = memory.pointers(program)
         self._named, self._naming_at = memory.named(program)
         references = np.concatenate([program.references.targets, self._named])
+        self._unasked = name_services.unasked(program, known, self._naming)
         self._tables, self._jumped = memory.through_tables(program, references, self._is_held)
         _, held = memory.through_tables(program, self._targets, self._is_held)
-        self._pointed = distinct(np.concatenate([memory.in_data(program), held]))
+        self._pointed = distinct(np.concatenate([memory.in_data(program, self._jump_tables()), held]))
 
     def is_dead(self, address: int) -> bool:
         """Whether the function that holds an address can never run."""
@@ -101,6 +110,27 @@ class _Search:
                     work.append(leading)
         self._dead.update(dict.fromkeys(led_from, True))
 
+    def _jump_tables(self) -> Addresses:
+        """Where entries of tables of jumps stand: one function names the table, and is what they lead into."""
+        references = self._program.references
+        tables = np.concatenate([references.targets, self._named])
+        naming = self._functions(np.concatenate([references.sources, self._naming_at]))
+        order = np.argsort(tables, kind="stable")
+        order = order[self._functions(tables[order]) < 0]
+        tables, naming = tables[order], naming[order]
+        first = np.flatnonzero(np.diff(tables, prepend=-1))
+        if not len(first):
+            return tables
+        least, most = np.minimum.reduceat(naming, first), np.maximum.reduceat(naming, first)
+        own = (least == most) & (least >= 0)
+        begins = np.array(self._starts, np.int64)[least[own]]
+        return memory.entries_inside(self._program, tables[first][own], begins, self._ends[least[own]])
+
+    def _functions(self, addresses: Addresses) -> Addresses:
+        """The number of the function that holds each address, or -1."""
+        at = np.searchsorted(np.array(self._starts, np.int64), addresses, "right") - 1
+        return np.where((at >= 0) & (addresses < self._ends[at]), at, -1)
+
     def _holding(self, address: int) -> int | None:
         """The number of the function that holds an address; None where none does, or several may."""
         at = bisect_right(self._starts, address) - 1
@@ -125,9 +155,26 @@ class _Search:
 
     def _is_pointed_into(self, start: int, end: int) -> bool:
         """Whether pointers lead between a function's instructions that only others know, or nobody."""
-        first, last = np.searchsorted(self._targets, (start + _BEGINNING, end)).tolist()
-        slots = [slot for slot in self._slots[first:last].tolist() if self._holding(slot) is None]
+        slots = [
+            slot
+            for slot, target in self._pointers(start + _BEGINNING, end)
+            if self._holding(slot) is None and (slot % memory.WORD == 0 or self._may_lead_to(target))
+        ]
         return not all(self._is_own(begin, stop, start, end) for begin, stop in _runs(sorted({*slots})))
+
+    def _pointers(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """(where it stands, where it leads) of each pointer into a range, but for what only looks like one."""
+        first, last = np.searchsorted(self._targets, (start, end)).tolist()
+        led = zip(self._slots[first:last].tolist(), self._targets[first:last].tolist(), strict=True)
+        for slot, target in led:
+            by_chance = slot % memory.WORD != 0 and target % _ROUND == 0
+            if not by_chance and not _TEXT.fullmatch(self._program.slice.read(slot - _BEFORE, memory.WORD + _BEFORE)):
+                yield slot, target
+
+    def _may_lead_to(self, place: int) -> bool:
+        """Whether control may come to a place: not into the middle of an instruction."""
+        instruction = self._instruction(place)
+        return instruction is None or instruction.address == place
 
     def _is_own(self, begin: int, stop: int, start: int, end: int) -> bool:
         """Whether a table of pointers is named by one function alone, and from its first on."""
@@ -163,12 +210,16 @@ class _Search:
         for source, _, _ in self._program.references.into(start, end):
             instruction = self._instruction(source)
             if instruction is None or instruction.address == source or "[rip" in instruction.operands:
-                yield source
+                yield from () if self._is_unasked(source) else (source,)
         first, last = np.searchsorted(self._named, (start, end)).tolist()
-        for source in self._naming_at[first:last].tolist():
+        for source, place in zip(self._naming_at[first:last].tolist(), self._named[first:last].tolist(), strict=True):
             instruction = self._instruction(source)
-            if instruction is None or source + 4 <= instruction.address + instruction.size:
+            if instruction is None or (_holds(instruction, source, place) and self._may_lead_to(place)):
                 yield source
+
+    def _is_unasked(self, source: int) -> bool:
+        """Whether a function is named there for a table in which nobody looks for it."""
+        return self._unasked is not None and self._unasked.start <= source < self._unasked.end
 
     def _leads(self, source: int, target: int) -> bool:
         """Whether a branch stands where bytes look like one; where nothing is known of the code it counts as one."""
@@ -191,8 +242,7 @@ class _Search:
     def _led_into(self, region: Region) -> Iterator[int]:
         """The places of a function to which pointers and code lead, as far as this was decoded as it is meant."""
         start, end, program = region.start, region.end, self._program
-        first, last = np.searchsorted(self._targets, (start, end)).tolist()
-        yield from self._targets[first:last].tolist()
+        yield from (target for slot, target in self._pointers(start, end) if slot % memory.WORD == 0)
         yield from (target for _, target in region.astray)
         for index in (program.calls, program.jumps):
             for source, target in index.into(start, end):
@@ -240,6 +290,12 @@ def _names(instruction: Instruction, target: int) -> bool:
     named = _DISTANCE.search(instruction.operands)
     distance = 0 if named is None else int(named[1] + named[2], 0)
     return named is not None and instruction.address + instruction.size + distance == target
+
+
+def _holds(instruction: Instruction, source: int, place: int) -> bool:
+    """Whether four bytes of an instruction are a number of it."""
+    inside = source + 4 <= instruction.address + instruction.size
+    return inside and hex(place) in _NUMBER.findall(instruction.operands)
 
 
 def _is_behind_lock(instruction: Instruction | None, target: int) -> bool:

@@ -82,14 +82,13 @@ _BETWEEN = '__asm__(".balign 8\\nbetween: .quad 0, 0, unused - between");'
         '__asm__(".globl hidden\\nhidden: call unused\\nret");' + _PLAIN,
         '__asm__(".section .init_array, \\"aw\\"\\n.quad unused\\n.text");' + _PLAIN,
         '__asm__(".data\\n.balign 8\\n.quad unused + 4\\n.text");' + _PLAIN,
-        '__asm__(".data\\n.balign 8\\n.byte 0\\n.quad unused + 4\\n.text");' + _PLAIN,
         _BETWEEN + _ASM.format('"lea between(%%rip), %%rax; add 16(%%rax), %%rax; call *%%rax"'),
         _BETWEEN + _ASM.format('"mov $between, %%eax; add 16(%%rax), %%rax; call *%%rax"'),
         _RELATIVE + _PLAIN,
     ],
     ids=[
         "call", "value", "pointer", "packed", "own-distance", "table", "addr32", "bnd", "branch", "jump", "inside",
-        "from-unknown-code", "initialiser", "behind-its-first-instruction", "at-an-odd-address",
+        "from-unknown-code", "initialiser", "behind-its-first-instruction",
         "table-in-code", "table-by-its-address", "relative-virtual-table",
     ],
 )  # fmt: skip
@@ -183,3 +182,74 @@ def test_in_each_code_model(tmp_path: Path, options: tuple[str, ...]):
     assert _runs(tmp_path, "OUTLINE static long run(long n) { return unused(n); }", *options)
     assert _runs(tmp_path, "OUTLINE static long run(long n) { return n + (long) &unused; }", *options)
     assert not _runs(tmp_path, _PLAIN, *options)
+
+
+_AT_A_PLACE = """
+const char tunables[] __attribute__((used)) = "GLIBC_TUNABLES";
+#define KEPT __attribute__((used, noinline, noclone, noipa))
+__asm__(".section .fixed, \\"ax\\"\\n.cfi_startproc\\nret\\n.skip 31, 0xcc\\n.cfi_endproc\\n.text");
+KEPT __attribute__((section(".fixed"))) long unused(long n) {
+    __asm__ volatile(".skip 0x100, 0x90\\n.globl inner\\ninner: movabs $0x1122334455667788, %%%%rax" ::: "rax");
+    return call(163, n, 0, 0);
+}
+%s
+"""
+
+
+@pytest.mark.parametrize(
+    ("start", "source", "runs"),
+    [
+        (0x7077E0, _ASM.format('"cmpq $0, 0x70(%%rax)"'), False),
+        (0x7077E0, _ASM.format('"mov $inner + 3, %%eax"'), False),
+        (0x7077E0, _ASM.format('"mov $inner, %%eax"'), True),
+        (0x7077E0, '__asm__(".data\\n.balign 8\\n.byte 0\\n.quad inner\\n.text");' + _PLAIN, True),
+        (0x7077E0, '__asm__(".data\\n.balign 8\\n.byte 0\\n.quad inner + 3\\n.text");' + _PLAIN, False),
+        (0x706FE0, 'char text[16] __attribute__((used, aligned(8))) = "abcdefgh@pp";' + _PLAIN, False),
+        (0x706FE0, "char *place[2] __attribute__((used)) = {0, (char *) 0x707040};" + _PLAIN, True),
+        (0x70FF60, "int text[4] __attribute__((used, aligned(8))) = {0, 0x71};" + _PLAIN, False),
+        (0x707000, 'char text[16] __attribute__((used, aligned(8))) = "abcd pp\\0next";' + _PLAIN, False),
+        (0x707000, "int place[4] __attribute__((used)) = {1, 0x707020, 1};" + _PLAIN, True),
+        (0x707000, "char place[8] __attribute__((used, aligned(8))) = {1, 0x20, 0x70, 0x70, 0, 1};" + _PLAIN, False),
+    ],
+    ids=[
+        "opcode", "into-an-instruction", "named", "packed", "packed-into-an-instruction", "end-of-a-text", "pointer",
+        "wide-letter", "text", "four-bytes", "odd",
+    ],
+)  # fmt: skip
+def test_what_only_looks_like_its_address_keeps_no_function(tmp_path: Path, start: int, source: str, runs: bool):
+    options = ("-fno-pie", "-no-pie", f"-Wl,--section-start=.fixed={start:#x}")
+    found = freestanding(tmp_path, _AT_A_PLACE % source, *options)
+    assert ("acct" in found.required) is runs
+
+
+@pytest.mark.parametrize(("table", "runs"), [("table", False), ("table + 4", True)])
+def test_entries_of_a_table_of_jumps_count_from_the_table_alone(tmp_path: Path, table: str, runs: bool):
+    jumping = """
+        .type jumping, @function
+        jumping: .cfi_startproc
+        lea {table}(%rip), %rax
+        movslq (%rax, %rdi, 4), %rcx
+        add %rax, %rcx
+        jmp *%rcx
+        label: movabs $1, %rax
+        nop
+        ret
+        .cfi_endproc
+        .type unused, @function
+        unused: .cfi_startproc
+        mov $163, %eax
+        syscall
+        ret
+        .cfi_endproc
+        .section .rodata
+        .balign 4
+        table: .rept 6
+        .long label - table
+        .endr
+        .text
+    """.replace("{table}", table)
+    text = "\\n".join(line.strip() for line in jumping.split("\n"))
+    source = _OF_GLIBC % f'__asm__("{text}");long jumping(long);'
+    source += "OUTLINE static long run(long n) { return jumping(n); }"
+    source = source.replace("KEPT long unused(long n) { return call(163", "KEPT long other(long n) { return call(39")
+    assert ("acct" in freestanding(tmp_path, source, *_PIE).required) is runs
