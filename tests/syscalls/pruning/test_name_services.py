@@ -38,4 +38,4 @@ def test_the_resolver_is_left_out_where_users_alone_are_looked_up(tmp_path: Path
 
 @pytest.mark.parametrize("source", [_HOSTS, _NETWORKS, _BY_NAME], ids=["hosts", "networks", "name"])
 def test_and_is_there_where_hosts_or_networks_may_be(tmp_path: Path, source: str):
-    assert _made(tmp_path, source, "-static") >= _RESOLVER
+    assert _made(tmp_path, source, "-static-pie") >= _RESOLVER
