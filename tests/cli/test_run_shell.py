@@ -186,6 +186,26 @@ def test_a_private_file_in_a_public_folder_that_root_grants_has_to_be_named():
         assert (done.stdout, done.stderr) == ("secret\n", "")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="a hint of Linux's supervisor")
+def test_names_are_meant_from_the_folder_that_it_was_started_in(monkeypatch: pytest.MonkeyPatch):
+    """It starts in / where that folder is not granted: a file of the user's was not found, and nobody said why."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
+        Path(name).chmod(0o755)
+        Path(name, "note").write_text("hello\n")
+        Path(name, "in").mkdir()
+        monkeypatch.chdir(name)
+        command = (SHELL, "-c", "read line < note; echo $line; : > made; read line < none")
+        done = run(*command)
+        assert done.stdout == "\n"
+        for grant in (f"--read {name}/note", f"--write {name}"):
+            assert f"not in the policy; add {grant}\n" in done.stderr
+        assert "none denied" not in done.stderr
+        assert run("--read", "note", *command).stdout == "hello\n"
+        monkeypatch.chdir(f"{name}/in")
+        done = run("--read", "../note", SHELL, "-c", "read line < ../note")
+        assert f"add --read {name}/in\n" in done.stderr
+
+
 @pytest.mark.skipif(not Path("/usr/bin/python3").exists(), reason="needs Debian's Python")
 def test_a_server_in_python_may_copy_files_though_it_may_not_list_their_attributes():
     """shutil takes ENOTSUP for an answer, and no other that a sandbox would give."""

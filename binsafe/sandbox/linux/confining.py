@@ -39,6 +39,7 @@ def confine(order: Order, stage: Stage, arch: str, backend: str) -> Process:
         if destinations.addresses:
             notify.add("listen")  # see grafting.listen
         plan = plan_for(order, layout, arch, frozenset(notify), UNNAMED if walks else {})
+        left = here if (here := os.getcwd()) != plan["cwd"] else ""
         stage.begin(plan, streams.descriptors, (order.program, cargo.descriptor))
         from binsafe.sandbox.linux.watching import watch_for  # while the stage works, from here on
 
@@ -50,7 +51,7 @@ def confine(order: Order, stage: Stage, arch: str, backend: str) -> Process:
             executables=layout.grantees,
             shown=tuple(path for path, _ in layout.mounts if path not in DEVICES),
             outside=dict.fromkeys((layout.program, ITSELF), order.path) if order.path is not None else {},
-            lookups=_lookups(layout, order.policy, walks=walks),
+            lookups=_lookups(layout, order.policy, walks=walks, left=left),
         )
         return stage.supervise(watch, backend, streams.pipe)
 
@@ -72,7 +73,7 @@ def _public_folders(layout: Layout) -> list[str]:
     return [path for path in read_only if os.path.isdir(path) and os.stat(path).st_mode & stat.S_IROTH]
 
 
-def _lookups(layout: Layout, policy: Policy, *, walks: bool) -> "Lookups":
+def _lookups(layout: Layout, policy: Policy, *, walks: bool, left: str) -> "Lookups":
     from binsafe.sandbox.linux.lookups import MAX_LOOKUPS, MAX_OF_A_WALKER, Lookups
 
     devices = {kind: {g.object for g in policy.of(kind)}.intersection(DEVICES) for kind in ("read", "write")}
@@ -83,4 +84,5 @@ def _lookups(layout: Layout, policy: Policy, *, walks: bool) -> "Lookups":
         public=_public_folders(layout) if os.geteuid() == 0 else (),
         present=[*(piece.path for piece in layout.pieces), *(path for path, _ in layout.links)],
         most=MAX_OF_A_WALKER if walks else MAX_LOOKUPS,
+        left=left,
     )

@@ -21,6 +21,7 @@ from binsafe.sandbox.linux.alone import ALONE
 from binsafe.sandbox.linux.backend import native_arch
 from binsafe.sandbox.linux.confining import reads_folders
 from binsafe.sandbox.linux.destinations import Destinations, pin
+from binsafe.sandbox.linux.layout import inside
 from binsafe.sandbox.linux.lookups import Lookups
 from binsafe.sandbox.linux.pathcalls import PATH_CALLS
 from binsafe.sandbox.linux.planning import limits_of
@@ -137,13 +138,11 @@ _PLAN: Final[Plan] = {
 
 def _plan(order: Order, policy: Policy, abi: int, program: int) -> Plan:
     reached = list(_paths(policy))
-    here = os.getcwd()
-    inside = any(here == path or here.startswith(f"{path.rstrip('/')}/") for path, _ in reached)
     return _PLAN | {
         "execute": program,
         "argv": [Path(policy.artifact.name).name, *order.arguments],
         "environment": order.environment(),
-        "cwd": here if inside else "/",
+        "cwd": _working_folder(policy),
         "accesses": reached,
         "limits": _limits(policy),
         "landlock": _confinement(policy, abi),
@@ -201,6 +200,12 @@ def _paths(policy: Policy) -> Iterator[tuple[str, int]]:
                 yield grant.object, mode
 
 
+def _working_folder(policy: Policy) -> str:
+    """Ours, if it is granted or in something granted."""
+    here = os.getcwd()
+    return here if any(inside(here, path) for path, _ in _paths(policy)) else "/"
+
+
 def _confinement(policy: Policy, abi: int) -> dict[str, Any]:
     """Landlock's part of the plan. Nothing on any file system may be executed, the program itself has no path."""
     wanted = landlock.plan(policy, abi)
@@ -227,6 +232,7 @@ def _lookups(policy: Policy) -> Lookups:
         writable=[path for path, mode in granted if mode == os.W_OK],
         present=(),
         refuses=True,
+        left=here if (here := os.getcwd()) != _working_folder(policy) else "",
     )
 
 

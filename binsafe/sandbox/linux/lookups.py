@@ -97,15 +97,18 @@ class Lookups:
         public: Iterable[str] = (),
         refuses: bool = False,
         most: int = MAX_LOOKUPS,
+        left: str = "",
     ) -> None:
         """``merged`` are the root's links, ``readable`` and ``writable`` granted files and folders.
 
         ``present`` are single paths that are there; ``public`` those granted folders in which files keep their owners,
         because everybody may read them: what their owner alone may read there, a program that root has started may
-        not. ``refuses`` says that nothing else can be seen (see above).
+        not. ``refuses`` says that nothing else can be seen (see above). ``left`` is the folder that its user started it
+        in, where that is not there inside: it starts in / instead, and what it names from there was meant from here.
         """
         self.refuses = refuses
         self._most = most
+        self._left = left
         self._merged = merged
         self._readable = tuple(readable)
         self._writable = tuple(writable)
@@ -115,7 +118,7 @@ class Lookups:
         self._on_the_way = {parent for path in seen for parent in _parents(path)}.difference(seen)
         self._present = present | self._on_the_way
         self._looked = 0
-        self._known: dict[tuple[str, bool, bool], Miss | None] = {}
+        self._known: dict[tuple[str, bool, bool, str], Miss | None] = {}
 
     def miss(self, listener: Listener, call: Call, kind: PathCall) -> Miss | None:
         """What the call will not find; None where it may, or where we looked often enough to have said it all."""
@@ -134,13 +137,17 @@ class Lookups:
         if kind.makes and path in self._present:
             return None
         opens = kind.flags is not None and not call.arguments[kind.flags] & os.O_PATH
-        key = (path, writes, opens)
+        meant = posixpath.normpath(f"{self._left}/{text}") if self._left and path == _from_root(text) else ""
+        key = (path, writes, opens, meant)
         if key in self._known:
             return self._known[key]
         missed = self._judge(path, writes=writes) or (self._closed(path) if opens and not writes else None)
-        if missed is None and self.refuses:
+        stays = missed is not None or not self.refuses
+        if not stays:
             missed = self._judge(os.path.realpath(path), writes=writes)  # a link that the program may have made
-        elif len(self._known) < MAX_LOOKUPS:
+        if missed is not None and meant:
+            missed = self._meant(meant, missed)
+        if stays and len(self._known) < MAX_LOOKUPS:
             self._known[key] = missed
         return missed
 
@@ -162,6 +169,15 @@ class Lookups:
             return None
         return Miss(path, f"--read {path}", expected=False, there=True) if private else None
 
+    def _meant(self, path: str, missed: Miss) -> Miss:
+        """The same from the folder that its user named it in, where there is anything to it."""
+        if missed.writes:
+            return Miss(path, _option(path, writes=True), expected=False, there=may_exist(posixpath.dirname(path)))
+        if not may_exist(path):
+            return missed
+        wanted = self._left if self._is_readable(path) else path  # to start it where such names lead somewhere
+        return Miss(path, _option(wanted, writes=False), expected=False, there=True)
+
     def could_write(self, path: str) -> bool:
         """Whether it lies in a folder that may be written."""
         return any(inside(path, folder) for folder in self._writable)
@@ -180,8 +196,13 @@ class Lookups:
         expected = _is_expected(path) and (not writes or inside(path, "/proc/self"))
         if writes and path.startswith("/dev/"):
             expected = path in ("/dev/tty", "/dev/console")  # where syslog(3) says what it cannot say elsewhere
-        option = f"--write {folder if not os.path.lexists(path) else path}" if writes else f"--read {path}"
-        return Miss(path, option, expected, there)
+        return Miss(path, _option(path, writes=writes), expected, there)
+
+
+def _option(path: str, *, writes: bool) -> str:
+    if not writes:
+        return f"--read {path}"
+    return f"--write {path if os.path.lexists(path) else posixpath.dirname(path)}"
 
 
 def may_exist(path: str) -> bool:
@@ -211,6 +232,11 @@ def resolve(call: Call, path: str, folder: int | None) -> str | None:
         path = f"{base}/{path}"
     plain = posixpath.normpath(path)
     return plain[1:] if plain.startswith("//") else plain
+
+
+def _from_root(text: str) -> str:
+    """What a relative path leads to from /; empty for others."""
+    return posixpath.normpath(f"/{text}") if text and not text.startswith("/") else ""
 
 
 def _parents(path: str) -> Iterable[str]:
