@@ -12,8 +12,9 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from binsafe.formats.structure import find_all
+from binsafe.syscalls.controlflow.places import Place
 from binsafe.syscalls.controlflow.program import Program
-from binsafe.syscalls.dataflow.wrappers import Gap, Number, Resolution
+from binsafe.syscalls.dataflow.wrappers import Gap, Number, Resolution, argument
 from binsafe.syscalls.pruning.go_attributes import are_zero
 from binsafe.syscalls.pruning.ways import leading_to, only_through
 from binsafe.syscalls.tables import numbers
@@ -37,6 +38,12 @@ _PROCESSES = (
 _CHECKING_ACCESS = frozenset({"internal/syscall/unix.Eaccess", "os/exec.findExecutable"})
 
 
+_UNIX_FACCESSAT = "golang.org/x/sys/unix.Faccessat"
+_FIFTH: Mapping[str, str] = MappingProxyType({"x86_64": "rsi", "arm64": "x4"})
+"""The register of a fifth parameter that is a number (Go, src/cmd/compile/abi-internal.md): a string takes two."""
+
+_TO_FILE = "os.(*File).spliceToFile"
+_PIPING = frozenset({"internal/poll.newPipe", "internal/poll.newPoolPipe"})
 _LOCKING = frozenset({"runtime.LockOSThread", "runtime.startTemplateThread"})
 
 _COVERED: Mapping[str, str] = MappingProxyType(
@@ -119,6 +126,40 @@ def _asks_for_more(program: Program) -> bool:
     return not _led_to_by(program, {"syscall.Faccessat"}, _CHECKING_ACCESS)
 
 
+def _gives_flags(program: Program) -> bool:
+    """Whether anybody may ask golang.org/x/sys/unix for access with flags, which are its fifth parameter.
+
+    Before Go 1.18, whose table holds addresses of functions, parameters lay on the stack or did not always.
+    """
+    start = None if program.go is None or program.go.entries else _only(program, _UNIX_FACCESSAT)
+    region = None if start is None else program.region(start)
+    if region is None or region.start != start:
+        return True
+    given = argument(program, [Place(region, 0)], _FIFTH[program.machine.arch], bits=64)
+    return bool(given.gaps) or {number.value for number in given.numbers} != {0}
+
+
+def _has_sockets(program: Program) -> bool:
+    """Whether anything can give the descriptor of a connection away.
+
+    ``os`` asks for it by a method that only ``net`` has: its result is a type of ``internal/poll``.
+    """
+    return program.go is not None and any(name.endswith(".PollFD") for name in program.go.names)
+
+
+def _splices(program: Program) -> bool:
+    """Whether data is moved through a pipe for anything but a file, which does so for connections only."""
+    start = _only(program, "internal/poll.Splice")
+    return start is None or not only_through(program, start, {_TO_FILE}) or _has_sockets(program)
+
+
+def _only(program: Program, name: str) -> int | None:
+    """Where the function of a name starts; None where there is none, or one for each of two conventions."""
+    names = () if program.go is None else program.go.names
+    found = [] if program.go is None else [program.go.addresses[at] for at, each in enumerate(names) if each == name]
+    return found[0] if len(found) == 1 else None
+
+
 def _led_to_by(program: Program, functions: AbstractSet[str], callers: AbstractSet[str]) -> bool:
     """Whether nothing leads to some functions but these callers."""
     found = {} if program.go is None else program.go.find(functions)
@@ -187,6 +228,16 @@ OCCASIONS = (
         {"syscall.Faccessat"},
         _asks_for_more,
     ),
+    # golang.org/x/sys/unix, syscall_linux.go, Faccessat: with no flags it makes faccessat and nothing else
+    Occasion(
+        {"capget", "faccessat2", "getegid", "geteuid", "getgid", "getgroups", "getuid", "newfstatat"},
+        {_UNIX_FACCESSAT},
+        _gives_flags,
+    ),
+    # os/zero_copy_linux.go (readfrom_linux.go until Go 1.21), spliceToFile and writeTo: from and to connections only
+    Occasion({"sendfile", "splice"}, {_TO_FILE, "os.(*File).writeTo", "os.(*File).writeTo.func1"}, _has_sockets),
+    # internal/poll/splice_linux.go: the pipes that Splice takes from its pool
+    Occasion({"pipe2"}, _PIPING, _splices),
 )
 
 

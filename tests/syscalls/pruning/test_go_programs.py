@@ -15,6 +15,19 @@ import ("os/exec"; "syscall")
 %s
 func main() { command := exec.Command("true"); %s; command.Run(); _ = syscall.Getpid() }
 """
+ASKS = """
+import ("os"; "golang.org/x/sys/unix")
+%s
+func main() { println(unix.Access(os.Args[0]), %s) }
+"""
+COPIES = 'import ("io"; "os")\n%s\nfunc main() { io.Copy(os.Stdout, os.Stdin) }'
+CONNECTION = """type connection struct{}
+
+//go:noinline
+func (connection) PollFD() { println(1) }
+func init() { connection{}.PollFD() }
+"""
+"""A method that bears the name of one of net's: it is taken for that."""
 MAPS = 'import "golang.org/x/sys/unix"\nfunc main() { %s }'
 UNIX = """package unix
 
@@ -32,8 +45,21 @@ func (m *mapperType) get() bool { return m.remap == nil }
 
 func Map() bool { return mapper.get() }
 func Mremap() uintptr { return mapper.remap(1) }
+
+//go:noinline
+func call(number uintptr) int { result, _, _ := syscall.Syscall(number, 0, 0, 0); return int(result) }
+func Getegid() int { return call(syscall.SYS_GETEGID) }
+
+//go:noinline
+func Faccessat(folder int, path string, mode uint32, flags int) int {
+    if flags == 0 {
+        return call(syscall.SYS_FACCESSAT)
+    }
+    return Getegid() + folder + len(path)
+}
+func Access(path string) int { return Faccessat(-100, path, 1, 0) }
 """
-"""In the shape of the real one, and with its name: a call through a field that all who map have."""
+"""In the shape of the real one, and with its name: a call through a field that all who map have; what flags decide."""
 PROGRAMS = {
     "nothing": "func main() { println(1) }",
     "starts": STARTS % ("", ""),
@@ -57,11 +83,17 @@ func main() { syscall.ForkExec("/bin/true", nil, &syscall.ProcAttr{Sys: &syscall
     "signals": 'import ("os"; "os/signal")\nfunc main() { all := make(chan os.Signal, 1); signal.Notify(all); <-all }',
     "maps": MAPS % "unix.Map()",
     "remaps": MAPS % "unix.Map(); unix.Mremap()",
+    "access": ASKS % ("", "unix.Access(os.Args[1])"),
+    "value": ASKS % ("var ask = unix.Faccessat\nfunc Ask() { ask = nil }", "ask(0, os.Args[1], 1, 0)"),
+    "flags": ASKS % ("", "unix.Faccessat(0, os.Args[1], 1, 1 << 32)"),
+    "files": COPIES % "",
+    "connection": COPIES % CONNECTION,
     "time": 'import "syscall"\nfunc main() { var now syscall.Timeval; syscall.Gettimeofday(&now) }',
 }
 OF_ATTRIBUTES = {"capset", "chroot", "clone3", "mount", "ptrace", "setgid", "setgroups", "setsid", "setuid", "unshare"}
 OF_PROFILING = {"timer_create", "timer_settime", "timer_delete"}
 OF_PROCESSES = {"pidfd_open", "pidfd_send_signal", "waitid", "wait4"}
+OF_COPIES = {"pipe2", "sendfile", "splice"}
 OF_ACCESS = {"faccessat", "getegid", "geteuid", "getgroups"}
 
 
@@ -106,6 +138,9 @@ def test_attributes_are_found_wherever_they_are_made(made: dict[str, set[str]], 
         (OF_ACCESS, "asks"),
         ({"gettimeofday"}, "time"),
         ({"exit"}, "locks"),
+        ({"faccessat", "getegid"}, "value"),
+        ({"faccessat", "getegid"}, "flags"),
+        ({"copy_file_range"} | OF_COPIES, "connection"),
     ],
 )
 def test_an_occasion_is_seen(made: dict[str, set[str]], expected: set[str], name: str):
@@ -120,6 +155,16 @@ def test_the_thread_that_waits_for_signals_never_ends(made: dict[str, set[str]])
 def test_who_looks_for_programs_asks_only_for_the_right_to_execute(made: dict[str, set[str]]):
     assert "faccessat2" in made["starts"]
     assert not made["starts"] & OF_ACCESS
+
+
+def test_who_asks_for_access_without_flags_asks_for_nothing_else(made: dict[str, set[str]]):
+    assert "faccessat" in made["access"]
+    assert "getegid" not in made["access"]
+
+
+def test_files_are_copied_to_files_without_a_pipe(made: dict[str, set[str]]):
+    assert "copy_file_range" in made["files"]
+    assert not made["files"] & OF_COPIES
 
 
 def test_the_runtime_needs_neither_mincore_nor_protection(made: dict[str, set[str]]):
