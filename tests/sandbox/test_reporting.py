@@ -7,9 +7,16 @@ from binsafe.model import Violation
 from binsafe.sandbox.reporting import MAX_OBJECTS, REPORTED_EACH, REPORTED_PER_CALL, Reporter
 
 
-def violation(object_: str, *, expected: bool = False, operation: str = "read") -> Violation:
+def violation(object_: str, *, expected: bool = False, operation: str = "read", grant: str | None = None) -> Violation:
     return Violation(
-        time=0.0, pid=1, operation=operation, object=object_, syscall="openat", result="ENOENT", expected=expected
+        time=0.0,
+        pid=1,
+        operation=operation,
+        object=object_,
+        syscall="openat",
+        result="ENOENT",
+        expected=expected,
+        grant=grant,
     )
 
 
@@ -64,8 +71,9 @@ def test_what_most_do_without_is_told_of_who_failed(capfd: pytest.CaptureFixture
     meminfo, netlink = ("/proc/meminfo", "read"), ("AF_NETLINK SOCK_RAW", "socket")
     for object_, operation in (("/proc/self/maps", "read"), meminfo, netlink, netlink):
         teller.tell(violation(object_, expected=True, operation=operation))
+    teller.tell(violation("/usr", expected=True, grant="--read /usr"))
     teller.sum_up(0, status)
-    things = "read /proc/meminfo, socket AF_NETLINK SOCK_RAW"
+    things = "read /proc/meminfo, socket AF_NETLINK SOCK_RAW, read /usr (--read /usr)"
     sentence = f"it ended with status {status}; denied was also what most programs do without: {things}\n"
     assert capfd.readouterr().err == (sentence if told else "")
 
