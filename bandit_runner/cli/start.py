@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import msgspec
 
+from bandit_runner.cli.options import named_value
 from bandit_runner.cli.scoring import scoring, scoring_options
 from bandit_runner.cli.storing import store_option
 from bandit_runner.model import TIERS, ResultRow
@@ -116,7 +116,7 @@ def _plan(given: dict[str, Any]) -> "Plan":
         rps=given["rps"],
         scoring=scoring(given),
         seed=given["seed"] or random.SystemRandom().randrange(1, 2**31),
-        options=dict(_option(text) for text in given["options"]),
+        options=dict(named_value(text) for text in given["options"]),
     )
 
 
@@ -128,17 +128,6 @@ def _strategies(names: Sequence[str]) -> tuple[str, ...]:
         if name != "all" and name not in STRATEGIES:
             raise UsageError(f"no strategy is called {name!r}", hint=f"known: {', '.join(STRATEGIES)}, all")
     return tuple(STRATEGIES) if "all" in names else tuple(dict.fromkeys(names))
-
-
-def _option(text: str) -> tuple[str, Any]:
-    """NAME=VALUE; the value is JSON where it can be read as such (numbers, lists), else text."""
-    name, equals, value = text.partition("=")
-    if not equals or not name.isidentifier():
-        raise click.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--option")
-    try:
-        return name, msgspec.json.decode(value.encode())
-    except msgspec.DecodeError:
-        return name, value
 
 
 def _configure(plan: "Plan") -> "BalancerConfig":

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from json_values import replaced, values
 from made_reports import make_report, make_slice
 
 from binsafe import baselines
@@ -118,23 +119,9 @@ def test_the_place_is_that_of_the_element_at_fault():
     assert str(caught.value).startswith(f"p.json:{line}:14: ")
 
 
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=6,
-)
-
-
-@given(st.data(), json_values)
+@given(st.data(), values)
 def test_any_value_anywhere_is_a_policy_or_a_baseline_error(data: st.DataObject, value: object):
-    document = json.loads(TEXT)
-    where = document
-    while True:
-        key = data.draw(st.sampled_from(sorted(where) if isinstance(where, dict) else range(len(where))))
-        if not isinstance(where[key], dict | list) or not where[key] or data.draw(st.booleans()):
-            break
-        where = where[key]
-    where[key] = value
+    document = replaced(data, TEXT, value)
     try:
         understood = msgspec.to_builtins(read_policy(json.dumps(document), "p.json"))
     except BaselineError:

@@ -29,11 +29,11 @@ class _Identifier(core.Sequence):
 
 
 class _DigestInfo(core.Sequence):
-    _fields = [("identifier", _Identifier), ("digest", core.OctetString)]  # noqa: RUF012
+    _fields = [("identifier", _Identifier), ("digest", core.OctetString)]  # noqa: RUF012 - as above
 
 
 class _IndirectData(core.Sequence):
-    _fields = [("data", _Identifier), ("digest", _DigestInfo)]  # noqa: RUF012
+    _fields = [("data", _Identifier), ("digest", _DigestInfo)]  # noqa: RUF012 - as above
 
 
 def optional_header(data: bytes) -> int:

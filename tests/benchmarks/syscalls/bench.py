@@ -328,7 +328,7 @@ class _Backend(http.server.BaseHTTPRequestHandler):
         self._answer(200, b"thanks")
 
     do_PUT = do_POST  # noqa: N815 - the base class looks for this name
-    do_HEAD = do_GET  # noqa: N815
+    do_HEAD = do_GET  # noqa: N815 - as above
 
     def _answer(self, status: int, body: bytes, **headers: str) -> None:
         self.send_response(status)
