@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from itertools import chain
+from itertools import chain, pairwise
 from typing import NamedTuple
 
 from binsafe.syscalls.linking.c_library import asked, asked_of_services
@@ -61,7 +61,7 @@ class Closure:
             for export in file.summary.exports.named(wanted):
                 self._definitions.setdefault(export.name, []).append((number, export))
         self._connect()
-        self._reached = Reached(self._network, self._roots())
+        self._reached = Reached(self._network, self._roots(), whole=self._whole())
         while met := [at for at, (_, each) in enumerate(self._conditions) if self._is_newly_met(at, each)]:
             for at in met:
                 self._reached.meet(at)
@@ -116,11 +116,11 @@ class Closure:
     def likely(self) -> Reached:
         """What is reached without passing through a fatal error."""
         fatal = [self.node(number, node) for number, file in enumerate(self.files) for node in file.summary.fatal]
-        return Reached(self._network, self._roots(), fatal, self._reached.met)
+        return Reached(self._network, self._roots(), fatal, self._reached.met, self._whole())
 
     @cached_property
     def _origins(self) -> list[int]:
-        return self._network.origins(self._roots(), self._reached.met)
+        return self._network.origins(chain(self._roots(), *self._whole()), self._reached.met)
 
     def way(self, file: int, node: int) -> list[Step]:
         """The nodes on the shortest way from a root to a node, both included."""
@@ -180,14 +180,16 @@ class Closure:
                 taken.append((number, export))
         return taken or [each for each in found if each[0] != asking]
 
+    def _whole(self) -> list[range]:
+        """The nodes of each file of which everything counts as reached."""
+        return [range(*span) for file, span in zip(self.files, pairwise(self._bases), strict=True) if file.whole]
+
     def _roots(self) -> Iterator[int]:
         for number, file in enumerate(self.files):
             summary, base = file.summary, self._bases[number]
             yield from (base + node for node in summary.started())
             if file.started and summary.entry >= 0:
                 yield base + summary.entry
-            if file.whole:
-                yield from range(base, base + summary.nodes)
             if file.exported:
                 yield from (base + node for span in summary.exports.spans() for node in range(*span))
 

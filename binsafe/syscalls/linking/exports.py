@@ -6,6 +6,7 @@ As an object each would take half a kilobyte. So an `Export` is made where someb
 from array import array
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from itertools import compress, tee
 from typing import Self
 
 import msgspec
@@ -103,7 +104,8 @@ class Exports(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
 
     def where(self, wanted: Callable[[str], object]) -> Iterator[Export]:
         """Those whose names somebody wants."""
-        return (self._made(at, name) for at, name in enumerate(self.texts()) if wanted(name))
+        named, asked = tee(self.texts())
+        return (self._made(at, name) for at, name in compress(enumerate(named), map(wanted, asked)))
 
     def named(self, names: Container[str]) -> Iterator[Export]:
         """Those with one of the names."""

@@ -90,6 +90,15 @@ def test_loops_end_and_parents_are_on_the_shortest_way():
     assert found(Reached(network, [0], without=[1])) == [0, 3]
 
 
+def test_of_a_whole_file_all_but_what_is_left_out_is_reached_and_what_it_leads_to_elsewhere():
+    network = Network([([0, 0, 0], []), ([0, 1, 1, 2, 2], [1, 1]), ([0, 1, 1, 1], [1])])
+    network.bind(3, [6])
+    network.bind(5, [8])
+    assert found(Reached(network, [], whole=[range(2, 6)])) == [2, 3, 4, 5, 6, 7, 8]
+    assert found(Reached(network, [0], whole=[range(2, 6)], without=[3, 4])) == [0, 2, 5, 8]
+    assert found(Reached(network, [2, 3], whole=[range(2, 6), range(6, 9)], without=[6])) == [2, 3, 4, 5, 7, 8]
+
+
 def test_an_edge_waits_for_the_last_condition_that_bears_on_it():
     network = Network([([0, 2, 2, 3, 3], [1, 3, 1])])
     network.guard(1, None, 7)
