@@ -127,7 +127,7 @@ def _places(
         if folders and path.startswith(f"{folders[-1]}/"):
             continue
         place = system / path[1:]
-        mode = _mode(place)
+        mode = mode_of(place)
         if stat.S_ISREG(mode) and mode & stat.S_IROTH and not _is_program(path, mode):
             files.append(path)
         elif stat.S_ISDIR(mode) and path not in shared and _is_public(place, path) and not _holds_programs(place):
@@ -138,10 +138,9 @@ def _places(
 def _targets(own: set[str], system: Path) -> set[str]:
     """Where packaged links lead, if that is a file: the administrator's choice, or what was made at installation."""
     links = (system / path[1:] for path in own)
-    targets = (link.resolve() for link in links if link.is_symlink())
-    paths = {
-        f"/{target.relative_to(system)}" for target in targets if target.is_relative_to(system) and target.is_file()
-    }
+    targets = {link.resolve() for link in links if stat.S_ISLNK(mode_of(link, follow=False))}
+    files = (target for target in targets if target.is_relative_to(system) and stat.S_ISREG(mode_of(target)))
+    paths = {f"/{target.relative_to(system)}" for target in files}
     return {path for path in paths if path.startswith(_LINKED) and not re.match(_ASIDE, path)}
 
 
@@ -149,9 +148,10 @@ def _merged(path: str) -> str:
     return f"/usr{path}" if path.startswith("/lib/") else path
 
 
-def _mode(path: Path) -> int:
+def mode_of(path: Path, *, follow: bool = True) -> int:
+    """The mode of what is there; 0 where nothing is, or where we may not look: is_file() and the like raise there."""
     try:
-        return path.stat().st_mode
+        return path.stat(follow_symlinks=follow).st_mode
     except OSError:
         return 0
 
@@ -163,7 +163,7 @@ def _is_program(path: str, mode: int) -> bool:
 
 def _holds_programs(folder: Path) -> bool:
     """Whether a folder is one of programs, as /usr/lib/git-core is: then what else it holds is given piece by piece."""
-    modes = [(each.name, _mode(each)) for each in folder.iterdir()]
+    modes = [(each.name, mode_of(each)) for each in folder.iterdir()]
     files = [_is_program(name, mode) for name, mode in modes if stat.S_ISREG(mode)]
     return 2 * sum(files) > len(files)
 
@@ -172,4 +172,4 @@ def _is_public(place: Path, path: str) -> bool:
     """Whether everybody may read all that lies in a folder: settings may hold keys, which only some may."""
     if not path.startswith(_SETTINGS):
         return True
-    return all(_mode(each) & stat.S_IROTH for each in [place, *place.rglob("*")])
+    return all(mode_of(each) & stat.S_IROTH for each in [place, *place.rglob("*")])

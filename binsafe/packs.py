@@ -10,6 +10,7 @@ One more pack is made on the spot, for a program that the system's package manag
 import fnmatch
 import glob
 import posixpath
+import stat
 from collections.abc import Iterable, Iterator
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -19,7 +20,7 @@ from typing import Final
 import msgspec
 import yaml
 
-from binsafe.distribution import belongings
+from binsafe.distribution import belongings, mode_of
 from binsafe.errors import BaselineError, UsageError
 from binsafe.formats.elf_needs import needs
 from binsafe.intake.libraries import Libraries
@@ -130,7 +131,7 @@ def grants(packs: Iterable[Pack], program: str) -> Iterator[Grant]:
 def libraries(packs: Iterable[Pack], program: str) -> tuple[PolicyFile, ...]:
     """What the libraries in the packs' module folders are linked with, as far as it lies elsewhere."""
     folders = sorted({path for pack in packs for path in _present(pack.modules, program)})
-    modules = [str(path) for folder in folders for path in Path(folder).rglob("*.so*") if path.is_file()]
+    modules = [str(path) for folder in folders for path in Path(folder).rglob("*.so*") if stat.S_ISREG(mode_of(path))]
     data = Tree().map(program)
     if data is None or not modules:
         return ()
@@ -153,9 +154,9 @@ def _present(patterns: Iterable[str], program: str) -> list[str]:
         if "{prefix}" in pattern and prefix == "/":
             continue
         for path in sorted(glob.glob(pattern.replace("{prefix}", glob.escape(prefix)))):  # noqa: PTH207 - strings in and out
-            if pattern.endswith("/") == Path(path).is_dir():
+            if pattern.endswith("/") == stat.S_ISDIR(mode_of(Path(path))):
                 found[str(Path(path).resolve())] = None
-                if Path(path).is_symlink():  # the program asks for it by this name
+                if stat.S_ISLNK(mode_of(Path(path), follow=False)):  # the program asks for it by this name
                     found[posixpath.normpath(path)] = None
     return [path for path in found if not any(path != other and path.startswith(f"{other}/") for other in found)]
 

@@ -200,6 +200,8 @@ def test_names_are_meant_from_the_folder_that_it_was_started_in(monkeypatch: pyt
         for grant in (f"--read {name}/note", f"--write {name}"):
             assert f"not in the policy; add {grant}\n" in done.stderr
         assert "none denied" not in done.stderr
+        homeless = run(SHELL, "-c", ": > /.cache")
+        assert "write /.cache denied: not in the policy; add --write FOLDER --env HOME=FOLDER\n" in homeless.stderr
         assert run("--read", "note", *command).stdout == "hello\n"
         monkeypatch.chdir(f"{name}/in")
         done = run("--read", "../note", SHELL, "-c", "read line < ../note")

@@ -62,6 +62,13 @@ def test_folders_of_its_own_and_files_in_shared_ones(system: Path):
     assert found(system).files == ("/usr/share/art/game.png",)
 
 
+def test_what_may_not_be_looked_at_is_left_out(system: Path):
+    """A user's machine had a closed folder in /etc, and no program could be run. A long name fails root as well."""
+    with (system / "var/lib/dpkg/info/game.list").open("a") as records:
+        records.write(f"/etc/{'x' * 300}/mech.d\n")
+    assert "/usr/share/game" in found(system).folders
+
+
 def test_programs_beside_the_program_are_not_shown(system: Path):
     """Git looks for itself in /usr/lib/git-core first: what it sees there and may not run ends the search."""
     (system / "usr/share/art/game.png").chmod(0o755)

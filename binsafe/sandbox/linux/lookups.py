@@ -202,6 +202,8 @@ class Lookups:
 def _option(path: str, *, writes: bool) -> str:
     if not writes:
         return f"--read {path}"
+    if posixpath.dirname(path) == "/" and not os.path.lexists(path):  # a program whose user has no home
+        return "--write FOLDER --env HOME=FOLDER"
     return f"--write {path if os.path.lexists(path) else posixpath.dirname(path)}"
 
 
