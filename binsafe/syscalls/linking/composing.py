@@ -185,8 +185,11 @@ class Closure:
         return [range(*span) for file, span in zip(self.files, pairwise(self._bases), strict=True) if file.whole]
 
     def _roots(self) -> Iterator[int]:
-        for number, file in enumerate(self.files):
-            summary, base = file.summary, self._bases[number]
+        """What is reached in any case of the files that are not `_whole`."""
+        for base, file in zip(self._bases, self.files, strict=False):
+            summary = file.summary
+            if file.whole:
+                continue
             yield from (base + node for node in summary.started())
             if file.started and summary.entry >= 0:
                 yield base + summary.entry
