@@ -9,6 +9,7 @@ regions         one function decoded: control flow and stack frame
 places          one instruction, and how control comes from one to another
 switches        where jump tables lead
 registers       functions whose address a register holds, only to call them
+outlined        short functions that change registers or slots of their callers
 taken           where addresses of functions are taken as values
 incoming        where control comes from into a region
 catching        where exceptions may be caught

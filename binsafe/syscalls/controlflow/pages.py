@@ -38,16 +38,5 @@ def completed(region: Region, at: int, start: int, end: int, *, go: bool) -> tup
         found += [here for distance in distances if start <= address + distance < end]
         work += region.landing(here) if preserved else ()
         if kept_by_calls if flow is Flow.CALL else machine.keeps(instructions, here, register):
-            work += _following(region, here)
+            work += region.following(here)
     return tuple(found)
-
-
-def _following(region: Region, here: int) -> list[int]:
-    """Indices to which control can go on inside of the region; through a table to all that may be its cases."""
-    flow, target = region.flow(here)
-    found = [here + 1] if region.falls_through(here) else []
-    if flow is Flow.INDIRECT:
-        found += [*region.orphans, *region.jumps_to]
-    elif flow is not Flow.CALL and (jumped := region.at(target)) is not None:
-        found.append(jumped)
-    return found

@@ -18,6 +18,7 @@ from binsafe.syscalls.controlflow.incoming import Incoming
 from binsafe.syscalls.controlflow.index import Index, Referring, pieces
 from binsafe.syscalls.controlflow.layout import layout
 from binsafe.syscalls.controlflow.naming import Functions, Naming
+from binsafe.syscalls.controlflow.outlined import Outlined
 from binsafe.syscalls.controlflow.places import Edge, Place
 from binsafe.syscalls.controlflow.pointers import pointers
 from binsafe.syscalls.controlflow.regions import Region
@@ -90,6 +91,7 @@ class Program:
         self._details: dict[int, Detail | None] = {}
         self._incoming = Incoming(self)
         self._taken = Taken(self)
+        self._outlined = Outlined(self)
         self._jumped_to: dict[int, Mapping[int, tuple[int, ...]] | None] = {}
         self._linking = linking
         self._through: dict[frozenset[str], frozenset[int]] = {}
@@ -233,6 +235,10 @@ class Program:
     def entries(self, place: Place) -> list[Edge]:
         """All known instructions in other regions from which control comes to this one, calls, and what is caught."""
         return self._incoming.entries(place)
+
+    def keeps_over(self, call: Place, location: Location) -> bool:
+        """See `Outlined.keeps`."""
+        return self._outlined.keeps(call, location)
 
     def leading_to(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         """(source, target) of all bytes that may be a call or a jump to an address from ``start`` up to ``end``."""

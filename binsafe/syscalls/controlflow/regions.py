@@ -128,6 +128,18 @@ class Region:
         """Whether control can go on to the next instruction; after a call it can."""
         return self._flows.get(index, Flow.NEXT) in _GOES_ON
 
+    def following(self, index: int) -> Sequence[int]:
+        """Indices to which control can go on inside of the region, exceptions aside; all where it is a computed jump.
+
+        Cases of a table may begin anywhere: what stands before one may go on into it.
+        """
+        flow, target = self.flow(index)
+        if flow is Flow.INDIRECT:
+            return range(len(self.instructions))
+        following = [index + 1] if self.falls_through(index) else []
+        jumped = self.at(target) if flow in _JUMPS else None
+        return following if jumped is None else [*following, jumped]
+
     def direct_predecessors(self, index: int) -> list[int]:
         """Indices of the instructions of this region from which control comes; the one that falls through comes first.
 

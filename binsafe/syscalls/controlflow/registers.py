@@ -46,7 +46,7 @@ def uses(region: Region, at: int) -> Uses:
             continue
         found += [here] * through
         nothing_else = nothing_else and use is Use.NONE and register not in _handed_on(region, here)
-        work += _next(region, here)  # behind calls, too: GCC knows what functions that it has seen keep (-fipa-ra)
+        work += region.following(here)  # behind calls, too: GCC knows what functions that it has seen keep (-fipa-ra)
     return Uses(tuple(found), nothing_else)
 
 
@@ -56,14 +56,3 @@ def _handed_on(region: Region, here: int) -> Collection[str]:
     leaves = flow in _LEAVES or (flow is Flow.JUMP and region.at(target) is None)
     returned = region.machine.returned if flow is Flow.RETURN else ()
     return (*returned, *region.machine.arguments) if leaves else ()
-
-
-def _next(region: Region, here: int) -> list[int]:
-    """Indices to which control can go on inside of the region."""
-    flow, target = region.flow(here)
-    found = [here + 1] if region.falls_through(here) else []
-    if flow is Flow.INDIRECT:
-        found += region.orphans
-    elif flow is not Flow.CALL and (jumped := region.at(target)) is not None:
-        found.append(jumped)
-    return found

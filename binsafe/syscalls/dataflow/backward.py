@@ -93,10 +93,10 @@ def _jumped_between(region: Region, first: int, last: int) -> bool:
 def _lost_in_call(program: Program, place: Place, location: Location) -> Unknown | None:
     """What a call makes of a location, whether it returns or throws; None if it leaves it alone."""
     if isinstance(location, int):
-        given_away = place.region.is_exposed(location)
+        given_away = place.region.is_exposed(location) or not program.keeps_over(place, location)
         return Unknown("on the stack, where a function that was called may write") if given_away else None
-    preserved = program.machine.preserved(go=program.is_go(place.region))
-    return None if location in preserved else Unknown("what a function returned")
+    preserved = location in program.machine.preserved(go=program.is_go(place.region))
+    return None if preserved and program.keeps_over(place, location) else Unknown("what a function returned")
 
 
 def _slot_before(program: Program, target: Place, edge: Edge, slot: int) -> int | Origin:

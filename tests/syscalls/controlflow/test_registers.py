@@ -156,3 +156,15 @@ def test_an_address_is_kept_in_any_register_over_the_call_of_a_function_that_doe
     for assembler in (x86, arm):
         found = analyse(program(assembler, functions=("start", "other", "wrapper")))
         assert set(found.sites) == {"getpid"}
+
+
+def test_a_case_of_a_jump_table_may_go_on_into_the_one_that_calls_through_the_register():
+    assembler = X86()
+    lea_rbx(assembler, "wrapper")
+    assembler.put(b"\xff\xe0")  # jmp rax
+    assembler.put(b"\x31\xdb")  # first: xor ebx, ebx
+    assembler.mov("rdi", 39)  # second, to which the first one goes on
+    assembler.put(b"\xff\xd3")  # call rbx
+    wrapper(assembler)
+    found = analyse(program(assembler, functions=("start", "wrapper")))
+    assert not found.complete or "getpid" in found.required

@@ -1,0 +1,128 @@
+"""Short functions that follow no convention: parts of others that a compiler made one function of, to save space.
+
+LLVM's outliner (``-Oz`` for arm64) takes sequences of instructions that are found several times, whatever registers and
+stack slots they write. All but short functions are taken to hand preserved registers back, as the convention says.
+"""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from binsafe.syscalls.controlflow.places import Place
+from binsafe.syscalls.controlflow.regions import Region
+from binsafe.syscalls.machines.machine import Flow, Location, Moved, Unknown
+
+if TYPE_CHECKING:
+    from binsafe.syscalls.controlflow.program import Program
+
+_SHORT = 256
+"""Bytes of a function that may be such a part."""
+_FROM_STACK = frozenset({"pop", "leave"})
+_JUMPS = (Flow.JUMP, Flow.BRANCH)
+_MAX_DEPTH = 4
+"""Calls and jumps from one such function to the next that are looked at."""
+
+
+class Outlined:
+    """The answers for one program, each looked for once."""
+
+    def __init__(self, program: "Program") -> None:
+        self._program = program
+        self._kept: dict[tuple[int, Location], bool] = {}
+
+    def keeps(self, call: Place, location: Location) -> bool:
+        """Whether what a call leads to hands a preserved register back as it was, or leaves a stack slot alone."""
+        machine, (flow, target) = self._program.machine, call.region.flow(call.at)
+        if flow is not Flow.CALL or target is None or (isinstance(location, int) and machine.call_shift):
+            return True  # where calls push their return address, nothing that uses the stack is made a function of
+        if isinstance(location, int):
+            height = call.region.frames[call.at].get(machine.stack)
+            if height is None or location < height:
+                return True
+            location -= height
+        return self._keeps(target, location, _MAX_DEPTH)
+
+    def _keeps(self, address: int, location: Location, depth: int) -> bool:
+        start = self._program.place(address)
+        if start is None or start.region.end - address > _SHORT or not depth:
+            return True
+        if (address, location) not in self._kept:
+            self._kept[address, location] = True  # a function that calls itself, while it is looked at
+            kept = self._leaves_alone if isinstance(location, int) else self._hands_back
+            self._kept[address, location] = kept(start, location, depth)
+        return self._kept[address, location]
+
+    def _leaves_alone(self, start: Place, slot: Location, depth: int) -> bool:
+        """Whether a function without a frame of its own neither writes a slot of its caller's nor takes its address."""
+        region, program = start.region, self._program
+        run = _reached(start)
+        own = any(region.frames[at].get(program.machine.stack, 0) for at in run)
+        if own or not isinstance(slot, int):
+            return True
+        written = (program.sources(Place(region, at), slot) is not None for at in run)
+        onward = (self._keeps(target, slot, depth - 1) for target in _leading_on(region, run).values())
+        return not region.is_exposed(slot) and not any(written) and all(onward)
+
+    def _hands_back(self, start: Place, register: Location, depth: int) -> bool:
+        """Whether a register holds at each end of a function what it held at its beginning."""
+        region, run = start.region, _reached(start)
+        onward = _leading_on(region, run)
+        returns = [at for at in run if region.leaving(at) is Flow.RETURN]
+        work: list[tuple[int, Location]] = [(at, register) for at in (*returns, *onward)]
+        seen: set[tuple[int, Location]] = set()
+        while work:
+            at, location = work.pop()
+            if (at, location) in seen:
+                continue
+            seen.add((at, location))
+            if at == start.at and location != register:
+                return False  # what it held at the beginning is another one's
+            for before in run.intersection(region.direct_predecessors(at)):
+                earlier = self._before(Place(region, before), location, depth)
+                if earlier is None:
+                    return False
+                work += [(before, each) for each in earlier]
+        return all(self._keeps(target, register, depth - 1) for target in onward.values())
+
+    def _before(self, place: Place, location: Location, depth: int) -> list[Location] | None:
+        """Where what a location holds was before an instruction; None where that is a new value.
+
+        Slots in which a function keeps registers are written by name alone, whatever pointers there are.
+        """
+        flow, target = place.region.flow(place.at)
+        if flow is Flow.CALL:
+            follows = isinstance(location, int) or target is None or self._keeps(target, location, depth - 1)
+            return [location] if follows else None
+        found: list[Location] = []
+        for source in self._program.sources(place, location) or (Moved(location),):
+            if isinstance(source, Moved) and not source.operations:
+                found.append(source.location)
+            elif isinstance(source, Unknown) and isinstance(location, int):
+                found.append(location)
+            elif not isinstance(source, Unknown) or not self._restores(place):
+                return None
+        return found
+
+    def _restores(self, place: Place) -> bool:
+        """Whether an instruction reads the stack, of which it is not known where it stands."""
+        machine, instruction = self._program.machine, place.instruction
+        height_known = machine.stack in place.region.frames[place.at]
+        return not height_known and (machine.stack in instruction.operands or instruction.mnemonic in _FROM_STACK)
+
+
+def _reached(start: Place) -> set[int]:
+    """Indices of what can run of a region from one instruction on."""
+    region, work = start.region, [start.at]
+    found: set[int] = set()
+    while work:
+        at = work.pop()
+        if at in found or at >= len(region.instructions):
+            continue
+        found.add(at)
+        work += region.following(at) if region.leaving(at) is not Flow.INDIRECT else ()
+    return found
+
+
+def _leading_on(region: Region, run: Iterable[int]) -> dict[int, int]:
+    """Index -> target of what goes on elsewhere as the last thing that a function does."""
+    jumps = ((at, *region.flow(at)) for at in run)
+    return {at: to for at, flow, to in jumps if flow in _JUMPS and to is not None and region.at(to) is None}
