@@ -159,11 +159,9 @@ class _Reader:
                 language, at = self._data[at], at + 1
             elif word == _PERSONALITY:
                 kind = self._data[at]
-                if not kind & _INDIRECT:
-                    personality = self._pointer(at + 1, kind)
-                elif kind & 0x0F not in {0x03, 0x0B}:
-                    raise ValueError("a pointer of another size")
-                at += 5
+                pointer = Cursor(self._data, self._address, at + 1)
+                found = pointer.pointer(kind & ~_INDIRECT)
+                personality, at = None if kind & _INDIRECT else found, pointer.at
         return Common(encoding, augmented=True, personality=personality, language=language)
 
     def function(self, start: int, common: Common) -> Extent:

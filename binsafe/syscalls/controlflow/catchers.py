@@ -6,6 +6,7 @@ from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from binsafe.formats.eh_frame import Extent, common, extent, frames
 from binsafe.formats.eh_frame_hdr import Listed
@@ -17,8 +18,10 @@ from binsafe.syscalls.sets import among, distinct
 
 _CATCHING = re.compile(rb"\0{4}[\1\3]zPL")
 """What functions with such a table have in common begins so, behind its length."""
-_USUAL, _POINTER = 0x1B, 17
-"""``DW_EH_PE_pcrel | DW_EH_PE_sdata4``; and where the pointer to its table then stands in a function's entry."""
+_USUAL = {0x1B: 4, 0x1C: 8}
+"""``DW_EH_PE_pcrel | DW_EH_PE_sdata4``, or ``sdata8`` as LLVM has it for arm64 -> bytes."""
+_POINTER = 17
+"""Where the pointer to its table then stands in a function's entry."""
 _COST = 8
 """Reading an entry takes as long as decoding so many instructions."""
 
@@ -66,20 +69,27 @@ def _by_index(slice_: Slice, listed: Listed, spend: Callable[[int], None]) -> Ca
     commons = distinct(listed.commons[sure])
     spend(_COST * len(commons))
     languages = np.array([common(slice_, address).language for address in commons.tolist()], np.int64)
-    usual = sure & among(listed.commons, commons[languages == _USUAL])
-    other = ~sure | among(listed.commons, commons[(languages != _USUAL) & (languages != OMITTED)])
+    other = ~sure | among(listed.commons, commons[~among(languages, (*_USUAL, OMITTED))])
     spend(_COST * int(other.sum()))
     there = (entry for entry in listed.entries[other].tolist() if slice_.offset_of(entry) is not None)
     others = [(each, entry) for entry in there if (each := extent(slice_, entry)).catches]
-    file = np.frombuffer(slice_.data, np.uint8)
-    at = listed.offsets[usual] + _POINTER
-    distances = file[at[:, None] + np.arange(4)].view("<i4").reshape(-1).astype(np.int64)
-    entries = listed.entries[usual]
-    columns = np.stack([listed.starts[usual], listed.ends[usual], entries, entries + _POINTER + distances])
-    columns = columns[:, distances != 0]
+    columns = [
+        _usual(slice_, listed, sure & among(listed.commons, commons[languages == encoding]), size)
+        for encoding, size in _USUAL.items()
+    ]
     rest = np.array([(each.start, each.end, entry, each.table) for each, entry in others], np.int64).reshape(-1, 4)
-    columns = np.concatenate([columns, rest.T], axis=1)
-    starts, ends, entries, tables = columns[:, np.argsort(columns[0], kind="stable")]
+    all_ = np.concatenate([*columns, rest.T], axis=1)
+    starts, ends, entries, tables = all_[:, np.argsort(all_[0], kind="stable")]
     found: list[int] = entries.tolist()
     reach = np.maximum.accumulate(ends) if len(ends) else ends
     return Catchers(starts.tolist(), reach.tolist(), lambda at: extent(slice_, found[at]), tables)
+
+
+def _usual(slice_: Slice, listed: Listed, chosen: npt.NDArray[np.bool_], size: int) -> Addresses:
+    """Starts, ends, entries and tables of some functions, of those that have one: at a distance of so many bytes."""
+    file = np.frombuffer(slice_.data, np.uint8)
+    at = listed.offsets[chosen] + _POINTER
+    distances = file[at[:, None] + np.arange(size)].view(f"<i{size}").reshape(-1).astype(np.int64)
+    entries = listed.entries[chosen]
+    columns = np.stack([listed.starts[chosen], listed.ends[chosen], entries, entries + _POINTER + distances])
+    return columns[:, distances != 0]

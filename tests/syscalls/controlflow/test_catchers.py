@@ -1,0 +1,52 @@
+"""Which functions have a table of where exceptions are caught, with pointers of the sizes that compilers give them."""
+
+import struct
+
+import numpy as np
+import pytest
+
+from binsafe.formats.eh_frame_hdr import Listed
+from binsafe.model import Segment, Slice
+from binsafe.syscalls.controlflow.catchers import catchers
+
+ADDRESS, TABLE = 0x40_0000, 0x40_3000
+
+
+@pytest.mark.parametrize(
+    ("kinds", "size"),
+    [((0x9B, 0x1B), 4), ((0x9C, 0x1C), 8), ((0x1C, 0x1C), 8)],
+    ids=["of four bytes", "of eight, as LLVM has them for arm64", "of eight, read where they are"],
+)
+def test_the_table_of_a_function_is_found(kinds: tuple[int, int], size: int):
+    personality, language = kinds
+    augmentation = bytes((personality,)) + bytes(size) + bytes((language, 0x1B))
+    first = _entry(struct.pack("<IB", 0, 1) + b"zPLR\0\x04\x78\x1e" + bytes((len(augmentation),)) + augmentation)
+    data, entries = first, []
+    for start, table in ((0x40_1000, 0), (0x40_1010, TABLE)):
+        entries.append(len(data))
+        distance = table and table - (ADDRESS + len(data) + 17)
+        fields = struct.pack("<IiIB", len(data) + 4, start - (ADDRESS + len(data) + 8), 0x10, size)
+        data += _entry(fields + distance.to_bytes(size, "little", signed=True) + bytes(8))
+    at = np.array(entries, np.int64)
+    starts = np.array([0x40_1000, 0x40_1010], np.int64)
+    commons = np.full(2, ADDRESS, np.int64)
+    found = catchers(_file(data), Listed(starts, starts + 0x10, at + ADDRESS, commons, at), lambda _: None)
+    assert found is not None
+    assert (found.starts, found.tables.tolist()) == ([0x40_1010], [TABLE])
+    assert found.read(0).table == TABLE
+
+
+def _entry(body: bytes) -> bytes:
+    return struct.pack("<I", len(body)) + body
+
+
+def _file(data: bytes) -> Slice:
+    segment = Segment(
+        name="LOAD", address=ADDRESS, memory_size=len(data), offset=0, file_size=len(data), readable=True,
+        writable=False, executable=False,
+    )  # fmt: skip
+    return Slice(
+        format="elf", arch="arm64", bits=64, byte_order="little", system="linux", kind="executable", linkage="static",
+        entry=0, data=memoryview(data), segments=(segment,), sections=(), libraries=(), rpaths=(), imports=(),
+        symbols=(), traits={},
+    )  # fmt: skip
