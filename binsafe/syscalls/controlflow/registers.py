@@ -46,6 +46,10 @@ def uses(region: Region, at: int) -> Uses:
             continue
         found += [here] * through
         nothing_else = nothing_else and use is Use.NONE and register not in _handed_on(region, here)
+        if flow is Flow.INDIRECT:  # cases of a table may begin anywhere: what stands before one may go on into it
+            nothing_else = nothing_else and through
+            work += region.orphans
+            continue
         work += region.following(here)  # behind calls, too: GCC knows what functions that it has seen keep (-fipa-ra)
     return Uses(tuple(found), nothing_else)
 
