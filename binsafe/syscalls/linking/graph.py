@@ -25,6 +25,7 @@ from binsafe.syscalls.controlflow.distances import named_by_distance
 from binsafe.syscalls.controlflow.index import BEFORE_TABLE
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.decoding.code import HIGHEST_ADDRESS
+from binsafe.syscalls.linking import overlooked
 from binsafe.syscalls.machines.machine import (
     CALLED,
     LOADED,
@@ -102,9 +103,11 @@ class _Builder:
             self._direct(),
             [self._short(), self._falls(), self._edges(*self.program.catching.leading_elsewhere())],
             self._referred(),
-            [self._pointed(), self._chained()],
+            [self._pointed(), self._chained(), overlooked.going_on(self.program)],
         )
         pairs = merged(distinct(packed(each.sources, each.targets)) for each in edges)
+        more = overlooked.computed(self.program, self._lone(pairs & np.uint64(0xFFFF_FFFF)))
+        pairs = merged([pairs, packed(more.sources, more.targets)])
         pairs = pairs[pairs >> np.uint64(32) != pairs & np.uint64(0xFFFF_FFFF)]
         sources, targets = (pairs >> np.uint64(32)).astype(np.int32), (pairs & np.uint64(0xFFFF_FFFF)).astype(np.int32)
         del pairs
@@ -119,6 +122,15 @@ class _Builder:
             distinct(np.append(self._roots(), unseen)),
             unseen,
         )
+
+    def _lone(self, targets: npt.NDArray[np.uint64]) -> Addresses:
+        """Functions that nothing leads to, and that no other file can ask for."""
+        symbols = self.linking.symbols
+        known = np.append(self.layout.exact(symbols.values[symbols.defined]), self._roots())
+        led_to = np.zeros(self.functions, np.bool_)
+        for each in (targets, known[known >= 0]):
+            led_to[each[each < self.functions].astype(np.int64)] = True
+        return np.flatnonzero(~led_to)
 
     def _unseen(self, sources: Addresses, targets: Addresses) -> Addresses:
         """Imports that nothing leads to but stubs and single pointers which nothing leads to."""
@@ -235,6 +247,7 @@ class _Builder:
         for part in _parts(places, targets):
             yield self._edges(*part)
             yield self._edges(part[0], self._begun_before(part[1]))
+            yield self._edges(part[0], self._ended_behind(part[1]))
         for bases, functions in named_by_distance(self.program):
             at, counts = _spread(np.searchsorted(targets, bases), np.searchsorted(targets, bases, side="right"))
             yield self._edges(places[at], np.repeat(functions, counts))
@@ -253,11 +266,19 @@ class _Builder:
         table = ~among(following, self.program.pointers.slots[self.program.pointers.single])
         return np.where(table & (following - addresses <= BEFORE_TABLE) & (self._node(addresses) < 0), following, -1)
 
+    def _ended_behind(self, addresses: Addresses) -> Addresses:
+        """The last pointer of the table that ends shortly before an address which lies in none: ``end[-number]``."""
+        slots = np.append(-BEFORE_TABLE, self.program.pointers.slots[~self.program.pointers.single])
+        last = slots[np.searchsorted(slots, addresses) - 1]
+        return np.where((addresses - last <= BEFORE_TABLE) & (self._node(addresses) < 0), last, -1)
+
     def _pointee(self, at: Addresses) -> Addresses:
         """The node that each pointer leads to; -1 for none."""
         pointers = self.program.pointers
         imported = self.functions + self.objects + np.searchsorted(self.imports, pointers.symbols[at])
-        return np.where(pointers.symbols[at] > 0, imported, self._node(pointers.targets[at]))
+        targets = pointers.targets[at]
+        node = np.where(self.program.in_code(targets), overlooked.meant(self.layout, targets), self._node(targets))
+        return np.where(pointers.symbols[at] > 0, imported, node)
 
     def _pointed(self) -> Edges:
         """From a data object to what its pointers lead to, names that the loader looks up among that."""

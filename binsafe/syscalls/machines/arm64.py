@@ -7,9 +7,10 @@ section 6.1.1; of Go: ``abi-internal.md`` (no register but sp and x29 survives a
 from collections.abc import Iterator, Mapping
 
 import numpy as np
+import numpy.typing as npt
 
 from binsafe.syscalls.conventions import CONVENTIONS
-from binsafe.syscalls.decoding.code import CodeRange
+from binsafe.syscalls.decoding.code import Bytes, CodeRange
 from binsafe.syscalls.decoding.decode import JUNK, Instruction, Instructions
 from binsafe.syscalls.machines import arm64_addresses as addresses
 from binsafe.syscalls.machines import arm64_frames as frames
@@ -78,6 +79,10 @@ class Arm64:
     def short_jumps_of_few(self, code: bytes, address: int) -> Iterator[tuple[int, int]]:  # noqa: ARG002 - as above
         """None either."""
         return iter(())
+
+    def closes(self, last: Bytes) -> npt.NDArray[np.bool_]:
+        """See `Machine.closes`."""
+        return scans.closes(last)
 
     def references(self, code: CodeRange) -> References:
         """See `arm64_scans`."""

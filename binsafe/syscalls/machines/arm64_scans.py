@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from binsafe.syscalls.decoding.code import CodeRange
+from binsafe.syscalls.decoding.code import Bytes, CodeRange
 from binsafe.syscalls.machines.machine import (
     LOADED,
     LOADED_WIDE,
@@ -56,6 +56,14 @@ def jumps(code: CodeRange) -> Edges:
         _edges(start, words, conditional, 5, 19),
         _edges(start, words, words & 0x7E00_0000 == 0x3600_0000, 5, 14),
     )
+
+
+def closes(last: Bytes) -> Chosen:
+    """``b`` and ``bl``; ``br``, ``blr``, ``ret`` and what else branches to a register; traps: see `Machine.closes`."""
+    words = np.ascontiguousarray(last[:, -4:]).view("<u4")[:, 0]
+    direct, trap = words & 0x7C00_0000 == 0x1400_0000, (words >> 16 == 0) | (words & 0xFFE0_001F == 0xD420_0000)
+    found: Chosen = direct | trap | (words & 0xFE00_0000 == 0xD600_0000)
+    return found
 
 
 def references(code: CodeRange) -> References:

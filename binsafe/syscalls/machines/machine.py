@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from binsafe.syscalls.decoding.code import CodeRange
+from binsafe.syscalls.decoding.code import Bytes, CodeRange
 from binsafe.syscalls.decoding.decode import Detail, Instruction, Instructions
 from binsafe.syscalls.machines.arithmetic import Operation, compute
 
@@ -210,6 +210,10 @@ class Machine(Protocol):
 
     def short_jumps_of_few(self, code: bytes, address: int) -> Iterator[tuple[int, int]]:
         """The same for some bytes at an address, as pairs: where to make arrays takes longer than to look."""
+        ...
+
+    def closes(self, last: Bytes) -> npt.NDArray[np.bool_]:
+        """Whether each row, the last eight bytes of some code, may end in what nothing goes on behind, or in a call."""
         ...
 
     def references(self, code: CodeRange) -> References:

@@ -6,8 +6,11 @@ section 3.2.1; of Go: ``abi-internal.md`` (no register but rsp and rbp survives 
 
 from collections.abc import Iterator, Mapping
 
+import numpy as np
+import numpy.typing as npt
+
 from binsafe.syscalls.conventions import CONVENTIONS
-from binsafe.syscalls.decoding.code import CodeRange
+from binsafe.syscalls.decoding.code import Bytes, CodeRange
 from binsafe.syscalls.decoding.decode import JUNK, Instruction, Instructions
 from binsafe.syscalls.machines import x86_64_addresses as addresses
 from binsafe.syscalls.machines import x86_64_execution as execution
@@ -87,6 +90,10 @@ class X86_64:  # noqa: N801 - the processor's own name
     def short_jumps_of_few(self, code: bytes, address: int) -> Iterator[tuple[int, int]]:
         """The same as pairs."""
         return scans.short_jumps_of_few(code, address)
+
+    def closes(self, last: Bytes) -> npt.NDArray[np.bool_]:
+        """See `Machine.closes`."""
+        return scans.closes(last)
 
     def references(self, code: CodeRange) -> References:
         """``[rip + disp32]``, and ``movabs`` of the large code model."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from binsafe.syscalls.decoding.code import CodeRange
+from binsafe.syscalls.decoding.code import Bytes, CodeRange
 from binsafe.syscalls.machines import large_model
 from binsafe.syscalls.machines.machine import (
     CALLED,
@@ -88,6 +88,17 @@ def short_jumps_of_few(code: bytes, address: int) -> Iterator[tuple[int, int]]:
     for match in _SHORT_JUMP.finditer(code):
         at = match.start()
         yield address + at, address + at + 2 + (code[at + 1] ^ 0x80) - 0x80
+
+
+def closes(last: Bytes) -> npt.NDArray[np.bool_]:
+    """Returns, traps, and calls and jumps without a condition: see `Machine.closes`."""
+    found: npt.NDArray[np.bool_] = (last[:, -1] == 0xC3) | (last[:, -1] == 0xCC) | (last[:, -1] == 0xF4)
+    found |= (last[:, -2] == 0x0F) & (last[:, -1] == 0x0B)
+    found |= (last[:, -2] == 0xEB) | (last[:, -3] == 0xC2) | (last[:, -5] == 0xE8) | (last[:, -5] == 0xE9)
+    for size in (2, 3, 4, 6, 7):  # with a register; with memory of all forms
+        kind = last[:, 1 - size] >> 3 & 7
+        found |= (last[:, -size] == 0xFF) & ((kind == 2) | (kind == 4))
+    return found
 
 
 def references(code: CodeRange) -> References:

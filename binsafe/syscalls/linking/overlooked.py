@@ -1,0 +1,75 @@
+"""Ways into functions that no reference states: one goes on into the next, or an address is computed from another's.
+
+Assembler has functions that end where the next one begins (``memmove`` of glibc), and arrays of stubs of one size, of
+which only the first is named (``first + number * size``). Pointers may have tags in their low bits, or an offset that
+is taken off again before a call: what lies inside of a function is meant for it.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from binsafe.syscalls.controlflow.layout import Layout
+from binsafe.syscalls.controlflow.program import Program
+from binsafe.syscalls.machines.machine import TAKEN, Addresses, Edges
+from binsafe.syscalls.sets import among
+
+_LAST = 8
+"""Bytes at a function's end that are looked at."""
+_PADDING = 64
+"""Bytes to which functions are aligned at most."""
+_STUB = 256
+"""Bytes of the largest stub of an array."""
+
+
+def going_on(program: Program) -> Edges:
+    """From functions whose known end is not one to the next, by number."""
+    starts, ends = program.layout.starts, program.layout.ends
+    gaps = starts[1:] - ends[:-1]
+    chosen = np.flatnonzero((ends[:-1] > 0) & (gaps >= 0) & (gaps < _PADDING))
+    found = []
+    for code in program.code.ranges:
+        inside = chosen[(ends[chosen] >= code.address + _LAST) & (ends[chosen] <= code.end)]
+        last = code.array()[(ends[inside] - code.address)[:, None] + np.arange(-_LAST, 0)]
+        last[np.arange(-_LAST, 0) < (starts - ends)[inside][:, None]] = 0  # of the function before
+        found.append(inside[~program.machine.closes(last)])
+    at = np.concatenate(found) if found else chosen
+    return Edges(at, at + 1)
+
+
+def meant(layout: Layout, addresses: Addresses) -> Addresses:
+    """The function that an address of code may be meant for: that which holds it, or follows where none does."""
+    holder = np.maximum(layout.containing(addresses), 0)
+    ends = np.append(layout.ends, 0)[holder]  # one more: libraries of data have no function
+    behind = (ends > 0) & (ends <= addresses) & (holder + 1 < len(layout.starts))
+    return holder + behind
+
+
+def computed(program: Program, lone: Addresses) -> Edges:
+    """From functions that name a place inside of another function to that one, and from those that name a stub.
+
+    The latter lead to all stubs of its array, which are among ``lone``: functions that nothing leads to.
+    """
+    layout, references = program.layout, program.references
+    taken = references.uses == TAKEN
+    sources, targets = references.sources[taken], references.targets[taken]
+    inside = program.in_code(targets)
+    origins, targets = layout.containing(sources[inside]), targets[inside]
+    exact = layout.exact(targets)
+    odd = np.flatnonzero((exact < 0) & (origins >= 0))
+    firsts = _firsts(layout, lone)
+    behind = np.flatnonzero(among(exact, firsts) & (exact >= 0) & (origins >= 0))
+    stubs = [lone[firsts == first] for first in exact[behind].tolist()]
+    return Edges(
+        np.concatenate([origins[odd], np.repeat(origins[behind], [len(each) for each in stubs])]),
+        np.concatenate([meant(layout, targets[odd]), *stubs]),
+    )
+
+
+def _firsts(layout: Layout, lone: Addresses) -> npt.NDArray[np.int64]:
+    """For each the function that stands before it and others like it, close behind each other; -1 for none."""
+    firsts = np.full(len(lone), -1, np.int64)
+    for at, function in enumerate(lone.tolist()):
+        if function and layout.starts[function] - layout.starts[function - 1] <= _STUB:
+            follows = at > 0 and lone[at - 1] == function - 1
+            firsts[at] = firsts[at - 1] if follows else function - 1
+    return firsts

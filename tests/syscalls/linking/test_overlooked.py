@@ -1,0 +1,62 @@
+"""Functions to which no reference leads as it stands: each makes a call of its own, and none may be missing.
+
+Assembler's functions have unwind tables, which say where they end; what is only computed is computed at run time.
+"""
+
+from pathlib import Path
+
+import pytest
+from compiled import build, calls, library, needs_compiler
+
+pytestmark = needs_compiler
+
+_LIBRARY = r"""
+#define FUNCTION(name, code) ".type " name ",@function\n" name ": .cfi_startproc\n" code END(name)
+#define END(name) "\n.cfi_endproc\n.size " name ",.-" name "\n"
+#define CALL(number) "mov $" #number ",%eax\n syscall\n ret"
+#define HIDDEN __attribute__((visibility("hidden")))
+__asm__(".text\n.balign 64\n" FUNCTION("fallen", "nop") FUNCTION("into", CALL(163))
+        ".balign 64\n" FUNCTION("first_stub", "ret") ".balign 64\n" FUNCTION("second_stub", CALL(162))
+        ".balign 64\n" FUNCTION("third_stub", CALL(161)) ".skip 256\n" FUNCTION("apart", "ret"));
+extern HIDDEN char fallen[], first_stub[], apart[];
+static void tagged(void) { __asm__ volatile("syscall" : : "a"(100L)); }
+static void odd(void) { __asm__ volatile("syscall" : : "a"(102L)); }
+static void listed(void) { __asm__ volatile("syscall" : : "a"(104L)); }
+static char *volatile tags[] = {(char *)tagged + 1};
+static void (*volatile list[8])(void) = {listed, listed, listed};
+static volatile int one = 1;
+__attribute__((noipa)) static void enter(void (*volatile *end)(void)) { end[-4 * one](); }
+void f(void) {
+    char *inner;
+    ((void (*)(void))fallen)();
+    ((void (*)(void))(first_stub + 64 * one))();
+    ((void (*)(void))(tags[0] - one))();
+    __asm__ volatile("lea %c1+1(%%rip),%0" : "=r"(inner) : "i"(odd));
+    ((void (*)(void))(inner - one))();
+    enter(list + 20);
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def required(tmp_path_factory: pytest.TempPathFactory) -> frozenset[str]:
+    folder: Path = tmp_path_factory.mktemp("overlooked")
+    library(folder, "odd", _LIBRARY, "-s", "-fno-ipa-icf", "-w")
+    found = calls(build(folder, "uses", "void f(void); int main(void) { f(); }", "-lodd"))
+    assert found.complete
+    return frozenset(found.required)
+
+
+@pytest.mark.parametrize(
+    ("way", "call"),
+    [
+        ("a function that goes on into the next", "acct"),
+        ("a stub of an array", "sync"),
+        ("the one behind it", "chroot"),
+        ("a pointer with a tag", "times"),
+        ("an address with an offset", "getuid"),
+        ("a table that is entered from its end", "getgid"),
+    ],
+)
+def test_is_followed(required: frozenset[str], way: str, call: str):
+    assert call in required, way
