@@ -22,10 +22,19 @@ Examples:
   bandit_runner dashboard --host 0.0.0.0 --token "$(openssl rand -hex 16)"   (others may look, with the token)""",
 )
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 lets the system choose."
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8080,
+    show_default=True,
+    help="Port to listen on; 0 lets the system choose.",
 )
-@click.option("--host", default="127.0.0.1", show_default=True, help="Beyond loopback everybody needs the token.")
-@click.option("--token", help="Asked of everybody; made up where the host needs one and none is given.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen on; beyond loopback every client needs the token.",
+)
+@click.option("--token", help="Token that every client must send; made up where the host needs one and none is given.")
 @click.option(
     "--watched", type=int, hidden=True, help="A descriptor: when its other end closes, so does the dashboard."
 )

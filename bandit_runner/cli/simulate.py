@@ -47,13 +47,27 @@ Examples:
     metavar="NAME|PATH",
     help="T1, T2c, T2h, T2w, T3s, T3r, all of these, T3c, or a YAML file; repeatable.  [default: all]",
 )
-@click.option("--runs", type=click.IntRange(min=1), default=50, show_default=True, help="Each with other servers.")
+@click.option(
+    "--runs",
+    type=click.IntRange(min=1),
+    default=50,
+    show_default=True,
+    help="Simulated runs, each with newly drawn servers.",
+)
 @click.option("--requests", type=click.IntRange(min=1), default=100, show_default=True, help="Ids per run.")
 @scoring_options
-@click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="For every strategy that has it.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the first run; then +1.")
+@click.option(
+    "--option", "options", multiple=True, metavar="NAME=VALUE", help="Set an option of every strategy that has it."
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Seed of the first run; each further run adds 1.",
+)
 @click.option("--until-decided", is_flag=True, help="End early, once all comparisons are decided; --runs is the most.")
-@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Processes.")
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Number of processes.")
 @click.option("--cluster", metavar="ADDRESS", help="A Dask scheduler, tcp://HOST:PORT, instead of processes here.")
 @click.option("--ranking", "rank", is_flag=True, help="The blog's ranking of V1 to V8 beside ours, with intervals.")
 @click.option("--json", "as_json", is_flag=True, help="Print binsafe.results/1.")

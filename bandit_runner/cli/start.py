@@ -34,14 +34,26 @@ Examples:
   bandit_runner start --binary ./flakyservers --serve
   bandit_runner start --continue      (what was interrupted)""",
 )
-@click.option("--binary", type=click.Path(exists=True, path_type=Path), help="These servers, not the stand-in.")
+@click.option(
+    "--binary", type=click.Path(exists=True, path_type=Path), help="Run these servers instead of the stand-in."
+)
 @click.option("--strategy", "strategies", multiple=True, default=("best",), metavar="NAME", help="Repeatable; or all.")
 @click.option(
-    "--tier", type=click.Choice([*TIERS, "all"]), default="all", show_default=True, help="Which servers to play on."
+    "--tier",
+    type=click.Choice([*TIERS, "all"]),
+    default="all",
+    show_default=True,
+    help="Tiers (groups of servers) to play on.",
 )
-@click.option("--requests", type=click.IntRange(min=1), default=100, show_default=True, help="Per strategy and tier.")
 @click.option(
-    "--rps", type=click.FloatRange(min=0, min_open=True), default=10.0, show_default=True, help="On each tier."
+    "--requests", type=click.IntRange(min=1), default=100, show_default=True, help="Ids to send, per strategy and tier."
+)
+@click.option(
+    "--rps",
+    type=click.FloatRange(min=0, min_open=True),
+    default=10.0,
+    show_default=True,
+    help="Requests per second on each tier.",
 )
 @click.option(
     "--limits",
@@ -52,15 +64,15 @@ Examples:
 )
 @scoring_options
 @click.option("--seed", type=click.IntRange(min=1), help="Draw the same rates, ids and order again.")
-@click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="A strategy's own option.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="The balancer's.")
+@click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="Set an option of the strategies.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Port of the balancer.")
 @click.option("--serve", is_flag=True, help="No harness: stay up until Ctrl-C.")
 @click.option(
     "--keep/--no-keep", default=None, help="Stay up after the harness; default with a dashboard on a terminal."
 )
-@click.option("--no-dashboard", is_flag=True, help="Only the table.")
+@click.option("--no-dashboard", is_flag=True, help="Print the table only.")
 @click.option(
-    "--dashboard-port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="The dashboard's."
+    "--dashboard-port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="Port of the dashboard."
 )
 @click.option("--continue", "resume", is_flag=True, help="Go on with the last session that was interrupted.")
 @store_option

@@ -68,7 +68,7 @@ def _reading(name: str) -> Callable[[], Options | int]:
 
 
 def _tell_options(name: str, write: int) -> int:
-    """In the forked process: write the options to the descriptor ``write``, or say on standard error what is wrong."""
+    """In the forked process: write the options to the descriptor ``write``, or the error to standard error."""
     fcntl.fcntl(write, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(write, fcntl.F_SETFL, os.O_ASYNC)  # when whoever reads has gone we get SIGIO, and end (fcntl(2))
 

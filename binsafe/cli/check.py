@@ -1,4 +1,4 @@
-"""binsafe check: what is wrong with a profile or policy."""
+"""binsafe check: find errors in a profile or policy."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ Examples:
     "--for",
     "kind",
     type=click.Choice(("seatbelt", "seccomp", "policy", "linux", "baseline")),
-    help="Default: by what it holds.",
+    help="Kind of the text; by default told from what it holds.",
 )
 @prelude_option
 @click.option("--macos", metavar="VERSION", help="The oldest macOS that an SBPL profile must load on, as 12 or 10.15.")

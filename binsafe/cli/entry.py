@@ -1,4 +1,4 @@
-"""How the command lines end, and what they tell the person who waits. Without click: see ``apart``."""
+"""The frame of a command line: exit statuses, errors with hints, notes. Without click: see ``apart``."""
 
 import errno
 import os
@@ -21,7 +21,7 @@ _LIMITS = {
 
 
 def complain(name: str, message: str, hint: str) -> None:
-    """One line for what is wrong, one for what to do."""
+    """Print an error: one line with what is wrong, one with a hint."""
     from binsafe.reports.escape import escape
 
     note(f"{name}: {escape(message)}")
@@ -29,7 +29,7 @@ def complain(name: str, message: str, hint: str) -> None:
 
 
 def note(message: str) -> None:
-    """A line for the person who waits, on standard error."""
+    """Print a line for the user on standard error."""
     sys.stderr.write(f"{message}\n")  # the object, not what is below it: a progress bar may stand in for it
     sys.stderr.flush()
 
@@ -65,7 +65,7 @@ def conduct(action: Callable[[], object], name: str) -> int:
 
 
 def _explained(error: OSError) -> tuple[str, str]:
-    """What is wrong, and what to do."""
+    """The message and the hint for an error."""
     if error.errno == errno.ENOENT and error.filename is None:  # getcwd(2)
         return "the folder that this was started in is not there any more", "go to another one"
     if error.errno in _LIMITS:

@@ -16,7 +16,7 @@ def open_standard_streams() -> None:
 
 
 def wait_for_children() -> None:
-    """Take back an ignored SIGCHLD, which stays so across execve: with it nobody can wait for a child (wait(2))."""
+    """Restore SIGCHLD where it is inherited as ignored: no child could be waited for (wait(2))."""
     if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 

@@ -1,4 +1,4 @@
-"""The policy of a program that is to run and that nobody has looked at yet."""
+"""The policy of a program that is to be run and was not inspected before."""
 
 import sys
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def inspected(snapshot: Snapshot, asked: Asked, *, yes: bool, key: str | None) -> "Policy":
-    """Inspect and derive; kept for the next start, unless somebody has to be asked each time."""
+    """Inspect and derive; remembered for the next start, unless the user has to confirm each time."""
     report = inspect(snapshot)
     _refuse_unknown(report, snapshot)
     check_native(report.slices[0].system, "+".join(part.arch for part in report.slices), report.artifact.name)
@@ -45,7 +45,7 @@ def _refuse_unknown(report: "Report", snapshot: Snapshot) -> None:
 
 
 def _ask(report: "Report") -> None:
-    """A dangerous file runs only when somebody says so."""
+    """A dangerous file runs only when the user confirms it."""
     note(f"danger: {report.verdict.advice}")
     if not sys.stdin.isatty():
         raise NotEnforceable("the verdict is danger and nobody is there to ask", hint="read the report; then --yes")

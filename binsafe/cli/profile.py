@@ -32,7 +32,12 @@ Examples:
 )
 @click.argument("file", default="flakyservers")
 @grants
-@click.option("--for", "mechanism", type=click.Choice(MECHANISMS), help="Default: the file's own system.")
+@click.option(
+    "--for",
+    "mechanism",
+    type=click.Choice(MECHANISMS),
+    help="Language of the profile; by default that of FILE's own system.",
+)
 @click.option("--allow-partial", is_flag=True, help="Render the nearest wider rule where a mechanism has no words.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write there, not to standard output.")
 @click.option("--explain", is_flag=True, help="Say on standard error what each system enforces of it, and why.")

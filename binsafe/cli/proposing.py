@@ -13,9 +13,9 @@ _FIELDS = {"ports": "ports", "read": "read", "write": "write", "connect": "conne
 
 
 def propose(report: Path, asked: Asked) -> Asked:
-    """What was asked for, and each proposal that somebody on the terminal said yes to.
+    """The request with each proposal added that the user on the terminal accepted.
 
-    Where nobody is there to ask, the options are printed and nothing is added.
+    Without a terminal the options are printed and nothing is added.
 
     Raises:
         BaselineError: the file is no report of violations.

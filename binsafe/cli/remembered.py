@@ -1,6 +1,6 @@
-"""Policies that were derived before, for the same bytes, rules and wishes: a second start needs no inspection.
+"""A cache of derived policies, by bytes, rules and options: a second start needs no inspection.
 
-Kept in the user's cache, where nobody else writes; a file that is not wholly ours, or not a policy, is as good as none.
+Kept in the user's cache; a file that others could have written, or that is no policy, counts as not there.
 What a policy says of libraries is compared with their bytes at each start, so a stale one is noticed there.
 """
 

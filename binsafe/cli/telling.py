@@ -1,4 +1,4 @@
-"""What is said of a program's denials, while it runs and at its end.
+"""The messages about a program's denials, while it runs and at its end.
 
 Written past Python's buffers: an unread standard error must not hold up the end, nor a full disk break it.
 """

@@ -32,7 +32,7 @@ def write(text: str, output: Path | None) -> None:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write beside the file, then rename: who reads it sees the old text or the new one."""
+    """Write beside the file, then rename: readers see the old text or the new one."""
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:50]}.", dir=path.parent)
     try:
         with open(descriptor, "w", encoding="utf-8") as stream:  # noqa: PTH123 - a descriptor

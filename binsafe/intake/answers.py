@@ -1,4 +1,4 @@
-"""What a parser answered, read by who asked: as little to be trusted as the file that it parsed.
+"""The answers of a parser, decoded by its parent: no more trustworthy than the file that was parsed.
 
 A parser that was taken over can say anything about its own file. It cannot say it about another one, make us take
 memory without a bound, or end us.
@@ -21,7 +21,7 @@ _FOLDER = "unknown"
 
 
 class OnTheWay:
-    """What is said before the answer."""
+    """Messages that come before the answer."""
 
     def __init__(self) -> None:
         self.member = -1
@@ -85,7 +85,7 @@ def _unconfined(gaps: tuple[Gap, ...]) -> Finding:
 
 
 def ended_by(number: int) -> str:
-    """What is said of a parser that a signal ended."""
+    """The words for a parser that a signal ended."""
     said = f"the parser was ended by signal {number}"
     if number == signal.SIGSYS:
         said += ": it made a system call that no parser makes, so the file has probably taken it over"

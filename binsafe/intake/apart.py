@@ -1,4 +1,4 @@
-"""A confined child for one piece of work on bytes that nobody vouches for (Linux).
+"""A confined child process for one piece of work on untrusted bytes (Linux).
 
 It begins where we are, with what we have loaded and mapped, does its work and ends: whatever a crafted file makes of
 it, it can lie about that file and about nothing else.

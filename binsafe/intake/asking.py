@@ -108,7 +108,7 @@ class AskedLibraries:
 
 
 def asked(payload: bytes) -> Any:
-    """A question, read by who answers it.
+    """A question, decoded by the process that answers it.
 
     Raises:
         msgspec.MsgspecError: it is none.

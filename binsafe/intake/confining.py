@@ -1,4 +1,4 @@
-"""What a process gives up for good before it reads bytes that nobody vouches for (Linux).
+"""What a process irrevocably gives up before it reads untrusted bytes (Linux).
 
 A parser that is taken over by a crafted file can compute and answer. It can open no file, make no socket, start no
 process and touch no other one: nothing of that is on the list of calls that seccomp lets through, and Landlock refuses

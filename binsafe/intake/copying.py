@@ -1,6 +1,6 @@
 """Copying and hashing large files side by side: one thread copies, others hash what is there already.
 
-All are long calls outside Python, so that none holds up whoever runs beside them.
+All are long calls that release the GIL, so that they run in parallel.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""A folder's files for those who look at bundles: walked and read by descriptors, and no link is ever followed."""
+"""The files of a folder, for the inspection of bundles: walked and read by descriptor, no link is ever followed."""
 
 import os
 import stat
@@ -65,7 +65,7 @@ class Folder:
             return memoryview(content)
 
     def _open(self, names: tuple[bytes, ...]) -> int:
-        """Open a file, folder by folder: a link that somebody put in the way since is refused."""
+        """Open a file, folder by folder: a link that was put in the way in the meantime is refused."""
         folder = os.dup(self._descriptor)
         for name in names:
             try:

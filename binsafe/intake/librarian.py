@@ -28,7 +28,7 @@ def libraries(order: Order, summarise: Make, program: Needs, own: Own | None = N
 
 
 class Librarian:
-    """What is known of the libraries of one order's program; a context manager."""
+    """The libraries of the program that one order is about; a context manager."""
 
     def __init__(self, order: Order) -> None:
         self._order = order

@@ -99,7 +99,7 @@ class Libraries:
             self._load([(name, needed_by, self._root)])
 
     def add_file(self, path: Path) -> None:
-        """Load a file of this system that the user named; what is no library for the program is a missing one."""
+        """Load a file of this system that the user named; one that is no library for this program counts as missing."""
         found = self._read(str(path), Tree())
         if found is None:
             self._loaded.append(_missing(str(path), "--with"))
@@ -171,7 +171,7 @@ class Libraries:
         return builds
 
     def _read(self, opened_as: str, tree: Tree | None = None, *, linked: bool = True) -> _Found | None:
-        """What is at a path, if it is for this processor, and has what a loader links where that is asked for."""
+        """The file at a path, if it is for this processor and, where asked for, can be linked by a loader."""
         tree = tree or self._tree
         path = tree.resolve(opened_as)
         data = None if path is None else tree.map(path)

@@ -1,4 +1,4 @@
-"""What is said between the process that has the bytes and the one that parses them: frames over a socket pair.
+"""The protocol between the process that has the bytes and the one that parses them: frames over a socket pair.
 
 A frame is one byte that says what it is, four bytes of length (big-endian), and that many bytes: orders and questions
 in msgpack, reports in JSON. The bytes to parse are not in it: their descriptor travels beside it (``SCM_RIGHTS``,

@@ -1,4 +1,4 @@
-"""Whose a file is: the system's own ones may share a parser, everything else has one of its own.
+"""Who owns a file: files of the system may share a parser, every other file gets one of its own.
 
 Whoever can write where only root can controls the machine already, and needs no crafted file for that.
 """

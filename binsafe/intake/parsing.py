@@ -1,4 +1,4 @@
-"""The parsing of what nobody vouches for: an order and its bytes -> the answer. Done by a confined child (`apart`).
+"""Parsing of untrusted bytes: an order and its bytes -> the answer. Runs in a confined child (`apart`).
 
 What it finds out about a program is kept under that program's own hash, and each file has a child of its own: whatever
 a hostile file makes of its parser, it can lie about itself only.
@@ -48,7 +48,7 @@ class Content(NamedTuple):
 
 
 def content(order: Order, descriptor: int) -> Content:
-    """What is behind an order's descriptor, which stays the caller's."""
+    """The content behind an order's descriptor, which the caller keeps."""
     if stat.S_ISDIR(os.fstat(descriptor).st_mode):
         return Content(folder=descriptor)
     return Content(memoryview(mmap.mmap(descriptor, order.artifact.size, prot=mmap.PROT_READ)))

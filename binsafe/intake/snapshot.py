@@ -1,4 +1,4 @@
-"""A private copy of an artifact that nobody can change: the bytes that are inspected and the bytes that run."""
+"""An immutable private copy of an artifact: the bytes that are inspected are the bytes that run."""
 
 import contextlib
 import errno
@@ -29,7 +29,7 @@ _KINDS = (
 
 
 class Snapshot:
-    """An artifact's bytes behind a read-only descriptor, with what is known of it; a context manager."""
+    """An artifact's bytes behind a read-only descriptor, with its name, size and hash; a context manager."""
 
     def __init__(self, artifact: Artifact, descriptor: int) -> None:
         self.artifact = artifact
@@ -72,7 +72,7 @@ class Snapshot:
         return cls(artifact, target)
 
     def close(self) -> None:
-        """Let go of the copy; more than once does no harm."""
+        """Release the copy. Idempotent."""
         descriptor, self.descriptor = self.descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)

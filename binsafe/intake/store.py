@@ -1,4 +1,4 @@
-"""Bytes that are kept between runs in a folder that nobody else can write.
+"""Bytes that are kept between runs, in a folder that no other user can write.
 
 Writing is atomic: concurrent writers replace each other's files. What is damaged fails its checksum and counts as not
 there. A folder or file that somebody else could have written is not used.
@@ -90,7 +90,7 @@ def _private(folder: Path) -> Path | None:
 
 
 def _nobody_elses(folder: Path) -> bool:
-    """Whether nobody but root and we decides what is above a folder, as far as that is there."""
+    """Whether only root and this user control the folders above a path, as far as they exist."""
     return all(_is_safe(above) for above in (*folder.absolute().parents, *folder.resolve().parents))
 
 

@@ -1,4 +1,4 @@
-"""Summaries that are kept between runs: what took half a second to find out about the C library is read in one.
+"""A cache of summaries of libraries: analysing the C library takes half a second, reading its summary milliseconds.
 
 A library's is a file of its own, named after its build id and sha256, in a folder named after the engine that made it:
 nobody's build id is believed without the bytes, and another engine's findings are never used. It is made from the
@@ -32,7 +32,7 @@ _PIECE = 4 * 1024 * 1024
 
 
 class Copy:
-    """A sealed copy of bytes that somebody else may be changing; a context manager that lets go of it."""
+    """A sealed copy of bytes that another process may be changing; a context manager that releases it."""
 
     def __init__(self, data: memoryview) -> None:
         """Each piece is read once: what is hashed is what is copied."""
@@ -63,7 +63,7 @@ Make = Callable[[ResolvedLibrary, Copy, Watched], bytes]
 
 
 def summarised(data: memoryview, watched: Watched) -> bytes:
-    """What is found out about a library, for `Known`; nothing where it cannot be analysed."""
+    """The summary of a library, for `Known`; nothing where it cannot be analysed."""
     try:
         found = summarise_library(data, watched)
     except NotAnalysable:
@@ -141,7 +141,7 @@ class _Kept(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Own:
-    """What is kept of the program that is inspected: its needs, and its summaries by what was watched."""
+    """What is cached of the inspected program itself: its needs, and its summaries by what was watched."""
 
     def __init__(self, kept: bytes | None = None) -> None:
         """``kept`` is what `payload` gave before, if anything."""
@@ -161,7 +161,7 @@ class Own:
         return bool(self._summaries)
 
     def of(self, watched: Watched, make: Callable[[], Summary]) -> Summary:
-        """The one for what is watched."""
+        """The summary for these watched arguments."""
         if watched not in self._summaries:
             self._summaries[watched] = make()
             self.is_new = True

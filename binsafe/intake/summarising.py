@@ -25,7 +25,7 @@ _LARGE = 16 * 1024**2
 
 
 class _Question(msgspec.Struct, frozen=True, array_like=True):
-    """What is asked of the bytes whose descriptor comes with it."""
+    """A question about the bytes whose descriptor comes with it."""
 
     size: int
     watched: Watched
@@ -35,7 +35,7 @@ class Summariser:
     """Makes summaries (`binsafe.intake.summaries.Make`); a context manager that ends its children."""
 
     def __init__(self, *, in_system: bool = True) -> None:
-        """Not ``in_system``, libraries are those of another tree, where nobody is known to have put them."""
+        """Without ``in_system`` the libraries are those of another tree, whose origin is not known."""
         self._in_system = in_system
         self._shared: Apart | None = None
 

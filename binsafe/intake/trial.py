@@ -25,7 +25,7 @@ class Found(msgspec.Struct, frozen=True):
 
 
 def try_out() -> tuple[Literal["full", "partial", "none"], tuple[Gap, ...]]:
-    """How far parsers are confined, and what is missing."""
+    """How far this machine lets parsers be confined, and what is missing."""
     if sys.platform != "linux":
         return "none", (SYSTEM,)
     command = [sys.executable, "-P", "-c", _START, _PACKAGES]

@@ -203,7 +203,7 @@ class Worker:
 
 
 def _broken(child: _Child, ending: Ending, member: int) -> Broken:
-    """What is said of an end; the last words are those of whoever spoke last, which is the one that ended."""
+    """The words for an end: the last output is that of the process that ended."""
     if ending.status is not None and ending.status < 0:
         killed = ending.status == -signal.SIGKILL
         return Broken(answers.ended_by(-ending.status), killed=killed, member=member)

@@ -1,4 +1,4 @@
-"""JSON with positions, strictly: every value knows where it stands, and a key that stands twice is an error.
+"""JSON with source positions, strictly: every value knows its place in the text, and a duplicate key is an error.
 
 Used where something is wrong, to say where, and where a whole file is checked; `json` reads what is right faster.
 """
@@ -53,7 +53,7 @@ def read_json(text: str) -> JsonNode:
 
 
 def offset_of(root: JsonNode, path: str) -> int:
-    """Where the element of a path as ``$.grants[3].object`` stands; of what is not there, what is nearest to it."""
+    """Where the element that a path such as ``$.grants[3].object`` names begins, or its nearest existing ancestor."""
     offset, node = root.offset, root
     for key, index in re.findall(r"\.([^.\[\]]+)|\[(\d+)\]", path):
         if key and key in node.fields:

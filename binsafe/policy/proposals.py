@@ -30,7 +30,7 @@ _WARNINGS: Final = {
 
 
 class Proposal(msgspec.Struct, frozen=True, kw_only=True):
-    """A grant that somebody may want to give. ``option`` is the command line's, without ``--``."""
+    """A grant that the user may want to give. ``option`` is that of the command line, without ``--``."""
 
     option: str
     value: str

@@ -1,4 +1,4 @@
-"""A policy whose calls are let through in some of their forms only; the others go to whoever answers them."""
+"""A policy that allows calls in some of their forms only; the others go to the supervisor."""
 
 from collections.abc import Iterator, Mapping
 from typing import Final

@@ -86,7 +86,7 @@ def outcomes(policy: Policy, arch: str) -> Mapping[str, Outcome]:
 
 
 def _refuse(name: str, when: tuple[Condition, ...], known: Mapping[str, int]) -> None:
-    """The last door before the kernel: whoever made the policy, the walls stand."""
+    """The last check before the kernel: whatever the policy says, calls that are never granted stay denied."""
     if name not in known:
         raise UsageError(f"no system call {name!r} on this processor", hint="leave it out of the policy")
     if name in WALLS:

@@ -41,7 +41,7 @@ def _no_sites(report: Report) -> Report:
 
 
 def _few_strings(report: Report, most: int) -> Report:
-    """The totals stay what they are."""
+    """Fewer strings; the totals stay those of the file."""
     return rewrite(report, Strings, lambda strings: msgspec.structs.replace(
         strings,
         urls=strings.urls[:most],

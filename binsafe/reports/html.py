@@ -156,7 +156,7 @@ def _first(row: Row) -> str:
 
 
 def _short(row: Row) -> bool:
-    """Whether what is below fits in a few lines anyway."""
+    """Whether a section is so short that it need not be folded."""
     return len(row.rows) <= _FEW and not row.items and all(not each.items and not each.rows for each in row.rows)
 
 

@@ -1,4 +1,4 @@
-"""The shape of what is shown: sections of labelled rows, before it is known in which format."""
+"""The structure of every report for people: sections of labelled rows, independent of the output format."""
 
 import msgspec
 

@@ -101,5 +101,5 @@ _UNKNOWN = ("A fact that a person should care about.", "Read the finding; run th
 
 
 def rule(identifier: str) -> Rule:
-    """What is known of a kind of finding; the same few words where there is no more to say than its title."""
+    """The help text of a kind of finding; a generic one where there is no more to say than its title."""
     return Rule(*_RULES.get(identifier, _UNKNOWN))

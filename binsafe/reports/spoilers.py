@@ -1,4 +1,4 @@
-"""A report for somebody who must solve a puzzle against the program: that it is safe, not how it works inside.
+"""A report for a person who has to solve the program as a puzzle: that it is safe, not how it works inside.
 
 What stays: the verdict, every finding, who signed it, what it imports and asks of the kernel, what it can do and at
 which addresses. What goes: its strings, the names of its own functions, its code, and the libraries that were built

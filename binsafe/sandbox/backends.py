@@ -14,7 +14,7 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class Enforcement(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether every denial of a policy is held by at least one layer here ("full"), with what is missing."""
+    """How far this machine enforces a policy: "full" where at least one layer holds each denial, else with the gaps."""
 
     level: Level
     gaps: tuple[Gap, ...] = ()
@@ -86,7 +86,7 @@ class Sandboxed(Protocol):
         """End it: SIGTERM, and after ``grace`` seconds the end of everything in the sandbox. Returns the status."""
 
     def listening(self) -> frozenset[int]:
-        """The granted ports on which this very program, and nobody else, accepts connections now."""
+        """The granted ports on which this program itself accepts connections now."""
 
 
 class Backend(Protocol):

@@ -94,7 +94,7 @@ def scratch_folder(policy: Policy, folder: Path) -> Path | None:
 
 
 def private_copy(descriptor: int, target: Path) -> Path:
-    """Write the inspected bytes to a file that only its owner may execute and nobody may change."""
+    """Write the inspected bytes to a read-only file that only its owner may execute."""
     with (
         open(os.dup(descriptor), "rb") as source,
         open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o500), "wb") as out,
@@ -155,7 +155,7 @@ class Guarded:
             self.pid = int(stream.read() or -1)
 
     def end(self) -> None:
-        """Kill the group; more than once does no harm."""
+        """Kill the group. Idempotent."""
         lifeline, self._lifeline = self._lifeline, -1
         if lifeline >= 0:
             os.close(lifeline)
@@ -204,7 +204,7 @@ class SeatbeltProcess:
         return status
 
     def _finish(self) -> None:
-        """Tell what the log still has, and leave nothing behind; more than once does no harm."""
+        """Report what is left in the log, and clean up. Idempotent."""
         log, reporter, self._log = self._log, self._reporter, None
         if log is not None:
             log.close()

@@ -217,6 +217,6 @@ _MAX_EARLY: Final = 1000
 
 
 def _bounded(stream: IO[bytes]) -> Iterator[bytes]:
-    """Lines, of which a long one is cut: what is left of it is no JSON and so is passed over."""
+    """Lines of bounded length: what is left of a longer one is no valid JSON, and is skipped."""
     while line := stream.readline(MAX_LINE + 2):
         yield line.rstrip(b"\n")

@@ -1,6 +1,6 @@
-"""Violations on their way to whoever wants them: counted, capped, and never in the way of the supervised program.
+"""The delivery of violations: counted, capped, and never blocking the supervised program.
 
-The thread that answers a program's calls must not wait for a terminal that nobody reads, and an error of the reader's
+The thread that answers a program's calls must not wait for a terminal that is not read, and an error of the reader's
 (a full disk, a closed pipe) must not end a program that did nothing wrong. So violations go through a bounded queue to
 a thread of their own; what does not fit, or could not be told, is counted.
 """

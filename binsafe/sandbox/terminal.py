@@ -1,4 +1,4 @@
-"""What a program that nobody trusts may send to a terminal: text, colours and cursor movements.
+"""What an untrusted program may send to a terminal: text, colours and cursor movements.
 
 A terminal obeys its output. Control strings set its title, write its clipboard (OSC 52) or load its keys (DCS), and
 queries make it type an answer into whatever reads next. So do some of its modes (the mouse, the focus), others lock the

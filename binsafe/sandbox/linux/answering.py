@@ -105,7 +105,7 @@ class Answerer:
         """Port -> inode of the socket that was handed over for it."""
 
     def answer(self, call: Call) -> None:
-        """Answer a call of the program's; raises ``Gone`` where nobody waits any more."""
+        """Answer a call of the program; raises ``Gone`` where its caller no longer waits."""
         name = self._watch.names.get(call.number, str(call.number))
         may = self._watch.allows(name, call.arguments)
         if may and name in PATH_CALLS and self._watch.lookups is not None:
@@ -192,7 +192,7 @@ class Answerer:
         raise Refused(errno.EPERM, path, grant=f"--exec {path}")
 
     def _reach(self, call: Call, name: str) -> None:
-        """Say so where nobody inside is meant; the kernel decides, but where it knows all processes of the host."""
+        """Report a call whose target is not in the sandbox. The kernel decides, except without a PID namespace."""
         target = target_of(call, name, alone=self._watch.alone)
         signals = name in SIGNALS
         number = errno.EPERM if signals and self._watch.alone else errno.ESRCH

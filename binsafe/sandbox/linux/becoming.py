@@ -71,7 +71,7 @@ def close_all_but(*keep: int) -> None:
 
 
 def lower_limit(number: int, value: int) -> None:
-    """Set a limit, soft and hard, to ``value`` or to what is left of it."""
+    """Set a limit, soft and hard, to ``value``, or to the present hard limit if that is lower."""
     hard = resource.getrlimit(number)[1]
     ceiling = value if hard == resource.RLIM_INFINITY else min(value, hard)
     resource.setrlimit(number, (ceiling, ceiling))

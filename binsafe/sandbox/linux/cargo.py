@@ -72,7 +72,7 @@ class Cargo:
                 )
 
     def seal(self) -> None:
-        """Nothing is changed from here on, by nobody."""
+        """Make the copy immutable."""
         fcntl.fcntl(self.descriptor, fcntl.F_ADD_SEALS, _SEALS)
 
     def _keep(self, path: str, size: int, mode: int) -> None:

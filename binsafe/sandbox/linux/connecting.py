@@ -79,7 +79,7 @@ class Connector:
             self._listener.finish(call, result)
 
     def _wait(self, call: Call, connection: socket.socket, keep: contextlib.ExitStack) -> None:
-        """Answer from a worker, which lets go of what is kept."""
+        """Wait and answer in a worker thread, which then releases the descriptors."""
         kept = keep.pop_all()
         threading.Thread(target=self._finish, args=(call, connection, kept), daemon=True).start()
 

@@ -1,7 +1,7 @@
-"""What connections are granted to.
+"""The destinations that connections are granted to.
 
 Names are resolved once, before the program starts, and pinned: the program finds them in its hosts file and cannot ask
-anybody for others.
+any resolver for others.
 """
 
 import socket
@@ -26,7 +26,7 @@ class Destinations(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def pin(grants: Iterable[Grant]) -> Destinations:
-    """Resolve what is granted, now and once.
+    """Resolve the granted destinations, once, now.
 
     Raises:
         NotEnforceable: a name has no address.

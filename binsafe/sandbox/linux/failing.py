@@ -21,7 +21,7 @@ class Failed(Exception):
 
 
 class step:  # noqa: N801 - reads as a statement: with step("mounts")
-    """Name what is being tried, so that a refusal says which part of the sandbox cannot be had."""
+    """Name the step that is being taken, so that an error says which part of the sandbox failed."""
 
     def __init__(self, name: str) -> None:
         self._name = name

@@ -237,7 +237,7 @@ def _lookups(policy: Policy) -> Lookups:
 
 
 def _sealed_copy(program: int | None) -> int:
-    """The program's bytes in memory that nobody can change any more, and that may be executed.
+    """The program's bytes in a sealed, executable file in memory.
 
     Raises:
         NotEnforceable: memory files may not be executed here.

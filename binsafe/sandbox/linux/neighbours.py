@@ -1,4 +1,4 @@
-"""Who lives in a sandbox, as its own processes number each other (pid_namespaces(7)).
+"""The processes in a sandbox, by the numbers that they have inside (pid_namespaces(7)).
 
 Only to say what a call was for: whom it reaches is the kernel's to decide.
 """
@@ -66,7 +66,7 @@ def is_interrupted(thread: int) -> bool:
 
 
 def _members(caller: int) -> Iterator[_Numbers]:
-    """Everybody who lives in the caller's sandbox, but init."""
+    """All processes of the caller's sandbox but init."""
     first = _process(caller)
     while (numbers := _numbers(first)).own != _INIT:
         first = numbers.parent

@@ -20,7 +20,7 @@ _PLACES: Final = {"tgkill": 1, "fcntl": 2}
 
 
 class Target(NamedTuple):
-    """Whom a call names: in words, and whether there is somebody of that number in the sandbox."""
+    """The target of a call: in words, and whether a process of that number is in the sandbox."""
 
     object: str
     found: bool

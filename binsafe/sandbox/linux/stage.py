@@ -146,7 +146,7 @@ def become(uid: int) -> None:
 
 
 def check_access(accesses: list[tuple[str, int]]) -> None:
-    """See that whom we have become may read and write what is granted: nothing lends it the right here."""
+    """Check that the user we became may read and write what is granted: without namespaces no right can be lent."""
     for path, mode in accesses:
         if not os.access(path, mode):
             raise OSError(errno.EACCES, f"user {os.getuid()} may not {'write' if mode & os.W_OK else 'read'} it", path)

@@ -75,7 +75,7 @@ class Stage:
         self.close()
 
     def close(self) -> None:
-        """End it, unless the program runs; more than once does no harm."""
+        """End it, unless the program runs. Idempotent."""
         self._undo.close()
 
     def begin(self, plan: Plan, streams: Sequence[int], passed: Sequence[int]) -> None:

@@ -1,4 +1,4 @@
-"""The supervisor: hands the calls that wait to whoever answers them, and knows when the program started and ended."""
+"""The supervisor: dispatches intercepted calls to their handlers, and notices when the program starts and ends."""
 
 import contextlib
 import os

@@ -114,5 +114,5 @@ def watch_for(policy: Policy, arch: str, on_violation: Callable[[Violation], Non
 
 
 def _resolves(policy: Policy) -> bool:
-    """As its own code says, or with libraries where nobody can tell."""
+    """Whether the program resolves names: by its own code, or with libraries, where that cannot be told."""
     return policy.artifact.interpreter is not None or any("resolve" in denial.capability for denial in policy.denied)
