@@ -1,6 +1,5 @@
 """The functions in which exceptions may be caught: those that have a table for it, by what the unwinder is told."""
 
-import re
 from collections.abc import Callable
 from itertools import accumulate
 from typing import NamedTuple
@@ -11,13 +10,13 @@ import numpy.typing as npt
 from binsafe.formats.eh_frame import Extent, common, extent, frames
 from binsafe.formats.eh_frame_hdr import Listed
 from binsafe.formats.eh_pointers import OMITTED
-from binsafe.formats.structure import matches
+from binsafe.formats.structure import find_all
 from binsafe.model import Slice
 from binsafe.syscalls.machines.machine import Addresses
 from binsafe.syscalls.sets import among, distinct
 
-_CATCHING = re.compile(rb"\0{4}[\1\3]zPL")
-"""What functions with such a table have in common begins so, behind its length."""
+_CATCHING, _BEFORE = b"zPL", (b"\0\0\0\0\1", b"\0\0\0\0\3")
+"""What functions with such a table have in common has these letters, and before them its mark and its version."""
 _USUAL = {0x1B: 4, 0x1C: 8}
 """``DW_EH_PE_pcrel | DW_EH_PE_sdata4``, or ``sdata8`` as LLVM has it for arm64 -> bytes."""
 _POINTER = 17
@@ -52,7 +51,8 @@ def catchers(slice_: Slice, listed: Listed, spend: Callable[[int], None]) -> Cat
 
 def _one_by_one(slice_: Slice) -> Catchers:
     told = frames(slice_)
-    if told is None and next(matches(slice_.data, _CATCHING), None) is not None:
+    places = find_all(slice_.data, _CATCHING) if told is None else ()
+    if any(slice_.data[max(0, at - len(_BEFORE[0])) : at] in _BEFORE for at in places):
         raise ValueError("entries that are not understood")
     catching = [] if told is None else [each for each in told.extents if each.catches]
     return Catchers(

@@ -4,8 +4,9 @@ import struct
 
 import numpy as np
 import pytest
+from assembled import X86, program
 
-from binsafe.formats.eh_frame_hdr import Listed
+from binsafe.formats.eh_frame_hdr import Listed, listed
 from binsafe.model import Segment, Slice
 from binsafe.syscalls.controlflow.catchers import catchers
 
@@ -50,3 +51,18 @@ def _file(data: bytes) -> Slice:
         entry=0, data=memoryview(data), segments=(segment,), sections=(), libraries=(), rpaths=(), imports=(),
         symbols=(), traits={},
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        (b"\0\0\0\0\1zPLR\0", False),
+        (b"zPL\0\0\0\0\3zPL", False),
+        (b"\0\0\0\0\1zR\0", True),
+        (b"\0\0\1\0\1zPL", True),
+        (b"\0\0\0\0\2zPL", True),
+    ],
+)
+def test_where_nothing_is_listed_what_looks_like_an_entry_is_not_taken_for_nothing(found: bytes, *, told: bool):
+    slice_ = program(X86(), data=bytes(16) + found)
+    assert (catchers(slice_, listed(slice_, None), lambda _: None) is not None) is told
