@@ -43,13 +43,15 @@ class FunctionTable(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Functions by address: ``addresses`` are preferred virtual addresses, ascending; ``names`` stand in their order.
 
     ``end`` is the address behind the last function. ``entries`` are the addresses of the table's own words that hold an
-    address of a function: up to Go 1.17 two for each, later none.
+    address of a function: up to Go 1.17 two for each, later none. ``extent`` is where the table itself begins, and
+    where its last record does.
     """
 
     addresses: Numbers
     names: tuple[str, ...]
     end: int
     entries: Numbers = msgspec.field(default_factory=lambda: array("Q"))
+    extent: tuple[int, int] = (0, 0)
 
     def name(self, index: int) -> str:
         """The name of the function at ``index``."""
@@ -162,7 +164,14 @@ def _decode(slice_: Slice, table: _Table) -> FunctionTable | None:
         return None
     addresses = array("Q", (start + text for start in starts))
     absolute = () if header.magic in _RELATIVE else _entries(table, infos, width)
-    return FunctionTable(addresses=addresses[:-1], names=names, end=addresses[-1], entries=array("Q", absolute))
+    last = table.address + _origin(header) + max(infos)
+    return FunctionTable(
+        addresses=addresses[:-1],
+        names=names,
+        end=addresses[-1],
+        entries=array("Q", absolute),
+        extent=(table.address, last),
+    )
 
 
 def _entries(table: _Table, infos: Numbers, width: int) -> Iterator[int]:

@@ -54,6 +54,14 @@ def test_the_words_of_the_table_that_hold_addresses_are_known(version: str, coun
     assert sorted(held) == sorted(list(EXPECTED.values()) * count)
 
 
+@pytest.mark.parametrize(("version", "record"), [("1.2", 12), ("1.16", 12), ("1.18", 8), ("1.20", 8)])
+def test_the_table_reaches_to_its_last_record(version: str, record: int):
+    data = table(version)
+    found = functions(with_section(".gopclntab", data))
+    assert found is not None
+    assert found.extent == (DATA, DATA + len(data) - record)
+
+
 def test_since_go_1_26_moduledata_alone_says_where_code_starts():
     # The section starts 0x100 before runtime.text, as C's start-up code does in a program with cgo.
     data = with_moduledata(table("1.20", header_text=0))

@@ -69,7 +69,9 @@ class Program:
         if self.go is not None:
             slots = self.pointers.slots
             own = distinct(np.frombuffer(self.go.entries, np.int64))
-            self.pointers = self.pointers.without(np.concatenate([own, slots[are_names(slice_, slots)]]))
+            begin, end = self.go.extent
+            other = (slots >= begin) & (slots < end) | are_names(slice_, slots)
+            self.pointers = self.pointers.without(np.concatenate([own, slots[other]]))
         self.stubs = dict(self._stubs())
         """Slot of the global offset table -> the stub that jumps to where it points."""
         unwound = listed(slice_, linking)

@@ -54,7 +54,12 @@ def starting(code: X86) -> None:
 
 
 def analysed(
-    code: X86 | Arm, data: dict[int, bytes] | None = None, *, table: bool = True, counters: bool = False
+    code: X86 | Arm,
+    data: dict[int, bytes] | None = None,
+    *,
+    table: bool = True,
+    counters: bool = False,
+    extent: tuple[int, int] = (0, 0),
 ) -> Syscalls:
     """With a table of functions that holds their addresses; one that is unknown where ``table`` is False."""
     end = CODE + len(code.code())
@@ -68,6 +73,7 @@ def analysed(
         names=tuple(functions[at] for at in sorted(functions)),
         end=end,
         entries=array("Q", range(TABLE, TABLE + 8 * len(functions), 8) if table else ()),
+        extent=extent,
     )
     found = analyse(program(code, data=bytes(memory)), go=go)
     assert found is not None
@@ -106,6 +112,13 @@ def calling(number: int) -> X86:
 def test_the_table_of_functions_takes_no_address():
     assert analysed(calling(GETPID)).complete
     assert not analysed(calling(GETPID), table=False).complete
+
+
+def test_nor_do_numbers_of_the_table_that_look_like_one():
+    code = calling(GETPID)
+    number = {VARIABLES: words(code.labels["syscall.Syscall"])}
+    assert analysed(code, number, extent=(DATA, VARIABLES + 8)).complete
+    assert not analysed(code, number, extent=(DATA, VARIABLES)).complete
 
 
 def test_another_word_that_holds_a_function_does():
