@@ -50,7 +50,7 @@ def bare(folder: Path, text: str, *options: str) -> Path:
     return build(folder, "bare", f'__asm__(".globl _start\\n_start:\\n{text}");', "-nostdlib", "-static", *options)
 
 
-_FREESTANDING = """
+FREESTANDING = """
 __attribute__((always_inline)) static inline long call(long number, long a, long b, long c) {
     long result;
     __asm__ volatile("syscall" : "=a"(result) : "a"(number), "D"(a), "S"(b), "d"(c) : "rcx", "r11", "memory");
@@ -68,4 +68,4 @@ __attribute__((force_align_arg_pointer)) void _start(void) { run(call(39, 0, 0, 
 def freestanding(folder: Path, source: str, *options: str) -> Syscalls:
     """A static program that starts with ``run``, which is given a number that nobody knows."""
     flags = ("-nostdlib", "-static", "-fno-stack-protector", "-w", *options)
-    return calls(build(folder, "program", _FREESTANDING % source, *flags))
+    return calls(build(folder, "program", FREESTANDING % source, *flags))

@@ -1,0 +1,143 @@
+"""What is passed to the kernel where an exception is caught: tables of the unwinder lead there, and no branch."""
+
+import struct
+from pathlib import Path
+
+import pytest
+from compiled import FREESTANDING, build, calls, freestanding, needs_compiler
+
+from binsafe.model import Syscalls
+
+pytestmark = needs_compiler
+
+_PRELUDE = """
+void never(void); void perhaps(void); void personality(void); void given(long); void opened(long);
+OUTLINE void never(void) { __builtin_trap(); }
+OUTLINE void perhaps(void) { __asm__ volatile(""); }
+OUTLINE void personality(void) { __asm__ volatile(""); }
+OUTLINE void given(long number) { call(number, 0, 0, 0); }
+OUTLINE void opened(long family) { open_socket(family); }
+"""
+"""Nothing is thrown here: how it would go is in the tables. An exception out of `perhaps` comes to the label 6."""
+_FORMS = {".uleb128": 1, ".2byte": 2, ".4byte": 3, ".8byte": 4, ".sleb128": 9}
+
+
+def catching(
+    name: str, body: str, *sites: str, form: str = ".uleb128", first: str = "0xff", base: str = "", told: str = ""
+) -> str:
+    """A function and its table; a site is "start end pad", in labels, and ``told`` stands in the function's entry."""
+    rows = "".join(
+        f"{form} {start} - {name}, {end} - {start}, {pad} - {base or name}\n.byte 0\n"
+        for start, end, pad in map(str.split, sites)
+    )
+    text = (
+        f".section .rodata\n.balign 4\ntable_{name}: .byte {first}\n.byte 0xff, {_FORMS[form]}\n.uleb128 19f - 18f\n"
+        f"18: {rows}19: .byte 0\n.text\n.globl {name}\n.type {name}, @function\n{name}: .cfi_startproc\n"
+        f".cfi_personality 0x1b, personality\n.cfi_lsda 0x1b, table_{name}\n{told}\n{body}\n"
+        f".cfi_endproc\n.size {name}, . - {name}\n"
+    )
+    return f'void {name}(void);\n__asm__("{text}");\n'.replace("\n", "\\n").replace(";\\n", ";\n")
+
+
+def of(*functions: str, body: str = "") -> str:
+    names = "".join(f"{text.split('void ')[1].split('(')[0]}(); " for text in functions)
+    return _PRELUDE + "".join(functions) + f"OUTLINE static long run(long n) {{ {names}{body}return 0; }}"
+
+
+TWICE = "2: mov ${}, %ebx\n4: call perhaps\n5: mov ${}, %ebx\n14: call perhaps\n15:"
+"""A number that is changed between two calls."""
+MADE = "6: mov %ebx, %eax\nsyscall\npop %rbx\nret"
+BOTH = ("4f 5f 6f", "14f 15f 6f")
+
+REGISTER = catching("in_register", f"push %rbx\n{TWICE.format(100, 102)}\n{MADE}", "4f 15f 6f")
+SLOT = catching(
+    "in_slot",
+    "sub $24, %rsp\n.cfi_adjust_cfa_offset 24\nmovl $104, 8(%rsp)\n4: call perhaps\n5: movl $107, 8(%rsp)\n"
+    "14: call perhaps\n15: jmp 7f\nnop\n6: mov 8(%rsp), %eax\nsyscall\n7: add $24, %rsp\nret",
+    *BOTH,
+    form=".4byte",
+)
+BEHIND_TRAP = catching("behind_trap", f"push %rbx\n{TWICE.format(108, 110)} pop %rbx\nret\nud2\n{MADE}", *BOTH)
+RETURNS = catching("returning", "4: call never\n5: ud2\n6: ret", "4f 5f 6f", form=".8byte") + catching(
+    "returned_to", "push %rbx\nmov $111, %ebx\ncall returning\nmov %ebx, %eax\nsyscall\npop %rbx\nret"
+)
+POINTER = catching(
+    "through_pointer",
+    "push %rbx\nlea given(%rip), %rbx\nmov $115, %edi\ncall *%rbx\n4: call perhaps\n5: pop %rbx\nret\n"
+    "6: mov $118, %edi\ncall *%rbx\npop %rbx\nret",
+    "4f 5f 6f",
+    form=".2byte",
+)
+ARGUMENT = catching(
+    "with_argument",
+    f"push %rbx\n{TWICE.format(1, 2)}\n6: mov %ebx, %edi\ncall opened\npop %rbx\nret",
+    *BOTH,
+    form=".sleb128",
+)
+SPLIT = catching(
+    "split",
+    f"push %rbx\n{TWICE.format(120, 121)} pop %rbx\nret",
+    "4f 5f landing",
+    "14f 15f landing",
+    first="0x1b\\n.4byte cold - .",
+    base="cold",
+) + catching("cold", "nop\nlanding: mov %ebx, %eax\nsyscall\npop %rbx\nret")
+NUMBERS = {
+    "times", "getuid", "getgid", "geteuid", "getegid", "getppid", "getpgrp", "getgroups", "getresuid", "getresgid",
+    "getpgid",
+}  # fmt: skip
+
+
+def whole() -> str:
+    return of(REGISTER, SLOT, BEHIND_TRAP, RETURNS, POINTER, ARGUMENT, SPLIT, body="returned_to(); ")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [(), ("-Wl,--eh-frame-hdr", "-s"), ("-static-pie", "-fPIE")],
+    ids=["entries-alone", "index", "static-pie"],
+)
+def test_what_is_caught_has_what_was_held_at_each_call(tmp_path: Path, options: tuple[str, ...]):
+    assert_all(freestanding(tmp_path, whole(), *options))
+
+
+def test_the_unwinder_needs_no_section_table(tmp_path: Path):
+    path = build(tmp_path, "bare", FREESTANDING % whole(), "-nostdlib", "-static", "-w", "-Wl,--eh-frame-hdr")
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<Q", data, 40, 0)  # e_shoff
+    struct.pack_into("<HH", data, 60, 0, 0)  # e_shnum, e_shstrndx
+    path.write_bytes(data)
+    assert_all(calls(path))
+
+
+def assert_all(found: Syscalls) -> None:
+    assert found.unresolved == ()
+    assert set(found.required) >= NUMBERS
+    assert {v for fact in found.arguments["socket"] if fact.argument == 0 for v in fact.values} == {1, 2}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        catching(
+            "pushing",
+            "sub $24, %rsp\nmovl $39, 8(%rsp)\npush $102\npush $102\n4: call perhaps\n5: add $40, %rsp\nret\n"
+            "6: mov 8(%rsp), %eax\nsyscall\nadd $24, %rsp\nret",
+            "4f 5f 6f",
+            told=".cfi_escape 0x2e, 0x10",
+        ),
+        catching(
+            "endless", f"push %rbx\n{TWICE.format(100, 102)}\n{MADE}", first="0xff\\n.byte 0xff, 1\\n.fill 40, 1, 0x80"
+        ),
+        catching("indirect", f"push %rbx\n{TWICE.format(100, 102)}\n{MADE}", *BOTH, first="0x9b\\n.4byte 0"),
+        catching(
+            "huge", f"push %rbx\n{TWICE.format(100, 102)}\n{MADE}", first="0xff\\n.byte 0xff, 1, 255, 255, 255, 127"
+        ),
+        catching("nowhere", f"push %rbx\n{TWICE.format(100, 102)}\n{MADE}", *BOTH).replace(
+            "0x1b, table_", "0x03, 16 #"
+        ),
+    ],
+    ids=["pushed", "number-without-end", "read-from-elsewhere", "megabytes", "cut-off"],
+)
+def test_what_is_not_understood_is_said(tmp_path: Path, text: str):
+    assert not freestanding(tmp_path, of(text)).complete
