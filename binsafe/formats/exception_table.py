@@ -5,6 +5,7 @@ routines of all languages read them, as libgcc's ``unwind-c.c`` does. A call sit
 exception out of it leads to a *landing pad*, in the same stack frame, with two registers that the unwinder fills.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from binsafe.formats.eh_pointers import OMITTED, Cursor
@@ -15,6 +16,7 @@ _MAX_BYTES = 1 << 22
 _MAX_HEAD = 64
 _MAX_ENTRY = 64
 """Bytes before the call sites, and of one of them."""
+_COST = 8
 _ADDRESSES = (1 << 64) - 1
 
 
@@ -26,8 +28,12 @@ class CallSite(NamedTuple):
     pad: int
 
 
-def call_sites(slice_: Slice, address: int, function: int, size: int) -> tuple[CallSite, ...]:
+def call_sites(
+    slice_: Slice, address: int, function: int, size: int, spend: Callable[[int], None]
+) -> tuple[CallSite, ...]:
     """Those of the table at an address, ascending, for the function of some size that starts at another one.
+
+    ``spend`` is told what each entry costs, counted in instructions decoded in the same time, and may refuse.
 
     Where entries contradict each other the first one that holds an instruction counts, and none behind one that begins
     later: so do all who read them. LLVM's tables of functions that were split are longer than what is in them; that
@@ -49,6 +55,7 @@ def call_sites(slice_: Slice, address: int, function: int, size: int) -> tuple[C
     table = Cursor(slice_.read(place, length + _MAX_ENTRY), place)
     found, reached = [], function
     while table.at < length and reached < function + size:
+        spend(_COST)
         first, count, pad = (table.pointer(encoding) for _ in range(3))
         table.length()  # what is done there
         start = function + first & _ADDRESSES

@@ -26,7 +26,7 @@ def _leb(number: int) -> list[int]:
 
 
 def sites(data: bytes) -> tuple[CallSite, ...]:
-    return call_sites(file(data + bytes(64)), ADDRESS, FUNCTION, SIZE)
+    return call_sites(file(data + bytes(64)), ADDRESS, FUNCTION, SIZE, [].append)
 
 
 PLAIN = (CallSite(0x40_1010, 0x40_1015, 0x40_1080),)
@@ -73,7 +73,7 @@ def test_however_it_is_written(data: bytes):
 )
 def test_what_is_not_as_expected(data: bytes):
     with pytest.raises((LookupError, ValueError)):
-        call_sites(file(data), ADDRESS, FUNCTION, SIZE)
+        call_sites(file(data), ADDRESS, FUNCTION, SIZE, [].append)
 
 
 def test_what_contradicts_what_was_said_before_does_not_count():

@@ -19,8 +19,6 @@ from binsafe.model import Slice
 from binsafe.syscalls.controlflow.catchers import Catchers, catchers
 from binsafe.syscalls.machines.machine import Addresses, Edges
 
-_COST = 8
-"""Reading an entry of a table takes as long as decoding so many instructions."""
 _MOST_KEPT = 1 << 16
 """Entries that are kept to be asked for again."""
 
@@ -108,8 +106,8 @@ class Catching:
 
     def _read(self, functions: Catchers, at: int) -> Iterator[Caught]:
         function = functions.read(at)
-        sites = call_sites(self._slice, function.table, function.start, function.end - function.start)
-        self._spend(_COST * (1 + len(sites)))
+        size = function.end - function.start
+        sites = call_sites(self._slice, function.table, function.start, size, self._spend)
         yield from (Caught(*site, level=not function.pushes) for site in sites)
 
 

@@ -113,11 +113,9 @@ class _Search:
     def _is_never_taken(self, edge: Edge, target: Place) -> bool:
         region, at = edge.place
         flow, leads_to = region.flow(at)
-        if edge.kind in {Kind.CALL, Kind.CAUGHT}:
-            return False
-        if target.region is region and (at, target.at) in self._never(region):
+        if edge.kind is not Kind.CALL and target.region is region and (at, target.at) in self._never(region):
             return True
-        if flow is not Flow.BRANCH:
+        if flow is not Flow.BRANCH or edge.kind is Kind.CALL:
             return False
         falls = at + 1 < len(region.instructions) and region.instructions.addresses[at + 1] == target.address
         if falls == (leads_to == target.address):
