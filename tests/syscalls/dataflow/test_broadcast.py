@@ -48,6 +48,13 @@ PLAIN = {
 ADDED = 'asm volatile("mov $3,%%eax; add (%0),%%eax; syscall" :: "r"(command) : "rax", "rcx", "r11", "memory")'
 
 
+CHOSEN = """({ struct command *chosen = spare; switch (information[1]) {
+    case 0: return call(102, 0, 0, 0); case 1: return call(104, 0, 0, 0); case 2: return call(107, 0, 0, 0);
+    case 3: return call(108, 0, 0, 0); case 4: return call(110, 0, 0, 0); case 5: break;
+    default: chosen = current; } chosen; })"""
+"""A jump table leads to where the number is read, too: with another object."""
+
+
 def source(**changes: str) -> str:
     text = _SETXID
     for word, plain in PLAIN.items():
@@ -71,6 +78,7 @@ def test_what_changes_identity_on_all_threads(tmp_path: Path, options: tuple[str
         source(initially="= &kept"),
         source(current="in_front ? current : spare"),
         source(current="in_front ? spare : current"),
+        source(current=CHOSEN),
         source(more="current = &kept"),
         source(more="static long (*volatile all)(struct command *) = on_all; all(&kept)"),
         source(more='asm volatile("" :: "r"(&current) : "memory")'),
@@ -84,6 +92,7 @@ def test_what_changes_identity_on_all_threads(tmp_path: Path, options: tuple[str
         "object at first",
         "two variables",
         "two others",
+        "one of them by a jump table",
         "another writer",
         "taken",
         "variable taken",
