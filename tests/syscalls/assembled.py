@@ -1,9 +1,10 @@
-"""Small static programs for the analyser, assembled here: two instruction sets, labels, and slices around the code."""
+"""Small static programs for the analyser, assembled here, and what it finds: two instruction sets, labels, slices."""
 
 import struct
 from collections.abc import Callable
 
 from binsafe.model import Section, Segment, Slice, Symbol
+from binsafe.syscalls import analyse
 
 CODE = 0x40_1000
 DATA = 0x40_8000
@@ -208,3 +209,18 @@ def segment(address: int, offset: int, size: int, *, writable: bool = False, exe
         writable=writable,
         executable=executable,
     )
+
+
+def called(slice_: Slice):
+    """The calls that the code makes; the analysis must have told all of them."""
+    result = analyse(slice_)
+    assert result.unresolved == ()
+    assert result.complete
+    return set(result.sites)
+
+
+def reasons(slice_: Slice):
+    """Why the analysis is not complete."""
+    result = analyse(slice_)
+    assert not result.complete
+    return [gap.reason for gap in result.unresolved]

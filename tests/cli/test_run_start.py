@@ -1,0 +1,132 @@
+"""How binsafe run starts: what it loads, who reads its options, which policies it remembers."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = [
+    pytest.mark.sandbox,
+    pytest.mark.skipif(sys.platform != "linux", reason="the Linux sandbox needs Linux"),
+]
+
+UNUSED = {
+    *("lief", "capstone", "numpy", "rich", "yaml", "asyncio", "importlib.metadata"),
+    *("binsafe.intake.inspecting", "binsafe.policy.deriving", "binsafe.policy.baseline", "binsafe.reports"),
+    *("binsafe.renderers.seatbelt", "binsafe.renderers.bwrap", "binsafe.renderers.systemd"),
+    *("binsafe.sandbox.linux.fallback", "binsafe.sandbox.linux.probing", "binsafe.sandbox.terminal"),
+}
+"""What only an inspection needs, or another system: it would come between Enter and the program's first instruction."""
+
+
+def test_a_second_start_needs_no_inspection_and_nothing_heavy(command: list[str], tmp_path: Path):
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
+    _launch_tracing_imports(command, environment)
+    imported = _launch_tracing_imports(command, environment)
+    assert "binsafe.sandbox.linux.backend" in imported
+    assert UNUSED.isdisjoint(imported)
+
+
+def test_a_start_with_a_policy_file_imports_nothing_heavy(command: list[str], tmp_path: Path):
+    policy = tmp_path / "policy.json"
+    profile = [*command[: command.index("run")], "profile", "--for", "policy", "--output", str(policy), command[-1]]
+    subprocess.run(profile, capture_output=True, timeout=60, check=True)
+    imported = _launch_tracing_imports([*command[:-1], "--policy", str(policy), command[-1]], dict(os.environ))
+    assert "binsafe.sandbox.linux.backend" in imported
+    assert (UNUSED | {"binsafe.cli.remembered", "platformdirs", "tempfile", "shutil"}).isdisjoint(imported)
+
+
+def test_click_is_loaded_by_a_process_beside_the_one_that_starts_the_program(command: list[str]):
+    told = (
+        "import os, sys; end = os._exit; from binsafe import cli; "
+        "os._exit = lambda status: (print('click' in sys.modules, 'msgspec' in sys.modules, flush=True), end(status)); "
+        "cli.main()"
+    )
+    subprocess.run([*command, "hostname"], capture_output=True, timeout=60, check=True)  # its policy is remembered now
+    line = [sys.executable, "-c", told, *command[3:], "hostname"]
+    done = subprocess.run(line, capture_output=True, timeout=60, check=True)
+    assert sorted(done.stdout.splitlines()) == [b"False True", b"True False", b"sandbox"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["--help"], 0, b"Usage: binsafe run"),
+        (["--no-such-option", "/bin/true"], 2, b"No such option"),
+        ([], 2, b"Missing argument"),
+        (["/no/such/file"], 127, b"hint: "),
+        (["/etc"], 126, b"hint: "),
+        (["--policy", "/bin/true", "/bin/true"], 2, b"no UTF-8 text"),
+        (["--timeout", "1e400", "/bin/true"], 2, b"not in the range"),
+        (["--timeout", "nan", "/bin/true"], 2, b"nan is no time"),
+        (["--read", "", "/bin/true"], 2, b"an empty path names no file"),
+        (["--read", "/", "/bin/true"], 125, b"the whole file system cannot be granted"),
+        (["--write", "/", "/bin/true"], 125, b"the whole file system cannot be granted"),
+    ],
+)
+def test_what_is_wrong_with_the_options_is_said_by_whoever_reads_them(arguments: list[str], status: int, said: bytes):
+    done = subprocess.run(
+        [sys.executable, "-m", "binsafe", "run", *arguments], stdout=-1, stderr=-2, timeout=60, check=False
+    )
+    assert done.returncode == status
+    assert said in done.stdout
+
+
+def test_whoever_reads_the_options_may_die():
+    script = (
+        "import os; from binsafe.cli import apart; apart._tell_options = lambda *_: os.kill(os.getpid(), 9); "
+        "os._exit(apart.start('binsafe'))"
+    )
+    assert subprocess.run([sys.executable, "-c", script], timeout=60, check=False).returncode == 128 + signal.SIGKILL
+
+
+def test_whoever_reads_the_options_ends_with_the_one_who_wants_them():
+    script = (
+        "import time; from binsafe.cli import apart; apart.conduct = lambda *_: time.sleep(60); "
+        "apart._reading('binsafe'); print('forked', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, start_new_session=True) as running:
+        assert running.stdout.readline() == b"forked\n"
+        time.sleep(0.2)
+        running.kill()
+        assert select.select([running.stdout], [], [], 10)[0]  # the last of them has closed it
+        assert running.stdout.read() == b""
+
+
+@pytest.mark.parametrize(("before", "status"), [(signal.SIG_DFL, -signal.SIGINT), (signal.SIG_IGN, 0)])
+def test_an_interrupt_before_the_program_runs_ends_a_start_without_a_word(before: signal.Handlers, status: int):
+    script = (
+        "import os, sys; from binsafe import cli; from binsafe.cli import apart; sys.argv = ['binsafe', 'run']; "
+        "apart.start = lambda _: os.kill(os.getpid(), 2) or 0; cli.main()"
+    )
+    kept = signal.signal(signal.SIGINT, before)
+    try:
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=60, check=False)
+    finally:
+        signal.signal(signal.SIGINT, kept)
+    assert (done.returncode, done.stderr) == (status, b"")
+
+
+def _launch_tracing_imports(command: list[str], environment: dict[str, str]) -> list[str]:
+    """The modules that one launch imports outside, in their order."""
+    traced = [command[0], "-X", "importtime", *command[1:], "hostname"]
+    done = subprocess.run(traced, env=environment, capture_output=True, timeout=60, check=True)
+    assert done.stdout == b"sandbox\n"
+    return [line.rpartition(b"|")[2].strip().decode() for line in done.stderr.splitlines()]
+
+
+def test_a_remembered_policy_that_others_may_write_is_not_believed(command: list[str], tmp_path: Path):
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
+    subprocess.run([*command, "hostname"], env=environment, capture_output=True, timeout=60, check=True)
+    (kept,) = (path for path in (tmp_path / "binsafe" / "policies").rglob("*") if path.is_file())
+    kept.write_text("{}")
+    subprocess.run([*command, "hostname"], env=environment, capture_output=True, timeout=60, check=True)
+    assert kept.read_bytes() != b"{}"
+    kept.chmod(0o666)
+    subprocess.run([*command, "hostname"], env=environment, capture_output=True, timeout=60, check=True)
+    assert kept.stat().st_mode & 0o777 == 0o600
