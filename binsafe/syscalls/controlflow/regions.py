@@ -13,7 +13,6 @@ _OF_ZEROS = ("add", "udf")
 _JUMPS = (Flow.JUMP, Flow.BRANCH)
 _LEADS = (Flow.JUMP, Flow.BRANCH, Flow.CALL)
 _GOES_ON = (Flow.NEXT, Flow.BRANCH, Flow.CALL)
-"""Tuples: an enum's member is hashed by a function of Python's, and found here before it is hashed there."""
 
 
 class Region:

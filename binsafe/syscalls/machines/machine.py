@@ -36,6 +36,8 @@ class Flow(Enum):
     TRAP = auto()
     """Nothing behind it runs: a trap, or bytes that are no instruction."""
 
+    __hash__ = object.__hash__  # the enum's own is a function of Python's
+
 
 class Use(Enum):
     """What an instruction does with the address that a register holds."""

@@ -13,7 +13,7 @@ musl has a file for each function, and Rust's linker leaves out what is not used
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import accumulate
+from itertools import accumulate, chain
 
 import numpy as np
 
@@ -234,25 +234,27 @@ class _Search:
     def _is_sure(self, region: Region) -> bool:
         """Whether what leads into a function leads to instructions as they were decoded, so that it holds no data."""
         if region.start not in self._sure:
-            led = (target for target in self._led_into(region) if region.at(target) is None)
-            decoded = JUNK not in region.instructions.names
+            led, decoded = self._led_between(region), JUNK not in region.instructions.names
             self._sure[region.start] = decoded and all(_is_behind_lock(_at(region, target), target) for target in led)
         return self._sure[region.start]
 
-    def _led_into(self, region: Region) -> Iterator[int]:
-        """The places of a function to which pointers and code lead, as far as this was decoded as it is meant."""
+    def _led_between(self, region: Region) -> Iterator[int]:
+        """The places between a function's instructions to which pointers lead, and code where that is decoded."""
         start, end, program = region.start, region.end, self._program
-        yield from (target for slot, target in self._pointers(start, end) if slot % memory.WORD == 0)
+        for slot, target in self._pointers(start, end):
+            if region.at(target) is None and slot % memory.WORD == 0:
+                yield target
         yield from (target for _, target in region.astray)
-        for index in (program.calls, program.jumps):
-            for source, target in index.into(start, end):
+        for source, target in chain(program.calls.into(start, end), program.jumps.into(start, end)):
+            if region.at(target) is None:  # asked first: to decode what leads elsewhere takes longest
                 instruction = _at(self._region(source), source)
                 if instruction is None or instruction.operands == hex(target):
                     yield target
         for source, target, _ in program.references.into(start, end):
-            instruction = _at(self._region(source), source)
-            if instruction is None or _names(instruction, target):
-                yield target
+            if region.at(target) is None:
+                instruction = _at(self._region(source), source)
+                if instruction is None or _names(instruction, target):
+                    yield target
 
     def _region(self, address: int) -> Region | None:
         """The function that holds an address, decoded."""
