@@ -27,6 +27,8 @@ from binsafe.policy.objects import ARTIFACT, SCRATCH
 from binsafe.policy.request import Request
 from binsafe.policy.runtimes import compiles
 
+_NO_PROGRAMS = frozenset({"object", "core", "debug-symbols", "library-stub", "kernel-module", "kernel-extension"})
+"""Kinds of file that never run as a process."""
 FLAKY_SERVERS: str = "flakyservers"
 """The artifact that the baseline ``flaky_servers`` was written for."""
 
@@ -37,7 +39,7 @@ def derive(report: Report, baseline: Baseline, request: Request) -> Policy:
     A universal file's policy covers all of its slices and names their processors joined by ``+``.
 
     Raises:
-        NotAnalysable: the report does not say what the program is; there is nothing to derive from.
+        NotAnalysable: the report does not say what the program is, or it is none; there is nothing to derive from.
         UsageError: the request names something that is no port, path, host or variable, or asks a baseline that lets
             no program listen for ports; or there is no table of system calls for the processor.
     """
@@ -45,6 +47,13 @@ def derive(report: Report, baseline: Baseline, request: Request) -> Policy:
         raise NotAnalysable(
             f"no policy can be derived for {report.artifact.name}: it could not be analysed",
             hint="do not run it; `binsafe inspect` says what is wrong with it",
+            finding="unknown",
+        )
+    first = report.slices[0]
+    if first.kind in _NO_PROGRAMS or first.system == "uefi":
+        raise NotAnalysable(
+            f"no policy can be derived for {report.artifact.name}: it is of the kind {first.kind} for {first.system}",
+            hint="a policy holds for what runs as a process: name the program",
             finding="unknown",
         )
     named = tuple(request.grants())

@@ -94,6 +94,12 @@ def test_nothing_is_derived_from_what_could_not_be_analysed():
         assert "do not run it" in caught.value.hint
 
 
+@pytest.mark.parametrize("what", [{"kind": "object"}, {"kind": "kernel-module"}, {"system": "uefi"}])
+def test_what_never_is_a_process_has_no_policy(what: dict[str, str]):
+    with pytest.raises(NotAnalysable, match="no policy can be derived"):
+        derive(make_report(msgspec.structs.replace(make_slice(), **what)), FLAKY, Request())
+
+
 def test_no_table_no_policy():
     with pytest.raises(UsageError, match="riscv64"):
         policy_of(arch="riscv64")

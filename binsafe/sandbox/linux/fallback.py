@@ -195,7 +195,8 @@ def _paths(policy: Policy) -> Iterator[tuple[str, int]]:
             if grant.kind == kind and grant.object.startswith("/") and grant.access != "scratch":
                 if not os.path.exists(grant.object):
                     raise NotEnforceable(
-                        f"{grant.object} is granted and does not exist", hint="create it, or leave the grant out"
+                        f"{grant.object} is granted and does not exist",
+                        hint="create it, name its folder instead, or leave the grant out",
                     )
                 yield grant.object, mode
 

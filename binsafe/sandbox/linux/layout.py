@@ -151,7 +151,10 @@ def _check_present(policy: Policy) -> None:
                 hint="name the folders that it needs: --read /usr --read /etc",
             )
         if not os.path.exists(path):
-            raise NotEnforceable(f"{path} is granted and does not exist", hint="create it, or leave the grant out")
+            raise NotEnforceable(
+                f"{path} is granted and does not exist",
+                hint="create it, name its folder instead, or leave the grant out",
+            )
 
 
 def _loads(policy: Policy) -> bool:
