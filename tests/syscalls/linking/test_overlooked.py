@@ -41,7 +41,7 @@ void f(void) {
 @pytest.fixture(scope="module")
 def required(tmp_path_factory: pytest.TempPathFactory) -> frozenset[str]:
     folder: Path = tmp_path_factory.mktemp("overlooked")
-    library(folder, "odd", _LIBRARY, "-s", "-fno-ipa-icf", "-w")
+    library(folder, "odd", _LIBRARY, "-fno-ipa-icf", "-w")
     found = calls(build(folder, "uses", "void f(void); int main(void) { f(); }", "-lodd"))
     assert found.complete
     return frozenset(found.required)
