@@ -8,6 +8,8 @@
     symbols.py      symbol tables
     gopclntab.py    Go's own function table
     eh_frame.py     what the unwinder is told: where functions start and end
+    eh_frame_hdr.py its index of them; eh_pointers.py, how its tables write numbers
+    exception_table.py  where exceptions are caught, and out of which code
     _lief.py        the one door to LIEF: dynamic symbols and relocations of ELF, which each processor has its own of
 
 LIEF copies a file and makes an object of all that is in it: 584 MB and 1.6 s for a Mach-O of 147 MB, and its import

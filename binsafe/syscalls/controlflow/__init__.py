@@ -12,6 +12,7 @@ registers       functions whose address a register holds, only to call them
 outlined        short functions that change registers or slots of their callers
 taken           where addresses of functions are taken as values
 incoming        where control comes from into a region
-catching        where exceptions may be caught
+catchers        functions in which exceptions may be caught
+catching        landing pads: where exceptions are caught, and out of which code
 program         all of that together: what the walks ask
 """

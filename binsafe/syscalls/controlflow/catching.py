@@ -17,6 +17,7 @@ from binsafe.formats.eh_pointers import OMITTED
 from binsafe.formats.exception_table import call_sites
 from binsafe.model import Slice
 from binsafe.syscalls.controlflow.catchers import Catchers, catchers
+from binsafe.syscalls.decoding.code import HIGHEST_ADDRESS
 from binsafe.syscalls.machines.machine import Addresses, Edges
 
 _MOST_KEPT = 1 << 16
@@ -108,7 +109,7 @@ class Catching:
         function = functions.read(at)
         size = function.end - function.start
         sites = call_sites(self._slice, function.table, function.start, size, self._spend)
-        yield from (Caught(*site, level=not function.pushes) for site in sites)
+        yield from (Caught(*site, level=not function.pushes) for site in sites if site.pad <= HIGHEST_ADDRESS)
 
 
 def _apart(found: list[Caught]) -> tuple[Caught, ...] | None:

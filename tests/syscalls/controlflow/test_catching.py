@@ -58,6 +58,13 @@ def test_a_landing_pad_in_another_part_of_a_function():
     assert (edges.sources.tolist(), edges.targets.tolist()) == ([CODE + 8], [CODE + 0x120])
 
 
+def test_a_landing_pad_above_all_memory_is_none():
+    behind_the_end = b"\x03" + bytes(4) + bytes((0xFF, 9, 4, 8, 5, 0x7F, 0))  # less one, from zero on
+    told = catching((CODE, 0x40, behind_the_end))
+    assert told.around(CODE, CODE + 0x40) == ()
+    assert not len(told.leading_elsewhere().sources)
+
+
 def test_two_entries_for_the_same_code_say_nothing():
     both = ((CODE, 0x40, table(8, 5, 0x20, 0)), (CODE + 4, 0x40, table(4, 5, 0x30, 0)))
     assert catching(*both).around(CODE, CODE + 0x40) is None
