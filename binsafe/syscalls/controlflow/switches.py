@@ -1,7 +1,7 @@
 """Jump tables: where a computed jump of a region can lead."""
 
 from bisect import bisect_right
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +18,7 @@ _MAX_ENTRIES = 1024
 """Entries of a jump table that are read."""
 _MAX_ROUNDS = 8
 """Tables of which each leads to the middle of the way to the next one."""
+_WORD = 8
 _TABLE_COST = 16
 """Reading a table takes as long as decoding so many instructions."""
 _SEARCHED = 16
@@ -96,12 +97,24 @@ def _targets(program: "Program", table: Table, begins: Sequence[int], most: int)
         following = bisect_right(begins, base)
         end = begins[following] if following < len(begins) else base + most * table.size
         data = program.code.constants(base, min(end - base, most * table.size))
+        if not data and table.size == _WORD:
+            found.update(_pointed(program, range(base, end, _WORD)))
+            continue
         kind = f"<{'i' if table.signed else 'u'}{table.size}"
         entries = np.frombuffer(data[: len(data) // table.size * table.size], kind).astype(np.int64)
         targets = entries * table.unit + origin
         outside = np.flatnonzero(~program.in_code(targets))
         found.update(targets[: outside[0] if len(outside) else None].tolist())
     return found
+
+
+def _pointed(program: "Program", slots: Iterable[int]) -> Iterator[int]:
+    """Where words lead that the loader fills in, or that nobody keeps from being written: of labels in C, mostly."""
+    for slot in slots:
+        target = program.pointers.at(slot)
+        if target is None or program.code.range_of(target) is None:
+            return
+        yield target
 
 
 def _limit(program: "Program", region: Region, table: Table, entered: Container[int]) -> int | None:

@@ -196,3 +196,23 @@ def test_what_a_constant_decides_is_known(test: Callable[[Arm], None], taken: in
 @pytest.mark.parametrize("word", [0x7980_5008, 0x3100_0C1F, 0x6B21_001F], ids=["ldrsh x8, [x0, #40]", "cmn", "uxtb"])
 def test_what_sets_no_flags_or_compares_otherwise_decides_nothing(word: int):
     assert made(flags(word, "eq"), 3) == {"clock_nanosleep", "nanosleep"}
+
+
+def test_a_label_of_a_writable_table_is_a_way_though_what_stands_before_goes_on_into_it():
+    arm = Arm()
+    arm.labels[TABLE] = DATA
+    arm.page(1, TABLE)
+    arm.add_in_page(1, 1, TABLE)
+    arm.mov(8, 172)
+    arm.word(0xF860_D820)  # ldr x0, [x1, w0, sxtw #3]
+    arm.word(0xD61F_0000)  # br x0
+    first = arm.here
+    arm.mov(8, 173)
+    second = arm.here
+    arm.syscall()
+    arm.mov(8, 93)
+    arm.syscall()
+    slice_ = program(arm, data=first.to_bytes(8, "little") + second.to_bytes(8, "little") + bytes(8))
+    found = analyse(structs.replace(slice_, symbols=(Symbol(name="start", address=CODE, size=arm.here - CODE),)))
+    assert found is not None
+    assert {"getpid", "getppid"} <= set(found.required)
