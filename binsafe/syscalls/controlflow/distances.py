@@ -6,22 +6,27 @@ jump table looks the same, but leads into the middle of its own function.
 """
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.decoding.code import HIGHEST_ADDRESS
 from binsafe.syscalls.machines.machine import MAYBE_TAKEN, TAKEN, Addresses, Edges
 from binsafe.syscalls.sets import among, distinct
 
+if TYPE_CHECKING:
+    from binsafe.syscalls.controlflow.program import Program
+
 _LARGEST = 1 << 12
 """Bytes from the address that code counts from to an entry."""
 _ENTRY = 4
+_AT_ONCE = 1 << 10
+"""Tables that are read in one step: each may have a thousand entries."""
 _HEADERS = (0x464C457F, 0x3B031B01)
 """How an ELF file begins, and its index of unwind tables: what they name is not called."""
 
 
-def named_by_distance(program: Program) -> Iterator[Edges]:
+def named_by_distance(program: "Program") -> Iterator[Edges]:
     """From the addresses that code counts from to the starts of functions that are named so."""
     taken = among(program.references.uses, (TAKEN, MAYBE_TAKEN))
     counted = distinct(program.references.targets[taken])
@@ -36,16 +41,19 @@ def named_by_distance(program: Program) -> Iterator[Edges]:
         skew = -segment.address % _ENTRY
         data = program.slice.data[segment.offset + skew : segment.offset + segment.file_size]
         entries = np.frombuffer(data[: len(data) // _ENTRY * _ENTRY], "<i4")
-        base, distance = _entries(segment.address + skew, entries, inside)
-        kept = among(base, counted) & among(base + distance, starts)
-        yield Edges(base[kept], (base + distance)[kept])
+        for base, distance in _entries(segment.address + skew, entries, inside):
+            kept = among(base, counted) & among(base + distance, starts)
+            yield Edges(base[kept], (base + distance)[kept])
 
 
-def _entries(address: int, entries: Addresses, begins: Addresses) -> tuple[Addresses, Addresses]:
+def _entries(address: int, entries: Addresses, begins: Addresses) -> Iterator[tuple[Addresses, Addresses]]:
     """The entries at an address, each behind where its table begins; of tables that are none there are none."""
     first = np.minimum((begins - address + _ENTRY - 1) // _ENTRY, len(entries))
     last = np.minimum(np.append(first[1:], len(entries)), first + _LARGEST // _ENTRY)
     real = (first < last) & ~among(np.append(entries, 0)[first], _HEADERS)
-    counts = np.where(real, last - first, 0)
-    at = np.repeat(first - np.append(0, np.cumsum(counts)[:-1]), counts) + np.arange(counts.sum())
-    return np.repeat(begins, counts), entries[at].astype(np.int64)
+    first, counts, begins = first[real], (last - first)[real], begins[real]
+    for piece in range(0, len(first), _AT_ONCE):
+        chosen = slice(piece, piece + _AT_ONCE)
+        at = np.repeat(first[chosen] - np.cumsum(counts[chosen]) + counts[chosen], counts[chosen])
+        at += np.arange(len(at))
+        yield np.repeat(begins[chosen], counts[chosen]), entries[at].astype(np.int64)

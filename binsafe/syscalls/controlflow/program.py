@@ -13,6 +13,7 @@ from binsafe.formats.elf_linking import Linking
 from binsafe.model import Slice
 from binsafe.syscalls.controlflow.bounds import Bounds
 from binsafe.syscalls.controlflow.catching import Catching
+from binsafe.syscalls.controlflow.distances import named_by_distance
 from binsafe.syscalls.controlflow.go_types import are_names
 from binsafe.syscalls.controlflow.incoming import Incoming
 from binsafe.syscalls.controlflow.index import Index, Referring, pieces
@@ -28,6 +29,7 @@ from binsafe.syscalls.decoding.code import Code
 from binsafe.syscalls.decoding.decode import LONGEST, Decoder, Detail, Instruction
 from binsafe.syscalls.machines.machine import (
     Addresses,
+    Edges,
     Location,
     Machine,
     Source,
@@ -313,6 +315,12 @@ class Program:
     def references(self) -> Referring:
         """All instructions that name addresses of the image."""
         return Referring(self.code, self.machine.references, self.decoder.spend)
+
+    @cached_property
+    def distant(self) -> Edges:
+        """See `named_by_distance`."""
+        none = np.array([], np.int64)
+        return Edges(*(np.concatenate(side) for side in zip(Edges(none, none), *named_by_distance(self), strict=True)))
 
     def short_jumps(self) -> Iterator[tuple[int, int]]:
         """(source, target) of the jumps of two bytes from one function to the start of another."""

@@ -44,6 +44,8 @@ class Taken:
             if use in {TAKEN, MAYBE_TAKEN} and self._is_kept(source, address):
                 yield source
         yield from (at for at in program.naming_absolutely(address) if self._names(at, address))
+        bases, functions = program.distant
+        yield from bases[functions == address].tolist()
 
     def _names(self, place: int, address: int) -> bool:
         """Whether four bytes that are an address belong to one instruction that does not only compare it, if known.

@@ -21,7 +21,6 @@ import numpy as np
 import numpy.typing as npt
 
 from binsafe.formats.elf_linking import Linking
-from binsafe.syscalls.controlflow.distances import named_by_distance
 from binsafe.syscalls.controlflow.index import BEFORE_TABLE
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.decoding.code import HIGHEST_ADDRESS
@@ -248,9 +247,9 @@ class _Builder:
             yield self._edges(*part)
             yield self._edges(part[0], self._begun_before(part[1]))
             yield self._edges(part[0], self._ended_behind(part[1]))
-        for bases, functions in named_by_distance(self.program):
-            at, counts = _spread(np.searchsorted(targets, bases), np.searchsorted(targets, bases, side="right"))
-            yield self._edges(places[at], np.repeat(functions, counts))
+        bases, functions = self.program.distant
+        at, counts = _spread(np.searchsorted(targets, bases), np.searchsorted(targets, bases, side="right"))
+        yield self._edges(places[at], np.repeat(functions, counts))
         for uses, size in (((LOADED, CALLED), WORD), ((LOADED_WIDE,), WIDE), ((LOADED_WIDEST,), WIDEST)):
             chosen = among(self.references.uses, uses)
             places, targets = self.references.sources[chosen], self.references.targets[chosen]

@@ -17,6 +17,19 @@ extern const int table[] __attribute__((visibility("hidden")));
 __asm__(".section .rodata; .p2align 2; table: .long 0, acts - table; .text");
 void entry(void) { volatile int at = 1; ((void (*)(void)) ((const char *) table + table[at]))(); }
 """
+_WRAPPERS = r"""
+long first(long, long), second(long, long);
+extern const int table[] __attribute__((visibility("hidden")));
+__asm__(".section .rodata; .p2align 2; table: .long first - table, second - table; .text");
+long first(long number, long argument) { long r;
+  __asm__ volatile("syscall" : "=a"(r) : "a"(number), "D"(argument) : "rcx", "r11", "memory"); return r; }
+long second(long number, long argument) { return first(number + 1, argument); }
+int main(int count, char **all) {
+  (void)all;
+  first(39, 0);
+  return ((long (*)(long, long)) ((const char *) table + table[count & 1]))(163, 0);
+}
+"""
 _VIRTUAL = r"""
 extern "C" int acct(const char *);
 struct One { virtual void act() {} };
@@ -31,6 +44,12 @@ def test_a_table_of_distances_leads_to_its_functions(tmp_path: Path):
     program = build(tmp_path, "program", "void entry(void); int main(void) { entry(); return 0; }", "-lused")
     assert used.exists()
     assert "acct" in calls(program).required
+
+
+@pytest.mark.parametrize("linking", ["-static-pie", "-pie"])
+def test_a_number_may_come_from_whoever_calls_a_wrapper_by_its_distance(linking: str, tmp_path: Path):
+    found = calls(build(tmp_path, "program", _WRAPPERS, "-O1", "-fPIE", linking))
+    assert "acct" in found.required or not found.complete
 
 
 @pytest.mark.skipif(shutil.which("clang++") is None, reason="no clang here")
