@@ -11,7 +11,7 @@ def extract_interpreter(subject: Subject) -> Extracted[str | None]:
 
 
 def extract_resolved(subject: Subject) -> Extracted[tuple[ResolvedLibrary, ...]]:
-    """The library closure; empty where nobody looked, as for programs of other systems."""
+    """The library closure; empty where it was not looked up, as for programs of other systems."""
     resolved = () if subject.libraries is None else subject.libraries.resolved
     missing = [library for library in resolved if library.path is None]
     if not missing:

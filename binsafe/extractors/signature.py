@@ -52,7 +52,7 @@ def _problems(signature: Signature) -> Iterator[Finding]:
 
 
 def _absence(signature: Signature, slice_: Slice) -> Iterator[Finding]:
-    """Signatures that name nobody; ELF has none that its loader knows, and what is still to be linked has none."""
+    """Missing signatures. ELF has none that its loader knows, and object files have none."""
     if signature.kind == "none":
         never = slice_.format == "elf" or slice_.kind == "object"
         severity = Severity.INFO if never else Severity.MEDIUM
@@ -75,7 +75,7 @@ def _absence(signature: Signature, slice_: Slice) -> Iterator[Finding]:
 
 
 def _doubts(signature: Signature) -> Iterator[Finding]:
-    """Signers that nobody vouches for, as far as we know: a forged signature must not look better than none."""
+    """Signers without a trusted root: a forged signature must not look better than none."""
     name = signature.signers[0].common_name if signature.signers else None
     says = f"Its certificate says {name!r}, and anybody can make one that says so." if name else "It names nobody."
     if signature.status == "unknown":

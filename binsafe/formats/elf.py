@@ -176,7 +176,7 @@ def _linking(head: eh.Header, data: memoryview) -> "Linking | None":
 
 
 def _ours(linked: "Linking") -> tuple[_Named, list[tuple[str, int]]]:
-    """Symbols by who defines them, and (name, slot) of the relocations."""
+    """Symbols, imported and defined, and (name, slot) of the relocations."""
     symbols, table = linked.symbols, linked.relocations
     known = (table.symbols > 0) & (table.symbols < len(symbols))
     indices = table.symbols[known].tolist()

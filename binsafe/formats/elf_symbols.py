@@ -122,7 +122,7 @@ class DynamicSymbols(Sequence[DynamicSymbol]):
 
     @property
     def bindings(self) -> npt.NDArray[np.uint8]:
-        """Who sees each (``STB_*``)."""
+        """The binding of each (``STB_*``)."""
         return self._table["info"] >> np.uint8(4)
 
     @cached_property

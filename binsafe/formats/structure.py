@@ -167,7 +167,7 @@ def overlap(ranges: Iterable[Range]) -> tuple[Range, Range] | None:
 
 
 def refuse_overlap(ranges: Iterable[Range], what: str, *, finding: str = "malformed") -> None:
-    """Refuse ranges that share a byte: which of two contents counts would depend on who reads.
+    """Refuse ranges that share a byte: which of two contents counts would depend on the reader.
 
     Raises:
         NotAnalysable: two of them overlap.

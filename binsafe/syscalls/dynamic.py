@@ -94,7 +94,7 @@ class _Found:
         return {text.text for n, summary in files for text in summary.texts if self.closure.live(n, text.node)}
 
     def unknown(self) -> Iterator[str]:
-        """What is loaded and nobody knows what it does."""
+        """Libraries and functions that are looked up at run time under names that cannot be told."""
         for number, passed in self.passed(*LOADS_LIBRARIES):
             if passed.value != 0 and not passed.text:
                 yield f"{passed.imported}: a name that is computed, at {self._place(number, passed.address)}"

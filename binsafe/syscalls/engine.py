@@ -1,4 +1,4 @@
-"""Which analysis a slice gets, and what is true of all of them."""
+"""The choice of the analysis for a slice, and what all analyses have in common."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

@@ -84,14 +84,14 @@ class Bounds:
         return crossed and not any(place and place.leads(Kind.CALL, start) for place in sources)
 
     def _forget(self, at: int) -> None:
-        """Join a region with the one before it, and have forgotten what is known of both."""
+        """Join a region with the one before it, and drop what is cached of both."""
         for start in self._starts[at - 1 : at + 1]:
             self._program.forget(start)
         del self._starts[at], self._ends[at]
 
     @cached_property
     def _doubtful(self) -> set[int]:
-        """Starts that nothing speaks for but a call or two: such bytes occur inside of others."""
+        """Starts with no evidence but a call or two, whose bytes may be part of other instructions."""
         loose, targets = self._program.layout.loose, self._program.calls.targets
         called = np.searchsorted(targets, loose, side="right") - np.searchsorted(targets, loose)
         return set(loose[(called <= _FEW) & ~among(loose, self._program.pointers.targets)].tolist())

@@ -81,7 +81,7 @@ class Incoming:
         yield from self._short(start, end, from_inside=True)
 
     def forget(self, start: int) -> None:
-        """Forget what is known of the region that starts there: it is another one now."""
+        """Drop what is cached of the region that starts there: its bounds have changed."""
         self._known.pop(start, None)
 
     def forget_all(self) -> None:

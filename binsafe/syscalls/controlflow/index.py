@@ -1,7 +1,7 @@
-"""Who leads where: all direct branches of the code, and all addresses that it computes, found by scanning its bytes.
+"""Indices of the code, made by scanning its bytes: all direct branches, and all instructions that name addresses.
 
-Scanning finds every branch at memory speed, and on x86 some bytes by chance that are none: whoever uses an edge checks
-that an instruction really starts at its source.
+Scanning finds every branch at memory speed, and on x86 some bytes by chance that are none: users of an edge check that
+an instruction really starts at its source.
 """
 
 from bisect import bisect_left

@@ -1,4 +1,4 @@
-"""Addresses of which one instruction gives a page and a later one the rest, as on arm64: what is named for certain.
+"""Addresses that two instructions compute, a page and then the offset in it, as on arm64: which ones are really named.
 
 A scan of the code cannot see where a page goes that is kept for longer, and takes too much for named. Here the register
 that holds it is followed forward, over every way inside of the function, until something else is written there.

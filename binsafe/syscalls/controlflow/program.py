@@ -57,7 +57,7 @@ class Program:
         linking: Linking | None = None,
         go: gopclntab.FunctionTable | None = None,
     ) -> None:
-        """``go`` is Go's own table, where somebody has read it already."""
+        """``go`` is Go's own table of functions, if it was read already."""
         self.slice = slice_
         self.machine = machine
         self.decoder = decoder
@@ -180,13 +180,13 @@ class Program:
         return self.decoder.sweep(code, span.start).at(address) is not None
 
     def forget(self, start: int) -> None:
-        """Forget what is known of the region that starts there: it is another one now."""
+        """Drop what is cached of the region that starts there: its bounds have changed."""
         self._regions.pop(start, None)
         self._incoming.forget(start)
         self._jumped_to.pop(start, None)
 
     def _make_room(self, size: int) -> None:
-        """Forget what was decoded when it has become too much; what is needed again is decoded again."""
+        """Drop all decoded regions when they take too much memory; those that are needed again are decoded again."""
         self._kept += size
         if self._kept > _MAX_KEPT_BYTES:
             self._regions.clear()

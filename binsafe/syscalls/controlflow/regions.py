@@ -149,7 +149,7 @@ class Region:
         return [index - 1, *jumps] if falls else jumps
 
     def _is_filled_before(self, index: int) -> bool:
-        """Whether an instruction only aligns itself with what is before it: padding that nothing leads to."""
+        """Whether only alignment padding, to which nothing leads, stands before an instruction."""
         while self.is_padding(index - 1):
             index -= 1
             if index in self.jumps_to or not index:
@@ -253,7 +253,7 @@ class Region:
         )
 
     def is_zeros(self, index: int) -> bool:
-        """Whether its bytes are zeros, which decode to an addition on x86: nobody has that in code."""
+        """Whether its bytes are zeros, which decode to an addition on x86 that no compiler makes."""
         return index in self.zeros
 
     @cached_property

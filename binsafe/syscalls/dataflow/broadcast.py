@@ -1,10 +1,10 @@
-"""Numbers that a function reads from an object on the stack of its callers, and what it leaves the object's address to.
+"""Numbers that glibc reads from an object on its callers' stacks, and again from there in other threads.
 
-glibc's ``setuid`` and its like have the call made by every thread: ``__nptl_setxid`` is handed a ``struct xid_command``
-that begins with the number. It leaves the address in a variable, from which each thread's handler of a signal reads it,
-makes the call and then makes it itself (``nptl/nptl_setxid.c``). Neither writes the number, and nobody else the
-variable. That is taken for granted of glibc's code alone, which is known by what the handler asks first; and what is
-found only where all of it are calls of that kind.
+glibc's ``setuid`` and related functions have every thread make the call: ``__nptl_setxid`` is handed an object
+(``struct xid_command``) that begins with the number. It leaves the address in a variable, from which each thread's
+handler of a signal reads it, makes the call and then makes it itself (``nptl/nptl_setxid.c``). Neither writes the
+number, and nobody else the variable. That is taken for granted of glibc's code alone, which is known by what the
+handler asks first; and what is found only where all of it are calls of that kind.
 """
 
 import re

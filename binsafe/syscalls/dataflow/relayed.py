@@ -1,9 +1,9 @@
-"""Numbers that a function reads from an object which it is handed: by who passes the function on, with the object.
+"""Numbers that a callback reads from the object it is passed: told from the code that hands on both.
 
-musl's ``setuid`` and its like have the call made by every thread: ``__setxid(nr, id, eid, sid)`` puts all of these into
-a structure and passes that and the function that makes the call to ``__synccall`` (``src/unistd/setxid.c``). However a
-compiler fills the structure, the number is still in the register of the first argument when the function's address is
-put there. What is found so is taken only where all of it are calls of that kind.
+musl's ``setuid`` and related functions have every thread make the call: ``__setxid(nr, id, eid, sid)`` puts all of
+these into a structure and passes that and the function that makes the call to ``__synccall`` (``src/unistd/setxid.c``).
+However a compiler fills the structure, the number is still in the register of the first argument when the function's
+address is put there. What is found so is taken only where all of it are calls of that kind.
 """
 
 from bisect import bisect_right

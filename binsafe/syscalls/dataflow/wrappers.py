@@ -169,7 +169,7 @@ class _Walk:
             self.gap(query.place.address, "the number is on the stack of whoever calls from another file")
 
     def _is_first(self, region: Region, index: int, query: _Query) -> bool:
-        """Whether nobody has gone back over an instruction with this question: a jump table's many targets all do."""
+        """Whether no walk has passed an instruction with this question yet: a jump table's many targets all do."""
         key = (region.start, index, query.location, query.operations)
         known = key in self.passed
         self.passed.add(key)

@@ -13,7 +13,7 @@ _STUB_SIZE = 16
 
 
 class Names:
-    """The nodes of a summary by what they are called, and who leads to them."""
+    """The nodes of a summary by name, and the nodes that lead to them."""
 
     def __init__(self, summary: Summary) -> None:
         self.summary = summary

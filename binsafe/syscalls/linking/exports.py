@@ -1,6 +1,6 @@
 """What a file defines for others, as columns: a Haskell program has 400,000 names, and a few hundred are asked for.
 
-As an object each would take half a kilobyte. So an `Export` is made where somebody asks for it.
+As an object each would take half a kilobyte. So an `Export` is made only when it is asked for.
 """
 
 from array import array
@@ -103,7 +103,7 @@ class Exports(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
         return _END + name.encode() + _END in self.names
 
     def where(self, wanted: Callable[[str], object]) -> Iterator[Export]:
-        """Those whose names somebody wants."""
+        """Those with one of the wanted names."""
         named, asked = tee(self.texts())
         return (self._made(at, name) for at, name in compress(enumerate(named), map(wanted, asked)))
 

@@ -1,4 +1,4 @@
-"""What files say of arguments -> what is proved of a program: nothing where one way to the call is not known."""
+"""Facts about arguments in each file -> what is proved of the program: nothing where one way to the call is unknown."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING

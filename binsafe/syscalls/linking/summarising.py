@@ -87,7 +87,7 @@ class Summariser:
     def __init__(
         self, slice_: Slice, linking: Linking, machine: Machine, budget: int, go: FunctionTable | None = None
     ) -> None:
-        """Find out what the file consists of; ``go`` is Go's own table, where somebody has read it already.
+        """Find out what the file consists of; ``go`` is Go's own table of functions, if it was read already.
 
         Raises:
             OutOfInstructions: more than ``budget`` instructions would have to be decoded.
@@ -206,7 +206,7 @@ class Summariser:
         self._whole &= found.whole
 
     def _unseen(self) -> Iterator[Gap]:
-        """What is called in a way that is not seen is passed numbers and names that are not known."""
+        """Functions called in ways that are not seen get unknown numbers and names."""
         names, first = [name.name for name in self._imports()], self._graph.nodes - len(self._graph.imports)
         for node in self._graph.unseen.tolist():
             yield Gap(node, self._program.slice.entry, f"it is not seen where {names[node - first]} is called")
@@ -220,7 +220,7 @@ class Summariser:
             yield "it is a filter, or has an auditor: what its names mean is decided elsewhere"
 
     def _told(self, summary: Summary, reasons: tuple[str, ...]) -> Summary:
-        """The summary of a file of which not all was followed: whoever loads it is told so."""
+        """The summary of a file that was not followed to the end: programs that load it are told so."""
         if not reasons:
             return summary
         gaps = (Gap(self._anywhere, self._program.slice.entry, reason) for reason in reasons)

@@ -1,6 +1,6 @@
-"""What instructions mean: a few files for each processor, its branches and conventions and its data flow first.
+"""The semantics of instructions: for each processor its conventions and branches, its data flow, and more.
 
-machine         the questions, and the words of the answers
+machine         the interface that both implement, and the types of its answers
 x86_64          with ``x86_64_scans``: branches and addresses, found by scanning bytes; ``_values``: data flow;
                 ``_frames``: the stack; ``_addresses``: what is done with one; ``_tables``: jump tables; ``_branches``:
                 what a branch depends on; ``_execution``: registers that are known; ``large_model``

@@ -189,6 +189,6 @@ class Arm64:
         return {}
 
     def leads(self, step: Step, known: Mapping[str, int]) -> int | None:
-        """As little."""
+        """None: see `after`."""
         del step, known
         return None

@@ -128,7 +128,7 @@ class X86_64:  # noqa: N801 - the processor's own name
         return flows
 
     def target(self, instructions: Instructions, at: int) -> int | None:
-        """What is no constant is a register or memory."""
+        """None for a target in a register or in memory."""
         operands = instructions.operands(at)
         return int(operands, 16) if operands.startswith("0x") else None
 

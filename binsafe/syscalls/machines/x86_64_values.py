@@ -177,7 +177,7 @@ def _computed(mnemonic: str, location: Location, bits: int, second: Operand | No
 
 
 def _with_itself(mnemonic: str, location: Location, bits: int) -> tuple[Source, ...]:
-    """``xor eax, eax`` and its like."""
+    """Operations of a register with itself, as ``xor eax, eax``."""
     if mnemonic in {"xor", "sub"}:
         return _merged(location, bits, Constant(0))
     if mnemonic in {"and", "or"}:

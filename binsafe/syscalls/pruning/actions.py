@@ -1,4 +1,4 @@
-"""File actions that nobody gives to ``posix_spawn``, in static programs of glibc.
+"""File actions that a program never gives to ``posix_spawn``, in static programs of glibc.
 
 In the child (``__spawni_child`` in ``sysdeps/unix/sysv/linux/spawni.c``) a table of jumps leads to what each action is.
 An action is added by a function of its own (``posix/spawn_faction_add*.c``): it stores the action's number where the
@@ -36,7 +36,7 @@ _LONGEST = 16
 def never_taken(
     program: Program, child: Region, made_behind: Callable[[int], AbstractSet[int]]
 ) -> set[tuple[int, int]]:
-    """Edges of the child, between its instructions by index, to what is done for actions that nobody adds.
+    """Edges of the child, between its instructions by index, to the code for actions that are never added.
 
     ``made_behind`` gives the numbers of the calls that are made shortly behind an instruction.
 

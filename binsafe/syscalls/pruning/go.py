@@ -122,7 +122,7 @@ def _sets_attributes(program: Program) -> bool:
 
 
 def _asks_for_more(program: Program) -> bool:
-    """Whether anybody else asks for access than who looks for programs, and so for more than the right to execute."""
+    """Whether ``access`` is called by others than the search for programs, and for more than the right to execute."""
     return not _led_to_by(program, {"syscall.Faccessat"}, _CHECKING_ACCESS)
 
 

@@ -1,4 +1,4 @@
-"""What ``posix_spawn`` does in the child for flags that nobody sets, in static programs.
+"""What ``posix_spawn`` does in the child for flags that a program never sets, in static programs.
 
 Flags are set by ``posix_spawnattr_setflags`` alone, which is handed them (glibc: ``posix/spawnattr_setflags.c``; musl:
 ``src/process/posix_spawnattr_setflags.c``); the C library's own callers set those for signals only. It is known by its
@@ -46,7 +46,7 @@ _FUNCTION = 48
 
 
 def never_taken(program: Program, found: Iterable[Number]) -> Mapping[int, set[tuple[int, int]]]:
-    """Start of the child's region -> edges between its instructions, by index, of flags and actions that nobody sets.
+    """Start of the child's region -> edges between its instructions, by index, of flags and actions that are never set.
 
     Raises:
         OutOfInstructions: the budget was used up.
