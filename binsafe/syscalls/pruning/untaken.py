@@ -5,12 +5,11 @@ known by what control passes on every way to a call; built differently it loses 
 imitate it are only denied the calls that they hide. What is said of glibc's own descriptor of a thread is for x86-64.
 """
 
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
-from binsafe.formats.structure import find_all, matches
+from binsafe.formats.structure import find_all
 from binsafe.syscalls.controlflow.places import Place
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.dataflow.arguments import at_sites
@@ -29,20 +28,6 @@ _SELF = "fs:[0x10]"
 _PROTOCOL = b"\xff\xff\xff\xcf"
 """``~PTHREAD_MUTEXATTR_PROTOCOL_MASK``: ``pthread_mutexattr_setprotocol`` clears these bits before it sets them."""
 _CLONE_THREAD = 0x10000
-_OF_MUSL = 0x7D0F00
-"""What musl's ``pthread_create`` passes to ``clone``; others leave out ``CLONE_DETACHED``."""
-_WORD = re.compile(r"dword ptr \[(r[sb]p) ([+-]) (0x[0-9a-f]+|\d+)\]")
-_PRIORITY = 8
-"""Bytes from ``_a_sched`` to ``_a_prio`` in musl's ``pthread_attr_t``."""
-_ASKED = 16
-"""Instructions from where the former is read to where the latter's address is passed."""
-_INHERITS = re.compile(rb"\x89[\x40-\x43\x45-\x4b\x4d-\x53\x55-\x5b\x5d-\x63\x65-\x6b\x6d-\x73\x75-\x7b\x7d-\x7f]\x1c")
-"""``mov dword ptr [register + 28], register``: how ``_a_sched`` is set."""
-_ONE = re.compile(rb"\x83(?:[\xf8-\xff]|\x7d.|\x7c\x24.)[\x01\x02]", re.DOTALL)
-"""``cmp`` of a parameter with 1 or 2, wherever it is."""
-_EINVAL = re.compile(rb"\x16\0\0\0|\x6a\x16")
-_SETTER = 64
-"""Bytes between any two of these in a function that does nothing else."""
 _IDENTITY = frozenset({"faccessat", "getuid", "geteuid", "getgid", "getegid", "getgroups"})
 _OF_THREAD = frozenset({"sched_getparam", "sched_getscheduler", "sched_setscheduler"})
 _SCHEDULING = frozenset(
@@ -98,12 +83,7 @@ def _ways(program: Program, made: Mapping[int, AbstractSet[int]], sites: Sites) 
     yield Way({"exit"}, (makes("exit_group"),), most=_NEXT)
     # musl, src/misc/getrlimit.c: only where errno says that the kernel does not know prlimit64
     yield Way({"getrlimit"}, (makes("prlimit64"), _compares_with_enosys), most=_NEXT)
-    if program.slice.linkage == "dynamic":
-        return
-    if any(known["sched_setscheduler"] in values for values in made.values()) and not _may_set_scheduling(program):
-        # musl, src/thread/pthread_create.c: for threads whose attributes ask for it
-        yield Way({"sched_setscheduler"}, (_asks_for_scheduling,), most=_NEXT)
-    if not is_static_glibc(program.slice.data):
+    if program.slice.linkage == "dynamic" or not is_static_glibc(program.slice.data):
         return
     # sysdeps/unix/sysv/linux/faccessat.c: only where the kernel does not know faccessat2
     yield Way(_IDENTITY, (makes("faccessat2"),))
@@ -130,35 +110,6 @@ def _compares_with_enosys(place: Place) -> bool:
     """Whether it is ``cmp dword ptr [rax], 38``: what a function returned points to ``errno``."""
     mnemonic, operands = place.instruction.mnemonic, place.instruction.operands
     return (mnemonic, operands) == ("cmp", "dword ptr [rax], 0x26")
-
-
-def _asks_for_scheduling(place: Place) -> bool:
-    """Whether ``pthread_create`` of musl reads ``_a_sched`` there, and passes what is behind it on."""
-    word = _WORD.search(place.instruction.operands)
-    if word is None:
-        return False
-    base, sign, distance = word.groups()
-    behind = int(sign + distance, 0) + _PRIORITY
-    passed = f"rdx, [{base} {'-' if behind < 0 else '+'} {abs(behind):#x}]"
-    code = place.region.instructions
-    following = (code.operands(at) for at in range(place.at, min(place.at + _ASKED, len(code))))
-    return passed in following and any(
-        operands == f"edx, {_OF_MUSL:#x}" for operands in map(code.operands, range(len(code)))
-    )
-
-
-def _may_set_scheduling(program: Program) -> bool:
-    """Whether there may be ``pthread_attr_setinheritsched`` of musl, which alone sets ``_a_sched``.
-
-    It compares its parameter with 1, returns ``EINVAL``, or stores it (``src/thread/pthread_attr_setinheritsched.c``):
-    where all that is seen near each other it may be that function, by whatever compiler it was made.
-    """
-    for code in program.code.ranges:
-        for match in matches(code.data, _INHERITS):
-            around = bytes(code.data[max(0, match.start() - _SETTER) : match.end() + _SETTER])
-            if _ONE.search(around) and _EINVAL.search(around):
-                return True
-    return False
 
 
 def _makes_threads(program: Program, made: Mapping[int, AbstractSet[int]], sites: Sites) -> bool:

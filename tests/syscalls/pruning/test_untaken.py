@@ -1,7 +1,5 @@
 """Ways to a call that are never taken: assembled, and by glibc's own code in static programs that gcc makes."""
 
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -171,40 +169,3 @@ def test_limits_are_asked_for_in_the_older_way_only_where_the_newer_is_not_known
     assert "getrlimit" not in made(limits(38), b"")
     assert "getrlimit" in made(limits(22), b"")
     assert "getrlimit" in made(limits(38, first=39), b"")
-
-
-_THREAD = """
-#include <pthread.h>
-static void *begin(void *given) { return given; }
-int main(int n, char **v) {
-    pthread_t thread; pthread_attr_t attributes;
-    pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, 1 << 20);
-    %s
-    return pthread_create(&thread, n > 1 ? &attributes : 0, begin, 0) || pthread_join(thread, 0);
-}
-"""
-_SETTER = """
-#include <pthread.h>
-__attribute__((noipa)) int asks(pthread_attr_t *a, int asked) {
-    if (asked > 1u) return 22;
-    a->__u.__i[7] = asked;
-    return 0;
-}
-"""
-
-
-@pytest.mark.skipif(shutil.which("musl-gcc") is None, reason="no musl here")
-def test_musl_schedules_threads_apart_only_where_their_attributes_ask_for_it(tmp_path: Path):
-    def made_by(source: str, *options: str) -> set[str]:
-        command = ["musl-gcc", "-static", "-s", "-x", "c", "-", "-o", str(tmp_path / "program"), *options]
-        subprocess.run(command, input=source, text=True, check=True)
-        return set(calls(tmp_path / "program").required)
-
-    assert "sched_setscheduler" not in made_by(_THREAD % "", "-O2")
-    asked = "pthread_attr_setinheritsched(&attributes, PTHREAD_EXPLICIT_SCHED);"
-    assert "sched_setscheduler" in made_by(_THREAD % asked, "-O2")
-    of_itself = "pthread_setschedprio(pthread_self(), n); pthread_setschedparam(pthread_self(), n, (void *) v);"
-    assert "sched_setscheduler" in made_by(_THREAD % of_itself, "-O2")
-    own = _SETTER + _THREAD % "asks(&attributes, 1);"
-    assert all("sched_setscheduler" in made_by(own, level) for level in ("-O0", "-O1", "-O2", "-Os"))
