@@ -149,7 +149,9 @@ class Incoming:
             place = self._program.place(source) if use in {TAKEN, MAYBE_TAKEN} else None
             if place is not None:
                 named = self._program.completed(place, first.address, first.address + 1) or ()
-                calls = (Place(place.region, at) for name in named for at in registers.uses(place.region, name).calls)
+                named_at = (Place(place.region, name) for name in named)
+                used = (registers.uses(self._program, at) for at in named_at)
+                calls = (Place(place.region, at) for each in used for at in each.calls)
                 yield from (Edge(_kind(call), call) for call in calls if call.leads(_kind(call), first.address))
 
     def _through_slots(self, start: int, end: int) -> Iterator[tuple[int, int]]:

@@ -1,12 +1,17 @@
 """A function whose address is put into a register only to call it from there, as LLVM does for repeated calls."""
 
 from collections.abc import Collection
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from binsafe.syscalls.controlflow.places import Place
 from binsafe.syscalls.controlflow.regions import Region
 from binsafe.syscalls.machines.machine import Flow, Use
 
+if TYPE_CHECKING:
+    from binsafe.syscalls.controlflow.program import Program
+
 _LEAVES = frozenset({Flow.CALL, Flow.INDIRECT, Flow.RETURN})
+_JUMPS = frozenset({Flow.JUMP, Flow.BRANCH})
 
 
 class Uses(NamedTuple):
@@ -16,12 +21,13 @@ class Uses(NamedTuple):
     nothing_else: bool
 
 
-def uses(region: Region, at: int) -> Uses:
-    """What is done with the address that the instruction at ``at`` completes in a register, if it does.
+def uses(program: "Program", place: Place) -> Uses:
+    """What is done with the address that an instruction completes in a register, if it does.
 
     The value is followed forwards until the register is filled anew, over every way inside of the region. Comparing it
     leads nowhere; where control leaves for elsewhere, the registers that it may be handed on in count as used.
     """
+    region, at = place
     machine, instructions = region.machine, region.instructions
     register = machine.takes(instructions, at)
     if register is None:
@@ -46,17 +52,31 @@ def uses(region: Region, at: int) -> Uses:
             continue
         found += [here] * through
         nothing_else = nothing_else and use is Use.NONE and register not in _handed_on(region, here)
-        if flow is Flow.INDIRECT:  # cases of a table may begin anywhere: what stands before one may go on into it
-            nothing_else = nothing_else and through
-            work += region.orphans
+        if flow is Flow.INDIRECT:
+            cases = _cases(program, region, here) if nothing_else and not through else ()
+            nothing_else = nothing_else and (through or bool(cases))
+            work += cases or region.orphans
             continue
         work += region.following(here)  # behind calls, too: GCC knows what functions that it has seen keep (-fipa-ra)
     return Uses(tuple(found), nothing_else)
 
 
+def _cases(program: "Program", region: Region, here: int) -> list[int]:
+    """All that a jump through a table leads to; nothing where that is not known or not all of it in the region.
+
+    Cases that are not known may begin anywhere: what stands before one may go on into it.
+    """
+    cases = program.cases(region)
+    if cases is None or here in cases.outside:
+        return []
+    return [case for case, jumps in cases.inside.items() if here in jumps]
+
+
 def _handed_on(region: Region, here: int) -> Collection[str]:
-    """The registers that whoever control goes to may read."""
+    """The registers that whoever control goes to may read; parts of the function that lie elsewhere may read all."""
     flow, target = region.flow(here)
-    leaves = flow in _LEAVES or (flow is Flow.JUMP and region.at(target) is None)
-    returned = region.machine.returned if flow is Flow.RETURN else ()
-    return (*returned, *region.machine.arguments) if leaves else ()
+    machine, elsewhere = region.machine, flow in _JUMPS and region.at(target) is None
+    leaves = flow in _LEAVES or (flow is Flow.JUMP and elsewhere)
+    returned = machine.returned if flow is Flow.RETURN else ()
+    preserved = machine.preserved(go=False) if elsewhere else ()
+    return (*returned, *preserved, *machine.arguments) if leaves else preserved

@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -27,8 +27,17 @@ _LEADING = 64
 """Instructions on the only way to a table that are looked at for a comparison."""
 
 
-def through_tables(program: "Program", region: Region) -> Mapping[int, tuple[int, ...]] | None:
-    """Index in a region -> the jumps of it that lead there through tables; None where a table could not be read.
+class Cases(NamedTuple):
+    """Where the tables of a region lead."""
+
+    inside: Mapping[int, tuple[int, ...]]
+    """Index of an instruction -> the jumps that lead there."""
+    outside: frozenset[int]
+    """The jumps that lead to other regions as well, such as the part of a function that seldom runs."""
+
+
+def through_tables(program: "Program", region: Region) -> Cases | None:
+    """Where the jumps of a region lead through tables; None where a table could not be read.
 
     Nor is it told where the tables could not be read by which exceptions are caught in it.
 
@@ -37,7 +46,7 @@ def through_tables(program: "Program", region: Region) -> Mapping[int, tuple[int
     if region.caught is None:
         return None
     if not region.indirect_jumps:
-        return {}
+        return Cases({}, frozenset())
     tables: dict[int, Table] = {}
     for at in region.indirect_jumps:
         table = program.machine.table(region.instructions, at, program.undisturbed(Place(region, at), ()).at)
@@ -47,23 +56,22 @@ def through_tables(program: "Program", region: Region) -> Mapping[int, tuple[int
             tables[at] = table
         elif region.frames[at].get(program.machine.stack) != 0:
             return None  # else the frame is gone: a call through a pointer, as the last thing that is done
-    known: Mapping[int, tuple[int, ...]] = {}
+    known = Cases({}, frozenset())
     for _ in range(_MAX_ROUNDS):
-        found = _leading(program, region, tables, known)
+        found = _leading(program, region, tables, known.inside)
         if found is None or found == known:
             return found
         known = found
     return None
 
 
-def _leading(
-    program: "Program", region: Region, tables: Mapping[int, Table], known: Container[int]
-) -> Mapping[int, tuple[int, ...]] | None:
+def _leading(program: "Program", region: Region, tables: Mapping[int, Table], known: Container[int]) -> Cases | None:
     """See `through_tables`; ``known`` are indices to which tables lead as far as is known.
 
     A table may lead to the middle of the way on which another one's number is compared: then that says nothing.
     """
     found: dict[int, tuple[int, ...]] = {}
+    outside: set[int] = set()
     begins = sorted({base for table in tables.values() for base, _ in table.places})
     for at, table in tables.items():
         limit = _limit(program, region, table, known)
@@ -74,9 +82,11 @@ def _leading(
         inside = {index for target in targets if (index := region.at(target)) is not None}
         if not inside:
             return None
+        if len(inside) < len(targets):
+            outside.add(at)
         for index in inside:
             found[index] = (*found.get(index, ()), at)
-    return found
+    return Cases(found, frozenset(outside))
 
 
 def _next_named(program: "Program", table: Table) -> Iterator[int]:

@@ -68,7 +68,9 @@ class Taken:
             region = self._program.region(source)
             return region is None or not self._program.is_known(region.start)
         named = self.completed(place, address, address + 1)
-        return named is None or any(not registers.uses(place.region, at).nothing_else for at in named)
+        return named is None or any(
+            not registers.uses(self._program, Place(place.region, at)).nothing_else for at in named
+        )
 
     def naming(self, start: int, end: int) -> Iterator[int]:
         """See `Program.naming`."""
@@ -104,13 +106,13 @@ class Taken:
         """See `Program.called_when_loaded`."""
         place = self._loading(source)
         if place is not None:
-            yield from (Place(place.region, at) for at in registers.uses(place.region, place.at).calls)
+            yield from (Place(place.region, at) for at in registers.uses(self._program, place).calls)
 
     def _only_calls(self, source: int) -> bool:
         """Whether a slot is loaded there for calls of the same function alone, or no instruction names it there."""
         place = self._loading(source)
         if place is not None:
-            return registers.uses(place.region, place.at).nothing_else
+            return registers.uses(self._program, place).nothing_else
         region = self._program.region(source)
         at = -1 if region is None else bisect_right(region.instructions.addresses, source) - 1
         if region is None or at < 0 or region.at(source) is not None or not self._program.is_known(region.start):

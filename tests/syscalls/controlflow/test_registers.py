@@ -1,9 +1,11 @@
 """A wrapper whose address is put into a register and called from there: its callers are known all the same."""
 
 import struct
+from pathlib import Path
 
 import pytest
 from assembled import CODE, X86, Arm, program
+from compiled import bare, calls, needs_compiler
 from msgspec import structs
 
 from binsafe.model import Symbol
@@ -168,3 +170,37 @@ def test_a_case_of_a_jump_table_may_go_on_into_the_one_that_calls_through_the_re
     wrapper(assembler)
     found = analyse(program(assembler, functions=("start", "wrapper")))
     assert not found.complete or "getpid" in found.required
+
+
+_CASES = """
+    lea wrapper(%rip), %rbx; mov (%rsp), %rax; cmp $2, %rax; ja 9f
+    lea table(%rip), %rdx; movslq (%rdx,%rax,4), %rax; add %rdx, %rax; jmp *%rax
+1:  mov $39, %edi; call *%rbx
+2:  {second}
+3:  mov $163, %edi; call *%rbx
+9:  xor %ebx, %ebx; mov $60, %eax; syscall; hlt
+    .globl wrapper; .type wrapper, @function; wrapper: mov %rdi, %rax; syscall; ret; .size wrapper, . - wrapper
+    .globl cold; .type cold, @function; cold: mov $166, %edi; call *%rbx; hlt; .size cold, . - cold
+    .section .rodata; .p2align 2; table: .long 1b - table, 2b - table, {third} - table; .text
+"""
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("second", "third", "complete"),
+    [
+        ("mov $1, %edi; call *%rbx", "3b", True),
+        ("mov %rbx, (%rsp)", "3b", False),
+        ("mov $1, %edi; call *%rbx", "cold", False),
+        ("jmp cold", "3b", False),
+        ("test %rcx, %rcx; jne cold", "3b", False),
+    ],
+    ids=["read", "kept in a case", "a case elsewhere", "a jump elsewhere", "a branch elsewhere"],
+)
+def test_an_address_is_followed_through_a_table_that_is_read_whole(
+    second: str, third: str, *, complete: bool, tmp_path: Path
+):
+    code = "; ".join(_CASES.format(second=second, third=third).strip().splitlines())
+    result = calls(bare(tmp_path, code))
+    assert {"getpid", "acct"} <= set(result.required)
+    assert result.complete == complete
