@@ -60,6 +60,8 @@ def call_sites(
         table.length()  # what is done there
         start = function + first & _ADDRESSES
         end = start + count
+        if end > _ADDRESSES:  # readers would go round: such an entry holds nothing, and what is behind it counts
+            raise ValueError("a call site beyond all memory")
         begin, stop = max(start, reached), min(end, function + size)
         if pad and begin < stop:
             found.append(CallSite(begin, stop, base + pad & _ADDRESSES))

@@ -63,13 +63,14 @@ def test_however_it_is_written(data: bytes):
         b"",
         table(b"\x80" * 40),
         table(b"", length=1 << 40),
+        table(struct.pack("<3QB", 0, (1 << 64) - 1, 0, 0) + struct.pack("<3QB", 0x10, 5, 0x80, 1), b"\xff\xff\x00"),
         table(leb(0x10), length=200),
         table(leb(0x10, 5, 0x80, 1), b"\x9b\0\0\0\0\xff\x01"),
         table(leb(0x10, 5, 0x80, 1), b"\x50\0\0\0\0\xff\x01"),
         table(leb(0x10, 5, 0x80, 1), b"\xff\xff\x05"),
         table(leb(0x10, 5, 0x80, 1), b"\xff" + b"\x80" * 12 + b"\x01\x01"),
     ],
-    ids=["nothing", "without-end", "megabytes", "cut", "indirect", "aligned", "no-form", "types-without-end"],
+    ids=["nothing", "without-end", "megabytes", "beyond", "cut", "indirect", "aligned", "no-form", "types-without-end"],
 )
 def test_what_is_not_as_expected(data: bytes):
     with pytest.raises((LookupError, ValueError)):
