@@ -38,18 +38,21 @@ class Listed(NamedTuple):
 
 
 def listed(slice_: Slice, linking: Linking | None) -> Listed:
-    """All functions of the table; none where there is no table, or one in another form."""
+    """All functions of the table; none where there is no table, or one in another form.
+
+    Only of entries in the same segment is it said where they end: linkers put both into one.
+    """
     address = _address(slice_, linking)
     head = b"" if address is None else slice_.read(address, _TABLE)
     if address is None or address > _HIGHEST_ADDRESS or not head.startswith(_ENCODINGS) or len(head) < _TABLE:
         return Listed(*(_NOTHING,) * len(Listed._fields))
+    segment = next(each for each in slice_.segments if 0 <= address - each.address < each.file_size)
     data = slice_.read(address + _TABLE, 8 * int.from_bytes(head[8:12], "little"))
     pairs = np.frombuffer(data[: len(data) & ~7], np.dtype("<i4")).astype(np.int64) + address
     starts, entries = np.maximum(pairs[::2], 0), pairs[1::2]
-    offset = slice_.offset_of(address)
-    file = np.frombuffer(slice_.data, np.uint8)
-    at = entries - address + (offset or 0)
-    readable = (at >= 0) & (at + 16 <= len(file))
+    file = np.frombuffer(slice_.data, np.uint8)[: segment.offset + segment.file_size]
+    at = entries - segment.address + segment.offset
+    readable = (at >= segment.offset) & (at + 16 <= len(file))
     fields = file[np.where(readable, at, 0)[:, None] + np.arange(4, 16)].view("<i4").astype(np.int64)
     sure = readable & (entries + 8 + fields[:, 1] == starts) & (fields[:, 2] > 0)
     ends = np.where(sure, starts + fields[:, 2], 0)

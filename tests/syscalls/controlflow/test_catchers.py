@@ -5,9 +5,10 @@ import struct
 import numpy as np
 import pytest
 from assembled import X86, program
+from msgspec import structs
 
 from binsafe.formats.eh_frame_hdr import Listed, listed
-from binsafe.model import Segment, Slice
+from binsafe.model import Section, Segment, Slice
 from binsafe.syscalls.controlflow.catchers import catchers
 
 ADDRESS, TABLE = 0x40_0000, 0x40_3000
@@ -66,3 +67,22 @@ def _file(data: bytes) -> Slice:
 def test_where_nothing_is_listed_what_looks_like_an_entry_is_not_taken_for_nothing(found: bytes, *, told: bool):
     slice_ = program(X86(), data=bytes(16) + found)
     assert (catchers(slice_, listed(slice_, None), lambda _: None) is not None) is told
+
+
+def test_an_entry_in_another_segment_is_not_read_where_the_file_has_it_by_chance():
+    """A decoy stands where the entry would be if both segments were one; the unwinder finds the other one."""
+    table, entries = 0x40_0000, 0x40_1000
+    head = bytes((1, 0x1B, 0x03, 0x3B)) + struct.pack("<iIii", 0, 1, 0x2000, entries - table)
+    decoy = struct.pack("<IIiIB", 0x11, 4, 0x1000 - 8, 0x10, 0) + bytes(4)
+    data = head.ljust(0x1000, b"\0") + decoy + bytes(0x20)
+    first = Segment(
+        name="LOAD", address=table, memory_size=0x1000, offset=0, file_size=0x1000, readable=True, writable=False,
+        executable=False,
+    )  # fmt: skip
+    whole = structs.replace(first, memory_size=len(data), file_size=len(data))
+    section = Section(name=".eh_frame_hdr", address=table, size=len(head), offset=0, executable=False)
+    ends = [
+        listed(structs.replace(_file(data), segments=(each,), sections=(section,)), None).ends.tolist()
+        for each in (whole, first)
+    ]
+    assert ends == [[0x40_2010], [0]]
