@@ -23,7 +23,7 @@ from binsafe.syscalls.controlflow.outlined import Outlined
 from binsafe.syscalls.controlflow.places import Edge, Place
 from binsafe.syscalls.controlflow.pointers import pointers
 from binsafe.syscalls.controlflow.regions import Region
-from binsafe.syscalls.controlflow.switches import Cases, through_tables
+from binsafe.syscalls.controlflow.switches import Cases, Switches
 from binsafe.syscalls.controlflow.taken import Taken
 from binsafe.syscalls.decoding.code import Code
 from binsafe.syscalls.decoding.decode import LONGEST, Decoder, Detail, Instruction
@@ -96,10 +96,7 @@ class Program:
         self._incoming = Incoming(self)
         self._taken = Taken(self)
         self._outlined = Outlined(self)
-        self._cases: dict[int, Cases | None] = {}
-        self._looked_at: set[int] = set()
-        self._circular: set[int] = set()
-        """Regions whose jump tables are looked at; those of which that is asked on the way: these are not told."""
+        self._switches = Switches(self)
         self._linking = linking
         self._through: dict[frozenset[str], frozenset[int]] = {}
         self._exported = (
@@ -186,7 +183,7 @@ class Program:
         """Drop what is cached of the region that starts there: its bounds have changed."""
         self._regions.pop(start, None)
         self._incoming.forget(start)
-        self._cases.pop(start, None)
+        self._switches.forget(start)
 
     def _make_room(self, size: int) -> None:
         """Drop all decoded regions when they take too much memory; those that are needed again are decoded again."""
@@ -195,7 +192,7 @@ class Program:
             self._regions.clear()
             self._details.clear()
             self._incoming.forget_all()
-            self._cases.clear()
+            self._switches.forget_all()
             self._kept = size
 
     def place(self, address: int) -> Place | None:
@@ -259,17 +256,8 @@ class Program:
         return self._incoming.undisturbed(place, locations, stops)
 
     def cases(self, region: Region) -> Cases | None:
-        """See `binsafe.syscalls.controlflow.switches`."""
-        start = region.start
-        if start in self._looked_at:
-            self._circular.add(start)
-        elif start not in self._cases:
-            self._looked_at.add(start)
-            try:
-                self._cases[start] = through_tables(self, region)
-            finally:
-                self._looked_at.remove(start)
-        return None if start in self._circular else self._cases[start]
+        """Where the jumps of a region lead through tables; None where a table could not be read."""
+        return self._switches.cases(region)
 
     def jumped_to(self, region: Region) -> Mapping[int, tuple[int, ...]] | None:
         """Index in a region -> the jumps of it that lead there through tables; None where a table could not be read."""

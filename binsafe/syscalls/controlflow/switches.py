@@ -36,7 +36,41 @@ class Cases(NamedTuple):
     """The jumps that lead to other regions as well, such as the part of a function that seldom runs."""
 
 
-def through_tables(program: "Program", region: Region) -> Cases | None:
+class Switches:
+    """The answers for one program, each looked for once."""
+
+    def __init__(self, program: "Program") -> None:
+        self._program = program
+        self._found: dict[int, Cases | None] = {}
+        self._looked_at: set[int] = set()
+        self._circular: set[int] = set()
+
+    def cases(self, region: Region) -> Cases | None:
+        """See `Program.cases`. Where that is asked on the way to its own answer it is never told.
+
+        What was concluded on that way does not know the tables, and has to agree with what is concluded later.
+        """
+        start = region.start
+        if start in self._looked_at:
+            self._circular.add(start)
+        elif start not in self._found:
+            self._looked_at.add(start)
+            try:
+                self._found[start] = _through_tables(self._program, region)
+            finally:
+                self._looked_at.remove(start)
+        return None if start in self._circular else self._found[start]
+
+    def forget(self, start: int) -> None:
+        """Drop what is known of the region that starts there: its bounds have changed."""
+        self._found.pop(start, None)
+
+    def forget_all(self) -> None:
+        """Drop what is known of all regions."""
+        self._found.clear()
+
+
+def _through_tables(program: "Program", region: Region) -> Cases | None:
     """Where the jumps of a region lead through tables; None where a table could not be read.
 
     Nor is it told where the tables could not be read by which exceptions are caught in it.
@@ -66,7 +100,7 @@ def through_tables(program: "Program", region: Region) -> Cases | None:
 
 
 def _leading(program: "Program", region: Region, tables: Mapping[int, Table], known: Container[int]) -> Cases | None:
-    """See `through_tables`; ``known`` are indices to which tables lead as far as is known.
+    """See `_through_tables`; ``known`` are indices to which tables lead as far as is known.
 
     A table may lead to the middle of the way on which another one's number is compared: then that says nothing.
     """
