@@ -42,24 +42,12 @@ class Switches:
     def __init__(self, program: "Program") -> None:
         self._program = program
         self._found: dict[int, Cases | None] = {}
-        self._looked_at: set[int] = set()
-        self._circular: set[int] = set()
 
     def cases(self, region: Region) -> Cases | None:
-        """See `Program.cases`. Where that is asked on the way to its own answer it is never told.
-
-        What was concluded on that way does not know the tables, and has to agree with what is concluded later.
-        """
-        start = region.start
-        if start in self._looked_at:
-            self._circular.add(start)
-        elif start not in self._found:
-            self._looked_at.add(start)
-            try:
-                self._found[start] = _through_tables(self._program, region)
-            finally:
-                self._looked_at.remove(start)
-        return None if start in self._circular else self._found[start]
+        """See `Program.cases`."""
+        if region.start not in self._found:
+            self._found[region.start] = _through_tables(self._program, region)
+        return self._found[region.start]
 
     def forget(self, start: int) -> None:
         """Drop what is known of the region that starts there: its bounds have changed."""
