@@ -338,7 +338,7 @@ class Program:
                     yield source, target
 
     def _detail(self, instruction: Instruction) -> Detail | None:
-        address, size = instruction.address, instruction.size
+        address, size, code = instruction.address, instruction.size, self.code
         if address not in self._details:
-            self._details[address] = self.decoder.detail(lambda: self.code.read(address, address + size), instruction)
+            self._details[address] = self.decoder.detail(lambda: code.read(address, address + size), instruction)
         return self._details[address]

@@ -1,5 +1,6 @@
 """Jump tables: where a computed jump of a region can lead."""
 
+import weakref
 from bisect import bisect_right
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -40,7 +41,7 @@ class Switches:
     """The answers for one program, each looked for once."""
 
     def __init__(self, program: "Program") -> None:
-        self._program = program
+        self._program: Program = weakref.proxy(program)  # in a circle they would stay until somebody looks for such
         self._found: dict[int, Cases | None] = {}
 
     def cases(self, region: Region) -> Cases | None:

@@ -4,6 +4,7 @@ A slot of the global offset table that is nothing but called through is as good 
 taken in any other way may be called by whoever gets it, from places and with arguments that are not seen.
 """
 
+import weakref
 from bisect import bisect_right
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -27,7 +28,7 @@ class Taken:
     """The answers for one program, each address looked for once."""
 
     def __init__(self, program: "Program") -> None:
-        self._program = program
+        self._program: Program = weakref.proxy(program)  # in a circle they would stay until somebody looks for such
         self._found: dict[int, int | None] = {}
 
     def at(self, address: int) -> int | None:
