@@ -27,7 +27,8 @@ def main(arguments: list[str]) -> int:
         os.closerange(3, max(lifeline, report) + 1)
         limit(arguments[2])
         os.execv(arguments[3], arguments[3:])
-    os.write(report, str(pid).encode())
+    with contextlib.suppress(BrokenPipeError):  # the supervisor has died already, as the lifeline will say
+        os.write(report, str(pid).encode())
     os.close(report)
     status = wait(pid, lifeline)
     with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -53,8 +54,9 @@ def wait(pid: int, lifeline: int) -> int:
         if done:
             return os.waitstatus_to_exitcode(status)
         if poll.poll(_INTERVAL_MS):
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(pid, signal.SIGKILL)
+            for kill in (os.killpg, os.kill):  # before its setsid(2) there is no such group yet, and nobody but it
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    kill(pid, signal.SIGKILL)
             return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 

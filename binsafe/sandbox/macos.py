@@ -129,33 +129,33 @@ class Guarded:
     def __init__(self, command: Sequence[str], order: Order, *, scratch: Path | None = None) -> None:
         lifeline, self._lifeline = os.pipe()
         report, told = os.pipe()
-        try:
-            self.popen = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-I",
-                    "-S",
-                    guard.__file__,
-                    str(lifeline),
-                    str(told),
-                    limits_of(order.policy),
-                    *command,
-                ],
-                pass_fds=(lifeline, told),
-                env=order.environment() | ({"TMPDIR": str(scratch)} if scratch is not None else {}),
-                cwd="/",
-                stdin=order.stdin,
-                stdout=order.stdout,
-                stderr=order.stderr,
-            )
-        finally:
-            os.close(lifeline)
-            os.close(told)
+        guarding = [sys.executable, "-I", "-S", guard.__file__, str(lifeline), str(told), limits_of(order.policy)]
         with open(report, "rb") as stream:
-            self.pid = int(stream.read() or -1)
+            try:
+                self.popen = subprocess.Popen(
+                    [*guarding, *command],
+                    pass_fds=(lifeline, told),
+                    env=order.environment() | ({"TMPDIR": str(scratch)} if scratch is not None else {}),
+                    cwd="/",
+                    stdin=order.stdin,
+                    stdout=order.stdout,
+                    stderr=order.stderr,
+                )
+            except BaseException:
+                self.end()
+                raise
+            finally:
+                os.close(lifeline)
+                os.close(told)
+            pid = stream.read()
+        if not pid:  # and never a number that kill(2) would take for more than one process
+            self.end()
+            self.popen.wait()
+            raise NotEnforceable("what guards the program could not start it", hint="allow more processes: ulimit -u")
+        self.pid = int(pid)
 
     def end(self) -> None:
-        """Kill the group. Idempotent."""
+        """Let go of the lifeline, at whose end the guard kills the group. Idempotent."""
         lifeline, self._lifeline = self._lifeline, -1
         if lifeline >= 0:
             os.close(lifeline)

@@ -176,3 +176,22 @@ def test_the_guard_reports_a_signal_as_a_shell_does():
     assert guard.wait(pid, lifeline) == -signal.SIGTERM
     os.close(lifeline)
     os.close(write_end)
+
+
+def test_a_guard_that_starts_nothing_is_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(guard, "__file__", os.devnull)  # an empty script: it ends and has told no process id
+    with pytest.raises(NotEnforceable) as raised:
+        Guarded([sys.executable], msgspec.structs.replace(order(), stdout=None))
+    assert "ulimit" in raised.value.hint
+
+
+def test_a_guard_whose_supervisor_died_first_ends_the_command():
+    lifeline, held = os.pipe()
+    report, told = os.pipe()
+    os.close(held)
+    os.close(report)
+    command = [sys.executable, guard.__file__, str(lifeline), str(told), "", "/bin/sleep", "600"]
+    with subprocess.Popen(command, pass_fds=(lifeline, told)) as started:
+        os.close(lifeline)
+        os.close(told)
+        assert started.wait(10) == 128 + signal.SIGKILL
