@@ -31,13 +31,12 @@ def command(*, files: tuple[Path, ...], as_json: bool) -> None:
 
     from bandit_runner.runs.calibrate import calibrate
     from bandit_runner.runs.csvs import read_csv
-    from binsafe import escape
     from binsafe.cli.entry import note
 
     runs = [read_csv(path) for path in files]
     for run in runs:
         if run.torn:
-            note(f"{escape(run.name)}: the last line was cut off and is left out")
+            note(f"{run.name}: the last line was cut off and is left out")
     found = calibrate(runs)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(found)).decode())

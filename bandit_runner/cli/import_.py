@@ -24,12 +24,11 @@ def command(*, files: tuple[Path, ...], store: Path | None) -> None:
     A file that is there already is left out, so that importing twice does no harm.
     """
     from bandit_runner.runs.csvs import import_runs
-    from binsafe import escape
 
     target = chosen(store)
     new = 0
     for path, is_new in import_runs(target, files):
         new += is_new
         if not is_new:
-            note(f"{escape(str(path))}: there already")
+            note(f"{path}: there already")
     click.echo(f"{new} of {len(files)} runs imported into {target}")

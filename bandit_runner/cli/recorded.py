@@ -66,7 +66,8 @@ class Recorded:
         try:
             recorder = Recorder(self.path, session, note=note)
         except StoreUnusable as error:
-            note(f"this session is not recorded: {error}\n  hint: {error.hint}")
+            note(f"this session is not recorded: {error}")
+            note(f"  hint: {error.hint}")
             yield
             return
         with recorder:

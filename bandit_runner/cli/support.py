@@ -13,7 +13,6 @@ import click
 
 import binsafe
 from bandit_runner.servers import Servers, start
-from binsafe import escape
 from binsafe.cli.entry import note
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ def running(
     )
     with contextlib.ExitStack() as stack:
         with binsafe.Snapshot.take(found) as snapshot:
-            note(f"inspecting {escape(str(found.path))} (sha256 {snapshot.artifact.sha256[:16]}...)")
+            note(f"inspecting {found.path} (sha256 {snapshot.artifact.sha256[:16]}...)")
             servers = start(
                 snapshot,
                 arguments,
@@ -71,7 +70,7 @@ def running(
                 on_violation=violated,
             )
         stack.enter_context(servers)
-        note(f"{len(servers.policy.listen_ports())} ports ready; {escape(servers.report.verdict.advice)}")
+        note(f"{len(servers.policy.listen_ports())} ports ready; {servers.report.verdict.advice}")
         yield servers
 
 
@@ -129,10 +128,10 @@ def _loop_factory() -> Any:
 
 
 def _ask(report: binsafe.Report) -> bool:
-    note(f"danger: {escape(report.verdict.advice)}")
+    note(f"danger: {report.verdict.advice}")
     return sys.stdin.isatty() and click.confirm("Run it all the same, inside the sandbox?", default=False, err=True)
 
 
 def _tell(violation: binsafe.Violation) -> None:
     if not violation.expected:
-        note(escape(violation.sentence))
+        note(violation.sentence)

@@ -56,6 +56,7 @@ def command(*, profile: Path, kind: str | None, prelude: tuple[Path, ...], macos
         where = locate(finding.place)
         click.echo(escape(f"{where}: {finding.level}: {finding.message}: {finding.expected}"))
     counted = {level: sum(finding.level == level for finding in findings) for level in reversed(_LEVELS)}
-    click.echo(f"{profile}: " + ", ".join(f"{count} {level}{'s' * (count != 1)}" for level, count in counted.items()))
+    summed = ", ".join(f"{count} {level}{'s' * (count != 1)}" for level, count in counted.items())
+    click.echo(escape(f"{profile}: {summed}"))
     worst = max((_LEVELS.index(finding.level) for finding in findings), default=-1)
     return FAULTY if worst >= _LEVELS.index(fail_on) else 0

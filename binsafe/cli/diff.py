@@ -87,11 +87,10 @@ def command(
 def _fails(difference: "Difference", wanted: str) -> bool:
     """Whether there is such a change, or may be; a line on standard error says which is the first."""
     from binsafe.difference import matches, undecided
-    from binsafe.reports.escape import escape
 
     first = next((change for change in difference.changes if matches(change, wanted)), None)
     if first is not None:
-        note(escape(f"binsafe diff: --fail-on {wanted}: {first.id}: {first.item} {first.where}".rstrip()))
+        note(f"binsafe diff: --fail-on {wanted}: {first.id}: {first.item} {first.where}".rstrip())
     elif undecided(difference, wanted):
         note(f"binsafe diff: --fail-on {wanted}: it could not be compared, so that it cannot be ruled out")
     else:

@@ -22,15 +22,15 @@ _LIMITS = {
 
 def complain(name: str, message: str, hint: str) -> None:
     """Print an error: one line with what is wrong, one with a hint."""
-    from binsafe.reports.escape import escape
-
-    note(f"{name}: {escape(message)}")
-    note(f"  hint: {escape(hint)}")
+    note(f"{name}: {message}")
+    note(f"  hint: {hint}")
 
 
 def note(message: str) -> None:
-    """Print a line for the user on standard error."""
-    sys.stderr.write(f"{message}\n")  # the object, not what is below it: a progress bar may stand in for it
+    """Print a line for the user on standard error; what it quotes from a file has no power over the terminal."""
+    from binsafe.reports.escape import escape
+
+    sys.stderr.write(f"{escape(message)}\n")  # the object, not what is below it: a progress bar may stand in for it
     sys.stderr.flush()
 
 

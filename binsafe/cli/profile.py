@@ -1,6 +1,5 @@
 """binsafe profile: the policy of a file, written for a mechanism."""
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,20 +97,22 @@ def _explain(policy: "Policy") -> None:
         shown = what if len(what) <= first else ""
         note("  ".join((shown.ljust(first), *(c.ljust(w) for c, w in zip(held, widths, strict=True)))).rstrip())
         if row is not None:
-            note(f"    {escape(row.reason)}")
+            note(f"    {row.reason}")
 
 
 def _how_to_use(mechanism: str, path: str, output: str | None) -> str:
     """The exact command line that uses the result."""
-    program = shlex.quote(path)
-    saved = shlex.quote(output or "profile.sb")
+    from binsafe.reports.escape import shell_word
+
+    program = shell_word(path)
+    saved = shell_word(output or "profile.sb")
     if mechanism in ("macos", "seatbelt"):
         return f"use it on macOS: sandbox-exec -f {saved} {program}"
     if mechanism == "policy":
-        return f"use it: binsafe run --policy {shlex.quote(output or 'policy.json')} {program}"
+        return f"use it: binsafe run --policy {shell_word(output or 'policy.json')} {program}"
     if mechanism == "bwrap":
-        return f"use it: sh {shlex.quote(output or 'profile.sh')}"
+        return f"use it: sh {shell_word(output or 'profile.sh')}"
     if mechanism == "systemd":
-        unit = shlex.quote(output or "server.service")
+        unit = shell_word(output or "server.service")
         return f"use it: systemctl link {unit if '/' in unit else '$PWD/' + unit}, then systemctl start its name"
     return f"use it: binsafe run {program}   (derives and enforces the same; save one with --for policy)"

@@ -1,6 +1,5 @@
 """Asking a person about the grants that a report of violations would need; without a person nothing is granted."""
 
-import shlex
 import sys
 from pathlib import Path
 
@@ -21,7 +20,7 @@ def propose(report: Path, asked: Asked) -> Asked:
         BaselineError: the file is no report of violations.
     """
     from binsafe.policy.proposals import proposals
-    from binsafe.reports.escape import escape
+    from binsafe.reports.escape import shell_word
 
     with report.open(encoding="utf-8", errors="replace") as lines:
         found = proposals(lines, str(report))
@@ -32,9 +31,8 @@ def propose(report: Path, asked: Asked) -> Asked:
     somebody = sys.stdin.isatty() and sys.stderr.isatty()
     accepted: dict[str, tuple[str, ...]] = {}
     for number, proposal in enumerate(new, 1):
-        option = escape(shlex.join(proposal.words))
-        note(f"{number} of {len(new)}: {option}")
-        note(f"    {escape(proposal.reason)}")
+        note(f"{number} of {len(new)}: {' '.join(map(shell_word, proposal.words))}")
+        note(f"    {proposal.reason}")
         if somebody and click.confirm("    grant it?", default=False, err=True):
             field = _FIELDS[proposal.option]
             accepted[field] = (*accepted.get(field, getattr(asked, field)), proposal.value)

@@ -151,6 +151,4 @@ def _mention_fallback(policy: "Policy", *, chosen: bool) -> None:
 
 
 def _accept(gap: "Gap") -> None:
-    from binsafe.reports.escape import escape
-
-    note(escape(f"not given here: {gap.reason}"))
+    note(f"not given here: {gap.reason}")

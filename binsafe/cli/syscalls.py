@@ -41,6 +41,7 @@ def command(*, file: str, as_json: bool, root: Path | None, loaded: tuple[Path, 
     Exit status: 0 done; 3 could not be analysed, or is no Linux program; 127 not found.
     """
     from binsafe.intake import Snapshot, find, system_calls
+    from binsafe.reports.escape import escape
 
     with Snapshot.take(find(file, progress=note)) as snapshot:
         calls = system_calls(snapshot, root=root, loaded=loaded, explain=explain)
@@ -52,7 +53,7 @@ def command(*, file: str, as_json: bool, root: Path | None, loaded: tuple[Path, 
         return _explain(explain, calls.chain, calls.required)
     else:
         for name in calls.required:
-            click.echo(name)
+            click.echo(escape(name))
     if not calls.complete:
         note(f"the list is not complete: {_reasons(len(calls.unresolved), calls.open_set)}")
     return 0
@@ -70,7 +71,5 @@ def _explain(name: str, chain: tuple[str, ...], required: tuple[str, ...]) -> in
 
 
 def _reasons(unresolved: int, open_set: tuple[str, ...]) -> str:
-    from binsafe.reports.escape import escape
-
     places = [f"{unresolved} places make a call whose number could not be told"] if unresolved else []
-    return "; ".join([*places, *(escape(text) for text in open_set)])
+    return "; ".join([*places, *open_set])

@@ -57,9 +57,7 @@ class Teller:
         Where the program failed, one more of what most do without and this one perhaps not.
         """
         if self._doubtful and status not in _STOPPED:
-            from binsafe.reports.escape import escape
-
-            things = escape(", ".join([*self._doubtful][:_SHOWN]))
+            things = ", ".join([*self._doubtful][:_SHOWN])
             mention(f"it ended with status {status}; denied was also what most programs do without: {things}")
         if not self._told and not unreported:
             return
@@ -93,5 +91,7 @@ def mention(message: str) -> None:
     poll = select.poll()
     poll.register(_STDERR, select.POLLOUT)
     if any(event & select.POLLOUT for _, event in poll.poll(0)):
+        from binsafe.reports.escape import escape
+
         with contextlib.suppress(OSError):
-            os.write(_STDERR, f"{message}\n".encode())
+            os.write(_STDERR, f"{escape(message)}\n".encode())

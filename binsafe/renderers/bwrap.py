@@ -6,7 +6,6 @@ supervisor can decide is missing, and is named as a gap: which ports may be boun
 
 import base64
 import posixpath
-import shlex
 from collections.abc import Iterator
 from typing import Final
 
@@ -15,6 +14,7 @@ from binsafe.model import Gap, Policy
 from binsafe.policy.objects import ARTIFACT, SCRATCH
 from binsafe.renderers.profile import Profile, comment
 from binsafe.renderers.seccomp import compile_alone
+from binsafe.reports.escape import shell_word
 
 SCRATCH_FOLDER: Final = "/scratch"
 _FILTER_DESCRIPTOR: Final = 9
@@ -65,8 +65,8 @@ def _head(policy: Policy, binary: str | None) -> Iterator[str]:
     for denial in policy.denied:
         yield comment(f"could, may not: {denial.capability}")
     yield "set -eu"
-    yield f"binary={shlex.quote(binary)}" if binary else "binary=${BINARY:?the resolved path of the program}"
-    yield "program=" + shlex.quote(f"/bin/{posixpath.basename(policy.artifact.name)}")
+    yield f"binary={shell_word(binary)}" if binary else "binary=${BINARY:?the resolved path of the program}"
+    yield "program=" + shell_word(f"/bin/{posixpath.basename(policy.artifact.name)}")
     yield 'set -- -- "$program" "$@"'
 
 
@@ -92,10 +92,10 @@ def _rules(policy: Policy, *, shares_network: bool) -> Iterator[tuple[str, list[
     variables = [word for grant in policy.of("environment") for word in ("--setenv", grant.object, grant.access)]
     yield (
         "an empty environment but for what is granted",
-        ["--clearenv", "--setenv", "PATH", "/bin", *map(shlex.quote, variables)],
+        ["--clearenv", "--setenv", "PATH", "/bin", *map(shell_word, variables)],
     )
     yield "the program itself", ["--ro-bind", '"$binary"', '"$program"']
-    loaded = [shlex.join(("--ro-bind", file.path, file.opened_as)) for file in policy.artifact.files]
+    loaded = [" ".join(map(shell_word, ("--ro-bind", file.path, file.opened_as))) for file in policy.artifact.files]
     if loaded:
         yield "its loader and libraries", loaded
     yield "what every program may have of devices", [w for d in sorted(_DEVICES) for w in ("--dev-bind", d, d)]
@@ -108,7 +108,7 @@ def _rules(policy: Policy, *, shares_network: bool) -> Iterator[tuple[str, list[
         if grant.object == SCRATCH:
             yield grant.reason, ["--perms", "0700", "--tmpfs", SCRATCH_FOLDER]
         else:
-            yield grant.reason, [option, shlex.quote(grant.object), shlex.quote(grant.object)]
+            yield grant.reason, [option, shell_word(grant.object), shell_word(grant.object)]
     yield "the rest is empty and stays so", ["--remount-ro", "/", "--chdir", "/"]
     yield "system calls: the filter below", ["--seccomp", str(_FILTER_DESCRIPTOR)]
 

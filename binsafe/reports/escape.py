@@ -1,5 +1,7 @@
 """The one door through which text from a file reaches a terminal."""
 
+import shlex
+
 
 def escape(text: str) -> str:
     r"""``text`` on one line and without power over a terminal: what is not printable becomes visible, as in ``\x1b``.
@@ -9,6 +11,22 @@ def escape(text: str) -> str:
     the text stays one, so what is shown is for reading, not for reading back.
     """
     return text if text.isprintable() else "".join(c if c.isprintable() else _visible(ord(c)) for c in text)
+
+
+def shell_word(text: str) -> str:
+    r"""``text`` as one word of a POSIX shell's command line, which means the same and has no power over a terminal.
+
+    What is not printable is left to printf(1): its octal escapes are the only ones that every shell knows.
+    """
+    if text.isprintable():
+        return shlex.quote(text)
+    kept = text.rstrip("\n")  # a shell drops line breaks at the end of what a command prints
+    told = "".join(c if c.isprintable() and c not in "\\'%" else _octal(c) for c in kept)
+    return f"\"$(printf '{told}'){text[len(kept) :]}\""
+
+
+def _octal(character: str) -> str:
+    return "".join(f"\\{byte:03o}" for byte in character.encode())
 
 
 def _visible(code: int) -> str:

@@ -67,8 +67,8 @@ def test_an_import_is_looked_for_only_where_the_user_says(tmp_path: Path):
 
 
 def test_control_characters_of_a_profile_stay_away_from_the_terminal(tmp_path: Path):
-    path = tmp_path / "p.sb"
+    path = tmp_path / "p\x1b[31m.sb"
     path.write_text('(version 1)(allow file-read* (literal "\x1b[31m"))')
     done = binsafe("check", str(path))
-    assert "\x1b" not in done.stdout
+    assert [line.count("p\\x1b[31m.sb") for line in done.stdout.splitlines()] == [1, 1]
     assert done.returncode == 1

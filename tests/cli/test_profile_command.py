@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +38,19 @@ def profile(*arguments: str):
 
 def granted(text: str):
     return {(grant["kind"], grant["object"]) for grant in json.loads(text)["grants"]}
+
+
+def test_a_name_has_no_power_over_the_terminal_and_the_line_that_uses_it_is_exact(tmp_path: Path):
+    name = "a\x1b]0;owned\x07\nb\u202e"
+    shutil.copy("/bin/true", tmp_path / name)
+    command = [sys.executable, "-m", "binsafe", "profile", str(tmp_path / name), "--for", "bwrap"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert all(line.isprintable() for line in (*done.stdout.splitlines(), *done.stderr.splitlines()))
+    (binary,) = (line for line in done.stdout.splitlines() if line.startswith("binary="))
+    said = subprocess.run(["sh", "-c", f'{binary}; printf %s "$binary"'], capture_output=True, text=True, check=True)
+    assert said.stdout == str(tmp_path / name)
+    used = subprocess.run([*command[:-1], "policy"], capture_output=True, text=True, check=True).stderr
+    assert used.splitlines()[-1].endswith(binary.removeprefix("binary="))
 
 
 def test_explain_is_a_table_of_systems():

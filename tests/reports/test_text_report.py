@@ -1,4 +1,5 @@
 import re
+import subprocess
 from pathlib import Path
 
 import msgspec
@@ -7,6 +8,7 @@ from sample_reports import LINKER_SIGNED, NOT_ANALYSED, UNIVERSAL
 
 from binsafe.model import Report
 from binsafe.reports import REPORTERS, escape, text
+from binsafe.reports.escape import shell_word
 from binsafe.reports.style import ansi
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -60,6 +62,26 @@ def test_a_name_cannot_forge_a_line():
 )
 def test_escape_makes_control_visible_and_leaves_text_alone(raw: str, shown: str):
     assert escape(raw) == shown
+
+
+def test_a_word_for_a_shell_means_the_same_and_is_printable():
+    raws = (
+        "",
+        "plain",
+        "a b",
+        "it's",
+        "-n",
+        "\x1b[31m",
+        "100%\t'\\'",
+        "a\nb",
+        "end\n\n",
+        "\x9bé\u202e",
+        '$(id)`id`\x07"',
+    )
+    words = [shell_word(raw) for raw in raws]
+    assert all(word.replace("\n", "").isprintable() for word in words)
+    said = subprocess.run(["sh", "-c", f"printf '%s\\0' {' '.join(words)}"], capture_output=True, check=True).stdout
+    assert said.decode().split("\0")[:-1] == list(raws)
 
 
 @pytest.mark.parametrize("width", [60, 100, 140])
