@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from binsafe.intake import Snapshot
     from binsafe.model import Policy
 
+_MAKERS: Final = ("cli", "extractors", "formats", "intake", "model", "policy", "signatures", "syscalls")
+"""The packages between a file and its policy, beside the modules that are in no package of ours."""
+
 _FORM: Final = "1"
 """How they are kept; also a folder of their own, so that room for them is made among them."""
 
@@ -27,9 +30,7 @@ def key_for(snapshot: "Snapshot", asked: "Asked") -> str:
     """What the policy depends on, as one digest: the bytes, their place, what was asked, and our own code and rules."""
     digest = hashlib.sha256()
     artifact = snapshot.artifact
-    own = sorted(
-        _modified(str(Path(__file__).parents[1]), ("policy", "syscalls", "extractors", "formats", "cli", "intake"))
-    )
+    own = sorted(modified())
     values = [(name, os.environ.get(name, "")) for name in asked.env]
     wishes = repr((asked, values, Path.cwd()))
     parts = [artifact.sha256, artifact.name, artifact.path, wishes, repr(own), repr(_installed())]
@@ -80,12 +81,14 @@ def _rules(asked: "Asked") -> list[tuple[str, bytes]]:
     return rules
 
 
-def _modified(folder: str, names: tuple[str, ...]) -> Iterator[tuple[str, int]]:
-    """Our own modules and when they were changed: an update must not use what its predecessor derived."""
-    for name in names:
-        with os.scandir(f"{folder}/{name}") as entries:
+def modified() -> Iterator[tuple[str, int]]:
+    """The modules that a policy comes from and when they were changed: no update uses what another one derived."""
+    package = str(Path(__file__).parents[1])
+    waiting = [package, *(f"{package}/{name}" for name in _MAKERS)]
+    for folder in waiting:  # grows while it is walked
+        with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.name.endswith(".py"):
                     yield entry.path, entry.stat().st_mtime_ns
-                elif entry.is_dir():
-                    yield from _modified(f"{folder}/{name}", (entry.name,))
+                elif folder != package and entry.is_dir():
+                    waiting.append(entry.path)

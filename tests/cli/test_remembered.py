@@ -1,6 +1,8 @@
 """Policies that are remembered: ours as we left them, or none."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,19 @@ def test_what_was_kept_is_recalled(cache: Path):
     (kept,) = (path for path in cache.rglob("*") if path.is_file())
     kept.write_bytes(kept.read_bytes().replace(b"cli_tool", b"any_tool"))
     assert remembered.recall("key") is None
+
+
+def test_an_update_of_any_module_that_a_policy_comes_from_is_noticed():
+    code = """if True:
+        import sys
+        import binsafe, binsafe.cli.deriving
+        import binsafe.inspection, binsafe.packs, binsafe.extractors.signature
+        binsafe.derive, binsafe.default_baseline, binsafe.load_baseline, binsafe.parse_ports
+        print(*(module.__file__ for name, module in sys.modules.items() if name.startswith("binsafe")), sep="\\n")
+    """
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert len(said) > 40
+    assert set(said) <= {path for path, _ in remembered.modified()}
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has other people's HOME")
