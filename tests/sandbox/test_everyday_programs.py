@@ -136,6 +136,18 @@ def test_a_file_that_is_not_there_is_named_where_a_whole_folder_is(
     assert run("cat", wanted, read=(str(folder), OUTSIDE))[0] == 0
 
 
+def test_a_name_that_is_no_utf8_is_reported_like_any_other(folder: Path, capsys: pytest.CaptureFixture):
+    (folder / "granted").mkdir()
+    outside = os.fsdecode(os.fsencode(folder) + b"/\xff")
+    Path(outside).touch()
+    (folder / "granted" / "link").symlink_to(outside)
+    for name in (outside, str(folder / "granted" / "link")):
+        assert run("cat", name, read=(str(folder / "granted"),))[0] == 1
+        told = capsys.readouterr().out
+        assert f"object='{folder}/\\\\xff'" in told
+        assert "no option takes a name" in told
+
+
 def test_a_folder_on_the_way_to_a_granted_file_is_named_where_it_is_listed(folder: Path, capsys: pytest.CaptureFixture):
     fruit = str(folder / "fruit")
     assert run("ls", str(folder), read=(fruit,))[0] == 2

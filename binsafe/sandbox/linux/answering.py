@@ -300,12 +300,14 @@ class Answerer:
         kind = name if call.number in self._watch.names else "unknown"  # numbers are the program's to invent
         if not self._reporter.admits(kind, object_, expected=expected):
             return
+        if grant.startswith("--") and not grant.isprintable():
+            grant = f"{UNGRANTABLE}no option takes a name that is not printable"
         self._reporter.report(
             Violation(
                 time=self._clock(),
                 pid=call.pid,
                 operation=operation or {"execve": "execute", "execveat": "execute"}.get(name, name),
-                object=object_,
+                object=object_.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"),
                 syscall=name,
                 arguments=tuple(f"{argument:#x}" for argument in call.arguments),
                 result=error_name(result),

@@ -113,13 +113,16 @@ class Listener:
             raise OSError(errno.EFAULT, "the argument points nowhere") from error
 
     def read_text(self, call: Call, address: int) -> str:
-        """A NUL-terminated string of the caller's, which may go on in a second page; longer ones are cut."""
+        """A NUL-terminated string of the caller's, which may go on in a second page; longer ones are cut.
+
+        Bytes that are no UTF-8 come as in all paths of Python's: as lone surrogates (PEP 383).
+        """
         room = MAX_READ - address % MAX_READ
         text = self.read(call, address, room)
         if b"\0" not in text and len(text) == room:
             with contextlib.suppress(OSError):  # it may be the last page, too: then this is all there is
                 text += self.read(call, address + room, MAX_READ - room)
-        return text.split(b"\0", 1)[0].decode("utf-8", "backslashreplace")
+        return os.fsdecode(text.split(b"\0", 1)[0])
 
     def _ask(self, request: int, payload: bytes) -> int:
         try:
