@@ -12,6 +12,9 @@ MAX_SLICES = 20
 MAX_SEGMENTS = 4_096
 MAX_SECTIONS = 65_536
 MAX_SYMBOLS = 2_000_000
+MAX_UNWOUND = 2_000_000
+"""Functions that the unwinder is told of; Node.js has 130,000."""
+
 MAX_EVIDENCE = 8
 """Places shown per claim; the total stands beside them."""
 

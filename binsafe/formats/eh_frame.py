@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from binsafe.formats.eh_pointers import OMITTED, Cursor
+from binsafe.limits import MAX_UNWOUND
 from binsafe.model import Slice
 
 _ABSOLUTE_4, _RELATIVE_4, _INDIRECT = 0x03, 0x1B, 0x80
@@ -70,7 +71,7 @@ class Common(NamedTuple):
 
 
 def frames(slice_: Slice) -> Frames | None:
-    """The functions of a slice; None where there is no such section, or not all of it is understood."""
+    """The functions of a slice; None where there is no such section, it is too long, or not all is understood."""
     section = slice_.section(".eh_frame")
     if section is None or section.address + section.size >= 1 << 32:
         return None
@@ -115,11 +116,13 @@ class _Reader:
         """All entries.
 
         Raises:
-            LookupError, ValueError: they are not as expected.
+            LookupError, ValueError: they are not as expected, or too many.
         """
         common: dict[int, Common] = {}
         extents = []
-        for start in self._entries():
+        for number, start in enumerate(self._entries()):
+            if number > MAX_UNWOUND:
+                raise ValueError("more entries than are looked at")
             distance = self.number(start)
             if distance:
                 extents.append(self.function(start, common[start - distance]))

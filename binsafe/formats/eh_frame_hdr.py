@@ -11,6 +11,7 @@ import numpy.typing as npt
 from binsafe.errors import NotAnalysable
 from binsafe.formats import elf_headers
 from binsafe.formats.elf_linking import Linking
+from binsafe.limits import MAX_UNWOUND
 from binsafe.model import Slice
 
 _TABLE = 12
@@ -37,26 +38,31 @@ class Listed(NamedTuple):
     """Where each entry stands in the file; likewise."""
 
 
-def listed(slice_: Slice, linking: Linking | None) -> Listed:
-    """All functions of the table; none where there is no table, or one in another form.
+NOTHING_LISTED = Listed(*(_NOTHING,) * len(Listed._fields))
+
+
+def listed(slice_: Slice, linking: Linking | None) -> Listed | None:
+    """All functions of the table; none where there is no table, or one in another form; None for more than the cap.
 
     Only of entries in the same segment is it said where they end: linkers put both into one.
     """
     address = _address(slice_, linking)
     head = b"" if address is None else slice_.read(address, _TABLE)
     if address is None or address > _HIGHEST_ADDRESS or not head.startswith(_ENCODINGS) or len(head) < _TABLE:
-        return Listed(*(_NOTHING,) * len(Listed._fields))
+        return NOTHING_LISTED
     segment = next(each for each in slice_.segments if 0 <= address - each.address < each.file_size)
-    data = slice_.read(address + _TABLE, 8 * int.from_bytes(head[8:12], "little"))
+    data = slice_.read(address + _TABLE, 8 * min(int.from_bytes(head[8:12], "little"), MAX_UNWOUND + 1))
+    if len(data) > 8 * MAX_UNWOUND:
+        return None
     pairs = np.frombuffer(data[: len(data) & ~7], np.dtype("<i4")).astype(np.int64) + address
     starts, entries = np.maximum(pairs[::2], 0), pairs[1::2]
-    file = np.frombuffer(slice_.data, np.uint8)[: segment.offset + segment.file_size]
     at = entries - segment.address + segment.offset
-    readable = (at >= segment.offset) & (at + 16 <= len(file))
-    fields = file[np.where(readable, at, 0)[:, None] + np.arange(4, 16)].view("<i4").astype(np.int64)
-    sure = readable & (entries + 8 + fields[:, 1] == starts) & (fields[:, 2] > 0)
-    ends = np.where(sure, starts + fields[:, 2], 0)
-    return Listed(starts, ends, entries, commons=entries + 4 - fields[:, 0], offsets=at)
+    readable = (at >= segment.offset) & (at + 16 <= min(segment.offset + segment.file_size, len(slice_.data)))
+    numbers = np.ndarray(len(slice_.data) - 3, "<i4", buffer=slice_.data, strides=(1,))  # one at each byte
+    common, first, size = (numbers[np.where(readable, at + field, 0)].astype(np.int64) for field in (4, 8, 12))
+    sure = readable & (entries + 8 + first == starts) & (size > 0)
+    ends = np.where(sure, starts + size, 0)
+    return Listed(starts, ends, entries, commons=entries + 4 - common, offsets=at)
 
 
 def _address(slice_: Slice, linking: Linking | None) -> int | None:

@@ -37,12 +37,14 @@ class Catchers(NamedTuple):
     """Where the `exception_table` of each one is; negative where that is not told."""
 
 
-def catchers(slice_: Slice, listed: Listed, spend: Callable[[int], None]) -> Catchers | None:
-    """All of a file, of whose functions ``listed`` is the index; None where not all are told.
+def catchers(slice_: Slice, listed: Listed | None, spend: Callable[[int], None]) -> Catchers | None:
+    """All of a file, of whose functions ``listed`` is the index, if it could be read; None where not all are told.
 
     Raises:
         OutOfInstructions: ``spend`` was told what it costs, and refused.
     """
+    if listed is None:
+        return None
     try:
         return _by_index(slice_, listed, spend) if len(listed.starts) else _one_by_one(slice_)
     except (LookupError, ValueError):

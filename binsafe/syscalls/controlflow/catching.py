@@ -37,8 +37,8 @@ class Caught(NamedTuple):
 class Catching:
     """The landing pads of a slice."""
 
-    def __init__(self, slice_: Slice, listed: Listed, spend: Callable[[int], None]) -> None:
-        """``listed`` is the unwinder's index; ``spend`` is told what reading costs, and may refuse."""
+    def __init__(self, slice_: Slice, listed: Listed | None, spend: Callable[[int], None]) -> None:
+        """``listed`` is the index, None where it was not read; ``spend`` is told what reading costs, and may refuse."""
         self._slice = slice_
         self._listed = listed
         self._spend = spend

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from binsafe.formats import gopclntab, stubs
-from binsafe.formats.eh_frame_hdr import listed
+from binsafe.formats.eh_frame_hdr import NOTHING_LISTED, listed
 from binsafe.formats.elf_linking import Linking
 from binsafe.model import Slice
 from binsafe.syscalls.controlflow.bounds import Bounds
@@ -84,7 +84,7 @@ class Program:
             table=self.go,
             stubs=np.array(list(self.stubs.values()), np.int64),
             led_to=np.concatenate([self.calls.targets, self.pointers.targets]),
-            unwound=unwound,
+            unwound=NOTHING_LISTED if unwound is None else unwound,
         )
         self._bounds = Bounds(self)
         self.catching = Catching(slice_, unwound, decoder.spend)

@@ -7,6 +7,7 @@ import pytest
 from assembled import X86, program
 from msgspec import structs
 
+from binsafe.formats import eh_frame, eh_frame_hdr
 from binsafe.formats.eh_frame_hdr import Listed, listed
 from binsafe.model import Section, Segment, Slice
 from binsafe.syscalls.controlflow.catchers import catchers
@@ -81,8 +82,27 @@ def test_an_entry_in_another_segment_is_not_read_where_the_file_has_it_by_chance
     )  # fmt: skip
     whole = structs.replace(first, memory_size=len(data), file_size=len(data))
     section = Section(name=".eh_frame_hdr", address=table, size=len(head), offset=0, executable=False)
-    ends = [
-        listed(structs.replace(_file(data), segments=(each,), sections=(section,)), None).ends.tolist()
-        for each in (whole, first)
-    ]
+    slices = (structs.replace(_file(data), segments=(each,), sections=(section,)) for each in (whole, first))
+    ends = [each.ends.tolist() for slice_ in slices if (each := listed(slice_, None)) is not None]
     assert ends == [[0x40_2010], [0]]
+
+
+def test_of_an_index_longer_than_any_program_has_nothing_is_said(monkeypatch: pytest.MonkeyPatch):
+    head = bytes((1, 0x1B, 0x03, 0x3B)) + struct.pack("<iI", 0, 9) + bytes(8 * 9)
+    section = Section(name=".eh_frame_hdr", address=ADDRESS, size=len(head), offset=0, executable=False)
+    slice_ = structs.replace(_file(head), sections=(section,))
+    whole = listed(slice_, None)
+    assert whole is not None
+    assert len(whole.starts) == 9
+    monkeypatch.setattr(eh_frame_hdr, "MAX_UNWOUND", 8)
+    assert listed(slice_, None) is None
+    assert catchers(slice_, None, lambda _: None) is None
+
+
+def test_of_more_entries_than_any_program_has_nothing_is_said(monkeypatch: pytest.MonkeyPatch):
+    data = _entry(struct.pack("<IB", 0, 1) + b"zR\0\x04\x78\x1e\1\x1b") * 9
+    section = Section(name=".eh_frame", address=ADDRESS, size=len(data), offset=0, executable=False)
+    slice_ = structs.replace(_file(data), sections=(section,))
+    assert eh_frame.frames(slice_) is not None
+    monkeypatch.setattr(eh_frame, "MAX_UNWOUND", 7)
+    assert eh_frame.frames(slice_) is None

@@ -5,12 +5,11 @@ import struct
 import msgspec
 import numpy as np
 
-from binsafe.formats.eh_frame_hdr import Listed
+from binsafe.formats.eh_frame_hdr import NOTHING_LISTED, Listed
 from binsafe.model import Section, Segment, Slice
 from binsafe.syscalls.controlflow.catching import Catching, Caught
 
 ADDRESS, CODE = 0x40_0000, 0x40_1000
-_NOTHING = Listed(*(np.array([], np.int64),) * len(Listed._fields))
 
 
 def entry(body: bytes) -> bytes:
@@ -33,7 +32,7 @@ def catching(*functions: tuple[int, int, bytes], spent: list[int] | None = None,
         sections=(Section(name=name, address=ADDRESS, size=len(data) + 4, offset=0, executable=False),),
         libraries=(), rpaths=(), imports=(), symbols=(), traits={},
     )  # fmt: skip
-    return Catching(slice_, _NOTHING, ([] if spent is None else spent).append)
+    return Catching(slice_, NOTHING_LISTED, ([] if spent is None else spent).append)
 
 
 def table(*sites: int, base: int | None = None) -> bytes:
@@ -82,7 +81,7 @@ def test_entries_that_no_section_holds_are_not_read():
     assert catching(name=".other").around(CODE, CODE + 0x40) is None
     other = catching(function)._slice
     plain = msgspec.structs.replace(other, data=memoryview(bytes(other.data).replace(b"zPLR", b"zPXR")), sections=())
-    assert Catching(plain, _NOTHING, [].append).around(CODE, CODE + 0x40) == ()
+    assert Catching(plain, NOTHING_LISTED, [].append).around(CODE, CODE + 0x40) == ()
 
 
 def test_functions_of_an_index_that_have_no_table():
