@@ -64,7 +64,9 @@ def _reaches_return(program: Program, start: Place, known: dict[int, bool], dept
 def _leaves(region: Region, at: int) -> bool:
     """Whether control leaves the function at an instruction, to its caller or to code that is not followed."""
     flow = region.leaving(at)
-    returned = flow in {Flow.RETURN, Flow.INDIRECT} or (flow is Flow.CALL and _is_followed_by_loop(region, at))
+    returned = flow in {Flow.RETURN, Flow.INDIRECT, Flow.UNKNOWN} or (
+        flow is Flow.CALL and _is_followed_by_loop(region, at)
+    )
     return returned or region.is_thrown_out_of(at)
 
 

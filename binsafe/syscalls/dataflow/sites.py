@@ -8,8 +8,10 @@ import numpy as np
 from binsafe.syscalls.controlflow.index import pieces
 from binsafe.syscalls.controlflow.places import Place
 from binsafe.syscalls.controlflow.program import Program
+from binsafe.syscalls.controlflow.regions import Region
 from binsafe.syscalls.dataflow.wrappers import Gap
 from binsafe.syscalls.decoding.code import beside
+from binsafe.syscalls.decoding.decode import LONGEST
 from binsafe.syscalls.machines.machine import TAKEN, Addresses, Edges, Flow
 
 _AROUND = 100
@@ -54,12 +56,33 @@ def _foreign(program: Program) -> Iterator[int]:
 
 
 def _hidden(program: Program, address: int) -> Iterator[Gap]:
-    """A site that no instruction starts at, if something leads to where one does."""
+    """A site that no instruction starts at, if something leads to where one does, or may do so."""
     end = address + _SITE_SIZE
     ways = ((s, at, program.code.read(at, end)) for s, at in _leading_astray(program, address))
     source = next((source for source, start, code in ways if _runs_to(program, code, start, address)), None)
     if source is not None:
         yield Gap(source, "it leads into the middle of an instruction, and from there to a system call")
+    elif any(_runs_to(program, program.code.read(at, end), at, address) for at in _behind_unknown(program, address)):
+        yield Gap(address, "it is a system call behind an instruction that is not known")
+
+
+def _behind_unknown(program: Program, address: int) -> Iterator[int]:
+    """Where code may go on behind an instruction that the decoder does not know, shortly before an address.
+
+    The decoder takes the first byte of such an instruction for junk and goes on with its second byte, so that it reads
+    what follows from a wrong place. Of this kind are new instructions, such as AVX-VNNI's. Constants among code look
+    the same, but no branch leads to them, or there are more of them.
+    """
+    region = program.region(address)
+    if region is None:
+        return
+    for at in region.within(address - _REACH, address):
+        led_to = not at or region.falls_through(at - 1) or at in region.jumps_to
+        if not led_to or region.leaving(at) is not Flow.UNKNOWN:
+            continue
+        if program.is_known(region.start) or _is_sensible(program, region, at - _AROUND, at):
+            first = region.instructions.addresses[at] + 1
+            yield from range(first, min(first + LONGEST, address + 1))
 
 
 def _leading_astray(program: Program, address: int) -> Iterator[tuple[int, int]]:
@@ -125,11 +148,13 @@ def is_plausible(program: Program, site: Place) -> bool:
     region, at = site
     if _follows_zeros(program, site):
         return False
-    if program.is_known(region.start):
-        return True
-    around = region.instructions.names[max(0, at - _AROUND) : at + _AROUND]
-    nonsense = sum(name in program.machine.nonsense for name in around)
-    return nonsense < _MUCH_NONSENSE
+    return program.is_known(region.start) or _is_sensible(program, region, at - _AROUND, at + _AROUND)
+
+
+def _is_sensible(program: Program, region: Region, first: int, last: int) -> bool:
+    """Whether what stands between two indices looks like code."""
+    names = region.instructions.names[max(0, first) : last]
+    return sum(name in program.machine.nonsense for name in names) < _MUCH_NONSENSE
 
 
 def _follows_zeros(program: Program, site: Place) -> bool:

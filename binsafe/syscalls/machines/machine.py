@@ -34,7 +34,9 @@ class Flow(Enum):
     """A jump to an address that is computed."""
     RETURN = auto()
     TRAP = auto()
-    """Nothing behind it runs: a trap, or bytes that are no instruction."""
+    """Nothing behind it runs."""
+    UNKNOWN = auto()
+    """Bytes that are no instruction, or one that the decoder does not know: what runs next cannot be told."""
 
     __hash__ = object.__hash__  # the enum's own is a function of Python's
 

@@ -41,8 +41,8 @@ _NONSENSE = (
 _FLOWS: Mapping[str, Flow] = (
     dict.fromkeys(values.BRANCHES, Flow.BRANCH)
     | dict.fromkeys(("ret", "retf", "iretq"), Flow.RETURN)
-    | dict.fromkeys(("ud0", "ud1", "ud2", "int3", "hlt", JUNK), Flow.TRAP)
-    | {"jmp": Flow.JUMP, "call": Flow.CALL}
+    | dict.fromkeys(("ud0", "ud1", "ud2", "int3", "hlt"), Flow.TRAP)
+    | {"jmp": Flow.JUMP, "call": Flow.CALL, JUNK: Flow.UNKNOWN}
 )
 
 

@@ -10,16 +10,11 @@ _FRESH_FRAME = 1 << 24
 _ANY_SLOT = -1 << 60
 """Below all slots of any frame."""
 _POINTERS = ("rsp", "rbp")
-_PUSHES = frozenset({"push", "pushfq"})
-_POPS = frozenset({"pop", "popfq"})
-_MOVES_THE_STACK = _PUSHES | _POPS | {"pushf", "popf", "leave", "enter"}
+_POPS = frozenset({"pop", "popf", "popfq"})
+_MOVES_THE_STACK = values.PUSHES | _POPS | {"leave", "enter"}
 _RETURN_ADDRESS = 8
 """Bytes of it, which begin where the stack pointer points at first."""
 _NAMES_ONLY = frozenset({"lea", "nop"})
-_SEGMENTS = frozenset({"fs", "gs"})
-_CONSTANT_SIZES = (2, 5)
-"""Bytes of ``push`` with a constant: others have a prefix, which may be the one that has it push two bytes."""
-_SEGMENT_SIZE = 2
 _EXCHANGES = frozenset({"xchg", "xadd", "lock xchg", "lock xadd"})
 _MAY_MOVE = _MOVES_THE_STACK | {name.removeprefix("lock ") for name in _EXCHANGES}
 _NAMES_OF_POINTERS = ("rsp", "esp", "sp", "rbp", "ebp", "bp")
@@ -55,7 +50,7 @@ def _moved(instruction: Instruction, frame: Frame) -> Frame:
     if mnemonic == "enter":
         return {}
     kept = _without(frame, "rsp", first if mnemonic in _POPS else "")
-    if stack is None or not _moves_eight_bytes(instruction) or (mnemonic in _POPS and first == "rsp"):
+    if stack is None or not values.moves_eight_bytes(instruction) or (mnemonic in _POPS and first == "rsp"):
         return kept
     return {**kept, "rsp": stack + (8 if mnemonic in _POPS else -8)}
 
@@ -106,18 +101,6 @@ def _derives(mnemonic: str, first: str, others: list[str], frame: Frame) -> bool
         return False
     in_place = first in frame and mnemonic not in _REPLACES
     return in_place or any(each in frame or (mnemonic == "lea" and "rsp" in each) for each in others)
-
-
-def _moves_eight_bytes(instruction: Instruction) -> bool:
-    """Whether it is a push or pop in its usual form, and not with the prefix that has it move two bytes."""
-    mnemonic, operand = instruction.mnemonic, instruction.operands
-    if mnemonic not in _PUSHES and mnemonic not in _POPS:
-        return False
-    if operand[:1].isdigit() or operand.startswith("-"):
-        return instruction.size in _CONSTANT_SIZES
-    if operand in _SEGMENTS:
-        return instruction.size == _SEGMENT_SIZE
-    return not operand.startswith("word ptr") and (values.register(operand) or ("", 64))[1] == 64
 
 
 def _whole(operand: str) -> str:

@@ -4,7 +4,7 @@
 
 from functools import cache
 
-from binsafe.syscalls.decoding.decode import Detail, Immediate, Instructions, Memory, Operand, Register
+from binsafe.syscalls.decoding.decode import Detail, Immediate, Instruction, Instructions, Memory, Operand, Register
 from binsafe.syscalls.machines.arithmetic import MASK, Operation
 from binsafe.syscalls.machines.machine import Constant, Location, Moved, Source, Step, Unknown, then
 
@@ -45,8 +45,21 @@ _FIRST_OPERAND_ONLY = frozenset(_FIRST_OPERAND.split()) | {
     f"{stem}{c}" for stem in ("cmov", "set") for c in _CONDITIONS
 }
 _WRITES_NOTHING = (BRANCHES - {"loop", "loope", "loopne"}) | COMPARES | {"jmp", "nop", "push", "endbr64", "call"}
-_IMPLIED_WRITES = {"syscall": ("rax", "rcx", "r11"), "cmpxchg": ("rax",), "xadd": ("rax",), "xlatb": ("rax",)}
+_IMPLIED_WRITES = {
+    "syscall": ("rax", "rcx", "r11"),
+    "cmpxchg": ("rax",),
+    "xadd": ("rax",),
+    "xlatb": ("rax",),
+    "rdpkru": ("rax", "rdx"),
+    "enclu": ("rax", "rcx"),
+    "enter": ("rbp", "rsp"),
+}
 """What capstone leaves out of the registers written; ``lock cmpxchg`` too."""
+PUSHES = frozenset({"push", "pushf", "pushfq"})
+_SHIFTS = frozenset({"shl", "sal", "shr"})
+_SEGMENTS = frozenset({"fs", "gs"})
+_CONSTANT_SIZES, _SEGMENT_SIZE = (2, 5), 2
+"""Bytes of ``push`` of a constant and of a segment register without the prefix that has it push two bytes."""
 _ARITHMETIC = {"add": "add", "and": "and", "or": "or", "xor": "xor", "shl": "shift-left", "sal": "shift-left"}
 _WITH_CARRY = {"adc": 1, "sbb": -1}
 _NO_INSTRUCTION = (Unknown("set by bytes that are no instruction"),)
@@ -62,7 +75,7 @@ def keeps(instructions: Instructions, at: int, location: Location) -> bool:
     """Whether an instruction leaves a register or stack slot alone beyond doubt."""
     name = instructions.names[at]
     if isinstance(location, int):
-        return name != "push" and (name in ONLY_READS or "[" not in instructions.operands(at).partition(",")[0])
+        return name not in PUSHES and (name in ONLY_READS or "[" not in instructions.operands(at).partition(",")[0])
     if name in _WRITES_NOTHING:
         return True
     return name in _FIRST_OPERAND_ONLY and _register(instructions.operands(at)) != location
@@ -76,8 +89,8 @@ def _register(operands: str) -> str:
 def stored(step: Step, slot: int) -> tuple[Source, ...] | None:
     """What an instruction does to a stack slot."""
     mnemonic, operands = step.instruction.mnemonic, step.instruction.operands
-    if mnemonic == "push":
-        return _pushed(step) if step.frame().get("rsp") == slot + 8 else None
+    if mnemonic in PUSHES:
+        return _pushed(step, slot)
     if "[" not in operands.partition(",")[0] or mnemonic in ONLY_READS:
         return None
     detail = step.detail()
@@ -98,9 +111,29 @@ def stored(step: Step, slot: int) -> tuple[Source, ...] | None:
     return _assigned(detail, slot, first.size * 8, step)
 
 
-def _pushed(step: Step) -> tuple[Source, ...]:
+def _pushed(step: Step, slot: int) -> tuple[Source, ...] | None:
+    """What a push does to a stack slot; nothing where it is not known where the stack pointer stands."""
+    stack = step.frame().get("rsp")
+    if stack is None or not slot < stack < slot + 12:
+        return None
+    if stack - 8 != slot or not moves_eight_bytes(step.instruction):
+        return (Unknown("set in parts of the stack slot"),)
     detail = step.detail()
-    return _NO_INSTRUCTION if detail is None else (_read(detail.operands[0], detail, step),)
+    if detail is None:
+        return _NO_INSTRUCTION
+    return (_read(detail.operands[0], detail, step) if detail.operands else Unknown("what the flags are"),)
+
+
+def moves_eight_bytes(instruction: Instruction) -> bool:
+    """Whether a push or pop has its usual form, and not the prefix (66) that has it move two bytes."""
+    mnemonic, operand = instruction.mnemonic, instruction.operands
+    if not operand:
+        return mnemonic.endswith("q")  # pushfq, popfq
+    if operand[:1].isdigit() or operand.startswith("-"):
+        return instruction.size in _CONSTANT_SIZES
+    if operand in _SEGMENTS:
+        return instruction.size == _SEGMENT_SIZE
+    return not operand.startswith("word ptr") and _REGISTERS.get(operand, ("", 64))[1] == 64
 
 
 def written(step: Step, register: str) -> tuple[Source, ...] | None:
@@ -108,17 +141,17 @@ def written(step: Step, register: str) -> tuple[Source, ...] | None:
     mnemonic = step.instruction.mnemonic
     if mnemonic in _WRITES_NOTHING:
         return None
-    if mnemonic in _FIRST_OPERAND_ONLY:
-        if _register(step.instruction.operands) != register:
-            return None
-        detail = step.detail()
-    else:
-        detail = step.detail()
-        if register not in _touched(mnemonic.rpartition(" ")[2], detail):
-            return None
     if mnemonic == "cdqe":
-        return (Moved("rax", (Operation("sign-extend", 32),)),)
-    if detail is None or not detail.operands:
+        return (Moved("rax", (Operation("sign-extend", 32),)),) if register == "rax" else None
+    first_only = mnemonic in _FIRST_OPERAND_ONLY
+    if first_only and _register(step.instruction.operands) != register:
+        return None
+    detail = step.detail()
+    if detail is None:
+        return _NO_INSTRUCTION
+    if not first_only and register not in _touched(mnemonic.rpartition(" ")[2], detail):
+        return None
+    if not detail.operands:
         return (Unknown(f"a result of {mnemonic}"),)
     first = detail.operands[0]
     if not isinstance(first, Register) or _REGISTERS.get(first.name, ("", 0))[0] != register:
@@ -126,10 +159,10 @@ def written(step: Step, register: str) -> tuple[Source, ...] | None:
     return _assigned(detail, register, _REGISTERS[first.name][1], step)
 
 
-def _touched(mnemonic: str, detail: Detail | None) -> set[str]:
+def _touched(mnemonic: str, detail: Detail) -> set[str]:
     """Registers that an instruction writes, by their full names."""
-    names = set() if detail is None else set(detail.writes())
-    first = detail.operands[0] if detail is not None and detail.operands else None
+    names = set(detail.writes())
+    first = detail.operands[0] if detail.operands else None
     if isinstance(first, Register) and (mnemonic not in ONLY_READS or mnemonic == "imul"):
         names.add(first.name)
     return {_REGISTERS[name][0] for name in names if name in _REGISTERS}.union(_IMPLIED_WRITES.get(mnemonic, ()))
@@ -150,14 +183,13 @@ def _assigned(detail: Detail, location: Location, bits: int, step: Step) -> tupl
     if mnemonic in {"mov", "movabs", "movzx"} and second is not None:
         return _merged(location, bits, _read(second, detail, step))
     if mnemonic in {"movsx", "movsxd"} and second is not None:
-        extend = Operation("sign-extend", _width(second))
-        return _merged(location, bits, then(_read(second, detail, step), extend, *_truncation(bits)))
+        return _merged(location, bits, then(_read(second, detail, step), Operation("sign-extend", _width(second))))
     if mnemonic == "pop" and "rsp" in step.frame():
-        return (Moved(step.frame()["rsp"]),)
+        return _merged(location, bits, Moved(step.frame()["rsp"]))
     if mnemonic == "lea" and isinstance(second, Memory):
-        return (then(_address(second, detail), *_truncation(bits)),)
+        return _merged(location, bits, _address(second, detail))
     if mnemonic.startswith("cmov") and second is not None:
-        return Moved(location, _truncation(bits)), _read(second, detail, step)
+        return *_unchanged(location, bits), *_merged(location, bits, _read(second, detail, step))
     if mnemonic.startswith("set"):
         return (*_merged(location, bits, Constant(0)), *_merged(location, bits, Constant(1)))
     if mnemonic == "xchg" and isinstance(second, Register):
@@ -172,7 +204,7 @@ def _computed(mnemonic: str, location: Location, bits: int, second: Operand | No
     if isinstance(second, Immediate):
         return _with_constant(mnemonic, location, bits, second.value)
     if second is None and mnemonic in _ALONE and bits >= 32:
-        return (Moved(location, (_ALONE[mnemonic], *_truncation(bits))),)
+        return _merged(location, bits, Moved(location, (_ALONE[mnemonic],)))
     return (Unknown(f"computed by {mnemonic}"),)
 
 
@@ -181,7 +213,7 @@ def _with_itself(mnemonic: str, location: Location, bits: int) -> tuple[Source, 
     if mnemonic in {"xor", "sub"}:
         return _merged(location, bits, Constant(0))
     if mnemonic in {"and", "or"}:
-        return (Moved(location, _truncation(bits)),)
+        return _unchanged(location, bits)
     if mnemonic == "sbb" and bits >= 32:
         return Constant(0), Constant(_ones(bits))
     return (Unknown(f"computed by {mnemonic}"),)
@@ -189,7 +221,7 @@ def _with_itself(mnemonic: str, location: Location, bits: int) -> tuple[Source, 
 
 def _with_constant(mnemonic: str, location: Location, bits: int, value: int) -> tuple[Source, ...]:
     """Arithmetic with a constant; on less than 32 bits only what leaves the others alone."""
-    amount, keep = value & _ones(bits), _truncation(bits)
+    amount, keep = value & (bits - 1 if mnemonic in _SHIFTS else _ones(bits)), _truncation(bits)
     if bits >= 32:
         if mnemonic in _ARITHMETIC:
             return (Moved(location, (Operation(_ARITHMETIC[mnemonic], amount), *keep)),)
@@ -216,8 +248,13 @@ def _truncation(bits: int) -> tuple[Operation, ...]:
     return () if bits >= 64 else (Operation("and", _ones(bits)),)
 
 
+def _unchanged(location: Location, bits: int) -> tuple[Source, ...]:
+    """An assignment of the low ``bits`` of what is there: 32 clear the rest of a register, fewer keep it."""
+    return (Moved(location, _truncation(bits) if bits >= 32 else ()),)
+
+
 def _merged(location: Location, bits: int, source: Source) -> tuple[Source, ...]:
-    """An assignment of the low ``bits``: 32 clear the rest of a register, fewer keep it."""
+    """An assignment of the low ``bits``, of the second byte where ``bits`` is 0; see `_unchanged` for the others."""
     if bits >= 32:
         return (then(source, *_truncation(bits)),)
     if isinstance(source, Constant):

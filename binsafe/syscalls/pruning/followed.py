@@ -83,8 +83,8 @@ class _Walk:
             self.run.add(at)
             self.steps += 1
             flow, target = region.flow(at)
-            if flow in {Flow.RETURN, Flow.TRAP}:
-                return []
+            if flow in {Flow.RETURN, Flow.TRAP, Flow.UNKNOWN}:
+                return []  # what may follow on the last is one of `ways_in`
             if flow is Flow.INDIRECT:
                 return self._computed(at, known)
             if flow in {Flow.JUMP, Flow.BRANCH}:

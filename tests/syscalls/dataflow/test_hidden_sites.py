@@ -35,6 +35,19 @@ def test_a_site_in_the_middle_of_an_instruction_is_reported_where_something_lead
     }
 
 
+@pytest.mark.parametrize(
+    ("unknown", "reason"),
+    [
+        ("0xc4,0xe2,0x71,0x50,0xc2", "it is a system call behind an instruction that is not known"),  # vpdpbusd
+        ("0xf2,0x0f,0x38,0xf8,0x00", "it is a system call behind an instruction that is not known"),  # enqcmd
+        ("0xc4,0xe2,0x79,0xe6,0x08", "no way leads to this code but one that is computed"),  # cmpbexadd
+    ],
+)
+def test_a_site_behind_an_instruction_that_is_not_known_is_reported(unknown: str, reason: str, tmp_path: Path):
+    found = calls(bare(tmp_path, f"mov $163,%eax; .byte {unknown}; syscall; {_EXIT}"))
+    assert reason in {gap.reason for gap in found.unresolved}
+
+
 def test_a_site_in_the_middle_of_an_instruction_that_nothing_leads_to_is_none(tmp_path: Path):
     assert calls(bare(tmp_path, f"jmp 1f; {_INSIDE}; 1: {_EXIT}")).complete
 

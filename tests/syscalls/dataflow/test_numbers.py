@@ -54,6 +54,10 @@ X86_WAYS = {
         {"exit"},
     ),
     "movsx eax, byte of a register: mov ecx, 60; movsx eax, cl": (b"\xb9\x3c\0\0\0\x0f\xbe\xc1", {"exit"}),
+    "mov eax, 257; or al, al": (b"\xb8\x01\x01\0\0\x08\xc0", {"openat"}),
+    "mov eax, 257; or ah, ah": (b"\xb8\x01\x01\0\0\x08\xe4", {"openat"}),
+    "mov eax, 120; shr eax, 33": (b"\xb8\x78\0\0\0\xc1\xe8\x21", {"exit"}),
+    "mov eax, 30; shl eax, 33": (b"\xb8\x1e\0\0\0\xc1\xe0\x21", {"exit"}),
     "mov eax, 9999 (no such call)": (b"\xb8\x0f\x27\0\0", set()),
 }
 
@@ -78,6 +82,26 @@ X86_UNKNOWN = {
         b"\x48\xc7\x44\x24\x08\x01\0\0\0\x0f\x11\x04\x24\x48\x8b\x44\x24\x08",
         "parts of the stack slot",
     ),
+    "push 60; mov eax, 0x10000; pop ax": (b"\x6a\x3c\xb8\0\0\1\0\x66\x58", "parts of the register"),
+    "xor ecx, ecx; mov eax, 0x10000; lea ax, [rcx + 60]": (
+        b"\x31\xc9\xb8\0\0\1\0\x66\x8d\x41\x3c",
+        "parts of the register",
+    ),
+    "mov ecx, 60; mov eax, 0x1003c; cmove ax, cx; sub eax, 0x10000": (
+        b"\xb9\x3c\0\0\0\xb8\x3c\0\1\0\x66\x0f\x44\xc1\x2d\0\0\1\0",
+        "parts of the register",
+    ),
+    "push 60; pop rcx; pushfq; pop rax": (b"\x6a\x3c\x59\x9c\x58", "the flags"),
+    "mov dword [rsp - 4], 60; push rcx; mov eax, [rsp + 4]": (
+        b"\xc7\x44\x24\xfc\x3c\0\0\0\x51\x8b\x44\x24\x04",
+        "parts of the stack slot",
+    ),
+    "mov rbp, rsp; push 60; pop rcx; push cx; mov eax, [rbp - 8]": (
+        b"\x48\x89\xe5\x6a\x3c\x59\x66\x51\x8b\x45\xf8",
+        "parts of the stack slot",
+    ),
+    "mov eax, 60; rdpkru": (b"\xb8\x3c\0\0\0\x0f\x01\xee", "rdpkru"),
+    "mov ebp, 60; enter 0, 0; mov eax, ebp": (b"\xbd\x3c\0\0\0\xc8\0\0\0\x89\xe8", "enter"),
 }
 
 
