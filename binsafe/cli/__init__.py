@@ -18,14 +18,20 @@ _MANY_OBJECTS = 100_000
 def main() -> None:
     """The console script."""
     gc.set_threshold(_MANY_OBJECTS)
+    os._exit(_conducted())  # all is closed and written; to take the interpreter apart as well takes 10 ms
+
+
+def _conducted() -> int:
+    """The status of the command line, when it has been done."""
     if sys.argv[1:2] == ["run"] and sys.platform == "linux":
         from binsafe.cli.inherited import end_on_interrupt
 
         end_on_interrupt()
         from binsafe.cli.apart import start
 
-        os._exit(start(_PROGRAM))  # all is closed and written; to take the interpreter apart as well takes 5 ms
-    from binsafe.cli.commands import run
+        return start(_PROGRAM)
+    from binsafe.cli.commands import follow
+    from binsafe.cli.entry import conduct
     from binsafe.cli.group import group
 
-    run(group, _PROGRAM)
+    return conduct(lambda: follow(group, _PROGRAM), _PROGRAM)

@@ -35,15 +35,17 @@ def note(message: str) -> None:
 
 
 def conduct(action: Callable[[], object], name: str) -> int:
-    """Do what a command line says; returns the status that the process is to end with.
+    """Do what a command line says and write all output; returns the status that the process is to end with.
 
     Every error that carries a hint becomes two lines, never a traceback.
     """
     open_standard_streams()
     wait_for_children()
     try:
-        status = action()
-        sys.stdout.flush()
+        try:
+            status = action()
+        finally:
+            sys.stdout.flush()
     except KeyboardInterrupt:
         status = INTERRUPTED
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does

@@ -1,11 +1,14 @@
 """How a command line is run, whatever the command."""
 
 import gc
+import io
 
 import click
 import pytest
 
 from binsafe.cli.commands import run
+from binsafe.cli.entry import conduct
+from binsafe.errors import UsageError
 
 
 @click.command()
@@ -22,3 +25,16 @@ def test_the_end_looks_for_no_cycles_in_what_was_loaded(monkeypatch: pytest.Monk
         assert len(gc.get_objects()) < 100
     finally:
         gc.unfreeze()
+
+
+@pytest.mark.parametrize("error", [UsageError("wrong", hint="do it right"), KeyboardInterrupt()])
+def test_what_was_printed_before_an_error_is_written(monkeypatch: pytest.MonkeyPatch, error: BaseException):
+    written = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written))
+
+    def action() -> None:
+        print("half of it")
+        raise error
+
+    assert conduct(action, "command") != 0
+    assert written.getvalue() == b"half of it\n"
