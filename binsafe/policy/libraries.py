@@ -1,4 +1,8 @@
-"""The files that a dynamic program is loaded from beside its own: each may be read and mapped, nothing else."""
+"""The files that a dynamic program is loaded from beside its own: each may be read and mapped, nothing else.
+
+On Linux those alone that were found, are what they were asked for as, and were hashed: a name in a program is no reason
+to let it read what has that name (a "loader" ``/etc/shadow``).
+"""
 
 from collections.abc import Iterator
 
@@ -19,7 +23,7 @@ def library_grants(slice_report: SliceReport) -> Iterator[Grant]:
 def library_denials(slice_report: SliceReport) -> Iterator[Denial]:
     """The libraries that are asked for and cannot be granted, because they were not found or bear no plain path."""
     for library in slice_report.resolved:
-        if library.path is None:
+        if library.path is None or library.sha256 is None:
             reason = f"needed by {library.needed_by} and not found on this system"
             yield Denial(capability=f"load {library.name}", reason=reason)
         elif not _is_path(library.path):
@@ -29,10 +33,12 @@ def library_denials(slice_report: SliceReport) -> Iterator[Denial]:
 def _files(slice_report: SliceReport) -> Iterator[tuple[str, str, str]]:
     """Path, access and reason of each."""
     if slice_report.system == "linux":
-        if slice_report.interpreter is not None:
-            yield slice_report.interpreter, LOADER, "loader: the kernel starts it first, to load the program"
         for library in slice_report.resolved:
-            if library.path is not None and library.name != slice_report.interpreter:
+            if library.path is None or library.sha256 is None:
+                continue
+            if library.name == slice_report.interpreter:
+                yield library.name, LOADER, "loader: the kernel starts it first, to load the program"
+            else:
                 yield library.path, LIBRARY, f"library: needed by {library.needed_by}"
     elif slice_report.system == "macos":
         for asked in slice_report.libraries:

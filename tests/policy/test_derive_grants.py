@@ -13,6 +13,8 @@ from binsafe.policy.conditions import holds
 from binsafe.policy.parsing import parse
 from binsafe.policy.runtimes import compiles
 
+HASH = "ab" * 32
+
 
 def test_grants_carry_reason_and_evidence():
     policy = policy_of(calls=syscalls("socket", "read"))
@@ -170,22 +172,31 @@ def test_files_are_changed_only_where_something_may_be_written():
 
 def test_a_dynamic_program_may_read_its_loader_and_its_libraries():
     resolved = (
-        ResolvedLibrary(name="libc.so.6", path="/usr/lib/libc.so.6", needed_by="program"),
+        ResolvedLibrary(name="/lib64/ld.so", path="/usr/lib64/ld.so", sha256=HASH, needed_by="program"),
+        ResolvedLibrary(name="libc.so.6", path="/usr/lib/libc.so.6", sha256=HASH, needed_by="program"),
         ResolvedLibrary(name="libgone.so", path=None, needed_by="libc.so.6"),
-        ResolvedLibrary(name="libodd.so", path="/usr/../odd\n", needed_by="program"),
+        ResolvedLibrary(name="libodd.so", path="/usr/../odd\n", sha256=HASH, needed_by="program"),
     )
     policy = policy_of(linkage="dynamic", interpreter="/lib64/ld.so", resolved=resolved, calls=syscalls("read"))
     files = {grant.object: (grant.access, grant.reason) for grant in policy.of("read")}
     assert files["/lib64/ld.so"][0] == "loader"
     assert files["/usr/lib/libc.so.6"] == ("library", "library: needed by program")
-    assert not any("odd" in path for path in files)
+    assert {path for path, (access, _) in files.items() if access} == {"/lib64/ld.so", "/usr/lib/libc.so.6"}
     assert "needed by libc.so.6" in denied(policy)["load libgone.so"].reason
     assert "load libodd.so" in denied(policy)
     assert read_policy(msgspec.json.encode(policy).decode(), "p.json") == policy
 
 
+@pytest.mark.parametrize("path", [None, "/etc/shadow"])
+def test_a_loader_or_library_that_was_not_read_as_one_may_not_be_read(path: str | None):
+    resolved = tuple(ResolvedLibrary(name=n, path=path, needed_by="program") for n in ("/etc/shadow", "libx.so"))
+    policy = policy_of(linkage="dynamic", interpreter="/etc/shadow", resolved=resolved)
+    assert "/etc/shadow" not in {grant.object for grant in policy.of("read")}
+    assert {"load /etc/shadow", "load libx.so"} <= denied(policy).keys()
+
+
 def test_a_library_that_is_named_to_be_read_is_still_mapped():
-    libc = ResolvedLibrary(name="libc.so.6", path="/usr/lib/libc.so.6", needed_by="program")
+    libc = ResolvedLibrary(name="libc.so.6", path="/usr/lib/libc.so.6", sha256=HASH, needed_by="program")
     policy = policy_of(Request(read=("/usr/lib/libc.so.6",)), linkage="dynamic", resolved=(libc,))
     assert [g.access for g in policy.of("read") if g.object == "/usr/lib/libc.so.6"] == ["library"]
 
