@@ -1,9 +1,11 @@
 """The files that a dynamic program is loaded from beside its own: each may be read and mapped, nothing else.
 
-On Linux those alone that were found, are what they were asked for as, and were hashed: a name in a program is no reason
-to let it read what has that name (a "loader" ``/etc/shadow``).
+A name in a program is no reason to let it read what has that name (a "loader" ``/etc/shadow``). So on Linux these are
+the files that were found, are libraries, and were hashed. Nobody looks for a Mac's, and dyld goes on without a weak one
+that turns out to be none: there the name has to be one that only libraries have.
 """
 
+import re
 from collections.abc import Iterator
 
 from binsafe.model import Denial, Grant, SliceReport
@@ -11,6 +13,7 @@ from binsafe.policy.objects import LIBRARY, LOADER, ObjectError, check_object
 
 _MACOS_SYSTEM = ("/usr/lib/", "/System/")
 """Where dyld finds the system's own libraries, mostly in its cache: every profile for macOS has these folders."""
+_MACOS_NAME = re.compile(r".+(?:\.dylib|\.so|\.framework/.+)")
 
 
 def library_grants(slice_report: SliceReport) -> Iterator[Grant]:
@@ -28,6 +31,11 @@ def library_denials(slice_report: SliceReport) -> Iterator[Denial]:
             yield Denial(capability=f"load {library.name}", reason=reason)
         elif not _is_path(library.path):
             yield Denial(capability=f"load {library.name}", reason="its path is not in a plain form")
+    for name in _beside_macos(slice_report):
+        if _MACOS_NAME.fullmatch(name) is None:
+            yield Denial(
+                capability=f"load {name}", reason="its name is not that of a library; name it with --read if it is"
+            )
 
 
 def _files(slice_report: SliceReport) -> Iterator[tuple[str, str, str]]:
@@ -40,10 +48,16 @@ def _files(slice_report: SliceReport) -> Iterator[tuple[str, str, str]]:
                 yield library.name, LOADER, "loader: the kernel starts it first, to load the program"
             else:
                 yield library.path, LIBRARY, f"library: needed by {library.needed_by}"
-    elif slice_report.system == "macos":
-        for asked in slice_report.libraries:
-            if asked.name.startswith("/") and not asked.name.startswith(_MACOS_SYSTEM):
-                yield asked.name, LIBRARY, "library: needed by program"
+    for name in _beside_macos(slice_report):
+        if _MACOS_NAME.fullmatch(name) is not None:
+            yield name, LIBRARY, "library: needed by program"
+
+
+def _beside_macos(slice_report: SliceReport) -> Iterator[str]:
+    """The libraries that a program of macOS names by their whole path, without the system's own."""
+    if slice_report.system == "macos":
+        names = (library.name for library in slice_report.libraries)
+        yield from (name for name in names if name.startswith("/") and not name.startswith(_MACOS_SYSTEM))
 
 
 def _is_path(path: str) -> bool:

@@ -202,9 +202,12 @@ def test_a_library_that_is_named_to_be_read_is_still_mapped():
 
 
 def test_a_program_of_macos_may_read_libraries_that_are_not_the_systems():
-    libraries = tuple(Library(name=n, kind="load") for n in ("/usr/lib/libSystem.B.dylib", "/opt/x.dylib", "@rpath/y"))
+    granted = {"/opt/x.dylib", "/opt/lib/y.so", "/Library/Frameworks/P.framework/Versions/3/P"}
+    names = ("/usr/lib/libSystem.B.dylib", "@rpath/y", "/Users/me/.ssh/id_rsa", *sorted(granted))
+    libraries = tuple(Library(name=name, kind="weak") for name in names)
     policy = policy_of(system="macos", arch="arm64", libraries=libraries)
-    assert {g.object for g in policy.of("read") if g.access == "library"} == {"/opt/x.dylib"}
+    assert {g.object for g in policy.of("read") if g.access == "library"} == granted
+    assert "--read" in denied(policy)["load /Users/me/.ssh/id_rsa"].reason
 
 
 def test_a_folder_for_temporary_files_stands_in_for_the_one_that_goes_with_the_program():
