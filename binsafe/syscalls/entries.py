@@ -1,6 +1,6 @@
 """All ways of a program into the kernel: its sites, the numbers that they can be given, and what could not be told."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from binsafe.model import Slice
@@ -9,6 +9,7 @@ from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.dataflow import sites
 from binsafe.syscalls.dataflow.broadcast import broadcast
 from binsafe.syscalls.dataflow.relayed import relayed
+from binsafe.syscalls.dataflow.sites import Site
 from binsafe.syscalls.dataflow.wrappers import Gap, Number, Parameter, Resolution, resolve
 from binsafe.syscalls.decoding.decode import OutOfInstructions
 from binsafe.syscalls.pruning import fallbacks, go, settled, spawning, unreferenced, untaken
@@ -27,8 +28,7 @@ class Entries(NamedTuple):
     numbers: frozenset[Number]
     gaps: frozenset[Gap]
     parameters: frozenset[Parameter]
-    sites: tuple[tuple[Place, frozenset[int]], ...]
-    """Each site, and all its numbers."""
+    sites: tuple[Site, ...]
     whole: bool
     """False where the budget was used up on the way: there may be more."""
 
@@ -46,36 +46,52 @@ def entries(program: Program) -> Entries:
     numbers: set[Number] = set()
     gaps: set[Gap] = set()
     parameters: set[Parameter] = set()
-    found: list[tuple[Place, frozenset[int]]] = []
+    found: list[Site] = []
     whole = True
     try:
-        for site in sites.find(program):
-            if isinstance(site, Gap):
-                gaps.add(site)
+        for place in sites.find(program):
+            if isinstance(place, Gap):
+                gaps.add(place)
                 continue
-            plausible = sites.is_plausible(program, site)
-            resolution = resolve(program, site, plausible=plausible)
-            here = set(resolution.numbers)
-            for gap in resolution.gaps if plausible else ():
-                told = _told(program, gap)
-                if told is None:
-                    gaps.add(gap)
-                else:
-                    here |= told.numbers
-                    parameters |= told.parameters
-            numbers |= here
+            resolution = _resolved(program, place)
+            numbers |= resolution.numbers
+            gaps |= resolution.gaps
             parameters |= resolution.parameters
-            found.append((site, frozenset(number.value for number in here)))
+            sure = not resolution.gaps and not resolution.parameters
+            found.append(Site(place, frozenset(number.value for number in resolution.numbers), sure))
         foreign = _x32(program)
         gaps |= {Gap(n.address, "the number is one of the x32 ABI") for n in numbers if n.value in foreign}
-        never = fallbacks.never_taken(program, numbers, gaps)
-        numbers = go.needed(program, fallbacks.needed(program, unreferenced.needed(program, numbers), gaps))
-        child = spawning.never_taken(program, numbers)
-        numbers = settled.needed(program, numbers, lambda region: never(region) | child.get(region.start, set()))
-        numbers = untaken.needed(program, numbers, found)
+        numbers = _made(program, numbers, found)
     except OutOfInstructions:
         whole = False
     return Entries(frozenset(numbers), frozenset(gaps), frozenset(parameters), tuple(found), whole)
+
+
+def _resolved(program: Program, place: Place) -> Resolution:
+    """What one site can be given. What looks like a site and may be data is no gap where its number is not known."""
+    plausible = sites.is_plausible(program, place)
+    found = resolve(program, place, plausible=plausible)
+    if not plausible:
+        return found._replace(gaps=frozenset())
+    gaps: set[Gap] = set()
+    for gap in found.gaps:
+        told = _told(program, gap)
+        if told is None:
+            gaps.add(gap)
+        else:
+            found = found._replace(numbers=found.numbers | told.numbers, parameters=found.parameters | told.parameters)
+    return found._replace(gaps=frozenset(gaps))
+
+
+def _made(program: Program, numbers: Collection[Number], found: Collection[Site]) -> set[Number]:
+    """The numbers without those that are never passed, by the rules of `binsafe.syscalls.pruning` in order."""
+    failing = fallbacks.never_taken(program, numbers, found)
+    made = unreferenced.needed(program, numbers)
+    made = fallbacks.needed(program, made, failing)
+    made = go.needed(program, made)
+    child = spawning.never_taken(program, made)
+    made = settled.needed(program, made, lambda region: failing(region) | child.get(region.start, set()))
+    return untaken.needed(program, made, found)
 
 
 def _x32(program: Program) -> frozenset[int]:

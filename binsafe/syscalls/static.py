@@ -14,10 +14,10 @@ from binsafe.limits import MAX_EVIDENCE
 from binsafe.model import Slice, Syscalls, Unresolved
 from binsafe.model.facts import ArgumentValues
 from binsafe.syscalls import vdso
-from binsafe.syscalls.controlflow.places import Place
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.dataflow.arguments import at_sites
 from binsafe.syscalls.dataflow.decisive import decisive
+from binsafe.syscalls.dataflow.sites import Site
 from binsafe.syscalls.dataflow.wrappers import Gap, Number
 from binsafe.syscalls.decoding.decode import Decoder, OutOfInstructions
 from binsafe.syscalls.entries import Entries, entries, unwritten
@@ -55,7 +55,7 @@ def analyse_static(
     return structs.replace(result, arguments=_proved(program, found.sites))
 
 
-def _proved(program: Program, own: Iterable[tuple[Place, frozenset[int]]]) -> dict[str, tuple[ArgumentValues, ...]]:
+def _proved(program: Program, own: Iterable[Site]) -> dict[str, tuple[ArgumentValues, ...]]:
     """What is known of arguments: nothing where looking would take too long."""
     try:
         given = at_sites(program, own, decisive(program.machine.arch, dynamic=False)).given

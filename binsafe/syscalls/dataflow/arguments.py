@@ -15,6 +15,7 @@ from binsafe.syscalls.controlflow.places import Edge, Kind, Place
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.dataflow.backward import before, is_upper_half
 from binsafe.syscalls.dataflow.decisive import BITS
+from binsafe.syscalls.dataflow.sites import Site
 from binsafe.syscalls.dataflow.wrappers import MAX_OPERATIONS, STEP_COST
 from binsafe.syscalls.machines.arithmetic import Operation, compute
 from binsafe.syscalls.machines.machine import Constant, Flow, Location, Moved, Unknown
@@ -49,10 +50,8 @@ class Found(NamedTuple):
     carried: frozenset[Carried]
 
 
-def at_sites(
-    program: Program, sites: Iterable[tuple[Place, frozenset[int]]], wanted: Mapping[int, tuple[int, ...]]
-) -> Found:
-    """What a file's own sites are given, with the numbers that each was found to have.
+def at_sites(program: Program, sites: Iterable[Site], wanted: Mapping[int, tuple[int, ...]]) -> Found:
+    """What a file's own sites are given.
 
     ``wanted`` says which arguments of which numbers matter.
 
@@ -61,7 +60,7 @@ def at_sites(
     """
     given: set[Given] = set()
     carried: set[Carried] = set()
-    for site, own in sites:
+    for site, own, _ in sites:
         for position in sorted({p for number in own for p in wanted.get(number, ())}):
             numbers_ = frozenset(number for number in own if position in wanted.get(number, ()))
             number = Moved(program.machine.number)

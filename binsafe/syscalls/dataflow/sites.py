@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,6 +24,15 @@ _REACH = 64
 
 _SITE_SIZE = 4
 """Bytes of the longest instruction that is a site."""
+
+
+class Site(NamedTuple):
+    """A system-call instruction, and the numbers that it can be given."""
+
+    place: Place
+    numbers: frozenset[int]
+    sure: bool
+    """Whether these are all: False where a way to it was not understood, or comes from another file."""
 
 
 def find(program: Program) -> Iterator[Place | Gap]:

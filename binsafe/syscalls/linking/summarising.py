@@ -10,10 +10,10 @@ from binsafe.formats.elf_linking import Linking
 from binsafe.formats.gopclntab import FunctionTable
 from binsafe.model import Slice
 from binsafe.syscalls import vdso
-from binsafe.syscalls.controlflow.places import Place
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.dataflow import arguments
 from binsafe.syscalls.dataflow.decisive import decisive
+from binsafe.syscalls.dataflow.sites import Site
 from binsafe.syscalls.decoding.code import HIGHEST_ADDRESS
 from binsafe.syscalls.decoding.decode import Decoder, OutOfInstructions
 from binsafe.syscalls.entries import entries, unwritten
@@ -101,7 +101,7 @@ class Summariser:
         self._gaps: list[Gap] = []
         self._wrappers: set[Wrapper] = set()
         self._passed: dict[tuple[str, str], set[Passed]] = {}
-        self._sites: tuple[tuple[Place, frozenset[int]], ...] = ()
+        self._sites: tuple[Site, ...] = ()
         self._anywhere = max(0, self._graph.entry)
         """A function that stands for code which was not looked at."""
         self._whole = True

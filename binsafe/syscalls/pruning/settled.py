@@ -9,7 +9,7 @@ to it ends so. What leads to code without being seen here counts as a way: an ad
 program, a jump that is computed, a catch of an exception.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from functools import cache
 from itertools import product
@@ -25,6 +25,7 @@ from binsafe.syscalls.dataflow.wrappers import MAX_OPERATIONS, Number
 from binsafe.syscalls.machines.arithmetic import Operation, compute
 from binsafe.syscalls.machines.machine import Constant, Flow, Location, Moved
 from binsafe.syscalls.pruning import followed
+from binsafe.syscalls.pruning.fallbacks import Never
 from binsafe.syscalls.tables import numbers
 
 CHOSEN = frozenset(
@@ -47,12 +48,9 @@ _MAX_PAIRS = 256
 _GOES_ON = (Flow.NEXT, Flow.BRANCH)
 _BITS = (1 << 64) - 1
 
-Never = Callable[[Region], set[tuple[int, int]]]
-"""Region -> edges between its instructions, by index, that are never taken for another reason."""
-
 
 def needed(program: Program, found: Iterable[Number], never: Never) -> set[Number]:
-    """The numbers without those calls of which all places are dead.
+    """The numbers without those calls of which all places are dead; ``never`` are edges that are not taken either.
 
     Raises:
         OutOfInstructions: the budget was used up.

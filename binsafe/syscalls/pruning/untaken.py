@@ -1,24 +1,28 @@
 """Calls on ways that are never taken, in programs that bear no names: by the kernel's word, or by glibc's source.
 
-As in `binsafe.syscalls.linking.habits` all of it was read in the source, and each rule names the place. Here code is
-known by what control passes on every way to a call; built differently it loses the gain and not the call. Programs that
-imitate it are only denied the calls that they hide. What is said of glibc's own descriptor of a thread is for x86-64.
+As in `binsafe.syscalls.linking.habits` all of it was read in the source, and each rule names the place. Here a function
+of the C library is known by what control passes on every way to a call. That must be nothing that a program may do as
+well by itself, such as to ask the kernel for the same (``syscall(SYS_getrandom, ...)``): so it counts only where the
+instruction stands that enters the kernel, and together with something else that is the library's alone. Built
+differently the library loses the gain and not the call. Programs that imitate it are only denied the calls that they
+hide. What is said of glibc's own descriptor of a thread is for x86-64.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from binsafe.formats.structure import find_all
 from binsafe.syscalls.controlflow.places import Place
 from binsafe.syscalls.controlflow.program import Program
+from binsafe.syscalls.controlflow.regions import Region
 from binsafe.syscalls.dataflow.arguments import at_sites
+from binsafe.syscalls.dataflow.sites import Site
 from binsafe.syscalls.dataflow.wrappers import Number
 from binsafe.syscalls.glibc import is_static_glibc
+from binsafe.syscalls.machines.machine import Flow
 from binsafe.syscalls.pruning.passes import MAX_SEEN, Passed, always_passes
 from binsafe.syscalls.tables import numbers
-
-Sites = Collection[tuple[Place, frozenset[int]]]
 
 _PROFILING = b"file is no correct profile data file"
 _NEXT = 250
@@ -28,6 +32,8 @@ _SELF = "fs:[0x10]"
 _PROTOCOL = b"\xff\xff\xff\xcf"
 """``~PTHREAD_MUTEXATTR_PROTOCOL_MASK``: ``pthread_mutexattr_setprotocol`` clears these bits before it sets them."""
 _CLONE_THREAD = 0x10000
+_NO_ENTROPY = b"Fatal glibc error: cannot get entropy for arc4random"
+_WITH_ENOSYS = (", 0x26", ", #0x26")
 _IDENTITY = frozenset({"faccessat", "getuid", "geteuid", "getgid", "getegid", "getgroups"})
 _OF_THREAD = frozenset({"sched_getparam", "sched_getscheduler", "sched_setscheduler"})
 _SCHEDULING = frozenset(
@@ -53,7 +59,7 @@ class Way(NamedTuple):
         )
 
 
-def needed(program: Program, found: Iterable[Number], sites: Sites) -> set[Number]:
+def needed(program: Program, found: Iterable[Number], sites: Collection[Site]) -> set[Number]:
     """The numbers without those that are passed on ways only that are never taken.
 
     Raises:
@@ -61,10 +67,8 @@ def needed(program: Program, found: Iterable[Number], sites: Sites) -> set[Numbe
     """
     kept = set(found)
     known = numbers(program.machine.arch)
-    made: dict[int, set[int]] = {}
-    for number in kept:
-        made.setdefault(number.address, set()).add(number.value)
-    for way in _ways(program, made, sites):
+    threads = _makes_threads(program, kept, sites)
+    for way in _ways(program, sites, threads=threads):
         values = {known[name] for name in way.calls if name in known}
         for number in [number for number in kept if number.value in values]:
             place = program.place(number.address)
@@ -73,52 +77,83 @@ def needed(program: Program, found: Iterable[Number], sites: Sites) -> set[Numbe
     return kept
 
 
-def _ways(program: Program, made: Mapping[int, AbstractSet[int]], sites: Sites) -> Iterator[Way]:
+def _ways(program: Program, sites: Collection[Site], *, threads: bool) -> Iterator[Way]:
+    """The ways of which a rule speaks; ``threads`` says whether there can be any but the first."""
     known = numbers(program.machine.arch)
 
-    def makes(call: str) -> Passed:
-        return lambda place: made.get(place.address) == {known[call]}
+    def making(call: str) -> Mapping[int, int]:
+        """Where the kernel is entered for a call and for no other -> where the region starts that does it itself."""
+        alone = frozenset({known[call]})
+        return {site.place.address: site.place.region.start for site in sites if site.sure and site.numbers == alone}
+
+    def passes(places: Container[int]) -> Passed:
+        return lambda place: place.address in places
+
+    def within(regions: Collection[int], passed: Passed = lambda _: True) -> Passed:
+        return lambda place: place.region.start in regions and passed(place)
 
     # exit_group does not return: kernel/exit.c
-    yield Way({"exit"}, (makes("exit_group"),), most=_NEXT)
+    yield Way({"exit"}, (passes(making("exit_group")),), most=_NEXT)
     # musl, src/misc/getrlimit.c: only where errno says that the kernel does not know prlimit64
-    yield Way({"getrlimit"}, (makes("prlimit64"), _compares_with_enosys), most=_NEXT)
+    asking = making("prlimit64")
+    yield Way({"getrlimit"}, (passes(asking), within(asking.values(), _compares_with_enosys)), most=_NEXT)
     if program.slice.linkage == "dynamic" or not is_static_glibc(program.slice.data):
         return
-    # sysdeps/unix/sysv/linux/faccessat.c: only where the kernel does not know faccessat2
-    yield Way(_IDENTITY, (makes("faccessat2"),))
+    # sysdeps/unix/sysv/linux/faccessat.c: only where errno says that the kernel does not know faccessat2
+    asking = making("faccessat2")
+    yield Way(_IDENTITY, (passes(asking), within(asking.values(), _compares_with_enosys)))
     # stdlib/arc4random.c: waits for /dev/random only where the kernel does not know getrandom
-    yield Way({"ppoll"}, (makes("getrandom"),))
+    drawing = _and_callers(program, _regions_naming(program, _NO_ENTROPY))
+    yield Way({"ppoll"}, (within(drawing, passes(making("getrandom"))),))
     # elf/dl-profile.c, _dl_start_profile: for LD_PROFILE only, and goes on where it is given no timer
-    profiling = _regions_naming(program, _PROFILING)
-    yield Way({"setitimer"}, (lambda place: place.region.start in profiling,), callers_only=True)
-    if not _makes_threads(program, made, sites):
+    yield Way({"setitimer"}, (within(_regions_naming(program, _PROFILING)),), callers_only=True)
+    if not threads:
         # libio/genops.c, _IO_unbuffer_all: waits for a stream that another thread holds
-        ending = _ending(program)
-        yield Way({"sched_yield"}, (lambda place: place.region.start in ending,), callers_only=True)
+        yield Way({"sched_yield"}, (within(_ending(program)),), callers_only=True)
         # sysdeps/nptl/libc_start_call_main.h: ends the first thread where there is another (__nptl_nthreads)
-        yield Way({"exit"}, (lambda place: place.instruction.mnemonic == "lock dec",))
+        yield Way({"exit"}, (within(_starting(program), lambda place: place.instruction.mnemonic == "lock dec"),))
     # nptl/tpp.c: changes the priority of who owns a mutex of a protocol that the initialisers of pthread.h do not set
     if not _sets_protocol(program):
         yield Way(_SCHEDULING, (lambda place: _SELF in place.instruction.operands,), callers_only=True)
     # nptl/pthread_create.c: for threads whose attributes ask for it
-    creating = _creating(program)
-    yield Way(_OF_THREAD, (lambda place: place.region.start in creating,))
+    yield Way(_OF_THREAD, (within(_creating(program)),))
 
 
 def _compares_with_enosys(place: Place) -> bool:
-    """Whether it is ``cmp dword ptr [rax], 38``: what a function returned points to ``errno``."""
-    mnemonic, operands = place.instruction.mnemonic, place.instruction.operands
-    return (mnemonic, operands) == ("cmp", "dword ptr [rax], 0x26")
+    """Whether something is compared with ``ENOSYS``, as ``errno`` is."""
+    return place.instruction.mnemonic == "cmp" and place.instruction.operands.endswith(_WITH_ENOSYS)
 
 
-def _makes_threads(program: Program, made: Mapping[int, AbstractSet[int]], sites: Sites) -> bool:
+def _makes_threads(program: Program, made: Iterable[Number], sites: Iterable[Site]) -> bool:
     """Whether it can make any, as far as the flags of ``clone`` are known; those of ``clone3`` are in memory."""
     known = numbers(program.machine.arch)
-    if any(known["clone3"] in values for values in made.values()):
+    if any(number.value == known["clone3"] for number in made):
         return True
     given = at_sites(program, sites, {known["clone"]: (0,)}).given
     return any(each.value is None or each.value & _CLONE_THREAD for each in given)
+
+
+def _starting(program: Program) -> set[int]:
+    """Where the regions start of what the C library does before it calls ``main``, which it does through a pointer.
+
+    That is what the program's first instructions call, and what is called there (``csu/libc-start.c``).
+    """
+    begin = program.region(program.slice.entry)
+    called = [] if begin is None else _called(program, begin)
+    return {inner.start for each in called for inner in (each, *_called(program, each))}
+
+
+def _called(program: Program, region: Region) -> list[Region]:
+    """The regions that another one calls by their addresses."""
+    flows = map(region.flow, range(len(region.instructions)))
+    targets = {target for flow, target in flows if flow is Flow.CALL and target is not None}
+    return [found for target in targets if (found := program.region(target)) is not None]
+
+
+def _and_callers(program: Program, starts: AbstractSet[int]) -> set[int]:
+    """The same regions and those that call their first instructions."""
+    firsts = [Place(region, 0) for start in starts if (region := program.region(start)) is not None]
+    return {*starts, *(edge.place.region.start for first in firsts for edge in program.entries(first))}
 
 
 def _ending(program: Program) -> set[int]:

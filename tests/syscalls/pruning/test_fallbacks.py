@@ -139,3 +139,39 @@ def test_the_same_for_arm64():
     code.syscall()
     code.ret()
     assert made(code) == {"pipe2"}
+
+
+_THROUGH = (
+    "mov $439,%edi; call wrapper; cmp $-38,%eax; jne .Lon; mov $257,%edi; call wrapper; .Lon: ret; "
+    ".p2align 4; wrapper: {}; .p2align 4; inner: mov %rdi,%rax; syscall; ret"
+)
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("wrapper", "why"),
+    [
+        ("jmp inner", ""),
+        ("push %rbx; call inner; pop %rbx; ret", ""),
+        ("cmpl $0,%fs:8; je .Lask; mov $-125,%eax; ret; .Lask: mov %rdi,%rax; syscall; ret", ""),
+        ("cmpl $0,%fs:8; je .Lask; mov $-38,%eax; ret; .Lask: mov %rdi,%rax; syscall; ret", "it fails by itself"),
+        ("cmpl $0,%fs:8; je .Lask; mov %fs:16,%eax; ret; .Lask: jmp inner", "what else it returns is not known"),
+        ("call inner; mov $164,%eax; syscall; ret", "it returns what another call did"),
+        ("call inner; mov $164,%edi; jmp inner", "it passes another number on in a jump"),
+        ("call inner; mov $164,%edi; call inner; ret", "it passes another number on in a call"),
+        ("call inner; jmp *%fs:16", "it goes on nobody knows where"),
+    ],
+)
+def test_a_function_returns_the_answer_to_the_number_that_it_is_given_or_not(tmp_path: Path, wrapper: str, why: str):
+    found = calls(bare(tmp_path, _THROUGH.format(wrapper)))
+    assert ("openat" in found.required) == bool(why)
+
+
+@needs_compiler
+def test_a_site_of_which_not_all_numbers_are_known_says_nothing(tmp_path: Path):
+    """It is given a number that is always known by itself, and another by who calls it."""
+    text = (
+        "_start: mov $435,%edi; call maker; ret; .p2align 4; maker: mov %rdi,%rax; test %rsi,%rsi; je .Lask; "
+        "mov $439,%eax; .Lask: syscall; cmp $-38,%eax; jne .Lon; mov $57,%eax; syscall; .Lon: ret"
+    )
+    assert {"clone3", "faccessat2", "fork"} <= set(calls(bare(tmp_path, text)).sites)

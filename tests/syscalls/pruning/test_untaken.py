@@ -169,3 +169,30 @@ def test_limits_are_asked_for_in_the_older_way_only_where_the_newer_is_not_known
     assert "getrlimit" not in made(limits(38), b"")
     assert "getrlimit" in made(limits(22), b"")
     assert "getrlimit" in made(limits(38, first=39), b"")
+
+
+_OF_ITS_OWN = """
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+extern int *__errno_location(void);
+static volatile int left = 2;
+int main(void) {
+    char some[16]; struct pollfd one = {0, POLLIN, 0}; struct rlimit limit;
+    syscall(SYS_getrandom, some, 16, 0);
+    syscall(SYS_faccessat2, AT_FDCWD, "/", R_OK, 0);
+    syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, &limit);
+    __asm__ volatile("lock decl %0" : "+m"(left));
+    if (getuid() + getgid() == 1) syscall(SYS_exit, ppoll(&one, 1, 0, 0));
+    return syscall(SYS_acct, 0) && *__errno_location() == 38 && syscall(SYS_getrlimit, RLIMIT_NOFILE, &limit);
+}
+"""
+
+
+@needs_compiler
+def test_what_a_program_does_like_its_c_library_is_not_taken_for_that(tmp_path: Path):
+    """It asks the kernel itself for what glibc asks for before it does what it never does."""
+    found = calls(build(tmp_path, "program", _OF_ITS_OWN, "-static", "-s"))
+    assert {"ppoll", "getuid", "getgid", "exit", "getrlimit"} <= set(found.required)
