@@ -179,30 +179,6 @@ def test_a_program_that_is_looked_for_is_named_where_it_is(capsys: pytest.Captur
     assert ["expected=True" in line for line in told] == [False, True, False]
 
 
-STACK = """
-#define _GNU_SOURCE
-#include <pthread.h>
-#include <stdio.h>
-int main(void) {
-    pthread_attr_t attributes;
-    FILE *file = fopen("/proc/self/maps", "r"), *other = fopen("/proc/self/status", "r");
-    char line[4096] = "";
-    int own = file && fgets(line, sizeof line, file);
-    printf("%d %d %d\\n", pthread_getattr_np(pthread_self(), &attributes), own, other != NULL);
-}
-"""
-
-
-@pytest.mark.parametrize(("linked", "expected"), [((), b"0 1 0\n"), (("-static",), b"2 0 0\n")], ids=["", "static"])
-def test_a_program_with_libraries_learns_where_its_stack_is(folder: Path, linked: tuple[str, ...], expected: bytes):
-    if shutil.which("gcc") is None:
-        pytest.skip("gcc is not installed")
-    source = folder / "stack.c"
-    source.write_text(STACK)
-    subprocess.run(["gcc", *linked, "-o", folder / "stack", source], check=True)
-    assert run(str(folder / "stack")) == (0, expected, b"")
-
-
 def test_it_learns_how_many_processors_there_are():
     lines = run("grep", "-c", "^processor", "/proc/cpuinfo")[1], run("grep", "-c", "^cpu[0-9]", "/proc/stat")[1]
     assert lines == (f"{len(os.sched_getaffinity(0))}\n".encode(),) * 2

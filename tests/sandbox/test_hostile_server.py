@@ -32,7 +32,6 @@ PATHS = {
 }
 """Attempt -> what it reads, where not every machine has that."""
 USUAL = {
-    "own_maps",
     "mounts",
     "cgroups",
     "controlling_terminal",
@@ -48,7 +47,6 @@ USUAL = {
     "chdir_etc",
     "path_fd_folder",
     "path_fd_then_open",
-    "readlink_exe",
     "readlink_localtime",
     "openat2_path",
     "out_of_memory_score",

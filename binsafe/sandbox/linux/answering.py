@@ -214,12 +214,16 @@ class Answerer:
             self._report(call, name, limit, operation="limit", result=errno.EPERM, grant=grant)
 
     def _look(self, call: Call, name: str, lookups: Lookups) -> None:
-        missed = lookups.miss(self._listener, call, PATH_CALLS[name])
-        flags = PATH_CALLS[name].flags
-        give = owned.find(missed.path, loaded=self._watch.loaded) if missed is not None and flags is not None else None
-        if give is not None and flags is not None:
-            self._carry_out(call, name, lambda call: give(self._listener, call, call.arguments[flags]))
+        kind = PATH_CALLS[name]
+        asked = lookups.asked(self._listener, call, kind)
+        if asked is None:
+            self._listener.proceed(call)
             return
+        give = owned.find(call, kind, asked.path, called=self._watch.called)
+        if give is not None and not lookups.was_granted(asked.path):
+            self._carry_out(call, name, lambda call: give(self._listener, call))
+            return
+        missed = lookups.miss(call, kind, asked)
         if missed is not None and lookups.refuses:
             self._listener.finish(call, errno.EACCES if missed.writes else errno.ENOENT)
         else:
@@ -232,7 +236,7 @@ class Answerer:
                 operation="write" if missed.writes else "read",
                 result=errno.EACCES,
                 expected=missed.expected,
-                grant=self._watch.wanted(missed, opened=flags is not None),
+                grant=self._watch.wanted(missed, opened=kind.flags is not None),
             )
 
     def _name(self, call: Call) -> None:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from binsafe.errors import NotEnforceable
 from binsafe.model import Policy
 from binsafe.policy.objects import TEMPORARY
-from binsafe.renderers import linux
+from binsafe.renderers import linux, narrowing
 from binsafe.sandbox.backends import Order
 from binsafe.sandbox.linux.cargo import Cargo
 from binsafe.sandbox.linux.destinations import pin
 from binsafe.sandbox.linux.layout import DEVICES, ITSELF, READ, Layout, granted_paths, lay_out
-from binsafe.sandbox.linux.pathcalls import PATH_CALLS, UNNAMED
+from binsafe.sandbox.linux.pathcalls import LINKS, PATH_CALLS, UNNAMED
 from binsafe.sandbox.linux.planning import plan_for
 from binsafe.sandbox.linux.process import Process
 from binsafe.sandbox.linux.starting import Stage
@@ -38,7 +38,7 @@ def confine(order: Order, stage: Stage, arch: str, backend: str) -> Process:
         notify = set[str]() if walks else {*PATH_CALLS}
         if destinations.addresses:
             notify.add("listen")  # see grafting.listen
-        plan = plan_for(order, layout, arch, frozenset(notify), UNNAMED if walks else {})
+        plan = plan_for(order, layout, arch, frozenset(notify), _forms(layout) if walks else {})
         left = here if (here := os.getcwd()) != plan["cwd"] else ""
         stage.begin(plan, streams.descriptors, (order.program, cargo.descriptor))
         from binsafe.sandbox.linux.watching import watch_for  # while the stage works, from here on
@@ -65,6 +65,15 @@ def reads_folders(policy: Policy) -> bool:
     given = [grant.object for kind in ("read", "write") for grant in policy.of(kind) if not grant.access]
     named = [path for path in given if path not in temporary]
     return any(os.path.isdir(path) for path in named if path.startswith("/"))
+
+
+def _forms(layout: Layout) -> dict[str, tuple[narrowing.Tests, ...]]:
+    """The forms of calls with a path that come by where whole folders were given.
+
+    The link that stands for /proc/self/exe leads to the program that was started; others have to be told otherwise.
+    """
+    others = layout.grantees - {layout.program, ITSELF}
+    return {**UNNAMED, **(LINKS if others else {})}
 
 
 def _public_folders(layout: Layout) -> list[str]:

@@ -21,7 +21,7 @@ from binsafe.sandbox.linux.alone import ALONE
 from binsafe.sandbox.linux.backend import native_arch
 from binsafe.sandbox.linux.confining import reads_folders
 from binsafe.sandbox.linux.destinations import Destinations, pin
-from binsafe.sandbox.linux.layout import inside
+from binsafe.sandbox.linux.layout import PROGRAM_FOLDER, check_present, inside
 from binsafe.sandbox.linux.lookups import Lookups
 from binsafe.sandbox.linux.pathcalls import PATH_CALLS
 from binsafe.sandbox.linux.planning import limits_of
@@ -109,6 +109,7 @@ class Landlock:
             order.on_violation,
             destinations=destinations,
             lookups=_lookups(policy) if named else None,
+            called=f"{PROGRAM_FOLDER}/{Path(policy.artifact.name).name}",
             alone=True,
         )
         copy = _sealed_copy(order.program)
@@ -193,11 +194,7 @@ def _paths(policy: Policy) -> Iterator[tuple[str, int]]:
     for kind, mode in (("read", os.R_OK), ("write", os.W_OK)):
         for grant in policy.grants:
             if grant.kind == kind and grant.object.startswith("/") and grant.access != "scratch":
-                if not os.path.exists(grant.object):
-                    raise NotEnforceable(
-                        f"{grant.object} is granted and does not exist",
-                        hint="create it, name its folder instead, or leave the grant out",
-                    )
+                check_present(grant.object)
                 yield grant.object, mode
 
 

@@ -44,13 +44,16 @@ _INTERFACES: Final = ("/proc/net/if_inet6", b"00000000000000000000000000000001 0
 """Java binds no IPv6 address where this list (proc(5)) is empty: loopback, which is all that can be bound here."""
 
 ITSELF: Final = "/proc/self/exe"
-"""How a program names itself that wants to run once more (BusyBox its applets)."""
+"""How a program names itself, to find what lies beside it, or to run once more (BusyBox its applets)."""
 
 _PROCESSORS: Final[Mapping[str, tuple[str, str]]] = {
     "/proc/stat": ("cpu  0 0 0 0 0 0 0 0 0 0\n", "cpu{} 0 0 0 0 0 0 0 0 0 0\n"),
     "/proc/cpuinfo": ("", "processor\t: {}\n\n"),
 }
 """How many processors there are, as sched_getaffinity(2) says, and no more: Node and libgc count these lines."""
+
+_ONES_OWN: Final = ("/proc/self", "/proc/thread-self", "/proc/mounts", "/proc/net", "/dev/fd")
+"""Links to what another process finds to be something else (proc(5)): all but the first two lead into /proc/self."""
 
 _FILES: Final[tuple[GrantKind, ...]] = ("read", "write")
 
@@ -97,8 +100,13 @@ def lay_out(order: Order, cargo: Cargo, hosts: str = "") -> Layout:
     name = posixpath.basename(policy.artifact.name)
     program = _program_path(order, name, merged)
     cargo.copy(msgspec.structs.replace(file, opened_as=file.path) for file in _once(policy) if file.path != program)
+    stand_ins = _processors()
     if _loads(policy) or hosts:
-        _add_stand_ins(cargo, policy, hosts)
+        stand_ins |= _texts(policy, hosts)
+    granted = {*granted_paths(policy, "read"), *granted_paths(policy, "write")}
+    for path, content in stand_ins.items():
+        if not any(inside(path, other) for other in granted):
+            cargo.add(path, content)
     cargo.seal()
     size = os.fstat(order.program).st_size
     pieces = [Piece(program, order.program, 0, size, 0o555), *cargo.pieces]
@@ -108,8 +116,7 @@ def lay_out(order: Order, cargo: Cargo, hosts: str = "") -> Layout:
     if canonical(called, merged) not in taken:
         links.append((called, program))
     again = any(file.execute and file.sha256 == policy.artifact.sha256 for file in policy.artifact.files)
-    if (_loads(policy) or again) and not any(inside(path, "/proc/self") for path in taken):
-        links.append((ITSELF, program))
+    links.append((ITSELF, program))
     wanted = [path for path in _scratch(policy) if not any(inside(piece, path) for piece in taken)]
     return Layout(
         program=program,
@@ -135,6 +142,11 @@ def inside(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 
+def is_ones_own(path: str) -> bool:
+    """Whether a path leads each process to something of its own."""
+    return any(inside(path, folder) for folder in _ONES_OWN)
+
+
 def granted_paths(policy: Policy, kind: GrantKind) -> Iterator[str]:
     """Granted paths that must be brought inside: not the program, scratch, devices or files that are copied."""
     own = {"artifact", "scratch", *DEVICES, *(file.path for file in policy.artifact.files)}
@@ -150,11 +162,22 @@ def _check_present(policy: Policy) -> None:
                 "the whole file system cannot be granted: what runs gets a root of its own",
                 hint="name the folders that it needs: --read /usr --read /etc",
             )
-        if not os.path.exists(path):
-            raise NotEnforceable(
-                f"{path} is granted and does not exist",
-                hint="create it, name its folder instead, or leave the grant out",
-            )
+        check_present(path)
+
+
+def check_present(path: str) -> None:
+    """Raise NotEnforceable for a path that is granted and cannot be given, because nothing is there for all to see."""
+    if is_ones_own(path):
+        raise NotEnforceable(
+            f"{path} is another file for each process that asks",
+            hint="leave it out: its own file, mappings and streams a program is given without a grant; "
+            "--read /proc grants the rest, of all processes",
+        )
+    if not os.path.exists(path):
+        raise NotEnforceable(
+            f"{path} is granted and does not exist",
+            hint="create it, name its folder instead, or leave the grant out",
+        )
 
 
 def _loads(policy: Policy) -> bool:
@@ -220,8 +243,14 @@ def _grantees(policy: Policy, merged: Mapping[str, str]) -> Iterator[str]:
                         yield link + real.removeprefix(f"/{target}")
 
 
-def _add_stand_ins(cargo: Cargo, policy: Policy, hosts: str) -> None:
-    granted = {*granted_paths(policy, "read"), *granted_paths(policy, "write")}
+def _processors() -> dict[str, bytes]:
+    count = len(os.sched_getaffinity(0))
+    return {
+        path: (head + "".join(map(line.format, range(count)))).encode() for path, (head, line) in _PROCESSORS.items()
+    }
+
+
+def _texts(policy: Policy, hosts: str) -> dict[str, bytes]:
     stand_ins = {path: text.encode() for path, text in _STAND_INS.items()}
     stand_ins["/etc/hosts"] = (hosts + ("" if " localhost\n" in hosts else _LOCAL_HOSTS) + _OWN_HOST).encode()
     if any(policy.of("listen")):
@@ -229,12 +258,7 @@ def _add_stand_ins(cargo: Cargo, policy: Policy, hosts: str) -> None:
     if os.path.isfile(_LOCALTIME):
         with open(_LOCALTIME, "rb") as stream:
             stand_ins[_LOCALTIME] = stream.read()
-    count = len(os.sched_getaffinity(0))
-    for path, (head, line) in _PROCESSORS.items():
-        stand_ins[path] = (head + "".join(map(line.format, range(count)))).encode()
-    for path, content in stand_ins.items():
-        if not any(inside(path, other) for other in granted):
-            cargo.add(path, content)
+    return stand_ins
 
 
 def _scratch(policy: Policy) -> tuple[str, ...]:

@@ -15,9 +15,10 @@ import stat
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
-from binsafe.sandbox.linux.layout import canonical, inside
+from binsafe.sandbox.linux.layout import canonical, inside, is_ones_own
 from binsafe.sandbox.linux.notifications import Call, Listener
-from binsafe.sandbox.linux.pathcalls import PathCall
+from binsafe.sandbox.linux.owned import as_self
+from binsafe.sandbox.linux.pathcalls import WRITING, PathCall
 
 MAX_LOOKUPS: Final = 20_000
 """Calls with a path that are looked at in one run; a program that makes more is not slowed down for the rest."""
@@ -25,13 +26,11 @@ MAX_OF_A_WALKER: Final = 4_000
 """... where whole folders were granted: enough for what it looks for at its start."""
 
 _AT_FDCWD: Final = -100 & 0xFFFF_FFFF
-_WRITING: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 
 _OWN: Final = (
     "auxv cgroup comm coredump_filter cpuset exe fd limits maps mountinfo mounts oom_score_adj smaps stat statm status "
     "task"
 )
-_OWN_THREAD: Final = re.compile(r"/proc/(?:self/task/\d+|thread-self)/")
 _MACHINE: Final = "cgroups cpuinfo filesystems meminfo mounts stat uptime version"
 _KERNEL: Final = "cap_last_cap ngroups_max osrelease pid_max random/boot_id random/uuid rtsig-max threads-max"
 _EXPECTED_FILES: Final = frozenset(
@@ -66,8 +65,11 @@ that a hostile program's own look-ups do not pass for them."""
 
 
 def _is_expected(path: str) -> bool:
-    path = _OWN_THREAD.sub("/proc/self/", path)
     return path in _EXPECTED_FILES or any(inside(path, folder) for folder in _EXPECTED_FOLDERS)
+
+
+_OF_A_PROCESS: Final = re.compile(r"/proc/\d")
+"""What is another file for each process, or of another process tomorrow, cannot be granted by itself."""
 
 
 class Miss(NamedTuple):
@@ -82,6 +84,13 @@ class Miss(NamedTuple):
     def writes(self) -> bool:
         """Whether it would have changed something."""
         return self.grant.startswith("--write")
+
+
+class Asked(NamedTuple):
+    """The file that a call is about: its plain, absolute path inside, and the path as it was written."""
+
+    path: str
+    text: str
 
 
 class Lookups:
@@ -120,20 +129,27 @@ class Lookups:
         self._looked = 0
         self._known: dict[tuple[str, bool, bool, str], Miss | None] = {}
 
-    def miss(self, listener: Listener, call: Call, kind: PathCall) -> Miss | None:
-        """What the call will not find; None where it may, or where we looked often enough to have said it all."""
-        if self._looked >= self._most and not self.refuses:
-            return None
+    def asked(self, listener: Listener, call: Call, kind: PathCall) -> Asked | None:
+        """What the call is about; None where that cannot be known, or where we looked often enough to have said it all.
+
+        What is opened and where a link leads is looked at in any case: it may be the program's own (`owned`).
+        """
         self._looked += 1
+        if self._tired and kind.flags is None and kind.buffer is None:
+            return None
         try:
             text = listener.read_text(call, call.arguments[kind.path])
         except OSError:
             return None
         path = resolve(call, text, kind.folder)
-        if path is None:
+        return None if path is None else Asked(as_self(call, canonical(path, self._merged)), text)
+
+    def miss(self, call: Call, kind: PathCall, asked: Asked) -> Miss | None:
+        """What the call will not find; None where it may, or where we looked often enough."""
+        if self._tired:
             return None
-        writes = kind.writes or (kind.flags is not None and bool(call.arguments[kind.flags] & _WRITING))
-        path = canonical(path, self._merged)
+        path, text = asked
+        writes = kind.writes or (kind.flags is not None and bool(call.arguments[kind.flags] & WRITING))
         if kind.makes and path in self._present:
             return None
         opens = kind.flags is not None and not call.arguments[kind.flags] & os.O_PATH
@@ -144,12 +160,16 @@ class Lookups:
         missed = self._judge(path, writes=writes) or (self._closed(path) if opens and not writes else None)
         stays = missed is not None or not self.refuses
         if not stays:
-            missed = self._judge(os.path.realpath(path), writes=writes)  # a link that the program may have made
+            missed = self._judge(_resolved(path), writes=writes)  # a link that the program may have made
         if missed is not None and meant:
             missed = self._meant(meant, missed)
         if stays and len(self._known) < MAX_LOOKUPS:
             self._known[key] = missed
         return missed
+
+    @property
+    def _tired(self) -> bool:
+        return self._looked > self._most and not self.refuses
 
     def _is_readable(self, path: str) -> bool:
         return any(inside(path, folder) for folder in self._readable)
@@ -178,6 +198,10 @@ class Lookups:
         wanted = self._left if self._is_readable(path) else path  # to start it where such names lead somewhere
         return Miss(path, _option(wanted, writes=False), expected=False, there=True)
 
+    def was_granted(self, path: str) -> bool:
+        """Whether it is a granted file, or lies in a granted folder."""
+        return self._is_readable(path) or self.could_write(path)
+
     def could_write(self, path: str) -> bool:
         """Whether it lies in a folder that may be written."""
         return any(inside(path, folder) for folder in self._writable)
@@ -188,7 +212,7 @@ class Lookups:
         if not writes and path in self._present:
             return None
         if not writes and self._is_readable(path):
-            path = canonical(os.path.realpath(path), self._merged)  # a link may lead out of a granted folder
+            path = canonical(_resolved(path), self._merged)  # a link may lead out of a granted folder
             if path in self._present or self._is_readable(path) or not may_exist(path):
                 return None
         folder = posixpath.dirname(path)
@@ -199,9 +223,17 @@ class Lookups:
         return Miss(path, _option(path, writes=writes), expected, there)
 
 
+def _resolved(path: str) -> str:
+    """Where it leads; the path itself where we may not know (a link of another user's process in /proc)."""
+    try:
+        return os.path.realpath(path)
+    except OSError:
+        return path
+
+
 def _option(path: str, *, writes: bool) -> str:
     if not writes:
-        return f"--read {path}"
+        return "--read /proc" if is_ones_own(path) or _OF_A_PROCESS.match(path) else f"--read {path}"
     if posixpath.dirname(path) == "/" and not os.path.lexists(path):  # a program whose user has no home
         return "--write FOLDER --env HOME=FOLDER"
     return f"--write {path if os.path.lexists(path) else posixpath.dirname(path)}"

@@ -65,6 +65,15 @@ def is_interrupted(thread: int) -> bool:
     return bool(waiting & ~blocked & caught)
 
 
+def own_numbers(thread: int) -> frozenset[int]:
+    """The numbers that a thread and its process have for themselves; none where that cannot be told any more."""
+    try:
+        status = _status(thread)
+        return frozenset(int(status[name].split()[-1]) for name in ("NSpid", "NStgid"))
+    except (OSError, ValueError, KeyError):
+        return frozenset()
+
+
 def _members(caller: int) -> Iterator[_Numbers]:
     """All processes of the caller's sandbox but init."""
     first = _process(caller)

@@ -66,9 +66,9 @@ class Listener:
         """Raise :class:`Gone` unless the call still waits, so that ``call.pid`` is still the caller's."""
         self._ask(_ID_VALID, struct.pack("=Q", call.id))
 
-    def finish(self, call: Call, error: int = 0) -> None:
-        """Answer: success with 0, or failure with ``error``, without the kernel doing anything."""
-        self._ask(_SEND, _RESPONSE.pack(call.id, 0, -error, 0))
+    def finish(self, call: Call, error: int = 0, value: int = 0) -> None:
+        """Answer: success with ``value``, or failure with ``error``, without the kernel doing anything."""
+        self._ask(_SEND, _RESPONSE.pack(call.id, value, -error, 0))
 
     def proceed(self, call: Call) -> None:
         """Let the kernel do the call. Never for a decision: the caller could change the arguments meanwhile."""

@@ -1,10 +1,14 @@
 """The system calls that name a file, and which of their arguments do."""
 
+import os
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from binsafe.model import Condition
+
+WRITING: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
+"""The flags of open(2) that may change something."""
 
 
 class PathCall(NamedTuple):
@@ -17,6 +21,8 @@ class PathCall(NamedTuple):
     """The argument with open(2)'s flags, which say whether it writes."""
     mode: int | None = None
     """The argument with the mode of what is made or changed."""
+    buffer: int | None = None
+    """The argument with the place for what a link says; that with its size follows."""
     makes: bool = False
     """Whether it only makes what is not there: where something is, it fails for everybody (mkdir -p counts on it)."""
 
@@ -33,8 +39,8 @@ PATH_CALLS: Final[Mapping[str, PathCall]] = {
     "access": PathCall(0),
     "faccessat": PathCall(1, 0),
     "faccessat2": PathCall(1, 0),
-    "readlink": PathCall(0),
-    "readlinkat": PathCall(1, 0),
+    "readlink": PathCall(0, buffer=1),
+    "readlinkat": PathCall(1, 0, buffer=2),
     "chdir": PathCall(0),
     "statfs": PathCall(0),
     "mkdir": PathCall(0, writes=True, makes=True),
@@ -79,3 +85,8 @@ UNNAMED: Final[Mapping[str, tuple[tuple[Condition, ...], ...]]] = MappingProxyTy
 )
 """Call -> the forms that are not looked at where whole folders are granted: programs that go through thousands of files
 start at open folders, and ask for what files are; data and settings are opened by their names."""
+
+LINKS: Final[Mapping[str, tuple[tuple[Condition, ...], ...]]] = MappingProxyType(
+    {name: _by_descriptor(PATH_CALLS[name]) for name in ("readlink", "readlinkat")}
+)
+"""... where other programs may be executed, of which each asks what its own file is."""

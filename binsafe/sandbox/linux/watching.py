@@ -37,14 +37,14 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     """Files and folders of the host that lie inside by the same path."""
     outside: Mapping[str, str] = {}
     """Paths by which the program finds itself inside, and what a user would call it."""
+    called: str = ""
+    """What it is told that its own file is called, where that has no name."""
     foreseen: frozenset[str] = frozenset()
     lookups: Lookups | None = None
     limits: Mapping[str, int] = {}
     """The limits that it cannot raise, by the names of ``RLIMIT_*``."""
     alone: bool = False
     """Whether there is no pid namespace, so that the kernel knows every process of the host by its number."""
-    loaded: bool = False
-    """Whether it has a loader and libraries."""
     resolves: bool = False
     """Whether it may well ask getaddrinfo(3): it was found to, or its C library has not been looked into."""
     on_violation: Callable[[Violation], None]
@@ -106,7 +106,6 @@ def watch_for(policy: Policy, arch: str, on_violation: Callable[[Violation], Non
         ports=frozenset(policy.listen_ports()),
         limits={grant.object.upper(): int(grant.access) for grant in policy.of("limit")},
         foreseen=frozenset(word for denial in policy.denied for word in denial.capability.split()),
-        loaded=policy.artifact.interpreter is not None,
         resolves=_resolves(policy),
         on_violation=on_violation,
         **how,

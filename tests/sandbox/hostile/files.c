@@ -53,7 +53,17 @@ READS(host_key, "/etc/ssh/ssh_host_ed25519_key")
 READS(own_environment, "/proc/self/environ")
 READS(first_environment, "/proc/1/environ")
 READS(own_memory, "/proc/self/mem")
-READS(own_maps, "/proc/self/maps")
+READS(parent_maps, "/proc/1/maps")
+READS(parent_by_own_folder, "/proc/self/../1/maps")
+ATTEMPT(own_maps) { /* may be read, and name the program and what the kernel maps for it, not where its user keeps it */
+    char line[8192];
+    FILE *maps = fopen("/proc/self/maps", "r");
+    int elsewhere = 0;
+    while (maps && fgets(line, sizeof line, maps))
+        elsewhere |= strchr(line, '/') && !strstr(line, " /bin/hostile\n") && !strstr(line, " /memfd:");
+    if (maps) fclose(maps);
+    return elsewhere;
+}
 READS(parent_memory, "/proc/1/mem")
 READS(kernel_memory, "/proc/kcore")
 READS(kernel_symbols, "/proc/kallsyms")
@@ -146,7 +156,8 @@ ATTEMPT(lstat_shadow) { struct stat s; return lstat("/etc/shadow", &s) == 0; }
 ATTEMPT(statx_shadow) { struct statx s; return syscall(SYS_statx, AT_FDCWD, "/etc/shadow", 0, STATX_ALL, &s) == 0; }
 ATTEMPT(access_secret) { return access(given("secret"), R_OK) == 0; }
 ATTEMPT(faccessat_secret) { return syscall(SYS_faccessat2, AT_FDCWD, given("secret"), F_OK, AT_EACCESS) == 0; }
-ATTEMPT(readlink_exe) { char b[4096]; return readlink("/proc/self/exe", b, sizeof b) > 0; }
+ATTEMPT(own_place) { char b[4096] = ""; return readlink("/proc/self/exe", b, sizeof b - 1) > 0 && strcmp(b, "/bin/hostile"); }
+ATTEMPT(readlink_parent) { char b[4096]; return readlink("/proc/1/exe", b, sizeof b) > 0; }
 ATTEMPT(readlink_localtime) { char b[4096]; return readlink("/etc/localtime", b, sizeof b) > 0; }
 ATTEMPT(statfs_home) { struct statfs s; return statfs("/home", &s) == 0; }
 ATTEMPT(chdir_etc) { if (chdir("/etc")) return 0; int r = can_list("."); chdir("/"); return r; }
