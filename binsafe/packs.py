@@ -2,7 +2,8 @@
 
 A pack (``profiles/packs/NAME.yaml``) applies to a program by its name or by a library that it is linked with. Its
 ``modules`` are folders whose libraries may be mapped (what those need comes along), its ``files`` are read, its
-``scratch`` folders are empty ones of its own. ``{prefix}`` is the folder above the one that the program is in.
+``scratch`` folders are empty ones of its own. ``{prefix}`` is the folder above the ``bin`` that the program is in: who
+made the program may have made that as well, so what lies there by a link to elsewhere is not given.
 
 One more pack is made on the spot, for a program that the system's package manager installed: what it put beside it.
 """
@@ -24,6 +25,7 @@ from binsafe.distribution import belongings, mode_of
 from binsafe.errors import BaselineError, UsageError
 from binsafe.formats.elf_needs import needs
 from binsafe.intake.libraries import Libraries
+from binsafe.intake.owners import is_systems_own
 from binsafe.intake.summaries import Summaries, default_folder
 from binsafe.intake.tree import Tree
 from binsafe.model import Grant, Report
@@ -148,14 +150,18 @@ def libraries(packs: Iterable[Pack], program: str) -> tuple[PolicyFile, ...]:
 
 def _present(patterns: Iterable[str], program: str) -> list[str]:
     """The resolved paths that the patterns lead to; a pattern that ends in a slash asks for folders."""
-    prefix = posixpath.dirname(posixpath.dirname(program))
+    prefix, folder = posixpath.split(posixpath.dirname(program))
     found: dict[str, None] = {}
     for pattern in patterns:
-        if "{prefix}" in pattern and prefix == "/":
+        beside = "{prefix}" in pattern
+        if beside and (prefix == "/" or folder != "bin"):
             continue
         for path in sorted(glob.glob(pattern.replace("{prefix}", glob.escape(prefix)))):  # noqa: PTH207 - strings in and out
             if pattern.endswith("/") == stat.S_ISDIR(mode_of(Path(path))):
-                found[str(Path(path).resolve())] = None
+                resolved = str(Path(path).resolve())
+                if beside and not resolved.startswith(f"{prefix}/") and not is_systems_own(path):
+                    continue
+                found[resolved] = None
                 if stat.S_ISLNK(mode_of(Path(path), follow=False)):  # the program asks for it by this name
                     found[posixpath.normpath(path)] = None
     return [path for path in found if not any(path != other and path.startswith(f"{other}/") for other in found)]

@@ -8,6 +8,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from binsafe import packs
@@ -45,6 +46,19 @@ def test_every_shipped_pack_is_read():
     shipped = packs.available()
     assert {"python", "node", "nginx", "java", "perl", "locale", "gconv", "terminfo", "zoneinfo"} <= set(shipped)
     assert all(pack.schema == packs.PACK_SCHEMA and pack.name == name for name, pack in shipped.items())
+
+
+def test_a_link_beside_a_program_that_bears_a_runtimes_name_leads_to_nothing(tmp_path: Path):
+    for folder in ("secret", "there/bin", "there/lib/python3.12", "there/home/lib/python3"):
+        (tmp_path / folder).mkdir(parents=True)
+    there = tmp_path.resolve() / "there"
+    (there / "lib/python3.11").symlink_to(tmp_path / "secret")
+    (there / "lib/python3").symlink_to("python3.12")
+    pack = msgspec.structs.replace(packs.available()["python"], modules=("{prefix}/lib/python3*/",), files=())
+    given = [grant.object for grant in packs.grants([pack], f"{there}/bin/python3") if grant.kind == "read"]
+    assert given == [f"{there}/lib/python3.12", f"{there}/lib/python3"]
+    assert not [grant for grant in packs.grants([pack], f"{there}/home/python3") if grant.kind == "read"]
+    assert not [grant for grant in packs.grants([pack], f"{there}/home/Downloads/python3") if grant.kind == "read"]
 
 
 @pytest.mark.parametrize("program", SERVERS)
