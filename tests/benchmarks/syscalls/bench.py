@@ -102,6 +102,16 @@ class Bench:
         """Whether it runs in the sandbox, or to be compared with that: a workload leaves out what no grant allows."""
         return self.tracer.confined
 
+    @property
+    def run_seconds(self) -> float:
+        """After which a run is killed."""
+        return SANDBOXED_SECONDS if self.confined else RUN_SECONDS
+
+    @property
+    def ready_seconds(self) -> float:
+        """After which a server that cannot be reached has failed."""
+        return SANDBOXED_SECONDS if self.confined else READY_SECONDS
+
     def close(self) -> None:
         """End the servers of ours."""
         self._closing.close()
@@ -126,7 +136,7 @@ class Bench:
                 start_new_session=True,
             )
             try:
-                output = tracer.communicate(stdin, SANDBOXED_SECONDS if self.confined else RUN_SECONDS)[0]
+                output = tracer.communicate(stdin, self.run_seconds)[0]
             except subprocess.TimeoutExpired:
                 Server(tracer, separate=self.tracer.separate).wait(0)
                 output = tracer.communicate()[0]
@@ -197,8 +207,7 @@ class Bench:
 
     def until(self, attempt: Callable[[], object], reason: str) -> None:
         """Try until it raises no OSError."""
-        patience = SANDBOXED_SECONDS if self.confined else READY_SECONDS
-        end = time.monotonic() + patience
+        end = time.monotonic() + self.ready_seconds
         while True:
             try:
                 attempt()

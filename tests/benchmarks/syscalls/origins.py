@@ -6,6 +6,7 @@ Each origin has ``file(cache)``: the path of the executable, fetched or made on 
 import contextlib
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import zipfile
@@ -17,6 +18,7 @@ sys.path.append(str(Path(__file__).parents[2] / "corpus"))
 from fetching import NotFetched, Package, archive, fetch
 
 SECONDS = 900
+_PT_INTERP = 3
 SOURCES = Path(__file__).parent / "sources"
 
 
@@ -151,3 +153,11 @@ def run(command: list[str], cwd: Path | None = None) -> None:
     )
     if done.returncode:
         raise Unavailable(f"{' '.join(command[:4])}: {(done.stderr or done.stdout).strip()[-300:]}")
+
+
+def kind(path: Path) -> str:
+    """Whether the ELF file names an interpreter (``PT_INTERP``)."""
+    data = path.read_bytes()[:4096]
+    offset, size, count = *struct.unpack_from("<Q", data, 32), *struct.unpack_from("<HH", data, 54)
+    kinds = [struct.unpack_from("<I", data, offset + number * size)[0] for number in range(count)]
+    return "dynamic" if _PT_INTERP in kinds else "static"

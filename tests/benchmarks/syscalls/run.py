@@ -2,6 +2,7 @@
 
     python tests/benchmarks/syscalls/run.py [--only NAME ...] [--arm64] [--json] [--trace-only] [--retrace]
     python tests/benchmarks/syscalls/run.py --enforce [--user NAME] [--only NAME ...]
+    python tests/benchmarks/syscalls/run.py --faults SECONDS [--seed TEXT] [--only NAME ...]
 
 Each program is fetched by name, traced under strace while it does real work in a network of its own, and its trace is
 kept in the cache folder under the program's and the workload's hash, so that the next comparison is quick. Needs root,
@@ -9,6 +10,9 @@ strace and util-linux, and qemu-user for arm64; a program that cannot be had her
 
 With ``--enforce`` the same work is done under ``binsafe run``, with the filter made from the program's own list, and
 compared with what comes of it without: see ``enforcing``.
+
+With ``--faults`` the same work is done for some seconds more per program while calls fail, signals come and
+surroundings are not as usual; what is called then has to be in the list as well: see ``provoking`` and ``faults``.
 """
 
 import argparse
@@ -20,7 +24,6 @@ import json
 import os
 import shutil
 import signal
-import struct
 import subprocess
 import sys
 import tempfile
@@ -33,18 +36,20 @@ import platformdirs
 from analysing import analyse
 from bench import Bench, Tracer, WorkloadFailed
 from enforcing import HEAD, Bare, Comparison, Done, Sandboxed, become, missing
+from faults import Choice
 from isolation import UNSHARE, settle
-from origins import SOURCES, Rooted, Unavailable
+from origins import SOURCES, Rooted, Unavailable, kind
 from programs import ARM64, PROGRAMS, SENT, Program
+from provoking import HEAD as HEAD_OF_FAULTS
+from provoking import Outcome, Provoked, provoke, summary
 from qemu import Qemu
-from table import Row, lines
+from table import Row, as_json, lines
 from tracing import Strace, Trace
 
 from binsafe.syscalls.tables import names
 
 TRACE_SECONDS = 500
 _HERE = Path(__file__).parent
-_PT_INTERP = 3
 
 
 def main() -> int:
@@ -55,6 +60,8 @@ def main() -> int:
     chosen = [_named(name) for name in options.only] or list(ARM64 if options.arm64 else (*PROGRAMS, *SENT))
     if options.enforce:
         return _enforce([each for each in chosen if each.arch == "x86_64"], cache, options.user)
+    if options.faults:
+        return _provoke([each for each in chosen if each.arch == "x86_64"], cache, options)
     rows: list[Row] = []
     for program in chosen:
         _say(program.name)
@@ -70,7 +77,7 @@ def main() -> int:
         loads = _loads(program)
         row = Row(
             program.name,
-            _kind(path),
+            kind(path),
             traced,
             analyse(path, loads, root=_root(program, cache), warm=not options.no_warm),
         )
@@ -80,7 +87,7 @@ def main() -> int:
         if row.refuted:
             _say(f"  is wrong about {' '.join(row.refuted)}")
     if rows:
-        print(_as_json(rows) if options.json else "\n".join(lines(rows)))
+        print(as_json(rows) if options.json else "\n".join(lines(rows)))
     return 1 if any(row.missed or row.refuted for row in rows) else 0
 
 
@@ -94,6 +101,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--no-warm", action="store_true", help="do not measure the second run")
     parser.add_argument("--enforce", action="store_true", help="the workloads under binsafe run")
     parser.add_argument("--user", metavar="NAME", help="with --enforce: as this user, who can read this Python")
+    parser.add_argument("--faults", type=float, metavar="SECONDS", help="the workloads with faults, for so long each")
+    parser.add_argument("--seed", default="1", metavar="TEXT", help="with --faults: draw others")
     parser.add_argument("--inside", help=argparse.SUPPRESS)
     parser.add_argument("--bare", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--sandboxed", action="store_true", help=argparse.SUPPRESS)
@@ -120,7 +129,7 @@ def _trace(program: Program, path: Path, cache: Path, *, again: bool) -> Trace:
     return Trace(Counter(document["calls"]), {name: set(values) for name, values in document["arguments"].items()})
 
 
-def _isolated(program: Program, cache: Path, *how: str) -> str:
+def _isolated(program: Program, cache: Path, *how: str, seconds: float = TRACE_SECONDS) -> str:
     """The workload in a network of its own, under strace or as options say ``how``; what `_inside` prints.
 
     Raises:
@@ -132,7 +141,7 @@ def _isolated(program: Program, cache: Path, *how: str) -> str:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=TRACE_SECONDS,
+        timeout=seconds,
         check=False,
     )
     if done.returncode:
@@ -145,6 +154,12 @@ def _inside(program: Program, cache: Path, options: argparse.Namespace) -> int:
     settle(plain=options.bare or options.sandboxed)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background ignores, and its children do
     path = program.origin.file(cache)
+    if options.faults:
+        known = names(program.arch)
+        choice = Choice(known, f"{options.seed} {program.name}")
+        provoked = provoke(program.workload, path, Strace(known), choice, options.faults)
+        print(json.dumps({"calls": provoked.calls, "runs": provoked.runs}))
+        return 0
     with tempfile.TemporaryDirectory(prefix="truth-", dir="/var/tmp") as folder:
         scratch = Path(folder) / "work"
         scratch.mkdir()
@@ -237,6 +252,27 @@ def _done(text: str) -> Done:
     return Done(tuple(document["outcomes"]), document["refused"], document["calls"], document["failed"])
 
 
+def _provoke(programs: Iterable[Program], cache: Path, options: argparse.Namespace) -> int:
+    """Each workload with faults, beside its list; 1 if one lacks a call."""
+    print(HEAD_OF_FAULTS, flush=True)
+    outcomes = []
+    how = ("--faults", str(options.faults), "--seed", options.seed)
+    for program in programs:
+        try:
+            path = program.origin.file(cache)
+            traced = frozenset(_trace(program, path, cache, again=False).calls)
+            provoked = Provoked(**json.loads(_isolated(program, cache, *how, seconds=TRACE_SECONDS + options.faults)))
+        except (Unavailable, WorkloadFailed, subprocess.TimeoutExpired) as error:
+            _say(f"{program.name} left out: {error}")
+            continue
+        answer = analyse(path, _loads(program), warm=False)
+        listed = answer.required or frozenset()
+        outcomes.append(Outcome(program.name, kind(path), traced, provoked, listed, answer.complete))
+        print("\n".join(outcomes[-1].lines()), flush=True)
+    print("\n".join(summary(outcomes)))
+    return int(any(each.missed for each in outcomes))
+
+
 def _loads(program: Program) -> tuple[Path, ...]:
     return tuple(Path(match) for pattern in program.loads for match in sorted(glob.glob(pattern)))
 
@@ -256,31 +292,6 @@ def _key(program: Program, path: Path) -> str:
     for part in (text.encode(), *used):
         digest.update(part)
     return digest.hexdigest()[:20]
-
-
-def _kind(path: Path) -> str:
-    """Whether the ELF file names an interpreter (``PT_INTERP``)."""
-    data = path.read_bytes()[:4096]
-    offset, size, count = *struct.unpack_from("<Q", data, 32), *struct.unpack_from("<HH", data, 54)
-    kinds = [struct.unpack_from("<I", data, offset + number * size)[0] for number in range(count)]
-    return "dynamic" if _PT_INTERP in kinds else "static"
-
-
-def _as_json(rows: list[Row]) -> str:
-    return json.dumps(
-        [
-            {
-                "program": row.name, "kind": row.kind, "traced": sorted(row.traced), "missed": row.missed,
-                "arguments": len(row.answer.arguments), "refuted": row.refuted,
-                "required": sorted(row.listed), "likely": sorted(row.answer.likely), "f1": round(row.f1, 4),
-                "complete": row.answer.complete, "unresolved": row.answer.unresolved, "open_set": row.answer.open_set,
-                "sensitive": row.sensitive, "cold_cpu_seconds": row.answer.cold.cpu, "peak_mb": row.answer.cold.peak,
-                "warm_cpu_seconds": row.answer.warm.cpu if row.answer.warm else None, "error": row.answer.error,
-            }
-            for row in rows
-        ],
-        indent=1,
-    )  # fmt: skip
 
 
 def _say(text: str) -> None:

@@ -1,5 +1,6 @@
 """Traces beside answers: what was missed, what is too many, and what it cost."""
 
+import json
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -161,3 +162,21 @@ def _usual(rows: list[Row]) -> Iterator[str]:
         f"{'usual list':10} {whole} of {len(rows)} without a missed call; missed {missed}; size {size}; "
         f"mean F1 {statistics.mean(scores):.2f}  (the {size} calls most common in the other programs' traces)"
     )
+
+
+def as_json(rows: list[Row]) -> str:
+    """All that is known of each program."""
+    return json.dumps(
+        [
+            {
+                "program": row.name, "kind": row.kind, "traced": sorted(row.traced), "missed": row.missed,
+                "arguments": len(row.answer.arguments), "refuted": row.refuted,
+                "required": sorted(row.listed), "likely": sorted(row.answer.likely), "f1": round(row.f1, 4),
+                "complete": row.answer.complete, "unresolved": row.answer.unresolved, "open_set": row.answer.open_set,
+                "sensitive": row.sensitive, "cold_cpu_seconds": row.answer.cold.cpu, "peak_mb": row.answer.cold.peak,
+                "warm_cpu_seconds": row.answer.warm.cpu if row.answer.warm else None, "error": row.answer.error,
+            }
+            for row in rows
+        ],
+        indent=1,
+    )  # fmt: skip
