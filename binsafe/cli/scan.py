@@ -65,7 +65,7 @@ def command(  # noqa: PLR0913 - one for each option
     Symbolic links are not followed, files with the same bytes are looked at once, and one bad file never stops the
     rest. System calls are left out unless --syscalls is given.
 
-    Exit status: 0 done; 1 findings at or above --fail-on; 2 usage; 3 something could not be analysed.
+    Exit status: 0 done; 1 findings at or above --fail-on; 2 usage; 3 something could not be read or analysed.
     """
     from binsafe.scan import Found, Options, scan, walk
     from binsafe.scan.examining import Known, Outcome, is_artifact
@@ -94,7 +94,7 @@ def command(  # noqa: PLR0913 - one for each option
     _whole(format_, output, kept, tally, found)
     for text in summary(tally, found, time.monotonic() - started):
         note(text)
-    if not tally.analysed or (not tally.levels and found.skipped):
+    if not tally.analysed or found.skipped:
         return NOT_ANALYSED
     return FINDINGS if fail_on != "none" and tally.worst >= _SEVERITIES.index(fail_on) else 0
 

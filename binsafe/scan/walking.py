@@ -56,7 +56,7 @@ def walk(paths: Iterable[str], found: Found, *, one_file_system: bool = False) -
 
     Symbolic links inside folders are not followed, so that nothing outside of the tree is looked at; one that was named
     itself is. A folder that is mounted again inside of itself is entered once. Devices, pipes and sockets are never
-    opened, and file systems of the kernel's only where they were named.
+    opened, and file systems of the kernel's only where they were named. What goes away while it is walked is not there.
     """
     walked = _Walk(found, _kernel_devices())
     for path in paths:
@@ -67,8 +67,10 @@ def walk(paths: Iterable[str], found: Found, *, one_file_system: bool = False) -
             continue
         if stat.S_ISDIR(status.st_mode):
             yield from walked.folder(path, status, one_file_system=one_file_system)
+        elif stat.S_ISREG(status.st_mode):
+            yield from walked.file(os.path.realpath(path) if Path(path).is_symlink() else path, status)
         else:
-            yield from walked.file(path, status)
+            found.skipped.append(Skipped(path, "neither a file nor a folder"))
 
 
 class _Walk:
@@ -108,7 +110,7 @@ class _Walk:
         try:
             head = _first_bytes(path)
         except OSError as error:
-            found.skipped.append(Skipped(path, error.strerror or str(error)))
+            self._skip(path, error)
             return
         if is_worth_opening(head):
             found.worth += 1
@@ -128,13 +130,17 @@ class _Walk:
             with os.scandir(folder) as entries:
                 children = sorted(entries, key=lambda entry: entry.name)
         except OSError as error:
-            self._found.skipped.append(Skipped(folder, error.strerror or str(error)))
+            self._skip(folder, error)
             return
         for entry in children:
             try:
                 yield entry.path, entry.stat(follow_symlinks=False)
             except OSError as error:
-                self._found.skipped.append(Skipped(entry.path, error.strerror or str(error)))
+                self._skip(entry.path, error)
+
+    def _skip(self, path: str, error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):  # it was there a moment ago
+            self._found.skipped.append(Skipped(path, error.strerror or str(error)))
 
 
 def _kernel_devices() -> frozenset[int]:

@@ -36,7 +36,7 @@ def test_exit_statuses_and_findings(tree: Path):
     (tree / "slip.zip").write_bytes(zipped({"../up": elf(5)}))
     assert binsafe(tree, "--fail-on", "high").returncode == 0
     assert binsafe(tree, "--fail-on", "medium").returncode == 1
-    assert binsafe(tree / "none").returncode == 3
+    assert binsafe(tree / "bin", tree / "none").returncode == 3
     assert binsafe(tree, "--resume").returncode == 2
     assert binsafe(tree, "--output", tree / "no" / "file").returncode == 2
     assert binsafe(tree, "--cluster", "tcp://127.0.0.1:1").returncode == 2
@@ -54,6 +54,28 @@ def test_a_full_disk_is_said_with_what_to_do(tree: Path):
     assert printed.returncode == 2
     assert "make room" in printed.stderr
     assert "Traceback" not in done.stderr + printed.stderr
+
+
+def test_what_is_named_is_looked_at_or_said_not_to_be(tree: Path):
+    (tree / "link").symlink_to("bin/same")
+    os.mkfifo(tree / "pipe")
+    found = Found()
+    names = [str(tree / name) for name in ("link", "pipe", "none")]
+    assert [target.path for target in walk(names, found)] == [os.path.realpath(tree / "bin/same")]
+    assert [(Path(each.path).name, each.reason) for each in found.skipped] == [
+        ("pipe", "neither a file nor a folder"),
+        ("none", "No such file or directory"),
+    ]
+
+
+def test_what_goes_away_while_it_is_walked_is_nothing_that_could_not_be_read(tree: Path):
+    found = Found()
+    targets = walk([str(tree)], found)
+    assert next(targets).path == str(tree / "broken")
+    for name in ("pack.tgz", "pack.whl", "texts.zip"):
+        (tree / name).unlink()
+    assert {Path(target.path).parent for target in targets} == {tree / "bin"}
+    assert not found.skipped
 
 
 def test_an_unreadable_folder_is_reported_and_counted(tree: Path, monkeypatch: pytest.MonkeyPatch):
