@@ -8,7 +8,6 @@ from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.dataflow import arguments
 from binsafe.syscalls.dataflow.decisive import FUNCTIONS
 from binsafe.syscalls.dataflow.wrappers import argument
-from binsafe.syscalls.decoding.code import HIGHEST_ADDRESS
 from binsafe.syscalls.glibc import LOADS_LIBRARIES, LOOKS_UP
 from binsafe.syscalls.linking.graph import Graph
 from binsafe.syscalls.linking.summary import Handed, Passed, Step, Wrapper
@@ -101,6 +100,6 @@ class Outgoing:
             yield from loads or [slot]
 
     def _text(self, address: int) -> str | None:
-        """The string at an address of constant memory."""
-        found = self._program.slice.read(address, _MAX_TEXT).partition(b"\0")[0] if address < HIGHEST_ADDRESS else b""
+        """The string at an address of memory; None where the program can write it, too."""
+        found = self._program.code.constants(address, _MAX_TEXT).partition(b"\0")[0]
         return found.decode("ascii", "replace") if found and found.isascii() else None

@@ -8,7 +8,7 @@ its own, and may itself pass the number on to another file's.
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from binsafe.syscalls.glibc import WATCHED
+from binsafe.syscalls.glibc import LOOKS_UP, WATCHED
 from binsafe.syscalls.linking.summary import Passed, Summary, Wrapper
 from binsafe.syscalls.machines.arithmetic import Operation, compute
 
@@ -47,7 +47,7 @@ def numbers(summaries: Sequence[Summary], watched: Watched, registers: tuple[str
     by_name: dict[tuple[str, str], list[Carrier]] = {}
     for carrier in carriers:
         by_name.setdefault((carrier.name, carrier.register), []).append(carrier)
-    known, gaps = [], list(_too_deep(summaries, carriers))
+    known, gaps = [], [*_too_deep(summaries, carriers), *_looked_up(summaries, carriers)]
     for number, summary in enumerate(summaries):
         for passed in summary.passed:
             for carrier in by_name.get((passed.imported, passed.register), ()):
@@ -90,6 +90,15 @@ def _too_deep(summaries: Sequence[Summary], carriers: frozenset[Carrier]) -> Ite
             if ends_here and len(_steps(wrapper) + inner.steps) > _MAX_STEPS:
                 node = next(e.first for e in summaries[number].exports.named({name}))
                 yield number, node, wrapper.address, "the number is computed in too many steps"
+
+
+def _looked_up(summaries: Sequence[Summary], carriers: frozenset[Carrier]) -> Iterator[tuple[int, int, int, str]]:
+    """Wrappers that are asked for by name when the program runs: what is passed to them is not looked for."""
+    names = {carrier.name for carrier in carriers}
+    for number, summary in enumerate(summaries):
+        for passed in summary.passed:
+            if passed.imported in LOOKS_UP and passed.text in names:
+                yield number, passed.node, passed.address, f"the number that is passed to {passed.text} is not known"
 
 
 def _exporting(summaries: Sequence[Summary]) -> Iterator[tuple[int, str, Wrapper]]:

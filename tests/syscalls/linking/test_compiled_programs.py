@@ -204,6 +204,14 @@ def test_a_computed_name_may_be_any_of_a_library_that_was_loaded(tmp_path: Path)
     assert any(text.startswith("dlsym") for text in found.open_set)
 
 
+def test_a_name_that_can_be_written_is_not_known(tmp_path: Path):
+    source = """#include <dlfcn.h>
+        char name[] = "gexxid";
+        int main(void) { name[2] = 't'; name[3] = 's'; return ((int (*)(int)) dlsym(0, name))(0); }"""
+    found = calls(build(tmp_path, "program", source))
+    assert [text.partition(",")[0] for text in found.open_set] == ["dlsym: a name that is computed"]
+
+
 _MUTEX = """
 #include <pthread.h>
 int main(void) {

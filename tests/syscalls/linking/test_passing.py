@@ -44,3 +44,12 @@ def test_two_that_count_up_for_each_other_end_in_a_gap():
     files = [msgspec.structs.replace(one, wrappers=(*one.wrappers, Wrapper(0x1000, "rdi", ()))), other]
     found = numbers(files, frozenset({("one", "rdi"), ("other", "rdi")}), REGISTERS)
     assert any("too many steps" in reason for _, _, _, reason in found.gaps)
+
+
+def test_what_is_passed_to_a_wrapper_that_is_looked_up_by_its_name_is_not_known():
+    asking = library(imports=(Name("dlsym", None, False),))
+    looked_up = (Passed("dlsym", "rsi", 0, 0x1000, 0x2000, name) for name in ("inner", "other"))
+    files = [msgspec.structs.replace(asking, passed=tuple(looked_up)), wrapping("inner")]
+    assert [reason for *_, reason in numbers(files, frozenset(), REGISTERS).gaps] == [
+        "the number that is passed to inner is not known"
+    ]
