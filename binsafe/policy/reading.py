@@ -22,6 +22,7 @@ from binsafe.syscalls import tables
 MAX_POLICY_CHARACTERS = 8 * 1024**2
 """Longest policy text that is read; one with all 30 ports and 150 calls has 60 KB."""
 
+_NAME_MAX = 255
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -119,6 +120,8 @@ def _check(policy: Policy) -> None:
         raise _PolicyError("$.schema", f"unknown schema {policy.schema!r}", f"expected {POLICY_SCHEMA!r}")
     if _SHA256.fullmatch(policy.artifact.sha256) is None:
         raise _PolicyError("$.artifact.sha256", "no SHA-256", "expected 64 lower-case hexadecimal digits")
+    if not _names_a_file(policy.artifact.name):
+        raise _PolicyError("$.artifact.name", "no name of a file", "expected the program's name, or its path")
     for index, file in enumerate(policy.artifact.files):
         _check_file(file, f"$.artifact.files[{index}]")
     if policy.artifact.interpreter is not None:
@@ -137,6 +140,15 @@ def _check(policy: Policy) -> None:
                 f"{grant.kind} {grant.object} is granted twice",
                 "one grant for each permission; system calls may have several, each with conditions",
             )
+
+
+def _names_a_file(path: str) -> bool:
+    """Whether a path ends in what a file of Linux can be called (path_resolution(7), NAME_MAX of linux/limits.h)."""
+    try:
+        name = path.encode().rpartition(b"/")[2]
+    except UnicodeEncodeError:  # lone surrogates
+        return False
+    return name not in {b"", b".", b".."} and len(name) <= _NAME_MAX and "\0" not in path
 
 
 def _check_file(file: PolicyFile, path: str) -> None:

@@ -55,6 +55,10 @@ def setting(where: Callable[[Any], Any], key: str, value: object):
         (setting(lambda d: d, "comment", "x"), "$", "unknown field `comment`"),
         (setting(lambda d: d, "schema", "binsafe.policy/2"), "$.schema", "unknown schema"),
         (setting(lambda d: d["artifact"], "sha256", "12"), "$.artifact.sha256", "no SHA-256"),
+        *(
+            (setting(lambda d: d["artifact"], "name", name), "$.artifact.name", "no name of a file")
+            for name in ("", "bin/", "a/..", "a\0b", "\ud800", "n" * 256)
+        ),
         (setting(lambda d: d["artifact"], "user", "root"), "$.artifact.user", "unknown key"),
         (setting(lambda d: d["artifact"], "arch", "mips"), "$.artifact.arch", "no table"),
         (setting(lambda d: d, "grants", {}), "$.grants", "Expected `array`"),
