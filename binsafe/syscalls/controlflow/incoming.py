@@ -142,7 +142,7 @@ class Incoming:
         """Whether it is a call, or may fail: compilers let that throw, too (``-fnon-call-exceptions``)."""
         name, operands = region.instructions.names[index], region.instructions.operands(index)
         fails = ("[" in operands and name not in _COMPUTES) or name in _DIVIDES
-        return fails or region.leaving(index) is Flow.CALL or self._program.machine.is_site(region.instructions[index])
+        return fails or region.leaving(index) is Flow.CALL or name == self._program.machine.site
 
     def _called_by_register(self, first: Place) -> Iterator[Edge]:
         for source, _, use in self._program.references.into(first.address, first.address + 1):

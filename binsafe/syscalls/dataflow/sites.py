@@ -51,7 +51,7 @@ def find(program: Program) -> Iterator[Place | Gap]:
             place = program.place(address)
             if place is None:
                 yield from _hidden(program, address)
-            elif program.machine.is_site(place.instruction):
+            elif place.instruction.mnemonic == program.machine.site:
                 yield place
     yield from _beside(program)
     yield from (Gap(address, "it makes calls of another architecture") for address in sorted(_foreign(program)))
@@ -145,7 +145,7 @@ def _runs_to(program: Program, code: bytes, start: int, address: int) -> bool:
     """Whether ``code``, which begins at ``start``, comes to a site at an address."""
     found = program.decoder.sweep(code, start)
     site = found.at(address) if found else None
-    if site is None or not program.machine.is_site(found[site]):
+    if site is None or found.names[site] != program.machine.site:
         return False
     return all(flow in {Flow.BRANCH, Flow.CALL} for at, flow in program.machine.flows(found).items() if at < site)
 

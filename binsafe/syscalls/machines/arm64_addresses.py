@@ -18,8 +18,9 @@ def page(instructions: Instructions, at: int) -> tuple[str, int] | None:
     return (register, int(address, 0)) if instructions.names[at] == "adrp" else None
 
 
-def distances(name: str, operands: str, register: str) -> tuple[int, ...] | None:
+def distances(instructions: Instructions, at: int, register: str) -> tuple[int, ...] | None:
     """See `Machine.distances`. Of an access the word behind it counts, too: some are of two."""
+    name, operands = instructions.names[at], instructions.operands(at)
     if name == "bl" or register[1:] not in operands:
         return ()
     if name in values.COMPUTED_JUMPS | values.CALLS:
@@ -45,11 +46,12 @@ def takes(instructions: Instructions, at: int) -> str | None:
     return operands.partition(", ")[0] if completes else None
 
 
-def use(name: str, operands: str, register: str) -> Use:
-    """See `Machine.use`."""
+def use(instructions: Instructions, at: int, register: str, taking: int) -> Use:  # noqa: ARG001 - whatever took it
+    """See `Machine.use`: what mentions it uses it."""
+    name, operands = instructions.names[at], instructions.operands(at)
     if name in _COMPARE or name == "bl":
         return Use.NONE
-    if distances(name, operands, register) != ():
+    if distances(instructions, at, register) != ():
         return Use.OTHER
     return Use.FILLED if values.may_set(name, operands, register) else Use.NONE
 

@@ -1,9 +1,9 @@
-"""AArch64: what a conditional branch depends on (Arm ARM, C1.2.4: condition codes)."""
+"""AArch64: where branches lead, and what a conditional one depends on (Arm ARM, C1.2.4: condition codes)."""
 
-from binsafe.syscalls.decoding.decode import Instructions
+from binsafe.syscalls.decoding.decode import JUNK, Instruction, Instructions
 from binsafe.syscalls.machines import arm64_values as values
 from binsafe.syscalls.machines import conditions
-from binsafe.syscalls.machines.machine import Settled, Tested
+from binsafe.syscalls.machines.machine import Flow, Settled, Tested
 
 _LEAVE_FLAGS = frozenset(
     "mov movz movk movn adr adrp add sub and orr eor lsl lsr ldr ldrb ldrh ldrsw ldp str strb strh stp nop".split()
@@ -14,6 +14,46 @@ _COMPARE, _COMBINE = frozenset({"cmp", "subs"}), frozenset({"tst", "ands"})
 _WITHOUT_RESULT = frozenset({"cmp", "tst"})
 _SHIFTED = ", lsl #12"
 _WHOLE = 64
+
+
+def flows(instructions: Instructions) -> dict[int, Flow]:
+    """See `Machine.flows`."""
+    found = ((at, _flow(instruction)) for at, instruction in enumerate(instructions))
+    return {at: flow for at, flow in found if flow is not Flow.NEXT}
+
+
+def _flow(instruction: Instruction) -> Flow:
+    mnemonic = instruction.mnemonic
+    if mnemonic == "bl" or mnemonic.startswith("blr"):
+        return Flow.CALL
+    if mnemonic == "b":
+        return Flow.JUMP
+    if mnemonic.startswith(("b.", "bc.")) or mnemonic in values.COMPARE_AND_BRANCH:
+        return Flow.BRANCH
+    if mnemonic in values.COMPUTED_JUMPS:
+        return Flow.INDIRECT
+    if mnemonic in values.RETURNS:
+        return Flow.RETURN
+    is_data = mnemonic == JUNK and not values.is_unknown(mnemonic, instruction.operands)
+    return Flow.TRAP if is_data or mnemonic in values.TRAPS else Flow.NEXT
+
+
+def target(instructions: Instructions, at: int) -> int | None:
+    """See `Machine.target`: constants are the last of the operands."""
+    last = instructions.operands(at).rpartition("#")[2]
+    return int(last, 16) if last.startswith("0x") else None
+
+
+def compared_with(instruction: Instruction, value: int) -> str | None:
+    """See `Machine.compared_with`: ``cmn``, which compares with the negative of its constant."""
+    register, _, constant = instruction.operands.partition(", #")
+    fits = instruction.mnemonic == "cmn" and "," not in constant and constant and int(constant, 0) == -value
+    return values.full(register) if fits else None
+
+
+def branches_if_equal(instruction: Instruction) -> bool | None:
+    """See `Machine.branches_if_equal`."""
+    return {"b.eq": True, "b.ne": False}.get(instruction.mnemonic)
 
 
 def tested(instructions: Instructions, at: int) -> Tested | None:

@@ -1,6 +1,6 @@
 """AArch64: where the stack pointer and its copies point, and which slots can be reached by other ways than these."""
 
-from binsafe.syscalls.decoding.decode import JUNK, Instruction
+from binsafe.syscalls.decoding.decode import JUNK, Instruction, Instructions
 from binsafe.syscalls.machines import arm64_values as values
 from binsafe.syscalls.machines.machine import Frame
 
@@ -10,9 +10,9 @@ _ANY_SLOT = -1 << 60
 _ACCESSES = ("ld", "st", "swp", "cas")
 
 
-def after(instruction: Instruction, frame: Frame) -> Frame:
-    """The frame after an instruction."""
-    mnemonic, operands = instruction.mnemonic, instruction.operands
+def next_frame(instructions: Instructions, at: int, frame: Frame) -> Frame:
+    """Follows sp, and what was copied from it: Go makes large frames through x20, C keeps x29."""
+    mnemonic, operands = instructions.names[at], instructions.operands(at)
     if mnemonic in values.CALLS or mnemonic == JUNK:
         return {name: offset for name, offset in frame.items() if name in {"sp", "x29"}}
     if not mnemonic.startswith(values.IMPLIED) and not any(name[1:] in operands for name in frame):
@@ -29,8 +29,8 @@ def after(instruction: Instruction, frame: Frame) -> Frame:
     return kept if amount is None else {**kept, first: frame[others[0]] + amount}
 
 
-def exposed(instruction: Instruction, frame: Frame) -> int | None:
-    """See `Machine.exposes`."""
+def exposes(instruction: Instruction, frame: Frame) -> int | None:
+    """See `Machine.exposes`: additions to sp and to its copies, stores of them, and accesses with an index."""
     mnemonic, operands = instruction.mnemonic, instruction.operands
     outside, _, inside = operands.partition("[")
     base, *terms = inside.partition("]")[0].split(", ")

@@ -35,8 +35,8 @@ _PAGE_REACH = 2048
 """Instructions in which a page that is kept may be used: those of large functions."""
 
 
-def sites(code: CodeRange) -> Iterator[int]:
-    """Aligned words that are ``svc``, whatever its immediate: see `Machine.find_sites`."""
+def find_sites(code: CodeRange) -> Iterator[int]:
+    """Aligned words that are ``svc``; the kernel looks at no immediate (``arch/arm64/kernel/entry-common.c``)."""
     start, words = _words(code)
     return iter((start + 4 * np.flatnonzero(words & _WITHOUT_IMMEDIATE == _SVC)).tolist())
 

@@ -4,9 +4,9 @@
 
 from collections.abc import Iterable
 
-from binsafe.syscalls.decoding.decode import JUNK, Detail, Immediate, Memory, Operand, Register
+from binsafe.syscalls.decoding.decode import JUNK, Detail, Immediate, Instructions, Memory, Operand, Register
 from binsafe.syscalls.machines.arithmetic import MASK, Operation
-from binsafe.syscalls.machines.machine import Constant, Moved, Source, Step, Unknown, then
+from binsafe.syscalls.machines.machine import Constant, Location, Moved, Source, Step, Unknown, then
 
 _LOW_32 = Operation("and", 0xFFFF_FFFF)
 _ALIASES = {"fp": "x29", "lr": "x30", "wsp": "sp"}
@@ -100,6 +100,19 @@ def may_set(name: str, operands: str, register: str) -> bool:
     if name.startswith("st") and "x" not in name:
         return False
     return register in (names if name.startswith(_SET_ALL) else names[:1])
+
+
+def keeps(instructions: Instructions, at: int, location: Location) -> bool:
+    """See `Machine.keeps`."""
+    name = instructions.names[at]
+    if isinstance(location, int):
+        return not name.startswith(STORES) and name != JUNK
+    return not may_set(name, instructions.operands(at), location)
+
+
+def sources(step: Step, location: Location) -> tuple[Source, ...] | None:
+    """See `Machine.sources`."""
+    return stored(step, location) if isinstance(location, int) else written(step, location)
 
 
 def _place(memory: Memory, step: Step) -> int | None:

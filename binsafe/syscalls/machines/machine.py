@@ -166,6 +166,8 @@ class Machine(Protocol):
 
     arch: str
     abi: str
+    site: str
+    """The mnemonic of the system-call instruction."""
     number: str
     """The register that holds the number of a system call."""
     result: str
@@ -190,10 +192,6 @@ class Machine(Protocol):
 
     def find_sites(self, code: CodeRange) -> Iterator[int]:
         """Addresses whose bytes are those of the system-call instruction, aligned or not; ascending."""
-        ...
-
-    def is_site(self, instruction: Instruction) -> bool:
-        """Whether it is the system-call instruction."""
         ...
 
     def find_foreign(self, code: CodeRange) -> Iterator[int]:

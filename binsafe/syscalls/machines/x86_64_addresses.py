@@ -11,7 +11,12 @@ _RIP_RELATIVE = re.compile(r"\[rip ([+-]) (0x[0-9a-f]+|\d+)\]")
 _LOW_HALVES = {"rax": "eax", "rbx": "ebx", "rcx": "ecx", "rdx": "edx", "rsi": "esi", "rdi": "edi", "rbp": "ebp"}
 
 
-def named(instructions: Iterable[Instruction]) -> list[int]:
+def named(instructions: Instructions, at: int, straight: int) -> tuple[int, ...]:  # noqa: ARG001 - the whole address
+    """See `Machine.named`: what an instruction counts from its own address."""
+    return tuple(relative([instructions[at]]))
+
+
+def relative(instructions: Iterable[Instruction]) -> list[int]:
     """The addresses that instructions name by their distance from the next one, ascending, each once."""
     found = ((i, _RIP_RELATIVE.search(i.operands)) for i in instructions)
     return sorted({i.address + i.size + int(match[1] + match[2], 16) for i, match in found if match is not None})

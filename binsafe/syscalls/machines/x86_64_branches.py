@@ -1,14 +1,20 @@
-"""x86-64: what a conditional branch depends on (SDM volume 1, appendix B: EFLAGS condition codes)."""
+"""x86-64: where branches lead, and what a conditional one depends on (SDM volume 1, appendix B: condition codes)."""
 
 from collections.abc import Mapping
 from operator import and_, or_, xor
 from types import MappingProxyType
 
-from binsafe.syscalls.decoding.decode import Instructions
+from binsafe.syscalls.decoding.decode import JUNK, Instruction, Instructions
 from binsafe.syscalls.machines import conditions
 from binsafe.syscalls.machines import x86_64_values as values
-from binsafe.syscalls.machines.machine import Settled, Tested
+from binsafe.syscalls.machines.machine import Flow, Settled, Tested
 
+_FLOWS: Mapping[str, Flow] = MappingProxyType(
+    dict.fromkeys(values.BRANCHES, Flow.BRANCH)
+    | dict.fromkeys(("ret", "retf", "iretq"), Flow.RETURN)
+    | dict.fromkeys(("ud0", "ud1", "ud2", "int3", "hlt"), Flow.TRAP)
+    | {"jmp": Flow.JUMP, "call": Flow.CALL, JUNK: Flow.UNKNOWN}
+)
 _LEAVE_FLAGS = frozenset({"mov", "movabs", "movzx", "movsx", "movsxd", "lea", "nop", "endbr64", "push", "pop"})
 _LOOK_BACK = 4
 """Instructions that a compiler puts between a comparison and its branch."""
@@ -33,6 +39,35 @@ _CONDITIONS: Mapping[str, str] = MappingProxyType(
     }
 )
 _COMBINED: Mapping[str, conditions.Combining] = MappingProxyType({"test": and_, "and": and_, "or": or_, "xor": xor})
+
+
+def flows(instructions: Instructions) -> dict[int, Flow]:
+    """See `Machine.flows`: a jump to what no constant says is an indirect one."""
+    found = {at: flow for at, flow in enumerate(map(_FLOWS.get, instructions.names)) if flow is not None}
+    for at, flow in found.items():
+        if flow is Flow.JUMP and target(instructions, at) is None:
+            found[at] = Flow.INDIRECT
+    return found
+
+
+def target(instructions: Instructions, at: int) -> int | None:
+    """See `Machine.target`: None for one in a register or in memory."""
+    operands = instructions.operands(at)
+    return int(operands, 16) if operands.startswith("0x") else None
+
+
+def compared_with(instruction: Instruction, value: int) -> str | None:
+    """See `Machine.compared_with`: ``cmp`` of all 64 bits, or of the lower 32."""
+    register, _, constant = instruction.operands.partition(", ")
+    if instruction.mnemonic != "cmp" or not constant.lstrip("-").startswith("0x"):
+        return None
+    full, bits = values.register(register) or ("", 0)
+    return full if bits in {32, 64} and (int(constant, 16) - value) % (1 << bits) == 0 else None
+
+
+def branches_if_equal(instruction: Instruction) -> bool | None:
+    """See `Machine.branches_if_equal`."""
+    return {"je": True, "jne": False}.get(instruction.mnemonic)
 
 
 def tested(instructions: Instructions, at: int) -> Tested | None:

@@ -1,6 +1,6 @@
 """x86-64: where the stack and frame pointers point, and which stack slots can be reached by other ways than these."""
 
-from binsafe.syscalls.decoding.decode import Instruction, Memory
+from binsafe.syscalls.decoding.decode import Instruction, Instructions, Memory
 from binsafe.syscalls.decoding.operands import from_text
 from binsafe.syscalls.machines import x86_64_values as values
 from binsafe.syscalls.machines.machine import Frame
@@ -21,13 +21,14 @@ _NAMES_OF_POINTERS = ("rsp", "esp", "sp", "rbp", "ebp", "bp")
 _REPLACES = frozenset({"mov", "movabs", "movzx", "movsx", "movsxd", "lea", "pop"})
 
 
-def may_change(name: str, operands: str) -> bool:
-    """Whether `after` has to be asked of an instruction, said without taking it apart: of most it has not."""
-    return name in _MAY_MOVE or operands.startswith(_NAMES_OF_POINTERS)
-
-
-def after(instruction: Instruction, frame: Frame) -> Frame:
+def next_frame(instructions: Instructions, at: int, frame: Frame) -> Frame:
     """Follows rsp and rbp through pushes, constants and copies; what else is written to them is forgotten."""
+    if instructions.names[at] in _MAY_MOVE or instructions.operands(at).startswith(_NAMES_OF_POINTERS):
+        return _after(instructions[at], frame)
+    return frame
+
+
+def _after(instruction: Instruction, frame: Frame) -> Frame:
     mnemonic, operands = instruction.mnemonic, instruction.operands
     if mnemonic in _MOVES_THE_STACK:
         return _moved(instruction, frame)
@@ -55,14 +56,16 @@ def _moved(instruction: Instruction, frame: Frame) -> Frame:
     return {**kept, "rsp": stack + (8 if mnemonic in _POPS else -8)}
 
 
-def exposed(instruction: Instruction, frame: Frame) -> int | None:
+def exposes(instruction: Instruction, frame: Frame) -> int | None:
     """See `Machine.exposes`: ``lea``, copies of rsp and rbp, and accesses with an index."""
     mnemonic, operands = instruction.mnemonic, instruction.operands
     if ("rsp" not in operands and "rbp" not in operands) or mnemonic in values.COMPARES:
         return None
     first, *others = operands.split(", ")
     if first in _POINTERS and mnemonic != "push":
-        return None if first in after(instruction, frame) or not _derives(mnemonic, first, others, frame) else _ANY_SLOT
+        return (
+            None if first in _after(instruction, frame) or not _derives(mnemonic, first, others, frame) else _ANY_SLOT
+        )
     for source in others if mnemonic != "push" else [first]:
         if source == "rsp" or (source == "rbp" and source in frame):
             return frame.get(source, _ANY_SLOT)

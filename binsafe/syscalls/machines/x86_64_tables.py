@@ -19,7 +19,7 @@ _GENERAL = re.compile(r"\br(?:[a-ds][xip]|[bs]p|\d+)\b")
 _SUM = re.compile(r"\[r\w+(?: \+ r|\*)")
 
 
-def table(instructions: Instructions, at: int) -> Table | None:
+def table(instructions: Instructions, at: int, straight: int) -> Table | None:  # noqa: ARG001 - see below
     """See `Machine.table`: what else loads with an index, or adds, on the way to the jump is a table that is not read.
 
     Of a base in a register every address counts that the function computes for it, whatever way leads to the jump.
@@ -58,4 +58,4 @@ def _computed(instructions: Instructions, register: str) -> list[int]:
 
 def _loaded(instructions: Iterable[Instruction]) -> list[int]:
     """The addresses that those of them name that are ``lea``."""
-    return addresses.named(i for i in instructions if i.mnemonic == "lea")
+    return addresses.relative(i for i in instructions if i.mnemonic == "lea")

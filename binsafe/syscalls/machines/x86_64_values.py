@@ -72,13 +72,18 @@ _ALONE = {
 
 
 def keeps(instructions: Instructions, at: int, location: Location) -> bool:
-    """Whether an instruction leaves a register or stack slot alone beyond doubt."""
+    """See `Machine.keeps`."""
     name = instructions.names[at]
     if isinstance(location, int):
         return name not in PUSHES and (name in ONLY_READS or "[" not in instructions.operands(at).partition(",")[0])
     if name in _WRITES_NOTHING:
         return True
     return name in _FIRST_OPERAND_ONLY and _register(instructions.operands(at)) != location
+
+
+def sources(step: Step, location: Location) -> tuple[Source, ...] | None:
+    """See `Machine.sources`."""
+    return stored(step, location) if isinstance(location, int) else written(step, location)
 
 
 def _register(operands: str) -> str:
