@@ -52,6 +52,7 @@ def file(
     calls: Mapping[str, str] = MappingProxyType({}),
     texts: Mapping[str, str] = MappingProxyType({}),
     size: int = 64,
+    soname: str = "",
 ) -> Summary:
     """A file with these functions, of which those with a ``_`` in front are exported under the rest of their name."""
     names = functions.split()
@@ -70,6 +71,7 @@ def file(
     )
     return msgspec.structs.replace(
         plain,
+        soname=soname,
         starts=np.arange(0x1000, 0x1000 + size * len(names), size).astype(np.int64).tobytes(),
         calls=tuple(Call(nodes[name], NUMBERS[call], 0x1000) for name, made in calls.items() for call in made.split()),
         texts=tuple(Text(nodes[name], text) for name, text in texts.items()),

@@ -9,7 +9,7 @@ Kernels are taken to be Linux 5.13 or later, as the sandbox needs them: what a l
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
 from binsafe.syscalls.glibc import NSCD
@@ -55,26 +55,26 @@ _CHANGES_CAPABILITIES = re.compile(
     "reset_ambient|drop_bound|prctl).*"
 )
 _MAKES_CAPABILITIES = re.compile(r"cap_(?:init|dup|get_(?!bound).*|from_.*|copy_int.*|iab_.*|.*launcher.*)")
-_LOADS_FILTER = "seccomp_load"
 _CAPABILITY_CALLS = ("capset", "prctl", "setuid", "setgid", "setgroups", "chroot")
 
 
 def conditions(summary: Summary) -> Iterator[Condition]:
     """What of a file's code runs on occasions only."""
-    names = summary.exports
     if is_c_library(summary):
         yield from _c_library(Names(summary))
-    elif "_rtld_global" in names:
+    elif "_rtld_global" in summary.exports:
         yield from _loader(Names(summary))
-    elif "_nss_systemd_getpwnam_r" in names:
-        yield from _users_of_systemd(Names(summary))
-    elif "RAND_poll" in names:
-        yield from _seeding(Names(summary))
-    elif "selinux_raw_to_trans_context" in names:
-        # src/setrans_client.c: the constructor looks for the socket; without it labels are handed back as they are
-        yield Condition((), None, Names(summary).imported("sendmsg", "readv"), absent=TRANSLATIONS)
-    elif "cap_set_syscall" in names:
-        yield from _locking(Names(summary))
+    for library, rules in _LIBRARIES:
+        if _is(summary, library):
+            yield from rules(Names(summary))
+
+
+def _is(summary: Summary, library: str) -> bool:
+    """Whether a file is that library by its own name, behind which a version or a hash may stand.
+
+    What it exports says less: it may hold the library's code among its own, for which nothing said here is true.
+    """
+    return summary.soname.startswith((f"{library}.so", f"{library}-"))
 
 
 def _loader(names: Names) -> Iterator[Condition]:
@@ -235,13 +235,29 @@ def _seeding(names: Names) -> Iterator[Condition]:
     yield Condition((), None, names.imported("shmget", "shmat", "shmdt"))
 
 
+def _translating(names: Names) -> Iterator[Condition]:
+    """Libselinux hands labels back as they are where nobody translates them (``src/setrans_client.c``).
+
+    Its constructor looks for the socket.
+    """
+    yield Condition((), None, names.imported("sendmsg", "readv"), absent=TRANSLATIONS)
+
+
+_LIBRARIES: tuple[tuple[str, Callable[[Names], Iterator[Condition]]], ...] = (
+    ("libnss_systemd", _users_of_systemd),
+    ("libcrypto", _seeding),
+    ("libselinux", _translating),
+    ("libcap", _locking),
+)
+
+
 def through_memory(summary: Summary) -> frozenset[int]:
     """The functions of libcap and libseccomp whose numbers lie in memory; `calls_through_memory` says which.
 
     Libcap's are in a table that programs may replace (``libcap/cap_proc.c``, ``_libcap_syscaller``); libseccomp looks
     its only one up in its own table of names (``src/system.c``, ``_nr_seccomp``).
     """
-    if not any(name in summary.exports for name in ("cap_set_syscall", _LOADS_FILTER)):
+    if not _is(summary, "libcap") and not _is(summary, "libseccomp"):
         return frozenset()
     return frozenset(each.node for each in summary.passed if each.imported == "syscall" and each.value is None)
 
@@ -249,7 +265,7 @@ def through_memory(summary: Summary) -> frozenset[int]:
 def calls_through_memory(summary: Summary, arch: str) -> Iterator[tuple[int, int, int]]:
     """(number, node, address) of those calls: for libcap by exported functions, for libseccomp where they are made."""
     known, through = numbers(arch), through_memory(summary)
-    if _LOADS_FILTER in summary.exports:
+    if _is(summary, "libseccomp"):
         made = (each for each in summary.passed if each.node in through and each.imported == "syscall")
         yield from ((known["seccomp"], each.node, each.address) for each in made if each.value is None)
         return

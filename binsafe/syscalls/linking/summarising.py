@@ -135,6 +135,7 @@ class Summariser:
         starts = np.concatenate([self._program.layout.starts, self._graph.data])
         return Summary(
             arch=self._program.machine.arch,
+            soname=str(self._program.slice.traits.get("soname", "")),
             functions=self._graph.functions,
             starts=starts.astype(np.int64).tobytes(),
             firsts=np.searchsorted(sources, np.arange(self._graph.nodes + 1)).astype(np.int32).tobytes(),

@@ -135,6 +135,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """One file. Arrays are in this machine's byte order: 32-bit edges and roots, 64-bit addresses."""
 
     arch: str
+    soname: str = ""
+    """The name that the file gives itself as a library (``DT_SONAME``); empty where it gives none."""
     functions: int
     """Nodes below this number are functions, then come data objects, then the imports."""
     starts: bytes

@@ -306,9 +306,36 @@ def test_an_import_counts_as_called_where_it_is_not_seen_who_calls_it(tmp_path: 
 
 
 def test_libseccomp_looks_up_the_number_of_its_only_call(tmp_path: Path):
-    library(tmp_path, "filters", "long syscall(long, ...); int looked_up = -1;"
-            "int seccomp_load(void *filter) { return syscall(looked_up, 1, 0, filter); }")  # fmt: skip
+    """The library alone does, by its own name: what holds its code may have numbers of its own."""
+    code = (
+        "long syscall(long, ...); int looked_up = -1;"
+        "int seccomp_load(void *filter) { return syscall(looked_up, 1, 0, filter); }"
+    )
     source = "int seccomp_load(void *); int main(void) { return seccomp_load(0); }"
-    found = calls(build(tmp_path, "program", source, "-lfilters"))
+    library(tmp_path, "seccomp", code, "-Wl,-soname,libseccomp.so.2")
+    (tmp_path / "libseccomp.so.2").symlink_to("libseccomp.so")
+    found = calls(build(tmp_path, "program", source, "-lseccomp"))
     assert "seccomp" in found.required
     assert found.complete
+    library(tmp_path, "filters", code)
+    assert not calls(build(tmp_path, "other", source, "-lfilters")).complete
+
+
+_HOLDING = """
+#define _GNU_SOURCE
+#include <signal.h>
+#include <sys/inotify.h>
+#include <sys/shm.h>
+#include <sys/socket.h>
+int EXPORTED(void) { return 0; }
+int main(int count, char **words) {
+    struct msghdr message = {0};
+    return shmget(count, count, count) + sendmsg(count, &message, 0) + inotify_init1(0) + kill(count, count);
+}
+"""
+
+
+@pytest.mark.parametrize("name", ["RAND_poll", "selinux_raw_to_trans_context", "_nss_systemd_getpwnam_r"])
+def test_a_program_that_holds_a_librarys_code_makes_calls_that_the_library_never_makes(tmp_path: Path, name: str):
+    found = calls(build(tmp_path, "program", _HOLDING, "-rdynamic", f"-DEXPORTED={name}"))
+    assert {"shmget", "sendmsg", "inotify_init1", "kill"} <= set(found.required)

@@ -160,6 +160,7 @@ def users_of_systemd(*more: str) -> Summary:
         *more,
         imports="opendir connect epoll_create1 epoll_wait",
         calls={"listing": "open", "joining": "sendto", "making": "epoll_create1", "watching": "epoll_wait"},
+        soname="libnss_systemd.so.2",
     )
 
 
@@ -203,6 +204,7 @@ def logging(*more: str) -> Summary:
         *more,
         imports="opendir connect epoll_create1 sendmsg",
         calls={"listing": "open", "log": "writev"},
+        soname="libnss_systemd.so.2",
     )
 
 
