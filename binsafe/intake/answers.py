@@ -11,7 +11,7 @@ import msgspec
 
 from binsafe.intake.messages import Calls, Frame, Kind
 from binsafe.limits import MAX_SAVED_REPORT_VALUES
-from binsafe.model import Artifact, Finding, Gap, Report, Severity
+from binsafe.model import Artifact, Finding, Gap, Report, ResolvedLibrary, Severity
 from binsafe.model.report import REPORT_SCHEMA
 
 Answer = TypeVar("Answer", Report, Calls)
@@ -67,6 +67,29 @@ def read(payload: bytes, kind: type[Answer], artifact: Artifact, gaps: tuple[Gap
         if gaps:
             return msgspec.structs.replace(answer, findings=(*answer.findings, _unconfined(gaps)))
     return answer
+
+
+class _Claimed(msgspec.Struct):
+    """What one slice of a report says of the files that belong to its program."""
+
+    resolved: tuple[ResolvedLibrary, ...] = ()
+
+
+class _Claims(msgspec.Struct):
+    slices: tuple[_Claimed, ...] = ()
+
+
+def claimed(payload: bytes) -> tuple[ResolvedLibrary, ...]:
+    """The libraries that an answer names: who runs the program will let it read them.
+
+    Raises:
+        ValueError, msgspec.MsgspecError: it is no answer.
+    """
+    try:
+        claims = msgspec.json.decode(payload, type=_Claims)
+    except RecursionError as error:
+        raise ValueError("too deep") from error
+    return tuple(library for each in claims.slices for library in each.resolved)
 
 
 def _is_on(said: Artifact, meant: Artifact) -> bool:

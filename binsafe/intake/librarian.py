@@ -16,6 +16,7 @@ from binsafe.intake.messages import Order
 from binsafe.intake.summaries import Make, Own, Summaries, default_folder
 from binsafe.intake.summarising import Summariser
 from binsafe.intake.tree import Tree
+from binsafe.model import ResolvedLibrary
 
 
 def libraries(order: Order, summarise: Make, program: Needs, own: Own | None = None) -> Libraries:
@@ -40,6 +41,11 @@ class Librarian:
 
     def __exit__(self, *_: object) -> None:
         self._summariser.close()
+
+    @property
+    def resolved(self) -> tuple[ResolvedLibrary, ...]:
+        """The libraries that the program was told of."""
+        return () if self._libraries is None else self._libraries.resolved
 
     def answer(self, payload: bytes) -> bytes:
         """The answer to a question of `binsafe.intake.asking`.

@@ -21,6 +21,7 @@ import msgspec
 
 from binsafe.formats import identify
 from binsafe.intake import bounds, loading, parsing
+from binsafe.intake.answers import claimed
 from binsafe.intake.apart import CAN_CONFINE, Apart, Broken, again, nonsense
 from binsafe.intake.confining import confine
 from binsafe.intake.messages import Calls, Closed, Frame, Kind, Order, receive, send
@@ -137,18 +138,17 @@ class _Worker:
         with Librarian(order) as librarian, Apart(work, folder=content.folder) as child:
             while True:
                 frame = child.hear(MAX_REPORT_BYTES)
-                if frame.kind is Kind.ASK:
-                    try:
-                        answer = librarian.answer(frame.payload)
-                    except (ValueError, msgspec.MsgspecError):
-                        raise nonsense() from None
-                    child.say(Kind.ANSWER, answer)
-                elif frame.kind in {Kind.MEMBER, Kind.KEEP}:
-                    send(self._connection, frame.kind, frame.payload)
-                elif frame.kind is Kind.REPORT:
-                    return self._passed(frame, child)
-                else:
-                    raise nonsense()
+                try:
+                    if frame.kind is Kind.ASK:
+                        child.say(Kind.ANSWER, librarian.answer(frame.payload))
+                    elif frame.kind in {Kind.MEMBER, Kind.KEEP}:
+                        send(self._connection, frame.kind, frame.payload)
+                    elif frame.kind is Kind.REPORT and {*claimed(frame.payload)} <= {*librarian.resolved}:
+                        return self._passed(frame, child)
+                    else:
+                        raise nonsense()
+                except (ValueError, msgspec.MsgspecError):
+                    raise nonsense() from None
 
 
 def may_share(order: Order, content: parsing.Content) -> bool:

@@ -91,6 +91,7 @@ def inspected(tmp_path: Path, body: str, *arguments: str, seconds: float = 60) -
         "body['artifact']['sha256'] = '0' * 64\nreturn json.dumps(body).encode()": "no report",
         "body['schema'] = 'binsafe.report/9'\nreturn json.dumps(body).encode()": "no report",
         "body['members'] = [{'path': 1}]\nreturn json.dumps(body).encode()": "no report",
+        "body['slices'][0]['resolved'][1]['path'] = '/etc/shadow'\nreturn json.dumps(body).encode()": "no report",
         "return b'{\"x\":' * 1_000_000": "no report",
         "return b'[' * 10_000_000": "no report",
         "body['omitted'] = [''] * 3_000_000\nreturn json.dumps(body).replace(' ', '').encode()": "no report",
