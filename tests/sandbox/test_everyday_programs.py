@@ -148,6 +148,15 @@ def test_a_name_that_is_no_utf8_is_reported_like_any_other(folder: Path, capsys:
         assert "no option takes a name" in told
 
 
+def test_a_file_that_its_own_temporary_folder_hides_is_named_until_it_has_one_of_that_name(
+    capsys: pytest.CaptureFixture,
+):
+    with tempfile.NamedTemporaryFile(dir="/tmp") as file:
+        reading = f"read line < {file.name}"
+        assert run("dash", "-c", f"{reading}; echo mine > {file.name}; {reading} && echo $line")[1] == b"mine\n"
+        assert capsys.readouterr().out.count(f"grant='--read {file.name}'") == 1
+
+
 def test_a_folder_on_the_way_to_a_granted_file_is_named_where_it_is_listed(folder: Path, capsys: pytest.CaptureFixture):
     fruit = str(folder / "fruit")
     assert run("ls", str(folder), read=(fruit,))[0] == 2

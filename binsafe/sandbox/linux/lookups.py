@@ -153,6 +153,8 @@ class Lookups:
         if kind.makes and path in self._present:
             return None
         opens = kind.flags is not None and not call.arguments[kind.flags] & os.O_PATH
+        if opens and not writes and self.could_write(path) and not self._is_readable(path):
+            return _hidden(call, path)
         meant = posixpath.normpath(f"{self._left}/{text}") if self._left and path == _from_root(text) else ""
         key = (path, writes, opens, meant)
         if key in self._known:
@@ -229,6 +231,19 @@ def _resolved(path: str) -> str:
         return os.path.realpath(path)
     except OSError:
         return path
+
+
+def _hidden(call: Call, path: str) -> Miss | None:
+    """A file of the host's whose place has been taken by a folder of the program's own, where nothing has its name."""
+    if not may_exist(path):
+        return None
+    try:
+        os.lstat(f"/proc/{call.pid}/root{path}")
+    except (FileNotFoundError, NotADirectoryError):
+        return Miss(path, _option(path, writes=False), expected=False, there=True)
+    except OSError:
+        pass
+    return None
 
 
 def _option(path: str, *, writes: bool) -> str:
