@@ -11,6 +11,7 @@ switches        where jump tables lead
 registers       functions whose address a register holds, only to call them
 outlined        short functions that change registers or slots of their callers
 taken           where addresses of functions are taken as values
+slots           who calls what the slots of the global offset table point to
 incoming        where control comes from into a region
 catchers        functions in which exceptions may be caught
 catching        landing pads: where exceptions are caught, and out of which code

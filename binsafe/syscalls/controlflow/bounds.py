@@ -4,7 +4,6 @@ On x86 bytes in the middle of an instruction may look like a call. Where it woul
 not seen before the code there is decoded.
 """
 
-import weakref
 from bisect import bisect_right
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -38,7 +37,8 @@ class Bounds:
     """The regions of a program by address, before any is decoded."""
 
     def __init__(self, program: "Program") -> None:
-        self._program: Program = weakref.proxy(program)  # in a circle they would stay until somebody looks for such
+        """``program`` is a weak reference, see there."""
+        self._program = program
         self._code = program.code
         self._starts: list[int] = program.layout.starts.tolist()
         self._ends: list[int] = program.layout.ends.tolist()

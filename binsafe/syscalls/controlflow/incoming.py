@@ -1,6 +1,5 @@
 """Where control comes from into a region: calls, jumps and falls from others that an instruction bears out."""
 
-import weakref
 from bisect import bisect_left
 from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from binsafe.syscalls.controlflow import registers
+from binsafe.syscalls.controlflow.index import pieces
 from binsafe.syscalls.controlflow.places import Edge, Kind, Place
 from binsafe.syscalls.controlflow.regions import Region
 from binsafe.syscalls.machines.machine import CALLED, LOADED, MAYBE_TAKEN, TAKEN, Flow, Location
@@ -27,7 +27,8 @@ class Incoming:
     """The edges into the regions of a program, by region; found when they are asked for, and kept."""
 
     def __init__(self, program: "Program") -> None:
-        self._program: Program = weakref.proxy(program)  # in a circle they would stay until somebody looks for such
+        """``program`` is a weak reference, see there."""
+        self._program = program
         self._known: dict[int, dict[int, list[tuple[Kind | None, int]]]] = {}
 
     def entries(self, place: Place) -> list[Edge]:
@@ -124,7 +125,7 @@ class Incoming:
             found.setdefault(target, []).append((Kind.ENTRY, source))
         targets, sources = self._loads
         for at in range(bisect_left(targets, start), bisect_left(targets, start + 1)):
-            calls = self._program.called_when_loaded(sources[at])
+            calls = self._program.slots.called_when_loaded(sources[at])
             found.setdefault(start, []).extend((None, call.address) for call in calls)
         return found
 
@@ -148,7 +149,7 @@ class Incoming:
         for source, _, use in self._program.references.into(first.address, first.address + 1):
             place = self._program.place(source) if use in {TAKEN, MAYBE_TAKEN} else None
             if place is not None:
-                named = self._program.completed(place, first.address, first.address + 1) or ()
+                named = self._program.taken.completed(place, first.address, first.address + 1) or ()
                 named_at = (Place(place.region, name) for name in named)
                 used = (registers.uses(self._program, at) for at in named_at)
                 calls = (Place(place.region, at) for each in used for at in each.calls)
@@ -177,6 +178,20 @@ class Incoming:
         last = len(before.instructions) - 1
         goes_on = before.leaving(last) in _GOES_ON and not before.is_padding(last)
         return [Edge(Kind.ENTRY, Place(before, last))] if goes_on else []
+
+
+def crossing(program: "Program") -> Iterator[tuple[int, int]]:
+    """(source, target) of the jumps of two bytes from one function to the start of another."""
+    layout = program.layout
+    for piece in pieces(program.code.ranges):
+        sources, targets = program.machine.short_jumps(piece)
+        begins = layout.begins(targets)
+        sources, targets = sources[begins], targets[begins]
+        crosses = layout.exact(targets) != layout.containing(sources)
+        for source, target in zip(sources[crosses].tolist(), targets[crosses].tolist(), strict=True):
+            place = program.place(source)
+            if place is not None and place.region.flow(place.at)[1] == target:
+                yield source, target
 
 
 def _kind(place: Place) -> Kind:

@@ -85,13 +85,7 @@ def pieces(ranges: Iterable[CodeRange]) -> Iterator[CodeRange]:
 
 def _inside(edges: Edges, code: Code, end: int) -> Edges:
     """Those that start below ``end`` and lead into code."""
-    kept = edges.sources < end
-    if len(code.ranges):
-        starts, ends = (
-            np.array(column, np.int64) for column in zip(*((r.address, r.end) for r in code.ranges), strict=True)
-        )
-        at = np.searchsorted(starts, edges.targets, side="right") - 1
-        kept &= (at >= 0) & (edges.targets < ends[at])
+    kept = (edges.sources < end) & code.holds(edges.targets)
     return Edges(edges.sources[kept], edges.targets[kept])
 
 

@@ -4,7 +4,6 @@ LLVM's outliner (``-Oz`` for arm64) takes sequences of instructions that are fou
 stack slots they write. All but short functions are taken to hand preserved registers back, as the convention says.
 """
 
-import weakref
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -27,7 +26,8 @@ class Outlined:
     """The answers for one program, each looked for once."""
 
     def __init__(self, program: "Program") -> None:
-        self._program: Program = weakref.proxy(program)  # in a circle they would stay until somebody looks for such
+        """``program`` is a weak reference, see there."""
+        self._program = program
         self._kept: dict[tuple[int, Location], bool] = {}
 
     def keeps(self, call: Place, location: Location) -> bool:

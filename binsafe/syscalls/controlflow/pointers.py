@@ -6,10 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from binsafe.formats.elf_linking import Linking
+from binsafe.formats.gopclntab import FunctionTable
 from binsafe.model import Slice
+from binsafe.syscalls.controlflow.go_types import are_names
 from binsafe.syscalls.decoding.code import HIGHEST_ADDRESS, Code, aligned_words
 from binsafe.syscalls.machines.machine import Addresses
-from binsafe.syscalls.sets import among, firsts
+from binsafe.syscalls.sets import among, distinct, firsts
 
 _NOTHING = np.array([], np.int64)
 
@@ -51,8 +53,22 @@ class Pointers(NamedTuple):
         return [int(slot) for slot in self.slots[self.targets == target]]
 
 
-def pointers(slice_: Slice, code: Code, linking: Linking | None) -> Pointers:
-    """The pointers of a slice. Without dynamic relocations every aligned word with an address of code is one."""
+def pointers(slice_: Slice, code: Code, linking: Linking | None, go: FunctionTable | None) -> Pointers:
+    """The pointers of a slice. Without dynamic relocations every aligned word with an address of code is one.
+
+    But not those of Go's own tables: ``go`` names all its functions, its types hold distances that look like pointers.
+    """
+    found = _all(slice_, code, linking)
+    if go is None:
+        return found
+    slots = found.slots
+    own = distinct(np.frombuffer(go.entries, np.int64))
+    begin, end = go.extent
+    other = (slots >= begin) & (slots < end) | are_names(slice_, slots)
+    return found.without(np.concatenate([own, slots[other]]))
+
+
+def _all(slice_: Slice, code: Code, linking: Linking | None) -> Pointers:
     position_independent = bool(slice_.traits.get("pie", linking is not None and bool(len(linking.relocations.kinds))))
     columns = [] if linking is None else [_relocated(slice_, linking), _packed(slice_, linking)]
     if not position_independent:
@@ -106,10 +122,7 @@ def _words(code: Code, address: int, size: int) -> Columns:
     offset = code.slice.offset_of(address) or 0
     places, targets = [_NOTHING], [_NOTHING]
     for first, words in aligned_words(code.slice.data[offset + skew : offset + size]):
-        inside = np.zeros(len(words), np.bool_)
-        for r in code.ranges:
-            inside |= (words >= np.uint64(r.address)) & (words < np.uint64(r.end))
-        at = np.flatnonzero(inside)
+        at = np.flatnonzero(code.holds(words))
         places.append(address + skew + first + 8 * at)
         targets.append(words[at].astype(np.int64))
     slots = np.concatenate(places)

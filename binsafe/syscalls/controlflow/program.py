@@ -1,41 +1,39 @@
 """The whole program as regions with edges between them: decoded where the walk goes, indexed where it does not."""
 
+import weakref
 from bisect import bisect_right
 from collections.abc import Collection, Container, Iterator, Mapping
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
-from binsafe.formats import gopclntab, stubs
+from binsafe.formats import gopclntab
 from binsafe.formats.eh_frame_hdr import NOTHING_LISTED, listed
 from binsafe.formats.elf_linking import Linking
 from binsafe.model import Slice
 from binsafe.syscalls.controlflow.bounds import Bounds
 from binsafe.syscalls.controlflow.catching import Catching
 from binsafe.syscalls.controlflow.distances import named_by_distance
-from binsafe.syscalls.controlflow.go_types import are_names
 from binsafe.syscalls.controlflow.incoming import Incoming
-from binsafe.syscalls.controlflow.index import Index, Referring, pieces
+from binsafe.syscalls.controlflow.index import Index, Referring
 from binsafe.syscalls.controlflow.layout import layout
-from binsafe.syscalls.controlflow.naming import Functions, Naming
 from binsafe.syscalls.controlflow.outlined import Outlined
 from binsafe.syscalls.controlflow.places import Edge, Place
 from binsafe.syscalls.controlflow.pointers import pointers
 from binsafe.syscalls.controlflow.regions import Region
+from binsafe.syscalls.controlflow.slots import Slots, stubs_of
 from binsafe.syscalls.controlflow.switches import Cases, Switches
 from binsafe.syscalls.controlflow.taken import Taken
 from binsafe.syscalls.decoding.code import Code
 from binsafe.syscalls.decoding.decode import LONGEST, Decoder, Detail, Instruction
 from binsafe.syscalls.machines.machine import (
-    Addresses,
     Edges,
     Location,
     Machine,
     Source,
     Step,
 )
-from binsafe.syscalls.sets import among, distinct
+from binsafe.syscalls.sets import distinct
 
 _MAX_KEPT_BYTES = 1 << 26
 """Memory for decoded instructions that are kept; what is found out about them takes half as much again."""
@@ -67,14 +65,8 @@ class Program:
         self.jumps = Index(self.code, machine.jumps, decoder.spend)
         self.go = gopclntab.functions(slice_) if go is None else go
         """Go's own table; None for other programs."""
-        self.pointers = pointers(slice_, self.code, linking)
-        if self.go is not None:
-            slots = self.pointers.slots
-            own = distinct(np.frombuffer(self.go.entries, np.int64))
-            begin, end = self.go.extent
-            other = (slots >= begin) & (slots < end) | are_names(slice_, slots)
-            self.pointers = self.pointers.without(np.concatenate([own, slots[other]]))
-        self.stubs = dict(self._stubs())
+        self.pointers = pointers(slice_, self.code, linking, self.go)
+        self.stubs = stubs_of(slice_, self.code, self.pointers)
         """Slot of the global offset table -> the stub that jumps to where it points."""
         unwound = listed(slice_, linking)
         self.layout = layout(
@@ -86,32 +78,22 @@ class Program:
             led_to=np.concatenate([self.calls.targets, self.pointers.targets]),
             unwound=NOTHING_LISTED if unwound is None else unwound,
         )
-        self._bounds = Bounds(self)
+        here: Program = weakref.proxy(self)  # in a circle all would stay in memory until somebody looks for such
+        self._bounds = Bounds(here)
         self.catching = Catching(slice_, unwound, decoder.spend)
         self._regions: dict[int, Region] = {}
         self._begun: set[int] = set()
         """Regions that were decoded in part."""
         self._kept = 0
         self._details: dict[int, Detail | None] = {}
-        self._incoming = Incoming(self)
-        self._taken = Taken(self)
-        self._outlined = Outlined(self)
-        self._switches = Switches(self)
-        self._linking = linking
-        self._through: dict[frozenset[str], frozenset[int]] = {}
+        self._incoming = Incoming(here)
+        self._outlined = Outlined(here)
+        self._switches = Switches(here)
+        self.taken = Taken(here)
+        self.slots = Slots(here, linking)
         self._exported = (
             np.array([], np.int64) if linking is None else distinct(linking.symbols.values[linking.symbols.defined])
         )
-
-    def _stubs(self) -> Iterator[tuple[int, int]]:
-        """Stubs that call other files: in their own sections, or wherever such code is if there is no section table."""
-        named = [s for s in self.slice.sections if s.executable and s.name.startswith((".plt", ".iplt"))]
-        places = [(s.address, self.slice.contents(s)) for s in named] or [(r.address, r.data) for r in self.code.ranges]
-        slots = self.pointers.slots[self.pointers.single]
-        for address, data in places if len(slots) else ():
-            found = stubs.slots(self.machine.arch, data, address, 0)
-            inside = among(np.fromiter(found, np.int64, len(found)), slots).tolist()
-            yield from ((slot, stub) for (slot, stub), known in zip(found.items(), inside, strict=True) if known)
 
     def start(self, address: int) -> int:
         """Where the function of an address of code starts, as far as tables and code tell."""
@@ -133,13 +115,6 @@ class Program:
         starts, ends = self.layout.starts, self.layout.ends
         missing = self.code.size - int(np.where(ends > 0, ends - starts, 0).sum())
         return missing <= max(_START_UP_CODE, _UNMAPPED_PART * self.code.size)
-
-    def in_code(self, addresses: Addresses) -> npt.NDArray[np.bool_]:
-        """Whether each address lies in executable memory."""
-        inside = np.zeros(len(addresses), np.bool_)
-        for r in self.code.ranges:
-            inside |= (addresses >= r.address) & (addresses < r.end)
-        return inside
 
     def is_go(self, region: Region) -> bool:
         """Whether it is code that Go's own table lists and so follows Go's conventions."""
@@ -264,55 +239,9 @@ class Program:
         cases = self.cases(region)
         return None if cases is None else cases.inside
 
-    def taken_at(self, address: int) -> int | None:
-        """Where an address is taken as a value, by a pointer in memory or by an instruction; None if nowhere."""
-        return self._taken.at(address)
-
-    def naming(self, start: int, end: int) -> Iterator[int]:
-        """Where code names an address from ``start`` up to ``end``, or may."""
-        return self._taken.naming(start, end)
-
-    def naming_absolutely(self, address: int) -> list[int]:
-        """Where four bytes of code are an address of it, whatever they are part of; where code can name one so."""
-        absolute = self.machine.names_absolutely and not self.slice.traits.get("pie")
-        return self._absolute.of(address) if absolute else []
-
-    @cached_property
-    def _absolute(self) -> Naming:
-        """Go's compiler and assembler name no place inside of a function so: ``$f(SB)`` is a ``lea`` for them."""
-        go = self.go
-        return Naming(self.code, None if go is None else Functions(np.frombuffer(go.addresses, np.int64), go.end))
-
-    def completed(self, place: Place, start: int, end: int) -> tuple[int, ...] | None:
-        """See `binsafe.syscalls.controlflow.pages`."""
-        return self._taken.completed(place, start, end)
-
     def named_at(self, place: Place) -> tuple[int, ...]:
         """The addresses that an instruction may name."""
         return self.machine.named(place.region.instructions, place.at, self.undisturbed(place, ()).at)
-
-    def only_called(self, slot: int) -> bool:
-        """Whether a slot of the global offset table is nothing but called or jumped through."""
-        return self._taken.only_called(slot)
-
-    def called_through(self, slot: int) -> list[Place]:
-        """The calls and jumps through a slot: of code itself, or of its stub."""
-        return self._taken.called_through(slot)
-
-    def through(self, names: frozenset[str]) -> frozenset[int]:
-        """Where the calls of imported functions with these names stand, and the jumps to them; found out once."""
-        if names not in self._through:
-            used = distinct(self.pointers.symbols)
-            used = used[used > 0]
-            symbols = () if self._linking is None else self._linking.symbols.chosen(used)
-            chosen = [index for index, symbol in zip(used, symbols, strict=False) if symbol.name in names]
-            slots = self.pointers.slots[among(self.pointers.symbols, chosen)].tolist()
-            self._through[names] = frozenset(place.address for slot in slots for place in self.called_through(slot))
-        return self._through[names]
-
-    def called_when_loaded(self, source: int) -> Iterator[Place]:
-        """The calls and jumps through the register that is loaded from memory at an address of code."""
-        return self._taken.called_when_loaded(source)
 
     @cached_property
     def references(self) -> Referring:
@@ -324,18 +253,6 @@ class Program:
         """See `named_by_distance`."""
         none = np.array([], np.int64)
         return Edges(*(np.concatenate(side) for side in zip(Edges(none, none), *named_by_distance(self), strict=True)))
-
-    def short_jumps(self) -> Iterator[tuple[int, int]]:
-        """(source, target) of the jumps of two bytes from one function to the start of another."""
-        for piece in pieces(self.code.ranges):
-            sources, targets = self.machine.short_jumps(piece)
-            begins = self.layout.begins(targets)
-            sources, targets = sources[begins], targets[begins]
-            crossing = self.layout.exact(targets) != self.layout.containing(sources)
-            for source, target in zip(sources[crossing].tolist(), targets[crossing].tolist(), strict=True):
-                place = self.place(source)
-                if place is not None and place.region.flow(place.at)[1] == target:
-                    yield source, target
 
     def _detail(self, instruction: Instruction) -> Detail | None:
         address, size, code = instruction.address, instruction.size, self.code

@@ -1,6 +1,5 @@
 """Jump tables: where a computed jump of a region can lead."""
 
-import weakref
 from bisect import bisect_right
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -41,7 +40,8 @@ class Switches:
     """The answers for one program, each looked for once."""
 
     def __init__(self, program: "Program") -> None:
-        self._program: Program = weakref.proxy(program)  # in a circle they would stay until somebody looks for such
+        """``program`` is a weak reference, see there."""
+        self._program = program
         self._found: dict[int, Cases | None] = {}
 
     def cases(self, region: Region) -> Cases | None:
@@ -136,7 +136,7 @@ def _targets(program: "Program", table: Table, begins: Sequence[int], most: int)
         kind = f"<{'i' if table.signed else 'u'}{table.size}"
         entries = np.frombuffer(data[: len(data) // table.size * table.size], kind).astype(np.int64)
         targets = entries * table.unit + origin
-        outside = np.flatnonzero(~program.in_code(targets))
+        outside = np.flatnonzero(~program.code.holds(targets))
         found.update(targets[: outside[0] if len(outside) else None].tolist())
     return found
 

@@ -173,7 +173,7 @@ class _Walk:
     def _at_entry(self, query: _Query) -> bool:
         """What else than calls and jumps that are seen can supply it? True where that settles the question."""
         start, region = query.place.region.start, query.place.region
-        if not region.anchored or start == self.program.slice.entry or self.program.taken_at(start) is not None:
+        if not region.anchored or start == self.program.slice.entry or self.program.taken.at(start) is not None:
             self._unknown(query.number, query.outer)
             return True
         if self.program.exported(start) and isinstance(query.number, Constant):

@@ -48,7 +48,7 @@ def broadcast(program: Program, gap: Gap) -> Resolution | None:
     if handed is None or handed.address == program.slice.entry or program.exported(handed.address):
         return None
     callers = [edge.place for edge in program.entries(handed) if edge.kind is Kind.CALL]
-    if program.taken_at(handed.address) is not None or len(callers) != len(program.entries(handed)):
+    if program.taken.at(handed.address) is not None or len(callers) != len(program.entries(handed)):
         return None
     if not _has_handler(program, handed.region):
         return None

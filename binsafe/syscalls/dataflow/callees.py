@@ -22,7 +22,7 @@ _MAX_REGIONS = 8
 
 def disturbs(program: Program, call: Place, slot: int) -> bool:
     """Whether what is called may return twice or elsewhere, or stores to a slot of its caller's frame."""
-    twice = program.through(_TWICE)
+    twice = program.slots.calls_of(_TWICE)
     if call.address in twice:
         return True
     seen: set[int] = set()

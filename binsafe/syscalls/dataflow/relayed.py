@@ -46,7 +46,7 @@ def _takers(program: Program, reading: Place) -> Iterator[Place | None]:
         (target, source) for source, target, use in program.references.into(first, reading.address) if use == TAKEN
     }
     inside = (address for address in reading.region.instructions.addresses if first <= address < reading.address)
-    taken |= {(address, source) for address in inside for source in program.naming_absolutely(address)}
+    taken |= {(address, source) for address in inside for source in program.taken.naming_absolutely(address)}
     start = max((target for target, _ in taken), default=None)
     yield from (_holding(program, source) for target, source in sorted(taken) if target == start)
 

@@ -155,7 +155,7 @@ class _Walk:
         elif region.start == self.program.slice.entry:
             self.gap(region.start, "the number would be what the kernel starts the program with")
         else:
-            taken = self.program.taken_at(region.start)
+            taken = self.program.taken.at(region.start)
             if taken is not None:
                 self.gap(region.start, f"the number is a parameter of a function whose address is taken at {taken:#x}")
             if self.program.exported(region.start):

@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from functools import cached_property
 from itertools import accumulate
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -61,6 +61,23 @@ class Code:
         at = bisect_right(self._starts, address) - 1
         return self.ranges[at] if at >= 0 and address < self._ends[at] else None
 
+    def holds(self, addresses: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+        """Whether each address lies in executable memory."""
+        inside = np.zeros(len(addresses), np.bool_)
+        if not self.ranges:
+            return inside
+        number = addresses.dtype.type
+        first, end = number(self._starts[0]), number(self._ends[-1])
+        near = np.flatnonzero((addresses >= first) & (addresses < end))  # of words of memory these are few
+        some = addresses[near].astype(np.int64)
+        starts, ends = self._spans
+        inside[near] = some < ends[np.searchsorted(starts, some, side="right") - 1]
+        return inside
+
+    @cached_property
+    def _spans(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        return np.array(self._starts, np.int64), np.array(self._ends, np.int64)
+
     def position(self, address: int) -> int:
         """Where an address of code lies among all bytes of code, one range behind the other.
 
@@ -76,7 +93,7 @@ class Code:
 
     def positions(self, addresses: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """`position` of many addresses, all of them of code."""
-        at = np.searchsorted(np.array(self._starts, np.int64), addresses, side="right") - 1
+        at = np.searchsorted(self._spans[0], addresses, side="right") - 1
         return addresses - self._distances[at]
 
     def addresses(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -85,7 +102,7 @@ class Code:
 
     @cached_property
     def _distances(self) -> npt.NDArray[np.int64]:
-        return np.array(self._starts, np.int64) - np.array(self._firsts[:-1], np.int64)
+        return self._spans[0] - np.array(self._firsts[:-1], np.int64)
 
     def read(self, start: int, end: int) -> bytes:
         """The executable bytes from ``start`` up to ``end``, or to the end of their range."""

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from binsafe.formats.elf_linking import Linking
+from binsafe.syscalls.controlflow.incoming import crossing
 from binsafe.syscalls.controlflow.index import BEFORE_TABLE
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.decoding.code import HIGHEST_ADDRESS
@@ -179,7 +180,7 @@ class _Builder:
         Like each other are words that point to code, to data, or nowhere, in entries of up to `_LARGEST_ENTRY` words.
         """
         pointers = self.program.pointers
-        leads = np.where(self.program.in_code(pointers.targets) | (pointers.symbols > 0), _CODE, _DATA)
+        leads = np.where(self.program.code.holds(pointers.targets) | (pointers.symbols > 0), _CODE, _DATA)
         around = cuts[:, None] + 8 * np.arange(-_LARGEST_ENTRY, _LARGEST_ENTRY)
         at = np.minimum(np.searchsorted(pointers.slots, around), max(0, len(pointers.slots) - 1))
         if not len(pointers.slots):
@@ -210,7 +211,7 @@ class _Builder:
         function = np.where((function < 0) & unended, holder, function)
         at = np.searchsorted(self.cuts, addresses, side="right") - 1
         object_ = np.where(at >= 0, self.cut_nodes[np.maximum(at, 0)], -1)
-        in_code = self.program.in_code(addresses)
+        in_code = self.program.code.holds(addresses)
         return np.where(in_code, function, np.where(object_ >= 0, object_ + self.functions, -1))
 
     def _edges(self, sources: Addresses, targets: Addresses) -> Edges:
@@ -228,7 +229,7 @@ class _Builder:
         A program of which tables say too little counts as a whole (`Summary.mapped`), with or without them.
         """
         whole = self.program.slice.kind == "executable" and not self.program.is_mapped()
-        found = [] if whole else list(self.program.short_jumps())
+        found = [] if whole else list(crossing(self.program))
         return (
             self._edges(*(np.array(column, np.int64) for column in zip(*found, strict=True)))
             if found
@@ -276,7 +277,7 @@ class _Builder:
         pointers = self.program.pointers
         imported = self.functions + self.objects + np.searchsorted(self.imports, pointers.symbols[at])
         targets = pointers.targets[at]
-        node = np.where(self.program.in_code(targets), overlooked.meant(self.layout, targets), self._node(targets))
+        node = np.where(self.program.code.holds(targets), overlooked.meant(self.layout, targets), self._node(targets))
         return np.where(pointers.symbols[at] > 0, imported, node)
 
     def _pointed(self) -> Edges:

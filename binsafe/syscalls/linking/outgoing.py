@@ -43,7 +43,7 @@ class Outgoing:
         passed: set[Passed] = set()
         wrappers: set[Wrapper] = set()
         for imported in self._imported((name,)):
-            places = [place for slot in imported.slots for place in self._program.called_through(slot)]
+            places = [place for slot in imported.slots for place in self._program.slots.called_through(slot)]
             found = argument(self._program, places, register, bits=64)
             for n in found.numbers:
                 text = self._text(n.value) if name in _TEXTUAL else None
@@ -69,9 +69,9 @@ class Outgoing:
             OutOfInstructions: the budget was used up on the way.
         """
         for name, _, slots in self._imported(FUNCTIONS):
-            places = [place for slot in slots for place in self._program.called_through(slot)]
+            places = [place for slot in slots for place in self._program.slots.called_through(slot)]
             stubs = [self._program.stubs[slot] for slot in slots if slot in self._program.stubs]
-            gone = {address for stub in stubs if (address := self._program.taken_at(stub)) is not None}
+            gone = {address for stub in stubs if (address := self._program.taken.at(stub)) is not None}
             gone.update(address for slot in slots for address in self._taken(slot))
             for position in FUNCTIONS[name]:
                 found = arguments.to_function(self._program, places, position)
@@ -95,7 +95,7 @@ class Outgoing:
 
     def _taken(self, slot: int) -> Iterator[int]:
         """Where an imported function's address goes further than into a call: the slot itself if into a table."""
-        if not self._program.only_called(slot):
+        if not self._program.slots.only_called(slot):
             loads = [source for source, _, use in self._program.references.into(slot, slot + 1) if use != CALLED]
             yield from loads or [slot]
 

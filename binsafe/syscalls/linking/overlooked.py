@@ -52,7 +52,7 @@ def computed(program: Program, lone: Addresses) -> Edges:
     layout, references = program.layout, program.references
     taken = references.uses == TAKEN
     sources, targets = references.sources[taken], references.targets[taken]
-    inside = program.in_code(targets)
+    inside = program.code.holds(targets)
     origins, targets = layout.containing(sources[inside]), targets[inside]
     exact = layout.exact(targets)
     odd = np.flatnonzero((exact < 0) & (origins >= 0))

@@ -57,7 +57,7 @@ def _interpreter(slice_: Slice, machine: Machine, decoder: Decoder) -> Summary:
     layout = program.layout
     ways = {way for region in whole for way in (*_named(region), *_falls(region, layout.starts.tolist()))}
     sources, targets = np.array(sorted(ways), np.int64).reshape(-1, 2).T
-    inside = program.in_code(targets)
+    inside = program.code.holds(targets)
     sources, targets = layout.containing(sources[inside]), layout.containing(targets[inside])
     addresses = np.array([at for region in whole for at in region.instructions.addresses], np.int64)
     nodes = layout.containing(addresses)

@@ -241,7 +241,7 @@ class Summariser:
         defined = np.flatnonzero(symbols.defined & (symbols.bindings > 0) & symbols.named)
         values = symbols.values[defined]
         ends = values + np.maximum(1, symbols.sizes[defined])
-        code = self._program.in_code(values)
+        code = self._program.code.holds(values)
         function = self._program.layout.exact(values)
         first, last = (self._graph.functions + np.searchsorted(self._graph.data, each) for each in (values, ends))
         return Exports.of_columns(

@@ -60,7 +60,7 @@ def are_zero(program: Program) -> bool:
 
 def _is_nowhere(program: Program, type_: int, maps: list[_Map]) -> bool:
     """Whether no object of a type is made on the heap, or is a variable."""
-    if any(program.go_name(source) not in _ALLOWED for source in program.naming(type_, type_ + 1)):
+    if any(program.go_name(source) not in _ALLOWED for source in program.taken.naming(type_, type_ + 1)):
         return False
     if any(_kind(program, word - _ELEMENT_AT) != _POINTER for word in _holding(program, type_)):
         return False
@@ -80,7 +80,7 @@ def _is_nowhere(program: Program, type_: int, maps: list[_Map]) -> bool:
 
 def _is_zero_one(program: Program, place: int, size: int) -> bool:
     """Whether a variable is used by nothing but what takes the zero one."""
-    users = {program.go_name(source) for source in program.naming(place, place + size)}
+    users = {program.go_name(source) for source in program.taken.naming(place, place + size)}
     return bool(users) and users <= _ZERO_ONE and next(_holding(program, place, size), None) is None
 
 

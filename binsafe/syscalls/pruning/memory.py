@@ -97,12 +97,12 @@ def through_tables(
     Tables are what is ``named`` outside of functions.
     """
     bases = distinct(named[named >= 0])
-    inside = program.in_code(bases).tolist()
+    inside = program.code.holds(bases).tolist()
     bases = bases[[not code or not is_function(base) for base, code in zip(bases.tolist(), inside, strict=True)]]
     tables, places, before = [bases[:0]], [bases[:0]], bases[:0]
     for entry in range(_ENTRIES):
         bases, numbers = _numbers(program.slice, bases, ENTRY * entry)
-        led = program.in_code(bases + numbers)
+        led = program.code.holds(bases + numbers)
         tables.append(bases[led])
         places.append((bases + numbers)[led])
         if entry >= _MIXED:  # of entries of eight bytes every other four lead

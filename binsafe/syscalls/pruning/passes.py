@@ -57,9 +57,9 @@ def _is_led_to_unseen(program: Program, place: Place, entries: list[Edge]) -> bo
         return True
     if at and not entries and not region.is_padding(at) and not any(_before(program, place, entries)):
         # what is no function's beginning either may be where an exception is caught
-        return place.address % _ALIGNED != 0 or program.taken_at(place.address) is not None
+        return place.address % _ALIGNED != 0 or program.taken.at(place.address) is not None
     begins = not at or region.is_padding(at - 1) or _ends(program, place, entries)
-    return begins and program.taken_at(place.address) is not None
+    return begins and program.taken.at(place.address) is not None
 
 
 def _before(program: Program, place: Place, entries: list[Edge]) -> Iterator[Place]:

@@ -69,4 +69,4 @@ def _naming(program: Program, address: int) -> Iterator[int]:
     """Places of code that call, jump to or name an address; some are bytes that only look like it."""
     for index in (program.calls, program.jumps):
         yield from (source for source, _ in index.into(address, address + 1))
-    yield from program.naming(address, address + 1)
+    yield from program.taken.naming(address, address + 1)

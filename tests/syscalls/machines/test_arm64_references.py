@@ -147,7 +147,7 @@ def _named(middle: Callable[[Arm], None]) -> bool:
     seen = Program(program(assembler), Arm64(), Decoder("arm64", 10_000))
     target = assembler.labels["target"]
     assert CODE in [source for source, _, _ in seen.references.into(target, target + 1)]
-    return CODE in list(seen.naming(target, target + 1))
+    return CODE in list(seen.taken.naming(target, target + 1))
 
 
 def _overwritten(assembler: Arm) -> None:
