@@ -51,10 +51,12 @@ class Way(NamedTuple):
     callers_only: bool = False
     most: int = MAX_SEEN
     """Instructions after which it is given up."""
+    regions: Collection[int] | None = None
+    """Where the functions start in which such calls are looked for, if not in all: a walk of callers takes long."""
 
     def leads_to(self, program: Program, place: Place) -> bool:
         """Whether a call is not made but on such ways."""
-        return all(
+        return (self.regions is None or place.region.start in self.regions) and all(
             always_passes(program, place, each, callers_only=self.callers_only, most=self.most) for each in self.passed
         )
 
@@ -93,10 +95,12 @@ def _ways(program: Program, sites: Collection[Site], *, threads: bool) -> Iterat
         return lambda place: place.region.start in regions and passed(place)
 
     # exit_group does not return: kernel/exit.c
-    yield Way({"exit"}, (passes(making("exit_group")),), most=_NEXT)
+    leaving = making("exit_group")
+    yield Way({"exit"}, (passes(leaving),), most=_NEXT, regions=leaving.values())
     # musl, src/misc/getrlimit.c: only where errno says that the kernel does not know prlimit64
     asking = making("prlimit64")
-    yield Way({"getrlimit"}, (passes(asking), within(asking.values(), _compares_with_enosys)), most=_NEXT)
+    compared = within(asking.values(), _compares_with_enosys)
+    yield Way({"getrlimit"}, (passes(asking), compared), most=_NEXT, regions=asking.values())
     if program.slice.linkage == "dynamic" or not is_static_glibc(program.slice.data):
         return
     # sysdeps/unix/sysv/linux/faccessat.c: only where errno says that the kernel does not know faccessat2
