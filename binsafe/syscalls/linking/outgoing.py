@@ -1,9 +1,8 @@
 """What a file passes to functions of other files, as far as it matters there: numbers, names, arguments."""
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import NamedTuple
 
-from binsafe.formats.elf_linking import Linking
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.dataflow import arguments
 from binsafe.syscalls.dataflow.decisive import FUNCTIONS
@@ -28,10 +27,10 @@ class _Imported(NamedTuple):
 class Outgoing:
     """The calls of imported functions in one file."""
 
-    def __init__(self, program: Program, linking: Linking, graph: Graph) -> None:
+    def __init__(self, program: Program, graph: Graph, names: Iterable[str]) -> None:
+        """``names`` are those of the graph's imports."""
         self._program = program
         first = graph.nodes - len(graph.imports)
-        names = (symbol.name for symbol in linking.symbols.chosen(graph.imports))
         self._imports = [(name, first + at, graph.imports[at]) for at, name in enumerate(names)]
 
     def passed(self, name: str, register: str) -> tuple[set[Passed], set[Wrapper]]:

@@ -95,7 +95,7 @@ class Summariser:
         self._program = Program(slice_, machine, Decoder(machine.arch, budget), linking, go)
         self._linking = linking
         self._graph = graph.build(self._program, linking)
-        self._outgoing = Outgoing(self._program, linking, self._graph)
+        self._outgoing = Outgoing(self._program, self._graph, [name.name for name in self._imports])
         self._usual = frozenset((name, machine.arguments[at]) for name, places in WATCHED.items() for at in places)
         self._calls: list[Call] = []
         self._gaps: list[Gap] = []
@@ -143,7 +143,7 @@ class Summariser:
             entry=self._graph.entry,
             mapped=self._program.is_mapped(),
             roots=self._graph.roots.astype(np.int32).tobytes(),
-            imports=tuple(self._imports()),
+            imports=self._imports,
             exports=exports,
             calls=tuple(self._calls),
             gaps=(),
@@ -208,9 +208,10 @@ class Summariser:
 
     def _unseen(self) -> Iterator[Gap]:
         """Functions called in ways that are not seen get unknown numbers and names."""
-        names, first = [name.name for name in self._imports()], self._graph.nodes - len(self._graph.imports)
+        first = self._graph.nodes - len(self._imports)
         for node in self._graph.unseen.tolist():
-            yield Gap(node, self._program.slice.entry, f"it is not seen where {names[node - first]} is called")
+            name = self._imports[node - first].name
+            yield Gap(node, self._program.slice.entry, f"it is not seen where {name} is called")
 
     def _unfollowed(self) -> Iterator[str]:
         """Why what runs may be other than what was followed, whatever is called of the file."""
@@ -230,11 +231,15 @@ class Summariser:
             summary, gaps=(*summary.gaps, *gaps), roots=np.array(sorted(roots), np.int32).tobytes()
         )
 
-    def _imports(self) -> Iterator[Name]:
+    @cached_property
+    def _imports(self) -> tuple[Name, ...]:
+        """What the file imports, in the order of its nodes."""
         copied = set(self._linking.copied.tolist())
         symbols = self._linking.symbols.chosen(self._graph.imports)
-        for index, symbol in zip(self._graph.imports, symbols, strict=True):
-            yield Name(symbol.name, symbol.version, index in copied)
+        return tuple(
+            Name(symbol.name, symbol.version, index in copied)
+            for index, symbol in zip(self._graph.imports, symbols, strict=True)
+        )
 
     def _exports(self) -> Exports:
         symbols = self._linking.symbols
