@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+_FEW = 8
+"""Values that are found sooner by comparing with each than by a search."""
 _AT_ONCE = 1 << 18
 """Values that are looked at at a time: what is made of them on the way is several times as large."""
 
@@ -55,9 +57,11 @@ def firsts(values: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np.i
 def among(values: npt.NDArray[Any], wanted: npt.ArrayLike) -> npt.NDArray[np.bool_]:
     """Whether each value is one of those wanted."""
     known = distinct(np.asarray(wanted, values.dtype))
-    if not len(known):
-        return np.zeros(len(values), np.bool_)
     found = np.zeros(len(values), np.bool_)
+    if len(known) <= _FEW:
+        for each in known:
+            found |= values == each
+        return found
     for first in range(0, len(values), _AT_ONCE):
         part = values[first : first + _AT_ONCE]
         found[first : first + _AT_ONCE] = known[np.minimum(np.searchsorted(known, part), len(known) - 1)] == part

@@ -216,9 +216,7 @@ class _Builder:
 
     def _edges(self, sources: Addresses, targets: Addresses) -> Edges:
         """Edges from the functions that hold the sources to the nodes of the targets."""
-        origin, node = self.layout.containing(sources), self._node(targets)
-        kept = (node >= 0) & (origin >= 0)
-        return Edges(origin[kept], node[kept])
+        return _known(self.layout.containing(sources), self._node(targets))
 
     def _direct(self) -> Iterator[Edges]:
         return (self._edges(*part) for part in chain(self.program.calls.parts(), self.program.jumps.parts()))
@@ -244,10 +242,12 @@ class _Builder:
         """To functions and tables whose address is taken; to what single pointers lead to that are loaded."""
         taken = among(self.references.uses, (TAKEN, MAYBE_TAKEN))
         places, targets = self.references.sources[taken], self.references.targets[taken]
-        for part in _parts(places, targets):
-            yield self._edges(*part)
-            yield self._edges(part[0], self._begun_before(part[1]))
-            yield self._edges(part[0], self._ended_behind(part[1]))
+        for sources, named in _parts(places, targets):
+            node = self._node(named)
+            yield _known(self.layout.containing(sources), node)
+            users, beside = sources[node < 0], named[node < 0]
+            yield self._edges(users, self._begun_before(beside))
+            yield self._edges(users, self._ended_behind(beside))
         bases, functions = self.program.distant
         at, counts = _spread(np.searchsorted(targets, bases), np.searchsorted(targets, bases, side="right"))
         yield self._edges(places[at], np.repeat(functions, counts))
@@ -256,21 +256,19 @@ class _Builder:
             places, targets = self.references.sources[chosen], self.references.targets[chosen]
             first, last = (np.searchsorted(self.program.pointers.slots, targets + by) for by in (1 - WORD, size))
             at, counts = _spread(first, last)
-            origin, node = self.layout.containing(np.repeat(places, counts)), self._pointee(at)
-            kept = (origin >= 0) & (node >= 0)
-            yield Edges(origin[kept], node[kept])
+            yield _known(self.layout.containing(np.repeat(places, counts)), self._pointee(at))
 
     def _begun_before(self, addresses: Addresses) -> Addresses:
-        """Where the table begins that stands shortly behind an address which lies in none; -1 for no table."""
+        """Where the table begins that stands shortly behind each address, which lies in none; -1 for no table."""
         following = self.cuts[np.minimum(np.searchsorted(self.cuts, addresses, side="right"), len(self.cuts) - 1)]
         table = ~among(following, self.program.pointers.slots[self.program.pointers.single])
-        return np.where(table & (following - addresses <= BEFORE_TABLE) & (self._node(addresses) < 0), following, -1)
+        return np.where(table & (following - addresses <= BEFORE_TABLE), following, -1)
 
     def _ended_behind(self, addresses: Addresses) -> Addresses:
-        """The last pointer of the table that ends shortly before an address which lies in none: ``end[-number]``."""
+        """The last pointer of the table that ends shortly before each address, which lies in none: ``end[-number]``."""
         slots = np.append(-BEFORE_TABLE, self.program.pointers.slots[~self.program.pointers.single])
         last = slots[np.searchsorted(slots, addresses) - 1]
-        return np.where((addresses - last <= BEFORE_TABLE) & (self._node(addresses) < 0), last, -1)
+        return np.where(addresses - last <= BEFORE_TABLE, last, -1)
 
     def _pointee(self, at: Addresses) -> Addresses:
         """The node that each pointer leads to; -1 for none."""
@@ -283,9 +281,7 @@ class _Builder:
     def _pointed(self) -> Edges:
         """From a data object to what its pointers lead to, names that the loader looks up among that."""
         origin = self._node(self.program.pointers.slots)
-        node = self._pointee(np.arange(len(origin)))
-        kept = (origin >= 0) & (node >= 0)
-        return Edges(origin[kept], node[kept])
+        return _known(origin, self._pointee(np.arange(len(origin))))
 
     def _chained(self) -> Edges:
         at = self.chained + self.functions
@@ -301,6 +297,12 @@ class _Builder:
         hidden = _NOTHING if self.program.go is None else np.arange(self.functions)
         found = np.concatenate([self._node(started), self._pointee(np.flatnonzero(inside)), hidden])
         return distinct(found[found >= 0])
+
+
+def _known(origin: Addresses, node: Addresses) -> Edges:
+    """The edges of which both ends are nodes."""
+    kept = (origin >= 0) & (node >= 0)
+    return Edges(origin[kept], node[kept])
 
 
 def _spread(first: Addresses, last: Addresses) -> tuple[Addresses, Addresses]:
