@@ -61,15 +61,18 @@ def _meant_by(variables: tuple[str, ...]) -> "Iterator[str]":
 
 def _inspect_all(paths: tuple[str, ...]) -> list["Report"]:
     """Reports on the programs that may be executed beside the one that is run, and on scripts for one of them."""
-    from binsafe.errors import NotEnforceable
+    from binsafe.errors import NotAnalysable, NotEnforceable
     from binsafe.intake import Found, Snapshot, inspect
 
     reports = []
     resolved = {Path(path).resolve() for path in paths}
     for path in paths:
-        with Snapshot.take(Found(path, Path(path).resolve())) as snapshot:
-            report = inspect(snapshot)
-            interpreter = next(iter(runner(snapshot.descriptor)), None) if report.format == "script" else None
+        try:
+            with Snapshot.take(Found(path, Path(path).resolve())) as snapshot:
+                report = inspect(snapshot)
+                interpreter = next(iter(runner(snapshot.descriptor)), None) if report.format == "script" else None
+        except NotAnalysable as error:  # status 3 is the program's that is run
+            raise NotEnforceable(f"--exec {path}: {error}", hint=error.hint) from error
         if not report.analysed and (interpreter is None or Path(interpreter).resolve() not in resolved):
             hint = f"grant what runs it as well: --exec {interpreter}" if interpreter else "only programs are executed"
             raise NotEnforceable(f"--exec {path}: {report.findings[0].detail}", hint=hint)
@@ -135,7 +138,5 @@ def _absolute(path: str) -> str:
 
 def _variable(text: str) -> tuple[str, str]:
     """NAME=VALUE, or NAME for the value that we have ourselves."""
-    import os
-
     name, equals, value = text.partition("=")
     return name, value if equals else os.environ.get(name, "")

@@ -33,6 +33,8 @@ class Teller:
         self._sentences: set[str] = set()
         self._usual = self._again = 0
         self._doubtful: dict[str, None] = {}
+        self._lost: OSError | None = None
+        """Why the report ends before the program does."""
 
     def tell(self, violation: Violation) -> None:
         """Tell one; what ordinary programs try on the way, and what was said before, goes to the file only."""
@@ -49,7 +51,11 @@ class Teller:
             self._told[violation.operation] += 1
             os.write(_STDERR, f"{escape(sentence)}\n".encode())
         if self._report is not None:
-            self._report.write(msgspec.json.encode(violation) + b"\n")
+            try:
+                self._report.write(msgspec.json.encode(violation) + b"\n")
+            except OSError as error:  # once it lacks one, no more: a report that goes on would look whole
+                self._report.close()
+                self._report, self._lost = None, error
 
     def sum_up(self, unreported: int, status: int = 0) -> None:
         """One line at the end, if there is anything to say and anybody listens.
@@ -59,6 +65,8 @@ class Teller:
         if self._doubtful and status not in _STOPPED:
             things = ", ".join([*self._doubtful][:_SHOWN])
             mention(f"it ended with status {status}; denied was also what most programs do without: {things}")
+        if self._lost is not None:
+            mention(f"the report is not complete, it could not be written: {self._lost.strerror}")
         if not self._told and not unreported:
             return
         kinds = ", ".join(f"{operation} {count}" for operation, count in self._told.most_common())

@@ -39,8 +39,6 @@ class Reporter:
         self._objects: Counter[tuple[str, bool, str]] = Counter()
         self._omitted = 0
         self._untold = 0
-        self.error: Exception | None = None
-        """The first error of ``tell``."""
         self._thread = threading.Thread(target=self._run, name="binsafe-reporter", daemon=True)
         self._thread.start()
 
@@ -78,6 +76,5 @@ class Reporter:
         while (violation := self._waiting.get()) is not None:
             try:
                 self._tell(violation)
-            except Exception as error:  # noqa: BLE001 - the reader's trouble is not the program's
-                self.error = self.error or error
+            except Exception:  # noqa: BLE001 - the reader's trouble is not the program's
                 self._untold += 1

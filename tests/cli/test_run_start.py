@@ -67,6 +67,7 @@ def test_click_is_loaded_by_a_process_beside_the_one_that_starts_the_program(com
         (["--read", "", "/bin/true"], 2, b"an empty path names no file"),
         (["--read", "/", "/bin/true"], 125, b"the whole file system cannot be granted"),
         (["--write", "/", "/bin/true"], 125, b"the whole file system cannot be granted"),
+        (["--exec", "/etc", "/bin/true"], 125, b"--exec /etc: /etc is a directory"),
     ],
 )
 def test_what_is_wrong_with_the_options_is_said_by_whoever_reads_them(arguments: list[str], status: int, said: bytes):

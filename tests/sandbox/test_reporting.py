@@ -1,5 +1,7 @@
 """Which violations are reported singly: few of each kind, and none is hidden by what every program tries."""
 
+from pathlib import Path
+
 import pytest
 
 from binsafe.cli.telling import Teller
@@ -47,6 +49,14 @@ def test_a_thousand_usual_lookups_hide_no_other_and_are_not_told_of(reporter: Re
     assert reporter.unreported == 0
     assert reporter.admits("openat", "/etc/shadow")
     assert reporter.admits("openat", "/usr/lib/locale/7"), "the same name, asked for in another way"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_report_that_could_not_be_written_is_said_to_be_incomplete(capfd: pytest.CaptureFixture[str]):
+    teller = Teller(Path("/dev/full"))
+    teller.tell(violation("/proc/self/maps", expected=True))
+    teller.sum_up(0)
+    assert capfd.readouterr().err == "the report is not complete, it could not be written: No space left on device\n"
 
 
 def test_the_sum_is_a_sentence_even_where_none_was_shown(capfd: pytest.CaptureFixture[str]):
