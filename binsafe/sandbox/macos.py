@@ -107,20 +107,29 @@ def private_copy(descriptor: int, target: Path) -> Path:
 def keep_quarantine(original: str | None, copy: Path, *, tool: str = XATTR) -> bool:
     """Give the copy the original's quarantine attribute, so that Gatekeeper judges it as it would the original.
 
-    Returns whether there was one. Raises NotEnforceable where it is there and cannot be kept: a copy without it would
-    run what the system might have stopped.
+    Returns whether there was one. Raises NotEnforceable where it is there and cannot be kept, or where that cannot be
+    told: a copy without it would run what the system might have stopped.
     """
-    if original is None or not os.access(tool, os.X_OK):
+    if original is None:
         return False
-    found = subprocess.run([tool, "-p", QUARANTINE, original], check=False, capture_output=True, text=True)
-    if found.returncode != 0:
+    names = _printed(tool, original)
+    if names is not None and QUARANTINE not in names.split("\n"):
         return False
+    mark = _printed(tool, "-p", QUARANTINE, original)
     copy.chmod(0o700)
-    kept = subprocess.run([tool, "-w", QUARANTINE, found.stdout.strip(), str(copy)], check=False, capture_output=True)
+    kept = mark is not None and _printed(tool, "-w", QUARANTINE, mark.strip(), str(copy)) is not None
     copy.chmod(0o500)
-    if kept.returncode != 0:
+    if not kept:
         raise NotEnforceable("the quarantine mark of the file could not be kept", hint="look at it: xattr -l FILE")
     return True
+
+
+def _printed(*command: str) -> str | None:
+    """What a command prints; None where it fails or cannot be started."""
+    try:
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    except (OSError, subprocess.CalledProcessError, UnicodeDecodeError):
+        return None
 
 
 class Guarded:

@@ -88,6 +88,7 @@ XATTR_LIKE = """#!/bin/sh
 case $1 in
   -p) cat "$3.$2" ;;
   -w) printf %s "$3" > "$4.$2" ;;
+  *) test -e "$1" && for mark in "$1".*; do test -e "$mark" && echo "${mark#"$1".}"; done; test -e "$1" ;;
 esac
 """
 
@@ -97,6 +98,10 @@ def test_the_quarantine_mark_goes_with_the_copy(tmp_path: Path):
     tool.write_text(XATTR_LIKE)
     tool.chmod(0o755)
     copy.touch(mode=0o500)
+    with pytest.raises(NotEnforceable, match="quarantine"):  # what has gone says nothing of what it had
+        keep_quarantine(str(original), copy, tool=str(tool))
+    original.touch()
+    assert not keep_quarantine(None, copy, tool=str(tool))
     assert not keep_quarantine(str(original), copy, tool=str(tool))
     (tmp_path / "original.com.apple.quarantine").write_text("0083;5f;Safari;")
     assert keep_quarantine(str(original), copy, tool=str(tool))
