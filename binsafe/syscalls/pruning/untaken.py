@@ -20,7 +20,6 @@ from binsafe.syscalls.dataflow.arguments import at_sites
 from binsafe.syscalls.dataflow.sites import Site
 from binsafe.syscalls.dataflow.wrappers import Number
 from binsafe.syscalls.glibc import is_static_glibc
-from binsafe.syscalls.machines.machine import Flow
 from binsafe.syscalls.pruning.passes import MAX_SEEN, Passed, always_passes
 from binsafe.syscalls.tables import numbers
 
@@ -69,8 +68,7 @@ def needed(program: Program, found: Iterable[Number], sites: Collection[Site]) -
     """
     kept = set(found)
     known = numbers(program.machine.arch)
-    threads = _makes_threads(program, kept, sites)
-    for way in _ways(program, sites, threads=threads):
+    for way in _ways(program, frozenset(kept), sites):
         values = {known[name] for name in way.calls if name in known}
         for number in [number for number in kept if number.value in values]:
             place = program.place(number.address)
@@ -79,8 +77,8 @@ def needed(program: Program, found: Iterable[Number], sites: Collection[Site]) -
     return kept
 
 
-def _ways(program: Program, sites: Collection[Site], *, threads: bool) -> Iterator[Way]:
-    """The ways of which a rule speaks; ``threads`` says whether there can be any but the first."""
+def _ways(program: Program, made: Collection[Number], sites: Collection[Site]) -> Iterator[Way]:
+    """The ways of which a rule speaks, of a program that makes some calls."""
     known = numbers(program.machine.arch)
 
     def making(call: str) -> Mapping[int, int]:
@@ -111,11 +109,11 @@ def _ways(program: Program, sites: Collection[Site], *, threads: bool) -> Iterat
     yield Way({"ppoll"}, (within(drawing, passes(making("getrandom"))),))
     # elf/dl-profile.c, _dl_start_profile: for LD_PROFILE only, and goes on where it is given no timer
     yield Way({"setitimer"}, (within(_regions_naming(program, _PROFILING)),), callers_only=True)
-    if not threads:
+    if not _makes_threads(program, made, sites):
         # libio/genops.c, _IO_unbuffer_all: waits for a stream that another thread holds
         yield Way({"sched_yield"}, (within(_ending(program)),), callers_only=True)
         # sysdeps/nptl/libc_start_call_main.h: ends the first thread where there is another (__nptl_nthreads)
-        yield Way({"exit"}, (within(_starting(program), lambda place: place.instruction.mnemonic == "lock dec"),))
+        yield Way({"exit"}, (lambda p: p.instruction.mnemonic == "lock dec" and _is_start_up(program, p.region),))
     # nptl/tpp.c: changes the priority of who owns a mutex of a protocol that the initialisers of pthread.h do not set
     if not _sets_protocol(program):
         yield Way(_SCHEDULING, (lambda place: _SELF in place.instruction.operands,), callers_only=True)
@@ -137,21 +135,13 @@ def _makes_threads(program: Program, made: Iterable[Number], sites: Iterable[Sit
     return any(each.value is None or each.value & _CLONE_THREAD for each in given)
 
 
-def _starting(program: Program) -> set[int]:
-    """Where the regions start of what the C library does before it calls ``main``, which it does through a pointer.
+def _is_start_up(program: Program, region: Region) -> bool:
+    """Whether it is what the C library does before it calls ``main``, which it does through a pointer.
 
-    That is what the program's first instructions call, and what is called there (``csu/libc-start.c``).
+    The program's first instructions call it (``csu/libc-start.c``), or what these call does.
     """
-    begin = program.region(program.slice.entry)
-    called = [] if begin is None else _called(program, begin)
-    return {inner.start for each in called for inner in (each, *_called(program, each))}
-
-
-def _called(program: Program, region: Region) -> list[Region]:
-    """The regions that another one calls by their addresses."""
-    flows = map(region.flow, range(len(region.instructions)))
-    targets = {target for flow, target in flows if flow is Flow.CALL and target is not None}
-    return [found for target in targets if (found := program.region(target)) is not None]
+    first = program.region(program.slice.entry)
+    return first is not None and first.start in _and_callers(program, _and_callers(program, {region.start}))
 
 
 def _and_callers(program: Program, starts: AbstractSet[int]) -> set[int]:
