@@ -169,7 +169,6 @@ def _holds_programs(folder: Path) -> bool:
 
 
 def _is_public(place: Path, path: str) -> bool:
-    """Whether everybody may read all that lies in a folder: settings may hold keys, which only some may."""
-    if not path.startswith(_SETTINGS):
-        return True
-    return all(mode_of(each) & stat.S_IROTH for each in [place, *place.rglob("*")])
+    """Whether everybody may look into a folder and, of settings, read all that lies there: they may hold keys."""
+    looked_at = [place, *place.rglob("*")] if path.startswith(_SETTINGS) else [place]
+    return all(mode_of(each) & stat.S_IROTH for each in looked_at)
