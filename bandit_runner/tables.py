@@ -1,6 +1,9 @@
-"""Tables for people: rows of anything, columns that say how a cell reads."""
+"""Tables for people: rows of anything, columns that say how a cell reads.
 
-import io
+Plain and aligned, one line a row, the same on a terminal and in a pipe: on a narrow terminal lines wrap, and no
+number is cut short.
+"""
+
 from collections.abc import Callable, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
@@ -10,7 +13,7 @@ Row = TypeVar("Row")
 
 
 class Column(NamedTuple, Generic[Row]):
-    """A heading, and how a row's cell reads."""
+    """A heading, and how a row's cell reads; texts are aligned to the left, numbers to the right."""
 
     title: str
     cell: Callable[[Row], str]
@@ -22,45 +25,12 @@ def number(value: float | Unknown | None, digits: int) -> str:
     return "-" if value is None or isinstance(value, str) else f"{value:.{digits}f}"
 
 
-def table(
-    columns: Sequence[Column[Row]],
-    rows: Sequence[Row],
-    *,
-    terminal: bool = False,
-    colour: bool = False,
-    width: int = 120,
-) -> str:
-    """The rows in their order.
-
-    Args:
-        columns: what is shown of each.
-        rows: any number of them.
-        terminal: draw it for a person at a terminal of ``width`` columns; else plain, aligned, one line a row.
-        colour: the terminal shows colours and the user wants them.
-        width: of the terminal.
-    """
-    cells = [[column.cell(row) for column in columns] for row in rows]
-    return _drawn(columns, cells, colour=colour, width=width) if terminal else _aligned(columns, cells)
-
-
-def _aligned(columns: Sequence[Column[Row]], cells: Sequence[Sequence[str]]) -> str:
-    lines = [[column.title for column in columns], *cells]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
+def table(columns: Sequence[Column[Row]], rows: Sequence[Row]) -> str:
+    """The headings, then the rows in their order, each line with its end."""
+    lines = [[column.title for column in columns], *([column.cell(row) for column in columns] for row in rows)]
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
     return "".join("  ".join(map(_pad, columns, line, widths)).rstrip() + "\n" for line in lines)
 
 
 def _pad(column: Column[Row], cell: str, width: int) -> str:
     return cell.ljust(width) if column.is_text else cell.rjust(width)
-
-
-def _drawn(columns: Sequence[Column[Row]], cells: Sequence[Sequence[str]], *, colour: bool, width: int) -> str:
-    from rich import box, console, table, text  # a tenth of a second that --json need not pay
-
-    drawn = table.Table(box=box.SIMPLE_HEAD)
-    for column in columns:
-        drawn.add_column(column.title, justify="left" if column.is_text else "right", no_wrap=column.is_text)
-    for line in cells:
-        drawn.add_row(*(text.Text(cell) for cell in line))  # Text: no cell is taken for markup
-    out = io.StringIO()
-    console.Console(file=out, force_terminal=colour, no_color=not colour, width=width, highlight=False).print(drawn)
-    return out.getvalue()

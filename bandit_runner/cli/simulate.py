@@ -1,7 +1,6 @@
 """bandit_runner simulate: strategies on scenarios without sockets, and what chance alone explains."""
 
 import contextlib
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
@@ -94,8 +93,7 @@ def _show(experiment: "Experiment", tallies: "Tallies", *, as_json: bool) -> Non
     if as_json:
         click.echo(to_json(rows(experiment, tallies)))
         return
-    width = shutil.get_terminal_size().columns
-    click.echo(to_text(experiment, tallies, terminal=sys.stdout.isatty(), width=width), nl=False)
+    click.echo(to_text(experiment, tallies), nl=False)
     played = len(next(iter(tallies.values())))
     note(f"{played} runs of {experiment.requests} ids; numbers are per 100 ids; regret is against clairvoyant")
 

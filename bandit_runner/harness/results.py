@@ -42,7 +42,7 @@ def to_json(rows: Sequence[ResultRow]) -> str:
     return msgspec.json.format(msgspec.json.encode(Results(rows=tuple(rows)))).decode()
 
 
-def to_text(rows: Sequence[ResultRow], *, terminal: bool = False, colour: bool = False, width: int = 120) -> str:
-    """The rows as :func:`bandit_runner.tables.table` draws them; a column for regret only where some row knows it."""
+def to_text(rows: Sequence[ResultRow]) -> str:
+    """The rows as :func:`bandit_runner.tables.table` aligns them; a column for regret only where some row knows it."""
     columns = (*COLUMNS, REGRET) if any(not isinstance(row.regret, str) for row in rows) else COLUMNS
-    return table(columns, rows, terminal=terminal, colour=colour, width=width)
+    return table(columns, rows)

@@ -97,16 +97,3 @@ def test_plain_table():
     ]
     assert "\x1b" not in text
     assert "regret" not in to_text([ROW])
-
-
-@pytest.mark.parametrize("colour", [True, False])
-def test_terminal_table(colour: bool):
-    text = to_text([ROW], terminal=True, colour=colour, width=140)
-    assert ("\x1b[" in text) is colour
-    for word in ("strategy", "v4", "T1", "95% interval", "10.00"):
-        assert word in text
-
-
-def test_cells_are_no_markup():
-    odd = ResultRow(**{**{f: getattr(UNKNOWN, f) for f in UNKNOWN.__struct_fields__}, "strategy": "[red]v4[/red]"})
-    assert "[red]v4[/red]" in to_text([odd], terminal=True, width=160)

@@ -1,8 +1,13 @@
 """bandit_runner simulate, as users call it."""
 
+import fcntl
 import json
+import os
+import pty
+import struct
 import subprocess
 import sys
+import termios
 
 import pytest
 
@@ -24,6 +29,19 @@ def test_json_is_rows_of_results():
         ("v4", "T2h", 4, 120),
     ]
     assert all("tier" not in row and isinstance(row["regret"], float) for row in document["rows"])
+
+
+def test_a_narrow_terminal_cuts_no_number_short():
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 24, 40, 0, 0))
+    command = [sys.executable, "-m", "bandit_runner", "simulate", "--scenario", "T1", "--runs", "2", "--requests", "9"]
+    with open(ours, "rb", buffering=0) as terminal:
+        subprocess.run(command, stdout=theirs, stderr=subprocess.DEVNULL, timeout=60, check=True)
+        os.close(theirs)
+        shown = terminal.read(65_536).decode()
+    assert "…" not in shown
+    assert "runs needed" in shown
+    assert shown.count("\n") == 5
 
 
 def test_jobs_change_nothing_but_the_time_it_takes():
