@@ -130,6 +130,17 @@ def grants(packs: Iterable[Pack], program: str) -> Iterator[Grant]:
             yield Grant(kind="environment", object=variable.name, access=variable.value, reason=reason)
 
 
+def holding(paths: Iterable[str]) -> list[str]:
+    """The names of the packs that would grant several of the paths to any program, wherever it lies."""
+    wanted = [f"{path}/" for path in paths]
+    names = []
+    for name, pack in available().items():
+        folders = _present((each for each in (*pack.modules, *pack.files) if "{prefix}" not in each), "/")
+        if sum(path.startswith(tuple(f"{folder}/" for folder in folders)) for path in wanted) > 1:
+            names.append(name)
+    return names
+
+
 def libraries(packs: Iterable[Pack], program: str) -> tuple[PolicyFile, ...]:
     """What the libraries in the packs' module folders are linked with, as far as it lies elsewhere."""
     folders = sorted({path for pack in packs for path in _present(pack.modules, program)})

@@ -22,6 +22,8 @@ _STOPPED = frozenset(
 """How a program ends that did what it should, or was ended: by us, by its user."""
 _FOLDERS = ("/", "/etc", "/usr", "/dev")
 _OF_THE_MACHINE = ("/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/uptime", "/sys/devices/")
+_OF_ITSELF = ("/proc/mounts", "/proc/self/mount", "/proc/self/stat", "/etc/mtab")
+_CRASHED = {128 + number: number.name for number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS)}
 
 
 class Teller:
@@ -32,6 +34,7 @@ class Teller:
         self._told: Counter[str] = Counter()
         self._sentences: set[str] = set()
         self._usual = self._again = 0
+        self._read: list[str] = []
         self._doubtful: dict[str, None] = {}
         self._lost: OSError | None = None
         """Why the report ends before the program does."""
@@ -49,6 +52,8 @@ class Teller:
 
             self._sentences.add(sentence)  # no more of them than are reported singly
             self._told[violation.operation] += 1
+            if violation.operation == "read":
+                self._read.append(violation.object)
             os.write(_STDERR, f"{escape(sentence)}\n".encode())
         if self._report is not None:
             try:
@@ -60,14 +65,22 @@ class Teller:
     def sum_up(self, unreported: int, status: int = 0) -> None:
         """One line at the end, if there is anything to say and anybody listens.
 
-        Where the program failed, one more of what most do without and this one perhaps not.
+        Where the program failed, one more of what most do without and this one perhaps not; one of the packs that have
+        what was denied.
         """
         if self._doubtful and status not in _STOPPED:
             things = ", ".join([*self._doubtful][:_SHOWN])
             mention(f"it ended with status {status}; denied was also what most programs do without: {things}")
         if self._lost is not None:
             mention(f"the report is not complete, it could not be written: {self._lost.strerror}")
+        if self._read and (names := self._packs()):
+            mention(f"--pack {' --pack '.join(names)} grants what such programs read together")
         if not self._told and not unreported:
+            if status in _CRASHED and not self._doubtful:
+                mention(
+                    f"it ended by {_CRASHED[status]} and nothing was denied; of your variables it gets none but PATH: "
+                    "if it counts on one, add --env HOME=FOLDER, --env LANG, ..."
+                )
             return
         kinds = ", ".join(f"{operation} {count}" for operation, count in self._told.most_common())
         unshown = unreported + self._again
@@ -78,6 +91,11 @@ class Teller:
             parts.append(f"{self._usual} that ordinary programs do without are in --report only")
         mention("; ".join(parts))
 
+    def _packs(self) -> list[str]:
+        from binsafe import packs
+
+        return packs.holding(self._read)
+
 
 def _may_matter(violation: Violation) -> bool:
     """What is known of this machine: libraries take a guess instead, but some programs are there to tell it.
@@ -85,7 +103,9 @@ def _may_matter(violation: Violation) -> bool:
     Its addresses are among that, by which getaddrinfo(3) only sorts, while a name server has to know them.
     """
     if violation.operation == "read":
-        return violation.object.startswith(_OF_THE_MACHINE) or violation.object in _FOLDERS
+        return violation.object.startswith((*_OF_THE_MACHINE, *_OF_ITSELF)) or violation.object in _FOLDERS
+    if violation.operation == "write":
+        return "access" in violation.syscall  # who asks first may give up before it tries
     return violation.operation == "bind" or violation.object.startswith("AF_")
 
 

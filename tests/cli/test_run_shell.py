@@ -187,6 +187,14 @@ def test_a_private_file_in_a_public_folder_that_root_grants_has_to_be_named():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a hint of Linux's supervisor")
+def test_what_a_shell_does_not_find_is_named_also_where_a_folder_is_granted():
+    """It asks what there is on its PATH before it executes that."""
+    done = run("--read", "/usr/share", SHELL, "-c", "sort")
+    assert done.returncode == 127
+    assert "read /usr/bin/sort denied: not in the policy; add --exec /usr/bin/sort\n" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a hint of Linux's supervisor")
 def test_names_are_meant_from_the_folder_that_it_was_started_in(monkeypatch: pytest.MonkeyPatch):
     """It starts in / where that folder is not granted: a file of the user's was not found, and nobody said why."""
     with tempfile.TemporaryDirectory(dir="/var/tmp") as name:

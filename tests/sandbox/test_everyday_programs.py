@@ -175,6 +175,47 @@ def test_a_folder_that_is_there_was_not_to_be_made(folder: Path, capsys: pytest.
     assert "--write" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("program", "arguments", "grant"),
+    [
+        ("cat", ("/fruit",), "--read {folder}/fruit"),
+        ("mkdir", ("/new",), "--write {folder}"),
+        ("mkdir", ("/.new",), "--write FOLDER --env HOME=FOLDER"),
+        ("ls", ("/",), "--read {folder}"),
+    ],
+)
+def test_a_path_that_was_made_absolute_in_the_folder_that_was_left_is_named_there(
+    folder: Path,
+    program: str,
+    arguments: tuple[str, ...],
+    grant: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+):
+    """libxml2, Go's filepath.Abs and others ask where they are, which is / where that folder is not granted."""
+    monkeypatch.chdir(folder)
+    assert run(program, *arguments)[0] != 0
+    assert f"grant='{grant.format(folder=folder)}'" in capsys.readouterr().out
+
+
+def test_the_whole_file_system_is_no_hint(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir("/")
+    assert run("ls", "/")[0] == 2
+    assert "grant='none: what runs gets a root of its own" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("granted", "expected"), [("read", True), ("write", None)])
+def test_who_asks_whether_it_may_write_is_told_of_in_the_report(
+    folder: Path, granted: str, expected: bool | None, capsys: pytest.CaptureFixture
+):
+    """Of a file in a folder for temporary ones, too (``optipng`` asks, and gives up there)."""
+    fruit = str(folder / "fruit")
+    (folder / "fruit").chmod(0o666)
+    status = run("test", "-w", fruit, **{granted: (fruit,)})[0]
+    told = [line for line in capsys.readouterr().out.splitlines() if f"grant='--write {fruit}'" in line]
+    assert (status, ["expected=True" in line for line in told]) == ((1, [True]) if expected else (0, []))
+
+
 def test_files_of_a_granted_folder_pass_without_a_word(folder: Path, capsys: pytest.CaptureFixture):
     assert run("grep", "-r", "apple", str(folder), read=(str(folder),))[0] == 0
     assert str(folder) not in capsys.readouterr().out

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from binsafe import packs
 from binsafe.cli.telling import Teller
 from binsafe.model import Violation
+from binsafe.packs import PACK_SCHEMA, Pack
 from binsafe.sandbox.reporting import MAX_OBJECTS, REPORTED_EACH, REPORTED_PER_CALL, Reporter
 
 
@@ -20,6 +22,12 @@ def violation(object_: str, *, expected: bool = False, operation: str = "read", 
         expected=expected,
         grant=grant,
     )
+
+
+PACKS = {
+    name: Pack(schema=PACK_SCHEMA, name=name, description="", files=files)
+    for name, files in {"here": ("/usr/share/",), "elsewhere": ("/etc/",), "beside": ("{prefix}/share/",)}.items()
+}
 
 
 @pytest.fixture
@@ -95,3 +103,35 @@ def test_the_same_sentence_is_told_once(capfd: pytest.CaptureFixture[str]):
     teller.sum_up(0)
     said = capfd.readouterr().err.splitlines()
     assert said == [violation("/etc/gitconfig").sentence, "3 denied: read 1; 2 more were counted, not shown"]
+
+
+def test_a_program_that_crashed_without_a_denial_may_miss_a_variable(capfd: pytest.CaptureFixture[str]):
+    """Taskwarrior does without HOME."""
+    Teller(None).sum_up(0, 139)
+    assert "SIGSEGV" in (told := capfd.readouterr().err)
+    assert "--env HOME=FOLDER" in told
+    Teller(None).sum_up(0, 1)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_pack_is_named_that_has_what_was_denied(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(packs, "available", lambda: {name: PACKS[name] for name in ("here", "elsewhere", "beside")})
+    teller = Teller(None)
+    teller.tell(violation("/usr/share/dict"))
+    teller.sum_up(0, 1)
+    assert "--pack" not in capfd.readouterr().err, "its own grant is as short"
+    teller.tell(violation("/usr/share"))
+    capfd.readouterr()
+    teller.sum_up(0, 1)
+    assert capfd.readouterr().err.splitlines()[0] == "--pack here grants what such programs read together"
+
+
+@pytest.mark.parametrize(
+    ("object_", "operation", "told"),
+    [("/proc/self/mountinfo", "read", True), ("/proc/self/cgroup", "read", False), ("/dev/tty", "write", False)],
+)
+def test_a_table_of_mounts_may_matter(capfd: pytest.CaptureFixture[str], object_: str, operation: str, *, told: bool):
+    teller = Teller(None)
+    teller.tell(violation(object_, expected=True, operation=operation))
+    teller.sum_up(0, 1)
+    assert (object_ in capfd.readouterr().err) == told

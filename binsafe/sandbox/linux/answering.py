@@ -41,8 +41,10 @@ _ADDRESS_PROBES: Final = frozenset(
 )
 """How getaddrinfo(3) finds out which of its answers could be reached; without it they keep their order."""
 
-_SYSLOG: Final = (socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC, 0)
-"""How syslog(3) reaches the system's log; without it, it says nothing and goes on."""
+_SYSLOG: Final = frozenset(
+    (socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | more, 0) for more in (0, socket.SOCK_NONBLOCK)
+)
+"""How syslog(3) and Go's packages reach the system's log; without it, they say nothing and go on."""
 
 _FALLBACKS: Final = frozenset(
     {
@@ -253,7 +255,7 @@ class Answerer:
             self._finish(call, name, "a multipath TCP socket", errno.EINVAL)
         elif name == "socket" and call.arguments[:3] == _NAME_SERVICE:
             self._finish(call, name, "the name service cache", errno.EACCES)
-        elif name == "socket" and call.arguments[:3] == _SYSLOG:
+        elif name == "socket" and call.arguments[:3] in _SYSLOG:
             self._finish(call, name, "the system's log", errno.EPERM)
         elif name == "socket" and call.arguments[:3] in _ADDRESS_PROBES and self._watch.resolves:
             self._finish(call, name, describe(self._listener, call, name).object, errno.EPERM)

@@ -12,8 +12,8 @@ from binsafe.sandbox.backends import Order
 from binsafe.sandbox.linux.cargo import Cargo
 from binsafe.sandbox.linux.destinations import pin
 from binsafe.sandbox.linux.layout import DEVICES, ITSELF, READ, Layout, granted_paths, lay_out
-from binsafe.sandbox.linux.pathcalls import LINKS, PATH_CALLS, UNNAMED
-from binsafe.sandbox.linux.planning import plan_for
+from binsafe.sandbox.linux.pathcalls import LINKS, PATH_CALLS, SEARCHES, UNNAMED
+from binsafe.sandbox.linux.planning import foreseen, plan_for
 from binsafe.sandbox.linux.process import Process
 from binsafe.sandbox.linux.starting import Stage
 from binsafe.sandbox.linux.streams import Streams
@@ -38,7 +38,7 @@ def confine(order: Order, stage: Stage, arch: str, backend: str) -> Process:
         notify = set[str]() if walks else {*PATH_CALLS}
         if destinations.addresses:
             notify.add("listen")  # see grafting.listen
-        plan = plan_for(order, layout, arch, frozenset(notify), _forms(layout) if walks else {})
+        plan = plan_for(order, layout, arch, frozenset(notify), _forms(layout, order.policy) if walks else {})
         left = here if (here := os.getcwd()) != plan["cwd"] else ""
         stage.begin(plan, streams.descriptors, (order.program, cargo.descriptor))
         from binsafe.sandbox.linux.watching import watch_for  # while the stage works, from here on
@@ -67,13 +67,14 @@ def reads_folders(policy: Policy) -> bool:
     return any(os.path.isdir(path) for path in named if path.startswith("/"))
 
 
-def _forms(layout: Layout) -> dict[str, tuple[narrowing.Tests, ...]]:
-    """The forms of calls with a path that come by where whole folders were given.
+def _forms(layout: Layout, policy: Policy) -> dict[str, tuple[narrowing.Tests, ...]]:
+    """The forms of calls with a path that do not come by where whole folders were given.
 
     The link that stands for /proc/self/exe leads to the program that was started; others have to be told otherwise.
     """
     others = layout.grantees - {layout.program, ITSELF}
-    return {**UNNAMED, **(LINKS if others else {})}
+    starts = others or "execve" in foreseen(policy)
+    return {**UNNAMED, **(LINKS if others else {}), **(SEARCHES if starts else {})}
 
 
 def _public_folders(layout: Layout) -> list[str]:

@@ -22,6 +22,7 @@ _MODE: Final = 0o7777
 _RUNS_AS_OWNER: Final = stat.S_ISUID | stat.S_ISGID
 
 ONLY_TCP: Final = f"{UNGRANTABLE}TCP over IPv4 and IPv6 is all that is ever granted"
+A_SOCKET: Final = "--connect HOST:PORT, or --ports :PORT to serve"
 NOT_AS_OWNER: Final = f"{UNGRANTABLE}nothing that is left behind may run as its owner, whoever starts it"
 ONLY_INSIDE: Final = f"{UNGRANTABLE}a program reaches the processes inside with it and no others"
 _TCP_ONLY: Final = frozenset({"connect", "bind", "socket"})
@@ -120,7 +121,7 @@ def _socket(listener: Listener, call: Call) -> Description:
         *([f"protocol {protocol}"] if protocol else []),
     ]
     plain = family in (socket.AF_INET, socket.AF_INET6) and base == socket.SOCK_STREAM and protocol in (0, 6)
-    return Description("socket", " ".join(words), "--baseline network_server" if plain else ONLY_TCP)
+    return Description("socket", " ".join(words), A_SOCKET if plain else ONLY_TCP)
 
 
 def _numbered(operation: str, *parts: tuple[int, Mapping[int, str]]) -> Callable[[Listener, Call], Description]:

@@ -15,6 +15,7 @@ import stat
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
+from binsafe.model.violation import UNGRANTABLE
 from binsafe.sandbox.linux.layout import canonical, inside, is_ones_own
 from binsafe.sandbox.linux.notifications import Call, Listener
 from binsafe.sandbox.linux.owned import as_self
@@ -127,7 +128,7 @@ class Lookups:
         self._on_the_way = {parent for path in seen for parent in _parents(path)}.difference(seen)
         self._present = present | self._on_the_way
         self._looked = 0
-        self._known: dict[tuple[str, bool, bool, str], Miss | None] = {}
+        self._known: dict[tuple[str, bool, bool, bool, str], Miss | None] = {}
 
     def asked(self, listener: Listener, call: Call, kind: PathCall) -> Asked | None:
         """What the call is about; None where that cannot be known, or where we looked often enough to have said it all.
@@ -155,16 +156,23 @@ class Lookups:
         opens = kind.flags is not None and not call.arguments[kind.flags] & os.O_PATH
         if opens and not writes and self.could_write(path) and not self._is_readable(path):
             return _hidden(call, path)
-        meant = posixpath.normpath(f"{self._left}/{text}") if self._left and path == _from_root(text) else ""
-        key = (path, writes, opens, meant)
+        relative = text if self._left and path == _from_root(text) else ""
+        asks = kind.asks is not None and bool(call.arguments[kind.asks] & os.W_OK)
+        key = (path, writes, opens, asks, relative)
         if key in self._known:
             return self._known[key]
-        missed = self._judge(path, writes=writes) or (self._closed(path) if opens and not writes else None)
+        missed = self._judge(path, writes=writes)
+        if missed is None and opens and not writes:
+            missed = self._closed(path)
+        elif missed is None and asks and not self.refuses:
+            missed = self._only_read(path)
         stays = missed is not None or not self.refuses
         if not stays:
             missed = self._judge(_resolved(path), writes=writes)  # a link that the program may have made
-        if missed is not None and meant:
-            missed = self._meant(meant, missed)
+        if missed is not None and (meant := self._from_left(path, relative)):
+            found = self._meant(meant, missed)
+            usual = missed.expected and not relative  # Python lists the folder that it is in, and says which that is
+            missed = missed._replace(grant=found.grant) if usual else found
         if stays and len(self._known) < MAX_LOOKUPS:
             self._known[key] = missed
         return missed
@@ -182,7 +190,7 @@ class Lookups:
         Files as private keys are given where they are named themselves.
         """
         if path in self._on_the_way and not self.refuses and not self._is_readable(path):
-            return Miss(path, f"--read {path}", _is_expected(path), there=True)
+            return Miss(path, _option(path, writes=False), _is_expected(path), there=True)
         if path in self._readable or not any(inside(path, folder) for folder in self._public):
             return None
         try:
@@ -190,6 +198,26 @@ class Lookups:
         except OSError:
             return None
         return Miss(path, f"--read {path}", expected=False, there=True) if private else None
+
+    def _only_read(self, path: str) -> Miss | None:
+        """What its user may write and it may not: for most that ask the answer is enough, some give up there."""
+        if self.could_write(path) or not os.access(path, os.W_OK):
+            return None
+        return Miss(path, _option(path, writes=True), expected=True, there=True)
+
+    def _from_left(self, path: str, relative: str) -> str:
+        """What a path would be, had the program started in the folder that its user did; empty where it is the same.
+
+        Many make absolute what they are told, from / then: that is so where the host has nothing of the path there.
+        Hidden files are those of a user who has no home.
+        """
+        if not self._left:
+            return ""
+        if relative:
+            return posixpath.normpath(f"{self._left}/{relative}")
+        first = path.split("/")[1]
+        elsewhere = first.startswith(".") or (first and may_exist(f"/{first}"))
+        return "" if elsewhere else posixpath.normpath(f"{self._left}/{path}")
 
     def _meant(self, path: str, missed: Miss) -> Miss:
         """The same from the folder that its user named it in, where there is anything to it."""
@@ -205,8 +233,9 @@ class Lookups:
         return self._is_readable(path) or self.could_write(path)
 
     def could_write(self, path: str) -> bool:
-        """Whether it lies in a folder that may be written."""
-        return any(inside(path, folder) for folder in self._writable)
+        """Whether it lies in a folder that may be written, and in none below that may only be read."""
+        nearest = max((len(folder) for folder in self._writable if inside(path, folder)), default=0)
+        return nearest > 0 and not any(len(folder) > nearest and inside(path, folder) for folder in self._readable)
 
     def _judge(self, path: str, *, writes: bool) -> Miss | None:
         if self.could_write(path):
@@ -247,6 +276,8 @@ def _hidden(call: Call, path: str) -> Miss | None:
 
 
 def _option(path: str, *, writes: bool) -> str:
+    if path == "/":
+        return f"{UNGRANTABLE}what runs gets a root of its own; name the folders that it needs"
     if not writes:
         return "--read /proc" if is_ones_own(path) or _OF_A_PROCESS.match(path) else f"--read {path}"
     if posixpath.dirname(path) == "/" and not os.path.lexists(path):  # a program whose user has no home

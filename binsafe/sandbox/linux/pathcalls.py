@@ -21,6 +21,8 @@ class PathCall(NamedTuple):
     """The argument with open(2)'s flags, which say whether it writes."""
     mode: int | None = None
     """The argument with the mode of what is made or changed."""
+    asks: int | None = None
+    """The argument with access(2)'s mode."""
     buffer: int | None = None
     """The argument with the place for what a link says; that with its size follows."""
     makes: bool = False
@@ -36,9 +38,9 @@ PATH_CALLS: Final[Mapping[str, PathCall]] = {
     "lstat": PathCall(0),
     "newfstatat": PathCall(1, 0),
     "statx": PathCall(1, 0),
-    "access": PathCall(0),
-    "faccessat": PathCall(1, 0),
-    "faccessat2": PathCall(1, 0),
+    "access": PathCall(0, asks=1),
+    "faccessat": PathCall(1, 0, asks=2),
+    "faccessat2": PathCall(1, 0, asks=2),
     "readlink": PathCall(0, buffer=1),
     "readlinkat": PathCall(1, 0, buffer=2),
     "chdir": PathCall(0),
@@ -75,18 +77,35 @@ _NAMING: Final = "open openat creat access faccessat faccessat2 mkdir mkdirat ch
 _IS_OPEN: Final = 1 << 31
 """The sign of a descriptor: AT_FDCWD is negative, an open folder's number is not."""
 
+_NO_FOLLOW: Final = 0x100
+"""AT_SYMLINK_NOFOLLOW (fcntl.h)."""
+
 
 def _by_descriptor(call: PathCall) -> tuple[tuple[Condition, ...], ...]:
     return () if call.folder is None else ((Condition(argument=call.folder, mask=_IS_OPEN, values=(0,)),),)
 
 
-UNNAMED: Final[Mapping[str, tuple[tuple[Condition, ...], ...]]] = MappingProxyType(
-    {name: _by_descriptor(PATH_CALLS[name]) for name in _NAMING.split()}
-)
-"""Call -> the forms that are not looked at where whole folders are granted: programs that go through thousands of files
-start at open folders, and ask for what files are; data and settings are opened by their names."""
+Forms = Mapping[str, tuple[tuple[Condition, ...], ...]]
+"""Call -> the forms of it that are not looked at."""
 
-LINKS: Final[Mapping[str, tuple[tuple[Condition, ...], ...]]] = MappingProxyType(
-    {name: _by_descriptor(PATH_CALLS[name]) for name in ("readlink", "readlinkat")}
+UNNAMED: Final[Forms] = MappingProxyType({name: _by_descriptor(PATH_CALLS[name]) for name in _NAMING.split()})
+"""... where whole folders are granted: programs that go through thousands of files start at open folders, and ask for
+what files are; data and settings are opened by their names."""
+
+LINKS: Final[Forms] = MappingProxyType({name: _by_descriptor(PATH_CALLS[name]) for name in ("readlink", "readlinkat")})
+"""... there, where other programs may be executed, of which each asks what its own file is."""
+
+SEARCHES: Final[Forms] = MappingProxyType(
+    {
+        "stat": (),
+        **{
+            name: (
+                *_by_descriptor(PATH_CALLS[name]),
+                (Condition(argument=flags, mask=_NO_FOLLOW, values=(_NO_FOLLOW,)),),
+            )
+            for name, flags in (("newfstatat", 3), ("statx", 2))
+        },
+    }
 )
-"""... where other programs may be executed, of which each asks what its own file is."""
+"""... there, of a program that starts others: a shell asks what there is on its PATH before it executes that, and by
+links; who goes through folders follows none."""

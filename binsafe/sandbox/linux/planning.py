@@ -105,3 +105,8 @@ def _confinement(policy: Policy, layout: Layout) -> dict[str, Any]:
         rights = Fs.READ_FILE | (Fs.EXECUTE if piece.path in layout.executable else 0)
         rules[piece.path] = rules.get(piece.path, Fs(0)) | rights
     return {"handled": list(wanted.handled), "rules": [(path, int(rights)) for path, rights in rules.items()]}
+
+
+def foreseen(policy: Policy) -> frozenset[str]:
+    """The words for what inspection had found the program to do and is denied, the names of calls among them."""
+    return frozenset(word for denial in policy.denied for word in denial.capability.split())

@@ -11,6 +11,7 @@ from binsafe.model import Condition, Policy, Violation
 from binsafe.sandbox.linux.destinations import Destinations
 from binsafe.sandbox.linux.layout import inside
 from binsafe.sandbox.linux.lookups import Lookups, Miss, may_exist
+from binsafe.sandbox.linux.planning import foreseen
 from binsafe.syscalls import tables
 
 _MAX_LINKS: Final = 40
@@ -105,7 +106,7 @@ def watch_for(policy: Policy, arch: str, on_violation: Callable[[Violation], Non
         granted=granted,
         ports=frozenset(policy.listen_ports()),
         limits={grant.object.upper(): int(grant.access) for grant in policy.of("limit")},
-        foreseen=frozenset(word for denial in policy.denied for word in denial.capability.split()),
+        foreseen=foreseen(policy),
         resolves=_resolves(policy),
         on_violation=on_violation,
         **how,
