@@ -16,7 +16,7 @@ from binsafe.syscalls.machines.machine import CALLED, LOADED, MAYBE_TAKEN, TAKEN
 if TYPE_CHECKING:
     from binsafe.syscalls.controlflow.program import Program
 
-_GOES_ON = (Flow.NEXT, Flow.BRANCH)
+_GOES_ON_WITHOUT_CALL = (Flow.NEXT, Flow.BRANCH)
 _COMPUTES, _DIVIDES = ("lea", "nop"), ("div", "idiv")
 """What has a place in memory as its operand and leaves it alone; and what fails without one."""
 _SHORT_REACH = 130
@@ -65,7 +65,7 @@ class Incoming:
             and at not in stops
             and at not in inside
             and at not in pads
-            and region.leaving(at - 1) in _GOES_ON
+            and region.leaving(at - 1) in _GOES_ON_WITHOUT_CALL
             and addresses[at] not in outside
         ):
             for location in locations:
@@ -176,7 +176,7 @@ class Incoming:
         if before is None or before is region or not before.instructions or before.end != region.start:
             return []
         last = len(before.instructions) - 1
-        goes_on = before.leaving(last) in _GOES_ON and not before.is_padding(last)
+        goes_on = before.leaving(last) in _GOES_ON_WITHOUT_CALL and not before.is_padding(last)
         return [Edge(Kind.ENTRY, Place(before, last))] if goes_on else []
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from binsafe.syscalls.controlflow.places import Place
 from binsafe.syscalls.controlflow.regions import Region
-from binsafe.syscalls.machines.machine import Flow, Location, Moved, Unknown
+from binsafe.syscalls.machines.machine import JUMPS, Flow, Location, Moved, Unknown
 
 if TYPE_CHECKING:
     from binsafe.syscalls.controlflow.program import Program
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 _SHORT = 256
 """Bytes of a function that may be such a part."""
 _FROM_STACK = frozenset({"pop", "leave"})
-_JUMPS = (Flow.JUMP, Flow.BRANCH)
 _MAX_DEPTH = 4
 """Calls and jumps from one such function to the next that are looked at."""
 
@@ -126,4 +125,4 @@ def _reached(start: Place) -> set[int]:
 def _leading_on(region: Region, run: Iterable[int]) -> dict[int, int]:
     """Index -> target of what goes on elsewhere as the last thing that a function does."""
     jumps = ((at, *region.flow(at)) for at in run)
-    return {at: to for at, flow, to in jumps if flow in _JUMPS and to is not None and region.at(to) is None}
+    return {at: to for at, flow, to in jumps if flow in JUMPS and to is not None and region.at(to) is None}

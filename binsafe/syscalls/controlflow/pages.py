@@ -5,7 +5,7 @@ that holds it is followed forward, over every way inside of the function, until 
 """
 
 from binsafe.syscalls.controlflow.regions import Region
-from binsafe.syscalls.machines.machine import Flow
+from binsafe.syscalls.machines.machine import JUMPS, Flow
 
 
 def completed(region: Region, at: int, start: int, end: int, *, go: bool) -> tuple[int, ...] | None:
@@ -31,7 +31,7 @@ def completed(region: Region, at: int, start: int, end: int, *, go: bool) -> tup
         seen.add(here)
         distances = machine.distances(instructions, here, register) if here < len(instructions) else None
         flow, target = region.flow(here)
-        leaves = flow in {Flow.JUMP, Flow.BRANCH} and region.at(target) is None
+        leaves = flow in JUMPS and region.at(target) is None
         leaves |= preserved and region.is_thrown_out_of(here)
         if distances is None or leaves:
             return None

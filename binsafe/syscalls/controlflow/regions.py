@@ -6,11 +6,10 @@ from functools import cached_property
 
 from binsafe.syscalls.controlflow.catching import Catching, Caught
 from binsafe.syscalls.decoding.decode import Instructions
-from binsafe.syscalls.machines.machine import Flow, Frame, Machine
+from binsafe.syscalls.machines.machine import JUMPS, Flow, Frame, Machine
 
 _FILLS = ("nop", "int3")
 _OF_ZEROS = ("add", "udf")
-_JUMPS = (Flow.JUMP, Flow.BRANCH)
 _LEADS = (Flow.JUMP, Flow.BRANCH, Flow.CALL)
 _GOES_ON = (Flow.NEXT, Flow.BRANCH, Flow.CALL)
 
@@ -60,7 +59,7 @@ class Region:
     def _jumps(self) -> Mapping[int, int]:
         """Index of each jump inside of this region -> the index to which it leads."""
         target, found = self.machine.target, {}
-        for i in [i for i, flow in self._flows.items() if flow in _JUMPS]:
+        for i in [i for i, flow in self._flows.items() if flow in JUMPS]:
             to = self.at(target(self.instructions, i))
             if to is not None:
                 found[i] = to
@@ -136,7 +135,7 @@ class Region:
         if flow is Flow.INDIRECT:
             return range(len(self.instructions))
         following = [index + 1] if self.falls_through(index) else []
-        jumped = self.at(target) if flow in _JUMPS else None
+        jumped = self.at(target) if flow in JUMPS else None
         return following if jumped is None else [*following, jumped]
 
     def direct_predecessors(self, index: int) -> list[int]:

@@ -5,13 +5,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from binsafe.syscalls.controlflow.places import Place
 from binsafe.syscalls.controlflow.regions import Region
-from binsafe.syscalls.machines.machine import Flow, Use
+from binsafe.syscalls.machines.machine import JUMPS, Flow, Use
 
 if TYPE_CHECKING:
     from binsafe.syscalls.controlflow.program import Program
 
 _LEAVES = frozenset({Flow.CALL, Flow.INDIRECT, Flow.RETURN})
-_JUMPS = frozenset({Flow.JUMP, Flow.BRANCH})
 
 
 class Uses(NamedTuple):
@@ -75,7 +74,7 @@ def _cases(program: "Program", region: Region, here: int) -> list[int]:
 def _handed_on(region: Region, here: int) -> Collection[str]:
     """The registers that whoever control goes to may read; parts of the function that lie elsewhere may read all."""
     flow, target = region.flow(here)
-    machine, elsewhere = region.machine, flow in _JUMPS and region.at(target) is None
+    machine, elsewhere = region.machine, flow in JUMPS and region.at(target) is None
     leaves = flow in _LEAVES or (flow is Flow.JUMP and elsewhere)
     returned = machine.returned if flow is Flow.RETURN else ()
     preserved = machine.preserved(go=False) if elsewhere else ()

@@ -128,10 +128,11 @@ def _targets(program: "Program", table: Table, begins: Sequence[int], most: int)
     found: set[int] = set()
     for base, origin in table.places:
         following = bisect_right(begins, base)
-        end = begins[following] if following < len(begins) else base + most * table.size
-        data = program.code.constants(base, min(end - base, most * table.size))
+        size = most * table.size
+        size = min(begins[following] - base, size) if following < len(begins) else size
+        data = program.code.constants(base, size)
         if not data and table.size == _WORD:
-            found.update(_pointed(program, range(base, end, _WORD)))
+            found.update(_pointed(program, range(base, base + size, _WORD)))
             continue
         kind = f"<{'i' if table.signed else 'u'}{table.size}"
         entries = np.frombuffer(data[: len(data) // table.size * table.size], kind).astype(np.int64)

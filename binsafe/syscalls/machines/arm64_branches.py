@@ -3,13 +3,12 @@
 from binsafe.syscalls.decoding.decode import JUNK, Instruction, Instructions
 from binsafe.syscalls.machines import arm64_values as values
 from binsafe.syscalls.machines import conditions
-from binsafe.syscalls.machines.machine import Flow, Settled, Tested
+from binsafe.syscalls.machines.conditions import Settled, Tested
+from binsafe.syscalls.machines.machine import Flow
 
 _LEAVE_FLAGS = frozenset(
     "mov movz movk movn adr adrp add sub and orr eor lsl lsr ldr ldrb ldrh ldrsw ldp str strb strh stp nop".split()
 )
-_LOOK_BACK = 4
-"""Instructions that a compiler puts between a comparison and its branch."""
 _COMPARE, _COMBINE = frozenset({"cmp", "subs"}), frozenset({"tst", "ands"})
 _WITHOUT_RESULT = frozenset({"cmp", "tst"})
 _SHIFTED = ", lsl #12"
@@ -75,12 +74,10 @@ def settled(instructions: Instructions, at: int) -> Settled | None:
 
 
 def _behind_flags(instructions: Instructions, at: int, condition: str) -> Tested | None:
-    before = at - 1
-    while before >= max(0, at - _LOOK_BACK) and instructions.names[before] in _LEAVE_FLAGS:
-        before -= 1
-    name, operands = instructions.names[before], instructions.operands(before)
-    if before < max(0, at - _LOOK_BACK) or name not in _COMPARE | _COMBINE:
+    before = conditions.flags_set_at(instructions, at, _LEAVE_FLAGS)
+    if before is None or instructions.names[before] not in _COMPARE | _COMBINE:
         return None
+    name, operands = instructions.names[before], instructions.operands(before)
     first, _, second = (operands if name in _WITHOUT_RESULT else operands.partition(", ")[2]).partition(", ")
     value, bits = _value(second), _bits(first)
     if value is None or not bits:

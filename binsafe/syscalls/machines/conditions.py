@@ -1,12 +1,36 @@
 """What conditional branches ask of two numbers, by arm64's names of conditions (Arm ARM, C1.2.4); x86 has the same."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from operator import and_
 from types import MappingProxyType
+from typing import NamedTuple
 
-from binsafe.syscalls.machines.machine import Tested
+from binsafe.syscalls.decoding.decode import Instructions
+
+_LOOK_BACK = 4
+"""Instructions before a branch among which is what sets its flags."""
 
 Combining = Callable[[int, int], int]
+
+
+class Tested(NamedTuple):
+    """What a branch depends on: registers, as they are before the instruction at an index."""
+
+    at: int
+    registers: tuple[str, ...]
+    holds: Callable[[tuple[int, ...]], bool]
+    """Whether the branch is taken where the registers hold these 64 bits."""
+    limit: tuple[bool, int] | None = None
+    """(taken, n): if, and only if, the branch is taken (or not) the one register is less than n, without a sign."""
+
+
+class Settled(NamedTuple):
+    """What a branch that was taken says of a register: it holds these 64 bits behind the instruction at an index."""
+
+    at: int
+    register: str
+    value: int
+
 
 _COMPARED: Mapping[str, Callable[[int, int, int], bool]] = MappingProxyType(
     {
@@ -40,6 +64,15 @@ _LIMITS: Mapping[str, tuple[bool, int]] = MappingProxyType(
     {"lo": (True, 0), "ls": (True, 1), "hi": (False, 1), "hs": (False, 0)}
 )
 """Whether a number is less than a constant where the branch is taken or where not, and what to add to the constant."""
+
+
+def flags_set_at(instructions: Instructions, at: int, leave: Container[str]) -> int | None:
+    """The index of what sets the flags that the branch at an index depends on; None where it is too far away.
+
+    ``leave`` are mnemonics of instructions that compilers put in between and that leave the flags alone.
+    """
+    first = max(0, at - _LOOK_BACK)
+    return next((before for before in range(at - 1, first - 1, -1) if instructions.names[before] not in leave), None)
 
 
 def compared(at: int, condition: str, first: str, second: str | int, bits: int) -> Tested | None:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from binsafe.syscalls.decoding.code import Bytes, CodeRange
 from binsafe.syscalls.decoding.decode import Detail, Instruction, Instructions
 from binsafe.syscalls.machines.arithmetic import Operation, compute
+from binsafe.syscalls.machines.conditions import Settled, Tested
 
 Location = str | int
 Frame = Mapping[str, int]
@@ -39,6 +40,10 @@ class Flow(Enum):
     """Bytes that are no instruction, or one that the decoder does not know: what runs next cannot be told."""
 
     __hash__ = object.__hash__  # the enum's own is a function of Python's
+
+
+JUMPS = (Flow.JUMP, Flow.BRANCH)
+"""What leads to an address that the instruction names, and does not return."""
 
 
 class Use(Enum):
@@ -112,25 +117,6 @@ class Table(NamedTuple):
     signed: bool = True
     chosen: tuple[int, Moved] | None = None
     """The instruction that loads an entry, and what numbers it there; None where that could not be told."""
-
-
-class Tested(NamedTuple):
-    """What a branch depends on: registers, as they are before the instruction at an index."""
-
-    at: int
-    registers: tuple[str, ...]
-    holds: Callable[[tuple[int, ...]], bool]
-    """Whether the branch is taken where the registers hold these 64 bits."""
-    limit: tuple[bool, int] | None = None
-    """(taken, n): if, and only if, the branch is taken (or not) the one register is less than n, without a sign."""
-
-
-class Settled(NamedTuple):
-    """What a branch that was taken says of a register: it holds these 64 bits behind the instruction at an index."""
-
-    at: int
-    register: str
-    value: int
 
 
 class Edges(NamedTuple):

@@ -7,7 +7,9 @@ from types import MappingProxyType
 from binsafe.syscalls.decoding.decode import JUNK, Instruction, Instructions
 from binsafe.syscalls.machines import conditions
 from binsafe.syscalls.machines import x86_64_values as values
-from binsafe.syscalls.machines.machine import Flow, Settled, Tested
+from binsafe.syscalls.machines.conditions import Settled, Tested
+from binsafe.syscalls.machines.machine import Flow
+from binsafe.syscalls.machines.x86_64_registers import general
 
 _FLOWS: Mapping[str, Flow] = MappingProxyType(
     dict.fromkeys(values.BRANCHES, Flow.BRANCH)
@@ -16,8 +18,6 @@ _FLOWS: Mapping[str, Flow] = MappingProxyType(
     | {"jmp": Flow.JUMP, "call": Flow.CALL, JUNK: Flow.UNKNOWN}
 )
 _LEAVE_FLAGS = frozenset({"mov", "movabs", "movzx", "movsx", "movsxd", "lea", "nop", "endbr64", "push", "pop"})
-_LOOK_BACK = 4
-"""Instructions that a compiler puts between a comparison and its branch."""
 _WHOLE = 32
 """Bits of a comparison that says how large a register's number is."""
 _ALL = 64
@@ -61,7 +61,7 @@ def compared_with(instruction: Instruction, value: int) -> str | None:
     register, _, constant = instruction.operands.partition(", ")
     if instruction.mnemonic != "cmp" or not constant.lstrip("-").startswith("0x"):
         return None
-    full, bits = values.register(register) or ("", 0)
+    full, bits = general(register)
     return full if bits in {32, 64} and (int(constant, 16) - value) % (1 << bits) == 0 else None
 
 
@@ -72,15 +72,15 @@ def branches_if_equal(instruction: Instruction) -> bool | None:
 
 def tested(instructions: Instructions, at: int) -> Tested | None:
     """See `Machine.tested`: what is compared are registers or their low bits, and constants."""
-    before, condition = _flags_set_at(instructions, at), _CONDITIONS.get(instructions.names[at])
+    before, condition = conditions.flags_set_at(instructions, at, _LEAVE_FLAGS), _CONDITIONS.get(instructions.names[at])
     if before is None or condition is None:
         return None
     name = instructions.names[before]
     first, _, second = instructions.operands(before).partition(", ")
-    one, bits = values.register(first) or ("", 0)
-    named, constant = values.register(second), _constant(second)
-    other = one if first == second else named[0] if named is not None else constant
-    if not bits or other is None or (named is not None and named[1] != bits):
+    one, bits = general(first)
+    named, named_bits = general(second)
+    other = one if first == second else named or _constant(second)
+    if not bits or other is None or (named and named_bits != bits):
         return None
     if name == "cmp":
         found = conditions.compared(before, condition, one, other, bits)
@@ -92,24 +92,16 @@ def tested(instructions: Instructions, at: int) -> Tested | None:
 
 def settled(instructions: Instructions, at: int) -> Settled | None:
     """See `Machine.settled`: ``je`` behind a comparison with a constant, or behind what leaves zero in a register."""
-    before = _flags_set_at(instructions, at) if instructions.names[at] == "je" else None
+    before = conditions.flags_set_at(instructions, at, _LEAVE_FLAGS) if instructions.names[at] == "je" else None
     if before is None:
         return None
     name = instructions.names[before]
     first, _, second = instructions.operands(before).partition(", ")
-    register, bits = values.register(first) or ("", 0)
+    register, bits = general(first)
     if name in _LEAVE_RESULT and bits >= _WHOLE:  # 32 bits clear the others
         return Settled(before, register, 0)
     compared = {"cmp": _constant(second), "test": 0 if first == second else None}.get(name)
     return None if compared is None or bits != _ALL else Settled(before, register, compared % (1 << _ALL))
-
-
-def _flags_set_at(instructions: Instructions, at: int) -> int | None:
-    """The index of what sets the flags that the branch at an index depends on; None where it is too far away."""
-    before = at - 1
-    while before >= max(0, at - _LOOK_BACK) and instructions.names[before] in _LEAVE_FLAGS:
-        before -= 1
-    return before if before >= max(0, at - _LOOK_BACK) else None
 
 
 def _constant(operand: str) -> int | None:

@@ -6,6 +6,7 @@ from binsafe.syscalls.decoding.decode import Immediate, Memory, Operand, Registe
 from binsafe.syscalls.machines import x86_64_values as values
 from binsafe.syscalls.machines.arithmetic import MASK, Operation, compute
 from binsafe.syscalls.machines.machine import Constant, Moved, Source, Step
+from binsafe.syscalls.machines.x86_64_registers import general
 
 _LOADS = frozenset({"mov", "movzx", "movsx", "movsxd"})
 _OF_TWO = frozenset({"add", "sub", "and", "or", "xor"})
@@ -15,13 +16,13 @@ _WHOLE = 32
 
 def after(step: Step, known: Mapping[str, int]) -> dict[str, int]:
     """The registers, by their full names, that hold a known number after an instruction; calls are not told apart."""
-    written = values.register(step.instruction.operands.partition(",")[0])
+    written, bits = general(step.instruction.operands.partition(",")[0])
     result: dict[str, int] = {}
-    for register in known.keys() | (() if written is None else {written[0]}):
+    for register in known.keys() | ({written} if written else ()):
         sources = values.written(step, register)
         value = known.get(register) if sources is None else _one(sources, known)
-        if sources is not None and value is None and written is not None and register == written[0]:
-            value = _from_several(step, written[1], known)
+        if sources is not None and value is None and register == written:
+            value = _from_several(step, bits, known)
         if value is not None:
             result[register] = value
     return result
@@ -76,7 +77,7 @@ def _held(operand: Operand, known: Mapping[str, int]) -> int | None:
     """What an operand of 32 or 64 bits holds."""
     if isinstance(operand, Immediate):
         return operand.value
-    full, bits = values.register(operand.name) or ("", 0) if isinstance(operand, Register) else ("", 0)
+    full, bits = general(operand.name) if isinstance(operand, Register) else ("", 0)
     return known[full] & ((1 << bits) - 1) if full in known and bits >= _WHOLE else None
 
 

@@ -4,6 +4,7 @@ from binsafe.syscalls.decoding.decode import Instruction, Instructions, Memory
 from binsafe.syscalls.decoding.operands import from_text
 from binsafe.syscalls.machines import x86_64_values as values
 from binsafe.syscalls.machines.machine import Frame
+from binsafe.syscalls.machines.x86_64_registers import general
 
 _FRESH_FRAME = 1 << 24
 """Distance between a frame and its realigned continuation: their slots must never be taken for one another."""
@@ -108,7 +109,7 @@ def _derives(mnemonic: str, first: str, others: list[str], frame: Frame) -> bool
 
 def _whole(operand: str) -> str:
     """The full name of a register; anything else as it is."""
-    return (values.register(operand) or (operand,))[0]
+    return general(operand)[0] or operand
 
 
 def _without(frame: Frame, *names: str) -> Frame:

@@ -5,9 +5,9 @@ add rax, rdx; jmp rax``. Or whole addresses, as in other C and in Go: ``jmp [rax
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from binsafe.syscalls.decoding.decode import Instruction, Instructions
+from binsafe.syscalls.decoding.decode import Instructions
 from binsafe.syscalls.machines import x86_64_addresses as addresses
 from binsafe.syscalls.machines import x86_64_values as values
 from binsafe.syscalls.machines.machine import Moved, Table
@@ -25,37 +25,35 @@ def table(instructions: Instructions, at: int, straight: int) -> Table | None:  
     Of a base in a register every address counts that the function computes for it, whatever way leads to the jump.
     """
     leading = _leading_to(instructions, at)
-    for instruction in leading:
-        found = _INDEXED.search(instruction.operands)
-        if found is not None and instruction.mnemonic.rpartition(" ")[2] in {"jmp", "mov", "movsxd"}:
+    for loading in leading:
+        found = _INDEXED.search(instructions.operands(loading))
+        if found is not None and instructions.names[loading] in {"jmp", "mov", "movsxd"}:
             base, named, relative = found["base"], found["named"], found["scale"] == "4"
             bases = [] if base and named else [int(named, 16)] if named else _computed(instructions, base)
             places = tuple((each, each if relative else 0) for each in bases)
-            loading = instructions.at(instruction.address)
-            chosen = None if loading is None else (loading, Moved(found["index"]))
-            return Table(places, 4 if relative else 8, chosen=chosen)
-    if not any(i.mnemonic == "add" or _SUM.search(i.operands) for i in leading):
+            return Table(places, 4 if relative else 8, chosen=(loading, Moved(found["index"])))
+    if not any(instructions.names[each] == "add" or _SUM.search(instructions.operands(each)) for each in leading):
         return None
-    return Table(tuple((each, each) for each in _loaded(leading)), 4)  # as compilers write it that do not optimise
+    return Table(tuple((each, each) for each in _loaded(instructions, leading)), 4)  # of compilers that do not optimise
 
 
-def _leading_to(instructions: Sequence[Instruction], at: int) -> list[Instruction]:
-    """An indirect jump and those shortly before it that made the value it jumps to, the last one first."""
-    leading = [instructions[at]]
-    wanted = set(_GENERAL.findall(instructions[at].operands))
-    for instruction in reversed(instructions[max(0, at - _LOOK_BACK) : at]):
-        first, _, rest = instruction.operands.partition(", ")
-        if first in wanted and instruction.mnemonic not in values.COMPARES:
-            leading.append(instruction)
+def _leading_to(instructions: Instructions, at: int) -> list[int]:
+    """The indices of an indirect jump and those shortly before it that made the value it jumps to, the last first."""
+    leading = [at]
+    wanted = set(_GENERAL.findall(instructions.operands(at)))
+    for before in range(at - 1, max(0, at - _LOOK_BACK) - 1, -1):
+        first, _, rest = instructions.operands(before).partition(", ")
+        if first in wanted and instructions.names[before] not in values.COMPARES:
+            leading.append(before)
             wanted.update(_GENERAL.findall(rest))
     return leading
 
 
 def _computed(instructions: Instructions, register: str) -> list[int]:
     """The addresses that ``lea`` gives a register in a function."""
-    return _loaded(instructions[at] for at in instructions.by_first_operand("lea").get(register, ()))
+    return _loaded(instructions, instructions.by_first_operand("lea").get(register, ()))
 
 
-def _loaded(instructions: Iterable[Instruction]) -> list[int]:
+def _loaded(instructions: Instructions, indices: Iterable[int]) -> list[int]:
     """The addresses that those of them name that are ``lea``."""
-    return addresses.relative(i for i in instructions if i.mnemonic == "lea")
+    return addresses.relative(instructions[at] for at in indices if instructions.names[at] == "lea")

@@ -7,31 +7,7 @@ from functools import cache
 from binsafe.syscalls.decoding.decode import Detail, Immediate, Instruction, Instructions, Memory, Operand, Register
 from binsafe.syscalls.machines.arithmetic import MASK, Operation
 from binsafe.syscalls.machines.machine import Constant, Location, Moved, Source, Step, Unknown, then
-
-
-def _registers() -> dict[str, tuple[str, int]]:
-    """Every name of a general register -> (its full name, bits); ``ah`` and its like, the second byte, count 0 bits."""
-    names: dict[str, tuple[str, int]] = {}
-    for letter in "abcd":
-        full = f"r{letter}x"
-        names |= {full: (full, 64), f"e{letter}x": (full, 32), f"{letter}x": (full, 16), f"{letter}l": (full, 8)}
-        names[f"{letter}h"] = (full, 0)
-    for stem in ("si", "di", "bp", "sp"):
-        names |= {f"r{stem}": (f"r{stem}", 64), f"e{stem}": (f"r{stem}", 32), stem: (f"r{stem}", 16)}
-        names[f"{stem}l"] = (f"r{stem}", 8)
-    for number in range(8, 16):
-        full = f"r{number}"
-        names |= {full: (full, 64), f"{full}d": (full, 32), f"{full}w": (full, 16), f"{full}b": (full, 8)}
-    return names
-
-
-_REGISTERS = _registers()
-
-
-def register(name: str) -> tuple[str, int] | None:
-    """The full name of a general register and how many of its bits a name stands for; None for what is none."""
-    return _REGISTERS.get(name)
-
+from binsafe.syscalls.machines.x86_64_registers import REGISTERS, general
 
 _CONDITIONS = ("a", "ae", "b", "be", "e", "g", "ge", "l", "le", "ne", "no", "np", "ns", "o", "p", "s")
 BRANCHES = frozenset(f"j{c}" for c in _CONDITIONS) | {"jrcxz", "jecxz", "loop", "loope", "loopne"}
@@ -88,7 +64,7 @@ def sources(step: Step, location: Location) -> tuple[Source, ...] | None:
 
 def _register(operands: str) -> str:
     """The full name of the general register that is the first operand; empty where none is."""
-    return _REGISTERS.get(operands.partition(",")[0], ("", 0))[0]
+    return general(operands.partition(",")[0])[0]
 
 
 def stored(step: Step, slot: int) -> tuple[Source, ...] | None:
@@ -138,7 +114,7 @@ def moves_eight_bytes(instruction: Instruction) -> bool:
         return instruction.size in _CONSTANT_SIZES
     if operand in _SEGMENTS:
         return instruction.size == _SEGMENT_SIZE
-    return not operand.startswith("word ptr") and _REGISTERS.get(operand, ("", 64))[1] == 64
+    return not operand.startswith("word ptr") and REGISTERS.get(operand, ("", 64))[1] == 64
 
 
 def written(step: Step, register: str) -> tuple[Source, ...] | None:
@@ -159,9 +135,9 @@ def written(step: Step, register: str) -> tuple[Source, ...] | None:
     if not detail.operands:
         return (Unknown(f"a result of {mnemonic}"),)
     first = detail.operands[0]
-    if not isinstance(first, Register) or _REGISTERS.get(first.name, ("", 0))[0] != register:
+    if not isinstance(first, Register) or general(first.name)[0] != register:
         return _exchanged(detail)
-    return _assigned(detail, register, _REGISTERS[first.name][1], step)
+    return _assigned(detail, register, general(first.name)[1], step)
 
 
 def _touched(mnemonic: str, detail: Detail) -> set[str]:
@@ -170,13 +146,13 @@ def _touched(mnemonic: str, detail: Detail) -> set[str]:
     first = detail.operands[0] if detail.operands else None
     if isinstance(first, Register) and (mnemonic not in ONLY_READS or mnemonic == "imul"):
         names.add(first.name)
-    return {_REGISTERS[name][0] for name in names if name in _REGISTERS}.union(_IMPLIED_WRITES.get(mnemonic, ()))
+    return {REGISTERS[name][0] for name in names if name in REGISTERS}.union(_IMPLIED_WRITES.get(mnemonic, ()))
 
 
 def _exchanged(detail: Detail) -> tuple[Source, ...]:
     """A register that is written although it is not the first operand."""
     if detail.mnemonic == "xchg" and isinstance(first := detail.operands[0], Register):
-        full, bits = _REGISTERS[first.name]
+        full, bits = general(first.name)
         if bits >= 32:
             return (Moved(full, _truncation(bits)),)
     return (Unknown(f"a result of {detail.mnemonic}"),)
@@ -204,7 +180,7 @@ def _assigned(detail: Detail, location: Location, bits: int, step: Step) -> tupl
 
 def _computed(mnemonic: str, location: Location, bits: int, second: Operand | None) -> tuple[Source, ...]:
     """The first operand's value after arithmetic on itself."""
-    if isinstance(second, Register) and isinstance(location, str) and _REGISTERS.get(second.name) == (location, bits):
+    if isinstance(second, Register) and isinstance(location, str) and general(second.name) == (location, bits):
         return _with_itself(mnemonic, location, bits)
     if isinstance(second, Immediate):
         return _with_constant(mnemonic, location, bits, second.value)
@@ -271,7 +247,7 @@ def _merged(location: Location, bits: int, source: Source) -> tuple[Source, ...]
 
 def _width(operand: Operand) -> int:
     if isinstance(operand, Register):
-        return _REGISTERS.get(operand.name, ("", 0))[1]
+        return general(operand.name)[1]
     return operand.size * 8 if isinstance(operand, Memory) else 64
 
 
@@ -283,7 +259,7 @@ def _read(operand: Operand, detail: Detail, step: Step) -> Source:
     if isinstance(operand, Register):
         if not bits:
             return Unknown(f"taken from {operand.name}")
-        return Moved(_REGISTERS[operand.name][0], _truncation(bits))
+        return Moved(general(operand.name)[0], _truncation(bits))
     if operand.base in step.frame() and not operand.indexed:
         return Moved(step.frame()[operand.base] + operand.displacement, _truncation(bits))
     address = _address(operand, detail)
@@ -302,7 +278,7 @@ def _address(operand: Memory, detail: Detail) -> Source:
         return Unknown("computed from two values")
     for name, scale in ((operand.base, 1), (operand.indexed, operand.scale)):
         if name:
-            full, bits = _REGISTERS.get(name, ("", 0))
+            full, bits = general(name)
             known = Moved(full, (*_truncation(bits), Operation("multiply", scale), offset))
             return known if full else Unknown(f"taken from {name}")
     return Constant(operand.displacement & MASK)

@@ -13,7 +13,7 @@ from binsafe.syscalls.decoding.code import Code, CodeRange
 from binsafe.syscalls.decoding.decode import MODES, Immediate, Memory, Operand, Register
 from binsafe.syscalls.decoding.operands import from_text
 from binsafe.syscalls.machines.x86_64 import X86_64
-from binsafe.syscalls.machines.x86_64_values import _REGISTERS
+from binsafe.syscalls.machines.x86_64_registers import REGISTERS
 
 _SAMPLES = 20
 """Instructions of each mnemonic that are compared."""
@@ -31,7 +31,7 @@ def _told(operand: Operand) -> Operand:
 
 
 def _general(names: frozenset[str]) -> set[str]:
-    return {_REGISTERS[name][0] for name in names if name in _REGISTERS}
+    return {REGISTERS[name][0] for name in names if name in REGISTERS}
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="takes the code of an installed extension")
