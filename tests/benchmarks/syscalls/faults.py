@@ -61,8 +61,8 @@ _FITTING: Mapping[str, str] = {
     "xattr": "EOPNOTSUPP ENODATA ERANGE",
 }
 """Part of a call's name -> errors that fit it, before the general ones."""
-_NEVER = frozenset({("connect", "EAGAIN"), ("faccessat2", "EPERM"), *((call, "ENOSYS") for call in ALWAYS_KNOWN)})
-"""(call, error) that the analysis knows not to happen: nscd's socket alone can be busy."""
+_NEVER: Mapping[str, str] = {"faccessat2": "EPERM", "getrandom": "ENOENT EINVAL EIO ENOMEM EPERM"}
+"""Call -> errors that it does not end with, as the analysis knows; those that kernels always know not with ENOSYS."""
 _ANSWERS: Mapping[str, tuple[int, ...]] = {
     "access": (0,), "capget": (0,), "copy_file_range": (0, 1), "epoll_pwait": (0,), "epoll_wait": (0,),
     "faccessat2": (0,), "fcntl": (0, 2), "fstatfs": (0,), "getdents64": (0,), "getegid": (1000,), "geteuid": (1000,),
@@ -185,7 +185,8 @@ class Choice:
 
     def _error(self, call: str, calls: Counter[str]) -> str:
         fitting = [error for part, errors in _FITTING.items() if part in call for error in errors.split()]
-        errors = [error for error in dict.fromkeys((*fitting, *_GENERAL)) if (call, error) not in _NEVER]
+        never = {*_NEVER.get(call, "").split(), *(("ENOSYS",) if call in ALWAYS_KNOWN else ())}
+        errors = [error for error in dict.fromkeys((*fitting, *_GENERAL)) if error not in never]
         error = self._least(errors, call)
         signal = f":signal={self._least(_SIGNALS)}" if error == "EINTR" and self._random.random() < 0.5 else ""
         return f"{call}:error={error}{signal}:when={self._when(calls[call])}"
