@@ -61,13 +61,13 @@ _FITTING: Mapping[str, str] = {
     "xattr": "EOPNOTSUPP ENODATA ERANGE",
 }
 """Part of a call's name -> errors that fit it, before the general ones."""
-_NEVER: Mapping[str, str] = {"faccessat2": "EPERM", "getrandom": "ENOENT EINVAL EIO ENOMEM EPERM"}
+_NEVER: Mapping[str, str] = {"faccessat2": "EPERM", "getrandom": "EAGAIN ENOENT EINVAL EIO ENOMEM EPERM"}
 """Call -> errors that it does not end with, as the analysis knows; those that kernels always know not with ENOSYS."""
 _ANSWERS: Mapping[str, tuple[int, ...]] = {
     "access": (0,), "capget": (0,), "copy_file_range": (0, 1), "epoll_pwait": (0,), "epoll_wait": (0,),
     "faccessat2": (0,), "fcntl": (0, 2), "fstatfs": (0,), "getdents64": (0,), "getegid": (1000,), "geteuid": (1000,),
     "getgid": (1000,),
-    "getpgrp": (1,), "getpid": (1,), "getppid": (0, 1), "getrandom": (0, 1), "getuid": (1000,), "ioctl": (0,),
+    "getpgrp": (1,), "getpid": (1,), "getppid": (0, 1), "getuid": (1000,), "ioctl": (0,),
     "lseek": (0,), "poll": (0,), "ppoll": (0,), "prctl": (0, 1), "pread64": (0,), "pselect6": (0,), "pwrite64": (1,),
     "read": (0, 1), "readlink": (1, 4095), "readv": (0,), "recvfrom": (0,), "recvmsg": (0,), "sched_getaffinity": (8,),
     "select": (0,), "sendfile": (0, 1), "sendmsg": (1,), "sendto": (1,), "splice": (0,), "statfs": (0,), "wait4": (0,),
