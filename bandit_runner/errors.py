@@ -32,7 +32,7 @@ class MissingExtra(UsageError):
     """A part of the program needs packages that were not installed with it."""
 
     def __init__(self, message: str, *, extra: str) -> None:
-        super().__init__(message, hint=f"pip install 'binsafe[{extra}]'")
+        super().__init__(message, hint=f"in the checkout: pip install '.[{extra}]'")
         self.extra = extra
 
 

@@ -13,7 +13,8 @@ Times are seconds; only the fields that end in ``_ms`` are milliseconds, as in t
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Final, Literal
 
@@ -120,7 +121,8 @@ class Scoring(msgspec.Struct, frozen=True, kw_only=True):
             raise UsageError(f"penalty is {self.penalty}", hint="give points per attempt too many, 0 or more")
         if self.free_attempts < 1 or self.max_attempts < 1:
             raise UsageError(
-                f"{self.free_attempts} free of {self.max_attempts} attempts", hint="both must be 1 or more"
+                f"an id cannot have {self.max_attempts} attempts, {self.free_attempts} of them free",
+                hint="--max-attempts and --free-attempts take 1 or more",
             )
 
     def extra_attempts(self, attempts: int) -> int:
@@ -235,16 +237,19 @@ def score_interval(records: Sequence[RequestRecord], scoring: Scoring) -> tuple[
     better than exact", The American Statistician 52, 1998): without them 100 of 100 would claim to be certain. The
     interval is about these servers with these rates; it says nothing about the next start, when rates are redrawn.
     """
-    return interval_of_points([scoring.score(r.accepted, scoring.extra_attempts(r.attempts)) for r in records])
+    return interval_of_points(Counter(scoring.score(r.accepted, scoring.extra_attempts(r.attempts)) for r in records))
 
 
-def interval_of_points(points: Sequence[float]) -> tuple[float | Unknown, float | Unknown]:
-    """The same interval, of the points that each id brought."""
-    if not points:
+def interval_of_points(points: Mapping[float, int]) -> tuple[float | Unknown, float | Unknown]:
+    """The same interval, of how many ids brought so many points each."""
+    count = sum(points.values())
+    if not count:
         return UNKNOWN, UNKNOWN
-    padded = [*points, 1.0, 1.0, 0.0, 0.0]
-    half = Z_95 * statistics.pstdev(padded) / math.sqrt(len(padded))
-    count, total, centre = len(points), sum(points), statistics.fmean(padded)
+    padded = Counter(points) + Counter({1.0: 2, 0.0: 2})
+    centre = math.fsum(point * times for point, times in padded.items()) / padded.total()
+    variance = math.fsum((point - centre) ** 2 * times for point, times in padded.items()) / padded.total()
+    half = Z_95 * math.sqrt(variance / padded.total())
+    total = math.fsum(point * times for point, times in points.items())
     return min(total, count * (centre - half)), max(total, min(float(count), count * (centre + half)))
 
 

@@ -121,7 +121,7 @@ def find_go(environ: Mapping[str, str], cache: Path) -> Go:
     detail = f" ({'; '.join(rejected)})" if rejected else ""
     raise NotFound(
         f"building flakyservers needs Go {oldest} or later, and there is none{detail}",
-        hint="pip install 'binsafe[demo]'",
+        hint="in the checkout: pip install '.[demo]'",
     )
 
 
@@ -191,7 +191,7 @@ def _compile(go: Go, target: str, binary: Path, sources: Path = SOURCES) -> None
         except subprocess.CalledProcessError as error:
             raise BuildFailed(
                 f"{go.version} could not build flakyservers for {target}: {error.stderr.strip()}",
-                hint="pip install --force-reinstall 'binsafe[demo]'",
+                hint="in the checkout: pip install --force-reinstall '.[demo]'",
             ) from error
         except subprocess.TimeoutExpired as error:
             raise BuildFailed(

@@ -88,7 +88,7 @@ def verdict(row: ComparedRow) -> str:
 
 def _row(strategy: str, tier: str, runs: Sequence[Run], scoring: Scoring, regret: Mapping[int, float]) -> ComparedRow:
     whole = Tally.sum([run.tally for run in runs])
-    scores = _estimate(runs, scoring)
+    scores = _estimate(runs, whole, scoring)
     known = [regret[run.number] for run in runs if run.number in regret]
     scale = whole.requests / PER
     return ComparedRow(
@@ -112,15 +112,19 @@ def _row(strategy: str, tier: str, runs: Sequence[Run], scoring: Scoring, regret
     )
 
 
-def _estimate(runs: Sequence[Run], scoring: Scoring) -> Estimate:
-    """Over runs where there are several: between them the servers' rates change, too. One knows its own ids."""
-    scores = estimate([per_100(run.tally, scoring) for run in runs])
-    if len(runs) > 1:
-        return scores
-    points = [point for point, count in runs[0].tally.points(scoring) for _ in range(count)]
-    low, high = interval_of_points(points)
-    scale = PER / len(points)
-    return msgspec.structs.replace(scores, low=_scaled(low, scale), high=_scaled(high, scale))
+def _estimate(runs: Sequence[Run], whole: Tally, scoring: Scoring) -> Estimate:
+    """Points per 100 ids of all runs together: an id counts the same in a long run and in one that was broken off.
+
+    Between runs the servers' rates change, too, so the interval is that of a ratio over runs (Cochran, Sampling
+    Techniques, 2.11), but never narrower than what chance does to that many ids: two runs that happen to agree are not
+    certain. Nothing is above 100.
+    """
+    mean, usual = per_100(whole, scoring), whole.requests / len(runs)
+    off = [PER * (run.tally.score(scoring) - run.tally.requests * mean / PER) / usual for run in runs]
+    between = estimate([mean + value for value in off])
+    low, high = (_scaled(end, PER / whole.requests) for end in interval_of_points(whole.points(scoring)))
+    ends = [end for end in (low, high, between.low, between.high) if end is not None]
+    return msgspec.structs.replace(between, mean=mean, low=min(ends), high=min(float(PER), max(ends)))
 
 
 def _versus(runs: Sequence[Run], best: Sequence[Run], scoring: Scoring) -> Difference | None:

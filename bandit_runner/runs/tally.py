@@ -4,6 +4,7 @@ Tallies add up, so a thousand runs are compared without reading one of their att
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final, Self
 
@@ -106,14 +107,13 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
         """The points of all ids."""
         return scoring.score(sum(self.accepted), self.extra_attempts(scoring))
 
-    def points(self, scoring: Scoring) -> list[tuple[float, int]]:
-        """(points of one id, how many such ids): what the score is the sum of."""
-        return [
-            (scoring.score(int(won), scoring.extra_attempts(n)), count)
-            for won, group in ((True, self.accepted), (False, self.failed))
-            for n, count in enumerate(group)
-            if count
-        ]
+    def points(self, scoring: Scoring) -> Counter[float]:
+        """Points of one id -> how many such ids there are: what the score is the sum of."""
+        points = Counter[float]()
+        for won, group in ((1, self.accepted), (0, self.failed)):
+            for attempts, count in enumerate(group):
+                points[scoring.score(won, scoring.extra_attempts(attempts))] += count
+        return points
 
     def quantile_ms(self, percent: float) -> float | Unknown:
         """The latency that ``percent`` (0 to 100) of all ids do not exceed, in milliseconds, within half a percent."""

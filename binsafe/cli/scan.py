@@ -166,7 +166,7 @@ def _executor(jobs: int | None, cluster: str | None) -> Iterator[tuple[Executor,
     try:
         distributed: Any = importlib.import_module("distributed")
     except ImportError as error:
-        raise UsageError("Dask is not installed", hint="pip install 'binsafe[cluster]'") from error
+        raise UsageError("Dask is not installed", hint="in the checkout: pip install '.[cluster]'") from error
     try:
         client = distributed.Client(cluster, timeout="10s")
     except (OSError, ValueError) as error:

@@ -152,4 +152,4 @@ def test_without_the_extra(missing: str, use: str):
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=True, timeout=60
     )
-    assert done.stdout == "pip install 'binsafe[bandit]'\n"
+    assert done.stdout == "in the checkout: pip install '.[bandit]'\n"

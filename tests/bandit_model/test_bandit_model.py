@@ -177,7 +177,7 @@ def test_each_cause_has_the_exit_status_of_the_interface():
     assert [error.exit_status for error in (UsageError, MissingExtra, StateMismatch)] == [2, 2, 2]
     assert [error.exit_status for error in (NotReady, PortTaken)] == [1, 1]
     assert PortTaken("m", hint="h", port=5000).port == 5000
-    assert MissingExtra("m", extra="bandit").hint == "pip install 'binsafe[bandit]'"
+    assert MissingExtra("m", extra="bandit").hint == "in the checkout: pip install '.[bandit]'"
 
 
 def test_the_picture_of_the_errors_shows_all_of_them():

@@ -120,7 +120,7 @@ def test_without_go_the_hint_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(build_module.sysconfig, "get_path", lambda _: str(tmp_path))
     with pytest.raises(NotFound, match=r"needs Go 1\.22 or later") as caught:
         find_go({"PATH": str(tmp_path)}, tmp_path / "cache")
-    assert caught.value.hint == "pip install 'binsafe[demo]'"
+    assert caught.value.hint == "in the checkout: pip install '.[demo]'"
 
 
 def test_an_old_go_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

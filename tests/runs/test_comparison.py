@@ -28,6 +28,19 @@ def test_one_run_is_what_its_own_table_says():
     assert not row.worst
 
 
+def test_a_run_that_was_broken_off_counts_by_its_ids():
+    (row,) = compare([run(1, rate=1.0), run(2, rate=0.0, ids=5)], STATEMENT)
+    assert row.per_100.mean == pytest.approx(100 * row.score / 105)
+    assert row.per_100.low < row.per_100.mean < row.per_100.high <= 100
+
+
+def test_two_runs_that_agree_are_not_certain():
+    (row,) = compare([run(1, rate=1.0), run(2, rate=1.0)], STATEMENT)
+    (longer,) = compare([run(1, rate=1.0, ids=200)], STATEMENT)
+    assert (row.per_100.low, row.per_100.high) == (longer.per_100.low, 100)
+    assert row.per_100.low < 99
+
+
 def test_the_best_of_each_tier_stands_first_and_is_marked():
     played = [("a", "T1", 0.5), ("b", "T1", 0.9), ("c", "T1", 0.7), ("a", "T2", 0.9)]
     runs = [run(n, strategy=name, tier=tier, rate=rate) for n, (name, tier, rate) in enumerate(played)]

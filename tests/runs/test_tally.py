@@ -17,7 +17,7 @@ def test_a_tally_says_what_the_attempts_say(scoring: Scoring):
     assert tally.extra_attempts(scoring) == row.extra_attempts
     assert tally.score(scoring) == pytest.approx(row.score)
     assert tally.rate_limited == row.rate_limited
-    assert sum(points * count for points, count in tally.points(scoring)) == pytest.approx(row.score)
+    assert sum(points * count for points, count in tally.points(scoring).items()) == pytest.approx(row.score)
     assert tally.attempts == sum(map(sum, tally.servers)) == sum(r.attempts for r in requests)
 
 
