@@ -90,7 +90,10 @@ class Balancer:
             if error.errno == errno.EADDRINUSE:
                 hint = "stop what listens there, or choose another port; 0 lets the system choose"
                 raise PortTaken(f"{where} is taken", hint=hint, port=port) from error
-            raise UsageError(f"cannot listen on {where}: {error.strerror}", hint="try 127.0.0.1 and port 0") from error
+            raise UsageError(
+                f"cannot listen on {where}: {error.strerror}",
+                hint="try 127.0.0.1 and a port from 1024 on; 0 lets the system choose",
+            ) from error
         bound_host, bound_port, *_ = self._server.sockets[0].getsockname()
         return bound_host, bound_port
 

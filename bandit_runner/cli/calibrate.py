@@ -70,7 +70,8 @@ def _text(found: "Calibration") -> str:
 
 
 def _series(series: "Series") -> list[str]:
-    name = f"  {series.tier}, {len(series.runs)} runs from {series.runs[0]}"
+    count = "1 run," if len(series.runs) == 1 else f"{len(series.runs)} runs from"
+    name = f"  {series.tier}, {count} {series.runs[0]}"
     if series.redrawn_p is None:
         lines = [f"{name}: nothing to compare with"]
     elif series.redrawn:
@@ -84,8 +85,8 @@ def _series(series: "Series") -> list[str]:
 
 
 def _gap(gap: "Gap") -> str:
-    to = "more" if gap.below is None else f"{gap.below * 1000:g}"
+    span = "ms or more" if gap.below is None else f"to {gap.below * 1000:g} ms"
     return (
-        f"  {gap.tier}: {gap.above * 1000:g} to {to} ms after the last hit: {gap.accepted} of {gap.attempts} accepted,"
+        f"  {gap.tier}: {gap.above * 1000:g} {span} after the last hit: {gap.accepted} of {gap.attempts} accepted,"
         f" {gap.expected:.1f} expected (p={gap.p:.4f})"
     )

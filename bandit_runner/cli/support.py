@@ -111,8 +111,8 @@ def room_for(limits: "Limits") -> None:
 
 
 def address(text: str, option: str) -> tuple[str, int]:
-    """HOST:PORT, an IPv6 address in brackets."""
-    host, _, port = text.rpartition(":")
+    """HOST:PORT, an IPv6 address in brackets; also as the http:// address that the balancer prints."""
+    host, _, port = text.removeprefix("http://").removesuffix("/").rpartition(":")
     if not host or not (port.isascii() and port.isdigit()) or not 0 < int(port[:6]) <= MAX_PORT:
         raise click.BadParameter(f"{text!r} is not HOST:PORT", param_hint=option)
     return host.strip("[]"), int(port)

@@ -94,7 +94,7 @@ def start(
     Raises:
         NotEnforceable: refused, or the sandbox cannot be had here.
         NotExecutable: the program is not one of this machine's.
-        PortTaken, NotReady: another program holds a port, or the servers did not come up.
+        PortTaken, NotReady: another program holds a port, the program does not listen, or it did not come up.
     """
     report = binsafe.inspect(snapshot)
     if not report.analysed:
@@ -106,6 +106,11 @@ def start(
             f"not started: {report.verdict.advice}", hint="binsafe inspect shows what was found; --yes starts it"
         )
     policy = binsafe.derive(report, binsafe.load_baseline("flaky_servers"), binsafe.Request())
+    if not policy.listen_ports():
+        raise NotReady(
+            f"{report.artifact.name} cannot be the servers: nothing in it listens on a port",
+            hint=f"binsafe inspect {report.artifact.name} shows what it can do",
+        )
     check_free(policy.listen_ports())
     output = Output()
     order = binsafe.Order(

@@ -47,7 +47,7 @@ def harness(balancer: str, *options: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_all_ids_are_played(balancer: str):
-    done = harness(balancer, "--json")
+    done = harness(f"http://{balancer}/", "--json")  # as the balancer prints it
     assert done.returncode == 0, done.stderr
     row = json.loads(done.stdout)["rows"][0]
     assert (row["requests"], row["accepted"], row["score"]) == (20, 20, 20.0)
