@@ -5,7 +5,7 @@ On the supervisor's side, in the order of a start:
 backend     the mechanism, where there are namespaces       fallback    where they are refused
 starting    starts the stage, takes over its listener       explain     a step that failed, in words that help
 confining   policy -> the stage that holds it: layout, cargo, destinations, planning (pathcalls, alone), streams
-supervisor  the calls that wait (watching): notifications -> answering: grafting, connecting, lookups, describing, ...
+supervisor  the calls that wait (watching): notifications -> answering: grafting, connecting, refusing, ...
 process     the handle                                      probing     what this machine can hold (the doctor)
 
 Inside, with nothing loaded but what each start needs:

@@ -8,13 +8,12 @@ only files that can be executed inside are private, read-only copies, so another
 import errno
 import os
 import posixpath
-import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final
 
 from binsafe.model import Violation
 from binsafe.model.violation import UNGRANTABLE
-from binsafe.sandbox.linux import inside, owned
+from binsafe.sandbox.linux import inside, owned, refusing
 from binsafe.sandbox.linux.alone import ALONE
 from binsafe.sandbox.linux.connecting import Connector
 from binsafe.sandbox.linux.describing import ONLY_INSIDE, describe, error_name, grant_for
@@ -28,70 +27,9 @@ from binsafe.sandbox.linux.sockets import Refused
 from binsafe.sandbox.linux.watching import SEARCHED, Watch
 from binsafe.sandbox.reporting import Reporter
 
-_IPPROTO_MPTCP: Final = 262
-_NAME_SERVICE: Final = (socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, 0)
-"""How glibc asks for the name service cache daemon before it reads /etc/passwd."""
-
-_ADDRESS_PROBES: Final = frozenset(
-    {
-        (socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC, 0),
-        (socket.AF_INET6, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC, 0),
-        (socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0),
-    }
-)
-"""How getaddrinfo(3) finds out which of its answers could be reached; without it they keep their order."""
-
-_SYSLOG: Final = frozenset(
-    (socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | more, 0) for more in (0, socket.SOCK_NONBLOCK)
-)
-"""How syslog(3) and Go's packages reach the system's log; without it, they say nothing and go on."""
-
-_FALLBACKS: Final = frozenset(
-    {
-        *(
-            "clone3",
-            "close_range",
-            "copy_file_range",
-            "epoll_pwait2",
-            "faccessat2",
-            "openat2",
-            "rseq",
-            "splice",
-            "statx",
-        ),
-        "get_mempolicy",
-    }
-)
-"""Newer ways to do what an older call does, and how libnuma asks whether there are several memories: libraries try
-them first, and take no (ENOSYS) for an answer."""
-
-_OWN_IDS: Final = frozenset({inside.INSIDE_ID, 0xFFFF_FFFF})
-"""Who the program is, and "as it is" (setresuid(2))."""
-
-_SETTING_IDS: Final[Mapping[str, int]] = {
-    **dict.fromkeys(("setuid", "setgid"), 1),
-    **dict.fromkeys(("setreuid", "setregid"), 2),
-    **dict.fromkeys(("setresuid", "setresgid"), 3),
-}
-"""Call -> how many arguments it has. make and busybox become who they are before they start anything."""
-
-_DENIED_WITH: Final[Mapping[str, int]] = {
-    **dict.fromkeys(("bind", "connect", "execve", "execveat", "socket", "listen", "ptrace", "kill"), errno.EPERM),
-    **dict.fromkeys((*_SETTING_IDS, "setgroups", "chroot", "sethostname", "ioprio_set"), errno.EPERM),
-    **dict.fromkeys(("sched_setscheduler", "sched_setparam"), errno.EPERM),
-    **dict.fromkeys(("listxattr", "llistxattr", "flistxattr"), errno.EOPNOTSUPP),
-}
-"""Calls that a program must see refused, and those for which each needs a privilege, who then goes on without (ngircd
-ends where setgid does not exist). Lists of attributes no file system has to have: Python then copies files without. All
-others that are not granted do not exist here (ENOSYS), so that a C library falls back to an older call (glibc tries
-clone3 and then clone only after ENOSYS)."""
-
 _UTS_LENGTH: Final = 65
 _NODENAME: Final = 1
 """linux/utsname.h: six names of that length, the host's being the second."""
-
-_FICLONE: Final = 0x4004_9409
-"""cp's way to share blocks; it copies where that fails."""
 
 
 class Answerer:
@@ -250,44 +188,32 @@ class Answerer:
         self._listener.finish(call)
 
     def _refuse(self, call: Call, name: str) -> None:
-        if name == "socket" and call.arguments[2] == _IPPROTO_MPTCP:
-            # Go 1.24 and later asks for it first, on each listener; this answer makes it ask once and take TCP.
-            self._finish(call, name, "a multipath TCP socket", errno.EINVAL)
-        elif name == "socket" and call.arguments[:3] == _NAME_SERVICE:
-            self._finish(call, name, "the name service cache", errno.EACCES)
-        elif name == "socket" and call.arguments[:3] in _SYSLOG:
-            self._finish(call, name, "the system's log", errno.EPERM)
-        elif name == "socket" and call.arguments[:3] in _ADDRESS_PROBES and self._watch.resolves:
-            self._finish(call, name, describe(self._listener, call, name).object, errno.EPERM)
-        elif name in _SETTING_IDS and _OWN_IDS.issuperset(call.arguments[: _SETTING_IDS[name]]):
-            self._listener.finish(call)  # nothing changes, so nothing needs to be done
+        usual = refusing.usual(name, call.arguments, resolves=self._watch.resolves)
+        if usual is not None:
+            what, number = usual
+            self._listener.finish(call, number)
+            self._report(call, name, what, result=number, expected=True, grant=grant_for(name))
+        elif refusing.changes_nothing(name, call.arguments):
+            self._listener.finish(call)
         elif name == "socketpair" and self._may_pair(call.arguments):
             self._carry_out(call, name, lambda call: owned.give_pair(self._listener, call))
-        elif name == "ioctl" and call.arguments[1] == _FICLONE:
-            self._finish(call, name, "FICLONE", errno.EOPNOTSUPP)
         else:
-            number = _DENIED_WITH.get(name, errno.EPERM if name in self._watch.granted else errno.ENOSYS)
-            what = describe(self._listener, call, name)
+            number, expected = refusing.denied_with(name, known=name in self._watch.granted)
+            refused = describe(self._listener, call, name)
             self._listener.finish(call, number)
-            expected = number == errno.ENOSYS and name in _FALLBACKS
             self._report(
                 call,
                 name,
-                what.object,
-                operation=what.operation,
+                refused.object,
+                operation=refused.operation,
                 result=number,
-                grant=what.grant,
+                grant=refused.grant,
                 expected=expected,
             )
 
     def _may_pair(self, arguments: tuple[int, ...]) -> bool:
         other = owned.as_messages(arguments)
         return other is not None and self._watch.allows("socketpair", other)
-
-    def _finish(self, call: Call, name: str, object_: str, number: int) -> None:
-        """A refusal that ordinary programs take for an answer."""
-        self._listener.finish(call, number)
-        self._report(call, name, object_, result=number, expected=True, grant=grant_for(name))
 
     def _report(
         self,
