@@ -171,13 +171,11 @@ class Incoming:
                     yield source, target
 
     def _fallen_into(self, region: Region) -> list[Edge]:
-        """The region before, if its last instruction goes on into this one; nothing goes on behind a last call."""
+        """The region before, if it goes on into this one."""
         before = self._program.region(region.start - 1)
         if before is None or before is region or not before.instructions or before.end != region.start:
             return []
-        last = len(before.instructions) - 1
-        goes_on = before.leaving(last) in _GOES_ON_WITHOUT_CALL and not before.is_padding(last)
-        return [Edge(Kind.ENTRY, Place(before, last))] if goes_on else []
+        return [Edge(Kind.ENTRY, Place(before, len(before.instructions) - 1))] if before.goes_on() else []
 
 
 def crossing(program: "Program") -> Iterator[tuple[int, int]]:

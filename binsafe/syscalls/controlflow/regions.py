@@ -251,6 +251,18 @@ class Region:
             name in _FILLS or (name == "xchg" and self.instructions.operands(index) == "ax, ax") or self.is_zeros(index)
         )
 
+    def goes_on(self) -> bool:
+        """Whether control can go on behind its last instruction, of itself or over padding; behind a call it does not.
+
+        Linkers and assemblers put zeros between functions, and ``nop`` between labels of one as well.
+        """
+        at = len(self.instructions) - 1
+        while at > 0 and self.is_padding(at) and self.falls_through(at) and at not in self.jumps_to:
+            if self.is_zeros(at):
+                return False
+            at -= 1
+        return at >= 0 and self.leaving(at) in {Flow.NEXT, Flow.BRANCH} and not self.is_zeros(at)
+
     def is_zeros(self, index: int) -> bool:
         """Whether its bytes are zeros, which decode to an addition on x86 that no compiler makes."""
         return index in self.zeros

@@ -60,6 +60,5 @@ def _goes_on(place: Place) -> Iterator[int]:
         leaves = flow in {Flow.JUMP, Flow.BRANCH} and region.at(target) is None
         if leaves and target is not None and frame.get(region.machine.stack) == 0:
             yield target
-    last = len(region.instructions) - 1
-    if last >= 0 and region.leaving(last) in {Flow.NEXT, Flow.BRANCH} and not region.is_padding(last):
+    if region.goes_on():
         yield region.end

@@ -3,10 +3,9 @@
 musl's ``sysconf`` asks the kernel for memory, processors or limits by a name (``src/conf/sysconf.c``: a table of
 numbers, then one of jumps), and programs name constants. Every number that a parameter can have is followed apart: a
 branch on it is taken or not, a jump through a table leads to one place, and where something is not known all ways are
-gone. So are the ways from wherever else control can come into the function, with nothing known: jumps from others, what
-nothing leads to. Where exceptions may be caught, functions are not followed: behind a call that does not return that
-looks like code which goes on. Known are registers alone, and memory that nobody can write; behind a call
-those registers that it hands back.
+gone. So are the ways from wherever else control can come into the function, with nothing known: jumps from others,
+landing pads, what nothing leads to. Known are registers alone, and memory that nobody can write; behind a call those
+registers that it hands back.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

@@ -66,13 +66,20 @@ def test_a_tail_jump_of_two_bytes_to_a_neighbour():
     assert set(called(program(assembler, functions=("start", "wrapper")))) == {"getpid"}
 
 
-def test_code_that_falls_into_a_label():
+@pytest.mark.parametrize(
+    ("between", "known"),
+    [(b"", True), (b"\x90\x66\x90", True), (b"\x66\x0f\x1f\x00\x90", True), (b"\xcc\x90", False), (b"\0\0", False)],
+    ids=["nothing", "nops", "long nops", "a trap", "zeros"],
+)
+def test_code_that_falls_into_a_label(between: bytes, known: bool):
+    """Over what aligns the label, too."""
     assembler = X86()
     assembler.mov("rax", 39)
+    assembler.put(between)
     assembler.label("label")
     assembler.syscall()
     assembler.ret()
-    assert set(called(program(assembler, functions=("start", "label")))) == {"getpid"}
+    assert set(called(program(assembler, functions=("start", "label")))) == ({"getpid"} if known else set())
 
 
 def test_a_jump_from_a_split_off_part_into_the_middle():
