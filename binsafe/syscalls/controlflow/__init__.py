@@ -1,19 +1,34 @@
-"""Code -> regions with edges between them.
+"""Code -> functions with control flow inside of them and edges between them.
 
-index           direct branches, and instructions that name addresses, by scanning bytes
-pointers        what memory points to before the program starts: relocations, or words
-go_types        words of Go's types, which look like pointers
-layout          where functions start and end: Go's table, unwind tables, symbols, calls
-bounds          where regions start and end: functions, less starts that decoding shows to be none
-regions         one function decoded: control flow and stack frame
-places          one instruction, and how control comes from one to another
-switches        where jump tables lead
-registers       functions whose address a register holds, only to call them
-outlined        short functions that change registers or slots of their callers
-taken           where addresses of functions are taken as values
-slots           who calls what the slots of the global offset table point to
-incoming        where control comes from into a region
-catchers        functions in which exceptions may be caught
-catching        landing pads: where exceptions are caught, and out of which code
-program         all of that together: what the walks ask
+A *region* is the code of one function, or of what looks like one: from its first byte up to the start of the next. Only
+regions that are asked for are decoded; the rest of the code is known by scans of its bytes alone.
+
+Of the whole file, before anything is decoded:
+
+    index           direct branches, and instructions that name addresses, found by scanning bytes
+    pointers        what memory points to before the program starts: relocations, or words that look like addresses
+    go_types        words of Go's types, which look like pointers
+    distances       functions that constant memory names by their distance from somewhere
+    naming          absolute addresses in immediates of instructions
+    layout          where functions start and end: Go's table, unwind tables, symbols, calls
+    bounds          where regions start and end: functions, less starts that decoding shows to be none
+
+Of one region, decoded:
+
+    regions         its control-flow graph and its stack frame
+    places          one instruction, and the kinds of edges between instructions
+    switches        where its jump tables lead
+    registers       what is done with a function's address that a register holds
+    pages           what is done with a page's address that a register holds (arm64)
+    outlined        functions that do not keep their caller's callee-saved registers or stack slots
+
+Between regions:
+
+    taken           address-taken functions: whoever has a pointer to one may call it
+    slots           who calls through the slots of the global offset table
+    incoming        all edges into a region
+    catchers        functions that have a table of landing pads
+    catching        landing pads: where exceptions are caught, and those out of which code
+
+    program         all of that together: what the other packages ask
 """

@@ -1,7 +1,7 @@
-"""Where regions start and end: as `layout` found functions, less starts that decoding shows to be none.
+"""Where regions start and end: the functions that `layout` found, less starts that decoding shows to be none.
 
-On x86 bytes in the middle of an instruction may look like a call. Where it would lead no function starts, but that is
-not seen before the code there is decoded.
+On x86 bytes in the middle of an instruction may look like a call. No function starts at its target, which is seen only
+when the code there is decoded: then the two regions on both sides of that start are joined.
 """
 
 from bisect import bisect_right
@@ -21,7 +21,7 @@ _MAX_REGION = 1 << 20
 """Bytes of a function that are decoded as a whole; of a larger one a window is. SQLite's interpreter has 60 kB."""
 _WINDOW = 1 << 13
 _FEW = 2
-"""Calls that may all be chance."""
+"""Calls of one target that may all be chance."""
 
 
 class Span(NamedTuple):
@@ -30,7 +30,7 @@ class Span(NamedTuple):
     start: int
     end: int
     anchored: bool
-    """Whether it starts where a function does: a window of a huge one does not."""
+    """Whether it starts at the start of a function: windows of a huge function do not."""
 
 
 class Bounds:
@@ -74,7 +74,7 @@ class Bounds:
         return Span(start, end, anchored)
 
     def _is_by_chance(self, at: int) -> bool:
-        """Whether a start lies inside of an instruction of the code before it, and no call that is one leads there."""
+        """Whether a start lies in the middle of an instruction, and no confirmed call leads there."""
         program, before, start = self._program, self._starts[at - 1], self._starts[at]
         if start not in self._doubtful or start - before > _WINDOW:
             return False
@@ -84,14 +84,14 @@ class Bounds:
         return crossed and not any(place and place.leads(Kind.CALL, start) for place in sources)
 
     def _forget(self, at: int) -> None:
-        """Join a region with the one before it, and drop what is cached of both."""
+        """Join a region with the one before it, and drop what is known about both."""
         for start in self._starts[at - 1 : at + 1]:
             self._program.forget(start)
         del self._starts[at], self._ends[at]
 
     @cached_property
     def _doubtful(self) -> set[int]:
-        """Starts with no evidence but a call or two, whose bytes may be part of other instructions."""
+        """Starts with no evidence but a call or two, whose bytes may be parts of other instructions."""
         loose, targets = self._program.layout.loose, self._program.calls.targets
         called = np.searchsorted(targets, loose, side="right") - np.searchsorted(targets, loose)
         return set(loose[(called <= _FEW) & ~among(loose, self._program.pointers.targets)].tolist())

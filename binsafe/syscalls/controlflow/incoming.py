@@ -1,4 +1,7 @@
-"""Where control comes from into a region: calls, jumps and falls from others that an instruction bears out."""
+"""The edges into a region from others: calls, jumps, and control that falls from one into the next.
+
+Scans find them by their bytes; an edge counts where an instruction starts at its source when that is decoded.
+"""
 
 from bisect import bisect_left
 from collections.abc import Collection, Container, Iterator, Mapping, Sequence
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
 
 _GOES_ON_WITHOUT_CALL = (Flow.NEXT, Flow.BRANCH)
 _COMPUTES, _DIVIDES = ("lea", "nop"), ("div", "idiv")
-"""What has a place in memory as its operand and leaves it alone; and what fails without one."""
+"""Instructions that name memory without an access to it; and those that may fault without one."""
 _SHORT_REACH = 130
 """How far from a region a jump with one byte of displacement can lie."""
 
@@ -46,9 +49,9 @@ class Incoming:
         return edges
 
     def into(self, region: Region) -> Mapping[int, Sequence[tuple[Kind | None, int]]]:
-        """Address in a region -> where the bytes of a call or jump to it stand; jumps of its own are left out.
+        """Address in a region -> (kind, source) of all that may lead there, but for the region's own jumps.
 
-        None where it is a call or a jump: what stands there is decoded when the walk comes to it.
+        The kind is None where it is not yet known whether the source is a call or a jump.
         """
         if region.start not in self._known:
             self._known[region.start] = self._found(region)
@@ -91,12 +94,12 @@ class Incoming:
 
     @cached_property
     def _through(self) -> tuple[memoryview, memoryview]:
-        """Calls and jumps through slots whose pointers are known: where they lead, ascending, and where they stand."""
+        """(targets, sources) of the calls and jumps through pointers in memory that are known, by target."""
         return self._using(CALLED)
 
     @cached_property
     def _loads(self) -> tuple[memoryview, memoryview]:
-        """The same of what loads such a slot."""
+        """(targets, sources) of the instructions that load such a pointer, by target."""
         return self._using(LOADED)
 
     def _using(self, use: int) -> tuple[memoryview, memoryview]:
@@ -130,7 +133,7 @@ class Incoming:
         return found
 
     def _caught(self, place: Place) -> Iterator[Edge]:
-        """From the instructions out of which an exception leads here."""
+        """The edges to a landing pad: from the instructions whose exceptions are caught there."""
         for start, end, *_ in place.region.pads.get(place.at, ()):
             at = start
             while at < end and (region := self._program.region(at)) is not None:
@@ -140,12 +143,13 @@ class Incoming:
                 self._program.decoder.spend(1)
 
     def _may_throw(self, region: Region, index: int) -> bool:
-        """Whether it is a call, or may fail: compilers let that throw, too (``-fnon-call-exceptions``)."""
+        """Whether an instruction is a call, or may fault, which throws, too, with ``-fnon-call-exceptions``."""
         name, operands = region.instructions.names[index], region.instructions.operands(index)
         fails = ("[" in operands and name not in _COMPUTES) or name in _DIVIDES
         return fails or region.leaving(index) is Flow.CALL or name == self._program.machine.site
 
     def _called_by_register(self, first: Place) -> Iterator[Edge]:
+        """The calls of a function whose address was put into a register before."""
         for source, _, use in self._program.references.into(first.address, first.address + 1):
             place = self._program.place(source) if use in {TAKEN, MAYBE_TAKEN} else None
             if place is not None:
@@ -156,6 +160,7 @@ class Incoming:
                 yield from (Edge(_kind(call), call) for call in calls if call.leads(_kind(call), first.address))
 
     def _through_slots(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """(source, target) of the calls and jumps through pointers to a range of addresses."""
         targets, sources = self._through
         found = range(bisect_left(targets, start), bisect_left(targets, end))
         return ((sources[at], targets[at]) for at in found)

@@ -1,7 +1,7 @@
 """Indices of the code, made by scanning its bytes: all direct branches, and all instructions that name addresses.
 
-Scanning finds every branch at memory speed, and on x86 some bytes by chance that are none: users of an edge check that
-an instruction really starts at its source.
+Scanning finds every branch at memory speed. On x86 it also finds bytes that are no instruction: users of an edge check
+that an instruction starts at its source.
 """
 
 from bisect import bisect_left
@@ -27,7 +27,7 @@ _OVERLAP = 1 << 14
 
 
 class Index:
-    """Edges into the code, by target."""
+    """Direct branches of one kind, sorted by target. Each is one number of 64 bits: there may be millions."""
 
     def __init__(self, code: Code, scan: Callable[[CodeRange], Edges], spend: Callable[[int], None]) -> None:
         """Scan all of ``code``; ``spend`` is told how many edges were found, and may refuse."""
@@ -41,17 +41,17 @@ class Index:
             spend(len(edges.targets))
             found.append(packed(code.positions(edges.targets), code.positions(edges.sources)))
         self._pairs = joined(found)
-        """Positions of targets and sources."""
+        """The position of each target, see `Code.position`, and in the lower half that of its source."""
         self._pairs.sort()
         self._column = self._pairs.data
 
     @property
     def targets(self) -> Addresses:
-        """Where they lead, ascending."""
+        """The addresses to which they lead, ascending."""
         return self._code.addresses((self._pairs >> np.uint64(32)).astype(np.int64))
 
     def parts(self) -> Iterator[Edges]:
-        """All of them, by target; not at once, since there may be millions."""
+        """All of them, by target, some at a time."""
         for first in range(0, len(self._pairs), _AT_ONCE):
             pairs = self._pairs[first : first + _AT_ONCE]
             targets, sources = pairs >> np.uint64(32), pairs & np.uint64(0xFFFF_FFFF)
@@ -65,7 +65,7 @@ class Index:
         return ((address(pair & 0xFFFF_FFFF), address(pair >> 32)) for pair in self._column[first:last].tolist())
 
     def entering(self, start: int, end: int) -> Iterator[tuple[int, int]]:
-        """The same, without those from inside of the range: most jumps stay in their function."""
+        """`into`, less the edges from inside of the range: most jumps stay in their function."""
         position, address = self._code.position, self._code.address
         low, high = position(start), position(end)
         first = bisect_left(self._column, low << 32)
@@ -76,7 +76,7 @@ class Index:
 
 
 def pieces(ranges: Iterable[CodeRange]) -> Iterator[CodeRange]:
-    """The ranges in overlapping pieces: what starts in the last `_OVERLAP` bytes of one starts in the next one too."""
+    """The ranges in overlapping pieces: the last `_OVERLAP` bytes of each piece are also the first of the next one."""
     for code in ranges:
         for at in range(0, len(code.data), _PIECE):
             yield CodeRange(code.address + at, code.data[at : at + _PIECE + _OVERLAP])
@@ -84,13 +84,13 @@ def pieces(ranges: Iterable[CodeRange]) -> Iterator[CodeRange]:
 
 
 def _inside(edges: Edges, code: Code, end: int) -> Edges:
-    """Those that start below ``end`` and lead into code."""
+    """The edges that start below ``end`` and lead into code."""
     kept = (edges.sources < end) & code.holds(edges.targets)
     return Edges(edges.sources[kept], edges.targets[kept])
 
 
 class Referring:
-    """Instructions that name addresses of the loaded image, by the address."""
+    """Instructions that name addresses of the file's memory, sorted by the address."""
 
     def __init__(self, code: Code, scan: Callable[[CodeRange], References], spend: Callable[[int], None]) -> None:
         """Scan all of ``code``; ``spend`` is told how many were found, and may refuse.
@@ -119,7 +119,7 @@ class Referring:
         self._columns = self.sources.data, self.targets.data, self.uses.data
 
     def into(self, start: int, end: int) -> Iterator[tuple[int, int, int]]:
-        """(source, target, use) of those whose target lies in a range."""
+        """(source, address, use) of the instructions that name an address in a range."""
         targets = self._columns[1]
         first = bisect_left(targets, start)
         last = bisect_left(targets, end, first)

@@ -1,8 +1,8 @@
-"""Where functions start and end: from where decoding is aligned, and what one step of reachability covers.
+"""Where functions start and end. Decoding begins at their starts, and they are the nodes of the call graph.
 
-Sources in order of trust: Go's own table; unwind tables (they survive ``strip``) and symbols with sizes, which say
-where a function ends, too; symbols without; and what calls, jumps and pointers lead to *outside* of those. Inside of a
-function with a known end such a target is chance, or a label of its own.
+Sources, the most trusted first: Go's own table; unwind tables (they survive ``strip``) and symbols with a size, which
+say where a function ends, too; symbols without a size; and targets of calls and pointers that lie in no function whose
+end is known. Inside of one they are chance, or labels.
 """
 
 from bisect import bisect_right
@@ -32,22 +32,22 @@ _NOTHING = np.array([], np.int64)
 
 
 class Layout(NamedTuple):
-    """Functions by address: where they start, where they end (0: not known), and whether they go on into the next."""
+    """Functions by address: their starts, their ends (0: not known), and whether control may fall into the next one."""
 
     starts: Addresses
     ends: Addresses
     falls: npt.NDArray[np.bool_]
     loose: Addresses
-    """Starts that nothing speaks for but what leads there: on x86 that may be bytes by chance."""
+    """Starts for which the only evidence is a branch or pointer to them: on x86 such a branch may be chance."""
     named: Addresses
-    """What the file's symbols stand for, code or data."""
+    """The addresses of the file's symbols, of code and of data."""
 
     def containing(self, addresses: Addresses) -> Addresses:
         """Index of the function that holds each address; -1 before the first."""
         return np.searchsorted(self.starts, addresses, side="right") - 1
 
     def function(self, address: int) -> int:
-        """Index of the function that holds an address; that of the first before it."""
+        """Index of the function that holds an address; of the first function for addresses before it."""
         return max(0, bisect_right(self.starts.data, address) - 1)  # of one, in numpy it takes longer
 
     def exact(self, addresses: Addresses) -> Addresses:
@@ -57,7 +57,7 @@ class Layout(NamedTuple):
         return np.where(found, at, -1)
 
     def begins(self, addresses: Addresses) -> npt.NDArray[np.bool_]:
-        """Whether a function starts at each of many addresses of a few megabytes: sooner than by looking for each."""
+        """Whether a function starts at each address; fast for many addresses within a few megabytes."""
         if not len(addresses):
             return addresses > 0
         low, high = int(addresses.min()), int(addresses.max())
@@ -77,9 +77,9 @@ def layout(
     led_to: Addresses,
     unwound: Listed,
 ) -> Layout:
-    """The functions of a slice; ``table`` is Go's, ``led_to`` what is called, jumped or pointed to.
+    """The functions of a slice.
 
-    ``unwound`` is what the unwinder is told.
+    ``table`` is Go's own, ``unwound`` the unwinder's; ``led_to`` are the targets of calls and pointers.
     """
     named = np.fromiter(chain.from_iterable(places(slice_.symbols)), np.uint64).reshape(-1, 2)
     known = _extents(code, linking, named[named[:, 1] > 0], unwound)
@@ -103,7 +103,7 @@ def layout(
 
 
 def _inside(addresses: npt.ArrayLike, code: Code) -> Addresses:
-    """Those at which instructions can start, in executable ranges: ascending, each once."""
+    """The addresses at which instructions can start (executable, aligned): ascending, each once."""
     values = distinct(np.asarray(addresses, np.uint64))
     values = values[values % np.uint64(_ALIGNED.get(code.slice.arch, 1)) == 0]
     spans = [np.searchsorted(values, np.array((r.address, r.end), np.uint64)) for r in code.ranges]
@@ -135,7 +135,7 @@ def _extents(
 
 
 def _uncovered(addresses: Addresses, known: tuple[Addresses, Addresses]) -> Addresses:
-    """Those that lie in no known function."""
+    """The addresses that lie in no known function."""
     starts, ends = known
     if not len(starts):
         return addresses
@@ -145,7 +145,7 @@ def _uncovered(addresses: Addresses, known: tuple[Addresses, Addresses]) -> Addr
 
 
 def _gaps(code: Code, known: tuple[Addresses, Addresses]) -> Addresses:
-    """Where known functions end and something else than padding follows that no known function begins with."""
+    """The ends of known functions behind which stands code of no known function, and not only padding."""
     starts, ends = known
     if not len(starts):
         return _NOTHING

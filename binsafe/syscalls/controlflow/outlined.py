@@ -1,7 +1,8 @@
-"""Short functions that follow no convention: parts of others that a compiler made one function of, to save space.
+"""Short functions that follow no calling convention: outlined by a compiler to save space.
 
-LLVM's outliner (``-Oz`` for arm64) takes sequences of instructions that are found several times, whatever registers and
-stack slots they write. All but short functions are taken to hand preserved registers back, as the convention says.
+LLVM's machine outliner (``-Oz`` for arm64) makes functions of sequences of instructions that occur several times,
+whatever callee-saved registers and stack slots of their callers they write. All longer functions are taken to restore
+the callee-saved registers, as the convention says.
 """
 
 from collections.abc import Iterable
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from binsafe.syscalls.controlflow.program import Program
 
 _SHORT = 256
-"""Bytes of a function that may be such a part."""
+"""Bytes of the longest function that may be outlined."""
 _FROM_STACK = frozenset({"pop", "leave"})
 _MAX_DEPTH = 4
 """Calls and jumps from one such function to the next that are looked at."""
@@ -30,7 +31,7 @@ class Outlined:
         self._kept: dict[tuple[int, Location], bool] = {}
 
     def keeps(self, call: Place, location: Location) -> bool:
-        """Whether what a call leads to hands a preserved register back as it was, or leaves a stack slot alone."""
+        """Whether the callee of a call restores a callee-saved register, or leaves a stack slot of the caller alone."""
         machine, (flow, target) = self._program.machine, call.region.flow(call.at)
         if flow is not Flow.CALL or target is None or (isinstance(location, int) and machine.call_shift):
             return True  # where calls push their return address, nothing that uses the stack is made a function of
@@ -52,7 +53,7 @@ class Outlined:
         return self._kept[address, location]
 
     def _leaves_alone(self, start: Place, slot: Location, depth: int) -> bool:
-        """Whether a function without a frame of its own neither writes a slot of its caller's nor takes its address."""
+        """Whether a function without a frame of its own neither writes a slot of its caller nor takes its address."""
         region, program = start.region, self._program
         run = _reached(start)
         own = any(region.frames[at].get(program.machine.stack, 0) for at in run)
@@ -84,9 +85,9 @@ class Outlined:
         return all(self._keeps(target, register, depth - 1) for target in onward.values())
 
     def _before(self, place: Place, location: Location, depth: int) -> list[Location] | None:
-        """Where what a location holds was before an instruction; None where that is a new value.
+        """The locations that held the value before an instruction; None where it is a new one.
 
-        Slots in which a function keeps registers are written by name alone, whatever pointers there are.
+        Slots in which a function saves registers are written by name only, whatever pointers there are.
         """
         flow, target = place.region.flow(place.at)
         if flow is Flow.CALL:
@@ -103,14 +104,14 @@ class Outlined:
         return found
 
     def _restores(self, place: Place) -> bool:
-        """Whether an instruction reads the stack, of which it is not known where it stands."""
+        """Whether an instruction reads the stack where the stack pointer's value is not known."""
         machine, instruction = self._program.machine, place.instruction
         height_known = machine.stack in place.region.frames[place.at]
         return not height_known and (machine.stack in instruction.operands or instruction.mnemonic in _FROM_STACK)
 
 
 def _reached(start: Place) -> set[int]:
-    """Indices of what can run of a region from one instruction on."""
+    """The instructions of a region that can run from one of them on, jumps through tables aside."""
     region, work = start.region, [start.at]
     found: set[int] = set()
     while work:
@@ -123,6 +124,6 @@ def _reached(start: Place) -> set[int]:
 
 
 def _leading_on(region: Region, run: Iterable[int]) -> dict[int, int]:
-    """Index -> target of what goes on elsewhere as the last thing that a function does."""
+    """The tail jumps among some instructions, by index -> their targets."""
     jumps = ((at, *region.flow(at)) for at in run)
     return {at: to for at, flow, to in jumps if flow in JUMPS and to is not None and region.at(to) is None}

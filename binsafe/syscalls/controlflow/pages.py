@@ -1,7 +1,7 @@
-"""Addresses that two instructions compute, a page and then the offset in it, as on arm64: which ones are really named.
+"""Addresses that take two instructions, a page (``adrp``) and then the offset in it: which ones are really named.
 
-A scan of the code cannot see where a page goes that is kept for longer, and takes too much for named. Here the register
-that holds it is followed forward, over every way inside of the function, until something else is written there.
+A scan of the bytes pairs each page with all that may belong to it, which are too many. Here the register that holds the
+page is followed forwards on all ways inside of the function until it is overwritten.
 """
 
 from binsafe.syscalls.controlflow.regions import Region
@@ -9,9 +9,9 @@ from binsafe.syscalls.machines.machine import JUMPS, Flow
 
 
 def completed(region: Region, at: int, start: int, end: int, *, go: bool) -> tuple[int, ...] | None:
-    """The instructions that name an address from ``start`` up to ``end`` by way of what the one at ``at`` computes.
+    """The instructions that name an address from ``start`` up to ``end`` with the page that the one at ``at`` computes.
 
-    That is the instruction itself where it names addresses alone. None where not all of them can be told.
+    That is the instruction itself if it names whole addresses. None where the page may be used in ways not seen here.
     """
     machine, instructions = region.machine, region.instructions
     page = machine.page(instructions, at)

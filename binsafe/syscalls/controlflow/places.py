@@ -1,4 +1,4 @@
-"""Single instructions, and how control comes from one to another."""
+"""Single instructions, and the kinds of edges between them."""
 
 from enum import Enum, auto
 from typing import NamedTuple
@@ -26,7 +26,7 @@ class Place(NamedTuple):
         return self.region.instructions.addresses[self.at]
 
     def leads(self, kind: "Kind", target: int) -> bool:
-        """Whether the instruction that really stands there is that branch."""
+        """Whether the instruction is a branch of that kind to a target, or an indirect one that may lead there."""
         flow, leads_to = self.region.flow(self.at)
         through = leads_to is None and flow in {Flow.CALL, Flow.INDIRECT}
         return (leads_to == target or through) and (flow is Flow.CALL) == (kind is Kind.CALL)
@@ -36,21 +36,22 @@ class Kind(Enum):
     """How control comes from one instruction to another."""
 
     FLOW = auto()
-    """Inside a region: it falls through or jumps; also behind a call, when that returns."""
+    """Inside of a region: control falls through, jumps, or comes back from a call."""
     ENTRY = auto()
     """From one region into another without a call: a tail jump, a split-off cold part, a label in assembler."""
     CALL = auto()
+    """From a call to the first instruction of the callee."""
     CAUGHT = auto()
-    """An exception out of it is caught: control comes to a landing pad of the same function."""
+    """From an instruction that may throw to the landing pad at which that is caught."""
 
 
 class Edge(NamedTuple):
-    """An instruction from which control comes."""
+    """A way to an instruction: of what kind, and from which other one."""
 
     kind: Kind
     place: Place
 
     @property
     def enters(self) -> bool:
-        """Whether it leads from one function, or what looks like one, into another."""
+        """Whether it leads from one region into another."""
         return self.kind in {Kind.ENTRY, Kind.CALL}

@@ -1,4 +1,8 @@
-"""The whole program as regions with edges between them: decoded where the walk goes, indexed where it does not."""
+"""The whole program: what the other packages ask about its code.
+
+Code is decoded only where it is asked for, one region at a time; before, all is scanned for branches and addresses.
+The other modules of this package find the answers, each with a weak reference to the program.
+"""
 
 import weakref
 from bisect import bisect_right
@@ -45,7 +49,7 @@ _START_UP_CODE = 1024
 
 
 class Program:
-    """A slice seen by the walk. Regions are decoded when asked for, and kept."""
+    """One file and its code. Regions are decoded when they are asked for, and kept as long as there is room."""
 
     def __init__(
         self,
@@ -96,11 +100,11 @@ class Program:
         )
 
     def start(self, address: int) -> int:
-        """Where the function of an address of code starts, as far as tables and code tell."""
+        """The start of the function that holds an address of code, as far as tables and code tell."""
         return self._bounds.start(address)
 
     def is_known(self, start: int) -> bool:
-        """Whether a table of the file says that this is a function and where it ends."""
+        """Whether a function starts there of which a table of the file says where it ends."""
         return self.go is not None or self._bounds.is_known(start)
 
     def exported(self, address: int) -> bool:
@@ -109,7 +113,7 @@ class Program:
         return at < len(self._exported) and bool(self._exported[at] == address)
 
     def is_mapped(self) -> bool:
-        """Whether it is position-independent, and tables say of nearly all of its code which function it belongs to."""
+        """Whether it is position-independent, and tables name the functions of nearly all of its code."""
         if not self.slice.traits.get("pie", False):
             return False  # its code names addresses in more ways than are looked for
         starts, ends = self.layout.starts, self.layout.ends
@@ -143,9 +147,9 @@ class Program:
         return self._regions[start]
 
     def is_start(self, address: int) -> bool:
-        """Whether an instruction starts at an address: `place`, the first time without what is behind it in its region.
+        """Whether an instruction starts at an address.
 
-        Whoever asks for many addresses of a long region has it decoded once, not up to each.
+        The first question about a region decodes it up to that address only; the second one decodes all of it.
         """
         span = self._bounds.span(address)
         if span is None or span.start in self._regions or span.start in self._begun:
@@ -155,13 +159,13 @@ class Program:
         return self.decoder.sweep(code, span.start).at(address) is not None
 
     def forget(self, start: int) -> None:
-        """Drop what is cached of the region that starts there: its bounds have changed."""
+        """Drop what is known about the region that starts there: its bounds have changed."""
         self._regions.pop(start, None)
         self._incoming.forget(start)
         self._switches.forget(start)
 
     def _make_room(self, size: int) -> None:
-        """Drop all decoded regions when they take too much memory; those that are needed again are decoded again."""
+        """Drop all decoded regions when they take too much memory; what is asked for again is decoded again."""
         self._kept += size
         if self._kept > _MAX_KEPT_BYTES:
             self._regions.clear()
@@ -171,13 +175,13 @@ class Program:
             self._kept = size
 
     def place(self, address: int) -> Place | None:
-        """The instruction that starts at an address when its region is decoded; None if none does."""
+        """The instruction that starts at an address; None if none does when its region is decoded."""
         region = self.region(address)
         index = None if region is None else region.at(address)
         return None if region is None or index is None else Place(region, index)
 
     def branch(self, opcode: int) -> Place | None:
-        """The instruction whose opcode stands at an address: before it there may be prefixes.
+        """The instruction whose opcode stands at an address, behind its prefixes: scans find branches by their opcode.
 
         Linkers make ``addr32 call`` of a call through a slot that they know (psABI, B.2), compilers write ``bnd``.
         """
@@ -189,17 +193,17 @@ class Program:
         return Place(region, at) if self.machine.prefixes.issuperset(before) else None
 
     def sources(self, place: Place, location: Location) -> tuple[Source, ...] | None:
-        """Where a location's value comes from at one instruction; None if it leaves the location alone."""
+        """See `Machine.sources`: where the value comes from that a location holds after an instruction."""
         if self.machine.keeps(place.region.instructions, place.at, location):
             return None
         return self.machine.sources(self._step(place), location)
 
     def after(self, place: Place, known: Mapping[str, int]) -> Mapping[str, int]:
-        """What registers hold behind an instruction that is no call, of what they hold before it."""
+        """See `Machine.after`: the registers whose value is known after an instruction."""
         return self.machine.after(self._step(place), known)
 
     def leads(self, place: Place, known: Mapping[str, int]) -> int | None:
-        """Where a computed jump leads, of what registers hold before it; None where that does not say it."""
+        """See `Machine.leads`: the target of an indirect jump."""
         return self.machine.leads(self._step(place), known)
 
     def _step(self, place: Place) -> Step:
@@ -212,7 +216,7 @@ class Program:
         )
 
     def entries(self, place: Place) -> list[Edge]:
-        """All known instructions in other regions from which control comes to this one, calls, and what is caught."""
+        """All edges to an instruction from other regions, calls included, and from code whose exceptions it catches."""
         return self._incoming.entries(place)
 
     def keeps_over(self, call: Place, location: Location) -> bool:
@@ -220,22 +224,22 @@ class Program:
         return self._outlined.keeps(call, location)
 
     def leading_to(self, start: int, end: int) -> Iterator[tuple[int, int]]:
-        """(source, target) of all bytes that may be a call or a jump to an address from ``start`` up to ``end``."""
+        """(source, target) of all bytes that may be a call or jump to ``start`` up to ``end``: not yet confirmed."""
         return self._incoming.leading_to(start, end)
 
     def undisturbed(self, place: Place, locations: Collection[Location], stops: Container[int] = ()) -> Place:
-        """The earliest instruction from which control comes to ``place`` on one way only and leaves locations alone.
+        """The earliest instruction before ``place`` in the same basic block behind which the locations are unchanged.
 
-        Before an index of ``stops`` nothing is passed over.
+        It goes back no further than to an index of ``stops``, the targets of jump tables.
         """
         return self._incoming.undisturbed(place, locations, stops)
 
     def cases(self, region: Region) -> Cases | None:
-        """Where the jumps of a region lead through tables; None where a table could not be read."""
+        """Where the jump tables of a region lead; None where one could not be read."""
         return self._switches.cases(region)
 
     def jumped_to(self, region: Region) -> Mapping[int, tuple[int, ...]] | None:
-        """Index in a region -> the jumps of it that lead there through tables; None where a table could not be read."""
+        """Index -> the jumps of the region that lead there through jump tables; None where one could not be read."""
         cases = self.cases(region)
         return None if cases is None else cases.inside
 
@@ -245,7 +249,7 @@ class Program:
 
     @cached_property
     def references(self) -> Referring:
-        """All instructions that name addresses of the image."""
+        """All instructions that name addresses of the file's memory."""
         return Referring(self.code, self.machine.references, self.decoder.spend)
 
     @cached_property

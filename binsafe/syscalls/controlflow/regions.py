@@ -1,4 +1,4 @@
-"""One function decoded: its instructions, how control moves between them, and where its stack pointer stands."""
+"""One function decoded: its control-flow graph, and where its stack pointer stands."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
@@ -15,10 +15,10 @@ _GOES_ON = (Flow.NEXT, Flow.BRANCH, Flow.CALL)
 
 
 class Region:
-    """The code from one function start up to the next, decoded from its first byte.
+    """The code from one function start up to the next, decoded from its first byte. Instructions go by their index.
 
-    A start that is none (a label in assembler, a call by chance) does no harm: what falls or jumps from one region into
-    the next is an edge like any other, see `binsafe.syscalls.controlflow.program`.
+    A start that is none (a label in assembler, a call by chance) does no harm: control that falls or jumps from one
+    region into another is an edge like any other, see `incoming`.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Region:
         return self._flows.get(index, Flow.NEXT)
 
     def flow(self, index: int) -> tuple[Flow, int | None]:
-        """The same, and the target if it is a constant."""
+        """How control leaves an instruction, and the target of a direct call or jump."""
         kind = self._flows.get(index, Flow.NEXT)
         return kind, self.machine.target(self.instructions, index) if kind in _LEADS else None
 
@@ -57,7 +57,7 @@ class Region:
 
     @cached_property
     def _jumps(self) -> Mapping[int, int]:
-        """Index of each jump inside of this region -> the index to which it leads."""
+        """Each direct jump -> the instruction of this region to which it leads."""
         target, found = self.machine.target, {}
         for i in [i for i, flow in self._flows.items() if flow in JUMPS]:
             to = self.at(target(self.instructions, i))
@@ -67,7 +67,7 @@ class Region:
 
     @cached_property
     def jumps_to(self) -> dict[int, list[int]]:
-        """Index -> indices of the jumps of this region that lead to it."""
+        """Instruction -> the direct jumps of this region that lead to it."""
         result: dict[int, list[int]] = {}
         for i, to in self._jumps.items():
             result.setdefault(to, []).append(i)
@@ -75,19 +75,19 @@ class Region:
 
     @cached_property
     def astray(self) -> tuple[tuple[int, int], ...]:
-        """(source, target) of the calls and jumps of this region that lead between its instructions."""
+        """(source, target) of the calls and jumps that lead into the middle of an instruction of this region."""
         found = ((self.instructions.addresses[i], self.flow(i)[1]) for i, flow in self._flows.items() if flow in _LEADS)
         inside = ((source, to) for source, to in found if to is not None and self.start <= to < self.end)
         return tuple((source, to) for source, to in inside if self.at(to) is None)
 
     @cached_property
     def caught(self) -> tuple[Caught, ...] | None:
-        """What is caught of exceptions out of its code, and what is caught in it; None where that is not told."""
+        """The landing pads in this region, and those of its code that lie elsewhere; None if they are not known."""
         return () if self._catching is None else self._catching.around(self.start, self.end)
 
     @cached_property
     def pads(self) -> Mapping[int, Sequence[Caught]]:
-        """Index -> what is caught there."""
+        """Landing pad -> the code whose exceptions are caught there."""
         found: dict[int, list[Caught]] = {}
         for caught in self.caught or ():
             if (at := self.at(caught.pad)) is not None:
@@ -96,40 +96,40 @@ class Region:
 
     @cached_property
     def thrown(self) -> Mapping[int, Caught]:
-        """Index -> where an exception out of the instruction is caught."""
+        """Instruction -> where an exception out of it is caught."""
         spans = ((self.within(caught.start, caught.end), caught) for caught in self.caught or ())
         return {at: caught for span, caught in spans for at in span}
 
     def landing(self, index: int) -> list[int]:
-        """Indices at which exceptions out of an instruction are caught; they keep what calls preserve."""
+        """The landing pad of an instruction if it lies in this region: callee-saved registers are unchanged there."""
         caught = self.thrown.get(index)
         pad = None if caught is None else self.at(caught.pad)
         return [] if pad is None else [pad]
 
     def is_thrown_out_of(self, index: int) -> bool:
-        """Whether exceptions out of an instruction may be caught in this function and yet elsewhere than here."""
+        """Whether the landing pad of an instruction lies in another region, or may do so."""
         return self.caught is None or (index in self.thrown and not self.landing(index))
 
     def within(self, start: int, end: int) -> range:
-        """Indices of the instructions that have a byte of a range of addresses."""
+        """The instructions of which at least one byte lies in a range of addresses."""
         addresses = self.instructions.addresses
         last = bisect_left(addresses, end) if start < self.end else 0
         return range(max(0, bisect_right(addresses, start) - 1), last)
 
     @cached_property
     def indirect_jumps(self) -> tuple[int, ...]:
-        """Indices of jumps to computed addresses: jump tables, and tail calls through pointers."""
+        """Jumps to computed addresses: through jump tables, and tail calls through pointers."""
         flows = self._flows
         return tuple(i for i in flows if flows[i] is Flow.INDIRECT) if Flow.INDIRECT in flows.values() else ()
 
     def falls_through(self, index: int) -> bool:
-        """Whether control can go on to the next instruction; after a call it can."""
+        """Whether control may come to the next instruction, be it after a call."""
         return self._flows.get(index, Flow.NEXT) in _GOES_ON
 
     def following(self, index: int) -> Sequence[int]:
-        """Indices to which control can go on inside of the region, exceptions aside; all where it is a computed jump.
+        """The successors of an instruction inside of the region, landing pads aside.
 
-        Cases of a table may begin anywhere: what stands before one may go on into it.
+        Of an indirect jump all instructions are: a case of a jump table may begin anywhere.
         """
         flow, target = self.flow(index)
         if flow is Flow.INDIRECT:
@@ -139,16 +139,16 @@ class Region:
         return following if jumped is None else [*following, jumped]
 
     def direct_predecessors(self, index: int) -> list[int]:
-        """Indices of the instructions of this region from which control comes; the one that falls through comes first.
+        """The predecessors of an instruction inside of the region: the one that falls through first, then jumps.
 
-        Jump tables are not among them: see `switches`.
+        Jumps through tables are not among them: see `switches`.
         """
         jumps = self.jumps_to.get(index, [])
         falls = index > 0 and self.falls_through(index - 1) and not (jumps and self._is_filled_before(index))
         return [index - 1, *jumps] if falls else jumps
 
     def _is_filled_before(self, index: int) -> bool:
-        """Whether only alignment padding, to which nothing leads, stands before an instruction."""
+        """Whether only alignment padding stands before an instruction, to which nothing leads."""
         while self.is_padding(index - 1):
             index -= 1
             if index in self.jumps_to or not index:
@@ -159,20 +159,20 @@ class Region:
 
     @cached_property
     def exposed(self) -> tuple[int, ...]:
-        """Stack slots at which objects begin that are reached in other ways than by name, ascending."""
+        """Stack slots whose addresses escape, ascending: there begin objects that are reached through pointers."""
         frames, forgotten = self._frames
         found = map(self.machine.exposes, self.instructions, frames)
         return tuple(sorted({slot for slot in (*found, *forgotten) if slot is not None}))
 
     def is_exposed(self, slot: int) -> bool:
-        """Whether a stack slot may lie in such an object: none reaches over the caller's return address."""
+        """Whether a stack slot may lie in such an object; none extends over the return address."""
         first = 0 if slot < 0 else bisect_left(self.exposed, 0)
         return first < len(self.exposed) and self.exposed[first] <= slot
 
     def is_unreachable(self, index: int) -> bool:
-        """Whether it is padding between blocks, or follows a trap, and nothing here leads to it.
+        """Whether nothing leads to an instruction, and it is padding between basic blocks or stands behind a trap.
 
-        Other orphans may be reached in ways that are not seen here.
+        Other instructions without predecessors may be reached in ways that are not seen here.
         """
         if not index or self.falls_through(index - 1) or index in self.jumps_to or self.indirect_jumps:
             return False
@@ -182,15 +182,16 @@ class Region:
 
     @property
     def frames(self) -> list[Frame]:
-        """The frame before each instruction; empty where nothing is known."""
+        """The frame before each instruction; empty where nothing is known of it."""
         return self._frames[0]
 
     @cached_property
     def _frames(self) -> tuple[list[Frame], set[int]]:
-        """The same, and the slots to which a register pointed on one of the ways that join somewhere.
+        """The same, and the slots to which a register points on one but not on all ways that join somewhere.
 
-        Where ways join, what they agree on is known: a copy of the stack pointer may walk over an array in a loop.
-        What only a jump table can lead to comes last: padding falls into code that has a frame of its own.
+        A forward data-flow analysis: where ways join, the frames' common part is known (a copy of the stack pointer may
+        walk over an array in a loop). Instructions without predecessors, to which only a jump table can lead, come
+        last: padding falls into code that has a frame of its own.
         """
         frames: list[Frame | None] = [None] * len(self.instructions)
         forgotten: set[int] = set()
@@ -224,28 +225,28 @@ class Region:
         return [{} if frame is None else frame for frame in frames], forgotten
 
     def _agreed(self, known: Frame, other: Frame) -> Frame:
-        """What two ways to an instruction agree on.
+        """The common part of two frames.
 
-        Of the stack pointer itself the first one counts: in compiled code they differ only behind calls that do not
-        return, which look like a way.
+        For the stack pointer itself the first one counts: in compiled code two ways differ in it only behind calls that
+        never return, where one of them is no way at all.
         """
         stack = self.machine.stack
         return {name: slot for name, slot in known.items() if name == stack or other.get(name) == slot}
 
     def _landed(self, at: int, frame: Frame) -> Frame:
-        """What is left of a frame at a landing pad: what calls keep."""
+        """What of a frame holds at a landing pad: callee-saved registers, and the stack pointer if it is level."""
         level = all(caught.level for caught in self.pads[at])
         kept = {*self.machine.preserved(go=False), *([self.machine.stack] if level else ())}
         return {name: slot for name, slot in frame.items() if name in kept}
 
     @cached_property
     def orphans(self) -> tuple[int, ...]:
-        """Indices that no instruction of this region leads to: padding, landing pads, and targets of jump tables."""
+        """Instructions without a predecessor in this region: padding, landing pads, and targets of jump tables."""
         behind = (i + 1 for i, flow in self._flows.items() if flow not in _GOES_ON and i + 1 < len(self.instructions))
         return tuple(i for i in behind if i not in self.jumps_to)
 
     def is_padding(self, index: int) -> bool:
-        """Whether it fills the space between functions and blocks."""
+        """Whether an instruction is padding between functions or basic blocks."""
         name = self.instructions.names[index]
         return (
             name in _FILLS or (name == "xchg" and self.instructions.operands(index) == "ax, ax") or self.is_zeros(index)
@@ -264,12 +265,12 @@ class Region:
         return at >= 0 and self.leaving(at) in {Flow.NEXT, Flow.BRANCH} and not self.is_zeros(at)
 
     def is_zeros(self, index: int) -> bool:
-        """Whether its bytes are zeros, which decode to an addition on x86 that no compiler makes."""
+        """Whether the bytes of an instruction are zeros: on x86 they decode to an addition that no compiler emits."""
         return index in self.zeros
 
     @cached_property
     def zeros(self) -> frozenset[int]:
-        """All that are."""
+        """All instructions whose bytes are zeros."""
         names, operands = self.instructions.names, self.instructions.operands
         chosen = (at for at, name in enumerate(names) if name in _OF_ZEROS)
         return frozenset(at for at in chosen if names[at] == "udf" or operands(at) == "byte ptr [rax], al")

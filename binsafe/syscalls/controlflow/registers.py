@@ -1,4 +1,7 @@
-"""A function whose address is put into a register only to call it from there, as LLVM does for repeated calls."""
+"""What is done with a function's address that an instruction puts into a register.
+
+LLVM loads an address once for several calls of it: where it is only called from the register, it is not taken.
+"""
 
 from collections.abc import Collection
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,17 +17,17 @@ _LEAVES = frozenset({Flow.CALL, Flow.INDIRECT, Flow.RETURN})
 
 
 class Uses(NamedTuple):
-    """Indices of the calls and jumps through a register, and whether nothing else is done with what it holds."""
+    """The calls and jumps through a register, by index, and whether nothing else is done with what it holds."""
 
     calls: tuple[int, ...]
     nothing_else: bool
 
 
 def uses(program: "Program", place: Place) -> Uses:
-    """What is done with the address that an instruction completes in a register, if it does.
+    """What is done with the address that an instruction completes in a register; unknown uses where it completes none.
 
-    The value is followed forwards until the register is filled anew, over every way inside of the region. Comparing it
-    leads nowhere; where control leaves for elsewhere, the registers that it may be handed on in count as used.
+    The register is followed forwards on all ways inside of the region until it is overwritten. A comparison is no use.
+    Where control leaves the region, registers that carry arguments, results or callee-saved values count as used.
     """
     region, at = place
     machine, instructions = region.machine, region.instructions
@@ -61,10 +64,7 @@ def uses(program: "Program", place: Place) -> Uses:
 
 
 def _cases(program: "Program", region: Region, here: int) -> list[int]:
-    """All that a jump through a table leads to; nothing where that is not known or not all of it in the region.
-
-    Cases that are not known may begin anywhere: what stands before one may go on into it.
-    """
+    """The targets of a jump through a table; none where they are not known, or not all of them lie in the region."""
     cases = program.cases(region)
     if cases is None or here in cases.outside:
         return []
@@ -72,7 +72,10 @@ def _cases(program: "Program", region: Region, here: int) -> list[int]:
 
 
 def _handed_on(region: Region, here: int) -> Collection[str]:
-    """The registers that whoever control goes to may read; parts of the function that lie elsewhere may read all."""
+    """The registers that the code may read to which control leaves the region.
+
+    The target of a jump may be a split-off part of the same function, which may read callee-saved registers, too.
+    """
     flow, target = region.flow(here)
     machine, elsewhere = region.machine, flow in JUMPS and region.at(target) is None
     leaves = flow in _LEAVES or (flow is Flow.JUMP and elsewhere)

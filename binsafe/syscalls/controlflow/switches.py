@@ -1,4 +1,8 @@
-"""Jump tables: where a computed jump of a region can lead."""
+"""Jump tables: where the indirect jumps of a region can lead.
+
+`Machine.table` says where a table begins. It ends after as many entries as the comparison allows that guards the jump;
+where none is found, where the next table begins or an entry is no address of code.
+"""
 
 from bisect import bisect_right
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
@@ -17,23 +21,23 @@ if TYPE_CHECKING:
 _MAX_ENTRIES = 1024
 """Entries of a jump table that are read."""
 _MAX_ROUNDS = 8
-"""Tables of which each leads to the middle of the way to the next one."""
+"""How often the tables are read anew, since one may lead in between the comparison and the jump of another."""
 _WORD = 8
 _TABLE_COST = 16
 """Reading a table takes as long as decoding so many instructions."""
 _SEARCHED = 16
 """Instructions that are searched for a table's address while one is decoded."""
 _LEADING = 64
-"""Instructions on the only way to a table that are looked at for a comparison."""
+"""Instructions before a jump through a table among which the comparison is looked for that guards it."""
 
 
 class Cases(NamedTuple):
-    """Where the tables of a region lead."""
+    """Where the jump tables of a region lead."""
 
     inside: Mapping[int, tuple[int, ...]]
-    """Index of an instruction -> the jumps that lead there."""
+    """Instruction -> the jumps that lead there, all by index."""
     outside: frozenset[int]
-    """The jumps that lead to other regions as well, such as the part of a function that seldom runs."""
+    """The jumps that lead to other regions as well, such as the split-off cold part of a function."""
 
 
 class Switches:
@@ -60,11 +64,9 @@ class Switches:
 
 
 def _through_tables(program: "Program", region: Region) -> Cases | None:
-    """Where the jumps of a region lead through tables; None where a table could not be read.
+    """Where the jump tables of a region lead; None where one could not be read, or the region's landing pads not.
 
-    Nor is it told where the tables could not be read by which exceptions are caught in it.
-
-    A table that other regions' jumps use, too, is not looked for.
+    Only the region's own jumps are looked at: jumps of other regions through the same tables are not.
     """
     if region.caught is None:
         return None
@@ -78,7 +80,7 @@ def _through_tables(program: "Program", region: Region) -> Cases | None:
         if table is not None:
             tables[at] = table
         elif region.frames[at].get(program.machine.stack) != 0:
-            return None  # else the frame is gone: a call through a pointer, as the last thing that is done
+            return None  # unless the frame is gone: then it is a tail call through a pointer
     known = Cases({}, frozenset())
     for _ in range(_MAX_ROUNDS):
         found = _leading(program, region, tables, known.inside)
@@ -89,9 +91,9 @@ def _through_tables(program: "Program", region: Region) -> Cases | None:
 
 
 def _leading(program: "Program", region: Region, tables: Mapping[int, Table], known: Container[int]) -> Cases | None:
-    """See `_through_tables`; ``known`` are indices to which tables lead as far as is known.
+    """See `_through_tables`; ``known`` are the instructions to which tables lead, as far as is known by now.
 
-    A table may lead to the middle of the way on which another one's number is compared: then that says nothing.
+    Where a table leads in between the comparison and the jump of another one, that comparison does not guard the jump.
     """
     found: dict[int, tuple[int, ...]] = {}
     outside: set[int] = set()
@@ -113,10 +115,10 @@ def _leading(program: "Program", region: Region, tables: Mapping[int, Table], kn
 
 
 def _next_named(program: "Program", table: Table) -> Iterator[int]:
-    """Where something else begins behind a table, as code says that takes its address.
+    """The addresses behind a table that code takes: something else begins there.
 
-    That is looked for where entries count instructions: they lead into the function wherever they are read, behind the
-    table, too. (Of a Rust enum that has no other values the number of cases is compared nowhere.)
+    They are looked for where entries are small numbers, which are targets in the function whatever they are, also when
+    read beyond the table's end. (Rust compares the number of an enum's variant nowhere where there are no others.)
     """
     for base, _ in table.places if table.unit > 1 else ():
         named = program.references.into(base + 1, base + _MAX_ENTRIES * table.size)
@@ -124,7 +126,10 @@ def _next_named(program: "Program", table: Table) -> Iterator[int]:
 
 
 def _targets(program: "Program", table: Table, begins: Sequence[int], most: int) -> set[int]:
-    """The addresses that a table leads to: it ends where they are no code any more, or at the next of ``begins``."""
+    """The addresses that a table leads to.
+
+    It ends after ``most`` entries, at the next of ``begins``, or before the first entry that is no address of code.
+    """
     found: set[int] = set()
     for base, origin in table.places:
         following = bisect_right(begins, base)
@@ -143,7 +148,7 @@ def _targets(program: "Program", table: Table, begins: Sequence[int], most: int)
 
 
 def _pointed(program: "Program", slots: Iterable[int]) -> Iterator[int]:
-    """Where words lead that the loader fills in, or that nobody keeps from being written: of labels in C, mostly."""
+    """The targets in words that are relocated, or can be written: tables of labels in C (``&&label``), mostly."""
     for slot in slots:
         target = program.pointers.at(slot)
         if target is None or program.code.range_of(target) is None:
@@ -152,10 +157,10 @@ def _pointed(program: "Program", slots: Iterable[int]) -> Iterator[int]:
 
 
 def _limit(program: "Program", region: Region, table: Table, entered: Container[int]) -> int | None:
-    """How many entries a table has, by what is done on the only way to it with their number; None if that is unknown.
+    """How many entries a table has, by the comparison or mask of the entry's number before the jump; None if unknown.
 
-    Of an index of ``entered`` it is known that there are other ways to it.
-    Of a number of which 32 bits are compared the others are taken to be zero, as compilers see to.
+    The number is followed back along the only way to the jump. It ends at the indices of ``entered``, to which other
+    ways lead. Where 32 bits of a number are compared, the upper ones are taken to be zero, as compilers ensure.
     """
     if table.chosen is None:
         return None
@@ -182,7 +187,7 @@ def _limit(program: "Program", region: Region, table: Table, entered: Container[
 
 
 def _compared(program: "Program", branch: Place, location: Location, *, taken: bool) -> int | None:
-    """What a location's value is below, without a sign, where a branch is taken or not; None if nothing says that."""
+    """What a location's unsigned value is less than where a branch is taken, or is not; None if nothing says so."""
     region, at = branch
     tested = program.machine.tested(region.instructions, at) if region.flow(at)[0] is Flow.BRANCH else None
     if tested is None or tested.limit is None or tested.registers != (location,) or tested.limit[0] != taken:
@@ -193,5 +198,5 @@ def _compared(program: "Program", branch: Place, location: Location, *, taken: b
 
 
 def _count(numbers: int, operations: Sequence[Operation]) -> int:
-    """How many entries there are for as many numbers, from zero on, after some operations on each."""
+    """How many entries a table has whose index is made by operations from a number below ``numbers``."""
     return numbers if numbers > _MAX_ENTRIES else 1 + max((compute(n, operations) for n in range(numbers)), default=-1)

@@ -1,7 +1,7 @@
-"""Where addresses of functions are taken as values: by pointers in memory, and by instructions that keep them.
+"""Address-taken functions: memory holds pointers to them, or code computes the address and does not only call it.
 
-A function whose address is taken may be called by whoever gets it, from places and with arguments that are not seen. A
-slot of the global offset table that is nothing but called through does not count, see `slots`.
+Such a function may be called indirectly, from places and with arguments that are not seen. A slot of the global offset
+table that is only called through does not count, see `slots`.
 """
 
 from bisect import bisect_right
@@ -35,7 +35,7 @@ class Taken:
         return self._found[address]
 
     def _by(self, address: int) -> Iterator[int]:
-        """The slots and instructions that take an address."""
+        """The pointers and instructions that take an address."""
         program = self._program
         yield from (slot for slot in program.pointers.to(address) if not program.slots.only_called(slot))
         for source, _, use in program.references.into(address, address + 1):
@@ -46,9 +46,9 @@ class Taken:
         yield from bases[functions == address].tolist()
 
     def _names(self, place: int, address: int) -> bool:
-        """Whether four bytes that are an address belong to one instruction that does not only compare it, if known.
+        """Whether four bytes that are an address may be the immediate of an instruction that does more than compare it.
 
-        Go's assembler puts nothing among code but instructions: there it must be the address that one names.
+        In Go's code there is nothing but instructions: there the text of one has to say the address.
         """
         region = self._program.region(place)
         if region is None or not self._program.is_known(region.start):
@@ -60,7 +60,7 @@ class Taken:
         return at == last and named and not compares
 
     def _is_kept(self, source: int, address: int) -> bool:
-        """Whether an instruction stands there, and keeps the address for more than calls of its own function."""
+        """Whether an instruction at ``source`` computes the address for more than calls in the same function."""
         place = self._program.place(source)
         if place is None:
             region = self._program.region(source)
@@ -96,5 +96,5 @@ class Taken:
 
 
 def _says(operands: str, address: int) -> bool:
-    """Whether an instruction's text has an address, and not as the distance to another one."""
+    """Whether an instruction's text has an address, and not as a displacement from its own."""
     return f"{address:#x}" in operands.replace(f"rip + {address:#x}]", "")

@@ -1,7 +1,8 @@
-"""What the backward walk asks of a processor: `x86_64` and `arm64` answer.
+"""What the analysis asks of a processor: the interface `Machine`, which `x86_64` and `arm64` implement.
 
-The walk follows one *location* back through the code. A register is named by its full-width name (``rax``, ``x8``), a
-stack slot by its distance in bytes from the stack pointer at the region's first instruction.
+The analysis follows the value of one *location* backwards through the code, along its def-use chain. A location is a
+register, by its full-width name (``rax``, ``x8``), or a stack slot, by its distance in bytes from where the stack
+pointer stands at the first instruction of the function (negative within the function's own frame).
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +19,7 @@ from binsafe.syscalls.machines.conditions import Settled, Tested
 
 Location = str | int
 Frame = Mapping[str, int]
-"""Registers that are known to hold the region's first stack pointer plus so many bytes."""
+"""Register -> distance: it holds what the stack pointer held at the function's first instruction plus so many bytes."""
 
 Addresses = npt.NDArray[np.int64]
 
@@ -30,12 +31,12 @@ class Flow(Enum):
     CALL = auto()
     JUMP = auto()
     BRANCH = auto()
-    """To the target or to the next instruction."""
+    """A conditional jump: to its target or to the next instruction."""
     INDIRECT = auto()
-    """A jump to an address that is computed."""
+    """A jump to a computed address: through a jump table or a function pointer."""
     RETURN = auto()
     TRAP = auto()
-    """Nothing behind it runs."""
+    """It faults: control does not come to the next instruction."""
     UNKNOWN = auto()
     """Bytes that are no instruction, or one that the decoder does not know: what runs next cannot be told."""
 
@@ -43,7 +44,7 @@ class Flow(Enum):
 
 
 JUMPS = (Flow.JUMP, Flow.BRANCH)
-"""What leads to an address that the instruction names, and does not return."""
+"""Direct jumps: to an address that the instruction itself says."""
 
 
 class Use(Enum):
@@ -52,7 +53,7 @@ class Use(Enum):
     NONE = auto()
     """Nothing, or it only compares it."""
     FILLED = auto()
-    """It gives the register another value."""
+    """It overwrites the register with another value."""
     OTHER = auto()
 
 
@@ -63,14 +64,14 @@ class Constant(NamedTuple):
 
 
 class Moved(NamedTuple):
-    """The location holds what another held before the instruction, after these operations."""
+    """The location holds what another one held before the instruction, changed by these operations in order."""
 
     location: Location
     operations: tuple[Operation, ...] = ()
 
 
 class Unknown(NamedTuple):
-    """The location holds something that cannot be told; ``reason`` is for people."""
+    """The location holds a value that cannot be determined; ``reason`` says why, for people."""
 
     reason: str
 
@@ -79,7 +80,7 @@ Source = Constant | Moved | Unknown
 
 
 def then(source: Source, *operations: Operation) -> Source:
-    """The source with more operations behind it."""
+    """The source with further operations applied to its value."""
     if isinstance(source, Moved):
         return Moved(source.location, (*source.operations, *operations))
     if isinstance(source, Constant):
@@ -88,27 +89,28 @@ def then(source: Source, *operations: Operation) -> Source:
 
 
 class Step(NamedTuple):
-    """One instruction on the walk; ``detail`` is called only where the text does not decide."""
+    """One instruction on the backward walk, and what may be asked about it; all but the text is found out on demand."""
 
     instruction: Instruction
     frame: Callable[[], Frame]
-    """What is known of the stack before it; called only where the instruction may use it."""
+    """Where the stack pointer and its copies point before the instruction."""
     detail: Callable[[], Detail | None]
+    """The decoded operands; None for bytes that are no instruction."""
     constant: Callable[[int, int], int | None]
-    """Address and size -> what memory holds there for good, see `Code.constant`."""
+    """Address and size -> the number in read-only memory there, see `Code.constant`."""
     exposed: Callable[[int], bool]
-    """Whether a stack slot may be reached by other ways than its name."""
+    """Whether the address of a stack slot may have escaped, so that stores through pointers may reach it."""
 
     def through_pointer(self, slot: int) -> "tuple[Unknown, ...] | None":
-        """What a store through a pointer makes of a stack slot: nothing where its address was never computed."""
+        """What a store through a pointer does to a stack slot: nothing where the slot's address never escaped."""
         return (Unknown("on the stack, where a store through a pointer may reach"),) if self.exposed(slot) else None
 
 
 class Table(NamedTuple):
-    """A jump table: entries of ``size`` bytes, each a number of ``unit`` bytes from an origin on.
+    """A jump table: entries of ``size`` bytes. The target of each is: origin + entry * ``unit``.
 
-    ``places`` are the pairs of an address at which it may begin and an origin, which is 0 where entries are whole
-    addresses; there are none where that could not be told.
+    ``places`` are pairs of an address at which the table may begin and its origin, which is 0 where entries are whole
+    addresses. There are none where the table was seen but its address could not be determined.
     """
 
     places: tuple[tuple[int, int], ...]
@@ -116,18 +118,18 @@ class Table(NamedTuple):
     unit: int = 1
     signed: bool = True
     chosen: tuple[int, Moved] | None = None
-    """The instruction that loads an entry, and what numbers it there; None where that could not be told."""
+    """Index of the instruction that loads an entry, and the location that holds the entry's number there."""
 
 
 class Edges(NamedTuple):
-    """Pairs of addresses: what the bytes at the source would mean. On x86 that may be chance."""
+    """Direct branches, found by their bytes: from source to target. On x86 some are not instructions at all."""
 
     sources: Addresses
     targets: Addresses
 
 
 class References(NamedTuple):
-    """Instructions that name an address relative to their own: where, which, and how they use it."""
+    """Instructions that name an address relative to their own: where they stand, the address, and how they use it."""
 
     sources: Addresses
     targets: Addresses
@@ -136,19 +138,25 @@ class References(NamedTuple):
 
 
 LOADED, TAKEN, CALLED, LOADED_WIDE, MAYBE_TAKEN, LOADED_WIDEST = 0, 1, 2, 3, 4, 5
-"""Memory there is read or written; the address itself is computed, or may be; control goes to where the pointer there
-leads; more than one word there is read or written, by vector registers of up to 256 bits or of up to 512."""
+"""How an address is used. `LOADED`: one word of memory there is read or written; `LOADED_WIDE` and `LOADED_WIDEST`: up
+to 256 or 512 bits, by vector registers. `TAKEN`: the address itself is computed; `MAYBE_TAKEN`: it may be, if the two
+instructions that are needed belong together. `CALLED`: a call or jump through the pointer there."""
 WORD, WIDE, WIDEST = 8, 32, 64
 """Bytes that are reached from a `LOADED`, a `LOADED_WIDE` and a `LOADED_WIDEST` address."""
 
 
 def joined(*edges: Edges) -> Edges:
-    """All edges of several sets."""
+    """The edges of several sets in one."""
     return Edges(*(np.concatenate(column) for column in zip(*edges, strict=True)))
 
 
 class Machine(Protocol):
-    """One processor's instructions, conventions and encodings. Stateless."""
+    """One processor's instructions, conventions and encodings. Stateless.
+
+    ``instructions`` are those of one function, ``at`` is the index of one of them.
+    """
+
+    # conventions of the kernel, of C and of Go
 
     arch: str
     abi: str
@@ -161,138 +169,121 @@ class Machine(Protocol):
     arguments: tuple[str, ...]
     """The registers of a function's first arguments, in order."""
     returned: frozenset[str]
-    """The registers of what a function returns."""
+    """The registers in which a function returns its result."""
     passed: tuple[str, ...]
     """The registers of a system call's arguments, in order."""
     nonsense: frozenset[str]
-    """Mnemonics that no program in user mode has, and those that have gone out of use: a sign of data."""
+    """Mnemonics of privileged and obsolete instructions: many of them are a sign of data that was decoded as code."""
     compare: str
-    """The mnemonic of what `compared_with` tells of."""
+    """The mnemonic of the instructions for which `compared_with` has an answer."""
     prefixes: frozenset[int]
     """Bytes that may stand before the opcode of a branch."""
     stack: str
+    """The stack pointer."""
     call_shift: int
-    """Bytes that a call pushes."""
+    """Bytes that a call pushes: those of the return address."""
     names_absolutely: bool
-    """Whether an instruction can hold a whole address, as four bytes of its own."""
+    """Whether an instruction can hold an absolute address as an immediate of four bytes."""
+
+    def preserved(self, *, go: bool) -> frozenset[str]:
+        """The callee-saved registers, but for the stack pointer: of C's convention, or of Go's."""
+
+    # scans of raw bytes, without decoding: see ``_scans``
 
     def find_sites(self, code: CodeRange) -> Iterator[int]:
-        """Addresses whose bytes are those of the system-call instruction, aligned or not; ascending."""
-        ...
+        """Addresses at which the bytes of the system-call instruction stand, aligned or not; ascending."""
 
     def find_foreign(self, code: CodeRange) -> Iterator[int]:
-        """Addresses whose bytes are those of an instruction that makes calls of another architecture; ascending."""
-        ...
+        """The same for the instruction that makes system calls of another architecture."""
 
     def calls(self, code: CodeRange) -> Edges:
         """All direct calls of a range, wherever they lead."""
-        ...
 
     def jumps(self, code: CodeRange) -> Edges:
-        """All direct jumps, conditional ones too, except short ones."""
-        ...
+        """All direct jumps, conditional ones included, except those of `short_jumps`."""
 
     def short_jumps(self, code: CodeRange) -> Edges:
-        """The jumps that `jumps` leaves out."""
-        ...
+        """Direct jumps with a displacement of one byte: so many that they are looked for only where they are needed."""
 
     def short_jumps_of_few(self, code: bytes, address: int) -> Iterator[tuple[int, int]]:
-        """The same for some bytes at an address, as pairs: where to make arrays takes longer than to look."""
-        ...
+        """The same for a few bytes at an address, as pairs (source, target): faster than arrays there."""
 
     def closes(self, last: Bytes) -> npt.NDArray[np.bool_]:
-        """Whether each row, the last eight bytes of some code, may end in what nothing goes on behind, or in a call."""
-        ...
+        """Whether each row, the last eight bytes of a function, may end in a return, trap, jump or call."""
 
     def references(self, code: CodeRange) -> References:
-        """Instructions that name an address relative to their own; on x86 some by chance."""
-        ...
+        """Instructions that name an address relative to their own; on x86 some are not instructions at all."""
+
+    # addresses in registers: see ``_addresses``
 
     def page(self, instructions: Instructions, at: int) -> tuple[str, int] | None:
-        """The register in which an instruction leaves an address for others to add to, and that address.
+        """A register and the address that an instruction puts there for others to add an offset to (arm64's ``adrp``).
 
-        None for what names addresses alone.
+        None for instructions that name whole addresses.
         """
-        ...
 
     def distances(self, instructions: Instructions, at: int, register: str) -> tuple[int, ...] | None:
-        """How far from what a register holds the addresses lie that an instruction names; None if that is not told."""
-        ...
+        """The offsets that an instruction adds to such an address in a register; None if that cannot be determined."""
 
     def named(self, instructions: Instructions, at: int, straight: int) -> tuple[int, ...]:
-        """The addresses that an instruction may name; what is computed for it is looked for as by `table`."""
-        ...
+        """The addresses that an instruction may name; ``straight`` is as for `table`."""
 
     def takes(self, instructions: Instructions, at: int) -> str | None:
-        """The register that an instruction gives a whole address, or the last part of one; None for all others."""
-        ...
+        """The register in which an instruction completes an address; None for all other instructions."""
 
     def use(self, instructions: Instructions, at: int, register: str, taking: int) -> Use:
-        """What an instruction does with the address that the one at ``taking`` gave a register; calls aside."""
-        ...
+        """What an instruction does with the address that the one at ``taking`` put into a register, calls aside."""
+
+    # control flow: see ``_branches`` and ``_tables``
 
     def flows(self, instructions: Instructions) -> dict[int, Flow]:
-        """How control leaves each of them, by index; left out is what goes on."""
-        ...
+        """How control leaves each instruction, by index; those with `Flow.NEXT` are left out."""
 
     def target(self, instructions: Instructions, at: int) -> int | None:
-        """Where a call, jump or branch leads; None where that is computed."""
-        ...
+        """The address to which a call, jump or branch leads; None where that is computed."""
 
     def compared_with(self, instruction: Instruction, value: int) -> str | None:
-        """The register that an instruction compares with this negative number; None for all else that it does."""
-        ...
+        """The register that an instruction compares with this negative constant; None if it does anything else."""
 
     def branches_if_equal(self, instruction: Instruction) -> bool | None:
-        """Whether it branches if the last comparison found its operands equal; False if unequal, None for all else."""
-        ...
+        """True for a branch that is taken if the comparison before found equality, False for its opposite."""
 
     def tested(self, instructions: Instructions, at: int) -> Tested | None:
-        """What the branch at an index depends on, where that is registers and constants; None for all else."""
-        ...
+        """The condition of a branch, where it compares registers and constants; None for all others."""
 
     def settled(self, instructions: Instructions, at: int) -> Settled | None:
-        """What a register holds where the branch at an index is taken, if one value only leads there."""
-        ...
-
-    def next_frame(self, instructions: Instructions, at: int, frame: Frame) -> Frame:
-        """The frame after an instruction, of which ``frame`` is the one before."""
-        ...
-
-    def exposes(self, instruction: Instruction, frame: Frame) -> int | None:
-        """The lowest stack slot that an instruction makes reachable by other ways than its name; None for no slot.
-
-        It computes the slot's address, or counts from there with an index.
-        """
-        ...
-
-    def reaches_up(self, instruction: Instruction, frame: Frame) -> range | None:
-        """The bytes of the stack, where they are what its function returns to, or are above that and it writes them."""
-        ...
+        """What a register must hold where the branch is taken; None where more than one value leads there."""
 
     def table(self, instructions: Instructions, at: int, straight: int) -> Table | None:
-        """The table that the indirect jump at an index takes its target from; None where it takes none.
+        """The jump table from which an indirect jump takes its target; None where it is no jump through a table.
 
-        From ``straight`` on nothing is known to lead to the jump but each instruction to the next one.
+        From the index ``straight`` on, control comes to the jump in a straight line only.
         """
-        ...
 
-    def preserved(self, *, go: bool) -> frozenset[str]:
-        """Registers that a callee hands back as they were."""
-        ...
+    # the stack: see ``_frames``
+
+    def next_frame(self, instructions: Instructions, at: int, frame: Frame) -> Frame:
+        """The frame after an instruction; ``frame`` is the one before it."""
+
+    def exposes(self, instruction: Instruction, frame: Frame) -> int | None:
+        """The lowest stack slot whose address an instruction lets escape, or that it accesses with an index."""
+
+    def reaches_up(self, instruction: Instruction, frame: Frame) -> range | None:
+        """The bytes of its caller's frame that an instruction writes, or of its return address that it uses."""
+
+    # data flow: see ``_values``, and ``_execution`` for the two last
 
     def keeps(self, instructions: Instructions, at: int, location: Location) -> bool:
-        """Whether an instruction leaves a location alone beyond doubt: what can be said without taking it apart."""
-        ...
+        """Whether the text alone shows that an instruction leaves a location unchanged: asked before `sources`."""
 
     def sources(self, step: Step, location: Location) -> tuple[Source, ...] | None:
-        """Where the location's value comes from; None if the instruction leaves it alone."""
-        ...
+        """Where the value comes from that a location holds after the instruction; None if it is left unchanged.
+
+        Several where it depends on a condition (``cmov``, ``csel``).
+        """
 
     def after(self, step: Step, known: Mapping[str, int]) -> Mapping[str, int]:
-        """The registers that hold a number that is told behind an instruction, of those before it; not behind calls."""
-        ...
+        """The registers whose value is known after an instruction that is no call; ``known`` are those before it."""
 
     def leads(self, step: Step, known: Mapping[str, int]) -> int | None:
-        """The address to which a computed jump leads where registers hold what is known; None where it is not told."""
-        ...
+        """The target of an indirect jump where registers hold what is ``known``; None if that does not determine it."""
