@@ -121,8 +121,7 @@ def references(code: CodeRange) -> References:
     uses[opcode == 0x8D] = TAKEN
     prefixed = (opcode == 0x8D) & (at > 1) & (before & 0xF0 == 0x40)
     sources, targets = code.address + at - 1 - prefixed, code.address + at + 5 + behind + displacements[at + 1]
-    near = prefixed & (targets <= sources) & (targets > sources - large_model.AROUND)
-    far = large_model.references(code, Edges(sources[near], targets[near]))
+    far = large_model.references(code, Edges(sources[prefixed], targets[prefixed]))
     return References(
         np.concatenate([sources, far.sources]),
         np.concatenate([targets, far.targets]),

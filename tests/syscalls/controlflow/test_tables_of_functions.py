@@ -73,3 +73,11 @@ def test_all_that_one_wide_register_holds_is_loaded(tmp_path: Path):
 @pytest.mark.parametrize("options", [(), ("-fno-plt", "-Wl,-z,now")], ids="".join)
 def test_the_large_model_counts_from_the_global_offset_table(options: tuple[str, ...], tmp_path: Path):
     assert found(tmp_path, FROM_THE_MIDDLE, "-mcmodel=large", *options) >= ALL
+
+
+def test_the_medium_model_counts_so_where_data_are_large(tmp_path: Path):
+    source = """
+    const Function table[] __attribute__((visibility("hidden"))) = {first, second, third, fourth};
+    __asm__(".globl entry\\nentry: lea _GLOBAL_OFFSET_TABLE_(%rip), %r9; movabs $table@GOTOFF, %rax\\n"
+            "add %r9, %rax; movslq %edi, %rdi; jmp *(%rax, %rdi, 8)"); """
+    assert found(tmp_path, source) >= ALL
