@@ -23,6 +23,7 @@ _STOPPED = frozenset(
 _FOLDERS = ("/", "/etc", "/usr", "/dev")
 _OF_THE_MACHINE = ("/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/uptime", "/sys/devices/")
 _OF_ITSELF = ("/proc/mounts", "/proc/self/mount", "/proc/self/stat", "/etc/mtab")
+_BY_VARIABLE = {"terminfo": "--env TERM", "locale": "--env LANG", "zoneinfo": "--env TZ"}
 _CRASHED = {128 + number: number.name for number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS)}
 
 
@@ -74,7 +75,7 @@ class Teller:
         if self._lost is not None:
             mention(f"the report is not complete, it could not be written: {self._lost.strerror}")
         if self._read and (names := self._packs()):
-            mention(f"--pack {' --pack '.join(names)} grants what such programs read together")
+            mention(f"{' '.join(names)} grants what such programs read together")
         if not self._told and not unreported:
             if status in _CRASHED and not self._doubtful:
                 mention(
@@ -92,9 +93,10 @@ class Teller:
         mention("; ".join(parts))
 
     def _packs(self) -> list[str]:
+        """Options; a pack that a variable brings is of no use without that."""
         from binsafe import packs
 
-        return packs.holding(self._read)
+        return [_BY_VARIABLE.get(name, f"--pack {name}") for name in packs.holding(self._read)]
 
 
 def _may_matter(violation: Violation) -> bool:

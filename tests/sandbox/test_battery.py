@@ -85,6 +85,14 @@ def test_a_look_at_others_is_named(sandboxed: Callable, word: str):
     assert all(violation.grant.startswith("none: ") for violation in named)
 
 
+def test_the_mode_of_a_terminal_is_named_with_what_its_user_can_expect(sandboxed: Callable):
+    run = sandboxed(call("ioctl", 0, 0x5403, 0))
+    run.answers()
+    (told,) = [(each.object, each.grant) for each in run.violations if each.operation == "ioctl"]
+    assert told[0] == "TCSETSW"
+    assert told[1].startswith("none: its terminal keeps its mode")
+
+
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="x32 is x86-64's")
 @pytest.mark.parametrize("number", [0x4000_0000 | NUMBERS["getpid"], 0x4000_0000 | NUMBERS["connect"], 0x4000_0200])
 def test_the_other_calling_convention_ends_the_program(sandboxed: Callable, number: int):

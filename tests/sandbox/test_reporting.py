@@ -26,7 +26,12 @@ def violation(object_: str, *, expected: bool = False, operation: str = "read", 
 
 PACKS = {
     name: Pack(schema=PACK_SCHEMA, name=name, description="", files=files)
-    for name, files in {"here": ("/usr/share/",), "elsewhere": ("/etc/",), "beside": ("{prefix}/share/",)}.items()
+    for name, files in {
+        "here": ("/usr/share/",),
+        "elsewhere": ("/etc/",),
+        "beside": ("{prefix}/share/",),
+        "terminfo": ("/usr/lib/",),
+    }.items()
 }
 
 
@@ -115,7 +120,7 @@ def test_a_program_that_crashed_without_a_denial_may_miss_a_variable(capfd: pyte
 
 
 def test_a_pack_is_named_that_has_what_was_denied(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(packs, "available", lambda: {name: PACKS[name] for name in ("here", "elsewhere", "beside")})
+    monkeypatch.setattr(packs, "available", lambda: PACKS)
     teller = Teller(None)
     teller.tell(violation("/usr/share/dict"))
     teller.sum_up(0, 1)
@@ -124,6 +129,10 @@ def test_a_pack_is_named_that_has_what_was_denied(capfd: pytest.CaptureFixture[s
     capfd.readouterr()
     teller.sum_up(0, 1)
     assert capfd.readouterr().err.splitlines()[0] == "--pack here grants what such programs read together"
+    for path in ("/usr/lib/terminfo", "/usr/lib/terminfo/x"):
+        teller.tell(violation(path))
+    teller.sum_up(0, 1)
+    assert "--pack here --env TERM grants" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(

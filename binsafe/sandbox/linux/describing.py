@@ -25,6 +25,16 @@ ONLY_TCP: Final = f"{UNGRANTABLE}TCP over IPv4 and IPv6 is all that is ever gran
 A_SOCKET: Final = "--connect HOST:PORT, or --ports :PORT to serve"
 NOT_AS_OWNER: Final = f"{UNGRANTABLE}nothing that is left behind may run as its owner, whoever starts it"
 ONLY_INSIDE: Final = f"{UNGRANTABLE}a program reaches the processes inside with it and no others"
+LINES: Final = f"{UNGRANTABLE}its terminal keeps its mode; what is typed reaches it line by line, with Enter"
+_MODES: Final = {
+    0x5402: "TCSETS",
+    0x5403: "TCSETSW",
+    0x5404: "TCSETSF",
+    0x402C_542B: "TCSETS2",
+    0x402C_542C: "TCSETSW2",
+    0x402C_542D: "TCSETSF2",
+}
+"""tcsetattr(3) (asm-generic/ioctls.h): a full-screen program wants each key, and none of them shown."""
 _TCP_ONLY: Final = frozenset({"connect", "bind", "socket"})
 """What is asked of these with anything but an internet address."""
 
@@ -135,6 +145,12 @@ def _numbered(operation: str, *parts: tuple[int, Mapping[int, str]]) -> Callable
     return describe_numbers
 
 
+def _device(listener: Listener, call: Call) -> Description:
+    """What a device is asked. Its terminal is one of its own, whose mode would change nothing about ours."""
+    found = _numbered("ioctl", (1, _names("asm-generic/ioctls.h") | _MODES))(listener, call)
+    return found._replace(grant=LINES) if call.arguments[1] & _INT in _MODES else found
+
+
 def _memory(listener: Listener, call: Call) -> Description:
     del listener
     protection = call.arguments[2]
@@ -165,7 +181,7 @@ def signed(argument: int) -> int:
     return low - (1 << 32) if low >> 31 else low
 
 
-def _names(*headers: str) -> Mapping[int, str]:
+def _names(*headers: str) -> dict[int, str]:
     return {value: name for header in headers for name, value in HEADERS.get(header, {}).items()}
 
 
@@ -199,7 +215,7 @@ _BY_NAME: Final[Mapping[str, Callable[[Listener, Call], Description]]] = {
     "socketpair": _socket,
     "setsockopt": _numbered("setsockopt", (1, _LEVELS), (2, {})),
     "getsockopt": _numbered("getsockopt", (1, _LEVELS), (2, {})),
-    "ioctl": _numbered("ioctl", (1, _names("asm-generic/ioctls.h"))),
+    "ioctl": _device,
     "fcntl": _numbered("fcntl", (1, _names("asm-generic/fcntl.h"))),
     "prctl": _numbered("prctl", (0, _names("linux/prctl.h"))),
     "fchmod": _open_file,
