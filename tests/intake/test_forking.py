@@ -1,15 +1,19 @@
 """A child that begins where we are: with nothing of ours but what it is told to keep."""
 
+import resource
 import signal
 import subprocess
 import sys
 import textwrap
 import threading
+from collections.abc import Callable
 
 import pytest
 
 from binsafe.intake.bounds import _peak_of
-from binsafe.intake.forking import can_fork
+from binsafe.intake.forking import can_fork, roomily
+
+_CALLS = 300
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only there are such children made")
 
@@ -125,3 +129,27 @@ def test_a_session_of_its_own_keeps_it_from_our_terminals_signals():
 def test_a_kernel_that_tells_no_peak_of_memory_is_asked_otherwise():
     assert _peak_of("Name:\tx\nVmHWM:\t   1234 kB\nVmRSS:\t 9 kB\n", 5) == 1234
     assert _peak_of("Name:\tx\nVmRSS:\t 9 kB\n", 5) == 5
+
+
+def test_calls_take_no_new_memory_each_however_deep_their_caller_is():
+    def call(deeper: int) -> None:
+        if deeper:
+            call(deeper - 1)
+
+    def loop() -> None:
+        for _ in range(_CALLS):
+            call(5)  # their frames are larger than what lies between two depths
+
+    def from_below(depth: int) -> None:
+        if depth:
+            from_below(depth - 1)
+        else:
+            roomily(loop)
+
+    assert max(_page_faults(from_below, depth) for depth in range(200)) < _CALLS
+
+
+def _page_faults(work: Callable[[int], None], depth: int) -> int:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    work(depth)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
