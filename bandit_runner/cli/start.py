@@ -79,7 +79,16 @@ Examples:
 @click.option("--json", "as_json", is_flag=True, help="Print binsafe.results/1.")
 @click.option("--yes", is_flag=True, help="Start although the verdict is danger.")
 def command(**given: Any) -> int:
-    """Find or build flakyservers, inspect it, run it sandboxed, balance in front of it, play, and print the results.
+    r"""Find or build flakyservers, inspect it, run it sandboxed, balance in front of it, play, and print the results.
+
+    \b
+    The table's columns:
+      accepted  ids that a server accepted: a point each
+      within 3  those of them that took three attempts or fewer
+      extra     attempts after an id's third: they cost a point each (--scoring)
+      429s      attempts that a server's rate limit refused
+      regret    points that a player who knows all rates and limits would have
+                had more
 
     Exit status: 0 done; 1 not all ports became ready; 125 refused; 126 wrong system; 127 not found; 130 after Ctrl-C.
     """

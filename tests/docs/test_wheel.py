@@ -1,8 +1,10 @@
 """The wheel, installed somewhere else, has all it needs: the three lines that must always work."""
 
+import runpy
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import venv
 from pathlib import Path
 
@@ -74,3 +76,14 @@ def test_start(scripts: Path, tmp_path: Path):
     done = run(scripts, tmp_path, "bandit_runner", "start", "--requests", "3", "--rps", "50", "--port", "0")
     assert done.returncode == 0, done.stderr
     assert "T3" in done.stdout
+
+
+def test_too_old_a_python_is_told_before_pip_looks_for_dependencies(monkeypatch: pytest.MonkeyPatch):
+    hook = runpy.run_path(str(ROOT / ".ci" / "oldest_python.py"))
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
+    assert declared == ">=" + ".".join(map(str, hook["OLDEST"]))
+    build = hook["OldestPython"](str(ROOT), {}, None, None, "", "wheel")
+    build.initialize("standard", {})
+    monkeypatch.setattr(sys, "version_info", (3, 10, 13, "final", 0))
+    with pytest.raises(SystemExit, match=r"needs Python 3\.11 or later, and this is Python 3\.10"):
+        build.initialize("standard", {})
