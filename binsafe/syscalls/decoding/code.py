@@ -1,7 +1,7 @@
 """Which bytes of a slice are code, and what the program's memory holds before it starts.
 
-Executable sections bound the code inside executable segments where there is a section table: lld puts the constants of
-Rust and musl programs into the executable segment, and two thirds of the ``0f 05`` found there are data.
+Code is what executable segments hold; where there is a section table, only what their executable sections hold. (lld
+puts constants into the executable segment, too: in Rust and musl programs two thirds of all ``0f 05`` there are data.)
 """
 
 from bisect import bisect_right
@@ -79,15 +79,15 @@ class Code:
         return np.array(self._starts, np.int64), np.array(self._ends, np.int64)
 
     def position(self, address: int) -> int:
-        """Where an address of code lies among all bytes of code, one range behind the other.
+        """The offset of an address among all bytes of code, if the ranges stood one behind the other.
 
-        Of another address that of the code behind it.
+        For an address that is no code: that of the next code behind it.
         """
         at = bisect_right(self._starts, address) - 1
         return self._firsts[at] + min(address, self._ends[at]) - self._starts[at] if at >= 0 else 0
 
     def address(self, position: int) -> int:
-        """The address of the code at a position."""
+        """The address at a `position`."""
         at = bisect_right(self._firsts, position) - 1
         return self._starts[at] + position - self._firsts[at]
 
@@ -126,9 +126,9 @@ class Code:
         return b""
 
     def words(self, value: int, size: int = 1) -> Iterator[int]:
-        """Where an aligned 8-byte word of loaded memory holds an address of it: ``value``, or one of ``size`` from it.
+        """The places of aligned 8-byte words in memory that hold an address from ``value`` up to ``value + size``.
 
-        An address that is no part of the program's memory is not looked for.
+        Only addresses of the program's own memory are found.
         """
         values, places = self._held
         first, last = np.searchsorted(values, (value, value + size)).tolist()
@@ -136,7 +136,7 @@ class Code:
 
     @cached_property
     def _held(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """All words that hold an address of the program's memory, by the address, and where they stand."""
+        """(addresses, places) of all aligned words that hold an address of the program's memory, by address."""
         segments = [s for s in self.slice.segments if s.address + s.memory_size <= HIGHEST_ADDRESS]
         lowest = min((s.address for s in segments), default=0)
         size = max((s.address + s.memory_size for s in segments), default=0) - lowest
@@ -152,15 +152,15 @@ class Code:
         return held[order], at[order]
 
     def find(self, pattern: bytes) -> Iterator[int]:
-        """The first place of ``pattern`` in each range of code."""
+        """The first occurrence of ``pattern`` in each range of code."""
         found = ((r.address, next(find_all(r.data, pattern), None)) for r in self.ranges)
         return (start + at for start, at in found if at is not None)
 
 
 def beside(code: Code) -> Iterator[CodeRange]:
-    """What can run and is in no range of code: constants in executable segments, and the rest of their pages.
+    """Executable memory in no range of code: other sections of executable segments, and the rest of their pages.
 
-    Whole pages of the file are mapped, with what lies before a segment's first byte and behind its last one.
+    The kernel maps whole pages of the file: also what lies before a segment's first byte and behind its last one.
     """
     slice_ = code.slice
     for segment in slice_.segments:
@@ -177,7 +177,7 @@ def beside(code: Code) -> Iterator[CodeRange]:
 
 
 def aligned_words(data: memoryview) -> Iterator[tuple[int, npt.NDArray[np.uint64]]]:
-    """The 8-byte words of some memory in pieces, each with its offset; a rest behind the last word is left out."""
+    """(offset, words) of the 8-byte words of some memory, a piece at a time; what follows the last word is left out."""
     for first in range(0, len(data) & ~7, _PIECE):
         yield first, np.frombuffer(data[first : min(first + _PIECE, len(data) & ~7)], np.dtype("<u8"))
         let_go(data)
@@ -188,7 +188,7 @@ def _stored(slice_: Slice, segment: Segment) -> memoryview:
 
 
 def _ranges(slice_: Slice) -> Iterator[CodeRange]:
-    """Executable segments, cut to executable sections if any lies inside; overlaps go to the first range."""
+    """Executable segments, cut to their executable sections if they have any; overlaps belong to the first one."""
     spans = sorted(
         (start, stop, segment.offset - segment.address)
         for segment in slice_.segments

@@ -1,7 +1,7 @@
 """Bytes -> instructions, counted against a budget.
 
-Text costs a microsecond an instruction, to know which registers it writes six. So functions are decoded as text, and
-single instructions that touch what is being followed are looked at again.
+To decode an instruction to text takes a microsecond, with its operands and the registers that it writes six. So
+functions are decoded to text, and single instructions whose data flow matters are decoded again in detail.
 """
 
 from collections.abc import Callable
@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 MODES = {"x86_64": (3, 8), "i386": (3, 4), "arm64": (1, 0), "arm64e": (1, 0), "arm": (0, 0), "riscv64": (15, 6)}
-"""Processor -> ``CS_ARCH_*`` and ``CS_MODE_*``; for the first and the third the analysis knows what code means."""
+"""Processor -> ``CS_ARCH_*`` and ``CS_MODE_*``. x86_64 and arm64 are analysed, others only shown (`surroundings`)."""
 
 LONGEST = 15
 """Bytes of the longest instruction, x86's (SDM volume 2, 2.3.11)."""
@@ -46,11 +46,11 @@ class Detail(NamedTuple):
     mnemonic: str
     operands: tuple[Operand, ...]
     writes: Callable[[], frozenset[str]]
-    """The registers that it writes, implied ones too; asked for only where the text does not say so."""
+    """The registers that it writes, implicit ones too: called only where the text does not say it, since it is slow."""
     end: int
     """The address behind it."""
     plain: bool
-    """False where a register operand is shifted or extended on the way (arm64)."""
+    """False where a register operand is shifted or extended first (arm64)."""
 
 
 class Decoder:
@@ -82,7 +82,7 @@ class Decoder:
         return found
 
     def detail(self, code: Callable[[], bytes], instruction: Instruction) -> Detail | None:
-        """An instruction, whose bytes ``code`` gives, with its operands; None if it is none.
+        """An instruction with its operands; None for bytes that are no instruction. ``code`` gives its bytes if needed.
 
         Raises:
             OutOfInstructions: the budget was used up.

@@ -1,7 +1,7 @@
-"""Decoded code: what capstone left in memory, of which each instruction is read when it is asked for.
+"""The decoded instructions of a function, as a sequence. Each is made an object only when it is asked for.
 
-Of a function that is walked a dozen instructions are looked at: to make objects of all of them takes three times as
-long as to decode them.
+Of most functions the analysis looks at a dozen instructions, and to make objects of all would take three times as long
+as to decode them: so capstone's records are kept as columns and one long text.
 """
 
 import struct
@@ -18,12 +18,12 @@ _MNEMONIC, _OPERANDS, _END = 42, 74, 234
 
 RECORD_SIZE: Final = _RECORD.size
 JUNK = ".byte"
-"""The mnemonic of bytes that decode to nothing, and here their name."""
+"""The mnemonic that capstone gives to bytes that it cannot decode."""
 _COLUMNS_SIZE = 18
 """Bytes that an instruction takes beside its text."""
 _SHORT, _STEP = 32, 16
 _MANY = 100
-"""Instructions of which it is worth the time to keep without the two thirds of the text that are empty."""
+"""From so many instructions on it is worth the time to leave out the part of all texts that is empty."""
 
 
 class Instruction(NamedTuple):
@@ -41,7 +41,7 @@ class Instructions(Sequence[Instruction]):
     __slots__ = ("_by_first_operand", "_mnemonic", "_sizes", "_stride", "_text", "addresses", "names")
 
     def __init__(self, records: memoryview, names: Mapping[int, str]) -> None:
-        """Of whole ``cs_insn``, which are copied; ``names`` are capstone's for its ids."""
+        """Copy what is needed of ``cs_insn`` records; ``names`` are capstone's mnemonics by id."""
         self.addresses: Sequence[int] = _column(records, "Q", 8)
         """Ascending."""
         self._sizes = _column(records, "H", 16)
@@ -88,7 +88,7 @@ class Instructions(Sequence[Instruction]):
         return at if at < len(self.addresses) and self.addresses[at] == address else None
 
     def crosses(self, address: int) -> bool:
-        """Whether an address lies inside of one of them, behind its first byte, that is an instruction."""
+        """Whether an address lies in the middle of an instruction."""
         at = bisect_left(self.addresses, address) - 1
         return at >= 0 and address < self.addresses[at] + self._sizes[at] and self.names[at] != JUNK
 
@@ -98,7 +98,7 @@ class Instructions(Sequence[Instruction]):
         return self._text[start : self._text.index("\0", start)]
 
     def by_first_operand(self, name: str) -> Mapping[str, Sequence[int]]:
-        """First operand -> the indices of all that have one name; looked for once."""
+        """First operand -> the indices of all instructions with a mnemonic; found out once."""
         if name not in self._by_first_operand:
             found = self._by_first_operand[name] = {}
             for at in (at for at, each in enumerate(self.names) if each == name):
@@ -119,9 +119,9 @@ def _column(records: memoryview, kind: Literal["Q", "I", "H"], offset: int) -> m
 
 
 def _longest(rows: npt.NDArray[np.uint8]) -> int:
-    """Where the operands end in all records, rounded up: a text that goes on beyond a place has no NUL there.
+    """An offset before which the operands of all records end: where a text goes on there is no NUL.
 
-    Behind no text, and behind that of bytes that are no instruction, which is short, stands what was there before.
+    Records without operands, and those of junk, whose text is short, do not count: behind it stand old bytes.
     """
     short = (rows[:, _OPERANDS] == 0) | (rows[:, :4].view("<u4")[:, 0] == 0)
     ends = range(_OPERANDS + _SHORT, _END, _STEP)

@@ -1,18 +1,18 @@
-"""What an instruction works with, and how it is read from the text that capstone writes for x86 (Intel's syntax).
+"""Operands of an instruction, and how those of x86 are read from capstone's text (Intel's syntax).
 
-``mov eax, dword ptr [rip + 0x2f4a]``: registers and constants are joined inside of the brackets by plus and minus, the
-index by a star; how much memory is meant stands in words before them. Its mask stands behind an operand: ``{k1}``.
+In ``mov eax, dword ptr [rbx + rax*4 + 0x2f4a]`` the brackets hold a sum of base, index with its scale, and
+displacement; the words before them say how many bytes are accessed. AVX-512 puts a mask behind an operand: ``{k1}``.
 """
 
 from typing import NamedTuple
 
 _SIZES = {"byte": 1, "word": 2, "dword": 4, "qword": 8, "xmmword": 16, "ymmword": 32, "zmmword": 64, "xword": 10}
 _UNSAID = 4096
-"""Bytes of memory where no word says how many: what saves the processor's state writes that much at most."""
+"""Bytes of an access whose text does not say how many: instructions that save the processor's state write no more."""
 
 
 _OF_THREAD = ("fs:", "gs:")
-"""Segments that do not begin at zero: nobody can tell where that memory is."""
+"""Segments whose base is not zero: thread-local memory, at an address that is not known."""
 
 
 class Register(NamedTuple):
@@ -32,9 +32,9 @@ class Memory(NamedTuple):
     """A memory operand of ``size`` bytes at base + index * scale + displacement; absent registers are empty."""
 
     base: str
-    """A register; one of a segment where its memory does not begin at zero."""
+    """A register; ``fs`` or ``gs`` where the address counts from such a segment's base."""
     indexed: str
-    """The register that is multiplied by ``scale``."""
+    """The index register, which is multiplied by ``scale``."""
     scale: int
     displacement: int
     size: int

@@ -1,11 +1,20 @@
-"""The semantics of instructions: for each processor its conventions and branches, its data flow, and more.
+"""The semantics of instructions, for each processor.
 
 machine         the interface that both implement, and the types of its answers
-x86_64          with ``x86_64_scans``: branches and addresses, found by scanning bytes; ``_values``: data flow;
-                ``_frames``: the stack; ``_addresses``: what is done with one; ``_tables``: jump tables; ``_branches``:
-                what a branch depends on; ``_execution``: registers that are known; ``large_model``
-arm64           with ``arm64_scans``, ``_values``, ``_frames``, ``_tables`` and ``_branches``; ``_addresses``, which
-                take two instructions
-conditions      what branches of both ask of two numbers
-arithmetic      what code does with a number on its way
+x86_64, arm64   the two implementations: conventions, and tables of functions from the modules below
+
+Of each processor, with its name before:
+
+    _scans      branches, system calls and addresses, found by scanning bytes without decoding
+    _branches   where branches lead, and the conditions of conditional ones
+    _tables     jump tables
+    _addresses  addresses that instructions name, and what is done with one that a register holds
+    _frames     where the stack pointer and its copies point, and which stack slots escape
+    _values     data flow: where the value of a register or stack slot comes from
+    _execution  the other direction: what registers hold after an instruction (x86-64)
+    _registers  names of registers (x86-64)
+    large_model what x86-64's large code model does for addresses
+
+conditions      conditions of branches, of both processors
+arithmetic      operations on a number along its def-use chain
 """

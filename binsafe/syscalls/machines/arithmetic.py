@@ -1,4 +1,4 @@
-"""Arithmetic that code does with a number on its way to the kernel, on 64 bits."""
+"""Operations that code applies to a number along its def-use chain, on 64 bits."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
@@ -34,9 +34,9 @@ _BIT_BY_BIT = frozenset({"and", "or", "xor", "shift-left", "shift-right"})
 
 
 def result(operations: Iterable[Operation], mask: int = MASK) -> int | None:
-    """What operations make of every number in the bits of ``mask``, where they leave nothing of it; else None.
+    """The result of operations within the bits of ``mask`` where it is the same for every number; else None.
 
-    Compilers write only the last byte of a register, clear the others afterwards and go on with arithmetic on that.
+    Such operations come from compilers that write the last byte of a register and clear the others afterwards.
     """
     steps = tuple(operations)
     lowest, highest = 0, MASK
@@ -50,7 +50,7 @@ def result(operations: Iterable[Operation], mask: int = MASK) -> int | None:
 
 
 def compute(value: int, operations: Iterable[Operation]) -> int:
-    """A number after some operations."""
+    """The result of operations on a number."""
     for operation in operations:
         value = operation.apply(value)
     return value

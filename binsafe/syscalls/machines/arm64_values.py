@@ -20,23 +20,23 @@ CALLS = frozenset({"bl", "blr", "blraa", "blrab", "blraaz", "blrabz"})
 PRESERVED = frozenset(f"x{number}" for number in range(19, 30))
 """Registers that a callee hands back as they were (AAPCS64, section 6.1.1)."""
 IMPLIED = ("svc", "pac", "aut", "xpac", "cpy", "set")
-"""How what writes registers that it does not name, or all that it names, begins."""
+"""Prefixes of mnemonics that write registers which they do not name, or all that they name."""
 CHANGES = ("pac", "aut", "xpac", "movk", "bfi", "bfm", "bfxil", "bfc")
-"""How what leaves a part of what its first operand held begins."""
+"""Prefixes of mnemonics that change only a part of their first operand."""
 _THROUGH_REGISTERS = ("cpy", "set")
-"""How the names of those begin that copy or fill as much memory as a register says."""
+"""Prefixes of mnemonics that copy or fill memory, as much as a register says."""
 _ATOMIC = ("swp", "cas", "ldadd", "ldclr", "ldeor", "ldset", "ldsm", "ldum")
 STORES = ("st", *_ATOMIC, *_THROUGH_REGISTERS)
-"""How what writes memory begins: atomic operations, too."""
+"""Prefixes of mnemonics that write memory, atomic operations included."""
 _SCALABLE = ("z", "p")
-"""How the names of registers begin whose size no program knows."""
+"""Prefixes of names of scalable registers, whose size depends on the processor (SVE)."""
 _RESERVED = frozenset({0b0000, 0b0001, 0b0011})
 """Bits 25 to 28 of words that are no instructions (Arm ARM, C4.1)."""
 _STORED = {"strb": 1, "sturb": 1, "strh": 2, "sturh": 2}
 _MOST_STORED = 64
 """Bytes that one of the others may write: ``st4``."""
 _SET_ALL = ("ld", "swp", "cas")
-"""How what may write all its operands begins: loads, and atomic operations of memory."""
+"""Prefixes of mnemonics that may write all their operands: loads, and atomic operations."""
 _LOAD_BITS = {"ldr": 0, "ldur": 0, "ldrb": 8, "ldurb": 8, "ldrh": 16, "ldurh": 16}
 _SIGNED_LOAD_BITS = {"ldrsw": 32, "ldursw": 32, "ldrsh": 16, "ldursh": 16, "ldrsb": 8, "ldursb": 8}
 _ARITHMETIC = {"and": "and", "orr": "or", "eor": "xor", "lsl": "shift-left", "lsr": "shift-right"}
@@ -59,7 +59,7 @@ _CONDITIONAL = {
     "cinv": (Operation("xor", MASK),),
     "cneg": (Operation("negate", 0),),
 }
-"""Either the first source, or the last one after this."""
+"""The result is either the first source, or the last source after these operations."""
 _FIELDS = frozenset({"ubfx", "sbfx"})
 
 
@@ -70,7 +70,7 @@ def full(name: str) -> str:
 
 
 def is_unknown(mnemonic: str, operands: str) -> bool:
-    """Whether these are bytes of an instruction that capstone does not know, and may do anything; others are data."""
+    """Whether bytes that capstone cannot decode may be an instruction, with any effect; else they are data."""
     return mnemonic == JUNK and int(operands.rpartition(", ")[2], 0) >> 1 & 0xF not in _RESERVED
 
 
@@ -83,7 +83,7 @@ def writeback(memory: str) -> tuple[str, int]:
 
 
 def may_set(name: str, operands: str, register: str) -> bool:
-    """Whether an instruction may write a register, as far as its text tells: no other way is left out."""
+    """Whether an instruction may write a register, by its text alone: True in doubt."""
     if name in WRITES_NOTHING:
         return False
     if name == JUNK:
@@ -130,7 +130,7 @@ def _accessed(detail: Detail) -> tuple[list[Register], Memory | None]:
 
 
 def stored(step: Step, slot: int) -> tuple[Source, ...] | None:
-    """What an instruction does to a stack slot."""
+    """`sources` of a stack slot."""
     mnemonic = step.instruction.mnemonic
     if mnemonic != JUNK and not mnemonic.startswith(STORES):
         return None
@@ -180,7 +180,7 @@ def _register(name: str) -> Source:
 
 
 def written(step: Step, register: str) -> tuple[Source, ...] | None:
-    """What an instruction does to a register."""
+    """`sources` of a register."""
     mnemonic, operands = step.instruction.mnemonic, step.instruction.operands
     if mnemonic == "svc":
         return (Unknown("the result of a system call"),) if register == "x0" else None

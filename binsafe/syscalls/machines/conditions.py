@@ -1,4 +1,4 @@
-"""What conditional branches ask of two numbers, by arm64's names of conditions (Arm ARM, C1.2.4); x86 has the same."""
+"""Conditions of branches, by arm64's names for them (Arm ARM, C1.2.4); x86 has the same under other names."""
 
 from collections.abc import Callable, Container, Mapping
 from operator import and_
@@ -14,18 +14,18 @@ Combining = Callable[[int, int], int]
 
 
 class Tested(NamedTuple):
-    """What a branch depends on: registers, as they are before the instruction at an index."""
+    """The condition of a branch: a predicate on registers, as they are before the instruction at the index ``at``."""
 
     at: int
     registers: tuple[str, ...]
     holds: Callable[[tuple[int, ...]], bool]
     """Whether the branch is taken where the registers hold these 64 bits."""
     limit: tuple[bool, int] | None = None
-    """(taken, n): if, and only if, the branch is taken (or not) the one register is less than n, without a sign."""
+    """(taken, n): the branch is taken (or not taken) if and only if the one register is less than n, unsigned."""
 
 
 class Settled(NamedTuple):
-    """What a branch that was taken says of a register: it holds these 64 bits behind the instruction at an index."""
+    """What a branch implies if taken: ``register`` holds ``value`` behind the instruction at the index ``at``."""
 
     at: int
     register: str
@@ -46,7 +46,7 @@ _COMPARED: Mapping[str, Callable[[int, int, int], bool]] = MappingProxyType(
         "hs": lambda a, b, bits: a % (1 << bits) >= b % (1 << bits),
     }
 )
-"""Behind a comparison, of both operands as numbers with a sign, and their bits."""
+"""After a comparison: predicates on both operands as signed numbers, and on their width in bits."""
 _AGAINST_ZERO: Mapping[str, Callable[[int], bool]] = MappingProxyType(
     {
         "eq": lambda v: v == 0,
@@ -59,11 +59,11 @@ _AGAINST_ZERO: Mapping[str, Callable[[int], bool]] = MappingProxyType(
         "gt": lambda v: v > 0,
     }
 )
-"""Behind what clears the flags of carry and overflow, of the result."""
+"""After an operation that clears carry and overflow: predicates on its signed result."""
 _LIMITS: Mapping[str, tuple[bool, int]] = MappingProxyType(
     {"lo": (True, 0), "ls": (True, 1), "hi": (False, 1), "hs": (False, 0)}
 )
-"""Whether a number is less than a constant where the branch is taken or where not, and what to add to the constant."""
+"""Condition -> (taken, more): the branch is taken, or not, if and only if a number is less than the constant + more."""
 
 
 def flags_set_at(instructions: Instructions, at: int, leave: Container[str]) -> int | None:
@@ -76,7 +76,7 @@ def flags_set_at(instructions: Instructions, at: int, leave: Container[str]) -> 
 
 
 def compared(at: int, condition: str, first: str, second: str | int, bits: int) -> Tested | None:
-    """Of a comparison of a register with another one or a constant; None for conditions that are not known here."""
+    """The condition of a branch after a comparison of a register with another or a constant; None if not known here."""
     meets = _COMPARED.get(condition)
     if meets is None:
         return None
@@ -90,7 +90,7 @@ def compared(at: int, condition: str, first: str, second: str | int, bits: int) 
 def combined(
     at: int, condition: str, first: str, second: str | int, bits: int, combine: Combining = and_
 ) -> Tested | None:
-    """Of what an operation makes of both, compared with zero."""
+    """The condition of a branch after an operation on both whose result is compared with zero."""
     meets = _AGAINST_ZERO.get(condition)
     return None if meets is None else _tested(at, first, second, lambda a, b: meets(_signed(combine(a, b), bits)))
 

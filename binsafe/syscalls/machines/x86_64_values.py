@@ -14,8 +14,8 @@ BRANCHES = frozenset(f"j{c}" for c in _CONDITIONS) | {"jrcxz", "jecxz", "loop", 
 COMPARES = frozenset({"cmp", "test", "bt"})
 _READS = "call jmp nop mul div imul idiv fld fild fldcw ldmxcsr ucomiss ucomisd comiss comisd prefetcht0 prefetchnta"
 ONLY_READS = COMPARES | frozenset(_READS.split())
-"""What leaves its first operand alone. Not taken from capstone, which is wrong for stores of SSE; what is not listed
-counts as written, and makes at worst a number unknown."""
+"""Instructions that do not write their first operand. Capstone is wrong about this for stores of SSE. An instruction
+that is missing here counts as writing it, which at worst makes a number unknown."""
 _FIRST_OPERAND = "mov movabs movzx movsx movsxd lea add sub and or xor adc sbb shl sal shr sar inc dec neg not bswap"
 _FIRST_OPERAND_ONLY = frozenset(_FIRST_OPERAND.split()) | {
     f"{stem}{c}" for stem in ("cmov", "set") for c in _CONDITIONS
@@ -30,7 +30,7 @@ _IMPLIED_WRITES = {
     "enclu": ("rax", "rcx"),
     "enter": ("rbp", "rsp"),
 }
-"""What capstone leaves out of the registers written; ``lock cmpxchg`` too."""
+"""Implicitly written registers that capstone leaves out, ``lock`` or not."""
 PUSHES = frozenset({"push", "pushf", "pushfq"})
 _SHIFTS = frozenset({"shl", "sal", "shr"})
 _SEGMENTS = frozenset({"fs", "gs"})
@@ -68,7 +68,7 @@ def _register(operands: str) -> str:
 
 
 def stored(step: Step, slot: int) -> tuple[Source, ...] | None:
-    """What an instruction does to a stack slot."""
+    """`sources` of a stack slot."""
     mnemonic, operands = step.instruction.mnemonic, step.instruction.operands
     if mnemonic in PUSHES:
         return _pushed(step, slot)
@@ -93,7 +93,7 @@ def stored(step: Step, slot: int) -> tuple[Source, ...] | None:
 
 
 def _pushed(step: Step, slot: int) -> tuple[Source, ...] | None:
-    """What a push does to a stack slot; nothing where it is not known where the stack pointer stands."""
+    """`sources` of a stack slot for a push; None where the stack pointer's value is not known."""
     stack = step.frame().get("rsp")
     if stack is None or not slot < stack < slot + 12:
         return None
@@ -118,7 +118,7 @@ def moves_eight_bytes(instruction: Instruction) -> bool:
 
 
 def written(step: Step, register: str) -> tuple[Source, ...] | None:
-    """What an instruction does to a register."""
+    """`sources` of a register."""
     mnemonic = step.instruction.mnemonic
     if mnemonic in _WRITES_NOTHING:
         return None
@@ -159,7 +159,7 @@ def _exchanged(detail: Detail) -> tuple[Source, ...]:
 
 
 def _assigned(detail: Detail, location: Location, bits: int, step: Step) -> tuple[Source, ...]:
-    """The first operand's new value; ``location`` names it, ``bits`` is its width."""
+    """The new value of the first operand, which is ``location`` and ``bits`` wide."""
     mnemonic, second = detail.mnemonic, detail.operands[1] if len(detail.operands) > 1 else None
     if mnemonic in {"mov", "movabs", "movzx"} and second is not None:
         return _merged(location, bits, _read(second, detail, step))
