@@ -102,9 +102,8 @@ def _words(code: CodeRange) -> tuple[int, Words]:
 def _edges(start: int, words: Words, chosen: Chosen, shift: int, bits: int) -> Edges:
     """Branches whose displacement, in words, is a signed field of the instruction."""
     at = np.flatnonzero(chosen)
-    field = (words[at] >> shift).astype(np.int64) & ((1 << bits) - 1)
     sources = start + 4 * at
-    return Edges(sources, sources + 4 * (field - ((field >> (bits - 1)) << bits)))
+    return Edges(sources, sources + 4 * _signed(words[at] >> shift, bits))
 
 
 def _pairs(start: int, words: Words, first: Addresses, second: Addresses, taken: int) -> list[References]:
@@ -120,7 +119,7 @@ def _pairs(start: int, words: Words, first: Addresses, second: Addresses, taken:
     each = 2 + (later >> np.where(vector, 30, 31)).astype(np.int64)
     offsets = ((later >> 10) & 0xFFF).astype(np.int64)
     scaled, wide = offsets << size, size == _OF_16_BYTES
-    twice = ((later >> 15) & 0x3F).astype(np.int64) << each
+    twice = _signed(later >> 15, 7) << each
     ways = (
         (adds, offsets, taken),
         (loads & ~wide, scaled, LOADED),
@@ -174,8 +173,13 @@ def _fills(words: Words, registers: npt.NDArray[np.integer[Any]]) -> Chosen:
 
 
 def _adr_immediate(words: Words) -> Addresses:
-    field = ((words >> 3) & 0x1F_FFFC | (words >> 29) & 3).astype(np.int64)
-    return field - ((field >> 20) << 21)
+    return _signed((words >> 3) & 0x1F_FFFC | (words >> 29) & 3, 21)
+
+
+def _signed(words: npt.NDArray[np.integer[Any]], bits: int) -> Addresses:
+    """The low bits of words as signed numbers."""
+    field = words.astype(np.int64) & ((1 << bits) - 1)
+    return field - ((field >> (bits - 1)) << bits)
 
 
 def _used(sources: Addresses, targets: Addresses, use: int) -> References:

@@ -120,6 +120,7 @@ def test_what_was_overwritten_on_the_only_way_names_nothing():
         (0x3DC0_0921, 32, LOADED_WIDE),  # ldr q1, [x9, #32]: Clang copies two pointers so
         (0xA941_0921, 16, LOADED_WIDE),  # ldp x1, x2, [x9, #16]
         (0xAD41_0921, 32, LOADED_WIDE),  # ldp q1, q2, [x9, #32]
+        (0xA97F_0921, -16, LOADED_WIDE),  # ldp x1, x2, [x9, #-16]
     ],
     ids=hex,
 )
