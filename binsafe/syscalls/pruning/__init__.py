@@ -2,7 +2,8 @@
 
 A rule may only take away what its proof covers: where one step of it is not seen, the call stays.
 
-    unreferenced    functions of glibc's static programs to which nothing leads; ``name_services`` knows its resolver
+    unreferenced    functions of glibc's static programs to which nothing leads: ``functions`` tells what leads there
+                    from what looks so, ``memory`` what data leads to; ``name_services`` knows the resolver
     fallbacks       code that runs only where the kernel does not know a call before it
     settled         code behind branches that constants decide; ``spawning`` knows some of posix_spawn's child,
                     ``followed`` what of a function runs for the constants that it is given
