@@ -2,6 +2,7 @@
 
 one file:
   graph         functions and tables of pointers, and what each of them can lead to
+  objects       where data objects start, and which of them hold pointers
   overlooked    ways into functions that no reference states
   outgoing      what it passes to functions of other files
   texts         names of files and functions that it looks up at run time

@@ -12,7 +12,6 @@ its entry of the global offset table is found, code refers to these in a way tha
 counts as called by whoever loads the file.
 """
 
-import re
 from collections.abc import Iterator
 from itertools import chain
 from typing import NamedTuple
@@ -22,10 +21,10 @@ import numpy.typing as npt
 
 from binsafe.formats.elf_linking import Linking
 from binsafe.syscalls.controlflow.incoming import crossing
-from binsafe.syscalls.controlflow.index import BEFORE_TABLE
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.decoding.code import HIGHEST_ADDRESS
 from binsafe.syscalls.linking import overlooked
+from binsafe.syscalls.linking.objects import objects
 from binsafe.syscalls.machines.machine import (
     CALLED,
     LOADED,
@@ -41,16 +40,7 @@ from binsafe.syscalls.machines.machine import (
 )
 from binsafe.syscalls.sets import among, distinct, merged, packed
 
-_C_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_NEVER_WALKED = frozenset({"__libc_IO_vtables"})
-"""glibc before 2.37 looks whether a pointer lies in it, and calls what it finds by that pointer (vtables.c)."""
-
 _NOTHING = np.array([], np.int64)
-_ALIGNED = 16
-"""Compilers align tables to this much; a smaller address is inside of something."""
-_LARGEST_ENTRY = 8
-"""Words of an entry of a table that is known by them."""
-_CODE, _DATA = 1, 2
 _AT_ONCE = 1 << 18
 """References that are looked at at a time."""
 
@@ -93,7 +83,7 @@ class _Builder:
         self.layout = program.layout
         self.functions = len(self.layout.starts)
         self.references = program.references
-        self.cuts, self.cut_nodes, self.chained = self._objects()
+        self.cuts, self.cut_nodes, self.chained = objects(program, linking)
         self.objects = int(self.cut_nodes.max(initial=-1)) + 1
         used = distinct(program.pointers.symbols)
         self.imports = used[used > 0]
@@ -143,66 +133,6 @@ class _Builder:
         imported = np.arange(first, first + len(self.imports))
         return imported[~among(imported, used)]
 
-    def _objects(self) -> tuple[Addresses, Addresses, Addresses]:
-        """Where data objects start; the node of each that holds pointers (-1: none); nodes that go on into the next.
-
-        They start at symbols, at addresses that code computes (`lea`), which is what code does with a table, and where
-        pointers lead; not inside of a symbol whose size is known. Loads cut nothing: they read one entry of a table. An
-        entry of the global offset table is an object of its own. A linker's set is one object, whatever symbols it has.
-        """
-        pointers = self.program.pointers
-        symbols = self.linking.symbols
-        named = distinct(np.append(symbols.values[symbols.defined], self.layout.named))
-        sized = symbols.defined & (symbols.sizes > 0)
-        starts, ends = symbols.values[sized], symbols.values[sized] + symbols.sizes[sized]
-        order = np.argsort(starts, kind="stable")
-        starts, ends = starts[order], np.maximum.accumulate(ends[order])
-        taken = distinct(np.append(self.references.targets[self.references.uses == TAKEN], pointers.targets))
-        if len(starts):
-            at = np.searchsorted(starts, taken, side="right") - 1
-            taken = taken[(at < 0) | (ends[at] <= taken)]
-        single = pointers.slots[pointers.single]
-        cuts = distinct(np.concatenate([named, ends, taken, single, single + 8, np.array([0])]))
-        for start, end in self._sets():
-            cuts = distinct(np.append(cuts[(cuts <= start) | (cuts >= end)], [start, end]))
-        holding = distinct(np.searchsorted(cuts, pointers.slots, side="right") - 1)
-        nodes = np.full(len(cuts), -1, np.int64)
-        nodes[holding] = np.arange(len(holding))
-        sure = among(cuts, np.concatenate([named, ends, single, single + 8]))
-        between = 1 + np.flatnonzero((nodes[1:] >= 0) & (nodes[:-1] >= 0) & ~sure[1:])
-        inside = (cuts[between] % _ALIGNED != 0) | self._repeats(cuts[between])
-        return cuts, nodes, nodes[between[inside] - 1]
-
-    def _repeats(self, cuts: Addresses) -> npt.NDArray[np.bool_]:
-        """Whether what stands behind a cut is like what stands before it, as in the middle of an array.
-
-        Compilers compute the address of an entry that is not the first (``handlers + 2``) as they do that of a table.
-        Like each other are words that point to code, to data, or nowhere, in entries of up to `_LARGEST_ENTRY` words.
-        """
-        pointers = self.program.pointers
-        leads = np.where(self.program.code.holds(pointers.targets) | (pointers.symbols > 0), _CODE, _DATA)
-        around = cuts[:, None] + 8 * np.arange(-_LARGEST_ENTRY, _LARGEST_ENTRY)
-        at = np.minimum(np.searchsorted(pointers.slots, around), max(0, len(pointers.slots) - 1))
-        if not len(pointers.slots):
-            return np.zeros(len(cuts), np.bool_)
-        kinds = np.where(pointers.slots[at] == around, leads[at], 0)
-        found = np.zeros(len(cuts), np.bool_)
-        for words in range(1, _LARGEST_ENTRY + 1):
-            before = kinds[:, _LARGEST_ENTRY - words : _LARGEST_ENTRY]
-            behind = kinds[:, _LARGEST_ENTRY : _LARGEST_ENTRY + words]
-            found |= (before == behind).all(axis=1) & (before == _CODE).any(axis=1)
-        return found
-
-    def _sets(self) -> Iterator[tuple[int, int]]:
-        """Where linker sets lie: things that many files put into a section, which code walks from end to end.
-
-        GNU ld and lld define ``__start_NAME`` and ``__stop_NAME`` for sections named as C names are; no symbol needs to
-        be left of them, nor to say how far the walk goes.
-        """
-        for section in self.program.slice.sections:
-            if _C_NAME.fullmatch(section.name) and not section.executable and section.name not in _NEVER_WALKED:
-                yield section.address, section.address + section.size
-
     def _node(self, addresses: Addresses) -> Addresses:
         """The node of each address: the function that starts there, or the object that holds it; -1 for neither."""
         function = self.layout.exact(addresses)
@@ -246,8 +176,8 @@ class _Builder:
             node = self._node(named)
             yield _known(self.layout.containing(sources), node)
             users, beside = sources[node < 0], named[node < 0]
-            yield self._edges(users, self._begun_before(beside))
-            yield self._edges(users, self._ended_behind(beside))
+            yield self._edges(users, overlooked.begun_before(self.program, self.cuts, beside))
+            yield self._edges(users, overlooked.ended_behind(self.program, beside))
         bases, functions = self.program.distant
         at, counts = _spread(np.searchsorted(targets, bases), np.searchsorted(targets, bases, side="right"))
         yield self._edges(places[at], np.repeat(functions, counts))
@@ -257,18 +187,6 @@ class _Builder:
             first, last = (np.searchsorted(self.program.pointers.slots, targets + by) for by in (1 - WORD, size))
             at, counts = _spread(first, last)
             yield _known(self.layout.containing(np.repeat(places, counts)), self._pointee(at))
-
-    def _begun_before(self, addresses: Addresses) -> Addresses:
-        """Where the table begins that stands shortly behind each address, which lies in none; -1 for no table."""
-        following = self.cuts[np.minimum(np.searchsorted(self.cuts, addresses, side="right"), len(self.cuts) - 1)]
-        table = ~among(following, self.program.pointers.slots[self.program.pointers.single])
-        return np.where(table & (following - addresses <= BEFORE_TABLE), following, -1)
-
-    def _ended_behind(self, addresses: Addresses) -> Addresses:
-        """The last pointer of the table that ends shortly before each address, which lies in none: ``end[-number]``."""
-        slots = np.append(-BEFORE_TABLE, self.program.pointers.slots[~self.program.pointers.single])
-        last = slots[np.searchsorted(slots, addresses) - 1]
-        return np.where(addresses - last <= BEFORE_TABLE, last, -1)
 
     def _pointee(self, at: Addresses) -> Addresses:
         """The node that each pointer leads to; -1 for none."""

@@ -2,12 +2,14 @@
 
 Assembler has functions that end where the next one begins (``memmove`` of glibc), and arrays of stubs of one size, of
 which only the first is named (``first + number * size``). Pointers may have tags in their low bits, or an offset that
-is taken off again before a call: what lies inside of a function is meant for it.
+is taken off again before a call: what lies inside of a function is meant for it. And tables are named by an address
+shortly before their begin or behind their end.
 """
 
 import numpy as np
 import numpy.typing as npt
 
+from binsafe.syscalls.controlflow.index import BEFORE_TABLE
 from binsafe.syscalls.controlflow.layout import Layout
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.machines.machine import TAKEN, Addresses, Edges
@@ -63,6 +65,23 @@ def computed(program: Program, lone: Addresses) -> Edges:
         np.concatenate([origins[odd], np.repeat(origins[behind], [len(each) for each in stubs])]),
         np.concatenate([meant(layout, targets[odd]), *stubs]),
     )
+
+
+def begun_before(program: Program, cuts: Addresses, addresses: Addresses) -> Addresses:
+    """Where the table begins that stands shortly behind each address, which lies in none; -1 for no table.
+
+    ``cuts`` is where data objects start: compilers compute ``table - 1`` where numbers begin at one.
+    """
+    following = cuts[np.minimum(np.searchsorted(cuts, addresses, side="right"), len(cuts) - 1)]
+    table = ~among(following, program.pointers.slots[program.pointers.single])
+    return np.where(table & (following - addresses <= BEFORE_TABLE), following, -1)
+
+
+def ended_behind(program: Program, addresses: Addresses) -> Addresses:
+    """The last pointer of the table that ends shortly before each address, which lies in none: ``end[-number]``."""
+    slots = np.append(-BEFORE_TABLE, program.pointers.slots[~program.pointers.single])
+    last = slots[np.searchsorted(slots, addresses) - 1]
+    return np.where(addresses - last <= BEFORE_TABLE, last, -1)
 
 
 def _firsts(layout: Layout, lone: Addresses) -> npt.NDArray[np.int64]:

@@ -1,0 +1,100 @@
+"""Data as nodes of a file's graph: where objects start, which of them hold pointers, and which are parts of one array.
+
+Of most objects no symbol is left. Where one starts is told by what code computes the address of and by where pointers
+lead; what is cut in two so and belongs together is chained: from the first part control may come to the second.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from binsafe.formats.elf_linking import Linking
+from binsafe.syscalls.controlflow.program import Program
+from binsafe.syscalls.machines.machine import TAKEN, Addresses
+from binsafe.syscalls.sets import among, distinct
+
+_C_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NEVER_WALKED = frozenset({"__libc_IO_vtables"})
+"""glibc before 2.37 looks whether a pointer lies in it, and calls what it finds by that pointer (vtables.c)."""
+_ALIGNED = 16
+"""Compilers align tables to this much; a smaller address is inside of something."""
+_LARGEST_ENTRY = 8
+"""Words of an entry of a table that is known by them."""
+_CODE, _DATA = 1, 2
+
+
+class Objects(NamedTuple):
+    """The objects of one file."""
+
+    cuts: Addresses
+    """Where they start, ascending."""
+    nodes: Addresses
+    """The number of each among those that hold pointers; -1 for one that holds none."""
+    chained: Addresses
+    """Numbers of those that go on into the next."""
+
+
+def objects(program: Program, linking: Linking) -> Objects:
+    """The objects of a file.
+
+    They start at symbols, at addresses that code computes (`lea`), which is what code does with a table, and where
+    pointers lead; not inside of a symbol whose size is known. Loads cut nothing: they read one entry of a table. An
+    entry of the global offset table is an object of its own. A linker's set is one object, whatever symbols it has.
+    """
+    pointers = program.pointers
+    symbols = linking.symbols
+    named = distinct(np.append(symbols.values[symbols.defined], program.layout.named))
+    sized = symbols.defined & (symbols.sizes > 0)
+    starts, ends = symbols.values[sized], symbols.values[sized] + symbols.sizes[sized]
+    order = np.argsort(starts, kind="stable")
+    starts, ends = starts[order], np.maximum.accumulate(ends[order])
+    taken = distinct(np.append(program.references.targets[program.references.uses == TAKEN], pointers.targets))
+    if len(starts):
+        at = np.searchsorted(starts, taken, side="right") - 1
+        taken = taken[(at < 0) | (ends[at] <= taken)]
+    single = pointers.slots[pointers.single]
+    cuts = distinct(np.concatenate([named, ends, taken, single, single + 8, np.array([0])]))
+    for start, end in _sets(program):
+        cuts = distinct(np.append(cuts[(cuts <= start) | (cuts >= end)], [start, end]))
+    holding = distinct(np.searchsorted(cuts, pointers.slots, side="right") - 1)
+    nodes = np.full(len(cuts), -1, np.int64)
+    nodes[holding] = np.arange(len(holding))
+    sure = among(cuts, np.concatenate([named, ends, single, single + 8]))
+    between = 1 + np.flatnonzero((nodes[1:] >= 0) & (nodes[:-1] >= 0) & ~sure[1:])
+    inside = (cuts[between] % _ALIGNED != 0) | _repeats(program, cuts[between])
+    return Objects(cuts, nodes, nodes[between[inside] - 1])
+
+
+def _repeats(program: Program, cuts: Addresses) -> npt.NDArray[np.bool_]:
+    """Whether what stands behind a cut is like what stands before it, as in the middle of an array.
+
+    Compilers compute the address of an entry that is not the first (``handlers + 2``) as they do that of a table.
+    Like each other are words that point to code, to data, or nowhere, in entries of up to `_LARGEST_ENTRY` words.
+    """
+    pointers = program.pointers
+    leads = np.where(program.code.holds(pointers.targets) | (pointers.symbols > 0), _CODE, _DATA)
+    around = cuts[:, None] + 8 * np.arange(-_LARGEST_ENTRY, _LARGEST_ENTRY)
+    at = np.minimum(np.searchsorted(pointers.slots, around), max(0, len(pointers.slots) - 1))
+    if not len(pointers.slots):
+        return np.zeros(len(cuts), np.bool_)
+    kinds = np.where(pointers.slots[at] == around, leads[at], 0)
+    found = np.zeros(len(cuts), np.bool_)
+    for words in range(1, _LARGEST_ENTRY + 1):
+        before = kinds[:, _LARGEST_ENTRY - words : _LARGEST_ENTRY]
+        behind = kinds[:, _LARGEST_ENTRY : _LARGEST_ENTRY + words]
+        found |= (before == behind).all(axis=1) & (before == _CODE).any(axis=1)
+    return found
+
+
+def _sets(program: Program) -> Iterator[tuple[int, int]]:
+    """Where linker sets lie: things that many files put into a section, which code walks from end to end.
+
+    GNU ld and lld define ``__start_NAME`` and ``__stop_NAME`` for sections named as C names are; no symbol needs to
+    be left of them, nor to say how far the walk goes.
+    """
+    for section in program.slice.sections:
+        if _C_NAME.fullmatch(section.name) and not section.executable and section.name not in _NEVER_WALKED:
+            yield section.address, section.address + section.size
