@@ -4,15 +4,17 @@ import os
 import struct
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 import pytest
 from assembled import CODE, DATA, X86, program, segment
+from compiled import library, needs_compiler
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from binsafe.model import Section
-from binsafe.syscalls import analyse
+from binsafe.syscalls import analyse, summarise_library
 
 BUDGET = 200_000
 
@@ -176,6 +178,21 @@ def test_addresses_that_no_program_can_have(address: int):
     sections = (Section(name=".eh_frame_hdr", address=address, size=1 << 63, offset=0),)
     result = analyse(msgspec.structs.replace(base, segments=(wild,), sections=sections, entry=address))
     assert not result.complete
+
+
+@needs_compiler
+@pytest.mark.parametrize("field", ["segment", "init"])
+def test_addresses_that_no_library_can_have(field: str, tmp_path: Path):
+    source = 'const char names[] = "libgcc_s.so.1"; void entry(void) {}'
+    data = bytearray(library(tmp_path, "wild", source, "-nostdlib", "-Wl,-init,entry").read_bytes())
+    if field == "init":
+        at = next(n for n in range(0, len(data), 8) if data[n : n + 8] == struct.pack("<Q", 12) and data[n + 9])
+        data[at + 15] |= 0x80
+    else:
+        segments = (64 + 56 * n for n in range(data[56]))
+        at = next(n for n in segments if data[n : n + 8] == struct.pack("<II", 1, 5))
+        data[at + 22 : at + 24] = b"\xff\xff"
+    assert summarise_library(memoryview(bytes(data))) is not None
 
 
 def test_an_unwind_index_that_lies_about_its_length():

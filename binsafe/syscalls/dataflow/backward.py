@@ -93,6 +93,8 @@ def _jumped_between(region: Region, first: int, last: int) -> bool:
 def _lost_in_call(program: Program, place: Place, location: Location) -> Unknown | None:
     """What a call makes of a location, whether it returns or throws; None if it leaves it alone."""
     if isinstance(location, int):
+        if location < place.region.frames[place.at].get(program.machine.stack, location):
+            return Unknown("below the end of the stack, where a function that was called writes")
         given_away = place.region.is_exposed(location) or not program.keeps_over(place, location)
         return Unknown("on the stack, where a function that was called may write") if given_away else None
     preserved = location in program.machine.preserved(go=program.is_go(place.region))

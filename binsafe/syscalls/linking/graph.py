@@ -207,13 +207,14 @@ class _Builder:
 
     def _roots(self) -> Addresses:
         """All functions of Go: types name their methods by distances from the first (``abi.TextOff``)."""
-        started = np.array([*self.linking.started, *self.program.pointers.resolvers.tolist()], np.int64)
+        started = [min(address, HIGHEST_ADDRESS) for address in self.linking.started]
         slots = self.program.pointers.slots
         inside = np.zeros(len(slots), np.bool_)
         for start, end in self.linking.arrays:
             inside |= (slots >= start) & (slots < end)
         hidden = _NOTHING if self.program.go is None else np.arange(self.functions)
-        found = np.concatenate([self._node(started), self._pointee(np.flatnonzero(inside)), hidden])
+        called = np.array([*started, *self.program.pointers.resolvers.tolist()], np.int64)
+        found = np.concatenate([self._node(called), self._pointee(np.flatnonzero(inside)), hidden])
         return distinct(found[found >= 0])
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from binsafe.formats.structure import find_all, let_go
 from binsafe.model import Segment
 from binsafe.syscalls.controlflow.program import Program
+from binsafe.syscalls.decoding.code import HIGHEST_ADDRESS
 from binsafe.syscalls.glibc import ASKED_BEGIN, asks_for_names, names_asked_for, places
 from binsafe.syscalls.linking.summary import Text
 from binsafe.syscalls.machines.machine import Addresses
@@ -21,7 +22,7 @@ def texts(program: Program) -> Iterator[Text]:
     """Names of libraries; where a file looks names up by itself also those, and paths on which its functions depend."""
     asking = asks_for_names(program.slice)
     for segment in program.slice.segments:
-        if segment.writable:
+        if segment.writable or segment.address + segment.file_size > HIGHEST_ADDRESS:
             continue
         data = program.slice.data[segment.offset : segment.offset + segment.file_size]
         found = [*_library_names(data)]

@@ -43,10 +43,12 @@ def test_what_a_pointer_may_reach_is_not_known(source: str, level: str, tmp_path
         "push $39; push $163; enter $0,$0; add $8,%rsp; pop %rax",
         "movq $39,(%rsp); push $163; popq (%rsp); mov (%rsp),%rax",
         "mov $numbers,%ebx; xor %eax,%eax; xlatb",
+        "movq $39,-16(%rsp); call one; jmp two; one: push $163; pop %rcx; ret; two: mov -16(%rsp),%rax",
     ],
     ids=[
         "exchanged", "exchanged and added", "indexed", "moved by a register", "pushes of two bytes",
         "flags of two bytes", "enter", "popped into memory", "looked up by xlat",
+        "below its end over a call",
     ],
 )  # fmt: skip
 def test_the_stack_pointer_moves_in_unusual_ways(text: str, tmp_path: Path):
