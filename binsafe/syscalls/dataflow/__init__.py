@@ -3,7 +3,9 @@
 sites           byte scan for the system-call instruction, confirmed by aligned decoding
 backward        one step back: where what a register or stack slot holds came from
 returns         which functions never return: nothing comes from behind a call of them
+callees         which functions return twice, or write to their caller's frame: what lies there is not known then
 wrappers        the number, by a backward walk that leaves functions through their callers
-relayed         the number, where it is handed on in an object together with the function that reads it
+relayed         the number, where it is handed on in an object together with the function that reads it (musl)
+broadcast       the number, where it is read from an object on a caller's stack, by other threads as well (glibc)
 arguments       the same for arguments, of those calls and functions that ``decisive`` lists
 """
