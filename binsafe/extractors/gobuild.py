@@ -54,7 +54,7 @@ def _is_code(segment: Segment) -> bool:
 
 
 def _search(slice_: Slice, start: int, end: int) -> int | None:
-    found = re.compile(re.escape(_MAGIC)).finditer(slice_.data, start, min(end, len(slice_.data)))
+    found = re.compile(re.escape(_MAGIC)).finditer(slice_.data, *(min(at, len(slice_.data)) for at in (start, end)))
     return next((match.start() for match in found if (match.start() - start) % _ALIGNMENT == 0), None)
 
 

@@ -1,5 +1,6 @@
 import struct
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -67,6 +68,12 @@ def test_a_program_without_modules_still_has_a_version():
 def test_a_string_that_is_longer_than_the_file_is_not_read():
     record = inline()[:32] + varint(2**34)
     assert gobuild.read(with_section(".go.buildinfo", record)) is None
+
+
+def test_a_segment_without_bytes_may_stand_anywhere():
+    empty = minimal()
+    segment = msgspec.structs.replace(empty.segments[1], offset=1 << 63)
+    assert gobuild.read(msgspec.structs.replace(empty, segments=(segment,))) is None
 
 
 @given(st.integers(14, 120), st.binary(max_size=40))

@@ -180,7 +180,10 @@ class Incoming:
         before = self._program.region(region.start - 1)
         if before is None or before is region or not before.instructions or before.end != region.start:
             return []
-        return [Edge(Kind.ENTRY, Place(before, len(before.instructions) - 1))] if before.goes_on() else []
+        last = len(before.instructions) - 1
+        if not before.goes_on() or (before.is_padding(last) and not region.anchored):
+            return []  # parts of a very large function are gaps of their own
+        return [Edge(Kind.ENTRY, Place(before, last))]
 
 
 def crossing(program: "Program") -> Iterator[tuple[int, int]]:
