@@ -97,20 +97,7 @@ def start(
         PortTaken, NotReady: another program holds a port, the program does not listen, or it did not come up.
     """
     report = binsafe.inspect(snapshot)
-    if not report.analysed:
-        raise binsafe.NotEnforceable(
-            f"{report.artifact.name} could not be analysed: {report.findings[0].detail}", hint=report.verdict.advice
-        )
-    if report.verdict.level == "danger" and not agree(report):
-        raise binsafe.NotEnforceable(
-            f"not started: {report.verdict.advice}", hint="binsafe inspect shows what was found; --yes starts it"
-        )
-    policy = binsafe.derive(report, binsafe.load_baseline("flaky_servers"), binsafe.Request())
-    if not policy.listen_ports():
-        raise NotReady(
-            f"{report.artifact.name} cannot be the servers: nothing in it listens on a port",
-            hint=f"binsafe inspect {report.artifact.name} shows what it can do",
-        )
+    policy = _policy(report, agree)
     check_free(policy.listen_ports())
     output = Output()
     order = binsafe.Order(
@@ -134,3 +121,23 @@ def start(
         servers.stop()
         raise
     return servers
+
+
+def _policy(report: binsafe.Report, agree: Callable[[binsafe.Report], bool]) -> binsafe.Policy:
+    """What the program of this report may do, if it is one that can be started as the servers at all."""
+    name = report.artifact.name
+    if not report.analysed:
+        raise binsafe.NotEnforceable(
+            f"{name} could not be analysed: {report.findings[0].detail}", hint=report.verdict.advice
+        )
+    if report.verdict.level == "danger" and not agree(report):
+        raise binsafe.NotEnforceable(
+            f"not started: {report.verdict.advice}", hint="binsafe inspect shows what was found; --yes starts it"
+        )
+    policy = binsafe.derive(report, binsafe.load_baseline("flaky_servers"), binsafe.Request())
+    if not policy.listen_ports():
+        raise NotReady(
+            f"{name} cannot be the servers: nothing in it listens on a port",
+            hint=f"binsafe inspect {name} shows what it can do",
+        )
+    return policy

@@ -11,7 +11,8 @@
     sliding_window.py      v7  from the latest outcomes only
     blocking.py            v8  with blocks that grow
     best.py            best    our own: quality.py, rate_limits.py (with guesses.py) are what it believes of servers,
-                               prices.py what it makes of that, worths.py how it finds the largest quickly
+                               prices.py what it makes of that, worths.py how it finds the largest quickly,
+                               best_memory.py what it keeps of all that in a snapshot
     uniform.py, round_robin.py, nginx_like.py, envoy_like.py, p2c_ewma.py   baselines: what balancers do today
     kl_ucb.py, exp3.py                                   references from the literature
     knapsack.py, bwk_balanced.py, bwk_primal_dual.py     Bandits with Knapsacks, as in the paper
@@ -20,6 +21,9 @@
 ``v1`` to ``v8`` play exactly as the project they come from does, flaws included: up to ten attempts, from the fourth on
 at the server with the best observed rate, tried and rate-limited or not. The ``-fixed`` forms stop where an attempt is
 not worth its penalty and respect what was tried. That is worth more than all differences between the eight.
+
+To add one: a file with a subclass of `Strategy` (uniform.py is the shortest), and its name in ``STRATEGIES``; every
+command and test takes its names from there. ``bandit_runner simulate --strategy NAME`` tells what it is worth.
 
 >>> strategy = create("v6-fixed", arms=3, seed=1)
 >>> choice = strategy.select(now=0.0, attempt=0, tried=(), available=range(3))

@@ -9,12 +9,12 @@ import numpy as np
 
 from bandit_runner.errors import StateMismatch
 from bandit_runner.model import LimitEstimate, Outcome, Scoring
-from bandit_runner.strategies.arrivals import Arrivals
-from bandit_runner.strategies.base import STOP, Arm, Choice, Memory, Options, Seconds, Strategy, Wait
+from bandit_runner.strategies.base import STOP, Arm, Choice, Options, Strategy, Wait
+from bandit_runner.strategies.best_memory import BestMemory
 from bandit_runner.strategies.masked_thompson import MAX_PAUSE
-from bandit_runner.strategies.prices import Prices, depth, no_prices, prices
+from bandit_runner.strategies.prices import depth, no_prices, prices
 from bandit_runner.strategies.quality import STEP, Quality
-from bandit_runner.strategies.rate_limits import CERTAIN, Packed, RateLimits
+from bandit_runner.strategies.rate_limits import CERTAIN, RateLimits
 from bandit_runner.strategies.waits import MAX_WAITS, Waiting, resumed
 from bandit_runner.strategies.worths import Worths
 
@@ -34,21 +34,6 @@ RETRY_UNIT: Final = 1.0
 """Seconds. Retry-After counts whole ones, rounded up: the server may be free that much sooner."""
 LOST: Final = 10.0
 """Seconds after which an attempt that was chosen is taken for one that will never be told of."""
-
-
-class BestMemory(Memory):
-    """Counts of each arm, for people; ids that wait and that come, attempts under way; the rest for snapshots only."""
-
-    waiting: list[Waiting] = msgspec.field(default_factory=list)
-    under_way: list[list[Seconds]] = msgspec.field(default_factory=list)
-    """Of each arm, when attempts were chosen that have not come back."""
-    limits: Packed | None = None
-    quality: list[float | list[float] | None] = msgspec.field(default_factory=list)
-    opens: list[Seconds | None] = msgspec.field(default_factory=list)
-    prices: Prices | None = None
-    first_prices: Prices | None = None
-    priced_at: Seconds | None = None
-    arrivals: Arrivals = msgspec.field(default_factory=Arrivals)
 
 
 class BestOptions(Options, frozen=True):
@@ -293,19 +278,13 @@ class Best(Strategy):
 
     def _unpack(self, memory: BestMemory) -> None:
         """Go on from a snapshot's memory; ``ValueError`` if it is none, and then nothing has changed."""
-        arms = len(memory.arms)
-        if memory.limits is None or memory.prices is None or memory.first_prices is None:
-            raise ValueError("no beliefs")
-        both = (memory.prices, memory.first_prices)
-        by_arm = {len(memory.opens), len(memory.under_way), *(len(each.servers) for each in both)}
-        if by_arm != {arms} or {len(each.values) for each in both} != {depth(self.scoring) + 1}:
-            raise ValueError("not as many numbers as arms and attempts")
-        quality = Quality(arms)
+        limits, *both = memory.beliefs(attempts=depth(self.scoring))
+        quality = Quality(len(memory.arms))
         quality.unpack(memory.quality)
-        self._limits.unpack(memory.limits)
+        self._limits.unpack(limits)
         self._quality = quality
         self._opens = [-math.inf if opens is None else opens for opens in memory.opens]
-        self._prices, self._first_prices = memory.prices, memory.first_prices
+        self._prices, self._first_prices = both
         self._under_way = [len(times) for times in memory.under_way]
         self._priced_at = -np.inf if memory.priced_at is None else memory.priced_at
         self._forget_first()

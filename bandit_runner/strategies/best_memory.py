@@ -1,0 +1,43 @@
+"""What ``best`` remembers, as its snapshots hold it."""
+
+import msgspec
+
+from bandit_runner.strategies.arrivals import Arrivals
+from bandit_runner.strategies.base import Memory, Seconds
+from bandit_runner.strategies.prices import Prices
+from bandit_runner.strategies.rate_limits import Packed
+from bandit_runner.strategies.waits import Waiting
+
+
+class BestMemory(Memory):
+    """Counts of each arm, for people; ids that wait and that come, attempts under way; the rest for snapshots only.
+
+    >>> BestMemory(arms=[]).beliefs(attempts=3)
+    Traceback (most recent call last):
+    ValueError: no beliefs
+    """
+
+    waiting: list[Waiting] = msgspec.field(default_factory=list)
+    under_way: list[list[Seconds]] = msgspec.field(default_factory=list)
+    """Of each arm, when attempts were chosen that have not come back."""
+    limits: Packed | None = None
+    quality: list[float | list[float] | None] = msgspec.field(default_factory=list)
+    opens: list[Seconds | None] = msgspec.field(default_factory=list)
+    prices: Prices | None = None
+    first_prices: Prices | None = None
+    priced_at: Seconds | None = None
+    arrivals: Arrivals = msgspec.field(default_factory=Arrivals)
+
+    def beliefs(self, *, attempts: int) -> tuple[Packed, Prices, Prices]:
+        """A snapshot's beliefs of rate limits and its prices, of all and of first attempts.
+
+        Raises:
+            ValueError: it has none, or they are not for this many arms and for ``attempts`` attempts of an id.
+        """
+        if self.limits is None or self.prices is None or self.first_prices is None:
+            raise ValueError("no beliefs")
+        both = (self.prices, self.first_prices)
+        by_arm = {len(self.opens), len(self.under_way), *(len(each.servers) for each in both)}
+        if by_arm != {len(self.arms)} or {len(each.values) for each in both} != {attempts + 1}:
+            raise ValueError("not as many numbers as arms and attempts")
+        return self.limits, *both
