@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from bandit_runner.errors import StoreUnusable
 from bandit_runner.runs import Store
 
 pytestmark = [
@@ -98,8 +99,11 @@ def test_a_store_that_cannot_be_used_stops_nothing(tmp_path: Path):
 def _stored(path: Path) -> int:
     if not path.exists():
         return 0
-    with Store.open(path) as store:
-        return sum(run.tally.requests for run in store.runs())
+    try:
+        with Store.open(path) as store:
+            return sum(run.tally.requests for run in store.runs())
+    except StoreUnusable:  # its tables are being made
+        return 0
 
 
 @contextmanager

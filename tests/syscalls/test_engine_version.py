@@ -1,13 +1,11 @@
 """What was found by one version of the analysis is not taken for what another one finds."""
 
-import os
 import shutil
 from pathlib import Path
 
 import pytest
 
 from binsafe import syscalls
-from binsafe.cli import remembered
 
 PACKAGE = Path(syscalls.__file__).parents[1]
 
@@ -24,13 +22,3 @@ def test_a_change_in_any_module_changes_the_version(
     with (tmp_path / changed).open("a") as file:
         file.write("# changed\n")
     assert version() != before
-
-
-def test_policies_are_remembered_for_the_modules_that_made_them(tmp_path: Path) -> None:
-    inner = tmp_path / "syscalls" / "dataflow" / "wrappers.py"
-    inner.parent.mkdir(parents=True)
-    inner.touch()
-    before = list(remembered._modified(str(tmp_path), ("syscalls",)))
-    os.utime(inner, ns=(1, 1))
-    assert len(before) == 1
-    assert list(remembered._modified(str(tmp_path), ("syscalls",))) != before

@@ -175,7 +175,7 @@ class Answerer:
                 missed.path,
                 operation="write" if missed.writes else "read",
                 result=errno.EACCES,
-                expected=missed.expected,
+                expected=lookups.is_usual(missed, kind),
                 grant=self._watch.wanted(missed, opened=kind.flags is not None),
             )
 

@@ -84,7 +84,7 @@ def _public_folders(layout: Layout) -> list[str]:
 
 
 def _lookups(layout: Layout, policy: Policy, *, walks: bool, left: str) -> "Lookups":
-    from binsafe.sandbox.linux.lookups import MAX_LOOKUPS, MAX_OF_A_WALKER, Lookups
+    from binsafe.sandbox.linux.lookups import Lookups
 
     devices = {kind: {g.object for g in policy.of(kind)}.intersection(DEVICES) for kind in ("read", "write")}
     return Lookups(
@@ -93,6 +93,6 @@ def _lookups(layout: Layout, policy: Policy, *, walks: bool, left: str) -> "Look
         writable=[*(path for path, _ in layout.scratch), *devices["write"], *granted_paths(policy, "write")],
         public=_public_folders(layout) if os.geteuid() == 0 else (),
         present=[*(piece.path for piece in layout.pieces), *(path for path, _ in layout.links)],
-        most=MAX_OF_A_WALKER if walks else MAX_LOOKUPS,
+        walks=walks,
         left=left,
     )

@@ -106,18 +106,20 @@ class Lookups:
         present: Iterable[str],
         public: Iterable[str] = (),
         refuses: bool = False,
-        most: int = MAX_LOOKUPS,
+        walks: bool = False,
         left: str = "",
     ) -> None:
         """``merged`` are the root's links, ``readable`` and ``writable`` granted files and folders.
 
         ``present`` are single paths that are there; ``public`` those granted folders in which files keep their owners,
         because everybody may read them: what their owner alone may read there, a program that root has started may
-        not. ``refuses`` says that nothing else can be seen (see above). ``left`` is the folder that its user started it
-        in, where that is not there inside: it starts in / instead, and what it names from there was meant from here.
+        not. ``refuses`` says that nothing else can be seen (see above), ``walks`` that whole folders were given.
+        ``left`` is the folder that its user started it in, where that is not there inside: it starts in / instead, and
+        what it names from there was meant from here.
         """
         self.refuses = refuses
-        self._most = most
+        self._walks = walks
+        self._most = MAX_OF_A_WALKER if walks else MAX_LOOKUPS
         self._left = left
         self._merged = merged
         self._readable = tuple(readable)
@@ -176,6 +178,12 @@ class Lookups:
         if stays and len(self._known) < MAX_LOOKUPS:
             self._known[key] = missed
         return missed
+
+    def is_usual(self, missed: Miss, kind: PathCall) -> bool:
+        """Whether programs do without it. Those that go through folders look at much; a shell looks for programs."""
+        if missed.expected or not (self._walks and kind.looks):
+            return missed.expected
+        return not (os.path.isfile(missed.path) and os.access(missed.path, os.X_OK))
 
     @property
     def _tired(self) -> bool:

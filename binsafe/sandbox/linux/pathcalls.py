@@ -27,6 +27,8 @@ class PathCall(NamedTuple):
     """The argument with the place for what a link says; that with its size follows."""
     makes: bool = False
     """Whether it only makes what is not there: where something is, it fails for everybody (mkdir -p counts on it)."""
+    looks: bool = False
+    """Whether it only asks what is there."""
 
 
 PATH_CALLS: Final[Mapping[str, PathCall]] = {
@@ -34,10 +36,10 @@ PATH_CALLS: Final[Mapping[str, PathCall]] = {
     "openat": PathCall(1, 0, flags=2, mode=3),
     "openat2": PathCall(1, 0),
     "creat": PathCall(0, writes=True, mode=1),
-    "stat": PathCall(0),
-    "lstat": PathCall(0),
-    "newfstatat": PathCall(1, 0),
-    "statx": PathCall(1, 0),
+    "stat": PathCall(0, looks=True),
+    "lstat": PathCall(0, looks=True),
+    "newfstatat": PathCall(1, 0, looks=True),
+    "statx": PathCall(1, 0, looks=True),
     "access": PathCall(0, asks=1),
     "faccessat": PathCall(1, 0, asks=2),
     "faccessat2": PathCall(1, 0, asks=2),
