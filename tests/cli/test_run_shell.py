@@ -195,6 +195,17 @@ def test_what_a_shell_does_not_find_is_named_also_where_a_folder_is_granted():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a hint of Linux's supervisor")
+@pytest.mark.parametrize(("target", "told"), [("/etc/debian_version", 0), ("/usr/bin/sort", 1)])
+def test_of_what_it_merely_looks_at_beside_a_granted_folder_programs_are_told(target: str, told: int):
+    """Debian's Python looks where its sitecustomize.py leads to, outside of the folder with its modules."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
+        Path(name).chmod(0o755)
+        Path(name, "link").symlink_to(target)
+        done = script(f"test -e {name}/link", "--read", name)
+    assert done.stderr.count(f"read {target} denied") == told
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a hint of Linux's supervisor")
 def test_names_are_meant_from_the_folder_that_it_was_started_in(monkeypatch: pytest.MonkeyPatch):
     """It starts in / where that folder is not granted: a file of the user's was not found, and nobody said why."""
     with tempfile.TemporaryDirectory(dir="/var/tmp") as name:

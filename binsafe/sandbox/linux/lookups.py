@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 from binsafe.model.violation import UNGRANTABLE
+from binsafe.sandbox.linux.expected import is_expected
 from binsafe.sandbox.linux.layout import canonical, inside, is_ones_own
 from binsafe.sandbox.linux.notifications import Call, Listener
 from binsafe.sandbox.linux.owned import as_self
@@ -27,47 +28,6 @@ MAX_OF_A_WALKER: Final = 4_000
 """... where whole folders were granted: enough for what it looks for at its start."""
 
 _AT_FDCWD: Final = -100 & 0xFFFF_FFFF
-
-_OWN: Final = (
-    "auxv cgroup comm coredump_filter cpuset exe fd limits maps mountinfo mounts oom_score_adj smaps stat statm status "
-    "task"
-)
-_MACHINE: Final = "cgroups cpuinfo filesystems meminfo mounts stat uptime version"
-_KERNEL: Final = "cap_last_cap ngroups_max osrelease pid_max random/boot_id random/uuid rtsig-max threads-max"
-_EXPECTED_FILES: Final = frozenset(
-    {
-        *("/", "/etc", "/usr", "/dev", "/dev/tty", "/proc/self", "/selinux"),
-        *(f"/proc/self/{name}" for name in _OWN.split()),
-        *(f"/proc/sys/kernel/{name}" for name in _KERNEL.split()),
-        *(f"/proc/{name}" for name in _MACHINE.split()),
-        *("/proc/self/attr/current", "/proc/version_signature"),
-        *("/proc/sys/vm/overcommit_memory", "/proc/sys/vm/max_map_count", "/proc/sys/vm/nr_hugepages"),
-        *("/proc/sys/net/core/somaxconn", "/proc/sys/crypto/fips_enabled", "/proc/net/if_inet6", "/proc/driver"),
-        *("/etc/mtab", "/etc/hosts.allow", "/etc/hosts.deny", "/proc/self/loginuid"),
-        *("/etc/ld.so.cache", "/etc/ld.so.preload", "/etc/localtime", "/etc/resolv.conf", "/etc/gai.conf"),
-        *("/etc/ssl/openssl.cnf", "/usr/lib/ssl/openssl.cnf"),
-    }
-)
-_EXPECTED_FOLDERS: Final = (
-    "/sys/fs/cgroup",
-    "/sys/kernel/mm",
-    "/sys/devices/system",
-    "/etc/selinux",
-    "/etc/terminfo",
-    "/usr/lib/locale",
-    "/usr/share/locale",
-    "/usr/lib/x86_64-linux-gnu/gconv",
-    "/usr/lib/aarch64-linux-gnu/gconv",
-    "/run/nscd",
-    "/var/run/nscd",
-)
-"""What C libraries and language runtimes look at on their way and do without: by whole names, no prefixes of names, so
-that a hostile program's own look-ups do not pass for them."""
-
-
-def _is_expected(path: str) -> bool:
-    return path in _EXPECTED_FILES or any(inside(path, folder) for folder in _EXPECTED_FOLDERS)
-
 
 _OF_A_PROCESS: Final = re.compile(r"/proc/\d")
 """What is another file for each process, or of another process tomorrow, cannot be granted by itself."""
@@ -198,7 +158,7 @@ class Lookups:
         Files as private keys are given where they are named themselves.
         """
         if path in self._on_the_way and not self.refuses and not self._is_readable(path):
-            return Miss(path, _option(path, writes=False), _is_expected(path), there=True)
+            return Miss(path, _option(path, writes=False), is_expected(path), there=True)
         if path in self._readable or not any(inside(path, folder) for folder in self._public):
             return None
         try:
@@ -256,7 +216,7 @@ class Lookups:
                 return None
         folder = posixpath.dirname(path)
         there = may_exist(path) or (writes and may_exist(folder))
-        expected = _is_expected(path) and (not writes or inside(path, "/proc/self"))
+        expected = is_expected(path) and (not writes or inside(path, "/proc/self"))
         if writes and path.startswith("/dev/"):
             expected = path in ("/dev/tty", "/dev/console")  # where syslog(3) says what it cannot say elsewhere
         return Miss(path, _option(path, writes=writes), expected, there)

@@ -1,0 +1,45 @@
+"""Files that C libraries and language runtimes look for on their way, and do without where they are not there."""
+
+from typing import Final
+
+from binsafe.sandbox.linux.layout import inside
+
+_OWN: Final = (
+    "auxv cgroup comm coredump_filter cpuset exe fd limits maps mountinfo mounts oom_score_adj smaps stat statm status "
+    "task"
+)
+_MACHINE: Final = "cgroups cpuinfo filesystems meminfo mounts stat uptime version"
+_KERNEL: Final = "cap_last_cap ngroups_max osrelease pid_max random/boot_id random/uuid rtsig-max threads-max"
+_EXPECTED_FILES: Final = frozenset(
+    {
+        *("/", "/etc", "/usr", "/dev", "/dev/tty", "/proc/self", "/selinux"),
+        *(f"/proc/self/{name}" for name in _OWN.split()),
+        *(f"/proc/sys/kernel/{name}" for name in _KERNEL.split()),
+        *(f"/proc/{name}" for name in _MACHINE.split()),
+        *("/proc/self/attr/current", "/proc/version_signature"),
+        *("/proc/sys/vm/overcommit_memory", "/proc/sys/vm/max_map_count", "/proc/sys/vm/nr_hugepages"),
+        *("/proc/sys/net/core/somaxconn", "/proc/sys/crypto/fips_enabled", "/proc/net/if_inet6", "/proc/driver"),
+        *("/etc/mtab", "/etc/hosts.allow", "/etc/hosts.deny", "/proc/self/loginuid"),
+        *("/etc/ld.so.cache", "/etc/ld.so.preload", "/etc/localtime", "/etc/resolv.conf", "/etc/gai.conf"),
+        *("/etc/ssl/openssl.cnf", "/usr/lib/ssl/openssl.cnf"),
+    }
+)
+_EXPECTED_FOLDERS: Final = (
+    "/sys/fs/cgroup",
+    "/sys/kernel/mm",
+    "/sys/devices/system",
+    "/etc/selinux",
+    "/etc/terminfo",
+    "/usr/lib/locale",
+    "/usr/share/locale",
+    "/usr/lib/x86_64-linux-gnu/gconv",
+    "/usr/lib/aarch64-linux-gnu/gconv",
+    "/run/nscd",
+    "/var/run/nscd",
+)
+"""All by whole names, no prefixes of names, so that a hostile program's own look-ups do not pass for them."""
+
+
+def is_expected(path: str) -> bool:
+    """Whether a plain, absolute path is one of these."""
+    return path in _EXPECTED_FILES or any(inside(path, folder) for folder in _EXPECTED_FOLDERS)
