@@ -165,9 +165,12 @@ class Region:
         return tuple(sorted({slot for slot in (*found, *forgotten) if slot is not None}))
 
     def is_exposed(self, slot: int) -> bool:
-        """Whether a stack slot may lie in such an object; none extends over the return address."""
-        first = 0 if slot < 0 else bisect_left(self.exposed, 0)
-        return first < len(self.exposed) and self.exposed[first] <= slot
+        """Whether a stack slot may lie in such an object: one is reached from either end (compilers count downwards).
+
+        None extends over the return address.
+        """
+        below = bisect_left(self.exposed, 0)
+        return below > 0 if slot < 0 else below < len(self.exposed)
 
     def is_unreachable(self, index: int) -> bool:
         """Whether nothing leads to an instruction, and it is padding between basic blocks or stands behind a trap.

@@ -294,7 +294,8 @@ def test_an_import_counts_as_called_where_it_is_not_seen_who_calls_it(tmp_path: 
     source = """
     int main(void) {
         int result;
-        __asm__("lea _GLOBAL_OFFSET_TABLE_(%%rip), %%rcx; movabs $swapoff@PLTOFF, %%rax; add %%rcx, %%rax; call *%%rax"
+        __asm__("lea 64+_GLOBAL_OFFSET_TABLE_(%%rip), %%rcx; movabs $swapoff@PLTOFF, %%rax; "
+                "lea -64(%%rcx,%%rax), %%rax; call *%%rax"
                 : "=a"(result) : : "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "memory");
         return result;
     }
