@@ -90,8 +90,10 @@ def _behind_unknown(program: Program, address: int) -> Iterator[int]:
         led_to = not at or region.falls_through(at - 1) or at in region.jumps_to
         if not led_to or region.leaving(at) is not Flow.UNKNOWN:
             continue
+        first = region.instructions.addresses[at] + 1
+        if program.machine.undefined.issuperset(program.code.read(first - 1, first)):
+            continue
         if program.is_known(region.start) or _is_sensible(program, region, at - _AROUND, at):
-            first = region.instructions.addresses[at] + 1
             yield from range(first, min(first + LONGEST, address + 1))
 
 

@@ -36,6 +36,7 @@ class Arm64:
     nonsense = frozenset({JUNK, "udf", "hvc", "smc", "eret", "dcps1", "dcps2", "dcps3", "drps"})
     compare = "cmn"
     prefixes = frozenset[int]()
+    undefined = frozenset[int]()  # words are: permanently, by `udf`, or until somebody needs them
     stack = "sp"
     call_shift = 0
     names_absolutely = False  # an instruction has 4 bytes

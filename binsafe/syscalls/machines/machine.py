@@ -178,6 +178,8 @@ class Machine(Protocol):
     """The mnemonic of the instructions for which `compared_with` has an answer."""
     prefixes: frozenset[int]
     """Bytes that may stand before the opcode of a branch."""
+    undefined: frozenset[int]
+    """First bytes of what is no instruction, nor will be: the processor stops there."""
     stack: str
     """The stack pointer."""
     call_shift: int

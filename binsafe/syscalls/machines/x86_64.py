@@ -18,6 +18,8 @@ _NONSENSE = (
     f"{JUNK} in out insb insd outsb outsd hlt cli sti iretd iretq int int1 retf retfq enter ljmp lcall std cmc "
     "fbld fbstp fisttp sysexit sysenter sysret rsm wrmsr rdmsr invd clts lahf sahf loope loopne xlatb salc"
 )
+_UNDEFINED = frozenset(bytes.fromhex("06 07 0e 16 17 1e 1f 27 2f 37 3f 60 61 82 9a ce d4 ea"))
+"""Opcodes of 32-bit programs alone that nothing has taken over since (SDM volume 2, table A-2: those with "i64")."""
 _PRESERVED = frozenset({"rbx", "rbp", "r12", "r13", "r14", "r15"})
 _PRESERVED_BY_GO = frozenset({"rbp"})
 
@@ -36,6 +38,7 @@ class X86_64:  # noqa: N801 - the processor's own name
     nonsense = frozenset(_NONSENSE.split())
     compare = "cmp"
     prefixes = scans.PREFIXES
+    undefined = _UNDEFINED
     stack = "rsp"
     call_shift = 8
     names_absolutely = True  # ``mov r32, imm32`` and its like, in programs that are linked below 4 GiB

@@ -48,6 +48,12 @@ def test_a_site_behind_an_instruction_that_is_not_known_is_reported(unknown: str
     assert reason in {gap.reason for gap in found.unresolved}
 
 
+def test_nothing_is_behind_what_will_never_be_an_instruction(tmp_path: Path):
+    """A table before each function of Haskell's, and a store of an address that ends with ``0f 05``."""
+    table = "jmp *%rax; xchg %ax,%ax; .quad 2; .byte 0x1e,0,0,0,0xd0,0x97,0x67,1; movq $0x2050f68,0(%rbp); jmp *%rax"
+    assert not [gap for gap in calls(bare(tmp_path, f"{table}; {_EXIT}")).unresolved if "not known" in gap.reason]
+
+
 def test_a_site_in_the_middle_of_an_instruction_that_nothing_leads_to_is_none(tmp_path: Path):
     assert calls(bare(tmp_path, f"jmp 1f; {_INSIDE}; 1: {_EXIT}")).complete
 
