@@ -34,6 +34,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             UsageError: an object is not what its option takes.
         """
+        for name, value in dict(self.environment).items():  # of several for one name the last, before what packs give
+            yield named_grant("environment", name, value, reason=f"--env {name}", option="--env")
         yield from self.packs
         for name in self.connect:
             reason = f"--connect {name}: data can leave through it"
@@ -45,12 +47,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         if self.scratch is not None:
             reason = "--scratch: a folder for temporary files, which stay"
             yield named_grant("write", self.scratch, reason=reason, option="--scratch")
-            if TEMPORARY not in dict(self.environment):
-                yield named_grant("environment", TEMPORARY, self.scratch, reason=reason, option="--scratch")
+            yield named_grant("environment", TEMPORARY, self.scratch, reason=reason, option="--scratch")
         for path in self.execute:
             yield named_grant("execute", path, reason=f"--exec {path}", option="--exec")
-        for name, value in self.environment:
-            yield named_grant("environment", name, value, reason=f"--env {name}", option="--env")
 
 
 def named_grant(kind: GrantKind, name: str, access: str = "", *, reason: str, option: str) -> Grant:

@@ -7,7 +7,7 @@ from made_reports import make_report, make_slice, network, syscalls
 
 from binsafe import baselines
 from binsafe.errors import NotAnalysable, UsageError
-from binsafe.model import ArgumentValues, Library, ResolvedLibrary
+from binsafe.model import ArgumentValues, Grant, Library, ResolvedLibrary
 from binsafe.policy import Request, derive, read_policy
 from binsafe.policy.conditions import holds
 from binsafe.policy.parsing import parse
@@ -46,6 +46,14 @@ def test_ports_for_a_baseline_that_lets_nobody_listen():
     with pytest.raises(UsageError, match="lets no program listen") as caught:
         policy_of(Request(ports=(80,)), baseline=baselines.load("cli_tool"))
     assert "network_server" in caught.value.hint
+
+
+def test_a_variable_has_the_value_that_was_given_last_and_not_a_packs():
+    pack = (Grant(kind="environment", object="LANG", access="C.UTF-8", reason="a pack"),)
+    given = (("LANG", "de_DE"), ("LANG", "fr_FR"), ("TMPDIR", "/data"))
+    policy = policy_of(Request(environment=given, packs=pack, scratch="/out"))
+    values = [(grant.object, grant.access) for grant in policy.of("environment") if grant.object in dict(given)]
+    assert sorted(values) == [("LANG", "fr_FR"), ("TMPDIR", "/data")]
 
 
 def test_the_command_line_goes_before_the_baseline():
