@@ -22,9 +22,9 @@ RUN_SECONDS = 15
 """A run that has not ended then is killed: what it did until then counts."""
 READY_SECONDS = 20
 SETTLE_SECONDS = 0.3
+"""Time for a program that has just started to handle signals, where outcomes are compared."""
 PAUSE_SECONDS, ANSWER_SECONDS = 0.5, 3
 """What is waited for an answer between two messages, and to the last one: also a busy machine answers by then."""
-"""Time for a program that has just started to handle signals, where outcomes are compared."""
 SANDBOXED_SECONDS = 90
 """The same in the sandbox: each new set of grants is a new policy, for which the program is inspected."""
 
