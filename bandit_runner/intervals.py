@@ -52,6 +52,13 @@ def estimate(values: Sequence[float]) -> Estimate:
     return Estimate(mean=mean, low=mean - half, high=mean + half, deviation=deviation, runs=len(values))
 
 
+def clipped(found: Estimate, least: float, most: float) -> Estimate:
+    """The same without ends that the mean cannot have: Student's interval knows no bounds."""
+    if found.low is None or found.high is None:
+        return found
+    return msgspec.structs.replace(found, low=max(least, found.low), high=min(most, found.high))
+
+
 def difference(first: Sequence[float], second: Sequence[float]) -> Difference:
     """What pairs say of two strategies; ``first[i]`` and ``second[i]`` met the same servers.
 

@@ -241,7 +241,7 @@ def score_interval(records: Sequence[RequestRecord], scoring: Scoring) -> tuple[
 
 
 def interval_of_points(points: Mapping[float, int]) -> tuple[float | Unknown, float | Unknown]:
-    """The same interval, of how many ids brought so many points each."""
+    """The same interval, of how many ids brought so many points each; it ends where no id could bring less, or more."""
     count = sum(points.values())
     if not count:
         return UNKNOWN, UNKNOWN
@@ -250,7 +250,13 @@ def interval_of_points(points: Mapping[float, int]) -> tuple[float | Unknown, fl
     variance = math.fsum((point - centre) ** 2 * times for point, times in padded.items()) / padded.total()
     half = Z_95 * math.sqrt(variance / padded.total())
     total = math.fsum(point * times for point, times in points.items())
-    return min(total, count * (centre - half)), max(total, min(float(count), count * (centre + half)))
+    low, high = max(count * least_points(points), count * (centre - half)), min(float(count), count * (centre + half))
+    return min(total, low), max(total, high)
+
+
+def least_points(points: Mapping[float, int]) -> float:
+    """The fewest points that an id can be expected to bring, where ids brought these: 0, or less where one did."""
+    return min([0.0, *(point for point, times in points.items() if times)])
 
 
 def nearest_rank(values: Sequence[float], percent: float) -> float | Unknown:

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from bandit_runner.intervals import Difference, Estimate, difference, estimate
-from bandit_runner.model import UNKNOWN, WITHIN, ResultRow, Scoring, Unknown, interval_of_points
+from bandit_runner.intervals import Difference, Estimate, clipped, difference, estimate
+from bandit_runner.model import UNKNOWN, WITHIN, ResultRow, Scoring, Unknown, interval_of_points, least_points
 from bandit_runner.runs.records import Run
 from bandit_runner.runs.tally import Tally
 
@@ -117,14 +117,16 @@ def _estimate(runs: Sequence[Run], whole: Tally, scoring: Scoring) -> Estimate:
 
     Between runs the servers' rates change, too, so the interval is that of a ratio over runs (Cochran, Sampling
     Techniques, 2.11), but never narrower than what chance does to that many ids: two runs that happen to agree are not
-    certain. Nothing is above 100.
+    certain. It ends at 100, and at 0 where no id brought less.
     """
     mean, usual = per_100(whole, scoring), whole.requests / len(runs)
     off = [PER * (run.tally.score(scoring) - run.tally.requests * mean / PER) / usual for run in runs]
     between = estimate([mean + value for value in off])
-    low, high = (_scaled(end, PER / whole.requests) for end in interval_of_points(whole.points(scoring)))
+    points = whole.points(scoring)
+    low, high = (_scaled(end, PER / whole.requests) for end in interval_of_points(points))
     ends = [end for end in (low, high, between.low, between.high) if end is not None]
-    return msgspec.structs.replace(between, mean=mean, low=min(ends), high=min(float(PER), max(ends)))
+    widest = msgspec.structs.replace(between, mean=mean, low=min(ends), high=max(ends))
+    return clipped(widest, PER * least_points(points), PER)
 
 
 def _versus(runs: Sequence[Run], best: Sequence[Run], scoring: Scoring) -> Difference | None:

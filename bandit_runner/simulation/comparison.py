@@ -23,6 +23,12 @@ def scores(tallies: Sequence[Tally]) -> list[float]:
     return [tally.score * PER / tally.requests for tally in tallies]
 
 
+def estimate(tallies: Sequence[Tally]) -> intervals.Estimate:
+    """Points per 100 ids, with ends that can be: 100, and 0 where no attempt cost anything."""
+    least = -math.inf if any(tally.extra_attempts for tally in tallies) else 0.0
+    return intervals.clipped(intervals.estimate(scores(tallies)), least, PER)
+
+
 def difference(first: Sequence[Tally], second: Sequence[Tally]) -> intervals.Difference:
     """By how many points per 100 ids the first beats the second; both played the same seeds in the same order."""
     return intervals.difference(scores(first), scores(second))
@@ -52,8 +58,8 @@ def sequential_half_width(deviation: float, runs: int) -> float:
 
 def row(strategy: str, scenario: str, tallies: Sequence[Tally], best: Sequence[Tally] | None) -> ResultRow:
     """All runs of one strategy on one scenario, as totals; ``best`` are the clairvoyant's runs of the same seeds."""
-    points = [tally.score for tally in tallies]
-    total, found = sum(points), intervals.estimate(points)
+    total, requests = sum(tally.score for tally in tallies), sum(tally.requests for tally in tallies)
+    found, scale = estimate(tallies), requests / PER
     latencies = Counter[int]()
     for tally in tallies:
         latencies.update(tally.latencies)
@@ -61,14 +67,14 @@ def row(strategy: str, scenario: str, tallies: Sequence[Tally], best: Sequence[T
         strategy=strategy,
         scenario=scenario,
         runs=found.runs,
-        requests=sum(tally.requests for tally in tallies),
+        requests=requests,
         accepted=sum(tally.accepted for tally in tallies),
         accepted_within_3=sum(tally.accepted_within_3 for tally in tallies),
         extra_attempts=sum(tally.extra_attempts for tally in tallies),
         rate_limited=sum(tally.rate_limited for tally in tallies),
         score=total,
-        ci_low=UNKNOWN if found.low is None else found.low * found.runs,
-        ci_high=UNKNOWN if found.high is None else found.high * found.runs,
+        ci_low=UNKNOWN if found.low is None else found.low * scale,
+        ci_high=UNKNOWN if found.high is None else found.high * scale,
         p50_ms=_percentile(latencies, 50),
         p99_ms=_percentile(latencies, 99),
         regret=UNKNOWN if best is None else math.fsum(tally.score for tally in best) - total,

@@ -11,9 +11,9 @@ from typing import Final
 
 import msgspec
 
-from bandit_runner.intervals import Difference, Estimate, estimate
+from bandit_runner.intervals import Difference, Estimate
 from bandit_runner.model import RESULTS_SCHEMA, ResultRow
-from bandit_runner.simulation.comparison import difference, row, scores
+from bandit_runner.simulation.comparison import difference, estimate, row, scores
 from bandit_runner.simulation.experiment import CLAIRVOYANT, Experiment, Tallies
 from bandit_runner.simulation.scenario import Scenario, load
 from bandit_runner.tables import Column, number, table
@@ -74,7 +74,7 @@ def _ranked(experiment: Experiment, tallies: Tallies, scenario: str) -> list[Ran
     return [
         Ranked(
             **msgspec.structs.asdict(row(name, scenario, tallies[scenario, name], tallies[scenario, CLAIRVOYANT])),
-            per_100=estimate(points[name]),
+            per_100=estimate(tallies[scenario, name]),
             places=_places(tallies, scenario, name, experiment.strategies),
             versus_blog=None
             if pick in (None, name)

@@ -184,3 +184,10 @@ def test_the_picture_of_the_errors_shows_all_of_them():
     drawn = set(re.findall(r"[├└]── (\w+)", str(errors.__doc__)))
     source = Path(str(errors.__file__)).read_text(encoding="utf-8")
     assert drawn | {BanditError.__name__} == set(re.findall(r"^class (\w+)", source, re.MULTILINE))
+
+
+def test_the_interval_ends_where_no_id_could_bring_less():
+    assert score_interval([record(ERROR)], STATEMENT)[0] == 0.0
+    assert score_interval([record(OK)], STATEMENT)[1] == 1.0
+    costly = [record(*[ERROR] * 5)] * 3
+    assert score_interval(costly, STATEMENT)[0] == pytest.approx(-6.0)

@@ -2,9 +2,9 @@ import random
 
 import msgspec
 import pytest
-from played import many, started
+from played import many, request, started
 
-from bandit_runner.model import SCORINGS, UNKNOWN, result_row
+from bandit_runner.model import SCORINGS, UNKNOWN, Outcome, result_row
 from bandit_runner.runs import Run, Tally
 from bandit_runner.runs.comparison import compare, verdict
 
@@ -39,6 +39,17 @@ def test_two_runs_that_agree_are_not_certain():
     (longer,) = compare([run(1, rate=1.0, ids=200)], STATEMENT)
     assert (row.per_100.low, row.per_100.high) == (longer.per_100.low, 100)
     assert row.per_100.low < 99
+
+
+def test_an_interval_of_few_runs_ends_where_no_id_could_bring_less():
+    stop = [request(*[Outcome.ERROR] * 3), request(Outcome.OK)]
+    runs = [
+        msgspec.structs.replace(run(number), tally=Tally().adding([stop[number]] * 20 + stop * 40)) for number in (0, 1)
+    ]
+    (row,) = compare(runs, STATEMENT)
+    assert (row.per_100.low, row.ci_low) == (0.0, 0.0)
+    (costly,) = compare([run(1, rate=0.1), run(2, rate=0.3)], STATEMENT)
+    assert costly.per_100.low < costly.per_100.mean < 0
 
 
 def test_the_best_of_each_tier_stands_first_and_is_marked():

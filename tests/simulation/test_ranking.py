@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 from bandit_runner.simulation import Experiment, play_all
+from bandit_runner.simulation.comparison import row
 from bandit_runner.simulation.experiment import CLAIRVOYANT
 from bandit_runner.simulation.play import Tally
 from bandit_runner.simulation.ranking import EIGHT, blog_scenarios, ranking, to_text
@@ -31,6 +32,16 @@ def ranked():
     tallies = {("T1", name): [tally(score) for score in scores] for name, scores in SCORES.items()}
     tallies["T1", CLAIRVOYANT] = [tally(100.0)] * 4
     return ranking(experiment, tallies)
+
+
+def test_an_interval_of_few_runs_ends_where_scores_do():
+    scenario = blog_scenarios()[0]
+    experiment = Experiment(strategies=("best",), scenarios=(scenario,), runs=2, requests=100)
+    tallies = {("T1", "best"): [tally(99.0), tally(100.0)], ("T1", CLAIRVOYANT): [tally(3.0), tally(20.0)]}
+    (found,) = ranking(experiment, tallies).rows
+    assert found.per_100.high == 100.0
+    assert found.ci_high == found.requests == 200
+    assert row("clairvoyant", "T1", tallies["T1", CLAIRVOYANT], None).ci_low == 0.0
 
 
 def test_places_are_what_paired_differences_leave_open():
