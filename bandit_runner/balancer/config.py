@@ -93,8 +93,10 @@ def validate(config: BalancerConfig) -> None:
         fine = TIER_NAME.fullmatch(tier.name) and tier.name not in RESERVED
         _require(bool(fine), f"{tier.name!r} cannot name a tier", "use letters, digits, '.', '_' and '-'")
         _require(bool(tier.upstreams), f"{tier.name} has no upstream", "name at least one, as HOST:PORT")
-        for address in tier.upstreams:
+        for number, address in enumerate(tier.upstreams):
             _require(_is_address(address), f"{address!r} is no upstream", "a host (name or IP) and a port, 1 to 65535")
+            twice = address in tier.upstreams[:number]
+            _require(not twice, f"{host_port(address)} is named twice", "name each server once: it is one arm")
     for group in (config.timeouts, config.limits):
         for name, value in msgspec.structs.asdict(group).items():
             what = f"{type(group).__name__.lower()}.{name}"

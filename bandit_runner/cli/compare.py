@@ -43,7 +43,8 @@ def command(
     """Compare the strategies of all stored runs, tier by tier, the best first.
 
     Scores are per 100 ids with 95% intervals. Strategies that met the same servers (one session) are compared there;
-    where that does not tell one from the best, the table says how many more runs probably would.
+    where that does not tell one from the best, the table says how many more runs probably would. The balancer's p50 and
+    p99 are its own time for an id; what start prints is what the client saw, from the moment that an id was due.
     """
     from bandit_runner.errors import UsageError
     from bandit_runner.runs import Store
@@ -67,10 +68,11 @@ def _chosen_runs(store: "Store", sessions: tuple[str, ...], tier: str | None) ->
     from bandit_runner.errors import UsageError
 
     known = {session.id for session in store.sessions()}
-    for name in sessions:
+    named = dict.fromkeys(sessions)
+    for name in named:
         if name not in known:
             raise UsageError(f"there is no session {name!r}", hint="bandit_runner compare --sessions lists them")
-    runs = [run for name in sessions for run in store.runs(name)] if sessions else store.runs()
+    runs = [run for name in named for run in store.runs(name)] if named else store.runs()
     return [run for run in runs if tier in (None, run.start.tier)]
 
 

@@ -185,7 +185,7 @@ class Board:
     def comparison(self, scoring: Scoring, sessions: tuple[str, ...] = ()) -> tuple[ComparedRow, ...]:
         """All runs, or those of some sessions, compared."""
         store = self._opened()
-        runs = [run for name in sessions for run in store.runs(name)] if sessions else store.runs()
+        runs = [run for name in dict.fromkeys(sessions) for run in store.runs(name)] if sessions else store.runs()
         return compare(runs, scoring)
 
     def _opened(self) -> Store:

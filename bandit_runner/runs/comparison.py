@@ -19,7 +19,8 @@ class ComparedRow(ResultRow, frozen=True, kw_only=True):
     """One strategy on one tier over all runs; the fields of :class:`ResultRow` are totals, ``per_100`` is the score.
 
     ``versus_best`` is this strategy minus the tier's best over the sessions that played both; None for the best itself
-    and where no session did.
+    and where no session did. ``p50_ms`` and ``p99_ms`` are the balancer's own time for an id, without its way to the
+    client and back: that is what is stored.
     """
 
     attempts: int

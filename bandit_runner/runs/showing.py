@@ -36,8 +36,8 @@ COLUMNS: Final[tuple[Column[ComparedRow], ...]] = (
     Column("within 3", lambda row: f"{100 * row.accepted_within_3 / row.requests:.1f}%"),
     Column("extra", lambda row: f"{row.extra_attempts:,}"),
     Column("429s", lambda row: number(row.rate_limited, 0)),
-    Column("p50 ms", lambda row: number(row.p50_ms, 2)),
-    Column("p99 ms", lambda row: number(row.p99_ms, 2)),
+    Column("balancer p50 ms", lambda row: number(row.p50_ms, 2)),
+    Column("balancer p99 ms", lambda row: number(row.p99_ms, 2)),
     Column("", _mark, is_text=True),
     Column("against the best", lambda row: "" if row.best else verdict(row), is_text=True),
 )

@@ -43,6 +43,7 @@ BAD = {
     "header in the host": tier(upstreams=(("a\r\nX: y", 80),)),
     "zone in the host": tier(upstreams=(("fe80::1%eth0", 80),)),
     "empty host": tier(upstreams=(("", 80),)),
+    "one server twice": tier(upstreams=(("::1", 4000), ("127.0.0.1", 4000), ("::1", 4000))),
     "no time": BalancerConfig(tiers=(T1,), timeouts=Timeouts(attempt=0)),
     "endless": BalancerConfig(tiers=(T1,), timeouts=Timeouts(request=float("inf"))),
     "not a number": BalancerConfig(tiers=(T1,), timeouts=Timeouts(drain=float("nan"))),

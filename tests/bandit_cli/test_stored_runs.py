@@ -48,6 +48,16 @@ def test_json_has_the_results_schema(store: Path):
     assert sum(row["best"] for row in document["rows"]) == 2
 
 
+def test_a_session_that_is_named_twice_counts_once(store: Path):
+    named = ("--session", "evil\x1b[31m\u202e<script>")
+    document = json.loads(run("compare", "--store", store, *named, *named, "--json").stdout)
+    assert [(row["runs"], row["requests"]) for row in document["rows"]] == [(1, 100)] * 4
+
+
+def test_the_table_says_whose_latency_it_shows(store: Path):
+    assert "balancer p50 ms" in run("compare", "--store", store).stdout
+
+
 def test_the_page_stands_alone(store: Path, tmp_path: Path):
     page = tmp_path / "page.html"
     assert run("compare", "--store", store, "--format", "html", "--output", page).returncode == 0

@@ -96,6 +96,8 @@ def test_a_snapshot_says_what_the_store_holds(recorder: Recorder):
         some = get(port, f"/api/runs/{run['number']}/requests?after=20&most=5")[1]
         assert [each["number"] for each in some] == [21, 22, 23, 24, 25]
         assert get(port, "/api/comparison")[1]["rows"][0]["requests"] == 30
+        twice = f"/api/comparison?session={SESSION.id}&session={SESSION.id}"
+        assert get(port, twice)[1]["rows"][0]["requests"] == 30
         assert get(port, f"/api/sessions/{SESSION.id}")[1]["seed"] == 7
         assert get(port, f"/api/sessions/{SESSION.id}/violations")[1] == []
         document = get(port, "/openapi.json")[1]
