@@ -1,7 +1,10 @@
 """What a command line asks to be granted."""
 
 import os
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+_OPTIONS: Final = {"execute": "exec"}
+"""Fields that are not called what their option is."""
 
 
 class Asked(NamedTuple):
@@ -16,6 +19,16 @@ class Asked(NamedTuple):
     pack: tuple[str, ...] = ()
     env: tuple[str, ...] = ()
     scratch: str | None = None
+
+
+def options(asked: Asked) -> list[str]:
+    """The words of a command line that ask for the same."""
+    return [
+        word
+        for name, values in asked._asdict().items()
+        for value in ((values,) if isinstance(values, str) else values or ())
+        for word in (f"--{_OPTIONS.get(name, name)}", value)
+    ]
 
 
 def found_on_path(asked: Asked) -> Asked:

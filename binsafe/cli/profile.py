@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from binsafe.cli.asked import Asked, found_on_path
+from binsafe.cli.asked import Asked, found_on_path, options
 from binsafe.cli.deriving import derive_policy
 from binsafe.cli.entry import note
 from binsafe.cli.options import grants
@@ -76,7 +76,7 @@ def command(
         _explain(policy)
     for gap in profile.gaps:
         note(f"not enforced by {mechanism}: {gap.reason}")
-    note(_how_to_use(mechanism, path, str(output) if output else None))
+    note(_how_to_use(mechanism, path, str(output) if output else None, options(wanted)))
 
 
 def _explain(policy: "Policy") -> None:
@@ -100,8 +100,8 @@ def _explain(policy: "Policy") -> None:
             note(f"    {row.reason}")
 
 
-def _how_to_use(mechanism: str, path: str, output: str | None) -> str:
-    """The exact command line that uses the result."""
+def _how_to_use(mechanism: str, path: str, output: str | None, asked: list[str]) -> str:
+    """The exact command line that uses the result; ``asked`` are the words that asked for its grants."""
     from binsafe.reports.escape import shell_word
 
     program = shell_word(path)
@@ -115,4 +115,5 @@ def _how_to_use(mechanism: str, path: str, output: str | None) -> str:
     if mechanism == "systemd":
         unit = shell_word(output or "server.service")
         return f"use it: systemctl link {unit if '/' in unit else '$PWD/' + unit}, then systemctl start its name"
-    return f"use it: binsafe run {program}   (derives and enforces the same; save one with --for policy)"
+    words = " ".join((*map(shell_word, asked), program))
+    return f"use it: binsafe run {words}   (derives and enforces the same; save one with --for policy)"

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import shlex
 import shutil
 import subprocess
 import sys
@@ -97,3 +98,20 @@ def test_a_person_is_asked(violations: Path, answer: bytes, given: bool):
         text = process.stdout.read()
         os.close(ours)
     assert (("read", "/etc/hosts") in granted(text.decode())) is given
+
+
+def test_the_line_that_uses_it_asks_for_the_same_grants(tmp_path: Path):
+    folder = tmp_path / "a folder"
+    folder.mkdir()
+    command = [sys.executable, "-m", "binsafe", "profile"]
+
+    def written(*words: str, mechanism: str):
+        return subprocess.run([*command, *words, "--for", mechanism], capture_output=True, text=True, check=True)
+
+    asked = ("--ports", ":8080", "--read", str(folder), "--exec", "ls", "true")
+    used = written(*asked, mechanism="linux").stderr.splitlines()[-1]
+    program, verb, *words = shlex.split(used.removeprefix("use it: ").partition("   (")[0])
+    assert (program, verb) == ("binsafe", "run")
+    grants = granted(written(*words, mechanism="policy").stdout)
+    assert grants == granted(written(*asked, mechanism="policy").stdout)
+    assert {("listen", "127.0.0.1:8080"), ("execute", "/usr/bin/ls")} <= grants
