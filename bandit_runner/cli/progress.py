@@ -35,13 +35,15 @@ def progress(total: int, what: str = "playing") -> Iterator[Bar]:
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.table import Column
 
-    # narrow, and the names in a fixed width, so that the bar does not move when they change
+    # the names last, in what room is left: so nothing moves when they change, and a narrow terminal keeps the rest
+    rest = Column(ratio=1, no_wrap=True, overflow="ellipsis")
     columns = (
-        TextColumn("{task.description:44}", markup=False),
-        BarColumn(16),
+        BarColumn(10),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
+        TextColumn("{task.description}", markup=False, table_column=rest),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as drawn:
+    with Progress(*columns, console=Console(stderr=True), transient=True, expand=True) as drawn:
         yield Bar(drawn, drawn.add_task(what, total=total))
