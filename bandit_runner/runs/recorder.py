@@ -31,6 +31,10 @@ class _Begin(NamedTuple):
     run: RunStart
 
 
+class _Resume(NamedTuple):
+    run: Run
+
+
 class _Request(NamedTuple):
     request: BalancedRequest
 
@@ -54,7 +58,7 @@ class _Violation(NamedTuple):
     document: Mapping[str, Any]
 
 
-_Event: TypeAlias = _Begin | _Request | _State | _End | _Violation | _Describe
+_Event: TypeAlias = _Begin | _Resume | _Request | _State | _End | _Violation | _Describe
 
 
 class _Active(NamedTuple):
@@ -116,7 +120,7 @@ class Recorder:
         """From here on the ids of its tier are added to a run that was interrupted."""
         if run.ended is not None:
             raise UsageError(f"run {run.number} has ended", hint="begin a new one")
-        self._active[run.start.tier] = _Active(run.number, run.start, run.tally)
+        self._queue.put(_Resume(run))
 
     def record(self, request: BalancedRequest) -> None:
         """One id is done with."""
@@ -210,6 +214,8 @@ class Recorder:
         first = events[0]
         if isinstance(first, _Begin):
             active[first.run.tier] = self._begin(first.run)
+        elif isinstance(first, _Resume):
+            active[first.run.start.tier] = _Active(first.run.number, first.run.start, first.run.tally)
         elif isinstance(first, _Violation):
             row = (self.session.id, first.time, document(first.document))
             self._connection.execute("INSERT INTO violations VALUES (?, ?, ?)", row)

@@ -71,8 +71,7 @@ class Store:
             StoreUnusable: there is none, or it is damaged, another program's, or a newer version's.
         """
         if not path.is_file():
-            hint = "bandit_runner start records one; bandit_runner import reads the original's CSV files"
-            raise StoreUnusable(f"there are no runs at {path}", hint=hint)
+            raise _no_runs(path)
         with explaining(path):
             return cls(_connect_to_read(path), path)
 
@@ -179,6 +178,11 @@ class Store:
         )
 
 
+def _no_runs(path: Path) -> StoreUnusable:
+    hint = "bandit_runner start records one; bandit_runner import reads the original's CSV files"
+    return StoreUnusable(f"there are no runs at {path}", hint=hint)
+
+
 def connect_to_write(path: Path) -> sqlite3.Connection:
     """Open a store for writing, made if there is none; transactions are the caller's.
 
@@ -233,9 +237,11 @@ def _connect_to_read(path: Path) -> sqlite3.Connection:
 
 
 def _check(connection: sqlite3.Connection, path: Path, *, make: bool = True) -> None:
-    """See that the file is a store of a version that we know; an empty one becomes one."""
+    """See that the file is a store of a version that we know; an empty one, as it is for a moment, becomes one."""
     application, version, tables = _header(connection)
-    if make and not tables and not application:
+    if not tables and not application:
+        if not make:
+            raise _no_runs(path)
         _make(connection)
         application, version, tables = _header(connection)
     if application != APPLICATION_ID:

@@ -96,6 +96,29 @@ def test_a_killed_process_leaves_a_store_that_can_be_read_and_continued(tmp_path
             Recorder(path, SESSION).resume(run)
 
 
+def test_a_run_that_is_gone_on_with_while_another_is_written_loses_nothing(tmp_path: Path):
+    path = tmp_path / "runs.sqlite"
+    with Recorder(path, SESSION) as recorder:
+        recorder.begin(started())
+        recorder.begin(started("T2"))
+    with Store.open(path) as store:
+        runs = {run.start.tier: run for run in store.runs()}
+    late = [runs["T2"]]
+
+    def clock() -> float:  # asked by the writer in the middle of a transaction
+        if late:
+            recorder.resume(late.pop())
+        return time.time()
+
+    with Recorder(path, SESSION, clock=clock) as recorder:
+        recorder.resume(runs["T1"])
+        assert recorder.flush()
+        assert not late
+        recorder.record(many(1, tier="T2")[0])
+    with Store.open(path) as store:
+        assert [run.tally.requests for run in store.runs()] == [0, 1]
+
+
 def test_a_full_disk_costs_nothing_once_there_is_room_again(tmp_path: Path):
     path = tmp_path / "runs.sqlite"
     notes: list[str] = []
@@ -151,6 +174,7 @@ def test_what_is_no_store_is_said_in_one_line(tmp_path: Path, content: bytes):
     with pytest.raises(StoreUnusable) as caught:
         Store.open(path)
     assert caught.value.hint
+    assert ("there are no runs" in str(caught.value)) == (not content), "a store that is being made has none yet"
     if content:
         with pytest.raises(StoreUnusable):
             Recorder(path, SESSION)
