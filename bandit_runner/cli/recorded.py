@@ -35,6 +35,8 @@ class Recorded:
     def resume(self) -> tuple[Plan, str, Path | None]:
         """The latest interrupted session's plan, limits and binary; it is what `session` then goes on with.
 
+        One that nothing was played of was not interrupted, but did not start; one that only served has no end to reach.
+
         Raises:
             UsageError: no session was interrupted, or there is no store.
         """
@@ -44,7 +46,7 @@ class Recorded:
                 if plan is None or session.settings.get("serve"):
                     continue
                 runs = {(run.start.strategy, run.start.tier): run for run in store.runs(session.id)}
-                if any(game not in runs or runs[game].ended is None for game in plan.games()):
+                if runs and any(game not in runs or runs[game].ended is None for game in plan.games()):
                     self._resumed, self.played = session, runs
                     binary = session.settings.get("binary")
                     note(f"going on with session {session.id}")
@@ -52,9 +54,14 @@ class Recorded:
         raise UsageError("no session was interrupted", hint="bandit_runner start begins a new one")
 
     @contextlib.contextmanager
-    def session(self, plan: Plan, *, limits: str, binary: Path | None) -> Iterator[None]:
+    def session(self, plan: Plan, *, limits: str, binary: Path | None, serve: bool) -> Iterator[None]:
         """Record while the block runs."""
-        settings = {"plan": msgspec.to_builtins(plan), "limits": limits, "binary": str(binary) if binary else None}
+        settings = {
+            "plan": msgspec.to_builtins(plan),
+            "limits": limits,
+            "binary": str(binary) if binary else None,
+            "serve": serve,
+        }
         now = time.time()
         session = self._resumed or Session(
             id=f"{time.strftime('%Y-%m-%d_%H-%M-%S', time.localtime(now))}_{secrets.token_hex(2)}",
@@ -92,6 +99,12 @@ class Recorded:
         if self.recording is not None:
             for tier, strategy in balancer.strategies.items():
                 self.recording.begin(tier, strategy, planned=None, seed=self.recording.recorder.session.seed)
+
+    def end(self, balancer: "Balancer") -> None:
+        """These runs are complete."""
+        if self.recording is not None:
+            for tier in balancer.strategies:
+                self.recording.end(tier)
 
     def observe(self, request: BalancedRequest) -> None:
         """One id is done with."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from bandit_runner.cli.options import named_value
 from bandit_runner.cli.scoring import scoring, scoring_options
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from bandit_runner.harness import Plan, Player
     from bandit_runner.servers import Servers
     from bandit_runner.simulation.truth import Truth
+
+_FREE = frozenset({"resume", "port", "keep", "no_dashboard", "dashboard_port", "store", "as_json", "yes"})
+"""What may be said beside --continue: nothing of it was planned."""
 
 
 @click.command(
@@ -74,7 +78,9 @@ Examples:
 @click.option(
     "--dashboard-port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="Port of the dashboard."
 )
-@click.option("--continue", "resume", is_flag=True, help="Go on with the last session that was interrupted.")
+@click.option(
+    "--continue", "resume", is_flag=True, help="Go on with the last session that was interrupted, as it was planned."
+)
 @store_option
 @click.option("--json", "as_json", is_flag=True, help="Print binsafe.results/1.")
 @click.option("--yes", is_flag=True, help="Start although the verdict is danger.")
@@ -87,6 +93,8 @@ def command(**given: Any) -> int:
       within 3  those of them that took three attempts or fewer
       extra     attempts after an id's third: they cost a point each (--scoring)
       429s      attempts that a server's rate limit refused
+      p50, p99  what half of the ids and 99 of 100 took, as the client saw it,
+                from the moment an id was due
       regret    points that a player who knows all rates and limits would have
                 had more
 
@@ -101,11 +109,12 @@ def command(**given: Any) -> int:
     plan = _plan(given)
     limits, binary = given["limits"], given["binary"]
     if given["resume"]:
+        _refuse_what_is_planned(click.get_current_context())
         plan, limits, binary = recorded.resume()
     config = _configure(plan)
     servers = Options(binary=binary, limits=limits, seed=plan.seed, yes=given["yes"])
     with (
-        recorded.session(plan, limits=limits, binary=binary),
+        recorded.session(plan, limits=limits, binary=binary, serve=given["serve"]),
         running(servers, on_violation=recorded.violation) as up,
         dashboard(recorded.path, given["dashboard_port"], wanted=not given["no_dashboard"]) as shown,
     ):
@@ -125,6 +134,13 @@ def command(**given: Any) -> int:
             )
         )
     return 0
+
+
+def _refuse_what_is_planned(context: click.Context) -> None:
+    """Of a session that is gone on with, everything is known but where it is shown: it is not to be told anew."""
+    for option in context.command.params:
+        if option.name not in _FREE and context.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--continue plays what was planned: leave out {option.opts[0]}")
 
 
 def _plan(given: dict[str, Any]) -> "Plan":
@@ -212,6 +228,8 @@ async def _session(
             await asyncio.Event().wait()
     finally:
         await balancer.close()
+        if serve:
+            recorded.end(balancer)
 
 
 async def _play(

@@ -27,7 +27,8 @@ def command(*arguments: object) -> list[str]:
 
 
 def start(store: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    words = command("start", "--no-dashboard", "--port", 0, "--store", store, "--rps", 50, *arguments)
+    pace = () if "--continue" in arguments else ("--rps", 50)
+    words = command("start", "--no-dashboard", "--port", 0, "--store", store, *pace, *arguments)
     return subprocess.run(words, capture_output=True, text=True, timeout=100, check=False)
 
 
@@ -139,3 +140,16 @@ def test_a_play_that_is_interrupted_says_how_to_go_on(tmp_path: Path):
         (session,) = store.sessions()
     assert f"so far: bandit_runner compare --session {session.id}" in said
     assert "go on with it: bandit_runner start --continue" in said
+
+
+def test_runs_that_only_served_are_done_when_they_are_stopped(tmp_path: Path):
+    path = tmp_path / "runs.sqlite"
+    with started(path, "--serve") as process:
+        while "stop it with Ctrl-C" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+    with Store.open(path) as store:
+        (run,) = store.runs()
+        assert run.status(time.time()) == "done"
+    assert "no session was interrupted" in start(path, "--continue").stderr

@@ -1,0 +1,56 @@
+"""`bandit_runner start --continue`: which session it goes on with, and what may be said beside it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))
+from played import SESSION, many, started
+
+from bandit_runner.cli.recorded import Recorded
+from bandit_runner.errors import UsageError
+from bandit_runner.harness import Plan
+from bandit_runner.model import Scoring
+from bandit_runner.runs import Recorder
+
+PLAN = Plan(strategies=("v4",), tiers=("T1",), requests=100, rps=10.0, scoring=Scoring(), seed=7)
+
+
+def session(path: Path, name: str, *, at: float, ids: int = 0, serve: bool = False):
+    """Store a session of that plan; with ``ids``, one that was broken off after so many."""
+    settings = {"plan": msgspec.to_builtins(PLAN), "limits": "calibrated", "binary": None, "serve": serve}
+    stored = msgspec.structs.replace(SESSION, id=name, started=at, settings=settings)
+    with Recorder(path, stored) as recorder:
+        if ids:
+            recorder.begin(started(session=stored))
+            for each in many(ids):
+                recorder.record(each)
+
+
+def test_what_did_not_start_or_only_served_was_not_interrupted(tmp_path: Path):
+    path = tmp_path / "runs.sqlite"
+    session(path, "broken off", at=1.0, ids=20)
+    session(path, "served", at=2.0, ids=20, serve=True)
+    session(path, "port taken", at=3.0)
+    recorded = Recorded(path)
+    assert recorded.resume() == (PLAN, "calibrated", None)
+    assert {run.start.session for run in recorded.played.values()} == {"broken off"}
+
+
+def test_where_nothing_began_there_is_nothing_to_go_on_with(tmp_path: Path):
+    session(tmp_path / "runs.sqlite", "port taken", at=1.0)
+    with pytest.raises(UsageError, match="no session was interrupted"):
+        Recorded(tmp_path / "runs.sqlite").resume()
+
+
+@pytest.mark.parametrize("words", [["--requests", "100"], ["--serve"]])
+def test_what_was_planned_is_not_to_be_told_anew(tmp_path: Path, words: list[str]):
+    """Also where it says the same: who types it expects that it counts."""
+    session(tmp_path / "runs.sqlite", "broken off", at=1.0, ids=20)
+    command = [sys.executable, "-m", "bandit_runner", "start", "--continue", "--store", str(tmp_path / "runs.sqlite")]
+    done = subprocess.run([*command, *words], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2
+    assert f"leave out {words[0]}" in done.stderr
