@@ -10,7 +10,10 @@ measurements. What those teach, and what this module keeps to:
                 rule at all unless a connect grant asks for one, and that one names the remote end.
     Addresses   The host of an address filter is ``*`` or ``localhost``, the port one number or ``*``: a range does not
                 compile, so each port is a filter of its own.
-    Paths       The kernel compares resolved paths. Callers resolve them; what could end a string is refused.
+    Paths       The kernel compares resolved paths. Callers resolve them; what could end a string is refused. Who asks
+                where a path leads (realpath, getcwd) looks at each folder on the way, and only at those.
+    The rest    ``(deny default)`` leaves some families open, the one that shows other processes' environment among
+                them: Chromium, Firefox and WebKit deny those by name, before anything is allowed, and so do we.
 """
 
 import re
@@ -22,97 +25,14 @@ from binsafe.errors import CannotExpress
 from binsafe.model import Gap, Grant, Policy
 from binsafe.policy.objects import ARTIFACT, LIBRARY, LOADER, SCRATCH
 from binsafe.renderers.profile import Profile, comment
+from binsafe.renderers.sbplneeds import DYLD_FOLDERS, EVERY_PROGRAM, NOT_BY_DEFAULT, ROSETTA, SEEN_ANYWAY
 from binsafe.renderers.sbplrules import Rule, without_overlaps
 
 _UNQUOTABLE = re.compile(r"[\"\\()\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _WIDTH = 116
 
-_SYSCTLS: Final = (
-    "hw.activecpu",
-    "hw.logicalcpu",
-    "hw.logicalcpu_max",
-    "hw.memsize",
-    "hw.ncpu",
-    "hw.pagesize",
-    "hw.pagesize_compat",
-    "hw.physicalcpu",
-    "hw.physicalcpu_max",
-    "kern.hostname",
-    "kern.maxfilesperproc",
-    "kern.osproductversion",
-    "kern.osrelease",
-    "kern.ostype",
-    "kern.osversion",
-    "kern.usrstack64",
-    "kern.version",
-)
-_SYSCTL_PREFIXES: Final = ("hw.cachelinesize", "hw.optional.", "machdep.cpu.")
-
-_DYLD_FOLDERS: Final = (
-    "/usr/lib",
-    "/System/Library/Frameworks",
-    "/System/Library/PrivateFrameworks",
-    "/System/Cryptexes/App",
-    "/System/Cryptexes/OS",
-    "/System/Volumes/Preboot/Cryptexes/App/System",
-    "/System/Volumes/Preboot/Cryptexes/OS",
-    "/private/var/db/dyld",
-)
-_DYLD_ANCESTORS: Final = ("/", "/private", "/private/var", "/private/var/db", "/usr", "/System")
-
-
-_EVERY_PROGRAM: Final = (
-    Rule(
-        reason="dyld: maps the system's libraries (folders of macOS 11 and later; Cryptexes since 13)",
-        operations=("file-read*", "file-map-executable"),
-        filters=tuple(f'(subpath "{folder}")' for folder in _DYLD_FOLDERS),
-    ),
-    Rule(
-        reason="dyld: looks at the root folder before anything else",
-        operations=("file-read-data", "file-read-metadata"),
-        filters=('(literal "/")',),
-    ),
-    Rule(
-        reason="dyld: looks at the folders that lead to those above",
-        operations=("file-read-metadata",),
-        filters=tuple(
-            f'(literal "{path}")' for path in ("/private", "/private/var", "/private/var/db", "/usr", "/System")
-        ),
-    ),
-    Rule(
-        reason="libSystem and language runtimes: number of processors, page size, version, features of the processor",
-        operations=("sysctl-read",),
-        filters=(
-            *(f'(sysctl-name "{name}")' for name in _SYSCTLS),
-            *(f'(sysctl-name-prefix "{prefix}")' for prefix in _SYSCTL_PREFIXES),
-        ),
-    ),
-    Rule(
-        reason="libSystem: seeds its random numbers",
-        operations=("file-read-data", "file-read-metadata"),
-        filters=('(literal "/dev/random")', '(literal "/dev/urandom")'),
-    ),
-    Rule(
-        reason="nothing goes in, nothing comes out",
-        operations=("file-read-data", "file-read-metadata", "file-write-data"),
-        filters=('(literal "/dev/null")',),
-    ),
-    Rule(
-        reason="time zones",
-        operations=("file-read*",),
-        filters=('(subpath "/private/var/db/timezone")', '(subpath "/usr/share/zoneinfo")'),
-    ),
-    Rule(
-        reason="its own threads and itself, nobody else",
-        operations=("process-info*", "signal"),
-        filters=("(target self)",),
-    ),
-)
-"""What every program needs before its first own instruction; written out, because ``(import "system.sb")`` opens mach
-services, IPC and sockets as well."""
-
-_READING: Final = ("file-read*",)
+_READING: Final = ("file-read*", "file-test-existence")
 _WRITING: Final = (
     *("file-write-create", "file-write-data", "file-write-flags", "file-write-mode", "file-write-owner"),
     *("file-write-times", "file-write-unlink", "file-write-xattr"),
@@ -130,22 +50,30 @@ _GAPS: Final = (
     ),
     Gap(id="seatbelt-limits", reason="limits and environment are not part of a profile: the launcher sets them"),
     Gap(id="seatbelt-exec", reason="the program may start itself again, under the same profile"),
+    Gap(id="seatbelt-memory", reason="code may be made in memory: which programs need that is not known here"),
 )
 
 
-def render(policy: Policy, *, binary: str | None = None, allow_partial: bool = False) -> Profile:
+def render(
+    policy: Policy, *, binary: str | None = None, allow_partial: bool = False, terminal: str | None = None
+) -> Profile:
     """The profile as text, each rule under its reason.
 
     ``binary`` is the program's resolved path. Without it the profile takes it as a parameter:
     ``sandbox-exec -D BINARY=/resolved/path -f PROFILE /resolved/path``. A scratch folder always is one (``SCRATCH``).
+    ``terminal`` is the device that is its standard input or output: it may be asked whether it is one, and how large.
 
     Raises:
         CannotExpress: a path has characters that SBPL strings cannot hold safely, or a connect grant names a host other
             than this machine (unless ``allow_partial``: then its port is opened to every host, and listed).
     """
     gaps = [*_GAPS]
-    rules = [*_program(binary), *_EVERY_PROGRAM, *_network(policy, allow_partial=allow_partial, gaps=gaps)]
-    rules += (*_files(policy, binary), *_other_programs(policy, binary))
+    rules = [*_program(binary), *EVERY_PROGRAM, *_network(policy, allow_partial=allow_partial, gaps=gaps)]
+    rules += (*_files(policy, binary), *_other_programs(policy, binary), *_folders_above(policy, binary))
+    if "x86_64" in policy.artifact.arch:
+        rules.append(ROSETTA)
+    if terminal is not None:
+        rules.append(_terminal(terminal))
     body = (line for rule in without_overlaps(rules) for line in ("", *_lines(rule)))
     text = "\n".join((*_head(policy), *body)) + "\n"
     return Profile(mechanism="seatbelt", text=text, gaps=tuple(gaps))
@@ -160,6 +88,11 @@ def _head(policy: Policy) -> Iterator[str]:
         places = ", ".join(item.address or item.symbol or item.via for item in denial.evidence)
         yield comment(f"could, may not: {denial.capability}" + (f" (at {places})" if places else ""), ";")
     yield "(deny default)"
+    yield ""
+    yield comment(
+        "what the line above leaves allowed: other processes' arguments and environment, devices, any code", ";"
+    )
+    yield f"(deny {' '.join(NOT_BY_DEFAULT)})"
 
 
 def _program(binary: str | None) -> Iterator[Rule]:
@@ -171,17 +104,31 @@ def _program(binary: str | None) -> Iterator[Rule]:
     )
     yield Rule(
         reason="the kernel and dyld read and map the program",
-        operations=("file-read*", "file-map-executable"),
+        operations=(*_READING, "file-map-executable"),
         filters=program,
     )
-    ancestors = [str(folder) for folder in PurePosixPath(binary or "/").parents]
-    mapped = tuple(f"{folder}/" for folder in _DYLD_FOLDERS)
-    unnamed = [name for name in ancestors if name not in _DYLD_ANCESTORS and not f"{name}/".startswith(mapped)]
+
+
+def _terminal(device: str) -> Rule:
+    return Rule(
+        reason="the terminal that it was given: whether it is one, and of which size",
+        operations=("file-ioctl", "file-read-metadata"),
+        filters=(f"(literal {_string(device)})",),
+    )
+
+
+def _folders_above(policy: Policy, binary: str | None) -> Iterator[Rule]:
+    """The folders that lead to what is granted; no more than that they are there, and what is noted of them."""
+    named = [binary] if binary else []
+    named += [each.object for kind in ("read", "write", "execute") for each in policy.of(kind)]
+    folders = {str(folder) for name in named if name.startswith("/") for folder in PurePosixPath(name).parents}
+    read = tuple(f"{folder}/" for folder in DYLD_FOLDERS)
+    unnamed = sorted(folder for folder in folders - SEEN_ANYWAY if not f"{folder}/".startswith(read))
     if unnamed:
         yield Rule(
-            reason="looks at the folders that lead to the program",
-            operations=("file-read-metadata",),
-            filters=tuple(f"(literal {_string(folder)})" for folder in reversed(unnamed)),
+            reason="looks at the folders that lead to what it was granted",
+            operations=("file-read-metadata", "file-test-existence"),
+            filters=tuple(f"(literal {_string(folder)})" for folder in unnamed),
         )
 
 
@@ -195,6 +142,12 @@ def _network(policy: Policy, *, allow_partial: bool, gaps: list[Gap]) -> Iterato
             operations=("network-bind", "network-inbound"),
             # Port 0 is checked before the kernel picks a number, so only the wildcard allows it.
             filters=tuple(f'(local tcp "localhost:{port or "*"}")' for port in sorted(ports)),
+        )
+    if by_reason:
+        yield Rule(
+            reason="Go: how many connections may wait to be accepted",
+            operations=("sysctl-read",),
+            filters=('(sysctl-name "kern.ipc.somaxconn")',),
         )
     for grant in policy.of("connect"):
         host, _, port = grant.object.rpartition(":")
@@ -229,7 +182,7 @@ def _other_programs(policy: Policy, binary: str | None) -> Iterator[Rule]:
     for grant in others:
         path = (f"(literal {_string(grant.object)})",)
         yield Rule(reason=grant.reason, operations=("process-exec*",), filters=path)
-        yield Rule(reason=grant.reason, operations=("file-read*", "file-map-executable"), filters=path)
+        yield Rule(reason=grant.reason, operations=(*_READING, "file-map-executable"), filters=path)
 
 
 def _file_rule(grant: Grant, operations: tuple[str, ...]) -> Rule:

@@ -6,7 +6,9 @@ filtered    rules whose filter matches. Sources disagree whether the first or th
             actions are among them the answer is unknown, and two are named.
 unfiltered  rules for the operation or its family without any filter. nix, bazel and sandbox-runtime put such a deny
             before their filtered allows, Homebrew puts it after them, and all of these work: the order cannot matter.
-default     ``(allow default)`` or ``(deny default)``; deny where there is none.
+default     ``(allow default)`` or ``(deny default)``; deny where there is none. Some families it does not cover.
+
+Where a filtered rule speaks of a family and an unfiltered one of a member, no source says which of them wins.
 """
 
 from typing import Literal
@@ -48,22 +50,72 @@ def ask(program: Program, operation: str, subject: str | None = None) -> Answer:
 
 
 def _answer(program: Program, operation: str, subject: str | None) -> Answer:
-    perhaps: list[Rule] = []
-    for tier, rules in enumerate(_tiers(program, operation)):
-        sure = []
-        for rule in rules:
-            match = matches(rule.filters, operation, subject)
-            if match is Match.YES and rule.doubt is None:
-                sure.append(rule)
-            elif match is not Match.NO:
-                perhaps.append(rule)
-        if sure:
-            return _decided(sure, perhaps, program if tier == _DEFAULT else None, subject)
-    return _decided([], perhaps, program, subject)
+    filtered, unfiltered, default = _tiers(program, operation)
+    sure, perhaps = _matching(filtered, operation, subject)
+    if sure:
+        member = next((rule for rule in unfiltered if _is_of_member(rule, sure, operation)), None)
+        if member is not None:
+            both = f"{sure[-1].place} has a filter, {member.place} names a member of its family"
+            return Answer(verdict="unknown", rule=member, reason=f"no source says which of two rules wins: {both}")
+        return _decided(sure, perhaps, None, subject)
+    sure, more = _matching(unfiltered, operation, subject)
+    perhaps += more
+    if sure:
+        return _decided(_last_and_narrowest(sure, operation), perhaps, None, subject)
+    sure, more = _matching(default, operation, subject)
+    perhaps += more
+    if not sure or sure[-1].action == "deny":
+        for families, verdict in ((vocabulary.OPEN_BY_DEFAULT, "allow"), (vocabulary.DOUBTFUL_BY_DEFAULT, None)):
+            if any(vocabulary.covers(family, operation) for family in families):
+                return _beyond_default(verdict, perhaps, program, subject)
+    return _decided(sure, perhaps, program, subject)
 
 
-_DEFAULT = 2
-"""The last of the tiers."""
+def _matching(rules: list[Rule], operation: str, subject: str | None) -> tuple[list[Rule], list[Rule]]:
+    """The rules that match, and those of which it is not known."""
+    sure, perhaps = [], []
+    for rule in rules:
+        match = matches(rule.filters, operation, subject)
+        if match is Match.YES and rule.doubt is None:
+            sure.append(rule)
+        elif match is not Match.NO:
+            perhaps.append(rule)
+    return sure, perhaps
+
+
+def _narrowest(rule: Rule, operation: str) -> str:
+    """The name by which a rule speaks of an operation, the longest of them: families are beginnings of names."""
+    names = (each.name for each in rule.operations if vocabulary.covers(each.name, operation))
+    return max(names, key=lambda name: (name != "default", len(name)))
+
+
+def _is_narrower(rule: Rule, other: Rule, operation: str) -> bool:
+    mine, theirs = _narrowest(rule, operation), _narrowest(other, operation)
+    return mine != theirs and vocabulary.covers(theirs, mine)
+
+
+def _is_of_member(rule: Rule, filtered: list[Rule], operation: str) -> bool:
+    """Whether an unfiltered rule says the opposite of a filtered one, and of fewer operations."""
+    return any(rule.action != each.action and _is_narrower(rule, each, operation) for each in filtered)
+
+
+def _last_and_narrowest(rules: list[Rule], operation: str) -> list[Rule]:
+    """The last one alone, where all that say the opposite speak of a whole family: Chromium's profiles rest on that."""
+    *before, last = rules
+    against = [rule for rule in before if rule.action != last.action]
+    return [last] if all(_is_narrower(last, rule, operation) for rule in against) else rules
+
+
+def _beyond_default(action: str | None, perhaps: list[Rule], program: Program, subject: str | None) -> Answer:
+    """The answer where no rule speaks of an operation that ``(deny default)`` does not cover, or perhaps not."""
+    against = next((rule for rule in perhaps if rule.action == "deny"), None)
+    if against is not None:
+        return Answer(verdict="unknown", rule=against, reason=_why_unknown(against, subject))
+    if program.unseen:
+        return _decided([], perhaps, program, subject)
+    if action is None:
+        return Answer(verdict="unknown", reason="sources disagree whether (deny default) covers it: deny it by name")
+    return Answer(verdict="allowed", reason="(deny default) does not cover it: it is allowed until denied by name")
 
 
 def _tiers(program: Program, operation: str) -> tuple[list[Rule], list[Rule], list[Rule]]:
@@ -115,7 +167,7 @@ def _why_unknown(rule: Rule, subject: str | None) -> str:
 def _notes(operation: str, subject: str | None) -> list[str]:
     notes = []
     if subject is not None and subject.startswith("/") and resolved(subject) != subject:
-        notes.append(f"{subject} is {resolved(subject)} to the kernel: /tmp, /var and /etc are links")
+        notes.append(f"{subject} is {resolved(subject)} to the kernel (/tmp, /var and /etc are links)")
     if operation.startswith("network") and subject is not None and subject.startswith(("127.0.0.1", "localhost")):
         notes.append("'localhost' in a profile also matches every other address of the machine")
     return notes

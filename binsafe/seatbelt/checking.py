@@ -196,6 +196,7 @@ _CHECKS: Final[tuple[Callable[[Program], Iterator[Finding]], ...]] = (
     _addresses,
     _paths,
     holes.opens_much,
+    holes.left_by_default,
     holes.ends_of_sockets,
     holes.overlaps,
     holes.unseen_names,

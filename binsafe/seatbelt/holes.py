@@ -59,6 +59,24 @@ def opens_much(program: Program) -> Iterator[Finding]:
                 )
 
 
+def left_by_default(program: Program) -> Iterator[Finding]:
+    """A ``(deny default)`` whose reader takes it for everything: some families have to be denied by name."""
+    closing = [r for r in program.rules if r.action == "deny" and any(o.name == "default" for o in r.operations)]
+    denied = {operation.name for rule in program.rules if rule.action == "deny" for operation in rule.operations}
+    left = [
+        family
+        for family in vocabulary.OPEN_BY_DEFAULT
+        if not any(name != "default" and vocabulary.covers(name, family) for name in denied)
+    ]
+    if closing and left:
+        yield Finding(
+            level="warning",
+            place=closing[0].place,
+            message=f"(deny default) does not cover {', '.join(left)}: allowed until denied by name",
+            expected=f"expected (deny {' '.join(left)}) before what allows some of it",
+        )
+
+
 def _is_everything(each: Filter) -> bool:
     match each.name, each.arguments:
         case "subpath" | "path-prefix", ("/",):

@@ -6,6 +6,7 @@ stays unknown through ``require-all``, ``require-any`` and ``require-not`` (Klee
 
 import ipaddress
 import re
+import unicodedata
 from enum import Enum
 from typing import Final
 
@@ -21,6 +22,9 @@ _ANYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, never bo
 
 
 _ON_PATHS = frozenset({"path", "path-prefix", "path-regex", "subpath"})
+_OF_LINKS = frozenset({"file-read-metadata", "file-test-existence"})
+"""Operations that lstat(2) and readlink(2) ask for: on a link itself."""
+
 _ON_NAMES = frozenset(
     f"{stem}{kind}"
     for stem in ("global-name", "local-name", "xpc-service-name", "sysctl-name", "ipc-posix-name", "preference-domain")
@@ -38,6 +42,8 @@ class Match(Enum):
 
 def resolved(path: str) -> str:
     """A path as the kernel sees it, as far as that is known without the Mac."""
+    path = re.sub(r"/(?:\.?/)*(?:\.$)?", "/", path)
+    path = path.rstrip("/") or "/"
     for link, target in LINKS.items():
         if path == link or path.startswith(link + "/"):
             return target + path[len(link) :]
@@ -66,20 +72,41 @@ def _filter(condition: Filter, operation: str, subject: str | None) -> Match:
             return _network(condition, operation, subject)
         case _ if subject is None:
             return Match.UNKNOWN
-    found = [_one(condition.name, argument, subject) for argument in condition.arguments]
+    subjects = [subject]
+    if condition.name in _ON_PATHS:
+        subject = subject.removeprefix("unix:")
+        looked_at = subject in LINKS and operation in _OF_LINKS  # the link itself, or what it leads to
+        subjects = [resolved(subject), subject] if looked_at else [resolved(subject)]
+    found = [_one(condition.name, argument, each) for argument in condition.arguments for each in subjects]
     return Match(max((each.value for each in found), default=1))
 
 
 def _one(name: str, argument: object, subject: str) -> Match:
-    """One argument of a filter on text or words."""
+    """One argument of a filter on text or words; paths are resolved."""
     if isinstance(argument, Word):
         return _truth(argument.name == subject) if name == "target" else Match.UNKNOWN
     if not isinstance(argument, str) or name not in _ON_NAMES | _ON_PATHS:
         return Match.UNKNOWN
     if name in _ON_PATHS:
-        subject = resolved(subject.removeprefix("unix:"))
-        if not subject.startswith("/"):
-            return Match.NO
+        return _path(name, argument, subject) if subject.startswith("/") else Match.NO
+    return _text(name, argument, subject)
+
+
+def _path(name: str, argument: str, subject: str) -> Match:
+    if ".." in subject.split("/"):
+        return Match.UNKNOWN  # leads elsewhere where there is a link before it
+    match = _text(name, argument, subject)
+    if match is Match.NO and _text(name, _folded(argument), _folded(subject)) is not Match.NO:
+        return Match.UNKNOWN  # most disks take both for one name, and the kernel compares the one that is stored
+    return match
+
+
+def _folded(path: str) -> str:
+    """What all spellings of a path have in common on a disk that does not tell upper from lower case (APFS)."""
+    return unicodedata.normalize("NFD", unicodedata.normalize("NFD", path).casefold())
+
+
+def _text(name: str, argument: str, subject: str) -> Match:
     kind = name.rpartition("-")[2]
     if kind == "regex":
         return _pattern(argument, subject)

@@ -109,6 +109,13 @@ OPERATIONS: Final[Mapping[str, str]] = MappingProxyType(
 )
 """Operation -> the release that a source first shows it in."""
 
+OPEN_BY_DEFAULT: Final = ("file-map-executable", "iokit-get-properties", "nvram*", "process-info*")
+"""What ``(deny default)`` does not cover, so that it is allowed until it is denied by name: Chromium ("allowed by
+default"), Firefox ("not included in (deny default)") and Apple's own profiles do that."""
+
+DOUBTFUL_BY_DEFAULT: Final = ("dynamic-code-generation",)
+"""Apple's own profiles deny it by name beside those above; others count it among the denied."""
+
 _ANY: Final = ("*",)
 _FILES: Final = (
     "file",

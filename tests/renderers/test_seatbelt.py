@@ -12,7 +12,7 @@ from binsafe.errors import CannotExpress
 from binsafe.model import Denial, Evidence, Grant
 from binsafe.policy.objects import ObjectError, check_object
 from binsafe.renderers.seatbelt import render
-from binsafe.seatbelt import check
+from binsafe.seatbelt import ask, check, evaluate, read
 
 _TOKEN = re.compile(r'\s+|;[^\n]*|"[^"\\\n]*"|[()]|[^\s()";]+')
 
@@ -62,7 +62,8 @@ def test_structure():
     expressions = read_sbpl(text)
     assert expressions[0] == ["version", "1"]
     assert expressions[1] == ["deny", "default"]
-    assert {expression[0] for expression in expressions[2:]} == {"allow"}
+    assert expressions[2][0] == "deny"
+    assert {each[0] if each[0] != "if" else each[2][0] for each in expressions[3:]} == {"allow"}
     assert "network-outbound" not in text
     assert "(local ip" not in text
     assert '"*' not in text
@@ -117,7 +118,7 @@ def test_files():
     assert written >= {"file-write-create", "file-write-data", "file-write-unlink"}
     assert not written & {"file-write*", "file-write-setugid"}
     assert not [name for name, each in pairs if name.startswith("file-write") and each == ["subpath", '"/data"']]
-    assert re.search(r'\(if \(param "SCRATCH"\) \(allow file-read\* file-write-create [^()]*\(subpath', text)
+    assert re.search(r'\(if \(param "SCRATCH"\) \(allow file-read\* [^()]* file-write-create [^()]*\(subpath', text)
 
 
 def test_other_programs():
@@ -199,3 +200,58 @@ def test_a_library_may_be_read_and_mapped():
     library = Grant(kind="read", object="/opt/x.dylib", access="library", reason="library: needed by program")
     pairs = rules(render(policy(library)).text)
     assert ("file-map-executable", ["literal", '"/opt/x.dylib"']) in pairs
+
+
+def answers(text: str, *questions: tuple[str, str]):
+    program = evaluate(read(text), {"BINARY": "/opt/server"})
+    return [ask(program, operation, subject).verdict for operation, subject in questions]
+
+
+def test_what_the_default_leaves_open_is_denied():
+    questions = [
+        *(("process-info-pidinfo", "others"), ("process-info-listpids", "others"), ("nvram-get", "boot-args")),
+        *(("iokit-get-properties", "IOPlatformSerialNumber"), ("file-map-executable", "/private/tmp/x")),
+    ]
+    assert answers(render(policy()).text, *questions) == ["denied"] * 5
+    assert answers(render(policy()).text, ("process-info-pidinfo", "self"), ("file-map-executable", "/opt/server")) == [
+        "allowed",
+        "allowed",
+    ]
+
+
+def test_what_a_program_asks_before_its_first_instruction():
+    needed = [
+        *(("file-read-data", "/"), ("file-read-data", "/System/Library/dyld/dyld_shared_cache_arm64e")),
+        *(
+            ("file-read-metadata", "/etc"),
+            ("file-read-metadata", "/tmp"),
+            ("file-read-metadata", "/private/etc/localtime"),
+        ),
+        *(("sysctl-read", "hw.machine"), ("sysctl-read", "hw.pagesize_compat"), ("sysctl-read", "sysctl.name2oid")),
+        *(("file-test-existence", "/usr/lib/dyld"), ("file-map-executable", "/usr/lib/dyld")),
+    ]
+    assert answers(render(policy()).text, *needed) == ["allowed"] * len(needed)
+    assert answers(render(policy()).text, ("sysctl-read", "kern.ipc.somaxconn"), ("file-read-data", "/tmp/x")) == [
+        "denied",
+        "denied",
+    ]
+    assert answers(render(policy(*LISTENERS)).text, ("sysctl-read", "kern.ipc.somaxconn")) == ["allowed"]
+
+
+def test_the_folders_above_what_is_granted_can_be_looked_at_and_no_more():
+    text = render(policy(grant("read", "/Users/me/data"), grant("write", "/Users/me/out")), binary="/opt/x/server").text
+    seen = [("file-read-metadata", each) for each in ("/Users", "/Users/me", "/opt/x", "/opt")]
+    assert answers(text, *seen) == ["allowed"] * 4
+    assert answers(text, ("file-read-data", "/Users/me"), ("file-read-metadata", "/Users/you")) == ["denied", "denied"]
+
+
+def test_a_program_of_intels_may_be_translated():
+    intel = make_policy(grant("execute", "artifact"), system="macos", arch="x86_64+arm64")
+    assert answers(render(intel).text, ("file-map-executable", "/private/var/db/oah/1/2/x.aot")) == ["allowed"]
+    assert answers(render(policy()).text, ("file-map-executable", "/private/var/db/oah/1/2/x.aot")) == ["denied"]
+
+
+def test_its_own_terminal_and_no_other():
+    questions = [("file-ioctl", "/dev/ttys004"), ("file-ioctl", "/dev/ttys003")]
+    assert answers(render(policy(), terminal="/dev/ttys004").text, *questions) == ["allowed", "denied"]
+    assert answers(render(policy()).text, *questions) == ["denied", "denied"]
