@@ -73,7 +73,7 @@ def run(  # noqa: PLR0913 - one for each option
                 process.stop(grace=0)
     if status == TIMED_OUT and timeout is not None:
         mention(f"stopped after {timeout:g} s")
-    teller.sum_up(process.unreported, status)
+    teller.sum_up(process.unreported, status, untold=process.untold)
     return status
 
 

@@ -63,12 +63,14 @@ class Teller:
                 self._report.close()
                 self._report, self._lost = None, error
 
-    def sum_up(self, unreported: int, status: int = 0) -> None:
+    def sum_up(self, unreported: int, status: int = 0, *, untold: str | None = None) -> None:
         """One line at the end, if there is anything to say and anybody listens.
 
         Where the program failed, one more of what most do without and this one perhaps not; one of the packs that have
-        what was denied.
+        what was denied. ``untold`` is why some of it may not have been seen: then none told does not mean none.
         """
+        if untold is not None:
+            mention(f"more may have been denied than is told: {untold}")
         if self._doubtful and status not in _STOPPED:
             things = ", ".join([*self._doubtful][:_SHOWN])
             mention(f"it ended with status {status}; denied was also what most programs do without: {things}")
@@ -108,7 +110,7 @@ def _may_matter(violation: Violation) -> bool:
         return violation.object.startswith((*_OF_THE_MACHINE, *_OF_ITSELF)) or violation.object in _FOLDERS
     if violation.operation == "write":
         return "access" in violation.syscall  # who asks first may give up before it tries
-    return violation.operation == "bind" or violation.object.startswith("AF_")
+    return violation.operation in ("bind", "network-bind") or violation.object.startswith("AF_")
 
 
 def _by(grant: str | None) -> str:

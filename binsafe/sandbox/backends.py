@@ -73,6 +73,10 @@ class Sandboxed(Protocol):
         """Violations that were only counted, because many of their kind had been reported."""
 
     @property
+    def untold(self) -> str | None:
+        """Why violations may have gone unreported, so that none told does not mean none; None where all are seen."""
+
+    @property
     def stdout(self) -> IO[bytes] | None:
         """Its standard output, where a pipe was asked for."""
 

@@ -4,7 +4,8 @@
 
 Starts COMMAND in a new session under LIMITS (``NOFILE=1024,CORE=0``, the names of setrlimit(2)), writes its pid to the
 descriptor REPORT, and waits. When the descriptor LIFELINE comes to its end, because the supervisor closed it or died,
-the whole group is killed. Exits with the command's own status.
+the whole group is killed, and so it is when somebody ends the guard. Exits with the command's own status. Of a guard
+that is killed outright (SIGKILL) the supervisor learns, and ends the group itself.
 """
 
 import contextlib
@@ -21,6 +22,8 @@ def main(arguments: list[str]) -> int:
     """Run until the command or the supervisor ends."""
     lifeline, report = int(arguments[0]), int(arguments[1])
     os.setsid()  # a Ctrl-C on the terminal is the supervisor's business
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, _leave)  # execv(2) gives the command the usual effect back
     pid = os.fork()
     if pid == 0:
         os.setsid()
@@ -30,10 +33,25 @@ def main(arguments: list[str]) -> int:
     with contextlib.suppress(BrokenPipeError):  # the supervisor has died already, as the lifeline will say
         os.write(report, str(pid).encode())
     os.close(report)
-    status = wait(pid, lifeline)
+    try:
+        status = wait(pid, lifeline)
+    except BaseException:
+        kill(pid)
+        raise
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)  # what the command may have left in its group
     return status if status >= 0 else 128 - status
+
+
+def _leave(number: int, _: object) -> None:
+    raise SystemExit(128 + number)
+
+
+def kill(pid: int) -> None:
+    """End the command and its group; before its setsid(2) there is no such group yet, and nobody but it."""
+    for how in (os.killpg, os.kill):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            how(pid, signal.SIGKILL)
 
 
 def limit(limits: str) -> None:
@@ -54,9 +72,7 @@ def wait(pid: int, lifeline: int) -> int:
         if done:
             return os.waitstatus_to_exitcode(status)
         if poll.poll(_INTERVAL_MS):
-            for kill in (os.killpg, os.kill):  # before its setsid(2) there is no such group yet, and nobody but it
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    kill(pid, signal.SIGKILL)
+            kill(pid)
             return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 

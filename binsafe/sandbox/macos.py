@@ -18,7 +18,7 @@ from typing import IO, Final
 from binsafe.errors import NotEnforceable
 from binsafe.model import Gap, Policy
 from binsafe.policy.objects import SCRATCH
-from binsafe.renderers import render
+from binsafe.renderers.seatbelt import render
 from binsafe.sandbox import guard
 from binsafe.sandbox.backends import Enforcement, Level, Order
 from binsafe.sandbox.macoslog import LogReader, stream_command
@@ -32,7 +32,12 @@ _GAPS: Final = (
     Gap(id="loopback", reason="'localhost' in a profile also matches the machine's other addresses"),
     Gap(id="system-calls", reason="a profile names operations, not system calls: the list found is not enforced"),
     Gap(id="memory", reason="writable memory can be made executable"),
+    Gap(id="processes", reason="what it starts (--exec) can leave its process group, and then outlive it"),
 )
+
+_TRIAL: Final = "/usr/bin/true"
+_NO_PROFILE: Final = 65
+"""sandbox-exec's status for a profile that does not compile (EX_DATAERR of sysexits(3))."""
 
 
 class SandboxExec:
@@ -55,14 +60,19 @@ class SandboxExec:
 
     def launch(self, order: Order) -> "SeatbeltProcess":
         """Start a private copy of the inspected bytes under the rendered profile, with its denials reported."""
+        if not os.access(SANDBOX_EXEC, os.X_OK):
+            raise NotEnforceable(f"{SANDBOX_EXEC} is not there", hint="macOS ships it")
         with contextlib.ExitStack() as undo:
             folder = Path(tempfile.mkdtemp(prefix="binsafe-")).resolve()
             undo.callback(shutil.rmtree, folder, ignore_errors=True)
             binary = private_copy(order.program, folder / Path(order.policy.artifact.name).name)
             keep_quarantine(order.path, binary)
             profile = folder / "profile.sb"
-            profile.write_text(render(order.policy, "seatbelt", binary=str(binary)).text)
+            terminal = terminal_of(order.stdin, order.stdout, order.stderr)
+            profile.write_text(render(order.policy, binary=str(binary), terminal=terminal).text, encoding="utf-8")
             scratch = scratch_folder(order.policy, folder)
+            may_start = any(grant.object == _TRIAL for grant in order.policy.of("execute"))
+            try_profile(command_line(profile, Path(_TRIAL), (), scratch=scratch), may_start=may_start)
             reporter = Reporter(order.on_violation)
             undo.callback(reporter.close)
             log = LogReader(order.policy, reporter, command=stream_command())
@@ -77,6 +87,31 @@ def command_line(profile: Path, binary: Path, arguments: Sequence[str], *, scrat
     """What starts ``binary`` under ``profile``; a list, never a string for a shell."""
     defined = ["-D", f"SCRATCH={scratch}"] if scratch is not None else []
     return [SANDBOX_EXEC, *defined, "-f", str(profile), str(binary), *arguments]
+
+
+def try_profile(command: Sequence[str], *, may_start: bool = False) -> None:
+    """Ask for a program that the profile does not name: the profile must compile, hold, and refuse that.
+
+    Raises:
+        NotEnforceable: it does not. The program proper could end with the same status, and only say it more obscurely.
+    """
+    tried = subprocess.run(command, check=False, capture_output=True, stdin=subprocess.DEVNULL)
+    said = tried.stderr.decode("utf-8", "replace").strip().partition("\n")[0][:200]
+    if tried.returncode == _NO_PROFILE or "sandbox_apply" in said:
+        hint = "sandboxes do not nest; else look at the profile: binsafe profile FILE, binsafe check"
+        raise NotEnforceable(f"macOS does not take the profile: {said}", hint=hint)
+    if tried.returncode == 0 and not may_start:
+        raise NotEnforceable(
+            f"the profile does not hold here: under it, {_TRIAL} was started", hint="run it elsewhere, and report this"
+        )
+
+
+def terminal_of(*streams: int | None) -> str | None:
+    """The terminal among a program's streams."""
+    for stream in streams:
+        if stream is not None and stream >= 0 and os.isatty(stream):
+            return os.ttyname(stream)
+    return None
 
 
 def limits_of(policy: Policy) -> str:
@@ -191,11 +226,17 @@ class SeatbeltProcess:
         self._ports = ports
         self._log = log
         self._reporter = reporter
+        self._finished = False
 
     @property
     def unreported(self) -> int:
         """Denials that were only counted."""
         return self._reporter.unreported if self._reporter is not None else 0
+
+    @property
+    def untold(self) -> str | None:
+        """Why denials may have gone unreported."""
+        return self._log.trouble if self._log is not None else None
 
     @property
     def stdout(self) -> IO[bytes] | None:
@@ -209,16 +250,19 @@ class SeatbeltProcess:
         except subprocess.TimeoutExpired:
             return None
         self._guarded.end()
+        if status < 0:  # somebody killed the guard, and the program may go on
+            guard.kill(self.pid)
+            status = 128 - status
         self._finish()
         return status
 
     def _finish(self) -> None:
         """Report what is left in the log, and clean up. Idempotent."""
-        log, reporter, self._log = self._log, self._reporter, None
-        if log is not None:
-            log.close()
-        if reporter is not None:
-            reporter.close()
+        finished, self._finished = self._finished, True
+        if self._log is not None and not finished:
+            self._log.close()
+        if self._reporter is not None and not finished:
+            self._reporter.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def send_signal(self, number: int) -> None:

@@ -7,7 +7,8 @@ The kernel's sandbox writes one message per denial and merges repeated ones:
     3 duplicate reports for Sandbox: flakyservers(123) deny(1) mach-lookup com.apple.logd
 
 Forms seen in codex (debug_sandbox/seatbelt.rs), sandbox-runtime and Homebrew. A second line holds the message of
-``(with message ...)``. Names in a message are the program's own choice: they are data, and end where the pid begins.
+``(with message ...)``, which our profiles do not have. Names in a message are the program's own choice: they are data,
+and end where the pid begins. Anybody may log words like these, so what counts is who sent them: the kernel or sandboxd.
 """
 
 import json
@@ -21,6 +22,7 @@ from typing import IO, Final
 
 import msgspec
 
+from binsafe.errors import NotEnforceable
 from binsafe.model import Policy, Violation
 from binsafe.sandbox.reporting import Reporter
 
@@ -33,9 +35,12 @@ PREDICATE: Final = (
 MAX_LINE: Final = 65_536
 """Bytes of one line of the log that are read; a longer one is no denial."""
 
+_SANDBOXD: Final = "/usr/libexec/sandboxd"
+
 _MESSAGE: Final = re.compile(
     r"(?:(?P<more>\d{1,9}) duplicate reports? for )?Sandbox: (?P<name>.{1,255}?)\((?P<pid>\d{1,10})\) "
-    r"deny(?:\(\d{1,3}\))? (?P<operation>[a-z][a-z0-9-]{0,63}(?:\*(?= |$|\n))?)(?P<object>[ *][^\n]{0,4096})?(?:\n.*)?",
+    r"deny(?:\(\d{1,3}\))? (?P<operation>[a-z][a-z0-9-]{0,63}(?:\*(?= |$|\n))?)"
+    r"(?P<object>[ *][^\n]{0,4096})?(?P<rest>\n.*)?",
     re.DOTALL,
 )
 _PORT: Final = re.compile(r"(?:(?:remote|local):)?(?P<host>\[[^\]]*\]|[^:\s]*):(?P<port>\d{1,5})")
@@ -47,13 +52,21 @@ _EXPECTED: Final = frozenset(
         ("file-ioctl", "/dev/dtracehelper"),
         ("file-read-data", "/dev/autofs_nowait"),
         ("file-read-metadata", "/private/var/db/.AppleSetupDone"),
+        ("ipc-posix-shm-read-data", "apple.shm.notification_center"),
+        ("mach-lookup", "com.apple.logd"),
+        ("mach-lookup", "com.apple.system.notification_center"),
+        ("mach-lookup", "com.apple.system.opendirectoryd.libinfo"),
+        ("network-bind", "local:*:0"),  # Go asks which kinds of addresses there are
     }
 )
 """What every program tries before its own first instruction, and takes no for an answer."""
 
 
 class LogDenial(msgspec.Struct, frozen=True, kw_only=True):
-    """One message: ``count`` is 1, or how many more of the same the kernel merged into a later one."""
+    """One message: ``count`` is 1, or how many more of the same the kernel merged into a later one.
+
+    ``is_cut``: the object ends at a line break, which may be its own.
+    """
 
     name: str
     pid: int
@@ -61,6 +74,7 @@ class LogDenial(msgspec.Struct, frozen=True, kw_only=True):
     object: str
     count: int = 1
     duplicate: bool = False
+    is_cut: bool = False
 
 
 def stream_command() -> list[str]:
@@ -69,15 +83,19 @@ def stream_command() -> list[str]:
 
 
 def parse_line(line: bytes) -> LogDenial | None:
-    """The denial that a line of ``log --style ndjson`` tells of; None for every other line."""
+    """The denial that a line of ``log --style ndjson`` tells of; None for every other line and sender."""
     if len(line) > MAX_LINE or not line.startswith(b"{"):
         return None  # `log stream` begins with a line of prose
     try:
         entry = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    message = entry.get("eventMessage") if isinstance(entry, dict) else None
-    return parse_message(message) if isinstance(message, str) else None
+    if not isinstance(entry, dict):
+        return None
+    sender, message = entry.get("processID"), entry.get("eventMessage")
+    is_kernel = isinstance(sender, int) and not isinstance(sender, bool) and sender == 0
+    known = is_kernel or entry.get("processImagePath") == _SANDBOXD
+    return parse_message(message) if known and isinstance(message, str) else None
 
 
 def parse_message(message: str) -> LogDenial | None:
@@ -93,6 +111,7 @@ def parse_message(message: str) -> LogDenial | None:
         object=(match["object"] or "").strip(),
         count=int(more) if more else 1,
         duplicate=more is not None,
+        is_cut=match["rest"] is not None,
     )
 
 
@@ -126,6 +145,8 @@ _WORDS: Final = {
 
 def _grant(denial: LogDenial) -> str | None:
     """The option that would allow it; None where none can, or the object names nothing that can be granted."""
+    if denial.is_cut:
+        return None
     kind = denial.operation.split("-")[0:2]
     if denial.object.startswith("/"):
         option = {"read": "--read", "write": "--write", "exec": "--exec", "exec*": "--exec"}.get(kind[-1])
@@ -159,17 +180,24 @@ class LogReader:
         self._waiting: list[LogDenial] = []
         self._lock = threading.Lock()
         self._ready = threading.Event()
+        self.trouble: str | None = None
+        """Why denials may be missing from what is reported."""
         reading, writing = os.pipe()
         self._stream = open(reading, "rb")  # noqa: SIM115 - the thread closes it
-        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=writing, stderr=subprocess.DEVNULL)
-        os.close(writing)
+        try:
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=writing, stderr=writing)
+        except OSError as error:
+            self._stream.close()
+            raise NotEnforceable(f"{command[0]} cannot be started: {error.strerror}", hint="macOS ships it") from error
+        finally:
+            os.close(writing)
         self._thread = threading.Thread(target=self._follow, name="binsafe-log", daemon=True)
         self._thread.start()
-        self.is_following = self._ready.wait(ready_seconds)
-        """Whether the log answered: without its first line, early denials may be missed."""
+        if not self._ready.wait(ready_seconds):
+            self.trouble = "the system's log did not answer in time"
 
     def watch(self, pid: int) -> None:
-        """From now on this process's denials are reported, those that came before included."""
+        """From now on the denials of this process and its group are reported, those of its own before included."""
         with self._lock:
             self._pids.add(pid)
             early, self._waiting = self._waiting, []
@@ -181,7 +209,10 @@ class LogReader:
         """Let the log catch up for so long, then end."""
         if self._process.poll() is None:
             self._thread.join(seconds)
+        if self._process.poll() is None:
             self._process.terminate()
+        else:
+            self.trouble = self.trouble or "the system's log ended before the program did"
         try:
             self._process.wait(1)
         except subprocess.TimeoutExpired:
@@ -191,6 +222,8 @@ class LogReader:
 
     def _follow(self) -> None:
         for line in _bounded(self._stream):
+            if line.startswith(_COMPLAINT):  # "log: Must be admin to run 'stream' command"
+                self.trouble = line[:_SHOWN].decode("utf-8", "replace")
             self._ready.set()
             denial = parse_line(line)
             if denial is not None:
@@ -203,7 +236,7 @@ class LogReader:
             if not self._pids and len(self._waiting) < _MAX_EARLY:
                 self._waiting.append(denial)
                 return
-            ours = denial.pid in self._pids
+            ours = denial.pid in self._pids or _group(denial.pid) in self._pids
         if ours:
             self._report(denial)
 
@@ -211,6 +244,17 @@ class LogReader:
         if self._reporter.admits(denial.operation, denial.object):
             self._reporter.report(violation_of(denial, self._policy, time.time()))
 
+
+def _group(pid: int) -> int:
+    """The process group of what a program started; 0, which is nobody's, where it has ended already."""
+    try:
+        return os.getpgid(pid) if pid else 0
+    except (ProcessLookupError, PermissionError, OverflowError):
+        return 0
+
+
+_COMPLAINT: Final = b"log: "
+_SHOWN: Final = 200
 
 _MAX_EARLY: Final = 1000
 """Denials of any process that are kept until our own program's pid is known."""

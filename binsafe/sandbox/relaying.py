@@ -174,6 +174,11 @@ class Relayed:
         return self._process.unreported
 
     @property
+    def untold(self) -> str | None:
+        """As the program's own ``untold``."""
+        return self._process.untold
+
+    @property
     def stdout(self) -> IO[bytes] | None:
         """Its standard output, where a pipe was asked for."""
         return self._process.stdout

@@ -19,11 +19,14 @@ from binsafe.model.policy import PolicyArtifact
 from binsafe.sandbox import Order, guard, launch
 from binsafe.sandbox.macos import (
     Guarded,
+    SandboxExec,
     SeatbeltProcess,
     command_line,
     keep_quarantine,
     private_copy,
     scratch_folder,
+    terminal_of,
+    try_profile,
 )
 
 FORKING = "import os, time; os.fork(); print('up', flush=True); time.sleep(600)"
@@ -200,3 +203,47 @@ def test_a_guard_whose_supervisor_died_first_ends_the_command():
         os.close(lifeline)
         os.close(told)
         assert started.wait(10) == 128 + signal.SIGKILL
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
+def test_a_program_does_not_outlive_its_guard(guarded: Guarded, tmp_path: Path, number: int):
+    process = SeatbeltProcess(guarded, tmp_path / "private", ())
+    assert guarded.popen.stdout.readline() == b"up\n"
+    os.kill(guarded.popen.pid, number)
+    assert process.wait(10) == 128 + number
+    assert gone(guarded.pid)
+
+
+TRIED = {
+    "65": 'echo "sandbox-exec: unbound variable: bogus" >&2; exit 65',
+    "nested": 'echo "sandbox-exec: sandbox_apply: Operation not permitted" >&2; exit 71',
+    "open": "exit 0",
+}
+
+
+@pytest.mark.parametrize(("name", "words"), [("65", "bogus"), ("nested", "sandbox_apply"), ("open", "does not hold")])
+def test_a_profile_that_is_not_taken_or_does_not_hold_starts_nothing(name: str, words: str):
+    """What sandbox-exec says in these cases, as published logs show it."""
+    with pytest.raises(NotEnforceable, match=words):
+        try_profile(["/bin/sh", "-c", TRIED[name]])
+
+
+def test_a_profile_that_refuses_another_program_is_what_is_wanted():
+    said = "sandbox-exec: execvp() of '/usr/bin/true' failed: Operation not permitted"
+    try_profile(["/bin/sh", "-c", f'echo "{said}" >&2; exit 71'])
+    try_profile(["/bin/sh", "-c", "exit 0"], may_start=True)
+
+
+def test_the_terminal_among_the_streams():
+    master, slave = os.openpty()
+    with open(os.devnull, "rb") as null:
+        assert terminal_of(None, subprocess.PIPE, subprocess.DEVNULL, null.fileno()) is None
+        assert terminal_of(null.fileno(), slave) == os.ttyname(slave)
+    os.close(master)
+    os.close(slave)
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="sandbox-exec is there")
+def test_without_the_tool_nothing_starts():
+    with pytest.raises(NotEnforceable, match="is not there"):
+        SandboxExec().launch(order())

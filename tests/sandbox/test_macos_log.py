@@ -1,6 +1,9 @@
 """Denials in the unified log: the forms that are cited in `macoslog`, whose they are, and what would grant them."""
 
 import json
+import os
+import signal
+import subprocess
 import sys
 import time
 
@@ -8,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from binsafe.errors import NotEnforceable
 from binsafe.model import Denial, Policy
 from binsafe.model.policy import PolicyArtifact
 from binsafe.policy.proposals import proposals
@@ -55,6 +59,19 @@ def test_messages(message: str, expected: tuple[int, str, str]):
     assert not denial.duplicate
 
 
+def test_sandboxd_is_believed_as_the_kernel_is():
+    told = line("Sandbox: a(1) deny(1) signal", processID=300, processImagePath="/usr/libexec/sandboxd")
+    assert parse_line(told) == LogDenial(name="a", pid=1, operation="signal", object="")
+
+
+def test_a_line_break_in_a_name_leads_to_no_grant_of_what_stands_before_it():
+    denial = parse_message("Sandbox: a(1) deny(1) file-read-data /etc/passwd\nmore")
+    assert denial.is_cut
+    assert violation_of(denial, POLICY, 1.0).grant is None
+    whole = parse_message("Sandbox: a(1) deny(1) file-read-data /etc/passwd")
+    assert violation_of(whole, POLICY, 1.0).grant == "--read /etc/passwd"
+
+
 def test_duplicates_carry_their_count():
     denial = parse_message("3 duplicate reports for Sandbox: java(77) deny(1) mach-lookup com.apple.FontServer")
     assert denial == LogDenial(
@@ -76,6 +93,9 @@ def test_duplicates_carry_their_count():
         b'{"eventMessage": "log run noninteractively, parent: 1 (bash)"}',
         line("Sandbox: a(x) deny(1) file-read-data /x"),
         line("x Sandbox: a(1) deny(1) file-read-data /x"),
+        line("Sandbox: a(1) deny(1) file-read-data /x", processID=77, subsystem="com.apple.sandbox.reporting"),
+        line("Sandbox: a(1) deny(1) file-read-data /x", processID=False),
+        line("Sandbox: a(1) deny(1) file-read-data /x", processID=None, processImagePath="/tmp/sandboxd"),
         b'{"a": ' + b"[" * 70_000,
         line("Sandbox: a(1) deny(1) file-read-data /" + "x" * 70_000),
     ],
@@ -149,7 +169,7 @@ def test_a_reader_reports_early_denials_and_later_ones_and_ends_with_its_source(
     texts = [line(f"Sandbox: a({pid}) deny(1) file-read-data /x{pid}").decode() for pid in (1, 2)]
     many = [texts[1]] * 20
     reader = LogReader(POLICY, reporter, command=[sys.executable, "-c", WRITER, *texts, *many], ready_seconds=10)
-    assert reader.is_following
+    assert reader.trouble is None
     reader.watch(2)
     deadline = time.monotonic() + 10
     while reporter.unreported < 16 and time.monotonic() < deadline:
@@ -161,6 +181,56 @@ def test_a_reader_reports_early_denials_and_later_ones_and_ends_with_its_source(
     assert reporter.unreported == 16
 
 
-def test_a_log_that_cannot_be_followed_is_known():
-    reader = LogReader(POLICY, Reporter(print), command=[sys.executable, "-c", "pass"], ready_seconds=10)
+SAYING = "import sys, time; print(sys.argv[1], file=sys.stderr, flush=True); time.sleep(float(sys.argv[2]))"
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds", "trouble"),
+    [
+        ("Filtering the log data", "600", None),
+        ("log: Must be admin to run 'stream' command", "600", "admin"),
+        ("Filtering the log data", "0", "ended before"),
+    ],
+)
+def test_a_log_that_cannot_be_followed_is_known(said: str, seconds: str, trouble: str | None):
+    command = [sys.executable, "-c", SAYING, said, seconds]
+    reader = LogReader(POLICY, Reporter(print), command=command, ready_seconds=30)
+    if trouble and "ended" in trouble:
+        reader._process.wait(30)
     reader.close()
+    assert (reader.trouble is None) == (trouble is None)
+    assert trouble is None or trouble in reader.trouble
+
+
+def test_a_log_that_says_nothing_in_time_is_known():
+    command = [sys.executable, "-c", "import time; time.sleep(600)"]
+    reader = LogReader(POLICY, Reporter(print), command=command, ready_seconds=0.05)
+    reader.close(0.05)
+    assert "in time" in reader.trouble
+
+
+def test_a_log_that_is_not_there_starts_nothing():
+    with pytest.raises(NotEnforceable, match="cannot be started"):
+        LogReader(POLICY, Reporter(print), command=["/nonexistent/log"])
+
+
+def test_what_a_program_starts_is_told_of_as_well():
+    """A process in the group of the one that is watched, and one in another."""
+    found = []
+    reporter = Reporter(found.append)
+    with subprocess.Popen(
+        ["/bin/sh", "-c", "sleep 600 & echo $!; wait"], stdout=subprocess.PIPE, process_group=0
+    ) as ours:
+        child = int(ours.stdout.readline())
+        pids = (child, os.getpid())
+        code = WRITER.replace("flush=True)\nfor", "flush=True)\ntime.sleep(1)\nfor", 1)
+        texts = [line(f"Sandbox: a({pid}) deny(1) file-read-data /x{pid}").decode() for pid in pids]
+        reader = LogReader(POLICY, reporter, command=[sys.executable, "-c", code, *texts], ready_seconds=30)
+        reader.watch(ours.pid)
+        deadline = time.monotonic() + 30
+        while not found and time.monotonic() < deadline:
+            time.sleep(0.01)
+        reader.close(0.1)
+        reporter.close()
+        os.killpg(ours.pid, signal.SIGKILL)
+    assert [each.object for each in found] == [f"/x{child}"]

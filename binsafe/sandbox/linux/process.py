@@ -22,6 +22,9 @@ class Process:
     enforcement: Final[Level] = "full"
     """Each denial is held by at least one layer, or the program would not have been started."""
 
+    untold: Final = None
+    """Each denied call goes through the supervisor."""
+
     def __init__(
         self,
         middle: "subprocess.Popen[bytes]",
