@@ -28,15 +28,16 @@ async def played(player: Player, balancer_type: type[Balancer] = Balancer, **tol
         except (asyncio.IncompleteReadError, ConnectionError):
             writer.close()
 
-    server = await asyncio.start_server(accept, "127.0.0.1", 0)
-    upstreams = (server.sockets[0].getsockname(),) * 10
+    servers = [await asyncio.start_server(accept, "127.0.0.1", 0) for _ in range(10)]
+    upstreams = tuple(server.sockets[0].getsockname() for server in servers)
     tiers = tuple(TierConfig(name=name, upstreams=upstreams, strategy="v4") for name in PLAN.tiers)
     balancer = balancer_type(BalancerConfig(tiers=tiers), on_request=player.observe)
     try:
         return await player.play(balancer, await balancer.start("127.0.0.1", 0), **told)
     finally:
         await balancer.close()
-        server.close()
+        for server in servers:
+            server.close()
         await asyncio.gather(*tasks)
 
 
