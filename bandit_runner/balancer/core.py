@@ -94,36 +94,46 @@ def play(
             yield Pause(min(_sane(choice.seconds), deadline - now))
             now = clock()
             continue
-        if choice not in offered:
+        if not isinstance(choice, int) or choice not in offered:  # 1.0 would be in them
             raise UsageError(f"{strategy.name} chose arm {choice!r} of {list(offered)}", hint="repair the strategy")
         began = clock()
         result = yield Try(choice, min(rules.attempt_timeout, deadline - now))
-        if result is None:
-            raise RuntimeError("a Try was not answered with a Result")
         now = clock()
-        trial = Attempt(
-            id=id_,
-            number=len(tried),
-            arm=choice,
-            outcome=result.outcome,
-            started=began,
-            latency=now - began,
-            retry_after=result.retry_after,
-        )
+        trial = _trial(id_, len(tried), choice, result, began, now)
         _tell(strategy, trial, now)
         trials.append(trial)
         tried = (*tried, choice)
         accepted = trial.outcome is Outcome.OK
     strategy.finish(accepted=accepted, attempts=len(tried), now=now)
+    return _record(id_, tier, strategy.name, tuple(trials), accepted=accepted, latency=now - started)
+
+
+def _trial(id_: str, number: int, arm: int, result: Result | None, began: float, now: float) -> Attempt:
+    if result is None:
+        raise RuntimeError("a Try was not answered with a Result")
+    return Attempt(
+        id=id_,
+        number=number,
+        arm=arm,
+        outcome=result.outcome,
+        started=began,
+        latency=now - began,
+        retry_after=result.retry_after,
+    )
+
+
+def _record(
+    id_: str, tier: str, strategy: str, trials: tuple[Attempt, ...], *, accepted: bool, latency: float
+) -> BalancedRequest:
     return BalancedRequest(
         id=id_,
         accepted=accepted,
         attempts=len(trials),
-        latency=now - started,
+        latency=latency,
         outcomes=tuple(trial.outcome for trial in trials),
         tier=tier,
-        strategy=strategy.name,
-        trials=tuple(trials),
+        strategy=strategy,
+        trials=trials,
     )
 
 

@@ -27,6 +27,7 @@ class Tier:
         self._down_until: dict[int, float] = {}
         self._down_seconds = down_seconds
         self._clock = clock
+        self._failed: Strategy | None = None
 
     def arms(self) -> Collection[int]:
         """The arms that are not known to be down; all of them when all are, for only asking shows who came back."""
@@ -42,6 +43,13 @@ class Tier:
             self._down_until[arm] = self._clock() + self._down_seconds
         elif self._down_until and reply.status is not None:
             self._down_until.pop(arm, None)
+
+    def failed(self, error: Exception) -> None:
+        """The strategy raised that, which is told once of each strategy."""
+        if self._failed is not self.strategy:
+            self._failed = self.strategy
+            names = self.strategy.name, self.name
+            log.error("strategy %s failed on tier %s: where it does, ids are answered 500", *names, exc_info=error)
 
 
 class Drive:
@@ -65,8 +73,8 @@ class Drive:
             step = self._steps.send(result)
         except StopIteration as end:
             self._finished(end.value)
-        except Exception:  # a strategy may be anybody's code: its failure is this id's, not the balancer's
-            log.exception("strategy %s failed on tier %s", self._tier.strategy.name, self._tier.name)
+        except Exception as error:  # noqa: BLE001 - a strategy may be anybody's code: it fails this id, not the balancer
+            self._tier.failed(error)
             self._finished(None)
         else:
             if isinstance(step, Try):

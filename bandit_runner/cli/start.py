@@ -68,7 +68,9 @@ Examples:
 )
 @scoring_options
 @click.option("--seed", type=click.IntRange(min=1), help="Draw the same rates, ids and order again.")
-@click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="Set an option of the strategies.")
+@click.option(
+    "--option", "options", multiple=True, metavar="NAME=VALUE", help="Set an option of every strategy that has it."
+)
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Port of the balancer.")
 @click.option("--serve", is_flag=True, help="No harness: stay up until Ctrl-C.")
 @click.option(
@@ -98,7 +100,8 @@ def command(**given: Any) -> int:
       regret    points that a player who knows all rates and limits would have
                 had more
 
-    Exit status: 0 done; 1 not all ports became ready; 125 refused; 126 wrong system; 127 not found; 130 after Ctrl-C.
+    Exit status: 0 done; 1 not all ports became ready, or ids were not played, as where a strategy fails; 125 refused;
+    126 wrong system; 127 not found; 130 after Ctrl-C.
     """
     from bandit_runner.cli.beside import dashboard
     from bandit_runner.cli.recorded import Recorded
@@ -133,7 +136,7 @@ def command(**given: Any) -> int:
                 show=lambda rows: _show(rows, plan, recorded, as_json=given["as_json"]),
             )
         )
-    return 0
+    return 1 if player.unplayed else 0
 
 
 def _refuse_what_is_planned(context: click.Context) -> None:
@@ -170,14 +173,16 @@ def _strategies(names: Sequence[str]) -> tuple[str, ...]:
 def _configure(plan: "Plan") -> "BalancerConfig":
     """The balancer's configuration; wrong strategies and options are refused before anything is started."""
     from bandit_runner.balancer import Balancer, BalancerConfig, TierConfig
+    from bandit_runner.strategies import check, fitting
 
+    check(plan.strategies, plan.options)
     config = BalancerConfig(
         tiers=tuple(
             TierConfig(
                 name=name,
                 upstreams=tuple(("127.0.0.1", port) for port in TIERS[name].ports),
                 strategy=plan.strategies[0],
-                options=plan.options,
+                options=fitting(plan.strategies[0], plan.options),
             )
             for name in plan.tiers
         ),

@@ -6,18 +6,19 @@ The tiers are played side by side, for they share no server; the strategies of o
 import asyncio
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from bandit_runner.harness.check import cross_check, row
+from bandit_runner.harness.check import PLAYED, cross_check, row
 from bandit_runner.harness.recording import Recording
 from bandit_runner.harness.samples import Sample
 from bandit_runner.model import TIERS, UNKNOWN, BalancedRequest, ResultRow, Scoring, Unknown
 from bandit_runner.runs import Run
 from bandit_runner.simulation.truth import Truth, clairvoyant_score
-from bandit_runner.strategies import create
+from bandit_runner.strategies import create, fitting
 
 if TYPE_CHECKING:
     from bandit_runner.balancer import Balancer
@@ -76,6 +77,8 @@ class Player:
         self.plan = plan
         self.samples: list[Sample] = []
         """What the client saw, over all games that were played now."""
+        self.unplayed = 0
+        """Ids of which the client was not told what they came to: none should be."""
         self._recording = recording
         self._played = played or {}
         self._truth = truth
@@ -151,7 +154,7 @@ class Player:
 
         plan, before, left = self.plan, self._played.get((name, tier)), self._left(name, tier)
         arms = len(TIERS[tier].ports)
-        strategy = create(name, arms=arms, seed=plan.seed, scoring=plan.scoring, **plan.options)
+        strategy = create(name, arms=arms, seed=plan.seed, scoring=plan.scoring, **fitting(name, plan.options))
         balancer.use(tier, strategy)
         self._begin(tier, strategy, before)
         records = self._records[tier]
@@ -170,8 +173,16 @@ class Player:
             self._recording.end(tier)
         for wrong in cross_check(samples, records):
             self._note(f"{name} on {tier}: id {wrong.id} {wrong.fault}: {wrong.detail}")
+        self._tell_unplayed(name, tier, samples)
         attainable = self._attainable(tier, left, began)
         return row(samples, records, strategy=name, tier=tier, scoring=plan.scoring, attainable=attainable)
+
+    def _tell_unplayed(self, name: str, tier: str, samples: Sequence[Sample]) -> None:
+        statuses = Counter(sample.status for sample in samples if sample.status not in PLAYED)
+        self.unplayed += statuses.total()
+        for status, count in statuses.items():
+            if status is not None:  # those are told one by one
+                self._note(f"{name} on {tier}: {count} ids were answered {status} and not played")
 
     def _attainable(self, tier: str, requests: int, began: float) -> float | Unknown:
         if self._truth is None:

@@ -1,5 +1,6 @@
 """What happens in a session, on its way into the store."""
 
+import logging
 import time
 from collections.abc import Callable
 
@@ -8,6 +9,8 @@ from bandit_runner.model import TIERS, BalancedRequest
 from bandit_runner.runs import Recorder, Run, Store
 from bandit_runner.runs.records import RunStart
 from bandit_runner.strategies import Strategy
+
+log = logging.getLogger(__name__)
 
 STATE_SECONDS = 1.0
 """A strategy's state is saved so often, so that a run that was killed goes on as it would have."""
@@ -25,6 +28,7 @@ class Recording:
         self._zero = time.time() - clock()
         self._playing: dict[str, Strategy] = {}
         self._saved: dict[str, float] = {}
+        self._complained: Strategy | None = None
 
     def begin(
         self, tier: str, strategy: Strategy, *, planned: int | None, seed: int | None, before: Run | None = None
@@ -66,7 +70,13 @@ class Recording:
 
     def _save(self, tier: str, now: float) -> None:
         self._saved[tier] = now
-        self.recorder.state(tier, self._playing[tier].snapshot())
+        strategy = self._playing[tier]
+        try:
+            self.recorder.state(tier, strategy.snapshot())
+        except Exception as error:  # noqa: BLE001 - anybody's code again: a run goes on from its ids, too
+            if strategy is not self._complained:
+                self._complained = strategy
+                log.warning("the state of strategy %s is not stored: %r", strategy.name, error)
 
 
 def catch_up(strategy: Strategy, store: Store, run: Run, *, zero: float) -> None:

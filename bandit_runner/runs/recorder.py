@@ -41,7 +41,7 @@ class _Request(NamedTuple):
 
 class _State(NamedTuple):
     tier: str
-    state: dict[str, Any]
+    document: str
 
 
 class _End(NamedTuple):
@@ -128,7 +128,7 @@ class Recorder:
 
     def state(self, tier: str, state: dict[str, Any]) -> None:
         """The strategy's snapshot after the last id that was recorded."""
-        self._queue.put(_State(tier, state))
+        self._queue.put(_State(tier, document(state)))  # here, where who gave what is no JSON hears of it
 
     def end(self, tier: str) -> None:
         """The tier's run is complete."""
@@ -232,7 +232,7 @@ class Recorder:
     def _mark(self, active: dict[str, _Active], event: _State | _End) -> None:
         run = active[event.tier]
         if isinstance(event, _State):
-            state = (run.number, run.tally.requests, document(event.state))
+            state = (run.number, run.tally.requests, event.document)
             self._connection.execute("INSERT OR REPLACE INTO states VALUES (?, ?, ?)", state)
         else:
             ended = (event.at, event.at, run.number)

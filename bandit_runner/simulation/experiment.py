@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from bandit_runner import strategies
 from bandit_runner.errors import UsageError
 from bandit_runner.model import Scoring
 from bandit_runner.simulation.clairvoyant import CLAIRVOYANTS, bound
@@ -13,7 +14,6 @@ from bandit_runner.simulation.comparison import difference, is_decided
 from bandit_runner.simulation.play import Player, Tally, play
 from bandit_runner.simulation.scenario import Scenario
 from bandit_runner.simulation.world import World
-from bandit_runner.strategies import STRATEGIES, create
 
 BOUND: Final = "bound"
 """Named like a strategy: the bound of the linear program, which nobody plays."""
@@ -66,7 +66,7 @@ def _player(task: Task, world: World, seed: int) -> Player:
     clairvoyant = CLAIRVOYANTS.get(task.strategy)
     if clairvoyant is not None:
         return clairvoyant(world, task.scoring, task.requests)
-    return create(task.strategy, arms=task.scenario.arms, seed=seed, scoring=task.scoring, **task.options)
+    return strategies.create(task.strategy, arms=task.scenario.arms, seed=seed, scoring=task.scoring, **task.options)
 
 
 class Experiment(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,21 +135,7 @@ def check(experiment: Experiment) -> None:
     scenarios = [scenario.name for scenario in experiment.scenarios]
     if len(set(scenarios)) < len(scenarios):
         raise UsageError(f"two scenarios have one name: {', '.join(scenarios)}", hint="give each a name of its own")
-    used: set[str] = set()
-    for name in experiment.strategies:
-        if name not in PLAYERS_ELSEWHERE:
-            options = _options(experiment, name)
-            create(name, **options)
-            used.update(options)
-    if unknown := experiment.options.keys() - used:
-        hint = "see the strategies' docstrings, or leave it out"
-        raise UsageError(f"none of the strategies has the option {', '.join(sorted(unknown))}", hint=hint)
-
-
-def _options(experiment: Experiment, name: str) -> dict[str, Any]:
-    """Those of the experiment's options that the strategy has; of an unknown strategy none."""
-    known = STRATEGIES[name].options_type.__struct_fields__ if name in STRATEGIES else ()
-    return {key: value for key, value in experiment.options.items() if key in known}
+    strategies.check([name for name in experiment.strategies if name not in PLAYERS_ELSEWHERE], experiment.options)
 
 
 def _is_decided(experiment: Experiment, tallies: Tallies) -> bool:
@@ -164,7 +150,7 @@ def _is_decided(experiment: Experiment, tallies: Tallies) -> bool:
 def _task(experiment: Experiment, scenario: Scenario, name: str, seeds: Sequence[int]) -> Task:
     return Task(
         strategy=name,
-        options=_options(experiment, name),
+        options=strategies.fitting(name, experiment.options),
         scenario=scenario,
         scoring=experiment.scoring,
         requests=experiment.requests,

@@ -34,6 +34,7 @@ True
 """
 
 import difflib
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -62,7 +63,7 @@ from bandit_runner.strategies.thompson import Thompson, ThompsonFixed
 from bandit_runner.strategies.ucb1 import UCB1, UCB1Fixed
 from bandit_runner.strategies.uniform import Uniform
 
-__all__ = ["STOP", "STRATEGIES", "Choice", "Outcome", "Strategy", "Wait", "create"]
+__all__ = ["STOP", "STRATEGIES", "Choice", "Outcome", "Strategy", "Wait", "check", "create", "fitting"]
 
 STRATEGIES: Final[dict[str, type[Strategy]]] = {
     "v1": Larkin,
@@ -97,6 +98,12 @@ STRATEGIES: Final[dict[str, type[Strategy]]] = {
 }
 
 
+def fitting(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the options that the strategy has; of an unknown strategy none."""
+    known = STRATEGIES[name].options_type.__struct_fields__ if name in STRATEGIES else ()
+    return {key: value for key, value in options.items() if key in known}
+
+
 def create(
     name: str, *, arms: int = 10, seed: int = 0, scoring: Scoring = SCORINGS["statement"], **options: Any
 ) -> Strategy:
@@ -110,12 +117,14 @@ def create(
         **options: settings of that strategy, as its ``options_type`` declares them; numbers may come as text.
 
     Raises:
-        UsageError: no such strategy or option, or a value out of its bounds.
+        UsageError: no such strategy or option, a value out of its bounds, or a class that has another name.
     """
     strategy = STRATEGIES.get(name)
     if strategy is None:
         near = difflib.get_close_matches(name, STRATEGIES, n=3, cutoff=0.4) or STRATEGIES
         raise UsageError(f"there is no strategy {name!r}", hint=f"try {', '.join(near)}")
+    if getattr(strategy, "name", None) != name:  # runs are stored and told apart by what it calls itself
+        raise UsageError(f"the class of the strategy {name!r} has another name", hint=f'write name = "{name}" in it')
     if arms < 1:
         raise UsageError(f"a strategy cannot choose from {arms} arms", hint="give it one server or more")
     try:
@@ -124,3 +133,20 @@ def create(
         known = ", ".join(strategy.options_type.__struct_fields__) or "none"
         raise UsageError(f"{name} cannot have these options: {error}", hint=f"its options: {known}") from error
     return strategy(arms=arms, seed=seed, scoring=scoring, options=checked)
+
+
+def check(names: Iterable[str], options: Mapping[str, Any]) -> None:
+    """See that all of these can be created, each with those of the options that it has.
+
+    Raises:
+        UsageError: as `create`, and for an option that none of them has.
+    """
+    unused = dict(options)
+    for name in names:
+        its_own = fitting(name, options)
+        create(name, **its_own)
+        for key in its_own:
+            unused.pop(key, None)
+    if unused:
+        hint = "see the strategies' docstrings, or leave it out"
+        raise UsageError(f"none of the strategies has the option {', '.join(sorted(unused))}", hint=hint)

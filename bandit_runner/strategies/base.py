@@ -4,11 +4,12 @@ A strategy has no clock and no I/O; its random numbers are its own, from its see
 have in common: which arms may be played at all, and what happens after the free attempts.
 """
 
+import operator
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from enum import Enum
-from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Final, Literal, SupportsIndex, TypeAlias
 
 import msgspec
 
@@ -110,7 +111,7 @@ class Strategy(ABC):
         exception, stated there); when all have been tried, all are candidates again.
 
         Raises:
-            UsageError: ``available`` names an arm that does not exist.
+            UsageError: ``available`` names an arm that does not exist, or the algorithm chose what it may not.
         """
         usable: Sequence[int] = self._all
         if available != usable:
@@ -122,8 +123,10 @@ class Strategy(ABC):
         if attempt >= scoring.max_attempts:
             return STOP
         if attempt >= scoring.free_attempts:
-            return self._choose_extra(now, tried, usable)
-        return self._choose(now, attempt, untried(usable, tried) if tried else usable, usable)
+            choice = self._choose_extra(now, tried, usable)
+        else:
+            choice = self._choose(now, attempt, untried(usable, tried) if tried else usable, usable)
+        return choice if type(choice) is int and choice in usable else self._checked(choice, usable)
 
     def update(
         self, *, arm: int, outcome: Outcome, now: float, attempt: int, latency: float, retry_after: float | None = None
@@ -210,6 +213,15 @@ class Strategy(ABC):
         """The candidate with the best observed rate, the lowest of equals."""
         arms = self.memory.arms
         return max(candidates, key=lambda arm: arms[arm].rate)
+
+    def _checked(self, choice: object, usable: Sequence[int]) -> Choice:
+        """What a choice means that is not simply one of the arms: numpy's whole numbers are arms, too."""
+        if isinstance(choice, Stop | Wait):
+            return choice
+        if isinstance(choice, SupportsIndex) and (arm := operator.index(choice)) in usable:
+            return arm
+        hint = "an algorithm chooses one of the arms that it is given, or STOP, or Wait(seconds)"
+        raise UsageError(f"the strategy {self.name} chose {choice!r} of the arms {list(usable)}", hint=hint)
 
     def _check_arms(self, lowest: int, highest: int) -> None:
         if lowest < 0 or highest >= len(self._all):

@@ -3,6 +3,8 @@
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -10,8 +12,12 @@ import pytest
 
 from bandit_runner.balancer import Balancer, BalancerConfig, TierConfig
 from bandit_runner.errors import UsageError
-from bandit_runner.harness import Plan, Player, scheduling_error
+from bandit_runner.harness import Plan, Player, Recording, scheduling_error
 from bandit_runner.model import Scoring
+from bandit_runner.runs import Recorder, Session, Store
+from bandit_runner.strategies import STRATEGIES, Choice, Strategy
+
+SESSION = Session(id="s", started=1.0)
 
 PLAN = Plan(strategies=("v4", "round-robin"), tiers=("T1", "T3"), requests=15, rps=300, scoring=Scoring(), seed=4)
 
@@ -67,6 +73,50 @@ def test_tiers_are_played_side_by_side_and_the_ids_of_all_games_differ():
     assert 0.9 < time.monotonic() - began < 1.8, "two strategies in turn take twice half a second"
     assert [row.requests for row in rows] == [40] * 4
     assert len({sample.id for sample in player.samples}) == 160
+
+
+def test_each_strategy_plays_with_the_options_that_it_has():
+    rows = asyncio.run(
+        played(Player(msgspec.structs.replace(PLAN, strategies=("v1", "v4"), options={"discover_limit": 2})))
+    )
+    assert [row.accepted for row in rows] == [15] * 4
+
+
+class Broken(Strategy):
+    """Somebody's, with a bug, and a state that is no JSON."""
+
+    name = "broken"
+
+    def _choose(self, now: float, attempt: int, fresh: Sequence[int], usable: Sequence[int]) -> Choice:
+        del now, attempt, usable
+        self.asked = getattr(self, "asked", 0) + 1
+        return 1 // (self.asked % 5) or fresh[0]
+
+    def snapshot(self) -> dict[str, Any]:
+        return {"memory": object()}
+
+
+def test_a_strategy_that_fails_is_told_of_once_and_its_ids_are_not_played(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setitem(STRATEGIES, "broken", Broken)
+    notes: list[str] = []
+    plan = msgspec.structs.replace(PLAN, strategies=("broken",), tiers=("T1",))
+    with Recorder(tmp_path / "runs.sqlite", SESSION) as recorder:
+        player = Player(plan, recording=Recording(recorder), note=notes.append)
+        (row,) = asyncio.run(played(player))
+    assert (player.unplayed, row.accepted, row.requests) == (3, 12, 15)
+    assert notes == ["broken on T1: 3 ids were answered 500 and not played"]
+    assert [record.message for record in caplog.records if record.exc_info] == [
+        "strategy broken failed on tier T1: where it does, ids are answered 500"
+    ]
+    assert [record.message for record in caplog.records if "state" in record.message] == [
+        "the state of strategy broken is not stored: TypeError('Encoding objects of type object is unsupported')"
+    ]
+    with Store.open(tmp_path / "runs.sqlite") as store:
+        (run,) = store.runs()
+        assert run.tally.requests == 12
+        assert run.ended is not None
 
 
 def test_one_game_that_fails_ends_all():
