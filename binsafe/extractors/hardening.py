@@ -1,6 +1,7 @@
 """Which mitigations the program was built with. A header that does not say gives "unknown", never "absent"."""
 
 import posixpath
+import re
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
@@ -16,8 +17,9 @@ _DYLD_VARIABLES = "com.apple.security.cs.allow-dyld-environment-variables"
 _WRITABLE_BY_ALL = ("/tmp", "/var/tmp", "/dev/shm", "/private/tmp", "/Users/Shared")  # noqa: S108 - never written
 _CURRENT = ("/proc/self/cwd", "/proc/thread-self/cwd")
 _SHOWN_PATHS = 4
-_ORIGINS = ("$ORIGIN", "${ORIGIN}", "@executable_path", "@loader_path", "/")
-"""How a place to look for libraries begins that does not depend on where the program is started."""
+_ORIGINS = re.compile(r"/|\$ORIGIN(?![A-Za-z0-9_])|\$\{ORIGIN\}|@(?:executable|loader)_path(?:/|$)")
+"""How a place to look for libraries begins that does not depend on where the program is started (``$ORIGINAL`` is a
+folder's name: glibc's ``is_dst``, dyld's ``Loader.cpp``)."""
 _FORTIFIABLE = words(
     "asprintf fgets fprintf fread gets memcpy memmove memset poll pread printf read readlink realpath recv recvfrom"
     " snprintf sprintf stpcpy strcat strcpy strncat strncpy syslog vasprintf vfprintf vprintf vsnprintf vsprintf"
@@ -236,7 +238,7 @@ def _places(slice_: Slice) -> Iterator[str]:
 
 def _why_others_may(path: str) -> str | None:
     plain = f"/{posixpath.normpath(path).lstrip('/')}"
-    if not path.startswith(_ORIGINS) or _is_below(plain, _CURRENT):
+    if not _ORIGINS.match(path) or _is_below(plain, _CURRENT):
         return "depends on the folder it is started in"
     if path.startswith("/") and _is_below(plain, _WRITABLE_BY_ALL):
         return "can be written by everybody"

@@ -17,6 +17,8 @@ DIVERTING = (_AUDIT, _DEPAUDIT, _AUXILIARY, _FILTER)
 _DF_TEXTREL, _DF_BIND_NOW, _DF_1_NOW, _DF_1_NODEFLIB, _DF_1_PIE = 4, 8, 1, 0x800, 0x0800_0000
 _TABLES = {5: 10, 7: 8, 17: 18, 23: 2, 36: 35}
 """Tag of a table's address -> tag of its size: strings, RELA, REL, PLT and RELR relocations (gABI figure 5-10)."""
+_MANY = frozenset({_NEEDED, _AUDIT, _DEPAUDIT, _AUXILIARY, _FILTER})
+"""Tags that may be there more than once; of any other the loader takes the last, and who reads for it the first."""
 _PLTGOT, _RELRSZ = 3, 35
 _MAX_RELR_BYTES = 256 * 1024
 """A word of DT_RELR stands for up to 63 relocations, each an object in the parser; libLLVM has 19 KB of words."""
@@ -109,6 +111,8 @@ def _entries(bits: Bits, reader: Reader, stored: memoryview) -> defaultdict[int,
         tag, value = table.unpack(layout, number * size, "the dynamic section")
         if tag == 0:
             return entries
+        if tag not in _MANY and entries[tag] and entries[tag] != [value]:
+            raise malformed(f"two values for one entry of the dynamic section (tag {tag:#x})")
         entries[tag].append(value)
     raise malformed(f"a dynamic section of more than {_MAX_ENTRIES:,} entries")
 

@@ -10,7 +10,6 @@ from types import MappingProxyType
 from binsafe.formats import elf_headers as eh
 from binsafe.formats.structure import Reader
 
-_PT_GNU_PROPERTY = 0x6474E553
 _PROPERTY_TYPE_0 = 5
 _OWNER = b"GNU\0"
 _HEADER, _MAX_PROPERTIES = 16, 256
@@ -37,7 +36,7 @@ def features(arch: str, reader: Reader, headers: tuple[eh.ProgramHeader, ...]) -
 
 def _properties(arch: str, reader: Reader, headers: tuple[eh.ProgramHeader, ...]) -> Iterator[tuple[int, int]]:
     """Type and first word of each property; the kernel, too, looks into the segment of properties alone."""
-    header = next((h for h in headers if h.type == _PT_GNU_PROPERTY), None)
+    header = next((h for h in headers if h.type == eh.PT_GNU_PROPERTY), None)
     if header is None:
         return
     note = Reader(reader.data[header.offset : header.offset + header.file_size], reader.byte_order)

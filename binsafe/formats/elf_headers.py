@@ -4,6 +4,7 @@ Layouts and rules: the gABI (System V ABI, chapters 4 and 5), elf(5), and what `
 ``elf/dl-load.c`` refuse. The kernel looks at program headers only, so they decide; section headers are a convenience.
 """
 
+from collections import Counter
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -13,8 +14,11 @@ from binsafe.limits import MAX_SECTIONS, MAX_SEGMENTS
 from binsafe.model import Section
 
 REL, EXEC, DYN, CORE = 1, 2, 3, 4
-PT_LOAD, PT_DYNAMIC, PT_INTERP, PT_NOTE = 1, 2, 3, 4
-PT_GNU_EH_FRAME, PT_GNU_STACK, PT_GNU_RELRO = 0x6474E550, 0x6474E551, 0x6474E552
+PT_LOAD, PT_DYNAMIC, PT_INTERP, PT_NOTE, PT_TLS = 1, 2, 3, 4, 7
+PT_GNU_EH_FRAME, PT_GNU_STACK, PT_GNU_RELRO, PT_GNU_PROPERTY = range(0x6474E550, 0x6474E554)
+_ONCE = (PT_DYNAMIC, PT_INTERP, PT_TLS, PT_GNU_EH_FRAME, PT_GNU_STACK, PT_GNU_RELRO, PT_GNU_PROPERTY)
+"""A program may have one segment of each: of two, the kernel takes the first loader and the last stack, glibc the last
+dynamic section."""
 PF_X, PF_W, PF_R = 1, 2, 4
 SHT_NULL, SHT_SYMTAB, SHT_NOBITS = 0, 2, 8
 _SHN_XINDEX = 0xFFFF
@@ -160,6 +164,9 @@ def program_headers(head: Header, reader: Reader) -> tuple[ProgramHeader, ...]:
     if head.type in {EXEC, DYN}:
         if not loaded:
             raise malformed("a program without a segment to load")
+        kinds = Counter(segment.type for segment in found)
+        if twice := next((kind for kind in _ONCE if kinds[kind] > 1), None):
+            raise malformed(f"two segments of type {twice:#x}, where one counts")
         refuse_overlap(((s.address, s.memory_size) for s in loaded), "segments in memory")
     return tuple(found)
 

@@ -35,7 +35,6 @@ _GNU_HASH, _VERSYM, _VERDEF, _VERDEFNUM, _VERNEED, _VERNEEDNUM = (
     0x6FFFFFFE,
     0x6FFFFFFF,
 )
-_PT_TLS = 7
 _COPY = {"x86_64": 5, "arm64": 1024}
 _MAX_VERSIONS = 10_000
 _MAX_VERSION_NAME = 4096
@@ -113,7 +112,7 @@ def linking(data: memoryview) -> Linking | None:
         )
         if (start := file.first(tag)) is not None
     ]
-    arrays += [(h.address, h.address + h.file_size) for h in headers if h.type == _PT_TLS]
+    arrays += [(h.address, h.address + h.file_size) for h in headers if h.type == eh.PT_TLS]
     if not file.tags:
         return None
     relocations = _relocations(file)

@@ -134,6 +134,7 @@ def test_a_restrict_segment_restricts():
         ("lib", True), (".", True), ("/tmp/lib", True), ("/dev/shm", True), ("$ORIGIN/../lib", False),
         ("/proc/self/cwd/lib", True), ("//tmp/lib", True), ("/usr/../tmp", True), ("/var/tmp/./x", True),
         ("${ORIGIN}", False), ("/usr/lib/tool", False), ("@executable_path/lib", False), ("/tmpfs/lib", False),
+        ("$ORIGINAL/lib", True), ("$ORIGIN", False), ("@loader_path", False), ("@loader_pathology/lib", True),
     ],
 )  # fmt: skip
 def test_a_path_for_libraries_that_others_can_write_is_a_finding(path: str, dangerous: bool):

@@ -206,6 +206,10 @@ def header_field(number: int, field: str):
         (bent(build.ELF_DYNAMIC + 16 * 4 + 8, "<Q", 1 << 40), "malformed"),  # size of the strings
         (bent(build.ELF_DYNAMIC + 16 * 8 + 8, "<Q", 1 << 40), "malformed"),  # size of the PLT's relocations
         (bent(build.ELF_DYNAMIC + 16 * 12, "<QQ", 35, 1 << 30), "malformed"),  # a flood of packed relocations
+        # Two of what counts once: readers show the first, and glibc obeys the last (or the kernel, for the stack).
+        (bent(64 + 56 * 6, "<I", 2), "malformed"),  # dynamic sections
+        (bent(64 + 56 * 6, "<I", 0x6474E551), "malformed"),  # stacks
+        (bent(build.ELF_DYNAMIC + 16 * 12, "<QQ", 5, 0x300), "malformed"),  # string tables
     ],
 )
 def test_what_a_kernel_or_loader_would_trip_over_is_refused(data: bytes, finding: str):
