@@ -1,5 +1,6 @@
 """Tar archives: ustar, pax and GNU's long names (POSIX.1-2017, pax, "ustar Interchange Format"; GNU tar manual)."""
 
+import re
 from collections.abc import Iterator
 from typing import Literal
 
@@ -12,13 +13,18 @@ _CHECKSUM = slice(148, 156)
 _MAX_HEADER = 1 << 20
 """Bytes of a pax header or a long name."""
 _KINDS: dict[bytes, Literal["file", "folder", "link", "other"]] = {
-    b"0": "file",
-    b"\0": "file",
-    b"7": "file",
     b"1": "link",
     b"2": "link",
+    b"3": "other",
+    b"4": "other",
     b"5": "folder",
+    b"6": "other",
 }
+"""All others are files: so POSIX wants what is not known to be taken, and tar and Python do."""
+_EXTENSIONS = frozenset(b"xgLKX")
+"""Headers that say something of the entry behind them, or of all (``g``); ``X`` is Solaris's name for ``x``."""
+_OF_ALL = re.compile(r"path|linkpath|size|GNU\.sparse")
+"""What no header should say of all entries: some who unpack obey it, others do not."""
 _BASE_256 = 0x80
 
 
@@ -50,9 +56,11 @@ def _entries(stream: Stream, budget: Budget) -> Iterator[Entry | Trouble]:
             raise Unreadable("a header of an entry is damaged")
         budget.enter()
         flag = block[156:157]
-        size = _size(block[124:136]) if "size" not in extended else _decimal(extended["size"])
+        extends = block[156] in _EXTENSIONS
+        stated = None if extends else extended.get("size")  # it is about the entry, not about a header before that
+        size = _size(block[124:136]) if stated is None else _decimal(stated)
         content = Limited(stream, size)
-        if flag in b"xgLK" and flag:
+        if extends:
             _extend(extended, flag, content)
         else:
             yield from _entry(block, flag, extended, content)
@@ -64,19 +72,24 @@ def _entries(stream: Stream, budget: Budget) -> Iterator[Entry | Trouble]:
 def _entry(block: bytes, flag: bytes, extended: dict[str, str], content: Limited) -> Iterator[Entry | Trouble]:
     prefix = _text(block[345:500]) if block[257:262] == b"ustar" and block[263:265] == b"00" else ""
     name = extended.get("path") or "/".join(part for part in (prefix, _text(block[:100])) if part)
-    kind = _KINDS.get(flag, "other")
+    old_folder = flag in b"0\0" and name.endswith("/")  # as tars from before ustar wrote it
+    kind = _KINDS.get(flag, "folder" if old_folder else "file")
+    if kind != "file" and content.left:  # some skip what it says that it has, others read entries there
+        raise Unreadable(f"{name!r} has a size and is no file: where the next entry begins is up to who unpacks")
     if flag == b"S" or any(key.startswith("GNU.sparse") for key in extended):
         yield Trouble("archive-damaged", f"{name!r} is stored as a sparse file, which is not read here")
     elif kind == "link":
         yield Entry(name, kind, target=extended.get("linkpath") or _text(block[157:257]))
-    elif kind == "file" and name.endswith("/"):  # how tars from before ustar wrote folders
-        yield Entry(name, "folder")
     else:
         yield Entry(name, kind, content if kind == "file" else None)
 
 
 def _extend(extended: dict[str, str], flag: bytes, content: Limited) -> None:
-    """Note what a header says of the entry behind it; what one says of all entries is about nothing that is read."""
+    """Note what a header says of the entry behind it.
+
+    Raises:
+        Unreadable: it is damaged, or says something of all entries that is about one.
+    """
     if content.left > _MAX_HEADER:
         raise Exhausted("a header of an entry is far too long")
     data = content.read(content.left)
@@ -84,7 +97,10 @@ def _extend(extended: dict[str, str], flag: bytes, content: Limited) -> None:
         extended["path"] = _text(data)
     elif flag == b"K":
         extended["linkpath"] = _text(data)
-    elif flag == b"x":
+    elif flag == b"g":
+        if said := next((key for key, _ in _records(data) if _OF_ALL.match(key)), None):
+            raise Unreadable(f"a header gives all entries one {said}: whether that counts is up to who unpacks")
+    else:
         extended.update(_records(data))
 
 

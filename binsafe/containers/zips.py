@@ -6,6 +6,7 @@ scanner and another to its user: such an entry is a Trouble.
 
 import bz2
 import lzma
+import re
 import stat
 import struct
 from bisect import bisect_right
@@ -21,9 +22,11 @@ _END64 = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR64 = struct.Struct("<4sLQL")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _LOCAL = struct.Struct("<4s5H3L2H")
+_BEFORE_DATA = re.compile(rb"PK\x03\x04")
 _MAX_COMMENT = 0xFFFF
 _NONE32 = 0xFFFF_FFFF
-_ENCRYPTED, _UTF8 = 0x1, 0x800
+_ENCRYPTED, _LATER, _UTF8 = 0x1, 0x8, 0x800
+"""``_LATER``: checksum and sizes stand behind the data, so that they may be 0 before it."""
 _UNIX = 3
 _MAX_TARGET = 4096
 _STORED, _LZMA = 0, 14
@@ -56,7 +59,7 @@ class _Listed(NamedTuple):
 def read(data: memoryview, budget: Budget) -> Iterator[Entry | Trouble]:
     """The entries in the order of the central directory."""
     try:
-        listed, shift = _directory(data, budget)
+        listed, shift, stop = _directory(data, budget)
     except Unreadable as error:
         yield Trouble(error.finding, str(error))
         return
@@ -69,10 +72,15 @@ def read(data: memoryview, budget: Budget) -> Iterator[Entry | Trouble]:
             return
         except Unreadable as error:
             yield Trouble(error.finding, f"{entry.shown!r}: {error}")
+    unlisted = sum(1 for start, end in taken.gaps(stop) for _ in _BEFORE_DATA.finditer(data[start:end]))
+    if unlisted and taken.count == len(listed):  # else it may be one of those that could not be read
+        yield Trouble(
+            "archive-entry", f"{unlisted:,} of its entries are not in its central directory, and some unpack them"
+        )
 
 
-def _directory(data: memoryview, budget: Budget) -> tuple[list[_Listed], int]:
-    """All entries, and how far the archive has moved since its offsets were written (a program may stand before it)."""
+def _directory(data: memoryview, budget: Budget) -> tuple[list[_Listed], int, int]:
+    """All entries, how far the archive has moved since its offsets were written, and where the entries end."""
     tail = bytes(data[max(0, len(data) - _END.size - _MAX_COMMENT) :])
     found = tail.rfind(b"PK\x05\x06")
     if found < 0 or len(tail) - found < _END.size:
@@ -87,7 +95,7 @@ def _directory(data: memoryview, budget: Budget) -> tuple[list[_Listed], int]:
     shift = stop - size - offset
     if shift < 0 or size > stop:
         raise Unreadable("its central directory is not where it should be")
-    return list(_central(data[offset + shift : stop], count, budget)), shift
+    return list(_central(data[offset + shift : stop], count, budget)), shift, offset + shift
 
 
 def _zip64(data: memoryview, end: int, plain: tuple[int, int, int]) -> tuple[int, int, int, int]:
@@ -150,18 +158,22 @@ def _entry(data: memoryview, listed: _Listed, start: int, taken: "_Ranges", budg
 
 def _content(data: memoryview, listed: _Listed, start: int, taken: "_Ranges") -> memoryview:
     """The packed bytes; the header before them must be this entry's, and no other entry's bytes may be among them."""
-    if start < 0 or start + _LOCAL.size > len(data) or bytes(data[start : start + 4]) != b"PK\x03\x04":
+    if start < 0 or start + _LOCAL.size > len(data) or not _BEFORE_DATA.match(data, start):
         raise Unreadable("there is no entry where the central directory says")
-    _, _, flags, method, _, _, _, _, _, names, extras = _LOCAL.unpack_from(data, start)
+    _, _, flags, method, _, _, crc, packed, size, names, extras = _LOCAL.unpack_from(data, start)
     begin = start + _LOCAL.size + names + extras
-    if bytes(data[start + _LOCAL.size :][:names]) != listed.name:
-        raise Unreadable("it has another name in the central directory than before its data")
-    if method != listed.method or (flags ^ listed.flags) & _ENCRYPTED:
-        raise Unreadable("it is packed otherwise than the central directory says")
     if begin + listed.packed > len(data):
         raise Unreadable("it ends in the middle of an entry")
     if not taken.take(start, begin + listed.packed):
         raise Unreadable("it lies over another entry", "archive-bomb")
+    if bytes(data[start + _LOCAL.size :][:names]) != listed.name:
+        raise Unreadable("it has another name in the central directory than before its data")
+    if method != listed.method or (flags ^ listed.flags) & _ENCRYPTED:
+        raise Unreadable("it is packed otherwise than the central directory says")
+    size, packed, _ = _wide(bytes(data[begin - extras : begin]), size, packed, 0)
+    stated = (crc, listed.crc), (packed, listed.packed), (size, listed.size)
+    if any(here != there and not (flags & _LATER and here == 0) for here, there in stated):
+        raise Unreadable("it has another size or checksum in the central directory than before its data")
     return data[begin : begin + listed.packed]
 
 
@@ -206,3 +218,12 @@ class _Ranges:
             self._starts.insert(at, start)
             self._ends.insert(at, end)
         return free
+
+    @property
+    def count(self) -> int:
+        """How many entries have taken one."""
+        return len(self._starts)
+
+    def gaps(self, stop: int) -> Iterator[tuple[int, int]]:
+        """What is not taken of the bytes before ``stop``."""
+        return zip([0, *self._ends], [*self._starts, stop], strict=True)

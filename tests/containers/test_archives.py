@@ -243,3 +243,79 @@ def test_no_bytes_raise(data: bytes, draw: st.DataObject):
 def test_the_caps_are_in_order():
     assert limits.MAX_BUNDLE_BYTES + limits.MAX_MEMBER_BYTES < limits.WORKER_BYTES
     assert limits.ARCHIVE_SECONDS < limits.WORKER_SECONDS
+
+
+def header(name: str, size: int, kind: bytes = tarfile.REGTYPE) -> bytes:
+    info = tarfile.TarInfo(name)
+    info.size, info.type = size, kind
+    return info.tobuf(tarfile.USTAR_FORMAT)
+
+
+def blocks(data: bytes) -> bytes:
+    return data + bytes(-len(data) % tarfile.BLOCKSIZE)
+
+
+def pax(kind: bytes, key: str, value: str) -> bytes:
+    record = f" {key}={value}\n"
+    record = f"{len(record) + 2}{record}"  # the lengths here have two digits
+    return header("pax", len(record), kind) + blocks(record.encode())
+
+
+MEMBER = header("tool", len(ELF)) + blocks(ELF)
+
+
+@pytest.mark.parametrize(
+    "data",
+    {
+        "folder": header("d/", len(MEMBER), tarfile.DIRTYPE) + MEMBER,
+        "old folder": header("d/", len(MEMBER)) + MEMBER,
+        "hard link": header("l", len(MEMBER), tarfile.LNKTYPE) + MEMBER,
+        "symbolic link": header("l", len(MEMBER), tarfile.SYMTYPE) + MEMBER,
+        "pipe": header("p", len(MEMBER), tarfile.FIFOTYPE) + MEMBER,
+        "name for all": pax(b"g", "path", "other") + MEMBER,
+        "size for all": pax(b"g", "size", "100000") + MEMBER,
+    }.values(),
+)
+def test_a_tar_in_which_tools_find_other_entries_is_not_analysed(data: bytes):
+    """GNU tar unpacks what stands in the "content" of a folder or hard link, Python in that of others, too."""
+    report = report_on(data + bytes(1024))
+    assert ids(report) == {"archive-damaged"}
+    assert (report.analysed, report.verdict.level) == (False, "unknown")
+
+
+def test_the_size_of_an_entry_is_not_that_of_the_long_name_before_it():
+    """POSIX: what a pax header says is about the file behind it; tar and Python read the name by its own size."""
+    data = pax(b"x", "size", str(len(ELF))) + header("@", 4, b"L") + blocks(b"long") + header("tool", 0) + blocks(ELF)
+    assert paths(report_on(data + bytes(1024))) == ["long"]
+
+
+def test_an_entry_of_a_kind_that_is_not_known_is_a_file():
+    """POSIX wants it to be taken for one, and tar and Python do."""
+    assert paths(report_on(header("tool", len(ELF), b"Z") + blocks(ELF) + bytes(1024))) == ["tool"]
+    assert paths(report_on(pax(b"X", "path", "named") + MEMBER + bytes(1024))) == ["named"]  # Solaris
+    assert report_on(pax(b"g", "comment", "0123456789") + MEMBER + bytes(1024)).analysed  # git archive
+
+
+@pytest.mark.parametrize("place", ["before", "between", "behind"])
+def test_an_entry_that_the_directory_does_not_list_is_a_finding(place: str):
+    """Who unpacks from front to back (a pipe, Java's ZipInputStream) finds it."""
+    names = {"before": ("evil", "a", "b"), "between": ("a", "evil", "b"), "behind": ("a", "b", "evil")}[place]
+    data = zipped(dict.fromkeys(names, ELF))
+    start = data.index(b"PK\x01\x02")
+    records = [b"PK\x01\x02" + rest for rest in data[start : data.index(b"PK\x05\x06")].split(b"PK\x01\x02")[1:]]
+    directory = b"".join(record for record in records if b"evil" not in record)
+    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 2, 2, len(directory), start, 0)
+    report = report_on(data[:start] + directory + end)
+    assert paths(report) == ["a", "b"]
+    assert (ids(report), report.analysed) == ({"archive-entry"}, False)
+
+
+def test_sizes_that_differ_before_the_data_are_damage():
+    """Who unpacks from front to back goes by what stands before the data, and reads the rest as further entries."""
+    data = bytearray(zipped({"tool": ELF}, zipfile.ZIP_STORED))
+    struct.pack_into("<LL", data, 18, 100, 100)
+    assert ids(report_on(bytes(data))) == {"archive-damaged"}
+    struct.pack_into("<LLL", data, 14, 0, 0, 0)
+    for magic, at in ((b"PK\x01\x02", 8), (b"PK\x03\x04", 6)):  # they stand behind the data
+        data[data.index(magic) + at] |= 8
+    assert paths(report_on(bytes(data))) == ["tool"]
