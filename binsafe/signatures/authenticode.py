@@ -26,9 +26,6 @@ _INDIRECT_DATA: Final = "1.3.6.1.4.1.311.2.1.4"
 _NESTED: Final = "1.3.6.1.4.1.311.2.4.1"
 """``szOID_NESTED_SIGNATURE``: unsigned attribute with more signatures, whole PKCS #7 structures."""
 
-_UNSIGNED: Final = frozenset({_NESTED, "1.3.6.1.4.1.311.3.3.1", "1.2.840.113549.1.9.16.2.14", "1.2.840.113549.1.9.6"})
-"""Unsigned attributes that mean something; others are room for data that no signature covers."""
-
 _DIGESTS: Final = {
     bytes.fromhex("2b0e03021a"): "sha1",
     bytes.fromhex("608648016503040201"): "sha256",
@@ -109,11 +106,12 @@ def _verify(file: _File, anchors: "Anchors | None") -> Signature:
 
 def _one(message: "SignedMessage", file: _File, anchors: "Anchors") -> _One:
     """Verify one PKCS #7 structure about the file."""
-    from binsafe.signatures import signers
+    from binsafe.signatures import signers, timestamps
 
     if message.content_type != _INDIRECT_DATA or message.content is None:
         raise StructureError(f"the PKCS #7 structure signs {message.content_type}, which is not an Authenticode digest")
-    signed = signers.verify(message, message.content, anchors)
+    attributes = frozenset({_NESTED, *timestamps.KINDS})
+    signed = signers.verify(message, message.content, anchors, attributes=attributes)
     algorithm, digest = _indirect_data(memoryview(message.content))
     outcome = signed.outcome
     if certificatetable.file_digest(file.data, file.start, file.end, algorithm) != digest:
@@ -121,10 +119,9 @@ def _one(message: "SignedMessage", file: _File, anchors: "Anchors") -> _One:
         outcome += Outcome(problems=(Problem(id="authenticode-digest", detail=detail),))
     if not signed.timestamped:
         outcome += Outcome(unverified=("the time of signing, which no time stamp confirms",))
-    strange = [f"an unsigned attribute of type {name}" for name in sorted(message.signer.unsigned.keys() - _UNSIGNED)]
-    if signed.isolated and signed.chain != "unknown":
-        strange.append(f"{signed.isolated} certificates that have nothing to do with the signer")
-    notes = tuple(certificatetable.hidden(what) for what in strange)
+    if signed.chain == "apple-root":
+        outcome += Outcome(unverified=("its certificates, which lead to Apple's root, where Windows believes others",))
+    notes = tuple(certificatetable.hidden(what) for what in signed.strange)
     return _One(signed=signed, algorithm=algorithm, outcome=outcome, notes=notes)
 
 

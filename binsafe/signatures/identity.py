@@ -49,7 +49,7 @@ _HASHES: Final = "1.2.840.113635.100.9.2"
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
-    """The part of a Signature that is about people, under the same names."""
+    """The part of a Signature that is about people, under the same names; ``notes`` are problems that break nothing."""
 
     kind: Kind
     certificate_type: str | None = None
@@ -58,6 +58,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     signed_at: str | None = None
     timestamped: bool | None = None
     problems: tuple[Problem, ...] = ()
+    notes: tuple[Problem, ...] = ()
     unverified: tuple[str, ...] = ()
 
 
@@ -90,12 +91,12 @@ def _somebody(
     anchors: "Anchors | None",
 ) -> Identity:
     # asn1crypto and cryptography cost 0.1 s to import: only files with a CMS structure pay for them.
-    from binsafe.signatures import certificates, cms, signers
+    from binsafe.signatures import certificates, cms, signers, timestamps
     from binsafe.signatures.anchors import pinned
 
     message = cms.read(payload, most=cms.MAX_APPLE_BYTES)
     primary = directories[0]
-    signed = signers.verify(message, primary.data, anchors or pinned())
+    signed = signers.verify(message, primary.data, anchors or pinned(), attributes=frozenset(timestamps.KINDS))
     leaf_markers = certificates.markers(signed.path[0]) if signed.path else frozenset()
     type_ = next((name for marker, name in CERTIFICATE_TYPES.items() if marker in leaf_markers), None)
     if type_ is None and len(signed.path) > 1 and _names(certificates.describe(signed.path[1])) == _APPLE_INTERMEDIATE:
@@ -106,6 +107,8 @@ def _somebody(
     unverified = signed.outcome.unverified
     if not signed.timestamped and (type_ != APPLE_SOFTWARE or signed.time is None):
         unverified += ("the time of signing, which no time stamp confirms",)
+    if signed.chain == "microsoft-root":
+        unverified += ("its certificates, which lead to Microsoft's root, where macOS believes Apple's",)
     kinds: dict[str | None, Kind] = {DEVELOPER_ID: "developer-id", APPLE_SOFTWARE: "apple"}
     return Identity(
         kind=kinds.get(type_, "other"),
@@ -115,8 +118,13 @@ def _somebody(
         signed_at=signed.signed_at,
         timestamped=signed.timestamped,
         problems=tuple(problems),
+        notes=tuple(_uncovered(what) for what in signed.strange),
         unverified=unverified,
     )
+
+
+def _uncovered(what: str) -> Problem:
+    return Problem(id="uncovered-bytes", detail=f"the CMS structure, which no hash covers, holds {what}")
 
 
 def _names(signer: Signer) -> tuple[str | None, str | None]:
@@ -162,7 +170,9 @@ def _unlisted(detail: str) -> Problem:
 
 def _short_hashes(values: tuple[bytes, ...]) -> set[str]:
     """``{"cdhashes": [20 bytes, ...]}`` as XML in one octet string."""
-    (text,) = (bytes(der.expect(memoryview(value), der.OCTET_STRING).content) for value in values[:1])
+    if len(values) != 1:
+        raise StructureError(f"the signed list of CodeDirectories has {len(values)} values instead of one")
+    text = bytes(der.expect(memoryview(values[0]), der.OCTET_STRING).content)
     try:
         listed = plistlib.loads(text, fmt=plistlib.FMT_XML)["cdhashes"]
         return {bytes(one).hex() for one in listed}

@@ -84,6 +84,8 @@ def _verify(
     broken = (
         *_disagreements(directories),
         *_stray_blobs(signature),
+        *_gaps(signature, slice_.data[start:end]),
+        *_other_ticket(code, directories),
         *_coverage(slice_, directories, start, end),
         *(problem for directory in directories for problem in _hashes(code, directory)),
         *who.problems,
@@ -95,7 +97,7 @@ def _verify(
     return Signature(
         kind=who.kind,
         status="invalid" if broken else "unknown" if unverified else "valid",
-        problems=(*broken, *rights.notes, *unreadable, *_slack(signature, slice_.data[start:end])),
+        problems=(*broken, *rights.notes, *unreadable, *who.notes, *_slack(signature, slice_.data[start:end])),
         unverified=unverified,
         identifier=best.identifier,
         team_id=best.team_id,
@@ -129,6 +131,13 @@ def _stray_blobs(signature: SuperBlob) -> Iterator[Problem]:
     strays = [f"{slot:#x}" for slot in signature.blobs if slot not in known]
     if strays:
         yield Problem(id="uncovered-bytes", detail=f"blobs in slots without a meaning: {enumerate_some(strays)}")
+
+
+def _gaps(signature: SuperBlob, reserved: memoryview) -> Iterator[Problem]:
+    """Bytes of the signature that are in none of its blobs: signers put them one behind the other."""
+    stray = sum(end - start for start, end in signature.gaps if not is_blank(reserved[start:end]))
+    if stray:
+        yield Problem(id="uncovered-bytes", detail=f"{stray} bytes between the blobs of the signature are not empty")
 
 
 def _coverage(slice_: Slice, directories: tuple[CodeDirectory, ...], start: int, end: int) -> Iterator[Problem]:
@@ -167,7 +176,7 @@ def _slack(signature: SuperBlob, reserved: memoryview) -> Iterator[Problem]:
     rest = reserved[signature.size :]
     if is_blank(rest):
         return
-    if len(rest) > MAX_SLACK_BYTES + 4 * signature.size:
+    if len(rest) > MAX_SLACK_BYTES + 4 * sum(len(blob.data) for blob in signature.blobs.values()):
         yield Problem(id="uncovered-bytes", detail=f"{len(rest)} bytes are reserved behind the signature and not empty")
     else:
         yield Problem(id=SLACK, detail=f"{len(rest)} bytes between the signature and its end are not empty")
@@ -181,24 +190,22 @@ def _hashes(code: _Signed, directory: CodeDirectory) -> Iterator[Problem]:
         detail = f"{directory.digest.name}: {len(wrong)} of {directory.pages} pages are not the signed ones: {pages}"
         yield Problem(id="page-hash", detail=detail)
     for slot in superblob.SPECIAL_SLOTS:
-        sealed, component = directory.special_hash(slot), _component(code, slot)
+        sealed, components = directory.special_hash(slot), _components(code, slot)
         name, problem = _special(slot)
         if sealed is None and slot in code.signature.blobs:
             yield Problem(id=problem, detail=f"{directory.digest.name}: no hash covers {name}")
-        if sealed is not None and component is None and slot in _INSIDE:
+        if sealed is not None and not components and slot in _INSIDE:
             yield Problem(id=problem, detail=f"{directory.digest.name}: {name} are sealed and missing")
-        if sealed is not None and component is not None and directory.digest(component) != sealed:
+        if sealed is not None and any(directory.digest(component) != sealed for component in components):
             yield Problem(id=problem, detail=f"{directory.digest.name}: the hash of {name} is not the signed one")
 
 
-def _component(code: _Signed, slot: int) -> memoryview | None:
-    """The bytes that a special hash is about, where this file or its bundle has them."""
-    if slot in code.beside:
-        return code.beside[slot]
-    if slot == Slot.INFO_PLIST and (section := code.slice.section(_INFO_PLIST_SECTION)) is not None:
-        return code.slice.contents(section)
-    blob = code.signature.blobs.get(slot)
-    return None if blob is None else blob.data
+def _components(code: _Signed, slot: int) -> tuple[memoryview, ...]:
+    """The bytes that a special hash is about, where this file or its bundle has them; none of them may be others."""
+    blob, beside = code.signature.blobs.get(slot), code.beside.get(slot)
+    if beside is None and slot == Slot.INFO_PLIST and (section := code.slice.section(_INFO_PLIST_SECTION)) is not None:
+        beside = code.slice.contents(section)
+    return tuple(one for one in (beside, None if blob is None else blob.data) if one is not None)
 
 
 def _unverified(code: _Signed, directory: CodeDirectory) -> tuple[str, ...]:
@@ -206,7 +213,7 @@ def _unverified(code: _Signed, directory: CodeDirectory) -> tuple[str, ...]:
     return tuple(
         f"{_special(slot)[0]} {NOT_IN_THIS_FILE}"
         for slot in superblob.SPECIAL_SLOTS
-        if slot not in _INSIDE and directory.special_hash(slot) is not None and _component(code, slot) is None
+        if slot not in _INSIDE and directory.special_hash(slot) is not None and not _components(code, slot)
     )
 
 
@@ -222,6 +229,12 @@ def _notarization(code: _Signed, directories: tuple[CodeDirectory, ...]) -> Lite
     blob = code.signature.blobs.get(Slot.TICKET)
     ticket = bytes(code.beside.get(Slot.TICKET, b"") if blob is None else blob.payload)[:MAX_TICKET_BYTES]
     return "stapled" if any(bytes.fromhex(one.cdhash) in ticket for one in directories) else "unknown"
+
+
+def _other_ticket(code: _Signed, directories: tuple[CodeDirectory, ...]) -> Iterator[Problem]:
+    """A blob in the ticket's place that is none of this code's: bytes that no hash covers."""
+    if Slot.TICKET in code.signature.blobs and _notarization(code, directories) != "stapled":
+        yield Problem(id="uncovered-bytes", detail="the signature holds a notarization ticket of other code")
 
 
 def _requirements(signature: SuperBlob) -> tuple[str | None, tuple[Problem, ...]]:

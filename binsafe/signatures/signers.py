@@ -20,8 +20,8 @@ class Signed(msgspec.Struct, frozen=True, kw_only=True):
     """Whom a CMS structure leads to, leaf first, and what is wrong with it.
 
     ``time`` is the time stamp's, else the one that the signer claims; ``timestamped`` says that there is a time stamp.
-    ``missing`` is who issued the last certificate, where that authority's own is nowhere at hand; ``isolated`` is how
-    many certificates are there for nothing.
+    ``missing`` is who issued the last certificate, where that authority's own is nowhere at hand. ``strange`` is what
+    the structure holds for nothing, in words: it is room for data that nobody signed.
     """
 
     path: tuple[x509.Certificate, ...]
@@ -30,7 +30,7 @@ class Signed(msgspec.Struct, frozen=True, kw_only=True):
     time: dt.datetime | None
     timestamped: bool
     outcome: Outcome
-    isolated: int
+    strange: tuple[str, ...]
 
     @property
     def signers(self) -> tuple[Signer, ...]:
@@ -44,8 +44,10 @@ class Signed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @strictly("the certificates", problem="cms-chain")
-def verify(message: SignedMessage, content: bytes | memoryview, anchors: Anchors) -> Signed:
-    """Verify one CMS structure about some content.
+def verify(
+    message: SignedMessage, content: bytes | memoryview, anchors: Anchors, *, attributes: frozenset[str]
+) -> Signed:
+    """Verify one CMS structure about some content; ``attributes`` are the unsigned ones that mean something.
 
     All certificates are judged at the time of signing: one that has run out since does no harm. Without a time stamp
     that time is the signer's own claim, which is for the caller to accept or not.
@@ -73,6 +75,8 @@ def verify(message: SignedMessage, content: bytes | memoryview, anchors: Anchors
     strays = tuple(certificates.strays(tuple(bag.values()), path.certificates, anchors))
     outcome = checked.outcome + Outcome(problems=unreadable + strays) + (stamp.outcome if stamp else Outcome())
     broken = bool(path.problems) or not path.certificates
+    used = (*path.certificates, *(stamp.path if stamp else ()))
+    isolated = 0 if broken and path.family is None else certificates.isolated(tuple(bag.values()), used, anchors)
     if path.family is None and not broken:
         top = path.missing or certificates.common_name(path.certificates[-1].subject)
         outcome += Outcome(unverified=(f"its certificates, which lead to {top!r} and no known root",))
@@ -83,7 +87,8 @@ def verify(message: SignedMessage, content: bytes | memoryview, anchors: Anchors
         time=time,
         timestamped=stamp is not None,
         outcome=outcome,
-        isolated=certificates.isolated(
-            tuple(bag.values()), (*path.certificates, *(stamp.path if stamp else ())), anchors
+        strange=(
+            *(f"an unsigned attribute of type {name}" for name in sorted(message.signer.unsigned.keys() - attributes)),
+            *((f"{isolated} certificates that have nothing to do with the signer",) if isolated else ()),
         ),
     )

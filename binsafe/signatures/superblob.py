@@ -50,7 +50,7 @@ SPECIAL_SLOTS: Final = range(1, 33)
 CONSTRAINT_SLOTS: Final = range(8, 12)
 """Launch and library constraints (``CSSLOT_LAUNCH_CONSTRAINT_SELF`` to ``CSSLOT_LIBRARY_CONSTRAINT``)."""
 
-SIGNATURE_SLOTS: Final = range(Slot.SIGNATURE, Slot.TICKET + 1)
+SIGNATURE_SLOTS: Final = (Slot.SIGNATURE, Slot.TICKET)
 """Slots that are about the CodeDirectories and so cannot be covered by them."""
 
 _MAGIC_OF_SLOT: Final[Mapping[int, Magic]] = {
@@ -74,16 +74,22 @@ class Blob(msgspec.Struct, frozen=True, kw_only=True):
     data: memoryview
 
     @property
+    def end(self) -> int:
+        """Where it ends in the signature."""
+        return self.offset + len(self.data)
+
+    @property
     def payload(self) -> memoryview:
         """The blob without its 8 bytes of header."""
         return self.data[_BLOB.size :]
 
 
 class SuperBlob(msgspec.Struct, frozen=True, kw_only=True):
-    """A signature taken apart: its blobs by slot, and how many bytes it says it has."""
+    """A signature taken apart: its blobs by slot, how many bytes it says it has, and which of them are in no blob."""
 
     blobs: Mapping[int, Blob]
     size: int
+    gaps: tuple[tuple[int, int], ...]
 
     def payload(self, slot: int) -> memoryview | None:
         """The content of a slot; None where the signature has none."""
@@ -117,10 +123,12 @@ def read(signature: memoryview) -> SuperBlob:
     by_slot = {blob.slot: blob for blob in blobs}
     if len(by_slot) != len(blobs):
         raise StructureError("two blobs of the signature claim the same slot")
-    for one, other in pairwise(sorted(blobs, key=lambda blob: blob.offset)):
-        if one.offset + len(one.data) > other.offset:
+    placed = sorted(blobs, key=lambda blob: blob.offset)
+    for one, other in pairwise(placed):
+        if one.end > other.offset:
             raise StructureError(f"the blobs in slots {one.slot:#x} and {other.slot:#x} overlap")
-    return SuperBlob(blobs=by_slot, size=size)
+    starts, ends = [*(one.offset for one in placed), size], [index_end, *(one.end for one in placed)]
+    return SuperBlob(blobs=by_slot, size=size, gaps=tuple(zip(ends, starts, strict=True)))
 
 
 def _blob(superblob: memoryview, slot: int, offset: int, floor: int) -> Blob:

@@ -38,7 +38,7 @@ def verify(signer: SignerInfo, bag: Bag, anchors: Anchors) -> Stamp | None:
 
 
 def _stamps(signer: SignerInfo, bag: Bag, anchors: Anchors) -> Iterator[Stamp]:
-    for attribute, read in _KINDS.items():
+    for attribute, read in KINDS.items():
         for value in signer.unsigned.get(attribute, ())[:MAX_STAMPS]:
             try:
                 yield read(value, signer, bag, anchors)
@@ -104,7 +104,7 @@ def _of_another() -> Problem:
 MAX_STAMPS: Final = 4
 """Time stamps of one kind that are looked at; real signatures have one."""
 
-_KINDS: Final[Mapping[str, Callable[[bytes, SignerInfo, Bag, Anchors], Stamp]]] = {
+KINDS: Final[Mapping[str, Callable[[bytes, SignerInfo, Bag, Anchors], Stamp]]] = {
     "1.2.840.113549.1.9.16.2.14": _token,
     "1.3.6.1.4.1.311.3.3.1": _token,
     "1.2.840.113549.1.9.6": _countersignature,

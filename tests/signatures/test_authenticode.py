@@ -263,3 +263,10 @@ def test_any_edit_of_a_signed_file_is_survived(edits: list[tuple[int, bytes]]):
     signature = verify(make_slice("pe", edited, (len(TINY), len(TINY_SIGNED) - len(TINY))), anchors("microsoft-root"))
     assert signature.status in {"unknown", "invalid", "valid"}
     msgspec.json.encode(signature)
+
+
+def test_a_root_that_windows_does_not_believe(signed: bytes):
+    table = make_slice("pe", signed, struct.unpack_from("<II", signed, directory_at(signed)))
+    assert verify(table, anchors("microsoft-root")).status == "valid"
+    signature = verify(table, anchors("apple-root"))
+    assert (signature.chain, signature.status) == ("apple-root", "unknown")

@@ -215,3 +215,41 @@ def test_no_changed_code_byte_is_valid(at: int):
     good = thin_slice(BUILT)
     changed = msgspec.structs.replace(good, data=memoryview(flip(BUILT, at)))
     assert verify(changed).status == "invalid"
+
+
+def test_bytes_between_the_blobs():
+    """The superblob's own length is no hash: what is in it and in no blob can be changed by anybody."""
+    data = bytearray(replace(FULL, slack=bytes(300_000)).build())
+    start, size = thin_slice(data).signature_range
+    struct.pack_into(">I", data, start + 4, size)
+    assert check(bytes(data)).status == "valid"  # room alone is no data
+    data[-1] = 1
+    signature = check(bytes(data))
+    assert (signature.status, problems(signature)) == ("invalid", {"uncovered-bytes"})
+
+
+def test_room_does_not_allow_for_more_leftovers():
+    data = bytearray(replace(FULL, slack=bytes(300_000)).build())
+    start, size = thin_slice(data).signature_range
+    struct.pack_into(">I", data, start + 4, size - 150_000)
+    data[-150_000:] = b"payload." * (150_000 // 8)
+    assert problems(check(bytes(data))) == {"uncovered-bytes"}
+
+
+@pytest.mark.parametrize("slot", [0x10001, 0x10002])
+def test_data_in_a_slot_about_the_signature(slot: int):
+    """0x10001 is for signatures that stand alone; 0x10002 for a notarization ticket, which lists the code's hash."""
+    signature = check(Recipe(components={slot: b"payload" * 100}).build())
+    assert (signature.status, problems(signature)) == ("invalid", {"uncovered-bytes"})
+
+
+def test_a_ticket_that_lists_the_code():
+    cdhash = check(Recipe(components={0x10002: bytes(20)}).build()).cdhash  # the same code: tickets are not hashed
+    assert check(Recipe(components={0x10002: bytes.fromhex(cdhash or "")}).build()).status == "valid"
+
+
+def test_a_second_info_plist_that_no_hash_covers():
+    """The section is what was sealed; the blob beside it is not, though it stands in the same slot."""
+    plist = b"<plist><dict/></plist>"
+    recipe = Recipe(info_plist=plist, components={1: b"payload"})
+    assert problems(check(recipe.build())) == {"info-plist-hash"}

@@ -7,7 +7,7 @@ import pytest
 from checked_cms import DUAL, SIGNED, SIGNING, check, problems, signed
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from signed_cms import DEVELOPER_ID, HASHES, HASHES_PLIST, SIGNER, lists
+from signed_cms import DEVELOPER_ID, HASHES, HASHES_PLIST, SIGNER, anchors, certificate, lists
 from signed_macho import ADHOC, CMS, RUNTIME, Directory, flip, patch, place
 
 from binsafe.model import Signer
@@ -122,3 +122,26 @@ def test_any_edit_of_the_cms_structure_is_survived(edits: list[tuple[int, bytes]
     signature = check(edited)
     assert edited == BUILT or signature.status in {"unknown", "invalid", "valid"}
     msgspec.json.encode(signature)
+
+
+@pytest.mark.parametrize("attribute", [HASHES_PLIST, HASHES])
+@pytest.mark.parametrize("count", [0, 2])
+def test_list_with_another_number_of_values(attribute: str, count: int):
+    true = lists(Directory(flags=RUNTIME, team=b"TEAM123456").build(b"other code", {}))[attribute]
+    signature = signed(attributes={attribute: true * count})
+    assert signature.status == "invalid"
+
+
+def test_what_nobody_signed_is_told_of():
+    """Unsigned attributes and certificates of nobody are room for data: it can be changed, and nothing would show."""
+    signature = signed(unsigned={"1.2.3.4": [b"\x04\x07payload"]})
+    assert (signature.status, problems(signature)) == ("valid", {"uncovered-bytes"})
+    alone = certificate(("Data", "Nobody"), ("Data", "Nobody"), authority=True)
+    signature = signed(bag=lambda bag: [alone, *bag])
+    assert (signature.status, problems(signature)) == ("valid", {"uncovered-bytes"})
+
+
+def test_a_root_that_macos_does_not_believe():
+    program = replace(SIGNED, cms=replace(SIGNING, marker=None)).build()
+    signature = check(program, anchors("microsoft-root"))
+    assert (signature.chain, signature.status) == ("microsoft-root", "unknown")
