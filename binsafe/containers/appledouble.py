@@ -25,11 +25,11 @@ def described(name: str) -> str | None:
 
 
 def quarantine(data: bytes) -> dict[str, str] | None:
-    """The quarantine attribute in an AppleDouble file; None where there is none, or where the file is damaged."""
+    """The quarantine attribute in an AppleDouble file; None where there is none, ``unknown`` where it is damaged."""
     try:
         found = _attributes(data).get(ATTRIBUTE.encode())
     except struct.error:
-        return None
+        return {"unknown": "the file that holds it is damaged"}
     return None if found is None else parse(found)
 
 

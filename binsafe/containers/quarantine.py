@@ -8,14 +8,14 @@ _FIELDS = ("flags", "time", "agent", "id")
 _MAX = 1024
 
 
-def parse(value: bytes) -> dict[str, str] | None:
-    """``flags;time;agent;id`` as fields, the time (hexadecimal seconds) as ISO 8601 in UTC; None where it is none.
+def parse(value: bytes) -> dict[str, str]:
+    """``flags;time;agent;id`` as fields, the time (hexadecimal seconds) as ISO 8601 in UTC.
 
-    A time that is no number stays as it is.
+    A time that is no number stays as it is. A mark without words is one, too: what it says is unknown.
     """
     text = value[:_MAX].decode("utf-8", "replace").strip("\0\n")
-    if ";" not in text:
-        return None
+    if not text:
+        return {"unknown": "the mark is empty"}
     fields = {name: part for name, part in zip(_FIELDS, text.split(";", 3), strict=False) if part}
     with suppress(KeyError, ValueError, OverflowError, OSError):
         fields["time"] = datetime.fromtimestamp(int(fields["time"], 16), UTC).isoformat()

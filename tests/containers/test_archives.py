@@ -200,11 +200,13 @@ def test_time_that_is_up_and_parsers_that_broke_are_said():
 
 def test_quarantine_comes_from_the_file_beside_the_file():
     note = apple_double(b"0083;65a1b2c3;Safari;1B2C")
-    report = report_on(zipped({"dir/tool": ELF, "__MACOSX/dir/._tool": note, "dir/other": ELF}))
+    files = {"dir/tool": ELF, "__MACOSX/dir/._tool": note, "dir/other": ELF, "cut": ELF, "__MACOSX/._cut": note[:110]}
+    report = report_on(zipped(files))
     found = {member.path: member.report.artifact.quarantine for member in report.members}
     assert found == {
         "dir/tool": {"flags": "0083", "time": "2024-01-12T21:44:35+00:00", "agent": "Safari", "id": "1B2C"},
         "dir/other": None,
+        "cut": {"unknown": "the file that holds it is damaged"},
     }
 
 

@@ -1,5 +1,6 @@
 """Finding files, taking snapshots, and inspecting in a process that may break."""
 
+import errno
 import hashlib
 import os
 import signal
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from binsafe.errors import NotAnalysable, NotFound
-from binsafe.intake import Found, Snapshot, Worker, find, inspect, workers
+from binsafe.intake import Found, Snapshot, Worker, attributes, find, inspect, workers
 from binsafe.limits import MAX_ARTIFACT_BYTES
 
 
@@ -230,6 +231,38 @@ def test_quarantine_of_the_file_itself(tmp_path: Path):
             "time": "2024-01-12T21:44:35+00:00",
             "agent": "Firefox",
         }
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="sets the attribute as Linux does")
+@pytest.mark.parametrize(
+    ("mark", "noted"),
+    [
+        (b"0081", {"flags": "0081"}),
+        (b"0081;;" + b"x" * 3000 + b";", {"flags": "0081", "agent": "x" * 1018}),
+        (b"", {"unknown": "the mark is empty"}),
+    ],
+    ids=["flags", "long", "empty"],
+)
+def test_a_mark_that_is_no_usual_one_is_a_mark(tmp_path: Path, mark: bytes, noted: dict[str, str]):
+    path = tmp_path / "f"
+    path.write_bytes(b"x")
+    try:
+        os.setxattr(path, "user.com.apple.quarantine", mark)
+    except OSError:
+        pytest.skip("this file system keeps no attributes of users")
+    with path.open("rb") as file:
+        assert attributes.quarantine(file.fileno()) == noted
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="O_PATH is Linux's")
+def test_a_mark_that_cannot_be_read_is_unknown(tmp_path: Path):
+    (tmp_path / "f").write_bytes(b"x")
+    (tmp_path / "g").write_bytes(b"x")
+    descriptor = os.open(tmp_path / "f", os.O_PATH)  # may not be asked for attributes
+    assert attributes.quarantine(descriptor) == {"unknown": os.strerror(errno.EBADF)}
+    os.close(descriptor)
+    with (tmp_path / "g").open("rb") as file:
+        assert attributes.quarantine(file.fileno()) is None
 
 
 def test_a_script_is_told_without_a_parser_and_in_no_time(tmp_path: Path):
