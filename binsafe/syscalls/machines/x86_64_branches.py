@@ -12,8 +12,8 @@ from binsafe.syscalls.machines.machine import Flow
 from binsafe.syscalls.machines.x86_64_registers import general
 
 _FLOWS: Mapping[str, Flow] = MappingProxyType(
-    dict.fromkeys(values.BRANCHES, Flow.BRANCH)
-    | dict.fromkeys(("ret", "retf", "iretq"), Flow.RETURN)
+    dict.fromkeys((*values.BRANCHES, "xbegin"), Flow.BRANCH)
+    | dict.fromkeys(("ret", "retf", "retfq", "iret", "iretd", "iretq"), Flow.RETURN)
     | dict.fromkeys(("ud0", "ud1", "ud2", "int3", "hlt"), Flow.TRAP)
     | {"jmp": Flow.JUMP, "call": Flow.CALL, JUNK: Flow.UNKNOWN}
 )

@@ -81,8 +81,10 @@ def exposes(instruction: Instruction, frame: Frame) -> int | None:
 
 
 def reaches_up(instruction: Instruction, frame: Frame) -> range | None:
-    """See `Machine.reaches_up`."""
+    """See `Machine.reaches_up`: as far as the return address does what takes its caller's arguments off the stack."""
     mnemonic, operands = instruction.mnemonic, instruction.operands
+    if mnemonic == "ret" and operands.strip("0x"):
+        return range(_RETURN_ADDRESS)
     if mnemonic in _POPS and frame.get("rsp") == 0:
         return range(_RETURN_ADDRESS)
     if "[" not in operands or mnemonic in _NAMES_ONLY or not any(name in operands for name in frame):

@@ -25,6 +25,7 @@ _IMPLIED_WRITES = {
     "syscall": ("rax", "rcx", "r11"),
     "cmpxchg": ("rax",),
     "xadd": ("rax",),
+    "xbegin": ("rax",),
     "xlatb": ("rax",),
     "rdpkru": ("rax", "rdx"),
     "enclu": ("rax", "rcx"),

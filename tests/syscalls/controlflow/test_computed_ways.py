@@ -88,6 +88,16 @@ def test_a_retpoline_returns_to_where_its_function_was_called(between: str, targ
     assert [gap.reason for gap in found.unresolved] == ["the number is what a function returned"]
 
 
+def test_a_transaction_that_fails_goes_on_elsewhere(tmp_path: Path):
+    found = calls(bare(tmp_path, "mov $163,%ebx; xbegin 1f; mov $39,%ebx; xend; 1: mov %ebx,%eax; syscall; hlt"))
+    assert set(found.sites) == {"acct", "getpid"}
+
+
+def test_nothing_goes_on_behind_a_far_return(tmp_path: Path):
+    text = "push $163; mov %cs,%ecx; push %rcx; lea 1f(%rip),%rdx; push %rdx; mov $39,%eax; lretq; 1: syscall; hlt"
+    assert not calls(bare(tmp_path, text)).complete
+
+
 @pytest.mark.parametrize("option", ["-Wl,-z,noseparate-code", "-Wl,-N"])
 def test_a_function_in_a_table_beside_the_code_is_called_by_who_knows(option: str, tmp_path: Path):
     """Without segments of their own constants lie in the executable one: the table there takes the address, too."""

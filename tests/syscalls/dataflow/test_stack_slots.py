@@ -44,11 +44,12 @@ def test_what_a_pointer_may_reach_is_not_known(source: str, level: str, tmp_path
         "movq $39,(%rsp); push $163; popq (%rsp); mov (%rsp),%rax",
         "mov $numbers,%ebx; xor %eax,%eax; xlatb",
         "movq $39,-16(%rsp); call one; jmp two; one: push $163; pop %rcx; ret; two: mov -16(%rsp),%rax",
+        "push $163; push $39; call one; pop %rax; jmp two; one: ret $8; two: nop",
     ],
     ids=[
         "exchanged", "exchanged and added", "indexed", "moved by a register", "pushes of two bytes",
         "flags of two bytes", "enter", "popped into memory", "looked up by xlat",
-        "below its end over a call",
+        "below its end over a call", "a callee takes its arguments off",
     ],
 )  # fmt: skip
 def test_the_stack_pointer_moves_in_unusual_ways(text: str, tmp_path: Path):
