@@ -5,6 +5,8 @@ Layouts and rules: the gABI (System V ABI, chapters 4 and 5), elf(5), and what `
 """
 
 from collections import Counter
+from collections.abc import Iterable
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -168,7 +170,21 @@ def program_headers(head: Header, reader: Reader) -> tuple[ProgramHeader, ...]:
         if twice := next((kind for kind in _ONCE if kinds[kind] > 1), None):
             raise malformed(f"two segments of type {twice:#x}, where one counts")
         refuse_overlap(((s.address, s.memory_size) for s in loaded), "segments in memory")
+        _refuse_shared_pages(loaded)
     return tuple(found)
+
+
+def _refuse_shared_pages(loaded: Iterable[ProgramHeader]) -> None:
+    """Refuse two segments with bytes of different pages of the file for one in memory: it has only those mapped last.
+
+    Raises:
+        NotAnalysable: there are two.
+    """
+    stored = sorted((s for s in loaded if s.file_size), key=lambda segment: segment.address)
+    for one, other in pairwise(stored):
+        moved = one.address - one.offset != other.address - other.offset
+        if moved and _maps(one, other.address):
+            raise malformed(f"segments at {one.address:#x} and {other.address:#x} share a page of memory")
 
 
 def is_debug_symbols(head: Header, headers: tuple[ProgramHeader, ...]) -> bool:

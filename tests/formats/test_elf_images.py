@@ -218,6 +218,14 @@ def test_what_a_kernel_or_loader_would_trip_over_is_refused(data: bytes, finding
     assert caught.value.finding == finding
 
 
+def test_two_segments_that_share_a_page_of_memory_have_the_bytes_of_the_one_mapped_last():
+    data = build.elf()
+    build.put(data, header_field(0, "stored"), "<QQ", 0x300, 0x300)
+    build.put(data, header_field(1, "offset"), "<QQQQQ", 0x1400, 0x400, 0, 0x400, 0x400)
+    with pytest.raises(NotAnalysable, match="share a page of memory"):
+        parse(memoryview(data))
+
+
 @pytest.mark.parametrize(
     "data",
     [

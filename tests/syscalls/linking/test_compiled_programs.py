@@ -306,6 +306,14 @@ def test_an_import_counts_as_called_where_it_is_not_seen_who_calls_it(tmp_path: 
     assert "swapoff" in found.unresolved[0].reason
 
 
+def test_a_stub_that_the_linker_has_no_more_use_for_hides_nothing(tmp_path: Path):
+    """``__tls_get_addr`` keeps its stub where the calls of a library's code became moves in the program around it."""
+    source = "__thread int here; int *mine(void) { return &here; } int main(int n, char **v) { *mine() = n; return 0; }"
+    program = build(tmp_path, "program", source, "-fPIC", "-ftls-model=global-dynamic")
+    assert b"__tls_get_addr" in program.read_bytes()
+    assert calls(program).complete
+
+
 def test_libseccomp_looks_up_the_number_of_its_only_call(tmp_path: Path):
     """The library alone does, by its own name: what holds its code may have numbers of its own."""
     code = (
