@@ -308,3 +308,34 @@ def _cpu_seconds(pid: int) -> float:
 
 def _resident(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+EVIL = (
+    '<img src=x onerror="window.evil = 1">',
+    "{{ $root.constructor.constructor('window.evil = 2')() }}",
+    'v4" onclick="window.evil = 3" onmouseover="window.evil = 4',
+)
+"""Names as a log that is imported may hold them."""
+
+
+def test_no_name_of_a_strategy_or_a_tier_is_markup_code_or_a_property(visitor: Visitor, tmp_path: Path):
+    path = tmp_path / "runs.sqlite"
+    with Recorder(path, SESSION) as recorder:
+        for strategy, tier in zip(EVIL, reversed(EVIL), strict=True):
+            recorder.begin(msgspec.structs.replace(started("T1", strategy), tier=tier))
+            for each in many(30, tier=tier):
+                recorder.record(each)
+            recorder.end(tier)
+    with running("dashboard", "--port", 0, "--store", path) as (_, address), visitor.at(f"{address}compare") as page:
+        for turn in ("by tier", "by strategy"):
+            page.get_by_role("button", name=turn).click()
+            for name in EVIL:
+                heading = page.locator("h2").get_by_text(name, exact=True)
+                heading.wait_for()
+                heading.click()
+                assert heading.locator("xpath=ancestor::section").get_attribute("aria-label") == name
+        assert page.locator("section img").count() == 0
+        page.goto(address)
+        page.wait_for_selector("canvas")
+        assert page.evaluate("window.evil") is None
+    assert visitor.wrong == []

@@ -7,6 +7,7 @@ from typing import Final
 
 from fastapi import Request
 from nicegui import events, ui
+from nicegui.elements.mixins.text_element import TextElement
 
 from bandit_runner.dashboard.views import StoreState
 
@@ -71,10 +72,11 @@ def _redraw() -> None:
 
 @contextmanager
 def panel(title: str, *, explained: str = "", wide: bool = False) -> Iterator[None]:
-    """A box with a heading."""
-    box = ui.element("section").classes("panel wide" if wide else "panel").props(f'aria-label="{title}"')
+    """A box with a heading, which may be a name from the store: as a slot it would be a template, and run."""
+    box = ui.element("section").classes("panel wide" if wide else "panel")
+    box.props["aria-label"] = title
     with box:
-        ui.element("h2").add_slot("default", title)
+        TextElement(tag="h2", text=title)
         if explained:
             ui.label(explained).classes("soft")
         yield
