@@ -48,10 +48,15 @@ def _axis(name: str, gap: int) -> Options:
     }
 
 
+LONGEST: Final = 130
+"""Pixels of a name below a chart, whatever a log that was imported calls things: as wide as the longest of ours."""
+
+
 def categories(names: Sequence[str], *, name: str = "", rotate: int = 0) -> Options:
     """An axis of names."""
     axis = _axis(name, 26) | {"type": "category", "data": list(names), "splitLine": {"show": False}}
     axis["axisLabel"] |= {"rotate": rotate, "fontSize": 10 if rotate else 11}
+    axis["axisLabel"] |= {"width": LONGEST, "overflow": "truncate"}
     return axis
 
 

@@ -53,17 +53,16 @@ def play(player: Player, world: World, *, requests: int, scoring: Scoring) -> Ta
     now = 0.0
     for request in range(requests):
         began = now = max(now, request * interval)
+        deadline = began + world.scenario.deadline
         tried: list[int] = []
         outcome = None
-        while outcome is not ok and len(tried) < scoring.max_attempts:
+        while outcome is not ok and len(tried) < scoring.max_attempts and now < deadline:
             attempt = len(tried)
             choice = select(now=now, attempt=attempt, tried=tried, available=arms)
             if choice is STOP:
                 break
             if not isinstance(choice, int):
-                now = min(now + max(SHORTEST, choice.seconds), began + world.scenario.deadline)
-                if now >= began + world.scenario.deadline:
-                    break
+                now = min(now + max(SHORTEST, choice.seconds), deadline)
                 continue
             outcome = answer(choice, now)
             retry_after = None

@@ -127,7 +127,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Servers and load. Times are seconds. Ids are played one after another, as the original's harness does.
 
     An id starts when its time has come (``1 / requests_per_second`` after the one before it) and the one before it is
-    done. An id whose strategy waits is given up ``deadline`` seconds after it began.
+    done. After ``deadline`` seconds an id is tried no more.
     """
 
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[\w.-]+$")]

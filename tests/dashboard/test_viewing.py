@@ -197,3 +197,9 @@ def test_bars_on_a_logarithmic_axis_stand_on_a_power_of_ten_below_all():
     options = compared(("a", "b"), {"p50": (0.37, 5.0), "p99": (None, 630.0)}, unit="ms", logarithmic=True)
     assert options["yAxis"]["min"] == options["yAxis"]["startValue"] == pytest.approx(0.1)
     assert compared(("a",), {"p50": (None,)}, unit="ms", logarithmic=True)["yAxis"]["type"] == "value"
+
+
+def test_a_long_name_leaves_the_bars_their_room():
+    label = compared(["x" * 500], {"score": [1.0]}, unit="")["xAxis"]["axisLabel"]
+    assert label["overflow"] == "truncate"
+    assert label["width"] <= 130

@@ -68,6 +68,15 @@ def test_a_wait_delays_the_ids_behind_it_and_ends_at_the_deadline():
     assert sum(tally.latencies.values()) == 2
 
 
+def test_an_id_is_tried_no_more_after_the_deadline():
+    """As in the balancer: servers that never answer use it up."""
+    player = Scripted([0] * 10)
+    silent = Scenario(name="silent", success=1.0, timeouts=1.0, timeout=2.0, deadline=5.0)
+    tally = play(player, World(silent, 1), requests=1, scoring=Scoring())
+    assert player.asked == [0.0, 2.0, 4.0]
+    assert (player.ends, tally.extra_attempts) == ([(False, 3)], 0)
+
+
 def test_a_wait_of_nothing_still_moves_time():
     player = Scripted([Wait(0.0), Wait(-1.0), STOP])
     play(player, World(NEVER, 1), requests=1, scoring=Scoring())
