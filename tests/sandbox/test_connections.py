@@ -5,6 +5,7 @@ import errno
 import http.server
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from binsafe import baselines, packs
 from binsafe.intake import Found, Snapshot, inspect
 from binsafe.model import Violation
 from binsafe.policy import Request, derive
-from binsafe.sandbox import Order, launch
+from binsafe.sandbox import Order, Sandboxed, launch
 
 CLIENT = Path(__file__).parent / "unchanged" / "client.go"
 BINSAFE = (sys.executable, "-m", "binsafe")
@@ -54,7 +55,13 @@ def server() -> Iterator[int]:
     thread.join(5)
 
 
-def run(code: str, port: int, baseline: str = "cli_tool", ports: tuple[int, ...] = ()) -> tuple[list, list[Violation]]:
+def run(
+    code: str,
+    port: int,
+    baseline: str = "cli_tool",
+    ports: tuple[int, ...] = (),
+    meanwhile: Callable[[Sandboxed], None] = lambda _: None,
+) -> tuple[list, list[Violation]]:
     violations: list[Violation] = []
     with Snapshot.take(Found("python3", Path(PYTHON).resolve())) as snapshot:
         report = inspect(snapshot, syscalls=False)
@@ -70,6 +77,8 @@ def run(code: str, port: int, baseline: str = "cli_tool", ports: tuple[int, ...]
             on_violation=violations.append,
         )
         process = launch(order)
+    beside = threading.Thread(target=meanwhile, args=(process,), daemon=True)
+    beside.start()
     try:
         said = process.stdout.read().decode().splitlines()
         assert process.wait(20) == 0
@@ -170,7 +179,10 @@ except TimeoutError:
 
 @pytest.mark.parametrize("restarts", [True, False])
 def test_signals_on_the_way_do_not_spoil_a_connection(full: socket.socket, restarts: bool):
-    """Neither where the handler lets the call go on (SA_RESTART) nor where the program itself waits on after EINTR."""
+    """Neither where the handler lets the call go on (SA_RESTART) nor where the program itself waits on after EINTR.
+
+    They come when the connection is under way: one that comes before anybody has taken the call is EINTR of nothing.
+    """
     code = f"""
 import signal, socket
 count = 0
@@ -179,23 +191,26 @@ def tick(*_):
     count += 1
 signal.signal(signal.SIGALRM, tick)
 signal.siginterrupt(signal.SIGALRM, {not restarts})
-signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
 s = socket.socket()
 s.connect(("127.0.0.1", PORT))
 print(count > 0, s.recv(9))
 """
-    thread = threading.Thread(target=_greet_late, args=(full,), daemon=True)
-    thread.start()
-    assert run(code, full.getsockname()[1])[0] == ["True b'hello'"]
 
+    def disturb(process: Sandboxed) -> None:
+        while _connecting(port) <= before:
+            time.sleep(0.02)
+        for _ in range(10):
+            process.send_signal(signal.SIGALRM)
+            time.sleep(0.05)
+        _greet_all(full)
 
-def _greet_late(listener: socket.socket) -> None:
-    """Accept whoever waits, half a second after one more has come."""
-    port = listener.getsockname()[1]
+    port = full.getsockname()[1]
     before = _connecting(port)
-    while _connecting(port) <= before:
-        time.sleep(0.05)
-    time.sleep(0.5)
+    assert run(code, port, meanwhile=disturb)[0] == ["True b'hello'"]
+
+
+def _greet_all(listener: socket.socket) -> None:
+    """Accept whoever waits, until the listener is closed."""
     with contextlib.ExitStack() as accepted, contextlib.suppress(OSError):
         while True:
             client = accepted.enter_context(listener.accept()[0])
