@@ -8,6 +8,7 @@
     ├── NotEnforceable        125  this machine cannot hold the policy, or the user did not agree
     │   ├── MechanismRefused       ... but another backend may
     │   └── FileChanged            a library has changed since it was inspected
+    ├── OutputLost            125  a program ran, and what it wrote could not be written where it goes
     ├── NotExecutable         126  another system's or processor's program, or a script
     └── NotFound              127  there is no such file
 
@@ -61,6 +62,12 @@ class MechanismRefused(NotEnforceable):
 
 class FileChanged(NotEnforceable):
     """A file that runs with the program is not the one that the policy was derived from."""
+
+
+class OutputLost(BinsafeError):
+    """A program's output did not get where it goes; its own status would say that all went well, or something else."""
+
+    exit_status = 125
 
 
 class NotExecutable(BinsafeError):

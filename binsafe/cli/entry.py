@@ -1,5 +1,6 @@
 """The frame of a command line: exit statuses, errors with hints, notes. Without click: see ``apart``."""
 
+import contextlib
 import errno
 import os
 import sys
@@ -21,9 +22,10 @@ _LIMITS = {
 
 
 def complain(name: str, message: str, hint: str) -> None:
-    """Print an error: one line with what is wrong, one with a hint."""
-    note(f"{name}: {message}")
-    note(f"  hint: {hint}")
+    """Print an error, one line with what is wrong and one with a hint, where there is somewhere to print it."""
+    with contextlib.suppress(OSError):  # the status says it as well
+        note(f"{name}: {message}")
+        note(f"  hint: {hint}")
 
 
 def note(message: str) -> None:

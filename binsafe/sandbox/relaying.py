@@ -19,6 +19,7 @@ from typing import IO, TYPE_CHECKING, Final
 
 import msgspec
 
+from binsafe.errors import OutputLost
 from binsafe.sandbox.backends import Order, Sandboxed
 
 if TYPE_CHECKING:
@@ -187,13 +188,16 @@ class Relayed:
         """Its exit status once it has ended and its output has gone where it goes; None while it still runs.
 
         Raises:
-            OSError: a disk is full, or whatever else kept its output from where it goes.
+            OutputLost: a disk is full, or whatever else kept its output from where it goes.
         """
         status = self._process.wait(timeout)
         if status is not None:
             self._relay.finish()
-            if self._relay.lost is not None:
-                raise self._relay.lost
+            if (lost := self._relay.lost) is not None:
+                raise OutputLost(
+                    f"the program's output could not be written: {lost.strerror}",
+                    hint="make room, or let it go elsewhere; what came before stands",
+                ) from lost
         return status
 
     def send_signal(self, number: int) -> None:

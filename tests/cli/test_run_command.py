@@ -82,11 +82,12 @@ def test_large_streams_arrive_whole(command: list[str]):
     assert done.stdout == data
 
 
-def test_output_that_gets_nowhere_is_no_success(command: list[str]):
+def test_output_that_gets_nowhere_is_no_success_and_no_status_of_the_programs(command: list[str]):
     with open("/dev/full", "wb") as full:
         done = subprocess.run([*command, "hostname"], stdout=full, stderr=subprocess.PIPE, timeout=60, check=False)
-    assert done.returncode == 2
-    assert b"No space left on device" in done.stderr
+        unsaid = subprocess.run([*command, "hostname"], stdout=full, stderr=full, timeout=60, check=False)
+    assert (done.returncode, unsaid.returncode) == (125, 125)
+    assert b"the program's output could not be written: No space left on device" in done.stderr
 
 
 def test_closed_standard_streams_are_no_confusion_to_what_asks_for_a_terminal():
