@@ -1,9 +1,14 @@
 """Waiting for a sandboxed program: signals that we get are its, and it ends when its time is up."""
 
+import contextlib
 import os
 import signal
+import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
+
+from binsafe.sandbox.patience import Patience
 
 if TYPE_CHECKING:
     from binsafe.sandbox import Sandboxed
@@ -12,10 +17,10 @@ TIMED_OUT = 124
 GRACE_SECONDS = 5.0
 """Time that a program has to end after SIGTERM, or after the terminal has gone."""
 
-INTERRUPTS = 3
-"""Ctrl-C so often ends a program that does not listen."""
-
-_FORWARDED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGWINCH")
+_FORWARDED = (
+    *("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGWINCH"),
+    *(("SIGTSTP", "SIGCONT") if sys.platform == "linux" else ()),  # where a program may set modes of our terminal
+)
 
 
 class Attendance:
@@ -62,18 +67,18 @@ def _forward(read: int, process: "Sandboxed", terminal: bool) -> None:
 
     A hang-up is somebody's wish that a server read its configuration, unless the ``terminal`` that we had is gone.
     """
-    interrupts = 0
+    patience = Patience()
     killer: threading.Timer | None = None
     while data := os.read(read, 4096):
         for number in dict.fromkeys(data):  # one of a kind is enough, as with the kernel's own pending signals
             process.send_signal(number)
-            if number == signal.SIGINT:
-                interrupts += data.count(number)
+            if number == signal.SIGTSTP:  # the terminal is as it was: now we stop, as we would have at once
+                os.kill(os.getpid(), signal.SIGCONT if _is_orphaned() else signal.SIGSTOP)
             if killer is None and (
                 number == signal.SIGTERM or (number == signal.SIGHUP and terminal and not _has_terminal())
             ):
                 killer = _stop_after(GRACE_SECONDS, process)
-        if interrupts >= INTERRUPTS:
+        if patience.ends(data.count(signal.SIGINT)):
             process.stop(grace=0)
     if killer is not None:
         killer.cancel()
@@ -84,6 +89,17 @@ def _stop_after(seconds: float, process: "Sandboxed") -> threading.Timer:
     timer.daemon = True
     timer.start()
     return timer
+
+
+def _is_orphaned() -> bool:
+    """Whether nobody above us controls jobs and could let us go on: then the kernel, too, stops nothing by SIGTSTP."""
+    pid = os.getppid()
+    with contextlib.suppress(OSError):
+        while os.getsid(pid) == os.getsid(0):
+            if os.getpgid(pid) != os.getpgrp():
+                return False
+            pid = int(Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[1])
+    return True
 
 
 def _has_terminal() -> bool:

@@ -1,11 +1,14 @@
 """What a mechanism of this machine must offer, and what it must admit."""
 
 from collections.abc import Callable, Sequence
-from typing import IO, Literal, Protocol
+from typing import IO, TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
 from binsafe.model import Gap, Policy, Violation
+
+if TYPE_CHECKING:
+    from binsafe.sandbox.pseudoterminal import PseudoTerminal
 
 Level = Literal["full", "partial", "none"]
 
@@ -47,6 +50,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     accept_gap: Callable[[Gap], None] | None = None
     on_violation: Callable[[Violation], None]
     prepared: Prepared | None = None
+    terminal: "PseudoTerminal | None" = None
+    """The program's own, where its streams are relayed and the user sits at one."""
 
     def environment(self) -> dict[str, str]:
         """Exactly what the policy names, and a PATH: nothing of ours is inherited."""

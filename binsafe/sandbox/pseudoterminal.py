@@ -1,9 +1,29 @@
-"""A terminal of the program's own, where the user sits at one: of the same size, and as simple as a pipe otherwise."""
+"""A terminal of the program's own, where the user sits at one: of the same size, and as simple as a pipe otherwise.
+
+Lines are edited, shown and interrupted by the user's terminal. A full-screen program wants each key at once and none of
+them shown: what it asks of its terminal is done to the user's, as far as that can do no harm, and undone at the end.
+"""
 
 import contextlib
 import os
 import termios
+import threading
 import tty
+from typing import Any, Final
+
+from binsafe.sandbox.patience import Patience
+
+Attributes = list[Any]
+"""What tcgetattr(3) says, in the form of :mod:`termios`."""
+
+_ECHO: Final = termios.ECHO | termios.ECHOE | termios.ECHOK | termios.ECHONL
+_CHANGEABLE: Final = (
+    (tty.OFLAG, termios.OPOST | termios.ONLCR),
+    (tty.LFLAG, termios.ICANON | termios.ISIG | termios.IEXTEN | _ECHO),
+)
+"""What of ours a program may change, beside how input is translated and which keys are special: not the speed (0 hangs
+up), nor what holds output up or throws it away."""
+_CTRL_C: Final = b"\x03"
 
 
 class PseudoTerminal:
@@ -11,10 +31,20 @@ class PseudoTerminal:
 
     def __init__(self) -> None:
         self.master, self.slave = os.openpty()
-        attributes = termios.tcgetattr(self.slave)
-        attributes[tty.OFLAG] &= ~termios.OPOST
-        attributes[tty.LFLAG] &= ~(termios.ECHO | termios.ISIG)  # our own terminal does that
-        termios.tcsetattr(self.slave, termios.TCSANOW, attributes)
+        itself = os.fstat(self.slave)
+        self.identity = (itself.st_dev, itself.st_rdev)
+        """The program's end, by whatever descriptor (``st_dev`` and ``st_rdev`` of stat(2))."""
+        self._plain = termios.tcgetattr(self.slave)
+        self._plain[tty.OFLAG] &= ~termios.OPOST
+        self._plain[tty.LFLAG] &= ~(termios.ECHO | termios.ISIG)  # our own terminal does that
+        termios.tcsetattr(self.slave, termios.TCSANOW, self._plain)
+        self._before = termios.tcgetattr(0)
+        self._given = self._before
+        self._lock = threading.RLock()
+        self._patience = Patience()
+        self._ended = False
+        self.seen = termios.tcgetattr(0)
+        """Its attributes as the program sees them: those of ours, and what it has set itself."""
         self.resize()
 
     def resize(self) -> None:
@@ -25,3 +55,76 @@ class PseudoTerminal:
     def end_of_file(self) -> bytes:
         """The character that ends its input."""
         return bytes(termios.tcgetattr(self.master)[tty.CC][termios.VEOF])
+
+    def is_to_end(self, typed: bytes) -> bool:
+        """Whether a user asks for the end by Ctrl-C, again and again, where that is a key like any other.
+
+        A terminal whose Ctrl-C is a signal lets no such key through.
+        """
+        if typed.strip(_CTRL_C):
+            self._patience.renew()
+            return False
+        return self._patience.ends(len(typed))
+
+    def change(self, wanted: Attributes) -> None:
+        """Do what the program asks of its terminal."""
+        own = list(self._plain)
+        if not wanted[tty.LFLAG] & termios.ICANON:
+            own[tty.IFLAG] = own[tty.LFLAG] = 0  # each byte as ours lets it through
+            own[tty.CC] = wanted[tty.CC]
+        with self._lock:
+            self.seen = wanted
+            if not self._ended:
+                termios.tcsetattr(self.master, termios.TCSANOW, own)
+        self.reflect()
+
+    def reflect(self) -> None:
+        """Give our terminal what the program asked for, once it is ours to change: not from the background."""
+        with self._lock:
+            if not self._ended and not in_background(0):
+                self._give(self._reflected())
+
+    def resume(self) -> None:
+        """We were stopped: whoever had the terminal meanwhile may have changed it."""
+        with self._lock:
+            self._given = []
+        self.reflect()
+
+    def suspend(self) -> None:
+        """Put our terminal back for whoever is next, as long as we are stopped."""
+        with self._lock:
+            if not in_background(0):
+                self._give(self._before)
+
+    def restore(self) -> None:
+        """Put our terminal back, for good."""
+        with self._lock:
+            self.suspend()
+            self._ended = True
+
+    def _give(self, attributes: Attributes) -> None:
+        if attributes != self._given:
+            with contextlib.suppress(termios.error):  # it is gone
+                termios.tcsetattr(0, termios.TCSANOW, attributes)
+                self._given = attributes
+
+    def _reflected(self) -> Attributes:
+        """Ours, with what may change as the program wants it."""
+        if self.seen == self._before:
+            return self._before
+        mixed = list(self._before)
+        mixed[tty.IFLAG] = self.seen[tty.IFLAG]
+        for part, changeable in _CHANGEABLE:
+            mixed[part] = (self._before[part] & ~changeable) | (self.seen[part] & changeable)
+        mixed[tty.CC] = list(self.seen[tty.CC])
+        if not mixed[tty.LFLAG] & termios.ICANON:
+            mixed[tty.CC][termios.VMIN], mixed[tty.CC][termios.VTIME] = 1, 0  # nothing typed is no end
+        return mixed
+
+
+def in_background(terminal: int) -> bool:
+    """Whether it is our controlling terminal and another process group has it: to read or change it would stop us."""
+    try:
+        return os.tcgetpgrp(terminal) != os.getpgrp()
+    except OSError:  # not our controlling terminal
+        return False

@@ -2,7 +2,7 @@
 
 With the user's own descriptors a program could rewrite what others appended to a log, change the mode of a file it was
 only meant to read from, or make a terminal do things. So it gets pipes, and where the user sits at a terminal, a
-terminal of its own that has the same size; ours stays as it is, with its line editing, Ctrl-C and Ctrl-D.
+terminal of its own that has the same size. Ours does the line editing, Ctrl-C and Ctrl-D unless the program wants keys.
 """
 
 import contextlib
@@ -43,7 +43,8 @@ class Relay:
         self._stop_read, self._stop_write = os.pipe2(os.O_CLOEXEC) if sys.platform == "linux" else os.pipe()
         self._jobs: list[tuple[Callable[[int, int], None], int, int]] = []
         self._outputs: list[threading.Thread] = []
-        self._terminal: PseudoTerminal | None = None
+        self.terminal: PseudoTerminal | None = None
+        self._is_open = False
         self._reads_input = False
         self.lost: OSError | None = None
         """Why output of the program's got nowhere: our own standard output or error cannot be written."""
@@ -59,8 +60,9 @@ class Relay:
         """One pseudo-terminal for all streams that are one."""
         from binsafe.sandbox.pseudoterminal import PseudoTerminal  # services have none
 
-        self._terminal = PseudoTerminal()
-        master, slave = self._terminal.master, self._terminal.slave
+        self.terminal = PseudoTerminal()
+        self._is_open = True
+        master, slave = self.terminal.master, self.terminal.slave
         for stream in streams:
             self.ends[stream] = slave
         self._jobs += [(self._input, 0, master), (self._output, os.dup(master), 1)]
@@ -76,7 +78,7 @@ class Relay:
             own if own is not None else end
             for own, end in zip((order.stdin, order.stdout, order.stderr), self.ends, strict=True)
         )
-        return msgspec.structs.replace(order, stdin=stdin, stdout=stdout, stderr=stderr)
+        return msgspec.structs.replace(order, stdin=stdin, stdout=stdout, stderr=stderr, terminal=self.terminal)
 
     def started(self) -> None:
         """The program has its ends: let go of ours and begin to move bytes."""
@@ -101,6 +103,8 @@ class Relay:
         deadline = time.monotonic() + seconds
         for thread in self._outputs:
             thread.join(max(0.0, deadline - time.monotonic()))
+        if self.terminal is not None:
+            self.terminal.restore()
         with self._finishing:  # several threads may wait for the program, or stop it
             stop, self._stop_write = self._stop_write, -1
         if stop >= 0:
@@ -110,8 +114,20 @@ class Relay:
 
     def resize(self) -> None:
         """Give the program's terminal the size of ours."""
-        if terminal := self._terminal:
-            terminal.resize()
+        if self.terminal is not None and self._is_open:
+            self.terminal.resize()
+
+    def suspend(self) -> None:
+        """We are about to be stopped."""
+        if self.terminal is not None:
+            self.terminal.suspend()
+
+    def resume(self) -> bool:
+        """We were stopped; whether the program has a terminal."""
+        if self.terminal is not None:
+            self.terminal.resume()
+            self.resize()
+        return self.terminal is not None
 
     def _close_ends(self) -> None:
         for descriptor in {end for end in self.ends if end is not None}:
@@ -119,7 +135,7 @@ class Relay:
         self.ends = [None, None, None]
 
     def _input(self, source: int, target: int) -> None:
-        terminal = self._terminal if self._terminal is not None and self._terminal.master == target else None
+        terminal = self.terminal if self.terminal is not None and self.terminal.master == target else None
         poll = select.poll()
         poll.register(source, select.POLLIN)
         poll.register(self._stop_read, select.POLLIN)
@@ -132,12 +148,16 @@ class Relay:
                 if _in_background(source):
                     time.sleep(_BACKGROUND_SECONDS)  # reading a terminal from the background would stop us (SIGTTIN)
                     continue
-                if not _move(source, target):
-                    if terminal is None:
+                if terminal is None:
+                    if not _move(source, target):
                         break
-                    _write_all(target, terminal.end_of_file())
-        if terminal is not None:
-            self._terminal = None
+                    continue
+                terminal.reflect()
+                typed = os.read(source, CHUNK)
+                if terminal.is_to_end(typed):
+                    os.kill(os.getpid(), signal.SIGTERM)
+                _write_all(target, typed or terminal.end_of_file())
+        self._is_open = False
         os.close(target)
         os.close(self._stop_read)
 
@@ -201,8 +221,14 @@ class Relayed:
         return status
 
     def send_signal(self, number: int) -> None:
-        """Forward a signal; a change of the window's size changes that of the program's terminal, too."""
-        if number == signal.SIGWINCH:
+        """Forward a signal, and do for the program's terminal what it means for ours: its size, our being stopped."""
+        if number == signal.SIGTSTP:
+            self._relay.suspend()
+            return
+        if number == signal.SIGCONT:
+            if self._relay.resume():
+                self._process.send_signal(signal.SIGWINCH)  # it draws its screen anew; a server would end (nginx)
+        elif number == signal.SIGWINCH:
             self._relay.resize()
         self._process.send_signal(number)
 
@@ -221,10 +247,9 @@ def _in_background(source: int) -> bool:
     """Whether reading would stop us: the terminal is ours and another process group has it."""
     if not os.isatty(source):
         return False
-    try:
-        return os.tcgetpgrp(source) != os.getpgrp()
-    except OSError:  # not our controlling terminal
-        return False
+    from binsafe.sandbox.pseudoterminal import in_background  # services have none
+
+    return in_background(source)
 
 
 def _move(source: int, target: int, clean: Callable[[bytes], bytes] | None = None) -> bool:

@@ -50,6 +50,8 @@ class Answerer:
         may = self._watch.allows(name, call.arguments)
         if may and name in PATH_CALLS and self._watch.lookups is not None:
             self._look(call, name, self._watch.lookups)
+        elif name == "ioctl" and self._watch.terminal is not None and self._sets_modes(call):
+            return
         elif name == "bind" and self._watch.ports:
             self._carry_out(call, name, self._bind)
         elif may and name == "listen" and self._watch.ports:
@@ -152,6 +154,24 @@ class Answerer:
             limit, wanted = above
             grant = f"--baseline FILE, with {limit}: {wanted} among its limits"
             self._report(call, name, limit, operation="limit", result=errno.EPERM, grant=grant)
+
+    def _sets_modes(self, call: Call) -> bool:
+        """Carry out what is about the modes of the program's own terminal; False where it is about something else."""
+        from binsafe.sandbox.linux import terminals  # services have none
+
+        terminal = self._watch.terminal
+        if terminal is None or not terminals.is_about_modes(call):
+            return False
+        try:
+            if terminals.answer(self._listener, call, terminal):
+                return True
+        except OSError as error:
+            self._listener.finish(call, error.errno or errno.EFAULT)
+            return True
+        if self._watch.allows("ioctl", call.arguments):
+            self._listener.proceed(call)
+            return True
+        return False
 
     def _look(self, call: Call, name: str, lookups: Lookups) -> None:
         kind = PATH_CALLS[name]

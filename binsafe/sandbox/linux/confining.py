@@ -38,7 +38,8 @@ def confine(order: Order, stage: Stage, arch: str, backend: str) -> Process:
         notify = set[str]() if walks else {*PATH_CALLS}
         if destinations.addresses:
             notify.add("listen")  # see grafting.listen
-        plan = plan_for(order, layout, arch, frozenset(notify), _forms(layout, order.policy) if walks else {})
+        forms = (_forms(layout, order.policy) if walks else {}) | terminal_forms(order)
+        plan = plan_for(order, layout, arch, frozenset(notify), forms)
         left = here if (here := os.getcwd()) != plan["cwd"] else ""
         stage.begin(plan, streams.descriptors, (order.program, cargo.descriptor))
         from binsafe.sandbox.linux.watching import watch_for  # while the stage works, from here on
@@ -52,6 +53,7 @@ def confine(order: Order, stage: Stage, arch: str, backend: str) -> Process:
             shown=tuple(path for path, _ in layout.mounts if path not in DEVICES),
             outside=dict.fromkeys((layout.program, ITSELF), order.path) if order.path is not None else {},
             lookups=_lookups(layout, order.policy, walks=walks, left=left),
+            terminal=order.terminal,
         )
         return stage.supervise(watch, backend, streams.pipe)
 
@@ -75,6 +77,15 @@ def _forms(layout: Layout, policy: Policy) -> dict[str, tuple[narrowing.Tests, .
     others = layout.grantees - {layout.program, ITSELF}
     starts = others or "execve" in foreseen(policy)
     return {**UNNAMED, **(LINKS if others else {}), **(SEARCHES if starts else {})}
+
+
+def terminal_forms(order: Order) -> dict[str, tuple[narrowing.Tests, ...]]:
+    """The forms of ioctl that do not come by where the program has a terminal of its own."""
+    if order.terminal is None:
+        return {}
+    from binsafe.sandbox.linux import terminals  # services have none
+
+    return terminals.forms(order.policy)
 
 
 def _public_folders(layout: Layout) -> list[str]:

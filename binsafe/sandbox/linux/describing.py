@@ -25,7 +25,7 @@ ONLY_TCP: Final = f"{UNGRANTABLE}TCP over IPv4 and IPv6 is all that is ever gran
 A_SOCKET: Final = "--connect HOST:PORT, or --ports :PORT to serve"
 NOT_AS_OWNER: Final = f"{UNGRANTABLE}nothing that is left behind may run as its owner, whoever starts it"
 ONLY_INSIDE: Final = f"{UNGRANTABLE}a program reaches the processes inside with it and no others"
-LINES: Final = f"{UNGRANTABLE}its terminal keeps its mode; what is typed reaches it line by line, with Enter"
+LINES: Final = f"{UNGRANTABLE}its terminal keeps its mode unless both input and output of binsafe run are one"
 _MODES: Final = {
     0x5402: "TCSETS",
     0x5403: "TCSETSW",

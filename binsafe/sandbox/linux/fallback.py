@@ -19,7 +19,7 @@ from binsafe.renderers import landlock, linux, narrowing, seccomp, unshared
 from binsafe.sandbox.backends import Enforcement, Order
 from binsafe.sandbox.linux.alone import ALONE
 from binsafe.sandbox.linux.backend import native_arch
-from binsafe.sandbox.linux.confining import reads_folders
+from binsafe.sandbox.linux.confining import reads_folders, terminal_forms
 from binsafe.sandbox.linux.destinations import Destinations, pin
 from binsafe.sandbox.linux.layout import PROGRAM_FOLDER, check_present, inside
 from binsafe.sandbox.linux.lookups import Lookups
@@ -111,12 +111,15 @@ class Landlock:
             lookups=_lookups(policy) if named else None,
             called=f"{PROGRAM_FOLDER}/{Path(policy.artifact.name).name}",
             alone=True,
+            terminal=order.terminal,
         )
         copy = _sealed_copy(order.program)
         try:
             plan = _plan(order, policy, abi, copy) | {
                 "filter": seccomp.compile_filter(
-                    narrowing.narrow(policy, ALONE), arch, notify=named | {"listen", "uname"}
+                    narrowing.narrow(policy, {**ALONE, **terminal_forms(order)}),
+                    arch,
+                    notify=named | {"listen", "uname"},
                 )
             }
             with stage_for(order) as stage, Streams(order) as streams:

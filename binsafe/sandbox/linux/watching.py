@@ -3,7 +3,7 @@
 import os
 import posixpath
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -13,6 +13,9 @@ from binsafe.sandbox.linux.layout import inside
 from binsafe.sandbox.linux.lookups import Lookups, Miss, may_exist
 from binsafe.sandbox.linux.planning import foreseen
 from binsafe.syscalls import tables
+
+if TYPE_CHECKING:
+    from binsafe.sandbox.pseudoterminal import PseudoTerminal
 
 _MAX_LINKS: Final = 40
 """What the kernel follows, too (path_resolution(7))."""
@@ -48,6 +51,8 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     """Whether there is no pid namespace, so that the kernel knows every process of the host by its number."""
     resolves: bool = False
     """Whether it may well ask getaddrinfo(3): it was found to, or its C library has not been looked into."""
+    terminal: "PseudoTerminal | None" = None
+    """The program's own, where it has one."""
     on_violation: Callable[[Violation], None]
 
     def allows(self, name: str, arguments: Sequence[int]) -> bool:

@@ -1,0 +1,140 @@
+"""A program that wants single keys gets them, and the user's terminal is as before whatever becomes of it."""
+
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import termios
+import time
+import tty
+from collections.abc import Iterator
+
+import pytest
+
+BINSAFE = (sys.executable, "-m", "binsafe")
+SECONDS = 60.0
+pytestmark = [
+    pytest.mark.sandbox,
+    pytest.mark.skipif(sys.platform != "linux", reason="the Linux sandbox needs Linux"),
+    pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed"),
+]
+
+JOBS = """
+import fcntl, os, signal, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+def foreground(group):
+    os.tcsetpgrp(0, group)
+job = os.fork()
+if job == 0:
+    os.setpgid(0, 0)
+    foreground(os.getpid())
+    signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+    os.execvp(sys.argv[1], sys.argv[1:])
+while True:
+    status = os.waitpid(job, os.WUNTRACED)[1]
+    foreground(os.getpid())
+    if not os.WIFSTOPPED(status):
+        print("[ended", os.waitstatus_to_exitcode(status), "]", flush=True)
+        break
+    print("[stopped]", flush=True)
+    os.read(0, 9)
+    foreground(job)
+    os.kill(job, signal.SIGCONT)
+"""
+"""What a shell does for a job in the foreground; Enter continues one that was stopped."""
+
+
+class Screen:
+    """A terminal where a command runs: what it shows, what is typed, its modes."""
+
+    def __init__(self, *command: str) -> None:
+        self.master, slave = pty.openpty()
+        self.before = termios.tcgetattr(self.master)
+        self.shell = subprocess.Popen(
+            [sys.executable, "-c", JOBS, *BINSAFE, "run", *command],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+        )
+        os.close(slave)
+
+    def shows(self, pattern: str) -> str:
+        """What is shown, up to where that is."""
+        shown = ""
+        deadline = time.monotonic() + SECONDS
+        while not re.search(pattern, shown):
+            assert select.select([self.master], [], [], max(0.0, deadline - time.monotonic()))[0], shown
+            shown += os.read(self.master, 4096).decode()
+        return shown
+
+    def types(self, keys: bytes) -> None:
+        os.write(self.master, keys)
+
+    def flags(self) -> int:
+        return termios.tcgetattr(self.master)[tty.LFLAG] & (termios.ICANON | termios.ECHO | termios.ISIG)
+
+    def becomes(self, flags: int) -> None:
+        deadline = time.monotonic() + 10
+        while self.flags() != flags:
+            assert time.monotonic() < deadline, self.flags()
+            time.sleep(0.02)
+
+    def is_as_before(self) -> bool:
+        return termios.tcgetattr(self.master) == self.before
+
+
+@pytest.fixture
+def on_screen() -> Iterator[list[Screen]]:
+    screens: list[Screen] = []
+    yield screens
+    for screen in screens:
+        screen.shell.kill()
+        screen.shell.wait()
+        os.close(screen.master)
+
+
+def test_each_key_comes_at_once_and_the_terminal_is_put_back(on_screen: list[Screen]):
+    code = "read -rsn1 -p ready key; echo got $key; read -rsn1 -p again key; kill -KILL $$"
+    screen = Screen("bash", "-c", code)
+    on_screen.append(screen)
+    screen.shows("ready")
+    screen.becomes(termios.ISIG)
+    screen.types(b"x")
+    assert "got x" in screen.shows("again")
+    screen.becomes(termios.ISIG)
+    screen.types(b"y")
+    screen.shows(f"ended {128 + signal.SIGKILL}")
+    assert screen.is_as_before()
+
+
+def test_one_that_is_stopped_leaves_the_terminal_to_the_shell_and_takes_it_again(on_screen: list[Screen]):
+    screen = Screen("bash", "-c", "read -rsn1 -p ready key; echo got $key")
+    on_screen.append(screen)
+    screen.shows("ready")
+    screen.becomes(termios.ISIG)
+    screen.types(b"\x1a")
+    screen.shows("stopped")
+    assert screen.is_as_before()
+    screen.types(b"\n")
+    screen.becomes(termios.ISIG)
+    screen.types(b"x")
+    assert "got x" in screen.shows("ended 0")
+    assert screen.is_as_before()
+
+
+def test_who_takes_every_key_is_ended_by_ctrl_c_at_last_and_hangs_nobody_up(on_screen: list[Screen]):
+    code = "trap '' TERM; stty 0; stty raw -echo; echo ready; while :; do read x; done"
+    screen = Screen("--exec", "stty", "bash", "-c", code)
+    on_screen.append(screen)
+    screen.shows("ready")
+    screen.becomes(0)
+    assert termios.tcgetattr(screen.master)[tty.CFLAG] == screen.before[tty.CFLAG]
+    screen.types(b"\x03\x03\x03")
+    screen.shows(f"ended {128 + signal.SIGKILL}")
+    assert screen.is_as_before()
