@@ -27,6 +27,7 @@ _ALL = -1
 _MAX_STEPS_IN_DOUBT = 300
 """The same from what may be no code at all: constants among code lead to and fro without an end. In 75 real programs
 those that are code have their number one step away, and what is found more than 261 away is no number of a call."""
+_UNLED = "no way leads to this code but one that is computed"
 STEP_COST = 4
 """A step back takes as long as decoding so many instructions."""
 
@@ -139,7 +140,7 @@ class _Walk:
             unseen = read is None or at not in region.pads
             computed = region.indirect_jumps if unseen and self._is_first(region, _ALL, query) else ()
             if not entries and not region.indirect_jumps:
-                self.gap(query.place.address, "no way leads to this code but one that is computed")
+                self.gap(query.place.address, _UNLED)
         self.program.decoder.spend(STEP_COST * max(1, len(inner) + len(computed) + len(entries)))
         for index in (*inner, *computed):
             if self._is_first(region, index, query):
@@ -178,7 +179,10 @@ class _Walk:
     def _back(self, query: _Query, edge: Edge) -> None:
         """Go back over one edge, and on with where the value came from."""
         outer = edge.place.address if edge.enters else query.outer
-        for source, address in before(self.program, query.place, edge, query.location):
+        origins = [*before(self.program, query.place, edge, query.location)]
+        if not origins and edge.kind is Kind.FLOW:
+            self._behind(edge.place)
+        for source, address in origins:
             if isinstance(source, Unknown):
                 self.gap(address, f"the number is {source.reason}")
             elif isinstance(source, Constant):
@@ -191,6 +195,17 @@ class _Walk:
                 self.numbers.add(Number(number, outer))
             else:
                 self.ask(_Query(edge.place, source.location, operations, outer))
+
+    def _behind(self, call: Place) -> None:
+        """Behind a call that does not return a function may begin: what leads there?"""
+        region, at = call.region, call.at + 1
+        while at + 1 < len(region.instructions) and region.is_padding(at) and at not in region.jumps_to:
+            at += 1
+        tables = self.program.jumped_to(region)
+        led = at in region.jumps_to or at in region.pads or tables is None or at in tables
+        begin = Place(region, at)
+        if not led and not region.is_padding(at) and not self.program.entries(begin):
+            self.gap(begin.address, _UNLED)
 
     def gap(self, address: int, reason: str) -> None:
         """Say where the number could not be told, and why."""
