@@ -38,7 +38,7 @@ SIGNATURES: _Words = MappingProxyType(
 HELD: _Words = MappingProxyType(
     {
         "valid": "; it holds: these are the bytes that were signed",
-        "invalid": "; it does NOT hold: these are not the bytes that were signed",
+        "invalid": "; it does NOT hold: the findings say why",
         "unknown": " is what it claims; not all of that could be verified",
     }
 )

@@ -14,7 +14,8 @@
       cms                     reads CMS (asn1crypto)
       statements              one signer's statement: about this content, by this key?
       timestamps              RFC 3161 tokens and countersignatures, statements about a signature
-      certificates, anchors   the path to a pinned root (cryptography)
+      certificates, anchors   the path to a pinned root
+      keys                    whose key made a signature (cryptography)
 
 Pure, and safe on any bytes: a structure that cannot be read is a problem inside the Signature, never an exception, and
 the work is bounded by the slice's own size.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from binsafe.model import Problem, Signature, Slice
+from binsafe.model import Problem, Segment, Signature, Slice
 from binsafe.signatures import certificatetable, der
 from binsafe.signatures.structure import Outcome, StructureError
 
@@ -36,11 +36,12 @@ _DIGESTS: Final = {
 
 
 class _File(msgspec.Struct, frozen=True, kw_only=True):
-    """A PE file and where its certificate table is."""
+    """A PE file, where its certificate table is, and what the loader maps."""
 
     data: memoryview
     start: int
     end: int
+    segments: tuple[Segment, ...]
 
 
 class _One(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +59,7 @@ def verify(slice_: Slice, anchors: "Anchors | None" = None) -> Signature:
         return Signature(kind="none", status="absent")
     start, size = slice_.signature_range
     try:
-        return _verify(_File(data=slice_.data, start=start, end=start + size), anchors)
+        return _verify(_File(data=slice_.data, start=start, end=start + size, segments=slice_.segments), anchors)
     except StructureError as error:
         problems = (error.problem,)
         return Signature(
@@ -90,6 +91,11 @@ def _verify(file: _File, anchors: "Anchors | None") -> Signature:
     if file.end < len(file.data):
         appended = Problem(id="appended-data", detail=f"{len(file.data) - file.end} bytes follow the certificate table")
         outcome += Outcome(problems=(appended,))
+    if mapped := [
+        one.name for one in file.segments if one.offset < file.end and one.offset + one.file_size > file.start
+    ]:
+        detail = f"section {mapped[0]!r} maps the certificate table, which no digest covers"
+        outcome += Outcome(problems=(Problem(id="uncovered-bytes", detail=detail),))
     return Signature(
         kind="authenticode",
         status="invalid" if outcome.problems else "unknown" if outcome.unverified else "valid",
@@ -102,6 +108,14 @@ def _verify(file: _File, anchors: "Anchors | None") -> Signature:
         timestamped=first.signed.timestamped,
         notarization="unknown",
     )
+
+
+def _mapped(file: _File) -> Iterator[Problem]:
+    """Sections that bring bytes of the table into memory, where they may be run, and could be changed by anybody."""
+    for segment in file.segments:
+        if segment.file_size and segment.offset < file.end and segment.offset + segment.file_size > file.start:
+            detail = f"section {segment.name!r} maps the certificate table, which no digest covers"
+            yield Problem(id="uncovered-bytes", detail=detail)
 
 
 def _one(message: "SignedMessage", file: _File, anchors: "Anchors") -> _One:

@@ -12,15 +12,12 @@ from typing import Final, TypeVar
 
 import msgspec
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID, ObjectIdentifier
 
 from binsafe.model import Problem, Signer
-from binsafe.signatures import der
 from binsafe.signatures.anchors import Anchors, Family
+from binsafe.signatures.keys import UNREADABLE, has_issued
 from binsafe.signatures.structure import Outcome, StructureError
 
 CODE_SIGNING: Final = ExtendedKeyUsageOID.CODE_SIGNING
@@ -31,12 +28,6 @@ MAX_PATH: Final = 8
 
 MIN_RSA_BITS: Final = 2048
 
-_HASHES: Final = {
-    "sha1": hashes.SHA1(),  # noqa: S303 - Apple's time stamps and the signatures of the 2000s are made with it
-    "sha256": hashes.SHA256(),
-    "sha384": hashes.SHA384(),
-    "sha512": hashes.SHA512(),
-}
 _UNDERSTOOD: Final = frozenset(
     {ExtensionOID.BASIC_CONSTRAINTS, ExtensionOID.KEY_USAGE, ExtensionOID.EXTENDED_KEY_USAGE}
     | {ExtensionOID.CERTIFICATE_POLICIES, ExtensionOID.SUBJECT_KEY_IDENTIFIER, ExtensionOID.AUTHORITY_KEY_IDENTIFIER}
@@ -47,7 +38,6 @@ _APPLES: Final = "1.2.840.113635.100.6."
 """Apple's own extensions: markers of what a certificate is for."""
 
 _E = TypeVar("_E", bound=x509.ExtensionType)
-_UNREADABLE: Final = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.InvalidVersion)
 
 
 class Path(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +65,7 @@ def load(encoded: Iterable[bytes]) -> tuple[dict[bytes, x509.Certificate], tuple
                 certificate = x509.load_der_x509_certificate(one)
                 _ = certificate.subject, certificate.issuer, certificate.not_valid_after_utc  # are read when asked for
             found[one] = certificate
-        except _UNREADABLE:
+        except UNREADABLE:
             unreadable += 1
     return found, ((_broken(f"{unreadable} of the certificates cannot be read"),) if unreadable else ())
 
@@ -148,7 +138,7 @@ def fitness(found: Path, *, at: dt.datetime | None, purpose: ObjectIdentifier) -
         try:
             faults = list(_faults(certificate, height, purpose))
             doubts = list(_doubts(certificate))
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise StructureError(f"the certificate of {name!r} cannot be read: {error}", problem="cms-chain") from error
         if at is not None and not certificate.not_valid_before_utc <= at <= certificate.not_valid_after_utc:
             faults.append(f"was not valid at {at.isoformat()}")
@@ -185,66 +175,11 @@ def _doubts(certificate: x509.Certificate) -> Iterator[str]:
         yield f"whose key has only {key.key_size} bits"
 
 
-def has_issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool | None:
-    """Whether the issuer's key made the signature on a certificate; None for an algorithm that is not looked at.
-
-    As ``verify_directly_issued_by``, which no longer takes the SHA-1 of certificates from before 2016.
-    """
-    if issuer.subject != certificate.issuer or not _says_one_algorithm(certificate):
-        return False
-    try:
-        algorithm = certificate.signature_hash_algorithm
-        if algorithm is None or algorithm.name not in _HASHES:
-            return None
-        kind = certificate.signature_algorithm_parameters
-        return _made(issuer, certificate.signature, certificate.tbs_certificate_bytes, algorithm, kind)
-    except _UNREADABLE:
-        return None
-
-
-def _says_one_algorithm(certificate: x509.Certificate) -> bool:
-    """Whether a certificate names the same algorithm in what is signed and beside it (RFC 5280, 4.1.1.2)."""
-    tbs, outer, *_ = der.elements(der.element(memoryview(certificate.public_bytes(Encoding.DER))).content)
-    fields = [one for one in der.elements(tbs.content) if one.tag != der.CONTEXT_0]  # the version, where it is not 1
-    return len(fields) > 1 and fields[1].content == outer.content
-
-
-def signed(certificate: x509.Certificate, signature: bytes, data: bytes, *, digest: str) -> bool:
-    """Whether a certificate's key made a signature, with RSA (PKCS #1 v1.5) or ECDSA over the named digest.
-
-    Raises:
-        UnsupportedAlgorithm, ValueError: the key is of another kind, or cannot be read.
-    """
-    return _made(certificate, signature, data, _HASHES[digest], padding.PKCS1v15())
-
-
-def _made(
-    certificate: x509.Certificate,
-    signature: bytes,
-    data: bytes,
-    algorithm: hashes.HashAlgorithm,
-    kind: padding.PKCS1v15 | padding.PSS | ec.ECDSA | None,
-) -> bool:
-    """Whether a certificate's key made a signature; ``kind`` matters for RSA only, which pads in two ways."""
-    key = certificate.public_key()
-    try:
-        match key, kind:
-            case rsa.RSAPublicKey(), padding.PKCS1v15() | padding.PSS():
-                key.verify(signature, data, kind, algorithm)
-            case ec.EllipticCurvePublicKey(), _:
-                key.verify(signature, data, ec.ECDSA(algorithm))
-            case _:
-                raise UnsupportedAlgorithm("neither RSA nor ECDSA")
-    except InvalidSignature:
-        return False
-    return True
-
-
 def markers(certificate: x509.Certificate) -> frozenset[str]:
     """The object identifiers of a certificate's extensions, none if they cannot be read."""
     try:
         return frozenset(one.oid.dotted_string for one in certificate.extensions)
-    except _UNREADABLE:
+    except UNREADABLE:
         return frozenset()
 
 
@@ -290,7 +225,7 @@ def _same_key(issuer: x509.Certificate, certificate: x509.Certificate) -> bool |
     try:
         own = extension(issuer, x509.SubjectKeyIdentifier)
         named = extension(certificate, x509.AuthorityKeyIdentifier)
-    except _UNREADABLE:
+    except UNREADABLE:
         return None
     if own is None or named is None or named.key_identifier is None:
         return None

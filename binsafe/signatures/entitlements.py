@@ -134,7 +134,7 @@ def _text(content: memoryview) -> str:
 
 
 def _from_xml(data: memoryview) -> dict[str, Any]:
-    values = plist.read(data, "the list", most=MAX_BYTES, xml_only=True)
+    values = plist.read(data, "the list", most=MAX_BYTES, xml_only=True, once=True)
     return {_key(name): _plain(value, 1) for name, value in values.items()}
 
 

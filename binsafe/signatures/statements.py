@@ -10,7 +10,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.x509.oid import ObjectIdentifier
 
 from binsafe.model import Problem
-from binsafe.signatures import certificates
+from binsafe.signatures import certificates, keys
 from binsafe.signatures.anchors import Anchors
 from binsafe.signatures.certificates import Path
 from binsafe.signatures.cms import SignerInfo
@@ -66,7 +66,7 @@ def _made(signer: SignerInfo, leaf: x509.Certificate) -> Outcome:
     if algorithm not in _SCHEMES and algorithm not in {f"{signer.digest_algorithm}_{key}" for key in _SCHEMES}:
         return Outcome(unverified=(f"the signature, which is made with {algorithm}",))
     try:
-        if certificates.signed(leaf, signer.signature, signer.statement, digest=signer.digest_algorithm):
+        if keys.signed(leaf, signer.signature, signer.statement, digest=signer.digest_algorithm):
             return Outcome()
     except (UnsupportedAlgorithm, ValueError) as error:
         return Outcome(unverified=(f"the signature: {error}",))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from signed_cms import Signing, anchors, certificate
 from signed_macho import flip, make_slice, patch
 
-from binsafe.model import Signature
+from binsafe.model import Segment, Signature
 from binsafe.signatures import verify
 from binsafe.signatures.authenticode import MAX_NESTED
 
@@ -270,3 +270,16 @@ def test_a_root_that_windows_does_not_believe(signed: bytes):
     assert verify(table, anchors("microsoft-root")).status == "valid"
     signature = verify(table, anchors("apple-root"))
     assert (signature.chain, signature.status) == ("apple-root", "unknown")
+
+
+def test_a_section_that_maps_the_table(signed: bytes):
+    """What the loader maps of the table is code or data that no digest covers."""
+    start, size = struct.unpack_from("<II", signed, directory_at(signed))
+    section = Segment(
+        name=".text", address=0x1000, memory_size=0x1000, offset=start - 8, file_size=16, readable=True, writable=False,
+        executable=True,
+    )  # fmt: skip
+    table = make_slice("pe", signed, (start, size), segments=(section,))
+    assert problems(verify(table, anchors("microsoft-root"))) == {"uncovered-bytes"}
+    before = make_slice("pe", signed, (start, size), segments=(msgspec.structs.replace(section, offset=start - 16),))
+    assert verify(before, anchors("microsoft-root")).status == "valid"

@@ -211,3 +211,11 @@ def test_any_bytes_give_an_answer(der: bytes, text: bytes, at: int, edit: bytes)
 def test_true_as_signers_of_macos_11_wrote_it():
     """Node 16 and CMake 3.20 have 01 where DER has FF, and macOS takes it."""
     assert read(tlv(0x31, tlv(0x30, tlv(0x0C, b"a") + tlv(0x01, b"\1"))), None).values == {"a": True}
+
+
+def test_name_that_is_there_twice_in_xml():
+    """Parsers take the first value or the last: what macOS grants would not be what is shown."""
+    twice = b"<plist><dict><key>a</key><false/><key>a</key><true/></dict></plist>"
+    found = read(None, memoryview(twice))
+    assert (found.values, [note.id for note in found.notes]) == (None, ["malformed"])
+    assert "twice" in found.notes[0].detail
