@@ -6,8 +6,8 @@ Linux Standard Base Core 5.0, section 10.6. Of a hundred thousand functions noth
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from binsafe.arrays import NDArray
 from binsafe.errors import NotAnalysable
 from binsafe.formats import elf_headers
 from binsafe.formats.elf_linking import Linking
@@ -21,7 +21,7 @@ _ENCODINGS = bytes((1, 0x1B, 0x03, 0x3B))
 _HIGHEST_ADDRESS = 1 << 62
 _NOTHING = np.array([], np.int64)
 
-Addresses = npt.NDArray[np.int64]
+Addresses = NDArray[np.int64]
 
 
 class Listed(NamedTuple):

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
+from binsafe.arrays import NDArray
 from binsafe.formats import elf_headers as eh
 from binsafe.formats.elf_dynamic import DIVERTING, entries
 from binsafe.formats.elf_symbols import RECORD, DynamicSymbols
@@ -18,7 +18,7 @@ from binsafe.formats.structure import Memory, decoded
 from binsafe.limits import MAX_SYMBOLS
 from binsafe.model import Slice
 
-Numbers = npt.NDArray[np.int64]
+Numbers = NDArray[np.int64]
 
 FUNCTION, OBJECT, IFUNC, TLS = 2, 1, 10, 6
 """Kinds of symbols (``STT_*``)."""
@@ -147,7 +147,7 @@ def _symbols(file: _File, least: int) -> DynamicSymbols:
     return DynamicSymbols(table, file.table(_STRTAB, None), indices, _versions(file))
 
 
-def _records(table: memoryview, dtype: np.dtype[np.void]) -> npt.NDArray[np.void]:
+def _records(table: memoryview, dtype: np.dtype[np.void]) -> NDArray[np.void]:
     """A table of fixed records, not copied; a rest behind the last is left out."""
     return np.frombuffer(table, dtype=dtype, count=len(table) // dtype.itemsize)
 

@@ -10,15 +10,15 @@ from functools import cached_property
 from typing import Any, NamedTuple, overload
 
 import numpy as np
-import numpy.typing as npt
 
+from binsafe.arrays import ArrayLike, NDArray
 from binsafe.formats.symbols import Symbols, layout, name_at
 
 RECORD = np.dtype(
     [("name", "<u4"), ("info", "u1"), ("other", "u1"), ("index", "<u2"), ("value", "<u8"), ("size", "<u8")]
 )
 """``Elf64_Sym`` (gABI, chapter 4)."""
-Numbers = npt.NDArray[np.int64]
+Numbers = NDArray[np.int64]
 
 _PLACE = layout("I4xQQ", "little")
 _SHN_ABS = 0xFFF1
@@ -48,7 +48,7 @@ class DynamicSymbols(Sequence[DynamicSymbol]):
     """A table of them; the file is not copied."""
 
     def __init__(
-        self, table: npt.NDArray[Any], strings: memoryview, indices: npt.NDArray[np.uint16], versions: Mapping[int, str]
+        self, table: NDArray[Any], strings: memoryview, indices: NDArray[np.uint16], versions: Mapping[int, str]
     ) -> None:
         """``table`` has records of `RECORD`; ``indices`` say the version of as many symbols as there are of them."""
         self._table = table
@@ -73,7 +73,7 @@ class DynamicSymbols(Sequence[DynamicSymbol]):
     def __iter__(self) -> Iterator[DynamicSymbol]:
         return self.chosen(np.arange(len(self)))
 
-    def chosen(self, indices: npt.ArrayLike) -> Iterator[DynamicSymbol]:
+    def chosen(self, indices: ArrayLike) -> Iterator[DynamicSymbol]:
         """Those with these indices: much sooner than one by one."""
         wanted = np.asarray(indices, np.int64)
         rows = zip(self._table[wanted].tolist(), self.versions(wanted), strict=True)
@@ -106,37 +106,37 @@ class DynamicSymbols(Sequence[DynamicSymbol]):
         return Symbols(self._table.data.cast("B"), self._strings, _PLACE, array("I", kept.astype(np.uint32).tobytes()))
 
     @cached_property
-    def values(self) -> npt.NDArray[np.int64]:
+    def values(self) -> NDArray[np.int64]:
         """Where each lies, or what number it is."""
         return _signed(self._table["value"])
 
     @cached_property
-    def sizes(self) -> npt.NDArray[np.int64]:
+    def sizes(self) -> NDArray[np.int64]:
         """Bytes of each; 0 where the file does not say it."""
         return _signed(self._table["size"])
 
     @property
-    def kinds(self) -> npt.NDArray[np.uint8]:
+    def kinds(self) -> NDArray[np.uint8]:
         """What each is (``STT_*``)."""
         return self._table["info"] & np.uint8(15)
 
     @property
-    def bindings(self) -> npt.NDArray[np.uint8]:
+    def bindings(self) -> NDArray[np.uint8]:
         """The binding of each (``STB_*``)."""
         return self._table["info"] >> np.uint8(4)
 
     @cached_property
-    def defined(self) -> npt.NDArray[np.bool_]:
+    def defined(self) -> NDArray[np.bool_]:
         """Whether the file has it, and does not ask for it."""
         return np.asarray(self._table["index"] != 0)
 
     @property
-    def absolute(self) -> npt.NDArray[np.bool_]:
+    def absolute(self) -> NDArray[np.bool_]:
         """Whether its value is no address."""
         return np.asarray(self._table["index"] == _SHN_ABS)
 
     @cached_property
-    def named(self) -> npt.NDArray[np.bool_]:
+    def named(self) -> NDArray[np.bool_]:
         """Whether it has a name."""
         letters = np.frombuffer(self._strings, np.uint8)
         inside = self._table["name"] < len(letters)
@@ -144,5 +144,5 @@ class DynamicSymbols(Sequence[DynamicSymbol]):
         return inside
 
 
-def _signed(column: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+def _signed(column: NDArray[np.uint64]) -> NDArray[np.int64]:
     return np.where(column < _MOST, column, 0).astype(np.int64)

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+
+from binsafe.arrays import ArrayLike, NDArray
 
 _FEW = 8
 """Values that are found sooner by comparing with each than by a search."""
@@ -12,7 +13,7 @@ _AT_ONCE = 1 << 18
 """Values that are looked at at a time: what is made of them on the way is several times as large."""
 
 
-def distinct(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def distinct(values: NDArray[Any]) -> NDArray[Any]:
     """The values in ascending order, each once."""
     ordered = np.sort(values, kind="stable")
     new = np.ones(len(ordered), np.bool_)
@@ -20,7 +21,7 @@ def distinct(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return ordered[new]
 
 
-def joined(parts: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+def joined(parts: list[NDArray[Any]]) -> NDArray[Any]:
     """All parts, of one at least, in one array; the list is emptied on the way: of millions one copy is enough."""
     whole = np.empty(sum(map(len, parts)), parts[0].dtype)
     end = len(whole)
@@ -31,7 +32,7 @@ def joined(parts: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
     return whole
 
 
-def merged(parts: Iterable[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+def merged(parts: Iterable[NDArray[Any]]) -> NDArray[Any]:
     """The values of all parts in ascending order, each once: in place, since of millions every copy counts."""
     values = joined([*parts])
     values.sort(kind="stable")
@@ -40,12 +41,12 @@ def merged(parts: Iterable[npt.NDArray[Any]]) -> npt.NDArray[Any]:
     return values[new]
 
 
-def packed(high: npt.NDArray[Any], low: npt.NDArray[Any]) -> npt.NDArray[np.uint64]:
+def packed(high: NDArray[Any], low: NDArray[Any]) -> NDArray[np.uint64]:
     """Pairs of numbers below 2^32 as one number each: half the memory, and sorted in a tenth of the time."""
     return high.astype(np.uint64) << np.uint64(32) | low.astype(np.uint64)
 
 
-def firsts(values: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np.intp]]:
+def firsts(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
     """The values in ascending order, each once, and where each of them stands first."""
     order = np.argsort(values, kind="stable")
     ordered = values[order]
@@ -54,7 +55,7 @@ def firsts(values: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np.i
     return ordered[new], order[new]
 
 
-def among(values: npt.NDArray[Any], wanted: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+def among(values: NDArray[Any], wanted: ArrayLike) -> NDArray[np.bool_]:
     """Whether each value is one of those wanted."""
     known = distinct(np.asarray(wanted, values.dtype))
     found = np.zeros(len(values), np.bool_)

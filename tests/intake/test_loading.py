@@ -23,6 +23,14 @@ order = messages.Order(artifact=artifact, syscalls={syscalls}, listings={syscall
 loading.load(order, {head})
 print(json.dumps([name for name in sys.modules]))
 """
+_LEAN = """
+import sys
+from binsafe.intake import loading
+loading.load_for_library()
+assert not {"numpy.typing", "numpy._typing", "numpy._core._add_newdocs"} & {*sys.modules}
+import numpy.ma, numpy.typing
+assert numpy.typing.NDArray is not list
+"""
 _PARSERS = tuple(
     f"binsafe.{name}"
     for name in ("formats", "signatures", "syscalls", "extractors", "containers", "archives", "bundles", "inspection")
@@ -48,6 +56,10 @@ def test_no_parser_loads_a_module_later(head: bytes | None, *, syscalls: bool, o
     if not syscalls:
         missing = {name for name in missing if not name.startswith("binsafe.syscalls.decoding")}
     assert missing <= {"capstone", "compression", "compression.zstd"}  # an unusual wheel's; Python 3.14's
+
+
+def test_numpy_is_loaded_without_documentation_and_types_which_can_be_loaded_later():
+    subprocess.run([sys.executable, "-c", _LEAN], check=True)
 
 
 @cache

@@ -5,8 +5,8 @@ from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from binsafe.arrays import NDArray
 from binsafe.formats.eh_frame import Extent, common, extent, frames
 from binsafe.formats.eh_frame_hdr import Listed
 from binsafe.formats.eh_pointers import OMITTED
@@ -87,7 +87,7 @@ def _by_index(slice_: Slice, listed: Listed, spend: Callable[[int], None]) -> Ca
     return Catchers(starts.tolist(), reach.tolist(), lambda at: extent(slice_, found[at]), tables)
 
 
-def _usual(slice_: Slice, listed: Listed, chosen: npt.NDArray[np.bool_], size: int) -> Addresses:
+def _usual(slice_: Slice, listed: Listed, chosen: NDArray[np.bool_], size: int) -> Addresses:
     """Starts, ends, entries and tables of some functions, of those that have one: at a distance of so many bytes."""
     file = np.frombuffer(slice_.data, np.uint8)
     at = listed.offsets[chosen] + _POINTER

@@ -10,8 +10,8 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from binsafe.arrays import NDArray
 from binsafe.formats.eh_frame_hdr import Listed
 from binsafe.formats.eh_pointers import OMITTED
 from binsafe.formats.exception_table import call_sites
@@ -118,7 +118,7 @@ def _apart(found: list[Caught]) -> tuple[Caught, ...] | None:
     return None if any(one.end > other.start for one, other in pairwise(ordered)) else tuple(ordered)
 
 
-def _first_bytes(slice_: Slice, addresses: Addresses) -> npt.NDArray[np.uint8]:
+def _first_bytes(slice_: Slice, addresses: Addresses) -> NDArray[np.uint8]:
     """What stands in memory at each address; 0 where nothing does."""
     file, found = np.frombuffer(slice_.data, np.uint8), np.zeros(len(addresses), np.uint8)
     for segment in slice_.segments:

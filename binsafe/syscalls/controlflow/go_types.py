@@ -6,8 +6,8 @@ are a small number then, and where Go's code begins at 64 KiB, as on arm64, most
 """
 
 import numpy as np
-import numpy.typing as npt
 
+from binsafe.arrays import NDArray
 from binsafe.formats.structure import let_go
 from binsafe.model import Slice
 from binsafe.syscalls.machines.machine import Addresses
@@ -21,7 +21,7 @@ _AT_ONCE = 1 << 15
 """Words that are looked at together: what stands before each of them is copied."""
 
 
-def are_names(slice_: Slice, slots: Addresses) -> npt.NDArray[np.bool_]:
+def are_names(slice_: Slice, slots: Addresses) -> NDArray[np.bool_]:
     """Whether each of these words, by address, is that of a type."""
     found = np.zeros(len(slots), np.bool_)
     file = np.frombuffer(slice_.data, np.uint8)
@@ -37,11 +37,11 @@ def are_names(slice_: Slice, slots: Addresses) -> npt.NDArray[np.bool_]:
     return found
 
 
-def _are_types(slice_: Slice, types: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+def _are_types(slice_: Slice, types: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Whether rows of bytes are types: sizes, alignments and a kind, then pointers into the program's memory."""
     words = types.view("<u8")
     kinds, aligned = types[:, _KIND] & _KIND_MASK, types[:, _ALIGN]
-    plausible: npt.NDArray[np.bool_] = (kinds > 0) & (kinds <= _LAST_KIND) & among(aligned, (1, 2, 4, 8))
+    plausible: NDArray[np.bool_] = (kinds > 0) & (kinds <= _LAST_KIND) & among(aligned, (1, 2, 4, 8))
     plausible &= types[:, _FIELD_ALIGN] == aligned
     plausible &= (words[:, 0] < _LARGEST) & (words[:, _POINTERS // 8] <= words[:, 0])
     loaded = np.zeros((len(types), 2), np.bool_)

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from binsafe.arrays import NDArray
 from binsafe.formats.structure import let_go
 from binsafe.syscalls.decoding.code import Code, CodeRange
 from binsafe.syscalls.machines.machine import Addresses, Edges, References
@@ -98,7 +98,7 @@ class Referring:
         An address shortly before a segment is that of a table in it, less an entry: ``table[i - 1]``.
         """
         empty = np.array([], np.int64)
-        columns: tuple[list[npt.NDArray[Any]], ...] = [empty], [empty], [np.array([], np.int8)]
+        columns: tuple[list[NDArray[Any]], ...] = [empty], [empty], [np.array([], np.int8)]
         spans = [(s.address - BEFORE_TABLE, s.address + s.memory_size) for s in code.slice.segments]
         for piece in pieces(code.ranges):
             sources, targets, uses = scan(piece)

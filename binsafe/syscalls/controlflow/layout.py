@@ -10,8 +10,8 @@ from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from binsafe.arrays import ArrayLike, NDArray
 from binsafe.formats.eh_frame_hdr import Listed
 from binsafe.formats.elf_linking import FUNCTION, IFUNC, Linking
 from binsafe.formats.gopclntab import FunctionTable
@@ -36,7 +36,7 @@ class Layout(NamedTuple):
 
     starts: Addresses
     ends: Addresses
-    falls: npt.NDArray[np.bool_]
+    falls: NDArray[np.bool_]
     loose: Addresses
     """Starts for which the only evidence is a branch or pointer to them: on x86 such a branch may be chance."""
     named: Addresses
@@ -56,7 +56,7 @@ class Layout(NamedTuple):
         found = self.starts[np.minimum(at, len(self.starts) - 1)] == addresses if len(self.starts) else at < 0
         return np.where(found, at, -1)
 
-    def begins(self, addresses: Addresses) -> npt.NDArray[np.bool_]:
+    def begins(self, addresses: Addresses) -> NDArray[np.bool_]:
         """Whether a function starts at each address; fast for many addresses within a few megabytes."""
         if not len(addresses):
             return addresses > 0
@@ -102,7 +102,7 @@ def layout(
     return Layout(starts, ends, falls, alone, named[named[:, 0] <= HIGHEST_ADDRESS, 0].astype(np.int64))
 
 
-def _inside(addresses: npt.ArrayLike, code: Code) -> Addresses:
+def _inside(addresses: ArrayLike, code: Code) -> Addresses:
     """The addresses at which instructions can start (executable, aligned): ascending, each once."""
     values = distinct(np.asarray(addresses, np.uint64))
     values = values[values % np.uint64(_ALIGNED.get(code.slice.arch, 1)) == 0]
@@ -112,7 +112,7 @@ def _inside(addresses: npt.ArrayLike, code: Code) -> Addresses:
 
 
 def _extents(
-    code: Code, linking: Linking | None, sized: npt.NDArray[np.uint64], unwound: Listed
+    code: Code, linking: Linking | None, sized: NDArray[np.uint64], unwound: Listed
 ) -> tuple[Addresses, Addresses]:
     """(starts, ends) of the functions whose ends are known, by start; the longest where several start together.
 

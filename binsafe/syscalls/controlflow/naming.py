@@ -4,8 +4,8 @@ All are found at once: that takes as long as to look for two or three.
 """
 
 import numpy as np
-import numpy.typing as npt
 
+from binsafe.arrays import NDArray
 from binsafe.formats.structure import let_go
 from binsafe.syscalls.decoding.code import Code
 from binsafe.syscalls.machines.machine import Addresses
@@ -25,9 +25,9 @@ class Functions:
         """Whether a start ends with these two bytes: few addresses do where functions are aligned."""
         self._endings[starts & 0xFFFF] = True
 
-    def are_named(self, addresses: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
+    def are_named(self, addresses: NDArray[np.uint32]) -> NDArray[np.bool_]:
         """Whether each address is that of a start, or lies outside."""
-        named: npt.NDArray[np.bool_] = (addresses < self._starts[0]) | (addresses >= self._end)
+        named: NDArray[np.bool_] = (addresses < self._starts[0]) | (addresses >= self._end)
         likely = np.flatnonzero(self._endings[addresses & 0xFFFF])
         named[likely] |= among(addresses[likely].astype(np.int64), self._starts)
         return named
@@ -59,7 +59,7 @@ class Naming:
         first, last = np.searchsorted(self._pairs, packed(*np.array([[address] * 2, [0, 0xFFFF_FFFF]]))).tolist()
         return [self._code.address(pair & 0xFFFF_FFFF) for pair in self._pairs[first:last].tolist()]
 
-    def _found(self, address: int, data: memoryview) -> npt.NDArray[np.uint64]:
+    def _found(self, address: int, data: memoryview) -> NDArray[np.uint64]:
         """Those of every fourth byte of some data."""
         words = np.frombuffer(data[: len(data) & ~3], np.dtype("<u4"))
         at = np.flatnonzero(words - np.uint32(self._lowest) < self._size)

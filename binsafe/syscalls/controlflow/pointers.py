@@ -3,8 +3,8 @@
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from binsafe.arrays import NDArray
 from binsafe.formats.elf_linking import Linking
 from binsafe.formats.gopclntab import FunctionTable
 from binsafe.model import Slice
@@ -31,7 +31,7 @@ class Pointers(NamedTuple):
     """-1 where a symbol says it."""
     symbols: Addresses
     """Index into the dynamic symbols; 0 where an address says it."""
-    single: npt.NDArray[np.bool_]
+    single: NDArray[np.bool_]
     """Whether the slot is an entry of the global offset table, which stands for itself and not for a table."""
     resolvers: Addresses
     """Functions that the loader calls to learn an address (``IRELATIVE``)."""
@@ -90,7 +90,7 @@ def _all(slice_: Slice, code: Code, linking: Linking | None) -> Pointers:
 Columns = tuple[Addresses, Addresses, Addresses, Addresses]
 
 
-def _kind(slice_: Slice, linking: Linking, *names: str) -> npt.NDArray[np.bool_]:
+def _kind(slice_: Slice, linking: Linking, *names: str) -> NDArray[np.bool_]:
     numbers = [number for number, name in _KINDS.get(slice_.arch, {}).items() if name in names]
     return among(linking.relocations.kinds, numbers)
 
@@ -129,7 +129,7 @@ def _words(code: Code, address: int, size: int) -> Columns:
     return slots, np.concatenate(targets), np.zeros_like(slots), np.zeros_like(slots)
 
 
-def _in_table(slice_: Slice, slots: Addresses) -> npt.NDArray[np.bool_]:
+def _in_table(slice_: Slice, slots: Addresses) -> NDArray[np.bool_]:
     """Slots of the section ``.got``: a local function's address stands there by itself, too."""
     section = slice_.section(".got")
     if section is None:

@@ -11,13 +11,13 @@ from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from binsafe.arrays import NDArray
 from binsafe.formats.structure import find_all, let_go
 from binsafe.model import Segment, Slice
 from binsafe.syscalls.sets import joined
 
-Bytes = npt.NDArray[np.uint8]
+Bytes = NDArray[np.uint8]
 
 HIGHEST_ADDRESS = (1 << 57) - 1
 """The kernel loads no program above it: user space has 56 bits (x86-64 with five-level paging)."""
@@ -61,7 +61,7 @@ class Code:
         at = bisect_right(self._starts, address) - 1
         return self.ranges[at] if at >= 0 and address < self._ends[at] else None
 
-    def holds(self, addresses: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    def holds(self, addresses: NDArray[Any]) -> NDArray[np.bool_]:
         """Whether each address lies in executable memory."""
         inside = np.zeros(len(addresses), np.bool_)
         if not self.ranges:
@@ -75,7 +75,7 @@ class Code:
         return inside
 
     @cached_property
-    def _spans(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    def _spans(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         return np.array(self._starts, np.int64), np.array(self._ends, np.int64)
 
     def position(self, address: int) -> int:
@@ -91,17 +91,17 @@ class Code:
         at = bisect_right(self._firsts, position) - 1
         return self._starts[at] + position - self._firsts[at]
 
-    def positions(self, addresses: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    def positions(self, addresses: NDArray[np.int64]) -> NDArray[np.int64]:
         """`position` of many addresses, all of them of code."""
         at = np.searchsorted(self._spans[0], addresses, side="right") - 1
         return addresses - self._distances[at]
 
-    def addresses(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    def addresses(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
         """`address` of many positions."""
         return positions + self._distances[np.searchsorted(self._firsts[:-1], positions, side="right") - 1]
 
     @cached_property
-    def _distances(self) -> npt.NDArray[np.int64]:
+    def _distances(self) -> NDArray[np.int64]:
         return self._spans[0] - np.array(self._firsts[:-1], np.int64)
 
     def read(self, start: int, end: int) -> bytes:
@@ -135,7 +135,7 @@ class Code:
         return iter(places[first:last].tolist())
 
     @cached_property
-    def _held(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    def _held(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """(addresses, places) of all aligned words that hold an address of the program's memory, by address."""
         segments = [s for s in self.slice.segments if s.address + s.memory_size <= HIGHEST_ADDRESS]
         lowest = min((s.address for s in segments), default=0)
@@ -176,7 +176,7 @@ def beside(code: Code) -> Iterator[CodeRange]:
             begin = max(begin, last)
 
 
-def aligned_words(data: memoryview) -> Iterator[tuple[int, npt.NDArray[np.uint64]]]:
+def aligned_words(data: memoryview) -> Iterator[tuple[int, NDArray[np.uint64]]]:
     """(offset, words) of the 8-byte words of some memory, a piece at a time; what follows the last word is left out."""
     for first in range(0, len(data) & ~7, _PIECE):
         yield first, np.frombuffer(data[first : min(first + _PIECE, len(data) & ~7)], np.dtype("<u8"))

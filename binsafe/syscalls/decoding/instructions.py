@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Literal, NamedTuple, overload
 
 import numpy as np
-import numpy.typing as npt
+
+from binsafe.arrays import NDArray
 
 _RECORD = struct.Struct("=IxxxxQH24x32s160s6x8x")
 """``cs_insn`` of ``capstone.h``: id, address, size, bytes, mnemonic, operands as text, pointer to details."""
@@ -118,7 +119,7 @@ def _column(records: memoryview, kind: Literal["Q", "I", "H"], offset: int) -> m
     return memoryview(numbers[first::step].tobytes()).cast(kind)
 
 
-def _longest(rows: npt.NDArray[np.uint8]) -> int:
+def _longest(rows: NDArray[np.uint8]) -> int:
     """An offset before which the operands of all records end: where a text goes on there is no NUL.
 
     Records without operands, and those of junk, whose text is short, do not count: behind it stand old bytes.

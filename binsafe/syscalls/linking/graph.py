@@ -17,8 +17,8 @@ from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from binsafe.arrays import NDArray
 from binsafe.formats.elf_linking import Linking
 from binsafe.syscalls.controlflow.incoming import crossing
 from binsafe.syscalls.controlflow.program import Program
@@ -113,7 +113,7 @@ class _Builder:
             unseen,
         )
 
-    def _lone(self, targets: npt.NDArray[np.uint64]) -> Addresses:
+    def _lone(self, targets: NDArray[np.uint64]) -> Addresses:
         """Functions that nothing leads to, and that no other file can ask for."""
         symbols = self.linking.symbols
         known = np.append(self.layout.exact(symbols.values[symbols.defined]), self._roots())

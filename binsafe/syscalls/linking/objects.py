@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from binsafe.arrays import NDArray
 from binsafe.formats.elf_linking import Linking
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.machines.machine import TAKEN, Addresses
@@ -68,7 +68,7 @@ def objects(program: Program, linking: Linking) -> Objects:
     return Objects(cuts, nodes, nodes[between[inside] - 1])
 
 
-def _repeats(program: Program, cuts: Addresses) -> npt.NDArray[np.bool_]:
+def _repeats(program: Program, cuts: Addresses) -> NDArray[np.bool_]:
     """Whether what stands behind a cut is like what stands before it, as in the middle of an array.
 
     Compilers compute the address of an entry that is not the first (``handlers + 2``) as they do that of a table.

@@ -7,8 +7,8 @@ shortly before their begin or behind their end.
 """
 
 import numpy as np
-import numpy.typing as npt
 
+from binsafe.arrays import NDArray
 from binsafe.syscalls.controlflow.index import BEFORE_TABLE
 from binsafe.syscalls.controlflow.layout import Layout
 from binsafe.syscalls.controlflow.program import Program
@@ -84,7 +84,7 @@ def ended_behind(program: Program, addresses: Addresses) -> Addresses:
     return np.where(addresses - last <= BEFORE_TABLE, last, -1)
 
 
-def _firsts(layout: Layout, lone: Addresses) -> npt.NDArray[np.int64]:
+def _firsts(layout: Layout, lone: Addresses) -> NDArray[np.int64]:
     """For each the function that stands before it and others like it, close behind each other; -1 for none."""
     firsts = np.full(len(lone), -1, np.int64)
     for at, function in enumerate(lone.tolist()):

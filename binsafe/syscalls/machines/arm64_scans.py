@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from binsafe.arrays import NDArray
 from binsafe.syscalls.decoding.code import Bytes, CodeRange
 from binsafe.syscalls.machines.machine import (
     LOADED,
@@ -21,8 +21,8 @@ from binsafe.syscalls.machines.machine import (
     joined,
 )
 
-Words = npt.NDArray[np.uint32]
-Chosen = npt.NDArray[np.bool_]
+Words = NDArray[np.uint32]
+Chosen = NDArray[np.bool_]
 
 _SVC, _WITHOUT_IMMEDIATE = 0xD400_0001, 0xFFE0_001F
 _OF_16_BYTES = 4
@@ -156,7 +156,7 @@ def _branches(words: Words) -> Chosen:
     return found
 
 
-def _fills(words: Words, registers: npt.NDArray[np.integer[Any]]) -> Chosen:
+def _fills(words: Words, registers: NDArray[np.integer[Any]]) -> Chosen:
     """Whether an instruction leaves nothing of what a register held.
 
     Looked for are those that follow an ``adrp``: additions, loads, copies and constants; and returns. A call may leave
@@ -176,7 +176,7 @@ def _adr_immediate(words: Words) -> Addresses:
     return _signed((words >> 3) & 0x1F_FFFC | (words >> 29) & 3, 21)
 
 
-def _signed(words: npt.NDArray[np.integer[Any]], bits: int) -> Addresses:
+def _signed(words: NDArray[np.integer[Any]], bits: int) -> Addresses:
     """The low bits of words as signed numbers."""
     field = words.astype(np.int64) & ((1 << bits) - 1)
     return field - ((field >> (bits - 1)) << bits)

@@ -10,8 +10,8 @@ from enum import Enum, auto
 from typing import NamedTuple, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from binsafe.arrays import NDArray
 from binsafe.syscalls.decoding.code import Bytes, CodeRange
 from binsafe.syscalls.decoding.decode import Detail, Instruction, Instructions
 from binsafe.syscalls.machines.arithmetic import Operation, compute
@@ -21,7 +21,7 @@ Location = str | int
 Frame = Mapping[str, int]
 """Register -> distance: it holds what the stack pointer held at the function's first instruction plus so many bytes."""
 
-Addresses = npt.NDArray[np.int64]
+Addresses = NDArray[np.int64]
 
 
 class Flow(Enum):
@@ -133,7 +133,7 @@ class References(NamedTuple):
 
     sources: Addresses
     targets: Addresses
-    uses: npt.NDArray[np.int8]
+    uses: NDArray[np.int8]
     """`LOADED`, `TAKEN`, `CALLED`, `LOADED_WIDE`, `MAYBE_TAKEN` or `LOADED_WIDEST`."""
 
 
@@ -210,7 +210,7 @@ class Machine(Protocol):
     def short_jumps_of_few(self, code: bytes, address: int) -> Iterator[tuple[int, int]]:
         """The same for a few bytes at an address, as pairs (source, target): faster than arrays there."""
 
-    def closes(self, last: Bytes) -> npt.NDArray[np.bool_]:
+    def closes(self, last: Bytes) -> NDArray[np.bool_]:
         """Whether each row, the last eight bytes of a function, may end in a return, trap, jump or call."""
 
     def references(self, code: CodeRange) -> References:

@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator, Mapping
 
 import numpy as np
-import numpy.typing as npt
 
+from binsafe.arrays import NDArray
 from binsafe.syscalls.decoding.code import Bytes, CodeRange
 from binsafe.syscalls.machines import large_model
 from binsafe.syscalls.machines.machine import (
@@ -35,7 +35,7 @@ _RIP_RELATIVE = bytes(byte & 0xC7 == 0x05 for byte in range(256))
 """Byte -> whether it begins a short jump, or is such a ModRM byte."""
 
 
-def _by_opcode(sizes: Mapping[int, int]) -> npt.NDArray[np.int64]:
+def _by_opcode(sizes: Mapping[int, int]) -> NDArray[np.int64]:
     return np.array([sizes.get(opcode, 0) for opcode in range(256)], np.int64)
 
 
@@ -90,9 +90,9 @@ def short_jumps_of_few(code: bytes, address: int) -> Iterator[tuple[int, int]]:
         yield address + at, address + at + 2 + (code[at + 1] ^ 0x80) - 0x80
 
 
-def closes(last: Bytes) -> npt.NDArray[np.bool_]:
+def closes(last: Bytes) -> NDArray[np.bool_]:
     """Returns, traps, and calls and jumps without a condition: see `Machine.closes`."""
-    found: npt.NDArray[np.bool_] = (last[:, -1] == 0xC3) | (last[:, -1] == 0xCC) | (last[:, -1] == 0xF4)
+    found: NDArray[np.bool_] = (last[:, -1] == 0xC3) | (last[:, -1] == 0xCC) | (last[:, -1] == 0xF4)
     found |= (last[:, -2] == 0x0F) & (last[:, -1] == 0x0B)
     found |= (last[:, -2] == 0xEB) | (last[:, -3] == 0xC2) | (last[:, -5] == 0xE8) | (last[:, -5] == 0xE9)
     for size in (2, 3, 4, 6, 7):  # with a register; with memory of all forms

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator
 
 import numpy as np
-import numpy.typing as npt
 
+from binsafe.arrays import NDArray
 from binsafe.model import Slice
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.machines.machine import Addresses
@@ -47,7 +47,7 @@ def in_data(program: Program, entries: Addresses) -> Addresses:
     return distinct(np.concatenate(found))
 
 
-def _in_text(words: Addresses) -> npt.NDArray[np.bool_]:
+def _in_text(words: Addresses) -> NDArray[np.bool_]:
     """Whether three bytes of a word, of those at each place, and the four before it are letters or the like."""
     first = words & 0xFF
     letters = np.cumsum(np.concatenate([np.zeros(ENTRY + 1, np.int64), (first >= ord(" ")) & (first <= ord("~"))]))
