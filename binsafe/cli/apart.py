@@ -25,7 +25,6 @@ def start(name: str) -> int:
 
 def _start(name: str) -> int:
     options = beside(_reading(name))
-    _load_msgspec()
     from binsafe.cli.taking import take
     from binsafe.sandbox import preparing
 
@@ -89,13 +88,3 @@ def _tell_options(name: str, write: int) -> int:
     except BaseException:  # noqa: BLE001 - nothing may go on in what the other process does
         sys.excepthook(*sys.exc_info())
         return 1
-
-
-def _load_msgspec() -> None:
-    """Load it as if no typing_extensions were installed: it needs nothing of them, and they are a tenth of a start."""
-    if "msgspec" not in sys.modules and "typing_extensions" not in sys.modules:
-        sys.modules["typing_extensions"] = None  # type: ignore[assignment]  # not to be found (importlib)
-        try:
-            import msgspec  # noqa: F401 - loaded for later
-        finally:
-            del sys.modules["typing_extensions"]

@@ -155,6 +155,14 @@ def test_help_has_examples_and_loads_no_parser():
     assert not {"'lief'", "'capstone'", "'numpy'", "'yaml'", "'rich'"} & set(done.stdout.split("[")[1].split(", "))
 
 
+def test_a_command_loads_nothing_that_msgspec_can_do_without():
+    code = "import os, sys; os._exit = lambda _: sys.exit(sys.modules.get('typing_extensions') is not None); "
+    code += "from binsafe.cli import main; main()"
+    subprocess.run(
+        [sys.executable, "-c", code, "inspect", "--json", sys.executable], stdout=subprocess.DEVNULL, check=True
+    )
+
+
 def test_a_reader_that_goes_away_is_no_error(standin: Callable[[str], Path]):
     command = f"{sys.executable} -m binsafe inspect {standin('linux/amd64')} --json -vv | head -c 10"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
