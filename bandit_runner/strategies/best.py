@@ -12,7 +12,7 @@ from bandit_runner.model import LimitEstimate, Outcome, Scoring
 from bandit_runner.strategies.base import STOP, Arm, Choice, Options, Strategy, Wait
 from bandit_runner.strategies.best_memory import BestMemory
 from bandit_runner.strategies.masked_thompson import MAX_PAUSE
-from bandit_runner.strategies.prices import depth, no_prices, prices
+from bandit_runner.strategies.prices import depth, gain, no_prices, prices
 from bandit_runner.strategies.quality import STEP, Quality
 from bandit_runner.strategies.rate_limits import CERTAIN, RateLimits
 from bandit_runner.strategies.waits import MAX_WAITS, Waiting, resumed
@@ -22,8 +22,6 @@ LOOKAHEAD: Final = 10.0
 """Seconds that prices are made for."""
 REPRICE: Final = 0.5
 """Seconds that prices last."""
-LEAST: Final = 0.02
-"""A server is worth at least this share of its success rate: prices choose among servers, but never stop an id."""
 FEW: Final = 2
 """So many servers are looked at one by one; for more it can be cheaper to look at all at once."""
 PAUSES: Final = (0.03, 0.06, 0.12, 0.25, 0.5)
@@ -132,7 +130,7 @@ class Best(Strategy):
     def _later_attempts(self, attempt: int) -> Worths:
         left = 1 - self._prices.values[attempt + 1]
         success = zip(self._quality.means(), self._prices.servers, strict=True)
-        return Worths([_gain(p, left, price) for p, price in success], share=CERTAIN[1])
+        return Worths([gain(p, left, price) for p, price in success], share=CERTAIN[1])
 
     def _first_attempts(self, now: float) -> Worths:
         """At thousands of ids a second one or two servers have changed since the last one, and the rest is kept.
@@ -144,11 +142,11 @@ class Best(Strategy):
         left = 1 - self._first_prices.values[1]
         if self._first is None or quality.now != self._first_at or now - STEP <= self._awaited:
             success = zip(quality.hopes(under_way), servers, strict=True)
-            self._first = Worths([_gain(p, left, price) for p, price in success], share=CERTAIN[1])
+            self._first = Worths([gain(p, left, price) for p, price in success], share=CERTAIN[1])
             self._first_at = quality.now
         else:
             for arm in self._changed:
-                self._first.changed(arm, _gain(quality.hope(arm, under_way[arm]), left, servers[arm]))
+                self._first.changed(arm, gain(quality.hope(arm, under_way[arm]), left, servers[arm]))
         self._changed.clear()
         return self._first
 
@@ -295,8 +293,3 @@ class Best(Strategy):
 
     def _new_memory(self, arms: int) -> BestMemory:
         return BestMemory(arms=[Arm() for _ in range(arms)], under_way=[[] for _ in range(arms)])
-
-
-def _gain(success: float, left: float, price: float) -> float:
-    """What an attempt brings if it is admitted."""
-    return max(success * left - price, success * LEAST)

@@ -1,13 +1,16 @@
 """What attempts are worth to a tier: shadow prices of scarce servers, and values of attempts still to come."""
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 import msgspec
 import numpy as np
 
 from bandit_runner.linear import maximize
 from bandit_runner.model import Scoring
+
+LEAST: Final = 0.02
+"""A server is worth at least this share of its success rate: prices choose among servers, but never stop an id."""
 
 Worth: TypeAlias = Annotated[float, msgspec.Meta(ge=-1.0, le=1e6)]
 
@@ -17,6 +20,11 @@ class Prices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     servers: list[Worth]
     values: list[Worth]
+
+
+def gain(success: float, left: float, price: float) -> float:
+    """What an attempt that is admitted brings, where ``left`` of an id's worth is not made good by later ones."""
+    return max(success * left - price, success * LEAST)
 
 
 def depth(scoring: Scoring) -> int:
