@@ -53,12 +53,12 @@ def entries(program: Program) -> Entries:
             if isinstance(place, Gap):
                 gaps.add(place)
                 continue
-            resolution = _resolved(program, place)
+            resolution, told = _resolved(program, place)
             numbers |= resolution.numbers
             gaps |= resolution.gaps
             parameters |= resolution.parameters
             sure = not resolution.gaps and not resolution.parameters
-            found.append(Site(place, frozenset(number.value for number in resolution.numbers), sure))
+            found.append(Site(place, _values(resolution.numbers), sure, _values(told)))
         foreign = _x32(program)
         gaps |= {Gap(n.address, "the number is one of the x32 ABI") for n in numbers if n.value in foreign}
         numbers = _made(program, numbers, found)
@@ -67,20 +67,29 @@ def entries(program: Program) -> Entries:
     return Entries(frozenset(numbers), frozenset(gaps), frozenset(parameters), tuple(found), whole)
 
 
-def _resolved(program: Program, place: Place) -> Resolution:
-    """What one site can be given. What looks like a site and may be data is no gap where its number is not known."""
+def _values(numbers: Collection[Number]) -> frozenset[int]:
+    return frozenset(number.value for number in numbers)
+
+
+def _resolved(program: Program, place: Place) -> tuple[Resolution, frozenset[Number]]:
+    """What one site can be given, and what of it no walk has told.
+
+    What looks like a site and may be data is no gap where its number is not known.
+    """
     plausible = sites.is_plausible(program, place)
     found = resolve(program, place, plausible=plausible)
     if not plausible:
-        return found._replace(gaps=frozenset())
+        return found._replace(gaps=frozenset()), frozenset()
     gaps: set[Gap] = set()
+    otherwise: set[Number] = set()
     for gap in found.gaps:
         told = _told(program, gap)
         if told is None:
             gaps.add(gap)
         else:
+            otherwise |= told.numbers
             found = found._replace(numbers=found.numbers | told.numbers, parameters=found.parameters | told.parameters)
-    return found._replace(gaps=frozenset(gaps))
+    return found._replace(gaps=frozenset(gaps)), frozenset(otherwise)
 
 
 def _made(program: Program, numbers: Collection[Number], found: Collection[Site]) -> set[Number]:

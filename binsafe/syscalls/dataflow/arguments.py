@@ -60,7 +60,8 @@ def at_sites(program: Program, sites: Iterable[Site], wanted: Mapping[int, tuple
     """
     given: set[Given] = set()
     carried: set[Carried] = set()
-    for site, own, _ in sites:
+    for site, own, _, told in sites:
+        given |= {Given(n, p, site.address, None) for n in told for p in wanted.get(n, ())}
         for position in sorted({p for number in own for p in wanted.get(number, ())}):
             numbers_ = frozenset(number for number in own if position in wanted.get(number, ()))
             number = Moved(program.machine.number)

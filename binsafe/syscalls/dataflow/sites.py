@@ -33,6 +33,8 @@ class Site(NamedTuple):
     numbers: frozenset[int]
     sure: bool
     """Whether these are all: False where a way to it was not understood, or comes from another file."""
+    told: frozenset[int] = frozenset()
+    """Those of them that were not seen on the way to it but told otherwise: of their arguments nothing is known."""
 
 
 def find(program: Program) -> Iterator[Place | Gap]:

@@ -240,6 +240,23 @@ def test_the_number_of_fcntl_is_read_from_a_variable():
     assert "fcntl" in found.required
 
 
+@pytest.mark.parametrize("read", [False, True])
+def test_of_the_arguments_of_a_call_whose_number_is_read_nothing_is_known(read: bool):
+    """etcd passes others than the runtime to ``syscall.FcntlFlock``, and these were said to be all."""
+    code = reading(READER)
+    if not read:
+        code = X86()
+        code.label("main.main")
+    code.label("runtime.fcntl")
+    code.mov("rax", FCNTL)
+    code.mov("rsi", 3)
+    code.syscall()
+    code.ret()
+    found = analysed(code, {VARIABLES: words(FCNTL)})
+    assert found.complete
+    assert ("fcntl" in found.arguments) is not read
+
+
 @pytest.mark.parametrize(("name", "number"), [(READER, SWAPOFF), ("main.fcntl", FCNTL), (READER, FCNTL | 1 << 32)])
 def test_another_variable_may_hold_any_number(name: str, number: int):
     assert not analysed(reading(name), {VARIABLES: words(number)}).complete
