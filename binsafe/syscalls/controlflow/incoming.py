@@ -44,9 +44,8 @@ class Incoming:
                 edge = Edge(_kind(found) if kind is None else kind, found)
                 edges += [edge] if found.leads(edge.kind, place.address) else []
         edges += self._caught(place)
-        if index == 0:
-            edges += [*self._called_by_register(place), *self._fallen_into(region)]
-        return edges
+        edges += self._called_by_register(place)
+        return edges if index else [*edges, *self._fallen_into(region)]
 
     def into(self, region: Region) -> Mapping[int, Sequence[tuple[Kind | None, int]]]:
         """Address in a region -> (kind, source) of all that may lead there, but for the region's own jumps.
@@ -126,6 +125,9 @@ class Incoming:
             found.setdefault(target, []).append((Kind.ENTRY, source))
         for source, target in self._short(start, end, from_inside=False):
             found.setdefault(target, []).append((Kind.ENTRY, source))
+        for source, target, use in self._program.references.into(start + 1, end):
+            if use in {TAKEN, MAYBE_TAKEN}:  # a jump through a register may lead there, see `entries`
+                found.setdefault(target, []).append((None, source))
         targets, sources = self._loads
         for at in range(bisect_left(targets, start), bisect_left(targets, start + 1)):
             calls = self._program.slots.called_when_loaded(sources[at])
@@ -148,16 +150,16 @@ class Incoming:
         fails = ("[" in operands and name not in _COMPUTES) or name in _DIVIDES
         return fails or region.leaving(index) is Flow.CALL or name == self._program.machine.site
 
-    def _called_by_register(self, first: Place) -> Iterator[Edge]:
-        """The calls of a function whose address was put into a register before."""
-        for source, _, use in self._program.references.into(first.address, first.address + 1):
+    def _called_by_register(self, led_to: Place) -> Iterator[Edge]:
+        """The calls and jumps to an instruction whose address was put into a register before."""
+        for source, _, use in self._program.references.into(led_to.address, led_to.address + 1):
             place = self._program.place(source) if use in {TAKEN, MAYBE_TAKEN} else None
             if place is not None:
-                named = self._program.taken.completed(place, first.address, first.address + 1) or ()
+                named = self._program.taken.completed(place, led_to.address, led_to.address + 1) or ()
                 named_at = (Place(place.region, name) for name in named)
                 used = (registers.uses(self._program, at) for at in named_at)
                 calls = (Place(place.region, at) for each in used for at in each.calls)
-                yield from (Edge(_kind(call), call) for call in calls if call.leads(_kind(call), first.address))
+                yield from (Edge(_kind(call), call) for call in calls if call.leads(_kind(call), led_to.address))
 
     def _through_slots(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         """(source, target) of the calls and jumps through pointers to a range of addresses."""

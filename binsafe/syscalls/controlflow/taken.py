@@ -38,12 +38,16 @@ class Taken:
         """The pointers and instructions that take an address."""
         program = self._program
         yield from (slot for slot in program.pointers.to(address) if not program.slots.only_called(slot))
-        for source, _, use in program.references.into(address, address + 1):
-            if use in {TAKEN, MAYBE_TAKEN} and self._is_kept(source, address):
-                yield source
+        yield from self.by_code(address)
         yield from (at for at in self.naming_absolutely(address) if self._names(at, address))
         bases, functions = program.distant
         yield from bases[functions == address].tolist()
+
+    def by_code(self, address: int) -> Iterator[int]:
+        """The instructions that compute an address for more than calls and jumps in the same function."""
+        for source, _, use in self._program.references.into(address, address + 1):
+            if use in {TAKEN, MAYBE_TAKEN} and self._is_kept(source, address):
+                yield source
 
     def _names(self, place: int, address: int) -> bool:
         """Whether four bytes that are an address may be the immediate of an instruction that does more than compare it.

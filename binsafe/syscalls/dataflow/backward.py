@@ -31,6 +31,8 @@ def all_ways(program: Program, place: Place) -> list[Place]:
     tables = program.jumped_to(region)
     if not at or not region.anchored or tables is None or at in tables or program.entries(place):
         return []
+    if any(program.taken.by_code(place.address)):
+        return []
     return [Place(region, index) for index in region.direct_predecessors(at)]
 
 

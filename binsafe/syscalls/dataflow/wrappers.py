@@ -133,6 +133,8 @@ class _Walk:
         region, at = query.place
         inner, entries = region.direct_predecessors(at), self.program.entries(query.place)
         computed: Sequence[int] = tables.get(at, ())
+        if at and (taken := next(self.program.taken.by_code(query.place.address), None)) is not None:
+            self.gap(query.place.address, f"what uses the address taken at {taken:#x} may lead to this code")
         if at == 0:
             self._at_entry(query)
         elif not inner and not computed:

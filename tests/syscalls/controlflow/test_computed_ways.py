@@ -93,6 +93,23 @@ def test_a_transaction_that_fails_goes_on_elsewhere(tmp_path: Path):
     assert set(found.sites) == {"acct", "getpid"}
 
 
+@pytest.mark.parametrize(
+    "leading",
+    ["jmp *%rdx", "push %rdx; ret", "mov %rdx,-8(%rsp); jmp *-8(%rsp)", "mov %rdx,%rsi; jmp *%rsi"],
+    ids=["jump", "return", "memory", "copy"],
+)
+def test_a_label_inside_of_a_function_whose_address_is_taken(leading: str, tmp_path: Path):
+    found = calls(bare(tmp_path, f"mov $163,%eax; lea 1f(%rip),%rdx; {leading}; mov $39,%eax; 1: syscall; hlt"))
+    assert not found.complete or "acct" in found.required
+
+
+def test_a_label_that_is_jumped_to_through_a_register_alone_is_followed(tmp_path: Path):
+    text = "mov $163,%eax; lea 1f(%rip),%r11; jmp *%r11; mov $39,%eax; 1: syscall; hlt"
+    found = calls(bare(tmp_path, text))
+    assert set(found.sites) == {"acct", "getpid"}
+    assert found.complete
+
+
 def test_nothing_goes_on_behind_a_far_return(tmp_path: Path):
     text = "push $163; mov %cs,%ecx; push %rcx; lea 1f(%rip),%rdx; push %rdx; mov $39,%eax; lretq; 1: syscall; hlt"
     assert not calls(bare(tmp_path, text)).complete
