@@ -58,17 +58,13 @@ def entries(program: Program) -> Entries:
             gaps |= resolution.gaps
             parameters |= resolution.parameters
             sure = not resolution.gaps and not resolution.parameters
-            found.append(Site(place, _values(resolution.numbers), sure, _values(told)))
+            found.append(Site(place, frozenset(number.value for number in resolution.numbers), sure, told))
         foreign = _x32(program)
         gaps |= {Gap(n.address, "the number is one of the x32 ABI") for n in numbers if n.value in foreign}
         numbers = _made(program, numbers, found)
     except OutOfInstructions:
         whole = False
     return Entries(frozenset(numbers), frozenset(gaps), frozenset(parameters), tuple(found), whole)
-
-
-def _values(numbers: Collection[Number]) -> frozenset[int]:
-    return frozenset(number.value for number in numbers)
 
 
 def _resolved(program: Program, place: Place) -> tuple[Resolution, frozenset[Number]]:

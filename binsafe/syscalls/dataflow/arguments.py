@@ -61,14 +61,15 @@ def at_sites(program: Program, sites: Iterable[Site], wanted: Mapping[int, tuple
     given: set[Given] = set()
     carried: set[Carried] = set()
     for site, own, _, told in sites:
-        given |= {Given(n, p, site.address, None) for n in told for p in wanted.get(n, ())}
         for position in sorted({p for number in own for p in wanted.get(number, ())}):
             numbers_ = frozenset(number for number in own if position in wanted.get(number, ()))
             number = Moved(program.machine.number)
-            walk = _Walk(program, numbers_, position)
+            walk = _Walk(program, numbers_, position, {(each.address, each.value) for each in told})
             walk.ask(_Query(site, number, Moved(program.machine.passed[position]), site.address))
             walk.run()
             given |= walk.given
+            elsewhere = (n for n in told if n.value in numbers_ and n.address not in walk.lost)
+            given |= {Given(n.value, position, n.address, None) for n in elsewhere}
             carried |= walk.carried
     return Found(frozenset(given), frozenset(carried))
 
@@ -105,8 +106,14 @@ class _Query(NamedTuple):
 
 
 class _Walk:
-    def __init__(self, program: Program, numbers_: frozenset[int], position: int) -> None:
+    def __init__(
+        self, program: Program, numbers_: frozenset[int], position: int, told: Iterable[tuple[int, int]] = ()
+    ) -> None:
+        """``told`` are numbers and where the walk loses them: it goes on there for what else they are called with."""
         self.program = program
+        self.told = frozenset(told)
+        self.lost: set[int] = set()
+        """Where a number was lost."""
         self.numbers = numbers_
         """Those of which this argument matters; what is found for another one is dropped."""
         self.position = position
@@ -191,10 +198,19 @@ class _Walk:
         if self._is_lost(query, edge):
             query = query._replace(argument=None)
         outer = edge.place.address if edge.enters else query.outer
-        for number in self._before(query, edge, query.number):
+        for number in self._numbers(query, edge):
             for argument in self._before(query, edge, query.argument):
-                if number is not None:  # else that is said by whoever looks for numbers
-                    self.ask(_Query(edge.place, number, argument, outer))
+                self.ask(_Query(edge.place, number, argument, outer))
+
+    def _numbers(self, query: _Query, edge: Edge) -> Iterator[_Held]:
+        """What the number was before an edge, and where it is lost there what is told; all else is not said here."""
+        for number in self._before(query, edge, query.number):
+            if number is not None:
+                yield number
+                continue
+            at = edge.place.address
+            self.lost.add(at)
+            yield from (Constant(value) for address, value in self.told if address == at)
 
     def _before(self, query: _Query, edge: Edge, held: _Held | None) -> Iterator[_Held | None]:
         """What was held before an edge; None where that is not known."""

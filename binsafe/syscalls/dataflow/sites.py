@@ -10,7 +10,7 @@ from binsafe.syscalls.controlflow.index import pieces
 from binsafe.syscalls.controlflow.places import Place
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.controlflow.regions import Region
-from binsafe.syscalls.dataflow.wrappers import Gap
+from binsafe.syscalls.dataflow.wrappers import Gap, Number
 from binsafe.syscalls.decoding.code import beside
 from binsafe.syscalls.decoding.decode import LONGEST
 from binsafe.syscalls.machines.machine import TAKEN, Addresses, Edges, Flow
@@ -33,8 +33,8 @@ class Site(NamedTuple):
     numbers: frozenset[int]
     sure: bool
     """Whether these are all: False where a way to it was not understood, or comes from another file."""
-    told: frozenset[int] = frozenset()
-    """Those of them that were not seen on the way to it but told otherwise: of their arguments nothing is known."""
+    told: frozenset[Number] = frozenset()
+    """Those of them that no walk has found but that are told otherwise."""
 
 
 def find(program: Program) -> Iterator[Place | Gap]:
