@@ -57,12 +57,13 @@ def firsts(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
 
 def among(values: NDArray[Any], wanted: ArrayLike) -> NDArray[np.bool_]:
     """Whether each value is one of those wanted."""
-    known = distinct(np.asarray(wanted, values.dtype))
+    known = np.asarray(wanted, values.dtype)
     found = np.zeros(len(values), np.bool_)
     if len(known) <= _FEW:
         for each in known:
             found |= values == each
         return found
+    known = distinct(known)
     for first in range(0, len(values), _AT_ONCE):
         part = values[first : first + _AT_ONCE]
         found[first : first + _AT_ONCE] = known[np.minimum(np.searchsorted(known, part), len(known) - 1)] == part

@@ -59,12 +59,13 @@ class Bounds:
             return None
         at = bisect_right(self._starts, address)
         first = self._starts[at - 1]
-        by_chance = at > 1 and self._is_by_chance(at - 1)
-        at = bisect_right(self._starts, first)  # to ask that may have had other starts forgotten
-        if by_chance:
-            self._forget(at - 1)
-            return self.span(address)
-        start = max(self._starts[at - 1], code.address)
+        if at > 1 and first in self._doubtful:
+            by_chance = self._is_by_chance(at - 1)
+            at = bisect_right(self._starts, first)  # to ask that may have had other starts forgotten
+            if by_chance:
+                self._forget(at - 1)
+                return self.span(address)
+        start = max(first, code.address)
         end = min(self._starts[at], code.end) if at < len(self._starts) else code.end
         anchored = end - start <= _MAX_REGION
         if not anchored:
@@ -74,11 +75,11 @@ class Bounds:
         return Span(start, end, anchored)
 
     def _is_by_chance(self, at: int) -> bool:
-        """Whether a start lies in the middle of an instruction, and no confirmed call leads there."""
+        """Whether a doubtful start lies in the middle of an instruction, and no confirmed call leads there."""
         program, before, start = self._program, self._starts[at - 1], self._starts[at]
-        if start not in self._doubtful or start - before > _WINDOW:
-            return False
         self._doubtful.discard(start)  # asked once; and while it is being asked
+        if start - before > _WINDOW:
+            return False
         crossed = program.decoder.sweep(self._code.read(before, start + LONGEST), before).crosses(start)
         sources = [program.branch(source) for source, _ in program.calls.into(start, start + 1)] if crossed else []
         return crossed and not any(place and place.leads(Kind.CALL, start) for place in sources)

@@ -173,9 +173,8 @@ class Incoming:
         first = start - _SHORT_REACH if code is None else max(start - _SHORT_REACH, code.address)
         last = end + _SHORT_REACH
         for begin, stop in ((first, last),) if from_inside else ((first, start), (end, last)):
-            for source, target in self._program.machine.short_jumps_of_few(self._program.code.read(begin, stop), begin):
-                if start <= target < end:
-                    yield source, target
+            bytes_ = self._program.code.read(begin, stop)
+            yield from self._program.machine.short_jumps_into(bytes_, begin, start, end)
 
     def _fallen_into(self, region: Region) -> list[Edge]:
         """The region before, if it goes on into this one."""

@@ -7,6 +7,8 @@ from binsafe.syscalls.controlflow.regions import Region
 from binsafe.syscalls.decoding.decode import Instruction
 from binsafe.syscalls.machines.machine import Flow
 
+_THROUGH = (Flow.CALL, Flow.INDIRECT)
+
 
 class Place(NamedTuple):
     """One instruction in its region."""
@@ -28,7 +30,7 @@ class Place(NamedTuple):
     def leads(self, kind: "Kind", target: int) -> bool:
         """Whether the instruction is a branch of that kind to a target, or an indirect one that may lead there."""
         flow, leads_to = self.region.flow(self.at)
-        through = leads_to is None and flow in {Flow.CALL, Flow.INDIRECT}
+        through = leads_to is None and flow in _THROUGH
         return (leads_to == target or through) and (flow is Flow.CALL) == (kind is Kind.CALL)
 
 
@@ -54,4 +56,4 @@ class Edge(NamedTuple):
     @property
     def enters(self) -> bool:
         """Whether it leads from one region into another."""
-        return self.kind in {Kind.ENTRY, Kind.CALL}
+        return self.kind is Kind.ENTRY or self.kind is Kind.CALL

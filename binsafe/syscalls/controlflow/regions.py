@@ -3,6 +3,7 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from itertools import compress, count
 
 from binsafe.syscalls.controlflow.catching import Catching, Caught
 from binsafe.syscalls.decoding.decode import Instructions
@@ -58,9 +59,10 @@ class Region:
     @cached_property
     def _jumps(self) -> Mapping[int, int]:
         """Each direct jump -> the instruction of this region to which it leads."""
-        target, found = self.machine.target, {}
+        instructions, target, found = self.instructions, self.machine.target, {}
         for i in [i for i, flow in self._flows.items() if flow in JUMPS]:
-            to = self.at(target(self.instructions, i))
+            address = target(instructions, i)
+            to = None if address is None else instructions.at(address)
             if to is not None:
                 found[i] = to
         return found
@@ -275,5 +277,5 @@ class Region:
     def zeros(self) -> frozenset[int]:
         """All instructions whose bytes are zeros."""
         names, operands = self.instructions.names, self.instructions.operands
-        chosen = (at for at, name in enumerate(names) if name in _OF_ZEROS)
+        chosen = compress(count(), map(_OF_ZEROS.__contains__, names))
         return frozenset(at for at in chosen if names[at] == "udf" or operands(at) == "byte ptr [rax], al")

@@ -32,11 +32,9 @@ class Engine:
     def __init__(self, arch: int, mode: int, *, detailed: bool) -> None:
         """With details it tells registers; without them it passes over what decodes to nothing, as ``.byte``."""
         self._library = load()
-        self._handle = ctypes.c_size_t()
-        if self._library.cs_open(arch, mode, ctypes.byref(self._handle)):
-            raise RuntimeError(f"capstone does not know processor {arch} in mode {mode}")
+        self._handle = _opened(arch, mode)
         self._library.cs_option(self._handle, _OPT_DETAIL if detailed else _OPT_SKIPDATA, _ON)
-        self._names = _Names(self._library, self._handle)
+        self._names = _names(arch, mode)
 
     def __del__(self) -> None:
         if self._handle:
@@ -71,13 +69,26 @@ class Engine:
 class _Names(dict[int, str]):
     """Id of an instruction -> its name, asked for once."""
 
-    def __init__(self, library: Any, handle: ctypes.c_size_t) -> None:
+    def __init__(self, arch: int, mode: int) -> None:
         super().__init__({0: JUNK})
-        self._library, self._handle = library, handle
+        self._library, self._handle = load(), _opened(arch, mode)
 
     def __missing__(self, kind: int) -> str:
         name = self._library.cs_insn_name(self._handle, kind)
         return self.setdefault(kind, "" if name is None else name.decode())
+
+
+@cache
+def _names(arch: int, mode: int) -> _Names:
+    """A processor's, the same for all files."""
+    return _Names(arch, mode)
+
+
+def _opened(arch: int, mode: int) -> ctypes.c_size_t:
+    handle = ctypes.c_size_t()
+    if load().cs_open(arch, mode, ctypes.byref(handle)):
+        raise RuntimeError(f"capstone does not know processor {arch} in mode {mode}")
+    return handle
 
 
 @cache

@@ -30,9 +30,9 @@ def covered(summary: Summary) -> frozenset[int]:
     """
     if not is_c_library(summary):
         return frozenset()
-    setters = {export.first for export in summary.exports.named(_SETXID)}
+    setters = {export.first for export in summary.exports.named(_SETXID) if export.first < export.last}
     repeating = {gap.node for gap in summary.gaps}
-    return frozenset(target for source, target in summary.edges() if target in repeating and source in setters)
+    return frozenset(target for source in setters for target in summary.leading_from(source) if target in repeating)
 
 
 def asked(summary: Summary) -> Iterator[tuple[int, str]]:

@@ -4,8 +4,6 @@ The graph knows what a function *could* do; the source of well-known libraries s
 knowledge is stated as a `Condition`, and the walk (`composing`) follows conditional edges once their need is met.
 """
 
-from functools import cached_property
-
 from binsafe.syscalls.linking.summary import Summary
 
 _STUB_SIZE = 16
@@ -25,13 +23,6 @@ class Names:
         self.roots = frozenset(memoryview(summary.roots).cast("i").tolist())
         self.named = frozenset(node for nodes in self._exported.values() for node in nodes)
 
-    @cached_property
-    def _callers(self) -> dict[int, list[int]]:
-        found: dict[int, list[int]] = {}
-        for source, target in self.summary.edges():
-            found.setdefault(target, []).append(source)
-        return found
-
     def exported(self, *names: str) -> frozenset[int]:
         """Functions that the file exports under one of these names."""
         return frozenset(node for name in names for node in self._exported.get(name, ()))
@@ -42,13 +33,12 @@ class Names:
 
     def called(self, nodes: frozenset[int]) -> frozenset[int]:
         """Nameless functions that some functions refer to."""
-        firsts, targets = self.summary.leads
-        found = (target for node in nodes for target in targets[firsts[node] : firsts[node + 1]])
+        found = (target for node in nodes for target in self.summary.leading_from(node))
         return frozenset(node for node in found if node < self.summary.functions) - self.named
 
     def callers(self, nodes: frozenset[int]) -> frozenset[int]:
         """What refers to some nodes."""
-        return frozenset(source for node in nodes for source in self._callers.get(node, ()))
+        return frozenset(source for node in nodes for source in self.summary.leading_to(node))
 
     def users(self, *imported: str) -> frozenset[int]:
         """Functions that call something imported, directly or through its stub (`plt`), whose own node is no user."""

@@ -4,9 +4,10 @@ A summary is made from the library's bytes alone, so it can be kept. It holds th
 it and out of it by name, and which functions make which calls.
 """
 
+import sys
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import pairwise
 
 import msgspec
 
@@ -185,16 +186,24 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return found
 
     @cached_property
-    def leads(self) -> tuple[Sequence[int], Sequence[int]]:
+    def leads(self) -> "tuple[memoryview[int], memoryview[int]]":
         """``firsts`` and ``targets`` as numbers: of a large file millions, of which few are looked at."""
         return memoryview(self.firsts).cast("i"), memoryview(self.targets).cast("i")
 
-    def edges(self) -> Iterator[tuple[int, int]]:
-        """The graph's edges."""
+    def leading_from(self, node: int) -> Sequence[int]:
+        """The nodes to which one leads."""
         firsts, targets = self.leads
-        for node, (first, last) in enumerate(pairwise(firsts)):
-            for target in targets[first:last]:
-                yield node, target
+        return targets[firsts[node] : firsts[node + 1]]
+
+    def leading_to(self, node: int) -> Iterator[int]:
+        """The nodes that lead to one: of few it is asked, and to look for them as bytes takes hardly any time."""
+        firsts, targets = self.leads
+        wanted = node.to_bytes(targets.itemsize, sys.byteorder)
+        at = self.targets.find(wanted)
+        while at >= 0:
+            if at % targets.itemsize == 0:
+                yield bisect_right(firsts, at // targets.itemsize) - 1
+            at = self.targets.find(wanted, at + 1)
 
     def addresses(self) -> "Sequence[int]":
         """Address of each function and data object."""

@@ -207,8 +207,8 @@ class Machine(Protocol):
     def short_jumps(self, code: CodeRange) -> Edges:
         """Direct jumps with a displacement of one byte: so many that they are looked for only where they are needed."""
 
-    def short_jumps_of_few(self, code: bytes, address: int) -> Iterator[tuple[int, int]]:
-        """The same for a few bytes at an address, as pairs (source, target): faster than arrays there."""
+    def short_jumps_into(self, code: bytes, address: int, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """Those of a few bytes at an address that lead to a range, as pairs (source, target): sooner than as arrays."""
 
     def closes(self, last: Bytes) -> NDArray[np.bool_]:
         """Whether each row, the last eight bytes of a function, may end in a return, trap, jump or call."""

@@ -53,7 +53,7 @@ class X86_64:  # noqa: N801 - the processor's own name
     calls = staticmethod(scans.calls)
     jumps = staticmethod(scans.jumps)
     short_jumps = staticmethod(scans.short_jumps)
-    short_jumps_of_few = staticmethod(scans.short_jumps_of_few)
+    short_jumps_into = staticmethod(scans.short_jumps_into)
     closes = staticmethod(scans.closes)
     references = staticmethod(scans.references)
 

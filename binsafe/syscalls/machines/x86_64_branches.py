@@ -1,6 +1,7 @@
 """x86-64: where branches lead, and what a conditional one depends on (SDM volume 1, appendix B: condition codes)."""
 
 from collections.abc import Mapping
+from itertools import compress
 from operator import and_, or_, xor
 from types import MappingProxyType
 
@@ -43,9 +44,10 @@ _COMBINED: Mapping[str, conditions.Combining] = MappingProxyType({"test": and_, 
 
 def flows(instructions: Instructions) -> dict[int, Flow]:
     """See `Machine.flows`: a jump to what no constant says is an indirect one."""
-    found = {at: flow for at, flow in enumerate(map(_FLOWS.get, instructions.names)) if flow is not None}
+    flows_ = [*map(_FLOWS.get, instructions.names)]
+    found = {at: flow for at, flow in compress(enumerate(flows_), flows_) if flow is not None}
     for at, flow in found.items():
-        if flow is Flow.JUMP and target(instructions, at) is None:
+        if flow is Flow.JUMP and not instructions.operands(at).startswith("0x"):
             found[at] = Flow.INDIRECT
     return found
 

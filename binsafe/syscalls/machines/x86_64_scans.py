@@ -83,11 +83,13 @@ def short_jumps(code: CodeRange) -> Edges:
     return Edges(code.address + at, code.address + at + 2 + distances)
 
 
-def short_jumps_of_few(code: bytes, address: int) -> Iterator[tuple[int, int]]:
-    """The same as pairs."""
+def short_jumps_into(code: bytes, address: int, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Of a few bytes the same as pairs, those to a range of addresses."""
     for match in _SHORT_JUMP.finditer(code):
-        at = match.start()
-        yield address + at, address + at + 2 + (code[at + 1] ^ 0x80) - 0x80
+        source = address + match.start()
+        target = source + 2 + (code[match.end()] ^ 0x80) - 0x80
+        if start <= target < end:
+            yield source, target
 
 
 def closes(last: Bytes) -> NDArray[np.bool_]:

@@ -33,6 +33,8 @@ _IMPLIED_WRITES = {
 }
 """Implicitly written registers that capstone leaves out, ``lock`` or not."""
 PUSHES = frozenset({"push", "pushf", "pushfq"})
+_POINTERS = frozenset({"rsp", "rbp"})
+"""Registers of which frames tell: to ask of others would have the frames of a whole function found out."""
 _SHIFTS = frozenset({"shl", "sal", "shr"})
 _SEGMENTS = frozenset({"fs", "gs"})
 _CONSTANT_SIZES, _SEGMENT_SIZE = (2, 5), 2
@@ -261,7 +263,7 @@ def _read(operand: Operand, detail: Detail, step: Step) -> Source:
         if not bits:
             return Unknown(f"taken from {operand.name}")
         return Moved(general(operand.name)[0], _truncation(bits))
-    if operand.base in step.frame() and not operand.indexed:
+    if operand.base in _POINTERS and not operand.indexed and operand.base in step.frame():
         return Moved(step.frame()[operand.base] + operand.displacement, _truncation(bits))
     address = _address(operand, detail)
     if not isinstance(address, Constant):

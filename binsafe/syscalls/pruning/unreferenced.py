@@ -153,8 +153,9 @@ class _Search:
         for index in (program.calls, program.jumps):
             yield from (source for source, target in index.into(start, end) if self._functions.leads(source, target))
         for begin, stop in ((first, start), (end, end + _SHORT_REACH)):
-            for source, target in program.machine.short_jumps_of_few(program.code.read(begin, stop), begin):
-                if start <= target < end and self._functions.leads(source, target):
+            code = program.code.read(begin, stop)
+            for source, target in program.machine.short_jumps_into(code, begin, start, end):
+                if self._functions.leads(source, target):
                     yield source
         yield from self._naming(start, end)
         begin, stop = np.searchsorted(self._jumped, (start, end)).tolist()

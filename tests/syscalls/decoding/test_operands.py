@@ -78,5 +78,7 @@ def test_short_jumps_of_few_bytes_are_those_of_many() -> None:
     code = bytes(range(0x60, 0x100)) * 2 + b"\xeb"
     found = X86_64().short_jumps(CodeRange(0x5000, memoryview(code)))
     pairs = sorted(zip(found.sources.tolist(), found.targets.tolist(), strict=True))
-    assert pairs == list(X86_64().short_jumps_of_few(code, 0x5000))
+    assert pairs == list(X86_64().short_jumps_into(code, 0x5000, 0, 0x10000))
     assert len(pairs) == 42
+    inside = [pair for pair in pairs if 0x5080 <= pair[1] < 0x50A0]
+    assert inside == list(X86_64().short_jumps_into(code, 0x5000, 0x5080, 0x50A0))
