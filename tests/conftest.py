@@ -2,9 +2,11 @@
 
 import fcntl
 import os
+import re
 import socket
+import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,6 +29,21 @@ def pytest_configure(config: pytest.Config) -> None:
         kept = tempfile.TemporaryDirectory(prefix="binsafe-bytecode-")
         config.add_cleanup(kept.cleanup)
         os.environ["PYTHONPYCACHEPREFIX"] = kept.name  # of the workers, too, which start with this environment
+
+
+_ONLY_LINUX = re.compile(r"AttributeError: module '(?:fcntl|os|select|signal|socket)' has no attribute")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Skip on other systems the modules that cannot be imported there for what only Linux has, and say so."""
+    report = yield
+    if sys.platform != "linux" and report.failed and _ONLY_LINUX.search(str(report.longrepr)):
+        report.outcome = "skipped"
+        report.longrepr = (str(collector.path), 0, "Skipped: these tests are about Linux")
+    return report
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

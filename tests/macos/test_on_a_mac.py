@@ -1,4 +1,4 @@
-"""What only a Mac can show: ``pytest -m mac -rA``. Nothing here has been run yet; Linux tests the rest.
+"""What only a Mac can show: ``pytest tests/macos -m mac -rA``. Nothing here has been run yet; Linux tests the rest.
 
 Each test is one claim of README's "What is not there yet"; a failure says which one does not hold.
 """
