@@ -141,7 +141,12 @@ def _environment(grants: list[Grant], missing: set[str]) -> Row:
 def _limit(grants: list[Grant], missing: set[str]) -> Row:
     del missing
     limits = ", ".join(f"{grant.object} {grant.access}" for grant in grants)
-    return _same(f"limit {limits}", grants[0].reason, "set by the launcher")
+    held = "set by the launcher"
+    on_macos = "not set: it would count all of the user's processes"
+    is_nproc = any(grant.object == "nproc" for grant in grants)
+    return Row(
+        what=f"limit {limits}", reason=grants[0].reason, macos=on_macos if is_nproc else held, linux=held, fallback=held
+    )
 
 
 def _same(what: str, reason: str, held: str) -> Row:

@@ -32,6 +32,10 @@ _GAPS: Final = (
     Gap(id="loopback", reason="'localhost' in a profile also matches the machine's other addresses"),
     Gap(id="system-calls", reason="a profile names operations, not system calls: the list found is not enforced"),
     Gap(id="memory", reason="writable memory can be made executable"),
+    Gap(
+        id="nproc",
+        reason="what it starts (--exec) is not counted: a limit here would count all of the user's processes",
+    ),
     Gap(id="processes", reason="what it starts (--exec) can leave its process group, and then outlive it"),
 )
 
@@ -115,8 +119,13 @@ def terminal_of(*streams: int | None) -> str | None:
 
 
 def limits_of(policy: Policy) -> str:
-    """The policy's limits as ``guard.py`` takes them."""
-    return ",".join(f"{grant.object.upper()}={int(grant.access)}" for grant in policy.of("limit"))
+    """The policy's limits as ``guard.py`` takes them, but for ``nproc``.
+
+    XNU counts all processes of the user against it (kern_fork.c), and a session has more than any limit worth the name:
+    a program that may start others could start none.
+    """
+    limits = (grant for grant in policy.of("limit") if grant.object != "nproc")
+    return ",".join(f"{grant.object.upper()}={int(grant.access)}" for grant in limits)
 
 
 def scratch_folder(policy: Policy, folder: Path) -> Path | None:

@@ -15,6 +15,7 @@ def test_every_kind_of_grant_has_its_row():
             grant("read", "/data"),
             grant("environment", "LANG", "C"),
             grant("limit", "core", "0"),
+            grant("limit", "nproc", "256", reason="another"),
             call("read"),
             denied=(Denial(capability="connect out", reason="r"), Denial(capability="system call bpf", reason="s")),
         )
@@ -23,6 +24,8 @@ def test_every_kind_of_grant_has_its_row():
     assert by_what["listen on 4000-4001, 5000"].macos == "these ports, on every address"
     assert by_what["listen on 4000-4001, 5000"].linux == "these ports, on 127.0.0.1"
     assert by_what["connect to example.org:443"].macos == "this port of every host"
+    assert by_what["limit core 0"].macos == by_what["limit nproc 256"].linux == "set by the launcher"
+    assert by_what["limit nproc 256"].macos.startswith("not set")
     assert by_what["not: connect out"].macos.startswith("held")
     assert by_what["not: system call bpf"].macos == "not filtered"
     assert by_what["not: system call bpf"].fallback == "held by seccomp"

@@ -76,12 +76,13 @@ def test_scratch_only_where_it_is_granted(tmp_path: Path):
 
 
 def test_limits_hold_in_the_guarded_command():
-    limits = (("nofile", "64"), ("core", "0"), ("fsize", "4096"))
+    limits = (("nofile", "64"), ("core", "0"), ("fsize", "4096"), ("nproc", "7"))
     grants = tuple(Grant(kind="limit", object=name, access=value, reason="test") for name, value in limits)
     asked = msgspec.structs.replace(order(), policy=msgspec.structs.replace(order().policy, grants=grants))
     code = "import resource as r; print(*(r.getrlimit(n) for n in (r.RLIMIT_NOFILE, r.RLIMIT_CORE, r.RLIMIT_FSIZE)))"
+    code += "; print(r.getrlimit(r.RLIMIT_NPROC) == (7, 7))"
     started = Guarded([sys.executable, "-c", code], asked)
-    assert started.popen.stdout.read() == b"(64, 64) (0, 0) (4096, 4096)\n"
+    assert started.popen.stdout.read() == b"(64, 64) (0, 0) (4096, 4096)\nFalse\n"
     assert started.popen.wait(10) == 0
     started.end()
     started.popen.stdout.close()
