@@ -23,6 +23,8 @@ _LOCATOR64 = struct.Struct("<4sLQL")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _LOCAL = struct.Struct("<4s5H3L2H")
 _BEFORE_DATA = re.compile(rb"PK\x03\x04")
+_FURTHER = re.compile(rb"PK\x03\x04[\x00-\x3f]...[\x00\x08\x0c\x0e\x5d\x5f]\x00", re.DOTALL)
+"""The same with a version and a method that exist: compressed data does not look so by chance."""
 _MAX_COMMENT = 0xFFFF
 _NONE32 = 0xFFFF_FFFF
 _ENCRYPTED, _LATER, _UTF8 = 0x1, 0x8, 0x800
@@ -174,7 +176,10 @@ def _content(data: memoryview, listed: _Listed, start: int, taken: "_Ranges") ->
     stated = (crc, listed.crc), (packed, listed.packed), (size, listed.size)
     if any(here != there and not (flags & _LATER and here == 0) for here, there in stated):
         raise Unreadable("it has another size or checksum in the central directory than before its data")
-    return data[begin : begin + listed.packed]
+    content = data[begin : begin + listed.packed]
+    if flags & _LATER and method != _STORED and _FURTHER.search(content):
+        raise Unreadable("a further entry stands in its data: where that ends is up to who unpacks")
+    return content
 
 
 def _unpacked(content: memoryview, listed: _Listed, budget: Budget) -> Stream:

@@ -321,3 +321,21 @@ def test_sizes_that_differ_before_the_data_are_damage():
     for magic, at in ((b"PK\x01\x02", 8), (b"PK\x03\x04", 6)):  # they stand behind the data
         data[data.index(magic) + at] |= 8
     assert paths(report_on(bytes(data))) == ["tool"]
+
+
+def test_an_entry_inside_the_data_of_another_is_damage():
+    """Where the size stands behind the data, who unpacks from front to back goes on where the packed stream ends."""
+    hidden = zipped({"evil": ELF})[: zipped({"evil": ELF}).index(b"PK\x01\x02")]
+    data = bytearray(zipped({"tool": ELF}))
+    start = data.index(b"PK\x01\x02")
+    packed = struct.unpack_from("<L", data, start + 20)[0] + len(hidden)
+    struct.pack_into("<L", data, start + 20, packed)
+    struct.pack_into("<LLL", data, 14, 0, 0, 0)
+    data[start + 8] |= 8
+    data[6] |= 8
+    end = data.index(b"PK\x05\x06")
+    struct.pack_into("<L", data, end + 16, start + len(hidden))
+    data[start:start] = hidden
+    report = report_on(bytes(data))
+    assert (ids(report), report.analysed) == ({"archive-damaged"}, False)
+    assert "further entry" in report.findings[0].detail
