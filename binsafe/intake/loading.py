@@ -43,11 +43,17 @@ def load_for_library() -> None:
 
 
 def _load_numpy() -> None:
-    """Load numpy without its documentation and what its annotations mean, which take two fifths of the time."""
+    """Load numpy without its documentation and what its annotations mean, which take two fifths of the time.
+
+    A numpy that cannot be loaded so is loaded whole.
+    """
     texts, types = ModuleType("numpy._core._add_newdocs"), ModuleType("numpy._typing")
     types.__getattr__ = lambda _: list  # type: ignore[method-assign]  # something that may stand in an annotation
-    with instead(texts, types):
-        import numpy  # noqa: ICN001 - loaded for later
+    try:
+        with instead(texts, types):
+            import numpy  # noqa: ICN001 - loaded for later
+    except (ImportError, AttributeError, TypeError):
+        import numpy  # noqa: ICN001
 
 
 def _load_engine() -> None:

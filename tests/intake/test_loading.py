@@ -31,6 +31,15 @@ assert not {"numpy.typing", "numpy._typing", "numpy._core._add_newdocs"} & {*sys
 import numpy.ma, numpy.typing
 assert numpy.typing.NDArray is not list
 """
+_NEEDED = """
+import sys, types
+from binsafe import lazy
+from binsafe.intake import loading
+loading.instead = lambda *modules: lazy.instead(*(types.ModuleType(module.__name__) for module in modules))
+loading.load_for_library()
+import numpy.typing
+assert numpy.arange(3).sum() == 3 and numpy.typing.NDArray is not list
+"""
 _PARSERS = tuple(
     f"binsafe.{name}"
     for name in ("formats", "signatures", "syscalls", "extractors", "containers", "archives", "bundles", "inspection")
@@ -60,6 +69,10 @@ def test_no_parser_loads_a_module_later(head: bytes | None, *, syscalls: bool, o
 
 def test_numpy_is_loaded_without_documentation_and_types_which_can_be_loaded_later():
     subprocess.run([sys.executable, "-c", _LEAN], check=True)
+
+
+def test_a_numpy_that_needs_the_types_of_its_annotations_is_loaded_whole():
+    subprocess.run([sys.executable, "-c", _NEEDED], check=True)
 
 
 @cache
