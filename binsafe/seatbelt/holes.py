@@ -70,7 +70,7 @@ def left_by_default(program: Program) -> Iterator[Finding]:
     ]
     if closing and left:
         yield Finding(
-            level="warning",
+            level="note",
             place=closing[0].place,
             message=f"(deny default) does not cover {', '.join(left)}: allowed until denied by name",
             expected=f"expected (deny {' '.join(left)}) before what allows some of it",
