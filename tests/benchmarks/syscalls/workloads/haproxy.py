@@ -92,13 +92,15 @@ def workload(bench: Bench) -> None:
         server.signal(signal.SIGTERM)
     if bench.confined:
         return
-    with bench.server("-D", "-p", bench.folder / "pid", "-f", configuration):
+    pid = bench.folder / "pid"
+    with bench.server("-D", "-p", pid, "-f", configuration):
         bench.ready(port)
-        successor = ("-D", "-p", bench.folder / "pid", "-f", configuration, "-x", bench.folder / "admin.sock")
-        with bench.server(*successor, "-sf", (bench.folder / "pid").read_text().strip()):
+        bench.until(pid.read_bytes, "haproxy has not written its pid")  # whoever served before may still answer
+        successor = ("-D", "-p", pid, "-f", configuration, "-x", bench.folder / "admin.sock")
+        with bench.server(*successor, "-sf", pid.read_text().strip()):
             time.sleep(1)
             bench.get(port)
-            bench.other("sh", "-c", f"kill -TERM $(cat {bench.folder}/pid)")
+            bench.other("sh", "-c", f"kill -TERM $(cat {pid})")
 
 
 def _load(bench: Bench, port: int, tls: int, raw: int) -> None:
