@@ -229,6 +229,11 @@ def test_a_profile_that_is_not_taken_or_does_not_hold_starts_nothing(name: str, 
         try_profile(["/bin/sh", "-c", TRIED[name]])
 
 
+def test_a_tool_that_does_not_answer_starts_nothing():
+    with pytest.raises(NotEnforceable, match="did not answer within"):
+        try_profile(["/bin/sleep", "60"], seconds=0.2)
+
+
 def test_a_profile_that_refuses_another_program_is_what_is_wanted():
     said = "sandbox-exec: execvp() of '/usr/bin/true' failed: Operation not permitted"
     try_profile(["/bin/sh", "-c", f'echo "{said}" >&2; exit 71'])
