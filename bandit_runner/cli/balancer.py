@@ -57,7 +57,8 @@ Examples:
 def command(**given: Any) -> None:
     """Balance POST / over servers that run already, until Ctrl-C."""
     from bandit_runner.balancer import Balancer, BalancerConfig, TierConfig
-    from bandit_runner.cli.support import address, room_for, stoppable
+    from bandit_runner.cli.stopping import stoppable
+    from bandit_runner.cli.support import address, room_for
 
     tier = TierConfig(
         name="all",

@@ -50,7 +50,8 @@ def command(**given: Any) -> int:
     """
     from bandit_runner import harness
     from bandit_runner.cli.progress import progress
-    from bandit_runner.cli.support import address, stoppable
+    from bandit_runner.cli.stopping import stoppable
+    from bandit_runner.cli.support import address
 
     target = address(given["balancer"], "--balancer")
     samples: list[harness.Sample] = []

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from bandit_runner.cli.scoring import scoring, scoring_options
+from bandit_runner.cli.stopping import place
 from binsafe.cli.entry import note
 
 if TYPE_CHECKING:
@@ -88,8 +89,12 @@ def command(**given: Any) -> None:
     from bandit_runner.simulation import play_all
 
     experiment = _experiment(given)
-    with _executor(given["jobs"], given["cluster"]) as executor, _progress(experiment) as advance:
-        tallies = play_all(experiment, executor, advance)
+    try:
+        with _executor(given["jobs"], given["cluster"]) as executor, _progress(experiment) as advance:
+            tallies = play_all(experiment, executor, advance)
+    except KeyboardInterrupt as error:
+        note(f"stopped in {place(error)}")  # where a strategy of one's own loops, this is how one finds it
+        raise
     if given["rank"]:
         _show_ranking(experiment, tallies, as_json=given["as_json"])
     else:

@@ -105,7 +105,8 @@ def command(**given: Any) -> int:
     """
     from bandit_runner.cli.beside import dashboard
     from bandit_runner.cli.recorded import Recorded
-    from bandit_runner.cli.support import Options, room_for, running, stoppable
+    from bandit_runner.cli.stopping import stoppable
+    from bandit_runner.cli.support import Options, room_for, running
     from bandit_runner.harness import Player
 
     recorded = Recorded(given["store"])

@@ -1,17 +1,16 @@
-"""What the commands share: finding and starting the servers, telling about them, and being stopped cleanly."""
+"""What the commands share: finding and starting the servers, and telling about them."""
 
-import asyncio
 import contextlib
-import gc
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 import binsafe
+from bandit_runner.cli.stopping import STOPPING
 from bandit_runner.servers import Servers, start
 from binsafe.cli.entry import note
 
@@ -21,17 +20,11 @@ if TYPE_CHECKING:
 STANDIN = "flakyservers"
 _STANDIN = ("-truth", "-")
 """The stand-in tells its rates, so that regret can be told; a binary of the user's gets no argument."""
-_STOPPING = (signal.SIGTERM, signal.SIGHUP)
 
 MAX_PORT = 65_535
 
-GC_THRESHOLD = 20_000
-"""Objects made between two looks for cycles; requests make none."""
-
 OTHER_FILES = 64
 """What a process has open beside its sockets, and some."""
-
-T = TypeVar("T")
 
 
 class Options(NamedTuple):
@@ -53,7 +46,7 @@ def running(
         _tell(violation)
         on_violation(violation)
 
-    for number in _STOPPING:
+    for number in STOPPING:
         signal.signal(number, signal.default_int_handler)  # KeyboardInterrupt, so that everything is stopped on the way
     found = binsafe.find(STANDIN if options.binary is None else str(options.binary), progress=note)
     arguments = (
@@ -72,25 +65,6 @@ def running(
         stack.enter_context(servers)
         note(f"{len(servers.policy.listen_ports())} ports ready; {servers.report.verdict.advice}")
         yield servers
-
-
-def stoppable(main: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine; Ctrl-C, TERM and HUP cancel it, so that what it started is stopped on the way out."""
-    gc.freeze()  # modules live as long as the process: looking through them again and again is a tenth of its time
-    gc.set_threshold(GC_THRESHOLD)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        loop = runner.get_loop()
-
-        async def cancelled_by_signals() -> T:
-            task = loop.create_task(main)
-            for number in _STOPPING:
-                loop.add_signal_handler(number, task.cancel)
-            return await task
-
-        try:
-            return runner.run(cancelled_by_signals())
-        except asyncio.CancelledError:
-            raise KeyboardInterrupt from None
 
 
 def room_for(limits: "Limits") -> None:
@@ -116,15 +90,6 @@ def address(text: str, option: str) -> tuple[str, int]:
     if not host or not (port.isascii() and port.isdigit()) or not 0 < int(port[:6]) <= MAX_PORT:
         raise click.BadParameter(f"{text!r} is not HOST:PORT", param_hint=option)
     return host.strip("[]"), int(port)
-
-
-def _loop_factory() -> Any:
-    """The loop of uvloop where it is installed (about a tenth less processor time), else asyncio's own."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
 
 
 def _ask(report: binsafe.Report) -> bool:

@@ -24,7 +24,7 @@ not worth its penalty and respect what was tried. That is worth more than all di
 
 To add one: a file with a subclass of `Strategy` (uniform.py is the shortest), and its ``name`` in ``STRATEGIES``; every
 command and test takes its names from there. ``bandit_runner simulate --strategy NAME`` tells what it is worth. What it
-does wrong is named; where one does not come back, Ctrl-C shows the line (in ``start`` the second Ctrl-C).
+does wrong is named; where one does not come back, Ctrl-C shows the line.
 
 >>> strategy = create("v6-fixed", arms=3, seed=1)
 >>> choice = strategy.select(now=0.0, attempt=0, tried=(), available=range(3))
