@@ -15,6 +15,7 @@ from binsafe.cli.telling import Teller, mention
 from binsafe.errors import FileChanged, NotEnforceable
 from binsafe.intake import Snapshot
 from binsafe.sandbox import Order, launch
+from binsafe.sandbox.reach import check_out_of_reach
 
 if TYPE_CHECKING:
     from binsafe.model import Gap, Policy
@@ -51,6 +52,8 @@ def run(  # noqa: PLR0913 - one for each option
         if dry_run:
             _describe(policy)
             return 0
+        rules = (path for path in (policy_file, wishes.baseline) if path and Path(path).is_file())
+        check_out_of_reach(policy, [*rules, *([report] if report else [])])
         teller = Teller(Path(report) if report is not None else None)
         order = Order(
             policy=policy,

@@ -5,6 +5,7 @@ linux/    namespaces + seccomp + Landlock, with a supervisor outside
 macos     sandbox-exec; macoslog: what it denied, from the unified log
 guard     ties a process group to its supervisor on systems that cannot
 launching what is checked before anything starts
+reach     what a program may not be given to write: what holds it
 preparing what can be started before anything is known
 doctor    what this machine can enforce, found out by doing it
 

@@ -36,7 +36,8 @@ class Reporter:
         self._tell = tell
         self._waiting: queue.Queue[Violation | None] = queue.Queue(MAX_WAITING)
         self._calls: Counter[tuple[str, bool]] = Counter()
-        self._objects: Counter[tuple[str, bool, str]] = Counter()
+        self._objects: Counter[tuple[str, bool, int]] = Counter()
+        """By their hashes: a program's names may be long."""
         self._omitted = 0
         self._untold = 0
         self._thread = threading.Thread(target=self._run, name="binsafe-reporter", daemon=True)
@@ -50,7 +51,7 @@ class Reporter:
     def admits(self, kind: str, object_: str, *, expected: bool = False) -> bool:
         """Whether one more of its kind is reported singly; counts it either way, an ``expected`` one in silence."""
         self._calls[kind, expected] += 1
-        key = (kind, expected, object_ if len(self._objects) < MAX_OBJECTS else "")
+        key = (kind, expected, hash(object_) if len(self._objects) < MAX_OBJECTS else 0)
         self._objects[key] += 1
         if self._calls[kind, expected] <= REPORTED_PER_CALL and self._objects[key] <= REPORTED_EACH:
             return True

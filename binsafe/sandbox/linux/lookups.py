@@ -27,6 +27,9 @@ MAX_LOOKUPS: Final = 20_000
 MAX_OF_A_WALKER: Final = 4_000
 """... where whole folders were granted: enough for what it looks for at its start."""
 
+MAX_REMEMBERED: Final = 512
+"""Characters of a path whose answer is remembered; 20,000 of the longest would be half a gigabyte."""
+
 _AT_FDCWD: Final = -100 & 0xFFFF_FFFF
 
 _OF_A_PROCESS: Final = re.compile(r"/proc/\d")
@@ -135,7 +138,7 @@ class Lookups:
             found = self._meant(meant, missed)
             usual = missed.expected and not relative  # Python lists the folder that it is in, and says which that is
             missed = missed._replace(grant=found.grant) if usual else found
-        if stays and len(self._known) < MAX_LOOKUPS:
+        if stays and len(self._known) < MAX_LOOKUPS and len(path) + len(relative) <= MAX_REMEMBERED:
             self._known[key] = missed
         return missed
 

@@ -1,0 +1,56 @@
+"""What must stay out of a program's reach: what holds it and what decides about its next start, if it could be written.
+
+A program that may change a module of ours, the interpreter's, or a policy that is kept for the next start is held by
+nothing from then on, whatever mechanism holds it now.
+"""
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from binsafe.errors import NotEnforceable
+from binsafe.intake.store import cache_folder
+from binsafe.model import Policy
+
+
+def check_out_of_reach(policy: Policy, files: Sequence[str] = ()) -> None:
+    """Raise NotEnforceable where what is granted to be written holds something of ours, or one of these ``files``."""
+    granted = [grant.object for grant in policy.of("write") if os.path.isabs(grant.object) and not grant.access]
+    if not granted:
+        return
+    folders = {path: os.path.realpath(path) for path in granted}
+    for path, folder in folders.items():
+        for own in map(os.path.realpath, _own_folders()):
+            if _is_inside(own, folder) or _is_inside(folder, own):
+                raise NotEnforceable(
+                    f"{path} is granted to be written, and what binsafe is made of lies there: {own}",
+                    hint="grant a folder beside that, or install binsafe elsewhere (a cache: XDG_CACHE_HOME)",
+                )
+        for file in files:
+            if any(_is_inside(place, folder) for place in _places(file)):
+                raise NotEnforceable(
+                    f"{file} lies in {path}, which the program may write: it could change it, or what it leads to",
+                    hint="keep it in another folder",
+                )
+
+
+def _own_folders() -> Iterator[str]:
+    """Where code of ours is loaded from, and where policies are kept."""
+    yield os.path.dirname(os.path.dirname(__file__))
+    yield os.path.dirname(os.path.dirname(msgspec.__file__))  # site-packages
+    yield os.path.dirname(os.__file__)
+    yield os.path.dirname(sys.executable)
+    yield str(cache_folder())
+
+
+def _places(file: str) -> Iterator[str]:
+    """Where a file is, and where it leads."""
+    folder, name = os.path.split(os.path.abspath(file))
+    yield os.path.join(os.path.realpath(folder), name)
+    yield os.path.realpath(file)
+
+
+def _is_inside(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/") + "/")

@@ -1,0 +1,72 @@
+"""What holds a program, or decides about its next start, is not given to it to be written."""
+
+import os
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+import binsafe
+from binsafe.errors import NotEnforceable
+from binsafe.model import Grant, Policy
+from binsafe.model.policy import PolicyArtifact
+from binsafe.sandbox.reach import check_out_of_reach
+
+PACKAGE = Path(binsafe.__file__).parent
+OWN = {
+    "our package": PACKAGE,
+    "a folder of it": PACKAGE / "cli",
+    "what it lies in": PACKAGE.parent,
+    "the libraries": Path(sysconfig.get_path("purelib")),
+    "the interpreter's folder": Path(sys.executable).parent,
+    "the standard library": Path(os.__file__).parent,
+}
+
+ARTIFACT = PolicyArtifact(name="program", sha256="", system="linux", arch="x86_64")
+
+
+def writing(path: Path) -> Policy:
+    """A policy that grants a folder to be written, beside a scratch folder of the sandbox's own."""
+    own = Grant(kind="write", object="/tmp", access="scratch", reason="test")
+    given = Grant(kind="write", object=str(path), reason="test")
+    return Policy(artifact=ARTIFACT, baseline="cli_tool", grants=(own, given))
+
+
+pytestmark = [
+    pytest.mark.sandbox,
+    pytest.mark.skipif(sys.platform != "linux", reason="the Linux sandbox needs Linux"),
+]
+
+
+@pytest.mark.parametrize("what", OWN)
+def test_what_binsafe_is_made_of_cannot_be_granted(what: str):
+    with pytest.raises(NotEnforceable, match="what binsafe is made of"):
+        check_out_of_reach(writing(OWN[what]))
+
+
+@pytest.mark.parametrize("granted", ["cache", "cache/binsafe/policies", "."])
+def test_policies_that_are_kept_cannot_be_granted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, granted: str):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with pytest.raises(NotEnforceable, match="what binsafe is made of"):
+        check_out_of_reach(writing(tmp_path / granted))
+
+
+def test_a_file_is_out_of_reach_where_neither_it_nor_what_it_leads_to_can_be_written(tmp_path: Path):
+    given, apart = tmp_path / "given", tmp_path / "apart"
+    given.mkdir()
+    apart.symlink_to(given / "file")
+    for file in (apart, given / "file", given / "folder" / "file"):
+        with pytest.raises(NotEnforceable, match="which the program may write"):
+            check_out_of_reach(writing(given), [str(file)])
+    check_out_of_reach(writing(given), [str(tmp_path / "given.jsonl")])
+
+
+def test_a_link_that_a_program_left_behind_is_not_followed_to_the_report(tmp_path: Path):
+    (tmp_path / "denied.jsonl").symlink_to(tmp_path / "victim")
+    command = [sys.executable, "-m", "binsafe", "run", "--yes", "--write", str(tmp_path)]
+    for words in (["--report", str(tmp_path / "denied.jsonl")], ["--write", str(PACKAGE)]):
+        done = subprocess.run([*command, *words, "true"], check=False, capture_output=True, timeout=60)
+        assert done.returncode == 125, done.stderr
+    assert not (tmp_path / "victim").exists()
