@@ -19,7 +19,8 @@ from binsafe.sandbox.reach import check_out_of_reach
 
 if TYPE_CHECKING:
     from binsafe.model import Gap, Policy
-    from binsafe.sandbox.backends import Prepared, Sandboxed
+    from binsafe.sandbox.backends import Prepared
+    from binsafe.sandbox.relaying import Relayed
 
 
 def run(  # noqa: PLR0913 - one for each option
@@ -67,6 +68,7 @@ def run(  # noqa: PLR0913 - one for each option
         again = None if remembered is None else partial(_inspected, snapshot, wishes, yes=yes, key=key)
         with Attendance() as attendance:
             process = _launched(order, backend, again)
+            teller.watch(process)
             snapshot.close()
             if process.backend == "landlock":
                 _mention_fallback(order.policy, chosen=backend is not None)
@@ -80,7 +82,7 @@ def run(  # noqa: PLR0913 - one for each option
     return status
 
 
-def _launched(order: Order, backend: str | None, again: "Callable[[], Policy] | None") -> "Sandboxed":
+def _launched(order: Order, backend: str | None, again: "Callable[[], Policy] | None") -> "Relayed":
     """Launch; where a library has changed since the policy was made, make the policy ``again`` and launch once more."""
     try:
         return launch(order, backend=backend)

@@ -9,10 +9,14 @@ import select
 import signal
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from binsafe.model import Violation
+
+if TYPE_CHECKING:
+    from binsafe.sandbox.relaying import Relayed
 
 _STDERR = 2
 _SHOWN = 5
@@ -37,8 +41,15 @@ class Teller:
         self._usual = self._again = 0
         self._read: list[str] = []
         self._doubtful: dict[str, None] = {}
+        self._process: Relayed | None = None
+        self._held: list[str] = []
+        """What is to be shown when no picture of the program's is on the screen any more."""
         self._lost: OSError | None = None
         """Why the report ends before the program does."""
+
+    def watch(self, process: "Relayed") -> None:
+        """Leave a picture alone that this program draws on the terminal, until it is gone."""
+        self._process = process
 
     def tell(self, violation: Violation) -> None:
         """Tell one; what ordinary programs try on the way, and what was said before, goes to the file only."""
@@ -55,7 +66,10 @@ class Teller:
             self._told[violation.operation] += 1
             if violation.operation == "read":
                 self._read.append(violation.object)
-            os.write(_STDERR, f"{escape(sentence)}\n".encode())
+            self._held.append(escape(sentence))
+            if not self._is_drawing():
+                held, self._held = self._held, []
+                os.write(_STDERR, "".join(f"{each}\n" for each in held).encode())
         if self._report is not None:
             try:
                 self._report.write(msgspec.json.encode(violation) + b"\n")
@@ -69,6 +83,8 @@ class Teller:
         Where the program failed, one more of what most do without and this one perhaps not; one of the packs that have
         what was denied. ``untold`` is why some of it may not have been seen: then none told does not mean none.
         """
+        for line in self._held:
+            mention(line)
         if untold is not None:
             mention(f"more may have been denied than is told: {untold}")
         if self._doubtful and status not in _STOPPED:
@@ -93,6 +109,9 @@ class Teller:
         if self._usual:
             parts.append(f"{self._usual} that ordinary programs do without are in --report only")
         mention("; ".join(parts))
+
+    def _is_drawing(self) -> bool:
+        return self._process is not None and self._process.takes_the_screen and os.isatty(_STDERR)
 
     def _packs(self) -> list[str]:
         """Options; a pack that a variable brings is of no use without that."""

@@ -70,7 +70,7 @@ def check_native(system: str, arch: str, name: str) -> None:
         )
 
 
-def launch(order: Order, *, backend: str | None = None) -> Sandboxed:
+def launch(order: Order, *, backend: str | None = None) -> Relayed:
     """Start a program under its policy and return once it runs: by the backend of that name, or the best there is.
 
     Raises:

@@ -24,6 +24,7 @@ from binsafe.sandbox.backends import Order, Sandboxed
 
 if TYPE_CHECKING:
     from binsafe.sandbox.pseudoterminal import PseudoTerminal
+    from binsafe.sandbox.terminal import TerminalFilter
 
 CHUNK: Final = 1 << 16
 DRAIN_SECONDS: Final = 2.0
@@ -44,6 +45,7 @@ class Relay:
         self._jobs: list[tuple[Callable[[int, int], None], int, int]] = []
         self._outputs: list[threading.Thread] = []
         self.terminal: PseudoTerminal | None = None
+        self._filters: list[TerminalFilter] = []
         self._is_open = False
         self._reads_input = False
         self.lost: OSError | None = None
@@ -112,6 +114,11 @@ class Relay:
             if not self._reads_input:
                 os.close(self._stop_read)
 
+    @property
+    def takes_the_screen(self) -> bool:
+        """Whether the program draws on the whole of our terminal now."""
+        return any(each.takes_the_screen for each in self._filters)
+
     def resize(self) -> None:
         """Give the program's terminal the size of ours."""
         if self.terminal is not None and self._is_open:
@@ -167,6 +174,7 @@ class Relay:
             from binsafe.sandbox.terminal import TerminalFilter  # services have none
 
             cleaner = TerminalFilter()
+            self._filters.append(cleaner)
         try:
             while _move(source, target, cleaner.clean if cleaner else None):
                 pass
@@ -198,6 +206,11 @@ class Relayed:
     def untold(self) -> str | None:
         """As the program's own ``untold``."""
         return self._process.untold
+
+    @property
+    def takes_the_screen(self) -> bool:
+        """Whether it draws on the whole of our terminal now, where a line of anybody else's would spoil its picture."""
+        return self._relay.takes_the_screen
 
     @property
     def stdout(self) -> IO[bytes] | None:

@@ -24,6 +24,8 @@ _ALLOWED_MODES: Final = frozenset(
         *(b"?%d" % mode for mode in (1000, 1002, 1003, 1004, 1005, 1006, 1007, 1015, 1016)),
     }
 )
+_WHOLE_SCREEN: Final = frozenset({b"?47", b"?1047", b"?1049"})
+"""The other screen, on which full-screen programs draw."""
 _ON_BY_ITSELF: Final = frozenset({b"?7", b"?25"})
 """Wrapping at the end of a line, and the cursor: all other modes are off where nobody sets them."""
 _PLAIN: Final = re.compile(rb"\x1b(?:\[0?([mr])|([()])B|(>))")
@@ -58,6 +60,11 @@ class TerminalFilter:
         """Modes that are set (h) or reset (l) now, and by themselves are not."""
         self._changed: set[bytes] = set()
         """What else is not now as it was."""
+
+    @property
+    def takes_the_screen(self) -> bool:
+        """Whether a picture fills it now, which a line of anybody else's would spoil."""
+        return not _WHOLE_SCREEN.isdisjoint(self._modes)
 
     def clean(self, data: bytes) -> bytes:
         """The part of the stream so far that is complete and not yet returned, without what a terminal would obey."""

@@ -113,6 +113,17 @@ def test_each_key_comes_at_once_and_the_terminal_is_put_back(on_screen: list[Scr
     assert screen.is_as_before()
 
 
+def test_a_denial_is_not_told_into_a_picture_but_behind_it(on_screen: list[Screen]):
+    picture = r"printf '\e[?1049hpicture'; cat /etc/shadow; read -rsn1; printf '\e[?1049lgone'; read -rsn1"
+    screen = Screen("--exec", "cat", "bash", "-c", picture)
+    on_screen.append(screen)
+    screen.shows("cat: /etc/shadow")
+    screen.types(b"x")
+    assert "denied" not in screen.shows("gone")
+    screen.types(b"x")
+    assert "read /etc/shadow denied" in screen.shows("ended 0")
+
+
 def test_one_that_is_stopped_leaves_the_terminal_to_the_shell_and_takes_it_again(on_screen: list[Screen]):
     screen = Screen("bash", "-c", "read -rsn1 -p ready key; echo got $key")
     on_screen.append(screen)
