@@ -2,22 +2,17 @@
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import msgspec
 import pytest
+from commands import bandit_runner as run
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))
 from played import SESSION, many, started
 
 from bandit_runner.runs import Recorder
-
-
-def run(*words: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "bandit_runner", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 
 @pytest.fixture(scope="module")

@@ -1,16 +1,11 @@
 """binsafe check and binsafe ask on a command line: what they print, and how they end."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from commands import binsafe
 
 RENDERED = Path(__file__).parents[2] / "profiles/rendered"
-
-
-def binsafe(*arguments: str):
-    return subprocess.run([sys.executable, "-m", "binsafe", *arguments], capture_output=True, text=True, check=False)
 
 
 def test_our_own_profiles_pass():

@@ -2,11 +2,11 @@
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from commands import binsafe
 
 from binsafe.difference import IDS
 
@@ -23,9 +23,8 @@ int main(void) {
 STARTS = '#include <unistd.h>\nint main(void) { return execl("/bin/sh", "sh", (char *)0); }\n'
 
 
-def diff(*arguments: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "binsafe", "diff", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, **options)
+def diff(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return binsafe("diff", *arguments)
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +49,7 @@ def saved(programs: dict[str, Path]) -> dict[str, Path]:
     """The same as reports, which cost no parsing."""
     made = {name: path.with_suffix(".json") for name, path in programs.items()}
     for name, path in made.items():
-        inspect = [sys.executable, "-m", "binsafe", "inspect", programs[name], "--json", "--output", path]
-        subprocess.run(inspect, check=True)
+        assert binsafe("inspect", programs[name], "--json", "--output", path).returncode == 0
     return made
 
 

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from commands import binsafe
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="profiles a program of Linux")
 
@@ -33,8 +34,7 @@ def violations(tmp_path: Path):
 
 
 def profile(*arguments: str):
-    command = [sys.executable, "-m", "binsafe", "profile", "true", "--baseline", "deny_all", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    return binsafe("profile", "true", "--baseline", "deny_all", *arguments)
 
 
 def granted(text: str):
@@ -44,13 +44,12 @@ def granted(text: str):
 def test_a_name_has_no_power_over_the_terminal_and_the_line_that_uses_it_is_exact(tmp_path: Path):
     name = "a\x1b]0;owned\x07\nb\u202e"
     shutil.copy("/bin/true", tmp_path / name)
-    command = [sys.executable, "-m", "binsafe", "profile", str(tmp_path / name), "--for", "bwrap"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = binsafe("profile", tmp_path / name, "--for", "bwrap")
     assert all(line.isprintable() for line in (*done.stdout.splitlines(), *done.stderr.splitlines()))
     (binary,) = (line for line in done.stdout.splitlines() if line.startswith("binary="))
     said = subprocess.run(["sh", "-c", f'{binary}; printf %s "$binary"'], capture_output=True, text=True, check=True)
     assert said.stdout == str(tmp_path / name)
-    used = subprocess.run([*command[:-1], "policy"], capture_output=True, text=True, check=True).stderr
+    used = binsafe("profile", tmp_path / name, "--for", "policy").stderr
     assert used.splitlines()[-1].endswith(binary.removeprefix("binary="))
 
 
@@ -103,10 +102,9 @@ def test_a_person_is_asked(violations: Path, answer: bytes, given: bool):
 def test_the_line_that_uses_it_asks_for_the_same_grants(tmp_path: Path):
     folder = tmp_path / "a folder"
     folder.mkdir()
-    command = [sys.executable, "-m", "binsafe", "profile"]
 
     def written(*words: str, mechanism: str):
-        return subprocess.run([*command, *words, "--for", mechanism], capture_output=True, text=True, check=True)
+        return binsafe("profile", *words, "--for", mechanism)
 
     asked = ("--ports", ":8080", "--read", str(folder), "--exec", "ls", "true")
     used = written(*asked, mechanism="linux").stderr.splitlines()[-1]

@@ -1,6 +1,4 @@
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 from any_reports import REPORTS
+from commands import binsafe
 from hypothesis import given, settings
 from markdown_it import MarkdownIt
 from sample_reports import ARCHIVE, CAPABLE, NOT_ANALYSED, PUZZLE, SIGNED, UNIVERSAL
@@ -149,11 +148,6 @@ def test_any_two_reports_give_outputs_that_steer_nothing(old: Report, new: Repor
     inline = {child.type for token in tokens for child in token.children or ()}
     assert inline <= {"text", "code_inline", "strong_open", "strong_close"}
     assert not [token for token in tokens if token.type == "html_block"]
-
-
-def binsafe(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "binsafe", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
 
 
 def test_the_command_takes_programs_and_saved_reports(standin: Callable[[str], Path], tmp_path: Path):

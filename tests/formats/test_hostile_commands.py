@@ -4,7 +4,6 @@ import json
 import os
 import socket
 import struct
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -13,19 +12,10 @@ from typing import NamedTuple
 
 import executable_builders as build
 import pytest
+from commands import binsafe
 from executable_builders import put
 
 from binsafe.intake import Found, Snapshot, Worker
-
-MEASURING = """
-import resource, subprocess, sys
-status = subprocess.call(sys.argv[2:])
-used = resource.getrusage(resource.RUSAGE_CHILDREN)
-with open(sys.argv[1], "w") as file:
-    print(used.ru_utime + used.ru_stime, used.ru_maxrss, file=file)
-sys.exit(status)
-"""
-"""A small program between: what a process forks begins with the peak of its own memory, and ours is large."""
 
 SECONDS, BYTES = 10, 512 * 1024**2
 NOT_ANALYSED = 3
@@ -112,18 +102,14 @@ CASES = {
 def test_the_command_ends_soon_with_a_verdict(tmp_path: Path, name: str):
     case, path = CASES[name], tmp_path / "file"
     case.make(path)
-    command = [sys.executable, "-m", "binsafe", "inspect", path, "--json"]
-    used = tmp_path / "used"
-    between = [sys.executable, "-I", "-S", "-c", MEASURING, used, *command]
-    done = subprocess.run(between, capture_output=True, text=True, timeout=60, check=False)
+    done = binsafe("inspect", path, "--json")
     assert done.returncode == case.status, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     report = json.loads(done.stdout)
     assert report["analysed"] == (case.status == 0)
     assert report["analysed"] or report["verdict"]["level"] == "unknown"
-    seconds, kibibytes = map(float, used.read_text().split())
-    assert seconds < SECONDS
-    assert 2 * kibibytes * 1024 < BYTES  # the larger of two processes, twice
+    assert done.seconds < SECONDS
+    assert 2 * done.kibibytes * 1024 < BYTES  # the larger of two processes, twice
 
 
 def boundaries(name: str) -> Iterator[tuple[str, bytes]]:

@@ -2,9 +2,9 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
+import commands
 from packed import ELF
 
 ROOT = Path(__file__).parents[2]
@@ -16,9 +16,8 @@ def elf(number: int) -> bytes:
     return ELF + number.to_bytes(4, "little")
 
 
-def binsafe(*arguments: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "binsafe", "scan", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=100, check=False, **options)
+def binsafe(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return commands.binsafe("scan", *arguments, cwd=cwd)
 
 
 def lines(text: str) -> dict[str, dict[str, object]]:
