@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 from binsafe.extractors.subject import Extracted, Subject
 from binsafe.model import Finding, Severity, Signature, Slice
-from binsafe.signatures import NOT_IN_THIS_FILE, SLACK
+from binsafe.signatures import NOT_IN_THIS_FILE, SLACK, TICKET
 
 _DEVELOPMENT = frozenset({"mac-development", "ios-development", "ios-app-distribution"})
 _OLD_FORM = "entitlements-xml"
-_SLIPS = {_OLD_FORM: Severity.LOW, SLACK: Severity.INFO}
+_SLIPS = {_OLD_FORM: Severity.LOW, SLACK: Severity.INFO, TICKET: Severity.LOW}
 _TITLES = {
     "page-hash": "The code was changed after it was signed",
     "codedirectory": "The signature's list of hashes is broken",
@@ -22,6 +22,7 @@ _TITLES = {
     "timestamp": "The time of signing cannot be trusted",
     "appended-data": "There is data behind the signature",
     "uncovered-bytes": "Parts of the file are not covered by the signature",
+    TICKET: "Its notarization ticket proves nothing",
     SLACK: "There are leftovers behind the signature",
     "authenticode-digest": "The program was changed after it was signed",
     "certificate-table-data": "There is data hidden in the certificate table",

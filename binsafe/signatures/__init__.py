@@ -6,6 +6,7 @@
                               entitlements   DER first, XML beside it
                               requirements   in words
                               identity       who signed: signers
+               tickets        what Apple says of the code: notarization
       pe       authenticode   certificate table, digest: signers
       elf      module         kernel modules alone: other ELF has no signature that its loader knows
 
@@ -26,12 +27,12 @@ from typing import TYPE_CHECKING
 
 from binsafe.model import Signature, Slice
 from binsafe.signatures import authenticode, macho, module
-from binsafe.signatures.macho import NOT_IN_THIS_FILE, SLACK
+from binsafe.signatures.macho import NOT_IN_THIS_FILE, SLACK, TICKET
 
 if TYPE_CHECKING:
     from binsafe.signatures.anchors import Anchors
 
-__all__ = ["NOT_IN_THIS_FILE", "SLACK", "verify"]
+__all__ = ["NOT_IN_THIS_FILE", "SLACK", "TICKET", "verify"]
 
 
 def verify(

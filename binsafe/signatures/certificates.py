@@ -22,6 +22,14 @@ from binsafe.signatures.structure import Outcome, StructureError
 
 CODE_SIGNING: Final = ExtendedKeyUsageOID.CODE_SIGNING
 TIME_STAMPING: Final = ExtendedKeyUsageOID.TIME_STAMPING
+NOTARIZATION: Final = ObjectIdentifier("1.2.840.113635.100.6.1.30")
+"""No usage of RFC 5280: Apple marks the certificates that sign its tickets with an extension of their own."""
+
+_PURPOSES: Final = {
+    CODE_SIGNING: "signing code",
+    TIME_STAMPING: "time stamps",
+    NOTARIZATION: "notarization tickets",
+}
 
 MAX_PATH: Final = 8
 """Longest path; real ones have 3 or 4 certificates."""
@@ -151,9 +159,8 @@ def _faults(certificate: x509.Certificate, height: int, purpose: ObjectIdentifie
     """What a certificate does and may not, as the end of a sentence."""
     usage = extension(certificate, x509.KeyUsage)
     if height == 0:
-        purposes = extension(certificate, x509.ExtendedKeyUsage)
-        if purposes is None or purpose not in purposes:
-            yield f"is not for {'time stamps' if purpose == TIME_STAMPING else 'signing code'}"
+        if not _serves(certificate, purpose):
+            yield f"is not for {_PURPOSES[purpose]}"
         if usage is not None and not usage.digital_signature:
             yield "is not for signatures"
         return
@@ -162,6 +169,13 @@ def _faults(certificate: x509.Certificate, height: int, purpose: ObjectIdentifie
         yield "is not an authority's"
     elif basic.path_length is not None and height - 1 > basic.path_length:
         yield "may not stand so far above"
+
+
+def _serves(certificate: x509.Certificate, purpose: ObjectIdentifier) -> bool:
+    if purpose == NOTARIZATION:
+        return purpose.dotted_string in markers(certificate)
+    purposes = extension(certificate, x509.ExtendedKeyUsage)
+    return purposes is not None and purpose in purposes
 
 
 def _doubts(certificate: x509.Certificate) -> Iterator[str]:

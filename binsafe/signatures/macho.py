@@ -39,8 +39,8 @@ SLACK: Final = "signature-slack"
 MAX_SLACK_BYTES: Final = 64 * 1024
 """Room that codesign reserves and does not need: 9 to 18 KB in real files."""
 
-MAX_TICKET_BYTES: Final = 1024**2
-"""How much of a notarization ticket is looked at; real ones have 2 to 100 KB."""
+TICKET: Final = "notarization-ticket"
+"""The problem of a ticket that proves nothing; the signature holds without one."""
 
 _INFO_PLIST_SECTION: Final = "__info_plist"
 _LINKEDIT: Final = "__LINKEDIT"
@@ -81,11 +81,14 @@ def _verify(
     who = identity.identify(signature, directories, anchors)
     rights = entitlements.read(signature.payload(Slot.DER_ENTITLEMENTS), signature.payload(Slot.ENTITLEMENTS))
     asked, unreadable = _requirements(signature)
+    ticket = _ticket(code)
+    objection = None if ticket is None else _objection(ticket, directories, anchors)
+    notarized: Literal["stapled", "unknown"] = "unknown" if ticket is None or objection else "stapled"
     broken = (
         *_disagreements(directories),
         *_stray_blobs(signature),
         *_gaps(signature, slice_.data[start:end]),
-        *_other_ticket(code, directories),
+        *_blob_of_no_ticket(code, objection),
         *_coverage(slice_, directories, start, end),
         *(problem for directory in directories for problem in _hashes(code, directory)),
         *who.problems,
@@ -97,7 +100,14 @@ def _verify(
     return Signature(
         kind=who.kind,
         status="invalid" if broken else "unknown" if unverified else "valid",
-        problems=(*broken, *rights.notes, *unreadable, *who.notes, *_slack(signature, slice_.data[start:end])),
+        problems=(
+            *broken,
+            *rights.notes,
+            *unreadable,
+            *who.notes,
+            *_slack(signature, slice_.data[start:end]),
+            *_doubtful_ticket(code, objection),
+        ),
         unverified=unverified,
         identifier=best.identifier,
         team_id=best.team_id,
@@ -112,7 +122,7 @@ def _verify(
         signed_at=who.signed_at,
         timestamped=who.timestamped,
         requirements=asked,
-        notarization="none" if who.kind in {"adhoc", "linker"} else _notarization(code, directories),
+        notarization="none" if who.kind in {"adhoc", "linker"} else notarized,
         entitlements=rights.values,
         entitlements_source=rights.source,
     )
@@ -221,20 +231,30 @@ def _special(slot: int) -> tuple[str, str]:
     return _SPECIAL.get(slot, (f"the component in slot {slot}", "codedirectory"))
 
 
-def _notarization(code: _Signed, directories: tuple[CodeDirectory, ...]) -> Literal["stapled", "unknown"]:
-    """Whether Apple's ticket for this code is stapled to it: a list of cdhashes, which Apple signed (not checked here).
-
-    Without one nobody knows offline: a bare file cannot carry a ticket.
-    """
+def _ticket(code: _Signed) -> memoryview | None:
+    """The notarization ticket that is stapled to this code. A bare file cannot carry one, and nobody knows offline."""
     blob = code.signature.blobs.get(Slot.TICKET)
-    ticket = bytes(code.beside.get(Slot.TICKET, b"") if blob is None else blob.payload)[:MAX_TICKET_BYTES]
-    return "stapled" if any(bytes.fromhex(one.cdhash) in ticket for one in directories) else "unknown"
+    return code.beside.get(Slot.TICKET) if blob is None else blob.payload
 
 
-def _other_ticket(code: _Signed, directories: tuple[CodeDirectory, ...]) -> Iterator[Problem]:
-    """A blob in the ticket's place that is none of this code's: bytes that no hash covers."""
-    if Slot.TICKET in code.signature.blobs and _notarization(code, directories) != "stapled":
-        yield Problem(id="uncovered-bytes", detail="the signature holds a notarization ticket of other code")
+def _objection(ticket: memoryview, directories: tuple[CodeDirectory, ...], anchors: "Anchors | None") -> str | None:
+    """Why a ticket is not Apple's word on this code; None where it is."""
+    from binsafe.signatures import tickets  # cryptography comes along
+    from binsafe.signatures.anchors import pinned
+
+    return tickets.objection(ticket, [one.cdhash for one in directories], anchors or pinned())
+
+
+def _blob_of_no_ticket(code: _Signed, objection: str | None) -> Iterator[Problem]:
+    """A blob in the ticket's place that does not vouch for this code: bytes that no hash covers."""
+    if objection and Slot.TICKET in code.signature.blobs:
+        yield Problem(id="uncovered-bytes", detail=f"the signature holds a notarization ticket that {objection}")
+
+
+def _doubtful_ticket(code: _Signed, objection: str | None) -> Iterator[Problem]:
+    """A ticket beside the program that is none of Apple's about it: macOS does without one then, and so do we."""
+    if objection and Slot.TICKET not in code.signature.blobs:
+        yield Problem(id=TICKET, detail=f"the notarization ticket {objection}")
 
 
 def _requirements(signature: SuperBlob) -> tuple[str | None, tuple[Problem, ...]]:

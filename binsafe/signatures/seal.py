@@ -8,6 +8,7 @@ rules could have left it out: then that is said, and nothing is called valid.
 
 import hashlib
 import posixpath
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -22,6 +23,9 @@ MAX_BYTES: Final = 16 * 1024**2
 """Largest list; one of 6,500 files has 1.5 MB."""
 
 _DESIGNATED: Final = "designated => "
+_CDHASH: Final = re.compile('h"([0-9a-f]{40})"')
+_CDHASHES: Final = re.compile('cdhash H"[0-9a-fA-F]{40}"(?: or cdhash H"[0-9a-fA-F]{40}")*')
+"""The requirement that codesign makes up for code without a certificate: one hash for each slice."""
 _LEFT_OUT: Final = frozenset({"Info.plist", "PkgInfo", "CodeResources"})
 """At the top: sealed by the program's own signature, or made after it (the notarization ticket)."""
 
@@ -138,7 +142,8 @@ def _difference(sealed: Sealed, path: str, tree: Tree, code: Mapping[str, tuple[
     if sealed.is_code:
         if path not in code:
             return "is missing" if entry is None else "is not the code it was"
-        return None if any(_is_sealed(one, sealed) for one in code[path]) else "is other code"
+        slices = code[path]
+        return None if slices and all(_is_sealed(one, sealed) for one in slices) else "is other code"
     if entry is None:
         return None if sealed.optional else "is missing"
     if sealed.target is not None:
@@ -153,10 +158,14 @@ def _difference(sealed: Sealed, path: str, tree: Tree, code: Mapping[str, tuple[
 def _is_sealed(signature: Signature, sealed: Sealed) -> bool:
     """By its cdhash, or by meeting the requirement, which is what macOS asks: a newer version by the same signer.
 
-    The requirement is not evaluated: it is met by code whose own designated requirement has the same words, and whose
-    signature, which macOS holds against that, is not broken and leads to Apple.
+    Every slice has to: the seal has the cdhash of one, and for code without a certificate a requirement that lists all.
+    Other requirements are not evaluated: they are met by code whose own designated requirement has the same words, and
+    whose signature, which macOS holds against that, is not broken and leads to Apple.
     """
-    if sealed.cdhash is not None and sealed.cdhash.hex() in signature.cdhashes:
+    known = {sealed.cdhash.hex()} if sealed.cdhash is not None else set()
+    if sealed.requirement is not None and _CDHASHES.fullmatch(sealed.requirement):
+        known.update(_CDHASH.findall(sealed.requirement.lower()))
+    if not known.isdisjoint(signature.cdhashes):
         return True
     trusted = signature.chain == "apple-root" and signature.status in {"valid", "unknown"}
     return trusted and sealed.requirement is not None and signature.requirements == _DESIGNATED + sealed.requirement

@@ -3,6 +3,7 @@
 import plistlib
 from collections.abc import Callable
 
+import msgspec
 import pytest
 from built_bundle import (
     DYLIB,
@@ -17,7 +18,6 @@ from built_bundle import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from signed_cms import Signing
 from signed_macho import LINKER_SIGNED, Directory, Recipe, flip
 
 from binsafe.bundles import inspect_bundle, listing
@@ -155,22 +155,46 @@ def test_bundle_that_only_its_linker_signed_has_no_seal_to_break():
     assert "by the linker only" in report.verdict.advice
 
 
-def test_nested_code_that_its_signer_renewed():
-    """macOS asks nested code for its requirement alone, so that a framework can be updated in place."""
-    words = "identifier kit and anchor apple generic"
-    listed = seal.Sealed(cdhash=b"\1" * 20, requirement=words)
+WORDS = "identifier kit and anchor apple generic"
+RENEWED = Signature(kind="developer-id", status="valid", chain="apple-root", requirements=f"designated => {WORDS}")
+CDHASHES = [f"{digit}" * 40 for digit in range(3)]
+SLICES = [Signature(kind="adhoc", status="valid", cdhashes=(cdhash,)) for cdhash in CDHASHES]
+
+
+def breaks(listed: seal.Sealed, *slices: Signature) -> bool:
+    """Whether nested code of these slices breaks a seal that lists it so."""
     sealed = seal.Seal(version=2, names={"Frameworks/Kit.framework": listed}, unusual=())
     tree = Tree(Memory({path: one for path, one in APP.items() if "MacOS" in path or FRAMEWORK in path}))
     outer = bundle.find(tree, name="App.app")
     assert outer is not None
-    good = Signature(kind="developer-id", status="valid", chain="apple-root", requirements=f"designated => {words}")
-    for signature, changed in (
-        (good, False),
-        (Signature(kind="adhoc", status="valid", requirements=good.requirements), True),
-        (Signature(kind="developer-id", status="invalid", chain="apple-root", requirements=good.requirements), True),
-    ):
-        outcome = seal.check(sealed, outer, tree, {FRAMEWORK: (signature,)})
-        assert bool(outcome.problems) is changed
+    return bool(seal.check(sealed, outer, tree, {FRAMEWORK: slices}).problems)
+
+
+def test_nested_code_that_its_signer_renewed():
+    """macOS asks nested code for its requirement alone, so that a framework can be updated in place."""
+    listed = seal.Sealed(cdhash=b"\1" * 20, requirement=WORDS)
+    assert not breaks(listed, RENEWED)
+    assert breaks(listed, Signature(kind="adhoc", status="valid", requirements=RENEWED.requirements))
+    assert breaks(listed, msgspec.structs.replace(RENEWED, status="invalid"))
+
+
+def test_every_slice_of_nested_code_is_held_against_the_seal():
+    """codesign checks all architectures: which slice runs is the machine's choice."""
+    first = bytes.fromhex(CDHASHES[0])
+    assert not breaks(seal.Sealed(cdhash=first, requirement="identifier x"), SLICES[0])
+    assert breaks(seal.Sealed(cdhash=first, requirement="identifier x"), *SLICES[:2])
+    both = seal.Sealed(cdhash=first, requirement=" or ".join(f'cdhash H"{cdhash}"' for cdhash in CDHASHES[:2]))
+    assert not breaks(both, *SLICES[:2])
+    assert breaks(both, *SLICES)
+    assert breaks(both), "no slice could be read"
+    assert not breaks(seal.Sealed(cdhash=first, requirement=WORDS), SLICES[0], RENEWED)
+
+
+@pytest.mark.parametrize(
+    "words", ['! cdhash H"{}"', 'cdhash H"{}" and identifier x', '(cdhash H"{}")', '"cdhash H"{}""']
+)
+def test_other_requirements_with_a_hash_in_them_are_not_taken_for_a_list(words: str):
+    assert breaks(seal.Sealed(requirement=words.replace("{}", CDHASHES[0])), SLICES[0])
 
 
 @pytest.mark.parametrize("name", ["../../../bin/sh", "", ".", "..", "a/b", 7, ["x"]])
@@ -203,20 +227,6 @@ def test_info_plist_that_is_none(content: bytes):
 def test_seal_that_cannot_be_read_is_not_good(values: dict[str, object]):
     with pytest.raises(StructureError):
         seal.read(memoryview(plistlib.dumps(values)))
-
-
-def test_ticket_counts_only_for_the_code_that_it_names():
-    signed = Application(recipe=Recipe(directories=(Directory(flags=0),), cms=Signing())).build()
-
-    def notarization(contents: dict[str, Content]) -> str:
-        return inspect(contents).members[0].report.slices[0].signature.notarization
-
-    own = inspect(signed).members[0].report.slices[0].signature.cdhash
-    assert own is not None
-    assert notarization(signed) == "unknown"
-    assert notarization(signed | {"Contents/CodeResources": b"s8ch" + bytes.fromhex(own)}) == "stapled"
-    assert notarization(signed | {"Contents/CodeResources": b"s8ch" + bytes(20)}) == "unknown"
-    assert notarization(APP | {"Contents/CodeResources": b"s8ch"}) == "none"
 
 
 def test_flat_and_versioned_layouts_and_what_is_no_bundle():

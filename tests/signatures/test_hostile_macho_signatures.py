@@ -243,11 +243,6 @@ def test_data_in_a_slot_about_the_signature(slot: int):
     assert (signature.status, problems(signature)) == ("invalid", {"uncovered-bytes"})
 
 
-def test_a_ticket_that_lists_the_code():
-    cdhash = check(Recipe(components={0x10002: bytes(20)}).build()).cdhash  # the same code: tickets are not hashed
-    assert check(Recipe(components={0x10002: bytes.fromhex(cdhash or "")}).build()).status == "valid"
-
-
 def test_a_second_info_plist_that_no_hash_covers():
     """The section is what was sealed; the blob beside it is not, though it stands in the same slot."""
     plist = b"<plist><dict/></plist>"
