@@ -59,6 +59,7 @@ def inspect(
         return _not_analysed(artifact, data, error)
     slices = tuple(facts for facts, _ in parts)
     found = [
+        *quarantine(artifact),
         *_structure(image.problems),
         *_differences(slices),
         *(finding for _, findings in parts for finding in findings),
@@ -73,6 +74,18 @@ def inspect(
         findings=findings,
         verdict=_verdict(slices, findings),
     )
+
+
+def quarantine(artifact: Artifact) -> Iterator[Finding]:
+    """That nobody can tell whether the file was fetched from elsewhere, where its mark cannot be read."""
+    why = (artifact.quarantine or {}).get("unknown")
+    if why is not None:
+        yield Finding(
+            id="quarantine-unknown",
+            severity=Severity.LOW,
+            title="Its quarantine mark cannot be read",
+            detail=f"What macOS noted when the file was fetched is not known: {why}.",
+        )
 
 
 def _slice(number: int, subject: Subject) -> tuple[SliceReport, list[Finding]]:
@@ -202,6 +215,6 @@ def _not_analysed(artifact: Artifact, data: memoryview, error: NotAnalysable) ->
         artifact=artifact,
         format=formats.identify(data),
         analysed=False,
-        findings=(finding,),
+        findings=(finding, *quarantine(artifact)),
         verdict=Verdict(level="unknown", advice=f"Do not run it: {error.hint}."),
     )

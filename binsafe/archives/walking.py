@@ -2,6 +2,8 @@
 
 import hashlib
 from collections.abc import Callable
+from io import BytesIO
+from pathlib import PurePosixPath
 
 import msgspec
 
@@ -13,6 +15,7 @@ from binsafe.containers.entries import Stream
 from binsafe.containers.names import Names, clean
 from binsafe.errors import NotAnalysable
 from binsafe.inspection import inspect as inspect_file
+from binsafe.inspection import quarantine
 from binsafe.limits import MAX_ARCHIVE_DEPTH, MAX_BUNDLE_BYTES, MAX_MEMBER_BYTES, MAX_MEMBERS
 from binsafe.model import Artifact, Member, Report, Severity
 from binsafe.signatures import bundle as bundles
@@ -22,7 +25,6 @@ _HEAD = 512
 _MAX_SHOWN = 20
 _MAX_APPLEDOUBLE = 64 * 1024
 _DEBIAN = "debian-binary"
-_BUNDLES = (".app", ".framework", ".appex", ".xpc", ".kext", ".plugin", ".systemextension")
 
 
 def is_archive(data: memoryview) -> bool:
@@ -103,18 +105,20 @@ class _Walk:
 
     def _entry(self, entry: Entry, path: str, inside: str, budget: Budget, depth: int) -> None:
         root, stream = _bundle_root(path), entry.stream
+        kept = None if root is None else self._bundles.setdefault(root, _Kept(budget, depth))
+        name = path[len(root or "") + 1 :]
         if stream is None:
-            if root is not None and entry.kind != "folder":
-                self._keep(root, path, bundles.Entry(kind=entry.kind, target=entry.target), b"")
+            if kept is not None and entry.kind != "folder":
+                self._keep(kept, name, bundles.Entry(kind=entry.kind, target=entry.target))
             return
         head = stream.read(_HEAD)
         described = appledouble.described(path) if head.startswith(appledouble.MAGIC) else None
         if described is not None:
             found = appledouble.quarantine(head + stream.read(_MAX_APPLEDOUBLE))
             self._quarantines.update({described: found} if found else {})
-        elif root is not None:
+        elif kept is not None:
             data = self._whole(stream, head)
-            self._keep(root, path, bundles.Entry(kind="file", size=len(data)), data)
+            self._keep(kept, name, bundles.Entry(kind="file", size=len(data)), data)
         else:
             self._file(stream, head, path, inside, budget, depth)
 
@@ -140,14 +144,13 @@ class _Walk:
             raise Unreadable(f"it has more than {MAX_MEMBER_BYTES:,} bytes", "member-too-large")
         return data
 
-    def _keep(self, root: str, path: str, entry: bundles.Entry, data: bytes) -> None:
+    def _keep(self, kept: "_Kept", name: str, entry: bundles.Entry, data: bytes = b"") -> None:
         """Keep a file of a bundle until all of them are there: its seal is over all."""
         self._kept_bytes += len(data)
         if self._kept_bytes > MAX_BUNDLE_BYTES:
             raise Unreadable(f"bundles have more than {MAX_BUNDLE_BYTES:,} bytes", "member-too-large")
-        kept = self._bundles.setdefault(root, _Kept())
-        kept.entries[path[len(root) + 1 :]] = entry
-        kept.data[path[len(root) + 1 :]] = data
+        kept.entries[name] = entry
+        kept.data[name] = data
 
     def _bundle(self, root: str, files: "_Kept") -> None:
         size = sum(len(data) for data in files.data.values())
@@ -158,6 +161,16 @@ class _Walk:
             self._trouble(Trouble(error.finding, f"{root}: {error}"))
         else:
             self._add(Member(path=root, report=report))
+
+    def _folder(self, root: str, files: "_Kept") -> None:
+        """Look one by one at the files of a folder that has only the name of a bundle."""
+        for name, entry in files.entries.items():
+            path, stream = f"{root}/{name}", BytesIO(files.data[name])
+            try:
+                if entry.kind == "file":
+                    self._file(stream, stream.read(_HEAD), path, f"{path}/", files.budget, files.depth)
+            except Unreadable as error:
+                self._trouble(Trouble(error.finding, f"{path}: {error}"))
 
     def _member(self, path: str, data: bytes) -> None:
         if self._watch.expired():
@@ -188,9 +201,12 @@ class _Walk:
 
     def report(self) -> Report:
         """What came of it, once all entries have been seen."""
-        for root, files in self._bundles.items():
-            self._bundle(root, files)
-        findings = [finding(Trouble(kind, f"{some}.")) for kind, some in self._troubles.items()]
+        while self._bundles:  # a folder with the name of one may hold archives with others
+            root, files = self._bundles.popitem()
+            is_bundle = bundles.find(bundles.Tree(files), name=PurePosixPath(root).name) is not None
+            (self._bundle if is_bundle else self._folder)(root, files)
+        findings = list(quarantine(self._artifact))
+        findings += [finding(Trouble(kind, f"{some}.")) for kind, some in self._troubles.items()]
         if self._scripts.count:
             findings.append(finding(Trouble("scripts", f"{self._scripts.count}: {self._scripts}"), Severity.INFO))
         members = tuple(self._with_quarantine(member) for member in self._members)
@@ -201,7 +217,9 @@ class _Walk:
         if found is None:
             return member
         artifact = msgspec.structs.replace(member.report.artifact, quarantine=found)
-        return Member(path=member.path, report=msgspec.structs.replace(member.report, artifact=artifact))
+        findings = (*member.report.findings, *quarantine(artifact))
+        report = msgspec.structs.replace(member.report, artifact=artifact, findings=findings)
+        return Member(path=member.path, report=report)
 
 
 class _Some:
@@ -223,9 +241,11 @@ class _Some:
 
 
 class _Kept:
-    """A bundle's files in memory (:class:`binsafe.signatures.bundle.Files`)."""
+    """A bundle's files in memory (:class:`binsafe.signatures.bundle.Files`), and how deep in which archive they lie."""
 
-    def __init__(self) -> None:
+    def __init__(self, budget: Budget, depth: int) -> None:
+        self.budget = budget
+        self.depth = depth
         self.entries: dict[str, bundles.Entry] = {}
         self.data: dict[str, bytes] = {}
 
@@ -235,9 +255,9 @@ class _Kept:
 
 
 def _bundle_root(path: str) -> str | None:
-    """The outermost bundle that a path lies in: a folder with one of the names that macOS shows as one thing."""
+    """The outermost bundle that a path may lie in: a folder with one of the names that macOS shows as one thing."""
     parts = path.split("/")[:-1]
     for count, part in enumerate(parts, 1):
-        if part.endswith(_BUNDLES):
+        if bundles.suffix(part) in bundles.SUFFIXES:
             return "/".join(parts[:count])
     return None

@@ -187,7 +187,8 @@ def _can(network: Network) -> Finding:
 
 
 def _cannot_tell(doubts: list[str], suspected: list[Claim]) -> Finding:
-    more = f"; and {len(doubts) - _SHOWN_REASONS} more reasons" if len(doubts) > _SHOWN_REASONS else ""
+    left = len(doubts) - _SHOWN_REASONS
+    more = f"; and {left} more reason{'s' * (left > 1)}" if left > 0 else ""
     return Finding(
         id="network-unknown",
         severity=Severity.INFO,

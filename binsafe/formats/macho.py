@@ -6,7 +6,7 @@ from binsafe.formats import macho_commands as mc
 from binsafe.formats import macho_headers as mh
 from binsafe.formats.macho_segments import MachSegment
 from binsafe.formats.macho_symbols import names
-from binsafe.formats.structure import malformed
+from binsafe.formats.structure import Memory, malformed
 from binsafe.formats.traits import import_traits
 from binsafe.model import Image, Import, Section, Segment, Slice
 from binsafe.model.image import Linkage
@@ -129,13 +129,16 @@ def _linkage(head: mh.Header, found: mc.Commands) -> Linkage | None:
 
 
 def _entry(found: mc.Commands) -> int:
-    """The address of the first instruction; 0 where the file has none. ``LC_MAIN`` counts from ``__TEXT``'s start."""
+    """The address of the first instruction; 0 where the file has none.
+
+    ``LC_MAIN`` counts from where the header is in memory (dyld, ``Header::getEntry``), whatever that segment's name is.
+    """
     if found.entry_offset is None:
         return found.program_counter or 0
-    code = next((segment for segment in found.segments if segment.name == "__TEXT"), None)
-    if code is None or not 0 <= found.entry_offset - code.offset < code.file_size:
+    start = next((segment.address for segment in found.segments if not segment.offset and segment.file_size), None)
+    if start is None or Memory(found.segments).stored(start + found.entry_offset) is None:
         raise malformed("the entry point lies outside of the code")
-    return code.address + found.entry_offset - code.offset
+    return start + found.entry_offset
 
 
 def _segment(segment: MachSegment) -> Segment:

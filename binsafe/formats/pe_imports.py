@@ -80,8 +80,11 @@ def imports(head: ph.Header, reader: Reader, memory: Memory[Segment]) -> Imports
             found.extend(walk.entries(name, names, slots, room=_MAX_IMPORTS - len(found)))
             if len(libraries) > _MAX_LIBRARIES:
                 raise _too_many()
-    named = dict.fromkeys(library for library in libraries if library.name)
-    return Imports(tuple(named), tuple(found), sum(1 for library in libraries if not library.name))
+    named: dict[tuple[str, str], Library] = {}
+    for library in libraries:
+        if library.name:
+            named.setdefault((library.name.lower(), library.kind), library)  # the loader knows no case
+    return Imports(tuple(named.values()), tuple(found), sum(1 for library in libraries if not library.name))
 
 
 class _Walk:

@@ -33,6 +33,14 @@ _RULES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "Bytes that no hash covers are left behind the signature.",
             "codesign leaves them, and nothing reads them; look at them if the program reads its own file.",
         ),
+        "notarization-ticket": (
+            "The notarization ticket is not Apple's word about this program.",
+            "macOS goes on as if there were none; ask the maker for a copy with its own.",
+        ),
+        "quarantine-unknown": (
+            "The mark of a file that was fetched cannot be read.",
+            "Treat it as fetched from elsewhere; look at it: xattr -l FILE.",
+        ),
         "slices-differ": ("Slices of a universal file are not signed alike.", "Judge the file by its weakest slice."),
         "entitlements-differ": (
             "Slices or forms of the entitlements differ.",

@@ -91,11 +91,7 @@ def _verify(file: _File, anchors: "Anchors | None") -> Signature:
     if file.end < len(file.data):
         appended = Problem(id="appended-data", detail=f"{len(file.data) - file.end} bytes follow the certificate table")
         outcome += Outcome(problems=(appended,))
-    if mapped := [
-        one.name for one in file.segments if one.offset < file.end and one.offset + one.file_size > file.start
-    ]:
-        detail = f"section {mapped[0]!r} maps the certificate table, which no digest covers"
-        outcome += Outcome(problems=(Problem(id="uncovered-bytes", detail=detail),))
+    outcome += Outcome(problems=tuple(_mapped(file)))
     return Signature(
         kind="authenticode",
         status="invalid" if outcome.problems else "unknown" if outcome.unverified else "valid",

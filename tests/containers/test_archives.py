@@ -16,8 +16,9 @@ from binsafe.containers import budget
 from binsafe.model import Artifact, Report
 
 
-def report_on(data: bytes, name: str = "pack", **options: object) -> Report:
-    artifact = Artifact(name=name, path=f"/x/{name}", size=len(data), sha256=hashlib.sha256(data).hexdigest())
+def report_on(data: bytes, name: str = "pack", quarantine: dict[str, str] | None = None, **options: object) -> Report:
+    sha256 = hashlib.sha256(data).hexdigest()
+    artifact = Artifact(name=name, path=f"/x/{name}", size=len(data), sha256=sha256, quarantine=quarantine)
     return inspect(artifact, memoryview(data), syscalls=False, **options)
 
 
@@ -214,6 +215,26 @@ def test_an_application_inside_is_one_bundle():
     plist = b'<plist version="1.0"><dict><key>CFBundleExecutable</key><string>tool</string></dict></plist>'
     report = report_on(zipped({"My.app/Contents/Info.plist": plist, "My.app/Contents/MacOS/tool": ELF, "other": ELF}))
     assert {member.path: member.report.format for member in report.members} == {"My.app": "bundle", "other": "elf"}
+
+
+def test_every_kind_of_bundle_is_one_and_a_folder_of_that_name_is_none():
+    plist = b'<plist version="1.0"><dict><key>CFBundleExecutable</key><string>tool</string></dict></plist>'
+    files = {"A.Saver/Contents/Info.plist": plist, "A.Saver/Contents/MacOS/tool": ELF, "web.service/bin/tool": ELF}
+    report = report_on(zipped(files | {"web.service/more.zip": zipped({"b.plugin/tool": ELF})}))
+    assert {member.path: member.report.format for member in report.members} == {
+        "A.Saver": "bundle",
+        "web.service/bin/tool": "elf",
+        "web.service/more.zip/b.plugin/tool": "elf",
+    }
+    assert report.analysed
+
+
+def test_a_mark_that_cannot_be_read_is_a_finding():
+    files = {"tool": ELF, "__MACOSX/._tool": apple_double(b"")}
+    (member,) = report_on(zipped(files)).members
+    (told,) = (finding for finding in member.report.findings if finding.id == "quarantine-unknown")
+    assert (told.severity, "the mark is empty" in told.detail) == ("low", True)
+    assert "quarantine-unknown" in ids(report_on(zipped(files), quarantine={"unknown": "Permission denied"}))
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,11 @@ def test_macos_puts_an_underscore_before_every_name():
     assert verdict_of(importing("puts", "_connect")) == "no"  # elsewhere that is a name of somebody's own
 
 
+@pytest.mark.parametrize(("left", "words"), [(0, "e."), (1, "e; and 1 more reason."), (2, "e; and 2 more reasons.")])
+def test_reasons_that_are_left_out_are_counted(left: int, words: str):
+    assert network._cannot_tell([*"abcdefg"][: 5 + left], []).detail.endswith(words)
+
+
 def test_sending_without_opening_a_socket_is_no_proof():
     assert "is given" in reasons(importing("puts", "send", "recv"))
 

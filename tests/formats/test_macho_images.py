@@ -148,6 +148,14 @@ def test_one_slice_and_bytes_that_belong_to_none():
     assert [problem.split(":")[0] for problem in image.problems] == ["appended-data"]
 
 
+def test_the_entry_is_counted_from_the_header_whatever_its_segment_is_called():
+    data = build.macho()
+    for number, name in ((1, b"__CODE"), (2, b"__TEXT")):  # what is called so now lies elsewhere
+        at = command_at(data, SEGMENT, number)
+        data[at + 8 : at + 24] = name.ljust(16, b"\0")
+    assert only_slice(data).entry == only_slice(build.macho()).entry == build.MACHO_TEXT
+
+
 def bent_universal(offset: int, layout: str, *values: int):
     data = bytearray(build.universal(build.macho(), second_program()))
     struct.pack_into(layout, data, offset, *values)

@@ -49,6 +49,15 @@ def test_the_built_program():
     assert found.problems == ()
 
 
+def test_a_library_that_is_asked_for_in_other_letters_is_one():
+    data = build.pe(imports=2)
+    build.put(data, 0x600 + 0x118 + 20 + 12, "<I", build.PE_IDATA + 0xB0)  # the second descriptor's name
+    data[0x6B0:0x6BA] = b"WS2_32.DLL"
+    found = only_slice(data)
+    assert [library.name for library in found.libraries] == ["ws2_32.dll", "slow.dll"]
+    assert {entry.library for entry in found.imports} == {"ws2_32.dll", "WS2_32.DLL", "slow.dll"}
+
+
 def test_the_certificate_table_is_found():
     found = only_slice(build.pe(certificate=b"certificate data"))
     offset, size = found.signature_range
