@@ -1,5 +1,7 @@
 """Limits and variables as they are handed to the stage."""
 
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -45,3 +47,25 @@ def test_a_program_finds_itself_by_its_name_unless_somebody_said_where_to_look(p
     order = Order(policy=Policy(artifact=artifact, baseline="x", grants=grants), program=0, on_violation=print)
     found = environment_of(order, Layout(program=program))["PATH"]
     assert found == (path if named else f"{order.environment()['PATH']}{path}")
+
+
+COUNTING = """
+#include <stdio.h>
+#include <sys/inotify.h>
+int main(void) {
+    int made = 0;
+    while (inotify_init1(0) >= 0) made++;
+    return printf("%d", made) < 0;
+}
+"""
+
+
+@pytest.mark.sandbox
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
+def test_its_user_can_still_watch_files(tmp_path: Path):
+    """What a program watches with is counted for its user, whom the kernel gives 128 as a rule."""
+    program = tmp_path / "counting"
+    subprocess.run(["gcc", "-x", "c", "-", "-o", str(program)], input=COUNTING, text=True, check=True)
+    command = [sys.executable, "-m", "binsafe", "run", "--yes", str(program)]
+    made = int(subprocess.run(command, check=True, capture_output=True, timeout=60).stdout)
+    assert 0 < made <= int(Path("/proc/sys/fs/inotify/max_user_instances").read_text()) // 2

@@ -114,6 +114,7 @@ def middle(control: int, status: int, plan: "Plan", tell: "Tell") -> int:
         write_file("/proc/self/setgroups", "deny")
         write_file("/proc/self/uid_map", f"{inside.INSIDE_ID} {uid} 1")
         write_file("/proc/self/gid_map", f"{inside.INSIDE_ID} {gid} 1")
+    share_limits()
     pid = os.fork()
     if pid == 0:
         os._exit(guarded(lambda: init(control, status, plan, trees, tell), tell))
@@ -150,6 +151,21 @@ def check_access(accesses: list[tuple[str, int]]) -> None:
     for path, mode in accesses:
         if not os.access(path, mode):
             raise OSError(errno.EACCES, f"user {os.getuid()} may not {'write' if mode & os.W_OK else 'read'} it", path)
+
+
+def share_limits() -> None:
+    """Leave the user half of what may be watched: it is counted for them as well, and their editor needs some.
+
+    And let nobody inside make a user namespace, without which they could make no other either. Both are limits of the
+    user namespace itself (``user.*`` of sysctl); where /proc/sys cannot be written, the filter alone holds the second.
+    """
+    try:
+        for kind in ("instances", "watches"):
+            with open(f"/proc/sys/fs/inotify/max_user_{kind}", "rb") as stream:
+                write_file(f"/proc/sys/user/max_inotify_{kind}", str(int(stream.read()) // 2))
+        write_file("/proc/sys/user/max_user_namespaces", "0")
+    except OSError:
+        pass
 
 
 def write_file(path: str, text: str) -> None:
