@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING
 import click
 
 from binsafe.cli.options import prelude_option
+from binsafe.errors import UsageError
 
 if TYPE_CHECKING:
     from binsafe.seatbelt import Answer
 
+_OF_JSON = (
+    "write one with binsafe profile FILE --for macos; what a policy grants says binsafe run --dry-run --policy FILE"
+)
 STATUS = {"allowed": 0, "denied": 1, "unknown": 3}
 
 
@@ -52,6 +56,8 @@ def command(
     from binsafe.seatbelt import ask, evaluate, read
 
     text, locate = read_profile(profile, prelude)
+    if text.lstrip().startswith("{"):
+        raise UsageError(f"{profile} is JSON, and this is about profiles for macOS", hint=_OF_JSON)
     program = evaluate(read(text, str(profile)), parameters(defined), lambda name: _imported(imports, name))
     answer = ask(program, operation, subject)
     click.echo(f"{answer.verdict}: {escape(answer.reason)}")

@@ -40,13 +40,19 @@ def ask(program: Program, operation: str, subject: str | None = None) -> Answer:
     """
     name = vocabulary.canonical(operation)
     if name not in vocabulary.OPERATIONS:
-        raise UsageError(f"there is no operation {operation!r}", hint=suggestion(operation))
+        raise UsageError(f"there is no operation {operation!r}", hint=_meant(operation))
     if program.problems:
         first = program.problems[0]
         return Answer(verdict="unknown", reason=f"the profile does not compile: {first.place}: {first.message}")
     answer = _answer(program, name, subject)
     part = _deciding_filter(answer.rule, name, subject) if answer.rule is not None else None
     return msgspec.structs.replace(answer, filter=part, notes=tuple(_notes(name, subject)))
+
+
+def _meant(operation: str) -> str:
+    """The operations that a word may stand for: bind is network-bind's."""
+    similar = [name for name in vocabulary.OPERATIONS if operation in name.split("-")]
+    return f"did you mean {', '.join(similar)}?" if similar else suggestion(operation)
 
 
 def _answer(program: Program, operation: str, subject: str | None) -> Answer:

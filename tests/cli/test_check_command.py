@@ -43,6 +43,7 @@ def test_two_files_and_the_level_that_fails(tmp_path: Path):
         (("file-read-data", "/opt/x"), 3, "unknown"),
         (("file-read-data", "/opt/x", "-D", "BINARY=/opt/x"), 0, "allowed"),
         (("file-reed-data", "/opt/x"), 2, "did you mean"),
+        (("bind", "127.0.0.1:4000"), 2, "did you mean network-bind?"),
         (("process-fork", "-D", "BINARY"), 2, "no value"),
     ],
 )
@@ -50,6 +51,11 @@ def test_asking(arguments: tuple[str, ...], status: int, said: str):
     done = binsafe("ask", str(RENDERED / "seatbelt/flaky_servers.sb"), *arguments)
     assert done.returncode == status, done.stderr
     assert said in done.stdout + done.stderr
+
+
+def test_asking_what_is_no_profile_for_macos():
+    done = binsafe("ask", str(RENDERED / "policy/flaky_servers.json"), "network-bind")
+    assert (done.returncode, "is JSON" in done.stderr) == (2, True)
 
 
 def test_an_import_is_looked_for_only_where_the_user_says(tmp_path: Path):
