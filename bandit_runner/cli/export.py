@@ -22,7 +22,7 @@ def command(*, session: str | None, output: Path, store: Path | None) -> None:
     """Write stored runs as CSV files with the original project's thirteen columns."""
     from bandit_runner.errors import UsageError
     from bandit_runner.runs import Store
-    from bandit_runner.runs.csvs import export_run
+    from bandit_runner.runs.transfer import export_run
 
     with Store.open(chosen(store)) as opened:
         runs = opened.runs(session)

@@ -23,12 +23,14 @@ def command(*, files: tuple[Path, ...], store: Path | None) -> None:
 
     A file that is there already is left out, so that importing twice does no harm.
     """
-    from bandit_runner.runs.csvs import import_runs
+    from bandit_runner.runs.transfer import import_runs
 
     target = chosen(store)
     new = 0
-    for path, is_new in import_runs(target, files):
-        new += is_new
-        if not is_new:
-            note(f"{path}: there already")
+    for imported in import_runs(target, files):
+        new += imported.new
+        if not imported.new:
+            note(f"{imported.path}: there already")
+        elif imported.unfinished:
+            note(f"{imported.path}: its last attempt was cut off, or its last id not done with; that is left out")
     click.echo(f"{new} of {len(files)} runs imported into {target}")

@@ -6,7 +6,7 @@
     store.py        Store: opens, reads, and says what is wrong with a file that cannot be read
     recorder.py     Recorder: takes finished ids off the request path and writes them in a thread of its own
     showing.py      rows -> text, JSON, one HTML file
-    csvs.py         the original project's CSV files, in and out
+    csvs.py         the original project's CSV files; transfer.py: into the store and out of it
     comparison.py   runs -> rows, paired differences, "N more runs needed"
     calibrate.py    what a log says of the servers: rates, redraws, limits, drift (calibration.py: as structs)
 

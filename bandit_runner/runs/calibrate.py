@@ -13,6 +13,7 @@ apart. Pure; the generator is passed in.
 """
 
 import itertools
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
@@ -35,7 +36,10 @@ GAPS: Final = (0.0, 0.010, 0.030, 0.090, 0.200, float("inf"))
 
 PERMUTATIONS: Final = 2_000
 BUSIEST: Final = 10
-_FREQUENCIES: Final = 240
+MOST_BINS: Final = 1 << 13
+MOST_OUTCOMES: Final = 20_000
+"""Stretches of time, and attempts at one server, that a log is looked at in for a period; of a longer one the
+beginning."""
 _FASTEST_HZ: Final = 5.0
 _FEW: Final = 40
 """Attempts at one server below which no period can be looked for."""
@@ -57,10 +61,13 @@ def calibrate(runs: Sequence[CsvRun], *, seed: int = 0) -> Calibration:
     """What these logs say.
 
     Raises:
-        UsageError: no log, or one that contradicts itself.
+        UsageError: no log, one that contradicts itself, or one named twice.
     """
     if not runs:
         raise UsageError("no log was named", hint="bandit_runner calibrate runs/*.csv")
+    for name, times in Counter(run.name for run in runs).items():
+        if times > 1:  # it would count as two runs that agree
+            raise UsageError(f"two logs are called {name}", hint="name each log once")
     generator = np.random.default_rng(seed)
     logs = sorted(map(_log, runs), key=lambda log: float(log.time[0]))
     series = [(group, _series(group, generator)) for group in _together(logs)]
@@ -202,11 +209,17 @@ def _followers(group: Sequence[_Log]) -> tuple[np.ndarray, np.ndarray, np.ndarra
 
 
 def _at_most(accepted: int, chances: np.ndarray) -> float:
-    """The probability of so few successes or fewer, each with its own chance."""
-    distribution = np.ones(1)
-    for chance in chances:
-        distribution = np.convolve(distribution, (1 - chance, chance))
-    return float(min(1.0, distribution[: accepted + 1].sum()))
+    """The probability of so few successes or fewer, each with its own chance.
+
+    By the characteristic function, whatever the log's length (Hong, "On computing the distribution function for the
+    Poisson binomial distribution", Computational Statistics & Data Analysis 59, 2013): servers are few, so are chances.
+    """
+    turns = np.exp(-2j * np.pi * np.arange(len(chances) + 1) / (len(chances) + 1))
+    transform = np.ones(len(turns), dtype=complex)
+    for chance, times in zip(*np.unique(chances, return_counts=True), strict=True):
+        transform *= (1 - chance + chance * turns) ** times
+    distribution = np.fft.ifft(transform).real
+    return float(np.clip(distribution[: accepted + 1].sum(), 0.0, 1.0))
 
 
 def _by_tier(gaps: Sequence[Gap]) -> list[list[Gap]]:
@@ -244,21 +257,23 @@ def _periods(groups: Sequence[Sequence[_Log]], generator: np.random.Generator) -
 
 
 def _period(tier: str, port: int, time: np.ndarray, ok: np.ndarray, generator: np.random.Generator) -> Period:
-    """Largest power over frequencies from one cycle in the whole log to five a second."""
-    time = time - time[0]
-    frequencies = np.linspace(1 / max(time[-1], 1.0), _FASTEST_HZ, _FREQUENCIES)
-    angles = 2 * np.pi * frequencies[:, None] * time[None, :]
-    waves = np.concatenate([np.cos(angles), np.sin(angles)])
-    waves = waves - waves.mean(axis=1, keepdims=True)
-    centred = ok - ok.mean()
-    power = _power(waves, centred[:, None])[:, 0]
-    shuffled = np.stack([generator.permutation(centred) for _ in range(PERMUTATIONS)], axis=1)
-    highest = _power(waves, shuffled).max(axis=0)
-    p = (1 + np.sum(highest >= power.max())) / (1 + highest.size)
-    return Period(tier=tier, port=port, seconds=float(1 / frequencies[int(power.argmax())]), p=float(p))
+    """Largest power over frequencies from one cycle in the whole log to five a second, or as many as `MOST_BINS` tell.
 
+    Outcomes that are dealt to other moments show what chance has as its strongest. Frequencies lie no further apart
+    than half of what the log can tell apart, or a period between two of them would be missed.
+    """
+    time, outcomes = time[:MOST_OUTCOMES] - time[0], ok[:MOST_OUTCOMES] - ok[:MOST_OUTCOMES].mean()
+    whole = max(float(time[-1]), 1.0)
+    seconds = max(whole / MOST_BINS, 0.5 / _FASTEST_HZ)
+    places = (time / seconds).astype(int)
+    size = 2 << int(places[-1]).bit_length()
+    frequencies = np.fft.rfftfreq(size, seconds)
+    asked = frequencies >= 1 / whole
 
-def _power(waves: np.ndarray, outcomes: np.ndarray) -> np.ndarray:
-    parts = waves @ outcomes
-    half = len(waves) // 2
-    return np.asarray(parts[:half] ** 2 + parts[half:] ** 2)
+    def powers(dealt: np.ndarray) -> np.ndarray:
+        return np.asarray(np.abs(np.fft.rfft(np.bincount(places, dealt), size)[asked]) ** 2)
+
+    power = powers(outcomes)
+    highest = [powers(generator.permutation(outcomes)).max() for _ in range(PERMUTATIONS)]
+    p = (1 + np.sum(highest >= power.max())) / (1 + PERMUTATIONS)
+    return Period(tier=tier, port=port, seconds=float(1 / frequencies[asked][int(power.argmax())]), p=float(p))

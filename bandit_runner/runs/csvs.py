@@ -6,12 +6,13 @@
              12    and config_target: the tier
              13    and rate_limited; until then a 429 was logged as a plain failure
 
-They are read by their names, in any order; what is written has all thirteen. ``timestamp`` is when the attempt began.
+They are read by their names, in any order; what `transfer` writes has all thirteen. ``timestamp`` is when the attempt
+began.
 """
 
 import csv
-import sqlite3
-from collections.abc import Iterator, Sequence
+import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -19,10 +20,6 @@ import msgspec
 
 from bandit_runner.errors import UsageError
 from bandit_runner.model import SECONDS_TO_MS, TIERS, Attempt, BalancedRequest, Outcome
-from bandit_runner.runs.records import Run, RunStart, Session
-from bandit_runner.runs.rows import add_requests, insert_run, insert_session
-from bandit_runner.runs.store import Store, connect_to_write, explaining
-from bandit_runner.runs.tally import Tally
 
 COLUMNS: Final = (
     "session_id",
@@ -41,6 +38,11 @@ COLUMNS: Final = (
 )
 _ADDED: Final = frozenset({"session_id", "config_target", "rate_limited"})
 """Columns of later generations."""
+
+LATEST: Final = 1e11
+"""Seconds since the epoch: the year 5138. Beyond it no calendar of a system's helps."""
+LONGEST_MS: Final = 1e9
+"""Milliseconds of one attempt: eleven days."""
 
 MAX_LINES: Final = 5_000_000
 MAX_BYTES: Final = 1 << 30
@@ -62,6 +64,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     success: bool
     rate_limited: bool | None
     latency_ms: float
+    complete: bool
 
 
 class CsvRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +79,12 @@ class CsvRun(msgspec.Struct, frozen=True, kw_only=True):
         """The session it names; files of the first generation stand alone."""
         return self.lines[0].session_id or self.name
 
+    @property
+    def unfinished(self) -> int | None:
+        """The number of the id that was under way when the program ended, if one was."""
+        last = self.lines[-1]
+        return None if last.complete or last.success else last.request_number
+
 
 def read_csv(path: Path) -> CsvRun:
     """One run from one file.
@@ -89,22 +98,38 @@ def read_csv(path: Path) -> CsvRun:
         raise UsageError(f"{path}: {error.strerror}", hint="name CSV files of the original project") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not text", hint="name CSV files of the original project") from error
+    reader = csv.reader(io.StringIO(text, newline=""))
     try:
-        rows = list(csv.reader(text.splitlines()))
+        head = next(reader, [])
+        body = [(reader.line_num, row) for row in reader if row]
     except csv.Error as error:
         raise UsageError(f"{path}: {error}", hint="name CSV files of the original project") from error
-    head, body = (rows[0], rows[1:]) if rows else ([], [])
-    missing = [name for name in COLUMNS if name not in head and name not in _ADDED]
-    if missing:
-        raise UsageError(f"{path}:1: no column {missing[0]!r}", hint=f"the first line must name {', '.join(COLUMNS)}")
+    _check_columns(path, head)
     if len(body) > MAX_LINES:
         raise UsageError(f"{path} has {len(body)} lines", hint=f"at most {MAX_LINES} are read")
-    torn = bool(body) and not text.endswith("\n") and not _is_whole(path, head, body[-1])
-    body = body[:-1] if torn else body
-    lines = tuple(_line(path, number, head, row) for number, row in enumerate(body, start=2) if row)
+    torn = bool(body) and not text.endswith("\n") and not _is_whole(path, head, body[-1][1])
+    lines = tuple(_line(path, number, head, row) for number, row in (body[:-1] if torn else body))
     if not lines:
         raise UsageError(f"{path} holds no attempt", hint="leave it out")
+    first = _origin(lines[0])
+    for (number, _), line in zip(body, lines, strict=False):
+        if _origin(line) != first:
+            _wrong(path, number, f"session, tier and strategy are {_origin(line)}, not {first} as before")
     return CsvRun(name=path.stem, lines=lines, torn=torn)
+
+
+def _origin(line: Line) -> tuple[str, str, str]:
+    """What one file, which is one run, has only one of."""
+    return line.session_id, line.tier, line.strategy
+
+
+def _check_columns(path: Path, head: Sequence[str]) -> None:
+    hint = f"the first line must name {', '.join(COLUMNS)}"
+    for name in COLUMNS:
+        if name not in head and name not in _ADDED:
+            raise UsageError(f"{path}:1: no column {name!r}", hint=hint)
+        if head.count(name) > 1:
+            raise UsageError(f"{path}:1: two columns {name!r}", hint=hint)
 
 
 def _read(path: Path) -> str:
@@ -116,92 +141,20 @@ def _read(path: Path) -> str:
         rest = stream.read(MAX_BYTES)
         if stream.read(1):
             raise UsageError(f"{path} is larger than {MAX_BYTES} bytes", hint="split it by its sessions")
-    return (first + rest).decode("utf-8")
+    return (first + rest).decode("utf-8-sig")  # spreadsheets put a mark before the first column's name
 
 
 def requests_of(run: CsvRun) -> list[BalancedRequest]:
-    """The ids of a file, in the order of their numbers; arms count from the tier's first port.
+    """The ids of a file that were done with, in the order of their numbers; arms count from the tier's first port.
 
     Raises:
-        UsageError: the ports belong to no tier, or the attempts of an id contradict each other.
+        UsageError: the attempts of an id contradict each other.
     """
     grouped: dict[int, list[Line]] = {}
     for line in run.lines:
         grouped.setdefault(line.request_number, []).append(line)
-    return [_request(run.name, number, lines) for number, lines in sorted(grouped.items())]
-
-
-def import_runs(store: Path, files: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
-    """Add files to a store; yields each with whether it is new (a run of that name is never stored twice).
-
-    Raises:
-        UsageError: a file is none of these; files before it are stored, it and those after it are not.
-    """
-    connection = connect_to_write(store)
-    try:
-        for path in files:
-            run = read_csv(path)
-            requests = requests_of(run)
-            with explaining(store):
-                connection.execute("BEGIN IMMEDIATE")
-                known = connection.execute("SELECT 1 FROM runs WHERE name = ?", (run.name,)).fetchone()
-                if not known:
-                    _insert(connection, run, requests)
-                connection.execute("COMMIT")
-            yield path, not known
-    finally:
-        connection.close()
-
-
-def export_run(store: Store, run: Run, path: Path) -> int:
-    """Write a stored run as a thirteen-column file; the number of attempts comes back."""
-    count = 0
-    with path.open("w", encoding="utf-8", newline="") as file:
-        out = csv.writer(file, lineterminator="\n")
-        out.writerow(COLUMNS)
-        for stored in store.requests(run):
-            request = stored.request
-            for trial in request.trials:
-                last = trial is request.trials[-1]
-                out.writerow(
-                    (
-                        run.start.session,
-                        run.start.tier,
-                        stored.number,
-                        trial.number + 1,
-                        request.id,
-                        run.start.strategy,
-                        repr(trial.started),
-                        run.start.ports[trial.arm],
-                        trial.outcome is Outcome.OK,
-                        trial.outcome is Outcome.RATE_LIMITED if run.tally.limits_known else "",
-                        repr(trial.latency * SECONDS_TO_MS),
-                        last,
-                        last and request.accepted,
-                    )
-                )
-                count += 1
-    return count
-
-
-def _insert(connection: sqlite3.Connection, run: CsvRun, requests: Sequence[BalancedRequest]) -> None:
-    first = run.lines[0]
-    ended = max(line.timestamp + line.latency_ms / SECONDS_TO_MS for line in run.lines)
-    session = Session(id=run.session_id, started=min(line.timestamp for line in run.lines), source="import")
-    start = RunStart(
-        session=session.id,
-        name=run.name,
-        strategy=first.strategy,
-        tier=first.tier,
-        ports=tuple(TIERS[first.tier].ports),
-        started=session.started,
-        planned=len(requests),
-    )
-    limits_known = first.rate_limited is not None
-    tally = Tally(limits_known=limits_known).adding(requests)
-    insert_session(connection, session)
-    number = insert_run(connection, start, tally, heard=ended, ended=ended)
-    add_requests(connection, number, 0, requests, zero=0.0)
+    requests = {number: _request(run.name, number, lines) for number, lines in sorted(grouped.items())}
+    return [request for number, request in requests.items() if number != run.unfinished]
 
 
 def _line(path: Path, number: int, head: Sequence[str], row: Sequence[str]) -> Line:
@@ -223,13 +176,16 @@ def _line(path: Path, number: int, head: Sequence[str], row: Sequence[str]) -> L
             success=_WORDS[value["success"].lower()],
             rate_limited=_WORDS[value["rate_limited"].lower()] if value.get("rate_limited") else None,
             latency_ms=float(value["latency_ms"]),
+            complete=_WORDS[value["request_complete"].lower()],
         )
     except (ValueError, KeyError) as error:
         _wrong(path, number, f"{error} cannot be read")
     if tier not in TIERS or port not in TIERS[tier].ports:
         _wrong(path, number, f"port {port} is not one of tier {tier!r}")
-    if not (0 <= found.latency_ms < float("inf") and 0 <= found.timestamp < float("inf")):
-        _wrong(path, number, "a time below 0, or none at all")
+    if not (0 <= found.latency_ms <= LONGEST_MS and 0 <= found.timestamp <= LATEST):
+        _wrong(path, number, "a time below 0, beyond all calendars, or none at all")
+    if found.success and found.rate_limited:
+        _wrong(path, number, "an attempt is accepted or rate-limited, not both")
     return found
 
 
@@ -252,8 +208,9 @@ def _tier_of(port: int) -> str:
 def _request(name: str, number: int, lines: list[Line]) -> BalancedRequest:
     lines = sorted(lines, key=lambda line: line.attempt_number)
     first, last = lines[0], lines[-1]
-    if len({line.request_id for line in lines}) > 1 or any(line.success for line in lines[:-1]):
-        hint = "its attempts must share one id and end with the first success"
+    counted = all(line.attempt_number == position for position, line in enumerate(lines, start=1))
+    if not counted or len({line.request_id for line in lines}) > 1 or any(line.success for line in lines[:-1]):
+        hint = "its attempts must count from 1, share one id and end with the first success"
         raise UsageError(f"{name}: request {number} contradicts itself", hint=hint)
     ports = TIERS[first.tier].first_port
     trials = tuple(

@@ -4,10 +4,11 @@ import math
 import random
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 from bandit_runner.errors import UsageError
-from bandit_runner.runs.calibrate import calibrate
+from bandit_runner.runs.calibrate import _at_most, _period, calibrate
 from bandit_runner.runs.csvs import CsvRun, Line
 
 FIRST = {"T1": 4000, "T2": 5000, "T3": 6000}
@@ -55,6 +56,7 @@ def logs(
                         success=won,
                         rate_limited=None,
                         latency_ms=1.0,
+                        complete=won,
                     )
                 )
                 now += 0.0012
@@ -103,6 +105,29 @@ def test_a_period_is_seen_where_there_is_one():
     found = calibrate(swinging)
     assert found.periodic
     assert min(found.periods, key=lambda each: each.p).seconds == pytest.approx(9, rel=0.3)
+
+
+def test_a_slow_period_is_seen_in_a_long_log():
+    """Frequencies were 240 up to five a second, however long the log: this period fell between two of them."""
+    draw = np.random.default_rng(1)
+    time = np.sort(draw.uniform(0, 900, 700))
+    ok = (draw.random(700) < 0.6 + 0.3 * np.sin(2 * math.pi * time / 60)).astype(float)
+    found = _period("T1", 4000, time, ok, draw)
+    assert found.p < 0.001
+    assert found.seconds == pytest.approx(60, rel=0.02)
+
+
+def test_so_few_of_so_many_takes_no_longer_for_a_long_log():
+    chances = np.repeat([0.5, 0.9], 200_000)
+    assert _at_most(280_000, chances) == pytest.approx(0.5, abs=0.01)
+    assert _at_most(1, np.array([0.5, 0.25])) == pytest.approx(1 - 0.125)
+    assert _at_most(0, np.array([])) == 1
+
+
+def test_one_log_does_not_agree_with_itself():
+    (log,) = logs("T1", runs=1, seed=1)
+    with pytest.raises(UsageError, match="two logs are called"):
+        calibrate([log, log])
 
 
 def test_rates_hold_the_truth():

@@ -7,7 +7,8 @@ from played import SESSION, many, started
 from bandit_runner.errors import UsageError
 from bandit_runner.model import UNKNOWN, Outcome
 from bandit_runner.runs import Recorder, Store, Tally
-from bandit_runner.runs.csvs import COLUMNS, export_run, import_runs, read_csv, requests_of
+from bandit_runner.runs.csvs import COLUMNS, read_csv, requests_of
+from bandit_runner.runs.transfer import export_run, import_runs
 
 GENERATIONS = {
     10: [name for name in COLUMNS if name not in {"session_id", "config_target", "rate_limited"}],
@@ -54,8 +55,8 @@ def test_every_generation_is_read(tmp_path: Path, generation: int):
     path = tmp_path / "2026-01-21_07-21-31_v4_T2.csv"
     expected = written(path, GENERATIONS[generation])
     store = tmp_path / "runs.sqlite"
-    assert [new for _, new in import_runs(store, [path])] == [True]
-    assert [new for _, new in import_runs(store, [path])] == [False]
+    assert [each.new for each in import_runs(store, [path])] == [True]
+    assert [each.new for each in import_runs(store, [path])] == [False]
     with Store.open(store) as opened:
         (run,) = opened.runs()
         found = [each.request for each in opened.requests(run)]
@@ -106,7 +107,10 @@ def test_a_line_cut_off_by_a_kill_is_left_out_and_said(tmp_path: Path):
         ("server_port", "4010", "port 4010 is not one of tier"),
         ("server_port", "4000", "port 4000 is not one of tier 'T2'"),
         ("success", "yes", "cannot be read"),
-        ("timestamp", "nan", "a time below 0, or none at all"),
+        ("timestamp", "nan", "a time below 0, beyond all calendars, or none at all"),
+        ("timestamp", "1e300", "beyond all calendars"),
+        ("latency_ms", "1e308", "beyond all calendars"),
+        ("strategy", "v5", "tier and strategy are"),
         ("latency_ms", "-1", "a time below 0"),
         ("request_number", "x", "cannot be read"),
     ],
@@ -154,3 +158,62 @@ def test_a_file_that_is_too_large_is_refused(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("bandit_runner.runs.csvs.MAX_BYTES", 1000)
     with pytest.raises(UsageError, match="larger than 1000 bytes"):
         read_csv(tmp_path / "run.csv")
+
+
+HEAD = ",".join(GENERATIONS[10]) + "\n"
+
+
+def test_a_spreadsheet_s_mark_hides_no_column(tmp_path: Path):
+    path = tmp_path / "run.csv"
+    written(path, GENERATIONS[13])
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert read_csv(path).session_id == "2026-01-21_07-20-33"
+
+
+def test_lines_end_where_a_file_s_do_and_not_at_what_unicode_calls_an_end(tmp_path: Path):
+    path = tmp_path / "run.csv"
+    path.write_text(HEAD + '1,1,a,"v\u20281\n",1.0,4000,True,1.0,True,True\n1,2,a,v1,1.0,4000,yes,1.0,True,True\n')
+    with pytest.raises(UsageError, match=r"run\.csv:4: 'yes' cannot be read"):
+        read_csv(path)
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        ("1,1,a,v1,1.0,4000,True,1.0,True,True\n2,1,b,v1,1.1,5001,True,1.0,True,True\n", "run.csv:3: .*'T2'"),
+        ("1,1,a,v1,1.0,4000,False,1.0,False,False\n1,3,a,v1,1.0,4000,True,1.0,True,True\n", "contradicts itself"),
+        ("1,1,a,v1,1.0,4000,False,1.0,False,False\n1,1,a,v1,1.0,4000,True,1.0,True,True\n", "contradicts itself"),
+    ],
+)
+def test_what_is_not_one_run_is_refused(tmp_path: Path, lines: str, says: str):
+    """Two tiers in one file were stored as one, with servers that it does not have."""
+    path = tmp_path / "run.csv"
+    path.write_text(HEAD + lines)
+    with pytest.raises(UsageError, match=says):
+        requests_of(read_csv(path))
+
+
+def test_a_column_that_is_there_twice_is_refused(tmp_path: Path):
+    path = tmp_path / "run.csv"
+    path.write_text(HEAD.replace("\n", ",success\n") + "1,1,a,v1,1.0,4000,True,1.0,True,True,False\n")
+    with pytest.raises(UsageError, match="two columns 'success'"):
+        read_csv(path)
+
+
+def test_an_attempt_is_not_both_accepted_and_limited(tmp_path: Path):
+    path = tmp_path / "run.csv"
+    path.write_text(HEAD.replace("\n", ",rate_limited\n") + "1,1,a,v1,1.0,4000,True,1.0,True,True,True\n")
+    with pytest.raises(UsageError, match="not both"):
+        read_csv(path)
+
+
+def test_an_id_that_was_under_way_has_not_failed(tmp_path: Path):
+    path, store = tmp_path / "run.csv", tmp_path / "runs.sqlite"
+    path.write_text(HEAD + "1,1,a,v1,1.0,4000,True,1.0,True,True\n2,1,b,v1,1.1,4001,False,1.0,False,False\n")
+    (imported,) = import_runs(store, [path])
+    assert imported.unfinished
+    with Store.open(store) as opened:
+        assert [run.tally.requests for run in opened.runs()] == [1]
+    path.write_text(HEAD + "2,1,b,v1,1.1,4001,False,1.0,False,False\n")
+    with pytest.raises(UsageError, match="no id that was done with"):
+        list(import_runs(tmp_path / "other.sqlite", [path]))
