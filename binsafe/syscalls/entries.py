@@ -12,7 +12,7 @@ from binsafe.syscalls.dataflow.relayed import relayed
 from binsafe.syscalls.dataflow.sites import Site
 from binsafe.syscalls.dataflow.wrappers import Gap, Number, Parameter, Resolution, resolve
 from binsafe.syscalls.decoding.decode import OutOfInstructions
-from binsafe.syscalls.pruning import fallbacks, go, settled, spawning, unreferenced, untaken
+from binsafe.syscalls.pruning import fallbacks, go, musl, settled, spawning, unreferenced, untaken
 from binsafe.syscalls.tables import names
 
 _X32 = 0x4000_0000
@@ -96,7 +96,8 @@ def _made(program: Program, numbers: Collection[Number], found: Collection[Site]
     made = go.needed(program, made)
     child = spawning.never_taken(program, made)
     made = settled.needed(program, made, lambda region: failing(region) | child.get(region.start, set()))
-    return untaken.needed(program, made, found)
+    made = untaken.needed(program, made, found)
+    return musl.needed(program, made)
 
 
 def _x32(program: Program) -> frozenset[int]:

@@ -16,11 +16,10 @@ from binsafe.formats.eh_frame import frames
 from binsafe.formats.structure import find_all, matches
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.controlflow.regions import Region
-from binsafe.syscalls.dataflow.wrappers import Number
+from binsafe.syscalls.dataflow.wrappers import Number, argument
 from binsafe.syscalls.glibc import is_static_glibc
 from binsafe.syscalls.machines.machine import Flow
-from binsafe.syscalls.pruning import actions
-from binsafe.syscalls.pruning.settled import held
+from binsafe.syscalls.pruning import actions, musl_actions
 from binsafe.syscalls.tables import numbers
 
 _SETTERS = re.compile(
@@ -30,6 +29,8 @@ _SETTERS = re.compile(
 _STORES, _SMALL = b"\x66\x89\x37", 96
 """``mov word ptr [rdi], si``; and bytes of a function that does little else."""
 _ENDBR = b"\xf3\x0f\x1e\xfa"
+_FLAG_BITS = 16
+"""Of what it is handed; Rust's standard library puts its own together in half of a register, and leaves the rest."""
 _RESET_IDS, _SET_GROUP, _SET_PARAMETER, _SET_SCHEDULER, _SET_SESSION = 0x01, 0x02, 0x10, 0x20, 0x80
 _CALLS: Mapping[int, AbstractSet[str]] = MappingProxyType(
     {
@@ -64,7 +65,9 @@ def never_taken(program: Program, found: Iterable[Number]) -> Mapping[int, set[t
     flags = _set_flags(program)
     if flags is not None:
         edges |= {edge for flag, edge in _branches(child) if not flags & flag}
-    return {child.start: edges | actions.never_taken(program, child, lambda at: _made_behind(child, at, made))}
+    edges |= actions.never_taken(program, child, lambda at: _made_behind(child, at, made))
+    edges |= musl_actions.never_taken(program, child, lambda at: _made_at(child, at, made))
+    return {child.start: edges}
 
 
 def _set_flags(program: Program) -> int | None:
@@ -77,12 +80,12 @@ def _set_flags(program: Program) -> int | None:
     if not setters:
         return 0 if is_static_glibc(program.slice.data) and not _may_have_setter(program) else None
     place = program.place(setters[0]) if len(setters) == 1 else None
-    values = None if place is None else held(program, place, program.machine.arguments[1])
-    if not values:
+    given = None if place is None else argument(program, [place], program.machine.arguments[1], bits=_FLAG_BITS)
+    if given is None or given.gaps or given.parameters or not given.numbers:
         return None
     flags = 0
-    for value in values:
-        flags |= value
+    for number in given.numbers:
+        flags |= number.value
     return flags
 
 
@@ -107,28 +110,32 @@ def _candidates(program: Program, made: Mapping[int, AbstractSet[int]]) -> Itera
 
 def _is_child(program: Program, region: Region, made: Mapping[int, AbstractSet[int]]) -> bool:
     known = numbers(program.machine.arch)
-    edges = dict(_branches(region))
-    return all(
-        flag in edges and {known[name] for name in names} & _made_behind(region, edges[flag][1], made)
-        for flag, names in _CALLS.items()
-    )
+    made_for: dict[int, set[int]] = {}
+    for flag, (_, led) in _branches(region):
+        made_for[flag] = made_for.get(flag, set()) | _made_behind(region, led, made)
+    return all(made_for.get(flag, set()) & {known[name] for name in names} for flag, names in _CALLS.items())
 
 
 def _made_behind(region: Region, at: int, made: Mapping[int, AbstractSet[int]]) -> set[int]:
     """The numbers of the calls that are made from an instruction on, here or by small functions that are called."""
     result: set[int] = set()
     for index in range(at, min(at + _BLOCK, len(region.instructions))):
-        result |= made.get(region.instructions.addresses[index], set())
-        flow, target = region.flow(index)
-        if flow is Flow.CALL and target is not None:
-            result |= {value for address in range(target, target + _FUNCTION) for value in made.get(address, ())}
-        elif flow is Flow.RETURN:
+        result |= _made_at(region, index, made)
+        if region.leaving(index) is Flow.RETURN:
             break
     return result
 
 
+def _made_at(region: Region, index: int, made: Mapping[int, AbstractSet[int]]) -> set[int]:
+    """The numbers of the calls that are made at an instruction, or by the small function that it calls."""
+    flow, target = region.flow(index)
+    places = [region.instructions.addresses[index]]
+    places += range(target, target + _FUNCTION) if flow is Flow.CALL and target is not None else ()
+    return {value for address in places for value in made.get(address, ())}
+
+
 def _branches(region: Region) -> Iterator[tuple[int, tuple[int, int]]]:
-    """Flag and edge of each branch that is taken where the first word of an object has a flag."""
+    """Flag and edge of each branch that is followed only where the first word of an object has a flag."""
     names = region.instructions.names
     loaded: set[str] = set()
     for at in range(len(names) - 2):
@@ -142,8 +149,8 @@ def _branches(region: Region) -> Iterator[tuple[int, tuple[int, int]]]:
                 loaded.discard(register)
             continue
         flag, branch = _tested(region, at)
-        leads_to = region.flow(branch)[1]
-        target = None if leads_to is None else region.at(leads_to)
+        is_skipped = names[branch] == "je" and branch == at + 1
+        target = branch + 1 if is_skipped else region.at(region.flow(branch)[1])
         if flag is not None and target is not None and (register in loaded or _FIRST_WORD.fullmatch(first)):
             yield flag, (branch, target)
         if region.leaving(at) is Flow.CALL:
@@ -153,10 +160,10 @@ def _branches(region: Region) -> Iterator[tuple[int, tuple[int, int]]]:
 
 
 def _tested(region: Region, at: int) -> tuple[int | None, int]:
-    """The flag that is asked for at an instruction, and the index of the branch that is taken where it is set."""
+    """The flag that is asked for at an instruction, and the index of the branch."""
     names, operands = region.instructions.names, region.instructions.operands
     second = operands(at).partition(", ")[2]
-    if names[at] in {"test", "and"} and names[at + 1] == "jne" and second in _FLAGS:
+    if names[at] in {"test", "and"} and names[at + 1] in {"jne", "je"} and second in _FLAGS:
         return int(second, 0), at + 1
     both = (names[at], second) == ("and", hex(_SET_PARAMETER | _SET_SCHEDULER))
     if both and operands(at + 1).endswith(f", {_SET_PARAMETER:#x}") and names[at + 1 : at + 3] == ["cmp", "je"]:

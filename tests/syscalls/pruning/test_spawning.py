@@ -51,6 +51,18 @@ def test_flags_that_are_not_known_bring_all(tmp_path: Path):
     assert set(found.required) >= _ALL
 
 
+@pytest.mark.parametrize(
+    ("written", "made"),
+    [("movw $6, %w0", {"setpgid"}), ("movb $6, %b0", _ALL)],
+    ids=["all-that-counts", "a-part"],
+)
+def test_flags_are_half_of_what_is_passed(tmp_path: Path, written: str, made: set[str]):
+    through = f'long flags = (long) all; __asm__ volatile("{written}" : "+r"(flags)); set(&how, flags);'
+    whole = '#include <spawn.h>\nint set(posix_spawnattr_t *, long) __asm__("posix_spawnattr_setflags");'
+    found = calls(build(tmp_path, "program", whole + _SPAWNS % through, "-static", "-s"))
+    assert set(found.required) & _ALL == made
+
+
 def test_a_setter_that_is_passed_on_brings_all(tmp_path: Path):
     through = "int (*volatile set)(posix_spawnattr_t *, short) = posix_spawnattr_setflags; set(&how, 0);"
     found = calls(build(tmp_path, "program", _SPAWNS % through, "-static", "-s"))
