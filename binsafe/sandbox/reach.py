@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from binsafe.errors import NotEnforceable
-from binsafe.intake.store import cache_folder
 from binsafe.model import Policy
 
 
@@ -38,6 +37,8 @@ def check_out_of_reach(policy: Policy, files: Sequence[str] = ()) -> None:
 
 def _own_folders() -> Iterator[str]:
     """Where code of ours is loaded from, and where policies are kept."""
+    from binsafe.intake.store import cache_folder  # few policies grant a folder
+
     yield os.path.dirname(os.path.dirname(__file__))
     yield os.path.dirname(os.path.dirname(msgspec.__file__))  # site-packages
     yield os.path.dirname(os.__file__)

@@ -78,6 +78,7 @@ def test_the_kernel_says_that_it_is_confined(sandboxed: Callable):
     assert shown["Seccomp"] == "2"
     assert shown["NoNewPrivs"] == "1"
     assert {shown[name] for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {"0" * 16}
+    assert int(Path(f"/proc/{pid}/oom_score_adj").read_text()) >= 500, "where memory runs out it goes first"
     assert all(int(number) != 0 for number in shown["Uid"].split())
     for namespace in ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup"):
         assert os.readlink(f"/proc/{pid}/ns/{namespace}") != os.readlink(f"/proc/self/ns/{namespace}")

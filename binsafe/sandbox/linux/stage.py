@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 MOST_PASSED = 16
 """Descriptors that come with the word to go: three streams, and what the plan names."""
 INT_BYTES = 4
+FIRST = 500
 
 
 def main(control: int, plan_fd: int, status: int) -> int:
@@ -94,6 +95,7 @@ def take_over(plan: "Plan", received: list[int]) -> None:
 def middle(control: int, status: int, plan: "Plan", tell: "Tell") -> int:
     """Leave the host: another user if we are root, then every namespace. Returns what init returned."""
     die_with_parent(plan["supervisor"])
+    go_first()
     trees: dict[str, int] = {}
     if plan["uid"] is not None:
         with step("granted folders"):
@@ -136,6 +138,20 @@ def die_with_parent(parent: int) -> None:
     kernel.prctl(kernel.PR_SET_PDEATHSIG, kernel.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
+
+
+def go_first() -> None:
+    """Let the kernel end the program, and not one of its user's, where memory runs out: it may take all there is.
+
+    Half of all memory counts as its own (proc(5), oom_score_adj).
+    """
+    path = "/proc/self/oom_score_adj"
+    try:
+        with open(path, "rb") as stream:
+            if int(stream.read()) < FIRST:
+                write_file(path, str(FIRST))
+    except OSError:
+        pass  # no such file: a kernel that ends nobody
 
 
 def become(uid: int) -> None:
