@@ -96,6 +96,11 @@ def test_a_socket_that_was_never_bound_cannot_listen(sandboxed: Callable, free_p
     assert [v.object for v in run.violations if v.operation == "listen"] == ["a socket that was not bound"]
 
 
+def test_a_port_that_the_kernel_chooses_is_listened_on(sandboxed: Callable):
+    attempt = "listen=127.0.0.1:0"
+    assert sandboxed(attempt, ports=(0,)).answers()[attempt] == ""
+
+
 def test_the_kernel_says_that_it_is_confined(sandboxed: Callable):
     pid = sandboxed("stay").process.pid
     shown = test_process.status(pid)

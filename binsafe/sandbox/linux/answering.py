@@ -118,7 +118,7 @@ class Answerer:
         self._listener.finish(call)
 
     def _listen(self, call: Call) -> None:
-        listen(self._listener, call, self._watch.ports)
+        listen(self._listener, call, self._watch.ports.union(self.grafts))  # and what was chosen for port 0
         self._listener.finish(call)
 
     def _execute(self, call: Call) -> None:
