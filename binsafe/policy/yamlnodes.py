@@ -95,8 +95,7 @@ def read(text: str, origin: str) -> Element:
     if len(text) > MAX_CHARACTERS:
         raise BaselineError(f"{origin}:1:1: longer than {MAX_CHARACTERS} characters", hint="expected a baseline")
     try:
-        _refuse_surprises(text, origin)
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = _Plain(text, origin).get_single_node()
     except yaml.MarkedYAMLError as problem:
         where = _position(problem.problem_mark or problem.context_mark)
         raise BaselineError(f"{origin}:{where}: no YAML: {problem.problem}", hint=_HINT) from None
@@ -110,18 +109,24 @@ def read(text: str, origin: str) -> Element:
 _HINT = "expected a baseline in plain YAML, as those in profiles/baselines/"
 
 
-def _refuse_surprises(text: str, origin: str) -> None:
-    """Looks at the flat stream of events, before anything recursive looks at the text."""
-    depth = 0
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > _MAX_DEPTH:
+class _Plain(yaml.SafeLoader):
+    """Composes a document, and refuses each event as it comes: before what is inside of it is looked at."""
+
+    def __init__(self, text: str, origin: str) -> None:
+        super().__init__(text)
+        self._origin = origin
+        self._depth = 0
+
+    def get_event(self) -> yaml.Event:
+        event: yaml.Event = super().get_event()  # type: ignore[no-untyped-call]
+        self._depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if self._depth > _MAX_DEPTH:
             what = "nested too deeply"
         elif getattr(event, "anchor", None) is not None or getattr(event, "tag", None) is not None:
             what = "anchors, aliases and tags are refused"
         else:
-            continue
-        raise BaselineError(f"{origin}:{_position(event.start_mark)}: {what}", hint=_HINT)
+            return event
+        raise BaselineError(f"{self._origin}:{_position(event.start_mark)}: {what}", hint=_HINT)
 
 
 def _position(mark: "yaml.Mark | yaml._yaml.Mark | None") -> str:

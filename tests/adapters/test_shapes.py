@@ -10,11 +10,19 @@ from bandit_runner.adapters import MAB, Policy
 from bandit_runner.errors import UsageError
 from bandit_runner.strategies import create
 
-bandit = pytest.importorskip("river.bandit", reason="river is in the extra dev")
-mab = pytest.importorskip("mabwiser.mab", reason="MABWiser is in the extra dev")
-
 ARMS = ["a", "b", "c", "d"]
 RATES = dict(zip(ARMS, (0.3, 0.5, 0.7, 0.9), strict=True))
+
+
+@pytest.fixture
+def bandit() -> Any:
+    """river's, loaded by the worker that needs it."""
+    return pytest.importorskip("river.bandit", reason="river is in the extra dev")
+
+
+@pytest.fixture
+def mab() -> Any:
+    return pytest.importorskip("mabwiser.mab", reason="MABWiser is in the extra dev")
 
 
 def history(length: int) -> list[tuple[str, int]]:
@@ -27,7 +35,7 @@ def shares(pull: Any, draws: int = 1500) -> dict[str, float]:
     return {arm: counts[arm] / draws for arm in ARMS}
 
 
-def test_v2_pulls_what_rivers_ucb_pulls():
+def test_v2_pulls_what_rivers_ucb_pulls(bandit: Any):
     """river's index is mean + delta sqrt(2 ln t / n), so delta = 1 is UCB1; it breaks ties by chance."""
     ours = Policy(create("v2", arms=4), ARMS)
     theirs = bandit.UCB(delta=1, seed=1)
@@ -44,7 +52,7 @@ def test_v2_pulls_what_rivers_ucb_pulls():
     assert same >= 385
 
 
-def test_v4_pulls_as_often_as_mabwisers_thompson_sampling():
+def test_v4_pulls_as_often_as_mabwisers_thompson_sampling(mab: Any):
     past = history(60)
     ours = MAB(create("v4", arms=4, seed=1), ARMS)
     theirs = mab.MAB(arms=ARMS, learning_policy=mab.LearningPolicy.ThompsonSampling(), seed=2)
@@ -55,7 +63,7 @@ def test_v4_pulls_as_often_as_mabwisers_thompson_sampling():
     assert all(found[arm] == pytest.approx(expected[arm], abs=0.05) for arm in ARMS)
 
 
-def test_v4_pulls_as_often_as_rivers_thompson_sampling():
+def test_v4_pulls_as_often_as_rivers_thompson_sampling(bandit: Any):
     from river import proba
 
     ours = Policy(create("v4", arms=4, seed=1), ARMS)

@@ -4,6 +4,7 @@ The artifact is a stand-in for any plain static Go program: it listens (a tool d
 exactly the system calls of the whole cap, so that each rule the baseline can lead to is there to be reviewed.
 """
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,31 +13,31 @@ import msgspec
 from binsafe import baselines
 from binsafe.model import Report
 from binsafe.policy import Request, derive
+from binsafe.policy.baseline import Baseline
 from binsafe.renderers import render
 from binsafe.syscalls import tables
 
 ROOT = Path(__file__).parents[2] / "profiles" / "rendered"
-EXAMPLES = (
-    ("linux", "flaky_servers", "linux", "x86_64", "json"),
-    ("seccomp", "flaky_servers", "linux", "x86_64", "json"),
-    ("landlock", "flaky_servers", "linux", "x86_64", "json"),
-    ("policy", "flaky_servers", "linux", "x86_64", "json"),
-    ("systemd", "flaky_servers", "linux", "x86_64", "service"),
-    ("systemd", "network_server", "linux", "arm64", "service"),
-    ("bwrap", "cli_tool", "linux", "x86_64", "sh"),
-    ("seatbelt", "flaky_servers", "macos", "arm64", "sb"),
-    ("seatbelt", "cli_tool", "macos", "arm64", "sb"),
-)
-"""Mechanism, baseline, system, processor, and how the file ends."""
+EXAMPLES = {
+    "linux/flaky_servers.json": ("linux", "x86_64"),
+    "seccomp/flaky_servers.json": ("linux", "x86_64"),
+    "landlock/flaky_servers.json": ("linux", "x86_64"),
+    "policy/flaky_servers.json": ("linux", "x86_64"),
+    "systemd/flaky_servers.service": ("linux", "x86_64"),
+    "systemd/network_server.service": ("linux", "arm64"),
+    "bwrap/cli_tool.sh": ("linux", "x86_64"),
+    "seatbelt/flaky_servers.sb": ("macos", "arm64"),
+    "seatbelt/cli_tool.sb": ("macos", "arm64"),
+}
+"""MECHANISM/BASELINE below profiles/rendered -> the artifact's system and processor."""
 
 
-def placeholder(baseline: str, system: str, arch: str) -> Report:
+def placeholder(baseline: Baseline, system: str, arch: str) -> Report:
     """The report of the artifact."""
     known = tables.numbers(arch)
-    groups = baselines.load(baseline).calls
-    calls = sorted({each.object for group in groups for each in group.grants if each.object in known})
+    calls = sorted({each.object for group in baseline.calls for each in group.grants if each.object in known})
     evidence = {"via": "function", "symbol": "net.(*netFD)"}
-    uses = ("connect",) if baseline == "cli_tool" else ("listen", "connect")
+    uses = ("connect",) if baseline.name == "cli_tool" else ("listen", "connect")
     operations = [{"name": name, "evidence": [evidence], "evidence_total": 1} for name in uses]
     piece: dict[str, Any] = {
         "arch": arch,
@@ -56,7 +57,12 @@ def placeholder(baseline: str, system: str, arch: str) -> Report:
     }
     names = {"flaky_servers": "flakyservers", "network_server": "server", "cli_tool": "tool"}
     report = {
-        "artifact": {"name": names[baseline], "path": f"/placeholder/{names[baseline]}", "size": 0, "sha256": "0" * 64},
+        "artifact": {
+            "name": names[baseline.name],
+            "path": f"/placeholder/{names[baseline.name]}",
+            "size": 0,
+            "sha256": "0" * 64,
+        },
         "format": "elf" if system == "linux" else "mach-o",
         "analysed": True,
         "slices": [piece],
@@ -65,16 +71,15 @@ def placeholder(baseline: str, system: str, arch: str) -> Report:
     return msgspec.convert(report, Report)
 
 
-def examples() -> dict[Path, str]:
-    """Path below profiles/rendered -> text."""
-    rendered = {}
-    for mechanism, baseline, system, arch, suffix in EXAMPLES:
-        policy = derive(placeholder(baseline, system, arch), baselines.load(baseline), Request())
-        rendered[Path(mechanism) / f"{baseline}.{suffix}"] = render(policy, mechanism).text
-    return rendered
+@cache
+def example(name: str) -> str:
+    """What stands in the file of that name."""
+    system, arch = EXAMPLES[name]
+    mechanism, baseline = Path(name).parent.name, baselines.load(Path(name).stem)
+    return render(derive(placeholder(baseline, system, arch), baseline, Request()), mechanism).text
 
 
 if __name__ == "__main__":
-    for path, text in examples().items():
-        (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
-        (ROOT / path).write_text(text, encoding="utf-8")
+    for name in EXAMPLES:
+        (ROOT / name).parent.mkdir(parents=True, exist_ok=True)
+        (ROOT / name).write_text(example(name), encoding="utf-8")

@@ -65,13 +65,13 @@ def options(targets: Targets, backend: str, ports: list[int]) -> tuple[list[str]
     if backend == "landlock":
         told |= dict.fromkeys(("shares-network", "shares-files", "shares-processes"), 1)
     granted = ["--backend", backend, "--yes", "--ports", ",".join(f":{port}" for port in ports)]
+    if backend == "landlock":
+        granted += ["--scratch", str(targets.scratch)]  # it has none of its own
     return granted, [f"{name}={value}" for name, value in told.items()]
 
 
 def run(program: Path, targets: Targets, *surfaces: str, backend: Backend, ports: list[int]) -> Ran:
     granted, told = options(targets, backend.name, ports)
-    if backend.name == "landlock":
-        granted += ["--scratch", str(targets.scratch)]  # it has none of its own
     with tempfile.NamedTemporaryFile() as report:
         done = subprocess.run(
             [

@@ -40,8 +40,8 @@ def targets() -> Iterator[Targets]:
             **{name: each.getsockname()[1] for name, each in sockets.items() if each.family != socket.AF_UNIX},
             "own": own,
             "socket": folder / "stream",
-            "abstract": f"stream{os.getpid()}",
-            "datagrams": f"datagrams{os.getpid()}",
+            "abstract": f"stream{folder.name}",
+            "datagrams": f"datagrams{folder.name}",
             "secret": folder / "secret",
             "writable": folder / "writable",
             "drop": folder,
@@ -52,7 +52,7 @@ def targets() -> Iterator[Targets]:
             "other": free_ports(1)[0],
             "is-root": int(os.geteuid() == 0),
         }
-        shared = Path(f"/dev/shm/binsafe-{os.getpid()}")
+        shared = Path(f"/dev/shm/binsafe-{folder.name}")
         shared.write_text("content")
         stack.callback(shared.unlink)
         told["shared"] = f"/{shared.name}"
@@ -92,8 +92,8 @@ def _sockets(folder: Path) -> dict[str, socket.socket]:
     made["udp"].bind(("::", 0))
     made["stream"].bind(str(folder / "stream"))
     (folder / "stream").chmod(0o777)
-    made["abstract"].bind(f"\0stream{os.getpid()}")
-    made["datagrams"].bind(f"\0datagrams{os.getpid()}")
+    made["abstract"].bind(f"\0stream{folder.name}")
+    made["datagrams"].bind(f"\0datagrams{folder.name}")
     for name in ("stream", "abstract"):
         made[name].listen()
     for each in made.values():

@@ -10,12 +10,12 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hostile_program import Backend, Ran, build_hostile, options, run
-from targets import PORTS, free_ports, ports_beside, targets
+from targets import PORTS, Targets, free_ports, ports_beside, targets
 
 DENIALS = {errno.EPERM, errno.EACCES, errno.ENOSYS, errno.ENOENT, errno.ESRCH, errno.EROFS, errno.EINVAL}
 PATHS = {
@@ -88,14 +88,27 @@ def backend(request: pytest.FixtureRequest) -> Backend:
 
 
 @pytest.fixture(scope="module")
-def ran(hostile: Path, backend: Backend) -> Callable[..., Ran]:
+def outside(backend: Backend) -> Iterator[Targets]:
+    """What all runs with a backend try to reach."""
+    del backend  # made anew for each
+    with targets() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def ports(outside: Targets) -> list[int]:
+    """What they are granted: always the same, so that the program is analysed once, and its policy remembered."""
+    return ports_beside(outside)
+
+
+@pytest.fixture(scope="module")
+def ran(hostile: Path, backend: Backend, outside: Targets, ports: list[int]) -> Callable[..., Ran]:
     """Return a function that runs surfaces, once for all tests."""
     done: dict[tuple[str, ...], Ran] = {}
 
     def get(*surfaces: str) -> Ran:
         if surfaces not in done:
-            with targets() as outside:
-                done[surfaces] = run(hostile, outside, *surfaces, backend=backend, ports=ports_beside(outside))
+            done[surfaces] = run(hostile, outside, *surfaces, backend=backend, ports=ports)
         return done[surfaces]
 
     return get
@@ -166,20 +179,20 @@ def test_none_of_it_passes_for_what_ordinary_programs_do(ran: Callable[..., Ran]
     assert quiet <= USUAL
 
 
-def test_thirty_of_thirty_ports_answer_an_unchanged_client(hostile: Path, backend: Backend):
-    with targets() as outside:
-        ports = ports_beside(outside)
-        granted, told = options(outside, backend.name, ports)
-        command = [*backend.binsafe, "run", *granted, str(hostile), *told, "network", "kernel", "required", "stay"]
-        with subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        ) as own:
-            try:
-                assert any(b"served_on_all_ports" in line for line in own.stdout)
-                assert [_answer(port) for port in ports[:PORTS]] == [b"okok"] * PORTS
-            finally:
-                own.send_signal(signal.SIGTERM)
-                own.wait(20)
+def test_thirty_of_thirty_ports_answer_an_unchanged_client(
+    hostile: Path, backend: Backend, outside: Targets, ports: list[int]
+):
+    granted, told = options(outside, backend.name, ports)
+    command = [*backend.binsafe, "run", *granted, str(hostile), *told, "network", "kernel", "required", "stay"]
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd="/"
+    ) as own:
+        try:
+            assert any(b"served_on_all_ports" in line for line in own.stdout)
+            assert [_answer(port) for port in ports[:PORTS]] == [b"okok"] * PORTS
+        finally:
+            own.send_signal(signal.SIGTERM)
+            own.wait(20)
 
 
 def _answer(port: int) -> bytes:
