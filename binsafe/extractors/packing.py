@@ -48,6 +48,8 @@ def packed(slice_: Slice, *, is_managed: bool) -> Iterator[Evidence]:
             yield _at(section.address, section.name, f"a section of {packer}")
     if not slice_.sections and slice_.format == "elf" and _UPX_MAGIC in bytes(slice_.data[:_UPX_WITHIN]):
         yield _at(slice_.entry, "UPX!", "the mark of UPX, and no sections")
+    if slice_.traits.get("encrypted"):
+        yield Evidence(via="layout", detail="the system decrypts its code when it loads it")
     if slice_.format == "elf":
         yield from _carried(slice_)
     home = _home(slice_)

@@ -160,7 +160,7 @@ def _traits(head: mh.Header, found: mc.Commands, imports: tuple[Import, ...]) ->
         "pie": bool(head.flags & _PIE) or head.file_type in {mh.DYLIB, mh.BUNDLE},
         "allow_stack_execution": bool(head.flags & _ALLOW_STACK_EXECUTION),
         "no_heap_execution": bool(head.flags & _NO_HEAP_EXECUTION),
-        "encrypted": found.encrypted,
+        "encrypted": found.encrypted or any(segment.encrypted for segment in found.segments),
         "restrict": any(segment.name == "__RESTRICT" for segment in found.segments),
         "rwx_segment": any(segment.protection & both == both for segment in found.segments),
         **import_traits(imports),

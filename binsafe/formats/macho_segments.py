@@ -13,6 +13,7 @@ from binsafe.limits import MAX_SECTIONS
 
 SEGMENT, SEGMENT_64 = 0x1, 0x19
 SECTION_TYPE = 0xFF
+_PROTECTED = 0x8
 _ZEROFILL = (0x1, 0xC, 0x12)
 """Section types without stored bytes: zero-fill, gigabyte zero-fill, thread-local zero-fill."""
 
@@ -27,6 +28,8 @@ class MachSegment(msgspec.Struct, frozen=True, kw_only=True):
     file_size: int
     max_protection: int
     protection: int
+    encrypted: bool
+    """``SG_PROTECTED_VERSION_1``: the kernel decrypts its pages, but for the first ones."""
 
 
 class MachSection(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,7 +53,7 @@ def read_segment(head: Header, command: Command, file: Reader) -> tuple[MachSegm
     """
     wide = command.kind == SEGMENT_64
     layout, size = ("16sQQQQiiII", 64) if wide else ("16sIIIIiiII", 48)
-    name, address, memory_size, offset, file_size, max_protection, protection, count, _ = command.reader.unpack(
+    name, address, memory_size, offset, file_size, max_protection, protection, count, flags = command.reader.unpack(
         layout, 8, "a segment"
     )
     if wide != (head.bits == 64):
@@ -65,6 +68,7 @@ def read_segment(head: Header, command: Command, file: Reader) -> tuple[MachSegm
         file_size=file_size,
         max_protection=max_protection,
         protection=protection,
+        encrypted=bool(flags & _PROTECTED),
     )
     if file_size:
         file.range(offset, file_size, f"segment {segment.name}")

@@ -82,7 +82,7 @@ def _load_others() -> None:
 
 
 def _load_signatures() -> None:
-    from binsafe.signatures import anchors, certificates, cms, signers, timestamps
+    from binsafe.signatures import anchors, certificates, cms, signers, tickets, timestamps
 
     anchors.pinned()
 

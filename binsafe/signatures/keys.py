@@ -16,6 +16,8 @@ _HASHES: Final = {
     "sha384": hashes.SHA384(),
     "sha512": hashes.SHA512(),
 }
+_ECDSA: Final = {digest: ec.ECDSA(algorithm) for digest, algorithm in _HASHES.items()}
+"""Made here, because the first one loads modules: a confined parser can load none."""
 UNREADABLE: Final = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.InvalidVersion)
 """What cryptography raises for a certificate that it cannot read."""
 
@@ -67,7 +69,7 @@ def _made(
             case rsa.RSAPublicKey(), padding.PKCS1v15() | padding.PSS():
                 key.verify(signature, data, kind, algorithm)
             case ec.EllipticCurvePublicKey(), _:
-                key.verify(signature, data, ec.ECDSA(algorithm))
+                key.verify(signature, data, _ECDSA[algorithm.name])
             case _:
                 raise UnsupportedAlgorithm("neither RSA nor ECDSA")
     except InvalidSignature:

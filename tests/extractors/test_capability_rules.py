@@ -123,6 +123,12 @@ def test_sections_that_only_packers_make(name: str):
     assert found(code(b"\x90" * 64, name=name))["packed"].evidence[0].symbol == name
 
 
+def test_code_that_the_system_decrypts_is_packed():
+    program = code(b"\x90" * 64, format="mach-o")
+    assert "packed" not in found(program)
+    assert "packed" in found(msgspec.structs.replace(program, traits={"encrypted": True}))
+
+
 def test_code_without_any_order_is_packed_and_ordinary_code_is_not():
     noise = random.Random(1).randbytes(64 * 1024)
     assert severities(code(noise))["capability-packed"] is Severity.MEDIUM

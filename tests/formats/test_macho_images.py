@@ -148,6 +148,14 @@ def test_one_slice_and_bytes_that_belong_to_none():
     assert [problem.split(":")[0] for problem in image.problems] == ["appended-data"]
 
 
+def test_code_that_the_system_decrypts():
+    """By the App Store's command, or by the flag that Apple's own programs once had and malware has borrowed."""
+    command = struct.pack("<6I", 0x2C, 24, 0x800, 0x100, 1, 0)
+    plain, stored = build.macho(), build.macho(extra=command, extra_count=1)
+    flagged = bent(SEGMENT, 68, "<I", 0x8, number=1)
+    assert [only_slice(data).traits["encrypted"] for data in (plain, stored, flagged)] == [False, True, True]
+
+
 def test_the_entry_is_counted_from_the_header_whatever_its_segment_is_called():
     data = build.macho()
     for number, name in ((1, b"__CODE"), (2, b"__TEXT")):  # what is called so now lies elsewhere

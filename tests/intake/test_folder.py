@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -98,18 +99,29 @@ def test_bundle_without_a_program_is_not_analysed(tmp_path: Path):
     assert (report.format, report.analysed, report.verdict.level) == ("bundle", False, "unknown")
 
 
-def test_command_line_takes_a_bundle(tmp_path: Path):
-    """Both ways: an untouched one, and one with a file more."""
-    sys.path.insert(0, str(Path(__file__).parents[1] / "signatures"))
-    try:
-        from built_bundle import Application, Link
-    finally:
-        sys.path.pop(0)
-    root = tmp_path / "App.app"
-    for path, content in Application().build().items():
+@pytest.fixture
+def builders(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What builds signed bundles can be imported."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "signatures")
+
+
+def written(contents: Mapping[str, object], root: Path) -> Path:
+    """A bundle that was built in memory as a folder."""
+    from built_bundle import Link
+
+    for path, content in contents.items():
         place = root / path
         place.parent.mkdir(parents=True, exist_ok=True)
         place.symlink_to(content.target) if isinstance(content, Link) else place.write_bytes(content)
+    return root
+
+
+@pytest.mark.usefixtures("builders")
+def test_command_line_takes_a_bundle(tmp_path: Path):
+    """Both ways: an untouched one, and one with a file more."""
+    from built_bundle import Application
+
+    root = written(Application().build(), tmp_path / "App.app")
     report = inspected(root, 0)
     assert (report["format"], report["findings"], len(report["members"])) == ("bundle", [], 3)
     assert report["artifact"]["sha256"] == inspected(root, 0)["artifact"]["sha256"]
@@ -119,6 +131,22 @@ def test_command_line_takes_a_bundle(tmp_path: Path):
     assert "evil.dylib" in finding["detail"]
     os.mkfifo(root / "Contents" / "fifo")
     assert "fifo" in inspected(root, 0)["findings"][0]["detail"]
+
+
+@pytest.mark.usefixtures("builders")
+def test_all_that_signatures_take_is_there_for_a_confined_parser(tmp_path: Path):
+    """RSA and ECDSA, a time stamp, a notarization ticket: modules cannot be loaded when they are met."""
+    from built_bundle import Application
+    from notarized import Ticket
+    from signed_cms import Signing
+    from signed_macho import Directory, Recipe
+
+    signed = Application(recipe=Recipe(directories=(Directory(flags=0),), cms=Signing(marker=None))).build()
+    report = inspected(written(signed | {"Contents/CodeResources": Ticket()("00" * 20)}, tmp_path / "App.app"), 0)
+    assert report["analysed"]
+    part = report["members"][0]["report"]
+    assert (part["slices"][0]["signature"]["kind"], part["slices"][0]["signature"]["status"]) == ("other", "unknown")
+    assert "notarization-ticket" in [finding["id"] for finding in part["findings"]]
 
 
 def inspected(path: Path, status: int) -> dict[str, object]:
