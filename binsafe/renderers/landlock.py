@@ -15,7 +15,7 @@ from binsafe.errors import CannotExpress
 from binsafe.kernel.rights import ABI_RIGHTS, FILE_RIGHTS, LATEST, AbiRights, Fs, Net, Scope
 from binsafe.model import Gap, Policy
 from binsafe.policy.objects import ARTIFACT, LIBRARY, LOADER
-from binsafe.renderers.profile import Profile
+from binsafe.renderers.profile import Profile, widened
 
 _READ = Fs.READ_FILE | Fs.READ_DIR
 _WRITE = _READ | Fs.WRITE_FILE | Fs.TRUNCATE | Fs.REFER | Fs.REMOVE_FILE | Fs.REMOVE_DIR | Fs.MAKE_REG | Fs.MAKE_DIR
@@ -124,10 +124,11 @@ def render(policy: Policy, *, binary: str | None = None, allow_partial: bool = F
 
     Raises:
         CannotExpress: the policy grants connections: Landlock knows ports and no hosts, so granting one would open that
-            port on every host (unless ``allow_partial``: then they stay denied and are listed).
+            port on every host (unless ``allow_partial``: then they stay denied and are listed); or a path that may only
+            be read lies in a folder that may be written (unless, as before: then it may be written, too).
     """
     del binary  # no path is part of it
-    gaps = [*_GAPS]
+    gaps = [*_GAPS, *widened(policy, "landlock", allow_partial=allow_partial)]
     for grant in policy.of("connect"):
         if not allow_partial:
             raise CannotExpress(f"Landlock cannot name the host of {grant.object}", hint=_CONNECT_HINT)

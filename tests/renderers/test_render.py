@@ -64,3 +64,21 @@ def test_a_program_that_was_not_inspected_is_refused_or_a_gap():
     assert len(profile.gaps) == 1
     assert json.loads(profile.text)["gaps"][0]["id"] == profile.gaps[0].id
     assert list(linux.gaps(policy)) == list(profile.gaps)
+
+
+@pytest.mark.parametrize("mechanism", ["landlock", "seatbelt"])
+def test_what_may_only_be_read_below_what_may_be_written_is_refused_or_a_gap(mechanism: str):
+    """Both only ever add rights."""
+    system = "macos" if mechanism == "seatbelt" else "linux"
+    beside = (
+        grant("read", "/data"),
+        grant("read", "/datas/a"),
+        grant("write", "/data"),
+        grant("read", "/data/x", "library"),
+    )
+    assert not any("read-only" in gap.id for gap in render(make_policy(*beside, system=system), mechanism).gaps)
+    policy = make_policy(*beside, grant("read", "/data/kept"), system=system)
+    with pytest.raises(CannotExpress, match="/data/kept lies in /data"):
+        render(policy, mechanism)
+    (gap,) = [gap for gap in render(policy, mechanism, allow_partial=True).gaps if "read-only" in gap.id]
+    assert "/data/kept" in gap.reason

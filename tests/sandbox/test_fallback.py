@@ -147,6 +147,17 @@ def test_what_runs_with_other_files_is_refused(probe: Path, change: dict):
             launch(order, backend="landlock")
 
 
+def test_a_folder_that_may_only_be_read_is_refused_below_one_that_may_be_written(probe: Path, tmp_path: Path):
+    """Landlock would let it be written, which no mount prevents here."""
+    (tmp_path / "kept").mkdir()
+    kinds = {"write": tmp_path, "read": tmp_path / "kept"}
+    grants = tuple(Grant(kind=kind, object=str(path), reason="test") for kind, path in kinds.items())
+    with Snapshot.take(Found("probe", probe)) as snapshot:
+        order = Order(policy=widest_policy(snapshot, grants=grants), program=snapshot.descriptor, on_violation=print)
+        with pytest.raises(NotEnforceable, match="only a mount takes that back"):
+            launch(order, backend="landlock")
+
+
 def test_a_grant_that_cannot_be_given_is_refused_or_told(probe: Path):
     grant = Grant(kind="write", object="/var/cache/x", access="scratch", reason="test")
     told = []

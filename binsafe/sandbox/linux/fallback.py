@@ -16,6 +16,7 @@ from binsafe.errors import BinsafeError, NotEnforceable
 from binsafe.kernel.rights import ABI_RIGHTS, FILE_RIGHTS, LATEST, Fs
 from binsafe.model import Gap, Policy
 from binsafe.renderers import landlock, linux, narrowing, seccomp, unshared
+from binsafe.renderers.profile import writable_all_the_same
 from binsafe.sandbox.backends import Enforcement, Order
 from binsafe.sandbox.linux.alone import ALONE
 from binsafe.sandbox.linux.backend import native_arch
@@ -96,6 +97,7 @@ class Landlock:
         """
         arch, abi = native_arch(), _landlock_abi()
         _refuse_dynamic(order.policy)
+        _refuse_widened(order.policy)
         destinations = pin(order.policy.of("connect"))
         for gap in _not_given(order.policy, destinations):
             if order.accept_gap is None:
@@ -170,6 +172,14 @@ def _refuse_dynamic(policy: Policy) -> None:
             f"{policy.artifact.name} runs together with other files, of which there can be no private copies "
             "without a mount namespace",
             hint="link it statically, or allow unprivileged user namespaces: binsafe doctor says how",
+        )
+
+
+def _refuse_widened(policy: Policy) -> None:
+    for path, folder in writable_all_the_same(policy):
+        raise NotEnforceable(
+            f"{path} may only be read and lies in {folder}, which may be written: only a mount takes that back",
+            hint="grant the folders beside it to be written, or allow unprivileged user namespaces: binsafe doctor",
         )
 
 
