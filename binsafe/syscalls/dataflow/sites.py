@@ -56,15 +56,18 @@ def find(program: Program) -> Iterator[Place | Gap]:
             elif place.instruction.mnemonic == program.machine.site:
                 yield place
     yield from _beside(program)
-    yield from (Gap(address, "it makes calls of another architecture") for address in sorted(_foreign(program)))
+    for scan, reason in (
+        (program.machine.find_foreign, "it makes calls of another architecture"),
+        (program.machine.changed_returns, "it changes the address to which it returns"),
+    ):
+        found = {at for code in pieces(program.code.ranges) for at in scan(code)}
+        yield from (Gap(address, reason) for address in sorted(found) if _is_code(program, address))
 
 
-def _foreign(program: Program) -> Iterator[int]:
-    """Where calls are made whose numbers mean something else."""
-    for address in {at for code in pieces(program.code.ranges) for at in program.machine.find_foreign(code)}:
-        place = program.place(address) if program.is_start(address) else None  # mostly it is chance
-        if place is not None and is_plausible(program, place):
-            yield address
+def _is_code(program: Program, address: int) -> bool:
+    """Whether an instruction starts at an address beyond doubt: what bytes look like is mostly chance."""
+    place = program.place(address) if program.is_start(address) else None
+    return place is not None and is_plausible(program, place)
 
 
 def _hidden(program: Program, address: int) -> Iterator[Gap]:

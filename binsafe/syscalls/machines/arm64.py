@@ -53,6 +53,11 @@ class Arm64:
         """None: a program for 64 bits has no way to the calls for 32."""
         return iter(())
 
+    @staticmethod
+    def changed_returns(code: CodeRange) -> Iterator[int]:  # noqa: ARG004 - see below
+        """None: a register holds the address, and who changes it is seen to take it."""
+        return iter(())
+
     calls = staticmethod(scans.calls)
     jumps = staticmethod(scans.jumps)
 

@@ -198,6 +198,9 @@ class Machine(Protocol):
     def find_foreign(self, code: CodeRange) -> Iterator[int]:
         """The same for the instruction that makes system calls of another architecture."""
 
+    def changed_returns(self, code: CodeRange) -> Iterator[int]:
+        """Where a constant may be added to the address to which the next instruction returns."""
+
     def calls(self, code: CodeRange) -> Edges:
         """All direct calls of a range, wherever they lead."""
 

@@ -11,6 +11,7 @@ from binsafe.syscalls.machines import x86_64_branches as branches
 from binsafe.syscalls.machines import x86_64_execution as execution
 from binsafe.syscalls.machines import x86_64_frames as frames
 from binsafe.syscalls.machines import x86_64_scans as scans
+from binsafe.syscalls.machines import x86_64_sums as sums
 from binsafe.syscalls.machines import x86_64_tables as tables
 from binsafe.syscalls.machines import x86_64_values as values
 
@@ -50,6 +51,7 @@ class X86_64:  # noqa: N801 - the processor's own name
 
     find_sites = staticmethod(scans.find_sites)
     find_foreign = staticmethod(scans.find_foreign)
+    changed_returns = staticmethod(sums.changed_returns)
     calls = staticmethod(scans.calls)
     jumps = staticmethod(scans.jumps)
     short_jumps = staticmethod(scans.short_jumps)

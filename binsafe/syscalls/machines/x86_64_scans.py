@@ -6,6 +6,7 @@ really starts there. Encodings: Intel SDM volume 2.
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import chain
 
 import numpy as np
 
@@ -23,12 +24,13 @@ from binsafe.syscalls.machines.machine import (
     References,
     joined,
 )
+from binsafe.syscalls.machines.x86_64_sums import sums
 
 PREFIXES = frozenset((0x26, 0x2E, 0x36, 0x3E, *range(0x40, 0x50), 0x64, 0x65, 0x66, 0x67, 0xF2, 0xF3))
 _SYSCALL = b"\x0f\x05"
-_INT_80 = b"\xcd\x80"
+_INT_80, _SYSENTER = b"\xcd\x80", b"\x0f\x34"
 _MOST_PREFIXES = 13
-"""Before ``syscall``, to which none means anything (SDM volume 2, 2.1.1): an instruction has up to 15 bytes."""
+"""To what enters the kernel none means anything (SDM volume 2, 2.1.1): an instruction has up to 15 bytes."""
 _SHORT_JUMP = re.compile(rb"[\x70-\x7f\xe0-\xe3\xeb](?=.)", re.DOTALL)
 _SHORT_JUMPS = bytes(byte == 0xEB or byte & 0xF0 == 0x70 or byte & 0xFC == 0xE0 for byte in range(256))
 _RIP_RELATIVE = bytes(byte & 0xC7 == 0x05 for byte in range(256))
@@ -49,17 +51,12 @@ F6 and F7 have one only as ``test``.
 
 def find_sites(code: CodeRange) -> Iterator[int]:
     """``0f 05`` and the prefixes before it."""
-    data = code.data
-    for at in _pairs(code, *_SYSCALL).tolist():
-        start = at
-        while start > max(at - _MOST_PREFIXES, 0) and data[start - 1] in PREFIXES:
-            start -= 1
-        yield from range(code.address + start, code.address + at + 1)
+    return _prefixed(code, _pairs(code, *_SYSCALL))
 
 
 def find_foreign(code: CodeRange) -> Iterator[int]:
-    """``int 0x80``, which makes those of i386 from whatever code (``arch/x86/entry/entry_64_compat.S``)."""
-    return (code.address + at for at in _pairs(code, *_INT_80).tolist())
+    """``int 0x80`` and ``sysenter``, which make those of i386 from whatever code (``entry_64_compat.S``)."""
+    return chain.from_iterable(_prefixed(code, _pairs(code, *each)) for each in (_INT_80, _SYSENTER))
 
 
 def calls(code: CodeRange) -> Edges:
@@ -108,8 +105,6 @@ def references(code: CodeRange) -> References:
     data = code.array()
     at = _among(code.data, _RIP_RELATIVE)
     at = at[(at > 0) & (at <= len(data) - 5)]
-    if not len(at):
-        return References(at, at, at.astype(np.int8))
     opcode, register, before = data[at - 1], data[at] >> 3 & 7, data[np.maximum(at - 2, 0)]
     group = (opcode & 0xFE == 0xF6) & (register < 2)
     behind = np.where(before == 0x0F, _IMMEDIATE_0F[opcode], _IMMEDIATE[opcode] + group * (1 + 3 * (opcode & 1)))
@@ -123,12 +118,23 @@ def references(code: CodeRange) -> References:
     uses[opcode == 0x8D] = TAKEN
     prefixed = (opcode == 0x8D) & (at > 1) & (before & 0xF0 == 0x40)
     sources, targets = code.address + at - 1 - prefixed, code.address + at + 5 + behind + displacements[at + 1]
-    far = large_model.references(code, Edges(sources[prefixed], targets[prefixed]))
+    leas = Edges(sources[prefixed], targets[prefixed])
+    taken = joined(large_model.references(code, leas), sums(code, leas))
     return References(
-        np.concatenate([sources, far.sources]),
-        np.concatenate([targets, far.targets]),
-        np.append(uses, np.full(len(far.sources), TAKEN, np.int8)),
+        np.concatenate([sources, taken.sources]),
+        np.concatenate([targets, taken.targets]),
+        np.append(uses, np.full(len(taken.sources), TAKEN, np.int8)),
     )
+
+
+def _prefixed(code: CodeRange, opcodes: Addresses) -> Iterator[int]:
+    """Where instructions may begin that have their opcode at these offsets."""
+    data = code.data
+    for at in opcodes.tolist():
+        start = at
+        while start > max(at - _MOST_PREFIXES, 0) and data[start - 1] in PREFIXES:
+            start -= 1
+        yield from range(code.address + start, code.address + at + 1)
 
 
 def _pairs(code: CodeRange, first: int, second: int) -> Addresses:

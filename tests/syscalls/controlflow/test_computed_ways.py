@@ -110,6 +110,52 @@ def test_a_label_that_is_jumped_to_through_a_register_alone_is_followed(tmp_path
     assert found.complete
 
 
+@pytest.mark.parametrize(
+    "adding",
+    [
+        "lea 1f(%rip),%rbx; add $(2f - 1f),%rbx",
+        "lea end(%rip),%rbx; sub $(end - 2f),%rbx",
+        "lea 2f - 1(%rip),%r11; inc %r11; mov %r11,%rbx",
+        "lea 2f + 1(%rip),%rbx; dec %rbx",
+        "lea 1f(%rip),%rcx; lea (2f - 1f)(%rcx),%rbx",
+        "lea _start(%rip),%rcx; nop; lea 300(%rcx),%rbx; .set far, 300",
+        "call 3f; 3: pop %r9; add $(2f - 3b),%r9; mov %r9,%rbx",
+    ],
+    ids=["add", "sub", "inc", "dec", "lea", "far", "own address"],
+)
+def test_an_address_that_code_computes_from_another_one(adding: str, tmp_path: Path):
+    fill = ".skip 300 - (. - _start),0x90;" if "far" in adding else ""
+    text = f"mov $163,%eax; {adding}; jmp *%rbx; 1: mov $39,%eax; {fill} 2: syscall; hlt; end: nop"
+    found = calls(bare(tmp_path, text, "-s"))
+    assert not found.complete or "acct" in found.required
+
+
+def test_a_wrapper_whose_address_is_a_sum_is_called_by_who_knows(tmp_path: Path):
+    text = (
+        "mov $163,%edi; call w; lea _start(%rip),%rbx; add $(w - _start),%rbx; mov $167,%edi; call *%rbx; hlt; "
+        ".p2align 4; w: mov %rdi,%rax; syscall; ret"
+    )
+    assert not calls(bare(tmp_path, text)).complete
+
+
+def test_a_constant_that_is_added_to_something_else_leads_nowhere(tmp_path: Path):
+    text = "lea 1f(%rip),%rbx; add $(2f - 1f),%rcx; 1: mov $39,%eax; 2: syscall; hlt"
+    assert calls(bare(tmp_path, text)).complete
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mov $163,%ebx; call f; mov $39,%ebx; mov %ebx,%eax; syscall; hlt; .p2align 4; f: addq $5,(%rsp); ret",
+        "mov $163,%eax; lea 1f(%rip),%rbx; push %rbx; subq $(1f - 2f),(%rsp); ret; mov $39,%eax; 2: syscall; hlt; 1:",
+    ],
+    ids=["callee", "pushed"],
+)
+def test_who_changes_a_return_address_is_reported(text: str, tmp_path: Path):
+    reasons = [gap.reason for gap in calls(bare(tmp_path, text)).unresolved]
+    assert reasons == ["it changes the address to which it returns"]
+
+
 def test_nothing_goes_on_behind_a_far_return(tmp_path: Path):
     text = "push $163; mov %cs,%ecx; push %rcx; lea 1f(%rip),%rdx; push %rdx; mov $39,%eax; lretq; 1: syscall; hlt"
     assert not calls(bare(tmp_path, text)).complete

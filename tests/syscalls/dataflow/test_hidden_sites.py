@@ -62,9 +62,11 @@ def test_a_site_in_the_middle_of_an_instruction_that_nothing_leads_to_is_none(tm
     ("text", "reason"),
     [
         ("mov $51,%eax; int $0x80", "it makes calls of another architecture"),
+        ("mov $51,%eax; .byte 0x48; int $0x80", "it makes calls of another architecture"),
+        ("mov $51,%eax; sysenter", "it makes calls of another architecture"),
         ("mov $0x400000a3,%eax; syscall", "the number is one of the x32 ABI"),
     ],
-    ids=["i386", "x32"],
+    ids=["i386", "i386 behind a prefix", "i386 by sysenter", "x32"],
 )
 def test_calls_by_numbers_of_another_abi_are_reported(text: str, reason: str, tmp_path: Path):
     found = calls(bare(tmp_path, f"{text}; {_EXIT}"))

@@ -11,7 +11,7 @@ from binsafe.syscalls.machines.x86_64 import X86_64
 
 START = 0x1000
 MACHINE = X86_64()
-FREQUENT = b"\x0f\x05\xcd\x80\x84\xb6\xe8\xe9\xeb\x74\xe2\xe5\x66\x48\x00\xff"
+FREQUENT = b"\x0f\x05\x34\xcd\x80\x84\xb6\xe8\xe9\xeb\x74\xe2\xe5\x66\x48\x00\xff"
 
 
 def codes() -> list[bytes]:
@@ -53,18 +53,21 @@ def test_short_jumps(code: bytes):
     assert pairs(MACHINE.short_jumps(CodeRange(START, memoryview(code)))) == expected
 
 
+def entering(code: bytes, opcode: bytes) -> Iterator[int]:
+    """Where an instruction may begin that has this opcode, whatever prefixes stand before it."""
+    for at in (at for at in range(len(code)) if code[at : at + 2] == opcode):
+        start = at
+        while start and code[start - 1] in b"\x66\x48" and at - start < 13:
+            start -= 1
+        yield from range(START + start, START + at + 1)
+
+
 @pytest.mark.parametrize("code", codes(), ids=len)
 def test_system_calls_of_other_architectures(code: bytes):
     found = list(MACHINE.find_foreign(CodeRange(START, memoryview(code))))
-    assert found == [START + at for at in range(len(code)) if code[at : at + 2] == b"\xcd\x80"]
+    assert found == [*entering(code, b"\xcd\x80"), *entering(code, b"\x0f\x34")]
 
 
 @pytest.mark.parametrize("code", codes(), ids=len)
 def test_system_calls_and_the_prefixes_before_them(code: bytes):
-    expected = []
-    for at in (at for at in range(len(code)) if code[at : at + 2] == b"\x0f\x05"):
-        start = at
-        while start and code[start - 1] in b"\x66\x48" and at - start < 13:
-            start -= 1
-        expected += range(START + start, START + at + 1)
-    assert list(MACHINE.find_sites(CodeRange(START, memoryview(code)))) == expected
+    assert list(MACHINE.find_sites(CodeRange(START, memoryview(code)))) == [*entering(code, b"\x0f\x05")]
