@@ -100,6 +100,7 @@ def _relocated(slice_: Slice, linking: Linking) -> Columns:
     symbolic = _kind(slice_, linking, _ABSOLUTE, _SLOT, _COPY) & (table.symbols > 0)
     symbolic &= table.symbols < len(linking.symbols)
     plain = _kind(slice_, linking, _RELATIVE, _INDIRECT)
+    plain |= _kind(slice_, linking, _ABSOLUTE, _SLOT) & (table.symbols == 0)  # of this file itself
     chosen = symbolic | plain
     return (
         table.addresses[chosen],

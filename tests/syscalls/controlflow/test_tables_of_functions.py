@@ -3,10 +3,13 @@
 Nothing but relocations and addresses in code is left of the tables when a library is stripped.
 """
 
+import struct
 from pathlib import Path
 
 import pytest
 from compiled import build, calls, library, needs_compiler
+
+from binsafe.formats import parse
 
 pytestmark = needs_compiler
 
@@ -81,3 +84,20 @@ def test_the_medium_model_counts_so_where_data_are_large(tmp_path: Path):
     __asm__(".globl entry\\nentry: lea _GLOBAL_OFFSET_TABLE_(%rip), %r9; movabs $table@GOTOFF, %rax\\n"
             "add %r9, %rax; movslq %edi, %rdi; jmp *(%rax, %rdi, 8)"); """
     assert found(tmp_path, source) >= ALL
+
+
+def test_a_pointer_that_is_relocated_by_the_symbol_of_no_name(tmp_path: Path):
+    """What the loader adds there is the file's own base: ``R_X86_64_64`` and symbol 0 are ``R_X86_64_RELATIVE``."""
+    library(tmp_path, "tables", FUNCTIONS + FROM_THE_MIDDLE, "-s", "-fvisibility=hidden")
+    path = tmp_path / "libtables.so"
+    relative, absolute = struct.pack("<Q", 8), struct.pack("<Q", 1)
+    data = path.read_bytes()
+    section = parse(memoryview(data)).slices[0].section(".rela.dyn")
+    assert section is not None
+    entries = bytearray(data[section.offset : section.offset + section.size])
+    for at in range(8, len(entries), 24):
+        if entries[at : at + 8] == relative:
+            entries[at : at + 8] = absolute
+    path.write_bytes(data[: section.offset] + entries + data[section.offset + section.size :])
+    program = build(tmp_path, "program", "void entry(int); int main(int n) { entry(n); }", "-ltables")
+    assert set(calls(program).required) >= ALL
