@@ -35,6 +35,8 @@ class Pointers(NamedTuple):
     """Whether the slot is an entry of the global offset table, which stands for itself and not for a table."""
     resolvers: Addresses
     """Functions that the loader calls to learn an address (``IRELATIVE``)."""
+    relocated: bool
+    """Whether relocations tell of all of them: elsewhere words are taken for some."""
 
     def at(self, slot: int) -> int | None:
         """The address that a slot holds; None where it holds none that is known."""
@@ -46,7 +48,7 @@ class Pointers(NamedTuple):
         """Those that stand elsewhere."""
         kept = ~among(self.slots, slots)
         columns = (self.slots[kept], self.targets[kept], self.symbols[kept], self.single[kept])
-        return Pointers(*columns, self.resolvers)
+        return Pointers(*columns, self.resolvers, self.relocated)
 
     def to(self, target: int) -> list[int]:
         """The slots that hold an address."""
@@ -84,6 +86,7 @@ def _all(slice_: Slice, code: Code, linking: Linking | None) -> Pointers:
         symbols[first],
         single[first].astype(np.bool_) | _in_table(slice_, slots[first]),
         _NOTHING if linking is None else _resolvers(slice_, linking),
+        position_independent,
     )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from binsafe.formats.structure import find_all
 from binsafe.syscalls.controlflow import pages, registers
 from binsafe.syscalls.controlflow.naming import Functions, Naming
 from binsafe.syscalls.controlflow.places import Place
@@ -18,6 +19,10 @@ from binsafe.syscalls.machines.machine import MAYBE_TAKEN, TAKEN
 
 if TYPE_CHECKING:
     from binsafe.syscalls.controlflow.program import Program
+
+_WORD = 8
+_SEARCHED_BYTES = 1 << 12
+"""Bytes that are searched while one instruction is decoded."""
 
 
 class Taken:
@@ -38,10 +43,24 @@ class Taken:
         """The pointers and instructions that take an address."""
         program = self._program
         yield from (slot for slot in program.pointers.to(address) if not program.slots.only_called(slot))
+        yield from self.at_odd_places(address)
         yield from self.by_code(address)
         yield from (at for at in self.naming_absolutely(address) if self._names(at, address))
         bases, functions = program.distant
         yield from bases[functions == address].tolist()
+
+    def at_odd_places(self, address: int) -> Iterator[int]:
+        """Where memory holds an address and no relocation says so, but for aligned words: in packed structures.
+
+        Go's compiler has no such structures.
+        """
+        program = self._program
+        fixed = program.go is None and not program.pointers.relocated
+        for segment in program.slice.segments if fixed else ():
+            program.decoder.spend(segment.file_size // _SEARCHED_BYTES)
+            data = program.slice.data[segment.offset : segment.offset + segment.file_size]
+            found = (segment.address + at for at in find_all(data, address.to_bytes(_WORD, "little")))
+            yield from (at for at in found if at % _WORD)
 
     def by_code(self, address: int) -> Iterator[int]:
         """The instructions that compute an address for more than calls and jumps in the same function."""

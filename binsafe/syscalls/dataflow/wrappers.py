@@ -141,7 +141,8 @@ class _Walk:
             # what nothing leads to may be reached through a table that could not be read
             unseen = read is None or at not in region.pads
             computed = region.indirect_jumps if unseen and self._is_first(region, _ALL, query) else ()
-            if not entries and not region.indirect_jumps:
+            stored = any(self.program.taken.at_odd_places(query.place.address))
+            if stored or (not entries and not region.indirect_jumps):
                 self.gap(query.place.address, _UNLED)
         self.program.decoder.spend(STEP_COST * max(1, len(inner) + len(computed) + len(entries)))
         for index in (*inner, *computed):

@@ -173,6 +173,14 @@ def test_a_function_in_a_table_beside_the_code_is_called_by_who_knows(option: st
     assert "the number is a parameter of a function whose address is taken" in reasons
 
 
+def test_a_function_that_nothing_starts_is_not_taken_for_a_case_of_the_switch_before_it(tmp_path: Path):
+    """Its address is in a packed structure alone, and no table of functions is left of a program without symbols."""
+    packed = TABLE.replace("; .text", "; .byte 1; kept: .quad f; .text")
+    cases = "first: nop; second: mov $163,%edi; call *kept(%rip); hlt; f: mov %edi,%eax; syscall; ret"
+    text = f"mov $39,%edi; {JUMP}; {cases}"
+    assert not calls(bare(tmp_path, f"{text}; {packed}", "-s")).complete
+
+
 @pytest.mark.parametrize("at", [0, 8, 16])
 def test_a_number_that_a_function_may_change_through_its_address_is_not_known(at: int, tmp_path: Path):
     """``long n = getpid; set(&n); syscall(n);``, the same with a number elsewhere in a structure."""

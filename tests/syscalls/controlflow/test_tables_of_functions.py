@@ -7,7 +7,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from compiled import build, calls, library, needs_compiler
+from compiled import build, calls, freestanding, library, needs_compiler
 
 from binsafe.formats import parse
 
@@ -101,3 +101,19 @@ def test_a_pointer_that_is_relocated_by_the_symbol_of_no_name(tmp_path: Path):
     path.write_bytes(data[: section.offset] + entries + data[section.offset + section.size :])
     program = build(tmp_path, "program", "void entry(int); int main(int n) { entry(n); }", "-ltables")
     assert set(calls(program).required) >= ALL
+
+
+_PACKED = """
+OUTLINE static void made(long number) { call(number, 0, 0, 0); }
+struct __attribute__((packed)) { char kind; void (*function)(long); } volatile entry = {1, made};
+OUTLINE static long run(long n) { made(39); entry.function(163); return n; }"""
+
+
+@pytest.mark.parametrize("options", [(), ("-s", "-fno-asynchronous-unwind-tables")], ids=["symbols", "stripped"])
+def test_a_function_whose_address_is_in_a_packed_structure_is_called_by_who_knows(
+    options: tuple[str, ...], tmp_path: Path
+):
+    """In a program at fixed addresses no relocation tells of it, and it is at no multiple of eight bytes."""
+    result = freestanding(tmp_path, _PACKED, "-no-pie", "-fno-pie", *options)
+    assert "getpid" in result.sites
+    assert not result.complete
