@@ -16,6 +16,8 @@ from binsafe.syscalls.machines.machine import Addresses, Edges, joined
 _AROUND = 24
 """Bytes behind an address in a register in which a constant is added to it."""
 _LONGEST = 7
+_AT_ONCE = 1 << 15
+"""Registers that are looked at at a time: for each some arrays of so many bytes."""
 _OWN = re.compile(rb"(\xe8\0\0\0\0)\x41?[\x58-\x5f]")
 _LEA, _LEA_SIZE = 0x8D, 7
 _SIB = 4
@@ -43,15 +45,23 @@ def sums(code: CodeRange, leas: Edges) -> Edges:
     inside = (leas.targets >= code.address) & (leas.targets < end)
     own, at = _own_addresses(code), leas.sources[inside] - code.address
     behind = np.append(at + _LEA_SIZE, own[0])
-    registers = np.append((data[at + 2] >> 3 & 7) | (data[at] & 4) << 1, own[1])
+    registers = np.append((data[at + 2] >> 3 & 7) | (data[at] & 4) << 1, own[1]).astype(np.uint8)
+    held = np.append(leas.targets[inside], own[2])
+    parts = (slice(first, first + _AT_ONCE) for first in range(0, len(behind), _AT_ONCE))
+    found = joined(Edges(at[:0], at[:0]), *(_near(code, behind[p], registers[p], held[p]) for p in parts))
+    kept = (found.targets >= code.address) & (found.targets < end)
+    return Edges(found.sources[kept], found.targets[kept])
+
+
+def _near(code: CodeRange, behind: Addresses, registers: Bytes, held: Addresses) -> Edges:
+    """What is added shortly behind some offsets to what registers hold there."""
+    data = code.array()
     places = behind[:, np.newaxis] + np.arange(_AROUND)
     rex = data[np.minimum(places, len(data) - 1)]
     row, column = np.nonzero(rex & (0xFF - _REX_R) == _REX_W | registers[:, np.newaxis] >> 3)
-    row, column = row[fits := places[row, column] <= len(data) - _LONGEST], column[fits]
-    held = np.append(leas.targets[inside], own[2])[row]
-    found = _added(code, places[row, column], (registers[row] & 7).astype(np.uint8), held)
-    kept = (found.targets >= code.address) & (found.targets < end)
-    return Edges(found.sources[kept], found.targets[kept])
+    fits = places[row, column] <= len(data) - _LONGEST
+    row, column = row[fits], column[fits]
+    return _added(code, places[row, column], (registers[row] & 7).astype(np.uint8), held[row])
 
 
 def _own_addresses(code: CodeRange) -> tuple[Addresses, Bytes, Addresses]:
