@@ -172,7 +172,8 @@ class ResultRow(msgspec.Struct, frozen=True, kw_only=True):
 
     All counts, ``score``, its interval and ``regret`` are totals over the ``requests`` of the row (all runs together).
     The interval is "unknown" where there was no request, ``p50_ms`` and ``p99_ms`` likewise; ``rate_limited`` where
-    outcomes are not known one by one; ``regret`` where nobody knows the servers' true rates.
+    outcomes are not known one by one; ``regret`` where nobody knows the servers' true rates. ``latency_by`` says by
+    whose clock an id took so long: the client's, from the moment it was due, the balancer's own, or the simulator's.
     """
 
     strategy: str
@@ -190,6 +191,7 @@ class ResultRow(msgspec.Struct, frozen=True, kw_only=True):
     p50_ms: float | Unknown
     p99_ms: float | Unknown
     regret: float | Unknown = UNKNOWN
+    latency_by: Literal["client", "balancer", "simulation"] = "client"
 
 
 class Results(msgspec.Struct, frozen=True, kw_only=True):

@@ -95,8 +95,9 @@ def validate(config: BalancerConfig) -> None:
         _require(bool(tier.upstreams), f"{tier.name} has no upstream", "name at least one, as HOST:PORT")
         for number, address in enumerate(tier.upstreams):
             _require(_is_address(address), f"{address!r} is no upstream", "a host (name or IP) and a port, 1 to 65535")
-            twice = address in tier.upstreams[:number]
-            _require(not twice, f"{host_port(address)} is named twice", "name each server once: it is one arm")
+            for other in tier.upstreams[:number]:
+                both = " as ".join(dict.fromkeys(map(host_port, (other, address))))
+                _require(not _may_be_one(address, other), f"{both} is named twice", "name each server once: one arm")
     for group in (config.timeouts, config.limits):
         for name, value in msgspec.structs.asdict(group).items():
             what = f"{type(group).__name__.lower()}.{name}"
@@ -107,6 +108,25 @@ def host_port(address: Address) -> str:
     """``host:port`` as URLs and `X-Upstream` write it, an IPv6 address in brackets."""
     host, port = address
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _may_be_one(first: Address, second: Address) -> bool:
+    """Whether two upstreams are one server under two names. Names that only DNS knows are not looked up."""
+    return first[1] == second[1] and not _hosts(first[0]).isdisjoint(_hosts(second[0]))
+
+
+def _hosts(host: str) -> frozenset[str]:
+    """The ways in which a host is known, each written in one way; ``localhost`` is the loopback of either version."""
+    if not _is_ip(host):
+        name = host.lower()
+        return _LOOPBACKS if name == "localhost" or name.endswith(".localhost") else frozenset({name})
+    ip = ipaddress.ip_address(host)
+    ip = getattr(ip, "ipv4_mapped", None) or ip
+    return frozenset({_LOOPBACKS_BY_VERSION[ip.version] if ip.is_unspecified else str(ip)})
+
+
+_LOOPBACKS_BY_VERSION: Final = {4: "127.0.0.1", 6: "::1"}
+_LOOPBACKS: Final = frozenset(_LOOPBACKS_BY_VERSION.values())
 
 
 def _is_address(address: Address) -> bool:

@@ -62,7 +62,7 @@ class Client(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._parser = RequestParser(service.limits)
         self._watchdog = Watchdog(loop, self._expired)
-        self._phase = Phase.IDLE
+        self._phase = Phase.SERVING  # until `connection_made` finds nothing to serve
         self._patience = self._timeouts.receive  # strangers get less than a client that has asked before
         self._unread = b""
         self._queue: deque[Request] = deque()
@@ -198,7 +198,7 @@ class Client(asyncio.Protocol):
                 self._watchdog.set(self._loop.time() + timeouts.receive)
             if self._parser.take_expectation():  # all earlier requests are answered: nobody can take it for theirs
                 transport.write(messages.CONTINUE)
-        else:
+        elif self._phase is not Phase.IDLE:  # empty lines before a request buy nobody time
             self._phase = Phase.IDLE
             self._watchdog.set(self._loop.time() + self._patience)
         self._resume_reading(transport)

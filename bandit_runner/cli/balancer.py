@@ -85,16 +85,33 @@ def _tracer(config: "BalancerConfig") -> Any:
 async def _serve(balancer: "Balancer", port: int, state: Path | None) -> None:
     from bandit_runner.balancer.state import load, save
 
-    if state is not None and load(balancer, state):
-        note(f"going on with what was learnt in {state}")
+    if state is not None:
+        if load(balancer, state):
+            note(f"going on with what was learnt in {state}")
+        save(balancer, state)  # a place that cannot be written is to be heard of now
     host, bound = await balancer.start("127.0.0.1", port)
     note(f"balancer http://{host}:{bound}/  (POST an id; GET /healthz, /metrics); stop it with Ctrl-C")
+    complaint = ""
     try:
         while True:
             await asyncio.sleep(SAVE_SECONDS)
             if state is not None:
-                save(balancer, state)
+                complaint = _try_to_save(balancer, state, complaint)
     finally:
         await balancer.close()
         if state is not None:
             save(balancer, state)
+
+
+def _try_to_save(balancer: "Balancer", state: Path, before: str) -> str:
+    """Save, or say what hinders it, once: a disk that is full for a while is no reason to balance no more."""
+    from bandit_runner.balancer.state import save
+    from bandit_runner.errors import UsageError
+
+    try:
+        save(balancer, state)
+    except UsageError as error:
+        if str(error) != before:
+            note(f"what was learnt cannot be kept now ({error}); it is tried again every {SAVE_SECONDS:g} s")
+        return str(error)
+    return ""

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import signal
+import time
 import traceback
 from collections.abc import Coroutine
 from types import FrameType
@@ -15,7 +16,9 @@ STOPPING: Final = (signal.SIGTERM, signal.SIGHUP)
 """Beside SIGINT, which Python handles already."""
 
 PATIENCE: Final = 1.0
-"""Seconds that the event loop may stay away while it is to end."""
+"""Seconds of processor time that the event loop may stay away while it is to end; a busy machine is not to blame."""
+BLOCKED: Final = 10.0
+"""Seconds on the clock, where what it waits for takes none."""
 GENTLE: Final = 2
 """So often in a row what keeps it away is broken off as any failure would, which the balancer lives on with."""
 FIRM: Final = 5
@@ -58,6 +61,7 @@ class _Stopper:
     def __init__(self) -> None:
         self._cancelled = self._is_back = False
         self._broken_off = 0
+        self._left_at = (0.0, 0.0)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[Any] | None = None
 
@@ -81,19 +85,20 @@ class _Stopper:
         if self._cancelled or self._task is None:
             raise KeyboardInterrupt
         self._cancelled = True
+        self._left_at = _clocks()
         self._tell(self._cancel)
         signal.setitimer(signal.ITIMER_REAL, PATIENCE, PATIENCE)
 
     def _look(self, _: int, frame: FrameType | None) -> None:
-        if self._is_back:
-            self._broken_off = 0
-        else:
+        away, worked = (now - then for now, then in zip(_clocks(), self._left_at, strict=True))
+        if not self._is_back and (worked >= PATIENCE or away >= BLOCKED):
+            self._left_at = _clocks()
             self._break_off(frame)
-        self._is_back = False
-        self._tell(self._came_back)
+        if self._is_back:
+            self._broken_off, self._is_back, self._left_at = 0, False, _clocks()
+            self._tell(self._came_back)
 
     def _break_off(self, frame: FrameType | None) -> None:
-        self._tell(self._came_back)
         self._broken_off += 1
         if self._broken_off > FIRM:
             os._exit(INTERRUPTED)
@@ -112,6 +117,11 @@ class _Stopper:
     def _tell(self, callback: Any) -> None:
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(callback)
+
+
+def _clocks() -> tuple[float, float]:
+    """Seconds on the clock, and of them those that this thread worked."""
+    return time.monotonic(), time.thread_time()
 
 
 def _loop_factory() -> Any:

@@ -106,6 +106,7 @@ def _row(strategy: str, tier: str, runs: Sequence[Run], scoring: Scoring, regret
         ci_high=UNKNOWN if scores.high is None else scores.high * scale,
         p50_ms=whole.quantile_ms(50),
         p99_ms=whole.quantile_ms(99),
+        latency_by="balancer",
         regret=sum(known) if len(known) == len(runs) else UNKNOWN,
         attempts=whole.attempts,
         per_100=scores,

@@ -77,6 +77,7 @@ def row(strategy: str, scenario: str, tallies: Sequence[Tally], best: Sequence[T
         ci_high=UNKNOWN if found.high is None else found.high * scale,
         p50_ms=_percentile(latencies, 50),
         p99_ms=_percentile(latencies, 99),
+        latency_by="simulation",
         regret=UNKNOWN if best is None else math.fsum(tally.score for tally in best) - total,
     )
 

@@ -154,3 +154,26 @@ def test_without_the_extra(missing: str, use: str):
         [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout == "in the checkout: pip install '.[bandit]'\n"
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("localhost", "127.0.0.1"),
+        ("LOCALHOST", "::1"),
+        ("::1", "0:0:0:0:0:0:0:1"),
+        ("::ffff:127.0.0.1", "127.0.0.1"),
+        ("0.0.0.0", "127.0.0.1"),
+        ("Host.example", "host.EXAMPLE"),
+    ],
+)
+def test_one_server_by_two_names_is_one_arm(first: str, second: str):
+    """Its rate limit would be learnt twice, by halves."""
+    with pytest.raises(UsageError, match="named twice"):
+        validate(BalancerConfig(tiers=(TierConfig(name="T1", upstreams=((first, 4000), (second, 4000))),)))
+    validate(BalancerConfig(tiers=(TierConfig(name="T1", upstreams=((first, 4000), (second, 4001))),)))
+
+
+def test_addresses_of_one_machine_may_be_many_servers():
+    several = (("127.0.0.1", 4000), ("127.0.0.2", 4000), ("::1", 4000))
+    validate(BalancerConfig(tiers=(TierConfig(name="T1", upstreams=several),)))

@@ -5,6 +5,7 @@ import socket
 import time
 
 import msgspec
+import pytest
 from balancing import (
     FAST,
     ID,
@@ -136,6 +137,26 @@ async def test_slow_loris_gets_no_more_time_by_sending_a_little():
 
         dripping = asyncio.create_task(drip())
         assert (await wire.response()).status == 408
+        assert time.monotonic() - started < 1.0
+        dripping.cancel()
+        await asyncio.gather(dripping, return_exceptions=True)
+
+
+@pytest.mark.parametrize("before", [b"", post()])
+async def test_empty_lines_buy_no_time(before: bytes):
+    """A line end before a request means nothing (RFC 9112, section 2.2), so it is no sign of one, either."""
+    async with Upstream(accepts) as up, balanced(up) as world, connected(world.address) as wire:
+        if before:
+            assert (await wire.ask(before)).status == 200
+        started = time.monotonic()
+
+        async def drip():
+            while True:
+                wire.send(b"\r\n")
+                await asyncio.sleep(0.05)
+
+        dripping = asyncio.create_task(drip())
+        assert await wire.is_closed()
         assert time.monotonic() - started < 1.0
         dripping.cancel()
         await asyncio.gather(dripping, return_exceptions=True)

@@ -10,22 +10,22 @@ from pathlib import Path
 import pytest
 
 HANGING = """
-import itertools, sys
+import itertools, sys, time
 from bandit_runner.cli import main, stopping
 from bandit_runner.strategies import STRATEGIES
 from bandit_runner.strategies.uniform import Uniform
 
-stopping.PATIENCE = 0.2
+stopping.PATIENCE, stopping.BLOCKED = 0.2, 2.0
 
 class Hangs(Uniform):
     name = "hangs"
 
     def _choose(self, now, attempt, fresh, usable):
         for turn in itertools.count():
-            if turn == 1000:
+            if turn == 0:
                 print("hangs", file=sys.stderr, flush=True)
             try:
-                sum(range(100))
+                {work}
             except {caught}:
                 pass
 
@@ -34,20 +34,25 @@ main()
 """
 
 
-def hanging(caught: str, *arguments: str) -> list[str]:
-    return [sys.executable, "-c", HANGING.format(caught=caught), *arguments]
+def hanging(caught: str, *arguments: str, work: str = "pass") -> list[str]:
+    return [sys.executable, "-c", HANGING.format(caught=caught, work=work), *arguments]
 
 
 @pytest.mark.parametrize(
-    ("number", "caught", "in_order"), [(signal.SIGTERM, "()", True), (signal.SIGINT, "BaseException", False)]
+    ("number", "caught", "work"),
+    [
+        (signal.SIGTERM, "()", "pass"),
+        pytest.param(signal.SIGTERM, "()", "time.sleep(99)", marks=pytest.mark.endurance),
+        pytest.param(signal.SIGINT, "BaseException", "sum(range(10**6))", marks=pytest.mark.endurance),
+    ],
 )
-def test_a_signal_ends_the_balancer(number: int, caught: str, in_order: bool, tmp_path: Path):
-    state = tmp_path / "state.json"
-    command = hanging(
-        caught, "balancer", "--strategy", "hangs", "--upstream", "127.0.0.1:9", "--port", "0", "--state", str(state)
-    )
+def test_a_signal_ends_the_balancer(number: int, caught: str, work: str, tmp_path: Path):
+    in_order, state = caught == "()", tmp_path / "state.json"
+    options = ("--upstream", "127.0.0.1:9", "--port", "0", "--state", str(state))
+    command = hanging(caught, "balancer", "--strategy", "hangs", *options, work=work)
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         address = process.stderr.readline().split("http://")[1].split("/")[0].split(":")
+        state.unlink()
         with socket.create_connection(address, timeout=30) as client:
             client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 24\r\n\r\n" + b"a" * 24)
             while "hangs" not in process.stderr.readline():

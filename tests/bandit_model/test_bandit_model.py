@@ -120,7 +120,7 @@ def test_the_json_has_the_names_of_the_interface():
     assert document["schema"] == "binsafe.results/1"
     assert " ".join(document["rows"][0]) == (
         "strategy tier runs requests accepted accepted_within_3 extra_attempts rate_limited score ci_low ci_high"
-        " p50_ms p99_ms regret"
+        " p50_ms p99_ms regret latency_by"
     )
     assert document["rows"][0]["regret"] == "unknown"
     simulated = msgspec.structs.replace(row, tier=msgspec.UNSET, scenario="T2c")
