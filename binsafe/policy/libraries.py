@@ -7,13 +7,18 @@ that turns out to be none: there the name has to be one that only libraries have
 
 import re
 from collections.abc import Iterator
+from typing import Final
 
 from binsafe.model import Denial, Grant, SliceReport
 from binsafe.policy.objects import LIBRARY, LOADER, ObjectError, check_object
 
 _MACOS_SYSTEM = ("/usr/lib/", "/System/")
 """Where dyld finds the system's own libraries, mostly in its cache: every profile for macOS has these folders."""
+_BESIDE = ("@executable_path/", "@loader_path/")
 _MACOS_NAME = re.compile(r".+(?:\.dylib|\.so|\.framework/.+)")
+
+LOAD_BESIDE: Final = "load @"
+"""How the capability begins that a program of macOS lacks whose library is looked for from where the program lies."""
 
 
 def library_grants(slice_report: SliceReport) -> Iterator[Grant]:
@@ -36,6 +41,8 @@ def library_denials(slice_report: SliceReport) -> Iterator[Denial]:
             yield Denial(
                 capability=f"load {name}", reason="its name is not that of a library; name it with --read if it is"
             )
+    for name in _relative(slice_report):
+        yield Denial(capability=f"load {name}", reason="it is looked for from where the program lies")
 
 
 def _files(slice_report: SliceReport) -> Iterator[tuple[str, str, str]]:
@@ -58,6 +65,16 @@ def _beside_macos(slice_report: SliceReport) -> Iterator[str]:
     if slice_report.system == "macos":
         names = (library.name for library in slice_report.libraries)
         yield from (name for name in names if name.startswith("/") and not name.startswith(_MACOS_SYSTEM))
+
+
+def _relative(slice_report: SliceReport) -> Iterator[str]:
+    """The libraries without which a program of macOS does not start, and that dyld looks for nowhere but beside it."""
+    elsewhere = any(rpath.startswith("/") for rpath in slice_report.rpaths)
+    if slice_report.system == "macos":
+        for library in slice_report.libraries:
+            beside = library.name.startswith(_BESIDE) or (library.name.startswith("@rpath/") and not elsewhere)
+            if beside and library.kind not in {"weak", "lazy"}:
+                yield library.name
 
 
 def _is_path(path: str) -> bool:

@@ -50,13 +50,12 @@ def make_slice(
     arch: str = "x86_64",
     **facts: Any,
 ):
-    facts = {"linkage": "static", "libraries": ()} | facts
+    facts = {"linkage": "static", "libraries": (), "rpaths": ()} | facts
     return SliceReport(
         arch=arch,
         system=system,
         kind="executable",
         language="go",
-        rpaths=(),
         signature=Signature(kind="none", status="absent"),
         entitlements=None,
         entitlements_source=None,

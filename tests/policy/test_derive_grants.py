@@ -10,6 +10,7 @@ from binsafe.errors import NotAnalysable, UsageError
 from binsafe.model import ArgumentValues, Grant, Library, ResolvedLibrary
 from binsafe.policy import Request, derive, read_policy
 from binsafe.policy.conditions import holds
+from binsafe.policy.libraries import LOAD_BESIDE
 from binsafe.policy.parsing import parse
 from binsafe.policy.runtimes import compiles
 
@@ -301,3 +302,15 @@ def test_who_makes_pairs_for_datagrams_is_granted_the_kind_that_reaches_nobody_e
     assert holds(grant.when, (unix, messages | close_on_exec, 0, 0, 0, 0))
     assert not holds(grant.when, (unix, datagrams | close_on_exec, 0, 0, 0, 0))
     assert not holds(grant.when, (unix, messages, 0, 0, 0, 0))
+
+
+def test_libraries_that_a_mac_looks_for_beside_the_program():
+    """Those that it does not start without, unless a search path of the system's may have them."""
+    named = (("@rpath/a.dylib", "load"), ("@loader_path/b.dylib", "reexport"), ("@rpath/c.dylib", "weak"))
+    libraries = tuple(Library(name=name, kind=kind) for name, kind in named)
+    for rpaths, missing in (
+        (("@loader_path",), ["load @rpath/a.dylib", "load @loader_path/b.dylib"]),
+        (("@loader_path", "/usr/lib/swift"), ["load @loader_path/b.dylib"]),
+    ):
+        policy = policy_of(system="macos", arch="arm64", libraries=libraries, rpaths=rpaths)
+        assert [denial.capability for denial in policy.denied if denial.capability.startswith(LOAD_BESIDE)] == missing

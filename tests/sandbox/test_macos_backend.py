@@ -14,13 +14,12 @@ import pytest
 
 from binsafe.errors import NotEnforceable, NotExecutable
 from binsafe.intake import Found, Snapshot
-from binsafe.model import Grant, Policy
+from binsafe.model import Denial, Grant, Policy
 from binsafe.model.policy import PolicyArtifact
 from binsafe.sandbox import Order, guard, launch
 from binsafe.sandbox.macos import (
-    Guarded,
     SandboxExec,
-    SeatbeltProcess,
+    check_libraries,
     command_line,
     keep_quarantine,
     private_copy,
@@ -28,6 +27,7 @@ from binsafe.sandbox.macos import (
     terminal_of,
     try_profile,
 )
+from binsafe.sandbox.macosprocess import Guarded, SeatbeltProcess, working_folder
 
 FORKING = "import os, time; os.fork(); print('up', flush=True); time.sleep(600)"
 
@@ -247,6 +247,32 @@ def test_the_terminal_among_the_streams():
         assert terminal_of(null.fileno(), slave) == os.ttyname(slave)
     os.close(master)
     os.close(slave)
+
+
+def test_it_runs_where_we_are_if_that_is_granted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "deep").mkdir()
+    monkeypatch.chdir(tmp_path / "deep")
+    here = str(tmp_path.resolve())
+    for granted, folder in ((here, f"{here}/deep"), (f"{here}/deep", f"{here}/deep"), (f"{here}/de", "/"), ("/x", "/")):
+        grants = (
+            Grant(kind="read", object=granted, reason="test"),
+            Grant(kind="write", object="scratch", reason="test"),
+        )
+        policy = msgspec.structs.replace(order().policy, grants=grants)
+        assert working_folder(policy) == folder
+        started = Guarded(["/bin/pwd"], msgspec.structs.replace(order(), policy=policy))
+        assert started.popen.stdout.read().decode().strip() == folder
+        started.end()
+        started.popen.wait(10)
+        started.popen.stdout.close()
+
+
+def test_a_library_that_is_looked_for_beside_the_copy_is_refused():
+    denied = (Denial(capability="load @rpath/libx.dylib", reason="test"),)
+    check_libraries(order().policy)
+    with pytest.raises(NotEnforceable, match=r"@rpath/libx\.dylib, which is looked for beside it") as refused:
+        check_libraries(msgspec.structs.replace(order().policy, denied=denied))
+    assert "--for macos" in refused.value.hint
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="sandbox-exec is there")
