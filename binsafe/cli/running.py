@@ -79,6 +79,8 @@ def run(  # noqa: PLR0913 - one for each option
     if status == TIMED_OUT and timeout is not None:
         mention(f"stopped after {timeout:g} s")
     teller.sum_up(process.unreported, status, untold=process.untold)
+    if process.took_keys and all(grant.object != "TERM" for grant in policy.of("environment")):
+        mention("it works with your terminal and was not told which that is: add --env TERM")
     return status
 
 

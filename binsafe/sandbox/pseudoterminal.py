@@ -43,6 +43,8 @@ class PseudoTerminal:
         self._lock = threading.RLock()
         self._patience = Patience()
         self._ended = False
+        self.took_keys = False
+        """Whether the program ever wanted each key by itself, as those do that draw on the screen."""
         self.seen = termios.tcgetattr(0)
         """Its attributes as the program sees them: those of ours, and what it has set itself."""
         self.resize()
@@ -70,6 +72,7 @@ class PseudoTerminal:
         """Do what the program asks of its terminal."""
         own = list(self._plain)
         if not wanted[tty.LFLAG] & termios.ICANON:
+            self.took_keys = True
             own[tty.IFLAG] = own[tty.LFLAG] = 0  # each byte as ours lets it through
             own[tty.CC] = wanted[tty.CC]
         with self._lock:

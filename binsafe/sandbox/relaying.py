@@ -208,6 +208,11 @@ class Relayed:
         return self._process.untold
 
     @property
+    def took_keys(self) -> bool:
+        """Whether it has used our terminal as one, and not only to read and write lines."""
+        return self._relay.terminal is not None and self._relay.terminal.took_keys
+
+    @property
     def takes_the_screen(self) -> bool:
         """Whether it draws on the whole of our terminal now, where a line of anybody else's would spoil its picture."""
         return self._relay.takes_the_screen

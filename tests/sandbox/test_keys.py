@@ -109,7 +109,7 @@ def test_each_key_comes_at_once_and_the_terminal_is_put_back(on_screen: list[Scr
     assert "got x" in screen.shows("again")
     screen.becomes(termios.ISIG)
     screen.types(b"y")
-    screen.shows(f"ended {128 + signal.SIGKILL}")
+    assert "add --env TERM" in screen.shows(f"ended {128 + signal.SIGKILL}")
     assert screen.is_as_before()
 
 
