@@ -20,7 +20,7 @@ from binsafe.sandbox.reach import check_out_of_reach
 if TYPE_CHECKING:
     from binsafe.model import Gap, Policy
     from binsafe.sandbox.backends import Prepared
-    from binsafe.sandbox.relaying import Relayed
+    from binsafe.sandbox.relayed import Relayed
 
 
 def run(  # noqa: PLR0913 - one for each option

@@ -16,7 +16,7 @@ import msgspec
 from binsafe.model import Violation
 
 if TYPE_CHECKING:
-    from binsafe.sandbox.relaying import Relayed
+    from binsafe.sandbox.relayed import Relayed
 
 _STDERR = 2
 _SHOWN = 5

@@ -10,7 +10,8 @@ import msgspec
 from binsafe.errors import MechanismRefused, NotEnforceable, NotExecutable
 from binsafe.sandbox.backends import Backend, Order, Sandboxed
 from binsafe.sandbox.reach import check_out_of_reach
-from binsafe.sandbox.relaying import Relay, Relayed
+from binsafe.sandbox.relayed import Relayed
+from binsafe.sandbox.relaying import Relay
 
 
 def _namespaces() -> Backend:

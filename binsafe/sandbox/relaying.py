@@ -15,12 +15,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import IO, TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from binsafe.errors import OutputLost
-from binsafe.sandbox.backends import Order, Sandboxed
+from binsafe.sandbox.backends import Order
 
 if TYPE_CHECKING:
     from binsafe.sandbox.pseudoterminal import PseudoTerminal
@@ -185,80 +184,6 @@ class Relay:
             with contextlib.suppress(OSError):
                 _write_all(target, cleaner.end())
         os.close(source)
-
-
-class Relayed:
-    """A sandboxed program whose standard streams are relayed; else as the program itself."""
-
-    def __init__(self, process: Sandboxed, relay: Relay) -> None:
-        self._process = process
-        self._relay = relay
-        self.backend = process.backend
-        self.enforcement = process.enforcement
-        self.pid = process.pid
-
-    @property
-    def unreported(self) -> int:
-        """Violations that were only counted, because many of their kind had been reported."""
-        return self._process.unreported
-
-    @property
-    def untold(self) -> str | None:
-        """As the program's own ``untold``."""
-        return self._process.untold
-
-    @property
-    def took_keys(self) -> bool:
-        """Whether it has used our terminal as one, and not only to read and write lines."""
-        return self._relay.terminal is not None and self._relay.terminal.took_keys
-
-    @property
-    def takes_the_screen(self) -> bool:
-        """Whether it draws on the whole of our terminal now, where a line of anybody else's would spoil its picture."""
-        return self._relay.takes_the_screen
-
-    @property
-    def stdout(self) -> IO[bytes] | None:
-        """Its standard output, where a pipe was asked for."""
-        return self._process.stdout
-
-    def wait(self, timeout: float | None = None) -> int | None:
-        """Its exit status once it has ended and its output has gone where it goes; None while it still runs.
-
-        Raises:
-            OutputLost: a disk is full, or whatever else kept its output from where it goes.
-        """
-        status = self._process.wait(timeout)
-        if status is not None:
-            self._relay.finish()
-            if (lost := self._relay.lost) is not None:
-                raise OutputLost(
-                    f"the program's output could not be written: {lost.strerror}",
-                    hint="make room, or let it go elsewhere; what came before stands",
-                ) from lost
-        return status
-
-    def send_signal(self, number: int) -> None:
-        """Forward a signal, and do for the program's terminal what it means for ours: its size, our being stopped."""
-        if number == signal.SIGTSTP:
-            self._relay.suspend()
-            return
-        if number == signal.SIGCONT:
-            if self._relay.resume():
-                self._process.send_signal(signal.SIGWINCH)  # it draws its screen anew; a server would end (nginx)
-        elif number == signal.SIGWINCH:
-            self._relay.resize()
-        self._process.send_signal(number)
-
-    def stop(self, grace: float = 3.0) -> int:
-        """As the program's own ``stop``."""
-        status = self._process.stop(grace)
-        self._relay.finish()
-        return status
-
-    def listening(self) -> frozenset[int]:
-        """As the program's own ``listening``."""
-        return self._process.listening()
 
 
 def _in_background(source: int) -> bool:
