@@ -59,13 +59,36 @@ int main(void) {
 }
 """
 
+GIVING_UP = """
+#include <linux/capability.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int main(void) {
+    struct __user_cap_header_struct own = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct none[2] = {{0}}, some[2] = {{1 << CAP_CHOWN, 1 << CAP_CHOWN, 0}};
+    return syscall(SYS_capset, &own, none) != 0 || syscall(SYS_capset, &own, some) == 0;
+}
+"""
+
+
+def run_inside(folder: Path, source: str) -> subprocess.CompletedProcess[bytes]:
+    """Compile a program and run it in the sandbox."""
+    program = folder / "program"
+    subprocess.run(["gcc", "-x", "c", "-", "-o", str(program)], input=source, text=True, check=True)
+    command = [sys.executable, "-m", "binsafe", "run", "--yes", str(program)]
+    return subprocess.run(command, check=False, capture_output=True, timeout=60)
+
+
+@pytest.mark.sandbox
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
+def test_who_has_no_capabilities_may_give_them_up_and_take_none(tmp_path: Path):
+    done = run_inside(tmp_path, GIVING_UP)
+    assert (done.returncode, done.stderr.count(b"capset denied")) == (0, 1), done.stderr
+
 
 @pytest.mark.sandbox
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
 def test_its_user_can_still_watch_files(tmp_path: Path):
     """What a program watches with is counted for its user, whom the kernel gives 128 as a rule."""
-    program = tmp_path / "counting"
-    subprocess.run(["gcc", "-x", "c", "-", "-o", str(program)], input=COUNTING, text=True, check=True)
-    command = [sys.executable, "-m", "binsafe", "run", "--yes", str(program)]
-    made = int(subprocess.run(command, check=True, capture_output=True, timeout=60).stdout)
+    made = int(run_inside(tmp_path, COUNTING).stdout)
     assert 0 < made <= int(Path("/proc/sys/fs/inotify/max_user_instances").read_text()) // 2
