@@ -57,6 +57,11 @@ def conduct(action: Callable[[], object], name: str) -> int:
         complain(name, *_explained(error))
         _forget_output()
         status = USAGE
+    except RuntimeError as error:
+        if "start new thread" not in str(error):
+            raise
+        complain(name, *_LIMITS[errno.EAGAIN])
+        status = USAGE
     except MemoryError:
         complain(name, "there is not enough memory", "free some, or allow more: ulimit -v unlimited")
         status = USAGE

@@ -25,7 +25,7 @@ def check_out_of_reach(policy: Policy, files: Sequence[str] = ()) -> None:
             if _is_inside(own, folder) or _is_inside(folder, own):
                 raise NotEnforceable(
                     f"{path} is granted to be written, and what binsafe is made of lies there: {own}",
-                    hint="grant a folder beside that, or install binsafe elsewhere (a cache: XDG_CACHE_HOME)",
+                    hint="grant only the folders that it needs, or install binsafe elsewhere (a cache: XDG_CACHE_HOME)",
                 )
         for file in files:
             if any(_is_inside(place, folder) for place in _places(file)):
@@ -36,10 +36,12 @@ def check_out_of_reach(policy: Policy, files: Sequence[str] = ()) -> None:
 
 
 def _own_folders() -> Iterator[str]:
-    """Where code of ours is loaded from, and where policies are kept."""
+    """Where code and rules of ours are loaded from, and where policies are kept."""
     from binsafe.intake.store import cache_folder  # few policies grant a folder
 
-    yield os.path.dirname(os.path.dirname(__file__))
+    package = os.path.dirname(os.path.dirname(__file__))
+    yield package
+    yield os.path.join(os.path.dirname(package), "profiles")  # of a checkout; installed ones lie in the package
     yield os.path.dirname(os.path.dirname(msgspec.__file__))  # site-packages
     yield os.path.dirname(os.__file__)
     yield os.path.dirname(sys.executable)

@@ -2,6 +2,7 @@
 
 import gc
 import io
+import threading
 
 import click
 import pytest
@@ -38,3 +39,15 @@ def test_what_was_printed_before_an_error_is_written(monkeypatch: pytest.MonkeyP
 
     assert conduct(action, "command") != 0
     assert written.getvalue() == b"half of it\n"
+
+
+def test_a_thread_that_cannot_be_started_is_a_limit_and_not_a_fault(capsys: pytest.CaptureFixture[str]):
+    def action() -> None:
+        before = threading.stack_size(1 << 46)  # which no machine has
+        try:
+            threading.Thread(target=print).start()
+        finally:
+            threading.stack_size(before)
+
+    assert conduct(action, "command") == 2
+    assert "ulimit -u" in capsys.readouterr().err

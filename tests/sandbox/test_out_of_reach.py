@@ -19,6 +19,7 @@ OWN = {
     "our package": PACKAGE,
     "a folder of it": PACKAGE / "cli",
     "what it lies in": PACKAGE.parent,
+    "the baselines of a checkout": PACKAGE.parent / "profiles" / "baselines",
     "the libraries": Path(sysconfig.get_path("purelib")),
     "the interpreter's folder": Path(sys.executable).parent,
     "the standard library": Path(os.__file__).parent,
