@@ -5,7 +5,8 @@ first instruction of a function, the number is a parameter and the function a *w
 direct call of it, and at every jump and fall into it, as many levels up as there are. No convention for arguments is
 needed for that, so stripped C, Go's register and stack conventions and hand-written assembler are one case.
 
-Each step back is `backward`'s, and takes for granted what is said there.
+Each step back is `backward`'s, and takes for granted what is said there. Mostly the first one tells the number, and
+nothing but that instruction leads to the site: that is seen at once, without a walk.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,7 +17,7 @@ from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.controlflow.regions import Region
 from binsafe.syscalls.dataflow.backward import before, is_upper_half
 from binsafe.syscalls.machines.arithmetic import Operation, compute, result
-from binsafe.syscalls.machines.machine import Constant, Location, Unknown
+from binsafe.syscalls.machines.machine import Constant, Flow, Location, Unknown
 
 MAX_OPERATIONS = 16
 """Arithmetic on one number, each step of 32 bits counting twice; a loop that counts it up has no end."""
@@ -28,6 +29,8 @@ _MAX_STEPS_IN_DOUBT = 300
 """The same from what may be no code at all: constants among code lead to and fro without an end. In 75 real programs
 those that are code have their number one step away, and what is found more than 261 away is no number of a call."""
 _UNLED = "no way leads to this code but one that is computed"
+_SEEN = (1 << 32) - 1
+"""Bits of a number that the kernel looks at."""
 STEP_COST = 4
 """A step back takes as long as decoding so many instructions."""
 
@@ -80,7 +83,7 @@ def resolve(program: Program, site: Place, *, plausible: bool) -> Resolution:
         OutOfInstructions: the budget was used up on the way.
     """
     steps = _MAX_STEPS if plausible else _MAX_STEPS_IN_DOUBT
-    return argument(program, [site], program.machine.number, steps=steps)
+    return _set_before(program, site) or argument(program, [site], program.machine.number, steps=steps)
 
 
 def argument(
@@ -101,6 +104,26 @@ def argument(
     if walk.pending:
         walk.gap(walk.pending[0].place.address, "the number is set too far away")
     return Resolution(frozenset(walk.numbers), frozenset(walk.gaps), frozenset(walk.parameters))
+
+
+def _set_before(program: Program, site: Place) -> Resolution | None:
+    """What the walk would find where the instruction before a site sets its number; None where more may lead there.
+
+    So it is for four of the C library's sites in five. Of their functions little has to be found out for this.
+    """
+    (region, at), address = site, site.address
+    if not at or region.leaving(at - 1) is not Flow.NEXT or region.indirect_jumps:
+        return None
+    if region.caught is None or at in region.pads or region.instructions.end_in(address):
+        return None
+    if any(program.leading_to(address, address + 1)) or any(program.references.into(address, address + 1)):
+        return None
+    sources = program.sources(Place(region, at - 1), program.machine.number) or ()
+    numbers = [Number(source.value & _SEEN, address) for source in sources if isinstance(source, Constant)]
+    if not numbers or len(numbers) < len(sources):
+        return None
+    program.decoder.spend(STEP_COST)
+    return Resolution(frozenset(numbers), frozenset())
 
 
 class _Walk:

@@ -98,6 +98,10 @@ class Instructions(Sequence[Instruction]):
         start = at * self._stride + self._mnemonic + _OPERANDS - _MNEMONIC
         return self._text[start : self._text.index("\0", start)]
 
+    def end_in(self, address: int) -> bool:
+        """Whether the operands of any end in an address, as those of the direct branches to it do."""
+        return f"{address:#x}\0" in self._text
+
     def by_first_operand(self, name: str) -> Mapping[str, Sequence[int]]:
         """First operand -> the indices of all instructions with a mnemonic; found out once."""
         if name not in self._by_first_operand:
