@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from binsafe.arrays import NDArray
 from binsafe.syscalls.decoding.code import HIGHEST_ADDRESS
 from binsafe.syscalls.machines.machine import MAYBE_TAKEN, TAKEN, Addresses, Edges
 from binsafe.syscalls.sets import among, distinct
@@ -32,7 +33,6 @@ def named_by_distance(program: "Program") -> Iterator[Edges]:
     counted = distinct(program.references.targets[taken])
     sections = np.array([s.address for s in program.slice.sections if s.address <= HIGHEST_ADDRESS], np.int64)
     begins = distinct(np.append(counted, sections))  # no table goes on into another section
-    starts = program.layout.starts
     for segment in program.slice.segments:
         inside = begins[(begins >= segment.address) & (begins < segment.address + segment.file_size)]
         if segment.writable or segment.executable or not len(inside):
@@ -41,19 +41,22 @@ def named_by_distance(program: "Program") -> Iterator[Edges]:
         skew = -segment.address % _ENTRY
         data = program.slice.data[segment.offset + skew : segment.offset + segment.file_size]
         entries = np.frombuffer(data[: len(data) // _ENTRY * _ENTRY], "<i4")
-        for base, distance in _entries(segment.address + skew, entries, inside):
-            kept = among(base, counted) & among(base + distance, starts)
-            yield Edges(base[kept], (base + distance)[kept])
+        for bases, targets in _named(segment.address + skew, entries, inside, among(inside, counted)):
+            kept = program.layout.exact(targets) >= 0
+            yield Edges(bases[kept], targets[kept])
 
 
-def _entries(address: int, entries: Addresses, begins: Addresses) -> Iterator[tuple[Addresses, Addresses]]:
-    """The entries at an address, each behind where its table begins; of tables that are none there are none."""
+def _named(
+    address: int, entries: Addresses, begins: Addresses, wanted: NDArray[np.bool_]
+) -> Iterator[tuple[Addresses, Addresses]]:
+    """Where the entries at an address lead, each behind where its table begins; of those tables that are wanted."""
     first = np.minimum((begins - address + _ENTRY - 1) // _ENTRY, len(entries))
     last = np.minimum(np.append(first[1:], len(entries)), first + _LARGEST // _ENTRY)
-    real = (first < last) & ~among(np.append(entries, 0)[first], _HEADERS)
+    real = wanted & (first < last) & ~among(np.append(entries, 0)[first], _HEADERS)
     first, counts, begins = first[real], (last - first)[real], begins[real]
     for piece in range(0, len(first), _AT_ONCE):
         chosen = slice(piece, piece + _AT_ONCE)
         at = np.repeat(first[chosen] - np.cumsum(counts[chosen]) + counts[chosen], counts[chosen])
         at += np.arange(len(at))
-        yield np.repeat(begins[chosen], counts[chosen]), entries[at].astype(np.int64)
+        bases = np.repeat(begins[chosen], counts[chosen])
+        yield bases, bases + entries[at]

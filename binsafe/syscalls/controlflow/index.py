@@ -123,4 +123,6 @@ class Referring:
         targets = self._columns[1]
         first = bisect_left(targets, start)
         last = bisect_left(targets, end, first)
+        if first == last:
+            return iter(())  # as nearly always
         return zip(*(column[first:last].tolist() for column in self._columns), strict=True)

@@ -13,6 +13,7 @@ counts as called by whoever loads the file.
 """
 
 from collections.abc import Iterator
+from functools import cached_property
 from itertools import chain
 from typing import NamedTuple
 
@@ -109,14 +110,14 @@ class _Builder:
             sources,
             targets,
             int(self._node(np.array([min(self.program.slice.entry, HIGHEST_ADDRESS)], np.int64))[0]),
-            distinct(np.append(self._roots(), unseen)),
+            distinct(np.append(self._roots, unseen)),
             unseen,
         )
 
     def _lone(self, targets: NDArray[np.uint64]) -> Addresses:
         """Functions that nothing leads to, and that no other file can ask for."""
         symbols = self.linking.symbols
-        known = np.append(self.layout.exact(symbols.values[symbols.defined]), self._roots())
+        known = np.append(self.layout.exact(symbols.values[symbols.defined]), self._roots)
         led_to = np.zeros(self.functions, np.bool_)
         for each in (targets, known[known >= 0]):
             led_to[each[each < self.functions].astype(np.int64)] = True
@@ -125,24 +126,25 @@ class _Builder:
     def _unseen(self, sources: Addresses, targets: Addresses) -> Addresses:
         """Imports that nothing leads to but stubs and single pointers which nothing leads to."""
         first = self.functions + self.objects
+        passing, led_to, used = np.zeros((3, first + len(self.imports)), np.bool_)
         stubs = self.layout.exact(np.array(list(self.program.stubs.values()), np.int64))
-        pointers = self.program.pointers
-        passing = np.concatenate([stubs, self._node(pointers.slots[pointers.single])])
-        seen = ~among(sources, passing) | among(sources, targets)
-        used = distinct(targets[seen & (targets >= first)])
-        imported = np.arange(first, first + len(self.imports))
-        return imported[~among(imported, used)]
+        single = self._node(self.program.pointers.slots[self.program.pointers.single])
+        for each in (stubs, single):
+            passing[each[each >= 0]] = True
+        led_to[targets] = True
+        used[targets[led_to[sources] | ~passing[sources]]] = True
+        return first + np.flatnonzero(~used[first:])
 
     def _node(self, addresses: Addresses) -> Addresses:
         """The node of each address: the function that starts there, or the object that holds it; -1 for neither."""
-        function = self.layout.exact(addresses)
-        holder = np.maximum(self.layout.containing(addresses), 0)
-        unended = np.append(self.layout.ends, -1)[holder] == 0  # one more: libraries of data have no function
-        function = np.where((function < 0) & unended, holder, function)
-        at = np.searchsorted(self.cuts, addresses, side="right") - 1
-        object_ = np.where(at >= 0, self.cut_nodes[np.maximum(at, 0)], -1)
-        in_code = self.program.code.holds(addresses)
-        return np.where(in_code, function, np.where(object_ >= 0, object_ + self.functions, -1))
+        nodes, in_code = np.full(len(addresses), -1, np.int64), self.program.code.holds(addresses)
+        inside, outside = addresses[in_code], addresses[~in_code]
+        at = self.layout.containing(inside)
+        nodes[in_code] = np.where((self.layout.starts[at] == inside) | (self.layout.ends[at] == 0), at, -1)
+        at = np.searchsorted(self.cuts, outside, side="right") - 1
+        object_ = np.where(at >= 0, self.cut_nodes[at], -1)
+        nodes[~in_code] = np.where(object_ >= 0, object_ + self.functions, -1)
+        return nodes
 
     def _edges(self, sources: Addresses, targets: Addresses) -> Edges:
         """Edges from the functions that hold the sources to the nodes of the targets."""
@@ -186,25 +188,25 @@ class _Builder:
             places, targets = self.references.sources[chosen], self.references.targets[chosen]
             first, last = (np.searchsorted(self.program.pointers.slots, targets + by) for by in (1 - WORD, size))
             at, counts = _spread(first, last)
-            yield _known(self.layout.containing(np.repeat(places, counts)), self._pointee(at))
+            yield _known(self.layout.containing(np.repeat(places, counts)), self._pointees[at])
 
-    def _pointee(self, at: Addresses) -> Addresses:
+    @cached_property
+    def _pointees(self) -> Addresses:
         """The node that each pointer leads to; -1 for none."""
-        pointers = self.program.pointers
-        imported = self.functions + self.objects + np.searchsorted(self.imports, pointers.symbols[at])
-        targets = pointers.targets[at]
+        symbols, targets = self.program.pointers.symbols, self.program.pointers.targets
+        imported = self.functions + self.objects + np.searchsorted(self.imports, symbols)
         node = np.where(self.program.code.holds(targets), overlooked.meant(self.layout, targets), self._node(targets))
-        return np.where(pointers.symbols[at] > 0, imported, node)
+        return np.where(symbols > 0, imported, node)
 
     def _pointed(self) -> Edges:
         """From a data object to what its pointers lead to, names that the loader looks up among that."""
-        origin = self._node(self.program.pointers.slots)
-        return _known(origin, self._pointee(np.arange(len(origin))))
+        return _known(self._node(self.program.pointers.slots), self._pointees)
 
     def _chained(self) -> Edges:
         at = self.chained + self.functions
         return Edges(at, at + 1)
 
+    @cached_property
     def _roots(self) -> Addresses:
         """All functions of Go: types name their methods by distances from the first (``abi.TextOff``)."""
         started = [min(address, HIGHEST_ADDRESS) for address in self.linking.started]
@@ -214,7 +216,7 @@ class _Builder:
             inside |= (slots >= start) & (slots < end)
         hidden = _NOTHING if self.program.go is None else np.arange(self.functions)
         called = np.array([*started, *self.program.pointers.resolvers.tolist()], np.int64)
-        found = np.concatenate([self._node(called), self._pointee(np.flatnonzero(inside)), hidden])
+        found = np.concatenate([self._node(called), self._pointees[inside], hidden])
         return distinct(found[found >= 0])
 
 

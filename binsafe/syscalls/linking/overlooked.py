@@ -31,6 +31,8 @@ def going_on(program: Program) -> Edges:
     found = []
     for code in program.code.ranges:
         inside = chosen[(ends[chosen] >= code.address + _LAST) & (ends[chosen] <= code.end)]
+        if not len(inside):
+            continue  # most files have sections of a few bytes
         last = code.array()[(ends[inside] - code.address)[:, None] + np.arange(-_LAST, 0)]
         last[np.arange(-_LAST, 0) < (starts - ends)[inside][:, None]] = 0  # of the function before
         found.append(inside[~program.machine.closes(last)])

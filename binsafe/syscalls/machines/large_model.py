@@ -26,6 +26,8 @@ _TABLES = 4
 
 def references(code: CodeRange, leas: Edges) -> Edges:
     """What ``movabs`` may name; ``leas`` are those that compute an address."""
+    if not len(leas.sources):
+        return leas
     data = code.array()
     count = max(0, len(data) - _MOVABS_SIZE + 1)
     words = np.ndarray((count,), np.dtype("<i8"), buffer=code.data[2:], strides=(1,)) if count else leas.sources
