@@ -1,6 +1,7 @@
 """Fixtures that many tests share: the stand-in's builds, and the right to use its thirty ports."""
 
 import fcntl
+import gc
 import os
 import re
 import socket
@@ -25,6 +26,7 @@ WAITING_SECONDS = 600
 
 def pytest_configure(config: pytest.Config) -> None:
     """Let the programs that tests start keep bytecode, if not in the tree: to compile us takes most of their time."""
+    gc.set_threshold(100_000)  # collecting makes millions of objects, which all stay
     if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
         kept = tempfile.TemporaryDirectory(prefix="binsafe-bytecode-")
         config.add_cleanup(kept.cleanup)
@@ -51,6 +53,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         waits = {"standin", "thirty_ports"} & set(getattr(item, "fixturenames", ()))
         if waits and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(WAITING_SECONDS))
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what has been collected."""
+    gc.freeze()
 
 
 # No examples are kept: the checkout may not be writable, and every run starts from the same state.

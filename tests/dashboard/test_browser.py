@@ -15,7 +15,9 @@ import msgspec
 import pytest
 from played import SESSION, many, sessions_of, started
 
-from bandit_runner.runs import Recorder
+from bandit_runner.model import Scoring
+from bandit_runner.runs import Recorder, Store
+from bandit_runner.runs.comparison import compare
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
@@ -171,21 +173,24 @@ def test_the_comparison_shows_text_as_text(visitor: Visitor, stored: Path):
 
 
 def test_a_comparison_of_ten_thousand_runs_opens_at_once(visitor: Visitor, tmp_path: Path):
-    """420 sessions of 24 runs: under 2 s on a quiet machine; what is ours to say on any is the processor's time."""
+    """420 sessions of 24 runs: the page costs a few times what it takes to read and compare them, on any machine."""
     path = tmp_path / "runs.sqlite"
     runs = sessions_of(path, sessions=420, strategies=STRATEGIES_PLAYED)
     assert runs == 10_080
+    before = time.process_time()
+    with Store.open(path) as store:
+        assert len(compare(store.runs(), Scoring())) == 3 * len(STRATEGIES_PLAYED)
+    least = time.process_time() - before
     with running("dashboard", "--port", 0, "--store", path) as (process, address), visitor.at(address + "learn"):
         visitor.page.wait_for_selector("text=Beliefs")  # everything is loaded
-        before, started_at = _cpu_seconds(process.pid), time.monotonic()
+        before = _cpu_seconds(process.pid)
         visitor.page.goto(address + "compare")
         visitor.page.wait_for_selector("table >> text=v4")
         visitor.page.wait_for_function("document.querySelectorAll('canvas').length >= 12")
-        seconds, cpu = time.monotonic() - started_at, _cpu_seconds(process.pid) - before
-        print(f"comparison of {runs:,} runs: {seconds:.2f} s, {cpu:.2f} s of the server's processor time")
+        opened = _cpu_seconds(process.pid) - before
+        print(f"comparison of {runs:,} runs: {opened:.2f} s of the processor's time, {least:.2f} s to compare them")
         assert visitor.page.locator("table").first.locator("tbody tr").count() == len(STRATEGIES_PLAYED)
-        assert cpu < 1.0
-        assert seconds < 10
+        assert opened < 5 * least
 
 
 @pytest.mark.parametrize("width", [360, 1920])
