@@ -6,7 +6,7 @@ Importing this module imports asn1crypto: only a file that carries a CMS structu
 
 import datetime as dt
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -26,6 +26,9 @@ MAX_ATTRIBUTES: Final = 64
 
 MAX_CERTIFICATES: Final = 32
 """Certificates in one bag; real ones hold 2 to 10."""
+
+_ALGORITHM_BYTES: Final = 160
+"""Names of the algorithms of one signer, with their parameters; real ones have 45 to 110."""
 
 DATA: Final = "1.2.840.113549.1.7.1"
 TIME_STAMP_INFO: Final = "1.2.840.113549.1.9.16.1.4"
@@ -60,12 +63,16 @@ class SignerInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SignedMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """What a CMS structure says: ``content`` is what it encloses, ``certificates`` the DER of those in its bag."""
+    """What a CMS structure says: ``content`` is what it encloses, ``certificates`` the DER of those in its bag.
+
+    ``spare`` is what it holds for nothing, in words: nobody signed it, and code signatures have none of it.
+    """
 
     content_type: str
     content: bytes | None
     certificates: tuple[bytes, ...]
     signer: SignerInfo
+    spare: tuple[str, ...] = ()
 
 
 class TimeStampInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,6 +105,7 @@ def read(data: bytes | memoryview, *, most: int = MAX_BYTES) -> SignedMessage:
         content=_content(enclosed["content"]),
         certificates=bag,
         signer=_signer(signed["signer_infos"][0], bag),
+        spare=tuple(_spare(signed)),
     )
 
 
@@ -182,6 +190,20 @@ def _only(values: tuple[bytes, ...]) -> bytes:
     if len(values) != 1:
         raise StructureError("a CMS attribute has more than one value")
     return values[0]
+
+
+def _spare(signed: Any) -> Iterator[str]:
+    """Places of a SignedData that the signature does not cover and nobody reads: room for data."""
+    if len(signed["crls"]):
+        yield f"{len(signed['crls'])} lists of revoked certificates"
+    others = sum(choice.name != "certificate" for choice in signed["certificates"])
+    if others:
+        yield f"{others} certificates that are not X.509's"
+    (signer,) = signed["signer_infos"]
+    named = (signed["digest_algorithms"], signer["digest_algorithm"], signer["signature_algorithm"])
+    size = sum(len(one.dump()) for one in named)
+    if size > _ALGORITHM_BYTES:
+        yield f"{size} bytes of algorithms"
 
 
 def _bag(bag: Any) -> tuple[bytes, ...]:

@@ -18,7 +18,7 @@ from binsafe.signatures.superblob import Slot, SuperBlob
 
 if TYPE_CHECKING:
     from binsafe.signatures.anchors import Anchors
-    from binsafe.signatures.cms import SignerInfo
+    from binsafe.signatures.cms import SignedMessage, SignerInfo
     from binsafe.signatures.signers import Chain, Signed
 
 Kind = Literal["linker", "adhoc", "developer-id", "apple", "other"]
@@ -118,9 +118,15 @@ def _somebody(
         signed_at=signed.signed_at,
         timestamped=signed.timestamped,
         problems=tuple(problems),
-        notes=tuple(_uncovered(what) for what in signed.strange),
+        notes=tuple(_uncovered(what) for what in (*signed.strange, *_enclosed(message))),
         unverified=unverified,
     )
+
+
+def _enclosed(message: "SignedMessage") -> Iterator[str]:
+    """What Apple's CMS structures leave out, because the CodeDirectory is what they sign."""
+    if message.content is not None:
+        yield f"content of its own, {len(message.content):,} bytes"
 
 
 def _uncovered(what: str) -> Problem:

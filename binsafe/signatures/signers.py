@@ -88,6 +88,7 @@ def verify(
         timestamped=stamp is not None,
         outcome=outcome,
         strange=(
+            *message.spare,
             *(f"an unsigned attribute of type {name}" for name in sorted(message.signer.unsigned.keys() - attributes)),
             *((f"{isolated} certificates that have nothing to do with the signer",) if isolated else ()),
         ),
