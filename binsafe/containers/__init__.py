@@ -69,4 +69,5 @@ def _compressed(stream: Peeked, name: str, budget: Budget) -> Iterator[Entry | T
     if tars.is_header(head):
         yield from tars.read(stream, budget)
     else:
-        yield Entry(name.rpartition("/")[2].rpartition(".")[0] or name, "file", stream)
+        own = name.rpartition("/")[2]
+        yield Entry(own.rpartition(".")[0] or own, "file", stream)

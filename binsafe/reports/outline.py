@@ -258,7 +258,8 @@ def _members(report: Report, verbose: int) -> Section:
         rows.append(Row("", f"and {left} more{hint}"))
     counts = Counter(str(member.report.verdict.level) for member in report.members)
     said = ", ".join(f"{counts[level]} {level}" for level in _LEVELS if counts[level])
-    return Section(f"Members: {len(order) + report.members_omitted} executables ({said})", "members", tuple(rows))
+    total = len(order) + report.members_omitted
+    return Section(f"Members: {total} executable{'s' * (total != 1)} ({said})", "members", tuple(rows))
 
 
 def _member(member: Member) -> str:

@@ -54,7 +54,7 @@ def summary(tally: Tally, found: Found, seconds: float) -> Iterator[str]:
     """Lines for the end of a scan on a terminal."""
     artifacts = sum(tally.levels.values())
     rate = artifacts / seconds if seconds else 0.0
-    yield f"{artifacts:,} artifacts in {seconds:.1f} s ({rate:.1f} a second)"
+    yield f"{artifacts:,} artifact{'s' * (artifacts != 1)} in {seconds:.1f} s ({rate:.1f} a second)"
     yield from (f"  {level:<28}{tally.levels[level]:>8,}" for level in LEVELS if tally.levels[level])
     counts = (
         ("the same bytes again", tally.duplicates),

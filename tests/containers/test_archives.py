@@ -1,3 +1,4 @@
+import gzip
 import hashlib
 import stat
 import struct
@@ -215,6 +216,12 @@ def test_an_application_inside_is_one_bundle():
     plist = b'<plist version="1.0"><dict><key>CFBundleExecutable</key><string>tool</string></dict></plist>'
     report = report_on(zipped({"My.app/Contents/Info.plist": plist, "My.app/Contents/MacOS/tool": ELF, "other": ELF}))
     assert {member.path: member.report.format for member in report.members} == {"My.app": "bundle", "other": "elf"}
+
+
+@pytest.mark.parametrize("name", ["tool.gz", "tool", ".gz"])
+def test_what_was_compressed_has_a_name_of_its_own_whatever_the_file_is_called(name: str):
+    report = report_on(gzip.compress(ELF), name)
+    assert (paths(report), report.findings) == ([{".gz": ".gz"}.get(name, "tool")], ())
 
 
 def test_every_kind_of_bundle_is_one_and_a_folder_of_that_name_is_none():
