@@ -24,6 +24,8 @@ _CHANGEABLE: Final = (
 """What of ours a program may change, beside how input is translated and which keys are special: not the speed (0 hangs
 up), nor what holds output up or throws it away."""
 _CTRL_C: Final = b"\x03"
+_NONE: Final = b"\0"
+"""_POSIX_VDISABLE: no key is this one."""
 
 
 class PseudoTerminal:
@@ -119,10 +121,18 @@ class PseudoTerminal:
         mixed[tty.IFLAG] = self.seen[tty.IFLAG]
         for part, changeable in _CHANGEABLE:
             mixed[part] = (self._before[part] & ~changeable) | (self.seen[part] & changeable)
-        mixed[tty.CC] = list(self.seen[tty.CC])
+        mixed[tty.CC] = self._without_ctrl_c(self.seen[tty.CC])
         if not mixed[tty.LFLAG] & termios.ICANON:
             mixed[tty.CC][termios.VMIN], mixed[tty.CC][termios.VTIME] = 1, 0  # nothing typed is no end
+        else:  # a key waits for the end of its line, or for ever: only as a signal it comes at once
+            mixed[tty.LFLAG] |= self._before[tty.LFLAG] & termios.ISIG
+            mixed[tty.CC][termios.VINTR] = self._before[tty.CC][termios.VINTR]
         return mixed
+
+    def _without_ctrl_c(self, characters: list[Any]) -> list[Any]:
+        """The special characters as the program wants them, but for one that would swallow the user's Ctrl-C."""
+        ctrl_c = self._before[tty.CC][termios.VINTR]
+        return [_NONE if each == ctrl_c and place != termios.VINTR else each for place, each in enumerate(characters)]
 
 
 def in_background(terminal: int) -> bool:

@@ -139,6 +139,20 @@ def test_one_that_is_stopped_leaves_the_terminal_to_the_shell_and_takes_it_again
     assert screen.is_as_before()
 
 
+@pytest.mark.parametrize("modes", ["intr undef -isig erase ^C", "-icanon intr undef stop ^C"])
+def test_no_modes_of_a_terminal_swallow_ctrl_c(on_screen: list[Screen], modes: str):
+    """By a line that is never ended, or as the key that erases one or holds up what is shown."""
+    code = f"trap '' TERM INT; stty {modes}; echo ready; while :; do read x; done"
+    screen = Screen("--exec", "stty", "bash", "-c", code)
+    on_screen.append(screen)
+    screen.shows("ready")
+    for _ in range(3):
+        screen.types(b"\x03")
+        time.sleep(0.3)  # a signal that waits already is not sent again
+    screen.shows(f"ended {128 + signal.SIGKILL}")
+    assert screen.is_as_before()
+
+
 def test_who_takes_every_key_is_ended_by_ctrl_c_at_last_and_hangs_nobody_up(on_screen: list[Screen]):
     code = "trap '' TERM; stty 0; stty raw -echo; echo ready; while :; do read x; done"
     screen = Screen("--exec", "stty", "bash", "-c", code)
