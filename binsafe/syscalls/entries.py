@@ -96,7 +96,7 @@ def _made(program: Program, numbers: Collection[Number], found: Collection[Site]
     made = go.needed(program, made)
     child = spawning.never_taken(program, made)
     made = settled.needed(program, made, lambda region: failing(region) | child.get(region.start, set()))
-    made = untaken.needed(program, made, found)
+    made = untaken.needed(program, made, found, child)
     return musl.needed(program, made)
 
 

@@ -8,6 +8,7 @@ own may fail with ``ENOSYS`` without asking.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 
 from binsafe.syscalls.controlflow.places import Edge, Kind, Place
 from binsafe.syscalls.controlflow.program import Program
@@ -54,7 +55,7 @@ def needed(program: Program, found: Iterable[Number], never: Never) -> set[Numbe
     for start in {region.start for number in found if (region := program.region(number.address)) is not None}:
         region = program.region(start)
         edges = set() if region is None else never(region)
-        dead |= _behind(program, region, edges) if region is not None and edges else set()
+        dead |= behind(program, region, edges) if region is not None and edges else set()
     return {number for number in found if number.address not in dead}
 
 
@@ -155,7 +156,7 @@ def _never_taken(program: Program, region: Region, asked: _Asked) -> Iterator[tu
             yield at + 1, jumped
 
 
-def _behind(program: Program, region: Region, never: set[tuple[int, int]]) -> set[int]:
+def behind(program: Program, region: Region, never: AbstractSet[tuple[int, int]]) -> set[int]:
     """Addresses of a region that are reached over edges only that are never taken; none if not all edges are seen."""
     tables = program.jumped_to(region)
     if tables is None:

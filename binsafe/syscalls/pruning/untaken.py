@@ -20,16 +20,20 @@ from binsafe.syscalls.dataflow.arguments import at_sites
 from binsafe.syscalls.dataflow.sites import Site
 from binsafe.syscalls.dataflow.wrappers import Number
 from binsafe.syscalls.glibc import is_static_glibc
+from binsafe.syscalls.pruning import fallbacks
 from binsafe.syscalls.pruning.passes import MAX_SEEN, Passed, always_passes
+from binsafe.syscalls.pruning.threads import SELF, creating
 from binsafe.syscalls.tables import numbers
 
 _PROFILING = b"file is no correct profile data file"
 _NEXT = 250
 """Instructions between two calls of which one follows the other."""
-_SELF = "fs:[0x10]"
-"""The thread's own descriptor (``sysdeps/x86_64/nptl/tls.h``, ``THREAD_SELF``): no compiler reads it, only glibc."""
 _PROTOCOL = b"\xff\xff\xff\xcf"
 """``~PTHREAD_MUTEXATTR_PROTOCOL_MASK``: ``pthread_mutexattr_setprotocol`` clears these bits before it sets them."""
+_PROTECTS, _ALL_PROTOCOLS = ", 0x20000000", ", 0x30000000"
+"""``PTHREAD_PRIO_PROTECT`` among the bits of an attribute that are the protocol,"""
+_OTHER_KINDS, _BESIDE = ", 0xf000fff", 4
+"""and the bits that are left of an attribute in a mutex; instructions from the first to the second."""
 _CLONE_THREAD = 0x10000
 _NO_ENTROPY = b"Fatal glibc error: cannot get entropy for arc4random"
 _WITH_ENOSYS = (", 0x26", ", #0x26")
@@ -38,8 +42,6 @@ _OF_THREAD = frozenset({"sched_getparam", "sched_getscheduler", "sched_setschedu
 _SCHEDULING = frozenset(
     {"sched_getparam", "sched_getscheduler", "sched_setscheduler", "sched_get_priority_max", "sched_get_priority_min"}
 )
-_CREATING = ("pthread_create", "create_thread")
-_ATTRIBUTES = frozenset({"pthread_attr_setinheritsched", "pthread_setattr_default_np", "pthread_getattr_np"})
 
 
 class Way(NamedTuple):
@@ -60,15 +62,25 @@ class Way(NamedTuple):
         )
 
 
-def needed(program: Program, found: Iterable[Number], sites: Collection[Site]) -> set[Number]:
+def needed(
+    program: Program,
+    found: Iterable[Number],
+    sites: Collection[Site],
+    never: Mapping[int, AbstractSet[tuple[int, int]]],
+) -> set[Number]:
     """The numbers without those that are passed on ways only that are never taken.
+
+    ``never`` are edges of regions, by start, that `spawning` knows not to be taken.
 
     Raises:
         OutOfInstructions: the budget was used up.
     """
     kept = set(found)
     known = numbers(program.machine.arch)
-    for way in _ways(program, frozenset(kept), sites):
+    dead: set[int] = set()
+    for region, edges in ((program.region(start), edges) for start, edges in never.items()):
+        dead |= set() if region is None else fallbacks.behind(program, region, edges)
+    for way in _ways(program, frozenset(kept), sites, dead):
         values = {known[name] for name in way.calls if name in known}
         for number in [number for number in kept if number.value in values]:
             place = program.place(number.address)
@@ -77,8 +89,8 @@ def needed(program: Program, found: Iterable[Number], sites: Collection[Site]) -
     return kept
 
 
-def _ways(program: Program, made: Collection[Number], sites: Collection[Site]) -> Iterator[Way]:
-    """The ways of which a rule speaks, of a program that makes some calls."""
+def _ways(program: Program, made: Collection[Number], sites: Collection[Site], dead: Container[int]) -> Iterator[Way]:
+    """The ways of which a rule speaks, of a program that makes some calls; at ``dead`` addresses nothing runs."""
     known = numbers(program.machine.arch)
 
     def making(call: str) -> Mapping[int, int]:
@@ -116,9 +128,9 @@ def _ways(program: Program, made: Collection[Number], sites: Collection[Site]) -
         yield Way({"exit"}, (lambda p: p.instruction.mnemonic == "lock dec" and _is_start_up(program, p.region),))
     # nptl/tpp.c: changes the priority of who owns a mutex of a protocol that the initialisers of pthread.h do not set
     if not _sets_protocol(program):
-        yield Way(_SCHEDULING, (lambda place: _SELF in place.instruction.operands,), callers_only=True)
+        yield Way(_SCHEDULING, (lambda place: place.address in dead or _is_of_protocol(place),), callers_only=True)
     # nptl/pthread_create.c: for threads whose attributes ask for it
-    yield Way(_OF_THREAD, (within(_creating(program)),))
+    yield Way(_OF_THREAD, (creating(program),))
 
 
 def _compares_with_enosys(place: Place) -> bool:
@@ -161,14 +173,6 @@ def _ending(program: Program) -> set[int]:
     return {region.start for region in found if region is not None}
 
 
-def _creating(program: Program) -> set[int]:
-    """Where the functions start that make a thread: none where they are not named, or an attribute may be set."""
-    named = {symbol.name.partition("@")[0]: symbol.address for symbol in program.slice.symbols}
-    if _ATTRIBUTES & named.keys() or not named.keys() >= set(_CREATING):
-        return set()
-    return {named[name] for name in _CREATING}
-
-
 def _sets_protocol(program: Program) -> bool:
     """Whether there is an instruction that clears the bits of a mutex's protocol, or bytes that may be one."""
     for start in (code.address + at for code in program.code.ranges for at in find_all(code.data, _PROTOCOL)):
@@ -177,6 +181,20 @@ def _sets_protocol(program: Program) -> bool:
         if not holding or any(i.mnemonic == "and" for i in holding):
             return True
     return False
+
+
+def _is_of_protocol(place: Place) -> bool:
+    """Whether a thread reads its own descriptor, or nptl/pthread_mutex_init.c asks for a protocol."""
+    instructions, at, operands = place.region.instructions, place.at, place.instruction.operands
+    if SELF in operands:
+        return True
+    if place.instruction.mnemonic != "cmp" or not operands.endswith(_PROTECTS):
+        return False
+    masked = operands.removesuffix(_PROTECTS) + _ALL_PROTOCOLS
+    before = range(max(0, at - _BESIDE), at)
+    return any(instructions.names[i] == "and" and instructions.operands(i) == masked for i in before) and any(
+        name == "and" and instructions.operands(i).endswith(_OTHER_KINDS) for i, name in enumerate(instructions.names)
+    )
 
 
 def _regions_naming(program: Program, text: bytes) -> set[int]:

@@ -27,6 +27,7 @@ _FOR = {
     "POSIX_SPAWN_SETPGROUP": {"setpgid"},
     "POSIX_SPAWN_RESETIDS": {"setresuid", "setresgid"},
     "POSIX_SPAWN_SETSCHEDPARAM": {"sched_setparam"},
+    "POSIX_SPAWN_SETSCHEDULER": {"sched_setscheduler"},
 }
 _ALL = {call for calls_ in _FOR.values() for call in calls_}
 

@@ -107,6 +107,15 @@ int main(void) {
     pthread_mutex_init(&mutex, &how); return pthread_mutex_lock(&mutex);
 }
 """
+_INITIALISES = """
+#include <pthread.h>
+int main(int n, char **all) {
+    pthread_mutexattr_t how; pthread_mutex_t mutex;
+    pthread_mutexattr_init(&how); pthread_mutexattr_settype(&how, PTHREAD_MUTEX_RECURSIVE);
+    pthread_mutex_init(&mutex, &how); pthread_mutex_lock(&mutex);
+    return %s;
+}
+"""
 _THREADS = """
 #include <pthread.h>
 static void *run(void *data) { return data; }
@@ -125,6 +134,21 @@ def test_a_mutex_that_raises_priorities_keeps_the_calls_for_it(tmp_path: Path):
 
 
 @needs_compiler
+@pytest.mark.parametrize(
+    ("does", "is_made"),
+    [
+        ("0", False),
+        ("sched_get_priority_max(n)", True),
+        ("(n & 0x30000000) == 0x20000000 ? sched_get_priority_max(1) : 0", True),
+    ],
+    ids=["nobody", "itself", "itself-for-bits"],
+)
+def test_a_mutex_with_attributes_raises_no_priorities(tmp_path: Path, does: str, is_made: bool):
+    found = set(calls(build(tmp_path, "program", _INITIALISES % does, "-static", "-s")).required)
+    assert ("sched_get_priority_max" in found) is is_made
+
+
+@needs_compiler
 def test_a_thread_asks_for_a_priority_only_if_its_attributes_can(tmp_path: Path):
     wanted = {"sched_getparam", "sched_getscheduler", "sched_setscheduler"}
     setting = "pthread_attr_setinheritsched(&how, PTHREAD_EXPLICIT_SCHED);"
@@ -133,6 +157,30 @@ def test_a_thread_asks_for_a_priority_only_if_its_attributes_can(tmp_path: Path)
     assert {"exit", "sched_yield"} <= without
     assert wanted <= set(calls(build(tmp_path, "with", _THREADS % setting, "-static")).required)
     assert wanted <= set(calls(build(tmp_path, "stripped", _THREADS % setting, "-static", "-s")).required)
+
+
+_ASKS = """
+    long result = 0;
+    if (getuid()) result = syscall(SYS_clone, 0x3d0f00, 0);
+    __asm__ volatile("syscall" : "=a"(result) : "a"(144L), "D"(0L), "S"(0L) : "rcx", "r11", "memory");
+"""
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("does", "asked"),
+    [
+        ("", set()),
+        ("syscall(SYS_sched_setscheduler, 0, 0, &priority);", {"sched_setscheduler"}),
+        (_ASKS, {"sched_setscheduler"}),
+        ("sched_getparam(0, &priority);", {"sched_getparam"}),
+    ],
+    ids=["nobody", "by-number", "beside-flags", "by-name"],
+)
+def test_a_thread_without_names_asks_for_no_priority(tmp_path: Path, does: str, asked: set[str]):
+    source = "#define _GNU_SOURCE\n#include <sys/syscall.h>\n#include <unistd.h>\n" + _THREADS % does
+    found = set(calls(build(tmp_path, "program", source, "-static", "-s")).required)
+    assert found & {"sched_getparam", "sched_getscheduler", "sched_setscheduler"} == asked
 
 
 _ACCESS = """
