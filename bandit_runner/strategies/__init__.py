@@ -10,7 +10,7 @@
     masked_thompson.py     v6  without servers that just answered 429
     sliding_window.py      v7  from the latest outcomes only
     blocking.py            v8  with blocks that grow
-    best.py            best    our own: quality.py, rate_limits.py (with guesses.py) are what it believes of servers,
+    best.py            best    our own: quality.py, rate_limits.py (of guesses.py, weighted.py) are what it believes,
                                prices.py what it makes of that, worths.py how it finds the largest quickly,
                                best_memory.py what it keeps of all that in a snapshot
     uniform.py, round_robin.py, nginx_like.py, envoy_like.py, p2c_ewma.py   baselines: what balancers do today

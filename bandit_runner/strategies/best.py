@@ -14,8 +14,9 @@ from bandit_runner.strategies.best_memory import BestMemory
 from bandit_runner.strategies.masked_thompson import MAX_PAUSE
 from bandit_runner.strategies.prices import depth, gain, no_prices, prices
 from bandit_runner.strategies.quality import STEP, Quality
-from bandit_runner.strategies.rate_limits import CERTAIN, RateLimits
+from bandit_runner.strategies.rate_limits import RateLimits
 from bandit_runner.strategies.waits import MAX_WAITS, Waiting, resumed
+from bandit_runner.strategies.weighted import CERTAIN
 from bandit_runner.strategies.worths import Worths
 
 LOOKAHEAD: Final = 10.0
@@ -219,7 +220,8 @@ class Best(Strategy):
         else:
             counts.failures += 1
         quality.advance(now)
-        self._limits.observe(arm, now, admitted=not limited)
+        if self._limits.observe(arm, now, admitted=not limited):
+            self._first = None
         if not limited:
             quality.observe(arm, accepted=accepted)
         self._opens[arm] = -math.inf

@@ -7,7 +7,7 @@ passes for them and what an answer does to them. They are of four families and n
     fixed window      length, limit, phase
     no limit
 
-Nothing is fitted to a scenario: the priors are wide (log-uniform over one to two orders of magnitude).
+Nothing is fitted to a scenario: the priors are wide (log-uniform over one to four orders of magnitude).
 
 The limit of a window is not guessed at all: it is whatever had been admitted when the first 429 came, so that the
 guesses are left for length and phase ("delayed sampling", Murray et al., AISTATS 2018). A window that turns out to
@@ -37,6 +37,9 @@ FAMILIES: Final = (0.15, 0.45, 0.1, 0.1, 0.2)
 """Prior shares of: no limit, constant, swinging, jumping, fixed window. Most limits stay as they were configured."""
 KINDS: Final = ("none", "token-bucket", "sinusoid", "jumping", "fixed-window")
 NONE, CONSTANT, SWINGING, JUMPING, WINDOW = range(5)
+
+RATES: Final = (0.02, 100.0)
+"""Tokens per second of a bucket whose rate is constant, log-uniform between these."""
 
 WINDOW_LENGTHS: Final = (1.0, 2.0, 5.0, 10.0, 10.0, 15.0, 30.0, 60.0)
 """Seconds: what people configure."""
@@ -72,7 +75,7 @@ def draw(rng: np.random.Generator, count: int) -> Floats:
         return np.exp(rng.uniform(math.log(low), math.log(high), count))
 
     x = np.zeros((ROWS, count), np.float32)
-    x[RATE] = np.where(jumping, spread(0.1, 10), np.where(swinging, spread(0.4, 6), spread(0.2, 100))) * ~window
+    x[RATE] = np.where(jumping, spread(0.1, 10), np.where(swinging, spread(0.4, 6), spread(*RATES))) * ~window
     x[OTHER_RATE] = spread(0.1, 10) * jumping
     x[DWELL] = jumping * spread(3, 30)
     x[FREQUENCY] = 2 * math.pi / spread(5, 60) * swinging

@@ -6,7 +6,7 @@ a token left; admissions that all of them foresee are written down, and gone thr
 know. So a server that is not near its limit, or has none, costs little.
 
 Servers of one tier tend to be limited alike: a guess that is thrown away is now and then replaced by one that another
-server's history speaks for.
+server's history speaks for, and servers of which little is known take over such guesses as soon as there are any.
 
 Source of the method: Gordon, Salmond and Smith, "Novel approach to nonlinear/non-Gaussian Bayesian state estimation",
 IEE Proceedings F 140, 1993; systematic resampling: Kitagawa, Journal of Computational and Graphical Statistics 5, 1996.
@@ -19,12 +19,12 @@ from typing import Annotated, Final
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from bandit_runner.model import LimitEstimate
 from bandit_runner.strategies import guesses
 from bandit_runner.strategies.draws import pack_generator, unpack_generator
 from bandit_runner.strategies.guesses import TICK, TOKENS, Floats
+from bandit_runner.strategies.weighted import CERTAIN, NEGLIGIBLE, bounded, chosen, fewest, quantile
 
 EFFECTIVE: Final = 0.5
 """Resample when the weights are worth less than this share of the particles."""
@@ -34,6 +34,8 @@ UNFORESEEN: Final = 0.5
 """The same when no guess at all had foreseen what happened: the server is not what it was."""
 SHARED: Final = 0.7
 """The share of those that come from another server, not from the prior."""
+ALONE: Final = 2.0
+"""As many servers weigh that a new one resembles none: see `RateLimits._tell_others`."""
 CAUTION: Final = 0.2
 """The share of a belief that may say that a server admits less than it is almost sure to."""
 _UNKNOWN: Final = (-1, 0.0)
@@ -43,10 +45,6 @@ LATER: Final = 64
 """Admissions per server that may wait to be gone through: more would save little, and hold up the one that has to."""
 WIDE_TICK: Final = 0.05
 """`guesses.TICK` where no limit has shown: of windows only the count that they would be found to have is less exact."""
-NEGLIGIBLE: Final = 1e-6
-"""A guess that is believed no more than this is not looked at."""
-CERTAIN: Final = (0.005, 0.998)
-"""No prediction is surer than this."""
 
 
 class Packed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -57,6 +55,7 @@ class Packed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     weights: bytes
     admitted: list[bytes]
     generator: list[str]
+    speaks: list[bool] = []
 
 
 class RateLimits:
@@ -64,8 +63,8 @@ class RateLimits:
 
     >>> limits = RateLimits(2, np.random.default_rng(1), particles=256)
     >>> for second in range(20):  # server 0 admits one attempt a second; nobody asks server 1
-    ...     limits.observe(0, float(second), admitted=True)
-    ...     limits.observe(0, float(second), admitted=False)
+    ...     for admitted in (True, False):
+    ...         _ = limits.observe(0, float(second), admitted=admitted)
     >>> [round(chance, 1) for chance in limits.chances(19.0, [0, 0])]
     [0.0, 1.0]
     >>> [round(chance, 1) for chance in limits.chances_after(19.0, [0, 0], [0.02, 1.0])[0]]
@@ -83,6 +82,7 @@ class RateLimits:
         self._owed = [0] * arms  # so many of the latest admissions, all of them foreseen, are still to be gone through
         self._known = [_UNKNOWN] * arms  # beside so many under way, the chance until time or an answer changes it
         self._admitted = [deque[float](maxlen=HISTORY) for _ in range(arms)]
+        self._speaks = [False] * arms  # enough has happened to it that its guesses are its own
 
     def chance(self, arm: int, now: float, under_way: int) -> float:
         """The probability that the server admits an attempt now, beside so many that it has not answered yet."""
@@ -91,7 +91,7 @@ class RateLimits:
         if self._is_known(arm, now, under_way):
             return self._known[arm][1]
         self._advance(arm, now)
-        chance = _bounded(float(self._weights[arm].dot(self._x[TOKENS, arm] >= 1 + under_way)))
+        chance = bounded(float(self._weights[arm].dot(self._x[TOKENS, arm] >= 1 + under_way)))
         self._known[arm] = under_way, chance
         return chance
 
@@ -113,7 +113,7 @@ class RateLimits:
         ready = self._x[TOKENS] >= 1 + np.array(under_way)[:, None]
         found = np.einsum("ij,ij->i", self._weights, ready).tolist()
         for arm in unsure:
-            self._known[arm] = under_way[arm], _bounded(found[arm])
+            self._known[arm] = under_way[arm], bounded(found[arm])
 
     def _is_known(self, arm: int, now: float, under_way: int) -> bool:
         at = self._at[arm]
@@ -125,19 +125,17 @@ class RateLimits:
         self._advance_all(now)
         after = guesses.ready_after(self._x, np.array(under_way, np.float32)[:, None])
         found = [np.einsum("ij,ij->i", self._weights, after <= np.float32(wait)).tolist() for wait in waits]
-        return [list(map(_bounded, of_one)) for of_one in zip(*found, strict=True)]
+        return [list(map(bounded, of_one)) for of_one in zip(*found, strict=True)]
 
     def capacity(self, arm: int, now: float, seconds: float, most: float) -> tuple[float, float]:
         """How many attempts the server is expected to admit in that time, and is almost sure to; at most ``most``."""
         self._advance(arm, now)
         weights = self._weights[arm]
         found = guesses.capacity(self._x[:, arm], np.float32(seconds), np.float32(most), self.rng)
-        order = found.argsort()
-        cautious = int(np.searchsorted(weights[order].cumsum(dtype=float), CAUTION))
-        return float(weights.dot(found)), float(found[order[min(cautious, len(order) - 1)]])
+        return float(weights.dot(found)), quantile(found, weights, CAUTION)
 
-    def observe(self, arm: int, now: float, *, admitted: bool) -> None:
-        """Weigh the guesses about a server by what it did, and let them take part in it."""
+    def observe(self, arm: int, now: float, *, admitted: bool) -> bool:
+        """Weigh the guesses about a server by what it did; whether that said something of other servers, too."""
         at = self._at[arm]
         if admitted and self._least[arm] >= 1 and self._owed[arm] < LATER and at is not None and at <= now:
             # every guess that counts has a token left: no belief changes, and the rest can wait
@@ -145,15 +143,17 @@ class RateLimits:
             self._least[arm] -= 1
             self._known[arm] = _UNKNOWN
             self._admitted[arm].append(now)
-            return
+            return False
         self._advance(arm, now)
         x = self._x[:, arm]
         factors = guesses.admit(x) if admitted else guesses.reject(x)
         if admitted:
             self._admitted[arm].append(now)
-        if factors is not None:
-            self._weigh(arm, factors, now, admitted=admitted)
+        is_news = factors is not None and self._weigh(arm, factors, now, admitted=admitted)
         self._look(arm)
+        if is_news:
+            self._tell_others(arm, now)
+        return is_news
 
     def _settle(self, arm: int) -> None:
         """Go through the admissions that could wait, each at its time."""
@@ -178,33 +178,57 @@ class RateLimits:
     def _look(self, arm: int) -> None:
         """Guesses have changed: what was known of them is to be found anew."""
         self._known[arm] = _UNKNOWN
-        self._least[arm] = float(_least(self._x[:, arm], self._weights[arm]))
+        self._least[arm] = float(fewest(self._x[:, arm], self._weights[arm]))
 
-    def _weigh(self, arm: int, factors: Floats, now: float, *, admitted: bool) -> None:
+    def _weigh(self, arm: int, factors: Floats, now: float, *, admitted: bool) -> bool:
+        """Returns whether the server speaks for itself now, and did not before."""
         weights = self._weights[arm]
         if weights[factors < 1].max() < NEGLIGIBLE:
-            return
+            return False
         weights *= factors
         weights /= weights.sum()
         unforeseen = bool((factors < 1).all())
         if unforeseen or 1 / np.dot(weights, weights) < EFFECTIVE * self.particles:
             self._resample(arm, now, admitted=admitted, fresh=UNFORESEEN if unforeseen else FRESH)
+            is_new, self._speaks[arm] = not self._speaks[arm], True
+            return is_new
+        return False
 
     def _resample(self, arm: int, now: float, *, admitted: bool, fresh: float) -> None:
         """Copy guesses as often as they deserve, make them neighbours, and let in others (see the module's text)."""
         count, rng = self.particles, self.rng
-        x = self._x[:, arm, _chosen(self._weights[arm], count, rng)]
+        x = self._x[:, arm, chosen(self._weights[arm], count, rng)]
         guesses.spread(x, rng, admitted=admitted)
         others = math.ceil(fresh * count)
         other = int(rng.integers(self.arms))
         self._settle(other)
-        theirs = self._x[:, other, _chosen(self._weights[other], others, rng)]
+        theirs = self._x[:, other, chosen(self._weights[other], others, rng)]
         found = np.where(rng.random(others) < SHARED, theirs, guesses.draw(rng, others))
         ages = now - np.array(self._admitted[arm])[::-1]
         guesses.adopt(found, ages, rng, admitted=admitted)
         x[:, rng.permutation(count)[:others]] = found
         self._x[:, arm] = x
         self._weights[arm] = 1 / count
+
+    def _tell_others(self, arm: int, now: float) -> None:
+        """Let servers of which nothing particular is known yet resemble one of which something has just become known.
+
+        The shares are those of a Polya urn: all servers that are known are resembled alike, and ``ALONE`` times as much
+        none of them (Blackwell and MacQueen, "Ferguson distributions via Polya urn schemes", 1973).
+        """
+        share, rng = 1 / (ALONE + sum(self._speaks)), self.rng
+        for other in range(self.arms):
+            if self._speaks[other]:
+                continue
+            self._settle(other)
+            places = np.flatnonzero(rng.random(self.particles) < share)
+            found = self._x[:, arm, rng.integers(self.particles, size=len(places))]
+            ages = now - np.array(self._admitted[other])[::-1]
+            guesses.adopt(found, ages, rng, admitted=True)
+            if not self._admitted[other]:
+                found[TOKENS] = found[guesses.CAPACITY]
+            self._x[:, other, places] = found
+            self._look(other)
 
     def _advance(self, arm: int, now: float) -> None:
         """Carry a server's guesses forward. Only time that has passed counts, so a clock may start again."""
@@ -239,13 +263,14 @@ class RateLimits:
     def pack(self) -> Packed:
         """What `unpack` takes."""
         self._settle_all()
-        self._least = _least(self._x, self._weights).tolist()  # as it is found where this is unpacked
+        self._least = fewest(self._x, self._weights).tolist()  # as it is found where this is unpacked
         return Packed(
             times=list(self._at),
             guesses=self._x.tobytes(),
             weights=self._weights.tobytes(),
             admitted=[np.array(times).tobytes() for times in self._admitted],
             generator=pack_generator(self.rng),
+            speaks=list(self._speaks),
         )
 
     def unpack(self, packed: Packed) -> None:
@@ -258,28 +283,14 @@ class RateLimits:
         weights = np.frombuffer(packed.weights, np.float32).reshape(self._weights.shape).copy()
         admitted = [np.frombuffer(times) for times in packed.admitted]
         shares = (weights >= 0).all() and np.allclose(weights.sum(axis=1), 1, atol=1e-3)
-        known = len(packed.times) == len(admitted) == self.arms and all(np.isfinite(each).all() for each in admitted)
+        known = {len(packed.times), len(admitted), len(packed.speaks) or self.arms} == {self.arms} and all(
+            np.isfinite(each).all() for each in admitted
+        )
         if not (shares and known and guesses.are_sound(x)):
             raise ValueError("numbers that no filter holds")
         self.rng = unpack_generator(packed.generator)
         self._x, self._weights, self._at = x, weights, list(packed.times)
-        self._least = _least(x, weights).tolist()
+        self._least = fewest(x, weights).tolist()
         self._known, self._owed = [_UNKNOWN] * self.arms, [0] * self.arms
+        self._speaks = list(packed.speaks) or [True] * self.arms  # older states do not say
         self._admitted = [deque(times.tolist(), maxlen=HISTORY) for times in admitted]
-
-
-def _least(x: Floats, weights: Floats) -> Floats:
-    """The fewest tokens of any guess that counts."""
-    found: Floats = np.where(weights > NEGLIGIBLE, x[TOKENS], np.float32(guesses.UNLIMITED)).min(axis=-1)
-    return found
-
-
-def _bounded(chance: float) -> float:
-    low, high = CERTAIN
-    return min(max(chance, low), high)
-
-
-def _chosen(belief: Floats, count: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """So many guesses, each as often as it deserves (systematic resampling), in random order."""
-    steps = (np.arange(count) + rng.random()) / count
-    return np.minimum(np.searchsorted(np.cumsum(belief, dtype=float), steps), len(belief) - 1)

@@ -55,3 +55,4 @@ def test_a_state_that_can_never_be_kept_is_refused_at_once(tmp_path: Path):
     done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 2
     assert "--state" in done.stderr
+    assert "balancer http" not in done.stderr

@@ -101,7 +101,8 @@ def one_server_with_a_token_a_second(**options: float) -> Strategy:
     strategy = create("best", arms=1, seed=1, **options)
     for second in range(40):
         tell(strategy, 0, Outcome.OK, second)
-        tell(strategy, 0, Outcome.RATE_LIMITED, second + 0.001)
+        for later in (0.001, 0.5):
+            tell(strategy, 0, Outcome.RATE_LIMITED, second + later)
     tell(strategy, 0, Outcome.OK, 40.0)
     return strategy
 

@@ -1,5 +1,6 @@
 """What the particle filter learns of rate limits, of servers whose rules are known here."""
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -153,3 +154,37 @@ def test_admissions_that_wait_count_before_anybody_is_told_a_chance(at_once: boo
         told.append(limits.chances(1.0, [6])[0] if at_once else limits.chance(0, 1.0, 6))
         limits.observe(0, 1.0, admitted=True)
     assert told == pytest.approx([0.998, 0.998, 0.5, 0.005])
+
+
+def taught(seed: int, *, arms: int, known: int, every: int) -> RateLimits:
+    """Some servers admit one attempt in so many seconds, and were asked a hundred times; nobody asked the others."""
+    limits = RateLimits(arms, np.random.default_rng(seed), particles=256)
+    for second in range(100):
+        for arm in range(known):
+            limits.observe(arm, float(second), admitted=second % every == 0)
+    return limits
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_slow_bucket_is_thought_of(seed: int):
+    """Below 0.2 a second there was none among the guesses: windows of all lengths had to stand in for it."""
+    (found,) = taught(seed, arms=1, known=1, every=20).estimates()
+    assert found.kind == "token-bucket"
+    assert found.rate is not None
+    assert found.rate.mean == pytest.approx(0.05, abs=0.006)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_server_that_nobody_asked_is_taken_to_resemble_the_others(seed: int):
+    limits = taught(seed, arms=10, known=8, every=10)
+    unasked = [limits.capacity(arm, 100.0, 10.0, 100.0)[0] for arm in (8, 9)]
+    assert max(unasked) < taught(seed, arms=1, known=0, every=10).capacity(0, 100.0, 10.0, 100.0)[0] / 2
+    assert limits.chances(100.0, [0] * 10)[8:] == pytest.approx([0.998, 0.998]), "it has its first tokens yet"
+
+
+def test_what_an_older_state_does_not_say_hinders_nothing():
+    limits = taught(1, arms=3, known=1, every=10)
+    packed = msgspec.structs.replace(limits.pack(), speaks=[])
+    limits.unpack(packed)
+    with pytest.raises(ValueError, match="no filter"):
+        limits.unpack(msgspec.structs.replace(packed, speaks=[True]))
