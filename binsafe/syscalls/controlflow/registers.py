@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from binsafe.syscalls.controlflow.program import Program
 
 _LEAVES = frozenset({Flow.CALL, Flow.INDIRECT, Flow.RETURN})
+_STEP_COST = 10
+"""To look at an instruction takes as long as decoding so many."""
 
 
 class Uses(NamedTuple):
@@ -60,6 +62,7 @@ def uses(program: "Program", place: Place) -> Uses:
             work += cases or region.orphans
             continue
         work += region.following(here)  # behind calls, too: GCC knows what functions that it has seen keep (-fipa-ra)
+    program.decoder.spend(_STEP_COST * len(seen))
     return Uses(tuple(found), nothing_else)
 
 

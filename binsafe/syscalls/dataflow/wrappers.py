@@ -31,7 +31,7 @@ those that are code have their number one step away, and what is found more than
 _UNLED = "no way leads to this code but one that is computed"
 _SEEN = (1 << 32) - 1
 """Bits of a number that the kernel looks at."""
-STEP_COST = 4
+STEP_COST = 100
 """A step back takes as long as decoding so many instructions."""
 
 
