@@ -13,6 +13,7 @@ from compiled import library, needs_compiler
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from binsafe.limits import MAX_INSTRUCTIONS
 from binsafe.model import Section
 from binsafe.syscalls import analyse, summarise_library
 
@@ -143,11 +144,11 @@ def _sites_behind_jumps() -> X86:
     return assembler
 
 
-def _seconds(code: X86) -> float:
+def _timed(code: X86, budget: int) -> tuple[bool, float]:
+    """Whether the list is complete, and the processor's seconds that it took."""
     slice_ = program(code)
     began = time.process_time()
-    assert not analyse(slice_, max_instructions=BUDGET).complete
-    return time.process_time() - began
+    return analyse(slice_, max_instructions=budget).complete, time.process_time() - began
 
 
 @pytest.mark.parametrize("make", [_squared, _all_sites, _all_calls, _sites_behind_jumps])
@@ -155,7 +156,16 @@ def test_the_budget_bounds_the_time(make: Callable[[], X86]):
     plain = X86()
     plain.put(b"\x90" * BUDGET * 2)
     plain.syscall()
-    assert _seconds(make()) < 20 * _seconds(plain)
+    complete, seconds = _timed(make(), BUDGET)
+    assert not complete
+    assert seconds < 20 * _timed(plain, BUDGET)[1]
+
+
+def test_thousands_of_numbers_in_one_function_take_so_many_times_one():
+    few, many = X86(), X86()
+    few.put(b"\xb8\x27\0\0\0\x0f\x05" * 1_000)  # mov eax, 39; syscall
+    many.put(b"\xb8\x27\0\0\0\x0f\x05" * 8_000)
+    assert _timed(many, MAX_INSTRUCTIONS)[1] < 14 * _timed(few, MAX_INSTRUCTIONS)[1]
 
 
 def test_the_budget_bounds_the_search_through_tables():

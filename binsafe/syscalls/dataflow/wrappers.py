@@ -31,6 +31,8 @@ those that are code have their number one step away, and what is found more than
 _UNLED = "no way leads to this code but one that is computed"
 _SEEN = (1 << 32) - 1
 """Bits of a number that the kernel looks at."""
+_MAX_SEARCHED = 4_000
+"""Instructions of a function that are looked through for branches to a site; in longer ones numbers are walked to."""
 STEP_COST = 100
 """A step back takes as long as decoding so many instructions."""
 
@@ -112,7 +114,9 @@ def _set_before(program: Program, site: Place) -> Resolution | None:
     So it is for four of the C library's sites in five. Of their functions little has to be found out for this.
     """
     (region, at), address = site, site.address
-    if not at or region.leaving(at - 1) is not Flow.NEXT or region.indirect_jumps:
+    if not at or len(region.instructions) > _MAX_SEARCHED:
+        return None
+    if region.leaving(at - 1) is not Flow.NEXT or region.indirect_jumps:
         return None
     if region.caught is None or at in region.pads or region.instructions.end_in(address):
         return None
