@@ -29,23 +29,26 @@ pytestmark = [
 ]
 
 
+def children() -> set[int]:
+    """The processes below this thread, dead ones that nobody has waited for among them."""
+    return {int(word) for word in Path("/proc/thread-self/children").read_text().split()}
+
+
 @pytest.fixture
 def orphans() -> Iterator[Callable[[], list[int]]]:
     """Return a function: who is left below us, waited for as long as it may take. Who loses its parent becomes ours."""
     prctl = ctypes.CDLL(None).prctl
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    others = children()  # the process that commands of other tests are forked from
 
     def left() -> list[int]:
         deadline = time.monotonic() + GONE
-        while True:
-            try:
-                ended, _ = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return []
-            if ended == 0:
+        while found := children() - others:
+            if os.waitpid(-1, os.WNOHANG) == (0, 0):
                 if time.monotonic() > deadline:
-                    return [int(word) for word in Path("/proc/thread-self/children").read_text().split()]
+                    return sorted(found)
                 time.sleep(0.01)
+        return []
 
     yield left
     prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
