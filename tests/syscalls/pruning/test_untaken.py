@@ -144,7 +144,7 @@ def test_a_mutex_that_raises_priorities_keeps_the_calls_for_it(tmp_path: Path):
     ids=["nobody", "itself", "itself-for-bits"],
 )
 def test_a_mutex_with_attributes_raises_no_priorities(tmp_path: Path, does: str, is_made: bool):
-    found = set(calls(build(tmp_path, "program", _INITIALISES % does, "-static", "-s")).required)
+    found = set(calls(build(tmp_path, "program", _INITIALISES % does, "-static", "-s", "-O1")).required)
     assert ("sched_get_priority_max" in found) is is_made
 
 
