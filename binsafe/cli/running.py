@@ -15,7 +15,7 @@ from binsafe.cli.telling import Teller, mention
 from binsafe.errors import FileChanged, NotEnforceable
 from binsafe.intake import Snapshot
 from binsafe.sandbox import Order, launch
-from binsafe.sandbox.reach import check_out_of_reach
+from binsafe.sandbox.reach import check_files
 
 if TYPE_CHECKING:
     from binsafe.model import Gap, Policy
@@ -54,7 +54,7 @@ def run(  # noqa: PLR0913 - one for each option
             _describe(policy)
             return 0
         rules = (path for path in (policy_file, wishes.baseline) if path and Path(path).is_file())
-        check_out_of_reach(policy, [*rules, *([report] if report else [])])
+        check_files(policy, [*rules, *([report] if report else [])])
         teller = Teller(Path(report) if report is not None else None)
         order = Order(
             policy=policy,

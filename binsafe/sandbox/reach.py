@@ -14,25 +14,33 @@ from binsafe.errors import NotEnforceable
 from binsafe.model import Policy
 
 
-def check_out_of_reach(policy: Policy, files: Sequence[str] = ()) -> None:
-    """Raise NotEnforceable where what is granted to be written holds something of ours, or one of these ``files``."""
-    granted = [grant.object for grant in policy.of("write") if os.path.isabs(grant.object) and not grant.access]
-    if not granted:
-        return
-    folders = {path: os.path.realpath(path) for path in granted}
-    for path, folder in folders.items():
+def check_own(policy: Policy) -> None:
+    """Raise NotEnforceable where something of ours lies in what is granted to be written, or around it."""
+    for path, folder in _writable(policy):
         for own in map(os.path.realpath, _own_folders()):
             if _is_inside(own, folder) or _is_inside(folder, own):
                 raise NotEnforceable(
                     f"{path} is granted to be written, and what binsafe is made of lies there: {own}",
                     hint="grant only the folders that it needs, or install binsafe elsewhere (a cache: XDG_CACHE_HOME)",
                 )
+
+
+def check_files(policy: Policy, files: Sequence[str]) -> None:
+    """Raise NotEnforceable where one of these files lies in what is granted to be written, or leads there."""
+    for path, folder in _writable(policy):
         for file in files:
             if any(_is_inside(place, folder) for place in _places(file)):
                 raise NotEnforceable(
                     f"{file} lies in {path}, which the program may write: it could change it, or what it leads to",
                     hint="keep it in another folder",
                 )
+
+
+def _writable(policy: Policy) -> Iterator[tuple[str, str]]:
+    """What is granted to be written, and where that leads; not what only the sandbox has."""
+    for grant in policy.of("write"):
+        if os.path.isabs(grant.object) and not grant.access:
+            yield grant.object, os.path.realpath(grant.object)
 
 
 def _own_folders() -> Iterator[str]:

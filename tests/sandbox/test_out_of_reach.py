@@ -12,7 +12,7 @@ import binsafe
 from binsafe.errors import NotEnforceable
 from binsafe.model import Grant, Policy
 from binsafe.model.policy import PolicyArtifact
-from binsafe.sandbox.reach import check_out_of_reach
+from binsafe.sandbox.reach import check_files, check_own
 
 PACKAGE = Path(binsafe.__file__).parent
 OWN = {
@@ -44,14 +44,14 @@ pytestmark = [
 @pytest.mark.parametrize("what", OWN)
 def test_what_binsafe_is_made_of_cannot_be_granted(what: str):
     with pytest.raises(NotEnforceable, match="what binsafe is made of"):
-        check_out_of_reach(writing(OWN[what]))
+        check_own(writing(OWN[what]))
 
 
 @pytest.mark.parametrize("granted", ["cache", "cache/binsafe/policies", "."])
 def test_policies_that_are_kept_cannot_be_granted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, granted: str):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     with pytest.raises(NotEnforceable, match="what binsafe is made of"):
-        check_out_of_reach(writing(tmp_path / granted))
+        check_own(writing(tmp_path / granted))
 
 
 def test_a_file_is_out_of_reach_where_neither_it_nor_what_it_leads_to_can_be_written(tmp_path: Path):
@@ -60,8 +60,8 @@ def test_a_file_is_out_of_reach_where_neither_it_nor_what_it_leads_to_can_be_wri
     apart.symlink_to(given / "file")
     for file in (apart, given / "file", given / "folder" / "file"):
         with pytest.raises(NotEnforceable, match="which the program may write"):
-            check_out_of_reach(writing(given), [str(file)])
-    check_out_of_reach(writing(given), [str(tmp_path / "given.jsonl")])
+            check_files(writing(given), [str(file)])
+    check_files(writing(given), [str(tmp_path / "given.jsonl")])
 
 
 def test_a_link_that_a_program_left_behind_is_not_followed_to_the_report(tmp_path: Path):
