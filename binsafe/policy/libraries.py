@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from binsafe.model import Denial, Grant, SliceReport
+from binsafe.model import Denial, Grant, Policy, SliceReport
 from binsafe.policy.objects import LIBRARY, LOADER, ObjectError, check_object
 
 _MACOS_SYSTEM = ("/usr/lib/", "/System/")
@@ -17,8 +17,8 @@ _MACOS_SYSTEM = ("/usr/lib/", "/System/")
 _BESIDE = ("@executable_path/", "@loader_path/")
 _MACOS_NAME = re.compile(r".+(?:\.dylib|\.so|\.framework/.+)")
 
-LOAD_BESIDE: Final = "load @"
-"""How the capability begins that a program of macOS lacks whose library is looked for from where the program lies."""
+_LOAD: Final = "load "
+"""How the capability begins that a program lacks whose library is not granted."""
 
 
 def library_grants(slice_report: SliceReport) -> Iterator[Grant]:
@@ -33,16 +33,22 @@ def library_denials(slice_report: SliceReport) -> Iterator[Denial]:
     for library in slice_report.resolved:
         if library.path is None or library.sha256 is None:
             reason = f"needed by {library.needed_by} and not found on this system"
-            yield Denial(capability=f"load {library.name}", reason=reason)
+            yield Denial(capability=f"{_LOAD}{library.name}", reason=reason)
         elif not _is_path(library.path):
-            yield Denial(capability=f"load {library.name}", reason="its path is not in a plain form")
+            yield Denial(capability=f"{_LOAD}{library.name}", reason="its path is not in a plain form")
     for name in _beside_macos(slice_report):
         if _MACOS_NAME.fullmatch(name) is None:
             yield Denial(
-                capability=f"load {name}", reason="its name is not that of a library; name it with --read if it is"
+                capability=f"{_LOAD}{name}", reason="its name is not that of a library; name it with --read if it is"
             )
     for name in _relative(slice_report):
-        yield Denial(capability=f"load {name}", reason="it is looked for from where the program lies")
+        yield Denial(capability=f"{_LOAD}{name}", reason="it is looked for from where the program lies")
+
+
+def looked_for_beside(policy: Policy) -> list[str]:
+    """The libraries that a program of macOS is denied because they are looked for from where it lies."""
+    capabilities = (denial.capability for denial in policy.denied)
+    return [each.removeprefix(_LOAD) for each in capabilities if each.startswith(f"{_LOAD}@")]
 
 
 def _files(slice_report: SliceReport) -> Iterator[tuple[str, str, str]]:

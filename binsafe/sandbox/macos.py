@@ -14,7 +14,7 @@ from typing import Final
 
 from binsafe.errors import NotEnforceable
 from binsafe.model import Gap, Policy
-from binsafe.policy.libraries import LOAD_BESIDE
+from binsafe.policy.libraries import looked_for_beside
 from binsafe.policy.objects import SCRATCH
 from binsafe.renderers.seatbelt import render
 from binsafe.sandbox.backends import Enforcement, Order
@@ -114,11 +114,9 @@ def try_profile(command: Sequence[str], *, may_start: bool = False, seconds: flo
 
 def check_libraries(policy: Policy) -> None:
     """Raise NotEnforceable where dyld would look for a library beside the program, whose copy lies alone elsewhere."""
-    beside = [denial.capability for denial in policy.denied if denial.capability.startswith(LOAD_BESIDE)]
-    if beside:
-        name = beside[0].removeprefix(LOAD_BESIDE.rstrip("@"))
+    if beside := looked_for_beside(policy):
         raise NotEnforceable(
-            f"it needs {name}, which is looked for beside it: what runs is a copy of the program alone",
+            f"it needs {beside[0]}, which is looked for beside it: what runs is a copy of the program alone",
             hint="start it where it is, under the profile that binsafe profile FILE --for macos writes",
         )
 
