@@ -23,6 +23,8 @@ HOST_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?"
 
 RESERVED: Final = frozenset({"healthz", "metrics"})
 MAX_PORT: Final = 65_535
+_LOOPBACKS_BY_VERSION: Final = {4: "127.0.0.1", 6: "::1"}
+_LOOPBACKS: Final = frozenset(_LOOPBACKS_BY_VERSION.values())
 
 
 class TierConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,10 +125,6 @@ def _hosts(host: str) -> frozenset[str]:
     ip = ipaddress.ip_address(host)
     ip = getattr(ip, "ipv4_mapped", None) or ip
     return frozenset({_LOOPBACKS_BY_VERSION[ip.version] if ip.is_unspecified else str(ip)})
-
-
-_LOOPBACKS_BY_VERSION: Final = {4: "127.0.0.1", 6: "::1"}
-_LOOPBACKS: Final = frozenset(_LOOPBACKS_BY_VERSION.values())
 
 
 def _is_address(address: Address) -> bool:

@@ -2,7 +2,8 @@
 
 backends  what every mechanism offers; the registry is below
 linux/    namespaces + seccomp + Landlock, with a supervisor outside
-macos     sandbox-exec; macoslog: what it denied, from the unified log
+macos     sandbox-exec; macosprocess: the program under it; macoslog: what it denied, from the unified log
+relaying  bytes between the program's streams and ours; relayed: the program behind them; pseudoterminal, terminal
 guard     ties a process group to its supervisor on systems that cannot
 launching what is checked before anything starts
 reach     what a program may not be given to write: what holds it

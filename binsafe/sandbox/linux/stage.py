@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 MOST_PASSED = 16
 """Descriptors that come with the word to go: three streams, and what the plan names."""
 INT_BYTES = 4
-FIRST = 500
+OOM_SCORE_ADJ = 500
+"""As if half of all memory were its own (proc(5))."""
 
 
 def main(control: int, plan_fd: int, status: int) -> int:
@@ -141,15 +142,12 @@ def die_with_parent(parent: int) -> None:
 
 
 def go_first() -> None:
-    """Let the kernel end the program, and not one of its user's, where memory runs out: it may take all there is.
-
-    Half of all memory counts as its own (proc(5), oom_score_adj).
-    """
+    """Let the kernel end the program, and not one of its user's, where memory runs out: it may take all there is."""
     path = "/proc/self/oom_score_adj"
     try:
         with open(path, "rb") as stream:
-            if int(stream.read()) < FIRST:
-                write_file(path, str(FIRST))
+            if int(stream.read()) < OOM_SCORE_ADJ:
+                write_file(path, str(OOM_SCORE_ADJ))
     except OSError:
         pass  # no such file: a kernel that ends nobody
 

@@ -5,8 +5,8 @@ an object of its own (``src/process/fdop.h``), made by a function that stores th
 descriptor (``src/process/posix_spawn_file_actions_addfchdir.c``; ``..._adddup2.c`` does the same). gcc and clang make
 two stores of that at each level. Where the action ``dup2`` is seen to be made like this and ``fchdir`` is not there is
 none: too much looks so, if anything. Where neither is seen these functions were built in another way, and nothing is
-left out. Nor is it where musl may have been compiled as one
-with the program (`musl.is_apart`), so that a number of the program's stands where the parameter did.
+left out. Nor is it where musl may have been compiled as one with the program (`musl.is_apart`), so that a number of the
+program's stands where the parameter did.
 """
 
 import re
