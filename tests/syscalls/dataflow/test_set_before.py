@@ -31,17 +31,3 @@ def test_a_transaction_that_goes_on_at_a_site_when_it_fails_brings_its_status():
     assembler.syscall()
     assembler.ret()
     assert reasons(program(assembler))
-
-
-@pytest.mark.parametrize("before", [b"\x31\xc0", b"\xb8\x27\0\0\0", b"\x6a\x27\x58"], ids=["xor", "mov", "pop"])
-def test_a_call_to_a_site_brings_the_number_of_its_caller(before: bytes):
-    assembler = X86()
-    assembler.mov("rax", 1)
-    assembler.call("site")
-    assembler.ret()
-    assembler.label("other")
-    assembler.put(before)
-    assembler.label("site")
-    assembler.syscall()
-    assembler.ret()
-    assert called(program(assembler, functions=("start", "other"))) >= {"write"}
