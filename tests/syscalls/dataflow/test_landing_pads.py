@@ -105,6 +105,12 @@ def test_what_is_caught_has_what_was_held_at_each_call(tmp_path: Path, options: 
     assert_all(freestanding(tmp_path, whole(), *options))
 
 
+def test_a_call_that_is_itself_where_an_exception_is_caught(tmp_path: Path):
+    """The register of its number holds the exception then, whatever the instruction before would put there."""
+    body = "push %rbx\n4: call perhaps\n5: mov $39, %eax\n6: syscall\npop %rbx\nret"
+    assert not freestanding(tmp_path, of(catching("at_a_call", body, "4f 5f 6f"))).complete
+
+
 def test_the_unwinder_needs_no_section_table(tmp_path: Path):
     path = build(tmp_path, "bare", FREESTANDING % whole(), "-nostdlib", "-static", "-w", "-Wl,--eh-frame-hdr")
     without_sections(path)

@@ -4,7 +4,7 @@ import struct
 from collections.abc import Callable
 
 import pytest
-from assembled import X86, called, program, reasons
+from assembled import DATA, X86, called, program, reasons
 
 
 @pytest.mark.parametrize("jump", [X86.jump, X86.short_jump, X86.jump_if_zero], ids=["near", "short", "conditional"])
@@ -31,3 +31,20 @@ def test_a_transaction_that_goes_on_at_a_site_when_it_fails_brings_its_status():
     assembler.syscall()
     assembler.ret()
     assert reasons(program(assembler))
+
+
+def test_a_case_of_a_switch_at_a_site_brings_another_number():
+    assembler = X86()
+    assembler.mov("rax", 1)
+    assembler.put(b"\x83\xff\x01")  # cmp edi, 1
+    assembler.to("other", 6, lambda here, there: b"\x0f\x87" + struct.pack("<i", there - here - 6))  # ja
+    assembler.put(b"\x89\xff\x48\x8d\x15" + struct.pack("<i", DATA - assembler.here - 9))  # mov edi, edi; lea rdx
+    assembler.put(b"\x48\x63\x0c\xba\x48\x01\xd1\xff\xe1")  # movsxd rcx, [rdx + rdi*4]; add rcx, rdx; jmp rcx
+    assembler.label("other")
+    other = assembler.here
+    assembler.mov("rax", 39)
+    site = assembler.here
+    assembler.syscall()
+    assembler.ret()
+    table = struct.pack("<ii", site - DATA, other - DATA)
+    assert called(program(assembler, data=table, writable=False)) == {"write", "getpid"}
