@@ -7,11 +7,15 @@ nothing from then on, whatever mechanism holds it now.
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 import msgspec
 
 from binsafe.errors import NotEnforceable
 from binsafe.model import Policy
+
+_MAX_STEPS: Final = 4096
+"""Names that are looked at on the way to one file; the kernel follows forty links (path_resolution(7))."""
 
 
 def check_own(policy: Policy) -> None:
@@ -34,6 +38,44 @@ def check_files(policy: Policy, files: Sequence[str]) -> None:
                     f"{file} lies in {path}, which the program may write: it could change it, or what it leads to",
                     hint="keep it in another folder",
                 )
+
+
+def check_links(policy: Policy) -> None:
+    """Raise NotEnforceable where a granted path goes by a link that the program may change, out of what it may write.
+
+    It could let the link lead anywhere, and be granted that at its next start.
+    """
+    folders = [folder for _, folder in _writable(policy)]
+    for grant in (*policy.of("read"), *policy.of("write")):
+        leads = os.path.realpath(grant.object)
+        if not os.path.isabs(grant.object) or grant.access or any(_is_inside(leads, folder) for folder in folders):
+            continue
+        for link in _links(grant.object):
+            if any(_is_inside(link, folder) and link != folder for folder in folders):
+                raise NotEnforceable(
+                    f"{grant.object} is granted and leads to {leads} by {link}, a link that the program may change",
+                    hint=f"name what it leads to instead: {leads}",
+                )
+
+
+def _links(path: str) -> Iterator[str]:
+    """The links on the way to what a path leads to, each where it is itself."""
+    waiting, place = path.split("/")[::-1], "/"
+    for _ in range(_MAX_STEPS):
+        if not waiting:
+            return
+        name = waiting.pop()
+        if name == "..":
+            place = os.path.dirname(place)
+        elif name not in ("", "."):
+            step = os.path.join(place, name)
+            if os.path.islink(step):
+                yield step
+                leads = os.readlink(step)
+                waiting += leads.split("/")[::-1]
+                place = "/" if leads.startswith("/") else place
+            else:
+                place = step
 
 
 def _writable(policy: Policy) -> Iterator[tuple[str, str]]:

@@ -88,6 +88,21 @@ def test_a_program_writes_where_it_may(folder: Path):
     assert (folder / "copy").read_text() == "pear\napple\n"
 
 
+def test_what_may_only_be_read_keeps_its_place_in_a_folder_that_may_be_written(folder: Path):
+    """Or another would take its name: hooks of a repository, which its user's git executes."""
+    hooks = folder / "project" / ".git" / "hooks"
+    hooks.mkdir(parents=True)
+    for each in (hooks, *hooks.parents[:2]):
+        each.chmod(0o777)
+    granted = {"read": (str(hooks),), "write": (str(folder),)}
+    for moved in (hooks, *hooks.parents[:2]):
+        status, _, err = run("mv", str(moved), str(folder / "moved"), **granted)
+        assert status == 1
+        assert b"busy" in err
+    assert run("mv", str(folder / "fruit"), str(folder / "project"), **granted)[0] == 0
+    assert (folder / "project" / "fruit").exists()
+
+
 @pytest.mark.parametrize("path", ["/etc/shadow", "/etc/ssh", "/root", "/home", "/proc/1", "/sys", "/var"])
 def test_the_systems_files_stay_out_of_sight(path: str):
     status, out, _ = run("ls", path)

@@ -12,7 +12,7 @@ import binsafe
 from binsafe.errors import NotEnforceable
 from binsafe.model import Grant, Policy
 from binsafe.model.policy import PolicyArtifact
-from binsafe.sandbox.reach import check_files, check_own
+from binsafe.sandbox.reach import check_files, check_links, check_own
 
 PACKAGE = Path(binsafe.__file__).parent
 OWN = {
@@ -71,3 +71,20 @@ def test_a_link_that_a_program_left_behind_is_not_followed_to_the_report(tmp_pat
         done = subprocess.run([*command, *words, "true"], check=False, capture_output=True, timeout=60)
         assert done.returncode == 125, done.stderr
     assert not (tmp_path / "victim").exists()
+
+
+def test_a_link_that_the_program_may_change_leads_to_nothing_that_is_granted(tmp_path: Path):
+    given, secret = tmp_path / "given", tmp_path / "secret"
+    (given / "deep").mkdir(parents=True)
+    secret.write_text("x")
+    (given / "deep" / "file").symlink_to("../../secret")
+    (given / "here").symlink_to("deep")
+    (tmp_path / "way").symlink_to("given/deep")
+    for path in (given / "deep" / "file", given / "here" / "file", tmp_path / "way" / "file"):
+        grant = Grant(kind="read", object=str(path), reason="test")
+        with pytest.raises(NotEnforceable, match="a link that the program may change") as refused:
+            check_links(Policy(artifact=ARTIFACT, baseline="cli_tool", grants=(grant, *writing(given).grants)))
+        assert str(secret) in refused.value.hint
+    for path in (given / "here", tmp_path / "way", secret):  # within it, by somebody else's link, by none
+        grant = Grant(kind="read", object=str(path), reason="test")
+        check_links(Policy(artifact=ARTIFACT, baseline="cli_tool", grants=(grant, *writing(given).grants)))

@@ -83,6 +83,19 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(p.path for p in self.pieces if any(inside(p.path, folder) for folder in folders))
 
     @property
+    def pins(self) -> tuple[str, ...]:
+        """Folders between one that may be written and what may only be read in it: to be mounted over themselves.
+
+        A mount cannot be renamed, the folder that it lies in can, and another would take its name.
+        """
+        mounts, found = dict(self.mounts), set[str]()
+        for path in (path for path in mounts if mounts[path] & kernel.MOUNT_ATTR_RDONLY):
+            above = max((each for each in mounts if path != each and inside(path, each)), key=len, default="")
+            while above and not mounts[above] & kernel.MOUNT_ATTR_RDONLY and (path := posixpath.dirname(path)) != above:
+                found.add(path)
+        return tuple(sorted(found))
+
+    @property
     def executable(self) -> frozenset[str]:
         """Paths of the private copies that may be executed: the program, its loader, what is granted beside them."""
         return frozenset(piece.path for piece in self.pieces if piece.mode & 0o111)

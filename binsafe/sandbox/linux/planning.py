@@ -60,7 +60,7 @@ def environment_of(order: Order, layout: Layout) -> dict[str, str]:
 
 def root_of(layout: Layout) -> Plan:
     """The file system's part of the plan."""
-    parts = {name: getattr(layout, name) for name in ("links", "mounts", "scratch", "folders", "covered")}
+    parts = {name: getattr(layout, name) for name in ("links", "mounts", "pins", "scratch", "folders", "covered")}
     return parts | {"pieces": [tuple(piece) for piece in layout.pieces]}
 
 
