@@ -1,6 +1,6 @@
 """The commands: parse, call, print. One command per file; what they do lives in the packages below.
 
-Nothing is loaded here: the start of a program has its own way to its options (``apart``).
+Nothing is loaded here: the start of a program has its own way to its options (``plain``).
 """
 
 import gc
@@ -24,15 +24,29 @@ def main() -> None:
 
 def _conducted() -> int:
     """The status of the command line, when it has been done."""
+    from binsafe.cli.entry import conduct
+
     if sys.argv[1:2] == ["run"] and sys.platform == "linux":
         from binsafe.cli.inherited import end_on_interrupt
 
         end_on_interrupt()
-        from binsafe.cli.apart import start
+        return conduct(_start, _PROGRAM)
+    return conduct(_follow, _PROGRAM)
 
-        return start(_PROGRAM)
+
+def _start() -> object:
+    from binsafe.cli.plain import read
+
+    options = read(sys.argv[2:])
+    if options is None:
+        return _follow()
+    from binsafe.cli.starting import start
+
+    return start(options)
+
+
+def _follow() -> object:
     from binsafe.cli.commands import follow
-    from binsafe.cli.entry import conduct
     from binsafe.cli.group import group
 
-    return conduct(lambda: follow(group, _PROGRAM), _PROGRAM)
+    return follow(group, _PROGRAM)

@@ -42,13 +42,13 @@ def run(group: click.Command, name: str) -> NoReturn:
     sys.exit(status)
 
 
-def follow(group: click.Command, name: str, obj: object = None) -> object:
-    """Parse the command line and run the command with ``obj`` as its context object; usage errors look as click's do.
+def follow(group: click.Command, name: str) -> object:
+    """Parse the command line and run the command; usage errors look as click's do.
 
     Returns what the command returned, or the exit status of a usage error.
     """
     try:
-        return group.main(prog_name=name, standalone_mode=False, obj=obj)
+        return group.main(prog_name=name, standalone_mode=False)
     except click.ClickException as error:
         error.show()
         return error.exit_code

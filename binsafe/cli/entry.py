@@ -1,4 +1,4 @@
-"""The frame of a command line: exit statuses, errors with hints, notes. Without click: see ``apart``."""
+"""The frame of a command line: exit statuses, errors with hints, notes. Without click: see ``starting``."""
 
 import contextlib
 import errno

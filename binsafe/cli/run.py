@@ -1,6 +1,5 @@
-"""binsafe run: inspect, derive, enforce, run. Its options; what they ask for is done by ``running``."""
+"""binsafe run: inspect, derive, enforce, run. Its options, which ``plain`` reads too; ``running`` does the work."""
 
-from collections.abc import Callable
 from typing import Any
 
 import click
@@ -42,15 +41,12 @@ Examples:
 @click.option("--report", type=click.Path(dir_okay=False), help="Write violations there, as JSON lines.")
 @click.option("--timeout", type=Seconds(), metavar="SECONDS", help="Stop it after so many seconds (124).")
 @click.option("--yes", is_flag=True, help="Run it although the verdict is danger.")
-@click.pass_obj
-def command(hand_on: Callable[[dict[str, Any]], int] | None, /, **options: Any) -> int:
+def command(**options: Any) -> int:
     """Run FILE with ARGS under the least it needs; everything after FILE belongs to the program.
 
     Exit status: the program's own, 128+N after signal N; 124 timeout, 125 refused or not enforceable here, 126 not a
     program of this machine's, 127 not found.
     """
-    if hand_on is not None:
-        return hand_on(options)
     from binsafe.cli.running import run
 
     return run(**options)

@@ -1,4 +1,4 @@
-"""What `binsafe run` does: inspect, or take a policy that is there; enforce, run. Without click: see ``apart``."""
+"""What `binsafe run` does: inspect, or take a policy that is there; enforce, run. Without click: see ``starting``."""
 
 from collections.abc import Callable
 from functools import partial

@@ -1,11 +1,9 @@
-"""How binsafe run starts: what it loads, who reads its options, which policies it remembers."""
+"""How binsafe run starts: what it loads, what is said of its options, which policies it remembers."""
 
 import os
-import select
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -16,7 +14,7 @@ pytestmark = [
 ]
 
 UNUSED = {
-    *("lief", "capstone", "numpy", "rich", "yaml", "asyncio", "importlib.metadata"),
+    *("lief", "capstone", "numpy", "rich", "yaml", "asyncio", "importlib.metadata", "click", "inspect"),
     *("binsafe.intake.inspecting", "binsafe.policy.deriving", "binsafe.policy.baseline", "binsafe.reports"),
     *("binsafe.renderers.seatbelt", "binsafe.renderers.bwrap", "binsafe.renderers.systemd"),
     *("binsafe.sandbox.linux.fallback", "binsafe.sandbox.linux.probing", "binsafe.sandbox.terminal"),
@@ -41,18 +39,6 @@ def test_a_start_with_a_policy_file_imports_nothing_heavy(command: list[str], tm
     assert (UNUSED | {"binsafe.cli.remembered", "platformdirs", "tempfile", "shutil"}).isdisjoint(imported)
 
 
-def test_click_is_loaded_by_a_process_beside_the_one_that_starts_the_program(command: list[str]):
-    told = (
-        "import os, sys; end = os._exit; from binsafe import cli; "
-        "os._exit = lambda status: (print('click' in sys.modules, 'msgspec' in sys.modules, flush=True), end(status)); "
-        "cli.main()"
-    )
-    subprocess.run([*command, "hostname"], capture_output=True, timeout=60, check=True)  # its policy is remembered now
-    line = [sys.executable, "-c", told, *command[3:], "hostname"]
-    done = subprocess.run(line, capture_output=True, timeout=60, check=True)
-    assert sorted(done.stdout.splitlines()) == [b"False True", b"True False", b"sandbox"]
-
-
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
@@ -70,7 +56,7 @@ def test_click_is_loaded_by_a_process_beside_the_one_that_starts_the_program(com
         (["--exec", "/etc", "/bin/true"], 125, b"--exec /etc: /etc is a directory"),
     ],
 )
-def test_what_is_wrong_with_the_options_is_said_by_whoever_reads_them(arguments: list[str], status: int, said: bytes):
+def test_what_is_wrong_with_the_options_is_said(arguments: list[str], status: int, said: bytes):
     done = subprocess.run(
         [sys.executable, "-m", "binsafe", "run", *arguments], stdout=-1, stderr=-2, timeout=60, check=False
     )
@@ -78,32 +64,11 @@ def test_what_is_wrong_with_the_options_is_said_by_whoever_reads_them(arguments:
     assert said in done.stdout
 
 
-def test_whoever_reads_the_options_may_die():
-    script = (
-        "import os; from binsafe.cli import apart; apart._tell_options = lambda *_: os.kill(os.getpid(), 9); "
-        "os._exit(apart.start('binsafe'))"
-    )
-    assert subprocess.run([sys.executable, "-c", script], timeout=60, check=False).returncode == 128 + signal.SIGKILL
-
-
-def test_whoever_reads_the_options_ends_with_the_one_who_wants_them():
-    script = (
-        "import time; from binsafe.cli import apart; apart.conduct = lambda *_: time.sleep(60); "
-        "apart._reading('binsafe'); print('forked', flush=True); time.sleep(60)"
-    )
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, start_new_session=True) as running:
-        assert running.stdout.readline() == b"forked\n"
-        time.sleep(0.2)
-        running.kill()
-        assert select.select([running.stdout], [], [], 10)[0]  # the last of them has closed it
-        assert running.stdout.read() == b""
-
-
 @pytest.mark.parametrize(("before", "status"), [(signal.SIG_DFL, -signal.SIGINT), (signal.SIG_IGN, 0)])
 def test_an_interrupt_before_the_program_runs_ends_a_start_without_a_word(before: signal.Handlers, status: int):
     script = (
-        "import os, sys; from binsafe import cli; from binsafe.cli import apart; sys.argv = ['binsafe', 'run']; "
-        "apart.start = lambda _: os.kill(os.getpid(), 2) or 0; cli.main()"
+        "import os, sys; from binsafe import cli; from binsafe.cli import starting; sys.argv = ['', 'run', 'x']; "
+        "starting.start = lambda _: os.kill(os.getpid(), 2) or 0; cli.main()"
     )
     kept = signal.signal(signal.SIGINT, before)
     try:
