@@ -17,6 +17,9 @@ def identity(to: Changes, old: SliceReport, new: SliceReport, where: str) -> Non
 def libraries(to: Changes, old: SliceReport, new: SliceReport, where: str) -> None:
     """What the loader is asked for, the folders that it looks in, and the loader itself."""
     had, has = ([each.name for each in part.libraries] for part in (old, new))
+    if old.system == new.system == "windows":  # whose file names know no case
+        spelt = {name.lower(): name for name in had}
+        has = [spelt.get(name.lower(), name) for name in has]
     to.names("gained-library", _LOW, "library", had, has, where)
     to.names("gained-rpath", _MEDIUM, "rpath", old.rpaths, new.rpaths, where)
     if old.interpreter != new.interpreter:

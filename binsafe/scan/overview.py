@@ -58,7 +58,7 @@ def summary(tally: Tally, found: Found, seconds: float) -> Iterator[str]:
     yield from (f"  {level:<28}{tally.levels[level]:>8,}" for level in LEVELS if tally.levels[level])
     counts = (
         ("the same bytes again", tally.duplicates),
-        ("hard links", found.links),
+        ("further names of a file", found.links),
         ("other files", found.others),
         ("file systems of the kernel, left out", found.kernels),
         ("not analysed", len(tally.problems)),

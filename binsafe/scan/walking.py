@@ -45,7 +45,7 @@ class Found:
         self.others = 0
         """Files that are neither executables nor archives."""
         self.links = 0
-        """Further names of a file that was met already (hard links), which is looked at once."""
+        """Further names of a file that was met already (hard links, what was named itself): it is looked at once."""
         self.kernels = 0
         """File systems of the kernel, which were not entered."""
         self.skipped: list[Skipped] = []
@@ -58,13 +58,9 @@ def walk(paths: Iterable[str], found: Found, *, one_file_system: bool = False) -
     itself is. A folder that is mounted again inside of itself is entered once. Devices, pipes and sockets are never
     opened, and file systems of the kernel's only where they were named. What goes away while it is walked is not there.
     """
-    walked = _Walk(found, _kernel_devices())
-    for path in paths:
-        try:
-            status = os.stat(path)  # noqa: PTH116 - bytes that are no UTF-8 stay what they are
-        except OSError as error:
-            found.skipped.append(Skipped(path, error.strerror or str(error)))
-            continue
+    named = list(_named(paths, found))
+    walked = _Walk(found, _kernel_devices(), frozenset(map(_identity, (status for _, status in named))))
+    for path, status in named:
         if stat.S_ISDIR(status.st_mode):
             yield from walked.folder(path, status, one_file_system=one_file_system)
         elif stat.S_ISREG(status.st_mode):
@@ -73,12 +69,28 @@ def walk(paths: Iterable[str], found: Found, *, one_file_system: bool = False) -
             found.skipped.append(Skipped(path, "neither a file nor a folder"))
 
 
-class _Walk:
-    """A walk with its memory: each file and folder once, by device and inode."""
+def _named(paths: Iterable[str], found: Found) -> Iterator[tuple[str, os.stat_result]]:
+    for path in paths:
+        try:
+            yield path, os.stat(path)  # noqa: PTH116 - bytes that are no UTF-8 stay what they are
+        except OSError as error:
+            found.skipped.append(Skipped(path, error.strerror or str(error)))
 
-    def __init__(self, found: Found, kernels: frozenset[int]) -> None:
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
+class _Walk:
+    """A walk with its memory: each file and folder once, by device and inode.
+
+    Of files, those are remembered that can be met again: with several names, or among ``named``.
+    """
+
+    def __init__(self, found: Found, kernels: frozenset[int], named: frozenset[tuple[int, int]]) -> None:
         self._found = found
         self._kernels = kernels
+        self._named = named
         self._seen: set[tuple[int, int]] = set()
 
     def folder(self, path: str, status: os.stat_result, *, one_file_system: bool) -> Iterator[Target]:
@@ -104,7 +116,7 @@ class _Walk:
         found = self._found
         if not stat.S_ISREG(status.st_mode):
             return
-        if status.st_nlink > 1 and self._met(status):
+        if (status.st_nlink > 1 or _identity(status) in self._named) and self._met(status):
             found.links += 1
             return
         try:
@@ -119,7 +131,7 @@ class _Walk:
             found.others += 1
 
     def _met(self, status: os.stat_result) -> bool:
-        name = (status.st_dev, status.st_ino)
+        name = _identity(status)
         if name in self._seen:
             return True
         self._seen.add(name)

@@ -194,6 +194,14 @@ CASES = [
         {"libraries": (Library(name="b", kind="needed"), Library(name="c", kind="load"))},
         {("gained-library", "low"), ("lost-library", "info")},
     ),
+    Case(
+        "a-library-spelt-otherwise", {"libraries": (Library(name="KERNEL32.dll", kind="needed"),), "system": "windows"},
+        {"libraries": (Library(name="kernel32.DLL", kind="needed"),), "system": "windows"}, set(),
+    ),
+    Case(
+        "a-library-where-names-know-case", {"libraries": (Library(name="liba.so", kind="needed"),)},
+        {"libraries": (Library(name="libA.so", kind="needed"),)}, {("gained-library", "low"), ("lost-library", "info")},
+    ),
     Case("a-folder-of-libraries", {"rpaths": ("a",)}, {"rpaths": ("a", "/tmp")}, {("gained-rpath", "medium")}),
     Case(
         "another-loader", {"interpreter": "/lib/ld.so"}, {"interpreter": "/tmp/ld.so"},

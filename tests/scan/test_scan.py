@@ -26,8 +26,17 @@ def test_each_executable_and_archive_is_a_line_and_nothing_else(tree: Path):
     assert found[f"{tree}/broken"]["report"]["analysed"] is False
     assert found[f"{tree}/pack.whl"]["report"]["members"][0]["path"] == "a/tool"
     assert done.returncode == 3
-    assert "hard links" in done.stderr
+    assert "further names of a file" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("names", ["same same", "same link", "same .", ". same", ". .", "tool linked"])
+def test_what_is_named_twice_is_looked_at_once(tree: Path, names: str):
+    (tree / "bin/link").symlink_to("same")
+    found = Found()
+    paths = [target.path for target in walk([str(tree / "bin" / name) for name in names.split()], found)]
+    assert len(paths) == (2 if "." in names else 1), "in the folder there are two files, one with two names"
+    assert len(set(paths)) == len(paths)
 
 
 def test_exit_statuses_and_findings(tree: Path):
@@ -63,8 +72,8 @@ def test_what_is_named_is_looked_at_or_said_not_to_be(tree: Path):
     names = [str(tree / name) for name in ("link", "pipe", "none")]
     assert [target.path for target in walk(names, found)] == [os.path.realpath(tree / "bin/same")]
     assert [(Path(each.path).name, each.reason) for each in found.skipped] == [
-        ("pipe", "neither a file nor a folder"),
         ("none", "No such file or directory"),
+        ("pipe", "neither a file nor a folder"),
     ]
 
 
