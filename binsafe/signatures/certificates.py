@@ -122,14 +122,16 @@ def strays(bag: tuple[x509.Certificate, ...], used: Iterable[x509.Certificate], 
             yield _broken(f"the certificate of {common_name(one.subject)!r} is not the one that is known")
 
 
-def isolated(bag: tuple[x509.Certificate, ...], used: Iterable[x509.Certificate], anchors: Anchors) -> int:
-    """How many certificates are connected to nothing: on no path, and neither issuer nor subject of another at hand.
+def isolated(bag: tuple[x509.Certificate, ...], used: Iterable[x509.Certificate], anchors: Anchors) -> Iterator[str]:
+    """That certificates are connected to nothing: on no path, and neither issuer nor subject of another at hand.
 
     An authority's other certificates are brought along at times; one that stands alone is a place to put data into.
     """
     known, used = (*anchors.certificates, *bag), set(used)
     spare = [one for one in bag if one not in used and anchors.family(one) is None]
-    return sum(not any(_related(one, other) for other in known if other != one) for one in spare)
+    alone = sum(not any(_related(one, other) for other in known if other != one) for one in spare)
+    if alone:
+        yield f"{alone} certificates that have nothing to do with the signer"
 
 
 def _related(one: x509.Certificate, other: x509.Certificate) -> bool:

@@ -7,6 +7,7 @@ Importing this module imports asn1crypto: only a file that carries a CMS structu
 import datetime as dt
 import hashlib
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 import msgspec
@@ -27,8 +28,11 @@ MAX_ATTRIBUTES: Final = 64
 MAX_CERTIFICATES: Final = 32
 """Certificates in one bag; real ones hold 2 to 10."""
 
-_ALGORITHM_BYTES: Final = 160
-"""Names of the algorithms of one signer, with their parameters; real ones have 45 to 110."""
+_FRAME_BYTES: Final = 256
+"""All that is neither content, certificate, name nor attribute; real ones have 90 to 180 bytes of it."""
+
+_ATTRIBUTE_CERTIFICATE_BYTES: Final = 1024
+"""What Microsoft's time-stamping machines bring along about themselves (RFC 5755): one, of 850 to 900 bytes."""
 
 DATA: Final = "1.2.840.113549.1.7.1"
 TIME_STAMP_INFO: Final = "1.2.840.113549.1.9.16.1.4"
@@ -60,6 +64,10 @@ class SignerInfo(msgspec.Struct, frozen=True, kw_only=True):
     def digest(self, data: bytes | memoryview) -> bytes:
         """The hash of some bytes under the signer's digest algorithm."""
         return hashlib.new(self.digest_algorithm, data, usedforsecurity=False).digest()
+
+    def strange(self, known: AbstractSet[str] = frozenset()) -> Iterator[str]:
+        """The unsigned attributes that are not ``known`` ones, in words."""
+        yield from (f"an unsigned attribute of type {name}" for name in sorted(self.unsigned.keys() - known))
 
 
 class SignedMessage(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,7 +113,7 @@ def read(data: bytes | memoryview, *, most: int = MAX_BYTES) -> SignedMessage:
         content=_content(enclosed["content"]),
         certificates=bag,
         signer=_signer(signed["signer_infos"][0], bag),
-        spare=tuple(_spare(signed)),
+        spare=tuple(_spare(signed, len(data))),
     )
 
 
@@ -192,18 +200,21 @@ def _only(values: tuple[bytes, ...]) -> bytes:
     return values[0]
 
 
-def _spare(signed: Any) -> Iterator[str]:
-    """Places of a SignedData that the signature does not cover and nobody reads: room for data."""
+def _spare(signed: Any, size: int) -> Iterator[str]:
+    """Places of a SignedData of ``size`` bytes that the signature does not cover and nobody reads: room for data."""
     if len(signed["crls"]):
         yield f"{len(signed['crls'])} lists of revoked certificates"
-    others = sum(choice.name != "certificate" for choice in signed["certificates"])
-    if others:
-        yield f"{others} certificates that are not X.509's"
+    others = [choice for choice in signed["certificates"] if choice.name != "certificate"]
+    stamping = signed["encap_content_info"]["content_type"].dotted == TIME_STAMP_INFO
+    usual = stamping and [one.name for one in others] == ["v2_attr_cert"]
+    if others and not (usual and len(others[0].dump()) <= _ATTRIBUTE_CERTIFICATE_BYTES):
+        yield f"{len(others)} certificates that are not X.509's"
     (signer,) = signed["signer_infos"]
-    named = (signed["digest_algorithms"], signer["digest_algorithm"], signer["signature_algorithm"])
-    size = sum(len(one.dump()) for one in named)
-    if size > _ALGORITHM_BYTES:
-        yield f"{size} bytes of algorithms"
+    told = [signed[name] for name in ("encap_content_info", "certificates", "crls")]
+    told += [signer[name] for name in ("sid", "signed_attrs", "signature", "unsigned_attrs")]
+    frame = size - sum(len(one.dump()) for one in told)
+    if frame > _FRAME_BYTES:
+        yield f"{frame} bytes of version numbers and algorithms"
 
 
 def _bag(bag: Any) -> tuple[bytes, ...]:

@@ -76,7 +76,7 @@ def verify(
     outcome = checked.outcome + Outcome(problems=unreadable + strays) + (stamp.outcome if stamp else Outcome())
     broken = bool(path.problems) or not path.certificates
     used = (*path.certificates, *(stamp.path if stamp else ()))
-    isolated = 0 if broken and path.family is None else certificates.isolated(tuple(bag.values()), used, anchors)
+    followed = not broken or path.family is not None
     if path.family is None and not broken:
         top = path.missing or certificates.common_name(path.certificates[-1].subject)
         outcome += Outcome(unverified=(f"its certificates, which lead to {top!r} and no known root",))
@@ -89,7 +89,8 @@ def verify(
         outcome=outcome,
         strange=(
             *message.spare,
-            *(f"an unsigned attribute of type {name}" for name in sorted(message.signer.unsigned.keys() - attributes)),
-            *((f"{isolated} certificates that have nothing to do with the signer",) if isolated else ()),
+            *message.signer.strange(attributes),
+            *(certificates.isolated(tuple(bag.values()), used, anchors) if followed else ()),
+            *(stamp.strange if stamp else ()),
         ),
     )

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -19,11 +19,15 @@ Bag = Mapping[bytes, x509.Certificate]
 
 
 class Stamp(msgspec.Struct, frozen=True, kw_only=True):
-    """A time, and what is wrong with it; only with an empty ``outcome`` somebody known vouches for it."""
+    """A time, and what is wrong with it; only with an empty ``outcome`` somebody known vouches for it.
+
+    ``strange`` is what it holds for nothing, in words: neither its own signature nor the one it is about covers that.
+    """
 
     time: dt.datetime
     outcome: Outcome
     path: tuple[x509.Certificate, ...]
+    strange: tuple[str, ...]
 
 
 def verify(signer: SignerInfo, bag: Bag, anchors: Anchors) -> Stamp | None:
@@ -33,8 +37,15 @@ def verify(signer: SignerInfo, bag: Bag, anchors: Anchors) -> Stamp | None:
         StructureError: a time stamp that cannot be read; its problem is "timestamp".
     """
     stamps = list(_stamps(signer, bag, anchors))
-    good = (stamp for stamp in stamps if stamp.outcome == Outcome())
-    return next(good, stamps[0] if stamps else None)
+    if not stamps:
+        return None
+    best = next((stamp for stamp in stamps if stamp.outcome == Outcome()), stamps[0])
+    doubtful = sum(stamp.outcome != Outcome() for stamp in stamps if stamp is not best)
+    unread = sum(len(signer.unsigned.get(attribute, ())) for attribute in KINDS) - len(stamps)
+    strange = [f"a time stamp with {what}" for stamp in stamps for what in stamp.strange]
+    strange += [f"{doubtful} time stamps that prove nothing"] if doubtful else []
+    strange += [f"{unread} time stamps that were not looked at"] if unread else []
+    return msgspec.structs.replace(best, strange=tuple(dict.fromkeys(strange)))
 
 
 def _stamps(signer: SignerInfo, bag: Bag, anchors: Anchors) -> Iterator[Stamp]:
@@ -65,7 +76,9 @@ def _token(value: bytes, signer: SignerInfo, _: Bag, anchors: Anchors) -> Stamp:
     imprint = hashlib.new(info.digest_algorithm, signer.signature, usedforsecurity=False).digest()
     strays = certificates.strays(tuple(bag.values()), checked.path.certificates, anchors)
     problems = (*unreadable, *strays, *(() if imprint == info.imprint else (_of_another(),)))
-    return _stamp(info.time, checked, Outcome(problems=problems))
+    alone = () if problems else certificates.isolated(tuple(bag.values()), checked.path.certificates, anchors)
+    strange = (*message.spare, *message.signer.strange(), *alone)
+    return _stamp(info.time, checked, Outcome(problems=problems), strange)
 
 
 def _countersignature(value: bytes, signer: SignerInfo, bag: Bag, anchors: Anchors) -> Stamp:
@@ -82,10 +95,10 @@ def _countersignature(value: bytes, signer: SignerInfo, bag: Bag, anchors: Ancho
         purpose=certificates.TIME_STAMPING,
         at=counter.signing_time,
     )
-    return _stamp(counter.signing_time, checked, Outcome())
+    return _stamp(counter.signing_time, checked, Outcome(), counter.strange())
 
 
-def _stamp(time: dt.datetime, checked: Checked, more: Outcome) -> Stamp:
+def _stamp(time: dt.datetime, checked: Checked, more: Outcome, strange: Iterable[str]) -> Stamp:
     """All that is wrong, under the one id that a time stamp's problems have."""
     found = checked.outcome + more
     unverified = [f"the time stamp: {what}" for what in found.unverified]
@@ -94,7 +107,7 @@ def _stamp(time: dt.datetime, checked: Checked, more: Outcome) -> Stamp:
         unverified.append(f"the time stamp, which leads to {top!r} and no known root")
     problems = tuple(Problem(id="timestamp", detail=f"the time stamp: {one.detail}") for one in found.problems)
     outcome = Outcome(problems=problems, unverified=tuple(unverified))
-    return Stamp(time=time, outcome=outcome, path=checked.path.certificates)
+    return Stamp(time=time, outcome=outcome, path=checked.path.certificates, strange=tuple(strange))
 
 
 def _of_another() -> Problem:

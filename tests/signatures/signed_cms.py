@@ -142,6 +142,8 @@ class Signing:
     """What is time-stamped instead of the true signature."""
     stamp_purpose: ObjectIdentifier = ExtendedKeyUsageOID.TIME_STAMPING
     stamp_root: tuple[str, str] = ROOT
+    tokens: Callable[[bytes], list[bytes]] = lambda token: [token]
+    """What stands in the place of the time stamp's token."""
     unsigned: Mapping[str, list[bytes]] = field(default_factory=dict)
     content_type: str | None = None
     """The content type that is signed, where it is not the true one."""
@@ -169,7 +171,7 @@ class Signing:
         signature = info["signature"].native
         unsigned = dict(self.unsigned)
         if self.stamp == "token":
-            unsigned["1.2.840.113549.1.9.16.2.14"] = [self._token(self.stamped(signature))]
+            unsigned["1.2.840.113549.1.9.16.2.14"] = self.tokens(self._token(self.stamped(signature)))
         if self.stamp == "countersignature":
             stamper = self._stamper()
             bag.append(stamper)

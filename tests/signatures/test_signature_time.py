@@ -1,9 +1,11 @@
 """When a Mach-O signature was made, and who confirms it."""
 
 import datetime as dt
+from collections.abc import Callable
 
 import pytest
-from checked_cms import problems, signed
+from asn1crypto import cms, core
+from checked_cms import EDITS, edited, problems, signed
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from signed_cms import APPLE_CA, BEGIN, SIGNED_AT
 
@@ -52,3 +54,42 @@ def test_time_stamp_by_nobody_known():
 def test_time_stamp_that_is_none():
     signature = signed(stamp=None, unsigned={"1.2.840.113549.1.9.16.2.14": [b"\x30\x03\x02\x01\x01"]})
     assert problems(signature) == {"timestamp"}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_room_for_data_in_a_token_that_nobody_signed(edit: Callable[[cms.SignedData], None]):
+    signature = signed(tokens=lambda token: [edited(token, edit)])
+    assert (signature.status, problems(signature)) == ("valid", {"uncovered-bytes"})
+    assert "a time stamp with" in signature.problems[0].detail
+
+
+@pytest.mark.parametrize(("size", "status"), [(800, set()), (2000, {"uncovered-bytes"})])
+def test_what_microsofts_machines_bring_along_is_no_room_for_data(size: int, status: set[str]):
+    """Each of their tokens has an attribute certificate of the machine that made it."""
+
+    def with_other(signed_data: cms.SignedData) -> None:
+        other = {"other_cert_format": "1.2.3.5", "other_cert": core.OctetString(bytes(size))}
+        signed_data["certificates"].append(cms.CertificateChoices(name="other", value=other))
+
+    def with_machine(token: bytes) -> bytes:
+        before, name, after = edited(token, with_other).partition(core.ObjectIdentifier("1.2.3.5").dump())
+        version = core.SequenceOf([1], spec=core.Integer).dump()
+        assert len(version) == len(name)
+        return before[:-4] + b"\xa1" + before[-3:] + version + after  # [1] instead of [3]
+
+    signature = signed(tokens=lambda token: [with_machine(token)])
+    assert (signature.status, problems(signature)) == ("valid", status)
+
+
+def test_room_for_data_in_a_time_stamp_beside_the_one_that_holds():
+    made: list[bytes] = []
+    signed(stamped=lambda _: b"another", tokens=lambda token: made.append(token) or [token])
+    signature = signed(tokens=lambda token: [token, made[-1]])
+    assert (signature.status, problems(signature)) == ("valid", {"uncovered-bytes"})
+    assert "1 time stamps that prove nothing" in signature.problems[0].detail
+
+
+def test_room_for_data_in_time_stamps_that_are_not_looked_at():
+    signature = signed(tokens=lambda token: [token] * 7)
+    assert (signature.status, problems(signature)) == ("valid", {"uncovered-bytes"})
+    assert "3 time stamps that were not looked at" in signature.problems[0].detail
