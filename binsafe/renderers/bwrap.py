@@ -12,7 +12,7 @@ from typing import Final
 from binsafe.errors import CannotExpress
 from binsafe.model import Gap, Policy
 from binsafe.policy.objects import ARTIFACT, SCRATCH
-from binsafe.renderers.profile import Profile, comment
+from binsafe.renderers.profile import Profile, comment, granted_files
 from binsafe.renderers.seccomp import compile_alone
 from binsafe.reports.escape import shell_word
 
@@ -99,15 +99,11 @@ def _rules(policy: Policy, *, shares_network: bool) -> Iterator[tuple[str, list[
     if loaded:
         yield "its loader and libraries", loaded
     yield "what every program may have of devices", [w for d in sorted(_DEVICES) for w in ("--dev-bind", d, d)]
-    written = {grant.object for grant in policy.of("write")}
-    for grant in policy.grants:
-        option = {"read": "--ro-bind", "write": "--bind", "execute": "--ro-bind"}.get(grant.kind)
-        own = grant.object in _DEVICES or grant.object == ARTIFACT or grant.access
-        if option is None or own or (grant.kind == "read" and grant.object in written):
-            continue
+    for grant in granted_files(policy):
         if grant.object == SCRATCH:
             yield grant.reason, ["--perms", "0700", "--tmpfs", SCRATCH_FOLDER]
-        else:
+        elif grant.object not in _DEVICES and grant.object != ARTIFACT:
+            option = "--bind" if grant.kind == "write" else "--ro-bind"
             yield grant.reason, [option, shell_word(grant.object), shell_word(grant.object)]
     yield "the rest is empty and stays so", ["--remount-ro", "/", "--chdir", "/"]
     yield "system calls: the filter below", ["--seccomp", str(_FILTER_DESCRIPTOR)]

@@ -1,11 +1,15 @@
 """What a renderer returns, and what several of them cannot express."""
 
-from collections.abc import Iterator
+import posixpath
+from collections.abc import Iterator, Mapping
+from typing import Final
 
 import msgspec
 
 from binsafe.errors import CannotExpress
-from binsafe.model import Gap, Policy
+from binsafe.model import Gap, Grant, Policy
+
+_PIN: Final = "a folder that keeps its place: what may only be read in it would go elsewhere with it"
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +35,30 @@ def writable_all_the_same(policy: Policy) -> Iterator[tuple[str, str]]:
         if not grant.access and grant.object not in folders:
             above = (folder for folder in folders if grant.object.startswith(f"{folder.rstrip('/')}/"))
             yield from ((grant.object, folder) for folder in above)
+
+
+def pins(granted: Mapping[str, bool]) -> tuple[str, ...]:
+    """Folders between one that may be written and what may only be read in it: to be mounted over themselves.
+
+    A mount cannot be renamed, the folder that it lies in can, and another would take its name. ``granted`` says of each
+    path that is mounted whether it may be written.
+    """
+    found = set[str]()
+    for path in (path for path, writable in granted.items() if not writable):
+        above = max((each for each in granted if path.startswith(f"{each.rstrip('/')}/")), key=len, default="")
+        while above and granted[above] and (path := posixpath.dirname(path)) != above:
+            found.add(path)
+    return tuple(sorted(found))
+
+
+def granted_files(policy: Policy) -> list[Grant]:
+    """Grants of files and folders, and pins as such to be written, outer ones first: what is mounted later hides."""
+    files = [grant for grant in policy.grants if grant.kind in ("read", "write", "execute") and not grant.access]
+    written = {grant.object for grant in files if grant.kind == "write"}
+    kept = [grant for grant in files if grant.kind != "read" or grant.object not in written]
+    between = pins({grant.object: grant.kind == "write" for grant in kept if grant.object.startswith("/")})
+    kept += (Grant(kind="write", object=path, reason=_PIN) for path in between if path not in written)
+    return sorted(kept, key=lambda grant: grant.object.rstrip("/").count("/"))
 
 
 def widened(policy: Policy, mechanism: str, *, allow_partial: bool) -> Iterator[Gap]:

@@ -15,7 +15,7 @@ from binsafe.policy.conditions import multiply_out
 from binsafe.policy.constants import CONSTANTS
 from binsafe.policy.objects import ARTIFACT, SCRATCH
 from binsafe.policy.walls import ALWAYS
-from binsafe.renderers.profile import Profile, comment
+from binsafe.renderers.profile import Profile, comment, granted_files
 
 _LIMITS: Final = {
     "nofile": "LimitNOFILE",
@@ -107,15 +107,14 @@ def _files(policy: Policy, program: str) -> Iterator[_Section]:
             f"ExecPaths={' '.join(map(_path, (program, *loaded)))}",
         ),
     )
-    written = {grant.object for grant in policy.of("write")}
-    for grant in policy.grants:
-        if grant.object in _DEVICES or grant.object == ARTIFACT or grant.access:
+    for grant in granted_files(policy):
+        if grant.object in _DEVICES or grant.object == ARTIFACT:
             continue
         if grant.kind == "write" and grant.object == SCRATCH:
             yield grant.reason, ("TemporaryFileSystem=/scratch:noexec,nosuid,nodev,size=64M,mode=0777",)
         elif grant.kind == "write":
             yield grant.reason, (f"BindPaths={_path(grant.object)}", f"ReadWritePaths={_path(grant.object)}")
-        elif grant.kind == "read" and grant.object not in written:
+        elif grant.kind == "read":
             yield grant.reason, (f"BindReadOnlyPaths={_path(grant.object)}",)
         elif grant.kind == "execute":
             yield grant.reason, (f"BindReadOnlyPaths={_path(grant.object)}", f"ExecPaths={_path(grant.object)}")

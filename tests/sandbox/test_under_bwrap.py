@@ -41,6 +41,19 @@ def run(probe: Path, tmp_path: Path) -> Callable[..., dict[str, str]]:
     return start
 
 
+def test_what_may_only_be_read_stays_so_in_a_folder_that_may_be_written(run: Callable, tmp_path: Path):
+    inner = tmp_path / "data" / "between" / "inner"
+    inner.mkdir(parents=True)
+    read = Grant(kind="read", object=str(inner), reason="test")
+    write = Grant(kind="write", object=str(tmp_path / "data"), reason="test")
+    attempts = [f"write={folder}/new" for folder in (inner, inner.parent, inner.parents[1])]
+    moves = f"rename={inner.parent},{tmp_path}/data/elsewhere"
+    answers = run(*attempts, moves, grants=(read, write))
+    assert "read-only" in answers[attempts[0]]
+    assert answers[attempts[1]] == answers[attempts[2]] == ""
+    assert "busy" in answers[moves]
+
+
 def test_files_are_those_that_are_granted(run: Callable, tmp_path: Path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data/file").write_text("x")

@@ -16,6 +16,7 @@ from binsafe import kernel
 from binsafe.errors import NotEnforceable
 from binsafe.model import Policy
 from binsafe.model.policy import GrantKind, PolicyFile
+from binsafe.renderers.profile import pins
 from binsafe.sandbox.backends import Order
 from binsafe.sandbox.linux.cargo import Cargo, Piece
 
@@ -84,16 +85,8 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def pins(self) -> tuple[str, ...]:
-        """Folders between one that may be written and what may only be read in it: to be mounted over themselves.
-
-        A mount cannot be renamed, the folder that it lies in can, and another would take its name.
-        """
-        mounts, found = dict(self.mounts), set[str]()
-        for path in (path for path in mounts if mounts[path] & kernel.MOUNT_ATTR_RDONLY):
-            above = max((each for each in mounts if path != each and inside(path, each)), key=len, default="")
-            while above and not mounts[above] & kernel.MOUNT_ATTR_RDONLY and (path := posixpath.dirname(path)) != above:
-                found.add(path)
-        return tuple(sorted(found))
+        """Folders that keep their place, each mounted over itself."""
+        return pins({path: not attributes & kernel.MOUNT_ATTR_RDONLY for path, attributes in self.mounts})
 
     @property
     def executable(self) -> frozenset[str]:

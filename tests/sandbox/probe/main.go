@@ -27,6 +27,7 @@ var attempts = map[string]func(value string) error{
 	"read":       func(v string) error { _, err := os.ReadFile(v); return err },
 	"list":       func(v string) error { _, err := os.ReadDir(v); return err },
 	"write":      func(v string) error { return os.WriteFile(v, []byte("x"), 0o755) },
+	"rename":     rename,
 	"execute":    func(v string) error { return syscall.Exec(v, []string{v}, nil) },
 	"spawn":      spawn,
 	"kill":       kill,
@@ -119,6 +120,11 @@ func answer(listener net.Listener) {
 		connection.Write([]byte("hello"))
 		connection.Close()
 	}
+}
+
+func rename(paths string) error {
+	before, after, _ := strings.Cut(paths, ",")
+	return os.Rename(before, after)
 }
 
 func spawn(path string) error {
