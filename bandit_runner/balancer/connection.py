@@ -11,6 +11,7 @@ import msgspec
 
 from bandit_runner.balancer._httptools import httptools
 from bandit_runner.balancer.config import Address, host_port
+from bandit_runner.balancer.messages import ID_LENGTH
 from bandit_runner.balancer.repeats import Repeats
 from bandit_runner.balancer.retry_after import retry_after_seconds
 from bandit_runner.balancer.watchdog import Watchdog
@@ -50,7 +51,10 @@ class Endpoint:
     def __init__(self, address: Address, path: str = "/") -> None:
         self.address = address
         self.name = host_port(address)
-        self.head = f"POST {path} HTTP/1.1\r\nHost: {self.name}\r\nContent-Type: text/plain\r\n".encode("ascii")
+        self.head = (
+            f"POST {path} HTTP/1.1\r\nHost: {self.name}\r\nContent-Type: text/plain\r\n"
+            f"Content-Length: {ID_LENGTH}\r\n\r\n"
+        ).encode("ascii")
         self.idle: list[Connection] = []
 
 
@@ -80,18 +84,16 @@ class Connection(asyncio.Protocol):
         self._done: Done | None = None
         self._reset()
 
-    def ask(self, body: bytes, deadline: float, done: Done) -> None:
-        """Send one request, where `is_closing` says that this can be done; ``deadline`` is on the loop's clock."""
-        if self._transport is None:
-            raise RuntimeError("asked before the connection was made")
+    def ask(self, id_: bytes, deadline: float, done: Done) -> bool:
+        """Send one id; ``deadline`` is on the loop's clock. False where nothing can be sent any more, nor was."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return False
         self._done = done
         self._received = 0
         self._watchdog.set(deadline)
-        self._transport.write(b"%bContent-Length: %d\r\n\r\n%b" % (self.endpoint.head, len(body), body))
-
-    def is_closing(self) -> bool:
-        """Whether nothing can be sent any more."""
-        return self._transport is None or self._transport.is_closing()
+        transport.write(self.endpoint.head + id_)
+        return True
 
     def drop(self) -> None:
         """Close at once; an attempt that is still out is an error."""
@@ -118,7 +120,7 @@ class Connection(asyncio.Protocol):
             return
         first = not self._received
         if first and (known := self._repeats.recall(data)) is not None:
-            self._end(known, keep=True)
+            self._end(known, keep=True)  # as nearly all
             return
         self._received += len(data)
         if self._received > self._pool.answer_bytes:
@@ -210,12 +212,11 @@ class Connection(asyncio.Protocol):
         self._end(Reply(Outcome.ERROR, reason=reason), keep=False)
 
     def _expired(self) -> None:
-        if self._done is not None:
+        if self._done is not None:  # else the answer has come, and no other was asked for
             self._end(Reply(Outcome.TIMEOUT, reason="no whole answer in time"), keep=False)
 
     def _end(self, reply: Reply, *, keep: bool) -> None:
         done, self._done = self._done, None
-        self._watchdog.clear()
         if keep:
             self._pool.release(self)  # before done(): the next attempt may want it
         else:

@@ -18,6 +18,9 @@ SHORTEST: Final = 0.001
 a deadline when a timer fired early (uvloop's count milliseconds) is no time for another attempt."""
 
 
+_OK: Final = Outcome.OK
+
+
 class Try(msgspec.Struct, frozen=True, gc=False):
     """Send the id to this arm; send back a `Result`, after ``timeout`` seconds at the latest."""
 
@@ -85,9 +88,9 @@ def play(
     tried: tuple[int, ...] = ()
     trials: list[Attempt] = []
     accepted = False
-    while not accepted and len(tried) < most and now < deadline - SHORTEST and wanted():
+    while not accepted and (attempt := len(tried)) < most and now < deadline - SHORTEST and wanted():
         offered = arms()
-        choice = strategy.select(now=now, attempt=len(tried), tried=tried, available=offered)
+        choice = strategy.select(now=now, attempt=attempt, tried=tried, available=offered)
         if choice is STOP:
             break
         if isinstance(choice, Wait):
@@ -98,53 +101,36 @@ def play(
             raise UsageError(f"{strategy.name} chose arm {choice!r} of {list(offered)}", hint="repair the strategy")
         began = clock()
         result = yield Try(choice, min(rules.attempt_timeout, deadline - now))
+        if result is None:
+            raise RuntimeError("a Try was not answered with a Result")
         now = clock()
-        trial = _trial(id_, len(tried), choice, result, began, now)
-        _tell(strategy, trial, now)
-        trials.append(trial)
+        outcome, latency, retry_after = result.outcome, now - began, result.retry_after
+        strategy.update(
+            arm=choice, outcome=outcome, now=now, attempt=attempt, latency=latency, retry_after=retry_after
+        )
+        trials.append(
+            Attempt(
+                id=id_,
+                number=attempt,
+                arm=choice,
+                outcome=outcome,
+                started=began,
+                latency=latency,
+                retry_after=retry_after,
+            )
+        )
         tried = (*tried, choice)
-        accepted = trial.outcome is Outcome.OK
+        accepted = outcome is _OK
     strategy.finish(accepted=accepted, attempts=len(tried), now=now)
-    return _record(id_, tier, strategy.name, tuple(trials), accepted=accepted, latency=now - started)
-
-
-def _trial(id_: str, number: int, arm: int, result: Result | None, began: float, now: float) -> Attempt:
-    if result is None:
-        raise RuntimeError("a Try was not answered with a Result")
-    return Attempt(
-        id=id_,
-        number=number,
-        arm=arm,
-        outcome=result.outcome,
-        started=began,
-        latency=now - began,
-        retry_after=result.retry_after,
-    )
-
-
-def _record(
-    id_: str, tier: str, strategy: str, trials: tuple[Attempt, ...], *, accepted: bool, latency: float
-) -> BalancedRequest:
     return BalancedRequest(
         id=id_,
         accepted=accepted,
-        attempts=len(trials),
-        latency=latency,
-        outcomes=tuple(trial.outcome for trial in trials),
+        attempts=len(tried),
+        latency=now - started,
+        outcomes=tuple([trial.outcome for trial in trials]),
         tier=tier,
-        strategy=strategy,
-        trials=trials,
-    )
-
-
-def _tell(strategy: Strategy, trial: Attempt, now: float) -> None:
-    strategy.update(
-        arm=trial.arm,
-        outcome=trial.outcome,
-        now=now,
-        attempt=trial.number,
-        latency=trial.latency,
-        retry_after=trial.retry_after,
+        strategy=strategy.name,
+        trials=tuple(trials),
     )
 
 

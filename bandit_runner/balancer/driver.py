@@ -55,13 +55,13 @@ class Tier:
 class Drive:
     """Takes one id through its steps; ``finished`` gets the record, or None when the strategy failed."""
 
-    __slots__ = ("_arm", "_body", "_finished", "_pool", "_steps", "_tier")
+    __slots__ = ("_arm", "_finished", "_id", "_pool", "_steps", "_tier")
 
     def __init__(
-        self, steps: Steps, body: bytes, *, tier: Tier, pool: Pool, finished: Callable[[BalancedRequest | None], None]
+        self, steps: Steps, id_: bytes, tier: Tier, pool: Pool, finished: Callable[[BalancedRequest | None], None]
     ) -> None:
         self._steps = steps
-        self._body = body
+        self._id = id_
         self._tier = tier
         self._pool = pool
         self._finished = finished
@@ -79,7 +79,7 @@ class Drive:
         else:
             if isinstance(step, Try):
                 self._arm = step.arm
-                self._pool.ask(self._tier.endpoints[step.arm], self._body, step.timeout, self._replied)
+                self._pool.ask(self._tier.endpoints[step.arm], self._id, step.timeout, self._replied)
             else:
                 asyncio.get_running_loop().call_later(step.seconds, self.advance)
 

@@ -52,6 +52,10 @@ class Phase(Enum):
     """The last answer is out; what still comes is thrown away (RFC 9112, section 9.6)."""
 
 
+IDLE, RECEIVING, SERVING, LINGERING = Phase
+"""Looking a member up in its class costs as much as a call, and this is done several times per request."""
+
+
 class Client(asyncio.Protocol):
     """One client's connection."""
 
@@ -62,7 +66,7 @@ class Client(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._parser = RequestParser(service.limits)
         self._watchdog = Watchdog(loop, self._expired)
-        self._phase = Phase.SERVING  # until `connection_made` finds nothing to serve
+        self._phase = SERVING  # until `connection_made` finds nothing to serve
         self._patience = self._timeouts.receive  # strangers get less than a client that has asked before
         self._unread = b""
         self._queue: deque[Request] = deque()
@@ -84,21 +88,26 @@ class Client(asyncio.Protocol):
         if self._transport is None or request is None:
             return
         last = answer.close or not request.keep_alive or self._service.draining
-        data = messages.render(
-            answer,
-            close=last,
-            keep_alive_1_0=request.http_1_0 and request.keep_alive,
-            bodiless=request.method == b"HEAD",
-        )
+        if last or request.http_1_0 or request.method == b"HEAD":
+            data = messages.render(
+                answer,
+                close=last,
+                keep_alive_1_0=request.http_1_0 and request.keep_alive,
+                bodiless=request.method == b"HEAD",
+            )
+        else:
+            data = answer.usual
         self._transport.write(data)
         if last:
             self._linger(self._transport)
-        else:
+        elif self._unread or self._queue or self._eof or not self._writable:
             self._proceed()
+        else:
+            self._await_more(self._transport)
 
     def drain(self) -> None:
         """Close now if nothing is under way; else the next answer closes."""
-        if self._phase in {Phase.IDLE, Phase.LINGERING} and self._transport is not None:
+        if self._phase in {IDLE, LINGERING} and self._transport is not None:
             self._transport.close()
 
     def abort(self) -> None:
@@ -117,7 +126,10 @@ class Client(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Keep what came; more is not taken while an answer is owed."""
-        if self._phase is Phase.LINGERING:
+        if self._phase is IDLE and (request := self._parser.recall(data)) is not None:
+            self._serve(request)  # as nearly all: nothing waits before it, and all of it is here
+            return
+        if self._phase is LINGERING:
             return
         self._unread += data
         if self._current is None:
@@ -127,7 +139,7 @@ class Client(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Keep our side open: a client may close its own side and still read the answer."""
-        if self._phase is Phase.LINGERING:
+        if self._phase is LINGERING:
             return False
         self._eof = True
         self._proceed()
@@ -159,7 +171,7 @@ class Client(asyncio.Protocol):
         if self._proceeding:  # a request was answered while it was handed over: the loop below goes on with the next
             return
         self._proceeding = True
-        while self._transport is not None and self._current is None and self._phase is not Phase.LINGERING:
+        while self._transport is not None and self._current is None and self._phase is not LINGERING:
             if not self._writable:
                 self._pause_reading()
                 break
@@ -181,9 +193,8 @@ class Client(asyncio.Protocol):
         self._proceeding = False
 
     def _serve(self, request: Request) -> None:
-        self._phase = Phase.SERVING
+        self._phase = SERVING
         self._patience = self._timeouts.keep_alive
-        self._watchdog.clear()
         self._current = request
         if request.refused is None:
             self._service.serve(request, self)
@@ -193,22 +204,23 @@ class Client(asyncio.Protocol):
     def _await_more(self, transport: asyncio.Transport) -> None:
         timeouts = self._timeouts
         if self._parser.receiving:
-            if self._phase is not Phase.RECEIVING:
-                self._phase = Phase.RECEIVING
+            if self._phase is not RECEIVING:
+                self._phase = RECEIVING
                 self._watchdog.set(self._loop.time() + timeouts.receive)
             if self._parser.take_expectation():  # all earlier requests are answered: nobody can take it for theirs
                 transport.write(messages.CONTINUE)
-        elif self._phase is not Phase.IDLE:  # empty lines before a request buy nobody time
-            self._phase = Phase.IDLE
+        elif self._phase is not IDLE:  # empty lines before a request buy nobody time
+            self._phase = IDLE
             self._watchdog.set(self._loop.time() + self._patience)
-        self._resume_reading(transport)
+        if self._paused:
+            self._resume_reading(transport)
 
     def _linger(self, transport: asyncio.Transport) -> None:
         """Say that no more follows from us, and give the client time to read that before we close.
 
         Closing with bytes unread makes the kernel send a reset, which can wipe our answer out on the client's side.
         """
-        self._phase = Phase.LINGERING
+        self._phase = LINGERING
         self._unread = b""
         self._queue.clear()
         if self._eof or self._service.draining:
@@ -221,10 +233,12 @@ class Client(asyncio.Protocol):
         self._resume_reading(transport)
 
     def _expired(self) -> None:
-        if self._phase is Phase.RECEIVING and self._writable:
+        if not self._writable:
+            self.abort()
+        elif self._phase is RECEIVING:
             self._queue.append(Request(refused=messages.TOO_SLOW))
             self._proceed()
-        else:
+        elif self._phase is not SERVING:  # there the time was that of what has come since
             self.abort()
 
     def _pause_reading(self) -> None:

@@ -1,6 +1,6 @@
 """The answers that clients get, and the ids that they send. Nothing that a client or a server sent is echoed."""
 
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from http import HTTPStatus
 from typing import Final
 
@@ -11,7 +11,7 @@ ID_LENGTH: Final = 24
 JSON_TYPE: Final = b"application/json"
 
 
-class Answer(msgspec.Struct, frozen=True, gc=False):
+class Answer(msgspec.Struct, frozen=True, dict=True):
     """One response, but for the headers that belong to the connection."""
 
     status: int
@@ -21,6 +21,11 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     close: bool = False
     """The connection's state is not certain after this, or the client is not to go on."""
     content_type: bytes = JSON_TYPE
+
+    @cached_property
+    def usual(self) -> bytes:
+        """Its bytes where nothing has to be said of the connection, as nearly always."""
+        return render(self, close=False, keep_alive_1_0=False, bodiless=False)
 
 
 class _IdBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -42,7 +47,7 @@ def read_id(body: bytes) -> str | None:
 
 
 @lru_cache(maxsize=1024)
-def played(*, accepted: bool, attempts: int, upstream: str) -> Answer:
+def played(accepted: bool, attempts: int, upstream: str) -> Answer:
     """What one id came to; ``upstream`` is the server that was asked last, "" if none was."""
     last = f"X-Upstream: {upstream}\r\n" if upstream else ""
     headers = f"X-Attempts: {attempts}\r\n{last}".encode("ascii")

@@ -76,14 +76,23 @@ class RequestParser:
         self._refusal: Answer | None = None
         self._begin()
 
+    def recall(self, piece: bytes) -> Request | None:
+        """The request that ``piece`` is if it differs from an earlier one in its body alone; None: it is to be fed.
+
+        To be asked between requests only.
+        """
+        if not self._keep_alive or (known := self._repeats.recall(piece)) is None:
+            return None
+        body = piece[len(piece) - len(known.body) :]
+        return Request(known.method, known.target, body, known.framed, known.keep_alive, known.http_1_0)
+
     def feed(self, piece: bytes) -> list[Request]:
         """The requests that ``piece`` completes, in order; at most `PIECE` bytes are to be fed at once."""
         if self.ended:
             return []
         fresh = not self.receiving
-        if fresh and self._keep_alive and (known := self._repeats.recall(piece)) is not None:
-            body = piece[len(piece) - len(known.body) :]
-            return [Request(known.method, known.target, body, known.framed, known.keep_alive, known.http_1_0)]
+        if fresh and (request := self.recall(piece)) is not None:
+            return [request]
         self._requests = []
         try:
             self._parser.feed_data(piece)

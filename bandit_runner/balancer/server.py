@@ -70,7 +70,8 @@ class Balancer:
         self._metrics = Metrics(servers, config.scoring, lambda: self._in_flight)
         self._in_flight = 0
         self._clients: set[Client] = set()
-        self._draining = False
+        self.draining = False
+        """`close` was called: every answer is the last of its connection."""
         self._all_gone = asyncio.Event()
         self._server: asyncio.Server | None = None
 
@@ -117,7 +118,7 @@ class Balancer:
         if self._server is None:
             return
         server, self._server = self._server, None
-        self._draining = True
+        self.draining = True
         server.close()
         for client in tuple(self._clients):
             client.drain()
@@ -144,11 +145,6 @@ class Balancer:
         """How long clients may take."""
         return self._config.timeouts
 
-    @property
-    def draining(self) -> bool:
-        """Whether `close` was called."""
-        return self._draining
-
     def connected(self, client: Client) -> bool:
         """Room is for ``limits.connections``; as many again are told so, and those after them are dropped."""
         self._clients.add(client)
@@ -159,7 +155,7 @@ class Balancer:
     def disconnected(self, client: Client) -> None:
         """The last one to leave lets `close` go on."""
         self._clients.discard(client)
-        if self._draining and not self._clients:
+        if self.draining and not self._clients:
             self._all_gone.set()
 
     def serve(self, request: Request, client: Client) -> None:
@@ -171,7 +167,7 @@ class Balancer:
         if tier is not None:
             self._post(request, tier, client)
         elif path == b"/healthz":
-            client.answer(self._own(request, messages.SATURATED if self._draining else messages.HEALTHY))
+            client.answer(self._own(request, messages.SATURATED if self.draining else messages.HEALTHY))
         elif path == b"/metrics":
             client.answer(self._own(request, Answer(200, self._metrics.text(), content_type=CONTENT_TYPE)))
         else:
@@ -190,7 +186,18 @@ class Balancer:
         elif self._in_flight >= self._config.limits.requests:
             client.answer(messages.SATURATED)
         else:
-            self._play(id_, tier, client)
+            self._in_flight += 1
+            steps = play(
+                id_,
+                tier=tier.name,
+                strategy=tier.strategy,
+                rules=self._rules,
+                arms=tier.arms,
+                wanted=client.waits,
+                clock=self._clock,
+            )
+            finished = partial(self._finished, tier, client)
+            Drive(steps, id_.encode("ascii"), tier, self._pool, finished).advance()
 
     @cached_property
     def _pool(self) -> Pool:
@@ -200,25 +207,6 @@ class Balancer:
             max_idle=self._config.limits.idle_upstream,
             idle_seconds=self._config.timeouts.upstream_idle,
         )
-
-    def _play(self, id_: str, tier: Tier, client: Client) -> None:
-        steps = play(
-            id_,
-            tier=tier.name,
-            strategy=tier.strategy,
-            rules=self._rules,
-            arms=tier.arms,
-            wanted=client.waits,
-            clock=self._clock,
-        )
-        self._in_flight += 1
-        Drive(
-            steps,
-            id_.encode("ascii"),
-            tier=tier,
-            pool=self._pool,
-            finished=partial(self._finished, tier, client),
-        ).advance()
 
     def _finished(self, tier: Tier, client: Client, record: BalancedRequest | None) -> None:
         self._in_flight -= 1
@@ -232,7 +220,7 @@ class Balancer:
             except Exception:  # what watches is not what is watched
                 log.exception("the observer of requests failed")
         upstream = tier.endpoints[record.trials[-1].arm].name if record.trials else ""
-        client.answer(messages.played(accepted=record.accepted, attempts=record.attempts, upstream=upstream))
+        client.answer(messages.played(record.accepted, record.attempts, upstream))
 
 
 def _path(target: bytes) -> bytes:

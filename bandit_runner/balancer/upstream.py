@@ -23,17 +23,19 @@ class Pool:
         self._connections: set[Connection] = set()
         self._opening: set[asyncio.Task[None]] = set()
 
-    def ask(self, endpoint: Endpoint, body: bytes, timeout: float, done: Done) -> None:
-        """Send ``body`` once; ``done`` is called once, within ``timeout`` seconds, unless the pool is closed."""
+    def ask(self, endpoint: Endpoint, id_: bytes, timeout: float, done: Done) -> None:
+        """Send an id once; ``done`` is called once, within ``timeout`` seconds, unless the pool is closed."""
         now = self.loop.time()
-        deadline = now + timeout
-        connection = self._take(endpoint, now - self._idle_seconds)
-        if connection is not None:
-            connection.ask(body, deadline, done)
-        else:
-            task = self.loop.create_task(self._open(endpoint, body, deadline, done))
-            self._opening.add(task)
-            task.add_done_callback(self._opening.discard)
+        deadline, oldest = now + timeout, now - self._idle_seconds
+        while endpoint.idle:
+            connection = endpoint.idle.pop()
+            del self._idle[connection]
+            if connection.idle_since >= oldest and connection.ask(id_, deadline, done):
+                return
+            connection.drop()
+        task = self.loop.create_task(self._open(endpoint, id_, deadline, done))
+        self._opening.add(task)
+        task.add_done_callback(self._opening.discard)
 
     def release(self, connection: Connection) -> None:
         """Keep a connection whose answer was whole for later; where there is no room, the longest idle one makes it.
@@ -72,16 +74,7 @@ class Pool:
         await asyncio.gather(*opening, return_exceptions=True)
         await asyncio.sleep(0)  # the transports close their sockets in the loop's next turn
 
-    def _take(self, endpoint: Endpoint, oldest: float) -> Connection | None:
-        while endpoint.idle:
-            connection = endpoint.idle.pop()
-            del self._idle[connection]
-            if connection.idle_since >= oldest and not connection.is_closing():
-                return connection
-            connection.drop()
-        return None
-
-    async def _open(self, endpoint: Endpoint, body: bytes, deadline: float, done: Done) -> None:
+    async def _open(self, endpoint: Endpoint, id_: bytes, deadline: float, done: Done) -> None:
         host, port = endpoint.address
         try:
             async with asyncio.timeout_at(deadline):
@@ -92,7 +85,5 @@ class Pool:
             refused = isinstance(error, ConnectionRefusedError)
             done(Reply(Outcome.ERROR, reason=f"no connection: {type(error).__name__}", refused=refused))
         else:
-            if connection.is_closing():
+            if not connection.ask(id_, deadline, done):
                 done(Reply(Outcome.ERROR, reason="closed before the request was sent"))
-            else:
-                connection.ask(body, deadline, done)

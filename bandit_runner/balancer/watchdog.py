@@ -8,6 +8,7 @@ from collections.abc import Callable
 class Watchdog:
     """Calls ``expired`` once when the loop's clock passes the moment that was set last.
 
+    Nobody says when what was awaited has come: ``expired`` is to look whether anything still is.
     Moving the moment further away costs an assignment; the loop's own timer is re-armed only when it fires too early.
     At thousands of requests a second this is the difference between one heap operation each and none.
     """
@@ -26,10 +27,6 @@ class Watchdog:
         self._moment = moment
         if moment < self._wakes:
             self._arm(moment)
-
-    def clear(self) -> None:
-        """Do not fire."""
-        self._moment = math.inf
 
     def cancel(self) -> None:
         """Do not fire, and let go of the loop's timer."""

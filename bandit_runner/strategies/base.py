@@ -118,7 +118,9 @@ class Strategy(ABC):
             usable = sorted(available)
             if not usable:
                 return STOP
-            self._check_arms(usable[0], usable[-1])
+            for arm in (usable[0], usable[-1]):
+                if arm not in self._all:
+                    raise self._no_such_arm(arm)
         scoring = self.scoring
         if attempt >= scoring.max_attempts:
             return STOP
@@ -139,7 +141,8 @@ class Strategy(ABC):
             UsageError: there is no such arm.
         """
         del attempt, latency, retry_after  # part of the interface; the algorithms of this package learn nothing from it
-        self._check_arms(arm, arm)
+        if arm not in self._all:
+            raise self._no_such_arm(arm)
         self._learn(arm, outcome, now)
 
     def finish(self, *, accepted: bool, attempts: int, now: float) -> None:
@@ -223,12 +226,11 @@ class Strategy(ABC):
         hint = "an algorithm chooses one of the arms that it is given, or STOP, or Wait(seconds)"
         raise UsageError(f"the strategy {self.name} chose {choice!r} of the arms {list(usable)}", hint=hint)
 
-    def _check_arms(self, lowest: int, highest: int) -> None:
-        if lowest < 0 or highest >= len(self._all):
-            raise UsageError(
-                f"arms {lowest}..{highest} of a strategy with {len(self.memory.arms)} arms",
-                hint="arms count from 0; create the strategy with as many as there are servers",
-            )
+    def _no_such_arm(self, arm: int) -> UsageError:
+        return UsageError(
+            f"arm {arm} of a strategy with {len(self._all)} arms",
+            hint="arms count from 0; create the strategy with as many as there are servers",
+        )
 
 
 def untried(usable: Sequence[int], tried: Sequence[int]) -> Sequence[int]:
