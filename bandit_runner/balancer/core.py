@@ -105,9 +105,7 @@ def play(
             raise RuntimeError("a Try was not answered with a Result")
         now = clock()
         outcome, latency, retry_after = result.outcome, now - began, result.retry_after
-        strategy.update(
-            arm=choice, outcome=outcome, now=now, attempt=attempt, latency=latency, retry_after=retry_after
-        )
+        strategy.update(arm=choice, outcome=outcome, now=now, attempt=attempt, latency=latency, retry_after=retry_after)
         trials.append(
             Attempt(
                 id=id_,

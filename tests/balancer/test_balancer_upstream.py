@@ -157,6 +157,10 @@ async def test_kept_connection_that_died_idle_is_replaced_unseen():
     assert await ask_twice(says(OK, then_close=True), pause=0.1) == ([200, 200], 2, 2)
 
 
+async def test_kept_connection_may_be_idle_for_longer_than_an_attempt_may_take():
+    assert await ask_twice(accepts, pause=1.5 * FAST.attempt) == ([200, 200], 1, 2)
+
+
 async def test_connection_that_was_idle_for_long_is_not_used_again():
     timeouts = msgspec.structs.replace(FAST, upstream_idle=0.1)
     async with (
