@@ -5,8 +5,9 @@ from binsafe.model import Artifact, Finding, Member, Report, Severity, Verdict
 
 LEVELS = ("unknown", "danger", "caution", "ok")
 """Of verdicts, the worst first."""
-_SEVERITIES = {"archive-bomb": Severity.HIGH, "archive-entry": Severity.MEDIUM}
+_SEVERITIES = {"archive-bomb": Severity.HIGH, "archive-entry": Severity.MEDIUM, "appended-data": Severity.MEDIUM}
 _TITLES = {
+    "appended-data": "There is data behind the end of the archive",
     "archive-bomb": "It unpacks to far more than it holds",
     "archive-damaged": "Part of the archive is damaged",
     "archive-depth": "It has archives inside of archives that were not looked at",

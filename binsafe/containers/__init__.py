@@ -17,7 +17,7 @@ from types import MappingProxyType
 from binsafe.containers import ars, tars, zips
 from binsafe.containers.budget import Budget
 from binsafe.containers.entries import Entry, Trouble, Unreadable
-from binsafe.containers.streams import DECOMPRESSORS, Peeked, Plain, decompressed
+from binsafe.containers.streams import DECOMPRESSORS, Decompressed, Peeked, Plain
 
 __all__ = ["Budget", "Entry", "Trouble", "Unreadable", "read"]
 
@@ -55,12 +55,13 @@ def read(data: memoryview, name: str, budget: Budget) -> Iterator[Entry | Troubl
         return tars.read(Plain(data), budget)
     for magic, make in DECOMPRESSORS.items():
         if head.startswith(magic):
-            return _compressed(Peeked(decompressed(data, make, budget)), name, budget)
+            return _compressed(Decompressed(data, make, budget), name, budget)
     raise Unreadable("it is no archive of a kind that is known here")
 
 
-def _compressed(stream: Peeked, name: str, budget: Budget) -> Iterator[Entry | Trouble]:
+def _compressed(unpacked: Decompressed, name: str, budget: Budget) -> Iterator[Entry | Trouble]:
     """A tar archive, or the one file that was compressed; damage shows when the first bytes are asked for."""
+    stream = Peeked(unpacked)
     try:
         head = stream.peek(tars.BLOCK)
     except Unreadable as error:
@@ -71,3 +72,5 @@ def _compressed(stream: Peeked, name: str, budget: Budget) -> Iterator[Entry | T
     else:
         own = name.rpartition("/")[2]
         yield Entry(own.rpartition(".")[0] or own, "file", stream)
+    if unpacked.behind:
+        yield Trouble("appended-data", f"{unpacked.behind:,} bytes follow its compressed data", lost=False)

@@ -163,12 +163,9 @@ DECOMPRESSORS: Mapping[bytes, Callable[[], Decompressor]] = MappingProxyType(
 """First bytes of a compressed file -> what undoes it."""
 
 
-def decompressed(data: memoryview, make: Callable[[], Decompressor], budget: Budget) -> Stream:
-    """What ``data`` unpacks to; several compressed streams behind each other are one (RFC 1952, 2.2)."""
-    return _Decompressed(data, make, budget)
+class Decompressed:
+    """What bytes unpack to; several compressed streams behind each other are one (RFC 1952, 2.2)."""
 
-
-class _Decompressed:
     def __init__(self, data: memoryview, make: Callable[[], Decompressor], budget: Budget) -> None:
         self._data = data
         self._behind = b""
@@ -192,6 +189,13 @@ class _Decompressed:
             parts.append(part)
             left -= len(part)
         return b"".join(parts)
+
+    @property
+    def behind(self) -> int:
+        """How many bytes follow the end, once that was reached; zeros are padding and count for nothing."""
+        ended = self._now is not None and self._now.eof
+        behind = self._behind.strip(b"\0") or bytes(self._data).strip(b"\0") if ended else b""
+        return len(self._behind) + len(self._data) if behind else 0
 
     def _more(self, most: int) -> bytes | None:
         """Some bytes, perhaps none; None at the end."""

@@ -9,6 +9,7 @@ from binsafe.containers.entries import Entry, Exhausted, Stream, Trouble, Unread
 from binsafe.containers.streams import Limited
 
 BLOCK = 512
+_CHUNK = 64 * 1024
 _CHECKSUM = slice(148, 156)
 _MAX_HEADER = 1 << 20
 """Bytes of a pax header or a long name."""
@@ -50,8 +51,9 @@ def _entries(stream: Stream, budget: Budget) -> Iterator[Entry | Trouble]:
     extended: dict[str, str] = {}
     while True:
         block = stream.read(BLOCK)
-        if not block.strip(b"\0"):
-            return  # two blocks of zeros, or one, or simply the end
+        if not block.strip(b"\0"):  # two blocks of zeros, or one, or simply the end
+            yield from _behind(stream)
+            return
         if not is_header(block):
             raise Unreadable("a header of an entry is damaged")
         budget.enter()
@@ -67,6 +69,14 @@ def _entries(stream: Stream, budget: Budget) -> Iterator[Entry | Trouble]:
             extended = {}
         content.skip()
         stream.read(-size % BLOCK)
+
+
+def _behind(stream: Stream) -> Iterator[Trouble]:
+    """What follows the end: archives were joined so, and ``tar --ignore-zeros`` goes on with what it finds."""
+    while rest := stream.read(_CHUNK):
+        if rest.strip(b"\0"):
+            yield Trouble("appended-data", "something follows the end of its entries, and some look for further ones")
+            return
 
 
 def _entry(block: bytes, flag: bytes, extended: dict[str, str], content: Limited) -> Iterator[Entry | Trouble]:

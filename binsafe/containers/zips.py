@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from binsafe.containers.budget import Budget
 from binsafe.containers.entries import Entry, Exhausted, Stream, Trouble, Unreadable
-from binsafe.containers.streams import Checked, Decompressor, Plain, decompressed, inflate, xz, zstandard
+from binsafe.containers.streams import Checked, Decompressed, Decompressor, Plain, inflate, xz, zstandard
 
 _END = struct.Struct("<4s4H2LH")
 _END64 = struct.Struct("<4sQ2H2L4Q")
@@ -61,10 +61,15 @@ class _Listed(NamedTuple):
 def read(data: memoryview, budget: Budget) -> Iterator[Entry | Trouble]:
     """The entries in the order of the central directory."""
     try:
-        listed, shift, stop = _directory(data, budget)
+        end, comment = _end(data)
+        listed, shift, stop = _directory(data, end, budget)
     except Unreadable as error:
         yield Trouble(error.finding, str(error))
         return
+    behind = len(data) - end - _END.size
+    if behind != comment:
+        detail = f"{behind:,} bytes follow its end, which says that {comment:,} do"
+        yield Trouble("appended-data", detail, lost=False)
     taken = _Ranges()
     for entry in listed:
         try:
@@ -81,13 +86,18 @@ def read(data: memoryview, budget: Budget) -> Iterator[Entry | Trouble]:
         )
 
 
-def _directory(data: memoryview, budget: Budget) -> tuple[list[_Listed], int, int]:
-    """All entries, how far the archive has moved since its offsets were written, and where the entries end."""
+def _end(data: memoryview) -> tuple[int, int]:
+    """Where the record is that ends the archive, and how long a comment it says follows."""
     tail = bytes(data[max(0, len(data) - _END.size - _MAX_COMMENT) :])
     found = tail.rfind(b"PK\x05\x06")
     if found < 0 or len(tail) - found < _END.size:
         raise Unreadable("it has no central directory: it is cut off")
-    end = len(data) - len(tail) + found
+    *_, comment = _END.unpack_from(tail, found)
+    return len(data) - len(tail) + found, comment
+
+
+def _directory(data: memoryview, end: int, budget: Budget) -> tuple[list[_Listed], int, int]:
+    """All entries, how far the archive has moved since its offsets were written, and where the entries end."""
     _, disk, _, _, count, size, offset, _ = _END.unpack_from(data, end)
     if disk not in {0, 0xFFFF}:
         raise Unreadable("it is one part of several")
@@ -186,11 +196,11 @@ def _unpacked(content: memoryview, listed: _Listed, budget: Budget) -> Stream:
     if listed.method == _STORED:
         return Plain(content)
     if listed.method == _LZMA:
-        return decompressed(content[4 + _properties(content) :], lambda: _raw_lzma(content), budget)
+        return Decompressed(content[4 + _properties(content) :], lambda: _raw_lzma(content), budget)
     make = _METHODS.get(listed.method)
     if make is None:
         raise Unreadable(f"it is packed with method {listed.method}, which is not read here")
-    return decompressed(content, make, budget)
+    return Decompressed(content, make, budget)
 
 
 def _properties(content: memoryview) -> int:

@@ -27,7 +27,7 @@ _RULES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "cms-digest": ("The signer's statement does not match the program.", _FETCH),
         "cms-chain": ("The signer's certificate does not lead to a known root.", _SIGNER),
         "timestamp": ("The time of signing cannot be trusted.", _SIGNER),
-        "appended-data": ("Data stands behind what is signed or loaded; it can be changed freely.", _FETCH),
+        "appended-data": ("Data stands behind what is signed, loaded or unpacked; it can be changed freely.", _FETCH),
         "uncovered-bytes": ("Parts of the file are not covered by its signature.", _FETCH),
         "signature-slack": (
             "Bytes that no hash covers are left behind the signature.",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from binsafe.containers import Budget, Unreadable
-from binsafe.containers.streams import DECOMPRESSORS, Decompressor, decompressed
+from binsafe.containers.streams import DECOMPRESSORS, Decompressed, Decompressor
 from binsafe.containers.tars import BLOCK, is_header
 from binsafe.formats import identify
 
@@ -195,6 +195,6 @@ def is_worth_opening(head: bytes) -> bool:
 def _inside(head: bytes, make: Callable[[], Decompressor]) -> bytes | None:
     """The first bytes of a compressed file; None where they cannot be told from its head, so that it is opened."""
     try:
-        return decompressed(memoryview(head), make, Budget(0)).read(BLOCK)
+        return Decompressed(memoryview(head), make, Budget(0)).read(BLOCK)
     except Unreadable:
         return None

@@ -1,34 +1,19 @@
 import gzip
 import hashlib
 import stat
-import struct
 import tarfile
 import time
 import zipfile
 
 import pytest
+from archived import ids, paths, report_on
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from packed import ELF, apple_double, ar, debian, linked, tarred, zipped
 
 from binsafe import limits
-from binsafe.archives import Watch, inspect, walking
+from binsafe.archives import Watch, walking
 from binsafe.containers import budget
-from binsafe.model import Artifact, Report
-
-
-def report_on(data: bytes, name: str = "pack", quarantine: dict[str, str] | None = None, **options: object) -> Report:
-    sha256 = hashlib.sha256(data).hexdigest()
-    artifact = Artifact(name=name, path=f"/x/{name}", size=len(data), sha256=sha256, quarantine=quarantine)
-    return inspect(artifact, memoryview(data), syscalls=False, **options)
-
-
-def paths(report: Report) -> list[str]:
-    return [member.path for member in report.members]
-
-
-def ids(report: Report) -> set[str]:
-    return {finding.id for finding in report.findings}
 
 
 @pytest.mark.parametrize(
@@ -102,46 +87,6 @@ def test_the_same_name_twice_is_a_finding():
     report = report_on(data)
     assert ids(report) == {"archive-entry"}
     assert paths(report) == ["tool", "tool"]
-
-
-def test_an_encrypted_entry_is_not_analysed_and_hides_no_other():
-    data = bytearray(zipped({"a": ELF, "b": ELF}))
-    for magic, at in ((b"PK\x01\x02", 8), (b"PK\x03\x04", 6)):
-        data[data.index(magic) + at] |= 1
-    report = report_on(bytes(data))
-    assert ids(report) == {"archive-encrypted"}
-    assert (paths(report), report.analysed, report.verdict.level) == (["b"], False, "unknown")
-
-
-def test_a_name_that_differs_before_the_data_is_damage():
-    data = zipped({"tool": ELF, "good": ELF}).replace(b"tool", b"fool", 1)
-    report = report_on(data)
-    assert ids(report) == {"archive-damaged"}
-    assert (paths(report), report.analysed) == (["good"], False)
-
-
-@pytest.mark.parametrize("delta", [-1, 1])
-def test_a_size_that_lies_is_damage(delta: int):
-    data = zipped({"tool": ELF})
-    size = struct.pack("<L", len(ELF))
-    report = report_on(data.replace(size, struct.pack("<L", len(ELF) + delta)))
-    assert ids(report) == {"archive-damaged"}
-    assert not report.analysed
-
-
-def test_a_changed_byte_is_damage():
-    data = bytearray(zipped({"tool": ELF}, zipfile.ZIP_STORED))
-    data[data.index(b"\x0f\x05\xc3")] ^= 1
-    assert ids(report_on(bytes(data))) == {"archive-damaged"}
-
-
-def test_entries_over_each_other_are_a_bomb():
-    """Fifield's zip bomb: many entries of the directory share one run of bytes."""
-    data = bytearray(zipped({"tool": ELF, "toop": ELF}))
-    second = data.rindex(b"PK\x01\x02")
-    data[second + 42 : second + 46] = bytes(4)
-    data = data.replace(b"toop", b"tool")
-    assert "archive-bomb" in ids(report_on(bytes(data)))
 
 
 @pytest.mark.parametrize(
@@ -273,97 +218,3 @@ def test_no_bytes_raise(data: bytes, draw: st.DataObject):
 def test_the_caps_are_in_order():
     assert limits.MAX_BUNDLE_BYTES + limits.MAX_MEMBER_BYTES < limits.WORKER_BYTES
     assert limits.ARCHIVE_SECONDS < limits.WORKER_SECONDS
-
-
-def header(name: str, size: int, kind: bytes = tarfile.REGTYPE) -> bytes:
-    info = tarfile.TarInfo(name)
-    info.size, info.type = size, kind
-    return info.tobuf(tarfile.USTAR_FORMAT)
-
-
-def blocks(data: bytes) -> bytes:
-    return data + bytes(-len(data) % tarfile.BLOCKSIZE)
-
-
-def pax(kind: bytes, key: str, value: str) -> bytes:
-    record = f" {key}={value}\n"
-    record = f"{len(record) + 2}{record}"  # the lengths here have two digits
-    return header("pax", len(record), kind) + blocks(record.encode())
-
-
-MEMBER = header("tool", len(ELF)) + blocks(ELF)
-
-
-@pytest.mark.parametrize(
-    "data",
-    {
-        "folder": header("d/", len(MEMBER), tarfile.DIRTYPE) + MEMBER,
-        "old folder": header("d/", len(MEMBER)) + MEMBER,
-        "hard link": header("l", len(MEMBER), tarfile.LNKTYPE) + MEMBER,
-        "symbolic link": header("l", len(MEMBER), tarfile.SYMTYPE) + MEMBER,
-        "pipe": header("p", len(MEMBER), tarfile.FIFOTYPE) + MEMBER,
-        "name for all": pax(b"g", "path", "other") + MEMBER,
-        "size for all": pax(b"g", "size", "100000") + MEMBER,
-    }.values(),
-)
-def test_a_tar_in_which_tools_find_other_entries_is_not_analysed(data: bytes):
-    """GNU tar unpacks what stands in the "content" of a folder or hard link, Python in that of others, too."""
-    report = report_on(data + bytes(1024))
-    assert ids(report) == {"archive-damaged"}
-    assert (report.analysed, report.verdict.level) == (False, "unknown")
-
-
-def test_the_size_of_an_entry_is_not_that_of_the_long_name_before_it():
-    """POSIX: what a pax header says is about the file behind it; tar and Python read the name by its own size."""
-    data = pax(b"x", "size", str(len(ELF))) + header("@", 4, b"L") + blocks(b"long") + header("tool", 0) + blocks(ELF)
-    assert paths(report_on(data + bytes(1024))) == ["long"]
-
-
-def test_an_entry_of_a_kind_that_is_not_known_is_a_file():
-    """POSIX wants it to be taken for one, and tar and Python do."""
-    assert paths(report_on(header("tool", len(ELF), b"Z") + blocks(ELF) + bytes(1024))) == ["tool"]
-    assert paths(report_on(pax(b"X", "path", "named") + MEMBER + bytes(1024))) == ["named"]  # Solaris
-    assert report_on(pax(b"g", "comment", "0123456789") + MEMBER + bytes(1024)).analysed  # git archive
-
-
-@pytest.mark.parametrize("place", ["before", "between", "behind"])
-def test_an_entry_that_the_directory_does_not_list_is_a_finding(place: str):
-    """Who unpacks from front to back (a pipe, Java's ZipInputStream) finds it."""
-    names = {"before": ("evil", "a", "b"), "between": ("a", "evil", "b"), "behind": ("a", "b", "evil")}[place]
-    data = zipped(dict.fromkeys(names, ELF))
-    start = data.index(b"PK\x01\x02")
-    records = [b"PK\x01\x02" + rest for rest in data[start : data.index(b"PK\x05\x06")].split(b"PK\x01\x02")[1:]]
-    directory = b"".join(record for record in records if b"evil" not in record)
-    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 2, 2, len(directory), start, 0)
-    report = report_on(data[:start] + directory + end)
-    assert paths(report) == ["a", "b"]
-    assert (ids(report), report.analysed) == ({"archive-entry"}, False)
-
-
-def test_sizes_that_differ_before_the_data_are_damage():
-    """Who unpacks from front to back goes by what stands before the data, and reads the rest as further entries."""
-    data = bytearray(zipped({"tool": ELF}, zipfile.ZIP_STORED))
-    struct.pack_into("<LL", data, 18, 100, 100)
-    assert ids(report_on(bytes(data))) == {"archive-damaged"}
-    struct.pack_into("<LLL", data, 14, 0, 0, 0)
-    for magic, at in ((b"PK\x01\x02", 8), (b"PK\x03\x04", 6)):  # they stand behind the data
-        data[data.index(magic) + at] |= 8
-    assert paths(report_on(bytes(data))) == ["tool"]
-
-
-def test_an_entry_inside_the_data_of_another_is_damage():
-    """Where the size stands behind the data, who unpacks from front to back goes on where the packed stream ends."""
-    hidden = zipped({"evil": ELF})[: zipped({"evil": ELF}).index(b"PK\x01\x02")]
-    data = bytearray(zipped({"tool": ELF}))
-    start = data.index(b"PK\x01\x02")
-    packed = struct.unpack_from("<L", data, start + 20)[0] + len(hidden)
-    struct.pack_into("<L", data, start + 20, packed)
-    struct.pack_into("<LLL", data, 14, 0, 0, 0)
-    data[start + 8] |= 8
-    data[6] |= 8
-    end = data.index(b"PK\x05\x06")
-    struct.pack_into("<L", data, end + 16, start + len(hidden))
-    data[start:start] = hidden
-    report = report_on(bytes(data))
-    assert (ids(report), report.analysed) == ({"archive-damaged"}, False)
-    assert "further entry" in report.findings[0].detail

@@ -1,0 +1,89 @@
+"""Tar archives in which one program finds other entries than the next."""
+
+import bz2
+import gzip
+import lzma
+import tarfile
+from collections.abc import Callable
+
+import pytest
+from archived import ids, paths, report_on
+from packed import ELF
+
+
+def header(name: str, size: int, kind: bytes = tarfile.REGTYPE) -> bytes:
+    info = tarfile.TarInfo(name)
+    info.size, info.type = size, kind
+    return info.tobuf(tarfile.USTAR_FORMAT)
+
+
+def blocks(data: bytes) -> bytes:
+    return data + bytes(-len(data) % tarfile.BLOCKSIZE)
+
+
+def pax(kind: bytes, key: str, value: str) -> bytes:
+    record = f" {key}={value}\n"
+    record = f"{len(record) + 2}{record}"  # the lengths here have two digits
+    return header("pax", len(record), kind) + blocks(record.encode())
+
+
+MEMBER = header("tool", len(ELF)) + blocks(ELF)
+
+
+@pytest.mark.parametrize(
+    "data",
+    {
+        "folder": header("d/", len(MEMBER), tarfile.DIRTYPE) + MEMBER,
+        "old folder": header("d/", len(MEMBER)) + MEMBER,
+        "hard link": header("l", len(MEMBER), tarfile.LNKTYPE) + MEMBER,
+        "symbolic link": header("l", len(MEMBER), tarfile.SYMTYPE) + MEMBER,
+        "pipe": header("p", len(MEMBER), tarfile.FIFOTYPE) + MEMBER,
+        "name for all": pax(b"g", "path", "other") + MEMBER,
+        "size for all": pax(b"g", "size", "100000") + MEMBER,
+    }.values(),
+)
+def test_a_tar_in_which_tools_find_other_entries_is_not_analysed(data: bytes):
+    """GNU tar unpacks what stands in the "content" of a folder or hard link, Python in that of others, too."""
+    report = report_on(data + bytes(1024))
+    assert ids(report) == {"archive-damaged"}
+    assert (report.analysed, report.verdict.level) == (False, "unknown")
+
+
+def test_the_size_of_an_entry_is_not_that_of_the_long_name_before_it():
+    """POSIX: what a pax header says is about the file behind it; tar and Python read the name by its own size."""
+    data = pax(b"x", "size", str(len(ELF))) + header("@", 4, b"L") + blocks(b"long") + header("tool", 0) + blocks(ELF)
+    assert paths(report_on(data + bytes(1024))) == ["long"]
+
+
+def test_an_entry_of_a_kind_that_is_not_known_is_a_file():
+    """POSIX wants it to be taken for one, and tar and Python do."""
+    assert paths(report_on(header("tool", len(ELF), b"Z") + blocks(ELF) + bytes(1024))) == ["tool"]
+    assert paths(report_on(pax(b"X", "path", "named") + MEMBER + bytes(1024))) == ["named"]  # Solaris
+    assert report_on(pax(b"g", "comment", "0123456789") + MEMBER + bytes(1024)).analysed  # git archive
+
+
+END = bytes(1024)
+
+
+@pytest.mark.parametrize("behind", [MEMBER + END, b"payload", END + b"payload"])
+@pytest.mark.parametrize("packed", [bytes, gzip.compress])
+def test_what_follows_the_end_is_a_finding(behind: bytes, packed: Callable[[bytes], bytes]):
+    """``tar --ignore-zeros`` unpacks archives that were joined: the entries of all of them."""
+    report = report_on(packed(MEMBER + END + behind))
+    assert (ids(report), paths(report), report.analysed) == ({"appended-data"}, ["tool"], False)
+
+
+def test_padding_behind_the_end_is_nothing():
+    assert report_on(MEMBER + bytes(20 * 512)).findings == ()
+    assert report_on(lzma.compress(MEMBER + END) + bytes(64)).findings == ()
+
+
+@pytest.mark.parametrize("inside", [ELF, MEMBER + END])
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+@pytest.mark.parametrize("behind", [b"payload", bytes(100_000) + b"payload"])
+def test_what_follows_compressed_data_is_a_finding(inside: bytes, pack: Callable[[bytes], bytes], behind: bytes):
+    """Programs that unpack leave it out, and some say so; what reads its own file finds it there."""
+    assert report_on(pack(inside) + bytes(512)).findings == ()
+    report = report_on(pack(inside) + behind, "tool.gz")
+    assert (ids(report), paths(report), report.analysed) == ({"appended-data"}, ["tool"], True)
+    assert (report.verdict.level, f"{len(behind):,} bytes" in report.findings[0].detail) == ("caution", True)

@@ -1,0 +1,98 @@
+"""Zip archives that say one thing in their directory and another before the data, or hold more than they say."""
+
+import struct
+import zipfile
+
+import pytest
+from archived import ids, paths, report_on
+from packed import ELF, zipped
+
+
+def test_an_encrypted_entry_is_not_analysed_and_hides_no_other():
+    data = bytearray(zipped({"a": ELF, "b": ELF}))
+    for magic, at in ((b"PK\x01\x02", 8), (b"PK\x03\x04", 6)):
+        data[data.index(magic) + at] |= 1
+    report = report_on(bytes(data))
+    assert ids(report) == {"archive-encrypted"}
+    assert (paths(report), report.analysed, report.verdict.level) == (["b"], False, "unknown")
+
+
+def test_a_name_that_differs_before_the_data_is_damage():
+    data = zipped({"tool": ELF, "good": ELF}).replace(b"tool", b"fool", 1)
+    report = report_on(data)
+    assert ids(report) == {"archive-damaged"}
+    assert (paths(report), report.analysed) == (["good"], False)
+
+
+@pytest.mark.parametrize("delta", [-1, 1])
+def test_a_size_that_lies_is_damage(delta: int):
+    data = zipped({"tool": ELF})
+    size = struct.pack("<L", len(ELF))
+    report = report_on(data.replace(size, struct.pack("<L", len(ELF) + delta)))
+    assert ids(report) == {"archive-damaged"}
+    assert not report.analysed
+
+
+def test_a_changed_byte_is_damage():
+    data = bytearray(zipped({"tool": ELF}, zipfile.ZIP_STORED))
+    data[data.index(b"\x0f\x05\xc3")] ^= 1
+    assert ids(report_on(bytes(data))) == {"archive-damaged"}
+
+
+def test_entries_over_each_other_are_a_bomb():
+    """Fifield's zip bomb: many entries of the directory share one run of bytes."""
+    data = bytearray(zipped({"tool": ELF, "toop": ELF}))
+    second = data.rindex(b"PK\x01\x02")
+    data[second + 42 : second + 46] = bytes(4)
+    data = data.replace(b"toop", b"tool")
+    assert "archive-bomb" in ids(report_on(bytes(data)))
+
+
+@pytest.mark.parametrize("place", ["before", "between", "behind"])
+def test_an_entry_that_the_directory_does_not_list_is_a_finding(place: str):
+    """Who unpacks from front to back (a pipe, Java's ZipInputStream) finds it."""
+    names = {"before": ("evil", "a", "b"), "between": ("a", "evil", "b"), "behind": ("a", "b", "evil")}[place]
+    data = zipped(dict.fromkeys(names, ELF))
+    start = data.index(b"PK\x01\x02")
+    records = [b"PK\x01\x02" + rest for rest in data[start : data.index(b"PK\x05\x06")].split(b"PK\x01\x02")[1:]]
+    directory = b"".join(record for record in records if b"evil" not in record)
+    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 2, 2, len(directory), start, 0)
+    report = report_on(data[:start] + directory + end)
+    assert paths(report) == ["a", "b"]
+    assert (ids(report), report.analysed) == ({"archive-entry"}, False)
+
+
+def test_sizes_that_differ_before_the_data_are_damage():
+    """Who unpacks from front to back goes by what stands before the data, and reads the rest as further entries."""
+    data = bytearray(zipped({"tool": ELF}, zipfile.ZIP_STORED))
+    struct.pack_into("<LL", data, 18, 100, 100)
+    assert ids(report_on(bytes(data))) == {"archive-damaged"}
+    struct.pack_into("<LLL", data, 14, 0, 0, 0)
+    for magic, at in ((b"PK\x01\x02", 8), (b"PK\x03\x04", 6)):  # they stand behind the data
+        data[data.index(magic) + at] |= 8
+    assert paths(report_on(bytes(data))) == ["tool"]
+
+
+def test_an_entry_inside_the_data_of_another_is_damage():
+    """Where the size stands behind the data, who unpacks from front to back goes on where the packed stream ends."""
+    hidden = zipped({"evil": ELF})[: zipped({"evil": ELF}).index(b"PK\x01\x02")]
+    data = bytearray(zipped({"tool": ELF}))
+    start = data.index(b"PK\x01\x02")
+    packed = struct.unpack_from("<L", data, start + 20)[0] + len(hidden)
+    struct.pack_into("<L", data, start + 20, packed)
+    struct.pack_into("<LLL", data, 14, 0, 0, 0)
+    data[start + 8] |= 8
+    data[6] |= 8
+    end = data.index(b"PK\x05\x06")
+    struct.pack_into("<L", data, end + 16, start + len(hidden))
+    data[start:start] = hidden
+    report = report_on(bytes(data))
+    assert (ids(report), report.analysed) == ({"archive-damaged"}, False)
+    assert "further entry" in report.findings[0].detail
+
+
+@pytest.mark.parametrize(("behind", "stated", "wrong"), [(b"", 0, False), (b"note", 4, False), (b"note", 0, True)])
+def test_what_follows_the_end_is_a_comment_or_a_finding(behind: bytes, stated: int, wrong: bool):
+    data = zipped({"tool": ELF})
+    report = report_on(data[:-2] + struct.pack("<H", stated) + behind)
+    assert (ids(report), paths(report), report.analysed) == ({"appended-data"} if wrong else set(), ["tool"], True)
