@@ -42,7 +42,7 @@ def analyse(
     implied = CONVENTIONS[slice_.arch].implied()
     if slice_.linkage in {"static", "static-pie"} and not slice_.libraries:
         alone = analyse_static(slice_, machine, implied, max_instructions=max_instructions, go=go)
-        return alone if libraries is None or not alone.open_set else with_services(slice_, alone, libraries)
+        return alone if libraries is None or not alone.open_set else with_services(slice_, machine, alone, libraries)
     if slice_.linkage != "dynamic" or libraries is None:
         return None
     linked = of_slice(slice_)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import pytest
-from assembled import X86, program
+from assembled import DATA, X86, program
 from small_files import file
 
 from binsafe.model import ResolvedLibrary
@@ -91,6 +91,32 @@ def test_a_name_that_is_a_string_of_its_own_is_called_whatever_stands_in_the_tab
 def test_a_few_names_of_equal_length_are_no_table(code: X86):
     few = b"".join(name.encode().ljust(19, b"\0") for name in ("endpwent", "setpwent", "getpwent_r"))
     assert "bpf" in analyse(program(code, data=NAMES + few), System()).required
+
+
+TITLE = b"_nss_files_setpwent\0"
+TAIL = DATA + len(NAMES) + TITLE.index(b"setpwent")
+
+
+@pytest.mark.parametrize("title", [TITLE, TITLE.replace(b"files", b"dns")])
+def test_the_end_of_a_function_s_own_name_is_asked_for_by_nobody(code: X86, title: bytes):
+    found = analyse(program(code, data=NAMES + title), System())
+    assert "prctl" in found.required
+    assert "bpf" not in found.required
+
+
+def test_a_name_that_shares_its_bytes_with_that_end_is_asked_for_where_anything_leads_to_it(code: X86):
+    data = NAMES + TITLE
+    word, distance, number = (X86() for _ in range(3))
+    distance.labels["tail"] = TAIL
+    distance.lea("tail")
+    number.mov("rsi", TAIL)
+    for led, more in ((word, TAIL.to_bytes(8, "little")), (distance, b""), (number, b"")):
+        led.parts += code.parts
+        assert "bpf" in analyse(program(led, data=data + more), System()).required
+
+
+def test_the_end_of_another_text_is_a_name(code: X86):
+    assert "bpf" in analyse(program(code, data=NAMES + b"_nss_corp_setpwent\0"), System()).required
 
 
 def test_a_name_for_services_is_none_of_another_function(code: X86):
