@@ -11,6 +11,7 @@ from binsafe import containers, formats
 from binsafe.archives.telling import LEVELS, broke_the_parser, finding, report_on
 from binsafe.bundles import inspect_bundle, listing
 from binsafe.containers import Budget, Entry, Trouble, Unreadable, appledouble
+from binsafe.containers.diskimages import is_disk_image
 from binsafe.containers.entries import Stream
 from binsafe.containers.names import Names, clean
 from binsafe.errors import NotAnalysable
@@ -25,11 +26,13 @@ _HEAD = 512
 _MAX_SHOWN = 20
 _MAX_APPLEDOUBLE = 64 * 1024
 _DEBIAN = "debian-binary"
+_DISK_IMAGE = ".dmg"
 
 
 def is_archive(data: memoryview) -> bool:
-    """Whether the first bytes are an archive's or a compressed file's."""
-    return formats.identify(data) == "archive"
+    """Whether the first bytes are an archive's or a compressed file's, or the last ones a disk image's."""
+    kind = formats.identify(data)
+    return kind == "archive" or (kind == "unknown" and is_disk_image(data))
 
 
 class Watch(msgspec.Struct, frozen=True):
@@ -130,6 +133,8 @@ class _Walk:
             self._member(path, self._whole(stream, head))
         elif kind == "archive":
             self._nested(stream, head, path, inside, budget, depth)
+        elif path.lower().endswith(_DISK_IMAGE):  # what shows it are its last bytes
+            raise Unreadable("disk images are not read here", "archive")
 
     def _nested(self, stream: Stream, head: bytes, path: str, inside: str, budget: Budget, depth: int) -> None:
         if depth >= MAX_ARCHIVE_DEPTH:

@@ -5,6 +5,7 @@
     budget        how much an archive may unpack to
     streams       bytes that are read once, from front to back: plain, limited, decompressed, checked
     zips tars ars one format each; compressed files are one entry, or the tar archive inside
+    diskimages    what is told from them, which are not read here
     appledouble   extended attributes that macOS puts beside a file
     quarantine    what macOS notes on a downloaded file
 
@@ -16,6 +17,7 @@ from types import MappingProxyType
 
 from binsafe.containers import ars, tars, zips
 from binsafe.containers.budget import Budget
+from binsafe.containers.diskimages import is_disk_image
 from binsafe.containers.entries import Entry, Trouble, Unreadable
 from binsafe.containers.streams import DECOMPRESSORS, Decompressed, Peeked, Plain
 
@@ -44,6 +46,8 @@ def read(data: memoryview, name: str, budget: Budget) -> Iterator[Entry | Troubl
     Raises:
         Unreadable: nothing can be read of an archive of this kind.
     """
+    if is_disk_image(data):
+        raise Unreadable("Apple disk images are not read here")
     head = bytes(data[: tars.BLOCK])
     for magic, reader in _MAGICS.items():
         if head.startswith(magic):

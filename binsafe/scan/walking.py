@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from binsafe.containers import Budget, Unreadable
+from binsafe.containers.diskimages import TAIL_BYTES, is_disk_image
 from binsafe.containers.streams import DECOMPRESSORS, Decompressed, Decompressor
 from binsafe.containers.tars import BLOCK, is_header
 from binsafe.formats import identify
@@ -120,11 +121,11 @@ class _Walk:
             found.links += 1
             return
         try:
-            head = _first_bytes(path)
+            head, tail = _ends(path, status.st_size)
         except OSError as error:
             self._skip(path, error)
             return
-        if is_worth_opening(head):
+        if is_worth_opening(head, tail):
             found.worth += 1
             yield Target(path, status.st_size, status.st_mtime_ns)
         else:
@@ -170,18 +171,19 @@ def _kernel_devices() -> frozenset[int]:
     return frozenset(devices)
 
 
-def _first_bytes(path: str) -> bytes:
+def _ends(path: str, size: int) -> tuple[bytes, bytes]:
+    """The first bytes and the last ones."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        return os.read(descriptor, _HEAD)
+        return os.read(descriptor, _HEAD), os.pread(descriptor, TAIL_BYTES, max(size - TAIL_BYTES, 0))
     finally:
         os.close(descriptor)
 
 
-def is_worth_opening(head: bytes) -> bool:
-    """Whether a file that begins so is an executable, an archive, or one of them compressed; text and data are not."""
+def is_worth_opening(head: bytes, tail: bytes = b"") -> bool:
+    """Whether a file with these ends is an executable, an archive, or one of them compressed; text and data are not."""
     kind = identify(head)
-    if kind in _EXECUTABLES:
+    if kind in _EXECUTABLES or is_disk_image(tail):
         return True
     if kind != "archive":
         return False

@@ -1,3 +1,4 @@
+import bz2
 import gzip
 import hashlib
 import stat
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 from packed import ELF, apple_double, ar, debian, linked, tarred, zipped
 
 from binsafe import limits
-from binsafe.archives import Watch, walking
+from binsafe.archives import Watch, is_archive, walking
 from binsafe.containers import budget
+from binsafe.scan.walking import is_worth_opening
 
 
 @pytest.mark.parametrize(
@@ -218,3 +220,20 @@ def test_no_bytes_raise(data: bytes, draw: st.DataObject):
 def test_the_caps_are_in_order():
     assert limits.MAX_BUNDLE_BYTES + limits.MAX_MEMBER_BYTES < limits.WORKER_BYTES
     assert limits.ARCHIVE_SECONDS < limits.WORKER_SECONDS
+
+
+@pytest.mark.parametrize(
+    "content", [b"\x78\xda packed", bz2.compress(ELF), tarred({"tool": ELF}), b"#!/bin/sh\n"], ids=range(4)
+)
+def test_a_disk_image_is_named_as_what_it_is_whatever_it_begins_with(content: bytes):
+    image = content + b"koly\0\0\0\4\0\0\2\0".ljust(512, b"\0")
+    assert is_archive(memoryview(image)) == (content[:2] != b"#!"), "who reads the first line runs that"
+    report = report_on(image, "tool.dmg")
+    assert (report.format, report.analysed, report.verdict.level) == ("archive", False, "unknown")
+    assert report.findings[0].detail == "Apple disk images are not read here"
+    assert is_worth_opening(image[:4096], image[-512:])
+
+
+def test_a_disk_image_inside_is_said_not_to_be_looked_at():
+    report = report_on(zipped({"tool": ELF, "more.DMG": b"packed"}))
+    assert (ids(report), paths(report), report.analysed) == ({"archive"}, ["tool"], False)
