@@ -82,6 +82,8 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
     signed_at: str | None = None
     timestamped: bool | None = None
     requirements: str | None = None
+    constraints: dict[str, dict[str, Any] | None] | None = None
+    """Mach-O: launch constraints, by what they are on ("self", "parent", ...); None for one that cannot be read."""
     notarization: Literal["stapled", "unknown", "none"] = "none"
     entitlements: dict[str, Any] | None = None
     entitlements_source: Literal["der", "xml"] | None = None

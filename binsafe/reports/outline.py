@@ -129,6 +129,7 @@ def _signature(signature: Signature, verbose: int) -> Iterator[Row]:
             ("certificate", signature.certificate_type),
             ("signed at", signature.signed_at),
             ("requirements", signature.requirements),
+            *(("launch only", f"{on}: {value or 'unknown'}") for on, value in (signature.constraints or {}).items()),
             ("notarization", stapled),
             ("not verified", "; ".join(signature.unverified)),
         )

@@ -40,8 +40,8 @@ class Entitlements(msgspec.Struct, frozen=True, kw_only=True):
 
 def read(der_form: memoryview | None, xml_form: memoryview | None) -> Entitlements:
     """Read both forms; DER is shown where it can be read, and a difference between the two is a problem."""
-    from_der, broken = _attempt("DER", _from_der, der_form)
-    from_xml, notes = _attempt("XML", _from_xml, xml_form)
+    from_der, broken = dictionary(der_form, "the DER entitlements")
+    from_xml, notes = _attempt("the XML entitlements", _from_xml, xml_form)
     if from_der is None:
         return Entitlements(values=from_xml, source=None if from_xml is None else "xml", broken=broken, notes=notes)
     differing = _differing(from_der, from_xml) if from_xml is not None else []
@@ -59,17 +59,22 @@ def read(der_form: memoryview | None, xml_form: memoryview | None) -> Entitlemen
     return Entitlements(values=from_der, source="der", broken=broken, notes=notes)
 
 
+def dictionary(data: memoryview | None, what: str) -> tuple[dict[str, Any] | None, tuple[Problem, ...]]:
+    """What stands in the DER form, which launch constraints have, too; None and a problem where it cannot be read."""
+    return _attempt(what, _from_der, data)
+
+
 def _attempt(
-    name: str, parse: Callable[[memoryview], dict[str, Any]], data: memoryview | None
+    what: str, parse: Callable[[memoryview], dict[str, Any]], data: memoryview | None
 ) -> tuple[dict[str, Any] | None, tuple[Problem, ...]]:
     if data is None:
         return None, ()
     if len(data) > MAX_BYTES:
-        return None, (Problem(id="malformed", detail=f"{name} entitlements of {len(data)} bytes are not read"),)
+        return None, (Problem(id="malformed", detail=f"{what} of {len(data)} bytes are not read"),)
     try:
         return parse(data), ()
     except StructureError as error:
-        return None, (Problem(id="malformed", detail=f"the {name} entitlements cannot be read: {error}"),)
+        return None, (Problem(id="malformed", detail=f"{what} cannot be read: {error}"),)
 
 
 def _differing(one: dict[str, Any], other: dict[str, Any]) -> list[str]:

@@ -5,7 +5,7 @@ bsd/kern/ubc_subr.c. The rules here are stricter where a file could mean two thi
 """
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
@@ -24,6 +24,7 @@ _SPECIAL: Final[Mapping[int, tuple[str, str]]] = {
     Slot.CODE_RESOURCES: ("the bundle's resources", "resource-seal"),
     Slot.ENTITLEMENTS: ("the XML entitlements", "entitlements-hash"),
     Slot.DER_ENTITLEMENTS: ("the DER entitlements", "entitlements-hash"),
+    **{slot: (f"the launch constraints ({on})", "codedirectory") for slot, on in superblob.CONSTRAINT_SLOTS.items()},
 }
 """Special slots: what people call the component, and which problem it is when its hash is wrong."""
 
@@ -81,6 +82,7 @@ def _verify(
     who = identity.identify(signature, directories, anchors)
     rights = entitlements.read(signature.payload(Slot.DER_ENTITLEMENTS), signature.payload(Slot.ENTITLEMENTS))
     asked, unreadable = _requirements(signature)
+    constraints, unclear = _constraints(signature)
     ticket = _ticket(code)
     objection = None if ticket is None else _objection(ticket, directories, anchors)
     notarized: Literal["stapled", "unknown"] = "unknown" if ticket is None or objection else "stapled"
@@ -104,6 +106,7 @@ def _verify(
             *broken,
             *rights.notes,
             *unreadable,
+            *unclear,
             *who.notes,
             *_slack(signature, slice_.data[start:end]),
             *_doubtful_ticket(code, objection),
@@ -122,6 +125,7 @@ def _verify(
         signed_at=who.signed_at,
         timestamped=who.timestamped,
         requirements=asked,
+        constraints=dict(constraints) or None,
         notarization="none" if who.kind in {"adhoc", "linker"} else notarized,
         entitlements=rights.values,
         entitlements_source=rights.source,
@@ -264,3 +268,18 @@ def _requirements(signature: SuperBlob) -> tuple[str | None, tuple[Problem, ...]
         return None if blob is None else requirements.read(blob.data), ()
     except StructureError as error:
         return "unknown", (error.problem,)
+
+
+def _constraints(signature: SuperBlob) -> tuple[Mapping[str, dict[str, Any] | None], tuple[Problem, ...]]:
+    """The launch constraints, by what they are on; None for one that cannot be read, with a problem that says so.
+
+    They say who may start the program and what it may load (Apple, "Applying launch environment and library
+    constraints").
+    """
+    found: dict[str, dict[str, Any] | None] = {}
+    unclear: tuple[Problem, ...] = ()
+    for slot, on in superblob.CONSTRAINT_SLOTS.items():
+        if slot in signature.blobs:
+            found[on], problems = entitlements.dictionary(signature.payload(slot), _special(slot)[0])
+            unclear += problems
+    return found, unclear

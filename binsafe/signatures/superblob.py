@@ -26,6 +26,7 @@ class Magic(IntEnum):
     EMBEDDED_SIGNATURE = 0xFADE0CC0
     ENTITLEMENTS = 0xFADE7171
     DER_ENTITLEMENTS = 0xFADE7172
+    LAUNCH_CONSTRAINT = 0xFADE8181
     WRAPPER = 0xFADE0B01
 
 
@@ -47,8 +48,8 @@ class Slot(IntEnum):
 SPECIAL_SLOTS: Final = range(1, 33)
 """Slots whose components have a special hash in each CodeDirectory. The kernel knows 11, a later one perhaps more."""
 
-CONSTRAINT_SLOTS: Final = range(8, 12)
-"""Launch and library constraints (``CSSLOT_LAUNCH_CONSTRAINT_SELF`` to ``CSSLOT_LIBRARY_CONSTRAINT``)."""
+CONSTRAINT_SLOTS: Final[Mapping[int, str]] = {8: "self", 9: "parent", 10: "responsible", 11: "library"}
+"""``CSSLOT_LAUNCH_CONSTRAINT_SELF`` to ``CSSLOT_LIBRARY_CONSTRAINT``, by what is constrained."""
 
 SIGNATURE_SLOTS: Final = (Slot.SIGNATURE, Slot.TICKET)
 """Slots that are about the CodeDirectories and so cannot be covered by them."""
@@ -58,6 +59,7 @@ _MAGIC_OF_SLOT: Final[Mapping[int, Magic]] = {
     Slot.ENTITLEMENTS: Magic.ENTITLEMENTS,
     Slot.DER_ENTITLEMENTS: Magic.DER_ENTITLEMENTS,
     Slot.SIGNATURE: Magic.WRAPPER,
+    **dict.fromkeys(CONSTRAINT_SLOTS, Magic.LAUNCH_CONSTRAINT),
 }
 
 _SUPERBLOB = struct.Struct(">III")

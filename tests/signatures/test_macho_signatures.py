@@ -32,6 +32,7 @@ from signed_macho import (
     place,
     thin_slice,
 )
+from test_signature_entitlements import wrapped
 
 from binsafe.signatures import verify
 
@@ -218,3 +219,18 @@ def test_same_bytes_give_the_same_answer():
 def test_unsigned_and_ad_hoc_files_do_not_pay_for_asn1():
     code = "import sys, binsafe.signatures; sys.exit(bool({'asn1crypto', 'cryptography'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_launch_constraints_are_shown_and_sealed():
+    """As codesign writes them: a version, what the kernel is to compare, and that all of it must hold."""
+    parent = {"ccat": 0, "comp": 1, "reqs": {"team-identifier": "TEAM123456"}, "vers": 1}
+    data = Recipe(components={9: wrapped(parent), 11: b"\x04\0"}).build()
+    signature = check(data)
+    assert (signature.status, signature.constraints) == ("valid", {"parent": parent, "library": None})
+    assert [problem.detail.partition(":")[0] for problem in signature.problems] == [
+        "the launch constraints (library) cannot be read"
+    ]
+    changed = check(flip(data, data.index(b"TEAM123456")))
+    assert (changed.status, changed.problems[0].id) == ("invalid", "codedirectory")
+    assert "the launch constraints (parent)" in changed.problems[0].detail
+    assert check(FULL.build()).constraints is None
