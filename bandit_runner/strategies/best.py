@@ -35,6 +35,9 @@ LOST: Final = 10.0
 """Seconds after which an attempt that was chosen is taken for one that will never be told of."""
 
 
+_OK, _RATE_LIMITED = Outcome.OK, Outcome.RATE_LIMITED
+
+
 class BestOptions(Options, frozen=True):
     """``hurry``: points that a second of waiting costs. ``patience``: most seconds that an id waits before one attempt.
 
@@ -106,15 +109,7 @@ class Best(Strategy):
         self._first_at: float | None = None
         self._awaited = -math.inf  # when the last wait ends
         self._changed: set[int] = set()  # arms for which something else did
-
-    def select(self, *, now: float, attempt: int, tried: Sequence[int], available: Collection[int]) -> Choice:
-        """As every strategy's; an arm that is chosen has an attempt under way until its ``update``."""
-        choice = super().select(now=now, attempt=attempt, tried=tried, available=available)
-        if isinstance(choice, int):
-            self.memory.under_way[choice].append(now)
-            self._under_way[choice] += 1
-            self._changed.add(choice)
-        return choice
+        self._worth_a_look = max(WORTH_A_LOOK, self.options.hurry * PAUSES[0])
 
     def _choose(self, now: float, attempt: int, fresh: Sequence[int], usable: Sequence[int]) -> Choice:
         del fresh
@@ -127,6 +122,13 @@ class Best(Strategy):
             self._reprice(now)
         worths = self._later_attempts(attempt) if attempt else self._first_attempts(now)
         return self._best(now, attempt, worths, usable)
+
+    def _sent(self, arm: int, now: float) -> int:
+        """An arm that is chosen has an attempt under way until its ``update``."""
+        self.memory.under_way[arm].append(now)
+        self._under_way[arm] += 1
+        self._changed.add(arm)
+        return arm
 
     def _later_attempts(self, attempt: int) -> Worths:
         left = 1 - self._prices.values[attempt + 1]
@@ -155,20 +157,20 @@ class Best(Strategy):
         del tried
         self._quality.advance(now)
         best, worth = self._richest(now, Worths(self._quality.means(), share=CERTAIN[1]), usable)
-        return best if worth > self.scoring.penalty else STOP
+        return self._sent(best, now) if worth > self.scoring.penalty else STOP
 
     def _best(self, now: float, attempt: int, worths: Worths, usable: Sequence[int]) -> Choice:
         """The server, or the wait, of the largest worth."""
         best, most = self._richest(now, worths, usable)
-        hurry, pause, gains = self.options.hurry, 0.0, worths.gains
-        patience = self.options.patience
+        gains = worths.gains
         highest = max(gains if len(usable) == len(gains) else [gains[arm] for arm in usable])
-        if highest - max(WORTH_A_LOOK, hurry * PAUSES[0]) <= most:
-            return best
+        if highest - self._worth_a_look <= most:
+            return self._sent(best, now)
+        hurry, patience, pause = self.options.hurry, self.options.patience, 0.0
         left = patience - resumed(self.memory.waiting, now, attempt)
         pauses = [seconds for seconds in PAUSES if seconds <= left]
         if not pauses:
-            return best
+            return self._sent(best, now)
         chances = self._limits.chances_after(now, self._under_way, pauses)
         for arm in usable:
             for seconds, chance in zip(pauses, chances[arm], strict=True):
@@ -176,7 +178,7 @@ class Best(Strategy):
                 if worth > most:
                     most, pause = worth, seconds
         if not pause:
-            return best
+            return self._sent(best, now)
         if len(self.memory.waiting) < MAX_WAITS:
             self._awaited = max(self._awaited, now + pause)
             self.memory.waiting.append(Waiting(attempt=attempt, until=now + pause, waited=patience - left + pause))
@@ -185,14 +187,17 @@ class Best(Strategy):
     def _richest(self, now: float, worths: Worths, usable: Sequence[int]) -> tuple[int, float]:
         """The server of the largest gain times chance, and that; only those that can win are looked at."""
         under_way, limits, looks = self._under_way, self._limits, 0
-        known, gains = worths.known, worths.gains
+        known, gains, most = worths.known, worths.gains, worths.most
         while not known[best := worths.top(usable)]:
             if looks == FEW:
                 limits.find_chances(now, under_way)
             looks += 1
-            chance = limits.chance(best, now, under_way[best])
-            worths.found(best, gains[best] * self._said(best, now, chance))
-        return best, worths.most[best]
+            worth = gains[best] * self._said(best, now, limits.chance(best, now, under_way[best]))
+            is_most = worth >= most[best]
+            worths.found(best, worth)
+            if is_most:
+                break
+        return best, most[best]
 
     def _said(self, arm: int, then: float, chance: float) -> float:
         """The chance, corrected by what a Retry-After said about that moment."""
@@ -208,25 +213,24 @@ class Best(Strategy):
         self, *, arm: int, outcome: Outcome, now: float, attempt: int, latency: float, retry_after: float | None = None
     ) -> None:
         """As every strategy's; a 429 that says when to come back is believed, up to a day."""
-        super().update(arm=arm, outcome=outcome, now=now, attempt=attempt, latency=latency, retry_after=retry_after)
-        if outcome is Outcome.RATE_LIMITED and retry_after is not None and retry_after >= 0:
-            self._opens[arm] = now + min(retry_after, MAX_PAUSE)
-
-    def _learn(self, arm: int, outcome: Outcome, now: float) -> None:
-        counts, quality = self.memory.arms[arm], self._quality
-        accepted, limited = outcome is Outcome.OK, outcome is Outcome.RATE_LIMITED
+        del attempt, latency
+        if arm not in self._all:
+            raise self._no_such_arm(arm)
+        memory, quality = self.memory, self._quality
+        accepted, limited = outcome is _OK, outcome is _RATE_LIMITED
         if accepted:
-            counts.successes += 1
+            memory.arms[arm].successes += 1
         else:
-            counts.failures += 1
+            memory.arms[arm].failures += 1
         quality.advance(now)
         if self._limits.observe(arm, now, admitted=not limited):
             self._first = None
         if not limited:
             quality.observe(arm, accepted=accepted)
-        self._opens[arm] = -math.inf
+        told = limited and retry_after is not None and retry_after >= 0
+        self._opens[arm] = now + min(retry_after, MAX_PAUSE) if told else -math.inf
         self._changed.add(arm)
-        if under_way := self.memory.under_way[arm]:
+        if under_way := memory.under_way[arm]:
             del under_way[0]
             self._under_way[arm] -= 1
 

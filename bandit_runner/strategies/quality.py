@@ -17,6 +17,9 @@ OPTIMISM: Final = 1.645
 MEMORY: Final = 400.0
 """Attempts after which an outcome counts for 1/e, so that a rate which drifts is followed."""
 
+_ALPHA, _BETA = PRIOR
+_KEPT: Final = 1 - 1 / MEMORY
+
 ONSET: Final = 1 / 300
 RECOVERY: Final = 1 / 10
 """Per second: how often a server goes down, and how soon it is back."""
@@ -86,12 +89,15 @@ class Quality:
         """Learn from an admitted attempt."""
         alpha, beta, down = self.alpha[arm], self.beta[arm], self.down[arm]
         mean = alpha / (alpha + beta)
+        alpha, beta = _ALPHA + (alpha - _ALPHA) * _KEPT, _BETA + (beta - _BETA) * _KEPT
         up_says, down_says = (mean, DOWN_RATE) if accepted else (1 - mean, 1 - DOWN_RATE)
-        down = down * down_says / (down * down_says + (1 - down) * up_says)
-        kept = 1 - 1 / MEMORY
-        self.alpha[arm] = PRIOR[0] + (alpha - PRIOR[0]) * kept + accepted * (1 - down)
-        self.beta[arm] = PRIOR[1] + (beta - PRIOR[1]) * kept + (not accepted) * (1 - down)
-        self.down[arm] = down
+        is_down = down * down_says
+        self.down[arm] = down = is_down / (is_down + (1 - down) * up_says)
+        if accepted:
+            alpha += 1 - down
+        else:
+            beta += 1 - down
+        self.alpha[arm], self.beta[arm] = alpha, beta
 
     def pack(self) -> list[float | list[float] | None]:
         """The whole state as plain JSON; what `unpack` takes."""

@@ -41,4 +41,5 @@ class Worths:
 
     def top(self, arms: Sequence[int]) -> int:
         """Which of them is worth most, as far as is known; the first of equals."""
-        return max(arms, key=self.most.__getitem__)
+        most = self.most
+        return most.index(max(most)) if len(arms) == len(most) else max(arms, key=most.__getitem__)
