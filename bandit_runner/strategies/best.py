@@ -1,7 +1,7 @@
 """``best``: our own. Optimism for quality, a particle filter for rate limits, prices for scarce servers."""
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 import msgspec

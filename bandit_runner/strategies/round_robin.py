@@ -31,9 +31,11 @@ class RoundRobin(StopWhenNotWorthIt):
 
     def _choose(self, now: float, attempt: int, fresh: Sequence[int], usable: Sequence[int]) -> Choice:
         del now, attempt, usable
-        arms = len(self.memory.arms)
-        arm = fresh[bisect.bisect_left(fresh, self.memory.next_arm % arms) % len(fresh)]
-        self.memory.next_arm = (arm + 1) % arms
+        memory, arms = self.memory, len(self._all)
+        arm = memory.next_arm % arms
+        if arm not in fresh:
+            arm = fresh[bisect.bisect_left(fresh, arm) % len(fresh)]
+        memory.next_arm = (arm + 1) % arms
         return arm
 
     def _new_memory(self, arms: int) -> Turn:
