@@ -30,7 +30,16 @@ Examples:
   bandit_runner simulate --strategy all --jobs 4
   bandit_runner simulate --strategy v4 --strategy v5 --scenario T1 --runs 4000 --until-decided
   bandit_runner simulate --ranking --runs 400 --jobs 2      (was the blog right?)
-  bandit_runner simulate --scenario ./mine.yaml --json > results.json""",
+  bandit_runner simulate --scenario ./mine.yaml --json > results.json
+
+\b
+Scenarios, by what limits the servers:
+  T1   nothing
+  T2c  what the original's logs show: no second hit within 50 ms
+  T2h  token buckets that cannot carry the load of their favourites
+  T2w  fixed windows of 10 s
+  T3s  T2h with rates that swing; T3c the same of T2c
+  T3r  rates that jump between plenty and next to nothing""",
 )
 @click.option(
     "--strategy",
@@ -72,19 +81,10 @@ Examples:
 @click.option("--ranking", "rank", is_flag=True, help="The blog's ranking of V1 to V8 beside ours, with intervals.")
 @click.option("--json", "as_json", is_flag=True, help="Print binsafe.results/1.")
 def command(**given: Any) -> None:
-    r"""Play strategies on simulated servers: points per 100 ids with 95% intervals, paired differences, regret.
+    """Play strategies on simulated servers: points per 100 ids with 95% intervals, paired differences, regret.
 
     The same seed gives every strategy the same servers and the same luck, so that differences are the strategies' own.
     The columns are those of bandit_runner start, per 100 ids; clairvoyant knows all rates and limits.
-
-    \b
-    Scenarios, by what limits the servers:
-      T1   nothing
-      T2c  what the original's logs show: no second hit within 50 ms
-      T2h  token buckets that cannot carry the load of their favourites
-      T2w  fixed windows of 10 s
-      T3s  T2h with rates that swing; T3c the same of T2c
-      T3r  rates that jump between plenty and next to nothing
     """
     from bandit_runner.simulation import play_all
 

@@ -36,7 +36,18 @@ Examples:
   bandit_runner start --strategy v1 --strategy v4 --tier T1 --requests 50
   bandit_runner start --strategy all --json > results.json
   bandit_runner start --binary ./flakyservers --serve
-  bandit_runner start --continue      (what was interrupted)""",
+  bandit_runner start --continue      (what was interrupted)
+
+\b
+The table's columns:
+  accepted  ids that a server accepted: a point each
+  within 3  those of them that took three attempts or fewer
+  extra     attempts after an id's third: they cost a point each (--scoring)
+  429s      attempts that a server's rate limit refused
+  p50, p99  what half of the ids and 99 of 100 took, as the client saw it,
+            from the moment an id was due
+  regret    points that a player who knows all rates and limits would have
+            had more""",
 )
 @click.option(
     "--binary", type=click.Path(exists=True, path_type=Path), help="Run these servers instead of the stand-in."
@@ -87,18 +98,7 @@ Examples:
 @click.option("--json", "as_json", is_flag=True, help="Print binsafe.results/1.")
 @click.option("--yes", is_flag=True, help="Start although the verdict is danger.")
 def command(**given: Any) -> int:
-    r"""Find or build flakyservers, inspect it, run it sandboxed, balance in front of it, play, and print the results.
-
-    \b
-    The table's columns:
-      accepted  ids that a server accepted: a point each
-      within 3  those of them that took three attempts or fewer
-      extra     attempts after an id's third: they cost a point each (--scoring)
-      429s      attempts that a server's rate limit refused
-      p50, p99  what half of the ids and 99 of 100 took, as the client saw it,
-                from the moment an id was due
-      regret    points that a player who knows all rates and limits would have
-                had more
+    """Find or build flakyservers, inspect it, run it sandboxed, balance in front of it, play, and print the results.
 
     Exit status: 0 done; 1 not all ports became ready, or ids were not played, as where a strategy fails; 125 refused;
     126 wrong system; 127 not found; 130 after Ctrl-C.

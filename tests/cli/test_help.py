@@ -41,3 +41,9 @@ def test_each_command_has_examples_and_help_for_each_option(name: str):
     assert "Examples:" in (command.epilog or "")
     options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
     assert [option.opts for option in options if not (option.help or option.hidden)] == []
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_mark_of_layout_is_shown(name: str):
+    r"""In a raw docstring click's \b is two characters, which it prints, and what should stand in lines is wrapped."""
+    assert "\\" not in CliRunner().invoke(COMMANDS[name], ["--help"]).output
