@@ -227,8 +227,8 @@ class Best(Strategy):
             self._first = None
         if not limited:
             quality.observe(arm, accepted=accepted)
-        told = limited and retry_after is not None and retry_after >= 0
-        self._opens[arm] = now + min(retry_after, MAX_PAUSE) if told else -math.inf
+        told = retry_after if limited and retry_after is not None and retry_after >= 0 else -math.inf
+        self._opens[arm] = now + min(told, MAX_PAUSE)
         self._changed.add(arm)
         if under_way := memory.under_way[arm]:
             del under_way[0]
