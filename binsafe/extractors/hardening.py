@@ -55,7 +55,7 @@ def _state(stated: object) -> Mitigation:
 
 
 def _relro(subject: Subject) -> Mitigation:
-    """Full only where the loader binds everything before it write-protects the table (``-z now``)."""
+    """Full only where the loader binds everything (``-z now``) before it write-protects the table."""
     slice_ = subject.slice
     if slice_.traits.get("relro") is None:
         return "unknown"
@@ -63,7 +63,7 @@ def _relro(subject: Subject) -> Mitigation:
         return "absent"
     if slice_.linkage != "dynamic":
         return "present"
-    return "present" if slice_.traits.get("bind_now") else "partial"
+    return "present" if slice_.traits.get("bind_now") and slice_.traits.get("relro_got") else "partial"
 
 
 def _canary(subject: Subject) -> Mitigation:

@@ -27,7 +27,8 @@ format  trait                   type    meaning
 ======= ======================= ======= ==============================================================================
 elf     pie                     bool    can be loaded anywhere (type ``ET_DYN``)
 elf     executable_stack        bool    ``PT_GNU_STACK`` asks for it, or is missing (then the kernel's age decides)
-elf     relro                   bool    has ``PT_GNU_RELRO``
+elf     relro                   bool    ``PT_GNU_RELRO`` has whole pages of a segment write-protected
+elf     relro_got               bool    ``DT_PLTGOT``, the table of functions, is in them, or there is none
 elf     bind_now                bool    ``DT_BIND_NOW``, ``DF_BIND_NOW`` or ``DF_1_NOW``
 elf     textrel                 bool    relocations change read-only segments
 elf     rwx_segment             bool    a segment is writable and executable

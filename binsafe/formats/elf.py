@@ -28,6 +28,8 @@ _MODULE = ".gnu.linkonce.this_module"
 """The section that Linux looks for in a kernel module (``kernel/module/main.c``)."""
 _LOADED = frozenset({"executable", "library"})
 """Kinds that a loader takes: how the others would behave is not in them."""
+_PAGE = 4096
+"""The smallest page of any processor here: files for larger ones are laid out for those."""
 _SYMBOL_LAYOUTS = {32: ("III4x", "12xBxH"), 64: ("I4xQQ", "4xBxH16x")}
 """Word size -> how a symbol record keeps its name, address and size; and its type and section."""
 
@@ -121,10 +123,12 @@ def _traits(
     if kind in _LOADED:
         stack = next((h for h in headers if h.type == eh.PT_GNU_STACK), None)
         both = eh.PF_W | eh.PF_X
+        protected = _protected(headers)
         traits |= {
             "pie": head.type == eh.DYN,
             "executable_stack": stack is None or bool(stack.flags & eh.PF_X),
-            "relro": any(h.type == eh.PT_GNU_RELRO for h in headers),
+            "relro": bool(protected),
+            "relro_got": wanted is None or wanted.plt_got == 0 or wanted.plt_got in protected,
             "bind_now": wanted is not None and wanted.bind_now,
             "textrel": wanted is not None and wanted.textrel,
             "rwx_segment": any(h.type == eh.PT_LOAD and h.flags & both == both for h in headers),
@@ -135,6 +139,17 @@ def _traits(
         traits["soname"] = wanted.soname
     found = build_id(reader, headers)
     return traits if found is None else traits | {"build_id": found}
+
+
+def _protected(headers: tuple[eh.ProgramHeader, ...]) -> range:
+    """Addresses that the loader write-protects once it has relocated them: whole pages, and none where it cannot."""
+    relro = next((h for h in headers if h.type == eh.PT_GNU_RELRO), None)
+    if relro is None:
+        return range(0)
+    start, end = relro.address & -_PAGE, (relro.address + relro.memory_size) & -_PAGE
+    loaded = (h for h in headers if h.type == eh.PT_LOAD)
+    mapped = any(h.address & -_PAGE <= start and end <= h.address + h.memory_size + _PAGE for h in loaded)
+    return range(start, end) if mapped else range(0)
 
 
 def _linkage(

@@ -9,7 +9,7 @@ from binsafe.formats.elf_headers import PT_DYNAMIC, PT_LOAD, Bits, ProgramHeader
 from binsafe.formats.structure import Memory, Reader, malformed, text
 from binsafe.model import Library
 
-_NEEDED, _STRTAB, _STRSZ, _SONAME, _RPATH, _RUNPATH = 1, 5, 10, 14, 15, 29
+_NEEDED, _STRTAB, _SYMTAB, _STRSZ, _SONAME, _RPATH, _RUNPATH = 1, 5, 6, 10, 14, 15, 29
 _TEXTREL, _BIND_NOW, _FLAGS, _FLAGS_1 = 22, 24, 30, 0x6FFFFFFB
 _AUDIT, _DEPAUDIT, _AUXILIARY, _FILTER = 0x6FFFFEFC, 0x6FFFFEFB, 0x7FFFFFFD, 0x7FFFFFFF
 DIVERTING = (_AUDIT, _DEPAUDIT, _AUXILIARY, _FILTER)
@@ -50,16 +50,12 @@ def dynamic(bits: Bits, reader: Reader, headers: tuple[ProgramHeader, ...]) -> D
     Raises:
         NotAnalysable: it, or a table it names, lies outside of the stored segments.
     """
-    segment = next((h for h in headers if h.type == PT_DYNAMIC and h.memory_size), None)
+    segment = _segment(headers)
     if segment is None:
         return None
     memory = Memory(h for h in headers if h.type == PT_LOAD)
     entries = _entries(bits, reader, _stored(reader, memory, segment.address))
-    for table, size in _TABLES.items():
-        if entries[table] and entries[size][:1] > [len(_stored(reader, memory, entries[table][0]))]:
-            raise malformed(f"a table of the dynamic section (tag {table}) ends behind its segment")
-    if entries[_RELRSZ][:1] > [_MAX_RELR_BYTES]:
-        raise malformed(f"more than {_MAX_RELR_BYTES:,} bytes of packed relocations")
+    _check_tables(reader, memory, entries)
     strings = _stored(reader, memory, entries[_STRTAB][0]) if entries[_STRTAB] else reader.data[:0]
     strings = strings[: entries[_STRSZ][0]] if entries[_STRSZ] else strings
 
@@ -95,11 +91,29 @@ def entries(bits: Bits, reader: Reader, headers: tuple[ProgramHeader, ...]) -> M
     Raises:
         NotAnalysable: it lies outside of the stored segments.
     """
-    segment = next((h for h in headers if h.type == PT_DYNAMIC and h.memory_size), None)
+    segment = _segment(headers)
     if segment is None:
         return {}
     memory = Memory(h for h in headers if h.type == PT_LOAD)
     return _entries(bits, reader, _stored(reader, memory, segment.address))
+
+
+def _check_tables(reader: Reader, memory: Memory[ProgramHeader], entries: Mapping[int, list[int]]) -> None:
+    """What the loader follows must be there: a table that it alone finds would hide what the file asks for."""
+    for table, size in _TABLES.items():
+        if entries[table] and entries[size][:1] > [len(_stored(reader, memory, entries[table][0]))]:
+            raise malformed(f"a table of the dynamic section (tag {table}) ends behind its segment")
+    if entries[_SYMTAB]:
+        _stored(reader, memory, entries[_SYMTAB][0])
+    elif entries[_NEEDED]:
+        raise malformed("a dynamic section that asks for libraries and has no symbols")
+    if entries[_RELRSZ][:1] > [_MAX_RELR_BYTES]:
+        raise malformed(f"more than {_MAX_RELR_BYTES:,} bytes of packed relocations")
+
+
+def _segment(headers: tuple[ProgramHeader, ...]) -> ProgramHeader | None:
+    """Where the dynamic section is; one that says it is empty is read all the same, as the loader does."""
+    return next((h for h in headers if h.type == PT_DYNAMIC), None)
 
 
 def _entries(bits: Bits, reader: Reader, stored: memoryview) -> defaultdict[int, list[int]]:

@@ -49,7 +49,7 @@ def interpreter(reader: Reader, headers: tuple[eh.ProgramHeader, ...]) -> str | 
     if header is None:
         return None
     path = reader.range(header.offset, header.file_size, "the program loader's path")
-    if not 1 < len(path) <= _MAX_PATH or path[-1] != 0:
+    if not 1 < len(path) <= _MAX_PATH or path[-1] != 0 or path[0] == 0:
         raise malformed("the program loader's path is no path")
     return text(path)
 

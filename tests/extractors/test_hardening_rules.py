@@ -36,13 +36,14 @@ def test_headers_say_present_absent_or_nothing(format_: str, trait: str, mitigat
 @pytest.mark.parametrize(
     ("traits", "expected"),
     [
-        ({"relro": True, "bind_now": True}, "present"),
-        ({"relro": True, "bind_now": False}, "partial"),
+        ({"relro": True, "bind_now": True, "relro_got": True}, "present"),
+        ({"relro": True, "bind_now": True, "relro_got": False}, "partial"),
+        ({"relro": True, "bind_now": False, "relro_got": True}, "partial"),
         ({"relro": False, "bind_now": True}, "absent"),
         ({}, "unknown"),
     ],
 )
-def test_relro_is_full_only_when_everything_is_bound_first(traits: dict[str, bool], expected: str):
+def test_relro_is_full_only_when_everything_is_bound_first_and_protected_then(traits: dict[str, bool], expected: str):
     assert state("relro", minimal(traits=traits)) == expected
 
 

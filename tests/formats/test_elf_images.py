@@ -202,6 +202,9 @@ def header_field(number: int, field: str):
         (bent(header_field(1, "address"), "<Q", 0), "malformed"),  # over the first segment
         (bent(header_field(2, "address"), "<Q", 0x90000), "malformed"),  # dynamic section in the void
         (bent(header_field(3, "stored"), "<Q", 5), "malformed"),  # loader's path without NUL
+        (bent(header_field(3, "offset"), "<Q", 0x21B), "malformed"),  # loader's path that is empty
+        (bent(build.ELF_DYNAMIC + 16 * 5 + 8, "<Q", 1 << 40), "malformed"),  # symbols in the void
+        (bent(build.ELF_DYNAMIC + 16 * 5, "<Q", 0x6FFF_FDF0), "malformed"),  # no symbols, where a library is asked for
         (bent(build.ELF_DYNAMIC + 8, "<Q", 0x5000), "malformed"),  # library's name outside of the strings
         (bent(build.ELF_DYNAMIC + 16 * 4 + 8, "<Q", 1 << 40), "malformed"),  # size of the strings
         (bent(build.ELF_DYNAMIC + 16 * 8 + 8, "<Q", 1 << 40), "malformed"),  # size of the PLT's relocations
@@ -216,6 +219,25 @@ def test_what_a_kernel_or_loader_would_trip_over_is_refused(data: bytes, finding
     with pytest.raises(NotAnalysable) as caught:
         parse(memoryview(data))
     assert caught.value.finding == finding
+
+
+def test_a_dynamic_section_that_says_it_is_empty_is_read_as_the_loader_reads_it():
+    data = bent(header_field(2, "stored"), "<QQ", 0, 0)
+    assert only_slice(data).libraries == only_slice(build.elf()).libraries != ()
+
+
+@pytest.mark.parametrize(
+    ("bending", "relro", "table"),
+    [
+        ((header_field(5, "memory"), "<Q", 0x800), False, False),  # less than a page: the loader protects none
+        ((header_field(5, "memory"), "<Q", 0), False, False),
+        ((header_field(5, "address"), "<Q", 0x90000), False, False),  # nothing is there
+        ((build.ELF_DYNAMIC + 16 * 10 + 8, "<Q", 0x2000), True, False),  # the table of functions lies behind it
+    ],
+)
+def test_write_protection_of_no_page_is_none(bending: tuple[int, str, int], relro: bool, table: bool):
+    traits = only_slice(bent(*bending)).traits
+    assert (traits["relro"], traits["relro_got"]) == (relro, table)
 
 
 def test_two_segments_that_share_a_page_of_memory_have_the_bytes_of_the_one_mapped_last():
