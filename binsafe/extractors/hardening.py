@@ -21,8 +21,13 @@ _ORIGINS = re.compile(r"/|\$ORIGIN(?![A-Za-z0-9_])|\$\{ORIGIN\}|@(?:executable|l
 """How a place to look for libraries begins that does not depend on where the program is started (``$ORIGINAL`` is a
 folder's name: glibc's ``is_dst``, dyld's ``Loader.cpp``)."""
 _FORTIFIABLE = words(
-    "asprintf fgets fprintf fread gets memcpy memmove memset poll pread printf read readlink realpath recv recvfrom"
-    " snprintf sprintf stpcpy strcat strcpy strncat strncpy syslog vasprintf vfprintf vprintf vsnprintf vsprintf"
+    "asprintf confstr dprintf explicit_bzero fgets fgets_unlocked fgetws fgetws_unlocked fprintf fread fread_unlocked"
+    " fwprintf getcwd getdomainname getgroups gethostname getlogin_r gets getwd longjmp mbsnrtowcs mbsrtowcs mbstowcs"
+    " memccpy memcpy memmove mempcpy memset obstack_printf obstack_vprintf poll ppoll pread pread64 printf ptsname_r"
+    " read readlink readlinkat realpath recv recvfrom snprintf sprintf stpcpy stpncpy strcat strcpy strlcat strlcpy"
+    " strncat strncpy swprintf syslog ttyname_r vasprintf vdprintf vfprintf vfwprintf vprintf vsnprintf vsprintf"
+    " vswprintf vsyslog vwprintf wcpcpy wcpncpy wcrtomb wcscat wcscpy wcslcat wcslcpy wcsncat wcsncpy wcsnrtombs"
+    " wcsrtombs wcstombs wctomb wmemcpy wmemmove wmempcpy wmemset wprintf"
 )
 """Functions that have a checking twin (``__memcpy_chk``), by glibc's ``bits/*2.h`` and Apple's ``secure/_*.h``."""
 
