@@ -30,6 +30,7 @@ from binsafe.intake.summaries import Summaries, default_folder
 from binsafe.intake.tree import Tree
 from binsafe.model import Grant, Report
 from binsafe.model.policy import PolicyFile
+from binsafe.policy.objects import PACK
 
 PACK_SCHEMA: Final = "binsafe.pack/1"
 _MAY_HOLD_MODULES: Final = ("/usr/lib/", "/usr/libexec/")
@@ -120,7 +121,7 @@ def _installed_with(report: Report, chosen: Iterable[Pack]) -> Iterator[Pack]:
 def grants(packs: Iterable[Pack], program: str) -> Iterator[Grant]:
     """What the packs grant on this machine; ``program`` is the resolved path of the program."""
     for pack in packs:
-        reason = f"pack {pack.name}: {pack.description}"
+        reason = f"{PACK}{pack.name}: {pack.description}"
         for kind, patterns in (("library", pack.modules), ("", pack.files)):
             for path in _present(patterns, program):
                 yield Grant(kind="read", object=path, access=kind, reason=reason)

@@ -24,6 +24,9 @@ SCRATCH: Final = "scratch"
 TEMPORARY: Final = "TMPDIR"
 """The variable that names the folder for temporary files (environ(7))."""
 
+PACK: Final = "pack "
+"""How the reasons of what packs grant begin."""
+
 LOADER: Final = "loader"
 LIBRARY: Final = "library"
 """Access of a ``read`` grant whose file is also mapped as code: the dynamic loader, which the kernel starts first, and

@@ -13,8 +13,10 @@ import pytest
 from binsafe import baselines
 from binsafe.errors import NotEnforceable
 from binsafe.intake import Found, Snapshot, inspect
+from binsafe.model import Grant
 from binsafe.policy import Request, default_baseline, derive
 from binsafe.sandbox import Order, launch
+from binsafe.sandbox.linux.lookups import Miss
 from binsafe.sandbox.linux.watching import Watch
 
 pytestmark = [
@@ -234,6 +236,44 @@ def test_who_asks_whether_it_may_write_is_told_of_in_the_report(
 def test_files_of_a_granted_folder_pass_without_a_word(folder: Path, capsys: pytest.CaptureFixture):
     assert run("grep", "-r", "apple", str(folder), read=(str(folder),))[0] == 0
     assert str(folder) not in capsys.readouterr().out
+
+
+def test_a_file_that_is_only_asked_about_is_named_although_a_pack_brings_a_folder(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    """rsync and git ask what there is before they open it, and have folders of their own."""
+    pack = Grant(kind="read", object=str(tmp_path), reason="pack test: what is installed with it")
+    assert run("stat", str(folder / "fruit"), packs=(pack,))[0] == 1
+    assert f"expected=False, grant='--read {folder}/fruit'" in capsys.readouterr().out
+
+
+def test_what_is_made_in_an_open_folder_is_named_where_nothing_may_be_written(
+    folder: Path, capsys: pytest.CaptureFixture
+):
+    (folder / "out").mkdir(mode=0o777)
+    subprocess.run(["tar", "-C", folder, "-cf", folder / "fruit.tar", "fruit"], check=True)
+    arguments = ("-C", str(folder / "out"), "-xf", str(folder / "fruit.tar"))
+    assert run("tar", *arguments, read=(str(folder),))[0] == 2
+    assert f"grant='--write {folder}/out'" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("starts", "path", "option"),
+    [
+        (True, "/usr/bin/env", "--exec"),
+        (True, "/usr/lib/apt/methods/file", "--exec"),
+        (True, "/usr/lib/os-release", "--read"),
+        (False, "/usr/bin/env", "--read"),
+    ],
+)
+def test_what_is_looked_for_by_who_starts_others_is_named_as_a_program(starts: bool, path: str, option: str):
+    """gcc asks for cc1 where that was installed, and then executes it by its bare name, which names nothing."""
+    if not os.path.exists(path):
+        pytest.skip(f"{path} is not installed")
+    missed = Miss(path, f"--read {path}", expected=False, there=True)
+    watch = Watch(names={}, foreseen=frozenset({"execve"} if starts else ()), on_violation=print)
+    assert watch.wanted(missed, opened=False) == f"{option} {path}"
+    assert watch.wanted(missed, opened=True) == f"--read {path}"
 
 
 def test_a_program_that_is_looked_for_is_named_where_it_is(capsys: pytest.CaptureFixture):

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from binsafe.errors import NotEnforceable
 from binsafe.model import Policy
-from binsafe.policy.objects import TEMPORARY
+from binsafe.policy.objects import PACK, TEMPORARY
 from binsafe.renderers import linux, narrowing
 from binsafe.sandbox.backends import Order
 from binsafe.sandbox.linux.cargo import Cargo
 from binsafe.sandbox.linux.destinations import pin
 from binsafe.sandbox.linux.layout import DEVICES, ITSELF, READ, Layout, granted_paths, lay_out
-from binsafe.sandbox.linux.pathcalls import LINKS, PATH_CALLS, SEARCHES, UNNAMED
+from binsafe.sandbox.linux.pathcalls import CHANGES, LINKS, PATH_CALLS, SEARCHES, UNNAMED
 from binsafe.sandbox.linux.planning import foreseen, plan_for
 from binsafe.sandbox.linux.process import Process
 from binsafe.sandbox.linux.starting import Stage
@@ -61,11 +61,11 @@ def confine(order: Order, stage: Stage, arch: str, backend: str) -> Process:
 def reads_folders(policy: Policy) -> bool:
     """Whether it was given whole folders: such a program may go through thousands of files, and is not held up at each.
 
-    A folder for temporary files does not count.
+    A folder for temporary files does not count, nor do those that packs bring.
     """
     temporary = [grant.access for grant in policy.of("environment") if grant.object == TEMPORARY]
-    given = [grant.object for kind in ("read", "write") for grant in policy.of(kind) if not grant.access]
-    named = [path for path in given if path not in temporary]
+    given = [grant for kind in ("read", "write") for grant in policy.of(kind) if not grant.access]
+    named = [grant.object for grant in given if grant.object not in temporary and not grant.reason.startswith(PACK)]
     return any(os.path.isdir(path) for path in named if path.startswith("/"))
 
 
@@ -76,7 +76,8 @@ def _forms(layout: Layout, policy: Policy) -> dict[str, tuple[narrowing.Tests, .
     """
     others = layout.grantees - {layout.program, ITSELF}
     starts = others or "execve" in foreseen(policy)
-    return {**UNNAMED, **(LINKS if others else {}), **(SEARCHES if starts else {})}
+    changes = any(granted_paths(policy, "write"))
+    return {**UNNAMED, **({} if changes else CHANGES), **(LINKS if others else {}), **(SEARCHES if starts else {})}
 
 
 def terminal_forms(order: Order) -> dict[str, tuple[narrowing.Tests, ...]]:

@@ -25,7 +25,7 @@ SCRATCH: Final = "/scratch"
 DEVICES: Final = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
 SCRATCH_BYTES: Final = 64 * 1024 * 1024
 
-_SYSTEM: Final = ("/usr/", "/opt/", "/bin/", "/sbin/", "/lib/", "/lib64/", "/nix/", "/gnu/", "/snap/")
+SYSTEM: Final = ("/usr/", "/opt/", "/bin/", "/sbin/", "/lib/", "/lib64/", "/nix/", "/gnu/", "/snap/")
 """Where programs are installed that find files beside themselves; elsewhere a path says more about its user."""
 
 _MERGED: Final = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
@@ -209,8 +209,8 @@ def _program_path(order: Order, name: str, merged: Mapping[str, str]) -> str:
     others += [each for file in policy.artifact.files for each in (file.path, file.opened_as)]
     if any(inside(canonical(plain, merged), canonical(other, merged)) for other in others):
         return path
-    beside = any(not file.path.startswith(_SYSTEM) for file in policy.artifact.files)
-    return path if policy.artifact.interpreter and (path.startswith(_SYSTEM) or beside) else plain
+    beside = any(not file.path.startswith(SYSTEM) for file in policy.artifact.files)
+    return path if policy.artifact.interpreter and (path.startswith(SYSTEM) or beside) else plain
 
 
 def _once(policy: Policy) -> Iterator[PolicyFile]:

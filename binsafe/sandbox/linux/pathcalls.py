@@ -94,6 +94,14 @@ UNNAMED: Final[Forms] = MappingProxyType({name: _by_descriptor(PATH_CALLS[name])
 """... where whole folders are granted: programs that go through thousands of files start at open folders, and ask for
 what files are; data and settings are opened by their names."""
 
+CHANGES: Final[Forms] = MappingProxyType(
+    {
+        **{name: () for name, call in PATH_CALLS.items() if call.writes},
+        "openat": tuple((*tests, Condition(argument=2, mask=WRITING, values=(0,))) for tests in UNNAMED["openat"]),
+    }
+)
+"""... there, where nothing at all may be written: each attempt is refused, and none is let through for speed (tar)."""
+
 LINKS: Final[Forms] = MappingProxyType({name: _by_descriptor(PATH_CALLS[name]) for name in ("readlink", "readlinkat")})
 """... there, where other programs may be executed, of which each asks what its own file is."""
 

@@ -9,7 +9,7 @@ import msgspec
 
 from binsafe.model import Condition, Policy, Violation
 from binsafe.sandbox.linux.destinations import Destinations
-from binsafe.sandbox.linux.layout import inside
+from binsafe.sandbox.linux.layout import SYSTEM, inside
 from binsafe.sandbox.linux.lookups import Lookups, Miss, may_exist
 from binsafe.sandbox.linux.planning import foreseen
 from binsafe.syscalls import tables
@@ -89,16 +89,24 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
         return found
 
     def wanted(self, missed: Miss, *, opened: bool) -> str:
-        """The grant for a file that was missed: a shell asks what there is on its PATH before it executes that."""
+        """The grant for a file that was missed: who starts others asks what there is before it executes that.
+
+        A shell on its PATH, gcc and git where they were installed with their helpers.
+        """
         starts_others = self.executables or "execve" in self.foreseen
-        if opened or missed.writes or not starts_others or posixpath.dirname(missed.path) not in SEARCHED:
+        if opened or missed.writes or not starts_others or not missed.path.startswith(SYSTEM):
             return missed.grant
-        return f"--exec {missed.path}" if os.access(missed.path, os.X_OK) else missed.grant
+        return f"--exec {missed.path}" if _is_program(missed.path) else missed.grant
 
     def _may_be_made(self, path: str) -> bool:
         """Whether something could be there for the program alone: in a folder for temporary files."""
         shown = any(inside(path, folder) for folder in self.shown)
         return not shown and (self.lookups is None or self.lookups.could_write(path))
+
+
+def _is_program(path: str) -> bool:
+    """Whether it is a file that may be executed, and no library (many have that permission, too)."""
+    return os.path.isfile(path) and os.access(path, os.X_OK) and ".so" not in posixpath.basename(path)
 
 
 def watch_for(policy: Policy, arch: str, on_violation: Callable[[Violation], None], **how: Any) -> Watch:
