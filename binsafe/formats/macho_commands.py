@@ -44,6 +44,7 @@ _ONCE = (
     (_SYMTAB,),
     (_DYSYMTAB,),
     (_UUID,),
+    (_LOAD_DYLINKER,),
     (_CODE_SIGNATURE,),
     (_CHAINED_FIXUPS,),
     (_EXPORTS_TRIE,),

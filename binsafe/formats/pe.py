@@ -158,12 +158,12 @@ def _traits(
         "guard_table": configuration is not None and configuration.guarded,
         "cet_compat": debug.cet,
         "subsystem": _subsystem(head),
-        "dotnet": head.directory(ph.CLI)[1] != 0,
+        "dotnet": head.directory(ph.CLI)[0] != 0,
         "rwx_segment": any(section.flags & both == both for section in found),
     }
     if head.arch == "i386":
         traits["safe_seh"] = (configuration is not None and configuration.handlers) or bool(flags & _NO_SEH)
-    if head.directory(ph.CLI)[1]:
+    if traits["dotnet"]:
         traits["cli_metadata"] = tables.cli_metadata()
     texts = {"toolchain": linker(head, data), "uuid": debug.uuid}
     return traits | {name: value for name, value in texts.items() if value is not None}

@@ -99,8 +99,8 @@ class _Walk:
 
     def descriptors(self, kind: _Kind) -> Iterator[tuple[str, int, int]]:
         """Library, list of names and slots of each descriptor; the directory's size is not obeyed."""
-        rva, length = self._directory(kind.directory)
-        while length:
+        rva, _ = self._directory(kind.directory)
+        while rva:
             place = self._memory.stored(self._base + rva)
             if place is None:
                 raise malformed("its import table lies outside of the stored bytes")

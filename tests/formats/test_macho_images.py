@@ -210,6 +210,7 @@ SEGMENT, SYMTAB, MAIN, DYLIB, FIXUPS = 0x19, 0x2, 0x8000_0028, 0xC, 0x8000_0034
         (bent(MAIN, 8, "<Q", 1 << 40), "malformed"),  # entry outside of the code
         (bent(DYLIB, 8, "<I", 0x1000), "malformed"),  # a name outside of its command
         (build.macho(extra=struct.pack("<IIQQ", MAIN, 24, 0x900, 0), extra_count=1), "malformed"),  # two entry points
+        (build.macho(extra=struct.pack("<III20s", 0xE, 32, 12, b"/one") * 2, extra_count=2), "malformed"),  # loaders
         (bent_universal(4, ">I", 0), "malformed"),
         (bent_universal(8 + 8, ">I", 1 << 30), "truncated"),  # offset of the first slice
         (bent_universal(8 + 20 + 12, ">I", 0x8401), "truncated"),  # size of the second

@@ -124,6 +124,14 @@ def test_what_the_loader_would_trip_over_is_refused(data: bytes, finding: str):
     assert caught.value.finding == finding, str(caught.value)
 
 
+def test_imports_are_there_whatever_size_their_table_states():
+    """The loader goes from its address to the entry of zeros."""
+    whole = only_slice(build.pe())
+    assert only_slice(bent(OPTIONAL + 112 + 12, "<I", 0)).libraries == whole.libraries != ()
+    without = only_slice(bent(OPTIONAL + 112 + 8, "<II", 0, 0x100)).libraries
+    assert [library.kind for library in without] == ["delay"]
+
+
 def test_a_library_that_cannot_be_read_is_a_problem():
     data = build.pe()
     data[0x600] = 0  # the library has an empty name now
