@@ -2,7 +2,7 @@
 
 import importlib
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
@@ -27,5 +27,31 @@ def instead(*modules: ModuleType) -> Iterator[None]:
     try:
         yield
     finally:
-        for name in ours:
+        for name, module in ours.items():
+            if sys.modules.get(name) is module:
+                del sys.modules[name]
+
+
+def stand_in(name: str, *, later: Iterable[str] = (), **given: Any) -> ModuleType:
+    """A module for `instead` that has what is ``given``, and functions that load the real one when they are called.
+
+    Whoever wants anything else of it, now or then, gets it from the real one, which is loaded.
+    """
+
+    def real(wanted: str) -> Any:
+        if wanted.startswith("__"):  # what the import system looks for: it has none
+            raise AttributeError(wanted)
+        if sys.modules.get(name) is module:
             del sys.modules[name]
+        return getattr(importlib.import_module(name), wanted)
+
+    def calling(function: str) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            return real(function)(*arguments, **named)
+
+        return call
+
+    module = ModuleType(name)
+    module.__dict__.update(given, **{function: calling(function) for function in later})
+    module.__getattr__ = real  # type: ignore[method-assign]
+    return module

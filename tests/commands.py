@@ -61,7 +61,6 @@ def _forks() -> subprocess.Popen[str]:
 
 def _serve() -> None:
     """Carry out the requests that lie in the folders named on standard input; say how each ended."""
-    sys.modules.setdefault("typing_extensions", None)  # as the commands do
     _load()
     while folder := sys.stdin.readline().rstrip("\n"):
         if (pid := os.fork()) == 0:
@@ -72,7 +71,11 @@ def _serve() -> None:
 
 
 def _load() -> None:
-    from binsafe.cli import COMMANDS
+    from binsafe.cli import COMMANDS, light
+
+    light.load_paths()
+    light.load_structs()
+    light.load_click()
     from binsafe.intake.loading import load
     from binsafe.intake.messages import Order
     from binsafe.model import Artifact

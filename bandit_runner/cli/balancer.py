@@ -1,6 +1,5 @@
 """bandit_runner balancer: only the balancer, in front of servers that run already."""
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,6 +82,8 @@ def _tracer(config: "BalancerConfig") -> Any:
 
 
 async def _serve(balancer: "Balancer", port: int, state: Path | None) -> None:
+    import asyncio
+
     from bandit_runner.balancer.state import load, save
 
     if state is not None:

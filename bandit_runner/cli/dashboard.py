@@ -1,8 +1,6 @@
 """bandit_runner dashboard: live and stored runs in the browser."""
 
 import errno
-import ipaddress
-import secrets
 import socket
 from pathlib import Path
 
@@ -48,6 +46,8 @@ def command(*, port: int, host: str, token: str | None, watched: int | None, sto
     if watched is not None:
         end_with(watched)
     if token is None and not is_loopback(host):
+        import secrets
+
         token = secrets.token_urlsafe(16)
     with _listening(host, port) as listener:
         bound = listener.getsockname()[1]
@@ -75,6 +75,8 @@ def _listening(host: str, port: int) -> socket.socket:
 
 
 def _is_ipv6(host: str) -> bool:
+    import ipaddress
+
     try:
         return ipaddress.ip_address(host).version == 6
     except ValueError:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from bandit_runner.cli.scoring import scoring, scoring_options
-from bandit_runner.cli.stopping import place
 from binsafe.cli.entry import note
 
 if TYPE_CHECKING:
@@ -86,6 +85,7 @@ def command(**given: Any) -> None:
     The same seed gives every strategy the same servers and the same luck, so that differences are the strategies' own.
     The columns are those of bandit_runner start, per 100 ids; clairvoyant knows all rates and limits.
     """
+    from bandit_runner.cli.stopping import place
     from bandit_runner.simulation import play_all
 
     experiment = _experiment(given)

@@ -1,6 +1,5 @@
 """bandit_runner start: the servers in the sandbox, the balancer in front, the harness, the table."""
 
-import asyncio
 import random
 import sys
 from collections.abc import Callable, Sequence
@@ -230,6 +229,8 @@ async def _session(
         else:
             show(await _play(player, balancer, (host, bound), recorded))
         if serve or keep:
+            import asyncio
+
             note("stop it with Ctrl-C")
             await asyncio.Event().wait()
     finally:
@@ -242,6 +243,8 @@ async def _play(
     player: "Player", balancer: "Balancer", address: tuple[str, int], recorded: "Recorded"
 ) -> Sequence[ResultRow]:
     """All games, with a bar and what is to be said before and after."""
+    import asyncio
+
     from bandit_runner.cli.progress import progress
     from bandit_runner.harness import scheduling_error
 

@@ -18,7 +18,6 @@ _MANY_OBJECTS = 100_000
 def main() -> None:
     """The console script."""
     gc.set_threshold(_MANY_OBJECTS)
-    sys.modules.setdefault("typing_extensions", None)  # type: ignore[arg-type]  # hidden: msgspec needs none of it
     os._exit(_conducted())  # all is closed and written; to take the interpreter apart as well takes 10 ms
 
 
@@ -35,6 +34,9 @@ def _conducted() -> int:
 
 
 def _start() -> object:
+    from binsafe.cli import light
+
+    light.load_paths()
     from binsafe.cli.plain import read
 
     options = read(sys.argv[2:])
@@ -46,6 +48,10 @@ def _start() -> object:
 
 
 def _follow() -> object:
+    from binsafe.cli import light
+
+    light.load_paths()
+    light.load_click()
     from binsafe.cli.commands import follow
     from binsafe.cli.group import group
 

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 import click
 
+from binsafe.cli import light
 from binsafe.cli.entry import INTERRUPTED, conduct
 
 
@@ -33,6 +34,11 @@ class Commands(click.Group):
         module = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
         command: click.Command = importlib.import_module(f"{self._package}.{module}").command
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Do what the command does."""
+        light.load_structs()
+        return super().invoke(ctx)
 
 
 def run(group: click.Command, name: str) -> NoReturn:

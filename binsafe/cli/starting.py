@@ -5,6 +5,7 @@ The sandbox's own interpreter starts, and the program is copied, while what runs
 
 from typing import TYPE_CHECKING
 
+from binsafe.cli import light
 from binsafe.cli.beside import beside
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ def start(options: "Options") -> int:
 
     prepared = preparing.prepare()  # first: the sandbox's interpreter starts meanwhile
     try:
+        light.load_structs()
         from binsafe.cli.taking import take
 
         taken = beside(lambda: take(options["file"]))

@@ -3,7 +3,6 @@
 The rights of each ABI are those of `binsafe.kernel.rights`.
 """
 
-import json
 from collections.abc import Iterator
 from enum import IntFlag
 from types import MappingProxyType
@@ -133,5 +132,7 @@ def render(policy: Policy, *, binary: str | None = None, allow_partial: bool = F
         if not allow_partial:
             raise CannotExpress(f"Landlock cannot name the host of {grant.object}", hint=_CONNECT_HINT)
         gaps.append(Gap(id="landlock-connect", reason=f"{grant.object} stays denied: Landlock cannot name hosts"))
+    import json  # what runs a program asks for no text
+
     text = json.dumps(document(plan(policy, LATEST)), indent=2) + "\n"
     return Profile(mechanism="landlock", text=text, gaps=tuple(gaps))

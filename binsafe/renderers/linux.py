@@ -1,6 +1,5 @@
 """Policy -> the one document that says what Linux enforces, layer by layer: ``binsafe.profile/1``."""
 
-import json
 from collections.abc import Iterator
 from typing import Final
 
@@ -42,6 +41,8 @@ def render(policy: Policy, *, binary: str | None = None, allow_partial: bool = F
         "limits": {grant.object: int(grant.access) for grant in policy.of("limit")},
         "gaps": [msgspec.to_builtins(gap) for gap in missing],
     }
+    import json  # what runs a program asks for no text
+
     return Profile(mechanism="linux", text=json.dumps(content, indent=2) + "\n", gaps=missing)
 
 

@@ -1,6 +1,6 @@
 """Choosing the mechanism, and the checks that come before anything is started."""
 
-import platform
+import os
 import sys
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -62,7 +62,7 @@ def backends_for(name: str | None = None) -> Iterator[Backend]:
 def check_native(system: str, arch: str, name: str) -> None:
     """Raise NotExecutable for a program of another system or processor; ``arch`` may name several, joined by "+"."""
     here = {"darwin": "macos"}.get(sys.platform, sys.platform)
-    machine = platform.machine()
+    machine = os.uname().machine
     native = _NATIVE.get((here, machine), {machine})
     if system != here or not native.intersection(arch.split("+")):
         raise NotExecutable(

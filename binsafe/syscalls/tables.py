@@ -5,12 +5,13 @@ The table must be a current kernel's. One that ends early cannot even name ``get
 the data anew. Only the standard library is imported here: the sandbox reads this table while it starts a program.
 """
 
-import json
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+
+import msgspec
 
 from binsafe.errors import UsageError
 
@@ -49,5 +50,5 @@ def kernel_version() -> str:
 
 @cache
 def _data() -> dict[str, Any]:
-    data: dict[str, Any] = json.loads(Path(__file__).with_name("linux_calls.json").read_bytes())
+    data: dict[str, Any] = msgspec.json.decode(Path(__file__).with_name("linux_calls.json").read_bytes())
     return data

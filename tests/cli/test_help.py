@@ -7,7 +7,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from bandit_runner.cli import group as bandit_runner
+from bandit_runner.cli.group import group as bandit_runner
 from binsafe.cli.group import group as binsafe
 
 GROUPS = {"binsafe": binsafe, "bandit_runner": bandit_runner}
