@@ -13,7 +13,6 @@ from typing import Self, TypeVar
 import msgspec
 
 from binsafe.intake import bounds, loading
-from binsafe.intake.confining import confine, prepare
 from binsafe.intake.forking import Forked
 from binsafe.intake.messages import Closed, Ending, Frame, Kind, TooLarge, receive, send
 from binsafe.limits import WORKER_SECONDS
@@ -46,6 +45,8 @@ class Apart:
         """Begin; it keeps ``folder``, a descriptor, and may read below it."""
         self.gaps: bytes | None = None
         """What it could not be confined by, if anything, as it says first, before it reads the file: `Kind.OPEN`."""
+        from binsafe.intake.confining import prepare  # a program that is known needs no child
+
         prepare(is_folder=folder is not None)
         self._connection, theirs = socket.socketpair()
         with theirs:
@@ -144,6 +145,8 @@ def nonsense() -> Broken:
 def _carry_out(work: Work, connection: socket.socket, folder: int | None) -> None:
     bounds.limit_time()
     bounds.limit_output()
+    from binsafe.intake.confining import confine  # our parent has loaded it
+
     loading.ask_for_modules()
     gaps = confine(folder)
     send(connection, Kind.OPEN, msgspec.msgpack.encode(gaps) if gaps else b"")

@@ -10,7 +10,6 @@ import os
 import signal
 import sys
 import time
-import traceback
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -85,6 +84,8 @@ def _be_child(work: Callable[[], None], keep: Collection[int], said: int, parent
         roomily(work)
         status = 0
     except BaseException:  # noqa: BLE001 - the process ends here
+        import traceback  # who is confined has loaded it
+
         os.write(2, traceback.format_exc().encode("utf-8", "replace"))
     finally:
         os._exit(status)

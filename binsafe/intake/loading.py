@@ -58,6 +58,8 @@ def _load_numpy() -> None:
 
 def _load_engine() -> None:
     _load_numpy()
+    import traceback  # to say how a parser broke
+
     from binsafe.formats import elf, elf_linking
     from binsafe.syscalls import engine, tables
 

@@ -23,7 +23,6 @@ from binsafe.formats import identify
 from binsafe.intake import bounds, loading, parsing
 from binsafe.intake.answers import claimed
 from binsafe.intake.apart import CAN_CONFINE, Apart, Broken, again, nonsense
-from binsafe.intake.confining import confine
 from binsafe.intake.messages import Calls, Closed, Frame, Kind, Order, receive, send
 from binsafe.intake.owners import is_systems_own
 from binsafe.intake.summaries import Own, here
@@ -93,6 +92,7 @@ class _Worker:
         content = parsing.content(order, frame.descriptor)
         loading.load(order, content.head)
         if not CAN_CONFINE:
+            from binsafe.intake.confining import confine
             from binsafe.intake.librarian import libraries
 
             send(self._connection, Kind.OPEN, msgspec.msgpack.encode(confine()))

@@ -1,7 +1,5 @@
 """The one door through which text from a file reaches a terminal."""
 
-import shlex
-
 
 def escape(text: str) -> str:
     r"""``text`` on one line and without power over a terminal: what is not printable becomes visible, as in ``\x1b``.
@@ -19,6 +17,8 @@ def shell_word(text: str) -> str:
     What is not printable is left to printf(1): its octal escapes are the only ones that every shell knows.
     """
     if text.isprintable():
+        import shlex
+
         return shlex.quote(text)
     kept = text.rstrip("\n")  # a shell drops line breaks at the end of what a command prints
     told = "".join(c if c.isprintable() and c not in "\\'%" else _octal(c) for c in kept)
