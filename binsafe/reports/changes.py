@@ -9,7 +9,7 @@ import msgspec
 from binsafe.limits import MAX_OUTPUT_BYTES
 from binsafe.model import Severity
 from binsafe.model.difference import DIFFERENCE_SCHEMA, Change, Difference
-from binsafe.reports.escape import escape
+from binsafe.reports.escape import escape, shortened
 from binsafe.reports.markdown import code_span, prose
 
 SCHEMA_FILE = "difference.schema.json"
@@ -52,7 +52,7 @@ def _together(changes: Sequence[Change]) -> Iterator[str]:
     for (sign, subject), items in alike.items():
         names = list(items)
         more = f", and {len(names) - _FEW} more (-v)" if len(names) > _FEW else ""
-        yield f"{sign} {subject}: {', '.join(_short(name, _NAME) for name in names[:_FEW])}{more}"
+        yield f"{sign} {subject}: {', '.join(shortened(name, _NAME) for name in names[:_FEW])}{more}"
 
 
 def _spaced(lines: Iterable[str]) -> Iterator[str]:
@@ -73,7 +73,7 @@ def markdown(difference: Difference, *, verbose: int = 0) -> str:
     for change in difference.changes if verbose else difference.changes[:_MOST]:
         place = next(iter(change.evidence), None)
         shown = " ".join(part for part in (place.address, place.symbol) if part) if place is not None else ""
-        cells = (change.severity.value, change.subject, _short(change.item), change.where, shown)
+        cells = (change.severity.value, change.subject, shortened(change.item, _LONGEST), change.where, shown)
         lines.append(f"| {code_span(_SIGNS[change.kind])} | {' | '.join(prose(cell) for cell in cells)} |")
         if not verbose and sum(map(len, lines)) > _COMMENT:
             lines.append(f"\nand {len(difference.changes) - difference.changes.index(change) - 1} more.")
@@ -129,7 +129,3 @@ def _rest(difference: Difference, shown: int) -> Iterator[str]:
     yield from (f"not compared: {what}" for what in difference.not_compared[:_NOT_COMPARED])
     if len(difference.not_compared) > _NOT_COMPARED:
         yield f"not compared: {len(difference.not_compared) - _NOT_COMPARED} more (--format json has all)"
-
-
-def _short(value: str, most: int = _LONGEST) -> str:
-    return value if len(value) <= most else f"{value[:most]}..."

@@ -11,6 +11,16 @@ def escape(text: str) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else _visible(ord(c)) for c in text)
 
 
+def shortened(text: str, most: int) -> str:
+    """``text``, or its first ``most`` characters and how many it has."""
+    return text if len(text) <= most else f"{text[:most]}... ({len(text):,} characters)"
+
+
+def short_words(text: str, most: int) -> str:
+    """``text`` with each word `shortened`: a list of a thousand names stays whole, a name of a page does not."""
+    return text if len(text) <= most else " ".join(shortened(word, most) for word in text.split(" "))
+
+
 def shell_word(text: str) -> str:
     r"""``text`` as one word of a POSIX shell's command line, which means the same and has no power over a terminal.
 

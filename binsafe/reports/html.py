@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from binsafe.model import Finding, Report, Verdict
+from binsafe.reports.escape import shortened
 from binsafe.reports.outline import finding_row, outline
 from binsafe.reports.page import element, page, shown
 from binsafe.reports.rows import Item, Row, Section
@@ -30,7 +31,7 @@ def _body(report: Report, verbose: int) -> Iterator[str]:
     sections = list(outline(report, verbose=verbose))
     head = next(section for section in sections if section.role == "head")
     yield "<header>"
-    yield element("h1", report.artifact.name)
+    yield element("h1", shortened(report.artifact.name, _FOLDED_FROM))
     yield element("p", head.title.removeprefix(f"{report.artifact.name}: "), "under")
     yield from verdict(report.verdict)
     yield "</header>"

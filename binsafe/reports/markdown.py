@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 from binsafe.model import Report
-from binsafe.reports.escape import escape
+from binsafe.reports.escape import escape, shortened
 from binsafe.reports.outline import outline
 from binsafe.reports.rows import Row, Section
 
@@ -36,7 +36,7 @@ def render(report: Report, *, verbose: int = 0, width: int = 100) -> str:
 
 def prose(text: str) -> str:
     """``text`` on one line, in which whatever could be markup stands in code spans."""
-    shown = escape(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}...")
+    shown = escape(shortened(text, _LONGEST))
     return " ".join(_word(word) for word in shown.split())
 
 

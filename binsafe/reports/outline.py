@@ -18,6 +18,7 @@ from binsafe.model import (
     Report,
     ResolvedLibrary,
     Signature,
+    Signer,
     SliceReport,
     Strings,
     Syscalls,
@@ -116,24 +117,28 @@ def _signature(signature: Signature, verbose: int) -> Iterator[Row]:
     good = "ok" if signature.signers else ""  # what holds and names nobody proves nothing
     role = {"valid": good, "invalid": "danger"}.get(signature.status, "")
     yield Row("signature", SIGNATURES[signature.kind] + HELD.get(signature.status, ""), role, rows=more)
-    for signer in signature.signers if verbose else signature.signers[:1]:
-        who = ", ".join(name for name in (signer.common_name, signer.organization) if name) or "a nameless certificate"
-        until = f" (certificate until {signer.not_after})" if signer.not_after else ""
-        yield Row("signer" if signer is signature.signers[0] else " ", who + until)
+    if signature.signers:
+        who, *issuers = map(_signer, signature.signers)
+        yield Row("signer", who, rows=tuple(Row("", issuer) for issuer in issuers) if verbose else ())
     if signature.chain is not None:
         yield Row("chain", signature.chain)
     if verbose:
-        stapled = signature.notarization if signature.notarization != "none" else None
+        apples = signature.kind != "authenticode" and signature.notarization != "none"
         fields = (
             ("flags", ", ".join(signature.flags)),
             ("certificate", signature.certificate_type),
             ("signed at", signature.signed_at),
             ("requirements", signature.requirements),
             *(("launch only", f"{on}: {value or 'unknown'}") for on, value in (signature.constraints or {}).items()),
-            ("notarization", stapled),
+            ("notarization", signature.notarization if apples else None),
             ("not verified", "; ".join(signature.unverified)),
         )
         yield from (Row(label, value) for label, value in fields if value)
+
+
+def _signer(signer: Signer) -> str:
+    who = ", ".join(name for name in (signer.common_name, signer.organization) if name) or "a nameless certificate"
+    return who + (f" (certificate until {signer.not_after})" if signer.not_after else "")
 
 
 def _entitlements(entitlements: dict[str, Any], source: str | None) -> Row:

@@ -10,8 +10,10 @@ import html
 from collections.abc import Iterable
 from importlib.resources import files
 
-from binsafe.reports.escape import escape
+from binsafe.reports.escape import escape, short_words
 
+_LONGEST = 2_000
+"""Characters of one word that are shown, as in a terminal; JSON has them all."""
 STYLE = files("binsafe.reports").joinpath("page.css").read_text(encoding="utf-8")
 _HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 _POLICY = f"default-src 'none'; style-src 'sha256-{_HASH}'; base-uri 'none'; form-action 'none'"
@@ -43,7 +45,7 @@ def page(title: str, body: Iterable[str]) -> str:
 
 def shown(text: str) -> str:
     """Text as markup that shows it: controls made visible, nothing with a meaning to HTML left."""
-    return html.escape(escape(text), quote=True)
+    return html.escape(escape(short_words(text, _LONGEST)), quote=True)
 
 
 def element(name: str, text: str, kind: str = "") -> str:

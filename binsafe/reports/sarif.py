@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from binsafe._version import __version__
 from binsafe.model import Evidence, Finding, Report, Severity
-from binsafe.reports.escape import escape
+from binsafe.reports.escape import escape, shortened
 from binsafe.reports.rules import rule
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -190,7 +190,7 @@ def _related(evidence: Evidence, place: dict[str, Any], number: int) -> dict[str
 
 def _shown(text: str) -> str:
     """One line without control characters, links (SARIF 3.11.6) and placeholders (3.11.5)."""
-    shown = escape(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}...")
+    shown = escape(shortened(text, _LONGEST))
     return shown.replace("](", "] (").replace("{", "{{").replace("}", "}}")
 
 

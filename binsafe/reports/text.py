@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterator
 
 from binsafe.model import Report
-from binsafe.reports.escape import escape
+from binsafe.reports.escape import escape, short_words
 from binsafe.reports.outline import outline
 from binsafe.reports.rows import Item, Row, Section
 from binsafe.reports.style import Style, plain
@@ -13,7 +13,7 @@ _LABEL = 14
 _INDENT = 2
 _NARROWEST = 40
 _LONGEST = 2_000
-"""Characters of one value that are shown; JSON has them all."""
+"""Characters of one word that are shown; JSON has them all."""
 
 
 def render(report: Report, *, verbose: int = 0, width: int = 100, style: Style = plain) -> str:
@@ -65,6 +65,6 @@ class _Lines:
         yield from (self._style("dim", "  " + escape(line)) for line in item.code)
 
     def _wrapped(self, text: str, hanging: str) -> list[str]:
-        shown = escape(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text):,} characters)")
+        shown = escape(short_words(text, _LONGEST))
         room = max(self._width - len(hanging), _NARROWEST // 2)
         return textwrap.wrap(shown, room, break_long_words=False, break_on_hyphens=False) or [""]

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from sample_reports import LINKER_SIGNED, NOT_ANALYSED, UNIVERSAL
 
-from binsafe.model import Report
+from binsafe.model import Library, Report, Signature, Signer
 from binsafe.reports import REPORTERS, escape, text
 from binsafe.reports.escape import shell_word
 from binsafe.reports.style import ansi
@@ -102,6 +102,32 @@ def test_more_verbose_never_says_less():
     ]
     assert said[0] < said[1] <= said[2]
     assert {library.name.rpartition("/")[2] for library in LINKER_SIGNED.libraries} <= said[1]
+
+
+def with_facts(**facts: object) -> Report:
+    part = msgspec.structs.replace(UNIVERSAL.slices[0], **facts)
+    return msgspec.structs.replace(UNIVERSAL, slices=(part,))
+
+
+@pytest.mark.parametrize("name", ["text", "html"])
+def test_a_list_is_whole_where_all_is_asked_for_and_a_name_has_an_end(name: str):
+    """``-v`` is what the hint below a list promises; one name of a page would push all else out of sight."""
+    names = [f"/usr/lib/library-{number}.dylib" for number in range(400)]
+    libraries = tuple(Library(name=each, kind="load") for each in (*names, "x" * 10_000))
+    shown = REPORTERS[name](with_facts(libraries=libraries), verbose=1)
+    assert [each for each in names if each not in shown] == []
+    assert max(map(len, re.findall("x+", shown))) == 2_000
+    assert "(10,000 characters)" in shown
+
+
+@pytest.mark.parametrize("name", ["text", "html", "markdown"])
+def test_the_issuers_of_a_certificate_stand_below_it(name: str):
+    signers = tuple(Signer(common_name=each, organization="Ltd") for each in ("Leaf", "Authority", "Root"))
+    signature = Signature(kind="authenticode", status="valid", signers=signers, notarization="unknown")
+    shown = REPORTERS[name](with_facts(signature=signature), verbose=1)
+    places = [shown.index(each) for each in ("Leaf", "Authority", "Root", "libraries")]
+    assert places == sorted(places)
+    assert "notarization" not in shown, "Windows knows none"
 
 
 def _replace_all_texts(report: Report, text_: str) -> Report:
