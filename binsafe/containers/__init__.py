@@ -7,7 +7,7 @@
     zips tars ars one format each; compressed files are one entry, or the tar archive inside
     diskimages    what is told from them, which are not read here
     appledouble   extended attributes that macOS puts beside a file
-    quarantine    what macOS notes on a downloaded file
+    quarantine    what macOS notes on a downloaded file; attributes, what else is noted beside a file
 
 Names are data: they are never used as a path. An entry that cannot be read is a Trouble and hides no other.
 """

@@ -13,13 +13,18 @@ _NONE = {
 """There is no such attribute, or the file system keeps none at all: any other error says nothing about it."""
 
 
+_ON_ALL = ("system.", "security.selinux", "security.ima", "security.evm", "com.apple.provenance", "com.apple.lastused")
+"""How attributes begin that a system puts on files of its own accord, and that say nothing of one."""
+_MOST = 32
+
+
 def quarantine(descriptor: int) -> dict[str, str] | None:
     """What macOS notes on a file that was fetched; None where there is nothing, ``unknown`` with why it cannot be told.
 
     Linux keeps it under ``user.`` where a file was copied there with its attributes (``rsync -X``, Samba).
     """
     try:
-        value = _macos(descriptor) if sys.platform == "darwin" else os.getxattr(descriptor, f"user.{_NAME}")
+        value = _value(descriptor, _NAME if sys.platform == "darwin" else f"user.{_NAME}")
     except AttributeError:  # another system
         return None
     except OSError as error:
@@ -29,12 +34,48 @@ def quarantine(descriptor: int) -> dict[str, str] | None:
     return parse(value)
 
 
-def _macos(descriptor: int) -> bytes:
-    """fgetxattr(2), which Python has on Linux only: position and options are 0. A longer value is an error (ERANGE)."""
+def others(descriptor: int) -> dict[str, str] | None:
+    """What else is noted: name -> what it says, or how long it is. None where there is nothing.
+
+    ``unknown`` says why that cannot be told.
+    """
+    try:
+        names = [name for name in _names(descriptor) if not name.startswith(_ON_ALL) and not name.endswith(_NAME)]
+        values = {name: _value(descriptor, name) for name in names[:_MOST]}
+    except AttributeError:  # another system
+        return None
+    except OSError as error:
+        return None if error.errno in _NONE else {"unknown": error.strerror or str(error)}
+    if not values:
+        return None
+    from binsafe.containers.attributes import describe
+
+    return {name: describe(name, value) for name, value in values.items()}
+
+
+def _names(descriptor: int) -> list[str]:
+    if sys.platform != "darwin":
+        return os.listxattr(descriptor)
+    listed = _filled(descriptor)
+    return [name.decode("utf-8", "replace") for name in listed.split(b"\0") if name]
+
+
+def _value(descriptor: int, name: str) -> bytes:
+    if sys.platform != "darwin":
+        return os.getxattr(descriptor, name)
+    return _filled(descriptor, name)
+
+
+def _filled(descriptor: int, name: str | None = None) -> bytes:
+    """fgetxattr(2), flistxattr(2) of macOS, which Python does not have; what is longer is an error (ERANGE)."""
     library = ctypes.CDLL(None, use_errno=True)
     value = ctypes.create_string_buffer(_MAX)
-    size = library.fgetxattr(descriptor, _NAME.encode(), value, ctypes.c_size_t(_MAX), 0, 0)
-    if size < 0:
+    size = ctypes.c_size_t(_MAX)
+    if name is None:
+        found = library.flistxattr(descriptor, value, size, 0)  # no options
+    else:
+        found = library.fgetxattr(descriptor, name.encode(), value, size, 0, 0)  # from its start, no options
+    if found < 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
-    return value.raw[:size]
+    return value.raw[:found]

@@ -9,7 +9,7 @@ import sys
 from typing import Self
 
 from binsafe.errors import NotAnalysable, NotFound
-from binsafe.intake.attributes import quarantine
+from binsafe.intake import attributes
 from binsafe.intake.copying import Hashing
 from binsafe.intake.finding import Found
 from binsafe.intake.private import private_file, seal, write_all
@@ -51,7 +51,7 @@ class Snapshot:
             raise NotAnalysable(f"{str(found.path)!a} is no name in UTF-8", hint="rename the file")
         source = _open(found)
         try:
-            noted = quarantine(source)
+            noted, others = attributes.quarantine(source), attributes.others(source)
             with contextlib.ExitStack() as undo:
                 target = private_file(in_memory=in_memory)
                 undo.callback(os.close, target)
@@ -68,7 +68,7 @@ class Snapshot:
                 undo.pop_all()
         finally:
             os.close(source)
-        artifact = Artifact(name=found.name, path=path, size=size, sha256=digest, quarantine=noted)
+        artifact = Artifact(name=found.name, path=path, size=size, sha256=digest, quarantine=noted, attributes=others)
         return cls(artifact, target)
 
     def close(self) -> None:

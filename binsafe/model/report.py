@@ -44,6 +44,8 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     size: int
     sha256: str
     quarantine: dict[str, str] | None = None
+    attributes: dict[str, str] | None = None
+    """Other extended attributes, which ``sha256`` does not cover: name -> what it says, or how long it is."""
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):

@@ -62,6 +62,7 @@ def _head(report: Report) -> Section:
     many = f", universal: {len(report.slices)} slices" if len(report.slices) > 1 else ""
     rows = [Row("path", artifact.path), Row("sha256", artifact.sha256)]
     rows += [Row("quarantine", f"{key}: {value}") for key, value in sorted((artifact.quarantine or {}).items())]
+    rows += [Row("attribute", f"{name}: {said}") for name, said in sorted((artifact.attributes or {}).items())]
     rows += [Row("left out", what, "caution") for what in report.omitted]
     return Section(f"{artifact.name}: {kind}{many}, {artifact.size:,} bytes", "head", tuple(rows))
 
