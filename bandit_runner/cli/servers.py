@@ -38,7 +38,7 @@ def command(
     target: str | None,
     output: Path | None,
 ) -> None:
-    """Start the thirty servers in the sandbox and keep them until Ctrl-C."""
+    """Start the thirty servers in the sandbox and keep them until Ctrl-C. Exit status 1: they ended by themselves."""
     if build_only:
         from bandit_runner.flakyservers.build import build
 
@@ -52,4 +52,4 @@ def command(
         note("stop them with Ctrl-C")
         while servers.process.wait(1) is None:
             time.sleep(0)
-        note("the servers ended by themselves")
+        servers.check_running()

@@ -99,13 +99,13 @@ The table's columns:
 def command(**given: Any) -> int:
     """Find or build flakyservers, inspect it, run it sandboxed, balance in front of it, play, and print the results.
 
-    Exit status: 0 done; 1 not all ports became ready, or ids were not played, as where a strategy fails; 125 refused;
-    126 wrong system; 127 not found; 130 after Ctrl-C.
+    Exit status: 0 done; 1 not all ports became ready, the servers ended, or ids were not played, as where a strategy
+    fails; 125 refused; 126 wrong system; 127 not found; 130 after Ctrl-C.
     """
     from bandit_runner.cli.beside import dashboard
     from bandit_runner.cli.recorded import Recorded
     from bandit_runner.cli.stopping import stoppable
-    from bandit_runner.cli.support import Options, room_for, running
+    from bandit_runner.cli.support import Options, room_for, running, while_running
     from bandit_runner.harness import Player
 
     recorded = Recorded(given["store"])
@@ -125,17 +125,16 @@ def command(**given: Any) -> int:
         recorded.describe(up)
         keep = given["keep"] if given["keep"] is not None else shown and sys.stdin.isatty() and sys.stderr.isatty()
         player = Player(plan, recording=recorded.recording, played=recorded.played, truth=_truth(up), note=note)
-        stoppable(
-            _session(
-                player,
-                config,
-                recorded,
-                port=given["port"],
-                serve=given["serve"],
-                keep=keep,
-                show=lambda rows: _show(rows, plan, recorded, as_json=given["as_json"]),
-            )
+        session = _session(
+            player,
+            config,
+            recorded,
+            port=given["port"],
+            serve=given["serve"],
+            keep=keep,
+            show=lambda rows: _show(rows, plan, recorded, as_json=given["as_json"]),
         )
+        stoppable(while_running(up, session))
     return 1 if player.unplayed else 0
 
 

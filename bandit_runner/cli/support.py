@@ -1,11 +1,12 @@
 """What the commands share: finding and starting the servers, and telling about them."""
 
+import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
@@ -22,6 +23,9 @@ _STANDIN = ("-truth", "-")
 """The stand-in tells its rates, so that regret can be told; a binary of the user's gets no argument."""
 
 MAX_PORT = 65_535
+
+LOOK_SECONDS: Final = 0.2
+"""Between two looks whether the servers are still there."""
 
 OTHER_FILES = 64
 """What a process has open beside its sockets, and some."""
@@ -65,6 +69,18 @@ def running(
         stack.enter_context(servers)
         note(f"{len(servers.policy.listen_ports())} ports ready; {servers.report.verdict.advice}")
         yield servers
+
+
+async def while_running(servers: Servers, session: Coroutine[Any, Any, None]) -> None:
+    """Await the session, or break it off where the servers end: what ids come to without them says nothing."""
+    task = asyncio.create_task(session)
+    try:
+        while not (await asyncio.wait({task}, timeout=LOOK_SECONDS))[0]:
+            servers.check_running()
+        await task
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
 
 
 def room_for(limits: "Limits") -> None:

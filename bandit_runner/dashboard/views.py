@@ -13,7 +13,6 @@ from bandit_runner.errors import StoreUnusable, UsageError
 from bandit_runner.model import LimitEstimate, Scoring, Unknown
 from bandit_runner.runs import Run, Session, Store, Tally
 from bandit_runner.runs.comparison import ComparedRow, compare
-from bandit_runner.runs.records import ALIVE_SECONDS
 from bandit_runner.strategies import create
 
 MAX_SESSIONS: Final = 200
@@ -92,6 +91,7 @@ class Board:
         self._store: Store | None = None
         self._progress: dict[int, Progress] = {}
         self._attainable: dict[int, float | Unknown] = {}
+        self._lines: dict[str, tuple[object, SessionLine]] = {}
         self._limits: dict[int, tuple[int, tuple[LimitEstimate, ...]]] = {}
 
     def close(self) -> None:
@@ -121,9 +121,15 @@ class Board:
         return self._opened().version()
 
     def sessions(self) -> tuple[SessionLine, ...]:
-        """The latest first."""
-        store = self._opened()
-        return tuple(self._line(each, store.runs(each.id)) for each in store.sessions(most=MAX_SESSIONS))
+        """The latest first; of those that nobody has written to since, what was found before."""
+        store, lines = self._opened(), dict[str, tuple[object, SessionLine]]()
+        for name, heard in store.heard(most=MAX_SESSIONS).items():
+            known = self._lines.get(name)
+            if known is None or known[0] != heard or known[1].status == "running":
+                known = heard, self._line(store.session(name), store.runs(name))
+            lines[name] = known
+        self._lines = lines
+        return tuple(line for _, line in lines.values())
 
     def latest(self) -> Session | None:
         """The session that began last."""
@@ -212,7 +218,7 @@ class Board:
         """Of the whole session: between two of its runs it still runs."""
         now = self._clock()
         states = {run.status(now) for run in runs}
-        pausing = len(runs) < games(session) and any(now - run.heard < ALIVE_SECONDS for run in runs)
+        pausing = len(runs) < games(session) and any(run.is_heard(now) for run in runs)
         if pausing:
             return "running"
         return "running" if "running" in states else "interrupted" if "interrupted" in states else "done"

@@ -59,7 +59,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         """Where it stands at ``now`` (epoch seconds)."""
         if self.ended is not None:
             return "done"
-        return "running" if now - self.heard < ALIVE_SECONDS else "interrupted"
+        return "running" if self.is_heard(now) else "interrupted"
+
+    def is_heard(self, now: float) -> bool:
+        """Whether its writer was there just before; one that wrote later than ``now`` did so before a clock was set."""
+        return abs(now - self.heard) < ALIVE_SECONDS
 
 
 class StoredRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -90,6 +90,15 @@ class Store:
         rows = self._rows("SELECT document FROM sessions ORDER BY started DESC, id DESC LIMIT ?", (most,))
         return [_decoded(row[0], Session, self.path) for row in rows]
 
+    def heard(self, *, most: int) -> dict[str, tuple[int, float | None]]:
+        """Of each session, the latest first, at most so many: how many runs it has, and when one last changed."""
+        rows = self._rows(
+            "SELECT id, count(number), max(heard) FROM (SELECT id, started FROM sessions ORDER BY started DESC, id DESC"
+            " LIMIT ?) AS latest LEFT JOIN runs ON session = id GROUP BY id ORDER BY latest.started DESC, id DESC",
+            (most,),
+        )
+        return {name: (runs, heard) for name, runs, heard in rows}
+
     def session(self, name: str) -> Session:
         """One session.
 
@@ -208,7 +217,9 @@ def explaining(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
-        hint = "make room on the disk, make the file readable, or name another with --store"
+        is_held = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+        means = "wait for the program that holds it" if is_held else "make room on the disk, make the file readable"
+        hint = f"{means}, or name another with --store"
         raise StoreUnusable(f"{path} cannot be used: {error}", hint=hint) from error
     except sqlite3.DatabaseError as error:
         hint = f"move it away to begin anew; `sqlite3 {path} .recover` gets back what can be had"

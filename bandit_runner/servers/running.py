@@ -52,12 +52,7 @@ class Servers:
         wanted = frozenset(self.policy.listen_ports())
         deadline = time.monotonic() + seconds
         while missing := wanted - self.process.listening():
-            if (status := self.process.wait(0)) is not None:
-                said = "; ".join(self._output.last_lines()) or "nothing"
-                raise NotReady(
-                    f"the servers ended with status {status} before all ports were ready; they said: {said}",
-                    hint="binsafe run --report denied.jsonl shows what they were denied",
-                )
+            self.check_running("before all ports were ready")
             if time.monotonic() > deadline:
                 raise NotReady(
                     f"{len(wanted) - len(missing)} of {len(wanted)} ports were ready after {seconds:g} s; "
@@ -65,6 +60,15 @@ class Servers:
                     hint="binsafe run --report denied.jsonl shows what they were denied",
                 )
             time.sleep(_INTERVAL)
+
+    def check_running(self, when: str = "by themselves") -> None:
+        """Raise NotReady where they have ended, with what they said last."""
+        if (status := self.process.wait(0)) is not None:
+            said = "; ".join(line for line in self._output.last_lines() if TRUTH_SCHEMA not in line) or "nothing"
+            raise NotReady(
+                f"the servers ended with status {status} {when}; they said: {said}",
+                hint="binsafe run --report denied.jsonl shows what they were denied; 128+N is signal N",
+            )
 
     def stop(self) -> int:
         """Stop everything that was started; more than once does no harm."""

@@ -1,6 +1,8 @@
 """What `bandit_runner start` leaves in the store, also when it is killed, and going on from there."""
 
 import json
+import os
+import re
 import signal
 import subprocess
 import sys
@@ -140,6 +142,38 @@ def test_a_play_that_is_interrupted_says_how_to_go_on(tmp_path: Path):
         (session,) = store.sessions()
     assert f"so far: bandit_runner compare --session {session.id}" in said
     assert "go on with it: bandit_runner start --continue" in said
+
+
+def kill_servers(process: subprocess.Popen[str], last: str) -> None:
+    """End the servers of a command as the kernel does where memory runs out, once it has said ``last``."""
+    said = ""
+    while last not in said:
+        said += process.stderr.readline()
+        assert process.poll() is None, said
+    os.kill(int(re.search(r"servers pid=(\d+)", said)[1]), signal.SIGKILL)
+
+
+def test_a_play_whose_servers_end_is_no_success_and_can_be_gone_on_with(tmp_path: Path):
+    """Else the ids that came after would count as the strategy's failures, in a table that looks like any other."""
+    path = tmp_path / "runs.sqlite"
+    with started(path, "--requests", 40, "--rps", 20, "--strategy", "v6") as process:
+        kill_servers(process, "playing")
+        table, said = process.communicate(timeout=20)
+        assert process.returncode == 1
+    assert table == ""
+    assert "the servers ended with status 137 by themselves; they said: flakyservers: 30 servers" in said
+    assert "go on with it: bandit_runner start --continue" in said
+    assert _stored(path) < 40
+    done = start(path, "--continue")
+    assert done.returncode == 0, done.stderr
+    assert _stored(path) == 40
+
+
+def test_servers_that_end_by_themselves_are_no_success():
+    with subprocess.Popen(command("servers"), stderr=subprocess.PIPE, text=True) as process:
+        kill_servers(process, "stop them with Ctrl-C")
+        assert process.wait(20) == 1
+        assert "the servers ended with status 137" in process.stderr.read()
 
 
 def test_runs_that_only_served_are_done_when_they_are_stopped(tmp_path: Path):

@@ -13,7 +13,7 @@ from bandit_runner.dashboard.pages.panels import CHARTS, duration, limit_rows
 from bandit_runner.dashboard.pages.viewing import Picture, Viewer
 from bandit_runner.dashboard.views import Board
 from bandit_runner.model import UNKNOWN, Likely, LimitEstimate, Outcome
-from bandit_runner.runs import Recorder
+from bandit_runner.runs import Recorder, Store
 from bandit_runner.strategies import create
 
 
@@ -171,6 +171,24 @@ def test_a_state_of_another_version_shows_no_beliefs(tmp_path: Path):
         recorder.end("T1")
     board = Board(tmp_path / "runs.sqlite")
     assert board.limits(1) == ()
+    board.close()
+
+
+def test_the_list_of_sessions_reads_those_that_nobody_writes_to_once(path: Path, monkeypatch: pytest.MonkeyPatch):
+    """It is made twice a second for each page while something is played, and a store may hold ten thousand runs."""
+    read: list[str | None] = []
+    runs = Store.runs
+    monkeypatch.setattr(Store, "runs", lambda store, name=None: read.append(name) or runs(store, name))
+    play(path, "second", at=60, v4=0.5)
+    board = Board(path)
+    assert [line.id for line in board.sessions()] == ["second", "first"]
+    play(path, "third", at=120, v4=0.5)
+    lines = board.sessions()
+    assert [(line.id, line.requests) for line in lines] == [("third", 300), ("second", 300), ("first", 600)]
+    assert read == ["second", "first", "third"]
+    with Recorder(path, msgspec.structs.replace(SESSION, id="first")) as recorder:
+        recorder.begin(started("T1", "v1", msgspec.structs.replace(SESSION, id="first")))
+    assert [line.runs for line in board.sessions()] == [3, 3, 7]
     board.close()
 
 

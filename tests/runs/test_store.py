@@ -192,6 +192,14 @@ def test_a_damaged_row_is_said_and_not_raised_as_something_else(tmp_path: Path):
         store.runs()
 
 
+def test_a_clock_that_was_set_back_makes_no_run_run(tmp_path: Path):
+    with Recorder(tmp_path / "runs.sqlite", SESSION) as recorder:
+        recorder.begin(started())
+    with Store.open(tmp_path / "runs.sqlite") as store:
+        (run,) = store.runs()
+    assert [run.status(run.heard + by) for by in (-3600, 0, 3600)] == ["interrupted", "running", "interrupted"]
+
+
 def test_another_programs_database_is_left_alone(tmp_path: Path):
     path = tmp_path / "other.sqlite"
     with sqlite3.connect(path) as connection:
@@ -202,6 +210,18 @@ def test_another_programs_database_is_left_alone(tmp_path: Path):
         with pytest.raises(StoreUnusable, match="not a store"):
             use()
     assert path.read_bytes() == before
+
+
+def test_a_store_that_is_held_hints_at_who_holds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "runs.sqlite"
+    Recorder(path, SESSION).close()
+    monkeypatch.setattr("bandit_runner.runs.store.BUSY_MS", 10)
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreUnusable) as caught:
+        Recorder(path, SESSION)
+    holder.close()
+    assert "wait for the program that holds it" in caught.value.hint
 
 
 def test_no_store_hints_at_what_makes_one(tmp_path: Path):
