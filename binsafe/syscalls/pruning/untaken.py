@@ -22,7 +22,7 @@ from binsafe.syscalls.dataflow.wrappers import Number
 from binsafe.syscalls.glibc import is_static_glibc
 from binsafe.syscalls.pruning import fallbacks
 from binsafe.syscalls.pruning.passes import MAX_SEEN, Passed, always_passes
-from binsafe.syscalls.pruning.threads import SELF, creating
+from binsafe.syscalls.pruning.threads import SELF, creating, creating_anywhere
 from binsafe.syscalls.tables import numbers
 
 _PROFILING = b"file is no correct profile data file"
@@ -131,6 +131,7 @@ def _ways(program: Program, made: Collection[Number], sites: Collection[Site], d
         yield Way(_SCHEDULING, (lambda place: place.address in dead or _is_of_protocol(place),), callers_only=True)
     # nptl/pthread_create.c: for threads whose attributes ask for it
     yield Way(_OF_THREAD, (creating(program),))
+    yield Way({"sched_setaffinity"}, (creating_anywhere(program),))
 
 
 def _compares_with_enosys(place: Place) -> bool:

@@ -6,8 +6,17 @@ import pytest
 from assembled import X86, program
 from compiled import build, calls, needs_compiler
 
+from binsafe.formats import elf
+from binsafe.formats.structure import find_all
+from binsafe.limits import MAX_INSTRUCTIONS
 from binsafe.syscalls import analyse
+from binsafe.syscalls.controlflow.places import Place
+from binsafe.syscalls.controlflow.program import Program
+from binsafe.syscalls.decoding.decode import Decoder
+from binsafe.syscalls.machines.x86_64 import X86_64
+from binsafe.syscalls.pruning import threads
 
+THREAD_FLAGS = (0x3D0F00).to_bytes(4, "little")
 GLIBC = b"GLIBC_TUNABLES\0"
 SELF = b"\x64\x48\x8b\x04\x25\x10\x00\x00\x00"  # mov rax, fs:[0x10]
 CLEARS_PROTOCOL = b"\x81\xe1\xff\xff\xff\xcf"  # and ecx, 0xcfffffff
@@ -153,7 +162,7 @@ def test_a_thread_asks_for_a_priority_only_if_its_attributes_can(tmp_path: Path)
     wanted = {"sched_getparam", "sched_getscheduler", "sched_setscheduler"}
     setting = "pthread_attr_setinheritsched(&how, PTHREAD_EXPLICIT_SCHED);"
     without = set(calls(build(tmp_path, "without", _THREADS % "", "-static")).required)
-    assert not wanted & without
+    assert not (wanted | {"sched_setaffinity"}) & without
     assert {"exit", "sched_yield"} <= without
     assert wanted <= set(calls(build(tmp_path, "with", _THREADS % setting, "-static")).required)
     assert wanted <= set(calls(build(tmp_path, "stripped", _THREADS % setting, "-static", "-s")).required)
@@ -180,7 +189,51 @@ _ASKS = """
 def test_a_thread_without_names_asks_for_no_priority(tmp_path: Path, does: str, asked: set[str]):
     source = "#define _GNU_SOURCE\n#include <sys/syscall.h>\n#include <unistd.h>\n" + _THREADS % does
     found = set(calls(build(tmp_path, "program", source, "-static", "-s")).required)
-    assert found & {"sched_getparam", "sched_getscheduler", "sched_setscheduler"} == asked
+    assert found & {"sched_getparam", "sched_getscheduler", "sched_setscheduler", "sched_setaffinity"} == asked
+
+
+_PROCESSORS = """
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <signal.h>
+static cpu_set_t some; static sigset_t none;
+static void *run(void *data) { return data; }
+%s
+int main(int n, char **all) {
+    pthread_t one; pthread_attr_t how;
+    pthread_attr_init(&how); %s;
+    return pthread_create(&one, &how, run, all);
+}
+"""
+
+
+_LAST = """
+__attribute__((noipa)) int last(pthread_attr_t *how) { return pthread_attr_setaffinity_np(how, sizeof some, &some); }
+"""
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("does", "may_be"),
+    [
+        ("pthread_attr_setsigmask_np(&how, &none)", False),
+        ("pthread_attr_setaffinity_np(&how, n, &some)", True),
+        ("pthread_attr_setaffinity_np(&how, n, &some); pthread_attr_setsigmask_np(&how, &none)", True),
+        ("last(&how)", True),
+        ("pthread_getattr_np(one, &how)", True),
+        ('__asm__ volatile("" :: "r"(pthread_attr_setaffinity_np))', True),
+    ],
+    ids=["mask", "processors", "both", "last", "of-a-thread", "by-pointer"],
+)
+def test_threads_run_anywhere_unless_an_attribute_says_where(tmp_path: Path, does: str, may_be: bool):
+    source = _PROCESSORS % (_LAST if "last" in does else "", does)
+    slice_ = elf.read(memoryview(build(tmp_path, "program", source, "-static", "-s").read_bytes())).slices[0]
+    whole = Program(slice_, X86_64(), Decoder("x86_64", MAX_INSTRUCTIONS))
+    creating = threads.creating_anywhere(whole)
+    starts = [code.address + at for code in whole.code.ranges for at in find_all(code.data, THREAD_FLAGS)]
+    places = [Place(region, 0) for start in starts if (region := whole.region(start)) is not None]
+    assert places
+    assert any(map(creating, places)) is not may_be
 
 
 _ACCESS = """
