@@ -132,7 +132,10 @@ def _headers(scope: Scope) -> MutableMapping[str, str]:
 
 
 def _query(scope: Scope) -> dict[str, list[str]]:
-    return parse_qs(scope.get("query_string", b"").decode("latin-1"), max_num_fields=20, errors="replace")
+    try:
+        return parse_qs(scope.get("query_string", b"").decode("latin-1"), max_num_fields=20, errors="replace")
+    except ValueError:  # more fields than any address of ours has
+        return {}
 
 
 def _with_headers(send: Send, cookie: bytes | None) -> Send:

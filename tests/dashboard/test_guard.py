@@ -108,6 +108,7 @@ def test_beyond_loopback_only_the_token_opens():
     there = {"Host": f"192.168.1.5:{PORT}"}
     assert ask(guard, there)[0] == 401
     assert ask(guard, there, query="token=wrong")[0] == 401
+    assert ask(guard, there, query="token=wrong" + "&token=x" * 30)[0] == 401
     assert ask(guard, {**there, "Cookie": f"{COOKIE}=wrong"})[0] == 401
     assert ask(guard, {**there, "Authorization": "Bearer s3cret"})[0] == 200
     status, headers = ask(guard, there, query="token=s3cret")
