@@ -247,6 +247,21 @@ def test_a_file_that_is_only_asked_about_is_named_although_a_pack_brings_a_folde
     assert f"expected=False, grant='--read {folder}/fruit'" in capsys.readouterr().out
 
 
+def test_a_file_of_its_users_that_is_only_asked_about_is_named_where_a_folder_is_given(folder: Path):
+    """nginx asks for the index of the folder that it serves, and says that there is none."""
+    (folder / "given").mkdir()
+    words = [
+        "--read",
+        str(folder / "given"),
+        "dash",
+        "-c",
+        f"test -e {folder}/fruit; test -e /etc/debian_version; exit 0",
+    ]
+    command = [sys.executable, "-m", "binsafe", "run", *words]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert done.stderr.count("--read") == done.stderr.count(f"--read {folder}/fruit") == 1, done.stderr
+
+
 def test_what_is_made_in_an_open_folder_is_named_where_nothing_may_be_written(
     folder: Path, capsys: pytest.CaptureFixture
 ):

@@ -2,7 +2,10 @@
 
 from typing import Final
 
-from binsafe.sandbox.linux.layout import inside
+from binsafe.sandbox.linux.layout import SYSTEM, inside
+
+OF_THE_SYSTEM: Final = (*SYSTEM, "/etc/", "/proc/", "/sys/", "/dev/", "/run/", "/var/lib/", "/var/cache/")
+"""Where files lie that are no user's."""
 
 _OWN: Final = (
     "auxv cgroup comm coredump_filter cpuset exe fd limits maps mountinfo mounts oom_score_adj smaps stat statm status "

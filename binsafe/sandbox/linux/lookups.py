@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 from binsafe.model.violation import UNGRANTABLE
-from binsafe.sandbox.linux.expected import is_expected
+from binsafe.sandbox.linux.expected import OF_THE_SYSTEM, is_expected
 from binsafe.sandbox.linux.layout import canonical, inside, is_ones_own
 from binsafe.sandbox.linux.notifications import Call, Listener
 from binsafe.sandbox.linux.owned import as_self
@@ -143,10 +143,14 @@ class Lookups:
         return missed
 
     def is_usual(self, missed: Miss, kind: PathCall) -> bool:
-        """Whether programs do without it. Those that go through folders look at much; a shell looks for programs."""
+        """Whether programs do without it. Those that go through folders look at much.
+
+        But a shell looks for programs, and nginx for what it shall serve.
+        """
         if missed.expected or not (self._walks and kind.looks):
             return missed.expected
-        return not (os.path.isfile(missed.path) and os.access(missed.path, os.X_OK))
+        users = not missed.path.startswith(OF_THE_SYSTEM)
+        return not (os.path.isfile(missed.path) and (users or os.access(missed.path, os.X_OK)))
 
     @property
     def _tired(self) -> bool:
