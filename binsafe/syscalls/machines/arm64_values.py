@@ -23,8 +23,8 @@ IMPLIED = ("svc", "pac", "aut", "xpac", "cpy", "set")
 """Prefixes of mnemonics that write registers which they do not name, or all that they name."""
 CHANGES = ("pac", "aut", "xpac", "movk", "bfi", "bfm", "bfxil", "bfc")
 """Prefixes of mnemonics that change only a part of their first operand."""
-_THROUGH_REGISTERS = ("cpy", "set")
-"""Prefixes of mnemonics that copy or fill memory, as much as a register says."""
+_THROUGH_REGISTERS = ("cpy", "set", "dc")
+"""Prefixes of mnemonics that copy or fill memory, as much as a register says; ``dc zva`` clears as much as there is."""
 _ATOMIC = ("swp", "cas", "ldadd", "ldclr", "ldeor", "ldset", "ldsm", "ldum")
 STORES = ("st", *_ATOMIC, *_THROUGH_REGISTERS)
 """Prefixes of mnemonics that write memory, atomic operations included."""

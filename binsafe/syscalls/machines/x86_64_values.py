@@ -32,7 +32,10 @@ _IMPLIED_WRITES = {
     "enter": ("rbp", "rsp"),
 }
 """Implicitly written registers that capstone leaves out, ``lock`` or not."""
+_ON_BITS = frozenset({"bts", "btr", "btc"})
 PUSHES = frozenset({"push", "pushf", "pushfq"})
+_HIDDEN_STORES = frozenset({"maskmovdqu", "maskmovq", "vmaskmovdqu", "movdir64b", "clzero"})
+"""Instructions that write where a register points to and have no brackets around it."""
 _POINTERS = frozenset({"rsp", "rbp"})
 """Registers of which frames tell: to ask of others would have the frames of a whole function found out."""
 _SHIFTS = frozenset({"shl", "sal", "shr"})
@@ -54,7 +57,9 @@ def keeps(instructions: Instructions, at: int, location: Location) -> bool:
     """See `Machine.keeps`."""
     name = instructions.names[at]
     if isinstance(location, int):
-        return name not in PUSHES and (name in ONLY_READS or "[" not in instructions.operands(at).partition(",")[0])
+        if name in PUSHES or name in _HIDDEN_STORES:
+            return False
+        return name in ONLY_READS or "[" not in instructions.operands(at).partition(",")[0]
     if name in _WRITES_NOTHING:
         return True
     return name in _FIRST_OPERAND_ONLY and _register(instructions.operands(at)) != location
@@ -75,6 +80,8 @@ def stored(step: Step, slot: int) -> tuple[Source, ...] | None:
     mnemonic, operands = step.instruction.mnemonic, step.instruction.operands
     if mnemonic in PUSHES:
         return _pushed(step, slot)
+    if mnemonic in _HIDDEN_STORES:
+        return step.through_pointer(slot)
     if "[" not in operands.partition(",")[0] or mnemonic in ONLY_READS:
         return None
     detail = step.detail()
@@ -85,6 +92,8 @@ def stored(step: Step, slot: int) -> tuple[Source, ...] | None:
         return None
     if first.base not in step.frame() or first.indexed:
         return step.through_pointer(slot)
+    if _reaches_beyond(detail):
+        return (Unknown(f"on the stack, where {mnemonic} may reach"),)
     start = step.frame()[first.base] + first.displacement
     if mnemonic == "pop" and first.base == "rsp":
         start += 8  # the address is computed when it has moved (SDM volume 2, POP)
@@ -93,6 +102,12 @@ def stored(step: Step, slot: int) -> tuple[Source, ...] | None:
     if start != slot or first.size < 4:
         return (Unknown("set in parts of the stack slot"),)
     return _assigned(detail, slot, first.size * 8, step)
+
+
+def _reaches_beyond(detail: Detail) -> bool:
+    """Whether more memory may be written than the text says: any bit that a register counts, or 108 bytes of state."""
+    name, last = detail.mnemonic.rpartition(" ")[2], detail.operands[-1]
+    return name == "fnsave" or (name in _ON_BITS and isinstance(last, Register))
 
 
 def _pushed(step: Step, slot: int) -> tuple[Source, ...] | None:
