@@ -7,7 +7,7 @@ The other modules of this package find the answers, each with a weak reference t
 import weakref
 from bisect import bisect_right
 from collections.abc import Collection, Container, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -250,7 +250,8 @@ class Program:
     @cached_property
     def references(self) -> Referring:
         """All instructions that name addresses of the file's memory."""
-        return Referring(self.code, self.machine.references, self.decoder.spend)
+        scan = partial(self.machine.references, fixed=not self.slice.traits.get("pie"))
+        return Referring(self.code, scan, self.decoder.spend)
 
     @cached_property
     def distant(self) -> Edges:

@@ -23,6 +23,8 @@ class Uses(NamedTuple):
 
     calls: tuple[int, ...]
     nothing_else: bool
+    summed: bool = False
+    """Whether something is added to it that is not known, before another function may use the register."""
 
 
 def uses(program: "Program", place: Place) -> Uses:
@@ -36,10 +38,12 @@ def uses(program: "Program", place: Place) -> Uses:
     register = machine.takes(instructions, at)
     if register is None:
         return Uses((), nothing_else=False)
-    nothing_else = True
+    nothing_else, summed = True, False
     preserved = register in machine.preserved(go=False)
     found: list[int] = []
     seen: set[int] = set()
+    called: set[int] = set()
+    """Instructions to which a call leads that may return something in the register."""
     work = [at + 1]
     while work:
         here = work.pop()
@@ -51,6 +55,7 @@ def uses(program: "Program", place: Place) -> Uses:
             nothing_else = nothing_else and not region.is_thrown_out_of(here)
         flow, _ = region.flow(here)
         through = flow in {Flow.CALL, Flow.INDIRECT} and instructions.operands(here).partition(", ")[0] == register
+        summed = summed or (here not in called and machine.adds(instructions, here, register))
         use = Use.NONE if through else machine.use(instructions, here, register, at)
         if use is Use.FILLED:
             continue
@@ -61,9 +66,11 @@ def uses(program: "Program", place: Place) -> Uses:
             nothing_else = nothing_else and (through or bool(cases))
             work += cases or region.orphans
             continue
+        if here in called or (flow is Flow.CALL and not preserved):
+            called.update(region.following(here))
         work += region.following(here)  # behind calls, too: GCC knows what functions that it has seen keep (-fipa-ra)
     program.decoder.spend(_STEP_COST * len(seen))
-    return Uses(tuple(found), nothing_else)
+    return Uses(tuple(found), nothing_else, summed)
 
 
 def _cases(program: "Program", region: Region, here: int) -> list[int]:

@@ -5,7 +5,7 @@ table that is only called through does not count, see `slots`.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -15,12 +15,13 @@ from binsafe.formats.structure import find_all
 from binsafe.syscalls.controlflow import pages, registers
 from binsafe.syscalls.controlflow.naming import Functions, Naming
 from binsafe.syscalls.controlflow.places import Place
-from binsafe.syscalls.machines.machine import MAYBE_TAKEN, TAKEN
+from binsafe.syscalls.machines.machine import MAYBE_TAKEN, SUMMED, TAKEN
 
 if TYPE_CHECKING:
     from binsafe.syscalls.controlflow.program import Program
 
 _WORD = 8
+_ADDS = frozenset({"add", "lea"})
 _SEARCHED_BYTES = 1 << 12
 """Bytes that are searched while one instruction is decoded."""
 
@@ -48,6 +49,8 @@ class Taken:
         yield from (at for at in self.naming_absolutely(address) if self._names(at, address))
         bases, functions = program.distant
         yield from bases[functions == address].tolist()
+        if self.base is not None and address not in program.stubs.values():
+            yield self.base
 
     def at_odd_places(self, address: int) -> Iterator[int]:
         """Where memory holds an address and no relocation says so, but for aligned words: in packed structures.
@@ -67,6 +70,35 @@ class Taken:
         for source, _, use in self._program.references.into(address, address + 1):
             if use in {TAKEN, MAYBE_TAKEN} and self._is_kept(source, address):
                 yield source
+
+    @cached_property
+    def base(self) -> int | None:
+        """An instruction that computes where another function begins, to which something is added that is not known.
+
+        What comes of that may be any function (``base + distances[number]``, where not the table is the base).
+        """
+        program = self._program
+
+        def is_other(source: int, base: int) -> bool:
+            return bool(program.layout.exact(np.array([base]))[0] >= 0) and program.start(source) != base
+
+        return next((source for source, _ in self.summed(is_other)), None)
+
+    def summed(self, wanted: Callable[[int, int], bool]) -> Iterator[tuple[int, int]]:
+        """(instruction, address) of the addresses of functions that are parts of sums which are not known."""
+        references = self._program.references
+        chosen = references.uses == SUMMED
+        pairs = zip(references.sources[chosen].tolist(), references.targets[chosen].tolist(), strict=True)
+        return (pair for pair in pairs if wanted(*pair) and self._is_summed(*pair))
+
+    def _is_summed(self, source: int, address: int) -> bool:
+        """Whether there is an instruction that computes an address for a sum."""
+        program = self._program
+        place = program.place(source) or program.place(source - 1)
+        if place is None:
+            return False
+        adds = place.instruction.mnemonic in _ADDS and _says(place.instruction.operands, address)
+        return adds or registers.uses(program, place).summed
 
     def _names(self, place: int, address: int) -> bool:
         """Whether four bytes that are an address may be the immediate of an instruction that does more than compare it.

@@ -80,6 +80,7 @@ class Arm64:
     named = staticmethod(addresses.named)
     takes = staticmethod(addresses.takes)
     use = staticmethod(addresses.use)
+    adds = staticmethod(addresses.adds)
 
     flows = staticmethod(branches.flows)
     target = staticmethod(branches.target)

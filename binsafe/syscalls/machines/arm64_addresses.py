@@ -56,6 +56,14 @@ def use(instructions: Instructions, at: int, register: str, taking: int) -> Use:
     return Use.FILLED if values.may_set(name, operands, register) else Use.NONE
 
 
+def adds(instructions: Instructions, at: int, register: str) -> bool:
+    """See `Machine.adds`."""
+    name, (_, _, added) = instructions.names[at], instructions.operands(at).partition(", ")
+    first, _, second = added.partition(", ")
+    takes = first == register or (name == "add" and _mentions(second, register))
+    return name in {"add", "sub"} and takes and not second.startswith("#")
+
+
 def _mentions(operands: str, register: str) -> bool:
     return register in map(values.full, _REGISTER.findall(operands))
 

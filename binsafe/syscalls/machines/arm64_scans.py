@@ -66,7 +66,7 @@ def closes(last: Bytes) -> Chosen:
     return found
 
 
-def references(code: CodeRange) -> References:
+def references(code: CodeRange, *, fixed: bool) -> References:  # noqa: ARG001 - no instruction has whole addresses
     """``adr``, and ``adrp`` with what is added to the same register, or loaded from there, later.
 
     Mostly that is the next instruction. Where a page is kept for longer, or a branch takes it elsewhere, everything

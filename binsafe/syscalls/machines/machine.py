@@ -134,13 +134,14 @@ class References(NamedTuple):
     sources: Addresses
     targets: Addresses
     uses: NDArray[np.int8]
-    """`LOADED`, `TAKEN`, `CALLED`, `LOADED_WIDE`, `MAYBE_TAKEN` or `LOADED_WIDEST`."""
+    """`LOADED`, `TAKEN`, `CALLED`, `LOADED_WIDE`, `MAYBE_TAKEN`, `LOADED_WIDEST` or `SUMMED`."""
 
 
-LOADED, TAKEN, CALLED, LOADED_WIDE, MAYBE_TAKEN, LOADED_WIDEST = 0, 1, 2, 3, 4, 5
+LOADED, TAKEN, CALLED, LOADED_WIDE, MAYBE_TAKEN, LOADED_WIDEST, SUMMED = 0, 1, 2, 3, 4, 5, 6
 """How an address is used. `LOADED`: one word of memory there is read or written; `LOADED_WIDE` and `LOADED_WIDEST`: up
 to 256 or 512 bits, by vector registers. `TAKEN`: the address itself is computed; `MAYBE_TAKEN`: it may be, if the two
-instructions that are needed belong together. `CALLED`: a call or jump through the pointer there."""
+instructions that are needed belong together. `CALLED`: a call or jump through the pointer there. `SUMMED`: what was
+`TAKEN` of code may be added to what is not known."""
 WORD, WIDE, WIDEST = 8, 32, 64
 """Bytes that are reached from a `LOADED`, a `LOADED_WIDE` and a `LOADED_WIDEST` address."""
 
@@ -216,8 +217,11 @@ class Machine(Protocol):
     def closes(self, last: Bytes) -> NDArray[np.bool_]:
         """Whether each row, the last eight bytes of a function, may end in a return, trap, jump or call."""
 
-    def references(self, code: CodeRange) -> References:
-        """Instructions that name an address relative to their own; on x86 some are not instructions at all."""
+    def references(self, code: CodeRange, *, fixed: bool) -> References:
+        """Instructions that name an address relative to their own; on x86 some are not instructions at all.
+
+        ``fixed`` says that the code is loaded to the addresses that the file says.
+        """
 
     # addresses in registers: see ``_addresses``
 
@@ -238,6 +242,9 @@ class Machine(Protocol):
 
     def use(self, instructions: Instructions, at: int, register: str, taking: int) -> Use:
         """What an instruction does with the address that the one at ``taking`` put into a register, calls aside."""
+
+    def adds(self, instructions: Instructions, at: int, register: str) -> bool:
+        """Whether an instruction adds what a register holds and what is not known."""
 
     # control flow: see ``_branches`` and ``_tables``
 

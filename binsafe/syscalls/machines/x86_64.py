@@ -70,6 +70,7 @@ class X86_64:  # noqa: N801 - the processor's own name
     named = staticmethod(addresses.named)
     takes = staticmethod(addresses.takes)
     use = staticmethod(addresses.use)
+    adds = staticmethod(addresses.adds)
 
     flows = staticmethod(branches.flows)
     target = staticmethod(branches.target)

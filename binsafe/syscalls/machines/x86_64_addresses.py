@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from binsafe.syscalls.decoding.decode import Instruction, Instructions
 from binsafe.syscalls.machines import x86_64_values as values
 from binsafe.syscalls.machines.machine import Use
+from binsafe.syscalls.machines.x86_64_registers import general
 
 _RIP_RELATIVE = re.compile(r"\[rip ([+-]) (0x[0-9a-f]+|\d+)\]")
+_LOADS = frozenset({"lea", "mov", "movabs", "movzx", "movsx", "movsxd"})
 _LOW_HALVES = {"rax": "eax", "rbx": "ebx", "rcx": "ecx", "rdx": "edx", "rsi": "esi", "rdi": "edi", "rbp": "ebp"}
 
 
@@ -25,12 +27,15 @@ def relative(instructions: Iterable[Instruction]) -> list[int]:
 def takes(instructions: Instructions, at: int) -> str | None:
     """The register of ``lea``, or of a load from where the global offset table holds an address.
 
-    And of ``movabs``, as the large code model does it: to the distance of a function it adds the address from which it
-    counts.
+    And of ``mov`` of a constant, as programs at fixed addresses have it, and ``movabs``, as the large code model does
+    it: to the distance of a function it adds the address from which it counts.
     """
     register, _, source = instructions.operands(at).partition(", ")
-    loads = instructions.names[at] == "mov" and source.startswith("qword ptr [rip")
-    return register if loads or instructions.names[at] in {"lea", "movabs"} else None
+    name = instructions.names[at]
+    if name == "mov" and source.startswith("0x"):
+        return general(register)[0]
+    loads = name == "mov" and source.startswith("qword ptr [rip")
+    return register if loads or name in {"lea", "movabs"} else None
 
 
 def use(instructions: Instructions, at: int, register: str, taking: int) -> Use:
@@ -40,6 +45,18 @@ def use(instructions: Instructions, at: int, register: str, taking: int) -> Use:
     if completes or name in values.COMPARES or not _mentions(operands, register):
         return Use.NONE
     return Use.FILLED if name == "pop" or _fills(name, operands, register) else Use.OTHER
+
+
+def adds(instructions: Instructions, at: int, register: str) -> bool:
+    """See `Machine.adds`."""
+    name, (first, _, second) = instructions.names[at], instructions.operands(at).partition(", ")
+    if name == "lea":
+        terms = [each for each in second.strip("[]").replace(" - ", " + ").split(" + ") if not each[:1].isdigit()]
+        return len(terms) > 1 and _mentions(second, register)
+    if name == "add" and _mentions(second, register):
+        return first != second
+    constant = second.lstrip("-")[:1].isdigit()
+    return name in {"add", "sub"} and first == register and not constant and first != second
 
 
 def _adds(mnemonic: str, operands: str, register: str) -> bool:
@@ -52,10 +69,7 @@ def _fills(mnemonic: str, operands: str, register: str) -> bool:
     """Whether an instruction gives the whole register a new value that does not come from the old one."""
     first, _, rest = operands.partition(", ")
     whole = first in (register, _low_half(register))  # 32 bits clear the others
-    return whole and (
-        (mnemonic in {"lea", "mov", "movabs", "movzx"} and not _mentions(rest, register))
-        or (mnemonic == "xor" and first == rest)
-    )
+    return whole and ((mnemonic in _LOADS and not _mentions(rest, register)) or (mnemonic == "xor" and first == rest))
 
 
 def _low_half(register: str) -> str:

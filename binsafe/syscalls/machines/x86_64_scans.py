@@ -18,6 +18,7 @@ from binsafe.syscalls.machines.machine import (
     LOADED,
     LOADED_WIDE,
     LOADED_WIDEST,
+    SUMMED,
     TAKEN,
     Addresses,
     Edges,
@@ -100,7 +101,7 @@ def closes(last: Bytes) -> NDArray[np.bool_]:
     return found
 
 
-def references(code: CodeRange) -> References:
+def references(code: CodeRange, *, fixed: bool) -> References:
     """Every ModRM byte that says ``[rip + disp32]``; what stands before it says how much stands behind it."""
     data = code.array()
     at = _among(code.data, _RIP_RELATIVE)
@@ -119,11 +120,20 @@ def references(code: CodeRange) -> References:
     prefixed = (opcode == 0x8D) & (at > 1) & (before & 0xF0 == 0x40)
     sources, targets = code.address + at - 1 - prefixed, code.address + at + 5 + behind + displacements[at + 1]
     leas = Edges(sources[prefixed], targets[prefixed])
-    taken = joined(large_model.references(code, leas), sums(code, leas))
+    added = sums(code, leas, fixed=fixed)
+    taken = joined(large_model.references(code, leas), added.known)
     return References(
-        np.concatenate([sources, taken.sources]),
-        np.concatenate([targets, taken.targets]),
-        np.append(uses, np.full(len(taken.sources), TAKEN, np.int8)),
+        np.concatenate([sources, taken.sources, added.unknown.sources]),
+        np.concatenate([targets, taken.targets, added.unknown.targets]),
+        np.concatenate(
+            [
+                uses,
+                *(
+                    np.full(len(of), use, np.int8)
+                    for of, use in ((taken.sources, TAKEN), (added.unknown.sources, SUMMED))
+                ),
+            ]
+        ),
     )
 
 

@@ -1,27 +1,34 @@
 """x86-64: addresses of code that code computes from another one of its own, and return addresses that it changes.
 
 Compilers add such constants themselves. Assembler writes ``lea rbx, [rip + label]; add rbx, 16; jmp rbx``, counts from
-where a ``call`` of the next instruction says that it is, or has a function go on behind what its caller has there.
+where a ``call`` of the next instruction says that it is, or has a function go on behind what its caller has there. Of
+``add rbx, rax`` it is not seen what comes of it.
 """
 
 import re
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 
+from binsafe.arrays import NDArray
 from binsafe.syscalls.decoding.code import Bytes, CodeRange
 from binsafe.syscalls.machines.machine import Addresses, Edges, joined
+from binsafe.syscalls.sets import distinct
 
-_AROUND = 24
+_AROUND = 40
 """Bytes behind an address in a register in which a constant is added to it."""
 _LONGEST = 7
 _AT_ONCE = 1 << 15
 """Registers that are looked at at a time: for each some arrays of so many bytes."""
 _OWN = re.compile(rb"(\xe8\0\0\0\0)\x41?[\x58-\x5f]")
 _LEA, _LEA_SIZE = 0x8D, 7
+_MOV, _MOV_WHOLE = 0xB8, 0xC7
+_LOW = 0xFFFF_FFFF
 _SIB = 4
-"""Instead of this register a ModRM byte names two of them."""
+"""Instead of this register a ModRM byte names two of them; this one as the second means none."""
+_ADD_TO, _ADD_FROM, _SUB_TO, _SUB_FROM = 0x01, 0x03, 0x29, 0x2B
 _REX_W, _REX_R, _REX_B = 0x48, 4, 0x41
 _CHANGES: Mapping[bytes, int] = MappingProxyType(
     {
@@ -35,43 +42,122 @@ _FORM, _OF_STACK = 3, 0x24
 _RETURNS = (b"\xc3", b"\xc2", b"\xf3\xc3")
 
 
-def sums(code: CodeRange, leas: Edges) -> Edges:
-    """From instructions that add a constant to an address of code to the sum, where that is one, too.
+class Sums(NamedTuple):
+    """What is added to addresses of code."""
 
-    ``leas`` are those with a prefix that compute an address. Which register is meant is compared, not what happens to
-    it in between.
+    known: Edges
+    """From instructions that add a constant to one to the sum, where that is such an address, too."""
+    unknown: Edges
+    """From instructions that compute one to which something is added that is not known, to that address."""
+
+
+class _Held(NamedTuple):
+    """Addresses of code in registers: where instructions begin that put them there, and end, as offsets."""
+
+    starts: Addresses
+    ends: Addresses
+    registers: Addresses
+    addresses: Addresses
+
+    def chosen(self, which: slice) -> "_Held":
+        """Some of them."""
+        return _Held(self.starts[which], self.ends[which], self.registers[which], self.addresses[which])
+
+
+def sums(code: CodeRange, leas: Edges, *, fixed: bool) -> Sums:
+    """The sums of a range; ``leas`` are the instructions with a prefix that compute an address.
+
+    Where it is loaded to a ``fixed`` address instructions have such addresses as constants of four bytes, too. Which
+    register is meant is compared, not what happens to it in between.
     """
     data, end = code.array(), code.address + len(code.data)
     inside = (leas.targets >= code.address) & (leas.targets < end)
-    own, at = _own_addresses(code), leas.sources[inside] - code.address
-    behind = np.append(at + _LEA_SIZE, own[0])
-    registers = np.append((data[at + 2] >> 3 & 7) | (data[at] & 4) << 1, own[1]).astype(np.uint8)
-    held = np.append(leas.targets[inside], own[2])
-    parts = (slice(first, first + _AT_ONCE) for first in range(0, len(behind), _AT_ONCE))
-    found = joined(Edges(at[:0], at[:0]), *(_near(code, behind[p], registers[p], held[p]) for p in parts))
-    kept = (found.targets >= code.address) & (found.targets < end)
-    return Edges(found.sources[kept], found.targets[kept])
+    at = leas.sources[inside] - code.address
+    registers = ((data[at + 2] >> 3 & 7) | (data[at] & 4) << 1).astype(np.int64)
+    named = _Held(at, at + _LEA_SIZE, registers, leas.targets[inside])
+    constants = _constants(code) if fixed else at[:0]
+    ways = (named, _own_addresses(code), _moved(code, constants))
+    held = _Held(*map(np.concatenate, zip(*ways, strict=True)))
+    parts = (slice(first, first + _AT_ONCE) for first in range(0, len(held.starts), _AT_ONCE))
+    found = [Sums(Edges(at[:0], at[:0]), _to_constants(code, constants))]
+    found += (_near(code, held.chosen(part)) for part in parts)
+    known, unknown = (joined(*each) for each in zip(*found, strict=True))
+    kept = (known.targets >= code.address) & (known.targets < end)
+    return Sums(Edges(known.sources[kept], known.targets[kept]), unknown)
 
 
-def _near(code: CodeRange, behind: Addresses, registers: Bytes, held: Addresses) -> Edges:
-    """What is added shortly behind some offsets to what registers hold there."""
+def _near(code: CodeRange, held: _Held) -> Sums:
+    """What is added to addresses shortly behind where registers get them."""
     data = code.array()
-    places = behind[:, np.newaxis] + np.arange(_AROUND)
-    rex = data[np.minimum(places, len(data) - 1)]
-    row, column = np.nonzero(rex & (0xFF - _REX_R) == _REX_W | registers[:, np.newaxis] >> 3)
+    places = held.ends[:, np.newaxis] + np.arange(_AROUND)
+    row, column = np.nonzero(data[np.minimum(places, len(data) - 1)] & 0xF8 == _REX_W)
     fits = places[row, column] <= len(data) - _LONGEST
-    row, column = row[fits], column[fits]
-    return _added(code, places[row, column], (registers[row] & 7).astype(np.uint8), held[row])
+    row, at = row[fits], places[row[fits], column[fits]]
+    unknown = distinct(row[_is_added(data, at, held.registers[row])])
+    alone = data[at] & (0xFF - _REX_R) == _REX_W | held.registers[row] >> 3
+    row, at = row[alone], at[alone]
+    known = _added(code, at, held.registers[row] & 7, held.addresses[row])
+    return Sums(known, Edges(code.address + held.starts[unknown], held.addresses[unknown]))
 
 
-def _own_addresses(code: CodeRange) -> tuple[Addresses, Bytes, Addresses]:
-    """``call`` of the next instruction, which pops its own address: what is behind it, the register, the address."""
+def _is_added(data: Bytes, at: Addresses, registers: Addresses) -> NDArray[np.bool_]:
+    """Whether the instructions at some offsets add what is not known to a register, or that to something else."""
+    rex, opcode, modrm, sib = (data[at + by] for by in range(4))
+    first, second = modrm & 7 | (rex & 1) << 3, modrm >> 3 & 7 | (rex & _REX_R) << 1
+    alone = modrm >= 0xC0
+    into = alone & (first == registers) & ((opcode == _ADD_TO) | (opcode == _SUB_TO) | (opcode == _ADD_FROM))
+    into |= (second == registers) & ((opcode == _ADD_FROM) | (opcode == _SUB_FROM) | alone & (opcode == _ADD_TO))
+    base, index = sib & 7 | (rex & 1) << 3, sib >> 3 & 7 | (rex & 2) << 2
+    two = (opcode == _LEA) & ~alone & (modrm & 7 == _SIB) & (index != _SIB)
+    found: NDArray[np.bool_] = into & ~(alone & (first == second)) | two & ((base == registers) | (index == registers))
+    return found
+
+
+def _own_addresses(code: CodeRange) -> _Held:
+    """``call`` of the next instruction, which pops its own address."""
     at = np.fromiter((match.end(1) for match in _OWN.finditer(code.data)), np.int64)
-    wide = (code.array()[at] == _REX_B).astype(np.uint8)
-    return at + 1 + wide, (code.array()[at + wide] & 7) | wide << 3, code.address + at
+    wide = (code.array()[at] == _REX_B).astype(np.int64)
+    return _Held(at, at + 1 + wide, (code.array()[at + wide] & 7) | wide << 3, code.address + at)
 
 
-def _added(code: CodeRange, at: Addresses, registers: Bytes, held: Addresses) -> Edges:
+def _constants(code: CodeRange) -> Addresses:
+    """Offsets of four bytes that are an address of the code."""
+    words = np.ndarray((max(0, len(code.data) - 3),), "<u4", buffer=code.data, strides=(1,))
+    at = np.flatnonzero(words - np.uint32(code.address & _LOW) < np.uint32(len(code.data)))
+    return at[at >= _FORM] if code.address <= _LOW else at[:0]
+
+
+def _moved(code: CodeRange, constants: Addresses) -> _Held:
+    """``mov`` of such constants to a register, of its lower half or of all of it."""
+    data = code.array()
+    rex, opcode, form = (data[constants - by] for by in (3, 2, 1))
+    short, whole = form & 0xF8 == _MOV, (form & 0xF8 == 0xC0) & (opcode == _MOV_WHOLE) & (rex & 0xF8 == _REX_W)
+    wide = np.where(whole, rex & 1, opcode & 0xF1 == _REX_B).astype(np.int64)
+    chosen = short | whole
+    at = constants[chosen]
+    starts = at - np.where(whole, 3, 1 + wide)[chosen]
+    return _Held(starts, at + 4, ((form & 7) | wide << 3)[chosen], _word(code, at))
+
+
+def _to_constants(code: CodeRange, constants: Addresses) -> Edges:
+    """``add`` of such constants, and ``lea`` of one and a register: `Sums.unknown`."""
+    data = code.array()
+    third, opcode, form = (data[constants - by] for by in (3, 2, 1))
+    adds = (form & 0xF8 == 0xC0) & (opcode == 0x81)
+    short = (form == 0x05) & (opcode & 0xF8 == _REX_W)
+    of_one = (opcode == _LEA) & (form >> 6 == 2)
+    of_two = (third == _LEA) & (opcode & 0xC7 == 0x84)
+    starts = np.where(short, 2, np.where(of_two, 4, 3))
+    chosen = adds | short | of_one | of_two
+    return Edges(code.address + (constants - starts)[chosen], _word(code, constants[chosen]))
+
+
+def _word(code: CodeRange, at: Addresses) -> Addresses:
+    words = np.ndarray((max(0, len(code.data) - 3),), "<u4", buffer=code.data, strides=(1,))
+    return words[at].astype(np.int64)
+
+
+def _added(code: CodeRange, at: Addresses, registers: Addresses, held: Addresses) -> Edges:
     """Those of the instructions at some offsets that add to a register: ``add``, ``sub``, ``inc``, ``dec``, ``lea``."""
     data = code.array()
     opcode, form, kind, register = data[at + 1], data[at + 2] >> 6, data[at + 2] >> 3 & 7, data[at + 2] & 7

@@ -92,6 +92,12 @@ def stored(step: Step, slot: int) -> tuple[Source, ...] | None:
         return None
     if first.base not in step.frame() or first.indexed:
         return step.through_pointer(slot)
+    return _stored_at(detail, first, step, slot)
+
+
+def _stored_at(detail: Detail, first: Memory, step: Step, slot: int) -> tuple[Source, ...] | None:
+    """What a store to a stack slot, the first operand, does to another."""
+    mnemonic = step.instruction.mnemonic
     if _reaches_beyond(detail):
         return (Unknown(f"on the stack, where {mnemonic} may reach"),)
     start = step.frame()[first.base] + first.displacement

@@ -50,6 +50,8 @@ def needed(program: Program, found: Iterable[Number]) -> set[Number]:
     if known is None:
         return kept
     search = _Search(program, known)
+    if search.may_compute_any():
+        return kept
     return {number for number in kept if not search.is_dead(number.address)}
 
 
@@ -66,6 +68,16 @@ class _Search:
         self._tables, self._jumped = memory.through_tables(program, references, functions.is_held)
         _, held = memory.through_tables(program, functions.pointed, functions.is_held)
         self._pointed = distinct(np.concatenate([memory.in_data(program, self._jump_tables()), held]))
+
+    def may_compute_any(self) -> bool:
+        """Whether code adds to the address of a function what is not known: that may be the address of any other."""
+
+        def begins(source: int, base: int) -> bool:
+            at = self._functions.holding(base)
+            begun = at is not None and self._functions.extents[at].start == base
+            return begun and self._functions.holding(source) != at
+
+        return any(self._program.taken.summed(begins))
 
     def is_dead(self, address: int) -> bool:
         """Whether the function that holds an address can never run."""

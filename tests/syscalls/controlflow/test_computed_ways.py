@@ -119,9 +119,12 @@ def test_a_label_that_is_jumped_to_through_a_register_alone_is_followed(tmp_path
         "lea 2f + 1(%rip),%rbx; dec %rbx",
         "lea 1f(%rip),%rcx; lea (2f - 1f)(%rcx),%rbx",
         "lea _start(%rip),%rcx; nop; lea 300(%rcx),%rbx; .set far, 300",
+        "lea 1f(%rip),%rbx; mov $far,%ecx; .skip 20,0x90; add $(2f - 1f),%rbx; .set far, 300",
+        "mov $1f,%ebx; add $(2f - 1f),%rbx",
+        "mov $1f,%r9; lea (2f - 1f)(%r9),%rbx",
         "call 3f; 3: pop %r9; add $(2f - 3b),%r9; mov %r9,%rbx",
     ],
-    ids=["add", "sub", "inc", "dec", "lea", "far", "own address"],
+    ids=["add", "sub", "inc", "dec", "lea", "far", "later", "constant", "wide constant", "own address"],
 )
 def test_an_address_that_code_computes_from_another_one(adding: str, tmp_path: Path):
     fill = ".skip 300 - (. - _start),0x90;" if "far" in adding else ""
@@ -136,6 +139,32 @@ def test_a_wrapper_whose_address_is_a_sum_is_called_by_who_knows(tmp_path: Path)
         ".p2align 4; w: mov %rdi,%rax; syscall; ret"
     )
     assert not calls(bare(tmp_path, text)).complete
+
+
+@pytest.mark.parametrize(
+    "adding",
+    [
+        "lea base(%rip),%rdx; movslq table(,%rsi,4),%rax; add %rdx,%rax",
+        "lea base(%rip),%r10; add table(,%rsi,8),%r10; mov %r10,%rax",
+        "lea base(%rip),%r9; movslq table(,%rsi,4),%rcx; lea (%r9,%rcx),%rax",
+        "lea base(%rip),%r9; movslq table(,%rsi,4),%rcx; lea (%rcx,%r9),%rax",
+        "lea base(%rip),%rax; mov table(,%rsi,4),%ecx; sub %rcx,%rax",
+        "movslq table(,%rsi,4),%rax; add $base,%rax",
+        "movslq table(,%rsi,4),%rcx; add $base,%rcx; mov %rcx,%rax",
+        "movslq table(,%rsi,4),%rcx; lea base(%rcx),%rax",
+        "movslq table(,%rsi,4),%r12; lea base(%r12),%rax",
+        "mov $base,%eax; movslq table(,%rsi,4),%rcx; add %rcx,%rax",
+    ],
+)
+def test_a_wrapper_at_a_distance_that_memory_holds_is_called_by_who_knows(adding: str, tmp_path: Path):
+    """The distances count from another function, not from the table: nothing but the sum names the wrapper."""
+    text = (
+        "mov $163,%edi; call wrapper; {}mov $167,%edi; call *%rax; hlt; "
+        ".globl base; .p2align 4; base: ret; .p2align 4; wrapper: mov %rdi,%rax; syscall; ret; "
+        ".section .rodata; .p2align 3; table: .quad 0, wrapper - base; .text"
+    )
+    assert calls(bare(tmp_path, text.format("lea base(%rip),%rdx; "), "-no-pie")).complete
+    assert not calls(bare(tmp_path, text.format(f"{adding}; "), "-no-pie")).complete
 
 
 def test_a_constant_that_is_added_to_something_else_leads_nowhere(tmp_path: Path):

@@ -106,7 +106,7 @@ def test_what_was_overwritten_on_the_only_way_names_nothing():
     assembler.label("second")
     assembler.ret()
     slice_ = program(assembler)
-    found = Arm64().references(Code(slice_).ranges[0])
+    found = Arm64().references(Code(slice_).ranges[0], fixed=True)
     pairs = set(zip(found.sources.tolist(), found.targets.tolist(), strict=True))
     assert pairs == {(CODE, assembler.labels["first"]), (CODE + 12, assembler.labels["second"])}
 
@@ -129,7 +129,7 @@ def test_a_load_from_a_page_counts_in_its_own_size(word: int, distance: int, use
     assembler.page(9, "start")
     assembler.word(word)
     assembler.label("start")
-    found = Arm64().references(Code(program(assembler)).ranges[0])
+    found = Arm64().references(Code(program(assembler)).ranges[0], fixed=True)
     assert (found.targets.tolist(), found.uses.tolist()) == ([(CODE & ~0xFFF) + distance], [use])
 
 

@@ -64,6 +64,20 @@ _RELATIVE = (
 _BETWEEN = '__asm__(".balign 8\\nbetween: .quad 0, 0, unused - between");'
 
 
+_DISTANT = (
+    '__asm__(".section .rodata\\n.balign 8\\ndistances: .quad 0, unused - near\\n.text");'
+    'extern long distances[] __attribute__((visibility("hidden"))); KEPT long near(long n) { return n; }'
+)
+
+
+@pytest.mark.parametrize("options", [("-fno-pie", "-no-pie"), _PIE, (*_PIE, "-O0")], ids=["absolute", "pie", "slow"])
+def test_a_function_at_a_distance_from_another_is_kept(tmp_path: Path, options: tuple[str, ...]):
+    """The table is not what the distances count from."""
+    base = "OUTLINE static long run(long n) { return ((long (*)(long)) ((char *) near + distances[n]))(n); }"
+    assert _runs(tmp_path, _DISTANT + base, *options)
+    assert not _runs(tmp_path, _DISTANT + _PLAIN, *options)
+
+
 @pytest.mark.parametrize(
     "source",
     [
