@@ -89,7 +89,7 @@ def _led_to(slice_: Slice, machine: Machine, addresses: Collection[int]) -> Iter
     """
     wanted = np.array(sorted(addresses), np.int64)
     for piece in pieces(Code(slice_).ranges) if len(wanted) else ():
-        targets = machine.references(piece).targets
+        targets = machine.references(piece, fixed=False).targets
         yield from targets[among(targets, wanted)].tolist()
     for address in wanted.tolist():
         if next(find_all(slice_.data, (address & 0xFFFF_FFFF).to_bytes(4, "little")), None) is not None:

@@ -128,6 +128,8 @@ class Incoming:
         for source, target, use in self._program.references.into(start + 1, end):
             if use in {TAKEN, MAYBE_TAKEN}:  # a jump through a register may lead there, see `entries`
                 found.setdefault(target, []).append((None, source))
+        for slot, target in self._program.taken.odd_pointers(start + 1, end):
+            found.setdefault(target, []).append((None, slot))
         targets, sources = self._loads
         for at in range(bisect_left(targets, start), bisect_left(targets, start + 1)):
             calls = self._program.slots.called_when_loaded(sources[at])

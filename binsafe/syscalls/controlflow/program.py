@@ -238,6 +238,10 @@ class Program:
         """Where the jump tables of a region lead; None where one could not be read."""
         return self._switches.cases(region)
 
+    def origins(self, region: Region) -> set[int]:
+        """See `Switches.origins`."""
+        return self._switches.origins(region)
+
     def jumped_to(self, region: Region) -> Mapping[int, tuple[int, ...]] | None:
         """Index -> the jumps of the region that lead there through jump tables; None where one could not be read."""
         cases = self.cases(region)
@@ -250,7 +254,8 @@ class Program:
     @cached_property
     def references(self) -> Referring:
         """All instructions that name addresses of the file's memory."""
-        scan = partial(self.machine.references, fixed=not self.slice.traits.get("pie"))
+        fixed = not self.slice.traits.get("pie") and self.go is None  # Go's assembler has a ``lea`` for ``$f(SB)``
+        scan = partial(self.machine.references, fixed=fixed)
         return Referring(self.code, scan, self.decoder.spend)
 
     @cached_property

@@ -257,6 +257,12 @@ class Region:
             name in _FILLS or (name == "xchg" and self.instructions.operands(index) == "ax, ax") or self.is_zeros(index)
         )
 
+    def behind_padding(self, index: int) -> int:
+        """The first instruction from an index on that is no padding, or to which something jumps."""
+        while index + 1 < len(self.instructions) and self.is_padding(index) and index not in self.jumps_to:
+            index += 1
+        return index
+
     def goes_on(self) -> bool:
         """Whether control can go on behind its last instruction, of itself or over padding; behind a call it does not.
 

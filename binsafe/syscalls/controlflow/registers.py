@@ -25,6 +25,8 @@ class Uses(NamedTuple):
     nothing_else: bool
     summed: bool = False
     """Whether something is added to it that is not known, before another function may use the register."""
+    changed: bool = False
+    """Whether anything else than another value may become of it in the register itself, or such a sum."""
 
 
 def uses(program: "Program", place: Place) -> Uses:
@@ -38,7 +40,7 @@ def uses(program: "Program", place: Place) -> Uses:
     register = machine.takes(instructions, at)
     if register is None:
         return Uses((), nothing_else=False)
-    nothing_else, summed = True, False
+    nothing_else, summed, changed = True, False, False
     preserved = register in machine.preserved(go=False)
     found: list[int] = []
     seen: set[int] = set()
@@ -59,6 +61,7 @@ def uses(program: "Program", place: Place) -> Uses:
         use = Use.NONE if through else machine.use(instructions, here, register, at)
         if use is Use.FILLED:
             continue
+        changed = changed or summed or (here not in called and machine.changes(instructions, here, register))
         found += [here] * through
         nothing_else = nothing_else and use is Use.NONE and register not in _handed_on(region, here)
         if flow is Flow.INDIRECT:
@@ -70,7 +73,7 @@ def uses(program: "Program", place: Place) -> Uses:
             called.update(region.following(here))
         work += region.following(here)  # behind calls, too: GCC knows what functions that it has seen keep (-fipa-ra)
     program.decoder.spend(_STEP_COST * len(seen))
-    return Uses(tuple(found), nothing_else, summed)
+    return Uses(tuple(found), nothing_else, summed, changed)
 
 
 def _cases(program: "Program", region: Region, here: int) -> list[int]:

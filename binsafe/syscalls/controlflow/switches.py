@@ -54,6 +54,13 @@ class Switches:
             self._found[region.start] = _through_tables(self._program, region)
         return self._found[region.start]
 
+    def origins(self, region: Region) -> set[int]:
+        """The addresses from which the jump tables of a region count; none where one could not be read."""
+        if self.cases(region) is None:
+            return set()
+        tables = (_table(self._program, region, at) for at in region.indirect_jumps)
+        return {origin for table in tables if table is not None for _, origin in table.places}
+
     def forget(self, start: int) -> None:
         """Drop what is known of the region that starts there: its bounds have changed."""
         self._found.pop(start, None)
@@ -74,7 +81,7 @@ def _through_tables(program: "Program", region: Region) -> Cases | None:
         return Cases({}, frozenset())
     tables: dict[int, Table] = {}
     for at in region.indirect_jumps:
-        table = program.machine.table(region.instructions, at, program.undisturbed(Place(region, at), ()).at)
+        table = _table(program, region, at)
         places = 0 if table is None else len(table.places)
         program.decoder.spend(places * _TABLE_COST + len(region.instructions) // _SEARCHED)
         if table is not None:
@@ -88,6 +95,11 @@ def _through_tables(program: "Program", region: Region) -> Cases | None:
             return found
         known = found
     return None
+
+
+def _table(program: "Program", region: Region, at: int) -> Table | None:
+    """The jump table through which an indirect jump leads."""
+    return program.machine.table(region.instructions, at, program.undisturbed(Place(region, at), ()).at)
 
 
 def _leading(program: "Program", region: Region, tables: Mapping[int, Table], known: Container[int]) -> Cases | None:

@@ -4,23 +4,28 @@ Such a function may be called indirectly, from places and with arguments that ar
 table that is only called through does not count, see `slots`.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from binsafe.formats.structure import find_all
 from binsafe.syscalls.controlflow import pages, registers
 from binsafe.syscalls.controlflow.naming import Functions, Naming
-from binsafe.syscalls.controlflow.places import Place
-from binsafe.syscalls.machines.machine import MAYBE_TAKEN, SUMMED, TAKEN
+from binsafe.syscalls.controlflow.places import Kind, Place
+from binsafe.syscalls.controlflow.regions import Region
+from binsafe.syscalls.decoding.code import aligned_words
+from binsafe.syscalls.machines.machine import MAYBE_TAKEN, SUMMED, TAKEN, Addresses, Frame
 
 if TYPE_CHECKING:
     from binsafe.syscalls.controlflow.program import Program
 
 _WORD = 8
+_FAR = 1 << 12
+"""Bytes from an address to one that is computed from it where nothing tells what belongs to its function."""
+_FIRST = 4
+"""Instructions in which code that is called for it takes its own address."""
 _ADDS = frozenset({"add", "lea"})
 _SEARCHED_BYTES = 1 << 12
 """Bytes that are searched while one instruction is decoded."""
@@ -33,6 +38,7 @@ class Taken:
         """``program`` is a weak reference, see there."""
         self._program = program
         self._found: dict[int, int | None] = {}
+        self._strays: dict[tuple[int, int], tuple[tuple[int, int], ...]] = {}
 
     def at(self, address: int) -> int | None:
         """Where an address is taken as a value, by a pointer in memory or by an instruction; None if nowhere."""
@@ -57,13 +63,30 @@ class Taken:
 
         Go's compiler has no such structures.
         """
+        return (slot for slot, _ in self.odd_pointers(address, address + 1))
+
+    def odd_pointers(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """(where it stands, address) of those from one address up to another."""
+        targets, slots = self._odd
+        first, last = bisect_left(targets.data, start), bisect_left(targets.data, end)
+        return zip(slots[first:last].tolist(), targets[first:last].tolist(), strict=True)
+
+    @cached_property
+    def _odd(self) -> tuple[Addresses, Addresses]:
+        """(addresses of code, ascending, where such pointers stand)."""
         program = self._program
         fixed = program.go is None and not program.pointers.relocated
+        targets, slots = [np.array([], np.int64)], [np.array([], np.int64)]
         for segment in program.slice.segments if fixed else ():
             program.decoder.spend(segment.file_size // _SEARCHED_BYTES)
             data = program.slice.data[segment.offset : segment.offset + segment.file_size]
-            found = (segment.address + at for at in find_all(data, address.to_bytes(_WORD, "little")))
-            yield from (at for at in found if at % _WORD)
+            for skew in (each for each in range(_WORD) if (segment.address + each) % _WORD):
+                for first, words in aligned_words(data[skew:]):
+                    at = np.flatnonzero(program.code.holds(words))
+                    targets.append(words[at].astype(np.int64))
+                    slots.append(segment.address + skew + first + _WORD * at)
+        order = np.argsort(found := np.concatenate(targets), kind="stable")
+        return found[order], np.concatenate(slots)[order]
 
     def by_code(self, address: int) -> Iterator[int]:
         """The instructions that compute an address for more than calls and jumps in the same function."""
@@ -99,6 +122,46 @@ class Taken:
             return False
         adds = place.instruction.mnemonic in _ADDS and _says(place.instruction.operands, address)
         return adds or registers.uses(program, place).summed
+
+    def stray(self, region: Region, address: int) -> int | None:
+        """An instruction that computes an address in a region of which something else is made, maybe that address.
+
+        It may be that of any instruction of the function, unless jump tables count from it that are read. Where nothing
+        says where functions begin and end, a region may hold many: there it is taken to lead not far from the first.
+        """
+        key = region.start, region.end
+        if key not in self._strays:
+            self._strays[key] = tuple(self._changed(region))
+        known = self._program.is_known(region.start)
+        return next((at for at, base in self._strays[key] if known or abs(address - base) < _FAR), None)
+
+    def _changed(self, region: Region) -> Iterator[tuple[int, int]]:
+        """(instruction, address) of those, and of calls of the next instruction: that reads its own address."""
+        program = self._program
+        for source, target in program.calls.into(region.start, region.end):
+            call = program.branch(source) if 0 < target - source < _WORD else None
+            if call is not None and call.leads(Kind.CALL, target) and self._reads_return_address(target):
+                yield call.address, target
+        named = program.references.into(region.start + 1, region.end)
+        taking = [(region.at(source), target) for source, target, use in named if use in {TAKEN, MAYBE_TAKEN}]
+        inside = [(at, target) for at, target in taking if at is not None]
+        origins = program.origins(region) if inside else ()
+        for at, target in inside:
+            if target not in origins and registers.uses(program, Place(region, at)).changed:
+                yield region.instructions.addresses[at], target
+
+    def _reads_return_address(self, address: int) -> bool:
+        """Whether one of the first instructions from an address on uses the one that a call left."""
+        place, machine = self._program.place(address), self._program.machine
+        if place is None:
+            return False
+        frame: Frame = {machine.stack: 0}
+        instructions = place.region.instructions
+        for at in range(place.at, min(place.at + _FIRST, len(instructions))):
+            if machine.reaches_up(instructions[at], frame) is not None:
+                return True
+            frame = machine.next_frame(instructions, at, frame)
+        return False
 
     def _names(self, place: int, address: int) -> bool:
         """Whether four bytes that are an address may be the immediate of an instruction that does more than compare it.

@@ -116,6 +116,8 @@ def _leading_astray(program: Program, address: int) -> Iterator[tuple[int, int]]
         place = found_at(source) if region.at(target) is None else None
         if place is not None and place.region.flow(place.at)[1] in {None, target}:
             yield place.address, target
+    odd = program.taken.odd_pointers(first, last)
+    yield from ((slot, target) for slot, target in odd if region.at(target) is None)
     for caught in region.caught or ():
         if first <= caught.pad < last and region.at(caught.pad) is None:
             yield caught.start, caught.pad

@@ -120,7 +120,7 @@ def _set_before(program: Program, site: Place) -> Resolution | None:
         return None
     if region.caught is None or at in region.pads or region.instructions.end_in(address):
         return None
-    if any(program.leading_to(address, address + 1)) or any(program.references.into(address, address + 1)):
+    if program.taken.stray(region, address) is not None or _is_led_to(program, address):
         return None
     sources = program.sources(Place(region, at - 1), program.machine.number) or ()
     numbers = [Number(source.value & _SEEN, address) for source in sources if isinstance(source, Constant)]
@@ -128,6 +128,12 @@ def _set_before(program: Program, site: Place) -> Resolution | None:
         return None
     program.decoder.spend(STEP_COST)
     return Resolution(frozenset(numbers), frozenset())
+
+
+def _is_led_to(program: Program, address: int) -> bool:
+    """Whether code or memory may have an address, or lead there."""
+    ways = program.leading_to(address, address + 1), program.references.into(address, address + 1)
+    return any(map(any, ways)) or any(program.taken.at_odd_places(address))
 
 
 class _Walk:
@@ -153,6 +159,7 @@ class _Walk:
         if query.place.region.caught is None:
             self.gap(query.place.address, "it is not understood where exceptions are caught")
         if query.place.region.is_unreachable(query.place.at):
+            self._unless_computed(query.place)
             return
         read = self.program.jumped_to(query.place.region)
         tables = read or {}
@@ -160,16 +167,15 @@ class _Walk:
         region, at = query.place
         inner, entries = region.direct_predecessors(at), self.program.entries(query.place)
         computed: Sequence[int] = tables.get(at, ())
-        if at and (taken := next(self.program.taken.by_code(query.place.address), None)) is not None:
-            self.gap(query.place.address, f"what uses the address taken at {taken:#x} may lead to this code")
-        if at == 0:
+        if at:
+            self._unless_computed(query.place)
+        else:
             self._at_entry(query)
-        elif not inner and not computed:
+        if at and not inner and not computed:
             # what nothing leads to may be reached through a table that could not be read
             unseen = read is None or at not in region.pads
             computed = region.indirect_jumps if unseen and self._is_first(region, _ALL, query) else ()
-            stored = any(self.program.taken.at_odd_places(query.place.address))
-            if stored or (not entries and not region.indirect_jumps):
+            if not entries and not region.indirect_jumps:
                 self.gap(query.place.address, _UNLED)
         self.program.decoder.spend(STEP_COST * max(1, len(inner) + len(computed) + len(entries)))
         for index in (*inner, *computed):
@@ -177,6 +183,20 @@ class _Walk:
                 self._back(query, Edge(Kind.FLOW, Place(region, index)))
         for edge in entries:
             self._back(query, edge)
+
+    def _unless_computed(self, place: Place) -> None:
+        """Tell of jumps into a function to addresses that are computed or stored, which may lead to a place in it."""
+        taken = self.program.taken
+        if (used := next(taken.by_code(place.address), None)) is not None:
+            self.gap(place.address, f"what uses the address taken at {used:#x} may lead to this code")
+        self._unless_changed(place.region, place.address)
+        if any(taken.at_odd_places(place.region.instructions.addresses[place.region.behind_padding(place.at)])):
+            self.gap(place.address, _UNLED)
+
+    def _unless_changed(self, region: Region, address: int) -> None:
+        """Tell of an address in a region of which another is made: see `Taken.stray`."""
+        if (used := self.program.taken.stray(region, address)) is not None:
+            self.gap(address, f"what is computed from the address taken at {used:#x} may lead to this code")
 
     def _at_entry(self, query: _Query) -> None:
         """The number is a parameter: what else than direct calls can supply it?"""
@@ -209,6 +229,8 @@ class _Walk:
     def _back(self, query: _Query, edge: Edge) -> None:
         """Go back over one edge, and on with where the value came from."""
         outer = edge.place.address if edge.enters else query.outer
+        if edge.kind is Kind.ENTRY:  # a label in the middle of a function may be taken for the start of one
+            self._unless_changed(edge.place.region, query.place.address)
         origins = [*before(self.program, query.place, edge, query.location)]
         if not origins and edge.kind is Kind.FLOW:
             self._behind(edge.place)
@@ -228,9 +250,8 @@ class _Walk:
 
     def _behind(self, call: Place) -> None:
         """Behind a call that does not return a function may begin: what leads there?"""
-        region, at = call.region, call.at + 1
-        while at + 1 < len(region.instructions) and region.is_padding(at) and at not in region.jumps_to:
-            at += 1
+        region = call.region
+        at = region.behind_padding(call.at + 1)
         tables = self.program.jumped_to(region)
         led = at in region.jumps_to or at in region.pads or tables is None or at in tables
         begin = Place(region, at)

@@ -81,6 +81,7 @@ class Arm64:
     takes = staticmethod(addresses.takes)
     use = staticmethod(addresses.use)
     adds = staticmethod(addresses.adds)
+    changes = staticmethod(addresses.changes)
 
     flows = staticmethod(branches.flows)
     target = staticmethod(branches.target)

@@ -64,6 +64,13 @@ def adds(instructions: Instructions, at: int, register: str) -> bool:
     return name in {"add", "sub"} and takes and not second.startswith("#")
 
 
+def changes(instructions: Instructions, at: int, register: str) -> bool:
+    """See `Machine.changes`."""
+    name, (first, _, rest) = instructions.names[at], instructions.operands(at).partition(", ")
+    written = values.may_set(name, instructions.operands(at), register)
+    return written and not name.startswith(("ld", "st")) and (first != register or _mentions(rest, register))
+
+
 def _mentions(operands: str, register: str) -> bool:
     return register in map(values.full, _REGISTER.findall(operands))
 

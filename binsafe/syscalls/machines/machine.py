@@ -246,6 +246,9 @@ class Machine(Protocol):
     def adds(self, instructions: Instructions, at: int, register: str) -> bool:
         """Whether an instruction adds what a register holds and what is not known."""
 
+    def changes(self, instructions: Instructions, at: int, register: str) -> bool:
+        """Whether an instruction makes another value of what a register holds and leaves it there."""
+
     # control flow: see ``_branches`` and ``_tables``
 
     def flows(self, instructions: Instructions) -> dict[int, Flow]:

@@ -71,6 +71,7 @@ class X86_64:  # noqa: N801 - the processor's own name
     takes = staticmethod(addresses.takes)
     use = staticmethod(addresses.use)
     adds = staticmethod(addresses.adds)
+    changes = staticmethod(addresses.changes)
 
     flows = staticmethod(branches.flows)
     target = staticmethod(branches.target)

@@ -10,6 +10,7 @@ from binsafe.syscalls.machines.x86_64_registers import general
 
 _RIP_RELATIVE = re.compile(r"\[rip ([+-]) (0x[0-9a-f]+|\d+)\]")
 _LOADS = frozenset({"lea", "mov", "movabs", "movzx", "movsx", "movsxd"})
+_KEEPS = values.COMPARES | {"push", "pop", "call", "jmp"}
 _LOW_HALVES = {"rax": "eax", "rbx": "ebx", "rcx": "ecx", "rdx": "edx", "rsi": "esi", "rdi": "edi", "rbp": "ebp"}
 
 
@@ -57,6 +58,15 @@ def adds(instructions: Instructions, at: int, register: str) -> bool:
         return first != second
     constant = second.lstrip("-")[:1].isdigit()
     return name in {"add", "sub"} and first == register and not constant and first != second
+
+
+def changes(instructions: Instructions, at: int, register: str) -> bool:
+    """See `Machine.changes`."""
+    name, operands = instructions.names[at], instructions.operands(at)
+    first, _, rest = operands.partition(", ")
+    if first != register or name in _KEEPS:
+        return False
+    return name not in _LOADS or _mentions(rest, register)
 
 
 def _adds(mnemonic: str, operands: str, register: str) -> bool:

@@ -38,7 +38,7 @@ _CHANGES: Mapping[bytes, int] = MappingProxyType(
     }
 )
 """How ``add`` and ``sub``, ``inc`` and ``dec`` of what the stack pointer points to begin -> their size."""
-_FORM, _OF_STACK = 3, 0x24
+_FORM, _OF_STACK, _TO_STACK = 3, 0x24, 0xC4
 _RETURNS = (b"\xc3", b"\xc2", b"\xf3\xc3")
 
 
@@ -143,7 +143,7 @@ def _to_constants(code: CodeRange, constants: Addresses) -> Edges:
     """``add`` of such constants, and ``lea`` of one and a register: `Sums.unknown`."""
     data = code.array()
     third, opcode, form = (data[constants - by] for by in (3, 2, 1))
-    adds = (form & 0xF8 == 0xC0) & (opcode == 0x81)
+    adds = (form & 0xF8 == 0xC0) & (opcode == 0x81) & ((form != _TO_STACK) | (third & 1 == 1))
     short = (form == 0x05) & (opcode & 0xF8 == _REX_W)
     of_one = (opcode == _LEA) & (form >> 6 == 2)
     of_two = (third == _LEA) & (opcode & 0xC7 == 0x84)

@@ -141,6 +141,33 @@ def test_a_wrapper_whose_address_is_a_sum_is_called_by_who_knows(tmp_path: Path)
     assert not calls(bare(tmp_path, text)).complete
 
 
+_STORED = "; .section .rodata; .p2align 3; 8: .quad 2b - 1b; .text"
+
+
+@pytest.mark.parametrize(
+    "making",
+    [
+        "lea 1f(%rip),%rdx; 1: add 8f(%rip),%rdx",
+        "lea 1f(%rip),%rdx; 1: movslq 8f(%rip),%rcx; .skip 99,0x90; add %rcx,%rdx",
+        "lea 2f - 1(%rip),%rdx; 1: not %rdx; neg %rdx",
+        "lea 2f(%rip),%rdx; 1: xor %rcx,%rdx",
+        "lea 2f(%rip),%rdx; 1: imul $1,%rdx,%rdx",
+        "call 1f; 1: pop %rdx; add 8f(%rip),%rdx",
+        "call 1f; 1: mov (%rsp),%rdx; add 8f(%rip),%rdx",
+        "call 1f; 1: mov 8f(%rip),%rcx; add %rcx,(%rsp); pop %rdx",
+    ],
+)
+@pytest.mark.parametrize("options", [("-s",), ("-static-pie", "-fPIE")], ids=["absolute", "relative"])
+def test_an_address_that_code_computes_from_what_is_not_seen(making: str, options: tuple[str, ...], tmp_path: Path):
+    text = f"mov $163,%eax; {making}; push %rdx; ret; mov $39,%eax; 2: syscall; hlt"
+    assert not calls(bare(tmp_path, text + _STORED, *options)).complete
+
+
+def test_a_function_that_stands_behind_its_caller_does_not_read_its_own_address(tmp_path: Path):
+    text = "mov $163,%eax; nop; call f; f: push %rbx; mov $39,%eax; syscall; mov %rbx,%rax; hlt"
+    assert calls(bare(tmp_path, text, "-s")).complete
+
+
 @pytest.mark.parametrize(
     "adding",
     [
@@ -163,7 +190,8 @@ def test_a_wrapper_at_a_distance_that_memory_holds_is_called_by_who_knows(adding
         ".globl base; .p2align 4; base: ret; .p2align 4; wrapper: mov %rdi,%rax; syscall; ret; "
         ".section .rodata; .p2align 3; table: .quad 0, wrapper - base; .text"
     )
-    assert calls(bare(tmp_path, text.format("lea base(%rip),%rdx; "), "-no-pie")).complete
+    for plain in ("lea base(%rip),%rdx; ", "add $base,%rsp; ", "mov $base,%edx; add %rcx,%rax; "):
+        assert calls(bare(tmp_path, text.format(plain), "-no-pie")).complete
     assert not calls(bare(tmp_path, text.format(f"{adding}; "), "-no-pie")).complete
 
 
@@ -202,11 +230,23 @@ def test_a_function_in_a_table_beside_the_code_is_called_by_who_knows(option: st
     assert "the number is a parameter of a function whose address is taken" in reasons
 
 
-def test_a_function_that_nothing_starts_is_not_taken_for_a_case_of_the_switch_before_it(tmp_path: Path):
-    """Its address is in a packed structure alone, and no table of functions is left of a program without symbols."""
+@pytest.mark.parametrize(
+    "before",
+    [
+        f"{JUMP}; first: nop; second: mov $163,%edi; call *kept(%rip); hlt;",
+        f"{JUMP}; first: nop; second: mov $163,%edi; call *kept(%rip); hlt; .skip 9,0x90;",
+        "mov $163,%edi; call *kept(%rip); first: second: hlt;",
+        "mov $163,%edi; call *kept(%rip); first: second: ud2; .skip 9,0x90;",
+        "mov $163,%edi; call *kept(%rip); first: second: hlt; .skip 9,0xcc;",
+        "mov $163,%edi; call *kept(%rip); first: second: hlt; .skip 9,0;",
+        "mov $163,%edi; jmp *kept(%rip); first: second: mov $39,%edi; nop;",
+    ],
+    ids=["cases", "padded", "trap", "padded trap", "traps", "zeros", "fallen into"],
+)
+def test_a_function_that_nothing_starts_but_a_pointer_at_an_odd_place(before: str, tmp_path: Path):
+    """It is in a packed structure, and no table of functions is left of a program without symbols."""
     packed = TABLE.replace("; .text", "; .byte 1; kept: .quad f; .text")
-    cases = "first: nop; second: mov $163,%edi; call *kept(%rip); hlt; f: mov %edi,%eax; syscall; ret"
-    text = f"mov $39,%edi; {JUMP}; {cases}"
+    text = f"mov $39,%edi; {before} f: mov %edi,%eax; syscall; ret"
     assert not calls(bare(tmp_path, f"{text}; {packed}", "-s")).complete
 
 
