@@ -3,9 +3,21 @@
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 import pytest
-from two_reports import DEVELOPER, PLAIN, capability, finding, network, part, report
+from two_reports import (
+    INCOMPLETE,
+    PLAIN,
+    UNSIGNED,
+    calls,
+    capability,
+    difference,
+    finding,
+    found,
+    network,
+    part,
+    report,
+    signed,
+)
 
 from binsafe.difference import IDS, compare, matches, undecided
 from binsafe.model import (
@@ -19,31 +31,9 @@ from binsafe.model import (
     Signer,
     SliceReport,
     Strings,
-    Syscalls,
     Text,
 )
-from binsafe.model.difference import Difference
 
-
-def difference(old: dict[str, Any], new: dict[str, Any]) -> Difference:
-    return compare(report(part(**old)), report(part(**new)))
-
-
-def found(old: dict[str, Any], new: dict[str, Any]) -> set[tuple[str, str]]:
-    return {(each.id, str(each.severity)) for each in difference(old, new).changes}
-
-
-def calls(*names: str, **facts: Any) -> dict[str, Syscalls]:
-    facts = {"abi": "linux-x86_64", "complete": True, "likely": names} | facts
-    return {"syscalls": Syscalls(required=names, **facts)}
-
-
-def signed(**facts: Any) -> dict[str, Signature]:
-    return {"signature": msgspec.structs.replace(DEVELOPER, **facts)}
-
-
-UNSIGNED = {"signature": Signature(kind="none", status="absent")}
-INCOMPLETE = calls("read", "write", complete=False)
 LOCAL = {"socket": (ArgumentValues(argument=0, values=(1,)),)}
 ANYWHERE = {"socket": (ArgumentValues(argument=0, values=(1, 2)),)}
 
@@ -297,35 +287,6 @@ def test_a_second_finding_of_a_kind_is_a_finding():
     assert (change.id, change.severity, change.detail) == ("gained-finding", "medium", "at 0x2000")
     (lost,) = compare(old, report(part())).changes
     assert lost.id == "lost-finding"
-
-
-def test_the_network_comes_first():
-    new: dict[str, Any] = {
-        "network": network("connect"), "capabilities": (capability("execute"),), **UNSIGNED
-    }  # fmt: skip
-    compared = difference(signed(), new)
-    assert compared.summary == "The new version wants the network now: it can connect."
-    assert [change.id for change in compared.changes][:2] == ["gained-connect", "gained-network"]
-    assert compared.changes[0].evidence
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "words"),
-    [
-        ({}, {"network": network(verdict="unknown")}, "cannot be told any more"),
-        ({"network": network(verdict="unknown")}, {"network": network("listen")}, "uses the network"),
-        ({"network": network("connect")}, {"network": network("connect", "listen")}, "new ways"),
-        (signed(), UNSIGNED, "not signed any more"),
-        (signed(), signed(team_id="Z"), "by somebody else"),
-        ({}, {"capabilities": (capability("execute"),)}, "new capabilities: execute"),
-        ({}, {"rpaths": ("x",)}, "1 change in the new version should be looked at: rpath"),
-        ({}, {"libraries": (Library(name="x", kind="needed"),)}, "Nothing alarming changed: 1 smaller change."),
-        ({}, {}, "No difference in what they can do."),
-        (INCOMPLETE, INCOMPLETE, "as far as they could be compared"),
-    ],
-)
-def test_one_sentence_says_what_matters(old: dict, new: dict, words: str):
-    assert words in difference(old, new).summary
 
 
 def test_facts_that_are_compared_are_all_facts():

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from binsafe.difference import compare
 from binsafe.model import (
     Artifact,
     Build,
@@ -21,6 +22,7 @@ from binsafe.model import (
     Syscalls,
     Verdict,
 )
+from binsafe.model.difference import Difference
 from binsafe.model.facts import CapabilityName, OperationName
 
 DEVELOPER = Signature(
@@ -82,3 +84,26 @@ def archive(**members: Report) -> Report:
     """``a__b`` stands for the path a/b."""
     found = tuple(Member(path=name.replace("__", "/"), report=each) for name, each in members.items())
     return report(format="archive", members=found)
+
+
+def difference(old: dict[str, Any], new: dict[str, Any]) -> Difference:
+    return compare(report(part(**old)), report(part(**new)))
+
+
+def found(old: dict[str, Any], new: dict[str, Any]) -> set[tuple[str, str]]:
+    return {(each.id, str(each.severity)) for each in difference(old, new).changes}
+
+
+def calls(*names: str, **facts: Any) -> dict[str, Syscalls]:
+    facts = {"abi": "linux-x86_64", "complete": True, "likely": names} | facts
+    return {"syscalls": Syscalls(required=names, **facts)}
+
+
+def signed(**facts: Any) -> dict[str, Signature]:
+    return {"signature": msgspec.structs.replace(DEVELOPER, **facts)}
+
+
+UNSIGNED = {"signature": Signature(kind="none", status="absent")}
+
+
+INCOMPLETE = calls("read", "write", complete=False)

@@ -11,6 +11,7 @@ import pytest
 from elftools.elf.dynamic import DynamicSegment
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
+from parsed import only_slice
 
 from binsafe.errors import NotAnalysable
 from binsafe.formats import parse
@@ -18,11 +19,6 @@ from binsafe.model import Slice
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="compares the system's own ELF programs")
 OWN_PROGRAMS = [Path("/bin/ls"), Path(sys.executable).resolve()]
-
-
-def only_slice(data: bytes):
-    (found,) = parse(memoryview(data)).slices
-    return found
 
 
 def oracle_segments(elf: ELFFile):

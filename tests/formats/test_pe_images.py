@@ -4,17 +4,13 @@ from pathlib import Path
 
 import executable_builders as build
 import pytest
+from parsed import only_slice
 
 from binsafe.errors import NotAnalysable
 from binsafe.formats import parse
 
 OPTIONAL = 64 + 24
 SECTIONS = OPTIONAL + 240
-
-
-def only_slice(data: bytes):
-    (found,) = parse(memoryview(data)).slices
-    return found
 
 
 def test_the_built_program():

@@ -1,0 +1,94 @@
+"""What dyld binds: chained fixups, opcodes of the older form, and the trie of exports."""
+
+import struct
+
+import executable_builders as build
+import pytest
+from parsed import command_at, only_slice
+
+from binsafe.errors import NotAnalysable
+from binsafe.formats import parse
+
+
+def test_chained_fixups_name_imports_that_the_symbol_table_hides():
+    data = build.macho()
+    build.put(data, command_at(data, 2) + 12, "<I", 1)  # the symbol table ends behind _main
+    build.put(data, command_at(data, 0xB) + 60, "<I", 0)  # no indirect symbols
+    found = only_slice(data)
+    assert [(e.name, e.address) for e in found.imports] == [
+        ("_socket", build.MACHO_GOT),
+        ("_connect", build.MACHO_GOT + 8),
+    ]
+
+
+def with_opcodes(opcodes: bytes):
+    """The built program, which binds by these opcodes, too."""
+    data = build.macho(extra=struct.pack("<12I", 0x8000_0022, 48, 0, 0, 0x8200, 0x1E0, *([0] * 6)), extra_count=1)
+    data[0x8200 : 0x8200 + 0x1E0] = opcodes.ljust(0x1E0, b"\0")
+    return data
+
+
+def test_a_flood_of_bindings_costs_no_more_than_one():
+    """2 KB of opcodes that repeat 100,000 bindings each kept a parser that unrolls them busy for over a minute."""
+    found = only_slice(with_opcodes(b"\x11\x40_a\0\x51" + b"\x72\x00\xc0\xa0\x8d\x06\x00" * 60))
+    bound = next(entry for entry in found.imports if entry.name == "_a")
+    assert (bound.library, bound.address) == ("/usr/lib/libSystem.B.dylib", build.MACHO_GOT)
+
+
+@pytest.mark.parametrize(
+    "opcodes",
+    [
+        b"\x11\x40" + b"a" * 0x1DE,  # a name without an end
+        b"\x11\x40_a\0\x51\x79\x00\x90",  # segment 9
+        b"\xe0",  # no opcode
+        b"\x20" + b"\x80" * 0x1DF,  # a number without an end
+    ],
+)
+def test_opcodes_that_dyld_would_refuse_are_refused(opcodes: bytes):
+    with pytest.raises(NotAnalysable) as caught:
+        parse(memoryview(with_opcodes(opcodes)))
+    assert caught.value.finding == "malformed"
+
+
+@pytest.mark.parametrize(
+    ("at", "value"),
+    [
+        (20, 99),  # a format of imports that does not exist
+        (12, 0x10_0000),  # names that lie outside of the file
+        (16, 0xFFFF_FFFF),  # more names than there is room for
+        (24, 1),  # compressed names
+    ],
+)
+def test_fixups_that_cannot_be_read_are_refused_not_taken_for_none(at: int, value: int):
+    data = build.macho()
+    build.put(data, 0x8100 + at, "<I", value)
+    with pytest.raises(NotAnalysable):
+        parse(memoryview(data))
+
+
+def test_a_chain_of_pointers_that_leaves_its_page_is_refused():
+    data = build.macho()
+    build.put(data, 0x8168 - 8, "<I", 1 | 3 << 9)  # both imports are still wanted when the chain goes on
+    build.put(data, build.MACHO_GOT - (1 << 32), "<Q", 0xFFF << 51)
+    with pytest.raises(NotAnalysable, match="page"):
+        parse(memoryview(data))
+
+
+def test_the_export_trie_names_what_the_symbol_table_was_stripped_of():
+    trie = b"\0\1_\0\5" + b"\0\2a\0\x0ebc\0\x12" + b"\2\0\x10\0" + b"\3\0\x80\x01\0"
+    data = build.macho(extra=struct.pack("<4I", 0x8000_0033, 16, 0x8200, len(trie)), extra_count=1)
+    data[0x8200 : 0x8200 + len(trie)] = trie
+    assert [s.name for s in only_slice(data).symbols] == ["_main"]
+    build.put(data, 0x8000 + 4, "<B", 0x64)  # _main becomes a debugger's entry
+    assert sorted((s.name, s.address) for s in only_slice(data).symbols) == [
+        ("_a", (1 << 32) + 0x10), ("_bc", (1 << 32) + 0x80),
+    ]  # fmt: skip
+
+
+def test_an_export_trie_that_leads_back_to_itself_is_refused():
+    trie = b"\0\1a\0\0"
+    data = build.macho(extra=struct.pack("<4I", 0x8000_0033, 16, 0x8200, len(trie)), extra_count=1)
+    data[0x8200 : 0x8200 + len(trie)] = trie
+    build.put(data, 0x8000 + 4, "<B", 0x64)
+    with pytest.raises(NotAnalysable, match="tree"):
+        parse(memoryview(data))
