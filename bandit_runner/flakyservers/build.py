@@ -4,6 +4,7 @@ The same sources, target and Go version always give the same bytes, whoever buil
 the user's Go settings and the network have no say in it.
 """
 
+import contextlib
 import hashlib
 import os
 import platform
@@ -74,14 +75,8 @@ def build(
     if target not in TARGETS:
         raise UsageError(f"flakyservers is not built for {target}", hint=f"choose one of {', '.join(TARGETS)}")
     try:
-        cache = cache_folder()
-        go = find_go(os.environ, cache)
         name = "flakyservers.exe" if target.startswith("windows/") else "flakyservers"
-        binary = cache / _key(go, target) / name
-        if not binary.exists():
-            if progress:
-                progress(f"building flakyservers for {target}, about 30 s the first time")
-            _compile(go, target, binary)
+        binary = _built(cache_folder(), target, name, progress)
         if output is None:
             return binary
         output = output / name if output.is_dir() else output
@@ -92,6 +87,42 @@ def build(
             hint="make that place writable, or choose another (the cache follows XDG_CACHE_HOME on Linux)",
         ) from error
     return output
+
+
+def _built(cache: Path, target: str, name: str, progress: Callable[[str], None] | None) -> Path:
+    """The binary in the cache, compiled where it is not there yet.
+
+    Which Go there is takes a tenth of a second to ask. What it said is kept, to find the binary by, and for no more:
+    what compiles is asked anew.
+    """
+    kept = cache / "go.json"
+    seen = [(str(path), *_looks(path)) for path in _candidates(os.environ)]
+    with contextlib.suppress(OSError, msgspec.MsgspecError):
+        answer = msgspec.json.decode(kept.read_bytes(), type=_Answer)
+        if answer.seen == seen and (binary := cache / _key(answer.version, target) / name).exists():
+            return binary
+    go = find_go(os.environ, cache)
+    binary = cache / _key(go.version, target) / name
+    if not binary.exists():
+        if progress:
+            progress(f"building flakyservers for {target}, about 30 s the first time")
+        _compile(go, target, binary)
+    with contextlib.suppress(OSError):  # then it is asked each time
+        kept.write_bytes(msgspec.json.encode(_Answer(seen=seen, version=go.version)))
+    return binary
+
+
+class _Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """The version of the Go that was chosen, and how the files looked among which it was."""
+
+    seen: list[tuple[str, int, int, int]]
+    version: str
+
+
+def _looks(path: Path) -> tuple[int, int, int]:
+    """What is different once a file has been replaced."""
+    status = path.stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def this_machine() -> str:
@@ -172,13 +203,13 @@ def _version_tuple(version: str) -> tuple[int, int]:
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
-def _key(go: Go, target: str) -> str:
+def _key(version: str, target: str) -> str:
     """Return a name for what a build depends on: sources, this recipe, target and compiler."""
     digest = hashlib.sha256()
     for source in [Path(__file__), SOURCES / "go.mod", *sorted(SOURCES.glob("*.go"))]:
         if not source.name.endswith("_test.go"):
             digest.update(f"{source.name}\0{hashlib.sha256(source.read_bytes()).hexdigest()}\0".encode())
-    digest.update(f"{target}\0{go.version}".encode())
+    digest.update(f"{target}\0{version}".encode())
     return digest.hexdigest()
 
 

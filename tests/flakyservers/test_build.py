@@ -14,7 +14,16 @@ import pytest
 
 from bandit_runner.flakyservers import artifact
 from bandit_runner.flakyservers import build as build_module
-from bandit_runner.flakyservers.build import SOURCES, TARGETS, BuildFailed, build, cache_folder, find_go, this_machine
+from bandit_runner.flakyservers.build import (
+    SOURCES,
+    TARGETS,
+    BuildFailed,
+    Go,
+    build,
+    cache_folder,
+    find_go,
+    this_machine,
+)
 from binsafe.errors import BinsafeError, NotFound, UsageError
 
 MAGIC = {
@@ -138,6 +147,33 @@ def test_another_program_called_go_is_passed_over(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(build_module.sysconfig, "get_path", lambda _: str(real.parent))
     path = fake_go(tmp_path / "other", answer)
     assert find_go({"PATH": path}, tmp_path / "cache").executable == real
+
+
+def test_go_is_asked_once_and_again_where_it_has_changed_or_has_to_compile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    go = find_go(os.environ, cache_folder())
+    compiled: list[str] = []
+
+    def compiling(go: Go, target: str, binary: Path) -> None:
+        compiled.append(f"{go.version} {target}")
+        binary.parent.mkdir()
+        binary.touch()
+
+    monkeypatch.setattr(build_module, "_compile", compiling)
+    monkeypatch.setattr(build_module, "cache_folder", lambda: tmp_path / "cache")
+    said = tmp_path / "said"
+    path = fake_go(tmp_path / "other", f"echo >> {said}; printf 'go1.30\\n%s\\n' {go.executable.parent.parent}")
+    monkeypatch.setenv("PATH", f"{path}:{os.environ['PATH']}")
+    binaries = {build("linux/amd64") for _ in range(3)}
+    assert (len(binaries), compiled, said.read_text()) == (1, ["go1.30 linux/amd64"], "\n")
+    build("linux/arm64")
+    assert said.read_text() == "\n\n"
+    Path(path, "go").write_text(f"#!/bin/sh\nprintf 'go1.31.2\\n%s\\n' {go.executable.parent.parent}\n")
+    assert build("linux/amd64") not in binaries
+    (tmp_path / "cache" / "go.json").write_text("{")
+    build("linux/amd64")
+    assert compiled == ["go1.30 linux/amd64", "go1.30 linux/arm64", "go1.31.2 linux/amd64"]
 
 
 def test_a_compiler_error_is_told(empty_cache: Path, tmp_path: Path):

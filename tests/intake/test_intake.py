@@ -279,6 +279,19 @@ def test_a_script_is_told_without_a_parser_and_in_no_time(tmp_path: Path):
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_what_the_distribution_declares_is_found_without_what_reads_others():
+    code = (
+        "import sys; from binsafe.intake import finding\n"
+        "found = finding._declared(); loaded = 'importlib.metadata' in sys.modules\n"
+        "finding.__version__ = '0.no'; other = finding._declared()\n"  # as where nothing lies in such a place
+        "assert 'importlib.metadata' in sys.modules\n"
+        "assert found.keys() == other.keys() and all(found[name]() is other[name]() for name in found)\n"
+        "print(loaded, *found)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False flakyservers\n"
+
+
 def test_links_that_lead_to_each_other_are_told(tmp_path: Path):
     (tmp_path / "one").symlink_to(tmp_path / "two")
     (tmp_path / "two").symlink_to(tmp_path / "one")
