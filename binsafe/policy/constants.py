@@ -132,7 +132,7 @@ HEADERS: Final[Mapping[str, Mapping[str, int]]] = MappingProxyType(
             "FIOASYNC": 0x5452,
             "TCGETS2": 0x802C_542A,  # _IOR('T', 0x2A, struct termios2), of 44 bytes
         },
-        "linux/fs.h": {"FICLONE": 0x4004_9409},  # _IOW(0x94, 9, int)
+        "linux/fs.h": {"FICLONE": 0x4004_9409, "RENAME_WHITEOUT": 4},  # _IOW(0x94, 9, int)
         "asm-generic/resource.h": {"RLIMIT_STACK": 3, "RLIMIT_CORE": 4, "RLIMIT_NPROC": 6, "RLIMIT_NOFILE": 7},
         "linux/shm.h": {"SHM_EXEC": 0o100000},
         "linux/resource.h": {"PRIO_PROCESS": 0},

@@ -40,7 +40,11 @@ memfd_secret memfd_create fanotify_init inotify_init1 quotactl quotactl_fd mbind
 get_mempolicy ustat sysfs bpf perf_event_open userfaultfd open_by_handle_at name_to_handle_at seccomp lookup_dcookie
 landlock_create_ruleset landlock_restrict_self vmsplice tee nfsservctl mq_open msgget semget
 """
-KERNEL = flags("unshare") | calls(dict.fromkeys(_KERNEL.split(), ()))
+KERNEL = {
+    **flags("unshare"),
+    **calls(dict.fromkeys(_KERNEL.split(), ())),
+    "a rename that leaves a device": call("renameat2", 0, 0, 0, 0, 4),
+}
 _PROCESSES = """
 fork vfork pidfd_getfd setpgid setns setuid setgid setreuid setregid setresuid setresgid setgroups setfsuid setfsgid
 capset sched_setscheduler sched_setattr sched_setparam ioprio_set
@@ -236,6 +240,7 @@ TWINS = {
     "IPV6_V6ONLY": "option=41,26",
     "memory": call("mmap", 0, 4096, 3, 0x22, WORD, 0),
     "a limit of its own": call("prlimit64", 0, 7, 0, 0),
+    "a rename": call("renameat2", 0, 0, 0, 0, 2),
     "its own flags": call("fcntl", 0, 3),
     "bytes that wait": call("ioctl", 0, 0x541B, 0),
     "a thread's name": call("prctl", 15, 0),

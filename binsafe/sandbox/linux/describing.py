@@ -78,6 +78,8 @@ def _path(listener: Listener, call: Call, name: str) -> Description:
     path = resolve(call, text, kind.folder) or text
     if kind.mode is not None and (mode := call.arguments[kind.mode] & _MODE) & _RUNS_AS_OWNER:
         return Description("write", f"{path} with mode {mode:o}", NOT_AS_OWNER)
+    if name == "renameat2" and call.arguments[4] & HEADERS["linux/fs.h"]["RENAME_WHITEOUT"]:
+        return Description("write", f"a device at the old place of {path}", grant_for(name))
     option = "--write" if kind.writes else "--read"
     return Description("write" if kind.writes else "read", path, f"{option} {path}")
 
