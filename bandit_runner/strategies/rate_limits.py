@@ -164,7 +164,8 @@ class RateLimits:
         tick = TICK if self._least[arm] < guesses.OPEN / 2 else WIDE_TICK
         for at in list(self._admitted[arm])[-owed:]:
             if passed := self._passed(arm, at, tick):
-                guesses.admit(x, together)
+                if together:
+                    guesses.admit(x, together)
                 guesses.pass_time(x, np.float32(passed), self.rng)
                 together = 0
             together += 1
