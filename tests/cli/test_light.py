@@ -20,7 +20,7 @@ SCHEMAS = {"msgspec.inspect", "msgspec._json_schema"}
             ["bandit_runner", "--help"],
             UNUSED | SCHEMAS | {"asyncio", "numpy", "sqlite3"},
         ),
-        (["binsafe", "syscalls", "/bin/true"], UNUSED | SCHEMAS | {"textwrap", "numpy"}),
+        (["binsafe", "syscalls", "/bin/true"], UNUSED | SCHEMAS | {"textwrap", "numpy", "binsafe.intake.confining"}),
     ],
 )
 def test_a_command_does_not_load(line: list[str], unused: set[str]):
