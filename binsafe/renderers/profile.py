@@ -8,6 +8,7 @@ import msgspec
 
 from binsafe.errors import CannotExpress
 from binsafe.model import Gap, Grant, Policy
+from binsafe.policy.objects import LIBRARY
 
 _PIN: Final = "a folder that keeps its place: what may only be read in it would go elsewhere with it"
 
@@ -52,8 +53,17 @@ def pins(granted: Mapping[str, bool]) -> tuple[str, ...]:
 
 
 def granted_files(policy: Policy) -> list[Grant]:
-    """Grants of files and folders, and pins as such to be written, outer ones first: what is mounted later hides."""
-    files = [grant for grant in policy.grants if grant.kind in ("read", "write", "execute") and not grant.access]
+    """Grants of files and folders, and pins as such to be written, outer ones first: what is mounted later hides.
+
+    Folders of modules are among them, and no single library that the artifact names.
+    """
+    own = {path for file in policy.artifact.files for path in (file.opened_as, file.path)}
+    files = [
+        grant
+        for grant in policy.grants
+        if grant.kind in ("read", "write", "execute")
+        and (not grant.access or (grant.access == LIBRARY and grant.object not in own))
+    ]
     written = {grant.object for grant in files if grant.kind == "write"}
     kept = [grant for grant in files if grant.kind != "read" or grant.object not in written]
     between = pins({grant.object: grant.kind == "write" for grant in kept if grant.object.startswith("/")})

@@ -13,7 +13,7 @@ from binsafe.errors import CannotExpress
 from binsafe.model import Condition, Gap, Policy
 from binsafe.policy.conditions import multiply_out
 from binsafe.policy.constants import CONSTANTS
-from binsafe.policy.objects import ARTIFACT, SCRATCH
+from binsafe.policy.objects import ARTIFACT, LIBRARY, SCRATCH
 from binsafe.policy.walls import ALWAYS
 from binsafe.renderers.profile import Profile, comment, granted_files
 
@@ -114,6 +114,8 @@ def _files(policy: Policy, program: str) -> Iterator[_Section]:
             yield grant.reason, ("TemporaryFileSystem=/scratch:noexec,nosuid,nodev,size=64M,mode=0777",)
         elif grant.kind == "write":
             yield grant.reason, (f"BindPaths={_path(grant.object)}", f"ReadWritePaths={_path(grant.object)}")
+        elif grant.access == LIBRARY:
+            yield grant.reason, (f"BindReadOnlyPaths={_path(grant.object)}", f"ExecPaths={_path(grant.object)}")
         elif grant.kind == "read":
             yield grant.reason, (f"BindReadOnlyPaths={_path(grant.object)}",)
         elif grant.kind == "execute":

@@ -41,6 +41,14 @@ def run(probe: Path, tmp_path: Path) -> Callable[..., dict[str, str]]:
     return start
 
 
+def test_folders_of_modules_are_there(run: Callable, tmp_path: Path):
+    """Or Python has no encodings and ends at once."""
+    (tmp_path / "module.py").write_text("x")
+    read = f"read={tmp_path}/module.py"
+    modules = Grant(kind="read", object=str(tmp_path), access="library", reason="pack python: its modules")
+    assert run(read, grants=(modules,)) == {read: ""}
+
+
 def test_what_may_only_be_read_stays_so_in_a_folder_that_may_be_written(run: Callable, tmp_path: Path):
     inner = tmp_path / "data" / "between" / "inner"
     inner.mkdir(parents=True)
