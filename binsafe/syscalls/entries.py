@@ -4,12 +4,11 @@ from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from binsafe.model import Slice
-from binsafe.syscalls.controlflow.places import Place
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.dataflow import sites
 from binsafe.syscalls.dataflow.broadcast import broadcast
 from binsafe.syscalls.dataflow.relayed import relayed
-from binsafe.syscalls.dataflow.sites import Site
+from binsafe.syscalls.dataflow.sites import Met, Site
 from binsafe.syscalls.dataflow.wrappers import Gap, Number, Parameter, Resolution, resolve
 from binsafe.syscalls.decoding.decode import OutOfInstructions
 from binsafe.syscalls.pruning import fallbacks, go, musl, settled, spawning, unreferenced, untaken
@@ -49,16 +48,20 @@ def entries(program: Program) -> Entries:
     found: list[Site] = []
     whole = True
     try:
-        for place in sites.find(program):
-            if isinstance(place, Gap):
-                gaps.add(place)
+        for site in sites.find(program):
+            if isinstance(site, Gap):
+                gaps.add(site)
                 continue
-            resolution, told = _resolved(program, place)
+            if isinstance(site, Site):
+                numbers |= {Number(number, site.address) for number in site.numbers}
+                found.append(site)
+                continue
+            resolution, told = _resolved(program, site)
             numbers |= resolution.numbers
             gaps |= resolution.gaps
             parameters |= resolution.parameters
             sure = not resolution.gaps and not resolution.parameters
-            found.append(Site(place, frozenset(number.value for number in resolution.numbers), sure, told))
+            found.append(Site(site.place.address, frozenset(number.value for number in resolution.numbers), sure, told))
         foreign = _x32(program)
         gaps |= {Gap(n.address, "the number is one of the x32 ABI") for n in numbers if n.value in foreign}
         numbers = _made(program, numbers, found)
@@ -67,13 +70,13 @@ def entries(program: Program) -> Entries:
     return Entries(frozenset(numbers), frozenset(gaps), frozenset(parameters), tuple(found), whole)
 
 
-def _resolved(program: Program, place: Place) -> tuple[Resolution, frozenset[Number]]:
+def _resolved(program: Program, site: Met) -> tuple[Resolution, frozenset[Number]]:
     """What one site can be given, and what of it no walk has told.
 
     What looks like a site and may be data is no gap where its number is not known.
     """
-    plausible = sites.is_plausible(program, place)
-    found = resolve(program, place, plausible=plausible)
+    plausible = sites.is_plausible(program, site.place)
+    found = resolve(program, site.place, site.led_to, plausible=plausible)
     if not plausible:
         return found._replace(gaps=frozenset()), frozenset()
     gaps: set[Gap] = set()
@@ -90,7 +93,7 @@ def _resolved(program: Program, place: Place) -> tuple[Resolution, frozenset[Num
 
 def _made(program: Program, numbers: Collection[Number], found: Collection[Site]) -> set[Number]:
     """The numbers without those that are never passed, by the rules of `binsafe.syscalls.pruning` in order."""
-    failing = fallbacks.never_taken(program, numbers, found)
+    failing = fallbacks.Asked(program, numbers, found)
     made = unreferenced.needed(program, numbers)
     made = fallbacks.needed(program, made, failing)
     made = go.needed(program, made)

@@ -14,7 +14,8 @@ from binsafe.syscalls.controlflow import registers
 from binsafe.syscalls.controlflow.index import pieces
 from binsafe.syscalls.controlflow.places import Edge, Kind, Place
 from binsafe.syscalls.controlflow.regions import Region
-from binsafe.syscalls.machines.machine import CALLED, LOADED, MAYBE_TAKEN, TAKEN, Flow, Location
+from binsafe.syscalls.decoding.code import CodeRange
+from binsafe.syscalls.machines.machine import CALLED, LOADED, MAYBE_TAKEN, TAKEN, Addresses, Flow, Location
 
 if TYPE_CHECKING:
     from binsafe.syscalls.controlflow.program import Program
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 _GOES_ON_WITHOUT_CALL = (Flow.NEXT, Flow.BRANCH)
 _COMPUTES, _DIVIDES = ("lea", "nop"), ("div", "idiv")
 """Instructions that name memory without an access to it; and those that may fault without one."""
+NEAR = 32
+"""Bytes before an address within which it is told what may lead to code."""
 _SHORT_REACH = 130
 """How far from a region a jump with one byte of displacement can lie."""
 
@@ -82,6 +85,30 @@ class Incoming:
         yield from self._program.jumps.into(start, end)
         yield from self._through_slots(start, end)
         yield from self._short(start, end, from_inside=True)
+
+    def last_leading_to(self, addresses: Addresses) -> Addresses:
+        """See `Program.last_led_to`."""
+        program = self._program
+        found = np.maximum(program.calls.last(addresses), program.jumps.last(addresses))
+        slots, named = np.asarray(self._through[0]), program.references.targets
+        for targets in (slots, named, self._short_shortly_before(addresses)):
+            at = np.searchsorted(targets, addresses, side="right") - 1
+            found = np.maximum(found, np.where(at >= 0, targets[at], -1)) if len(targets) else found
+        return found
+
+    def _short_shortly_before(self, addresses: Addresses) -> Addresses:
+        """Where jumps with one byte of displacement lead, ascending, up to `NEAR` bytes before some addresses."""
+        first, last = int(addresses[0]) - NEAR - _SHORT_REACH, int(addresses[-1]) + _SHORT_REACH
+        code = self._program.code.range_of(int(addresses[0]))
+        if code is None:
+            return addresses[:0]
+        begin = max(first, code.address)
+        part = CodeRange(begin, code.data[begin - code.address : last - code.address])
+        near = np.zeros(last + _SHORT_REACH - first, np.bool_)
+        for back in range(NEAR):
+            near[addresses - (first + back)] = True
+        targets = self._program.machine.short_jumps(part).targets
+        return np.sort(targets[near[np.maximum(targets - first, 0)]])
 
     def forget(self, start: int) -> None:
         """Drop what is cached of the region that starts there: its bounds have changed."""

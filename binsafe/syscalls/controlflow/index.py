@@ -64,6 +64,14 @@ class Index:
         address = self._code.address
         return ((address(pair & 0xFFFF_FFFF), address(pair >> 32)) for pair in self._column[first:last].tolist())
 
+    def last(self, addresses: Addresses) -> Addresses:
+        """The last target up to each address, -1 for none."""
+        if not len(self._pairs):
+            return np.full(len(addresses), -1, np.int64)
+        behind = (self._code.positions(addresses) + 1).astype(np.uint64) << np.uint64(32)
+        at = np.searchsorted(self._pairs, behind) - 1
+        return np.where(at >= 0, self._code.addresses((self._pairs[at] >> np.uint64(32)).astype(np.int64)), -1)
+
     def entering(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         """`into`, less the edges from inside of the range: most jumps stay in their function."""
         position, address = self._code.position, self._code.address

@@ -15,7 +15,7 @@ from binsafe.formats import gopclntab
 from binsafe.formats.eh_frame_hdr import NOTHING_LISTED, listed
 from binsafe.formats.elf_linking import Linking
 from binsafe.model import Slice
-from binsafe.syscalls.controlflow.bounds import Bounds
+from binsafe.syscalls.controlflow.bounds import Bounds, Span
 from binsafe.syscalls.controlflow.catching import Catching
 from binsafe.syscalls.controlflow.distances import named_by_distance
 from binsafe.syscalls.controlflow.incoming import Incoming
@@ -31,6 +31,7 @@ from binsafe.syscalls.controlflow.taken import Taken
 from binsafe.syscalls.decoding.code import Code
 from binsafe.syscalls.decoding.decode import LONGEST, Decoder, Detail, Instruction
 from binsafe.syscalls.machines.machine import (
+    Addresses,
     Edges,
     Location,
     Machine,
@@ -102,6 +103,10 @@ class Program:
     def start(self, address: int) -> int:
         """The start of the function that holds an address of code, as far as tables and code tell."""
         return self._bounds.start(address)
+
+    def span(self, address: int) -> Span | None:
+        """Where the region starts and ends that holds an address; None where there is no code."""
+        return self._bounds.span(address)
 
     def is_known(self, start: int) -> bool:
         """Whether a function starts there of which a table of the file says where it ends."""
@@ -226,6 +231,14 @@ class Program:
     def leading_to(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         """(source, target) of all bytes that may be a call or jump to ``start`` up to ``end``: not yet confirmed."""
         return self._incoming.leading_to(start, end)
+
+    def last_led_to(self, addresses: Addresses) -> Addresses:
+        """The last address up to each one, within `incoming.NEAR` bytes, that bytes may lead to or that code names.
+
+        It is one further before, or -1, where there is none. ``addresses`` are ascending, of one range of code, and
+        many: to look for each of them with `leading_to` would take several times as long.
+        """
+        return self._incoming.last_leading_to(addresses)
 
     def undisturbed(self, place: Place, locations: Collection[Location], stops: Container[int] = ()) -> Place:
         """The earliest instruction before ``place`` in the same basic block behind which the locations are unchanged.

@@ -63,7 +63,11 @@ def find(slice_: Slice, machine: Machine, *, max_instructions: int) -> tuple[set
             if isinstance(site, Gap):
                 gaps.add(site)
                 continue
-            resolution = resolve(program, site, plausible=sites.is_plausible(program, site))
+            if isinstance(site, sites.Site):
+                numbers |= {Number(number, site.address) for number in site.numbers}
+                continue
+            plausible = sites.is_plausible(program, site.place)
+            resolution = resolve(program, site.place, site.led_to, plausible=plausible)
             numbers |= resolution.numbers
             gaps |= resolution.gaps
     except OutOfInstructions:

@@ -1,6 +1,6 @@
 """Places where the program enters the kernel -> the numbers and arguments that they can be given.
 
-sites           byte scan for the system-call instruction, confirmed by aligned decoding
+sites           byte scan for the system-call instruction, confirmed by bytes or aligned decoding
 backward        one step back: where what a register or stack slot holds came from
 returns         which functions never return: nothing comes from behind a call of them
 callees         which functions return twice, or write to their caller's frame: what lies there is not known then

@@ -60,12 +60,16 @@ def at_sites(program: Program, sites: Iterable[Site], wanted: Mapping[int, tuple
     """
     given: set[Given] = set()
     carried: set[Carried] = set()
-    for site, own, _, told in sites:
-        for position in sorted({p for number in own for p in wanted.get(number, ())}):
+    for address, own, _, told in sites:
+        positions = sorted({p for number in own for p in wanted.get(number, ())})
+        site = program.place(address) if positions else None
+        if site is None:
+            continue  # as for most: their functions need not be decoded
+        for position in positions:
             numbers_ = frozenset(number for number in own if position in wanted.get(number, ()))
             number = Moved(program.machine.number)
             walk = _Walk(program, numbers_, position, {(each.address, each.value) for each in told})
-            walk.ask(_Query(site, number, Moved(program.machine.passed[position]), site.address))
+            walk.ask(_Query(site, number, Moved(program.machine.passed[position]), address))
             walk.run()
             given |= walk.given
             elsewhere = (n for n in told if n.value in numbers_ and n.address not in walk.lost)

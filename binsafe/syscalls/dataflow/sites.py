@@ -1,11 +1,13 @@
-"""Where the program enters the kernel: places that are the system-call instruction, decoded from a function start."""
+"""Where the program enters the kernel: places that are the system-call instruction, read from a function's start on."""
 
-from collections.abc import Iterator
-from itertools import chain
+from collections.abc import Iterator, Mapping
+from itertools import chain, groupby
 from typing import NamedTuple
 
 import numpy as np
 
+from binsafe.syscalls.controlflow.bounds import Span
+from binsafe.syscalls.controlflow.incoming import NEAR
 from binsafe.syscalls.controlflow.index import pieces
 from binsafe.syscalls.controlflow.places import Place
 from binsafe.syscalls.controlflow.program import Program
@@ -13,7 +15,7 @@ from binsafe.syscalls.controlflow.regions import Region
 from binsafe.syscalls.dataflow.wrappers import Gap, Number
 from binsafe.syscalls.decoding.code import beside
 from binsafe.syscalls.decoding.decode import LONGEST
-from binsafe.syscalls.machines.machine import TAKEN, Addresses, Edges, Flow
+from binsafe.syscalls.machines.machine import MAYBE_TAKEN, TAKEN, Addresses, Edges, Flow
 
 _AROUND = 100
 """Instructions before and behind a site that are looked at to tell code from data."""
@@ -22,6 +24,13 @@ _MUCH_NONSENSE = 4
 _REACH = 64
 """Bytes within which code that is decoded from another byte comes to the same instructions again, in practice."""
 
+_AT_ONCE = 1 << 14
+"""Sites that are looked at at a time."""
+_LARGEST = 1 << 14
+"""Bytes of a function that is skimmed, and of which so many take as long as to decode an instruction:"""
+_SKIMMED_BYTES = 8
+_CALL = 16
+"""Bytes of a call, and of what may stand before its opcode."""
 _SITE_SIZE = 4
 """Bytes of the longest instruction that is a site."""
 
@@ -29,7 +38,7 @@ _SITE_SIZE = 4
 class Site(NamedTuple):
     """A system-call instruction, and the numbers that it can be given."""
 
-    place: Place
+    address: int
     numbers: frozenset[int]
     sure: bool
     """Whether these are all: False where a way to it was not understood, or comes from another file."""
@@ -37,8 +46,16 @@ class Site(NamedTuple):
     """Those of them that no walk has found but that are told otherwise."""
 
 
-def find(program: Program) -> Iterator[Place | Gap]:
-    """The program's sites, by address; a gap for each that is there and is not decoded, or is not to be listed.
+class Met(NamedTuple):
+    """A system-call instruction of which the numbers are still to be told."""
+
+    place: Place
+    led_to: int
+    """See `Program.last_led_to`."""
+
+
+def find(program: Program) -> Iterator[Site | Met | Gap]:
+    """The program's sites; a gap for each that is there and is not decoded, or is not to be listed.
 
     The two bytes of x86's ``syscall`` also occur inside longer instructions, and in constants that lie among code.
     Those are no sites: no instruction starts there when their function is decoded from its first byte on. Unless
@@ -46,15 +63,21 @@ def find(program: Program) -> Iterator[Place | Gap]:
     """
     last = -1
     for code in pieces(program.code.ranges):
-        for address in program.machine.find_sites(code):
-            if address <= last:
-                continue  # pieces overlap
-            last = address
-            place = program.place(address)
-            if place is None:
-                yield from _hidden(program, address)
-            elif place.instruction.mnemonic == program.machine.site:
-                yield place
+        addresses = np.fromiter(program.machine.find_sites(code), np.int64)
+        addresses = addresses[addresses > last]  # pieces overlap
+        last = max([last, *addresses[-1:].tolist()])
+        for part in (addresses[first : first + _AT_ONCE] for first in range(0, len(addresses), _AT_ONCE)):
+            led = dict(zip(part.tolist(), program.last_led_to(part).tolist(), strict=True))
+            told = {site.address: site for site in _told(program, led)}
+            yield from told.values()
+            for address, led_to in led.items():
+                if address in told:
+                    continue
+                place = program.place(address)
+                if place is None:
+                    yield from _hidden(program, address)
+                elif place.instruction.mnemonic == program.machine.site:
+                    yield Met(place, led_to)
     yield from _beside(program)
     for scan, reason in (
         (program.machine.find_foreign, "it makes calls of another architecture"),
@@ -62,6 +85,33 @@ def find(program: Program) -> Iterator[Place | Gap]:
     ):
         found = {at for code in pieces(program.code.ranges) for at in scan(code)}
         yield from (Gap(address, reason) for address in sorted(found) if _is_code(program, address))
+
+
+def _told(program: Program, led: Mapping[int, int]) -> Iterator[Site]:
+    """The sites whose numbers are told by bytes alone, in functions that tables of the file know; ``led`` as `Met` has.
+
+    What `is_plausible`, and the walk for the number, would find is the same: nothing but the instructions before such a
+    site leads there, and there are no zeros among them.
+    """
+    for span, sites in groupby(led, key=program.span):
+        if span is None or not span.anchored or span.end - span.start > _LARGEST or not program.is_known(span.start):
+            continue
+        if program.catching.around(span.start, span.end) != () or _may_be_computed(program, span):
+            continue
+        code = program.code.read(span.start, span.end)
+        program.decoder.spend(len(code) // _SKIMMED_BYTES)
+        for number, since, at in program.machine.set_numbers(code, [site - span.start for site in sites]):
+            site = span.start + at
+            if led[site] < span.start + since and at - since < NEAR and code[at - 1] not in program.machine.prefixes:
+                yield Site(site, frozenset({number}), sure=True)
+
+
+def _may_be_computed(program: Program, span: Span) -> bool:
+    """Whether code or memory may have an address in a function, of which others may be made: see `Taken.stray`."""
+    named = any(use in {TAKEN, MAYBE_TAKEN} for _, _, use in program.references.into(span.start + 1, span.end))
+    calls = program.calls.into(span.start, span.end)
+    own = any(0 < target - source < _CALL for source, target in calls)
+    return named or own or any(program.taken.odd_pointers(span.start + 1, span.end))
 
 
 def _is_code(program: Program, address: int) -> bool:

@@ -75,6 +75,11 @@ class Arm64:
     closes = staticmethod(scans.closes)
     references = staticmethod(scans.references)
 
+    @staticmethod
+    def set_numbers(*_: object) -> tuple[tuple[int, int, int], ...]:
+        """None: it is decoded."""
+        return ()
+
     page = staticmethod(addresses.page)
     distances = staticmethod(addresses.distances)
     named = staticmethod(addresses.named)

@@ -5,7 +5,7 @@ register, by its full-width name (``rax``, ``x8``), or a stack slot, by its dist
 pointer stands at the first instruction of the function (negative within the function's own frame).
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum, auto
 from typing import NamedTuple, Protocol
 
@@ -221,6 +221,12 @@ class Machine(Protocol):
         """Instructions that name an address relative to their own; on x86 some are not instructions at all.
 
         ``fixed`` says that the code is loaded to the addresses that the file says.
+        """
+
+    def set_numbers(self, code: bytes, sites: Iterable[int]) -> Sequence[tuple[int, int, int]]:
+        """(number, where it is set from, site) for sites of a function of which ``code`` tells it: offsets, ascending.
+
+        From there control runs straight on. Direct jumps into that are not looked for; there are no computed ones.
         """
 
     # addresses in registers: see ``_addresses``

@@ -11,6 +11,7 @@ from binsafe.syscalls.machines import x86_64_branches as branches
 from binsafe.syscalls.machines import x86_64_execution as execution
 from binsafe.syscalls.machines import x86_64_frames as frames
 from binsafe.syscalls.machines import x86_64_scans as scans
+from binsafe.syscalls.machines import x86_64_skimming as skimming
 from binsafe.syscalls.machines import x86_64_sums as sums
 from binsafe.syscalls.machines import x86_64_tables as tables
 from binsafe.syscalls.machines import x86_64_values as values
@@ -58,6 +59,7 @@ class X86_64:  # noqa: N801 - the processor's own name
     short_jumps_into = staticmethod(scans.short_jumps_into)
     closes = staticmethod(scans.closes)
     references = staticmethod(scans.references)
+    set_numbers = staticmethod(skimming.set_numbers)
 
     @staticmethod
     def page(instructions: Instructions, at: int) -> None:

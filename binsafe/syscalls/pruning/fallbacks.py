@@ -44,28 +44,22 @@ Never = Callable[[Region], set[tuple[int, int]]]
 """Region -> edges between its instructions, by index, that are never taken."""
 
 
-def needed(program: Program, found: Iterable[Number], never: Never) -> set[Number]:
-    """The numbers without those that are passed behind edges that are ``never`` taken alone.
+def needed(program: Program, found: Iterable[Number], asked: "Asked") -> set[Number]:
+    """The numbers without those that are passed behind edges alone that are never taken.
 
     Raises:
         OutOfInstructions: the budget was used up.
     """
     found = set(found)
     dead: set[int] = set()
-    for start in {region.start for number in found if (region := program.region(number.address)) is not None}:
+    for start in asked.regions:
         region = program.region(start)
-        edges = set() if region is None else never(region)
+        edges = set() if region is None else asked(region)
         dead |= behind(program, region, edges) if region is not None and edges else set()
     return {number for number in found if number.address not in dead}
 
 
-def never_taken(program: Program, found: Iterable[Number], sites: Iterable[Site]) -> Never:
-    """The edges that are taken only where the kernel does not know a call that all do."""
-    asked = _Asked(program, found, sites)
-    return lambda region: set(_never_taken(program, region, asked)) if region.start in asked.regions else set()
-
-
-class _Asked:
+class Asked:
     """Where the kernel is asked for calls that it always knows, and what of its answers comes back from there."""
 
     def __init__(self, program: Program, found: Iterable[Number], sites: Iterable[Site]) -> None:
@@ -75,9 +69,13 @@ class _Asked:
         self._passed: dict[int, set[int]] = {}
         for number in found:
             self._passed.setdefault(number.address, set()).add(number.value)
-        self._sure = {site.place.address: site.numbers for site in sites if site.sure}
-        chosen = (program.region(at) for at, values in self._passed.items() if values <= self._always)
-        self.regions = {region.start for region in chosen if region is not None}
+        self._sure = {site.address: site.numbers for site in sites if site.sure}
+        chosen = (program.span(at) for at, values in self._passed.items() if values <= self._always)
+        self.regions = {span.start for span in chosen if span is not None}
+
+    def __call__(self, region: Region) -> set[tuple[int, int]]:
+        """The edges that are taken only where the kernel does not know one of these calls."""
+        return set(_never_taken(self._program, region, self)) if region.start in self.regions else set()
 
     def is_result(self, place: Place, register: str) -> bool:
         """Whether a register holds what the kernel said to one of these calls, or another number than this error.
@@ -140,7 +138,7 @@ class _Asked:
         return ends
 
 
-def _never_taken(program: Program, region: Region, asked: _Asked) -> Iterator[tuple[int, int]]:
+def _never_taken(program: Program, region: Region, asked: Asked) -> Iterator[tuple[int, int]]:
     """Edges between instructions of a region that are taken only where one of these calls failed with ENOSYS."""
     machine = program.machine
     for at, name in enumerate(region.instructions.names[:-1]):

@@ -96,7 +96,8 @@ def _ways(program: Program, made: Collection[Number], sites: Collection[Site], d
     def making(call: str) -> Mapping[int, int]:
         """Where the kernel is entered for a call and for no other -> where the region starts that does it itself."""
         alone = frozenset({known[call]})
-        return {site.place.address: site.place.region.start for site in sites if site.sure and site.numbers == alone}
+        made = (site.address for site in sites if site.sure and site.numbers == alone)
+        return {address: span.start for address in made if (span := program.span(address)) is not None}
 
     def passes(places: Container[int]) -> Passed:
         return lambda place: place.address in places
