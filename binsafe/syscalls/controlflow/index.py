@@ -57,6 +57,13 @@ class Index:
             targets, sources = pairs >> np.uint64(32), pairs & np.uint64(0xFFFF_FFFF)
             yield Edges(*(self._code.addresses(each.astype(np.int64)) for each in (sources, targets)))
 
+    def shortly_ahead(self, reach: int) -> Edges:
+        """Those that lead less than some bytes ahead, by target."""
+        distances = (self._pairs >> np.uint64(32)) - (self._pairs & np.uint64(0xFFFF_FFFF))  # huge where backward
+        pairs = self._pairs[(distances > 0) & (distances < reach)]
+        targets, sources = pairs >> np.uint64(32), pairs & np.uint64(0xFFFF_FFFF)
+        return Edges(*(self._code.addresses(each.astype(np.int64)) for each in (sources, targets)))
+
     def into(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         """(source, target) of the edges whose target lies in a range."""
         first = bisect_left(self._column, self._code.position(start) << 32)  # in numpy it takes longer

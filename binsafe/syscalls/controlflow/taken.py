@@ -16,7 +16,8 @@ from binsafe.syscalls.controlflow.naming import Functions, Naming
 from binsafe.syscalls.controlflow.places import Kind, Place
 from binsafe.syscalls.controlflow.regions import Region
 from binsafe.syscalls.decoding.code import aligned_words
-from binsafe.syscalls.machines.machine import MAYBE_TAKEN, SUMMED, TAKEN, Addresses, Frame
+from binsafe.syscalls.machines.machine import MAYBE_TAKEN, SUMMED, TAKEN, Addresses, Edges, Frame
+from binsafe.syscalls.sets import among
 
 if TYPE_CHECKING:
     from binsafe.syscalls.controlflow.program import Program
@@ -68,6 +69,8 @@ class Taken:
     def odd_pointers(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         """(where it stands, address) of those from one address up to another."""
         targets, slots = self._odd
+        if not len(targets):
+            return iter(())  # as nearly always
         first, last = bisect_left(targets.data, start), bisect_left(targets.data, end)
         return zip(slots[first:last].tolist(), targets[first:last].tolist(), strict=True)
 
@@ -132,23 +135,35 @@ class Taken:
         key = region.start, region.end
         if key not in self._strays:
             self._strays[key] = tuple(self._changed(region))
-        known = self._program.is_known(region.start)
-        return next((at for at, base in self._strays[key] if known or abs(address - base) < _FAR), None)
+        found = self._strays[key]
+        known = bool(found) and self._program.is_known(region.start)
+        return next((at for at, base in found if known or abs(address - base) < _FAR), None)
 
     def _changed(self, region: Region) -> Iterator[tuple[int, int]]:
         """(instruction, address) of those, and of calls of the next instruction: that reads its own address."""
         program = self._program
-        for source, target in program.calls.into(region.start, region.end):
-            call = program.branch(source) if 0 < target - source < _WORD else None
+        for source, target in _within(self._called_next, region.start, region.end):
+            call = program.branch(source)
             if call is not None and call.leads(Kind.CALL, target) and self._reads_return_address(target):
                 yield call.address, target
-        named = program.references.into(region.start + 1, region.end)
-        taking = [(region.at(source), target) for source, target, use in named if use in {TAKEN, MAYBE_TAKEN}]
+        taking = [(region.at(source), to) for source, to in _within(self._in_code, region.start + 1, region.end)]
         inside = [(at, target) for at, target in taking if at is not None]
         origins = program.origins(region) if inside else ()
         for at, target in inside:
             if target not in origins and registers.uses(program, Place(region, at)).changed:
                 yield region.instructions.addresses[at], target
+
+    @cached_property
+    def _called_next(self) -> Edges:
+        """The calls that lead to the instruction behind them, by target."""
+        return self._program.calls.shortly_ahead(_WORD)
+
+    @cached_property
+    def _in_code(self) -> Edges:
+        """The instructions that compute an address of code, by that."""
+        found = self._program.references
+        taken = among(found.uses, (TAKEN, MAYBE_TAKEN)) & self._program.code.holds(found.targets)
+        return Edges(found.sources[taken], found.targets[taken])
 
     def _reads_return_address(self, address: int) -> bool:
         """Whether one of the first instructions from an address on uses the one that a call left."""
@@ -211,6 +226,14 @@ class Taken:
     def completed(self, place: Place, start: int, end: int) -> tuple[int, ...] | None:
         """See `pages`."""
         return pages.completed(place.region, place.at, start, end, go=self._program.is_go(place.region))
+
+
+def _within(edges: Edges, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Those that lead to a range of addresses, of some that are ordered by target."""
+    first, last = bisect_left(edges.targets.data, start), bisect_left(edges.targets.data, end)
+    if first == last:
+        return iter(())
+    return zip(edges.sources[first:last].tolist(), edges.targets[first:last].tolist(), strict=True)
 
 
 def _says(operands: str, address: int) -> bool:
