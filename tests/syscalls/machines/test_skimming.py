@@ -6,10 +6,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from assembled import X86, called, program
+from assembled import X86, called, program, reasons
 
 from binsafe.formats import elf
 from binsafe.formats.elf_linking import of_slice
+from binsafe.model import Slice
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.decoding.decode import Decoder
 from binsafe.syscalls.entries import Entries, entries
@@ -122,7 +123,29 @@ def test_a_jump_between_a_number_and_its_site_brings_another_one(jump: str):
     assert called(_with_sizes(assembler)) == {"write", "getpid"}
 
 
-def _with_sizes(assembler: X86):
-    whole = program(assembler)
-    symbols = (msgspec.structs.replace(whole.symbols[0], size=len(whole.data)),)
+def test_a_pointer_at_an_odd_place_that_bypasses_a_number_leaves_it_unknown():
+    assembler = X86()
+    assembler.mov("rax", 39)
+    between = assembler.here
+    assembler.put(b"\x31\xff")  # xor edi, edi
+    assembler.syscall()
+    assembler.ret()
+    assert called(_with_sizes(assembler)) == {"getpid"}
+    assert reasons(_with_sizes(assembler, data=b"\0\0\0" + struct.pack("<Q", between)))
+
+
+def test_a_function_that_reads_its_own_address_may_go_on_anywhere_in_it():
+    assembler = X86()
+    assembler.put(b"\xe8\0\0\0\0\x59\x48\x01\xd1\x51\xc3")  # call $+5; pop rcx; add rcx, rdx; push rcx; ret
+    assembler.mov("rax", 39)
+    assembler.put(b"\x31\xff")
+    assembler.syscall()
+    assembler.ret()
+    assert reasons(_with_sizes(assembler))
+
+
+def _with_sizes(assembler: X86, data: bytes = b"") -> Slice:
+    """The program, of which a table says where its function ends."""
+    whole = program(assembler, data=data)
+    symbols = (msgspec.structs.replace(whole.symbols[0], size=len(assembler.code())),)
     return msgspec.structs.replace(whole, symbols=symbols)
