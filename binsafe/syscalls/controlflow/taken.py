@@ -7,6 +7,7 @@ table that is only called through does not count, see `slots`.
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -138,6 +139,11 @@ class Taken:
         found = self._strays[key]
         known = bool(found) and self._program.is_known(region.start)
         return next((at for at, base in found if known or abs(address - base) < _FAR), None)
+
+    def may_be_inside(self, start: int, end: int) -> bool:
+        """Whether code or memory may have an address in a function, of which others may be made: see `stray`."""
+        named = _within(self._called_next, start, end), _within(self._in_code, start + 1, end)
+        return next(chain(self.odd_pointers(start + 1, end), *named), None) is not None
 
     def _changed(self, region: Region) -> Iterator[tuple[int, int]]:
         """(instruction, address) of those, and of calls of the next instruction: that reads its own address."""

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from binsafe.syscalls.controlflow.bounds import Span
 from binsafe.syscalls.controlflow.incoming import NEAR
 from binsafe.syscalls.controlflow.index import pieces
 from binsafe.syscalls.controlflow.places import Place
@@ -15,7 +14,7 @@ from binsafe.syscalls.controlflow.regions import Region
 from binsafe.syscalls.dataflow.wrappers import Gap, Number
 from binsafe.syscalls.decoding.code import beside
 from binsafe.syscalls.decoding.decode import LONGEST
-from binsafe.syscalls.machines.machine import MAYBE_TAKEN, TAKEN, Addresses, Edges, Flow
+from binsafe.syscalls.machines.machine import TAKEN, Addresses, Edges, Flow
 
 _AROUND = 100
 """Instructions before and behind a site that are looked at to tell code from data."""
@@ -29,8 +28,6 @@ _AT_ONCE = 1 << 14
 _LARGEST = 1 << 14
 """Bytes of a function that is skimmed, and of which so many take as long as to decode an instruction:"""
 _SKIMMED_BYTES = 8
-_CALL = 16
-"""Bytes of a call, and of what may stand before its opcode."""
 _SITE_SIZE = 4
 """Bytes of the longest instruction that is a site."""
 
@@ -96,7 +93,7 @@ def _told(program: Program, led: Mapping[int, int]) -> Iterator[Site]:
     for span, sites in groupby(led, key=program.span):
         if span is None or not span.anchored or span.end - span.start > _LARGEST or not program.is_known(span.start):
             continue
-        if program.catching.around(span.start, span.end) != () or _may_be_computed(program, span):
+        if program.catching.around(span.start, span.end) != () or program.taken.may_be_inside(span.start, span.end):
             continue
         code = program.code.read(span.start, span.end)
         program.decoder.spend(len(code) // _SKIMMED_BYTES)
@@ -104,14 +101,6 @@ def _told(program: Program, led: Mapping[int, int]) -> Iterator[Site]:
             site = span.start + at
             if led[site] < span.start + since and at - since < NEAR and code[at - 1] not in program.machine.prefixes:
                 yield Site(site, frozenset({number}), sure=True)
-
-
-def _may_be_computed(program: Program, span: Span) -> bool:
-    """Whether code or memory may have an address in a function, of which others may be made: see `Taken.stray`."""
-    named = any(use in {TAKEN, MAYBE_TAKEN} for _, _, use in program.references.into(span.start + 1, span.end))
-    calls = program.calls.into(span.start, span.end)
-    own = any(0 < target - source < _CALL for source, target in calls)
-    return named or own or any(program.taken.odd_pointers(span.start + 1, span.end))
 
 
 def _is_code(program: Program, address: int) -> bool:
