@@ -154,6 +154,12 @@ def _sink(output: Path | None, format_: str, *, resume: bool) -> "Iterator[Calla
 def _executor(jobs: int | None, cluster: str | None) -> Iterator[tuple[Executor, int]]:
     """Where the files are looked at, and how many at the same time."""
     if cluster is None:
+        import msgspec
+
+        from binsafe.model import Report
+
+        # msgspec takes a type apart when it first meets it: where two threads did so at once, Python has crashed
+        msgspec.json.Decoder(Report)
         width = jobs or os.cpu_count() or 1
         executor = ThreadPoolExecutor(width, thread_name_prefix="scan")
         try:

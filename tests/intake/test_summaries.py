@@ -113,6 +113,7 @@ def test_roots_cache_is_not_what_somebody_else_owns(tmp_path: Path, made: list[i
 
 
 def test_many_writers_at_once_leave_one_whole_file(tmp_path: Path):
+    msgspec.msgpack.Decoder(Summary)  # msgspec takes a type apart when it first meets it, which is not for two threads
     threads = [threading.Thread(target=of, args=(tmp_path, library())) for _ in range(8)]
     for thread in threads:
         thread.start()
