@@ -88,3 +88,15 @@ def test_a_link_that_the_program_may_change_leads_to_nothing_that_is_granted(tmp
     for path in (given / "here", tmp_path / "way", secret):  # within it, by somebody else's link, by none
         grant = Grant(kind="read", object=str(path), reason="test")
         check_links(Policy(artifact=ARTIFACT, baseline="cli_tool", grants=(grant, *writing(given).grants)))
+
+
+def test_nothing_is_started_with_a_grant_that_a_link_of_its_own_may_lead_elsewhere(tmp_path: Path):
+    given, secret = tmp_path / "given", tmp_path / "secret"
+    given.mkdir()
+    secret.write_text("secret")
+    (given / "link").symlink_to(secret)
+    options = ["--write", str(given), "--read", str(given / "link")]
+    command = [sys.executable, "-m", "binsafe", "run", *options, "/bin/true"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 125
+    assert "a link that the program may change" in done.stderr
