@@ -21,6 +21,8 @@ from binsafe.seatbelt.machine import suggestion
 from binsafe.seatbelt.matching import Match, matches, resolved
 from binsafe.seatbelt.program import Filter, Program, Rule
 
+_BY_DEFAULT = "no rule speaks of it, so the default decides"
+
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """``rule`` is the one that decides, ``filter`` the part of it that matched; None where nothing is said or known."""
@@ -63,18 +65,19 @@ def _answer(program: Program, operation: str, subject: str | None) -> Answer:
         if member is not None:
             both = f"{sure[-1].place} has a filter, {member.place} names a member of its family"
             return Answer(verdict="unknown", rule=member, reason=f"no source says which of two rules wins: {both}")
-        return _decided(sure, perhaps, None, subject)
+        return _decided(sure, perhaps, program, subject, "this rule decides")
     sure, more = _matching(unfiltered, operation, subject)
     perhaps += more
     if sure:
-        return _decided(_last_and_narrowest(sure, operation), perhaps, None, subject)
+        last = _last_and_narrowest(sure, operation)
+        return _decided(last, perhaps, program, subject, "this rule decides")
     sure, more = _matching(default, operation, subject)
     perhaps += more
     if not sure or sure[-1].action == "deny":
         for families, verdict in ((vocabulary.OPEN_BY_DEFAULT, "allow"), (vocabulary.DOUBTFUL_BY_DEFAULT, None)):
             if any(vocabulary.covers(family, operation) for family in families):
                 return _beyond_default(verdict, perhaps, program, subject)
-    return _decided(sure, perhaps, program, subject)
+    return _decided(sure, perhaps, program, subject, _BY_DEFAULT)
 
 
 def _matching(rules: list[Rule], operation: str, subject: str | None) -> tuple[list[Rule], list[Rule]]:
@@ -118,7 +121,7 @@ def _beyond_default(action: str | None, perhaps: list[Rule], program: Program, s
     if against is not None:
         return Answer(verdict="unknown", rule=against, reason=_why_unknown(against, subject))
     if program.unseen:
-        return _decided([], perhaps, program, subject)
+        return _decided([], perhaps, program, subject, _BY_DEFAULT)
     if action is None:
         return Answer(verdict="unknown", reason="sources disagree whether (deny default) covers it: deny it by name")
     return Answer(verdict="allowed", reason="(deny default) does not cover it: it is allowed until denied by name")
@@ -138,8 +141,8 @@ def _tiers(program: Program, operation: str) -> tuple[list[Rule], list[Rule], li
     return filtered, unfiltered, default
 
 
-def _decided(sure: list[Rule], perhaps: list[Rule], silent: Program | None, subject: str | None) -> Answer:
-    """The answer of one tier; ``silent`` is the program where no rule spoke, so that an import might."""
+def _decided(sure: list[Rule], perhaps: list[Rule], program: Program, subject: str | None, reason: str) -> Answer:
+    """The answer of one tier: denied only where nothing that is not here could allow it."""
     if len({rule.action for rule in sure}) > 1:
         first = next(rule for rule in sure if rule.action != sure[-1].action)
         both = f"{first.place} {first} and {sure[-1].place} {sure[-1]}"
@@ -148,10 +151,9 @@ def _decided(sure: list[Rule], perhaps: list[Rule], silent: Program | None, subj
     against = next((rule for rule in perhaps if rule.action != action), None)
     if against is not None:
         return Answer(verdict="unknown", rule=against, reason=_why_unknown(against, subject))
-    if action == "deny" and silent is not None and silent.unseen:
-        names = ", ".join(f"{each.what} ({each.place})" for each in silent.unseen)
+    if action == "deny" and program.unseen:
+        names = ", ".join(f"{each.what} ({each.place})" for each in program.unseen)
         return Answer(verdict="unknown", reason=f"what is not here decides: {names}")
-    reason = "no rule speaks of it, so the default decides" if silent is not None else "this rule decides"
     return Answer(verdict="allowed" if action == "allow" else "denied", reason=reason, rule=sure[-1] if sure else None)
 
 

@@ -17,7 +17,7 @@ from binsafe.seatbelt.findings import Finding, Level, every_filter
 from binsafe.seatbelt.interpreter import evaluate
 from binsafe.seatbelt.matching import LINKS
 from binsafe.seatbelt.nodes import Place
-from binsafe.seatbelt.pattern import Pattern, PatternError
+from binsafe.seatbelt.pattern import Pattern, PatternError, UnknownPattern
 from binsafe.seatbelt.program import Filter, Program, Unknown, Word
 from binsafe.seatbelt.reader import SyntaxProblem, read
 
@@ -162,6 +162,10 @@ def _path_findings(each: Filter, path: str, named: set[str]) -> Iterator[Finding
 def _pattern_findings(each: Filter, pattern: str) -> Iterator[Finding]:
     try:
         Pattern(pattern)
+    except UnknownPattern as problem:
+        message = f"the pattern {pattern!r} may not mean what it seems to (column {problem.column + 1}): {problem}"
+        yield Finding(level="warning", place=each.place, message=message, expected="expected what all engines agree on")
+        return
     except PatternError as problem:
         message = f"the pattern {pattern!r} does not compile (column {problem.column + 1}): {problem}"
         yield Finding(level="error", place=each.place, message=message, expected="expected a regular expression")
@@ -199,5 +203,5 @@ _CHECKS: Final[tuple[Callable[[Program], Iterator[Finding]], ...]] = (
     holes.left_by_default,
     holes.ends_of_sockets,
     holes.overlaps,
-    holes.unseen_names,
+    holes.unseen,
 )

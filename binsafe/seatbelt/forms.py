@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from binsafe.seatbelt.machine import Closure, Run, Scope, Step, constant, failed, quoted
-from binsafe.seatbelt.nodes import Form, Node, Symbol
+from binsafe.seatbelt.nodes import Form, Node, Symbol, Truth
 from binsafe.seatbelt.program import Unknown, Unseen
 
 
@@ -84,17 +84,18 @@ def cond(run: Run, form: Form, scope: Scope) -> Step:
 
 
 def both_of(run: Run, form: Form, scope: Scope) -> Step:
-    """``and`` and ``or``: an unknown part leaves the whole unknown, unless another part decides it alone."""
-    deciding_is_false = form.head == "and"
-    result: Any = deciding_is_false
-    unknown = None
-    for node in form.items[1:]:
+    """``and`` and ``or``: what stands behind an unknown part may not be evaluated at all."""
+    ends_by_false = form.head == "and"
+    result: Any = ends_by_false
+    for number, node in enumerate(form.items[1:], 2):
         result = run.value(node, scope)
-        if isinstance(result, Unknown):
-            unknown = unknown or result
-        elif (result is False) == deciding_is_false:
+        if isinstance(result, Unknown) and number < len(form.items):
+            rest = Form((form.items[0], *form.items[number:]), node.place)
+            ended = Truth(not ends_by_false, node.place)
+            return True, _both(run, result, [(ended,), (rest,)], form, scope)
+        if not isinstance(result, Unknown) and (result is False) == ends_by_false:
             return True, result
-    return True, unknown or result
+    return True, result
 
 
 def begin(run: Run, form: Form, scope: Scope) -> Step:

@@ -5,6 +5,7 @@ from typing import Final
 
 from binsafe.seatbelt import vocabulary
 from binsafe.seatbelt.findings import Finding, every_filter
+from binsafe.seatbelt.matching import Match, matches
 from binsafe.seatbelt.program import Filter, Program, Rule, Unknown, Word
 
 MAX_COMPARISONS = 200_000
@@ -32,6 +33,15 @@ _LARGE: Final = {
     "network-inbound": "every port",
     "network-bind": "every port",
 }
+_PATHS: Final = (("/q", "/private/var/db/.x y", "/Users/A/Library/\xe9", "/Volumes/0/z~", "/usr/lib/k.dylib"),)
+_TRIED: Final = (
+    ("network", (("192.0.2.1:443", "[2001:db8::9]:7"), ("udp 192.0.2.1:53", "udp [2001:db8::9]:7"))),
+    ("mach", (("q", "com.apple.x", "org.example.Y-1"),)),
+    ("sig", (("self", "others"),)),
+    ("process-info", (("self", "others"),)),
+    ("", _PATHS),
+)
+"""Beginning of an operation -> lists of objects that have nothing in common: who allows all of one allows all."""
 
 
 def opens_much(program: Program) -> Iterator[Finding]:
@@ -39,10 +49,9 @@ def opens_much(program: Program) -> Iterator[Finding]:
     for rule in program.rules:
         if rule.action != "allow":
             continue
-        everything = not rule.filters or any(_is_everything(each) for each in rule.filters)
-        for operation in rule.operations if everything else ():
+        for operation in rule.operations:
             for table, level in ((_WIDE, "warning"), (_LARGE, "note")):
-                if operation.name in table:
+                if operation.name in table and _is_everything(rule, operation.name):
                     yield Finding(
                         level="warning" if level == "warning" else "note",
                         place=operation.place,
@@ -77,23 +86,24 @@ def left_by_default(program: Program) -> Iterator[Finding]:
         )
 
 
-def _is_everything(each: Filter) -> bool:
-    match each.name, each.arguments:
-        case "subpath" | "path-prefix", ("/",):
-            return True
-        case "path-regex", (str() as pattern,):
-            return pattern in {"", ".*", "^.*", "^", "^/", "^/.*", "^.*$", "^/.*$"}
-        case "require-any", inner:
-            return any(isinstance(item, Filter) and _is_everything(item) for item in inner)
-        case _:
-            return False
+def _is_everything(rule: Rule, operation: str) -> bool:
+    """Whether nothing narrows it: no filter, or filters that match whatever is tried, however they are written."""
+    others = tuple(each for each in rule.filters if each.name != "local" or not _goes_out(operation))  # ends_of_sockets
+    if not others:
+        return not rule.filters
+    tried = next((tried for beginning, tried in _TRIED if operation.startswith(beginning)), ())
+    return any(all(matches(others, operation, each) is Match.YES for each in every) for every in tried)
+
+
+def _goes_out(operation: str) -> bool:
+    return vocabulary.covers(operation, "network-outbound")
 
 
 def ends_of_sockets(program: Program) -> Iterator[Finding]:
     """``local`` where the other end should be named, and ``remote`` where only the own one counts."""
     for rule in program.rules:
         names = {operation.name for operation in rule.operations}
-        outgoing = any(vocabulary.covers(name, "network-outbound") for name in names)
+        outgoing = any(map(_goes_out, names))
         for each in every_filter(rule):
             if each.name == "local" and outgoing and rule.action == "allow":
                 yield Finding(
@@ -169,14 +179,15 @@ def _pair(
         )
 
 
-def unseen_names(program: Program) -> Iterator[Finding]:
-    """Names that only an import could define: a misspelt one looks the same."""
+def unseen(program: Program) -> Iterator[Finding]:
+    """What may allow or deny more than is here; a misspelt name behind an import looks the same."""
     for each in program.unseen:
-        if each.what.endswith("which an import may define"):
-            message = f"unknown name {each.what}"
-            yield Finding(
-                level="note", place=each.place, message=message, expected="expected the imported file: --prelude"
-            )
+        yield Finding(
+            level="note",
+            place=each.place,
+            message=f"what rules come from here is not known: {each.what}",
+            expected="expected the imported file (--prelude) and no loop or call that a parameter decides",
+        )
 
 
 def _includes(wide: Filter | None, narrow: Filter | None) -> bool:

@@ -169,7 +169,10 @@ class Run:
                 return False, self.enter(called, tuple(self.value(n, scope) for n in form.items[1:]), form)
             case Procedure():
                 return True, self._procedure(called.name, form, [self.value(n, scope) for n in form.items[1:]])
-            case Unknown():
+            case Unknown():  # it may make rules, and so may what it is given
+                if not self.unseen or self.unseen[-1].place != form.items[0].place:  # a name that is not here was noted
+                    self.unseen.append(Unseen(f"a call of what {called.why} decides", form.place))
+                self.in_doubt(called, lambda: [self.value(node, scope) for node in form.items[1:]])
                 return True, called
             case Operation():
                 raise failed(
@@ -209,6 +212,14 @@ class Run:
             case _:
                 raise failed(form, f"{shown(called)} cannot be called", "expected a function")
 
+    def in_doubt(self, why: Unknown, evaluate: Callable[[], object]) -> None:
+        """Evaluate what may or may not be evaluated: its rules carry the doubt."""
+        self.doubts.append(why.why)
+        try:
+            evaluate()
+        finally:
+            self.doubts.pop()
+
     def _procedure(self, name: str, form: Form, arguments: list[Any]) -> Any:
         match name, arguments:
             case ("param", [str() as wanted]):
@@ -219,8 +230,11 @@ class Run:
             case ("error", _):
                 raise failed(form, f"the profile stops here: {' '.join(map(shown, arguments))}", "expected another way")
             case ("for-each" | "map", [called, *lists]):
-                if any(isinstance(each, Unknown) for each in lists):
-                    return Unknown("a list that is not known")
+                unknown = next((each for each in lists if isinstance(each, Unknown)), None)
+                if unknown is not None:  # once round shows what it does
+                    self.unseen.append(Unseen(f"a loop over what {unknown.why} decides", form.place))
+                    self.in_doubt(unknown, lambda: self.apply(called, (unknown,) * len(lists), form))
+                    return unknown
                 rows = zip(*(each if isinstance(each, tuple) else () for each in lists), strict=False)
                 results = tuple(self.apply(called, row, form) for row in rows)
                 return results if name == "map" else ()

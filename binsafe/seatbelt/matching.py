@@ -21,6 +21,9 @@ _ADDRESS = re.compile(r"(?P<host>\[[^\]]*\]|[^:]*):(?P<port>\*|[0-9]+)")
 _ANYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, never bound
 
 
+_OTHER_NAMES = ("/tmp/", "/var/", "/etc/", "/system/volumes/data/", "/.vol/", "/volumes/macintosh hd/")  # noqa: S108 - never written
+"""How paths begin, in lower case, that the kernel knows by another name: those are links when `resolved` left them."""
+
 _ON_PATHS = frozenset({"path", "path-prefix", "path-regex", "subpath"})
 _OF_LINKS = frozenset({"file-read-metadata", "file-test-existence"})
 """Operations that lstat(2) and readlink(2) ask for: on a link itself."""
@@ -84,7 +87,7 @@ def _filter(condition: Filter, operation: str, subject: str | None) -> Match:
 def _one(name: str, argument: object, subject: str) -> Match:
     """One argument of a filter on text or words; paths are resolved."""
     if isinstance(argument, Word):
-        return _truth(argument.name == subject) if name == "target" else Match.UNKNOWN
+        return _target(argument.name, subject) if name == "target" else Match.UNKNOWN
     if not isinstance(argument, str) or name not in _ON_NAMES | _ON_PATHS:
         return Match.UNKNOWN
     if name in _ON_PATHS:
@@ -92,8 +95,15 @@ def _one(name: str, argument: object, subject: str) -> Match:
     return _text(name, argument, subject)
 
 
+def _target(wanted: str, process: str) -> Match:
+    """A process is in its own sandbox and group; of another one only that it is another is known."""
+    if wanted == process or (process == "self" and wanted in {"pgrp", "same-sandbox"}):
+        return Match.YES
+    return Match.NO if "self" in {wanted, process} else Match.UNKNOWN
+
+
 def _path(name: str, argument: str, subject: str) -> Match:
-    if ".." in subject.split("/"):
+    if ".." in subject.split("/") or _folded(subject).startswith(_OTHER_NAMES):
         return Match.UNKNOWN  # leads elsewhere where there is a link before it
     match = _text(name, argument, subject)
     if match is Match.NO and _text(name, _folded(argument), _folded(subject)) is not Match.NO:
@@ -140,14 +150,17 @@ def _network(condition: Filter, operation: str, subject: str | None) -> Match:
         return Match.NO
     if about_unix:
         paths = tuple(each for each in condition.arguments[1:] if isinstance(each, Filter))
-        return matches(paths, operation, subject)
-    address = condition.arguments[1] if len(condition.arguments) > 1 else "*:*"
-    if not isinstance(address, str):
-        return Match.UNKNOWN
-    incoming = operation in {"network-inbound", "network-bind"}
-    if incoming == (condition.name == "local"):
-        return _address(kind.name, address, subject)
-    return Match.YES if condition.name == "local" and address.endswith(":*") else Match.UNKNOWN
+        return matches(paths, operation, subject) if len(paths) == len(condition.arguments) - 1 else Match.UNKNOWN
+    own_end, incoming = condition.name == "local", operation in {"network-inbound", "network-bind"}
+    found = []
+    for address in condition.arguments[1:] or ("*:*",):
+        if not isinstance(address, str):
+            found.append(Match.UNKNOWN)
+        elif incoming == own_end:
+            found.append(_address(kind.name, address, subject))
+        else:
+            found.append(Match.YES if own_end and address.endswith(":*") else Match.UNKNOWN)
+    return Match(max(each.value for each in found))
 
 
 def _address(protocol: str, wanted: str, subject: str | None) -> Match:
@@ -171,8 +184,8 @@ def _is_local(host: str) -> Match:
         return Match.UNKNOWN
     try:
         address = ipaddress.ip_address(host)
-    except ValueError:
-        return _truth(host == "localhost")
+    except ValueError:  # any other name may lead to the machine, too
+        return Match.YES if host == "localhost" else Match.UNKNOWN
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
         return Match.NO  # navikt/cplt PR 223
     if address.is_loopback:

@@ -19,6 +19,10 @@ class PatternError(ValueError):
         self.column = column
 
 
+class UnknownPattern(PatternError):
+    """What it means is in no source: engines differ there."""
+
+
 class Pattern:
     """A compiled pattern.
 
@@ -130,6 +134,8 @@ class Pattern:
                 raise PatternError("this ( is never closed", at)
             self._at += 1
             return inner
+        if character == "{" and self._peek().isdecimal():
+            raise UnknownPattern("whether { counts is not known", at)
         if character in "*+?":
             raise PatternError(f"this {character} repeats nothing", at)
         state = self._state(self._character_test(character, at))
@@ -144,6 +150,8 @@ class Pattern:
             if not self._peek():
                 raise PatternError("this \\ escapes nothing", at)
             character = self._text[self._at]
+            if character.isalnum():
+                raise UnknownPattern(f"what \\{character} stands for is not known", at)
             self._at += 1
         return character.__eq__
 
@@ -162,6 +170,8 @@ class Pattern:
         while (low := self._peek()) and (low != "]" or first):
             first = False
             self._at += 1
+            if low == "[" and self._peek() in {":", ".", "="}:
+                raise UnknownPattern(f"what [{self._peek()} stands for is not known", at)
             if low == "\\" and self._peek():
                 low = self._text[self._at]
                 self._at += 1

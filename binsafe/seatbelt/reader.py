@@ -18,8 +18,8 @@ MAX_DEPTH = 60
 
 _COMMENT_EDGE = re.compile(r"#\||\|#")
 _PLAIN = re.compile(r'[^"\\]*')
-_SPACE = re.compile(r"(?:\s|;[^\n]*)+")
-_ATOM = re.compile(r"""[^\s()";']+""")
+_SPACE = re.compile(r"(?:\s|;[^\n]*)+", re.ASCII)
+_ATOM = re.compile(r"""[^\s()";']+""", re.ASCII)
 _NUMBER = re.compile(r"[-+]?[0-9]{1,18}|#x[0-9a-fA-F]{1,15}|#o[0-7]{1,20}")
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", '"': '"', "\\": "\\"}
 _HEX_DIGITS = re.compile(r"[0-9a-fA-F]{2}")
@@ -59,6 +59,9 @@ class _Reader:
     def read(self) -> tuple[Node, ...]:
         if len(self._text) > MAX_CHARACTERS:
             self._fail(f"longer than {MAX_CHARACTERS} characters", "expected a profile", Place(1, 1))
+        if (end := self._text.find("\0")) >= 0:  # of a string in C: what follows need not be read
+            self._at = end
+            self._fail("a zero byte, behind which others may not read", "expected text", self._place())
         while self._skip():
             place = self._place()
             character = self._text[self._at]

@@ -148,6 +148,54 @@ def test_what_cannot_be_read_is_neither_allowed_nor_denied(rule: str, operation:
     assert verdict(f"(version 1)(allow default){rule.replace('allow', 'deny')}", operation, subject) == "unknown"
 
 
+ELSEWHERE = ("network-outbound", "192.0.2.1:80")
+
+
+@pytest.mark.parametrize(
+    ("text", "operation", "subject"),
+    [
+        ('(define f (if (param "A") (lambda () (allow network*)) (lambda () 1))) (f)', *ELSEWHERE),
+        ('((if (param "A") list +) (allow network*))', *ELSEWHERE),
+        ("(for-each (lambda (x) (allow network*)) (if (param \"A\") '(1) '()))", *ELSEWHERE),
+        ('(map (lambda (x) (allow network-outbound (remote ip x))) (param "A"))', *ELSEWHERE),
+        ('(define x #f) (for-each (lambda (y) (set! x #t)) (param "A")) (if x (allow network*))', *ELSEWHERE),
+        ('(import "x.sb") (deny network*)', *ELSEWHERE),
+        ('(import "x.sb") (deny network* (remote ip "*:*"))', *ELSEWHERE),
+        ('(allow network-outbound (remote tcp "*:1" "*:80"))', *ELSEWHERE),
+        ('(allow network-outbound (remote tcp "localhost:80"))', "network-outbound", "127.1:80"),
+        ('(allow network-outbound (remote tcp "localhost:80"))', "network-outbound", "mac.local:80"),
+        ("(allow signal (target same-sandbox))", "signal", "self"),
+        ("(allow signal (target pgrp))", "signal", "self"),
+        ("(allow signal (target same-sandbox))", "signal", "others"),
+        ('(allow file-read* (subpath "/private/tmp"))', "file-read-data", "/TMP/x"),
+        ('(allow file-read* (subpath "/Users"))', "file-read-data", "/System/Volumes/Data/Users/x"),
+        ('(allow file-read* (subpath "/Users"))', "file-read-data", "/Volumes/Macintosh HD/Users/x"),
+        ('(allow file-read* (regex #"^/[[:alpha:]]+$"))', "file-read-data", "/abc"),
+        ('(allow file-read* (regex #"^/a{2}$"))', "file-read-data", "/aa"),
+        ('(allow file-read* (regex #"^/\\d$"))', "file-read-data", "/1"),
+    ],
+)
+def test_denied_is_said_only_where_nothing_could_allow_it(text: str, operation: str, subject: str):
+    assert verdict(f"(version 1)(deny default){text}", operation, subject) != "denied"
+
+
+@pytest.mark.parametrize(
+    ("text", "given", "operation", "subject", "expected"),
+    [
+        ('(or (param "A") (deny network*))', {}, *ELSEWHERE, "unknown"),
+        ('(or (param "A") (deny network*))', {"A": "1"}, *ELSEWHERE, "allowed"),
+        ('(if (and (param "A") #f) (deny network*))', {}, *ELSEWHERE, "allowed"),
+        ('(if (or (param "A") #t) (deny network*))', {}, *ELSEWHERE, "denied"),
+        ('(and #t (param "A") (deny network*) (deny signal))', {}, "signal", "self", "unknown"),
+        ('(deny network-outbound (remote unix-socket "/a"))', {}, "network-outbound", "unix:/b", "unknown"),
+    ],
+)  # fmt: skip
+def test_what_may_not_be_evaluated_is_in_doubt(
+    text: str, given: dict[str, str], operation: str, subject: str, expected: str
+):
+    assert verdict(f"(version 1)(allow default){text}", operation, subject, **given) == expected
+
+
 @pytest.mark.parametrize(
     ("rules", "operation", "subject", "expected"),
     [

@@ -33,6 +33,8 @@ def test_every_kind_of_expression_and_where_it_stands():
         ("(a ')", "1:4", "quotes nothing"),
         ("'", "1:1", "quotes nothing"),
         ("(a \x1b[31m)", "1:4", "nothing that a profile has"),
+        ("(a \xa0 b)", "1:4", "nothing that a profile has"),
+        ("(a)\n; \0\n(deny default)", "2:3", "zero byte"),
         ("(" * 1000, "1:61", "nested too deeply"),
     ],
 )
