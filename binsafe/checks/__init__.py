@@ -19,11 +19,25 @@ from binsafe.policy.reading import read_policy
 from binsafe.seatbelt import Finding, check
 from binsafe.seatbelt.nodes import Place
 
+_UNREAD: Final = (
+    (re.compile(r"\A#!"), "a script"),
+    (re.compile(r"^\[Unit\]$", re.MULTILINE), "a systemd unit"),
+    (re.compile(r'\A\s*\{\s*"abi"'), "a Landlock ruleset"),
+)
+"""What `binsafe profile` writes besides, and nobody reads back here."""
 _PLACED = re.compile(r"(?:.*?:)?(\d+):(\d+): (.*)", re.DOTALL)
 
 
 def kind_of(text: str, name: str) -> str:
-    """What a text is, by its beginning and its name: "seatbelt", "seccomp", "policy", "linux" or "baseline"."""
+    """What a text is, by its beginning and its name: "seatbelt", "seccomp", "policy", "linux" or "baseline".
+
+    Raises:
+        UsageError: it is a profile of a kind that is only written.
+    """
+    for mark, what in _UNREAD:
+        if mark.search(text):
+            hint = "check the policy behind it (binsafe profile --for policy), or say what it is with --for"
+            raise UsageError(f"{name} is {what}, which is not checked", hint=hint)
     if name.endswith((".yaml", ".yml")) or BASELINE_SCHEMA in text[:400]:
         return "baseline"
     if text.lstrip()[:1] in {"{", "["}:

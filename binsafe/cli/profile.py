@@ -1,5 +1,6 @@
 """binsafe profile: the policy of a file, written for a mechanism."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,9 +68,11 @@ def command(
         wanted = propose(from_violations, wanted)
     with Snapshot.take(find(file, progress=note)) as snapshot:
         policy = derive_policy(inspect(snapshot), wanted)
-        path = snapshot.artifact.path
+        path: str | None = snapshot.artifact.path
     system = policy.artifact.system
     mechanism = mechanism or (system if system in RENDERERS else "policy")  # none of Windows is written yet
+    if mechanism in ("macos", "seatbelt") and sys.platform != "darwin":
+        path = None  # where it will lie on the Mac is not known here: the profile asks for it
     profile = render(policy, mechanism, binary=path, allow_partial=allow_partial)
     write(profile.text, output)
     if explain:
@@ -100,12 +103,15 @@ def _explain(policy: "Policy") -> None:
             note(f"    {row.reason}")
 
 
-def _how_to_use(mechanism: str, path: str, output: str | None, asked: list[str]) -> str:
+def _how_to_use(mechanism: str, path: str | None, output: str | None, asked: list[str]) -> str:
     """The exact command line that uses the result; ``asked`` are the words that asked for its grants."""
     from binsafe.reports.escape import shell_word
 
-    program = shell_word(path)
     saved = shell_word(output or "profile.sb")
+    if path is None:
+        command = f"sandbox-exec -D BINARY=PATH -f {saved} PATH"
+        return f"use it on the Mac: {command}   (PATH: where the program lies there, without links)"
+    program = shell_word(path)
     if mechanism in ("macos", "seatbelt"):
         return f"use it on macOS: sandbox-exec -f {saved} {program}"
     if mechanism == "policy":

@@ -91,8 +91,8 @@ def render(policy: Policy, mechanism: str, *, binary: str | None = None, allow_p
     if _SYSTEMS.get(mechanism, system) != system:
         fitting = [name for name in RENDERERS if _SYSTEMS.get(name, system) == system]
         raise UsageError(
-            f"{mechanism} is {_SYSTEMS[mechanism]}'s, and {policy.artifact.name} is a program for {system}",
-            hint=f"this program takes: --for {' or '.join(fitting)}",
+            f"{policy.artifact.name} is a program for {system}, and {mechanism} profiles are for {_SYSTEMS[mechanism]}",
+            hint=f"for this program: --for {', '.join(fitting)}",
         )
     return RENDERERS[mechanism](policy, binary=binary, allow_partial=allow_partial)
 

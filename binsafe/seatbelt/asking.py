@@ -166,7 +166,8 @@ def _deciding_filter(rule: Rule, operation: str, subject: str | None) -> Filter 
 
 def _why_unknown(rule: Rule, subject: str | None) -> str:
     if rule.doubt is not None:
-        return f"depends on {rule.doubt}, which is not known here"
+        how = " (give it with -D NAME=VALUE)" if "(param" in rule.doubt else ""
+        return f"depends on {rule.doubt}, which is not known here{how}"
     if subject is None:
         return "depends on the object, and none was named"
     return "whether this rule matches can only be told on the Mac, or with its parameters (-D NAME=VALUE)"

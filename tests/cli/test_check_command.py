@@ -36,11 +36,25 @@ def test_two_files_and_the_level_that_fails(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("landlock/flaky_servers.json", "a Landlock ruleset"),
+        ("systemd/flaky_servers.service", "a systemd unit"),
+        ("bwrap/cli_tool.sh", "a script"),
+    ],
+)
+def test_what_is_written_and_not_read_back_is_named(name: str, what: str):
+    done = binsafe("check", str(RENDERED / name))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"is {what}, which is not checked" in done.stderr
+
+
+@pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
         (("network-outbound", "192.0.2.7:443"), 1, "denied: no rule speaks of it"),
         (("network-bind", "127.0.0.1:4000"), 0, '(local tcp "localhost:4000") ...)'),
-        (("file-read-data", "/opt/x"), 3, "unknown"),
+        (("file-read-data", "/opt/x"), 3, "-D NAME=VALUE"),
         (("file-read-data", "/opt/x", "-D", "BINARY=/opt/x"), 0, "allowed"),
         (("file-reed-data", "/opt/x"), 2, "did you mean"),
         (("bind", "127.0.0.1:4000"), 2, "did you mean network-bind?"),

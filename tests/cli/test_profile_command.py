@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,16 @@ def test_a_mechanism_of_another_system_is_a_usage_error(mechanism: str):
     done = profile("--for", mechanism)
     assert done.returncode == 2
     assert "a program for linux" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="a Mac knows where the program lies")
+def test_a_profile_that_is_taken_to_a_mac_asks_there_where_the_program_lies(standin: Callable[[str], Path]):
+    here = standin("darwin/arm64")
+    done = binsafe("profile", here)
+    assert done.returncode == 0, done.stderr
+    assert f'"{here}"' not in done.stdout
+    assert '(param "BINARY")' in done.stdout
+    assert "sandbox-exec -D BINARY=PATH -f profile.sb PATH" in done.stderr
 
 
 def test_a_grant_without_words_is_refused_or_a_gap():
