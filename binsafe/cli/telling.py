@@ -25,7 +25,7 @@ _STOPPED = frozenset(
 )
 """How a program ends that did what it should, or was ended: by us, by its user."""
 _FOLDERS = ("/", "/etc", "/usr", "/dev")
-_OF_THE_MACHINE = ("/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/uptime", "/sys/devices/")
+_OF_THE_MACHINE = ("/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/sys/devices/")
 _OF_ITSELF = ("/proc/mounts", "/proc/self/mount", "/proc/self/stat", "/etc/mtab")
 _BY_VARIABLE = {"terminfo": "--env TERM", "locale": "--env LANG", "zoneinfo": "--env TZ"}
 _CRASHED = {128 + number: number.name for number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS)}

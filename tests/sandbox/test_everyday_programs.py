@@ -299,6 +299,14 @@ def test_a_program_that_is_looked_for_is_named_where_it_is(capsys: pytest.Captur
     assert ["expected=True" in line for line in told] == [False, True, False]
 
 
+def test_who_tells_how_long_the_machine_runs_is_told_what_to_grant(capsys: pytest.CaptureFixture):
+    """w leaves the line out and ends as if all were well, so what it does without has to be named at once."""
+    run("cat", "/proc/uptime")
+    (told,) = [line for line in capsys.readouterr().out.splitlines() if "/proc/uptime" in line]
+    assert "expected=False" in told
+    assert "grant='--read /proc/uptime'" in told
+
+
 def test_it_learns_how_many_processors_there_are():
     lines = run("grep", "-c", "^processor", "/proc/cpuinfo")[1], run("grep", "-c", "^cpu[0-9]", "/proc/stat")[1]
     assert lines == (f"{len(os.sched_getaffinity(0))}\n".encode(),) * 2

@@ -8,12 +8,12 @@ only files that can be executed inside are private, read-only copies, so another
 import errno
 import os
 import posixpath
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from binsafe.model import Violation
 from binsafe.model.violation import UNGRANTABLE
-from binsafe.sandbox.linux import inside, owned, refusing
+from binsafe.sandbox.linux import inside, loading, owned, refusing
 from binsafe.sandbox.linux.alone import ALONE
 from binsafe.sandbox.linux.connecting import Connector
 from binsafe.sandbox.linux.describing import ONLY_INSIDE, describe, error_name, grant_for
@@ -44,6 +44,11 @@ class Answerer:
         self._reporter = reporter
         self._clock = clock
         self._connector = Connector(listener, watch.destinations)
+        self._named: Mapping[str, Callable[[Call, str], None]] = {
+            **dict.fromkeys(ALONE, self._reach),
+            "prlimit64": self._limit,
+            "mmap": self._map,
+        }
         self.grafts: dict[int, int] = {}
         """Port -> inode of the socket that was handed over for it."""
 
@@ -63,10 +68,8 @@ class Answerer:
             self._carry_out(call, name, self._connector.answer)
         elif may and name == "uname":
             self._carry_out(call, name, self._name)
-        elif may and name == "prlimit64":
-            self._limit(call, name)
-        elif may and name in ALONE:
-            self._reach(call, name)
+        elif may and name in self._named:
+            self._named[name](call, name)
         elif name == "execve" and self._watch.executables:
             self._carry_out(call, name, self._execute)
         else:
@@ -157,6 +160,14 @@ class Answerer:
             limit, wanted = above
             grant = f"--baseline FILE, with {limit}: {wanted} among its limits"
             self._report(call, name, limit, operation="limit", result=errno.EPERM, grant=grant)
+
+    def _map(self, call: Call, name: str) -> None:
+        """Go on, and say so where the kernel will refuse, because nothing in a granted folder is executed."""
+        code = loading.refused(call)
+        self._listener.proceed(call)
+        if code is not None:
+            path, grant = code
+            self._report(call, name, path, operation="load", result=errno.EPERM, grant=grant)
 
     def _sets_modes(self, call: Call) -> bool:
         """Carry out what is about the modes of the program's own terminal; False where it is about something else."""

@@ -12,6 +12,7 @@ from binsafe.sandbox.backends import Order
 from binsafe.sandbox.linux.cargo import Cargo
 from binsafe.sandbox.linux.destinations import pin
 from binsafe.sandbox.linux.layout import DEVICES, ITSELF, READ, Layout, granted_paths, lay_out
+from binsafe.sandbox.linux.loading import DATA, holds_no_code
 from binsafe.sandbox.linux.pathcalls import CHANGES, LINKS, PATH_CALLS, SEARCHES, UNNAMED
 from binsafe.sandbox.linux.planning import foreseen, plan_for
 from binsafe.sandbox.linux.process import Process
@@ -39,6 +40,8 @@ def confine(order: Order, stage: Stage, arch: str, backend: str) -> Process:
         if destinations.addresses:
             notify.add("listen")  # see grafting.listen
         forms = (_forms(layout, order.policy) if walks else {}) | terminal_forms(order)
+        if holds_no_code(layout.mounts):
+            forms = {**forms, **DATA}
         plan = plan_for(order, layout, arch, frozenset(notify), forms)
         left = here if (here := os.getcwd()) != plan["cwd"] else ""
         stage.begin(plan, streams.descriptors, (order.program, cargo.descriptor))

@@ -11,7 +11,7 @@ _OWN: Final = (
     "auxv cgroup comm coredump_filter cpuset exe fd limits maps mountinfo mounts oom_score_adj smaps stat statm status "
     "task"
 )
-_MACHINE: Final = "cgroups cpuinfo filesystems meminfo mounts stat uptime version"
+_MACHINE: Final = "cgroups cpuinfo filesystems meminfo mounts stat version"
 _KERNEL: Final = "cap_last_cap ngroups_max osrelease pid_max random/boot_id random/uuid rtsig-max threads-max"
 _EXPECTED_FILES: Final = frozenset(
     {

@@ -61,6 +61,8 @@ _FILES: Final[tuple[GrantKind, ...]] = ("read", "write")
 Attributes = int
 READ: Final[Attributes] = kernel.MOUNT_ATTR_RDONLY | kernel.MOUNT_ATTR_NODEV
 WRITE: Final[Attributes] = kernel.MOUNT_ATTR_NOEXEC | kernel.MOUNT_ATTR_NODEV
+DEVICE: Final[Attributes] = kernel.MOUNT_ATTR_NOEXEC
+"""Of /dev/zero a program could map the same memory twice, to write here and to execute there."""
 
 
 class Layout(msgspec.Struct, frozen=True, kw_only=True):
@@ -279,7 +281,7 @@ def _scratch(policy: Policy) -> tuple[str, ...]:
 def _mounts(policy: Policy, merged: Mapping[str, str]) -> Iterator[tuple[str, Attributes]]:
     """Devices and granted paths, outer folders first so that none hides another."""
     modules = {grant.object for grant in policy.of("read") if grant.access == "library"}
-    found = dict.fromkeys(DEVICES, 0)
+    found = dict.fromkeys(DEVICES, DEVICE)
     for path in granted_paths(policy, "read"):
         found[canonical(path, merged)] = READ if path in modules else READ | kernel.MOUNT_ATTR_NOEXEC
     for path in granted_paths(policy, "write"):
