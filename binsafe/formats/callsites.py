@@ -83,11 +83,12 @@ def _arm64(code: _Code, wanted: frozenset[int]) -> Iterator[Site]:
     import numpy as np  # takes longer to load than most files to read
 
     words = np.frombuffer(code.data, dtype="<u4", count=len(code.data) // 4)
-    lows = np.array(sorted({target & 0xFFFF_FFFF for target in wanted}), dtype=np.uint32)
+    lows = np.array(sorted({target & 0xFFFF_FFFF for target in wanted}), dtype=np.int64)
     places = np.flatnonzero((words & _BRANCH_MASK) == _BRANCHES)
     distances = ((words[places] << np.uint32(6)).view(np.int32) >> 4).astype(np.int64)
     ends = (distances + code.address + 4 * places) & 0xFFFF_FFFF
-    hits = places[np.isin(ends.astype(np.uint32), lows)]
+    near = lows[np.minimum(np.searchsorted(lows, ends), len(lows) - 1)]
+    hits = places[near == ends]
     for at in hits.tolist():
         word = int(words[at]) & 0x3FF_FFFF
         target = code.address + 4 * at + 4 * (word - (1 << 26) if word >> 25 else word)

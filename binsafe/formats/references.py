@@ -47,8 +47,7 @@ def references(slice_: Slice, first: int, last: int) -> "Addresses":
     if not found:
         return np.empty(0, np.uint64)
     ordered: Addresses = np.sort(np.concatenate(found))
-    # numpy.unique does this, but would load its masked arrays first
-    once: Addresses = ordered[np.diff(ordered, prepend=ordered[:1] + 1) != 0]
+    once: Addresses = np.concatenate([ordered[:1], ordered[1:][ordered[1:] != ordered[:-1]]])
     return once
 
 

@@ -16,9 +16,14 @@ _AT_ONCE = 1 << 18
 def distinct(values: NDArray[Any]) -> NDArray[Any]:
     """The values in ascending order, each once."""
     ordered = np.sort(values, kind="stable")
-    new = np.ones(len(ordered), np.bool_)
-    new[1:] = ordered[1:] != ordered[:-1]
-    return ordered[new]
+    return ordered[changes(ordered)]
+
+
+def changes(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Whether each value is another one than that before it, as the first one is."""
+    new = np.ones(len(values), np.bool_)
+    new[1:] = values[1:] != values[:-1]
+    return new
 
 
 def joined(parts: list[NDArray[Any]]) -> NDArray[Any]:
@@ -36,9 +41,7 @@ def merged(parts: Iterable[NDArray[Any]]) -> NDArray[Any]:
     """The values of all parts in ascending order, each once: in place, since of millions every copy counts."""
     values = joined([*parts])
     values.sort(kind="stable")
-    new = np.ones(len(values), np.bool_)
-    new[1:] = values[1:] != values[:-1]
-    return values[new]
+    return values[changes(values)]
 
 
 def packed(high: NDArray[Any], low: NDArray[Any]) -> NDArray[np.uint64]:
@@ -50,8 +53,7 @@ def firsts(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
     """The values in ascending order, each once, and where each of them stands first."""
     order = np.argsort(values, kind="stable")
     ordered = values[order]
-    new = np.ones(len(ordered), np.bool_)
-    new[1:] = ordered[1:] != ordered[:-1]
+    new = changes(ordered)
     return ordered[new], order[new]
 
 

@@ -3,15 +3,18 @@
 import ast
 import inspect
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+import binsafe
 from binsafe.intake.loading import LATE
 
 _LOADED = """
@@ -28,7 +31,7 @@ import sys
 from binsafe.intake import loading
 loading.load_for_library()
 assert not {"numpy.typing", "numpy._typing", "numpy._core._add_newdocs"} & {*sys.modules}
-import numpy.ma, numpy.typing
+import numpy.typing
 assert numpy.typing.NDArray is not list
 """
 _NEEDED = """
@@ -39,6 +42,15 @@ loading.instead = lambda *modules: lazy.instead(*(types.ModuleType(module.__name
 loading.load_for_library()
 import numpy.typing
 assert numpy.arange(3).sum() == 3 and numpy.typing.NDArray is not list
+"""
+_LEFT_OUT = """
+import sys
+from binsafe.intake import loading
+loading.load_for_library()
+import numpy
+assert sys.platform != "linux" or numpy.unique.__module__ == loading.__name__
+left_out = [name for name in sys.argv[1:] if getattr(getattr(numpy, name), "__module__", "") == loading.__name__]
+assert not left_out, left_out
 """
 _PARSERS = tuple(
     f"binsafe.{name}"
@@ -73,6 +85,13 @@ def test_numpy_is_loaded_without_documentation_and_types_which_can_be_loaded_lat
 
 def test_a_numpy_that_needs_the_types_of_its_annotations_is_loaded_whole():
     subprocess.run([sys.executable, "-c", _NEEDED], check=True)
+
+
+def test_what_is_left_out_of_numpy_is_nothing_that_parsers_use():
+    texts = [path.read_text() for path in Path(binsafe.__file__).parent.rglob("*.py")]
+    names = {name for text in texts for name in re.findall(r"\bnp\.(\w+)", text)}
+    assert {"concatenate", "flatnonzero"} <= names
+    subprocess.run([sys.executable, "-c", _LEFT_OUT, *names], check=True)
 
 
 @cache

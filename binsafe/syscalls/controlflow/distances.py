@@ -32,7 +32,7 @@ def named_by_distance(program: "Program") -> Iterator[Edges]:
     taken = among(program.references.uses, (TAKEN, MAYBE_TAKEN))
     counted = distinct(program.references.targets[taken])
     sections = np.array([s.address for s in program.slice.sections if s.address <= HIGHEST_ADDRESS], np.int64)
-    begins = distinct(np.append(counted, sections))  # no table goes on into another section
+    begins = distinct(np.concatenate([counted, sections]))  # no table goes on into another section
     for segment in program.slice.segments:
         inside = begins[(begins >= segment.address) & (begins < segment.address + segment.file_size)]
         if segment.writable or segment.executable or not len(inside):
@@ -51,8 +51,8 @@ def _named(
 ) -> Iterator[tuple[Addresses, Addresses]]:
     """Where the entries at an address lead, each behind where its table begins; of those tables that are wanted."""
     first = np.minimum((begins - address + _ENTRY - 1) // _ENTRY, len(entries))
-    last = np.minimum(np.append(first[1:], len(entries)), first + _LARGEST // _ENTRY)
-    real = wanted & (first < last) & ~among(np.append(entries, 0)[first], _HEADERS)
+    last = np.minimum(np.concatenate([first[1:], [len(entries)]]), first + _LARGEST // _ENTRY)
+    real = wanted & (first < last) & ~among(np.concatenate([entries, [0]])[first], _HEADERS)
     first, counts, begins = first[real], (last - first)[real], begins[real]
     for piece in range(0, len(first), _AT_ONCE):
         chosen = slice(piece, piece + _AT_ONCE)

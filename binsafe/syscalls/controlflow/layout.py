@@ -94,8 +94,8 @@ def layout(
     starts = distinct(np.concatenate([trusted, loose, gaps]))
     ends = np.zeros(len(starts), np.int64)
     ends[np.searchsorted(starts, known[0])] = known[1]
-    following = np.append(starts[1:], 0)
-    next_loose = np.append(~among(starts[1:], trusted), False)
+    following = np.concatenate([starts[1:], [0]])
+    next_loose = np.concatenate([~among(starts[1:], trusted), [False]])
     falls = (ends > following) & (following > 0) | next_loose & ((ends == 0) | among(following, gaps))
     alone = loose[~among(loose, np.concatenate([trusted, gaps]))]
     falls &= ~among(following, stubs)  # one extent covers all stubs, each ends in a jump
@@ -126,10 +126,10 @@ def _extents(
     columns = np.concatenate(tables)
     low = (columns <= HIGHEST_ADDRESS).all(axis=1)
     columns = columns[low & (columns.sum(axis=1) <= HIGHEST_ADDRESS)].astype(np.int64)
-    starts, ends = np.append(unwound.starts, columns[:, 0]), np.append(unwound.ends, columns.sum(axis=1))
+    starts, ends = np.concatenate([unwound.starts, columns[:, 0]]), np.concatenate([unwound.ends, columns.sum(axis=1)])
     order = np.lexsort((-ends, starts))
     starts, ends = starts[order], ends[order]
-    first = np.append(True, starts[1:] != starts[:-1])[: len(starts)]
+    first = np.concatenate([[True], starts[1:] != starts[:-1]])[: len(starts)]
     kept = first & among(starts, _inside(starts, code))
     return starts[kept], ends[kept]
 
@@ -150,7 +150,7 @@ def _gaps(code: Code, known: tuple[Addresses, Addresses]) -> Addresses:
     if not len(starts):
         return _NOTHING
     reach = np.maximum.accumulate(ends)
-    following = np.append(starts[1:], HIGHEST_ADDRESS)
+    following = np.concatenate([starts[1:], [HIGHEST_ADDRESS]])
     found = []
     for at in np.flatnonzero((ends > 0) & (reach < following - _SMALL_GAP)).tolist():
         begin, end = int(reach[at]), int(following[at])

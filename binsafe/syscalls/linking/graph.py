@@ -110,14 +110,14 @@ class _Builder:
             sources,
             targets,
             int(self._node(np.array([min(self.program.slice.entry, HIGHEST_ADDRESS)], np.int64))[0]),
-            distinct(np.append(self._roots, unseen)),
+            distinct(np.concatenate([self._roots, unseen])),
             unseen,
         )
 
     def _lone(self, targets: NDArray[np.uint64]) -> Addresses:
         """Functions that nothing leads to, and that no other file can ask for."""
         symbols = self.linking.symbols
-        known = np.append(self.layout.exact(symbols.values[symbols.defined]), self._roots)
+        known = np.concatenate([self.layout.exact(symbols.values[symbols.defined]), self._roots])
         led_to = np.zeros(self.functions, np.bool_)
         for each in (targets, known[known >= 0]):
             led_to[each[each < self.functions].astype(np.int64)] = True
@@ -229,7 +229,7 @@ def _known(origin: Addresses, node: Addresses) -> Edges:
 def _spread(first: Addresses, last: Addresses) -> tuple[Addresses, Addresses]:
     """All indices of some ranges, one range behind the other, and how many each has."""
     counts = last - first
-    return np.repeat(first - np.append(0, np.cumsum(counts)[:-1]), counts) + np.arange(counts.sum()), counts
+    return np.repeat(first - np.cumsum(counts) + counts, counts) + np.arange(counts.sum()), counts
 
 
 def _parts(*columns: Addresses) -> Iterator[tuple[Addresses, ...]]:

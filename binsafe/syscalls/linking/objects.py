@@ -46,19 +46,19 @@ def objects(program: Program, linking: Linking) -> Objects:
     """
     pointers = program.pointers
     symbols = linking.symbols
-    named = distinct(np.append(symbols.values[symbols.defined], program.layout.named))
+    named = distinct(np.concatenate([symbols.values[symbols.defined], program.layout.named]))
     sized = symbols.defined & (symbols.sizes > 0)
     starts, ends = symbols.values[sized], symbols.values[sized] + symbols.sizes[sized]
     order = np.argsort(starts, kind="stable")
     starts, ends = starts[order], np.maximum.accumulate(ends[order])
-    taken = distinct(np.append(program.references.targets[program.references.uses == TAKEN], pointers.targets))
+    taken = distinct(np.concatenate([program.references.targets[program.references.uses == TAKEN], pointers.targets]))
     if len(starts):
         at = np.searchsorted(starts, taken, side="right") - 1
         taken = taken[(at < 0) | (ends[at] <= taken)]
     single = pointers.slots[pointers.single]
     cuts = distinct(np.concatenate([named, ends, taken, single, single + 8, np.array([0])]))
     for start, end in _sets(program):
-        cuts = distinct(np.append(cuts[(cuts <= start) | (cuts >= end)], [start, end]))
+        cuts = distinct(np.concatenate([cuts[(cuts <= start) | (cuts >= end)], [start, end]]))
     holding = distinct(np.searchsorted(cuts, pointers.slots, side="right") - 1)
     nodes = np.full(len(cuts), -1, np.int64)
     nodes[holding] = np.arange(len(holding))

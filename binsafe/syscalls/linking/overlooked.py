@@ -43,7 +43,7 @@ def going_on(program: Program) -> Edges:
 def meant(layout: Layout, addresses: Addresses) -> Addresses:
     """The function that an address of code may be meant for: that which holds it, or follows where none does."""
     holder = np.maximum(layout.containing(addresses), 0)
-    ends = np.append(layout.ends, 0)[holder]  # one more: libraries of data have no function
+    ends = np.concatenate([layout.ends, [0]])[holder]  # one more: libraries of data have no function
     behind = (ends > 0) & (ends <= addresses) & (holder + 1 < len(layout.starts))
     return holder + behind
 
@@ -81,7 +81,7 @@ def begun_before(program: Program, cuts: Addresses, addresses: Addresses) -> Add
 
 def ended_behind(program: Program, addresses: Addresses) -> Addresses:
     """The last pointer of the table that ends shortly before each address, which lies in none: ``end[-number]``."""
-    slots = np.append(-BEFORE_TABLE, program.pointers.slots[~program.pointers.single])
+    slots = np.concatenate([[-BEFORE_TABLE], program.pointers.slots[~program.pointers.single]])
     last = slots[np.searchsorted(slots, addresses) - 1]
     return np.where(addresses - last <= BEFORE_TABLE, last, -1)
 

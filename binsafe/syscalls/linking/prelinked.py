@@ -72,9 +72,9 @@ def _interpreter(slice_: Slice, machine: Machine, decoder: Decoder) -> Summary:
         exports=Exports.of_columns(
             [*map(hex, addresses.tolist()), _FIXED],
             [(None, True)] * (len(addresses) + 1),
-            addresses=np.append(addresses, 0).tobytes(),
-            firsts=np.append(nodes, 0).astype(np.int32).tobytes(),
-            lasts=np.append(nodes + 1, 0).astype(np.int32).tobytes(),
+            addresses=np.concatenate([addresses, [0]]).tobytes(),
+            firsts=np.concatenate([nodes, [0]]).astype(np.int32).tobytes(),
+            lasts=np.concatenate([nodes + 1, [0]]).astype(np.int32).tobytes(),
         ),
     )
 

@@ -172,8 +172,9 @@ class Summariser:
             return sources, targets
         functions = [e.first for e in exports.where(service_function) if e.first < e.last]
         serving = among(targets, functions)
-        often = np.bincount(sources[serving], minlength=self._graph.nodes) >= _LISTED
-        kept = ~(serving & often[sources])
+        count = np.zeros(self._graph.nodes, np.int64)
+        np.add.at(count, sources[serving], 1)
+        kept = ~(serving & (count[sources] >= _LISTED))
         return sources[kept], targets[kept]
 
     def _fatal(self, exports: Exports) -> set[int]:

@@ -22,7 +22,7 @@ from binsafe.syscalls.glibc import is_static_glibc
 from binsafe.syscalls.machines.machine import Addresses, Flow
 from binsafe.syscalls.pruning import memory, name_services
 from binsafe.syscalls.pruning.functions import Functions
-from binsafe.syscalls.sets import distinct
+from binsafe.syscalls.sets import changes, distinct
 
 _MOST = 128
 """Functions that lead to one, and on to these, after which it counts as alive."""
@@ -113,7 +113,7 @@ class _Search:
         order = np.argsort(tables, kind="stable")
         order = order[self._functions.numbers(tables[order]) < 0]
         tables, naming = tables[order], naming[order]
-        first = np.flatnonzero(np.diff(tables, prepend=-1))
+        first = np.flatnonzero(changes(tables))
         if not len(first):
             return tables
         least, most = np.minimum.reduceat(naming, first), np.maximum.reduceat(naming, first)
