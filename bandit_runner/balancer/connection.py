@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 
-from bandit_runner.balancer._httptools import httptools
+from bandit_runner.balancer._httptools import VERSIONS, httptools
 from bandit_runner.balancer.config import Address, host_port
 from bandit_runner.balancer.messages import ID_LENGTH
 from bandit_runner.balancer.repeats import Repeats
@@ -43,6 +43,10 @@ class Reply(msgspec.Struct, frozen=True, gc=False):
 Done = Callable[[Reply], None]
 
 
+class _Faulty(Exception):
+    """Only an exception stops the parser from inside."""
+
+
 class Endpoint:
     """One server, and our idle connections to it, the latest used last."""
 
@@ -66,6 +70,7 @@ class Connection(asyncio.Protocol):
     _retry_after: bytes | None
     _date: bytes | None
     _attempts: bytes
+    _coded: bool
     _framed: bool
     _length: int | None
     _until_eof: bool
@@ -179,10 +184,14 @@ class Connection(asyncio.Protocol):
                 self._framed = True
                 self._length = int(value)  # llhttp has refused what is no number below 2**64
             case b"transfer-encoding":
+                self._coded = True
                 self._framed = value.lower().endswith(b"chunked")
 
     def on_headers_complete(self) -> None:
         """Learn how the body ends."""
+        version = self._parser.get_http_version()
+        if version not in VERSIONS or (version == "1.0" and self._coded):  # RFC 9112, section 6.1: faulty framing
+            raise _Faulty
         self._status = self._parser.get_status_code()
         if self._status in INTERIM_STATUS:
             return
@@ -230,6 +239,7 @@ class Connection(asyncio.Protocol):
         self._retry_after = None
         self._date = None
         self._attempts = b""
+        self._coded = False
         self._framed = False
         self._length = None
         self._until_eof = False

@@ -10,7 +10,7 @@ from typing import Final, NoReturn
 import msgspec
 
 from bandit_runner.balancer import messages
-from bandit_runner.balancer._httptools import httptools
+from bandit_runner.balancer._httptools import VERSIONS, httptools
 from bandit_runner.balancer.config import Limits
 from bandit_runner.balancer.messages import Answer
 from bandit_runner.balancer.repeats import Repeats
@@ -20,8 +20,6 @@ PIECE: Final = 4_096
 
 CHUNK_OVERHEAD: Final = 8
 """A chunk of one byte takes six: its length, two line ends, itself."""
-
-VERSIONS: Final = frozenset({"1.0", "1.1"})
 
 HOST: Final = re.compile(rb"(?:\[[0-9A-Za-z:.]+\]|[0-9A-Za-z._~!$&'()*+,;=%-]*)(?::[0-9]*)?")
 """A host name or address and a port, both of which may be missing (RFC 9110, section 7.2; RFC 3986, section 3.2.2)."""

@@ -68,6 +68,12 @@ BEHAVIOURS = {
     ),
     "garbage": (says(bytes(range(256))), "error"),
     "another protocol": (says(b"SSH-2.0-OpenSSH_9.2\r\n"), "error"),
+    "HTTP/2.0": (says(b"HTTP/2.0 200 OK\r\nContent-Length: 2\r\n\r\nok"), "error"),
+    "HTTP/0.9": (says(b"HTTP/0.9 200 OK\r\nContent-Length: 2\r\n\r\nok"), "error"),
+    "HTTP/1.0, chunked": (
+        says(b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", then_close=True),
+        "error",
+    ),
     "status of four digits": (says(b"HTTP/1.1 2000 OK\r\nContent-Length: 0\r\n\r\n"), "error"),
     "status of two digits": (says(b"HTTP/1.1 20 OK\r\nContent-Length: 0\r\n\r\n"), "error"),
     "length and chunked": (
