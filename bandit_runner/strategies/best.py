@@ -62,8 +62,8 @@ class Best(Strategy):
     ids (`prices`). So scarce good servers are kept for the last attempts of ids, and whether to repeat a server or
     to try another is not a rule but a result. First attempts, which are most of the load and can be made good, reckon
     with servers that admit less than expected: what is not known to be plenty is spent sparingly. A wait is chosen if
-    what it adds exceeds ``hurry`` per second. After the free attempts it stops unless an attempt is worth more than its
-    penalty.
+    what it adds exceeds ``hurry`` per second. After the free attempts it stops unless an attempt, now
+    or in a moment, is worth more than its penalty.
 
     Where ids come one after another, as in the simulator, a wait also delays the ids behind it, which rests the
     servers: there waiting is worth 3 to 7 points on tiers with hard limits. Where ids come whatever happens (open loop)
@@ -154,23 +154,30 @@ class Best(Strategy):
         return self._first
 
     def _choose_extra(self, now: float, tried: Sequence[int], usable: Sequence[int]) -> Choice:
-        del tried
         self._quality.advance(now)
-        best, worth = self._richest(now, Worths(self._quality.means(), share=CERTAIN[1]), usable)
-        return self._sent(best, now) if worth > self.scoring.penalty else STOP
+        worths = Worths(self._quality.means(), share=CERTAIN[1])
+        return self._best(now, len(tried), worths, usable, cost=self.scoring.penalty)
 
-    def _best(self, now: float, attempt: int, worths: Worths, usable: Sequence[int]) -> Choice:
-        """The server, or the wait, of the largest worth."""
+    def _best(
+        self, now: float, attempt: int, worths: Worths, usable: Sequence[int], *, cost: float = -math.inf
+    ) -> Choice:
+        """The server, or the wait, of the largest worth; ``STOP`` where that is no more than the attempt costs."""
         best, most = self._richest(now, worths, usable)
-        gains = worths.gains
+        gains, most = worths.gains, max(most, cost)
         highest = max(gains if len(usable) == len(gains) else [gains[arm] for arm in usable])
-        if highest - self._worth_a_look <= most:
-            return self._sent(best, now)
+        if highest - self._worth_a_look > most and (wait := self._wait(now, attempt, gains, usable, most)):
+            return wait
+        return self._sent(best, now) if most > cost else STOP
+
+    def _wait(
+        self, now: float, attempt: int, gains: Sequence[float], usable: Sequence[int], most: float
+    ) -> Wait | None:
+        """The wait that is worth more than ``most``, if there is one, and the most of those."""
         hurry, patience, pause = self.options.hurry, self.options.patience, 0.0
         left = patience - resumed(self.memory.waiting, now, attempt)
         pauses = [seconds for seconds in PAUSES if seconds <= left]
         if not pauses:
-            return self._sent(best, now)
+            return None
         chances = self._limits.chances_after(now, self._under_way, pauses)
         for arm in usable:
             for seconds, chance in zip(pauses, chances[arm], strict=True):
@@ -178,7 +185,7 @@ class Best(Strategy):
                 if worth > most:
                     most, pause = worth, seconds
         if not pause:
-            return self._sent(best, now)
+            return None
         if len(self.memory.waiting) < MAX_WAITS:
             self._awaited = max(self._awaited, now + pause)
             self.memory.waiting.append(Waiting(attempt=attempt, until=now + pause, waited=patience - left + pause))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bandit_runner.errors import StateMismatch
-from bandit_runner.model import SCORINGS
+from bandit_runner.model import SCORINGS, Scoring
 from bandit_runner.strategies import STOP, Choice, Outcome, Strategy, Wait, create
 from bandit_runner.strategies.quality import Quality
 
@@ -160,6 +160,16 @@ def test_after_the_free_attempts_it_goes_on_while_that_is_worth_its_penalty():
             tell(strategy, 1, Outcome.ERROR, second)
         assert strategy.select(now=50.0, attempt=3, tried=(1, 1, 1), available=range(2)) is last
         assert strategy.select(now=50.0, attempt=3, tried=(1, 1, 1), available=(1,)) is STOP
+
+
+def test_after_the_free_attempts_it_waits_where_a_moment_makes_them_worth_more():
+    """Else an id whose attempts cost little would spend all of them on servers that have just answered 429."""
+    strategy = create("best", arms=1, seed=1, scoring=Scoring(penalty=0.2))
+    for quarter in range(100):
+        tell(strategy, 0, Outcome.OK, quarter / 4)
+        tell(strategy, 0, Outcome.RATE_LIMITED, quarter / 4 + 0.05)
+    assert isinstance(strategy.select(now=24.81, attempt=3, tried=(0, 0, 0), available=range(1)), Wait)
+    assert strategy.select(now=25.3, attempt=3, tried=(0, 0, 0), available=range(1)) == 0
 
 
 LIMITS = create("best", arms=2, seed=1).snapshot()["memory"]["limits"]
