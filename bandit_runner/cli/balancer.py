@@ -69,7 +69,7 @@ def command(**given: Any) -> None:
     observe = _tracer(config) if given["otel"] else None
     balancer = Balancer(config, on_request=observe.observe if observe else None)
     try:
-        stoppable(_serve(balancer, given["port"], given["state"]))
+        stoppable(lambda: _serve(balancer, given["port"], given["state"]))
     finally:
         if observe:
             observe.close()

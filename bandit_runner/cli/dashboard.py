@@ -39,12 +39,13 @@ Examples:
 @store_option
 def command(*, port: int, host: str, token: str | None, watched: int | None, store: Path | None) -> None:
     """Show what runs now and how stored runs went, until Ctrl-C. It reads the store of runs and changes nothing."""
+    if watched is not None:
+        from bandit_runner.dashboard.watching import end_with
+
+        end_with(watched)  # before what takes seconds to load: whoever started us may be leaving already
     from bandit_runner.dashboard.app import serve
     from bandit_runner.dashboard.guard import is_loopback
-    from bandit_runner.dashboard.watching import end_with
 
-    if watched is not None:
-        end_with(watched)
     if token is None and not is_loopback(host):
         import secrets
 

@@ -63,7 +63,7 @@ def command(**given: Any) -> int:
                 bar.advance()
 
             stoppable(
-                harness.play(
+                lambda: harness.play(
                     target,
                     given["tier"],
                     requests=given["requests"],

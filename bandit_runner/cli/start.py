@@ -1,5 +1,6 @@
 """bandit_runner start: the servers in the sandbox, the balancer in front, the harness, the table."""
 
+import functools
 import random
 import sys
 from collections.abc import Callable, Sequence
@@ -125,7 +126,8 @@ def command(**given: Any) -> int:
         recorded.describe(up)
         keep = given["keep"] if given["keep"] is not None else shown and sys.stdin.isatty() and sys.stderr.isatty()
         player = Player(plan, recording=recorded.recording, played=recorded.played, truth=_truth(up), note=note)
-        session = _session(
+        session = functools.partial(
+            _session,
             player,
             config,
             recorded,
@@ -134,7 +136,7 @@ def command(**given: Any) -> int:
             keep=keep,
             show=lambda rows: _show(rows, plan, recorded, as_json=given["as_json"]),
         )
-        stoppable(while_running(up, session))
+        stoppable(lambda: while_running(up, session()))
     return 1 if player.unplayed else 0
 
 

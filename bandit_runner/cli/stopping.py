@@ -6,7 +6,7 @@ import os
 import signal
 import time
 import traceback
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from types import FrameType
 from typing import Any, Final, Self, TypeVar
 
@@ -34,8 +34,11 @@ class BrokenOff(Exception):
     """Raised inside of what did not come back."""
 
 
-def stoppable(main: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine; Ctrl-C, TERM and HUP cancel it, so that what it started is stopped on the way out."""
+def stoppable(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run what ``main`` makes; Ctrl-C, TERM and HUP cancel it, so that what it started is stopped on the way out.
+
+    It is made once there is a loop to run it: a signal that comes before leaves nothing behind that was never awaited.
+    """
     gc.freeze()  # modules live as long as the process: looking through them again and again is a tenth of its time
     gc.set_threshold(GC_THRESHOLD)
     with _Stopper() as stopper, asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -75,10 +78,10 @@ class _Stopper:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    async def stopping(self, main: Coroutine[Any, Any, T]) -> T:
-        """Await ``main``, which signals cancel from now on."""
+    async def stopping(self, main: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Await what ``main`` makes, which signals cancel from now on."""
         self._loop = asyncio.get_running_loop()
-        self._task = task = self._loop.create_task(main)
+        self._task = task = self._loop.create_task(main())
         return await task
 
     def _stop(self, _: int, __: FrameType | None) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator
@@ -25,7 +26,9 @@ _STANDIN = ("-truth", "-")
 MAX_PORT = 65_535
 
 LOOK_SECONDS: Final = 0.2
-"""Between two looks whether the servers are still there."""
+"""Between two looks whether the servers are still there, where nobody tells."""
+REAPED_SECONDS: Final = 5.0
+"""Within this it is known with which status they ended."""
 
 OTHER_FILES = 64
 """What a process has open beside its sockets, and some."""
@@ -73,14 +76,35 @@ def running(
 
 async def while_running(servers: Servers, session: Coroutine[Any, Any, None]) -> None:
     """Await the session, or break it off where the servers end: what ids come to without them says nothing."""
-    task = asyncio.create_task(session)
+    task, ended = asyncio.create_task(session), asyncio.create_task(_ended(servers))
     try:
-        while not (await asyncio.wait({task}, timeout=LOOK_SECONDS))[0]:
-            servers.check_running()
-        await task
+        await asyncio.wait({task, ended}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            await task
     finally:
-        task.cancel()
-        await asyncio.wait({task})
+        for each in (task, ended):
+            each.cancel()
+        await asyncio.wait({task, ended})
+    if not ended.cancelled():
+        servers.process.wait(REAPED_SECONDS)
+        servers.check_running()
+
+
+async def _ended(servers: Servers) -> None:
+    """Return when the servers have ended: at once where the system tells, else when somebody looks."""
+    loop, told, descriptor = asyncio.get_running_loop(), asyncio.Event(), -1
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):  # they have ended already
+            descriptor = os.pidfd_open(servers.pid)
+            loop.add_reader(descriptor, told.set)
+    try:
+        while servers.process.wait(0) is None and not told.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(told.wait(), LOOK_SECONDS)
+    finally:
+        if descriptor >= 0:
+            loop.remove_reader(descriptor)
+            os.close(descriptor)
 
 
 def room_for(limits: "Limits") -> None:

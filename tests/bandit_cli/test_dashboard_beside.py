@@ -1,6 +1,7 @@
 """The dashboard as a process: it serves, says what is wrong, and ends with whoever started it, however that ends."""
 
 import http.client
+import os
 import re
 import signal
 import socket
@@ -63,6 +64,17 @@ def test_it_ends_with_the_process_that_holds_the_pipe(tmp_path: Path, kill: int)
             time.sleep(0.05)
         else:
             assert not Path(f"/proc/{child}").exists()
+
+
+def test_it_ends_while_it_still_starts():
+    watched, ours = os.pipe()
+    os.close(ours)
+    words = [sys.executable, "-X", "importtime", *command("dashboard", "--port", 0, "--watched", watched)[1:]]
+    done = subprocess.run(words, pass_fds=(watched,), capture_output=True, text=True, timeout=60, check=False)
+    os.close(watched)
+    assert done.returncode == 0
+    assert "bandit_runner.dashboard.watching" in done.stderr
+    assert "nicegui" not in done.stderr, "what takes seconds to load was waited for"
 
 
 def test_a_taken_port_is_said():

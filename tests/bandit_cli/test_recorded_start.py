@@ -110,8 +110,10 @@ def _stored(path: Path) -> int:
 
 
 @contextmanager
-def started(store: Path, *arguments: object) -> Iterator[subprocess.Popen[str]]:
+def started(store: Path, *arguments: object, code: str = "") -> Iterator[subprocess.Popen[str]]:
     words = command("start", "--no-dashboard", "--port", 0, "--store", store, "--tier", "T1", *arguments)
+    if code:
+        words[1:3] = ["-c", code]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             yield process
@@ -156,7 +158,8 @@ def kill_servers(process: subprocess.Popen[str], last: str) -> None:
 def test_a_play_whose_servers_end_is_no_success_and_can_be_gone_on_with(tmp_path: Path):
     """Else the ids that came after would count as the strategy's failures, in a table that looks like any other."""
     path = tmp_path / "runs.sqlite"
-    with started(path, "--requests", 40, "--rps", 20, "--strategy", "v6") as process:
+    told_only = "from bandit_runner.cli import main, support; support.LOOK_SECONDS = 99; main()"
+    with started(path, "--requests", 40, "--rps", 20, "--strategy", "v6", code=told_only) as process:
         kill_servers(process, "playing")
         table, said = process.communicate(timeout=20)
         assert process.returncode == 1
