@@ -1,24 +1,19 @@
-"""Finds baselines: those that are shipped, by name, and those of the user's, by path. Shell: reads files.
+"""Finds baselines: those that are shipped, by name, and those of the user's, by path. Shell: reads files."""
 
-`profiles/` travels inside the wheel as ``binsafe/_profiles``; in a checkout it lies beside the package.
-"""
-
-from importlib import resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from binsafe.errors import BaselineError
 from binsafe.policy.baseline import Baseline
 from binsafe.policy.parsing import parse
 from binsafe.policy.yamlnodes import MAX_CHARACTERS
+from binsafe.shipped import shipped
 
 _SUFFIX = ".yaml"
 
 
 def available() -> tuple[str, ...]:
     """The names of the shipped baselines, sorted."""
-    entries = (entry.name for entry in _shipped().iterdir())
-    return tuple(sorted(name.removesuffix(_SUFFIX) for name in entries if name.endswith(_SUFFIX)))
+    return tuple(sorted(entry.stem for entry in shipped("baselines").glob(f"*{_SUFFIX}")))
 
 
 def load(name_or_path: str) -> Baseline:
@@ -42,21 +37,14 @@ def _load(name_or_path: str, extending: tuple[str, ...]) -> Baseline:
             hint=f"shipped: {', '.join(available())}; or name a file: ./{name_or_path}{_SUFFIX}",
         )
     origin = name_or_path if by_path else name_or_path + _SUFFIX
-    text = _read(Path(origin) if by_path else _shipped() / origin, origin)
+    text = _read(Path(origin) if by_path else shipped("baselines") / origin, origin)
     baseline = parse(text, origin, lambda name: _load(name, (*extending, name_or_path)))
     if not by_path and baseline.name != name_or_path:
         raise BaselineError(f"{origin}: calls itself {baseline.name!r}", hint="a shipped one is named as its file")
     return baseline
 
 
-def _shipped() -> Traversable:
-    """The folder of shipped baselines."""
-    installed = resources.files("binsafe") / "_profiles"
-    root = installed if installed.is_dir() else Path(__file__).parent.parent / "profiles"
-    return root / "baselines"
-
-
-def _read(file: Traversable, origin: str) -> str:
+def _read(file: Path, origin: str) -> str:
     if not file.is_file():  # opening a FIFO would wait for its other end
         raise BaselineError(f"{origin}: no such file", hint=f"shipped: {', '.join(available())}; or name a YAML file")
     try:

@@ -13,8 +13,6 @@ import glob
 import posixpath
 import stat
 from collections.abc import Iterable, Iterator
-from importlib import resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +29,7 @@ from binsafe.intake.tree import Tree
 from binsafe.model import Grant, Report
 from binsafe.model.policy import PolicyFile
 from binsafe.policy.objects import PACK
+from binsafe.shipped import shipped
 
 PACK_SCHEMA: Final = "binsafe.pack/1"
 _MAY_HOLD_MODULES: Final = ("/usr/lib/", "/usr/libexec/")
@@ -68,13 +67,12 @@ def available() -> dict[str, Pack]:
         BaselineError: a file says something that has no meaning.
     """
     packs = {}
-    for entry in sorted(_shipped().iterdir(), key=lambda each: each.name):
-        if entry.name.endswith(".yaml"):
-            try:
-                pack = msgspec.convert(yaml.safe_load(entry.read_text(encoding="utf-8")), Pack)
-            except (yaml.YAMLError, msgspec.ValidationError) as error:
-                raise BaselineError(f"{entry.name}: {error}", hint=f"expected a {PACK_SCHEMA}") from error
-            packs[pack.name] = pack
+    for entry in sorted(shipped("packs").glob("*.yaml")):
+        try:
+            pack = msgspec.convert(yaml.safe_load(entry.read_text(encoding="utf-8")), Pack)
+        except (yaml.YAMLError, msgspec.ValidationError) as error:
+            raise BaselineError(f"{entry.name}: {error}", hint=f"expected a {PACK_SCHEMA}") from error
+        packs[pack.name] = pack
     return packs
 
 
@@ -177,9 +175,3 @@ def _present(patterns: Iterable[str], program: str) -> list[str]:
                 if stat.S_ISLNK(mode_of(Path(path), follow=False)):  # the program asks for it by this name
                     found[posixpath.normpath(path)] = None
     return [path for path in found if not any(path != other and path.startswith(f"{other}/") for other in found)]
-
-
-def _shipped() -> Traversable:
-    installed = resources.files("binsafe") / "_profiles"
-    root = installed if installed.is_dir() else Path(__file__).parent.parent / "profiles"
-    return root / "packs"

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import click
 
-from binsafe.cli.options import prelude_option
+from binsafe.cli.options import FINDINGS, prelude_option
 
-FAULTY = 1
 _LEVELS = ("note", "warning", "error")
 
 
@@ -59,4 +58,4 @@ def command(*, profile: Path, kind: str | None, prelude: tuple[Path, ...], macos
     summed = ", ".join(f"{count} {level}{'s' * (count != 1)}" for level, count in counted.items())
     click.echo(escape(f"{profile}: {summed}"))
     worst = max((_LEVELS.index(finding.level) for finding in findings), default=-1)
-    return FAULTY if worst >= _LEVELS.index(fail_on) else 0
+    return FINDINGS if worst >= _LEVELS.index(fail_on) else 0

@@ -6,17 +6,13 @@ from typing import TYPE_CHECKING
 import click
 
 from binsafe.cli.entry import complain, note
-from binsafe.cli.options import outputs
+from binsafe.cli.options import FINDINGS, NOT_ANALYSED, SEVERITIES, outputs
 from binsafe.cli.writing import write
 
 if TYPE_CHECKING:
     from binsafe.intake import Found, Worker
     from binsafe.model import Report
     from binsafe.model.difference import Difference
-
-NOT_ANALYSED = 3
-FINDINGS = 1
-_SEVERITIES = ("info", "low", "medium", "high", "critical")
 
 
 class _Reason(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic in newer versions of click alone
@@ -28,8 +24,8 @@ class _Reason(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # gener
         """The same word, if it is one."""
         from binsafe.difference import IDS
 
-        if value not in IDS and value not in _SEVERITIES:
-            self.fail(f"{value!r} is none of: {', '.join((*_SEVERITIES, *IDS))}", param, ctx)
+        if value not in IDS and value not in SEVERITIES:
+            self.fail(f"{value!r} is none of: {', '.join((*SEVERITIES, *IDS))}", param, ctx)
         return value
 
 

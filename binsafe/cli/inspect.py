@@ -12,17 +12,14 @@ from typing import TYPE_CHECKING
 import click
 
 from binsafe.cli.entry import complain, note
-from binsafe.cli.options import outputs
+from binsafe.cli.options import FINDINGS, NOT_ANALYSED, fail_on_option, outputs, reaches
 from binsafe.cli.writing import write
 
 if TYPE_CHECKING:
     from binsafe.model import Report
 
-NOT_ANALYSED = 3
 _WIDEST = 120
-FINDINGS = 1
 _FORMATS = ("text", "json", "markdown", "html", "sarif")
-_SEVERITIES = ("none", "low", "medium", "high", "critical")
 
 
 @click.command(
@@ -40,7 +37,7 @@ Examples:
 )
 @click.argument("file")
 @outputs(*_FORMATS)
-@click.option("--fail-on", type=click.Choice(_SEVERITIES), default="none", help="Exit 1 on findings this severe.")
+@fail_on_option
 @click.option("--arch", help="Show this slice of a universal file only.")
 @click.option("--spoiler-free", is_flag=True, help="Leave out strings, code and names of its own functions.")
 @click.option("--no-syscalls", is_flag=True, help="Skip the system-call analysis.")
@@ -77,7 +74,7 @@ def command(  # noqa: PLR0913 - one for each option
         note(f"inspected {report.artifact.size:,} bytes in {time.perf_counter() - started:.2f} s")
     if not report.analysed:
         return NOT_ANALYSED
-    return FINDINGS if fail_on != "none" and report.worst >= _SEVERITIES.index(fail_on) else 0
+    return FINDINGS if reaches(report.worst, fail_on) else 0
 
 
 def _rendered(report: "Report", format_: str, verbose: int, *, terminal: bool) -> str:

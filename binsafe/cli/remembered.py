@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from binsafe.intake.store import Store, cache_folder
+from binsafe.shipped import shipped
 
 if TYPE_CHECKING:
     from binsafe.cli.asked import Asked
@@ -71,10 +72,7 @@ def _folder() -> Path:
 
 def _rules(asked: "Asked") -> list[tuple[str, bytes]]:
     """All baselines and packs that there are, and the user's own."""
-    package = Path(__file__).parents[1]
-    installed = package / "_profiles"
-    root = installed if installed.is_dir() else package.parent / "profiles"
-    files = [entry for folder in ("baselines", "packs") for entry in (root / folder).iterdir()]
+    files = [entry for folder in ("baselines", "packs") for entry in shipped(folder).iterdir()]
     rules = sorted((entry.name, entry.read_bytes()) for entry in files)
     if asked.baseline is not None and Path(asked.baseline).is_file():
         rules.append((asked.baseline, Path(asked.baseline).read_bytes()))

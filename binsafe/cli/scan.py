@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from binsafe.cli.entry import note
-from binsafe.cli.options import outputs
+from binsafe.cli.options import FINDINGS, NOT_ANALYSED, fail_on_option, outputs, reaches
 from binsafe.cli.writing import write
 
 if TYPE_CHECKING:
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from binsafe.scan.overview import Tally
     from binsafe.scan.walking import Found
 
-NOT_ANALYSED = 3
-FINDINGS = 1
-_SEVERITIES = ("none", "low", "medium", "high", "critical")
 _AHEAD = 4
 """Targets that wait for each worker, so that none waits for us."""
 
@@ -45,7 +42,7 @@ Examples:
 @click.option("--cluster", metavar="ADDRESS", help="Let a Dask cluster do it: tcp://HOST:PORT of its scheduler.")
 @outputs("jsonl", "sarif", "html")
 @click.option("--resume", is_flag=True, help="Leave out what the output file has already, and add to it.")
-@click.option("--fail-on", type=click.Choice(_SEVERITIES), default="none", help="Exit 1 on findings this severe.")
+@fail_on_option
 @click.option("--syscalls", is_flag=True, help="Analyse system calls, too: takes many times as long.")
 @click.option("--one-file-system", is_flag=True, help="Do not enter other file systems.")
 def command(  # noqa: PLR0913 - one for each option
@@ -96,7 +93,7 @@ def command(  # noqa: PLR0913 - one for each option
         note(text)
     if not tally.analysed or found.skipped:
         return NOT_ANALYSED
-    return FINDINGS if fail_on != "none" and tally.worst >= _SEVERITIES.index(fail_on) else 0
+    return FINDINGS if reaches(tally.worst, fail_on) else 0
 
 
 def _check(*, resume: bool, output: Path | None, format_: str) -> None:

@@ -6,8 +6,6 @@ import click
 
 from binsafe.cli.entry import note
 
-NOT_ANALYSED = 3
-
 
 @click.command(
     "syscalls",

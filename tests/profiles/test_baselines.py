@@ -111,13 +111,13 @@ def test_a_circle_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     for name, other in (("first", "second"), ("second", "first")):
         text = OWN.replace("mine", name).replace("cli_tool", other)
         (tmp_path / f"{name}.yaml").write_text(text)
-    monkeypatch.setattr(baselines, "_shipped", lambda: tmp_path)
+    monkeypatch.setattr(baselines, "shipped", lambda _: tmp_path)
     with pytest.raises(BaselineError, match="first -> second -> first"):
         baselines.load("first")
 
 
 def test_a_shipped_baseline_is_named_as_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "other.yaml").write_text(OWN.replace("extends: cli_tool\n", ""))
-    monkeypatch.setattr(baselines, "_shipped", lambda: tmp_path)
+    monkeypatch.setattr(baselines, "shipped", lambda _: tmp_path)
     with pytest.raises(BaselineError, match="calls itself 'mine'"):
         baselines.load("other")
