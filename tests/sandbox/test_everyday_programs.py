@@ -198,6 +198,7 @@ def test_a_folder_that_is_there_was_not_to_be_made(folder: Path, capsys: pytest.
         ("cat", ("/fruit",), "--read {folder}/fruit"),
         ("mkdir", ("/new",), "--write {folder}"),
         ("mkdir", ("/.new",), "--write FOLDER --env HOME=FOLDER"),
+        ("mkdir", ("/../{name}/new",), "--write {folder}"),
         ("ls", ("/",), "--read {folder}"),
     ],
 )
@@ -211,8 +212,22 @@ def test_a_path_that_was_made_absolute_in_the_folder_that_was_left_is_named_ther
 ):
     """libxml2, Go's filepath.Abs and others ask where they are, which is / where that folder is not granted."""
     monkeypatch.chdir(folder)
-    assert run(program, *arguments)[0] != 0
+    assert run(program, *(word.format(name=folder.name) for word in arguments))[0] != 0
     assert f"grant='{grant.format(folder=folder)}'" in capsys.readouterr().out
+
+
+def test_a_relative_path_to_what_is_granted_is_named_with_the_folder_that_it_starts_from(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    """git with HOME=../home: to grant once more what is granted would change nothing."""
+    here, there = folder / "here", folder / "there"
+    for each in (here, there):
+        each.mkdir()
+        each.chmod(0o777)
+    monkeypatch.chdir(here)
+    assert run("mkdir", "../there/new", write=(str(there),))[0] == 1
+    assert f"grant='--read {here}'" in capsys.readouterr().out
+    assert run("mkdir", "../there/new", write=(str(there),), read=(str(here),))[0] == 0
 
 
 def test_the_whole_file_system_is_no_hint(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch):

@@ -196,11 +196,12 @@ class Lookups:
 
     def _meant(self, path: str, missed: Miss) -> Miss:
         """The same from the folder that its user named it in, where there is anything to it."""
-        if missed.writes:
-            return Miss(path, _option(path, writes=True), expected=False, there=may_exist(posixpath.dirname(path)))
-        if not may_exist(path):
-            return missed
-        wanted = self._left if self._is_readable(path) else path  # to start it where such names lead somewhere
+        granted = self.was_granted(path)
+        if not may_exist(posixpath.dirname(path) if missed.writes else path):
+            return missed._replace(there=missed.there and not missed.writes)
+        if missed.writes and not granted:
+            return Miss(path, _option(path, writes=True), expected=False, there=True)
+        wanted = self._left if granted else path  # to start it where such names lead somewhere
         return Miss(path, _option(wanted, writes=False), expected=False, there=True)
 
     def was_granted(self, path: str) -> bool:
@@ -290,8 +291,9 @@ def resolve(call: Call, path: str, folder: int | None) -> str | None:
 
 
 def _from_root(text: str) -> str:
-    """What a relative path leads to from /; empty for others."""
-    return posixpath.normpath(f"/{text}") if text and not text.startswith("/") else ""
+    """What a relative path leads to from /, and one that was made absolute there and climbs; empty for others."""
+    meant = text and (text.startswith("/../") or not text.startswith("/"))
+    return posixpath.normpath(f"/{text.lstrip('/')}") if meant else ""
 
 
 def _parents(path: str) -> Iterable[str]:
