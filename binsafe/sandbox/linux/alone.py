@@ -13,6 +13,8 @@ from binsafe.renderers.narrowing import FCNTL, OWN_PROCESS, Tests
 _F_SETOWN: Final = 8
 """asm-generic/fcntl.h"""
 _INT: Final = 0xFFFF_FFFF
+_OTHER_LIMITS: Final = (3, 6, 7)
+"""RLIMIT_STACK, RLIMIT_NPROC, RLIMIT_NOFILE (asm-generic/resource.h): what a program may set beside core dumps."""
 PRIO_PROCESS, PRIO_PGRP = 0, 1
 """linux/resource.h"""
 
@@ -36,6 +38,7 @@ ALONE: Final[Mapping[str, tuple[Tests, ...]]] = MappingProxyType(
             _OF_ITSELF,
         ),
         "prlimit64": ((Condition(argument=2, values=(0,)),),),
+        "setrlimit": ((_is(0, *_OTHER_LIMITS),),),  # see `limiting`
     }
 )
 """Call -> the forms of it that the filter lets through without asking, on top of what the policy says."""

@@ -18,7 +18,7 @@ from binsafe.sandbox.linux.alone import ALONE
 from binsafe.sandbox.linux.connecting import Connector
 from binsafe.sandbox.linux.describing import ONLY_INSIDE, describe, error_name, grant_for
 from binsafe.sandbox.linux.grafting import graft, listen
-from binsafe.sandbox.linux.limiting import raised
+from binsafe.sandbox.linux.limiting import is_of_dumps, raised
 from binsafe.sandbox.linux.lookups import Lookups, resolve
 from binsafe.sandbox.linux.notifications import Call, Listener
 from binsafe.sandbox.linux.pathcalls import PATH_CALLS
@@ -46,7 +46,7 @@ class Answerer:
         self._connector = Connector(listener, watch.destinations)
         self._named: Mapping[str, Callable[[Call, str], None]] = {
             **dict.fromkeys(ALONE, self._reach),
-            "prlimit64": self._limit,
+            **dict.fromkeys(("prlimit64", "setrlimit"), self._limit),
             "mmap": self._map,
         }
         self.grafts: dict[int, int] = {}
@@ -153,9 +153,15 @@ class Answerer:
             self._report(call, name, target.object, operation=operation, result=number, grant=ONLY_INSIDE)
 
     def _limit(self, call: Call, name: str) -> None:
-        """Go on, and say so where the kernel will refuse, because a hard limit stays where the policy put it."""
-        above = raised(self._listener, call, self._watch.limits)
-        self._listener.proceed(call)
+        """Go on, and say so where the kernel will refuse, because a hard limit stays where the policy put it.
+
+        Where there shall be no core dumps, nobody can lower their limit either: that it is low enough is no lie.
+        """
+        above = raised(self._listener, call, name, self._watch.limits)
+        if is_of_dumps(call, name) and self._watch.limits.get("CORE") == 0:
+            self._listener.finish(call, errno.EPERM if above else 0)
+        else:
+            self._listener.proceed(call)
         if above is not None:  # redis asks for ten thousand files, for sixteen less, and so on: that is one object
             limit, wanted = above
             grant = f"--baseline FILE, with {limit}: {wanted} among its limits"

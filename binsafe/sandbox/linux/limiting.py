@@ -1,4 +1,8 @@
-"""Limits that the program would raise: what is said of it; the kernel decides (getrlimit(2))."""
+"""Limits that the program would raise: what is said of it; the kernel decides (getrlimit(2)).
+
+But not about core dumps: where the kernel pipes them to a program of the host's, which root runs there, a limit of 1
+stops them and one of 0, which anybody may ask for, does not.
+"""
 
 import resource
 import struct
@@ -21,16 +25,27 @@ def limit_name(number: int) -> str:
     return _NAMES.get(number, str(number))
 
 
-def raised(listener: Listener, call: Call, limits: Mapping[str, int]) -> tuple[str, str] | None:
-    """The limit that a prlimit(2) would raise above the policy's, and how far; None where that is not so.
+def is_of_dumps(call: Call, name: str) -> bool:
+    """Whether a call sets the limit of core dumps."""
+    return call.arguments[_places(name)[0]] & 0xFFFF_FFFF == resource.RLIMIT_CORE
+
+
+def raised(listener: Listener, call: Call, name: str, limits: Mapping[str, int]) -> tuple[str, str] | None:
+    """The limit that a call would raise above the policy's, and how far; None where that is not so.
 
     ``limits`` are the policy's, by the names of ``RLIMIT_*``.
     """
-    name = limit_name(call.arguments[1] & 0xFFFF_FFFF)
+    which, wanted = (call.arguments[place] for place in _places(name))
+    limit = limit_name(which & 0xFFFF_FFFF)
     try:
-        soft, hard = _RLIMIT64.unpack(listener.read(call, call.arguments[2], _RLIMIT64.size))
+        soft, hard = _RLIMIT64.unpack(listener.read(call, wanted, _RLIMIT64.size))
     except (OSError, struct.error):
         return None
-    if name.upper() not in limits or soft > hard or hard <= limits[name.upper()]:
+    if limit.upper() not in limits or soft > hard or hard <= limits[limit.upper()]:
         return None
-    return name, "unlimited" if hard == _INFINITE else str(hard)
+    return limit, "unlimited" if hard == _INFINITE else str(hard)
+
+
+def _places(name: str) -> tuple[int, int]:
+    """The arguments with the limit and with what it shall be."""
+    return (1, 2) if name == "prlimit64" else (0, 1)

@@ -71,16 +71,13 @@ def _working_folder(layout: Layout) -> str:
     return here if any(inside(here, path) or inside(path, here) for path in granted) else "/"
 
 
-def limits_of(policy: Policy, core_pattern: str = "/proc/sys/kernel/core_pattern") -> list[tuple[str, int]]:
-    """Resource limits. Where the kernel pipes core dumps to a program, a limit of 0 does not stop it, but 1 does.
+def limits_of(policy: Policy) -> list[tuple[str, int]]:
+    """Resource limits. No core dump is 1 and not 0, which stops nothing where the kernel pipes them to a program.
 
     (fs/coredump.c: for a pipe limits are irrelevant but for this one; and a file of 1 byte is never written.)
     """
     limits = {grant.object.upper(): int(grant.access) for grant in policy.of("limit")}
-    with open(core_pattern, "rb") as stream:
-        if limits.get("CORE") == 0 and stream.read(1) in (b"|", b"@"):
-            limits["CORE"] = 1
-    return list(limits.items())
+    return [(name, value or int(name == "CORE")) for name, value in limits.items()]
 
 
 def _confinement(policy: Policy, layout: Layout) -> dict[str, Any]:
