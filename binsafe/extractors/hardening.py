@@ -30,6 +30,8 @@ _FORTIFIABLE = words(
     " wcsrtombs wcstombs wctomb wmemcpy wmemmove wmempcpy wmemset wprintf"
 )
 """Functions that have a checking twin (``__memcpy_chk``), by glibc's ``bits/*2.h`` and Apple's ``secure/_*.h``."""
+_CHECKS = words("fdelt_chk fdelt_warn open_2 open64_2 openat_2 openat64_2 mq_open_2")
+"""Checks without such a twin, of ``FD_SET`` and of a file's mode: they, too, are there only where it was asked for."""
 
 
 def extract(subject: Subject) -> Extracted[dict[str, Mitigation]]:
@@ -90,6 +92,7 @@ def _fortify(subject: Subject) -> Mitigation:
     slice_ = subject.slice
     names = {plain_name(entry.name, slice_.format).lstrip("_") for entry in slice_.imports}
     checked = {name for name in names if name.endswith("_chk") and name.removesuffix("_chk") in _FORTIFIABLE}
+    checked |= names & _CHECKS
     unchecked = names & _FORTIFIABLE
     if not names and slice_.linkage != "dynamic":
         return "unknown"

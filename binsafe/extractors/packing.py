@@ -50,7 +50,7 @@ def packed(slice_: Slice, *, is_managed: bool) -> Iterator[Evidence]:
         yield _at(slice_.entry, "UPX!", "the mark of UPX, and no sections")
     if slice_.traits.get("encrypted"):
         yield Evidence(via="layout", detail="the system decrypts its code when it loads it")
-    if slice_.format == "elf":
+    if slice_.format == "elf" and slice_.segments:  # an object file's sections are loaded by what it is linked into
         yield from _carried(slice_)
     home = _home(slice_)
     if home is None:

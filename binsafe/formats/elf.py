@@ -70,7 +70,7 @@ def read(data: memoryview) -> Image:
         imports=imports,
         symbols=_defined(head, reader, section_headers) or exports,
         traits={
-            **_traits(head, kind, reader, headers, wanted),
+            **_traits(head, kind, reader, headers, sections, wanted),
             **(import_traits(imports) if kind in _LOADED else {}),
             **({"interpreter": loader} if loader else {}),
         },
@@ -117,7 +117,12 @@ def _linked(head: eh.Header, kind: str, wanted: Dynamic | None, loader: str | No
 
 
 def _traits(
-    head: eh.Header, kind: str, reader: Reader, headers: tuple[eh.ProgramHeader, ...], wanted: Dynamic | None
+    head: eh.Header,
+    kind: str,
+    reader: Reader,
+    headers: tuple[eh.ProgramHeader, ...],
+    sections: tuple[Section, ...],
+    wanted: Dynamic | None,
 ) -> dict[str, bool | int | str]:
     traits: dict[str, bool | int | str] = {"osabi": head.osabi, "machine": head.machine}
     if kind in _LOADED:
@@ -137,7 +142,7 @@ def _traits(
         }
     if wanted and wanted.soname is not None:
         traits["soname"] = wanted.soname
-    found = build_id(reader, headers)
+    found = build_id(reader, headers, sections)
     return traits if found is None else traits | {"build_id": found}
 
 

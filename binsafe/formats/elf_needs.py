@@ -7,9 +7,11 @@ import msgspec
 from binsafe.formats import elf_headers as eh
 from binsafe.formats.elf_dynamic import Dynamic, dynamic
 from binsafe.formats.structure import Reader, malformed, text
+from binsafe.model import Section
 
 _MAX_PATH = 4096
 _NT_GNU_BUILD_ID = 3
+_BUILD_ID_SECTION = ".note.gnu.build-id"
 _NOTE_HEADER = 12
 _MAX_NOTES = 1024
 
@@ -54,15 +56,17 @@ def interpreter(reader: Reader, headers: tuple[eh.ProgramHeader, ...]) -> str | 
     return text(path)
 
 
-def build_id(reader: Reader, headers: tuple[eh.ProgramHeader, ...]) -> str | None:
-    """The build id as hex; None where there is none."""
-    return next(_build_ids(reader, headers), None)
+def build_id(reader: Reader, headers: tuple[eh.ProgramHeader, ...], sections: tuple[Section, ...] = ()) -> str | None:
+    """The build id as hex; None where there is none. Go's linker keeps its own in a section of no segment of notes."""
+    segments = ((h.offset, h.file_size) for h in headers if h.type == eh.PT_NOTE)
+    named = ((s.offset, s.size) for s in sections if s.name == _BUILD_ID_SECTION and s.offset is not None)
+    return next(_build_ids(reader, (*segments, *named)), None)
 
 
-def _build_ids(reader: Reader, headers: tuple[eh.ProgramHeader, ...]) -> Iterator[str]:
+def _build_ids(reader: Reader, places: tuple[tuple[int, int], ...]) -> Iterator[str]:
     """Descriptors of the notes NT_GNU_BUILD_ID (elf(5), "Notes"): sizes, type, name, descriptor, padded to 4."""
-    for header in headers:
-        rest = reader.data[header.offset : header.offset + header.file_size] if header.type == eh.PT_NOTE else b""
+    for offset, length in places:
+        rest = reader.data[offset : offset + length]
         for _ in range(_MAX_NOTES):
             if len(rest) < _NOTE_HEADER:
                 break

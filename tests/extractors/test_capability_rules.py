@@ -148,6 +148,12 @@ def test_a_payload_behind_the_end_or_in_a_section_that_is_not_loaded_is_packed()
         assert ("packed" in found(msgspec.structs.replace(whole, sections=(*program.sections, section)))) == is_packed
 
 
+def test_tables_of_an_object_file_are_not_packed():
+    noise = random.Random(1).randbytes(64 * 1024)
+    table = Section(name=".rodata", address=0, size=len(noise), offset=0)
+    assert "packed" not in found(minimal(noise, kind="object", segments=(), sections=(table,)))
+
+
 def test_upx_without_sections_is_known_by_its_mark():
     slice_ = minimal(b"\x7fELF" + b"\0" * 200 + b"UPX!" + b"\0" * 100)
     assert found(slice_)["packed"].evidence[0].symbol == "UPX!"

@@ -62,6 +62,7 @@ def test_fortify_is_all_some_or_none_of_the_calls():
     assert state("fortify", importing("__memcpy_chk", "puts")) == "present"
     assert state("fortify", importing("__memcpy_chk", "strcpy")) == "partial"
     assert state("fortify", importing("__longjmp_chk", "strcpy")) == "partial"
+    assert state("fortify", importing("__fdelt_chk", "strcpy")) == "partial"
     assert state("fortify", importing("strcpy")) == "absent"
     assert state("fortify", importing("puts", "__stack_chk_fail")) == "not-applicable"
     assert state("fortify", minimal(linkage="static")) == "unknown"

@@ -164,6 +164,18 @@ def test_the_built_program():
     assert found.problems == ()
 
 
+def test_a_build_id_in_a_section_of_no_segment_as_gos_linker_keeps_it():
+    data = build.elf()
+    build.put(data, 64 + 56 * 6, "<I", 0)  # no segment of notes
+    names = b"\0.note.gnu.build-id\0"
+    data[0x2150 : 0x2150 + len(names)] = names
+    for number in (2, 3, 4):
+        build.put(data, build.ELF_SECTIONS + 64 * number, "<I", 0)
+    assert "build_id" not in only_slice(data).traits
+    build.put(data, build.ELF_SECTIONS + 64, "<IIQQQQ", 1, 7, 0, 0, 0x220, 20)
+    assert only_slice(data).traits["build_id"] == "c0ffee01"
+
+
 def bent(offset: int, layout: str, *values: int):
     data = build.elf()
     build.put(data, offset, layout, *values)
