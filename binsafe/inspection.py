@@ -59,7 +59,7 @@ def inspect(
         return _not_analysed(artifact, data, error)
     slices = tuple(facts for facts, _ in parts)
     found = [
-        *quarantine(artifact),
+        *notes(artifact),
         *_structure(image.problems),
         *_differences(slices),
         *(finding for _, findings in parts for finding in findings),
@@ -76,8 +76,8 @@ def inspect(
     )
 
 
-def quarantine(artifact: Artifact) -> Iterator[Finding]:
-    """That nobody can tell whether the file was fetched from elsewhere, where its mark cannot be read."""
+def notes(artifact: Artifact) -> Iterator[Finding]:
+    """What stands beside the file's bytes and counts: a mark that cannot be read, rights of another user's."""
     why = (artifact.quarantine or {}).get("unknown")
     if why is not None:
         yield Finding(
@@ -85,6 +85,16 @@ def quarantine(artifact: Artifact) -> Iterator[Finding]:
             severity=Severity.LOW,
             title="Its quarantine mark cannot be read",
             detail=f"What macOS noted when the file was fetched is not known: {why}.",
+        )
+    rights = (artifact.attributes or {}).get("security.capability")
+    given = [f"it runs as {artifact.set_id}"] if artifact.set_id else []
+    given += [f"the kernel gives it {rights}"] if rights else []
+    if given:
+        yield Finding(
+            id="extra-rights",
+            severity=Severity.LOW,
+            title="It has rights that who starts it need not have",
+            detail=f"Outside of a sandbox {' and '.join(given)}, whoever starts it: an error in it is theirs to use.",
         )
 
 
@@ -215,6 +225,6 @@ def _not_analysed(artifact: Artifact, data: memoryview, error: NotAnalysable) ->
         artifact=artifact,
         format=formats.identify(data),
         analysed=False,
-        findings=(finding, *quarantine(artifact)),
+        findings=(finding, *notes(artifact)),
         verdict=Verdict(level="unknown", advice=f"Do not run it: {error.hint}."),
     )

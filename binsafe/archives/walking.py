@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import PurePosixPath
+from typing import Any
 
 import msgspec
 
@@ -16,14 +17,14 @@ from binsafe.containers.entries import Stream
 from binsafe.containers.names import Names, clean
 from binsafe.errors import NotAnalysable
 from binsafe.inspection import inspect as inspect_file
-from binsafe.inspection import quarantine
+from binsafe.inspection import notes
 from binsafe.limits import MAX_ARCHIVE_DEPTH, MAX_BUNDLE_BYTES, MAX_MEMBER_BYTES, MAX_MEMBERS
 from binsafe.model import Artifact, Member, Report, Severity
 from binsafe.signatures import bundle as bundles
 
 _EXECUTABLES = frozenset({"elf", "mach-o", "pe"})
 _HEAD = 512
-_MAX_SHOWN = 20
+_MAX_SHOWN, _FEW_SCRIPTS = 20, 5
 _MAX_APPLEDOUBLE = 64 * 1024
 _DEBIAN = "debian-binary"
 _DISK_IMAGE = ".dmg"
@@ -78,8 +79,8 @@ class _Walk:
         self._kept_bytes = 0
         self._troubles: dict[str, _Some] = {}
         self._lost = False
-        self._quarantines: dict[str, dict[str, str]] = {}
-        self._scripts = _Some()
+        self._noted: dict[str, dict[str, Any]] = {}
+        self._scripts = _Some(_FEW_SCRIPTS)
         self._number = 0
 
     def archive(self, data: memoryview, name: str, prefix: str, budget: Budget, *, depth: int) -> None:
@@ -110,6 +111,7 @@ class _Walk:
         root, stream = _bundle_root(path), entry.stream
         kept = None if root is None else self._bundles.setdefault(root, _Kept(budget, depth))
         name = path[len(root or "") + 1 :]
+        self._note(path, set_id=entry.set_id)
         if stream is None:
             if kept is not None and entry.kind != "folder":
                 self._keep(kept, name, bundles.Entry(kind=entry.kind, target=entry.target))
@@ -117,8 +119,8 @@ class _Walk:
         head = stream.read(_HEAD)
         described = appledouble.described(path) if head.startswith(appledouble.MAGIC) else None
         if described is not None:
-            found = appledouble.quarantine(head + stream.read(_MAX_APPLEDOUBLE))
-            self._quarantines.update({described: found} if found else {})
+            found = appledouble.noted(head + stream.read(_MAX_APPLEDOUBLE))
+            self._note(described, quarantine=found.quarantine, attributes=found.attributes)
         elif kept is not None:
             data = self._whole(stream, head)
             self._keep(kept, name, bundles.Entry(kind="file", size=len(data)), data)
@@ -210,19 +212,25 @@ class _Walk:
             root, files = self._bundles.popitem()
             is_bundle = bundles.find(bundles.Tree(files), name=PurePosixPath(root).name) is not None
             (self._bundle if is_bundle else self._folder)(root, files)
-        findings = list(quarantine(self._artifact))
+        findings = list(notes(self._artifact))
         findings += [finding(Trouble(kind, f"{some}.")) for kind, some in self._troubles.items()]
         if self._scripts.count:
             findings.append(finding(Trouble("scripts", f"{self._scripts.count}: {self._scripts}"), Severity.INFO))
-        members = tuple(self._with_quarantine(member) for member in self._members)
+        members = tuple(self._with_notes(member) for member in self._members)
         return report_on(self._artifact, members, self._omitted, findings, lost=self._lost)
 
-    def _with_quarantine(self, member: Member) -> Member:
-        found = self._quarantines.get(member.path)
+    def _note(self, path: str, **facts: object) -> None:
+        """Keep what stands beside a file's bytes, before or behind them in the archive."""
+        known = {name: fact for name, fact in facts.items() if fact}
+        if known:
+            self._noted.setdefault(path, {}).update(known)
+
+    def _with_notes(self, member: Member) -> Member:
+        found = self._noted.get(member.path)
         if found is None:
             return member
-        artifact = msgspec.structs.replace(member.report.artifact, quarantine=found)
-        findings = (*member.report.findings, *quarantine(artifact))
+        artifact = msgspec.structs.replace(member.report.artifact, **found)
+        findings = (*member.report.findings, *notes(artifact))
         report = msgspec.structs.replace(member.report, artifact=artifact, findings=findings)
         return Member(path=member.path, report=report)
 
@@ -230,14 +238,15 @@ class _Walk:
 class _Some:
     """Texts of one kind, of which there may be very many: the first ones, and how many there were."""
 
-    def __init__(self) -> None:
+    def __init__(self, shown: int = _MAX_SHOWN) -> None:
         self.count = 0
+        self._shown = shown
         self._first: list[str] = []
 
     def add(self, text: str) -> None:
         """Count one more."""
         self.count += 1
-        if self.count <= _MAX_SHOWN:
+        if self.count <= self._shown:
             self._first.append(text)
 
     def __str__(self) -> str:

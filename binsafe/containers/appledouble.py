@@ -5,10 +5,14 @@ such a file is divided; xnu's ``bsd/vfs/vfs_xattr.c`` how the attributes lie in 
 """
 
 import struct
+from typing import NamedTuple
 
+from binsafe.containers.attributes import describe
 from binsafe.containers.quarantine import ATTRIBUTE, parse
 
 MAGIC = b"\x00\x05\x16\x07"
+_ON_ALL = (b"com.apple.provenance", b"com.apple.lastused")
+"""How attributes begin that macOS puts on files of its own accord."""
 _FINDER_INFO = 9
 _MAX_ATTRIBUTES = 256
 _ATTRIBUTES_AT = 34
@@ -24,13 +28,24 @@ def described(name: str) -> str | None:
     return f"{inside}/{last[2:]}" if inside else last[2:]
 
 
-def quarantine(data: bytes) -> dict[str, str] | None:
-    """The quarantine attribute in an AppleDouble file; None where there is none, ``unknown`` where it is damaged."""
+class Noted(NamedTuple):
+    """What is noted of a file: its quarantine mark, and what else; None where there is nothing."""
+
+    quarantine: dict[str, str] | None
+    attributes: dict[str, str] | None
+
+
+def noted(data: bytes) -> Noted:
+    """The attributes in an AppleDouble file; ``unknown`` says why they cannot be told."""
     try:
-        found = _attributes(data).get(ATTRIBUTE.encode())
+        found = _attributes(data)
     except struct.error:
-        return {"unknown": "the file that holds it is damaged"}
-    return None if found is None else parse(found)
+        damaged = {"unknown": "the file that holds it is damaged"}
+        return Noted(damaged, damaged)
+    mark = found.pop(ATTRIBUTE.encode(), None)
+    others = {name.decode("utf-8", "replace"): value for name, value in found.items() if not name.startswith(_ON_ALL)}
+    said = {name: describe(name, value) for name, value in others.items()}
+    return Noted(None if mark is None else parse(mark), said or None)
 
 
 def _attributes(data: bytes) -> dict[bytes, bytes]:

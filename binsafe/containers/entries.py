@@ -36,6 +36,7 @@ class Entry(NamedTuple):
     kind: Literal["file", "folder", "link", "other"]
     stream: Stream | None = None
     target: str = ""
+    set_id: str | None = None
 
 
 class Trouble(NamedTuple):

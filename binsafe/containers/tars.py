@@ -6,6 +6,7 @@ from typing import Literal
 
 from binsafe.containers.budget import Budget
 from binsafe.containers.entries import Entry, Exhausted, Stream, Trouble, Unreadable
+from binsafe.containers.setid import set_id
 from binsafe.containers.streams import Limited
 
 BLOCK = 512
@@ -27,6 +28,8 @@ _EXTENSIONS = frozenset(b"xgLKX")
 _OF_ALL = re.compile(r"path|linkpath|size|GNU\.sparse")
 """What no header should say of all entries: some who unpack obey it, others do not."""
 _BASE_256 = 0x80
+_MAX_NAME = 64
+"""Characters shown of a user's name."""
 
 
 def is_header(block: bytes) -> bool:
@@ -91,7 +94,17 @@ def _entry(block: bytes, flag: bytes, extended: dict[str, str], content: Limited
     elif kind == "link":
         yield Entry(name, kind, target=extended.get("linkpath") or _text(block[157:257]))
     else:
-        yield Entry(name, kind, content if kind == "file" else None)
+        yield Entry(name, kind, content if kind == "file" else None, set_id=_set_id(block, extended))
+
+
+def _set_id(block: bytes, extended: dict[str, str]) -> str | None:
+    """As whom it would run, by what tar's own user (root) would unpack: names come before numbers (GNU tar, pax)."""
+    ids = ("uname", block[265:297], "uid", block[108:116]), ("gname", block[297:329], "gid", block[116:124])
+    user, group = (
+        (extended.get(name) or _text(stored) or extended.get(number) or str(_octal(digits)))[:_MAX_NAME]
+        for name, stored, number, digits in ids
+    )
+    return set_id(_octal(block[100:108]) or 0, user, group)
 
 
 def _extend(extended: dict[str, str], flag: bytes, content: Limited) -> None:

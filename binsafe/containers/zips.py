@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from binsafe.containers.budget import Budget
 from binsafe.containers.entries import Entry, Exhausted, Stream, Trouble, Unreadable
+from binsafe.containers.setid import set_id
 from binsafe.containers.streams import Checked, Decompressed, Decompressor, Plain, inflate, xz, zstandard
 
 _END = struct.Struct("<4s4H2LH")
@@ -165,7 +166,7 @@ def _entry(data: memoryview, listed: _Listed, start: int, taken: "_Ranges", budg
     if stat.S_ISLNK(listed.mode):
         return Entry(listed.shown, "link", target=stream.read(_MAX_TARGET).decode("utf-8", "replace"))
     other = stat.S_IFMT(listed.mode) not in {0, stat.S_IFREG}
-    return Entry(listed.shown, "other") if other else Entry(listed.shown, "file", stream)
+    return Entry(listed.shown, "other") if other else Entry(listed.shown, "file", stream, set_id=set_id(listed.mode))
 
 
 def _content(data: memoryview, listed: _Listed, start: int, taken: "_Ranges") -> memoryview:

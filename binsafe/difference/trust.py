@@ -12,6 +12,13 @@ _STATUSES = ("invalid", "absent", "unknown", "valid")
 """A signature that does not hold is worse than none."""
 _NOBODYS = frozenset({"none", "linker", "adhoc"})
 """Kinds of signature that name nobody."""
+
+
+def _constraints(signature: Signature) -> str | None:
+    each = (f"{on}: {value or 'unknown'}" for on, value in (signature.constraints or {}).items())
+    return "; ".join(each) or None
+
+
 _SIGNERS: tuple[tuple[str, Severity, Callable[[Signature], str | None]], ...] = (
     ("team", _HIGH, lambda each: each.team_id),
     ("signer", _HIGH, lambda each: each.signers[0].common_name if each.signers else None),
@@ -19,6 +26,7 @@ _SIGNERS: tuple[tuple[str, Severity, Callable[[Signature], str | None]], ...] = 
     ("chain", _HIGH, lambda each: each.chain),
     ("identifier", _MEDIUM, lambda each: each.identifier),
     ("notarization", _MEDIUM, lambda each: each.notarization),
+    ("launch constraints", _MEDIUM, _constraints),
 )
 """What identifies a signer. Equal names under different roots are different signers."""
 _CONFINED = "com.apple.security.app-sandbox"

@@ -16,6 +16,7 @@ _VALIDATION_OFF = "com.apple.security.cs.disable-library-validation"
 _DYLD_VARIABLES = "com.apple.security.cs.allow-dyld-environment-variables"
 _WRITABLE_BY_ALL = ("/tmp", "/var/tmp", "/dev/shm", "/private/tmp", "/Users/Shared")  # noqa: S108 - never written
 _CURRENT = ("/proc/self/cwd", "/proc/thread-self/cwd")
+_OF_THE_SYSTEM = ("/usr/lib/", "/System/Library/")
 _SHOWN_PATHS = 4
 _ORIGINS = re.compile(r"/|\$ORIGIN(?![A-Za-z0-9_])|\$\{ORIGIN\}|@(?:executable|loader)_path(?:/|$)")
 """How a place to look for libraries begins that does not depend on where the program is started (``$ORIGINAL`` is a
@@ -235,13 +236,21 @@ def _library_path(slice_: Slice) -> tuple[Finding, ...]:
 
 def _places(slice_: Slice) -> Iterator[str]:
     """Where it looks for libraries, those that it names with a folder, and its loader."""
-    yield from slice_.rpaths
+    if slice_.format != "mach-o" or _asks_for_rpaths(slice_):
+        yield from slice_.rpaths
     if slice_.format == "mach-o":  # a name without a folder is looked for in the one that it is started in
         yield from (library.name for library in slice_.libraries if not library.name.startswith("@rpath/"))
     if slice_.format == "elf":
         yield from (library.name for library in slice_.libraries if "/" in library.name)
         interpreter = slice_.traits.get("interpreter")
         yield from (name for name in (interpreter,) if isinstance(name, str))
+
+
+def _asks_for_rpaths(slice_: Slice) -> bool:
+    """Whether anything is looked for there: a library by ``@rpath``, one of a library's own, or one by dlopen(3)."""
+    strangers = (each for each in slice_.libraries if not each.name.startswith(_OF_THE_SYSTEM))
+    loads = any(plain_name(entry.name, slice_.format).startswith("dlopen") for entry in slice_.imports)
+    return loads or slice_.linkage != "dynamic" or next(strangers, None) is not None
 
 
 def _why_others_may(path: str) -> str | None:

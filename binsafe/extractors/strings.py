@@ -53,7 +53,7 @@ _SECRET_WORDS = (
 )  # fmt: skip
 _SECRET = re.compile(
     rb"-----BEGIN [A-Z ]*PRIVATE KEY-----\s+[A-Za-z0-9+/=\s]{64}|(?<![A-Za-z0-9+/])AKIA[0-9A-Z]{16}(?![A-Za-z0-9+/])"
-    rb"|AIza[0-9A-Za-z_-]{35}"
+    rb"|AIzaSy[0-9A-Za-z_-]{33}|(?<![A-Za-z0-9+/_-])AIza[0-9A-Za-z_-]{35}(?![A-Za-z0-9+/_-])"
     rb"|ghp_[A-Za-z0-9]{36}|github_pat_[A-Za-z0-9_]{60,}|glpat-[A-Za-z0-9_-]{20}|xox[bp]-[0-9A-Za-z-]{20,}"
     rb"|sk_live_[0-9A-Za-z]{20,}|npm_[A-Za-z0-9]{36}|eyJhbGciOi[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}"
 )

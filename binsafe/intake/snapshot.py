@@ -52,6 +52,7 @@ class Snapshot:
         source = _open(found)
         try:
             noted, others = attributes.quarantine(source), attributes.others(source)
+            runs_as = _set_id(os.fstat(source))
             with contextlib.ExitStack() as undo:
                 target = private_file(in_memory=in_memory)
                 undo.callback(os.close, target)
@@ -68,7 +69,15 @@ class Snapshot:
                 undo.pop_all()
         finally:
             os.close(source)
-        artifact = Artifact(name=found.name, path=path, size=size, sha256=digest, quarantine=noted, attributes=others)
+        artifact = Artifact(
+            name=found.name,
+            path=path,
+            size=size,
+            sha256=digest,
+            quarantine=noted,
+            attributes=others,
+            set_id=runs_as,
+        )
         return cls(artifact, target)
 
     def close(self) -> None:
@@ -82,6 +91,14 @@ class Snapshot:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _set_id(status: os.stat_result) -> str | None:
+    if not status.st_mode & (stat.S_ISUID | stat.S_ISGID):
+        return None
+    from binsafe.containers.setid import set_id  # few files have it, and archives' readers come along
+
+    return set_id(status.st_mode, status.st_uid, status.st_gid)
 
 
 def _is_text(name: str) -> bool:

@@ -46,6 +46,8 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     quarantine: dict[str, str] | None = None
     attributes: dict[str, str] | None = None
     """Other extended attributes, which ``sha256`` does not cover: name -> what it says, or how long it is."""
+    set_id: str | None = None
+    """As whom its mode (set-user-ID, set-group-ID) makes it run, whoever starts it."""
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):

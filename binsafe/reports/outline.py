@@ -62,6 +62,7 @@ def _head(report: Report) -> Section:
     many = f", universal: {len(report.slices)} slices" if len(report.slices) > 1 else ""
     rows = [Row("path", artifact.path), Row("sha256", artifact.sha256)]
     rows += [Row("quarantine", f"{key}: {value}") for key, value in sorted((artifact.quarantine or {}).items())]
+    rows += [Row("runs as", f"{artifact.set_id}, whoever starts it", "caution")] if artifact.set_id else []
     rows += [Row("attribute", f"{name}: {said}") for name, said in sorted((artifact.attributes or {}).items())]
     rows += [Row("left out", what, "caution") for what in report.omitted]
     return Section(f"{artifact.name}: {kind}{many}, {artifact.size:,} bytes", "head", tuple(rows))
@@ -138,7 +139,8 @@ def _signature(signature: Signature, verbose: int) -> Iterator[Row]:
 
 
 def _signer(signer: Signer) -> str:
-    who = ", ".join(name for name in (signer.common_name, signer.organization) if name) or "a nameless certificate"
+    names = dict.fromkeys(name for name in (signer.common_name, signer.organization) if name)
+    who = ", ".join(names) or "a nameless certificate"
     return who + (f" (certificate until {signer.not_after})" if signer.not_after else "")
 
 

@@ -41,6 +41,10 @@ _RULES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "The mark of a file that was fetched cannot be read.",
             "Treat it as fetched from elsewhere; look at it: xattr -l FILE.",
         ),
+        "extra-rights": (
+            "It runs with another user's rights or the kernel's, whoever starts it.",
+            "See whether what it is for needs them; binsafe run gives it none.",
+        ),
         "slices-differ": ("Slices of a universal file are not signed alike.", "Judge the file by its weakest slice."),
         "entitlements-differ": (
             "Slices or forms of the entitlements differ.",

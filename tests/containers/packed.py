@@ -25,12 +25,18 @@ def zipped(files: Mapping[str, bytes], method: int = zipfile.ZIP_DEFLATED, modes
     return packed.getvalue()
 
 
-def tarred(files: Mapping[str, bytes], mode: str = "w:gz", form: int = tarfile.PAX_FORMAT) -> bytes:
+def tarred(
+    files: Mapping[str, bytes],
+    mode: str = "w:gz",
+    form: int = tarfile.PAX_FORMAT,
+    permissions: int = 0o644,
+    uname: str = "",
+) -> bytes:
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode=mode, format=form) as archive:
         for name, data in files.items():
             info = tarfile.TarInfo(name)
-            info.size = len(data)
+            info.size, info.mode, info.uname = len(data), permissions, uname
             archive.addfile(info, io.BytesIO(data))
     return packed.getvalue()
 
@@ -64,10 +70,11 @@ def debian(files: Mapping[str, bytes]) -> bytes:
     return ar({"debian-binary": b"2.0\n", "control.tar.gz": control, "data.tar.xz": tarred(files, "w:xz")})
 
 
-def apple_double(value: bytes) -> bytes:
-    """The file that macOS puts beside a quarantined one."""
-    name = b"com.apple.quarantine\0"
-    entry = struct.pack(">LLHB", 120 + 32, len(value), 0, len(name)) + name
-    attributes = struct.pack(">4sLLLL12xHH", b"ATTR", 0, 120 + 32 + len(value), 152, len(value), 0, 1) + entry
-    head = struct.pack(">LL16xHLLLLLL", 0x00051607, 0x00020000, 2, 9, 50, 102 + len(value), 2, 0, 0)
-    return (head + bytes(34) + attributes).ljust(152, b"\0") + value
+def apple_double(value: bytes, attribute: bytes = b"com.apple.quarantine") -> bytes:
+    """The file that macOS puts beside one with an attribute."""
+    name = attribute + b"\0"
+    at = 120 + (11 + len(name) + 3 & ~3)
+    entry = struct.pack(">LLHB", at, len(value), 0, len(name)) + name
+    attributes = struct.pack(">4sLLLL12xHH", b"ATTR", 0, at + len(value), at, len(value), 0, 1) + entry
+    head = struct.pack(">LL16xHLLLLLL", 0x00051607, 0x00020000, 2, 9, 50, at - 50 + len(value), 2, 0, 0)
+    return (head + bytes(34) + attributes).ljust(at, b"\0") + value

@@ -1,6 +1,7 @@
 import bz2
 import gzip
 import hashlib
+import plistlib
 import stat
 import tarfile
 import time
@@ -157,6 +158,35 @@ def test_quarantine_comes_from_the_file_beside_the_file():
         "dir/other": None,
         "cut": {"unknown": "the file that holds it is damaged"},
     }
+
+
+def test_other_attributes_come_from_the_file_beside_the_file():
+    where = plistlib.dumps(["https://example.org/x"], fmt=plistlib.FMT_BINARY)
+    files = {"tool": ELF, "._tool": apple_double(where, b"com.apple.metadata:kMDItemWhereFroms")}
+    files |= {"b": ELF, "._b": apple_double(b"x", b"com.apple.provenance")}
+    found = {member.path: member.report.artifact for member in report_on(tarred(files)).members}
+    name = "com.apple.metadata:kMDItemWhereFroms"
+    assert found["tool"].attributes == {name: "https://example.org/x"}
+    assert (found["tool"].quarantine, found["b"].attributes) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("data", "who"),
+    [
+        (zipped({"tool": ELF}, modes={"tool": stat.S_IFREG | 0o4755}), "its owner"),
+        (zipped({"tool": ELF}, modes={"tool": stat.S_IFREG | 0o2644}), None),
+        (tarred({"tool": ELF}, permissions=0o6755), "user 0 and group 0"),
+        (tarred({"tool": ELF}, permissions=0o4755, uname="x" * 9999), f"user {'x' * 64}"),
+        (tarred({"tool": ELF}, permissions=0o755), None),
+    ],
+)
+def test_a_program_that_runs_as_its_owner_is_told(data: bytes, who: str | None):
+    (member,) = report_on(data).members
+    assert member.report.artifact.set_id == who
+    told = [finding.detail for finding in member.report.findings if finding.id == "extra-rights"]
+    assert told == [
+        f"Outside of a sandbox it runs as {who}, whoever starts it: an error in it is theirs to use."
+    ] * bool(who)
 
 
 def test_an_application_inside_is_one_bundle():

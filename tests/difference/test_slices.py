@@ -149,6 +149,9 @@ CASES = [
         "not-notarized", signed(), signed(notarization="unknown"), {("changed-signature", "medium")}
     ),
     Case(
+        "launched-by-anybody", signed(constraints={"parent": "team X"}), signed(), {("changed-signature", "medium")}
+    ),
+    Case(
         "an-entitlement", {"entitlements": None}, {"entitlements": {"a": True, "no": False}},
         {("gained-entitlement", "medium")},
     ),

@@ -3,7 +3,7 @@ import pytest
 from minimal_slices import defining, importing, minimal, subject
 
 from binsafe.extractors import hardening
-from binsafe.model import GoBuild, Library, Signature, Slice
+from binsafe.model import GoBuild, Import, Library, Signature, Slice
 
 
 def state(name: str, slice_: Slice, **known: object):
@@ -167,6 +167,14 @@ def test_a_loader_that_others_can_write_is_a_finding(loader: str, dangerous: boo
 def test_a_dylib_named_without_a_folder_is_looked_for_in_the_current_one():
     for name, dangerous in (("libx.dylib", True), ("@rpath/libx.dylib", False), ("/usr/lib/libx.dylib", False)):
         slice_ = minimal(format="mach-o", libraries=(Library(name=name, kind="load"),))
+        assert [finding.id for finding in hardening.extract(subject(slice_)).findings] == ["library-path"] * dangerous
+
+
+def test_a_path_counts_where_something_is_looked_for_in_it():
+    system, own = (Library(name=name, kind="load") for name in ("/usr/lib/libSystem.B.dylib", "@loader_path/b.dylib"))
+    opens = (Import(name="_dlopen", address=None),)
+    for libraries, imports, dangerous in (((system,), (), False), ((system, own), (), True), ((system,), opens, True)):
+        slice_ = minimal(format="mach-o", rpaths=("/tmp/lib",), libraries=libraries, imports=imports)
         assert [finding.id for finding in hardening.extract(subject(slice_)).findings] == ["library-path"] * dangerous
 
 

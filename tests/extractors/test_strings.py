@@ -59,6 +59,10 @@ def test_secrets_are_shown_in_part_only(secret: bytes):
     assert texts.urls == ()
 
 
+def test_a_key_inside_of_encoded_bytes_is_none():
+    assert found(b"\0AAAA" + b"AIzaIQABAAAAPQQBAIjaIQABAAAAPgQBAIzaIQAB" + b"\0").secrets == ()
+
+
 def test_headers_of_keys_that_programs_look_for_are_no_secrets():
     assert found(b"\0-----BEGIN RSA PRIVATE KEY-----\0-----BEGIN CERTIFICATE-----\0").secrets == ()
 

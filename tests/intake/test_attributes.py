@@ -68,6 +68,17 @@ def test_what_is_noted_beside_a_file_is_in_the_report(tmp_path: Path):
         assert snapshot.artifact.quarantine["agent"] == "Safari"
 
 
+def test_as_whom_a_file_runs_is_in_the_report(tmp_path: Path):
+    program = tmp_path / "tool"
+    program.write_bytes(b"\x7fELF")
+    told = []
+    for mode in (0o755, 0o4755, 0o2755):
+        program.chmod(mode)
+        with Snapshot.take(Found("tool", program)) as snapshot:
+            told.append(snapshot.artifact.set_id)
+    assert told == [None, f"user {os.geteuid()}", f"group {os.getegid()}"]
+
+
 @pytest.mark.skipif(not hasattr(os, "listxattr"), reason="this system has no such call")
 def test_attributes_that_cannot_be_read_are_not_none(monkeypatch: pytest.MonkeyPatch):
     def refused(_: int) -> list[str]:
