@@ -6,6 +6,7 @@ function's beginning it is gone from one to the next. Where there is anything el
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import NamedTuple
 
 _KNOWN, _OPERANDS, _SPECIAL, _SIZE = 0x80, 0x40, 0x20, 0x0F
@@ -80,6 +81,7 @@ _PREFIXED: Mapping[int, _Opcodes] = {
         _opcodes({0: (0x90, 0xA5, 0xAB)}, {}), _opcodes({}, {0: (0x6F, 0x7E, 0x7F, _ENDBR)}, bytes((_ENDBR,)))
     ),
 }
+
 _HALF, _HALF_SIZE = 0x66, 2
 """The prefix that makes operands of two bytes, unless another one makes them wide."""
 _LOCK, _LONG_NOP = 0xF0, re.compile(rb"\x66{0,9}\x2e?\x0f\x1f")
@@ -90,7 +92,8 @@ _LOCKED: Mapping[int, int] = {0x81: 6, 0x83: 6, 0xFF: 1}
 _SETS = re.compile(rb"(?:\xb8|\x48\xc7\xc0)(?P<constant>.{4})|[\x31\x33]\xc0", re.DOTALL)
 """``mov`` of a constant, and what makes a zero."""
 _CONSTANT = range(0xB8, 0xC0)
-_TO_OPERAND, _FROM_OPERAND = bytes((0x31, 0x89)), bytes((0x33, 0x63, 0x8B, 0x8D))
+_TO_OPERAND = bytes((0x01, 0x21, 0x29, 0x31, 0x80, 0x81, 0x83, 0x89, 0xC7))
+_FROM_OPERAND = bytes((0x33, 0x63, 0x8B, 0x8D))
 _ELSEWHERE = re.compile(rb"\xff[\x20-\x27\x60-\x67\xa0-\xa7\xe0-\xe7]|\xc7\xf8")
 """Bytes of a computed jump, and of ``xbegin``, which leads elsewhere when a transaction is aborted."""
 
@@ -98,15 +101,15 @@ _ELSEWHERE = re.compile(rb"\xff[\x20-\x27\x60-\x67\xa0-\xa7\xe0-\xe7]|\xc7\xf8")
 def set_numbers(code: bytes, sites: Iterable[int]) -> Sequence[tuple[int, int, int]]:
     """See `Machine.set_numbers`."""
     found: list[tuple[int, int, int]] = []
-    begins = [0]
+    begins, padded = [0], code + b"\0"  # rows tell by the next byte
     for site in sites:
-        _walk(code, begins, site)
+        _walk(padded, begins, site)
         if begins[-1] != site:
             break
         told = _set_before(code, begins)
         found += [] if told is None else [told]
     if found and _ELSEWHERE.search(code):
-        _walk(code, begins, len(code))
+        _walk(padded, begins, len(code))
         return found if begins[-1] == len(code) else ()
     return found
 
@@ -124,14 +127,14 @@ def _set_before(code: bytes, begins: Sequence[int]) -> tuple[int, int, int] | No
 
 
 def _keeps(instruction: bytes) -> bool:
-    """Whether it only moves something to memory, or to another register than that of the number."""
+    """Whether it only writes to memory, or to another register than that of the number, ``ah`` included."""
     rex = instruction[0] if instruction[0] & 0xF0 == 0x40 else 0
     opcode, *behind = instruction[bool(rex) :]
     operands = behind[0] if behind else 0
     if opcode in _CONSTANT:
         return bool(opcode & 7 or rex & _OTHER_OPERAND)
     if opcode in _TO_OPERAND:
-        return bool(operands >> 6 != _DIRECT or operands & 7 or rex & _OTHER_OPERAND)
+        return bool(operands >> 6 != _DIRECT or operands & 3 or rex & _OTHER_OPERAND)
     return opcode in _FROM_OPERAND and bool(operands >> 3 & 7 or rex & _OTHER_REGISTER)
 
 
@@ -139,7 +142,15 @@ def _walk(code: bytes, begins: list[int], end: int) -> None:
     """Add where instructions begin up to ``end``, from the last that is known on, as long as they are usual ones."""
     at = begins[-1]
     try:
-        while at < end and (size := _size(code, at)):
+        while at < end:
+            opcode, first, rows = code[at], at, _ROWS
+            if opcode & 0xF0 == 0x40:
+                first, rows = at + 1, _ROWS_BEHIND_REX
+                opcode = code[first]
+            known = rows[opcode][code[first + 1]]
+            size = first - at + known if known else _size(code, at)
+            if not size:
+                return
             at += size
             begins.append(at)
     except IndexError:
@@ -177,6 +188,21 @@ def _size(code: bytes, at: int) -> int:
     elif rex & _WIDE and opcode in _CONSTANT and table is tables.one:
         at += 4
     return at + (kind & _SIZE) - start if kind else 0
+
+
+@cache
+def _row(kind: int) -> bytes:
+    """The sizes of instructions with an opcode of one byte by the byte behind it, where these two say it; else 0."""
+    if not kind or kind & _SPECIAL:
+        return bytes(256)
+    if not kind & _OPERANDS:
+        return bytes((1 + (kind & _SIZE),)) * 256
+    return bytes(0 if byte & 0xC7 == _SIB else 2 + _BEHIND[byte] + (kind & _SIZE) for byte in range(256))
+
+
+_ROWS = tuple(map(_row, _PLAIN.one))
+_ROWS_BEHIND_REX = tuple(bytes(256) if opcode in _CONSTANT else row for opcode, row in enumerate(_ROWS))
+"""By opcode; ``mov`` of a constant depends on the prefix. Only where there is none in a row `_size` has to be asked."""
 
 
 def _is_usual(opcode: int, operands: int, *, locked: bool) -> bool:

@@ -29,7 +29,9 @@ def test_sizes_are_those_that_the_decoder_finds():
         for opcode in (kind + bytes([number]) for kind in (b"", b"\x0f") for number in range(256)):
             for _ in range(24):
                 code = prefix + numbers.choice(rex) + opcode + numbers.randbytes(13)
-                size = x86_64_skimming._size(code, 0)
+                size, begins = x86_64_skimming._size(code, 0), [0]
+                x86_64_skimming._walk(code, begins, 1)
+                assert begins == [0, size][: 1 + bool(size)], code.hex()
                 if size:
                     known += 1
                     found = decoder.sweep(code[:size], 0)
@@ -70,6 +72,7 @@ def _numbers(code: bytes) -> list[int]:
         ("31c0", 0),
         ("48c7c027000000", 39),
         ("b827000000 4531c0 ba01000000 4889fe 8b3f", 39),
+        ("b8ca000000 4080f680 81e680000000 83c201 29fe 41c70000000000", 202),
         ("b801000000 b827000000", 39),
     ],
 )
@@ -86,6 +89,7 @@ def test_a_number_is_told_that_is_set_before_a_site(code: str, number: int):
         "b827000000 4489c0",  # mov eax, r8d
         "b827000000 8b07",  # mov eax, [rdi]
         "b827000000 83c001",  # add eax, 1
+        "b827000000 80f401",  # xor ah, 1
         "b827000000 e800000000",  # call
         "b827000000 7400",  # je
         "b827000000 58",  # pop rax
