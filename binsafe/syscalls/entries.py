@@ -46,6 +46,7 @@ def entries(program: Program) -> Entries:
     gaps: set[Gap] = set()
     parameters: set[Parameter] = set()
     found: list[Site] = []
+    broadcasts: dict[int, Resolution | None] = {}
     whole = True
     try:
         for site in sites.find(program):
@@ -56,7 +57,7 @@ def entries(program: Program) -> Entries:
                 numbers |= {Number(number, site.address) for number in site.numbers}
                 found.append(site)
                 continue
-            resolution, told = _resolved(program, site)
+            resolution, told = _resolved(program, site, broadcasts)
             numbers |= resolution.numbers
             gaps |= resolution.gaps
             parameters |= resolution.parameters
@@ -70,7 +71,9 @@ def entries(program: Program) -> Entries:
     return Entries(frozenset(numbers), frozenset(gaps), frozenset(parameters), tuple(found), whole)
 
 
-def _resolved(program: Program, site: Met) -> tuple[Resolution, frozenset[Number]]:
+def _resolved(
+    program: Program, site: Met, broadcasts: dict[int, Resolution | None]
+) -> tuple[Resolution, frozenset[Number]]:
     """What one site can be given, and what of it no walk has told.
 
     What looks like a site and may be data is no gap where its number is not known.
@@ -82,7 +85,7 @@ def _resolved(program: Program, site: Met) -> tuple[Resolution, frozenset[Number
     gaps: set[Gap] = set()
     otherwise: set[Number] = set()
     for gap in found.gaps:
-        told = _told(program, gap)
+        told = _told(program, gap, broadcasts)
         if told is None:
             gaps.add(gap)
         else:
@@ -109,8 +112,8 @@ def _x32(program: Program) -> frozenset[int]:
     return frozenset(_X32 | number for number in names(arch)) if arch == "x86_64" else frozenset()
 
 
-def _told(program: Program, gap: Gap) -> Resolution | None:
+def _told(program: Program, gap: Gap, broadcasts: dict[int, Resolution | None]) -> Resolution | None:
     """What can be given where a walk did not tell it; None where nothing else does either."""
     if program.go is not None:
         return go.told(program, gap)
-    return relayed(program, gap) or broadcast(program, gap)
+    return broadcast(program, gap, broadcasts) or relayed(program, gap)

@@ -36,8 +36,10 @@ _MAX_BETWEEN = 16
 """Instructions between where a caller computes the object's address and the call."""
 
 
-def broadcast(program: Program, gap: Gap) -> Resolution | None:
+def broadcast(program: Program, gap: Gap, known: dict[int, Resolution | None]) -> Resolution | None:
     """All numbers that can be read at a gap; None where it is no such place, or not all of them can be told.
+
+    ``known`` is what was found of functions that are handed objects: the number is read there and in the handler.
 
     Raises:
         OutOfInstructions: the budget was used up on the way.
@@ -45,7 +47,16 @@ def broadcast(program: Program, gap: Gap) -> Resolution | None:
     reading = program.place(gap.address) if program.machine.arch == "x86_64" else None
     read = _READING.fullmatch(reading.instruction.operands) if reading is not None and _moves(reading) else None
     handed = None if reading is None or read is None else _handed(program, reading, read[1])
-    if handed is None or handed.address == program.slice.entry or program.exported(handed.address):
+    if handed is None:
+        return None
+    if handed.address not in known:
+        known[handed.address] = _in_objects(program, handed)
+    return known[handed.address]
+
+
+def _in_objects(program: Program, handed: Place) -> Resolution | None:
+    """All numbers in the objects that a function is handed."""
+    if handed.address == program.slice.entry or program.exported(handed.address):
         return None
     callers = [edge.place for edge in program.entries(handed) if edge.kind is Kind.CALL]
     if program.taken.at(handed.address) is not None or len(callers) != len(program.entries(handed)):
@@ -131,6 +142,7 @@ def _origin(program: Program, place: Place, register: str) -> _Origin | None:
     work: list[tuple[Place, Location]] = [(place, register)]
     while work:
         here, location = work.pop()
+        here = program.undisturbed(here, (location,), program.jumped_to(here.region) or ())
         if (here.address, location) in seen:
             continue
         seen.add((here.address, location))
