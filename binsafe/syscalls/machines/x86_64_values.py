@@ -17,12 +17,14 @@ ONLY_READS = COMPARES | frozenset(_READS.split())
 """Instructions that do not write their first operand. Capstone is wrong about this for stores of SSE. An instruction
 that is missing here counts as writing it, which at worst makes a number unknown."""
 _FIRST_OPERAND = "mov movabs movzx movsx movsxd lea add sub and or xor adc sbb shl sal shr sar inc dec neg not bswap"
-_FIRST_OPERAND_ONLY = frozenset(_FIRST_OPERAND.split()) | {
+_VECTORS = "movaps movups movdqa movdqu movd movq pxor xorps punpckldq punpcklqdq"
+_FIRST_OPERAND_ONLY = frozenset(f"{_FIRST_OPERAND} {_VECTORS}".split()) | {
     f"{stem}{c}" for stem in ("cmov", "set") for c in _CONDITIONS
 }
 _WRITES_NOTHING = (BRANCHES - {"loop", "loope", "loopne"}) | COMPARES | {"jmp", "nop", "push", "endbr64", "call"}
+_SITE = "syscall"
 _IMPLIED_WRITES = {
-    "syscall": ("rax", "rcx", "r11"),
+    _SITE: ("rax", "rcx", "r11"),
     "cmpxchg": ("rax",),
     "xadd": ("rax",),
     "xbegin": ("rax",),
@@ -31,7 +33,7 @@ _IMPLIED_WRITES = {
     "enclu": ("rax", "rcx"),
     "enter": ("rbp", "rsp"),
 }
-"""Implicitly written registers that capstone leaves out, ``lock`` or not."""
+"""Implicitly written registers that capstone leaves out, ``lock`` or not; for a site it is not even asked."""
 _ON_BITS = frozenset({"bts", "btr", "btc"})
 PUSHES = frozenset({"push", "pushf", "pushfq"})
 _HIDDEN_STORES = frozenset({"maskmovdqu", "maskmovq", "vmaskmovdqu", "movdir64b", "clzero"})
@@ -166,7 +168,7 @@ def written(step: Step, register: str) -> tuple[Source, ...] | None:
 
 def _touched(mnemonic: str, detail: Detail) -> set[str]:
     """Registers that an instruction writes, by their full names."""
-    names = set(detail.writes())
+    names = set() if mnemonic == _SITE else set(detail.writes())
     first = detail.operands[0] if detail.operands else None
     if isinstance(first, Register) and (mnemonic not in ONLY_READS or mnemonic == "imul"):
         names.add(first.name)
