@@ -9,6 +9,7 @@ from pathlib import Path
 from binsafe.limits import MAX_LAST_WORDS_BYTES, WORKER_BYTES, WORKER_KEPT_BYTES, WORKER_SECONDS
 
 _PR_SET_PDEATHSIG = 1
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
 def limit_memory() -> None:
@@ -33,6 +34,20 @@ def end_with_parent() -> None:
         import ctypes  # whoever parses has loaded it
 
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL.value)
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep the memory of large arrays for the next ones from the start, as it does when it has met some.
+
+    Until then each takes a system call and a fault for each page: mallopt(3), with the most that it comes to by itself.
+    """
+    if sys.platform == "linux":
+        import ctypes  # whoever parses has loaded it
+
+        change = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
+        if change is not None:
+            change(_M_MMAP_THRESHOLD, 32 * 1024**2)
+            change(_M_TRIM_THRESHOLD, 64 * 1024**2)
 
 
 def has_grown() -> bool:

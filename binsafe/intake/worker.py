@@ -49,6 +49,7 @@ def main() -> None:
 def serve(connection: socket.socket) -> None:
     """Carry out orders until there are no more."""
     bounds.limit_memory()
+    bounds.keep_freed_memory()
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # numpy's linear algebra, never used here, starts its threads when loaded
     worker = _Worker(connection)
