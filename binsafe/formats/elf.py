@@ -34,8 +34,8 @@ _SYMBOL_LAYOUTS = {32: ("III4x", "12xBxH"), 64: ("I4xQQ", "4xBxH16x")}
 """Word size -> how a symbol record keeps its name, address and size; and its type and section."""
 
 
-def read(data: memoryview) -> Image:
-    """The Image of an ELF file, which has one slice.
+def read(data: memoryview, *, imports: bool = True) -> Image:
+    """The Image of an ELF file, which has one slice; without ``imports`` those are left out of one that is linked.
 
     Raises:
         NotAnalysable: the headers or the dynamic section break a rule.
@@ -52,7 +52,12 @@ def read(data: memoryview) -> Image:
     loader = None if hollow else interpreter(reader, headers)
     kind = "debug-symbols" if hollow else _kind(head, wanted, loader, sections)
     linked = None if wanted is None else _linking(head, data)
-    imports, exports = ((), ()) if wanted is None else _linkage(head, data, sections, wanted, linked)
+    asked: tuple[Import, ...] = ()
+    supplied: Sequence[Symbol] = ()
+    if linked is not None and not imports:
+        supplied = linked.symbols.supplied()
+    elif wanted is not None:
+        asked, supplied = _linkage(head, data, sections, wanted, linked)
     slice_ = Slice(
         format="elf",
         arch=head.arch,
@@ -67,11 +72,11 @@ def read(data: memoryview) -> Image:
         sections=sections,
         libraries=wanted.libraries if wanted else (),
         rpaths=(*wanted.runpath, *wanted.rpath) if wanted else (),
-        imports=imports,
-        symbols=_defined(head, reader, section_headers) or exports,
+        imports=asked,
+        symbols=_defined(head, reader, section_headers) or supplied,
         traits={
             **_traits(head, kind, reader, headers, sections, wanted),
-            **(import_traits(imports) if kind in _LOADED else {}),
+            **(import_traits(asked) if imports and kind in _LOADED else {}),
             **({"interpreter": loader} if loader else {}),
         },
         problems=tuple(f"section-table: {p}" for p in (table_problem, section_problem) if p and head.type != eh.CORE),

@@ -102,7 +102,7 @@ def _unlinked(
 
 def summarise_library(data: memoryview, watched: frozenset[tuple[str, str]]) -> Summary | None:
     """See `binsafe.syscalls.summarise_library`."""
-    slice_ = elf.read(data).slices[0]
+    slice_ = elf.read(data, imports=False).slices[0]
     machine, linked = MACHINES.get(slice_.arch), of_slice(slice_)
     if machine is None:
         return None

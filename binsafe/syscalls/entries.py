@@ -63,8 +63,7 @@ def entries(program: Program) -> Entries:
             parameters |= resolution.parameters
             sure = not resolution.gaps and not resolution.parameters
             found.append(Site(site.place.address, frozenset(number.value for number in resolution.numbers), sure, told))
-        foreign = _x32(program)
-        gaps |= {Gap(n.address, "the number is one of the x32 ABI") for n in numbers if n.value in foreign}
+        gaps |= {Gap(n.address, "the number is one of the x32 ABI") for n in numbers if _is_x32(program, n.value)}
         numbers = _made(program, numbers, found)
     except OutOfInstructions:
         whole = False
@@ -106,10 +105,10 @@ def _made(program: Program, numbers: Collection[Number], found: Collection[Site]
     return musl.needed(program, made)
 
 
-def _x32(program: Program) -> frozenset[int]:
-    """Numbers that mean calls of the other ABI for the same processor."""
+def _is_x32(program: Program, number: int) -> bool:
+    """Whether a number means a call of the other ABI for the same processor."""
     arch = program.machine.arch
-    return frozenset(_X32 | number for number in names(arch)) if arch == "x86_64" else frozenset()
+    return arch == "x86_64" and bool(number & _X32) and number ^ _X32 in names(arch)
 
 
 def _told(program: Program, gap: Gap, broadcasts: dict[int, Resolution | None]) -> Resolution | None:

@@ -75,11 +75,14 @@ def sums(code: CodeRange, leas: Edges, *, fixed: bool) -> Sums:
     at = leas.sources[inside] - code.address
     registers = ((data[at + 2] >> 3 & 7) | (data[at] & 4) << 1).astype(np.int64)
     named = _Held(at, at + _LEA_SIZE, registers, leas.targets[inside])
-    constants = _constants(code) if fixed else at[:0]
-    ways = (named, _own_addresses(code), _moved(code, constants))
+    ways = [named, _own_addresses(code)]
+    found = [Sums(Edges(at[:0], at[:0]), Edges(at[:0], at[:0]))]
+    if fixed:
+        constants = _constants(code)
+        ways.append(_moved(code, constants))
+        found.append(Sums(found[0].known, _to_constants(code, constants)))
     held = _Held(*map(np.concatenate, zip(*ways, strict=True)))
     parts = (slice(first, first + _AT_ONCE) for first in range(0, len(held.starts), _AT_ONCE))
-    found = [Sums(Edges(at[:0], at[:0]), _to_constants(code, constants))]
     found += (_near(code, held.chosen(part)) for part in parts)
     known, unknown = (joined(*each) for each in zip(*found, strict=True))
     kept = (known.targets >= code.address) & (known.targets < end)
