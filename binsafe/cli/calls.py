@@ -1,0 +1,53 @@
+"""What `binsafe syscalls` does, without click: where it is given a file and nothing else that is not loaded."""
+
+import sys
+from pathlib import Path
+
+from binsafe.cli.entry import note
+
+
+def show(
+    file: str,
+    *,
+    as_json: bool = False,
+    root: Path | None = None,
+    loaded: tuple[Path, ...] = (),
+    explain: str | None = None,
+) -> int:
+    """Print the system calls of a file; returns the status that the process is to end with."""
+    from binsafe.intake import Snapshot, find, system_calls
+    from binsafe.reports.escape import escape
+
+    with Snapshot.take(find(file, progress=note)) as snapshot:
+        calls = system_calls(snapshot, root=root, loaded=loaded, explain=explain)
+    if as_json:
+        import click
+        import msgspec
+
+        click.echo(msgspec.json.format(msgspec.json.encode(calls), indent=2))
+    elif explain is not None:
+        return _explain(explain, calls.chain, calls.required)
+    else:
+        sys.stdout.writelines(f"{escape(name)}\n" for name in calls.required)
+        sys.stdout.flush()  # before what is said of the list
+    if not calls.complete:
+        note(f"the list is not complete: {_reasons(len(calls.unresolved), calls.open_set)}")
+    return 0
+
+
+def _explain(name: str, chain: tuple[str, ...], required: tuple[str, ...]) -> int:
+    import click
+
+    from binsafe.errors import UsageError
+    from binsafe.reports.escape import escape
+
+    if name not in required:
+        raise UsageError(f"it never makes the call {name!r}", hint="without --explain the command lists those it makes")
+    for line in chain or ("made by the kernel or its vDSO on the program's behalf",):
+        click.echo(escape(line))
+    return 0
+
+
+def _reasons(unresolved: int, open_set: tuple[str, ...]) -> str:
+    places = [f"{unresolved} places make a call whose number could not be told"] if unresolved else []
+    return "; ".join([*places, *open_set])
