@@ -38,7 +38,7 @@ pytestmark = pytest.mark.endurance
 
 DEADLINE = 1.0
 PATIENCE = 0.5
-"""Seconds by which a busy machine may deliver an answer late, beside what our own loop is late by."""
+"""Seconds by which a busy machine may deliver an answer late, beside what our loop and the balancer's are late by."""
 RPS = 150
 MEGABYTES = 6
 """What a process may grow by between its second and its last seconds: caches and fragments, but no leak per request."""
@@ -58,8 +58,14 @@ async def main():
         timeouts=Timeouts(attempt=0.25, request={DEADLINE}, down=0.2),
     ))
     print((await balancer.start("127.0.0.1", 0))[1], flush=True)
-    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    loop, late = asyncio.get_running_loop(), 0.0
+    told_to_end = loop.run_in_executor(None, sys.stdin.read)
+    while not told_to_end.done():
+        began = loop.time()
+        await asyncio.sleep(0.01)
+        late = max(late, loop.time() - began - 0.01)
     await balancer.close()
+    print(late)
 
 asyncio.run(main())
 """
@@ -128,8 +134,11 @@ KINDS = {
 
 
 @asynccontextmanager
-async def a_balancer(strategy: str, *upstreams: Address) -> AsyncIterator[tuple[Address, int]]:
-    """One in a process of its own, so that its memory is nobody else's: its address and process id."""
+async def a_balancer(strategy: str, *upstreams: Address) -> AsyncIterator[tuple[Address, int, list[float]]]:
+    """One in a process of its own, so that its memory is nobody else's: its address and process id.
+
+    And once it has ended, by how many seconds its loop was late at most: the machine has others to serve.
+    """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
@@ -141,10 +150,12 @@ async def a_balancer(strategy: str, *upstreams: Address) -> AsyncIterator[tuple[
     )
     assert process.stdin is not None
     assert process.stdout is not None
+    late: list[float] = []
     try:
-        yield ("127.0.0.1", int(await process.stdout.readline())), process.pid
+        yield ("127.0.0.1", int(await process.stdout.readline())), process.pid, late
     finally:
         process.stdin.close()  # which ends it
+        late += map(float, (await process.stdout.read()).split())
         status = await process.wait()
     assert status == 0
 
@@ -180,17 +191,17 @@ async def test_no_request_waits_beyond_its_deadline_and_memory_stays_flat(kind: 
         KINDS[kind]() as bad,
         KINDS[kind]() as worse,
         Upstream(accepts) as good,
-        a_balancer(strategy, bad, worse, good.address) as (address, pid),
+        a_balancer(strategy, bad, worse, good.address) as (address, pid, theirs),
     ):
         await harness.play(address, None, requests=2 * RPS, rps=RPS, seed=1)  # modules, caches and buffers come
         before = megabytes(pid)
         async with Lateness() as ours:
             samples = await harness.play(address, None, requests=4 * RPS, rps=RPS, seed=2)
         assert [sample for sample in samples if sample.status not in harness.PLAYED] == []
-        waited = max(sample.latency - max(0.0, sample.late) for sample in samples)
-        assert waited < DEADLINE + PATIENCE + ours.seconds
         assert sum(sample.status == 200 for sample in samples) > 0.8 * len(samples)
         assert megabytes(pid) - before < MEGABYTES
+    waited = max(sample.latency - max(0.0, sample.late) for sample in samples)
+    assert waited < DEADLINE + PATIENCE + ours.seconds + sum(theirs)
 
 
 async def test_ten_thousand_ids_are_each_answered_once():
