@@ -152,7 +152,7 @@ def limited(shown: Sequence[Shown]) -> Options:
             "left": "center",
             "bottom": 0,
             "itemHeight": 160,
-            "text": [f"{highest} answers 429", "none"],
+            "text": [counted(highest, "answer") + " 429", "none"],
             "textStyle": css(color="soft"),
             "inRange": {"color": ["#56B4E922", "#D55E00"]},
         },
@@ -235,8 +235,8 @@ def compared(
     ]
     options = cartesian(series, x="", y=unit) | {"xAxis": categories(names, rotate=40)}
     known = [value for values in bars.values() for value in values if value]
-    if logarithmic and known:  # bars stand on the power of ten below the smallest
-        below = 10.0 ** math.floor(math.log10(min(known)))
+    if logarithmic and known:  # bars stand on a power of ten so far below the smallest that it is one, too
+        below = 10.0 ** math.floor(math.log10(min(known) / 2))
         options["yAxis"] |= {"type": "log", "min": below, "startValue": below}
     return options if len(bars) > 1 else options | {"legend": {"show": False}}
 
@@ -286,6 +286,11 @@ def _binned(cumulated: Sequence[int]) -> list[int]:
         return [0] * BINS
     ends = [cumulated[max(0, (i + 1) * len(cumulated) // BINS - 1)] for i in range(BINS)]
     return [end - before for before, end in zip([0, *ends], ends, strict=False)]
+
+
+def counted(count: int, what: str) -> str:
+    """So many of it, in English."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _round(value: float, digits: int = 2) -> float:

@@ -93,9 +93,11 @@ class Board:
         self._attainable: dict[int, float | Unknown] = {}
         self._lines: dict[str, tuple[object, SessionLine]] = {}
         self._limits: dict[int, tuple[int, tuple[LimitEstimate, ...]]] = {}
+        self._compared: tuple[object, tuple[ComparedRow, ...]] | None = None
 
     def close(self) -> None:
         """Let go of the file."""
+        self._compared = None  # versions are those of one connection
         if self._store is not None:
             self._store.close()
             self._store = None
@@ -189,10 +191,13 @@ class Board:
         return (frames[-1] if frames else frame_of(Tally(), session.scoring, run.start.started)), progress.tally
 
     def comparison(self, scoring: Scoring, sessions: tuple[str, ...] = ()) -> tuple[ComparedRow, ...]:
-        """All runs, or those of some sessions, compared."""
+        """All runs, or those of some sessions, compared; what was asked last is kept while nobody writes."""
         store = self._opened()
-        runs = [run for name in dict.fromkeys(sessions) for run in store.runs(name)] if sessions else store.runs()
-        return compare(runs, scoring)
+        asked = store.version(), scoring, sessions
+        if self._compared is None or self._compared[0] != asked:
+            runs = [run for name in dict.fromkeys(sessions) for run in store.runs(name)] if sessions else store.runs()
+            self._compared = asked, compare(runs, scoring)
+        return self._compared[1]
 
     def _opened(self) -> Store:
         if self._store is None:

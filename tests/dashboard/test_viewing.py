@@ -12,7 +12,7 @@ from bandit_runner.dashboard.charts import compared
 from bandit_runner.dashboard.pages.panels import CHARTS, duration, limit_rows
 from bandit_runner.dashboard.pages.viewing import Picture, Viewer
 from bandit_runner.dashboard.views import Board
-from bandit_runner.model import UNKNOWN, Likely, LimitEstimate, Outcome
+from bandit_runner.model import UNKNOWN, Likely, LimitEstimate, Outcome, Scoring
 from bandit_runner.runs import Recorder, Store
 from bandit_runner.strategies import create
 
@@ -211,9 +211,20 @@ def test_a_limit_that_nobody_meets_is_not_written_out():
     assert (kind, burst, seconds) == ("fixed window", "more than 1,000", "-")
 
 
+def test_a_comparison_is_made_anew_only_after_somebody_has_written(path: Path):
+    board = Board(path)
+    first = board.comparison(Scoring())
+    assert board.comparison(Scoring()) is first
+    assert board.comparison(Scoring(penalty=0.5)) is not first
+    play(path, "second", at=100.0, v8=0.7)
+    assert {row.strategy for row in board.comparison(Scoring())} == {"v4", "v6", "v8"}
+    board.close()
+
+
 def test_bars_on_a_logarithmic_axis_stand_on_a_power_of_ten_below_all():
     options = compared(("a", "b"), {"p50": (0.37, 5.0), "p99": (None, 630.0)}, unit="ms", logarithmic=True)
     assert options["yAxis"]["min"] == options["yAxis"]["startValue"] == pytest.approx(0.1)
+    assert compared(("a",), {"p50": (1.0,)}, unit="ms", logarithmic=True)["yAxis"]["min"] == pytest.approx(0.1)
     assert compared(("a",), {"p50": (None,)}, unit="ms", logarithmic=True)["yAxis"]["type"] == "value"
 
 

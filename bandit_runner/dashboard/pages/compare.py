@@ -102,17 +102,15 @@ def _group(name: str, rows: Sequence[ComparedRow], *, by_tier: bool) -> None:
 
 def _table(rows: Sequence[ComparedRow]) -> None:
     """The same columns as `bandit_runner compare` prints."""
-    with ui.element("div").classes("scrolled"), ui.element("table").classes("plain"):
-        with ui.element("thead"), ui.element("tr"):
-            for column in COLUMNS:
-                with ui.element("th").props('scope="col"').classes("" if column.is_text else "number"):
-                    ui.label(column.title)
-        with ui.element("tbody"):
-            for row in rows:
-                with ui.element("tr").classes("strong" if row.best else ""):
-                    for column in COLUMNS:
-                        with ui.element("td").classes("" if column.is_text else "number"):
-                            ui.label(escape(column.cell(row)))
+    cells = [[escape(column.cell(row)) for column in COLUMNS] for row in rows]
+    numbers = {number for number, column in enumerate(COLUMNS) if not column.is_text}
+    with ui.element("div").classes("scrolled"):
+        frame.table(
+            [column.title for column in COLUMNS],
+            cells,
+            numbers=numbers,
+            strong={number for number, row in enumerate(rows) if row.best},
+        )
 
 
 def _known(value: float | Unknown) -> float | None:

@@ -9,7 +9,7 @@ from bandit_runner.dashboard import charts
 from bandit_runner.dashboard.charts import Shown
 from bandit_runner.dashboard.drawing import Options
 from bandit_runner.dashboard.pages.choosing import Figures
-from bandit_runner.model import UNKNOWN, Likely, LimitEstimate, Scoring, Unknown
+from bandit_runner.model import Likely, LimitEstimate, Scoring, Unknown
 from bandit_runner.runs import Tally
 
 SECOND_MS: Final = 1_000
@@ -96,11 +96,12 @@ def figure_texts(found: Figures | None) -> Mapping[str, tuple[str, str]]:
     """Each figure's name -> its value and the line below."""
     if found is None:
         return dict.fromkeys(FIGURES, ("-", ""))
-    limited = "429s not recorded" if found.limited == UNKNOWN else f"{found.limited:,} answers 429"
+    limited, too_many = found.limited, charts.counted(found.extra, "attempt") + " too many"
+    answers = "429s not recorded" if isinstance(limited, str) else charts.counted(limited, "answer") + " 429"
     return {
-        "Ids": (f"{found.requests:,}", f"{found.attempts - found.requests:+,} retries, {limited}"),
+        "Ids": (f"{found.requests:,}", f"{found.attempts - found.requests:+,} retries, {answers}"),
         "Accepted": (f"{100 * found.success_rate:.1f}%", f"{round(found.success_rate * found.requests):,} ids"),
-        "Score": (f"{found.score:,.1f}", f"{found.extra:,} attempts too many"),
+        "Score": (f"{found.score:,.1f}", too_many),
         "p50": (duration(found.p50_ms), "half of all ids"),
         "p99": (duration(found.p99_ms), "99 of 100 ids"),
     }
