@@ -121,7 +121,7 @@ class Best(Strategy):
             self._forget_lost(now)
             self._reprice(now)
         worths = self._later_attempts(attempt) if attempt else self._first_attempts(now)
-        return self._best(now, attempt, worths, usable)
+        return self._best(now, attempt, worths, usable, cost=-math.inf)
 
     def _sent(self, arm: int, now: float) -> int:
         """An arm that is chosen has an attempt under way until its ``update``."""
@@ -156,11 +156,9 @@ class Best(Strategy):
     def _choose_extra(self, now: float, tried: Sequence[int], usable: Sequence[int]) -> Choice:
         self._quality.advance(now)
         worths = Worths(self._quality.means(), share=CERTAIN[1])
-        return self._best(now, len(tried), worths, usable, cost=self.scoring.penalty)
+        return self._best(now, len(tried), worths, usable, self.scoring.penalty)
 
-    def _best(
-        self, now: float, attempt: int, worths: Worths, usable: Sequence[int], *, cost: float = -math.inf
-    ) -> Choice:
+    def _best(self, now: float, attempt: int, worths: Worths, usable: Sequence[int], cost: float) -> Choice:
         """The server, or the wait, of the largest worth; ``STOP`` where that is no more than the attempt costs."""
         best, most = self._richest(now, worths, usable)
         gains, most = worths.gains, max(most, cost)
@@ -169,9 +167,7 @@ class Best(Strategy):
             return wait
         return self._sent(best, now) if most > cost else STOP
 
-    def _wait(
-        self, now: float, attempt: int, gains: Sequence[float], usable: Sequence[int], most: float
-    ) -> Wait | None:
+    def _wait(self, now: float, attempt: int, gains: list[float], usable: Sequence[int], most: float) -> Wait | None:
         """The wait that is worth more than ``most``, if there is one, and the most of those."""
         hurry, patience, pause = self.options.hurry, self.options.patience, 0.0
         left = patience - resumed(self.memory.waiting, now, attempt)
