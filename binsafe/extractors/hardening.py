@@ -38,7 +38,8 @@ _CHECKS = words("fdelt_chk fdelt_warn open_2 open64_2 openat_2 openat64_2 mq_ope
 def extract(subject: Subject) -> Extracted[dict[str, Mitigation]]:
     """Mitigation -> state, by the rules of the slice's format, and a finding for data that can be executed."""
     value = {name: rule(subject) for name, rule in RULES[subject.slice.format].items()}
-    return Extracted(value, (*_executable_data(subject.slice), *_library_path(subject.slice)))
+    found = (*_executable_data(subject.slice), *_library_path(subject.slice), *_dyld_environment(subject.slice))
+    return Extracted(value, found)
 
 
 def _trait(name: str) -> Callable[[Subject], Mitigation]:
@@ -234,10 +235,34 @@ def _library_path(slice_: Slice) -> tuple[Finding, ...]:
     )
 
 
+def _dyld_environment(slice_: Slice) -> tuple[Finding, ...]:
+    """Variables that the file sets for dyld itself, which obeys those that name paths (``ProcessConfig.cpp``)."""
+    variables = _variables(slice_)
+    if not variables:
+        return ()
+    said = "; ".join(f"{name}={value}" for name, value in variables[:_SHOWN_PATHS])
+    return (
+        Finding(
+            id="dyld-environment",
+            severity=Severity.LOW,
+            title="It tells the loader where to look for libraries first",
+            detail=f"It is loaded as if started with {said}: libraries there stand in for those that it names.",
+        ),
+    )
+
+
+def _variables(slice_: Slice) -> list[tuple[str, str]]:
+    """Names and values of ``LC_DYLD_ENVIRONMENT`` that count."""
+    lines = str(slice_.traits.get("dyld_environment", "")).split("\n")
+    parts = [line.partition("=") for line in lines]
+    return [(name, value) for name, _, value in parts if name.startswith("DYLD_") and name.endswith("_PATH")]
+
+
 def _places(slice_: Slice) -> Iterator[str]:
     """Where it looks for libraries, those that it names with a folder, and its loader."""
     if slice_.format != "mach-o" or _asks_for_rpaths(slice_):
         yield from slice_.rpaths
+    yield from (path for _, value in _variables(slice_) for path in value.split(":") if path)
     if slice_.format == "mach-o":  # a name without a folder is looked for in the one that it is started in
         yield from (library.name for library in slice_.libraries if not library.name.startswith("@rpath/"))
     if slice_.format == "elf":

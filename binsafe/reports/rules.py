@@ -41,6 +41,10 @@ _RULES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "The mark of a file that was fetched cannot be read.",
             "Treat it as fetched from elsewhere; look at it: xattr -l FILE.",
         ),
+        "dyld-environment": (
+            "The file itself sets the loader's variables: libraries come from elsewhere than where it names them.",
+            "See which libraries lie there; they run with it.",
+        ),
         "extra-rights": (
             "It runs with another user's rights or the kernel's, whoever starts it.",
             "See whether what it is for needs them; binsafe run gives it none.",

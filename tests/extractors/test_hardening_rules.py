@@ -178,6 +178,17 @@ def test_a_path_counts_where_something_is_looked_for_in_it():
         assert [finding.id for finding in hardening.extract(subject(slice_)).findings] == ["library-path"] * dangerous
 
 
+def test_variables_that_a_file_sets_for_dyld_are_told_and_their_places_looked_at():
+    """LC_DYLD_ENVIRONMENT: dyld obeys those that name paths, in a main program."""
+    said = "DYLD_INSERT_LIBRARIES=/tmp/x.dylib\nDYLD_LIBRARY_PATH=/opt/x:/tmp/y"
+    found = hardening.extract(subject(minimal(format="mach-o", traits={"dyld_environment": said}))).findings
+    details = {finding.id: finding.detail for finding in found}
+    assert sorted(details) == ["dyld-environment", "library-path"]
+    assert "DYLD_LIBRARY_PATH=/opt/x:/tmp/y" in details["dyld-environment"]
+    assert "INSERT" not in details["dyld-environment"]
+    assert details["library-path"] == "Of the places that it names: '/tmp/y' can be written by everybody."
+
+
 def test_an_empty_entry_of_the_path_is_the_current_folder():
     found = hardening.extract(subject(minimal(traits={"rpath_current_folder": True}))).findings
     assert [finding.id for finding in found] == ["library-path"]

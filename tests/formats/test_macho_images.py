@@ -210,3 +210,10 @@ def test_a_kernel_extension_or_object_is_named_as_such():
 def test_an_unknown_processor_is_named_by_its_number():
     data = headed(4, "<i", 0x0155_0123)
     assert only_slice(data).arch == "cpu-0x1550123"
+
+
+def test_what_a_file_tells_dyld_beside_the_environment():
+    said = b"DYLD_LIBRARY_PATH=/tmp\0"
+    command = struct.pack("<III", 0x27, 12 + 28, 12) + said.ljust(28, b"\0")
+    found = only_slice(build.macho(extra=command, extra_count=1))
+    assert found.traits["dyld_environment"] == "DYLD_LIBRARY_PATH=/tmp"
