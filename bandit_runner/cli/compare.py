@@ -24,7 +24,7 @@ Examples:
   bandit_runner compare --format html --output comparison.html
   bandit_runner compare --sessions        (which there are)""",
 )
-@click.option("--session", "sessions", multiple=True, help="Only this session; repeatable.")
+@click.option("--session", "sessions", multiple=True, metavar="ID", help="Only this session; repeatable.")
 @click.option("--tier", type=click.Choice(list(TIERS)), help="Only this tier.")
 @scoring_option
 @outputs("text", "json", "html")

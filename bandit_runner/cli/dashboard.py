@@ -28,11 +28,16 @@ Examples:
 )
 @click.option(
     "--host",
+    metavar="ADDRESS",
     default="127.0.0.1",
     show_default=True,
     help="Address to listen on; beyond loopback every client needs the token.",
 )
-@click.option("--token", help="Token that every client must send; made up where the host needs one and none is given.")
+@click.option(
+    "--token",
+    metavar="TOKEN",
+    help="What every client must send; made up where the host needs one and none is given.",
+)
 @click.option(
     "--watched", type=int, hidden=True, help="A descriptor: when its other end closes, so does the dashboard."
 )

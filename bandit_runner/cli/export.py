@@ -15,8 +15,13 @@ Examples:
   bandit_runner export --output runs/          (every run, one file each)
   bandit_runner export --session 2026-11-26_10-15-00 --output .""",
 )
-@click.option("--session", help="Only the runs of this session.")
-@click.option("--output", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Folder to write to.")
+@click.option("--session", metavar="ID", help="Only the runs of this session.")
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    help="Folder to write to; by default the current one.",
+)
 @store_option
 def command(*, session: str | None, output: Path, store: Path | None) -> None:
     """Write stored runs as CSV files with the original project's thirteen columns."""

@@ -26,7 +26,7 @@ Examples:
   bandit_runner harness --json > row.json""",
 )
 @click.option("--balancer", default="127.0.0.1:8000", show_default=True, metavar="HOST:PORT", help="Whom to ask.")
-@click.option("--tier", help="Ask POST /TIER; without it POST /.")
+@click.option("--tier", metavar="TIER", help="Ask POST /TIER; without it POST /.")
 @click.option("--requests", type=click.IntRange(min=1), default=100, show_default=True, help="How many ids to send.")
 @click.option(
     "--rps", type=click.FloatRange(min=0, min_open=True), default=10.0, show_default=True, help="Requests a second."

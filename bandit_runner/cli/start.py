@@ -52,7 +52,14 @@ The table's columns:
 @click.option(
     "--binary", type=click.Path(exists=True, path_type=Path), help="Run these servers instead of the stand-in."
 )
-@click.option("--strategy", "strategies", multiple=True, default=("best",), metavar="NAME", help="Repeatable; or all.")
+@click.option(
+    "--strategy",
+    "strategies",
+    multiple=True,
+    default=("best",),
+    metavar="NAME",
+    help="What plays (v1 to v8, v6-fixed, nginx-like, ...), or all; repeatable.  [default: best]",
+)
 @click.option(
     "--tier",
     type=click.Choice([*TIERS, "all"]),

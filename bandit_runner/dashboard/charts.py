@@ -76,7 +76,7 @@ def regret(shown: Sequence[Shown], scoring: Scoring) -> Options:
 
 def servers(shown: Sequence[Shown]) -> Options:
     """Accepted share of each server's attempts, with what it truly is where that is known."""
-    names, bars, marks = [], [], []
+    names, bars = [], []
     for each in shown:
         counts = each.latest.servers if each.latest else ()
         for arm, port in enumerate(each.run.ports):
@@ -85,17 +85,10 @@ def servers(shown: Sequence[Shown]) -> Options:
             tried = count.attempts if count else 0
             value = _round(100 * count.ok / tried) if count and tried else None
             bars.append({"value": value, "itemStyle": {"color": each.colour}, "tried": tried})
-            rate = each.run.rates[arm]
-            marks.append(None if isinstance(rate, str) else _round(100 * rate))
     series: list[Options] = [
         {"type": "bar", "name": "accepted", "data": bars, "barMaxWidth": 18, "color": TIER_COLOURS["T1"]}
     ]
-    if any(mark is not None for mark in marks):
-        series.append(
-            {"type": "scatter", "name": "true rate", "data": marks, "symbol": "diamond", "symbolSize": 9}
-            | {"itemStyle": {"color": MARK}}
-        )
-    return cartesian(series, x="", y="% accepted", most=100) | {"xAxis": categories(names, rotate=90)}
+    return _by_server([*series, *_true_rates(shown)], names, y="% accepted")
 
 
 def latency(tally: Tally) -> Options:
@@ -163,7 +156,7 @@ def limited(shown: Sequence[Shown]) -> Options:
 def beliefs(shown: Sequence[Shown]) -> Options:
     """Each server's success rate as the counts allow: mean and 95% of Beta(1 + accepted, 1 + refused), without 429s."""
     names: list[str] = []
-    means, ranges, marks = [], [], []
+    means, ranges = [], []
     limited_at = OUTCOMES.index(Outcome.RATE_LIMITED)
     for each in shown:
         for arm, port in enumerate(each.run.ports):
@@ -175,18 +168,25 @@ def beliefs(shown: Sequence[Shown]) -> Options:
             names.append(str(port))
             means.append({"value": _round(100 * mean), "itemStyle": {"color": each.colour}})
             ranges.append([position, _round(100 * low), _round(100 * high)])
-            rate = each.run.rates[arm]
-            marks.append(None if isinstance(rate, str) else _round(100 * rate))
     series: list[Options] = [
         intervals(ranges, "95% interval"),
         {"type": "scatter", "name": "mean", "data": means, "symbolSize": 8, "color": TIER_COLOURS["T1"]},
     ]
-    if any(mark is not None for mark in marks):
-        series.append(
-            {"type": "scatter", "name": "true rate", "data": marks, "symbol": "diamond", "symbolSize": 9}
-            | {"itemStyle": {"color": MARK}}
-        )
-    return cartesian(series, x="", y="% success", most=100) | {"xAxis": categories(names, rotate=90)}
+    return _by_server([*series, *_true_rates(shown)], names, y="% success")
+
+
+def _true_rates(shown: Sequence[Shown]) -> list[Options]:
+    """A mark at each server's true success rate, where any is known."""
+    rates = (rate for each in shown for rate in each.run.rates)
+    marks = [None if isinstance(rate, str) else _round(100 * rate) for rate in rates]
+    if all(mark is None for mark in marks):
+        return []
+    shape: Options = {"symbol": "diamond", "symbolSize": 9, "itemStyle": {"color": MARK}}
+    return [{"type": "scatter", "name": "true rate", "data": marks} | shape]
+
+
+def _by_server(series: list[Options], names: list[str], *, y: str) -> Options:
+    return cartesian(series, x="", y=y, most=100) | {"xAxis": categories(names, rotate=90)}
 
 
 def attempts(tally: Tally) -> Options:

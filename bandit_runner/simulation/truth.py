@@ -21,8 +21,6 @@ from bandit_runner.simulation.play import play
 from bandit_runner.simulation.scenario import Scenario
 from bandit_runner.simulation.world import World
 
-SCHEMA: Final = "flakyservers.truth/1"
-
 LUCKS: Final = 5
 """Runs of the clairvoyant that are averaged: its score depends on luck too, by about a point in a hundred."""
 

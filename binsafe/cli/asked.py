@@ -1,21 +1,18 @@
 """What a command line asks to be granted."""
 
 import os
-from typing import Final, NamedTuple
-
-_OPTIONS: Final = {"execute": "exec"}
-"""Fields that are not called what their option is."""
+from typing import NamedTuple
 
 
 class Asked(NamedTuple):
-    """The grants that a command line asks for, as typed."""
+    """The grants that a command line asks for, as typed; each is called what its option is."""
 
     ports: tuple[str, ...]
     baseline: str | None
     read: tuple[str, ...]
     write: tuple[str, ...]
     connect: tuple[str, ...]
-    execute: tuple[str, ...]
+    exec: tuple[str, ...]
     pack: tuple[str, ...] = ()
     env: tuple[str, ...] = ()
     scratch: str | None = None
@@ -27,15 +24,15 @@ def options(asked: Asked) -> list[str]:
         word
         for name, values in asked._asdict().items()
         for value in ((values,) if isinstance(values, str) else values or ())
-        for word in (f"--{_OPTIONS.get(name, name)}", value)
+        for word in (f"--{name}", value)
     ]
 
 
 def found_on_path(asked: Asked) -> Asked:
     """The same, with programs that are named as in a shell by their paths: a file here goes first, as for FILE."""
-    if all("/" in name or os.path.lexists(name) for name in asked.execute):
+    if all("/" in name or os.path.lexists(name) for name in asked.exec):
         return asked
     import shutil
 
-    found = (name if "/" in name or os.path.lexists(name) else shutil.which(name) for name in asked.execute)
-    return asked._replace(execute=tuple(path or name for path, name in zip(found, asked.execute, strict=True)))
+    found = (name if "/" in name or os.path.lexists(name) else shutil.which(name) for name in asked.exec)
+    return asked._replace(exec=tuple(path or name for path, name in zip(found, asked.exec, strict=True)))

@@ -36,7 +36,7 @@ def derive_policy(report: "Report", asked: Asked) -> "Policy":
         read=_names(asked.read, system),
         write=_names(asked.write, system),
         connect=asked.connect,
-        execute=tuple(_absolute(path) for path in asked.execute),
+        execute=tuple(_absolute(path) for path in asked.exec),
         environment=tuple(_variable(text) for text in asked.env),
         scratch=_absolute(asked.scratch) if asked.scratch is not None else None,
         packs=tuple(packs.grants(chosen, program)),
@@ -46,10 +46,10 @@ def derive_policy(report: "Report", asked: Asked) -> "Policy":
     derived = policy.derive(report, baseline, request)
     if derived.artifact.system != "linux":
         return derived
-    reports = _inspect_all(asked.execute)
+    reports = _inspect_all(asked.exec)
     beside = [policy.derive(each, baseline, request) for each in reports if each.analysed]
     whole = _together(derived, beside, packs.libraries(chosen, program))
-    return _executing(whole, reports, asked.execute)
+    return _executing(whole, reports, asked.exec)
 
 
 def _meant_by(variables: tuple[str, ...]) -> "Iterator[str]":

@@ -38,7 +38,7 @@ Examples:
 @click.argument("file")
 @outputs(*_FORMATS)
 @fail_on_option
-@click.option("--arch", help="Show this slice of a universal file only.")
+@click.option("--arch", metavar="NAME", help="Show this slice of a universal file only.")
 @click.option("--spoiler-free", is_flag=True, help="Leave out strings, code and names of its own functions.")
 @click.option("--no-syscalls", is_flag=True, help="Skip the system-call analysis.")
 @click.option("--timing", is_flag=True, help="Say how long it took.")

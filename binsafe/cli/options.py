@@ -19,7 +19,7 @@ _OPTIONS = (
     click.option("--read", multiple=True, metavar="PATH", help="Let it read a file or folder."),
     click.option("--write", multiple=True, metavar="PATH", help="Let it write a file or folder."),
     click.option("--connect", multiple=True, metavar="HOST:PORT", help="Let it connect there: data can leave by it."),
-    click.option("--exec", "execute", multiple=True, metavar="PATH", help="Let it execute another program."),
+    click.option("--exec", multiple=True, metavar="PATH", help="Let it execute another program."),
     click.option("--pack", multiple=True, metavar="NAME", help="Add a runtime pack (python, locale, gconv, ...)."),
 )
 

@@ -12,10 +12,7 @@ from typing import Any, Final
 
 Options = dict[str, Any]
 
-_MANY: Final = {
-    **{f"--{name}": name for name in ("ports", "read", "write", "connect", "pack", "env")},
-    "--exec": "execute",
-}
+_MANY: Final = {f"--{name}": name for name in ("ports", "read", "write", "connect", "exec", "pack", "env")}
 _ONE: Final = {
     **{f"--{name}": name for name in ("baseline", "backend", "scratch", "report", "timeout")},
     "--policy": "policy_file",

@@ -8,8 +8,6 @@ import click
 from binsafe.cli.asked import Asked
 from binsafe.cli.entry import note
 
-_FIELDS = {"ports": "ports", "read": "read", "write": "write", "connect": "connect", "exec": "execute"}
-
 
 def propose(report: Path, asked: Asked) -> Asked:
     """The request with each proposal added that the user on the terminal accepted.
@@ -24,7 +22,7 @@ def propose(report: Path, asked: Asked) -> Asked:
 
     with report.open(encoding="utf-8", errors="replace") as lines:
         found = proposals(lines, str(report))
-    new = [proposal for proposal in found if proposal.value not in getattr(asked, _FIELDS[proposal.option])]
+    new = [proposal for proposal in found if proposal.value not in getattr(asked, proposal.option)]
     if not new:
         note(f"{report}: nothing that a grant would allow")
         return asked
@@ -34,7 +32,7 @@ def propose(report: Path, asked: Asked) -> Asked:
         note(f"{number} of {len(new)}: {' '.join(map(shell_word, proposal.words))}")
         note(f"    {proposal.reason}")
         if somebody and click.confirm("    grant it?", default=False, err=True):
-            field = _FIELDS[proposal.option]
+            field = proposal.option
             accepted[field] = (*accepted.get(field, getattr(asked, field)), proposal.value)
     if not somebody:
         note("nothing of this was granted: nobody is there to ask. To grant what you agree with, add its option")

@@ -19,7 +19,7 @@ Examples:
   binsafe run --dry-run ./server""",
 )
 @click.argument("file")
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ARGS]...")
 @grants
 @click.option("--env", multiple=True, metavar="NAME[=VALUE]", help="Give it a variable; it gets no other but PATH.")
 @click.option(

@@ -147,27 +147,19 @@ def _listen_operations(report: Report) -> tuple[Operation, ...]:
 
 
 def _listen_grants(report: Report, baseline: Baseline, request: Request) -> Iterator[Grant]:
+    """Ports that were asked for; where none were named, those of the baseline's layout, if it was found to listen."""
+    if request.ports and not baseline.may_listen:
+        raise UsageError(
+            f"the baseline {baseline.name} lets no program listen", hint="name one that does: --baseline network_server"
+        )
     found = _listen_operations(report)
     evidence = tuple(item for operation in found for item in operation.evidence)[:MAX_EVIDENCE]
-    if request.ports:
-        if not baseline.may_listen:
-            raise UsageError(
-                f"the baseline {baseline.name} lets no program listen",
-                hint="name one that does: --baseline network_server",
-            )
-        layout = set(baseline.ports.ports) if baseline.ports else set()
-        for port in sorted(set(request.ports)):
-            reason = baseline.ports.reason if baseline.ports and port in layout else "named by --ports"
-            yield Grant(kind="listen", object=f"127.0.0.1:{port}", access="tcp", reason=reason, evidence=evidence)
-    elif request.ports is None and baseline.ports is not None and found:
-        for port in sorted(baseline.ports.ports):
-            yield Grant(
-                kind="listen",
-                object=f"127.0.0.1:{port}",
-                access="tcp",
-                reason=baseline.ports.reason,
-                evidence=evidence,
-            )
+    layout = baseline.ports
+    usual = frozenset(layout.ports if layout is not None else ())
+    ports = set(request.ports) if request.ports is not None else usual if found else ()
+    for port in sorted(ports):
+        reason = layout.reason if layout is not None and port in usual else "named by --ports"
+        yield Grant(kind="listen", object=f"127.0.0.1:{port}", access="tcp", reason=reason, evidence=evidence)
 
 
 def _unused_layout(listening: tuple[Grant, ...], report: Report, baseline: Baseline) -> Iterator[Denial]:

@@ -4,7 +4,8 @@ Nothing here has run on a Mac yet; each rule rests on the profiles that Chromium
 measurements. What those teach, and what this module keeps to:
 
     Order       Sources disagree whether the first or the last matching rule decides, so there is one ``(deny default)``
-                and then only allows that do not overlap: the question never arises.
+                and then only allows that do not overlap: the question arises for the last point below alone, which
+                browsers have answered.
     Egress      ``(allow network-outbound (local ip))`` lets every connection out, because ``local`` looks at the
                 socket's own end and every socket has one (nix PR 10078, bazel 10068). So there is no network-outbound
                 rule at all unless a connect grant asks for one, and that one names the remote end.

@@ -17,7 +17,7 @@ import re
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from typing import IO, Final
 
 import msgspec
@@ -160,14 +160,6 @@ def _grant(denial: LogDenial) -> str | None:
         host = address["host"].strip("*")
         return f"--connect {host}:{address['port']}" if host else None
     return f"--ports :{address['port']}"
-
-
-def denials(lines: Iterable[bytes], is_ours: Callable[[int], bool]) -> Iterator[LogDenial]:
-    """The denials of our own processes among the lines of a log."""
-    for line in lines:
-        denial = parse_line(line)
-        if denial is not None and is_ours(denial.pid):
-            yield denial
 
 
 class LogReader:

@@ -142,7 +142,7 @@ def test_two_hundred_starts_and_stops_in_a_row(
     from binsafe.sandbox import Order, launch
 
     port = free_port()
-    asked = Asked(ports=(f":{port}",), baseline=None, read=(), write=(), connect=(), execute=())
+    asked = Asked(ports=(f":{port}",), baseline=None, read=(), write=(), connect=(), exec=())
     with Snapshot.take(Found("hostile", hostile)) as snapshot:
         order = Order(
             policy=derive_policy(inspect(snapshot), asked),

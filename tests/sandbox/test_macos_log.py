@@ -18,7 +18,6 @@ from binsafe.policy.proposals import proposals
 from binsafe.sandbox.macoslog import (
     LogDenial,
     LogReader,
-    denials,
     parse_line,
     parse_message,
     stream_command,
@@ -142,11 +141,6 @@ def test_the_grant_that_would_allow_it(operation: str, object_: str, grant: str 
 def test_what_every_program_tries_is_expected():
     denial = LogDenial(name="a", pid=1, operation="file-read-data", object="/dev/dtracehelper")
     assert violation_of(denial, POLICY, 1.0).expected
-
-
-def test_only_our_own_processes_count():
-    lines = [line(f"Sandbox: a({pid}) deny(1) file-read-data /x{pid}") for pid in (1, 2, 3)]
-    assert [each.object for each in denials(lines, {2}.__contains__)] == ["/x2"]
 
 
 def test_the_command_is_a_list_that_no_shell_reads():

@@ -90,7 +90,7 @@ def test_a_dual_stack_server_of_a_runtime_answers(program: str, tmp_path: Path, 
 
 
 def asked(**given: object) -> Asked:
-    return Asked(**({"ports": (), "baseline": None, "read": (), "write": (), "connect": (), "execute": ()} | given))
+    return Asked(**({"ports": (), "baseline": None, "read": (), "write": (), "connect": (), "exec": ()} | given))
 
 
 def _get(port: int) -> bytes:
