@@ -6,7 +6,7 @@ As an object each would take half a kilobyte. So an `Export` is made only when i
 from array import array
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from itertools import compress, tee
+from itertools import compress, starmap, tee
 from typing import Self
 
 import msgspec
@@ -105,7 +105,7 @@ class Exports(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     def where(self, wanted: Callable[[str], object]) -> Iterator[Export]:
         """Those with one of the wanted names."""
         named, asked = tee(self.texts())
-        return (self._made(at, name) for at, name in compress(enumerate(named), map(wanted, asked)))
+        return starmap(self._maker(), compress(enumerate(named), map(wanted, asked)))
 
     def named(self, names: Container[str]) -> Iterator[Export]:
         """Those with one of the names."""
@@ -114,17 +114,17 @@ class Exports(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     def starting(self, prefix: str) -> Iterator[Export]:
         """Those whose names start with some letters: sooner than `where` while there are few."""
         begins = _END + prefix.encode()
-        at, begun = -1, 0
+        at, begun, made = -1, 0, self._maker()
         while (found := self.names.find(begins, begun, -1)) >= 0:
             at += self.names.count(_END, begun, found + 1)
             begun = found + 1
-            yield self._made(at, self.names[begun : self.names.find(_END, begun)].decode())
+            yield made(at, self.names[begun : self.names.find(_END, begun)].decode())
 
     def at(self, addresses: AbstractSet[int]) -> Iterator[Export]:
         """Those that lie at one of the addresses."""
-        everywhere = memoryview(self.addresses).cast("q") if addresses else ()
-        places = {at for at, address in enumerate(everywhere) if address in addresses}
-        return (self._made(at, name) for at, name in enumerate(self.texts() if places else ()) if at in places)
+        everywhere = memoryview(self.addresses).cast("q").tolist() if addresses else []
+        lying = list(map(addresses.__contains__, everywhere))
+        return starmap(self._maker(), compress(enumerate(self.texts()), lying) if any(lying) else ())
 
     def spans(self) -> Iterator[tuple[int, int]]:
         """(first, last) of each."""
@@ -139,13 +139,14 @@ class Exports(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
             yield from self.names[begun:end].decode().split("\0")
             begun = end + 1
 
-    def _made(self, at: int, name: str) -> Export:
-        mark = memoryview(self.marks).cast("I")[at]
-        return Export(
-            name,
-            self.versions[mark // 2 - 1] if mark > 1 else None,
-            bool(mark & 1),
-            memoryview(self.addresses).cast("q")[at],
-            memoryview(self.firsts).cast("i")[at],
-            memoryview(self.lasts).cast("i")[at],
-        )
+    def _maker(self) -> Callable[[int, str], Export]:
+        """What makes one of its number and its name."""
+        marks, addresses = memoryview(self.marks).cast("I"), memoryview(self.addresses).cast("q")
+        firsts, lasts = memoryview(self.firsts).cast("i"), memoryview(self.lasts).cast("i")
+
+        def made(at: int, name: str) -> Export:
+            mark = marks[at]
+            version = self.versions[mark // 2 - 1] if mark > 1 else None
+            return Export(name, version, bool(mark & 1), addresses[at], firsts[at], lasts[at])
+
+        return made
