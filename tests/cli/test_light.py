@@ -22,7 +22,7 @@ SCHEMAS = {"msgspec.inspect", "msgspec._json_schema"}
         ),
         (
             ["binsafe", "syscalls", "/bin/true"],
-            UNUSED | SCHEMAS | {"click", "textwrap", "numpy", "binsafe.intake.confining"},
+            UNUSED | SCHEMAS | {"click", "decimal", "uuid", "textwrap", "numpy", "binsafe.intake.confining"},
         ),
     ],
 )
