@@ -264,16 +264,18 @@ class Region:
         return index
 
     def goes_on(self) -> bool:
-        """Whether control can go on behind its last instruction, of itself or over padding; behind a call it does not.
+        """Whether control can go on behind its last instruction, of itself or over padding.
 
-        Linkers and assemblers put zeros between functions, and ``nop`` between labels of one as well.
+        Behind a call it does not, unless that leads there itself. Linkers and assemblers put zeros between functions,
+        and ``nop`` between labels of one as well.
         """
         at = len(self.instructions) - 1
         while at > 0 and self.is_padding(at) and self.falls_through(at) and at not in self.jumps_to:
             if self.is_zeros(at):
                 return False
             at -= 1
-        return at >= 0 and self.leaving(at) in {Flow.NEXT, Flow.BRANCH} and not self.is_zeros(at)
+        on = at >= 0 and (self.leaving(at) in {Flow.NEXT, Flow.BRANCH} or self.flow(at) == (Flow.CALL, self.end))
+        return on and not self.is_zeros(at)
 
     def is_zeros(self, index: int) -> bool:
         """Whether the bytes of an instruction are zeros: on x86 they decode to an addition that no compiler emits."""

@@ -3,7 +3,6 @@
 LLVM loads an address once for several calls of it: where it is only called from the register, it is not taken.
 """
 
-from collections.abc import Collection
 from typing import TYPE_CHECKING, NamedTuple
 
 from binsafe.syscalls.controlflow.places import Place
@@ -23,24 +22,23 @@ class Uses(NamedTuple):
 
     calls: tuple[int, ...]
     nothing_else: bool
-    summed: bool = False
-    """Whether something is added to it that is not known, before another function may use the register."""
     changed: bool = False
-    """Whether anything else than another value may become of it in the register itself, or such a sum."""
+    """Whether anything else than another value may become of it in the register itself, or a sum of what is not known,
+    before another function may use the register."""
 
 
 def uses(program: "Program", place: Place) -> Uses:
     """What is done with the address that an instruction completes in a register; unknown uses where it completes none.
 
     The register is followed forwards on all ways inside of the region until it is overwritten. A comparison is no use.
-    Where control leaves the region, registers that carry arguments, results or callee-saved values count as used.
+    Where control leaves the region, registers count as used that the code may read to which it goes.
     """
     region, at = place
     machine, instructions = region.machine, region.instructions
     register = machine.takes(instructions, at)
     if register is None:
         return Uses((), nothing_else=False)
-    nothing_else, summed, changed = True, False, False
+    nothing_else, changed = True, False
     preserved = register in machine.preserved(go=False)
     found: list[int] = []
     seen: set[int] = set()
@@ -49,6 +47,8 @@ def uses(program: "Program", place: Place) -> Uses:
     work = [at + 1]
     while work:
         here = work.pop()
+        if here == len(instructions) and region.goes_on():
+            nothing_else, changed = False, True  # as far as is seen
         if here in seen or here >= len(instructions):
             continue
         seen.add(here)
@@ -57,13 +57,13 @@ def uses(program: "Program", place: Place) -> Uses:
             nothing_else = nothing_else and not region.is_thrown_out_of(here)
         flow, _ = region.flow(here)
         through = flow in {Flow.CALL, Flow.INDIRECT} and instructions.operands(here).partition(", ")[0] == register
-        summed = summed or (here not in called and machine.adds(instructions, here, register))
+        changed = changed or (here not in called and machine.adds(instructions, here, register))
         use = Use.NONE if through else machine.use(instructions, here, register, at)
         if use is Use.FILLED:
             continue
-        changed = changed or summed or (here not in called and machine.changes(instructions, here, register))
+        changed = changed or (here not in called and machine.changes(instructions, here, register))
         found += [here] * through
-        nothing_else = nothing_else and use is Use.NONE and register not in _handed_on(region, here)
+        nothing_else = nothing_else and use is Use.NONE and not _is_handed_on(region, here, register, through=through)
         if flow is Flow.INDIRECT:
             cases = _cases(program, region, here) if nothing_else and not through else ()
             nothing_else = nothing_else and (through or bool(cases))
@@ -73,7 +73,32 @@ def uses(program: "Program", place: Place) -> Uses:
             called.update(region.following(here))
         work += region.following(here)  # behind calls, too: GCC knows what functions that it has seen keep (-fipa-ra)
     program.decoder.spend(_STEP_COST * len(seen))
-    return Uses(tuple(found), nothing_else, summed, changed)
+    return Uses(tuple(found), nothing_else, changed)
+
+
+def is_summed(program: "Program", place: Place) -> bool:
+    """Whether what is not known is added to an address that an instruction completes: in its register, or in a copy."""
+    region, at = place
+    machine, instructions = region.machine, region.instructions
+    register = machine.takes(instructions, at)
+    seen: set[tuple[int, str]] = set()
+    summed = False
+    work = [] if register is None else [(at + 1, register)]
+    while work and not summed:
+        here, held = work.pop()
+        if here >= len(instructions) or (here, held) in seen:
+            summed = here == len(instructions) and region.goes_on()  # as far as is seen
+            continue
+        seen.add((here, held))
+        summed = machine.adds(instructions, here, held)
+        flow = region.leaving(here)
+        gone = machine.use(instructions, here, held, at) is Use.FILLED
+        gone = gone or (flow is Flow.CALL and held in machine.returned)
+        locations = {machine.copied(instructions, here, held), None if gone else held} - {None}
+        following = () if flow is Flow.INDIRECT else region.following(here)
+        work += [(after, location) for after in following for location in locations if location is not None]
+    program.decoder.spend(_STEP_COST * len(seen))
+    return summed
 
 
 def _cases(program: "Program", region: Region, here: int) -> list[int]:
@@ -84,14 +109,17 @@ def _cases(program: "Program", region: Region, here: int) -> list[int]:
     return [case for case, jumps in cases.inside.items() if here in jumps]
 
 
-def _handed_on(region: Region, here: int) -> Collection[str]:
-    """The registers that the code may read to which control leaves the region.
+def _is_handed_on(region: Region, here: int, register: str, *, through: bool) -> bool:
+    """Whether code may read a register to which control leaves the region.
 
-    The target of a jump may be a split-off part of the same function, which may read callee-saved registers, too.
+    The target of a jump may be a split-off part of the same function, which may read all; a callee may, too, as
+    retpolines do, unless it is called ``through`` the register.
     """
     flow, target = region.flow(here)
-    machine, elsewhere = region.machine, flow in JUMPS and region.at(target) is None
-    leaves = flow in _LEAVES or (flow is Flow.JUMP and elsewhere)
-    returned = machine.returned if flow is Flow.RETURN else ()
-    preserved = machine.preserved(go=False) if elsewhere else ()
-    return (*returned, *preserved, *machine.arguments) if leaves else preserved
+    machine = region.machine
+    if flow in JUMPS:
+        return region.at(target) is None
+    if flow is Flow.CALL and not through:
+        return register not in machine.preserved(go=False)
+    returned = flow is Flow.RETURN and register in machine.returned
+    return returned or (flow in _LEAVES and register in machine.arguments)

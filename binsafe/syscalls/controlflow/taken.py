@@ -125,7 +125,8 @@ class Taken:
         if place is None:
             return False
         adds = place.instruction.mnemonic in _ADDS and _says(place.instruction.operands, address)
-        return adds or registers.uses(program, place).summed
+        named = self.completed(place, address, address + 1) or (place.at,)
+        return adds or any(registers.is_summed(program, Place(place.region, at)) for at in named)
 
     def stray(self, region: Region, address: int) -> int | None:
         """An instruction that computes an address in a region of which something else is made, maybe that address.
@@ -138,7 +139,7 @@ class Taken:
             self._strays[key] = tuple(self._changed(region))
         found = self._strays[key]
         known = bool(found) and self._program.is_known(region.start)
-        return next((at for at, base in found if known or abs(address - base) < _FAR), None)
+        return next((at for at, base in found if known or abs(address - base) < _FAR), self.base)
 
     def may_be_inside(self, start: int, end: int) -> bool:
         """Whether code or memory may have an address in a function, of which others may be made: see `stray`."""
@@ -147,7 +148,7 @@ class Taken:
 
     def _changed(self, region: Region) -> Iterator[tuple[int, int]]:
         """(instruction, address) of those, and of calls of the next instruction: that reads its own address."""
-        program = self._program
+        program, within = self._program, range(region.start, region.end)
         for source, target in _within(self._called_next, region.start, region.end):
             call = program.branch(source)
             if call is not None and call.leads(Kind.CALL, target) and self._reads_return_address(target):
@@ -158,6 +159,7 @@ class Taken:
         for at, target in inside:
             if target not in origins and registers.uses(program, Place(region, at)).changed:
                 yield region.instructions.addresses[at], target
+        yield from self.summed(lambda source, base: source in within and base in within and base not in origins)
 
     @cached_property
     def _called_next(self) -> Edges:

@@ -53,11 +53,7 @@ class Arm64:
         """None: a program for 64 bits has no way to the calls for 32."""
         return iter(())
 
-    @staticmethod
-    def changed_returns(code: CodeRange) -> Iterator[int]:  # noqa: ARG004 - see below
-        """None: a register holds the address, and who changes it is seen to take it."""
-        return iter(())
-
+    changed_returns = staticmethod(scans.changed_returns)
     calls = staticmethod(scans.calls)
     jumps = staticmethod(scans.jumps)
 
@@ -86,6 +82,7 @@ class Arm64:
     takes = staticmethod(addresses.takes)
     use = staticmethod(addresses.use)
     adds = staticmethod(addresses.adds)
+    copied = staticmethod(addresses.copied)
     changes = staticmethod(addresses.changes)
 
     flows = staticmethod(branches.flows)

@@ -21,9 +21,10 @@ def page(instructions: Instructions, at: int) -> tuple[str, int] | None:
 def distances(instructions: Instructions, at: int, register: str) -> tuple[int, ...] | None:
     """See `Machine.distances`. Of an access the word behind it counts, too: some are of two."""
     name, operands = instructions.names[at], instructions.operands(at)
-    if name == "bl" or register[1:] not in operands:
+    named = register[1:] in operands or (register == "x30" and not operands)
+    if name == "bl" or not named:
         return ()
-    if name in values.COMPUTED_JUMPS | values.CALLS:
+    if name in values.COMPUTED_JUMPS | values.CALLS | values.RETURNS:
         return (0,)
     if name.startswith(values.CHANGES):
         return None
@@ -40,10 +41,11 @@ def distances(instructions: Instructions, at: int, register: str) -> tuple[int, 
 
 
 def takes(instructions: Instructions, at: int) -> str | None:
-    """See `Machine.takes`."""
+    """See `Machine.takes`: of ``bl`` the register that holds where it returns to."""
     name, operands = instructions.names[at], instructions.operands(at)
-    completes = name == "adr" or (name == "add" and CONSTANT_SUM.fullmatch(operands))
-    return operands.partition(", ")[0] if completes else None
+    completes = name in {"adr", "movz", "movk"} or (name == "add" and CONSTANT_SUM.fullmatch(operands))
+    completes = completes or (name in {"mov", "ldr"} and ", #" in operands and "[" not in operands)
+    return "x30" if name == "bl" else values.full(operands.partition(", ")[0]) if completes else None
 
 
 def use(instructions: Instructions, at: int, register: str, taking: int) -> Use:  # noqa: ARG001 - whatever took it
@@ -62,6 +64,16 @@ def adds(instructions: Instructions, at: int, register: str) -> bool:
     first, _, second = added.partition(", ")
     takes = first == register or (name == "add" and _mentions(second, register))
     return name in {"add", "sub"} and takes and not second.startswith("#")
+
+
+def copied(instructions: Instructions, at: int, register: str) -> str | None:
+    """See `Machine.copied`; what is stored to the stack goes by the operand that loads it again."""
+    name, (first, _, rest) = instructions.names[at], instructions.operands(at).partition(", ")
+    if name == "mov" and rest == register:
+        return first
+    if name in {"str", "stur"} and first == register and rest.startswith("[sp"):
+        return "[sp]" if rest.endswith("!") else rest
+    return first if name in {"ldr", "ldur"} and rest.partition("]")[0] + "]" == register else None
 
 
 def changes(instructions: Instructions, at: int, register: str) -> bool:

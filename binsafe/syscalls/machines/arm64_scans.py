@@ -10,10 +10,12 @@ import numpy as np
 
 from binsafe.arrays import NDArray
 from binsafe.syscalls.decoding.code import Bytes, CodeRange
+from binsafe.syscalls.machines import arm64_sums
 from binsafe.syscalls.machines.machine import (
     LOADED,
     LOADED_WIDE,
     MAYBE_TAKEN,
+    SUMMED,
     TAKEN,
     Addresses,
     Edges,
@@ -90,7 +92,21 @@ def references(code: CodeRange, *, fixed: bool) -> References:  # noqa: ARG001 -
         later = np.arange(page + _NEAR + 1, min(page + _PAGE_REACH, len(words)))
         later = later[(words[later] >> 5) & 31 == words[page] & 31]
         found += _pairs(start, words, np.full(len(later), page, np.int64), later, MAYBE_TAKEN)
-    return References(*(np.concatenate(column) for column in zip(*found, strict=True)))
+    every = References(*(np.concatenate(column) for column in zip(*found, strict=True)))
+    return References(*(np.concatenate(column) for column in zip(every, *_added(start, words, every), strict=True)))
+
+
+def _added(start: int, words: Words, found: References) -> Iterator[References]:
+    """What is added to addresses of code that were ``found``."""
+    taken = (found.uses == TAKEN) | (found.uses == MAYBE_TAKEN)
+    taken &= (found.targets >= start) & (found.targets < start + 4 * len(words))
+    added = arm64_sums.sums(start, words, Edges(found.sources[taken], found.targets[taken]))
+    return (_used(*edges, use) for edges, use in ((added.known, TAKEN), (added.unknown, SUMMED)))
+
+
+def changed_returns(code: CodeRange) -> Iterator[int]:
+    """See `Machine.changed_returns`."""
+    return arm64_sums.changed_returns(*_words(code))
 
 
 def _words(code: CodeRange) -> tuple[int, Words]:

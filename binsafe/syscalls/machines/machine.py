@@ -252,6 +252,9 @@ class Machine(Protocol):
     def adds(self, instructions: Instructions, at: int, register: str) -> bool:
         """Whether an instruction adds what a register holds and what is not known."""
 
+    def copied(self, instructions: Instructions, at: int, register: str) -> str | None:
+        """Where else an instruction puts what a register holds: into another one, or what stands for a stack slot."""
+
     def changes(self, instructions: Instructions, at: int, register: str) -> bool:
         """Whether an instruction makes another value of what a register holds and leaves it there."""
 

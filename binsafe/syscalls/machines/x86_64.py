@@ -73,6 +73,7 @@ class X86_64:  # noqa: N801 - the processor's own name
     takes = staticmethod(addresses.takes)
     use = staticmethod(addresses.use)
     adds = staticmethod(addresses.adds)
+    copied = staticmethod(addresses.copied)
     changes = staticmethod(addresses.changes)
 
     flows = staticmethod(branches.flows)

@@ -6,11 +6,18 @@ from collections.abc import Iterable
 from binsafe.syscalls.decoding.decode import Instruction, Instructions
 from binsafe.syscalls.machines import x86_64_values as values
 from binsafe.syscalls.machines.machine import Use
-from binsafe.syscalls.machines.x86_64_registers import general
+from binsafe.syscalls.machines.x86_64_registers import REGISTERS, general
 
 _RIP_RELATIVE = re.compile(r"\[rip ([+-]) (0x[0-9a-f]+|\d+)\]")
 _LOADS = frozenset({"lea", "mov", "movabs", "movzx", "movsx", "movsxd"})
+_COUNTS = frozenset(
+    {"movd", "movq", "movmskps", "movmskpd", "pmovmskb", "vmovd", "vmovq", "vpmovmskb", "tzcnt", "lzcnt", "popcnt"}
+)
+"""What else gives a register a value of its own, of what code that looks for bytes is made."""
 _KEEPS = values.COMPARES | {"push", "pop", "call", "jmp"}
+_PUSHED = "qword ptr [rsp]"
+"""Stands for the register that was pushed last, while that is so."""
+_CHANGES_PUSHED = frozenset({"add", "sub", "inc", "dec", "xor"})
 _LOW_HALVES = {"rax": "eax", "rbx": "ebx", "rcx": "ecx", "rdx": "edx", "rsi": "esi", "rdi": "edi", "rbp": "ebp"}
 
 
@@ -42,6 +49,8 @@ def takes(instructions: Instructions, at: int) -> str | None:
 def use(instructions: Instructions, at: int, register: str, taking: int) -> Use:
     """See `Machine.use`."""
     name, operands = instructions.names[at], instructions.operands(at)
+    if register == _PUSHED:
+        return Use.FILLED if name in {"push", "pop"} or operands.startswith("rsp, ") else Use.NONE
     completes = instructions.names[taking] == "movabs" and _adds(name, operands, register)
     if completes or name in values.COMPARES or not _mentions(operands, register):
         return Use.NONE
@@ -51,6 +60,8 @@ def use(instructions: Instructions, at: int, register: str, taking: int) -> Use:
 def adds(instructions: Instructions, at: int, register: str) -> bool:
     """See `Machine.adds`."""
     name, (first, _, second) = instructions.names[at], instructions.operands(at).partition(", ")
+    if register == _PUSHED:
+        return first == register and name in _CHANGES_PUSHED
     if name == "lea":
         terms = [each for each in second.strip("[]").replace(" - ", " + ").split(" + ") if not each[:1].isdigit()]
         return len(terms) > 1 and _mentions(second, register)
@@ -58,6 +69,16 @@ def adds(instructions: Instructions, at: int, register: str) -> bool:
         return first != second
     constant = second.lstrip("-")[:1].isdigit()
     return name in {"add", "sub"} and first == register and not constant and first != second
+
+
+def copied(instructions: Instructions, at: int, register: str) -> str | None:
+    """See `Machine.copied`."""
+    name, operands = instructions.names[at], instructions.operands(at)
+    if name in {"push", "pop"}:
+        of_pushed = register == _PUSHED
+        return operands if of_pushed and name == "pop" else _PUSHED if name == "push" and operands == register else None
+    to, _, source = operands.partition(", ")
+    return to if name == "mov" and source == register and to in REGISTERS else None
 
 
 def changes(instructions: Instructions, at: int, register: str) -> bool:
@@ -79,7 +100,8 @@ def _fills(mnemonic: str, operands: str, register: str) -> bool:
     """Whether an instruction gives the whole register a new value that does not come from the old one."""
     first, _, rest = operands.partition(", ")
     whole = first in (register, _low_half(register))  # 32 bits clear the others
-    return whole and ((mnemonic in _LOADS and not _mentions(rest, register)) or (mnemonic == "xor" and first == rest))
+    new = mnemonic in _LOADS or mnemonic in _COUNTS or (mnemonic == "imul" and ", " in rest)
+    return whole and ((new and not _mentions(rest, register)) or (mnemonic == "xor" and first == rest))
 
 
 def _low_half(register: str) -> str:

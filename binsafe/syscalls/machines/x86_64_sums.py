@@ -5,30 +5,40 @@ where a ``call`` of the next instruction says that it is, or has a function go o
 ``add rbx, rax`` it is not seen what comes of it.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import NamedTuple
 
 import numpy as np
 
 from binsafe.arrays import NDArray
 from binsafe.syscalls.decoding.code import Bytes, CodeRange
+from binsafe.syscalls.machines.held import Held, Sums, all_of, together
 from binsafe.syscalls.machines.machine import Addresses, Edges, joined
-from binsafe.syscalls.sets import distinct
+from binsafe.syscalls.sets import distinct, firsts
 
 _AROUND = 40
-"""Bytes behind an address in a register in which a constant is added to it."""
+"""Bytes behind an address in a register in which something is added to it, whatever stands between;"""
+_FURTHEST = 100
+"""as many as this if no call does, or the register is kept over calls; and all in all as often the code's size:"""
+_PASSES = 2
 _LONGEST = 7
-_AT_ONCE = 1 << 15
-"""Registers that are looked at at a time: for each some arrays of so many bytes."""
-_OWN = re.compile(rb"(\xe8\0\0\0\0)\x41?[\x58-\x5f]")
+_AT_ONCE = 1 << 11
+"""Registers that are looked at at a time: for each some arrays of as many bytes."""
+_CALL, _CALL_SIZE = 0xE8, 5
+_PUSH, _POP = 0x50, 0x58
+_KEPT = np.array([register in {3, 5, 12, 13, 14, 15} for register in range(16)])
 _LEA, _LEA_SIZE = 0x8D, 7
 _MOV, _MOV_WHOLE = 0xB8, 0xC7
 _LOW = 0xFFFF_FFFF
 _SIB = 4
 """Instead of this register a ModRM byte names two of them; this one as the second means none."""
 _ADD_TO, _ADD_FROM, _SUB_TO, _SUB_FROM = 0x01, 0x03, 0x29, 0x2B
+_MOV_TO, _MOV_FROM = 0x89, 0x8B
+_ADDING = np.zeros(256, np.bool_)
+_ADDING[[_ADD_TO, _ADD_FROM, _SUB_TO, _SUB_FROM, 0x81, 0x83, 0xFF]] = True
+"""Opcode -> whether its instruction may add to what it names."""
+_WANTED = _ADDING.copy()
+_WANTED[[_LEA, _MOV_TO, _MOV_FROM]] = True
 _REX_W, _REX_R, _REX_B = 0x48, 4, 0x41
 _CHANGES: Mapping[bytes, int] = MappingProxyType(
     {
@@ -42,28 +52,6 @@ _FORM, _OF_STACK, _TO_STACK = 3, 0x24, 0xC4
 _RETURNS = (b"\xc3", b"\xc2", b"\xf3\xc3")
 
 
-class Sums(NamedTuple):
-    """What is added to addresses of code."""
-
-    known: Edges
-    """From instructions that add a constant to one to the sum, where that is such an address, too."""
-    unknown: Edges
-    """From instructions that compute one to which something is added that is not known, to that address."""
-
-
-class _Held(NamedTuple):
-    """Addresses of code in registers: where instructions begin that put them there, and end, as offsets."""
-
-    starts: Addresses
-    ends: Addresses
-    registers: Addresses
-    addresses: Addresses
-
-    def chosen(self, which: slice) -> "_Held":
-        """Some of them."""
-        return _Held(self.starts[which], self.ends[which], self.registers[which], self.addresses[which])
-
-
 def sums(code: CodeRange, leas: Edges, *, fixed: bool) -> Sums:
     """The sums of a range; ``leas`` are the instructions with a prefix that compute an address.
 
@@ -74,33 +62,75 @@ def sums(code: CodeRange, leas: Edges, *, fixed: bool) -> Sums:
     inside = (leas.targets >= code.address) & (leas.targets < end)
     at = leas.sources[inside] - code.address
     registers = ((data[at + 2] >> 3 & 7) | (data[at] & 4) << 1).astype(np.int64)
-    named = _Held(at, at + _LEA_SIZE, registers, leas.targets[inside])
-    ways = [named, _own_addresses(code)]
-    found = [Sums(Edges(at[:0], at[:0]), Edges(at[:0], at[:0]))]
+    calls = np.flatnonzero(data == _CALL)
+    ways = [Held(at, at + _LEA_SIZE, registers, leas.targets[inside]), _own_addresses(code, calls)]
+    nothing = Edges(at[:0], at[:0])
+    found = [Sums(nothing, nothing)]
     if fixed:
         constants = _constants(code)
         ways.append(_moved(code, constants))
-        found.append(Sums(found[0].known, _to_constants(code, constants)))
-    held = _Held(*map(np.concatenate, zip(*ways, strict=True)))
+        found.append(Sums(nothing, _to_constants(code, constants)))
+    held = together(*ways)
     parts = (slice(first, first + _AT_ONCE) for first in range(0, len(held.starts), _AT_ONCE))
-    found += (_near(code, held.chosen(part)) for part in parts)
-    known, unknown = (joined(*each) for each in zip(*found, strict=True))
-    kept = (known.targets >= code.address) & (known.targets < end)
-    return Sums(Edges(known.sources[kept], known.targets[kept]), unknown)
+    reach = range(_AROUND, _FURTHEST if len(held.starts) * _FURTHEST < _PASSES * len(data) else _AROUND)
+    found += (_near(code, held.chosen(part), calls, reach) for part in parts)
+    return all_of(*found).inside(code.address, end)
 
 
-def _near(code: CodeRange, held: _Held) -> Sums:
-    """What is added to addresses shortly behind where registers get them."""
+def _near(code: CodeRange, held: Held, calls: Addresses, reach: range) -> Sums:
+    """What is added to addresses behind where registers get them, or to copies."""
+    end = len(code.data) - _LONGEST
+    row, at = held.behind(calls, _KEPT, reach, end)
+    pushed, on_stack = _pushed(code, held, row, at)
+    found, moved = _summed(code, held, row, at)
+    copies = together(moved, pushed)
+    of_copies, _ = _summed(code, copies, *copies.behind(calls, _KEPT, reach, end))
+    return all_of(found, of_copies, on_stack)
+
+
+def _summed(code: CodeRange, held: Held, row: Addresses, at: Addresses) -> tuple[Sums, Held]:
+    """Those of the instructions at some offsets that add, and other registers to which they move the same addresses."""
     data = code.array()
-    places = held.ends[:, np.newaxis] + np.arange(_AROUND)
-    row, column = np.nonzero(data[np.minimum(places, len(data) - 1)] & 0xF8 == _REX_W)
-    fits = places[row, column] <= len(data) - _LONGEST
-    row, at = row[fits], places[row[fits], column[fits]]
-    unknown = distinct(row[_is_added(data, at, held.registers[row])])
-    alone = data[at] & (0xFF - _REX_R) == _REX_W | held.registers[row] >> 3
+    wide = np.flatnonzero(data[at] & 0xF8 == _REX_W)
+    wide = wide[_WANTED[data[at[wide] + 1]]]
+    row, at = row[wide], at[wide]
+    registers = held.registers[row]
+    unknown = distinct(row[_is_added(data, at, registers)])
+    moved = _moves(data, row, at, held)
+    alone = data[at] & (0xFF - _REX_R) == _REX_W | registers >> 3
     row, at = row[alone], at[alone]
     known = _added(code, at, held.registers[row] & 7, held.addresses[row])
-    return Sums(known, Edges(code.address + held.starts[unknown], held.addresses[unknown]))
+    return Sums(known, Edges(code.address + held.starts[unknown], held.addresses[unknown])), moved
+
+
+def _moves(data: Bytes, row: Addresses, at: Addresses, held: Held) -> Held:
+    """The registers that get by ``mov`` what others hold."""
+    rex, opcode, modrm = (data[at + by].astype(np.int64) for by in range(3))
+    low, high = modrm & 7 | (rex & 1) << 3, modrm >> 3 & 7 | (rex & _REX_R) << 1
+    stores = opcode == _MOV_TO
+    chosen = (stores | (opcode == _MOV_FROM)) & (modrm >= 0xC0) & (np.where(stores, high, low) == held.registers[row])
+    row, at, registers = row[chosen], at[chosen], np.where(stores, low, high)[chosen]
+    return Held(held.starts[row], at + 3, registers, held.addresses[row])
+
+
+def _pushed(code: CodeRange, held: Held, row: Addresses, at: Addresses) -> tuple[Held, Sums]:
+    """The registers that get addresses by ``push`` and ``pop``, and what is added to them between: `Sums.unknown`."""
+    data = code.array()
+    pushes = np.flatnonzero(data[at] == (_PUSH | held.registers & 7).astype(np.uint8)[row])
+    pushes = pushes[(data[at[pushes] - 1] == _REX_B) == (held.registers[row[pushes]] > 7)]
+    row, at = row[pushes], at[pushes]
+    places = np.minimum(at[:, np.newaxis] + np.arange(1, _AROUND), len(data) - _LONGEST)
+    which, column = np.nonzero(data[places] & 0xF8 == _POP)
+    which, first = firsts(which)
+    pops = places[which, column[first]]
+    wide = (data[pops - 1] == _REX_B).astype(np.int64)
+    popped = Held(held.starts[row[which]], pops + 1, (data[pops] & 7) | wide << 3, held.addresses[row[which]])
+    which, column = np.nonzero(data[places] & 0xF8 == _REX_W)
+    places = places[which, column]
+    opcode, modrm, sib = (data[places + by] for by in range(1, 4))
+    adds = _ADDING[opcode] & (modrm & 0xC7 == 0x04) & (sib == _OF_STACK)
+    row = row[which[adds]]
+    return popped, Sums(Edges(row[:0], row[:0]), Edges(code.address + held.starts[row], held.addresses[row]))
 
 
 def _is_added(data: Bytes, at: Addresses, registers: Addresses) -> NDArray[np.bool_]:
@@ -116,11 +146,14 @@ def _is_added(data: Bytes, at: Addresses, registers: Addresses) -> NDArray[np.bo
     return found
 
 
-def _own_addresses(code: CodeRange) -> _Held:
+def _own_addresses(code: CodeRange, calls: Addresses) -> Held:
     """``call`` of the next instruction, which pops its own address."""
-    at = np.fromiter((match.end(1) for match in _OWN.finditer(code.data)), np.int64)
-    wide = (code.array()[at] == _REX_B).astype(np.int64)
-    return _Held(at, at + 1 + wide, (code.array()[at + wide] & 7) | wide << 3, code.address + at)
+    data = code.array()
+    at = calls[calls < len(data) - _CALL_SIZE - 2]
+    at = at[_word(code, at + 1) == 0] + _CALL_SIZE
+    wide = (data[at] == _REX_B).astype(np.int64)
+    at, wide = (each[data[at + wide] & 0xF8 == _POP] for each in (at, wide))
+    return Held(at, at + 1 + wide, (data[at + wide] & 7) | wide << 3, code.address + at)
 
 
 def _constants(code: CodeRange) -> Addresses:
@@ -130,7 +163,7 @@ def _constants(code: CodeRange) -> Addresses:
     return at[at >= _FORM] if code.address <= _LOW else at[:0]
 
 
-def _moved(code: CodeRange, constants: Addresses) -> _Held:
+def _moved(code: CodeRange, constants: Addresses) -> Held:
     """``mov`` of such constants to a register, of its lower half or of all of it."""
     data = code.array()
     rex, opcode, form = (data[constants - by] for by in (3, 2, 1))
@@ -139,7 +172,7 @@ def _moved(code: CodeRange, constants: Addresses) -> _Held:
     chosen = short | whole
     at = constants[chosen]
     starts = at - np.where(whole, 3, 1 + wide)[chosen]
-    return _Held(starts, at + 4, ((form & 7) | wide << 3)[chosen], _word(code, at))
+    return Held(starts, at + 4, ((form & 7) | wide << 3)[chosen], _word(code, at))
 
 
 def _to_constants(code: CodeRange, constants: Addresses) -> Edges:

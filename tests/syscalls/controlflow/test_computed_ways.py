@@ -141,6 +141,48 @@ def test_a_wrapper_whose_address_is_a_sum_is_called_by_who_knows(tmp_path: Path)
     assert not calls(bare(tmp_path, text)).complete
 
 
+@pytest.mark.parametrize(
+    "adding",
+    [
+        "lea base(%rip),%rbx; .skip 60,0x90; add $(w - base),%rbx",
+        "lea base(%rip),%rcx; mov %rcx,%rbx; .skip 60,0x90; add $(w - base),%rbx",
+        "mov $base,%ebx; .skip 60,0x90; add $(w - base),%rbx",
+        "lea base(%rip),%rbx; push %rbx; addq $(w - base),(%rsp); pop %rbx",
+        "lea base(%rip),%r9; push %r9; pop %rbx; add $(w - base),%rbx",
+        "lea base(%rip),%rcx; push %rcx; pop %rbx; add stored(%rip),%rbx",
+        "lea base(%rip),%rcx; mov %rcx,%rbx; add stored(%rip),%rbx",
+    ],
+    ids=["far", "far copy", "far constant", "on the stack", "over the stack", "unknown there", "unknown copy"],
+)
+def test_a_wrapper_at_a_constant_distance_from_another_function(adding: str, tmp_path: Path):
+    text = (
+        f"mov $39,%edi; call w; {adding}; mov $163,%edi; call *%rbx; hlt; .p2align 4; .globl w; w: mov %rdi,%rax; "
+        "syscall; ret; .p2align 4; .globl base; base: ret; .section .rodata; .p2align 3; stored: .quad w - base; .text"
+    )
+    assert not calls(bare(tmp_path, text)).complete
+    assert calls(
+        bare(tmp_path, text.replace(adding, adding.replace("base(", "stored(").replace("$base", "$0")))
+    ).complete
+
+
+@pytest.mark.parametrize("adding", ["add stored(%rip),%rbx", ".skip 60,0x90; add $(2f - inner),%rbx"])
+def test_a_label_at_a_distance_from_one_with_a_symbol(adding: str, tmp_path: Path):
+    """There a function seems to begin, and what the code before it does with its address is done in another one."""
+    text = (
+        f"mov $163,%eax; lea inner(%rip),%rbx; {adding}; jmp *%rbx; .globl inner; .type inner,@function; "
+        "inner: mov $39,%eax; 2: syscall; hlt; .section .rodata; .p2align 3; stored: .quad 2b - inner; .text"
+    )
+    assert not calls(bare(tmp_path, text)).complete
+
+
+def test_a_label_whose_address_is_changed_on_the_stack(tmp_path: Path):
+    text = (
+        "mov $163,%eax; lea 1f(%rip),%rbx; push %rbx; addq $(2f - 1f),(%rsp); pop %rbx; jmp *%rbx; "
+        "1: mov $39,%eax; 2: syscall; hlt"
+    )
+    assert not calls(bare(tmp_path, text)).complete
+
+
 _STORED = "; .section .rodata; .p2align 3; 8: .quad 2b - 1b; .text"
 
 

@@ -124,8 +124,8 @@ def test_arm64_keeps_an_address_in_a_register(word: int, seen: set[str], *, comp
     assert found.complete == complete
 
 
-@pytest.mark.parametrize("register", [0, 1, 9])
-def test_arm64_hands_arguments_on_in_calls(register: int):
+@pytest.mark.parametrize(("register", "complete"), [(0, False), (1, False), (9, False), (19, True)])
+def test_arm64_hands_registers_on_in_calls_but_for_those_that_are_kept(register: int, complete: bool):
     assembler = Arm()
     assembler.to("wrapper", 4, lambda here, there: struct.pack("<I", 0x1000_0000 | (there - here) // 4 << 5 | register))
     assembler.call("other")
@@ -136,7 +136,7 @@ def test_arm64_hands_arguments_on_in_calls(register: int):
     assembler.ret()
     assembler.wrapper()
     found = analyse(program(assembler, functions=("start", "other", "wrapper")))
-    assert found.complete == (register == 9)
+    assert found.complete == complete
 
 
 def test_an_address_is_kept_in_any_register_over_the_call_of_a_function_that_does_not_use_it():
@@ -204,3 +204,31 @@ def test_an_address_is_followed_through_a_table_that_is_read_whole(
     result = calls(bare(tmp_path, code))
     assert {"getpid", "acct"} <= set(result.required)
     assert result.complete == complete
+
+
+@needs_compiler
+@pytest.mark.parametrize("register", ["rax", "rdi", "r11", "rbx"])
+@pytest.mark.parametrize(
+    "going_on",
+    ["", "jmp user;", "test %rsp,%rsp; jne user; hlt;", "call user; hlt;"],
+    ids=["falls", "jumps", "branches", "calls"],
+)
+def test_a_register_that_holds_an_address_where_another_function_begins(going_on: str, register: str, tmp_path: Path):
+    """A label with a symbol parts a function in two; split-off parts and retpolines take any register."""
+    text = (
+        f"mov $39,%edi; call wrapper; lea wrapper(%rip),%{register}; {going_on} .globl user; .type user,@function; "
+        f"user: mov %{register},%rdx; mov $163,%edi; call *%rdx; hlt; .p2align 4; "
+        ".globl wrapper; wrapper: mov %rdi,%rax; syscall; ret"
+    )
+    handed_on = register != "rbx" or "call" not in going_on
+    assert calls(bare(tmp_path, text)).complete != handed_on
+
+
+@needs_compiler
+def test_a_label_to_which_code_behind_another_label_jumps(tmp_path: Path):
+    text = (
+        "mov $163,%eax; lea 2f(%rip),%r11; .globl inner; .type inner,@function; "
+        "inner: jmp *%r11; mov $39,%eax; 2: syscall; hlt"
+    )
+    found = calls(bare(tmp_path, text))
+    assert not found.complete or "acct" in found.required
