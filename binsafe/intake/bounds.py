@@ -10,12 +10,14 @@ from binsafe.limits import MAX_LAST_WORDS_BYTES, WORKER_BYTES, WORKER_KEPT_BYTES
 
 _PR_SET_PDEATHSIG = 1
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_NO_CORE = 1 if sys.platform == "linux" else 0
+"""Where Linux pipes core dumps to a program, as root, 0 stops nothing, and 1 does (fs/coredump.c)."""
 
 
 def limit_memory() -> None:
     """Limit this process's address space, and those of its children; and leave no core behind."""
     _limit(resource.RLIMIT_AS, WORKER_BYTES)
-    _limit(resource.RLIMIT_CORE, 0)
+    _limit(resource.RLIMIT_CORE, _NO_CORE)
 
 
 def limit_time() -> None:

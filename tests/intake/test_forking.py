@@ -153,3 +153,16 @@ def _page_faults(work: Callable[[int], None], depth: int) -> int:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     work(depth)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+def test_no_core_dump_of_a_parser_leaves_by_a_pipe():
+    """A limit of 1 stops them there, and one of 0 does not."""
+    said = run(
+        """
+        import resource
+        from binsafe.intake.bounds import limit_memory
+        limit_memory()
+        print(resource.getrlimit(resource.RLIMIT_CORE)[0])
+        """
+    )
+    assert said == ("0\n" if resource.getrlimit(resource.RLIMIT_CORE)[1] == 0 else "1\n")
