@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -43,6 +44,20 @@ def test_what_an_older_landlock_lacks_is_held_by_other_layers(monkeypatch: pytes
     monkeypatch.setattr(kernel, "landlock_abi", lambda: abi)
     found = {each.name: each.enforcement for each in diagnose().backends}
     assert (found["namespaces"], found["landlock"]) == ("full", "full" if abi else "none")
+
+
+@pytest.mark.parametrize(("pattern", "named"), [("|/usr/bin/handler %P", "dumps"), ("core", "")])
+def test_core_dumps_that_no_limit_stops_are_named(tmp_path: Path, pattern: str, named: str):
+    """Many systems set a hard limit of 0, which stops none that are piped."""
+    kernels = tmp_path / "core_pattern"
+    kernels.write_text(pattern)
+    code = (
+        "import resource as r; r.setrlimit(r.RLIMIT_CORE, (0, 0)); from binsafe.sandbox.linux import probing;"
+        f"print(*(gap.id for gap in probing.piped_dumps({str(kernels)!r})))"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == f"{named}\n"
+    )
 
 
 def test_it_says_the_same_on_a_busy_machine():

@@ -31,7 +31,7 @@ class Namespaces:
             probing.try_out(self.name, native_arch(), probing.every_step(), frozenset({"bind"}))
         except BinsafeError as error:
             return Enforcement(level="none", gaps=(Gap(id="sandbox", reason=str(error), fix=error.hint),))
-        return Enforcement(level="full", gaps=probing.missing_layers())
+        return Enforcement(level="full", gaps=(*probing.missing_layers(), *probing.piped_dumps()))
 
     def launch(self, order: Order) -> Process:
         """Start a program under its policy.

@@ -26,7 +26,7 @@ from binsafe.sandbox.linux.layout import PROGRAM_FOLDER, check_present, inside
 from binsafe.sandbox.linux.lookups import Lookups
 from binsafe.sandbox.linux.pathcalls import PATH_CALLS
 from binsafe.sandbox.linux.planning import limits_of
-from binsafe.sandbox.linux.probing import try_out
+from binsafe.sandbox.linux.probing import piped_dumps, try_out
 from binsafe.sandbox.linux.process import Process
 from binsafe.sandbox.linux.starting import Plan, stage_for
 from binsafe.sandbox.linux.streams import Streams
@@ -86,7 +86,8 @@ class Landlock:
             )
         except BinsafeError as error:
             return Enforcement(level="none", gaps=(Gap(id="sandbox", reason=str(error), fix=error.hint),))
-        return Enforcement(level="full", gaps=(*_LEFT_OPEN, *_NOT_GIVEN, *(() if os.geteuid() == 0 else (_THREADS,))))
+        threads = () if os.geteuid() == 0 else (_THREADS,)
+        return Enforcement(level="full", gaps=(*_LEFT_OPEN, *piped_dumps(), *_NOT_GIVEN, *threads))
 
     def launch(self, order: Order) -> Process:
         """Start a program under its policy.

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import resource
 import socket
 import struct
 
@@ -84,3 +85,19 @@ def missing_layers() -> tuple[Gap, ...]:
             ),
         )
     return ()
+
+
+def piped_dumps(core_pattern: str = "/proc/sys/kernel/core_pattern") -> tuple[Gap, ...]:
+    """Core dumps that no limit of ours stops, see `planning.limits_of`: a hard limit can only be lowered."""
+    with open(core_pattern, "rb") as stream:
+        piped = stream.read(1) in (b"|", b"@")
+    if not piped or resource.getrlimit(resource.RLIMIT_CORE)[1] != 0:
+        return ()
+    return (
+        Gap(
+            id="dumps",
+            reason="a program that crashes hands its memory to this machine's handler of core dumps: what stops those "
+            "is a limit of 1 byte, and a hard limit of 0 does not let it be set",
+            fix="start binsafe with another hard limit for core dumps (ulimit -H -c 1)",
+        ),
+    )
