@@ -105,6 +105,18 @@ def test_what_may_only_be_read_keeps_its_place_in_a_folder_that_may_be_written(f
     assert (folder / "project" / "fruit").exists()
 
 
+def test_what_may_be_executed_keeps_its_place_there_as_well(folder: Path):
+    """Or a program of its own would take that, for its next start or for its user."""
+    tools = folder / "tools"
+    tools.mkdir()
+    tools.chmod(0o777)
+    shutil.copy("/bin/true", tools / "tool")
+    command = [sys.executable, "-m", "binsafe", "run", "--write", str(folder), "--exec", str(tools / "tool"), "mv"]
+    moved = subprocess.run([*command, tools, folder / "moved"], capture_output=True, text=True, check=False)
+    assert moved.returncode == 1
+    assert "busy" in moved.stderr
+
+
 @pytest.mark.parametrize("path", ["/etc/shadow", "/etc/ssh", "/root", "/home", "/proc/1", "/sys", "/var"])
 def test_the_systems_files_stay_out_of_sight(path: str):
     status, out, _ = run("ls", path)

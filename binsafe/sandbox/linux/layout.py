@@ -88,7 +88,8 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def pins(self) -> tuple[str, ...]:
         """Folders that keep their place, each mounted over itself."""
-        return pins({path: not attributes & kernel.MOUNT_ATTR_RDONLY for path, attributes in self.mounts})
+        writable = {path: not attributes & kernel.MOUNT_ATTR_RDONLY for path, attributes in self.mounts}
+        return pins(writable | dict.fromkeys(self.covered, False))
 
     @property
     def executable(self) -> frozenset[str]:
