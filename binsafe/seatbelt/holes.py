@@ -33,7 +33,7 @@ _LARGE: Final = {
     "network-inbound": "every port",
     "network-bind": "every port",
 }
-_PATHS: Final = (("/q", "/private/var/db/.x y", "/Users/A/Library/\xe9", "/Volumes/0/z~", "/usr/lib/k.dylib"),)
+_PATHS: Final = (("/q", "/Users/.a b/\xe9", "/usr/lib/k~1"),)
 _TRIED: Final = (
     ("network", (("192.0.2.1:443", "[2001:db8::9]:7"), ("udp 192.0.2.1:53", "udp [2001:db8::9]:7"))),
     ("mach", (("q", "com.apple.x", "org.example.Y-1"),)),
@@ -49,9 +49,10 @@ def opens_much(program: Program) -> Iterator[Finding]:
     for rule in program.rules:
         if rule.action != "allow":
             continue
+        known: dict[object, bool] = {}  # patterns take their time, and rules name many operations
         for operation in rule.operations:
             for table, level in ((_WIDE, "warning"), (_LARGE, "note")):
-                if operation.name in table and _is_everything(rule, operation.name):
+                if operation.name in table and _is_everything(rule, operation.name, known):
                     yield Finding(
                         level="warning" if level == "warning" else "note",
                         place=operation.place,
@@ -86,13 +87,16 @@ def left_by_default(program: Program) -> Iterator[Finding]:
         )
 
 
-def _is_everything(rule: Rule, operation: str) -> bool:
+def _is_everything(rule: Rule, operation: str, known: dict[object, bool]) -> bool:
     """Whether nothing narrows it: no filter, or filters that match whatever is tried, however they are written."""
     others = tuple(each for each in rule.filters if each.name != "local" or not _goes_out(operation))  # ends_of_sockets
     if not others:
         return not rule.filters
     tried = next((tried for beginning, tried in _TRIED if operation.startswith(beginning)), ())
-    return any(all(matches(others, operation, each) is Match.YES for each in every) for every in tried)
+    about = operation if operation.startswith("network") else tried
+    if about not in known:
+        known[about] = any(all(matches(others, operation, each) is Match.YES for each in every) for every in tried)
+    return known[about]
 
 
 def _goes_out(operation: str) -> bool:

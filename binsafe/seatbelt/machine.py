@@ -21,6 +21,9 @@ MAX_DEPTH = 80
 
 MAX_RULES = 20_000
 
+MAX_PATTERNS = 128 * 1024
+"""Characters of all patterns, counted as often as they are used; those of the largest profile met have about 20,000."""
+
 Step = tuple[bool, Any]
 """(True, the value), or (False, (the expression, the scope))."""
 
@@ -94,6 +97,7 @@ class Run:
         self.importing: list[str] = []
         self._steps = 0
         self._depth = 0
+        self._pattern_characters = 0
         self.doubts: list[str] = []
         self.branches: list[tuple[Place, int]] = []
         self.following: set[Place] = set()
@@ -110,7 +114,10 @@ class Run:
                 self.problems.append(failed.problem)
             except Exhausted:
                 message = "the profile computes too long to be followed to its end"
-                expected = f"expected at most {MAX_STEPS} steps, {MAX_DEPTH} nested calls and {MAX_RULES} rules"
+                expected = (
+                    f"expected at most {MAX_STEPS} steps, {MAX_DEPTH} nested calls, {MAX_RULES} rules"
+                    f" and {MAX_PATTERNS} characters of patterns"
+                )
                 self.problems.append(Problem(place=node.place, message=message, expected=expected))
                 return
 
@@ -261,6 +268,10 @@ class Run:
         for argument in flat:
             if not isinstance(argument, str | int | bool | Unknown | Word | Filter):
                 raise failed(form, f"{shown(argument)} is nothing that {name} takes", "expected what the filter takes")
+            if name.endswith("-regex") and isinstance(argument, str):
+                self._pattern_characters += len(argument)
+        if self._pattern_characters > MAX_PATTERNS:
+            raise Exhausted
         return Filter(name, flat, form.place)
 
 
