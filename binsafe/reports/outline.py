@@ -257,8 +257,10 @@ def _strings(strings: Strings, verbose: int) -> Iterator[Row]:
 
 
 def _members(report: Report, verbose: int) -> Section:
-    """The worst first; what each is in a line."""
-    order = sorted(report.members, key=lambda member: _LEVELS.index(member.report.verdict.level))
+    """The worst first, and of those what runs as another user; what each is in a line."""
+    order = sorted(
+        report.members, key=lambda m: (_LEVELS.index(m.report.verdict.level), m.report.artifact.set_id is None)
+    )
     shown = order if verbose else order[:_MEMBERS]
     rows = [Row(member.report.verdict.level, _member(member), member.report.verdict.level) for member in shown]
     left = len(order) - len(shown) + report.members_omitted
@@ -276,8 +278,9 @@ def _member(member: Member) -> str:
     arches = "+".join(part.arch for part in parts)
     kind = " ".join(word for word in (FORMATS.get(member.report.format, member.report.format), arches) if word)
     worst = next(iter(member.report.findings), None)
+    runs = f", runs as {member.report.artifact.set_id}" if member.report.artifact.set_id else ""
     says = f": {worst.title}" if worst is not None and member.report.verdict.level != "ok" else ""
-    return f"{member.path} ({kind}, {member.report.artifact.size:,} bytes){says}"
+    return f"{member.path} ({kind}, {member.report.artifact.size:,} bytes{runs}){says}"
 
 
 def finding_row(finding: Finding, many: bool, verbose: int) -> Row:

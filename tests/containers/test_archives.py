@@ -16,6 +16,7 @@ from packed import ELF, apple_double, ar, debian, linked, tarred, zipped
 from binsafe import limits
 from binsafe.archives import Watch, is_archive, walking
 from binsafe.containers import budget
+from binsafe.reports import REPORTERS
 from binsafe.scan.walking import is_worth_opening
 
 
@@ -181,8 +182,10 @@ def test_other_attributes_come_from_the_file_beside_the_file():
     ],
 )
 def test_a_program_that_runs_as_its_owner_is_told(data: bytes, who: str | None):
-    (member,) = report_on(data).members
+    report = report_on(data)
+    (member,) = report.members
     assert member.report.artifact.set_id == who
+    assert ("bytes, runs as " in REPORTERS["text"](report)) == bool(who)
     told = [finding.detail for finding in member.report.findings if finding.id == "extra-rights"]
     assert told == [
         f"Outside of a sandbox it runs as {who}, whoever starts it: an error in it is theirs to use."
