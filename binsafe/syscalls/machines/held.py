@@ -45,7 +45,7 @@ class Held(NamedTuple):
         That is up to the next of ``calls`` or, in registers that are ``kept`` over these, up to the far end of
         ``reach``; and at least to its near one. Whatever stands between counts for nothing.
         """
-        called = np.append(calls, end)[np.searchsorted(calls, self.ends)]
+        called = np.concatenate((calls, np.array([end])))[np.searchsorted(calls, self.ends)]
         called[kept[self.registers]] = end
         counts = np.minimum(np.clip(called - self.ends, reach.start, reach.stop), end - self.ends)
         counts = np.maximum(counts, 0)
