@@ -56,9 +56,17 @@ def children(pid: int) -> list[int]:
     return found
 
 
-def started(folder: Path, output: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "binsafe", "scan", str(folder), "--output", str(output), "--jobs", "2"]
+def started(folder: Path, output: Path, jobs: int = 2) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "binsafe", "scan", str(folder), "--output", str(output), "--jobs", str(jobs)]
     return subprocess.Popen(command, stderr=subprocess.DEVNULL)
+
+
+def workers_of(process: subprocess.Popen[bytes], count: int) -> list[int]:
+    ends = time.monotonic() + 60
+    while len(found := children(process.pid)) < count:
+        assert time.monotonic() < ends
+        time.sleep(0.01)
+    return found
 
 
 def wait_for_lines(output: Path, count: int) -> None:
@@ -70,16 +78,16 @@ def wait_for_lines(output: Path, count: int) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
 def test_kill_9_of_its_workers_costs_no_file(tmp_path: Path):
+    """Four, each in the midst of a file that no other was killed over: a second time would cost the file."""
     folder, output = many(tmp_path / "many", 40), tmp_path / "lines.jsonl"
-    with started(folder, output) as process:
-        killed = 0
-        for at in (3, 10, 20):
+    with started(folder, output, jobs=4) as process:
+        wait_for_lines(output, 3)
+        for worker in (first := workers_of(process, 4)):
+            os.kill(worker, signal.SIGSTOP)  # none comes to the end of its file before its turn
+        for worker, at in zip(first, (3, 10, 15, 20), strict=True):
             wait_for_lines(output, at)
-            for child in children(process.pid):
-                os.kill(child, signal.SIGKILL)
-                killed += 1
+            os.kill(worker, signal.SIGKILL)
         assert process.wait(90) == 0
-    assert killed >= 3
     found = lines(output.read_text())
     assert len(found) == 40
     assert all(each["report"]["analysed"] for each in found.values())
