@@ -8,10 +8,11 @@ import socket
 import sys
 import tempfile
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
+from each_user import is_alike, only_tools
 from hypothesis import settings
 
 from bandit_runner.flakyservers.build import build
@@ -31,6 +32,26 @@ def pytest_configure(config: pytest.Config) -> None:
         kept = tempfile.TemporaryDirectory(prefix="binsafe-bytecode-")
         config.add_cleanup(kept.cleanup)
         os.environ["PYTHONPYCACHEPREFIX"] = kept.name  # of the workers, too, which start with this environment
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--again", action="store_true", help="leave out what comes out alike for each user of a machine")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    return True if config.getoption("again") and is_alike(collection_path) else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None]:
+    with only_tools() if is_alike(item.path) else nullcontext():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    with only_tools() if is_alike(item.path) else nullcontext():
+        return (yield)
 
 
 _ONLY_LINUX = re.compile(r"AttributeError: module '(?:fcntl|os|select|signal|socket)' has no attribute")
