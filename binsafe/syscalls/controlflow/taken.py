@@ -54,7 +54,8 @@ class Taken:
         yield from (slot for slot in program.pointers.to(address) if not program.slots.only_called(slot))
         yield from self.at_odd_places(address)
         yield from self.by_code(address)
-        yield from (at for at in self.naming_absolutely(address) if self._names(at, address))
+        go = program.go is not None  # in whose code there is nothing but instructions
+        yield from (at for at in self.naming_absolutely(address) if self._names(at, address, said=go))
         bases, functions = program.distant
         yield from bases[functions == address].tolist()
         if self.base is not None and address not in program.stubs.values():
@@ -91,6 +92,14 @@ class Taken:
                     slots.append(segment.address + skew + first + _WORD * at)
         order = np.argsort(found := np.concatenate(targets), kind="stable")
         return found[order], np.concatenate(slots)[order]
+
+    def label(self, address: int) -> Iterator[int]:
+        """The instructions that compute an address inside of a function so, or say it.
+
+        Four bytes that happen to be one are in many programs: most addresses there are no labels.
+        """
+        yield from self.by_code(address)
+        yield from (at for at in self.naming_absolutely(address) if self._names(at, address, said=True))
 
     def by_code(self, address: int) -> Iterator[int]:
         """The instructions that compute an address for more than calls and jumps in the same function."""
@@ -186,17 +195,17 @@ class Taken:
             frame = machine.next_frame(instructions, at, frame)
         return False
 
-    def _names(self, place: int, address: int) -> bool:
+    def _names(self, place: int, address: int, *, said: bool) -> bool:
         """Whether four bytes that are an address may be the immediate of an instruction that does more than compare it.
 
-        In Go's code there is nothing but instructions: there the text of one has to say the address.
+        Where a table knows the function they have to be ``said`` by the text of one, if that is asked for.
         """
         region = self._program.region(place)
         if region is None or not self._program.is_known(region.start):
             return True
         at = bisect_right(region.instructions.addresses, place) - 1
         last = bisect_right(region.instructions.addresses, place + 3) - 1
-        named = at < 0 or self._program.go is None or _says(region.instructions.operands(at), address)
+        named = at < 0 or not said or _says(region.instructions.operands(at), address)
         compares = at >= 0 and region.instructions.names[at] == self._program.machine.compare
         return at == last and named and not compares
 

@@ -186,7 +186,7 @@ class _Walk:
     def _unless_computed(self, place: Place) -> None:
         """Tell of jumps into a function to addresses that are computed or stored, which may lead to a place in it."""
         taken = self.program.taken
-        if (used := next(taken.by_code(place.address), None)) is not None:
+        if (used := next(taken.label(place.address), None)) is not None:
             self.gap(place.address, f"what uses the address taken at {used:#x} may lead to this code")
         self._unless_changed(place.region, place.address)
         if any(taken.at_odd_places(place.region.instructions.addresses[place.region.behind_padding(place.at)])):

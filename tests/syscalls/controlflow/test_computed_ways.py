@@ -103,6 +103,13 @@ def test_a_label_inside_of_a_function_whose_address_is_taken(leading: str, tmp_p
     assert not found.complete or "acct" in found.required
 
 
+@pytest.mark.parametrize("leading", ["mov $2f,%ebx; jmp *%rbx", "push $2f; ret", "movq $2f,-8(%rsp); jmp *-8(%rsp)"])
+def test_a_label_that_is_a_constant_in_a_program_at_a_fixed_address(leading: str, tmp_path: Path):
+    """``goto *label`` in a function without a frame, where nothing is position-independent."""
+    text = f"mov $163,%eax; {leading}; mov $39,%eax; 2: syscall; hlt"
+    assert not calls(bare(tmp_path, text, "-no-pie")).complete
+
+
 def test_a_label_that_is_jumped_to_through_a_register_alone_is_followed(tmp_path: Path):
     text = "mov $163,%eax; lea 1f(%rip),%r11; jmp *%r11; mov $39,%eax; 1: syscall; hlt"
     found = calls(bare(tmp_path, text))
