@@ -122,7 +122,7 @@ def stored(tmp_path: Path) -> Path:
 @pytest.mark.sandbox
 @pytest.mark.usefixtures("thirty_ports")
 def test_figures_move_while_start_plays(visitor: Visitor, tmp_path: Path):
-    words = ("start", "--port", 0, "--dashboard-port", 0, "--store", tmp_path / "runs.sqlite", "--requests", 150)
+    words = ("start", "--port", 0, "--dashboard-port", 0, "--store", tmp_path / "runs.sqlite", "--requests", 900)
     with running(*words, "--rps", 15) as (_, address), visitor.at(address):
         visitor.page.wait_for_selector("section[aria-label='Sandbox'] table", timeout=30_000)
         visitor.page.wait_for_function("document.querySelector('.q-badge')?.innerText === 'Live'", timeout=20_000)
