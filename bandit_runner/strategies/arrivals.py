@@ -41,5 +41,20 @@ class Arrivals(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     def expected(self, now: float, *, ahead: float) -> float:
         """How many come in the next ``ahead`` seconds, at least one, if they go on as they came."""
+        return max(1.0, self._rate(now) * ahead)
+
+    def horizon(self, now: float, *, ids: float, least: float) -> float:
+        """Seconds in which so many come, but no more than they have been counted for; ``least`` or more.
+
+        >>> arrivals = Arrivals()
+        >>> for second in range(100):
+        ...     arrivals.count(second)
+        >>> round(arrivals.horizon(100.0, ids=30, least=10.0)), arrivals.horizon(100.0, ids=5, least=10.0)
+        (29, 10.0)
+        """
+        return max(least, min(ids / self._rate(now), now - self.since)) if self.ids else least
+
+    def _rate(self, now: float) -> float:
+        """Ids per second."""
         window = WINDOW * (1 - math.exp(-max(now - self.since, 1.0) / WINDOW))
-        return max(1.0, self.ids / window * ahead)
+        return self.ids / window

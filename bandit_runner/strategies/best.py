@@ -20,7 +20,9 @@ from bandit_runner.strategies.weighted import CERTAIN
 from bandit_runner.strategies.worths import Worths
 
 LOOKAHEAD: Final = 10.0
-"""Seconds that prices are made for."""
+"""Seconds that prices are made for, at least."""
+IDS_AHEAD: Final = 30
+"""So many ids prices are made for where they come slowly: for one or two, hardly any server is scarce."""
 REPRICE: Final = 0.5
 """Seconds that prices last."""
 FEW: Final = 2
@@ -248,9 +250,11 @@ class Best(Strategy):
         """Make prices for the coming seconds."""
         self._priced_at = now
         self._first = None
-        ids = self.memory.arrivals.expected(now, ahead=LOOKAHEAD)
+        arrivals = self.memory.arrivals
+        ahead = arrivals.horizon(now, ids=IDS_AHEAD, least=LOOKAHEAD)
+        ids = arrivals.expected(now, ahead=ahead)
         most = ids * depth(self.scoring)
-        capacity = [self._limits.capacity(arm, now, LOOKAHEAD, most) for arm in range(len(self._under_way))]
+        capacity = [self._limits.capacity(arm, now, ahead, most) for arm in range(len(self._under_way))]
         success = self._quality.means()
         self._prices = prices(success, lambda arm: capacity[arm][0] / ids, self.scoring)
         self._first_prices = prices(success, lambda arm: capacity[arm][1] / ids, self.scoring)
