@@ -63,10 +63,9 @@ _MAY_ASK = ("_pytest.", "getpass", "platformdirs.", "shutil", "binsafe.intake.st
 
 def is_alike(path: Path) -> bool:
     """Whether a module's tests, or all of a folder's, come out alike for each user."""
-    if not path.is_relative_to(TESTS):
+    if not any(path.is_relative_to(TESTS / folder) for folder in ALIKE):
         return False
-    inside = path.relative_to(TESTS)
-    return inside.parts[:1] in {(folder,) for folder in ALIKE} and str(inside) not in FOR_EACH
+    return not any((TESTS / module).is_relative_to(path) for module in FOR_EACH)
 
 
 @contextmanager
