@@ -14,6 +14,7 @@ from binsafe.formats import identify
 from binsafe.inspection import inspect
 from binsafe.limits import MAX_BUNDLES, MAX_MEMBERS
 from binsafe.model import Artifact, Finding, Member, Report, Severity, Signature, Verdict
+from binsafe.model.report import LEVELS
 from binsafe.signatures import bundle as bundles
 from binsafe.signatures import seal
 from binsafe.signatures.bundle import Bundle, Files, Tree
@@ -21,8 +22,6 @@ from binsafe.signatures.structure import Outcome, StructureError
 from binsafe.signatures.superblob import Slot
 
 _HEAD_BYTES = 64
-_LEVELS = ("ok", "caution", "danger", "unknown")
-"""Verdicts, the best first: what is not known is worse than what is known to be bad."""
 
 
 def inspect_bundle(
@@ -197,7 +196,7 @@ def _report(artifact: Artifact, members: Mapping[str, Report], omitted: int, fin
         verdicts.insert(0, msgspec.convert({"level": level, "advice": advice}, Verdict))
     if not members:
         verdicts = [Verdict(level="unknown", advice="Do not run it: it has no executable that could be analysed.")]
-    worst = max(verdicts, key=lambda verdict: _LEVELS.index(verdict.level))
+    worst = min(verdicts, key=lambda verdict: LEVELS.index(verdict.level))
     return Report(
         artifact=artifact,
         format="bundle",

@@ -2,9 +2,8 @@
 
 from binsafe.containers import Trouble
 from binsafe.model import Artifact, Finding, Member, Report, Severity, Verdict
+from binsafe.model.report import LEVELS
 
-LEVELS = ("unknown", "danger", "caution", "ok")
-"""Of verdicts, the worst first."""
 _SEVERITIES = {"archive-bomb": Severity.HIGH, "archive-entry": Severity.MEDIUM, "appended-data": Severity.MEDIUM}
 _TITLES = {
     "appended-data": "There is data behind the end of the archive",

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from binsafe import containers, formats
-from binsafe.archives.telling import LEVELS, broke_the_parser, finding, report_on
+from binsafe.archives.telling import broke_the_parser, finding, report_on
 from binsafe.bundles import inspect_bundle, listing
 from binsafe.containers import Budget, Entry, Trouble, Unreadable, appledouble
 from binsafe.containers.diskimages import is_disk_image
@@ -20,6 +20,7 @@ from binsafe.inspection import inspect as inspect_file
 from binsafe.inspection import notes
 from binsafe.limits import MAX_ARCHIVE_DEPTH, MAX_BUNDLE_BYTES, MAX_MEMBER_BYTES, MAX_MEMBERS
 from binsafe.model import Artifact, Member, Report, Severity
+from binsafe.model.report import LEVELS
 from binsafe.signatures import bundle as bundles
 
 _EXECUTABLES = frozenset({"elf", "mach-o", "pe"})

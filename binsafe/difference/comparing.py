@@ -9,6 +9,7 @@ from binsafe.difference.reasons import ANYTHING
 from binsafe.difference.summary import summary
 from binsafe.model import Finding, Report, Severity, SliceReport
 from binsafe.model.difference import Change, Difference
+from binsafe.model.report import LEVELS
 
 COMPARISONS: tuple[Callable[[Changes, SliceReport, SliceReport, str], None], ...] = (
     abilities.network,
@@ -23,7 +24,6 @@ COMPARISONS: tuple[Callable[[Changes, SliceReport, SliceReport, str], None], ...
 )
 """What is compared of two slices; a further comparison is one function and one line here."""
 _MEDIUM, _INFO = Severity.MEDIUM, Severity.INFO
-_LEVELS = ("ok", "caution", "danger", "unknown")
 _LEFT_OUT: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("instructions", ()),
     ("places of system calls", ()),
@@ -73,7 +73,7 @@ def _reports(to: Changes, old: Report, new: Report, where: str) -> None:
     """Nothing is said of the abilities of what could not be analysed."""
     for side, report in (("old", old), ("new", new)):
         _left_out(to, report, f"{side} in {where}" if where else side)
-    if _LEVELS.index(new.verdict.level) > _LEVELS.index(old.verdict.level):
+    if LEVELS.index(new.verdict.level) < LEVELS.index(old.verdict.level):
         said = f"{old.verdict.level} -> {new.verdict.level}"
         to.add("worse-verdict", "changed", _MEDIUM, "verdict", said, where, detail=new.verdict.advice)
     if old.format != new.format:

@@ -1,7 +1,7 @@
 """The report: all facts and findings of one artifact. Every output is made from it alone."""
 
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -59,6 +59,10 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
     slice: int | None = None
     evidence: tuple[Evidence, ...] = ()
+
+
+LEVELS: Final = ("unknown", "danger", "caution", "ok")
+"""Of verdicts, the worst first: what is not known may be anything."""
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,10 +8,10 @@ import msgspec
 
 from binsafe.limits import MAX_OUTPUT_BYTES
 from binsafe.model import Evidence, Report, Strings, Syscalls
+from binsafe.model.report import LEVELS
 from binsafe.model.rewriting import rewrite
 
 Cut = Callable[[Report], Report]
-_LEVELS = ("unknown", "danger", "caution", "ok")
 
 
 def fitted(render: Callable[[Report], str], report: Report, *, limit: int = MAX_OUTPUT_BYTES) -> str:
@@ -55,7 +55,7 @@ def _few_members(report: Report, most: int) -> Report:
     """The worst, in their own order."""
     if len(report.members) <= most:
         return report
-    order = sorted(report.members, key=lambda member: _LEVELS.index(member.report.verdict.level))
+    order = sorted(report.members, key=lambda member: LEVELS.index(member.report.verdict.level))
     kept = {id(member) for member in order[:most]}
     return msgspec.structs.replace(
         report,

@@ -24,6 +24,7 @@ from binsafe.model import (
     Syscalls,
     Text,
 )
+from binsafe.model.report import LEVELS
 from binsafe.reports.rows import Item, Row, Section
 from binsafe.reports.words import CAPABILITIES, FORMATS, HELD, LANGUAGES, SEVERITY_ROLES, SIGNATURES, SYSTEMS
 
@@ -31,7 +32,6 @@ _FEW = 6
 """Names shown of a list, unless more is asked for."""
 _FINDINGS = 10
 _MEMBERS = 10
-_LEVELS = ("unknown", "danger", "caution", "ok")
 
 
 def outline(report: Report, *, verbose: int = 0) -> Iterator[Section]:
@@ -259,7 +259,7 @@ def _strings(strings: Strings, verbose: int) -> Iterator[Row]:
 def _members(report: Report, verbose: int) -> Section:
     """The worst first, and of those what runs as another user; what each is in a line."""
     order = sorted(
-        report.members, key=lambda m: (_LEVELS.index(m.report.verdict.level), m.report.artifact.set_id is None)
+        report.members, key=lambda m: (LEVELS.index(m.report.verdict.level), m.report.artifact.set_id is None)
     )
     shown = order if verbose else order[:_MEMBERS]
     rows = [Row(member.report.verdict.level, _member(member), member.report.verdict.level) for member in shown]
@@ -268,7 +268,7 @@ def _members(report: Report, verbose: int) -> Section:
         hint = " (-v)" if not verbose else ""
         rows.append(Row("", f"and {left} more{hint}"))
     counts = Counter(str(member.report.verdict.level) for member in report.members)
-    said = ", ".join(f"{counts[level]} {level}" for level in _LEVELS if counts[level])
+    said = ", ".join(f"{counts[level]} {level}" for level in LEVELS if counts[level])
     total = len(order) + report.members_omitted
     return Section(f"Members: {total} executable{'s' * (total != 1)} ({said})", "members", tuple(rows))
 
