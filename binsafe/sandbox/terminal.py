@@ -9,10 +9,12 @@ ECMA-48 names the forms; xterm's "ctlseqs" the uses.
 import re
 from typing import Final
 
+_BEGINNING: Final = re.compile(rb"\x1b|\xc2[\x90\x98\x9d\x9e\x9f]|\xc2\Z")
 _STRING_START: Final = re.compile(rb"\x1b[PX^_\]k]|\xc2[\x90\x98\x9d\x9e\x9f]")
 """DCS, SOS, PM, APC, OSC and screen's title, seven bits or eight."""
 _STRING_END: Final = re.compile(rb"\x07|\x18|\x1a|\x1b\\|\xc2\x9c|\x1b(?=[^\\])")
 _SEQUENCE: Final = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[ -/]*[0-OQ-WYZ\\`-jl-~])")
+_UNFINISHED: Final = re.compile(rb"\xc2|\x1b(?:\[[0-?]*[ -/]*|[ -/]*)")
 _HARMLESS: Final = re.compile(
     rb"\x1b(?:\[[0-9;:]*[@A-HJ-MPSTXZ`adefgmr]|\[[0-9]{0,3}b|\[\??[0-9;]*[hl]|[()][0AB]|[78=>DEM])"
 )
@@ -70,21 +72,21 @@ class TerminalFilter:
         """The part of the stream so far that is complete and not yet returned, without what a terminal would obey."""
         data = self._tail + data
         self._tail = b""
-        kept = []
-        while data:
+        kept: list[bytes] = []
+        at = 0
+        while at < len(data):
             if self._in_string:
-                end = _STRING_END.search(data)
+                end = _STRING_END.search(data, at)
                 if end is None:
                     self._tail = data[-1:] if data[-1:] in (b"\x1b", b"\xc2") else b""
                     break
                 self._in_string = False
-                data = data[end.end() :] if len(end[0]) != 1 or end[0] != b"\x1b" else data[end.start() :]
+                at = end.start() if end[0] == b"\x1b" else end.end()
                 continue
-            text, mark, data = self._split(data)
+            text, at = self._text(data, at)
             kept += _TEXT.findall(text)
-            if not mark:
-                break
-            data = self._sequence(mark + data, kept)
+            if at < len(data):
+                at = self._sequence(data, at, kept)
         return b"".join(kept)
 
     def end(self) -> bytes:
@@ -93,29 +95,28 @@ class TerminalFilter:
         modes = (b"\x1b[%s%s" % (mode, b"l" if final == b"h" else b"h") for mode, final in self._modes.items())
         return b"".join((*rest, *modes, *(_UNDONE_BY[what] for what in sorted(self._changed))))
 
-    def _split(self, data: bytes) -> tuple[bytes, bytes, bytes]:
-        """Text, the byte that may begin something, the rest; the start of a character stays for the next time."""
-        found = re.search(rb"\x1b|\xc2[\x90\x98\x9d\x9e\x9f]|\xc2\Z", data)
-        if found is not None:
-            return data[: found.start()], data[found.start() : found.start() + 1], data[found.start() + 1 :]
-        if cut := _CUT_CHARACTER.search(data):
+    def _text(self, data: bytes, at: int) -> tuple[bytes, int]:
+        """Text, and where something else may begin; the start of a character stays for the next time."""
+        if found := _BEGINNING.search(data, at):
+            return data[at : found.start()], found.start()
+        if cut := _CUT_CHARACTER.search(data, at):
             self._tail = cut[0]
-            data = data[: cut.start()]
-        return data, b"", b""
+            return data[at : cut.start()], len(data)
+        return data[at:], len(data)
 
-    def _sequence(self, data: bytes, kept: list[bytes]) -> bytes:
-        """Deal with what begins here; returns what follows it."""
-        if string := _STRING_START.match(data):
+    def _sequence(self, data: bytes, at: int, kept: list[bytes]) -> int:
+        """Deal with what begins here; returns where what follows it begins."""
+        if string := _STRING_START.match(data, at):
             self._in_string = True
-            return data[string.end() :]
-        if sequence := _SEQUENCE.match(data):
+            return string.end()
+        if sequence := _SEQUENCE.match(data, at):
             if _HARMLESS.fullmatch(sequence[0]):
                 kept.append(self._noted(sequence[0]))
-            return data[sequence.end() :]
-        if len(data) < _MAX_SEQUENCE and re.fullmatch(rb"\xc2|\x1b(?:\[[0-?]*[ -/]*|[ -/]*)", data):
-            self._tail = data  # more may follow
-            return b""
-        return data[1:]
+            return sequence.end()
+        if len(data) - at < _MAX_SEQUENCE and _UNFINISHED.fullmatch(data, at):
+            self._tail = data[at:]  # more may follow
+            return len(data)
+        return at + 1
 
     def _noted(self, sequence: bytes) -> bytes:
         """The sequence, of modes those that are allowed; what it leaves behind is remembered."""
