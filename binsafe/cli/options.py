@@ -44,13 +44,15 @@ class Seconds(click.FloatRange):
     """A time that can be waited for: more than 0, and no more than the system's clocks count."""
 
     def __init__(self) -> None:
-        super().__init__(min=0, min_open=True, max=threading.TIMEOUT_MAX)
+        super().__init__(min=0, min_open=True)  # help would show the clocks' end, which nobody means to reach
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The number; ``nan``, which is not above any limit, is none."""
         seconds = super().convert(value, param, ctx)
         if math.isnan(seconds):
             self.fail(f"{value} is no time.", param, ctx)
+        if seconds > threading.TIMEOUT_MAX:
+            self.fail(f"{value} is more seconds than can be waited for.", param, ctx)
         return seconds
 
 

@@ -1,5 +1,6 @@
 """What --help says: of the groups, of each command, of each option."""
 
+import re
 import shutil
 from collections.abc import Iterator
 
@@ -10,6 +11,7 @@ from click.testing import CliRunner
 from bandit_runner.cli.group import group as bandit_runner
 from binsafe.cli.group import group as binsafe
 
+MAX_PORT = 65_535
 GROUPS = {"binsafe": binsafe, "bandit_runner": bandit_runner}
 
 
@@ -47,3 +49,9 @@ def test_each_command_has_examples_and_help_for_each_option(name: str):
 def test_no_mark_of_layout_is_shown(name: str):
     r"""In a raw docstring click's \b is two characters, which it prints, and what should stand in lines is wrapped."""
     assert "\\" not in CliRunner().invoke(COMMANDS[name], ["--help"]).output
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_range_that_help_shows_ends_where_nobody_goes(name: str):
+    shown = re.findall(r"<=?([0-9.e+]+)\]", CliRunner().invoke(COMMANDS[name], ["--help"]).output)
+    assert [end for end in shown if float(end) > MAX_PORT] == []
