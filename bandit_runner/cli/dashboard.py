@@ -77,6 +77,9 @@ def _listening(host: str, port: int) -> socket.socket:
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise PortTaken(f"port {port} is taken", hint="choose another with --port", port=port) from error
+        if error.errno == errno.EACCES:
+            hint = "choose one from 1024 on with --port; 0 lets the system choose"
+            raise UsageError(f"port {port} may not be listened on: {error.strerror}", hint=hint) from error
         raise UsageError(f"cannot listen on {host}: {error.strerror}", hint="try --host 127.0.0.1") from error
 
 

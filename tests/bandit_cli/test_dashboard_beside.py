@@ -88,6 +88,19 @@ def test_a_taken_port_is_said():
     assert "hint:" in done.stderr
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere anybody may listen on any port")
+def test_of_a_port_that_may_not_be_had_the_port_is_what_is_said():
+    if Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text().strip() == "0":
+        pytest.skip("anybody may listen on any port")
+    as_anybody = ["setpriv", "--bounding-set=-net_bind_service"] if os.geteuid() == 0 else []
+    words = [*as_anybody, *command("dashboard", "--port", 1)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "port 1 may not be listened on" in done.stderr
+    assert "--port" in done.stderr
+    assert "--host" not in done.stderr
+
+
 def test_beyond_loopback_a_token_is_made_up():
     words = command("dashboard", "--port", 0, "--host", "0.0.0.0")
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:
