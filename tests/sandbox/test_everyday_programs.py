@@ -211,7 +211,7 @@ def test_a_folder_that_is_there_was_not_to_be_made(folder: Path, capsys: pytest.
         ("mkdir", ("/new",), "--write {folder}"),
         ("mkdir", ("/.new",), "--write FOLDER --env HOME=FOLDER"),
         ("mkdir", ("/../{name}/new",), "--write {folder}"),
-        ("ls", ("/",), "--read {folder}"),
+        ("dash", ("-c", "! echo $PWD*"), "--read {folder}"),
     ],
 )
 def test_a_path_that_was_made_absolute_in_the_folder_that_was_left_is_named_there(
@@ -242,8 +242,10 @@ def test_a_relative_path_to_what_is_granted_is_named_with_the_folder_that_it_sta
     assert run("mkdir", "../there/new", write=(str(there),), read=(str(here),))[0] == 0
 
 
-def test_the_whole_file_system_is_no_hint(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.chdir("/")
+@pytest.mark.parametrize("here", ["/", "/var/tmp"])
+def test_the_whole_file_system_is_no_hint(here: str, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch):
+    """Nor is the folder that its user is in, which was taken for what / means."""
+    monkeypatch.chdir(here)
     assert run("ls", "/")[0] == 2
     assert "grant='none: what runs gets a root of its own" in capsys.readouterr().out
 

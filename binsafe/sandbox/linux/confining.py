@@ -56,6 +56,7 @@ def confine(order: Order, stage: Stage, arch: str, backend: str) -> Process:
             shown=tuple(path for path, _ in layout.mounts if path not in DEVICES),
             outside=dict.fromkeys((layout.program, ITSELF), order.path) if order.path is not None else {},
             lookups=_lookups(layout, order.policy, walks=walks, left=left),
+            names_root="/" in order.arguments,
             terminal=order.terminal,
         )
         return stage.supervise(watch, backend, streams.pipe)

@@ -112,6 +112,7 @@ class Landlock:
             order.on_violation,
             destinations=destinations,
             lookups=_lookups(policy) if named else None,
+            names_root="/" in order.arguments,
             called=f"{PROGRAM_FOLDER}/{Path(policy.artifact.name).name}",
             alone=True,
             terminal=order.terminal,

@@ -22,6 +22,7 @@ from binsafe.sandbox.linux.notifications import Call, Listener
 from binsafe.sandbox.linux.owned import as_self
 from binsafe.sandbox.linux.pathcalls import WRITING, PathCall
 
+OWN_ROOT: Final = f"{UNGRANTABLE}what runs gets a root of its own; name the folders that it needs"
 MAX_LOOKUPS: Final = 20_000
 """Calls with a path that are looked at in one run; a program that makes more is not slowed down for the rest."""
 MAX_OF_A_WALKER: Final = 4_000
@@ -253,7 +254,7 @@ def _hidden(call: Call, path: str) -> Miss | None:
 
 def _option(path: str, *, writes: bool) -> str:
     if path == "/":
-        return f"{UNGRANTABLE}what runs gets a root of its own; name the folders that it needs"
+        return OWN_ROOT
     if not writes:
         return "--read /proc" if is_ones_own(path) or _OF_A_PROCESS.match(path) else f"--read {path}"
     if posixpath.dirname(path) == "/" and not os.path.lexists(path):  # a program whose user has no home

@@ -10,7 +10,7 @@ import msgspec
 from binsafe.model import Condition, Policy, Violation
 from binsafe.sandbox.linux.destinations import Destinations
 from binsafe.sandbox.linux.layout import SYSTEM, inside
-from binsafe.sandbox.linux.lookups import Lookups, Miss, may_exist
+from binsafe.sandbox.linux.lookups import OWN_ROOT, Lookups, Miss, may_exist
 from binsafe.sandbox.linux.planning import foreseen
 from binsafe.syscalls import tables
 
@@ -45,6 +45,8 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     """What it is told that its own file is called, where that has no name."""
     foreseen: frozenset[str] = frozenset()
     lookups: Lookups | None = None
+    names_root: bool = False
+    """Whether its user told it / by name, which then is not what it makes of the folder that its user is in."""
     limits: Mapping[str, int] = {}
     """The limits that it cannot raise, by the names of ``RLIMIT_*``."""
     alone: bool = False
@@ -93,6 +95,8 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
 
         A shell on its PATH, gcc and git where they were installed with their helpers.
         """
+        if missed.path == "/" and self.names_root:
+            return OWN_ROOT
         starts_others = self.executables or "execve" in self.foreseen
         if opened or missed.writes or not starts_others or not missed.path.startswith(SYSTEM):
             return missed.grant
