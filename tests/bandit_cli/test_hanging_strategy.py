@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 HANGING = """
-import itertools, sys, time
+import itertools, resource, sys, time
 from bandit_runner.cli import main, stopping
 from bandit_runner.strategies import STRATEGIES
 from bandit_runner.strategies.uniform import Uniform
 
 stopping.PATIENCE, stopping.BLOCKED = 0.2, 2.0
+resource.setrlimit(resource.RLIMIT_CPU, (60, 60))  # where the test fails nobody else ends it
 
 class Hangs(Uniform):
     name = "hangs"
