@@ -250,6 +250,11 @@ def test_the_whole_file_system_is_no_hint(here: str, capsys: pytest.CaptureFixtu
     assert "grant='none: what runs gets a root of its own" in capsys.readouterr().out
 
 
+def test_who_cannot_look_up_a_name_is_told_what_brings_its_addresses(capsys: pytest.CaptureFixture):
+    assert run("curl", "-sS", "http://example.invalid/")[0] == 6
+    assert "ever granted; --connect HOST:PORT brings" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("granted", "expected"), [("read", True), ("write", None)])
 def test_who_asks_whether_it_may_write_is_told_of_in_the_report(
     folder: Path, granted: str, expected: bool | None, capsys: pytest.CaptureFixture

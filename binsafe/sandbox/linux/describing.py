@@ -22,6 +22,7 @@ _MODE: Final = 0o7777
 _RUNS_AS_OWNER: Final = stat.S_ISUID | stat.S_ISGID
 
 ONLY_TCP: Final = f"{UNGRANTABLE}TCP over IPv4 and IPv6 is all that is ever granted"
+NO_UDP: Final = f"{ONLY_TCP}; --connect HOST:PORT brings the addresses of a name with it"
 A_SOCKET: Final = "--connect HOST:PORT, or --ports :PORT to serve"
 NOT_AS_OWNER: Final = f"{UNGRANTABLE}nothing that is left behind may run as its owner, whoever starts it"
 ONLY_INSIDE: Final = f"{UNGRANTABLE}a program reaches the processes inside with it and no others"
@@ -132,8 +133,13 @@ def _socket(listener: Listener, call: Call) -> Description:
         next((each.name for each in socket.SocketKind if each.value == base), f"type {base}"),
         *([f"protocol {protocol}"] if protocol else []),
     ]
-    plain = family in (socket.AF_INET, socket.AF_INET6) and base == socket.SOCK_STREAM and protocol in (0, 6)
-    return Description("socket", " ".join(words), A_SOCKET if plain else ONLY_TCP)
+    grant = ONLY_TCP
+    if family in (socket.AF_INET, socket.AF_INET6):
+        if base == socket.SOCK_STREAM and protocol in (0, 6):
+            grant = A_SOCKET
+        elif base == socket.SOCK_DGRAM:
+            grant = NO_UDP  # what asks a name server, or whether there is IPv6 before it asks
+    return Description("socket", " ".join(words), grant)
 
 
 def _numbered(operation: str, *parts: tuple[int, Mapping[int, str]]) -> Callable[[Listener, Call], Description]:
