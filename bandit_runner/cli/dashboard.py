@@ -48,6 +48,8 @@ def command(*, port: int, host: str, token: str | None, watched: int | None, sto
         from bandit_runner.dashboard.watching import end_with
 
         end_with(watched)  # before what takes seconds to load: whoever started us may be leaving already
+    else:
+        _check(chosen(store))  # no store stops a play, nor the dashboard beside it, whose pages say what is wrong
     from bandit_runner.dashboard.app import serve
     from bandit_runner.dashboard.guard import is_loopback
 
@@ -66,6 +68,17 @@ def command(*, port: int, host: str, token: str | None, watched: int | None, sto
             token=token,
             started=lambda: note(f"dashboard http://{shown}:{bound}/{asked}"),
         )
+
+
+def _check(path: Path) -> None:
+    """Refuse a file that is no store of runs; one that is not there, or is empty still, may become one."""
+    from bandit_runner.runs import Store
+    from bandit_runner.runs.store import explaining
+
+    with explaining(path):
+        may_become_one = not path.exists() or (path.is_file() and path.stat().st_size == 0)
+    if not may_become_one:
+        Store.open(path).close()
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -222,6 +222,9 @@ def explaining(path: Path) -> Iterator[None]:
         hint = f"{means}, or name another with --store"
         raise StoreUnusable(f"{path} cannot be used: {error}", hint=hint) from error
     except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
+            hint = "name another with --store, or move it away to begin anew"
+            raise StoreUnusable(f"{path} is not a store of runs: {error}", hint=hint) from error
         hint = f"move it away to begin anew; `sqlite3 {path} .recover` gets back what can be had"
         raise StoreUnusable(f"{path} is damaged: {error}", hint=hint) from error
     except OSError as error:

@@ -101,6 +101,19 @@ def test_of_a_port_that_may_not_be_had_the_port_is_what_is_said():
     assert "--host" not in done.stderr
 
 
+@pytest.mark.parametrize("content", ["this is text and no database\n" * 100, "short"])
+def test_a_file_that_is_no_store_is_refused(tmp_path: Path, content: str):
+    path = tmp_path / "notes.txt"
+    path.write_text(content)
+    words = command("dashboard", "--port", 0, "--store", path)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 2
+    assert f"{path} is not a store of runs" in done.stderr
+    assert "hint: name another with --store" in done.stderr
+    assert "http://" not in done.stderr
+    assert path.read_text() == content
+
+
 def test_beyond_loopback_a_token_is_made_up():
     words = command("dashboard", "--port", 0, "--host", "0.0.0.0")
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:
