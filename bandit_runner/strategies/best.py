@@ -33,9 +33,6 @@ WORTH_A_LOOK: Final = 0.01
 """Points: waits that cannot bring more are not considered, for to look costs as much as the rest of a choice."""
 RETRY_UNIT: Final = 1.0
 """Seconds. Retry-After counts whole ones, rounded up: the server may be free that much sooner."""
-LOST: Final = 10.0
-"""Seconds after which an attempt that was chosen is taken for one that will never be told of."""
-
 
 _OK, _RATE_LIMITED = Outcome.OK, Outcome.RATE_LIMITED
 
@@ -120,7 +117,7 @@ class Best(Strategy):
         quality = self._quality
         quality.advance(now)
         if not 0 <= now - self._priced_at < REPRICE:
-            self._forget_lost(now)
+            self._under_way[:] = self.memory.still_under_way(now)
             self._reprice(now)
         worths = self._later_attempts(attempt) if attempt else self._first_attempts(now)
         return self._best(now, attempt, worths, usable, cost=-math.inf)
@@ -238,13 +235,6 @@ class Best(Strategy):
         if under_way := memory.under_way[arm]:
             del under_way[0]
             self._under_way[arm] -= 1
-
-    def _forget_lost(self, now: float) -> None:
-        """Attempts that nobody will tell of any more are not under way."""
-        for arm, times in enumerate(self.memory.under_way):
-            while times and not 0 <= now - times[0] < LOST:
-                del times[0]
-            self._under_way[arm] = len(times)
 
     def _reprice(self, now: float) -> None:
         """Make prices for the coming seconds."""

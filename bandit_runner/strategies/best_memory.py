@@ -1,5 +1,7 @@
 """What ``best`` remembers, as its snapshots hold it."""
 
+from typing import Final
+
 import msgspec
 
 from bandit_runner.strategies.arrivals import Arrivals
@@ -7,6 +9,9 @@ from bandit_runner.strategies.base import Memory, Seconds
 from bandit_runner.strategies.prices import Prices
 from bandit_runner.strategies.rate_limits import Packed
 from bandit_runner.strategies.waits import Waiting
+
+LOST: Final = 10.0
+"""Seconds after which an attempt that was chosen is taken for one that will never be told of."""
 
 
 class BestMemory(Memory):
@@ -27,6 +32,13 @@ class BestMemory(Memory):
     first_prices: Prices | None = None
     priced_at: Seconds | None = None
     arrivals: Arrivals = msgspec.field(default_factory=Arrivals)
+
+    def still_under_way(self, now: float) -> list[int]:
+        """So many attempts of each arm; those that nobody will tell of any more are forgotten."""
+        for times in self.under_way:
+            while times and not 0 <= now - times[0] < LOST:
+                del times[0]
+        return [len(times) for times in self.under_way]
 
     def beliefs(self, *, attempts: int) -> tuple[Packed, Prices, Prices]:
         """A snapshot's beliefs of rate limits and its prices, of all and of first attempts.
