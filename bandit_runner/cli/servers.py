@@ -19,9 +19,7 @@ Examples:
   bandit_runner servers --limits hard --seed 7
   bandit_runner servers --build-only --target darwin/arm64 --output flakyservers-mac""",
 )
-@click.option(
-    "--binary", type=click.Path(exists=True, path_type=Path), help="Run these servers instead of the stand-in."
-)
+@click.option("--binary", type=click.Path(path_type=Path), help="Run these servers instead of the stand-in.")
 @click.option("--limits", type=_LIMITS, default="calibrated", show_default=True, help="How T2 and T3 limit the rate.")
 @click.option("--seed", type=click.IntRange(min=1), help="Draw the same rates again.")
 @click.option("--yes", is_flag=True, help="Start although the verdict is danger.")

@@ -49,9 +49,7 @@ The table's columns:
   regret    points that a player who knows all rates and limits would have
             had more""",
 )
-@click.option(
-    "--binary", type=click.Path(exists=True, path_type=Path), help="Run these servers instead of the stand-in."
-)
+@click.option("--binary", type=click.Path(path_type=Path), help="Run these servers instead of the stand-in.")
 @click.option(
     "--strategy",
     "strategies",
@@ -108,7 +106,8 @@ def command(**given: Any) -> int:
     """Find or build flakyservers, inspect it, run it sandboxed, balance in front of it, play, and print the results.
 
     Exit status: 0 done; 1 not all ports became ready, the servers ended, or ids were not played, as where a strategy
-    fails; 125 refused; 126 wrong system; 127 not found; 130 after Ctrl-C.
+    fails; 125 refused, as a program that listens nowhere; 126 no program of this machine's; 127 not found; 130 after
+    Ctrl-C.
     """
     from bandit_runner.cli.beside import dashboard
     from bandit_runner.cli.recorded import Recorded

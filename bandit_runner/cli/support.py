@@ -15,6 +15,7 @@ import binsafe
 from bandit_runner.cli.stopping import STOPPING
 from bandit_runner.servers import Servers, start
 from binsafe.cli.entry import note
+from binsafe.cli.taking import take
 
 if TYPE_CHECKING:
     from bandit_runner.balancer import Limits
@@ -55,13 +56,13 @@ def running(
 
     for number in STOPPING:
         signal.signal(number, signal.default_int_handler)  # KeyboardInterrupt, so that everything is stopped on the way
-    found = binsafe.find(STANDIN if options.binary is None else str(options.binary), progress=note)
     arguments = (
         [] if options.binary is not None else [*_STANDIN, "-limits", options.limits, "-seed", str(options.seed or 0)]
     )
     with contextlib.ExitStack() as stack:
-        with binsafe.Snapshot.take(found) as snapshot:
-            note(f"inspecting {found.path} (sha256 {snapshot.artifact.sha256[:16]}...)")
+        # a path means what lies there: a bare name is not looked up among the commands
+        with take(STANDIN if options.binary is None else str(options.binary.absolute())) as snapshot:
+            note(f"inspecting {snapshot.artifact.path} (sha256 {snapshot.artifact.sha256[:16]}...)")
             servers = start(
                 snapshot,
                 arguments,

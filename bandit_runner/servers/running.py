@@ -96,9 +96,9 @@ def start(
     ``agree`` is asked when the verdict is danger. Call it from a thread that lives as long as the servers shall.
 
     Raises:
-        NotEnforceable: refused, or the sandbox cannot be had here.
-        NotExecutable: the program is not one of this machine's.
-        PortTaken, NotReady: another program holds a port, the program does not listen, or it did not come up.
+        NotEnforceable: refused, as what listens nowhere is, or the sandbox cannot be had here.
+        NotExecutable: the program is not one of this machine's, or a script.
+        PortTaken, NotReady: another program holds a port, or the servers did not come up.
     """
     report = binsafe.inspect(snapshot)
     policy = _policy(report, agree)
@@ -131,16 +131,15 @@ def _policy(report: binsafe.Report, agree: Callable[[binsafe.Report], bool]) -> 
     """What the program of this report may do, if it is one that can be started as the servers at all."""
     name = report.artifact.name
     if not report.analysed:
-        raise binsafe.NotEnforceable(
-            f"{name} could not be analysed: {report.findings[0].detail}", hint=report.verdict.advice
-        )
+        refused = binsafe.NotExecutable if report.format == "script" else binsafe.NotEnforceable
+        raise refused(f"{name} could not be analysed: {report.findings[0].detail}", hint=report.verdict.advice)
     if report.verdict.level == "danger" and not agree(report):
         raise binsafe.NotEnforceable(
             f"not started: {report.verdict.advice}", hint="binsafe inspect shows what was found; --yes starts it"
         )
     policy = binsafe.derive(report, binsafe.load_baseline("flaky_servers"), binsafe.Request())
     if not policy.listen_ports():
-        raise NotReady(
+        raise binsafe.NotEnforceable(
             f"{name} cannot be the servers: nothing in it listens on a port",
             hint=f"binsafe inspect {name} shows what it can do",
         )

@@ -123,15 +123,6 @@ def test_a_taken_port_is_named_and_nothing_starts():
     assert f"pid {os.getpid()}" in done.stderr
 
 
-def test_a_program_that_cannot_listen_is_not_played_against():
-    done = subprocess.run(
-        command("start", "--binary", "/bin/true", *QUICK), capture_output=True, text=True, timeout=60, check=False
-    )
-    assert done.returncode == 1
-    assert "true cannot be the servers" in done.stderr
-    assert "pid=" not in done.stderr
-
-
 def test_a_strategy_that_is_not_there_starts_nothing():
     done = subprocess.run(command("start", "--strategy", "v9"), capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2

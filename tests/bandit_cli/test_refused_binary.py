@@ -1,0 +1,32 @@
+"""What cannot be the servers is refused with the status that says why, and nothing is started."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from commands import bandit_runner
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/bin/true is a file of Linux's here")
+
+
+@pytest.mark.parametrize("command", [("start", "--no-dashboard", "--store", "runs.sqlite"), ("servers",)])
+@pytest.mark.parametrize(
+    ("binary", "status", "said"),
+    [
+        ("/bin/true", 125, "/bin/true cannot be the servers: nothing in it listens on a port"),
+        ("text", 125, "no ELF, Mach-O or PE executable"),
+        ("script", 126, "a script for /bin/sh"),
+        (".", 126, "is a directory"),
+        ("/no/such/file", 127, "'/no/such/file' is no file"),
+        ("true", 127, "true' is no file"),
+    ],
+)
+def test_what_cannot_be_the_servers_is_refused(
+    command: tuple[str, ...], binary: str, status: int, said: str, tmp_path: Path
+):
+    (tmp_path / "text").write_text("some text")
+    (tmp_path / "script").write_text("#!/bin/sh\necho\n")
+    done = bandit_runner(*command, "--binary", binary, cwd=tmp_path)
+    assert (done.returncode, said in done.stderr) == (status, True), done.stderr
+    assert "hint: " in done.stderr
+    assert "pid=" not in done.stderr
