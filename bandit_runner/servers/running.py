@@ -97,7 +97,7 @@ def start(
 
     Raises:
         NotEnforceable: refused, as what listens nowhere is, or the sandbox cannot be had here.
-        NotExecutable: the program is not one of this machine's, or a script.
+        NotExecutable: the program is not one of this machine's, or a script or an archive.
         PortTaken, NotReady: another program holds a port, or the servers did not come up.
     """
     report = binsafe.inspect(snapshot)
@@ -131,7 +131,7 @@ def _policy(report: binsafe.Report, agree: Callable[[binsafe.Report], bool]) -> 
     """What the program of this report may do, if it is one that can be started as the servers at all."""
     name = report.artifact.name
     if not report.analysed:
-        refused = binsafe.NotExecutable if report.format == "script" else binsafe.NotEnforceable
+        refused = binsafe.NotExecutable if report.format in {"script", "archive"} else binsafe.NotEnforceable
         raise refused(f"{name} could not be analysed: {report.findings[0].detail}", hint=report.verdict.advice)
     if report.verdict.level == "danger" and not agree(report):
         raise binsafe.NotEnforceable(

@@ -1,6 +1,7 @@
 """What cannot be the servers is refused with the status that says why, and nothing is started."""
 
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/bin/true is a 
         ("/bin/true", 125, "/bin/true cannot be the servers: nothing in it listens on a port"),
         ("text", 125, "no ELF, Mach-O or PE executable"),
         ("script", 126, "a script for /bin/sh"),
+        ("archive.zip", 126, "There is no executable in it"),
         (".", 126, "is a directory"),
         ("/no/such/file", 127, "'/no/such/file' is no file"),
         ("true", 127, "true' is no file"),
@@ -24,6 +26,8 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/bin/true is a 
 def test_what_cannot_be_the_servers_is_refused(
     command: tuple[str, ...], binary: str, status: int, said: str, tmp_path: Path
 ):
+    with zipfile.ZipFile(tmp_path / "archive.zip", "w") as archive:
+        archive.writestr("a.txt", "text")
     (tmp_path / "text").write_text("some text")
     (tmp_path / "script").write_text("#!/bin/sh\necho\n")
     done = bandit_runner(*command, "--binary", binary, cwd=tmp_path)
