@@ -37,7 +37,7 @@ def bandit_runner(*words: object, cwd: Path | None = None) -> Ended:
 
 
 def _command(*words: str, cwd: Path | None) -> Ended:
-    forks = _forks()
+    forks = _forks(words[0])
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         request = {"words": words, "cwd": str(cwd or Path.cwd()), "environment": dict(os.environ)}
@@ -51,9 +51,9 @@ def _command(*words: str, cwd: Path | None) -> Ended:
 
 
 @cache
-def _forks() -> subprocess.Popen[str]:
-    """The process that is forked, one for each of pytest's workers."""
-    command = [sys.executable, "-P", __file__]
+def _forks(program: str) -> subprocess.Popen[str]:
+    """The process that is forked, one for each program and worker of pytest: parsers load but the core of numpy."""
+    command = [sys.executable, "-P", __file__, program]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     atexit.register(process.communicate)  # it ends where its standard input does
     return process
@@ -61,7 +61,7 @@ def _forks() -> subprocess.Popen[str]:
 
 def _serve() -> None:
     """Carry out the requests that lie in the folders named on standard input; say how each ended."""
-    _load()
+    _load(sys.argv[1])
     while folder := sys.stdin.readline().rstrip("\n"):
         if (pid := os.fork()) == 0:
             _become(Path(folder))
@@ -70,12 +70,16 @@ def _serve() -> None:
         print(os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime, used.ru_maxrss, flush=True)
 
 
-def _load() -> None:
-    from binsafe.cli import COMMANDS, light
+def _load(program: str) -> None:
+    from binsafe.cli import light
 
     light.load_paths()
     light.load_structs()
     light.load_click()
+    if program != "binsafe":
+        importlib.import_module("numpy")
+        return
+    from binsafe.cli import COMMANDS
     from binsafe.intake.loading import load
     from binsafe.intake.messages import Order
     from binsafe.model import Artifact
