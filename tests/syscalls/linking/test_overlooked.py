@@ -43,7 +43,7 @@ def required(tmp_path_factory: pytest.TempPathFactory) -> frozenset[str]:
     folder: Path = tmp_path_factory.mktemp("overlooked")
     library(folder, "odd", _LIBRARY, "-fno-ipa-icf", "-w")
     found = calls(build(folder, "uses", "void f(void); int main(void) { f(); }", "-lodd"))
-    assert found.complete
+    assert not found.complete, "what is added to the address of the first stub is not known, so it may lead anywhere"
     return frozenset(found.required)
 
 
