@@ -54,8 +54,7 @@ class Taken:
         yield from (slot for slot in program.pointers.to(address) if not program.slots.only_called(slot))
         yield from self.at_odd_places(address)
         yield from self.by_code(address)
-        go = program.go is not None  # in whose code there is nothing but instructions
-        yield from (at for at in self.naming_absolutely(address) if self._names(at, address, said=go))
+        yield from (at for at in self.naming_absolutely(address) if self._names(at, address))
         bases, functions = program.distant
         yield from bases[functions == address].tolist()
         if self.base is not None and address not in program.stubs.values():
@@ -99,7 +98,8 @@ class Taken:
         Four bytes that happen to be one are in many programs: most addresses there are no labels.
         """
         yield from self.by_code(address)
-        yield from (at for at in self.naming_absolutely(address) if self._names(at, address, said=True))
+        named = (at for at in self.naming_absolutely(address) if self._names(at, address))
+        yield from (at for at in named if self._is_said(at, address))
 
     def by_code(self, address: int) -> Iterator[int]:
         """The instructions that compute an address for more than calls and jumps in the same function."""
@@ -195,19 +195,25 @@ class Taken:
             frame = machine.next_frame(instructions, at, frame)
         return False
 
-    def _names(self, place: int, address: int, *, said: bool) -> bool:
+    def _names(self, place: int, address: int) -> bool:
         """Whether four bytes that are an address may be the immediate of an instruction that does more than compare it.
 
-        Where a table knows the function they have to be ``said`` by the text of one, if that is asked for.
+        In Go's code there is nothing but instructions: there the text of one has to say the address.
         """
         region = self._program.region(place)
         if region is None or not self._program.is_known(region.start):
             return True
         at = bisect_right(region.instructions.addresses, place) - 1
         last = bisect_right(region.instructions.addresses, place + 3) - 1
-        named = at < 0 or not said or _says(region.instructions.operands(at), address)
+        named = self._program.go is None or self._is_said(place, address)
         compares = at >= 0 and region.instructions.names[at] == self._program.machine.compare
         return at == last and named and not compares
+
+    def _is_said(self, place: int, address: int) -> bool:
+        """Whether the text of the instruction that holds a place says an address, or there is none that is known."""
+        region = self._program.region(place)
+        at = -1 if region is None else bisect_right(region.instructions.addresses, place) - 1
+        return region is None or at < 0 or _says(region.instructions.operands(at), address)
 
     def _is_kept(self, source: int, address: int) -> bool:
         """Whether an instruction at ``source`` computes the address for more than calls in the same function."""
