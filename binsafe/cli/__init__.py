@@ -30,8 +30,9 @@ def _conducted() -> int:
 
         end_on_interrupt()
         return conduct(_start, _PROGRAM)
-    if sys.argv[1:2] == ["syscalls"] and len(sys.argv) == 1 + len(("syscalls", "FILE")) and sys.argv[2][:1] != "-":
-        return conduct(_list_calls, _PROGRAM)
+    match sys.argv[1:]:
+        case ["syscalls", file] if not file.startswith("-"):
+            return conduct(_list_calls, _PROGRAM)
     return conduct(_follow, _PROGRAM)
 
 
