@@ -1,6 +1,8 @@
 """The commands of bandit_runner: parse, call, print. One command per file."""
 
-from binsafe.cli import light
+import signal
+
+from binsafe.cli.inherited import end_on_interrupt
 
 COMMANDS = (
     "start",
@@ -19,10 +21,15 @@ COMMANDS = (
 
 def main() -> None:
     """The console script."""
+    interrupted = signal.getsignal(signal.SIGINT)
+    end_on_interrupt()  # until a command is there to say what it does
+    from binsafe.cli import light
+
     light.load_paths()
     light.load_structs()
     light.load_click()
     from bandit_runner.cli.group import group
     from binsafe.cli.commands import run
 
+    signal.signal(signal.SIGINT, interrupted)
     run(group, "bandit_runner")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bandit_runner.cli.options import strategy_names
 from bandit_runner.cli.scoring import scoring, scoring_options
 from binsafe.cli.entry import note
 
@@ -37,7 +38,14 @@ Examples:
 @click.option(
     "--upstream", "upstreams", multiple=True, required=True, metavar="HOST:PORT", help="A server; repeatable."
 )
-@click.option("--strategy", default="best", show_default=True, metavar="NAME", help="What chooses among them.")
+@click.option(
+    "--strategy",
+    default="best",
+    show_default=True,
+    metavar="NAME",
+    shell_complete=strategy_names,
+    help="What chooses among them.",
+)
 @scoring_options
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Listen there, on loopback."

@@ -3,12 +3,12 @@
 import contextlib
 import importlib.util
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from bandit_runner.servers.ports import obstacle
 from binsafe.cli.entry import note
 
 
@@ -23,8 +23,8 @@ def dashboard(store: Path, port: int, *, wanted: bool) -> Iterator[bool]:
     if not wanted or not is_installed():
         yield False
         return
-    if port and not _is_free(port):
-        note(f"port {port} is taken: no dashboard (choose another with --dashboard-port)")
+    if port and (why := obstacle(port)):
+        note(f"port {port} {why}: no dashboard (choose another with --dashboard-port)")
         yield False
         return
     watched, ours = os.pipe()
@@ -44,11 +44,3 @@ def dashboard(store: Path, port: int, *, wanted: bool) -> Iterator[bool]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def _is_free(port: int) -> bool:
-    try:
-        socket.create_server(("127.0.0.1", port)).close()
-    except OSError:
-        return False
-    return True

@@ -15,3 +15,11 @@ def named_value(text: str) -> tuple[str, Any]:
         return name, msgspec.json.decode(value.encode())
     except msgspec.DecodeError:
         return name, value
+
+
+def strategy_names(context: click.Context, _: click.Parameter, begun: str) -> list[str]:
+    """What a shell completes a strategy's name to."""
+    from bandit_runner.strategies import STRATEGIES
+
+    several = () if context.info_name == "balancer" else ("all",)
+    return [name for name in (*STRATEGIES, *several) if name.startswith(begun)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from bandit_runner.cli.options import strategy_names
 from bandit_runner.cli.scoring import scoring, scoring_options
 from binsafe.cli.entry import note
 
@@ -45,6 +46,7 @@ Scenarios, by what limits the servers:
     "strategies",
     multiple=True,
     metavar="NAME",
+    shell_complete=strategy_names,
     help="Repeatable; or all; also clairvoyant, clairvoyant-greedy, bound. The others are compared with the first."
     f"  [default: {', '.join(DEFAULT)}]",
 )

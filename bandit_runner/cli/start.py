@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from bandit_runner.cli.options import named_value
+from bandit_runner.cli.options import named_value, strategy_names
 from bandit_runner.cli.scoring import scoring, scoring_options
 from bandit_runner.cli.storing import store_option
 from bandit_runner.model import TIERS, ResultRow
@@ -56,6 +56,7 @@ The table's columns:
     multiple=True,
     default=("best",),
     metavar="NAME",
+    shell_complete=strategy_names,
     help="What plays (v1 to v8, v6-fixed, nginx-like, ...), or all; repeatable.  [default: best]",
 )
 @click.option(
@@ -114,6 +115,7 @@ def command(**given: Any) -> int:
     from bandit_runner.cli.stopping import stoppable
     from bandit_runner.cli.support import Options, room_for, running, while_running
     from bandit_runner.harness import Player
+    from bandit_runner.servers.ports import check_free
 
     recorded = Recorded(given["store"])
     plan = _plan(given)
@@ -122,6 +124,7 @@ def command(**given: Any) -> int:
         _refuse_what_is_planned(click.get_current_context())
         plan, limits, binary = recorded.resume()
     config = _configure(plan)
+    check_free([given["port"]], hint="choose another for the balancer with --port; 0 lets the system choose")
     servers = Options(binary=binary, limits=limits, seed=plan.seed, yes=given["yes"])
     with (
         recorded.session(plan, limits=limits, binary=binary, serve=given["serve"]),
@@ -168,12 +171,8 @@ def _plan(given: dict[str, Any]) -> "Plan":
 
 
 def _strategies(names: Sequence[str]) -> tuple[str, ...]:
-    from bandit_runner.errors import UsageError
     from bandit_runner.strategies import STRATEGIES
 
-    for name in names:
-        if name != "all" and name not in STRATEGIES:
-            raise UsageError(f"no strategy is called {name!r}", hint=f"known: {', '.join(STRATEGIES)}, all")
     return tuple(STRATEGIES) if "all" in names else tuple(dict.fromkeys(names))
 
 

@@ -16,17 +16,23 @@ _AIRPLAY_PORT: Final = 5000
 _LISTEN: Final = "0A"
 
 
-def check_free(ports: Iterable[int]) -> None:
-    """Try each port; raises PortTaken for the first that another program holds, named where that can be known."""
+def check_free(ports: Iterable[int], *, hint: str | None = None) -> None:
+    """Try each port; raises PortTaken for the first that cannot be listened on, and says why."""
     for port in ports:
-        with socket.socket() as trial:
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: TIME_WAIT is no obstacle
-            try:
-                trial.bind((LOOPBACK, port))
-            except OSError as error:
-                if error.errno != errno.EADDRINUSE:
-                    raise
-                raise PortTaken(f"port {port} is taken{_by(holder(port))}", hint=_hint(port), port=port) from error
+        if why := obstacle(port):
+            raise PortTaken(f"port {port} {why}", hint=hint or _hint(port), port=port)
+
+
+def obstacle(port: int) -> str | None:
+    """Why a port cannot be listened on, as what can be said of it; who holds it is named where that can be known."""
+    with socket.socket() as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: TIME_WAIT is no obstacle
+        try:
+            trial.bind((LOOPBACK, port))
+        except OSError as error:
+            taken = error.errno == errno.EADDRINUSE
+            return f"is taken{_by(holder(port))}" if taken else f"may not be listened on ({error.strerror})"
+    return None
 
 
 def holder(port: int) -> str | None:

@@ -35,6 +35,17 @@ class Commands(click.Group):
         command: click.Command = importlib.import_module(f"{self._package}.{module}").command
         return command
 
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """As click's; of a name that no command has it says which are near."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            import difflib
+
+            if near := difflib.get_close_matches(args[0], self._names):
+                raise click.UsageError(f"{error.message} Did you mean {' or '.join(near)}?", error.ctx) from error
+            raise
+
     def invoke(self, ctx: click.Context) -> Any:
         """Do what the command does."""
         light.load_structs()

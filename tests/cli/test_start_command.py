@@ -121,10 +121,3 @@ def test_a_taken_port_is_named_and_nothing_starts():
     assert done.returncode == 1
     assert "port 5003 is taken by" in done.stderr
     assert f"pid {os.getpid()}" in done.stderr
-
-
-def test_a_strategy_that_is_not_there_starts_nothing():
-    done = subprocess.run(command("start", "--strategy", "v9"), capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 2
-    assert "v6-fixed" in done.stderr
-    assert "pid=" not in done.stderr

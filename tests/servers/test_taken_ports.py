@@ -36,3 +36,8 @@ def test_airplay_is_named_on_macos(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(ports, "holder", lambda _port: None)
     assert "AirPlay" in ports._hint(5000)
     assert "AirPlay" not in ports._hint(4000)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may listen on any port")
+def test_a_port_that_may_not_be_had_is_not_said_to_be_taken():
+    assert ports.obstacle(1) == "may not be listened on (Permission denied)"
