@@ -1,6 +1,7 @@
-"""What is done with a function's address that an instruction puts into a register.
+"""What becomes of a function's address that an instruction puts into a register.
 
-LLVM loads an address once for several calls of it: where it is only called from the register, it is not taken.
+LLVM loads an address once for several calls of the function. Where the register is only called through, whoever calls
+the function is seen, and its address does not count as taken.
 """
 
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,20 +19,21 @@ _STEP_COST = 10
 
 
 class Uses(NamedTuple):
-    """The calls and jumps through a register, by index, and whether nothing else is done with what it holds."""
+    """What is done with the address that a register holds."""
 
     calls: tuple[int, ...]
+    """The calls and jumps through the register, by index."""
     nothing_else: bool
+    """Whether these are all that is done with the address."""
     changed: bool = False
-    """Whether anything else than another value may become of it in the register itself, or a sum of what is not known,
-    before another function may use the register."""
+    """Whether another address may be made of it: in the register itself, or by adding something unknown to it."""
 
 
 def uses(program: "Program", place: Place) -> Uses:
-    """What is done with the address that an instruction completes in a register; unknown uses where it completes none.
+    """What is done with the address that the instruction at ``place`` completes; anything, where it completes none.
 
-    The register is followed forwards on all ways inside of the region until it is overwritten. A comparison is no use.
-    Where control leaves the region, registers count as used that the code may read to which it goes.
+    The register is followed forwards on all ways inside of the region until it is overwritten. To compare the address
+    is no use of it. Where control leaves the region, each register counts as used that the code behind may read.
     """
     region, at = place
     machine, instructions = region.machine, region.instructions
@@ -43,12 +45,12 @@ def uses(program: "Program", place: Place) -> Uses:
     found: list[int] = []
     seen: set[int] = set()
     called: set[int] = set()
-    """Instructions to which a call leads that may return something in the register."""
+    """Instructions behind calls that may return another value in the register: a change there is one of that value."""
     work = [at + 1]
     while work:
         here = work.pop()
         if here == len(instructions) and region.goes_on():
-            nothing_else, changed = False, True  # as far as is seen
+            nothing_else, changed = False, True  # the code goes on where it is not looked at
         if here in seen or here >= len(instructions):
             continue
         seen.add(here)
@@ -77,7 +79,7 @@ def uses(program: "Program", place: Place) -> Uses:
 
 
 def is_summed(program: "Program", place: Place) -> bool:
-    """Whether what is not known is added to an address that an instruction completes: in its register, or in a copy."""
+    """Whether something unknown is added to the address that the instruction at ``place`` completes, or to a copy."""
     region, at = place
     machine, instructions = region.machine, region.instructions
     register = machine.takes(instructions, at)
@@ -87,7 +89,7 @@ def is_summed(program: "Program", place: Place) -> bool:
     while work and not summed:
         here, held = work.pop()
         if here >= len(instructions) or (here, held) in seen:
-            summed = here == len(instructions) and region.goes_on()  # as far as is seen
+            summed = here == len(instructions) and region.goes_on()  # the code goes on where it is not looked at
             continue
         seen.add((here, held))
         summed = machine.adds(instructions, here, held)
@@ -110,10 +112,10 @@ def _cases(program: "Program", region: Region, here: int) -> list[int]:
 
 
 def _is_handed_on(region: Region, here: int, register: str, *, through: bool) -> bool:
-    """Whether code may read a register to which control leaves the region.
+    """Whether the code to which an instruction leaves the region may read the register.
 
-    The target of a jump may be a split-off part of the same function, which may read all; a callee may, too, as
-    retpolines do, unless it is called ``through`` the register.
+    Behind a jump may be a split-off part of the same function, which reads any register; so does a retpoline, which is
+    called. A callee that is called ``through`` the register, and a return, lead to code that keeps to C's convention.
     """
     flow, target = region.flow(here)
     machine = region.machine

@@ -14,10 +14,11 @@ Of each processor, with its name before:
     _execution  the other direction: what registers hold after an instruction (x86-64)
     _registers  names of registers (x86-64)
     _skimming   numbers of system calls, as far as bytes tell them (x86-64)
-    _sums       addresses of code that code computes from others
+    _held       how registers get addresses of code (x86-64)
+    _sums       additions to such addresses
     large_model what x86-64's large code model does for addresses
 
-held            addresses of code in registers, and how far behind something is added to them
+held            addresses of code in registers, and what is added to them
 conditions      conditions of branches, of both processors
 arithmetic      operations on a number along its def-use chain
 """

@@ -1,4 +1,4 @@
-"""Addresses of code that registers hold, and how far behind something may be added to them: for both processors."""
+"""Addresses of code in registers, and what is added to them there: for both processors."""
 
 from typing import NamedTuple
 
@@ -9,41 +9,50 @@ from binsafe.syscalls.machines.machine import Addresses, Edges, joined
 
 
 class Sums(NamedTuple):
-    """What is added to addresses of code."""
+    """Additions to addresses of code."""
 
     known: Edges
-    """From instructions that add a constant to one to the sum, where that is such an address, too."""
+    """From an instruction that adds a constant to an address, to the sum."""
     unknown: Edges
-    """From instructions that compute one to which something is added that is not known, to that address."""
+    """From an instruction that computes an address to which something unknown is added later, to that address."""
 
     def inside(self, start: int, end: int) -> "Sums":
-        """Those of which the sum, where it is known, lies in a range."""
+        """Without the known sums that lie outside of a range of addresses."""
         kept = (self.known.targets >= start) & (self.known.targets < end)
         return self._replace(known=Edges(self.known.sources[kept], self.known.targets[kept]))
 
 
 def all_of(*sums: Sums) -> Sums:
-    """The sums of several ways to compute them."""
+    """Several in one."""
     return Sums(*(joined(*each) for each in zip(*sums, strict=True)))
 
 
 class Held(NamedTuple):
-    """Addresses of code in registers: where instructions begin that put them there, and end, as indices."""
+    """Registers that hold addresses of code, as columns: one row for each instruction that puts one there.
+
+    Where instructions start and end are indices into the code of a range.
+    """
 
     starts: Addresses
+    """The instruction that computes the address; copies of the address have the same one."""
     ends: Addresses
+    """Behind the instruction that fills this register."""
     registers: Addresses
     addresses: Addresses
 
-    def chosen(self, which: slice) -> "Held":
-        """Some of them."""
+    def chosen(self, which: slice | NDArray[np.bool_]) -> "Held":
+        """Some of the rows."""
         return Held(*(column[which] for column in self))
 
-    def behind(self, calls: Addresses, kept: NDArray[np.bool_], reach: range, end: int) -> tuple[Addresses, Addresses]:
-        """(which one, index) of what stands behind, in which they may be held yet.
+    def passed_on(self, which: Addresses, ends: Addresses, registers: Addresses) -> "Held":
+        """The addresses of some rows in other registers, which are filled before ``ends``."""
+        return Held(self.starts[which], ends, registers, self.addresses[which])
 
-        That is up to the next of ``calls`` or, in registers that are ``kept`` over these, up to the far end of
-        ``reach``; and at least to its near one. Whatever stands between counts for nothing.
+    def behind(self, calls: Addresses, kept: NDArray[np.bool_], reach: range, end: int) -> tuple[Addresses, Addresses]:
+        """(row, index) of all places at which a register may still hold its address: those shortly behind its end.
+
+        Those are up to the next of ``calls``, where the register is not ``kept`` over calls, but ``reach.start`` of
+        them at least and ``reach.stop`` at most. That the register may be overwritten there is not looked at.
         """
         called = np.concatenate((calls, np.array([end])))[np.searchsorted(calls, self.ends)]
         called[kept[self.registers]] = end
@@ -54,5 +63,5 @@ class Held(NamedTuple):
 
 
 def together(*held: Held) -> Held:
-    """Those that several ways have put there."""
+    """The rows of several."""
     return Held(*map(np.concatenate, zip(*held, strict=True)))

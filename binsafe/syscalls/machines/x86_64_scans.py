@@ -122,18 +122,12 @@ def references(code: CodeRange, *, fixed: bool) -> References:
     leas = Edges(sources[prefixed], targets[prefixed])
     added = sums(code, leas, fixed=fixed)
     taken = joined(large_model.references(code, leas), added.known)
+    summed = added.unknown
+    of_sums = np.full(len(taken.sources), TAKEN, np.int8), np.full(len(summed.sources), SUMMED, np.int8)
     return References(
-        np.concatenate([sources, taken.sources, added.unknown.sources]),
-        np.concatenate([targets, taken.targets, added.unknown.targets]),
-        np.concatenate(
-            [
-                uses,
-                *(
-                    np.full(len(of), use, np.int8)
-                    for of, use in ((taken.sources, TAKEN), (added.unknown.sources, SUMMED))
-                ),
-            ]
-        ),
+        np.concatenate([sources, taken.sources, summed.sources]),
+        np.concatenate([targets, taken.targets, summed.targets]),
+        np.concatenate([uses, *of_sums]),
     )
 
 
