@@ -69,11 +69,11 @@ class Connector:
         replacement = keep.enter_context(own.make_replacement())
         replacement.setblocking(False)  # else Python itself would wait for the connection
         result = replacement.connect_ex((address.host, address.port))
-        if own.is_blocking:
+        if waits := own.is_blocking:
             replacement.setblocking(True)
         if result in (0, errno.EINPROGRESS):
             own.install(self._listener, call, replacement)
-        if result == errno.EINPROGRESS and own.is_blocking:
+        if result == errno.EINPROGRESS and waits:
             self._wait(call, replacement, keep)
         else:
             self._listener.finish(call, result)

@@ -153,6 +153,7 @@ class Original:
         for number in numbers:
             close_on_exec = self._is_close_on_exec(number)
             listener.replace_descriptor(call, number, replacement.fileno(), close_on_exec=close_on_exec)
+        self.socket.close()  # while anybody has it open, the helper included, epolls tell of it that it hangs up
         if registrations:
             helper = threading.Thread(target=_register, args=(self.pidfd, replacement.fileno(), registrations))
             helper.start()
