@@ -12,7 +12,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
-from each_user import is_alike, only_tools
+from each_user import is_alike, is_alike_for_each, only_tools
 from hypothesis import settings
 
 from bandit_runner.flakyservers.build import build
@@ -44,13 +44,13 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None]:
-    with only_tools() if is_alike(item.path) else nullcontext():
+    with only_tools() if is_alike_for_each(item) else nullcontext():
         return (yield)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
-    with only_tools() if is_alike(item.path) else nullcontext():
+    with only_tools() if is_alike_for_each(item) else nullcontext():
         return (yield)
 
 
@@ -69,7 +69,11 @@ def pytest_make_collect_report(
     return report
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("again"):
+        left_out = [item for item in items if is_alike_for_each(item)]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not is_alike_for_each(item)]
     for item in items:
         waits = {"standin", "thirty_ports"} & set(getattr(item, "fixturenames", ()))
         if waits and not item.get_closest_marker("timeout"):

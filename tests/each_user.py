@@ -1,6 +1,7 @@
 """Which tests come out alike for root and for an ordinary user: `.ci/run` has only the user run them.
 
-A test that could tell who runs it fails here, before it is left out anywhere.
+They are those in the folders of `ALIKE`, but for tests with the mark ``each_user``. None of them can ask who runs it,
+nor start a program that could: it fails instead, before it is left out anywhere.
 """
 
 import getpass
@@ -18,36 +19,8 @@ ALIKE = frozenset(
     "adapters bandit_model containers difference extractors flakyservers formats inspection kernel policy renderers"
     " reports runs seatbelt signatures simulation strategies syscalls".split()
 )
-"""Folders of tests about bytes and numbers. Who adds to them need not think of this: see `only_tools`."""
-FOR_EACH = frozenset(
-    {
-        "difference/test_difference.py",
-        "flakyservers/test_build.py",
-        "flakyservers/test_standin.py",
-        "formats/test_elf_images.py",
-        "formats/test_hostile_commands.py",
-        "formats/test_identify.py",
-        "policy/test_light_imports.py",
-        "renderers/test_kernel.py",
-        "renderers/test_systemd.py",
-        "reports/test_in_browser.py",
-        "reports/test_sarif_report.py",
-        "reports/test_text_report.py",
-        "runs/test_store.py",
-        "signatures/test_macho_signatures.py",
-        "simulation/test_cluster.py",
-        "simulation/test_ranking.py",
-        "simulation/test_simulate_command.py",
-        "simulation/test_truth.py",
-        "syscalls/linking/test_names_at_run_time.py",
-        "syscalls/linking/test_prelinked.py",
-        "syscalls/test_budget.py",
-        "syscalls/test_dynamic_programs.py",
-        "syscalls/test_tables.py",
-        "syscalls/test_traps.py",
-    }
-)
-"""Modules of those folders that start programs of ours, which may ask who runs them."""
+"""Folders of tests about bytes and numbers."""
+MARK = "each_user"
 
 _ASKING = [(getpass, "getuser")] + [
     (os, name)
@@ -60,36 +33,45 @@ _TOOLS = frozenset("ar as cc clang clang++ g++ gcc go gofmt ld nm objcopy objdum
 _MAY_ASK = ("_pytest.", "getpass", "platformdirs.", "shutil", "binsafe.intake.store", "binsafe.intake.tree")
 """Where temporary files and caches lie, which program a name is, the cache of summaries and where libraries lie."""
 
+_refused = False
+
 
 def is_alike(path: Path) -> bool:
-    """Whether a module's tests, or all of a folder's, come out alike for each user."""
-    if not any(path.is_relative_to(TESTS / folder) for folder in ALIKE):
-        return False
-    return not any((TESTS / module).is_relative_to(path) for module in FOR_EACH)
+    """Whether no test of a module has to be run by each user."""
+    return _is_in_alike(path) and path.suffix == ".py" and MARK not in path.read_text(encoding="utf-8")
+
+
+def is_alike_for_each(item: pytest.Item) -> bool:
+    """Whether one test comes out alike for each user."""
+    return _is_in_alike(item.path) and item.get_closest_marker(MARK) is None
+
+
+def _is_in_alike(path: Path) -> bool:
+    return any(path.is_relative_to(TESTS / folder) for folder in ALIKE)
 
 
 @contextmanager
 def only_tools() -> Iterator[None]:
     """Refuse to say who runs this, and to start anything but a compiler's tools."""
-    with pytest.MonkeyPatch.context() as patch:
-        for module, name in _ASKING:
-            if real := getattr(module, name, None):
-                patch.setattr(module, name, _refusing(real))
-        patch.setattr(subprocess, "Popen", _Tool)
+    global _refused  # noqa: PLW0603 - what asks has no other way to know
+    before, _refused = _refused, True
+    try:
         yield
+    finally:
+        _refused = before
 
 
 class _Tool(subprocess.Popen[str]):
     def __init__(self, args: list[str] | str, *rest: object, **options: object) -> None:
         started = os.fsdecode(args if isinstance(args, str | bytes | os.PathLike) else args[0])
-        if Path(started).name.rpartition("-")[2] not in _TOOLS:  # musl-gcc, aarch64-linux-gnu-ld
+        if _refused and Path(started).name.rpartition("-")[2] not in _TOOLS:  # musl-gcc, aarch64-linux-gnu-ld
             _refuse(f"starts {started}")
         super().__init__(args, *rest, **options)
 
 
 def _refusing(real: Callable[..., object]) -> Callable[..., object]:
     def asked(*arguments: object, **options: object) -> object:
-        if not sys._getframe(1).f_globals.get("__name__", "").startswith(_MAY_ASK):
+        if _refused and not sys._getframe(1).f_globals.get("__name__", "").startswith(_MAY_ASK):
             _refuse(f"asks {real.__name__}")
         return real(*arguments, **options)
 
@@ -97,4 +79,11 @@ def _refusing(real: Callable[..., object]) -> Callable[..., object]:
 
 
 def _refuse(what: str) -> None:
-    pytest.fail(f"this test {what}, so root must run it, too: name its module in FOR_EACH of tests/each_user.py")
+    pytest.fail(f"this test {what}, so root must run it, too: give it the mark {MARK}")
+
+
+# Once and for all, before anything of ours is imported: a function that was imported by its name refuses as well.
+for _module, _name in _ASKING:
+    if _real := getattr(_module, _name, None):
+        setattr(_module, _name, _refusing(_real))
+subprocess.Popen = _Tool

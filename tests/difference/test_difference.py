@@ -150,6 +150,7 @@ def test_any_two_reports_give_outputs_that_steer_nothing(old: Report, new: Repor
     assert not [token for token in tokens if token.type == "html_block"]
 
 
+@pytest.mark.each_user
 def test_the_command_takes_programs_and_saved_reports(standin: Callable[[str], Path], tmp_path: Path):
     program, saved, offline = standin("linux/arm64"), tmp_path / "saved.json", tmp_path / "offline.json"
     assert binsafe("inspect", program, "--no-syscalls", "--json", "--output", saved).returncode == 0
@@ -167,6 +168,7 @@ def test_the_command_takes_programs_and_saved_reports(standin: Callable[[str], P
     assert binsafe("diff", program, offline, "--no-syscalls", "--fail-on", "gained-network").returncode == 0
 
 
+@pytest.mark.each_user
 def test_the_command_refuses_what_is_no_change_and_no_report(tmp_path: Path):
     (tmp_path / "cut.json").write_text('{"schema": "binsafe.report/1", "artif')
     assert binsafe("diff", tmp_path / "cut.json", "ls").returncode == 2
@@ -178,6 +180,7 @@ def test_the_command_refuses_what_is_no_change_and_no_report(tmp_path: Path):
     assert binsafe("diff", "ls", tmp_path / "none").returncode == 127
 
 
+@pytest.mark.each_user
 def test_help_names_every_change():
     shown = binsafe("diff", "--help").stdout
     assert not [name for name in IDS if name not in shown]

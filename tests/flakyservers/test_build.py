@@ -77,6 +77,7 @@ def test_a_second_build_comes_from_the_cache():
     assert said == [f"building flakyservers for {this_machine()}, about 30 s the first time"]
 
 
+@pytest.mark.each_user
 @pytest.mark.usefixtures("empty_cache")
 def test_two_builders_at_once_agree():
     together = threading.Barrier(2, timeout=60)
@@ -204,6 +205,7 @@ def test_the_artifact_is_this_machines_build_and_says_nothing(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.each_user
 def test_its_name_costs_no_compiler_code():
     code = "import sys, bandit_runner.flakyservers; sys.exit('bandit_runner.flakyservers.build' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

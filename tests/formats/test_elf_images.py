@@ -134,6 +134,7 @@ def test_static_go_programs(standin: Callable[[str], Path], target: str, arch: s
         assert_like_the_oracle(found, ELFFile(file))
 
 
+@pytest.mark.each_user
 def test_a_static_program_is_read_quickly_and_without_lief(standin: Callable[[str], Path]):
     """CPU time of a fresh interpreter, with all imports and a symbol table of thousands of names."""
     program = (

@@ -20,7 +20,10 @@ from binsafe.intake import Found, Snapshot, Worker
 SECONDS, BYTES = 10, 512 * 1024**2
 NOT_ANALYSED = 3
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is counted in other units elsewhere")
+pytestmark = [
+    pytest.mark.each_user,
+    pytest.mark.skipif(sys.platform != "linux", reason="memory is counted in other units elsewhere"),
+]
 
 
 class Case(NamedTuple):

@@ -79,6 +79,7 @@ def test_every_format_has_a_reader():
     assert set(FORMATS) == {"elf", "mach-o", "pe"}
 
 
+@pytest.mark.each_user
 def test_importing_the_package_does_not_load_lief():
     program = "import sys, binsafe.formats; sys.exit('lief' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

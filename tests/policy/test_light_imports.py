@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.each_user
+
 HEAVY = ("yaml", "lief", "capstone", "numpy", "rich", "click")
 
 

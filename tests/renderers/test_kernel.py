@@ -17,6 +17,7 @@ from binsafe.renderers.seccomp import compile_filter
 from binsafe.syscalls import tables
 
 pytestmark = [
+    pytest.mark.each_user,
     pytest.mark.sandbox,
     pytest.mark.skipif(sys.platform != "linux", reason="seccomp and Landlock are Linux's"),
 ]

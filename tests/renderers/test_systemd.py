@@ -71,6 +71,7 @@ def test_a_percent_sign_is_no_specifier():
     assert unit(make_policy(grant("read", "/a%h")))["BindReadOnlyPaths"][-1] == "/a%%h"
 
 
+@pytest.mark.each_user
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
 @pytest.mark.parametrize("ports", [False, True])
 def test_systemd_knows_every_option_and_rates_the_unit_safe(tmp_path: Path, ports: bool):

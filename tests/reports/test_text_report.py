@@ -64,6 +64,7 @@ def test_escape_makes_control_visible_and_leaves_text_alone(raw: str, shown: str
     assert escape(raw) == shown
 
 
+@pytest.mark.each_user
 def test_a_word_for_a_shell_means_the_same_and_is_printable():
     raws = (
         "",

@@ -53,6 +53,7 @@ def test_three_tiers_at_once_do_not_mix(tmp_path: Path):
             assert [each.request for each in store.requests(run)] == played[run.start.tier]
 
 
+@pytest.mark.each_user
 def test_a_killed_process_leaves_a_store_that_can_be_read_and_continued(tmp_path: Path):
     path = tmp_path / "runs.sqlite"
     program = textwrap.dedent("""

@@ -216,6 +216,7 @@ def test_same_bytes_give_the_same_answer():
     assert msgspec.json.encode(check(data)) == msgspec.json.encode(check(data))
 
 
+@pytest.mark.each_user
 def test_unsigned_and_ad_hoc_files_do_not_pay_for_asn1():
     code = "import sys, binsafe.signatures; sys.exit(bool({'asn1crypto', 'cryptography'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.each_user
+
 pytest.importorskip("distributed", reason="dask.distributed is the extra cluster")
 
 

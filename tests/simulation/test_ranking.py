@@ -5,6 +5,8 @@ import math
 import subprocess
 import sys
 
+import pytest
+
 from bandit_runner.simulation import Experiment, play_all
 from bandit_runner.simulation.comparison import row
 from bandit_runner.simulation.experiment import CLAIRVOYANT
@@ -72,6 +74,7 @@ def test_the_blogs_best_is_what_others_are_held_against():
     assert "cannot be told apart yet" in lines[3]
 
 
+@pytest.mark.each_user
 def test_every_tier_is_played_by_one_command():
     words = ["--ranking", "--runs", "2", "--requests", "10", "--json"]
     done = subprocess.run(

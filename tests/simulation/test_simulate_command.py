@@ -11,6 +11,8 @@ import termios
 
 import pytest
 
+pytestmark = pytest.mark.each_user
+
 
 def simulate(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "bandit_runner", "simulate", *arguments]

@@ -80,6 +80,7 @@ def test_of_a_library_counts_what_was_found_and_a_gap_that_nobody_passes_by(
     assert seen[-1] == (True, True, {167, 168})
 
 
+@pytest.mark.each_user
 def test_it_is_a_finding_and_the_policy_adds_what_the_baseline_assumes(tmp_path: Path):
     program = build(tmp_path, "program", _SOURCE)
     short = within(program, 10)

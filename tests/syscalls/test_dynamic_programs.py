@@ -33,6 +33,7 @@ def calls(ls: Path) -> Syscalls:
     return found
 
 
+@pytest.mark.each_user
 def test_what_ls_needs_is_there_and_what_it_never_does_is_not(calls: Syscalls):
     assert {"openat", "getdents64", "mmap", "read", "write", "close", "exit_group"} <= set(calls.required)
     assert not {"ptrace", "mount", "bpf", "init_module", "reboot", "execve"} & set(calls.required)
@@ -41,12 +42,14 @@ def test_what_ls_needs_is_there_and_what_it_never_does_is_not(calls: Syscalls):
     assert len(calls.required) < 130
 
 
+@pytest.mark.each_user
 def test_the_chain_leads_from_the_program_to_the_site(calls: Syscalls):
     assert calls.chain[0].startswith("program: ")
     assert calls.chain[-1].startswith("libc.")
     assert "makes the call at 0x" in calls.chain[-1]
 
 
+@pytest.mark.each_user
 def test_the_command_prints_one_call_a_line_or_json(ls: Path, calls: Syscalls):
     command = [sys.executable, "-m", "binsafe", "syscalls", str(ls)]
     plain = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -58,6 +61,7 @@ def test_the_command_prints_one_call_a_line_or_json(ls: Path, calls: Syscalls):
     assert "never makes" in unknown.stderr
 
 
+@pytest.mark.each_user
 @pytest.mark.parametrize("how", ["empty", "absent"])
 def test_a_loader_with_nothing_to_link_is_not_complete(ls: Path, tmp_path: Path, how: str):
     data = bytearray(ls.read_bytes())
@@ -76,6 +80,7 @@ def test_a_loader_with_nothing_to_link_is_not_complete(ls: Path, tmp_path: Path,
     assert "no dynamic section" in calls.unresolved[0].reason
 
 
+@pytest.mark.each_user
 def test_without_its_libraries_nothing_is_left_out_silently(ls: Path, tmp_path: Path):
     with Snapshot.take(Found("ls", ls)) as snapshot:
         part = inspect(snapshot, root=tmp_path).slices[0]

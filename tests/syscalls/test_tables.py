@@ -66,6 +66,7 @@ def test_audit_architectures_are_elf_machine_plus_flags():
     assert AUDIT_ARCH == {"x86_64": 62 | 0xC000_0000, "arm64": 183 | 0xC000_0000}
 
 
+@pytest.mark.each_user
 def test_the_tables_load_without_the_analyser():
     code = (
         "import sys, binsafe.syscalls.tables as t; t.names('x86_64'); print({'numpy', 'capstone'} & set(sys.modules))"

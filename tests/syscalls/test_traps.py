@@ -182,6 +182,7 @@ def test_trap_9_the_loader_and_resolvers_run_before_main(tmp_path: Path):
     assert {"acct", "openat", "mmap", "pread64", "mprotect", "exit_group"} <= found
 
 
+@pytest.mark.each_user
 def test_trap_10_what_is_loaded_at_run_time_is_named_and_can_be_given(tmp_path: Path):
     module = library(tmp_path, "module", "#include <sys/swap.h>\nint start(void) { return swapoff(0); }")
     source = """
@@ -241,6 +242,7 @@ def test_trap_13_a_library_makes_calls_through_syscall(tmp_path: Path):
     assert found.complete
 
 
+@pytest.mark.each_user
 def test_trap_14_a_link_leads_to_the_bytes_and_keeps_its_name(tmp_path: Path):
     path = build(tmp_path, "many", "#include <unistd.h>\nint main(void) { return acct(0); }")
     (tmp_path / "check-dump").symlink_to("many")
@@ -261,6 +263,7 @@ _THREAD = """
     int main(void) { pthread_t thread; return pthread_create(&thread, 0, nothing, 0); }"""
 
 
+@pytest.mark.each_user
 def test_trap_15_clone3_by_what_is_reached_and_refused_as_a_kernel_without_it_does(tmp_path: Path):
     path = build(tmp_path, "fork", _FORK)
     forks, threads = calls(path), calls(build(tmp_path, "thread", _THREAD))

@@ -41,6 +41,7 @@ def test_a_library_that_lies_in_whatever_folder_the_program_is_started_is_named(
     assert not found.complete
 
 
+@pytest.mark.each_user
 @pytest.mark.parametrize(
     ("flags", "taken"), [("RTLD_NOW", 3), ("RTLD_NOW | RTLD_GLOBAL", 2), ("RTLD_LAZY | RTLD_DEEPBIND", 3)]
 )
@@ -54,6 +55,7 @@ def test_a_library_that_is_loaded_at_run_time_uses_its_own_function_of_a_name(fl
     assert found.complete
 
 
+@pytest.mark.each_user
 def test_in_a_namespace_of_its_own_a_library_uses_its_own_function_of_a_name(tmp_path: Path):
     helping(tmp_path, 1, _SYNC)
     helping(tmp_path, 2, _GETPGRP)
@@ -68,6 +70,7 @@ def test_in_a_namespace_of_its_own_a_library_uses_its_own_function_of_a_name(tmp
     assert {"sync", "getpgrp"} <= set(calls(program).required)
 
 
+@pytest.mark.each_user
 @pytest.mark.parametrize("symbolic", [False, True])
 def test_the_first_function_of_a_name_is_used_unless_a_library_looks_in_itself_first(symbolic: bool, tmp_path: Path):
     helping(tmp_path, 1, _SYNC)
@@ -81,6 +84,7 @@ def test_the_first_function_of_a_name_is_used_unless_a_library_looks_in_itself_f
     assert found.complete
 
 
+@pytest.mark.each_user
 def test_who_asks_without_a_version_gets_the_oldest_one(tmp_path: Path):
     source = """
         __asm__(".symver old,f@V1\\n.symver new,f@@V2");

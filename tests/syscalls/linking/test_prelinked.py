@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from compiled import build, calls, needs_compiler
 
-pytestmark = needs_compiler
+pytestmark = [pytest.mark.each_user, needs_compiler]
 
 _INTERPRETER = """
 __asm__(".globl _start, getpid, acct, times, uname, sync, getuid\\n_start: mov %rsp,%rdi; call begin; hlt\\n"
