@@ -16,10 +16,11 @@ import pytest
 
 TESTS = Path(__file__).parent
 ALIKE = frozenset(
-    "adapters bandit_model containers difference extractors flakyservers formats inspection kernel policy renderers"
-    " reports runs seatbelt signatures simulation strategies syscalls".split()
+    "adapters balancer bandit_model checks containers dashboard difference extractors flakyservers formats harness"
+    " inspection kernel policy profiles renderers reports runs seatbelt signatures simulation strategies"
+    " syscalls".split()
 )
-"""Folders of tests about bytes and numbers."""
+"""Folders of tests about bytes, numbers, and connections on loopback."""
 MARK = "each_user"
 
 _ASKING = [(getpass, "getuser")] + [

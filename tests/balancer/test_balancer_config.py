@@ -130,6 +130,7 @@ async def test_observer_that_fails_costs_nothing():
         await balancer.close()
 
 
+@pytest.mark.each_user
 @pytest.mark.parametrize(
     ("missing", "use"),
     [

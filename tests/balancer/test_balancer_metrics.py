@@ -7,6 +7,7 @@ import sys
 from itertools import combinations
 from typing import Any
 
+import pytest
 from balancing import Upstream, accepts, connected, post
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -51,6 +52,7 @@ async def test_one_server_in_two_tiers_is_two_series():
     assert (await exported("T1", "T2"))["attempts_total"] == {"tier", "server", "outcome"}
 
 
+@pytest.mark.each_user
 async def test_the_dashboard_asks_for_what_is_exported():
     metrics = await exported("T1")
     document = dashboard()
@@ -75,6 +77,7 @@ async def test_the_dashboard_asks_for_what_is_exported():
     assert asked == metrics.keys() - created, "each metric has its place on the dashboard"
 
 
+@pytest.mark.each_user
 def test_the_dashboard_can_be_imported():
     document = dashboard()
     names = {variable["name"] for variable in document["templating"]["list"]}
