@@ -111,18 +111,18 @@ def pass_time(x: Floats, passed: Floats | np.float32, rng: np.random.Generator) 
     inflow += passed
     inflow *= rate
     tokens += inflow
-    np.minimum(tokens, capacity, out=tokens)
     left -= passed
     if left.min() <= 0:
         _turn(x, left <= 0, rng)
+    np.minimum(tokens, capacity, out=tokens)
 
 
 def _turn(x: Floats, over: Flags, rng: np.random.Generator) -> None:
     """Begin a new window, or jump; what flowed in at the old rate since then is put right."""
     tokens, capacity, rate, other, dwell, *_, length, left = x[:, over]
     late = np.minimum(-left, dwell)  # of many jumps that were slept through only the last counts
-    tokens = tokens + late * (other - rate) + length * np.float32(UNLIMITED)
-    x[TOKENS][over] = np.minimum(np.maximum(tokens, 0), capacity)
+    then = np.clip(tokens - late * rate, 0, capacity)
+    x[TOKENS][over] = then + late * other + length * np.float32(UNLIMITED)
     x[RATE][over], x[OTHER_RATE][over] = other, rate
     ends = np.where(length > 0, left % np.maximum(length, TINY), _until_jump(dwell, rng))
     x[LEFT][over] = np.maximum(ends, np.float32(TICK))
@@ -205,6 +205,8 @@ def adopt(x: Floats, ages: Doubles, rng: np.random.Generator, *, admitted: bool)
     limit: Floats = np.where(x[CAPACITY] > used, x[CAPACITY], np.float32(OPEN)) if admitted else np.maximum(used, 1)
     x[CAPACITY] = np.where(windows, limit, x[CAPACITY])
     tokens = share * (x[CAPACITY] - 1 if admitted else np.float32(UNSURE))
+    if admitted and len(ages):
+        tokens = np.minimum(tokens + x[RATE] * np.float32(ages[0]), x[CAPACITY])
     x[TOKENS] = np.where(x[CAPACITY] < UNLIMITED, np.where(windows, x[CAPACITY] - used, tokens), x[CAPACITY])
     if not admitted:
         reject(x)

@@ -202,7 +202,7 @@ class RateLimits:
         guesses.spread(x, rng, admitted=admitted)
         others = math.ceil(fresh * count)
         other = int(rng.integers(self.arms))
-        self._settle(other)
+        self._advance(other, now)
         theirs = self._x[:, other, chosen(self._weights[other], others, rng)]
         found = np.where(rng.random(others) < SHARED, theirs, guesses.draw(rng, others))
         ages = now - np.array(self._admitted[arm])[::-1]
@@ -221,7 +221,7 @@ class RateLimits:
         for other in range(self.arms):
             if self._speaks[other]:
                 continue
-            self._settle(other)
+            self._advance(other, now)
             places = np.flatnonzero(rng.random(self.particles) < share)
             found = self._x[:, arm, rng.integers(self.particles, size=len(places))]
             ages = now - np.array(self._admitted[other])[::-1]

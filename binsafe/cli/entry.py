@@ -19,6 +19,11 @@ _LIMITS = {
     errno.EFBIG: ("a file has to be larger than one may be", "allow larger ones: ulimit -f unlimited"),
 }
 """What a low limit of the user's leads to, and what to do."""
+_SAID_BY_PYTHON = {
+    "start new thread": _LIMITS[errno.EAGAIN],
+    "home directory": ("there is no home folder, and the system knows of none", "name one: HOME=/path/to/a/folder"),
+}
+"""What RuntimeErrors have no class of their own for."""
 
 
 def complain(name: str, message: str, hint: str) -> None:
@@ -58,9 +63,10 @@ def conduct(action: Callable[[], object], name: str) -> int:
         _forget_output()
         status = USAGE
     except RuntimeError as error:
-        if "start new thread" not in str(error):
+        known = [words for words in _SAID_BY_PYTHON if words in str(error)]
+        if not known:
             raise
-        complain(name, *_LIMITS[errno.EAGAIN])
+        complain(name, *_SAID_BY_PYTHON[known[0]])
         status = USAGE
     except MemoryError:
         complain(name, "there is not enough memory", "free some, or allow more: ulimit -v unlimited")

@@ -3,6 +3,7 @@
 import gc
 import io
 import threading
+from pathlib import Path
 
 import click
 import pytest
@@ -51,3 +52,9 @@ def test_a_thread_that_cannot_be_started_is_a_limit_and_not_a_fault(capsys: pyte
 
     assert conduct(action, "command") == 2
     assert "ulimit -u" in capsys.readouterr().err
+
+
+def test_a_home_folder_that_the_system_does_not_know_is_no_fault(capsys: pytest.CaptureFixture[str]):
+    """As in a container for a user without a name, where HOME is not set."""
+    assert conduct(lambda: Path("~nobody.of.that.name").expanduser(), "command") == 2
+    assert "HOME=" in capsys.readouterr().err

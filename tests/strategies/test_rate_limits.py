@@ -188,3 +188,36 @@ def test_what_an_older_state_does_not_say_hinders_nothing():
     limits.unpack(packed)
     with pytest.raises(ValueError, match="no filter"):
         limits.unpack(msgspec.structs.replace(packed, speaks=[True]))
+
+
+def test_a_guess_that_is_taken_over_has_filled_up_since_the_last_admission():
+    """It was left as empty as just after it: of a hundred slow servers those that had rested seemed no better."""
+    buckets = np.zeros((guesses.ROWS, 200), np.float32)
+    buckets[[guesses.TOKENS, guesses.CAPACITY]] = 1.0
+    buckets[guesses.RATE] = 0.1
+    ready = []
+    for age in (0.0, 9.0, 20.0):
+        taken = buckets.copy()
+        guesses.adopt(taken, np.array([age, 50.0]), np.random.default_rng(1), admitted=True)
+        ready.append(float(taken[guesses.TOKENS].max()))
+    assert ready == pytest.approx([0.0, 0.9, 1.0])
+
+
+def test_guesses_that_are_taken_over_are_of_the_same_moment_as_those_that_stay():
+    limits = filtered()
+    limits.observe(1, 0.0, admitted=True)
+    for second in range(1, 100):
+        limits.observe(0, float(second), admitted=second % 10 == 0)
+        if limits._speaks[0]:
+            break
+    assert limits._at == [float(second)] * 2
+
+
+def test_a_full_bucket_is_still_full_when_its_rate_has_jumped():
+    """What overflowed before the jump was taken from it: one that had just become slow was believed to be empty."""
+    buckets = np.zeros((guesses.ROWS, 2), np.float32)
+    buckets[[guesses.RATE, guesses.OTHER_RATE, guesses.DWELL, guesses.LEFT]] = [[10.0], [0.5], [9.0], [0.5]]
+    buckets[guesses.CAPACITY] = 3.0, 9.0
+    buckets[guesses.TOKENS] = 3.0, 1.0
+    guesses.pass_time(buckets, np.float32(1.0), np.random.default_rng(1))
+    assert buckets[guesses.TOKENS].tolist() == pytest.approx([3.0, 6.25])
