@@ -22,6 +22,15 @@ if TYPE_CHECKING:
     from bandit_runner.servers import Servers
 
 
+class _Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What `--continue` needs of a session. One that was imported has no plan."""
+
+    plan: Plan | None = None
+    limits: str = "calibrated"
+    binary: str | None = None
+    serve: bool = False
+
+
 class Recorded:
     """What `start` needs of the store."""
 
@@ -42,33 +51,28 @@ class Recorded:
         """
         with Store.open(self.path) as store:
             for session in store.sessions():
-                plan = msgspec.convert(session.settings["plan"], Plan) if "plan" in session.settings else None
-                if plan is None or session.settings.get("serve"):
+                settings = _settings(session)
+                plan = settings.plan
+                if plan is None or settings.serve:
                     continue
                 runs = {(run.start.strategy, run.start.tier): run for run in store.runs(session.id)}
                 if runs and any(game not in runs or runs[game].ended is None for game in plan.games()):
                     self._resumed, self.played = session, runs
-                    binary = session.settings.get("binary")
                     note(f"going on with session {session.id}")
-                    return plan, session.settings["limits"], Path(binary) if binary else None
+                    return plan, settings.limits, Path(settings.binary) if settings.binary else None
         raise UsageError("no session was interrupted", hint="bandit_runner start begins a new one")
 
     @contextlib.contextmanager
     def session(self, plan: Plan, *, limits: str, binary: Path | None, serve: bool) -> Iterator[None]:
         """Record while the block runs."""
-        settings = {
-            "plan": msgspec.to_builtins(plan),
-            "limits": limits,
-            "binary": str(binary) if binary else None,
-            "serve": serve,
-        }
+        settings = _Settings(plan=plan, limits=limits, binary=str(binary) if binary else None, serve=serve)
         now = time.time()
         session = self._resumed or Session(
             id=f"{time.strftime('%Y-%m-%d_%H-%M-%S', time.localtime(now))}_{secrets.token_hex(2)}",
             started=now,
             seed=plan.seed,
             scoring=plan.scoring,
-            settings=settings,
+            settings=msgspec.to_builtins(settings),
         )
         try:
             recorder = Recorder(self.path, session, note=note)
@@ -115,6 +119,14 @@ class Recorded:
         """The servers tried what they may not."""
         if self.recording is not None:
             self.recording.recorder.violation(msgspec.to_builtins(violation))
+
+
+def _settings(session: Session) -> _Settings:
+    try:
+        return msgspec.convert(session.settings, _Settings)
+    except msgspec.ValidationError as error:
+        hint = "bandit_runner start begins a new one"
+        raise UsageError(f"session {session.id} was not planned by this version: {error}", hint=hint) from error
 
 
 def _sandbox(servers: "Servers") -> dict[str, Any]:

@@ -121,8 +121,10 @@ def start(
     servers = Servers(process, output, report, policy)
     try:
         servers.wait_ready()
-    except BaseException:
+    except BaseException as error:
         servers.stop()
+        if isinstance(error, NotReady):
+            check_free(policy.listen_ports())  # who took one in the meantime is to be named
         raise
     return servers
 

@@ -19,9 +19,9 @@ from bandit_runner.runs import Recorder
 PLAN = Plan(strategies=("v4",), tiers=("T1",), requests=100, rps=10.0, scoring=Scoring(), seed=7)
 
 
-def session(path: Path, name: str, *, at: float, ids: int = 0, serve: bool = False):
+def session(path: Path, name: str, *, at: float, ids: int = 0, **more: object):
     """Store a session of that plan; with ``ids``, one that was broken off after so many."""
-    settings = {"plan": msgspec.to_builtins(PLAN), "limits": "calibrated", "binary": None, "serve": serve}
+    settings = {"plan": msgspec.to_builtins(PLAN), "limits": "calibrated", "binary": None, "serve": False} | more
     stored = msgspec.structs.replace(SESSION, id=name, started=at, settings=settings)
     with Recorder(path, stored) as recorder:
         if ids:
@@ -43,6 +43,12 @@ def test_what_did_not_start_or_only_served_was_not_interrupted(tmp_path: Path):
 def test_where_nothing_began_there_is_nothing_to_go_on_with(tmp_path: Path):
     session(tmp_path / "runs.sqlite", "port taken", at=1.0)
     with pytest.raises(UsageError, match="no session was interrupted"):
+        Recorded(tmp_path / "runs.sqlite").resume()
+
+
+def test_a_plan_of_another_version_is_no_fault_of_the_program(tmp_path: Path):
+    session(tmp_path / "runs.sqlite", "later", at=1.0, ids=20, plan={"strategies": "v4"})
+    with pytest.raises(UsageError, match="session later was not planned by this version"):
         Recorded(tmp_path / "runs.sqlite").resume()
 
 
