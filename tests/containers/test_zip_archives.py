@@ -73,6 +73,22 @@ def test_sizes_that_differ_before_the_data_are_damage():
     assert paths(report_on(bytes(data))) == ["tool"]
 
 
+@pytest.mark.parametrize(("at", "bit"), [(6, 1), (8, zipfile.ZIP_DEFLATED)], ids=["encryption", "method"])
+def test_a_way_to_pack_that_differs_before_the_data_is_damage(at: int, bit: int):
+    data = bytearray(zipped({"tool": ELF}, zipfile.ZIP_STORED))
+    data[at] ^= bit
+    assert ids(report_on(bytes(data))) == {"archive-damaged"}
+
+
+def test_a_method_that_is_not_known_is_damage_and_hides_no_other():
+    data = bytearray(zipped({"a": ELF, "b": ELF}))
+    for magic, at in ((b"PK\x01\x02", 10), (b"PK\x03\x04", 8)):
+        data[data.index(magic) + at] = 98  # PPMd
+    report = report_on(bytes(data))
+    assert ids(report) == {"archive-damaged"}
+    assert (paths(report), report.analysed) == (["b"], False)
+
+
 def test_an_entry_inside_the_data_of_another_is_damage():
     """Where the size stands behind the data, who unpacks from front to back goes on where the packed stream ends."""
     hidden = zipped({"evil": ELF})[: zipped({"evil": ELF}).index(b"PK\x01\x02")]

@@ -72,7 +72,7 @@ WRONG = {
     "changes without end": "name: x\noutages: {up: 1.0e-9, down: 1}",
     "jumps without end": "name: x\nlimits: [{kind: jumping, high: 1, low: 0, dwell: 1.0e-9}]",
     "ids years apart": "name: x\nrequests_per_second: 1.0e-9",
-    "deep": "[" * 5000,
+    "deep": "[" * 2000,
 }
 
 
