@@ -267,6 +267,12 @@ def test_a_disk_image_is_named_as_what_it_is_whatever_it_begins_with(content: by
     assert is_worth_opening(image[:4096], image[-512:])
 
 
+@pytest.mark.parametrize(("magic", "kind"), [(b"7z\xbc\xaf\x27\x1c", "7-Zip archives"), (b"hsqs", "squashfs images")])
+def test_an_archive_of_a_kind_that_is_not_read_is_named(magic: bytes, kind: str):
+    report = report_on(magic.ljust(512, b"\0"))
+    assert (report.analysed, report.findings[0].detail) == (False, f"{kind} are not read here")
+
+
 def test_a_disk_image_inside_is_said_not_to_be_looked_at():
     report = report_on(zipped({"tool": ELF, "more.DMG": b"packed"}))
     assert (ids(report), paths(report), report.analysed) == ({"archive"}, ["tool"], False)

@@ -49,6 +49,16 @@ def test_a_tar_in_which_tools_find_other_entries_is_not_analysed(data: bytes):
     assert (report.analysed, report.verdict.level) == (False, "unknown")
 
 
+def test_a_size_that_is_no_number_is_damage():
+    block = bytearray(header("tool", len(ELF)))
+    block[124:136] = b"00000000009\0"  # in octal
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    report = report_on(bytes(block) + blocks(ELF) + bytes(1024))
+    assert (ids(report), report.analysed) == ({"archive-damaged"}, False)
+    assert "no number" in report.findings[0].detail
+
+
 def test_the_size_of_an_entry_is_not_that_of_the_long_name_before_it():
     """POSIX: what a pax header says is about the file behind it; tar and Python read the name by its own size."""
     data = pax(b"x", "size", str(len(ELF))) + header("@", 4, b"L") + blocks(b"long") + header("tool", 0) + blocks(ELF)
