@@ -1,7 +1,7 @@
-"""Address-taken functions: memory holds pointers to them, or code computes the address and does not only call it.
+"""Address-taken functions: memory holds a pointer to them, or code computes their address and does more than call it.
 
-Such a function may be called indirectly, from places and with arguments that are not seen. A slot of the global offset
-table that is only called through does not count, see `slots`.
+Such a function may be called indirectly, from places and with arguments that the analysis does not see. A slot of the
+global offset table through which code only calls does not count, see `slots`.
 """
 
 from bisect import bisect_left, bisect_right
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 _WORD = 8
 _FAR = 1 << 12
-"""Bytes from an address to one that is computed from it where nothing tells what belongs to its function."""
+"""Bytes between an address and what may be computed from it, where nothing tells where its function ends."""
 _FIRST = 4
-"""Instructions in which code that is called for it takes its own address."""
+"""Instructions within which code that is called only to learn its own address reads that."""
 _ADDS = frozenset({"add", "lea"})
 _SEARCHED_BYTES = 1 << 12
 """Bytes that are searched while one instruction is decoded."""
@@ -43,13 +43,13 @@ class Taken:
         self._strays: dict[tuple[int, int], tuple[tuple[int, int], ...]] = {}
 
     def at(self, address: int) -> int | None:
-        """Where an address is taken as a value, by a pointer in memory or by an instruction; None if nowhere."""
+        """The pointer in memory or the instruction that takes an address; None where none does."""
         if address not in self._found:
             self._found[address] = next(self._by(address), None)
         return self._found[address]
 
     def _by(self, address: int) -> Iterator[int]:
-        """The pointers and instructions that take an address."""
+        """All of them."""
         program = self._program
         yield from (slot for slot in program.pointers.to(address) if not program.slots.only_called(slot))
         yield from self.at_odd_places(address)
@@ -61,14 +61,14 @@ class Taken:
             yield self.base
 
     def at_odd_places(self, address: int) -> Iterator[int]:
-        """Where memory holds an address and no relocation says so, but for aligned words: in packed structures.
+        """Where memory holds an address that is not aligned, as in packed structures, and no relocation says so.
 
-        Go's compiler has no such structures.
+        Go's compiler makes no such structures.
         """
         return (slot for slot, _ in self.odd_pointers(address, address + 1))
 
     def odd_pointers(self, start: int, end: int) -> Iterator[tuple[int, int]]:
-        """(where it stands, address) of those from one address up to another."""
+        """(place, address) of such pointers to addresses from ``start`` up to ``end``."""
         targets, slots = self._odd
         if not len(targets):
             return iter(())  # as nearly always
@@ -77,7 +77,7 @@ class Taken:
 
     @cached_property
     def _odd(self) -> tuple[Addresses, Addresses]:
-        """(addresses of code, ascending, where such pointers stand)."""
+        """All of them, as columns: the addresses, ascending, and the places."""
         program = self._program
         fixed = program.go is None and not program.pointers.relocated
         targets, slots = [np.array([], np.int64)], [np.array([], np.int64)]
@@ -93,25 +93,26 @@ class Taken:
         return found[order], np.concatenate(slots)[order]
 
     def label(self, address: int) -> Iterator[int]:
-        """The instructions that compute an address inside of a function so, or say it.
+        """The instructions that take the address of a label, which is a place inside of a function.
 
-        Four bytes that happen to be one are in many programs: most addresses there are no labels.
+        Any four bytes may be an address by chance, and most places are no labels: so where the address is not computed
+        the text of an instruction has to say it.
         """
         yield from self.by_code(address)
         named = (at for at in self.naming_absolutely(address) if self._names(at, address))
         yield from (at for at in named if self._is_said(at, address))
 
     def by_code(self, address: int) -> Iterator[int]:
-        """The instructions that compute an address for more than calls and jumps in the same function."""
+        """The instructions that compute an address and do more with it than call it, or jump there, by themselves."""
         for source, _, use in self._program.references.into(address, address + 1):
             if use in {TAKEN, MAYBE_TAKEN} and self._is_kept(source, address):
                 yield source
 
     @cached_property
     def base(self) -> int | None:
-        """An instruction that computes where another function begins, to which something is added that is not known.
+        """An instruction that computes the address of another function, to which something unknown is added then.
 
-        What comes of that may be any function (``base + distances[number]``, where not the table is the base).
+        The sum may be any function's address: ``base + distances[number]``, where the base is not the table itself.
         """
         program = self._program
 
@@ -121,14 +122,14 @@ class Taken:
         return next((source for source, _ in self.summed(is_other)), None)
 
     def summed(self, wanted: Callable[[int, int], bool]) -> Iterator[tuple[int, int]]:
-        """(instruction, address) of the addresses of functions that are parts of sums which are not known."""
+        """(instruction, address) of the wanted ones of all addresses to which code adds something unknown."""
         references = self._program.references
         chosen = references.uses == SUMMED
         pairs = zip(references.sources[chosen].tolist(), references.targets[chosen].tolist(), strict=True)
         return (pair for pair in pairs if wanted(*pair) and self._is_summed(*pair))
 
     def _is_summed(self, source: int, address: int) -> bool:
-        """Whether there is an instruction that computes an address for a sum."""
+        """Whether bytes that look like the computation of an address for a sum are one."""
         program = self._program
         place = program.place(source) or program.place(source - 1)
         if place is None:
@@ -138,10 +139,11 @@ class Taken:
         return adds or any(registers.is_summed(program, Place(place.region, at)) for at in named)
 
     def stray(self, region: Region, address: int) -> int | None:
-        """An instruction that computes an address in a region of which something else is made, maybe that address.
+        """An instruction that computes some address in a region, from which code may compute ``address`` in turn.
 
-        It may be that of any instruction of the function, unless jump tables count from it that are read. Where nothing
-        says where functions begin and end, a region may hold many: there it is taken to lead not far from the first.
+        What is computed from it may be the address of any instruction of the function, unless it is the origin of jump
+        tables that are read. Where nothing says where functions end, a region may hold many: there the two addresses
+        have to be near each other.
         """
         key = region.start, region.end
         if key not in self._strays:
@@ -151,12 +153,15 @@ class Taken:
         return next((at for at, base in found if known or abs(address - base) < _FAR), self.base)
 
     def may_be_inside(self, start: int, end: int) -> bool:
-        """Whether code or memory may have an address in a function, of which others may be made: see `stray`."""
+        """Whether code or memory may hold an address inside of a function, from which others may be computed."""
         named = _within(self._called_next, start, end), _within(self._in_code, start + 1, end)
         return next(chain(self.odd_pointers(start + 1, end), *named), None) is not None
 
     def _changed(self, region: Region) -> Iterator[tuple[int, int]]:
-        """(instruction, address) of those, and of calls of the next instruction: that reads its own address."""
+        """(instruction, address): computations of addresses in a region from which code computes others in turn.
+
+        A call of the next instruction is one as well, where that reads the return address: it is its own.
+        """
         program, within = self._program, range(region.start, region.end)
         for source, target in _within(self._called_next, region.start, region.end):
             call = program.branch(source)
@@ -177,13 +182,13 @@ class Taken:
 
     @cached_property
     def _in_code(self) -> Edges:
-        """The instructions that compute an address of code, by that."""
+        """The instructions that compute an address of code, ordered by the address."""
         found = self._program.references
         taken = among(found.uses, (TAKEN, MAYBE_TAKEN)) & self._program.code.holds(found.targets)
         return Edges(found.sources[taken], found.targets[taken])
 
     def _reads_return_address(self, address: int) -> bool:
-        """Whether one of the first instructions from an address on uses the one that a call left."""
+        """Whether one of the first instructions from an address on uses the return address that a call pushed."""
         place, machine = self._program.place(address), self._program.machine
         if place is None:
             return False
@@ -196,9 +201,9 @@ class Taken:
         return False
 
     def _names(self, place: int, address: int) -> bool:
-        """Whether four bytes that are an address may be the immediate of an instruction that does more than compare it.
+        """Whether an address that stands in four bytes of code may be an operand, and not only one of a comparison.
 
-        In Go's code there is nothing but instructions: there the text of one has to say the address.
+        Go's code is nothing but instructions: there the text of one has to say the address.
         """
         region = self._program.region(place)
         if region is None or not self._program.is_known(region.start):
@@ -210,13 +215,13 @@ class Taken:
         return at == last and named and not compares
 
     def _is_said(self, place: int, address: int) -> bool:
-        """Whether the text of the instruction that holds a place says an address, or there is none that is known."""
+        """Whether the text of the instruction around a place says an address; also where there is no such text."""
         region = self._program.region(place)
         at = -1 if region is None else bisect_right(region.instructions.addresses, place) - 1
         return region is None or at < 0 or _says(region.instructions.operands(at), address)
 
     def _is_kept(self, source: int, address: int) -> bool:
-        """Whether an instruction at ``source`` computes the address for more than calls in the same function."""
+        """Whether an instruction at ``source`` computes the address for more than calls from its own function."""
         place = self._program.place(source)
         if place is None:
             region = self._program.region(source)
@@ -227,7 +232,7 @@ class Taken:
         )
 
     def naming(self, start: int, end: int) -> Iterator[int]:
-        """Where code names an address from ``start`` up to ``end``, or may."""
+        """The instructions that name an address from ``start`` up to ``end``, and those that may."""
         for source, _, _ in self._program.references.into(start, end):
             place = self._program.place(source)
             named = () if place is None else self.completed(place, start, end)
@@ -235,13 +240,13 @@ class Taken:
                 yield source
 
     def naming_absolutely(self, address: int) -> list[int]:
-        """Where four bytes of code are an address of it, whatever they are part of; where code can name one so."""
+        """Where four bytes of code are an address, whatever they are part of: none where code is relocated."""
         absolute = self._program.machine.names_absolutely and not self._program.slice.traits.get("pie")
         return self._absolute.of(address) if absolute else []
 
     @cached_property
     def _absolute(self) -> Naming:
-        """Go's compiler and assembler name no place inside of a function so: ``$f(SB)`` is a ``lea`` for them."""
+        """Go's compiler and assembler name no place inside of a function so: ``$f(SB)`` is a ``lea`` to them."""
         go = self._program.go
         functions = None if go is None else Functions(np.frombuffer(go.addresses, np.int64), go.end)
         return Naming(self._program.code, functions)
@@ -252,7 +257,7 @@ class Taken:
 
 
 def _within(edges: Edges, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Those that lead to a range of addresses, of some that are ordered by target."""
+    """Those edges, ordered by target, that lead to an address from ``start`` up to ``end``."""
     first, last = bisect_left(edges.targets.data, start), bisect_left(edges.targets.data, end)
     if first == last:
         return iter(())
@@ -260,5 +265,5 @@ def _within(edges: Edges, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 
 def _says(operands: str, address: int) -> bool:
-    """Whether an instruction's text has an address, and not as a displacement from its own."""
+    """Whether an instruction's text says an address, and not only as a displacement from ``rip``."""
     return f"{address:#x}" in operands.replace(f"rip + {address:#x}]", "")
