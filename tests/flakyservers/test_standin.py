@@ -19,7 +19,7 @@ import pytest
 
 from bandit_runner.flakyservers.build import this_machine
 
-pytestmark = [pytest.mark.each_user, pytest.mark.ports, pytest.mark.usefixtures("thirty_ports")]
+pytestmark = [pytest.mark.ports, pytest.mark.usefixtures("thirty_ports")]
 
 Start = Callable[..., AbstractContextManager[tuple[subprocess.Popen[str], dict[str, Any]]]]
 
