@@ -38,6 +38,17 @@ def hostile() -> Iterator[Path]:
         yield build_hostile(Path(name) / "hostile", "-static")
 
 
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder with a file, which an ordinary user can reach and write."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
+        path = Path(name)
+        path.chmod(0o777)
+        (path / "fruit").write_text("pear\napple\n")
+        (path / "fruit").chmod(0o644)
+        yield path
+
+
 class Run:
     """A started probe: what it said, and what was reported."""
 

@@ -1,0 +1,226 @@
+"""What a program looks for and is not given is named, with the grant that would help it."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from everyday import run
+
+from binsafe.model import Grant
+from binsafe.sandbox.linux.lookups import Miss
+from binsafe.sandbox.linux.watching import Watch
+
+pytestmark = [
+    pytest.mark.sandbox,
+    pytest.mark.skipif(sys.platform != "linux", reason="the Linux sandbox needs Linux"),
+]
+
+OUTSIDE = "/etc/debian_version"
+
+
+@pytest.mark.parametrize("what", ["a file elsewhere", "a link that leads out"])
+def test_a_file_that_is_not_there_is_named_where_a_whole_folder_is(
+    folder: Path, what: str, capsys: pytest.CaptureFixture
+):
+    wanted = OUTSIDE if what == "a file elsewhere" else str(folder / "link")
+    (folder / "link").symlink_to(OUTSIDE)
+    assert run("cat", wanted, read=(str(folder),))[0] == 1
+    assert f"--read {OUTSIDE}" in capsys.readouterr().out
+    assert run("cat", wanted, read=(str(folder), OUTSIDE))[0] == 0
+
+
+def test_a_name_that_is_no_utf8_is_reported_like_any_other(folder: Path, capsys: pytest.CaptureFixture):
+    (folder / "granted").mkdir()
+    outside = os.fsdecode(os.fsencode(folder) + b"/\xff")
+    Path(outside).touch()
+    (folder / "granted" / "link").symlink_to(outside)
+    for name in (outside, str(folder / "granted" / "link")):
+        assert run("cat", name, read=(str(folder / "granted"),))[0] == 1
+        told = capsys.readouterr().out
+        assert f"object='{folder}/\\\\xff'" in told
+        assert "no option takes a name" in told
+
+
+def test_a_file_that_its_own_temporary_folder_hides_is_named_until_it_has_one_of_that_name(
+    capsys: pytest.CaptureFixture,
+):
+    with tempfile.NamedTemporaryFile(dir="/tmp") as file:
+        reading = f"read line < {file.name}"
+        assert run("dash", "-c", f"{reading}; echo mine > {file.name}; {reading} && echo $line")[1] == b"mine\n"
+        assert capsys.readouterr().out.count(f"grant='--read {file.name}'") == 1
+
+
+def test_a_folder_on_the_way_to_a_granted_file_is_named_where_it_is_listed(folder: Path, capsys: pytest.CaptureFixture):
+    fruit = str(folder / "fruit")
+    assert run("ls", str(folder), read=(fruit,))[0] == 2
+    assert f"grant='--read {folder}'" in capsys.readouterr().out
+    assert run("ls", "-d", str(folder), read=(fruit,))[0] == run("cat", fruit, read=(fruit,))[0] == 0
+    assert f"grant='--read {folder}'" not in capsys.readouterr().out
+
+
+def test_a_folder_that_may_not_be_made_is_named_where_another_is(folder: Path, capsys: pytest.CaptureFixture):
+    assert run("mkdir", "/var/tmp/other", write=(str(folder),))[0] == 1
+    assert "--write /var/tmp'" in capsys.readouterr().out
+
+
+def test_a_folder_that_is_there_was_not_to_be_made(folder: Path, capsys: pytest.CaptureFixture):
+    assert run("mkdir", "-p", str(folder / "a" / "b"), write=(str(folder),))[0] == 0
+    assert "--write" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("program", "arguments", "grant"),
+    [
+        ("cat", ("/fruit",), "--read {folder}/fruit"),
+        ("mkdir", ("/new",), "--write {folder}"),
+        ("mkdir", ("/.new",), "--write FOLDER --env HOME=FOLDER"),
+        ("mkdir", ("/../{name}/new",), "--write {folder}"),
+        ("dash", ("-c", "! echo $PWD*"), "--read {folder}"),
+    ],
+)
+def test_a_path_that_was_made_absolute_in_the_folder_that_was_left_is_named_there(
+    folder: Path,
+    program: str,
+    arguments: tuple[str, ...],
+    grant: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+):
+    """libxml2, Go's filepath.Abs and others ask where they are, which is / where that folder is not granted."""
+    monkeypatch.chdir(folder)
+    assert run(program, *(word.format(name=folder.name) for word in arguments))[0] != 0
+    assert f"grant='{grant.format(folder=folder)}'" in capsys.readouterr().out
+
+
+def test_a_relative_path_to_what_is_granted_is_named_with_the_folder_that_it_starts_from(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    """git with HOME=../home: to grant once more what is granted would change nothing."""
+    here, there = folder / "here", folder / "there"
+    for each in (here, there):
+        each.mkdir()
+        each.chmod(0o777)
+    monkeypatch.chdir(here)
+    assert run("mkdir", "../there/new", write=(str(there),))[0] == 1
+    assert f"grant='--read {here}'" in capsys.readouterr().out
+    assert run("mkdir", "../there/new", write=(str(there),), read=(str(here),))[0] == 0
+
+
+@pytest.mark.parametrize("here", ["/", "/var/tmp"])
+def test_the_whole_file_system_is_no_hint(here: str, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch):
+    """Nor is the folder that its user is in, which was taken for what / means."""
+    monkeypatch.chdir(here)
+    assert run("ls", "/")[0] == 2
+    assert "grant='none: what runs gets a root of its own" in capsys.readouterr().out
+
+
+def test_who_cannot_look_up_a_name_is_told_what_brings_its_addresses(capsys: pytest.CaptureFixture):
+    assert run("curl", "-sS", "http://example.invalid/")[0] == 6
+    assert "ever granted; --connect HOST:PORT brings" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("granted", "expected"), [("read", True), ("write", None)])
+def test_who_asks_whether_it_may_write_is_told_of_in_the_report(
+    folder: Path, granted: str, expected: bool | None, capsys: pytest.CaptureFixture
+):
+    """Of a file in a folder for temporary ones, too (``optipng`` asks, and gives up there)."""
+    fruit = str(folder / "fruit")
+    (folder / "fruit").chmod(0o666)
+    status = run("test", "-w", fruit, **{granted: (fruit,)})[0]
+    told = [line for line in capsys.readouterr().out.splitlines() if f"grant='--write {fruit}'" in line]
+    assert (status, ["expected=True" in line for line in told]) == ((1, [True]) if expected else (0, []))
+
+
+def test_files_of_a_granted_folder_pass_without_a_word(folder: Path, capsys: pytest.CaptureFixture):
+    assert run("grep", "-r", "apple", str(folder), read=(str(folder),))[0] == 0
+    assert str(folder) not in capsys.readouterr().out
+
+
+def test_a_file_that_is_only_asked_about_is_named_although_a_pack_brings_a_folder(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    """rsync and git ask what there is before they open it, and have folders of their own."""
+    pack = Grant(kind="read", object=str(tmp_path), reason="pack test: what is installed with it")
+    assert run("stat", str(folder / "fruit"), packs=(pack,))[0] == 1
+    assert f"expected=False, grant='--read {folder}/fruit'" in capsys.readouterr().out
+
+
+def test_a_file_of_its_users_that_is_only_asked_about_is_named_where_a_folder_is_given(folder: Path):
+    """nginx asks for the index of the folder that it serves, and says that there is none."""
+    (folder / "given").mkdir()
+    words = [
+        "--read",
+        str(folder / "given"),
+        "dash",
+        "-c",
+        f"test -e {folder}/fruit; test -e /etc/debian_version; exit 0",
+    ]
+    command = [sys.executable, "-m", "binsafe", "run", *words]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert done.stderr.count("--read") == done.stderr.count(f"--read {folder}/fruit") == 1, done.stderr
+
+
+def test_what_is_made_in_an_open_folder_is_named_where_nothing_may_be_written(
+    folder: Path, capsys: pytest.CaptureFixture
+):
+    (folder / "out").mkdir(mode=0o777)
+    subprocess.run(["tar", "-C", folder, "-cf", folder / "fruit.tar", "fruit"], check=True)
+    arguments = ("-C", str(folder / "out"), "-xf", str(folder / "fruit.tar"))
+    assert run("tar", *arguments, read=(str(folder),))[0] == 2
+    assert f"grant='--write {folder}/out'" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("starts", "path", "option"),
+    [
+        (True, "/usr/bin/env", "--exec"),
+        (True, "/usr/lib/apt/methods/file", "--exec"),
+        (True, "/usr/lib/os-release", "--read"),
+        (False, "/usr/bin/env", "--read"),
+    ],
+)
+def test_what_is_looked_for_by_who_starts_others_is_named_as_a_program(starts: bool, path: str, option: str):
+    """gcc asks for cc1 where that was installed, and then executes it by its bare name, which names nothing."""
+    if not os.path.exists(path):
+        pytest.skip(f"{path} is not installed")
+    missed = Miss(path, f"--read {path}", expected=False, there=True)
+    watch = Watch(names={}, foreseen=frozenset({"execve"} if starts else ()), on_violation=print)
+    assert watch.wanted(missed, opened=False) == f"{option} {path}"
+    assert watch.wanted(missed, opened=True) == f"--read {path}"
+
+
+def test_a_program_that_is_looked_for_is_named_where_it_is(capsys: pytest.CaptureFixture):
+    """A search ends at the first folder, which refuses: to grant what is not there helps nobody."""
+    assert run("dash", "-c", "/usr/local/sbin/env; /usr/local/sbin/no-such-program; /tmp/made; exit 7")[0] == 7
+    told = [line for line in capsys.readouterr().out.splitlines() if "operation='execute'" in line]
+    assert ["grant='--exec /usr/bin/env'" in line for line in told] == [True, False, False]
+    assert ["expected=True" in line for line in told] == [False, True, False]
+
+
+def test_who_tells_how_long_the_machine_runs_is_told_what_to_grant(capsys: pytest.CaptureFixture):
+    """w leaves the line out and ends as if all were well, so what it does without has to be named at once."""
+    run("cat", "/proc/uptime")
+    (told,) = [line for line in capsys.readouterr().out.splitlines() if "/proc/uptime" in line]
+    assert "expected=False" in told
+    assert "grant='--read /proc/uptime'" in told
+
+
+def test_links_to_a_program_are_followed_in_granted_folders_alone(tmp_path: Path):
+    """An answer that depended on others would tell what there is on the host."""
+    granted, hidden = tmp_path / "granted", tmp_path / "hidden"
+    granted.mkdir()
+    for link, target in {
+        granted / "python": "python3",
+        granted / "python3": "/usr/bin/python3",
+        granted / "out": hidden,
+        granted / "loop": "loop",
+        hidden: "/usr/bin/python3",
+    }.items():
+        link.symlink_to(target)
+    watch = Watch(names={}, shown=(str(granted),), on_violation=print)
+    assert watch.follow(f"{granted}/python") == "/usr/bin/python3"
+    assert watch.follow(f"{granted}/out") == watch.follow(str(hidden)) == str(hidden)
+    assert watch.follow(f"{granted}/loop") == f"{granted}/loop"
