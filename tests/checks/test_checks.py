@@ -84,6 +84,14 @@ def test_each_fault_of_a_filter(before: str, after: str, level: str, place: str,
     assert any((level, place) == each[:2] and message in each[2] for each in findings), findings
 
 
+@pytest.mark.parametrize(("value", "said"), [(3, []), (2, ["socket stands twice"])])
+def test_a_call_under_another_condition_is_another_rule(value: int, said: list[str]):
+    condition = f'{{"op": "SCMP_CMP_EQ", "index": 0, "value": {value}}}'
+    rule = f'{{"names": ["socket"], "action": "SCMP_ACT_ALLOW", "args": [{condition}]}}'
+    text = FILTER.replace('"syscalls": [', f'"syscalls": [{rule},')
+    assert [message for _, _, message in found(text)] == said
+
+
 def test_one_argument_tested_twice_in_one_rule():
     test = '{"index": 0, "value": 2, "op": "SCMP_CMP_EQ"}'
     assert ("error", "8:14", "one argument is tested twice in one rule") in found(
