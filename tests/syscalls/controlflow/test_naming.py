@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from assembled import X86, program, segment
 
+from binsafe.syscalls import analyse
 from binsafe.syscalls.controlflow import naming
 from binsafe.syscalls.controlflow.naming import Functions, Naming
 from binsafe.syscalls.decoding.code import Code
@@ -69,3 +70,22 @@ def test_a_word_is_found_that_holds_an_address_of_the_programs_memory():
     assert sorted(found.words(BASE + 8)) == [BASE, BASE + 16, BASE + 0x810]
     assert sorted(found.words(BASE + 8, 2)) == [BASE, BASE + 16, BASE + 24, BASE + 0x810, BASE + 0x818]
     assert not [*found.words(BASE + 10), *found.words(5)]
+
+
+@pytest.mark.parametrize("functions", [("start", "other"), ("start",)])
+@pytest.mark.parametrize("above", [0, 1])
+def test_a_place_in_a_function_is_named_by_an_instruction_that_says_it_and_not_by_bytes_of_a_longer_number(
+    above: int, functions: tuple[str, ...]
+):
+    assembled = X86()
+    assembled.call("other")
+    assembled.mov("rax", 39)
+    assembled.jump_if_zero("inside")
+    assembled.label("inside")
+    assembled.syscall()
+    assembled.ret()
+    assembled.label("other")
+    assembled.put(b"\x48\xb8")  # movabs rax
+    assembled.to("inside", 8, lambda _, there: (above << 32 | there).to_bytes(8, "little"))
+    assembled.ret()
+    assert analyse(program(assembled, functions=functions)).complete is bool(above)
