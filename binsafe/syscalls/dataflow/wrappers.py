@@ -9,6 +9,7 @@ Each step back is `backward`'s, and takes for granted what is said there. Mostly
 nothing but the instruction before leads to each: that is seen at once, without a walk.
 """
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -24,6 +25,8 @@ MAX_OPERATIONS = 16
 """Arithmetic on one number, each step of 32 bits counting twice; a loop that counts it up has no end."""
 _MAX_STEPS = 20_000
 """Instructions that one walk goes back; the longest that found an answer took 3,000."""
+_NEAR_STEPS = 20
+"""As many more for each place where it begins: of all the nearest come first, so that no endless way hides another."""
 _ALL = -1
 """In place of an index: all computed jumps of a region."""
 _MAX_STEPS_IN_DOUBT = 300
@@ -100,10 +103,10 @@ def argument(
     walk = _Walk(program, (1 << bits) - 1)
     for place in places:
         walk.ask(_Query(place, location, (), place.address))
-    for _ in range(steps):
+    for _ in range(steps + _NEAR_STEPS * len(walk.pending)):
         if not walk.pending:
             break
-        walk.advance(walk.pending.pop())
+        walk.advance(walk.pending.popleft())
     if walk.pending:
         walk.gap(walk.pending[0].place.address, "the number is set too far away")
     return Resolution(frozenset(walk.numbers), frozenset(walk.gaps), frozenset(walk.parameters))
@@ -140,7 +143,7 @@ class _Walk:
         self.program = program
         self.mask = mask
         self.parameters: set[Parameter] = set()
-        self.pending: list[_Query] = []
+        self.pending: deque[_Query] = deque()
         self.numbers: set[Number] = set()
         self.gaps: set[Gap] = set()
         self.seen: set[tuple[int, Location, tuple[Operation, ...]]] = set()

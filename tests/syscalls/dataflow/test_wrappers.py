@@ -9,6 +9,10 @@ from msgspec import structs
 
 from binsafe.model import Slice, Symbol
 from binsafe.syscalls import analyse
+from binsafe.syscalls.controlflow.program import Program
+from binsafe.syscalls.dataflow.wrappers import argument
+from binsafe.syscalls.decoding.decode import Decoder
+from binsafe.syscalls.machines.x86_64 import X86_64
 
 
 def called(slice_: Slice):
@@ -296,3 +300,22 @@ def test_a_start_is_forgotten_where_finding_out_has_others_forgotten_before_it()
     code.syscall()
     code.ret()
     assert {"exit", "getpid"} <= set(analyse(program(code)).sites)
+
+
+def test_a_number_is_told_beside_one_whose_way_has_no_end():
+    code = X86()
+    for step in range(60):
+        code.jump_if_zero(f"step {step}")
+        code.label(f"step {step}")
+    code.label("far")
+    code.syscall()
+    code.mov("rdi", 39)
+    code.label("near")
+    code.syscall()
+    code.ret()
+    taken_apart = Program(program(code), X86_64(), Decoder("x86_64", 20_000))
+    places = [taken_apart.place(code.labels[label]) for label in ("near", "far")]
+    for order in (places, places[::-1]):
+        found = argument(taken_apart, order, "rdi", steps=0)
+        assert {number.value for number in found.numbers} == {39}
+        assert [gap.reason for gap in found.gaps] == ["the number is set too far away"]
