@@ -56,10 +56,9 @@ class Switches:
 
     def origins(self, region: Region) -> set[int]:
         """The addresses from which the jump tables of a region count; none where one could not be read."""
-        if self.cases(region) is None:
-            return set()
-        tables = (_table(self._program, region, at) for at in region.indirect_jumps)
-        return {origin for table in tables if table is not None for _, origin in table.places}
+        cases = self.cases(region)
+        tables = {} if cases is None else _tables(self._program, region, cases.inside)
+        return {origin for table in (tables or {}).values() for _, origin in table.places}
 
     def forget(self, start: int) -> None:
         """Drop what is known of the region that starts there: its bounds have changed."""
@@ -79,27 +78,32 @@ def _through_tables(program: "Program", region: Region) -> Cases | None:
         return None
     if not region.indirect_jumps:
         return Cases({}, frozenset())
-    tables: dict[int, Table] = {}
-    for at in region.indirect_jumps:
-        table = _table(program, region, at)
-        places = 0 if table is None else len(table.places)
-        program.decoder.spend(places * _TABLE_COST + len(region.instructions) // _SEARCHED)
-        if table is not None:
-            tables[at] = table
-        elif region.frames[at].get(program.machine.stack) != 0:
-            return None  # unless the frame is gone: then it is a tail call through a pointer
     known = Cases({}, frozenset())
     for _ in range(_MAX_ROUNDS):
-        found = _leading(program, region, tables, known.inside)
+        tables = _tables(program, region, known.inside)
+        found = None if tables is None else _leading(program, region, tables, known.inside)
         if found is None or found == known:
             return found
         known = found
     return None
 
 
-def _table(program: "Program", region: Region, at: int) -> Table | None:
-    """The jump table through which an indirect jump leads."""
-    return program.machine.table(region.instructions, at, program.undisturbed(Place(region, at), ()).at)
+def _tables(program: "Program", region: Region, known: Container[int]) -> dict[int, Table] | None:
+    """Indirect jump -> the table through which it leads; None where there is one whose entry is seen nowhere.
+
+    ``known`` are the instructions to which tables lead: what a register holds there it does not from one way alone.
+    """
+    tables: dict[int, Table] = {}
+    for at in region.indirect_jumps:
+        straight = program.undisturbed(Place(region, at), (), known).at
+        table = program.machine.table(region.instructions, at, straight)
+        places = 0 if table is None else len(table.places)
+        program.decoder.spend(places * _TABLE_COST + len(region.instructions) // _SEARCHED)
+        if table is not None:
+            tables[at] = table
+        elif region.frames[at].get(program.machine.stack) != 0:
+            return None  # unless the frame is gone: then it is a tail call through a pointer
+    return tables
 
 
 def _leading(program: "Program", region: Region, tables: Mapping[int, Table], known: Container[int]) -> Cases | None:

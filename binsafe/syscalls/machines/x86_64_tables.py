@@ -19,17 +19,20 @@ _GENERAL = re.compile(r"\br(?:[a-ds][xip]|[bs]p|\d+)\b")
 _SUM = re.compile(r"\[r\w+(?: \+ r|\*)")
 
 
-def table(instructions: Instructions, at: int, straight: int) -> Table | None:  # noqa: ARG001 - see below
-    """See `Machine.table`: what else loads with an index, or adds, on the way to the jump is a table that is not read.
-
-    Of a base in a register every address counts that the function computes for it, whatever way leads to the jump.
-    """
+def table(instructions: Instructions, at: int, straight: int) -> Table | None:
+    """See `Machine.table`: what else loads with an index, or adds, on the way to the jump is a table that is unread."""
     leading = _leading_to(instructions, at)
     for loading in leading:
         found = _INDEXED.search(instructions.operands(loading))
         if found is not None and instructions.names[loading] in {"jmp", "mov", "movsxd"}:
             base, named, relative = found["base"], found["named"], found["scale"] == "4"
-            bases = [] if base and named else [int(named, 16)] if named else _computed(instructions, base)
+            bases = (
+                []
+                if base and named
+                else [int(named, 16)]
+                if named
+                else _computed(instructions, base, straight, loading)
+            )
             places = tuple((each, each if relative else 0) for each in bases)
             return Table(places, 4 if relative else 8, chosen=(loading, Moved(found["index"])))
     if not any(instructions.names[each] == "add" or _SUM.search(instructions.operands(each)) for each in leading):
@@ -49,9 +52,13 @@ def _leading_to(instructions: Instructions, at: int) -> list[int]:
     return leading
 
 
-def _computed(instructions: Instructions, register: str) -> list[int]:
-    """The addresses that ``lea`` gives a register in a function."""
-    return _loaded(instructions, instructions.by_first_operand("lea").get(register, ()))
+def _computed(instructions: Instructions, register: str, straight: int, before: int) -> list[int]:
+    """The address that ``lea`` gives a register on the only way; all that the function gives it where none does."""
+    settings = instructions.by_first_operand("lea").get(register, ())
+    for at in range(before - 1, straight - 1, -1):
+        if not values.keeps(instructions, at, register):
+            return _loaded(instructions, [at] if at in settings else settings)
+    return _loaded(instructions, settings)
 
 
 def _loaded(instructions: Instructions, indices: Iterable[int]) -> list[int]:

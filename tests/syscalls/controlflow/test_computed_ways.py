@@ -45,6 +45,21 @@ def test_the_tables_of_one_function_are_told_apart(tmp_path: Path):
     assert {site: len(places) for site, places in found.sites.items()} == {"acct": 2, "swapon": 1, "swapoff": 1}
 
 
+@pytest.mark.parametrize(("second", "places"), [("a", 1), ("b", 2)])
+def test_a_jump_leads_through_the_table_that_its_own_way_names(second: str, places: int, tmp_path: Path):
+    """One register holds two tables one after another; a case of the first may lead in before the second's jump."""
+    jump = "movslq (%rdx,%rax,4),%rax; add %rdx,%rax; jmp *%rax"
+    text = (
+        f"mov $163,%ebx; cmp $1,%edi; ja 9f; mov %edi,%eax; lea one(%rip),%rdx; {jump}; "
+        "a: mov %ebx,%eax; syscall; hlt; "
+        f"9: cmp $1,%esi; ja c; mov %esi,%eax; lea two(%rip),%rdx; b: mov $167,%ebx; {jump}; "
+        "c: mov %ebx,%eax; syscall; hlt; "
+        f".section .rodata; one: .long a - one, {second} - one; two: .long c - two, c - two; .text"
+    )
+    found = calls(bare(tmp_path, text, "-s"))
+    assert {site: len(at) for site, at in found.sites.items()} == {"acct": 2, "swapon": places}
+
+
 def test_a_table_is_not_as_short_as_a_case_says_that_falls_into_its_switch(tmp_path: Path):
     """``case 0: y &= 1; case 1: n = acct; switch (y) { case 0: break; case 1: n = swapoff; case 2: syscall(n); }``."""
     text = (
