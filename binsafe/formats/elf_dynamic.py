@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from binsafe.formats.elf_headers import PT_DYNAMIC, PT_LOAD, Bits, ProgramHeader
-from binsafe.formats.structure import Memory, Reader, malformed, text
+from binsafe.formats.structure import Memory, Reader, decoded, malformed
 from binsafe.model import Library
 
 _NEEDED, _STRTAB, _SYMTAB, _STRSZ, _SONAME, _RPATH, _RUNPATH = 1, 5, 6, 10, 14, 15, 29
@@ -23,6 +23,8 @@ _PLTGOT, _RELRSZ = 3, 35
 _MAX_RELR_BYTES = 256 * 1024
 """A word of DT_RELR stands for up to 63 relocations, each an object in the parser; libLLVM has 19 KB of words."""
 _MAX_ENTRIES = 65_536
+_MAX_NAME = 65_536
+"""Bytes of one name: search paths of some distributions are thousands of characters long."""
 
 
 class Dynamic(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,9 +64,10 @@ def dynamic(bits: Bits, reader: Reader, headers: tuple[ProgramHeader, ...]) -> D
     def named(*tags: int) -> Iterator[str]:
         for tag in tags:
             for offset in entries[tag]:
-                if offset >= len(strings):
-                    raise malformed("a name of the dynamic section lies outside of its string table")
-                yield text(strings, offset)
+                name, end, _ = bytes(strings[offset : offset + _MAX_NAME]).partition(b"\0")
+                if not end:  # the loader reads on, whatever the table's size is said to be
+                    raise malformed("a name of the dynamic section does not end in its string table")
+                yield decoded(name)
 
     flags, flags_1 = (entries[tag][-1] if entries[tag] else 0 for tag in (_FLAGS, _FLAGS_1))
     # The loader loads auditors and filters like any needed library: https://man7.org/linux/man-pages/man7/rtld-audit.7.html

@@ -16,9 +16,9 @@ from binsafe.limits import MAX_SECTIONS, MAX_SEGMENTS
 from binsafe.model import Section
 
 REL, EXEC, DYN, CORE = 1, 2, 3, 4
-PT_LOAD, PT_DYNAMIC, PT_INTERP, PT_NOTE, PT_TLS = 1, 2, 3, 4, 7
+PT_LOAD, PT_DYNAMIC, PT_INTERP, PT_NOTE, PT_PHDR, PT_TLS = 1, 2, 3, 4, 6, 7
 PT_GNU_EH_FRAME, PT_GNU_STACK, PT_GNU_RELRO, PT_GNU_PROPERTY = range(0x6474E550, 0x6474E554)
-_ONCE = (PT_DYNAMIC, PT_INTERP, PT_TLS, PT_GNU_EH_FRAME, PT_GNU_STACK, PT_GNU_RELRO, PT_GNU_PROPERTY)
+_ONCE = (PT_DYNAMIC, PT_INTERP, PT_PHDR, PT_TLS, PT_GNU_EH_FRAME, PT_GNU_STACK, PT_GNU_RELRO, PT_GNU_PROPERTY)
 """A program may have one segment of each: of two, the kernel takes the first loader and the last stack, glibc the last
 dynamic section."""
 PF_X, PF_W, PF_R = 1, 2, 4
@@ -171,6 +171,7 @@ def program_headers(head: Header, reader: Reader) -> tuple[ProgramHeader, ...]:
             raise malformed(f"two segments of type {twice:#x}, where one counts")
         refuse_overlap(((s.address, s.memory_size) for s in loaded), "segments in memory")
         _refuse_shared_pages(loaded)
+        _refuse_other_headers(head, found, loaded)
     return tuple(found)
 
 
@@ -185,6 +186,24 @@ def _refuse_shared_pages(loaded: Iterable[ProgramHeader]) -> None:
         moved = one.address - one.offset != other.address - other.offset
         if moved and _maps(one, other.address):
             raise malformed(f"segments at {one.address:#x} and {other.address:#x} share a page of memory")
+
+
+def _refuse_other_headers(head: Header, found: Iterable[ProgramHeader], loaded: list[ProgramHeader]) -> None:
+    """Refuse a program whose loader finds its program headers elsewhere in memory than they say, or finds others.
+
+    They are told an address: kernels before 5.18 count from the first segment, later ones from the one that holds the
+    headers. What PT_PHDR says is subtracted from it, and all else, the dynamic section too, is looked for from there.
+
+    Raises:
+        NotAnalysable: they do not agree.
+    """
+    told = [h.address for h in found if h.type == PT_PHDR]
+    if not told and not any(h.type == PT_INTERP and h.file_size for h in found):
+        return
+    holders = [h for h in loaded if h.offset <= head.phoff < h.offset + h.file_size]
+    places = {h.address - h.offset + head.phoff for h in (loaded[0], *holders)}
+    if not holders or len(places.union(told)) > 1:
+        raise malformed("its program headers are not in memory where loaders look for them")
 
 
 def is_debug_symbols(head: Header, headers: tuple[ProgramHeader, ...]) -> bool:

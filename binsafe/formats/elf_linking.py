@@ -153,11 +153,17 @@ def _records(table: memoryview, dtype: np.dtype[np.void]) -> NDArray[np.void]:
 
 
 def _count(file: _File) -> int:
-    """Entries of the symbol table that the hash tables tell of: GNU's knows nothing of what is not defined here."""
+    """Entries of the symbol table that the hash tables tell of; of two, loaders ask GNU's, other readers the plain one.
+
+    GNU's knows nothing of what is not defined here.
+    """
     plain = file.table(_HASH, None)
-    if len(plain) >= 8:  # nbucket, nchain
-        return min(int.from_bytes(plain[4:8], "little"), MAX_SYMBOLS)
-    table = file.table(_GNU_HASH, None)
+    chained = int.from_bytes(plain[4:8], "little") if len(plain) >= 8 else 0  # nbucket, nchain
+    return min(max(chained, _gnu_count(file.table(_GNU_HASH, None))), MAX_SYMBOLS)
+
+
+def _gnu_count(table: memoryview) -> int:
+    """Entries up to the last one that GNU's hash table leads to; 0 where there is no such table."""
     if len(table) < 16:  # the header
         return 0
     buckets, first, bloom, _ = struct.unpack_from("<4I", table)
@@ -170,7 +176,7 @@ def _count(file: _File) -> int:
     for at in range(last - first, len(chains), _CHAIN_PIECE):
         ends = np.flatnonzero(chains[at : at + _CHAIN_PIECE] & 1)
         if len(ends):
-            return min(int(first) + at + int(ends[0]) + 1, MAX_SYMBOLS)
+            return int(first) + at + int(ends[0]) + 1
     return int(first)
 
 

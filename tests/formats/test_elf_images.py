@@ -188,6 +188,14 @@ def header_field(number: int, field: str):
     return 64 + 56 * number + {"type": 0, "flags": 4, "offset": 8, "address": 16, "stored": 32, "memory": 40}[field]
 
 
+def far_headers():
+    """Program headers behind all segments: a loader would take for them what is in memory."""
+    data = build.elf()
+    data += data[64 : 64 + 7 * 56]
+    build.put(data, 32, "<Q", build.ELF_BASE_SIZE)
+    return data
+
+
 @pytest.mark.parametrize(
     ("data", "finding"),
     [
@@ -216,12 +224,16 @@ def header_field(number: int, field: str):
         (bent(build.ELF_DYNAMIC + 16 * 5, "<Q", 0x6FFF_FDF0), "malformed"),  # no symbols, where a library is asked for
         (bent(build.ELF_DYNAMIC + 8, "<Q", 0x5000), "malformed"),  # library's name outside of the strings
         (bent(build.ELF_DYNAMIC + 16 * 4 + 8, "<Q", 1 << 40), "malformed"),  # size of the strings
+        (bent(build.ELF_DYNAMIC + 16 * 4 + 8, "<Q", 33), "malformed"),  # strings that end within a search path
         (bent(build.ELF_DYNAMIC + 16 * 8 + 8, "<Q", 1 << 40), "malformed"),  # size of the PLT's relocations
         (bent(build.ELF_DYNAMIC + 16 * 12, "<QQ", 35, 1 << 30), "malformed"),  # a flood of packed relocations
         # Two of what counts once: readers show the first, and glibc obeys the last (or the kernel, for the stack).
         (bent(64 + 56 * 6, "<I", 2), "malformed"),  # dynamic sections
         (bent(64 + 56 * 6, "<I", 0x6474E551), "malformed"),  # stacks
         (bent(build.ELF_DYNAMIC + 16 * 12, "<QQ", 5, 0x300), "malformed"),  # string tables
+        # Loaders take the program headers from memory, and the difference to what they say for the image's base.
+        (bent(64 + 56 * 6, "<IIQQ", 6, 4, 64, 0x1040), "malformed"),
+        (far_headers(), "malformed"),
     ],
 )
 def test_what_a_kernel_or_loader_would_trip_over_is_refused(data: bytes, finding: str):
@@ -284,6 +296,17 @@ def test_a_section_that_contradicts_the_segments_is_left_out():
     found = only_slice(bent(build.ELF_SECTIONS + 64 + 24, "<Q", 0x740))
     assert found.section(".plt.sec") is None
     assert found.section(".data") is not None
+
+
+def test_a_search_path_of_thousands_of_letters_is_read_to_its_end():
+    data = build.elf()
+    at = -(-len(data) // 0x1000) * 0x1000
+    strings = bytes(data[0x240 : 0x240 + data[build.ELF_DYNAMIC + 16 * 4 + 8]]) + b"/far:" * 1000 + b"/last\0"
+    data = data.ljust(at, b"\0") + strings
+    build.put(data, 64 + 56 * 6, "<IIQQQQQQ", 1, 4, at, at * 2, 0, len(strings), len(strings), 0x1000)
+    build.put(data, build.ELF_DYNAMIC + 16 * 3 + 8, "<QQQ", at * 2, 10, len(strings))
+    build.put(data, build.ELF_DYNAMIC + 16 + 8, "<Q", strings.index(b"/far"))
+    assert only_slice(data).rpaths == ("/far",) * 1000 + ("/last",)
 
 
 def test_libraries_for_auditing_are_libraries():

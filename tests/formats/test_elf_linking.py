@@ -43,18 +43,29 @@ def test_a_program_that_defines_nothing_still_names_what_it_imports(program: byt
 def test_a_hash_table_that_says_that_there_is_nothing_hides_nothing(program: bytes):
     """The loader binds by the numbers in the relocations, and asks no hash table how many symbols there are."""
     hidden = bytearray(program)
-    for place in hash_tables(program):
+    for place in hash_tables(program).values():
         struct.pack_into("<II", hidden, place, 1, 1)
         hidden[place + 16 : place + 28] = bytes(12)
     assert hash_tables(program)
     assert imported(bytes(hidden)) >= NEEDED
 
 
-def hash_tables(data: bytes) -> list[int]:
-    """Where ``DT_HASH`` and ``DT_GNU_HASH`` stand in the file."""
+def test_a_plain_hash_table_that_lies_hides_no_function_that_gnus_leads_to(tmp_path: Path):
+    """Loaders look names up in GNU's table where both are there."""
+    (tmp_path / "main.c").write_text("int getrandom(void) { return 4; }")
+    command = ["cc", "-shared", "-s", "-nostdlib", "-Wl,--hash-style=both", "-o", tmp_path / "lib", tmp_path / "main.c"]
+    subprocess.run(command, check=True)
+    data = bytearray((tmp_path / "lib").read_bytes())
+    struct.pack_into("<I", data, hash_tables(data)[4] + 4, 1)  # entries
+    (part,) = formats.parse(memoryview(bytes(data))).slices
+    assert "getrandom" in {symbol.name for symbol in part.symbols}
+
+
+def hash_tables(data: bytes) -> dict[int, int]:
+    """Where ``DT_HASH`` (4) and ``DT_GNU_HASH`` stand in the file."""
     (at,), (count,) = struct.unpack_from("<Q", data, 32), struct.unpack_from("<H", data, 56)
     headers = [struct.unpack_from("<IIQQQQ", data, at + 56 * number) for number in range(count)]
     start, size = next((offset, length) for kind, _, offset, _, _, length in headers if kind == 2)
     base = min(address for kind, _, _, address, _, _ in headers if kind == 1)
     entries = struct.iter_unpack("<QQ", data[start : start + size])
-    return [address - base for tag, address in entries if tag in {4, 0x6FFFFEF5}]
+    return {tag: address - base for tag, address in entries if tag in {4, 0x6FFFFEF5}}
