@@ -1,5 +1,7 @@
 """ar archives: Debian packages (deb(5)) and static libraries (ar(5); GNU's and BSD's long names)."""
 
+import re
+from collections import Counter
 from collections.abc import Iterator
 
 from binsafe.containers.budget import Budget
@@ -9,6 +11,10 @@ from binsafe.containers.streams import Plain
 MAGIC = b"!<arch>\n"
 _HEADER = 60
 _BSD = b"#1/"
+_DEBIAN = "debian-binary"
+"""The first member of a package; other archives are libraries."""
+_NAME_END = re.compile(rb"[\n\0]")
+"""How a long name ends: GNU's tools write a line, Microsoft's a NUL ("PE Format", "Longnames Member")."""
 
 
 def read(data: memoryview, budget: Budget) -> Iterator[Entry | Trouble]:
@@ -22,6 +28,7 @@ def read(data: memoryview, budget: Budget) -> Iterator[Entry | Trouble]:
 def _members(data: memoryview, budget: Budget) -> Iterator[Entry]:
     at = len(MAGIC)
     names = b""
+    seen: Counter[str] = Counter()
     while at < len(data):
         budget.enter()
         header = bytes(data[at : at + _HEADER])
@@ -39,11 +46,14 @@ def _members(data: memoryview, budget: Budget) -> Iterator[Entry]:
         if name == b"//":
             names = bytes(content)
         elif name not in {b"/", b"/SYM64/"} and not name.startswith(b"__.SYMDEF"):
-            yield Entry(_name(name, names), "file", Plain(content))
+            known = _name(name, names)
+            seen[known] += 1
+            again = seen[known] > 1 and _DEBIAN not in seen  # a linker takes all members of one name
+            yield Entry(f"{known} ({seen[known]})" if again else known, "file", Plain(content))
         at = start + size + size % 2
 
 
 def _name(name: bytes, names: bytes) -> str:
     if name.startswith(b"/") and name[1:].isdigit():
-        name = names[int(name[1:]) :].split(b"\n", 1)[0]
+        name = _NAME_END.split(names[int(name[1:]) :], maxsplit=1)[0]
     return name.rstrip(b"/").decode("utf-8", "replace")

@@ -37,6 +37,8 @@ from binsafe.scan.walking import is_worth_opening
         "old tar": (tarred({"tool": ELF}, form=tarfile.USTAR_FORMAT), ["tool"]),
         "deb": (debian({"./usr/bin/tool": ELF, "./usr/doc/changelog.gz": tarred({}, "w:gz")}), ["usr/bin/tool"]),
         "static library": (ar({"one.o/": ELF}), ["one.o"]),
+        "two of one name": (ar({"one.o/": ELF, "one.o": ELF}), ["one.o", "one.o (2)"]),
+        "Microsoft's": (ar({"/": b"", "//": b"a_long_name.obj\0b\0", "/0": ELF, "/16": ELF}), ["a_long_name.obj", "b"]),
         "nested": (zipped({"in.tgz": tarred({"tool": ELF})}), ["in.tgz/tool"]),
         "compressed file": (__import__("gzip").compress(ELF, mtime=0), None),
     }.values(),
