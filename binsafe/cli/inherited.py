@@ -6,10 +6,15 @@ import sys
 
 
 def open_standard_streams() -> None:
-    """Stand in for descriptors 0 to 2 that the caller closed, so that no file of ours becomes one of them."""
+    """Stand in for descriptors 0 to 2 that the caller closed, so that no file of ours becomes one of them.
+
+    What we ourselves would print on a closed output cannot be written: it must not look as if it had been.
+    """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:  # the last standard stream
         os.set_inheritable(descriptor, True)
     os.close(descriptor)
+    if sys.stdout is None:  # Python found it closed
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_RDONLY), "w", encoding="utf-8")
     for descriptor, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         if getattr(sys, name) is None:  # Python found it closed
             setattr(sys, name, open(descriptor, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - open to the end

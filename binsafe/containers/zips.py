@@ -188,7 +188,7 @@ def _content(data: memoryview, listed: _Listed, start: int, taken: "_Ranges") ->
     if any(here != there and not (flags & _LATER and here == 0) for here, there in stated):
         raise Unreadable("it has another size or checksum in the central directory than before its data")
     content = data[begin : begin + listed.packed]
-    if flags & _LATER and method != _STORED and _FURTHER.search(content):
+    if method != _STORED and _FURTHER.search(content):  # behind the compressed data, where some read on
         raise Unreadable("a further entry stands in its data: where that ends is up to who unpacks")
     return content
 

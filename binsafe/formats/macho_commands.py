@@ -208,11 +208,11 @@ def _main(_: Header, command: Command, __: Reader, result: Commands) -> None:
 
 
 def _thread(head: Header, command: Command, _: Reader, result: Commands) -> None:
-    """Flavor, number of words, words; the first flavor is the general registers."""
-    (flavor,) = command.reader.unpack("I", 8, "the initial registers")
+    """Flavor, number of words, words; of several sets of registers the kernel takes the last, linkers write one."""
+    flavor, words = command.reader.unpack("II", 8, "the initial registers")
     register = _PROGRAM_COUNTERS.get((head.cpu, flavor))
-    if register is None:
-        raise malformed("initial registers of another processor")
+    if register is None or len(command.reader.data) != 16 + 4 * words:
+        raise malformed("initial registers of another processor, or more than one set of them")
     layout, number = register
     (result.program_counter,) = command.reader.unpack(
         layout, 16 + number * (8 if layout == "Q" else 4), "the initial registers"

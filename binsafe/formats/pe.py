@@ -4,7 +4,7 @@ import struct
 from collections.abc import Iterator, Mapping
 
 from binsafe.formats import pe_headers as ph
-from binsafe.formats.pe_imports import imports
+from binsafe.formats.pe_imports import Imports, imports
 from binsafe.formats.pe_tables import Tables, linker
 from binsafe.formats.structure import Memory, Reader, text
 from binsafe.model import Image, Section, Segment, Slice, Symbol
@@ -50,7 +50,8 @@ def read(data: memoryview) -> Image:
     found = ph.sections(head, reader)
     segments = tuple(_segments(head, found))
     memory = Memory(segments)
-    wanted = imports(head, reader, memory)
+    hollow = _is_debug_symbols(head, segments, memory)
+    wanted = Imports((), (), 0) if hollow else imports(head, reader, memory)
     tables = Tables(head, reader, memory)
     slice_ = Slice(
         format="pe",
@@ -58,8 +59,8 @@ def read(data: memoryview) -> Image:
         bits=head.bits,
         byte_order="little",
         system="uefi" if _subsystem(head).startswith("efi-") else "windows",
-        kind=_kind(head),
-        linkage="dynamic",
+        kind="debug-symbols" if hollow else _kind(head),
+        linkage=None if hollow else "dynamic",
         entry=head.image_base + head.entry if head.entry else 0,
         data=data,
         segments=segments,
@@ -73,6 +74,14 @@ def read(data: memoryview) -> Image:
         problems=(f"malformed: {wanted.unnamed} libraries of the import table have no name",) if wanted.unnamed else (),
     )
     return Image(format="pe", slices=(slice_,))
+
+
+def _is_debug_symbols(head: ph.Header, segments: tuple[Segment, ...], memory: Memory[Segment]) -> bool:
+    """Whether it is what ``objcopy --only-keep-debug`` makes: neither code nor a start nor imports are in it."""
+    code = [segment for segment in segments if segment.executable]
+    starts, asked = head.image_base + head.entry, head.image_base + head.directory(ph.IMPORT)[0]
+    hollow = bool(code) and not any(segment.file_size for segment in code)
+    return hollow and all(memory.stored(place) is None for place in (starts, asked))
 
 
 def _kind(head: ph.Header) -> str:

@@ -17,6 +17,8 @@ _MAX_DIRECTORIES = 16
 _SECTOR = 512
 """The loader rounds a section's offset down to this, whatever ``FileAlignment`` says."""
 _PAGE = 4096
+EFI = range(10, 14)
+"""Subsystems of UEFI, whose loader copies sections whatever their alignment."""
 EXPORT, IMPORT, SECURITY, DEBUG, LOAD_CONFIGURATION, DELAY_IMPORT, CLI = 0, 1, 4, 6, 10, 13, 14
 SCN_EXECUTE, SCN_READ, SCN_WRITE = 0x2000_0000, 0x4000_0000, 0x8000_0000
 _ARCHES: Mapping[int, tuple[str, int]] = {
@@ -132,11 +134,14 @@ def sections(head: Header, reader: Reader) -> tuple[PeSection, ...]:
     if head.section_count == 0 or head.section_count > MAX_SECTIONS or end > len(reader.data):
         raise malformed(f"a table of {head.section_count:,} sections does not fit", finding="section-table")
     strings = _strings(head, reader)
+    flat = head.section_alignment < _PAGE and head.subsystem not in EFI  # Windows maps such a file as it is
     rows = reader.rows("8sIIIIIIHHI", head.sections_at, 40 * head.section_count, "the section table")
     found = []
     for name, memory_size, rva, raw_size, raw, _, _, _, _, flags in rows:
         offset = raw & ~(_SECTOR - 1) if head.section_alignment >= _PAGE else raw
         stored = 0 if raw == 0 else raw_size
+        if stored and flat and raw != rva:
+            raise malformed(f"section {text(name)} is not where a file without pages is mapped")
         if stored:
             reader.range(offset, stored, f"section {text(name)}")
         found.append(

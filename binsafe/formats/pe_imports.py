@@ -92,6 +92,7 @@ class _Walk:
 
     def __init__(self, head: ph.Header, reader: Reader, memory: Memory[Segment]) -> None:
         self._base = head.image_base
+        self._headers = head.headers_size
         self._word = head.bits // 8
         self._directory = head.directory
         self._reader = reader
@@ -111,8 +112,12 @@ class _Walk:
                 return
             if kind.use == "delay" and not attributes & _RVA_BASED:
                 name, names, slots = (max(address - self._base, 0) for address in (name, names, slots))
-            yield self._text(name), names or slots, slots
+            yield self._text(name), slots if kind.use == "load" and not self._has(names) else names, slots
             rva += kind.size
+
+    def _has(self, names: int) -> bool:
+        """Whether there is a list of names: for one in the headers or nowhere the loader reads the slots (as for 0)."""
+        return names >= self._headers and self._memory.stored(self._base + names) is not None
 
     def entries(self, library: str, names: int, slots: int, *, room: int) -> Iterator[Import]:
         """The names up to the first 0, or up to the end of the stored bytes: what follows them is 0."""

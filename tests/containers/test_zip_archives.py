@@ -89,16 +89,19 @@ def test_a_method_that_is_not_known_is_damage_and_hides_no_other():
     assert (paths(report), report.analysed) == (["b"], False)
 
 
-def test_an_entry_inside_the_data_of_another_is_damage():
-    """Where the size stands behind the data, who unpacks from front to back goes on where the packed stream ends."""
+@pytest.mark.parametrize("later", [True, False])
+def test_an_entry_inside_the_data_of_another_is_damage(later: bool):
+    """Who unpacks from front to back (Java's ZipInputStream) goes on where the packed stream ends."""
     hidden = zipped({"evil": ELF})[: zipped({"evil": ELF}).index(b"PK\x01\x02")]
     data = bytearray(zipped({"tool": ELF}))
     start = data.index(b"PK\x01\x02")
     packed = struct.unpack_from("<L", data, start + 20)[0] + len(hidden)
     struct.pack_into("<L", data, start + 20, packed)
-    struct.pack_into("<LLL", data, 14, 0, 0, 0)
-    data[start + 8] |= 8
-    data[6] |= 8
+    struct.pack_into("<L", data, 18, packed)
+    if later:
+        struct.pack_into("<LLL", data, 14, 0, 0, 0)
+        data[start + 8] |= 8
+        data[6] |= 8
     end = data.index(b"PK\x05\x06")
     struct.pack_into("<L", data, end + 16, start + len(hidden))
     data[start:start] = hidden

@@ -88,3 +88,14 @@ def test_without_a_data_stack_what_is_readable_may_be_executed():
     build.put(data, PROGRAM_HEADERS + SIZE * 4, "<I", PT_NULL)
     with pytest.raises(NotAnalysable):
         read(data)
+
+
+def test_a_windows_programs_debugging_symbols():
+    out = build.pe()
+    sections = 64 + 24 + 240
+    for number in range(2):
+        build.put(out, sections + 40 * number + 20, "<I", 0)  # as objcopy does: no bytes of the file
+    assert read(out).kind == "debug-symbols"
+    build.put(out, sections + 20, "<I", 0x400)
+    with pytest.raises(NotAnalysable):
+        read(out)

@@ -136,6 +136,18 @@ def test_the_entry_is_counted_from_the_header_whatever_its_segment_is_called():
     assert only_slice(data).entry == only_slice(build.macho()).entry == build.MACHO_TEXT
 
 
+def started_by_registers(sets: int):
+    """The built program with LC_UNIXTHREAD in the place of LC_MAIN."""
+    registers = struct.pack("<II256xQ8x", 6, 68, build.MACHO_TEXT) * sets
+    data = build.macho(extra=struct.pack("<II", 5, 8 + len(registers)) + registers, extra_count=1)
+    struct.pack_into("<I", data, command_at(data, MAIN), 0x2A)  # LC_SOURCE_VERSION, which has the same size
+    return data
+
+
+def test_the_entry_may_be_a_register():
+    assert only_slice(started_by_registers(1)).entry == build.MACHO_TEXT
+
+
 def bent_universal(offset: int, layout: str, *values: int):
     data = bytearray(build.universal(build.macho(), second_program()))
     struct.pack_into(layout, data, offset, *values)
@@ -182,6 +194,7 @@ SEGMENT, SYMTAB, MAIN, DYLIB, FIXUPS = 0x19, 0x2, 0x8000_0028, 0xC, 0x8000_0034
         (bent(MAIN, 8, "<Q", 1 << 40), "malformed"),  # entry outside of the code
         (bent(DYLIB, 8, "<I", 0x1000), "malformed"),  # a name outside of its command
         (build.macho(extra=struct.pack("<IIQQ", MAIN, 24, 0x900, 0), extra_count=1), "malformed"),  # two entry points
+        (started_by_registers(2), "malformed"),  # the kernel takes the second set
         (build.macho(extra=struct.pack("<III20s", 0xE, 32, 12, b"/one") * 2, extra_count=2), "malformed"),  # loaders
         (bent_universal(4, ">I", 0), "malformed"),
         (bent_universal(8 + 8, ">I", 1 << 30), "truncated"),  # offset of the first slice

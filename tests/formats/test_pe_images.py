@@ -108,6 +108,7 @@ def bent(offset: int, layout: str, *values: int):
         (bent(SECTIONS + 16, "<I", 0x7FFF_0000), "truncated"),
         (bent(SECTIONS + 40 + 12, "<I", 0x1000), "malformed"),  # over the first section
         (bent(SECTIONS + 40 + 12, "<I", 0x0), "malformed"),  # over the headers
+        (bent(OPTIONAL + 32, "<II", 0x200, 0x200), "malformed"),  # no pages: mapped as it is, whatever sections say
         (bent(OPTIONAL + 112 + 32, "<II", 0x100, 0x7FFF_0000), "truncated"),  # certificate table
         (bent(OPTIONAL + 112 + 8, "<I", 0x7FFF_0000), "malformed"),  # import table
         (build.pe(imports=1200, entries=1000), "malformed"),  # a flood of imports
@@ -126,6 +127,14 @@ def test_imports_are_there_whatever_size_their_table_states():
     assert only_slice(bent(OPTIONAL + 112 + 12, "<I", 0)).libraries == whole.libraries != ()
     without = only_slice(bent(OPTIONAL + 112 + 8, "<II", 0, 0x100)).libraries
     assert [library.kind for library in without] == ["delay"]
+
+
+@pytest.mark.parametrize("names", [0, 0x300, 0x7FFF_0000])
+def test_names_in_the_headers_or_nowhere_are_read_from_the_slots(names: int):
+    """As Windows' loader does; a list of its own in the headers, or none, would hide what is imported."""
+    whole = only_slice(build.pe())
+    table = struct.unpack_from("<I", build.pe(), OPTIONAL + 112 + 8)[0] - build.PE_IDATA + 0x600
+    assert only_slice(bent(table, "<I", names)).imports == whole.imports != ()
 
 
 def test_a_library_that_cannot_be_read_is_a_problem():
