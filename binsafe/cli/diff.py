@@ -43,8 +43,8 @@ Examples:
   gained-network gained-listen gained-connect gained-resolve gained-send gained-receive gained-accept gained-raw
   gained-exec gained-persistence gained-keychain gained-screen gained-camera gained-microphone gained-debug
   gained-load-library gained-modify-code gained-packed gained-syscall gained-library gained-entitlement
-  gained-rpath gained-finding gained-string gained-slice gained-member lost-signature lost-hardening changed-signer
-  changed-interpreter changed-format changed-dependency changed-build worse-verdict
+  gained-rpath gained-rights gained-attribute gained-finding gained-string gained-slice gained-member lost-signature
+  lost-hardening changed-signer changed-interpreter changed-format changed-dependency changed-build worse-verdict
 What could not be compared counts, too: it cannot be ruled out.""",
 )
 @click.argument("old")

@@ -79,6 +79,7 @@ def _reports(to: Changes, old: Report, new: Report, where: str) -> None:
     if old.format != new.format:
         said = f"{old.format} -> {new.format}"
         to.add("changed-format", "changed", _MEDIUM, "format", said, where)
+    makeup.beside(to, old.artifact, new.artifact, where)
     _findings(to, _by_slice(old)[None], _by_slice(new)[None], where)
     if _read(old) and _read(new):
         _parts(to, old, new, where)

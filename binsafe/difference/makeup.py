@@ -1,9 +1,27 @@
 """What it is made of: the kind of file, libraries and where they are looked for, dependencies, tools, texts."""
 
 from binsafe.difference.changes import Changes
-from binsafe.model import Severity, SliceReport, Strings
+from binsafe.model import Artifact, Severity, SliceReport, Strings
 
 _MEDIUM, _LOW, _INFO = Severity.MEDIUM, Severity.LOW, Severity.INFO
+_RIGHTS = "security.capability"
+"""The attribute with a program's capabilities (capabilities(7), "File capabilities")."""
+
+
+def beside(to: Changes, old: Artifact, new: Artifact, where: str) -> None:
+    """What the system keeps beside the bytes: rights that whoever starts it gets, and further attributes."""
+    to.names("gained-rights", _MEDIUM, "rights", _rights(old), _rights(new), where)
+    to.names("gained-attribute", _INFO, "attribute", _attributes(old), _attributes(new), where)
+
+
+def _attributes(artifact: Artifact) -> set[str]:
+    return {f"{name}: {said}" for name, said in (artifact.attributes or {}).items() if name != _RIGHTS}
+
+
+def _rights(artifact: Artifact) -> set[str]:
+    given = (artifact.attributes or {}).get(_RIGHTS, "")
+    user = {f"runs as {artifact.set_id}"} if artifact.set_id else set()
+    return user | {f"gets {right}" for right in given.split(", ") if right}
 
 
 def identity(to: Changes, old: SliceReport, new: SliceReport, where: str) -> None:

@@ -74,7 +74,7 @@ def nothing_like(report: Report) -> Report:
     """What a further member is compared with: the same file that can do nothing."""
     return msgspec.structs.replace(
         report,
-        artifact=msgspec.structs.replace(report.artifact, sha256="unknown"),
+        artifact=msgspec.structs.replace(report.artifact, sha256="unknown", attributes=None, set_id=None),
         slices=tuple(without_abilities(part) for part in report.slices),
         strings=Strings(),
         findings=(),

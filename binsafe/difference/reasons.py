@@ -22,6 +22,8 @@ IDS: Mapping[str, str] = MappingProxyType(
         "gained-entitlement": "it has a further entitlement, or another value of one",
         "gained-string": "a URL, address, path or likely secret that was not there",
         "gained-rpath": "libraries are looked for in a further folder",
+        "gained-rights": "it runs as another user, or the kernel gives it further capabilities",
+        "gained-attribute": "another extended attribute beside its bytes",
         "gained-finding": "a further finding of any severity",
         "gained-slice": "a processor that it did not run on",
         "gained-member": "an archive has a further executable",

@@ -38,6 +38,9 @@ ONLINE = Network(
 )
 
 
+WITH_RIGHTS = {"attributes": {"security.capability": "cap_net_raw"}, "set_id": None}
+
+
 def other(report: Report, **fields: Any) -> Report:
     """The report with other facts, on other bytes."""
     artifact = msgspec.structs.replace(report.artifact, sha256="00" * 32)
@@ -106,6 +109,24 @@ def test_each_kind_of_change_has_its_name(fields: dict[str, Any], expected: str)
     assert expected in found
     assert expected in IDS
     assert not {name for name in ids(changed(**fields), PUZZLE) if name.startswith("gained") and name == expected}
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"set_id": "user root"}, {"gained-rights"}),
+        ({"attributes": {"security.capability": "cap_net_raw, cap_sys_admin"}}, {"gained-rights"}),
+        ({"attributes": {"security.capability": "cap_net_raw", "user.note": "4 bytes"}}, {"gained-attribute"}),
+        ({"attributes": None}, {"lost-rights"}),
+    ],
+)  # fmt: skip
+def test_rights_and_attributes_are_beside_the_bytes_and_compared(fields: dict[str, Any], expected: str):
+    old, new = (
+        msgspec.structs.replace(PUZZLE, artifact=msgspec.structs.replace(PUZZLE.artifact, **rights))
+        for rights in (WITH_RIGHTS, WITH_RIGHTS | fields)
+    )
+    assert ids(old, new) == expected
+    assert all(each in IDS for each in expected if each.startswith("gained"))
 
 
 def test_a_signature_that_was_lost_or_is_another_signers():
