@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from binsafe.formats import _lief, stubs, symbols
 from binsafe.formats import elf_headers as eh
+from binsafe.formats import elf_sections as es
 from binsafe.formats.elf_dynamic import Dynamic, dynamic
 from binsafe.formats.elf_features import features
 from binsafe.formats.elf_needs import build_id, interpreter
@@ -43,10 +44,10 @@ def read(data: memoryview, *, imports: bool = True) -> Image:
     head, reader = eh.header(data)
     headers = eh.program_headers(head, reader)
     loaded = [h for h in headers if h.type == eh.PT_LOAD]
-    section_headers, table_problem = eh.section_headers(head, reader)
+    section_headers, table_problem = es.section_headers(head, reader)
     if head.type == eh.REL and not section_headers:
         raise malformed("an object file without sections", finding="section-table")
-    sections, section_problem = eh.sections(head, section_headers, loaded, data)
+    sections, section_problem = es.sections(head, section_headers, loaded, data)
     hollow = eh.is_debug_symbols(head, headers)
     wanted = None if hollow else dynamic(head.bits, reader, headers)
     loader = None if hollow else interpreter(reader, headers)
@@ -227,9 +228,9 @@ def _liefs(data: memoryview) -> tuple[_Named, list[tuple[str, int]]]:
     return _Named(tuple(found[0]), tuple(found[1])), slots
 
 
-def _defined(head: eh.Header, reader: Reader, headers: list[eh.SectionHeader]) -> Sequence[Symbol]:
+def _defined(head: eh.Header, reader: Reader, headers: list[es.SectionHeader]) -> Sequence[Symbol]:
     """Functions and objects of the symbol table; empty where it was stripped or lies outside of the file."""
-    table = next((h for h in headers if h.type == eh.SHT_SYMTAB), None)
+    table = next((h for h in headers if h.type == es.SHT_SYMTAB), None)
     if table is None or not 0 < table.link < len(headers):
         return ()
     strings = headers[table.link]

@@ -1,7 +1,7 @@
-"""The headers of ELF: the file header, program headers and section headers, and the rules a loadable file obeys.
+"""The headers of ELF: the file header and program headers, and the rules a loadable file obeys.
 
 Layouts and rules: the gABI (System V ABI, chapters 4 and 5), elf(5), and what ``fs/binfmt_elf.c`` and glibc's
-``elf/dl-load.c`` refuse. The kernel looks at program headers only, so they decide; section headers are a convenience.
+``elf/dl-load.c`` refuse. The kernel looks at program headers only, so they decide.
 """
 
 from collections import Counter
@@ -11,9 +11,8 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from binsafe.formats.structure import ByteOrder, Memory, Reader, malformed, refuse_overlap, text, truncated
-from binsafe.limits import MAX_SECTIONS, MAX_SEGMENTS
-from binsafe.model import Section
+from binsafe.formats.structure import ByteOrder, Memory, Reader, malformed, refuse_overlap, truncated
+from binsafe.limits import MAX_SEGMENTS
 
 REL, EXEC, DYN, CORE = 1, 2, 3, 4
 PT_LOAD, PT_DYNAMIC, PT_INTERP, PT_NOTE, PT_PHDR, PT_TLS = 1, 2, 3, 4, 6, 7
@@ -22,9 +21,6 @@ _ONCE = (PT_DYNAMIC, PT_INTERP, PT_PHDR, PT_TLS, PT_GNU_EH_FRAME, PT_GNU_STACK, 
 """A program may have one segment of each: of two, the kernel takes the first loader and the last stack, glibc the last
 dynamic section."""
 PF_X, PF_W, PF_R = 1, 2, 4
-SHT_NULL, SHT_SYMTAB, SHT_NOBITS = 0, 2, 8
-_SHN_XINDEX = 0xFFFF
-_SHF_ALLOC, _SHF_EXECINSTR, _SHF_TLS = 2, 4, 0x400
 _PAGE = 4096
 """The smallest page of any machine: addresses and offsets must agree modulo this to be mapped at all."""
 
@@ -39,12 +35,13 @@ _MACHINES: dict[int, tuple[dict[Bits, str], tuple[ByteOrder, ...]]] = {
     22: ({32: "s390", 64: "s390x"}, ("big",)),
     40: ({32: "arm"}, _EITHER),
     43: ({64: "sparc64"}, ("big",)),
-    62: ({64: "x86_64"}, ("little",)),
+    62: ({32: "x32", 64: "x86_64"}, ("little",)),
     183: ({64: "arm64"}, _EITHER),
     243: ({32: "riscv32", 64: "riscv64"}, ("little",)),
     258: ({32: "loongarch32", 64: "loongarch64"}, ("little",)),
 }
 """``e_machine`` -> name by word size, and byte orders. Kernels go by ``e_machine`` alone: a mismatch is a trap."""
+_X86_64 = 62
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,19 +73,6 @@ class ProgramHeader(NamedTuple):
     memory_size: int
 
 
-class SectionHeader(NamedTuple):
-    """One section header."""
-
-    name: int
-    type: int
-    flags: int
-    address: int
-    offset: int
-    size: int
-    link: int
-    info: int
-
-
 def header(data: memoryview) -> tuple[Header, Reader]:
     """The file header, and a reader in its byte order.
 
@@ -108,6 +92,8 @@ def header(data: memoryview) -> tuple[Header, Reader]:
     )
     if kind not in {REL, EXEC, DYN, CORE}:
         raise malformed(f"no ELF file has type {kind}")
+    if bits == 32 and machine == _X86_64 and reader.unpack("H", 54, "the ELF header")[0] == _entry_size(64):
+        raise malformed("it says 32 bits, and kernels that do not look at that read it as 64")
     if phnum and phentsize != _entry_size(bits):
         raise malformed(f"program headers of {phentsize} bytes")
     return Header(
@@ -246,70 +232,3 @@ def _check(head: Header, reader: Reader, number: int, segment: ProgramHeader) ->
         raise malformed(f"segment {number} goes over the end of the address space")
     if (segment.address - segment.offset) % _PAGE:
         raise malformed(f"segment {number} cannot be mapped: its address and offset differ within the page")
-
-
-def section_headers(head: Header, reader: Reader) -> tuple[list[SectionHeader], str | None]:
-    """The section headers that are inside the file, and what is wrong with the table (None where nothing is)."""
-    wide = head.bits == 64
-    layout, entry_size = ("IIQQQQIIQQ", 64) if wide else ("IIIIIIIIII", 40)
-    if head.shoff == 0:
-        return [], "the file has none"
-    if head.shentsize != entry_size or head.shoff + entry_size > len(reader.data):
-        return [], "it lies outside of the file or has entries of an impossible size"
-    count = head.shnum or reader.unpack(layout, head.shoff, "the first section header")[5]  # gABI: extended numbering
-    if count > MAX_SECTIONS or head.shoff + count * entry_size > len(reader.data):
-        return [], f"{count:,} entries do not fit into the file"
-    rows = reader.rows(layout, head.shoff, count * entry_size, "the section headers")
-    return [SectionHeader(*row[:8]) for row in rows], None if count else "it is empty"
-
-
-def sections(
-    head: Header, headers: list[SectionHeader], loaded: list[ProgramHeader], data: memoryview
-) -> tuple[tuple[Section, ...], str | None]:
-    """The sections that are true, and what is wrong with the others (None where nothing is).
-
-    A section is true if it lies inside the file and, where it says that it is loaded, if the segments put those very
-    bytes at that address. What contradicts the segments is left out: a loader never reads it, an analyst might.
-    """
-    index = headers[0].link if head.shstrndx == _SHN_XINDEX and headers else head.shstrndx
-    strings = headers[index] if 0 < index < len(headers) else None
-    inside = strings is not None and strings.offset + strings.size <= len(data)
-    table = data[strings.offset : strings.offset + strings.size] if strings is not None and inside else data[:0]
-    memory = Memory(loaded)
-    found, lies = [], 0
-    for entry in headers[1:]:
-        if entry.type == SHT_NULL:
-            continue
-        if not _is_true(entry, memory, len(data), check_address=head.type in {EXEC, DYN}):
-            lies += 1
-            continue
-        found.append(
-            Section(
-                name=text(table, entry.name),
-                address=entry.address,
-                size=entry.size,
-                offset=None if entry.type == SHT_NOBITS else entry.offset,
-                executable=bool(entry.flags & _SHF_EXECINSTR),
-            )
-        )
-    if lies:
-        return tuple(found), f"{lies} of {len(headers) - 1} sections contradict the segments or the file's size"
-    if headers and not found:
-        return (), "all of its entries are empty"
-    return tuple(found), None if inside or not headers else "the sections' names are not in the file"
-
-
-def _is_true(entry: SectionHeader, memory: Memory[ProgramHeader], size: int, *, check_address: bool) -> bool:
-    stored = entry.type != SHT_NOBITS
-    if stored and entry.offset + entry.size > size:
-        return False
-    if not (check_address and entry.flags & _SHF_ALLOC and entry.size):
-        return True
-    if not stored and entry.flags & _SHF_TLS:  # thread-local bss takes no room in the image
-        return True
-    segment = memory.at(entry.address)
-    if segment is None:
-        return False
-    room = segment.file_size if stored else segment.memory_size
-    at = entry.address - segment.address
-    return at + entry.size <= room and (not stored or at == entry.offset - segment.offset)

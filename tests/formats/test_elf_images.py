@@ -1,4 +1,5 @@
 import os
+import struct
 import subprocess
 import sys
 import time
@@ -240,6 +241,13 @@ def test_what_a_kernel_or_loader_would_trip_over_is_refused(data: bytes, finding
     with pytest.raises(NotAnalysable) as caught:
         parse(memoryview(data))
     assert caught.value.finding == finding
+
+
+def test_a_program_for_x86_64_with_short_addresses_is_one():
+    """Whose kernel does not go by the class could not take it for one of 64 bits."""
+    head = struct.pack("<16sHHIIIIIHHHHHH", b"\x7fELF\1\1\1", 2, 62, 1, 0x400054, 52, 0, 0, 52, 32, 1, 0, 0, 0)
+    data = (head + struct.pack("<8I", 1, 0, 0x400000, 0x400000, 0x60, 0x60, 5, 0x1000)).ljust(0x60, b"\x90")
+    assert (only_slice(data).arch, only_slice(data).kind) == ("x32", "executable")
 
 
 def test_a_dynamic_section_that_says_it_is_empty_is_read_as_the_loader_reads_it():
