@@ -9,6 +9,7 @@ import lzma
 import re
 import stat
 import struct
+import zlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -30,6 +31,7 @@ _MAX_COMMENT = 0xFFFF
 _NONE32 = 0xFFFF_FFFF
 _ENCRYPTED, _LATER, _UTF8 = 0x1, 0x8, 0x800
 """``_LATER``: checksum and sizes stand behind the data, so that they may be 0 before it."""
+_UNICODE_PATH = 0x7075
 _UNIX = 3
 _MAX_TARGET = 4096
 _STORED, _LZMA = 0, 14
@@ -50,13 +52,25 @@ class _Listed(NamedTuple):
     crc: int
     packed: int
     size: int
+    system: int
     mode: int
     offset: int
+    unicode: str | None
 
     @property
     def shown(self) -> str:
-        """The name; without the flag it is in the code page of the first PCs (APPNOTE D.1)."""
-        return self.name.decode("utf-8" if self.flags & _UTF8 else "cp437", "replace")
+        """The name that programs give the file which know of its second one."""
+        return self.plain if self.unicode is None else self.unicode
+
+    @property
+    def plain(self) -> str:
+        """The first name; without the flag in the first PCs' code page (APPNOTE D.1), but not where Unix packed."""
+        if self.flags & _UTF8:
+            return self.name.decode("utf-8", "replace")
+        try:
+            return self.name.decode("utf-8" if self.system == _UNIX else "cp437")
+        except UnicodeDecodeError:
+            return self.name.decode("cp437")
 
 
 def read(data: memoryview, budget: Budget) -> Iterator[Entry | Trouble]:
@@ -136,7 +150,7 @@ def _central(directory: memoryview, count: int, budget: Budget) -> Iterator[_Lis
         extra = bytes(directory[at + names : at + names + extras])
         size, packed, offset = _wide(extra, size, packed, offset)
         mode = attributes >> 16 if made >> 8 == _UNIX else 0
-        yield _Listed(name, flags, method, crc, packed, size, mode, offset)
+        yield _Listed(name, flags, method, crc, packed, size, made >> 8, mode, offset, _unicode(name, extra))
         at += names + extras + comments
         seen += 1
     if at != len(directory) or seen & 0xFFFF != count & 0xFFFF:
@@ -145,19 +159,34 @@ def _central(directory: memoryview, count: int, budget: Budget) -> Iterator[_Lis
 
 def _wide(extra: bytes, size: int, packed: int, offset: int) -> tuple[int, int, int]:
     """The 64-bit values of the extra field 1, which are there only for fields that are all ones (APPNOTE 4.5.3)."""
+    field = _field(extra, 1)
+    values = iter(struct.unpack_from(f"<{len(field) // 8}Q", field))
+    size, packed, offset = (next(values, each) if each == _NONE32 else each for each in (size, packed, offset))
+    return size, packed, offset
+
+
+def _unicode(name: bytes, extra: bytes) -> str | None:
+    """The second name (APPNOTE 4.6.9), which counts while it is about the first one; None where there is none."""
+    field = _field(extra, _UNICODE_PATH)
+    valid = field[:1] == b"\1" and field[1:5] == zlib.crc32(name).to_bytes(4, "little")
+    return field[5:].decode("utf-8", "replace") if valid else None
+
+
+def _field(extra: bytes, wanted: int) -> bytes:
+    """The first extra field of a kind; empty where there is none."""
     at = 0
     while at + 4 <= len(extra):
         identifier, length = struct.unpack_from("<2H", extra, at)
-        if identifier == 1:
-            values = iter(struct.unpack_from(f"<{min(length, len(extra) - at - 4) // 8}Q", extra, at + 4))
-            size, packed, offset = (next(values, each) if each == _NONE32 else each for each in (size, packed, offset))
-            break
+        if identifier == wanted:
+            return extra[at + 4 : at + 4 + length]
         at += 4 + length
-    return size, packed, offset
+    return b""
 
 
 def _entry(data: memoryview, listed: _Listed, start: int, taken: "_Ranges", budget: Budget) -> Entry:
     content = _content(data, listed, start, taken)
+    if listed.unicode is not None and not _same(listed.plain, listed.unicode):
+        raise Unreadable(f"it is also called {listed.unicode!r}: which name it gets is up to who unpacks")
     if listed.shown.endswith("/"):
         return Entry(listed.shown, "folder")
     if listed.flags & _ENCRYPTED:
@@ -167,6 +196,14 @@ def _entry(data: memoryview, listed: _Listed, start: int, taken: "_Ranges", budg
         return Entry(listed.shown, "link", target=stream.read(_MAX_TARGET).decode("utf-8", "replace"))
     other = stat.S_IFMT(listed.mode) not in {0, stat.S_IFREG}
     return Entry(listed.shown, "other") if other else Entry(listed.shown, "file", stream, set_id=set_id(listed.mode))
+
+
+def _same(plain: str, unicode: str) -> bool:
+    """Whether two names may be one: the first in other letters where it cannot have them (by zip: ``#U``, digits)."""
+    one, other = (
+        [part if part in {"", ".", ".."} else "name" for part in name.split("/")] for name in (plain, unicode)
+    )
+    return plain == unicode or (one == other and not (plain.isascii() and "#U" not in plain))
 
 
 def _content(data: memoryview, listed: _Listed, start: int, taken: "_Ranges") -> memoryview:

@@ -1,7 +1,9 @@
 """Zip archives that say one thing in their directory and another before the data, or hold more than they say."""
 
+import io
 import struct
 import zipfile
+import zlib
 
 import pytest
 from archived import ids, paths, report_on
@@ -87,6 +89,34 @@ def test_a_method_that_is_not_known_is_damage_and_hides_no_other():
     report = report_on(bytes(data))
     assert ids(report) == {"archive-damaged"}
     assert (paths(report), report.analysed) == (["b"], False)
+
+
+def test_a_name_that_unix_wrote_is_as_unix_has_it():
+    name = "t\u00fcl".encode()
+    data = zipped({"x" * len(name): ELF}).replace(b"x" * len(name), name)
+    assert paths(report_on(data)) == ["t\u00fcl"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "fine"),
+    [
+        (b"t\x81l", "t\u00fcl", True),  # zip where names are in a code page
+        (b"t#U00fcl", "t\u00fcl", True),  # and where they are ASCII
+        (b"tool", "evil", False),
+        (b"t\x81l", "../t\u00fcl", False),
+    ],
+)
+def test_a_second_name_is_the_first_in_other_letters_or_damage(first: bytes, second: str, fine: bool):
+    """Info-ZIP's Unicode path (APPNOTE 4.6.9), which unzip and 7-Zip go by and others do not."""
+    extra = b"\1" + zlib.crc32(first).to_bytes(4, "little") + second.encode()
+    info = zipfile.ZipInfo("x" * len(first))
+    info.extra = struct.pack("<2H", 0x7075, len(extra)) + extra
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr(info, ELF)
+    report = report_on(packed.getvalue().replace(b"x" * len(first), first))
+    assert paths(report) == ([second] if fine else [])
+    assert ids(report) == (set() if fine else {"archive-damaged"})
 
 
 @pytest.mark.parametrize("later", [True, False])
