@@ -28,9 +28,13 @@ _ATTRIBUTES: Final = (
     "fsetxattr removexattr lremovexattr fremovexattr setxattrat removexattrat file_setattr"
 )
 """Those on a descriptor as well: one that is open for reading is enough for them."""
+_LABELS: Final = "getxattr lgetxattr listxattr llistxattr getxattrat listxattrat file_getattr"
+"""What is written beside files, of any that the user may read: of one that is open already its own call remains."""
 _WATCHING: Final = "inotify_init inotify_init1 inotify_add_watch fanotify_init fanotify_mark"
 
-DROPPED: Final = frozenset(f"{_PROCESSES} {_PRIORITIES} {_QUEUES} {_ATTRIBUTES} {_WATCHING} sendmmsg openat2".split())
+DROPPED: Final = frozenset(
+    f"{_PROCESSES} {_PRIORITIES} {_QUEUES} {_ATTRIBUTES} {_LABELS} {_WATCHING} sendmmsg openat2".split()
+)
 """Calls that nobody can be granted here; openat2 has its flags in memory, where no filter reads."""
 
 _TRUNCATES: Final = 3
