@@ -1,6 +1,8 @@
 """The handle on a program that runs in a sandbox of Linux's."""
 
 import contextlib
+import os
+import select
 import signal
 import socket
 import subprocess
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
 _LISTEN = "0A"
 """State TCP_LISTEN in /proc/net/tcp (net/tcp_states.h)."""
 _STATE, _INODE = 3, 9
+
+HELD_UP_SECONDS: Final = 10.0
+"""Time that the supervisor has to notice the end; a program may hold it up (a socket that lingers as it is closed)."""
 
 
 class Process:
@@ -48,14 +53,30 @@ class Process:
 
     def wait(self, timeout: float | None = None) -> int | None:
         """Its exit status (128+N after signal N); None while it still runs after ``timeout`` seconds."""
-        if not self.supervisor.ended.wait(timeout):
+        if not self._has_ended(timeout):
             return None
         self._middle.wait()
+        self.supervisor.ended.wait(HELD_UP_SECONDS)
         self.supervisor.reporter.close()
         code = self.supervisor.exit_code
         if code is None:
             return 128 + signal.SIGKILL
         return code if code >= 0 else 128 - code
+
+    def _has_ended(self, timeout: float | None) -> bool:
+        """Whether all processes of the sandbox end in that time: the outermost does so last."""
+        if self._middle.returncode is not None:
+            return True
+        try:
+            pidfd = os.pidfd_open(self._middle.pid)
+        except ProcessLookupError:  # another thread has waited for it
+            return True
+        try:
+            poll = select.poll()
+            poll.register(pidfd, select.POLLIN)
+            return bool(poll.poll(None if timeout is None else timeout * 1000))
+        finally:
+            os.close(pidfd)
 
     def send_signal(self, number: int) -> None:
         """Forward a signal; nothing happens when the program has ended."""

@@ -9,6 +9,7 @@ import struct
 import sys
 import threading
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final, NamedTuple
 
 from binsafe import kernel
@@ -17,7 +18,7 @@ from binsafe.sandbox.linux.notifications import Call, Listener
 LOOPBACK: Final = "127.0.0.1"
 MAX_ADDRESS: Final = 128
 MAX_DESCRIPTORS: Final = 4096
-"""Descriptors of the program that are looked at when one of its sockets is replaced."""
+"""Descriptors of the program that are looked at when one of its sockets is replaced, and places where it is watched."""
 
 _SOCKADDR_IN: Final = struct.Struct("!2x H 4s")
 _SOCKADDR_IN6: Final = struct.Struct("!2x H 4x 16s")
@@ -140,16 +141,7 @@ class Original:
 
     def install(self, listener: Listener, call: Call, replacement: socket.socket) -> None:
         """Put a socket in the place of this one, under every number that it has, and in the epolls that watch it."""
-        numbers = {self.descriptor}
-        watched = []
-        for number in self._descriptors():
-            with contextlib.suppress(OSError):
-                target = os.readlink(f"/proc/{self.thread}/fd/{number}")
-                if target == f"socket:[{self.inode}]":
-                    numbers.add(number)
-                elif target == "anon_inode:[eventpoll]":
-                    watched.append(number)
-        registrations = [entry for number in watched for entry in self._registrations(number, numbers)]
+        numbers, registrations = self.places()
         for number in numbers:
             close_on_exec = self._is_close_on_exec(number)
             listener.replace_descriptor(call, number, replacement.fileno(), close_on_exec=close_on_exec)
@@ -159,6 +151,20 @@ class Original:
             helper.start()
             helper.join()
 
+    def places(self) -> tuple[set[int], list[tuple[int, int, int, int]]]:
+        """The numbers that it has, and where epolls watch those: (epoll, number, events, data)."""
+        numbers = {self.descriptor}
+        watched = []
+        for number in self._descriptors():
+            with contextlib.suppress(OSError):
+                target = os.readlink(f"/proc/{self.thread}/fd/{number}")
+                if target == f"socket:[{self.inode}]":
+                    numbers.add(number)
+                elif target == "anon_inode:[eventpoll]":
+                    watched.append(number)
+        found = (entry for number in watched for entry in self._registrations(number, numbers))
+        return numbers, list(islice(found, MAX_DESCRIPTORS))
+
     def _descriptors(self) -> list[int]:
         try:
             return [int(name) for name in os.listdir(f"/proc/{self.thread}/fd")[:MAX_DESCRIPTORS]]
@@ -166,7 +172,7 @@ class Original:
             return []
 
     def _registrations(self, epoll: int, numbers: set[int]) -> Iterator[tuple[int, int, int, int]]:
-        """(epoll, number, events, data) for each of our numbers that an epoll descriptor watches (proc(5), fdinfo)."""
+        """Each of our numbers that an epoll descriptor watches (proc(5), fdinfo)."""
         with open(f"/proc/{self.thread}/fdinfo/{epoll}", encoding="ascii") as stream:
             for line in stream:
                 words = line.split()

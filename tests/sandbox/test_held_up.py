@@ -1,0 +1,41 @@
+"""A program that keeps its supervisor busy: with more than it looks at, or for longer than anybody waits."""
+
+import os
+import select
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+
+import pytest
+
+pytestmark = [
+    pytest.mark.sandbox,
+    pytest.mark.skipif(sys.platform != "linux", reason="the Linux sandbox needs Linux"),
+]
+
+EACH = 70
+
+
+def test_of_a_socket_that_is_watched_at_a_million_places_some_are_looked_at():
+    """Its copies times the epolls that watch each: a second of theirs was half a minute of the supervisor's."""
+    from binsafe.sandbox.linux.sockets import MAX_DESCRIPTORS, Original
+
+    with ExitStack() as keep:
+        own = keep.enter_context(socket.socket())
+        copies = [own, *(keep.enter_context(own.dup()) for _ in range(EACH))]
+        for _ in range(EACH):
+            epoll = keep.enter_context(select.epoll())
+            for copy in copies:
+                epoll.register(copy)
+        numbers, watched = Original(os.getpid(), own.fileno(), -1, own).places()
+    assert len(numbers) == len(copies)
+    assert len(watched) == MAX_DESCRIPTORS < EACH * len(copies)
+
+
+def test_a_supervisor_that_is_held_up_holds_nobody_up(sandboxed: Callable, monkeypatch: pytest.MonkeyPatch):
+    """As by closing a connection of the program's, which lingers for as long as the program said (SO_LINGER)."""
+    monkeypatch.setattr("binsafe.sandbox.linux.process.HELD_UP_SECONDS", 0.05)
+    process = sandboxed("stay").process
+    with process._process.supervisor._closing:
+        assert process.stop(grace=0) == 128 + 9
