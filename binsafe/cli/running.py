@@ -151,10 +151,10 @@ def _mention_fallback(policy: "Policy", *, chosen: bool) -> None:
     why = "as asked" if chosen else "namespaces are refused here"
     missed = any(grant.object == "scratch" for grant in policy.of("write"))
     without = "; there is no scratch folder but with --scratch DIR" if missed else ""
-    note(f"{why}: Landlock and seccomp hold the policy{without}; see binsafe doctor")
+    mention(f"{why}: Landlock and seccomp hold the policy{without}; see binsafe doctor")
     _, make = BACKENDS["landlock"]
     for gap in make().leaves_open:
-        note(f"left open: {gap.reason}")
+        mention(f"left open: {gap.reason}")
 
 
 def _accept(gap: "Gap") -> None:

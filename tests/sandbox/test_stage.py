@@ -1,8 +1,10 @@
 """The stage: it starts before there is a plan, loads next to nothing, and leaves nothing when there is none."""
 
+import errno
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,13 +12,14 @@ from pathlib import Path
 import pytest
 from widest import widest_policy
 
+from binsafe.errors import NotEnforceable
 from binsafe.intake import Found, Snapshot
 from binsafe.model import Policy
 from binsafe.model.policy import PolicyArtifact
 from binsafe.sandbox import Order, launch, prepare
 from binsafe.sandbox.linux import messages
 from binsafe.sandbox.linux.explain import Failure, failure_in
-from binsafe.sandbox.linux.starting import Stage
+from binsafe.sandbox.linux.starting import Stage, _take_listener
 from binsafe.sandbox.linux.streams import Streams
 
 POLICY = Policy(
@@ -102,6 +105,30 @@ def test_a_failure_arrives_as_it_was(detail: str):
     assert told is not None
     assert told[:2] == ("mounts", 13)
     assert told.detail == detail.replace("\udcff", "\\xff")
+
+
+WHY = messages.encode("failed", "seccomp", errno.EBUSY, "busy")
+
+
+@pytest.mark.parametrize(
+    ("said", "last"), [(WHY, messages.encode("armed", 3)), (WHY, messages.encode("exit", 1, 0)), (b"", WHY)]
+)
+def test_why_a_process_ended_is_told_however_late_it_is_looked_for(said: bytes, last: bytes):
+    """Before its listener was taken over, where init said first that it ended, and where it never came so far."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    status, failing = os.pipe()
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+    with ours, theirs:
+        if (child := os.fork()) == 0:
+            os.write(failing, said)
+            theirs.send(last)
+            os._exit(0)
+        os.close(failing)
+        os.waitpid(child, 0)
+        with pytest.raises(NotEnforceable, match="seccomp: busy") as refused:
+            _take_listener(ours, status)
+    os.close(status)
+    assert "start it outside" in refused.value.hint
 
 
 @pytest.mark.parametrize(

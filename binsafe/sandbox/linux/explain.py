@@ -25,7 +25,8 @@ _FIXES = {
     "landlock": "use a kernel of 5.13 or later with 'landlock' in its list of LSMs (boot parameter lsm=landlock,...)",
     "seccomp": "use a kernel of 5.19 or later (seccomp notifications that a signal does not restart)",
     "listener": (
-        "allow tracing of one's own children (kernel.yama.ptrace_scope below 3; in a container: --cap-add SYS_PTRACE)"
+        "allow tracing of one's own children (kernel.yama.ptrace_scope below 3; in a container: --cap-add SYS_PTRACE, "
+        "and a profile that knows pidfd_open and pidfd_getfd)"
     ),
 }
 
@@ -59,6 +60,8 @@ def explain(failure: Failure) -> BinsafeError:
         return NotExecutable(f"the kernel does not execute it: {reason}", hint="inspect it: binsafe inspect FILE")
     refused = MechanismRefused if _refuses_namespaces(failure) else NotEnforceable
     fix = _FIXES.get(failure.step, "report this: it is a bug in binsafe")
+    if failure.step == "seccomp" and failure.errno == errno.EBUSY:
+        fix = "a supervisor's own filter is in force already, and the kernel takes one: start it outside of that"
     return refused(f"the sandbox cannot be built here: {reason}", hint=fix)
 
 

@@ -160,7 +160,10 @@ def _take_listener(control: socket.socket, status: int) -> tuple[int, Listener]:
     """
     deadline = time.monotonic() + START_SECONDS
     pid, number = _wait_until_armed(control, status, deadline)
-    pidfd = os.pidfd_open(pid)
+    try:
+        pidfd = os.pidfd_open(pid)
+    except OSError as error:
+        raise _no_listener(error, status) from error
     try:
         while time.monotonic() < deadline:
             ended = readable(status)  # before we look: what ends after that may have installed its filter first
@@ -168,7 +171,7 @@ def _take_listener(control: socket.socket, status: int) -> tuple[int, Listener]:
                 return pidfd, Listener(kernel.pidfd_getfd(pidfd, number))
             except OSError as error:
                 if error.errno != errno.EBADF:  # EBADF: the filter is not installed yet
-                    raise explain(Failure("listener", error.errno or 0, str(error))) from error
+                    raise _no_listener(error, status) from error
             if ended:
                 raise _failed(os.read(status, messages.MAX_MESSAGE))
             time.sleep(0.0002)
@@ -176,6 +179,13 @@ def _take_listener(control: socket.socket, status: int) -> tuple[int, Listener]:
     except BaseException:
         os.close(pidfd)
         raise
+
+
+def _no_listener(error: OSError, status: int) -> BinsafeError:
+    """Why there is no listener to take over: the process has ended, and said why, or we may not reach into it."""
+    if error.errno == errno.ESRCH:
+        return _failed(os.read(status, messages.MAX_MESSAGE))
+    return explain(Failure("listener", error.errno or 0, str(error)))
 
 
 def _wait_until_armed(control: socket.socket, status: int, deadline: float) -> tuple[int, int]:
@@ -193,8 +203,8 @@ def _wait_until_armed(control: socket.socket, status: int, deadline: float) -> t
             except ConnectionResetError as error:
                 raise _failed(b"") from error
             armed = messages.decode(message, "armed", 1)
-            if armed is None:
-                raise _failed(message)
+            if armed is None:  # init's words, which come last: what the process itself said, if it did, tells more
+                raise _failed((readable(status) and os.read(status, messages.MAX_MESSAGE)) or message)
             credentials = next(data for _, kind, data in ancillary if kind == socket.SCM_CREDENTIALS)
             return _CREDENTIALS.unpack(credentials[: _CREDENTIALS.size])[0], int(armed[0])
     raise explain(Failure(detail="it did not get ready in time"))
