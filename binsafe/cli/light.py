@@ -17,6 +17,12 @@ def load_paths() -> None:
         import pathlib  # noqa: F401 - loaded for later
 
 
+def load_processes() -> None:
+    """Load subprocess without the locale's names, which it has for text."""
+    with instead(stand_in("locale", later=["getencoding"])):
+        import subprocess  # noqa: F401 - loaded for later
+
+
 def load_structs() -> None:
     """Load msgspec without what describes types, types that no report has, and what `typing` has: most of its time."""
     described = stand_in("msgspec.inspect"), stand_in("msgspec._json_schema", later=["schema", "schema_components"])

@@ -16,6 +16,7 @@ def start(options: "Options") -> int:
     """Run a program as the options ask; returns the status that the process is to end with."""
     from binsafe.sandbox import preparing
 
+    light.load_processes()
     prepared = preparing.prepare()  # first: the sandbox's interpreter starts meanwhile
     try:
         light.load_structs()

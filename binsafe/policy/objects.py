@@ -32,11 +32,12 @@ LIBRARY: Final = "library"
 """Access of a ``read`` grant whose file is also mapped as code: the dynamic loader, which the kernel starts first, and
 the libraries that it loads."""
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_HOST = re.compile(r"(?=.{1,253}$)(?!-)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*")
-_IPV6 = re.compile(r"\[[0-9a-fA-F:.]{2,45}\]")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
-_NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
+_CONTROL: Final = r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
+_HOST: Final = r"(?=.{1,253}$)(?!-)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*"
+_IPV6: Final = r"\[[0-9a-fA-F:.]{2,45}\]"
+_VARIABLE: Final = r"[A-Za-z_][A-Za-z0-9_]{0,127}"
+_NUMBER: Final = r"0|[1-9][0-9]{0,18}"
+"""Patterns; not compiled before one is needed, which at a start with a policy that is remembered none is."""
 
 
 class ObjectError(ValueError):
@@ -49,7 +50,7 @@ def port_number(text: str, lowest: int = 1) -> int:
     Raises:
         ObjectError: it is none.
     """
-    if _NUMBER.fullmatch(text) is None or not lowest <= int(text) <= MAX_PORT:
+    if re.fullmatch(_NUMBER, text) is None or not lowest <= int(text) <= MAX_PORT:
         raise ObjectError(f"{text!r} is no port: expected a number from {lowest} to {MAX_PORT}")
     return int(text)
 
@@ -62,7 +63,7 @@ def absolute_path(text: str) -> str:
     """
     if not text.startswith("/"):
         raise ObjectError(f"{text!r} is not absolute: expected a path that starts with /")
-    if _CONTROL.search(text) or len(text) > MAX_OBJECT:
+    if re.search(_CONTROL, text) or len(text) > MAX_OBJECT:
         raise ObjectError(f"{text[:80]!r} is no path: expected at most {MAX_OBJECT} printable characters")
     if posixpath.normpath(text) != text or text.startswith("//"):
         raise ObjectError(f"{text!r} is not in its plain form: expected {'/' + posixpath.normpath(text).lstrip('/')!r}")
@@ -78,7 +79,7 @@ def _listen(text: str) -> str:
 
 def _connect(text: str) -> str:
     host, _, port = text.rpartition(":")
-    if not (_HOST.fullmatch(host) or _IPV6.fullmatch(host)):
+    if not (re.fullmatch(_HOST, host) or re.fullmatch(_IPV6, host)):
         raise ObjectError(f"{text!r} names no host: expected HOST:PORT, an IPv6 address in brackets")
     return f"{host}:{port_number(port)}"
 
@@ -88,7 +89,7 @@ def _path_or(*words: str) -> Callable[[str], str]:
 
 
 def _variable(text: str) -> str:
-    if _VARIABLE.fullmatch(text) is None:
+    if re.fullmatch(_VARIABLE, text) is None:
         raise ObjectError(f"{text!r} names no environment variable: expected letters, digits and _")
     return text
 
@@ -127,9 +128,9 @@ def check_value(kind: GrantKind, text: str) -> str:
     """
     if kind in {"listen", "connect"} and text != "tcp":
         raise ObjectError(f"{text!r} is no protocol that can be granted: expected 'tcp'")
-    if kind == "limit" and _NUMBER.fullmatch(text) is None:
+    if kind == "limit" and re.fullmatch(_NUMBER, text) is None:
         raise ObjectError(f"{text!r} is no limit: expected a whole number")
-    if kind == "environment" and (_CONTROL.search(text) or len(text) > MAX_OBJECT):
+    if kind == "environment" and (re.search(_CONTROL, text) or len(text) > MAX_OBJECT):
         raise ObjectError(f"the value is no text: expected at most {MAX_OBJECT} printable characters")
     if kind == "read" and text in {LOADER, LIBRARY}:
         return text

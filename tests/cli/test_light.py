@@ -44,10 +44,13 @@ def test_a_command_does_not_load(line: list[str], unused: set[str]):
         ("import click.core; print(click.core.inspect.isfunction(print))", "False"),
         ("import uuid, platform; print(platform.machine() != '')", "True"),
         ("import inspect; print(inspect.isclass(int))", "True"),
+        ("import subprocess; print(subprocess.locale.getencoding() != '')", "True"),
+        ("import locale; print(locale.localeconv()['decimal_point'])", "."),
     ],
 )
 def test_what_was_left_out_comes_when_it_is_asked_for(asked: str, said: str):
-    code = f"from binsafe.cli import light; light.load_paths(); light.load_structs(); light.load_click(); {asked}"
+    loaded = "".join(f"light.load_{what}(); " for what in ("paths", "processes", "structs", "click"))
+    code = f"from binsafe.cli import light; {loaded}{asked}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == f"{said}\n"
 
