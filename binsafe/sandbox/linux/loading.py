@@ -13,8 +13,8 @@ from binsafe import kernel
 from binsafe.model import Condition
 from binsafe.model.violation import UNGRANTABLE
 from binsafe.renderers.narrowing import Tests
+from binsafe.sandbox.linux.elsewhere import may_exist
 from binsafe.sandbox.linux.layout import DEVICES, Attributes
-from binsafe.sandbox.linux.lookups import may_exist
 from binsafe.sandbox.linux.notifications import Call
 
 _PROT_EXEC, _MAP_ANONYMOUS = 0x4, 0x20

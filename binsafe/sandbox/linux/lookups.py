@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 from binsafe.model.violation import UNGRANTABLE
+from binsafe.sandbox.linux.elsewhere import is_file, leaves, may_exist
 from binsafe.sandbox.linux.expected import OF_THE_SYSTEM, is_expected
 from binsafe.sandbox.linux.layout import canonical, inside, is_ones_own
 from binsafe.sandbox.linux.notifications import Call, Listener
@@ -151,7 +152,7 @@ class Lookups:
         if missed.expected or not (self._walks and kind.looks):
             return missed.expected
         users = not missed.path.startswith(OF_THE_SYSTEM)
-        return not (os.path.isfile(missed.path) and (users or os.access(missed.path, os.X_OK)))
+        return not (is_file(missed.path) and (users or os.access(missed.path, os.X_OK)))
 
     @property
     def _tired(self) -> bool:
@@ -167,7 +168,7 @@ class Lookups:
         """
         if path in self._on_the_way and not self.refuses and not self._is_readable(path):
             return Miss(path, _option(path, writes=False), is_expected(path), there=True)
-        if path in self._readable or not any(inside(path, folder) for folder in self._public):
+        if path in self._readable or not any(inside(path, folder) for folder in self._public) or leaves(path):
             return None
         try:
             private = not os.stat(path).st_mode & stat.S_IROTH
@@ -177,7 +178,7 @@ class Lookups:
 
     def _only_read(self, path: str) -> Miss | None:
         """What its user may write and it may not: for most that ask the answer is enough, some give up there."""
-        if self.could_write(path) or not os.access(path, os.W_OK):
+        if self.could_write(path) or leaves(path) or not os.access(path, os.W_OK):
             return None
         return Miss(path, _option(path, writes=True), expected=True, there=True)
 
@@ -234,17 +235,18 @@ class Lookups:
 def _resolved(path: str) -> str:
     """Where it leads; the path itself where we may not know (a link of another user's process in /proc)."""
     try:
-        return os.path.realpath(path)
+        return leaves(path) or os.path.realpath(path)
     except OSError:
         return path
 
 
 def _hidden(call: Call, path: str) -> Miss | None:
     """A file of the host's whose place has been taken by a folder of the program's own, where nothing has its name."""
-    if not may_exist(path):
+    root = f"/proc/{call.pid}/root"
+    if not may_exist(path) or leaves(path, root):
         return None
     try:
-        os.lstat(f"/proc/{call.pid}/root{path}")
+        os.lstat(f"{root}{path}")
     except (FileNotFoundError, NotADirectoryError):
         return Miss(path, _option(path, writes=False), expected=False, there=True)
     except OSError:
@@ -257,20 +259,9 @@ def _option(path: str, *, writes: bool) -> str:
         return OWN_ROOT
     if not writes:
         return "--read /proc" if is_ones_own(path) or _OF_A_PROCESS.match(path) else f"--read {path}"
-    if posixpath.dirname(path) == "/" and not os.path.lexists(path):  # a program whose user has no home
+    if posixpath.dirname(path) == "/" and not may_exist(path):  # a program whose user has no home
         return "--write FOLDER --env HOME=FOLDER"
-    return f"--write {path if os.path.lexists(path) else posixpath.dirname(path)}"
-
-
-def may_exist(path: str) -> bool:
-    """Whether something is there; also where we ourselves cannot see that, because it is another user's."""
-    try:
-        os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        return False
-    except OSError:
-        return True
-    return True
+    return f"--write {path if may_exist(path) else posixpath.dirname(path)}"
 
 
 def resolve(call: Call, path: str, folder: int | None) -> str | None:

@@ -9,8 +9,9 @@ import msgspec
 
 from binsafe.model import Condition, Policy, Violation
 from binsafe.sandbox.linux.destinations import Destinations
+from binsafe.sandbox.linux.elsewhere import is_file, leaves, may_exist
 from binsafe.sandbox.linux.layout import SYSTEM, inside
-from binsafe.sandbox.linux.lookups import OWN_ROOT, Lookups, Miss, may_exist
+from binsafe.sandbox.linux.lookups import OWN_ROOT, Lookups, Miss
 from binsafe.sandbox.linux.planning import foreseen
 from binsafe.syscalls import tables
 
@@ -73,7 +74,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
         Others are not looked at, so that an answer says nothing of them.
         """
         for _ in range(_MAX_LINKS):
-            if not any(inside(path, folder) for folder in self.shown) or not os.path.islink(path):
+            if not any(inside(path, folder) for folder in self.shown) or leaves(path) or not os.path.islink(path):
                 break
             path = posixpath.normpath(posixpath.join(posixpath.dirname(path), os.readlink(path)))
         return path
@@ -110,7 +111,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
 
 def _is_program(path: str) -> bool:
     """Whether it is a file that may be executed, and no library (many have that permission, too)."""
-    return os.path.isfile(path) and os.access(path, os.X_OK) and ".so" not in posixpath.basename(path)
+    return is_file(path) and os.access(path, os.X_OK) and ".so" not in posixpath.basename(path)
 
 
 def watch_for(policy: Policy, arch: str, on_violation: Callable[[Violation], None], **how: Any) -> Watch:
