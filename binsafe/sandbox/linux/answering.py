@@ -205,7 +205,8 @@ class Answerer:
             return
         missed = lookups.miss(call, kind, asked)
         if missed is not None and lookups.refuses:
-            self._listener.finish(call, errno.EACCES if missed.writes else errno.ENOENT)
+            there = missed.writes or lookups.leads_on(missed.path)
+            self._listener.finish(call, errno.EACCES if there else errno.ENOENT)
         else:
             self._listener.proceed(call)
         if missed is not None and missed.there:

@@ -161,12 +161,16 @@ class Lookups:
     def _is_readable(self, path: str) -> bool:
         return any(inside(path, folder) for folder in self._readable)
 
+    def leads_on(self, path: str) -> bool:
+        """Whether it is a folder on the way to what is granted, of which nobody is told that it is not there."""
+        return path in self._on_the_way
+
     def _closed(self, path: str) -> Miss | None:
         """What is there and cannot be opened: a folder on the way to others, or a file that is its owner's alone.
 
         Files as private keys are given where they are named themselves.
         """
-        if path in self._on_the_way and not self.refuses and not self._is_readable(path):
+        if self.leads_on(path) and not self._is_readable(path):
             return Miss(path, _option(path, writes=False), is_expected(path), there=True)
         if path in self._readable or not any(inside(path, folder) for folder in self._public) or leaves(path):
             return None
