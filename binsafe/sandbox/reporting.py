@@ -20,6 +20,9 @@ REPORTED_PER_CALL: Final = 200
 What ordinary programs try on the way is counted apart: a thousand such look-ups must not hide one that is none.
 """
 
+REPORTED_CHARACTERS: Final = 65_536
+"""Characters of the objects that are reported singly of one call: two hundred names of 4,000 would fill a screen."""
+
 MAX_WAITING: Final = 1000
 """Violations that may wait for the reader."""
 
@@ -38,6 +41,7 @@ class Reporter:
         self._calls: Counter[tuple[str, bool]] = Counter()
         self._objects: Counter[tuple[str, bool, int]] = Counter()
         """By their hashes: a program's names may be long."""
+        self._characters: Counter[tuple[str, bool]] = Counter()
         self._omitted = 0
         self._untold = 0
         self._thread = threading.Thread(target=self._run, name="binsafe-reporter", daemon=True)
@@ -54,7 +58,9 @@ class Reporter:
         key = (kind, expected, hash(object_) if len(self._objects) < MAX_OBJECTS else 0)
         self._objects[key] += 1
         if self._calls[kind, expected] <= REPORTED_PER_CALL and self._objects[key] <= REPORTED_EACH:
-            return True
+            self._characters[kind, expected] += len(object_)
+            if self._characters[kind, expected] <= REPORTED_CHARACTERS:
+                return True
         self._omitted += not expected
         return False
 

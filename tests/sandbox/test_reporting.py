@@ -8,7 +8,7 @@ from binsafe import packs
 from binsafe.cli.telling import Teller
 from binsafe.model import Violation
 from binsafe.packs import PACK_SCHEMA, Pack
-from binsafe.sandbox.reporting import MAX_OBJECTS, REPORTED_EACH, REPORTED_PER_CALL, Reporter
+from binsafe.sandbox.reporting import MAX_OBJECTS, REPORTED_CHARACTERS, REPORTED_EACH, REPORTED_PER_CALL, Reporter
 
 
 def violation(object_: str, *, expected: bool = False, operation: str = "read", grant: str | None = None) -> Violation:
@@ -54,6 +54,12 @@ def test_invented_names_are_reported_up_to_a_number_and_take_no_more_memory(repo
     assert told == REPORTED_PER_CALL
     assert len(reporter._objects) <= MAX_OBJECTS + 1
     assert reporter.admits("connect", "192.0.2.1:80"), "another call has its own"
+
+
+def test_long_names_are_reported_up_to_a_length(reporter: Reporter):
+    told = sum(reporter.admits("openat", f"/{number:04000}") for number in range(REPORTED_PER_CALL))
+    assert told == REPORTED_CHARACTERS // 4001
+    assert reporter.unreported == REPORTED_PER_CALL - told
 
 
 def test_a_thousand_usual_lookups_hide_no_other_and_are_not_told_of(reporter: Reporter):
