@@ -2,9 +2,11 @@
 
 import contextlib
 import errno
+import os
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -80,6 +82,24 @@ def run(
         process.stop(grace=0)
         process.stdout.close()
     return said, violations
+
+
+@pytest.mark.parametrize(
+    ("level", "option", "value"),
+    [
+        (socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@2l", 3, 0)),
+        (socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@2l", 4, 0)),
+        (socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("@2i", 1, 5)),
+        (socket.IPPROTO_TCP, 18, struct.pack("@i", 5_000)),  # TCP_USER_TIMEOUT
+    ],
+)
+def test_what_was_set_before_the_connection_holds_for_it(level: int, option: int, value: bytes):
+    from binsafe.sandbox.linux.sockets import Original
+
+    with socket.socket() as own:
+        own.setsockopt(level, option, value)
+        with Original(os.getpid(), own.fileno(), -1, own).make_replacement() as replacement:
+            assert replacement.getsockopt(level, option, len(value)) == value
 
 
 def test_a_blocking_connection_by_name(server: int):

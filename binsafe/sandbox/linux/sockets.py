@@ -35,8 +35,13 @@ _COPIED: Final = (
     (socket.IPPROTO_TCP, getattr(socket, "TCP_KEEPINTVL", 5)),
     (socket.IPPROTO_TCP, getattr(socket, "TCP_KEEPCNT", 6)),
     (socket.IPPROTO_TCP, getattr(socket, "TCP_DEFER_ACCEPT", 9)),
+    (socket.IPPROTO_TCP, getattr(socket, "TCP_CORK", 3)),
+    (socket.IPPROTO_TCP, getattr(socket, "TCP_USER_TIMEOUT", 18)),
 )
 """Options that a program may have set before bind or connect."""
+
+_STRUCTURES: Final = ((socket.SO_LINGER, 8), (socket.SO_RCVTIMEO, 16), (socket.SO_SNDTIMEO, 16))
+"""... of the socket itself, that are no numbers, and how long they are."""
 
 
 class Refused(Exception):
@@ -130,6 +135,10 @@ class Original:
             for level, option in _COPIED:
                 if value := self.socket.getsockopt(level, option):
                     replacement.setsockopt(level, option, value)
+            for option, size in _STRUCTURES:
+                replacement.setsockopt(
+                    socket.SOL_SOCKET, option, self.socket.getsockopt(socket.SOL_SOCKET, option, size)
+                )
             if self.socket.family == socket.AF_INET6:
                 only_v6 = self.socket.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
                 replacement.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only_v6)
