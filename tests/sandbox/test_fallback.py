@@ -117,6 +117,7 @@ def test_the_kernel_says_that_it_is_confined(sandboxed: Callable):
     held = {shown[name] for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")}
     assert held | ({shown["CapBnd"]} if os.geteuid() == 0 else set()) == {"0" * 16}
     assert all(int(number) != 0 for number in shown["Uid"].split())
+    assert Path(f"/proc/{pid}/coredump_filter").read_text() == "00000000\n"
     assert os.readlink(f"/proc/{pid}/exe").startswith("/memfd:")
 
 

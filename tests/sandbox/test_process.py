@@ -81,6 +81,7 @@ def test_the_kernel_says_that_it_is_confined(sandboxed: Callable):
     assert {shown[name] for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {"0" * 16}
     assert int(Path(f"/proc/{pid}/oom_score_adj").read_text()) >= 500, "where memory runs out it goes first"
     assert all(int(number) != 0 for number in shown["Uid"].split())
+    assert Path(f"/proc/{pid}/coredump_filter").read_text() == "00000000\n"
     for namespace in ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup"):
         assert os.readlink(f"/proc/{pid}/ns/{namespace}") != os.readlink(f"/proc/self/ns/{namespace}")
     assert Path(f"/proc/{pid}/net/route").read_text() == ""

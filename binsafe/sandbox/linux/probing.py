@@ -96,8 +96,8 @@ def piped_dumps(core_pattern: str = "/proc/sys/kernel/core_pattern") -> tuple[Ga
     return (
         Gap(
             id="dumps",
-            reason="a program that crashes hands its memory to this machine's handler of core dumps: what stops those "
-            "is a limit of 1 byte, and a hard limit of 0 does not let it be set",
+            reason="of a program that crashes this machine's handler of core dumps gets the registers and the names of "
+            "its files, but no memory: what stops dumps is a limit of 1 byte, which a hard limit of 0 does not allow",
             fix="start binsafe with another hard limit for core dumps (ulimit -H -c 1)",
         ),
     )

@@ -97,6 +97,7 @@ def middle(control: int, status: int, plan: "Plan", tell: "Tell") -> int:
     """Leave the host: another user if we are root, then every namespace. Returns what init returned."""
     die_with_parent(plan["supervisor"])
     go_first()
+    leave_memory_out()
     trees: dict[str, int] = {}
     if plan["uid"] is not None:
         with step("granted folders"):
@@ -150,6 +151,14 @@ def go_first() -> None:
                 write_file(path, str(OOM_SCORE_ADJ))
     except OSError:
         pass  # no such file: a kernel that ends nobody
+
+
+def leave_memory_out() -> None:
+    """Let core dumps hold no memory: where they are piped and the hard limit is 0 already, no limit stops them."""
+    try:  # noqa: SIM105 - contextlib is dear
+        write_file("/proc/self/coredump_filter", "0")
+    except OSError:
+        pass  # no such file: a kernel that makes none
 
 
 def become(uid: int) -> None:
