@@ -16,6 +16,10 @@ _LIMITS = {
         "the system has no more processes to give, or the output no room",
         "allow more: ulimit -u unlimited",
     ),
+    errno.ETOOMANYREFS: (
+        "more descriptors of this user's are on their way between processes than may be",
+        "end the program that sends them, or allow more: ulimit -n 4096",
+    ),
     errno.EFBIG: ("a file has to be larger than one may be", "allow larger ones: ulimit -f unlimited"),
 }
 """What a low limit of the user's leads to, and what to do."""
