@@ -130,7 +130,9 @@ def test_each_program_finds_its_own_file(asking: Path, folders: tuple[str, ...])
     assert (ran.stdout.splitlines(), ran.stderr) == (others, "")
 
 
-@pytest.mark.parametrize("path", ["/proc/self/exe", "/proc/thread-self/status", "/proc/mounts", "/dev/fd/0"])
+@pytest.mark.parametrize(
+    "path", ["/proc/self/exe", "/proc/thread-self/status", "/proc/mounts", "/dev/fd/0", "/dev/stdin"]
+)
 def test_what_is_another_file_for_each_process_is_not_granted_by_itself(path: str):
     with pytest.raises(NotEnforceable, match="another file for each process") as refused:
         check_present(path)

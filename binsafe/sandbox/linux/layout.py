@@ -53,7 +53,10 @@ _PROCESSORS: Final[Mapping[str, tuple[str, str]]] = {
 }
 """How many processors there are, as sched_getaffinity(2) says, and no more: Node and libgc count these lines."""
 
-_ONES_OWN: Final = ("/proc/self", "/proc/thread-self", "/proc/mounts", "/proc/net", "/dev/fd")
+_ONES_OWN: Final = (
+    *("/proc/self", "/proc/thread-self", "/proc/mounts", "/proc/net"),
+    *("/dev/fd", "/dev/stdin", "/dev/stdout", "/dev/stderr"),
+)
 """Links to what another process finds to be something else (proc(5)): all but the first two lead into /proc/self."""
 
 _FILES: Final[tuple[GrantKind, ...]] = ("read", "write")
