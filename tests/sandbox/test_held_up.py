@@ -2,12 +2,14 @@
 
 import os
 import select
+import signal
 import socket
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 
 import pytest
+import test_process
 
 pytestmark = [
     pytest.mark.sandbox,
@@ -38,4 +40,14 @@ def test_a_supervisor_that_is_held_up_holds_nobody_up(sandboxed: Callable, monke
     monkeypatch.setattr("binsafe.sandbox.linux.process.HELD_UP_SECONDS", 0.05)
     process = sandboxed("stay").process
     with process._process.supervisor._closing:
-        assert process.stop(grace=0) == 128 + 9
+        assert process.stop(grace=0) == 128 + signal.SIGKILL
+
+
+@pytest.mark.parametrize("backend", ["namespaces", "landlock"])
+def test_who_attends_to_it_inside_and_is_stopped_holds_nobody_up(sandboxed: Callable, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("binsafe.sandbox.linux.process.HELD_UP_SECONDS", 0.05)
+    process = sandboxed("stay").process
+    inside = process.pid
+    os.kill(int(test_process.status(inside)["PPid"]), signal.SIGSTOP)
+    assert process.stop(grace=0) == 128 + signal.SIGKILL
+    assert test_process.gone(inside)

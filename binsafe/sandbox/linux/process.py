@@ -18,7 +18,7 @@ _LISTEN = "0A"
 _STATE, _INODE = 3, 9
 
 HELD_UP_SECONDS: Final = 10.0
-"""Time that the supervisor has to notice the end; a program may hold it up (a socket that lingers as it is closed)."""
+"""Time that the supervisor, and init, have to do their last. A program may hold up the one (a socket that lingers)."""
 
 
 class Process:
@@ -90,6 +90,9 @@ class Process:
         if status is None:
             with contextlib.suppress(OSError):
                 self._control.shutdown(socket.SHUT_RDWR)
+            status = self.wait(HELD_UP_SECONDS)
+        if status is None:  # init is stopped, and sees no end of a socket
+            self._middle.kill()
             status = self.wait()
         return 128 + signal.SIGKILL if status is None else status
 
