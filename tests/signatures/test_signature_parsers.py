@@ -5,10 +5,24 @@ from collections.abc import Callable
 
 import pytest
 from asn1crypto import core
+from asn1crypto.cms import ContentInfo
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from signed_cms import Signing, anchors
-from signed_macho import ADHOC, CMS, RUNTIME, SHA1, Directory, Recipe, blob, make_slice, place, superblob, thin_slice
+from signed_macho import (
+    ADHOC,
+    CMS,
+    RUNTIME,
+    SHA1,
+    Directory,
+    Recipe,
+    blob,
+    make_slice,
+    patch,
+    place,
+    superblob,
+    thin_slice,
+)
 
 from binsafe.signatures import certificates, cms, codedirectory, der, entitlements, plist, seal, verify
 from binsafe.signatures import requirements as code_requirements
@@ -38,6 +52,24 @@ READERS: dict[str, tuple[Callable[[memoryview], object], bytes]] = {
     "property list": (lambda data: plist.read(data, "it", most=1000), b"<plist><dict></dict></plist>"),
     "seal": (seal.read, b"<plist><dict><key>files2</key><dict></dict></dict></plist>"),
 }
+
+
+CUT = patch(Directory().build(b"", {}), 16, bytes((0, 0, 0, 44)))[:44]
+"""The oldest version's header, with a newer version's number; its hashes, of which there are none, start behind it."""
+
+
+@pytest.mark.parametrize(
+    ("read", "data", "objection"),
+    [
+        (READERS["property list"][0], b"<plist><dict></dict></plist>".ljust(1001), "it of 1001 bytes is not read"),
+        (cms.read, ContentInfo({"content_type": "data", "content": b"x"}).dump(), "is not signed data"),
+        (directories, blob(0xFADE0C02, CUT[8:]), "shorter than its version's header"),
+    ],
+    ids=["long list", "other message", "cut directory"],
+)
+def test_what_is_not_what_it_should_be_is_said(read: Callable[[memoryview], object], data: bytes, objection: str):
+    with pytest.raises(StructureError, match=objection):
+        read(memoryview(data))
 
 
 @pytest.mark.parametrize("name", READERS)
