@@ -47,6 +47,12 @@ def test_the_built_program():
     assert {name: found.traits[name] for name in expected} == expected
 
 
+def test_an_entry_for_debuggers_defines_nothing():
+    data = build.macho()
+    data[0x8004] = 0x2E  # N_BNSYM of mach-o/stab.h, instead of _main's
+    assert only_slice(data).symbols == []
+
+
 def test_a_library_command_of_the_newer_kind_says_how_it_is_used():
     name = b"/usr/lib/libup.dylib\0\0\0\0"
     extra = struct.pack("<7I", 0xC, 28 + len(name), 28, 0x1A741800, 0, 0, 4) + name
