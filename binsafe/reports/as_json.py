@@ -1,7 +1,5 @@
 """The report as JSON, and the schema that describes it."""
 
-from typing import Any
-
 import msgspec
 
 from binsafe.model import Report
@@ -23,8 +21,3 @@ def render(report: Report, *, verbose: int = 0, width: int = 100) -> str:
 def schema_text() -> str:
     """The schema as :data:`SCHEMA_FILE` holds it."""
     return schemas.pretty(schemas.describe(Report, REPORT_SCHEMA, "What binsafe inspect says of one artifact"))
-
-
-def shipped_schema() -> dict[str, Any]:
-    """The schema that is shipped with this package."""
-    return schemas.shipped(SCHEMA_FILE)

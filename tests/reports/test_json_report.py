@@ -7,12 +7,12 @@ import pytest
 from sample_reports import NOT_ANALYSED, UNIVERSAL
 
 from binsafe.model import Report
-from binsafe.reports import REPORTERS, as_json
+from binsafe.reports import REPORTERS, as_json, schemas
 
 
 @pytest.fixture(scope="module")
 def validator() -> jsonschema.Draft202012Validator:
-    schema = as_json.shipped_schema()
+    schema = schemas.shipped(as_json.SCHEMA_FILE)
     jsonschema.Draft202012Validator.check_schema(schema)
     return jsonschema.Draft202012Validator(schema)
 
