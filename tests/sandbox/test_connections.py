@@ -272,11 +272,15 @@ import socket
 with socket.create_server(("127.0.0.1", {port}), backlog=7) as listener:
     print(socket.create_connection(("localhost", PORT)).recv(9))
     print(listener.getsockname())
+with socket.socket() as bound:
+    bound.bind(("127.0.0.1", {port}))
+    print(bound.connect_ex(("127.0.0.1", PORT)))
 """
     said, violations = run(code, server, "network_server", (port,))
     assert said[0] == "b'hello'"
     assert said[1].startswith(f"('127.0.0.1', {port or ''}")
-    assert [each for each in violations if not each.expected] == []
+    assert said[2] == str(errno.EINVAL), "of a socket that has a port the connection would come from another one"
+    assert [each.syscall for each in violations if not each.expected] == ["connect"]
 
 
 def test_everything_else_stays_unreachable_and_is_named(server: int):
