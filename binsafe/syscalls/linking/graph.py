@@ -199,8 +199,13 @@ class _Builder:
         return np.where(symbols > 0, imported, node)
 
     def _pointed(self) -> Edges:
-        """From a data object to what its pointers lead to, names that the loader looks up among that."""
-        return _known(self._node(self.program.pointers.slots), self._pointees)
+        """From a data object to what its pointers lead to, names that the loader looks up among that.
+
+        From a function, too, into whose code the loader writes them (``DT_TEXTREL``).
+        """
+        slots = self.program.pointers.slots
+        written = self.program.code.holds(slots)
+        return _known(np.where(written, self.layout.containing(slots), self._node(slots)), self._pointees)
 
     def _chained(self) -> Edges:
         at = self.chained + self.functions

@@ -187,3 +187,14 @@ int main(int count, char **words) {
 def test_a_program_that_holds_a_librarys_code_makes_calls_that_the_library_never_makes(tmp_path: Path, name: str):
     found = calls(build(tmp_path, "program", _HOLDING, "-rdynamic", f"-DEXPORTED={name}"))
     assert {"shmget", "sendmsg", "inotify_init1", "kill"} <= set(found.required)
+
+
+def test_an_address_that_the_loader_writes_into_code_leads_to_a_function(tmp_path: Path):
+    source = """
+    int swapoff(const char *);
+    int hidden(int n) { return swapoff(0); }
+    int main(int n, char **all) { int (*p)(int); __asm__("movabs $hidden, %0" : "=r"(p)); return p(n); }
+    """
+    found = calls(build(tmp_path, "program", source, "-pie", "-Wl,-z,notext"))
+    assert "swapoff" in found.required
+    assert found.complete
