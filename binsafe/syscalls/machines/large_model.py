@@ -64,6 +64,5 @@ def _named(code: CodeRange, leas: Edges, distances: Addresses) -> Iterator[int]:
 
 def _movabs(data: Bytes, count: int) -> Addresses:
     """Where among the first ``count`` bytes a 64-bit constant is moved into a register."""
-    at = np.flatnonzero(data[1 : max(0, count) + 1] & 0xF8 == _MOV)
-    found: Addresses = at[data[at] & 0xFE == _REX_W]
-    return found
+    opcodes = data[1 : max(0, count) + 1]
+    return np.flatnonzero((data[: len(opcodes)] & 0xFE == _REX_W) & (opcodes & 0xF8 == _MOV))

@@ -33,9 +33,6 @@ _INT_80, _SYSENTER = b"\xcd\x80", b"\x0f\x34"
 _MOST_PREFIXES = 13
 """To what enters the kernel none means anything (SDM volume 2, 2.1.1): an instruction has up to 15 bytes."""
 _SHORT_JUMP = re.compile(rb"[\x70-\x7f\xe0-\xe3\xeb](?=.)", re.DOTALL)
-_SHORT_JUMPS = bytes(byte == 0xEB or byte & 0xF0 == 0x70 or byte & 0xFC == 0xE0 for byte in range(256))
-_RIP_RELATIVE = bytes(byte & 0xC7 == 0x05 for byte in range(256))
-"""Byte -> whether it begins a short jump, or is such a ModRM byte."""
 
 
 def _by_opcode(sizes: Mapping[int, int]) -> NDArray[np.int64]:
@@ -69,15 +66,16 @@ def jumps(code: CodeRange) -> Edges:
     """``e9`` and ``0f 8x``, each with four bytes of displacement."""
     data = code.array()
     near = _relative(code, np.flatnonzero(data == 0xE9), 1)
-    two_bytes = np.flatnonzero(data[:-1] == 0x0F)  # as in `_pairs`
-    conditional = _relative(code, two_bytes[data[two_bytes + 1] & 0xF0 == 0x80], 2)
-    return joined(near, conditional)
+    conditional = np.flatnonzero((data[:-1] == 0x0F) & (data[1:] & 0xF0 == 0x80))
+    return joined(near, _relative(code, conditional, 2))
 
 
 def short_jumps(code: CodeRange) -> Edges:
     """``eb``, ``7x`` and ``e0`` to ``e3`` with one byte of displacement: what a tail call to a neighbour is."""
-    at = _among(code.data[:-1], _SHORT_JUMPS)
-    distances = code.array().view(np.int8)[at + 1].astype(np.int64)
+    data = code.array()
+    first = data[:-1]
+    at = np.flatnonzero((first & 0xF0 == 0x70) | (first == 0xEB) | (first & 0xFC == 0xE0))
+    distances = data.view(np.int8)[at + 1].astype(np.int64)
     return Edges(code.address + at, code.address + at + 2 + distances)
 
 
@@ -104,7 +102,7 @@ def closes(last: Bytes) -> NDArray[np.bool_]:
 def references(code: CodeRange, *, fixed: bool) -> References:
     """Every ModRM byte that says ``[rip + disp32]``; what stands before it says how much stands behind it."""
     data = code.array()
-    at = _among(code.data, _RIP_RELATIVE)
+    at = np.flatnonzero(data & 0xC7 == 0x05)
     at = at[(at > 0) & (at <= len(data) - 5)]
     opcode, register, before = data[at - 1], data[at] >> 3 & 7, data[np.maximum(at - 2, 0)]
     group = (opcode & 0xFE == 0xF6) & (register < 2)
@@ -142,16 +140,9 @@ def _prefixed(code: CodeRange, opcodes: Addresses) -> Iterator[int]:
 
 
 def _pairs(code: CodeRange, first: int, second: int) -> Addresses:
-    """Offsets of two bytes: of those that are the first few are, so that this is faster than ``bytes.find``."""
+    """Offsets of two bytes: in a fifth of the time that ``bytes.find`` takes, as there are many of the first one."""
     data = code.array()
-    at = np.flatnonzero(data[:-1] == first)
-    found: Addresses = at[data[at + 1] == second]
-    return found
-
-
-def _among(code: memoryview, wanted: bytes) -> Addresses:
-    """Offsets of the bytes of which a table says that they are wanted: to compare takes three times as long."""
-    return np.flatnonzero(np.frombuffer(bytes(code).translate(wanted), np.bool_))
+    return np.flatnonzero((data[:-1] == first) & (data[1:] == second))
 
 
 def _relative(code: CodeRange, at: Addresses, opcode: int) -> Edges:
