@@ -7,8 +7,9 @@ which come as columns.
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple, overload
+from typing import Any, overload
 
+import msgspec
 import numpy as np
 
 from binsafe.arrays import ArrayLike, NDArray
@@ -28,7 +29,7 @@ _MOST = 1 << 62
 """A value or size from here on is no address of a program, and counts as none."""
 
 
-class DynamicSymbol(NamedTuple):
+class DynamicSymbol(msgspec.Struct, frozen=True):
     """One entry of the dynamic symbol table; the index of a relocation's symbol is its place there."""
 
     name: str

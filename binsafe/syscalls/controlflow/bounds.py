@@ -6,8 +6,9 @@ when the code there is decoded: then the two regions on both sides of that start
 
 from bisect import bisect_right
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
 from binsafe.syscalls.controlflow.places import Kind
@@ -24,7 +25,7 @@ _FEW = 2
 """Calls of one target that may all be chance."""
 
 
-class Span(NamedTuple):
+class Span(msgspec.Struct, frozen=True):
     """The addresses of one region."""
 
     start: int

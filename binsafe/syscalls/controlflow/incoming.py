@@ -39,7 +39,7 @@ class Incoming:
 
     def entries(self, place: Place) -> list[Edge]:
         """See `Program.entries`."""
-        region, index = place
+        region, index = place.region, place.at
         edges = []
         for kind, source in self.into(region).get(place.address, ()):
             found = self._program.branch(source)
@@ -61,7 +61,7 @@ class Incoming:
 
     def undisturbed(self, place: Place, locations: Collection[Location], stops: Container[int]) -> Place:
         """See `Program.undisturbed`."""
-        region, at = place
+        region, at = place.region, place.at
         instructions, inside, outside = region.instructions, region.jumps_to, self.into(region)
         pads = region.pads
         keeps, addresses = self._program.machine.keeps, instructions.addresses

@@ -1,7 +1,8 @@
 """Single instructions, and the kinds of edges between them."""
 
 from enum import Enum, auto
-from typing import NamedTuple
+
+import msgspec
 
 from binsafe.syscalls.controlflow.regions import Region
 from binsafe.syscalls.decoding.decode import Instruction
@@ -10,7 +11,7 @@ from binsafe.syscalls.machines.machine import Flow
 _THROUGH = (Flow.CALL, Flow.INDIRECT)
 
 
-class Place(NamedTuple):
+class Place(msgspec.Struct, frozen=True):
     """One instruction in its region."""
 
     region: Region
@@ -47,7 +48,7 @@ class Kind(Enum):
     """From an instruction that may throw to the landing pad at which that is caught."""
 
 
-class Edge(NamedTuple):
+class Edge(msgspec.Struct, frozen=True):
     """A way to an instruction: of what kind, and from which other one."""
 
     kind: Kind

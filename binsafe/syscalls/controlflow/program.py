@@ -144,11 +144,13 @@ class Program:
         span = self._bounds.span(address)
         if span is None:
             return None
-        start, end, anchored = span
+        start = span.start
         if start not in self._regions:
-            instructions = self.decoder.sweep(self.code.read(start, end), start)
+            instructions = self.decoder.sweep(self.code.read(start, span.end), start)
             self._make_room(instructions.kept_bytes)
-            self._regions[start] = Region(self.machine, start, instructions, anchored=anchored, catching=self.catching)
+            self._regions[start] = Region(
+                self.machine, start, instructions, anchored=span.anchored, catching=self.catching
+            )
         return self._regions[start]
 
     def is_start(self, address: int) -> bool:

@@ -35,7 +35,7 @@ def uses(program: "Program", place: Place) -> Uses:
     The register is followed forwards on all ways inside of the region until it is overwritten. To compare the address
     is no use of it. Where control leaves the region, each register counts as used that the code behind may read.
     """
-    region, at = place
+    region, at = place.region, place.at
     machine, instructions = region.machine, region.instructions
     register = machine.takes(instructions, at)
     if register is None:
@@ -80,7 +80,7 @@ def uses(program: "Program", place: Place) -> Uses:
 
 def is_summed(program: "Program", place: Place) -> bool:
     """Whether something unknown is added to the address that the instruction at ``place`` completes, or to a copy."""
-    region, at = place
+    region, at = place.region, place.at
     machine, instructions = region.machine, region.instructions
     register = machine.takes(instructions, at)
     seen: set[tuple[int, str]] = set()

@@ -204,7 +204,7 @@ def _limit(program: "Program", region: Region, table: Table, entered: Container[
 
 def _compared(program: "Program", branch: Place, location: Location, *, taken: bool) -> int | None:
     """What a location's unsigned value is less than where a branch is taken, or is not; None if nothing says so."""
-    region, at = branch
+    region, at = branch.region, branch.at
     tested = program.machine.tested(region.instructions, at) if region.flow(at)[0] is Flow.BRANCH else None
     if tested is None or tested.limit is None or tested.registers != (location,) or tested.limit[0] != taken:
         return None

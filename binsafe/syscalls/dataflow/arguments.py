@@ -11,6 +11,8 @@ be read. What one file cannot tell is left to who sees all of them, see `judging
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from msgspec import Struct, structs
+
 from binsafe.syscalls.controlflow.places import Edge, Kind, Place
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.dataflow.backward import before, is_upper_half
@@ -95,7 +97,7 @@ def to_function(program: Program, places: Iterable[Place], position: int) -> fro
 _Held = Constant | Moved
 
 
-class _Query(NamedTuple):
+class _Query(Struct, frozen=True):
     """What do the call's number and its argument come from, just before ``place``?"""
 
     place: Place
@@ -137,12 +139,12 @@ class _Walk:
     def ask(self, query: _Query) -> None:
         """Put a question on the list, unless it is answered or was there before."""
         if self._is_doubtful(query):
-            query = query._replace(argument=None)
+            query = structs.replace(query, argument=None)
         if isinstance(query.number, Constant):
             value = query.number.value & BITS
             if value not in self.numbers:
                 return
-            query = query._replace(number=Constant(value))
+            query = structs.replace(query, number=Constant(value))
             if not isinstance(query.argument, Moved):
                 known = None if query.argument is None else query.argument.value & BITS
                 self.given.add(Given(value, self.position, query.outer, known))
@@ -160,14 +162,14 @@ class _Walk:
 
     def _advance(self, query: _Query) -> None:
         """Go one instruction back, on every way."""
-        region, index = query.place
+        region, index = query.place.region, query.place.at
         if region.is_unreachable(index):
             return
         jumps = self.program.jumped_to(region)
         if jumps is not None:
             followed = [held.location for held in (query.number, query.argument) if isinstance(held, Moved)]
-            query = query._replace(place=self.program.undisturbed(query.place, followed, jumps))
-            region, index = query.place
+            query = structs.replace(query, place=self.program.undisturbed(query.place, followed, jumps))
+            region, index = query.place.region, query.place.at
         entries = self.program.entries(query.place)
         inside = region.direct_predecessors(index)
         self.program.decoder.spend(STEP_COST * max(1, len(entries) + len(inside)))
@@ -190,9 +192,8 @@ class _Walk:
             return True
         if self.program.exported(start) and isinstance(query.number, Constant):
             if isinstance(query.argument, Moved) and isinstance(query.argument.location, str):
-                register, operations = query.argument
-                number = query.number.value
-                self.carried.add(Carried(number, self.position, start, str(register), operations))
+                carried, register = query.argument.operations, str(query.argument.location)
+                self.carried.add(Carried(query.number.value, self.position, start, register, carried))
             else:
                 self._unknown(query.number, query.outer)
         return False
@@ -200,7 +201,7 @@ class _Walk:
     def _back(self, query: _Query, edge: Edge) -> None:
         """Go back over one edge, and on with where the two came from."""
         if self._is_lost(query, edge):
-            query = query._replace(argument=None)
+            query = structs.replace(query, argument=None)
         outer = edge.place.address if edge.enters else query.outer
         for number in self._numbers(query, edge):
             for argument in self._before(query, edge, query.argument):
@@ -221,7 +222,8 @@ class _Walk:
         if not isinstance(held, Moved):
             yield held
             return
-        for source, _ in before(self.program, query.place, edge, held.location):
+        for origin in before(self.program, query.place, edge, held.location):
+            source = origin.source
             if isinstance(source, Unknown):
                 yield None
             elif isinstance(source, Constant):

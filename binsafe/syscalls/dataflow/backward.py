@@ -7,7 +7,8 @@ a value comes from anything else it is unknown.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+
+import msgspec
 
 from binsafe.syscalls.controlflow.places import Edge, Kind, Place
 from binsafe.syscalls.controlflow.program import Program
@@ -18,7 +19,7 @@ from binsafe.syscalls.machines.arithmetic import Operation
 from binsafe.syscalls.machines.machine import Constant, Flow, Location, Moved, Source, Unknown
 
 
-class Origin(NamedTuple):
+class Origin(msgspec.Struct, frozen=True):
     """What a location held before an edge, and where that was done or became unknown."""
 
     source: Source
@@ -27,7 +28,7 @@ class Origin(NamedTuple):
 
 def all_ways(program: Program, place: Place) -> list[Place]:
     """The instructions from which control comes to one; none where it may come from elsewhere than its own region."""
-    region, at = place
+    region, at = place.region, place.at
     tables = program.jumped_to(region)
     if not at or not region.anchored or tables is None or at in tables or program.entries(place):
         return []
@@ -77,7 +78,7 @@ def _known_behind(program: Program, target: Place, branch: Place, location: Loca
 
     Compilers use a register that was found to be zero where they need a zero, as the number of ``read``.
     """
-    region, at = branch
+    region, at = branch.region, branch.at
     if isinstance(location, int) or region.flow(at)[1] != target.address or target.at == at + 1:
         return None
     settled = program.machine.settled(region.instructions, at)

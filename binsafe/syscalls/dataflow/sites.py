@@ -203,7 +203,7 @@ def is_plausible(program: Program, site: Place) -> bool:
 
     Assembler puts constants between functions, and some of them decode to a system call.
     """
-    region, at = site
+    region, at = site.region, site.at
     if _follows_zeros(program, site):
         return False
     return program.is_known(region.start) or _is_sensible(program, region, at - _AROUND, at + _AROUND)
@@ -220,7 +220,7 @@ def _follows_zeros(program: Program, site: Place) -> bool:
 
     That is data among code, as the tables in front of GHC's functions.
     """
-    region, at = site
+    region, at = site.region, site.at
     while at and region.zeros and at not in region.jumps_to:
         at -= 1
         if region.is_zeros(at):

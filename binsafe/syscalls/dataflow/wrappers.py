@@ -13,6 +13,8 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from msgspec import Struct, structs
+
 from binsafe.syscalls.controlflow.incoming import NEAR
 from binsafe.syscalls.controlflow.places import Edge, Kind, Place
 from binsafe.syscalls.controlflow.program import Program
@@ -71,7 +73,7 @@ class Resolution(NamedTuple):
     parameters: frozenset[Parameter] = frozenset()
 
 
-class _Query(NamedTuple):
+class _Query(Struct, frozen=True):
     """What does ``location`` hold just before ``place``? ``outer`` is the last crossing on the way from the site."""
 
     place: Place
@@ -165,8 +167,8 @@ class _Walk:
             return
         read = self.program.jumped_to(query.place.region)
         tables = read or {}
-        query = query._replace(place=self.program.undisturbed(query.place, (query.location,), tables))
-        region, at = query.place
+        query = structs.replace(query, place=self.program.undisturbed(query.place, (query.location,), tables))
+        region, at = query.place.region, query.place.at
         inner, entries = region.direct_predecessors(at), self.program.entries(query.place)
         computed: Sequence[int] = tables.get(at, ())
         if at:
@@ -236,7 +238,8 @@ class _Walk:
         origins = [*before(self.program, query.place, edge, query.location)]
         if not origins and edge.kind is Kind.FLOW:
             self._behind(edge.place)
-        for source, address in origins:
+        for origin in origins:
+            source, address = origin.source, origin.address
             if isinstance(source, Unknown):
                 self.gap(address, f"the number is {source.reason}")
             elif isinstance(source, Constant):

@@ -6,7 +6,9 @@ functions are decoded to text, and single instructions whose data flow matters a
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from binsafe.syscalls.decoding.capstone_library import Engine
 from binsafe.syscalls.decoding.instructions import JUNK, Instruction, Instructions
@@ -40,7 +42,7 @@ class OutOfInstructions(Exception):
     """The budget of decoded instructions is used up."""
 
 
-class Detail(NamedTuple):
+class Detail(msgspec.Struct, frozen=True):
     """One instruction with its operands in the order of the text."""
 
     mnemonic: str
@@ -90,14 +92,13 @@ class Decoder:
         self.spend(1)
         if self._arch != "x86_64":
             return self._package.detail(code(), instruction.address)
-        address, size, mnemonic, operands = instruction
-        if mnemonic == JUNK:
+        if instruction.mnemonic == JUNK:
             return None
         return Detail(
-            mnemonic,
-            from_text(operands),
-            lambda: self._detailed.written(code(), address) or frozenset(),
-            address + size,
+            instruction.mnemonic,
+            from_text(instruction.operands),
+            lambda: self._detailed.written(code(), instruction.address) or frozenset(),
+            instruction.address + instruction.size,
             plain=True,
         )
 

@@ -7,8 +7,9 @@ as to decode them: so capstone's records are kept as columns and one long text.
 import struct
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final, Literal, NamedTuple, overload
+from typing import Final, Literal, overload
 
+import msgspec
 import numpy as np
 
 from binsafe.arrays import NDArray
@@ -27,7 +28,7 @@ _MANY = 100
 """From so many instructions on it is worth the time to leave out the part of all texts that is empty."""
 
 
-class Instruction(NamedTuple):
+class Instruction(msgspec.Struct, frozen=True):
     """One instruction as text."""
 
     address: int

@@ -4,7 +4,7 @@ In ``mov eax, dword ptr [rbx + rax*4 + 0x2f4a]`` the brackets hold a sum of base
 displacement; the words before them say how many bytes are accessed. AVX-512 puts a mask behind an operand: ``{k1}``.
 """
 
-from typing import NamedTuple
+from msgspec import Struct, structs
 
 _SIZES = {"byte": 1, "word": 2, "dword": 4, "qword": 8, "xmmword": 16, "ymmword": 32, "zmmword": 64, "xword": 10}
 _UNSAID = 4096
@@ -15,20 +15,20 @@ _OF_THREAD = ("fs:", "gs:")
 """Segments whose base is not zero: thread-local memory, at an address that is not known."""
 
 
-class Register(NamedTuple):
+class Register(Struct, frozen=True):
     """A register operand under its own name (``eax``, ``w8``)."""
 
     name: str
 
 
-class Immediate(NamedTuple):
+class Immediate(Struct, frozen=True):
     """A constant operand, its ``shift`` applied; branch targets are absolute."""
 
     value: int
     shift: int = 0
 
 
-class Memory(NamedTuple):
+class Memory(Struct, frozen=True):
     """A memory operand of ``size`` bytes at base + index * scale + displacement; absent registers are empty."""
 
     base: str
@@ -52,7 +52,7 @@ def _operand(text: str) -> Operand:
     if text.endswith("]"):
         before, _, inside = text[:-1].partition("[")
         operand = _memory(inside, _SIZES.get(before.partition(" ")[0], _UNSAID))
-        return operand._replace(base=before[-3:-1]) if before.endswith(_OF_THREAD) else operand
+        return structs.replace(operand, base=before[-3:-1]) if before.endswith(_OF_THREAD) else operand
     if text[0].isdigit() or text[0] == "-":
         return Immediate(int(text, 0))
     return Register(text)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum, auto
 from typing import NamedTuple, Protocol
 
+import msgspec
 import numpy as np
 
 from binsafe.arrays import NDArray
@@ -57,20 +58,20 @@ class Use(Enum):
     OTHER = auto()
 
 
-class Constant(NamedTuple):
+class Constant(msgspec.Struct, frozen=True):
     """The location holds this number after the instruction."""
 
     value: int
 
 
-class Moved(NamedTuple):
+class Moved(msgspec.Struct, frozen=True):
     """The location holds what another one held before the instruction, changed by these operations in order."""
 
     location: Location
     operations: tuple[Operation, ...] = ()
 
 
-class Unknown(NamedTuple):
+class Unknown(msgspec.Struct, frozen=True):
     """The location holds a value that cannot be determined; ``reason`` says why, for people."""
 
     reason: str
@@ -88,7 +89,7 @@ def then(source: Source, *operations: Operation) -> Source:
     return source
 
 
-class Step(NamedTuple):
+class Step(msgspec.Struct, frozen=True):
     """One instruction on the backward walk, and what may be asked about it; all but the text is found out on demand."""
 
     instruction: Instruction

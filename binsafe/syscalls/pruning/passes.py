@@ -52,7 +52,7 @@ def always_passes(
 
 def _is_led_to_unseen(program: Program, place: Place, entries: list[Edge]) -> bool:
     """Whether control may come to an instruction in a way that is not seen here."""
-    region, at = place
+    region, at = place.region, place.at
     if not region.anchored or place.address == program.slice.entry or program.jumped_to(region) is None:
         return True
     if at and not entries and not region.is_padding(at) and not any(_before(program, place, entries)):
@@ -64,7 +64,7 @@ def _is_led_to_unseen(program: Program, place: Place, entries: list[Edge]) -> bo
 
 def _before(program: Program, place: Place, entries: list[Edge]) -> Iterator[Place]:
     """The instructions of the region from which control comes."""
-    region, at = place
+    region, at = place.region, place.at
     if at and not region.is_unreachable(at):
         ended, tables = _ends(program, place, entries), program.jumped_to(region) or {}
         inner = (*region.direct_predecessors(at), *tables.get(at, ()))
@@ -73,7 +73,7 @@ def _before(program: Program, place: Place, entries: list[Edge]) -> Iterator[Pla
 
 def _ends(program: Program, place: Place, entries: list[Edge]) -> bool:
     """Whether what stands in front of an instruction and its padding is a call that does not return."""
-    region, at = place
+    region, at = place.region, place.at
     behind = at - 1
     while behind > 0 and region.is_padding(behind):
         behind -= 1

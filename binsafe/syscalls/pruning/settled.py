@@ -109,7 +109,7 @@ class _Search:
                 yield from () if run is None else (run,)
 
     def _is_never_taken(self, edge: Edge, target: Place) -> bool:
-        region, at = edge.place
+        region, at = edge.place.region, edge.place.at
         flow, leads_to = region.flow(at)
         if edge.kind is not Kind.CALL and target.region is region and (at, target.at) in self._never(region):
             return True
@@ -123,7 +123,7 @@ class _Search:
 
     def _outcome(self, branch: Place) -> bool | None:
         """Whether a branch is always taken (True) or never (False), if either is sure."""
-        region, at = branch
+        region, at = branch.region, branch.at
         tested = self._program.machine.tested(region.instructions, at)
         if tested is None or any(index in region.jumps_to for index in range(tested.at + 1, at + 1)):
             return None
@@ -162,7 +162,8 @@ def held(program: Program, place: Place, register: str) -> frozenset[int] | None
         if coming is None or len(seen) > _MAX_VALUES_SEEN or isinstance(question.location, int):
             return None
         for edge in coming:
-            for source, _ in before(program, here, edge, question.location):
+            for origin in before(program, here, edge, question.location):
+                source = origin.source
                 if isinstance(source, Constant):
                     found.add(compute(source.value, question.operations) & _BITS)
                 elif isinstance(source, Moved) and len(source.operations + question.operations) <= MAX_OPERATIONS:
@@ -174,7 +175,7 @@ def held(program: Program, place: Place, register: str) -> frozenset[int] | None
 
 def _coming(program: Program, here: Place) -> list[Edge] | None:
     """All edges over which control comes to an instruction; None where there may be others, or none is known."""
-    region, at = here
+    region, at = here.region, here.at
     jumps = program.jumped_to(region)
     if jumps is None or not region.anchored or here.address == program.slice.entry:
         return None

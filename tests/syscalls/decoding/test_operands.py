@@ -4,6 +4,7 @@ import platform
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from numpy._core import _multiarray_umath
 
 from binsafe.formats import parse
@@ -26,7 +27,7 @@ def _told(operand: Operand) -> Operand:
     if isinstance(operand, Memory):
         known = {1, 2, 4, 8, 10, 16, 32, 64}
         size = operand.size if operand.size in known else 0
-        return operand._replace(size=size, displacement=operand.displacement & 0xFFFF_FFFF)
+        return structs.replace(operand, size=size, displacement=operand.displacement & 0xFFFF_FFFF)
     return operand
 
 
@@ -41,7 +42,8 @@ def test_operands_and_written_registers_are_those_of_the_package() -> None:
     engine, registers = Engine(*MODES["x86_64"], detailed=False), Engine(*MODES["x86_64"], detailed=True)
     package = Package(*MODES["x86_64"])
     seen: dict[str, int] = {}
-    for address, size, mnemonic, text in engine.instructions(bytes(code.data[:400_000]), code.address, 1_000_000):
+    for each in engine.instructions(bytes(code.data[:400_000]), code.address, 1_000_000):
+        address, size, mnemonic, text = each.address, each.size, each.mnemonic, each.operands
         seen[mnemonic] = seen.get(mnemonic, 0) + 1
         if mnemonic == ".byte" or seen[mnemonic] > _SAMPLES:
             continue
