@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from binsafe.arrays import NDArray
-from binsafe.formats.structure import find_all, let_go
+from binsafe.formats.structure import let_go
 from binsafe.model import Segment, Slice
 from binsafe.syscalls.sets import joined
 
@@ -150,11 +150,6 @@ class Code:
         held, at = joined(values), joined(places)
         order = np.argsort(held, kind="stable")
         return held[order], at[order]
-
-    def find(self, pattern: bytes) -> Iterator[int]:
-        """The first occurrence of ``pattern`` in each range of code."""
-        found = ((r.address, next(find_all(r.data, pattern), None)) for r in self.ranges)
-        return (start + at for start, at in found if at is not None)
 
 
 def beside(code: Code) -> Iterator[CodeRange]:
