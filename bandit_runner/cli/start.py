@@ -110,7 +110,7 @@ def command(**given: Any) -> int:
     fails; 125 refused, as a program that listens nowhere; 126 no program of this machine's; 127 not found; 130 after
     Ctrl-C.
     """
-    from bandit_runner.cli.beside import dashboard
+    from bandit_runner.cli.dashboard_process import dashboard
     from bandit_runner.cli.recorded import Recorded
     from bandit_runner.cli.stopping import stoppable
     from bandit_runner.cli.support import Options, room_for, running, while_running

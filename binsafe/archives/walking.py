@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from binsafe import containers, formats
-from binsafe.archives.telling import broke_the_parser, finding, report_on
+from binsafe.archives.reporting import broke_the_parser, finding, report_on
 from binsafe.bundles import inspect_bundle, listing
 from binsafe.containers import Budget, Entry, Trouble, Unreadable, appledouble
 from binsafe.containers.diskimages import is_disk_image

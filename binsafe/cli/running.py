@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from binsafe.cli.asked import Asked, found_on_path
-from binsafe.cli.attending import TIMED_OUT, Attendance
+from binsafe.cli.denials import Teller, mention
 from binsafe.cli.entry import note
 from binsafe.cli.taking import take
-from binsafe.cli.telling import Teller, mention
+from binsafe.cli.waiting import TIMED_OUT, Attendance
 from binsafe.errors import FileChanged, NotEnforceable
 from binsafe.intake import Snapshot
 from binsafe.sandbox import Order, launch

@@ -6,7 +6,7 @@ The sandbox's own interpreter starts, and the program is copied, while what runs
 from typing import TYPE_CHECKING
 
 from binsafe.cli import light
-from binsafe.cli.beside import beside
+from binsafe.cli.background import in_background
 
 if TYPE_CHECKING:
     from binsafe.cli.plain import Options
@@ -22,7 +22,7 @@ def start(options: "Options") -> int:
         light.load_structs()
         from binsafe.cli.taking import take
 
-        taken = beside(lambda: take(options["file"]))
+        taken = in_background(lambda: take(options["file"]))
         from binsafe.cli.running import run
 
         preparing.load()

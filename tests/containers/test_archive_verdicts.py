@@ -2,7 +2,7 @@
 
 import pytest
 
-from binsafe.archives.telling import finding, report_on
+from binsafe.archives.reporting import finding, report_on
 from binsafe.containers import Trouble
 from binsafe.model import Artifact, Member, Report, Severity, Verdict
 

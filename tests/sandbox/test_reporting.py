@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from binsafe import packs
-from binsafe.cli.telling import Teller
+from binsafe.cli.denials import Teller
 from binsafe.model import Violation
 from binsafe.packs import PACK_SCHEMA, Pack
 from binsafe.sandbox.reporting import MAX_OBJECTS, REPORTED_CHARACTERS, REPORTED_EACH, REPORTED_PER_CALL, Reporter

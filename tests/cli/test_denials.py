@@ -2,7 +2,7 @@
 
 import pytest
 
-from binsafe.cli.telling import Teller
+from binsafe.cli.denials import Teller
 
 
 def test_denials_that_could_not_be_seen_are_no_silence(capfd: pytest.CaptureFixture[str]):

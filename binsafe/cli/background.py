@@ -7,7 +7,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def beside(action: Callable[[], T]) -> Callable[[], T]:
+def in_background(action: Callable[[], T]) -> Callable[[], T]:
     """Start an action in a thread; returns a function that waits for it and returns, or raises, what the action did."""
     results: list[T] = []
     errors: list[Exception] = []
