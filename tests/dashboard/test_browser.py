@@ -258,11 +258,12 @@ def test_no_runs_is_said(visitor: Visitor, tmp_path: Path, page: str):
         visitor.page.wait_for_selector("text=bandit_runner start plays some" if page != "learn" else "text=Beliefs")
 
 
-def test_a_corrupt_store_is_said(visitor: Visitor, tmp_path: Path):
+def test_a_store_that_becomes_corrupt_is_said(visitor: Visitor, tmp_path: Path):
     path = tmp_path / "runs.sqlite"
-    path.write_bytes(b"SQLite format 3\0" + b"\xff" * 9000)
-    with running("dashboard", "--port", 0, "--store", path) as (_, address), visitor.at(address):
-        visitor.page.wait_for_selector("text=move it away to begin anew")
+    with running("dashboard", "--port", 0, "--store", path) as (_, address):
+        path.write_bytes(b"SQLite format 3\0" + b"\xff" * 9000)  # earlier it would be refused
+        with visitor.at(address):
+            visitor.page.wait_for_selector("text=move it away to begin anew")
 
 
 def test_a_page_comes_back_after_the_dashboard_was_restarted(browser: "playwright.Browser", stored: Path):
