@@ -5,7 +5,7 @@ where none is found, where the next table begins or an entry is no address of co
 """
 
 from bisect import bisect_right
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -47,6 +47,7 @@ class Switches:
         """``program`` is a weak reference, see there."""
         self._program = program
         self._found: dict[int, Cases | None] = {}
+        self._origins: dict[int, set[int]] = {}
 
     def cases(self, region: Region) -> Cases | None:
         """See `Program.cases`."""
@@ -57,16 +58,20 @@ class Switches:
     def origins(self, region: Region) -> set[int]:
         """The addresses from which the jump tables of a region count; none where one could not be read."""
         cases = self.cases(region)
-        tables = {} if cases is None else _tables(self._program, region, cases.inside)
-        return {origin for table in (tables or {}).values() for _, origin in table.places}
+        if region.start not in self._origins:
+            tables = {} if cases is None else _tables(self._program, region, cases.inside) or {}
+            self._origins[region.start] = {origin for table in tables.values() for _, origin in table.places}
+        return self._origins[region.start]
 
     def forget(self, start: int) -> None:
         """Drop what is known of the region that starts there: its bounds have changed."""
         self._found.pop(start, None)
+        self._origins.pop(start, None)
 
     def forget_all(self) -> None:
         """Drop what is known of all regions."""
         self._found.clear()
+        self._origins.clear()
 
 
 def _through_tables(program: "Program", region: Region) -> Cases | None:
@@ -88,7 +93,7 @@ def _through_tables(program: "Program", region: Region) -> Cases | None:
     return None
 
 
-def _tables(program: "Program", region: Region, known: Container[int]) -> dict[int, Table] | None:
+def _tables(program: "Program", region: Region, known: Collection[int]) -> dict[int, Table] | None:
     """Indirect jump -> the table through which it leads; None where there is one whose entry is seen nowhere.
 
     ``known`` are the instructions to which tables lead: what a register holds there it does not from one way alone.
@@ -98,7 +103,8 @@ def _tables(program: "Program", region: Region, known: Container[int]) -> dict[i
         straight = program.undisturbed(Place(region, at), (), known).at
         table = program.machine.table(region.instructions, at, straight)
         places = 0 if table is None else len(table.places)
-        program.decoder.spend(places * _TABLE_COST + len(region.instructions) // _SEARCHED)
+        if not known:  # later they are the same, as nearly always
+            program.decoder.spend(places * _TABLE_COST + len(region.instructions) // _SEARCHED)
         if table is not None:
             tables[at] = table
         elif region.frames[at].get(program.machine.stack) != 0:

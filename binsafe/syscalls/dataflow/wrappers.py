@@ -105,10 +105,11 @@ def argument(
     walk = _Walk(program, (1 << bits) - 1)
     for place in places:
         walk.ask(_Query(place, location, (), place.address))
-    for _ in range(steps + _NEAR_STEPS * len(walk.pending)):
+    several = len(walk.pending) > 1
+    for _ in range(steps + _NEAR_STEPS * len(walk.pending) * several):
         if not walk.pending:
             break
-        walk.advance(walk.pending.popleft())
+        walk.advance(walk.pending.popleft() if several else walk.pending.pop())
     if walk.pending:
         walk.gap(walk.pending[0].place.address, "the number is set too far away")
     return Resolution(frozenset(walk.numbers), frozenset(walk.gaps), frozenset(walk.parameters))
