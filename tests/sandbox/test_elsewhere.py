@@ -15,6 +15,7 @@ TABLE = """\
 43 42 0:42 / {0}/net/nas/music rw - nfs4 nas:/music rw
 44 22 0:43 / {0}/my\\040clouds rw - fuse.rclone remote: rw
 45 22 8:3 / {0}/disk rw - fuseblk /dev/sdb1 rw
+46 22 0:45 / {0}/layers rw - fuse.fuse-overlayfs fuse-overlayfs rw
 """
 
 
@@ -41,6 +42,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("home/file", None),
         ("net/nas/music/song", "net/nas/music/song"),  # the way there leads by what asks
         ("disk/file", None),
+        ("layers/file", None),
         ("network", None),
     ],
 )

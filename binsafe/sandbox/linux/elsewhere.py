@@ -14,8 +14,8 @@ from typing import Final
 
 from binsafe.sandbox.linux.layout import inside
 
-_ASKING: Final = re.compile(r"autofs|afs|fuse(\..*)?")
-"""Types of mounts; fuseblk is a disk."""
+_ASKING: Final = re.compile(r"autofs|afs|fuse(\.(?!fuse-overlayfs$).*)?")
+"""Types of mounts; fuseblk is a disk, and fuse-overlayfs a container's own files, its whole root among them."""
 
 _ESCAPED: Final = re.compile(r"\\([0-7]{3})")
 """Spaces and the like."""
