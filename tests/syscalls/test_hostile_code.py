@@ -169,17 +169,20 @@ def test_thousands_of_numbers_in_one_function_take_so_many_times_one():
 
 
 def test_the_budget_bounds_the_search_through_tables():
-    """A function of nothing but jumps through tables, each of which may begin at each of thousands of addresses.
+    """A function of nothing but jumps through tables, each of which may begin at each of hundreds of addresses.
 
-    Each may lead to the call, with any number: to know it all of them have to be read.
+    They lead to one another, in between the address and the jump, so that each may go through all tables.
     """
-    assembler = X86()
-    for number in range(1_000):
-        distance = (DATA + 8 * number - assembler.here - 7).to_bytes(4, "little", signed=True)
-        assembler.put(b"\x48\x8d\x15" + distance + b"\xff\x24\xc2")  # lea rdx, [rip + distance]; jmp [rdx + rax*8]
+    assembler, distances = X86(), b""
+    for number in range(300):
+        table = DATA + 4 * number
+        assembler.put(b"\x48\x8d\x15" + (table - assembler.here - 7).to_bytes(4, "little", signed=True))
+        distances += (assembler.here - table).to_bytes(4, "little", signed=True)
+        # lea rdx, [rip + table]; movsxd rax, [rdx + rax*4]; add rax, rdx; jmp rax
+        assembler.put(b"\x48\x63\x04\x82\x48\x01\xd0\xff\xe0")
     assembler.mov("rax", 41)
     assembler.syscall()
-    slice_ = program(assembler, data=CODE.to_bytes(8, "little") * 1_000, writable=False)
+    slice_ = program(assembler, data=distances, writable=False)
     began = time.process_time()
     result = analyse(slice_, max_instructions=BUDGET)
     assert not result.complete

@@ -103,8 +103,7 @@ def _tables(program: "Program", region: Region, known: Collection[int]) -> dict[
         straight = program.undisturbed(Place(region, at), (), known).at
         table = program.machine.table(region.instructions, at, straight)
         places = 0 if table is None else len(table.places)
-        if not known:  # later they are the same, as nearly always
-            program.decoder.spend(places * _TABLE_COST + len(region.instructions) // _SEARCHED)
+        program.decoder.spend(places * _TABLE_COST + len(region.instructions) // _SEARCHED)
         if table is not None:
             tables[at] = table
         elif region.frames[at].get(program.machine.stack) != 0:
