@@ -22,6 +22,8 @@ ALIKE = frozenset(
 )
 """Folders of tests about bytes, numbers, and connections on loopback."""
 MARK = "each_user"
+APART = frozenset("browser corpus endurance fuzz mac programs".split())
+"""Marks of tests that are run by themselves, and once."""
 
 _ASKING = [(getpass, "getuser")] + [
     (os, name)
@@ -46,7 +48,7 @@ def is_alike(path: Path) -> bool:
 
 def is_alike_for_each(item: pytest.Item) -> bool:
     """Whether one test comes out alike for each user."""
-    return _is_in_alike(item.path) and item.get_closest_marker(MARK) is None
+    return _is_in_alike(item.path) and not any(mark.name == MARK or mark.name in APART for mark in item.iter_markers())
 
 
 def _is_in_alike(path: Path) -> bool:

@@ -34,7 +34,7 @@ from balancing import (
 from bandit_runner import harness
 from bandit_runner.balancer.config import Address, Limits
 
-pytestmark = [pytest.mark.endurance, pytest.mark.each_user]
+pytestmark = pytest.mark.endurance
 
 DEADLINE = 1.0
 PATIENCE = 0.5

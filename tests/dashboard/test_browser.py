@@ -19,7 +19,7 @@ from bandit_runner.model import Scoring
 from bandit_runner.runs import Recorder, Store
 from bandit_runner.runs.comparison import compare
 
-pytestmark = [pytest.mark.each_user, pytest.mark.browser, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
 
 STRATEGIES_PLAYED = ("v1", "v2", "v3", "v4", "v5", "v6", "v7", "best")
