@@ -7,11 +7,13 @@ which is why the call is harmless, and the proved values, which are all that thi
 from collections.abc import Iterator
 from itertools import product
 
+import msgspec
+
 from binsafe.limits import MAX_EVIDENCE
 from binsafe.model import Condition, Evidence, Grant, SliceReport, Syscalls
 from binsafe.model.facts import ArgumentValues
 from binsafe.policy.baseline import Baseline, CallGroup, Need
-from binsafe.policy.conditions import MAX_TEXT, MAX_VALUES, as_text, multiply_out
+from binsafe.policy.conditions import MAX_TEXT, MAX_VALUES, as_text, forms, multiply_out
 from binsafe.policy.constants import CONSTANTS
 from binsafe.policy.walls import ALWAYS
 from binsafe.syscalls import tables
@@ -62,13 +64,7 @@ def _of_group(
             if narrowed is not None:
                 yield _with_sites(narrowed, calls.sites.get(grant.object, ()))
         elif group.assumed and not complete:
-            yield Grant(
-                kind="syscall",
-                object=grant.object,
-                access=grant.access,
-                when=grant.when,
-                reason=f"{grant.reason} ({INCOMPLETE})",
-            )
+            yield msgspec.structs.replace(grant, reason=f"{grant.reason} ({INCOMPLETE})")
 
 
 def _narrow(grant: Grant, proved: tuple[ArgumentValues, ...]) -> Grant | None:
@@ -85,12 +81,10 @@ def _narrow(grant: Grant, proved: tuple[ArgumentValues, ...]) -> Grant | None:
         if not fitting:
             return None
         wanted = _meet(when, _test(argument, fitting))
-        if _forms(wanted) <= MAX_VALUES and len(as_text(wanted, grant.object)) <= MAX_TEXT:
+        if forms(wanted) <= MAX_VALUES and len(as_text(wanted, grant.object)) <= MAX_TEXT:
             when = wanted
-    if when == grant.when:
-        return grant
-    return Grant(
-        kind="syscall", object=grant.object, access=as_text(when, grant.object), when=when, reason=grant.reason
+    return (
+        grant if when == grant.when else msgspec.structs.replace(grant, when=when, access=as_text(when, grant.object))
     )
 
 
@@ -112,20 +106,7 @@ def _meet(when: tuple[Condition, ...], test: Condition) -> tuple[Condition, ...]
     return (*kept, Condition(argument=test.argument, mask=mask, values=values))
 
 
-def _forms(when: tuple[Condition, ...]) -> int:
-    forms = 1
-    for test in when:
-        forms *= len(test.values)
-    return forms
-
-
 def _with_sites(grant: Grant, addresses: tuple[str, ...]) -> Grant:
-    evidence = tuple(Evidence(via="syscall", address=address) for address in addresses[:MAX_EVIDENCE])
-    return Grant(
-        kind=grant.kind,
-        object=grant.object,
-        access=grant.access,
-        when=grant.when,
-        reason=grant.reason,
-        evidence=evidence,
+    return msgspec.structs.replace(
+        grant, evidence=tuple(Evidence(via="syscall", address=address) for address in addresses[:MAX_EVIDENCE])
     )

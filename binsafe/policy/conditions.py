@@ -12,6 +12,7 @@ function that takes an ``int`` looks at the lower half only, so a caller with ru
 the kernel would have said yes: never the other way round, because every test asks for an exact value.
 """
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from itertools import product
@@ -87,6 +88,11 @@ def _test_text(test: Condition, names: Mapping[int, str]) -> str:
     return f"{left} == {values[0]}" if len(values) == 1 else f"{left} in {{{', '.join(values)}}}"
 
 
+def forms(condition: tuple[Condition, ...]) -> int:
+    """How many alternatives of single values a condition stands for, contradictions included."""
+    return math.prod(len(test.values) for test in condition)
+
+
 def multiply_out(condition: tuple[Condition, ...]) -> tuple[tuple[Condition, ...], ...]:
     """The same condition as alternatives of at most one test per argument, each with one value.
 
@@ -124,11 +130,8 @@ class _Parser:
             self._expect("and")
             tests.append(self._test())
         condition = tuple(tests)
-        forms = 1
-        for test in condition:
-            forms *= len(test.values)
-        if forms > MAX_VALUES:
-            raise ConditionError(f"takes {forms} forms, at most {MAX_VALUES} are allowed", 0)
+        if forms(condition) > MAX_VALUES:
+            raise ConditionError(f"takes {forms(condition)} forms, at most {MAX_VALUES} are allowed", 0)
         if not multiply_out(condition):
             raise ConditionError("contradicts itself: it can never hold", 0)
         return condition

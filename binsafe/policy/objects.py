@@ -41,7 +41,12 @@ _NUMBER: Final = r"0|[1-9][0-9]{0,18}"
 
 
 class ObjectError(ValueError):
-    """An object that a grant of its kind cannot have; the text says what was expected."""
+    """An object that a grant of its kind cannot have: ``message`` says why, ``expected`` what it can have."""
+
+    def __init__(self, message: str, expected: str) -> None:
+        super().__init__(f"{message}: expected {expected}")
+        self.message = message
+        self.expected = f"expected {expected}"
 
 
 def port_number(text: str, lowest: int = 1) -> int:
@@ -51,8 +56,22 @@ def port_number(text: str, lowest: int = 1) -> int:
         ObjectError: it is none.
     """
     if re.fullmatch(_NUMBER, text) is None or not lowest <= int(text) <= MAX_PORT:
-        raise ObjectError(f"{text!r} is no port: expected a number from {lowest} to {MAX_PORT}")
+        raise ObjectError(f"{text!r} is no port", f"a number from {lowest} to {MAX_PORT}")
     return int(text)
+
+
+def port_range(text: str) -> range:
+    """Ports as ``4000-4009``, or a single one.
+
+    Raises:
+        ObjectError: it is neither.
+    """
+    first, dash, last = text.partition("-")
+    low = port_number(first)
+    high = port_number(last) if dash else low
+    if low > high:
+        raise ObjectError(f"the range {text} ends before it begins", f"{high}-{low}")
+    return range(low, high + 1)
 
 
 def absolute_path(text: str) -> str:
@@ -62,25 +81,25 @@ def absolute_path(text: str) -> str:
         ObjectError: it is none. ``..`` is refused, not resolved: only a look at the file system could resolve it.
     """
     if not text.startswith("/"):
-        raise ObjectError(f"{text!r} is not absolute: expected a path that starts with /")
+        raise ObjectError(f"{text!r} is not absolute", "a path that starts with /")
     if re.search(_CONTROL, text) or len(text) > MAX_OBJECT:
-        raise ObjectError(f"{text[:80]!r} is no path: expected at most {MAX_OBJECT} printable characters")
+        raise ObjectError(f"{text[:80]!r} is no path", f"at most {MAX_OBJECT} printable characters")
     if posixpath.normpath(text) != text or text.startswith("//"):
-        raise ObjectError(f"{text!r} is not in its plain form: expected {'/' + posixpath.normpath(text).lstrip('/')!r}")
+        raise ObjectError(f"{text!r} is not in its plain form", f"{'/' + posixpath.normpath(text).lstrip('/')!r}")
     return text
 
 
 def _listen(text: str) -> str:
     host, _, port = text.rpartition(":")
     if host != "127.0.0.1":
-        raise ObjectError(f"{text!r} is no loopback address: expected 127.0.0.1:PORT")
+        raise ObjectError(f"{text!r} is no loopback address", "127.0.0.1:PORT")
     return f"{host}:{port_number(port, lowest=0)}"
 
 
 def _connect(text: str) -> str:
     host, _, port = text.rpartition(":")
     if not (re.fullmatch(_HOST, host) or re.fullmatch(_IPV6, host)):
-        raise ObjectError(f"{text!r} names no host: expected HOST:PORT, an IPv6 address in brackets")
+        raise ObjectError(f"{text!r} names no host", "HOST:PORT, an IPv6 address in brackets")
     return f"{host}:{port_number(port)}"
 
 
@@ -90,13 +109,13 @@ def _path_or(*words: str) -> Callable[[str], str]:
 
 def _variable(text: str) -> str:
     if re.fullmatch(_VARIABLE, text) is None:
-        raise ObjectError(f"{text!r} names no environment variable: expected letters, digits and _")
+        raise ObjectError(f"{text!r} names no environment variable", "letters, digits and _")
     return text
 
 
 def _limit(text: str) -> str:
     if text not in LIMITS:
-        raise ObjectError(f"unknown limit {text!r}: expected one of {', '.join(LIMITS)}")
+        raise ObjectError(f"unknown limit {text!r}", f"one of {', '.join(LIMITS)}")
     return text
 
 
@@ -127,15 +146,15 @@ def check_value(kind: GrantKind, text: str) -> str:
         ObjectError: a grant of that kind cannot have it.
     """
     if kind in {"listen", "connect"} and text != "tcp":
-        raise ObjectError(f"{text!r} is no protocol that can be granted: expected 'tcp'")
+        raise ObjectError(f"{text!r} is no protocol that can be granted", "'tcp'")
     if kind == "limit" and re.fullmatch(_NUMBER, text) is None:
-        raise ObjectError(f"{text!r} is no limit: expected a whole number")
+        raise ObjectError(f"{text!r} is no limit", "a whole number")
     if kind == "environment" and (re.search(_CONTROL, text) or len(text) > MAX_OBJECT):
-        raise ObjectError(f"the value is no text: expected at most {MAX_OBJECT} printable characters")
+        raise ObjectError("the value is no text", f"at most {MAX_OBJECT} printable characters")
     if kind == "read" and text in {LOADER, LIBRARY}:
         return text
     if kind == "write" and text == SCRATCH:  # an empty folder of the program's own at that path
         return text
     if kind in {"read", "write", "execute"} and text:
-        raise ObjectError(f"a {kind} grant has no access, not {text!r}")
+        raise ObjectError(f"a {kind} grant has no access {text!r}", "none")
     return text

@@ -39,7 +39,7 @@ from binsafe.model import Condition, Grant
 from binsafe.model.policy import GrantKind
 from binsafe.policy.baseline import BASELINE_SCHEMA, Baseline, CallGroup, Need, PortLayout
 from binsafe.policy.conditions import ConditionError, parse_condition
-from binsafe.policy.objects import SCRATCH, ObjectError, check_object, check_value, port_number
+from binsafe.policy.objects import SCRATCH, ObjectError, check_object, check_value, port_range
 from binsafe.policy.walls import ALWAYS, NEEDS_CONDITION, WALLS
 from binsafe.policy.yamlnodes import Element, read
 from binsafe.syscalls import tables
@@ -117,24 +117,20 @@ def _grant(kind: GrantKind, element: Element, reason: str, value: str = "") -> G
             kind=kind, object=check_object(kind, element.text()), access=check_value(kind, value), reason=reason
         )
     except ObjectError as problem:
-        element.fail(str(problem), expected=str(problem).rpartition(": ")[2])
+        element.fail(problem.message, expected=problem.expected)
 
 
 def _ports(element: Element) -> PortLayout:
     fields = element.fields(("reason", "layout"))
     ranges: list[tuple[int, int]] = []
     for item in fields["layout"].items("expected a list of ports and ranges, as [4000-4009, 8080]"):
-        first, dash, last = item.text().partition("-")
         try:
-            low = port_number(first)
-            high = port_number(last) if dash else low
+            ports = port_range(item.text())
         except ObjectError as problem:
-            item.fail(str(problem), expected="expected a port from 1 to 65535, or a range as 4000-4009")
-        if low > high:
-            item.fail("the range ends before it begins", expected=f"expected {high}-{low}")
-        if any(low <= other_high and other_low <= high for other_low, other_high in ranges):
+            item.fail(problem.message, expected=f"{problem.expected}, or a range as 4000-4009")
+        if any(ports[0] <= last and first <= ports[-1] for first, last in ranges):
             item.fail("overlaps a range before it", expected="expected each port once")
-        ranges.append((low, high))
+        ranges.append((ports[0], ports[-1]))
     if not ranges:
         element.fail("no ports", expected="expected at least one, or no `ports` at all")
     return PortLayout(ranges=tuple(ranges), reason=_reason(fields))
@@ -172,7 +168,7 @@ def _limits(element: Element) -> tuple[tuple[Grant, ...], frozenset[str]]:
         try:
             check_object("limit", name)
         except ObjectError as problem:
-            entry.fail(str(problem), expected=str(problem).rpartition(": ")[2])
+            entry.fail(problem.message, expected=problem.expected)
         if value == "none":
             continue
         amount = _AMOUNT.fullmatch(value)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from binsafe.errors import UsageError
 from binsafe.policy.baseline import PortLayout
-from binsafe.policy.objects import ObjectError, port_number
+from binsafe.policy.objects import ObjectError, port_number, port_range
 
 MAX_COUNT = 65
 """The largest bare number that is a count; above it a person means a port and is told how to write one."""
@@ -63,17 +63,9 @@ def _count(spec: str, layout: PortLayout | None) -> tuple[int, ...]:
 def _listed(spec: str) -> Iterator[int]:
     for item in spec.split(","):
         try:
-            if item.startswith(":"):
-                yield port_number(item[1:], lowest=0)
-                continue
-            first, dash, last = item.partition("-")
-            low = port_number(first)
-            high = port_number(last) if dash else low
+            yield from (port_number(item[1:], lowest=0),) if item.startswith(":") else port_range(item)
         except ObjectError as problem:
             raise UsageError(f"--ports {spec}: {problem}", hint=_HINT) from None
-        if low > high:
-            raise UsageError(f"--ports {spec}: the range {item} ends before it begins", hint=f"write {high}-{low}")
-        yield from range(low, high + 1)
 
 
 def ranges(ports: Iterable[int]) -> str:

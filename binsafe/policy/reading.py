@@ -162,7 +162,7 @@ def _check_path(text: str, path: str) -> None:
     try:
         absolute_path(text)
     except ObjectError as problem:
-        raise _PolicyError(path, str(problem), "expected an absolute path") from None
+        raise _PolicyError(path, problem.message, problem.expected) from None
 
 
 def _check_object(grant: Grant, path: str) -> None:
@@ -172,8 +172,7 @@ def _check_object(grant: Grant, path: str) -> None:
         try:
             canonical = check(grant.kind, value)
         except ObjectError as problem:
-            message, _, expected = str(problem).partition(": ")
-            raise _PolicyError(f"{path}.{field}", message, expected or message) from None
+            raise _PolicyError(f"{path}.{field}", problem.message, problem.expected) from None
         if canonical != value:
             raise _PolicyError(f"{path}.{field}", f"{value!r} is not in its plain form", f"expected {canonical!r}")
 
