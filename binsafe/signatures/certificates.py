@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 
 import msgspec
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID, ObjectIdentifier
 
 from binsafe.model import Problem, Signer
@@ -25,6 +25,7 @@ TIME_STAMPING: Final = ExtendedKeyUsageOID.TIME_STAMPING
 NOTARIZATION: Final = ObjectIdentifier("1.2.840.113635.100.6.1.30")
 """No usage of RFC 5280: Apple marks the certificates that sign its tickets with an extension of their own."""
 
+_ANY: Final = ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE
 _PURPOSES: Final = {
     CODE_SIGNING: "signing code",
     TIME_STAMPING: "time stamps",
@@ -35,6 +36,8 @@ MAX_PATH: Final = 8
 """Longest path; real ones have 3 or 4 certificates."""
 
 MIN_RSA_BITS: Final = 2048
+MIN_CURVE_BITS: Final = 224
+"""NIST SP 800-57, part 1, table 2: no stronger than RSA with 2048 bits."""
 
 _UNDERSTOOD: Final = frozenset(
     {ExtensionOID.BASIC_CONSTRAINTS, ExtensionOID.KEY_USAGE, ExtensionOID.EXTENDED_KEY_USAGE}
@@ -171,6 +174,8 @@ def _faults(certificate: x509.Certificate, height: int, purpose: ObjectIdentifie
         yield "is not an authority's"
     elif basic.path_length is not None and height - 1 > basic.path_length:
         yield "may not stand so far above"
+    elif not _may_issue_for(certificate, purpose):
+        yield f"may not issue any for {_PURPOSES[purpose]}"
 
 
 def _serves(certificate: x509.Certificate, purpose: ObjectIdentifier) -> bool:
@@ -180,6 +185,12 @@ def _serves(certificate: x509.Certificate, purpose: ObjectIdentifier) -> bool:
     return purposes is not None and purpose in purposes
 
 
+def _may_issue_for(authority: x509.Certificate, purpose: ObjectIdentifier) -> bool:
+    """Whether an authority's own usages have that purpose: Windows takes them as a limit on all that it issues."""
+    purposes = extension(authority, x509.ExtendedKeyUsage)
+    return purpose == NOTARIZATION or purposes is None or purpose in purposes or _ANY in purposes
+
+
 def _doubts(certificate: x509.Certificate) -> Iterator[str]:
     """What keeps a certificate from proving anything, as the end of a sentence."""
     for one in certificate.extensions:
@@ -187,7 +198,8 @@ def _doubts(certificate: x509.Certificate) -> Iterator[str]:
         if one.critical and not known:
             yield f"whose extension {one.oid.dotted_string} is critical and not known here"
     key = certificate.public_key()
-    if isinstance(key, rsa.RSAPublicKey) and key.key_size < MIN_RSA_BITS:
+    least = MIN_RSA_BITS if isinstance(key, rsa.RSAPublicKey) else MIN_CURVE_BITS
+    if isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey) and key.key_size < least:
         yield f"whose key has only {key.key_size} bits"
 
 

@@ -123,6 +123,7 @@ class Signing:
 
     authority: tuple[str, str] = EXAMPLE_CA
     authority_marker: str | None = DEVELOPER_ID_AUTHORITY
+    authority_purpose: ObjectIdentifier | None = None
     marker: str | None = DEVELOPER_ID
     purpose: ObjectIdentifier | None = ExtendedKeyUsageOID.CODE_SIGNING
     until: dt.datetime = END
@@ -155,8 +156,9 @@ class Signing:
             signed_by=self.leaf_signed_by, signs=self.leaf_signs,
         )  # fmt: skip
         authority = certificate(
-            self.authority, ROOT, authority=True, marker=self.authority_marker, signs=self.authority_signs
-        )
+            self.authority, ROOT, authority=True, marker=self.authority_marker, signs=self.authority_signs,
+            purpose=self.authority_purpose,
+        )  # fmt: skip
         return [authority, root(), leaf]
 
     def __call__(self, directory: bytes, *alternates: bytes) -> bytes:

@@ -142,6 +142,11 @@ def test_certificate_that_is_not_for_code(purpose: object):
     assert problems(signed(purpose=purpose)) == {"cms-chain"}
 
 
+def test_authority_that_is_held_to_other_certificates():
+    assert signed(authority_purpose=ExtendedKeyUsageOID.CODE_SIGNING).status == "valid"
+    assert problems(signed(authority_purpose=ExtendedKeyUsageOID.SERVER_AUTH)) == {"cms-chain"}
+
+
 @pytest.mark.parametrize("whose", ["leaf_signs", "authority_signs"])
 def test_key_that_is_not_for_signatures(whose: str):
     assert signed(**{whose: True}).status == "valid"
