@@ -17,6 +17,7 @@ from binsafe.policy.baseline import BASELINE_SCHEMA, Baseline
 from binsafe.policy.jsonnodes import JsonError, read_json
 from binsafe.policy.reading import read_policy
 from binsafe.seatbelt import Finding, check
+from binsafe.seatbelt.findings import error
 from binsafe.seatbelt.nodes import Place
 
 _UNREAD: Final = (
@@ -78,8 +79,7 @@ def _first_fault(read: Callable[[], object]) -> tuple[Finding, ...]:
     except BaselineError as problem:
         placed = _PLACED.fullmatch(str(problem))
         line, column, message = placed.groups() if placed else ("1", "1", str(problem))
-        place = Place(int(line), int(column))
-        return (Finding(level="error", place=place, message=message, expected=problem.hint),)
+        return (error(Place(int(line), int(column)), message, problem.hint),)
     return ()
 
 

@@ -1,10 +1,6 @@
 """What is wrong with a profile: what will not compile, what opens more than it seems to, what can never match.
 
-Each rule of the checker is a function from an evaluated program to findings; they stand in `_CHECKS`. Levels:
-
-error    libsandbox refuses it, or it cannot mean what it says; the launch fails or the rule is void
-warning  it opens more than a reader would think
-note     worth a look: wide on purpose, doubled, decided by order
+Each rule of the checker is a function from an evaluated program to findings; they stand in `_CHECKS`.
 """
 
 import re
@@ -13,7 +9,7 @@ from itertools import islice
 from typing import Final
 
 from binsafe.seatbelt import holes, vocabulary
-from binsafe.seatbelt.findings import Finding, Level, every_filter
+from binsafe.seatbelt.findings import Finding, all_filters, error, every_filter, note, warning
 from binsafe.seatbelt.interpreter import evaluate
 from binsafe.seatbelt.matching import LINKS
 from binsafe.seatbelt.nodes import Place
@@ -29,11 +25,8 @@ def check(text: str, *, release: str | None = None) -> tuple[Finding, ...]:
     try:
         program = evaluate(read(text))
     except SyntaxProblem as problem:
-        return (Finding(level="error", place=problem.place, message=problem.detail, expected=problem.hint),)
-    found = [
-        Finding(level="error", place=problem.place, message=problem.message, expected=problem.expected)
-        for problem in program.problems
-    ]
+        return (error(problem.place, problem.detail, problem.hint),)
+    found = [error(problem.place, problem.message, problem.expected) for problem in program.problems]
     found += (finding for each in _CHECKS for finding in each(program))
     if release is not None:
         found += _too_new(program, release)
@@ -43,8 +36,7 @@ def check(text: str, *, release: str | None = None) -> tuple[Finding, ...]:
 
 def _version_first(program: Program) -> Iterator[Finding]:
     if program.version is None:
-        message = "no (version 1)"
-        yield Finding(level="error", place=Place(1, 1), message=message, expected="expected (version 1) to begin with")
+        yield error(Place(1, 1), "no (version 1)", "expected (version 1) to begin with")
 
 
 def _filters_belong(program: Program) -> Iterator[Finding]:
@@ -54,36 +46,27 @@ def _filters_belong(program: Program) -> Iterator[Finding]:
                 continue
             for operation in rule.operations:
                 if operation.name != "default" and not vocabulary.applies(each.name, operation.name):
-                    yield Finding(
-                        level="error",
-                        place=each.place,
-                        message=f"{each.name} is no filter of {operation.name}",
-                        expected=f"it belongs to {', '.join(vocabulary.FILTERS[each.name].belongs_to)}",
+                    yield error(
+                        each.place,
+                        f"{each.name} is no filter of {operation.name}",
+                        f"it belongs to {', '.join(vocabulary.FILTERS[each.name].belongs_to)}",
                     )
 
 
 def _arguments_fit(program: Program) -> Iterator[Finding]:
-    for rule in program.rules:
-        for each in every_filter(rule):
-            if each.name in vocabulary.COMBINING:
-                if not each.arguments or not all(isinstance(a, Filter | Unknown) for a in each.arguments):
-                    yield Finding(
-                        level="error",
-                        place=each.place,
-                        message=f"{each.name} without filters",
-                        expected="expected filters",
-                    )
-                continue
-            takes = vocabulary.FILTERS[each.name]
-            for argument in each.arguments:
-                problem = _argument_problem(takes, argument)
-                if problem is not None:
-                    message, expected = problem
-                    yield Finding(level="error", place=each.place, message=f"{each.name}: {message}", expected=expected)
-            if not each.arguments and takes.takes in ("text", "word", "address"):
-                yield Finding(
-                    level="error", place=each.place, message=f"{each.name} without an argument", expected="expected one"
-                )
+    for each in all_filters(program):
+        if each.name in vocabulary.COMBINING:
+            if not each.arguments or not all(isinstance(a, Filter | Unknown) for a in each.arguments):
+                yield error(each.place, f"{each.name} without filters", "expected filters")
+            continue
+        takes = vocabulary.FILTERS[each.name]
+        for argument in each.arguments:
+            problem = _argument_problem(takes, argument)
+            if problem is not None:
+                message, expected = problem
+                yield error(each.place, f"{each.name}: {message}", expected)
+        if not each.arguments and takes.takes in ("text", "word", "address"):
+            yield error(each.place, f"{each.name} without an argument", "expected one")
 
 
 def _argument_problem(takes: vocabulary.Filter, argument: object) -> tuple[str, str] | None:
@@ -97,11 +80,10 @@ def _argument_problem(takes: vocabulary.Filter, argument: object) -> tuple[str, 
 
 
 def _addresses(program: Program) -> Iterator[Finding]:
-    for rule in program.rules:
-        for each in every_filter(rule):
-            if each.name in {"local", "remote"}:
-                for message, expected in _address_problems(each):
-                    yield Finding(level="error", place=each.place, message=message, expected=expected)
+    for each in all_filters(program):
+        if each.name in {"local", "remote"}:
+            for message, expected in _address_problems(each):
+                yield error(each.place, message, expected)
 
 
 def _address_problems(each: Filter) -> Iterator[tuple[str, str]]:
@@ -127,36 +109,28 @@ def _address_problems(each: Filter) -> Iterator[tuple[str, str]]:
 
 
 def _paths(program: Program) -> Iterator[Finding]:
-    named = {a for rule in program.rules for each in every_filter(rule) for a in each.arguments if isinstance(a, str)}
-    for rule in program.rules:
-        for each in every_filter(rule):
-            for argument in each.arguments:
-                if isinstance(argument, str):
-                    if each.name in {"path", "subpath", "path-prefix"}:
-                        yield from _path_findings(each, argument, named)
-                    elif each.name == "path-regex":
-                        yield from _pattern_findings(each, argument)
+    texts = [(each, a) for each in all_filters(program) for a in each.arguments if isinstance(a, str)]
+    named = {text for _, text in texts}
+    for each, text in texts:
+        if each.name in {"path", "subpath", "path-prefix"}:
+            yield from _path_findings(each, text, named)
+        elif each.name == "path-regex":
+            yield from _pattern_findings(each, text)
 
 
 def _path_findings(each: Filter, path: str, named: set[str]) -> Iterator[Finding]:
-    def finding(level: Level, message: str, expected: str) -> Finding:
-        return Finding(level=level, place=each.place, message=message, expected=expected)
-
     if not path.startswith("/"):
-        yield finding("error", f"{path!r} is not absolute, so it never matches", "expected a path that starts with /")
+        yield error(each.place, f"{path!r} is not absolute, so it never matches", "expected a path that starts with /")
         return
     if re.search(r"/\.{1,2}(?:/|$)|//", path):
-        yield finding("error", f"{path!r} never matches: the kernel compares plain paths", "expected no //, . or ..")
+        yield error(each.place, f"{path!r} never matches: the kernel compares plain paths", "expected no //, . or ..")
     elif path != "/" and path.endswith("/") and each.name == "path":
-        yield finding("error", f"{path!r} never matches: it ends with /", f"expected {path.rstrip('/')!r}")
+        yield error(each.place, f"{path!r} never matches: it ends with /", f"expected {path.rstrip('/')!r}")
     for link, target in LINKS.items():
-        inside = path.startswith(link + "/") or (path == link and each.name == "subpath")
-        if inside:
-            yield finding(
-                "note" if target + path[len(link) :] in named else "warning",
-                f"{path!r} never matches what lies in it: {link} is a link",
-                f"expected {target + path[len(link) :]!r}",
-            )
+        if path.startswith(link + "/") or (path == link and each.name == "subpath"):
+            meant = target + path[len(link) :]
+            level = note if meant in named else warning
+            yield level(each.place, f"{path!r} never matches what lies in it: {link} is a link", f"expected {meant!r}")
 
 
 def _pattern_findings(each: Filter, pattern: str) -> Iterator[Finding]:
@@ -164,15 +138,15 @@ def _pattern_findings(each: Filter, pattern: str) -> Iterator[Finding]:
         Pattern(pattern)
     except UnknownPattern as problem:
         message = f"the pattern {pattern!r} may not mean what it seems to (column {problem.column + 1}): {problem}"
-        yield Finding(level="warning", place=each.place, message=message, expected="expected what all engines agree on")
+        yield warning(each.place, message, "expected what all engines agree on")
         return
     except PatternError as problem:
         message = f"the pattern {pattern!r} does not compile (column {problem.column + 1}): {problem}"
-        yield Finding(level="error", place=each.place, message=message, expected="expected a regular expression")
+        yield error(each.place, message, "expected a regular expression")
         return
     if not pattern.startswith(("^", "(^")):
         message = f"the pattern {pattern!r} matches anywhere in a path"
-        yield Finding(level="note", place=each.place, message=message, expected="expected ^ at its beginning")
+        yield note(each.place, message, "expected ^ at its beginning")
 
 
 def _too_new(program: Program, release: str) -> Iterator[Finding]:
@@ -181,11 +155,10 @@ def _too_new(program: Program, release: str) -> Iterator[Finding]:
         for operation in rule.operations:
             since = vocabulary.OPERATIONS[operation.name]
             if _release(since) > wanted:
-                yield Finding(
-                    level="error",
-                    place=operation.place,
-                    message=f"{operation.name} is known since macOS {since}; {release} may refuse the profile",
-                    expected=f"expected operations of macOS {release}",
+                yield error(
+                    operation.place,
+                    f"{operation.name} is known since macOS {since}; {release} may refuse the profile",
+                    f"expected operations of macOS {release}",
                 )
 
 

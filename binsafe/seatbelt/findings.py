@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 
 from binsafe.seatbelt.nodes import Place
-from binsafe.seatbelt.program import Filter, Rule
+from binsafe.seatbelt.program import Filter, Program, Rule
 
 Level = Literal["error", "warning", "note"]
 
@@ -20,6 +20,21 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     expected: str
 
 
+def error(place: Place, message: str, expected: str) -> Finding:
+    """Libsandbox refuses it, or it cannot mean what it says; the launch fails or the rule is void."""
+    return Finding(level="error", place=place, message=message, expected=expected)
+
+
+def warning(place: Place, message: str, expected: str) -> Finding:
+    """It opens more than a reader would think."""
+    return Finding(level="warning", place=place, message=message, expected=expected)
+
+
+def note(place: Place, message: str, expected: str) -> Finding:
+    """Worth a look: wide on purpose, doubled, decided by order."""
+    return Finding(level="note", place=place, message=message, expected=expected)
+
+
 def every_filter(rule: Rule) -> Iterator[Filter]:
     """The filters of a rule, those inside of combining ones included."""
     waiting = list(rule.filters)
@@ -27,3 +42,9 @@ def every_filter(rule: Rule) -> Iterator[Filter]:
         each = waiting.pop(0)
         yield each
         waiting += (argument for argument in each.arguments if isinstance(argument, Filter))
+
+
+def all_filters(program: Program) -> Iterator[Filter]:
+    """Those of all rules."""
+    for rule in program.rules:
+        yield from every_filter(rule)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from binsafe.seatbelt import vocabulary
-from binsafe.seatbelt.findings import Finding, every_filter
+from binsafe.seatbelt.findings import Finding, error, every_filter, note, warning
 from binsafe.seatbelt.matching import Match, matches
 from binsafe.seatbelt.program import Filter, Program, Rule, Unknown, Word
 
@@ -51,21 +51,19 @@ def opens_much(program: Program) -> Iterator[Finding]:
             continue
         known: dict[object, bool] = {}  # patterns take their time, and rules name many operations
         for operation in rule.operations:
-            for table, level in ((_WIDE, "warning"), (_LARGE, "note")):
+            for level, table in ((warning, _WIDE), (note, _LARGE)):
                 if operation.name in table and _is_everything(rule, operation.name, known):
-                    yield Finding(
-                        level="warning" if level == "warning" else "note",
-                        place=operation.place,
-                        message=f"{operation.name} without a filter that narrows it: allows {table[operation.name]}",
-                        expected="expected a filter that names what is needed",
+                    yield level(
+                        operation.place,
+                        f"{operation.name} without a filter that narrows it: allows {table[operation.name]}",
+                        "expected a filter that names what is needed",
                     )
         for modifier in rule.modifiers:
             if modifier.name == "no-sandbox":
-                yield Finding(
-                    level="warning",
-                    place=modifier.place,
-                    message="(with no-sandbox): what is executed here runs outside of any sandbox",
-                    expected="expected the program to run under this profile",
+                yield warning(
+                    modifier.place,
+                    "(with no-sandbox): what is executed here runs outside of any sandbox",
+                    "expected the program to run under this profile",
                 )
 
 
@@ -79,11 +77,10 @@ def left_by_default(program: Program) -> Iterator[Finding]:
         if not any(name != "default" and vocabulary.covers(name, family) for name in denied)
     ]
     if closing and left:
-        yield Finding(
-            level="note",
-            place=closing[0].place,
-            message=f"(deny default) does not cover {', '.join(left)}: allowed until denied by name",
-            expected=f"expected (deny {' '.join(left)}) before what allows some of it",
+        yield note(
+            closing[0].place,
+            f"(deny default) does not cover {', '.join(left)}: allowed until denied by name",
+            f"expected (deny {' '.join(left)}) before what allows some of it",
         )
 
 
@@ -110,19 +107,17 @@ def ends_of_sockets(program: Program) -> Iterator[Finding]:
         outgoing = any(map(_goes_out, names))
         for each in every_filter(rule):
             if each.name == "local" and outgoing and rule.action == "allow":
-                yield Finding(
-                    level="warning",
-                    place=each.place,
-                    message=f"{each} under {' '.join(sorted(names))} lets every connection out: "
+                yield warning(
+                    each.place,
+                    f"{each} under {' '.join(sorted(names))} lets every connection out: "
                     "it looks at the socket's own end, and every socket has one",
-                    expected='expected (remote ip "localhost:PORT"), or network-bind and network-inbound alone',
+                    'expected (remote ip "localhost:PORT"), or network-bind and network-inbound alone',
                 )
             elif each.name == "remote" and names <= {"network-inbound", "network-bind"} and _is_address(each):
-                yield Finding(
-                    level="error",
-                    place=each.place,
-                    message=f"{each} decides nothing under {' '.join(sorted(names))}: the own end alone is looked at",
-                    expected='expected (local tcp "localhost:PORT")',
+                yield error(
+                    each.place,
+                    f"{each} decides nothing under {' '.join(sorted(names))}: the own end alone is looked at",
+                    'expected (local tcp "localhost:PORT")',
                 )
 
 
@@ -145,8 +140,7 @@ def overlaps(program: Program) -> Iterator[Finding]:
         for other, other_name, other_filter in pieces[:index]:
             budget -= 1
             if budget < 0:
-                message = "too many rules to compare each with each"
-                yield Finding(level="note", place=rule.place, message=message, expected="expected fewer rules")
+                yield note(rule.place, "too many rules to compare each with each", "expected fewer rules")
                 return
             if not (vocabulary.covers(other_name, name) or vocabulary.covers(name, other_name)):
                 continue
@@ -164,33 +158,30 @@ def _pair(
     if rule.action == other.action:
         if vocabulary.covers(other_name, name) and _includes(other_filter, each) and not same_place:
             what = f"{rule.action} {name} {each or ''}".rstrip()
-            yield Finding(
-                level="note",
-                place=each.place if each else rule.place,
-                message=f"({what}) says nothing new: {other.place} {other} covers it",
-                expected="expected each permission once",
+            yield note(
+                each.place if each else rule.place,
+                f"({what}) says nothing new: {other.place} {other} covers it",
+                "expected each permission once",
             )
     elif (
         each is not None
         and other_filter is not None
         and (_includes(other_filter, each) or _includes(each, other_filter))
     ):
-        yield Finding(
-            level="note",
-            place=rule.place,
-            message=f"{rule.action} {name}, and {other.action} {other_name} at {other.place}: their order decides",
-            expected="expected (deny default) and allows that do not overlap: sources disagree on the order",
+        yield note(
+            rule.place,
+            f"{rule.action} {name}, and {other.action} {other_name} at {other.place}: their order decides",
+            "expected (deny default) and allows that do not overlap: sources disagree on the order",
         )
 
 
 def unseen(program: Program) -> Iterator[Finding]:
     """What may allow or deny more than is here; a misspelt name behind an import looks the same."""
     for each in program.unseen:
-        yield Finding(
-            level="note",
-            place=each.place,
-            message=f"what rules come from here is not known: {each.what}",
-            expected="expected the imported file (--prelude) and no loop or call that a parameter decides",
+        yield note(
+            each.place,
+            f"what rules come from here is not known: {each.what}",
+            "expected the imported file (--prelude) and no loop or call that a parameter decides",
         )
 
 
@@ -202,13 +193,10 @@ def _includes(wide: Filter | None, narrow: Filter | None) -> bool:
         isinstance(argument, Unknown | Filter) for argument in (*wide.arguments, *narrow.arguments)
     ):
         return False
-    if (
-        wide.name == narrow.name
-        and set(narrow.arguments) <= set(wide.arguments)
-        and wide.name not in {"local", "remote"}
-    ):
-        return True
-    if wide.name == narrow.name and wide.arguments == narrow.arguments:
+    if wide.name == narrow.name and wide.name not in {"local", "remote"}:
+        if set(narrow.arguments) <= set(wide.arguments):
+            return True
+    elif wide.name == narrow.name and wide.arguments == narrow.arguments:
         return True
     if wide.name == "subpath" and narrow.name in {"path", "subpath"}:
         bases = [str(base).rstrip("/") for base in wide.arguments]
