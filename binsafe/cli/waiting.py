@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 from binsafe.sandbox.patience import Patience
 
 if TYPE_CHECKING:
-    from binsafe.sandbox import Sandboxed
+    from binsafe.sandbox.relayed import Relayed
 
 TIMED_OUT = 124
 GRACE_SECONDS = 5.0
@@ -49,7 +49,7 @@ class Attendance:
             self._thread.join()
         os.close(self._read)
 
-    def wait(self, process: "Sandboxed", timeout: float | None) -> int:
+    def wait(self, process: "Relayed", timeout: float | None) -> int:
         """The program's exit status, or 124 when its time is up."""
         arguments = (self._read, process, self._terminal)
         forwarding = threading.Thread(target=_forward, args=arguments, name="binsafe-signals", daemon=True)
@@ -62,7 +62,7 @@ class Attendance:
         return status
 
 
-def _forward(read: int, process: "Sandboxed", terminal: bool) -> None:
+def _forward(read: int, process: "Relayed", terminal: bool) -> None:
     """Pass on what comes until the pipe ends; end the program when it was asked often or long enough.
 
     A hang-up is somebody's wish that a server read its configuration, unless the ``terminal`` that we had is gone.
@@ -71,6 +71,8 @@ def _forward(read: int, process: "Sandboxed", terminal: bool) -> None:
     killer: threading.Timer | None = None
     while data := os.read(read, 4096):
         for number in dict.fromkeys(data):  # one of a kind is enough, as with the kernel's own pending signals
+            if number == signal.SIGTSTP and process.stops_a_job():
+                continue
             process.send_signal(number)
             if number == signal.SIGTSTP:  # the terminal is as it was: now we stop, as we would have at once
                 os.kill(os.getpid(), signal.SIGCONT if _is_orphaned() else signal.SIGSTOP)
@@ -84,7 +86,7 @@ def _forward(read: int, process: "Sandboxed", terminal: bool) -> None:
         killer.cancel()
 
 
-def _stop_after(seconds: float, process: "Sandboxed") -> threading.Timer:
+def _stop_after(seconds: float, process: "Relayed") -> threading.Timer:
     timer = threading.Timer(seconds, process.stop, kwargs={"grace": 0})
     timer.daemon = True
     timer.start()

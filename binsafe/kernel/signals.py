@@ -18,6 +18,7 @@ SIGXFSZ: Final = 25
 _SIG_DFL: Final = 0
 _SIG_BLOCK: Final = 0
 _SIG_SETMASK: Final = 2
+_TIOCSCTTY: Final = 0x540E
 _SIGNAL_SET: Final = 128
 """Bytes of a C library's ``sigset_t``."""
 
@@ -44,3 +45,8 @@ def unblock_signals() -> None:
 def pause() -> None:
     """Wait for a signal."""
     libc.pause()
+
+
+def control(terminal: int) -> None:
+    """Make a terminal that nobody controls that of our session, which we lead: its keys signal us (ioctl_tty(2))."""
+    check(libc.ioctl(ctypes.c_int(terminal), ctypes.c_ulong(_TIOCSCTTY), ctypes.c_int(0)), "TIOCSCTTY")

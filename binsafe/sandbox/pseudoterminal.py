@@ -5,6 +5,7 @@ them shown: what it asks of its terminal is done to the user's, as far as that c
 """
 
 import contextlib
+import fcntl
 import os
 import termios
 import threading
@@ -23,6 +24,8 @@ _CHANGEABLE: Final = (
 )
 """What of ours a program may change, beside how input is translated and which keys are special: not the speed (0 hangs
 up), nor what holds output up or throws it away."""
+_TIOCSIG: Final = 0x4004_5436
+"""asm-generic/ioctls.h"""
 _CTRL_C: Final = b"\x03"
 _NONE: Final = b"\0"
 """_POSIX_VDISABLE: no key is this one."""
@@ -53,8 +56,27 @@ class PseudoTerminal:
 
     def resize(self) -> None:
         """Give it the size of ours."""
-        with contextlib.suppress(OSError, termios.error):
-            termios.tcsetwinsize(self.master, termios.tcgetwinsize(0))
+        with self._lock, contextlib.suppress(OSError, termios.error):
+            if self.master >= 0:
+                termios.tcsetwinsize(self.master, termios.tcgetwinsize(0))
+
+    def close(self) -> None:
+        """Let go of it, with which it hangs up."""
+        with self._lock:
+            os.close(self.master)
+            self.master = -1
+
+    def signal(self, number: int) -> None:
+        """Signal whoever has it, as its keys would: the program, or its job in the foreground, with all processes."""
+        with self._lock, contextlib.suppress(OSError):
+            if self.master >= 0:
+                fcntl.ioctl(self.master, _TIOCSIG, number)
+
+    def holder(self) -> int:
+        """The process group that has it; 0 where nobody controls it."""
+        with self._lock, contextlib.suppress(OSError):
+            return os.tcgetpgrp(self.master)
+        return 0
 
     def end_of_file(self) -> bytes:
         """The character that ends its input."""
@@ -79,7 +101,7 @@ class PseudoTerminal:
             own[tty.CC] = wanted[tty.CC]
         with self._lock:
             self.seen = wanted
-            if not self._ended:
+            if not self._ended and self.master >= 0:
                 termios.tcsetattr(self.master, termios.TCSANOW, own)
         self.reflect()
 

@@ -71,6 +71,14 @@ class Relayed:
             self._relay.resize()
         self._process.send_signal(number)
 
+    def stops_a_job(self) -> bool:
+        """Stop what the program has in the foreground of its terminal, as shells have; False where that is itself."""
+        terminal = self._relay.terminal
+        if terminal is None or terminal.holder() in (0, self.pid):
+            return False
+        terminal.signal(signal.SIGTSTP)
+        return True
+
     def stop(self, grace: float = 3.0) -> int:
         """As the program's own ``stop``."""
         status = self._process.stop(grace)

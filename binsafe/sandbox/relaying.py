@@ -45,7 +45,6 @@ class Relay:
         self._outputs: list[threading.Thread] = []
         self.terminal: PseudoTerminal | None = None
         self._filters: list[TerminalFilter] = []
-        self._is_open = False
         self._reads_input = False
         self.lost: OSError | None = None
         """Why output of the program's got nowhere: our own standard output or error cannot be written."""
@@ -62,7 +61,6 @@ class Relay:
         from binsafe.sandbox.pseudoterminal import PseudoTerminal  # services have none
 
         self.terminal = PseudoTerminal()
-        self._is_open = True
         master, slave = self.terminal.master, self.terminal.slave
         for stream in streams:
             self.ends[stream] = slave
@@ -120,7 +118,7 @@ class Relay:
 
     def resize(self) -> None:
         """Give the program's terminal the size of ours."""
-        if self.terminal is not None and self._is_open:
+        if self.terminal is not None:
             self.terminal.resize()
 
     def suspend(self) -> None:
@@ -163,8 +161,10 @@ class Relay:
                 if terminal.is_to_end(typed):
                     os.kill(os.getpid(), signal.SIGTERM)
                 _write_all(target, typed or terminal.end_of_file())
-        self._is_open = False
-        os.close(target)
+        if terminal is not None:
+            terminal.close()
+        else:
+            os.close(target)
         os.close(self._stop_read)
 
     def _output(self, source: int, target: int) -> None:

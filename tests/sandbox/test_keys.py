@@ -68,7 +68,7 @@ class Screen:
         """What is shown, up to where that is."""
         shown = ""
         deadline = time.monotonic() + SECONDS
-        while not re.search(pattern, shown):
+        while not re.search(pattern, shown, re.DOTALL):
             assert select.select([self.master], [], [], max(0.0, deadline - time.monotonic()))[0], shown
             shown += os.read(self.master, 4096).decode()
         return shown
@@ -124,13 +124,22 @@ def test_a_denial_is_not_told_into_a_picture_but_behind_it(on_screen: list[Scree
     assert "read /etc/shadow denied" in screen.shows("ended 0")
 
 
-def test_one_that_is_stopped_leaves_the_terminal_to_the_shell_and_takes_it_again(on_screen: list[Screen]):
-    screen = Screen("bash", "-c", "read -rsn1 -p ready key; echo got $key")
+def test_keys_that_are_signals_are_for_who_has_the_terminal(on_screen: list[Screen]):
+    """For a shell's jobs, in a group of their own or not; where the program has it itself, Ctrl-Z stops us as well."""
+    jobs = "trap : INT; set -m; cat; echo stopped $?; set +m; cat; echo interrupted $?"
+    screen = Screen("--exec", "cat", "bash", "-c", f"{jobs}; read -rsn1 -p ready key; echo got $key")
     on_screen.append(screen)
-    screen.shows("ready")
+    screen.types(b"one\n")
+    screen.shows(r"one\s+one")
+    screen.types(b"\x1a")
+    screen.shows(f"stopped {128 + signal.SIGTSTP}")
+    screen.types(b"two\n")
+    screen.shows(r"two\s+two")
+    screen.types(b"\x03")
+    screen.shows(f"interrupted {128 + signal.SIGINT}.*ready")
     screen.becomes(termios.ISIG)
     screen.types(b"\x1a")
-    screen.shows("stopped")
+    screen.shows(r"\[stopped\]")
     assert screen.is_as_before()
     screen.types(b"\n")
     screen.becomes(termios.ISIG)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 def become_program(control: int, status: int, plan: "Plan") -> int:
     """Give everything up, last of all the right to make calls that are not granted, and execute the program."""
     os.setsid()
+    if plan.get("terminal"):
+        kernel.control(0)  # so that shells can give it to their jobs
     kernel.default_signals(kernel.SIGPIPE, kernel.SIGXFSZ)  # Python ignores them
     kernel.unblock_signals()
     with step("limits"):

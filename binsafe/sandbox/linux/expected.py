@@ -17,6 +17,7 @@ _EXPECTED_FILES: Final = frozenset(
     {
         *("/", "/etc", "/usr", "/dev", "/dev/tty", "/proc/self", "/selinux"),
         *("/proc/self/fd/0", "/proc/self/fd/1", "/proc/self/fd/2"),  # ttyname(3)
+        *("/dev/pts", "/etc/inputrc"),  # the same, and readline
         *(f"/proc/self/{name}" for name in _OWN.split()),
         *(f"/proc/sys/kernel/{name}" for name in _KERNEL.split()),
         *(f"/proc/{name}" for name in _MACHINE.split()),

@@ -151,6 +151,7 @@ def _plan(order: Order, policy: Policy, abi: int, program: int) -> Plan:
         "argv": [Path(policy.artifact.name).name, *order.arguments],
         "environment": order.environment(),
         "cwd": _working_folder(policy),
+        "terminal": order.terminal is not None,
         "accesses": reached,
         "limits": _limits(policy),
         "landlock": _confinement(policy, abi),

@@ -30,6 +30,7 @@ def plan_for(
         "argv": [_called(policy.artifact.name, layout), *order.arguments],
         "environment": environment_of(order, layout),
         "cwd": _working_folder(layout),
+        "terminal": order.terminal is not None,
         **root_of(layout),
         "limits": limits_of(policy),
         "landlock": _confinement(policy, layout),

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from typing import Final
 
 from binsafe.sandbox.linux import messages
 from binsafe.sandbox.linux.answering import Answerer
@@ -15,6 +16,8 @@ from binsafe.sandbox.linux.explain import Failure, failure_in
 from binsafe.sandbox.linux.notifications import Gone, Listener, readable
 from binsafe.sandbox.linux.watching import Watch
 from binsafe.sandbox.reporting import Reporter
+
+_OF_KEYS: Final = frozenset({signal.SIGINT, signal.SIGQUIT})
 
 
 class Supervisor(threading.Thread):
@@ -35,6 +38,7 @@ class Supervisor(threading.Thread):
         self._control = control
         self._status = status
         self._pidfd = pidfd
+        self._terminal = watch.terminal
         self._closing = threading.RLock()  # a signal handler of the user's may call send_signal anywhere
         self.pid = _process_of_pidfd(pidfd)
         self.reporter = Reporter(watch.on_violation)
@@ -64,11 +68,20 @@ class Supervisor(threading.Thread):
                 self.started.set()
 
     def send_signal(self, number: int) -> None:
-        """Forward a signal to the program; nothing happens when it has ended."""
+        """Forward a signal to the program; nothing happens when it has ended.
+
+        Those of a terminal's keys are for its children as well: a shell and make leave theirs to them.
+        """
         with self._closing, contextlib.suppress(ProcessLookupError):
-            if not self.ended.is_set():
-                self._signalled = True
+            if self.ended.is_set():
+                return
+            self._signalled = True
+            if number not in _OF_KEYS:
                 signal.pidfd_send_signal(self._pidfd, number)
+            elif self._terminal is not None:
+                self._terminal.signal(number)
+            elif not readable(self._pidfd):  # while it runs its number is its own, and that of its group
+                os.killpg(self.pid, number)
 
     def _serve(self) -> None:
         poll = select.poll()
