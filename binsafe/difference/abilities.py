@@ -14,22 +14,22 @@ def network(to: Changes, old: SliceReport, new: SliceReport, where: str) -> None
     for way in new.network.directions:
         if way not in old.network.directions:
             evidence = places.get(way) or next(iter(places.values()), ())
-            to.add(f"gained-{way}", "gained", _HIGH, "network", way, where, evidence=evidence)
+            to.add(f"gained-{way}", _HIGH, "network", way, where, evidence=evidence)
     for way in old.network.directions:
         if way not in new.network.directions and new.network.verdict != "unknown":
-            to.add(f"lost-{way}", "lost", _INFO, "network", way, where)
+            to.add(f"lost-{way}", _INFO, "network", way, where)
     was, now = old.network.verdict, new.network.verdict
     evidence = next(iter(places.values()), ())
     said = f"{was} -> {now}"
     if now == "yes" != was:
-        to.add("gained-network", "gained", _HIGH, "network", said, where, evidence=evidence)
+        to.add("gained-network", _HIGH, "network", said, where, evidence=evidence)
     elif (was, now) == ("no", "unknown"):
         detail = "it cannot be ruled out any more"
-        to.add("gained-network", "gained", _MEDIUM, "network", said, where, detail=detail, evidence=evidence)
+        to.add("gained-network", _MEDIUM, "network", said, where, detail=detail, evidence=evidence)
     elif (was, now) == ("yes", "unknown"):
-        to.add("changed-network", "changed", _INFO, "network", said, where, detail="it cannot be told any more")
+        to.add("changed-network", _INFO, "network", said, where, detail="it cannot be told any more")
     elif was != now:
-        to.add("lost-network", "lost", _INFO, "network", said, where)
+        to.add("lost-network", _INFO, "network", said, where)
 
 
 def capabilities(to: Changes, old: SliceReport, new: SliceReport, where: str) -> None:
@@ -39,15 +39,15 @@ def capabilities(to: Changes, old: SliceReport, new: SliceReport, where: str) ->
     for name, capability in after.items():
         had = before.get(name)
         if had is not None and had.verdict == "yes" and capability.verdict == "unknown":
-            to.add("changed-capability", "changed", _INFO, "capability", f"{name}: yes -> unknown", where)
+            to.add("changed-capability", _INFO, "capability", f"{name}: yes -> unknown", where)
         elif had is None or had.verdict != capability.verdict:
             severity = CAPABILITIES.get(name, _MEDIUM) if capability.verdict == "yes" else _LOW
             identifier = "gained-exec" if name == "execute" else f"gained-{name}"
             detail = "" if capability.verdict == "yes" else "only its strings suggest it"
             places = capability.evidence
-            to.add(identifier, "gained", severity, "capability", name, where, detail=detail, evidence=places)
+            to.add(identifier, severity, "capability", name, where, detail=detail, evidence=places)
     for name in before.keys() - after.keys():
-        to.add(f"lost-{name}", "lost", _INFO, "capability", name, where)
+        to.add(f"lost-{name}", _INFO, "capability", name, where)
 
 
 def syscalls(to: Changes, before: SliceReport, after: SliceReport, where: str) -> None:
@@ -66,14 +66,14 @@ def syscalls(to: Changes, before: SliceReport, after: SliceReport, where: str) -
         to.unknown(f"system calls of {where}: the old list is not complete{also}", "system call")
     for name in added if old.complete else ():
         evidence = tuple(Evidence(via="syscall", address=at, symbol=name) for at in new.sites.get(name, ()))
-        to.add("gained-syscall", "gained", _LOW, "system call", name, where, evidence=evidence)
+        to.add("gained-syscall", _LOW, "system call", name, where, evidence=evidence)
     if old.complete and not new.complete:
         said = "the list is not complete any more"
-        to.add("gained-syscall", "gained", _MEDIUM, "system call", said, where)
+        to.add("gained-syscall", _MEDIUM, "system call", said, where)
     if old.complete:
         _arguments(to, old, new, where)
     for name in sorted({*old.required} - {*new.required}) if new.complete else ():
-        to.add("lost-syscall", "lost", _INFO, "system call", name, where)
+        to.add("lost-syscall", _INFO, "system call", name, where)
     loads = dict.fromkeys(old.open_set), dict.fromkeys(new.open_set)
     to.names("gained-library", _LOW, "loaded at run time", *loads, where)
 
@@ -87,4 +87,4 @@ def _arguments(to: Changes, old: Syscalls, new: Syscalls, where: str) -> None:
             if wider is None or wider - {*known.values}:
                 more = "anything" if wider is None else ", ".join(map(hex, sorted(wider - {*known.values})[:_SHOWN]))
                 said = f"{name} with more in argument {known.argument}: {more}"
-                to.add("gained-syscall", "gained", _LOW, "system call", said, where)
+                to.add("gained-syscall", _LOW, "system call", said, where)

@@ -6,6 +6,8 @@ from typing import Literal
 from binsafe.model import Evidence, Severity
 from binsafe.model.difference import Change
 
+_KINDS: dict[str, Literal["gained", "lost"]] = {"gained": "gained", "lost": "lost"}
+
 
 class Changes:
     """What comparisons tell; each names the place it is about."""
@@ -31,14 +33,13 @@ class Changes:
     ) -> None:
         """What was added is severe; what was removed is information."""
         for name in sorted({*new} - {*old}):
-            self.add(identifier, "gained", severity, subject, name, where)
+            self.add(identifier, severity, subject, name, where)
         for name in sorted({*old} - {*new}):
-            self.add(identifier.replace("gained", "lost"), "lost", Severity.INFO, subject, name, where)
+            self.add(identifier.replace("gained", "lost"), Severity.INFO, subject, name, where)
 
     def add(
         self,
         identifier: str,
-        kind: Literal["gained", "lost", "changed"],
         severity: Severity,
         subject: str,
         item: str,
@@ -47,11 +48,11 @@ class Changes:
         detail: str = "",
         evidence: tuple[Evidence, ...] = (),
     ) -> None:
-        """One change; see :class:`binsafe.model.difference.Change`."""
+        """One change; see :class:`binsafe.model.difference.Change`. Its kind is how the identifier begins."""
         self.changes.append(
             Change(
                 id=identifier,
-                kind=kind,
+                kind=_KINDS.get(identifier.partition("-")[0], "changed"),
                 severity=severity,
                 subject=subject,
                 item=item,

@@ -75,10 +75,10 @@ def _reports(to: Changes, old: Report, new: Report, where: str) -> None:
         _left_out(to, report, f"{side} in {where}" if where else side)
     if LEVELS.index(new.verdict.level) < LEVELS.index(old.verdict.level):
         said = f"{old.verdict.level} -> {new.verdict.level}"
-        to.add("worse-verdict", "changed", _MEDIUM, "verdict", said, where, detail=new.verdict.advice)
+        to.add("worse-verdict", _MEDIUM, "verdict", said, where, detail=new.verdict.advice)
     if old.format != new.format:
         said = f"{old.format} -> {new.format}"
-        to.add("changed-format", "changed", _MEDIUM, "format", said, where)
+        to.add("changed-format", _MEDIUM, "format", said, where)
     makeup.beside(to, old.artifact, new.artifact, where)
     _findings(to, _by_slice(old)[None], _by_slice(new)[None], where)
     if _read(old) and _read(new):
@@ -103,14 +103,14 @@ def _members(to: Changes, old: Report, new: Report, where: str) -> None:
     """Those that stayed are compared; all that a further one can do is gained."""
     pairs = pairing.members(old.members, new.members)
     for index in pairs.removed:
-        to.add("lost-member", "lost", _INFO, "member", old.members[index].path, where)
+        to.add("lost-member", _INFO, "member", old.members[index].path, where)
     for index in pairs.added:
-        to.add("gained-member", "gained", _MEDIUM, "member", new.members[index].path, where)
+        to.add("gained-member", _MEDIUM, "member", new.members[index].path, where)
     both = [(old.members[before], new.members[after]) for before, after in pairs.both]
     for before, after in both:
         if before.path != after.path:
             said = f"{before.path} -> {after.path}"
-            to.add("changed-member", "changed", _INFO, "member", said, where)
+            to.add("changed-member", _INFO, "member", said, where)
     couples = [(before.report, after) for before, after in both]
     couples += [(pairing.nothing_like(new.members[index].report), new.members[index]) for index in pairs.added]
     for report, member in couples:
@@ -121,7 +121,7 @@ def _parts(to: Changes, old: Report, new: Report, where: str) -> None:
     """By processor; a further slice is compared with the one that is most like it, or with nothing at all."""
     pairs = pairing.slices(old.slices, new.slices)
     for index in pairs.removed:
-        to.add("lost-slice", "lost", _INFO, "slice", old.slices[index].arch, where)
+        to.add("lost-slice", _INFO, "slice", old.slices[index].arch, where)
     had, has = _by_slice(old), _by_slice(new)
     couples: list[tuple[int | None, int]] = [*pairs.both]
     for index in pairs.added:
@@ -129,7 +129,7 @@ def _parts(to: Changes, old: Report, new: Report, where: str) -> None:
         couples.append((like, index))
         if like is not None:
             detail = f"compared with {old.slices[like].arch}"
-            to.add("gained-slice", "gained", _MEDIUM, "slice", new.slices[index].arch, where, detail=detail)
+            to.add("gained-slice", _MEDIUM, "slice", new.slices[index].arch, where, detail=detail)
     for before, after in couples:
         part = new.slices[after]
         other = pairing.without_abilities(part) if before is None else old.slices[before]
@@ -149,10 +149,10 @@ def _findings(to: Changes, old: Sequence[Finding], new: Sequence[Finding], where
             continue
         said, detail = f"{finding.title} [{finding.id}]", finding.detail
         places = finding.evidence
-        to.add("gained-finding", "gained", finding.severity, "finding", said, where, detail=detail, evidence=places)
+        to.add("gained-finding", finding.severity, "finding", said, where, detail=detail, evidence=places)
     for (identifier, title, _), count in had.items():
         for _ in range(count):
-            to.add("lost-finding", "lost", _INFO, "finding", f"{title} [{identifier}]", where)
+            to.add("lost-finding", _INFO, "finding", f"{title} [{identifier}]", where)
 
 
 def _read(report: Report) -> bool:

@@ -29,7 +29,7 @@ def identity(to: Changes, old: SliceReport, new: SliceReport, where: str) -> Non
     for name in ("system", "kind", "linkage"):
         was, now = getattr(old, name), getattr(new, name)
         if was != now:
-            to.add("changed-format", "changed", _LOW, name, f"{was or 'none'} -> {now or 'none'}", where)
+            to.add("changed-format", _LOW, name, f"{was or 'none'} -> {now or 'none'}", where)
 
 
 def libraries(to: Changes, old: SliceReport, new: SliceReport, where: str) -> None:
@@ -43,7 +43,7 @@ def libraries(to: Changes, old: SliceReport, new: SliceReport, where: str) -> No
     if old.interpreter != new.interpreter:
         said = f"{old.interpreter or 'none'} -> {new.interpreter or 'none'}"
         severity = _MEDIUM if old.linkage == new.linkage else _INFO
-        to.add("changed-interpreter", "changed", severity, "loader", said, where)
+        to.add("changed-interpreter", severity, "loader", said, where)
 
 
 def build(to: Changes, old: SliceReport, new: SliceReport, where: str) -> None:
@@ -57,12 +57,12 @@ def build(to: Changes, old: SliceReport, new: SliceReport, where: str) -> None:
     for name in sorted(before.keys() | after.keys()):
         if before.get(name) != after.get(name):
             said = f"{name}: {before.get(name, 'none')} -> {after.get(name, 'none')}"
-            to.add("changed-dependency", "changed", _INFO, "dependency", said, where)
+            to.add("changed-dependency", _INFO, "dependency", said, where)
     for label, value in _versions(old).items():
         now = _versions(new)[label]
         if value != now:
             said = f"{label}: {value or 'none'} -> {now or 'none'}"
-            to.add("changed-build", "changed", _INFO, "build", said, where)
+            to.add("changed-build", _INFO, "build", said, where)
 
 
 def strings(to: Changes, old: Strings, new: Strings, where: str) -> None:

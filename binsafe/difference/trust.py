@@ -43,15 +43,15 @@ def signature(to: Changes, before: SliceReport, after: SliceReport, where: str) 
         if not named[0] and new.status != "invalid":
             severity = _LOW
         detail = "; ".join(problem.detail for problem in new.problems) or "; ".join(new.unverified)
-        to.add("lost-signature", "lost", severity, "signature", said, where, detail=detail)
+        to.add("lost-signature", severity, "signature", said, where, detail=detail)
     elif (old.kind, old.status) != (new.kind, new.status):
-        to.add("changed-signature", "changed", _INFO, "signature", said, where)
+        to.add("changed-signature", _INFO, "signature", said, where)
     for name, severity, value in _SIGNERS if all(named) else ():
         was, now = value(old), value(new)
         if was != now:
             identifier = "changed-signature" if severity is _MEDIUM else "changed-signer"
             item = f"{was or 'none'} -> {now or 'none'}"
-            to.add(identifier, "changed", severity, name, item, where)
+            to.add(identifier, severity, name, item, where)
 
 
 def entitlements(to: Changes, before: SliceReport, after: SliceReport, where: str) -> None:
@@ -62,10 +62,10 @@ def entitlements(to: Changes, before: SliceReport, after: SliceReport, where: st
         if now is not None and was != now:
             severity = _INFO if name == _CONFINED else _MEDIUM
             said = f"{name} = {now}" if was is None else f"{name} = {was} -> {now}"
-            to.add("gained-entitlement", "gained", severity, "entitlement", said, where)
+            to.add("gained-entitlement", severity, "entitlement", said, where)
         elif was != now:
             severity = _MEDIUM if name == _CONFINED else _INFO
-            to.add("lost-entitlement", "lost", severity, "entitlement", f"{name} = {was}", where)
+            to.add("lost-entitlement", severity, "entitlement", f"{name} = {was}", where)
 
 
 def hardening(to: Changes, old: SliceReport, new: SliceReport, where: str) -> None:
@@ -77,11 +77,11 @@ def hardening(to: Changes, old: SliceReport, new: SliceReport, where: str) -> No
             said = f"{name}: {before} -> {after}"
             if lost:
                 severity = _LOW if "unknown" in {before, after} else _MEDIUM
-                to.add("lost-hardening", "lost", severity, "hardening", said, where)
+                to.add("lost-hardening", severity, "hardening", said, where)
             elif before == "unknown" or after == "unknown":
-                to.add("changed-hardening", "changed", _INFO, "hardening", said, where)
+                to.add("changed-hardening", _INFO, "hardening", said, where)
             else:
-                to.add("gained-hardening", "gained", _INFO, "hardening", said, where)
+                to.add("gained-hardening", _INFO, "hardening", said, where)
 
 
 def _granted(part: SliceReport) -> dict[str, str]:
