@@ -91,6 +91,7 @@ def run(
         (socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@2l", 4, 0)),
         (socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("@2i", 1, 5)),
         (socket.IPPROTO_TCP, 18, struct.pack("@i", 5_000)),  # TCP_USER_TIMEOUT
+        (socket.IPPROTO_TCP, 3, struct.pack("@i", 1)),  # TCP_CORK
     ],
 )
 def test_what_was_set_before_the_connection_holds_for_it(level: int, option: int, value: bytes):

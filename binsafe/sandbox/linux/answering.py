@@ -22,6 +22,7 @@ from binsafe.sandbox.linux.limiting import is_of_dumps, raised
 from binsafe.sandbox.linux.lookups import Lookups, resolve
 from binsafe.sandbox.linux.notifications import Call, Listener
 from binsafe.sandbox.linux.pathcalls import PATH_CALLS
+from binsafe.sandbox.linux.planning import NO_DUMPS
 from binsafe.sandbox.linux.reaching import SIGNALS, target_of
 from binsafe.sandbox.linux.sockets import Refused
 from binsafe.sandbox.linux.watching import SEARCHED, Watch
@@ -49,6 +50,8 @@ class Answerer:
             **dict.fromkeys(("prlimit64", "setrlimit"), self._limit),
             "mmap": self._map,
         }
+        self._limits: set[str] = set()
+        """Those that it was told it cannot raise."""
         self.grafts: dict[int, int] = {}
         """Port -> inode of the socket that was handed over for it."""
 
@@ -158,14 +161,15 @@ class Answerer:
         Where there shall be no core dumps, nobody can lower their limit either: that it is low enough is no lie.
         """
         above = raised(self._listener, call, name, self._watch.limits)
-        if is_of_dumps(call, name) and self._watch.limits.get("CORE") == 0:
+        if is_of_dumps(call, name) and self._watch.limits.get("CORE") == NO_DUMPS:
             self._listener.finish(call, errno.EPERM if above else 0)
         else:
             self._listener.proceed(call)
-        if above is not None:  # redis asks for ten thousand files, for sixteen less, and so on: that is one object
-            limit, wanted = above
-            grant = f"--baseline FILE, with {limit}: {wanted} among its limits"
-            self._report(call, name, limit, operation="limit", result=errno.EPERM, grant=grant)
+        if above is not None:  # redis asks for ten thousand files, for sixteen less, and so on: the first says it all
+            limit, grant = above
+            again = limit in self._limits
+            self._limits.add(limit)
+            self._report(call, name, limit, operation="limit", result=errno.EPERM, expected=again, grant=grant)
 
     def _map(self, call: Call, name: str) -> None:
         """Go on, and say so where the kernel will refuse, because nothing in a granted folder is executed."""

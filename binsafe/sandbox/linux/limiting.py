@@ -31,7 +31,7 @@ def is_of_dumps(call: Call, name: str) -> bool:
 
 
 def raised(listener: Listener, call: Call, name: str, limits: Mapping[str, int]) -> tuple[str, str] | None:
-    """The limit that a call would raise above the policy's, and how far; None where that is not so.
+    """The limit that a call would raise above the policy's, and the grant for that; None where that is not so.
 
     ``limits`` are the policy's, by the names of ``RLIMIT_*``.
     """
@@ -43,7 +43,8 @@ def raised(listener: Listener, call: Call, name: str, limits: Mapping[str, int])
         return None
     if limit.upper() not in limits or soft > hard or hard <= limits[limit.upper()]:
         return None
-    return limit, "unlimited" if hard == _INFINITE else str(hard)
+    high = "unlimited" if hard == _INFINITE else str(hard)
+    return limit, f"--baseline FILE, with {limit}: {high} among its limits"
 
 
 def _places(name: str) -> tuple[int, int]:

@@ -4,7 +4,7 @@ import os
 import posixpath
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from binsafe import kernel
 from binsafe.kernel.rights import FILE_RIGHTS, Fs
@@ -72,13 +72,17 @@ def _working_folder(layout: Layout) -> str:
     return here if any(inside(here, path) or inside(path, here) for path in granted) else "/"
 
 
-def limits_of(policy: Policy) -> list[tuple[str, int]]:
-    """Resource limits. No core dump is 1 and not 0, which stops nothing where the kernel pipes them to a program.
+NO_DUMPS: Final = 1
+"""The limit of core dumps with which there are none: 0 stops nothing where the kernel pipes them to a program.
 
-    (fs/coredump.c: for a pipe limits are irrelevant but for this one; and a file of 1 byte is never written.)
-    """
+(fs/coredump.c: for a pipe limits are irrelevant but for this one; and a file of 1 byte is never written.)
+"""
+
+
+def limits_of(policy: Policy) -> list[tuple[str, int]]:
+    """Resource limits, by the names of ``RLIMIT_*``."""
     limits = {grant.object.upper(): int(grant.access) for grant in policy.of("limit")}
-    return [(name, value or int(name == "CORE")) for name, value in limits.items()]
+    return [(name, NO_DUMPS if name == "CORE" and value == 0 else value) for name, value in limits.items()]
 
 
 def _confinement(policy: Policy, layout: Layout) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from binsafe.sandbox.linux.destinations import Destinations
 from binsafe.sandbox.linux.elsewhere import is_file, leaves, may_exist
 from binsafe.sandbox.linux.layout import SYSTEM, inside
 from binsafe.sandbox.linux.lookups import OWN_ROOT, Lookups, Miss
-from binsafe.sandbox.linux.planning import foreseen
+from binsafe.sandbox.linux.planning import foreseen, limits_of
 from binsafe.syscalls import tables
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def watch_for(policy: Policy, arch: str, on_violation: Callable[[Violation], Non
         names=tables.names(arch),
         granted=granted,
         ports=frozenset(policy.listen_ports()),
-        limits={grant.object.upper(): int(grant.access) for grant in policy.of("limit")},
+        limits=dict(limits_of(policy)),
         foreseen=foreseen(policy),
         resolves=_resolves(policy),
         on_violation=on_violation,
