@@ -21,11 +21,11 @@ ENDED = 15.0
 class Started:
     """A server under ``binsafe run``; leaving the context stops it as a service manager does, with SIGTERM."""
 
-    def __init__(self, folder: Path, *command: str) -> None:
+    def __init__(self, folder: Path, *command: str, start_in: Path | None = None) -> None:
         self.said = folder / "said"
         with self.said.open("wb") as said:
             self._process = subprocess.Popen(
-                [*BINSAFE, "run", *command], stdin=subprocess.DEVNULL, stdout=said, stderr=said
+                [*BINSAFE, "run", *command], stdin=subprocess.DEVNULL, stdout=said, stderr=said, cwd=start_in
             )
 
     def __enter__(self) -> Self:

@@ -169,7 +169,8 @@ def _starts_and_answers(case: Case, folder: Path, port: int, builds: Callable[[s
     for name in ("server.py", "server.js"):
         shutil.copy(SOURCES / name, folder)
     read = ["--read", str(built)] if built.is_dir() else []
-    with Started(folder, "--ports", f":{port}", *read, *words) as server:
+    start_in = built if built.is_dir() else None  # java opens the folder that it is started in
+    with Started(folder, "--ports", f":{port}", *read, *words, start_in=start_in) as server:
         assert [server.get(case.asked_at, port) for _ in range(HOW_OFTEN)] == [b"hello"] * HOW_OFTEN
     assert "denied" not in server.said.read_text()
     assert server.left == set()
