@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 
+from binsafe.extractors import rustaudit
 from binsafe.model import Evidence, Section, Segment, Slice
 
 _SECTIONS = {
@@ -34,8 +35,11 @@ _BLOCK = 16 * 1024
 _MANY_BLOCKS = 2
 _NO_ORDER = 7.9
 """Of a block of that size: compressed and encrypted bytes have 7.98 and more; tables, texts and code far less."""
-_NOT_LOADED = (".debug", ".zdebug", ".symtab", ".strtab", ".shstrtab", ".comment", ".note", ".gnu", ".gdb", ".stab")
-"""How sections begin that are stored and never loaded, debug information above all, which may be compressed."""
+_NOT_LOADED = (
+    *(".debug", ".zdebug", ".symtab", ".strtab", ".shstrtab", ".comment", ".note", ".gnu", ".gdb", ".stab"),
+    rustaudit.SECTION,
+)
+"""How sections begin that are stored and never loaded: for debuggers, and Rust's record; some are compressed."""
 _FEW_IMPORTS = 12
 _LOADER = frozenset({"LoadLibraryA", "LoadLibraryW", "LoadLibraryExA", "LoadLibraryExW"})
 

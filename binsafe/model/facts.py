@@ -78,7 +78,7 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
     signers: tuple[Signer, ...] = ()
     certificate_type: str | None = None
     """What Apple issued the certificate for, by its markers: "developer-id-application", "mac-app-store", ..."""
-    chain: Literal["apple-root", "microsoft-root", "other", "unknown"] | None = None
+    chain: Literal["apple-root", "microsoft-root", "public-root", "other", "unknown"] | None = None
     signed_at: str | None = None
     timestamped: bool | None = None
     requirements: str | None = None

@@ -112,16 +112,16 @@ def _end(chain: list[x509.Certificate], *, forged: bool) -> Path:
 
 def strays(bag: tuple[x509.Certificate, ...], used: Iterable[x509.Certificate], anchors: Anchors) -> Iterator[Problem]:
     """Certificates beside the path that their issuer, who is at hand, did not sign, or that pose as a pinned root."""
-    used = set(used)
-    pinned = {one.subject for one in anchors.certificates}
+    used, roots = set(used), anchors.certificates
+    pinned = {one.subject for one in roots}
     for one in bag:
         if one in used or anchors.family(one) is not None:
             continue
-        issuers = [other for other in (*anchors.certificates, *bag) if _must_have_issued(other, one)]
+        issuers = [other for other in (*roots, *bag) if _must_have_issued(other, one)]
         if issuers and all(has_issued(other, one) is False for other in issuers):
             detail = f"{common_name(one.issuer)!r} did not sign the certificate of {common_name(one.subject)!r}"
             yield _broken(detail)
-        elif one.subject == one.issuer and one.subject in pinned:
+        elif one.subject == one.issuer and one.subject in pinned and not any(has_issued(it, one) for it in roots):
             yield _broken(f"the certificate of {common_name(one.subject)!r} is not the one that is known")
 
 

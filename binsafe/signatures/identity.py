@@ -107,8 +107,9 @@ def _somebody(
     unverified = signed.outcome.unverified
     if not signed.timestamped and (type_ != APPLE_SOFTWARE or signed.time is None):
         unverified += ("the time of signing, which no time stamp confirms",)
-    if signed.chain == "microsoft-root":
-        unverified += ("its certificates, which lead to Microsoft's root, where macOS believes Apple's",)
+    if signed.chain in {"microsoft-root", "public-root"}:
+        root = certificates.common_name(signed.path[-1].subject)
+        unverified += (f"its certificates, which lead to {root!r}, where macOS believes Apple's",)
     kinds: dict[str | None, Kind] = {DEVELOPER_ID: "developer-id", APPLE_SOFTWARE: "apple"}
     return Identity(
         kind=kinds.get(type_, "other"),

@@ -8,12 +8,12 @@ from cryptography import x509
 
 from binsafe.model import Signer
 from binsafe.signatures import certificates, timestamps
-from binsafe.signatures.anchors import Anchors
+from binsafe.signatures.anchors import Anchors, Family
 from binsafe.signatures.cms import SignedMessage
 from binsafe.signatures.statements import check
 from binsafe.signatures.structure import Outcome, StructureError, strictly
 
-Chain = Literal["apple-root", "microsoft-root", "other", "unknown"]
+Chain = Literal[Family, "other", "unknown"]
 
 
 class Signed(msgspec.Struct, frozen=True, kw_only=True):

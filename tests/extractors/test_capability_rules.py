@@ -143,7 +143,7 @@ def test_a_payload_behind_the_end_or_in_a_section_that_is_not_loaded_is_packed()
         whole = msgspec.structs.replace(program, data=memoryview(bytes(program.data) + behind))
         assert ("packed" in found(whole)) == is_packed
     whole = msgspec.structs.replace(program, data=memoryview(bytes(program.data) + noise))
-    for name, is_packed in (("pydata", True), (".debug_info", False)):
+    for name, is_packed in (("pydata", True), (".debug_info", False), (".dep-v0", False)):
         section = Section(name=name, address=0, size=len(noise), offset=64)
         assert ("packed" in found(msgspec.structs.replace(whole, sections=(*program.sections, section)))) == is_packed
 

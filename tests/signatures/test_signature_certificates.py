@@ -1,5 +1,6 @@
 """Certificates in Mach-O signatures: whose they are, what they may be used for, and who vouches for them."""
 
+import datetime as dt
 from dataclasses import replace
 
 import pytest
@@ -24,6 +25,12 @@ def test_our_root_is_nobodys_root():
     signature = verify(thin_slice(SIGNED.build()))
     assert (signature.kind, signature.status, signature.chain) == ("developer-id", "invalid", "other")
     assert problems(signature) == {"cms-chain"}
+
+
+def test_an_earlier_certificate_of_a_pinned_root_has_its_key():
+    earlier = certificate(ROOT, ROOT, authority=True, until=dt.datetime(2027, 1, 1, tzinfo=dt.UTC))
+    signature = signed(bag=lambda bag: [*bag, earlier])
+    assert (signature.status, signature.problems) == ("valid", ())
 
 
 def test_root_that_only_borrows_a_pinned_name():
@@ -78,7 +85,7 @@ def test_every_authority_that_is_shipped_is_vouched_for_by_a_pinned_root():
     shipped = pinned()
     roots = [one for one in shipped.certificates if shipped.family(one) is not None]
     others = [one for one in shipped.certificates if one not in roots]
-    assert {shipped.family(one) for one in roots} == {"apple-root", "microsoft-root"}
+    assert {shipped.family(one) for one in roots} == {"apple-root", "microsoft-root", "public-root"}
     assert len(others) == 3
     assert all(any(has_issued(root_, one) for root_ in roots) for one in others)
 
