@@ -5,6 +5,7 @@ them shown: what it asks of its terminal is done to the user's, as far as that c
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import termios
@@ -24,7 +25,7 @@ _CHANGEABLE: Final = (
 )
 """What of ours a program may change, beside how input is translated and which keys are special: not the speed (0 hangs
 up), nor what holds output up or throws it away."""
-_TIOCSIG: Final = 0x4004_5436
+_TIOCSIG, _TIOCGPTPEER = 0x4004_5436, 0x5441
 """asm-generic/ioctls.h"""
 _CTRL_C: Final = b"\x03"
 _NONE: Final = b"\0"
@@ -71,6 +72,13 @@ class PseudoTerminal:
         with self._lock, contextlib.suppress(OSError):
             if self.master >= 0:
                 fcntl.ioctl(self.master, _TIOCSIG, number)
+
+    def opened(self, flags: int) -> int:
+        """The program's end once more, as open(2) would open it: a new descriptor."""
+        with self._lock:
+            if self.master < 0:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return fcntl.ioctl(self.master, _TIOCGPTPEER, flags | os.O_NOCTTY | os.O_CLOEXEC)
 
     def holder(self) -> int:
         """The process group that has it; 0 where nobody controls it."""

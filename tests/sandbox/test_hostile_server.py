@@ -36,6 +36,8 @@ USUAL = {
     "cgroups",
     "controlling_terminal",
     "terminal",
+    "devices",  # where ttyname(3) looks
+    "raise_nofile_by_one",  # of a limit that it was told of
     "own_program",
     "tcp_mptcp",
     "udp_closing",

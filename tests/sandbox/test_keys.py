@@ -127,7 +127,7 @@ def test_a_denial_is_not_told_into_a_picture_but_behind_it(on_screen: list[Scree
 def test_keys_that_are_signals_are_for_who_has_the_terminal(on_screen: list[Screen]):
     """For a shell's jobs, in a group of their own or not; where the program has it itself, Ctrl-Z stops us as well."""
     jobs = "trap : INT; set -m; cat; echo stopped $?; set +m; cat; echo interrupted $?"
-    screen = Screen("--exec", "cat", "bash", "-c", f"{jobs}; read -rsn1 -p ready key; echo got $key")
+    screen = Screen("--exec", "cat", "bash", "-c", f"{jobs}; read -rsn1 -p ready key </dev/tty; echo got $key")
     on_screen.append(screen)
     screen.types(b"one\n")
     screen.shows(r"one\s+one")

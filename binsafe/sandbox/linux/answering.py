@@ -84,30 +84,26 @@ class Answerer:
 
     def killed(self, pid: int) -> None:
         """The program ended by SIGSYS: it made a call of another architecture."""
-        if self._reporter.admits("unknown", "another architecture"):
-            self._reporter.report(
-                Violation(
-                    time=self._clock(),
-                    pid=pid,
-                    operation="syscall",
-                    object="a call by another architecture's numbers (int 0x80, x32)",
-                    syscall="unknown",
-                    result="SIGSYS",
-                    grant=f"{UNGRANTABLE}the filter knows this processor's own numbers only",
-                )
-            )
+        what = "a call by another architecture's numbers (int 0x80, x32)"
+        if self._reporter.admits("unknown", what):
+            why = "the filter knows this processor's own numbers only"
+            self._ended(pid, "syscall", what, syscall="unknown", result="SIGSYS", why=why)
 
     def went_on(self, pid: int) -> None:
         """The program ended as if all were well, and what it had started runs on: until we end it, which is now."""
+        why = "all ends with the program that was started; let a server stay in the foreground"
+        self._ended(pid, "process", "in the background", syscall="exit_group", result="SIGKILL", why=why)
+
+    def _ended(self, pid: int, operation: str, what: str, *, syscall: str, result: str, why: str) -> None:
         self._reporter.report(
             Violation(
                 time=self._clock(),
                 pid=pid,
-                operation="process",
-                object="in the background",
-                syscall="exit_group",
-                result="SIGKILL",
-                grant=f"{UNGRANTABLE}all ends with the program that was started; let a server stay in the foreground",
+                operation=operation,
+                object=what,
+                syscall=syscall,
+                result=result,
+                grant=f"{UNGRANTABLE}{why}",
             )
         )
 
@@ -203,7 +199,7 @@ class Answerer:
         if asked is None:
             self._listener.proceed(call)
             return
-        give = owned.find(call, kind, asked.path, called=self._watch.called)
+        give = owned.find(call, kind, asked.path, called=self._watch.called, terminal=self._watch.terminal)
         if give is not None and not lookups.was_granted(asked.path):
             self._carry_out(call, name, lambda call: give(self._listener, call))
             return

@@ -10,7 +10,7 @@ import re
 import socket
 import struct
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from binsafe import kernel
 from binsafe.sandbox.linux.layout import ITSELF
@@ -18,6 +18,9 @@ from binsafe.sandbox.linux.neighbours import own_numbers
 from binsafe.sandbox.linux.notifications import MAX_READ, Call, Listener
 from binsafe.sandbox.linux.pathcalls import WRITING, PathCall
 from binsafe.sandbox.linux.sockets import open_thread
+
+if TYPE_CHECKING:
+    from binsafe.sandbox.pseudoterminal import PseudoTerminal
 
 _READ: Final = {ITSELF: "exe", "/proc/self/maps": "maps"}
 """What of /proc/self is given to be read. By its own file a program finds what lies beside it and what is appended to
@@ -40,6 +43,9 @@ _NUMBERED: Final = re.compile(r"/dev/fd/(\d{1,7})")
 _KIND: Final = 0xF
 """The other bits of a socket's type are flags (linux/net.h)."""
 
+_OF_TERMINALS: Final = os.O_ACCMODE | os.O_NONBLOCK
+"""What of open(2)'s flags means something for one."""
+
 Give = Callable[[Listener, Call], None]
 """Answers a call."""
 
@@ -52,10 +58,12 @@ def as_self(call: Call, path: str) -> str:
     return f"/proc/self/{path[match.end() :]}"
 
 
-def find(call: Call, kind: PathCall, path: str, *, called: str = "") -> Give | None:
+def find(
+    call: Call, kind: PathCall, path: str, *, called: str = "", terminal: "PseudoTerminal | None" = None
+) -> Give | None:
     """What answers the call with the file of that name (`as_self`), if it is one of these.
 
-    ``called`` is what a program is told that its own file is called, where that has no name.
+    ``called`` is what a program is told that its own file is called, where that has no name; ``terminal`` its own.
     """
     if path == called:
         path = ITSELF
@@ -68,6 +76,8 @@ def find(call: Call, kind: PathCall, path: str, *, called: str = "") -> Give | N
     close_on_exec = bool(flags & os.O_CLOEXEC)
     if path in _READ and not flags & WRITING:
         return lambda listener, call: _give_file(listener, call, _READ[path], close_on_exec)
+    if path == "/dev/tty" and terminal is not None:
+        return lambda listener, call: _give(listener, call, terminal.opened(flags & _OF_TERMINALS), close_on_exec)
     match = _NUMBERED.fullmatch(path)
     number = int(match[1]) if match else _STREAMS.get(path)
     return None if number is None else lambda listener, call: _give_own(listener, call, number, close_on_exec)
