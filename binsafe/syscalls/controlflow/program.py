@@ -235,7 +235,7 @@ class Program:
         return self._incoming.leading_to(start, end)
 
     def last_led_to(self, addresses: Addresses) -> Addresses:
-        """The last address up to each one, within `incoming.NEAR` bytes, that bytes may lead to or that code names.
+        """The last address up to each one, within `NEAR` bytes, that bytes may lead to, or code or memory names.
 
         It is one further before, or -1, where there is none. ``addresses`` are ascending, of one range of code, and
         many: to look for each of them with `leading_to` would take several times as long.
@@ -262,9 +262,18 @@ class Program:
         cases = self.cases(region)
         return None if cases is None else cases.inside
 
+    def ways(self, region: Region) -> Mapping[int, tuple[int, ...]]:
+        """`jumped_to`, and labels to which other jumps may lead, as far as they are known: of what jumps, or none."""
+        return self._switches.ways(region)
+
     def named_at(self, place: Place) -> tuple[int, ...]:
         """The addresses that an instruction may name."""
         return self.machine.named(place.region.instructions, place.at, self.undisturbed(place, ()).at)
+
+    @cached_property
+    def held(self) -> Addresses:
+        """The addresses that memory holds, ascending; -1 for those of symbols."""
+        return np.sort(self.pointers.targets)
 
     @cached_property
     def references(self) -> Referring:

@@ -4,8 +4,8 @@
 where none is found, where the next table begins or an entry is no address of code.
 """
 
-from bisect import bisect_right
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -14,6 +14,7 @@ from binsafe.syscalls.controlflow.places import Place
 from binsafe.syscalls.controlflow.regions import Region
 from binsafe.syscalls.machines.arithmetic import Operation, compute
 from binsafe.syscalls.machines.machine import TAKEN, Flow, Location, Moved, Table
+from binsafe.syscalls.sets import distinct
 
 if TYPE_CHECKING:
     from binsafe.syscalls.controlflow.program import Program
@@ -27,6 +28,8 @@ _TABLE_COST = 16
 """Reading a table takes as long as decoding so many instructions."""
 _SEARCHED = 16
 """Instructions that are searched for a table's address while one is decoded."""
+_SEARCHED_AT_ONCE = 1 << 12
+"""Instructions that are searched for those that take addresses while one is decoded."""
 _LEADING = 64
 """Instructions before a jump through a table among which the comparison is looked for that guards it."""
 
@@ -48,12 +51,34 @@ class Switches:
         self._program = program
         self._found: dict[int, Cases | None] = {}
         self._origins: dict[int, set[int]] = {}
+        self._ways: dict[int, Mapping[int, tuple[int, ...]]] = {}
 
     def cases(self, region: Region) -> Cases | None:
         """See `Program.cases`."""
         if region.start not in self._found:
-            self._found[region.start] = _through_tables(self._program, region)
+            self._found[region.start] = _through_tables(self._program, region, self.labels)
         return self._found[region.start]
+
+    def ways(self, region: Region) -> Mapping[int, tuple[int, ...]]:
+        """See `Program.ways`."""
+        if region.start not in self._ways:
+            cases = self.cases(region)
+            found = _named_by_tables(self._program, region) if cases is None else set()
+            found |= self.labels(region) if cases is None or not region.indirect_jumps else set()
+            inside = {} if cases is None else cases.inside
+            self._ways[region.start] = {**dict.fromkeys(found, region.indirect_jumps), **inside}
+        return self._ways[region.start]
+
+    def labels(self, region: Region) -> set[int]:
+        """The instructions of a region, but for the first, whose addresses memory holds.
+
+        Go has none but in tables that are read: its programs for arm64 lie where small numbers look like addresses.
+        """
+        if self._program.is_go(region):
+            return set()
+        held = self._program.held.data
+        first, last = (bisect_left(held, address) for address in (region.start + 1, region.end))
+        return {at for address in held[first:last] if (at := region.at(address)) is not None}
 
     def origins(self, region: Region) -> set[int]:
         """The addresses from which the jump tables of a region count; none where one could not be read."""
@@ -67,14 +92,16 @@ class Switches:
         """Drop what is known of the region that starts there: its bounds have changed."""
         self._found.pop(start, None)
         self._origins.pop(start, None)
+        self._ways.pop(start, None)
 
     def forget_all(self) -> None:
         """Drop what is known of all regions."""
         self._found.clear()
         self._origins.clear()
+        self._ways.clear()
 
 
-def _through_tables(program: "Program", region: Region) -> Cases | None:
+def _through_tables(program: "Program", region: Region, labels: Callable[[Region], set[int]]) -> Cases | None:
     """Where the jump tables of a region lead; None where one could not be read, or the region's landing pads not.
 
     Only the region's own jumps are looked at: jumps of other regions through the same tables are not.
@@ -87,10 +114,24 @@ def _through_tables(program: "Program", region: Region) -> Cases | None:
     for _ in range(_MAX_ROUNDS):
         tables = _tables(program, region, known.inside)
         found = None if tables is None else _leading(program, region, tables, known.inside)
-        if found is None or found == known:
-            return found
+        if tables is None or found is None:
+            return None
+        if found == known:
+            unread = len(tables) < len(region.indirect_jumps)
+            return None if unread and not labels(region) <= found.inside.keys() else found
         known = found
     return None
+
+
+def _named_by_tables(program: "Program", region: Region) -> set[int]:
+    """The instructions of a region that are named by what may be tables of distances, whose addresses it takes."""
+    found = program.references
+    here = (found.sources >= region.start) & (found.sources < region.end) & (found.uses == TAKEN)
+    bases = distinct(found.targets[here]).tolist()
+    program.decoder.spend(len(bases) * _TABLE_COST + len(found.sources) // _SEARCHED_AT_ONCE)
+    tables = (Table(((base, base),), 4) for base in bases if not region.start <= base < region.end)
+    entries = {target for table in tables for target in _targets(program, table, bases, _MAX_ENTRIES)}
+    return {at for target in entries if (at := region.at(target))}
 
 
 def _tables(program: "Program", region: Region, known: Collection[int]) -> dict[int, Table] | None:

@@ -167,7 +167,7 @@ class _Walk:
             self._unless_computed(query.place)
             return
         read = self.program.jumped_to(query.place.region)
-        tables = read or {}
+        tables = self.program.ways(query.place.region)
         query = structs.replace(query, place=self.program.undisturbed(query.place, (query.location,), tables))
         region, at = query.place.region, query.place.at
         inner, entries = region.direct_predecessors(at), self.program.entries(query.place)
@@ -176,6 +176,8 @@ class _Walk:
             self._unless_computed(query.place)
         else:
             self._at_entry(query)
+        if at in tables and not computed:
+            self.gap(query.place.address, _UNLED)
         if at and not inner and not computed:
             # what nothing leads to may be reached through a table that could not be read
             unseen = read is None or at not in region.pads
