@@ -2,9 +2,11 @@
 
 A killed process loses what it heard of since the last commit, less than a second. A disk that is full or a file that is
 locked costs nothing as long as it comes back: what could not be written is kept, up to :data:`MAX_WAITING` ids, and
-tried again; what had to be given up is counted and told.
+tried again; what had to be given up is counted and told. So is what goes with a file that was deleted meanwhile, which
+the system lets us write to all the same.
 """
 
+import os
 import queue
 import sqlite3
 import threading
@@ -94,9 +96,12 @@ class Recorder:
         self._active: dict[str, _Active] = {}
         self._waiting: list[_Event] = []
         self._complained = False
+        self._stored = 0
+        self._is_gone = False
         self._stopping = threading.Event()
         self._connection = connect_to_write(path)
         with explaining(path):
+            self._file = path.stat()
             insert_session(self._connection, session)
         self._thread = threading.Thread(target=self._work, name="run-recorder", daemon=True)
         self._thread.start()
@@ -149,7 +154,7 @@ class Recorder:
         self._stopping.set()
         self.flush()
         self._thread.join(timeout=10.0)
-        self.lost += sum(isinstance(event, _Request) for event in self._waiting)
+        self.lost += sum(isinstance(event, _Request) for event in self._waiting) + self._is_gone * self._stored
         if self.lost:
             self._note(f"{self.lost} requests could not be stored in {self.path}")
         self._connection.close()
@@ -193,8 +198,21 @@ class Recorder:
             self._keep(error)
         else:
             self._active = active
+            self._stored += sum(isinstance(event, _Request) for event in self._waiting)
             self._waiting = []
             self._complained = False
+        if not self._is_gone and not self._is_there():
+            self._is_gone = True
+            self._note(f"{self.path} was deleted or replaced: the run goes on, and nothing of it will be kept")
+
+    def _is_there(self) -> bool:
+        """Whether the file that is written to still has its name."""
+        try:
+            return os.path.samestat(self.path.stat(), self._file)
+        except FileNotFoundError:
+            return False
+        except OSError:  # it cannot be looked at now, which says nothing
+            return True
 
     def _keep(self, error: sqlite3.Error) -> None:
         if self._connection.in_transaction:

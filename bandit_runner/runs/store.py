@@ -117,8 +117,11 @@ class Store:
 
     def runs(self, session: str | None = None) -> list[Run]:
         """The runs of one session, or all, in the order in which they began."""
-        where, values = ("", ()) if session is None else (" WHERE session = ?", (session,))
-        rows = self._rows(f"SELECT number, ended, heard, document, tally FROM runs{where} ORDER BY number", values)  # noqa: S608 - no value is in the text
+        if session is None:
+            rows = self._rows("SELECT number, ended, heard, document, tally FROM runs ORDER BY number")
+        else:
+            query = "SELECT number, ended, heard, document, tally FROM runs WHERE session = ? ORDER BY number"
+            rows = self._rows(query, (session,))
         return [self._run(row) for row in rows]
 
     def run(self, number: int) -> Run:

@@ -155,6 +155,27 @@ def test_what_had_to_be_given_up_is_counted(tmp_path: Path, monkeypatch: pytest.
     assert "500 requests could not be stored" in notes[-1]
 
 
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_store_that_is_deleted_meanwhile_is_told_and_what_it_held_counted(tmp_path: Path, replaced: bool):
+    path = tmp_path / "runs.sqlite"
+    notes: list[str] = []
+    recorder = Recorder(path, SESSION, note=notes.append)
+    recorder.begin(started())
+    for half in range(2):
+        for each in many(50):
+            recorder.record(each)
+        recorder.flush()
+        if not half:
+            path.unlink()
+            if replaced:
+                path.touch()
+    assert len(notes) == 1
+    assert "was deleted or replaced" in notes[0]
+    recorder.close()
+    assert recorder.lost == 100
+    assert "100 requests could not be stored" in notes[1]
+
+
 def test_readers_do_not_wait_for_the_writer(tmp_path: Path):
     path = tmp_path / "runs.sqlite"
     with Recorder(path, SESSION) as recorder:

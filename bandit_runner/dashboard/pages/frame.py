@@ -4,7 +4,7 @@ import html
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from fastapi import Request
 from nicegui import events, ui
@@ -48,8 +48,9 @@ def page(title: str) -> Iterator[None]:
 
 def keyboard(pressed: Callable[[events.KeyEventArguments], object]) -> None:
     """Keys of the whole page, pressed while no control has the focus: a checkbox or slider takes its own."""
-    controls = ["input", "select", "button", "textarea", "div"]  # Quasar makes checkboxes and sliders of divs
-    ui.keyboard(lambda event: pressed(event) if event.action.keydown else None, ignore=controls)  # type: ignore[arg-type]
+    # Quasar makes checkboxes and sliders of divs, which NiceGUI takes here too, but does not name in its type
+    controls: list[Any] = ["input", "select", "button", "textarea", "div"]
+    ui.keyboard(lambda event: pressed(event) if event.action.keydown else None, ignore=controls)
 
 
 def _chosen(request: Request) -> bool | None:
