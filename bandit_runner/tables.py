@@ -1,15 +1,17 @@
 """Tables for people: rows of anything, columns that say how a cell reads.
 
-Plain and aligned, one line a row, the same on a terminal and in a pipe: on a narrow terminal lines wrap, and no
-number is cut short.
+Plain and aligned, one line a row. Where a terminal is too narrow for a line, whole columns are left out, and said; no
+number is cut short. A pipe gets all of them.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Generic, NamedTuple, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from bandit_runner.model import Unknown
 
 Row = TypeVar("Row")
+
+_GAP: Final = "  "
 
 
 class Column(NamedTuple, Generic[Row]):
@@ -18,6 +20,8 @@ class Column(NamedTuple, Generic[Row]):
     title: str
     cell: Callable[[Row], str]
     is_text: bool = False
+    spare: int = 0
+    """Where there is not room for all, the largest is left out first; 0 never."""
 
 
 def number(value: float | Unknown | None, digits: int) -> str:
@@ -25,11 +29,22 @@ def number(value: float | Unknown | None, digits: int) -> str:
     return "-" if value is None or isinstance(value, str) else f"{value:.{digits}f}"
 
 
-def table(columns: Sequence[Column[Row]], rows: Sequence[Row]) -> str:
-    """The headings, then the rows in their order, each line with its end."""
-    lines = [[column.title for column in columns], *([column.cell(row) for column in columns] for row in rows)]
-    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
-    return "".join("  ".join(map(_pad, columns, line, widths)).rstrip() + "\n" for line in lines)
+def table(columns: Sequence[Column[Row]], rows: Sequence[Row], *, room: int | None = None) -> str:
+    """The headings, then the rows in their order, each line with its end, and what had no ``room`` (letters a line)."""
+    filled = [(column, [column.title, *map(column.cell, rows)]) for column in columns]
+    widths = {column: max(map(len, cells)) for column, cells in filled}
+    left_out: list[Column[Row]] = []
+    while room is not None and sum(widths.values()) + len(_GAP) * (len(widths) - 1) > room:
+        column = max(widths, key=lambda each: each.spare)
+        if not column.spare:
+            break
+        left_out.append(column)
+        del widths[column]
+    shown = [[_pad(column, cell, widths[column]) for cell in cells] for column, cells in filled if column in widths]
+    lines = [_GAP.join(cells).rstrip() for cells in zip(*shown, strict=True)]
+    if left_out:
+        lines.append(f"(no room for: {', '.join(column.title for column in columns if column in left_out)})")
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _pad(column: Column[Row], cell: str, width: int) -> str:

@@ -1,5 +1,7 @@
 """bandit_runner compare: stored runs side by side."""
 
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,7 +51,7 @@ def command(
     from bandit_runner.errors import UsageError
     from bandit_runner.runs import Store
     from bandit_runner.runs.comparison import compare
-    from bandit_runner.runs.showing import SHOWN
+    from bandit_runner.runs.showing import SHOWN, to_text
     from binsafe.cli.writing import write
 
     with Store.open(chosen(store)) as opened:
@@ -60,8 +62,11 @@ def command(
     rows = compare(runs, SCORINGS[scoring])
     if not rows:
         raise UsageError("no stored run has a finished id", hint="bandit_runner start plays some")
-    text = SHOWN[format_](rows)
-    write(safe(text) if format_ == "text" and output is None else text, output)
+    if format_ == "text" and output is None:
+        room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        write(safe(to_text(rows, room=room)), None)
+    else:
+        write(SHOWN[format_](rows), output)
 
 
 def _chosen_runs(store: "Store", sessions: tuple[str, ...], tier: str | None) -> "list[Run]":

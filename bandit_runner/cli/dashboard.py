@@ -73,7 +73,7 @@ def command(*, port: int, host: str, token: str | None, watched: int | None, sto
 def _check(path: Path) -> None:
     """Refuse a file that is no store of runs; one that is not there, or is empty still, may become one."""
     from bandit_runner.runs import Store
-    from bandit_runner.runs.store import explaining
+    from bandit_runner.runs.opening import explaining
 
     with explaining(path):
         may_become_one = not path.exists() or (path.is_file() and path.stat().st_size == 0)

@@ -3,7 +3,8 @@
     records.py      Session, Run: what is stored beside the numbers
     tally.py        Tally: what a run came to so far, small, addable, enough for any scoring
     rows.py         structs -> rows: what writes them
-    store.py        Store: opens, reads, and says what is wrong with a file that cannot be read
+    opening.py      the file: its tables, opening it, and what is wrong with one that cannot be used
+    store.py        Store: reads it
     recorder.py     Recorder: takes finished ids off the request path and writes them in a thread of its own
     showing.py      rows -> text, JSON, one HTML file
     csvs.py         the original project's CSV files; transfer.py: into the store and out of it

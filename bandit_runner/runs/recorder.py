@@ -17,9 +17,9 @@ from typing import Any, Final, NamedTuple, Self, TypeAlias
 
 from bandit_runner.errors import UsageError
 from bandit_runner.model import BalancedRequest
+from bandit_runner.runs.opening import connect_to_write, explaining
 from bandit_runner.runs.records import Run, RunStart, Session
 from bandit_runner.runs.rows import add_requests, document, insert_run, insert_session
-from bandit_runner.runs.store import connect_to_write, explaining
 from bandit_runner.runs.tally import Tally
 
 INTERVAL: Final = 0.5

@@ -28,18 +28,18 @@ def _tier(row: ComparedRow) -> str:
 COLUMNS: Final[tuple[Column[ComparedRow], ...]] = (
     Column("tier", _tier, is_text=True),
     Column("strategy", lambda row: row.strategy, is_text=True),
-    Column("runs", lambda row: f"{row.runs:,}"),
-    Column("ids", lambda row: f"{row.requests:,}"),
+    Column("runs", lambda row: f"{row.runs:,}", spare=1),
+    Column("ids", lambda row: f"{row.requests:,}", spare=2),
     Column("score/100", lambda row: number(row.per_100.mean, 1)),
     Column("95% interval", _interval),
     Column("accepted", lambda row: f"{100 * row.success_rate:.1f}%"),
     Column("within 3", lambda row: f"{100 * row.accepted_within_3 / row.requests:.1f}%"),
     Column("extra", lambda row: f"{row.extra_attempts:,}"),
     Column("429s", lambda row: number(row.rate_limited, 0)),
-    Column("balancer p50 ms", lambda row: number(row.p50_ms, 2)),
-    Column("balancer p99 ms", lambda row: number(row.p99_ms, 2)),
+    Column("balancer p50 ms", lambda row: number(row.p50_ms, 2), spare=5),
+    Column("balancer p99 ms", lambda row: number(row.p99_ms, 2), spare=4),
     Column("", _mark, is_text=True),
-    Column("against the best", lambda row: "" if row.best else verdict(row), is_text=True),
+    Column("against the best", lambda row: "" if row.best else verdict(row), is_text=True, spare=3),
 )
 
 
@@ -71,9 +71,9 @@ _CHARTS: Final = (
 )
 
 
-def to_text(rows: Sequence[ComparedRow]) -> str:
+def to_text(rows: Sequence[ComparedRow], *, room: int | None = None) -> str:
     """A plain, aligned table; names from the store are shown as they are, so escape it for a terminal."""
-    return table(COLUMNS, rows)
+    return table(COLUMNS, rows, room=room)
 
 
 def to_json(rows: Sequence[ComparedRow]) -> str:

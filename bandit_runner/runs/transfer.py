@@ -9,9 +9,10 @@ from typing import NamedTuple
 from bandit_runner.errors import UsageError
 from bandit_runner.model import SECONDS_TO_MS, TIERS, BalancedRequest, Outcome
 from bandit_runner.runs.csvs import COLUMNS, CsvRun, read_csv, requests_of
+from bandit_runner.runs.opening import connect_to_write, explaining
 from bandit_runner.runs.records import Run, RunStart, Session
 from bandit_runner.runs.rows import add_requests, insert_run, insert_session
-from bandit_runner.runs.store import Store, connect_to_write, explaining
+from bandit_runner.runs.store import Store
 from bandit_runner.runs.tally import Tally
 
 

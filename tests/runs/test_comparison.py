@@ -7,6 +7,7 @@ from played import many, request, started
 from bandit_runner.model import SCORINGS, UNKNOWN, Outcome, result_row
 from bandit_runner.runs import Run, Tally
 from bandit_runner.runs.comparison import compare, verdict
+from bandit_runner.runs.showing import to_text
 
 STATEMENT = SCORINGS["statement"]
 
@@ -103,6 +104,15 @@ def test_regret_is_known_only_where_every_run_knows_it():
     runs = [run(1), run(2)]
     assert compare(runs, STATEMENT, regret={1: 1.5})[0].regret == UNKNOWN
     assert compare(runs, STATEMENT, regret={1: 1.5, 2: 2.0})[0].regret == 3.5
+
+
+def test_a_narrow_terminal_gets_whole_columns_and_hears_of_those_left_out():
+    rows = compare([run(1), run(2, strategy="v6-fixed", rate=0.9)], SCORINGS["statement"])
+    *lines, left_out = to_text(rows, room=80).splitlines()
+    assert max(map(len, lines)) <= 80 < len(to_text(rows).splitlines()[0])
+    assert {"score/100", "accepted", "within", "extra", "429s"} <= set(lines[0].split())
+    assert left_out == "(no room for: runs, ids, balancer p50 ms, balancer p99 ms, against the best)"
+    assert to_text(rows, room=1000) == to_text(rows)
 
 
 def test_ten_thousand_runs_are_compared_quickly():

@@ -237,7 +237,7 @@ def test_another_programs_database_is_left_alone(tmp_path: Path):
 def test_a_store_that_is_held_hints_at_who_holds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = tmp_path / "runs.sqlite"
     Recorder(path, SESSION).close()
-    monkeypatch.setattr("bandit_runner.runs.store.BUSY_MS", 10)
+    monkeypatch.setattr("bandit_runner.runs.opening.BUSY_MS", 10)
     holder = sqlite3.connect(path, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     with pytest.raises(StoreUnusable) as caught:
