@@ -103,6 +103,7 @@ def _inspect(file: str, *, syscalls: bool, listings: bool) -> "Report":
     """The report on what a person named; also on what could not be analysed."""
     from binsafe.errors import NotAnalysable
     from binsafe.intake import Found, Snapshot, find, inspect, inspect_folder, not_analysed
+    from binsafe.intake.finding import readable
 
     try:
         found = find(file, progress=note)
@@ -111,7 +112,8 @@ def _inspect(file: str, *, syscalls: bool, listings: bool) -> "Report":
     try:
         if found.path.is_dir():
             return inspect_folder(found, syscalls=syscalls, listings=listings)
-        with Snapshot.take(found) as snapshot:
+        named = Found(readable(found.name), found.path)
+        with Snapshot.take(named, known_as=readable(str(found.path))) as snapshot:
             return inspect(snapshot, syscalls=syscalls, listings=listings)
     except NotAnalysable as error:
         return not_analysed(found, error)

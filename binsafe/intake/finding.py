@@ -22,6 +22,11 @@ class Found(NamedTuple):
     path: Path
 
 
+def readable(path: str) -> str:
+    """A path as text: bytes that are no UTF-8 (lone surrogates, PEP 383) are escaped, so that it can be written."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def find(name: str, *, progress: Callable[[str], None] | None = None) -> Found:
     """What ``name`` means; raises NotFound. An artifact that is declared may have to be built, telling ``progress``."""
     if not name:

@@ -8,7 +8,7 @@ import msgspec
 
 from binsafe.errors import NotAnalysable
 from binsafe.formats import HEAD_BYTES, identify, not_executable
-from binsafe.intake.finding import Found
+from binsafe.intake.finding import Found, readable
 from binsafe.intake.messages import Calls
 from binsafe.intake.snapshot import Snapshot
 from binsafe.intake.workers import Worker
@@ -82,19 +82,19 @@ def inspect_folder(found: Found, *, syscalls: bool = True, listings: bool = Fals
         descriptor = os.open(found.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
         raise NotAnalysable(f"{found.path} cannot be read: {error.strerror}", hint="check its permissions") from error
-    artifact = Artifact(name=found.name, path=str(found.path), size=0, sha256="unknown")
+    artifact = Artifact(name=readable(found.name), path=readable(str(found.path)), size=0, sha256="unknown")
     with Snapshot(artifact, descriptor) as opened, Worker() as worker:
         return worker.inspect(opened, syscalls=syscalls, listings=listings)
 
 
 def not_analysed(found: Found, error: NotAnalysable) -> Report:
     """The report on something that cannot even be read as a file of bytes: a directory, a FIFO, an empty file."""
-    return refused(Artifact(name=found.name, path=str(found.path), size=0, sha256="unknown"), error)
+    return refused(Artifact(name=readable(found.name), path=readable(str(found.path)), size=0, sha256="unknown"), error)
 
 
 def refused(artifact: Artifact, error: NotAnalysable) -> Report:
     """The report on something that could not be analysed for that reason."""
-    what = Finding(id=error.finding, severity=Severity.HIGH, title="Could not be analysed", detail=str(error))
+    what = Finding(id=error.finding, severity=Severity.HIGH, title="Could not be analysed", detail=readable(str(error)))
     return Report(
         artifact=artifact,
         format="unknown",

@@ -1,6 +1,5 @@
 """One target -> one outcome: what an executor runs, in a thread of this machine or of another one."""
 
-import os
 import threading
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import msgspec
 
 from binsafe.errors import BinsafeError
 from binsafe.intake import Snapshot, Worker
-from binsafe.intake.finding import Found
+from binsafe.intake.finding import Found, readable
 from binsafe.model import Report
 from binsafe.scan.walking import Target
 
@@ -69,11 +68,6 @@ def examine(target: Target, options: Options, known: Known | None = None) -> Out
 def about(target: Target) -> Outcome:
     """The outcome before anything is known."""
     return Outcome(path=readable(target.path), size=target.size, changed=target.changed)
-
-
-def readable(path: str) -> str:
-    """A path as text: bytes that are no UTF-8 (lone surrogates, PEP 383) are escaped, so that it can be written."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _examine(target: Target, options: Options, known: Known | None, blank: Outcome) -> Outcome:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import msgspec
 
-from binsafe.scan.examining import Known, Outcome, readable
+from binsafe.intake.finding import readable
+from binsafe.scan.examining import Known, Outcome
 from binsafe.scan.overview import for_sarif
 from binsafe.scan.walking import Target
 

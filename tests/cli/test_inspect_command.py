@@ -131,6 +131,18 @@ def test_a_script_is_not_run(tmp_path: Path):
     assert binsafe("run", tmp_path / "script").returncode == 126
 
 
+def test_a_name_that_is_no_text_is_written_as_its_bytes(standin: Callable[[str], Path], tmp_path: Path):
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))
+    odd.symlink_to(standin("linux/amd64"))
+    report = json.loads(binsafe("inspect", "--json", "--no-syscalls", odd).stdout)
+    assert report["artifact"]["name"].endswith("/\\xff")
+    odd.unlink()
+    odd.mkdir()
+    done = binsafe("inspect", "--json", odd)
+    assert done.returncode == 3
+    assert json.loads(done.stdout)["artifact"]["path"].endswith("/\\xff")
+
+
 def test_two_runs_give_the_same_bytes(standin: Callable[[str], Path]):
     command = [sys.executable, "-m", "binsafe", "inspect", standin("linux/amd64"), "--json"]
     assert subprocess.check_output(command) == subprocess.check_output(command)
