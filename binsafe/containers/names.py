@@ -26,7 +26,7 @@ class Names:
         if len(name) > MAX_NAME_BYTES:
             yield Trouble("archive-entry", f"{name[:64]!r}... is a name of {len(name):,} characters, which no path has")
             return
-        if name.startswith(("/", "\\")) or name[1:2] == ":" or ".." in name.replace("\\", "/").split("/"):
+        if leads_outside(name):
             yield Trouble("archive-entry", f"{name!r} would be written outside of the folder", lost=False)
         elif not name or not name.isprintable():
             yield Trouble("archive-entry", f"{name!r} has characters that no file name needs", lost=False)
@@ -63,6 +63,11 @@ class Names:
             if folder is _LINK:
                 return
         folder[last] = _LINK
+
+
+def leads_outside(name: str) -> bool:
+    """Whether it is the name of something outside of the folder that an archive is unpacked into."""
+    return name.startswith(("/", "\\")) or name[1:2] == ":" or ".." in name.replace("\\", "/").split("/")
 
 
 def clean(name: str) -> str:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from binsafe.containers.budget import Budget
 from binsafe.containers.entries import Entry, Exhausted, Stream, Trouble, Unreadable
+from binsafe.containers.names import leads_outside
 from binsafe.containers.setid import set_id
 from binsafe.containers.streams import Limited
 
@@ -14,8 +15,9 @@ _CHUNK = 64 * 1024
 _CHECKSUM = slice(148, 156)
 _MAX_HEADER = 1 << 20
 """Bytes of a pax header or a long name."""
+_HARD_LINK = b"1"
 _KINDS: dict[bytes, Literal["file", "folder", "link", "other"]] = {
-    b"1": "link",
+    _HARD_LINK: "link",
     b"2": "link",
     b"3": "other",
     b"4": "other",
@@ -92,7 +94,10 @@ def _entry(block: bytes, flag: bytes, extended: dict[str, str], content: Limited
     if flag == b"S" or any(key.startswith("GNU.sparse") for key in extended):
         yield Trouble("archive-damaged", f"{name!r} is stored as a sparse file, which is not read here")
     elif kind == "link":
-        yield Entry(name, kind, target=extended.get("linkpath") or _text(block[157:257]))
+        target = extended.get("linkpath") or _text(block[157:257])
+        if flag == _HARD_LINK and leads_outside(target):  # of a symbolic link only what is written through it counts
+            yield Trouble("archive-entry", f"{name!r} would be a file outside of the folder: {target!r}", lost=False)
+        yield Entry(name, kind, target=target)
     else:
         yield Entry(name, kind, content if kind == "file" else None, set_id=_set_id(block, extended))
 

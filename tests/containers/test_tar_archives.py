@@ -49,6 +49,22 @@ def test_a_tar_in_which_tools_find_other_entries_is_not_analysed(data: bytes):
     assert (report.analysed, report.verdict.level) == (False, "unknown")
 
 
+@pytest.mark.parametrize(
+    ("kind", "target", "found"),
+    [
+        (tarfile.LNKTYPE, "../../etc/passwd", {"archive-entry"}),
+        (tarfile.LNKTYPE, "/etc/passwd", {"archive-entry"}),
+        (tarfile.LNKTYPE, "tool", set()),
+        (tarfile.SYMTYPE, "../../etc/passwd", set()),  # usual; what is written through it is found
+    ],
+)
+def test_a_hard_link_is_the_file_that_it_leads_to(kind: bytes, target: str, found: set[str]):
+    link = tarfile.TarInfo("link")
+    link.type, link.linkname = kind, target
+    report = report_on(MEMBER + link.tobuf(tarfile.USTAR_FORMAT) + bytes(1024))
+    assert (ids(report), report.analysed) == (found, True)
+
+
 def test_a_size_that_is_no_number_is_damage():
     block = bytearray(header("tool", len(ELF)))
     block[124:136] = b"00000000009\0"  # in octal
