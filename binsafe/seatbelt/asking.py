@@ -46,6 +46,11 @@ def ask(program: Program, operation: str, subject: str | None = None) -> Answer:
     if program.problems:
         first = program.problems[0]
         return Answer(verdict="unknown", reason=f"the profile does not compile: {first.place}: {first.message}")
+    sent = ((rule, each.name) for rule in program.rules for inner in rule.messages for each in inner.operations)
+    filtering = next((rule for rule, about in sent if about == name), None)
+    if filtering is not None:
+        why = "a message filter decides, for what is sent over what its rule allows"
+        return Answer(verdict="unknown", rule=filtering, reason=why)
     answer = _answer(program, name, subject)
     part = _deciding_filter(answer.rule, name, subject) if answer.rule is not None else None
     return msgspec.structs.replace(answer, filter=part, notes=tuple(_notes(name, subject)))

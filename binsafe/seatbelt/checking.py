@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Final
 
 from binsafe.seatbelt import holes, vocabulary
-from binsafe.seatbelt.findings import Finding, all_filters, error, every_filter, note, warning
+from binsafe.seatbelt.findings import Finding, all_filters, all_rules, error, every_filter, note, warning
 from binsafe.seatbelt.interpreter import evaluate
 from binsafe.seatbelt.matching import LINKS
 from binsafe.seatbelt.nodes import Place
@@ -40,7 +40,7 @@ def _version_first(program: Program) -> Iterator[Finding]:
 
 
 def _filters_belong(program: Program) -> Iterator[Finding]:
-    for rule in program.rules:
+    for rule in all_rules(program):
         for each in every_filter(rule):
             if each.name not in vocabulary.FILTERS:
                 continue
@@ -77,6 +77,13 @@ def _argument_problem(takes: vocabulary.Filter, argument: object) -> tuple[str, 
     if takes.takes == "word" and takes.words and isinstance(argument, Word) and argument.name not in takes.words:
         return f"unknown word {argument.name}", f"expected one of {', '.join(sorted(takes.words))}"
     return None
+
+
+def _messages(program: Program) -> Iterator[Finding]:
+    """What was seen on a Mac: such a profile compiles, and no process without the entitlement can be put under it."""
+    for rule in (rule for outer in program.rules for rule in outer.messages if rule.action == "deny"):
+        message = "a message filter that denies takes an entitlement of Apple's own: sandbox-exec ends with EPERM"
+        yield warning(rule.place, message, "expected a message filter without deny, or none")
 
 
 def _addresses(program: Program) -> Iterator[Finding]:
@@ -151,7 +158,7 @@ def _pattern_findings(each: Filter, pattern: str) -> Iterator[Finding]:
 
 def _too_new(program: Program, release: str) -> Iterator[Finding]:
     wanted = _release(release)
-    for rule in program.rules:
+    for rule in all_rules(program):
         for operation in rule.operations:
             since = vocabulary.OPERATIONS[operation.name]
             if _release(since) > wanted:
@@ -170,6 +177,7 @@ _CHECKS: Final[tuple[Callable[[Program], Iterator[Finding]], ...]] = (
     _version_first,
     _filters_belong,
     _arguments_fit,
+    _messages,
     _addresses,
     _paths,
     holes.opens_much,

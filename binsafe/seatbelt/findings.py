@@ -44,7 +44,14 @@ def every_filter(rule: Rule) -> Iterator[Filter]:
         waiting += (argument for argument in each.arguments if isinstance(argument, Filter))
 
 
+def all_rules(program: Program) -> Iterator[Rule]:
+    """The rules, and after each one those of its message filter."""
+    for rule in program.rules:
+        yield rule
+        yield from rule.messages
+
+
 def all_filters(program: Program) -> Iterator[Filter]:
     """Those of all rules."""
-    for rule in program.rules:
+    for rule in all_rules(program):
         yield from every_filter(rule)

@@ -44,6 +44,7 @@ SPECIAL: Final[Mapping[str, machine.Special]] = MappingProxyType(
     {
         "allow": rulemaking.rule,
         "deny": rulemaking.rule,
+        "apply-message-filter": rulemaking.message_filter,
         "with": rulemaking.with_,
         "with-filter": rulemaking.around,
         "with-modifier": rulemaking.around,

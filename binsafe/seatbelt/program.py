@@ -42,9 +42,20 @@ class Operation(msgspec.Struct, frozen=True):
     place: Place
 
 
+class MessageFilter(msgspec.Struct, frozen=True):
+    """``(apply-message-filter RULE ...)``: what may be sent over what the rule around it allows."""
+
+    rules: tuple["Rule", ...]
+    place: Place
+
+    def __str__(self) -> str:
+        return f"({' '.join(('apply-message-filter', *map(str, self.rules)))})"
+
+
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """One ``(allow ...)`` or ``(deny ...)``; any one of its filters is enough, and none at all matches everything.
 
+    ``messages`` are the rules of its message filter, for what is sent over what this one allows.
     Where it stands in a branch that depends on something unknown, ``doubt`` names that, and ``branches`` are the places
     of the tests around it with the number of the branch that was followed.
     """
@@ -54,6 +65,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     filters: tuple[Filter, ...]
     modifiers: tuple[Modifier, ...]
     place: Place
+    messages: tuple["Rule", ...] = ()
     doubt: str | None = None
     branches: tuple[tuple[Place, int], ...] = ()
 
@@ -64,7 +76,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         names = (operation.name for operation in self.operations)
-        return f"({' '.join((self.action, *names, *map(str, self.filters)))})"
+        sent = (str(MessageFilter(self.messages, self.place)),) if self.messages else ()
+        return f"({' '.join((self.action, *names, *map(str, self.filters), *sent))})"
 
 
 class Unseen(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ from typing import Any
 from binsafe.seatbelt import vocabulary
 from binsafe.seatbelt.machine import MAX_RULES, Exhausted, Failed, Run, Scope, Step, failed, suggestion
 from binsafe.seatbelt.nodes import Form, Number, Symbol
-from binsafe.seatbelt.program import Filter, Modifier, Operation, Rule, Unknown, Unseen, shown
+from binsafe.seatbelt.program import Filter, MessageFilter, Modifier, Operation, Rule, Unknown, Unseen, shown
 from binsafe.seatbelt.reader import SyntaxProblem, read
 
 
@@ -51,6 +51,7 @@ def rule(run: Run, form: Form, scope: Scope) -> Step:
     operations: list[Operation] = []
     filters: list[Filter] = []
     modifiers = list(run.modifiers)
+    messages: list[Rule] = []
     for node in form.items[1:]:
         value = run.value(node, scope)
         match value:
@@ -60,6 +61,8 @@ def rule(run: Run, form: Form, scope: Scope) -> Step:
                 filters.append(value)
             case Modifier():
                 modifiers.append(value)
+            case MessageFilter() if form.head == "allow":
+                messages += value.rules
             case Unknown() if not operations:
                 raise failed(node, f"{value.why} is no operation that is known here", suggestion(value.why))
             case Unknown():
@@ -68,26 +71,48 @@ def rule(run: Run, form: Form, scope: Scope) -> Step:
                 raise failed(node, f"{shown(value)} is no filter", "expected operations, then filters and (with ...)")
     if not operations:
         raise failed(form, f"{form.head} without an operation", f"expected ({form.head} OPERATION FILTER ...)")
-    for extra in run.filters:
-        filters = (
-            [Filter("require-all", (Filter("require-any", tuple(filters), form.place), extra), form.place)]
-            if filters
-            else [extra]
-        )
     if len(run.rules) >= MAX_RULES:
         raise Exhausted
     run.rules.append(
         Rule(
             action=form.head,
             operations=tuple(operations),
-            filters=tuple(filters),
+            filters=_with_those_around(run, tuple(filters), form),
             modifiers=tuple(modifiers),
             place=form.place,
+            messages=tuple(messages),
             doubt=run.doubts[-1] if run.doubts else None,
             branches=tuple(run.branches),
         )
     )
     return True, ()
+
+
+def _with_those_around(run: Run, filters: tuple[Filter, ...], form: Form) -> tuple[Filter, ...]:
+    """A rule's filters under each ``(with-filter ...)`` that it stands in."""
+    for extra in run.filters:
+        both = (Filter("require-any", filters, form.place), extra)
+        filters = (Filter("require-all", both, form.place),) if filters else (extra,)
+    return filters
+
+
+def message_filter(run: Run, form: Form, scope: Scope) -> Step:
+    """``(apply-message-filter RULE ...)``: its rules count for the rule that it stands in, and for nothing else."""
+    before, around_it, run.filters = len(run.rules), run.filters, []
+    try:
+        for node in form.items[1:]:
+            value = run.value(node, scope)
+            if value != () and not isinstance(value, Modifier):
+                raise failed(node, f"{shown(value)} is no rule", "expected (allow ...), (deny ...) and (with ...)")
+        inside = tuple(run.rules[before:])
+    finally:
+        del run.rules[before:]
+        run.filters = around_it
+    for operation in (operation for rule in inside for operation in rule.operations):
+        if operation.name not in vocabulary.MESSAGES:
+            message = f"{operation.name} in a message filter"
+            raise Failed(operation.place, message, f"expected one of {', '.join(sorted(vocabulary.MESSAGES))}")
+    return True, MessageFilter(inside, form.place)
 
 
 def with_(run: Run, form: Form, scope: Scope) -> Step:

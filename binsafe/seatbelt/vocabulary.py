@@ -47,8 +47,8 @@ _OPERATIONS_BY_RELEASE: Final = {
     "11": """
         syscall* syscall-mach mach-bootstrap mach-kernel-endpoint mach-derive-port mach-task-inspect
         mach-task-read mach-task-special-port* mach-task-special-port-get mach-task-special-port-set
-        mach-task-exception-port-set process-exec-update-label file-lock file-write-umount socket-option*
-        socket-option-get socket-option-set process-iopolicy* process-iopolicy-get process-iopolicy-set
+        mach-task-exception-port-set mach-message-send process-exec-update-label file-lock file-write-umount
+        socket-option* socket-option-get socket-option-set process-iopolicy* process-iopolicy-get process-iopolicy-set
         process-legacy-codesigning* process-legacy-codesigning-status* process-legacy-codesigning-status-get
         process-legacy-codesigning-status-set process-legacy-codesigning-blob-get
         process-legacy-codesigning-entitlements-blob-get process-legacy-codesigning-cdhash-get
@@ -115,6 +115,11 @@ default"), Firefox ("not included in (deny default)") and Apple's own profiles d
 
 DOUBTFUL_BY_DEFAULT: Final = ("dynamic-code-generation",)
 """Apple's own profiles deny it by name beside those above; others count it among the denied."""
+
+MESSAGES: Final = frozenset(
+    {"mach-message-send", "iokit-async-external-method", "iokit-external-method", "iokit-external-trap"}
+)
+"""Operations that rules in ``(apply-message-filter ...)`` are about."""
 
 _ANY: Final = ("*",)
 _FILES: Final = (
@@ -225,8 +230,9 @@ FILTERS: Final[Mapping[str, Filter]] = MappingProxyType(
         "syscall-mask": Filter("any", ("syscall",)),
         "machtrap-number": Filter("any", ("syscall-mach", "syscall*")),
         "mach-trap-number": Filter("any", ("syscall-mach", "syscall*")),
-        "kernel-mig-routine": Filter("any", ("syscall-mig", "syscall*")),
-        "kernel-mig-routine-mask": Filter("any", ("syscall-mig", "syscall*")),
+        "message-number": Filter("any", ("mach-message",)),
+        "kernel-mig-routine": Filter("any", ("syscall-mig", "syscall*", "mach-message")),
+        "kernel-mig-routine-mask": Filter("any", ("syscall-mig", "syscall*", "mach-message")),
         "fcntl-command": Filter("any", ("system-fcntl", "system*")),
         "mac-policy-name": Filter("text", ("system-mac-syscall", "system*")),
         "mac-syscall-number": Filter("any", ("system-mac-syscall", "system*")),

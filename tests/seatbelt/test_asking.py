@@ -106,6 +106,13 @@ def test_an_import_that_is_not_here_decides_what_nothing_else_does():
     assert verdict(text, "signal", "self") == "allowed"
 
 
+def test_a_message_filter_decides_what_is_sent_and_not_what_is_opened():
+    text = "(deny default)(allow mach-bootstrap (apply-message-filter (allow mach-message-send (message-number 5))))"
+    assert verdict(text, "mach-bootstrap") == "allowed"
+    assert verdict(text, "mach-message-send") == "unknown"
+    assert verdict(text, "iokit-external-method") == "denied"
+
+
 def test_parameters_decide_when_they_are_given():
     text = '(deny default)(if (param "OPEN") (allow network-outbound))(allow file-read* (subpath (param "HOME")))'
     assert verdict(text, "network-outbound", "192.0.2.1:80") == "unknown"
