@@ -67,6 +67,9 @@ def _inspect_all(paths: tuple[str, ...]) -> list["Report"]:
     reports = []
     resolved = {Path(path).resolve() for path in paths}
     for path in paths:
+        if path.startswith("/proc/"):
+            hint = "name the program by its own path, which grants this name for it as well"
+            raise NotEnforceable(f"--exec {path}: that is another file for each process that asks", hint=hint)
         try:
             with Snapshot.take(Found(path, Path(path).resolve())) as snapshot:
                 report = inspect(snapshot)

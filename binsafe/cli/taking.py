@@ -1,7 +1,9 @@
 """The bytes that are to run."""
 
+import errno
+
 from binsafe.cli.entry import note
-from binsafe.errors import NotAnalysable, NotExecutable
+from binsafe.errors import NotAnalysable, NotEnforceable, NotExecutable
 from binsafe.intake import Snapshot, find
 
 
@@ -10,8 +12,14 @@ def take(file: str) -> Snapshot:
 
     Raises:
         NotExecutable: it is no file of bytes, which is 126 as in a shell: status 3 is the program's to use.
+        NotEnforceable: there is no memory for it that nobody else can change.
     """
     try:
         return Snapshot.take(find(file, progress=note))
     except NotAnalysable as error:
         raise NotExecutable(str(error), hint=error.hint) from error
+    except OSError as error:
+        if error.errno != errno.ENOSYS:
+            raise
+        hint = "use a kernel with memfd_create(2); in a container: a profile that allows it"
+        raise NotEnforceable("what runs is copied to a file in memory, and there are none here", hint=hint) from error

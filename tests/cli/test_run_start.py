@@ -1,5 +1,6 @@
 """How binsafe run starts: what it loads, what is said of its options, which policies it remembers."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -7,6 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from binsafe.cli.deriving import _inspect_all
+from binsafe.cli.taking import take
+from binsafe.errors import NotEnforceable
 
 pytestmark = [
     pytest.mark.sandbox,
@@ -64,6 +69,21 @@ def test_what_is_wrong_with_the_options_is_said(arguments: list[str], status: in
     )
     assert done.returncode == status
     assert said in done.stdout
+
+
+def test_a_kernel_without_files_in_memory_is_named(monkeypatch: pytest.MonkeyPatch):
+    def refuse(*_: object) -> int:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(os, "memfd_create", refuse)
+    with pytest.raises(NotEnforceable, match="file in memory"):
+        take("/bin/true")
+
+
+def test_what_is_another_program_for_each_is_not_granted_to_be_executed():
+    """It was the interpreter that ours runs in."""
+    with pytest.raises(NotEnforceable, match="another file for each process"):
+        _inspect_all(("/proc/self/exe",))
 
 
 @pytest.mark.parametrize(("before", "status"), [(signal.SIG_DFL, -signal.SIGINT), (signal.SIG_IGN, 0)])
