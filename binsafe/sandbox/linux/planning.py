@@ -79,9 +79,13 @@ NO_DUMPS: Final = 1
 """
 
 
+_SHARED: Final = {"SIGPENDING": 4096}
+"""What is counted for a user as a whole: signals that wait, and timers. Their other programs need some."""
+
+
 def limits_of(policy: Policy) -> list[tuple[str, int]]:
     """Resource limits, by the names of ``RLIMIT_*``."""
-    limits = {grant.object.upper(): int(grant.access) for grant in policy.of("limit")}
+    limits = _SHARED | {grant.object.upper(): int(grant.access) for grant in policy.of("limit")}
     return [(name, NO_DUMPS if name == "CORE" and value == 0 else value) for name, value in limits.items()]
 
 

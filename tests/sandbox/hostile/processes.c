@@ -207,7 +207,7 @@ ATTEMPT(nofile_limit) { struct rlimit l; return getrlimit(RLIMIT_NOFILE, &l) == 
 ATTEMPT(memlock_limit) { struct rlimit l; return getrlimit(RLIMIT_MEMLOCK, &l) == 0 && l.rlim_max > (64 << 20); }
 ATTEMPT(nice_limit) { struct rlimit l; return getrlimit(RLIMIT_NICE, &l) == 0 && l.rlim_max > 0; }
 ATTEMPT(rtprio_limit) { struct rlimit l; return getrlimit(RLIMIT_RTPRIO, &l) == 0 && l.rlim_max > 0; }
-ATTEMPT(sigpending_limit) { struct rlimit l; return getrlimit(RLIMIT_SIGPENDING, &l) == 0 && l.rlim_max > 100000; }
+ATTEMPT(sigpending_limit) { struct rlimit l; return getrlimit(RLIMIT_SIGPENDING, &l) == 0 && l.rlim_max > 4096; }
 ATTEMPT(raise_soft_core) { struct rlimit l = {1, RLIM_INFINITY}; return syscall(SYS_prlimit64, 0, RLIMIT_CORE, &l, 0) == 0; }
 ATTEMPT(raise_fsize) { struct rlimit l = {RLIM_INFINITY, RLIM_INFINITY}; return syscall(SYS_prlimit64, 0, RLIMIT_FSIZE, &l, 0) == 0; }
 ATTEMPT(raise_nofile_by_one) { struct rlimit l; getrlimit(RLIMIT_NOFILE, &l); l.rlim_max++; return syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, &l, 0) == 0; }
