@@ -66,20 +66,33 @@ def run(  # noqa: PLR0913 - one for each option
             prepared=prepared,
         )
         again = None if remembered is None else partial(_inspected, snapshot, wishes, yes=yes, key=key)
-        with Attendance() as attendance:
-            process = _launched(order, backend, again)
-            teller.watch(process)
-            snapshot.close()
-            if process.backend == "landlock":
-                _mention_fallback(order.policy, chosen=backend is not None)
-            try:
-                status = attendance.wait(process, timeout)
-            finally:
-                process.stop(grace=0)
+        return _attended(order, snapshot, teller, again, backend=backend, timeout=timeout)
+
+
+def _attended(
+    order: Order,
+    snapshot: Snapshot,
+    teller: Teller,
+    again: "Callable[[], Policy] | None",
+    *,
+    backend: str | None,
+    timeout: float | None,
+) -> int:
+    """Launch, attend to the program until it ends, and say what it was denied."""
+    with Attendance() as attendance:
+        process = _launched(order, backend, again)
+        teller.watch(process)
+        snapshot.close()
+        if process.backend == "landlock":
+            _mention_fallback(order.policy, chosen=backend is not None)
+        try:
+            status = attendance.wait(process, timeout)
+        finally:
+            process.stop(grace=0)
     if status == TIMED_OUT and timeout is not None:
         mention(f"stopped after {timeout:g} s")
     teller.sum_up(process.unreported, status, untold=process.untold)
-    if process.took_keys and all(grant.object != "TERM" for grant in policy.of("environment")):
+    if process.took_keys and all(grant.object != "TERM" for grant in order.policy.of("environment")):
         mention("it works with your terminal and was not told which that is: add --env TERM")
     return status
 

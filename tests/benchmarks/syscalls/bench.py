@@ -2,16 +2,15 @@
 
 import contextlib
 import http.client
-import http.server
 import os
 import signal
 import socket
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
+import backend
 from enforcing import Bare, Sandboxed, free_ports
 from origins import SOURCES
 from qemu import Qemu
@@ -257,15 +256,7 @@ class Bench:
 
     def backend(self, *, ssl_files: tuple[Path, Path] | None = None) -> int:
         """An HTTP server of ours for as long as the bench lasts; its port."""
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", self.port()), _Backend)
-        if ssl_files:
-            import ssl
-
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(*ssl_files)
-            server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
+        server = backend.start(self.port(), ssl_files)
         self._closing.callback(server.server_close)
         self._closing.callback(server.shutdown)
         return int(server.server_address[1])
@@ -319,34 +310,3 @@ def _runs(sandbox: subprocess.Popen[bytes], program: Path) -> None:
 def _outcome(command: tuple[str | Path, ...], status: int) -> str:
     """What was done, and its exit status; binsafe's own for a program that a signal has ended (128 + its number)."""
     return f"{' '.join(map(str, command))[:60]!r} -> {128 - status if status < 0 else status}"
-
-
-class _Backend(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        if self.path.startswith("/redirect"):
-            self._answer(302, b"", Location="/moved")
-        elif self.path.startswith("/missing"):
-            self._answer(404, b"nothing here")
-        else:
-            self._answer(200, b"<p>hello</p>" * 2000, Cache_Control="max-age=60")
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self._answer(200, b"thanks")
-
-    do_PUT = do_POST  # noqa: N815 - the base class looks for this name
-    do_HEAD = do_GET  # noqa: N815 - as above
-
-    def _answer(self, status: int, body: bytes, **headers: str) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Nothing: the table is the output."""

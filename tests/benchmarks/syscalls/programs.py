@@ -9,6 +9,7 @@ from origins import Compiled, Installed, Made, Origin, Packaged, Rooted
 from workloads import (
     c_tools,
     compiled,
+    connected_tools,
     go,
     go_tools,
     haproxy,
@@ -105,13 +106,13 @@ PROGRAMS = (
     Program("mawk", Installed("mawk", "/usr/bin/mawk"), tools.awk, executes=("sh", "sort", "date", "true")),
     Program("jq", Installed("jq", "/usr/bin/jq"), tools.jq),
     Program("xz", Installed("xz-utils", "/usr/bin/xz"), tools.xz, reads=("/dev/zero",)),
-    Program("git", Installed("git", "/usr/bin/git"), tools.git, (), _GIT, ("/usr/lib/git-core",), _JIT),
-    Program("openssl", Installed("openssl", "/usr/bin/openssl"), tools.openssl, (_OPENSSL,)),
-    Program("curl", Installed("curl", "/usr/bin/curl"), tools.curl, (_OPENSSL,), (), _HOST),
+    Program("git", Installed("git", "/usr/bin/git"), connected_tools.git, (), _GIT, ("/usr/lib/git-core",), _JIT),
+    Program("openssl", Installed("openssl", "/usr/bin/openssl"), connected_tools.openssl, (_OPENSSL,)),
+    Program("curl", Installed("curl", "/usr/bin/curl"), connected_tools.curl, (_OPENSSL,), (), _HOST),
     Program("sqlite3", Installed("sqlite3", "/usr/bin/sqlite3"), tools.sqlite3, executes=("sh",)),
-    Program("ssh-keygen", Installed("openssh-client", "/usr/bin/ssh-keygen"), tools.ssh_keygen),
+    Program("ssh-keygen", Installed("openssh-client", "/usr/bin/ssh-keygen"), connected_tools.ssh_keygen),
     Program("ripgrep", Installed("ripgrep", "/usr/bin/rg"), tools.ripgrep, (), ("cat",), ("/usr/share/doc",)),
-    Program("rsync", Installed("rsync", "/usr/bin/rsync"), tools.rsync),
+    Program("rsync", Installed("rsync", "/usr/bin/rsync"), connected_tools.rsync),
     Program("bash", Installed("bash", "/bin/bash"), shells.bash, executes=_SHELL),
     Program("python3", Installed("python3", "/usr/bin/python3.11"), python.workload, (_MODULES,), _SHELL),
     # static tools in C
@@ -294,9 +295,11 @@ ARM64 = (
     _arm64("jq", _rooted("usr/bin/jq", "jq", "libjq1", "libonig5", "libc6"), tools.jq),
     _arm64("xz", _rooted("usr/bin/xz", "xz-utils", "liblzma5", "libc6"), tools.xz),
     _arm64("bash", _rooted("bin/bash", "bash", "libtinfo6", "libc6"), shells.bash),
-    _arm64("git", _rooted("usr/bin/git", "git", "libpcre2-8-0", "zlib1g", "libc6"), tools.git),
-    _arm64("openssl", _rooted("usr/bin/openssl", "openssl", *_CRYPT), tools.openssl),
-    _arm64("ssh-keygen", _rooted("usr/bin/ssh-keygen", "openssh-client", *_CRYPT, *_SELINUX), tools.ssh_keygen),
+    _arm64("git", _rooted("usr/bin/git", "git", "libpcre2-8-0", "zlib1g", "libc6"), connected_tools.git),
+    _arm64("openssl", _rooted("usr/bin/openssl", "openssl", *_CRYPT), connected_tools.openssl),
+    _arm64(
+        "ssh-keygen", _rooted("usr/bin/ssh-keygen", "openssh-client", *_CRYPT, *_SELINUX), connected_tools.ssh_keygen
+    ),
     _arm64(
         "sqlite3",
         _rooted("usr/bin/sqlite3", "sqlite3", "libsqlite3-0", "libreadline8", "libtinfo6", "zlib1g", "libc6"),
