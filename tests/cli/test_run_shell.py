@@ -70,9 +70,8 @@ def test_what_ends_because_we_were_asked_to_has_left_nothing_behind():
 def test_a_limit_that_is_asked_for_again_and_again_is_one_thing():
     """redis tries ten thousand files, and sixteen less, until it may: hundreds of lines for one number."""
     done = script("for n in 9001 9002 9003 9004 9005 9006 9007 9008 9009; do ulimit -n $n; done")
-    assert done.stderr.count("limit nofile denied") == 5
+    assert done.stderr.count("limit nofile denied") == 1
     assert "nofile: 9001 among its limits" in done.stderr
-    assert "4 more were counted" in done.stderr
 
 
 def test_a_mask_that_keeps_the_owner_out_is_the_programs_and_hinders_nobody_else():
