@@ -63,6 +63,12 @@ def _state(stated: object) -> Mitigation:
     return "present" if stated else "absent"
 
 
+def _elf_nx(subject: Subject) -> Mitigation:
+    """Whether its stack is data: other systems than these two decide that themselves, whatever the file says."""
+    obeyed = subject.slice.system in {"linux", "freebsd"}
+    return _not_trait("executable_stack")(subject) if obeyed else "not-applicable"
+
+
 def _relro(subject: Subject) -> Mitigation:
     """Full only where the loader binds everything (``-z now``) before it write-protects the table."""
     slice_ = subject.slice
@@ -163,7 +169,7 @@ RULES: Mapping[str, Mapping[str, Callable[[Subject], Mitigation]]] = MappingProx
         "elf": MappingProxyType(
             {
                 "pie": _trait("pie"),
-                "nx": _not_trait("executable_stack"),
+                "nx": _elf_nx,
                 "relro": _relro,
                 "canary": _canary,
                 "fortify": _fortify,

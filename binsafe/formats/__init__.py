@@ -80,6 +80,16 @@ FORMATS: Mapping[Kind, str] = MappingProxyType({"elf": "elf", "mach-o": "macho",
 """Format -> the module here whose ``read`` makes an Image of it, loaded when a file of that format is met."""
 
 
+_OTHERS = {
+    b"\0asm": "a WebAssembly module",
+    b"\xca\xfe\xba\xbe": "a Java class",
+    b"dex\n": "code for Android's runtime (DEX)",
+    b"\x01\xdf\0": "a program for AIX (XCOFF)",
+    b"\x01\xf7\0": "a program for AIX (XCOFF)",
+}
+"""What people take for executables and is not read here, by its first bytes."""
+
+
 def parse(data: memoryview) -> Image:
     """The Image of an executable; its slices hold views of ``data``, not copies.
 
@@ -116,6 +126,13 @@ def not_executable(kind: Kind, data: bytes | memoryview) -> NotAnalysable:
             "the file is an archive, not an executable",
             hint="unpack it and inspect what is in it",
             finding="archive",
+        )
+    other = next((name for magic, name in _OTHERS.items() if bytes(data[: len(magic)]) == magic), None)
+    if other is not None:
+        return NotAnalysable(
+            f"the file is {other}, no ELF, Mach-O or PE executable",
+            hint="nothing is known about it; such files are not read here",
+            finding="unknown-format",
         )
     return NotAnalysable(
         "the file is no ELF, Mach-O or PE executable",

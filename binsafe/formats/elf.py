@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 
 _SYSTEMS = {0: "linux", 2: "netbsd", 3: "linux", 6: "solaris", 9: "freebsd", 12: "openbsd"}
 """``EI_OSABI``: 0 (System V) is what Linux programs have, 3 those with GNU extensions."""
+_LOADERS = {
+    "/usr/libexec/ld.so": "openbsd",
+    **dict.fromkeys(("/usr/libexec/ld.elf_so", "/libexec/ld.elf_so"), "netbsd"),
+    **dict.fromkeys(("/usr/lib/ld.so.1", "/lib/64/ld.so.1", "/usr/lib/64/ld.so.1"), "solaris"),
+    **dict.fromkeys(("/lib/amd64/ld.so.1", "/usr/lib/amd64/ld.so.1"), "solaris"),
+    "/system/runtime_loader": "haiku",
+}
+"""Loaders of systems whose programs say System V, too; Linux has ``/lib/ld.so.1`` on some processors."""
 _FUNCTION_KINDS = (0, 1, 2, 10)
 """Symbol types that name places: none, object, function, indirect function; not sections, files or TLS offsets."""
 _NOWHERE = (_SHN_UNDEF, _SHN_ABS) = (0, 0xFFF1)
@@ -64,7 +72,7 @@ def read(data: memoryview, *, imports: bool = True) -> Image:
         arch=head.arch,
         bits=head.bits,
         byte_order=head.byte_order,
-        system=_SYSTEMS.get(head.osabi, "linux" if loader and "linux" in loader else f"osabi-{head.osabi}"),
+        system=_system(head, loader),
         kind=kind,
         linkage=_linked(head, kind, wanted, loader),
         entry=head.entry,
@@ -97,6 +105,13 @@ def _segment(h: eh.ProgramHeader) -> Segment:
         writable=bool(h.flags & eh.PF_W),
         executable=bool(h.flags & eh.PF_X),
     )
+
+
+def _system(head: eh.Header, loader: str | None) -> str:
+    """For which system it was built, by what it says and by the loader that it asks for."""
+    if head.osabi == 0 and loader in _LOADERS:
+        return _LOADERS[loader]
+    return _SYSTEMS.get(head.osabi, "linux" if loader and "linux" in loader else f"osabi-{head.osabi}")
 
 
 def _kind(head: eh.Header, wanted: Dynamic | None, loader: str | None, sections: tuple[Section, ...]) -> str:

@@ -10,6 +10,7 @@ _Words = Mapping[str, str]
 FORMATS: _Words = MappingProxyType({"mach-o": "Mach-O", "elf": "ELF", "pe": "PE"})
 SYSTEMS: _Words = MappingProxyType(
     {"macos": "macOS", "ios": "iOS", "linux": "Linux", "windows": "Windows", "freebsd": "FreeBSD"}
+    | {"openbsd": "OpenBSD", "netbsd": "NetBSD", "solaris": "Solaris", "haiku": "Haiku"}
 )
 LANGUAGES: _Words = MappingProxyType(
     {

@@ -33,6 +33,10 @@ def test_headers_say_present_absent_or_nothing(format_: str, trait: str, mitigat
     assert [state(mitigation, slice_) for slice_ in slices] == ["present", "absent", "unknown"]
 
 
+def test_what_a_system_decides_itself_is_not_absent():
+    assert state("nx", minimal(traits={"executable_stack": True}, system="openbsd")) == "not-applicable"
+
+
 @pytest.mark.parametrize(
     ("traits", "expected"),
     [

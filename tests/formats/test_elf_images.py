@@ -86,6 +86,14 @@ def test_dynamic_programs_are_read_as_by_pyelftools(path: Path):
     assert found.traits["interpreter"] == interpreter
 
 
+def test_the_system_is_that_of_the_loader_it_asks_for():
+    """Programs of illumos and of Go for Solaris say System V, as Linux's do."""
+    data = build.elf()
+    assert only_slice(bytes(data)).system == "linux"
+    data[0x200:0x21C] = b"/lib/amd64/ld.so.1".ljust(28, b"\0")
+    assert only_slice(bytes(data)).system == "solaris"
+
+
 @linux_only
 def test_calls_of_a_real_program_go_through_the_reported_stubs():
     """Each stub, disassembled, reads the slot that the symbol's relocation fills."""

@@ -61,7 +61,9 @@ def test_first_bytes_tell_the_format(head: bytes, kind: str):
         (b"#!\n", "script", "no interpreter"),
         (b"#!/bin/\x1b[2Jsh\n", "script", "/bin/[2Jsh"),
         (zipped(), "archive", "archive"),
-        (struct.pack(">IHH", 0xCAFEBABE, 0, 65), "unknown-format", "no ELF"),
+        (struct.pack(">IHH", 0xCAFEBABE, 0, 65), "unknown-format", "a Java class, no ELF"),
+        (b"\x01\xf7\0\x06", "unknown-format", "AIX"),
+        (b"\0asm\1\0\0\0", "unknown-format", "WebAssembly"),
         (b"plain text\n", "unknown-format", "no ELF"),
     ],
 )
