@@ -166,7 +166,8 @@ async def _events(
     loop = asyncio.get_running_loop()
     seen = parse_cursor(last)
     resumed = bool(seen)
-    version, said = -1, loop.time()
+    version: tuple[int, int] | None = None
+    said = loop.time()
     yield _event("connected", {"resumed": resumed})
     while not await gone():
         try:

@@ -89,6 +89,7 @@ class Board:
         self.path = path
         self._clock = clock
         self._store: Store | None = None
+        self._openings = 0
         self._progress: dict[int, Progress] = {}
         self._attainable: dict[int, float | Unknown] = {}
         self._lines: dict[str, tuple[object, SessionLine]] = {}
@@ -96,8 +97,10 @@ class Board:
         self._compared: tuple[object, tuple[ComparedRow, ...]] | None = None
 
     def close(self) -> None:
-        """Let go of the file."""
-        self._compared = None  # versions are those of one connection
+        """Let go of the file, and of what was found in it: another's runs have the same numbers."""
+        self._compared = None
+        for found in (self._progress, self._attainable, self._lines, self._limits):
+            found.clear()
         if self._store is not None:
             self._store.close()
             self._store = None
@@ -118,9 +121,10 @@ class Board:
             return StoreState(kind="unusable", message=str(error), hint=error.hint)
         return StoreState(kind="ok")
 
-    def version(self) -> int:
-        """Changes when the store did."""
-        return self._opened().version()
+    def version(self) -> tuple[int, int]:
+        """Changes when the store did, or another took its place: SQLite's numbers are those of one connection."""
+        now = self._opened().version()
+        return self._openings, now
 
     def sessions(self) -> tuple[SessionLine, ...]:
         """The latest first; of those that nobody has written to since, what was found before."""
@@ -200,8 +204,11 @@ class Board:
         return self._compared[1]
 
     def _opened(self) -> Store:
+        if self._store is not None and not self._store.is_current():
+            self.close()
         if self._store is None:
             self._store = Store.open(self.path)
+            self._openings += 1
         return self._store
 
     def _line(self, session: Session, runs: list[Run]) -> SessionLine:

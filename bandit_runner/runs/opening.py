@@ -66,6 +66,16 @@ def connect_to_write(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def still_named(path: Path, file: os.stat_result) -> bool:
+    """Whether the path leads to that file still: one that was deleted can be read and written all the same."""
+    try:
+        return os.path.samestat(path.stat(), file)
+    except FileNotFoundError:
+        return False
+    except OSError:  # it cannot be looked at now, which says nothing
+        return True
+
+
 @contextlib.contextmanager
 def explaining(path: Path) -> Iterator[None]:
     """Turn what SQLite and the file system say into one error that says what to do."""

@@ -6,7 +6,6 @@ tried again; what had to be given up is counted and told. So is what goes with a
 the system lets us write to all the same.
 """
 
-import os
 import queue
 import sqlite3
 import threading
@@ -17,7 +16,7 @@ from typing import Any, Final, NamedTuple, Self, TypeAlias
 
 from bandit_runner.errors import UsageError
 from bandit_runner.model import BalancedRequest
-from bandit_runner.runs.opening import connect_to_write, explaining
+from bandit_runner.runs.opening import connect_to_write, explaining, still_named
 from bandit_runner.runs.records import Run, RunStart, Session
 from bandit_runner.runs.rows import add_requests, document, insert_run, insert_session
 from bandit_runner.runs.tally import Tally
@@ -201,18 +200,9 @@ class Recorder:
             self._stored += sum(isinstance(event, _Request) for event in self._waiting)
             self._waiting = []
             self._complained = False
-        if not self._is_gone and not self._is_there():
+        if not self._is_gone and not still_named(self.path, self._file):
             self._is_gone = True
             self._note(f"{self.path} was deleted or replaced: the run goes on, and nothing of it will be kept")
-
-    def _is_there(self) -> bool:
-        """Whether the file that is written to still has its name."""
-        try:
-            return os.path.samestat(self.path.stat(), self._file)
-        except FileNotFoundError:
-            return False
-        except OSError:  # it cannot be looked at now, which says nothing
-            return True
 
     def _keep(self, error: sqlite3.Error) -> None:
         if self._connection.in_transaction:

@@ -10,7 +10,7 @@ import msgspec
 
 from bandit_runner.errors import StoreUnusable, UsageError
 from bandit_runner.model import Attempt, BalancedRequest
-from bandit_runner.runs.opening import connect_to_read, explaining, no_runs
+from bandit_runner.runs.opening import connect_to_read, explaining, no_runs, still_named
 from bandit_runner.runs.records import Run, RunStart, Session, StoredRequest
 from bandit_runner.runs.tally import OUTCOMES, Tally
 
@@ -28,9 +28,10 @@ def default_path() -> Path:
 class Store:
     """An open store, for reading; a context manager."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path, file: os.stat_result) -> None:
         self.path = path
         self._connection = connection
+        self._file = file
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -42,7 +43,8 @@ class Store:
         if not path.is_file():
             raise no_runs(path)
         with explaining(path):
-            return cls(connect_to_read(path), path)
+            file = path.stat()
+            return cls(connect_to_read(path), path, file)
 
     def __enter__(self) -> Self:
         return self
@@ -53,6 +55,10 @@ class Store:
     def close(self) -> None:
         """Let go of the file."""
         self._connection.close()
+
+    def is_current(self) -> bool:
+        """Whether it is what its path leads to still."""
+        return still_named(self.path, self._file)
 
     def sessions(self, *, most: int = -1) -> list[Session]:
         """The latest first, at most so many (-1: all)."""

@@ -232,3 +232,17 @@ def test_a_long_name_leaves_the_bars_their_room():
     label = compared(["x" * 500], {"score": [1.0]}, unit="")["xAxis"]["axisLabel"]
     assert label["overflow"] == "truncate"
     assert label["width"] <= 130
+
+
+def test_another_store_in_the_place_of_one_is_shown_and_nothing_of_the_one_before(
+    path: Path, viewer: Viewer, tmp_path: Path
+):
+    before = seen(viewer.look())
+    play(tmp_path / "other.sqlite", "second", v4=0.9)
+    (tmp_path / "other.sqlite").replace(path)
+    after = seen(viewer.look())
+    assert (before.session.id, after.session.id) == ("first", "second")
+    with Store.open(path) as store:
+        (run, *_) = store.runs()
+    frames = viewer.choice.board.run(run.number).frames
+    assert frames[-1].attempts == run.tally.attempts

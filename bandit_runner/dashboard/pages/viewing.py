@@ -52,7 +52,7 @@ class Viewer:
         """A session has begun since, and another one is looked at."""
         self.playing = False
         self.speed = 1
-        self._version = -1
+        self._version: tuple[int, int] | None = None
         self._latest: str | None = None
         self._sessions: Mapping[str, str] = {}
 
@@ -70,7 +70,7 @@ class Viewer:
             self.trouble = None
             return self.picture()
         except (StoreUnusable, UsageError) as error:
-            self.trouble, self._version = Trouble(message=str(error), hint=error.hint), -1
+            self.trouble, self._version = Trouble(message=str(error), hint=error.hint), None
             return None
 
     def picture(self) -> Picture | None:
@@ -166,7 +166,7 @@ class Viewer:
         return msgspec.json.format(msgspec.json.encode({"session": view.session, "runs": runs}))
 
     def _anew(self) -> Picture | None:
-        self._version = -1
+        self._version = None
         return self.look()
 
     def _list(self) -> None:
