@@ -39,6 +39,7 @@ _OPENS = frozenset({"socket", "resolve", "raw"})
 _LOCAL_DOMAINS = {"linux": frozenset({1, 16, 38}), "macos": frozenset({1, 17, 32})}
 """Domains of sockets that stay on the machine: AF_UNIX, AF_NETLINK, AF_ALG; AF_UNIX, AF_ROUTE, AF_SYSTEM."""
 _ON_SOCKETS = frozenset({"socket", "bind", "listen", "accept", "connect", "send", "receive"})
+_SHOWN_NAMES = 3
 _SHOWN_REASONS = 5
 
 
@@ -148,16 +149,24 @@ def _supplied(slice_: Slice) -> Iterator[str]:
     """What others may do for the program: loaders, other programs, name services and libraries."""
     if slice_.kind != "executable":
         yield f"it is no program of its own ({slice_.kind}): what loads it may give it functions"
-    for name in sorted({plain_name(entry.name, slice_.format) for entry in slice_.imports}):
-        if name in LOADERS:
-            yield f"by {name} it can get at functions that it does not name"
-        elif name in STARTERS:
-            yield f"by {name} it can start programs that do it"
-        elif name in NAME_SERVICES:
-            yield f"{name} may ask a server"
-    for library in slice_.libraries:
-        if not PurePosixPath(library.name).name.lower().startswith(PLAIN_LIBRARIES):
-            yield f"{library.name} may do it on the program's behalf"
+    names = sorted({plain_name(entry.name, slice_.format) for entry in slice_.imports})
+    if found := [name for name in names if name in LOADERS]:
+        yield f"by {_listed(found)} it can get at functions that it does not name"
+    if found := [name for name in names if name in STARTERS]:
+        yield f"by {_listed(found)} it can start programs that do it"
+    if found := [name for name in names if name in NAME_SERVICES]:
+        yield f"{_listed(found)} may ask a server"
+    libraries = (PurePosixPath(library.name).name or library.name for library in slice_.libraries)
+    if found := [name for name in libraries if not name.lower().startswith(PLAIN_LIBRARIES)]:
+        yield f"{_listed(found)} may do it on the program's behalf"
+
+
+def _listed(names: list[str]) -> str:
+    """A few names, and how many more."""
+    few, left = names[:_SHOWN_NAMES], len(names) - _SHOWN_NAMES
+    if left > 0:
+        return f"{', '.join(few)} and {left} more"
+    return " or ".join((", ".join(few[:-1]), few[-1])) if len(few) > 1 else few[0]
 
 
 def _operations(found: list[Claim]) -> tuple[Operation, ...]:

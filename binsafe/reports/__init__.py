@@ -4,6 +4,7 @@
     style       colours, passed in by whoever knows that there is a terminal
     words       the report's short words as a person says them
     outline     what text, Markdown and HTML show: sections of labelled rows (their shape is in rows)
+    findings    their rows: what is said of several slices alike is said once
     text        one screen; deeper with ``verbose``
     as_json     ``binsafe.report/1``, and its schema in ``report.schema.json``
     markdown    for a pull request

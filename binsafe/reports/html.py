@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from binsafe.model import Finding, Report, Verdict
 from binsafe.reports.escape import shortened
-from binsafe.reports.outline import finding_row, outline
+from binsafe.reports.findings import finding_row
+from binsafe.reports.outline import outline
 from binsafe.reports.page import element, page, shown
 from binsafe.reports.rows import Item, Row, Section
 from binsafe.reports.rules import rule
@@ -75,7 +76,7 @@ def _finding(finding: Finding, report: Report, verbose: int) -> Iterator[str]:
     yield f"{element('span', finding.id, 'id')}</div>"
     yield element("p", finding.detail)
     yield element("p", rule(finding.id).help, "under")
-    items = finding_row(finding, False, verbose).items[1:]
+    items = finding_row(finding, "", verbose).items[1:]
     if items:
         yield f"<details><summary>{len(items)} {'place' if len(items) == 1 else 'places'} in the file</summary>"
         yield from _items(items)

@@ -12,7 +12,6 @@ from binsafe.model import (
     Build,
     Capability,
     Evidence,
-    Finding,
     Member,
     Network,
     Report,
@@ -25,12 +24,12 @@ from binsafe.model import (
     Text,
 )
 from binsafe.model.report import LEVELS
+from binsafe.reports.findings import evidence_item, findings_section
 from binsafe.reports.rows import Item, Row, Section
-from binsafe.reports.words import CAPABILITIES, FORMATS, HELD, LANGUAGES, SEVERITY_ROLES, SIGNATURES, SYSTEMS
+from binsafe.reports.words import CAPABILITIES, FORMATS, HELD, LANGUAGES, SIGNATURES, SYSTEMS
 
 _FEW = 6
 """Names shown of a list, unless more is asked for."""
-_FINDINGS = 10
 _MEMBERS = 10
 
 
@@ -49,11 +48,7 @@ def outline(report: Report, *, verbose: int = 0) -> Iterator[Section]:
     if report.members or report.members_omitted:
         yield _members(report, verbose)
     if report.findings:
-        shown = report.findings if verbose else report.findings[:_FINDINGS]
-        rows = [finding_row(finding, len(report.slices) > 1, verbose) for finding in shown]
-        if len(shown) < len(report.findings):
-            rows.append(Row("", f"and {len(report.findings) - len(shown)} more, none of them worse (-v)"))
-        yield Section("Findings", "findings", tuple(rows))
+        yield findings_section(report, verbose)
 
 
 def _head(report: Report) -> Section:
@@ -190,16 +185,10 @@ def _first(evidence: tuple[Evidence, ...]) -> str:
 
 def _items(evidence: tuple[Evidence, ...], total: int, verbose: int) -> tuple[Item, ...]:
     shown = evidence if verbose else evidence[:1]
-    items = [_item(each, verbose) for each in shown]
+    items = [evidence_item(each, verbose) for each in shown]
     if items and total > len(shown):
         items[-1] = Item(f"{items[-1].text} (and {total - len(shown)} more)", items[-1].code)
     return tuple(items)
-
-
-def _item(evidence: Evidence, verbose: int) -> Item:
-    detail = f"({evidence.via}{': ' + evidence.detail if evidence.detail else ''})"
-    text = " ".join(part for part in (evidence.address, evidence.symbol, detail) if part)
-    return Item(text, evidence.instructions if verbose > 1 else ())
 
 
 def _syscalls(calls: Syscalls | None, verbose: int) -> Row:
@@ -281,18 +270,6 @@ def _member(member: Member) -> str:
     runs = f", runs as {member.report.artifact.set_id}" if member.report.artifact.set_id else ""
     says = f": {worst.title}" if worst is not None and member.report.verdict.level != "ok" else ""
     return f"{member.path} ({kind}, {member.report.artifact.size:,} bytes{runs}){says}"
-
-
-def finding_row(finding: Finding, many: bool, verbose: int) -> Row:
-    """A finding: its detail is the first item, its evidence the others; ``many`` slices make it say which it is."""
-    where = f" (slice {finding.slice})" if many and finding.slice is not None else ""
-    items = tuple(_item(evidence, verbose) for evidence in finding.evidence) if verbose else ()
-    return Row(
-        finding.severity.value,
-        f"{finding.title}{where} [{finding.id}]",
-        SEVERITY_ROLES.get(finding.severity, ""),
-        items=(Item(finding.detail), *items),
-    )
 
 
 def _some(names: Iterable[str], verbose: int) -> str:

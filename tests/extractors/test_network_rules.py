@@ -96,6 +96,14 @@ def test_a_program_that_starts_others_may_have_them_use_the_network(name: str):
     assert name in reasons(importing("puts", name))
 
 
+def test_reasons_of_one_kind_are_one_reason():
+    said = reasons(importing("puts", "dlopen", "dlsym", "execvp"))
+    assert "by dlopen or dlsym it can get at functions" in said
+    names = [f"/System/Library/Frameworks/{name}.framework/{name}" for name in "ABCDE"]
+    libraries = tuple(Library(name=name, kind="load") for name in names)
+    assert "but A, B, C and 2 more may do it" in reasons(minimal(imports=(Import(name="a"),), libraries=libraries))
+
+
 def test_a_library_may_be_given_functions_by_what_loads_it():
     assert "loads it" in reasons(importing("puts", kind="bundle"))
 

@@ -97,6 +97,17 @@ def test_colours_change_nothing_but_colours():
     assert re.sub(r"\x1b\[[0-9;]+m", "", coloured).replace(" \n", "\n") == text.render(UNIVERSAL, verbose=1)
 
 
+def test_what_is_said_of_several_slices_alike_is_said_once():
+    first = UNIVERSAL.findings[0]
+    each = tuple(msgspec.structs.replace(first, slice=number) for number in (0, 1))
+    report = msgspec.structs.replace(
+        UNIVERSAL, findings=(*each, msgspec.structs.replace(first, detail="Else.", slice=1))
+    )
+    said = text.render(report)
+    assert (said.count(f"[{first.id}]"), said.count("(slices 0, 1)"), said.count("(slice 1)")) == (2, 1, 1)
+    assert text.render(report, verbose=1).count(f"[{first.id}]") == 3
+
+
 def test_more_verbose_never_says_less():
     said = [
         set(re.findall(r"0x[0-9a-f]+|lib\w\.dylib", text.render(UNIVERSAL, verbose=verbose))) for verbose in (0, 1, 2)
