@@ -2,6 +2,7 @@
 
 import contextlib
 import secrets
+import shlex
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,6 +40,8 @@ class Recorded:
         """Runs of the session that is gone on with, by strategy and tier."""
         self.recording: Recording | None = None
         self.path = chosen(store)
+        self.there = "" if store is None else f" --store {shlex.quote(str(store))}"
+        """What commands that are to find it need to be told."""
         self._resumed: Session | None = None
 
     def resume(self) -> tuple[Plan, str, Path | None]:

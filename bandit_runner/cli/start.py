@@ -266,8 +266,8 @@ async def _play(
             rows = await player.play(balancer, address, playing=playing, advance=bar.advance)
     except asyncio.CancelledError:
         if recorded.name:
-            note(f"stopped; so far: bandit_runner compare --session {recorded.name}")
-            note("go on with it: bandit_runner start --continue")
+            note(f"stopped; so far: bandit_runner compare --session {recorded.name}{recorded.there}")
+            note(f"go on with it: bandit_runner start --continue{recorded.there}")
         raise
     error = scheduling_error(player.samples)
     if not (isinstance(error.p99, str) or isinstance(error.worst, str)):
@@ -297,4 +297,4 @@ def _show(rows: Sequence[ResultRow], plan: "Plan", recorded: "Recorded", *, as_j
         click.echo(to_text(sorted(rows, key=lambda row: (str(row.tier), -row.score))), nl=False)
     note(f"seed {plan.seed}: add --seed {plan.seed} to draw the same rates, ids and order again")
     if len(plan.strategies) > 1 and recorded.name:
-        note(f"which of them can be told apart: bandit_runner compare --session {recorded.name}")
+        note(f"which of them can be told apart: bandit_runner compare --session {recorded.name}{recorded.there}")

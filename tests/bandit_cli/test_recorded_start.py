@@ -142,8 +142,8 @@ def test_a_play_that_is_interrupted_says_how_to_go_on(tmp_path: Path):
         assert process.returncode == 130
     with Store.open(path) as store:
         (session,) = store.sessions()
-    assert f"so far: bandit_runner compare --session {session.id}" in said
-    assert "go on with it: bandit_runner start --continue" in said
+    assert f"so far: bandit_runner compare --session {session.id} --store {path}\n" in said
+    assert f"go on with it: bandit_runner start --continue --store {path}\n" in said
 
 
 def kill_servers(process: subprocess.Popen[str], last: str) -> None:
