@@ -11,7 +11,8 @@ from binsafe.reports.page import element, page
 from binsafe.scan.examining import Outcome
 from binsafe.scan.walking import Found
 
-LEVELS = ("danger", "unknown", "caution", "ok")
+_ORDER = ("danger", "unknown", "caution", "ok")
+"""Of levels in what is shown, danger before what is not known (`LEVELS`): of that a disk may have thousands."""
 _MOST_ROWS = 1_000
 _MOST_SKIPPED = 200
 
@@ -45,7 +46,7 @@ class Tally:
         self.levels[level] += 1
         self.worst = max(self.worst, report.worst)
         said = report.findings[0].title if report.findings else report.verdict.advice
-        self.rows.append((LEVELS.index(level), path, level, said))
+        self.rows.append((_ORDER.index(level), path, level, said))
         if len(self.rows) > 2 * _MOST_ROWS:
             self.rows = sorted(self.rows)[:_MOST_ROWS]
 
@@ -55,7 +56,7 @@ def summary(tally: Tally, found: Found, seconds: float) -> Iterator[str]:
     artifacts = sum(tally.levels.values())
     rate = artifacts / seconds if seconds else 0.0
     yield f"{artifacts:,} artifact{'s' * (artifacts != 1)} in {seconds:.1f} s ({rate:.1f} a second)"
-    yield from (f"  {level:<28}{tally.levels[level]:>8,}" for level in LEVELS if tally.levels[level])
+    yield from (f"  {level:<28}{tally.levels[level]:>8,}" for level in _ORDER if tally.levels[level])
     counts = (
         ("the same bytes again", tally.duplicates),
         ("further names of a file", found.links),
@@ -78,7 +79,7 @@ def _body(tally: Tally, found: Found) -> Iterator[str]:
     total = sum(tally.levels.values())
     yield "<header><h1>Scan</h1>"
     yield element("p", f"{total:,} artifacts, {tally.duplicates:,} of them with the same bytes left out", "under")
-    for level in LEVELS:
+    for level in _ORDER:
         if tally.levels[level]:
             yield f'<span class="badge {level}">{tally.levels[level]:,} {level}</span>'
     yield '</header><main><section><h2>Artifacts</h2><div class="card"><table>'
