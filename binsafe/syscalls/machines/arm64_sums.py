@@ -15,11 +15,13 @@ _PAGE_WINDOW = 16
 """Instructions behind an ``adrp`` in which the ``add`` that completes the address is looked for."""
 _STACK_WINDOW = 10
 """Instructions behind a store to the stack in which the same is loaded again."""
+_SHORTLY = 4
+"""Instructions between which a return address is copied, changed and gone to."""
 _AT_ONCE = 1 << 13
 """Rows of `Held` that are looked at at a time: each takes arrays of as many numbers as instructions are looked at."""
 _LINK, _STACK = 30, 31
 _KEPT = np.array([19 <= register < 29 for register in range(32)])
-_CALL_OF_NEXT, _RETURN = 0x9400_0001, 0xD65F_03C0
+_CALL_OF_NEXT = 0x9400_0001
 
 Words = NDArray[np.uint32]
 
@@ -36,11 +38,25 @@ def sums(start: int, words: Words, taking: Edges) -> Sums:
 
 
 def changed_returns(start: int, words: Words) -> Iterator[int]:
-    """Where something is added to the address that the next instruction returns to: ``add x30, x30, #4``."""
-    returning = np.flatnonzero(words[1:] == _RETURN)
-    before = words[returning]
-    changes = ((before & 0x9F00_0000 == 0x9100_0000) | (before & 0x9F00_0000 == 0x8B00_0000)) & (before & 31 == _LINK)
-    return iter((start + 4 * returning[changes]).tolist())
+    """Where something is added to the return address, or to a copy, that one of the next instructions goes to.
+
+    ``add x30, x30, #4; ret``, or ``mov x1, x30; add x1, x1, #4; br x1``.
+    """
+    going = np.flatnonzero((words & 0xFFFF_FC1F == 0xD61F_0000) | (words & 0xFFFF_FC1F == 0xD65F_0000))
+    which, at = _shortly_before(going)
+    word, to = words[at], words[going[which]] >> 5 & 31
+    adds = ((word & 0x9F00_0000 == 0x9100_0000) | (word & 0x9F00_0000 == 0x8B00_0000)) & (word & 31 == to)
+    at, source = distinct(at[adds]), words[distinct(at[adds])] >> 5 & 31
+    which, before = _shortly_before(at)
+    copied = words[before] == (0xAA00_03E0 | _LINK << 16 | source[which])
+    return iter((start + 4 * distinct(np.concatenate([at[source == _LINK], at[which[copied]]]))).tolist())
+
+
+def _shortly_before(places: Addresses) -> tuple[Addresses, Addresses]:
+    """For each of some instructions its row, and the index of each of those shortly before it."""
+    before = places[:, np.newaxis] - np.arange(1, _SHORTLY + 1)
+    which, _ = np.nonzero(before >= 0)
+    return which, before[before >= 0]
 
 
 def _completed(start: int, words: Words, taking: Edges) -> Held:

@@ -155,7 +155,22 @@ def test_a_label_to_which_the_link_register_leads(leading: Making):
     assert not analyse(program(code)).complete
 
 
-def test_who_changes_a_return_address_is_reported():
+@pytest.mark.parametrize(
+    "text",
+    [
+        (0x9100_13DE, 0xD65F_03C0),  # add x30, x30, #4; ret
+        (0x9100_13D0, 0xD65F_0200),  # add x16, x30, #4; ret x16
+        (0xAA1E_03E1, 0x9100_1021, 0xD61F_0020),  # mov x1, x30; add x1, x1, #4; br x1
+        (
+            0xAA1E_03E2,
+            0xD503_201F,
+            0x8B03_0043,
+            0xD503_201F,
+            0xD61F_0060,
+        ),  # mov x2, x30; add x3, x2, x3; br x3
+    ],
+)
+def test_who_changes_a_return_address_is_reported(text: tuple[int, ...]):
     code = Arm()
     code.mov(19, ACCT)
     code.call("callee")
@@ -164,8 +179,8 @@ def test_who_changes_a_return_address_is_reported():
     code.syscall()
     code.ret()
     code.label("callee")
-    code.word(0x9100_13DE)  # add x30, x30, #4
-    code.ret()
+    for word in text:
+        code.word(word)
     assert reasons(program(code, functions=("start", "callee"))) == ["it changes the address to which it returns"]
 
 
