@@ -73,7 +73,7 @@ COMMERCIAL = [
     *pypi("nodejs-bin", "16.15.1a4", WINDOWS, "nodejs/node.exe"),
     *npm("node-notifier", "10.0.1", "package/vendor/snoreToast/snoretoast-x64.exe"),
 ]
-"""Signed under authorities that are not pinned."""
+"""Signed under public authorities."""
 
 CMAKE_APP = Package("pypi", "cmake", "3.20.5", "macosx_10_15_universal2")
 

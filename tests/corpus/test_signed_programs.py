@@ -104,10 +104,10 @@ def test_authenticode_leads_to_microsofts_root(program: Program):
 
 
 @pytest.mark.parametrize("program", named(COMMERCIAL))
-def test_authorities_that_are_not_pinned_are_unknown_and_not_wrong(program: Program):
+def test_authenticode_of_others_leads_to_a_public_authoritys_root(program: Program):
     [signature] = verified(program.path.read_bytes())
-    assert (signature.kind, signature.status, signature.problems) == ("authenticode", "unknown", ())
-    assert signature.chain == "other"
+    assert (signature.kind, signature.status, signature.problems) == ("authenticode", "valid", ())
+    assert (signature.chain, signature.timestamped) == ("public-root", True)
 
 
 def flipped(data: bytes, at: int) -> bytes:
