@@ -1,9 +1,15 @@
 """Anonymous files: only this process, and those it passes the descriptor to, can reach their bytes."""
 
+import errno
 import fcntl
 import os
 import sys
+import time
 from pathlib import Path
+from typing import Final
+
+_WAITS: Final = (0.05, 0.2, 0.8)
+"""Seconds between tries to seal a file whose pages the kernel holds."""
 
 
 def private_file(*, in_memory: bool = True) -> int:
@@ -18,10 +24,25 @@ def private_file(*, in_memory: bool = True) -> int:
 
 
 def seal(descriptor: int) -> None:
-    """Seal a file in memory against any change, by whoever holds a descriptor (Linux, fcntl(2))."""
-    if sys.platform == "linux":
-        seals = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
-        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
+    """Seal a file in memory against any change, by whoever holds a descriptor (Linux, fcntl(2)).
+
+    On a busy machine the kernel itself may hold a page for a moment, which looks to it like somebody's who writes.
+
+    Raises:
+        OSError: EBUSY if somebody can write it still.
+    """
+    if sys.platform != "linux":
+        return
+    seals = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+    for seconds in (*_WAITS, None):
+        try:
+            fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
+        except OSError as error:
+            if error.errno != errno.EBUSY or seconds is None:
+                raise
+            time.sleep(seconds)
+        else:
+            return
 
 
 def write_all(descriptor: int, data: bytes) -> None:

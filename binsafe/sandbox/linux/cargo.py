@@ -4,7 +4,6 @@ A read-only mount does not stop somebody outside from writing the file behind it
 compared with the policy that was derived from it.
 """
 
-import fcntl
 import mmap
 import os
 import stat
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from binsafe.errors import FileChanged
 from binsafe.intake.copying import Hashing
+from binsafe.intake.private import seal
 from binsafe.limits import MAX_ARTIFACT_BYTES
 from binsafe.model.policy import PolicyFile
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from hashlib import _Hash
 
 MAX_CARGO_BYTES: Final = MAX_ARTIFACT_BYTES
-_SEALS: Final = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 
 class Piece(NamedTuple):
@@ -73,7 +72,7 @@ class Cargo:
 
     def seal(self) -> None:
         """Make the copy immutable."""
-        fcntl.fcntl(self.descriptor, fcntl.F_ADD_SEALS, _SEALS)
+        seal(self.descriptor)
 
     def _keep(self, path: str, size: int, mode: int) -> None:
         self.pieces.append(Piece(path, self.descriptor, self._size, size, mode))

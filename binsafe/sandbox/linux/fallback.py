@@ -5,7 +5,6 @@ memory that has no path, so Landlock, which is asked about paths, need not grant
 """
 
 import errno
-import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, Final
 
 from binsafe import kernel
 from binsafe.errors import BinsafeError, NotEnforceable
+from binsafe.intake.private import seal
 from binsafe.kernel.rights import ABI_RIGHTS, FILE_RIGHTS, LATEST, Fs
 from binsafe.model import Gap, Policy
 from binsafe.renderers import landlock, linux, narrowing, seccomp, unshared
@@ -35,7 +35,6 @@ from binsafe.sandbox.linux.watching import watch_for
 _MFD_EXEC: Final = 0x10
 """linux/memfd.h, since 6.3: executable even where vm.memfd_noexec makes the others not so."""
 
-_SEALS: Final = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 _LEFT_OPEN: Final = (
     Gap(
@@ -267,7 +266,7 @@ def _sealed_copy(program: int | None) -> int:
             done, size = 0, os.fstat(program).st_size
             while done < size and (sent := os.sendfile(copy, program, done, size - done)):
                 done += sent
-        fcntl.fcntl(copy, fcntl.F_ADD_SEALS, _SEALS)
+        seal(copy)
     except BaseException:
         os.close(copy)
         raise
