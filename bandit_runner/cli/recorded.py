@@ -55,19 +55,15 @@ class Recorded:
         with Store.open(self.path) as store:
             for session in store.sessions():
                 settings = _settings(session)
-                plan = settings.plan
-                if plan is None or settings.serve:
-                    continue
-                runs = {(run.start.strategy, run.start.tier): run for run in store.runs(session.id)}
-                if runs and any(game not in runs or runs[game].ended is None for game in plan.games()):
+                if settings.plan is not None and (runs := _interrupted(store, session, settings)):
                     self._resumed, self.played = session, runs
                     note(f"going on with session {session.id}")
-                    return plan, settings.limits, Path(settings.binary) if settings.binary else None
+                    return settings.plan, settings.limits, Path(settings.binary) if settings.binary else None
         raise UsageError("no session was interrupted", hint="bandit_runner start begins a new one")
 
     @contextlib.contextmanager
     def session(self, plan: Plan, *, limits: str, binary: Path | None, serve: bool) -> Iterator[None]:
-        """Record while the block runs."""
+        """Record while the block runs; where it breaks off, say how to go on, or that there is no way."""
         settings = _Settings(plan=plan, limits=limits, binary=str(binary) if binary else None, serve=serve)
         now = time.time()
         session = self._resumed or Session(
@@ -84,9 +80,24 @@ class Recorded:
             note(f"  hint: {error.hint}")
             yield
             return
-        with recorder:
-            self.recording = Recording(recorder)
-            yield
+        try:
+            with recorder:
+                self.recording = Recording(recorder)
+                yield
+        except BaseException as error:
+            self._tell_what_is_left(session, settings, stopped=isinstance(error, KeyboardInterrupt))
+            raise
+
+    def _tell_what_is_left(self, session: Session, settings: _Settings, *, stopped: bool) -> None:
+        """As the store has it, which `resume` will look at: it may have been deleted, or had no room."""
+        runs = None
+        with contextlib.suppress(StoreUnusable), Store.open(self.path) as store:
+            runs = store.runs(session.id)
+            if _interrupted(store, session, settings):
+                note(f"stopped; so far: bandit_runner compare --session {session.id}{self.there}")
+                note(f"go on with it: bandit_runner start --continue{self.there}")
+        if stopped and not runs:
+            note("stopped; nothing of it is stored, so there is nothing to go on with")
 
     @property
     def name(self) -> str | None:
@@ -122,6 +133,13 @@ class Recorded:
         """The servers tried what they may not."""
         if self.recording is not None:
             self.recording.recorder.violation(msgspec.to_builtins(violation))
+
+
+def _interrupted(store: Store, session: Session, settings: _Settings) -> dict[tuple[str, str], Run]:
+    """The runs of a session that was interrupted, by strategy and tier; none of any other."""
+    runs = {(run.start.strategy, run.start.tier): run for run in store.runs(session.id)}
+    games = settings.plan.games() if settings.plan is not None and not settings.serve else []
+    return runs if any(game not in runs or runs[game].ended is None for game in games) else {}
 
 
 def _settings(session: Session) -> _Settings:

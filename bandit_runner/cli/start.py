@@ -233,7 +233,7 @@ async def _session(
         if serve:
             recorded.begin(balancer)
         else:
-            show(await _play(player, balancer, (host, bound), recorded))
+            show(await _play(player, balancer, (host, bound)))
         if serve or keep:
             import asyncio
 
@@ -245,30 +245,20 @@ async def _session(
             recorded.end(balancer)
 
 
-async def _play(
-    player: "Player", balancer: "Balancer", address: tuple[str, int], recorded: "Recorded"
-) -> Sequence[ResultRow]:
+async def _play(player: "Player", balancer: "Balancer", address: tuple[str, int]) -> Sequence[ResultRow]:
     """All games, with a bar and what is to be said before and after."""
-    import asyncio
-
     from bandit_runner.cli.progress import progress
     from bandit_runner.harness import scheduling_error
 
     note(_outlook(player))
-    try:
-        with progress(player.left) as bar:
-            now: dict[str, str] = {}
+    with progress(player.left) as bar:
+        now: dict[str, str] = {}
 
-            def playing(name: str, tier: str) -> None:
-                now[tier] = f"{tier} {name}"
-                bar.describe(", ".join(now[tier] for tier in sorted(now)))
+        def playing(name: str, tier: str) -> None:
+            now[tier] = f"{tier} {name}"
+            bar.describe(", ".join(now[tier] for tier in sorted(now)))
 
-            rows = await player.play(balancer, address, playing=playing, advance=bar.advance)
-    except asyncio.CancelledError:
-        if recorded.name:
-            note(f"stopped; so far: bandit_runner compare --session {recorded.name}{recorded.there}")
-            note(f"go on with it: bandit_runner start --continue{recorded.there}")
-        raise
+        rows = await player.play(balancer, address, playing=playing, advance=bar.advance)
     error = scheduling_error(player.samples)
     if not (isinstance(error.p99, str) or isinstance(error.worst, str)):
         note(f"requests left {error.p99 * 1000:.1f} ms off their time (p99; at worst {error.worst * 1000:.1f} ms)")

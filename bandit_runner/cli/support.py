@@ -71,7 +71,7 @@ def running(
                 on_violation=violated,
             )
         stack.enter_context(servers)
-        note(f"{len(servers.policy.listen_ports())} ports ready; {servers.report.verdict.advice}")
+        note(f"{len(servers.policy.listen_ports())} ports ready. {servers.report.verdict.advice}")
         yield servers
 
 

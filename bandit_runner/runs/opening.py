@@ -60,6 +60,8 @@ def connect_to_write(path: Path) -> sqlite3.Connection:
             _check(connection, path)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("BEGIN IMMEDIATE")  # which only who may write can do
+            connection.execute("ROLLBACK")
         except BaseException:
             connection.close()
             raise

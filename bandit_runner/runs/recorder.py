@@ -101,7 +101,6 @@ class Recorder:
         self._connection = connect_to_write(path)
         with explaining(path):
             self._file = path.stat()
-            insert_session(self._connection, session)
         self._thread = threading.Thread(target=self._work, name="run-recorder", daemon=True)
         self._thread.start()
 
@@ -151,8 +150,10 @@ class Recorder:
     def close(self) -> None:
         """Write what is left, tell what was lost, let go of the file."""
         self._stopping.set()
-        self.flush()
-        self._thread.join(timeout=10.0)
+        try:
+            self.flush()
+        finally:  # also when it is Ctrl-C that ends the wait
+            self._thread.join(timeout=10.0)
         self.lost += sum(isinstance(event, _Request) for event in self._waiting) + self._is_gone * self._stored
         if self.lost:
             self._note(f"{self.lost} requests could not be stored in {self.path}")
@@ -249,6 +250,7 @@ class Recorder:
 
     def _begin(self, run: RunStart) -> _Active:
         tally = Tally()
+        insert_session(self._connection, self.session)  # not before, for one that does not start has nothing to show
         number = insert_run(self._connection, run, tally, heard=self._clock())
         return _Active(number, run, tally)
 

@@ -1,7 +1,9 @@
 """`bandit_runner start --continue`: which session it goes on with, and what may be said beside it."""
 
+import contextlib
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -14,7 +16,8 @@ from bandit_runner.cli.recorded import Recorded
 from bandit_runner.errors import UsageError
 from bandit_runner.harness import Plan
 from bandit_runner.model import Scoring
-from bandit_runner.runs import Recorder
+from bandit_runner.runs import Recorder, Store
+from bandit_runner.runs.rows import insert_session
 
 PLAN = Plan(strategies=("v4",), tiers=("T1",), requests=100, rps=10.0, scoring=Scoring(), seed=7)
 
@@ -24,7 +27,9 @@ def session(path: Path, name: str, *, at: float, ids: int = 0, **more: object):
     settings = {"plan": msgspec.to_builtins(PLAN), "limits": "calibrated", "binary": None, "serve": False} | more
     stored = msgspec.structs.replace(SESSION, id=name, started=at, settings=settings)
     with Recorder(path, stored) as recorder:
-        if ids:
+        if not ids:  # as former versions left one that did not start
+            insert_session(recorder._connection, stored)
+        else:
             recorder.begin(started(session=stored))
             for each in many(ids):
                 recorder.record(each)
@@ -38,6 +43,47 @@ def test_what_did_not_start_or_only_served_was_not_interrupted(tmp_path: Path):
     recorded = Recorded(path)
     assert recorded.resume() == (PLAN, "calibrated", None)
     assert {run.start.session for run in recorded.played.values()} == {"broken off"}
+
+
+def interrupt(recorded: Recorded, *, after: Callable[[], None] = lambda: None, begun: bool = True):
+    """Ctrl-C in a session of that plan, at once or with a run begun."""
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        recorded.session(PLAN, limits="calibrated", binary=None, serve=False),
+    ):
+        recorder = recorded.recording.recorder
+        if begun:
+            recorder.begin(started(session=recorder.session))
+        recorder.flush()
+        after()
+        raise KeyboardInterrupt
+
+
+def test_what_is_interrupted_says_how_to_go_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    path = tmp_path / "runs.sqlite"
+    interrupt(Recorded(path))
+    assert f"go on with it: bandit_runner start --continue --store {path}\n" in capsys.readouterr().err
+    assert Recorded(path).resume() == (PLAN, "calibrated", None)
+
+
+@pytest.mark.parametrize("case", ["deleted", "not begun"])
+def test_what_is_interrupted_and_cannot_be_gone_on_with_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], case: str
+):
+    path = tmp_path / "runs.sqlite"
+    interrupt(Recorded(path), after=path.unlink if case == "deleted" else lambda: None, begun=case == "deleted")
+    said = capsys.readouterr().err
+    assert "stopped; nothing of it is stored, so there is nothing to go on with\n" in said
+    assert "--continue" not in said
+
+
+def test_a_start_that_is_refused_leaves_no_session(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    path = tmp_path / "runs.sqlite"
+    with pytest.raises(UsageError), Recorded(path).session(PLAN, limits="calibrated", binary=None, serve=False):
+        raise UsageError("a port is taken", hint="choose another")
+    with Store.open(path) as store:
+        assert store.sessions() == []
+    assert capsys.readouterr().err == ""
 
 
 def test_where_nothing_began_there_is_nothing_to_go_on_with(tmp_path: Path):
