@@ -149,6 +149,8 @@ _PAGE_EXECUTE_ANY = 0xF0
 CODE_MAKERS: Mapping[str, tuple[int, int]] = MappingProxyType(
     {
         **dict.fromkeys(("mmap", "mmap64", "mprotect", "pkey_mprotect"), (2, _PROT_EXEC)),
+        **dict.fromkeys(("vm_protect", "mach_vm_protect"), (4, _PROT_EXEC)),
+        **dict.fromkeys(("vm_map", "mach_vm_map"), (7, _PROT_EXEC)),
         "VirtualAlloc": (3, _PAGE_EXECUTE_ANY),
     }
 )

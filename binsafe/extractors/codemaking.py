@@ -33,6 +33,18 @@ def code_making(subject: Subject) -> Iterator[Evidence]:
                 yield Evidence(via="syscall", address=hex(site), symbol=maker, detail=_DETAIL)
 
 
+def unclear_makers(subject: Subject) -> list[str]:
+    """The imported functions that are asked for memory in a way that does not plainly say what it is for."""
+    slice_ = subject.slice
+    named = ((plain_name(entry.name, slice_.format), entry.address) for entry in slice_.imports)
+    asked = {maker: subject.sites.get(address or 0, ()) for maker, address in named if maker in CODE_MAKERS}
+    return sorted(
+        maker
+        for maker, sites in asked.items()
+        if not sites or any(constant_argument(slice_, site, CODE_MAKERS[maker][0]) is None for site in sites)
+    )
+
+
 def _callers(subject: Subject, places: list[int]) -> Iterator[int]:
     """Where a static program calls the functions, few instructions long, that make a call for it."""
     if places and subject.slice.linkage in STATIC and not subject.is_go:

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from binsafe.extractors.claims import STATIC, by_kind, claims, hints, shown
-from binsafe.extractors.codemaking import code_making
+from binsafe.extractors.codemaking import code_making, unclear_makers
 from binsafe.extractors.language import is_dotnet
 from binsafe.extractors.names import plain_name
 from binsafe.extractors.networknames import (
     LOADERS,
+    MESSENGERS,
     NAME_SERVICES,
     NETWORK,
     OPERATIONS,
@@ -39,6 +40,9 @@ _OPENS = frozenset({"socket", "resolve", "raw"})
 _LOCAL_DOMAINS = {"linux": frozenset({1, 16, 38}), "macos": frozenset({1, 17, 32})}
 """Domains of sockets that stay on the machine: AF_UNIX, AF_NETLINK, AF_ALG; AF_UNIX, AF_ROUTE, AF_SYSTEM."""
 _ON_SOCKETS = frozenset({"socket", "bind", "listen", "accept", "connect", "send", "receive"})
+_REACHING = UNSEEN_SYSTEM_CALLS.union(NETWORK.calls)
+_FUNCTION = "function "
+"""How the names of functions begin in the open set of a macOS program."""
 _SHOWN_NAMES = 3
 _SHOWN_REASONS = 5
 
@@ -105,6 +109,8 @@ def _doubts(subject: Subject) -> Iterator[str]:
             yield "it calls the kernel itself, and which calls it makes could not all be told"
         if calls is not None and calls.open_set and subject.slice.format != "mach-o":  # all of those name dyld
             yield f"it loads code that is not here: {', '.join(calls.open_set[:_SHOWN_REASONS])}"
+        if subject.slice.format == "mach-o":
+            yield from _past_libsystem(subject)
         yield from _unnamed(subject)
         yield from _supplied(subject.slice)
         yield from (f"it holds the text {evidence.symbol!r}" for _, evidence in hints(subject, NETWORK))
@@ -115,6 +121,8 @@ def _hidden(subject: Subject) -> Iterator[str]:
     slice_ = subject.slice
     if place := next(code_making(subject), None):
         yield f"it makes code while it runs (at {place.address}), which is not in the file"
+    if found := unclear_makers(subject):
+        yield f"what it asks {_listed(found)} for may be memory that can be executed"
     if size := without_order(slice_):
         yield f"{size:,} bytes of it are compressed or encrypted"
     if next(packed(slice_, is_managed=subject.managed is not None), None):
@@ -124,8 +132,8 @@ def _hidden(subject: Subject) -> Iterator[str]:
             yield f"what runs at {segment.address:#x} can be written while it runs"
     if slice_.system == "linux" and (site := old_kernel_call(slice_)) is not None:
         yield f"at {site:#x} it calls the kernel by 32-bit numbers"
-    if slice_.system == "linux" and (site := call_beside_code(slice_)) is not None:
-        yield f"at {site:#x}, in the rest of a page of its code, is what calls the kernel"
+    if slice_.system != "windows" and (site := call_beside_code(slice_)) is not None:
+        yield f"at {site:#x}, beside its code and in memory that can run, is what calls the kernel"
 
 
 def _unnamed(subject: Subject) -> Iterator[str]:
@@ -156,9 +164,31 @@ def _supplied(slice_: Slice) -> Iterator[str]:
         yield f"by {_listed(found)} it can start programs that do it"
     if found := [name for name in names if name in NAME_SERVICES]:
         yield f"{_listed(found)} may ask a server"
-    libraries = (PurePosixPath(library.name).name or library.name for library in slice_.libraries)
+    libraries = (_plain_library(library.name, slice_) for library in slice_.libraries)
     if found := [name for name in libraries if not name.lower().startswith(PLAIN_LIBRARIES)]:
         yield f"{_listed(found)} may do it on the program's behalf"
+
+
+def _past_libsystem(subject: Subject) -> Iterator[str]:
+    """What a macOS program may do through libSystem, or past it, that no name of the network shows."""
+    calls, own = subject.syscalls, subject.direct_calls
+    if calls is None:
+        yield "what it asks the kernel for was not looked at"
+        return
+    if own:
+        yield f"it calls the kernel itself: {_listed(sorted(own))}"
+    if found := sorted(_REACHING.intersection(calls.required).difference(own)):
+        yield f"functions that it imports call {_listed(found)}"
+    if found := [one.removeprefix(_FUNCTION) for one in calls.open_set if one.startswith(_FUNCTION)]:
+        yield f"what {_listed(found)} does is not known"
+    names = sorted({plain_name(entry.name, subject.slice.format) for entry in subject.slice.imports})
+    if found := [name for name in names if name in MESSENGERS]:
+        yield f"by {_listed(found)} it can ask other programs"
+
+
+def _plain_library(name: str, slice_: Slice) -> str:
+    """What a library is known by: on macOS its path, because the system's are where nobody else may write."""
+    return name if slice_.format == "mach-o" else PurePosixPath(name).name or name
 
 
 def _listed(names: list[str]) -> str:

@@ -67,17 +67,19 @@ _IMPORTS = _table(
 )
 
 _SYSTEM_CALLS = _table(
-    # socketcall is the one door to all of them on 32-bit x86; the io_uring family is in UNSEEN.
-    socket="socket socketcall",
+    # socketcall is the one door to all of them on 32-bit x86; the io_uring family is in UNSEEN. macOS has some twice.
+    socket="socket socketcall socket_delegate",
     bind="bind",
     listen="listen",
-    accept="accept accept4",
-    connect="connect",
-    send="sendto sendmsg sendmmsg",
-    receive="recvfrom recvmsg recvmmsg",
+    accept="accept accept4 accept_nocancel",
+    connect="connect connectx connect_nocancel",
+    send="sendto sendmsg sendmmsg sendto_nocancel sendmsg_nocancel sendmsg_x",
+    receive="recvfrom recvmsg recvmmsg recvfrom_nocancel recvmsg_nocancel recvmsg_x",
 )
 
-UNSEEN_SYSTEM_CALLS = frozenset({"io_uring_setup", "execveat", "execve", "pidfd_getfd", "bpf"})
+UNSEEN_SYSTEM_CALLS = words(
+    "io_uring_setup execveat execve pidfd_getfd bpf posix_spawn __mac_execve necp_open necp_session_open"
+)
 """Calls through which a program reaches the network without one of the calls above, or becomes another program."""
 
 _GO_CALLS = _table(
@@ -158,6 +160,12 @@ NETWORK: Vocabulary[OperationName] = Vocabulary(
     imports=_IMPORTS, functions=_GO_FUNCTIONS, calls=_SYSTEM_CALLS, managed=_MANAGED, texts=_TEXTS
 )
 
+MESSENGERS = words(
+    "mach_msg mach_msg_overwrite mach_msg_receive mach_msg_send mach_msg_server mach_msg_server_once mach_msg2_internal"
+    " bootstrap_check_in bootstrap_look_up bootstrap_register"
+)
+"""Functions of macOS with which a program asks others to do something for it."""
+
 LOADERS = words(
     "dlopen dlmopen dlsym dlvsym NSAddImage NSLinkModule CFBundleLoadExecutable LoadLibraryA LoadLibraryW"
     " LoadLibraryExA LoadLibraryExW GetProcAddress LdrLoadDll LdrGetProcedureAddress syscall"
@@ -178,7 +186,8 @@ NAME_SERVICES = words(
 
 PLAIN_LIBRARIES = (
     "libc.", "libm.", "libpthread.", "libdl.", "librt.", "libgcc_s.", "libstdc++.", "ld-linux", "ld-musl",
-    "linux-vdso", "libsystem.b.", "libc++.", "libc++abi.", "libobjc.",
+    "linux-vdso", "/usr/lib/libsystem.b.", "/usr/lib/libc++.", "/usr/lib/libc++abi.",
+    "/usr/lib/libobjc.",
     "kernel32.", "ntdll.", "user32.", "gdi32.", "msvcrt.", "ucrtbase.", "vcruntime", "msvcp", "api-ms-win-crt-",
     "api-ms-win-core-",
 )  # fmt: skip

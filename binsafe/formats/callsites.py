@@ -11,7 +11,7 @@ from functools import partial
 from typing import NamedTuple
 
 from binsafe.formats.structure import let_go
-from binsafe.model import Slice
+from binsafe.model import Segment, Slice
 
 Site = tuple[int, int]
 """The address that calls, and the target."""
@@ -116,9 +116,9 @@ _BEFORE = 40
 """Bytes before a call in which its arguments are looked for."""
 _MOVES: Mapping[str, tuple[bytes, ...]] = {
     "pe": (b"\xb9", b"\xba", b"\x41\xb8", b"\x41\xb9"),
-    "elf": (b"\xbf", b"\xbe", b"\xba", b"\xb9"),
+    "elf": (b"\xbf", b"\xbe", b"\xba", b"\xb9", b"\x41\xb8", b"\x41\xb9"),
 }
-"""``mov r32, imm32`` into each argument's register: ecx, edx, r8d, r9d on Windows; edi, esi, edx, ecx elsewhere."""
+"""``mov r32, imm32`` into each argument's register: ecx, edx, r8d, r9d on Windows; edi to ecx, r8d, r9d elsewhere."""
 _MOVZ_W0 = 0x5280_0000
 
 
@@ -137,7 +137,10 @@ def constant_argument(slice_: Slice, site: int, number: int) -> int | None:
         return next((word >> 5 & 0xFFFF for word in reversed(words) if word & 0xFFE0_001F == move), None)
     if slice_.arch != "x86_64":
         return None
-    move_to = _MOVES.get(slice_.format, _MOVES["elf"])[number]
+    moves = _MOVES.get(slice_.format, _MOVES["elf"])
+    if number >= len(moves):
+        return None  # on the stack
+    move_to = moves[number]
     at = before.rfind(move_to)
     value = before[at + len(move_to) : at + len(move_to) + 4]
     return value[0] if at >= 0 and value[1:] == b"\0\0\0" else None
@@ -158,27 +161,42 @@ def old_kernel_call(slice_: Slice) -> int | None:
     return next((code.address + match.start(1) for code, match in found if match is not None), None)
 
 
+_SVC = re.compile(rb"[\x01\x21\x41\x61\x81\xa1\xc1\xe1][\x00-\xff][\x00-\x1f]\xd4", re.DOTALL)
 _ENTERING: Mapping[str, re.Pattern[bytes]] = {
     "x86_64": re.compile(rb"\x0f\x05|\x0f\x34|\xcd\x80"),
-    "arm64": re.compile(rb"[\x01\x21\x41\x61\x81\xa1\xc1\xe1][\x00-\x1f]\x00\xd4"),
+    "arm64": _SVC,
+    "arm64e": _SVC,
 }
 """``syscall``, ``sysenter``, ``int 0x80``; ``svc``."""
-_PAGE = 4096
+_PAGE, _APPLES_PAGE = 0x1000, 0x4000
 
 
 def call_beside_code(slice_: Slice) -> int | None:
-    """Where a page of an executable segment holds what enters the kernel outside of the segment; None: nowhere.
+    """Where executable memory that is not called code holds what enters the kernel; None: nowhere.
 
     Whole pages are mapped, and what the file has before a segment's first byte and behind its last one can run as well.
+    In a Mach-O the sections are a matter of names, too: constants lie in the same segment as the code.
     """
     entering = _ENTERING.get(slice_.arch)
-    if entering is None or slice_.format != "elf":
+    if entering is None or slice_.format == "pe":
         return None
     for segment in slice_.segments:
         if segment.executable and segment.file_size:
-            start, end = segment.offset, segment.offset + segment.file_size
-            before, behind = start - start % _PAGE, end + -end % _PAGE
-            for low, high in ((before, start), (end, min(behind, len(slice_.data)))):
-                if match := entering.search(slice_.data, low, high):
-                    return segment.address + match.start() - start
+            for low, high in _beside(slice_, segment):
+                for match in entering.finditer(slice_.data, low, min(high, len(slice_.data))):
+                    address = segment.address + match.start() - segment.offset
+                    if slice_.arch == "x86_64" or not address % 4:
+                        return address
     return None
+
+
+def _beside(slice_: Slice, segment: Segment) -> Iterator[tuple[int, int]]:
+    """Ranges of the file: the rest of a segment's pages, and the gaps between a Mach-O's sections of code."""
+    page = _PAGE if slice_.arch == "x86_64" or slice_.format == "elf" else _APPLES_PAGE
+    start, end = segment.offset, segment.offset + segment.file_size
+    yield start - start % page, start
+    yield end, end + -end % page
+    if slice_.format == "mach-o":
+        code = sorted((s.offset, s.offset + s.size) for s in slice_.sections if s.executable and s.offset is not None)
+        within = [(low, high) for low, high in code if start <= low < end] or [(start, end)]
+        yield from zip([start, *(high for _, high in within)], [*(low for low, _ in within), end], strict=True)

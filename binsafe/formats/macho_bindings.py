@@ -15,6 +15,10 @@ _MAX_NAME = 65_536
 _MAX_LINKS = 4_000_000
 """Pointers that are followed: the largest real program met has 300,000."""
 _MAX_EXPORTS = 500_000
+_REEXPORT = 8
+"""``EXPORT_SYMBOL_FLAGS_REEXPORT``"""
+_MAX_DEPTH = 128
+"""Nodes of a trie that dyld walks through for one name."""
 
 
 class Binding(NamedTuple):
@@ -212,20 +216,49 @@ def exports(trie: memoryview) -> Iterator[tuple[str, int]]:
         size, at = _uleb(code, at)
         if size:
             flags, place = _uleb(code, at)
-            if not flags & 8:  # EXPORT_SYMBOL_FLAGS_REEXPORT
+            if not flags & _REEXPORT:
                 yield decoded(name), _uleb(code, place)[0]
-        at += size
-        children = code[at] if at < len(code) else 0
-        at += 1
-        for _ in range(children):
-            end = code.find(b"\0", at)
-            longer = name + code[at : max(end, at)]
-            child, at = _uleb(code, end + 1)
+        for edge, child in _edges(code, at + size):
+            longer = name + edge
             budget -= len(longer)
-            if end < 0 or child in seen or budget < 0 or len(seen) > _MAX_EXPORTS:
+            if child in seen or budget < 0 or len(seen) > _MAX_EXPORTS:
                 raise malformed("its export trie is no tree")
             seen.add(child)
             waiting.append((child, longer))
+
+
+def passed_on(trie: bytes, name: str) -> tuple[str, int] | None:
+    """What an export trie passes a name on to, another name in the library of a number, by the way that dyld goes.
+
+    A program may so look up ``_puts`` in itself and get libSystem's ``_socket``.
+    """
+    at, rest = 0, name.encode()
+    for _ in range(_MAX_DEPTH):
+        size, at = _uleb(trie, at)
+        if not rest:
+            flags, place = _uleb(trie, at) if size else (0, at)
+            if not flags & _REEXPORT:
+                return None
+            library, place = _uleb(trie, place)
+            return decoded(trie[place : place + _MAX_NAME].split(b"\0", 1)[0]) or name, library
+        edge, at = next((one for one in _edges(trie, at + size) if rest.startswith(one[0])), (b"", len(trie)))
+        if at == len(trie):
+            return None
+        rest = rest[len(edge) :]
+    return None
+
+
+def _edges(code: bytes, at: int) -> Iterator[tuple[bytes, int]]:
+    """What a trie's node adds to its name, and the node that is behind it."""
+    children = code[at] if at < len(code) else 0
+    at += 1
+    for _ in range(children):
+        end = code.find(b"\0", at)
+        if end < 0:
+            raise malformed("its export trie is no tree")
+        child, behind = _uleb(code, end + 1)
+        yield code[at:end], child
+        at = behind
 
 
 def _uleb(code: bytes, at: int) -> tuple[int, int]:

@@ -113,7 +113,13 @@ def _bound(head: Header, found: Commands, data: memoryview) -> Iterator[Import]:
     if found.fixups is not None:
         at, size = found.fixups
         bindings += mb.from_chains(data[at : at + size], data, found.segments, _base(found))
+    at, size = found.exports
+    trie = bytes(data[at : at + size]) if any(binding.library <= 0 for binding in bindings) else b""
     for binding in bindings:
+        # What is looked up in no library of its own may be found in the program, which may pass it on.
+        other = mb.passed_on(trie, binding.name) if trie and binding.library <= 0 else None
+        if other is not None:
+            yield Import(name=other[0], library=_numbered(found, other[1]), address=binding.address)
         yield Import(name=binding.name, library=_numbered(found, binding.library), address=binding.address)
 
 
@@ -127,7 +133,7 @@ def _merged(known: Import | None, bound: Import) -> Import:
     if known is None:
         return bound
     address = bound.address if known.address is None else known.address
-    return Import(name=known.name, library=known.library or bound.library, address=address)
+    return Import(name=known.name, library=bound.library or known.library, address=address)
 
 
 def _library(head: Header, found: Commands, ordinal: int) -> str | None:

@@ -11,6 +11,7 @@ from binsafe.extractors.networknames import NETWORK
 from binsafe.formats.gopclntab import functions
 from binsafe.limits import MAX_EVIDENCE
 from binsafe.model import Import, Library, Section, Segment, Severity, Slice, Syscalls, Unresolved
+from binsafe.syscalls import analyse
 
 
 def verdict_of(slice_: Slice, **known: object):
@@ -52,6 +53,52 @@ def test_macos_puts_an_underscore_before_every_name():
     evidence = operations(importing("_puts", "_connect$NOCANCEL", format="mach-o"))["connect"]
     assert evidence.symbol == "_connect$NOCANCEL"
     assert verdict_of(importing("puts", "_connect")) == "no"  # elsewhere that is a name of somebody's own
+
+
+_NAMED = Import(name="_write", library="/usr/lib/libSystem.B.dylib", address=0x40_2000)
+_OF_SYSTEM = (Library(name="/usr/lib/libSystem.B.dylib", kind="load"),)
+
+
+def macos(*names: str, **changes: object) -> Slice:
+    """A macOS program that imports these names from libSystem."""
+    imports = tuple(
+        msgspec.structs.replace(_NAMED, name=name, address=0x40_2000 + 8 * n) for n, name in enumerate(names)
+    )
+    whole = {"format": "mach-o", "arch": "arm64", "system": "macos", "imports": imports, "libraries": _OF_SYSTEM}
+    return minimal(**{**whole, **changes})
+
+
+@pytest.mark.parametrize(
+    ("slice_", "reason"),
+    [
+        (macos("_write", "_xpc_connection_create_mach_service"), "what _xpc_connection_create_mach_service does"),
+        (macos("_write", "___connect_nocancel"), "functions that it imports call connect_nocancel"),
+        (macos("_write", "_bootstrap_look_up"), "by bootstrap_look_up it can ask other programs"),
+        (macos("_write", "_vm_protect"), "what it asks vm_protect for may be memory that can be executed"),
+        (macos("_write", libraries=(Library(name="@loader_path/libSystem.B.dylib", kind="load"),)), "may do it on the"),
+    ],
+    ids=["unknown", "private", "messages", "memory", "another libSystem"],
+)
+def test_only_functions_that_are_known_keep_macos_programs_from_the_network(slice_: Slice, reason: str):
+    assert verdict_of(macos("_write"), syscalls=analyse(macos("_write"))) == "no"
+    assert reason in reasons(slice_, syscalls=analyse(slice_))
+
+
+@pytest.mark.parametrize(("call", "verdict"), [("execve", "unknown"), ("connectx", "yes"), ("socket_delegate", "yes")])
+def test_calls_that_a_macos_program_makes_past_libsystem_count(call: str, verdict: str):
+    made = calls("write", call, sites={call: ("0x401000",)}, open_set=("/usr/lib/dyld",), complete=False)
+    assert verdict_of(macos("_write"), syscalls=made) == verdict
+    assert verdict_of(macos("_write")) == "unknown"  # nobody has looked
+
+
+def test_code_that_a_macos_program_keeps_among_its_constants():
+    slice_ = code_in_a_page(0, 4096)
+    svc = memoryview(bytes(128) + b"\x01\x10\x00\xd4" + bytes(3964))
+    section = Section(name="__text", address=TEXT, size=128, offset=0, executable=True)
+    hidden = macos("_write", data=svc, segments=slice_.segments, sections=(section,))
+    assert f"at {TEXT + 128:#x}, beside its code" in reasons(hidden, syscalls=analyse(hidden))
+    shown = msgspec.structs.replace(hidden, sections=(msgspec.structs.replace(section, size=4096),))
+    assert verdict_of(shown, syscalls=analyse(shown)) == "no"  # what code does is in the list of calls
 
 
 @pytest.mark.parametrize(("left", "words"), [(0, "e."), (1, "e; and 1 more reason."), (2, "e; and 2 more reasons.")])

@@ -92,3 +92,15 @@ def test_an_export_trie_that_leads_back_to_itself_is_refused():
     build.put(data, 0x8000 + 4, "<B", 0x64)
     with pytest.raises(NotAnalysable, match="tree"):
         parse(memoryview(data))
+
+
+@pytest.mark.parametrize("library", [0xFE, 1])
+def test_a_name_that_the_program_looks_up_in_itself_and_passes_on_is_the_other_name(library: int):
+    """``_socket`` as anybody sees it is ``_puts``, which the program's own trie says is libSystem's ``_accept``."""
+    trie = b"\0\1_\0\5" + b"\0\1socket\0\x0f" + b"\x09\x08\1_accept\0\0"
+    data = build.macho(extra=struct.pack("<4I", 0x8000_0033, 16, 0x8200, len(trie)), extra_count=1)
+    data[0x8200 : 0x8200 + len(trie)] = trie
+    build.put(data, 0x8160, "<B", library)  # flat, or libSystem
+    names = {entry.name: entry.library for entry in only_slice(data).imports}
+    assert names.get("_accept") == ("/usr/lib/libSystem.B.dylib" if library == 0xFE else None)
+    assert "_socket" in names
