@@ -58,7 +58,7 @@ def listing(files: Files) -> str:
 
 def _all(tree: Tree, outermost: Bundle) -> tuple[list[Bundle], bool]:
     """The bundle and those inside it, outer ones first, and whether a cap left some out."""
-    found, level = [outermost], [outermost]
+    found, level = [outermost, *bundles.versions(tree, outermost)], [outermost]
     for _ in range(bundles.MAX_DEPTH):
         level = [
             one
@@ -66,7 +66,7 @@ def _all(tree: Tree, outermost: Bundle) -> tuple[list[Bundle], bool]:
             for name in bundles.inner(tree, outer.root)
             if (one := bundles.find(tree, name)) is not None
         ]
-        found += level
+        found += [each for one in level for each in (one, *bundles.versions(tree, one))]
         if not level or len(found) > MAX_BUNDLES:
             break
     return found[:MAX_BUNDLES], bool(level)

@@ -172,6 +172,9 @@ class _Walk:
 
     def _folder(self, root: str, files: "_Kept") -> None:
         """Look one by one at the files of a folder that has only the name of a bundle."""
+        if files.may_be_one:
+            detail = f"{root} has no layout of a program that is known here: its files were looked at one by one"
+            self._trouble(Trouble("archive-entry", detail, lost=False))
         for name, entry in files.entries.items():
             path, stream = f"{root}/{name}", BytesIO(files.data[name])
             try:
@@ -263,6 +266,12 @@ class _Kept:
         self.depth = depth
         self.entries: dict[str, bundles.Entry] = {}
         self.data: dict[str, bytes] = {}
+
+    @property
+    def may_be_one(self) -> bool:
+        """Whether macOS may take it for a bundle all the same, by a link, an older layout, or small letters."""
+        described = any(name.lower().endswith("info.plist") for name in self.entries)
+        return described and any(formats.identify(data[:_HEAD]) == "mach-o" for data in self.data.values())
 
     def read(self, path: str, size: int | None = None) -> memoryview:
         """The bytes of a file, or its first ``size`` ones."""

@@ -1,7 +1,8 @@
 """What is wrong with the names of an archive's entries: where a program that unpacks them may be led."""
 
 from collections.abc import Iterator
-from posixpath import normpath
+from posixpath import dirname, join, normpath
+from unicodedata import normalize
 
 from binsafe.containers.entries import Entry, Trouble
 from binsafe.limits import MAX_NAME_BYTES
@@ -16,6 +17,7 @@ class Names:
     def __init__(self) -> None:
         self._seen: set[str] = set()
         self._links: _Folders = {}
+        self._outward: _Folders = {}
 
     def check(self, entry: Entry) -> Iterator[Trouble]:
         """What a program that unpacks this entry might be led to do.
@@ -31,8 +33,11 @@ class Names:
         elif not name or not name.isprintable():
             yield Trouble("archive-entry", f"{name!r} has characters that no file name needs", lost=False)
         path = clean(name)
-        if self._through_a_link(path):
+        if _through_a_link(self._links, path.split("/")[:-1]):
             yield Trouble("archive-entry", f"{name!r} would be written through a link", lost=False)
+        elif path not in self._seen and _through_a_link(self._outward, _folded(path).split("/")):
+            detail = f"{name!r} would be written through a link where letters' case does not count, as on macOS"
+            yield Trouble("archive-entry", detail, lost=False)
         if entry.kind != "folder" and path in self._seen:
             yield Trouble(
                 "archive-entry", f"{name!r} is there twice: which one counts is up to who unpacks", lost=False
@@ -40,29 +45,36 @@ class Names:
         if entry.kind == "other":
             yield Trouble("archive-entry", f"{name!r} is a device, a pipe or the like", lost=False)
         if entry.kind == "link":
-            self._note_link(path)
+            _note_link(self._links, path)
+            if normpath(join(dirname(path), entry.target)).startswith(("/", "..")):
+                _note_link(self._outward, _folded(path))
         self._seen.add(path)
 
-    def _through_a_link(self, path: str) -> bool:
-        """Whether a folder of the path is a link; linear, as an archive may have many links and long names."""
-        folder = self._links
-        for part in path.split("/")[:-1]:
-            found = folder.get(part)
-            if found is None:
-                return False
-            if found is _LINK:
-                return True
-            folder = found
-        return False
 
-    def _note_link(self, path: str) -> None:
-        *folders, last = path.split("/")
-        folder = self._links
-        for part in folders:
-            folder = folder.setdefault(part, {})
-            if folder is _LINK:
-                return
-        folder[last] = _LINK
+def _through_a_link(links: _Folders, parts: list[str]) -> bool:
+    """Whether a folder of the path is a link; linear, as an archive may have many links and long names."""
+    for part in parts:
+        found = links.get(part)
+        if found is None:
+            return False
+        if found is _LINK:
+            return True
+        links = found
+    return False
+
+
+def _note_link(links: _Folders, path: str) -> None:
+    *folders, last = path.split("/")
+    for part in folders:
+        links = links.setdefault(part, {})
+        if links is _LINK:
+            return
+    links[last] = _LINK
+
+
+def _folded(path: str) -> str:
+    """What is one name where neither letters' case counts nor how accents are written."""
+    return normalize("NFD", normalize("NFD", path).casefold())
 
 
 def leads_outside(name: str) -> bool:

@@ -136,6 +136,15 @@ def roots(tree: Tree) -> tuple[str, ...]:
     return ("",) if find(tree) is not None else tuple(inner(tree, ""))
 
 
+def versions(tree: Tree, current: Bundle) -> Iterator[Bundle]:
+    """The other versions of a framework: whoever names one loads it, and each has a seal of its own."""
+    place = join(current.root, "Versions")
+    for version in _versions(tree, place) if current.base.startswith(f"{place}/") else ():
+        if version != current.base:
+            info = join(version, "Resources/Info.plist")
+            yield _bundle(tree, version, version, info, version, PurePosixPath(current.root).name)
+
+
 def inner(tree: Tree, folder: str) -> Iterator[str]:
     """The bundles inside a folder that are in no other bundle inside it, in order."""
     last = None
@@ -171,22 +180,30 @@ def _version(tree: Tree, root: str) -> str | None:
     versions = join(root, "Versions")
     if not tree.is_folder(versions):
         return None
-    current = tree.entries.get(join(versions, "Current"))
+    named = join(versions, "Current")
+    current = tree.entries.get(named)
     if current is not None and current.kind == "link" and tree.is_folder(join(versions, current.target)):
         return join(versions, current.target)
-    names = [one for one in tree.folders_below(versions) if one.rpartition("/")[0] == versions]
-    return next((one for one in reversed(names) if not one.endswith("/Current")), names[0] if names else None)
+    found = _versions(tree, versions)
+    return named if named in found else found[-1] if found else None
+
+
+def _versions(tree: Tree, folder: str) -> list[str]:
+    return [one for one in tree.folders_below(folder) if one.rpartition("/")[0] == folder]
 
 
 def _bundle(tree: Tree, root: str, base: str, info_plist: str, programs: str, folder: str) -> Bundle:
-    name, problem = PurePosixPath(folder).stem, None
+    name, named, problem = PurePosixPath(folder).stem, False, None
     try:
         info = tree.read(info_plist)
         values = {} if info is None else plist.read(info, "the Info.plist", most=MAX_INFO_BYTES)
+        named = "CFBundleExecutable" in values
         name = _file_name(values.get("CFBundleExecutable", name))
     except StructureError as error:
         problem = str(error)
     executable = join(programs, name)
+    if problem is None and named and not tree.is_file(executable):
+        problem = f"the Info.plist names {name!r} as its program, and there is no file of that name"
     return Bundle(
         root=root,
         base=base,

@@ -203,10 +203,12 @@ def _hashes(code: _Signed, directory: CodeDirectory) -> Iterator[Problem]:
         pages = enumerate_some([f"{page} (at {page * (directory.page_size or 0):#x})" for page in wrong])
         detail = f"{directory.digest.name}: {len(wrong)} of {directory.pages} pages are not the signed ones: {pages}"
         yield Problem(id="page-hash", detail=detail)
+    linker = "linker-signed" in directory.flag_names  # which knows of no bundle
+    uncovered = {*code.signature.blobs, *(() if linker else code.beside)}
     for slot in superblob.SPECIAL_SLOTS:
         sealed, components = directory.special_hash(slot), _components(code, slot)
         name, problem = _special(slot)
-        if sealed is None and slot in code.signature.blobs:
+        if sealed is None and slot in uncovered:
             yield Problem(id=problem, detail=f"{directory.digest.name}: no hash covers {name}")
         if sealed is not None and not components and slot in _INSIDE:
             yield Problem(id=problem, detail=f"{directory.digest.name}: {name} are sealed and missing")

@@ -9,7 +9,8 @@ rules could have left it out: then that is said, and nothing is called valid.
 import hashlib
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 import msgspec
@@ -122,7 +123,7 @@ def check(seal: Seal, bundle: Bundle, tree: Tree, code: Mapping[str, tuple[Signa
         for name, sealed in seal.names.items()
         if (what := _difference(sealed, join(bundle.base, name), tree, code)) is not None
     )
-    added = [path for path in _unlisted(seal, bundle, tree) if not is_inside(path, covered)]
+    added = [path for path in _unlisted(seal, bundle, tree, code) if not is_inside(path, covered)]
     problems: list[Problem] = []
     unverified: list[str] = []
     if changed:
@@ -142,7 +143,7 @@ def _difference(sealed: Sealed, path: str, tree: Tree, code: Mapping[str, tuple[
     if sealed.is_code:
         if path not in code:
             return "is missing" if entry is None else "is not the code it was"
-        slices = code[path]
+        slices = [*code[path], *_other_versions(path, code)]
         return None if slices and all(_is_sealed(one, sealed) for one in slices) else "is other code"
     if entry is None:
         return None if sealed.optional else "is missing"
@@ -153,6 +154,13 @@ def _difference(sealed: Sealed, path: str, tree: Tree, code: Mapping[str, tuple[
     content = tree.files.read(path)
     digest = hashlib.sha256(content) if sealed.sha256 else hashlib.sha1(content, usedforsecurity=False)
     return None if digest.digest() == (sealed.sha256 or sealed.sha1) else "was changed"
+
+
+def _other_versions(path: str, code: Mapping[str, tuple[Signature, ...]]) -> Iterator[Signature]:
+    """What can be loaded from a framework beside its current version; macOS wants it to be by the same signer."""
+    for name, slices in code.items():
+        if posixpath.dirname(name) == f"{path}/Versions" and slices != code[path]:
+            yield from slices
 
 
 def _is_sealed(signature: Signature, sealed: Sealed) -> bool:
@@ -171,9 +179,10 @@ def _is_sealed(signature: Signature, sealed: Sealed) -> bool:
     return trusted and sealed.requirement is not None and signature.requirements == _DESIGNATED + sealed.requirement
 
 
-def _unlisted(seal: Seal, bundle: Bundle, tree: Tree) -> Iterator[str]:
+def _unlisted(seal: Seal, bundle: Bundle, tree: Tree, code: Iterable[str]) -> Iterator[str]:
     """Names in the bundle that the seal does not list and that are not left out by the usual rules."""
     own = {bundle.executable, bundle.code_resources}
+    versions = {name for name in code if posixpath.dirname(name) == join(bundle.root, "Versions")}
     for path in tree.below(bundle.root):
         inside = not bundle.base or path.startswith(f"{bundle.base}/")
         name = path[len(bundle.base) + 1 :] if bundle.base and inside else path
@@ -181,17 +190,16 @@ def _unlisted(seal: Seal, bundle: Bundle, tree: Tree) -> Iterator[str]:
             continue
         if f"/{name}".endswith(("/.DS_Store", ".lproj/locversion.plist")):
             continue
-        if inside or not _belongs(path, bundle, tree):
+        if inside or not _belongs(path, bundle, tree, versions):
             yield path
 
 
-def _belongs(path: str, bundle: Bundle, tree: Tree) -> bool:
-    """Whether a name beside the sealed folder may be there: another version, or a link into the current one."""
-    versions = join(bundle.root, "Versions")
+def _belongs(path: str, bundle: Bundle, tree: Tree, versions: AbstractSet[str]) -> bool:
+    """Whether a name beside the sealed folder may be there: part of a version with a program, or a link into one."""
     target = _target(path, tree)
     if target is None:
-        return bundle.base != join(bundle.root, "Contents") and is_inside(path, {versions})
-    return is_inside(target, {bundle.base, join(versions, "Current")})
+        return is_inside(path, versions)
+    return is_inside(target, {bundle.base, join(bundle.root, "Versions/Current")})
 
 
 def escaping(tree: Tree, root: str) -> Iterator[Problem]:

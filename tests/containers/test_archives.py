@@ -71,6 +71,21 @@ def test_zip_slip_through_a_link_is_a_finding():
     assert ids(report_on(link)) == {"archive-entry"}
 
 
+@pytest.mark.parametrize(("link", "name"), [("lib", "LIB/passwd"), ("lib", "LIB"), ("l\xed", "li\u0301/passwd")])
+def test_zip_slip_through_a_link_in_other_letters(link: str, name: str):
+    """On a Mac's disk both names are one."""
+    assert ids(report_on(linked(link, "../etc", {name: ELF}))) == {"archive-entry"}
+    assert ids(report_on(linked(link, "share", {name: ELF}))) == set()  # as Linux's packages have it
+
+
+@pytest.mark.parametrize("layout", ["contents", "Resources", "Wrapper/My.app"])
+def test_an_application_of_no_known_layout_is_told(layout: str):
+    """macOS starts some of them: its disk does not tell letters' cases apart."""
+    macho = b"\xcf\xfa\xed\xfe" + bytes(600)
+    report = report_on(zipped({f"My.app/{layout}/Info.plist": b"<plist/>", f"My.app/{layout}/tool": macho}))
+    assert "archive-entry" in ids(report)
+
+
 def test_a_link_deep_inside_is_found_and_one_beside_it_is_not():
     link = {"a/b/lib": b"/etc", "a/b/lib/c/tool": ELF, "a/b/library/tool": ELF, "b/lib/tool": ELF}
     report = report_on(zipped(link, modes={"a/b/lib": stat.S_IFLNK | 0o777}))

@@ -63,6 +63,11 @@ def test_bundle_below_a_folder():
     assert (report.findings, len(report.members)) == ((), 3)
 
 
+def version(name: str) -> dict[str, Content]:
+    """Another version of the framework, of the same content."""
+    return {path.replace("Versions/A/", f"Versions/{name}/"): one for path, one in APP.items() if "Versions/A/" in path}
+
+
 CHANGES: dict[str, Callable[[], dict[str, Content]]] = {
     "changed resource": lambda: APP | {RESOURCE: b"other"},
     "resource turned into a link": lambda: APP | {RESOURCE: Link("en.lproj/words.strings")},
@@ -87,6 +92,20 @@ CHANGES: dict[str, Callable[[], dict[str, Content]]] = {
     "edited seal": lambda: APP | {SEAL: APP[SEAL] + b"\n"},
     "missing seal": lambda: {path: one for path, one in APP.items() if path != SEAL},
     "seal of another bundle": lambda: APP | {SEAL: Application(rules={}).build()[SEAL]},
+    "data in another version of a framework": lambda: APP | {f"{FRAMEWORK}/Versions/B/data": b"x" * 100},
+    "library in another version of a framework": lambda: APP | {f"{FRAMEWORK}/Versions/B/evil.dylib": APP[DYLIB]},
+    "program in another version of a framework": lambda: (
+        APP | version("B") | {f"{FRAMEWORK}/Versions/B/Kit": APP[DYLIB]}
+    ),
+    "changed resource in another version": lambda: (
+        APP | version("B") | {f"{FRAMEWORK}/Versions/B/Resources/more": b"x"}
+    ),
+    "framework whose current version is a folder": lambda: (
+        {path: one for path, one in APP.items() if path != f"{FRAMEWORK}/Versions/Current"}
+        | version("Current")
+        | {f"{FRAMEWORK}/Versions/Current/Resources/more": b"x"}
+    ),
+    "program that seals no resources": lambda: APP | {"Contents/MacOS/App": APP[DYLIB]},
     "changed resource of a framework": lambda: APP | {f"{FRAMEWORK}/Versions/A/Resources/more": b"x"},
 }
 
@@ -98,6 +117,20 @@ def test_each_change_breaks_the_seal(what: str):
     assert "resource-seal" in names, names
     level = inspect(changed).verdict.level
     assert level == ("caution" if what == "missing seal" else "danger")
+
+
+def test_a_second_version_of_a_framework_by_the_same_signer():
+    assert inspect(APP | version("B")).findings == ()
+    assert len(inspect(APP | version("B")).members) == 4
+
+
+@pytest.mark.parametrize("named", ["app", "App"], ids=["in other letters", "through a link"])
+def test_a_program_that_is_not_where_the_info_plist_says(named: str):
+    """On a Mac both run: its disk does not tell letters' cases apart, and it follows links."""
+    moved = {path: one for path, one in APP.items() if path not in {SEAL, "Contents/MacOS/App"}}
+    moved |= {f"Contents/MacOS/{named}": Link("../Resources/App")} if named == "App" else {}
+    moved |= {"Contents/Resources/App" if named == "App" else f"Contents/MacOS/{named}": APP["Contents/MacOS/App"]}
+    assert ("malformed", "medium") in found(moved)
 
 
 def test_changed_info_plist_is_named():
