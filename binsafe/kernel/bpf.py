@@ -63,83 +63,39 @@ Item = Label | Statement | Branch
 def assemble(items: Sequence[Item]) -> bytes:
     """The program's bytes: eight per instruction, little-endian as all processors that we support.
 
+    It is written from its end: jumps only go forward, so how far each must go is known when it is met.
+
     Raises:
         CannotExpress: it needs more than `MAX_INSTRUCTIONS`.
         ValueError: a jump goes back or to a label that is not there, which is a mistake of the caller.
     """
-    far: frozenset[int] = frozenset()
-    while True:  # a jump that becomes far makes others longer; each turn adds at least one, so this ends
-        places, labels = _layout(items, far)
-        reaching = far | _out_of_reach(items, places, labels)
-        if reaching == far:
-            break
-        far = reaching
-    code = b"".join(_encode(item, places[i], labels, i in far) for i, item in enumerate(items))
-    if len(code) > MAX_INSTRUCTIONS * 8:
+    code: list[bytes] = []
+    labels: dict[str | None, int] = {}
+    """Label -> instructions from it to the end; None is what follows."""
+    for item in reversed(items):
+        labels[None] = behind = len(code)
+        match item:
+            case Label(name):
+                labels[name] = behind
+            case Statement(op, k):
+                code.append(_instruction(op, k))
+            case Branch(op, k, if_true, if_false):
+                try:
+                    when_true, when_false = behind - labels[if_true], behind - labels[if_false]
+                except KeyError:
+                    raise ValueError(f"classic BPF has no jump back: {item}") from None
+                if max(when_true, when_false) > _SHORT_REACH:
+                    code += [_instruction(Op.JUMP, when_false), _instruction(Op.JUMP, when_true + 1)]
+                    when_true, when_false = 0, 1
+                code.append(_instruction(op, k, when_true, when_false))
+    if len(code) > MAX_INSTRUCTIONS:
         raise CannotExpress(
-            f"the filter has {len(code) // 8} instructions, the kernel takes {MAX_INSTRUCTIONS}",
+            f"the filter has {len(code)} instructions, the kernel takes {MAX_INSTRUCTIONS}",
             hint="grant fewer system calls by condition",
         )
-    return code
-
-
-def _length(item: Item, is_far: bool) -> int:
-    match item:
-        case Label():
-            return 0
-        case Branch() if is_far:
-            return 3
-        case _:
-            return 1
-
-
-def _layout(items: Sequence[Item], far: frozenset[int]) -> tuple[list[int], dict[str, int]]:
-    places, labels, place = [], {}, 0
-    for i, item in enumerate(items):
-        places.append(place)
-        if isinstance(item, Label):
-            labels[item.name] = place
-        place += _length(item, i in far)
-    return places, labels
-
-
-def _out_of_reach(items: Sequence[Item], places: list[int], labels: dict[str, int]) -> frozenset[int]:
-    return frozenset(
-        i
-        for i, item in enumerate(items)
-        if isinstance(item, Branch) and max(_distances(item, places[i], labels)) > _SHORT_REACH
-    )
-
-
-def _distances(branch: Branch, place: int, labels: dict[str, int]) -> tuple[int, int]:
-    """Instructions to skip when the test holds and when it does not."""
-    when_true, when_false = (
-        0 if name is None else labels[name] - place - 1 for name in (branch.if_true, branch.if_false)
-    )
-    if min(when_true, when_false) < 0:
-        raise ValueError(f"classic BPF has no jump back: {branch}")
-    return when_true, when_false
-
-
-def _encode(item: Item, place: int, labels: dict[str, int], is_far: bool) -> bytes:
-    match item:
-        case Label():
-            return b""
-        case Statement(op, k):
-            return _instruction(op, k)
-        case Branch(op, k) if is_far:
-            # Skipped relative to the two unconditional jumps that follow: at place + 1 and place + 2.
-            when_true, when_false = _distances(item, place, labels)
-            return b"".join(
-                (
-                    _instruction(op, k, 0, 1),
-                    _instruction(Op.JUMP, when_true - 1 if item.if_true else 1),
-                    _instruction(Op.JUMP, when_false - 2 if item.if_false else 0),
-                )
-            )
-        case Branch(op, k):
-            return _instruction(op, k, *_distances(item, place, labels))
+    return b"".join(reversed(code))
 
 
 def _instruction(op: Op, k: int, when_true: int = 0, when_false: int = 0) -> bytes:
+    """One instruction, with how many to skip where its test holds and where it does not."""
     return struct.pack("<HBBI", op, when_true, when_false, k)
