@@ -57,9 +57,13 @@ def before(program: Program, target: Place, edge: Edge, location: Location) -> I
         location = moved
     thrown = edge.kind is Kind.CAUGHT
     called = thrown or (edge.kind is Kind.FLOW and flow is Flow.CALL)
-    if called and (lost := _lost_in_call(program, place, location)) is not None:
-        if thrown or returns(program, callee):
-            yield Origin(lost, place.address)
+    lost = _lost_in_call(program, place, location) if called else None
+    # compilers fill up behind a call that does not return, as behind a jump; to ask of each call would cost too much
+    asked = called and not thrown and (lost is not None or target.region.is_padding(target.at))
+    if asked and not returns(program, callee):
+        return
+    if lost is not None:
+        yield Origin(lost, place.address)
         return
     if called and flow is Flow.CALL and isinstance(location, int) and disturbs(program, place, location):
         yield Origin(Unknown("on the stack, to which what was called writes or returns twice"), place.address)

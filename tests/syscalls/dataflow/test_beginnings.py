@@ -23,3 +23,14 @@ def test_main_itself_asks_for_what_it_is_started_with(tmp_path: Path, options: t
     """``gcc`` puts it behind the calls of ``abort`` that are never made."""
     source = "long syscall(long, ...);\nint main(int n, char **all) { return syscall(n, all); }"
     assert not calls(build(tmp_path, "program", source, "-static", "-s", *options)).complete
+
+
+def test_what_a_register_holds_does_not_come_over_a_call_that_does_not_return(tmp_path: Path):
+    """A loop in ``child`` of musl's ``posix_spawn`` keeps a number in a register; before it stands such a call."""
+    text = (
+        "mov $2,%r15d; jmp 2f; 1: mov %r15d,%eax; syscall; dec %ebx; jnz 3f; hlt; 4: mov (%rsp),%r15; call never;"
+        ".p2align 4; 3: dec %ebx; 2: cmpq $1,(%rsp); jne 1b; jmp 4b; .p2align 4; never: hlt"
+    )
+    found = calls(bare(tmp_path, text))
+    assert found.complete
+    assert set(found.sites) == {"open"}
