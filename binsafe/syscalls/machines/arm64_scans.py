@@ -68,7 +68,7 @@ def closes(last: Bytes) -> Chosen:
     return found
 
 
-def references(code: CodeRange, *, fixed: bool) -> References:  # noqa: ARG001 - no instruction has whole addresses
+def references(code: CodeRange, *, fixed: bool) -> References:
     """``adr``, and ``adrp`` with what is added to the same register, or loaded from there, later.
 
     Mostly that is the next instruction. Where a page is kept for longer, or a branch takes it elsewhere, everything
@@ -77,7 +77,7 @@ def references(code: CodeRange, *, fixed: bool) -> References:  # noqa: ARG001 -
     start, words = _words(code)
     plain = np.flatnonzero(words & 0x9F00_0000 == 0x1000_0000)
     found = [_used(start + 4 * plain, start + 4 * plain + _adr_immediate(words[plain]), TAKEN)]
-    found.append(_whole(start, words))
+    found += [_whole(start, words)] if fixed else []
     at = np.flatnonzero(words & 0x9F00_0000 == 0x9000_0000)
     held, elsewhere = np.ones(len(at), np.bool_), np.zeros(len(at), np.bool_)
     for reach in range(1, _NEAR + 1):

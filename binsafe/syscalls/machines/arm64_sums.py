@@ -98,11 +98,13 @@ def _of_held(start: int, words: Words, held: Held, calls: Addresses) -> Sums:
 def _added(start: int, words: Words, held: Held, which: Addresses, at: Addresses) -> Sums:
     """What the instructions ``at`` add to the register of the ``which``-th row of ``held``.
 
-    A constant by ``add`` and ``sub``; another register, shifted or extended, by ``add``.
+    A constant by ``add`` and ``sub``; another register, shifted or extended, by ``add``. Behind an ``adrp`` of the
+    register the constant is added to that page: Go's ``reflectcall`` takes two dozen addresses in one register in turn.
     """
     word, registers = words[at], held.registers[which]
     first, second = word >> 5 & 31 == registers, word >> 16 & 31 == registers
     constant = (word & 0x9F00_0000 == 0x9100_0000) & first
+    constant &= words[at - 1] & 0x9F00_001F != (0x9000_0000 | registers)
     amount = (word[constant] >> 10).astype(np.int64) & 0xFFF
     amount <<= np.where(word[constant] >> 22 & 1, 12, 0)
     sums = held.addresses[which[constant]] + np.where(word[constant] >> 30 & 1, -amount, amount)

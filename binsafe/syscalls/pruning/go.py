@@ -86,8 +86,10 @@ def told(program: Program, gap: Gap) -> Resolution | None:
     fcntl = numbers(program.machine.arch)["fcntl"]
     place = program.place(gap.address)
     for variable in () if place is None else program.named_at(place):
+        if program.slice.read(variable, 8) != fcntl.to_bytes(8, "little"):
+            continue
         readers = {program.go_name(source) for source in program.taken.naming(variable, variable + 1)}
-        if readers & _READING_FCNTL and program.slice.read(variable, 8) == fcntl.to_bytes(8, "little"):
+        if readers & _READING_FCNTL:
             return Resolution(frozenset({Number(fcntl, gap.address)}), frozenset())
     return None
 

@@ -105,10 +105,21 @@ def test_what_was_overwritten_on_the_only_way_names_nothing():
     assembler.nop()
     assembler.label("second")
     assembler.ret()
+    assembler.nop(200)  # what both offsets in the page make is in the code, too
     slice_ = program(assembler)
     found = Arm64().references(Code(slice_).ranges[0], fixed=True)
     pairs = set(zip(found.sources.tolist(), found.targets.tolist(), strict=True))
     assert pairs == {(CODE, assembler.labels["first"]), (CODE + 12, assembler.labels["second"])}
+
+
+@pytest.mark.parametrize(("fixed", "taken"), [(True, True), (False, False)])
+def test_a_number_is_an_address_only_in_code_that_has_addresses_as_numbers(fixed: bool, taken: bool):
+    """In Go's, 100,000 was the address of a function."""
+    assembler = Arm()
+    assembler.label("wrapper")
+    _in_halves(assembler)
+    found = Arm64().references(Code(program(assembler)).ranges[0], fixed=fixed)
+    assert (CODE in found.targets) is taken
 
 
 @pytest.mark.parametrize(
