@@ -27,8 +27,9 @@ class Balanced(Knapsack):
     In phases of one attempt per arm x: of all mixes D over the arms that may be optimal, as far as the confidence
     intervals tell, the one that plays x most is taken, and an arm drawn from it. A mix may be optimal if with the
     highest rewards and the lowest consumption of the intervals it reaches what the best mix is sure to reach with the
-    lowest rewards and the highest consumption. Each side is a linear program over D (sum at most 1, 429s of each server
-    at most its budget per attempt), intervals being boxes; as no budget is shared, it is a fractional knapsack, and
+    lowest rewards and the highest consumption. Each side takes its own numbers from the intervals, which are boxes:
+    that misses no mix that may be optimal, and keeps some that cannot be. It is a linear program over D (sum at most
+    1, 429s of each server at most its budget per attempt); as no budget is shared, it is a fractional knapsack, and
     filling it with the best first is optimal (Dantzig, Operations Research 5, 1957). An arm that this id has tried is
     left out of the draw; what remains is scaled up, or uniform where nothing does.
 

@@ -28,7 +28,7 @@ class PrimalDual(Knapsack):
     the resources. After each attempt v_i is multiplied by (1 + epsilon)^L_i, epsilon = sqrt(ln d / B). Resources are
     scaled so that all have the smallest budget B: an attempt uses B / horizon of the attempts, a 429 B / budget of the
     arm's own.
-    All arms are pulled once first. Prices start again with each horizon; estimates are kept.
+    All arms are pulled once first, which changes no price. Prices start again with each horizon; estimates are kept.
 
     >>> from bandit_runner.strategies import Outcome, create
     >>> strategy = create("bwk-primal-dual", arms=2, seed=1, budgets=5)
@@ -61,15 +61,15 @@ class PrimalDual(Knapsack):
         return best
 
     def _learn(self, arm: int, outcome: Outcome, now: float) -> None:
+        memory, is_first = self.memory, not self._attempts(arm)
+        rejection = 0.0 if is_first else self._rejection(arm)[0]  # as it was when the arm was chosen
         super()._learn(arm, outcome, now)
-        memory = self.memory
         if memory.spent == 0:
             memory.log_time, memory.log_prices = 0.0, [0.0] * len(memory.log_prices)
-            return
-        step = math.log1p(math.sqrt(math.log(len(memory.arms) + 1) / self._budget))
-        memory.log_time += step * self._scaled_attempt
-        if memory.arms[arm].limited:
-            memory.log_prices[arm] += step * self._scaled_rejection * self._rejection(arm)[0]
+        elif not is_first:
+            step = math.log1p(math.sqrt(math.log(len(memory.arms) + 1) / self._budget))
+            memory.log_time += step * self._scaled_attempt
+            memory.log_prices[arm] += step * self._scaled_rejection * rejection
 
     @property
     def _budget(self) -> float:
