@@ -1,5 +1,6 @@
 """``best``: our own. Optimism for quality, a particle filter for rate limits, prices for scarce servers."""
 
+import bisect
 import math
 from collections.abc import Sequence
 from typing import Annotated, Any, Final
@@ -15,7 +16,7 @@ from bandit_runner.strategies.masked_thompson import MAX_PAUSE
 from bandit_runner.strategies.prices import depth, gain, no_prices, prices
 from bandit_runner.strategies.quality import STEP, Quality
 from bandit_runner.strategies.rate_limits import RateLimits
-from bandit_runner.strategies.waits import MAX_WAITS, Waiting, resumed
+from bandit_runner.strategies.waits import MAX_WAITS, UNTIL, Waiting, resumed
 from bandit_runner.strategies.weighted import CERTAIN
 from bandit_runner.strategies.worths import Worths
 
@@ -168,22 +169,24 @@ class Best(Strategy):
 
     def _wait(self, now: float, attempt: int, gains: list[float], usable: Sequence[int], most: float) -> Wait | None:
         """The wait that is worth more than ``most``, if there is one, and the most of those."""
-        hurry, patience, pause = self.options.hurry, self.options.patience, 0.0
+        hurry, patience = self.options.hurry, self.options.patience
         left = patience - resumed(self.memory.waiting, now, attempt)
         pauses = [seconds for seconds in PAUSES if seconds <= left]
         if not pauses:
             return None
         chances = self._limits.chances_after(now, self._under_way, pauses)
-        for arm in usable:
-            for seconds, chance in zip(pauses, chances[arm], strict=True):
-                worth = gains[arm] * self._said(arm, now + seconds, chance) - hurry * seconds
-                if worth > most:
-                    most, pause = worth, seconds
-        if not pause:
+        for arm, opens in enumerate(self._opens):
+            if opens > -math.inf:
+                of_it = zip(pauses, chances[arm].tolist(), strict=True)
+                chances[arm] = [self._said(arm, now + wait, chance) for wait, chance in of_it]
+        worths = (np.array(gains)[:, None] * chances - hurry * np.array(pauses))[usable]
+        if worths.max() <= most:
             return None
+        pause = pauses[worths.argmax() % len(pauses)]
         if len(self.memory.waiting) < MAX_WAITS:
             self._awaited = max(self._awaited, now + pause)
-            self.memory.waiting.append(Waiting(attempt=attempt, until=now + pause, waited=patience - left + pause))
+            told = Waiting(attempt=attempt, until=now + pause, waited=patience - left + pause)
+            bisect.insort(self.memory.waiting, told, key=UNTIL)
         return Wait(pause)
 
     def _richest(self, now: float, worths: Worths, usable: Sequence[int]) -> tuple[int, float]:
@@ -283,6 +286,7 @@ class Best(Strategy):
         quality = Quality(len(memory.arms))
         quality.unpack(memory.quality)
         self._limits.unpack(limits)
+        memory.waiting.sort(key=UNTIL)  # older states hold them as they came
         self._quality = quality
         self._opens = [-math.inf if opens is None else opens for opens in memory.opens]
         self._prices, self._first_prices = both

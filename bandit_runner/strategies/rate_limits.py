@@ -23,7 +23,7 @@ import numpy as np
 from bandit_runner.model import LimitEstimate
 from bandit_runner.strategies import guesses
 from bandit_runner.strategies.draws import pack_generator, unpack_generator
-from bandit_runner.strategies.guesses import TICK, TOKENS, Floats
+from bandit_runner.strategies.guesses import TICK, TOKENS, Doubles, Floats
 from bandit_runner.strategies.weighted import CERTAIN, NEGLIGIBLE, bounded, chosen, fewest, quantile
 
 EFFECTIVE: Final = 0.5
@@ -67,7 +67,7 @@ class RateLimits:
     ...         _ = limits.observe(0, float(second), admitted=admitted)
     >>> [round(chance, 1) for chance in limits.chances(19.0, [0, 0])]
     [0.0, 1.0]
-    >>> [round(chance, 1) for chance in limits.chances_after(19.0, [0, 0], [0.02, 1.0])[0]]
+    >>> limits.chances_after(19.0, [0, 0], [0.02, 1.0])[0].round(1).tolist()
     [0.1, 1.0]
     """
 
@@ -119,13 +119,14 @@ class RateLimits:
         at = self._at[arm]
         return self._known[arm][0] == under_way and at is not None and 0 <= now - at < TICK
 
-    def chances_after(self, now: float, under_way: Sequence[int], waits: Sequence[float]) -> list[list[float]]:
-        """The same after waits of fractions of seconds, if nobody asks until then: per server, per wait."""
+    def chances_after(self, now: float, under_way: Sequence[int], waits: Sequence[float]) -> Doubles:
+        """The same after waits of fractions of seconds, if nobody asks until then: servers by waits."""
         self._settle_all()
         self._advance_all(now)
         after = guesses.ready_after(self._x, np.array(under_way, np.float32)[:, None])
-        found = [np.einsum("ij,ij->i", self._weights, after <= np.float32(wait)).tolist() for wait in waits]
-        return [list(map(bounded, of_one)) for of_one in zip(*found, strict=True)]
+        ready = after[:, None] <= np.array(waits, np.float32)[:, None]
+        found: Doubles = (ready.astype(np.float32) @ self._weights[:, :, None])[..., 0].astype(float)
+        return found.clip(*CERTAIN)
 
     def capacity(self, arm: int, now: float, seconds: float, most: float) -> tuple[float, float]:
         """How many attempts the server is expected to admit in that time, and is almost sure to; at most ``most``."""

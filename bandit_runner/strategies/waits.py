@@ -1,5 +1,6 @@
 """Ids that were told to wait, so that each waits only so long before one attempt."""
 
+import operator
 from typing import Annotated, Final
 
 import msgspec
@@ -23,20 +24,25 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     waited: Seconds
 
 
-def resumed(waiting: list[Waiting], now: float, attempt: int) -> float:
-    """How long the id that asks has waited before this attempt; it is taken out of those that wait.
+UNTIL: Final = operator.attrgetter("until")
+"""By which the ids that wait are in order."""
 
-    Ids have no name here. One that asks at the attempt and the time at which another was to come back is taken for
-    it; if it is not, the two have changed places.
+
+def resumed(waiting: list[Waiting], now: float, attempt: int) -> float:
+    """How long the id that asks has waited before this attempt; it is taken out of those that wait, soonest first.
+
+    Ids have no name here. One that asks at the attempt at which another was to come back, and not before its time, is
+    taken for it; if it is not, the two have changed places.
 
     >>> waiting = [Waiting(attempt=1, until=5.0, waited=0.25)]
     >>> resumed(waiting, 4.9, 1), resumed(waiting, 5.0, 0), resumed(waiting, 5.0, 1), resumed(waiting, 5.0, 1)
     (0.0, 0.0, 0.25, 0.0)
     """
-    if not waiting:
-        return 0.0
-    waiting[:] = [each for each in waiting if -MAX_PAUSE < now - each.until < FORGOTTEN]
+    while waiting and not -MAX_PAUSE < now - waiting[0].until < FORGOTTEN:
+        del waiting[0]
     for place, each in enumerate(waiting):
-        if each.attempt == attempt and each.until <= now + EARLY:
+        if each.until > now + EARLY:
+            break
+        if each.attempt == attempt:
             return waiting.pop(place).waited
     return 0.0

@@ -11,6 +11,7 @@ from bandit_runner.errors import StateMismatch
 from bandit_runner.model import SCORINGS, Scoring
 from bandit_runner.strategies import STOP, Choice, Outcome, Strategy, Wait, create
 from bandit_runner.strategies.quality import Quality
+from bandit_runner.strategies.waits import resumed
 
 
 def tell(strategy: Strategy, arm: int, outcome: Outcome, now: float, **more: float) -> None:
@@ -150,6 +151,16 @@ def test_waits_of_clients_that_went_away_are_forgotten():
     tell(strategy, 0, Outcome.RATE_LIMITED, 400.001)
     strategy.select(now=400.6, attempt=2, tried=(0, 0), available=(0,))
     assert len(strategy.memory.waiting) <= 1
+
+
+def test_who_was_to_come_back_first_is_taken_for_who_asks_also_after_an_older_state():
+    strategy = one_server_with_a_token_a_second()
+    state = strategy.snapshot()
+    state["memory"]["waiting"] = [{"attempt": 2, "until": until, "waited": until - 40} for until in (40.4, 40.2, 40.3)]
+    strategy.restore(state)
+    assert resumed(strategy.memory.waiting, 40.25, 2) == pytest.approx(0.2)
+    assert resumed(strategy.memory.waiting, 40.25, 2) == 0.0
+    assert resumed(strategy.memory.waiting, 40.5, 2) == pytest.approx(0.3)
 
 
 def test_after_the_free_attempts_it_goes_on_while_that_is_worth_its_penalty():

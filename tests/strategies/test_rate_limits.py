@@ -73,7 +73,7 @@ def test_chances_come_back_with_time():
     for second in range(20):
         limits.observe(0, float(second), admitted=True)
         limits.observe(0, float(second), admitted=False)
-    soon = limits.chances_after(19.0, [0, 0], [0.01, 0.25, 0.5, 1.0])[0]
+    soon = limits.chances_after(19.0, [0, 0], [0.01, 0.25, 0.5, 1.0])[0].tolist()
     assert soon == sorted(soon)
     assert soon[0] < 0.2
     assert soon[-1] > 0.9
