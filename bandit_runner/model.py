@@ -201,14 +201,7 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     rows: tuple[ResultRow, ...]
 
 
-def result_row(
-    records: Sequence[RequestRecord],
-    *,
-    strategy: str,
-    tier: str,
-    scoring: Scoring,
-    regret: float | Unknown = UNKNOWN,
-) -> ResultRow:
+def result_row(records: Sequence[RequestRecord], *, strategy: str, tier: str, scoring: Scoring) -> ResultRow:
     """The row of one run: what its requests came to under a scoring."""
     extra = sum(scoring.extra_attempts(r.attempts) for r in records)
     accepted = sum(r.accepted for r in records)
@@ -228,7 +221,6 @@ def result_row(
         ci_high=high,
         p50_ms=_in_ms(nearest_rank(latencies, 50)),
         p99_ms=_in_ms(nearest_rank(latencies, 99)),
-        regret=regret,
     )
 
 

@@ -28,7 +28,6 @@ class Balancer:
 
     Args:
         config: tiers, scoring, timeouts, limits.
-        clock: seconds, monotonic: what strategies and records see. Timeouts run on the event loop's own clock.
         on_request: called with each finished id, before its client is answered, on the event loop: it must not block.
 
     Raises:
@@ -39,12 +38,10 @@ class Balancer:
         self,
         config: BalancerConfig,
         *,
-        clock: Callable[[], float] = time.monotonic,
         on_request: Callable[[BalancedRequest], None] | None = None,
     ) -> None:
         validate(config)
         self._config = config
-        self._clock = clock
         self._on_request = on_request
         self._rules = Rules(
             scoring=config.scoring,
@@ -58,7 +55,7 @@ class Balancer:
                     tier.strategy, arms=len(tier.upstreams), seed=config.seed, scoring=config.scoring, **tier.options
                 ),
                 down_seconds=config.timeouts.down,
-                clock=clock,
+                clock=time.monotonic,
             )
             for tier in config.tiers
         }
@@ -194,7 +191,7 @@ class Balancer:
                 rules=self._rules,
                 arms=tier.arms,
                 wanted=client.waits,
-                clock=self._clock,
+                clock=time.monotonic,
             )
             finished = partial(self._finished, tier, client)
             Drive(steps, id_.encode("ascii"), tier, self._pool, finished).advance()

@@ -6,7 +6,6 @@ first. Exporters are set up by the ``OTEL_`` environment variables.
 """
 
 import time
-from collections.abc import Callable
 from typing import Final
 
 from bandit_runner.balancer.config import BalancerConfig
@@ -28,15 +27,9 @@ _NANOSECONDS: Final = 1e9
 class Tracing:
     """Turns finished ids into spans; a batch processor sends them from a thread of its own."""
 
-    def __init__(
-        self,
-        config: BalancerConfig,
-        *,
-        exporter: SpanExporter | None = None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, config: BalancerConfig, *, exporter: SpanExporter | None = None) -> None:
         self._upstreams = {tier.name: tier.upstreams for tier in config.tiers}
-        self._zero = time.time() - clock()
+        self._zero = time.time() - time.monotonic()
         self._provider = TracerProvider(resource=Resource.create({"service.name": "bandit_runner"}))
         self._provider.add_span_processor(BatchSpanProcessor(exporter or OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("bandit_runner.balancer")

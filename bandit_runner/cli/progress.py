@@ -28,7 +28,7 @@ class Bar:
 
 
 @contextlib.contextmanager
-def progress(total: int, what: str = "playing") -> Iterator[Bar]:
+def progress(total: int) -> Iterator[Bar]:
     """A bar of ``total`` steps; 0 draws nothing. What is written to `sys.stderr` meanwhile appears above it."""
     if not total or not sys.stderr.isatty():
         yield Bar()
@@ -46,4 +46,4 @@ def progress(total: int, what: str = "playing") -> Iterator[Bar]:
         TextColumn("{task.description}", markup=False, table_column=rest),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True, expand=True) as drawn:
-        yield Bar(drawn, drawn.add_task(what, total=total))
+        yield Bar(drawn, drawn.add_task("playing", total=total))

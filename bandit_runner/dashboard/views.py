@@ -1,7 +1,6 @@
 """The store -> what pages and the API show. One `Board` per process; everything it hands out is plain data."""
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -85,9 +84,8 @@ class SessionView(msgspec.Struct, frozen=True, kw_only=True):
 class Board:
     """Reads the store, and remembers the frames of the runs that were looked at last."""
 
-    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self._clock = clock
         self._store: Store | None = None
         self._openings = 0
         self._progress: dict[int, Progress] = {}
@@ -228,7 +226,7 @@ class Board:
 
     def _status(self, session: Session, runs: list[Run]) -> Status:
         """Of the whole session: between two of its runs it still runs."""
-        now = self._clock()
+        now = time.time()
         states = {run.status(now) for run in runs}
         pausing = len(runs) < games(session) and any(run.is_heard(now) for run in runs)
         if pausing:
@@ -254,7 +252,7 @@ class Board:
             "tier": start.tier,
             "ports": start.ports,
             "started": start.started,
-            "status": run.status(self._clock()),
+            "status": run.status(time.time()),
             "planned": start.planned,
             "latest": frame_of(tally, session.scoring, run.heard) if tally.requests else None,
             "tally": tally,

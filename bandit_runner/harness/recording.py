@@ -2,7 +2,6 @@
 
 import logging
 import time
-from collections.abc import Callable
 
 from bandit_runner.errors import StateMismatch
 from bandit_runner.model import TIERS, BalancedRequest
@@ -22,10 +21,9 @@ SAME_CLOCK_SECONDS = 1.0
 class Recording:
     """Runs of one session; its clock is the balancer's."""
 
-    def __init__(self, recorder: Recorder, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
-        self._clock = clock
-        self._zero = time.time() - clock()
+        self._zero = time.time() - time.monotonic()
         self._playing: dict[str, Strategy] = {}
         self._saved: dict[str, float] = {}
         self._complained: Strategy | None = None
@@ -35,7 +33,7 @@ class Recording:
     ) -> None:
         """Ids of ``tier`` now belong to a new run, or to ``before``, whose strategy goes on where it was."""
         self._playing[tier] = strategy
-        self._saved[tier] = self._clock()
+        self._saved[tier] = time.monotonic()
         session = self.recorder.session
         if before is not None:
             with Store.open(self.recorder.path) as store:
@@ -49,7 +47,7 @@ class Recording:
                 strategy=strategy.name,
                 tier=tier,
                 ports=tuple(TIERS[tier].ports),
-                started=self._clock() + self._zero,
+                started=time.monotonic() + self._zero,
                 clock_zero=self._zero,
                 planned=planned,
                 seed=seed,
@@ -59,13 +57,13 @@ class Recording:
     def observe(self, request: BalancedRequest) -> None:
         """One id is done with."""
         self.recorder.record(request)
-        now = self._clock()
+        now = time.monotonic()
         if now - self._saved[request.tier] >= STATE_SECONDS:
             self._save(request.tier, now)
 
     def end(self, tier: str) -> None:
         """The tier's run is complete."""
-        self._save(tier, self._clock())
+        self._save(tier, time.monotonic())
         self.recorder.end(tier)
 
     def _save(self, tier: str, now: float) -> None:

@@ -9,7 +9,7 @@ not talk it into anything:
     period      do outcomes come and go with time? (largest power of a periodogram, by permutation)
 
 A series is what was started together: runs of one session, or, in logs without sessions, runs less than two minutes
-apart. Pure; the generator is passed in.
+apart. Pure: the same logs give the same answer, permutations included.
 """
 
 import itertools
@@ -57,7 +57,7 @@ class _Log(msgspec.Struct, frozen=True):
     limited: int | None
 
 
-def calibrate(runs: Sequence[CsvRun], *, seed: int = 0) -> Calibration:
+def calibrate(runs: Sequence[CsvRun]) -> Calibration:
     """What these logs say.
 
     Raises:
@@ -68,11 +68,11 @@ def calibrate(runs: Sequence[CsvRun], *, seed: int = 0) -> Calibration:
     for name, times in Counter(run.name for run in runs).items():
         if times > 1:  # it would count as two runs that agree
             raise UsageError(f"two logs are called {name}", hint="name each log once")
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(0)
     logs = sorted(map(_log, runs), key=lambda log: float(log.time[0]))
     series = [(group, _series(group, generator)) for group in _together(logs)]
-    groups = [group for each in series for group in _same_servers(*each)]
-    gaps = tuple(gap for tier in sorted({log.tier for log in logs}) for gap in _gaps(tier, groups))
+    groups = [same for group, found in series for same in ([[log] for log in group] if found.redrawn else [group])]
+    gaps = [_gaps(tier, groups) for tier in sorted({log.tier for log in logs})]
     periods = _periods(groups, generator)
     limited = [log.limited for log in logs]
     return Calibration(
@@ -80,8 +80,8 @@ def calibrate(runs: Sequence[CsvRun], *, seed: int = 0) -> Calibration:
         attempts=sum(len(log.time) for log in logs),
         rate_limited=None if None in limited else sum(each or 0 for each in limited),
         series=tuple(found for _, found in series),
-        gaps=gaps,
-        limits=tuple(limit for limit in map(_limit, _by_tier(gaps)) if limit),
+        gaps=tuple(itertools.chain.from_iterable(gaps)),
+        limits=tuple(limit for limit in map(_limit, gaps) if limit),
         periods=periods,
         periodic=any(period.p * len(periods) < SURE * BUSIEST for period in periods),
     )
@@ -129,10 +129,6 @@ def _series(group: Sequence[_Log], generator: np.random.Generator) -> Series:
         redrawn=redrawn,
         starts=tuple(Start(runs=tuple(log.name for log in each), rates=_rates(each)) for each in starts),
     )
-
-
-def _same_servers(group: list[_Log], series: Series) -> list[list[_Log]]:
-    return [[log] for log in group] if series.redrawn else [group]
 
 
 def _redrawn(group: Sequence[_Log], generator: np.random.Generator) -> float:
@@ -220,10 +216,6 @@ def _at_most(accepted: int, chances: np.ndarray) -> float:
         transform *= (1 - chance + chance * turns) ** times
     distribution = np.fft.ifft(transform).real
     return float(np.clip(distribution[: accepted + 1].sum(), 0.0, 1.0))
-
-
-def _by_tier(gaps: Sequence[Gap]) -> list[list[Gap]]:
-    return [[gap for gap in gaps if gap.tier == tier] for tier in dict.fromkeys(gap.tier for gap in gaps)]
 
 
 def _limit(gaps: Sequence[Gap]) -> Limit | None:

@@ -3,7 +3,7 @@
 Scores are per 100 ids, so that runs of any length stand beside each other. Pure.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -33,24 +33,15 @@ class ComparedRow(ResultRow, frozen=True, kw_only=True):
     versus_best: Difference | None = None
 
 
-def compare(
-    runs: Iterable[Run], scoring: Scoring, *, regret: Mapping[int, float] | None = None
-) -> tuple[ComparedRow, ...]:
-    """The rows, tier by tier, the best score of a tier first; runs without a finished id are left out.
-
-    ``regret`` gives points that a run lost against the clairvoyant, by its number, where somebody knows.
-    """
+def compare(runs: Iterable[Run], scoring: Scoring) -> tuple[ComparedRow, ...]:
+    """The rows, tier by tier, the best score of a tier first; runs without a finished id are left out."""
     groups: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
         if run.tally.requests:
             groups.setdefault((run.start.tier, run.start.strategy), []).append(run)
     rows: list[ComparedRow] = []
     for tier in sorted({tier for tier, _ in groups}):
-        found = [
-            _row(strategy, tier, group, scoring, regret or {})
-            for (where, strategy), group in groups.items()
-            if where == tier
-        ]
+        found = [_row(strategy, tier, group, scoring) for (where, strategy), group in groups.items() if where == tier]
         found.sort(key=lambda row: (-row.per_100.mean, row.strategy))
         best = groups[tier, found[0].strategy]
         rows += [
@@ -87,10 +78,9 @@ def verdict(row: ComparedRow) -> str:
     return f"cannot be told from the best yet: {found.runs_needed:,} more runs needed"
 
 
-def _row(strategy: str, tier: str, runs: Sequence[Run], scoring: Scoring, regret: Mapping[int, float]) -> ComparedRow:
+def _row(strategy: str, tier: str, runs: Sequence[Run], scoring: Scoring) -> ComparedRow:
     whole = Tally.sum([run.tally for run in runs])
     scores = _estimate(runs, whole, scoring)
-    known = [regret[run.number] for run in runs if run.number in regret]
     scale = whole.requests / PER
     return ComparedRow(
         strategy=strategy,
@@ -107,7 +97,6 @@ def _row(strategy: str, tier: str, runs: Sequence[Run], scoring: Scoring, regret
         p50_ms=whole.quantile_ms(50),
         p99_ms=whole.quantile_ms(99),
         latency_by="balancer",
-        regret=sum(known) if len(known) == len(runs) else UNKNOWN,
         attempts=whole.attempts,
         per_100=scores,
         success_rate=sum(whole.accepted) / whole.requests,

@@ -141,11 +141,11 @@ class Recorder:
         """A ``binsafe.violation/1`` record of the servers."""
         self._queue.put(_Violation(float(document["time"]), document))
 
-    def flush(self, timeout: float = 10.0) -> bool:
+    def flush(self) -> bool:
         """Wait until what was recorded so far has been tried to be written; False if that took too long."""
         done = threading.Event()
         self._queue.put(done)
-        return done.wait(timeout)
+        return done.wait(timeout=10.0)
 
     def close(self) -> None:
         """Write what is left, tell what was lost, let go of the file."""

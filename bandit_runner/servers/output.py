@@ -25,9 +25,9 @@ class Output:
         os.close(self.write_end)
         self._thread.start()
 
-    def last_lines(self, timeout: float = 1.0) -> list[str]:
+    def last_lines(self) -> list[str]:
         """The last lines; waits a moment for a program that has just ended. They are the program's: escape them."""
-        self._thread.join(timeout)
+        self._thread.join(timeout=1.0)
         return list(self._lines)
 
     @property

@@ -47,15 +47,15 @@ class Servers:
             return None
         return told if isinstance(told, dict) and told.get("schema") == TRUTH_SCHEMA else None
 
-    def wait_ready(self, seconds: float = READY_SECONDS) -> None:
+    def wait_ready(self) -> None:
         """Return when this very program listens on every granted port; raises NotReady when it does not in time."""
         wanted = frozenset(self.policy.listen_ports())
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + READY_SECONDS
         while missing := wanted - self.process.listening():
             self.check_running("before all ports were ready")
             if time.monotonic() > deadline:
                 raise NotReady(
-                    f"{len(wanted) - len(missing)} of {len(wanted)} ports were ready after {seconds:g} s; "
+                    f"{len(wanted) - len(missing)} of {len(wanted)} ports were ready after {READY_SECONDS:g} s; "
                     f"missing: {', '.join(map(str, sorted(missing)))}",
                     hint="binsafe run --report denied.jsonl shows what they were denied",
                 )

@@ -25,19 +25,19 @@ class Element:
         self._node = node
         self._origin = origin
 
-    def fail(self, message: str, *, expected: str, column: int = 0) -> NoReturn:
-        """Refuse this value; ``column`` counts from its first character.
+    def fail(self, message: str, *, expected: str) -> NoReturn:
+        """Refuse this value.
 
         Raises:
             BaselineError: always, with file, line and column.
         """
-        mark = self._node.start_mark
-        raise BaselineError(f"{self._origin}:{mark.line + 1}:{mark.column + 1 + column}: {message}", hint=expected)
+        where = _position(self._node.start_mark)
+        raise BaselineError(f"{self._origin}:{where}: {message}", hint=expected)
 
-    def mapping(self, expected: str = "expected a mapping of keys to values") -> dict[str, "Element"]:
+    def mapping(self) -> dict[str, "Element"]:
         """Its entries in order."""
         if not isinstance(self._node, yaml.MappingNode):
-            self.fail("no mapping", expected=expected)
+            self.fail("no mapping", expected="expected a mapping of keys to values")
         entries: dict[str, Element] = {}
         for key_node, value_node in self._node.value:
             key = Element(key_node, self._origin)

@@ -93,7 +93,7 @@ def test_a_row_counts_what_happened():
     assert row.score == 3 - 9
     assert row.regret == UNKNOWN
     assert (row.p50_ms, row.p99_ms) == (4.0, 10.0)
-    assert result_row(RECORDS, strategy="v4", tier="T2", scoring=BLOG, regret=1.5).score == 3 - 4.5
+    assert result_row(RECORDS, strategy="v4", tier="T2", scoring=BLOG).score == 3 - 4.5
 
 
 def test_within_three_is_three_whatever_is_free():

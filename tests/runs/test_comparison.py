@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from played import many, request, started
 
-from bandit_runner.model import SCORINGS, UNKNOWN, Outcome, result_row
+from bandit_runner.model import SCORINGS, Outcome, result_row
 from bandit_runner.runs import Run, Tally
 from bandit_runner.runs.comparison import compare, verdict
 from bandit_runner.runs.showing import to_text
@@ -98,12 +98,6 @@ def test_one_strategy_alone_is_neither_best_nor_behind_it():
 def test_runs_that_came_to_nothing_are_left_out():
     assert compare([], STATEMENT) == ()
     assert compare([run(1, ids=0)], STATEMENT) == ()
-
-
-def test_regret_is_known_only_where_every_run_knows_it():
-    runs = [run(1), run(2)]
-    assert compare(runs, STATEMENT, regret={1: 1.5})[0].regret == UNKNOWN
-    assert compare(runs, STATEMENT, regret={1: 1.5, 2: 2.0})[0].regret == 3.5
 
 
 def test_a_narrow_terminal_gets_whole_columns_and_hears_of_those_left_out():
