@@ -157,10 +157,10 @@ def test_no_runs_a_corrupt_store_and_a_wrong_number_are_said(tmp_path: Path):
         assert get(port, "/api/status")[1]["kind"] == "unusable"
         assert get(port, "/api/sessions")[0] == 503
         path.unlink()
-        with Recorder(path, SESSION):
-            pass
+        with Recorder(path, SESSION) as recorder:
+            recorder.begin(started())
         assert get(port, "/api/status")[1]["kind"] == "ok"
-        assert get(port, "/api/snapshot")[1]["runs"] == []
+        assert [run["latest"] for run in get(port, "/api/snapshot")[1]["runs"]] == [None]
         assert get(port, "/api/runs/77")[0] == 404
         assert get(port, "/api/snapshot?session=nobody")[0] == 404
         assert get(port, "/api/runs/1/requests?most=100000")[0] == 422
