@@ -42,7 +42,6 @@ mach-o  pie                     bool    ``MH_PIE``, or a library or bundle
 mach-o  allow_stack_execution   bool    ``MH_ALLOW_STACK_EXECUTION``
 mach-o  no_heap_execution       bool    ``MH_NO_HEAP_EXECUTION``
 mach-o  encrypted               bool    ``LC_ENCRYPTION_INFO`` with a cipher, or a segment that the kernel decrypts
-mach-o  restrict                bool    has a segment ``__RESTRICT``: dyld ignores its environment variables
 mach-o  rwx_segment             bool    a segment may become writable and executable from the start
 mach-o  dyld_environment        str     ``LC_DYLD_ENVIRONMENT``: what dyld is told beside the environment
 mach-o  uuid                    str     ``LC_UUID``, in its usual form

@@ -91,7 +91,7 @@ def _slice(data: memoryview, offset: int = 0) -> Slice:
         linkage=_linkage(head, found),
         entry=_entry(found),
         data=data,
-        segments=tuple(_segment(segment) for segment in found.segments),
+        segments=tuple(_segment(head, segment) for segment in found.segments),
         sections=tuple(
             Section(
                 name=section.name,
@@ -141,7 +141,8 @@ def _entry(found: mc.Commands) -> int:
     return start + found.entry_offset
 
 
-def _segment(segment: MachSegment) -> Segment:
+def _segment(head: mh.Header, segment: MachSegment) -> Segment:
+    """A segment as it is loaded; an object file has one with all rights, which the linker takes apart."""
     return Segment(
         name=segment.name,
         address=segment.address,
@@ -149,7 +150,7 @@ def _segment(segment: MachSegment) -> Segment:
         offset=segment.offset,
         file_size=min(segment.file_size, segment.memory_size),
         readable=bool(segment.protection & _VM_READ),
-        writable=bool(segment.protection & _VM_WRITE),
+        writable=bool(segment.protection & _VM_WRITE) and head.file_type != mh.OBJECT,
         executable=bool(segment.protection & _VM_EXECUTE),
     )
 
@@ -161,8 +162,8 @@ def _traits(head: mh.Header, found: mc.Commands, imports: tuple[Import, ...]) ->
         "allow_stack_execution": bool(head.flags & _ALLOW_STACK_EXECUTION),
         "no_heap_execution": bool(head.flags & _NO_HEAP_EXECUTION),
         "encrypted": found.encrypted or any(segment.encrypted for segment in found.segments),
-        "restrict": any(segment.name == "__RESTRICT" for segment in found.segments),
-        "rwx_segment": any(segment.protection & both == both for segment in found.segments),
+        "rwx_segment": head.file_type != mh.OBJECT
+        and any(segment.protection & both == both for segment in found.segments),
         **import_traits(imports),
     }
     if found.uuid is not None:

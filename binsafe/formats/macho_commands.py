@@ -86,6 +86,8 @@ class Commands(msgspec.Struct, kw_only=True):
     symbol_table: SymbolTable | None = None
     indirect: Range = (0, 0)
     """Where the indirect symbol table is, and how many entries it has."""
+    relocations: Range = (0, 0)
+    """Where the relocations by symbol are, and how many."""
     signature: Range | None = None
     entry_offset: int | None = None
     program_counter: int | None = None
@@ -175,6 +177,10 @@ def _dysymtab(_: Header, command: Command, file: Reader, result: Commands) -> No
     if count:
         file.range(offset, count * 4, "the indirect symbols")
     result.indirect = (offset, count)
+    offset, count = command.reader.unpack("II", 64, "the dynamic symbol table's command")
+    if count:
+        file.range(offset, count * 8, "the relocations by symbol")
+    result.relocations = (offset, count)
 
 
 def _linkedit(_: Header, command: Command, file: Reader, result: Commands) -> None:

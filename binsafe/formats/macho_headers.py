@@ -21,7 +21,7 @@ _MAGICS: Mapping[bytes, tuple[Literal[32, 64], ByteOrder]] = {
     b"\xce\xfa\xed\xfe": (32, "little"),
     b"\xcf\xfa\xed\xfe": (64, "little"),
 }
-OBJECT, EXECUTE, DYLIB, DYLINKER, BUNDLE = 1, 2, 6, 7, 8
+OBJECT, EXECUTE, DYLIB, DYLINKER, BUNDLE, DEBUG_SYMBOLS = 1, 2, 6, 7, 8, 10
 MAPPED_KINDS = (EXECUTE, DYLIB, DYLINKER, BUNDLE)
 """File types that the kernel or dyld maps."""
 _MAX_COMMANDS = 65_536

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from binsafe.formats.macho_headers import MAPPED_KINDS, Command, Header
+from binsafe.formats.macho_headers import DEBUG_SYMBOLS, MAPPED_KINDS, Command, Header
 from binsafe.formats.structure import Reader, malformed, text
 from binsafe.limits import MAX_SECTIONS
 
@@ -82,15 +82,16 @@ def read_segment(head: Header, command: Command, file: Reader) -> tuple[MachSegm
     rows = command.reader.rows(
         "16s16sQQIIIIIIII" if wide else "16s16sIIIIIIIII", 8 + size, count * entry_size, "a section"
     )
-    return segment, [_section(segment, row, file) for row in rows]
+    loaded = head.file_type != DEBUG_SYMBOLS and memory_size > 0
+    return segment, [_section(segment, row, file, loaded=loaded) for row in rows]
 
 
-def _section(segment: MachSegment, row: tuple[Any, ...], file: Reader) -> MachSection:
+def _section(segment: MachSegment, row: tuple[Any, ...], file: Reader, *, loaded: bool) -> MachSection:
     name, owner, address, size, offset, _, _, _, flags, *reserved = row
     stored = flags & SECTION_TYPE not in _ZEROFILL and offset != 0 and size != 0
     if stored:
         within = segment.offset <= offset and offset + size <= segment.offset + segment.file_size
-        agrees = not segment.memory_size or offset - segment.offset == address - segment.address
+        agrees = not loaded or offset - segment.offset == address - segment.address
         if not within or not agrees or offset + size > len(file.data):
             raise malformed(f"section {text(name)} lies outside of segment {segment.name}", finding="section-table")
     return MachSection(

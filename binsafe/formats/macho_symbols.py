@@ -13,7 +13,7 @@ from typing import NamedTuple
 from binsafe.formats import macho_bindings as mb
 from binsafe.formats import symbols
 from binsafe.formats.macho_commands import Commands
-from binsafe.formats.macho_headers import Header
+from binsafe.formats.macho_headers import MAPPED_KINDS, Header
 from binsafe.formats.macho_segments import SECTION_TYPE
 from binsafe.model import Import, Symbol
 
@@ -72,15 +72,29 @@ def names(head: Header, found: Commands, data: memoryview) -> Names:
     table = _table(head, found, data)
     through = _through(head, found, data)
     imports: dict[str, Import] = {}
-    for number in table.of_class(_WANTED):
+    by_number = _bound_by_number(head, found, data).union(through) if _is_classic(head, found) else frozenset()
+    for number in sorted({*table.of_class(_WANTED), *(n for n in by_number if n < len(table.classes))}):
         name_at, description, value = table.layout.unpack_from(table.records, number * table.layout.size)
-        name = symbols.name_at(table.strings, name_at)
-        if name and not value:  # a value makes it a common symbol, which the linker will allocate
+        name, common = symbols.name_at(table.strings, name_at), value and number not in by_number
+        if name and not common:  # a common symbol has its size as value, and the linker will allocate it
             library = _library(head, found, description >> 8 & 0xFF)
             imports[name] = Import(name=name, library=library, address=through.get(number))
     for bound in _bound(head, found, data):
         imports[bound.name] = _merged(imports.get(bound.name), bound)
     return Names(tuple(imports.values()), _defined(head, found, data, table))
+
+
+def _is_classic(head: Header, found: Commands) -> bool:
+    """Whether dyld has no tables of its own here: it binds by the symbols' numbers then, and asks no symbol's type."""
+    return head.file_type in MAPPED_KINDS and found.fixups is None and not any(size for _, size in found.bindings)
+
+
+def _bound_by_number(head: Header, found: Commands, data: memoryview) -> frozenset[int]:
+    """The symbols that relocations name (``relocation_info`` of ``mach-o/reloc.h``)."""
+    at, count = found.relocations
+    bits = symbols.layout("4xI", head.byte_order).iter_unpack(data[at : at + 8 * count])
+    shift, mask = (0, 0xFF_FFFF) if head.byte_order == "little" else (8, 0xFF_FFFF)
+    return frozenset(word >> shift & mask for (word,) in bits)
 
 
 def _table(head: Header, found: Commands, data: memoryview) -> _Table:

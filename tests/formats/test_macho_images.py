@@ -226,6 +226,39 @@ def test_a_kernel_extension_or_object_is_named_as_such():
     assert only_slice(build.macho(file_type=1)).linkage is None
 
 
+def test_an_object_files_one_segment_is_no_memory_that_can_be_written_and_executed():
+    data = build.macho(file_type=1)
+    build.put(data, command_at(data, 0x19, 1) + 56, "<II", 7, 7)
+    found = only_slice(data)
+    assert not any(segment.writable and segment.executable for segment in found.segments)
+    assert found.traits["rwx_segment"] is False
+    build.put(data, 12, "<I", 2)
+    assert only_slice(data).traits["rwx_segment"] is True
+
+
+def test_a_section_that_dsymutil_keeps_lies_where_it_put_it():
+    """Of a dSYM nothing is loaded: its sections have the program's addresses, and places of their own."""
+    data = build.macho(file_type=10)
+    build.put(data, command_at(data, 0x19, 1) + 72 + 48, "<I", 0x1000)
+    assert only_slice(data).kind == "debug-symbols"
+    build.put(data, 12, "<I", 2)
+    with pytest.raises(NotAnalysable, match="section"):
+        only_slice(data)
+
+
+@pytest.mark.parametrize("by", ["pointers", "relocations"])
+def test_what_dyld_binds_by_number_has_no_type_to_hide_behind(by: str):
+    """Where it has no tables of its own, the older way; a debugger's entry is bound like any other symbol."""
+    data = build.macho()
+    build.put(data, command_at(data, 0x8000_0034), "<I", 0x29)
+    build.put(data, 0x8000 + 16 + 4, "<B", 0x20)  # _socket
+    build.put(data, 0x8000 + 32 + 4, "<B", 0x0F)  # _connect
+    if by == "relocations":
+        build.put(data, command_at(data, 0xB) + 60, "<3I", 0, 0x8200, 2)
+        build.put(data, 0x8200, "<4I", 0, 1 | 0x0D00_0000, 8, 2 | 0x0D00_0000)
+    assert {entry.name for entry in only_slice(data).imports} == {"_socket", "_connect"}
+
+
 def test_an_unknown_processor_is_named_by_its_number():
     data = headed(4, "<i", 0x0155_0123)
     assert only_slice(data).arch == "cpu-0x1550123"
