@@ -2,8 +2,9 @@
 
 Three tiers, the first that speaks decides:
 
-filtered    rules whose filter matches. Sources disagree whether the first or the last of them wins, so where both
-            actions are among them the answer is unknown, and two are named.
+filtered    rules whose filter matches. The last of them wins: what sandbox-runtime, nix and others rest on and test.
+            But a rule for a member of a family is not undone by a later one for the family (sandbox-runtime), so there
+            the answer is unknown, and two are named.
 unfiltered  rules for the operation or its family without any filter. nix, bazel and sandbox-runtime put such a deny
             before their filtered allows, Homebrew puts it after them, and all of these work: the order cannot matter.
 default     ``(allow default)`` or ``(deny default)``; deny where there is none. Some families it does not cover.
@@ -70,7 +71,7 @@ def _answer(program: Program, operation: str, subject: str | None) -> Answer:
         if member is not None:
             both = f"{sure[-1].place} has a filter, {member.place} names a member of its family"
             return Answer(verdict="unknown", rule=member, reason=f"no source says which of two rules wins: {both}")
-        return _decided(sure, perhaps, program, subject, "this rule decides")
+        return _decided(_last(sure, operation), perhaps, program, subject, "this rule decides")
     sure, more = _matching(unfiltered, operation, subject)
     perhaps += more
     if sure:
@@ -113,6 +114,12 @@ def _is_of_member(rule: Rule, filtered: list[Rule], operation: str) -> bool:
     return any(rule.action != each.action and _is_narrower(rule, each, operation) for each in filtered)
 
 
+def _last(rules: list[Rule], operation: str) -> list[Rule]:
+    """The last one alone, unless one before it says the opposite of fewer operations."""
+    *before, last = rules
+    return rules if any(_is_of_member(rule, [last], operation) for rule in before) else [last]
+
+
 def _last_and_narrowest(rules: list[Rule], operation: str) -> list[Rule]:
     """The last one alone, where all that say the opposite speak of a whole family: Chromium's profiles rest on that."""
     *before, last = rules
@@ -151,7 +158,7 @@ def _decided(sure: list[Rule], perhaps: list[Rule], program: Program, subject: s
     if len({rule.action for rule in sure}) > 1:
         first = next(rule for rule in sure if rule.action != sure[-1].action)
         both = f"{first.place} {first} and {sure[-1].place} {sure[-1]}"
-        return Answer(verdict="unknown", reason=f"the order of two rules decides, and sources disagree on it: {both}")
+        return Answer(verdict="unknown", reason=f"no source says which of two rules wins: {both}")
     action = sure[-1].action if sure else "deny"
     against = next((rule for rule in perhaps if rule.action != action), None)
     if against is not None:

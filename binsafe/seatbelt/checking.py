@@ -133,6 +133,8 @@ def _path_findings(each: Filter, path: str, named: set[str]) -> Iterator[Finding
         yield error(each.place, f"{path!r} never matches: the kernel compares plain paths", "expected no //, . or ..")
     elif path != "/" and path.endswith("/") and each.name == "path":
         yield error(each.place, f"{path!r} never matches: it ends with /", f"expected {path.rstrip('/')!r}")
+    elif path != "/" and path.endswith("/") and each.name == "subpath":
+        yield warning(each.place, f"{path!r} may match nothing: it ends with /", f"expected {path.rstrip('/')!r}")
     for link, target in LINKS.items():
         if path.startswith(link + "/") or (path == link and each.name == "subpath"):
             meant = target + path[len(link) :]

@@ -171,7 +171,7 @@ def _pair(
         yield note(
             rule.place,
             f"{rule.action} {name}, and {other.action} {other_name} at {other.place}: their order decides",
-            "expected (deny default) and allows that do not overlap: sources disagree on the order",
+            "expected (deny default) and allows that do not overlap: of rules for one operation the last one counts",
         )
 
 

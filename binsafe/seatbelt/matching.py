@@ -120,6 +120,8 @@ def _text(name: str, argument: str, subject: str) -> Match:
     kind = name.rpartition("-")[2]
     if kind == "regex":
         return _pattern(argument, subject)
+    if kind == "subpath" and argument.rstrip("/") and argument.endswith("/"):
+        return Match.UNKNOWN if f"{subject}/".startswith(argument) else Match.NO  # some say that it matches nothing
     if kind == "subpath":
         return _truth(f"{subject}/".startswith(argument.rstrip("/") + "/"))
     return _truth(subject.startswith(argument) if kind == "prefix" else subject == argument)

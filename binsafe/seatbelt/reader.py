@@ -22,7 +22,8 @@ _SPACE = re.compile(r"(?:\s|;[^\n]*)+", re.ASCII)
 _ATOM = re.compile(r"""[^\s()";']+""", re.ASCII)
 _NUMBER = re.compile(r"[-+]?[0-9]{1,18}|#x[0-9a-fA-F]{1,15}|#o[0-7]{1,20}")
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", '"': '"', "\\": "\\"}
-_HEX_DIGITS = re.compile(r"[0-9a-fA-F]{2}")
+_CODE = re.compile(r"[xX](?P<hex>[0-9a-fA-F]{2})|(?P<octal>[0-3][0-7]{2}|[0-7]{1,2}(?![0-7]))")
+"""A byte by its number: two hexadecimal digits, or up to three octal ones (TinyScheme's ``readstrexp``)."""
 
 
 class SyntaxProblem(BaselineError):
@@ -152,18 +153,20 @@ class _Reader:
             at = match.end()
             if self._text[at] == '"':
                 self._at = at + 1
-                return Text("".join(parts), False, place)
+                whole = "".join(parts).encode(errors="surrogateescape")  # bytes that were written one by one
+                return Text(whole.decode(errors="surrogateescape"), False, place)
             escape = self._text[at + 1 : at + 2]
-            digits = _HEX_DIGITS.match(self._text, at + 2) if escape == "x" else None
-            if digits is not None:
-                parts.append(chr(int(digits[0], 16)))
-                at = digits.end()
+            code = _CODE.match(self._text, at + 1)
+            if code is not None:
+                byte = int(code["hex"], 16) if code["hex"] else int(code["octal"], 8)
+                parts.append(bytes([byte]).decode(errors="surrogateescape"))
+                at = code.end()
             elif escape in _ESCAPES:
                 parts.append(_ESCAPES[escape])
                 at += 2
             else:
                 self._at = at
-                self._fail(f"\\{escape} is no escape", r"expected \" \\ \n \t \r or \xHH", self._place())
+                self._fail(f"\\{escape} is no escape", r"expected \" \\ \n \t \r \xHH or \OOO", self._place())
 
     def _raw_string(self, place: Place) -> Text:
         end = self._text.find('"', self._at + 2)

@@ -314,8 +314,8 @@ def canonical(name: str) -> str:
 
 
 def covers(operation: str, other: str) -> bool:
-    """Whether a rule for one operation speaks of another: itself, or a member of its family."""
-    if operation in (other, "default"):
+    """Whether a rule for one operation speaks of another: itself, a member of its family, a part that it was."""
+    if operation in (other, "default") or (operation == "iokit-open" and other.startswith("iokit-open-")):
         return True
     return operation.endswith("*") and other.startswith(operation[:-1])
 

@@ -52,3 +52,25 @@ def test_any_text_is_read_and_evaluated_or_refused(text: str):
     except BinsafeError:
         return
     assert program.problems or program.rules or program.rules == ()
+
+
+@pytest.mark.parametrize(
+    ("written", "read_as"),
+    [
+        (r'"/a\040b"', "/a b"),
+        (r'"\7\12x"', "\x07\nx"),
+        (r'"/caf\303\251"', "/caf\xe9"),
+        (r'"/caf\xc3\xa9"', "/caf\xe9"),
+        (r'"\X41"', "A"),
+        (r'"\377"', "\udcff"),
+    ],
+)
+def test_bytes_of_a_string_by_their_numbers(written: str, read_as: str):
+    [text] = read(written)
+    assert text.value == read_as
+
+
+@pytest.mark.parametrize("written", [r'"\400"', r'"\8"', r'"\x4"', r'"\."'])
+def test_numbers_that_are_no_bytes(written: str):
+    with pytest.raises(SyntaxProblem, match="no escape"):
+        read(written)
