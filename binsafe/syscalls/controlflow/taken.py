@@ -117,7 +117,10 @@ class Taken:
         program = self._program
 
         def is_other(source: int, base: int) -> bool:
-            return bool(program.layout.exact(np.array([base]))[0] >= 0) and program.start(source) != base
+            if program.layout.exact(np.array([base]))[0] < 0 or program.start(source) == base:
+                return False
+            region = program.region(source)  # jump tables of arm64 count from behind the jump, where a function may end
+            return region is None or base not in program.origins(region)
 
         return next((source for source, _ in self.summed(is_other)), None)
 

@@ -99,6 +99,29 @@ def test_a_table_leads_to_its_cases_and_ends_where_the_comparison_says(form: str
     assert set(found.sites) == {"acct", "swapon"}
 
 
+def test_a_table_may_count_from_where_the_next_function_begins():
+    """GCC counts from behind the jump, which may be the last instruction of its function."""
+    arm = Arm()
+    arm.labels[TABLE] = DATA
+    arm.mov(8, 89)
+    arm.jump("dispatch")
+    arm.label("case")
+    arm.syscall()
+    arm.word(0xD420_0000)  # brk
+    arm.label("dispatch")
+    arm.word(AT_MOST_1)
+    arm.jump_if(BEYOND, "first")
+    relative(0x3860_4822, ADD_SXTB)(arm)
+    arm.label("first")
+    arm.mov(8, 93)
+    arm.syscall()
+    arm.word(0xD420_0000)
+    entry = ((arm.labels["case"] - arm.labels["first"]) // 4).to_bytes(1, "little", signed=True)
+    found = analyse(program(arm, functions=("start", "first"), data=2 * entry, writable=False))
+    assert found.complete
+    assert set(found.sites) == {"acct", "exit"}
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_without_a_comparison_all_that_may_be_entries_counts(form: str):
     assert set(switch(form, bound=(0xD503_201F,)).sites) == {"acct", "swapon", "swapoff"}
