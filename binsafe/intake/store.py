@@ -9,7 +9,7 @@ import hashlib
 import os
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from binsafe.limits import MAX_CACHE_BYTES, MAX_SUMMARY_BYTES
@@ -111,16 +111,26 @@ def _is_ours(status: os.stat_result, is_kind: Callable[[int], bool]) -> bool:
 def _make_room(folder: Path, size: int) -> int:
     """Remove what was not read for longest, and what other engines left, until ``size`` bytes fit; how many do then."""
     files = []
-    for entry in folder.parent.rglob("*"):
+    for entry in _files(folder.parent):
         with contextlib.suppress(OSError):
-            status = entry.lstat()
-            if stat.S_ISREG(status.st_mode):
-                files.append((entry.parent == folder, status.st_mtime, status.st_size, entry))
+            status = entry.stat(follow_symlinks=False)
+            own = os.path.dirname(entry.path) == str(folder)
+            files.append((own, status.st_mtime, status.st_size, entry.path))
     room = MAX_CACHE_BYTES - size - sum(length for _, _, length, _ in files)
-    for _, _, length, entry in sorted(files):
+    for _, _, length, path in sorted(files):
         if room >= 0:
             break
         with contextlib.suppress(OSError):
-            entry.unlink()
+            os.unlink(path)
         room += length
     return size + room
+
+
+def _files(folder: Path | str) -> "Iterator[os.DirEntry[str]]":
+    """All regular files below a folder."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _files(entry.path)
+            elif entry.is_file(follow_symlinks=False):
+                yield entry

@@ -19,14 +19,16 @@ import policies
 import binsafe
 
 PACKAGE = Path(binsafe.__file__).parent
+COMMAND = Path(sys.executable).with_name("binsafe")
+"""As it is installed: ``python -m`` first loads what looks for modules, a twentieth of a start."""
 BARE = "none"
 
 
 def print_table(started: list[str], folder: Path, rounds: int) -> None:
     """Print a row for each way to start a program: ``started`` is its path and its arguments."""
     program = Path(started[0])
-    python = [sys.executable, "-m", "binsafe", "run"]
-    with_policy = [*python, "--policy", str(policies.derived(program, folder))]
+    run = [sys.executable, str(COMMAND), "run"]
+    with_policy = [*run, "--policy", str(policies.derived(program, folder))]
     compiled, plain = _copy(folder / "compiled"), _copy(folder / "plain")
     cached = {
         "PYTHONPATH": str(compiled),
@@ -40,7 +42,7 @@ def print_table(started: list[str], folder: Path, rounds: int) -> None:
         BARE: (started, None),
         "python -c pass": ([sys.executable, "-c", "pass"], None),
         "binsafe --policy": ([*with_policy, *started], writing | cached),
-        "  remembered": ([*python, *started], writing | cached),
+        "  remembered": ([*run, *started], writing | cached),
         "  without bytecode": ([*with_policy, *started], without),
         "bwrap": (["bwrap", "--unshare-all", "--ro-bind", str(program.parent), str(program.parent), *started], None),
         "firejail": (["firejail", "--quiet", "--noprofile", "--net=none", *started], None),
