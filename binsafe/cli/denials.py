@@ -126,6 +126,8 @@ def _may_matter(violation: Violation) -> bool:
     Its addresses are among that, by which getaddrinfo(3) only sorts, while a name server has to know them.
     """
     if violation.operation == "read":
+        if (violation.grant or "").startswith("--exec "):
+            return True  # a helper that it has asked for, and may have given up without
         return violation.object.startswith((*_OF_THE_MACHINE, *_OF_ITSELF)) or violation.object in _FOLDERS
     if violation.operation == "write":
         return "access" in violation.syscall  # who asks first may give up before it tries

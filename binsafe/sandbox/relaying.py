@@ -54,7 +54,7 @@ class Relay:
             self._open_terminal(terminal)
         for stream in (0, 1, 2):
             if wanted[stream] and self.ends[stream] is None:
-                self._open_pipe(stream)
+                self._open(stream)
 
     def _open_terminal(self, streams: list[int]) -> None:
         """One pseudo-terminal for all streams that are one."""
@@ -66,7 +66,10 @@ class Relay:
             self.ends[stream] = slave
         self._jobs += [(self._input, 0, master), (self._output, os.dup(master), 1)]
 
-    def _open_pipe(self, stream: int) -> None:
+    def _open(self, stream: int) -> None:
+        if _is_null(stream):  # a pipe would be input: ripgrep would search that, and not the folder
+            self.ends[stream] = os.open(os.devnull, os.O_RDWR)
+            return
         read, write = os.pipe()
         self.ends[stream] = read if stream == 0 else write
         self._jobs.append((self._input, 0, write) if stream == 0 else (self._output, read, stream))
@@ -184,6 +187,12 @@ class Relay:
             with contextlib.suppress(OSError):
                 _write_all(target, cleaner.end())
         os.close(source)
+
+
+def _is_null(stream: int) -> bool:
+    """Whether it is the device that holds nothing, which is no user's: the program gets it as such."""
+    found = os.fstat(stream)
+    return stat.S_ISCHR(found.st_mode) and found.st_rdev == os.stat(os.devnull).st_rdev
 
 
 def _in_background(source: int) -> bool:

@@ -193,15 +193,20 @@ def test_what_a_shell_does_not_find_is_named_also_where_a_folder_is_granted():
     assert "read /usr/bin/sort denied: not in the policy; add --exec /usr/bin/sort\n" in done.stderr
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="a hint of Linux's supervisor")
-@pytest.mark.parametrize(("target", "told"), [("/etc/debian_version", 0), ("/usr/bin/sort", 1)])
-def test_of_what_it_merely_looks_at_beside_a_granted_folder_programs_are_told(target: str, told: int):
-    """Debian's Python looks where its sitecustomize.py leads to, outside of the folder with its modules."""
-    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
-        Path(name).chmod(0o755)
-        Path(name, "link").symlink_to(target)
-        done = script(f"test -e {name}/link", "--read", name)
-    assert done.stderr.count(f"read {target} denied") == told
+@pytest.mark.parametrize("status", [0, 1])
+def test_of_helpers_that_it_merely_looks_for_is_told_where_it_failed(status: int):
+    """perl looks for pwd, git for itself, w3m for what unpacks; a shell that searches its PATH is told at once."""
+    done = script(f"test -e /usr/bin/sort; test -e /etc/debian_version; exit {status}", "--read", "/usr/share")
+    at_the_end = "it ended with status 1; denied was also what most programs do without: read /usr/bin/sort (--exec "
+    assert done.stderr.startswith(at_the_end) == bool(status)
+    assert ("/usr/bin/sort" in done.stderr) == bool(status)
+
+
+def test_an_empty_input_is_no_pipe():
+    """ripgrep searched what it took for input, and not the folder that it was given."""
+    command = [*RUN, "stat", "-c", "%F", "-"]
+    kinds = [subprocess.run(command, stdin=each, capture_output=True, check=False).stdout for each in (-3, -1)]
+    assert kinds == [b"character special file\n", b"fifo\n"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a hint of Linux's supervisor")

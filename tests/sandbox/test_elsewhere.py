@@ -64,11 +64,12 @@ def test_links_inside_a_sandbox_lead_where_they_would_lead_us(host: Path, tmp_pa
 
 
 def test_what_is_missed_there_is_named_and_not_looked_for(host: Path):
+    from binsafe.sandbox.linux.given import Given
     from binsafe.sandbox.linux.lookups import Asked, Lookups
     from binsafe.sandbox.linux.notifications import Call
     from binsafe.sandbox.linux.pathcalls import PATH_CALLS
 
-    lookups = Lookups(merged={}, readable=(), writable=(), present=())
+    lookups = Lookups(Given(merged={}, readable=(), writable=(), present=()))
     for path, there in ((f"{host}/net/evil.example", True), (f"{host}/none", False)):
         missed = lookups.miss(Call(0, 0, 0, 0, (0, 0, 0)), PATH_CALLS["stat"], Asked(path, path))
         assert missed is not None

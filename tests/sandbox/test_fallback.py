@@ -14,7 +14,7 @@ import pytest
 import test_battery
 import test_escapes
 import test_process
-from attempts import call
+from attempts import call, calls
 from widest import widest_policy
 
 from binsafe import kernel
@@ -86,9 +86,9 @@ def test_it_is_nobody_and_knows_nothing(sandboxed: Callable):
 )
 def test_what_landlock_does_not_cover_is_not_granted(sandboxed: Callable, names: str):
     """By path, and by a descriptor that is open for reading alone; nor what is only to be read beside a file."""
-    grants = tuple(Grant(kind="syscall", object=name, reason="asked for") for name in names.split())
-    attempts = [call(name, 0, 0, 0, 0) for name in names.split()]
-    answers = sandboxed(*attempts, grants=grants).answers().values()
+    attempts = calls(dict.fromkeys(names.split(), (0, 0, 0, 0)))
+    grants = tuple(Grant(kind="syscall", object=name, reason="asked for") for name in attempts)
+    answers = sandboxed(*attempts.values(), grants=grants).answers().values()
     assert set(answers) <= {*test_battery.REFUSALS, "operation not supported"}
 
 

@@ -29,11 +29,12 @@ def traced() -> Iterator[None]:
 
 @pytest.mark.usefixtures("traced")
 def test_of_paths():
+    from binsafe.sandbox.linux.given import Given
     from binsafe.sandbox.linux.lookups import Asked, Lookups
     from binsafe.sandbox.linux.notifications import Call
     from binsafe.sandbox.linux.pathcalls import PATH_CALLS
 
-    lookups = Lookups(merged={}, readable=(), writable=(), present=())
+    lookups = Lookups(Given(merged={}, readable=(), writable=(), present=()))
     call = Call(0, 0, 0, 0, (0,) * 6)
     for name in names():
         lookups.miss(call, PATH_CALLS["open"], Asked(name, name))

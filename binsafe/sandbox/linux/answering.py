@@ -13,7 +13,7 @@ from typing import Final
 
 from binsafe.model import Violation
 from binsafe.model.violation import UNGRANTABLE
-from binsafe.sandbox.linux import inside, loading, owned, refusing
+from binsafe.sandbox.linux import elsewhere, inside, loading, owned, refusing
 from binsafe.sandbox.linux.alone import ALONE
 from binsafe.sandbox.linux.connecting import Connector
 from binsafe.sandbox.linux.describing import ONLY_INSIDE, describe, error_name, grant_for
@@ -25,7 +25,7 @@ from binsafe.sandbox.linux.pathcalls import PATH_CALLS
 from binsafe.sandbox.linux.planning import NO_DUMPS
 from binsafe.sandbox.linux.reaching import SIGNALS, target_of
 from binsafe.sandbox.linux.sockets import Refused
-from binsafe.sandbox.linux.watching import SEARCHED, Watch
+from binsafe.sandbox.linux.watching import Watch
 from binsafe.sandbox.reporting import Reporter
 
 _UTS_LENGTH: Final = 65
@@ -132,10 +132,9 @@ class Answerer:
         if path in self._watch.executables or self._watch.follow(path) in self._watch.executables:
             self._listener.proceed(call)
             return
-        name = posixpath.basename(path)
+        folder, name = posixpath.split(path)
         if any(posixpath.basename(granted) == name for granted in self._watch.executables):
-            searching = posixpath.dirname(path) in SEARCHED
-            raise Refused(errno.ENOENT, path, expected=searching, grant=f"--exec {path}")
+            raise Refused(errno.ENOENT, path, expected=folder in elsewhere.SEARCHED, grant=f"--exec {path}")
         raise Refused(errno.EPERM, path, grant=f"--exec {path}")
 
     def _reach(self, call: Call, name: str) -> None:
@@ -200,24 +199,25 @@ class Answerer:
             self._listener.proceed(call)
             return
         give = owned.find(call, kind, asked.path, called=self._watch.called, terminal=self._watch.terminal)
-        if give is not None and not lookups.was_granted(asked.path):
+        if give is not None and not lookups.given.holds(asked.path):
             self._carry_out(call, name, lambda call: give(self._listener, call))
             return
         missed = lookups.miss(call, kind, asked)
         if missed is not None and lookups.refuses:
-            there = missed.writes or lookups.leads_on(missed.path)
+            there = missed.writes or lookups.given.leads_on(missed.path)
             self._listener.finish(call, errno.EACCES if there else errno.ENOENT)
         else:
             self._listener.proceed(call)
         if missed is not None and missed.there:
+            grant = self._watch.wanted(missed, opened=kind.flags is not None)
             self._report(
                 call,
                 name,
                 missed.path,
                 operation="write" if missed.writes else "read",
                 result=errno.EACCES,
-                expected=lookups.is_usual(missed, kind),
-                grant=self._watch.wanted(missed, opened=kind.flags is not None),
+                expected=lookups.is_usual(missed, kind, starts=grant.startswith("--exec ")),
+                grant=grant,
             )
 
     def _name(self, call: Call) -> None:

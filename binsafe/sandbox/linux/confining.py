@@ -100,15 +100,15 @@ def _public_folders(layout: Layout) -> list[str]:
 
 
 def _lookups(layout: Layout, policy: Policy, *, walks: bool, left: str) -> "Lookups":
+    from binsafe.sandbox.linux.given import Given
     from binsafe.sandbox.linux.lookups import Lookups
 
     devices = {kind: {g.object for g in policy.of(kind)}.intersection(DEVICES) for kind in ("read", "write")}
-    return Lookups(
+    given = Given(
         merged=layout.merged,
         readable=[*(path for path, _ in layout.mounts if path not in DEVICES), *devices["read"]],
         writable=[*(path for path, _ in layout.scratch), *devices["write"], *granted_paths(policy, "write")],
         public=_public_folders(layout) if os.geteuid() == 0 else (),
         present=[*(piece.path for piece in layout.pieces), *(path for path, _ in layout.links)],
-        walks=walks,
-        left=left,
     )
+    return Lookups(given, walks=walks, left=left)

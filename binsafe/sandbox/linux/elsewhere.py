@@ -14,6 +14,9 @@ from typing import Final
 
 from binsafe.sandbox.linux.layout import inside
 
+SEARCHED: Final = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+"""Where shells and libraries look for a program that is named without its folder, one after the other."""
+
 _ASKING: Final = re.compile(r"autofs|afs|fuse(\.(?!fuse-overlayfs$).*)?")
 """Types of mounts; fuseblk is a disk, and fuse-overlayfs a container's own files, its whole root among them."""
 

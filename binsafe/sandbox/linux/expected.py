@@ -26,7 +26,8 @@ _EXPECTED_FILES: Final = frozenset(
         *("/proc/sys/net/core/somaxconn", "/proc/sys/crypto/fips_enabled", "/proc/net/if_inet6", "/proc/driver"),
         *("/etc/mtab", "/etc/hosts.allow", "/etc/hosts.deny", "/proc/self/loginuid"),
         *("/etc/ld.so.cache", "/etc/ld.so.preload", "/etc/localtime", "/etc/resolv.conf", "/etc/gai.conf"),
-        *("/etc/ssl/openssl.cnf", "/usr/lib/ssl/openssl.cnf"),
+        *("/etc/ssl/openssl.cnf", "/usr/lib/ssl/openssl.cnf", "/proc/sys/fs/pipe-max-size"),
+        *("/etc/mime.types", "/usr/share/mime/globs2"),  # who serves or shows files knows the usual kinds itself
     }
 )
 _EXPECTED_FOLDERS: Final = (

@@ -22,6 +22,7 @@ from binsafe.sandbox.linux.alone import ALONE
 from binsafe.sandbox.linux.backend import native_arch
 from binsafe.sandbox.linux.confining import reads_folders, terminal_forms
 from binsafe.sandbox.linux.destinations import Destinations, pin
+from binsafe.sandbox.linux.given import Given
 from binsafe.sandbox.linux.layout import PROGRAM_FOLDER, check_present, inside
 from binsafe.sandbox.linux.lookups import Lookups
 from binsafe.sandbox.linux.pathcalls import PATH_CALLS
@@ -239,14 +240,13 @@ def _limits(policy: Policy) -> list[tuple[str, int]]:
 
 def _lookups(policy: Policy) -> Lookups:
     granted = list(_paths(policy))
-    return Lookups(
+    given = Given(
         merged={},
         readable=[path for path, _ in granted],
         writable=[path for path, mode in granted if mode == os.W_OK],
         present=(),
-        refuses=True,
-        left=here if (here := os.getcwd()) != _working_folder(policy) else "",
     )
+    return Lookups(given, refuses=True, left=here if (here := os.getcwd()) != _working_folder(policy) else "")
 
 
 def _sealed_copy(program: int | None) -> int:

@@ -12,13 +12,13 @@ import os
 import posixpath
 import re
 import stat
-from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 from binsafe.model.violation import UNGRANTABLE
-from binsafe.sandbox.linux.elsewhere import is_file, leaves, may_exist
+from binsafe.sandbox.linux.elsewhere import SEARCHED, is_file, leaves, may_exist
 from binsafe.sandbox.linux.expected import OF_THE_SYSTEM, is_expected
-from binsafe.sandbox.linux.layout import canonical, inside, is_ones_own
+from binsafe.sandbox.linux.given import Given
+from binsafe.sandbox.linux.layout import inside, is_ones_own
 from binsafe.sandbox.linux.notifications import Call, Listener
 from binsafe.sandbox.linux.owned import as_self
 from binsafe.sandbox.linux.pathcalls import WRITING, PathCall
@@ -64,37 +64,26 @@ class Lookups:
 
     def __init__(
         self,
+        given: Given,
         *,
-        merged: Mapping[str, str],
-        readable: Iterable[str],
-        writable: Iterable[str],
-        present: Iterable[str],
-        public: Iterable[str] = (),
         refuses: bool = False,
         walks: bool = False,
         left: str = "",
     ) -> None:
-        """``merged`` are the root's links, ``readable`` and ``writable`` granted files and folders.
+        """``refuses`` says that nothing but what was given can be seen (see above), ``walks`` that whole folders were.
 
-        ``present`` are single paths that are there; ``public`` those granted folders in which files keep their owners,
-        because everybody may read them: what their owner alone may read there, a program that root has started may
-        not. ``refuses`` says that nothing else can be seen (see above), ``walks`` that whole folders were given.
         ``left`` is the folder that its user started it in, where that is not there inside: it starts in / instead, and
         what it names from there was meant from here.
         """
+        self.given = given
         self.refuses = refuses
         self._walks = walks
         self._most = MAX_OF_A_WALKER if walks else MAX_LOOKUPS
         self._left = left
-        self._merged = merged
-        self._readable = tuple(readable)
-        self._writable = tuple(writable)
-        self._public = tuple(public)
-        present = set(present)
-        seen = (*present, *self._readable, *self._writable)
-        self._on_the_way = {parent for path in seen for parent in _parents(path)}.difference(seen)
-        self._present = present | self._on_the_way
         self._looked = 0
+        self._last = ("", "")
+        self._searching = False
+        """Whether the last call looked for what the one before had looked for elsewhere on the PATH, as shells do."""
         self._known: dict[tuple[str, bool, bool, bool, str], Miss | None] = {}
 
     def asked(self, listener: Listener, call: Call, kind: PathCall) -> Asked | None:
@@ -110,7 +99,13 @@ class Lookups:
         except OSError:
             return None
         path = resolve(call, text, kind.folder)
-        return None if path is None else Asked(as_self(call, canonical(path, self._merged)), text)
+        if path is None:
+            return None
+        asked = Asked(as_self(call, self.given.canonical(path)), text)
+        before, self._last = self._last, posixpath.split(asked.path)
+        folders = {before[0], self._last[0]}
+        self._searching = before[1] == self._last[1] and len(folders) == 2 and folders.issubset(SEARCHED)
+        return asked
 
     def miss(self, call: Call, kind: PathCall, asked: Asked) -> Miss | None:
         """What the call will not find; None where it may, or where we looked often enough."""
@@ -118,10 +113,10 @@ class Lookups:
             return None
         path, text = asked
         writes = kind.writes or (kind.flags is not None and bool(call.arguments[kind.flags] & WRITING))
-        if kind.makes and path in self._present:
+        if kind.makes and path in self.given.present:
             return None
         opens = kind.flags is not None and not call.arguments[kind.flags] & os.O_PATH
-        if opens and not writes and self.could_write(path) and not self._is_readable(path):
+        if opens and not writes and self.given.could_write(path) and not self.given.could_read(path):
             return _hidden(call, path)
         relative = text if self._left and path == _from_root(text) else ""
         asks = kind.asks is not None and bool(call.arguments[kind.asks] & os.W_OK)
@@ -144,11 +139,14 @@ class Lookups:
             self._known[key] = missed
         return missed
 
-    def is_usual(self, missed: Miss, kind: PathCall) -> bool:
+    def is_usual(self, missed: Miss, kind: PathCall, *, starts: bool) -> bool:
         """Whether programs do without it. Those that go through folders look at much.
 
-        But a shell looks for programs, and nginx for what it shall serve.
+        But a shell looks for programs, and nginx for what it shall serve. ``starts`` says that it could be a helper, of
+        which many ask whether it is there (w3m, git, perl) and few want it: who searches the PATH for it wants it.
         """
+        if starts and not self._searching:
+            return True
         if missed.expected or not (self._walks and kind.looks):
             return missed.expected
         users = not missed.path.startswith(OF_THE_SYSTEM)
@@ -158,21 +156,11 @@ class Lookups:
     def _tired(self) -> bool:
         return self._looked > self._most and not self.refuses
 
-    def _is_readable(self, path: str) -> bool:
-        return any(inside(path, folder) for folder in self._readable)
-
-    def leads_on(self, path: str) -> bool:
-        """Whether it is a folder on the way to what is granted, of which nobody is told that it is not there."""
-        return path in self._on_the_way
-
     def _closed(self, path: str) -> Miss | None:
-        """What is there and cannot be opened: a folder on the way to others, or a file that is its owner's alone.
-
-        Files as private keys are given where they are named themselves.
-        """
-        if self.leads_on(path) and not self._is_readable(path):
+        """What is there and cannot be opened: a folder on the way to others, or a file that is its owner's alone."""
+        if self.given.leads_on(path) and not self.given.could_read(path):
             return Miss(path, _option(path, writes=False), is_expected(path), there=True)
-        if path in self._readable or not any(inside(path, folder) for folder in self._public) or leaves(path):
+        if not self.given.keeps_owners(path) or leaves(path):
             return None
         try:
             private = not os.stat(path).st_mode & stat.S_IROTH
@@ -182,7 +170,7 @@ class Lookups:
 
     def _only_read(self, path: str) -> Miss | None:
         """What its user may write and it may not: for most that ask the answer is enough, some give up there."""
-        if self.could_write(path) or leaves(path) or not os.access(path, os.W_OK):
+        if self.given.could_write(path) or leaves(path) or not os.access(path, os.W_OK):
             return None
         return Miss(path, _option(path, writes=True), expected=True, there=True)
 
@@ -202,7 +190,7 @@ class Lookups:
 
     def _meant(self, path: str, missed: Miss) -> Miss:
         """The same from the folder that its user named it in, where there is anything to it."""
-        granted = self.was_granted(path)
+        granted = self.given.holds(path)
         if not may_exist(posixpath.dirname(path) if missed.writes else path):
             return missed._replace(there=missed.there and not missed.writes)
         if missed.writes and not granted:
@@ -210,23 +198,14 @@ class Lookups:
         wanted = self._left if granted else path  # to start it where such names lead somewhere
         return Miss(path, _option(wanted, writes=False), expected=False, there=True)
 
-    def was_granted(self, path: str) -> bool:
-        """Whether it is a granted file, or lies in a granted folder."""
-        return self._is_readable(path) or self.could_write(path)
-
-    def could_write(self, path: str) -> bool:
-        """Whether it lies in a folder that may be written, and in none below that may only be read."""
-        nearest = max((len(folder) for folder in self._writable if inside(path, folder)), default=0)
-        return nearest > 0 and not any(len(folder) > nearest and inside(path, folder) for folder in self._readable)
-
     def _judge(self, path: str, *, writes: bool) -> Miss | None:
-        if self.could_write(path):
+        if self.given.could_write(path):
             return None
-        if not writes and path in self._present:
+        if not writes and path in self.given.present:
             return None
-        if not writes and self._is_readable(path):
-            path = canonical(_resolved(path), self._merged)  # a link may lead out of a granted folder
-            if path in self._present or self._is_readable(path) or not may_exist(path):
+        if not writes and self.given.could_read(path):
+            path = self.given.canonical(_resolved(path))  # a link may lead out of a granted folder
+            if path in self.given.present or self.given.could_read(path) or not may_exist(path):
                 return None
         folder = posixpath.dirname(path)
         there = may_exist(path) or (writes and may_exist(folder))
@@ -290,9 +269,3 @@ def _from_root(text: str) -> str:
     """What a relative path leads to from /, and one that was made absolute there and climbs; empty for others."""
     meant = text and (text.startswith("/../") or not text.startswith("/"))
     return posixpath.normpath(f"/{text.lstrip('/')}") if meant else ""
-
-
-def _parents(path: str) -> Iterable[str]:
-    while path not in ("/", ""):
-        path = posixpath.dirname(path)
-        yield path

@@ -9,7 +9,7 @@ import msgspec
 
 from binsafe.model import Condition, Policy, Violation
 from binsafe.sandbox.linux.destinations import Destinations
-from binsafe.sandbox.linux.elsewhere import is_file, leaves, may_exist
+from binsafe.sandbox.linux.elsewhere import SEARCHED, is_file, leaves, may_exist
 from binsafe.sandbox.linux.layout import SYSTEM, inside
 from binsafe.sandbox.linux.lookups import OWN_ROOT, Lookups, Miss
 from binsafe.sandbox.linux.planning import foreseen, limits_of
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 _MAX_LINKS: Final = 40
 """What the kernel follows, too (path_resolution(7))."""
-
-SEARCHED: Final = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
-"""Where shells and libraries look for a program that is named without its folder, one after the other."""
 
 
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,7 +103,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     def _may_be_made(self, path: str) -> bool:
         """Whether something could be there for the program alone: in a folder for temporary files."""
         shown = any(inside(path, folder) for folder in self.shown)
-        return not shown and (self.lookups is None or self.lookups.could_write(path))
+        return not shown and (self.lookups is None or self.lookups.given.could_write(path))
 
 
 def _is_program(path: str) -> bool:
