@@ -78,7 +78,8 @@ def test_a_look_at_others_is_named(sandboxed: Callable, word: str):
     run = sandboxed(*LOOKS[word], *AT_ITSELF)
     answers = run.answers()
     refusals = {"no such process", "operation not permitted"}
-    assert [attempt for attempt in LOOKS[word] if answers[attempt] not in refusals] == []
+    dropped = {"function not implemented"}  # tkill without namespaces, where Landlock knows nothing of signals yet
+    assert [attempt for attempt in LOOKS[word] if answers[attempt] not in refusals | dropped] == []
     assert [attempt for attempt in AT_ITSELF if answers[attempt] in refusals] == []
     named = [violation for violation in run.violations if str(NOBODY) in violation.object]
     assert len(named) == len(LOOKS[word])

@@ -77,7 +77,7 @@ def run_inside(folder: Path, source: str, backend: str = "namespaces") -> subpro
     program = folder / "program"
     subprocess.run(["gcc", "-static", "-x", "c", "-", "-o", str(program)], input=source, text=True, check=True)
     command = [sys.executable, "-m", "binsafe", "run", "--yes", "--backend", backend, str(program)]
-    return subprocess.run(command, check=False, capture_output=True, timeout=60)
+    return subprocess.run(command, check=False, capture_output=True)
 
 
 @pytest.mark.sandbox

@@ -1,6 +1,7 @@
 """The supervisor: dispatches intercepted calls to their handlers, and notices when the program starts and ends."""
 
 import contextlib
+import errno
 import os
 import select
 import signal
@@ -18,6 +19,8 @@ from binsafe.sandbox.linux.watching import Watch
 from binsafe.sandbox.reporting import Reporter
 
 _OF_KEYS: Final = frozenset({signal.SIGINT, signal.SIGQUIT})
+_PROCESS_GROUP: Final = 1 << 2
+"""PIDFD_SIGNAL_PROCESS_GROUP (linux/pidfd.h), since 6.9."""
 
 
 class Supervisor(threading.Thread):
@@ -80,8 +83,8 @@ class Supervisor(threading.Thread):
                 signal.pidfd_send_signal(self._pidfd, number)
             elif self._terminal is not None:
                 self._terminal.signal(number)
-            elif not readable(self._pidfd):  # while it runs its number is its own, and that of its group
-                os.killpg(self.pid, number)
+            else:
+                _signal_group(self._pidfd, self.pid, number)
 
     def _serve(self) -> None:
         poll = select.poll()
@@ -135,6 +138,17 @@ class Supervisor(threading.Thread):
                 return
             self._executed = self._answerer.executes(call)
             self._listener.proceed(call)  # our own launcher, on its way to execve
+
+
+def _signal_group(pidfd: int, pid: int, number: int) -> None:
+    """Signal the group that a process leads: a number may be another's by now, but older kernels know no other name."""
+    try:
+        signal.pidfd_send_signal(pidfd, number, None, _PROCESS_GROUP)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        if not readable(pidfd):  # while it runs its number is its own, and that of its group
+            os.killpg(pid, number)
 
 
 def _process_of_pidfd(pidfd: int) -> int:
