@@ -39,6 +39,7 @@ USUAL = {
     "devices",  # where ttyname(3) looks
     "raise_nofile_by_one",  # of a limit that it was told of
     "own_program",
+    "thp",  # as Ruby before it starts
     "tcp_mptcp",
     "udp_closing",
     "netlink_closing",

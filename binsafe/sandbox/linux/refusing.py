@@ -10,6 +10,8 @@ from binsafe.sandbox.linux import inside
 _IPPROTO_MPTCP: Final = 262
 _FICLONE: Final = 0x4004_9409
 """cp's way to share blocks; it copies where that fails."""
+_PR_SET_THP_DISABLE: Final = 41
+"""linux/prctl.h: Ruby would have no large pages, and starts with them where the kernel is an older one."""
 
 _SOCKETS: Final[Mapping[tuple[int, int, int], tuple[str, int]]] = {
     # How glibc asks for the name service cache daemon before it reads /etc/passwd.
@@ -66,6 +68,8 @@ def usual(name: str, arguments: Sequence[int], *, resolves: bool) -> tuple[str, 
     """
     if name == "ioctl":
         return ("FICLONE", errno.EOPNOTSUPP) if arguments[1] == _FICLONE else None
+    if name == "prctl":
+        return ("PR_SET_THP_DISABLE", errno.EINVAL) if arguments[0] == _PR_SET_THP_DISABLE else None
     if name != "socket":
         return None
     family, kind, protocol = arguments[:3]
