@@ -250,3 +250,13 @@ def test_no_store_hints_at_what_makes_one(tmp_path: Path):
     with pytest.raises(StoreUnusable) as caught:
         Store.open(tmp_path / "runs.sqlite")
     assert "bandit_runner start" in caught.value.hint
+
+
+def test_a_session_or_run_that_is_not_there_hints_at_what_lists_them(tmp_path: Path):
+    path = tmp_path / "runs.sqlite"
+    Recorder(path, SESSION).close()
+    with Store.open(path) as store:
+        for look in (lambda: store.session(SESSION.id), lambda: store.run(1)):
+            with pytest.raises(UsageError, match="there is no") as raised:
+                look()
+            assert "bandit_runner compare" in raised.value.hint
