@@ -1,6 +1,5 @@
 """``best``: our own. Optimism for quality, a particle filter for rate limits, prices for scarce servers."""
 
-import bisect
 import math
 from collections.abc import Sequence
 from typing import Annotated, Any, Final
@@ -16,7 +15,7 @@ from bandit_runner.strategies.masked_thompson import MAX_PAUSE
 from bandit_runner.strategies.prices import depth, gain, no_prices, prices
 from bandit_runner.strategies.quality import STEP, Quality
 from bandit_runner.strategies.rate_limits import RateLimits
-from bandit_runner.strategies.waits import MAX_WAITS, UNTIL, Waiting, resumed
+from bandit_runner.strategies.waits import MAX_WAITS, UNTIL, Waiting, remember, resumed
 from bandit_runner.strategies.weighted import CERTAIN
 from bandit_runner.strategies.worths import Worths
 
@@ -185,8 +184,7 @@ class Best(Strategy):
         pause = pauses[worths.argmax() % len(pauses)]
         if len(self.memory.waiting) < MAX_WAITS:
             self._awaited = max(self._awaited, now + pause)
-            told = Waiting(attempt=attempt, until=now + pause, waited=patience - left + pause)
-            bisect.insort(self.memory.waiting, told, key=UNTIL)
+            remember(self.memory.waiting, Waiting(attempt=attempt, until=now + pause, waited=patience - left + pause))
         return Wait(pause)
 
     def _richest(self, now: float, worths: Worths, usable: Sequence[int]) -> tuple[int, float]:

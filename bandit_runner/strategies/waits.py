@@ -1,5 +1,6 @@
 """Ids that were told to wait, so that each waits only so long before one attempt."""
 
+import bisect
 import operator
 from typing import Annotated, Final
 
@@ -26,6 +27,11 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 UNTIL: Final = operator.attrgetter("until")
 """By which the ids that wait are in order."""
+
+
+def remember(waiting: list[Waiting], each: Waiting) -> None:
+    """Put an id that was told to wait among the others, by when it is to come back."""
+    bisect.insort(waiting, each, key=UNTIL)
 
 
 def resumed(waiting: list[Waiting], now: float, attempt: int) -> float:
