@@ -12,9 +12,9 @@ from binsafe.model import ResolvedLibrary, Syscalls, Unresolved
 from binsafe.syscalls import glibc
 from binsafe.syscalls.conventions import CONVENTIONS
 from binsafe.syscalls.glibc import LOADS_LIBRARIES, LOOKS_UP, NEW_NAMESPACE, asks_by_name
-from binsafe.syscalls.linking import c_library, habits
+from binsafe.syscalls.linking import c_library, known_libraries
+from binsafe.syscalls.linking.argument_proofs import proved, said
 from binsafe.syscalls.linking.composing import Closure, File, Step
-from binsafe.syscalls.linking.judging import proved, said
 from binsafe.syscalls.linking.passing import Watched, numbers
 from binsafe.syscalls.linking.provider import Libraries
 from binsafe.syscalls.linking.summary import Passed, Summary
@@ -116,7 +116,7 @@ class _Found:
                 made = (number, call.node, known.get(call.number)) not in never
                 if made and self.closure.live(number, call.node):
                     yield call.number, number, call.node, call.address
-            for value, node, address in habits.calls_through_memory(file.summary, self.machine.arch):
+            for value, node, address in known_libraries.calls_through_memory(file.summary, self.machine.arch):
                 if self.closure.live(number, node):
                     yield value, number, node, address
         for value, number, passed in self.numbers.known:
@@ -128,7 +128,7 @@ class _Found:
         """Numbers of calls that are made through other files, or memory."""
         yield from (value for value, number, passed in self.numbers.known if self.closure.live(number, passed.node))
         for number, file in enumerate(self.closure.files):
-            for value, node, _ in habits.calls_through_memory(file.summary, self.machine.arch):
+            for value, node, _ in known_libraries.calls_through_memory(file.summary, self.machine.arch):
                 if self.closure.live(number, node):
                     yield value
 
@@ -140,7 +140,7 @@ class _Found:
                 if self.closure.live(number, gap.node) and gap.node not in covered:
                     yield self._place(number, gap.address), gap.reason
         for number, node, address, reason in self.numbers.gaps:
-            covered = habits.through_memory(self.closure.files[number].summary)
+            covered = known_libraries.through_memory(self.closure.files[number].summary)
             if self.closure.live(number, node) and node not in covered:
                 yield self._place(number, address), reason
 

@@ -11,7 +11,7 @@ from binsafe.syscalls.dataflow.relayed import relayed
 from binsafe.syscalls.dataflow.sites import Met, Site
 from binsafe.syscalls.dataflow.wrappers import Gap, Number, Parameter, Resolution, resolve
 from binsafe.syscalls.decoding.decode import OutOfInstructions
-from binsafe.syscalls.pruning import fallbacks, go, musl, settled, spawning, unreferenced, untaken
+from binsafe.syscalls.pruning import dead_paths, decided_branches, fallbacks, go, musl, spawning, unreferenced
 from binsafe.syscalls.tables import names
 
 _X32 = 0x4000_0000
@@ -100,8 +100,8 @@ def _made(program: Program, numbers: Collection[Number], found: Collection[Site]
     made = fallbacks.needed(program, made, failing)
     made = go.needed(program, made)
     child = spawning.never_taken(program, made)
-    made = settled.needed(program, made, lambda region: failing(region) | child.get(region.start, set()))
-    made = untaken.needed(program, made, found, child)
+    made = decided_branches.needed(program, made, lambda region: failing(region) | child.get(region.start, set()))
+    made = dead_paths.needed(program, made, found, child)
     return musl.needed(program, made)
 
 

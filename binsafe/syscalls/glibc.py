@@ -122,7 +122,7 @@ def _places(data: bytes, word: bytes) -> Iterator[int]:
 
 
 def places(data: memoryview) -> Iterator[tuple[int, str]]:
-    """Offset and text of each path by which a condition (`binsafe.syscalls.linking.habits`) knows a function.
+    """Offset and text of each path by which a condition (`binsafe.syscalls.linking.known_libraries`) knows a function.
 
     Copied by a compiler the string stands there in pieces of one vector register.
     """

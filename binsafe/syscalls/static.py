@@ -22,7 +22,7 @@ from binsafe.syscalls.dataflow.wrappers import Gap, Number
 from binsafe.syscalls.decoding.decode import Decoder, OutOfInstructions
 from binsafe.syscalls.entries import Entries, entries, unwritten
 from binsafe.syscalls.glibc import is_static_glibc, loads_services
-from binsafe.syscalls.linking.judging import proved
+from binsafe.syscalls.linking.argument_proofs import proved
 from binsafe.syscalls.machines.machine import Machine
 from binsafe.syscalls.tables import names, numbers
 

@@ -24,7 +24,7 @@ Of one region, decoded:
 
 Between regions:
 
-    taken           address-taken functions: whoever has a pointer to one may call it
+    address_taken   address-taken functions: whoever has a pointer to one may call it
     slots           who calls through the slots of the global offset table
     incoming        all edges into a region
     catchers        functions that have a table of landing pads

@@ -15,6 +15,7 @@ from binsafe.formats import gopclntab
 from binsafe.formats.eh_frame_hdr import NOTHING_LISTED, listed
 from binsafe.formats.elf_linking import Linking
 from binsafe.model import Slice
+from binsafe.syscalls.controlflow.address_taken import Taken
 from binsafe.syscalls.controlflow.bounds import Bounds, Span
 from binsafe.syscalls.controlflow.catching import Catching
 from binsafe.syscalls.controlflow.distances import named_by_distance
@@ -27,7 +28,6 @@ from binsafe.syscalls.controlflow.pointers import pointers
 from binsafe.syscalls.controlflow.regions import Region
 from binsafe.syscalls.controlflow.slots import Slots, stubs_of
 from binsafe.syscalls.controlflow.switches import Cases, Switches
-from binsafe.syscalls.controlflow.taken import Taken
 from binsafe.syscalls.decoding.code import Code
 from binsafe.syscalls.decoding.decode import LONGEST, Decoder, Detail, Instruction
 from binsafe.syscalls.machines.machine import (

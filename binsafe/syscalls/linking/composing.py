@@ -45,7 +45,7 @@ class Closure:
     """All files as one graph; a node's number is its own file's plus the file's base."""
 
     def __init__(self, files: Sequence[File], exists: Callable[[str], bool] = lambda _: True) -> None:
-        """``exists`` tells whether something is at a path of the system, see `binsafe.syscalls.linking.habits`."""
+        """``exists`` tells whether something is at a path of the system, see `known_libraries`."""
         self.files = files
         self._network = Network([file.summary.leads for file in files])
         self._bases = self._network.bases

@@ -1,7 +1,7 @@
 """Code that runs on an occasion only: edges of a file's graph, and calls in it, that count where something is met.
 
-The graph knows what a function *could* do; the source of well-known libraries says when it does (`habits`). Such
-knowledge is stated as a `Condition`, and the walk (`composing`) follows conditional edges once their need is met.
+The graph knows what a function *could* do; the source of well-known libraries says when it does (`known_libraries`).
+Such knowledge is stated as a `Condition`, and the walk (`composing`) follows conditional edges once their need is met.
 """
 
 from binsafe.syscalls.linking.summary import Summary

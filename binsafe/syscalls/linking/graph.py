@@ -24,7 +24,7 @@ from binsafe.formats.elf_linking import Linking
 from binsafe.syscalls.controlflow.incoming import crossing
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.decoding.code import HIGHEST_ADDRESS
-from binsafe.syscalls.linking import overlooked
+from binsafe.syscalls.linking import implicit_edges
 from binsafe.syscalls.linking.objects import objects
 from binsafe.syscalls.machines.machine import (
     CALLED,
@@ -94,10 +94,10 @@ class _Builder:
             self._direct(),
             [self._short(), self._falls(), self._edges(*self.program.catching.leading_elsewhere())],
             self._referred(),
-            [self._pointed(), self._chained(), overlooked.going_on(self.program)],
+            [self._pointed(), self._chained(), implicit_edges.going_on(self.program)],
         )
         pairs = merged(distinct(packed(each.sources, each.targets)) for each in edges)
-        more = overlooked.computed(self.program, self._lone(pairs & np.uint64(0xFFFF_FFFF)))
+        more = implicit_edges.computed(self.program, self._lone(pairs & np.uint64(0xFFFF_FFFF)))
         pairs = merged([pairs, packed(more.sources, more.targets)])
         pairs = pairs[pairs >> np.uint64(32) != pairs & np.uint64(0xFFFF_FFFF)]
         sources, targets = (pairs >> np.uint64(32)).astype(np.int32), (pairs & np.uint64(0xFFFF_FFFF)).astype(np.int32)
@@ -178,8 +178,8 @@ class _Builder:
             node = self._node(named)
             yield _known(self.layout.containing(sources), node)
             users, beside = sources[node < 0], named[node < 0]
-            yield self._edges(users, overlooked.begun_before(self.program, self.cuts, beside))
-            yield self._edges(users, overlooked.ended_behind(self.program, beside))
+            yield self._edges(users, implicit_edges.begun_before(self.program, self.cuts, beside))
+            yield self._edges(users, implicit_edges.ended_behind(self.program, beside))
         bases, functions = self.program.distant
         at, counts = _spread(np.searchsorted(targets, bases), np.searchsorted(targets, bases, side="right"))
         yield self._edges(places[at], np.repeat(functions, counts))
@@ -195,7 +195,9 @@ class _Builder:
         """The node that each pointer leads to; -1 for none."""
         symbols, targets = self.program.pointers.symbols, self.program.pointers.targets
         imported = self.functions + self.objects + np.searchsorted(self.imports, symbols)
-        node = np.where(self.program.code.holds(targets), overlooked.meant(self.layout, targets), self._node(targets))
+        node = np.where(
+            self.program.code.holds(targets), implicit_edges.meant(self.layout, targets), self._node(targets)
+        )
         return np.where(symbols > 0, imported, node)
 
     def _pointed(self) -> Edges:

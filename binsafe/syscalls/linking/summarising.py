@@ -18,7 +18,7 @@ from binsafe.syscalls.decoding.code import HIGHEST_ADDRESS
 from binsafe.syscalls.decoding.decode import Decoder, OutOfInstructions
 from binsafe.syscalls.entries import entries, unwritten
 from binsafe.syscalls.glibc import WATCHED, service_function
-from binsafe.syscalls.linking import graph, habits
+from binsafe.syscalls.linking import graph, known_libraries
 from binsafe.syscalls.linking.c_library import has_calls_beside
 from binsafe.syscalls.linking.exports import Exports
 from binsafe.syscalls.linking.outgoing import Outgoing
@@ -121,7 +121,7 @@ class Summariser:
         summary = msgspec.structs.replace(
             summary, passed=tuple(passed), wrappers=tuple(sorted(self._wrappers, key=repr)), gaps=tuple(self._gaps)
         )
-        summary = msgspec.structs.replace(summary, conditions=tuple(habits.conditions(summary)))
+        summary = msgspec.structs.replace(summary, conditions=tuple(known_libraries.conditions(summary)))
         return self._told(summary, tuple(self._unfollowed()))
 
     @cached_property

@@ -3,7 +3,7 @@
 All of it was read in their source; each rule names the place. Functions are known by the names in Go's own table: it is
 the program's own word, and one that lies about them is only denied the calls that it hides.
 
-Kernels are taken to be Linux 5.13 or later, as in `binsafe.syscalls.linking.habits`.
+Kernels are taken to be Linux 5.13 or later, as in `binsafe.syscalls.linking.known_libraries`.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -16,7 +16,7 @@ from binsafe.syscalls.controlflow.places import Place
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.dataflow.wrappers import Gap, Number, Resolution, argument
 from binsafe.syscalls.pruning.go_attributes import are_zero
-from binsafe.syscalls.pruning.ways import leading_to, only_through
+from binsafe.syscalls.pruning.go_dominance import leading_to, only_through
 from binsafe.syscalls.tables import numbers
 
 _CHILD = frozenset(

@@ -8,7 +8,7 @@ import pytest
 from small_files import NUMBERS, file, library
 
 from binsafe.syscalls.linking.composing import Closure, File
-from binsafe.syscalls.linking.habits import NSCD, USER_DATABASE, conditions
+from binsafe.syscalls.linking.known_libraries import NSCD, USER_DATABASE, conditions
 from binsafe.syscalls.linking.summary import Name, Passed, Summary
 
 

@@ -4,9 +4,9 @@ A C library makes one call or another by what it is asked for, and a program ask
 makes ``pipe`` for no flags, and where the kernel has no ``pipe2`` (``src/unistd/pipe2.c``); its ``clock_nanosleep``
 makes ``nanosleep`` for the usual clock (``src/time/clock_nanosleep.c``). The walk is backward from a call. Where it
 comes to a branch that compares registers, it is asked what they can hold, on all ways, over callers too; an edge that
-no such values take is not followed, nor is code that does not run for them (`followed`). A call is dead where every way
-to it ends so. What leads to code without being seen here counts as a way: an address that is taken, the start of the
-program, a jump that is computed, a catch of an exception.
+no such values take is not followed, nor is code that does not run for them (`constant_propagation`). A call is dead
+where every way to it ends so. What leads to code without being seen here counts as a way: an address that is taken, the
+start of the program, a jump that is computed, a catch of an exception.
 """
 
 from collections.abc import Iterable, Iterator
@@ -24,7 +24,7 @@ from binsafe.syscalls.dataflow.returns import returns
 from binsafe.syscalls.dataflow.wrappers import MAX_OPERATIONS, Number
 from binsafe.syscalls.machines.arithmetic import Operation, compute
 from binsafe.syscalls.machines.machine import Constant, Flow, Location, Moved
-from binsafe.syscalls.pruning import followed
+from binsafe.syscalls.pruning import constant_propagation
 from binsafe.syscalls.pruning.fallbacks import Never
 from binsafe.syscalls.tables import numbers
 
@@ -100,12 +100,12 @@ class _Search:
 
     def _followed(self, region: Region) -> Iterator[AbstractSet[int]]:
         """What of a function runs, as far as the numbers of one parameter say it, of those that are known."""
-        if not 1 < len(region.instructions) <= followed.MAX_INSTRUCTIONS:
+        if not 1 < len(region.instructions) <= constant_propagation.MAX_INSTRUCTIONS:
             return
         for register in self._program.machine.arguments[:_PARAMETERS]:
             values = held(self._program, Place(region, 0), register)
             if values and len(values) <= _MAX_FOLLOWED:
-                run = followed.run_for(self._program, region, register, values)
+                run = constant_propagation.run_for(self._program, region, register, values)
                 yield from () if run is None else (run,)
 
     def _is_never_taken(self, edge: Edge, target: Place) -> bool:

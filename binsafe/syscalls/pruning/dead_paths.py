@@ -1,7 +1,7 @@
 """Calls on ways that are never taken, in programs that bear no names: by the kernel's word, or by glibc's source.
 
-As in `binsafe.syscalls.linking.habits` all of it was read in the source, and each rule names the place. Here a function
-of the C library is known by what control passes on every way to a call. That must be nothing that a program may do as
+As in `linking.known_libraries` all of it was read in the source, and each rule names the place. Here a function of the
+C library is known by what control passes on every way to a call. That must be nothing that a program may do as
 well by itself, such as to ask the kernel for the same (``syscall(SYS_getrandom, ...)``): so it counts only where the
 instruction stands that enters the kernel, and together with something else that is the library's alone. Built
 differently the library loses the gain and not the call. Programs that imitate it are only denied the calls that they
@@ -21,7 +21,7 @@ from binsafe.syscalls.dataflow.sites import Site
 from binsafe.syscalls.dataflow.wrappers import Number
 from binsafe.syscalls.glibc import is_static_glibc
 from binsafe.syscalls.pruning import fallbacks
-from binsafe.syscalls.pruning.passes import MAX_SEEN, Passed, always_passes
+from binsafe.syscalls.pruning.dominance import MAX_SEEN, Passed, always_passes
 from binsafe.syscalls.pruning.threads import SELF, creating, creating_anywhere
 from binsafe.syscalls.tables import numbers
 
