@@ -122,6 +122,7 @@ HEADERS: Final[Mapping[str, Mapping[str, int]]] = MappingProxyType(
         },
         "asm-generic/ioctls.h": {
             "TCGETS": 0x5401,
+            "TCSBRK": 0x5409,
             "TIOCGPGRP": 0x540F,
             "TIOCSPGRP": 0x5410,
             "TIOCGWINSZ": 0x5413,
