@@ -11,6 +11,7 @@ from itertools import accumulate, chain
 
 import numpy as np
 
+from binsafe.arrays import NDArray
 from binsafe.formats.eh_frame import Extent
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.controlflow.regions import Region
@@ -54,9 +55,11 @@ class Functions:
         outside = at < 0 or address >= self.extents[at].end
         return None if outside or (at and self.reach[at - 1] > self._starts[at]) else at
 
-    def is_held(self, address: int) -> bool:
-        """Whether one function holds an address."""
-        return self.holding(address) is not None
+    def are_held(self, addresses: Addresses) -> NDArray[np.bool_]:
+        """Whether one function holds each address."""
+        at = self.numbers(addresses)
+        shared = np.concatenate([[False], np.maximum.accumulate(self.ends)[:-1] > self.starts[1:]])
+        return np.asarray((at >= 0) & ~shared[at])
 
     def pointers(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         """(where it stands, where it leads) of each pointer into a range, but for what only looks like one."""

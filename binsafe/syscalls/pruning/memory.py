@@ -90,15 +90,14 @@ def named(program: Program) -> tuple[Addresses, Addresses]:
 
 
 def through_tables(
-    program: Program, named: Addresses, is_function: Callable[[int], bool]
+    program: Program, named: Addresses, are_held: Callable[[Addresses], NDArray[np.bool_]]
 ) -> tuple[Addresses, Addresses]:
     """(tables, places of code) to which entries of four bytes lead that count from their table, by place.
 
     Tables are what is ``named`` outside of functions.
     """
     bases = distinct(named[named >= 0])
-    inside = program.code.holds(bases).tolist()
-    bases = bases[[not code or not is_function(base) for base, code in zip(bases.tolist(), inside, strict=True)]]
+    bases = bases[~(program.code.holds(bases) & are_held(bases))]
     tables, places, before = [bases[:0]], [bases[:0]], bases[:0]
     for entry in range(_ENTRIES):
         bases, numbers = _numbers(program.slice, bases, ENTRY * entry)

@@ -47,37 +47,38 @@ def needed(program: Program, found: Iterable[Number]) -> set[Number]:
     if not static or program.go is not None or not is_static_glibc(program.slice.data):
         return kept
     known = frames(program.slice)
-    if known is None:
+    if known is None or not known.extents:
         return kept
-    search = _Search(program, known)
-    if search.may_compute_any():
+    functions = Functions(program, known.extents)
+    if _may_compute_any(program, functions):  # asked first: the search looks through all of the memory
         return kept
+    search = _Search(program, known, functions)
     return {number for number in kept if not search.is_dead(number.address)}
 
 
+def _may_compute_any(program: Program, functions: Functions) -> bool:
+    """Whether code adds to the address of a function what is not known: that may be the address of any other."""
+
+    def begins(source: int, base: int) -> bool:
+        at = functions.holding(base)
+        return at is not None and functions.extents[at].start == base and functions.holding(source) != at
+
+    return any(program.taken.summed(begins))
+
+
 class _Search:
-    def __init__(self, program: Program, known: Frames) -> None:
+    def __init__(self, program: Program, known: Frames, functions: Functions) -> None:
         self._program = program
-        self._functions = functions = Functions(program, known.extents)
+        self._functions = functions
         self._dead: dict[int, bool] = {}
         self._unasked: Extent | None = None
         self._alive = np.sort(np.array([program.slice.entry, *known.personalities], np.int64))
         self._named, self._naming_at = memory.named(program)
         references = np.concatenate([program.references.targets, self._named])
         self._unasked = name_services.unasked(program, known, self._naming)
-        self._tables, self._jumped = memory.through_tables(program, references, functions.is_held)
-        _, held = memory.through_tables(program, functions.pointed, functions.is_held)
+        self._tables, self._jumped = memory.through_tables(program, references, functions.are_held)
+        _, held = memory.through_tables(program, functions.pointed, functions.are_held)
         self._pointed = distinct(np.concatenate([memory.in_data(program, self._jump_tables()), held]))
-
-    def may_compute_any(self) -> bool:
-        """Whether code adds to the address of a function what is not known: that may be the address of any other."""
-
-        def begins(source: int, base: int) -> bool:
-            at = self._functions.holding(base)
-            begun = at is not None and self._functions.extents[at].start == base
-            return begun and self._functions.holding(source) != at
-
-        return any(self._program.taken.summed(begins))
 
     def is_dead(self, address: int) -> bool:
         """Whether the function that holds an address can never run."""

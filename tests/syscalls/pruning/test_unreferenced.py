@@ -52,6 +52,11 @@ def test_in_programs_of_other_libraries_all_functions_count(tmp_path: Path):
     assert "acct" in freestanding(tmp_path, (_OF_GLIBC % _PLAIN).replace("GLIBC_TUNABLES", "")).required
 
 
+def test_where_the_unwinder_is_told_of_no_function_all_count(tmp_path: Path):
+    told = '__asm__(".section .eh_frame, \\"a\\"; .long 0; .previous");'
+    assert _runs(tmp_path, told + _PLAIN, "-fno-asynchronous-unwind-tables")
+
+
 _ASM = """OUTLINE static long run(long n) {{
     long r; __asm__ volatile({} : "=a"(r) : : "memory", "rcx"); return r;
 }}"""
