@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 import msgspec
 
 from binsafe.errors import NotAnalysable
-from binsafe.formats import identify
+from binsafe.formats import HEAD_BYTES, identify
 from binsafe.inspection import inspect
 from binsafe.limits import MAX_BUNDLES, MAX_MEMBERS
 from binsafe.model import Artifact, Finding, Member, Report, Severity, Signature, Verdict
@@ -21,7 +21,8 @@ from binsafe.signatures.bundle import Bundle, Files, Tree
 from binsafe.signatures.structure import Outcome, StructureError
 from binsafe.signatures.superblob import Slot
 
-_HEAD_BYTES = 64
+_SMALLEST = 64
+"""Bytes of the smallest header of an executable with something behind it."""
 
 
 def inspect_bundle(
@@ -92,10 +93,10 @@ def _members(
 
 
 def _is_code(path: str, tree: Tree) -> bool:
-    """Whether a file is an executable; a universal Mach-O with one slice more than its header has room for is none."""
-    if not tree.is_file(path) or tree.entries[path].size < _HEAD_BYTES:
+    """Whether a file is an executable, by its first bytes."""
+    if not tree.is_file(path) or tree.entries[path].size < _SMALLEST:
         return False
-    return identify(tree.files.read(path, _HEAD_BYTES)) in {"mach-o", "elf", "pe"}
+    return identify(tree.files.read(path, HEAD_BYTES)) in {"mach-o", "elf", "pe"}
 
 
 def _components(one: Bundle, tree: Tree) -> Mapping[int, memoryview]:

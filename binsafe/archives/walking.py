@@ -24,7 +24,6 @@ from binsafe.model.report import LEVELS
 from binsafe.signatures import bundle as bundles
 
 _EXECUTABLES = frozenset({"elf", "mach-o", "pe"})
-_HEAD = 512
 _MAX_SHOWN, _FEW_SCRIPTS = 20, 5
 _MAX_APPLEDOUBLE = 64 * 1024
 _DEBIAN = "debian-binary"
@@ -117,7 +116,7 @@ class _Walk:
             if kept is not None and entry.kind != "folder":
                 self._keep(kept, name, bundles.Entry(kind=entry.kind, target=entry.target))
             return
-        head = stream.read(_HEAD)
+        head = stream.read(formats.HEAD_BYTES)
         described = appledouble.described(path) if head.startswith(appledouble.MAGIC) else None
         if described is not None:
             found = appledouble.noted(head + stream.read(_MAX_APPLEDOUBLE))
@@ -179,7 +178,7 @@ class _Walk:
             path, stream = f"{root}/{name}", BytesIO(files.data[name])
             try:
                 if entry.kind == "file":
-                    self._file(stream, stream.read(_HEAD), path, f"{path}/", files.budget, files.depth)
+                    self._file(stream, stream.read(formats.HEAD_BYTES), path, f"{path}/", files.budget, files.depth)
             except Unreadable as error:
                 self._trouble(Trouble(error.finding, f"{path}: {error}"))
 
@@ -271,7 +270,9 @@ class _Kept:
     def may_be_one(self) -> bool:
         """Whether macOS may take it for a bundle all the same, by a link, an older layout, or small letters."""
         described = any(name.lower().endswith("info.plist") for name in self.entries)
-        return described and any(formats.identify(data[:_HEAD]) == "mach-o" for data in self.data.values())
+        return described and any(
+            formats.identify(data[: formats.HEAD_BYTES]) == "mach-o" for data in self.data.values()
+        )
 
     def read(self, path: str, size: int | None = None) -> memoryview:
         """The bytes of a file, or its first ``size`` ones."""

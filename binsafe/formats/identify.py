@@ -1,5 +1,6 @@
 """Which format the first bytes claim: magic numbers only, no parser."""
 
+import struct
 from typing import Literal
 
 from binsafe.limits import MAX_SLICES
@@ -29,26 +30,44 @@ _MAGICS: tuple[tuple[bytes, Kind], ...] = (
     (b"MSCF", "archive"),
     (b"070701", "archive"),
 )
-_UNIVERSAL = (b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf")
+_UNIVERSAL, _UNIVERSAL_64 = b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf"
+_SLICE = struct.Struct(">IIIII")
+"""Processor, its kind, offset, size and alignment (``fat_arch`` of ``mach-o/fat.h``)."""
+_UNIVERSAL_HEADER = 8
+_OF_MACS = frozenset({0x7, 0xC, 0x0100_0007, 0x0100_000C})
+_MAX_ALIGNMENT = 15
 _TAR_MAGIC = slice(257, 262)
-HEAD_BYTES = 512
+HEAD_BYTES = 4096
+"""The page in which the kernel wants the whole header of a universal file: 204 slices."""
 _MAX_INTERPRETER = 256
 """What Linux reads of a ``#!`` line (BINPRM_BUF_SIZE in ``linux/binfmts.h``)."""
 
 
 def identify(head: bytes | memoryview) -> Kind:
-    """What the first 512 bytes (or fewer, or more) claim to be.
+    """What the first `HEAD_BYTES` (or fewer, or more) claim to be.
 
     ``CAFEBABE`` begins universal Mach-O files and Java classes. Behind it stands the number of slices, or the class
-    file's version, which is above 44: a number over the limit for slices means a class file, so "unknown".
+    file's version, which is above 44: a number over the limit for slices means a class file, so "unknown", unless there
+    are slices that a Mac may run all the same.
     """
     start = bytes(memoryview(head)[:HEAD_BYTES])
     if start.startswith(_UNIVERSAL):
-        return "mach-o" if int.from_bytes(start[4:8], "big") <= MAX_SLICES else "unknown"
+        count = int.from_bytes(start[4:8], "big")
+        return "mach-o" if count <= MAX_SLICES or _names_slices(start, count) else "unknown"
+    if start.startswith(_UNIVERSAL_64):
+        return "mach-o"
     for magic, kind in _MAGICS:
         if start.startswith(magic):
             return kind
     return "archive" if start[_TAR_MAGIC] == b"ustar" else "unknown"
+
+
+def _names_slices(start: bytes, count: int) -> bool:
+    """Whether a header of so many slices has one for a Mac, behind the header and aligned as slices are."""
+    end = _UNIVERSAL_HEADER + count * _SLICE.size
+    listed = start[_UNIVERSAL_HEADER:end]
+    rows = _SLICE.iter_unpack(listed[: len(listed) - len(listed) % _SLICE.size])
+    return any(cpu in _OF_MACS and at >= end and align <= _MAX_ALIGNMENT for cpu, _, at, _, align in rows)
 
 
 def interpreter(head: bytes | memoryview) -> str:

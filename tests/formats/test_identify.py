@@ -51,6 +51,17 @@ def test_first_bytes_tell_the_format(head: bytes, kind: str):
     assert identify(memoryview(head + bytes(1000))) == kind
 
 
+@pytest.mark.parametrize("count", [21, 52, 204])
+def test_a_universal_file_with_as_many_slices_as_java_has_versions(count: int):
+    """The kernel takes all of them for slices, and runs the last one here."""
+    nonsense = struct.pack(">5I", 0x0005_0100, 0, 0x4000, 0, 0) * (count - 1)
+    head = struct.pack(">II", 0xCAFEBABE, count) + nonsense + struct.pack(">5I", 0x0100_000C, 0, 0x4000, 0x100, 14)
+    assert identify(head) == "mach-o"
+    assert identify(head.replace(b"\1\0\0\x0c", b"\1\0\0\x0d")) == "unknown"
+    with pytest.raises(NotAnalysable, match="slices"):
+        parse(memoryview(head + bytes(0x4000)))
+
+
 @pytest.mark.parametrize(
     ("data", "finding", "word"),
     [
