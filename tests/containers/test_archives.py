@@ -65,6 +65,11 @@ def test_names_that_lead_out_are_a_finding_and_hide_nothing(pack: object, name: 
     assert report.verdict.level == "caution"
 
 
+def test_a_pipe_in_an_archive_is_a_finding():
+    report = report_on(zipped({"pipe": b"", "tool": ELF}, modes={"pipe": stat.S_IFIFO | 0o600}))
+    assert (ids(report), paths(report)) == ({"archive-entry"}, ["tool"])
+
+
 def test_zip_slip_through_a_link_is_a_finding():
     assert ids(report_on(linked("lib", "/etc", {"lib/passwd": ELF}))) == {"archive-entry"}
     link = zipped({"lib": b"/etc", "lib/tool": ELF}, modes={"lib": stat.S_IFLNK | 0o777})
