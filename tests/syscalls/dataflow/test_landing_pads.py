@@ -171,6 +171,11 @@ def test_what_is_not_known_is_said(tmp_path: Path, text: str):
     assert not freestanding(tmp_path, of(*functions)).complete
 
 
+def test_where_it_is_not_known_no_call_is_sure_though_its_number_is_set_just_before(tmp_path: Path):
+    found = freestanding(tmp_path, of(UNKNOWN["read-from-elsewhere"]))
+    assert {*found.sites["socket"], *found.sites["exit"]} <= {gap.address for gap in found.unresolved}
+
+
 def test_of_an_argument_nothing_is_said_where_it_is_not_understood_what_is_caught(tmp_path: Path):
     unread = ARGUMENT.replace(".byte 0xff, 9", ".byte 0xff, 5")
     assert unread != ARGUMENT
