@@ -11,6 +11,8 @@ from collections.abc import Callable
 import pytest
 from attempts import FILES, NUMBERS, SURFACES, TWINS, call
 
+from binsafe.sandbox.linux.refusing import usual
+
 pytestmark = [
     pytest.mark.sandbox,
     pytest.mark.skipif(sys.platform != "linux", reason="the Linux sandbox needs Linux"),
@@ -93,6 +95,14 @@ def test_the_mode_of_a_terminal_is_named_with_what_its_user_can_expect(sandboxed
     (told,) = [(each.object, each.grant) for each in run.violations if each.operation == "ioctl"]
     assert told[0] == "TCSETSW"
     assert told[1].startswith("none: its terminal keeps its mode")
+
+
+def test_a_call_with_the_arguments_of_a_usual_socket_is_not_taken_for_one():
+    """Or a program would try what it likes, and the report would call it what ordinary programs do."""
+    cache, multipath = (1, 0x8_0801, 0, 0, 0, 0), (2, 1, 262, 0, 0, 0)
+    assert usual("socket", cache, resolves=True)
+    assert usual("socket", multipath, resolves=True)
+    assert [usual("shmget", arguments, resolves=True) for arguments in (cache, multipath)] == [None, None]
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="x32 is x86-64's")
