@@ -39,6 +39,15 @@ def test_branches_on_zero_say_what_the_register_holds():
     assert called(program(code)) == {"io_setup"}
 
 
+def test_a_store_that_says_whether_it_was_made_sets_a_register():
+    code = Arm()
+    code.mov(8, 93)
+    code.word(0xC808_7C41)  # stxr w8, x1, [x2]
+    code.syscall()
+    code.word(0xD420_0000)  # brk
+    assert not analyse(program(code)).complete
+
+
 @pytest.mark.parametrize(
     "word",
     [0xB820_03E1, 0xB821_83E1, 0x4C00_23E0, 0x3900_03E1, 0x0D9F_83E0],
