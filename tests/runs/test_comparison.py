@@ -77,6 +77,7 @@ def test_strategies_are_paired_by_session():
     assert worst.versus_best.estimate.high < 0
     assert best.per_100.low < worst.per_100.mean < best.per_100.high, "without the pairs they could not be told apart"
     assert "to the best" in verdict(worst)
+    assert verdict(best) == "best"
 
 
 def test_it_says_how_many_more_runs_it_would_take():
@@ -84,6 +85,9 @@ def test_it_says_how_many_more_runs_it_would_take():
     rows = compare(runs, STATEMENT)
     assert not rows[1].versus_best.told_apart
     assert "more runs needed" in verdict(rows[1])
+    nobody_knows = msgspec.structs.replace(rows[1].versus_best, runs_needed=None)
+    untold = verdict(msgspec.structs.replace(rows[1], versus_best=nobody_knows))
+    assert untold == "cannot be told from the best yet"
     unpaired = compare([run(1, strategy="a", session="1"), run(2, strategy="b", session="2")], STATEMENT)
     assert verdict(unpaired[1]) == "not paired with the best"
 

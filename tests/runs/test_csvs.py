@@ -200,6 +200,13 @@ def test_a_column_that_is_there_twice_is_refused(tmp_path: Path):
         read_csv(path)
 
 
+def test_a_column_that_is_missing_is_named(tmp_path: Path):
+    path = tmp_path / "run.csv"
+    path.write_text(HEAD.replace("success", "successes") + "1,1,a,v1,1.0,4000,True,1.0,True,True\n")
+    with pytest.raises(UsageError, match=r"run\.csv:1: no column 'success'"):
+        read_csv(path)
+
+
 def test_an_attempt_is_not_both_accepted_and_limited(tmp_path: Path):
     path = tmp_path / "run.csv"
     path.write_text(HEAD.replace("\n", ",rate_limited\n") + "1,1,a,v1,1.0,4000,True,1.0,True,True,True\n")

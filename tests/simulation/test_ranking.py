@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from bandit_runner.simulation import Experiment, play_all
-from bandit_runner.simulation.comparison import row
+from bandit_runner.simulation.comparison import _percentile, row
 from bandit_runner.simulation.experiment import CLAIRVOYANT
 from bandit_runner.simulation.play import Tally
 from bandit_runner.simulation.ranking import EIGHT, blog_scenarios, ranking, to_text
@@ -95,3 +95,8 @@ def test_t3_as_the_stand_in_plays_it_is_t2_with_a_sinusoid():
     tallies = play_all(experiment)
     limited = {name: sum(each.rate_limited for each in tallies[name, "v6"]) for name in ("T2c", "T3c")}
     assert limited["T3c"] > limited["T2c"] > 0
+
+
+def test_percentiles_are_of_the_nearest_rank_in_milliseconds():
+    latencies = {5000: 2, 1000: 98}
+    assert [_percentile(latencies, percent) for percent in (50, 98, 99)] == [1.0, 1.0, 5.0]
