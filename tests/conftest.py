@@ -4,6 +4,7 @@ import fcntl
 import gc
 import os
 import re
+import signal
 import socket
 import sys
 import tempfile
@@ -28,6 +29,8 @@ WAITING_SECONDS = 600
 def pytest_configure(config: pytest.Config) -> None:
     """Let the programs that tests start keep bytecode, if not in the tree: to compile us takes most of their time."""
     gc.set_threshold(100_000)  # collecting makes millions of objects, which all stay
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a script: who is started inherits it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
         kept = tempfile.TemporaryDirectory(prefix="binsafe-bytecode-")
         config.add_cleanup(kept.cleanup)

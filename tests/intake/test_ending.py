@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -56,15 +56,6 @@ def until(answer: Callable[[], Answer]) -> Answer:
     return found
 
 
-@pytest.fixture
-def heeding_interrupts() -> Iterator[None]:
-    """Whoever is started in the background of a script ignores SIGINT, and so does whom it starts."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("heeding_interrupts")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_parser_that_is_busy_ends_with_the_command(tmp_path: Path, number: signal.Signals):
     """A stopped one stands for one that is busy for a long time: with a large program it went on for minutes."""
