@@ -33,11 +33,12 @@ class Attendance:
     def __enter__(self) -> Self:
         self._read, self._write = os.pipe()
         os.set_blocking(self._write, False)
-        self._terminal = _has_terminal()
         self._thread: threading.Thread | None = None
         numbers = [signal.Signals[name] for name in _FORWARDED]
         self._previous = {number: signal.signal(number, lambda *_: None) for number in numbers}
         self._before = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+        outlives = self._previous[signal.SIGHUP] is signal.SIG_IGN  # nohup(1)
+        self._terminal = _has_terminal() and not outlives
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -65,7 +66,7 @@ class Attendance:
 def _forward(read: int, process: "Relayed", terminal: bool) -> None:
     """Pass on what comes until the pipe ends; end the program when it was asked often or long enough.
 
-    A hang-up is somebody's wish that a server read its configuration, unless the ``terminal`` that we had is gone.
+    A hang-up is somebody's wish that a server read its configuration, unless a ``terminal`` that we end with is gone.
     """
     patience = Patience()
     killer: threading.Timer | None = None

@@ -152,6 +152,25 @@ def test_a_terminal_gets_colours_and_no_commands_and_end_of_file_ends_input(comm
     os.close(slave)
 
 
+@pytest.mark.parametrize(("number", "outlives"), [(signal.SIG_DFL, False), (signal.SIG_IGN, True)])
+def test_a_program_ends_with_its_terminal_unless_its_user_said_nohup(
+    command: list[str], number: signal.Handlers, *, outlives: bool
+):
+    hurried = "import sys, binsafe.cli.waiting as waiting; waiting.GRACE_SECONDS = 0.2; import binsafe.__main__"
+    child, master = pty.fork()
+    if child == 0:
+        signal.signal(signal.SIGHUP, number)
+        os.execv(sys.executable, [sys.executable, "-c", hurried, *command[3:], "stubborn"])
+    try:
+        assert os.read(master, 64) == b"ready\r\n"
+        os.close(master)
+        with open(os.pidfd_open(child)) as ending:
+            assert bool(select.select([ending], [], [], 2 if outlives else 20)[0]) is not outlives
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
 def _read_all(master: int) -> bytes:
     data = b""
     while select.select([master], [], [], 0.2)[0]:
