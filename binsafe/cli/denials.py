@@ -56,7 +56,7 @@ class Teller:
         if violation.expected:
             self._usual += 1
             if _may_matter(violation):
-                self._doubtful[f"{violation.operation} {violation.object}{_by(violation.grant)}"] = None
+                self._doubtful[f"{violation.operation} {violation.object}{_by(violation.option)}"] = None
         elif (sentence := violation.sentence) in self._sentences:
             self._again += 1
         else:
@@ -134,9 +134,9 @@ def _may_matter(violation: Violation) -> bool:
     return violation.operation in ("bind", "network-bind") or violation.object.startswith("AF_")
 
 
-def _by(grant: str | None) -> str:
-    """The option that would have allowed it, if there is one."""
-    return f" ({grant})" if grant is not None and grant.startswith("--") else ""
+def _by(option: str | None) -> str:
+    """What would have allowed it, if anything."""
+    return f" ({option})" if option is not None else ""
 
 
 def mention(message: str) -> None:

@@ -63,6 +63,7 @@ def _inspect_all(paths: tuple[str, ...]) -> list["Report"]:
     """Reports on the programs that may be executed beside the one that is run, and on scripts for one of them."""
     from binsafe.errors import NotAnalysable, NotEnforceable
     from binsafe.intake import Found, Snapshot, inspect
+    from binsafe.reports.escape import shell_word
 
     reports = []
     resolved = {Path(path).resolve() for path in paths}
@@ -77,7 +78,8 @@ def _inspect_all(paths: tuple[str, ...]) -> list["Report"]:
         except NotAnalysable as error:  # status 3 is the program's that is run
             raise NotEnforceable(f"--exec {path}: {error}", hint=error.hint) from error
         if not report.analysed and (interpreter is None or Path(interpreter).resolve() not in resolved):
-            hint = f"grant what runs it as well: --exec {interpreter}" if interpreter else "only programs are executed"
+            wanted = f"grant what runs it as well: --exec {shell_word(interpreter)}" if interpreter else None
+            hint = wanted or "only programs are executed"
             raise NotEnforceable(f"--exec {path}: {report.findings[0].detail}", hint=hint)
         reports.append(report)
     return reports

@@ -35,9 +35,12 @@ def _refuse_unknown(report: "Report", snapshot: Snapshot) -> None:
         return
     detail = f"{report.artifact.path}: {report.findings[0].detail}"
     if report.format == "script":
-        words, path = runner(snapshot.descriptor), report.artifact.path
+        from binsafe.reports.escape import shell_word
+
+        words, path = runner(snapshot.descriptor), shell_word(report.artifact.path)
         by_name = words[1:] if words and words[0].endswith("/env") else words  # env looks it up on PATH, as we do
-        hint = f"run what reads it: binsafe run --read {path} {by_name[0] if by_name else 'INTERPRETER'} {path}"
+        reader = shell_word(by_name[0]) if by_name else "INTERPRETER"
+        hint = f"run what reads it: binsafe run --read {path} {reader} {path}"
         raise NotExecutable(detail, hint=hint)
     if report.format == "archive":
         raise NotExecutable(detail, hint="unpack it, and inspect what is in it")

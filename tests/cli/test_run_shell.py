@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -148,11 +149,11 @@ def test_a_program_to_execute_is_found_as_a_shell_would(tmp_path: Path, monkeypa
     ("line", "reader"), [("#!/bin/sh -e", SHELL), ("#! /usr/bin/env dash", "dash"), ("#!\x1b[2J", "INTERPRETER")]
 )
 def test_who_would_run_a_script_is_told_what_to_type(tmp_path: Path, line: str, reader: str):
-    script = tmp_path / "script"
+    script = tmp_path / "a script $(id)"
     script.write_text(f"{line}\necho $((6 * 7))\n")
     refused = run(str(script))
     assert refused.returncode == 126
-    typed = refused.stderr.rpartition("binsafe run ")[2].split()
+    typed = shlex.split(refused.stderr.rpartition("binsafe run ")[2])
     assert typed == ["--read", str(script), reader, str(script)]
     if reader != "INTERPRETER":
         assert run(*typed).stdout == "42\n"

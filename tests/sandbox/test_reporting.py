@@ -1,5 +1,6 @@
 """Which violations are reported singly: few of each kind, and none is hidden by what every program tries."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,19 @@ def test_what_most_do_without_is_told_of_who_failed(capfd: pytest.CaptureFixture
     things = "read /proc/meminfo, socket AF_NETLINK SOCK_RAW, read /usr (--read /usr)"
     sentence = f"it ended with status {status}; denied was also what most programs do without: {things}\n"
     assert capfd.readouterr().err == (sentence if told else "")
+
+
+@pytest.mark.parametrize("path", ["/tmp/$(touch /tmp/owned)", "/tmp/a;id", "/home/u/My Files/it's"])
+def test_an_option_that_is_told_means_the_path_and_no_more_in_a_shell(path: str, capfd: pytest.CaptureFixture[str]):
+    """The program chooses the name, and its user pastes the option."""
+    teller = Teller(None)
+    teller.tell(violation(path, grant=f"--read {path}"))
+    teller.tell(violation("/usr", expected=True, grant=f"--read {path}"))
+    teller.sum_up(0, 1)
+    first, usual, _ = capfd.readouterr().err.splitlines()
+    for option in (first.partition("; add ")[2], usual.partition("read /usr (")[2].removesuffix(")")):
+        said = subprocess.run(["sh", "-c", f"printf '%s\n' {option}"], capture_output=True, text=True, check=True)
+        assert said.stdout == f"--read\n{path}\n"
 
 
 def test_the_same_sentence_is_told_once(capfd: pytest.CaptureFixture[str]):

@@ -16,7 +16,7 @@ from binsafe.model.violation import UNGRANTABLE
 from binsafe.sandbox.linux import elsewhere, inside, loading, owned, refusing
 from binsafe.sandbox.linux.alone import ALONE
 from binsafe.sandbox.linux.connecting import Connector
-from binsafe.sandbox.linux.describing import ONLY_INSIDE, describe, error_name, grant_for
+from binsafe.sandbox.linux.describing import ONLY_INSIDE, by_path, describe, error_name, grant_for
 from binsafe.sandbox.linux.grafting import graft, listen
 from binsafe.sandbox.linux.limiting import is_of_dumps, raised
 from binsafe.sandbox.linux.lookups import Lookups, resolve
@@ -134,8 +134,8 @@ class Answerer:
             return
         folder, name = posixpath.split(path)
         if any(posixpath.basename(granted) == name for granted in self._watch.executables):
-            raise Refused(errno.ENOENT, path, expected=folder in elsewhere.SEARCHED, grant=f"--exec {path}")
-        raise Refused(errno.EPERM, path, grant=f"--exec {path}")
+            raise Refused(errno.ENOENT, path, expected=folder in elsewhere.SEARCHED, grant=by_path("--exec", path))
+        raise Refused(errno.EPERM, path, grant=by_path("--exec", path))
 
     def _reach(self, call: Call, name: str) -> None:
         """Report a call whose target is not in the sandbox. The kernel decides, except without a PID namespace."""

@@ -73,6 +73,11 @@ def grant_for(name: str) -> str:
     return f"--baseline FILE, with {name} among its calls"
 
 
+def by_path(option: str, path: str) -> str:
+    """The option that grants a path, where that is known from the root on."""
+    return f"{option} {path}" if path.startswith("/") else f"{UNGRANTABLE}a file has to be named to be granted"
+
+
 def _path(listener: Listener, call: Call, name: str) -> Description:
     kind = PATH_CALLS[name]
     text = listener.read_text(call, call.arguments[kind.path])
@@ -81,8 +86,8 @@ def _path(listener: Listener, call: Call, name: str) -> Description:
         return Description("write", f"{path} with mode {mode:o}", NOT_AS_OWNER)
     if name == "renameat2" and call.arguments[4] & HEADERS["linux/fs.h"]["RENAME_WHITEOUT"]:
         return Description("write", f"a device at the old place of {path}", grant_for(name))
-    option = "--write" if kind.writes else "--read"
-    return Description("write" if kind.writes else "read", path, f"{option} {path}")
+    operation = "write" if kind.writes else "read"
+    return Description(operation, path, by_path(f"--{operation}", path))
 
 
 def _open_file(listener: Listener, call: Call) -> Description:
@@ -118,8 +123,7 @@ def _execute(argument: int) -> Callable[[Listener, Call], Description]:
     def describe_path(listener: Listener, call: Call) -> Description:
         text = listener.read_text(call, call.arguments[argument])
         path = resolve(call, text, 0 if argument else None) or text or "a file by its descriptor"
-        by_name = f"--exec {path}" if path.startswith("/") else f"{UNGRANTABLE}a file has to be named to be granted"
-        return Description("execute", path, by_name)
+        return Description("execute", path, by_path("--exec", path))
 
     return describe_path
 
