@@ -113,6 +113,5 @@ def _is_x32(program: Program, number: int) -> bool:
 
 def _told(program: Program, gap: Gap, broadcasts: dict[int, Resolution | None]) -> Resolution | None:
     """What can be given where a walk did not tell it; None where nothing else does either."""
-    if program.go is not None:
-        return go.told(program, gap)
-    return broadcast(program, gap, broadcasts) or relayed(program, gap)
+    told = None if program.go is None else go.told(program, gap)
+    return told or broadcast(program, gap, broadcasts) or relayed(program, gap)  # cgo brings a C library

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import compiled
+import msgspec
 import pytest
 
 from bandit_runner.flakyservers.build import cache_folder, find_go
@@ -193,6 +194,22 @@ def test_of_a_program_that_starts_others_every_number_is_told(tmp_path: Path):
     go = find_go(os.environ, cache_folder())
     go.run("build", "-o", f"{tmp_path}/program", ".", cwd=tmp_path, target="linux/amd64")
     assert compiled.calls(tmp_path / "program").complete
+
+
+@compiled.needs_compiler
+def test_of_a_program_that_brings_a_c_library_every_number_is_told(tmp_path: Path):
+    """glibc's threads read theirs from an object on the stack of the one that changes its identity."""
+    (tmp_path / "go.mod").write_text("module example\n")
+    (tmp_path / "main.go").write_text(
+        'package main\n// #define _GNU_SOURCE\n// #include <unistd.h>\nimport "C"\nfunc main() { C.setregid(1, 2) }\n'
+    )
+    go = find_go(os.environ, cache_folder())
+    with_c = msgspec.structs.replace(go, environment=go.environment | {"CGO_ENABLED": "1"})
+    static = "-ldflags=-linkmode=external -extldflags=-static"
+    with_c.run("build", static, "-o", f"{tmp_path}/program", ".", cwd=tmp_path, target="linux/amd64")
+    found = compiled.calls(tmp_path / "program")
+    assert "setregid" in found.required
+    assert found.complete
 
 
 def test_methods_count_that_a_type_names_by_their_distance_from_the_first_function(tmp_path: Path):
