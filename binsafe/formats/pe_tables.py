@@ -17,6 +17,7 @@ _DEBUG_ENTRY, _MAX_DEBUG_ENTRIES = 28, 64
 _CODEVIEW, _EXTENDED_CHARACTERISTICS = 2, 20
 _CET_COMPATIBLE = 1
 _GUARD_TABLE = 0x400
+_WORDS = {"I": 4, "Q": 8}
 _RICH, _DANS = b"Rich", int.from_bytes(b"DanS", "little")
 
 
@@ -54,7 +55,8 @@ class Tables:
         word, cookie, handlers, flags = ("Q", 88, 96, 144) if wide else ("I", 60, 64, 88)
 
         def field(layout: str, at: int) -> int:
-            return int(fields.unpack(layout, at, "")[0]) if at + 8 <= len(fields.data) else 0
+            there = at + _WORDS[layout] <= len(fields.data)
+            return int(fields.unpack(layout, at, "")[0]) if there else 0
 
         guarded = field("I", flags) & _GUARD_TABLE
         return LoadConfiguration(

@@ -83,6 +83,16 @@ def test_stripped_relocations_undo_address_randomisation():
     assert only_slice(bent(64 + 22, "<H", 0x23)).traits["dynamic_base"] is False
 
 
+@pytest.mark.parametrize(("size", "guarded"), [(148, True), (147, False), (0x140, True)])
+def test_a_load_configuration_that_ends_with_its_guard_flags_has_them(size: int, guarded: bool):
+    """As Visual C++ 2015 wrote it (vcruntime140.dll): 148 bytes."""
+    data = build.pe()
+    struct.pack_into("<II", data, OPTIONAL + 112 + 8 * 10, build.PE_IDATA + 0x800, size)
+    struct.pack_into("<I", data, 0x600 + 0x800, size)
+    struct.pack_into("<I", data, 0x600 + 0x800 + 144, 0x500)
+    assert only_slice(data).traits["guard_table"] is guarded
+
+
 def bent(offset: int, layout: str, *values: int):
     data = build.pe()
     struct.pack_into(layout, data, offset, *values)
