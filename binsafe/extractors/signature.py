@@ -32,7 +32,8 @@ _TITLES = {
 def extract(subject: Subject) -> Extracted[Signature]:
     """The signature as verified, and what a person should know of it."""
     signature = subject.signature
-    return Extracted(signature, (*_problems(signature), *_absence(signature, subject.slice), *_doubts(signature)))
+    found = (*_problems(signature), *_absence(signature, subject.slice), *_doubts(signature), *_weak_digest(signature))
+    return Extracted(signature, found)
 
 
 def _problems(signature: Signature) -> Iterator[Finding]:
@@ -90,6 +91,17 @@ def _doubts(signature: Signature) -> Iterator[Finding]:
             severity=Severity.LOW,
             title="It is signed for its developer's own devices",
             detail="Apple gives such a certificate to everybody; macOS does not take it for what comes from elsewhere.",
+        )
+
+
+def _weak_digest(signature: Signature) -> Iterator[Finding]:
+    """SHA-1 alone: Windows and macOS still take it, though two files with one digest can be made (SHAttered)."""
+    if signature.signers and set(signature.hash_types) == {"sha1"}:
+        yield Finding(
+            id="weak-digest",
+            severity=Severity.LOW,
+            title="Its signature rests on SHA-1 alone",
+            detail="Whoever made it could have made another program beside it for which the same signature holds.",
         )
 
 

@@ -76,6 +76,7 @@ _RULES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "signature-invalid": ("The signature does not hold.", _FETCH),
         "signature-unknown": ("Who signed it could not be verified.", _SIGNER),
         "signer-unknown": ("No known root vouches for the signer.", _SIGNER),
+        "weak-digest": ("The signature rests on SHA-1 alone, which lets two programs share it.", _SIGNER),
         "unsigned": ("Nobody vouches for the program, and a change to it would not show.", _SIGNER),
         "linker-signed": ("It is signed by the linker, which proves nothing about who made it.", _SIGNER),
         "adhoc-signed": ("It is signed without a certificate, which proves nothing about who made it.", _SIGNER),

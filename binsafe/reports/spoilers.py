@@ -30,6 +30,7 @@ _PLAIN = frozenset(
             "signature-unknown",
             "development-signed",
             "signer-unknown",
+            "weak-digest",
             "unsigned",
             "privileged-code",
             "linker-signed",

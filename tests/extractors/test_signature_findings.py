@@ -68,6 +68,17 @@ def test_a_certificate_for_development_is_said():
 
 
 @pytest.mark.parametrize(
+    ("hashes", "found"),
+    [(("sha1",), {"weak-digest": Severity.LOW}), (("sha1", "sha1"), {"weak-digest": Severity.LOW}),
+     (("sha1", "sha256"), {}), (("sha256",), {})],
+)  # fmt: skip
+def test_a_signature_by_sha_1_alone_is_said(hashes: tuple[str, ...], found: dict[str, Severity]):
+    signer = Signer(common_name="Contoso")
+    signed = Signature(kind="authenticode", status="valid", chain="public-root", signers=(signer,), hash_types=hashes)
+    assert findings(signed, "pe") == found
+
+
+@pytest.mark.parametrize(
     ("name", "kind", "severity"),
     [
         ("com.apple.security.cs.allow-jit", "developer-id", Severity.INFO),
