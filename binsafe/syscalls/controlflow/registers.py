@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from binsafe.syscalls.controlflow.places import Place
 from binsafe.syscalls.controlflow.regions import Region
+from binsafe.syscalls.controlflow.returns import returns
 from binsafe.syscalls.machines.machine import JUMPS, Flow, Use
 
 if TYPE_CHECKING:
@@ -35,6 +36,16 @@ def uses(program: "Program", place: Place) -> Uses:
     The register is followed forwards on all ways inside of the region until it is overwritten. To compare the address
     is no use of it. Where control leaves the region, each register counts as used that the code behind may read.
     """
+    register = place.region.machine.takes(place.region.instructions, place.at)
+    found = _uses(program, place, ended=False)
+    if found.nothing_else or not found.calls or register not in place.region.machine.preserved(go=False):
+        return found
+    ended = _uses(program, place, ended=True)  # which takes longer
+    return ended if ended.nothing_else else found
+
+
+def _uses(program: "Program", place: Place, *, ended: bool) -> Uses:
+    """See `uses`; with ``ended`` no way goes on behind calls that never return, and none once there is another use."""
     region, at = place.region, place.at
     machine, instructions = region.machine, region.instructions
     register = machine.takes(instructions, at)
@@ -47,7 +58,7 @@ def uses(program: "Program", place: Place) -> Uses:
     called: set[int] = set()
     """Instructions behind calls that may return another value in the register: a change there is one of that value."""
     work = [at + 1]
-    while work:
+    while work and (nothing_else or not ended):
         here = work.pop()
         if here == len(instructions) and region.goes_on():
             nothing_else, changed = False, True  # the code goes on where it is not looked at
@@ -57,7 +68,7 @@ def uses(program: "Program", place: Place) -> Uses:
         if preserved:
             work += region.landing(here)
             nothing_else = nothing_else and not region.is_thrown_out_of(here)
-        flow, _ = region.flow(here)
+        flow, target = region.flow(here)
         through = flow in {Flow.CALL, Flow.INDIRECT} and instructions.operands(here).partition(", ")[0] == register
         changed = changed or (here not in called and machine.adds(instructions, here, register))
         use = Use.NONE if through else machine.use(instructions, here, register, at)
@@ -70,6 +81,8 @@ def uses(program: "Program", place: Place) -> Uses:
             cases = _cases(program, region, here) if nothing_else and not through else ()
             nothing_else = nothing_else and (through or bool(cases))
             work += cases or region.orphans
+            continue
+        if ended and flow is Flow.CALL and not returns(program, target):
             continue
         if here in called or (flow is Flow.CALL and not preserved):
             called.update(region.following(here))

@@ -13,8 +13,8 @@ import msgspec
 from binsafe.syscalls.controlflow.places import Edge, Kind, Place
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.controlflow.regions import Region
+from binsafe.syscalls.controlflow.returns import returns
 from binsafe.syscalls.dataflow.callees import disturbs
-from binsafe.syscalls.dataflow.returns import returns
 from binsafe.syscalls.machines.arithmetic import Operation
 from binsafe.syscalls.machines.machine import Constant, Flow, Location, Moved, Source, Unknown
 

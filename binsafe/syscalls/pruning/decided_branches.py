@@ -19,8 +19,8 @@ from typing import NamedTuple
 from binsafe.syscalls.controlflow.places import Edge, Kind, Place
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.controlflow.regions import Region
+from binsafe.syscalls.controlflow.returns import returns
 from binsafe.syscalls.dataflow.backward import before
-from binsafe.syscalls.dataflow.returns import returns
 from binsafe.syscalls.dataflow.wrappers import MAX_OPERATIONS, Number
 from binsafe.syscalls.machines.arithmetic import Operation, compute
 from binsafe.syscalls.machines.machine import Constant, Flow, Location, Moved

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 from binsafe.syscalls.controlflow.places import Edge, Kind, Place
 from binsafe.syscalls.controlflow.program import Program
-from binsafe.syscalls.dataflow.returns import returns
+from binsafe.syscalls.controlflow.returns import returns
 from binsafe.syscalls.machines.machine import Flow
 
 Passed = Callable[[Place], bool]

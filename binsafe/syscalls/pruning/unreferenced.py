@@ -16,7 +16,7 @@ import numpy as np
 
 from binsafe.formats.eh_frame import Extent, Frames, frames
 from binsafe.syscalls.controlflow.program import Program
-from binsafe.syscalls.dataflow.returns import returns
+from binsafe.syscalls.controlflow.returns import returns
 from binsafe.syscalls.dataflow.wrappers import Number
 from binsafe.syscalls.glibc import is_static_glibc
 from binsafe.syscalls.machines.machine import Addresses, Flow

@@ -25,3 +25,10 @@ def test_a_function_that_was_loaded_and_is_kept_may_be_called_by_anybody(tmp_pat
     found = calls(bare(tmp_path, _PROGRAM.format(use="mov %rbx,(%rdi)")))
     assert "getpid" in found.sites
     assert any("whose address is taken" in gap.reason for gap in found.unresolved)
+
+
+@pytest.mark.parametrize(("end", "complete"), [("hlt", True), ("ret", False)], ids=["never returns", "returns"])
+def test_what_stands_behind_a_call_that_never_returns_keeps_no_function(end: str, complete: bool, tmp_path: Path):
+    """LLVM lays other code there, in which the register has another value."""
+    use = f"call 1f; mov %rbx,(%rdi); .p2align 4; .type last,@function; last: 1: mov $39,%edi; {end}; .size last,.-last"
+    assert calls(bare(tmp_path, _PROGRAM.format(use=use))).complete is complete

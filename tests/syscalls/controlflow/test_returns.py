@@ -4,7 +4,7 @@ import pytest
 from assembled import CODE, X86, program
 
 from binsafe.syscalls.controlflow.program import Program
-from binsafe.syscalls.dataflow.returns import returns
+from binsafe.syscalls.controlflow.returns import returns
 from binsafe.syscalls.decoding.decode import Decoder
 from binsafe.syscalls.machines.x86_64 import X86_64
 

@@ -1,9 +1,13 @@
 """Does a function ever return? What stands behind a call that does not is no way to anything."""
 
+from typing import TYPE_CHECKING
+
 from binsafe.syscalls.controlflow.places import Place
-from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.controlflow.regions import Region
 from binsafe.syscalls.machines.machine import Flow
+
+if TYPE_CHECKING:
+    from binsafe.syscalls.controlflow.program import Program
 
 GO_NEVER_RETURN = frozenset(
     {"runtime.gopanic", "runtime.throw", "runtime.fatal", "runtime.fatalpanic", "runtime.fatalthrow"}
@@ -16,12 +20,12 @@ _MAX_DEPTH = 8
 """Calls within calls that are looked at; Go's bounds-check failures reach their trap after five."""
 
 
-def returns(program: Program, address: int | None) -> bool:
+def returns(program: "Program", address: int | None) -> bool:
     """False only where every way from ``address`` on ends in a trap or in a call that does not return."""
     return _returns(program, address, {}, _MAX_DEPTH)
 
 
-def _returns(program: Program, address: int | None, known: dict[int, bool], depth: int) -> bool:
+def _returns(program: "Program", address: int | None, known: dict[int, bool], depth: int) -> bool:
     place = None if address is None else program.place(address)
     if place is None or depth == 0:
         return True
@@ -33,7 +37,7 @@ def _returns(program: Program, address: int | None, known: dict[int, bool], dept
     return known[place.address]
 
 
-def _reaches_return(program: Program, start: Place, known: dict[int, bool], depth: int) -> bool:
+def _reaches_return(program: "Program", start: Place, known: dict[int, bool], depth: int) -> bool:
     region = start.region
     seen: set[int] = set()
     work = [start.at]
