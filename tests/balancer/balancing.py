@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, Self
 
+import msgspec
+
 from bandit_runner.balancer import Balancer, BalancerConfig, Limits, TierConfig, Timeouts
 from bandit_runner.model import Outcome, Scoring
 from bandit_runner.strategies import STOP
@@ -24,6 +26,9 @@ FAST = Timeouts(
     drain=1.0,
     down=0.2,
 )
+
+PATIENT = msgspec.structs.replace(FAST, attempt=20.0, request=60.0, receive=60.0, keep_alive=60.0)
+"""Where nothing is to run out: a machine that is busy with something else may stop for a second."""
 
 Behaviour = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
@@ -180,7 +185,7 @@ class World(NamedTuple):
 async def balanced(
     *upstreams: Upstream | tuple[str, int],
     strategy: str | object = "round-robin",
-    timeouts: Timeouts = FAST,
+    timeouts: Timeouts = PATIENT,
     limits: Limits | None = None,
     scoring: Scoring | None = None,
 ) -> AsyncIterator[World]:

@@ -117,7 +117,7 @@ async def test_half_sent_request_is_given_up():
         post()[:-1],
         b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n",
     ):
-        async with Upstream(accepts) as up, balanced(up) as world, connected(world.address) as wire:
+        async with Upstream(accepts) as up, balanced(up, timeouts=FAST) as world, connected(world.address) as wire:
             started = time.monotonic()
             answer = await wire.ask(part)
             assert (answer.status, answer.headers["connection"]) == (408, "close")
@@ -127,7 +127,7 @@ async def test_half_sent_request_is_given_up():
 
 
 async def test_slow_loris_gets_no_more_time_by_sending_a_little():
-    async with Upstream(accepts) as up, balanced(up) as world, connected(world.address) as wire:
+    async with Upstream(accepts) as up, balanced(up, timeouts=FAST) as world, connected(world.address) as wire:
         started = time.monotonic()
 
         async def drip():
@@ -145,7 +145,7 @@ async def test_slow_loris_gets_no_more_time_by_sending_a_little():
 @pytest.mark.parametrize("before", [b"", post()])
 async def test_empty_lines_buy_no_time(before: bytes):
     """A line end before a request means nothing (RFC 9112, section 2.2), so it is no sign of one, either."""
-    async with Upstream(accepts) as up, balanced(up) as world, connected(world.address) as wire:
+    async with Upstream(accepts) as up, balanced(up, timeouts=FAST) as world, connected(world.address) as wire:
         if before:
             assert (await wire.ask(before)).status == 200
         started = time.monotonic()
@@ -179,7 +179,7 @@ async def test_client_may_end_its_side_and_read_on():
 
 
 async def test_idle_connection_is_closed_without_a_word():
-    async with Upstream(accepts) as up, balanced(up) as world, connected(world.address) as wire:
+    async with Upstream(accepts) as up, balanced(up, timeouts=FAST) as world, connected(world.address) as wire:
         assert (await wire.ask(post())).status == 200
         started = time.monotonic()
         assert await wire.is_closed()
@@ -197,7 +197,7 @@ async def test_a_connection_that_never_asks_gets_no_longer_than_a_request():
 
 async def test_client_that_does_not_read_is_dropped():
     """Its answers pile up in its socket and then in ours, up to the transport's mark, and not for ever."""
-    async with Upstream(accepts) as up, balanced(up) as world, connected(world.address) as wire:
+    async with Upstream(accepts) as up, balanced(up, timeouts=FAST) as world, connected(world.address) as wire:
         wire.writer.transport.pause_reading()
         wire.send((GET % b"/metrics") * 20_000)
         await eventually(lambda: len(world.balancer._clients) == 1)
@@ -223,7 +223,7 @@ async def test_saturated():
 async def test_saturation_ends():
     async with (
         Upstream(hangs, accepts) as up,
-        balanced(up, limits=Limits(requests=1)) as world,
+        balanced(up, limits=Limits(requests=1), timeouts=FAST) as world,
         connected(world.address) as first,
         connected(world.address) as second,
     ):

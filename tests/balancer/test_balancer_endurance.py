@@ -14,10 +14,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Self
 
-import msgspec
 import pytest
 from balancing import (
-    FAST,
+    PATIENT,
     Behaviour,
     Upstream,
     accepts,
@@ -45,7 +44,6 @@ RPS = 150
 MEGABYTES = 6
 """What a process may grow by between its second and its last seconds: caches and fragments, but no leak per request."""
 
-PATIENT = msgspec.structs.replace(FAST, attempt=20.0, request=60.0, receive=60.0, keep_alive=60.0)
 ROOMY = Limits(connections=4_096, requests=4_096)
 """For counting: a busy machine must not make an answer late, for a late one is counted otherwise."""
 

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from balancing import Behaviour, Scripted, Upstream, accepts, balanced, connected, post, response, says
+from balancing import FAST, PATIENT, Behaviour, Scripted, Upstream, accepts, balanced, connected, post, response, says
 
 from bandit_runner.balancer.repeats import LONGEST, Repeats
 
@@ -37,7 +37,7 @@ async def test_second_answer_with_a_known_head(what: str):
     second, expected, connections = SECOND[what]
     async with (
         Upstream(says(WHOLE), second, accepts) as upstream,
-        balanced(upstream, strategy=Scripted([0, 0, 0])) as world,
+        balanced(upstream, strategy=Scripted([0, 0, 0]), timeouts=FAST if expected == "timeout" else PATIENT) as world,
         connected(world.address) as wire,
     ):
         assert (await wire.ask(post())).status == 200
