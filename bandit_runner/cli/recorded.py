@@ -63,7 +63,7 @@ class Recorded:
 
     @contextlib.contextmanager
     def session(self, plan: Plan, *, limits: str, binary: Path | None, serve: bool) -> Iterator[None]:
-        """Record while the block runs; where it breaks off, say how to go on, or that there is no way."""
+        """Record while the block runs; where not all of it is stored, say how to go on, or that there is no way."""
         settings = _Settings(plan=plan, limits=limits, binary=str(binary) if binary else None, serve=serve)
         now = time.time()
         session = self._resumed or Session(
@@ -84,6 +84,8 @@ class Recorded:
             with recorder:
                 self.recording = Recording(recorder)
                 yield
+            if recorder.lost:
+                self._tell_what_is_left(session, settings, stopped=False)
         except BaseException as error:
             self._tell_what_is_left(session, settings, stopped=isinstance(error, KeyboardInterrupt))
             raise
@@ -94,7 +96,9 @@ class Recorded:
         with contextlib.suppress(StoreUnusable), Store.open(self.path) as store:
             runs = store.runs(session.id)
             if _interrupted(store, session, settings):
-                note(f"stopped; so far: bandit_runner compare --session {session.id}{self.there}")
+                note(
+                    f"{'stopped; ' if stopped else ''}so far: bandit_runner compare --session {session.id}{self.there}"
+                )
                 note(f"go on with it: bandit_runner start --continue{self.there}")
         if stopped and not runs:
             note("stopped; nothing of it is stored, so there is nothing to go on with")

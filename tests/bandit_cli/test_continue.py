@@ -66,6 +66,23 @@ def test_what_is_interrupted_says_how_to_go_on(tmp_path: Path, capsys: pytest.Ca
     assert Recorded(path).resume() == (PLAN, "calibrated", None)
 
 
+def test_an_end_that_could_not_be_stored_says_how_to_go_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """As on a full disk: the table has been printed, but the store lacks ids that can be played again."""
+    path = tmp_path / "runs.sqlite"
+    recorded = Recorded(path)
+    with recorded.session(PLAN, limits="calibrated", binary=None, serve=False):
+        recorder = recorded.recording.recorder
+        recorder.begin(started(session=recorder.session))
+        recorder.flush()
+        recorder._connection.execute("PRAGMA query_only = 1")
+        for each in many(10):
+            recorder.record(each)
+    said = capsys.readouterr().err
+    assert "10 requests could not be stored" in said
+    assert f"so far: bandit_runner compare --session {recorder.session.id} --store {path}\n" in said
+    assert f"go on with it: bandit_runner start --continue --store {path}\n" in said
+
+
 @pytest.mark.parametrize("case", ["deleted", "not begun"])
 def test_what_is_interrupted_and_cannot_be_gone_on_with_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], case: str
