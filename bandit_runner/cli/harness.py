@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bandit_runner.cli.options import Rate
 from bandit_runner.cli.scoring import scoring, scoring_options
 from binsafe.cli.entry import note
 
@@ -28,9 +29,7 @@ Examples:
 @click.option("--balancer", default="127.0.0.1:8000", show_default=True, metavar="HOST:PORT", help="Whom to ask.")
 @click.option("--tier", metavar="TIER", help="Ask POST /TIER; without it POST /.")
 @click.option("--requests", type=click.IntRange(min=1), default=100, show_default=True, help="How many ids to send.")
-@click.option(
-    "--rps", type=click.FloatRange(min=0, min_open=True), default=10.0, show_default=True, help="Requests a second."
-)
+@click.option("--rps", type=Rate(), default=10.0, show_default=True, help="Requests a second.")
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),

@@ -1,9 +1,24 @@
 """Options that several commands have, read in one way."""
 
+import math
 from typing import Any
 
 import click
 import msgspec
+
+
+class Rate(click.FloatRange):
+    """Requests a second, as few and as many as a scenario's."""
+
+    def __init__(self) -> None:
+        super().__init__(min=1e-3, max=1e6)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number; ``nan``, which is not outside of any range, is none."""
+        rate = super().convert(value, param, ctx)
+        if math.isnan(rate):
+            self.fail(f"{value} is no rate.", param, ctx)
+        return rate
 
 
 def named_value(text: str) -> tuple[str, Any]:

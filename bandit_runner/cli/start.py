@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from bandit_runner.cli.options import named_value, strategy_names
+from bandit_runner.cli.options import Rate, named_value, strategy_names
 from bandit_runner.cli.scoring import scoring, scoring_options
 from bandit_runner.cli.storing import store_option
 from bandit_runner.model import TIERS, ResultRow
@@ -71,7 +71,7 @@ The table's columns:
 )
 @click.option(
     "--rps",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Rate(),
     default=10.0,
     show_default=True,
     help="Requests per second on each tier.",

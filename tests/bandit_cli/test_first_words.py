@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 
+import click
 import pytest
 from click.shell_completion import ShellComplete
 from commands import bandit_runner
@@ -59,3 +60,12 @@ def test_a_shell_completes_strategies(command: str, completed: set[str]):
     found = ShellComplete(group, {}, "bandit_runner", "").get_completions([command, "--strategy"], "b")
     assert completed <= {each.value for each in found}
     assert all(each.value.startswith("b") for each in found)
+
+
+@pytest.mark.parametrize("command", ["start", "harness"])
+@pytest.mark.parametrize("rps", ["nan", "inf", "1e9", "1e-9", "0", "-1"])
+def test_a_rate_that_is_none_is_refused_before_anything_starts(command: str, rps: str):
+    """``start`` had begun a session with such a one, which no ``--continue`` could end."""
+    with pytest.raises(click.BadParameter) as refused:
+        group.get_command(click.Context(group), command).make_context(command, [f"--rps={rps}"])
+    assert "--rps" in refused.value.format_message()
