@@ -147,7 +147,7 @@ class Board:
             return None
         session = latest[0] if name is None else store.session(name)
         runs = store.runs(session.id)
-        lines = tuple(RunLine(**self._outline(session, run)) for run in runs)
+        lines = tuple(_line(session, run) for run in runs)
         return SessionView(session=session, status=self._status(session, runs), runs=lines)
 
     def run(self, number: int) -> RunView:
@@ -236,27 +236,11 @@ class Board:
     def _view(self, session: Session, run: Run) -> RunView:
         progress = self._grown(session, run)
         return RunView(
-            **self._outline(session, run),
+            **msgspec.structs.asdict(_line(session, run)),
             frames=tuple(progress.frames),
             attainable=self._attained(session, run),
             rates=rates(session, run),
         )
-
-    def _outline(self, session: Session, run: Run) -> dict[str, Any]:
-        """The fields of a `RunLine`."""
-        start, tally = run.start, run.tally
-        return {
-            "number": run.number,
-            "session": session.id,
-            "strategy": start.strategy,
-            "tier": start.tier,
-            "ports": start.ports,
-            "started": start.started,
-            "status": run.status(time.time()),
-            "planned": start.planned,
-            "latest": frame_of(tally, session.scoring, run.heard) if tally.requests else None,
-            "tally": tally,
-        }
 
     def _grown(self, session: Session, run: Run) -> Progress:
         """The run's frames, with what came since they were last looked at."""
@@ -272,6 +256,22 @@ class Board:
         if run.number not in self._attainable:
             self._attainable[run.number] = attainable(session, run)
         return self._attainable[run.number]
+
+
+def _line(session: Session, run: Run) -> RunLine:
+    start, tally = run.start, run.tally
+    return RunLine(
+        number=run.number,
+        session=session.id,
+        strategy=start.strategy,
+        tier=start.tier,
+        ports=start.ports,
+        started=start.started,
+        status=run.status(time.time()),
+        planned=start.planned,
+        latest=frame_of(tally, session.scoring, run.heard) if tally.requests else None,
+        tally=tally,
+    )
 
 
 def _limits(run: Run, state: dict[str, Any]) -> tuple[LimitEstimate, ...]:
