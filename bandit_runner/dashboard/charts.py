@@ -242,10 +242,17 @@ def compared(
 
 
 def scored(names: Sequence[str], scores: Sequence[tuple[float, float | None, float | None]]) -> Options:
-    """The score of each strategy with its interval, where that is known."""
+    """The score of each strategy with its interval, where that is known.
+
+    The interval of two runs can be ten times as wide as all scores: then it is cut where bars still have half the axis.
+    """
     ranges = [[at, low, high] for at, (_, low, high) in enumerate(scores) if low is not None and high is not None]
     options = compared(names, {"score": [mean for mean, _, _ in scores]}, unit="points per 100 ids")
-    options["series"].append(intervals(ranges, "95% interval"))
+    options["series"].append(intervals(ranges, "95% interval") | {"clip": True})
+    means = [0.0, *(mean for mean, _, _ in scores)]
+    lowest, room = min(means), max(100.0, max(means) - min(means))
+    if any(low < lowest - room for _, low, _ in ranges):
+        options["yAxis"]["min"] = math.floor((lowest - room) / 10) * 10
     return options
 
 

@@ -35,6 +35,12 @@ FLAGS = [
 ]
 
 
+CLICK_AND_BE_BUSY = """button => {
+  button.click();
+  for (const end = performance.now() + 3000; performance.now() < end;);
+}"""
+
+
 class Visitor:
     """A page, and all that went wrong on it."""
 
@@ -201,6 +207,7 @@ def test_no_page_is_wider_than_the_window(browser: "playwright.Browser", stored:
         page.goto(address + path)
         page.wait_for_selector("canvas")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.evaluate("document.querySelector('header').offsetHeight") < 60  # one row
         page.context.close()
 
 
@@ -232,7 +239,11 @@ def test_light_and_dark_are_the_systems_until_chosen_and_remembered_then(browser
         page = context.new_page()
         page.goto(address)
         page.wait_for_function(is_dark)
-        page.get_by_role("button", name="Light or dark").click()
+        page.goto(address + "learn")
+        page.wait_for_selector("canvas")
+        failure = page.get_by_role("button", name="+ failure").first
+        assert failure.evaluate("button => getComputedStyle(button).color") == "rgb(255, 123, 114)"
+        page.get_by_role("button", name="Light or dark").evaluate(CLICK_AND_BE_BUSY)
         page.wait_for_function(f"!{is_dark}")
         page.wait_for_function("document.cookie.includes('bandit_runner_dark=0')")
         page.goto(address + "learn")

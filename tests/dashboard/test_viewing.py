@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from played import SESSION, many, started
 
-from bandit_runner.dashboard.charts import compared
+from bandit_runner.dashboard.charts import compared, scored
 from bandit_runner.dashboard.pages.panels import CHARTS, duration, limit_rows
 from bandit_runner.dashboard.pages.viewing import Picture, Viewer
 from bandit_runner.dashboard.views import Board
@@ -226,6 +226,14 @@ def test_bars_on_a_logarithmic_axis_stand_on_a_power_of_ten_below_all():
     assert options["yAxis"]["min"] == options["yAxis"]["startValue"] == pytest.approx(0.1)
     assert compared(("a",), {"p50": (1.0,)}, unit="ms", logarithmic=True)["yAxis"]["min"] == pytest.approx(0.1)
     assert compared(("a",), {"p50": (None,)}, unit="ms", logarithmic=True)["yAxis"]["type"] == "value"
+
+
+@pytest.mark.parametrize(("low", "axis"), [(60.0, None), (-90.0, None), (-243.1, -100)])
+def test_an_interval_that_is_wider_than_all_scores_leaves_bars_half_of_the_axis(low: float, axis: int | None):
+    options = scored(("a", "b", "c"), [(97.0, 94.0, 99.0), (55.5, low, 100.0), (40.0, None, None)])
+    assert options["yAxis"].get("min") == axis
+    assert options["series"][1]["data"][1] == [1, low, 100.0]
+    assert options["series"][1]["clip"]
 
 
 def test_a_long_name_leaves_the_bars_their_room():

@@ -20,6 +20,8 @@ _OPENING: Final = '<div class="opening" role="status"><b>bandit_runner</b><span>
 _COOKIE: Final = "bandit_runner_dark"
 _THEME_SECONDS: Final = 0.1
 """After which the browser has changed its colours, which the charts are then drawn in."""
+_ANSWER_SECONDS: Final = 30.0
+"""Until which a browser that is busy may say what it shows; NiceGUI's one second made clicks come to nothing."""
 _LONG: Final = 40
 """Letters of a word in a cell from which on it is a hash or a path."""
 
@@ -60,7 +62,7 @@ def _chosen(request: Request) -> bool | None:
 
 async def _toggle(dark: ui.dark_mode) -> None:
     """The other one of the two, and the browser remembers it: nothing is kept here."""
-    is_dark = await ui.run_javascript("document.body.classList.contains('body--dark')")
+    is_dark = await ui.run_javascript("document.body.classList.contains('body--dark')", timeout=_ANSWER_SECONDS)
     dark.set_value(not is_dark)
     ui.run_javascript(f"document.cookie = '{_COOKIE}={int(not is_dark)}; path=/; max-age=31536000; SameSite=Strict'")
     ui.timer(_THEME_SECONDS, _redraw, once=True)

@@ -64,7 +64,7 @@ CHARTS: Final = (
     Chart("Attempts per id", "The first three are free.", lambda scene: charts.attempts(scene.whole)),
     Chart(
         "429s per server over the run",
-        "Where it is dark, a limit was met often.",
+        "The stronger the colour, the more often a limit was met.",
         lambda scene: charts.limited(scene.shown),
         wide=True,
     ),
