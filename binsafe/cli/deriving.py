@@ -1,6 +1,7 @@
 """The policy of a report and of what a command line asks for."""
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +18,8 @@ _PACK_OF: Final = {"LANG": "locale", "LANGUAGE": "locale", "TZ": "zoneinfo", "TE
 
 _FIRST_LINE: Final = 256
 """BINPRM_BUF_SIZE: as much of a script as the kernel looks at (linux/binfmts.h)."""
+
+_WRAPPER: Final = re.compile(rb'exec (/[A-Za-z0-9./_+-]+) "\$@"')
 
 
 def derive_policy(report: "Report", asked: Asked) -> "Policy":
@@ -89,6 +92,14 @@ def runner(script: int) -> list[str]:
     """What the kernel executes for a script and its argument (execve(2), "Interpreter scripts"), if it is printable."""
     words = os.pread(script, _FIRST_LINE, 0).removeprefix(b"#!").split(b"\n", 1)[0].decode("utf-8", "replace").split()
     return words if all(map(str.isprintable, words)) else []
+
+
+def starts(script: int) -> str | None:
+    """The program that a shell script starts, where that is all that it does; None for others."""
+    text = os.pread(script, _FIRST_LINE, 0)
+    does = [line.strip() for line in text.split(b"\n")[1:] if line.strip() and not line.startswith(b"#")]
+    match = _WRAPPER.fullmatch(does[0]) if len(does) == 1 and len(text) < _FIRST_LINE else None
+    return match[1].decode() if match else None
 
 
 def _together(derived: "Policy", beside: list["Policy"], libraries: tuple["PolicyFile", ...]) -> "Policy":

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from binsafe.cli.asked import Asked
-from binsafe.cli.deriving import derive_policy, runner
+from binsafe.cli.deriving import derive_policy, runner, starts
 from binsafe.cli.entry import note
 from binsafe.cli.remembered import keep
 from binsafe.errors import NotEnforceable, NotExecutable
@@ -41,6 +41,8 @@ def _refuse_unknown(report: "Report", snapshot: Snapshot) -> None:
         by_name = words[1:] if words and words[0].endswith("/env") else words  # env looks it up on PATH, as we do
         reader = shell_word(by_name[0]) if by_name else "INTERPRETER"
         hint = f"run what reads it: binsafe run --read {path} {reader} {path}"
+        if started := starts(snapshot.descriptor):
+            hint = f"run what it starts: binsafe run {started}"
         raise NotExecutable(detail, hint=hint)
     if report.format == "archive":
         raise NotExecutable(detail, hint="unpack it, and inspect what is in it")

@@ -159,6 +159,22 @@ def test_who_would_run_a_script_is_told_what_to_type(tmp_path: Path, line: str, 
         assert run(*typed).stdout == "42\n"
 
 
+@pytest.mark.parametrize(
+    ("text", "started"),
+    [('exec /bin/echo "$@"\n', "/bin/echo"), ('cd /\nexec /bin/echo "$@"\n', None), ('exec $(id) "$@"', None)],
+)
+def test_who_would_run_a_script_that_only_starts_a_program_is_told_of_that(
+    tmp_path: Path, text: str, started: str | None
+):
+    """Debian's 7z: the script's own way needs the shell, the program and what lies beside that, each granted."""
+    script = tmp_path / "script"
+    script.write_text(f"#!/bin/sh\n# it is elsewhere\n{text}")
+    said = run(str(script)).stderr
+    assert ("what reads it: " in said) is (started is None)
+    if started:
+        assert run(*shlex.split(said.rpartition("binsafe run ")[2]), "42").stdout == "42\n"
+
+
 def test_a_script_may_be_executed_where_what_runs_it_may(tmp_path: Path):
     """git's bisect and submodule are scripts."""
     hook = tmp_path / "hook"
