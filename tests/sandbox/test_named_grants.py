@@ -53,6 +53,30 @@ def test_a_file_that_its_own_temporary_folder_hides_is_named_until_it_has_one_of
         assert capsys.readouterr().out.count(f"grant='--read {file.name}'") == 1
 
 
+@pytest.mark.parametrize("granted", ["file", "folder"])
+def test_nothing_is_made_beside_what_is_granted_in_a_temporary_folder(granted: str, capsys: pytest.CaptureFixture):
+    """It went to the folder that the program has by itself, ended with 0, and was lost."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        Path(name).chmod(0o777)
+        file, new = Path(name) / "file", Path(name) / "new"
+        file.write_text("x")
+        file.chmod(0o644)
+        allowed = {"read": (str(file),)} if granted == "file" else {"write": (name,)}
+        status = run("cp", str(file), str(new), **allowed)[0]
+        told = f"grant='--write {name}'" in capsys.readouterr().out
+        assert (status, told, new.exists()) == ((1, True, False) if granted == "file" else (0, False, True))
+
+
+def test_what_cannot_be_made_where_its_own_temporary_folder_hides_the_users_is_named(
+    capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        for path in (f"{name}/new", "new"):
+            monkeypatch.chdir("/" if path.startswith("/") else name)
+            assert run("mkdir", path)[0] == 1
+            assert f"grant='--write {name}'" in capsys.readouterr().out
+
+
 def test_a_folder_on_the_way_to_a_granted_file_is_named_where_it_is_listed(folder: Path, capsys: pytest.CaptureFixture):
     fruit = str(folder / "fruit")
     assert run("ls", str(folder), read=(fruit,))[0] == 2
@@ -114,7 +138,9 @@ def test_the_whole_file_system_is_no_hint(here: str, capsys: pytest.CaptureFixtu
     """Nor is the folder that its user is in, which was taken for what / means."""
     monkeypatch.chdir(here)
     assert run("ls", "/")[0] == 2
-    assert "grant='none: what runs gets a root of its own" in capsys.readouterr().out
+    told = next(line for line in capsys.readouterr().out.splitlines() if "object='/'" in line)
+    assert "grant='none: what runs gets a root of its own" in told
+    assert "expected=False" in told
 
 
 def test_who_cannot_look_up_a_name_is_told_what_brings_its_addresses(capsys: pytest.CaptureFixture):

@@ -210,13 +210,14 @@ class Answerer:
             self._listener.proceed(call)
         if missed is not None and missed.there:
             grant = self._watch.wanted(missed, opened=kind.flags is not None)
+            named = missed.path == "/" and self._watch.names_root
             self._report(
                 call,
                 name,
                 missed.path,
                 operation="write" if missed.writes else "read",
                 result=errno.EACCES,
-                expected=lookups.is_usual(missed, kind, starts=grant.startswith("--exec ")),
+                expected=not named and lookups.is_usual(missed, kind, starts=grant.startswith("--exec ")),
                 grant=grant,
             )
 

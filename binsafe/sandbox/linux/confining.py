@@ -107,7 +107,8 @@ def _lookups(layout: Layout, policy: Policy, *, walks: bool, left: str) -> "Look
     given = Given(
         merged=layout.merged,
         readable=[*(path for path, _ in layout.mounts if path not in DEVICES), *devices["read"]],
-        writable=[*(path for path, _ in layout.scratch), *devices["write"], *granted_paths(policy, "write")],
+        writable=[*devices["write"], *granted_paths(policy, "write")],
+        scratch=[path for path, _ in layout.scratch],
         public=_public_folders(layout) if os.geteuid() == 0 else (),
         present=[*(piece.path for piece in layout.pieces), *(path for path, _ in layout.links)],
     )

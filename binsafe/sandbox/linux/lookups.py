@@ -116,8 +116,8 @@ class Lookups:
         if kind.makes and path in self.given.present:
             return None
         opens = kind.flags is not None and not call.arguments[kind.flags] & os.O_PATH
-        if opens and not writes and self.given.could_write(path) and not self.given.could_read(path):
-            return _hidden(call, path)
+        if (opens or writes) and self.given.could_write(path) and not self.given.could_read(path):
+            return _hidden(call, path, writes=writes)
         relative = text if self._left and path == _from_root(text) else ""
         asks = kind.asks is not None and bool(call.arguments[kind.asks] & os.W_OK)
         key = (path, writes, opens, asks, relative)
@@ -190,7 +190,7 @@ class Lookups:
 
     def _meant(self, path: str, missed: Miss) -> Miss:
         """The same from the folder that its user named it in, where there is anything to it."""
-        granted = self.given.holds(path)
+        granted = self.given.holds(path) and not self.given.hides(path)
         if not may_exist(posixpath.dirname(path) if missed.writes else path):
             return missed._replace(there=missed.there and not missed.writes)
         if missed.writes and not granted:
@@ -223,15 +223,18 @@ def _resolved(path: str) -> str:
         return path
 
 
-def _hidden(call: Call, path: str) -> Miss | None:
-    """A file of the host's whose place has been taken by a folder of the program's own, where nothing has its name."""
-    root = f"/proc/{call.pid}/root"
-    if not may_exist(path) or leaves(path, root):
+def _hidden(call: Call, path: str, *, writes: bool) -> Miss | None:
+    """A file of the host's whose place has been taken by a folder of the program's own, where nothing has its name.
+
+    Of one that is to be written it is its folder that has to be there.
+    """
+    wanted, root = posixpath.dirname(path) if writes else path, f"/proc/{call.pid}/root"
+    if not may_exist(wanted) or leaves(wanted, root):
         return None
     try:
-        os.lstat(f"{root}{path}")
+        os.lstat(f"{root}{wanted}")
     except (FileNotFoundError, NotADirectoryError):
-        return Miss(path, _option(path, writes=False), expected=False, there=True)
+        return Miss(path, _option(path, writes=writes), expected=False, there=True)
     except OSError:
         pass
     return None

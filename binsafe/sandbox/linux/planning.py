@@ -2,7 +2,7 @@
 
 import os
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -62,7 +62,22 @@ def environment_of(order: Order, layout: Layout) -> dict[str, str]:
 def root_of(layout: Layout) -> Plan:
     """The file system's part of the plan."""
     parts = {name: getattr(layout, name) for name in ("links", "mounts", "pins", "scratch", "folders", "covered")}
-    return parts | {"pieces": [tuple(piece) for piece in layout.pieces]}
+    return parts | {"pieces": [tuple(piece) for piece in layout.pieces], "ways": _ways(layout)}
+
+
+def _ways(layout: Layout) -> list[str]:
+    """Folders in its scratch that only lead to what is granted: what was made there would be lost, and nobody told."""
+    granted = [path for path, _ in layout.mounts]
+    above = {parent for path in granted for parent in parents(path)}
+    own = [way for way in above if any(way != path and inside(way, path) for path, _ in layout.scratch)]
+    return [way for way in own if not any(inside(way, path) for path in granted)]
+
+
+def parents(path: str) -> Iterator[str]:
+    """The folders above a path, the root last."""
+    while path not in ("/", ""):
+        path = posixpath.dirname(path)
+        yield path
 
 
 def _working_folder(layout: Layout) -> str:

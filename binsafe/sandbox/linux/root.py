@@ -47,6 +47,8 @@ def build_root(plan: "Plan", opened: dict[str, int]) -> None:
     copies = [(path, kernel.open_tree(f".{path}")) for path in plan["covered"]]
     for path, attributes, tree in trees:
         place(tree, path, attributes | kernel.MOUNT_ATTR_NOSUID)
+    for path in plan["ways"]:
+        os.chmod(f".{path}", 0o500)
     for path in plan["pins"]:
         place(kernel.open_tree(f".{path}"), path, 0)
     for path, tree in copies:
