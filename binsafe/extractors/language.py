@@ -9,12 +9,19 @@ from binsafe.extractors import rustaudit
 from binsafe.extractors.subject import Extracted, Subject
 from binsafe.model import Finding, Severity, Slice
 
+_RUST_LEGACY = r"N.*17h[0-9a-f]{16}E(?:\.|$)"
 _MANGLED: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("rust", re.compile(r"^_{0,2}(?:R[NIMXYC][A-Za-z0-9_]|ZN.*17h[0-9a-f]{16}E$)")),
-    ("swift", re.compile(r"^_?\$[sS][A-Za-z0-9]")),
-    ("c++", re.compile(r"^(?:_{1,2}Z(?!N.*17h[0-9a-f]{16}E$)[A-Za-z]|\?)")),
+    ("rust", re.compile(rf"^_{{1,2}}(?:RI?N[A-Za-z][BCIMNXY]|Z{_RUST_LEGACY})")),
+    ("swift", re.compile(r"^\$[sS][A-Za-z0-9]")),
+    (
+        "c++",
+        re.compile(rf"^(?:_{{1,2}}Z(?!{_RUST_LEGACY})(?:N\w|L?\d|S[abdiost]|G[RV]|T[ISTVchv]|n[aw]|d[al])|\?)"),
+    ),
 )
-"""How compilers spell names: the language that most of a program's names are in is its own, the rest are libraries'."""
+"""How compilers spell names: the language that most of a program's names are in is its own, the rest are libraries'.
+
+Itanium C++ ABI, 5.1; Rust RFC 2603. C has names that begin alike: ``RC4_set_key``, Mach-O's ``_ZSTD_compress``.
+"""
 _SAMPLE = 10_000
 """Names of each kind that are looked at."""
 _ENOUGH = 20
@@ -137,9 +144,10 @@ def extract(subject: Subject) -> Extracted[str]:
 
 
 def _sample(slice_: Slice) -> tuple[str, ...]:
-    """Names, evenly over all that there are."""
+    """Names as compilers spelt them, evenly over all that there are."""
     symbols = slice_.symbols[:: max(1, len(slice_.symbols) // _SAMPLE)]
-    return (*(entry.name for entry in slice_.imports[:_SAMPLE]), *(symbol.name for symbol in symbols))
+    names = (*(entry.name for entry in slice_.imports[:_SAMPLE]), *(symbol.name for symbol in symbols))
+    return tuple(name.removeprefix("_") for name in names) if slice_.format == "mach-o" else names
 
 
 def _spelt(names: Sequence[str]) -> dict[str, int]:

@@ -61,7 +61,8 @@ def packed(slice_: Slice, *, is_managed: bool) -> Iterator[Evidence]:
         return
     density = _entropy(_stored(slice_, home))
     if density > _DENSE:
-        yield _at(home.address, home.name, f"the code that starts first has {density:.1f} bits of entropy a byte")
+        what = "the code that starts first" if slice_.entry else "its code"
+        yield _at(home.address, home.name, f"{what} has {density:.1f} bits of entropy a byte")
     if home.writable and slice_.format == "pe" and not is_managed and _imports_a_loader_only(slice_):
         yield _at(slice_.entry, home.name, "it starts in memory that it can write, and imports little but a loader")
 
@@ -102,15 +103,13 @@ def _home(slice_: Slice) -> Segment | None:
 
 
 def _stored(slice_: Slice, home: Segment) -> bytes:
-    """A sample of the code: the section that holds the first instruction, or its segment from there on."""
-    section: Section | None = next(
-        (
-            s
-            for s in slice_.sections
-            if s.executable and s.offset is not None and s.address <= slice_.entry < s.address + s.size
-        ),
-        None,
-    )
+    """A sample of the code: the section that holds the first instruction, or its segment from there on.
+
+    A library starts nowhere: of that the largest section of code, as tables may stand before it in its segment.
+    """
+    code = [s for s in slice_.sections if s.executable and s.offset is not None]
+    first = [s for s in code if s.address <= slice_.entry < s.address + s.size] if slice_.entry else code
+    section: Section | None = max(first, key=lambda s: s.size, default=None)
     start = home.offset if section is None or section.offset is None else section.offset
     size = home.file_size if section is None else section.size
     return bytes(slice_.data[start : start + min(size, _SAMPLE)])

@@ -154,6 +154,21 @@ def test_tables_of_an_object_file_are_not_packed():
     assert "packed" not in found(minimal(noise, kind="object", segments=(), sections=(table,)))
 
 
+@pytest.mark.parametrize(("tables_first", "is_packed"), [(True, False), (False, True)])
+def test_of_a_library_its_code_counts_and_not_the_tables_before_it(tables_first: bool, is_packed: bool):
+    noise, plain = random.Random(1).randbytes(64 * 1024), os.fsencode(__file__) * 3000
+    data = noise + plain if tables_first else plain + noise
+    start = len(noise) if tables_first else len(plain)
+    whole = Segment(
+        name="LOAD", address=0, memory_size=len(data), offset=0, file_size=len(data),
+        readable=True, writable=False, executable=True,
+    )  # fmt: skip
+    text = Section(name=".text", address=start, size=len(data) - start, offset=start, executable=True)
+    plt = Section(name=".plt", address=start - 16, size=16, offset=start - 16, executable=True)
+    library = minimal(data, segments=(whole,), sections=(plt, text), entry=0, kind="library")
+    assert ("packed" in found(library)) == is_packed
+
+
 def test_upx_without_sections_is_known_by_its_mark():
     slice_ = minimal(b"\x7fELF" + b"\0" * 200 + b"UPX!" + b"\0" * 100)
     assert found(slice_)["packed"].evidence[0].symbol == "UPX!"

@@ -42,6 +42,29 @@ def test_each_compiler_leaves_its_trace(slice_: Slice, expected: str):
     assert language_of(slice_) == expected
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("RC4_set_key", "c"),
+        ("RIPEMD160_Init", "c"),
+        ("RNG_seed", "c"),
+        ("ZSTD_compress", "c"),
+        ("ZombieProcessError", "c"),
+        ("_RNvCsdBezzDwma51_7mycrate3foo", "rust"),
+        ("_RINvNtC3std3mem8align_ofdE", "rust"),
+        ("_ZN4core3fmt17h0123456789abcdefE.llvm.42", "rust"),
+        ("_Z3foov", "c++"),
+        ("_ZSt4cout", "c++"),
+        ("_ZTVN10__cxxabiv117__class_type_infoE", "c++"),
+        ("_ZdlPv", "c++"),
+        ("$s4main3fooyyF", "swift"),
+    ],
+)
+def test_names_in_c_that_begin_as_others_are_spelt_are_c(name: str, expected: str):
+    assert language_of(importing(name)) == expected
+    assert language_of(importing(f"_{name}", format="mach-o")) == expected
+
+
 def test_go_is_go_even_with_c_in_it():
     assert language_of(importing("puts"), go=GoBuild(version="go1.22")) == "go"
 
