@@ -139,6 +139,8 @@ class Signing:
     statement: Callable[[bytes], bytes] = lambda statement: statement
     """What is signed instead of the true statement."""
     stamp: str | None = "token"
+    stamp_says_when: bool = True
+    """Whether a countersignature has a signing time."""
     stamped: Callable[[bytes], bytes] = lambda signature: signature
     """What is time-stamped instead of the true signature."""
     stamp_purpose: ObjectIdentifier = ExtendedKeyUsageOID.TIME_STAMPING
@@ -188,10 +190,11 @@ class Signing:
     ) -> cms.SignerInfo:
         named = asn1_x509.Certificate.load(certificate_)
         digest = "sha256" if plain else self.digest
+        when = cms.CMSAttribute({"type": "signing_time", "values": [cms.Time(name="utc_time", value=SIGNED_AT)]})
         attributes = cms.CMSAttributes(
             [
                 cms.CMSAttribute({"type": "content_type", "values": [content_type]}),
-                cms.CMSAttribute({"type": "signing_time", "values": [cms.Time(name="utc_time", value=SIGNED_AT)]}),
+                *([when] if self.stamp_says_when or not plain else []),
                 cms.CMSAttribute({"type": "message_digest", "values": [hashlib.new(digest, hashed).digest()]}),
                 *([] if plain else [_attribute(name, values) for name, values in self.attributes.items()]),
             ]

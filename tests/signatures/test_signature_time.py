@@ -34,6 +34,11 @@ def test_countersignature_is_a_time_stamp():
     assert (signature.status, signature.timestamped) == ("valid", True)
 
 
+def test_countersignature_that_names_no_time():
+    signature = signed(stamp="countersignature", stamp_says_when=False)
+    assert (signature.status, problems(signature)) == ("invalid", {"timestamp"})
+
+
 @pytest.mark.parametrize("stamp", ["token", "countersignature"])
 @pytest.mark.parametrize(
     "changes",
