@@ -11,7 +11,7 @@ import msgspec
 from binsafe import containers, formats
 from binsafe.archives.reporting import broke_the_parser, finding, report_on
 from binsafe.bundles import inspect_bundle, listing
-from binsafe.containers import Budget, Entry, Trouble, Unreadable, appledouble
+from binsafe.containers import Budget, Entry, Trouble, Unreadable, appledouble, tars
 from binsafe.containers.diskimages import is_disk_image
 from binsafe.containers.entries import Stream
 from binsafe.containers.names import Names, clean
@@ -27,13 +27,19 @@ _EXECUTABLES = frozenset({"elf", "mach-o", "pe"})
 _MAX_SHOWN, _FEW_SCRIPTS = 20, 5
 _MAX_APPLEDOUBLE = 64 * 1024
 _DEBIAN = "debian-binary"
-_DISK_IMAGE = ".dmg"
+_IMAGES = (".dmg", ".iso", ".vhd", ".vhdx", ".msi")
+"""How names of disk images and installers end: their first bytes do not show what they are."""
 
 
 def is_archive(data: memoryview) -> bool:
     """Whether the first bytes are an archive's or a compressed file's, or the last ones a disk image's."""
     kind = formats.identify(data)
-    return kind == "archive" or (kind == "unknown" and is_disk_image(data))
+    return kind == "archive" or (kind == "unknown" and (is_disk_image(data) or _is_old_tar(data)))
+
+
+def _is_old_tar(head: bytes | memoryview) -> bool:
+    """Whether it is a tar archive, those from before ustar included, which have no mark."""
+    return tars.is_header(bytes(head[: tars.BLOCK]))
 
 
 class Watch(msgspec.Struct, frozen=True):
@@ -133,10 +139,10 @@ class _Walk:
             self._scripts.add(path)
         elif kind in _EXECUTABLES:
             self._member(path, self._whole(stream, head))
-        elif kind == "archive":
+        elif kind == "archive" or _is_old_tar(head):
             self._nested(stream, head, path, inside, budget, depth)
-        elif path.lower().endswith(_DISK_IMAGE):  # what shows it are its last bytes
-            raise Unreadable("disk images are not read here", "archive")
+        elif path.lower().endswith(_IMAGES):
+            raise Unreadable("disk images and installers are not read here", "archive")
 
     def _nested(self, stream: Stream, head: bytes, path: str, inside: str, budget: Budget, depth: int) -> None:
         if depth >= MAX_ARCHIVE_DEPTH:

@@ -21,13 +21,13 @@ from binsafe.containers.diskimages import is_disk_image
 from binsafe.containers.entries import Entry, Trouble, Unreadable
 from binsafe.containers.streams import DECOMPRESSORS, Decompressed, Peeked, Plain
 
-__all__ = ["Budget", "Entry", "Trouble", "Unreadable", "read"]
+__all__ = ["UNREAD", "Budget", "Entry", "Trouble", "Unreadable", "read"]
 
 _Reader = Callable[[memoryview, Budget], Iterator[Entry | Trouble]]
 _MAGICS: Mapping[bytes, _Reader] = MappingProxyType(
     {b"PK\x03\x04": zips.read, b"PK\x05\x06": zips.read, b"!<arch>\n": ars.read}
 )
-_UNREAD = MappingProxyType(
+UNREAD = MappingProxyType(
     {
         b"7z\xbc\xaf\x27\x1c": "7-Zip archives",
         b"xar!": "xar archives",
@@ -35,9 +35,15 @@ _UNREAD = MappingProxyType(
         b"hsqs": "squashfs images",
         b"\xed\xab\xee\xdb": "RPM packages",
         b"MSCF": "cabinet files",
-        b"070701": "cpio archives",
+        **dict.fromkeys((b"070701", b"070702", b"070707"), "cpio archives"),
+        b"Rar!\x1a\x07": "RAR archives",
+        b"LZIP": "lzip files",
+        b"\x04\x22\x4d\x18": "LZ4 files",
+        b"\x1f\x9d": "files of compress",
+        b"MSWIM\0\0\0": "Windows images",
     }
 )
+"""First bytes of what is known and not opened -> what people call it; ``formats.identify`` calls all of it archives."""
 
 
 def read(data: memoryview, name: str, budget: Budget) -> Iterator[Entry | Trouble]:
@@ -47,20 +53,20 @@ def read(data: memoryview, name: str, budget: Budget) -> Iterator[Entry | Troubl
         Unreadable: nothing can be read of an archive of this kind.
     """
     if is_disk_image(data):
-        raise Unreadable("Apple disk images are not read here")
+        raise Unreadable("Apple disk images are not read here", "archive")
     head = bytes(data[: tars.BLOCK])
     for magic, reader in _MAGICS.items():
         if head.startswith(magic):
             return reader(data, budget)
-    for magic, kind in _UNREAD.items():
+    for magic, kind in UNREAD.items():
         if head.startswith(magic):
-            raise Unreadable(f"{kind} are not read here")
+            raise Unreadable(f"{kind} are not read here", "archive")
     if tars.is_header(head):
         return tars.read(Plain(data), budget)
     for magic, make in DECOMPRESSORS.items():
         if head.startswith(magic):
             return _compressed(Decompressed(data, make, budget), name, budget)
-    raise Unreadable("it is no archive of a kind that is known here")
+    raise Unreadable("it is no archive of a kind that is known here", "archive")
 
 
 def _compressed(unpacked: Decompressed, name: str, budget: Budget) -> Iterator[Entry | Trouble]:

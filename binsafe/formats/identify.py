@@ -29,6 +29,13 @@ _MAGICS: tuple[tuple[bytes, Kind], ...] = (
     (b"\xed\xab\xee\xdb", "archive"),
     (b"MSCF", "archive"),
     (b"070701", "archive"),
+    (b"070702", "archive"),
+    (b"070707", "archive"),
+    (b"Rar!\x1a\x07", "archive"),
+    (b"LZIP", "archive"),
+    (b"\x04\x22\x4d\x18", "archive"),
+    (b"\x1f\x9d", "archive"),
+    (b"MSWIM\0\0\0", "archive"),
 )
 _UNIVERSAL, _UNIVERSAL_64 = b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf"
 _SLICE = struct.Struct(">IIIII")

@@ -183,7 +183,7 @@ def _ends(path: str, size: int) -> tuple[bytes, bytes]:
 def is_worth_opening(head: bytes, tail: bytes = b"") -> bool:
     """Whether a file with these ends is an executable, an archive, or one of them compressed; text and data are not."""
     kind = identify(head)
-    if kind in _EXECUTABLES or is_disk_image(tail):
+    if kind in _EXECUTABLES or is_disk_image(tail) or is_header(head[:BLOCK]):
         return True
     if kind != "archive":
         return False

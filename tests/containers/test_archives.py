@@ -15,7 +15,7 @@ from packed import ELF, apple_double, ar, debian, linked, tarred, zipped
 
 from binsafe import limits
 from binsafe.archives import Watch, is_archive, walking
-from binsafe.containers import budget
+from binsafe.containers import UNREAD, budget
 from binsafe.reports import REPORTERS
 from binsafe.scan.walking import is_worth_opening
 
@@ -289,12 +289,28 @@ def test_a_disk_image_is_named_as_what_it_is_whatever_it_begins_with(content: by
     assert is_worth_opening(image[:4096], image[-512:])
 
 
-@pytest.mark.parametrize(("magic", "kind"), [(b"7z\xbc\xaf\x27\x1c", "7-Zip archives"), (b"hsqs", "squashfs images")])
+@pytest.mark.parametrize(("magic", "kind"), [*UNREAD.items(), (b"Rar!\x1a\x07\1\0", "RAR archives")])
 def test_an_archive_of_a_kind_that_is_not_read_is_named(magic: bytes, kind: str):
-    report = report_on(magic.ljust(512, b"\0"))
+    whole = magic.ljust(512, b"\0")
+    report = report_on(whole)
     assert (report.analysed, report.findings[0].detail) == (False, f"{kind} are not read here")
+    inside = report_on(zipped({"tool": ELF, "more": whole}))
+    assert (ids(inside), paths(inside), inside.analysed) == ({"archive"}, ["tool"], False)
 
 
-def test_a_disk_image_inside_is_said_not_to_be_looked_at():
-    report = report_on(zipped({"tool": ELF, "more.DMG": b"packed"}))
+@pytest.mark.parametrize("name", ["more.DMG", "more.iso", "more.vhdx", "more.msi"])
+def test_a_disk_image_inside_is_said_not_to_be_looked_at(name: str):
+    report = report_on(zipped({"tool": ELF, name: b"packed"}))
     assert (ids(report), paths(report), report.analysed) == ({"archive"}, ["tool"], False)
+
+
+def test_a_tar_archive_from_before_ustar_is_opened():
+    plain = bytearray(tarred({"tool": ELF}))
+    plain[257:265] = bytes(8)  # the mark
+    plain[148:156] = b" " * 8
+    plain[148:156] = b"%06o\0 " % sum(plain[:512])
+    old = bytes(plain)
+    assert is_archive(memoryview(old))
+    assert is_worth_opening(old[:4096])
+    assert paths(report_on(old)) == ["tool"]
+    assert paths(report_on(zipped({"more": old}))) == ["more/tool"]
