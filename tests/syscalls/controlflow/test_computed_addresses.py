@@ -159,7 +159,15 @@ def test_a_wrapper_at_a_distance_that_memory_holds_is_called_by_who_knows(adding
     assert not calls(bare(tmp_path, AT_A_DISTANCE.format(adding), "-no-pie")).complete
 
 
-@pytest.mark.parametrize("plain", ["lea base(%rip),%rdx", "add $base,%rsp", "mov $base,%edx; add %rcx,%rax"])
+@pytest.mark.parametrize(
+    "plain",
+    [
+        "lea base(%rip),%rdx",
+        "add $base,%rsp",
+        "mov $base,%edx; add %rcx,%rax",
+        ".byte 0x48,0xb8,0x48,0x81,0xc2; .long base; .byte 0",  # movabs, whose constant looks like an add
+    ],
+)
 def test_a_wrapper_at_a_distance_from_a_function_that_is_no_summand_is_not_called(plain: str, tmp_path: Path):
     assert calls(bare(tmp_path, AT_A_DISTANCE.format(plain), "-no-pie")).complete
 

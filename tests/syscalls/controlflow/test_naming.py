@@ -52,6 +52,8 @@ def test_code_above_four_gigabytes_is_not_named_by_four_bytes():
     data = named(0x1000) + b"\x90" * 4
     assert code(data, (high, 0, 8)).of(high) == []
     assert code(data, (BASE, 0, 3)).of(BASE) == []
+    named_low = code(named(BASE) * 2, (BASE, 0, 4), ((1 << 32) + BASE, 4, 4))
+    assert (named_low.of(BASE), named_low.of((1 << 32) + BASE)) == ([BASE, (1 << 32) + BASE], [])
 
 
 def test_of_functions_only_the_starts_are_looked_for_and_of_other_code_all():

@@ -111,3 +111,18 @@ def test_literal_pools_count_and_pointers_do_not():
     pointer.word(0xF940_0008)  # ldr x8, [x0]
     pointer.syscall()
     assert "through a pointer" in reasons(program(pointer))[0]
+
+
+@pytest.mark.parametrize(("offset", "complete"), [(7, True), (8, False), (11, False), (12, True)])
+def test_a_byte_that_is_stored_beside_a_number_on_the_stack_leaves_it_alone(offset: int, complete: bool):
+    assembler = Arm()
+    assembler.word(0xD100_83FF)  # sub sp, sp, #32
+    assembler.mov(1, 172)
+    assembler.word(0xF900_07E1)  # str x1, [sp, #8]
+    assembler.word(0x3900_03E2 | offset << 10)  # strb w2, [sp, #offset]
+    assembler.word(0xF940_07E8)  # ldr x8, [sp, #8]
+    assembler.syscall()
+    assembler.ret()
+    found = analyse(program(assembler))
+    assert found is not None
+    assert found.complete is complete

@@ -41,6 +41,12 @@ def test_what_is_no_such_call_or_not_known_is_reported(tmp_path: Path, number: s
     assert "read from memory" in found.unresolved[0].reason
 
 
+def test_a_number_that_is_not_read_is_not_told_by_what_is_passed_with_the_function(tmp_path: Path):
+    text = _SETXID.replace("o->number,", "drawn(),").replace("OUTLINE", "OUTLINE static int drawn(void);\nOUTLINE", 1)
+    found = freestanding(tmp_path, text % "117" + "static volatile int all[9]; int drawn(void) { return all[all[0]]; }")
+    assert not found.complete
+
+
 @pytest.mark.skipif(shutil.which("musl-gcc") is None, reason="no musl here")
 def test_musl_itself(tmp_path: Path):
     source = "#include <unistd.h>\nint main(int n, char **v) { return setregid(n, n) || setreuid(n, n); }"

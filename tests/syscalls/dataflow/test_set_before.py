@@ -48,3 +48,15 @@ def test_a_case_of_a_switch_at_a_site_brings_another_number():
     assembler.ret()
     table = struct.pack("<ii", site - DATA, other - DATA)
     assert called(program(assembler, data=table, writable=False)) == {"write", "getpid"}
+
+
+def test_a_branch_to_the_next_function_says_nothing_of_the_register_that_it_tests():
+    """Control goes on there in both cases: with zero, and with all else."""
+    assembler = X86()
+    assembler.mov("rax", 39)
+    assembler.put(b"\x48\x85\xc0")  # test rax, rax
+    assembler.jump_if_zero("other")
+    assembler.label("other")
+    assembler.syscall()
+    assembler.ret()
+    assert called(program(assembler, functions=("start", "other"))) >= {"getpid"}
