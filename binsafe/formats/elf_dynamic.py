@@ -102,9 +102,13 @@ def entries(bits: Bits, reader: Reader, headers: tuple[ProgramHeader, ...]) -> M
 
 
 def _check_tables(reader: Reader, memory: Memory[ProgramHeader], entries: Mapping[int, list[int]]) -> None:
-    """What the loader follows must be there: a table that it alone finds would hide what the file asks for."""
+    """What the loader follows must be there: a table that it alone finds would hide what the file asks for.
+
+    One without a byte it does not follow: LLD's ``-static -rdynamic`` has such relocations of the PLT, at address 0.
+    """
     for table, size in _TABLES.items():
-        if entries[table] and entries[size][:1] > [len(_stored(reader, memory, entries[table][0]))]:
+        followed = entries[table] and entries[size] != [0]
+        if followed and entries[size][:1] > [len(_stored(reader, memory, entries[table][0]))]:
             raise malformed(f"a table of the dynamic section (tag {table}) ends behind its segment")
     if entries[_SYMTAB]:
         _stored(reader, memory, entries[_SYMTAB][0])

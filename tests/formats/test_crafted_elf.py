@@ -90,6 +90,13 @@ def test_a_dynamic_section_that_says_it_is_empty_is_read_as_the_loader_reads_it(
     assert only_slice(data).libraries == only_slice(build.elf()).libraries != ()
 
 
+def test_a_table_without_a_byte_may_be_said_to_lie_where_nothing_is():
+    """As LLD says it of the PLT's relocations in static programs that export their functions."""
+    data = build.elf()
+    build.put(data, build.ELF_DYNAMIC + 16 * 7, "<QQQQ", 23, 1 << 40, 2, 0)
+    assert only_slice(data).libraries == only_slice(build.elf()).libraries
+
+
 @pytest.mark.parametrize(
     ("bending", "relro", "table"),
     [
