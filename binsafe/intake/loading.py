@@ -29,12 +29,13 @@ def load(order: Order, head: bytes | None) -> None:
     kind = "folder" if head is None else identify(head)
     from binsafe.intake import asking, librarian
 
-    _load_engine()
+    _load_readers()
+    if order.syscalls and order.kept is None:  # else what was kept says most often all that is asked
+        _load_engine()
     if order.syscalls or order.listings:
         _load_disassembler()
     if not order.only_syscalls:
-        from binsafe import archives, bundles, inspection
-        from binsafe.intake import folder, inspecting
+        from binsafe import inspection
     if kind != "elf":
         _load_others()
     if kind in {"mach-o", "pe"}:
@@ -43,6 +44,7 @@ def load(order: Order, head: bytes | None) -> None:
 
 def load_for_library() -> None:
     """Load what it takes to find out about a library's calls."""
+    _load_readers()
     _load_engine()
     _load_disassembler()
 
@@ -104,16 +106,22 @@ def _undispatched() -> ModuleType:
     return overrides
 
 
-def _load_engine() -> None:
+def _load_readers() -> None:
+    """What reads a program, and what puts summaries of it and of its libraries together."""
     _load_numpy()
     import traceback  # to say how a parser broke
 
     from binsafe.formats import elf, elf_linking
-    from binsafe.syscalls import engine, tables
+    from binsafe.syscalls import dynamic, tables
 
     for name in _CODECS:
         codecs.lookup(name)
     tables.kernel_version()
+
+
+def _load_engine() -> None:
+    """What makes summaries: two thirds of our code."""
+    from binsafe.syscalls import engine
 
 
 def _load_disassembler() -> None:
@@ -123,7 +131,12 @@ def _load_disassembler() -> None:
 
 
 def _load_others() -> None:
+    """What reads everything but one program for Linux."""
+    from binsafe import archives, bundles
     from binsafe.formats import macho, pe
+    from binsafe.intake import folder, inspecting
+    from binsafe.signatures import authenticode
+    from binsafe.signatures import macho as code_signatures
     from binsafe.syscalls.darwin import analysing, tables
 
     tables.table()
@@ -151,6 +164,7 @@ LATE: Final[Mapping[str, Callable[[], None]]] = MappingProxyType(
     {
         "binsafe.signatures": _load_signatures,
         "binsafe.syscalls.decoding.capstone_package": _load_capstone,
+        "binsafe.syscalls.engine": _load_engine,
         "lief": _load_lief,
     }
 )

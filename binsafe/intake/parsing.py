@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from binsafe.errors import NotAnalysable
-from binsafe.formats import HEAD_BYTES
+from binsafe.formats import HEAD_BYTES, identify
 from binsafe.intake.messages import Calls, Closed, Kind, Order, receive, send
 from binsafe.intake.summaries import Own
 from binsafe.limits import ARCHIVE_SECONDS, MAX_REPORT_BYTES
@@ -124,17 +124,10 @@ def _tell(own: Own, connection: socket.socket) -> None:
 
 
 def _file(order: Order, data: memoryview, connection: socket.socket, reach: "Reach") -> "Report":
-    from binsafe import archives
     from binsafe.inspection import inspect
 
-    if archives.is_archive(data):
-        started = time.process_time()
-        watch = archives.Watch(
-            begin=lambda number: send(connection, Kind.MEMBER, str(number).encode()),
-            broken=frozenset(order.skip),
-            expired=lambda: time.process_time() - started > ARCHIVE_SECONDS,
-        )
-        return archives.inspect(order.artifact, data, syscalls=order.syscalls, listings=order.listings, watch=watch)
+    if identify(data) != "elf" and (answer := _archive(order, data, connection)) is not None:
+        return answer
     own = Own(order.kept)
     report = inspect(
         order.artifact,
@@ -146,6 +139,21 @@ def _file(order: Order, data: memoryview, connection: socket.socket, reach: "Rea
     )
     _tell(own, connection)
     return report
+
+
+def _archive(order: Order, data: memoryview, connection: socket.socket) -> "Report | None":
+    """The report on an archive; None where it is none."""
+    from binsafe import archives
+
+    if not archives.is_archive(data):
+        return None
+    started = time.process_time()
+    watch = archives.Watch(
+        begin=lambda number: send(connection, Kind.MEMBER, str(number).encode()),
+        broken=frozenset(order.skip),
+        expired=lambda: time.process_time() - started > ARCHIVE_SECONDS,
+    )
+    return archives.inspect(order.artifact, data, syscalls=order.syscalls, listings=order.listings, watch=watch)
 
 
 def _libraries(data: memoryview, own: Own, reach: "Reach") -> "Libraries | None":

@@ -26,8 +26,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from binsafe.model import Signature, Slice
-from binsafe.signatures import authenticode, macho, module
-from binsafe.signatures.macho import NOT_IN_THIS_FILE, SLACK, TICKET
+from binsafe.signatures import module
+from binsafe.signatures.structure import NOT_IN_THIS_FILE, SLACK, TICKET
 
 if TYPE_CHECKING:
     from binsafe.signatures.anchors import Anchors
@@ -47,8 +47,12 @@ def verify(
     """
     match slice_.format:
         case "mach-o":
+            from binsafe.signatures import macho  # most programs of Linux are looked at without it
+
             return macho.verify(slice_, anchors, components or {})
         case "pe":
+            from binsafe.signatures import authenticode
+
             return authenticode.verify(slice_, anchors)
         case "elf":
             return module.verify(slice_)

@@ -12,7 +12,7 @@ import msgspec
 from binsafe.model import Problem, Signature, Slice
 from binsafe.signatures import codedirectory, entitlements, identity, requirements, superblob
 from binsafe.signatures.codedirectory import CodeDirectory
-from binsafe.signatures.structure import StructureError, enumerate_some, is_blank
+from binsafe.signatures.structure import NOT_IN_THIS_FILE, SLACK, TICKET, StructureError, enumerate_some, is_blank
 from binsafe.signatures.superblob import Slot, SuperBlob
 
 if TYPE_CHECKING:
@@ -31,17 +31,8 @@ _SPECIAL: Final[Mapping[int, tuple[str, str]]] = {
 _INSIDE: Final = frozenset({Slot.REQUIREMENTS, Slot.ENTITLEMENTS, Slot.DER_ENTITLEMENTS, *superblob.CONSTRAINT_SLOTS})
 """Components that are blobs of the signature; the others are files of a bundle, or the section of an Info.plist."""
 
-NOT_IN_THIS_FILE: Final = "(not in this file)"
-"""How everything ends that is sealed and lies beside the file, in its bundle."""
-
-SLACK: Final = "signature-slack"
-"""The problem that signers leave themselves: it does not count against a signature."""
-
 MAX_SLACK_BYTES: Final = 64 * 1024
 """Room that codesign reserves and does not need: 9 to 18 KB in real files."""
-
-TICKET: Final = "notarization-ticket"
-"""The problem of a ticket that proves nothing; the signature holds without one."""
 
 _INFO_PLIST_SECTION: Final = "__info_plist"
 _LINKEDIT: Final = "__LINKEDIT"

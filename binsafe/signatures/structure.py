@@ -2,12 +2,21 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import ParamSpec, TypeVar
+from typing import Final, ParamSpec, TypeVar
 
 import msgspec
 
 from binsafe.limits import MAX_EVIDENCE
 from binsafe.model import Problem
+
+NOT_IN_THIS_FILE: Final = "(not in this file)"
+"""How everything ends that is sealed and lies beside the file, in its bundle."""
+
+SLACK: Final = "signature-slack"
+"""The problem that signers leave themselves: it does not count against a signature."""
+
+TICKET: Final = "notarization-ticket"
+"""The problem of a ticket that proves nothing; the signature holds without one."""
 
 _CHUNK = 1024**2
 _P = ParamSpec("_P")

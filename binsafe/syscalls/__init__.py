@@ -23,6 +23,7 @@ What all of them know:
 Importing this package is cheap: the sandbox needs `tables` on its way to starting a program.
 """
 
+import contextlib
 import hashlib
 import os
 import sys
@@ -76,6 +77,9 @@ def analyse(
         from binsafe.syscalls.darwin.analysing import analyse_macho
 
         return analyse_macho(slice_, max_instructions=max_instructions)
+    if libraries is not None:
+        with contextlib.suppress(NotKept):
+            return analyse_known(libraries, explain=explain)
     from binsafe.syscalls import engine  # numpy and capstone only when they are needed
 
     return engine.analyse(slice_, libraries, max_instructions=max_instructions, explain=explain, go=go)

@@ -77,6 +77,18 @@ def test_the_answer_is_the_same(cache: Path, ls: str, tmp_path: Path):
     assert kept(cache) != []
 
 
+def test_what_was_not_kept_of_a_program_is_found_out_for_its_report(cache: Path, ls: str, tmp_path: Path):
+    """Its parser has begun without what takes code apart."""
+    (file,) = kept(cache)
+    needs, summaries = msgspec.msgpack.decode(Store(file.parent).read(file.name) or b"")
+    folder = tmp_path / "binsafe" / "programs" / file.parent.name
+    Store(folder).write(file.name, msgspec.msgpack.encode([needs, []]))
+    report = json.loads(_run(cache, "-m", "binsafe", "inspect", "--json", ls))
+    assert summaries != []
+    assert report["slices"][0]["syscalls"]["required"]
+    assert json.loads(_run(tmp_path, "-m", "binsafe", "inspect", "--json", ls)) == report
+
+
 def test_libraries_that_have_changed_are_taken_apart_for_a_program_that_has_not(cache: Path, ls: str, tmp_path: Path):
     shutil.copytree(cache / "binsafe" / "programs", tmp_path / "binsafe" / "programs")
     assert not (tmp_path / "binsafe" / "libraries").exists()

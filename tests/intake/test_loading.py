@@ -22,7 +22,9 @@ import json, sys
 from binsafe.intake import loading, messages
 from binsafe.model import Artifact
 artifact = Artifact(name="x", path="/x", size=1, sha256="0" * 64)
-order = messages.Order(artifact=artifact, syscalls={syscalls}, listings={syscalls}, only_syscalls={only})
+order = messages.Order(
+    artifact=artifact, syscalls={syscalls}, listings={syscalls}, only_syscalls={only}, kept={kept}
+)
 loading.load(order, {head})
 print(json.dumps([name for name in sys.modules]))
 """
@@ -57,13 +59,21 @@ _PARSERS = tuple(
     for name in ("formats", "signatures", "syscalls", "extractors", "containers", "archives", "bundles", "inspection")
 )
 _NOT_FOR_ELF = ("binsafe.formats.macho", "binsafe.formats.pe", "binsafe.syscalls.darwin")
+_ELF = b"\x7fELF"
 
 
-@pytest.mark.parametrize(("syscalls", "only"), [(True, False), (False, False), (True, True)])
-@pytest.mark.parametrize("head", [b"\x7fELF", b"MZ", b"\xcf\xfa\xed\xfe", b"PK\3\4", None])
-def test_no_parser_loads_a_module_later(head: bytes | None, *, syscalls: bool, only: bool):
-    text = _LOADED.format(head=head, syscalls=syscalls, only=only)
-    loaded = set(json.loads(subprocess.run([sys.executable, "-c", text], capture_output=True, check=True).stdout))
+def _loaded(head: bytes | None, *, syscalls: bool = True, only: bool = False, kept: bytes | None = None) -> set[str]:
+    text = _LOADED.format(head=head, syscalls=syscalls, only=only, kept=kept)
+    return set(json.loads(subprocess.run([sys.executable, "-c", text], capture_output=True, check=True).stdout))
+
+
+@pytest.mark.parametrize(
+    ("syscalls", "only", "kept"),
+    [(True, False, None), (False, False, None), (True, True, None), (True, False, b"x"), (True, True, b"x")],
+)
+@pytest.mark.parametrize("head", [_ELF, b"MZ", b"\xcf\xfa\xed\xfe", b"PK\3\4", None])
+def test_no_parser_loads_a_module_later(head: bytes | None, *, syscalls: bool, only: bool, kept: bytes | None):
+    loaded = _loaded(head, syscalls=syscalls, only=only, kept=kept)
     needed = {
         name
         for module in loaded
@@ -72,11 +82,19 @@ def test_no_parser_loads_a_module_later(head: bytes | None, *, syscalls: bool, o
         if not any(f"{name}.".startswith(f"{late}.") for late in LATE)
     }
     missing = needed - loaded
-    if head == b"\x7fELF":
+    if head == _ELF:
         missing = {name for name in missing if not name.startswith(_NOT_FOR_ELF)}
     if not syscalls:
         missing = {name for name in missing if not name.startswith("binsafe.syscalls.decoding")}
     assert missing <= {"capstone", "compression", "compression.zstd"}  # an unusual wheel's; Python 3.14's
+
+
+def test_a_program_for_linux_needs_neither_what_reads_others_nor_once_it_is_known_what_takes_code_apart():
+    others = {"binsafe.archives", "binsafe.bundles", "binsafe.signatures.macho", "plistlib"}
+    assert others & _loaded(_ELF) == set()
+    assert others <= _loaded(b"PK\3\4")
+    assert "binsafe.syscalls.engine" in _loaded(_ELF)
+    assert "binsafe.syscalls.controlflow.program" not in _loaded(_ELF, kept=b"x")
 
 
 def test_numpy_is_loaded_without_documentation_and_types_which_can_be_loaded_later():
