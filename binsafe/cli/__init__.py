@@ -33,6 +33,8 @@ def _conducted() -> int:
     match sys.argv[1:]:
         case ["syscalls", file] if not file.startswith("-"):
             return conduct(_list_calls, _PROGRAM)
+        case ["inspect", file] | ["inspect", file, "--json"] if not file.startswith("-"):
+            return conduct(_look, _PROGRAM)
     return conduct(_follow, _PROGRAM)
 
 
@@ -52,13 +54,25 @@ def _start() -> object:
 
 def _list_calls() -> object:
     """What ``binsafe syscalls FILE`` does, without the seventh of its time that it takes to load click."""
+    _load_lightly()
+    from binsafe.cli.calls import show
+
+    return show(sys.argv[2])
+
+
+def _look() -> object:
+    """The same for ``binsafe inspect FILE`` and ``binsafe inspect FILE --json``."""
+    _load_lightly()
+    from binsafe.cli.looking import look
+
+    return look(sys.argv[2], format_="json" if sys.argv[3:] else "text")
+
+
+def _load_lightly() -> None:
     from binsafe.cli import light
 
     light.load_paths()
     light.load_structs()
-    from binsafe.cli.calls import show
-
-    return show(sys.argv[2])
 
 
 def _follow() -> object:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from binsafe.cli.options import FINDINGS, prelude_option
+from binsafe.cli.options import prelude_option
+from binsafe.cli.statuses import FINDINGS
 
 _LEVELS = ("note", "warning", "error")
 

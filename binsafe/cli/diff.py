@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import click
 
 from binsafe.cli.entry import complain, note
-from binsafe.cli.options import FINDINGS, NOT_ANALYSED, SEVERITIES, outputs
+from binsafe.cli.options import outputs
+from binsafe.cli.statuses import FINDINGS, NOT_ANALYSED, SEVERITIES
 from binsafe.cli.writing import write
 
 if TYPE_CHECKING:

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from binsafe.cli.statuses import SEVERITIES
+
 _OPTIONS = (
     click.option(
         "--ports",
@@ -22,10 +24,6 @@ _OPTIONS = (
     click.option("--exec", multiple=True, metavar="PATH", help="Let it execute another program."),
     click.option("--pack", multiple=True, metavar="NAME", help="Add a runtime pack (python, locale, gconv, ...)."),
 )
-
-FINDINGS = 1
-NOT_ANALYSED = 3
-SEVERITIES = ("info", "low", "medium", "high", "critical")
 
 fail_on_option = click.option(
     "--fail-on", type=click.Choice(("none", *SEVERITIES[1:])), default="none", help="Exit 1 on findings this severe."
@@ -74,11 +72,6 @@ def outputs(*formats: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]
     if "json" in formats:
         options.insert(1, click.option("--json", "format_", flag_value="json", help="The same as --format json."))
     return lambda function: _added(options, function)
-
-
-def reaches(worst: int, fail_on: str) -> bool:
-    """Whether the worst of findings, a `Severity`, is as severe as ``--fail-on`` says."""
-    return fail_on != "none" and worst >= SEVERITIES.index(fail_on)
 
 
 def grants(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -13,7 +13,8 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from binsafe.cli.entry import note
-from binsafe.cli.options import FINDINGS, NOT_ANALYSED, fail_on_option, outputs, reaches
+from binsafe.cli.options import fail_on_option, outputs
+from binsafe.cli.statuses import FINDINGS, NOT_ANALYSED, reaches
 from binsafe.cli.writing import write
 
 if TYPE_CHECKING:

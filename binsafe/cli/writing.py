@@ -2,10 +2,8 @@
 
 import contextlib
 import os
-import tempfile
+import sys
 from pathlib import Path
-
-import click
 
 
 def write(text: str, output: Path | None) -> None:
@@ -15,7 +13,8 @@ def write(text: str, output: Path | None) -> None:
         UsageError: nothing can be written there.
     """
     if output is None:
-        click.echo(text, nl=not text.endswith("\n"))
+        sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
+        sys.stdout.flush()
         return
     from binsafe.errors import UsageError
 
@@ -33,6 +32,8 @@ def write(text: str, output: Path | None) -> None:
 
 def _replace(path: Path, text: str) -> None:
     """Write beside the file, then rename: readers see the old text or the new one."""
+    import tempfile  # it loads compressors
+
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:50]}.", dir=path.parent)
     try:
         with open(descriptor, "w", encoding="utf-8") as stream:  # noqa: PTH123 - a descriptor

@@ -1,7 +1,6 @@
 """JSON Schemas of our documents, made from the structs themselves and shipped beside this module as files."""
 
 import json
-from importlib.resources import files
 from typing import Any
 
 import msgspec
@@ -25,6 +24,8 @@ def describe(struct: type[msgspec.Struct], name: str, title: str) -> dict[str, A
 
 def shipped(file: str) -> dict[str, Any]:
     """The schema that is shipped as that file."""
+    from importlib.resources import files  # it loads compressors, and JSON needs no file
+
     found: dict[str, Any] = json.loads(files("binsafe.reports").joinpath(file).read_text(encoding="utf-8"))
     return found
 

@@ -24,6 +24,10 @@ SCHEMAS = {"msgspec.inspect", "msgspec._json_schema"}
             ["binsafe", "syscalls", "/bin/true"],
             UNUSED | SCHEMAS | {"click", "decimal", "uuid", "textwrap", "numpy", "binsafe.intake.confining"},
         ),
+        (
+            ["binsafe", "inspect", "/bin/true", "--json"],
+            UNUSED | SCHEMAS | {"click", "decimal", "uuid", "textwrap", "numpy", "tempfile", "zlib"},
+        ),
     ],
 )
 def test_a_command_does_not_load(line: list[str], unused: set[str]):
@@ -31,7 +35,7 @@ def test_a_command_does_not_load(line: list[str], unused: set[str]):
     traced = [sys.executable, "-X", "importtime", "-m", *line]
     done = subprocess.run(traced, capture_output=True, text=True, timeout=60, check=True)
     imported = {row.rpartition("|")[2].strip() for row in done.stderr.splitlines()}
-    assert imported & {"click", "binsafe.cli.calls"}
+    assert imported & {"click", "binsafe.cli.calls", "binsafe.cli.looking"}
     assert unused.isdisjoint(imported)
 
 
