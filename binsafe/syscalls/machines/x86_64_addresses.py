@@ -18,6 +18,8 @@ _KEEPS = values.COMPARES | {"push", "pop", "call", "jmp"}
 _PUSHED = "qword ptr [rsp]"
 """Stands for the register that was pushed last, while that is so."""
 _CHANGES_PUSHED = frozenset({"add", "sub", "inc", "dec", "xor"})
+_BY_KERNEL = frozenset({"rcx", "r11"})
+"""What ``syscall`` puts the address behind it and the flags into (SDM volume 2)."""
 _LOW_HALVES = {"rax": "eax", "rbx": "ebx", "rcx": "ecx", "rdx": "edx", "rsi": "esi", "rdi": "edi", "rbp": "ebp"}
 
 
@@ -51,6 +53,8 @@ def use(instructions: Instructions, at: int, register: str, taking: int) -> Use:
     name, operands = instructions.names[at], instructions.operands(at)
     if register == _PUSHED:
         return Use.FILLED if name in {"push", "pop"} or operands.startswith("rsp, ") else Use.NONE
+    if name == "syscall" and register in _BY_KERNEL:
+        return Use.FILLED
     completes = instructions.names[taking] == "movabs" and _adds(name, operands, register)
     if completes or name in values.COMPARES or not _mentions(operands, register):
         return Use.NONE

@@ -70,6 +70,21 @@ def test_an_address_that_is_only_compared_is_called_by_nobody_for_it(compare: by
     assert analyse(program(assembler, functions=("start", "wrapper"))).complete
 
 
+@pytest.mark.parametrize(("lea", "complete"), [(b"\x48\x8d\x0d", True), (b"\x48\x8d\x15", False)], ids=["rcx", "rdx"])
+def test_a_system_call_leaves_no_address_in_rcx_of_which_a_caller_may_know(lea: bytes, *, complete: bool):
+    """musl's handler of a signal compares an address, makes a call and returns (``pthread_cancel.c``)."""
+    assembler = X86()
+    assembler.to("wrapper", 7, lambda here, there: lea + struct.pack("<i", there - here - 7))
+    assembler.mov("rax", 39)
+    assembler.syscall()
+    assembler.ret()
+    assembler.label("caller")
+    assembler.mov("rdi", 39)
+    assembler.call("wrapper")
+    wrapper(assembler)
+    assert analyse(program(assembler, functions=("start", "caller", "wrapper"))).complete == complete
+
+
 @pytest.mark.parametrize(("code", "complete"), [(b"\x49\x81\xff", True), (b"\x49\xc7\xc7", False)], ids=["cmp", "mov"])
 def test_an_address_in_a_comparison_is_not_taken(code: bytes, *, complete: bool):
     """``cmp r15, wrapper`` and ``mov r15, wrapper``, in a program that is linked at low addresses."""
