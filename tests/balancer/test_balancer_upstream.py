@@ -57,6 +57,10 @@ BEHAVIOURS = {
     "no content": (says(b"HTTP/1.1 204 No Content\r\n\r\n"), "ok"),
     "chunked": (says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"), "ok"),
     "ends with the connection": (says(b"HTTP/1.0 200 OK\r\n\r\nok", then_close=True), "ok"),
+    "coded, ends with the connection": (  # RFC 9112, section 6.3, rule 4
+        says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nok", then_close=True),
+        "ok",
+    ),
     "closes afterwards": (says(response(headers=b"Connection: close\r\n"), then_close=True), "ok"),
     "interim answers": (says(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\nA: b\r\n\r\n" + OK), "ok"),
     "5xx": (refuses, "error"),
