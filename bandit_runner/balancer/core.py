@@ -104,17 +104,11 @@ def play(
         if result is None:
             raise RuntimeError("a Try was not answered with a Result")
         now = clock()
-        outcome, latency, retry_after = result.outcome, now - began, result.retry_after
-        strategy.update(arm=choice, outcome=outcome, now=now, attempt=attempt, latency=latency, retry_after=retry_after)
+        outcome, latency, wait = result.outcome, now - began, result.retry_after
+        strategy.update(arm=choice, outcome=outcome, now=now, attempt=attempt, latency=latency, retry_after=wait)
         trials.append(
             Attempt(
-                id=id_,
-                number=attempt,
-                arm=choice,
-                outcome=outcome,
-                started=began,
-                latency=latency,
-                retry_after=retry_after,
+                id=id_, number=attempt, arm=choice, outcome=outcome, started=began, latency=latency, retry_after=wait
             )
         )
         tried = (*tried, choice)
