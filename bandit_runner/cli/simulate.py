@@ -187,10 +187,27 @@ def _executor(jobs: int, cluster: str | None) -> Iterator[Executor | None]:
         from concurrent.futures import ProcessPoolExecutor
 
         # A fresh interpreter per worker: a forked one would inherit threads' locks (numpy has some).
-        with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        spawning = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(jobs, mp_context=spawning, initializer=_end_with_parent) as pool:
             yield pool
     else:
         yield None
+
+
+def _end_with_parent() -> None:
+    """In a worker: end when the process that started it has, killed or not; else it would wait for work for ever."""
+    import multiprocessing
+    import os
+    import threading
+
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextlib.contextmanager

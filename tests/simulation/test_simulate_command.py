@@ -1,13 +1,17 @@
 """bandit_runner simulate, as users call it."""
 
+import contextlib
 import fcntl
 import json
 import os
 import pty
+import signal
 import struct
 import subprocess
 import sys
 import termios
+import time
+from pathlib import Path
 
 import pytest
 
@@ -49,6 +53,23 @@ def test_a_narrow_terminal_cuts_no_number_short():
 def test_jobs_change_nothing_but_the_time_it_takes():
     arguments = ("--strategy", "v4", "--strategy", "v6-fixed", "--scenario", "T2h", "--runs", "41", "--requests", "20")
     assert simulate(*arguments, "--jobs", "2").stdout == simulate(*arguments).stdout
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
+def test_no_worker_outlives_the_command(ending: signal.Signals):
+    command = [sys.executable, "-m", "bandit_runner", "simulate", "--jobs", "2", "--runs", "100000"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True) as process:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        try:
+            while len(children.read_text().split()) < 3:  # two workers, and multiprocessing's tracker of resources
+                assert process.poll() is None
+                time.sleep(0.05)
+            process.send_signal(ending)
+            process.communicate(timeout=30)  # the pipe is open as long as anybody holds it
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 @pytest.mark.parametrize(
