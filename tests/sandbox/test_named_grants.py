@@ -77,6 +77,32 @@ def test_what_cannot_be_made_where_its_own_temporary_folder_hides_the_users_is_n
             assert f"grant='--write {name}'" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("program", "arguments"), [("mv", ("-f", "new", "fruit")), ("rm", ("-f", "fruit"))])
+def test_a_granted_file_is_replaced_where_its_folder_is_granted_as_well_and_else_named(
+    folder: Path, program: str, arguments: tuple[str, ...], capsys: pytest.CaptureFixture
+):
+    """zip and sed -i: a file that was granted first stayed in its place, though its folder was granted then."""
+    (folder / "new").write_text("new")
+    fruit, names = str(folder / "fruit"), [word if word[0] == "-" else str(folder / word) for word in arguments]
+    for given, hint in (({"write": (fruit,)}, str(folder)), ({"read": (fruit,), "write": (str(folder),)}, fruit)):
+        assert run(program, *names, **given)[0] == 1
+        assert f"grant='--write {hint}'" in capsys.readouterr().out
+        assert (folder / "fruit").read_text() == "pear\napple\n"
+    assert run(program, *names, write=(fruit, str(folder)))[0] == 0
+    assert not (folder / "fruit").exists() or (folder / "fruit").read_text() == "new"
+
+
+def test_what_its_own_temporary_folder_hides_is_named_where_it_is_only_asked_for(capsys: pytest.CaptureFixture):
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        assert run("test", "-d", name)[0] == 1
+        assert f"grant='--read {name}'" in capsys.readouterr().out
+
+
+def test_a_program_knows_its_own_arguments():
+    """GNUstep's (unar) end where they do not."""
+    assert run("cat", "/proc/self/cmdline")[:2] == (0, b"cat\0/proc/self/cmdline\0")
+
+
 def test_a_folder_on_the_way_to_a_granted_file_is_named_where_it_is_listed(folder: Path, capsys: pytest.CaptureFixture):
     fruit = str(folder / "fruit")
     assert run("ls", str(folder), read=(fruit,))[0] == 2

@@ -11,9 +11,9 @@ from binsafe.renderers import linux, narrowing
 from binsafe.sandbox.backends import Order
 from binsafe.sandbox.linux.cargo import Cargo
 from binsafe.sandbox.linux.destinations import pin
-from binsafe.sandbox.linux.layout import DEVICES, ITSELF, READ, Layout, granted_paths, lay_out
+from binsafe.sandbox.linux.layout import DEVICES, ITSELF, READ, Layout, granted_paths, inside, lay_out
 from binsafe.sandbox.linux.loading import DATA, holds_no_code
-from binsafe.sandbox.linux.pathcalls import CHANGES, LINKS, PATH_CALLS, SEARCHES, UNNAMED
+from binsafe.sandbox.linux.pathcalls import CHANGES, ENTRIES, LINKS, PATH_CALLS, SEARCHES, UNNAMED
 from binsafe.sandbox.linux.planning import foreseen, plan_for
 from binsafe.sandbox.linux.process import Process
 from binsafe.sandbox.linux.starting import Stage
@@ -80,8 +80,15 @@ def _forms(layout: Layout, policy: Policy) -> dict[str, tuple[narrowing.Tests, .
     """
     others = layout.grantees - {layout.program, ITSELF}
     starts = others or "execve" in foreseen(policy)
-    changes = any(granted_paths(policy, "write"))
-    return {**UNNAMED, **({} if changes else CHANGES), **(LINKS if others else {}), **(SEARCHES if starts else {})}
+    writable = list(granted_paths(policy, "write"))
+    stays = any(path != folder and inside(path, folder) for path, _ in layout.mounts for folder in writable)
+    changes = ENTRIES if stays else {}
+    return {
+        **UNNAMED,
+        **(changes if writable else CHANGES),
+        **(LINKS if others else {}),
+        **(SEARCHES if starts else {}),
+    }
 
 
 def terminal_forms(order: Order) -> dict[str, tuple[narrowing.Tests, ...]]:

@@ -49,6 +49,10 @@ class Given:
         below = (*self.readable, *(self._on_the_way if nearest in self._scratch else ()))
         return bool(nearest) and not any(len(folder) > len(nearest) and inside(path, folder) for folder in below)
 
+    def is_itself(self, path: str) -> bool:
+        """Whether it is granted by its own name, and so keeps its place: nothing else can come there (rename(2))."""
+        return path in self.readable and path not in self._scratch
+
     def holds(self, path: str) -> bool:
         """Whether it is a granted file, or lies in a granted folder."""
         return self.could_read(path) or self.could_write(path)

@@ -290,10 +290,18 @@ def _mounts(policy: Policy, merged: Mapping[str, str]) -> Iterator[tuple[str, At
         found[canonical(path, merged)] = READ if path in modules else READ | kernel.MOUNT_ATTR_NOEXEC
     for path in granted_paths(policy, "write"):
         found[canonical(path, merged)] = WRITE
-    for path in [path for path in found if os.path.realpath(path) != path and _above(path, found)]:
-        del found[path]  # it is in the folder above, by a link to what is mounted
+    for path in [path for path in found if _is_there_already(path, found)]:
+        del found[path]
     yield from sorted(found.items(), key=lambda item: (item[0].count("/"), item[0]))
 
 
-def _above(path: str, folders: Mapping[str, Attributes]) -> bool:
-    return any(path != folder and inside(path, folder) for folder in folders)
+def _is_there_already(path: str, found: Mapping[str, Attributes]) -> bool:
+    """Whether it is in the folder above: by a link to what is mounted, or to be written as all there is.
+
+    What is mounted by itself keeps its place, and programs replace files (zip). A mount has one owner (`idmaps`).
+    """
+    above = max((other for other in found if other != path and inside(path, other)), key=len, default=None)
+    if above is None or os.path.realpath(path) != path:
+        return above is not None
+    ours, theirs = os.stat(path), os.stat(above)
+    return found[path] == found[above] == WRITE and (ours.st_uid, ours.st_gid) == (theirs.st_uid, theirs.st_gid)

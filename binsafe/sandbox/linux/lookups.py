@@ -116,14 +116,15 @@ class Lookups:
         if kind.makes and path in self.given.present:
             return None
         opens = kind.flags is not None and not call.arguments[kind.flags] & os.O_PATH
-        if (opens or writes) and self.given.could_write(path) and not self.given.could_read(path):
+        if self.given.could_write(path) and not self.given.could_read(path):
             return _hidden(call, path, writes=writes)
         relative = text if self._left and path == _from_root(text) else ""
         asks = kind.asks is not None and bool(call.arguments[kind.asks] & os.W_OK)
         key = (path, writes, opens, asks, relative)
         if key in self._known:
             return self._known[key]
-        missed = self._judge(path, writes=writes)
+        missed = self._in_place(path) if kind.entry else None
+        missed = missed or self._judge(path, writes=writes)
         if missed is None and opens and not writes:
             missed = self._closed(path)
         elif missed is None and asks and not self.refuses:
@@ -167,6 +168,12 @@ class Lookups:
         except OSError:
             return None
         return Miss(path, f"--read {path}", expected=False, there=True) if private else None
+
+    def _in_place(self, path: str) -> Miss | None:
+        """What is granted by its own name, and so cannot be taken away or replaced."""
+        folder = posixpath.dirname(path)
+        wanted = path if self.given.could_write(folder) else folder
+        return Miss(path, f"--write {wanted}", expected=False, there=True) if self.given.is_itself(path) else None
 
     def _only_read(self, path: str) -> Miss | None:
         """What its user may write and it may not: for most that ask the answer is enough, some give up there."""

@@ -22,10 +22,10 @@ from binsafe.sandbox.linux.sockets import open_thread
 if TYPE_CHECKING:
     from binsafe.sandbox.pseudoterminal import PseudoTerminal
 
-_READ: Final = {ITSELF: "exe", "/proc/self/maps": "maps"}
+_READ: Final = {ITSELF: "exe", "/proc/self/maps": "maps", "/proc/self/cmdline": "cmdline"}
 """What of /proc/self is given to be read. By its own file a program finds what lies beside it and what is appended to
-it. By its mappings glibc's pthread_getattr_np(3) knows how far the first thread's stack goes: collectors of garbage
-scan it, and end the program where they cannot know (libgc, JavaScriptCore)."""
+it, and by its arguments GNUstep's begin (unar). By its mappings glibc's pthread_getattr_np(3) knows how far the first
+thread's stack goes: collectors of garbage scan it, and end the program where they cannot (libgc, JavaScriptCore)."""
 
 _ANY_NAME: Final = re.compile(r"/proc/(?:self/task/\d+|thread-self|(\d{1,7})(?:/task/\d+)?)/")
 """/proc/self by its other names; of a number it must be seen whose it is."""

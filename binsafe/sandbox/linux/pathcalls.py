@@ -27,6 +27,8 @@ class PathCall(NamedTuple):
     """The argument with the place for what a link says; that with its size follows."""
     makes: bool = False
     """Whether it only makes what is not there: where something is, it fails for everybody (mkdir -p counts on it)."""
+    entry: bool = False
+    """Whether it takes a name out of its folder, or puts another file under it."""
     looks: bool = False
     """Whether it only asks what is there."""
 
@@ -49,12 +51,12 @@ PATH_CALLS: Final[Mapping[str, PathCall]] = {
     "statfs": PathCall(0),
     "mkdir": PathCall(0, writes=True, makes=True),
     "mkdirat": PathCall(1, 0, writes=True, makes=True),
-    "rmdir": PathCall(0, writes=True),
-    "unlink": PathCall(0, writes=True),
-    "unlinkat": PathCall(1, 0, writes=True),
-    "rename": PathCall(1, writes=True),
-    "renameat": PathCall(3, 2, writes=True),
-    "renameat2": PathCall(3, 2, writes=True),
+    "rmdir": PathCall(0, writes=True, entry=True),
+    "unlink": PathCall(0, writes=True, entry=True),
+    "unlinkat": PathCall(1, 0, writes=True, entry=True),
+    "rename": PathCall(1, writes=True, entry=True),
+    "renameat": PathCall(3, 2, writes=True, entry=True),
+    "renameat2": PathCall(3, 2, writes=True, entry=True),
     "link": PathCall(1, writes=True),
     "linkat": PathCall(3, 2, writes=True),
     "symlink": PathCall(1, writes=True),
@@ -101,6 +103,9 @@ CHANGES: Final[Forms] = MappingProxyType(
     }
 )
 """... there, where nothing at all may be written: each attempt is refused, and none is let through for speed (tar)."""
+
+ENTRIES: Final[Forms] = MappingProxyType({name: () for name, call in PATH_CALLS.items() if call.entry})
+"""... there, where something in a folder that may be written keeps its place: the kernel says only that it is busy."""
 
 LINKS: Final[Forms] = MappingProxyType({name: _by_descriptor(PATH_CALLS[name]) for name in ("readlink", "readlinkat")})
 """... there, where other programs may be executed, of which each asks what its own file is."""
