@@ -19,6 +19,7 @@ from binsafe.model.policy import PolicyArtifact
 from binsafe.sandbox import Order, launch, prepare
 from binsafe.sandbox.linux import messages
 from binsafe.sandbox.linux.explain import Failure, failure_in
+from binsafe.sandbox.linux.layout import READ
 from binsafe.sandbox.linux.starting import Stage, _take_listener
 from binsafe.sandbox.linux.streams import Streams
 
@@ -157,3 +158,20 @@ def test_what_was_prepared_is_what_becomes_the_program(probe: Path, backend: str
         assert process.wait(10) == 0
     prepared.close()  # it was the program's, and is gone: nothing is ended twice
     assert not Path(f"/proc/{prepared.pid}").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root maps ids and mounts")
+@pytest.mark.parametrize(("mode", "attributes", "given"), [(0o755, 0, False), (0o777, 0, True), (0o755, READ, True)])
+def test_a_folder_whose_owner_cannot_be_mapped_is_given_where_everybody_may_use_it(
+    tmp_path: Path, mode: int, attributes: int, given: bool
+):
+    """ramfs knows no id-mapped mounts."""
+    code = (
+        "import os, subprocess, sys; from binsafe import kernel; from binsafe.sandbox.linux.idmaps import open_trees; "
+        "path, mode, attributes = sys.argv[1], *map(int, sys.argv[2:]); kernel.unshare(kernel.CLONE_NEWNS); "
+        "kernel.mount('', '/', '', kernel.MS_REC | kernel.MS_PRIVATE); kernel.mount('x', path, 'ramfs', 0); "
+        "os.chmod(path, mode); open_trees({'mounts': [(path, attributes)]}, 61184)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path), str(mode), str(attributes)]
+    done = subprocess.run(command, cwd=PACKAGES, capture_output=True, text=True, check=False)
+    assert (done.returncode, "OSError" in done.stderr) == ((0, False) if given else (1, True)), done.stderr

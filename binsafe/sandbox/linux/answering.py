@@ -8,6 +8,7 @@ only files that can be executed inside are private, read-only copies, so another
 import errno
 import os
 import posixpath
+import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -39,11 +40,10 @@ _NO_CAPABILITIES: Final = bytes(24)
 class Answerer:
     """Answers one program's calls and reports what it refuses."""
 
-    def __init__(self, listener: Listener, watch: Watch, reporter: Reporter, clock: Callable[[], float]) -> None:
+    def __init__(self, listener: Listener, watch: Watch, reporter: Reporter) -> None:
         self._listener = listener
         self._watch = watch
         self._reporter = reporter
-        self._clock = clock
         self._connector = Connector(listener, watch.destinations)
         self._named: Mapping[str, Callable[[Call, str], None]] = {
             **dict.fromkeys(ALONE, self._reach),
@@ -97,7 +97,7 @@ class Answerer:
     def _ended(self, pid: int, operation: str, what: str, *, syscall: str, result: str, why: str) -> None:
         self._reporter.report(
             Violation(
-                time=self._clock(),
+                time=time.time(),
                 pid=pid,
                 operation=operation,
                 object=what,
@@ -287,7 +287,7 @@ class Answerer:
             grant = f"{UNGRANTABLE}no option takes a name that is not printable"
         self._reporter.report(
             Violation(
-                time=self._clock(),
+                time=time.time(),
                 pid=call.pid,
                 operation=operation or {"execve": "execute", "execveat": "execute"}.get(name, name),
                 object=object_.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"),

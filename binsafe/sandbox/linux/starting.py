@@ -166,14 +166,11 @@ def _take_listener(control: socket.socket, status: int) -> tuple[int, Listener]:
         raise _no_listener(error, status) from error
     try:
         while time.monotonic() < deadline:
-            ended = readable(status)  # before we look: what ends after that may have installed its filter first
             try:
                 return pidfd, Listener(kernel.pidfd_getfd(pidfd, number))
             except OSError as error:
-                if error.errno != errno.EBADF:  # EBADF: the filter is not installed yet
+                if error.errno != errno.EBADF:  # EBADF: the filter is not installed yet, or its process just ended
                     raise _no_listener(error, status) from error
-            if ended:
-                raise _failed(os.read(status, messages.MAX_MESSAGE))
             time.sleep(0.0002)
         raise explain(Failure("listener", detail="the filter's listener did not appear in time"))
     except BaseException:

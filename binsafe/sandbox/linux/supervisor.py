@@ -7,8 +7,6 @@ import select
 import signal
 import socket
 import threading
-import time
-from collections.abc import Callable
 from typing import Final
 
 from binsafe.sandbox.linux import messages
@@ -34,7 +32,6 @@ class Supervisor(threading.Thread):
         status: int,
         pidfd: int,
         watch: Watch,
-        clock: Callable[[], float] = time.time,
     ) -> None:
         super().__init__(name="binsafe-supervisor", daemon=True)
         self._listener = listener
@@ -45,7 +42,7 @@ class Supervisor(threading.Thread):
         self._closing = threading.RLock()  # a signal handler of the user's may call send_signal anywhere
         self.pid = _process_of_pidfd(pidfd)
         self.reporter = Reporter(watch.on_violation)
-        self._answerer = Answerer(listener, watch, self.reporter, clock)
+        self._answerer = Answerer(listener, watch, self.reporter)
         self.grafts = self._answerer.grafts
         self.failure: Failure | None = None
         self.exit_code: int | None = None
