@@ -163,13 +163,13 @@ class _Walk:
         """Go one instruction back, on every way."""
         if query.place.region.caught is None:
             self.gap(query.place.address, "it is not understood where exceptions are caught")
-        if query.place.region.is_unreachable(query.place.at):
-            self._unless_computed(query.place)
-            return
         read = self.program.jumped_to(query.place.region)
         tables = self.program.ways(query.place.region)
         query = structs.replace(query, place=self.program.undisturbed(query.place, (query.location,), tables))
         region, at = query.place.region, query.place.at
+        if region.is_unreachable(at):
+            self._unless_computed(query.place)
+            return
         inner, entries = region.direct_predecessors(at), self.program.entries(query.place)
         computed: Sequence[int] = tables.get(at, ())
         if at:

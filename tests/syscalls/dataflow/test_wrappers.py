@@ -319,3 +319,16 @@ def test_a_number_is_told_beside_one_whose_way_has_no_end():
         found = argument(taken_apart, order, "rdi", steps=0)
         assert {number.value for number in found.numbers} == {39}
         assert [gap.reason for gap in found.gaps] == ["the number is set too far away"]
+
+
+def test_nothing_leads_into_two_instructions_of_padding_before_a_function_that_only_a_jump_names():
+    """As in musl without symbols, where ``__syscall_cp`` is nothing but a jump (``src/thread/__syscall_cp.c``)."""
+    assembler = X86()
+    assembler.mov("rdi", 39)
+    assembler.call("wrapper")
+    assembler.ret()
+    assembler.put(b"\x66\x2e\x0f\x1f\x84" + bytes(5) + b"\x66\x90")  # nop word ptr cs:[rax + rax], xchg ax, ax
+    wrapper(assembler, "inner")
+    assembler.label("wrapper")
+    assembler.jump("inner")
+    assert called(program(assembler, functions=("start", "wrapper"))).keys() == {"getpid"}
