@@ -28,6 +28,7 @@ from balancing import (
 )
 
 from bandit_runner.balancer.config import Limits, Timeouts
+from bandit_runner.strategies import STOP
 
 OK = response()
 
@@ -237,6 +238,19 @@ async def test_when_all_are_down_all_are_offered():
     async with balanced(nobody, strategy=script) as world, connected(world.address) as wire:
         assert (await wire.ask(post())).status == 502
     assert script.offered == [[0], [0], [0]]
+
+
+async def test_server_that_answers_is_no_longer_down():
+    """Else, where all have been down, those that still are would be asked as often as the one that came back."""
+    async with Upstream(accepts) as gone, Upstream(accepts) as back:
+        addresses = gone.address, back.address
+    script = Scripted([0, 1, STOP, 1, 1])
+    timeouts = msgspec.structs.replace(PATIENT, down=60.0)
+    async with balanced(*addresses, strategy=script, timeouts=timeouts) as world, connected(world.address) as wire:
+        assert (await wire.ask(post())).status == 502
+        async with Upstream(accepts, port=addresses[1][1]):
+            assert [(await wire.ask(post())).status for _ in range(2)] == [200, 200]
+    assert script.offered == [[0, 1], [1], [0, 1], [0, 1], [1]]
 
 
 async def test_idle_connections_are_bounded():
