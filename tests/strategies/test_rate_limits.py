@@ -221,3 +221,12 @@ def test_a_full_bucket_is_still_full_when_its_rate_has_jumped():
     buckets[guesses.TOKENS] = 3.0, 1.0
     guesses.pass_time(buckets, np.float32(1.0), np.random.default_rng(1))
     assert buckets[guesses.TOKENS].tolist() == pytest.approx([3.0, 6.25])
+
+
+def test_a_clock_that_starts_again_leaves_no_admission_in_the_future():
+    """They would count as admitted in every window that is guessed later."""
+    limits = RateLimits(1, np.random.default_rng(1), particles=64)
+    for tenth in range(20):
+        limits.observe(0, 1000 + tenth / 10, admitted=True)
+    limits.observe(0, 5.0, admitted=True)
+    assert np.frombuffer(limits.pack().admitted[0]).tolist() == [5.0]
