@@ -143,7 +143,11 @@ def _unreadable(found: Found, error: OSError, hint: str) -> NotAnalysable:
 
 
 def _too_large(found: Found) -> NotAnalysable:
-    return NotAnalysable(f"{found.path} has more than {MAX_ARTIFACT_BYTES:,} bytes", hint="no executable is that large")
+    return NotAnalysable(
+        f"{found.path} has more than {MAX_ARTIFACT_BYTES:,} bytes",
+        hint="no executable is that large",
+        finding="too-large",
+    )
 
 
 def _copy(found: Found, source: int, target: int) -> tuple[int, str]:

@@ -100,6 +100,7 @@ def test_what_is_no_file_of_bytes_is_refused_by_name(tmp_path: Path, kind: str):
     assert caught.value.hint
     words = {"broken": "cannot be read", "unreadable": "cannot be read", "too large": "more than"}
     assert words.get(kind, kind) in str(caught.value).lower()
+    assert (caught.value.finding == "too-large") == (kind == "too large")
 
 
 def test_a_link_put_in_place_after_finding_is_not_followed(tmp_path: Path):
