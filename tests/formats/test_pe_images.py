@@ -117,7 +117,7 @@ def bent(offset: int, layout: str, *values: int):
         (bent(64 + 6, "<H", 0xFFFF), "section-table"),
         (bent(SECTIONS + 16, "<I", 0x7FFF_0000), "truncated"),
         (bent(SECTIONS + 40 + 12, "<I", 0x1000), "malformed"),  # over the first section
-        (bent(SECTIONS + 40 + 12, "<I", 0x0), "malformed"),  # over the headers
+        (bent(SECTIONS + 12, "<I", 0x200), "malformed"),  # the first one over the headers
         (bent(OPTIONAL + 32, "<II", 0x200, 0x200), "malformed"),  # no pages: mapped as it is, whatever sections say
         (bent(OPTIONAL + 112 + 32, "<II", 0x100, 0x7FFF_0000), "truncated"),  # certificate table
         (bent(OPTIONAL + 112 + 8, "<I", 0x7FFF_0000), "malformed"),  # import table
@@ -145,6 +145,47 @@ def test_names_in_the_headers_or_nowhere_are_read_from_the_slots(names: int):
     whole = only_slice(build.pe())
     table = struct.unpack_from("<I", build.pe(), OPTIONAL + 112 + 8)[0] - build.PE_IDATA + 0x600
     assert only_slice(bent(table, "<I", names)).imports == whole.imports != ()
+
+
+def test_a_section_is_read_from_the_sector_that_it_begins_in():
+    found = only_slice(bent(SECTIONS + 20, "<I", 0x410))
+    assert (found.section(".text").offset, found.read(found.entry, 1)) == (0x400, b"\xc3")
+
+
+def test_a_section_without_a_place_in_the_file_is_zeros_whatever_its_size_there():
+    found = only_slice(bent(SECTIONS + 20, "<I", 0))
+    assert (found.section(".text").offset, found.read(found.entry, 1)) == (None, b"")
+
+
+def test_more_directories_than_there_can_be_are_not_looked_for():
+    assert only_slice(bent(OPTIONAL + 108, "<I", 0x7FFF_FFFF)).libraries == only_slice(build.pe()).libraries
+
+
+def test_firmware_takes_sections_that_are_closer_than_pages():
+    data = bent(OPTIONAL + 32, "<II", 0x20, 0x20)
+    struct.pack_into("<H", data, OPTIONAL + 68, 10)
+    found = only_slice(data)
+    assert (found.system, found.read(found.entry, 1)) == ("uefi", b"\xc3")
+
+
+def test_addresses_in_the_place_of_offsets_are_understood_where_a_library_is_loaded_later():
+    """As Visual C++ 6 wrote them."""
+    data, base = bent(OPTIONAL + 24, "<Q", 0x40_0000), 0x40_0000 + build.PE_IDATA
+    struct.pack_into("<5I", data, 0x600 + 0x60, 0, base + 0x20, 0, base + 0x48, base + 0x48)
+    struct.pack_into("<Q", data, 0x600 + 0x48, build.PE_IDATA + 0x30)
+    found = only_slice(data)
+    assert [library.name for library in found.libraries] == ["ws2_32.dll", "slow.dll"]
+    assert found.imports[-1].name == "later"
+
+
+def test_what_is_passed_on_to_another_library_is_no_symbol_of_this_one():
+    data, at = build.pe(), build.PE_IDATA + 0x900
+    struct.pack_into("<II", data, OPTIONAL + 112, at, 0x80)
+    struct.pack_into("<IIHHIIIIIII", data, 0xF00, 0, 0, 0, 0, 0, 7, 2, 1, at + 40, at + 48, at + 52)
+    struct.pack_into("<IIIH", data, 0xF00 + 40, 0x1000, at + 60, at + 70, 0)
+    data[0xF00 + 60 : 0xF00 + 75] = b"other.go\0\0own\0\0"
+    found = [(symbol.name, symbol.address - build.PE_BASE) for symbol in only_slice(data).symbols]
+    assert found == [("own", 0x1000)]
 
 
 def test_a_library_that_cannot_be_read_is_a_problem():
