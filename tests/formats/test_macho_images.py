@@ -202,12 +202,13 @@ SEGMENT, SYMTAB, MAIN, DYLIB, FIXUPS = 0x19, 0x2, 0x8000_0028, 0xC, 0x8000_0034
         (build.macho(extra=struct.pack("<IIQQ", MAIN, 24, 0x900, 0), extra_count=1), "malformed"),  # two entry points
         (started_by_registers(2), "malformed"),  # the kernel takes the second set
         (build.macho(extra=struct.pack("<III20s", 0xE, 32, 12, b"/one") * 2, extra_count=2), "malformed"),  # loaders
+        (build.macho(extra=struct.pack("<II16s8I", 1, 56, b"__NARROW", *[0] * 8), extra_count=1), "malformed"),
         (bent_universal(4, ">I", 0), "malformed"),
         (bent_universal(8 + 8, ">I", 1 << 30), "truncated"),  # offset of the first slice
         (bent_universal(8 + 20 + 12, ">I", 0x8401), "truncated"),  # size of the second
         (bent_universal(8 + 20 + 8, ">I", 0x8000), "overlapping-slices"),
         (bent_universal(8 + 8, ">I", 0), "overlapping-slices"),  # over the header
-        (bent_universal(8 + 20 + 4, ">I", 0), "malformed"),  # the same processor twice
+        (build.universal(build.macho(), build.macho()), "malformed"),  # the same processor twice
         (bent_universal(8 + 4, ">I", 1), "malformed"),  # another processor than the slice says
         (bent_universal(8 + 16, ">I", 40), "malformed"),  # alignment
         (bent_universal(0x4000, "<8s", b"!<arch>\n"), "archive"),
