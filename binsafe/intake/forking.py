@@ -83,10 +83,8 @@ def _be_child(work: Callable[[], None], keep: Collection[int], said: int, parent
         _close_all_but({0, 1, 2, *keep})
         roomily(work)
         status = 0
-    except BaseException:  # noqa: BLE001 - the process ends here
-        import traceback  # who is confined has loaded it
-
-        os.write(2, traceback.format_exc().encode("utf-8", "replace"))
+    except BaseException as error:  # noqa: BLE001 - the process ends here
+        os.write(2, f"{type(error).__name__}: {error}".removesuffix(": ").encode("utf-8", "replace"))
     finally:
         os._exit(status)
 

@@ -67,7 +67,7 @@ def _left_out_of_numpy() -> Iterator[ModuleType]:
     types = ModuleType("numpy._typing")
     types.__getattr__ = lambda _: list  # type: ignore[method-assign]  # something that may stand in an annotation
     yield types
-    yield from (stand_in(name) for name in ("inspect", "pickle"))
+    yield from (stand_in(name) for name in ("ast", "inspect", "pickle"))
     if sys.platform == "linux":  # elsewhere numpy tries itself out with some of it
         yield (matrices := _without_functions("numpy.matrixlib"))
         matrices.__dict__.update(matrix=type("matrix", (), {}))  # the core asks whether an array is one
@@ -109,8 +109,6 @@ def _undispatched() -> ModuleType:
 def _load_readers() -> None:
     """What reads a program, and what puts summaries of it and of its libraries together."""
     _load_numpy()
-    import traceback  # to say how a parser broke
-
     from binsafe.formats import elf, elf_linking
     from binsafe.syscalls import dynamic, tables
 

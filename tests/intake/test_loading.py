@@ -30,9 +30,12 @@ print(json.dumps([name for name in sys.modules]))
 """
 _LEAN = """
 import sys
+from binsafe.cli import light
+light.load_paths()
+light.load_structs()
 from binsafe.intake import loading
 loading.load_for_library()
-assert not {"numpy.typing", "numpy._typing", "numpy._core._add_newdocs"} & {*sys.modules}
+assert not {"numpy.typing", "numpy._typing", "numpy._core._add_newdocs", "ast", "traceback"} & {*sys.modules}
 import numpy.typing
 assert numpy.typing.NDArray is not list
 """
