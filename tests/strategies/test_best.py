@@ -10,6 +10,7 @@ import pytest
 from bandit_runner.errors import StateMismatch
 from bandit_runner.model import SCORINGS, Scoring
 from bandit_runner.strategies import STOP, Choice, Outcome, Strategy, Wait, create
+from bandit_runner.strategies.best_memory import BestMemory
 from bandit_runner.strategies.quality import Quality
 from bandit_runner.strategies.waits import resumed
 
@@ -140,6 +141,12 @@ def test_without_patience_or_in_a_hurry_it_never_waits():
     for options in ({"patience": 0.0}, {"hurry": 1000.0}):
         strategy = one_server_with_a_token_a_second(**options)
         assert strategy.select(now=40.2, attempt=2, tried=(0, 0), available=(0,)) == 0
+
+
+@pytest.mark.parametrize("now", [5.0, 1011.0])
+def test_an_attempt_that_was_lost_is_forgotten_also_by_a_clock_that_started_again(now: float):
+    memory = BestMemory(arms=[], under_way=[[1000.0], [now - 1], []])
+    assert memory.still_under_way(now) == [0, 1, 0]
 
 
 def test_waits_of_clients_that_went_away_are_forgotten():
