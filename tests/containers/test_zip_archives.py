@@ -145,3 +145,11 @@ def test_what_follows_the_end_is_a_comment_or_a_finding(behind: bytes, stated: i
     data = zipped({"tool": ELF})
     report = report_on(data[:-2] + struct.pack("<H", stated) + behind)
     assert (ids(report), paths(report), report.analysed) == ({"appended-data"} if wrong else set(), ["tool"], True)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_central_directory_that_lists_more_or_less_than_it_says_is_damaged(count: int):
+    whole = bytearray(zipped({"tool": ELF, "more": ELF}))
+    struct.pack_into("<HH", whole, len(whole) - 14, count, count)
+    report = report_on(bytes(whole))
+    assert (ids(report), paths(report), report.analysed) == ({"archive-damaged"}, [], False)

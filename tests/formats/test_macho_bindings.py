@@ -8,6 +8,7 @@ from parsed import command_at, only_slice
 
 from binsafe.errors import NotAnalysable
 from binsafe.formats import parse
+from binsafe.formats.macho_bindings import exports
 
 
 def test_chained_fixups_name_imports_that_the_symbol_table_hides():
@@ -92,6 +93,19 @@ def test_an_export_trie_that_leads_back_to_itself_is_refused():
     build.put(data, 0x8000 + 4, "<B", 0x64)
     with pytest.raises(NotAnalysable, match="tree"):
         parse(memoryview(data))
+
+
+@pytest.mark.parametrize(("nodes", "too_many"), [(100, False), (3000, True)])
+def test_an_export_trie_whose_names_would_take_far_more_than_it_has_is_refused(nodes: int, too_many: bool):
+    """A chain of nodes: each name is a letter longer than the one before it, and all of them together a square."""
+    places = (7 * number for number in range(1, nodes + 1))
+    links = (bytes([at & 0x7F | 0x80, at >> 7 & 0x7F | 0x80, at >> 14]) for at in places)
+    trie = memoryview(b"".join(b"\0\1a\0" + link for link in links) + b"\2\0\x10\0")
+    if too_many:
+        with pytest.raises(NotAnalysable, match="tree"):
+            list(exports(trie))
+    else:
+        assert list(exports(trie)) == [("a" * nodes, 0x10)]
 
 
 @pytest.mark.parametrize("library", [0xFE, 1])
