@@ -84,7 +84,12 @@ def test_a_granted_file_is_replaced_where_its_folder_is_granted_as_well_and_else
     """zip and sed -i: a file that was granted first stayed in its place, though its folder was granted then."""
     (folder / "new").write_text("new")
     fruit, names = str(folder / "fruit"), [word if word[0] == "-" else str(folder / word) for word in arguments]
-    for given, hint in (({"write": (fruit,)}, str(folder)), ({"read": (fruit,), "write": (str(folder),)}, fruit)):
+    (folder / "tree").mkdir()
+    for given, hint in (
+        ({"write": (fruit,)}, str(folder)),
+        ({"write": (fruit,), "read": (str(folder / "tree"),)}, str(folder)),
+        ({"write": (str(folder),), "read": (fruit,)}, fruit),
+    ):
         assert run(program, *names, **given)[0] == 1
         assert f"grant='--write {hint}'" in capsys.readouterr().out
         assert (folder / "fruit").read_text() == "pear\napple\n"

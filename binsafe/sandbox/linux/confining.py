@@ -81,8 +81,9 @@ def _forms(layout: Layout, policy: Policy) -> dict[str, tuple[narrowing.Tests, .
     others = layout.grantees - {layout.program, ITSELF}
     starts = others or "execve" in foreseen(policy)
     writable = list(granted_paths(policy, "write"))
-    stays = any(path != folder and inside(path, folder) for path, _ in layout.mounts for folder in writable)
-    changes = ENTRIES if stays else {}
+    files = [path for path in writable if not os.path.isdir(path)]
+    nested = (path for path, _ in layout.mounts if any(path != folder and inside(path, folder) for folder in writable))
+    changes = ENTRIES if files or any(nested) else {}
     return {
         **UNNAMED,
         **(changes if writable else CHANGES),

@@ -105,7 +105,8 @@ CHANGES: Final[Forms] = MappingProxyType(
 """... there, where nothing at all may be written: each attempt is refused, and none is let through for speed (tar)."""
 
 ENTRIES: Final[Forms] = MappingProxyType({name: () for name, call in PATH_CALLS.items() if call.entry})
-"""... there, where something in a folder that may be written keeps its place: the kernel says only that it is busy."""
+"""... there, where a file that may be written, or what lies in such a folder, keeps its place: the kernel says only
+that it is busy."""
 
 LINKS: Final[Forms] = MappingProxyType({name: _by_descriptor(PATH_CALLS[name]) for name in ("readlink", "readlinkat")})
 """... there, where other programs may be executed, of which each asks what its own file is."""
