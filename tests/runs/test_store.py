@@ -141,6 +141,17 @@ def test_a_full_disk_costs_nothing_once_there_is_room_again(tmp_path: Path):
         assert store.runs()[0].tally == Tally().adding(requests)
 
 
+def test_an_id_of_a_tier_without_a_run_is_no_harm(tmp_path: Path):
+    path, (early, late) = tmp_path / "runs.sqlite", many(2)
+    with Recorder(path, SESSION) as recorder:
+        recorder.record(early)
+        assert recorder.flush()
+        recorder.begin(started())
+        recorder.record(late)
+    with Store.open(path) as store:
+        assert store.runs()[0].tally == Tally().adding([late])
+
+
 def test_what_had_to_be_given_up_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("bandit_runner.runs.recorder.MAX_WAITING", 100)
     path = tmp_path / "runs.sqlite"

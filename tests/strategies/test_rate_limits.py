@@ -230,3 +230,12 @@ def test_a_clock_that_starts_again_leaves_no_admission_in_the_future():
         limits.observe(0, 1000 + tenth / 10, admitted=True)
     limits.observe(0, 5.0, admitted=True)
     assert np.frombuffer(limits.pack().admitted[0]).tolist() == [5.0]
+
+
+def test_a_server_that_was_never_asked_is_full_whatever_others_are_like():
+    limits, second = filtered(), 0
+    while not limits.observe(0, float(second), admitted=False):
+        limits.observe(0, second + 0.5, admitted=True)
+        second += 1
+        assert second < 100
+    assert limits.chance(1, float(second), 0) > 0.99
