@@ -143,6 +143,15 @@ def test_without_patience_or_in_a_hurry_it_never_waits():
         assert strategy.select(now=40.2, attempt=2, tried=(0, 0), available=(0,)) == 0
 
 
+def test_an_id_is_counted_once_however_many_attempts_it_has():
+    strategy = create("best", arms=3, seed=1, patience=0.0)
+    for second in range(10):
+        for attempt in range(3):
+            now = second + attempt / 10
+            strategy.select(now=now, attempt=attempt, tried=tuple(range(attempt)), available=range(3))
+    assert strategy.memory.arrivals.expected(10.0, ahead=10.0) == pytest.approx(10, abs=1)
+
+
 @pytest.mark.parametrize("now", [5.0, 1011.0])
 def test_an_attempt_that_was_lost_is_forgotten_also_by_a_clock_that_started_again(now: float):
     memory = BestMemory(arms=[], under_way=[[1000.0], [now - 1], []])
