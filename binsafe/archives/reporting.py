@@ -14,7 +14,7 @@ _TITLES = {
     "archive-entry": "An entry of the archive is not what archives are made of",
     "member-too-large": "A file in the archive is too large to be looked at",
     "members-omitted": "Not all of the archive was looked at",
-    "scripts": "It has scripts, which were not looked at",
+    "scripts": "It has scripts or byte code, which were not looked at",
 }
 
 

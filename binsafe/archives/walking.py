@@ -135,7 +135,7 @@ class _Walk:
 
     def _file(self, stream: Stream, head: bytes, path: str, inside: str, budget: Budget, depth: int) -> None:
         kind = formats.identify(head)
-        if kind == "script":
+        if kind == "script" or (kind == "unknown" and formats.stranger(head)):
             self._scripts.add(path)
         elif kind in _EXECUTABLES:
             self._member(path, self._whole(stream, head))

@@ -73,7 +73,7 @@ from binsafe.formats.identify import HEAD_BYTES, Kind, identify, interpreter
 from binsafe.limits import MAX_ARTIFACT_BYTES
 from binsafe.model import Image
 
-__all__ = ["FORMATS", "HEAD_BYTES", "identify", "not_executable", "parse"]
+__all__ = ["FORMATS", "HEAD_BYTES", "identify", "not_executable", "parse", "stranger"]
 
 FORMATS: Mapping[Kind, str] = MappingProxyType({"elf": "elf", "mach-o": "macho", "pe": "pe"})
 """Format -> the module here whose ``read`` makes an Image of it, loaded when a file of that format is met."""
@@ -126,7 +126,7 @@ def not_executable(kind: Kind, data: bytes | memoryview) -> NotAnalysable:
             hint="unpack it and inspect what is in it",
             finding="archive",
         )
-    other = next((name for magic, name in _OTHERS.items() if bytes(data[: len(magic)]) == magic), None)
+    other = stranger(data)
     if other is not None:
         return NotAnalysable(
             f"the file is {other}, no ELF, Mach-O or PE executable",
@@ -138,3 +138,8 @@ def not_executable(kind: Kind, data: bytes | memoryview) -> NotAnalysable:
         hint="nothing is known about it; its first bytes are of no format that is read here",
         finding="unknown-format",
     )
+
+
+def stranger(head: bytes | memoryview) -> str | None:
+    """What a file is that can be run and is not read here, by its first bytes; None where they are of no such kind."""
+    return next((name for magic, name in _OTHERS.items() if bytes(head[: len(magic)]) == magic), None)

@@ -110,7 +110,7 @@ _RULES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "archive-depth": ("Archives inside of archives were not looked at.", "Unpack them and inspect the files."),
         "member-too-large": ("A file inside was too large to be looked at.", "Unpack it and inspect the file."),
         "no-executables": ("There is no executable in it.", "Nothing was judged: read what is in it."),
-        "scripts": ("Scripts were not looked at.", "Read them: what they do is in their text."),
+        "scripts": ("Scripts or byte code were not looked at.", "Read them: what scripts do is in their text."),
         "members-omitted": ("Not all members of an archive were looked at.", "Unpack it and scan the folder."),
     }
 )

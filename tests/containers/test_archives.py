@@ -314,3 +314,10 @@ def test_a_tar_archive_from_before_ustar_is_opened():
     assert is_worth_opening(old[:4096])
     assert paths(report_on(old)) == ["tool"]
     assert paths(report_on(zipped({"more": old}))) == ["more/tool"]
+
+
+def test_byte_code_beside_programs_is_said_not_to_be_looked_at():
+    others = {"Main.class": b"\xca\xfe\xba\xbe\0\0\0\x41", "classes.dex": b"dex\n035\0", "m.wasm": b"\0asm\1\0\0\0"}
+    report = report_on(zipped({"tool": ELF, "text": b"hello", **others}))
+    assert (ids(report), paths(report), report.analysed) == ({"scripts"}, ["tool"], True)
+    assert report.findings[0].detail == "3: Main.class; classes.dex; m.wasm"
