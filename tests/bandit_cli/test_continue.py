@@ -15,9 +15,11 @@ from played import SESSION, many, started
 from bandit_runner.cli.recorded import Recorded
 from bandit_runner.errors import UsageError
 from bandit_runner.harness import Plan
+from bandit_runner.harness.recording import catch_up
 from bandit_runner.model import Scoring
 from bandit_runner.runs import Recorder, Store
 from bandit_runner.runs.rows import insert_session
+from bandit_runner.strategies import create
 
 PLAN = Plan(strategies=("v4",), tiers=("T1",), requests=100, rps=10.0, scoring=Scoring(), seed=7)
 
@@ -123,3 +125,19 @@ def test_what_was_planned_is_not_to_be_told_anew(tmp_path: Path, words: list[str
     done = subprocess.run([*command, *words], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 2
     assert f"leave out {words[0]}" in done.stderr
+
+
+def test_a_state_of_another_version_leaves_nothing_of_a_run_untold(tmp_path: Path):
+    path, requests = tmp_path / "runs.sqlite", many(10)
+    start = started()
+    with Recorder(path, SESSION) as recorder:
+        recorder.begin(start)
+        for each in requests:
+            recorder.record(each)
+        recorder.state(start.tier, {"strategy": "of another version"})
+    strategy = create("v4", arms=10, seed=1)
+    with Store.open(path) as store:
+        (run,) = store.runs()
+        assert store.state(run) is not None
+        catch_up(strategy, store, run, zero=start.clock_zero)
+    assert sum(arm.pulls for arm in strategy.memory.arms) == sum(each.attempts for each in requests)
