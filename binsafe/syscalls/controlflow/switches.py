@@ -221,31 +221,47 @@ def _pointed(program: "Program", slots: Iterable[int]) -> Iterator[int]:
 def _limit(program: "Program", region: Region, table: Table, entered: Container[int]) -> int | None:
     """How many entries a table has, by the comparison or mask of the entry's number before the jump; None if unknown.
 
-    The number is followed back along the only way to the jump. It ends at the indices of ``entered``, to which other
-    ways lead. Where 32 bits of a number are compared, the upper ones are taken to be zero, as compilers ensure.
+    The number is followed back along all ways to the jump, of which each has to end at a comparison. Indices of
+    ``entered`` have other ways. Where 32 bits of a number are compared, the upper ones are taken to be zero, as
+    compilers ensure.
     """
-    if table.chosen is None:
-        return None
-    at, held = table.chosen
-    for _ in range(_LEADING):
-        for position, operation in enumerate(held.operations, 1):
-            if operation.name == "and" and operation.operand < _MAX_ENTRIES:
-                return _count(operation.operand + 1, held.operations[position:])
-        before = region.direct_predecessors(at)
-        if not at or at in entered or len(before) != 1 or program.entries(Place(region, at)):
-            return None
-        place, follows = Place(region, before[0]), before[0] + 1 == at
-        if (limit := _compared(program, place, held.location, taken=not follows)) is not None:
-            return _count(limit, held.operations)
-        sources = program.sources(place, held.location)
-        at = place.at
-        if sources is None and region.flow(at)[0] is not Flow.CALL:
+    most = 0
+    work = [] if table.chosen is None else [table.chosen]
+    for _ in range(_LEADING if work else 0):
+        if not work:
+            return most
+        at, held = work.pop()
+        if (masked := _masked(held)) is not None:
+            most = max(most, masked)
             continue
-        source = sources[0] if sources is not None and len(sources) == 1 else None
-        if not isinstance(source, Moved):
+        before = region.direct_predecessors(at)
+        if not at or at in entered or at in region.pads or not before or program.entries(Place(region, at)):
             return None
-        held = Moved(source.location, source.operations + held.operations)
+        for place in (Place(region, index) for index in before):
+            if (limit := _compared(program, place, held.location, taken=place.at + 1 != at)) is not None:
+                most = max(most, _count(limit, held.operations))
+            elif (moved := _before(program, place, held)) is not None:
+                work.append((place.at, moved))
+            else:
+                return None
     return None
+
+
+def _masked(held: Moved) -> int | None:
+    """How many entries a table has whose number is cut to its low bits."""
+    for position, operation in enumerate(held.operations, 1):
+        if operation.name == "and" and operation.operand < _MAX_ENTRIES:
+            return _count(operation.operand + 1, held.operations[position:])
+    return None
+
+
+def _before(program: "Program", place: Place, held: Moved) -> Moved | None:
+    """Where an instruction took a number from; None where that is not told."""
+    sources = program.sources(place, held.location)
+    if sources is None and place.region.flow(place.at)[0] is not Flow.CALL:
+        return held
+    source = sources[0] if sources is not None and len(sources) == 1 else None
+    return Moved(source.location, source.operations + held.operations) if isinstance(source, Moved) else None
 
 
 def _compared(program: "Program", branch: Place, location: Location, *, taken: bool) -> int | None:

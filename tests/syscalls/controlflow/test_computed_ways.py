@@ -73,6 +73,18 @@ def test_a_table_is_not_as_short_as_a_case_says_that_falls_into_its_switch(tmp_p
     assert set(calls(bare(tmp_path, text, "-s")).sites) == {"acct", "swapoff"}
 
 
+@pytest.mark.parametrize(("last", "sites"), [("1", {"swapon"}), ("2", {"acct", "swapon"})])
+def test_a_table_is_as_long_as_the_comparisons_on_all_ways_to_it_say(last: str, sites: set[str], tmp_path: Path):
+    """Where a switch is laid once for two places that come to it, each compares; the third entry is not the table's."""
+    text = (
+        "mov $163,%ebx; cmp $7,%rsi; jne 7f; cmp $1,%rdi; ja 9f; "
+        "8: lea one(%rip),%rdx; movslq (%rdx,%rdi,4),%rax; add %rdx,%rax; jmp *%rax; "
+        f"7: cmp ${last},%rdi; jbe 8b; 9: hlt; a: mov $167,%ebx; b: mov %ebx,%eax; syscall; hlt; "
+        ".section .rodata; one: .long a - one, a - one, b - one; .text"
+    )
+    assert set(calls(bare(tmp_path, text, "-s")).sites) == sites
+
+
 def test_a_fallback_that_a_table_leads_to_as_well_is_made(tmp_path: Path):
     """``case 0: r = pipe2(); if (r != -ENOSYS) return; case 1: swapon();``."""
     text = (
