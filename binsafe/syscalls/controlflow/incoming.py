@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from binsafe.syscalls.controlflow.program import Program
 
 _GOES_ON_WITHOUT_CALL = (Flow.NEXT, Flow.BRANCH)
-_COMPUTES, _DIVIDES = ("lea", "nop"), ("div", "idiv")
-"""Instructions that name memory without an access to it; and those that may fault without one."""
 NEAR = 32
 """Bytes before an address within which it is told what may lead to code."""
 _SHORT_REACH = 130
@@ -168,16 +166,10 @@ class Incoming:
         for start, end, *_ in place.region.pads.get(place.at, ()):
             at = start
             while at < end and (region := self._program.region(at)) is not None:
-                throwing = (index for index in region.within(at, end) if self._may_throw(region, index))
+                throwing = (index for index in region.within(at, end) if region.may_throw(index))
                 yield from (Edge(Kind.CAUGHT, Place(region, index)) for index in throwing)
                 at = max(at + 1, region.end)
                 self._program.decoder.spend(1)
-
-    def _may_throw(self, region: Region, index: int) -> bool:
-        """Whether an instruction is a call, or may fault, which throws, too, with ``-fnon-call-exceptions``."""
-        name, operands = region.instructions.names[index], region.instructions.operands(index)
-        fails = ("[" in operands and name not in _COMPUTES) or name in _DIVIDES
-        return fails or region.leaving(index) is Flow.CALL or name == self._program.machine.site
 
     def _called_by_register(self, led_to: Place) -> Iterator[Edge]:
         """The calls and jumps to an instruction whose address was put into a register before."""

@@ -1,5 +1,6 @@
 """One function decoded: its control-flow graph, and where its stack pointer stands."""
 
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -11,6 +12,10 @@ from binsafe.syscalls.machines.machine import JUMPS, Flow, Frame, Machine
 
 _FILLS = ("nop", "int3")
 _OF_ZEROS = ("add", "udf")
+_COMPUTES, _DIVIDES = ("lea", "nop"), ("div", "idiv")
+"""Instructions that name memory without an access to it; and those that may fault without one."""
+_IN_FRAME = re.compile(r"\[r?sp(?:(?: [+-] |, #-?)(?:0x)?[0-9a-f]+)?\]")
+"""An operand at a fixed distance from the stack pointer."""
 _LEADS = (Flow.JUMP, Flow.BRANCH, Flow.CALL)
 _GOES_ON = (Flow.NEXT, Flow.BRANCH, Flow.CALL)
 
@@ -105,12 +110,21 @@ class Region:
     def landing(self, index: int) -> list[int]:
         """The landing pad of an instruction if it lies in this region: callee-saved registers are unchanged there."""
         caught = self.thrown.get(index)
-        pad = None if caught is None else self.at(caught.pad)
+        pad = None if caught is None or not self.may_throw(index) else self.at(caught.pad)
         return [] if pad is None else [pad]
 
     def is_thrown_out_of(self, index: int) -> bool:
         """Whether the landing pad of an instruction lies in another region, or may do so."""
-        return self.caught is None or (index in self.thrown and not self.landing(index))
+        return self.caught is None or (index in self.thrown and self.may_throw(index) and not self.landing(index))
+
+    def may_throw(self, index: int) -> bool:
+        """Whether an exception may come out of an instruction: a call, or what may fault (``-fnon-call-exceptions``).
+
+        GCC takes no access to the frame for one that does (``rtx_addr_can_trap_p`` of ``gcc/rtlanal.cc``).
+        """
+        name, operands = self.instructions.names[index], self.instructions.operands(index)
+        fails = "[" in operands and name not in _COMPUTES and not _IN_FRAME.search(operands)
+        return fails or name in _DIVIDES or self.leaving(index) is Flow.CALL or name == self.machine.site
 
     def within(self, start: int, end: int) -> range:
         """The instructions of which at least one byte lies in a range of addresses."""

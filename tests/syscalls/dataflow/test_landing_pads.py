@@ -190,3 +190,18 @@ def test_a_part_to_which_exceptions_alone_lead_is_code_of_the_program(tmp_path: 
     found = calls(build(tmp_path, "program", source, "-w"))
     assert found.complete
     assert "getgid" in found.required
+
+
+@pytest.mark.parametrize(
+    ("memory", "complete"), [("8(%rsp)", True), ("(%rdi)", False), ("(%rsp,%rdi)", False)], ids=["frame", "any", "both"]
+)
+def test_no_exception_comes_out_of_an_access_to_the_frame(memory: str, complete: bool, tmp_path: Path):
+    """So what a register held before it was loaded from there is not in it at the landing pad."""
+    function = catching(
+        "loading",
+        f"push %rbx\nlea given(%rip), %rbx\nmov $115, %edi\ncall *%rbx\n4: mov {memory}, %rbx\ncall perhaps\n"
+        "5: pop %rbx\nret\n6: mov %rbx, (%rsi)\npop %rbx\nret",
+        "4f 5f 6f",
+    )
+    found = freestanding(tmp_path, of(function))
+    assert found.complete is complete
