@@ -27,6 +27,7 @@ Between regions:
     address_taken   address-taken functions: whoever has a pointer to one may call it
     slots           who calls through the slots of the global offset table
     incoming        all edges into a region
+    returns         which functions never return: nothing comes from behind a call of them
     catchers        functions that have a table of landing pads
     catching        landing pads: where exceptions are caught, and those out of which code
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from binsafe.syscalls.controlflow.places import Place
 from binsafe.syscalls.controlflow.regions import Region
-from binsafe.syscalls.machines.machine import Flow
+from binsafe.syscalls.machines.machine import JUMPS, Flow
 
 if TYPE_CHECKING:
     from binsafe.syscalls.controlflow.program import Program
@@ -16,53 +16,84 @@ GO_NEVER_RETURN = frozenset(
 (``runtime/panic.go``); what else never returns ends in one of these. Names are the program's own word: one that lies
 about them is only denied the calls it hides.
 """
-_MAX_DEPTH = 8
-"""Calls within calls that are looked at; Go's bounds-check failures reach their trap after five."""
+_MAX_DEPTH = 32
+"""Calls within calls that are looked at; Rust's failures reach their trap after about a dozen, often in circles."""
+_MAX_FUNCTIONS = 500
+"""Functions that are looked at for one answer."""
 
 
 def returns(program: "Program", address: int | None) -> bool:
-    """False only where every way from ``address`` on ends in a trap or in a call that does not return."""
-    return _returns(program, address, {}, _MAX_DEPTH)
+    """False only where every way from ``address`` on ends in a trap, a loop or a call that does not return.
 
-
-def _returns(program: "Program", address: int | None, known: dict[int, bool], depth: int) -> bool:
-    place = None if address is None else program.place(address)
-    if place is None or depth == 0:
-        return True
-    if program.go_name(place.address) in GO_NEVER_RETURN:
-        return False
-    if place.address not in known:
-        known[place.address] = True  # a function that calls itself, while it is looked at
-        known[place.address] = _reaches_return(program, place, known, depth - 1)
-    return known[place.address]
-
-
-def _reaches_return(program: "Program", start: Place, known: dict[int, bool], depth: int) -> bool:
-    region = start.region
-    seen: set[int] = set()
-    work = [start.at]
-    while work:
-        at = work.pop()
-        if at in seen:
-            continue
-        seen.add(at)
-        if _leaves(region, at):
+    The least fixed point: functions that call each other return only if one of them has a way out on its own.
+    """
+    returning: set[int] = set()
+    while True:
+        known = len(returning)
+        asked = _Asked(program, returning)
+        if asked.returns(address, _MAX_DEPTH):
             return True
-        flow, target = region.flow(at)
-        work += region.landing(at)
-        if flow is Flow.TRAP or (flow is Flow.CALL and not _returns(program, target, known, depth)):
-            continue
-        if flow in {Flow.JUMP, Flow.BRANCH}:
-            inside = region.at(target)
-            if inside is not None:
-                work.append(inside)
-            elif _returns(program, target, known, depth):
+        if not asked.in_circles or len(returning) == known:
+            return False
+
+
+class _Asked:
+    """One look at a function and what it calls. What is looked at already does not return, as far as is known yet."""
+
+    def __init__(self, program: "Program", returning: set[int]) -> None:
+        """``returning`` are the starts of functions that are known to return; those that are found to are added."""
+        self._program = program
+        self._returning = returning
+        self._seen: set[int] = set()
+        self._open: set[int] = set()
+        self.in_circles = False
+        """Whether a function was met while it was looked at: what was said of those in between may be wrong."""
+
+    def returns(self, address: int | None, depth: int) -> bool:
+        place = None if address is None else self._program.place(address)
+        if place is None or place.address in self._returning:
+            return True
+        if self._program.go_name(place.address) in GO_NEVER_RETURN:
+            return False
+        if place.address in self._seen:
+            self.in_circles = self.in_circles or place.address in self._open
+            return False
+        if depth == 0 or len(self._seen) >= _MAX_FUNCTIONS:
+            return True
+        self._seen.add(place.address)
+        self._open.add(place.address)
+        found = self._reaches_return(place, depth - 1)
+        self._open.discard(place.address)
+        if found:
+            self._returning.add(place.address)
+        return found
+
+    def _reaches_return(self, start: Place, depth: int) -> bool:
+        region = start.region
+        seen: set[int] = set()
+        work = [start.at]
+        while work:
+            at = work.pop()
+            if at in seen:
+                continue
+            seen.add(at)
+            if _leaves(region, at):
                 return True
-        if flow is not Flow.JUMP:
-            if at + 1 == len(region.instructions):
-                return True
-            work.append(at + 1)
-    return False
+            flow, target = region.flow(at)
+            work += region.landing(at)
+            if flow is Flow.TRAP or (flow is Flow.CALL and not self.returns(target, depth)):
+                continue
+            if flow in JUMPS:
+                inside = region.at(target)
+                if inside is not None:
+                    work.append(inside)
+                elif self.returns(target, depth):
+                    return True
+            if flow is not Flow.JUMP:
+                if at + 1 == len(region.instructions):
+                    return True
+                work.append(at + 1)
+        return False
 
 
 def _leaves(region: Region, at: int) -> bool:

@@ -2,7 +2,6 @@
 
 sites           byte scan for the system-call instruction, confirmed by bytes or aligned decoding
 backward        one step back: where what a register or stack slot holds came from
-returns         which functions never return: nothing comes from behind a call of them
 callees         which functions return twice, or write to their caller's frame: what lies there is not known then
 wrappers        the number, by a backward walk that leaves functions through their callers
 relayed         the number, where it is handed on in an object together with the function that reads it (musl)

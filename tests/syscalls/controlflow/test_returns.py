@@ -48,13 +48,16 @@ def does(*parts: bytes | str) -> bool:
         ((b"\xff\xd0", TRAP), False),  # call rax
         ((b"\xff\xd0", RETURN), True),
         ((NOP, NOP), True),  # runs on into what is not known
+        (("f1", RETURN, "f1:", "jz f2", TRAP, "f2:", "jmp f1"), False),  # in a circle
+        (("f1", "f2", RETURN, "f1:", "jz f2", RETURN, "f2:", "jmp f1"), True),  # the second by the first's way out
+        (("f1", RETURN, "f1:", "f1", RETURN), False),
     ],
 )
 def test_a_function_returns_unless_every_way_is_known_to_end(parts: tuple[bytes | str, ...], expected: bool):
     assert does(*parts) is expected
 
 
-@pytest.mark.parametrize(("depth", "expected"), [(4, False), (12, True)])
+@pytest.mark.parametrize(("depth", "expected"), [(20, False), (40, True)])
 def test_calls_deeper_than_is_looked_count_as_returning(depth: int, expected: bool):
     chain = [part for n in range(depth) for part in (f"f{n}:", f"f{n + 1}", RETURN)]
     assert does("f0", RETURN, *chain, f"f{depth}:", TRAP) is expected
