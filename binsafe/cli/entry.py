@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from binsafe.cli.inherited import open_standard_streams, wait_for_children
+from binsafe.cli.inherited import open_standard_streams, print_any_name, wait_for_children
 
 USAGE = 2
 INTERRUPTED = 130
@@ -51,6 +51,7 @@ def conduct(action: Callable[[], object], name: str) -> int:
     Every error that carries a hint becomes two lines, never a traceback.
     """
     open_standard_streams()
+    print_any_name()
     wait_for_children()
     try:
         try:

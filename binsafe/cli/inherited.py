@@ -1,5 +1,6 @@
 """What a caller may leave behind that would confuse us, put right."""
 
+import io
 import os
 import signal
 import sys
@@ -18,6 +19,12 @@ def open_standard_streams() -> None:
     for descriptor, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         if getattr(sys, name) is None:  # Python found it closed
             setattr(sys, name, open(descriptor, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - open to the end
+
+
+def print_any_name() -> None:
+    """Let standard output take characters that its encoding has not, as standard error does: as escapes."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def wait_for_children() -> None:

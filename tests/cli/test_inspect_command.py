@@ -143,6 +143,14 @@ def test_a_name_that_is_no_text_is_written_as_its_bytes(standin: Callable[[str],
     assert json.loads(done.stdout)["artifact"]["path"].endswith("/\\xff")
 
 
+@pytest.mark.parametrize("options", [(), ("-v",)], ids=["without click", "with it"])
+def test_a_terminal_that_has_not_all_characters_gets_escapes(options: tuple[str, ...], tmp_path: Path):
+    (tmp_path / "prüfung…").symlink_to(sys.executable)
+    command = [sys.executable, "-m", "binsafe", "inspect", tmp_path / "prüfung…", *options]
+    done = subprocess.run(command, env=os.environ | {"PYTHONIOENCODING": "ascii"}, capture_output=True, check=True)
+    assert b"pr\\xfcfung\\u2026: " in done.stdout.splitlines()[0]
+
+
 def test_two_runs_give_the_same_bytes(standin: Callable[[str], Path]):
     command = [sys.executable, "-m", "binsafe", "inspect", standin("linux/amd64"), "--json"]
     assert subprocess.check_output(command) == subprocess.check_output(command)
