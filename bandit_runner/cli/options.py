@@ -8,10 +8,10 @@ import msgspec
 
 
 class Rate(click.FloatRange):
-    """Requests a second, as few and as many as a scenario's."""
+    """Requests a second: no fewer than in a scenario, and as many as one machine could be asked for."""
 
     def __init__(self) -> None:
-        super().__init__(min=1e-3, max=1e6)
+        super().__init__(min=1e-3, max=10_000)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The number; ``nan``, which is not outside of any range, is none."""
