@@ -97,6 +97,22 @@ def test_a_granted_file_is_replaced_where_its_folder_is_granted_as_well_and_else
     assert not (folder / "fruit").exists() or (folder / "fruit").read_text() == "new"
 
 
+@pytest.mark.parametrize("order", ["change first", "change last"])
+def test_a_granted_file_that_stays_in_its_place_can_be_changed_all_the_same(
+    folder: Path, order: str, capsys: pytest.CaptureFixture
+):
+    """What was found for one of the two calls was told of the other one, too."""
+    fruit = str(folder / "fruit")
+    Path(fruit).chmod(0o666)
+    change, remove = "truncate($ARGV[0], 4) or exit 2;", "unlink($ARGV[0]) and exit 3;"
+    script = change + remove if order == "change first" else remove + change
+    assert run("perl", "-e", script, fruit, write=(fruit,))[0] == 0
+    told = [line for line in capsys.readouterr().out.splitlines() if f"object='{fruit}'" in line]
+    assert len(told) == 1
+    assert "syscall='unlink" in told[0]
+    assert f"grant='--write {folder}'" in told[0]
+
+
 def test_what_its_own_temporary_folder_hides_is_named_where_it_is_only_asked_for(capsys: pytest.CaptureFixture):
     with tempfile.TemporaryDirectory(dir="/tmp") as name:
         assert run("test", "-d", name)[0] == 1

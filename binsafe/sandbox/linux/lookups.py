@@ -84,7 +84,7 @@ class Lookups:
         self._last = ("", "")
         self._searching = False
         """Whether the last call looked for what the one before had looked for elsewhere on the PATH, as shells do."""
-        self._known: dict[tuple[str, bool, bool, bool, str], Miss | None] = {}
+        self._known: dict[tuple[str, bool, bool, bool, bool, str], Miss | None] = {}
 
     def asked(self, listener: Listener, call: Call, kind: PathCall) -> Asked | None:
         """What the call is about; None where that cannot be known, or where we looked often enough to have said it all.
@@ -120,11 +120,10 @@ class Lookups:
             return _hidden(call, path, writes=writes)
         relative = text if self._left and path == _from_root(text) else ""
         asks = kind.asks is not None and bool(call.arguments[kind.asks] & os.W_OK)
-        key = (path, writes, opens, asks, relative)
+        key = (path, writes, opens, asks, kind.entry, relative)
         if key in self._known:
             return self._known[key]
-        missed = self._in_place(path) if kind.entry else None
-        missed = missed or self._judge(path, writes=writes)
+        missed = (self._in_place(path) if kind.entry else None) or self._judge(path, writes=writes)
         if missed is None and opens and not writes:
             missed = self._closed(path)
         elif missed is None and asks and not self.refuses:
