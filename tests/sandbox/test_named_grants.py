@@ -97,6 +97,21 @@ def test_a_granted_file_is_replaced_where_its_folder_is_granted_as_well_and_else
     assert not (folder / "fruit").exists() or (folder / "fruit").read_text() == "new"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts, and shows owners as the program's own user")
+def test_what_is_mounted_in_a_granted_folder_can_be_granted_as_well(folder: Path):
+    """Its owner was another one inside, so nothing could be written there."""
+    disk = folder / "disk"
+    disk.mkdir()
+    code = (
+        "import sys; from binsafe import kernel; from everyday import run; kernel.unshare(kernel.CLONE_NEWNS); "
+        "kernel.mount('', '/', '', kernel.MS_REC | kernel.MS_PRIVATE); folder, disk = sys.argv[1:]; "
+        "kernel.mount('x', disk, 'tmpfs', 0, 'mode=0755'); print(run('touch', f'{disk}/new', write=(folder, disk)))"
+    )
+    command = [sys.executable, "-c", code, str(folder), str(disk)]
+    done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "(0, b'', b'')"
+
+
 @pytest.mark.parametrize("order", ["change first", "change last"])
 def test_a_granted_file_that_stays_in_its_place_can_be_changed_all_the_same(
     folder: Path, order: str, capsys: pytest.CaptureFixture

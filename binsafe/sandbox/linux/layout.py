@@ -298,10 +298,11 @@ def _mounts(policy: Policy, merged: Mapping[str, str]) -> Iterator[tuple[str, At
 def _is_there_already(path: str, found: Mapping[str, Attributes]) -> bool:
     """Whether it is in the folder above: by a link to what is mounted, or to be written as all there is.
 
-    What is mounted by itself keeps its place, and programs replace files (zip). A mount has one owner (`idmaps`).
+    What is mounted by itself keeps its place, and programs replace files (zip). A mount has one owner (`idmaps`), and
+    another file system's in the folder is a mount that is left as it is.
     """
     above = max((other for other in found if other != path and inside(path, other)), key=len, default=None)
     if above is None or os.path.realpath(path) != path:
         return above is not None
-    ours, theirs = os.stat(path), os.stat(above)
-    return found[path] == found[above] == WRITE and (ours.st_uid, ours.st_gid) == (theirs.st_uid, theirs.st_gid)
+    ours, theirs = ((status.st_dev, status.st_uid, status.st_gid) for status in map(os.stat, (path, above)))
+    return found[path] == found[above] == WRITE and ours == theirs
