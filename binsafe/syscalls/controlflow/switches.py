@@ -267,7 +267,9 @@ def _before(program: "Program", place: Place, held: Moved) -> Moved | None:
 def _compared(program: "Program", branch: Place, location: Location, *, taken: bool) -> int | None:
     """What a location's unsigned value is less than where a branch is taken, or is not; None if nothing says so."""
     region, at = branch.region, branch.at
-    tested = program.machine.tested(region.instructions, at) if region.flow(at)[0] is Flow.BRANCH else None
+    flow, target = region.flow(at)
+    parts = flow is Flow.BRANCH and region.at(target) != at + 1  # else it is followed whatever was compared
+    tested = program.machine.tested(region.instructions, at) if parts else None
     if tested is None or tested.limit is None or tested.registers != (location,) or tested.limit[0] != taken:
         return None
     between = range(tested.at, at)

@@ -85,6 +85,19 @@ def test_a_table_is_as_long_as_the_comparisons_on_all_ways_to_it_say(last: str, 
     assert set(calls(bare(tmp_path, text, "-s")).sites) == sites
 
 
+@pytest.mark.parametrize(("over", "sites"), [("9f", {"swapon"}), ("8f", {"acct", "swapon"})])
+def test_a_comparison_whose_branch_leads_where_control_goes_anyway_says_nothing_of_a_table(
+    over: str, sites: set[str], tmp_path: Path
+):
+    text = (
+        f"mov $163,%ebx; cmp $1,%rdi; ja {over}; "
+        "8: lea one(%rip),%rdx; movslq (%rdx,%rdi,4),%rax; add %rdx,%rax; jmp *%rax; "
+        "9: hlt; a: mov $167,%ebx; b: mov %ebx,%eax; syscall; hlt; "
+        ".section .rodata; one: .long a - one, a - one, b - one; .text"
+    )
+    assert set(calls(bare(tmp_path, text, "-s")).sites) == sites
+
+
 def test_a_fallback_that_a_table_leads_to_as_well_is_made(tmp_path: Path):
     """``case 0: r = pipe2(); if (r != -ENOSYS) return; case 1: swapon();``."""
     text = (
