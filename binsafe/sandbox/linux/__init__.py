@@ -4,7 +4,7 @@ On the supervisor's side, in the order of a start:
 
 backend     the mechanism, where there are namespaces       fallback    where they are refused
 starting    starts the stage, takes over its listener       explain     a step that failed, in words that help
-confining   policy -> the stage that holds it: layout, cargo, destinations, planning (pathcalls, alone), streams
+confining   policy -> the stage with it: layout, stand_ins, cargo, destinations, planning (pathcalls, alone), streams
 supervisor  the calls that wait (watching): notifications -> answering: grafting, connecting, refusing, ...
 lookups     files that were missed, not looked for where that asks another machine (elsewhere)
 process     the handle                                      probing     what this machine can hold (the doctor)

@@ -18,6 +18,7 @@ from binsafe.model import Policy
 from binsafe.model.policy import GrantKind, PolicyFile
 from binsafe.renderers.profile import pins
 from binsafe.sandbox.backends import Order
+from binsafe.sandbox.linux import stand_ins
 from binsafe.sandbox.linux.cargo import Cargo, Piece
 
 PROGRAM_FOLDER: Final = "/bin"
@@ -31,27 +32,8 @@ SYSTEM: Final = ("/usr/", "/opt/", "/bin/", "/sbin/", "/lib/", "/lib64/", "/nix/
 _MERGED: Final = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 """Folders that are links into /usr on most systems today (file-hierarchy(7))."""
 
-_STAND_INS: Final[Mapping[str, str]] = {
-    "/etc/passwd": "root:x:0:0:root:/:/bin/false\nuser:x:1000:1000:user:/:/bin/false\n"
-    "nobody:x:65534:65534:nobody:/:/bin/false\nwww-data:x:33:33:www-data:/:/bin/false\n",
-    "/etc/group": "root:x:0:\nuser:x:1000:\nnogroup:x:65534:\nwww-data:x:33:\n",
-    "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\nservices: files\nprotocols: files\n",
-    "/etc/host.conf": "multi on\n",
-}
-_LOCAL_HOSTS: Final = "127.0.0.1 localhost\n::1 localhost ip6-localhost\n"
-_OWN_HOST: Final = "127.0.1.1 sandbox\n"
-_LOCALTIME: Final = "/etc/localtime"
-_INTERFACES: Final = ("/proc/net/if_inet6", b"00000000000000000000000000000001 01 80 10 80       lo\n")
-"""Java binds no IPv6 address where this list (proc(5)) is empty: loopback, which is all that can be bound here."""
-
 ITSELF: Final = "/proc/self/exe"
 """How a program names itself, to find what lies beside it, or to run once more (BusyBox its applets)."""
-
-_PROCESSORS: Final[Mapping[str, tuple[str, str]]] = {
-    "/proc/stat": ("cpu  0 0 0 0 0 0 0 0 0 0\n", "cpu{} 0 0 0 0 0 0 0 0 0 0\n"),
-    "/proc/cpuinfo": ("", "processor\t: {}\n\n"),
-}
-"""How many processors there are, as sched_getaffinity(2) says, and no more: Node and libgc count these lines."""
 
 _ONES_OWN: Final = (
     *("/proc/self", "/proc/thread-self", "/proc/mounts", "/proc/net"),
@@ -112,11 +94,11 @@ def lay_out(order: Order, cargo: Cargo, hosts: str = "") -> Layout:
     name = posixpath.basename(policy.artifact.name)
     program = _program_path(order, name, merged)
     cargo.copy(msgspec.structs.replace(file, opened_as=file.path) for file in _once(policy) if file.path != program)
-    stand_ins = _processors()
+    given = stand_ins.processors()
     if _loads(policy) or hosts:
-        stand_ins |= _texts(policy, hosts)
+        given |= stand_ins.texts(policy, hosts)
     granted = {*granted_paths(policy, "read"), *granted_paths(policy, "write")}
-    for path, content in stand_ins.items():
+    for path, content in given.items():
         if not any(inside(path, other) for other in granted):
             cargo.add(path, content)
     cargo.seal()
@@ -253,24 +235,6 @@ def _grantees(policy: Policy, merged: Mapping[str, str]) -> Iterator[str]:
                 for link, target in merged.items():  # /bin/sh is /usr/bin/sh, whichever was granted
                     if inside(real, f"/{target}"):
                         yield link + real.removeprefix(f"/{target}")
-
-
-def _processors() -> dict[str, bytes]:
-    count = len(os.sched_getaffinity(0))
-    return {
-        path: (head + "".join(map(line.format, range(count)))).encode() for path, (head, line) in _PROCESSORS.items()
-    }
-
-
-def _texts(policy: Policy, hosts: str) -> dict[str, bytes]:
-    stand_ins = {path: text.encode() for path, text in _STAND_INS.items()}
-    stand_ins["/etc/hosts"] = (hosts + ("" if " localhost\n" in hosts else _LOCAL_HOSTS) + _OWN_HOST).encode()
-    if any(policy.of("listen")):
-        stand_ins[_INTERFACES[0]] = _INTERFACES[1]
-    if os.path.isfile(_LOCALTIME):
-        with open(_LOCALTIME, "rb") as stream:
-            stand_ins[_LOCALTIME] = stream.read()
-    return stand_ins
 
 
 def _scratch(policy: Policy) -> tuple[str, ...]:
