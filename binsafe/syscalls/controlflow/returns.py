@@ -20,6 +20,8 @@ _MAX_DEPTH = 32
 """Calls within calls that are looked at; Rust's failures reach their trap after about a dozen, often in circles."""
 _MAX_FUNCTIONS = 500
 """Functions that are looked at for one answer."""
+_MAX_LOOKS = 8
+"""How often all of them are looked at, as more of those that call each other are known to return."""
 
 
 def returns(program: "Program", address: int | None) -> bool:
@@ -28,13 +30,14 @@ def returns(program: "Program", address: int | None) -> bool:
     The least fixed point: functions that call each other return only if one of them has a way out on its own.
     """
     returning: set[int] = set()
-    while True:
+    for _ in range(_MAX_LOOKS):
         known = len(returning)
         asked = _Asked(program, returning)
         if asked.returns(address, _MAX_DEPTH):
             return True
         if not asked.in_circles or len(returning) == known:
             return False
+    return True
 
 
 class _Asked:
