@@ -35,10 +35,9 @@ def targets() -> Iterator[Targets]:
         victim = subprocess.Popen(["sleep", "600"])
         stack.callback(victim.wait)
         stack.callback(victim.kill)
-        own = next((each[4][0] for each in socket.getaddrinfo(socket.gethostname(), 1, socket.AF_INET)), "127.0.0.2")
         told = {
             **{name: each.getsockname()[1] for name, each in sockets.items() if each.family != socket.AF_UNIX},
-            "own": own,
+            "own": _own_address(),
             "socket": folder / "stream",
             "abstract": f"stream{folder.name}",
             "datagrams": f"datagrams{folder.name}",
@@ -76,6 +75,14 @@ def targets() -> Iterator[Targets]:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(dir="/var/tmp")))
         scratch.chmod(0o777)
         yield Targets(told, inherited, scratch, arrived)
+
+
+def _own_address() -> object:
+    """Another address of this machine's than 127.0.0.1, if its name has one; a machine may have no name."""
+    try:
+        return socket.getaddrinfo(socket.gethostname(), 1, socket.AF_INET)[0][4][0]
+    except socket.gaierror:
+        return "127.0.0.2"
 
 
 def _sockets(folder: Path) -> dict[str, socket.socket]:
