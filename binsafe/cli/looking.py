@@ -1,4 +1,4 @@
-"""What `binsafe inspect` does, without click: where it is given a file and asked for JSON at most."""
+"""What `binsafe inspect` does, without click: where it is asked for text or JSON alone, nothing loads that."""
 
 import functools
 import os

@@ -225,9 +225,10 @@ def _limit(program: "Program", region: Region, table: Table, entered: Container[
     ``entered`` have other ways. Where 32 bits of a number are compared, the upper ones are taken to be zero, as
     compilers ensure.
     """
-    most = 0
-    work = [] if table.chosen is None else [table.chosen]
-    for _ in range(_LEADING if work else 0):
+    if table.chosen is None:
+        return None
+    most, work = 0, [table.chosen]
+    for _ in range(_LEADING):
         if not work:
             return most
         at, held = work.pop()

@@ -61,3 +61,12 @@ def test_a_function_returns_unless_every_way_is_known_to_end(parts: tuple[bytes 
 def test_calls_deeper_than_is_looked_count_as_returning(depth: int, expected: bool):
     chain = [part for n in range(depth) for part in (f"f{n}:", f"f{n + 1}", RETURN)]
     assert does("f0", RETURN, *chain, f"f{depth}:", TRAP) is expected
+
+
+@pytest.mark.parametrize(("looks", "expected"), [(1, True), (2, False)])
+def test_functions_that_would_have_to_be_looked_at_too_often_count_as_returning(
+    looks: int, expected: bool, monkeypatch: pytest.MonkeyPatch
+):
+    """The second look tells that nothing which was said in a circle at the first one matters."""
+    monkeypatch.setattr("binsafe.syscalls.controlflow.returns._MAX_LOOKS", looks)
+    assert does("f1", TRAP, "f1:", "jz f2", RETURN, "f2:", "jmp f1") is expected
