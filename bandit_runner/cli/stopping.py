@@ -12,9 +12,6 @@ from typing import Any, Final, Self, TypeVar
 
 from binsafe.cli.entry import INTERRUPTED, note
 
-STOPPING: Final = (signal.SIGTERM, signal.SIGHUP)
-"""Beside SIGINT, which Python handles already."""
-
 PATIENCE: Final = 1.0
 """Seconds of processor time that the event loop may stay away while it is to end; a busy machine is not to blame."""
 BLOCKED: Final = 10.0
@@ -48,6 +45,12 @@ def stoppable(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
             raise KeyboardInterrupt from None
 
 
+def stopping() -> list[signal.Signals]:
+    """What stops us beside SIGINT, which Python handles already; a hang-up only where nohup(1) does not ignore it."""
+    hang_up = [] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [signal.SIGHUP]
+    return [signal.SIGTERM, *hang_up]
+
+
 def place(error: BaseException) -> str:
     """Where in the code it was raised, for people."""
     *_, last = traceback.extract_tb(error.__traceback__)
@@ -69,7 +72,7 @@ class _Stopper:
         self._task: asyncio.Task[Any] | None = None
 
     def __enter__(self) -> Self:
-        handlers = dict.fromkeys((signal.SIGINT, *STOPPING), self._stop) | {signal.SIGALRM: self._look}
+        handlers = dict.fromkeys((signal.SIGINT, *stopping()), self._stop) | {signal.SIGALRM: self._look}
         self._before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
         return self
 

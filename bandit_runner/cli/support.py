@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import click
 
 import binsafe
-from bandit_runner.cli.stopping import STOPPING
+from bandit_runner.cli.stopping import stopping
 from bandit_runner.servers import Servers, start
 from binsafe.cli.entry import note
 from binsafe.cli.taking import take
@@ -54,7 +54,7 @@ def running(
         _tell(violation)
         on_violation(violation)
 
-    for number in STOPPING:
+    for number in stopping():
         signal.signal(number, signal.default_int_handler)  # KeyboardInterrupt, so that everything is stopped on the way
     arguments = (
         [] if options.binary is not None else [*_STANDIN, "-limits", options.limits, "-seed", str(options.seed or 0)]

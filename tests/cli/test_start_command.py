@@ -46,10 +46,10 @@ def all_free(seconds: float = 5.0) -> bool:
 
 
 @contextmanager
-def served(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """`start --serve` once the servers are ready: the process, and the program's own pid."""
+def served(*before: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """`start --serve` once the servers are ready, started by ``before``: the process, and the program's own pid."""
     with subprocess.Popen(
-        command("start", "--serve", "--no-dashboard", "--port", "0", *arguments), stderr=subprocess.PIPE, text=True
+        [*before, *command("start", "--serve", "--no-dashboard", "--port", "0")], stderr=subprocess.PIPE, text=True
     ) as process:
         try:
             pid = None
@@ -65,8 +65,8 @@ def served(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
             process.kill()
 
 
-def ended(pid: int) -> bool:
-    for _ in range(250):
+def ended(pid: int, seconds: float = 5.0) -> bool:
+    for _ in range(round(seconds / 0.02) + 1):
         with suppress(FileNotFoundError, ProcessLookupError):
             if "State:\tZ" not in Path(f"/proc/{pid}/status").read_text():
                 time.sleep(0.02)
@@ -112,6 +112,18 @@ def test_however_it_ends_nothing_is_left(number: int, status: int):
         process.send_signal(number)
         assert process.wait(15) == status
         assert ended(pid)
+    assert all_free()
+
+
+def test_a_hang_up_that_is_ignored_ends_nothing():
+    with served("nohup") as (process, pid):
+        assert "balancer http" in process.stderr.readline()
+        process.send_signal(signal.SIGHUP)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1)
+        assert not ended(pid, seconds=0)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(15) == 130
     assert all_free()
 
 
