@@ -3,8 +3,10 @@
 import contextlib
 import importlib.util
 import os
+import shlex
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,12 +37,23 @@ def dashboard(store: Path, port: int, *, wanted: bool) -> Iterator[bool]:
         )
     finally:
         os.close(watched)
+    leaving = threading.Event()
+    threading.Thread(target=_tell_end, args=(process, store, leaving), name="dashboard-end", daemon=True).start()
     try:
         yield True
     finally:
+        leaving.set()
         os.close(ours)
         try:
             process.wait(5)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _tell_end(process: subprocess.Popen[bytes], store: Path, leaving: threading.Event) -> None:
+    """Say that the dashboard has ended before it was to: on its pages all that is seen is that nothing moves."""
+    status = process.wait()
+    if not leaving.is_set():
+        again = shlex.join(["bandit_runner", "dashboard", "--store", str(store)])
+        note(f"the dashboard has ended (status {status}), and nothing else with it; to see the runs again: {again}")

@@ -77,6 +77,32 @@ def test_it_ends_while_it_still_starts():
     assert "nicegui" not in done.stderr, "what takes seconds to load was waited for"
 
 
+HOLDER = """
+import sys
+from pathlib import Path
+from bandit_runner.cli.dashboard_process import dashboard
+with dashboard(Path(sys.argv[1]), 0, wanted=True):
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells a process's children")
+@pytest.mark.parametrize("number", [signal.SIGKILL, None])
+def test_that_it_was_killed_is_said_beside_it(number: int | None, tmp_path: Path):
+    store = tmp_path / "a store.sqlite"
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, store], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr.readline().startswith("dashboard http")
+        if number is not None:
+            os.kill(int(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()), number)
+            said = process.stderr.readline()
+            assert "the dashboard has ended (status -9)" in said
+            assert f"bandit_runner dashboard --store '{store}'" in said
+        assert process.communicate(timeout=30)[1] == ""
+    assert process.returncode == 0
+
+
 def test_a_taken_port_is_said():
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = holder.getsockname()[1]
