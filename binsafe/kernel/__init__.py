@@ -15,6 +15,7 @@ What the calls are handed: `bpf` assembles filters, `filters` makes one of what 
 
 from binsafe.kernel.landlock import landlock_abi, landlock_restrict
 from binsafe.kernel.mounts import (
+    AT_RECURSIVE,
     MOUNT_ATTR_NODEV,
     MOUNT_ATTR_NOEXEC,
     MOUNT_ATTR_NOSUID,
@@ -70,6 +71,7 @@ from binsafe.kernel.signals import (
 )
 
 __all__ = [
+    "AT_RECURSIVE",
     "CLONE_FILES",
     "CLONE_NEWCGROUP",
     "CLONE_NEWIPC",

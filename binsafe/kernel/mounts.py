@@ -58,15 +58,18 @@ def mount_setattr(target: str, attributes: int) -> None:
     )
 
 
-def map_ids(tree: int, namespace: int) -> None:
-    """Let a detached mount show its owners as a user namespace maps them (Linux 5.12)."""
+def map_ids(tree: int, namespace: int, flags: int = 0) -> None:
+    """Let a detached mount show its owners as a user namespace maps them (Linux 5.12).
+
+    ``AT_RECURSIVE`` among the flags means all mounts below it as well, or none.
+    """
     attr = struct.pack("=4Q", MOUNT_ATTR_IDMAP, 0, 0, namespace)
     syscall(
         _SYS_MOUNT_SETATTR,
         "mount_setattr",
         ctypes.c_int(tree),
         b"",
-        ctypes.c_uint(AT_EMPTY_PATH),
+        ctypes.c_uint(AT_EMPTY_PATH | flags),
         attr,
         ctypes.c_size_t(len(attr)),
     )

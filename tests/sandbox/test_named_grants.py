@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from everyday import run
 
+from binsafe import kernel
 from binsafe.model import Grant
 from binsafe.sandbox.linux.lookups import Miss
 from binsafe.sandbox.linux.watching import Watch
@@ -98,16 +99,22 @@ def test_a_granted_file_is_replaced_where_its_folder_is_granted_as_well_and_else
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts, and shows owners as the program's own user")
-def test_what_is_mounted_in_a_granted_folder_can_be_granted_as_well(folder: Path):
-    """Its owner was another one inside, so nothing could be written there."""
-    disk = folder / "disk"
+@pytest.mark.parametrize("granted", ["folder", "disk as well"])
+@pytest.mark.parametrize("kind", ["tmpfs", "folder of the same disk"])
+def test_in_what_is_mounted_in_a_granted_folder_can_be_written_as_well(folder: Path, kind: str, granted: str):
+    """Its owner was another one inside, so nothing could be written there, and no hint led on."""
+    disk, other = folder / "disk", folder / "other"
     disk.mkdir()
+    other.mkdir()
+    source = ("x", "tmpfs", 0, "mode=0755") if kind == "tmpfs" else (str(other), "", kernel.MS_BIND, "")
     code = (
         "import sys; from binsafe import kernel; from everyday import run; kernel.unshare(kernel.CLONE_NEWNS); "
-        "kernel.mount('', '/', '', kernel.MS_REC | kernel.MS_PRIVATE); folder, disk = sys.argv[1:]; "
-        "kernel.mount('x', disk, 'tmpfs', 0, 'mode=0755'); print(run('touch', f'{disk}/new', write=(folder, disk)))"
+        "kernel.mount('', '/', '', kernel.MS_REC | kernel.MS_PRIVATE); disk, *granted = sys.argv[1:]; "
+        f"source, *how = {source}; kernel.mount(source, disk, *how); "
+        "print(run('touch', f'{disk}/new', write=granted))"
     )
-    command = [sys.executable, "-c", code, str(folder), str(disk)]
+    paths = [folder] if granted == "folder" else [folder, disk]
+    command = [sys.executable, "-c", code, disk, *paths]
     done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "(0, b'', b'')"
 

@@ -59,7 +59,10 @@ def _map_owner(tree: int, owner: int, group: int, uid: int) -> None:
                 stream.write(f"{inside} {uid} 1")
         namespace = os.open(f"/proc/{holder}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
         try:
-            kernel.map_ids(tree, namespace)
+            try:
+                kernel.map_ids(tree, namespace, kernel.AT_RECURSIVE)
+            except OSError:  # something mounted in the folder knows no such mounts, and stays as it is
+                kernel.map_ids(tree, namespace)
         finally:
             os.close(namespace)
     finally:
