@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from binsafe.arrays import ArrayLike, NDArray
-from binsafe.formats.symbols import Symbols, layout, name_at
+from binsafe.formats.symbols import Symbols, layout, name_at, names_at
 
 RECORD = np.dtype(
     [("name", "<u4"), ("info", "u1"), ("other", "u1"), ("index", "<u2"), ("value", "<u8"), ("size", "<u8")]
@@ -92,8 +92,8 @@ class DynamicSymbols(Sequence[DynamicSymbol]):
             )
 
     def names(self, indices: Numbers) -> Iterator[str]:
-        """The names of those with these indices."""
-        return (name_at(self._strings, offset) for offset in self._table["name"][indices].tolist())
+        """The names of those with these indices, which are many."""
+        return names_at(self._strings, self._table["name"][indices].tolist())
 
     def versions(self, indices: Numbers) -> Iterator[tuple[str | None, bool]]:
         """The versions of those with these indices, and whether each is the default one."""
