@@ -69,8 +69,11 @@ def test_tiers_are_played_side_by_side_and_the_ids_of_all_games_differ():
     player = Player(msgspec.structs.replace(PLAN, requests=40, rps=80))
     assert player.seconds == 1.0
     began = time.monotonic()
-    rows = asyncio.run(played(player))
-    assert 0.9 < time.monotonic() - began < 1.8, "two strategies in turn take twice half a second"
+    events: list[str] = []
+    told = {"playing": lambda _, tier: events.append(tier), "advance": lambda: events.append("answer")}
+    rows = asyncio.run(played(player, **told))
+    assert time.monotonic() - began > 0.9, "two strategies in turn take twice half a second"
+    assert events[:3] == ["T1", "T3", "answer"], "no tier waits for another's end"
     assert [row.requests for row in rows] == [40] * 4
     assert len({sample.id for sample in player.samples}) == 160
 
