@@ -1,10 +1,13 @@
 """Options that several commands have, read in one way."""
 
 import math
-from typing import Any
+from typing import Any, Final
 
 import click
 import msgspec
+
+SEED: Final = click.IntRange(min=1, max=2**63 - 1)
+"""Of servers, which the stand-in takes as a whole number of 64 bits, 0 being none."""
 
 
 class Rate(click.FloatRange):

@@ -122,7 +122,7 @@ def create(
     """
     strategy = STRATEGIES.get(name)
     if strategy is None:
-        near = difflib.get_close_matches(name, STRATEGIES, n=3, cutoff=0.4) or STRATEGIES
+        near = difflib.get_close_matches(name, STRATEGIES) or STRATEGIES
         raise UsageError(f"there is no strategy {name!r}", hint=f"try {', '.join(near)}")
     if getattr(strategy, "name", None) != name:  # runs are stored and told apart by what it calls itself
         raise UsageError(f"the class of the strategy {name!r} has another name", hint=f'write name = "{name}" in it')

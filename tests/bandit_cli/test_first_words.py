@@ -44,7 +44,13 @@ def test_a_port_of_the_balancer_that_is_taken_is_said_before_anything_starts():
 
 @pytest.mark.parametrize(
     ("words", "near"),
-    [(["simulat"], "Did you mean simulate?"), (["start", "--strategy", "bst"], "try best\n"), (["xyz"], None)],
+    [
+        (["simulat"], "Did you mean simulate?"),
+        (["start", "--strategy", "bst"], "try best\n"),
+        (["start", "--strategy", "v9"], "try v1, v1-fixed, "),  # near to all of them, or to none
+        (["start", "--strategy", "nope"], "try v1, v1-fixed, "),
+        (["xyz"], None),
+    ],
 )
 def test_of_a_name_that_is_not_there_those_near_it_are_said(words: list[str], near: str | None):
     done = bandit_runner(*words)
@@ -69,3 +75,11 @@ def test_a_rate_that_is_none_is_refused_before_anything_starts(command: str, rps
     with pytest.raises(click.BadParameter) as refused:
         group.get_command(click.Context(group), command).make_context(command, [f"--rps={rps}"])
     assert "--rps" in refused.value.format_message()
+
+
+@pytest.mark.parametrize("command", ["start", "servers"])
+@pytest.mark.parametrize("seed", [0, 2**63])
+def test_a_seed_that_the_stand_in_cannot_take_is_refused_before_anything_starts(command: str, seed: int):
+    with pytest.raises(click.BadParameter) as refused:
+        group.get_command(click.Context(group), command).make_context(command, [f"--seed={seed}"])
+    assert "--seed" in refused.value.format_message()
