@@ -35,6 +35,9 @@ _HALVES_APART = 8
 """Instructions between those that give a register the halves of an address."""
 _PAGE_REACH = 2048
 """Instructions in which a page that is kept may be used: those of large functions."""
+_NO_REGISTER = 32
+_AT_ONCE = 256
+"""Pages that are looked after at once: Go's programs keep tens of thousands."""
 
 
 def find_sites(code: CodeRange) -> Iterator[int]:
@@ -88,12 +91,20 @@ def references(code: CodeRange, *, fixed: bool) -> References:
             found += _pairs(start, words, first, first + reach, taken)
         elsewhere |= held & _branches(second)
         held &= ~_fills(second, words[at] & 31)
-    for page in at[held | elsewhere].tolist():
-        later = np.arange(page + _NEAR + 1, min(page + _PAGE_REACH, len(words)))
-        later = later[(words[later] >> 5) & 31 == words[page] & 31]
-        found += _pairs(start, words, np.full(len(later), page, np.int64), later, MAYBE_TAKEN)
+    found += _kept(start, words, at[held | elsewhere])
     every = References(*(np.concatenate(column) for column in zip(*found, strict=True)))
     return References(*(np.concatenate(column) for column in zip(every, *_added(start, words, every), strict=True)))
+
+
+def _kept(start: int, words: Words, pages: Addresses) -> Iterator[References]:
+    """What pages name whose register keeps them: whatever uses it in the next `_PAGE_REACH` instructions."""
+    used = np.concatenate(((words >> 5 & 31).astype(np.uint8), np.full(_PAGE_REACH, _NO_REGISTER, np.uint8)))
+    width = _PAGE_REACH - _NEAR - 1
+    ahead = np.ndarray((len(used) - width + 1, width), np.uint8, used.data, strides=(1, 1))  # one row an instruction
+    for begin in range(0, len(pages), _AT_ONCE):
+        some = pages[begin : begin + _AT_ONCE]
+        page, step = np.nonzero(ahead[some + _NEAR + 1] == (words[some] & 31)[:, None])
+        yield from _pairs(start, words, some[page], some[page] + _NEAR + 1 + step, MAYBE_TAKEN)
 
 
 def _added(start: int, words: Words, found: References) -> Iterator[References]:
