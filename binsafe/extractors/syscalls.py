@@ -43,14 +43,20 @@ def _past_libsystem(subject: Subject, calls: Syscalls) -> Iterator[Finding]:
     own = subject.direct_calls
     if not own and not calls.unresolved:
         return
-    unknown = f"{len(calls.unresolved)} whose number could not be told" if calls.unresolved else ""
+    unknown = len(calls.unresolved)
+    more = f", and {unknown} whose number could not be told" if unknown else ""
+    seen = (
+        f"It makes these calls: {', '.join(own)}{more}."
+        if own
+        else f"{unknown} places in its code look like calls, of an unknown number; data between code can look so, too."
+    )
     yield Finding(
         id="direct-system-calls",
         severity=Severity.LOW,
-        title="It calls the kernel itself, past libSystem",
+        title=f"It {'calls' if own else 'may call'} the kernel itself, past libSystem",
         detail=(
-            f"It makes these calls: {', '.join(filter(None, (*own, unknown)))}. Apple promises nothing about their "
-            "numbers, so ordinary programs leave that to libSystem; programs that hide from who watches it do not."
+            f"{seen} Apple promises nothing about their numbers, so ordinary programs leave that to libSystem; "
+            "programs that hide from who watches it do not."
         ),
         evidence=(
             *(

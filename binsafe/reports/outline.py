@@ -26,7 +26,7 @@ from binsafe.model import (
 from binsafe.model.report import LEVELS
 from binsafe.reports.findings import evidence_item, findings_section
 from binsafe.reports.rows import Item, Row, Section
-from binsafe.reports.words import CAPABILITIES, FORMATS, HELD, LANGUAGES, SIGNATURES, SYSTEMS
+from binsafe.reports.words import CAPABILITIES, CERTIFICATES, FORMATS, HELD, LANGUAGES, SIGNATURES, SYSTEMS
 
 _FEW = 6
 """Names shown of a list, unless more is asked for."""
@@ -113,7 +113,8 @@ def _signature(signature: Signature, verbose: int) -> Iterator[Row]:
     more = (Row("", ", ".join(known), "dim"),) if known else ()
     good = "ok" if signature.signers else ""  # what holds and names nobody proves nothing
     role = {"valid": good, "invalid": "danger"}.get(signature.status, "")
-    yield Row("signature", SIGNATURES[signature.kind] + HELD.get(signature.status, ""), role, rows=more)
+    kind = CERTIFICATES.get(signature.certificate_type or "") if signature.kind == "other" else None
+    yield Row("signature", (kind or SIGNATURES[signature.kind]) + HELD.get(signature.status, ""), role, rows=more)
     if signature.signers:
         who, *issuers = map(_signer, signature.signers)
         yield Row("signer", who, rows=tuple(Row("", issuer) for issuer in issuers) if verbose else ())
@@ -180,7 +181,9 @@ def _capabilities(capabilities: tuple[Capability, ...], verbose: int) -> Iterato
 
 def _first(evidence: tuple[Evidence, ...]) -> str:
     first = next(iter(evidence), None)
-    return "no place known" if first is None else " ".join(part for part in (first.address, first.symbol) if part)
+    if first is None:
+        return "no place known"
+    return " ".join(part for part in (first.address, first.symbol) if part) or first.detail or "no place known"
 
 
 def _items(evidence: tuple[Evidence, ...], total: int, verbose: int) -> tuple[Item, ...]:

@@ -36,6 +36,18 @@ SIGNATURES: _Words = MappingProxyType(
         "authenticode": "Authenticode",
     }
 )
+CERTIFICATES: _Words = MappingProxyType(
+    {
+        "mac-app-store": "Apple's App Store",
+        "ios-app-store": "Apple's App Store",
+        "mac-app-distribution": "a certificate of Apple's for apps that go into its App Store",
+        "ios-app-distribution": "a certificate of Apple's for apps that go into its App Store",
+        "mac-development": "a certificate of Apple's for its developer's own devices",
+        "ios-development": "a certificate of Apple's for its developer's own devices",
+        "developer-id-installer": "Apple Developer ID, for installers",
+    }
+)
+"""What ``other`` signatures are made with, where Apple says so."""
 HELD: _Words = MappingProxyType(
     {
         "valid": "; it holds: these are the bytes that were signed",

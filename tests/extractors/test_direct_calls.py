@@ -13,6 +13,7 @@ def test_a_socket_made_past_libsystem_is_network():
     assert network.extract(found).value.verdict == "yes"
     [finding] = syscalls.extract(found).findings
     assert finding.id == "direct-system-calls"
+    assert "It calls" in finding.title
     assert [(place.symbol, place.address) for place in finding.evidence] == [("socket", "0x401000")]
 
 
@@ -30,6 +31,8 @@ def test_a_direct_call_of_unknown_number_may_be_network():
     unknown = (Unresolved(address="0x401004", reason="the number is in memory"),)
     found = subject(stub, syscalls=calls(complete=False, unresolved=unknown))
     assert network.extract(found).value.verdict == "unknown"
-    assert [finding.id for finding in syscalls.extract(found).findings] == ["direct-system-calls"]
+    [finding] = syscalls.extract(found).findings
+    assert finding.id == "direct-system-calls"
+    assert "may call" in finding.title  # Node's x86-64 programs hold tables of numbers between their code
     quiet = subject(stub, syscalls=calls(complete=False, open_set=("/usr/lib/dyld",)))
     assert network.extract(quiet).value.verdict == "no"

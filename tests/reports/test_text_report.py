@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from sample_reports import LINKER_SIGNED, NOT_ANALYSED, UNIVERSAL
 
-from binsafe.model import Library, Report, Signature, Signer
+from binsafe.model import Capability, Evidence, Library, Report, Signature, Signer
 from binsafe.reports import REPORTERS, escape, text
 from binsafe.reports.escape import shell_word
 from binsafe.reports.style import ansi
@@ -156,3 +156,21 @@ def _replace_all_texts(report: Report, text_: str) -> Report:
         return {key: changed(item) for key, item in value.items()} if isinstance(value, dict) else value
 
     return msgspec.convert(changed(msgspec.to_builtins(report)), Report)
+
+
+def test_an_ability_without_an_address_says_how_it_was_seen():
+    """An AppImage was "packed ()": what is behind a program's end has no address."""
+    place = Evidence(via="layout", detail="200,004 bytes behind its end, at offset 0x8f00")
+    packed = Capability(name="packed", verdict="yes", evidence=(place,), evidence_total=1)
+    part = msgspec.structs.replace(UNIVERSAL.slices[0], capabilities=(packed,))
+    shown = text.render(msgspec.structs.replace(UNIVERSAL, slices=(part,)))
+    assert "packed (200,004 bytes behind its end" in " ".join(shown.split())
+
+
+def test_a_certificate_of_apples_is_not_called_somebodys_own():
+    """Microsoft signs libraries with one for the App Store."""
+    signed = Signature(kind="other", status="valid", chain="apple-root", certificate_type="mac-app-distribution")
+    part = msgspec.structs.replace(UNIVERSAL.slices[0], signature=signed)
+    shown = text.render(msgspec.structs.replace(UNIVERSAL, slices=(part,)))
+    assert "somebody's own" not in shown
+    assert "App Store" in shown
