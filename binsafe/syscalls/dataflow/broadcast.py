@@ -29,7 +29,8 @@ _SIGNAL, _CODE = re.compile(r"edi, 0x21"), re.compile(r"dword ptr \[r\w+ \+ 8\],
 """The handler compares the signal with ``SIGSETXID`` and ``si_code`` with ``SI_TKILL``."""
 _ASKING = b"\x83\xff\x21"
 """The first of these as assemblers write it: to look for it takes less time than to decode all that name a variable."""
-_OBJECT = re.compile(r"rdi, (?:rsp|\[rsp(?: \+ (0x[0-9a-f]+|\d))?\])")
+_OBJECT = re.compile(r"rdi, \[?(rsp|rbp)(?: ([+-] (?:0x[0-9a-f]+|\d)))?\]?")
+"""Ubuntu's C library keeps frame pointers."""
 _MAX_STEPS = 400
 """Instructions between a function's beginning and where it reads the number."""
 _MAX_BETWEEN = 16
@@ -174,8 +175,9 @@ def _number(program: Program, call: Place) -> Resolution | None:
             return None
         instruction = region.instructions[at]
         if instruction.mnemonic in {"mov", "lea"} and (computed := _OBJECT.fullmatch(instruction.operands)) is not None:
-            stack = region.frames[at].get(program.machine.stack)
-            return None if stack is None else argument(program, [call], stack + int(computed[1] or "0", 0))
+            frame = region.frames[at].get(computed[1])
+            distance = int((computed[2] or "0").replace(" ", ""), 0)
+            return None if frame is None else argument(program, [call], frame + distance)
         if program.sources(Place(region, at), program.machine.arguments[0]) is not None:
             return None
     return None

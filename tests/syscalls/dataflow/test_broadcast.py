@@ -62,7 +62,9 @@ def source(**changes: str) -> str:
     return text
 
 
-@pytest.mark.parametrize("options", [(), ("-O1",), ("-no-pie", "-fno-pie"), ("-O3", "-msse4")], ids="".join)
+@pytest.mark.parametrize(
+    "options", [(), ("-O1",), ("-no-pie", "-fno-pie"), ("-O3", "-msse4"), ("-fno-omit-frame-pointer",)], ids="".join
+)
 def test_what_changes_identity_on_all_threads(tmp_path: Path, options: tuple[str, ...]):
     found = freestanding(tmp_path, source(), *options)
     assert {"setresuid", "setregid"} <= set(found.required)
