@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from binsafe.arrays import ArrayLike, NDArray
+from binsafe.formats.eh_frame import frames
 from binsafe.formats.eh_frame_hdr import Listed
 from binsafe.formats.elf_linking import FUNCTION, IFUNC, Linking
 from binsafe.formats.gopclntab import FunctionTable
@@ -75,14 +76,15 @@ def layout(
     table: FunctionTable | None,
     stubs: Addresses,
     led_to: Addresses,
-    unwound: Listed,
+    unwound: Listed | None,
 ) -> Layout:
     """The functions of a slice.
 
-    ``table`` is Go's own, ``unwound`` the unwinder's; ``led_to`` are the targets of calls and pointers.
+    ``table`` is Go's own, ``unwound`` the unwinder's index, None where it was not read; ``led_to`` are the targets of
+    calls and pointers.
     """
     named = np.fromiter(chain.from_iterable(places(slice_.symbols)), np.uint64).reshape(-1, 2)
-    known = _extents(code, linking, named[named[:, 1] > 0], unwound)
+    known = _extents(code, linking, named[named[:, 1] > 0], _unwound(slice_, unwound))
     sure = [np.array([r.address for r in code.ranges], np.int64), stubs]
     sure.append(_inside([min(slice_.entry, HIGHEST_ADDRESS), *(linking.started if linking else ())], code))
     sure.append(_inside(named[:, 0], code))
@@ -111,12 +113,21 @@ def _inside(addresses: ArrayLike, code: Code) -> Addresses:
     return np.concatenate([_NOTHING, *kept])
 
 
+def _unwound(slice_: Slice, index: Listed | None) -> tuple[Addresses, Addresses]:
+    """(starts, ends) of the functions that the unwinder knows. Static programs mostly have no index of them."""
+    if index is None or len(index.starts):
+        return (_NOTHING, _NOTHING) if index is None else (index.starts, index.ends)
+    told = frames(slice_)
+    columns = np.array([each[:2] for each in told.extents] if told else [], np.int64).reshape(-1, 2)
+    return columns[:, 0], columns[:, 1]
+
+
 def _extents(
-    code: Code, linking: Linking | None, sized: NDArray[np.uint64], unwound: Listed
+    code: Code, linking: Linking | None, sized: NDArray[np.uint64], unwound: tuple[Addresses, Addresses]
 ) -> tuple[Addresses, Addresses]:
     """(starts, ends) of the functions whose ends are known, by start; the longest where several start together.
 
-    ``sized`` are addresses and sizes of symbols.
+    ``sized`` are addresses and sizes of symbols, ``unwound`` starts and ends.
     """
     tables = [sized]
     if linking is not None:
@@ -126,7 +137,7 @@ def _extents(
     columns = np.concatenate(tables)
     low = (columns <= HIGHEST_ADDRESS).all(axis=1)
     columns = columns[low & (columns.sum(axis=1) <= HIGHEST_ADDRESS)].astype(np.int64)
-    starts, ends = np.concatenate([unwound.starts, columns[:, 0]]), np.concatenate([unwound.ends, columns.sum(axis=1)])
+    starts, ends = np.concatenate([unwound[0], columns[:, 0]]), np.concatenate([unwound[1], columns.sum(axis=1)])
     order = np.lexsort((-ends, starts))
     starts, ends = starts[order], ends[order]
     first = np.concatenate([[True], starts[1:] != starts[:-1]])[: len(starts)]

@@ -12,7 +12,7 @@ from functools import cached_property, partial
 import numpy as np
 
 from binsafe.formats import gopclntab
-from binsafe.formats.eh_frame_hdr import NOTHING_LISTED, listed
+from binsafe.formats.eh_frame_hdr import listed
 from binsafe.formats.elf_linking import Linking
 from binsafe.model import Slice
 from binsafe.syscalls.controlflow.address_taken import Taken
@@ -81,7 +81,7 @@ class Program:
             table=self.go,
             stubs=np.array(list(self.stubs.values()), np.int64),
             led_to=np.concatenate([self.calls.targets, self.pointers.targets]),
-            unwound=NOTHING_LISTED if unwound is None else unwound,
+            unwound=unwound,
         )
         here: Program = weakref.proxy(self)  # in a circle all would stay in memory until somebody looks for such
         self._bounds = Bounds(here)

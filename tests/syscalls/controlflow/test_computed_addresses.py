@@ -182,3 +182,19 @@ AT_A_DISTANCE = (
 def test_a_constant_that_is_added_to_something_else_leads_nowhere(tmp_path: Path):
     text = "lea 1f(%rip),%rbx; add $(2f - 1f),%rcx; 1: mov $39,%eax; 2: syscall; hlt"
     assert calls(bare(tmp_path, text)).complete
+
+
+@pytest.mark.parametrize("index", ["--eh-frame-hdr", "--no-eh-frame-hdr"])
+@pytest.mark.parametrize("told", [True, False])
+def test_what_the_unwinder_knows_of_functions_counts_with_and_without_an_index(index: str, told: bool, tmp_path: Path):
+    """GCC's static programs have none. What chooses one of two functions, as resolvers do, chooses no place in one."""
+    begin, end = (".cfi_startproc;", ".cfi_endproc;") if told else ("", "")
+    text = (
+        "mov $39,%eax; syscall; call chosen; jmp *%rax; "
+        f".p2align 4; chosen: {begin} lea plain(%rip),%rax; lea setting(%rip),%rdx; test %edi,%edi; cmovne %rdx,%rax; "
+        f"ret; {end} .p2align 4; plain: {begin} ret; {end} "
+        f".p2align 4; setting: {begin} mov $163,%eax; syscall; ret; {end}"
+    )
+    found = calls(bare(tmp_path, text, "-s", f"-Wl,{index}"))
+    assert found.complete == told
+    assert "acct" in found.required
