@@ -128,7 +128,9 @@ def _may_matter(violation: Violation) -> bool:
     if violation.operation == "read":
         if (violation.grant or "").startswith("--exec "):
             return True  # a helper that it has asked for, and may have given up without
-        return violation.object.startswith((*_OF_THE_MACHINE, *_OF_ITSELF)) or violation.object in _FOLDERS
+        if violation.object in _FOLDERS or Path(violation.object) in Path.cwd().parents:
+            return True
+        return violation.object.startswith((*_OF_THE_MACHINE, *_OF_ITSELF))
     if violation.operation == "write":
         return "access" in violation.syscall  # who asks first may give up before it tries
     return violation.operation in ("bind", "network-bind") or violation.object.startswith("AF_")

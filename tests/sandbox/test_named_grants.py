@@ -1,6 +1,7 @@
 """What a program looks for and is not given is named, with the grant that would help it."""
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -152,6 +153,16 @@ def test_a_folder_on_the_way_to_a_granted_file_is_named_where_it_is_listed(folde
     assert f"grant='--read {folder}'" in capsys.readouterr().out
     assert run("ls", "-d", str(folder), read=(fruit,))[0] == run("cat", fruit, read=(fruit,))[0] == 0
     assert f"grant='--read {folder}'" not in capsys.readouterr().out
+
+
+def test_a_folder_above_the_one_that_it_is_in_is_no_wish(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    """esbuild and oxlint open each for settings: the hint would have been the user's whole home."""
+    monkeypatch.chdir(folder)
+    assert run("ls", str(folder.parent), str(folder), read=(str(folder / "fruit"),))[0] == 2
+    told = dict(re.findall(r"object='(.+?)'.* expected=(True|False)", capsys.readouterr().out))
+    assert (told[str(folder.parent)], told[str(folder)]) == ("True", "False")
 
 
 def test_a_folder_that_may_not_be_made_is_named_where_another_is(folder: Path, capsys: pytest.CaptureFixture):

@@ -164,3 +164,14 @@ def test_a_table_of_mounts_may_matter(capfd: pytest.CaptureFixture[str], object_
     teller.tell(violation(object_, expected=True, operation=operation))
     teller.sum_up(0, 1)
     assert (object_ in capfd.readouterr().err) == told
+
+
+def test_a_folder_above_our_own_may_matter(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    teller = Teller(None)
+    teller.tell(violation(str(tmp_path.parent), expected=True))
+    assert capfd.readouterr().err == ""
+    teller.sum_up(0, 1)
+    assert f"read {tmp_path.parent}" in capfd.readouterr().err

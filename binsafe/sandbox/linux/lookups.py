@@ -125,7 +125,7 @@ class Lookups:
             return self._known[key]
         missed = (self._in_place(path) if kind.entry else None) or self._judge(path, writes=writes)
         if missed is None and opens and not writes:
-            missed = self._closed(path)
+            missed = self._closed(call, path)
         elif missed is None and asks and not self.refuses:
             missed = self._only_read(path)
         stays = missed is not None or not self.refuses
@@ -156,10 +156,14 @@ class Lookups:
     def _tired(self) -> bool:
         return self._looked > self._most and not self.refuses
 
-    def _closed(self, path: str) -> Miss | None:
-        """What is there and cannot be opened: a folder on the way to others, or a file that is its owner's alone."""
+    def _closed(self, call: Call, path: str) -> Miss | None:
+        """What is there and cannot be opened: a folder on the way to others, or a file that is its owner's alone.
+
+        Those above the folder that it is in are opened by who looks there for settings (esbuild, oxlint).
+        """
         if self.given.leads_on(path) and not self.given.could_read(path):
-            return Miss(path, _option(path, writes=False), is_expected(path), there=True)
+            expected = is_expected(path) or _is_above(call, path)
+            return Miss(path, _option(path, writes=False), expected, there=True)
         if not self.given.keeps_owners(path) or leaves(path):
             return None
         try:
@@ -219,6 +223,15 @@ class Lookups:
         if writes and path.startswith("/dev/"):
             expected = path in ("/dev/tty", "/dev/console")  # where syslog(3) says what it cannot say elsewhere
         return Miss(path, _option(path, writes=writes), expected, there)
+
+
+def _is_above(call: Call, path: str) -> bool:
+    """Whether the folder that the program is in lies in another."""
+    try:
+        here = os.readlink(f"/proc/{call.pid}/cwd")
+    except OSError:
+        return False
+    return here != path and inside(here, path)
 
 
 def _resolved(path: str) -> str:
