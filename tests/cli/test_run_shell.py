@@ -241,7 +241,12 @@ def test_names_are_meant_from_the_folder_that_it_was_started_in(monkeypatch: pyt
             assert f"not in the policy; add {grant}\n" in done.stderr
         assert "none denied" not in done.stderr
         homeless = run(SHELL, "-c", ": > /.cache")
-        assert "write /.cache denied: not in the policy; add --write FOLDER --env HOME=FOLDER\n" in homeless.stderr
+        grants = "--write FOLDER --env HOME=FOLDER, or --env HOME=/tmp for what may go"
+        assert f"write /.cache denied: not in the policy; add {grants}\n" in homeless.stderr
+        assert (
+            run("--env", "HOME=/tmp", SHELL, "-c", "echo made > ~/.cache; read line < ~/.cache; echo $line").stdout
+            == "made\n"
+        )
         assert run("--read", "note", *command).stdout == "hello\n"
         monkeypatch.chdir(f"{name}/in")
         done = run("--read", "../note", SHELL, "-c", "read line < ../note")

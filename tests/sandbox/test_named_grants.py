@@ -136,6 +136,26 @@ def test_a_granted_file_that_stays_in_its_place_can_be_changed_all_the_same(
     assert f"grant='--write {folder}'" in told[0]
 
 
+def test_what_it_was_told_to_write_into_its_own_temporary_folder_is_named_when_it_goes(
+    capsys: pytest.CaptureFixture,
+):
+    """It ended with status 0, and its user found nothing."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        path = Path(name)
+        path.chmod(0o777)
+        deep = path / "deep" / "er"
+        deep.mkdir(parents=True)
+        for command in (("touch", f"{name}1"), ("sort", f"--output={name}1", "/dev/null")):
+            assert run(*command)[0] == 0
+            assert f"operation='keep', object='{name}1'" in (told := capsys.readouterr().out)
+            assert "grant='--write /tmp'" in told
+        assert run("touch", f"{name}/new", f"{name}/", "/tmp/", write=(name,))[0] == 0
+        assert run("test", "-d", str(path / "deep"), read=(str(deep),))[0] == 0
+        assert run("sh", "-c", "cd /tmp; > other")[0] == 0
+        assert "keep" not in capsys.readouterr().out
+        assert (path / "new").exists()
+
+
 def test_what_its_own_temporary_folder_hides_is_named_where_it_is_only_asked_for(capsys: pytest.CaptureFixture):
     with tempfile.TemporaryDirectory(dir="/tmp") as name:
         assert run("test", "-d", name)[0] == 1
@@ -180,7 +200,7 @@ def test_a_folder_that_is_there_was_not_to_be_made(folder: Path, capsys: pytest.
     [
         ("cat", ("/fruit",), "--read {folder}/fruit"),
         ("mkdir", ("/new",), "--write {folder}"),
-        ("mkdir", ("/.new",), "--write FOLDER --env HOME=FOLDER"),
+        ("mkdir", ("/.new",), "--write FOLDER --env HOME=FOLDER, or --env HOME=/tmp for what may go"),
         ("mkdir", ("/../{name}/new",), "--write {folder}"),
         ("dash", ("-c", "! echo $PWD*"), "--read {folder}"),
     ],

@@ -20,7 +20,7 @@ from binsafe.sandbox.linux.connecting import Connector
 from binsafe.sandbox.linux.describing import ONLY_INSIDE, by_path, describe, error_name, grant_for
 from binsafe.sandbox.linux.grafting import graft, listen
 from binsafe.sandbox.linux.limiting import is_of_dumps, raised
-from binsafe.sandbox.linux.lookups import Lookups, resolve
+from binsafe.sandbox.linux.lookups import Lookups, option, resolve
 from binsafe.sandbox.linux.notifications import Call, Listener
 from binsafe.sandbox.linux.pathcalls import PATH_CALLS
 from binsafe.sandbox.linux.planning import NO_DUMPS
@@ -94,7 +94,15 @@ class Answerer:
         why = "all ends with the program that was started; let a server stay in the foreground"
         self._ended(pid, "process", "in the background", syscall="exit_group", result="SIGKILL", why=why)
 
+    def gone(self, pid: int, path: str) -> None:
+        """What the program wrote where it was told to goes with it, because that was in a folder of its own."""
+        if self._reporter.admits("gone", path):
+            self._tell(pid, "keep", path, syscall="exit_group", result="ENOENT", grant=option(path, writes=True))
+
     def _ended(self, pid: int, operation: str, what: str, *, syscall: str, result: str, why: str) -> None:
+        self._tell(pid, operation, what, syscall=syscall, result=result, grant=f"{UNGRANTABLE}{why}")
+
+    def _tell(self, pid: int, operation: str, what: str, *, syscall: str, result: str, grant: str) -> None:
         self._reporter.report(
             Violation(
                 time=time.time(),
@@ -103,7 +111,7 @@ class Answerer:
                 object=what,
                 syscall=syscall,
                 result=result,
-                grant=f"{UNGRANTABLE}{why}",
+                grant=grant,
             )
         )
 

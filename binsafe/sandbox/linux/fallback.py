@@ -139,6 +139,7 @@ _PLAN: Final[Plan] = {
     "execute": None,
     "accesses": [],
     "mounts": [],
+    "scratch": [],
     "pieces": [],
     "cwd": "/",
 }

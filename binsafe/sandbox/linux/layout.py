@@ -23,6 +23,7 @@ from binsafe.sandbox.linux.cargo import Cargo, Piece
 
 PROGRAM_FOLDER: Final = "/bin"
 SCRATCH: Final = "/scratch"
+PRIVATE_TMP: Final = "/tmp"  # noqa: S108 - inside
 DEVICES: Final = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
 SCRATCH_BYTES: Final = 64 * 1024 * 1024
 
@@ -240,7 +241,7 @@ def _grantees(policy: Policy, merged: Mapping[str, str]) -> Iterator[str]:
 def _scratch(policy: Policy) -> tuple[str, ...]:
     own = tuple(grant.object for grant in policy.of("write") if grant.access == "scratch")
     if any(grant.object == "scratch" for grant in policy.of("write")):
-        own = (*own, SCRATCH, "/tmp")  # noqa: S108 - inside
+        own = (*own, SCRATCH, PRIVATE_TMP)
     if own and _loads(policy):
         own = (*own, "/dev/shm")  # noqa: S108 - inside
     return tuple(dict.fromkeys(own))

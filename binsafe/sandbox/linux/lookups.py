@@ -18,7 +18,7 @@ from binsafe.model.violation import UNGRANTABLE
 from binsafe.sandbox.linux.elsewhere import SEARCHED, is_file, leaves, may_exist
 from binsafe.sandbox.linux.expected import OF_THE_SYSTEM, is_expected
 from binsafe.sandbox.linux.given import Given
-from binsafe.sandbox.linux.layout import inside, is_ones_own
+from binsafe.sandbox.linux.layout import PRIVATE_TMP, inside, is_ones_own
 from binsafe.sandbox.linux.notifications import Call, Listener
 from binsafe.sandbox.linux.owned import as_self
 from binsafe.sandbox.linux.pathcalls import WRITING, PathCall
@@ -163,7 +163,7 @@ class Lookups:
         """
         if self.given.leads_on(path) and not self.given.could_read(path):
             expected = is_expected(path) or _is_above(call, path)
-            return Miss(path, _option(path, writes=False), expected, there=True)
+            return Miss(path, option(path, writes=False), expected, there=True)
         if not self.given.keeps_owners(path) or leaves(path):
             return None
         try:
@@ -182,7 +182,7 @@ class Lookups:
         """What its user may write and it may not: for most that ask the answer is enough, some give up there."""
         if self.given.could_write(path) or leaves(path) or not os.access(path, os.W_OK):
             return None
-        return Miss(path, _option(path, writes=True), expected=True, there=True)
+        return Miss(path, option(path, writes=True), expected=True, there=True)
 
     def _from_left(self, path: str, relative: str) -> str:
         """What a path would be, had the program started in the folder that its user did; empty where it is the same.
@@ -204,9 +204,9 @@ class Lookups:
         if not may_exist(posixpath.dirname(path) if missed.writes else path):
             return missed._replace(there=missed.there and not missed.writes)
         if missed.writes and not granted:
-            return Miss(path, _option(path, writes=True), expected=False, there=True)
+            return Miss(path, option(path, writes=True), expected=False, there=True)
         wanted = self._left if granted else path  # to start it where such names lead somewhere
-        return Miss(path, _option(wanted, writes=False), expected=False, there=True)
+        return Miss(path, option(wanted, writes=False), expected=False, there=True)
 
     def _judge(self, path: str, *, writes: bool) -> Miss | None:
         if self.given.could_write(path):
@@ -222,7 +222,13 @@ class Lookups:
         expected = is_expected(path) and (not writes or inside(path, "/proc/self"))
         if writes and path.startswith("/dev/"):
             expected = path in ("/dev/tty", "/dev/console")  # where syslog(3) says what it cannot say elsewhere
-        return Miss(path, _option(path, writes=writes), expected, there)
+        homeless = writes and folder == "/" and not may_exist(path)
+        return Miss(path, self._home() if homeless else option(path, writes=writes), expected, there)
+
+    def _home(self) -> str:
+        """What lets a program whose user has no home keep something there."""
+        kept = "--write FOLDER --env HOME=FOLDER"
+        return f"{kept}, or --env HOME={PRIVATE_TMP} for what may go" if self.given.could_write(PRIVATE_TMP) else kept
 
 
 def _is_above(call: Call, path: str) -> bool:
@@ -253,19 +259,18 @@ def _hidden(call: Call, path: str, *, writes: bool) -> Miss | None:
     try:
         os.lstat(f"{root}{wanted}")
     except (FileNotFoundError, NotADirectoryError):
-        return Miss(path, _option(path, writes=writes), expected=False, there=True)
+        return Miss(path, option(path, writes=writes), expected=False, there=True)
     except OSError:
         pass
     return None
 
 
-def _option(path: str, *, writes: bool) -> str:
+def option(path: str, *, writes: bool) -> str:
+    """What would grant a path."""
     if path == "/":
         return OWN_ROOT
     if not writes:
         return "--read /proc" if is_ones_own(path) or _OF_A_PROCESS.match(path) else f"--read {path}"
-    if posixpath.dirname(path) == "/" and not may_exist(path):  # a program whose user has no home
-        return "--write FOLDER --env HOME=FOLDER"
     return f"--write {path if may_exist(path) else posixpath.dirname(path)}"
 
 

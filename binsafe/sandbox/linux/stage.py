@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 MOST_PASSED = 16
 """Descriptors that come with the word to go: three streams, and what the plan names."""
 INT_BYTES = 4
+MOST_GONE = 100
+"""Files that are looked for when the program has ended."""
 OOM_SCORE_ADJ = 500
 """As if half of all memory were its own (proc(5))."""
 
@@ -225,7 +227,7 @@ def attend(control: int, status: int, plan: "Plan", tell: "Tell") -> int:
         os._exit(start_program(control, status, plan))
     close_all_but(control, children)
     kernel.drop_capabilities()
-    watch(control, children, pid, tell)
+    watch(control, children, pid, plan, tell)
     if not plan["namespaces"]:
         end(pid)
     return 0
@@ -246,7 +248,7 @@ def end(pid: int) -> None:
         pass
 
 
-def watch(control: int, children: int, program_pid: int, tell: "Tell") -> None:
+def watch(control: int, children: int, program_pid: int, plan: "Plan", tell: "Tell") -> None:
     """Wait for the program's end (which is told) or the supervisor's (then everything here ends with us)."""
     poll = select.poll()
     poll.register(control, select.POLLIN)
@@ -258,8 +260,23 @@ def watch(control: int, children: int, program_pid: int, tell: "Tell") -> None:
         os.read(children, 4096)
         while (reaped := reap())[0]:
             if reaped[0] == program_pid:
+                for path in going(plan):
+                    tell(messages.encode("gone", path))
                 tell(messages.encode("exit", os.waitstatus_to_exitcode(reaped[1]), int(left_behind())))
                 return
+
+
+def going(plan: "Plan") -> list[str]:
+    """What its arguments name (-o/tmp/x, --to=/tmp/x) in folders of its own: its user will look for that."""
+    named = {word[word.find("/") :].rstrip("/") for word in plan["argv"][1:] if "/" in word}
+    granted = [path for path, _ in plan["mounts"]]
+    return [
+        path
+        for path in sorted(named)[:MOST_GONE]
+        if any(path.startswith(f"{folder}/") for folder, _ in plan["scratch"])
+        and not any(f"{path}/".startswith(f"{other}/") or other.startswith(f"{path}/") for other in granted)
+        and os.path.lexists(path)
+    ]
 
 
 def left_behind() -> bool:

@@ -116,6 +116,8 @@ class Supervisor(threading.Thread):
             message = self._control.recv(messages.MAX_MESSAGE)
         except OSError:
             message = b""
+        if gone := messages.decode(message, "gone", 1):
+            self._answerer.gone(self.pid, gone[0])
         if told := messages.decode(message, "exit", 2):
             self.exit_code = int(told[0])
             if self.exit_code == -signal.SIGSYS:
