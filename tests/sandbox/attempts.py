@@ -244,6 +244,7 @@ TWINS = {
     "its own flags": call("fcntl", 0, 3),
     "bytes that wait": call("ioctl", 0, 0x541B, 0),
     "a thread's name": call("prctl", 15, 0),
+    "a signal to its own group": call("kill", 0, 0),
     "its own affinity": call("sched_setaffinity", 0, 8, 0),
     "time": call("clock_gettime", 1, 0),
     "random numbers": call("getrandom", 0, 0, 0),

@@ -24,7 +24,7 @@ from binsafe.sandbox.linux.lookups import Lookups, option, resolve
 from binsafe.sandbox.linux.notifications import Call, Listener
 from binsafe.sandbox.linux.pathcalls import PATH_CALLS
 from binsafe.sandbox.linux.planning import NO_DUMPS
-from binsafe.sandbox.linux.reaching import SIGNALS, target_of
+from binsafe.sandbox.linux.reaching import SIGNALS, is_to_itself, target_of
 from binsafe.sandbox.linux.sockets import Refused
 from binsafe.sandbox.linux.watching import Watch
 from binsafe.sandbox.reporting import Reporter
@@ -245,6 +245,8 @@ class Answerer:
             self._report(call, name, what, result=number, expected=True, grant=grant_for(name))
         elif refusing.changes_nothing(name, call.arguments) or self._gives_up_nothing(call, name):
             self._listener.finish(call)
+        elif name == "kill" and is_to_itself(call):
+            self._listener.proceed(call)
         elif name == "socketpair" and self._may_pair(call.arguments):
             self._carry_out(call, name, lambda call: owned.give_pair(self._listener, call))
         else:

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from binsafe.sandbox.linux.alone import PRIO_PGRP, PRIO_PROCESS
 from binsafe.sandbox.linux.describing import signed
-from binsafe.sandbox.linux.neighbours import finds_process, finds_thread, is_own_thread
+from binsafe.sandbox.linux.neighbours import finds_process, finds_thread, is_own_thread, own_numbers
 from binsafe.sandbox.linux.notifications import Call
 
 SIGNALS: Final = frozenset({"kill", "tkill", "tgkill", "pidfd_open", "fcntl"})
@@ -34,6 +34,15 @@ def target_of(call: Call, name: str, *, alone: bool) -> Target:
     if name in ("kill", "pidfd_open", "fcntl"):
         return Target(f"process {number}", finds_process(call.pid, number))
     return _thread(call, number, "thread" if name in ("tkill", "tgkill") else "process", alone=alone)
+
+
+def is_to_itself(call: Call) -> bool:
+    """Whether a kill(2) is for the calling process, or for its group, in which there are none but the sandbox's.
+
+    Programs end so by the signal that they have caught, and stop so for Ctrl-Z (ncurses).
+    """
+    number = signed(call.arguments[0])
+    return number == 0 or number in own_numbers(call.pid)
 
 
 def _whose_priority(call: Call, which: int, number: int, *, alone: bool) -> Target:

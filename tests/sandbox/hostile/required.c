@@ -33,6 +33,7 @@ ATTEMPT(threads) {
 static volatile sig_atomic_t caught;
 static void catch(int number) { caught = number; }
 ATTEMPT(signal_to_itself) { signal(SIGUSR1, catch); raise(SIGUSR1); return caught == SIGUSR1; }
+ATTEMPT(signal_by_its_number) { signal(SIGUSR1, catch); caught = 0; return kill(getpid(), SIGUSR1) == 0 && caught == SIGUSR1; }
 ATTEMPT(signal_to_a_thread) { signal(SIGUSR2, catch); pthread_kill(pthread_self(), SIGUSR2); return caught == SIGUSR2; }
 ATTEMPT(alarm_clock) { signal(SIGALRM, catch); ualarm(1000, 0); usleep(200000); return caught == SIGALRM; }
 ATTEMPT(timer) {
