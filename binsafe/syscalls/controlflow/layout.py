@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from binsafe.arrays import ArrayLike, NDArray
-from binsafe.formats.eh_frame import frames
+from binsafe.formats.eh_frame import Frames
 from binsafe.formats.eh_frame_hdr import Listed
 from binsafe.formats.elf_linking import FUNCTION, IFUNC, Linking
 from binsafe.formats.gopclntab import FunctionTable
@@ -77,14 +77,15 @@ def layout(
     stubs: Addresses,
     led_to: Addresses,
     unwound: Listed | None,
+    told: Frames | None,
 ) -> Layout:
     """The functions of a slice.
 
-    ``table`` is Go's own, ``unwound`` the unwinder's index, None where it was not read; ``led_to`` are the targets of
-    calls and pointers.
+    ``table`` is Go's own, ``unwound`` the unwinder's index, None where it was not read, ``told`` what it is told where
+    it has none; ``led_to`` are the targets of calls and pointers.
     """
     named = np.fromiter(chain.from_iterable(places(slice_.symbols)), np.uint64).reshape(-1, 2)
-    known = _extents(code, linking, named[named[:, 1] > 0], _unwound(slice_, unwound))
+    known = _extents(code, linking, named[named[:, 1] > 0], _unwound(unwound, told))
     sure = [np.array([r.address for r in code.ranges], np.int64), stubs]
     sure.append(_inside([min(slice_.entry, HIGHEST_ADDRESS), *(linking.started if linking else ())], code))
     sure.append(_inside(named[:, 0], code))
@@ -113,11 +114,10 @@ def _inside(addresses: ArrayLike, code: Code) -> Addresses:
     return np.concatenate([_NOTHING, *kept])
 
 
-def _unwound(slice_: Slice, index: Listed | None) -> tuple[Addresses, Addresses]:
+def _unwound(index: Listed | None, told: Frames | None) -> tuple[Addresses, Addresses]:
     """(starts, ends) of the functions that the unwinder knows. Static programs mostly have no index of them."""
-    if index is None or len(index.starts):
-        return (_NOTHING, _NOTHING) if index is None else (index.starts, index.ends)
-    told = frames(slice_)
+    if index is not None and len(index.starts):
+        return index.starts, index.ends
     columns = np.array([each[:2] for each in told.extents] if told else [], np.int64).reshape(-1, 2)
     return columns[:, 0], columns[:, 1]
 

@@ -11,7 +11,7 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from binsafe.formats import gopclntab
+from binsafe.formats import eh_frame, gopclntab
 from binsafe.formats.eh_frame_hdr import listed
 from binsafe.formats.elf_linking import Linking
 from binsafe.model import Slice
@@ -30,14 +30,7 @@ from binsafe.syscalls.controlflow.slots import Slots, stubs_of
 from binsafe.syscalls.controlflow.switches import Cases, Switches
 from binsafe.syscalls.decoding.code import Code
 from binsafe.syscalls.decoding.decode import LONGEST, Decoder, Detail, Instruction
-from binsafe.syscalls.machines.machine import (
-    Addresses,
-    Edges,
-    Location,
-    Machine,
-    Source,
-    Step,
-)
+from binsafe.syscalls.machines.machine import Addresses, Edges, Location, Machine, Source, Step
 from binsafe.syscalls.sets import distinct
 
 _MAX_KEPT_BYTES = 1 << 26
@@ -82,6 +75,7 @@ class Program:
             stubs=np.array(list(self.stubs.values()), np.int64),
             led_to=np.concatenate([self.calls.targets, self.pointers.targets]),
             unwound=unwound,
+            told=None if unwound is None or len(unwound.starts) else self.frames,
         )
         here: Program = weakref.proxy(self)  # in a circle all would stay in memory until somebody looks for such
         self._bounds = Bounds(here)
@@ -269,6 +263,11 @@ class Program:
     def named_at(self, place: Place) -> tuple[int, ...]:
         """The addresses that an instruction may name."""
         return self.machine.named(place.region.instructions, place.at, self.undisturbed(place, ()).at)
+
+    @cached_property
+    def frames(self) -> eh_frame.Frames | None:
+        """What the unwinder is told; None where not all of it is understood."""
+        return eh_frame.frames(self.slice)
 
     @cached_property
     def held(self) -> Addresses:

@@ -13,7 +13,7 @@ from collections.abc import Set as AbstractSet
 
 import numpy as np
 
-from binsafe.formats.eh_frame import Extent, Frames, frames
+from binsafe.formats.eh_frame import Extent, Frames
 from binsafe.syscalls.controlflow.places import Place
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.controlflow.regions import Region
@@ -47,7 +47,7 @@ def never_taken(
         return set()
     jump, known = child.indirect_jumps[0], numbers(program.machine.arch)
     leads = _leads(program, child, jump)
-    told = frames(program.slice)
+    told = program.frames
     if len(leads) != _ACTIONS or told is None:
         return set()
     sure = known["chdir"] in made_behind(leads[_CHDIR]) and known["fchdir"] in made_behind(leads[_FCHDIR])

@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from types import MappingProxyType
 
-from binsafe.formats.eh_frame import frames
 from binsafe.formats.structure import find_all, matches
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.controlflow.regions import Region
@@ -94,7 +93,7 @@ def _may_have_setter(program: Program) -> bool:
 
     That is all that ``posix_spawnattr_setflags`` does, by whatever compiler it was made.
     """
-    told = frames(program.slice)
+    told = program.frames
     stores = [code.address + at for code in program.code.ranges for at in find_all(code.data, _STORES)]
     extents = [None if told is None else told.holding(store) for store in stores]
     return told is None or any(extent is None or extent.end - extent.start <= _SMALL for extent in extents)

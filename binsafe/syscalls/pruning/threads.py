@@ -10,7 +10,7 @@ the flags. Without names it is known by what it does: it changes one bit in the 
 import re
 from collections.abc import Callable, Iterator
 
-from binsafe.formats.eh_frame import Extent, Frames, frames
+from binsafe.formats.eh_frame import Extent, Frames
 from binsafe.formats.structure import find_all, matches
 from binsafe.syscalls.controlflow.places import Kind, Place
 from binsafe.syscalls.controlflow.program import Program
@@ -45,7 +45,7 @@ _SMALL = 96
 
 def creating(program: Program) -> Callable[[Place], bool]:
     """Whether an instruction is one of what makes a thread; none is where an attribute may ask for a priority."""
-    told = frames(program.slice)
+    told = program.frames
     if _ATTRIBUTES & _named(program).keys() or told is None or (not _starts(program) and _may_set_flag(program, told)):
         return lambda _: False
     return _making(program, told)
@@ -58,7 +58,7 @@ def creating_anywhere(program: Program) -> Callable[[Place], bool]:
     (``nptl/pthread_attr_setaffinity.c``). What copies attributes calls it for those that have some already, and the
     other one that extends them (``nptl/pthread_attr_copy.c``): where no other call of it is seen none ever has.
     """
-    told = frames(program.slice)
+    told = program.frames
     if told is None or not _only_copies_processors(program, told):
         return lambda _: False
     return _making(program, told)

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
-from binsafe.formats.eh_frame import Extent, Frames, frames
+from binsafe.formats.eh_frame import Extent, Frames
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.controlflow.returns import returns
 from binsafe.syscalls.dataflow.wrappers import Number
@@ -46,7 +46,7 @@ def needed(program: Program, found: Iterable[Number]) -> set[Number]:
     static = program.slice.linkage in {"static", "static-pie"} and program.machine.arch == "x86_64"
     if not static or program.go is not None or not is_static_glibc(program.slice.data):
         return kept
-    known = frames(program.slice)
+    known = program.frames
     if known is None or not known.extents:
         return kept
     functions = Functions(program, known.extents)
