@@ -63,6 +63,7 @@ class Incoming:
         instructions, inside, outside = region.instructions, region.jumps_to, self.into(region)
         pads = region.pads
         keeps, addresses = self._program.machine.keeps, instructions.addresses
+        settled = self._program.machine.settled
         while (
             at
             and at not in stops
@@ -74,6 +75,9 @@ class Incoming:
             for location in locations:
                 if not keeps(instructions, at - 1, location):
                     return Place(region, at)
+            said = settled(instructions, at - 1) if locations and region.leaving(at - 1) is Flow.BRANCH else None
+            if said is not None and not said.taken and said.register in locations:
+                return Place(region, at)
             at -= 1
         return Place(region, at)
 

@@ -239,7 +239,8 @@ class Program:
     def undisturbed(self, place: Place, locations: Collection[Location], stops: Container[int] = ()) -> Place:
         """The earliest instruction before ``place`` in the same basic block behind which the locations are unchanged.
 
-        It goes back no further than to an index of ``stops``, the targets of jump tables.
+        Nor does a branch in between say what one of them holds where it is not taken. It goes back no further than to
+        an index of ``stops``, the targets of jump tables.
         """
         return self._incoming.undisturbed(place, locations, stops)
 

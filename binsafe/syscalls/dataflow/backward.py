@@ -78,15 +78,16 @@ def before(program: Program, target: Place, edge: Edge, location: Location) -> I
 
 
 def _known_behind(program: Program, target: Place, branch: Place, location: Location) -> int | None:
-    """What a location holds where a branch was taken because it holds just that; None if that is not said.
+    """What a location holds where a branch was taken, or not, because it holds just that; None if that is not said.
 
     Compilers use a register that was found to be zero where they need a zero, as the number of ``read``.
     """
     region, at = branch.region, branch.at
-    if isinstance(location, int) or region.flow(at)[1] != target.address or target.at == at + 1:
+    taken = region.flow(at)[1] == target.address
+    if isinstance(location, int) or taken == (target.at == at + 1):
         return None
     settled = program.machine.settled(region.instructions, at)
-    if settled is None or settled.register != location:
+    if settled is None or settled.register != location or settled.taken != taken:
         return None
     entered = (program.entries(Place(region, index)) for index in range(settled.at + 1, at + 1))
     kept = (program.machine.keeps(region.instructions, index, location) for index in range(settled.at + 1, at))

@@ -25,11 +25,13 @@ class Tested(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """What a branch implies if taken: ``register`` holds ``value`` behind the instruction at the index ``at``."""
+    """What a branch implies: ``register`` holds ``value`` behind the instruction at the index ``at``."""
 
     at: int
     register: str
     value: int
+    taken: bool = True
+    """Whether that is so where the branch is taken; else it is where it is not."""
 
 
 _COMPARED: Mapping[str, Callable[[int, int, int], bool]] = MappingProxyType(

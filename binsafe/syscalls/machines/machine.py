@@ -277,7 +277,7 @@ class Machine(Protocol):
         """The condition of a branch, where it compares registers and constants; None for all others."""
 
     def settled(self, instructions: Instructions, at: int) -> Settled | None:
-        """What a register must hold where the branch is taken; None where more than one value leads there."""
+        """What a register must hold where a branch is taken, or is not; None where several values lead to both."""
 
     def table(self, instructions: Instructions, at: int, straight: int) -> Table | None:
         """The jump table from which an indirect jump takes its target; None where it is no jump through a table.

@@ -93,17 +93,26 @@ def tested(instructions: Instructions, at: int) -> Tested | None:
 
 
 def settled(instructions: Instructions, at: int) -> Settled | None:
-    """See `Machine.settled`: ``je`` behind a comparison with a constant, or behind what leaves zero in a register."""
-    before = conditions.flags_set_at(instructions, at, _LEAVE_FLAGS) if instructions.names[at] == "je" else None
-    if before is None:
+    """See `Machine.settled`: ``je`` and ``jne`` behind a comparison with a constant, or what leaves zero in a register.
+
+    Of 32 bits only behind what clears the others: glibc's ``read`` before 2.36 is ``mov eax, fs:[0x18]; test eax, eax;
+    jne ...; syscall``.
+    """
+    taken = {"je": True, "jne": False}.get(instructions.names[at])
+    before = None if taken is None else conditions.flags_set_at(instructions, at, _LEAVE_FLAGS)
+    if before is None or taken is None:
         return None
     name = instructions.names[before]
     first, _, second = instructions.operands(before).partition(", ")
     register, bits = general(first)
     if name in _LEAVE_RESULT and bits >= _WHOLE:  # 32 bits clear the others
-        return Settled(before, register, 0)
+        return Settled(before, register, 0, taken)
     compared = {"cmp": _constant(second), "test": 0 if first == second else None}.get(name)
-    return None if compared is None or bits != _ALL else Settled(before, register, compared % (1 << _ALL))
+    filled = bits == _WHOLE and before > 0 and instructions.names[before - 1] == "mov"
+    cleared = filled and instructions.operands(before - 1).startswith(f"{first}, ")
+    if compared is None or not (cleared or bits == _ALL):
+        return None
+    return Settled(before - cleared, register, compared % (1 << bits), taken)
 
 
 def _constant(operand: str) -> int | None:
