@@ -7,6 +7,7 @@ from binsafe.model.report import LEVELS
 _SEVERITIES = {"archive-bomb": Severity.HIGH, "archive-entry": Severity.MEDIUM, "appended-data": Severity.MEDIUM}
 _TITLES = {
     "appended-data": "There is data behind the end of the archive",
+    "archive": "It is or holds an archive that is not read here",
     "archive-bomb": "It unpacks to far more than it holds",
     "archive-damaged": "Part of the archive is damaged",
     "archive-depth": "It has archives inside of archives that were not looked at",

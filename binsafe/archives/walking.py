@@ -28,7 +28,7 @@ _MAX_SHOWN, _FEW_SCRIPTS = 20, 5
 _MAX_APPLEDOUBLE = 64 * 1024
 _DEBIAN = "debian-binary"
 _IMAGES = (".dmg", ".iso", ".vhd", ".vhdx", ".msi")
-"""How names of disk images and installers end: their first bytes do not show what they are."""
+"""How names of disk images and installers end: their first bytes do not show what they are. All have zeros in them."""
 
 
 def is_archive(data: memoryview) -> bool:
@@ -141,7 +141,7 @@ class _Walk:
             self._member(path, self._whole(stream, head))
         elif kind == "archive" or _is_old_tar(head):
             self._nested(stream, head, path, inside, budget, depth)
-        elif path.lower().endswith(_IMAGES):
+        elif path.lower().endswith(_IMAGES) and (b"\0" in head or b"\0" in self._whole(stream, head)):
             raise Unreadable("disk images and installers are not read here", "archive")
 
     def _nested(self, stream: Stream, head: bytes, path: str, inside: str, budget: Budget, depth: int) -> None:

@@ -39,7 +39,7 @@ UNREAD = MappingProxyType(
         b"Rar!\x1a\x07": "RAR archives",
         b"LZIP": "lzip files",
         b"\x04\x22\x4d\x18": "LZ4 files",
-        b"\x1f\x9d": "files of compress",
+        **{bytes((0x1F, 0x9D, mode | bits)): "files of compress" for mode in (0, 0x80) for bits in range(9, 17)},
         b"MSWIM\0\0\0": "Windows images",
     }
 )

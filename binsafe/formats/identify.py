@@ -7,6 +7,8 @@ from binsafe.limits import MAX_SLICES
 
 Kind = Literal["elf", "mach-o", "pe", "script", "archive", "unknown"]
 
+_COMPRESS = tuple(bytes((0x1F, 0x9D, mode | bits)) for mode in (0, 0x80) for bits in range(9, 17))
+"""How files of compress begin: two bytes, then how many bits its codes have at most, and whether it starts anew."""
 _MAGICS: tuple[tuple[bytes, Kind], ...] = (
     (b"\x7fELF", "elf"),
     (b"\xfe\xed\xfa\xce", "mach-o"),
@@ -34,7 +36,7 @@ _MAGICS: tuple[tuple[bytes, Kind], ...] = (
     (b"Rar!\x1a\x07", "archive"),
     (b"LZIP", "archive"),
     (b"\x04\x22\x4d\x18", "archive"),
-    (b"\x1f\x9d", "archive"),
+    *((start, "archive") for start in _COMPRESS),
     (b"MSWIM\0\0\0", "archive"),
 )
 _UNIVERSAL, _UNIVERSAL_64 = b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf"

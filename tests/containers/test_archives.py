@@ -300,8 +300,17 @@ def test_an_archive_of_a_kind_that_is_not_read_is_named(magic: bytes, kind: str)
 
 @pytest.mark.parametrize("name", ["more.DMG", "more.iso", "more.vhdx", "more.msi"])
 def test_a_disk_image_inside_is_said_not_to_be_looked_at(name: str):
-    report = report_on(zipped({"tool": ELF, name: b"packed"}))
+    report = report_on(zipped({"tool": ELF, name: b"packed".ljust(5000) + b"\0"}))
     assert (ids(report), paths(report), report.analysed) == ({"archive"}, ["tool"], False)
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [("notes.iso", b"An image\n" * 900), ("of.msi", b""), ("t.txt", b"\x1f\x9d is how compress begins\n")],
+)
+def test_a_text_is_no_archive_by_its_name_or_two_bytes(name: str, data: bytes):
+    report = report_on(zipped({"tool": ELF, name: data}))
+    assert (ids(report), report.analysed) == (set(), True)
 
 
 def test_a_tar_archive_from_before_ustar_is_opened():
