@@ -56,6 +56,8 @@ def packed(slice_: Slice, *, is_managed: bool) -> Iterator[Evidence]:
         yield Evidence(via="layout", detail="the system decrypts its code when it loads it")
     if slice_.format == "elf" and slice_.segments:  # an object file's sections are loaded by what it is linked into
         yield from _carried(slice_)
+    if slice_.format in {"elf", "pe"} and slice_.segments:
+        yield from _behind(slice_)
     home = _home(slice_)
     if home is None:
         return
@@ -85,10 +87,17 @@ def _carried(slice_: Slice) -> Iterator[Evidence]:
         known = section.name.startswith(_NOT_LOADED) or any(low <= start and end <= high for low, high in loaded)
         if not known and _entropy(bytes(slice_.data[start : min(end, start + _SAMPLE)])) > _NO_ORDER:
             yield Evidence(via="layout", symbol=section.name, detail=f"{end - start:,} bytes that are not loaded")
-    end = max((*(high for _, high in loaded), *(high for _, _, high in stored)), default=0)
-    size = len(slice_.data) - end
-    if _entropy(bytes(slice_.data[end : end + _SAMPLE])) > _NO_ORDER:
-        yield Evidence(via="layout", detail=f"{size:,} bytes behind its end, at offset {end:#x}")
+
+
+def _behind(slice_: Slice) -> Iterator[Evidence]:
+    """The same behind all that the file's headers tell of, where AppImages and installers keep what they unpack."""
+    loaded = (segment.offset + segment.file_size for segment in slice_.segments)
+    stored = (section.offset + section.size for section in slice_.sections if section.offset is not None)
+    end = max((*loaded, *stored), default=0)
+    start, size = slice_.signature_range or (0, 0)
+    stop = start if size else len(slice_.data)
+    if _entropy(bytes(slice_.data[end : min(stop, end + _SAMPLE)])) > _NO_ORDER:
+        yield Evidence(via="layout", detail=f"{stop - end:,} bytes behind its end, at offset {end:#x}")
 
 
 def _at(address: int, symbol: str, detail: str) -> Evidence:

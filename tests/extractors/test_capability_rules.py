@@ -148,6 +148,15 @@ def test_a_payload_behind_the_end_or_in_a_section_that_is_not_loaded_is_packed()
         assert ("packed" in found(msgspec.structs.replace(whole, sections=(*program.sections, section)))) == is_packed
 
 
+def test_what_an_installer_for_windows_carries_is_packed_and_its_signature_is_not():
+    noise = random.Random(1).randbytes(64 * 1024)
+    plain = code(b"\x90" * 64, format="pe")
+    whole = msgspec.structs.replace(plain, data=memoryview(bytes(plain.data) + noise))
+    assert "packed" in found(whole)
+    signed = msgspec.structs.replace(whole, signature_range=(len(plain.data), len(noise)))
+    assert "packed" not in found(signed)
+
+
 def test_tables_of_an_object_file_are_not_packed():
     noise = random.Random(1).randbytes(64 * 1024)
     table = Section(name=".rodata", address=0, size=len(noise), offset=0)
