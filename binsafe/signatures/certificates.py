@@ -25,6 +25,8 @@ TIME_STAMPING: Final = ExtendedKeyUsageOID.TIME_STAMPING
 NOTARIZATION: Final = ObjectIdentifier("1.2.840.113635.100.6.1.30")
 """No usage of RFC 5280: Apple marks the certificates that sign its tickets with an extension of their own."""
 
+_LIFETIME: Final = ObjectIdentifier("1.3.6.1.4.1.311.10.3.13")
+"""``szOID_KP_LIFETIME_SIGNING``: what it signs is no longer valid when it has run out, time stamp or not."""
 _ANY: Final = ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE
 _PURPOSES: Final = {
     CODE_SIGNING: "signing code",
@@ -197,6 +199,8 @@ def _doubts(certificate: x509.Certificate) -> Iterator[str]:
         known = one.oid in _UNDERSTOOD or one.oid.dotted_string.startswith(_APPLES)
         if one.critical and not known:
             yield f"whose extension {one.oid.dotted_string} is critical and not known here"
+    if _LIFETIME in (extension(certificate, x509.ExtendedKeyUsage) or ()):
+        yield "with which its signatures run out, too: whether it has was not looked at"
     key = certificate.public_key()
     least = MIN_RSA_BITS if isinstance(key, rsa.RSAPublicKey) else MIN_CURVE_BITS
     if isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey) and key.key_size < least:

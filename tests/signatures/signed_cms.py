@@ -66,6 +66,7 @@ def certificate(  # noqa: PLR0913 - one for each thing that may be wrong with on
     *,
     authority: bool = False,
     purpose: ObjectIdentifier | None = None,
+    purposes: tuple[ObjectIdentifier, ...] = (),
     marker: str | None = None,
     until: dt.datetime = END,
     strange: str | None = None,
@@ -89,7 +90,7 @@ def certificate(  # noqa: PLR0913 - one for each thing that may be wrong with on
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(_key(issuer[0]).public_key()), critical=False)
     )
     if purpose is not None:
-        builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=True)
+        builder = builder.add_extension(x509.ExtendedKeyUsage([purpose, *purposes]), critical=True)
     if signs is not None:
         builder = builder.add_extension(
             x509.KeyUsage(
@@ -126,6 +127,8 @@ class Signing:
     authority_purpose: ObjectIdentifier | None = None
     marker: str | None = DEVELOPER_ID
     purpose: ObjectIdentifier | None = ExtendedKeyUsageOID.CODE_SIGNING
+    purposes: tuple[ObjectIdentifier, ...] = ()
+    """More of them."""
     until: dt.datetime = END
     strange: str | None = None
     leaf_signed_by: str | None = None
@@ -155,7 +158,7 @@ class Signing:
         """The authority's and the root's first, as codesign has them."""
         leaf = certificate(
             SIGNER, self.authority, purpose=self.purpose, marker=self.marker, until=self.until, strange=self.strange,
-            signed_by=self.leaf_signed_by, signs=self.leaf_signs,
+            signed_by=self.leaf_signed_by, signs=self.leaf_signs, purposes=self.purposes,
         )  # fmt: skip
         authority = certificate(
             self.authority, ROOT, authority=True, marker=self.authority_marker, signs=self.authority_signs,

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from asn1crypto import cms as asn1
 from checked_cms import SIGNED, SIGNING, check, problems, signed
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
 from signed_cms import APPLE_CA, EXAMPLE_CA, ROOT, anchors, certificate, root
 from signed_macho import flip, thin_slice
 
@@ -147,6 +147,13 @@ def test_leaf_that_is_used_as_an_authority():
 @pytest.mark.parametrize("purpose", [None, ExtendedKeyUsageOID.SERVER_AUTH])
 def test_certificate_that_is_not_for_code(purpose: object):
     assert problems(signed(purpose=purpose)) == {"cms-chain"}
+
+
+def test_certificate_whose_signatures_end_with_it_is_no_proof():
+    """Windows takes no time stamp of them for longer (lifetime signing), and what the time is now is not asked here."""
+    signature = signed(purposes=(ObjectIdentifier("1.3.6.1.4.1.311.10.3.13"),))
+    assert (signature.status, signature.problems) == ("unknown", ())
+    assert "run out" in signature.unverified[0]
 
 
 def test_authority_that_is_held_to_other_certificates():
