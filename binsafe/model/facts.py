@@ -74,6 +74,8 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
     cdhashes: tuple[str, ...] = ()
     hash_types: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
+    exec_flags: tuple[str, ...] = ()
+    """Mach-O: what the CodeDirectory says of the executable segment ("main-binary", "jit", ...)."""
     runtime_version: str | None = None
     signers: tuple[Signer, ...] = ()
     certificate_type: str | None = None

@@ -124,6 +124,7 @@ def _signature(signature: Signature, verbose: int) -> Iterator[Row]:
         apples = signature.kind != "authenticode" and signature.notarization != "none"
         fields = (
             ("flags", ", ".join(signature.flags)),
+            ("exec flags", ", ".join(signature.exec_flags)),
             ("certificate", signature.certificate_type),
             ("signed at", signature.signed_at),
             ("requirements", signature.requirements),

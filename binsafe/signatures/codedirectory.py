@@ -39,12 +39,12 @@ _PAGE_SHIFTS: Final = range(12, 17)
 _VERSIONS: Final = range(0x20001, 0x2F001)
 """From the first format that shipped to the end of those that stay readable (Security framework, ``CodeDirectory``)."""
 
-_HAS_SCATTER, _HAS_TEAM, _HAS_LIMIT64, _HAS_RUNTIME = 0x20100, 0x20200, 0x20300, 0x20500
+_HAS_SCATTER, _HAS_TEAM, _HAS_LIMIT64, _HAS_EXEC, _HAS_RUNTIME = 0x20100, 0x20200, 0x20300, 0x20400, 0x20500
 
 _HEADER = struct.Struct(">9I4BI")
 _U32 = struct.Struct(">I")
 _U64 = struct.Struct(">Q")
-_SCATTER_AT, _TEAM_AT, _LIMIT64_AT, _RUNTIME_AT = 44, 48, 56, 88
+_SCATTER_AT, _TEAM_AT, _LIMIT64_AT, _EXEC_FLAGS_AT, _RUNTIME_AT = 44, 48, 56, 80, 88
 
 
 class Digest(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,12 +84,24 @@ FLAGS: Final[Mapping[int, str]] = {
 }
 """The flags that a file may carry (``CS_ALLOWED_MACHO``), under the names that codesign prints."""
 
+EXEC_FLAGS: Final[Mapping[int, str]] = {
+    0x1: "main-binary",
+    0x10: "allow-unsigned",
+    0x20: "debugger",
+    0x40: "jit",
+    0x80: "skip-library-validation",
+    0x100: "can-load-cdhash",
+    0x200: "can-exec-cdhash",
+}
+"""The flags of the executable segment (``CS_EXECSEG_...``): what iOS and its like let the process do."""
+
 
 class CodeDirectory(msgspec.Struct, frozen=True, kw_only=True):
     """One CodeDirectory; ``page_size`` None means that one hash covers everything up to ``code_limit``."""
 
     data: memoryview
     flags: int
+    exec_flags: int
     digest: Digest
     rank: int
     hash_offset: int
@@ -113,9 +125,13 @@ class CodeDirectory(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def flag_names(self) -> tuple[str, ...]:
-        """The flags by name, lowest bit first; one without a name as its number."""
-        bits = (1 << n for n in range(32) if self.flags >> n & 1)
-        return tuple(FLAGS.get(bit, f"{bit:#x}") for bit in bits)
+        """The flags by name."""
+        return _named(self.flags, FLAGS)
+
+    @property
+    def exec_flag_names(self) -> tuple[str, ...]:
+        """The flags of the executable segment by name."""
+        return _named(self.exec_flags, EXEC_FLAGS)
 
     @property
     def runtime_version(self) -> str | None:
@@ -186,6 +202,7 @@ def _read(data: memoryview) -> CodeDirectory:
     return CodeDirectory(
         data=data,
         flags=flags,
+        exec_flags=_word(data, _EXEC_FLAGS_AT, _U64) if version >= _HAS_EXEC else 0,
         digest=digest,
         rank=list(DIGESTS).index(hash_type),
         hash_offset=hash_offset,
@@ -197,6 +214,12 @@ def _read(data: memoryview) -> CodeDirectory:
         team_id=_name(data, team_at) if team_at else None,
         runtime=_word(data, _RUNTIME_AT) if version >= _HAS_RUNTIME else 0,
     )
+
+
+def _named(flags: int, names: Mapping[int, str]) -> tuple[str, ...]:
+    """Flags by name, lowest bit first; one without a name as its number."""
+    bits = (1 << n for n in range(flags.bit_length()) if flags >> n & 1)
+    return tuple(names.get(bit, f"{bit:#x}") for bit in bits)
 
 
 def _objection(detail: str) -> StructureError:

@@ -76,32 +76,16 @@ def _verify(
     constraints, unclear = _constraints(signature)
     ticket = _ticket(code)
     objection = None if ticket is None else _objection(ticket, directories, anchors)
-    notarized: Literal["stapled", "unknown"] = "unknown" if ticket is None or objection else "stapled"
-    broken = (
-        *_disagreements(directories),
-        *_stray_blobs(signature),
-        *_gaps(signature, slice_.data[start:end]),
-        *_blob_of_no_ticket(code, objection),
-        *_coverage(slice_, directories, start, end),
-        *(problem for directory in directories for problem in _hashes(code, directory)),
-        *who.problems,
-        *rights.broken,
-    )
+    broken = (*_broken(code, directories, start, end), *_blob_of_no_ticket(code, objection), *who.problems)
+    broken += rights.broken
+    notes = (*rights.notes, *unreadable, *unclear, *who.notes, *_slack(signature, slice_.data[start:end]))
     unverified = (*_unverified(code, best), *who.unverified)
-    if rights.values is None and rights.notes:
-        unverified += ("the entitlements",)
+    unverified += ("the entitlements",) if rights.values is None and rights.notes else ()
+    notarized: Literal["stapled", "unknown"] = "unknown" if ticket is None or objection else "stapled"
     return Signature(
         kind=who.kind,
         status="invalid" if broken else "unknown" if unverified else "valid",
-        problems=(
-            *broken,
-            *rights.notes,
-            *unreadable,
-            *unclear,
-            *who.notes,
-            *_slack(signature, slice_.data[start:end]),
-            *_doubtful_ticket(code, objection),
-        ),
+        problems=(*broken, *notes, *_doubtful_ticket(code, objection)),
         unverified=unverified,
         identifier=best.identifier,
         team_id=best.team_id,
@@ -110,6 +94,7 @@ def _verify(
         cdhashes=tuple(directory.cdhash for directory in directories),
         hash_types=tuple(directory.digest.name for directory in directories),
         flags=best.flag_names,
+        exec_flags=best.exec_flag_names,
         runtime_version=best.runtime_version,
         signers=who.signers,
         chain=who.chain,
@@ -123,9 +108,21 @@ def _verify(
     )
 
 
+def _broken(code: _Signed, directories: tuple[CodeDirectory, ...], start: int, end: int) -> Iterator[Problem]:
+    """What shows in the bytes that the signature, from ``start`` to ``end``, is not over all of what is here."""
+    yield from _disagreements(directories)
+    yield from _stray_blobs(code.signature)
+    yield from _gaps(code.signature, code.slice.data[start:end])
+    yield from _coverage(code.slice, directories, start, end)
+    for directory in directories:
+        yield from _hashes(code, directory)
+
+
 def _disagreements(directories: tuple[CodeDirectory, ...]) -> Iterator[Problem]:
     """Alternates repeat the primary directory with another hash: saying anything else, they would split what runs."""
-    said = {(one.identifier, one.team_id, one.flags, one.code_limit, one.runtime) for one in directories}
+    said = {
+        (one.identifier, one.team_id, one.flags, one.exec_flags, one.code_limit, one.runtime) for one in directories
+    }
     if len(said) > 1:
         yield Problem(id="codedirectory", detail="the CodeDirectories contradict each other")
 

@@ -57,6 +57,7 @@ class Directory:
     limit: int | None = None
     slots: int | None = None
     scatter: int = 0
+    exec_flags: int = 0
 
     def build(self, code: bytes, special: Mapping[int, bytes]) -> bytes:
         """The directory's blob; ``special`` maps slots to what they seal, or to nothing for a hash of zeros."""
@@ -75,7 +76,7 @@ class Directory:
             ">7I4B4IQ3Q2I",
             self.version, self.flags, hashes, header, count, len(pages), limit,
             size, self.hash, 0, self.page_shift, 0,
-            self.scatter, team, 0, 0, 0, 0, 0, self.runtime, 0,
+            self.scatter, team, 0, 0, 0, 0, self.exec_flags, self.runtime, 0,
         )  # fmt: skip
         return blob(0xFADE0C02, body + names + b"".join(specials) + b"".join(pages))
 

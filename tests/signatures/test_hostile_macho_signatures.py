@@ -84,6 +84,7 @@ def test_segment_that_maps_bytes_behind_the_code_limit():
         {"team": b"OTHER"},
         {"flags": ADHOC | RUNTIME},
         {"runtime": 0x0E0000},
+        {"exec_flags": 0x10},
     ],
 )
 def test_directories_that_contradict_each_other(other: dict[str, object]):

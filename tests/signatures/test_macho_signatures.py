@@ -201,6 +201,13 @@ def test_flag_without_a_name_is_shown_as_a_number():
     assert check(Recipe(directories=(Directory(flags=ADHOC | 0x40000000),)).build()).flags == ("adhoc", "0x40000000")
 
 
+def test_flags_of_the_executable_segment_are_shown():
+    """``CS_EXECSEG_...``: a main program that iOS lets run code which nobody signed, and a flag of tomorrow."""
+    signature = check(Recipe(directories=(Directory(exec_flags=1 | 0x10 | 1 << 40),)).build())
+    assert (signature.status, signature.exec_flags) == ("valid", ("main-binary", "allow-unsigned", hex(1 << 40)))
+    assert check(Recipe(directories=(Directory(version=0x20300),)).build()).exec_flags == ()
+
+
 def test_empty_cms_blob_is_ad_hoc():
     signature = check(Recipe(components={CMS: b""}).build())
     assert (signature.kind, signature.status, signature.notarization) == ("adhoc", "valid", "none")
