@@ -132,8 +132,8 @@ def _structure(problems: tuple[str, ...]) -> Iterator[Finding]:
     """Parts of a file that are wrong and that no loader needs. A problem is the finding's id, a colon, the detail."""
     for problem in problems:
         name, _, detail = problem.partition(": ")
-        title = "Part of the file contradicts the rest"
-        yield Finding(id=name, severity=Severity.MEDIUM, title=title, detail=f"It was left out: {detail}.")
+        title = "Part of the file is missing or contradicts the rest"
+        yield Finding(id=name, severity=Severity.MEDIUM, title=title, detail=f"Not looked at: {detail}.")
 
 
 def _privilege(part: SliceReport) -> Iterator[Finding]:

@@ -88,7 +88,11 @@ def read(data: memoryview, *, imports: bool = True) -> Image:
             **(import_traits(asked) if imports and kind in _LOADED else {}),
             **({"interpreter": loader} if loader else {}),
         },
-        problems=tuple(f"section-table: {p}" for p in (table_problem, section_problem) if p and head.type != eh.CORE),
+        problems=tuple(
+            f"section-table: the table of sections: {p}"
+            for p in (table_problem, section_problem)
+            if p and head.type != eh.CORE
+        ),
         linking=linked,
     )
     return Image(format="elf", slices=(slice_,))

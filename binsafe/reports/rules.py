@@ -111,12 +111,31 @@ _RULES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "member-too-large": ("A file inside was too large to be looked at.", "Unpack it and inspect the file."),
         "no-executables": ("There is no executable in it.", "Nothing was judged: read what is in it."),
         "scripts": ("Scripts or byte code were not looked at.", "Read them: what scripts do is in their text."),
+        "empty": ("The file is empty.", _FETCH),
+        "too-large": ("It is larger than what is looked at.", _READ),
+        "library-missing": (
+            "Libraries that it needs are not on this machine.",
+            "Inspect it where they are, or name the folder that holds them: --root.",
+        ),
+        "language-unknown": ("The language it was written in cannot be told.", "Nothing: it says little about safety."),
+        "go-build-unknown": (
+            "Which modules a Go program was built from is not known.",
+            "Ask the maker for a build that keeps its record (go version -m).",
+        ),
+        "parser-not-confined": (
+            "This machine cannot confine the process that read the file.",
+            "See what is missing: binsafe doctor. Inspect files that you distrust elsewhere.",
+        ),
         "members-omitted": ("Not all members of an archive were looked at.", "Unpack it and scan the folder."),
     }
+)
+_ABLE = (
+    "It can do something that few programs need.",
+    "See whether what it is for needs that; binsafe run lets it do only what its policy grants.",
 )
 _UNKNOWN = ("A fact that a person should care about.", "Read the finding; run the program only inside a profile.")
 
 
 def rule(identifier: str) -> Rule:
     """The help text of a kind of finding; a generic one where there is no more to say than its title."""
-    return Rule(*_RULES.get(identifier, _UNKNOWN))
+    return Rule(*_RULES.get(identifier, _ABLE if identifier.startswith("capability-") else _UNKNOWN))

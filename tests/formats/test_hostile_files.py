@@ -72,7 +72,9 @@ def test_cut_anywhere(name: str):
             assert name == "elf"
             assert length >= 0x2000  # the section table begins there, behind all segments
             (found,) = parse(memoryview(base[:length])).slices
-            assert [problem.split(":")[0] for problem in found.problems] == ["section-table"]
+            assert [problem.split(": ")[:2] for problem in found.problems] == [
+                ["section-table", "the table of sections"]
+            ]
         elif length >= 64:
             assert error.finding in {"truncated", "malformed", "section-table"}
 

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from sample_reports import ARCHIVE, NOT_ANALYSED, PUZZLE, UNIVERSAL
 
 from binsafe.model import Report
-from binsafe.reports import sarif
+from binsafe.reports import rules, sarif
+from binsafe.reports.words import CAPABILITIES
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 SAMPLES = (UNIVERSAL, NOT_ANALYSED, PUZZLE, ARCHIVE)
@@ -125,3 +126,8 @@ def test_messages_hold_no_links_and_no_placeholders():
     text = run_of(msgspec.structs.replace(UNIVERSAL, findings=(finding,)))["results"][0]["message"]["text"]
     assert "](" not in text
     assert "{{0}}" in text
+
+
+@pytest.mark.parametrize("name", [*(f"capability-{name}" for name in CAPABILITIES), "library-missing", "empty"])
+def test_what_inspection_finds_has_help_of_its_own(name: str):
+    assert rules.rule(name) != rules.rule("a-finding-of-another-version")
