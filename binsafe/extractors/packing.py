@@ -29,8 +29,8 @@ _UPX_WITHIN = 4096
 """UPX's header stands near the start of the file; behind it any program may hold the word."""
 _SAMPLE = 256 * 1024
 _SMALL = 8 * 1024
-_DENSE = 7.2
-"""Bits a byte: code of every compiler met lies between 5.0 and 6.9, compressed or encrypted bytes above 7.8."""
+_DENSE = 7.5
+"""Bits a byte: code lies between 5.0 and 6.9 (libsodium's at 7.3), compressed or encrypted bytes above 7.8."""
 _BLOCK = 16 * 1024
 _MANY_BLOCKS = 2
 _NO_ORDER = 7.9
