@@ -162,6 +162,15 @@ def test_what_its_own_temporary_folder_hides_is_named_where_it_is_only_asked_for
         assert f"grant='--read {name}'" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("path", ["/proc/sys/vm/swappiness", "/proc/1/oom_score_adj", "/sys/kernel/profiling"])
+def test_no_grant_is_offered_for_what_is_the_kernels_to_change(path: str, capsys: pytest.CaptureFixture):
+    """A hint that ended in an error, or in the same denial."""
+    assert run("dash", "-c", f"echo 0 > {path}")[0] != 0
+    told = next(line for line in capsys.readouterr().out.splitlines() if f"object='{path}'" in line)
+    assert "operation='write'" in told
+    assert "the kernel's" in told
+
+
 def test_a_program_knows_its_own_arguments():
     """GNUstep's (unar) end where they do not."""
     assert run("cat", "/proc/self/cmdline")[:2] == (0, b"cat\0/proc/self/cmdline\0")

@@ -24,6 +24,7 @@ from binsafe.sandbox.linux.owned import as_self
 from binsafe.sandbox.linux.pathcalls import WRITING, PathCall
 
 OWN_ROOT: Final = f"{UNGRANTABLE}what runs gets a root of its own; name the folders that it needs"
+THE_KERNELS: Final = f"{UNGRANTABLE}what is there is the kernel's, and only root can change it"
 MAX_LOOKUPS: Final = 20_000
 """Calls with a path that are looked at in one run; a program that makes more is not slowed down for the rest."""
 MAX_OF_A_WALKER: Final = 4_000
@@ -39,17 +40,16 @@ _OF_A_PROCESS: Final = re.compile(r"/proc/\d")
 
 
 class Miss(NamedTuple):
-    """A file that the program asked for and that it has no way to; ``there`` says whether the host may have it."""
+    """A file that the program asked for and that it has no way to; ``there`` says whether the host may have it.
+
+    ``writes`` says whether it would have changed something.
+    """
 
     path: str
     grant: str
     expected: bool
     there: bool
-
-    @property
-    def writes(self) -> bool:
-        """Whether it would have changed something."""
-        return self.grant.startswith("--write")
+    writes: bool = False
 
 
 class Asked(NamedTuple):
@@ -176,13 +176,15 @@ class Lookups:
         """What is granted by its own name, and so cannot be taken away or replaced."""
         folder = posixpath.dirname(path)
         wanted = path if self.given.could_write(folder) else folder
-        return Miss(path, f"--write {wanted}", expected=False, there=True) if self.given.is_itself(path) else None
+        if not self.given.is_itself(path):
+            return None
+        return Miss(path, f"--write {wanted}", expected=False, there=True, writes=True)
 
     def _only_read(self, path: str) -> Miss | None:
         """What its user may write and it may not: for most that ask the answer is enough, some give up there."""
         if self.given.could_write(path) or leaves(path) or not os.access(path, os.W_OK):
             return None
-        return Miss(path, option(path, writes=True), expected=True, there=True)
+        return Miss(path, option(path, writes=True), expected=True, there=True, writes=True)
 
     def _from_left(self, path: str, relative: str) -> str:
         """What a path would be, had the program started in the folder that its user did; empty where it is the same.
@@ -204,7 +206,7 @@ class Lookups:
         if not may_exist(posixpath.dirname(path) if missed.writes else path):
             return missed._replace(there=missed.there and not missed.writes)
         if missed.writes and not granted:
-            return Miss(path, option(path, writes=True), expected=False, there=True)
+            return Miss(path, option(path, writes=True), expected=False, there=True, writes=True)
         wanted = self._left if granted else path  # to start it where such names lead somewhere
         return Miss(path, option(wanted, writes=False), expected=False, there=True)
 
@@ -223,7 +225,7 @@ class Lookups:
         if writes and path.startswith("/dev/"):
             expected = path in ("/dev/tty", "/dev/console")  # where syslog(3) says what it cannot say elsewhere
         homeless = writes and folder == "/" and not may_exist(path)
-        return Miss(path, self._home() if homeless else option(path, writes=writes), expected, there)
+        return Miss(path, self._home() if homeless else option(path, writes=writes), expected, there, writes)
 
     def _home(self) -> str:
         """What lets a program whose user has no home keep something there."""
@@ -259,7 +261,7 @@ def _hidden(call: Call, path: str, *, writes: bool) -> Miss | None:
     try:
         os.lstat(f"{root}{wanted}")
     except (FileNotFoundError, NotADirectoryError):
-        return Miss(path, option(path, writes=writes), expected=False, there=True)
+        return Miss(path, option(path, writes=writes), expected=False, there=True, writes=writes)
     except OSError:
         pass
     return None
@@ -271,6 +273,8 @@ def option(path: str, *, writes: bool) -> str:
         return OWN_ROOT
     if not writes:
         return "--read /proc" if is_ones_own(path) or _OF_A_PROCESS.match(path) else f"--read {path}"
+    if inside(path, "/proc") or inside(path, "/sys"):
+        return THE_KERNELS
     return f"--write {path if may_exist(path) else posixpath.dirname(path)}"
 
 
