@@ -23,6 +23,8 @@ from binsafe.signatures.superblob import Slot
 
 _SMALLEST = 64
 """Bytes of the smallest header of an executable with something behind it."""
+_APART = "CodeDirectory"
+"""Beside the seal: where Mac OS X 10.5 to 10.8 have the signatures of kernel extensions, as others have of scripts."""
 
 
 def inspect_bundle(
@@ -143,12 +145,11 @@ def _findings(one: Bundle, tree: Tree, code: Mapping[str, tuple[Signature, ...]]
 def _unsealed(one: Bundle, tree: Tree) -> Iterator[Finding]:
     """A program that seals nothing, which its own report says, beside a list that only a signed one has."""
     if tree.is_file(one.code_resources):
-        yield Finding(
-            id="resource-seal",
-            severity=Severity.HIGH,
-            title="The signed program of a bundle was taken out or replaced",
-            detail=f"{one.root or 'the bundle'} has a resource seal, and the program that it names does not sign it.",
-        )
+        title = "The signed program of a bundle was taken out or replaced"
+        if tree.is_file(one.code_resources.removesuffix("CodeResources") + _APART):
+            title = "A bundle's signature stands in files of its own, which are not read here"
+        detail = f"{one.root or 'the bundle'} has a resource seal, and the program that it names does not sign it."
+        yield Finding(id="resource-seal", severity=Severity.HIGH, title=title, detail=detail)
 
 
 def _sealed(one: Bundle, tree: Tree, code: Mapping[str, tuple[Signature, ...]]) -> Outcome:

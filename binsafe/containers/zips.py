@@ -188,6 +188,8 @@ def _entry(data: memoryview, listed: _Listed, start: int, taken: "_Ranges", budg
     if listed.unicode is not None and not _same(listed.plain, listed.unicode):
         raise Unreadable(f"it is also called {listed.unicode!r}: which name it gets is up to who unpacks")
     if listed.shown.endswith("/"):
+        if listed.size:
+            raise Unreadable("it is called a folder and holds data, which was not looked at")
         return Entry(listed.shown, "folder")
     if listed.flags & _ENCRYPTED:
         raise Unreadable("it is encrypted", "archive-encrypted")

@@ -19,6 +19,12 @@ def test_an_encrypted_entry_is_not_analysed_and_hides_no_other():
     assert (paths(report), report.analysed, report.verdict.level) == (["b"], False, "unknown")
 
 
+def test_a_folder_that_holds_data_is_not_looked_at_and_hides_no_other():
+    report = report_on(zipped({"tool/": ELF, "empty/": b"", "good": ELF}))
+    assert ids(report) == {"archive-damaged"}
+    assert (paths(report), report.analysed) == (["good"], False)
+
+
 def test_a_name_that_differs_before_the_data_is_damage():
     data = zipped({"tool": ELF, "good": ELF}).replace(b"tool", b"fool", 1)
     report = report_on(data)

@@ -143,6 +143,9 @@ def test_unsigned_program_under_another_name():
     evil = Recipe(directories=(Directory(flags=2 | LINKER_SIGNED),)).build()
     swapped = APP | {"Contents/MacOS/evil": evil, "Contents/Info.plist": info_plist("evil")}
     assert ("resource-seal", "high") in found(swapped)
+    apart = inspect(swapped | {"Contents/_CodeSignature/CodeDirectory": b"\xfa\xde\x0c\x02"})
+    (told,) = (one for one in apart.findings if one.id == "resource-seal" and "which are not read" in one.title)
+    assert (told.severity, apart.verdict.level) == ("high", "danger")
 
 
 def test_flipped_page_of_nested_code_is_named():
