@@ -9,10 +9,11 @@ from binsafe.cli.asked import Asked
 from binsafe.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from binsafe.model import Policy, Report
+    from binsafe.model import Grant, Policy, Report
     from binsafe.model.policy import PolicyFile
+    from binsafe.packs import Pack
 
 _PACK_OF: Final = {"LANG": "locale", "LANGUAGE": "locale", "TZ": "zoneinfo", "TERM": "terminfo"}
 
@@ -32,8 +33,9 @@ def derive_policy(report: "Report", asked: Asked) -> "Policy":
 
     program = report.artifact.path
     chosen = packs.choose(report, (*asked.pack, *_meant_by(asked.env)))
+    started = _inspect_all(asked.exec) if (system := _system(report)) == "linux" else []
+    beside = {each.artifact.path: packs.choose(each) for each in started if each.analysed}
     baseline = baselines.load(asked.baseline or policy.default_baseline(report, listens=bool(asked.ports)))
-    system = report.slices[0].system if report.slices else ""
     request = policy.Request(
         ports=policy.parse_ports(asked.ports, baseline.ports) if asked.ports else None,
         read=_names(asked.read, system),
@@ -42,17 +44,28 @@ def derive_policy(report: "Report", asked: Asked) -> "Policy":
         execute=tuple(_absolute(path) for path in asked.exec),
         environment=tuple(_variable(text) for text in asked.env),
         scratch=_absolute(asked.scratch) if asked.scratch is not None else None,
-        packs=tuple(packs.grants(chosen, program)),
+        packs=(*packs.grants(chosen, program), *_readable(beside)),
         jit=any(pack.jit for pack in chosen),
         segments=any(pack.segments for pack in chosen),
     )
     derived = policy.derive(report, baseline, request)
-    if derived.artifact.system != "linux":
+    if system != "linux":
         return derived
-    reports = _inspect_all(asked.exec)
-    beside = [policy.derive(each, baseline, request) for each in reports if each.analysed]
-    whole = _together(derived, beside, packs.libraries(chosen, program))
-    return _executing(whole, reports, asked.exec)
+    others = [policy.derive(each, baseline, request) for each in started if each.analysed]
+    libraries = [file for path, each in ({program: chosen} | beside).items() for file in packs.libraries(each, path)]
+    return _executing(_together(derived, others, libraries), started, asked.exec)
+
+
+def _system(report: "Report") -> str:
+    return report.slices[0].system if report.slices else ""
+
+
+def _readable(beside: "Mapping[str, tuple[Pack, ...]]") -> "Iterator[Grant]":
+    """What the packs of programs that may be executed let them read; no more, as all share one sandbox."""
+    from binsafe import packs
+
+    for path, chosen in beside.items():
+        yield from (grant for grant in packs.grants(chosen, path) if grant.kind == "read")
 
 
 def _meant_by(variables: tuple[str, ...]) -> "Iterator[str]":
@@ -102,7 +115,7 @@ def starts(script: int) -> str | None:
     return match[1].decode() if match else None
 
 
-def _together(derived: "Policy", beside: list["Policy"], libraries: tuple["PolicyFile", ...]) -> "Policy":
+def _together(derived: "Policy", beside: "Iterable[Policy]", libraries: "Iterable[PolicyFile]") -> "Policy":
     """One policy for the program and those that it may execute: they share a sandbox, so each has what any has."""
     import msgspec
 

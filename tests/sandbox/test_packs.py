@@ -89,6 +89,27 @@ def test_a_dual_stack_server_of_a_runtime_answers(program: str, tmp_path: Path, 
         process.stop()
 
 
+@pytest.mark.skipif(shutil.which("file") is None, reason="file is not installed")
+def test_a_program_that_may_be_started_brings_what_its_packs_let_it_read():
+    """file came without its table of magic, git without its templates."""
+    command = [sys.executable, "-m", "binsafe", "run", "--exec", shutil.which("file"), "sh", "-c", "file -b /dev/null"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=100)
+    assert done.stdout.startswith("character special")
+    assert "magic" not in done.stderr
+
+
+def test_of_the_packs_of_such_a_program_nothing_but_files_is_given(tmp_path: Path):
+    """Its variables and what lets it make code are the user's to grant: the one that was named has them as well."""
+    with Snapshot.take(Found("sh", Path("/bin/sh").resolve())) as snapshot:
+        report = inspect(snapshot, syscalls=False)
+    luajit = shutil.copy("/bin/true", str(tmp_path / "luajit"))
+    alone, beside = (derive_policy(report, asked(exec=others)) for others in ((), (sys.executable, luajit)))
+    for kind in ("environment", "write", "connect", "listen"):
+        assert [*beside.of(kind)] == [*alone.of(kind)]
+    grants = [grant for grant in beside.of("syscall") if grant.object == "mprotect"]
+    assert all(grant.when for grant in grants)
+
+
 def asked(**given: object) -> Asked:
     return Asked(**({"ports": (), "baseline": None, "read": (), "write": (), "connect": (), "exec": ()} | given))
 
