@@ -45,6 +45,7 @@ _SLICE = struct.Struct(">IIIII")
 _UNIVERSAL_HEADER = 8
 _OF_MACS = frozenset({0x7, 0xC, 0x0100_0007, 0x0100_000C})
 _MAX_ALIGNMENT = 15
+_PAGE = 4096
 _TAR_MAGIC = slice(257, 262)
 HEAD_BYTES = 4096
 """The page in which the kernel wants the whole header of a universal file: 204 slices."""
@@ -72,11 +73,13 @@ def identify(head: bytes | memoryview) -> Kind:
 
 
 def _names_slices(start: bytes, count: int) -> bool:
-    """Whether a header of so many slices has one for a Mac, behind the header and aligned as slices are."""
+    """Whether a header of so many slices has one for a Mac, behind the header and on a page, as what is mapped is."""
     end = _UNIVERSAL_HEADER + count * _SLICE.size
     listed = start[_UNIVERSAL_HEADER:end]
     rows = _SLICE.iter_unpack(listed[: len(listed) - len(listed) % _SLICE.size])
-    return any(cpu in _OF_MACS and at >= end and align <= _MAX_ALIGNMENT for cpu, _, at, _, align in rows)
+    return any(
+        cpu in _OF_MACS and at >= end and not at % _PAGE and align <= _MAX_ALIGNMENT for cpu, _, at, _, align in rows
+    )
 
 
 def interpreter(head: bytes | memoryview) -> str:

@@ -58,6 +58,7 @@ def test_a_universal_file_with_as_many_slices_as_java_has_versions(count: int):
     head = struct.pack(">II", 0xCAFEBABE, count) + nonsense + struct.pack(">5I", 0x0100_000C, 0, 0x4000, 0x100, 14)
     assert identify(head) == "mach-o"
     assert identify(head.replace(b"\1\0\0\x0c", b"\1\0\0\x0d")) == "unknown"
+    assert identify(head[:-12] + struct.pack(">3I", 0x4010, 0x100, 14)) == "unknown", "a class file had such a row"
     with pytest.raises(NotAnalysable, match="slices"):
         parse(memoryview(head + bytes(0x4000)))
 
