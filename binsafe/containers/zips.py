@@ -26,8 +26,9 @@ _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _LOCAL = struct.Struct("<4s5H3L2H")
 _BEFORE_DATA = re.compile(rb"PK\x03\x04")
 _FURTHER = re.compile(rb"PK\x03\x04[\x00-\x3f]...[\x00\x08\x0c\x0e\x5d\x5f]\x00", re.DOTALL)
-"""The same with a version and a method that exist: compressed data does not look so by chance."""
+"""The same with a version and a method that exist: what is compressed is an archive itself, or holds more than that."""
 _MAX_COMMENT = 0xFFFF
+_CHUNK = 1 << 20
 _NONE32 = 0xFFFF_FFFF
 _ENCRYPTED, _LATER, _UTF8 = 0x1, 0x8, 0x800
 """``_LATER``: checksum and sizes stand behind the data, so that they may be 0 before it."""
@@ -193,6 +194,8 @@ def _entry(data: memoryview, listed: _Listed, start: int, taken: "_Ranges", budg
         return Entry(listed.shown, "folder")
     if listed.flags & _ENCRYPTED:
         raise Unreadable("it is encrypted", "archive-encrypted")
+    if listed.method != _STORED and _FURTHER.search(content) and _ends_early(_unpacked(content, listed, budget)):
+        raise Unreadable("a further entry stands behind its data: where that ends is up to who unpacks")
     stream = Checked(_unpacked(content, listed, budget), listed.size, listed.crc)
     if stat.S_ISLNK(listed.mode):
         return Entry(listed.shown, "link", target=stream.read(_MAX_TARGET).decode("utf-8", "replace"))
@@ -226,10 +229,7 @@ def _content(data: memoryview, listed: _Listed, start: int, taken: "_Ranges") ->
     stated = (crc, listed.crc), (packed, listed.packed), (size, listed.size)
     if any(here != there and not (flags & _LATER and here == 0) for here, there in stated):
         raise Unreadable("it has another size or checksum in the central directory than before its data")
-    content = data[begin : begin + listed.packed]
-    if method != _STORED and _FURTHER.search(content):  # behind the compressed data, where some read on
-        raise Unreadable("a further entry stands in its data: where that ends is up to who unpacks")
-    return content
+    return data[begin : begin + listed.packed]
 
 
 def _unpacked(content: memoryview, listed: _Listed, budget: Budget) -> Stream:
@@ -241,6 +241,13 @@ def _unpacked(content: memoryview, listed: _Listed, budget: Budget) -> Stream:
     if make is None:
         raise Unreadable(f"it is packed with method {listed.method}, which is not read here")
     return Decompressed(content, make, budget)
+
+
+def _ends_early(stream: Stream) -> bool:
+    """Whether compressed data ends before its entry does: some read on there. What is in it may look like an entry."""
+    while stream.read(_CHUNK):
+        pass
+    return isinstance(stream, Decompressed) and stream.behind > 0
 
 
 def _properties(content: memoryview) -> int:

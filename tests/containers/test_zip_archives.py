@@ -1,6 +1,7 @@
 """Zip archives that say one thing in their directory and another before the data, or hold more than they say."""
 
 import io
+import random
 import struct
 import zipfile
 import zlib
@@ -144,6 +145,15 @@ def test_an_entry_inside_the_data_of_another_is_damage(later: bool):
     report = report_on(bytes(data))
     assert (ids(report), report.analysed) == ({"archive-damaged"}, False)
     assert "further entry" in report.findings[0].detail
+
+
+def test_an_archive_that_is_packed_once_more_is_looked_at():
+    """Deflate stores what it cannot make smaller: the headers of the inner archive stand in the packed bytes."""
+    inner = zipped({"tool": ELF, "noise": random.Random(1).randbytes(100_000)})
+    data = zipped({"more.zip": inner})
+    assert data.index(b"PK\x01\x02") > data.rindex(b"PK\x03\x04") > 0
+    report = report_on(data)
+    assert (ids(report), paths(report), report.analysed) == (set(), ["more.zip/tool"], True)
 
 
 @pytest.mark.parametrize(("behind", "stated", "wrong"), [(b"", 0, False), (b"note", 4, False), (b"note", 0, True)])
