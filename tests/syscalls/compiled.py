@@ -32,7 +32,7 @@ def library(folder: Path, name: str, source: str, *options: str) -> Path:
     return build(folder, f"lib{name}.so", source, "-shared", "-fPIC", *options)
 
 
-def calls(program: Path, loaded: tuple[Path, ...] = ()) -> Syscalls:
+def calls(program: Path, loaded: tuple[Path, ...] = (), *, explain: str | None = None) -> Syscalls:
     """What the analysis says of a program, in this process: starting another one takes longer than most of them."""
     data = memoryview(program.read_bytes())
     slice_, libraries = parse(data).slices[0], None
@@ -40,7 +40,7 @@ def calls(program: Path, loaded: tuple[Path, ...] = ()) -> Syscalls:
         libraries = Libraries(needs(data), program, Tree(None), Summaries(default_folder()))
         for path in loaded:
             libraries.add_file(path)
-    found = analyse(slice_, libraries)
+    found = analyse(slice_, libraries, explain=explain)
     assert found is not None
     return found
 

@@ -56,7 +56,7 @@ class Slots:
         self._calls: dict[frozenset[str], frozenset[int]] = {}
 
     def only_called(self, slot: int) -> bool:
-        """Whether a slot is nothing but called or jumped through."""
+        """Whether a slot is nothing but called, jumped through or compared, as by glibc's handler of cancellation."""
         pointers, references = self._program.pointers, self._program.references
         at = int(np.searchsorted(pointers.slots, slot))
         uses = [(source, use) for source, _, use in references.into(slot, slot + 1) if not self._in_stub(source, slot)]
@@ -92,15 +92,17 @@ class Slots:
         return self._calls[names]
 
     def _only_calls(self, source: int) -> bool:
-        """Whether a slot is loaded there for calls of the same function alone, or no instruction names it there."""
+        """Whether a slot is loaded there for calls of the same function alone, or compared, or not named at all."""
         place = self._loading(source)
         if place is not None:
             return registers.uses(self._program, place).nothing_else
         region = self._program.region(source)
         at = -1 if region is None else bisect_right(region.instructions.addresses, source) - 1
-        if region is None or at < 0 or region.at(source) is not None or not self._program.is_known(region.start):
+        if region is None or at < 0 or not self._program.is_known(region.start):
             return False
-        return "[rip" not in region.instructions.operands(at)
+        if region.instructions.names[at] == region.machine.compare:
+            return True
+        return region.at(source) is None and "[rip" not in region.instructions.operands(at)
 
     def _loading(self, source: int) -> Place | None:
         """The instruction that loads a register from memory and has its opcode there, behind its prefix."""

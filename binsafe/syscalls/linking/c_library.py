@@ -10,6 +10,9 @@ _SETXID = frozenset(
     {"setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setgroups", "pthread_create"}
 )
 
+_ASKED_BY_LOADER = ("__libc_early_init", "malloc", "calloc", "realloc", "free")
+"""What it calls of the C library, or of what stands in for it (``elf/dl-call-libc-early-init.c``, ``dl-minimal.c``)."""
+
 
 def is_c_library(summary: Summary) -> bool:
     """Whether a file is glibc's libc."""
@@ -39,6 +42,8 @@ def asked(summary: Summary) -> Iterator[tuple[int, str]]:
     """Functions of a file and the names that they look up at run time."""
     yield from ((each.node, each.text) for each in summary.passed if each.imported in LOOKS_UP and each.text)
     yield from ((text.node, text.text) for text in summary.texts if is_looked_up(text.text))
+    if "_rtld_global" in summary.exports and summary.entry >= 0:
+        yield from ((summary.entry, name) for name in _ASKED_BY_LOADER)
 
 
 def asked_of_services(summary: Summary) -> Iterator[tuple[int, str]]:

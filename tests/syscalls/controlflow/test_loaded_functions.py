@@ -32,3 +32,12 @@ def test_what_stands_behind_a_call_that_never_returns_keeps_no_function(end: str
     """LLVM lays other code there, in which the register has another value."""
     use = f"call 1f; mov %rbx,(%rdi); .p2align 4; .type last,@function; last: 1: mov $39,%edi; {end}; .size last,.-last"
     assert calls(bare(tmp_path, _PROGRAM.format(use=use))).complete is complete
+
+
+@pytest.mark.parametrize("compares", [True, False])
+def test_a_slot_that_is_compared_lets_nobody_call_its_function(compares: bool, tmp_path: Path):
+    """As glibc's handler of cancellation does from 2.41 on: it asks whether a call of the kernel was interrupted."""
+    does = "cmp" if compares else "or"
+    other = f".text 1; .type see,@function; see: {does} entry(%rip),%rax; ret; .size see,.-see; .text 0"
+    use = f"call made; call see; {other}"
+    assert calls(bare(tmp_path, _PROGRAM.format(use=use))).complete is compares

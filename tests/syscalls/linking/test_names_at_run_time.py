@@ -34,6 +34,14 @@ def test_names_that_are_looked_up_are_reached_in_the_libraries_that_are_there(tm
     assert found.complete
 
 
+def test_the_loader_calls_some_of_the_c_librarys_functions_by_name(tmp_path: Path):
+    """From 2.41 on nothing else in glibc asks for the stack's limit in most programs."""
+    found = calls(build(tmp_path, "program", "int main(void) { return 0; }"), explain="prlimit64")
+    assert [step.partition(" at ")[0] for step in found.chain][1:] == [
+        "libc.so.6: __libc_early_init", "libc.so.6: getrlimit", "libc.so.6: makes the call"
+    ]  # fmt: skip
+
+
 def test_a_library_that_lies_in_whatever_folder_the_program_is_started_is_named(tmp_path: Path):
     source = '#include <dlfcn.h>\nint main(void) { return dlopen("./plugins/one.so", RTLD_NOW) == 0; }'
     found = calls(build(tmp_path, "program", source))
