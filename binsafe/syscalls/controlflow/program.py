@@ -89,6 +89,8 @@ class Program:
         self._outlined = Outlined(here)
         self._switches = Switches(here)
         self.taken = Taken(here)
+        self.returning: dict[int, bool] = {}
+        """See `returns`: what is known already."""
         self.slots = Slots(here, linking)
         self._exported = (
             np.array([], np.int64) if linking is None else distinct(linking.symbols.values[linking.symbols.defined])

@@ -27,16 +27,20 @@ _MAX_LOOKS = 8
 def returns(program: "Program", address: int | None) -> bool:
     """False only where every way from ``address`` on ends in a trap, a loop or a call that does not return.
 
-    The least fixed point: functions that call each other return only if one of them has a way out on its own.
+    The least fixed point: functions that call each other return only if one of them has a way out on its own. What was
+    found is kept for the next question, unless functions were left out.
     """
     returning: set[int] = set()
+    limited = False
     for _ in range(_MAX_LOOKS):
         known = len(returning)
         asked = _Asked(program, returning)
-        if asked.returns(address, _MAX_DEPTH):
-            return True
-        if not asked.in_circles or len(returning) == known:
-            return False
+        found = asked.returns(address, _MAX_DEPTH)
+        limited = limited or asked.limited
+        if found or not asked.in_circles or len(returning) == known:
+            never = set() if found else asked.seen - returning
+            program.returning.update({} if limited else dict.fromkeys(returning, True) | dict.fromkeys(never, False))
+            return found
     return True
 
 
@@ -47,23 +51,29 @@ class _Asked:
         """``returning`` are the starts of functions that are known to return; those that are found to are added."""
         self._program = program
         self._returning = returning
-        self._seen: set[int] = set()
+        self.seen: set[int] = set()
+        """The functions that were looked at."""
         self._open: set[int] = set()
         self.in_circles = False
         """Whether a function was met while it was looked at: what was said of those in between may be wrong."""
+        self.limited = False
+        """Whether a function was left out: what calls it may not return in truth."""
 
     def returns(self, address: int | None, depth: int) -> bool:
         place = None if address is None else self._program.place(address)
         if place is None or place.address in self._returning:
             return True
+        if (kept := self._program.returning.get(place.address)) is not None:
+            return kept
         if self._program.go_name(place.address) in GO_NEVER_RETURN:
             return False
-        if place.address in self._seen:
+        if place.address in self.seen:
             self.in_circles = self.in_circles or place.address in self._open
             return False
-        if depth == 0 or len(self._seen) >= _MAX_FUNCTIONS:
+        if depth == 0 or len(self.seen) >= _MAX_FUNCTIONS:
+            self.limited = True
             return True
-        self._seen.add(place.address)
+        self.seen.add(place.address)
         self._open.add(place.address)
         found = self._reaches_return(place, depth - 1)
         self._open.discard(place.address)

@@ -1,5 +1,8 @@
 """Functions that never return: only those of which every way ends in a trap, or in a call of such a one."""
 
+import random
+from collections.abc import Iterable
+
 import pytest
 from assembled import CODE, X86, program
 
@@ -11,8 +14,8 @@ from binsafe.syscalls.machines.x86_64 import X86_64
 TRAP, RETURN, NOP = b"\x0f\x0b", b"\xc3", b"\x90"
 
 
-def does(*parts: bytes | str) -> bool:
-    """Whether the code returns that these parts make: bytes, a call of ``NAME``, a label ``NAME:``, ``jz NAME``."""
+def assembled(parts: Iterable[bytes | str]) -> X86:
+    """Code of bytes, calls of ``NAME``, labels ``NAME:``, ``jz NAME`` and ``jmp NAME``."""
     code = X86()
     for part in parts:
         if isinstance(part, bytes):
@@ -25,6 +28,12 @@ def does(*parts: bytes | str) -> bool:
             code.jump(part[4:])
         else:
             code.call(part)
+    return code
+
+
+def does(*parts: bytes | str) -> bool:
+    """Whether the code returns that `assembled` makes."""
+    code = assembled(parts)
     slice_ = program(code, functions=tuple(name for name in code.labels if name[0] == "f") or ("start",))
     return returns(Program(slice_, X86_64(), Decoder("x86_64", 10_000)), CODE)
 
@@ -70,3 +79,35 @@ def test_functions_that_would_have_to_be_looked_at_too_often_count_as_returning(
     """The second look tells that nothing which was said in a circle at the first one matters."""
     monkeypatch.setattr("binsafe.syscalls.controlflow.returns._MAX_LOOKS", looks)
     assert does("f1", TRAP, "f1:", "jz f2", RETURN, "f2:", "jmp f1") is expected
+
+
+def test_what_is_kept_of_one_question_changes_no_answer_to_another():
+    """Random functions that call each other, also in circles: all asked of one program, and each of one of its own."""
+    chance = random.Random(11)
+    for _ in range(60):
+        count = chance.randrange(3, 9)
+        parts: list[bytes | str] = []
+        for number in range(count):
+            for arm in (f"jz g{number}", f"g{number}:"):
+                parts += [f"f{number}:"] * (arm[0] == "j") + [arm]
+                parts += [f"f{chance.randrange(count)}" for _ in range(chance.randrange(2))]
+                parts.append(chance.choice((RETURN, TRAP, TRAP, f"jmp f{chance.randrange(count)}")))
+        code = assembled(parts)
+        names = tuple(name for name in code.labels if name[0] == "f")
+        slice_ = program(code, functions=names)
+        alone = {
+            name: returns(Program(slice_, X86_64(), Decoder("x86_64", 10_000)), code.labels[name]) for name in names
+        }
+        together = Program(slice_, X86_64(), Decoder("x86_64", 10_000))
+        order = chance.sample(names, count)
+        assert {name: returns(together, code.labels[name]) for name in order} == alone, parts
+        assert together.returning.items() >= {code.labels[name]: alone[name] for name in names}.items()
+
+
+def test_what_was_not_looked_at_to_the_end_is_not_kept():
+    chain = [part for number in range(40) for part in (f"f{number}:", f"f{number + 1}", RETURN)]
+    code = assembled([*chain, "f40:", TRAP])
+    slice_ = program(code, functions=tuple(code.labels))
+    asked = Program(slice_, X86_64(), Decoder("x86_64", 10_000))
+    assert returns(asked, code.labels["f0"])  # for all that is known: it is too far to the trap
+    assert not returns(asked, code.labels["f20"])
