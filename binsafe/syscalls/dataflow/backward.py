@@ -58,8 +58,10 @@ def before(program: Program, target: Place, edge: Edge, location: Location) -> I
     thrown = edge.kind is Kind.CAUGHT
     called = thrown or (edge.kind is Kind.FLOW and flow is Flow.CALL)
     lost = _lost_in_call(program, place, location) if called else None
-    # compilers fill up behind a call that does not return, as behind a jump; to ask of each call would cost too much
-    asked = called and not thrown and (lost is not None or target.region.is_padding(target.at))
+    # compilers fill up behind a call that does not return, as behind a jump, or put there what jumps lead to; to ask of
+    # each call would cost too much
+    apart = target.region.is_padding(target.at) or target.at in target.region.jumps_to
+    asked = called and not thrown and (lost is not None or apart)
     if asked and not returns(program, callee):
         return
     if lost is not None:
