@@ -53,6 +53,9 @@ MEANINGS: Mapping[str, Meaning] = MappingProxyType(
         "com.apple.developer.endpoint-security.client": Meaning(
             Severity.LOW, "it sees, and may stop, what every process does"
         ),
+        "com.apple.developer.networking.networkextension": Meaning(
+            Severity.LOW, f"it may see, change and stop what every program sends over the network {_ASKED}"
+        ),
         "com.apple.developer.system-extension.install": Meaning(
             Severity.LOW, f"it may install extensions of the system {_ASKED}"
         ),

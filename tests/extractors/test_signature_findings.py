@@ -82,6 +82,7 @@ def test_a_signature_by_sha_1_alone_is_said(hashes: tuple[str, ...], found: dict
     ("name", "kind", "severity"),
     [
         ("com.apple.security.cs.allow-jit", "developer-id", Severity.INFO),
+        ("com.apple.developer.networking.networkextension", "developer-id", Severity.LOW),
         ("com.apple.security.cs.allow-unsigned-executable-memory", "developer-id", Severity.LOW),
         ("com.apple.security.cs.disable-library-validation", "developer-id", Severity.MEDIUM),
         ("com.apple.rootless.install", "developer-id", Severity.HIGH),
