@@ -141,6 +141,7 @@ SLOW = {
     "xmllint": job("xmllint --xpath //b/text() {d}/some.xml", expected="42"),
     "vim": job("vim -Nu NONE -es -c %s/pear/plum/ -c x {d}/fruit", granted=WRITE, tries=True),
     "ffmpeg": job("ffmpeg -v error -f lavfi -i testsrc=d=0.1:s=32x32:r=10 -f rawvideo -y {d}/film", granted=WRITE),
+    "tcc": job("tcc -include stdio.h -o {d}/main {d}/main.c", granted=WRITE, tries=True),
     "as": job("as -o {d}/main.o {d}/main.s", granted=WRITE),
     "objdump": job("objdump -d /usr/bin/true", granted="--read /usr/bin/true", expected="text"),
     "comm": job("comm -12 {d}/numbers {d}/numbers", expected="1"),

@@ -110,6 +110,21 @@ def test_of_the_packs_of_such_a_program_nothing_but_files_is_given(tmp_path: Pat
     assert all(grant.when for grant in grants)
 
 
+@pytest.mark.programs
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
+def test_a_compiler_needs_no_grant_but_for_what_it_starts(tmp_path: Path):
+    """Each header, start file and library was denied after the one before: eight rounds."""
+    main = tmp_path / "main.c"
+    main.write_text('#include <stdio.h>\nint main(void) { return puts("made") < 0; }\n')
+    asked_for = [
+        subprocess.check_output(["gcc", f"-print-prog-name={name}"], text=True) for name in ("cc1", "as", "ld")
+    ]
+    granted = [word for name in asked_for for word in ("--exec", name.strip())]
+    command = [sys.executable, "-m", "binsafe", "run", "--write", tmp_path, *granted, "gcc", "-o", tmp_path / "a", main]
+    subprocess.run(command, check=True, timeout=100)
+    assert subprocess.check_output([tmp_path / "a"]) == b"made\n"
+
+
 def asked(**given: object) -> Asked:
     return Asked(**({"ports": (), "baseline": None, "read": (), "write": (), "connect": (), "exec": ()} | given))
 
