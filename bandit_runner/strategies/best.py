@@ -142,7 +142,7 @@ class Best(Strategy):
         """
         quality, servers, under_way = self._quality, self._first_prices.servers, self._under_way
         left = 1 - self._first_prices.values[1]
-        if self._first is None or quality.now != self._first_at or now - STEP <= self._awaited:
+        if self._first is None or quality.rests.matter or quality.now != self._first_at or now - STEP <= self._awaited:
             success = zip(quality.hopes(under_way), servers, strict=True)
             self._first = Worths([gain(p, left, price) for p, price in success], share=CERTAIN[1])
             self._first_at = quality.now

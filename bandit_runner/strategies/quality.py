@@ -1,10 +1,12 @@
-"""What is believed of servers' success rates: Beta posteriors that fade, and the suspicion that a server is down."""
+"""What is believed of servers' success rates: Beta posteriors that fade, the suspicion that a server is down, rests."""
 
 import math
 from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
+
+from bandit_runner.strategies.rests import Rests
 
 PRIOR: Final = (2.0, 1.2)
 """Alpha and beta before the first attempt: as weak as three attempts, with the mean that servers were found to have.
@@ -35,6 +37,7 @@ class Quality:
 
     The second is the filter of a two-state hidden Markov chain (Rabiner, Proceedings of the IEEE 77, 1989): a failure
     raises it, the more so the better the server usually is; a success ends it; time moves it to its long-run share.
+    Where servers are seen to need a rest, what is left of the rate without one is a factor (`Rests`).
 
     >>> quality = Quality(2)
     >>> for second in range(20):
@@ -54,10 +57,13 @@ class Quality:
         self.alpha = [PRIOR[0]] * arms
         self.beta = [PRIOR[1]] * arms
         self.down = [ONSET / (ONSET + RECOVERY)] * arms
+        self.rests = Rests(arms)
         self.now: float | None = None
+        self._clock = 0.0
 
     def advance(self, now: float) -> None:
-        """Let time pass."""
+        """Let time pass: less than ``STEP`` for rests only."""
+        self._clock = now
         if self.now is not None:
             passed = now - self.now
             if 0 <= passed < STEP:
@@ -70,10 +76,13 @@ class Quality:
 
     def means(self) -> list[float]:
         """The expected success probability of an admitted attempt now."""
-        return [
+        means = [
             alpha / (alpha + beta) * (1 - down)
             for alpha, beta, down in zip(self.alpha, self.beta, self.down, strict=True)
         ]
+        if self.rests.matter:
+            return [mean * self.rests.share(arm, self._clock) for arm, mean in enumerate(means)]
+        return means
 
     def hopes(self, under_way: Sequence[int]) -> list[float]:
         """The `hope` of each."""
@@ -83,12 +92,14 @@ class Quality:
         """What it could be: the mean plus ``OPTIMISM`` standard deviations, as if attempts under way were known."""
         total = self.alpha[arm] + self.beta[arm]
         mean = self.alpha[arm] / total
-        return (mean + OPTIMISM * math.sqrt(mean * (1 - mean) / (total + 1 + under_way))) * (1 - self.down[arm])
+        hope = (mean + OPTIMISM * math.sqrt(mean * (1 - mean) / (total + 1 + under_way))) * (1 - self.down[arm])
+        return hope * self.rests.share(arm, self._clock) if self.rests.matter else hope
 
     def observe(self, arm: int, *, accepted: bool) -> None:
         """Learn from an admitted attempt."""
         alpha, beta, down = self.alpha[arm], self.beta[arm], self.down[arm]
         mean = alpha / (alpha + beta)
+        self.rests.learn(arm, self._clock, mean * (1 - down), accepted=accepted)
         alpha, beta = _ALPHA + (alpha - _ALPHA) * _KEPT, _BETA + (beta - _BETA) * _KEPT
         up_says, down_says = (mean, DOWN_RATE) if accepted else (1 - mean, 1 - DOWN_RATE)
         is_down = down * down_says
@@ -101,7 +112,7 @@ class Quality:
 
     def pack(self) -> list[float | list[float] | None]:
         """The whole state as plain JSON; what `unpack` takes."""
-        return [self.now, list(self.alpha), list(self.beta), list(self.down)]
+        return [self.now, list(self.alpha), list(self.beta), list(self.down), *self.rests.pack()]
 
     def unpack(self, state: Sequence[float | list[float] | None]) -> None:
         """Go on from a packed state.
@@ -110,9 +121,11 @@ class Quality:
             ValueError: it is not one.
         """
         now, *packed = state
-        alpha, beta, down = (np.array(numbers, dtype=float) for numbers in packed)
+        alpha, beta, down = (np.array(numbers, dtype=float) for numbers in packed[:3])
         if isinstance(now, list) or {alpha.shape, beta.shape, down.shape} != {(len(self.alpha),)}:
             raise ValueError("not as many numbers as arms")
         if not ((alpha > 0) & (alpha < math.inf) & (beta > 0) & (beta < math.inf) & (down >= 0) & (down <= 1)).all():
             raise ValueError("numbers that no belief holds")
+        if rests := packed[3:]:  # older states do not say
+            self.rests.unpack(rests)
         self.now, self.alpha, self.beta, self.down = now, alpha.tolist(), beta.tolist(), down.tolist()

@@ -75,6 +75,42 @@ def test_an_outage_is_noticed_and_its_end_too():
     assert quality.means()[0] > 0.8 * usual
 
 
+def play_on_tired_servers(strategy: Strategy, first: int, last: int) -> list[Choice]:
+    """Ten ids a second on servers that answer errors, not 429, unless they have rested for most of a second."""
+    asked, chosen = dict.fromkeys(range(10), -1.0), list[Choice]()
+    for tenth in range(first, last):
+        now = tenth / 10
+        arm = strategy.select(now=now, attempt=0, tried=(), available=range(10))
+        chosen.append(arm)
+        if isinstance(arm, int):
+            tell(strategy, arm, Outcome.OK if now - asked[arm] > 0.85 else Outcome.ERROR, now)
+            asked[arm] = now
+    return chosen
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_servers_that_fail_when_they_are_asked_again_soon_get_their_rest(seed: int):
+    strategy = create("best", arms=10, seed=seed, patience=0.0)
+    play_on_tired_servers(strategy, 0, 200)
+    chosen = play_on_tired_servers(strategy, 200, 300)
+    rested = sum(arm not in chosen[max(0, at - 8) : at] for at, arm in enumerate(chosen))
+    assert rested > 45, "where rests are not learned it is 14 to 25"
+    other = create("best", arms=10, seed=9, patience=0.0)
+    other.restore(strategy.snapshot())
+    assert play_on_tired_servers(other, 300, 330) == play_on_tired_servers(strategy, 300, 330)
+
+
+def test_what_knows_nothing_of_rests_is_gone_on_with():
+    """A state of an older version."""
+    strategy = create("best", arms=10, seed=1, patience=0.0)
+    play_on_tired_servers(strategy, 0, 200)
+    state = strategy.snapshot()
+    state["memory"]["quality"] = state["memory"]["quality"][:4]
+    strategy.restore(state)
+    assert not strategy._quality.rests.matter
+    assert max(strategy._quality.means()) > 0.3
+
+
 def test_retry_after_is_believed():
     strategy = create("best", arms=2, seed=1, patience=0.0)
     for second in range(40):
@@ -199,7 +235,8 @@ def test_after_the_free_attempts_it_waits_where_a_moment_makes_them_worth_more()
     assert strategy.select(now=25.3, attempt=3, tried=(0, 0, 0), available=range(1)) == 0
 
 
-LIMITS = create("best", arms=2, seed=1).snapshot()["memory"]["limits"]
+MEMORY = create("best", arms=2, seed=1).snapshot()["memory"]
+LIMITS, QUALITY = MEMORY["limits"], MEMORY["quality"]
 
 
 @pytest.mark.parametrize(
@@ -217,6 +254,11 @@ LIMITS = create("best", arms=2, seed=1).snapshot()["memory"]["limits"]
         ("quality", []),
         ("quality", [0.0, [1.0], [1.0], [0.0]]),
         ("quality", [0.0, [1.0, -1.0], [1.0, 1.0], [0.0, 0.0]]),
+        ("quality", [*QUALITY[:4], None]),
+        ("quality", [*QUALITY[:4], [0.0], *QUALITY[5:]]),
+        ("quality", QUALITY[:-1]),
+        ("quality", [*QUALITY[:-1], [1.0]]),
+        ("quality", [*QUALITY[:-1], [1.0, 0.0]]),
         ("prices", None),
         ("prices", {"servers": [0.0], "values": [0.0] * 4}),
         ("prices", {"servers": [0.0, 0.0], "values": [0.0]}),
