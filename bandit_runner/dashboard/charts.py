@@ -1,7 +1,7 @@
 """Views -> a chart's options: one function for each chart of the pages. Pure."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -49,7 +49,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
 def success(shown: Sequence[Shown], *, overall: bool) -> Options:
     """The share of ids that were accepted so far, over ids: a line per tier, or one for all."""
     if overall:
-        series = [line("all tiers", OTHER_COLOUR, _overall(shown, lambda each: each.success_rate * 100), area=True)]
+        series = [line("all tiers", OTHER_COLOUR, _overall(shown), area=True)]
     else:
         series = [
             line(each.run.tier, each.colour, [[f.requests, _round(f.success_rate * 100)] for f in each.frames])
@@ -274,16 +274,15 @@ def beta_interval(alpha: float, beta: float) -> tuple[float, float, float]:
     return low, alpha / (alpha + beta), high
 
 
-def _overall(shown: Sequence[Shown], value: Callable[[Frame], float]) -> list[list[float]]:
-    """Runs of a session follow one another: their ids are counted on."""
+def _overall(shown: Sequence[Shown]) -> list[list[float]]:
+    """(ids of all runs, % of them accepted) as time went on: the tiers of a strategy are played side by side."""
     data: list[list[float]] = []
-    before = accepted = 0
-    for each in sorted(shown, key=lambda one: one.run.started):
-        for frame in each.frames:
-            whole = msgspec.structs.replace(frame, requests=before + frame.requests, accepted=accepted + frame.accepted)
-            data.append([whole.requests, _round(value(whole))])
-        if each.latest is not None:
-            before, accepted = before + each.latest.requests, accepted + each.latest.accepted
+    now: dict[int, Frame] = {}
+    frames = [(frame, at) for at, each in enumerate(shown) for frame in each.frames]
+    for frame, at in sorted(frames, key=lambda one: one[0].time):
+        now[at] = frame
+        ids = sum(each.requests for each in now.values())
+        data.append([ids, _round(100 * sum(each.accepted for each in now.values()) / ids)])
     return data
 
 

@@ -75,6 +75,15 @@ def test_tiers_and_strategies_are_chosen(viewer: Viewer):
     assert ids(picture) == "-"
 
 
+def test_the_line_of_all_tiers_goes_as_they_were_played_side_by_side(path: Path, viewer: Viewer):
+    """Here with the same ids at the same moments, so that after each third one all together stand as each does."""
+    play(path, "second", at=100.0, v4=0.2)  # many are refused
+    viewer.look()
+    one, *_ = seen(viewer.sum_up(overall=False)).charts[0]["series"]
+    (together,) = seen(viewer.sum_up(overall=True)).charts[0]["series"]
+    assert together["data"][2::3] == [[3 * ids, share] for ids, share in one["data"]]
+
+
 def test_a_replay_goes_from_the_beginning_to_the_end_and_stops(viewer: Viewer):
     viewer.look()
     assert ids(viewer.toggle()) == "3"
