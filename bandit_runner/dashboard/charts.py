@@ -52,7 +52,7 @@ def success(shown: Sequence[Shown], *, overall: bool) -> Options:
         series = [line("all tiers", OTHER_COLOUR, _overall(shown), area=True)]
     else:
         series = [
-            line(each.run.tier, each.colour, [[f.requests, _round(f.success_rate * 100)] for f in each.frames])
+            line(each.run.tier, each.colour, [[f.requests, round(f.success_rate * 100, 2)] for f in each.frames])
             for each in shown
         ]
     return cartesian(series, x="ids", y="% accepted", most=100)
@@ -64,7 +64,7 @@ def regret(shown: Sequence[Shown], scoring: Scoring) -> Options:
     for each in shown:
         tier, attainable = each.run.tier, each.run.attainable
         if not isinstance(attainable, str):
-            data = [[f.requests, _round(attainable * f.requests - f.score(scoring))] for f in each.frames]
+            data = [[f.requests, round(attainable * f.requests - f.score(scoring), 2)] for f in each.frames]
             series.append(line(tier, each.colour, data))
         plain = [[f.requests, f.requests - f.accepted] for f in each.frames]
         series.append(line(f"{tier}: not accepted", each.colour, plain, dashed=True))
@@ -83,7 +83,7 @@ def servers(shown: Sequence[Shown]) -> Options:
             names.append(str(port))
             count = counts[arm] if arm < len(counts) else None
             tried = count.attempts if count else 0
-            value = _round(100 * count.ok / tried) if count and tried else None
+            value = round(100 * count.ok / tried, 2) if count and tried else None
             bars.append({"value": value, "itemStyle": {"color": each.colour}, "tried": tried})
     series: list[Options] = [
         {"type": "bar", "name": "accepted", "data": bars, "barMaxWidth": 18, "color": TIER_COLOURS["T1"]}
@@ -166,8 +166,8 @@ def beliefs(shown: Sequence[Shown]) -> Options:
             low, mean, high = beta_interval(1 + ok, 1 + refused)
             position = len(names)
             names.append(str(port))
-            means.append({"value": _round(100 * mean), "itemStyle": {"color": each.colour}})
-            ranges.append([position, _round(100 * low), _round(100 * high)])
+            means.append({"value": round(100 * mean, 2), "itemStyle": {"color": each.colour}})
+            ranges.append([position, round(100 * low, 2), round(100 * high, 2)])
     series: list[Options] = [
         intervals(ranges, "95% interval"),
         {"type": "scatter", "name": "mean", "data": means, "symbolSize": 8, "color": TIER_COLOURS["T1"]},
@@ -178,7 +178,7 @@ def beliefs(shown: Sequence[Shown]) -> Options:
 def _true_rates(shown: Sequence[Shown]) -> list[Options]:
     """A mark at each server's true success rate, where any is known."""
     rates = (rate for each in shown for rate in each.run.rates)
-    marks = [None if isinstance(rate, str) else _round(100 * rate) for rate in rates]
+    marks = [None if isinstance(rate, str) else round(100 * rate, 2) for rate in rates]
     if all(mark is None for mark in marks):
         return []
     shape: Options = {"symbol": "diamond", "symbolSize": 9, "itemStyle": {"color": MARK}}
@@ -208,7 +208,7 @@ def densities(curves: Sequence[tuple[str, float, float]], draws: Sequence[float]
     series = []
     for position, (name, alpha, beta) in enumerate(curves):
         heights, colour = beta_density(grid, alpha, beta), COLOURS[position % len(COLOURS)]
-        data = [[_round(float(x), 3), _round(float(y), 3)] for x, y in zip(grid, heights, strict=True)]
+        data = [[round(float(x), 3), round(float(y), 3)] for x, y in zip(grid, heights, strict=True)]
         curve = line(name, colour, data, area=True)
         if position < len(draws):
             drawn = {"xAxis": draws[position], "label": {"formatter": f"{draws[position]:.2f}", **css(color="soft")}}
@@ -228,7 +228,7 @@ def compared(
             "type": "bar",
             "name": kind,
             "barMaxWidth": 36,
-            "data": [None if value is None else _round(value) for value in values],
+            "data": [None if value is None else round(value, 2) for value in values],
             "itemStyle": {"color": colour},
         }
         for (kind, values), colour in zip(bars.items(), COLOURS, strict=False)
@@ -282,7 +282,7 @@ def _overall(shown: Sequence[Shown]) -> list[list[float]]:
     for frame, at in sorted(frames, key=lambda one: one[0].time):
         now[at] = frame
         ids = sum(each.requests for each in now.values())
-        data.append([ids, _round(100 * sum(each.accepted for each in now.values()) / ids)])
+        data.append([ids, round(100 * sum(each.accepted for each in now.values()) / ids, 2)])
     return data
 
 
@@ -297,7 +297,3 @@ def _binned(cumulated: Sequence[int]) -> list[int]:
 def counted(count: int, what: str) -> str:
     """So many of it, in English."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"
-
-
-def _round(value: float, digits: int = 2) -> float:
-    return round(value, digits)
