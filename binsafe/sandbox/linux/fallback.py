@@ -137,6 +137,7 @@ _PLAN: Final[Plan] = {
     "namespaces": False,
     "own_process": narrowing.OWN_PROCESS,
     "execute": None,
+    "argv": [],
     "accesses": [],
     "mounts": [],
     "scratch": [],

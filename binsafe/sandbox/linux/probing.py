@@ -66,6 +66,7 @@ def every_step() -> Plan:
         "namespaces": True,
         "own_process": narrowing.OWN_PROCESS,
         "execute": None,
+        "argv": [],
         **root_of(Layout(program="", mounts=tuple((path, 0) for path in DEVICES), scratch=((SCRATCH, SCRATCH_BYTES),))),
         "limits": [("CORE", 0)],
         "landlock": {"handled": [int(rights.fs)] if rights else [], "rules": []},
