@@ -14,19 +14,19 @@ from binsafe.model.rewriting import rewrite
 Cut = Callable[[Report], Report]
 
 
-def fitted(render: Callable[[Report], str], report: Report, *, limit: int = MAX_OUTPUT_BYTES) -> str:
-    """What ``render`` makes of the report, in at most ``limit`` bytes of UTF-8.
+def fitted(render: Callable[[Report], str], report: Report) -> str:
+    """What ``render`` makes of the report, in at most `MAX_OUTPUT_BYTES` of UTF-8.
 
     What was cut stands in the report's ``omitted``. Libraries, dependencies and system calls are cut last of all,
     which only a file that was made for it needs.
     """
     text = render(report)
     for what, cut in _CUTS:
-        if len(text.encode("utf-8", "surrogatepass")) <= limit:
+        if len(text.encode("utf-8", "surrogatepass")) <= MAX_OUTPUT_BYTES:
             return text
         smaller = cut(report)
         if smaller is not report:
-            note = f"{what}: the report would have more than {limit:,} bytes (-v has all)"
+            note = f"{what}: the report would have more than {MAX_OUTPUT_BYTES:,} bytes (-v has all)"
             report = msgspec.structs.replace(smaller, omitted=(*smaller.omitted, note))
             text = render(report)
     return text

@@ -38,6 +38,7 @@ _GAPS: Final = (
 )
 
 _TRIAL: Final = "/usr/bin/true"
+TRIAL_SECONDS: Final = 10.0
 _NO_PROFILE: Final = 65
 """sandbox-exec's status for a profile that does not compile (EX_DATAERR of sysexits(3))."""
 
@@ -92,16 +93,18 @@ def command_line(profile: Path, binary: Path, arguments: Sequence[str], *, scrat
     return [SANDBOX_EXEC, *defined, "-f", str(profile), str(binary), *arguments]
 
 
-def try_profile(command: Sequence[str], *, may_start: bool = False, seconds: float = 10.0) -> None:
+def try_profile(command: Sequence[str], *, may_start: bool = False) -> None:
     """Ask for a program that the profile does not name: the profile must compile, hold, and refuse that.
 
     Raises:
         NotEnforceable: it does not. The program proper could end with the same status, and only say it more obscurely.
     """
     try:
-        tried = subprocess.run(command, check=False, capture_output=True, stdin=subprocess.DEVNULL, timeout=seconds)
+        tried = subprocess.run(
+            command, check=False, capture_output=True, stdin=subprocess.DEVNULL, timeout=TRIAL_SECONDS
+        )
     except subprocess.TimeoutExpired as error:
-        raise NotEnforceable(f"sandbox-exec did not answer within {seconds:g} s", hint="try again") from error
+        raise NotEnforceable(f"sandbox-exec did not answer within {TRIAL_SECONDS:g} s", hint="try again") from error
     said = tried.stderr.decode("utf-8", "replace").strip().partition("\n")[0][:200]
     if tried.returncode == _NO_PROFILE or "sandbox_apply" in said:
         hint = "sandboxes do not nest; else look at the profile: binsafe profile FILE, binsafe check"

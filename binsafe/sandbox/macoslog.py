@@ -32,6 +32,8 @@ PREDICATE: Final = (
 )
 """What ``log`` is asked for: the kernel extension's messages, and those that sandboxd passes on."""
 
+READY_SECONDS: Final = 2.0
+"""Time that the log has to say that it listens."""
 MAX_LINE: Final = 65_536
 """Bytes of one line of the log that are read; a longer one is no denial."""
 
@@ -165,7 +167,7 @@ def _grant(denial: LogDenial) -> str | None:
 class LogReader:
     """Follows the log while a program runs, and reports its denials. Start it before the program."""
 
-    def __init__(self, policy: Policy, reporter: Reporter, *, command: list[str], ready_seconds: float = 2.0) -> None:
+    def __init__(self, policy: Policy, reporter: Reporter, *, command: list[str]) -> None:
         self._policy = policy
         self._reporter = reporter
         self._pids: set[int] = set()
@@ -185,7 +187,7 @@ class LogReader:
             os.close(writing)
         self._thread = threading.Thread(target=self._follow, name="binsafe-log", daemon=True)
         self._thread.start()
-        if not self._ready.wait(ready_seconds):
+        if not self._ready.wait(READY_SECONDS):
             self.trouble = "the system's log did not answer in time"
 
     def watch(self, pid: int) -> None:

@@ -128,7 +128,7 @@ def test_the_stand_in_serves_and_nothing_outlives_binsafe(served: subprocess.Pop
 def test_denials_are_read_from_the_log(tmp_path: Path):
     """A name with a space, so that what the log makes of it is seen as well."""
     found = []
-    reader = LogReader(policy(), Reporter(found.append), command=stream_command(), ready_seconds=10)
+    reader = LogReader(policy(), Reporter(found.append), command=stream_command())
     profile = render(policy(Grant(kind="read", object="/bin/cat", reason="for a test")), binary="/bin/cat").text
     wanted = tmp_path.resolve() / "no such name"
     wanted.touch()

@@ -53,7 +53,7 @@ def test_core_dumps_that_no_limit_stops_are_named(tmp_path: Path, pattern: str, 
     kernels.write_text(pattern)
     code = (
         "import resource as r; r.setrlimit(r.RLIMIT_CORE, (0, 0)); from binsafe.sandbox.linux import probing;"
-        f"print(*(gap.id for gap in probing.piped_dumps({str(kernels)!r})))"
+        f"probing._CORE_PATTERN = {str(kernels)!r}; print(*(gap.id for gap in probing.piped_dumps()))"
     )
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == f"{named}\n"

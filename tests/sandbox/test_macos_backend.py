@@ -229,9 +229,10 @@ def test_a_profile_that_is_not_taken_or_does_not_hold_starts_nothing(name: str, 
         try_profile(["/bin/sh", "-c", TRIED[name]])
 
 
-def test_a_tool_that_does_not_answer_starts_nothing():
+def test_a_tool_that_does_not_answer_starts_nothing(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("binsafe.sandbox.macos.TRIAL_SECONDS", 0.2)
     with pytest.raises(NotEnforceable, match="did not answer within"):
-        try_profile(["/bin/sleep", "60"], seconds=0.2)
+        try_profile(["/bin/sleep", "60"])
 
 
 def test_a_profile_that_refuses_another_program_is_what_is_wanted():

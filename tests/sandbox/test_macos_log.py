@@ -33,6 +33,12 @@ POLICY = Policy(
 )
 
 
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch):
+    """Time for an interpreter to start on a busy machine."""
+    monkeypatch.setattr("binsafe.sandbox.macoslog.READY_SECONDS", 30)
+
+
 def line(message: str, **entry: object):
     known = {"eventMessage": message, "subsystem": "", "processID": 0, "timestamp": "2026-09-21 13:40:48.000000+0200"}
     return json.dumps(known | entry).encode()
@@ -162,7 +168,7 @@ def test_a_reader_reports_early_denials_and_later_ones_and_ends_with_its_source(
     reporter = Reporter(found.append)
     texts = [line(f"Sandbox: a({pid}) deny(1) file-read-data /x{pid}").decode() for pid in (1, 2)]
     many = [texts[1]] * 20
-    reader = LogReader(POLICY, reporter, command=[sys.executable, "-c", WRITER, *texts, *many], ready_seconds=10)
+    reader = LogReader(POLICY, reporter, command=[sys.executable, "-c", WRITER, *texts, *many])
     assert reader.trouble is None
     reader.watch(2)
     deadline = time.monotonic() + 10
@@ -188,7 +194,7 @@ SAYING = "import sys, time; print(sys.argv[1], file=sys.stderr, flush=True); tim
 )
 def test_a_log_that_cannot_be_followed_is_known(said: str, seconds: str, trouble: str | None):
     command = [sys.executable, "-c", SAYING, said, seconds]
-    reader = LogReader(POLICY, Reporter(print), command=command, ready_seconds=30)
+    reader = LogReader(POLICY, Reporter(print), command=command)
     if trouble and "ended" in trouble:
         reader._process.wait(30)
     reader.close()
@@ -196,9 +202,10 @@ def test_a_log_that_cannot_be_followed_is_known(said: str, seconds: str, trouble
     assert trouble is None or trouble in reader.trouble
 
 
-def test_a_log_that_says_nothing_in_time_is_known():
+def test_a_log_that_says_nothing_in_time_is_known(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("binsafe.sandbox.macoslog.READY_SECONDS", 0.05)
     command = [sys.executable, "-c", "import time; time.sleep(600)"]
-    reader = LogReader(POLICY, Reporter(print), command=command, ready_seconds=0.05)
+    reader = LogReader(POLICY, Reporter(print), command=command)
     reader.close(0.05)
     assert "in time" in reader.trouble
 
@@ -219,7 +226,7 @@ def test_what_a_program_starts_is_told_of_as_well():
         pids = (child, os.getpid())
         code = WRITER.replace("flush=True)\nfor", "flush=True)\ntime.sleep(1)\nfor", 1)
         texts = [line(f"Sandbox: a({pid}) deny(1) file-read-data /x{pid}").decode() for pid in pids]
-        reader = LogReader(POLICY, reporter, command=[sys.executable, "-c", code, *texts], ready_seconds=30)
+        reader = LogReader(POLICY, reporter, command=[sys.executable, "-c", code, *texts])
         reader.watch(ours.pid)
         deadline = time.monotonic() + 30
         while not found and time.monotonic() < deadline:

@@ -5,6 +5,7 @@ import os
 import resource
 import socket
 import struct
+from typing import Final
 
 from binsafe import kernel
 from binsafe.errors import NotEnforceable
@@ -16,6 +17,8 @@ from binsafe.sandbox.linux.planning import root_of
 from binsafe.sandbox.linux.starting import Plan, Stage
 from binsafe.sandbox.linux.watching import Watch
 from binsafe.syscalls import tables
+
+_CORE_PATTERN: Final = "/proc/sys/kernel/core_pattern"
 
 
 def _ignore(_: object) -> None:
@@ -88,9 +91,9 @@ def missing_layers() -> tuple[Gap, ...]:
     return ()
 
 
-def piped_dumps(core_pattern: str = "/proc/sys/kernel/core_pattern") -> tuple[Gap, ...]:
+def piped_dumps() -> tuple[Gap, ...]:
     """Core dumps that no limit of ours stops, see `planning.limits_of`: a hard limit can only be lowered."""
-    with open(core_pattern, "rb") as stream:
+    with open(_CORE_PATTERN, "rb") as stream:
         piped = stream.read(1) in (b"|", b"@")
     if not piped or resource.getrlimit(resource.RLIMIT_CORE)[1] != 0:
         return ()
