@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from binsafe.limits import MAX_EVIDENCE
 from binsafe.model import ResolvedLibrary, Syscalls, Unresolved
 from binsafe.syscalls import glibc
+from binsafe.syscalls.controlflow.returns import ENDING
 from binsafe.syscalls.conventions import CONVENTIONS
 from binsafe.syscalls.glibc import LOADS_LIBRARIES, LOOKS_UP, NEW_NAMESPACE, asks_by_name
 from binsafe.syscalls.linking import c_library, known_libraries
@@ -139,10 +140,24 @@ class _Found:
             for gap in file.summary.gaps:
                 if self.closure.live(number, gap.node) and gap.node not in covered:
                     yield self._place(number, gap.address), gap.reason
+        yield from self._replaced()
         for number, node, address, reason in self.numbers.gaps:
             covered = known_libraries.through_memory(self.closure.files[number].summary)
             if self.closure.live(number, node) and node not in covered:
                 yield self._place(number, address), reason
+
+    def _replaced(self) -> Iterator[tuple[str, str]]:
+        """What several files define of which libpthread takes for granted that it is libc's, and does not return."""
+        apart = any(c_library.is_threads_library(file.summary) for file in self.closure.files)
+        files = enumerate(self.closure.files if apart else ())
+        found = [(number, each) for number, file in files for each in file.summary.exports.named(ENDING)]
+        defined = Counter(each.name for _, each in found)
+        for number, each in found:
+            if defined[each.name] > 1:
+                yield (
+                    self._place(number, each.address),
+                    f"libpthread goes on behind {each.name}, should this one return",
+                )
 
     def _place(self, number: int, address: int) -> str:
         return hex(address) if number == 0 else f"{self.closure.files[number].name}:{address:#x}"

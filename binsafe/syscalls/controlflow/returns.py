@@ -16,6 +16,11 @@ GO_NEVER_RETURN = frozenset(
 (``runtime/panic.go``); what else never returns ends in one of these. Names are the program's own word: one that lies
 about them is only denied the calls it hides.
 """
+ENDING = frozenset({"__assert_fail", "__libc_fatal"})
+"""What glibc's ``libpthread`` (up to 2.33) calls of its ``libc`` to end the program, with a number in a register. Of
+other files such names are not believed; and a program that defines them itself has no complete list.
+"""
+_THREADS = "libpthread.so.0"
 _MAX_DEPTH = 32
 """Calls within calls that are looked at; Rust's failures reach their trap after about a dozen, often in circles."""
 _MAX_FUNCTIONS = 500
@@ -65,7 +70,7 @@ class _Asked:
             return True
         if (kept := self._program.returning.get(place.address)) is not None:
             return kept
-        if self._program.go_name(place.address) in GO_NEVER_RETURN:
+        if self._program.go_name(place.address) in GO_NEVER_RETURN or _is_ending(self._program, place.address):
             return False
         if place.address in self.seen:
             self.in_circles = self.in_circles or place.address in self._open
@@ -107,6 +112,11 @@ class _Asked:
                     return True
                 work.append(at + 1)
         return False
+
+
+def _is_ending(program: "Program", address: int) -> bool:
+    """Whether an address is the stub of one of `ENDING`, in the library that they are believed of."""
+    return program.slice.traits.get("soname") == _THREADS and address in program.slots.calls_of(ENDING)
 
 
 def _leaves(region: Region, at: int) -> bool:

@@ -10,6 +10,7 @@ _SETXID = frozenset(
     {"setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setgroups", "pthread_create"}
 )
 
+_STARTS_THREADS = "__pthread_initialize_minimal"
 _ASKED_BY_LOADER = ("__libc_early_init", "malloc", "calloc", "realloc", "free")
 """What it calls of the C library, or of what stands in for it (``elf/dl-call-libc-early-init.c``, ``dl-minimal.c``)."""
 
@@ -24,17 +25,28 @@ def has_calls_beside(exports: Exports) -> bool:
     return any(name in exports for name in ("__libc_start_main", "_rtld_global"))
 
 
+def is_threads_library(summary: Summary) -> bool:
+    """Whether a file is glibc's libpthread, by its own name and by what its libc calls: up to 2.33 it was apart."""
+    return summary.soname == "libpthread.so.0" and _STARTS_THREADS in summary.exports
+
+
 def covered(summary: Summary) -> frozenset[int]:
     """Functions of the C library that repeat on every thread the ``setuid`` of one of them.
 
     ``__nptl_setxid`` (glibc, ``nptl/nptl_setxid.c``) is called by ``setuid`` and its like with the number in memory;
     each of those also makes the call itself, so the numbers are found there. The handler that repeats it on the other
-    threads is installed by ``pthread_create``.
+    threads is installed by ``pthread_create``. Up to 2.33 both were libpthread's: what starts it installs the handler,
+    and gives libc a table with ``__nptl_setxid`` (``nptl/nptl-init.c``).
     """
-    if not is_c_library(summary):
+    apart = is_threads_library(summary)
+    if not apart and not is_c_library(summary):
         return frozenset()
-    setters = {export.first for export in summary.exports.named(_SETXID) if export.first < export.last}
-    repeating = {gap.node for gap in summary.gaps}
+    names = frozenset({_STARTS_THREADS}) if apart else _SETXID
+    setters = {export.first for export in summary.exports.named(names) if export.first < export.last}
+    setters |= {target for source in setters for target in summary.leading_from(source) if apart}
+    repeating = {
+        gap.node for gap in summary.gaps if not apart or gap.reason.startswith("the number is read from memory")
+    }
     return frozenset(target for source in setters for target in summary.leading_from(source) if target in repeating)
 
 
