@@ -11,8 +11,8 @@ _SETXID = frozenset(
 )
 
 _STARTS_THREADS = "__pthread_initialize_minimal"
-_ASKED_BY_LOADER = ("__libc_early_init", "malloc", "calloc", "realloc", "free")
-"""What it calls of the C library, or of what stands in for it (``elf/dl-call-libc-early-init.c``, ``dl-minimal.c``)."""
+_CALLED_BY_LOADER = "__libc_early_init"
+"""In the C library (``elf/dl-call-libc-early-init.c``), which calls ``malloc`` and its like by itself, too."""
 
 
 def is_c_library(summary: Summary) -> bool:
@@ -55,7 +55,7 @@ def asked(summary: Summary) -> Iterator[tuple[int, str]]:
     yield from ((each.node, each.text) for each in summary.passed if each.imported in LOOKS_UP and each.text)
     yield from ((text.node, text.text) for text in summary.texts if is_looked_up(text.text))
     if "_rtld_global" in summary.exports and summary.entry >= 0:
-        yield from ((summary.entry, name) for name in _ASKED_BY_LOADER)
+        yield summary.entry, _CALLED_BY_LOADER
 
 
 def asked_of_services(summary: Summary) -> Iterator[tuple[int, str]]:
