@@ -171,6 +171,17 @@ def test_no_grant_is_offered_for_what_is_the_kernels_to_change(path: str, capsys
     assert "the kernel's" in told
 
 
+@pytest.mark.skipif(not Path("/usr/bin/python3").exists(), reason="needs Debian's Python")
+@pytest.mark.parametrize("others", [(), ("/bin/true",)])
+def test_a_program_without_a_name_is_not_said_to_be_a_descriptors(others: tuple[str, ...]):
+    words = [word for other in others for word in ("--exec", other)]
+    code = "import os, sys; from contextlib import suppress\nwith suppress(OSError): os.execv('', ['x'])\nsys.exit(3)"
+    command = [sys.executable, "-m", "binsafe", "run", *words, "/usr/bin/python3", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 3
+    assert "execute a file without a name denied; no grant" in done.stderr
+
+
 def test_a_program_knows_its_own_arguments():
     """GNUstep's (unar) end where they do not."""
     assert run("cat", "/proc/self/cmdline")[:2] == (0, b"cat\0/proc/self/cmdline\0")

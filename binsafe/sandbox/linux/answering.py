@@ -17,7 +17,7 @@ from binsafe.model.violation import UNGRANTABLE
 from binsafe.sandbox.linux import elsewhere, inside, loading, owned, refusing
 from binsafe.sandbox.linux.alone import ALONE
 from binsafe.sandbox.linux.connecting import Connector
-from binsafe.sandbox.linux.describing import ONLY_INSIDE, by_path, describe, error_name, grant_for
+from binsafe.sandbox.linux.describing import NAMELESS, ONLY_INSIDE, by_path, describe, error_name, grant_for
 from binsafe.sandbox.linux.grafting import graft, listen
 from binsafe.sandbox.linux.limiting import is_of_dumps, raised
 from binsafe.sandbox.linux.lookups import Lookups, option, resolve
@@ -136,7 +136,7 @@ class Answerer:
 
     def _execute(self, call: Call) -> None:
         text = self._listener.read_text(call, call.arguments[0])
-        path = resolve(call, text, None) or text
+        path = resolve(call, text, None) or text or NAMELESS
         if path in self._watch.executables or self._watch.follow(path) in self._watch.executables:
             self._listener.proceed(call)
             return

@@ -36,6 +36,9 @@ _MODES: Final = {
     0x402C_542D: "TCSETSF2",
 }
 """tcsetattr(3) (asm-generic/ioctls.h): a full-screen program wants each key, and none of them shown."""
+BY_DESCRIPTOR: Final = "a file by its descriptor"
+NAMELESS: Final = "a file without a name"
+"""What is left of a helper that was not found (nim's compiler)."""
 _TCP_ONLY: Final = frozenset({"connect", "bind", "socket"})
 """What is asked of these with anything but an internet address."""
 
@@ -122,7 +125,7 @@ def _sendto(listener: Listener, call: Call) -> Description:
 def _execute(argument: int) -> Callable[[Listener, Call], Description]:
     def describe_path(listener: Listener, call: Call) -> Description:
         text = listener.read_text(call, call.arguments[argument])
-        path = resolve(call, text, 0 if argument else None) or text or "a file by its descriptor"
+        path = resolve(call, text, 0 if argument else None) or text or (BY_DESCRIPTOR if argument else NAMELESS)
         return Description("execute", path, by_path("--exec", path))
 
     return describe_path
