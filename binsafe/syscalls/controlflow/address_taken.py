@@ -4,6 +4,7 @@ Such a function may be called indirectly, from places and with arguments that th
 global offset table through which code only calls does not count, see `slots`.
 """
 
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from functools import cached_property
@@ -28,6 +29,7 @@ _FAR = 1 << 12
 """Bytes between an address and what may be computed from it, where nothing tells where its function ends."""
 _FIRST = 4
 """Instructions within which code that is called only to learn its own address reads that."""
+_BASE = re.compile(r"\[(r\w+) [+-] (?:0x)?[0-9a-f]+\]")
 _ADDS = frozenset({"add", "lea"})
 _SEARCHED_BYTES = 1 << 12
 """Bytes that are searched while one instruction is decoded."""
@@ -174,9 +176,25 @@ class Taken:
         inside = [(at, target) for at, target in taking if at is not None]
         origins = program.origins(region) if inside else ()
         for at, target in inside:
-            if target not in origins and registers.uses(program, Place(region, at)).changed:
+            if target in origins or self._is_reloaded(Place(region, at)):
+                continue
+            if registers.uses(program, Place(region, at)).changed:
                 yield region.instructions.addresses[at], target
         yield from self.summed(lambda source, base: source in within and base in within and base not in origins)
+
+    def _is_reloaded(self, place: Place) -> bool:
+        """Whether what an instruction adds to was loaded from memory shortly before, and so is no address held there.
+
+        Those are looked for by their bytes, with no regard to what stands between the two.
+        """
+        region, base = place.region, _BASE.search(place.instruction.operands)
+        if base is None:
+            return False
+        begin = self._program.undisturbed(place, (), self._program.ways(region)).at
+        keeps, instructions = region.machine.keeps, region.instructions
+        setting = (at for at in range(place.at - 1, begin - 1, -1) if not keeps(instructions, at, base[1]))
+        at = next(setting, None)
+        return at is not None and instructions.operands(at).startswith(f"{base[1]}, qword ptr [r")
 
     @cached_property
     def _called_next(self) -> Edges:

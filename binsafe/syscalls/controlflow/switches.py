@@ -5,11 +5,12 @@ where none is found, where the next table begins or an entry is no address of co
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from binsafe.syscalls.controlflow.jump_tables import TABLE_COST, tables_of
 from binsafe.syscalls.controlflow.places import Place
 from binsafe.syscalls.controlflow.regions import Region
 from binsafe.syscalls.machines.arithmetic import Operation, compute
@@ -24,10 +25,6 @@ _MAX_ENTRIES = 1024
 _MAX_ROUNDS = 8
 """How often the tables are read anew, since one may lead in between the comparison and the jump of another."""
 _WORD = 8
-_TABLE_COST = 16
-"""Reading a table takes as long as decoding so many instructions."""
-_SEARCHED = 16
-"""Instructions that are searched for a table's address while one is decoded."""
 _SEARCHED_AT_ONCE = 1 << 12
 """Instructions that are searched for those that take addresses while one is decoded."""
 _LEADING = 64
@@ -84,7 +81,7 @@ class Switches:
         """The addresses from which the jump tables of a region count; none where one could not be read."""
         cases = self.cases(region)
         if region.start not in self._origins:
-            tables = {} if cases is None else _tables(self._program, region, cases.inside) or {}
+            tables = {} if cases is None else tables_of(self._program, region, cases.inside) or {}
             self._origins[region.start] = {origin for table in tables.values() for _, origin in table.places}
         return self._origins[region.start]
 
@@ -112,7 +109,7 @@ def _through_tables(program: "Program", region: Region, labels: Callable[[Region
         return Cases({}, frozenset())
     known = Cases({}, frozenset())
     for _ in range(_MAX_ROUNDS):
-        tables = _tables(program, region, known.inside)
+        tables = tables_of(program, region, known.inside)
         found = None if tables is None else _leading(program, region, tables, known.inside)
         if tables is None or found is None:
             return None
@@ -128,28 +125,10 @@ def _named_by_tables(program: "Program", region: Region) -> set[int]:
     found = program.references
     here = (found.sources >= region.start) & (found.sources < region.end) & (found.uses == TAKEN)
     bases = distinct(found.targets[here]).tolist()
-    program.decoder.spend(len(bases) * _TABLE_COST + len(found.sources) // _SEARCHED_AT_ONCE)
+    program.decoder.spend(len(bases) * TABLE_COST + len(found.sources) // _SEARCHED_AT_ONCE)
     tables = (Table(((base, base),), 4) for base in bases if not region.start <= base < region.end)
     entries = {target for table in tables for target in _targets(program, table, bases, _MAX_ENTRIES)}
     return {at for target in entries if (at := region.at(target))}
-
-
-def _tables(program: "Program", region: Region, known: Collection[int]) -> dict[int, Table] | None:
-    """Indirect jump -> the table through which it leads; None where there is one whose entry is seen nowhere.
-
-    ``known`` are the instructions to which tables lead: what a register holds there it does not from one way alone.
-    """
-    tables: dict[int, Table] = {}
-    for at in region.indirect_jumps:
-        straight = program.undisturbed(Place(region, at), (), known).at
-        table = program.machine.table(region.instructions, at, straight)
-        places = 0 if table is None else len(table.places)
-        program.decoder.spend(places * _TABLE_COST + len(region.instructions) // _SEARCHED)
-        if table is not None:
-            tables[at] = table
-        elif region.frames[at].get(program.machine.stack) != 0:
-            return None  # unless the frame is gone: then it is a tail call through a pointer
-    return tables
 
 
 def _leading(program: "Program", region: Region, tables: Mapping[int, Table], known: Container[int]) -> Cases | None:
@@ -166,6 +145,7 @@ def _leading(program: "Program", region: Region, tables: Mapping[int, Table], kn
             return None
         ends = sorted({*begins, *_next_named(program, table)}) if limit is None else begins
         targets = _targets(program, table, ends, _MAX_ENTRIES if limit is None else limit)
+        targets.update(table.labels)
         inside = {index for target in targets if (index := region.at(target)) is not None}
         if not inside:
             return None

@@ -33,9 +33,9 @@ class _Entry(NamedTuple):
     chosen: tuple[int, Moved]
 
 
-def table(instructions: Instructions, at: int, straight: int) -> Table | None:
+def table(instructions: Instructions, at: int, straight: int, through: str | None = None) -> Table | None:
     """See `Machine.table`: what adds on the way, or loads with an index, is a table that may not be read."""
-    register = values.full(instructions.operands(at).partition(", ")[0])
+    register = values.full((through or instructions.operands(at)).partition(", ")[0])
     setting = setting_of(instructions, at, straight, register)
     if setting is None:
         before = range(max(0, at - _LOOK_BACK), at)

@@ -120,6 +120,8 @@ class Table(NamedTuple):
     signed: bool = True
     chosen: tuple[int, Moved] | None = None
     """Index of the instruction that loads an entry, and the location that holds the entry's number there."""
+    labels: tuple[int, ...] = ()
+    """What the jump leads to on ways on which it reads no table."""
 
 
 class Edges(NamedTuple):
@@ -279,10 +281,11 @@ class Machine(Protocol):
     def settled(self, instructions: Instructions, at: int) -> Settled | None:
         """What a register must hold where a branch is taken, or is not; None where several values lead to both."""
 
-    def table(self, instructions: Instructions, at: int, straight: int) -> Table | None:
+    def table(self, instructions: Instructions, at: int, straight: int, through: str | None = None) -> Table | None:
         """The jump table from which an indirect jump takes its target; None where it is no jump through a table.
 
-        From the index ``straight`` on, control comes to the jump in a straight line only.
+        From the index ``straight`` on, control comes to the jump in a straight line only. Where the jump stands
+        elsewhere, ``through`` is its register and ``at`` the index behind the last instruction that is looked at.
         """
 
     # the stack: see ``_frames``

@@ -6,6 +6,7 @@ add rax, rdx; jmp rax``. Or whole addresses, as in other C and in Go: ``jmp [rax
 
 import re
 from collections.abc import Iterable
+from itertools import product
 
 from binsafe.syscalls.decoding.decode import Instructions
 from binsafe.syscalls.machines import x86_64_addresses as addresses
@@ -19,9 +20,9 @@ _GENERAL = re.compile(r"\br(?:[a-ds][xip]|[bs]p|\d+)\b")
 _SUM = re.compile(r"\[r\w+(?: \+ r|\*)")
 
 
-def table(instructions: Instructions, at: int, straight: int) -> Table | None:
+def table(instructions: Instructions, at: int, straight: int, through: str | None = None) -> Table | None:
     """See `Machine.table`: what else loads with an index, or adds, on the way to the jump is a table that is unread."""
-    leading = _leading_to(instructions, at)
+    leading = _leading_to(instructions, at, straight, through)
     for loading in leading:
         found = _INDEXED.search(instructions.operands(loading))
         if found is not None and instructions.names[loading] in {"jmp", "mov", "movsxd"}:
@@ -33,23 +34,42 @@ def table(instructions: Instructions, at: int, straight: int) -> Table | None:
                 if named
                 else _computed(instructions, base, straight, loading)
             )
-            places = tuple((each, each if relative else 0) for each in bases)
+            origins = _origins(instructions, leading, straight, loading, base) if relative else []
+            places = (*((each, each if relative else 0) for each in bases), *product(bases, origins))
             return Table(places, 4 if relative else 8, chosen=(loading, Moved(found["index"])))
     if not any(instructions.names[each] == "add" or _SUM.search(instructions.operands(each)) for each in leading):
         return None
     return Table(tuple((each, each) for each in _loaded(instructions, leading)), 4)  # of compilers that do not optimise
 
 
-def _leading_to(instructions: Instructions, at: int) -> list[int]:
+def _leading_to(instructions: Instructions, at: int, straight: int, through: str | None) -> list[int]:
     """The indices of an indirect jump and those shortly before it that made the value it jumps to, the last first."""
-    leading = [at]
-    wanted = set(_GENERAL.findall(instructions.operands(at)))
-    for before in range(at - 1, max(0, at - _LOOK_BACK) - 1, -1):
+    leading = [at] if through is None else []
+    wanted = set(_GENERAL.findall(instructions.operands(at) if through is None else through))
+    for before in range(at - 1, max(straight, at - _LOOK_BACK) - 1, -1):
         first, _, rest = instructions.operands(before).partition(", ")
         if first in wanted and instructions.names[before] not in values.COMPARES:
             leading.append(before)
             wanted.update(_GENERAL.findall(rest))
     return leading
+
+
+def _origins(
+    instructions: Instructions, leading: Iterable[int], straight: int, loading: int, base: str | None
+) -> list[int]:
+    """The addresses from which distances may count, where another register is added to them than the table's own.
+
+    As in glibc's ``printf`` before 2.33: ``&&label - &&origin``.
+    """
+    loaded = instructions.operands(loading).partition(", ")[0]
+    adding = (at for at in leading if instructions.names[at] == "add")
+    added = ((at, other) for at in adding for other in {*instructions.operands(at).split(", ")} - {loaded})
+    others = (
+        (at, other)
+        for at, other in added
+        if other != base or not all(values.keeps(instructions, index, base) for index in range(loading, at))
+    )
+    return [each for at, other in others for each in _computed(instructions, other, straight, at)]
 
 
 def _computed(instructions: Instructions, register: str, straight: int, before: int) -> list[int]:

@@ -198,3 +198,69 @@ CHANGED = (
     "mov {at}(%rsp),%rax; syscall; hlt; .p2align 4; set: movq $163,(%rdi); movq $163,8(%rdi); ret"
 )
 """What ``set`` is given may be longer than one word, and be its last one: it may go on upwards or downwards."""
+
+
+_DISTANCES = "; .section .rodata; .p2align 2; tA: .long 4f - FROM, 4f - FROM; tB: .long 3f - tB, 3f - tB; .text"
+_MERGED = (
+    "mov $163,%eax; and $1,%edx; test %edi,%edi; je 1f; FIRST; jmp 2f; 1: lea tB(%rip),%rbx; "
+    "movslq (%rbx,%rdx,4),%r11; add %rbx,%r11; 2: nop; jmp *%r11; 3: mov $39,%eax; 4: syscall; hlt"
+)
+_READS = "lea tA(%rip),%rcx; movslq (%rcx,%rdx,4),%r11; add %rcx,%r11"
+
+
+def _with_tables(text: str, origin: str = "tA") -> str:
+    placed = _DISTANCES.replace("3f", ".L3").replace("4f", ".L4").replace("FROM", origin)
+    return text.replace("3: ", ".L3: ").replace("4: ", ".L4: ") + placed
+
+
+@pytest.mark.parametrize("first", [_READS, "lea .L4(%rip),%r11"], ids=["table", "label"])
+def test_ways_that_come_to_one_jump_through_tables_count_together(first: str, tmp_path: Path):
+    """Compilers merge the jumps of two tables; of one a number comes that is not seen on the other's way."""
+    found = calls(bare(tmp_path, _with_tables(_MERGED.replace("FIRST", first))))
+    assert set(found.sites) == {"acct", "getpid"}
+    assert found.complete
+
+
+def test_a_jump_to_a_label_that_was_named_before_a_branch_is_understood(tmp_path: Path):
+    """``goto *(n < 2 ? &&origin + distances[n] : &&other)``, with something between the branch and the second jump."""
+    text = (
+        "sub $24,%rsp; mov $163,%eax; and $1,%edx; lea .L4(%rip),%r11; test %edi,%edi; je 2f; lea tB(%rip),%rbx; "
+        "movslq (%rbx,%rdx,4),%r11; add %rbx,%r11; jmp *%r11; 2: xor %ecx,%ecx; jmp *%r11; 3: mov $39,%eax; "
+        "4: syscall; hlt"
+    )
+    found = calls(bare(tmp_path, _with_tables(text)))
+    assert set(found.sites) == {"acct", "getpid"}
+    assert found.complete
+
+
+def test_of_a_way_whose_table_is_not_read_no_number_is_lost(tmp_path: Path):
+    first = "lea tA(%rip),%rcx; lea (%rcx,%rdx,4),%r11; movslq (%r11),%r11; add %rcx,%r11"
+    found = calls(bare(tmp_path, _with_tables(_MERGED.replace("FIRST", first))))
+    assert "acct" in found.sites or not found.complete
+
+
+@pytest.mark.parametrize(
+    "adding",
+    [
+        "lea .L3(%rip),%rbx; movslq (%rcx,%rdx,4),%r11; add %rbx,%r11",
+        "lea .L3(%rip),%rbx; movslq (%rcx,%rdx,4),%r11; add %r11,%rbx; mov %rbx,%r11",
+        "movslq (%rcx,%rdx,4),%r11; lea .L3(%rip),%rcx; add %rcx,%r11",
+    ],
+    ids=["another register", "the other way round", "the same register"],
+)
+def test_distances_from_a_label(adding: str, tmp_path: Path):
+    """``goto *(&&origin + distances[n])``, as in glibc's ``printf`` before 2.33."""
+    text = f"mov $163,%eax; and $1,%edx; lea tA(%rip),%rcx; {adding}; jmp *%r11; 3: mov $39,%eax; 4: syscall; hlt"
+    found = calls(bare(tmp_path, _with_tables(text, ".L3")))
+    assert set(found.sites) == {"acct", "getpid"}
+    assert found.complete
+
+
+def test_what_is_loaded_from_memory_is_no_address_that_the_code_before_computed(tmp_path: Path):
+    """By its bytes ``lea rcx, [rax + 4]`` adds to the label whose address was in the register before the jump."""
+    text = (
+        "test %edi,%edi; je 1f; lea 2f(%rip),%rax; jmp *%rax; 1: LOADED lea 4(%rax),%rcx; add %rdx,%rcx; "
+        "mov %rcx,8(%rsp); 2: mov $39,%eax; 4: syscall; hlt"
+    )
+    assert calls(bare(tmp_path, text.replace("LOADED", "mov 8(%rsp),%rax;"))).complete
+    assert not calls(bare(tmp_path, text.replace("LOADED", ""))).complete
