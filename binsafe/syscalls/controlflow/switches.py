@@ -114,6 +114,8 @@ def _through_tables(program: "Program", region: Region, labels: Callable[[Region
         if tables is None or found is None:
             return None
         if found == known:
+            if not all(table.places or table.labels for table in tables.values()):
+                return None
             unread = len(tables) < len(region.indirect_jumps)
             return None if unread and not labels(region) <= found.inside.keys() else found
         known = found
@@ -147,7 +149,7 @@ def _leading(program: "Program", region: Region, tables: Mapping[int, Table], kn
         targets = _targets(program, table, ends, _MAX_ENTRIES if limit is None else limit)
         targets.update(table.labels)
         inside = {index for target in targets if (index := region.at(target)) is not None}
-        if not inside:
+        if not inside and (table.places or table.labels):
             return None
         if len(inside) < len(targets):
             outside.add(at)
