@@ -122,7 +122,9 @@ def _together(derived: "Policy", beside: "Iterable[Policy]", libraries: "Iterabl
     files = {file.opened_as: file for file in (*libraries, *derived.artifact.files)}
     grants = {(grant.kind, grant.object, grant.when): grant for grant in derived.grants}
     for other in beside:
-        files = {file.opened_as: file for file in other.artifact.files} | files
+        for file in other.artifact.files:
+            if file.execute or file.opened_as not in files:  # plugins of packs only read the loader of programs
+                files[file.opened_as] = file
         for grant in other.of("syscall"):
             grants.setdefault((grant.kind, grant.object, grant.when), grant)
     artifact = msgspec.structs.replace(derived.artifact, files=tuple(files.values()))

@@ -98,6 +98,18 @@ def test_a_program_that_may_be_started_brings_what_its_packs_let_it_read():
     assert "magic" not in done.stderr
 
 
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
+def test_a_static_program_starts_a_dynamic_one_that_has_plugins(tmp_path: Path):
+    """Plugins need the loader as a library; it was not executed any more for ls, whose package has one."""
+    listing = shutil.which("ls")
+    source = f'#include <unistd.h>\nint main(void) {{ execl("{listing}", "ls", "/", (char *)0); return 9; }}'
+    program = str(tmp_path / "program")
+    subprocess.run(["gcc", "-static", "-x", "c", "-", "-o", program], input=source, text=True, check=True)
+    command = [sys.executable, "-m", "binsafe", "run", "--exec", str(listing), program]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+    assert done.returncode in {0, 2}, done.stderr  # 2 where the folder is not granted
+
+
 def test_of_the_packs_of_such_a_program_nothing_but_files_is_given(tmp_path: Path):
     """Its variables and what lets it make code are the user's to grant: the one that was named has them as well."""
     with Snapshot.take(Found("sh", Path("/bin/sh").resolve())) as snapshot:
