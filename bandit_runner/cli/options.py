@@ -1,13 +1,24 @@
 """Options that several commands have, read in one way."""
 
 import math
-from typing import Any, Final
+from typing import Any
 
 import click
 import msgspec
 
-SEED: Final = click.IntRange(min=1, max=2**63 - 1)
-"""Of servers, which the stand-in takes as a whole number of 64 bits, 0 being none."""
+
+class Seed(click.IntRange):
+    """Of servers, which the stand-in takes as a whole number of 64 bits, 0 being none; help shows no such end."""
+
+    def __init__(self) -> None:
+        super().__init__(min=1)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number."""
+        seed = super().convert(value, param, ctx)
+        if seed >= 2**63:
+            self.fail(f"{value} has more than 63 bits.", param, ctx)
+        return seed
 
 
 class Rate(click.FloatRange):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from bandit_runner.cli.options import SEED
+from bandit_runner.cli.options import Seed
 from binsafe.cli.entry import note
 
 _LIMITS = click.Choice(["calibrated", "hard"])
@@ -22,7 +22,7 @@ Examples:
 )
 @click.option("--binary", type=click.Path(path_type=Path), help="Run these servers instead of the stand-in.")
 @click.option("--limits", type=_LIMITS, default="calibrated", show_default=True, help="How T2 and T3 limit the rate.")
-@click.option("--seed", type=SEED, help="Draw the same rates again.")
+@click.option("--seed", type=Seed(), help="Draw the same rates again.")
 @click.option("--yes", is_flag=True, help="Start although the verdict is danger.")
 @click.option("--build-only", is_flag=True, help="Build the stand-in, print its path, start nothing.")
 @click.option("--target", metavar="SYSTEM/PROCESSOR", help="With --build-only: darwin/arm64, linux/amd64, ...")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from bandit_runner.cli.options import SEED, Rate, named_value, strategy_names
+from bandit_runner.cli.options import Rate, Seed, named_value, strategy_names
 from bandit_runner.cli.scoring import scoring, scoring_options
 from bandit_runner.cli.storing import store_option
 from bandit_runner.model import TIERS, ResultRow
@@ -84,7 +84,7 @@ The table's columns:
     help="How T2 and T3 limit the rate.",
 )
 @scoring_options
-@click.option("--seed", type=SEED, help="Draw the same rates, ids and order again.")
+@click.option("--seed", type=Seed(), help="Draw the same rates, ids and order again.")
 @click.option(
     "--option", "options", multiple=True, metavar="NAME=VALUE", help="Set an option of every strategy that has it."
 )
