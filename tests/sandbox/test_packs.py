@@ -122,6 +122,13 @@ def test_of_the_packs_of_such_a_program_nothing_but_files_is_given(tmp_path: Pat
     assert all(grant.when for grant in grants)
 
 
+@pytest.mark.parametrize("name", ["x86_64-linux-gnu-gcc-12", "gcc", "g++", "clang", "clang-18"])
+def test_a_compiler_is_known_by_the_name_that_its_links_lead_to(name: str, tmp_path: Path):
+    program = Path(shutil.copy("/bin/true", tmp_path / name))
+    with Snapshot.take(Found(name, program)) as snapshot:
+        assert "c" in [pack.name for pack in packs.choose(inspect(snapshot, syscalls=False))]
+
+
 @pytest.mark.programs
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
 def test_a_compiler_needs_no_grant_but_for_what_it_starts(tmp_path: Path):
