@@ -8,6 +8,7 @@ import os
 import select
 import signal
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,8 @@ class Teller:
         self._process: Relayed | None = None
         self._held: list[str] = []
         """What is to be shown when no picture of the program's is on the screen any more."""
+        self._above = Path.cwd().parents
+        """As they are now: the program may take away the folder that it is in."""
         self._lost: OSError | None = None
         """Why the report ends before the program does."""
 
@@ -55,7 +58,7 @@ class Teller:
         """Tell one; what ordinary programs try on the way, and what was said before, goes to the file only."""
         if violation.expected:
             self._usual += 1
-            if _may_matter(violation):
+            if _may_matter(violation, self._above):
                 self._doubtful[f"{violation.operation} {violation.object}{_by(violation.option)}"] = None
         elif (sentence := violation.sentence) in self._sentences:
             self._again += 1
@@ -120,7 +123,7 @@ class Teller:
         return [_BY_VARIABLE.get(name, f"--pack {name}") for name in packs.holding(self._read)]
 
 
-def _may_matter(violation: Violation) -> bool:
+def _may_matter(violation: Violation, above: Sequence[Path]) -> bool:
     """What is known of this machine: libraries take a guess instead, but some programs are there to tell it.
 
     Its addresses are among that, by which getaddrinfo(3) only sorts, while a name server has to know them.
@@ -128,7 +131,7 @@ def _may_matter(violation: Violation) -> bool:
     if violation.operation == "read":
         if (violation.grant or "").startswith("--exec "):
             return True  # a helper that it has asked for, and may have given up without
-        if violation.object in _FOLDERS or Path(violation.object) in Path.cwd().parents:
+        if violation.object in _FOLDERS or Path(violation.object) in above:
             return True
         return violation.object.startswith((*_OF_THE_MACHINE, *_OF_ITSELF))
     if violation.operation == "write":

@@ -169,8 +169,11 @@ def test_a_table_of_mounts_may_matter(capfd: pytest.CaptureFixture[str], object_
 def test_a_folder_above_our_own_may_matter(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.chdir(tmp_path)
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
     teller = Teller(None)
+    here.rmdir()  # as a program may that can write in what is above
     teller.tell(violation(str(tmp_path.parent), expected=True))
     assert capfd.readouterr().err == ""
     teller.sum_up(0, 1)
