@@ -152,6 +152,7 @@ def test_what_it_was_told_to_write_into_its_own_temporary_folder_is_named_when_i
         assert run("touch", f"{name}/new", f"{name}/", "/tmp/", write=(name,))[0] == 0
         assert run("test", "-d", str(path / "deep"), read=(str(deep),))[0] == 0
         assert run("sh", "-c", "cd /tmp; > other")[0] == 0
+        assert run("test", "-d", "/tmp/..")[0] == 0
         assert "keep" not in capsys.readouterr().out
         assert (path / "new").exists()
 

@@ -275,6 +275,7 @@ def going(plan: "Plan") -> list[str]:
         for path in sorted(named)[:MOST_GONE]
         if any(path.startswith(f"{folder}/") for folder, _ in plan["scratch"])
         and not any(f"{path}/".startswith(f"{other}/") or other.startswith(f"{path}/") for other in granted)
+        and ".." not in path.split("/")
         and os.path.lexists(path)
     ]
 
