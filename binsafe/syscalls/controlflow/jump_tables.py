@@ -3,13 +3,12 @@
 Compilers merge jumps: of several ways to one each may read a table of its own, or name a label.
 """
 
-import re
 from collections.abc import Container, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from binsafe.syscalls.controlflow.places import Place
 from binsafe.syscalls.controlflow.regions import Region
-from binsafe.syscalls.machines.machine import JUMPS, Flow, Table, Use
+from binsafe.syscalls.machines.machine import Flow, Table
 
 if TYPE_CHECKING:
     from binsafe.syscalls.controlflow.program import Program
@@ -22,9 +21,6 @@ _MAX_WAYS = 16
 """Blocks before one jump in which its table is looked for."""
 _STEP_COST = 10
 """To look at an instruction takes as long as decoding so many."""
-_BEHIND_SUM = 4
-"""Instructions within which the jump stands behind the sum of a table's address and an entry."""
-_IN_MEMORY = re.compile(r"\[[^]]*\]")
 _UNREAD = Table((), 4)
 
 
@@ -106,58 +102,47 @@ def _is_passed(program: "Program", region: Region, block: range, register: str) 
 
 
 def _reaching(program: "Program", region: Region, table: Table, known: Mapping[int, Sequence[int]]) -> Table:
-    """The table at the addresses that come to the jump: LLVM loads each before its loop, all into one register."""
+    """The table at the addresses that come to the jump: LLVM loads each before its loop, all into one register.
+
+    It is whole where something else may come in that register, from memory or from elsewhere than the region.
+    """
     if table.chosen is None or len(table.places) < 2:
         return table
-    loading, _ = table.chosen
-
-    def comes(base: int) -> bool:
-        sources = (source for source, _, _ in program.references.into(base, base + 1))
-        here = (program.place(source) or program.place(source - 1) for source in sources)
-        places = [place for place in here if place is not None and place.region.start == region.start]
-        return not places or any(_comes(program, place, loading, known) for place in places)
-
-    return table._replace(places=tuple(each for each in table.places if comes(each[0])))
-
-
-def _comes(program: "Program", place: Place, loading: int, known: Mapping[int, Sequence[int]]) -> bool:
-    """Whether the address that an instruction takes may still be in its register at another one of the region.
-
-    Also where it is copied, and where control leaves the region by a jump: it may come back.
-    """
-    region, machine, instructions = place.region, place.region.machine, place.region.instructions
-    register = machine.takes(instructions, place.at)
+    machine, instructions = region.machine, region.instructions
+    named = {base: _taking(program, region, base) for base, _ in table.places}
+    settings = {at: base for base, taking in named.items() for at in taking}
+    registers = {machine.takes(instructions, at) for at in settings}
+    register = registers.pop() if all(named.values()) and len(registers) == 1 else None
     if register is None:
-        return True
-    seen: set[int] = set()
-    work = [place.at + 1]
+        return table
+    comes: set[int] = set()
+    seen = {table.chosen[0]}
+    work = [*seen]
     while work:
         here = work.pop()
-        if here == loading or (here == len(instructions) and region.goes_on()):
-            return True
-        if here in seen or here >= len(instructions):
-            continue
-        seen.add(here)
-        flow, target = region.flow(here)
-        if flow in JUMPS and region.at(target) is None:
-            return True
-        use = machine.use(instructions, here, register, place.at)
-        if use is Use.FILLED:
-            continue
-        if use is Use.OTHER and _is_copied(region, here, register):
-            return True
-        cases = (case for case, jumps in known.items() if here in jumps)
-        work += cases if flow is Flow.INDIRECT else region.following(here)
-        work += region.landing(here)
+        if not here or here in region.pads or program.entries(Place(region, here)):
+            return table
+        for before in (*region.direct_predecessors(here), *known.get(here, ())):
+            if before in settings:
+                comes.add(settings[before])
+            elif not _keeps(program, Place(region, before), register):
+                return table
+            elif before not in seen:
+                seen.add(before)
+                work.append(before)
     program.decoder.spend(_STEP_COST * len(seen))
-    return False
+    return table._replace(places=tuple(each for each in table.places if each[0] in comes))
 
 
-def _is_copied(region: Region, at: int, register: str) -> bool:
-    """Whether an instruction puts what a register holds elsewhere, but for the sum that a table's jump leads to."""
-    operands = region.instructions.operands(at)
-    if region.instructions.names[at] != "lea":
-        operands = _IN_MEMORY.sub("", operands)
-    named = re.search(rf"\b{register}\b", operands) is not None
-    sums = any(at < jump <= at + _BEHIND_SUM for jump in region.indirect_jumps)
-    return named and not (sums and region.machine.adds(region.instructions, at, register))
+def _taking(program: "Program", region: Region, address: int) -> set[int]:
+    """The instructions of a region that take an address."""
+    sources = (source for source, _, _ in program.references.into(address, address + 1))
+    places = (program.place(source) or program.place(source - 1) for source in sources)
+    return {place.at for place in places if place is not None and place.region.start == region.start}
+
+
+def _keeps(program: "Program", place: Place, register: str) -> bool:
+    """Whether an instruction leaves a register alone."""
+    if program.machine.keeps(place.region.instructions, place.at, register):
+        return True
+    return place.region.flow(place.at)[0] is not Flow.CALL and program.sources(place, register) is None
