@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from binsafe.limits import MAX_EVIDENCE
 from binsafe.model import ResolvedLibrary, Syscalls, Unresolved
 from binsafe.syscalls import glibc
-from binsafe.syscalls.controlflow.returns import ENDING
+from binsafe.syscalls.controlflow.returns import ENDING, THREADS
 from binsafe.syscalls.conventions import CONVENTIONS
 from binsafe.syscalls.glibc import LOADS_LIBRARIES, LOOKS_UP, NEW_NAMESPACE, asks_by_name
 from binsafe.syscalls.linking import c_library, known_libraries
@@ -147,13 +147,12 @@ class _Found:
                 yield self._place(number, address), reason
 
     def _replaced(self) -> Iterator[tuple[str, str]]:
-        """What several files define of which libpthread takes for granted that it is libc's, and does not return."""
-        apart = any(c_library.is_threads_library(file.summary) for file in self.closure.files)
+        """What is not libc's of what a file that is named libpthread takes for granted never to return."""
+        apart = any(file.summary.soname == THREADS for file in self.closure.files)
         files = enumerate(self.closure.files if apart else ())
-        found = [(number, each) for number, file in files for each in file.summary.exports.named(ENDING)]
-        defined = Counter(each.name for _, each in found)
-        for number, each in found:
-            if defined[each.name] > 1:
+        others = ((number, file.summary) for number, file in files if not c_library.is_c_library(file.summary))
+        for number, summary in others:
+            for each in summary.exports.named(ENDING):
                 yield (
                     self._place(number, each.address),
                     f"libpthread goes on behind {each.name}, should this one return",

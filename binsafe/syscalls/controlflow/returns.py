@@ -18,9 +18,9 @@ about them is only denied the calls it hides.
 """
 ENDING = frozenset({"__assert_fail", "__libc_fatal"})
 """What glibc's ``libpthread`` (up to 2.33) calls of its ``libc`` to end the program, with a number in a register. Of
-other files such names are not believed; and a program that defines them itself has no complete list.
+other files such names are not believed; and where another file than its ``libc`` defines them no list is complete.
 """
-_THREADS = "libpthread.so.0"
+THREADS = "libpthread.so.0"
 _MAX_DEPTH = 32
 """Calls within calls that are looked at; Rust's failures reach their trap after about a dozen, often in circles."""
 _MAX_FUNCTIONS = 500
@@ -116,7 +116,7 @@ class _Asked:
 
 def _is_ending(program: "Program", address: int) -> bool:
     """Whether an address is the stub of one of `ENDING`, in the library that they are believed of."""
-    return program.slice.traits.get("soname") == _THREADS and address in program.slots.calls_of(ENDING)
+    return program.slice.traits.get("soname") == THREADS and address in program.slots.calls_of(ENDING)
 
 
 def _leaves(region: Region, at: int) -> bool:

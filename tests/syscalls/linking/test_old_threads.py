@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from compiled import build, calls, needs_compiler
+from compiled import build, calls, library, needs_compiler
 
 from binsafe.model import Syscalls
 
@@ -57,6 +57,18 @@ def test_what_libpthread_ends_the_program_with_does_not_return(tmp_path: Path):
 def test_what_may_return_is_not_taken_for_that(tmp_path: Path, ending: str, program: str, name: str):
     starting = "void __pthread_initialize_minimal(void) {}"
     found = with_library(tmp_path, starting + _LOCK.replace("ENDING", ending), program, name)
+    assert not found.complete
+
+
+@pytest.mark.parametrize("starting", ["void __pthread_initialize_minimal(void) {}", ""], ids=["whole", "by name alone"])
+def test_what_ends_the_program_is_of_the_c_library(starting: str, tmp_path: Path):
+    """A program without one, whose own library defines it: it returns, and ``acct`` is called behind it."""
+    library(tmp_path, "ending", "void __libc_fatal(void) {}", "-nostdlib")
+    lock = _LOCK.replace("ENDING", "__libc_fatal").replace("mov (%rdi),%rbx", "mov $163,%ebx")
+    name = "libpthread.so.0"
+    build(tmp_path, name, starting + lock, "-shared", "-fPIC", "-nostdlib", f"-Wl,-soname,{name}")
+    source = "void lock(long *); void _start(void) { lock(0); __builtin_trap(); }"
+    found = calls(build(tmp_path, "program", source, "-nostdlib", f"-l:{name}", "-lending"))
     assert not found.complete
 
 
