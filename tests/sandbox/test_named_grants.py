@@ -149,6 +149,8 @@ def test_what_it_was_told_to_write_into_its_own_temporary_folder_is_named_when_i
             assert run(*command)[0] == 0
             assert f"operation='keep', object='{name}1'" in (told := capsys.readouterr().out)
             assert "grant='--write /tmp'" in told
+        assert run("mkdir", "-p", f"{name}1/2")[0] == 0
+        assert "grant='--write /tmp'" in capsys.readouterr().out, "no folder that only the program has made"
         assert run("touch", f"{name}/new", f"{name}/", "/tmp/", write=(name,))[0] == 0
         assert run("test", "-d", str(path / "deep"), read=(str(deep),))[0] == 0
         assert run("sh", "-c", "cd /tmp; > other")[0] == 0

@@ -97,7 +97,10 @@ class Answerer:
     def gone(self, pid: int, path: str) -> None:
         """What the program wrote where it was told to goes with it, because that was in a folder of its own."""
         if self._reporter.admits("gone", path):
-            self._tell(pid, "keep", path, syscall="exit_group", result="ENOENT", grant=option(path, writes=True))
+            place = path
+            while not elsewhere.may_exist(posixpath.dirname(place)):  # the program has made that folder, too
+                place = posixpath.dirname(place)
+            self._tell(pid, "keep", path, syscall="exit_group", result="ENOENT", grant=option(place, writes=True))
 
     def _ended(self, pid: int, operation: str, what: str, *, syscall: str, result: str, why: str) -> None:
         self._tell(pid, operation, what, syscall=syscall, result=result, grant=f"{UNGRANTABLE}{why}")
