@@ -56,6 +56,7 @@ def read(data: memoryview, *, imports: bool = True) -> Image:
     if head.type == eh.REL and not section_headers:
         raise malformed("an object file without sections", finding="section-table")
     sections, section_problem = es.sections(head, section_headers, loaded, data)
+    problems = () if head.type == eh.CORE else filter(None, (table_problem, section_problem))
     hollow = eh.is_debug_symbols(head, headers)
     wanted = None if hollow else dynamic(head.bits, reader, headers)
     loader = None if hollow else interpreter(reader, headers)
@@ -88,11 +89,7 @@ def read(data: memoryview, *, imports: bool = True) -> Image:
             **(import_traits(asked) if imports and kind in _LOADED else {}),
             **({"interpreter": loader} if loader else {}),
         },
-        problems=tuple(
-            f"section-table: the table of sections: {p}"
-            for p in (table_problem, section_problem)
-            if p and head.type != eh.CORE
-        ),
+        problems=tuple(f"section-table: the table of sections: {problem}" for problem in problems),
         linking=linked,
     )
     return Image(format="elf", slices=(slice_,))
