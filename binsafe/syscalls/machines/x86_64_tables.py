@@ -73,12 +73,31 @@ def _origins(
 
 
 def _computed(instructions: Instructions, register: str, straight: int, before: int) -> list[int]:
-    """The address that ``lea`` gives a register on the only way; all that the function gives it where none does."""
-    settings = instructions.by_first_operand("lea").get(register, ())
+    """The addresses that ``lea`` gives a register on the only way; all that the function gives it where none does.
+
+    Also where it is a copy of others, as one of two tables is chosen (``lea rcx, [one]; ...; cmove rax, rcx``); none
+    where such a copy was loaded from memory.
+    """
+    settings = instructions.by_first_operand("lea")
+    wanted, unknown, found = {register}, set[str](), set[int]()
     for at in range(before - 1, straight - 1, -1):
-        if not values.keeps(instructions, at, register):
-            return _loaded(instructions, [at] if at in settings else settings)
-    return _loaded(instructions, settings)
+        for each in [each for each in wanted if not values.keeps(instructions, at, each)]:
+            source = instructions.operands(at).partition(", ")[2]
+            if at in settings.get(each, ()):
+                found.add(at)
+                wanted.discard(each)
+            elif _GENERAL.fullmatch(source) and instructions.names[at].startswith(("mov", "cmov")):
+                wanted.add(source)
+                wanted -= {each} if instructions.names[at] == "mov" else set()
+            else:
+                wanted.discard(each)
+                unknown.add(each)
+        if not wanted:
+            break
+    if unknown - {register} or not all(each in settings for each in wanted):
+        return []
+    found.update(at for each in wanted | unknown for at in settings.get(each, ()))
+    return _loaded(instructions, sorted(found))
 
 
 def _loaded(instructions: Instructions, indices: Iterable[int]) -> list[int]:

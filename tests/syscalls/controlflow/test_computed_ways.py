@@ -268,6 +268,27 @@ def test_a_jump_to_a_label_that_was_named_before_a_branch_is_understood(tmp_path
     assert found.complete
 
 
+@pytest.mark.parametrize("then", ["", "; mov %rbp,%rbx; mov %rbx,%rbp"], ids=["chosen", "copied"])
+def test_one_of_two_tables_that_is_chosen_without_a_branch(then: str, tmp_path: Path):
+    """``table = k ? one : two; goto *(&&origin + table[n])``."""
+    text = (
+        f"mov $163,%eax; and $1,%edx; lea tA(%rip),%rcx; lea tB(%rip),%rbp; test %edi,%edi; cmove %rcx,%rbp{then}; "
+        "movslq (%rbp,%rdx,4),%r11; lea .L3(%rip),%rbp; add %rbp,%r11; jmp *%r11; 3: mov $39,%eax; 4: syscall; hlt"
+    )
+    found = calls(bare(tmp_path, _with_tables(text, ".L3").replace("- tB", "- .L3")))
+    assert set(found.sites) == {"acct", "getpid"}
+    assert found.complete
+
+
+def test_a_table_that_is_chosen_from_memory_is_not_read(tmp_path: Path):
+    text = (
+        "mov $163,%eax; and $1,%edx; mov kept(%rip),%rcx; lea tB(%rip),%rbp; test %edi,%edi; cmove %rcx,%rbp; "
+        "movslq (%rbp,%rdx,4),%r11; lea .L3(%rip),%rbp; add %rbp,%r11; jmp *%r11; 3: mov $39,%eax; 4: syscall; hlt"
+    )
+    tables = _with_tables(text, ".L3").replace("- tB", "- .L3").replace("tA:", ".p2align 3; kept: .quad tA; tA:")
+    assert not calls(bare(tmp_path, tables)).complete
+
+
 def test_of_a_way_whose_table_is_not_read_no_number_is_lost(tmp_path: Path):
     first = "lea tA(%rip),%rcx; lea (%rcx,%rdx,4),%r11; movslq (%r11),%r11; add %rcx,%r11"
     found = calls(bare(tmp_path, _with_tables(_MERGED.replace("FIRST", first))))
