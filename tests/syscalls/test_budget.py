@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from compiled import build, calls, library, needs_compiler
+from compiled import bare, build, calls, library, needs_compiler
 
 from binsafe import baselines
 from binsafe.extractors import syscalls as extractor
@@ -43,6 +43,17 @@ def test_what_a_dynamic_program_imports_counts_as_called(tmp_path: Path):
     assert "instructions" in short.unresolved[0].reason
     assert set(whole.required) <= set(short.required)
     assert short.arguments == {}
+
+
+def test_looking_back_for_a_table_costs_where_none_is_found_as_well(tmp_path: Path):
+    """Before each of many jumps something else than the two tables that are named may be in the register."""
+    jump = "test %esi,%esi; jne 1f; movslq (%rbp,%rdx,4),%rax; add %rbp,%rax; jmp *%rax; 1: nop; "
+    text = (
+        "and $1,%edx; lea one(%rip),%rbp; lea two(%rip),%rbp; pop %rbp; .rept 2000; nop; .endr; .rept 20; "
+        f"{jump}.endr; .L3: mov $39,%eax; .L4: syscall; hlt; .section .rodata; .p2align 2; "
+        "one: .long .L4 - one, .L4 - one; two: .long .L3 - two, .L3 - two; .text"
+    )
+    assert "instructions" in within(bare(tmp_path, text, "-s"), 500_000).unresolved[0].reason
 
 
 _MANY_CALLERS = r"""

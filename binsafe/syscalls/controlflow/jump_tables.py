@@ -120,6 +120,7 @@ def _reaching(program: "Program", region: Region, table: Table, known: Mapping[i
     work = [*seen]
     while work:
         here = work.pop()
+        program.decoder.spend(_STEP_COST)
         if not here or here in region.pads or program.entries(Place(region, here)):
             return table
         for before in (*region.direct_predecessors(here), *known.get(here, ())):
@@ -130,7 +131,6 @@ def _reaching(program: "Program", region: Region, table: Table, known: Mapping[i
             elif before not in seen:
                 seen.add(before)
                 work.append(before)
-    program.decoder.spend(_STEP_COST * len(seen))
     return table._replace(places=tuple(each for each in table.places if each[0] in comes))
 
 
