@@ -135,10 +135,11 @@ def _reaching(program: "Program", region: Region, table: Table, known: Mapping[i
 
 
 def _taking(program: "Program", region: Region, address: int) -> set[int]:
-    """The instructions of a region that take an address."""
-    sources = (source for source, _, _ in program.references.into(address, address + 1))
-    places = (program.place(source) or program.place(source - 1) for source in sources)
-    return {place.at for place in places if place is not None and place.region.start == region.start}
+    """The instructions of a region that take an address; a reference stands behind their prefix, if they have one."""
+    within = range(region.start, region.end)
+    sources = [source for source, _, _ in program.references.into(address, address + 1) if source in within]
+    taking = (region.at(source) or region.at(source - 1) for source in sources)
+    return {at for at in taking if at is not None}
 
 
 def _keeps(program: "Program", place: Place, register: str) -> bool:
