@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from binsafe.limits import MAX_EVIDENCE
 from binsafe.model import ResolvedLibrary, Syscalls, Unresolved
 from binsafe.syscalls import glibc
-from binsafe.syscalls.controlflow.returns import ENDING, THREADS
 from binsafe.syscalls.conventions import CONVENTIONS
-from binsafe.syscalls.glibc import LOADS_LIBRARIES, LOOKS_UP, NEW_NAMESPACE, asks_by_name
+from binsafe.syscalls.glibc import ENDING, LOADS_LIBRARIES, LOOKS_UP, NEW_NAMESPACE, THREADS, asks_by_name
 from binsafe.syscalls.linking import c_library, known_libraries
 from binsafe.syscalls.linking.argument_proofs import proved, said
 from binsafe.syscalls.linking.composing import Closure, File, Step

@@ -29,6 +29,13 @@ WATCHED: Mapping[str, tuple[int, ...]] = MappingProxyType(
 )
 """Imported functions -> which of their arguments matter."""
 
+ENDING = frozenset({"__assert_fail", "__libc_fatal"})
+"""What glibc's ``libpthread`` (up to 2.33) calls of its ``libc`` to end the program, with a number in a register. Of
+other files such names are not believed; and where another file than its ``libc`` defines them no list is complete.
+"""
+THREADS = "libpthread.so.0"
+"""That library by its own name."""
+
 NSCD = "/var/run/nscd/socket"
 """Where glibc asks for users and hosts first (``nscd/nscd-client.h``)."""
 

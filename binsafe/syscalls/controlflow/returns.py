@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from binsafe.syscalls.controlflow.places import Place
 from binsafe.syscalls.controlflow.regions import Region
+from binsafe.syscalls.glibc import ENDING, THREADS
 from binsafe.syscalls.machines.machine import JUMPS, Flow
 
 if TYPE_CHECKING:
@@ -16,11 +17,6 @@ GO_NEVER_RETURN = frozenset(
 (``runtime/panic.go``); what else never returns ends in one of these. Names are the program's own word: one that lies
 about them is only denied the calls it hides.
 """
-ENDING = frozenset({"__assert_fail", "__libc_fatal"})
-"""What glibc's ``libpthread`` (up to 2.33) calls of its ``libc`` to end the program, with a number in a register. Of
-other files such names are not believed; and where another file than its ``libc`` defines them no list is complete.
-"""
-THREADS = "libpthread.so.0"
 _MAX_DEPTH = 32
 """Calls within calls that are looked at; Rust's failures reach their trap after about a dozen, often in circles."""
 _MAX_FUNCTIONS = 500

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from binsafe.syscalls.glibc import LOOKS_UP, is_looked_up, is_served
+from binsafe.syscalls.glibc import LOOKS_UP, THREADS, is_looked_up, is_served
 from binsafe.syscalls.linking.exports import Exports
 from binsafe.syscalls.linking.summary import Summary
 
@@ -27,7 +27,7 @@ def has_calls_beside(exports: Exports) -> bool:
 
 def is_threads_library(summary: Summary) -> bool:
     """Whether a file is glibc's libpthread, by its own name and by what its libc calls: up to 2.33 it was apart."""
-    return summary.soname == "libpthread.so.0" and _STARTS_THREADS in summary.exports
+    return summary.soname == THREADS and _STARTS_THREADS in summary.exports
 
 
 def covered(summary: Summary) -> frozenset[int]:
