@@ -19,6 +19,9 @@ from binsafe.syscalls.glibc import loads_services
 needs_compiler = pytest.mark.skipif(
     sys.platform != "linux" or shutil.which("gcc") is None, reason="no gcc for Linux here"
 )
+JUMP = "lea table(%rip),%rdx; movslq (%rdx,%rdi,4),%rax; add %rdx,%rax; jmp *%rax"
+TABLE = ".section .rodata; table: .long first - table, second - table; .text"
+"""A jump through a table, as compilers make it, and its table of two entries."""
 
 
 def build(folder: Path, name: str, source: str, *options: str) -> Path:
