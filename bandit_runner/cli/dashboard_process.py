@@ -38,7 +38,8 @@ def dashboard(store: Path, port: int, *, wanted: bool) -> Iterator[bool]:
     finally:
         os.close(watched)
     leaving = threading.Event()
-    threading.Thread(target=_tell_end, args=(process, store, leaving), name="dashboard-end", daemon=True).start()
+    teller = threading.Thread(target=_tell_end, args=(process, store, leaving), name="dashboard-end", daemon=True)
+    teller.start()
     try:
         yield True
     finally:
@@ -49,6 +50,7 @@ def dashboard(store: Path, port: int, *, wanted: bool) -> Iterator[bool]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        teller.join()  # Python aborts when it ends while a thread of it still writes
 
 
 def _tell_end(process: subprocess.Popen[bytes], store: Path, leaving: threading.Event) -> None:

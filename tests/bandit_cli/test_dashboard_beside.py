@@ -1,5 +1,6 @@
 """The dashboard as a process: it serves, says what is wrong, and ends with whoever started it, however that ends."""
 
+import contextlib
 import http.client
 import os
 import re
@@ -100,6 +101,30 @@ def test_that_it_was_killed_is_said_beside_it(number: int | None, tmp_path: Path
             assert "the dashboard has ended (status -9)" in said
             assert f"bandit_runner dashboard --store '{store}'" in said
         assert process.communicate(timeout=30)[1] == ""
+    assert process.returncode == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells a process's children")
+def test_what_is_said_of_its_end_is_written_to_the_end(tmp_path: Path):
+    reading, writing = os.pipe()
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, tmp_path / "a store.sqlite"], stdin=subprocess.PIPE, stderr=writing
+    ) as process:
+        assert os.read(reading, 1000).startswith(b"dashboard http")
+        os.set_blocking(writing, False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(writing, b".")
+        os.set_blocking(writing, True)
+        os.kill(int(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()), signal.SIGKILL)
+        while not any("pipe_write" in told.read_text() for told in Path(f"/proc/{process.pid}/task").glob("*/wchan")):
+            time.sleep(0.05)
+        process.stdin.close()
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1)
+        os.close(writing)
+        with open(reading, "rb") as pipe:
+            assert b"the dashboard has ended (status -9)" in pipe.read()
     assert process.returncode == 0
 
 
