@@ -30,7 +30,7 @@ class Stream(Protocol):
 
 
 class Entry(NamedTuple):
-    """One entry; only files have a stream, only links a target."""
+    """One entry; only links have a target. ``stream`` has the bytes that some who unpack make a file of."""
 
     name: str
     kind: Literal["file", "folder", "link", "other"]

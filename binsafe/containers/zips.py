@@ -12,7 +12,7 @@ import struct
 import zlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from binsafe.containers.budget import Budget
 from binsafe.containers.entries import Entry, Exhausted, Stream, Trouble, Unreadable
@@ -188,19 +188,22 @@ def _entry(data: memoryview, listed: _Listed, start: int, taken: "_Ranges", budg
     content = _content(data, listed, start, taken)
     if listed.unicode is not None and not _same(listed.plain, listed.unicode):
         raise Unreadable(f"it is also called {listed.unicode!r}: which name it gets is up to who unpacks")
-    if listed.shown.endswith("/"):
-        if listed.size:
-            raise Unreadable("it is called a folder and holds data, which was not looked at")
-        return Entry(listed.shown, "folder")
     if listed.flags & _ENCRYPTED:
         raise Unreadable("it is encrypted", "archive-encrypted")
+    if listed.shown.endswith("/"):
+        if listed.size or _unpacked(content, listed, budget).read(1):
+            raise Unreadable("it is called a folder and holds data, which was not looked at")
+        return Entry(listed.shown, "folder")
     if listed.method != _STORED and _FURTHER.search(content) and _ends_early(_unpacked(content, listed, budget)):
         raise Unreadable("a further entry stands behind its data: where that ends is up to who unpacks")
     stream = Checked(_unpacked(content, listed, budget), listed.size, listed.crc)
     if stat.S_ISLNK(listed.mode):
-        return Entry(listed.shown, "link", target=stream.read(_MAX_TARGET).decode("utf-8", "replace"))
-    other = stat.S_IFMT(listed.mode) not in {0, stat.S_IFREG}
-    return Entry(listed.shown, "other") if other else Entry(listed.shown, "file", stream, set_id=set_id(listed.mode))
+        target = stream.read(_MAX_TARGET + 1)
+        if len(target) > _MAX_TARGET or b"\0" in target:  # who knows no links (Windows, Python) makes a file of it
+            raise Unreadable("it is called a link and holds data, which was not looked at")
+        return Entry(listed.shown, "link", target=target.decode("utf-8", "replace"))
+    kind: Literal["file", "other"] = "file" if stat.S_IFMT(listed.mode) in {0, stat.S_IFREG} else "other"
+    return Entry(listed.shown, kind, stream, set_id=set_id(listed.mode))
 
 
 def _same(plain: str, unicode: str) -> bool:

@@ -2,6 +2,7 @@
 
 import io
 import random
+import stat
 import struct
 import zipfile
 import zlib
@@ -24,6 +25,33 @@ def test_a_folder_that_holds_data_is_not_looked_at_and_hides_no_other():
     report = report_on(zipped({"tool/": ELF, "empty/": b"", "good": ELF}))
     assert ids(report) == {"archive-damaged"}
     assert (paths(report), report.analysed) == (["good"], False)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_a_folder_with_packed_bytes_that_come_to_nothing_is_one_and_others_hold_data(method: int):
+    """Its size is what the directory says, and some go by the bytes that are there: Java's tools pack each folder."""
+    assert ids(report_on(zipped({"empty/": b"", "good": ELF}, method))) == set()
+    data = bytearray(zipped({"tool/": ELF, "good": ELF}, method))
+    struct.pack_into("<L", data, 22, 0)
+    struct.pack_into("<L", data, data.index(b"PK\x01\x02") + 24, 0)
+    report = report_on(bytes(data))
+    assert ids(report) == {"archive-damaged"}
+    assert (paths(report), report.analysed) == (["good"], False)
+
+
+def test_a_link_that_holds_a_program_is_not_looked_at_and_hides_no_other():
+    """Python and Windows make a file of it."""
+    report = report_on(zipped({"tool": ELF, "good": ELF}, modes={"tool": stat.S_IFLNK | 0o777}))
+    assert ids(report) == {"archive-damaged"}
+    assert (paths(report), report.analysed) == (["good"], False)
+    assert ids(report_on(zipped({"to": b"good", "good": ELF}, modes={"to": stat.S_IFLNK | 0o777}))) == set()
+
+
+@pytest.mark.parametrize("mode", [stat.S_IFIFO, stat.S_IFCHR, stat.S_IFDIR])
+def test_what_is_called_a_device_or_the_like_is_looked_at(mode: int):
+    """All that unpack a zip archive make a file of it, as the format knows nothing else."""
+    report = report_on(zipped({"tool": ELF}, modes={"tool": mode | 0o777}))
+    assert (ids(report), paths(report), report.analysed) == ({"archive-entry"}, ["tool"], True)
 
 
 def test_a_name_that_differs_before_the_data_is_damage():
