@@ -1,6 +1,7 @@
 """The messages about a program's denials, while it runs and at its end.
 
-Written past Python's buffers: an unread standard error must not hold up the end, nor a full disk break it.
+Written past Python's buffers: an unread standard error must hold up neither the report nor the end, nor a full disk
+break them.
 """
 
 import contextlib
@@ -8,7 +9,7 @@ import os
 import select
 import signal
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from binsafe.sandbox.relayed import Relayed
 
 _STDERR = 2
+_ROOM_SECONDS = 1.0
+"""Time that a reader may take to make room for one more line at the end."""
 _SHOWN = 5
 _STOPPED = frozenset(
     {0, 124, *(128 + number for number in (signal.SIGHUP, signal.SIGINT, signal.SIGKILL, signal.SIGTERM))}
@@ -43,8 +46,8 @@ class Teller:
         self._read: list[str] = []
         self._doubtful: dict[str, None] = {}
         self._process: Relayed | None = None
-        self._held: list[str] = []
-        """What is to be shown when no picture of the program's is on the screen any more."""
+        self._held: list[bytes] = []
+        """What is to be shown when there is room for it, and no picture of the program's on the screen any more."""
         self._above = Path.cwd().parents
         """As they are now: the program may take away the folder that it is in."""
         self._lost: OSError | None = None
@@ -63,22 +66,19 @@ class Teller:
         elif (sentence := violation.sentence) in self._sentences:
             self._again += 1
         else:
-            from binsafe.reports.escape import escape
-
             self._sentences.add(sentence)  # no more of them than are reported singly
             self._told[violation.operation] += 1
             if violation.operation == "read":
                 self._read.append(violation.object)
-            self._held.append(escape(sentence))
-            if not self._is_drawing():
-                held, self._held = self._held, []
-                os.write(_STDERR, "".join(f"{each}\n" for each in held).encode())
+            self._held.append(_line(sentence))
         if self._report is not None:
             try:
                 self._report.write(msgspec.json.encode(violation) + b"\n")
             except OSError as error:  # once it lacks one, no more: a report that goes on would look whole
                 self._report.close()
                 self._report, self._lost = None, error
+        if self._held and not self._is_drawing():
+            self._held = _write(self._held)
 
     def sum_up(self, unreported: int, status: int = 0, *, untold: str | None = None) -> None:
         """One line at the end, if there is anything to say and anybody listens.
@@ -86,32 +86,36 @@ class Teller:
         Where the program failed, one more of what most do without and this one perhaps not; one of the packs that have
         what was denied. ``untold`` is why some of it may not have been seen: then none told does not mean none.
         """
-        for line in self._held:
-            mention(line)
+        self._held += map(_line, self._summary(unreported, status, untold))
+        with contextlib.suppress(OSError):
+            _write(self._held, _ROOM_SECONDS)
+
+    def _summary(self, unreported: int, status: int, untold: str | None) -> Iterator[str]:
         if untold is not None:
-            mention(f"more may have been denied than is told: {untold}")
+            yield f"more may have been denied than is told: {untold}"
         if self._doubtful and status not in _STOPPED:
             things = ", ".join([*self._doubtful][:_SHOWN])
-            mention(f"it ended with status {status}; denied was also what most programs do without: {things}")
+            yield f"it ended with status {status}; denied was also what most programs do without: {things}"
         if self._lost is not None:
-            mention(f"the report is not complete, it could not be written: {self._lost.strerror}")
+            yield f"the report is not complete, it could not be written: {self._lost.strerror}"
         if self._read and (names := self._packs()):
-            mention(f"{' '.join(names)} grants what such programs read together")
-        if not self._told and not unreported:
-            if status in _CRASHED and not self._doubtful:
-                mention(
-                    f"it ended by {_CRASHED[status]} and nothing was denied; of your variables it gets none but PATH: "
-                    "if it counts on one, add --env HOME=FOLDER, --env LANG, ..."
-                )
-            return
+            yield f"{' '.join(names)} grants what such programs read together"
+        if self._told or unreported:
+            yield self._counts(unreported + self._again)
+        elif status in _CRASHED and not self._doubtful:
+            yield (
+                f"it ended by {_CRASHED[status]} and nothing was denied; of your variables it gets none but PATH: "
+                "if it counts on one, add --env HOME=FOLDER, --env LANG, ..."
+            )
+
+    def _counts(self, unshown: int) -> str:
         kinds = ", ".join(f"{operation} {count}" for operation, count in self._told.most_common())
-        unshown = unreported + self._again
         parts = [f"{self._told.total() + unshown} denied" + (f": {kinds}" if kinds else "")]
         if unshown:
             parts.append(f"{unshown} more were counted, not shown")
         if self._usual:
             parts.append(f"{self._usual} that ordinary programs do without are in --report only")
-        mention("; ".join(parts))
+        return "; ".join(parts)
 
     def _is_drawing(self) -> bool:
         return self._process is not None and self._process.takes_the_screen and os.isatty(_STDERR)
@@ -145,11 +149,24 @@ def _by(option: str | None) -> str:
 
 
 def mention(message: str) -> None:
-    """A line on standard error unless that would mean waiting."""
+    """A line on standard error, if that finds room there before long."""
+    with contextlib.suppress(OSError):
+        _write([_line(message)], _ROOM_SECONDS)
+
+
+def _line(message: str) -> bytes:
+    from binsafe.reports.escape import escape
+
+    return f"{escape(message)}\n".encode()
+
+
+def _write(lines: Sequence[bytes], seconds: float = 0.0) -> list[bytes]:
+    """Write to standard error what finds room there within ``seconds`` after what is before it; returns the rest."""
     poll = select.poll()
     poll.register(_STDERR, select.POLLOUT)
-    if any(event & select.POLLOUT for _, event in poll.poll(0)):
-        from binsafe.reports.escape import escape
-
-        with contextlib.suppress(OSError):
-            os.write(_STDERR, f"{escape(message)}\n".encode())
+    rest = [*lines]
+    while rest and any(event & select.POLLOUT for _, event in poll.poll(seconds * 1000)):
+        rest[0] = rest[0][os.write(_STDERR, rest[0][: select.PIPE_BUF]) :]
+        if not rest[0]:
+            del rest[0]
+    return rest

@@ -1,6 +1,7 @@
 """A sandboxed program whose standard streams are relayed: all that is done with it, with the streams in mind."""
 
 import signal
+import time
 from typing import IO
 
 from binsafe.errors import OutputLost
@@ -44,13 +45,16 @@ class Relayed:
         return self._process.stdout
 
     def wait(self, timeout: float | None = None) -> int | None:
-        """Its exit status once it has ended and its output has gone where it goes; None while it still runs.
+        """Its exit status once it has ended and its output has gone where it goes; None if not in ``timeout`` seconds.
 
         Raises:
             OutputLost: a disk is full, or whatever else kept its output from where it goes.
         """
+        deadline = None if timeout is None else time.monotonic() + timeout
         status = self._process.wait(timeout)
         if status is not None:
+            if not self._relay.deliver(None if deadline is None else max(0.0, deadline - time.monotonic())):
+                return None
             self._relay.finish()
             if (lost := self._relay.lost) is not None:
                 raise OutputLost(

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 CHUNK: Final = 1 << 16
 DRAIN_SECONDS: Final = 2.0
-"""Time that output of a program that has ended may take to reach a reader that is slow."""
+"""Time that output of a program that was stopped may take to reach a reader that is slow."""
 
 _BACKGROUND_SECONDS: Final = 0.2
 
@@ -42,7 +42,10 @@ class Relay:
         self.ends: list[int | None] = [None, None, None]
         self._stop_read, self._stop_write = os.pipe2(os.O_CLOEXEC) if sys.platform == "linux" else os.pipe()
         self._jobs: list[tuple[Callable[[int, int], None], int, int]] = []
-        self._outputs: list[threading.Thread] = []
+        self._moving = 0
+        self._counting = threading.Lock()
+        self._delivered = threading.Event()
+        """Whether all output has gone where it goes, or nobody shall wait for that any longer."""
         self.terminal: PseudoTerminal | None = None
         self._filters: list[TerminalFilter] = []
         self._reads_input = False
@@ -86,11 +89,11 @@ class Relay:
         """The program has its ends: let go of ours and begin to move bytes."""
         self._close_ends()
         self._reads_input = any(source == 0 for _, source, _ in self._jobs)
+        self._moving = sum(target in (1, 2) for _, _, target in self._jobs)
+        if not self._moving:
+            self._delivered.set()
         for job, source, target in self._jobs:
-            thread = threading.Thread(target=job, args=(source, target), name="binsafe-relay", daemon=True)
-            thread.start()
-            if target in (1, 2):
-                self._outputs.append(thread)
+            threading.Thread(target=job, args=(source, target), name="binsafe-relay", daemon=True).start()
         self._jobs = []
 
     def abandon(self) -> None:
@@ -100,11 +103,18 @@ class Relay:
             os.close(source if source > 2 else target)  # the end that is ours, not a standard stream
         self.finish(0)
 
+    def deliver(self, seconds: float | None = None) -> bool:
+        """Wait until the output of a program that has ended has gone where it goes; whether it did in that time.
+
+        A reader may take as long as it likes, as if the program itself were waiting for it (a pager, a slow line).
+        """
+        return self._delivered.wait(seconds)
+
     def finish(self, seconds: float = DRAIN_SECONDS) -> None:
-        """Let the rest of the output through, for ``seconds`` at most, and stop reading our input."""
-        deadline = time.monotonic() + seconds
-        for thread in self._outputs:
-            thread.join(max(0.0, deadline - time.monotonic()))
+        """Let what is left of the output through, for ``seconds`` at most, and stop reading our input."""
+        if not self._delivered.wait(seconds):
+            self.lost = TimeoutError(errno.ETIMEDOUT, "it was not read in time")
+            self._delivered.set()  # for whoever waits without an end
         if self.terminal is not None:
             self.terminal.restore()
         with self._finishing:  # several threads may wait for the program, or stop it
@@ -183,10 +193,15 @@ class Relay:
         except OSError as error:
             if error.errno not in (errno.EIO, errno.EPIPE):  # the program's terminal was closed; our reader left
                 self.lost = error
-        if cleaner is not None:
-            with contextlib.suppress(OSError):
-                _write_all(target, cleaner.end())
-        os.close(source)
+        finally:
+            if cleaner is not None:
+                with contextlib.suppress(OSError):
+                    _write_all(target, cleaner.end())
+            os.close(source)
+            with self._counting:
+                self._moving -= 1
+                if not self._moving:
+                    self._delivered.set()
 
 
 def _is_null(stream: int) -> bool:
@@ -211,10 +226,12 @@ def _move(source: int, target: int, clean: Callable[[bytes], bytes] | None = Non
     others (standard error beside standard output) have written there meanwhile.
     """
     if clean is None and sys.platform == "linux" and not stat.S_ISREG(os.fstat(target).st_mode):
+        if not _wait(source, select.POLLIN) & select.POLLIN:  # splice would wait for room first, at the end as well
+            return False
         try:
             return os.splice(source, target, CHUNK) > 0
         except BlockingIOError:
-            _wait(source, target)
+            _wait(target, select.POLLOUT)
             return True
         except OSError as error:
             if error.errno != errno.EINVAL:  # EINVAL: a terminal, or a file that is open for append
@@ -222,7 +239,7 @@ def _move(source: int, target: int, clean: Callable[[bytes], bytes] | None = Non
     try:
         data = os.read(source, CHUNK)
     except BlockingIOError:
-        _wait(source, None)
+        _wait(source, select.POLLIN)
         return True
     if data:
         _write_all(target, clean(data) if clean else data)
@@ -235,13 +252,12 @@ def _write_all(target: int, data: bytes) -> None:
         try:
             view = view[os.write(target, view) :]
         except BlockingIOError:  # somebody set O_NONBLOCK on a description that we share
-            _wait(None, target)
+            _wait(target, select.POLLOUT)
 
 
-def _wait(source: int | None, target: int | None) -> None:
-    """Until the one can be read and the other written."""
-    for descriptor, event in ((source, select.POLLIN), (target, select.POLLOUT)):
-        if descriptor is not None:
-            poll = select.poll()
-            poll.register(descriptor, event)
-            poll.poll()
+def _wait(descriptor: int, event: int) -> int:
+    """Until it can be read or written, or never can; what it is (poll(2))."""
+    poll = select.poll()
+    poll.register(descriptor, event)
+    [(_, found)] = poll.poll()
+    return found

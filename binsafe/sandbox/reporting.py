@@ -5,6 +5,7 @@ The thread that answers a program's calls must not wait for a terminal that is n
 a thread of their own; what does not fit, or could not be told, is counted.
 """
 
+import contextlib
 import queue
 import threading
 from collections import Counter
@@ -42,15 +43,14 @@ class Reporter:
         self._objects: Counter[tuple[str, bool, int]] = Counter()
         """By their hashes: a program's names may be long."""
         self._characters: Counter[tuple[str, bool]] = Counter()
-        self._omitted = 0
-        self._untold = 0
+        self._omitted = self._queued = self._told = 0
         self._thread = threading.Thread(target=self._run, name="binsafe-reporter", daemon=True)
         self._thread.start()
 
     @property
     def unreported(self) -> int:
-        """Violations that were only counted."""
-        return self._omitted + self._untold
+        """Violations that were only counted, and such as have not been told."""
+        return self._omitted + self._queued - self._told
 
     def admits(self, kind: str, object_: str, *, expected: bool = False) -> bool:
         """Whether one more of its kind is reported singly; counts it either way, an ``expected`` one in silence."""
@@ -70,6 +70,8 @@ class Reporter:
             self._waiting.put_nowait(violation)
         except queue.Full:
             self._omitted += 1
+        else:
+            self._queued += 1
 
     def close(self, seconds: float = FLUSH_SECONDS) -> None:
         """Let what waits be told, for ``seconds`` at most."""
@@ -81,7 +83,6 @@ class Reporter:
 
     def _run(self) -> None:
         while (violation := self._waiting.get()) is not None:
-            try:
+            with contextlib.suppress(Exception):  # the reader's trouble is not the program's
                 self._tell(violation)
-            except Exception:  # noqa: BLE001 - the reader's trouble is not the program's
-                self._untold += 1
+                self._told += 1

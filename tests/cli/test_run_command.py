@@ -1,6 +1,7 @@
 """binsafe run as its user meets it: signals, streams, reports that nobody reads."""
 
 import fcntl
+import json
 import os
 import pty
 import select
@@ -13,6 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from binsafe.cli.waiting import GRACE_SECONDS
+from binsafe.sandbox.relaying import DRAIN_SECONDS
+from binsafe.sandbox.reporting import REPORTED_PER_CALL
 
 pytestmark = [
     pytest.mark.sandbox,
@@ -50,13 +55,16 @@ def test_a_program_that_ignores_sigterm_ends_in_the_time_of_grace(stubborn: subp
     assert stubborn.wait(10) == 128 + signal.SIGKILL
 
 
-def test_an_unread_standard_error_holds_up_nothing(command: list[str]):
+def test_an_unread_standard_error_holds_up_nothing(command: list[str], tmp_path: Path):
     read, write = os.pipe()
     size = fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, 4096)
-    done = subprocess.run([*command, "denied"], stdout=subprocess.PIPE, stderr=write, timeout=100, check=False)
+    report = [*command[:4], "--report", str(tmp_path / "report"), *command[4:]]
+    done = subprocess.run([*report, "denied"], stdout=subprocess.PIPE, stderr=write, timeout=100, check=False)
     assert done.returncode == 0
     assert done.stdout == b"done\n"
-    assert len(os.read(read, size)) > size // 2  # lines are written whole: the next one found no room
+    operations = [json.loads(line)["operation"] for line in (tmp_path / "report").read_bytes().splitlines()]
+    assert operations.count("connect") == REPORTED_PER_CALL
+    assert os.read(read, size).startswith(b"connect 127.0.0.1:1 denied: ")
     os.close(read)
     os.close(write)
 
@@ -80,6 +88,30 @@ def test_large_streams_arrive_whole(command: list[str]):
     data = os.urandom(3_000_000)
     done = subprocess.run([*command, "copy"], input=data, stdout=subprocess.PIPE, timeout=30, check=True)
     assert done.stdout == data
+
+
+def test_a_reader_may_take_its_time(command: list[str]):
+    data = os.urandom(100_000)
+    with subprocess.Popen([*command, "copy"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        process.stdin.write(data)
+        process.stdin.close()
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(3 + DRAIN_SECONDS)
+        assert process.stdout.read() == data
+    assert process.returncode == 0
+
+
+def test_who_waits_for_a_reader_can_be_ended(command: list[str]):
+    with subprocess.Popen(
+        [*command, "copy"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdin.write(bytes(100_000))
+        process.stdin.close()
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(3)
+        process.terminate()
+        assert process.wait(GRACE_SECONDS + 2 * DRAIN_SECONDS) == 125
+        assert b"the program's output could not be written: it was not read in time" in process.stderr.read()
 
 
 def test_output_that_gets_nowhere_is_no_success_and_no_status_of_the_programs(command: list[str]):

@@ -1,6 +1,9 @@
 """Which violations are reported singly: few of each kind, and none is hidden by what every program tries."""
 
+import fcntl
+import os
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -69,6 +72,33 @@ def test_a_thousand_usual_lookups_hide_no_other_and_are_not_told_of(reporter: Re
     assert reporter.unreported == 0
     assert reporter.admits("openat", "/etc/shadow")
     assert reporter.admits("openat", "/usr/lib/locale/7"), "the same name, asked for in another way"
+
+
+def test_what_a_reader_has_not_taken_counts_as_not_reported():
+    taken = threading.Event()
+    reporter = Reporter(lambda _: taken.wait(60) and None)
+    for _ in range(3):
+        reporter.report(violation("/etc/shadow"))
+    reporter.close(seconds=0.01)
+    assert reporter.unreported == 3
+    taken.set()
+    reporter.close(seconds=60)
+    assert reporter.unreported == 0
+
+
+def test_a_reader_of_standard_error_may_make_room_late(monkeypatch: pytest.MonkeyPatch):
+    read, write = os.pipe()
+    monkeypatch.setattr("binsafe.cli.denials._STDERR", write)
+    size = os.write(write, bytes(fcntl.fcntl(write, fcntl.F_GETPIPE_SZ)))
+    teller = Teller(None)
+    teller.tell(violation("/etc/shadow"))
+    reading = threading.Timer(0.1, os.read, (read, size))
+    reading.start()
+    teller.sum_up(0)
+    reading.join()
+    os.close(write)
+    with open(read, "rb") as pipe:
+        assert [line.split()[:2] for line in pipe] == [[b"read", b"/etc/shadow"], [b"1", b"denied:"]]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
