@@ -39,8 +39,10 @@ def command(
 ) -> None:
     """Start the thirty servers in the sandbox and keep them until Ctrl-C. Exit status 1: they ended by themselves."""
     if build_only:
+        from bandit_runner.cli.stopping import stop_on_signals
         from bandit_runner.flakyservers.build import build
 
+        stop_on_signals()
         click.echo(build(target, output=output, progress=note))
         return
     if target or output:

@@ -45,7 +45,13 @@ def stoppable(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
             raise KeyboardInterrupt from None
 
 
-def stopping() -> list[signal.Signals]:
+def stop_on_signals() -> None:
+    """Let TERM and HUP do what Ctrl-C does, so that what was started is stopped on the way out."""
+    for number in _stopping():
+        signal.signal(number, signal.default_int_handler)
+
+
+def _stopping() -> list[signal.Signals]:
     """What stops us beside SIGINT, which Python handles already; a hang-up only where nohup(1) does not ignore it."""
     hang_up = [] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [signal.SIGHUP]
     return [signal.SIGTERM, *hang_up]
@@ -72,7 +78,7 @@ class _Stopper:
         self._task: asyncio.Task[Any] | None = None
 
     def __enter__(self) -> Self:
-        handlers = dict.fromkeys((signal.SIGINT, *stopping()), self._stop) | {signal.SIGALRM: self._look}
+        handlers = dict.fromkeys((signal.SIGINT, *_stopping()), self._stop) | {signal.SIGALRM: self._look}
         self._before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
         return self
 

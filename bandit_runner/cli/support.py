@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import click
 
 import binsafe
-from bandit_runner.cli.stopping import stopping
+from bandit_runner.cli.stopping import stop_on_signals
 from bandit_runner.servers import Servers, start
 from binsafe.cli.entry import note
 from binsafe.cli.taking import take
@@ -54,8 +53,7 @@ def running(
         _tell(violation)
         on_violation(violation)
 
-    for number in stopping():
-        signal.signal(number, signal.default_int_handler)  # KeyboardInterrupt, so that everything is stopped on the way
+    stop_on_signals()
     arguments = (
         [] if options.binary is not None else [*_STANDIN, "-limits", options.limits, "-seed", str(options.seed or 0)]
     )

@@ -10,6 +10,7 @@ import os
 import platform
 import re
 import shutil
+import signal
 import subprocess
 import sysconfig
 import tempfile
@@ -48,18 +49,29 @@ class Go(msgspec.Struct, frozen=True, kw_only=True):
     environment: dict[str, str]
 
     def run(self, *arguments: str, cwd: Path, target: str | None = None) -> subprocess.CompletedProcess[str]:
-        """Run one go command for a target, by default this machine; its output is captured, its status is checked."""
+        """Run one go command for a target, by default this machine; its output is captured, its status is checked.
+
+        Where it is broken off, it ends with all that it has started.
+        """
         system, _, processor = (target or this_machine()).partition("/")
-        return subprocess.run(
+        with subprocess.Popen(
             [self.executable, *arguments],
             cwd=cwd,
             env=self.environment | {"GOOS": system, "GOARCH": processor},
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            check=True,
-            timeout=COMPILE_SECONDS,
-        )
+            start_new_session=True,  # so that its compilers can be told from all else
+        ) as process:
+            try:
+                out, errors = process.communicate(timeout=COMPILE_SECONDS)
+            except BaseException:
+                _kill(process)
+                raise
+        done = subprocess.CompletedProcess(process.args, process.returncode, out, errors)
+        done.check_returncode()
+        return done
 
 
 def build(
@@ -162,7 +174,7 @@ def _environment(environ: Mapping[str, str], cache: Path) -> dict[str, str]:
     temporary.mkdir(parents=True, exist_ok=True)
     return {name: environ[name] for name in _KEPT_VARIABLES if name in environ} | {
         **dict.fromkeys(("HOME", "USERPROFILE", "APPDATA", "GOPATH"), str(home)),  # telemetry counters go there too
-        **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary)),
+        **_temporary(str(temporary)),
         "GOCACHE": str(home / "build"),  # one for all targets and builders; Go locks it and trims it
         "GOENV": "off",
         "GOFLAGS": "-trimpath -buildvcs=false",  # the sources' folder and its repository leave no trace
@@ -171,6 +183,10 @@ def _environment(environ: Mapping[str, str], cache: Path) -> dict[str, str]:
         "GOWORK": "off",
         "CGO_ENABLED": "0",
     }
+
+
+def _temporary(folder: str) -> dict[str, str]:
+    return dict.fromkeys(("TMPDIR", "TEMP", "TMP"), folder)
 
 
 def _candidates(environ: Mapping[str, str]) -> Iterator[Path]:
@@ -203,6 +219,14 @@ def _version_tuple(version: str) -> tuple[int, int]:
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
+def _kill(process: subprocess.Popen[str]) -> None:
+    if os.name == "nt":
+        process.kill()
+        return
+    with contextlib.suppress(ProcessLookupError):  # it has ended already
+        os.killpg(process.pid, signal.SIGKILL)
+
+
 def _key(version: str, target: str) -> str:
     """Return a name for what a build depends on: sources, this recipe, target and compiler."""
     digest = hashlib.sha256()
@@ -214,7 +238,9 @@ def _key(version: str, target: str) -> str:
 
 
 def _compile(go: Go, target: str, binary: Path, sources: Path = SOURCES) -> None:
-    with tempfile.TemporaryDirectory(dir=go.environment["TMPDIR"]) as folder:
+    # what it compiles waits there, too, for a go that is killed leaves it behind; a compiler may be writing still
+    with tempfile.TemporaryDirectory(dir=go.environment["TMPDIR"], ignore_cleanup_errors=True) as folder:
+        go = msgspec.structs.replace(go, environment=go.environment | _temporary(folder))
         made = Path(folder) / binary.name
         try:
             # Symbols stay: the program that this stands in for was an ordinary build, and evidence names them.

@@ -5,8 +5,10 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -186,6 +188,37 @@ def test_a_compiler_error_is_told(empty_cache: Path, tmp_path: Path):
         build_module._compile(find_go(os.environ, empty_cache), this_machine(), binary, sources)
     assert caught.value.hint
     assert not binary.exists()
+
+
+@pytest.mark.each_user
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+def test_a_build_that_is_broken_off_leaves_nothing_behind(tmp_path: Path):
+    """The go command leaves its compilers and its folder behind when it is killed: once 120 files a time."""
+    words = [sys.executable, "-m", "bandit_runner", "servers", "--build-only"]
+    temporary = tmp_path / "binsafe" / "flakyservers" / "go" / "tmp"
+    with subprocess.Popen(words, env=os.environ | {"XDG_CACHE_HOME": str(tmp_path)}) as process:
+        assert holds_within(60, lambda: any(temporary.rglob("go-build*")) and len(working_in(tmp_path)) > 1)
+        process.terminate()
+    assert process.returncode == 130
+    assert holds_within(5, lambda: not working_in(tmp_path)), "no compiler goes on"
+    assert list(temporary.iterdir()) == []
+
+
+def working_in(cache: Path) -> list[str]:
+    """The go commands and compilers that were given this cache."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if f"GOPATH={cache}/".encode() in (process / "environ").read_bytes():
+                found.append(process.name)
+    return found
+
+
+def holds_within(seconds: float, condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + seconds
+    while not (held := condition()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return held
 
 
 def test_a_cache_that_cannot_be_written_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
