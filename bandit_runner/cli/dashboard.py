@@ -36,7 +36,7 @@ Examples:
 @click.option(
     "--token",
     metavar="TOKEN",
-    help="What every client must send; made up where the host needs one and none is given.",
+    help="What every client must send, of letters and digits; made up where the host needs one and none is given.",
 )
 @click.option(
     "--watched", type=int, hidden=True, help="A descriptor: when its other end closes, so does the dashboard."
@@ -51,8 +51,11 @@ def command(*, port: int, host: str, token: str | None, watched: int | None, sto
     else:
         _check(chosen(store))  # no store stops a play, nor the dashboard beside it, whose pages say what is wrong
     from bandit_runner.dashboard.app import serve
-    from bandit_runner.dashboard.guard import is_loopback
+    from bandit_runner.dashboard.guard import TOKEN, is_loopback
 
+    if token is not None and TOKEN.fullmatch(token) is None:
+        why = "use ASCII letters, digits, '.', '_', '~' and '-'" if token else 'it is empty; is a "$VARIABLE" not set?'
+        raise click.BadParameter(why, param_hint="--token")
     if token is None and not is_loopback(host):
         import secrets
 

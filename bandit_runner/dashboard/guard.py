@@ -7,8 +7,8 @@ the dashboard listens beyond loopback, whoever is on that network (who has no to
 
 import hmac
 import ipaddress
+import re
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from http.cookies import CookieError, SimpleCookie
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
@@ -19,6 +19,9 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 COOKIE: Final = "bandit_runner_token"
 LOOPBACK_NAMES: Final = frozenset({"localhost"})
+
+TOKEN: Final = re.compile(r"[A-Za-z0-9._~-]+")
+"""What stands for itself in an address (RFC 3986, section 2.3) and in a cookie. An empty one would be known to all."""
 
 _CONTENT_POLICY: Final = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline';"
@@ -45,11 +48,16 @@ class Guard:
         port: that it listens on; any other port in a Host or Origin is another site.
         host: that it listens on; beyond loopback ``token`` must be given.
         token: asked of everybody, as ``?token=`` once (a cookie then remembers it) or as ``Authorization: Bearer``.
+
+    Raises:
+        ValueError: the token is missing where one is needed, or is none (`TOKEN`).
     """
 
     def __init__(self, inner: Application, *, port: int, host: str = "127.0.0.1", token: str | None = None) -> None:
         if token is None and not is_loopback(host):
             raise ValueError("beyond loopback a token is needed")
+        if token is not None and TOKEN.fullmatch(token) is None:
+            raise ValueError("a token is made of ASCII letters, digits, '.', '_', '~' and '-'")
         self._inner = inner
         self._port = port
         self._names = LOOPBACK_NAMES if is_loopback(host) else None
@@ -95,11 +103,7 @@ class Guard:
     def _knows_token(self, scope: Scope, headers: MutableMapping[str, str]) -> bool:
         given = [*_query(scope).get("token", ())]
         given += [headers["authorization"][7:]] if headers.get("authorization", "").startswith("Bearer ") else []
-        try:
-            cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-        except CookieError:
-            cookie = None
-        given += [cookie.value] if cookie else []
+        given += _cookies(headers.get("cookie", ""))
         return any(self._matches(each) for each in given)
 
     def _matches(self, given: str) -> bool:
@@ -129,6 +133,12 @@ def _headers(scope: Scope) -> MutableMapping[str, str]:
         key = name.decode("latin-1").lower()
         found[key] = f"{found[key]}, {value.decode('latin-1')}" if key in found else value.decode("latin-1")
     return found
+
+
+def _cookies(header: str) -> list[str]:
+    """The values of ours; of others, which browsers send to every port of a host, some are not even well-formed."""
+    pairs = (each.strip().partition("=") for each in header.split(";"))
+    return [value for name, _, value in pairs if name == COOKIE]
 
 
 def _query(scope: Scope) -> dict[str, list[str]]:

@@ -172,3 +172,13 @@ def test_beyond_loopback_a_token_is_made_up():
         process.terminate()  # and no SIGINT: what runs in the background may have to ignore it
         process.wait(10)
     assert re.search(r"\?token=[\w-]{20,}$", line.strip())
+
+
+@pytest.mark.parametrize("token", ["", "a b", "a;b"])
+def test_what_is_no_token_is_refused(token: str):
+    """An empty one was known to everybody: ``Authorization: Bearer`` with nothing behind it let them in."""
+    words = command("dashboard", "--port", 0, "--host", "0.0.0.0", "--token", token)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "--token" in done.stderr
+    assert "http://" not in done.stderr

@@ -117,8 +117,19 @@ def test_beyond_loopback_only_the_token_opens():
     assert "SameSite=Strict" in headers["set-cookie"]
     assert ask(guard, {**there, "Cookie": headers["set-cookie"].partition(";")[0]})[0] == 200
     assert ask(guard, {**there, "Cookie": "=;=;\x00"})[0] == 401
+
+
+@pytest.mark.parametrize("token", [None, "", "a;b", "a b", "\u00e9", "a\r\nSet-Cookie: b"])
+def test_beyond_loopback_there_is_a_token_that_is_one(token: str | None):
     with pytest.raises(ValueError, match="token"):
-        Guard(inner, port=PORT, host="0.0.0.0")
+        Guard(inner, port=PORT, host="0.0.0.0", token=token)
+
+
+@pytest.mark.parametrize("other", ['{"x":1}', "a b", "\u00fc", '"', "=", "a[b]=1", "a@b=1", "alone"])
+def test_what_other_programs_of_the_host_keep_in_cookies_shuts_nobody_out(other: str):
+    guard = Guard(inner, port=PORT, host="0.0.0.0", token=OPENER)
+    cookie = f"theirs={other}; {other}; {COOKIE}={OPENER}"
+    assert ask(guard, {"Host": f"192.168.1.5:{PORT}", "Cookie": cookie})[0] == 200
 
 
 def test_no_page_frames_us():
