@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bandit_runner.cli.options import strategy_names
+from bandit_runner.cli.options import File, strategy_names
 from bandit_runner.cli.scoring import scoring, scoring_options
 from binsafe.cli.entry import note
 
@@ -51,7 +51,7 @@ Examples:
     "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Listen there, on loopback."
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Of the strategy.")
-@click.option("--state", type=click.Path(dir_okay=False, path_type=Path), help="Keep what was learnt there.")
+@click.option("--state", type=File(dir_okay=False), help="Keep what was learnt there.")
 @click.option("--otel", is_flag=True, help="Send OpenTelemetry spans, as the OTEL_ variables say (extra otel).")
 @click.option(
     "--grafana",

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bandit_runner.cli.options import File
 from bandit_runner.cli.storing import safe
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ Examples:
   bandit_runner calibrate runs/*.csv
   bandit_runner calibrate runs/*_T2.csv --json""",
 )
-@click.argument("files", nargs=-1, required=True, metavar="CSV...", type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True, metavar="CSV...", type=File())
 @click.option("--json", "as_json", is_flag=True, help="Print binsafe.calibration/1.")
 def command(*, files: tuple[Path, ...], as_json: bool) -> None:
     """Ask logs in the original project's format what the servers did.

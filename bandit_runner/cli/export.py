@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from bandit_runner.cli.options import File
 from bandit_runner.cli.storing import chosen, store_option
 
 
@@ -18,7 +19,7 @@ Examples:
 @click.option("--session", metavar="ID", help="Only the runs of this session.")
 @click.option(
     "--output",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=File(file_okay=False),
     default=Path(),
     help="Folder to write to; by default the current one.",
 )

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from bandit_runner.cli.options import File
 from bandit_runner.cli.storing import chosen, store_option
 from binsafe.cli.entry import note
 
@@ -16,7 +17,7 @@ Examples:
   bandit_runner import runs/*.csv
   bandit_runner import old/*.csv --store old.sqlite && bandit_runner compare --store old.sqlite""",
 )
-@click.argument("files", nargs=-1, required=True, metavar="CSV...", type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True, metavar="CSV...", type=File())
 @store_option
 def command(*, files: tuple[Path, ...], store: Path | None) -> None:
     """Read the original project's CSV files, of any of its four generations (10 to 13 columns), into the store.

@@ -1,10 +1,24 @@
 """Options that several commands have, read in one way."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
+
+
+class File(click.Path):
+    """A path. An empty one, which `pathlib` takes for the current folder, names no file."""
+
+    def __init__(self, *, file_okay: bool = True, dir_okay: bool = True) -> None:
+        super().__init__(file_okay=file_okay, dir_okay=dir_okay, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path."""
+        if value == "":
+            self.fail('an empty path names no file; is a "$VARIABLE" not set?', param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class Seed(click.IntRange):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from bandit_runner.cli.options import Seed
+from bandit_runner.cli.options import File, Seed
 from binsafe.cli.entry import note
 
 _LIMITS = click.Choice(["calibrated", "hard"])
@@ -20,13 +20,13 @@ Examples:
   bandit_runner servers --limits hard --seed 7
   bandit_runner servers --build-only --target darwin/arm64 --output flakyservers-mac""",
 )
-@click.option("--binary", type=click.Path(path_type=Path), help="Run these servers instead of the stand-in.")
+@click.option("--binary", type=File(), help="Run these servers instead of the stand-in.")
 @click.option("--limits", type=_LIMITS, default="calibrated", show_default=True, help="How T2 and T3 limit the rate.")
 @click.option("--seed", type=Seed(), help="Draw the same rates again.")
 @click.option("--yes", is_flag=True, help="Start although the verdict is danger.")
 @click.option("--build-only", is_flag=True, help="Build the stand-in, print its path, start nothing.")
 @click.option("--target", metavar="SYSTEM/PROCESSOR", help="With --build-only: darwin/arm64, linux/amd64, ...")
-@click.option("--output", type=click.Path(path_type=Path), help="With --build-only: put a copy there.")
+@click.option("--output", type=File(), help="With --build-only: put a copy there.")
 def command(
     *,
     binary: Path | None,

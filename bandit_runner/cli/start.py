@@ -4,13 +4,12 @@ import functools
 import random
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
-from bandit_runner.cli.options import Rate, Seed, named_value, strategy_names
+from bandit_runner.cli.options import File, Rate, Seed, named_value, strategy_names
 from bandit_runner.cli.scoring import scoring, scoring_options
 from bandit_runner.cli.storing import store_option
 from bandit_runner.model import TIERS, ResultRow
@@ -49,7 +48,7 @@ The table's columns:
   regret    points that a player who knows all rates and limits would have
             had more""",
 )
-@click.option("--binary", type=click.Path(path_type=Path), help="Run these servers instead of the stand-in.")
+@click.option("--binary", type=File(), help="Run these servers instead of the stand-in.")
 @click.option(
     "--strategy",
     "strategies",

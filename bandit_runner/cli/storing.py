@@ -6,12 +6,14 @@ from typing import Any
 
 import click
 
+from bandit_runner.cli.options import File
+
 
 def store_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """``--store PATH``: None means the default, which is looked up when it is needed."""
     return click.option(
         "--store",
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=File(dir_okay=False),
         help="Keep or read runs there, not in the user's data folder.",
     )(command)
 

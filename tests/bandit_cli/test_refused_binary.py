@@ -34,3 +34,10 @@ def test_what_cannot_be_the_servers_is_refused(
     assert (done.returncode, said in done.stderr) == (status, True), done.stderr
     assert "hint: " in done.stderr
     assert "pid=" not in done.stderr
+
+
+@pytest.mark.parametrize("words", [("start", "--binary"), ("servers", "--binary"), ("compare", "--store")])
+def test_a_variable_that_is_not_set_does_not_name_the_current_folder(words: tuple[str, str], tmp_path: Path):
+    done = bandit_runner(*words, "", cwd=tmp_path)
+    assert done.returncode == 2
+    assert 'an empty path names no file; is a "$VARIABLE" not set?' in done.stderr
