@@ -45,7 +45,10 @@ class Json(Response):
 
 
 def router(board: Callable[[], Board]) -> APIRouter:
-    """All routes over the board that ``board`` gives."""
+    """All routes over the board that ``board`` gives.
+
+    Each is ``async`` though it awaits nothing: others are run in threads, and a board is used by one at a time.
+    """
     routes = APIRouter(default_response_class=Json)
     _of_sessions(routes, board)
     _of_runs(routes, board)
@@ -63,27 +66,27 @@ def router(board: Callable[[], Board]) -> APIRouter:
 def _of_sessions(routes: APIRouter, board: Callable[[], Board]) -> None:
 
     @routes.get("/api/status")
-    def status() -> Json:
+    async def status() -> Json:
         """Whether the store can be read, and what to do if not."""
         return Json(board().state())
 
     @routes.get("/api/sessions")
-    def sessions() -> Json:
+    async def sessions() -> Json:
         """The sessions, the latest first."""
         return Json(board().sessions())
 
     @routes.get("/api/sessions/{name}")
-    def session(name: str) -> Json:
+    async def session(name: str) -> Json:
         """One session: settings, truth, sandbox."""
         return Json(_session(board(), name).session)
 
     @routes.get("/api/sessions/{name}/violations")
-    def violations(name: str, after: float = 0.0) -> Json:
+    async def violations(name: str, after: float = 0.0) -> Json:
         """What its servers were denied since ``after`` (epoch seconds)."""
         return Json(board().violations(name, after=after))
 
     @routes.get("/api/snapshot")
-    def snapshot(session: str | None = None) -> Json:
+    async def snapshot(session: str | None = None) -> Json:
         """A session (the latest one by default) with what each run came to, and the cursor to go on from."""
         found = _session(board(), session)
         return Json({"cursor": cursor(found), **summary(found)})
@@ -91,17 +94,17 @@ def _of_sessions(routes: APIRouter, board: Callable[[], Board]) -> None:
 
 def _of_runs(routes: APIRouter, board: Callable[[], Board]) -> None:
     @routes.get("/api/runs")
-    def runs(session: str | None = None) -> Json:
+    async def runs(session: str | None = None) -> Json:
         """The runs of a session, the latest one by default."""
         return Json(_session(board(), session).runs)
 
     @routes.get("/api/runs/{number}")
-    def run(number: RunNumber) -> Json:
+    async def run(number: RunNumber) -> Json:
         """One run with its frames."""
         return Json(board().run(number))
 
     @routes.get("/api/runs/{number}/requests")
-    def requests(
+    async def requests(
         number: RunNumber,
         after: Annotated[int, Query(ge=0, le=MAX_INTEGER)] = 0,
         most: Annotated[int, Query(ge=1, le=MAX_LINES)] = MAX_LINES,
@@ -110,12 +113,12 @@ def _of_runs(routes: APIRouter, board: Callable[[], Board]) -> None:
         return Json(board().requests(number, after=after, most=most))
 
     @routes.get("/api/runs/{number}/limits")
-    def limits(number: RunNumber) -> Json:
+    async def limits(number: RunNumber) -> Json:
         """What the run's strategy believes of each server's rate limiter; empty for one that keeps no such belief."""
         return Json(board().limits(number))
 
     @routes.get("/api/comparison")
-    def comparison(scoring: str = "statement", session: Annotated[list[str] | None, Query()] = None) -> Json:
+    async def comparison(scoring: str = "statement", session: Annotated[list[str] | None, Query()] = None) -> Json:
         """All runs, or those of some sessions, compared."""
         if scoring not in SCORINGS:
             raise HTTPException(422, f"scoring is one of {', '.join(SCORINGS)}")

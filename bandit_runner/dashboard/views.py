@@ -82,7 +82,7 @@ class SessionView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Board:
-    """Reads the store, and remembers the frames of the runs that were looked at last."""
+    """Reads the store, and remembers the frames of the runs that were looked at last. It is for one thread."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

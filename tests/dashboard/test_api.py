@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +167,17 @@ def test_no_runs_a_corrupt_store_and_a_wrong_number_are_said(tmp_path: Path):
         assert get(port, "/api/runs/1/requests?most=100000")[0] == 422
         for path in (f"/api/runs/{10**30}", f"/api/runs/{10**30}/limits", f"/api/runs/1/requests?after={10**30}"):
             assert get(port, path)[0] == 422, "larger than SQLite's integers"
+
+
+def test_many_who_look_at_a_run_at_once_see_each_id_once(recorder: Recorder):
+    """Routes in threads of their own added the same ids to one run's frames: of 5,000 there were 42,080."""
+    for request in many(5000):
+        recorder.record(request)
+    recorder.flush()
+    with served(recorder.path) as port, ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(lambda _: get(port, "/api/runs/1"), range(12)))
+    assert {status for status, _ in answers} == {200}
+    assert {run["frames"][-1]["requests"] for _, run in answers} == {5024}
 
 
 def test_strangers_stay_out_of_the_whole_application(recorder: Recorder):
