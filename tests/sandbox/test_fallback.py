@@ -70,6 +70,15 @@ def test_a_folder_above_what_is_granted_is_there_and_cannot_be_listed(sandboxed:
     assert ("/dev", "--read /dev") in {(v.object, v.grant) for v in run.violations}
 
 
+@pytest.mark.parametrize("kind", ["read", "write"])
+def test_with_a_granted_folder_what_is_denied_is_named_all_the_same(sandboxed: Callable, folder: Path, kind: str):
+    run = sandboxed(
+        "read=/etc/shadow", "write=/etc/new", grants=(Grant(kind=kind, object=str(folder), reason="asked"),)
+    )
+    assert all(run.answers().values())
+    assert {(v.operation, v.object) for v in run.violations} >= {("read", "/etc/shadow"), ("write", "/etc/new")}
+
+
 def test_it_is_nobody_and_knows_nothing(sandboxed: Callable):
     answers = sandboxed("uid", "variables", "open-files", f"kill={os.getpid()}", "kill=-1").answers()
     assert answers.pop(f"kill={os.getpid()}") == answers.pop("kill=-1") == "operation not permitted"

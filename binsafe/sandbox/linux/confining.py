@@ -83,13 +83,17 @@ def _forms(layout: Layout, policy: Policy) -> dict[str, tuple[narrowing.Tests, .
     writable = list(granted_paths(policy, "write"))
     files = [path for path in writable if not os.path.isdir(path)]
     nested = (path for path, _ in layout.mounts if any(path != folder and inside(path, folder) for folder in writable))
-    changes = ENTRIES if files or any(nested) else {}
     return {
-        **UNNAMED,
-        **(changes if writable else CHANGES),
+        **unnamed(policy),
+        **(ENTRIES if files or any(nested) else {}),
         **(LINKS if others else {}),
         **(SEARCHES if starts else {}),
     }
+
+
+def unnamed(policy: Policy) -> dict[str, tuple[narrowing.Tests, ...]]:
+    """Those of them that depend on what it may write alone."""
+    return {**UNNAMED, **({} if any(granted_paths(policy, "write")) else CHANGES)}
 
 
 def terminal_forms(order: Order) -> dict[str, tuple[narrowing.Tests, ...]]:

@@ -20,7 +20,7 @@ from binsafe.renderers.profile import writable_all_the_same
 from binsafe.sandbox.backends import Enforcement, Order
 from binsafe.sandbox.linux.alone import ALONE
 from binsafe.sandbox.linux.backend import native_arch
-from binsafe.sandbox.linux.confining import reads_folders, terminal_forms
+from binsafe.sandbox.linux.confining import reads_folders, terminal_forms, unnamed
 from binsafe.sandbox.linux.destinations import Destinations, pin
 from binsafe.sandbox.linux.given import Given
 from binsafe.sandbox.linux.layout import PROGRAM_FOLDER, check_present, inside
@@ -105,13 +105,15 @@ class Landlock:
                 raise NotEnforceable(gap.reason, hint=f"{gap.fix}; --allow-partial goes on without it")
             order.accept_gap(gap)
         policy = unshared.tighten(order.policy, abi)
-        named = frozenset() if reads_folders(policy) else frozenset(PATH_CALLS)
+        walks = reads_folders(policy)
+        named = frozenset() if walks else frozenset(PATH_CALLS)
+        forms = unnamed(policy) if walks else {}
         watch = watch_for(
             policy,
             arch,
             order.on_violation,
             destinations=destinations,
-            lookups=_lookups(policy) if named else None,
+            lookups=_lookups(policy, walks=walks),
             names_root="/" in order.arguments,
             called=f"{PROGRAM_FOLDER}/{Path(policy.artifact.name).name}",
             alone=True,
@@ -121,7 +123,7 @@ class Landlock:
         try:
             plan = _plan(order, policy, abi, copy) | {
                 "filter": seccomp.compile_filter(
-                    narrowing.narrow(policy, {**ALONE, **terminal_forms(order)}),
+                    narrowing.narrow(policy, {**ALONE, **forms, **terminal_forms(order)}),
                     arch,
                     notify=named | {"listen", "uname"},
                 )
@@ -240,7 +242,7 @@ def _limits(policy: Policy) -> list[tuple[str, int]]:
     return [(name, value) for name, value in limits_of(policy) if name != "NPROC" or os.geteuid() == 0]
 
 
-def _lookups(policy: Policy) -> Lookups:
+def _lookups(policy: Policy, *, walks: bool) -> Lookups:
     granted = list(_paths(policy))
     given = Given(
         merged={},
@@ -248,7 +250,8 @@ def _lookups(policy: Policy) -> Lookups:
         writable=[path for path, mode in granted if mode == os.W_OK],
         present=(),
     )
-    return Lookups(given, refuses=True, left=here if (here := os.getcwd()) != _working_folder(policy) else "")
+    left = here if (here := os.getcwd()) != _working_folder(policy) else ""
+    return Lookups(given, refuses=True, walks=walks, left=left)
 
 
 def _sealed_copy(program: int | None) -> int:

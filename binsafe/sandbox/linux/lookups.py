@@ -154,7 +154,7 @@ class Lookups:
 
     @property
     def _tired(self) -> bool:
-        return self._looked > self._most and not self.refuses
+        return self._looked > self._most and (self._walks or not self.refuses)
 
     def _closed(self, call: Call, path: str) -> Miss | None:
         """What is there and cannot be opened: a folder on the way to others, or a file that is its owner's alone.
