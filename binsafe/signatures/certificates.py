@@ -232,6 +232,12 @@ def describe(certificate: x509.Certificate) -> Signer:
     )
 
 
+def units(certificate: x509.Certificate) -> tuple[str, ...]:
+    """The organizational units that a certificate names."""
+    named = certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATIONAL_UNIT_NAME)
+    return tuple(str(one.value) for one in named)
+
+
 def common_name(name: x509.Name) -> str:
     """What people call a name: its common name, else all of it."""
     return _joined(name, NameOID.COMMON_NAME) or name.rfc4514_string()

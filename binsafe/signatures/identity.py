@@ -40,6 +40,11 @@ CERTIFICATE_TYPES: Final[Mapping[str, str]] = {
 """Extension of the leaf -> what Apple issued the certificate for; the first that is there counts."""
 
 _DEVELOPER_ID_AUTHORITY: Final = _MARKER + "2.6"
+_OF_TEAMS: Final = frozenset(
+    {DEVELOPER_ID, "mac-app-distribution", "ios-app-distribution", "mac-development", "ios-development"}
+)
+"""Types of certificates that name the team in their organizational unit; Apple signs its shops' programs itself."""
+
 _APPLE_INTERMEDIATE: Final = ("Apple Code Signing Certification Authority", "Apple Inc.")
 """Who issues the certificates of Apple's own software: what the requirement ``anchor apple`` looks for."""
 
@@ -102,6 +107,7 @@ def _somebody(
     if type_ is None and len(signed.path) > 1 and _names(certificates.describe(signed.path[1])) == _APPLE_INTERMEDIATE:
         type_ = APPLE_SOFTWARE
     problems = [*signed.outcome.problems, *_listed(message.signer, directories), *_claim(type_, signed)]
+    problems += _team(primary.team_id, type_, signed)
     if "adhoc" in primary.flag_names:
         problems.append(Problem(id="codedirectory", detail="marked ad hoc, yet a CMS structure signs it"))
     unverified = signed.outcome.unverified
@@ -153,6 +159,18 @@ def _claim(certificate_type: str | None, signed: "Signed") -> Iterator[Problem]:
         _DEVELOPER_ID_AUTHORITY in certificates.markers(issuer) for issuer in signed.path[1:2]
     ):
         yield Problem(id="cms-chain", detail="the authority that issued the certificate is not that of Developer ID")
+
+
+def _team(team_id: str | None, certificate_type: str | None, signed: "Signed") -> Iterator[Problem]:
+    """The team that a CodeDirectory names is its signer's own word: the certificate has Apple's."""
+    from binsafe.signatures import certificates
+
+    if team_id is None or certificate_type not in _OF_TEAMS:
+        return
+    teams = certificates.units(signed.path[0])
+    if team_id not in teams:
+        detail = f"it names the team {team_id!r}, and the certificate is one of {', '.join(map(repr, teams)) or 'none'}"
+        yield Problem(id="cms-digest", detail=detail)
 
 
 def _listed(signer: "SignerInfo", directories: tuple[CodeDirectory, ...]) -> Iterator[Problem]:

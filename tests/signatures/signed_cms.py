@@ -27,6 +27,8 @@ APPLE_CA = ("Apple Code Signing Certification Authority", "Apple Inc.")
 EXAMPLE_CA = ("Example CA", "Example Ltd")
 ROOT = ("Example Root", "Example Ltd")
 SIGNER = ("Example Signer", "Example Ltd")
+TEAM = "TEAM123456"
+"""Of the signer's certificate."""
 STAMPER = ("Example Time Stamper", "Example Ltd")
 SIGNED_AT = dt.datetime(2026, 3, 4, 5, 6, 7, tzinfo=dt.UTC)
 BEGIN = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -51,12 +53,9 @@ def _sign(name: str, data: bytes, digest: str) -> bytes:
 
 
 def _name(common_name: str, organization: str) -> x509.Name:
-    return x509.Name(
-        [
-            x509.NameAttribute(NameOID.COMMON_NAME, common_name),
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization),
-        ]
-    )
+    named = [(NameOID.COMMON_NAME, common_name), (NameOID.ORGANIZATION_NAME, organization)]
+    named += [(NameOID.ORGANIZATIONAL_UNIT_NAME, TEAM)] if common_name == SIGNER[0] else []
+    return x509.Name([x509.NameAttribute(kind, value) for kind, value in named])
 
 
 @functools.cache

@@ -214,6 +214,16 @@ def test_nested_code_that_its_signer_renewed():
     assert breaks(listed, msgspec.structs.replace(RENEWED, status="invalid"))
 
 
+@pytest.mark.parametrize("quoted", ["TEAM123456", '"1TEAM23456"'], ids=["plain", "quoted"])
+def test_nested_code_of_another_team_that_copied_the_requirement(quoted: str):
+    words = f"{WORDS} and certificate leaf[subject.OU] = {quoted}"
+    listed = seal.Sealed(cdhash=b"\1" * 20, requirement=words)
+    renewed = msgspec.structs.replace(RENEWED, requirements=f"designated => {words}")
+    assert not breaks(listed, msgspec.structs.replace(renewed, team_id=quoted.strip('"')))
+    assert breaks(listed, msgspec.structs.replace(renewed, team_id="OTHER12345"))
+    assert breaks(listed, renewed)
+
+
 def test_every_slice_of_nested_code_is_held_against_the_seal():
     """codesign checks all architectures: which slice runs is the machine's choice."""
     first = bytes.fromhex(CDHASHES[0])

@@ -28,6 +28,15 @@ def test_developer_id_signature_is_valid():
     )
 
 
+@pytest.mark.parametrize(("team", "held"), [(b"TEAM123456", True), (b"", True), (b"OTHER12345", False)])
+def test_a_team_that_the_certificate_does_not_name(team: bytes, held: bool):
+    """Anybody's Developer ID can sign a CodeDirectory that names another's team."""
+    signature = check(replace(SIGNED, directories=(Directory(flags=RUNTIME, team=team),)).build())
+    assert (signature.status, problems(signature)) == (("valid", set()) if held else ("invalid", {"cms-digest"}))
+    ours = check(replace(SIGNED, cms=replace(SIGNING, marker=None)).build())
+    assert ours.status == "valid", "another kind of certificate names no team"
+
+
 def test_flipped_page_of_a_signed_program():
     assert problems(check(flip(SIGNED.build(), 0x1800))) == {"page-hash"}
 
