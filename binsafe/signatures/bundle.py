@@ -29,6 +29,11 @@ SUFFIXES: Final = frozenset(
 """Names of folders that are bundles inside others; at the top a layout is enough."""
 
 
+_PROGRAM: Final = "CFBundleExecutable"
+_PROGRAMS: Final = (f"{_PROGRAM}-", "NSExecutable")
+"""How keys begin that come before it on one system (``-macos``), or where it is not there (CoreFoundation)."""
+
+
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One name in a tree; folders have none of their own. ``target`` is a link's text, never followed by us."""
 
@@ -196,9 +201,11 @@ def _bundle(tree: Tree, root: str, base: str, info_plist: str, programs: str, fo
     name, named, problem = PurePosixPath(folder).stem, False, None
     try:
         info = tree.read(info_plist)
-        values = {} if info is None else plist.read(info, "the Info.plist", most=MAX_INFO_BYTES)
-        named = "CFBundleExecutable" in values
-        name = _file_name(values.get("CFBundleExecutable", name))
+        values = {} if info is None else plist.read(info, "the Info.plist", most=MAX_INFO_BYTES, once=True)
+        named = _PROGRAM in values
+        name = _file_name(values.get(_PROGRAM, name))
+        others = [key for key, one in values.items() if str(key).startswith(_PROGRAMS) and one != name]
+        problem = f"the Info.plist names another program as its {others[0]!r}" if others else None
     except StructureError as error:
         problem = str(error)
     executable = join(programs, name)

@@ -243,6 +243,9 @@ def test_other_requirements_with_a_hash_in_them_are_not_taken_for_a_list(words: 
     assert breaks(seal.Sealed(requirement=words.replace("{}", CDHASHES[0])), SLICES[0])
 
 
+OTHER_KEYS = ["CFBundleExecutable-macos", "NSExecutable"]
+
+
 @pytest.mark.parametrize("name", ["../../../bin/sh", "", ".", "..", "a/b", 7, ["x"]])
 def test_info_plist_that_names_a_program_elsewhere(name: object):
     hostile = plistlib.dumps({"CFBundleExecutable": name})
@@ -251,6 +254,19 @@ def test_info_plist_that_names_a_program_elsewhere(name: object):
     assert one is not None
     assert (one.executable, one.problem) == (None, f"the Info.plist names {name!r} as its program")
     assert inspect(APP | {"Contents/Info.plist": hostile}).verdict.level == "danger"
+
+
+PROGRAM = "<key>CFBundleExecutable</key><string>{}</string>"
+
+
+@pytest.mark.parametrize(
+    "more", [PROGRAM.format("evil"), *(f"<key>{key}</key><string>evil</string>" for key in OTHER_KEYS)]
+)
+def test_info_plist_that_names_two_programs(more: str):
+    """CoreFoundation obeys the key with the system's name behind it; of one key twice, some readers the first."""
+    plist = f'<plist version="1.0"><dict>{more}{PROGRAM.format("App")}</dict></plist>'.encode()
+    assert ("malformed", "medium") in found(APP | {"Contents/Info.plist": plist})
+    assert found(APP | {"Contents/Info.plist": plist.replace(more.encode(), b"")}) == {("info-plist-hash", "high")}
 
 
 @pytest.mark.parametrize("content", [b"", b"junk", b"bplist00" + b"\xff" * 40, plistlib.dumps([1])])
