@@ -41,7 +41,7 @@ def others(descriptor: int) -> dict[str, str] | None:
     """
     try:
         names = [name for name in _names(descriptor) if not name.startswith(_ON_ALL) and not name.endswith(_NAME)]
-        values = {name: _value(descriptor, name) for name in names[:_MOST]}
+        values = {name: _value(descriptor, name) for name in sorted(names)[:_MOST]}  # security.* before user.*
     except AttributeError:  # another system
         return None
     except OSError as error:

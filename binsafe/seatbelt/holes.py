@@ -21,6 +21,8 @@ _WIDE: Final = {
     "mach-lookup": "every service of the system, and some of those act for the program outside of the sandbox",
     "mach*": "every service of the system, and some of those act for the program outside of the sandbox",
     "appleevent-send": "telling other applications what to do",
+    "lsopen": "having applications started, outside of the sandbox",
+    "job-creation": "having launchd start programs, outside of the sandbox",
     "system-privilege": "whatever root may",
     "process*": "every program of the machine, and looking at all processes",
 }

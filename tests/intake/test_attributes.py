@@ -79,6 +79,13 @@ def test_as_whom_a_file_runs_is_in_the_report(tmp_path: Path):
     assert told == [None, f"user {os.geteuid()}", f"group {os.getegid()}"]
 
 
+def test_of_very_many_attributes_those_that_give_rights_are_told(monkeypatch: pytest.MonkeyPatch):
+    """Whoever makes a file chooses what stands before them."""
+    monkeypatch.setattr(os, "listxattr", lambda _: [*(f"user.{n}" for n in range(99)), "security.capability"])
+    monkeypatch.setattr(os, "getxattr", lambda *_: b"")
+    assert "security.capability" in (attributes.others(0) or {})
+
+
 @pytest.mark.skipif(not hasattr(os, "listxattr"), reason="this system has no such call")
 def test_attributes_that_cannot_be_read_are_not_none(monkeypatch: pytest.MonkeyPatch):
     def refused(_: int) -> list[str]:

@@ -84,6 +84,8 @@ def test_nothing_to_say(text: str):
         ('(for-each (lambda (p) (allow signal)) (param "A"))', "note", "3:1", "a loop over"),
         ('(allow file-read* (regex #"^/[[:alpha:]]"))', "warning", "3:19", "may not mean what it seems to"),
         ("(allow mach-lookup)", "warning", "3:8", "every service"),
+        ("(allow lsopen)", "warning", "3:8", "outside of the sandbox"),
+        ("(allow job-creation)", "warning", "3:8", "outside of the sandbox"),
         ('(allow file-read* (regex #"passwd"))', "note", "3:19", "matches anywhere"),
         ("(allow signal)", "note", "3:8", "every process"),
         (
