@@ -13,7 +13,7 @@ from binsafe.extractors.capabilitynames import CAPABILITIES, CAPABILITY_NAMES, E
 from binsafe.extractors.claims import by_kind, claims, hints, shown
 from binsafe.extractors.codemaking import code_making
 from binsafe.extractors.names import plain_name
-from binsafe.extractors.packing import packed
+from binsafe.extractors.packing import packed, programs
 from binsafe.extractors.subject import Extracted, Subject
 from binsafe.limits import MAX_EVIDENCE
 from binsafe.model import Capability, Evidence, Finding, Severity
@@ -64,7 +64,7 @@ def extract(subject: Subject) -> Extracted[tuple[Capability, ...]]:
             evidence, total = shown(found)
             verdict: Literal["yes", "unknown"] = "yes" if name in proved else "unknown"
             value.append(Capability(name=name, verdict=verdict, evidence=evidence, evidence_total=total))
-    return Extracted(tuple(value), tuple(_findings(value)))
+    return Extracted(tuple(value), (*_findings(value), *_carried(subject)))
 
 
 def _named(subject: Subject) -> Iterator[Claim]:
@@ -107,6 +107,18 @@ def _entitled(subject: Subject) -> Iterator[Claim]:
     for name, kind in ENTITLED.items():
         if entitlements.get(name):
             yield kind, Evidence(via="string", symbol=name, detail="an entitlement")
+
+
+def _carried(subject: Subject) -> Iterator[Finding]:
+    evidence, total = shown(list(programs(subject.slice)))
+    if total:
+        yield Finding(
+            id="carried-program",
+            severity=Severity.MEDIUM,
+            title="It carries another program",
+            detail=f"{total} in it could be written out and started: unpack and inspect that too.",
+            evidence=evidence,
+        )
 
 
 def _findings(capabilities: list[Capability]) -> Iterator[Finding]:

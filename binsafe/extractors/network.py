@@ -17,7 +17,7 @@ from binsafe.extractors.networknames import (
     STARTERS,
     UNSEEN_SYSTEM_CALLS,
 )
-from binsafe.extractors.packing import packed, without_order
+from binsafe.extractors.packing import packed, programs, without_order
 from binsafe.extractors.subject import Extracted, Subject
 from binsafe.formats.callsites import call_beside_code, constant_argument, old_kernel_call
 from binsafe.limits import MAX_EVIDENCE
@@ -127,6 +127,8 @@ def _hidden(subject: Subject) -> Iterator[str]:
         yield f"{size:,} bytes of it are compressed or encrypted"
     if next(packed(slice_, is_managed=subject.managed is not None), None):
         yield "its code is packed"
+    if next(programs(slice_), None):
+        yield "it carries another program, which was not looked at"
     for segment in slice_.segments:
         if segment.writable and segment.executable:
             yield f"what runs at {segment.address:#x} can be written while it runs"

@@ -1,10 +1,12 @@
 """Signs that a program's code is packed: it is unpacked in memory when it starts, and cannot be read before."""
 
 import math
+import struct
 from collections import Counter
 from collections.abc import Iterator
 
 from binsafe.extractors import rustaudit
+from binsafe.formats import identify
 from binsafe.model import Evidence, Section, Segment, Slice
 
 _SECTIONS = {
@@ -56,7 +58,7 @@ def packed(slice_: Slice, *, is_managed: bool) -> Iterator[Evidence]:
         yield Evidence(via="layout", detail="the system decrypts its code when it loads it")
     if slice_.format == "elf" and slice_.segments:  # an object file's sections are loaded by what it is linked into
         yield from _carried(slice_)
-    if slice_.format in {"elf", "pe"} and slice_.segments:
+    if slice_.segments:
         yield from _behind(slice_)
     home = _home(slice_)
     if home is None:
@@ -79,6 +81,24 @@ def without_order(slice_: Slice) -> int:
     return blocks * _BLOCK if blocks >= _MANY_BLOCKS else 0
 
 
+def programs(slice_: Slice) -> Iterator[Evidence]:
+    """The programs that it holds whole, each in a section of its own or behind its end; they are not looked at."""
+    places = [(section.name, section.offset) for section in slice_.sections if section.offset]
+    for name, at in (*places, (None, _end(slice_))):
+        kind = _program(slice_.data[at:])
+        if kind is not None:
+            yield Evidence(via="layout", symbol=name, detail=f"{kind} at offset {at:#x}")
+
+
+def _program(data: memoryview) -> str | None:
+    """The format of the program that some bytes begin with."""
+    kind = identify(data)
+    new_header = int.from_bytes(data[0x3C:0x40], "little")
+    if kind == "pe" and bytes(data[new_header : new_header + 4]) != b"PE\0\0":  # two letters prove nothing
+        return None
+    return kind if kind in {"elf", "mach-o", "pe"} else None
+
+
 def _carried(slice_: Slice) -> Iterator[Evidence]:
     """Compressed or encrypted bytes in a file of a program that no part of it asks to be loaded."""
     loaded = [(segment.offset, segment.offset + segment.file_size) for segment in slice_.segments]
@@ -91,13 +111,30 @@ def _carried(slice_: Slice) -> Iterator[Evidence]:
 
 def _behind(slice_: Slice) -> Iterator[Evidence]:
     """The same behind all that the file's headers tell of, where AppImages and installers keep what they unpack."""
-    loaded = (segment.offset + segment.file_size for segment in slice_.segments)
-    stored = (section.offset + section.size for section in slice_.sections if section.offset is not None)
-    end = max((*loaded, *stored), default=0)
+    end = _end(slice_)
     start, size = slice_.signature_range or (0, 0)
     stop = start if size else len(slice_.data)
     if _entropy(bytes(slice_.data[end : min(stop, end + _SAMPLE)])) > _NO_ORDER:
         yield Evidence(via="layout", detail=f"{stop - end:,} bytes behind its end, at offset {end:#x}")
+
+
+def _end(slice_: Slice) -> int:
+    """The offset behind all that the file's headers tell of."""
+    loaded = (segment.offset + segment.file_size for segment in slice_.segments)
+    stored = (section.offset + section.size for section in slice_.sections if section.offset is not None)
+    return max((*loaded, *stored, _section_headers_end(slice_)), default=0)
+
+
+def _section_headers_end(slice_: Slice) -> int:
+    """The offset behind an ELF file's table of sections, which linkers write last; 0 for other files."""
+    if slice_.format != "elf" or bytes(slice_.data[:4]) != b"\x7fELF":
+        return 0
+    offset, *_, size, count, _ = struct.unpack_from(
+        ("<" if slice_.byte_order == "little" else ">") + ("QI6H" if slice_.bits == 64 else "II6H"),
+        slice_.data,
+        0x28 if slice_.bits == 64 else 0x20,
+    )
+    return int(offset) + int(size) * int(count) if count else 0
 
 
 def _at(address: int, symbol: str, detail: str) -> Evidence:

@@ -1,5 +1,6 @@
 import os
 import random
+import struct
 
 import msgspec
 import pytest
@@ -147,6 +148,41 @@ def test_a_payload_behind_the_end_or_in_a_section_that_is_not_loaded_is_packed()
     for name, is_packed in (("pydata", True), (".debug_info", False), (".dep-v0", False)):
         section = Section(name=name, address=0, size=len(noise), offset=64)
         assert ("packed" in found(msgspec.structs.replace(whole, sections=(*program.sections, section)))) == is_packed
+
+
+PROGRAMS = [
+    b"\x7fELF" + bytes(60),
+    b"\xcf\xfa\xed\xfe" + bytes(60),
+    b"MZ".ljust(60, b"\0") + b"\x40\0\0\0PE\0\0",
+]
+"""How they begin, in three formats."""
+
+
+@pytest.mark.parametrize("format_", ["elf", "mach-o", "pe"])
+@pytest.mark.parametrize("inner", PROGRAMS)
+def test_a_program_in_a_section_or_behind_the_end_is_a_finding(format_: str, inner: bytes):
+    program = code(b"\x90" * 64, format=format_)
+    assert "carried-program" not in severities(program)
+    behind = msgspec.structs.replace(program, data=memoryview(bytes(program.data) + inner))
+    assert severities(behind)["carried-program"] is Severity.MEDIUM
+    held = Section(name="__payload", address=0, size=len(inner), offset=64)
+    inside = msgspec.structs.replace(behind, sections=(*program.sections, held))
+    (told,) = (one for one in capabilities.extract(subject(inside)).findings if one.id == "carried-program")
+    assert [(one.symbol, (one.detail or "").endswith("at offset 0x40")) for one in told.evidence] == [
+        ("__payload", True)
+    ]
+    text = msgspec.structs.replace(program, data=memoryview(bytes(program.data) + b"MZ" + bytes(500)))
+    assert "carried-program" not in severities(text)
+
+
+@pytest.mark.parametrize("bits", [32, 64])
+def test_a_program_behind_an_elf_files_table_of_sections_is_a_finding(bits: int):
+    header = bytearray(b"\x7fELF".ljust(64, b"\0"))
+    struct.pack_into("<Q" if bits == 64 else "<I", header, 40 if bits == 64 else 32, 64)
+    struct.pack_into("<HH", header, 58 if bits == 64 else 46, 40, 2)
+    whole = code(bytes(header) + bytes(80) + PROGRAMS[0], bits=bits)
+    stored = msgspec.structs.replace(whole.segments[0], file_size=64)
+    assert "carried-program" in severities(msgspec.structs.replace(whole, segments=(stored,), sections=()))
 
 
 def test_what_an_installer_for_windows_carries_is_packed_and_its_signature_is_not():
