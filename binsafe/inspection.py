@@ -12,14 +12,15 @@ import msgspec
 from binsafe import formats
 from binsafe.errors import NotAnalysable
 from binsafe.extractors import EXTRACTORS, Subject, strings
-from binsafe.model import Artifact, Evidence, Finding, Report, Severity, Signature, Slice, SliceReport, Verdict
+from binsafe.model import Artifact, Evidence, Finding, Report, Severity, Slice, SliceReport, Verdict
 from binsafe.model.rewriting import rewrite
 from binsafe.syscalls import Libraries, listing
 
 _TRUST = ("none", "linker", "adhoc", "other", "authenticode", "developer-id", "apple")
 """Kinds of signature, the one that says least about who made the program first."""
-_KERNEL = frozenset({"kernel-module", "kernel-extension"})
-_RUN, _LOAD = "run it only inside a profile (binsafe profile)", "load it only if you trust who made it"
+_KERNEL = frozenset({"kernel-module", "kernel-extension", "driver"})
+_PROFILED = frozenset({"linux", "macos"})
+_LOAD = "load it only if you trust who made it"
 _BEFORE = 4
 """Instructions shown before the one that is evidence."""
 _NOBODY = {"none": "it is not signed", "linker": "it is signed by the linker only", "adhoc": "it is signed ad hoc only"}
@@ -150,7 +151,7 @@ def _privilege(part: SliceReport) -> Iterator[Finding]:
 
 def _home(part: SliceReport) -> str | None:
     """What it is loaded into, other than a process."""
-    return "kernel" if part.kind in _KERNEL else "firmware" if part.system == "uefi" else None
+    return "firmware" if part.system == "uefi" else "kernel" if part.kind in _KERNEL else None
 
 
 def _differences(slices: tuple[SliceReport, ...]) -> Iterator[Finding]:
@@ -181,13 +182,11 @@ def _order(finding: Finding) -> tuple[int, int, str, str]:
 def _verdict(slices: tuple[SliceReport, ...], findings: tuple[Finding, ...]) -> Verdict:
     worst = findings[0] if findings else None
     weakest = _weakest(slices, findings)
-    signature = slices[weakest].signature
     if worst is not None and worst.severity.rank >= Severity.HIGH.rank:
         return Verdict(level="danger", advice=f"Do not run it: {_lower(worst.title)}.", weakest_slice=weakest)
     cautious = worst is not None and worst.severity is Severity.MEDIUM
     doubt = worst.title if cautious and worst is not None and worst.id not in {"unsigned", "slices-differ"} else None
-    remedy = _LOAD if _home(slices[weakest]) else _RUN
-    advice = _advice(signature, doubt=doubt, remedy=remedy)
+    advice = _advice(slices[weakest], doubt=doubt)
     return Verdict(level="caution" if cautious else "ok", advice=advice, weakest_slice=weakest)
 
 
@@ -200,7 +199,10 @@ def _weakest(slices: tuple[SliceReport, ...], findings: tuple[Finding, ...]) -> 
     return min(worst, key=lambda number: (-worst[number], _TRUST.index(slices[number].signature.kind), number))
 
 
-def _advice(signature: Signature, *, doubt: str | None, remedy: str) -> str:
+def _advice(part: SliceReport, *, doubt: str | None) -> str:
+    signature = part.signature
+    keeper, how = ("a profile", " (binsafe profile)") if part.system in _PROFILED else ("a virtual machine", "")
+    remedy = _LOAD if _home(part) else f"run it only inside {keeper}{how}"
     nobody = _NOBODY.get(signature.kind)
     if nobody is not None:
         more = f", and {_lower(doubt)}" if doubt else ""
@@ -209,7 +211,7 @@ def _advice(signature: Signature, *, doubt: str | None, remedy: str) -> str:
         return f"Be careful: {_lower(doubt)}; {remedy}."
     signer = next((s.organization or s.common_name for s in signature.signers), None) or "somebody"
     holds = "the signature holds" if signature.status == "valid" else "what of the signature is in this file holds"
-    more = "a profile still keeps a fault in it harmless (binsafe profile)" if remedy == _RUN else remedy
+    more = remedy if _home(part) else f"{keeper} still keeps a fault in it harmless{how}"
     return f"It is signed by {signer}, and {holds}; {more}."
 
 

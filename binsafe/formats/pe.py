@@ -38,6 +38,8 @@ _DYNAMIC_BASE, _NO_SEH = 0x40, 0x400
 _COFF_SYMBOL = struct.Struct("<8sIhHBB")
 """Name, value, section, type, storage class, number of auxiliary records."""
 _EXTERNAL, _STATIC = 2, 3
+_BEFORE_WINDOWS = "ntdll.dll"
+"""What programs are linked with that start before Windows' own subsystem (``autochk``), and no driver is."""
 
 
 def read(data: memoryview) -> Image:
@@ -59,7 +61,7 @@ def read(data: memoryview) -> Image:
         bits=head.bits,
         byte_order="little",
         system="uefi" if _subsystem(head).startswith("efi-") else "windows",
-        kind="debug-symbols" if hollow else _kind(head),
+        kind="debug-symbols" if hollow else _kind(head, wanted),
         linkage=None if hollow else "dynamic",
         entry=head.image_base + head.entry if head.entry else 0,
         data=data,
@@ -84,10 +86,12 @@ def _is_debug_symbols(head: ph.Header, segments: tuple[Segment, ...], memory: Me
     return hollow and all(memory.stored(place) is None for place in (starts, asked))
 
 
-def _kind(head: ph.Header) -> str:
+def _kind(head: ph.Header, wanted: Imports) -> str:
     if head.characteristics & _DLL:
         return "library"
-    return "driver" if _subsystem(head) in {"native", "efi-boot-service-driver", "efi-runtime-driver"} else "executable"
+    own = _subsystem(head) == "native" and any(each.name.lower() == _BEFORE_WINDOWS for each in wanted.libraries)
+    drivers = {"native", "efi-boot-service-driver", "efi-runtime-driver"}
+    return "driver" if _subsystem(head) in drivers and not own else "executable"
 
 
 def _subsystem(head: ph.Header) -> str:

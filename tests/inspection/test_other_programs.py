@@ -1,5 +1,6 @@
 """Programs that are not the stand-in: without network, stripped, dynamic, universal, tampered with."""
 
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -129,6 +130,21 @@ def test_a_kernel_module_is_one_and_no_profile_is_advised(tmp_path: Path):
     for report in (found, signed):
         assert report.verdict.level == "caution"
         assert report.verdict.advice.endswith("load it only if you trust who made it.")
+
+
+@pytest.mark.parametrize(("library", "kind"), [(b"ntoskrnl.exe", "driver"), (b"NTDLL.dll", "executable")])
+def test_a_driver_for_windows_runs_in_its_kernel_and_a_native_program_does_not(
+    standin: Standin, library: bytes, kind: str
+):
+    data = bytearray(standin("windows/amd64").read_bytes())
+    subsystem = struct.unpack_from("<I", data, 0x3C)[0] + 24 + 68
+    assert struct.unpack_from("<H", data, subsystem) == (3,)
+    struct.pack_into("<H", data, subsystem, 1)
+    assert data.count(b"kernel32.dll\0") >= 1
+    found = report_on(bytes(data.replace(b"kernel32.dll\0", library.ljust(13, b"\0"))))
+    assert found.slices[0].kind == kind
+    assert ("privileged-code" in {finding.id for finding in found.findings}) == (kind == "driver")
+    assert found.verdict.advice.endswith("load it only if you trust who made it.") == (kind == "driver")
 
 
 @pytest.mark.parametrize("target", ["linux/amd64", "darwin/arm64", "windows/amd64"])
