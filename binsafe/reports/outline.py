@@ -270,7 +270,8 @@ def _member(member: Member) -> str:
     parts = member.report.slices
     arches = "+".join(part.arch for part in parts)
     kind = " ".join(word for word in (FORMATS.get(member.report.format, member.report.format), arches) if word)
-    worst = next(iter(member.report.findings), None)
+    inside = (finding for each in member.report.members for finding in each.report.findings)
+    worst = max((*member.report.findings, *inside), key=lambda finding: finding.severity.rank, default=None)
     runs = f", runs as {member.report.artifact.set_id}" if member.report.artifact.set_id else ""
     says = f": {worst.title}" if worst is not None and member.report.verdict.level != "ok" else ""
     return f"{member.path} ({kind}, {member.report.artifact.size:,} bytes{runs}){says}"

@@ -80,6 +80,11 @@ class Tree:
                 parent = parent.rpartition("/")[0]
         return frozenset(found)
 
+    @cached_property
+    def folded(self) -> frozenset[str]:
+        """All names in small letters: most disks of Macs take all spellings for one."""
+        return frozenset(path.lower() for path in self.entries)
+
     def below(self, folder: str) -> list[str]:
         """The files and links inside a folder, at any depth."""
         return _range(self.paths, folder)
@@ -201,6 +206,8 @@ def _bundle(tree: Tree, root: str, base: str, info_plist: str, programs: str, fo
     name, named, problem = PurePosixPath(folder).stem, False, None
     try:
         info = tree.read(info_plist)
+        if info is None and info_plist.lower() in tree.folded:
+            raise StructureError("the Info.plist is there in other letters, or as a link that is not followed")
         values = {} if info is None else plist.read(info, "the Info.plist", most=MAX_INFO_BYTES, once=True)
         named = _PROGRAM in values
         name = _file_name(values.get(_PROGRAM, name))

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from sample_reports import LINKER_SIGNED, NOT_ANALYSED, UNIVERSAL
+from sample_reports import ARCHIVE, LINKER_SIGNED, NOT_ANALYSED, UNIVERSAL
 
-from binsafe.model import Capability, Evidence, Library, Report, Signature, Signer
+from binsafe.model import Capability, Evidence, Library, Member, Report, Signature, Signer
 from binsafe.reports import REPORTERS, escape, text
 from binsafe.reports.escape import shell_word
 from binsafe.reports.style import ansi
@@ -174,3 +174,12 @@ def test_a_certificate_of_apples_is_not_called_somebodys_own():
     shown = text.render(msgspec.structs.replace(UNIVERSAL, slices=(part,)))
     assert "somebody's own" not in shown
     assert "App Store" in shown
+
+
+def test_of_a_bundle_in_an_archive_it_is_said_what_is_wrong_inside_of_it():
+    application = msgspec.structs.replace(
+        UNIVERSAL, format="bundle", slices=(), findings=(), members=(ARCHIVE.members[1],)
+    )
+    archive = msgspec.structs.replace(ARCHIVE, members=(Member(path="Puzzle.app", report=application),))
+    shown = " ".join(text.render(archive).split())
+    assert f"Puzzle.app (bundle, {application.artifact.size:,} bytes): {NOT_ANALYSED.findings[0].title}" in shown

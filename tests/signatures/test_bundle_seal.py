@@ -269,6 +269,14 @@ def test_info_plist_that_names_two_programs(more: str):
     assert found(APP | {"Contents/Info.plist": plist.replace(more.encode(), b"")}) == {("info-plist-hash", "high")}
 
 
+@pytest.mark.parametrize("there", ["Contents/info.plist", "Contents/Resources/info"], ids=["letters", "link"])
+def test_info_plist_that_only_a_mac_finds(there: str):
+    bare = {path: one for path, one in APP.items() if path not in {SEAL, "Contents/Info.plist"}}
+    assert ("malformed", "medium") not in found(bare)
+    link = {"Contents/Info.plist": Link(f"../{there}")} if "Resources" in there else {}
+    assert ("malformed", "medium") in found(bare | link | {there: info_plist("evil")})
+
+
 @pytest.mark.parametrize("content", [b"", b"junk", b"bplist00" + b"\xff" * 40, plistlib.dumps([1])])
 def test_info_plist_that_is_none(content: bytes):
     assert ("malformed", "medium") in found(APP | {"Contents/Info.plist": content})
