@@ -84,11 +84,11 @@ def play(
     """
     started = now = clock()
     deadline = started + rules.deadline
-    most = rules.scoring.max_attempts
-    tried: tuple[int, ...] = ()
+    most, last = rules.scoring.max_attempts, deadline - SHORTEST
     trials: list[Attempt] = []
+    tried: tuple[int, ...] = ()
     accepted = False
-    while not accepted and (attempt := len(tried)) < most and now < deadline - SHORTEST and wanted():
+    while not accepted and (attempt := len(tried)) < most and now < last and wanted():
         offered = arms()
         choice = strategy.select(now=now, attempt=attempt, tried=tried, available=offered)
         if choice is STOP:
@@ -104,21 +104,28 @@ def play(
         if result is None:
             raise RuntimeError("a Try was not answered with a Result")
         now = clock()
-        outcome, latency, wait = result.outcome, now - began, result.retry_after
-        strategy.update(arm=choice, outcome=outcome, now=now, attempt=attempt, latency=latency, retry_after=wait)
-        trials.append(
-            Attempt(
-                id=id_, number=attempt, arm=choice, outcome=outcome, started=began, latency=latency, retry_after=wait
-            )
-        )
+        trials.append(_learn(strategy, id_, attempt, choice, result, began, now))
         tried = (*tried, choice)
-        accepted = outcome is _OK
+        accepted = result.outcome is _OK
     strategy.finish(accepted=accepted, attempts=len(tried), now=now)
+    return _record(id_, tier, strategy, trials, accepted=accepted, latency=now - started)
+
+
+def _learn(strategy: Strategy, id_: str, number: int, arm: int, result: Result, began: float, now: float) -> Attempt:
+    """Tell the strategy what came of an attempt; what is recorded of it."""
+    outcome, latency, wait = result.outcome, now - began, result.retry_after
+    strategy.update(arm=arm, outcome=outcome, now=now, attempt=number, latency=latency, retry_after=wait)
+    return Attempt(id=id_, number=number, arm=arm, outcome=outcome, started=began, latency=latency, retry_after=wait)
+
+
+def _record(
+    id_: str, tier: str, strategy: Strategy, trials: list[Attempt], *, accepted: bool, latency: float
+) -> BalancedRequest:
     return BalancedRequest(
         id=id_,
         accepted=accepted,
-        attempts=len(tried),
-        latency=now - started,
+        attempts=len(trials),
+        latency=latency,
         outcomes=tuple([trial.outcome for trial in trials]),
         tier=tier,
         strategy=strategy.name,
