@@ -42,10 +42,18 @@ def call_grants(slice_report: SliceReport, baseline: Baseline, given: frozenset[
             yield Grant(kind="syscall", object=name, reason=reason)
     if slice_report.linkage == "dynamic":
         given |= {"dynamic"}
+    company = found | {"fork"} if calls and _forks(calls) else found
     for group in baseline.calls:
         needed = group.needs is None or group.needs in given
-        if needed and (_along(group, found) or (group.assumed and not (calls and calls.complete))):
+        if needed and (_along(group, company) or (group.assumed and not (calls and calls.complete))):
             yield from _of_group(group, calls, found, frozenset(known))
+
+
+def _forks(calls: Syscalls) -> bool:
+    """Whether it was proved to make processes by clone(2), as glibc's fork(3) does. Not all of them wait for one."""
+    flags = (proved for proved in calls.arguments.get("clone", ()) if proved.argument == 0)
+    thread = CONSTANTS["CLONE_THREAD"]
+    return any(not value & thread for proved in flags if proved.mask & thread for value in proved.values)
 
 
 def _along(group: CallGroup, found: frozenset[str]) -> bool:

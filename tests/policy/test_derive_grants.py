@@ -314,3 +314,13 @@ def test_libraries_that_a_mac_looks_for_beside_the_program():
     ):
         policy = policy_of(system="macos", arch="arm64", libraries=libraries, rpaths=rpaths)
         assert looked_for_beside(policy) == missing
+
+
+@pytest.mark.parametrize(("flags", "granted"), [(0x120_0011, True), (0x3D_0F00, False)])
+def test_who_is_proved_to_make_processes_need_not_wait_for_any(flags: int, granted: bool):
+    """As glibc's fork(3) does, and as its threads are made; the hint for what was denied was an --exec of nothing."""
+    proved = ArgumentValues(argument=0, values=(flags,), mask=0xFFFF_FFFF)
+    policy = policy_of(baseline=baselines.load("cli_tool"), calls=syscalls("clone", "kill", clone=(proved,)))
+    forms = [grant.when for grant in policy.of("syscall") if grant.object == "clone"]
+    assert any(holds(when, (flags, 0, 0, 0, 0, 0)) for when in forms)
+    assert ("kill" in calls_of(policy)) == granted
