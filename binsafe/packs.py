@@ -130,12 +130,19 @@ def grants(packs: Iterable[Pack], program: str) -> Iterator[Grant]:
 
 
 def holding(paths: Iterable[str]) -> list[str]:
-    """The names of the packs that would grant several of the paths to any program, wherever it lies."""
+    """The names of the packs that would grant several of the paths to any program, wherever it lies.
+
+    One is enough where it is code: that can be loaded only with what it is linked with, which the pack looks up.
+    """
     wanted = [f"{path}/" for path in paths]
     names = []
     for name, pack in available().items():
-        folders = _present((each for each in (*pack.modules, *pack.files) if "{prefix}" not in each), "/")
-        if sum(path.startswith(tuple(f"{folder}/" for folder in folders)) for path in wanted) > 1:
+        code, data = (
+            tuple(f"{folder}/" for folder in _present((each for each in kind if "{prefix}" not in each), "/"))
+            for kind in (pack.modules, pack.files)
+        )
+        held = sum(path.startswith(code + data) for path in wanted)
+        if held > 1 or any(path.startswith(code) and path.endswith(".so/") for path in wanted):
             names.append(name)
     return names
 

@@ -77,6 +77,13 @@ def test_names_come_from_stand_ins():
     assert b"root:" not in run("cat", "/etc/shadow")[1]
 
 
+def test_its_home_is_the_one_that_it_was_given():
+    ask = ("-c", "echo ~user")
+    assert run("bash", *ask)[1] == b"/\n"
+    assert run("bash", *ask, environment=(("HOME", "/tmp/it"),))[1] == b"/tmp/it\n"
+    assert run("bash", *ask, environment=(("HOME", "/x:/bin/sh"),))[1] == b"/\n", "a line of passwd(5) has colons"
+
+
 def test_a_library_that_was_changed_after_the_inspection_is_refused(folder: Path):
     library = folder / "libextra.so"
     source = folder / "main.c"

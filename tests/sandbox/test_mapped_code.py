@@ -115,3 +115,23 @@ def test_code_that_a_program_has_brought_with_it_stays_data(folder: Path):
 
 def test_memory_of_a_device_is_not_written_here_and_executed_there(folder: Path):
     assert run(folder, "/dev/zero", write=("/dev/zero",))[0] == 4
+
+
+def test_the_module_for_a_character_set_is_named_where_the_c_library_has_none_itself(folder: Path):
+    """Some go on without a word and write nothing (html2text)."""
+    (folder / "converting.c").write_text(
+        "#include <iconv.h>\n"
+        'int main(int count, char **names) { return iconv_open("UTF-8", names[1]) == (iconv_t)-1 ? 3 : 7; }'
+    )
+    subprocess.run(["gcc", "-o", folder / "converting", folder / "converting.c"], check=True)
+    command = [sys.executable, "-m", "binsafe", "run", folder / "converting"]
+    builtin, missed = (
+        subprocess.run([*command, name], capture_output=True, text=True, timeout=60, check=False)
+        for name in ("ASCII", "ISO-8859-1")
+    )
+    if not any(Path("/usr").glob("lib*/**/gconv/ISO8859-1.so")):
+        pytest.skip("the C library's modules for character sets are not installed")
+    assert (builtin.returncode, builtin.stderr) == (7, "")
+    assert missed.returncode == 3
+    assert "gconv/ISO8859-1.so denied" in missed.stderr
+    assert "--pack gconv grants what such programs read together" in missed.stderr

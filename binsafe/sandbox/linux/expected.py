@@ -13,6 +13,7 @@ _OWN: Final = (
 )
 _MACHINE: Final = "cgroups cpuinfo filesystems meminfo mounts stat version"
 _KERNEL: Final = "cap_last_cap ngroups_max osrelease pid_max random/boot_id random/uuid rtsig-max threads-max"
+_LIBRARIES: Final = ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64")
 _EXPECTED_FILES: Final = frozenset(
     {
         *("/", "/etc", "/usr", "/dev", "/dev/tty", "/proc/self", "/selinux"),
@@ -27,6 +28,7 @@ _EXPECTED_FILES: Final = frozenset(
         *("/etc/mtab", "/etc/hosts.allow", "/etc/hosts.deny", "/proc/self/loginuid"),
         *("/etc/ld.so.cache", "/etc/ld.so.preload", "/etc/localtime", "/etc/resolv.conf", "/etc/gai.conf"),
         *("/etc/ssl/openssl.cnf", "/usr/lib/ssl/openssl.cnf", "/proc/sys/fs/pipe-max-size"),
+        *(f"{folder}/gconv/gconv-modules{end}" for folder in _LIBRARIES for end in (".cache", "", ".d")),
         *("/etc/mime.types", "/usr/share/mime/globs2"),  # who serves or shows files knows the usual kinds itself
     }
 )
@@ -38,8 +40,6 @@ _EXPECTED_FOLDERS: Final = (
     "/etc/terminfo",
     "/usr/lib/locale",
     "/usr/share/locale",
-    "/usr/lib/x86_64-linux-gnu/gconv",
-    "/usr/lib/aarch64-linux-gnu/gconv",
     "/run/nscd",
     "/var/run/nscd",
 )
