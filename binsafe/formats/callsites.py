@@ -161,13 +161,13 @@ def old_kernel_call(slice_: Slice) -> int | None:
     return next((code.address + match.start(1) for code, match in found if match is not None), None)
 
 
-_SVC = re.compile(rb"[\x01\x21\x41\x61\x81\xa1\xc1\xe1][\x00-\xff][\x00-\x1f]\xd4", re.DOTALL)
+_SVC = re.compile(rb"(?=[\x01\x21\x41\x61\x81\xa1\xc1\xe1][\x00-\xff][\x00-\x1f]\xd4)", re.DOTALL)
 _ENTERING: Mapping[str, re.Pattern[bytes]] = {
     "x86_64": re.compile(rb"\x0f\x05|\x0f\x34|\xcd\x80"),
     "arm64": _SVC,
     "arm64e": _SVC,
 }
-"""``syscall``, ``sysenter``, ``int 0x80``; ``svc``."""
+"""``syscall``, ``sysenter``, ``int 0x80``; ``svc``, wherever it begins: what looks like one may reach into another."""
 _PAGE, _APPLES_PAGE = 0x1000, 0x4000
 
 

@@ -304,5 +304,13 @@ def test_what_is_mapped_beside_the_code_may_be_for_the_network():
     assert verdict_of(code_in_a_page(256, 3840, executable=False), syscalls=calls("read")) == "no"
 
 
+def test_a_call_beside_the_code_whose_bytes_begin_another_one():
+    """The kernel looks at no operand of ``svc``, whose bytes can be chosen so that one begins two bytes earlier."""
+    page = bytearray(4096)
+    page[126:132] = b"\x01\x00\x01\xd4\x00\xd4"
+    slice_ = msgspec.structs.replace(code_in_a_page(256, 3840), arch="arm64", data=memoryview(page))
+    assert f"at {TEXT + 128:#x}" in reasons(slice_, syscalls=calls("read"))
+
+
 def test_code_that_can_be_written_may_become_something_else():
     assert "can be written" in reasons(code_in_a_page(0, 4096, writable=True), syscalls=calls("read"))
