@@ -70,6 +70,10 @@ _RULES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "It runs in the kernel or in the firmware, where nothing confines it.",
             "Load it only if you trust who made it.",
         ),
+        "carried-program": (
+            "The file carries another program, which was not looked at.",
+            "Unpack that one and inspect it too.",
+        ),
         "development-signed": ("It is signed for its developer's own devices.", _SIGNER),
         "authenticode-digest": ("A Windows program was changed after it was signed.", _FETCH),
         "certificate-table-data": ("Data is hidden where the signature does not look.", _FETCH),

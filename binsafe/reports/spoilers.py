@@ -33,6 +33,7 @@ _PLAIN = frozenset(
             "weak-digest",
             "unsigned",
             "privileged-code",
+            "carried-program",
             "linker-signed",
             "adhoc-signed",
         ),
