@@ -115,8 +115,8 @@ def _carried(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             id="carried-program",
             severity=Severity.MEDIUM,
-            title="It carries another program",
-            detail=f"{total} in it could be written out and started: unpack and inspect that too.",
+            title="It carries another program or an archive",
+            detail=f"What it carries ({total} in all) could be started, and was not looked at: unpack and inspect it.",
             evidence=evidence,
         )
 

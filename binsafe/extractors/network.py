@@ -128,7 +128,7 @@ def _hidden(subject: Subject) -> Iterator[str]:
     if next(packed(slice_, is_managed=subject.managed is not None), None):
         yield "its code is packed"
     if next(programs(slice_), None):
-        yield "it carries another program, which was not looked at"
+        yield "it carries another program or an archive, which was not looked at"
     for segment in slice_.segments:
         if segment.writable and segment.executable:
             yield f"what runs at {segment.address:#x} can be written while it runs"

@@ -82,21 +82,27 @@ def without_order(slice_: Slice) -> int:
 
 
 def programs(slice_: Slice) -> Iterator[Evidence]:
-    """The programs that it holds whole, each in a section of its own or behind its end; they are not looked at."""
+    """The programs that it holds whole, each in a section of its own or behind its end; they are not looked at.
+
+    Nor is an archive behind its end, where installers and launchers keep what they unpack and run.
+    """
+    end = _end(slice_)
     places = [(section.name, section.offset) for section in slice_.sections if section.offset]
-    for name, at in (*places, (None, _end(slice_))):
+    for name, at in (*places, (None, end)):
         kind = _program(slice_.data[at:])
-        if kind is not None:
+        if kind in {"elf", "mach-o", "pe"} or (kind == "archive" and at == end):
             yield Evidence(via="layout", symbol=name, detail=f"{kind} at offset {at:#x}")
 
 
 def _program(data: memoryview) -> str | None:
-    """The format of the program that some bytes begin with."""
+    """The format of the program or archive that some bytes begin with."""
     kind = identify(data)
     new_header = int.from_bytes(data[0x3C:0x40], "little")
     if kind == "pe" and bytes(data[new_header : new_header + 4]) != b"PE\0\0":  # two letters prove nothing
         return None
-    return kind if kind in {"elf", "mach-o", "pe"} else None
+    if kind == "elf" and sum(data[20:24]) != 1:  # its version; loaders have the bytes before it to compare with
+        return None
+    return kind
 
 
 def _carried(slice_: Slice) -> Iterator[Evidence]:

@@ -71,8 +71,8 @@ _RULES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "Load it only if you trust who made it.",
         ),
         "carried-program": (
-            "The file carries another program, which was not looked at.",
-            "Unpack that one and inspect it too.",
+            "The file carries another program or an archive, which was not looked at.",
+            "Unpack that and inspect it too.",
         ),
         "development-signed": ("It is signed for its developer's own devices.", _SIGNER),
         "authenticode-digest": ("A Windows program was changed after it was signed.", _FETCH),

@@ -151,7 +151,7 @@ def test_a_payload_behind_the_end_or_in_a_section_that_is_not_loaded_is_packed()
 
 
 PROGRAMS = [
-    b"\x7fELF" + bytes(60),
+    b"\x7fELF\2\1\1".ljust(20, b"\0") + b"\1".ljust(44, b"\0"),
     b"\xcf\xfa\xed\xfe" + bytes(60),
     b"MZ".ljust(60, b"\0") + b"\x40\0\0\0PE\0\0",
 ]
@@ -171,8 +171,18 @@ def test_a_program_in_a_section_or_behind_the_end_is_a_finding(format_: str, inn
     assert [(one.symbol, (one.detail or "").endswith("at offset 0x40")) for one in told.evidence] == [
         ("__payload", True)
     ]
-    text = msgspec.structs.replace(program, data=memoryview(bytes(program.data) + b"MZ" + bytes(500)))
-    assert "carried-program" not in severities(text)
+    for text in (b"MZ", b"\x7fELF\2\1\1"):  # ld.so compares files with that
+        whole = msgspec.structs.replace(program, data=memoryview(bytes(program.data) + text + bytes(500)))
+        assert "carried-program" not in severities(whole)
+
+
+def test_an_archive_behind_the_end_is_a_finding_and_compressed_data_in_a_section_is_none():
+    """What pip makes for Windows is a launcher and a zip archive with the script that it runs."""
+    program, archive = code(b"\x90" * 64, format="pe"), b"PK\x03\x04" + bytes(60)
+    whole = msgspec.structs.replace(program, data=memoryview(bytes(program.data) + archive))
+    assert "carried-program" in severities(whole)
+    held = Section(name=".rsrc", address=0, size=len(archive), offset=64)
+    assert "carried-program" not in severities(msgspec.structs.replace(whole, sections=(*program.sections, held)))
 
 
 @pytest.mark.parametrize("bits", [32, 64])
