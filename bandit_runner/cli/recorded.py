@@ -21,6 +21,7 @@ from binsafe.cli.entry import note
 if TYPE_CHECKING:
     from bandit_runner.balancer import Balancer
     from bandit_runner.servers import Servers
+    from bandit_runner.simulation.truth import Truth
 
 
 class _Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,13 +109,12 @@ class Recorded:
         """The session's, if it is recorded."""
         return None if self.recording is None else self.recording.recorder.session.id
 
-    def describe(self, servers: "Servers") -> None:
-        """Say what runs, in which sandbox, and what the servers tell of themselves."""
+    def describe(self, servers: "Servers", truth: "Truth | None") -> None:
+        """Say what runs, in which sandbox, and what the servers tell of themselves, as far as it was understood."""
         if self.recording is None:
             return
-        recorder = self.recording.recorder
-        changed = msgspec.structs.replace(recorder.session, truth=servers.truth(), sandbox=_sandbox(servers))
-        recorder.describe(changed)
+        recorder, told = self.recording.recorder, None if truth is None else msgspec.to_builtins(truth)
+        recorder.describe(msgspec.structs.replace(recorder.session, truth=told, sandbox=_sandbox(servers)))
 
     def begin(self, balancer: "Balancer") -> None:
         """Every tier of the balancer is a run from now on, until it ends."""

@@ -131,9 +131,10 @@ def command(**given: Any) -> int:
         dashboard(recorded.path, given["dashboard_port"], wanted=not given["no_dashboard"]) as shown,
     ):
         room_for(config.limits)  # after the servers have started, which is not theirs to have
-        recorded.describe(up)
+        truth = _truth(up)
+        recorded.describe(up, truth)
         keep = given["keep"] if given["keep"] is not None else shown and sys.stdin.isatty() and sys.stderr.isatty()
-        player = Player(plan, recording=recorded.recording, played=recorded.played, truth=_truth(up), note=note)
+        player = Player(plan, recording=recorded.recording, played=recorded.played, truth=truth, note=note)
         session = functools.partial(
             _session,
             player,

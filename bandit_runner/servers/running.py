@@ -43,7 +43,7 @@ class Servers:
         """
         try:
             told = msgspec.json.decode(self._output.first_line or b"")
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):  # the latter of lists in lists in lists
             return None
         return told if isinstance(told, dict) and told.get("schema") == TRUTH_SCHEMA else None
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 import msgspec
 
 from bandit_runner.errors import UsageError
-from bandit_runner.model import UNKNOWN, Scoring, Unknown
+from bandit_runner.model import TIERS, UNKNOWN, Scoring, Unknown
 from bandit_runner.simulation.clairvoyant import ShadowPrices
 from bandit_runner.simulation.limiters import Bucket, Inflow, Limiter, SinusoidInflow
 from bandit_runner.simulation.play import play
@@ -24,7 +24,12 @@ from bandit_runner.simulation.world import World
 LUCKS: Final = 5
 """Runs of the clairvoyant that are averaged: its score depends on luck too, by about a point in a hundred."""
 
-Positive: TypeAlias = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
+MOST: Final = sum(len(tier.ports) for tier in TIERS.values())
+"""Servers that there can be; a clairvoyant of many more would think for minutes."""
+LATEST: Final = 1e11
+"""Seconds since the epoch: the year 5138. With larger ones nothing can be reckoned."""
+
+Positive: TypeAlias = Annotated[float, msgspec.Meta(ge=1e-6, le=1e6)]
 Share: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
@@ -69,8 +74,8 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True):
     """One start of the stand-in; the clocks of the limits were 0 at ``started`` (epoch seconds)."""
 
     schema: Literal["flakyservers.truth/1"]
-    started: float
-    servers: Annotated[tuple[Server, ...], msgspec.Meta(max_length=1_000)]
+    started: Annotated[float, msgspec.Meta(ge=0, le=LATEST)]
+    servers: Annotated[tuple[Server, ...], msgspec.Meta(max_length=MOST)]
 
 
 def read(told: Mapping[str, Any]) -> Truth:

@@ -78,9 +78,23 @@ def test_a_quick_answer(told: dict):
 @pytest.mark.each_user
 @pytest.mark.parametrize(
     "change",
-    [{"schema": "other"}, {"servers": [{"tier": "T1"}]}, {"started": "soon"},
+    [{"schema": "other"}, {"servers": [{"tier": "T1"}]}, {"started": "soon"}, {"started": -1.7e308},
+     {"started": "nan"}, {"started": "inf"},
+     {"servers": [{"tier": "T1", "port": 4000, "success_rate": 0.5, "limit": None}] * 31},
      {"servers": [{"tier": "T1", "port": 4000, "success_rate": 2, "limit": None}]}],
 )  # fmt: skip
 def test_what_is_no_truth_is_refused(told: dict, change: dict):
     with pytest.raises(UsageError):
         read({**told, **change})
+
+
+@pytest.mark.parametrize("started", [0, 1e11])
+@pytest.mark.parametrize("number", [1e-6, 1e6])
+@pytest.mark.parametrize("shape", ["constant", "sinusoid", "jumps"])
+def test_any_truth_that_is_read_comes_to_a_score(shape: str, number: float, started: float):
+    """A program that told a start before all time once cost the whole table, after the last id."""
+    swing = {"mean": number, "amplitude": 1, "period": number, "phase": -1000}
+    rate = {"shape": shape, **({"levels": [number, number], "stays": [number, number]} if shape == "jumps" else swing)}
+    server = {"tier": "T1", "port": 4000, "success_rate": 1, "limit": {"burst": 1_000_000, "rate": rate}}
+    truth = read({"schema": "flakyservers.truth/1", "started": started, "servers": [server]})
+    assert clairvoyant_score(truth, "T1", requests=10, rps=10, began=1e9, scoring=Scoring()) == 10
