@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from bandit_runner.harness.samples import Sample
-from bandit_runner.model import UNKNOWN, RequestRecord, ResultRow, Scoring, Unknown, result_row
+from bandit_runner.model import RequestRecord, ResultRow, Scoring, result_row
 
 ACCEPTED: Final = 200
 FAILED: Final = 502
@@ -60,7 +60,6 @@ def row(
     strategy: str,
     tier: str,
     scoring: Scoring,
-    attainable: float | Unknown = UNKNOWN,
 ) -> ResultRow:
     """The row of one run: attempts and outcomes from the balancer, latency from the client, accepted if both say so.
 
@@ -68,9 +67,7 @@ def row(
     """
     recorded = {record.id: record for record in records}
     joined = [_joined(sample, recorded.get(sample.id)) for sample in samples]
-    found = result_row(joined, strategy=strategy, tier=tier, scoring=scoring)
-    regret = UNKNOWN if isinstance(attainable, str) else attainable - found.score
-    return msgspec.structs.replace(found, regret=regret)
+    return result_row(joined, strategy=strategy, tier=tier, scoring=scoring)
 
 
 def row_of_samples(samples: Sequence[Sample], *, strategy: str, tier: str, scoring: Scoring) -> ResultRow:

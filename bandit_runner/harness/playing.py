@@ -15,7 +15,7 @@ import msgspec
 from bandit_runner.harness.check import PLAYED, cross_check, row
 from bandit_runner.harness.recording import Recording
 from bandit_runner.harness.samples import Sample
-from bandit_runner.model import TIERS, UNKNOWN, BalancedRequest, ResultRow, Scoring, Unknown
+from bandit_runner.model import TIERS, BalancedRequest, ResultRow, Scoring
 from bandit_runner.runs import Run
 from bandit_runner.simulation.truth import Truth, clairvoyant_score
 from bandit_runner.strategies import create, fitting
@@ -118,12 +118,13 @@ class Player:
             playing: told of each game as it begins: the strategy and the tier.
             advance: called after each answer.
         """
-        games, rows = self.plan.games(), dict[int, ResultRow]()
+        games, rows = self.plan.games(), dict[int, tuple[ResultRow, float]]()
 
         async def in_turn(positions: Sequence[int]) -> None:
             for position in positions:
                 playing(*games[position])
-                rows[position] = await self._game(position, *games[position], balancer, address, advance)
+                began = time.time()
+                rows[position] = await self._game(position, *games[position], balancer, address, advance), began
 
         waiting = [position for position in self.plan.order() if self._left(*games[position])]
         tasks = [
@@ -135,7 +136,7 @@ class Player:
         finally:
             for task in tasks:
                 task.cancel()
-        return [rows[position] for position in sorted(rows)]
+        return [self._with_regret(*rows[position]) for position in sorted(rows)]
 
     def _left(self, strategy: str, tier: str) -> int:
         before = self._played.get((strategy, tier))
@@ -159,7 +160,6 @@ class Player:
         self._begin(tier, strategy, before)
         records = self._records[tier]
         records.clear()
-        began = time.time()
         samples = await harness.play(
             address,
             tier,
@@ -174,8 +174,7 @@ class Player:
         for wrong in cross_check(samples, records):
             self._note(f"{name} on {tier}: id {wrong.id} {wrong.fault}: {wrong.detail}")
         self._tell_unplayed(name, tier, samples)
-        attainable = self._attainable(tier, left, began)
-        return row(samples, records, strategy=name, tier=tier, scoring=plan.scoring, attainable=attainable)
+        return row(samples, records, strategy=name, tier=tier, scoring=plan.scoring)
 
     def _tell_unplayed(self, name: str, tier: str, samples: Sequence[Sample]) -> None:
         statuses = Counter(sample.status for sample in samples if sample.status not in PLAYED)
@@ -184,11 +183,16 @@ class Player:
             if status is not None:  # those are told one by one
                 self._note(f"{name} on {tier}: {count} ids were answered {status} and not played")
 
-    def _attainable(self, tier: str, requests: int, began: float) -> float | Unknown:
+    def _with_regret(self, row: ResultRow, began: float) -> ResultRow:
+        """Beside one who knows the truth, whose games take a second: they are not for the time in which others play."""
         if self._truth is None:
-            return UNKNOWN
-        plan = self.plan
-        return clairvoyant_score(self._truth, tier, requests=requests, rps=plan.rps, began=began, scoring=plan.scoring)
+            return row
+        plan, tier = self.plan, str(row.tier)
+        attainable = clairvoyant_score(
+            self._truth, tier, requests=row.requests, rps=plan.rps, began=began, scoring=plan.scoring
+        )
+        regret = attainable if isinstance(attainable, str) else attainable - row.score
+        return msgspec.structs.replace(row, regret=regret)
 
     def _begin(self, tier: str, strategy: "Strategy", before: Run | None) -> None:
         if self._recording is not None:

@@ -12,9 +12,10 @@ import pytest
 
 from bandit_runner.balancer import Balancer, BalancerConfig, TierConfig
 from bandit_runner.errors import UsageError
-from bandit_runner.harness import Plan, Player, Recording, scheduling_error
-from bandit_runner.model import Scoring
+from bandit_runner.harness import Plan, Player, Recording, playing, scheduling_error
+from bandit_runner.model import TIERS, Scoring, Unknown
 from bandit_runner.runs import Recorder, Session, Store
+from bandit_runner.simulation.truth import Server, Truth, clairvoyant_score
 from bandit_runner.strategies import STRATEGIES, Choice, Strategy
 
 SESSION = Session(id="s", started=1.0)
@@ -76,6 +77,26 @@ def test_tiers_are_played_side_by_side_and_the_ids_of_all_games_differ():
     assert events[:3] == ["T1", "T3", "answer"], "no tier waits for another's end"
     assert [row.requests for row in rows] == [40] * 4
     assert len({sample.id for sample in player.samples}) == 160
+
+
+def test_nobody_reckons_what_could_have_been_while_others_play(monkeypatch: pytest.MonkeyPatch):
+    """A clairvoyant's games on the same loop made requests leave a second late."""
+    servers = tuple(
+        Server(tier=tier, port=TIERS[tier].first_port + n, success_rate=1, limit=None)
+        for tier in PLAN.tiers
+        for n in range(10)
+    )
+    player = Player(PLAN, truth=Truth(schema="flakyservers.truth/1", started=1, servers=servers))
+    over: list[int] = []
+
+    def reckoned(*told: Any, **more: Any) -> float | Unknown:
+        over.append(len(player.samples))
+        return clairvoyant_score(*told, **more)
+
+    monkeypatch.setattr(playing, "clairvoyant_score", reckoned)
+    rows = asyncio.run(played(player))
+    assert over == [PLAN.total] * len(PLAN.games())
+    assert [row.regret for row in rows] == [0] * len(rows)
 
 
 def test_each_strategy_plays_with_the_options_that_it_has():
