@@ -18,8 +18,12 @@ def command(*words: object) -> list[str]:
     return [sys.executable, "-m", "bandit_runner", *map(str, words)]
 
 
+PATIENCE = 60
+"""Seconds: where a machine is busy, loading the dashboard alone takes most of a minute."""
+
+
 def status(port: int) -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     try:
         connection.request("GET", "/")
         return connection.getresponse().status
@@ -32,15 +36,9 @@ def test_it_says_its_address_and_ends_with_ctrl_c(tmp_path: Path):
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:
         line = process.stderr.readline()
         port = int(re.search(r"http://127\.0\.0\.1:(\d+)/$", line.strip())[1])
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            try:
-                assert status(port) == 200
-                break
-            except ConnectionRefusedError:
-                time.sleep(0.05)
+        assert status(port) == 200
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) in {0, 130}
+        assert process.wait(PATIENCE) in {0, 130}
 
 
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM])
@@ -49,7 +47,7 @@ def test_it_ends_with_the_process_that_holds_the_pipe(tmp_path: Path, kill: int)
         "import subprocess, sys, os, time\n"
         "watched, ours = os.pipe()\n"
         "child = subprocess.Popen([*sys.argv[1:], '--watched', str(watched)], pass_fds=(watched,))\n"
-        "os.close(watched)\nprint(child.pid, flush=True)\ntime.sleep(60)\n"
+        "os.close(watched)\nprint(child.pid, flush=True)\ntime.sleep(999)\n"
     )
     words = command("dashboard", "--port", 0, "--store", tmp_path / "none.sqlite")
     with subprocess.Popen(
@@ -58,20 +56,25 @@ def test_it_ends_with_the_process_that_holds_the_pipe(tmp_path: Path, kill: int)
         child = int(process.stdout.readline())
         assert "dashboard http" in process.stderr.readline()
         process.send_signal(kill)
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline and Path(f"/proc/{child}").exists():
-            if Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
-                break
+        deadline = time.monotonic() + PATIENCE
+        while not has_ended(child):
+            assert time.monotonic() < deadline
             time.sleep(0.05)
-        else:
-            assert not Path(f"/proc/{child}").exists()
+
+
+def has_ended(process: int) -> bool:
+    """Whether it is gone, or waits for nothing but somebody who asks how it went."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 def test_it_ends_while_it_still_starts():
     watched, ours = os.pipe()
     os.close(ours)
     words = [sys.executable, "-X", "importtime", *command("dashboard", "--port", 0, "--watched", watched)[1:]]
-    done = subprocess.run(words, pass_fds=(watched,), capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(words, pass_fds=(watched,), capture_output=True, text=True, timeout=PATIENCE, check=False)
     os.close(watched)
     assert done.returncode == 0
     assert "bandit_runner.dashboard.watching" in done.stderr
@@ -100,7 +103,7 @@ def test_that_it_was_killed_is_said_beside_it(number: int | None, tmp_path: Path
             said = process.stderr.readline()
             assert "the dashboard has ended (status -9)" in said
             assert f"bandit_runner dashboard --store '{store}'" in said
-        assert process.communicate(timeout=30)[1] == ""
+        assert process.communicate(timeout=PATIENCE)[1] == ""
     assert process.returncode == 0
 
 
@@ -132,7 +135,7 @@ def test_a_taken_port_is_said():
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = holder.getsockname()[1]
         done = subprocess.run(
-            command("dashboard", "--port", port), capture_output=True, text=True, timeout=60, check=False
+            command("dashboard", "--port", port), capture_output=True, text=True, timeout=PATIENCE, check=False
         )
     assert done.returncode == 1
     assert f"port {port} is taken" in done.stderr
@@ -145,7 +148,7 @@ def test_of_a_port_that_may_not_be_had_the_port_is_what_is_said():
         pytest.skip("anybody may listen on any port")
     as_anybody = ["setpriv", "--bounding-set=-net_bind_service"] if os.geteuid() == 0 else []
     words = [*as_anybody, *command("dashboard", "--port", 1)]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 2
     assert "port 1 may not be listened on" in done.stderr
     assert "--port" in done.stderr
@@ -157,7 +160,7 @@ def test_a_file_that_is_no_store_is_refused(tmp_path: Path, content: str):
     path = tmp_path / "notes.txt"
     path.write_text(content)
     words = command("dashboard", "--port", 0, "--store", path)
-    done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 2
     assert f"{path} is not a store of runs" in done.stderr
     assert "hint: name another with --store" in done.stderr
@@ -170,7 +173,7 @@ def test_beyond_loopback_a_token_is_made_up():
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:
         line = process.stderr.readline()
         process.terminate()  # and no SIGINT: what runs in the background may have to ignore it
-        process.wait(10)
+        process.wait(PATIENCE)
     assert re.search(r"\?token=[\w-]{20,}$", line.strip())
 
 
@@ -178,7 +181,7 @@ def test_beyond_loopback_a_token_is_made_up():
 def test_what_is_no_token_is_refused(token: str):
     """An empty one was known to everybody: ``Authorization: Bearer`` with nothing behind it let them in."""
     words = command("dashboard", "--port", 0, "--host", "0.0.0.0", "--token", token)
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 2
     assert "--token" in done.stderr
     assert "http://" not in done.stderr

@@ -128,7 +128,7 @@ def test_the_table_is_printed_before_the_wait_of_keep(tmp_path: Path):
         assert process.stdout.readline().startswith("best")
         assert process.poll() is None
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 130
+        assert process.wait(60) == 130
 
 
 def test_a_play_that_is_interrupted_says_how_to_go_on(tmp_path: Path):
@@ -138,7 +138,7 @@ def test_a_play_that_is_interrupted_says_how_to_go_on(tmp_path: Path):
         while _stored(path) < 5 and time.monotonic() < deadline:
             time.sleep(0.1)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=20)
+        _, said = process.communicate(timeout=60)
         assert process.returncode == 130
     with Store.open(path) as store:
         (session,) = store.sessions()
@@ -161,7 +161,7 @@ def test_a_play_whose_servers_end_is_no_success_and_can_be_gone_on_with(tmp_path
     told_only = "from bandit_runner.cli import main, support; support.LOOK_SECONDS = 99; main()"
     with started(path, "--requests", 40, "--rps", 20, "--strategy", "v6", code=told_only) as process:
         kill_servers(process, "playing")
-        table, said = process.communicate(timeout=20)
+        table, said = process.communicate(timeout=60)
         assert process.returncode == 1
     assert table == ""
     assert "the servers ended with status 137 by themselves; they said: flakyservers: 30 servers" in said
@@ -175,7 +175,7 @@ def test_a_play_whose_servers_end_is_no_success_and_can_be_gone_on_with(tmp_path
 def test_servers_that_end_by_themselves_are_no_success():
     with subprocess.Popen(command("servers"), stderr=subprocess.PIPE, text=True) as process:
         kill_servers(process, "stop them with Ctrl-C")
-        assert process.wait(20) == 1
+        assert process.wait(60) == 1
         assert "the servers ended with status 137" in process.stderr.read()
 
 
@@ -185,7 +185,7 @@ def test_runs_that_only_served_are_done_when_they_are_stopped(tmp_path: Path):
         while "stop it with Ctrl-C" not in process.stderr.readline():
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 130
+        assert process.wait(60) == 130
     with Store.open(path) as store:
         (run,) = store.runs()
         assert run.status(time.time()) == "done"
