@@ -49,7 +49,7 @@ def test_looking_back_for_a_table_costs_where_none_is_found_as_well(tmp_path: Pa
     """Before each of many jumps something else than the two tables that are named may be in the register."""
     jump = "test %esi,%esi; jne 1f; movslq (%rbp,%rdx,4),%rax; add %rbp,%rax; jmp *%rax; 1: nop; "
     text = (
-        "and $1,%edx; lea one(%rip),%rbp; lea two(%rip),%rbp; pop %rbp; .rept 2000; nop; .endr; .rept 20; "
+        "and $1,%edx; lea one(%rip),%rbp; lea two(%rip),%rbp; pop %rbp; .rept 2000; jne .+2; .endr; .rept 20; "
         f"{jump}.endr; .L3: mov $39,%eax; .L4: syscall; hlt; .section .rodata; .p2align 2; "
         "one: .long .L4 - one, .L4 - one; two: .long .L3 - two, .L3 - two; .text"
     )

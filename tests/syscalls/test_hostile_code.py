@@ -171,13 +171,14 @@ def test_thousands_of_numbers_in_one_function_take_so_many_times_one():
 def test_the_budget_bounds_the_search_through_tables():
     """A function of nothing but jumps through tables, each of which may begin at each of hundreds of addresses.
 
-    They lead to one another, in between the address and the jump, so that each may go through all tables.
+    Each leads to the next, in between the address and the jump, so that this may go through all tables before.
     """
     assembler, distances = X86(), b""
     for number in range(300):
         table = DATA + 4 * number
         assembler.put(b"\x48\x8d\x15" + (table - assembler.here - 7).to_bytes(4, "little", signed=True))
-        distances += (assembler.here - table).to_bytes(4, "little", signed=True)
+        behind = assembler.here + (16 if number < 299 else 9)
+        distances += (behind - table).to_bytes(4, "little", signed=True)
         # lea rdx, [rip + table]; movsxd rax, [rdx + rax*4]; add rax, rdx; jmp rax
         assembler.put(b"\x48\x63\x04\x82\x48\x01\xd0\xff\xe0")
     assembler.mov("rax", 41)

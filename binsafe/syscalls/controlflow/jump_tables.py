@@ -1,35 +1,90 @@
 """The tables through which the indirect jumps of a region lead, on all ways to each jump.
 
-Compilers merge jumps: of several ways to one each may read a table of its own, or name a label.
+Compilers merge jumps: of several ways to one each may read a table of its own, or name a label. What a jump leads to is
+followed back to the instructions that load an entry or add one to an address, and from there each table's address.
 """
 
-from collections.abc import Container, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
 
 from binsafe.syscalls.controlflow.places import Place
 from binsafe.syscalls.controlflow.regions import Region
-from binsafe.syscalls.machines.machine import Flow, Table
+from binsafe.syscalls.controlflow.returns import returns
+from binsafe.syscalls.machines.arithmetic import MASK, Operation, compute
+from binsafe.syscalls.machines.machine import Constant, Entry, Flow, Location, Moved, Source, Unknown
 
 if TYPE_CHECKING:
     from binsafe.syscalls.controlflow.program import Program
 
 TABLE_COST = 16
 """Reading a table takes as long as decoding so many instructions."""
-_SEARCHED = 16
-"""Instructions that are searched for a table's address while one is decoded."""
-_MAX_WAYS = 16
-"""Blocks before one jump in which its table is looked for."""
 _STEP_COST = 10
-"""To look at an instruction takes as long as decoding so many."""
-_UNREAD = Table((), 4)
+"""To go a step back takes as long as decoding so many."""
+_SEARCHED = 16
+"""Instructions that are searched for a jump while one is decoded."""
+_MAX_OPERATIONS = 8
+"""Arithmetic on an address; a loop that counts it up has no end."""
+_WORD = 8
+_PASSED, _LOST = -1, -2
+"""In place of an index: a parameter of the function; and what comes in another way from elsewhere than the region."""
+_HALF = 4
+
+Known = Mapping[int, Sequence[int]]
+"""The instructions of a region to which its tables lead, and the jumps there, as far as is known by now."""
 
 
-def tables_of(program: "Program", region: Region, known: Mapping[int, Sequence[int]]) -> dict[int, Table] | None:
+class Table(NamedTuple):
+    """A jump table: the target of each entry of ``size`` bytes is what operations make of it, and an origin.
+
+    ``places`` are pairs of an address at which the table may begin and its origin, which is 0 where entries are whole
+    addresses. There are none where the table was seen but its address could not be determined.
+    """
+
+    places: tuple[tuple[int, int], ...]
+    size: int
+    operations: tuple[Operation, ...] = ()
+    chosen: tuple[int, Moved] | None = None
+    """Index of the instruction that loads an entry, and the location that holds the entry's number there."""
+    labels: tuple[int, ...] = ()
+    """What the jump leads to on ways on which it reads no table."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether its entries are whole addresses, whatever stands where."""
+        return self.size == _WORD and not self.operations
+
+    def targets(self, data: bytes, origin: int) -> Iterator[int]:
+        """Where the entries lead that stand in some bytes."""
+        entries = np.frombuffer(data[: len(data) // self.size * self.size], f"<u{self.size}").tolist()
+        return ((compute(entry, self.operations) + origin) & MASK for entry in entries)
+
+
+UNREAD = Table((), 4)
+
+
+class _End(NamedTuple):
+    """Where a value comes from: the instruction that gives it, the value if it is known, and what was done to it."""
+
+    at: int
+    value: int | None = None
+    operations: tuple[Operation, ...] = ()
+
+
+class _Load(NamedTuple):
+    """Where an entry is loaded, and how; with all that is done to it before it is added or gone to."""
+
+    at: int
+    entry: Entry
+    operations: tuple[Operation, ...]
+
+
+def tables_of(program: "Program", region: Region, known: Known) -> dict[int, Table] | None:
     """Indirect jump -> the table through which it leads; None where there is one whose entry is seen nowhere.
 
-    ``known`` are the instructions to which tables lead, and the jumps there: what a register holds behind those it does
-    not from one way alone. Where no way is known yet on which a table's address comes to a jump, its table has no
-    places.
+    Where no way is known yet on which a table's address comes to a jump, its table has no places.
     """
     tables: dict[int, Table] = {}
     for at in region.indirect_jumps:
@@ -40,110 +95,174 @@ def tables_of(program: "Program", region: Region, known: Mapping[int, Sequence[i
             tables[at] = table
         elif region.frames[at].get(program.machine.stack) != 0:
             return None  # unless the frame is gone: then it is a tail call through a pointer
-    if len(tables) < len(region.indirect_jumps):
-        return tables
-    return {at: _reaching(program, region, table, known) for at, table in tables.items()}
+    return tables
 
 
-def _table(program: "Program", region: Region, at: int, known: Container[int]) -> Table | None:
+def unread_in(program: "Program", region: Region, known: Known) -> Iterator[int]:
+    """The jumps of a region that add what is not known, or read it from a table of anything but whole addresses."""
+    for at in region.indirect_jumps:
+        table = _table(program, region, at, known)
+        if table is not None and not table.places and not table.labels and not table.is_whole:
+            yield at
+
+
+def _table(program: "Program", region: Region, at: int, known: Known) -> Table | None:
     """The table of an indirect jump: of several ways to it each has to read one, or to name a label of the region."""
-    instructions = region.instructions
+    machine, instructions = program.machine, region.instructions
+    entry = machine.entry(instructions, at)
+    if entry is not None:
+        return _whole(program, region, _Load(at, entry, entry.operations), known)
     register = instructions.operands(at).partition(", ")[0]
-    found: list[Table] = []
-    labels: set[int] = set()
-    work = [(at, at)]
-    for way in range(_MAX_WAYS):
-        if not work:
-            break
-        last, end = work.pop()
-        begin = program.undisturbed(Place(region, last), (), known).at
-        table = program.machine.table(instructions, end, begin, register if way else None)
-        if table is not None:
-            found.append(table)
-        elif named := _label(program, region, range(begin, end), register):
-            labels |= named
-        elif begin not in known and _is_passed(program, region, range(begin, end), register):
-            work += ((before, before + 1) for before in region.direct_predecessors(begin))
-        else:
-            found.append(_UNREAD)
-    if not labels and all(each is _UNREAD for each in found):
+    ends = _ends(program, region, at, Moved(register), known) if register.isalnum() else [_End(_PASSED)]
+    labels = {end.value for end in ends if end.value is not None and region.at(end.value) is not None}
+    found = [_read(program, region, end, known) for end in ends if end.value not in labels]
+    if not labels and found and all(each is None for each in found):
         return None
-    if len(found) == 1 and not labels and not work:
-        return found[0]
-    kinds = {(each.size, each.unit, each.signed) for each in found}
-    if work or len(kinds) > 1 or not all(each.places for each in found):
-        return _UNREAD
-    places = tuple(place for each in found for place in each.places)
-    return (found[0] if found else _UNREAD)._replace(places=places, chosen=None, labels=(*labels,))
+    read = [each for each in found if each is not None]
+    kinds = {(each.size, each.operations) for each in read}
+    if len(read) < len(found) or len(kinds) > 1 or not all(each.places for each in read):
+        return Table((), _WORD) if all(each is None or each.is_whole for each in found) else UNREAD
+    if len(read) == 1 and not labels:
+        return read[0]
+    places = tuple(place for each in read for place in each.places)
+    return (read[0] if read else UNREAD)._replace(places=places, chosen=None, labels=(*labels,))
 
 
-def _label(program: "Program", region: Region, block: range, register: str) -> set[int]:
-    """The label of the region whose address instructions leave in a register; none where they leave anything else."""
-    keeps, instructions = program.machine.keeps, region.instructions
-    setting = next((at for at in reversed(block) if not keeps(instructions, at, register)), None)
-    if setting is None or program.machine.takes(instructions, setting) != register:
-        return set()
-    named = {*program.named_at(Place(region, setting))}
-    return named if all(region.at(address) is not None for address in named) else set()
+def _read(program: "Program", region: Region, end: _End, known: Known) -> Table | None:
+    """The table from which a value comes that is jumped to; None where it is a whole pointer, or not seen."""
+    machine, instructions = program.machine, region.instructions
+    if end.at < 0 or end.value is not None:
+        return UNREAD if end.at == _LOST else None
+    summands = machine.summands(instructions, end.at)
+    if summands is not None and not end.operations:
+        return _relative(program, region, end.at, summands, known)
+    entry = machine.entry(instructions, end.at)
+    load = None if entry is None else _Load(end.at, entry, entry.operations + end.operations)
+    return None if load is None else _whole(program, region, load, known)
 
 
-def _is_passed(program: "Program", region: Region, block: range, register: str) -> bool:
-    """Whether a register holds behind some instructions what it held where direct jumps of the region come to them."""
-    before = region.direct_predecessors(block.start)
-    if (
-        not register.isalnum()
-        or not before
-        or block.start in region.pads
-        or program.entries(Place(region, block.start))
-    ):
-        return False
-    kept = all(program.machine.keeps(region.instructions, at, register) for at in block)
-    return kept and all(region.leaving(at) is not Flow.CALL for at in before)
+def _whole(program: "Program", region: Region, load: _Load, known: Known) -> Table:
+    """The table of which an entry is a whole address."""
+    bases = _bases(program, region, load, known)
+    return Table(tuple((base, 0) for base in bases), load.entry.size, load.operations, _chosen(load))
 
 
-def _reaching(program: "Program", region: Region, table: Table, known: Mapping[int, Sequence[int]]) -> Table:
-    """The table at the addresses that come to the jump: LLVM loads each before its loop, all into one register.
+def _relative(program: "Program", region: Region, at: int, summands: Sequence[Moved], known: Known) -> Table:
+    """The table of which an entry is added to an origin by the instruction ``at``."""
+    for number, origin in (summands, (*summands,)[::-1]):
+        loads = _loads(program, region, at, number, known)
+        if not loads or len({(load.entry.size, load.operations) for load in loads}) > 1:
+            continue
+        origins = _addresses(program, region, at, origin, known)
+        if origins is None:
+            return UNREAD
+        places: set[tuple[int, int]] = set()
+        for load in loads:
+            bases = _bases(program, region, load, known)
+            own = _is_own(program, Place(region, at), load, origin, known)
+            pairs = {(base, base) for base in bases} if own else {*product(bases, origins)}
+            if not pairs:
+                return UNREAD
+            places |= pairs
+        chosen = _chosen(loads[0]) if len(loads) == 1 else None
+        return Table((*sorted(places),), loads[0].entry.size, loads[0].operations, chosen)
+    return UNREAD
 
-    It is whole where something else may come in that register, from memory or from elsewhere than the region.
+
+def _loads(program: "Program", region: Region, at: int, number: Moved, known: Known) -> list[_Load]:
+    """The entries of tables that a location may hold before an instruction; none where it may hold anything else."""
+    found: list[_Load] = []
+    for end in _ends(program, region, at, number, known):
+        entry = program.machine.entry(region.instructions, end.at) if end.value is None and end.at >= 0 else None
+        if entry is None or not entry.bases:
+            return []
+        found.append(_Load(end.at, entry, entry.operations + end.operations))
+    return found
+
+
+def _chosen(load: _Load) -> tuple[int, Moved] | None:
+    return None if load.entry.number is None else (load.at, load.entry.number)
+
+
+def _is_own(program: "Program", adding: Place, load: _Load, origin: Moved, known: Known) -> bool:
+    """Whether an entry is added to the very address from which it was loaded."""
+    begin = program.undisturbed(adding, (origin.location,), known).at
+    return load.entry.bases == (origin,) and begin <= load.at < adding.at
+
+
+def _bases(program: "Program", region: Region, load: _Load, known: Known) -> set[int]:
+    """Where the table may begin of which an entry is loaded; none where that cannot be told."""
+    found = [_addresses(program, region, load.at, base, known) for base in load.entry.bases]
+    read = [each for each in found if each and all(program.slice.offset_of(base) is not None for base in each)]
+    return read[0] if len(read) == 1 else set()
+
+
+def _addresses(program: "Program", region: Region, at: int, source: Source, known: Known) -> set[int] | None:
+    """All that a location may hold before an instruction; None where it may hold what cannot be told."""
+    if not isinstance(source, Moved):
+        return {source.value} if isinstance(source, Constant) else None
+    ends = [end for end in _ends(program, region, at, source, known) if not _is_imported(program, region, end)]
+    values = {end.value for end in ends if end.value is not None}
+    return None if any(end.value is None for end in ends) else values
+
+
+def _is_imported(program: "Program", region: Region, end: _End) -> bool:
+    """Whether a value is the address of what another file has, of which no distance to this one's code is known.
+
+    It comes to a jump on no real way, as over a call of ``_Unwind_Resume``, behind which Rust puts cases of a switch.
     """
-    if table.chosen is None or len(table.places) < 2:
-        return table
-    machine, instructions = region.machine, region.instructions
-    named = {base: _taking(program, region, base) for base, _ in table.places}
-    settings = {at: base for base, taking in named.items() for at in taking}
-    registers = {machine.takes(instructions, at) for at in settings}
-    register = registers.pop() if all(named.values()) and len(registers) == 1 else None
-    if register is None:
-        return table
-    comes: set[int] = set()
-    seen = {table.chosen[0]}
-    work = [*seen]
+    if end.at < 0 or end.value is not None or end.operations:
+        return False
+    named = program.named_at(Place(region, end.at))
+    return len(named) == 1 and program.slots.is_imported(named[0])
+
+
+def _ends(program: "Program", region: Region, at: int, held: Moved, known: Known) -> list[_End]:
+    """Where all comes from that a location may hold before an instruction of a region."""
+    ends: dict[_End, None] = {}
+    seen: set[tuple[int, Moved]] = set()
+    work = [(at, held)]
     while work:
-        here = work.pop()
-        program.decoder.spend(_STEP_COST)
-        if not here or here in region.pads or program.entries(Place(region, here)):
-            return table
-        for before in (*region.direct_predecessors(here), *known.get(here, ())):
-            if before in settings:
-                comes.add(settings[before])
-            elif not _keeps(program, Place(region, before), register):
-                return table
-            elif before not in seen:
-                seen.add(before)
-                work.append(before)
-    return table._replace(places=tuple(each for each in table.places if each[0] in comes))
+        at, held = work.pop()
+        place = program.undisturbed(Place(region, at), (held.location,), known)
+        program.decoder.spend(_STEP_COST + at - place.at)
+        if (place.at, held) in seen:
+            continue
+        seen.add((place.at, held))
+        ways = _ways(program, place, known) if len(held.operations) < _MAX_OPERATIONS else None
+        if ways is None:
+            ends[_End(_LOST if place.at else _PASSED)] = None
+        for before in ways or ():
+            for source in _sources(program, place, Place(region, before), held.location, known):
+                if isinstance(source, Moved):
+                    work.append((before, Moved(source.location, source.operations + held.operations)))
+                else:
+                    value = compute(source.value, held.operations) if isinstance(source, Constant) else None
+                    ends[_End(before, value, () if value is not None else held.operations)] = None
+    return [*ends]
 
 
-def _taking(program: "Program", region: Region, address: int) -> set[int]:
-    """The instructions of a region that take an address; a reference stands behind their prefix, if they have one."""
-    within = range(region.start, region.end)
-    sources = [source for source, _, _ in program.references.into(address, address + 1) if source in within]
-    taking = (region.at(source) or region.at(source - 1) for source in sources)
-    return {at for at in taking if at is not None}
+def _ways(program: "Program", place: Place, known: Known) -> list[int] | None:
+    """The instructions from which control comes to one; None where it may come from elsewhere than its own region."""
+    region, at = place.region, place.at
+    entries = program.entries(place)
+    if not at or any(edge.place.region.start != region.start for edge in entries):
+        return None
+    inside = (edge.place.at for edge in entries)
+    return [*region.direct_predecessors(at), *known.get(at, ()), *inside]
 
 
-def _keeps(program: "Program", place: Place, register: str) -> bool:
-    """Whether an instruction leaves a register alone."""
-    if program.machine.keeps(place.region.instructions, place.at, register):
-        return True
-    return place.region.flow(place.at)[0] is not Flow.CALL and program.sources(place, register) is None
+def _sources(program: "Program", target: Place, before: Place, location: Location, known: Known) -> Sequence[Source]:
+    """Where a location's value comes from over an edge: nothing comes behind a call that does not return."""
+    region, machine = target.region, program.machine
+    flow, callee = region.flow(before.at)
+    thrown = target.at in region.pads
+    if flow is not Flow.CALL and not thrown:
+        found = program.sources(before, location)
+        half = isinstance(location, int) and (found is None) != (program.sources(before, location + _HALF) is None)
+        return (Unknown("set in parts of the stack slot"),) if half else found or (Moved(location),)
+    preserved = location in machine.preserved(go=program.is_go(region)) and program.keeps_over(before, location)
+    asked = not preserved or target.at in region.jumps_to or target.at in known or region.is_padding(target.at)
+    if asked and not thrown and not returns(program, callee):
+        return ()
+    return (Moved(location),) if preserved else (Unknown("what a function returned"),)

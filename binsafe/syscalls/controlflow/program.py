@@ -263,6 +263,13 @@ class Program:
         """`jumped_to`, and labels to which other jumps may lead, as far as they are known: of what jumps, or none."""
         return self._switches.ways(region)
 
+    def in_doubt(self, region: Region) -> int | None:
+        """Where a jump stands that may lead to any instruction of its region: it is no pointer, nor is its table read.
+
+        Unread tables of labels are none: memory holds these, or code names them, see `ways`.
+        """
+        return self._switches.in_doubt(region)
+
     def named_at(self, place: Place) -> tuple[int, ...]:
         """The addresses that an instruction may name."""
         return self.machine.named(place.region.instructions, place.at, self.undisturbed(place, ()).at)

@@ -62,6 +62,14 @@ class Slots:
         uses = [(source, use) for source, _, use in references.into(slot, slot + 1) if not self._in_stub(source, slot)]
         return bool(pointers.single[at]) and all(use == CALLED or self._only_calls(source) for source, use in uses)
 
+    def is_imported(self, slot: int) -> bool:
+        """Whether an entry of the global offset table holds the address of what is defined in another file."""
+        pointers = self._program.pointers
+        at = int(np.searchsorted(pointers.slots, slot))
+        single = at < len(pointers.slots) and pointers.slots[at] == slot and pointers.single[at]
+        symbol = int(pointers.symbols[at]) if single else 0
+        return symbol > 0 and self._linking is not None and not bool(self._linking.symbols.defined[symbol])
+
     def called_through(self, slot: int) -> list[Place]:
         """The calls and jumps through a slot: of code itself, or of its stub."""
         program = self._program

@@ -5,16 +5,15 @@ where none is found, where the next table begins or an entry is no address of co
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
-from binsafe.syscalls.controlflow.jump_tables import TABLE_COST, tables_of
+from binsafe.syscalls.controlflow.jump_tables import TABLE_COST, Known, Table, tables_of, unread_in
 from binsafe.syscalls.controlflow.places import Place
 from binsafe.syscalls.controlflow.regions import Region
 from binsafe.syscalls.machines.arithmetic import Operation, compute
-from binsafe.syscalls.machines.machine import TAKEN, Flow, Location, Moved, Table
+from binsafe.syscalls.machines.machine import TAKEN, Flow, Location, Moved
 from binsafe.syscalls.sets import distinct
 
 if TYPE_CHECKING:
@@ -25,6 +24,7 @@ _MAX_ENTRIES = 1024
 _MAX_ROUNDS = 8
 """How often the tables are read anew, since one may lead in between the comparison and the jump of another."""
 _WORD = 8
+_SIGNED = (Operation("sign-extend", 32),)
 _SEARCHED_AT_ONCE = 1 << 12
 """Instructions that are searched for those that take addresses while one is decoded."""
 _LEADING = 64
@@ -49,6 +49,7 @@ class Switches:
         self._found: dict[int, Cases | None] = {}
         self._origins: dict[int, set[int]] = {}
         self._ways: dict[int, Mapping[int, tuple[int, ...]]] = {}
+        self._doubtful: dict[int, int | None] = {}
 
     def cases(self, region: Region) -> Cases | None:
         """See `Program.cases`."""
@@ -65,6 +66,14 @@ class Switches:
             inside = {} if cases is None else cases.inside
             self._ways[region.start] = {**dict.fromkeys(found, region.indirect_jumps), **inside}
         return self._ways[region.start]
+
+    def in_doubt(self, region: Region) -> int | None:
+        """See `Program.in_doubt`."""
+        if region.start not in self._doubtful:
+            read = not region.indirect_jumps or self.cases(region) is not None
+            unread = () if read else unread_in(self._program, region, self.ways(region))
+            self._doubtful[region.start] = next((region.instructions.addresses[at] for at in unread), None)
+        return self._doubtful[region.start]
 
     def labels(self, region: Region) -> set[int]:
         """The instructions of a region, but for the first, whose addresses memory holds.
@@ -90,12 +99,14 @@ class Switches:
         self._found.pop(start, None)
         self._origins.pop(start, None)
         self._ways.pop(start, None)
+        self._doubtful.pop(start, None)
 
     def forget_all(self) -> None:
         """Drop what is known of all regions."""
         self._found.clear()
         self._origins.clear()
         self._ways.clear()
+        self._doubtful.clear()
 
 
 def _through_tables(program: "Program", region: Region, labels: Callable[[Region], set[int]]) -> Cases | None:
@@ -128,12 +139,12 @@ def _named_by_tables(program: "Program", region: Region) -> set[int]:
     here = (found.sources >= region.start) & (found.sources < region.end) & (found.uses == TAKEN)
     bases = distinct(found.targets[here]).tolist()
     program.decoder.spend(len(bases) * TABLE_COST + len(found.sources) // _SEARCHED_AT_ONCE)
-    tables = (Table(((base, base),), 4) for base in bases if not region.start <= base < region.end)
+    tables = (Table(((base, base),), 4, _SIGNED) for base in bases if not region.start <= base < region.end)
     entries = {target for table in tables for target in _targets(program, table, bases, _MAX_ENTRIES)}
     return {at for target in entries if (at := region.at(target))}
 
 
-def _leading(program: "Program", region: Region, tables: Mapping[int, Table], known: Container[int]) -> Cases | None:
+def _leading(program: "Program", region: Region, tables: Mapping[int, Table], known: Known) -> Cases | None:
     """See `_through_tables`; ``known`` are the instructions to which tables lead, as far as is known by now.
 
     Where a table leads in between the comparison and the jump of another one, that comparison does not guard the jump.
@@ -164,9 +175,14 @@ def _next_named(program: "Program", table: Table) -> Iterator[int]:
     They are looked for where entries are small numbers, which are targets in the function whatever they are, also when
     read beyond the table's end. (Rust compares the number of an enum's variant nowhere where there are no others.)
     """
-    for base, _ in table.places if table.unit > 1 else ():
+    for base, _ in table.places if _are_small(table) else ():
         named = program.references.into(base + 1, base + _MAX_ENTRIES * table.size)
         yield from (target for _, target, use in named if use == TAKEN)
+
+
+def _are_small(table: Table) -> bool:
+    """Whether entries count instructions, and not bytes."""
+    return any(operation.name == "shift-left" for operation in table.operations)
 
 
 def _targets(program: "Program", table: Table, begins: Sequence[int], most: int) -> set[int]:
@@ -183,11 +199,7 @@ def _targets(program: "Program", table: Table, begins: Sequence[int], most: int)
         if not data and table.size == _WORD:
             found.update(_pointed(program, range(base, base + size, _WORD)))
             continue
-        kind = f"<{'i' if table.signed else 'u'}{table.size}"
-        entries = np.frombuffer(data[: len(data) // table.size * table.size], kind).astype(np.int64)
-        targets = entries * table.unit + origin
-        outside = np.flatnonzero(~program.code.holds(targets))
-        found.update(targets[: outside[0] if len(outside) else None].tolist())
+        found.update(takewhile(program.code.range_of, table.targets(data, origin)))
     return found
 
 
@@ -200,7 +212,7 @@ def _pointed(program: "Program", slots: Iterable[int]) -> Iterator[int]:
         yield target
 
 
-def _limit(program: "Program", region: Region, table: Table, entered: Container[int]) -> int | None:
+def _limit(program: "Program", region: Region, table: Table, entered: Known) -> int | None:
     """How many entries a table has, by the comparison or mask of the entry's number before the jump; None if unknown.
 
     The number is followed back along all ways to the jump, of which each has to end at a comparison. Indices of

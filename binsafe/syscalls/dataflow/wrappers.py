@@ -161,8 +161,7 @@ class _Walk:
 
     def advance(self, query: _Query) -> None:
         """Go one instruction back, on every way."""
-        if query.place.region.caught is None:
-            self.gap(query.place.address, "it is not understood where exceptions are caught")
+        self._unless_unread(query.place)
         read = self.program.jumped_to(query.place.region)
         tables = self.program.ways(query.place.region)
         query = structs.replace(query, place=self.program.undisturbed(query.place, (query.location,), tables))
@@ -190,6 +189,13 @@ class _Walk:
                 self._back(query, Edge(Kind.FLOW, Place(region, index)))
         for edge in entries:
             self._back(query, edge)
+
+    def _unless_unread(self, place: Place) -> None:
+        """Tell of ways that may lead to any instruction of a region."""
+        if place.region.caught is None:
+            self.gap(place.address, "it is not understood where exceptions are caught")
+        if (jump := self.program.in_doubt(place.region)) is not None:
+            self.gap(jump, "it is not understood where this jump leads")
 
     def _unless_computed(self, place: Place) -> None:
         """Tell of jumps into a function to addresses that are computed or stored, which may lead to a place in it."""

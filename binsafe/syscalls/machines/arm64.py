@@ -91,7 +91,8 @@ class Arm64:
     branches_if_equal = staticmethod(branches.branches_if_equal)
     tested = staticmethod(branches.tested)
     settled = staticmethod(branches.settled)
-    table = staticmethod(tables.table)
+    entry = staticmethod(tables.entry)
+    summands = staticmethod(tables.summands)
 
     next_frame = staticmethod(frames.next_frame)
     exposes = staticmethod(frames.exposes)

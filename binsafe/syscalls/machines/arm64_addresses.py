@@ -97,15 +97,6 @@ def named(instructions: Instructions, at: int, straight: int) -> tuple[int, ...]
     return tuple(start + int(accessed["offset"] or "0", 0) for start in starts)
 
 
-def held(instructions: Instructions, before: int, straight: int, register: str) -> list[int]:
-    """The address that a register holds; all that the function gives it where what is on the only way gives none."""
-    setting = setting_of(instructions, before, straight, register)
-    if setting is not None:
-        return _given(instructions, setting, straight)
-    found = [at for name in ("adr", "add") for at in instructions.by_first_operand(name).get(register, ())]
-    return sorted({address for at in found for address in _given(instructions, at, 0)})
-
-
 def _given(instructions: Instructions, at: int, straight: int) -> list[int]:
     """The address that an instruction computes, where that is a constant."""
     name, operands = instructions.names[at], instructions.operands(at)

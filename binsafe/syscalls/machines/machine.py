@@ -107,21 +107,15 @@ class Step(msgspec.Struct, frozen=True):
         return (Unknown("on the stack, where a store through a pointer may reach"),) if self.exposed(slot) else None
 
 
-class Table(NamedTuple):
-    """A jump table: entries of ``size`` bytes. The target of each is: origin + entry * ``unit``.
+class Entry(NamedTuple):
+    """How an instruction reads an entry of a table: ``size`` bytes, which undergo some operations."""
 
-    ``places`` are pairs of an address at which the table may begin and its origin, which is 0 where entries are whole
-    addresses. There are none where the table was seen but its address could not be determined.
-    """
-
-    places: tuple[tuple[int, int], ...]
     size: int
-    unit: int = 1
-    signed: bool = True
-    chosen: tuple[int, Moved] | None = None
-    """Index of the instruction that loads an entry, and the location that holds the entry's number there."""
-    labels: tuple[int, ...] = ()
-    """What the jump leads to on ways on which it reads no table."""
+    bases: tuple[Source, ...]
+    """What is the table's address before the instruction: one of these. None where that cannot be told."""
+    number: Moved | None = None
+    """What is the entry's number there."""
+    operations: tuple[Operation, ...] = ()
 
 
 class Edges(NamedTuple):
@@ -244,7 +238,10 @@ class Machine(Protocol):
         """The offsets that an instruction adds to such an address in a register; None if that cannot be determined."""
 
     def named(self, instructions: Instructions, at: int, straight: int) -> tuple[int, ...]:
-        """The addresses that an instruction may name; ``straight`` is as for `table`."""
+        """The addresses that an instruction may name.
+
+        From the index ``straight`` on, control comes to it in a straight line only.
+        """
 
     def takes(self, instructions: Instructions, at: int) -> str | None:
         """The register in which an instruction completes an address; None for all other instructions."""
@@ -281,12 +278,14 @@ class Machine(Protocol):
     def settled(self, instructions: Instructions, at: int) -> Settled | None:
         """What a register must hold where a branch is taken, or is not; None where several values lead to both."""
 
-    def table(self, instructions: Instructions, at: int, straight: int, through: str | None = None) -> Table | None:
-        """The jump table from which an indirect jump takes its target; None where it is no jump through a table.
+    def entry(self, instructions: Instructions, at: int) -> Entry | None:
+        """How an instruction, be it the jump itself, reads the entry of a table; None where it takes a whole pointer.
 
-        From the index ``straight`` on, control comes to the jump in a straight line only. Where the jump stands
-        elsewhere, ``through`` is its register and ``at`` the index behind the last instruction that is looked at.
+        What computes an address in any other way counts as an entry of a table that cannot be read.
         """
+
+    def summands(self, instructions: Instructions, at: int) -> tuple[Moved, Moved] | None:
+        """The two locations of which an instruction makes the sum, as before it; None where it does anything else."""
 
     # the stack: see ``_frames``
 

@@ -82,7 +82,8 @@ class X86_64:  # noqa: N801 - the processor's own name
     branches_if_equal = staticmethod(branches.branches_if_equal)
     tested = staticmethod(branches.tested)
     settled = staticmethod(branches.settled)
-    table = staticmethod(tables.table)
+    entry = staticmethod(tables.entry)
+    summands = staticmethod(tables.summands)
 
     next_frame = staticmethod(frames.next_frame)
     exposes = staticmethod(frames.exposes)

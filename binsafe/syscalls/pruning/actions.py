@@ -11,10 +11,8 @@ import re
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 
-import numpy as np
-
 from binsafe.formats.eh_frame import Extent, Frames
-from binsafe.syscalls.controlflow.places import Place
+from binsafe.syscalls.controlflow.jump_tables import tables_of
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.controlflow.regions import Region
 from binsafe.syscalls.glibc import is_static_glibc
@@ -58,14 +56,11 @@ def never_taken(
 
 def _leads(program: Program, child: Region, jump: int) -> list[int]:
     """Indices to which the table leads for each action; fewer where it is not understood."""
-    table = program.machine.table(child.instructions, jump, program.undisturbed(Place(child, jump), ()).at)
+    table = (tables_of(program, child, {}) or {}).get(jump)
     if table is None or len(table.places) != 1:
         return []
     base, origin = table.places[0]
-    data = program.code.constants(base, _ACTIONS * table.size)
-    kind = f"<{'i' if table.signed else 'u'}{table.size}"
-    entries = np.frombuffer(data[: len(data) // table.size * table.size], kind).astype(np.int64)
-    targets = (child.at(target) for target in (entries * table.unit + origin).tolist())
+    targets = map(child.at, table.targets(program.code.constants(base, _ACTIONS * table.size), origin))
     return [target for target in targets if target is not None]
 
 

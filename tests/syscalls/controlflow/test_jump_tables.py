@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from compiled import JUMP, TABLE, bare, calls, needs_compiler
+from compiled import JUMP, TABLE, bare, build, calls, library, needs_compiler
 
 pytestmark = [
     needs_compiler,
@@ -93,6 +93,37 @@ def test_a_table_whose_address_comes_to_another_jump_alone_does_not_count(tmp_pa
 def test_a_table_whose_address_comes_to_a_jump_on_a_way_of_its_own_counts(keeps: str, tmp_path: Path):
     text = _TWO_TABLES.format(begin="lea two(%rip),%rbp", first=f"{keeps}; jmp 6f", jump=_JUMP, again="jmp 6b")
     assert set(calls(bare(tmp_path, text, "-s")).sites) == {"swapon", "acct", "swapoff", "reboot"}
+
+
+_OTHER = "lea tA(%rip),%rbp; movslq (%rbp,%rdx,4),%r11"
+_READ = "movslq (%rbp,%rdx,4),%r11; add %rbp,%r11"
+
+
+_MOVED = "mov $168,%eax; nop; nop;"
+"""Seven bytes."""
+
+
+@pytest.mark.parametrize(
+    ("reading", "behind"),
+    [
+        (f"lea tB(%rip),%rcx; mov %rcx,-16(%rsp); {_OTHER}; mov -16(%rsp),%rbp; {_READ}", ""),
+        (f"movq $0,-16(%rsp); movl $tB,-16(%rsp); {_OTHER}; mov -16(%rsp),%rbp; {_READ}", ""),
+        ("mov $tB,%ebp; movslq (%rbp,%rdx,4),%r11; add %r11,%rbp; mov %rbp,-16(%rsp); mov -16(%rsp),%r11", ""),
+        (f"lea tB(%rip),%rcx; test %edi,%edi; je 7f; {_OTHER}; 7: mov %rcx,%rbp; {_READ}", ""),
+        (f"mov $tB - 64,%ebp; xor $64,%rbp; {_READ}", ""),
+        ("lea tA(%rip),%rbp; movslq tB - tA(%rbp,%rdx,4),%r11; lea tB(%rip),%rbp; add %rbp,%r11", ""),
+        (f"lea tB(%rip),%rbp; {_READ}; add $7,%r11", _MOVED),
+        (f"lea tB(%rip),%rbp; {_READ}; xor $7,%r11", _MOVED),
+        ("lea tB(%rip),%rbp; movslq (%rbp,%rdx,4),%r11; add $7,%rbp; add %rbp,%r11", _MOVED),
+        ("lea tB(%rip),%rbp; movslq (%rbp,%rdx,4),%r11; add $7,%r11; add %rbp,%r11", _MOVED),
+    ],
+    ids=["spilled", "in parts", "spilled sum", "copied", "xor", "displaced", "sum", "xor of a sum", "origin", "entry"],
+)
+def test_a_table_that_is_read_as_no_compiler_does_it_hides_nothing(reading: str, behind: str, tmp_path: Path):
+    """Its address comes by the stack, another register or arithmetic; or more than it is added to the entry."""
+    text = f"mov $163,%eax; and $1,%edx; {reading}; jmp *%r11; 4: mov $167,%eax; 3: {behind} syscall; hlt"
+    found = calls(bare(tmp_path, _with_tables(text), "-no-pie"))
+    assert "acct" in found.sites or not found.complete
 
 
 def test_a_table_is_not_as_short_as_a_case_says_that_falls_into_its_switch(tmp_path: Path):
@@ -201,7 +232,10 @@ def test_one_of_two_tables_that_is_chosen_without_a_branch(then: str, tmp_path: 
 
 def test_a_table_that_is_chosen_from_memory_is_not_read(tmp_path: Path):
     tables = _with_tables(_CHOSEN.replace("FIRST", "mov kept(%rip),%rcx"), ".L3").replace("- tB", "- .L3")
-    assert not calls(bare(tmp_path, tables.replace("tA:", ".p2align 3; kept: .quad tA; tA:"))).complete
+    assert not calls(bare(tmp_path, f"{tables}; .data; kept: .quad tA; .text")).complete
+    found = calls(bare(tmp_path, tables.replace("tA:", ".p2align 3; kept: .quad tA; tA:")))
+    assert found.complete  # nobody writes there
+    assert set(found.sites) == {"acct", "getpid"}
 
 
 def test_of_a_way_whose_table_is_not_read_no_number_is_lost(tmp_path: Path):
@@ -225,3 +259,25 @@ def test_distances_from_a_label(adding: str, tmp_path: Path):
     found = calls(bare(tmp_path, _with_tables(text, ".L3")))
     assert set(found.sites) == {"acct", "getpid"}
     assert found.complete
+
+
+_SHARED = """
+__asm__(".globl odd,kept\\n.type odd,@function\\nodd: push %%rbx; mov $163,%%ebx; mov %s@GOTPCREL(%%rip),%%r15; "
+        "test %%edi,%%edi; je 1f; call abort@plt; 2: and $1,%%edx; movslq (%%r15,%%rdx,4),%%r11; add %%r15,%%r11; "
+        "jmp *%%r11; 4: mov $167,%%ebx; 3: mov %%ebx,%%eax; syscall; pop %%rbx; ret; 1: lea own(%%rip),%%r15; jmp 2b; "
+        ".size odd,.-odd; .section .rodata; kept: .long 3b - kept, 3b - kept; own: .long 4b - own, 4b - own; .text");
+"""
+
+
+def test_the_address_of_what_another_file_has_is_no_tables(tmp_path: Path):
+    """Behind ``_Unwind_Resume`` stand cases of Rust's: its register holds that of ``__errno_location`` there."""
+    odd = library(tmp_path, "odd", _SHARED % "abort")
+    found = calls(build(tmp_path, "program", "int odd(int); int main(void) { return odd(1); }", "-lodd"), (odd,))
+    assert found.complete
+    assert "swapon" in found.required
+
+
+def test_a_table_may_be_what_another_file_could_replace(tmp_path: Path):
+    odd = library(tmp_path, "odd", _SHARED % "kept")
+    found = calls(build(tmp_path, "program", "int odd(int); int main(void) { return odd(1); }", "-lodd"), (odd,))
+    assert "acct" in found.required or not found.complete

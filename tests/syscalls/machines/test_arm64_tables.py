@@ -9,8 +9,8 @@ from msgspec import structs
 from binsafe.model import Symbol
 from binsafe.syscalls import analyse
 from binsafe.syscalls.decoding.decode import Decoder
+from binsafe.syscalls.machines.arithmetic import MASK, compute
 from binsafe.syscalls.machines.arm64 import Arm64
-from binsafe.syscalls.machines.machine import Table
 
 TABLE = "table"
 AT_MOST_1, BEYOND = 0x7100_041F, "hi"  # cmp w0, #1
@@ -141,24 +141,25 @@ def test_a_number_of_one_bit_has_two_entries(word: int):
     assert set(switch("llvm, words", bound=(word,)).sites) == {"acct", "swapon"}
 
 
-@pytest.mark.parametrize(("add", "signed"), [(ADD_SXTB, True), (ADD_SXTW, False), (ADD_4, False)])
-def test_a_byte_has_a_sign_only_where_it_is_extended_as_one(add: int, *, signed: bool):
+@pytest.mark.parametrize(
+    ("load", "add", "distance"),
+    [
+        (0x3860_4822, ADD_SXTB, -4),
+        (0x3860_4822, ADD_SXTW, 0x3FC),
+        (0x3860_4822, ADD_4, 0x3FC),
+        (0x7860_5822, ADD_SXTB, -4),
+    ],
+)
+def test_an_entry_has_a_sign_only_where_it_is_extended_as_one(load: int, add: int, distance: int):
+    """Also where a part of it is added: the first byte of a halfword."""
     arm = Arm()
     arm.labels |= {TABLE: DATA, "first": CODE}
-    relative(0x3860_4822, add)(arm)
+    relative(load, add)(arm)
     instructions = Decoder("arm64", 100).sweep(arm.code(), CODE)
-    found = Arm64().table(instructions, len(instructions) - 1, 0)
-    assert found is not None
-    assert found.places
-    assert found.signed == signed
-
-
-def test_a_table_of_which_parts_of_entries_are_added_is_not_read():
-    arm = Arm()
-    arm.labels |= {TABLE: DATA, "first": CODE}
-    relative(0x7860_5822, ADD_SXTB)(arm)
-    instructions = Decoder("arm64", 100).sweep(arm.code(), CODE)
-    assert Arm64().table(instructions, len(instructions) - 1, 0) == Table((), 4)
+    entry, summands = Arm64().entry(instructions, 2), Arm64().summands(instructions, 4)
+    assert entry is not None
+    assert summands is not None
+    assert compute(0xFF, (*entry.operations, *summands[1].operations)) == distance & MASK
 
 
 def test_a_comparison_of_another_register_says_nothing():
