@@ -11,7 +11,7 @@ reported with the grants that they would need.
 
 import re
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -59,11 +59,15 @@ def belongings(program: str, libraries: Iterable[str], loader: str | None, syste
         return Belongings()
     lists = _lists(records / "info")
     wanted = {name: path for path in (program, loader, *libraries) if path for name in _spellings(path)}
-    owners = {wanted[name]: package for package, paths in lists.items() for name in paths & wanted.keys()}
+    owners = {wanted[name]: package for package, paths in lists.items() for name in paths if name in wanted}
     if program not in owners:
         return Belongings()
     everybodys = owners.get(loader or "")
-    depends = _dependencies(records / "status", recommending=owners[program])
+    status = _status(records / "status")
+
+    def depends(package: str) -> Iterator[str]:
+        return _dependencies(status.get(package, ""), recommended=package == owners[program])
+
     packages = _with_data({*owners.values()} - {everybodys}, everybodys, depends, lists)
     return Belongings(tuple(sorted(packages)), *_places(packages, lists, system))
 
@@ -73,23 +77,23 @@ def _spellings(path: str) -> tuple[str, ...]:
     return (path, path.removeprefix("/usr")) if path.startswith("/usr/") else (path,)
 
 
-def _lists(folder: Path) -> Mapping[str, frozenset[str]]:
-    """Package -> the paths that it installed, for each installed package."""
-    found: dict[str, frozenset[str]] = {}
-    for path in sorted(folder.glob("*.list")):
+def _lists(folder: Path) -> Mapping[str, list[str]]:
+    """Package -> the paths that it installed, for each installed package; as lists, since most are looked at once."""
+    found: dict[str, list[str]] = {}
+    for path in folder.glob("*.list"):
         package = path.stem.partition(":")[0]
         lines = path.read_bytes().decode("utf-8", "surrogateescape").split("\n")
-        found[package] = found.get(package, frozenset()).union(lines)  # of another processor's, too
+        found.setdefault(package, []).extend(lines)  # of another processor's, too
     return found
 
 
 def _with_data(
-    first: set[str], without: str | None, depends: Mapping[str, tuple[str, ...]], lists: Mapping[str, frozenset[str]]
+    first: set[str], without: str | None, depends: Callable[[str], Iterable[str]], lists: Mapping[str, list[str]]
 ) -> set[str]:
     """The packages and what they depend on, from one to the next, as far as that is installed and holds no commands."""
     found, waiting = set(first), list(first)
     while waiting:
-        for package in depends.get(waiting.pop(), ()):
+        for package in depends(waiting.pop()):
             paths = lists.get(package)
             if package in found or package == without or paths is None:
                 continue
@@ -99,28 +103,34 @@ def _with_data(
     return found
 
 
-def _dependencies(status: Path, *, recommending: str) -> Mapping[str, tuple[str, ...]]:
-    """Package -> the names that it depends on, alternatives included; for one of them also what it recommends."""
-    found: dict[str, tuple[str, ...]] = {}
+def _status(status: Path) -> Mapping[str, str]:
+    """Package -> its fields; of another processor's, too."""
+    found: dict[str, str] = {}
     with status.open(encoding="utf-8", errors="replace") as stream:
         text = stream.read(MAX_RECORD_BYTES)
-    for package, fields in re.findall(r"^Package: (\S+)\n((?:.+\n)*)", text, re.MULTILINE):
-        kinds = "(?:Pre-)?Depends|Recommends" if package == recommending else "(?:Pre-)?Depends"
-        stated = re.findall(rf"^(?:{kinds}): (.*)$", fields, re.MULTILINE)
-        names = (_NAME.match(part) for part in re.split(r"[,|]", ",".join(stated)))
-        found[package] = tuple(name[1] for name in names if name)
+    for record in f"\n{text}".split("\nPackage: ")[1:]:
+        package, _, fields = record.partition("\n")
+        found[package] = fields
     return found
 
 
+def _dependencies(fields: str, *, recommended: bool) -> Iterator[str]:
+    """The names of packages that one depends on, alternatives included; on demand also what it recommends."""
+    kinds = "(?:Pre-)?Depends|Recommends" if recommended else "(?:Pre-)?Depends"
+    stated = re.findall(rf"^(?:{kinds}): (.*)$", fields, re.MULTILINE)
+    names = (_NAME.match(part) for part in re.split(r"[,|]", ",".join(stated)))
+    return (name[1] for name in names if name)
+
+
 def _places(
-    packages: set[str], lists: Mapping[str, frozenset[str]], system: Path
+    packages: set[str], lists: Mapping[str, list[str]], system: Path
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The outermost folders that only these packages have, the files outside of them, and where links lead."""
     own = {_merged(path) for package in packages for path in lists[package]}
     own = {path for path in own if path.startswith(_DATA) and not re.match(_ASIDE, path)}
-    shared: set[str] = set()
-    for package in lists.keys() - packages:
-        shared |= own.intersection(map(_merged, lists[package]))
+    spellings = own | {path.removeprefix("/usr") for path in own if path.startswith("/usr/lib/")}
+    others = (path for package in lists.keys() - packages for path in lists[package] if path in spellings)
+    shared = {_merged(path) for path in others}
     folders: list[str] = []
     files: list[str] = []
     for path in sorted(own | _targets(own, system)):
