@@ -18,6 +18,7 @@ import msgspec
 from binsafe.model import Violation
 
 if TYPE_CHECKING:
+    from binsafe.sandbox import Order
     from binsafe.sandbox.relayed import Relayed
 
 _STDERR = 2
@@ -42,35 +43,39 @@ class Teller:
         self._report = report.open("wb", buffering=0) if report is not None else None
         self._told: Counter[str] = Counter()
         self._sentences: set[str] = set()
+        self._objects: set[str] = set()
         self._usual = self._again = 0
         self._read: list[str] = []
-        self._doubtful: dict[str, None] = {}
+        self._doubtful: dict[str, str | None] = {}
+        """What was denied that may matter -> the option that would have allowed it."""
         self._process: Relayed | None = None
         self._held: list[bytes] = []
         """What is to be shown when there is room for it, and no picture of the program's on the screen any more."""
-        self._above = Path.cwd().parents
-        """As they are now: the program may take away the folder that it is in."""
+        self._here = Path.cwd()
+        """As it is now: the program may take away the folder that it is in."""
+        self._order: Order | None = None
         self._lost: OSError | None = None
         """Why the report ends before the program does."""
 
-    def watch(self, process: "Relayed") -> None:
-        """Leave a picture alone that this program draws on the terminal, until it is gone."""
-        self._process = process
+    def watch(self, process: "Relayed", order: "Order") -> None:
+        """Leave a picture alone that this program draws on the terminal, until it is gone; know what it was told."""
+        self._process, self._order = process, order
 
     def tell(self, violation: Violation) -> None:
         """Tell one; what ordinary programs try on the way, and what was said before, goes to the file only."""
         if violation.expected:
             self._usual += 1
-            if _may_matter(violation, self._above):
-                self._doubtful[f"{violation.operation} {violation.object}{_by(violation.option)}"] = None
-        elif (sentence := violation.sentence) in self._sentences:
+            if _may_matter(violation, self._here.parents):
+                option = violation.option
+                self._doubtful[f"{violation.operation} {violation.object}{_by(option)}"] = option
+        elif self._said(violation):
             self._again += 1
         else:
-            self._sentences.add(sentence)  # no more of them than are reported singly
             self._told[violation.operation] += 1
+            self._objects.add(violation.object)
             if violation.operation == "read":
                 self._read.append(violation.object)
-            self._held.append(_line(sentence))
+            self._held.append(_line(violation.sentence))
         if self._report is not None:
             try:
                 self._report.write(msgspec.json.encode(violation) + b"\n")
@@ -93,13 +98,16 @@ class Teller:
     def _summary(self, unreported: int, status: int, untold: str | None) -> Iterator[str]:
         if untold is not None:
             yield f"more may have been denied than is told: {untold}"
-        if self._doubtful and status not in _STOPPED:
-            things = ", ".join([*self._doubtful][:_SHOWN])
+        doubtful = [what for what, option in self._doubtful.items() if option not in self._sentences]
+        if doubtful and status not in _STOPPED:
+            things = ", ".join(doubtful[:_SHOWN])
             yield f"it ended with status {status}; denied was also what most programs do without: {things}"
         if self._lost is not None:
             yield f"the report is not complete, it could not be written: {self._lost.strerror}"
         if self._read and (names := self._packs()):
             yield f"{' '.join(names)} grants what such programs read together"
+        if also := self._also_named():
+            yield f"its arguments also name what it has not come to: {' '.join(also[:_SHOWN])}"
         if self._told or unreported:
             yield self._counts(unreported + self._again)
         elif status in _CRASHED and not self._doubtful:
@@ -116,6 +124,29 @@ class Teller:
         if self._usual:
             parts.append(f"{self._usual} that ordinary programs do without are in --report only")
         return "; ".join(parts)
+
+    def _also_named(self) -> list[str]:
+        """Options for files that it was told of, where it was denied one of those: many give up at the first."""
+        if self._order is None:
+            return []
+        named = dict.fromkeys(os.path.normpath(self._here / argument) for argument in self._order.arguments)
+        if named.keys().isdisjoint(self._read):
+            return []
+        import shlex  # few programs are denied anything
+
+        policy = self._order.policy
+        granted = tuple(f"{grant.object}/" for kind in ("read", "write") for grant in policy.of(kind))
+        left = (path for path in named if path not in self._objects and not f"{path}/".startswith(granted))
+        return [f"--read {shlex.quote(path)}" for path in left if os.path.lexists(path)]
+
+    def _said(self, violation: Violation) -> bool:
+        """Whether it says nothing new: who searches the PATH for a program is refused in each of its folders."""
+        told = {violation.sentence}
+        if violation.option is not None and violation.option.startswith("--exec /"):
+            told.add(violation.option)
+        said = not told.isdisjoint(self._sentences)
+        self._sentences |= told  # no more of them than are reported singly
+        return said
 
     def _is_drawing(self) -> bool:
         return self._process is not None and self._process.takes_the_screen and os.isatty(_STDERR)

@@ -81,7 +81,7 @@ def _attended(
     """Launch, attend to the program until it ends, and say what it was denied."""
     with Attendance() as attendance:
         process = _launched(order, backend, again)
-        teller.watch(process)
+        teller.watch(process, order)
         snapshot.close()
         if process.backend == "landlock":
             _mention_fallback(order.policy, chosen=backend is not None)

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from binsafe.sandbox.linux.watching import Watch
+
 SHELL = "/bin/sh"
 RUN = [sys.executable, "-m", "binsafe", "run"]
 BACKGROUND = "process in the background denied"
@@ -268,3 +270,20 @@ def test_a_variable_that_names_a_zone_or_a_language_brings_what_it_means():
     command = ["date", "-d", "2026-01-01T00:00:00Z", "+%H %Z"]
     assert run("--env", "TZ=Asia/Tokyo", *command).stdout == "09 JST\n"
     assert run("--env", "LC_ALL=C.UTF-8", "/bin/bash", "-c", "word=\u00e4\u00f6; echo ${#word}").stdout == "2\n"
+
+
+def test_what_else_the_arguments_name_is_said_where_it_gave_up_at_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    for name in ("first", "second file", "granted"):
+        Path(name).touch()
+    also = f"its arguments also name what it has not come to: --read '{tmp_path}/second file'\n"
+    assert also in run("--read", "granted", "sort", "-m", "first", "new", "second file", "granted").stderr
+    assert "also name" not in run("tail", "-n", "1", "first", "second file").stderr, "it came to each itself"
+
+
+def test_a_program_that_is_searched_for_has_one_name():
+    """Also by who has no libraries, and so none of the root's links inside."""
+    watch = Watch(names={}, on_violation=print)
+    assert {watch.sought(f"{folder}/ls") for folder in ("/bin", "/usr/bin")} == {f"{os.path.realpath('/bin')}/ls"}

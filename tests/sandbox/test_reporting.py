@@ -160,6 +160,18 @@ def test_the_same_sentence_is_told_once(capfd: pytest.CaptureFixture[str]):
     assert said == [violation("/etc/gitconfig").sentence, "3 denied: read 1; 2 more were counted, not shown"]
 
 
+def test_a_search_along_the_path_is_told_once_with_its_one_option(capfd: pytest.CaptureFixture[str]):
+    teller = Teller(None)
+    for folder in ("/usr/local/bin", "/usr/bin", "/bin"):
+        teller.tell(violation(f"{folder}/diff", operation="execute", grant="--exec /usr/bin/diff"))
+        teller.tell(violation("/bin/diff", expected=True, grant="--exec /usr/bin/diff"))
+    teller.tell(violation("/usr/bin/cmp", operation="execute", grant="--exec /usr/bin/cmp"))
+    teller.sum_up(0, 2)
+    said = capfd.readouterr().err.splitlines()
+    assert [line.split()[1] for line in said] == ["/usr/local/bin/diff", "/usr/bin/cmp", "denied:"]
+    assert "4 denied: execute 2; 2 more were counted" in said[-1]
+
+
 def test_a_program_that_crashed_without_a_denial_may_miss_a_variable(capfd: pytest.CaptureFixture[str]):
     """Taskwarrior does without HOME."""
     Teller(None).sum_up(0, 139)
