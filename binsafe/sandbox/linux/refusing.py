@@ -8,8 +8,10 @@ from typing import Final
 from binsafe.sandbox.linux import inside
 
 _IPPROTO_MPTCP: Final = 262
-_FICLONE: Final = 0x4004_9409
-"""cp's way to share blocks; it copies where that fails."""
+_IOCTLS: Final[Mapping[int, tuple[str, int]]] = {
+    0x4004_9409: ("FICLONE", errno.EOPNOTSUPP),  # cp's way to share blocks; it copies where that fails
+    0x5603: ("VT_GETSTATE", errno.ENOTTY),  # nano asks whether it is on the console itself, which no terminal here is
+}
 _PR_SET_THP_DISABLE: Final = 41
 """linux/prctl.h: Ruby would have no large pages, and starts with them where the kernel is an older one."""
 
@@ -67,7 +69,7 @@ def usual(name: str, arguments: Sequence[int], *, resolves: bool) -> tuple[str, 
     ``resolves`` says that the program may well ask getaddrinfo(3).
     """
     if name == "ioctl":
-        return ("FICLONE", errno.EOPNOTSUPP) if arguments[1] == _FICLONE else None
+        return _IOCTLS.get(arguments[1])
     if name == "prctl":
         return ("PR_SET_THP_DISABLE", errno.EINVAL) if arguments[0] == _PR_SET_THP_DISABLE else None
     if name != "socket":
