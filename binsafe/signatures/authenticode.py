@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from binsafe.signatures.cms import SignedMessage
     from binsafe.signatures.signers import Signed
 
-MAX_NESTED: Final = 8
+MAX_FURTHER: Final = 8
 """Signatures beside the first one that are looked at; dual-signed files have one."""
 
 _INDIRECT_DATA: Final = "1.3.6.1.4.1.311.2.1.4"
@@ -77,16 +77,16 @@ def _verify(file: _File, anchors: "Anchors | None") -> Signature:
         raise StructureError(detail, problem="truncated")
     table = certificatetable.read(file.data[file.start : file.end])
     believed = anchors or pinned()
-    message = cms.read(table.pkcs7)
+    message = cms.read(table.pkcs7[0])
     first = _one(message, file, believed)
-    others = [_one(cms.read(nested), file, believed) for nested in _nested(message)]
+    others = [_one(cms.read(each), file, believed) for each in _further(table.pkcs7[1:], message)]
     outcome = first.outcome
     for other in others:
         outcome += Outcome(
             problems=tuple(
-                Problem(id=one.id, detail=f"nested signature: {one.detail}") for one in other.outcome.problems
+                Problem(id=one.id, detail=f"further signature: {one.detail}") for one in other.outcome.problems
             ),
-            unverified=tuple(f"nested signature: {what}" for what in other.outcome.unverified),
+            unverified=tuple(f"further signature: {what}" for what in other.outcome.unverified),
         )
     if file.end < len(file.data):
         appended = Problem(id="appended-data", detail=f"{len(file.data) - file.end} bytes follow the certificate table")
@@ -135,12 +135,12 @@ def _one(message: "SignedMessage", file: _File, anchors: "Anchors") -> _One:
     return _One(signed=signed, algorithm=algorithm, outcome=outcome, notes=notes)
 
 
-def _nested(message: "SignedMessage") -> Iterator[bytes]:
-    """The signatures that the first one carries; those that they carry themselves, no signer writes."""
-    nested = message.signer.unsigned.get(_NESTED, ())
-    if len(nested) > MAX_NESTED:
-        raise StructureError(f"{len(nested)} nested signatures")
-    yield from nested
+def _further(beside: tuple[memoryview, ...], message: "SignedMessage") -> tuple[memoryview | bytes, ...]:
+    """The signatures beside the first one and those that it carries; what they carry themselves, no signer writes."""
+    further = (*beside, *message.signer.unsigned.get(_NESTED, ()))
+    if len(further) > MAX_FURTHER:
+        raise StructureError(f"{len(further)} further signatures")
+    return further
 
 
 def _indirect_data(content: memoryview) -> tuple[str, bytes]:

@@ -16,7 +16,7 @@ from binsafe.signatures import der
 from binsafe.signatures.structure import StructureError
 
 MAX_CERTIFICATES: Final = 16
-"""Entries of a certificate table; real ones have one, dual-signed files of the past had two."""
+"""Entries of a certificate table; real ones have one, those for old and new firmware (shim) and of the past two."""
 
 _PKCS_SIGNED_DATA = 2
 _REVISIONS = frozenset({0x0100, 0x0200})
@@ -33,9 +33,9 @@ _DIRECTORIES_AT = {0x10B: 96, 0x20B: 112}
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):
-    """A certificate table: its first PKCS #7 structure, and what lies in it besides."""
+    """A certificate table: its PKCS #7 structures, one at least, and what lies in it besides."""
 
-    pkcs7: memoryview
+    pkcs7: tuple[memoryview, ...]
     problems: tuple[Problem, ...]
 
 
@@ -58,9 +58,7 @@ def read(table: memoryview) -> Table:
         structures.append(content[: found.size])
     if not structures:
         raise StructureError("the certificate table has no PKCS #7 structure")
-    if len(structures) > 1:
-        problems.append(hidden(f"{len(structures) - 1} more PKCS #7 structures, which were not looked at"))
-    return Table(pkcs7=structures[0], problems=tuple(problems))
+    return Table(pkcs7=tuple(structures), problems=tuple(problems))
 
 
 def _entries(table: memoryview) -> Iterator[tuple[int, memoryview]]:

@@ -16,7 +16,7 @@ from signed_macho import flip, make_slice, patch
 
 from binsafe.model import Segment, Signature
 from binsafe.signatures import verify
-from binsafe.signatures.authenticode import MAX_NESTED
+from binsafe.signatures.authenticode import MAX_FURTHER
 
 INDIRECT_DATA = "1.3.6.1.4.1.311.2.1.4"
 SHA256_IDENTIFIER = "2.16.840.1.101.3.4.2.1"
@@ -142,7 +142,7 @@ def test_nested_signature_is_verified_too(unsigned: bytes):
     bad = pkcs7(hashlib.sha256(b"another file").digest())
     signature = check(attach(unsigned, entry(pkcs7(file_digest(unsigned), signing=nesting(bad)))))
     assert (signature.status, problems(signature)) == ("invalid", {"authenticode-digest"})
-    assert signature.problems[0].detail.startswith("nested signature: ")
+    assert signature.problems[0].detail.startswith("further signature: ")
 
 
 def nesting(*others: bytes) -> Signing:
@@ -151,7 +151,7 @@ def nesting(*others: bytes) -> Signing:
 
 def test_flood_of_nested_signatures(unsigned: bytes):
     good = pkcs7(file_digest(unsigned))
-    for count, status in ((MAX_NESTED, "valid"), (MAX_NESTED + 1, "invalid")):
+    for count, status in ((MAX_FURTHER, "valid"), (MAX_FURTHER + 1, "invalid")):
         table = entry(pkcs7(file_digest(unsigned), signing=nesting(*[good] * count)))
         assert check(attach(unsigned, table)).status == status
 
@@ -193,12 +193,22 @@ def test_digest_that_cms_does_not_sign(unsigned: bytes):
         lambda good: entry(good + b"hidden payload"),
         lambda good: entry(good + bytes(64)),
         lambda good: entry(good) + entry(b"payload!", kind=1),
-        lambda good: entry(good) + entry(good),
     ],
 )
 def test_data_in_the_certificate_table(unsigned: bytes, table: Callable[[bytes], bytes]):
     signature = check(attach(unsigned, table(pkcs7(file_digest(unsigned)))))
     assert (signature.status, problems(signature)) == ("valid", {"certificate-table-data"})
+
+
+def test_signatures_beside_each_other_are_all_verified(unsigned: bytes):
+    """As shim has them, for firmware that knows the one or the other of Microsoft's authorities."""
+    good, bad = (pkcs7(digest) for digest in (file_digest(unsigned), hashlib.sha256(b"another file").digest()))
+    both = check(attach(unsigned, entry(good) + entry(good)))
+    assert (both.status, both.problems, both.hash_types) == ("valid", (), ("sha256", "sha256"))
+    for table in (entry(good) + entry(bad), entry(bad) + entry(good)):
+        signature = check(attach(unsigned, table))
+        assert (signature.status, problems(signature)) == ("invalid", {"authenticode-digest"})
+    assert check(attach(unsigned, entry(good) * (MAX_FURTHER + 2))).status == "invalid"
 
 
 def test_data_behind_the_table(signed: bytes):
