@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 import msgspec
 
 from binsafe.errors import NotAnalysable
-from binsafe.formats import HEAD_BYTES, identify
+from binsafe.formats import HEAD_BYTES, identify, stranger
 from binsafe.inspection import inspect
 from binsafe.limits import MAX_BUNDLES, MAX_MEMBERS
 from binsafe.model import Artifact, Finding, Member, Report, Severity, Signature, Verdict
@@ -18,9 +18,10 @@ from binsafe.model.report import LEVELS
 from binsafe.signatures import bundle as bundles
 from binsafe.signatures import seal
 from binsafe.signatures.bundle import Bundle, Files, Tree
-from binsafe.signatures.structure import Outcome, StructureError
+from binsafe.signatures.structure import Outcome, StructureError, enumerate_some
 from binsafe.signatures.superblob import Slot
 
+_EXECUTABLES = frozenset({"mach-o", "elf", "pe"})
 _SMALLEST = 64
 """Bytes of the smallest header of an executable with something behind it."""
 _APART = "CodeDirectory"
@@ -42,9 +43,11 @@ def inspect_bundle(
     if outermost is None:
         raise NotAnalysable("it is a directory and no bundle", hint="name the executable inside it")
     inside, depth_reached = _all(tree, outermost)
-    members, omitted = _members(artifact, tree, inside, syscalls=syscalls, listings=listings)
+    kinds = {path: _kind(path, tree) for path in tree.below(outermost.root)}
+    members, omitted = _members(artifact, tree, inside, kinds, syscalls=syscalls, listings=listings)
     code = _signatures(inside, members)
-    findings = [*_caps(omitted, depth_reached), *_links(tree, root)]
+    unread = [path for path, kind in kinds.items() if kind in {"script", "archive"} and path not in members]
+    findings = [*_caps(omitted, depth_reached), *_links(tree, root), *_unread(unread)]
     for one in inside:
         findings += _findings(one, tree, code)
     return _report(artifact, members, omitted, tuple(findings))
@@ -76,11 +79,17 @@ def _all(tree: Tree, outermost: Bundle) -> tuple[list[Bundle], bool]:
 
 
 def _members(
-    artifact: Artifact, tree: Tree, inside: list[Bundle], *, syscalls: bool, listings: bool
+    artifact: Artifact,
+    tree: Tree,
+    inside: list[Bundle],
+    kinds: Mapping[str, str],
+    *,
+    syscalls: bool,
+    listings: bool,
 ) -> tuple[dict[str, Report], int]:
     """Reports on all executables by path, the main ones first; and how many were not looked at."""
     main = {one.executable: one for one in inside if one.executable is not None}
-    others = [path for path in tree.below(inside[0].root) if path not in main and _is_code(path, tree)]
+    others = [path for path, kind in kinds.items() if path not in main and kind in _EXECUTABLES]
     chosen = [*main, *others]
     reports = {}
     for path in chosen[:MAX_MEMBERS]:
@@ -94,11 +103,15 @@ def _members(
     return reports, max(len(chosen) - MAX_MEMBERS, 0)
 
 
-def _is_code(path: str, tree: Tree) -> bool:
-    """Whether a file is an executable, by its first bytes."""
-    if not tree.is_file(path) or tree.entries[path].size < _SMALLEST:
-        return False
-    return identify(tree.files.read(path, HEAD_BYTES)) in {"mach-o", "elf", "pe"}
+def _kind(path: str, tree: Tree) -> str:
+    """What a file is, by its first bytes; byte code counts as a script, and what is too short for code as nothing."""
+    if not tree.is_file(path):
+        return "unknown"
+    head = tree.files.read(path, HEAD_BYTES)
+    kind = identify(head)
+    if kind == "unknown" and stranger(head):
+        return "script"
+    return "unknown" if kind in _EXECUTABLES and len(head) < _SMALLEST else kind
 
 
 def _components(one: Bundle, tree: Tree) -> Mapping[int, memoryview]:
@@ -166,6 +179,13 @@ def _links(tree: Tree, root: str) -> Iterator[Finding]:
     for problem in seal.escaping(tree, root):
         title = "Links in the bundle lead out of it"
         yield Finding(id=problem.id, severity=Severity.HIGH, title=title, detail=problem.detail)
+
+
+def _unread(paths: list[str]) -> Iterator[Finding]:
+    if paths:
+        title = "It has scripts, byte code or archives, which were not looked at"
+        detail = f"{len(paths)}: {enumerate_some(paths)}."
+        yield Finding(id="scripts", severity=Severity.INFO, title=title, detail=detail)
 
 
 def _caps(omitted: int, depth_reached: bool) -> Iterator[Finding]:

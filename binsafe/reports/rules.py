@@ -114,7 +114,7 @@ _RULES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "archive-depth": ("Archives inside of archives were not looked at.", "Unpack them and inspect the files."),
         "member-too-large": ("A file inside was too large to be looked at.", "Unpack it and inspect the file."),
         "no-executables": ("There is no executable in it.", "Nothing was judged: read what is in it."),
-        "scripts": ("Scripts or byte code were not looked at.", "Read them: what scripts do is in their text."),
+        "scripts": ("Scripts, byte code or a bundle's archives were not looked at.", "Read them, and unpack archives."),
         "empty": ("The file is empty.", _FETCH),
         "too-large": ("It is larger than what is looked at.", _READ),
         "library-missing": (

@@ -137,7 +137,7 @@ def _one(message: "SignedMessage", file: _File, anchors: "Anchors") -> _One:
 
 def _further(beside: tuple[memoryview, ...], message: "SignedMessage") -> tuple[memoryview | bytes, ...]:
     """The signatures beside the first one and those that it carries; what they carry themselves, no signer writes."""
-    further = (*beside, *message.signer.unsigned.get(_NESTED, ()))
+    further: tuple[memoryview | bytes, ...] = (*beside, *message.signer.unsigned.get(_NESTED, ()))
     if len(further) > MAX_FURTHER:
         raise StructureError(f"{len(further)} further signatures")
     return further

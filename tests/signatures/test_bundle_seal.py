@@ -154,6 +154,15 @@ def test_flipped_page_of_nested_code_is_named():
     assert found(APP | {DYLIB: flip(code, 0x1010)}) == {("page-hash", "high")}
 
 
+def test_scripts_and_archives_of_a_bundle_are_named():
+    """They may be sealed, and still nobody has looked at what they do."""
+    kept = {"Contents/Resources/install": b"#!/bin/sh\n", "Contents/Resources/X.class": b"\xca\xfe\xba\xbe\0\0\0\x34"}
+    kept |= {"Contents/Resources/more.zip": b"PK\x03\x04" + bytes(60)}
+    (told,) = (one for one in inspect(APP | kept).findings if one.id == "scripts")
+    assert told.severity == "info"
+    assert all(path in told.detail for path in kept)
+
+
 def test_optional_file_may_be_missing():
     words = "Contents/Resources/en.lproj/words.strings"
     assert found({path: one for path, one in APP.items() if path != words}) == set()
