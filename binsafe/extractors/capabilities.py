@@ -112,11 +112,13 @@ def _entitled(subject: Subject) -> Iterator[Claim]:
 def _carried(subject: Subject) -> Iterator[Finding]:
     evidence, total = shown(list(programs(subject.slice)))
     if total:
+        held = ", ".join(f"{one.detail} (section {one.symbol})" if one.symbol else f"{one.detail}" for one in evidence)
+        more = f" and {total - len(evidence)} more" if total > len(evidence) else ""
         yield Finding(
             id="carried-program",
             severity=Severity.MEDIUM,
             title="It carries another program or an archive",
-            detail=f"What it carries ({total} in all) could be started, and was not looked at: unpack and inspect it.",
+            detail=f"Not looked at, though it could be started: {held}{more}. Unpack and inspect that too.",
             evidence=evidence,
         )
 

@@ -171,6 +171,7 @@ def test_a_program_in_a_section_or_behind_the_end_is_a_finding(format_: str, inn
     assert [(one.symbol, (one.detail or "").endswith("at offset 0x40")) for one in told.evidence] == [
         ("__payload", True)
     ]
+    assert "at offset 0x40 (section __payload). Unpack" in told.detail
     for text in (b"MZ", b"\x7fELF\2\1\1"):  # ld.so compares files with that
         whole = msgspec.structs.replace(program, data=memoryview(bytes(program.data) + text + bytes(500)))
         assert "carried-program" not in severities(whole)
