@@ -8,26 +8,23 @@ only files that can be executed inside are private, read-only copies, so another
 import errno
 import os
 import posixpath
-import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from binsafe.model import Violation
-from binsafe.model.violation import UNGRANTABLE
 from binsafe.sandbox.linux import elsewhere, inside, loading, owned, refusing
 from binsafe.sandbox.linux.alone import ALONE
 from binsafe.sandbox.linux.connecting import Connector
-from binsafe.sandbox.linux.describing import NAMELESS, ONLY_INSIDE, by_path, describe, error_name, grant_for
+from binsafe.sandbox.linux.denials import Denials
+from binsafe.sandbox.linux.describing import NAMELESS, ONLY_INSIDE, by_path, describe, grant_for
 from binsafe.sandbox.linux.grafting import graft, listen
 from binsafe.sandbox.linux.limiting import is_of_dumps, raised
-from binsafe.sandbox.linux.lookups import Lookups, option, resolve
+from binsafe.sandbox.linux.lookups import Lookups, resolve
 from binsafe.sandbox.linux.notifications import Call, Listener
 from binsafe.sandbox.linux.pathcalls import PATH_CALLS
 from binsafe.sandbox.linux.planning import NO_DUMPS
 from binsafe.sandbox.linux.reaching import SIGNALS, is_to_itself, target_of
 from binsafe.sandbox.linux.sockets import Refused
 from binsafe.sandbox.linux.watching import Watch
-from binsafe.sandbox.reporting import Reporter
 
 _UTS_LENGTH: Final = 65
 _NODENAME: Final = 1
@@ -40,10 +37,10 @@ _NO_CAPABILITIES: Final = bytes(24)
 class Answerer:
     """Answers one program's calls and reports what it refuses."""
 
-    def __init__(self, listener: Listener, watch: Watch, reporter: Reporter) -> None:
+    def __init__(self, listener: Listener, watch: Watch, denials: Denials) -> None:
         self._listener = listener
         self._watch = watch
-        self._reporter = reporter
+        self._denials = denials
         self._connector = Connector(listener, watch.destinations)
         self._named: Mapping[str, Callable[[Call, str], None]] = {
             **dict.fromkeys(ALONE, self._reach),
@@ -82,49 +79,15 @@ class Answerer:
         """Whether a call is one that executes a file."""
         return self._watch.names.get(call.number) in ("execve", "execveat")
 
-    def killed(self, pid: int) -> None:
-        """The program ended by SIGSYS: it made a call of another architecture."""
-        what = "a call by another architecture's numbers (int 0x80, x32)"
-        if self._reporter.admits("unknown", what):
-            why = "the filter knows this processor's own numbers only"
-            self._ended(pid, "syscall", what, syscall="unknown", result="SIGSYS", why=why)
-
-    def went_on(self, pid: int) -> None:
-        """The program ended as if all were well, and what it had started runs on: until we end it, which is now."""
-        why = "all ends with the program that was started; let a server stay in the foreground"
-        self._ended(pid, "process", "in the background", syscall="exit_group", result="SIGKILL", why=why)
-
-    def gone(self, pid: int, path: str) -> None:
-        """What the program wrote where it was told to goes with it, because that was in a folder of its own."""
-        if self._reporter.admits("gone", path):
-            place = path
-            while not elsewhere.may_exist(posixpath.dirname(place)):  # the program has made that folder, too
-                place = posixpath.dirname(place)
-            self._tell(pid, "keep", path, syscall="exit_group", result="ENOENT", grant=option(place, writes=True))
-
-    def _ended(self, pid: int, operation: str, what: str, *, syscall: str, result: str, why: str) -> None:
-        self._tell(pid, operation, what, syscall=syscall, result=result, grant=f"{UNGRANTABLE}{why}")
-
-    def _tell(self, pid: int, operation: str, what: str, *, syscall: str, result: str, grant: str) -> None:
-        self._reporter.report(
-            Violation(
-                time=time.time(),
-                pid=pid,
-                operation=operation,
-                object=what,
-                syscall=syscall,
-                result=result,
-                grant=grant,
-            )
-        )
-
     def _carry_out(self, call: Call, name: str, action: Callable[[Call], None]) -> None:
         try:
             action(call)
         except Refused as refused:
             self._listener.finish(call, refused.errno)
             grant = refused.grant or grant_for(name)
-            self._report(call, name, refused.object, result=refused.errno, expected=refused.expected, grant=grant)
+            self._denials.report(
+                call, name, refused.object, result=refused.errno, expected=refused.expected, grant=grant
+            )
         except OSError as error:  # the host's answer: taken port, bad address
             self._listener.finish(call, error.errno or errno.EINVAL)
 
@@ -159,7 +122,7 @@ class Answerer:
             self._listener.proceed(call)
         if not target.found:
             operation = "signal" if signals else "process"
-            self._report(call, name, target.object, operation=operation, result=number, grant=ONLY_INSIDE)
+            self._denials.report(call, name, target.object, operation=operation, result=number, grant=ONLY_INSIDE)
 
     def _limit(self, call: Call, name: str) -> None:
         """Go on, and say so where the kernel will refuse, because a hard limit stays where the policy put it.
@@ -175,7 +138,7 @@ class Answerer:
             limit, grant = above
             again = limit in self._limits
             self._limits.add(limit)
-            self._report(call, name, limit, operation="limit", result=errno.EPERM, expected=again, grant=grant)
+            self._denials.report(call, name, limit, operation="limit", result=errno.EPERM, expected=again, grant=grant)
 
     def _map(self, call: Call, name: str) -> None:
         """Go on, and say so where the kernel will refuse, because nothing in a granted folder is executed."""
@@ -183,7 +146,7 @@ class Answerer:
         self._listener.proceed(call)
         if code is not None:
             path, grant = code
-            self._report(call, name, path, operation="load", result=errno.EPERM, grant=grant)
+            self._denials.report(call, name, path, operation="load", result=errno.EPERM, grant=grant)
 
     def _sets_modes(self, call: Call) -> bool:
         """Carry out what is about the modes of the program's own terminal; False where it is about something else."""
@@ -222,7 +185,7 @@ class Answerer:
         if missed is not None and missed.there:
             grant = self._watch.wanted(missed, opened=kind.flags is not None)
             named = missed.path == "/" and self._watch.names_root
-            self._report(
+            self._denials.report(
                 call,
                 name,
                 missed.path,
@@ -245,7 +208,7 @@ class Answerer:
         if usual is not None:
             what, number = usual
             self._listener.finish(call, number)
-            self._report(call, name, what, result=number, expected=True, grant=grant_for(name))
+            self._denials.report(call, name, what, result=number, expected=True, grant=grant_for(name))
         elif refusing.changes_nothing(name, call.arguments) or self._gives_up_nothing(call, name):
             self._listener.finish(call)
         elif name == "kill" and is_to_itself(call):
@@ -256,7 +219,7 @@ class Answerer:
             number, expected = refusing.denied_with(name, known=name in self._watch.granted)
             refused = describe(self._listener, call, name)
             self._listener.finish(call, number)
-            self._report(
+            self._denials.report(
                 call,
                 name,
                 refused.object,
@@ -278,37 +241,3 @@ class Answerer:
     def _may_pair(self, arguments: tuple[int, ...]) -> bool:
         other = owned.as_messages(arguments)
         return other is not None and self._watch.allows("socketpair", other)
-
-    def _report(
-        self,
-        call: Call,
-        name: str,
-        object_: str,
-        *,
-        result: int,
-        operation: str | None = None,
-        expected: bool = False,
-        grant: str,
-    ) -> None:
-        if grant == f"--exec {object_}":
-            found = self._watch.outside.get(object_) or self._watch.sought(object_)
-            grant, expected = f"--exec {found or object_}", expected or found is None
-        kind = name if call.number in self._watch.names else "unknown"  # numbers are the program's to invent
-        if not self._reporter.admits(kind, object_, expected=expected):
-            return
-        if grant.startswith("--") and not grant.isprintable():
-            grant = f"{UNGRANTABLE}no option takes a name that is not printable"
-        self._reporter.report(
-            Violation(
-                time=time.time(),
-                pid=call.pid,
-                operation=operation or {"execve": "execute", "execveat": "execute"}.get(name, name),
-                object=object_.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"),
-                syscall=name,
-                arguments=tuple(f"{argument:#x}" for argument in call.arguments),
-                result=error_name(result),
-                predicted=name in self._watch.foreseen,
-                expected=expected,
-                grant=grant,
-            )
-        )

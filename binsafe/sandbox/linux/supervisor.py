@@ -11,6 +11,7 @@ from typing import Final
 
 from binsafe.sandbox.linux import messages
 from binsafe.sandbox.linux.answering import Answerer
+from binsafe.sandbox.linux.denials import Denials
 from binsafe.sandbox.linux.explain import Failure, failure_in
 from binsafe.sandbox.linux.notifications import Gone, Listener, readable
 from binsafe.sandbox.linux.watching import Watch
@@ -42,7 +43,8 @@ class Supervisor(threading.Thread):
         self._closing = threading.RLock()  # a signal handler of the user's may call send_signal anywhere
         self.pid = _process_of_pidfd(pidfd)
         self.reporter = Reporter(watch.on_violation)
-        self._answerer = Answerer(listener, watch, self.reporter)
+        self._denials = Denials(watch, self.reporter)
+        self._answerer = Answerer(listener, watch, self._denials)
         self.grafts = self._answerer.grafts
         self.failure: Failure | None = None
         self.exit_code: int | None = None
@@ -117,13 +119,13 @@ class Supervisor(threading.Thread):
         except OSError:
             message = b""
         if gone := messages.decode(message, "gone", 1):
-            self._answerer.gone(self.pid, gone[0])
+            self._denials.gone(self.pid, gone[0])
         if told := messages.decode(message, "exit", 2):
             self.exit_code = int(told[0])
             if self.exit_code == -signal.SIGSYS:
-                self._answerer.killed(self.pid)
+                self._denials.killed(self.pid)
             elif told == ["0", "1"] and not self._signalled:
-                self._answerer.went_on(self.pid)
+                self._denials.went_on(self.pid)
         self.failure = failure_in(message) or self.failure
         return bool(message)
 

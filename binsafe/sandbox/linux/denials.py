@@ -1,0 +1,95 @@
+"""What is denied, in the words that its user gets: the call, what it was about, and what would allow it."""
+
+import posixpath
+import time
+
+from binsafe.model import Violation
+from binsafe.model.violation import UNGRANTABLE
+from binsafe.sandbox.linux import elsewhere
+from binsafe.sandbox.linux.describing import error_name
+from binsafe.sandbox.linux.lookups import option
+from binsafe.sandbox.linux.notifications import Call
+from binsafe.sandbox.linux.watching import Watch
+from binsafe.sandbox.reporting import Reporter
+
+
+class Denials:
+    """Reports what one program was denied, and what went with it when it ended."""
+
+    def __init__(self, watch: Watch, reporter: Reporter) -> None:
+        self._watch = watch
+        self._reporter = reporter
+
+    def report(
+        self,
+        call: Call,
+        name: str,
+        object_: str,
+        *,
+        result: int,
+        operation: str | None = None,
+        expected: bool = False,
+        grant: str,
+    ) -> None:
+        """A call of that name that ended with the error ``result``; ``operation`` where that is another word.
+
+        ``expected`` says that programs do without; ``grant`` is the option that would allow it, or why none does.
+        """
+        if grant == f"--exec {object_}":
+            found = self._watch.outside.get(object_) or self._watch.sought(object_)
+            grant, expected = f"--exec {found or object_}", expected or found is None
+        kind = name if call.number in self._watch.names else "unknown"  # numbers are the program's to invent
+        if not self._reporter.admits(kind, object_, expected=expected):
+            return
+        if grant.startswith("--") and not grant.isprintable():
+            grant = f"{UNGRANTABLE}no option takes a name that is not printable"
+        self._reporter.report(
+            Violation(
+                time=time.time(),
+                pid=call.pid,
+                operation=operation or {"execve": "execute", "execveat": "execute"}.get(name, name),
+                object=object_.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"),
+                syscall=name,
+                arguments=tuple(f"{argument:#x}" for argument in call.arguments),
+                result=error_name(result),
+                predicted=name in self._watch.foreseen,
+                expected=expected,
+                grant=grant,
+            )
+        )
+
+    def killed(self, pid: int) -> None:
+        """The program ended by SIGSYS: it made a call of another architecture."""
+        what = "a call by another architecture's numbers (int 0x80, x32)"
+        if self._reporter.admits("unknown", what):
+            why = "the filter knows this processor's own numbers only"
+            self._ended(pid, "syscall", what, syscall="unknown", result="SIGSYS", why=why)
+
+    def went_on(self, pid: int) -> None:
+        """The program ended as if all were well, and what it had started runs on: until we end it, which is now."""
+        why = "all ends with the program that was started; let a server stay in the foreground"
+        self._ended(pid, "process", "in the background", syscall="exit_group", result="SIGKILL", why=why)
+
+    def gone(self, pid: int, path: str) -> None:
+        """What the program wrote where it was told to goes with it, because that was in a folder of its own."""
+        if self._reporter.admits("gone", path):
+            place = path
+            while not elsewhere.may_exist(posixpath.dirname(place)):  # the program has made that folder, too
+                place = posixpath.dirname(place)
+            self._tell(pid, "keep", path, syscall="exit_group", result="ENOENT", grant=option(place, writes=True))
+
+    def _ended(self, pid: int, operation: str, what: str, *, syscall: str, result: str, why: str) -> None:
+        self._tell(pid, operation, what, syscall=syscall, result=result, grant=f"{UNGRANTABLE}{why}")
+
+    def _tell(self, pid: int, operation: str, what: str, *, syscall: str, result: str, grant: str) -> None:
+        self._reporter.report(
+            Violation(
+                time=time.time(),
+                pid=pid,
+                operation=operation,
+                object=what,
+                syscall=syscall,
+                result=result,
+                grant=grant,
+            )
+        )
