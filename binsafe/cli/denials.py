@@ -29,6 +29,7 @@ _STOPPED = frozenset(
     {0, 124, *(128 + number for number in (signal.SIGHUP, signal.SIGINT, signal.SIGKILL, signal.SIGTERM))}
 )
 """How a program ends that did what it should, or was ended: by us, by its user."""
+_MERGED = ("/bin", "/sbin")
 _FOLDERS = ("/", "/etc", "/usr", "/dev")
 _OF_THE_MACHINE = ("/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/sys/devices/")
 _OF_ITSELF = ("/proc/mounts", "/proc/self/mount", "/proc/self/stat", "/etc/mtab")
@@ -47,7 +48,7 @@ class Teller:
         self._usual = self._again = 0
         self._read: list[str] = []
         self._doubtful: dict[str, str | None] = {}
-        """What was denied that may matter -> the option that would have allowed it."""
+        """What was denied that may matter -> the program that it would have started."""
         self._process: Relayed | None = None
         self._held: list[bytes] = []
         """What is to be shown when there is room for it, and no picture of the program's on the screen any more."""
@@ -67,7 +68,7 @@ class Teller:
             self._usual += 1
             if _may_matter(violation, self._here.parents):
                 option = violation.option
-                self._doubtful[f"{violation.operation} {violation.object}{_by(option)}"] = option
+                self._doubtful[f"{violation.operation} {violation.object}{_by(option)}"] = _program(violation)
         elif self._said(violation):
             self._again += 1
         else:
@@ -98,7 +99,7 @@ class Teller:
     def _summary(self, unreported: int, status: int, untold: str | None) -> Iterator[str]:
         if untold is not None:
             yield f"more may have been denied than is told: {untold}"
-        doubtful = [what for what, option in self._doubtful.items() if option not in self._sentences]
+        doubtful = [what for what, program in self._doubtful.items() if program not in self._sentences]
         if doubtful and status not in _STOPPED:
             things = ", ".join(doubtful[:_SHOWN])
             yield f"it ended with status {status}; denied was also what most programs do without: {things}"
@@ -142,8 +143,8 @@ class Teller:
     def _said(self, violation: Violation) -> bool:
         """Whether it says nothing new: who searches the PATH for a program is refused in each of its folders."""
         told = {violation.sentence}
-        if violation.option is not None and violation.option.startswith("--exec /"):
-            told.add(violation.option)
+        if (program := _program(violation)) is not None:
+            told.add(program)
         said = not told.isdisjoint(self._sentences)
         self._sentences |= told  # no more of them than are reported singly
         return said
@@ -172,6 +173,14 @@ def _may_matter(violation: Violation, above: Sequence[Path]) -> bool:
     if violation.operation == "write":
         return "access" in violation.syscall  # who asks first may give up before it tries
     return violation.operation in ("bind", "network-bind") or violation.object.startswith("AF_")
+
+
+def _program(violation: Violation) -> str | None:
+    """The program that an option would let it start, by one name: /bin/sh is /usr/bin/sh where both are one folder."""
+    folder, _, name = (violation.grant or "").removeprefix("--exec ").rpartition("/")
+    if not (violation.grant or "").startswith("--exec /"):
+        return None
+    return f"{os.path.realpath(folder) if folder in _MERGED else folder}/{name}"
 
 
 def _by(option: str | None) -> str:

@@ -13,8 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from binsafe.sandbox.linux.watching import Watch
-
 SHELL = "/bin/sh"
 RUN = [sys.executable, "-m", "binsafe", "run"]
 BACKGROUND = "process in the background denied"
@@ -281,9 +279,3 @@ def test_what_else_the_arguments_name_is_said_where_it_gave_up_at_the_first(
     also = f"its arguments also name what it has not come to: --read '{tmp_path}/second file'\n"
     assert also in run("--read", "granted", "sort", "-m", "first", "new", "second file", "granted").stderr
     assert "also name" not in run("tail", "-n", "1", "first", "second file").stderr, "it came to each itself"
-
-
-def test_a_program_that_is_searched_for_has_one_name():
-    """Also by who has no libraries, and so none of the root's links inside."""
-    watch = Watch(names={}, on_violation=print)
-    assert {watch.sought(f"{folder}/ls") for folder in ("/bin", "/usr/bin")} == {f"{os.path.realpath('/bin')}/ls"}

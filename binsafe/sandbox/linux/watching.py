@@ -86,8 +86,6 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
         found = next(filter(may_exist, (path, *places)), None)
         if found is None and folder not in SEARCHED and self._may_be_made(path):
             return path
-        if found is not None and places:  # /bin/sh is /usr/bin/sh: one grant for both
-            return f"{os.path.realpath(posixpath.dirname(found))}/{name}"
         return found
 
     def wanted(self, missed: Miss, *, opened: bool) -> str:
