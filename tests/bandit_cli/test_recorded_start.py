@@ -124,7 +124,7 @@ def started(store: Path, *arguments: object, code: str = "") -> Iterator[subproc
 def test_the_table_is_printed_before_the_wait_of_keep(tmp_path: Path):
     """The default at a terminal with a dashboard: whoever plays and keeps it up wants to see what came of it."""
     with started(tmp_path / "runs.sqlite", "--requests", 5, "--rps", 50, "--keep") as process:
-        assert process.stdout.readline().startswith("strategy")
+        assert process.stdout.readline().startswith("strategy"), process.stderr.read()
         assert process.stdout.readline().startswith("best")
         assert process.poll() is None
         process.send_signal(signal.SIGINT)
