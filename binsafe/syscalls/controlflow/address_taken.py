@@ -4,7 +4,6 @@ Such a function may be called indirectly, from places and with arguments that th
 global offset table through which code only calls does not count, see `slots`.
 """
 
-import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from functools import cached_property
@@ -29,7 +28,6 @@ _FAR = 1 << 12
 """Bytes between an address and what may be computed from it, where nothing tells where its function ends."""
 _FIRST = 4
 """Instructions within which code that is called only to learn its own address reads that."""
-_BASE = re.compile(r"\[(r\w+) [+-] (?:0x)?[0-9a-f]+\]")
 _ADDS = frozenset({"add", "lea"})
 _SEARCHED_BYTES = 1 << 12
 """Bytes that are searched while one instruction is decoded."""
@@ -187,14 +185,9 @@ class Taken:
 
         Those are looked for by their bytes, with no regard to what stands between the two.
         """
-        region, base = place.region, _BASE.search(place.instruction.operands)
-        if base is None:
-            return False
+        region = place.region
         begin = self._program.undisturbed(place, (), self._program.ways(region)).at
-        keeps, instructions = region.machine.keeps, region.instructions
-        setting = (at for at in range(place.at - 1, begin - 1, -1) if not keeps(instructions, at, base[1]))
-        at = next(setting, None)
-        return at is not None and instructions.operands(at).startswith(f"{base[1]}, qword ptr [r")
+        return region.machine.adds_to_loaded(region.instructions, place.at, begin)
 
     @cached_property
     def _called_next(self) -> Edges:

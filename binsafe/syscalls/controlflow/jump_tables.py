@@ -137,8 +137,9 @@ def _read(program: "Program", region: Region, end: _End, known: Known) -> Table 
     if summands is not None and not end.operations:
         return _relative(program, region, end.at, summands, known)
     entry = machine.entry(instructions, end.at)
-    load = None if entry is None else _Load(end.at, entry, entry.operations + end.operations)
-    return None if load is None else _whole(program, region, load, known)
+    if entry is None:
+        return UNREAD if end.operations else None
+    return _whole(program, region, _Load(end.at, entry, entry.operations + end.operations), known)
 
 
 def _whole(program: "Program", region: Region, load: _Load, known: Known) -> Table:

@@ -82,6 +82,7 @@ class Arm64:
     takes = staticmethod(addresses.takes)
     use = staticmethod(addresses.use)
     adds = staticmethod(addresses.adds)
+    adds_to_loaded = staticmethod(addresses.adds_to_loaded)
     copied = staticmethod(addresses.copied)
     changes = staticmethod(addresses.changes)
 

@@ -66,6 +66,11 @@ def adds(instructions: Instructions, at: int, register: str) -> bool:
     return name in {"add", "sub"} and takes and not second.startswith("#")
 
 
+def adds_to_loaded(instructions: Instructions, at: int, straight: int) -> bool:  # noqa: ARG001 - never
+    """See `Machine.adds_to_loaded`: no instruction holds a whole address."""
+    return False
+
+
 def copied(instructions: Instructions, at: int, register: str) -> str | None:
     """See `Machine.copied`; what is stored to the stack goes by the operand that loads it again."""
     name, (first, _, rest) = instructions.names[at], instructions.operands(at).partition(", ")

@@ -252,6 +252,9 @@ class Machine(Protocol):
     def adds(self, instructions: Instructions, at: int, register: str) -> bool:
         """Whether an instruction adds what a register holds and what is not known."""
 
+    def adds_to_loaded(self, instructions: Instructions, at: int, straight: int) -> bool:
+        """Whether an instruction adds an address to what was loaded from memory; ``straight`` is as for `named`."""
+
     def copied(self, instructions: Instructions, at: int, register: str) -> str | None:
         """Where else an instruction puts what a register holds: into another one, or what stands for a stack slot."""
 

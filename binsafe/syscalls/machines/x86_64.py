@@ -73,6 +73,7 @@ class X86_64:  # noqa: N801 - the processor's own name
     takes = staticmethod(addresses.takes)
     use = staticmethod(addresses.use)
     adds = staticmethod(addresses.adds)
+    adds_to_loaded = staticmethod(addresses.adds_to_loaded)
     copied = staticmethod(addresses.copied)
     changes = staticmethod(addresses.changes)
 

@@ -9,6 +9,7 @@ from binsafe.syscalls.machines.machine import Use
 from binsafe.syscalls.machines.x86_64_registers import REGISTERS, general
 
 _RIP_RELATIVE = re.compile(r"\[rip ([+-]) (0x[0-9a-f]+|\d+)\]")
+_BASE = re.compile(r"\[(r\w+) [+-] (?:0x)?[0-9a-f]+\]")
 _LOADS = frozenset({"lea", "mov", "movabs", "movzx", "movsx", "movsxd"})
 _COUNTS = frozenset(
     {"movd", "movq", "movmskps", "movmskpd", "pmovmskb", "vmovd", "vmovq", "vpmovmskb", "tzcnt", "lzcnt", "popcnt"}
@@ -73,6 +74,18 @@ def adds(instructions: Instructions, at: int, register: str) -> bool:
         return first != second
     constant = second.lstrip("-")[:1].isdigit()
     return name in {"add", "sub"} and first == register and not constant and first != second
+
+
+def adds_to_loaded(instructions: Instructions, at: int, straight: int) -> bool:
+    """See `Machine.adds_to_loaded`."""
+    base = _BASE.search(instructions.operands(at))
+    if base is None:
+        return False
+    setting = (each for each in range(at - 1, straight - 1, -1) if not values.keeps(instructions, each, base[1]))
+    loading = next(setting, None)
+    if loading is None or instructions.names[loading] != "mov":
+        return False
+    return instructions.operands(loading).startswith(f"{base[1]}, qword ptr [r")
 
 
 def copied(instructions: Instructions, at: int, register: str) -> str | None:

@@ -99,6 +99,7 @@ _OTHER = "lea tA(%rip),%rbp; movslq (%rbp,%rdx,4),%r11"
 _READ = "movslq (%rbp,%rdx,4),%r11; add %rbp,%r11"
 
 
+_SIZED = ".type _start,@function; .size _start,.-_start"
 _MOVED = "mov $168,%eax; nop; nop;"
 """Seven bytes."""
 
@@ -109,6 +110,7 @@ _MOVED = "mov $168,%eax; nop; nop;"
         (f"lea tB(%rip),%rcx; mov %rcx,-16(%rsp); {_OTHER}; mov -16(%rsp),%rbp; {_READ}", ""),
         (f"movq $0,-16(%rsp); movl $tB,-16(%rsp); {_OTHER}; mov -16(%rsp),%rbp; {_READ}", ""),
         ("mov $tB,%ebp; movslq (%rbp,%rdx,4),%r11; add %r11,%rbp; mov %rbp,-16(%rsp); mov -16(%rsp),%r11", ""),
+        ("mov (%rsi),%r11; .data; held: .quad .L3; .text; add $7,%r11", _MOVED),
         (f"lea tB(%rip),%rcx; test %edi,%edi; je 7f; {_OTHER}; 7: mov %rcx,%rbp; {_READ}", ""),
         (f"mov $tB - 64,%ebp; xor $64,%rbp; {_READ}", ""),
         ("lea tA(%rip),%rbp; movslq tB - tA(%rbp,%rdx,4),%r11; lea tB(%rip),%rbp; add %rbp,%r11", ""),
@@ -117,11 +119,23 @@ _MOVED = "mov $168,%eax; nop; nop;"
         ("lea tB(%rip),%rbp; movslq (%rbp,%rdx,4),%r11; add $7,%rbp; add %rbp,%r11", _MOVED),
         ("lea tB(%rip),%rbp; movslq (%rbp,%rdx,4),%r11; add $7,%r11; add %rbp,%r11", _MOVED),
     ],
-    ids=["spilled", "in parts", "spilled sum", "copied", "xor", "displaced", "sum", "xor of a sum", "origin", "entry"],
+    ids=[
+        "spilled",
+        "in parts",
+        "spilled sum",
+        "pointer",
+        "copied",
+        "xor",
+        "displaced",
+        "sum",
+        "xor of a sum",
+        "origin",
+        "entry",
+    ],
 )
 def test_a_table_that_is_read_as_no_compiler_does_it_hides_nothing(reading: str, behind: str, tmp_path: Path):
-    """Its address comes by the stack, another register or arithmetic; or more than it is added to the entry."""
-    text = f"mov $163,%eax; and $1,%edx; {reading}; jmp *%r11; 4: mov $167,%eax; 3: {behind} syscall; hlt"
+    """Its address comes by the stack, another register or arithmetic; or more is added than it, or no entry."""
+    text = f"mov $163,%eax; and $1,%edx; {reading}; jmp *%r11; 4: mov $167,%eax; 3: {behind} syscall; hlt; {_SIZED}"
     found = calls(bare(tmp_path, _with_tables(text), "-no-pie"))
     assert "acct" in found.sites or not found.complete
 
