@@ -18,6 +18,8 @@ class Relayed:
         self.backend = process.backend
         self.enforcement = process.enforcement
         self.pid = process.pid
+        self._sent: set[int] = set()
+        """The signals by which it may have been ended from outside."""
 
     @property
     def unreported(self) -> int:
@@ -47,16 +49,20 @@ class Relayed:
     def wait(self, timeout: float | None = None) -> int | None:
         """Its exit status once it has ended and its output has gone where it goes; None if not in ``timeout`` seconds.
 
+        Who ended it by a signal does not wait for a reader that takes its time.
+
         Raises:
             OutputLost: a disk is full, or whatever else kept its output from where it goes.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         status = self._process.wait(timeout)
         if status is not None:
-            if not self._relay.deliver(None if deadline is None else max(0.0, deadline - time.monotonic())):
+            ended = status - 128 in self._sent
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            if not ended and not self._relay.deliver(left):
                 return None
             self._relay.finish()
-            if (lost := self._relay.lost) is not None:
+            if (lost := self._relay.lost) is not None and not (ended and isinstance(lost, TimeoutError)):
                 raise OutputLost(
                     f"the program's output could not be written: {lost.strerror}",
                     hint="make room, or let it go elsewhere; what came before stands",
@@ -73,6 +79,7 @@ class Relayed:
                 self._process.send_signal(signal.SIGWINCH)  # it draws its screen anew; a server would end (nginx)
         elif number == signal.SIGWINCH:
             self._relay.resize()
+        self._sent.add(number)
         self._process.send_signal(number)
 
     def stops_a_job(self) -> bool:
@@ -85,6 +92,7 @@ class Relayed:
 
     def stop(self, grace: float = 3.0) -> int:
         """As the program's own ``stop``."""
+        self._sent |= {signal.SIGTERM, signal.SIGKILL}
         status = self._process.stop(grace)
         self._relay.finish()
         return status

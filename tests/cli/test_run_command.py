@@ -114,6 +114,19 @@ def test_who_waits_for_a_reader_can_be_ended(command: list[str]):
         assert b"the program's output could not be written: it was not read in time" in process.stderr.read()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_ends_a_program_waits_for_no_reader(command: list[str], number: int):
+    with (
+        open("/dev/zero", "rb") as zeros,
+        subprocess.Popen([*command, "copy"], stdin=zeros, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process,
+    ):
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(3)
+        process.send_signal(number)
+        assert process.wait(2 * DRAIN_SECONDS + GRACE_SECONDS) == 128 + number
+        assert process.stderr.read() == b""
+
+
 def test_output_that_gets_nowhere_is_no_success_and_no_status_of_the_programs(command: list[str]):
     with open("/dev/full", "wb") as full:
         done = subprocess.run([*command, "hostname"], stdout=full, stderr=subprocess.PIPE, timeout=60, check=False)
