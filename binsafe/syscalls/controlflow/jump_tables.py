@@ -99,10 +99,16 @@ def tables_of(program: "Program", region: Region, known: Known) -> dict[int, Tab
 
 
 def unread_in(program: "Program", region: Region, known: Known) -> Iterator[int]:
-    """The jumps of a region that add what is not known, or read it from a table of anything but whole addresses."""
+    """The jumps of a region that add what is not known, or read it from a table of anything but whole addresses.
+
+    What the program may write there is not known either.
+    """
     for at in region.indirect_jumps:
         table = _table(program, region, at, known)
-        if table is not None and not table.places and not table.labels and not table.is_whole:
+        if table is None or table.is_whole:
+            continue
+        kept = all(program.code.constants(base, table.size) for base, _ in table.places)
+        if not kept or not (table.places or table.labels):
             yield at
 
 

@@ -17,12 +17,15 @@ _UNREAD = Entry(0, ())
 
 
 def entry(instructions: Instructions, at: int) -> Entry | None:
-    """See `Machine.entry`. What is read from thread-local memory is part of a pointer (glibc's ``PTR_DEMANGLE``)."""
+    """See `Machine.entry`. What is read from thread-local memory is part of a pointer (glibc's ``PTR_DEMANGLE``).
+
+    What waited in a vector register may be a sum.
+    """
     name, text = instructions.names[at], instructions.operands(at)
     operands = from_text(text)
     memory = operands[-1] if operands and isinstance(operands[-1], Memory) else None
     if memory is None or (memory.size == 8 and not memory.indexed):
-        whole = name in _MOVES or name.startswith("cmov") or "fs:" in text
+        whole = (name in _MOVES and "mm" not in text) or name.startswith("cmov") or "fs:" in text
         return None if whole else _UNREAD
     if not (name in _SIGNED or name in {"mov", "jmp"}) or memory.size not in _SIZES or memory.base in {"fs", "gs"}:
         return _UNREAD

@@ -111,6 +111,7 @@ _MOVED = "mov $168,%eax; nop; nop;"
         (f"movq $0,-16(%rsp); movl $tB,-16(%rsp); {_OTHER}; mov -16(%rsp),%rbp; {_READ}", ""),
         ("mov $tB,%ebp; movslq (%rbp,%rdx,4),%r11; add %r11,%rbp; mov %rbp,-16(%rsp); mov -16(%rsp),%r11", ""),
         ("mov (%rsi),%r11; .data; held: .quad .L3; .text; add $7,%r11", _MOVED),
+        (f"lea tB(%rip),%rbp; {_READ}; movq %r11,%xmm0; movq %xmm0,%r11", ""),
         (f"lea tB(%rip),%rcx; test %edi,%edi; je 7f; {_OTHER}; 7: mov %rcx,%rbp; {_READ}", ""),
         (f"mov $tB - 64,%ebp; xor $64,%rbp; {_READ}", ""),
         ("lea tA(%rip),%rbp; movslq tB - tA(%rbp,%rdx,4),%r11; lea tB(%rip),%rbp; add %rbp,%r11", ""),
@@ -124,6 +125,7 @@ _MOVED = "mov $168,%eax; nop; nop;"
         "in parts",
         "spilled sum",
         "pointer",
+        "vector sum",
         "copied",
         "xor",
         "displaced",
@@ -138,6 +140,12 @@ def test_a_table_that_is_read_as_no_compiler_does_it_hides_nothing(reading: str,
     text = f"mov $163,%eax; and $1,%edx; {reading}; jmp *%r11; 4: mov $167,%eax; 3: {behind} syscall; hlt; {_SIZED}"
     found = calls(bare(tmp_path, _with_tables(text), "-no-pie"))
     assert "acct" in found.sites or not found.complete
+
+
+def test_a_table_of_distances_that_can_be_written_is_not_read(tmp_path: Path):
+    text = f"mov $163,%eax; and $1,%edx; lea kept(%rip),%rbp; {_READ}; jmp *%r11; 4: mov $167,%eax; 3: syscall; hlt"
+    written = "; .data; .p2align 2; kept: .long .L3 - kept, .L3 - kept; .text"
+    assert not calls(bare(tmp_path, _with_tables(text) + written)).complete
 
 
 def test_a_table_is_not_as_short_as_a_case_says_that_falls_into_its_switch(tmp_path: Path):
