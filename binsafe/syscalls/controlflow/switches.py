@@ -6,7 +6,7 @@ where none is found, where the next table begins or an entry is no address of co
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import takewhile
+from itertools import chain, takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
 from binsafe.syscalls.controlflow.jump_tables import TABLE_COST, Known, Table, tables_of, unread_in
@@ -71,7 +71,8 @@ class Switches:
         """See `Program.in_doubt`."""
         if region.start not in self._doubtful:
             read = not region.indirect_jumps or self.cases(region) is not None
-            unread = () if read else unread_in(self._program, region, self.ways(region))
+            ways = {} if read else self.ways(region)
+            unread = () if read else chain(unread_in(self._program, region, ways), _long(self._program, region, ways))
             self._doubtful[region.start] = next((region.instructions.addresses[at] for at in unread), None)
         return self._doubtful[region.start]
 
@@ -131,6 +132,14 @@ def _through_tables(program: "Program", region: Region, labels: Callable[[Region
             return None if unread and not labels(region) <= found.inside.keys() else found
         known = found
     return None
+
+
+def _long(program: "Program", region: Region, known: Known) -> Iterator[int]:
+    """The jumps of a region through tables of more entries than are read."""
+    for at, table in (tables_of(program, region, known) or {}).items():
+        limit = _limit(program, region, table, known)
+        if limit is not None and limit > _MAX_ENTRIES:
+            yield at
 
 
 def _named_by_tables(program: "Program", region: Region) -> set[int]:

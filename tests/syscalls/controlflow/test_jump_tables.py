@@ -148,6 +148,17 @@ def test_a_table_of_distances_that_can_be_written_is_not_read(tmp_path: Path):
     assert not calls(bare(tmp_path, _with_tables(text) + written)).complete
 
 
+def test_a_case_beyond_the_entries_that_are_read_hides_nothing(tmp_path: Path):
+    """The case before falls into ``case 1500``; to this comes, too, the number that was set before the switch."""
+    text = (
+        "mov $163,%eax; cmp $1500,%edi; ja 9f; mov %edi,%edi; lea long_(%rip),%rbp; movslq (%rbp,%rdi,4),%r11; "
+        "add %rbp,%r11; jmp *%r11; 9: hlt; a: mov $167,%eax; b: syscall; hlt; "
+        ".section .rodata; .p2align 2; long_: .rept 1500; .long a - long_; .endr; .long b - long_; .text"
+    )
+    found = calls(bare(tmp_path, text, "-s"))
+    assert "acct" in found.sites or not found.complete
+
+
 def test_a_table_is_not_as_short_as_a_case_says_that_falls_into_its_switch(tmp_path: Path):
     """``case 0: y &= 1; case 1: n = acct; switch (y) { case 0: break; case 1: n = swapoff; case 2: syscall(n); }``."""
     text = (
