@@ -68,3 +68,25 @@ def test_it_says_the_same_on_a_busy_machine():
     assert [each["default"] for each in told] == ["namespaces"] * len(told)
     backends = [backend for each in told for backend in each["backends"][:2]]
     assert [backend for backend in backends if backend["enforcement"] == "none"] == []  # it says why it is none
+
+
+SCARCE_PORTS = """
+import contextlib, fcntl, itertools, socket, struct, sys, threading, time
+from pathlib import Path
+from binsafe.sandbox.linux.backend import Namespaces
+Path("/proc/sys/net/ipv4/ip_local_port_range").write_text("40000 40001")
+fcntl.ioctl(socket.socket(), 0x8914, struct.pack("16sh14x", b"lo", 1))  # SIOCSIFFLAGS, IFF_UP
+def take_turns():
+    for port in itertools.cycle((40000, 40001)):
+        with contextlib.suppress(OSError), socket.socket() as taken:
+            taken.bind(("127.0.0.1", port))
+            time.sleep(0.01)
+threading.Thread(target=take_turns, daemon=True).start()
+sys.exit("".join(gap.reason for _ in range(8) for gap in Namespaces().probe().gaps))
+"""
+
+
+def test_no_port_is_chosen_before_it_is_bound():
+    """Other programs' connections take ports, too: of two there is always one, and not always the same."""
+    command = ["unshare", "--user", "--map-root-user", "--net", sys.executable, "-c", SCARCE_PORTS]
+    assert subprocess.run(command, capture_output=True, text=True, check=False).stderr == "\n"

@@ -52,7 +52,7 @@ def become_program(control: int, status: int, plan: "Plan") -> int:
         from binsafe.sandbox.linux.trial import try_out  # the doctor's alone; `stage` has loaded it
 
         os.close(status)  # as execve would: from here on the supervisor decides
-        return try_out(plan["probe_port"], plan.get("closed"))
+        return try_out(plan.get("closed"))
     try:
         os.execve(plan["execute"], plan["argv"], plan["environment"])
     except OSError as error:

@@ -3,7 +3,6 @@
 import errno
 import os
 import resource
-import socket
 import struct
 from typing import Final
 
@@ -15,6 +14,7 @@ from binsafe.renderers import narrowing
 from binsafe.sandbox.linux.layout import DEVICES, SCRATCH, SCRATCH_BYTES, Layout
 from binsafe.sandbox.linux.planning import root_of
 from binsafe.sandbox.linux.starting import Plan, Stage
+from binsafe.sandbox.linux.trial import ANY_PORT
 from binsafe.sandbox.linux.watching import Watch
 from binsafe.syscalls import tables
 
@@ -31,13 +31,9 @@ def try_out(backend: str, arch: str, plan: Plan, asked: frozenset[str]) -> None:
     Raises:
         NotEnforceable: it cannot be built, or the program could not do that.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    watch = Watch(
-        names=tables.names(arch), ports=frozenset({port}), granted=dict.fromkeys(asked, ((),)), on_violation=_ignore
-    )
-    plan = plan | {"probe_port": port, "filter": trial_filter(arch, asked)}
+    granted = dict.fromkeys(asked, ((),))
+    watch = Watch(names=tables.names(arch), ports=frozenset({ANY_PORT}), granted=granted, on_violation=_ignore)
+    plan = plan | {"filter": trial_filter(arch, asked)}
     with Stage() as stage, open(os.devnull, "r+b") as nothing:
         stage.begin(plan, (nothing.fileno(),) * 3, ())
         process = stage.supervise(watch, backend)

@@ -5,15 +5,18 @@ import errno
 import os
 import socket
 
+ANY_PORT = 0
+"""The kernel chooses: one that was found free beforehand may be another's by then."""
 
-def try_out(port: int, closed: str | None) -> int:
+
+def try_out(closed: str | None) -> int:
     """Bind a port through the supervisor and listen on it; ``closed`` must not be opened.
 
     Returns 0, or the error's number.
     """
     try:
         with socket.socket() as listener:
-            listener.bind(("127.0.0.1", port))
+            listener.bind(("127.0.0.1", ANY_PORT))
             listener.listen()
         if closed is not None:
             with contextlib.suppress(PermissionError):
