@@ -2,11 +2,14 @@
 
 import signal
 import time
-from typing import IO
+from typing import IO, Final
 
 from binsafe.errors import OutputLost
 from binsafe.sandbox.backends import Sandboxed
 from binsafe.sandbox.relaying import Relay
+
+_ENDING: Final = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT})
+"""By these a program that waits for its reader would end."""
 
 
 class Relayed:
@@ -20,6 +23,10 @@ class Relayed:
         self.pid = process.pid
         self._sent: set[int] = set()
         """The signals by which it may have been ended from outside."""
+        self._delivers = False
+        """Whether it has ended, and only its output is still on its way."""
+        self._given_up: int | None = None
+        """The signal by which somebody wanted no more of that."""
 
     @property
     def unreported(self) -> int:
@@ -59,9 +66,12 @@ class Relayed:
         if status is not None:
             ended = status - 128 in self._sent
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            self._delivers = True
             if not ended and not self._relay.deliver(left):
                 return None
             self._relay.finish()
+            if self._given_up is not None:
+                return 128 + self._given_up
             if (lost := self._relay.lost) is not None and not (ended and isinstance(lost, TimeoutError)):
                 raise OutputLost(
                     f"the program's output could not be written: {lost.strerror}",
@@ -71,6 +81,9 @@ class Relayed:
 
     def send_signal(self, number: int) -> None:
         """Forward a signal, and do for the program's terminal what it means for ours: its size, our being stopped."""
+        if self._delivers and number in _ENDING:
+            self._given_up = number
+            self._relay.finish(0)
         if number == signal.SIGTSTP:
             self._relay.suspend()
             return
