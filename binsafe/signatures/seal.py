@@ -28,7 +28,10 @@ _CDHASH: Final = re.compile('h"([0-9a-f]{40})"')
 _CDHASHES: Final = re.compile('cdhash H"[0-9a-fA-F]{40}"(?: or cdhash H"[0-9a-fA-F]{40}")*')
 """The requirement that codesign makes up for code without a certificate: one hash for each slice."""
 _TEAM: Final = re.compile(r'certificate leaf\[subject\.OU\] = "?(\w+)')
-"""Whose certificate a requirement wants."""
+_SIGNER: Final = re.compile(r'certificate leaf\[subject\.CN\] = "?([^"]+)')
+"""Whose certificate a requirement wants, by team or by name."""
+_APPLES_OWN: Final = re.compile(r"anchor apple(?! generic)")
+"""That it must be Apple's own software."""
 _LEFT_OUT: Final = frozenset({"Info.plist", "PkgInfo", "CodeResources"})
 """At the top: sealed by the program's own signature, or made after it (the notarization ticket)."""
 
@@ -170,7 +173,7 @@ def _is_sealed(signature: Signature, sealed: Sealed) -> bool:
 
     Every slice has to: the seal has the cdhash of one, and for code without a certificate a requirement that lists all.
     Other requirements are not evaluated: they are met by code whose own designated requirement has the same words, and
-    whose signature is not broken, leads to Apple and is by the team that they name: anybody can copy the words.
+    whose signature is not broken and is by whom they name: anybody who has a certificate of Apple's can copy the words.
     """
     known = {sealed.cdhash.hex()} if sealed.cdhash is not None else set()
     if sealed.requirement is not None and _CDHASHES.fullmatch(sealed.requirement):
@@ -180,8 +183,12 @@ def _is_sealed(signature: Signature, sealed: Sealed) -> bool:
     trusted = signature.chain == "apple-root" and signature.status in {"valid", "unknown"}
     if not trusted or sealed.requirement is None or signature.requirements != _DESIGNATED + sealed.requirement:
         return False
-    teams = _TEAM.findall(sealed.requirement)
-    return not teams or signature.team_id in teams
+    if _APPLES_OWN.search(sealed.requirement):
+        return signature.kind == "apple"
+    names = {one.common_name for one in signature.signers[:1]}
+    return signature.team_id in _TEAM.findall(sealed.requirement) or bool(
+        names.intersection(_SIGNER.findall(sealed.requirement))
+    )
 
 
 def _unlisted(seal: Seal, bundle: Bundle, tree: Tree, code: Iterable[str]) -> Iterator[str]:

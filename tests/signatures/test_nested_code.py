@@ -4,14 +4,18 @@ import msgspec
 import pytest
 from built_bundle import FRAMEWORK, Application, Memory
 
-from binsafe.model import Signature
+from binsafe.model import Signature, Signer
 from binsafe.signatures import bundle, seal
 from binsafe.signatures.bundle import Tree
 
 APP = Application().build()
 
-WORDS = "identifier kit and anchor apple generic"
-RENEWED = Signature(kind="developer-id", status="valid", chain="apple-root", requirements=f"designated => {WORDS}")
+ANYBODYS = "identifier kit and anchor apple generic"
+WORDS = f"{ANYBODYS} and certificate leaf[subject.OU] = TEAM123456"
+RENEWED = Signature(
+    kind="developer-id", status="valid", chain="apple-root", team_id="TEAM123456",
+    requirements=f"designated => {WORDS}",
+)  # fmt: skip
 CDHASHES = [f"{digit}" * 40 for digit in range(3)]
 SLICES = [Signature(kind="adhoc", status="valid", cdhashes=(cdhash,)) for cdhash in CDHASHES]
 
@@ -35,12 +39,31 @@ def test_nested_code_that_its_signer_renewed():
 
 @pytest.mark.parametrize("quoted", ["TEAM123456", '"1TEAM23456"'], ids=["plain", "quoted"])
 def test_nested_code_of_another_team_that_copied_the_requirement(quoted: str):
-    words = f"{WORDS} and certificate leaf[subject.OU] = {quoted}"
+    words = f"{ANYBODYS} and certificate leaf[subject.OU] = {quoted}"
     listed = seal.Sealed(cdhash=b"\1" * 20, requirement=words)
     renewed = msgspec.structs.replace(RENEWED, requirements=f"designated => {words}")
     assert not breaks(listed, msgspec.structs.replace(renewed, team_id=quoted.strip('"')))
     assert breaks(listed, msgspec.structs.replace(renewed, team_id="OTHER12345"))
-    assert breaks(listed, renewed)
+    assert breaks(listed, msgspec.structs.replace(renewed, team_id=None))
+
+
+@pytest.mark.parametrize(
+    ("words", "whose"),
+    [
+        ('identifier "com.apple.Kit" and anchor apple', {"kind": "apple"}),
+        (
+            f'{ANYBODYS} and certificate leaf[subject.CN] = "Mac Developer: A (1B)"',
+            {"signers": (Signer(common_name="Mac Developer: A (1B)", organization=None, not_after="2031-12-31"),)},
+        ),
+        (ANYBODYS, None),
+    ],
+    ids=["Apple", "a developer", "anybody"],
+)
+def test_nested_code_of_anybody_that_copied_a_requirement_without_a_team(words: str, whose: dict[str, object] | None):
+    listed = seal.Sealed(cdhash=b"\1" * 20, requirement=words)
+    copied = msgspec.structs.replace(RENEWED, requirements=f"designated => {words}")
+    assert breaks(listed, copied)
+    assert whose is None or not breaks(listed, msgspec.structs.replace(copied, **whose))
 
 
 def test_every_slice_of_nested_code_is_held_against_the_seal():
