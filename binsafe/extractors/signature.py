@@ -6,7 +6,7 @@ from binsafe.extractors.subject import Extracted, Subject
 from binsafe.model import Finding, Severity, Signature, Slice
 from binsafe.signatures import NOT_IN_THIS_FILE, SLACK, TICKET
 
-_DEVELOPMENT = frozenset({"mac-development", "ios-development", "ios-app-distribution"})
+_NOT_FOR_DELIVERY = frozenset({"mac-development", "ios-development", "mac-app-distribution", "ios-app-distribution"})
 _OLD_FORM = "entitlements-xml"
 _SLIPS = {_OLD_FORM: Severity.LOW, SLACK: Severity.INFO, TICKET: Severity.LOW}
 _TITLES = {
@@ -18,6 +18,7 @@ _TITLES = {
     _OLD_FORM: "The older form of its entitlements cannot be read",
     "resource-seal": "Files beside the program were changed after signing",
     "cms-digest": "The signer's statement does not match the program",
+    "team-differs": "It claims to be by another team than its signer's",
     "cms-chain": "The signer's certificate does not lead to a known root",
     "timestamp": "The time of signing cannot be trusted",
     "appended-data": "There is data behind the signature",
@@ -85,12 +86,13 @@ def _doubts(signature: Signature) -> Iterator[Finding]:
     elif signature.chain in {"other", "unknown"} and all(problem.id != "cms-chain" for problem in signature.problems):
         title = "No known root vouches for its signer"
         yield Finding(id="signer-unknown", severity=Severity.MEDIUM, title=title, detail=says)
-    elif signature.certificate_type in _DEVELOPMENT:
+    elif signature.certificate_type in _NOT_FOR_DELIVERY:
         yield Finding(
             id="development-signed",
             severity=Severity.LOW,
-            title="It is signed for its developer's own devices",
-            detail="Apple gives such a certificate to everybody; macOS does not take it for what comes from elsewhere.",
+            title="It is signed for its developer's own devices, or to be handed in to Apple's shops",
+            detail="Apple gives such a certificate to every developer; macOS does not take it for what comes from "
+            "elsewhere.",
         )
 
 

@@ -16,7 +16,7 @@ _PLAIN = frozenset(
     {
         *("page-hash", "codedirectory", "info-plist-hash", "requirements-hash", "entitlements-hash", "resource-seal"),
         *("cms-digest", "cms-chain", "timestamp", "appended-data", "uncovered-bytes", "signature-slack"),
-        *("notarization-ticket", "quarantine-unknown"),
+        *("notarization-ticket", "quarantine-unknown", "team-differs"),
         *(
             "slices-differ",
             "entitlements-differ",

@@ -111,6 +111,8 @@ def _somebody(
     if "adhoc" in primary.flag_names:
         problems.append(Problem(id="codedirectory", detail="marked ad hoc, yet a CMS structure signs it"))
     unverified = signed.outcome.unverified
+    if type_ is None and signed.chain == "apple-root":
+        unverified += ("what Apple issued its certificate for, which is not known here",)
     if not signed.timestamped and (type_ != APPLE_SOFTWARE or signed.time is None):
         unverified += ("the time of signing, which no time stamp confirms",)
     if signed.chain in {"microsoft-root", "public-root"}:
@@ -165,12 +167,13 @@ def _team(team_id: str | None, certificate_type: str | None, signed: "Signed") -
     """The team that a CodeDirectory names is its signer's own word: the certificate has Apple's."""
     from binsafe.signatures import certificates
 
-    if team_id is None or certificate_type not in _OF_TEAMS:
+    of_a_team = certificate_type in _OF_TEAMS or (certificate_type is None and signed.chain == "apple-root")
+    if team_id is None or not of_a_team:
         return
     teams = certificates.units(signed.path[0])
     if team_id not in teams:
         detail = f"it names the team {team_id!r}, and the certificate is one of {', '.join(map(repr, teams)) or 'none'}"
-        yield Problem(id="cms-digest", detail=detail)
+        yield Problem(id="team-differs", detail=detail)
 
 
 def _listed(signer: "SignerInfo", directories: tuple[CodeDirectory, ...]) -> Iterator[Problem]:

@@ -62,8 +62,9 @@ def test_files_that_are_elsewhere_are_no_doubt_about_the_signer():
     assert findings(both) == {"signature-unknown": Severity.MEDIUM}
 
 
-def test_a_certificate_for_development_is_said():
-    signed = Signature(kind="other", status="valid", chain="apple-root", certificate_type="mac-development")
+@pytest.mark.parametrize("type_", ["mac-development", "mac-app-distribution"])
+def test_a_certificate_that_is_not_for_what_is_handed_out_is_said(type_: str):
+    signed = Signature(kind="other", status="valid", chain="apple-root", certificate_type=type_)
     assert findings(signed) == {"development-signed": Severity.LOW}
 
 
