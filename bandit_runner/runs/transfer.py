@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from bandit_runner.errors import UsageError
 from bandit_runner.model import SECONDS_TO_MS, TIERS, BalancedRequest, Outcome
 from bandit_runner.runs.csvs import COLUMNS, CsvRun, read_csv, requests_of
@@ -25,7 +27,7 @@ class Imported(NamedTuple):
 
 
 def import_runs(store: Path, files: Sequence[Path]) -> Iterator[Imported]:
-    """Add files to a store, one after another; a run of a name that is there is never stored twice.
+    """Add files to a store, one after another; a run that is there is never stored twice, whatever its file is called.
 
     Raises:
         UsageError: a file is none of these; files before it are stored, it and those after it are not.
@@ -39,7 +41,7 @@ def import_runs(store: Path, files: Sequence[Path]) -> Iterator[Imported]:
                 raise UsageError(f"{path} holds no id that was done with", hint="leave it out")
             with explaining(store):
                 connection.execute("BEGIN IMMEDIATE")
-                known = connection.execute("SELECT 1 FROM runs WHERE name = ?", (run.name,)).fetchone()
+                known = _is_known(connection, run, requests[0].id)
                 if not known:
                     _insert(connection, run, requests)
                 connection.execute("COMMIT")
@@ -77,6 +79,17 @@ def export_run(store: Store, run: Run, path: Path) -> int:
                 )
                 count += 1
     return count
+
+
+def _is_known(connection: sqlite3.Connection, run: CsvRun, id_: str) -> bool:
+    """Whether that strategy has played this id on that tier in that session: so it has where a run was exported."""
+    starts = connection.execute(
+        "SELECT document FROM runs JOIN requests ON run = runs.number WHERE session = ? AND id = ?",
+        (run.session_id, id_),
+    )
+    decoded = (msgspec.json.decode(document, type=RunStart) for (document,) in starts)
+    first = run.lines[0]
+    return any((start.strategy, start.tier) == (first.strategy, first.tier) for start in decoded)
 
 
 def _insert(connection: sqlite3.Connection, run: CsvRun, requests: Sequence[BalancedRequest]) -> None:

@@ -93,6 +93,28 @@ def test_what_is_exported_comes_back_the_same(tmp_path: Path):
     assert facts(back) == facts(stored)
 
 
+def test_what_was_exported_is_there_already(tmp_path: Path):
+    """Its file has another name than the run: it was counted twice."""
+    store, path = tmp_path / "runs.sqlite", tmp_path / "00001-v4-T2.csv"
+    requests = many(20, tier="T2")
+    with Recorder(store, SESSION) as recorder:
+        recorder.begin(started("T2"))
+        for each in requests:
+            recorder.record(each)
+    with Store.open(store) as opened:
+        export_run(opened, opened.runs()[0], path)
+    assert [each.new for each in import_runs(store, [path])] == [False]
+
+
+def test_runs_of_two_stores_whose_files_have_one_name_are_two(tmp_path: Path):
+    paths = [tmp_path / name / "00001-v4-T2.csv" for name in ("one", "other")]
+    for number, path in enumerate(paths):
+        path.parent.mkdir()
+        written(path, GENERATIONS[13])
+        path.write_text(path.read_text().replace("2026-01-21_07-20-33", f"session {number}"))
+    assert [each.new for each in import_runs(tmp_path / "both.sqlite", paths)] == [True, True]
+
+
 def test_a_line_cut_off_by_a_kill_is_left_out_and_said(tmp_path: Path):
     path = tmp_path / "run.csv"
     expected = written(path, GENERATIONS[12], torn=True)
