@@ -18,9 +18,9 @@ PER: int = 100
 class ComparedRow(ResultRow, frozen=True, kw_only=True):
     """One strategy on one tier over all runs; the fields of :class:`ResultRow` are totals, ``per_100`` is the score.
 
-    ``versus_best`` is this strategy minus the tier's best over the sessions that played both; None for the best itself
-    and where no session did. ``p50_ms`` and ``p99_ms`` are the balancer's own time for an id, without its way to the
-    client and back: that is what is stored.
+    ``versus_best`` is this strategy minus the tier's best over the sessions that played both; None for the best itself,
+    for others with its score, and where no session did. ``p50_ms`` and ``p99_ms`` are the balancer's own time for an
+    id, without its way to the client and back: that is what is stored.
     """
 
     attempts: int
@@ -44,15 +44,16 @@ def compare(runs: Iterable[Run], scoring: Scoring) -> tuple[ComparedRow, ...]:
         found = [_row(strategy, tier, group, scoring) for (where, strategy), group in groups.items() if where == tier]
         found.sort(key=lambda row: (-row.per_100.mean, row.strategy))
         best = groups[tier, found[0].strategy]
+        most, least = found[0].per_100.mean, found[-1].per_100.mean
         rows += [
             msgspec.structs.replace(
                 row,
-                best=len(found) > 1 and position == 0,
-                worst=len(found) > 1 and position == len(found) - 1,
+                best=len(found) > 1 and row.per_100.mean == most,
+                worst=row.per_100.mean == least < most,
                 alone=len(found) == 1,
-                versus_best=_versus(groups[tier, row.strategy], best, scoring) if position else None,
+                versus_best=_versus(groups[tier, row.strategy], best, scoring) if row.per_100.mean < most else None,
             )
-            for position, row in enumerate(found)
+            for row in found
         ]
     return tuple(rows)
 

@@ -62,6 +62,15 @@ def test_the_best_of_each_tier_stands_first_and_is_marked():
     assert [row.worst for row in rows] == [False, False, True, False]
 
 
+def test_equal_scores_have_one_mark():
+    """One of two that both had all points was called the worst."""
+    played = [("a", 1.0), ("b", 1.0), ("c", 0.5), ("d", 0.5)]
+    rows = compare([run(4, strategy=name, rate=rate) for name, rate in played], STATEMENT)
+    assert [row.best for row in rows] == [True, True, False, False]
+    assert [row.worst for row in rows] == [False, False, True, True]
+    assert not any(row.worst for row in compare([run(4, strategy=name) for name in "ab"], STATEMENT))
+
+
 def test_strategies_are_paired_by_session():
     draw = random.Random(1)
     runs = []
