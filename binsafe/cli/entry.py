@@ -50,10 +50,10 @@ def conduct(action: Callable[[], object], name: str) -> int:
 
     Every error that carries a hint becomes two lines, never a traceback.
     """
-    open_standard_streams()
-    print_any_name()
-    wait_for_children()
     try:
+        open_standard_streams()
+        print_any_name()
+        wait_for_children()
         try:
             status = action()
         finally:
@@ -88,6 +88,8 @@ def _explained(error: OSError) -> tuple[str, str]:
     """The message and the hint for an error."""
     if error.errno == errno.ENOENT and error.filename is None:  # getcwd(2)
         return "the folder that this was started in is not there any more", "go to another one"
+    if error.errno == errno.ENOENT and str(error.filename).startswith(("/proc/", "/dev/")):
+        return f"there is no {error.filename} here", "mount what is missing: /proc (mount -t proc proc /proc), /dev"
     if error.errno in _LIMITS:
         return _LIMITS[error.errno]
     return f"cannot write or read {error.filename or 'the output'}: {error.strerror or error}", (
@@ -97,4 +99,5 @@ def _explained(error: OSError) -> tuple[str, str]:
 
 def _forget_output() -> None:
     """Let what is still to be written go nowhere, so that ending does not fail on it again."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with contextlib.suppress(FileNotFoundError):  # a system without /dev
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -22,7 +22,7 @@ def check_own(policy: Policy) -> None:
     """Raise NotEnforceable where something of ours lies in what is granted to be written, or around it."""
     for path, folder in _writable(policy):
         for own in map(os.path.realpath, _own_folders()):
-            if _is_inside(own, folder) or _is_inside(folder, own):
+            if _is_inside(folder, own) or (_is_inside(own, folder) and not _holds_nothing(folder)):
                 raise NotEnforceable(
                     f"{path} is granted to be written, and what binsafe is made of lies there: {own}",
                     hint="grant only the folders that it needs, or install binsafe elsewhere (a cache: XDG_CACHE_HOME)",
@@ -103,6 +103,11 @@ def _places(file: str) -> Iterator[str]:
     folder, name = os.path.split(os.path.abspath(file))
     yield os.path.join(os.path.realpath(folder), name)
     yield os.path.realpath(file)
+
+
+def _holds_nothing(path: str) -> bool:
+    """Whether it is there and no folder: some users' home is /dev/null."""
+    return os.path.exists(path) and not os.path.isdir(path)
 
 
 def _is_inside(path: str, folder: str) -> bool:

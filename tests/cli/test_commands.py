@@ -58,3 +58,12 @@ def test_a_home_folder_that_the_system_does_not_know_is_no_fault(capsys: pytest.
     """As in a container for a user without a name, where HOME is not set."""
     assert conduct(lambda: Path("~nobody.of.that.name").expanduser(), "command") == 2
     assert "HOME=" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("missing", ["/proc/none", "/dev/none"])
+def test_a_system_without_its_folders_is_told_what_it_lacks(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], missing: str
+):
+    monkeypatch.setattr("os.devnull", missing)
+    assert conduct(lambda: 0, "command") == 2
+    assert f"there is no {missing} here\n  hint: mount" in capsys.readouterr().err

@@ -54,6 +54,13 @@ def test_policies_that_are_kept_cannot_be_granted(tmp_path: Path, monkeypatch: p
         check_own(writing(tmp_path / granted))
 
 
+def test_what_is_no_folder_holds_nothing(monkeypatch: pytest.MonkeyPatch):
+    """/dev/null may be written by every program, and is the home of some users."""
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", "/dev/null")
+    check_own(writing(Path("/dev/null")))
+
+
 def test_a_file_is_out_of_reach_where_neither_it_nor_what_it_leads_to_can_be_written(tmp_path: Path):
     given, apart = tmp_path / "given", tmp_path / "apart"
     given.mkdir()

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from widest import widest_policy
 
-from binsafe.errors import NotEnforceable
+from binsafe.errors import MechanismRefused, NotEnforceable
 from binsafe.intake import Found, Snapshot
 from binsafe.model import Policy
 from binsafe.model.policy import PolicyArtifact
 from binsafe.sandbox import Order, launch, prepare
 from binsafe.sandbox.linux import messages
-from binsafe.sandbox.linux.explain import Failure, failure_in
+from binsafe.sandbox.linux.explain import Failure, explain, failure_in
 from binsafe.sandbox.linux.layout import READ
 from binsafe.sandbox.linux.starting import Stage, _take_listener
 from binsafe.sandbox.linux.streams import Streams
@@ -106,6 +106,21 @@ def test_a_failure_arrives_as_it_was(detail: str):
     assert told is not None
     assert told[:2] == ("mounts", 13)
     assert told.detail == detail.replace("\udcff", "\\xff")
+
+
+def test_more_processes_than_may_be_are_no_fault_of_ours():
+    """Where root starts it, the limit is that of the user that root becomes."""
+    command = [sys.executable, "-m", "binsafe", "run", "/bin/true"]
+    done = subprocess.run(["prlimit", "--nproc=1", *command], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode in (2, 125)
+    assert "ulimit -u" in done.stderr
+
+
+@pytest.mark.parametrize("refused", [True, False])
+def test_root_that_may_not_mount_is_told_from_a_file_system_that_maps_no_ids(refused: bool):
+    error = explain(Failure("granted folders", errno.EPERM if refused else errno.EINVAL, "open_tree"))
+    assert isinstance(error, MechanismRefused) == refused
+    assert ("CAP_SYS_ADMIN" in error.hint) == refused
 
 
 WHY = messages.encode("failed", "seccomp", errno.EBUSY, "busy")

@@ -21,6 +21,7 @@ _FIXES = {
         "kernel.apparmor_restrict_unprivileged_userns=0; in a container: profiles that allow unshare"
     ),
     "user namespace maps": "allow unprivileged user namespaces (an LSM or container profile forbids writing uid_map)",
+    "processes": "the user may have no more of them: allow more (ulimit -u unlimited)",
     "mounts": "use a kernel of 5.12 or later, and an LSM or container profile that allows mounts in a user namespace",
     "landlock": "use a kernel of 5.13 or later with 'landlock' in its list of LSMs (boot parameter lsm=landlock,...)",
     "seccomp": "use a kernel of 5.19 or later (seccomp notifications that a signal does not restart)",
@@ -32,6 +33,7 @@ _FIXES = {
 
 
 _NAMESPACE_STEPS = frozenset({"namespaces", "user namespace maps"})
+_NOT_ALLOWED = frozenset({errno.EPERM, errno.EACCES})
 
 
 class Failure(NamedTuple):
@@ -60,6 +62,8 @@ def explain(failure: Failure) -> BinsafeError:
         return NotExecutable(f"the kernel does not execute it: {reason}", hint="inspect it: binsafe inspect FILE")
     refused = MechanismRefused if _refuses_namespaces(failure) else NotEnforceable
     fix = _FIXES.get(failure.step, "report this: it is a bug in binsafe")
+    if failure.step == "granted folders" and failure.errno in _NOT_ALLOWED:
+        fix = "root may not mount here (a container without CAP_SYS_ADMIN): start it as the folder's owner"
     if failure.step == "seccomp" and failure.errno == errno.EBUSY:
         fix = "a supervisor's own filter is in force already, and the kernel takes one: start it outside of that"
     return refused(f"the sandbox cannot be built here: {reason}", hint=fix)
@@ -70,5 +74,5 @@ def _refuses_namespaces(failure: Failure) -> bool:
 
     AppArmor's restriction on Ubuntu lets a namespace be made and takes the right to do anything in it.
     """
-    refused = failure.step == "mounts" and failure.errno in (errno.EPERM, errno.EACCES)
+    refused = failure.step in ("mounts", "granted folders") and failure.errno in _NOT_ALLOWED
     return failure.step in _NAMESPACE_STEPS or refused

@@ -121,7 +121,8 @@ def middle(control: int, status: int, plan: "Plan", tell: "Tell") -> int:
         write_file("/proc/self/uid_map", f"{inside.INSIDE_ID} {uid} 1")
         write_file("/proc/self/gid_map", f"{inside.INSIDE_ID} {gid} 1")
     share_limits()
-    pid = os.fork()
+    with step("processes"):
+        pid = os.fork()
     if pid == 0:
         os._exit(guarded(lambda: init(control, status, plan, trees, tell), tell))
     close_all_but()
@@ -220,7 +221,8 @@ def attend(control: int, status: int, plan: "Plan", tell: "Tell") -> int:
     """Start the program, then reap and watch until one of the two sides ends."""
     parent = os.getpid()
     children = kernel.child_signals()
-    pid = os.fork()
+    with step("processes"):
+        pid = os.fork()
     if pid == 0:
         if not plan["namespaces"]:
             die_with_parent(parent)  # a pid namespace does the same for all that is in it
