@@ -51,27 +51,38 @@ class Go(msgspec.Struct, frozen=True, kw_only=True):
     def run(self, *arguments: str, cwd: Path, target: str | None = None) -> subprocess.CompletedProcess[str]:
         """Run one go command for a target, by default this machine; its output is captured, its status is checked.
 
-        Where it is broken off, it ends with all that it has started.
+        Where it is broken off, or this process ends in whatever way, it ends with all that it has started.
         """
         system, _, processor = (target or this_machine()).partition("/")
-        with subprocess.Popen(
-            [self.executable, *arguments],
-            cwd=cwd,
-            env=self.environment | {"GOOS": system, "GOARCH": processor},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,  # so that its compilers can be told from all else
-        ) as process:
-            try:
-                out, errors = process.communicate(timeout=COMPILE_SECONDS)
-            except BaseException:
-                _kill(process)
-                raise
-        done = subprocess.CompletedProcess(process.args, process.returncode, out, errors)
-        done.check_returncode()
-        return done
+        with _group() as group:
+            return subprocess.run(
+                [self.executable, *arguments],
+                cwd=cwd,
+                env=self.environment | {"GOOS": system, "GOARCH": processor},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=COMPILE_SECONDS,
+                process_group=group,
+            )
+
+
+@contextlib.contextmanager
+def _group() -> Iterator[int | None]:
+    """A process group whose processes end with the block, or with this process, which SIGKILL gives no time to end any.
+
+    A shell in it waits for the end of its input, of which we hold the other side. None on Windows, which has no groups.
+    """
+    if os.name == "nt":
+        yield None
+        return
+    watcher = ["/bin/sh", "-c", "read line; kill -KILL 0"]
+    with subprocess.Popen(watcher, stdin=subprocess.PIPE, process_group=0) as process:
+        try:
+            yield process.pid
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def build(
@@ -217,14 +228,6 @@ def _probe(candidate: Path, environment: dict[str, str]) -> Go | None:
 def _version_tuple(version: str) -> tuple[int, int]:
     found = re.search(r"go(\d+)\.(\d+)", version)
     return (int(found[1]), int(found[2])) if found else (0, 0)
-
-
-def _kill(process: subprocess.Popen[str]) -> None:
-    if os.name == "nt":
-        process.kill()
-        return
-    with contextlib.suppress(ProcessLookupError):  # it has ended already
-        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _key(version: str, target: str) -> str:
