@@ -2,17 +2,19 @@
 
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from bandit_runner.cli.scoring import scoring_option
 from bandit_runner.cli.storing import chosen, safe, store_option
 from bandit_runner.model import SCORINGS, TIERS
+from binsafe.cli.entry import note
 from binsafe.cli.options import outputs
 
 if TYPE_CHECKING:
+    from bandit_runner.model import Scoring
     from bandit_runner.runs import Run, Store
 
 
@@ -28,7 +30,12 @@ Examples:
 )
 @click.option("--session", "sessions", multiple=True, metavar="ID", help="Only this session; repeatable.")
 @click.option("--tier", type=click.Choice(list(TIERS)), help="Only this tier.")
-@scoring_option
+@click.option(
+    "--scoring",
+    type=click.Choice(sorted(SCORINGS)),
+    help="What attempts cost: by the task's statement, the original code or the blog."
+    "  [default: as they were played, or statement where that differs]",
+)
 @outputs("text", "json", "html")
 @click.option("--sessions", "list_sessions", is_flag=True, help="List the sessions instead.")
 @store_option
@@ -36,7 +43,7 @@ def command(
     *,
     sessions: tuple[str, ...],
     tier: str | None,
-    scoring: str,
+    scoring: str | None,
     format_: str,
     output: Path | None,
     list_sessions: bool,
@@ -59,7 +66,8 @@ def command(
             click.echo(_sessions(opened))
             return
         runs = _chosen_runs(opened, sessions, tier)
-    rows = compare(runs, SCORINGS[scoring])
+        rule = SCORINGS[scoring] if scoring else _played_by(opened, runs)
+    rows = compare(runs, rule)
     if not rows:
         raise UsageError("no stored run has a finished id", hint="bandit_runner start plays some")
     if format_ == "text" and output is None:
@@ -79,6 +87,19 @@ def _chosen_runs(store: "Store", sessions: tuple[str, ...], tier: str | None) ->
             raise UsageError(f"there is no session {name!r}", hint="bandit_runner compare --sessions lists them")
     runs = [run for name in named for run in store.runs(name)] if named else store.runs()
     return [run for run in runs if tier in (None, run.start.tier)]
+
+
+def _played_by(store: "Store", runs: "Sequence[Run]") -> "Scoring":
+    """The scoring of all of these runs, so that they score here what `start` said; the default where they differ."""
+    import msgspec
+
+    names, default = {run.start.session for run in runs}, SCORINGS["statement"]
+    played = [session.scoring for session in store.sessions() if session.id in names]
+    # how often an id may be tried says nothing of what its attempts cost
+    found = {msgspec.structs.replace(each, max_attempts=default.max_attempts) for each in played}
+    if len(found) > 1:
+        note("they were played under several scorings: these scores are the statement's")
+    return found.pop() if len(found) == 1 else default
 
 
 def _sessions(store: "Store") -> str:

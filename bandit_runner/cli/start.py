@@ -286,5 +286,8 @@ def _show(rows: Sequence[ResultRow], plan: "Plan", recorded: "Recorded", *, as_j
     else:
         click.echo(to_text(sorted(rows, key=lambda row: (str(row.tier), -row.score))), nl=False)
     note(f"seed {plan.seed}: add --seed {plan.seed} to draw the same rates, ids and order again")
-    if len(plan.strategies) > 1 and recorded.name:
-        note(f"which of them can be told apart: bandit_runner compare --session {recorded.name}{recorded.there}")
+    compare = f"bandit_runner compare --session {recorded.name}{recorded.there}"
+    if recorded.played:
+        note(f"the table has the ids that were played now; those of before as well: {compare}")
+    elif len(plan.strategies) > 1 and recorded.name:
+        note(f"which of them can be told apart: {compare}")

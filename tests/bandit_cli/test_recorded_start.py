@@ -81,6 +81,7 @@ def test_a_killed_session_is_gone_on_with(tmp_path: Path):
     assert 20 <= before < 60
     done = start(path, "--continue")
     assert done.returncode == 0, done.stderr
+    assert "those of before as well: bandit_runner compare --session " in done.stderr
     with Store.open(path) as store:
         (run,) = store.runs()
         assert run.tally.requests == 60

@@ -12,6 +12,7 @@ from commands import bandit_runner as run
 sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))
 from played import SESSION, many, started
 
+from bandit_runner.model import Scoring, result_row
 from bandit_runner.runs import Recorder
 
 
@@ -51,6 +52,30 @@ def test_a_session_that_is_named_twice_counts_once(store: Path):
 
 def test_the_table_says_whose_latency_it_shows(store: Path):
     assert "balancer p50 ms" in run("compare", "--store", store).stdout
+
+
+def test_runs_score_as_they_were_played(tmp_path: Path):
+    """What start said and what compare said of one session were two scores."""
+    path = tmp_path / "runs.sqlite"
+    scores = {}
+    for name, scoring in (("half", Scoring(penalty=0.5)), ("free", Scoring(penalty=0.0, max_attempts=6))):
+        session = msgspec.structs.replace(SESSION, id=name, scoring=scoring)
+        with Recorder(path, session) as recorder:
+            recorder.begin(started(session=session))
+            for each in (played := many(100, rate=0.3)):
+                recorder.record(each)
+        scores[name] = result_row(played, strategy="v4", tier="T1", scoring=scoring).score
+
+    def said(*words: str) -> tuple[float, str]:
+        done = run("compare", "--store", path, "--json", *words)
+        return json.loads(done.stdout)["rows"][0]["score"], done.stderr
+
+    assert scores["half"] < scores["free"]
+    for name, score in scores.items():
+        assert said("--session", name) == (score, "")
+    both, note = said()
+    assert both == said("--scoring", "statement")[0] < 2 * scores["half"]
+    assert "several scorings" in note
 
 
 def test_the_page_stands_alone(store: Path, tmp_path: Path):
