@@ -112,8 +112,10 @@ def quote(run: Run, form: Form, scope: Scope) -> Step:
 
 
 def define(run: Run, form: Form, scope: Scope) -> Step:
-    """``(define NAME VALUE)`` and ``(define (NAME PARAMETER ...) BODY ...)``."""
+    """``(define NAME VALUE)`` and ``(define (NAME PARAMETER ...) BODY ...)``; ``define-once`` does not define again."""
     match form.items[1:]:
+        case (Symbol(name) | Form((Symbol(name), *_)), *_) if form.head == "define-once" and scope.holder(name):
+            return True, ()
         case (Symbol(name), value):
             scope.names[name] = run.value(value, scope)
         case (Form((Symbol(name), *parameters)), *body) if body:

@@ -59,6 +59,7 @@ SPECIAL: Final[Mapping[str, machine.Special]] = MappingProxyType(
         "begin": forms.begin,
         "quote": forms.quote,
         "define": forms.define,
+        "define-once": forms.define,
         "lambda": forms.lambda_,
         "let": forms.let,
         "let*": forms.let,

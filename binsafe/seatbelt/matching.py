@@ -73,7 +73,7 @@ def _filter(condition: Filter, operation: str, subject: str | None) -> Match:
             return Match(2 - max((each.value for each in inner), default=0))
         case "local" | "remote":
             return _network(condition, operation, subject)
-        case _ if subject is None:
+        case name if subject is None or vocabulary.is_misplaced(name, operation):
             return Match.UNKNOWN
     subjects = [subject]
     if condition.name in _ON_PATHS:

@@ -96,6 +96,15 @@ def _list_tail(value: Any) -> tuple[Any, ...]:
     return _sequence(value)[1:]
 
 
+def _io(group: Any, number: Any) -> int:
+    """The number of a control call without data, as ``sys/ioccom.h`` makes it."""
+    (group,), (number,) = _texts(group), _numbers(number)
+    if len(group) != 1 or not (group.isascii() and 0 <= number <= 0xFF):
+        raise ProcedureError("expected a letter and a number of 8 bits")
+    value: int = 1 << 29 | ord(group) << 8 | number
+    return value
+
+
 def _quote_pattern(text: Any) -> str:
     (text,) = _texts(text)
     return re.sub(r"([\\.\[\]{}()*+?^$|])", r"\\\1", text)
@@ -114,6 +123,7 @@ ON_KNOWN_VALUES: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
         "boolean?": lambda value: isinstance(value, bool),
         "zero?": lambda value: _numbers(value)[0] == 0,
         "regex-quote": _quote_pattern,
+        "_IO": _io,
         "=": _compare(operator.eq),
         "<": _compare(operator.lt),
         ">": _compare(operator.gt),

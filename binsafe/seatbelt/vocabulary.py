@@ -68,6 +68,8 @@ _OPERATIONS_BY_RELEASE: Final = {
         syscall-mig system-fcntl iokit-open-user-client iokit-open-service iokit-async-external-method
         iokit-external-method iokit-external-trap process-legacy-codesigning-entitlements-der-blob-get
         process-codesigning-entitlements-der-blob-get system-sched-policy""",
+    "26": """
+        necp-client-open process-codesigning""",
 }
 
 ALIASES: Final[Mapping[str, str]] = MappingProxyType(
@@ -133,6 +135,11 @@ _FILES: Final = (
     "system-fsctl",
     "load-unsigned",
 )
+_SYSCALL_GROUPS: Final = """
+    bsdthread chflags close fcntl getfsstat kevent kqueue mach-eventlink mkdir necp-client network-channel open
+    open-dprotected pthread pthread-cv pthread-locks read recv rlimit select send signal sockopt stat statfs ulock
+    write"""
+"""Filters without arguments, each for several system calls: Apple's profiles for macOS 26, and Ladybird's."""
 _TARGETS: Final = (
     "signal",
     "process-",
@@ -197,6 +204,8 @@ FILTERS: Final[Mapping[str, Filter]] = MappingProxyType(
         "ioctl-command": Filter("any", ("file-ioctl", "socket-ioctl", "file*")),
         "fsctl-command": Filter("any", ("system-fsctl", "system*")),
         "target": Filter("word", _TARGETS, TARGETS),
+        "target-signing-identifier": Filter("text", _TARGETS),
+        "codesigning-operation": Filter("any", ("process-codesigning",)),
         **_family("global-name", "mach"),
         **_family("local-name", "mach"),
         **_family("xpc-service-name", "mach"),
@@ -226,18 +235,22 @@ FILTERS: Final[Mapping[str, Filter]] = MappingProxyType(
         ),
         "extension-class-prefix": Filter("text", ("file-issue", "generic-issue", "mach-issue", "iokit-issue")),
         "extension-class-regex": Filter("text", ("file-issue", "generic-issue", "mach-issue", "iokit-issue")),
-        "syscall-number": Filter("any", ("syscall-unix", "syscall*")),
+        "syscall-number": Filter("any", ("syscall-unix", "syscall-mach", "syscall*")),
         "syscall-mask": Filter("any", ("syscall",)),
+        **{f"syscall-group-{group}": Filter("any", ("syscall-unix", "syscall*")) for group in _SYSCALL_GROUPS.split()},
         "machtrap-number": Filter("any", ("syscall-mach", "syscall*")),
         "mach-trap-number": Filter("any", ("syscall-mach", "syscall*")),
         "message-number": Filter("any", ("mach-message",)),
         "kernel-mig-routine": Filter("any", ("syscall-mig", "syscall*", "mach-message")),
         "kernel-mig-routine-mask": Filter("any", ("syscall-mig", "syscall*", "mach-message")),
         "fcntl-command": Filter("any", ("system-fcntl", "system*")),
+        "necp-client-action": Filter("any", ("system-necp-client-action", "system*")),
         "mac-policy-name": Filter("text", ("system-mac-syscall", "system*")),
         "mac-syscall-number": Filter("any", ("system-mac-syscall", "system*")),
         "extension": Filter("text", _ANY),
-        "process-path": Filter("text", _ANY),
+        "extension-path-ancestor": Filter("any", _FILES),
+        "filesystem-name": Filter("text", _FILES),
+        **_family("process-path", *_ANY),
         "process-attribute": Filter("any", _ANY),
         "system-attribute": Filter("any", _ANY),
         "signing-identifier": Filter("text", _ANY),
@@ -247,6 +260,7 @@ FILTERS: Final[Mapping[str, Filter]] = MappingProxyType(
         "entitlement-value": Filter("any", _ANY),
         "entitlement-value-regex": Filter("any", _ANY),
         "entitlement-is-present": Filter("text", _ANY),
+        "%entitlement-is-present": Filter("text", _ANY),
         "entitlement-is-bool-true": Filter("text", _ANY),
         "uid": Filter("any", _ANY),
         "debug-mode": Filter("any", _ANY),
@@ -260,6 +274,19 @@ FILTERS: Final[Mapping[str, Filter]] = MappingProxyType(
         "system-group": Filter("any", _ANY),
     }
 )
+
+MISPLACED: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "path": ("user-preference",),
+        "path-regex": ("user-preference",),
+        "subpath": ("mach-lookup", "mach-priv-host-port"),
+        "global-name": ("user-preference", "ipc-posix-shm"),
+        "iokit-property": ("nvram-set",),
+        "extension-class": ("iokit-open",),
+    }
+)
+"""Filter -> operations that Apple's own profiles (macOS 26) give it to, so that it compiles: what it matches there, no
+source says."""
 
 COMBINING: Final = frozenset({"require-all", "require-any", "require-not"})
 
@@ -320,8 +347,17 @@ def covers(operation: str, other: str) -> bool:
     return operation.endswith("*") and other.startswith(operation[:-1])
 
 
+def is_misplaced(filter_name: str, operation: str) -> bool:
+    """Whether a filter compiles with an operation and may match nothing."""
+    return operation.startswith(MISPLACED.get(filter_name, ()))
+
+
 def applies(filter_name: str, operation: str) -> bool:
-    """Whether a filter belongs to an operation, or to any member of its family."""
+    """Whether a filter compiles with an operation, or with any member of its family."""
     belongs = FILTERS[filter_name].belongs_to
     stem = operation.removesuffix("*")
-    return "*" in belongs or any(stem.startswith(b.removesuffix("*")) or b.startswith(stem) for b in belongs)
+    return (
+        "*" in belongs
+        or is_misplaced(filter_name, operation)
+        or any(stem.startswith(b.removesuffix("*")) or b.startswith(stem) for b in belongs)
+    )

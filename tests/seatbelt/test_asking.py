@@ -324,3 +324,11 @@ def test_a_sure_answer_is_what_every_reading_says(rules: list[Written], path: st
     answer = verdict("(version 1)(deny default)" + "".join(written), "file-read-data", path)
     said = set(readings(rules, "file-read-data", path))
     assert answer == "unknown" or said == {answer.removesuffix("ed").replace("deni", "deny")}
+
+
+def test_what_a_filter_matches_where_it_does_not_belong_is_not_known():
+    """Apple's own profiles have such rules, so that they compile."""
+    text = '(version 1)(deny default)(allow user-preference-read (global-name "a"))(allow mach-lookup (subpath "/a"))'
+    assert verdict(text, "user-preference-read", "a") == "unknown"
+    assert verdict(text, "mach-lookup", "/a/b") == "unknown"
+    assert verdict(text, "mach-register", "a") == "denied"

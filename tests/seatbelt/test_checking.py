@@ -30,6 +30,15 @@ def found(text: str, **options: str):
         '(if (param "A") (allow signal (target self)) (begin (allow signal (target self)) (allow process-fork)))',
         '(if (param "A") (allow file-read* (literal "/a")) (deny file-read* (literal "/a")))',
         '(cond ((param "A") (allow process-fork)) ((param "B") (allow process-fork)) (else (deny process-fork)))',
+        "(allow syscall-unix (syscall-group-read) (syscall-group-mach-eventlink) (syscall-number SYS_exit))",
+        "(allow system-necp-client-action (necp-client-action NECP_CLIENT_ACTION_ADD))(allow necp-client-open)",
+        "(allow process-codesigning (codesigning-operation CS_OPS_STATUS))",
+        '(allow process-info-codesignature (target-signing-identifier "org.example"))',
+        '(allow file-read-metadata (extension-path-ancestor))(allow system-fsctl (fsctl-command (_IO "h" 47)))',
+        '(with-filter (filesystem-name "devfs") (allow file-read*))',
+        '(with-filter (process-path-regex "/agent$") (allow mach-lookup (global-name "a")))',
+        '(with-filter (%entitlement-is-present "a") (allow mach-lookup (global-name "b")))',
+        '(allow mach-lookup (subpath "/Library/Video"))(allow user-preference-read (global-name "a"))',
     ],
 )
 def test_nothing_to_say(text: str):

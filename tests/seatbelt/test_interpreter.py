@@ -50,6 +50,12 @@ def test_a_loop_emits_its_rules():
             '(allow file-read* (require-all (require-any (path "/a")) (extension "e")))',
         ),
         ('(allow file-read* (literal (param "P")))', '(allow file-read* (path "/given"))'),
+        ('(define-once x "/a") (define-once x "/b") (allow lsopen (literal x))', '(allow lsopen (path "/a"))'),
+        (
+            '(define-once (f a) (subpath a)) (define-once (f a) (literal a)) (allow lsopen (f "/a"))',
+            '(allow lsopen (subpath "/a"))',
+        ),
+        ('(allow system-fsctl (fsctl-command (_IO "h" 47)))', "(allow system-fsctl (fsctl-command 536897583))"),
     ],
 )  # fmt: skip
 def test_scheme(text: str, expected: str):
