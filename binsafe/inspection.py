@@ -20,6 +20,8 @@ _TRUST = ("none", "linker", "adhoc", "other", "authenticode", "developer-id", "a
 """Kinds of signature, the one that says least about who made the program first."""
 _KERNEL = frozenset({"kernel-module", "kernel-extension", "driver"})
 _PROFILED = frozenset({"linux", "macos"})
+_NOUNS = {"library": "library", "bundle": "plug-in", "object": "object file", "debug-symbols": "file"}
+"""What people call code that is no program: something else loads, links or reads it."""
 _LOAD = "load it only if you trust who made it"
 _BEFORE = 4
 """Instructions shown before the one that is evidence."""
@@ -202,11 +204,14 @@ def _weakest(slices: tuple[SliceReport, ...], findings: tuple[Finding, ...]) -> 
 def _advice(part: SliceReport, *, doubt: str | None) -> str:
     signature = part.signature
     keeper, how = ("a profile", " (binsafe profile)") if part.system in _PROFILED else ("a virtual machine", "")
-    remedy = _LOAD if _home(part) else f"run it only inside {keeper}{how}"
+    if part.system.startswith("osabi-"):  # of no system that is known: byte code, which some runtime loads
+        keeper = "a sandbox"
+    noun = _NOUNS.get(part.kind, "program")
+    remedy = _LOAD if _home(part) else f"run {'it' if noun == 'program' else 'what uses it'} only inside {keeper}{how}"
     nobody = _NOBODY.get(signature.kind)
     if nobody is not None:
         more = f", and {_lower(doubt)}" if doubt else ""
-        return f"Nobody vouches for this program: {nobody}{more}; {remedy}."
+        return f"Nobody vouches for this {noun}: {nobody}{more}; {remedy}."
     if doubt is not None:
         return f"Be careful: {_lower(doubt)}; {remedy}."
     signer = next((s.organization or s.common_name for s in signature.signers), None) or "somebody"

@@ -55,9 +55,9 @@ def _problems(signature: Signature) -> Iterator[Finding]:
 
 
 def _absence(signature: Signature, slice_: Slice) -> Iterator[Finding]:
-    """Missing signatures. ELF has none that its loader knows, and object files have none."""
+    """Missing signatures. ELF has none that its loader knows, and object files and debugging symbols have none."""
     if signature.kind == "none":
-        never = slice_.format == "elf" or slice_.kind == "object"
+        never = slice_.format == "elf" or slice_.kind in {"object", "debug-symbols"}
         severity = Severity.INFO if never else Severity.MEDIUM
         detail = "Nobody vouches for it, and a change to it would not show."
         yield Finding(id="unsigned", severity=severity, title="It is not signed", detail=detail)

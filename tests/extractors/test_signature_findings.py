@@ -18,9 +18,10 @@ def test_no_signature_matters_where_the_system_knows_signatures(format_: str, se
     assert findings(Signature(kind="none", status="absent"), format_) == {"unsigned": severity}
 
 
-def test_what_is_still_to_be_linked_is_never_signed():
+@pytest.mark.parametrize("kind", ["object", "debug-symbols"])
+def test_what_is_never_loaded_is_never_signed(kind: str):
     given = Signature(kind="none", status="absent")
-    extracted = signature.extract(subject(minimal(format="mach-o", kind="object"), signature=given))
+    extracted = signature.extract(subject(minimal(format="mach-o", kind=kind), signature=given))
     assert [finding.severity for finding in extracted.findings] == [Severity.INFO]
 
 

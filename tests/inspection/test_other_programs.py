@@ -132,6 +132,21 @@ def test_a_kernel_module_is_one_and_no_profile_is_advised(tmp_path: Path):
         assert report.verdict.advice.endswith("load it only if you trust who made it.")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="a library for Linux is linked")
+@pytest.mark.parametrize(
+    ("system", "keeper"), [(0, "a profile (binsafe profile)"), (9, "a virtual machine"), (255, "a sandbox")]
+)
+def test_what_is_no_program_is_not_to_be_run_itself(tmp_path: Path, system: int, keeper: str):
+    """255 is what Guile writes into its byte code (ELFOSABI_STANDALONE), which its runtime loads."""
+    source, library = tmp_path / "a.c", tmp_path / "a.so"
+    source.write_text("int a(void) { return 1; }")
+    subprocess.run(["cc", "-shared", "-nostdlib", source, "-o", library], check=True)
+    data = bytearray(library.read_bytes())
+    data[7] = system
+    wanted = f"Nobody vouches for this library: it is not signed; run what uses it only inside {keeper}."
+    assert report_on(bytes(data)).verdict.advice == wanted
+
+
 @pytest.mark.parametrize(("library", "kind"), [(b"ntoskrnl.exe", "driver"), (b"NTDLL.dll", "executable")])
 def test_a_driver_for_windows_runs_in_its_kernel_and_a_native_program_does_not(
     standin: Standin, library: bytes, kind: str
