@@ -86,8 +86,8 @@ class Relayed:
             self._relay.finish(0)
         if number == signal.SIGTSTP:
             self._relay.suspend()
-            return
-        if number == signal.SIGCONT:
+            number = signal.SIGSTOP  # the other stops nobody in a session that no shell controls (setpgid(2))
+        elif number == signal.SIGCONT:
             if self._relay.resume():
                 self._process.send_signal(signal.SIGWINCH)  # it draws its screen anew; a server would end (nginx)
         elif number == signal.SIGWINCH:

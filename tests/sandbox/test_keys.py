@@ -1,5 +1,6 @@
 """A program that wants single keys gets them, and the user's terminal is as before whatever becomes of it."""
 
+import contextlib
 import os
 import pty
 import re
@@ -12,6 +13,7 @@ import termios
 import time
 import tty
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -146,6 +148,31 @@ def test_keys_that_are_signals_are_for_who_has_the_terminal(on_screen: list[Scre
     screen.types(b"x")
     assert "got x" in screen.shows("ended 0")
     assert screen.is_as_before()
+
+
+def test_what_is_stopped_does_not_go_on_unseen(on_screen: list[Screen]):
+    """Nor do its children; and all go on with us."""
+    code = f": {time.monotonic_ns()}; while :; do :; done & echo ready; while :; do :; done"
+    screen = Screen("bash", "-c", code)
+    on_screen.append(screen)
+    screen.shows("ready")
+    for keys, shown, state in ((b"\x1a", r"\[stopped\]", "T"), (b"\n", "", "R")):
+        screen.types(keys)
+        screen.shows(shown)
+        deadline = time.monotonic() + 10
+        while (states := states_of("bash", "-c", code)) != [state] * 2:
+            assert time.monotonic() < deadline, states
+
+
+def states_of(*command: str) -> list[str]:
+    """The states of the processes that have these arguments (proc(5), stat)."""
+    wanted = "".join(f"{word}\0" for word in command).encode()
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (process / "cmdline").read_bytes() == wanted:
+                found.append((process / "stat").read_text().rpartition(") ")[2][0])
+    return found
 
 
 @pytest.mark.parametrize("modes", ["intr undef -isig erase ^C", "-icanon intr undef stop ^C"])

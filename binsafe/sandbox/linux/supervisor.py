@@ -18,6 +18,7 @@ from binsafe.sandbox.linux.watching import Watch
 from binsafe.sandbox.reporting import Reporter
 
 _OF_KEYS: Final = frozenset({signal.SIGINT, signal.SIGQUIT})
+_OF_JOBS: Final = frozenset({signal.SIGSTOP, signal.SIGCONT})
 _PROCESS_GROUP: Final = 1 << 2
 """PIDFD_SIGNAL_PROCESS_GROUP (linux/pidfd.h), since 6.9."""
 
@@ -72,18 +73,18 @@ class Supervisor(threading.Thread):
     def send_signal(self, number: int) -> None:
         """Forward a signal to the program; nothing happens when it has ended.
 
-        Those of a terminal's keys are for its children as well: a shell and make leave theirs to them.
+        Those of a terminal's keys and of a shell's jobs are for its children as well: make leaves theirs to them.
         """
         with self._closing, contextlib.suppress(ProcessLookupError):
             if self.ended.is_set():
                 return
             self._signalled = True
-            if number not in _OF_KEYS:
-                signal.pidfd_send_signal(self._pidfd, number)
-            elif self._terminal is not None:
+            if number in _OF_KEYS and self._terminal is not None:
                 self._terminal.signal(number)
-            else:
+            elif number in _OF_KEYS | _OF_JOBS:
                 _signal_group(self._pidfd, self.pid, number)
+            else:
+                signal.pidfd_send_signal(self._pidfd, number)
 
     def _serve(self) -> None:
         poll = select.poll()
