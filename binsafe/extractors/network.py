@@ -1,7 +1,6 @@
 """What the program can do on the network, and where: "yes" has an address, "no" a proof, the rest is "unknown"."""
 
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 
 from binsafe.extractors.claims import STATIC, by_kind, claims, hints, shown
 from binsafe.extractors.codemaking import code_making, unclear_makers
@@ -19,7 +18,7 @@ from binsafe.extractors.networknames import (
 )
 from binsafe.extractors.packing import packed, programs, without_order
 from binsafe.extractors.subject import Extracted, Subject
-from binsafe.formats.callsites import call_beside_code, constant_argument, old_kernel_call
+from binsafe.formats.callsites import call_beside_code, constant_argument, kernel_call, old_kernel_call
 from binsafe.limits import MAX_EVIDENCE
 from binsafe.model import Evidence, Finding, Network, Operation, Severity, Slice
 from binsafe.model.facts import OperationName
@@ -61,7 +60,7 @@ def extract(subject: Subject) -> Extracted[Network]:
     elif found:
         doubts.insert(0, "it can send or receive on a socket that it is given")
     if not doubts:
-        doubts += _hidden(subject)
+        doubts += [*_hidden(subject), *_unfollowed(subject)]
     if not doubts:
         return Extracted(Network(verdict="no"))
     return Extracted(Network(verdict="unknown", operations=_operations(suspected)), (_cannot_tell(doubts, suspected),))
@@ -138,6 +137,24 @@ def _hidden(subject: Subject) -> Iterator[str]:
         yield f"at {site:#x}, beside its code and in memory that can run, is what calls the kernel"
 
 
+def _unfollowed(subject: Subject) -> Iterator[str]:
+    """What code may do without a name, where nobody followed it: the list of system calls was left out, or has no form.
+
+    A Windows program finds functions from any address in a library: the place of one import is enough.
+    """
+    slice_ = subject.slice
+    if slice_.format == "pe":
+        yield "its code was not followed, and can find functions that it does not name"
+    elif subject.syscalls is None and slice_.format == "elf":
+        try:
+            site = kernel_call(slice_)
+        except KeyError:
+            yield "what its code asks the kernel for was not looked at"
+        else:
+            if site is not None:
+                yield f"its system calls were not looked at, and what stands at {site:#x} may be one"
+
+
 def _unnamed(subject: Subject) -> Iterator[str]:
     """Programs whose calls need not show among their imports."""
     slice_ = subject.slice
@@ -166,8 +183,8 @@ def _supplied(slice_: Slice) -> Iterator[str]:
         yield f"by {_listed(found)} it can start programs that do it"
     if found := [name for name in names if name in NAME_SERVICES]:
         yield f"{_listed(found)} may ask a server"
-    libraries = (_plain_library(library.name, slice_) for library in slice_.libraries)
-    if found := [name for name in libraries if not name.lower().startswith(PLAIN_LIBRARIES)]:
+    libraries = (library.name for library in slice_.libraries)  # with a path: who else may write there is not known
+    if found := [name for name in libraries if not PLAIN_LIBRARIES.fullmatch(name.lower())]:
         yield f"{_listed(found)} may do it on the program's behalf"
 
 
@@ -186,11 +203,6 @@ def _past_libsystem(subject: Subject) -> Iterator[str]:
     names = sorted({plain_name(entry.name, subject.slice.format) for entry in subject.slice.imports})
     if found := [name for name in names if name in MESSENGERS]:
         yield f"by {_listed(found)} it can ask other programs"
-
-
-def _plain_library(name: str, slice_: Slice) -> str:
-    """What a library is known by: on macOS its path, because the system's are where nobody else may write."""
-    return name if slice_.format == "mach-o" else PurePosixPath(name).name or name
 
 
 def _listed(names: list[str]) -> str:

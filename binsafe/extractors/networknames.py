@@ -4,6 +4,7 @@ One word stands for its operation wherever it is met, so a name must not mean an
 absent, because they serve files too.
 """
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import get_args
@@ -184,11 +185,9 @@ NAME_SERVICES = words(
 )
 """C library functions whose answer may come over the network (nsswitch.conf, Open Directory)."""
 
-PLAIN_LIBRARIES = (
-    "libc.", "libm.", "libpthread.", "libdl.", "librt.", "libgcc_s.", "libstdc++.", "ld-linux", "ld-musl",
-    "linux-vdso", "/usr/lib/libsystem.b.", "/usr/lib/libc++.", "/usr/lib/libc++abi.",
-    "/usr/lib/libobjc.",
-    "kernel32.", "ntdll.", "user32.", "gdi32.", "msvcrt.", "ucrtbase.", "vcruntime", "msvcp", "api-ms-win-crt-",
-    "api-ms-win-core-",
-)  # fmt: skip
-"""How libraries begin (in lower case) that do nothing on the network but what the program asks them for by name."""
+PLAIN_LIBRARIES = re.compile(
+    r"lib(c|m|pthread|dl|rt|gcc_s|stdc\+\+)\.so(\.[0-9.]+)?|libc\.musl-\w+\.so\.1|ld-(linux|musl)[\w-]*\.so\.\d+"
+    r"|linux-vdso\.so\.1|/usr/lib/(libsystem\.b|libc\+\+\.1|libc\+\+abi|libobjc\.a)\.dylib"
+    r"|(kernel32|ntdll|user32|gdi32|msvcrt|ucrtbase|vcruntime[\w-]+|msvcp[\w-]+|api-ms-win-(crt|core)-[\w-]+)\.dll"
+)
+"""Libraries (in lower case) that do nothing on the network but what the program asks them for by name."""

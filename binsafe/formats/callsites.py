@@ -169,6 +169,22 @@ _ENTERING: Mapping[str, re.Pattern[bytes]] = {
 }
 """``syscall``, ``sysenter``, ``int 0x80``; ``svc``, wherever it begins: what looks like one may reach into another."""
 _PAGE, _APPLES_PAGE = 0x1000, 0x4000
+_ENTERING_AT_ALL: Mapping[str, re.Pattern[bytes]] = {
+    **_ENTERING,
+    "i386": re.compile(rb"\xcd\x80|\x0f\x34|\x65\xff\x15\x10\0\0\0"),
+}
+"""The same, and on i386 ``call gs:0x10``, where the kernel's own way in stands."""
+
+
+def kernel_call(slice_: Slice) -> int | None:
+    """Where code may enter the kernel: a place, or by chance something that looks like one; None: nowhere.
+
+    Raises:
+        KeyError: how that is done is not known for the processor.
+    """
+    entering = _ENTERING_AT_ALL[slice_.arch]
+    found = ((code, entering.search(code.data)) for code in _code(slice_))
+    return next((code.address + match.start() for code, match in found if match is not None), None)
 
 
 def call_beside_code(slice_: Slice) -> int | None:
