@@ -1,7 +1,8 @@
 """What happens to one id, without sockets: select, attempt, update, and finish at the end.
 
 `play` is a generator. It yields what is to be done next (`Try` or `Pause`), is sent what came of it, and returns the
-record. The balancer drives it with real servers; a test drives it with a list.
+record; before that it says (`Broken`) where the strategy failed. The balancer drives it with real servers; a test
+drives it with a list.
 """
 
 from collections.abc import Callable, Collection, Generator
@@ -34,6 +35,12 @@ class Pause(msgspec.Struct, frozen=True, gc=False):
     seconds: float
 
 
+class Broken(msgspec.Struct, frozen=True, gc=False):
+    """The strategy raised that, which ends the id; nothing is sent back."""
+
+    error: Exception
+
+
 class Result(Protocol):
     """What came of a `Try`."""
 
@@ -55,7 +62,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """From the start of the request; it cuts attempts and waits short."""
 
 
-Steps = Generator[Try | Pause, Result | None, BalancedRequest]
+Steps = Generator[Try | Pause | Broken, Result | None, BalancedRequest]
 
 
 def play(
@@ -70,6 +77,9 @@ def play(
 ) -> Steps:
     """Play one id to its end: accepted, stopped, out of attempts, out of time, or nobody waits for it any more.
 
+    A strategy may be anybody's code: one that raises, or chooses an arm that it was not offered, ends this id alone.
+    The record has the attempts until then, and says that it was not accepted.
+
     Args:
         id_: what is sent.
         tier: for the record.
@@ -78,9 +88,6 @@ def play(
         arms: the arms that are not known to be down, asked before each choice.
         wanted: whether the client is still there, asked before each choice; an attempt under way is awaited.
         clock: seconds, monotonic; what the strategy and the record see.
-
-    Raises:
-        UsageError: the strategy chose an arm that it was not offered.
     """
     started = now = clock()
     deadline = started + rules.deadline
@@ -88,34 +95,49 @@ def play(
     trials: list[Attempt] = []
     tried: tuple[int, ...] = ()
     accepted = False
-    while not accepted and (attempt := len(tried)) < most and now < last and wanted():
-        offered = arms()
-        choice = strategy.select(now=now, attempt=attempt, tried=tried, available=offered)
-        if choice is STOP:
-            break
-        if isinstance(choice, Wait):
-            yield Pause(min(_sane(choice.seconds), deadline - now))
+    try:
+        while not accepted and (attempt := len(tried)) < most and now < last and wanted():
+            offered = arms()
+            choice = strategy.select(now=now, attempt=attempt, tried=tried, available=offered)
+            if choice is STOP:
+                break
+            if isinstance(choice, Wait):
+                yield Pause(min(_sane(choice.seconds), deadline - now))
+                now = clock()
+                continue
+            if not isinstance(choice, int) or choice not in offered:  # 1.0 would be in them
+                raise UsageError(f"{strategy.name} chose arm {choice!r} of {list(offered)}", hint="repair the strategy")
+            began = clock()
+            result = yield Try(choice, min(rules.attempt_timeout, deadline - now))
+            if result is None:
+                raise RuntimeError("a Try was not answered with a Result")
             now = clock()
-            continue
-        if not isinstance(choice, int) or choice not in offered:  # 1.0 would be in them
-            raise UsageError(f"{strategy.name} chose arm {choice!r} of {list(offered)}", hint="repair the strategy")
-        began = clock()
-        result = yield Try(choice, min(rules.attempt_timeout, deadline - now))
-        if result is None:
-            raise RuntimeError("a Try was not answered with a Result")
-        now = clock()
-        trials.append(_learn(strategy, id_, attempt, choice, result, began, now))
-        tried = (*tried, choice)
-        accepted = result.outcome is _OK
-    strategy.finish(accepted=accepted, attempts=len(tried), now=now)
+            tried, accepted = (*tried, choice), result.outcome is _OK
+            trials.append(_attempt(id_, attempt, choice, result, began, now))
+            _tell(strategy, trials[-1], now)
+        strategy.finish(accepted=accepted, attempts=len(tried), now=now)
+    except Exception as error:  # noqa: BLE001 - it fails this id, not the balancer
+        accepted = False
+        yield Broken(error)
     return _record(id_, tier, strategy, trials, accepted=accepted, latency=now - started)
 
 
-def _learn(strategy: Strategy, id_: str, number: int, arm: int, result: Result, began: float, now: float) -> Attempt:
-    """Tell the strategy what came of an attempt; what is recorded of it."""
-    outcome, latency, wait = result.outcome, now - began, result.retry_after
-    strategy.update(arm=arm, outcome=outcome, now=now, attempt=number, latency=latency, retry_after=wait)
-    return Attempt(id=id_, number=number, arm=arm, outcome=outcome, started=began, latency=latency, retry_after=wait)
+def _attempt(id_: str, number: int, arm: int, result: Result, began: float, now: float) -> Attempt:
+    outcome, wait = result.outcome, result.retry_after
+    return Attempt(
+        id=id_, number=number, arm=arm, outcome=outcome, started=began, latency=now - began, retry_after=wait
+    )
+
+
+def _tell(strategy: Strategy, trial: Attempt, now: float) -> None:
+    strategy.update(
+        arm=trial.arm,
+        outcome=trial.outcome,
+        now=now,
+        attempt=trial.number,
+        latency=trial.latency,
+        retry_after=trial.retry_after,
+    )
 
 
 def _record(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 
 from bandit_runner.balancer.config import TierConfig
 from bandit_runner.balancer.connection import Endpoint, Reply
-from bandit_runner.balancer.core import Result, Steps, Try
+from bandit_runner.balancer.core import Broken, Result, Steps, Try
 from bandit_runner.balancer.upstream import Pool
 from bandit_runner.model import BalancedRequest
 from bandit_runner.strategies import Strategy
@@ -53,12 +53,12 @@ class Tier:
 
 
 class Drive:
-    """Takes one id through its steps; ``finished`` gets the record, or None when the strategy failed."""
+    """Takes one id through its steps; ``finished`` gets the record, and whether the strategy failed."""
 
-    __slots__ = ("_arm", "_finished", "_id", "_pool", "_steps", "_tier")
+    __slots__ = ("_arm", "_broken", "_finished", "_id", "_pool", "_steps", "_tier")
 
     def __init__(
-        self, steps: Steps, id_: bytes, tier: Tier, pool: Pool, finished: Callable[[BalancedRequest | None], None]
+        self, steps: Steps, id_: bytes, tier: Tier, pool: Pool, finished: Callable[[BalancedRequest, bool], None]
     ) -> None:
         self._steps = steps
         self._id = id_
@@ -66,22 +66,24 @@ class Drive:
         self._pool = pool
         self._finished = finished
         self._arm = 0
+        self._broken = False
 
     def advance(self, result: Result | None = None) -> None:
         """Do the next step; to begin with, without a result."""
         try:
             step = self._steps.send(result)
         except StopIteration as end:
-            self._finished(end.value)
-        except Exception as error:  # noqa: BLE001 - a strategy may be anybody's code: it fails this id, not the balancer
-            self._tier.failed(error)
-            self._finished(None)
+            self._finished(end.value, self._broken)
+            return
+        if isinstance(step, Try):
+            self._arm = step.arm
+            self._pool.ask(self._tier.endpoints[step.arm], self._id, step.timeout, self._replied)
+        elif isinstance(step, Broken):
+            self._broken = True
+            self._tier.failed(step.error)
+            self.advance()
         else:
-            if isinstance(step, Try):
-                self._arm = step.arm
-                self._pool.ask(self._tier.endpoints[step.arm], self._id, step.timeout, self._replied)
-            else:
-                asyncio.get_running_loop().call_later(step.seconds, self.advance)
+            asyncio.get_running_loop().call_later(step.seconds, self.advance)
 
     def _replied(self, reply: Reply) -> None:
         self._tier.heard(self._arm, reply)

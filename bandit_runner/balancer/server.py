@@ -205,17 +205,17 @@ class Balancer:
             idle_seconds=self._config.timeouts.upstream_idle,
         )
 
-    def _finished(self, tier: Tier, client: Client, record: BalancedRequest | None) -> None:
+    def _finished(self, tier: Tier, client: Client, record: BalancedRequest, broken: bool) -> None:
         self._in_flight -= 1
-        if record is None:
-            client.answer(messages.FAULTY)
-            return
         self._metrics.count(record)
         if self._on_request is not None:
             try:
                 self._on_request(record)
             except Exception:  # what watches is not what is watched
                 log.exception("the observer of requests failed")
+        if broken:
+            client.answer(messages.FAULTY)
+            return
         upstream = tier.endpoints[record.trials[-1].arm].name if record.trials else ""
         client.answer(messages.played(record.accepted, record.attempts, upstream))
 

@@ -16,6 +16,8 @@ from bandit_runner.model import RequestRecord, ResultRow, Scoring, result_row
 
 ACCEPTED: Final = 200
 FAILED: Final = 502
+BROKEN: Final = 500
+"""The strategy failed: the balancer has recorded what it had made of the id until then."""
 PLAYED: Final = frozenset({ACCEPTED, FAILED})
 """Statuses with which the balancer says what an id came to; with any other the id was not played."""
 
@@ -103,7 +105,7 @@ def _different(samples: Sequence[Sample], recorded: Mapping[str, RequestRecord])
             if sample.status in PLAYED:
                 detail = f"the client was told {sample.status}"
                 yield Discrepancy(id=sample.id, fault=Fault.UNRECORDED, detail=detail)
-        elif sample.status != (ACCEPTED if record.accepted else FAILED):
+        elif sample.status not in ({ACCEPTED} if record.accepted else {FAILED, BROKEN}):
             said = "accepted" if record.accepted else "failed"
             detail = f"the client was told {sample.status}, the balancer recorded {said}"
             yield Discrepancy(id=sample.id, fault=Fault.CONTRADICTED, detail=detail)

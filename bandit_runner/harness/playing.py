@@ -181,7 +181,7 @@ class Player:
         self.unplayed += statuses.total()
         for status, count in statuses.items():
             if status is not None:  # those are told one by one
-                self._note(f"{name} on {tier}: {count} ids were answered {status} and not played")
+                self._note(f"{name} on {tier}: {count} ids were answered {status} and not played to their end")
 
     def _with_regret(self, row: ResultRow, began: float) -> ResultRow:
         """Beside one who knows the truth, whose games take a second: they are not for the time in which others play."""

@@ -7,7 +7,7 @@ import pytest
 from balancing import ID, Scripted
 
 from bandit_runner.balancer.connection import Reply
-from bandit_runner.balancer.core import Pause, Result, Rules, Try, play
+from bandit_runner.balancer.core import Broken, Pause, Result, Rules, Try, play
 from bandit_runner.errors import UsageError
 from bandit_runner.model import Outcome, Scoring
 from bandit_runner.strategies import STOP, Wait
@@ -41,7 +41,8 @@ def life(
         except StopIteration as end:
             return seen, end.value
         seen.append(step)
-        time[0] += step.seconds if isinstance(step, Pause) else min(took, step.timeout)
+        if not isinstance(step, Broken):
+            time[0] += step.seconds if isinstance(step, Pause) else min(took, step.timeout)
         sent = next(pending) if isinstance(step, Try) else None
 
 
@@ -119,6 +120,10 @@ def test_nobody_waits_for_it_any_more():
 
 @pytest.mark.parametrize("choice", [3, -1, None, "0"])
 def test_arm_that_was_not_offered(choice: object):
-    with pytest.raises(UsageError, match="scripted chose arm") as caught:
-        life(Scripted([choice]), [])
-    assert "strategy" in caught.value.hint
+    steps, record = life(Scripted([1, choice]), [ERROR])
+    error = steps[-1].error
+    assert isinstance(error, UsageError)
+    assert "scripted chose arm" in str(error)
+    assert "strategy" in error.hint
+    assert [trial.arm for trial in record.trials] == [1], "an attempt that was made counts"
+    assert not record.accepted

@@ -120,7 +120,7 @@ class Broken(Strategy):
         return {"memory": object()}
 
 
-def test_a_strategy_that_fails_is_told_of_once_and_its_ids_are_not_played(
+def test_a_strategy_that_fails_is_told_of_once_and_its_ids_are_not_accepted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     monkeypatch.setitem(STRATEGIES, "broken", Broken)
@@ -130,7 +130,7 @@ def test_a_strategy_that_fails_is_told_of_once_and_its_ids_are_not_played(
         player = Player(plan, recording=Recording(recorder), note=notes.append)
         (row,) = asyncio.run(played(player))
     assert (player.unplayed, row.accepted, row.requests) == (3, 12, 15)
-    assert notes == ["broken on T1: 3 ids were answered 500 and not played"]
+    assert notes == ["broken on T1: 3 ids were answered 500 and not played to their end"]
     assert [record.message for record in caplog.records if record.exc_info] == [
         "strategy broken failed on tier T1: where it does, ids are answered 500"
     ]
@@ -139,7 +139,7 @@ def test_a_strategy_that_fails_is_told_of_once_and_its_ids_are_not_played(
     ]
     with Store.open(tmp_path / "runs.sqlite") as store:
         (run,) = store.runs()
-        assert run.tally.requests == 12
+        assert (sum(run.tally.accepted), run.tally.requests) == (12, 15), "as the table says"
         assert run.ended is not None
 
 
