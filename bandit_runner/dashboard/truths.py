@@ -5,7 +5,7 @@ from typing import Final
 from bandit_runner.errors import UsageError
 from bandit_runner.model import UNKNOWN, Unknown
 from bandit_runner.runs import Run, Session
-from bandit_runner.simulation.truth import clairvoyant_score, read
+from bandit_runner.simulation.truth import clairvoyant_score, pace, read
 
 MAX_SIMULATED: Final = 1_000
 """Ids that a clairvoyant is made to play: what one of them is worth does not change after that."""
@@ -16,16 +16,21 @@ USUAL_RPS: Final = 10.0
 
 
 def attainable(session: Session, run: Run) -> float | Unknown:
-    """Points per id for one who knows the truth, over as many ids as were planned."""
+    """Points per id for one who knows the truth, over as many ids as were planned.
+
+    Of a run that has ended at its own pace; one that was interrupted and gone on with has the time between as well.
+    """
     if session.truth is None:
         return UNKNOWN
-    requests = min(run.start.planned or USUAL_IDS, MAX_SIMULATED)
+    requests, rps = min(run.start.planned or USUAL_IDS, MAX_SIMULATED), _rps(session)
+    if run.ended is not None:
+        rps = pace(run.tally.requests, run.ended - run.start.started, rps) or rps
     try:
         score = clairvoyant_score(
             read(session.truth),
             run.start.tier,
             requests=requests,
-            rps=_rps(session),
+            rps=rps,
             began=run.start.started,
             scoring=session.scoring,
         )

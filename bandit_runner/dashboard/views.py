@@ -89,7 +89,7 @@ class Board:
         self._store: Store | None = None
         self._openings = 0
         self._progress: dict[int, Progress] = {}
-        self._attainable: dict[int, float | Unknown] = {}
+        self._attainable: dict[tuple[int, bool], float | Unknown] = {}
         self._lines: dict[str, tuple[object, SessionLine]] = {}
         self._limits: dict[int, tuple[int, tuple[LimitEstimate, ...]]] = {}
         self._compared: tuple[object, tuple[ComparedRow, ...]] | None = None
@@ -253,9 +253,10 @@ class Board:
         return progress
 
     def _attained(self, session: Session, run: Run) -> float | Unknown:
-        if run.number not in self._attainable:
-            self._attainable[run.number] = attainable(session, run)
-        return self._attainable[run.number]
+        asked = run.number, run.ended is None  # it is known then at which pace it went
+        if asked not in self._attainable:
+            self._attainable[asked] = attainable(session, run)
+        return self._attainable[asked]
 
 
 def _line(session: Session, run: Run) -> RunLine:

@@ -17,7 +17,7 @@ from bandit_runner.harness.recording import Recording
 from bandit_runner.harness.samples import Sample
 from bandit_runner.model import TIERS, BalancedRequest, ResultRow, Scoring
 from bandit_runner.runs import Run
-from bandit_runner.simulation.truth import Truth, clairvoyant_score
+from bandit_runner.simulation.truth import Truth, clairvoyant_score, pace
 from bandit_runner.strategies import create, fitting
 
 if TYPE_CHECKING:
@@ -118,13 +118,14 @@ class Player:
             playing: told of each game as it begins: the strategy and the tier.
             advance: called after each answer.
         """
-        games, rows = self.plan.games(), dict[int, tuple[ResultRow, float]]()
+        games, rows = self.plan.games(), dict[int, tuple[ResultRow, float, float]]()
 
         async def in_turn(positions: Sequence[int]) -> None:
             for position in positions:
                 playing(*games[position])
-                began = time.time()
-                rows[position] = await self._game(position, *games[position], balancer, address, advance), began
+                began, clock = time.time(), time.monotonic()
+                row = await self._game(position, *games[position], balancer, address, advance)
+                rows[position] = row, began, time.monotonic() - clock
 
         waiting = [position for position in self.plan.order() if self._left(*games[position])]
         tasks = [
@@ -183,13 +184,17 @@ class Player:
             if status is not None:  # those are told one by one
                 self._note(f"{name} on {tier}: {count} ids were answered {status} and not played to their end")
 
-    def _with_regret(self, row: ResultRow, began: float) -> ResultRow:
+    def _with_regret(self, row: ResultRow, began: float, took: float) -> ResultRow:
         """Beside one who knows the truth, whose games take a second: they are not for the time in which others play."""
         if self._truth is None:
             return row
-        plan, tier = self.plan, str(row.tier)
         attainable = clairvoyant_score(
-            self._truth, tier, requests=row.requests, rps=plan.rps, began=began, scoring=plan.scoring
+            self._truth,
+            str(row.tier),
+            requests=row.requests,
+            rps=pace(row.requests, took, self.plan.rps),
+            began=began,
+            scoring=self.plan.scoring,
         )
         regret = attainable if isinstance(attainable, str) else attainable - row.score
         return msgspec.structs.replace(row, regret=regret)

@@ -109,6 +109,15 @@ def clairvoyant_score(
     return sum(scores) / LUCKS
 
 
+def pace(requests: int, took: float, rps: float) -> float:
+    """Ids a second for a clairvoyant beside a game that was planned at ``rps`` and took so many seconds.
+
+    Who waits for scarce servers, or plays on a machine that sends late, takes longer than planned, and servers admit
+    more in that time. A clairvoyant, who never waits, has as long for as many ids; else it would come out behind.
+    """
+    return min(rps, requests / took) if took > 0 else rps
+
+
 class TrueWorld(World):
     """Servers that are known instead of drawn; only luck is not. ``offset`` is what the limits' clock showed at 0."""
 

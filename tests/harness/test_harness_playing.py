@@ -16,7 +16,7 @@ from bandit_runner.harness import Plan, Player, Recording, playing, scheduling_e
 from bandit_runner.model import TIERS, Scoring, Unknown
 from bandit_runner.runs import Recorder, Session, Store
 from bandit_runner.simulation.truth import Server, Truth, clairvoyant_score
-from bandit_runner.strategies import STRATEGIES, Choice, Strategy
+from bandit_runner.strategies import STRATEGIES, Choice, Strategy, Wait
 
 SESSION = Session(id="s", started=1.0)
 
@@ -97,6 +97,26 @@ def test_nobody_reckons_what_could_have_been_while_others_play(monkeypatch: pyte
     rows = asyncio.run(played(player))
     assert over == [PLAN.total] * len(PLAN.games())
     assert [row.regret for row in rows] == [0] * len(rows)
+
+
+def test_who_waits_has_no_less_regret_for_it(monkeypatch: pytest.MonkeyPatch):
+    """Beside a clairvoyant who plays as fast as was planned, and so gets less of scarce servers, regret was below 0."""
+
+    class Waiting(Strategy):
+        name = "waiting"
+
+        def _choose(self, now: float, attempt: int, fresh: Sequence[int], usable: Sequence[int]) -> Choice:
+            del now, attempt, usable
+            self.has_waited = not getattr(self, "has_waited", True)
+            return fresh[0] if self.has_waited else Wait(0.3)
+
+    monkeypatch.setitem(STRATEGIES, "waiting", Waiting)
+    paces: list[float] = []
+    monkeypatch.setattr(playing, "clairvoyant_score", lambda *_, rps, **__: paces.append(rps) or 0.0)
+    plan = msgspec.structs.replace(PLAN, strategies=("waiting",), tiers=("T1",), requests=5, rps=50)
+    asyncio.run(played(Player(plan, truth=Truth(schema="flakyservers.truth/1", started=1, servers=()))))
+    assert len(paces) == 1
+    assert paces[0] <= 5 / 0.3
 
 
 def test_each_strategy_plays_with_the_options_that_it_has():

@@ -10,7 +10,7 @@ import pytest
 from bandit_runner.errors import UsageError
 from bandit_runner.flakyservers.build import build
 from bandit_runner.model import UNKNOWN, Outcome, Scoring
-from bandit_runner.simulation.truth import Jumps, ListedInflow, TrueWorld, clairvoyant_score, read
+from bandit_runner.simulation.truth import Jumps, ListedInflow, TrueWorld, clairvoyant_score, pace, read
 
 
 @pytest.fixture(scope="module")
@@ -98,3 +98,10 @@ def test_any_truth_that_is_read_comes_to_a_score(shape: str, number: float, star
     server = {"tier": "T1", "port": 4000, "success_rate": 1, "limit": {"burst": 1_000_000, "rate": rate}}
     truth = read({"schema": "flakyservers.truth/1", "started": started, "servers": [server]})
     assert clairvoyant_score(truth, "T1", requests=10, rps=10, began=1e9, scoring=Scoring()) == 10
+
+
+def test_a_game_that_took_longer_is_measured_at_its_own_pace():
+    assert pace(60, 2.0, 30.0) == 30.0
+    assert pace(60, 1.9, 30.0) == 30.0, "the last id does not wait for a next one"
+    assert pace(60, 6.0, 30.0) == 10.0
+    assert pace(5, 0.0, 30.0) == pace(5, -3600.0, 30.0) == 30.0, "a clock was set"
