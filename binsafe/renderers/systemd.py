@@ -17,6 +17,12 @@ from binsafe.policy.objects import ARTIFACT, LIBRARY, SCRATCH
 from binsafe.policy.walls import ALWAYS
 from binsafe.renderers.profile import Profile, comment, granted_files
 
+_OWNER: Final = (
+    Gap(
+        id="systemd-owner",
+        reason="its own user may write only where everybody may: put User= and the owner in place of DynamicUser=yes",
+    ),
+)
 _LIMITS: Final = {
     "nofile": "LimitNOFILE",
     "nproc": "LimitNPROC",
@@ -26,6 +32,20 @@ _LIMITS: Final = {
     "as": "LimitAS",
 }
 _DEVICES: Final = frozenset({"/dev/null", "/dev/zero", "/dev/random", "/dev/urandom"})
+
+_MAKING_CODE: Final = (
+    ("mmap", CONSTANTS["PROT_WRITE"] | CONSTANTS["PROT_EXEC"]),
+    ("mprotect", CONSTANTS["PROT_EXEC"]),
+    ("pkey_mprotect", CONSTANTS["PROT_EXEC"]),
+)
+"""What MemoryDenyWriteExecute= refuses: call, protection."""
+
+_SEEN_BY_OPTIONS: Final = frozenset(call for call, _ in _MAKING_CODE)
+_PARTLY_SEEN: Final = {
+    "clone": "makes processes, not threads alone, in no namespaces of their own",
+    "socket": "makes sockets of every kind in the families named, for datagrams too",
+}
+"""Call -> what of it no option tells apart."""
 
 _ALWAYS: Final = (
     (
@@ -47,7 +67,7 @@ _ALWAYS: Final = (
     ),
     (
         "no devices but the harmless ones, no home, nobody else's temporary files",
-        ("PrivateDevices=yes", "DevicePolicy=closed", "ProtectHome=yes", "PrivateTmp=yes", "UMask=0077"),
+        ("PrivateDevices=yes", "DevicePolicy=closed", "ProtectHome=tmpfs", "PrivateTmp=yes", "UMask=0077"),
     ),
 )
 
@@ -71,6 +91,7 @@ def render(policy: Policy, *, binary: str | None = None, allow_partial: bool = F
     )
     heads = (reason if reason.startswith("[") else comment(reason) for reason, _ in sections)
     lines = [line for head, (_, options) in zip(heads, sections, strict=True) for line in ("", head, *options)]
+    gaps += _OWNER if any(grant.object.startswith("/") for grant in policy.of("write")) else ()
     gaps.append(Gap(id="systemd-exec", reason="execve is always open in a unit: NoExecPaths= decides what it reaches"))
     gaps.append(Gap(id="systemd-version", reason="some options need systemd 249 (SocketBindAllow=, ExecPaths=)"))
     return Profile(mechanism="systemd", text="\n".join(lines[1:]) + "\n", gaps=tuple(gaps))
@@ -178,8 +199,12 @@ def _calls(policy: Policy) -> Iterator[_Section]:
     names = {grant.object for grant in policy.of("syscall")} | set(ALWAYS) | {"execve"}
     if policy.of("connect"):
         names.add("connect")
-    memory = [g for g in policy.of("syscall") if g.object in {"mprotect", "pkey_mprotect"}]
-    makes_code = any("PROT_EXEC == PROT_EXEC" in grant.access for grant in memory)
+    makes_code = any(
+        multiply_out((*grant.when, Condition(argument=2, mask=protection, values=(protection,))))
+        for call, protection in _MAKING_CODE
+        for grant in policy.of("syscall")
+        if grant.object == call
+    )
     yield (
         "system calls: these, by name; others get EPERM",
         (
@@ -198,9 +223,9 @@ def _limits(policy: Policy) -> Iterator[_Section]:
 
 def _argument_gaps(policy: Policy) -> Iterator[Gap]:
     for name in dict.fromkeys(grant.object for grant in policy.of("syscall") if grant.when):
-        if name not in {"mmap", "mprotect", "pkey_mprotect", "clone", "socket"}:
-            reason = f"{name} is allowed whole: a unit's filter does not look at arguments"
-            yield Gap(id=f"systemd-{name}", reason=reason)
+        if name not in _SEEN_BY_OPTIONS:
+            what = _PARTLY_SEEN.get(name, "is allowed whole")
+            yield Gap(id=f"systemd-{name}", reason=f"{name} {what}: a unit's filter does not look at arguments")
 
 
 def _path(path: str) -> str:

@@ -195,6 +195,10 @@ def test_the_filter_is_short_and_the_same_each_time():
 # --- OCI --------------------------------------------------------------------------------------------------------------
 
 
+RUNTIME = frozenset({"close", "fstatfs", "futex", "getdents64", "openat", "write"})
+"""What runc itself calls under the filter."""
+
+
 def oci_action(document: Any, name: str, arguments: tuple[int, ...]):
     """How a runtime reads it: the rules of a name are alternatives, the arguments of a rule must all match."""
     for rule in document["syscalls"]:
@@ -216,7 +220,9 @@ def test_oci_decides_as_the_filter(arch: str, data: st.DataObject):
     name = data.draw(st.sampled_from(sorted(tables.numbers(arch))))
     arguments = data.draw(st.tuples(*[interesting] * 6))
     expected = {ALLOW: "SCMP_ACT_ALLOW", NOTIFY: "SCMP_ACT_ERRNO", ENOSYS: "SCMP_ACT_ERRNO"}
-    special = {"execve": "SCMP_ACT_ALLOW", "bind": "SCMP_ACT_NOTIFY"}
+    special = {"execve": "SCMP_ACT_ALLOW", "bind": "SCMP_ACT_ERRNO"} | dict.fromkeys(
+        RUNTIME - {each.object for each in whole_cap(arch).of("syscall")}, "SCMP_ACT_ALLOW"
+    )
     wanted = special.get(name, expected[meaning(whole_cap(arch), name, arguments)])
     assert oci_action(OCI[arch], name, arguments) == wanted
 
@@ -225,7 +231,21 @@ def test_oci_names_its_architecture_and_its_gaps():
     profile = render(whole_cap("arm64"))
     assert json.loads(profile.text)["architectures"] == ["SCMP_ARCH_AARCH64"]
     assert json.loads(profile.text)["defaultErrnoRet"] == 38
-    assert {"oci-exec", "oci-bind"} <= {gap.id for gap in profile.gaps}
+    assert {"oci-exec", "oci-runtime"} <= {gap.id for gap in profile.gaps}
+
+
+@pytest.mark.parametrize(
+    ("partial", "action", "said"),
+    [(False, "SCMP_ACT_NOTIFY", "bind waits for a listener"), (True, "SCMP_ACT_ALLOW", "any port can be bound")],
+)
+def test_oci_asks_for_a_listener_only_where_ports_are_granted(partial: bool, action: str, said: str):
+    profile = render(make_policy(grant("listen", "127.0.0.1:4000", "tcp")), allow_partial=partial)
+    assert oci_action(json.loads(profile.text), "bind", (0,) * 6) == action
+    assert any(gap.reason.startswith(said) for gap in profile.gaps)
+    alone = json.loads(render(make_policy(call("openat", "arg2 == 0")), allow_partial=partial).text)
+    assert "SCMP_ACT_NOTIFY" not in json.dumps(alone)  # runc: "listenerPath is not set"
+    assert oci_action(alone, "bind", (0,) * 6) == "SCMP_ACT_ERRNO"
+    assert oci_action(alone, "openat", (0, 0, 1, 0, 0, 0)) == "SCMP_ACT_ERRNO"
 
 
 def test_a_connect_grant_is_refused_or_a_gap():

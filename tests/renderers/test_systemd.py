@@ -58,7 +58,34 @@ def test_connections_by_address_and_not_by_name():
 
 def test_arguments_are_gaps():
     gaps = {gap.id for gap in render(whole_cap(), "systemd").gaps}
-    assert {"systemd-setsockopt", "systemd-ioctl", "systemd-fcntl"} <= gaps
+    assert {"systemd-setsockopt", "systemd-ioctl", "systemd-fcntl", "systemd-socket", "systemd-clone"} <= gaps
+    assert not {"systemd-mmap", "systemd-mprotect"} & gaps
+
+
+@pytest.mark.parametrize(
+    ("name", "condition", "denied"),
+    [
+        ("mmap", "arg2 & PROT_EXEC == 0", "yes"),
+        ("mmap", "arg2 & (PROT_WRITE | PROT_EXEC) == PROT_EXEC", "yes"),
+        ("mmap", "arg2 & PROT_EXEC == PROT_EXEC", "no"),
+        ("mprotect", "arg2 in {0x1, 0x3}", "yes"),
+        ("mprotect", "arg2 in {0x1, 0x5}", "no"),
+        ("pkey_mprotect", "arg2 & 0x4 == 0x4", "no"),
+    ],
+)
+def test_code_may_be_made_only_where_a_call_for_it_is_granted(name: str, condition: str, denied: str):
+    assert unit(make_policy(call(name, condition)))["MemoryDenyWriteExecute"] == [denied]
+
+
+def test_homes_are_empty_and_what_is_granted_in_them_is_there():
+    """Below what is made inaccessible systemd mounts nothing: a program in a home did not start (203/EXEC)."""
+    assert unit(make_policy(grant("read", "/home/me/data")))["ProtectHome"] == ["tmpfs"]
+
+
+@pytest.mark.parametrize(("written", "said"), [("/out", True), ("scratch", False)])
+def test_who_may_write_to_a_folder_of_the_users(written: str, said: bool):
+    gaps = {gap.id for gap in render(make_policy(grant("write", written)), "systemd").gaps}
+    assert ("systemd-owner" in gaps) == said
 
 
 @pytest.mark.parametrize("path", ['/a"b', "/a\\b", "/a$b", "/a:b", "/a;b", "/a#b"])
