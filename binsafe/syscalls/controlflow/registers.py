@@ -14,6 +14,8 @@ from binsafe.syscalls.machines.machine import JUMPS, Flow, Use
 if TYPE_CHECKING:
     from binsafe.syscalls.controlflow.program import Program
 
+_RESUMING = frozenset({"_Unwind_Resume"})
+"""Which never returns (Itanium C++ ABI, Exception Handling, 1.2): compilers lay other code behind it."""
 _LEAVES = frozenset({Flow.CALL, Flow.INDIRECT, Flow.RETURN})
 _STEP_COST = 10
 """To look at an instruction takes as long as decoding so many."""
@@ -28,17 +30,30 @@ class Uses(NamedTuple):
     """Whether these are all that is done with the address."""
     changed: bool = False
     """Whether another address may be made of it: in the register itself, or by adding something unknown to it."""
+    copied: bool = False
+    """Whether other registers held it as well."""
+
+
+class _Held(NamedTuple):
+    """The address may be in ``register`` before the instruction ``at``."""
+
+    at: int
+    register: str
+    behind_call: bool = False
+    """Whether the last call may have changed the register, which only a compiler can know that saw the callee."""
 
 
 def uses(program: "Program", place: Place) -> Uses:
     """What is done with the address that the instruction at ``place`` completes; anything, where it completes none.
 
-    The register is followed forwards on all ways inside of the region until it is overwritten. To compare the address
-    is no use of it. Where control leaves the region, each register counts as used that the code behind may read.
+    The register and its copies are followed forwards on all ways inside of the region until they are overwritten. To
+    compare the address is no use of it. Where control leaves the region, each register counts as used that the code
+    behind may read.
     """
-    register = place.region.machine.takes(place.region.instructions, place.at)
+    machine, instructions = place.region.machine, place.region.instructions
     found = _uses(program, place, ended=False)
-    if found.nothing_else or not found.calls or register not in place.region.machine.preserved(go=False):
+    kept = machine.takes(instructions, place.at) in machine.preserved(go=False)
+    if found.nothing_else or not found.calls or not (kept or found.copied):
         return found
     ended = _uses(program, place, ended=True)  # which takes longer
     return ended if ended.nothing_else else found
@@ -48,47 +63,71 @@ def _uses(program: "Program", place: Place, *, ended: bool) -> Uses:
     """See `uses`; with ``ended`` no way goes on behind calls that never return, and none once there is another use."""
     region, at = place.region, place.at
     machine, instructions = region.machine, region.instructions
-    register = machine.takes(instructions, at)
-    if register is None:
+    first = machine.takes(instructions, at)
+    if first is None:
         return Uses((), nothing_else=False)
     nothing_else, changed = True, False
-    preserved = register in machine.preserved(go=False)
-    found: list[int] = []
-    seen: set[int] = set()
-    called: set[int] = set()
-    """Instructions behind calls that may return another value in the register: a change there is one of that value."""
-    work = [at + 1]
+    found: dict[int, None] = {}
+    seen: set[_Held] = set()
+    work = [_Held(at + 1, first)]
     while work and (nothing_else or not ended):
-        here = work.pop()
+        held = work.pop()
+        here, register, behind_call = held
         if here == len(instructions) and region.goes_on():
             nothing_else, changed = False, True  # the code goes on where it is not looked at
-        if here in seen or here >= len(instructions):
+        if held in seen or here >= len(instructions):
             continue
-        seen.add(here)
-        if preserved:
-            work += region.landing(here)
+        seen.add(held)
+        if register in machine.preserved(go=False):
+            work += [held._replace(at=pad) for pad in region.landing(here)]
             nothing_else = nothing_else and not region.is_thrown_out_of(here)
-        flow, target = region.flow(here)
+        flow = region.leaving(here)
         through = flow in {Flow.CALL, Flow.INDIRECT} and instructions.operands(here).partition(", ")[0] == register
-        changed = changed or (here not in called and machine.adds(instructions, here, register))
-        use = Use.NONE if through else machine.use(instructions, here, register, at)
+        own = register == first and not behind_call  # what a call may have returned is another value
+        changed = changed or (own and machine.adds(instructions, here, register))
+        use, copies = (Use.NONE, []) if through else _use(region, held, at)
         if use is Use.FILLED:
             continue
-        changed = changed or (here not in called and machine.changes(instructions, here, register))
-        found += [here] * through
-        nothing_else = nothing_else and use is Use.NONE and not _is_handed_on(region, here, register, through=through)
+        changed = changed or (own and machine.changes(instructions, here, register))
+        work += copies
+        found.update({here: None} if through else {})
+        nothing_else = nothing_else and use is Use.NONE and not _is_handed_on(region, held, through=through)
         if flow is Flow.INDIRECT:
             cases = _cases(program, region, here) if nothing_else and not through else ()
             nothing_else = nothing_else and (through or bool(cases))
-            work += cases or region.orphans
+            work += [held._replace(at=case) for case in cases or region.orphans]
             continue
-        if ended and flow is Flow.CALL and not returns(program, target):
+        if ended and flow is Flow.CALL and not _comes_back(program, region, here):
             continue
-        if here in called or (flow is Flow.CALL and not preserved):
-            called.update(region.following(here))
-        work += region.following(here)  # behind calls, too: GCC knows what functions that it has seen keep (-fipa-ra)
+        work += _following(region, held)
     program.decoder.spend(_STEP_COST * len(seen))
-    return Uses(tuple(found), nothing_else, changed)
+    return Uses(tuple(found), nothing_else, changed, len({each.register for each in seen}) > 1)
+
+
+def _use(region: Region, held: _Held, taking: int) -> tuple[Use, list[_Held]]:
+    """What an instruction does with the address that the one at ``taking`` gave a register; none is to copy it."""
+    machine, instructions = region.machine, region.instructions
+    use = machine.use(instructions, held.at, held.register, taking)
+    copy = machine.copied(instructions, held.at, held.register) if use is Use.OTHER else None
+    if copy is None or not copy.isalnum():  # what is put on the stack is not followed
+        return use, []
+    return Use.NONE, [_Held(held.at + 1, copy, held.behind_call)]
+
+
+def _following(region: Region, held: _Held) -> list[_Held]:
+    """Where a register is looked at next: behind calls, too, for GCC knows what functions keep that it has seen.
+
+    (``-fipa-ra``.)
+    """
+    kept = region.leaving(held.at) is not Flow.CALL or held.register in region.machine.preserved(go=False)
+    return [_Held(at, held.register, held.behind_call or not kept) for at in region.following(held.at)]
+
+
+def _comes_back(program: "Program", region: Region, call: int) -> bool:
+    """Whether control may come back from a call: from the end of a landing pad it does not (``_Unwind_Resume``)."""
+    target = region.flow(call)[1]
+    resumed = program.slots.calls_of(_RESUMING)
+    return resumed.isdisjoint((region.instructions.addresses[call], target)) and returns(program, target)
 
 
 def is_summed(program: "Program", place: Place) -> bool:
@@ -124,17 +163,23 @@ def _cases(program: "Program", region: Region, here: int) -> list[int]:
     return [case for case, jumps in cases.inside.items() if here in jumps]
 
 
-def _is_handed_on(region: Region, here: int, register: str, *, through: bool) -> bool:
+def _is_handed_on(region: Region, held: _Held, *, through: bool) -> bool:
     """Whether the code to which an instruction leaves the region may read the register.
 
     Behind a jump may be a split-off part of the same function, which reads any register; so does a retpoline, which is
     called. A callee that is called ``through`` the register, and a return, lead to code that keeps to C's convention.
+    No function is called with its own address: Rust holds that of ``syscall`` in a register of arguments that are not
+    there. Nor does a compiler pass on what a call may have changed.
     """
+    here, register, behind_call = held
     flow, target = region.flow(here)
     machine = region.machine
     if flow in JUMPS:
         return region.at(target) is None
-    if flow is Flow.CALL and not through:
+    if behind_call or through:
+        return False
+    if flow is Flow.CALL and target is not None:
         return register not in machine.preserved(go=False)
-    returned = flow is Flow.RETURN and register in machine.returned
-    return returned or (flow in _LEAVES and register in machine.arguments)
+    if flow is Flow.RETURN and region.frames[here].get(machine.stack) == 0:
+        return register in machine.returned
+    return flow in _LEAVES and register in machine.arguments

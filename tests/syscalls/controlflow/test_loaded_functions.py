@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from compiled import bare, calls, needs_compiler
+from compiled import bare, build, calls, needs_compiler
 
 pytestmark = needs_compiler
 
@@ -41,3 +41,79 @@ def test_a_slot_that_is_compared_lets_nobody_call_its_function(compares: bool, t
     other = f".text 1; .type see,@function; see: {does} entry(%rip),%rax; ret; .size see,.-see; .text 0"
     use = f"call made; call see; {other}"
     assert calls(bare(tmp_path, _PROGRAM.format(use=use))).complete is compares
+
+
+_LOOP = """
+    mov entry(%rip),%{register}; mov $39,%edi; {use}
+    .p2align 4; .type other,@function; other: mov %rax,%rax; ret; .size other,.-other
+    .type made,@function; made: mov %edi,%eax; syscall; ret; .size made,.-made
+    .section .got,"aw"; entry: .quad made; .text
+"""
+
+
+def _looping(tmp_path: Path, register: str, use: str) -> Path:
+    lines = map(str.strip, _LOOP.format(register=register, use=use).strip().splitlines())
+    return bare(tmp_path, "; ".join(lines).replace('"', r"\""))
+
+
+@pytest.mark.parametrize(
+    ("register", "use", "complete"),
+    [
+        ("r8", "1: mov $39,%edi; mov %r8,%r12; call *%r8; mov %r12,%r8; jne 1b; hlt", True),
+        ("r9", "call *%r9; call other; hlt", True),
+        ("r9", "call other; mov $39,%edi; call *%r9; hlt", False),
+        ("rbx", "mov %rbx,%r12; call *%rbx; mov $163,%edi; call *%r12; hlt", True),
+        ("rbx", "mov %rbx,%r12; mov %r12,(%rdi); call *%rbx; hlt", False),
+        ("rbx", "mov %rbx,%rsi; call *%rbx; mov %rbx,%rsi; call other; hlt", False),
+        ("rbx", "call *%rbx; mov %rbx,%rax; ret", False),
+        ("rbx", "call *%rbx; mov %rbx,%rsi; ret", True),
+        ("rbx", "call *%rbx; mov %rbx,%rsi; push other(%rip); ret", False),
+        ("rbx", "call *%rbx; mov %rbx,%r11; call *(%rax); hlt", True),
+        ("rbx", "call *%rbx; mov %rbx,%r11; call other; hlt", False),
+        ("rbx", "call *%rbx; mov %rbx,%rsi; call *(%rax); hlt", False),
+    ],
+    ids=[
+        "through an argument's register",
+        "behind a call through it",
+        "in a call of another function",
+        "from a copy",
+        "a copy is stored",
+        "a copy is an argument",
+        "a copy is returned",
+        "a copy is left behind",
+        "a copy is left to where a return is made to lead",
+        "a copy is no argument",
+        "a copy for what may be a part of the function",
+        "a copy is an argument of whatever is called",
+    ],
+)
+def test_registers_between_which_the_address_of_a_function_is_copied(
+    register: str, use: str, *, complete: bool, tmp_path: Path
+):
+    """Rust holds that of ``syscall`` in r8 or r9 for a loop, and in another one while it is called."""
+    found = calls(_looping(tmp_path, register, use))
+    assert "getpid" in found.sites
+    assert found.complete is complete
+    assert ("acct" in found.sites) == ("$163" in use)
+
+
+@pytest.mark.parametrize(
+    ("fill", "complete"),
+    [("mov $1,%bl", True), ("sete %bl", True), ("or $1,%bl", False), ("mov $1,%bh", False), ("nop", False)],
+)
+def test_what_is_left_of_an_address_where_its_last_byte_is_filled(fill: str, *, complete: bool, tmp_path: Path):
+    """LLVM has the register for a truth value on another way; of a pointer it sets the lowest bit as well."""
+    found = calls(_looping(tmp_path, "rbx", f"call *%rbx; test %eax,%eax; {fill}; mov %ebx,(%rdi); hlt"))
+    assert found.complete is complete
+
+
+@pytest.mark.parametrize(("last", "complete"), [("_Unwind_Resume", True), ("rand", False)])
+def test_what_stands_behind_the_end_of_a_landing_pad_keeps_no_function(last: str, *, complete: bool, tmp_path: Path):
+    text = (
+        "mov syscall@GOTPCREL(%rip),%rbx; mov $39,%edi; call *%rbx; mov $60,%edi; call *%rbx; test %eax,%eax; je 1f; "
+        f"call {last}@PLT; mov %rbx,(%rsp); 1: hlt; .size main,.-main"
+    )
+    source = f'__asm__(".globl main; .type main,@function; main: {text}");'
+    found = calls(build(tmp_path, "resuming", source, "-lgcc_s", "-Wl,--no-as-needed"))
+    assert "getpid" in found.required
+    assert any("passed to syscall" in gap.reason for gap in found.unresolved) is not complete

@@ -36,7 +36,7 @@ def test_each_call_through_the_register_gives_its_number():
     assert set(result.sites) == {"getpid", "write"}
 
 
-@pytest.mark.parametrize("use", [b"\x48\x89\x1f", b"\x48\x89\xde", b"\x53"], ids=["stored", "passed", "pushed"])
+@pytest.mark.parametrize("use", [b"\x48\x89\x1f", b"\x48\x89\xd8", b"\x53"], ids=["stored", "returned", "pushed"])
 def test_an_address_that_is_kept_elsewhere_too_leaves_a_gap_and_the_numbers_that_are_seen(use: bytes):
     assembler = X86()
     lea_rbx(assembler, "wrapper")

@@ -149,6 +149,7 @@ def _pointed_at(assembler: X86) -> dict[str, bytes]:
 
 def _loaded(assembler: X86) -> dict[str, bytes]:
     assembler.lea("wrapper")
+    assembler.put(b"\x48\x89\xf8")  # mov rax, rdi
     assembler.ret()
     wrapper(assembler)
     return {}

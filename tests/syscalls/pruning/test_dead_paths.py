@@ -67,6 +67,7 @@ def asks(*, between: bytes = SELF, twice: bool = False, extra: bytes = b"", take
         code.call("wrapper")
     if taken:
         code.lea("wrapper")
+        code.put(b"\x57")  # push rdi
     code.ret()
     code.label("caller")
     code.put(between)
