@@ -5,6 +5,7 @@ from binsafe.model import Artifact, Finding, Member, Report, Severity, Verdict
 from binsafe.model.report import LEVELS
 
 _SEVERITIES = {"archive-bomb": Severity.HIGH, "archive-entry": Severity.MEDIUM, "appended-data": Severity.MEDIUM}
+_SEVERITIES |= {"install-hook": Severity.MEDIUM}
 _TITLES = {
     "appended-data": "There is data behind the end of the archive",
     "archive": "It is or holds an archive that is not read here",
@@ -13,6 +14,7 @@ _TITLES = {
     "archive-depth": "It has archives inside of archives that were not looked at",
     "archive-encrypted": "Part of the archive is encrypted",
     "archive-entry": "An entry of the archive is not what archives are made of",
+    "install-hook": "Installing it runs commands, or has others run later",
     "member-too-large": "A file in the archive is too large to be looked at",
     "members-omitted": "Not all of the archive was looked at",
     "scripts": "It has scripts or byte code, which were not looked at",

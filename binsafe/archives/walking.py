@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from binsafe import containers, formats
+from binsafe.archives import hooks
 from binsafe.archives.reporting import broke_the_parser, finding, report_on
 from binsafe.bundles import inspect_bundle, listing
 from binsafe.containers import Budget, Entry, Trouble, Unreadable, appledouble, tars
@@ -130,6 +131,11 @@ class _Walk:
         elif kept is not None:
             data = self._whole(stream, head)
             self._keep(kept, name, bundles.Entry(kind="file", size=len(data)), data)
+        elif hooks.is_place(place := clean(entry.name)):
+            data = self._whole(stream, head)
+            for what in hooks.told(place, data):
+                self._trouble(Trouble("install-hook", f"{path} {what}", lost=False))
+            self._file(BytesIO(data[len(head) :]), head, path, inside, budget, depth)
         else:
             self._file(stream, head, path, inside, budget, depth)
 
@@ -143,6 +149,8 @@ class _Walk:
             self._nested(stream, head, path, inside, budget, depth)
         elif path.lower().endswith(_IMAGES) and (b"\0" in head or b"\0" in self._whole(stream, head)):
             raise Unreadable("disk images and installers are not read here", "archive")
+        elif hooks.is_script(path):
+            self._scripts.add(path)
 
     def _nested(self, stream: Stream, head: bytes, path: str, inside: str, budget: Budget, depth: int) -> None:
         if depth >= MAX_ARCHIVE_DEPTH:

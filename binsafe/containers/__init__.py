@@ -13,6 +13,7 @@ Names are data: they are never used as a path. An entry that cannot be read is a
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from types import MappingProxyType
 
 from binsafe.containers import ars, tars, zips
@@ -24,6 +25,9 @@ from binsafe.containers.streams import DECOMPRESSORS, Decompressed, Peeked, Plai
 __all__ = ["UNREAD", "Budget", "Entry", "Trouble", "Unreadable", "read"]
 
 _Reader = Callable[[memoryview, Budget], Iterator[Entry | Trouble]]
+_ALSO_A_ZIP = (Trouble("archive-entry", "it ends as a zip archive, and some unpack that instead"),)
+_ZIPS = (".zip", ".whl", ".jar", ".egg", ".apk", ".nupkg", ".vsix", ".xpi", ".war", ".pyz")
+"""How names of zip archives end: what opens those looks for their end, whatever they begin with."""
 _MAGICS: Mapping[bytes, _Reader] = MappingProxyType(
     {b"PK\x03\x04": zips.read, b"PK\x05\x06": zips.read, b"!<arch>\n": ars.read}
 )
@@ -55,9 +59,20 @@ def read(data: memoryview, name: str, budget: Budget) -> Iterator[Entry | Troubl
     if is_disk_image(data):
         raise Unreadable("Apple disk images are not read here", "archive")
     head = bytes(data[: tars.BLOCK])
-    for magic, reader in _MAGICS.items():
-        if head.startswith(magic):
-            return reader(data, budget)
+    is_tar = tars.is_header(head)
+    reader = next((reader for magic, reader in _MAGICS.items() if head.startswith(magic)), None)
+    if reader is not None and is_tar:
+        raise Unreadable("it is two kinds of archive: which one counts is up to who unpacks", "archive")
+    if reader is zips.read:
+        return zips.read(data, budget)
+    also = zips.ends(data) and (name.lower().endswith(_ZIPS) or not is_tar)  # of a tar archive it may be the last entry
+    return chain(
+        _ALSO_A_ZIP if also else (), reader(data, budget) if reader is not None else _other(data, name, budget)
+    )
+
+
+def _other(data: memoryview, name: str, budget: Budget) -> Iterator[Entry | Trouble]:
+    head = bytes(data[: tars.BLOCK])
     for magic, kind in UNREAD.items():
         if head.startswith(magic):
             raise Unreadable(f"{kind} are not read here", "archive")

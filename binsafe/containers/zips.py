@@ -102,6 +102,12 @@ def read(data: memoryview, budget: Budget) -> Iterator[Entry | Trouble]:
         )
 
 
+def ends(data: memoryview) -> bool:
+    """Whether something with entries ends here as a zip archive does, whatever stands before it."""
+    tail = bytes(data[max(0, len(data) - _END.size - _MAX_COMMENT) :])
+    return b"PK\x05\x06" in tail and b"PK\x01\x02" in bytes(data)
+
+
 def _end(data: memoryview) -> tuple[int, int]:
     """Where the record is that ends the archive, and how long a comment it says follows."""
     tail = bytes(data[max(0, len(data) - _END.size - _MAX_COMMENT) :])

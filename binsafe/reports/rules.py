@@ -114,6 +114,10 @@ _RULES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "archive-encrypted": ("Entries are encrypted and were not looked at.", "Unpack them and inspect the files."),
         "archive-depth": ("Archives inside of archives were not looked at.", "Unpack them and inspect the files."),
         "member-too-large": ("A file inside was too large to be looked at.", "Unpack it and inspect the file."),
+        "install-hook": (
+            "Installing a package runs commands of its own.",
+            "Read them first; npm has --ignore-scripts. Python runs .pth files of what is installed at each start.",
+        ),
         "no-executables": ("There is no executable in it.", "Nothing was judged: read what is in it."),
         "scripts": ("Scripts, byte code or a bundle's archives were not looked at.", "Read them, and unpack archives."),
         "empty": ("The file is empty.", _FETCH),

