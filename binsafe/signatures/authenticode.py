@@ -26,6 +26,9 @@ _INDIRECT_DATA: Final = "1.3.6.1.4.1.311.2.1.4"
 _NESTED: Final = "1.3.6.1.4.1.311.2.4.1"
 """``szOID_NESTED_SIGNATURE``: unsigned attribute with more signatures, whole PKCS #7 structures."""
 
+_PE_IMAGE: Final = bytes.fromhex("2b06010401823702010f")
+"""``SPC_PE_IMAGE_DATA_OBJID`` (1.3.6.1.4.1.311.2.1.15): scripts and installers are hashed in other ways."""
+
 _DIGESTS: Final = {
     bytes.fromhex("2b0e03021a"): "sha1",
     bytes.fromhex("608648016503040201"): "sha256",
@@ -45,7 +48,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _One(msgspec.Struct, frozen=True, kw_only=True):
-    """One signature of a file: who made it, what it hashes with, and what is wrong."""
+    """One signature of a file: who made it, the weaker of what it hashes file and statement with, and what is wrong."""
 
     signed: "Signed"
     algorithm: str
@@ -78,7 +81,7 @@ def _verify(file: _File, anchors: "Anchors | None") -> Signature:
     table = certificatetable.read(file.data[file.start : file.end])
     believed = anchors or pinned()
     message = cms.read(table.pkcs7[0])
-    first = _one(message, file, believed)
+    first = _one(message, file, believed, known=frozenset({_NESTED}))
     others = [_one(cms.read(each), file, believed) for each in _further(table.pkcs7[1:], message)]
     outcome = first.outcome
     for other in others:
@@ -114,14 +117,13 @@ def _mapped(file: _File) -> Iterator[Problem]:
             yield Problem(id="uncovered-bytes", detail=detail)
 
 
-def _one(message: "SignedMessage", file: _File, anchors: "Anchors") -> _One:
-    """Verify one PKCS #7 structure about the file."""
+def _one(message: "SignedMessage", file: _File, anchors: "Anchors", *, known: frozenset[str] = frozenset()) -> _One:
+    """Verify one PKCS #7 structure about the file; ``known`` are unsigned attributes that the caller looks at."""
     from binsafe.signatures import signers, timestamps
 
     if message.content_type != _INDIRECT_DATA or message.content is None:
         raise StructureError(f"the PKCS #7 structure signs {message.content_type}, which is not an Authenticode digest")
-    attributes = frozenset({_NESTED, *timestamps.KINDS})
-    signed = signers.verify(message, message.content, anchors, attributes=attributes)
+    signed = signers.verify(message, message.content, anchors, attributes=known.union(timestamps.KINDS))
     algorithm, digest = _indirect_data(memoryview(message.content))
     outcome = signed.outcome
     if certificatetable.file_digest(file.data, file.start, file.end, algorithm) != digest:
@@ -132,11 +134,12 @@ def _one(message: "SignedMessage", file: _File, anchors: "Anchors") -> _One:
     if signed.chain == "apple-root":
         outcome += Outcome(unverified=("its certificates, which lead to Apple's root, where Windows believes others",))
     notes = tuple(certificatetable.hidden(what) for what in signed.strange)
-    return _One(signed=signed, algorithm=algorithm, outcome=outcome, notes=notes)
+    weaker = min(algorithm, message.signer.digest_algorithm, key=list(_DIGESTS.values()).index)
+    return _One(signed=signed, algorithm=weaker, outcome=outcome, notes=notes)
 
 
 def _further(beside: tuple[memoryview, ...], message: "SignedMessage") -> tuple[memoryview | bytes, ...]:
-    """The signatures beside the first one and those that it carries; what they carry themselves, no signer writes."""
+    """The signatures beside the first one and those that it carries; what they carry themselves is told as data."""
     further: tuple[memoryview | bytes, ...] = (*beside, *message.signer.unsigned.get(_NESTED, ()))
     if len(further) > MAX_FURTHER:
         raise StructureError(f"{len(further)} further signatures")
@@ -146,10 +149,12 @@ def _further(beside: tuple[memoryview, ...], message: "SignedMessage") -> tuple[
 def _indirect_data(content: memoryview) -> tuple[str, bytes]:
     """Algorithm and digest out of SpcIndirectDataContent: {data, messageDigest {{algorithm, ...}, digest}}."""
     match list(der.elements(content)):
-        case [der.Element(), der.Element(tag=der.SEQUENCE, content=info)]:
+        case [der.Element(tag=der.SEQUENCE, content=subject), der.Element(tag=der.SEQUENCE, content=info)]:
             algorithm, digest = _digest_info(info)
         case _:
             raise StructureError("the Authenticode digest is not where it belongs")
+    if bytes(der.element(subject).content) != _PE_IMAGE:
+        raise StructureError("what is signed is a file of another kind than PE")
     name = _DIGESTS.get(algorithm)
     if name is None:
         raise StructureError("the Authenticode digest is of a kind that Windows does not use")

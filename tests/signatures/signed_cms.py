@@ -35,7 +35,7 @@ BEGIN = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 END = dt.datetime(2031, 12, 31, tzinfo=dt.UTC)
 TIME_STAMP_INFO = "1.2.840.113549.1.9.16.1.4"
 HASHES_PLIST, HASHES = "1.2.840.113635.100.9.1", "1.2.840.113635.100.9.2"
-_ALGORITHMS = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384()}
+_ALGORITHMS = {"sha1": hashes.SHA1(), "sha256": hashes.SHA256(), "sha384": hashes.SHA384()}  # noqa: S303 - signatures of the past have it
 
 
 @functools.cache

@@ -19,6 +19,7 @@ from binsafe.signatures import verify
 from binsafe.signatures.authenticode import MAX_FURTHER
 
 INDIRECT_DATA = "1.3.6.1.4.1.311.2.1.4"
+PE_IMAGE = "1.3.6.1.4.1.311.2.1.15"
 SHA256_IDENTIFIER = "2.16.840.1.101.3.4.2.1"
 NESTED = "1.3.6.1.4.1.311.2.4.1"
 SIGNING = Signing(marker=None, authority_marker=None)
@@ -52,11 +53,16 @@ def file_digest(data: bytes) -> bytes:
 
 
 def pkcs7(
-    digest: bytes, *, hashed: bytes | None = None, signing: Signing = SIGNING, content_type: str = INDIRECT_DATA
+    digest: bytes,
+    *,
+    hashed: bytes | None = None,
+    signing: Signing = SIGNING,
+    content_type: str = INDIRECT_DATA,
+    subject: str = PE_IMAGE,
 ) -> bytes:
     content = _IndirectData(
         {
-            "data": {"algorithm": "1.3.6.1.4.1.311.2.1.15"},
+            "data": {"algorithm": subject},
             "digest": {"identifier": {"algorithm": SHA256_IDENTIFIER, "parameters": core.Null()}, "digest": digest},
         },
         explicit=0,
@@ -127,6 +133,15 @@ def test_a_signature_over_something_else_is_no_statement_about_the_file(unsigned
     assert "not an Authenticode digest" in signature.problems[0].detail
 
 
+def test_a_signature_of_a_script_or_an_installer_is_none_of_a_program(unsigned: bytes):
+    """Their bytes are hashed in other ways, so that one digest may be a script's and a program's."""
+    signature = check(attach(unsigned, entry(pkcs7(file_digest(unsigned), subject="1.3.6.1.4.1.311.2.1.30"))))
+    assert (signature.status, signature.problems[0].detail) == (
+        "invalid",
+        "what is signed is a file of another kind than PE",
+    )
+
+
 @pytest.mark.parametrize("where", ["certificate", "signature"])
 def test_corrupt_pkcs7(signed: bytes, where: str):
     der = SIGNING.certificates()[0]
@@ -154,6 +169,26 @@ def test_flood_of_nested_signatures(unsigned: bytes):
     for count, status in ((MAX_FURTHER, "valid"), (MAX_FURTHER + 1, "invalid")):
         table = entry(pkcs7(file_digest(unsigned), signing=nesting(*[good] * count)))
         assert check(attach(unsigned, table)).status == status
+
+
+def test_a_signature_inside_of_a_further_one_is_not_looked_at_and_told(unsigned: bytes):
+    """It may be another's, or no signature at all: nothing reads what a nested signature nests."""
+    bad = pkcs7(hashlib.sha256(b"another file").digest())
+    inner = pkcs7(file_digest(unsigned), signing=nesting(bad))
+    for table in (
+        entry(pkcs7(file_digest(unsigned), signing=nesting(inner))),
+        entry(pkcs7(file_digest(unsigned))) + entry(inner),
+    ):
+        signature = check(attach(unsigned, table))
+        assert (signature.status, problems(signature)) == ("valid", {"certificate-table-data"})
+
+
+def test_the_weaker_of_two_digests_is_what_a_signature_rests_on(unsigned: bytes):
+    """The statement holds the file's digest: of one under SHA-1 a second may be made, for another file."""
+    signing = replace(SIGNING, digest="sha1")
+    assert check(attach(unsigned, entry(pkcs7(file_digest(unsigned), signing=signing)))).hash_types == ("sha1",)
+    signing = replace(SIGNING, digest="sha384")
+    assert check(attach(unsigned, entry(pkcs7(file_digest(unsigned), signing=signing)))).hash_types == ("sha256",)
 
 
 def test_data_in_a_certificate_of_nobody(unsigned: bytes):
