@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -279,3 +280,14 @@ def test_what_else_the_arguments_name_is_said_where_it_gave_up_at_the_first(
     also = f"its arguments also name what it has not come to: --read '{tmp_path}/second file'\n"
     assert also in run("--read", "granted", "sort", "-m", "first", "new", "second file", "granted").stderr
     assert "also name" not in run("tail", "-n", "1", "first", "second file").stderr, "it came to each itself"
+
+
+def test_a_program_beside_its_user_is_found_in_two_steps(tmp_path: Path):
+    """By the names under which env, timeout and xargs start it; it was denied in silence, as one that is not there."""
+    tool = shutil.copy("/bin/true", tmp_path / "tool")
+    read, start = f"--read {tmp_path}", f"--exec {tool}"
+    steps = [([], 126, [start]), ([start], 127, [read]), ([start, read], 0, [])]
+    for options, status, named in steps:
+        words = [*RUN, *" ".join(options).split(), "env", "./tool"]
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+        assert (done.returncode, re.findall("add (.*)", done.stderr)) == (status, named), done.stderr

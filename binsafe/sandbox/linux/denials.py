@@ -37,7 +37,8 @@ class Denials:
         """
         if grant == f"--exec {object_}":
             found = self._watch.outside.get(object_) or self._watch.sought(object_)
-            grant, expected = f"--exec {found or object_}", expected or found is None
+            named = self._watch.named(object_) if found is None else None
+            grant, expected = named or f"--exec {found or object_}", expected or (found or named) is None
         kind = name if call.number in self._watch.names else "unknown"  # numbers are the program's to invent
         if not self._reporter.admits(kind, object_, expected=expected):
             return

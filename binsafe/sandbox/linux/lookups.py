@@ -131,7 +131,7 @@ class Lookups:
         stays = missed is not None or not self.refuses
         if not stays:
             missed = self._judge(_resolved(path), writes=writes)  # a link that the program may have made
-        if missed is not None and (meant := self._from_left(path, relative)):
+        if missed is not None and (meant := self.from_left(path, relative)):
             found = self._meant(meant, missed)
             usual = missed.expected and not relative  # Python lists the folder that it is in, and says which that is
             missed = missed._replace(grant=found.grant) if usual else found
@@ -186,7 +186,7 @@ class Lookups:
             return None
         return Miss(path, option(path, writes=True), expected=True, there=True, writes=True)
 
-    def _from_left(self, path: str, relative: str) -> str:
+    def from_left(self, path: str, relative: str = "") -> str:
         """What a path would be, had the program started in the folder that its user did; empty where it is the same.
 
         Many make absolute what they are told, from / then: that is so where the host has nothing of the path there.

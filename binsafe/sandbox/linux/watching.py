@@ -88,6 +88,13 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
             return path
         return found
 
+    def named(self, path: str) -> str | None:
+        """What lets it start a program that its user named from the folder that they are in, where it begins in /."""
+        meant = self.lookups.from_left(path) if self.lookups is not None else ""
+        if not meant or not _is_program(meant):
+            return None
+        return f"--read {posixpath.dirname(meant)}" if meant in self.executables else f"--exec {meant}"
+
     def wanted(self, missed: Miss, *, opened: bool) -> str:
         """The grant for a file that was missed: who starts others asks what there is before it executes that.
 
