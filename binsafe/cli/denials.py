@@ -5,6 +5,7 @@ break them.
 """
 
 import contextlib
+import errno
 import os
 import select
 import signal
@@ -79,7 +80,9 @@ class Teller:
             self._held.append(_line(violation.sentence))
         if self._report is not None:
             try:
-                self._report.write(msgspec.json.encode(violation) + b"\n")
+                line = msgspec.json.encode(violation) + b"\n"
+                if self._report.write(line) != len(line):  # what is left of a disk takes a part, and is no error
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             except OSError as error:  # once it lacks one, no more: a report that goes on would look whole
                 self._report.close()
                 self._report, self._lost = None, error

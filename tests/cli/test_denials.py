@@ -1,8 +1,23 @@
 """What is said at the end of a run."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from binsafe.cli.denials import Teller
+
+FULL = """
+import resource, sys
+from pathlib import Path
+from binsafe.cli.denials import Teller
+from binsafe.model import Violation
+teller = Teller(Path(sys.argv[1]))
+resource.setrlimit(resource.RLIMIT_FSIZE, (50, resource.RLIM_INFINITY))
+teller.tell(Violation(time=0, pid=1, operation="read", object="/x", syscall="open", result="EACCES"))
+teller.sum_up(0)
+"""
 
 
 def test_denials_that_could_not_be_seen_are_no_silence(capfd: pytest.CaptureFixture[str]):
@@ -12,3 +27,12 @@ def test_denials_that_could_not_be_seen_are_no_silence(capfd: pytest.CaptureFixt
     assert capfd.readouterr().err == (
         "more may have been denied than is told: log: Must be admin to run 'stream' command\\x1b[2J\n"
     )
+
+
+def test_a_report_of_which_a_part_was_written_is_not_complete(tmp_path: Path):
+    """As where a disk has room for half a line: that much is written, and only the next line would be refused."""
+    told = subprocess.run(
+        [sys.executable, "-c", FULL, str(tmp_path / "report")], capture_output=True, text=True, check=True
+    )
+    assert (tmp_path / "report").stat().st_size == 50
+    assert "the report is not complete" in told.stderr
