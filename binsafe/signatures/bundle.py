@@ -26,7 +26,8 @@ SUFFIXES: Final = frozenset(
     {".app", ".appex", ".bundle", ".component", ".dext", ".driver", ".framework", ".kext", ".mdimporter", ".plugin"}
     | {".prefpane", ".qlgenerator", ".saver", ".service", ".systemextension", ".vst", ".vst3", ".xpc"}
 )
-"""Names of folders that are bundles inside others; at the top a layout is enough."""
+"""Names of folders that are bundles inside others; at the top a layout is enough, as it is where an Info.plist stands:
+plug-ins of other programs have endings of their own."""
 
 
 _PROGRAM: Final = "CFBundleExecutable"
@@ -161,7 +162,8 @@ def inner(tree: Tree, folder: str) -> Iterator[str]:
     for candidate in tree.folders_below(folder):
         if last is not None and candidate.startswith(f"{last}/"):
             continue
-        if suffix(candidate) in SUFFIXES and find(tree, candidate) is not None:
+        named = suffix(candidate) in SUFFIXES or tree.is_file(join(candidate, "Contents/Info.plist"))
+        if named and find(tree, candidate) is not None:
             last = candidate
             yield candidate
 
