@@ -87,7 +87,11 @@ def _nobody(directory: CodeDirectory) -> Identity:
     if "adhoc" not in flags:
         detail = "the CodeDirectory is not marked ad hoc, yet no CMS structure signs it"
         return Identity(kind="adhoc", problems=(Problem(id="codedirectory", detail=detail),))
-    return Identity(kind="linker" if "linker-signed" in flags else "adhoc")
+    notes: tuple[Problem, ...] = ()
+    if directory.team_id is not None:
+        detail = f"it names the team {directory.team_id!r}, and no certificate stands behind it"
+        notes = (Problem(id="team-differs", detail=detail),)
+    return Identity(kind="linker" if "linker-signed" in flags else "adhoc", notes=notes)
 
 
 def _somebody(

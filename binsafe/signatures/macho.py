@@ -34,6 +34,9 @@ _INSIDE: Final = frozenset({Slot.REQUIREMENTS, Slot.ENTITLEMENTS, Slot.DER_ENTIT
 MAX_SLACK_BYTES: Final = 64 * 1024
 """Room that codesign reserves and does not need: 9 to 18 KB in real files."""
 
+_NOBODYS: Final = frozenset({"adhoc", "linker"})
+"""Kinds of signature behind which stands no certificate: what they say of whose the code is, anybody can write."""
+
 _INFO_PLIST_SECTION: Final = "__info_plist"
 _LINKEDIT: Final = "__LINKEDIT"
 
@@ -88,7 +91,7 @@ def _verify(
         problems=(*broken, *notes, *_doubtful_ticket(code, objection)),
         unverified=unverified,
         identifier=best.identifier,
-        team_id=best.team_id,
+        team_id=None if who.kind in _NOBODYS else best.team_id,
         certificate_type=who.certificate_type,
         cdhash=best.cdhash,
         cdhashes=tuple(directory.cdhash for directory in directories),
@@ -102,7 +105,7 @@ def _verify(
         timestamped=who.timestamped,
         requirements=asked,
         constraints=dict(constraints) or None,
-        notarization="none" if who.kind in {"adhoc", "linker"} else notarized,
+        notarization="none" if who.kind in _NOBODYS else notarized,
         entitlements=rights.values,
         entitlements_source=rights.source,
     )

@@ -9,8 +9,8 @@ PLIST = b'<?xml version="1.0"?><plist version="1.0"><dict><key>a</key><true/></d
 DER_A_TRUE = bytes.fromhex("700d020101b00830060c01610101ff")
 FULL = Recipe(
     directories=(
-        Directory(hash=SHA1, team=b"TEAM123456", runtime=0x0D0100),
-        Directory(team=b"TEAM123456", runtime=0x0D0100),
+        Directory(hash=SHA1, runtime=0x0D0100),
+        Directory(runtime=0x0D0100),
     ),
     info_plist=PLIST,
     components={REQUIREMENTS: NO_REQUIREMENTS, XML: PLIST, DER: DER_A_TRUE},

@@ -100,7 +100,7 @@ def test_one_infinite_page_covers_the_last_byte():
 def test_full_signature_is_valid_and_read():
     signature = check(FULL.build())
     assert (signature.kind, signature.status, signature.problems, signature.unverified) == ("adhoc", "valid", (), ())
-    assert (signature.identifier, signature.team_id) == ("org.example.tool", "TEAM123456")
+    assert (signature.identifier, signature.team_id) == ("org.example.tool", None)
     assert signature.runtime_version == "13.1.0"
     assert signature.hash_types == ("sha1", "sha256")
     assert signature.cdhash == signature.cdhashes[1]
@@ -242,3 +242,11 @@ def test_launch_constraints_are_shown_and_sealed():
     assert (changed.status, changed.problems[0].id) == ("invalid", "codedirectory")
     assert "the launch constraints (parent)" in changed.problems[0].detail
     assert check(FULL.build()).constraints is None
+
+
+@pytest.mark.parametrize(("flags", "kind"), [(ADHOC, "adhoc"), (ADHOC | LINKER_SIGNED, "linker")])
+def test_a_team_that_no_certificate_stands_behind_is_none(flags: int, kind: str):
+    """Whoever signs ad hoc can write any team."""
+    signature = check(Recipe(directories=(Directory(flags=flags, team=b"TEAM123456"),)).build())
+    assert (signature.kind, signature.status, signature.team_id) == (kind, "valid", None)
+    assert problems(signature) == {"team-differs"}
