@@ -104,10 +104,12 @@ def _members(report: Report, verbose: int) -> Iterator[str]:
 
 
 def _nested(report: Report, verbose: int) -> Iterator[str]:
-    """A member's own facts; the headlines are one level further down by being inside."""
+    """A member's own facts and its members'; the headlines are one level further down by being inside."""
     for section in outline(report, verbose=verbose):
         yield element("p", section.title, "under")
         yield from _rows(section.rows)
+    for member in report.members:
+        yield from _nested(member.report, verbose)
 
 
 def _facts(section: Section) -> Iterator[str]:

@@ -5,10 +5,11 @@ import hashlib
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 from sample_reports import ARCHIVE, PUZZLE, UNIVERSAL
 
-from binsafe.model import Report
+from binsafe.model import Member, Report, Signature
 from binsafe.reports import REPORTERS
 from binsafe.reports.page import STYLE
 
@@ -31,6 +32,15 @@ def test_the_page_is_the_reviewed_one(name: str, report: Report):
     page = REPORTERS["html"](report, verbose=2)
     body = page[page.index("<body>") :]
     assert body == (GOLDEN / f"report-{name}.html").read_text(encoding="utf-8")
+
+
+def test_the_page_has_the_facts_of_a_program_in_a_bundle_in_an_archive():
+    signed = Signature(kind="other", status="valid", identifier="org.example.puzzle")
+    part = msgspec.structs.replace(UNIVERSAL.slices[0], signature=signed)
+    program = Member(path="Contents/MacOS/Puzzle", report=msgspec.structs.replace(UNIVERSAL, slices=(part,)))
+    application = msgspec.structs.replace(UNIVERSAL, format="bundle", slices=(), findings=(), members=(program,))
+    archive = msgspec.structs.replace(ARCHIVE, members=(Member(path="Puzzle.app", report=application),))
+    assert "identifier org.example.puzzle" in REPORTERS["html"](archive)
 
 
 def test_the_policy_of_the_page_allows_its_own_style_and_nothing_else():

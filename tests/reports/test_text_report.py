@@ -183,3 +183,20 @@ def test_of_a_bundle_in_an_archive_it_is_said_what_is_wrong_inside_of_it():
     archive = msgspec.structs.replace(ARCHIVE, members=(Member(path="Puzzle.app", report=application),))
     shown = " ".join(text.render(archive).split())
     assert f"Puzzle.app (bundle, {application.artifact.size:,} bytes): {NOT_ANALYSED.findings[0].title}" in shown
+
+
+@pytest.mark.parametrize("verbose", [0, 2])
+def test_a_program_in_a_bundle_in_an_archive_is_shown_with_its_facts(verbose: int):
+    """That is how most programs for macOS are handed out; of several, only ``-vv`` shows all."""
+    signed = Signature(kind="other", status="valid", identifier="org.example.puzzle")
+    part = msgspec.structs.replace(UNIVERSAL.slices[0], signature=signed)
+    program = Member(path="Contents/MacOS/Puzzle", report=msgspec.structs.replace(UNIVERSAL, slices=(part,)))
+    application = msgspec.structs.replace(UNIVERSAL, format="bundle", slices=(), findings=(), members=(program,))
+    outer = Member(path="Puzzle.app", report=application)
+    archive = msgspec.structs.replace(ARCHIVE, members=(outer,), members_omitted=0)
+    shown = text.render(archive, verbose=verbose)
+    assert "\n== Puzzle.app/Contents/MacOS/Puzzle: " in shown
+    assert "identifier org.example.puzzle" in shown
+    several = text.render(msgspec.structs.replace(archive, members=archive.members * 2), verbose=verbose)
+    assert several.count("identifier org.example.puzzle") == verbose
+    assert ("-vv shows" in several) == (verbose == 0)
