@@ -4,6 +4,7 @@ On macOS the list is for reading, nothing is enforced with it, and it is never c
 program makes calls by itself at all.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator
 
 from binsafe.extractors.subject import Extracted, Subject
@@ -26,7 +27,7 @@ def _incomplete(calls: Syscalls) -> Finding:
     if calls.unresolved:
         reasons.append(f"{len(calls.unresolved)} places make a call whose number could not be told")
     if calls.open_set:
-        reasons.append("it loads code that is not here: " + ", ".join(calls.open_set))
+        reasons.append(f"it loads code that is not here: {'; '.join(_loaded(calls.open_set))}")
     return Finding(
         id="syscalls-incomplete",
         severity=Severity.LOW,
@@ -37,6 +38,20 @@ def _incomplete(calls: Syscalls) -> Finding:
             for place in calls.unresolved[:MAX_EVIDENCE]
         ),
     )
+
+
+def _loaded(open_set: tuple[str, ...]) -> Iterator[str]:
+    """What is loaded, each thing once with its first place: large programs do it at a hundred of them."""
+    places: defaultdict[str, list[str]] = defaultdict(list)
+    for each in open_set:
+        what, _, place = each.partition(", at ")
+        places[what].append(place)
+    for number, (what, found) in enumerate(places.items()):
+        if number == MAX_EVIDENCE:
+            yield f"and {len(places) - number} more"
+            return
+        at = f", at {found[0]}" if found[0] else ""
+        yield what + at + (f" and {len(found) - 1} more" if len(found) > 1 else "")
 
 
 def _past_libsystem(subject: Subject, calls: Syscalls) -> Iterator[Finding]:
