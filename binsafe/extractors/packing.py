@@ -1,6 +1,7 @@
 """Signs that a program's code is packed: it is unpacked in memory when it starts, and cannot be read before."""
 
 import math
+import re
 import struct
 from collections import Counter
 from collections.abc import Iterator
@@ -42,6 +43,7 @@ _NOT_LOADED = (
     rustaudit.SECTION,
 )
 """How sections begin that are stored and never loaded: for debuggers, and Rust's record; some are compressed."""
+_PROGRAM_START = re.compile(rb"MZ|\x7fELF")
 _FEW_IMPORTS = 12
 _LOADER = frozenset({"LoadLibraryA", "LoadLibraryW", "LoadLibraryExA", "LoadLibraryExW"})
 
@@ -82,16 +84,30 @@ def without_order(slice_: Slice) -> int:
 
 
 def programs(slice_: Slice) -> Iterator[Evidence]:
-    """The programs that it holds whole, each in a section of its own or behind its end; they are not looked at.
+    """The programs that it holds whole: in a section of their own, behind its end, or among resources of Windows.
 
-    Nor is an archive behind its end, where installers and launchers keep what they unpack and run.
+    They are not looked at; nor is an archive behind its end, where launchers keep what they unpack and run.
     """
     end = _end(slice_)
+    padding = bytes(slice_.data[end : end + _SAMPLE])
+    end += len(padding) - len(padding.lstrip(b"\0"))
     places = [(section.name, section.offset) for section in slice_.sections if section.offset]
     for name, at in (*places, (None, end)):
         kind = _program(slice_.data[at:])
         if kind in {"elf", "mach-o", "pe"} or (kind == "archive" and at == end):
             yield Evidence(via="layout", symbol=name, detail=f"{kind} at offset {at:#x}")
+    yield from _among_resources(slice_)
+
+
+def _among_resources(slice_: Slice) -> Iterator[Evidence]:
+    """Programs anywhere in the section with a PE file's resources: nothing there need stand at its beginning."""
+    start = int(slice_.traits.get("resources", 0))
+    for section in slice_.sections if start else ():
+        if section.address <= start < section.address + section.size and section.offset is not None:
+            for match in _PROGRAM_START.finditer(slice_.contents(section)):
+                at = section.offset + match.start()
+                if match.start() and (kind := _program(slice_.data[at:])):
+                    yield Evidence(via="layout", symbol=section.name, detail=f"{kind} at offset {at:#x}")
 
 
 def _program(data: memoryview) -> str | None:
@@ -125,10 +141,11 @@ def _behind(slice_: Slice) -> Iterator[Evidence]:
 
 
 def _end(slice_: Slice) -> int:
-    """The offset behind all that the file's headers tell of."""
+    """The offset behind all that the file's headers tell of, the symbols of GNU's and Go's PE files included."""
     loaded = (segment.offset + segment.file_size for segment in slice_.segments)
     stored = (section.offset + section.size for section in slice_.sections if section.offset is not None)
-    return max((*loaded, *stored, _section_headers_end(slice_)), default=0)
+    symbols = int(slice_.traits.get("coff_symbols_end", 0))
+    return max((*loaded, *stored, _section_headers_end(slice_), symbols), default=0)
 
 
 def _section_headers_end(slice_: Slice) -> int:

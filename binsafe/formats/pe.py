@@ -71,7 +71,7 @@ def read(data: memoryview) -> Image:
         rpaths=(),
         imports=wanted.imports,
         symbols=tuple(dict.fromkeys([*tables.exports(), *_coff(head, reader, found)])),
-        traits=_traits(head, found, tables, data),
+        traits=_traits(head, found, tables, data) | _places(head, reader),
         signature_range=_signature(head, reader),
         problems=(f"malformed: {wanted.unnamed} libraries of the import table have no name",) if wanted.unnamed else (),
     )
@@ -157,6 +157,13 @@ def _coff(head: ph.Header, reader: Reader, found: tuple[ph.PeSection, ...]) -> I
             name = text(tables.strings, int.from_bytes(raw[4:], "little")) if long else text(raw)
             if name:
                 yield Symbol(name=name, address=head.image_base + found[section - 1].rva + value)
+
+
+def _places(head: ph.Header, reader: Reader) -> dict[str, bool | int | str]:
+    """Where the resources begin in memory, and the symbols end in the file; 0 where there are none."""
+    resources, symbols = head.directory(ph.RESOURCES)[0], ph.coff_symbols(head, reader)
+    end = head.coff_symbols + len(symbols.table) + len(symbols.strings) if symbols else 0
+    return {"resources": head.image_base + resources if resources else 0, "coff_symbols_end": end}
 
 
 def _traits(

@@ -19,7 +19,7 @@ _SECTOR = 512
 _PAGE = 4096
 EFI = range(10, 14)
 """Subsystems of UEFI, whose loader copies sections whatever their alignment."""
-EXPORT, IMPORT, SECURITY, DEBUG, LOAD_CONFIGURATION, DELAY_IMPORT, CLI = 0, 1, 4, 6, 10, 13, 14
+EXPORT, IMPORT, RESOURCES, SECURITY, DEBUG, LOAD_CONFIGURATION, DELAY_IMPORT, CLI = 0, 1, 2, 4, 6, 10, 13, 14
 SCN_EXECUTE, SCN_READ, SCN_WRITE = 0x2000_0000, 0x4000_0000, 0x8000_0000
 _ARCHES: Mapping[int, tuple[str, int]] = {
     0x14C: ("i386", _PE32),

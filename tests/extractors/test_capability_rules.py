@@ -186,6 +186,28 @@ def test_an_archive_behind_the_end_is_a_finding_and_compressed_data_in_a_section
     assert "carried-program" not in severities(msgspec.structs.replace(whole, sections=(*program.sections, held)))
 
 
+def test_a_program_among_the_resources_of_a_windows_program_is_a_finding():
+    """What installs a driver or a service has it there, anywhere in the section."""
+    held = b"a directory of resources".ljust(37, b".") + PROGRAMS[2] + b"MZ and \x7fELF alone are none".ljust(100)
+    program = code(b"\x90" * 64 + held, format="pe", traits={"resources": 0x7004})
+    section = Section(name=".anything", address=0x7000, size=len(held), offset=64)
+    whole = msgspec.structs.replace(program, sections=(*program.sections, section))
+    (told,) = (one for one in capabilities.extract(subject(whole)).findings if one.id == "carried-program")
+    assert [(one.symbol, one.detail) for one in told.evidence] == [(".anything", "pe at offset 0x65")]
+    for start in (0, 0x9000):
+        assert "carried-program" not in severities(msgspec.structs.replace(whole, traits={"resources": start}))
+
+
+@pytest.mark.parametrize("inner", [PROGRAMS[2], b"PK\x03\x04" + bytes(60)])
+def test_what_stands_behind_symbols_or_padding_is_a_finding(inner: bytes):
+    """MinGW's and Go's programs end with a table of symbols, which no section has."""
+    program = code(b"\x90" * 64, format="pe")
+    for between, traits in ((b"symbols", {"coff_symbols_end": len(program.data) + 7}), (bytes(300), {})):
+        data = memoryview(bytes(program.data) + between + inner)
+        whole = msgspec.structs.replace(program, data=data, traits=traits)
+        assert severities(whole)["carried-program"] is Severity.MEDIUM
+
+
 @pytest.mark.parametrize("bits", [32, 64])
 def test_a_program_behind_an_elf_files_table_of_sections_is_a_finding(bits: int):
     header = bytearray(b"\x7fELF".ljust(64, b"\0"))

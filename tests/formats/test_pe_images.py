@@ -45,6 +45,18 @@ def test_the_built_program():
     assert found.problems == ()
 
 
+def test_where_resources_begin_and_symbols_end():
+    assert (only_slice(build.pe()).traits["resources"], only_slice(build.pe()).traits["coff_symbols_end"]) == (0, 0)
+    data = bent(OPTIONAL + 112 + 8 * 2, "<II", build.PE_IDATA + 0x200, 0x100)
+    size = len(data)
+    struct.pack_into("<II", data, 64 + 12, size, 2)
+    found = only_slice(data + bytes(2 * 18) + struct.pack("<I", 9) + b"name\0" + b"behind")
+    assert found.traits["resources"] == build.PE_BASE + build.PE_IDATA + 0x200
+    assert found.traits["coff_symbols_end"] == size + 2 * 18 + 9
+    struct.pack_into("<I", data, 64 + 12, size + 1)
+    assert only_slice(data).traits["coff_symbols_end"] == 0  # they are not in the file
+
+
 def test_a_library_that_is_asked_for_in_other_letters_is_one():
     data = build.pe(imports=2)
     build.put(data, 0x600 + 0x118 + 20 + 12, "<I", build.PE_IDATA + 0xB0)  # the second descriptor's name
