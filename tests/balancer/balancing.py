@@ -30,6 +30,9 @@ FAST = Timeouts(
 PATIENT = msgspec.structs.replace(FAST, attempt=20.0, request=60.0, receive=60.0, keep_alive=60.0)
 """Where nothing is to run out: a machine that is busy with something else may stop for a second."""
 
+LONGEST = 60
+"""Seconds until a test takes what it waits for as never to come."""
+
 Behaviour = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -144,7 +147,7 @@ class Wire:
         self.writer.write_eof()
 
     async def response(self, *, bodiless: bool = False) -> Response:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LONGEST):
             head = (await self._reader.readuntil(b"\r\n\r\n")).decode("ascii")
             first, *lines = head[:-4].split("\r\n")
             headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
@@ -159,7 +162,7 @@ class Wire:
 
     async def is_closed(self) -> bool:
         """Nothing more comes, and the other side has closed."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LONGEST):
             try:
                 return await self._reader.read(1) == b""
             except ConnectionError:
@@ -245,7 +248,7 @@ def post(id_: str | bytes = ID, path: str = "/", headers: str = "") -> bytes:
     return f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n{headers}\r\n".encode() + body
 
 
-async def eventually(holds: Callable[[], bool], seconds: float = 3.0) -> None:
+async def eventually(holds: Callable[[], bool], seconds: float = LONGEST) -> None:
     async with asyncio.timeout(seconds):
         while not holds():  # noqa: ASYNC110 - what is awaited has no event of its own
             await asyncio.sleep(0.005)

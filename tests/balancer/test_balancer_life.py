@@ -4,7 +4,7 @@ import asyncio
 
 import msgspec
 import pytest
-from balancing import FAST, ID, Upstream, accepts, balanced, connected, eventually, hangs, post, response
+from balancing import FAST, ID, LONGEST, Upstream, accepts, balanced, connected, eventually, hangs, post, response
 
 from bandit_runner.balancer import Balancer, BalancerConfig, TierConfig
 from bandit_runner.errors import PortTaken, UsageError
@@ -34,7 +34,7 @@ async def test_drain_has_an_end():
     async with Upstream(hangs) as up, balanced(up, timeouts=timeouts) as world, connected(world.address) as wire:
         wire.send(post())
         await eventually(lambda: up.asked == [ID])
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LONGEST):
             await world.balancer.close()
         assert await wire.is_closed()
 

@@ -7,7 +7,7 @@ that was smuggled past whoever stands before us (RFC 9112, sections 6.3 and 11.2
 import asyncio
 import re
 
-from balancing import ID, Upstream, accepts, balanced
+from balancing import ID, LONGEST, Upstream, accepts, balanced
 
 from bandit_runner.balancer import Balancer, BalancerConfig, TierConfig
 
@@ -102,7 +102,7 @@ TAKEN = {
 async def told(data: bytes, address: tuple[str, int]) -> list[int]:
     """The final statuses that these bytes, and a request behind them, are answered with until the connection ends."""
     reader, writer = await asyncio.open_connection(*address)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LONGEST):
         writer.write(data + BEHIND)
         writer.write_eof()
         answers = await reader.read()

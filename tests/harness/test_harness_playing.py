@@ -171,7 +171,6 @@ def test_one_game_that_fails_ends_all():
             super().use(tier, strategy)
 
     player = Player(msgspec.structs.replace(PLAN, requests=500, rps=50))
-    began = time.monotonic()
     with pytest.raises(UsageError):
         asyncio.run(played(player, balancer_type=Failing))
-    assert time.monotonic() - began < 5
+    assert not player.samples, "no other was played to its end"

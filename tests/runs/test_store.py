@@ -193,10 +193,8 @@ def test_readers_do_not_wait_for_the_writer(tmp_path: Path):
         recorder.begin(started())
         recorder.flush()
         recorder._connection.execute("BEGIN IMMEDIATE")
-        before = time.monotonic()
-        with Store.open(path) as store:
+        with Store.open(path) as store:  # who waited would be told that it is locked
             assert len(store.runs()) == 1
-        assert time.monotonic() - before < 1
         recorder._connection.execute("COMMIT")
 
 
