@@ -172,6 +172,8 @@ class Decompressed:
         """Input that the stream before has given back; at most a chunk."""
         self._make = make
         self._budget = budget
+        self._zeros = 0
+        """How many bytes of padding were skipped before that."""
         self._now: Decompressor | None = None
 
     def read(self, size: int) -> bytes:
@@ -194,8 +196,8 @@ class Decompressed:
     def behind(self) -> int:
         """How many bytes follow the end, once that was reached; zeros are padding and count for nothing."""
         ended = self._now is not None and self._now.eof
-        behind = self._behind.strip(b"\0") or bytes(self._data).strip(b"\0") if ended else b""
-        return len(self._behind) + len(self._data) if behind else 0
+        behind = self._behind if ended else b""
+        return self._zeros + len(self._behind) + len(self._data) if behind else 0
 
     def _more(self, most: int) -> bytes | None:
         """Some bytes, perhaps none; None at the end."""
@@ -218,9 +220,18 @@ class Decompressed:
 
     def _next_stream(self, ended: Decompressor) -> bool:
         """Begin with what follows; nothing follows but padding where it does not begin like a compressed stream."""
-        self._behind = ended.unused_data or self._input()
+        if not self._behind:
+            self._skip_zeros(ended.unused_data)
         if not any(self._behind.startswith(magic[: len(self._behind)]) for magic in DECOMPRESSORS if self._behind):
             return False
         self._budget.enter()
-        self._now = self._make()
+        self._now, self._zeros = self._make(), 0
         return True
+
+    def _skip_zeros(self, given: bytes) -> None:
+        """Go to what follows padding: Python goes on there (``gzip``, ``lzma``)."""
+        while not self._behind and (given or len(self._data)):
+            given = given or self._input()
+            self._behind = given.lstrip(b"\0")
+            self._zeros += len(given) - len(self._behind)
+            given = b""

@@ -25,6 +25,8 @@ _KINDS: dict[bytes, Literal["file", "folder", "link", "other"]] = {
     b"6": "other",
 }
 """All others are files: so POSIX wants what is not known to be taken, and tar and Python do."""
+_LONG = {b"L": "path", b"K": "linkpath"}
+"""GNU's headers for long names, and what pax calls those."""
 _EXTENSIONS = frozenset(b"xgLKX")
 """Headers that say something of the entry behind them, or of all (``g``); ``X`` is Solaris's name for ``x``."""
 _OF_ALL = re.compile(r"path|linkpath|size|GNU\.sparse")
@@ -121,15 +123,18 @@ def _extend(extended: dict[str, str], flag: bytes, content: Limited) -> None:
     if content.left > _MAX_HEADER:
         raise Exhausted("a header of an entry is far too long")
     data = content.read(content.left)
-    if flag == b"L":
-        extended["path"] = _text(data)
-    elif flag == b"K":
-        extended["linkpath"] = _text(data)
+    said: dict[str, str] = {}
+    if flag in _LONG:
+        said = {_LONG[flag]: _text(data)}
     elif flag == b"g":
-        if said := next((key for key, _ in _records(data) if _OF_ALL.match(key)), None):
-            raise Unreadable(f"a header gives all entries one {said}: whether that counts is up to who unpacks")
+        if of_all := next((key for key, _ in _records(data) if _OF_ALL.match(key)), None):
+            raise Unreadable(f"a header gives all entries one {of_all}: whether that counts is up to who unpacks")
     else:
-        extended.update(_records(data))
+        said = dict(_records(data))
+    for key in _LONG.values():
+        if key in said and extended.get(key, said[key]) != said[key]:
+            raise Unreadable("two headers name an entry: which one counts is up to who unpacks")
+    extended.update(said)
 
 
 def _records(data: bytes) -> Iterator[tuple[str, str]]:

@@ -30,6 +30,8 @@ _FURTHER = re.compile(rb"PK\x03\x04[\x00-\x3f]...[\x00\x08\x0c\x0e\x5d\x5f]\x00"
 _MAX_COMMENT = 0xFFFF
 _CHUNK = 1 << 20
 _NONE32 = 0xFFFF_FFFF
+_NONE = (0xFFFF, _NONE32, _NONE32)
+"""Count, size and offset of a directory that a zip64 record says instead."""
 _ENCRYPTED, _LATER, _UTF8 = 0x1, 0x8, 0x800
 """``_LATER``: checksum and sizes stand behind the data, so that they may be 0 before it."""
 _UNICODE_PATH = 0x7075
@@ -78,14 +80,14 @@ def read(data: memoryview, budget: Budget) -> Iterator[Entry | Trouble]:
     """The entries in the order of the central directory."""
     try:
         end, comment = _end(data)
-        listed, shift, stop = _directory(data, end, budget)
+        listed, shift = _directory(data, end, budget)
     except Unreadable as error:
         yield Trouble(error.finding, str(error))
         return
     behind = len(data) - end - _END.size
-    if behind != comment:
+    if behind != comment:  # some look for another end then
         detail = f"{behind:,} bytes follow its end, which says that {comment:,} do"
-        yield Trouble("appended-data", detail, lost=False)
+        yield Trouble("appended-data", detail, lost=b"PK\x05\x06" in _tail(data[:end]))
     taken = _Ranges()
     for entry in listed:
         try:
@@ -95,7 +97,7 @@ def read(data: memoryview, budget: Budget) -> Iterator[Entry | Trouble]:
             return
         except Unreadable as error:
             yield Trouble(error.finding, f"{entry.shown!r}: {error}")
-    unlisted = sum(1 for start, end in taken.gaps(stop) for _ in _BEFORE_DATA.finditer(data[start:end]))
+    unlisted = sum(1 for start, end in taken.gaps(len(data)) for _ in _BEFORE_DATA.finditer(data[start:end]))
     if unlisted and taken.count == len(listed):  # else it may be one of those that could not be read
         yield Trouble(
             "archive-entry", f"{unlisted:,} of its entries are not in its central directory, and some unpack them"
@@ -104,13 +106,17 @@ def read(data: memoryview, budget: Budget) -> Iterator[Entry | Trouble]:
 
 def ends(data: memoryview) -> bool:
     """Whether something with entries ends here as a zip archive does, whatever stands before it."""
-    tail = bytes(data[max(0, len(data) - _END.size - _MAX_COMMENT) :])
-    return b"PK\x05\x06" in tail and b"PK\x01\x02" in bytes(data)
+    return b"PK\x05\x06" in _tail(data) and b"PK\x01\x02" in bytes(data)
+
+
+def _tail(data: memoryview) -> bytes:
+    """Where the record can be that ends an archive."""
+    return bytes(data[max(0, len(data) - _END.size - _MAX_COMMENT) :])
 
 
 def _end(data: memoryview) -> tuple[int, int]:
     """Where the record is that ends the archive, and how long a comment it says follows."""
-    tail = bytes(data[max(0, len(data) - _END.size - _MAX_COMMENT) :])
+    tail = _tail(data)
     found = tail.rfind(b"PK\x05\x06")
     if found < 0 or len(tail) - found < _END.size:
         raise Unreadable("it has no central directory: it is cut off")
@@ -118,28 +124,30 @@ def _end(data: memoryview) -> tuple[int, int]:
     return len(data) - len(tail) + found, comment
 
 
-def _directory(data: memoryview, end: int, budget: Budget) -> tuple[list[_Listed], int, int]:
-    """All entries, how far the archive has moved since its offsets were written, and where the entries end."""
+def _directory(data: memoryview, end: int, budget: Budget) -> tuple[list[_Listed], int]:
+    """All entries, and how far the archive has moved since its offsets were written."""
     _, disk, _, _, count, size, offset, _ = _END.unpack_from(data, end)
     if disk not in {0, 0xFFFF}:
         raise Unreadable("it is one part of several")
-    stop = end
-    if _NONE32 in (size, offset) or count == 0xFFFF:  # "see the zip64 record"
-        count, size, offset, stop = _zip64(data, end, (count, size, offset))
+    said = count, size, offset
+    count, size, offset, stop = _zip64(data, end, said)
+    if any(here not in {there, none} for here, there, none in zip(said, (count, size, offset), _NONE, strict=True)):
+        raise Unreadable("it has two central directories: which one counts is up to who unpacks")  # Python: the second
     shift = stop - size - offset
     if shift < 0 or size > stop:
         raise Unreadable("its central directory is not where it should be")
-    return list(_central(data[offset + shift : stop], count, budget)), shift, offset + shift
+    return list(_central(data[offset + shift : stop], count, budget)), shift
 
 
 def _zip64(data: memoryview, end: int, plain: tuple[int, int, int]) -> tuple[int, int, int, int]:
     start = end - _LOCATOR64.size
     if start < 0 or bytes(data[start : start + 4]) != b"PK\x06\x07":
         return (*plain, end)
-    for place in (_LOCATOR64.unpack_from(data, start)[2], start - _END64.size):
-        if 0 <= place <= start - _END64.size and bytes(data[place : place + 4]) == b"PK\x06\x06":
-            *_, count, size, offset = _END64.unpack_from(data, place)
-            return count, size, offset, place
+    places = {_LOCATOR64.unpack_from(data, start)[2], start - _END64.size}  # as it says, and where Python looks
+    found = [at for at in places if 0 <= at <= start - _END64.size and bytes(data[at : at + 4]) == b"PK\x06\x06"]
+    if len(found) == 1:
+        *_, count, size, offset = _END64.unpack_from(data, found[0])
+        return count, size, offset, found[0]
     raise Unreadable("its zip64 directory is not where it should be")
 
 

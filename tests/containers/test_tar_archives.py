@@ -113,3 +113,21 @@ def test_what_follows_compressed_data_is_a_finding(inside: bytes, pack: Callable
     report = report_on(pack(inside) + behind, "tool.gz")
     assert (ids(report), paths(report), report.analysed) == ({"appended-data"}, ["tool"], True)
     assert (report.verdict.level, f"{len(behind):,} bytes" in report.findings[0].detail) == ("caution", True)
+
+
+def test_what_follows_padding_between_compressed_files_is_unpacked_too():
+    """Python's ``gzip`` and ``lzma`` skip zeros; gzip(1) ends at them."""
+    for pack in (gzip.compress, lzma.compress):
+        for zeros in (4, 100_000):
+            report = report_on(pack(MEMBER[:512]) + bytes(zeros) + pack(MEMBER[512:] + END))
+            assert (ids(report), paths(report)) == (set(), ["tool"])
+
+
+def test_an_entry_with_two_names_is_not_called_looked_at():
+    """GNU's tar takes the name that pax gives, Python's the one that stands first."""
+    long = header("././@LongLink", 9, b"L") + blocks(b"../../up\0")
+    assert paths(report_on(long + MEMBER + END)) == ["../../up"]
+    for both in (long + pax(b"x", "path", "named"), pax(b"x", "path", "named") + long):
+        report = report_on(both + MEMBER + END)
+        assert (ids(report), paths(report), report.analysed) == ({"archive-damaged"}, [], False)
+    assert paths(report_on(pax(b"x", "path", "named") * 2 + MEMBER + END)) == ["named"]

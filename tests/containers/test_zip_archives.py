@@ -197,3 +197,64 @@ def test_a_central_directory_that_lists_more_or_less_than_it_says_is_damaged(cou
     struct.pack_into("<HH", whole, len(whole) - 14, count, count)
     report = report_on(bytes(whole))
     assert (ids(report), paths(report), report.analysed) == ({"archive-damaged"}, [], False)
+
+
+def parts(data: bytes) -> tuple[bytes, bytearray, bytearray]:
+    """Entries, central directory and end of an archive."""
+    directory, end = data.index(b"PK\x01\x02"), data.rindex(b"PK\x05\x06")
+    return data[:directory], bytearray(data[directory:end]), bytearray(data[end:])
+
+
+def record64(size: int, offset: int, at: int) -> bytes:
+    """A zip64 record about a directory of one entry, which stands ``at`` there, and its locator."""
+    return struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, 1, 1, size, offset) + struct.pack(
+        "<4sLQL", b"PK\x06\x07", 0, at, 1
+    )
+
+
+def test_two_directories_are_not_called_looked_at():
+    """Python believes a zip64 record that stands there, others only where the first record sends them to it."""
+    entries, directory, end = parts(zipped({"tool": ELF}))
+    start = len(entries) + len(directory)
+    inner, listing, _ = parts(zipped({"hidden": ELF}))
+    struct.pack_into("<L", listing, 42, start)
+    size, offset = len(listing), start + len(inner)
+    comment = inner + listing + record64(size, offset, offset + size)
+    struct.pack_into("<H", directory, 32, len(comment))
+    struct.pack_into("<L", end, 12, len(directory) + len(comment))
+    both = entries + directory + comment + end
+    assert zipfile.ZipFile(io.BytesIO(both)).namelist() == ["hidden"]
+    report = report_on(both)
+    assert (ids(report), paths(report), report.analysed) == ({"archive-damaged"}, [], False)
+
+
+def test_two_zip64_records_are_not_called_looked_at():
+    """Python takes the one before its locator, others the one that the locator names."""
+    entries, directory, end = parts(zipped({"tool": ELF}))
+    at, size = len(entries), len(directory)
+    one = entries + directory + record64(size, at, at + size) + end
+    assert report_on(one).analysed
+    both = entries + directory + record64(size, at, 0)[:56] + record64(size, at, at + size) + end
+    assert (ids(report_on(both)), report_on(both).analysed) == ({"archive-damaged"}, False)
+
+
+def test_an_entry_in_the_directory_is_not_called_looked_at():
+    """What unpacks from front to back, or by another end, finds it in a comment."""
+    entries, directory, end = parts(zipped({"tool": ELF}))
+    hidden = zipped({"hidden": ELF})
+    struct.pack_into("<H", directory, 32, len(hidden))
+    struct.pack_into("<L", end, 12, len(directory) + len(hidden))
+    report = report_on(entries + directory + hidden + end)
+    assert (ids(report), paths(report), report.analysed) == ({"archive-entry"}, ["tool"], False)
+
+
+def test_a_second_end_counts_where_the_last_one_is_not_the_end():
+    """Java takes the record whose comment ends with the file, others the last one."""
+    whole = zipped({"tool": ELF})
+    assert report_on(whole + b"junk").analysed
+    entries, directory, end = parts(whole)
+    first = bytearray(end)
+    struct.pack_into("<H", first, 20, len(directory) + len(end) + len(b"junk"))
+    struct.pack_into("<L", end, 16, len(entries) + len(directory) + len(first))
+    report = report_on(entries + directory + first + directory + end + b"junk")
+    assert (ids(report), paths(report), report.analysed) == ({"appended-data"}, ["tool"], False)
