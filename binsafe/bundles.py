@@ -143,6 +143,14 @@ def _findings(one: Bundle, tree: Tree, code: Mapping[str, tuple[Signature, ...]]
             title="A bundle's Info.plist cannot be used",
             detail=f"{one.root or 'the bundle'}: {one.problem}",
         )
+    if one.environment:
+        yield Finding(
+            id="dyld-environment",
+            severity=Severity.MEDIUM,
+            title="A bundle's Info.plist tells the loader what to load first",
+            detail=f"{one.root or 'the bundle'} is opened with {enumerate_some(one.environment)}: libraries that its "
+            "program does not name run inside of it.",
+        )
     if all(signature.kind in {"none", "linker"} for signature in code.get(one.root, ())):
         yield from _unsealed(one, tree)
         return

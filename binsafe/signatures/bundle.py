@@ -127,6 +127,8 @@ class Bundle(msgspec.Struct, frozen=True, kw_only=True):
     ticket: str
     problem: str | None = None
     """Why the Info.plist could not be used."""
+    environment: tuple[str, ...] = ()
+    """Variables of the loader that its Info.plist sets (``LSEnvironment``), with their values."""
 
 
 def find(tree: Tree, root: str = "", *, name: str | None = None) -> Bundle | None:
@@ -206,12 +208,16 @@ def _versions(tree: Tree, folder: str) -> list[str]:
 
 def _bundle(tree: Tree, root: str, base: str, info_plist: str, programs: str, folder: str) -> Bundle:
     name, named, problem = PurePosixPath(folder).stem, False, None
+    environment: list[str] = []
     try:
         info = tree.read(info_plist)
         if info is None and info_plist.lower() in tree.folded:
             raise StructureError("the Info.plist is there in other letters, or as a link that is not followed")
         values = {} if info is None else plist.read(info, "the Info.plist", most=MAX_INFO_BYTES, once=True)
         named = _PROGRAM in values
+        variables = values.get("LSEnvironment")
+        if isinstance(variables, dict):
+            environment = [f"{name}={value}" for name, value in variables.items() if str(name).startswith("DYLD_")]
         name = _file_name(values.get(_PROGRAM, name))
         others = [key for key, one in values.items() if str(key).startswith(_PROGRAMS) and one != name]
         problem = f"the Info.plist names another program as its {others[0]!r}" if others else None
@@ -228,6 +234,7 @@ def _bundle(tree: Tree, root: str, base: str, info_plist: str, programs: str, fo
         code_resources=join(base, "_CodeSignature/CodeResources"),
         ticket=join(base, "CodeResources"),
         problem=problem,
+        environment=tuple(environment),
     )
 
 

@@ -247,6 +247,18 @@ def test_info_plist_that_names_two_programs(more: str):
     assert found(APP | {"Contents/Info.plist": plist.replace(more.encode(), b"")}) == {("info-plist-hash", "high")}
 
 
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [({"DYLD_INSERT_LIBRARIES": "/tmp/x.dylib"}, True), ({"LANG": "C"}, False), (["DYLD_INSERT_LIBRARIES"], False)],
+)
+def test_info_plist_that_sets_the_loaders_variables(variables: object, said: bool):
+    """LaunchServices starts the program with them: Flashback lived that way in Safari."""
+    info = plistlib.dumps({"CFBundleExecutable": "App", "LSEnvironment": variables})
+    report = inspect(APP | {"Contents/Info.plist": info})
+    named = [one.detail for one in report.findings if one.id == "dyld-environment"]
+    assert ["DYLD_INSERT_LIBRARIES=/tmp/x.dylib" in detail for detail in named] == [True] * said
+
+
 @pytest.mark.parametrize("there", ["Contents/info.plist", "Contents/Resources/info"], ids=["letters", "link"])
 def test_info_plist_that_only_a_mac_finds(there: str):
     bare = {path: one for path, one in APP.items() if path not in {SEAL, "Contents/Info.plist"}}
