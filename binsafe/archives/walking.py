@@ -167,6 +167,8 @@ class _Walk:
 
     def _keep(self, kept: "_Kept", name: str, entry: bundles.Entry, data: bytes = b"") -> None:
         """Keep a file of a bundle until all of them are there: its seal is over all."""
+        if name in kept.entries:  # a bundle has one file of a name
+            raise Unreadable("a second file of that name in a bundle was not looked at", "archive-entry")
         self._kept_bytes += len(data)
         if self._kept_bytes > MAX_BUNDLE_BYTES:
             raise Unreadable(f"bundles have more than {MAX_BUNDLE_BYTES:,} bytes", "member-too-large")

@@ -1,10 +1,12 @@
 import bz2
 import gzip
 import hashlib
+import io
 import plistlib
 import stat
 import tarfile
 import time
+import warnings
 import zipfile
 
 import pytest
@@ -224,6 +226,19 @@ def test_an_application_inside_is_one_bundle():
 def test_what_was_compressed_has_a_name_of_its_own_whatever_the_file_is_called(name: str):
     report = report_on(gzip.compress(ELF), name)
     assert (paths(report), report.findings) == ([{".gz": ".gz"}.get(name, "tool")], ())
+
+
+def test_a_second_file_of_a_name_in_a_bundle_is_not_passed_over():
+    """The seal holds over one of the two, and who unpacks may take the other."""
+    plist = plistlib.dumps({"CFBundleExecutable": "tool"})
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        for name, content in (("Info.plist", plist), ("MacOS/tool", ELF + b"other"), ("MacOS/tool", ELF)):
+            file.writestr(f"My.app/Contents/{name}", content)
+    report = report_on(packed.getvalue())
+    assert (report.analysed, report.verdict.level) == (False, "unknown")
+    assert any("second file of that name" in finding.detail for finding in report.findings)
 
 
 def test_every_kind_of_bundle_is_one_and_a_folder_of_that_name_is_none():
