@@ -59,6 +59,8 @@ class Recorded:
                 if settings.plan is not None and (runs := _interrupted(store, session, settings)):
                     self._resumed, self.played = session, runs
                     note(f"going on with session {session.id}")
+                    if settings.binary:  # the stand-in draws by the session's seed
+                        note("  if these servers draw new rates at each start, what was learnt of them holds no more")
                     return settings.plan, settings.limits, Path(settings.binary) if settings.binary else None
         raise UsageError("no session was interrupted", hint="bandit_runner start begins a new one")
 

@@ -47,6 +47,17 @@ def test_what_did_not_start_or_only_served_was_not_interrupted(tmp_path: Path):
     assert {run.start.session for run in recorded.played.values()} == {"broken off"}
 
 
+def test_servers_of_ones_own_may_be_others_after_a_start(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """The original ones are: a strategy goes on with what it learnt of rates that are no more."""
+    path = tmp_path / "runs.sqlite"
+    session(path, "stand-in", at=1.0, ids=20)
+    Recorded(path).resume()
+    assert "new rates" not in capsys.readouterr().err
+    session(path, "mine", at=2.0, ids=20, binary="./flakyservers")
+    assert Recorded(path).resume()[2] == Path("flakyservers")
+    assert "draw new rates at each start" in capsys.readouterr().err
+
+
 def interrupt(recorded: Recorded, *, after: Callable[[], None] = lambda: None, begun: bool = True):
     """Ctrl-C in a session of that plan, at once or with a run begun."""
     with (

@@ -61,7 +61,11 @@ CHARTS: Final = (
         "Milliseconds per id, all its attempts and waits together.",
         lambda scene: charts.latency(scene.whole),
     ),
-    Chart("Attempts per id", "The first three are free.", lambda scene: charts.attempts(scene.whole)),
+    Chart(
+        "Attempts per id",
+        "Those after the free ones (three, as a rule) cost points.",
+        lambda scene: charts.attempts(scene.whole),
+    ),
     Chart(
         "429s per server over the run",
         "The stronger the colour, the more often a limit was met.",
