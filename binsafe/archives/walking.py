@@ -120,6 +120,8 @@ class _Walk:
         name = path[len(root or "") + 1 :]
         self._note(path, set_id=entry.set_id)
         if stream is None:
+            if entry.name.endswith((".pth", ".py")):  # of a link Python's zipfile makes a file with the target in it
+                self._hooks(entry, path, entry.target.encode("utf-8", "replace"))
             if kept is not None and entry.kind != "folder":
                 self._keep(kept, name, bundles.Entry(kind=entry.kind, target=entry.target))
             return
@@ -131,13 +133,17 @@ class _Walk:
         elif kept is not None:
             data = self._whole(stream, head)
             self._keep(kept, name, bundles.Entry(kind="file", size=len(data)), data)
-        elif hooks.is_place(place := clean(entry.name)):
+        elif hooks.is_place(clean(entry.name)):
             data = self._whole(stream, head)
-            for what in hooks.told(place, data):
-                self._trouble(Trouble("install-hook", f"{path} {what}", lost=False))
+            self._hooks(entry, path, data)
             self._file(BytesIO(data[len(head) :]), head, path, inside, budget, depth)
         else:
             self._file(stream, head, path, inside, budget, depth)
+
+    def _hooks(self, entry: Entry, path: str, data: bytes) -> None:
+        name = clean(entry.name)
+        for what in hooks.told(name, data) if hooks.is_place(name) else ():
+            self._trouble(Trouble("install-hook", f"{path} {what}", lost=False))
 
     def _file(self, stream: Stream, head: bytes, path: str, inside: str, budget: Budget, depth: int) -> None:
         kind = formats.identify(head)

@@ -164,7 +164,9 @@ def _central(directory: memoryview, count: int, budget: Budget) -> Iterator[_Lis
         name = bytes(directory[at : at + names])
         extra = bytes(directory[at + names : at + names + extras])
         size, packed, offset = _wide(extra, size, packed, offset)
-        mode = attributes >> 16 if made >> 8 == _UNIX else 0
+        mode = attributes >> 16
+        if made >> 8 != _UNIX and not stat.S_ISLNK(mode):  # links are made whoever packed them (Go, yauzl, Info-ZIP)
+            mode = 0
         yield _Listed(name, flags, method, crc, packed, size, made >> 8, mode, offset, _unicode(name, extra))
         at += names + extras + comments
         seen += 1

@@ -1,6 +1,7 @@
 """What a package has run when it is installed, or later, without being asked to."""
 
 import json
+import stat
 
 import pytest
 from archived import ids, paths, report_on
@@ -55,6 +56,11 @@ def test_npm_builds_what_has_a_recipe_for_it():
 )
 def test_what_python_runs_whenever_it_starts_is_told(name: str, text: bytes):
     assert "install-hook" in ids(report_on(zipped({name: text, "x/tool": ELF})))
+
+
+def test_a_link_that_python_unpacks_as_a_file_may_be_a_hook():
+    modes = {"x.pth": stat.S_IFLNK | 0o777}
+    assert "install-hook" in ids(report_on(zipped({"x.pth": b"import os", "x/tool": ELF}, modes=modes)))
 
 
 @pytest.mark.parametrize(

@@ -258,3 +258,13 @@ def test_a_second_end_counts_where_the_last_one_is_not_the_end():
     struct.pack_into("<L", end, 16, len(entries) + len(directory) + len(first))
     report = report_on(entries + directory + first + directory + end + b"junk")
     assert (ids(report), paths(report), report.analysed) == ({"appended-data"}, ["tool"], False)
+
+
+@pytest.mark.parametrize("system", [0, 3, 5, 19])
+def test_a_link_is_one_whatever_system_packed_it(system: int):
+    """Go's ``archive/zip`` knows those of macOS, Info-ZIP those of Atari, and yauzl's users ask nobody."""
+    entries, directory, end = parts(zipped({"out": b"/etc", "out/tool": ELF}, modes={"out": stat.S_IFLNK | 0o777}))
+    directory[5] = system
+    report = report_on(entries + directory + end)
+    assert (ids(report), paths(report)) == ({"archive-entry"}, ["out/tool"])
+    assert "written through a link" in report.findings[0].detail
