@@ -26,7 +26,7 @@ class Column(NamedTuple, Generic[Row]):
 
 def number(value: float | Unknown | None, digits: int) -> str:
     """With so many digits after the point; what is unknown reads "-"."""
-    return "-" if value is None or isinstance(value, str) else f"{value:.{digits}f}"
+    return "-" if value is None or isinstance(value, str) else f"{value:z.{digits}f}"
 
 
 def table(columns: Sequence[Column[Row]], rows: Sequence[Row], *, room: int | None = None) -> str:

@@ -85,7 +85,7 @@ def _tell(samples: "list[Sample]", given: dict[str, Any]) -> int:
     from bandit_runner import harness
 
     row = harness.row_of_samples(samples, strategy="-", tier=given["tier"] or "-", scoring=scoring(given))
-    click.echo(harness.to_json([row]) if given["as_json"] else harness.to_text([row]))
+    click.echo(harness.to_json([row]) if given["as_json"] else harness.to_text([row]), nl=given["as_json"])
     error = harness.scheduling_error(samples)
     if not isinstance(error.p99, str):
         note(f"requests left {error.p99 * 1000:.2f} ms off their time (p99)")

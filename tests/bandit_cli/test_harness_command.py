@@ -54,6 +54,10 @@ def test_all_ids_are_played(balancer: str):
     assert "off their time (p99)" in done.stderr
 
 
+def test_the_table_has_no_line_without_text(balancer: str):
+    assert [bool(line) for line in harness(balancer).stdout.split("\n")] == [True, True, False]
+
+
 def test_a_tier_that_does_not_exist_is_no_success(balancer: str):
     done = harness(balancer, "--tier", "T9")
     assert done.returncode == 1

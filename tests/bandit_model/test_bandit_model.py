@@ -23,6 +23,7 @@ from bandit_runner.model import (
     result_row,
     score_interval,
 )
+from bandit_runner.tables import number
 
 STATEMENT, BLOG = SCORINGS["statement"], SCORINGS["blog"]
 OK, ERROR, LIMITED = Outcome.OK, Outcome.ERROR, Outcome.RATE_LIMITED
@@ -191,3 +192,7 @@ def test_the_interval_ends_where_no_id_could_bring_less():
     assert score_interval([record(OK)], STATEMENT)[1] == 1.0
     costly = [record(*[ERROR] * 5)] * 3
     assert score_interval(costly, STATEMENT)[0] == pytest.approx(-6.0)
+
+
+def test_a_number_that_rounds_to_nothing_has_no_sign():
+    assert [number(value, 1) for value in (-0.04, -0.06, 2.0, "unknown", None)] == ["0.0", "-0.1", "2.0", "-", "-"]
