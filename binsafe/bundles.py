@@ -166,11 +166,13 @@ def _findings(one: Bundle, tree: Tree, code: Mapping[str, tuple[Signature, ...]]
 def _unsealed(one: Bundle, tree: Tree) -> Iterator[Finding]:
     """A program that seals nothing, which its own report says, beside a list that only a signed one has."""
     if tree.is_file(one.code_resources):
-        title = "The signed program of a bundle was taken out or replaced"
+        title, severity = "The signed program of a bundle was taken out or replaced", Severity.HIGH
         if tree.is_file(one.code_resources.removesuffix("CodeResources") + _APART):
             title = "A bundle's signature stands in files of its own, which are not read here"
+            holds_code = one.executable is not None or one.problem is not None
+            severity = Severity.HIGH if holds_code else Severity.LOW  # resources alone: what they are in may seal them
         detail = f"{one.root or 'the bundle'} has a resource seal, and the program that it names does not sign it."
-        yield Finding(id="resource-seal", severity=Severity.HIGH, title=title, detail=detail)
+        yield Finding(id="resource-seal", severity=severity, title=title, detail=detail)
 
 
 def _sealed(one: Bundle, tree: Tree, code: Mapping[str, tuple[Signature, ...]]) -> Outcome:

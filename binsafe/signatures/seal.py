@@ -32,8 +32,9 @@ _SIGNER: Final = re.compile(r'certificate leaf\[subject\.CN\] = "?([^"]+)')
 """Whose certificate a requirement wants, by team or by name."""
 _APPLES_OWN: Final = re.compile(r"anchor apple(?! generic)")
 """That it must be Apple's own software."""
-_LEFT_OUT: Final = frozenset({"Info.plist", "PkgInfo", "CodeResources"})
-"""At the top: sealed by the program's own signature, or made after it (the notarization ticket)."""
+_LEFT_OUT: Final = frozenset({"Info.plist", "PkgInfo", "CodeResources", "_MASReceipt/receipt"})
+"""At the top: sealed by the program's own signature, or made after it, as the notarization ticket and the App Store's
+receipt are (Security framework, ``BundleDiskRep::adjustResources``)."""
 
 _USUAL: Final = frozenset(
     {

@@ -13,10 +13,7 @@ from built_bundle import (
     Content,
     Link,
     Memory,
-    cdhash,
     info_plist,
-    program,
-    sealed,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -119,25 +116,6 @@ def test_each_change_breaks_the_seal(what: str):
     assert "resource-seal" in names, names
     level = inspect(changed).verdict.level
     assert level == ("caution" if what == "missing seal" else "danger")
-
-
-def test_a_plug_in_of_another_programs_kind():
-    """codesign seals what lies in ``PlugIns`` or ``Library/Automator`` as code, whatever its name ends with."""
-    place = "Contents/Library/Automator/Do.action"
-    resources = {f"{place}/Contents/Resources/data.txt": b"data"}
-    inner = plistlib.dumps({"files2": sealed(resources, f"{place}/Contents"), "rules2": RULES})
-    code = program(Recipe(), info_plist("Do"), inner)
-    listed = {"Library/Automator/Do.action": {"cdhash": cdhash(code), "requirement": "identifier x"}}
-    contents = Application(listed=lambda others: others | listed).build() | resources
-    contents |= {
-        f"{place}/Contents/Info.plist": info_plist("Do"),
-        f"{place}/Contents/MacOS/Do": code,
-        f"{place}/Contents/_CodeSignature/CodeResources": inner,
-    }
-    assert found(contents) == set()
-    assert found(contents | {f"{place}/Contents/MacOS/Do": flip(code, 0x1800)}) >= {("page-hash", "high")}
-    changed = contents | {f"{place}/Contents/Resources/data.txt": b"other"}
-    assert found(changed) == {("resource-seal", "high")}
 
 
 def test_a_second_version_of_a_framework_by_the_same_signer():
@@ -245,18 +223,6 @@ def test_info_plist_that_names_two_programs(more: str):
     plist = f'<plist version="1.0"><dict>{more}{PROGRAM.format("App")}</dict></plist>'.encode()
     assert ("malformed", "medium") in found(APP | {"Contents/Info.plist": plist})
     assert found(APP | {"Contents/Info.plist": plist.replace(more.encode(), b"")}) == {("info-plist-hash", "high")}
-
-
-@pytest.mark.parametrize(
-    ("variables", "said"),
-    [({"DYLD_INSERT_LIBRARIES": "/tmp/x.dylib"}, True), ({"LANG": "C"}, False), (["DYLD_INSERT_LIBRARIES"], False)],
-)
-def test_info_plist_that_sets_the_loaders_variables(variables: object, said: bool):
-    """LaunchServices starts the program with them: Flashback lived that way in Safari."""
-    info = plistlib.dumps({"CFBundleExecutable": "App", "LSEnvironment": variables})
-    report = inspect(APP | {"Contents/Info.plist": info})
-    named = [one.detail for one in report.findings if one.id == "dyld-environment"]
-    assert ["DYLD_INSERT_LIBRARIES=/tmp/x.dylib" in detail for detail in named] == [True] * said
 
 
 @pytest.mark.parametrize("there", ["Contents/info.plist", "Contents/Resources/info"], ids=["letters", "link"])

@@ -1,0 +1,55 @@
+"""What bundles hold besides a program and its resources: plug-ins, receipts, bundles of resources, variables."""
+
+import plistlib
+
+import pytest
+from built_bundle import RULES, Application, cdhash, info_plist, program, sealed
+from signed_macho import Recipe, flip
+from test_bundle_seal import APP, found, inspect
+
+
+def test_a_plug_in_of_another_programs_kind():
+    """codesign seals what lies in ``PlugIns`` or ``Library/Automator`` as code, whatever its name ends with."""
+    place = "Contents/Library/Automator/Do.action"
+    resources = {f"{place}/Contents/Resources/data.txt": b"data"}
+    inner = plistlib.dumps({"files2": sealed(resources, f"{place}/Contents"), "rules2": RULES})
+    code = program(Recipe(), info_plist("Do"), inner)
+    listed = {"Library/Automator/Do.action": {"cdhash": cdhash(code), "requirement": "identifier x"}}
+    contents = Application(listed=lambda others: others | listed).build() | resources
+    contents |= {
+        f"{place}/Contents/Info.plist": info_plist("Do"),
+        f"{place}/Contents/MacOS/Do": code,
+        f"{place}/Contents/_CodeSignature/CodeResources": inner,
+    }
+    assert found(contents) == set()
+    assert found(contents | {f"{place}/Contents/MacOS/Do": flip(code, 0x1800)}) >= {("page-hash", "high")}
+    changed = contents | {f"{place}/Contents/Resources/data.txt": b"other"}
+    assert found(changed) == {("resource-seal", "high")}
+
+
+def test_the_app_stores_receipt_is_made_after_the_signature():
+    assert inspect(APP | {"Contents/_MASReceipt/receipt": b"made for who bought it"}).findings == ()
+    assert found(APP | {"Contents/_MASReceipt/tool": b"another"}) == {("resource-seal", "high")}
+
+
+def test_a_bundle_of_resources_alone_that_signs_itself():
+    """Xcode signs what Swift's packages bring along, in files: there is no program to hold the signature."""
+    place = "Contents/Resources/Words_Words.bundle/Contents"
+    resources = {f"{place}/Info.plist": plistlib.dumps({"CFBundleIdentifier": "words"})}
+    resources |= {f"{place}/_CodeSignature/{name}": b"<plist/>" for name in ("CodeResources", "CodeDirectory")}
+    contents = Application(listed=lambda listed: listed | sealed(resources, "Contents")).build() | resources
+    assert found(contents) == set()
+    named = contents | {f"{place}/Info.plist": info_plist("tool")}
+    assert ("resource-seal", "high") in found(named), "its program was taken out"
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [({"DYLD_INSERT_LIBRARIES": "/tmp/x.dylib"}, True), ({"LANG": "C"}, False), (["DYLD_INSERT_LIBRARIES"], False)],
+)
+def test_info_plist_that_sets_the_loaders_variables(variables: object, said: bool):
+    """LaunchServices starts the program with them: Flashback lived that way in Safari."""
+    info = plistlib.dumps({"CFBundleExecutable": "App", "LSEnvironment": variables})
+    report = inspect(APP | {"Contents/Info.plist": info})
+    named = [one.detail for one in report.findings if one.id == "dyld-environment"]
+    assert ["DYLD_INSERT_LIBRARIES=/tmp/x.dylib" in detail for detail in named] == [True] * said
