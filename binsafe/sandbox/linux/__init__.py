@@ -6,7 +6,7 @@ backend     the mechanism, where there are namespaces       fallback    where th
 starting    starts the stage, takes over its listener       explain     a step that failed, in words that help
 confining   policy -> the stage with it: layout, stand_ins, cargo, destinations, planning (pathcalls, alone), streams
 supervisor  the calls that wait (watching): notifications -> answering: grafting, connecting, refusing, ...
-lookups     files that were missed, not looked for where that asks another machine (elsewhere)
+lookups     files that were missed (offering), not looked for where that asks another machine (elsewhere)
 process     the handle                                      probing     what this machine can hold (the doctor)
 
 Inside, with nothing loaded but what each start needs:

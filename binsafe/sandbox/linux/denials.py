@@ -7,8 +7,8 @@ from binsafe.model import Violation
 from binsafe.model.violation import UNGRANTABLE
 from binsafe.sandbox.linux import elsewhere
 from binsafe.sandbox.linux.describing import error_name
-from binsafe.sandbox.linux.lookups import option
 from binsafe.sandbox.linux.notifications import Call
+from binsafe.sandbox.linux.offering import option
 from binsafe.sandbox.linux.watching import Watch
 from binsafe.sandbox.reporting import Reporter
 

@@ -10,21 +10,18 @@ have read it, and then sees names, sizes and times. What it opens is Landlock's 
 
 import os
 import posixpath
-import re
 import stat
 from typing import Final, NamedTuple
 
-from binsafe.model.violation import UNGRANTABLE
 from binsafe.sandbox.linux.elsewhere import SEARCHED, is_file, leaves, may_exist
 from binsafe.sandbox.linux.expected import OF_THE_SYSTEM, is_expected
 from binsafe.sandbox.linux.given import Given
-from binsafe.sandbox.linux.layout import PRIVATE_TMP, inside, is_ones_own
+from binsafe.sandbox.linux.layout import PRIVATE_TMP, inside
 from binsafe.sandbox.linux.notifications import Call, Listener
+from binsafe.sandbox.linux.offering import option
 from binsafe.sandbox.linux.owned import as_self
-from binsafe.sandbox.linux.pathcalls import WRITING, PathCall
+from binsafe.sandbox.linux.pathcalls import PathCall, Way
 
-OWN_ROOT: Final = f"{UNGRANTABLE}what runs gets a root of its own; name the folders that it needs"
-THE_KERNELS: Final = f"{UNGRANTABLE}what is there is the kernel's, and only root can change it"
 MAX_LOOKUPS: Final = 20_000
 """Calls with a path that are looked at in one run; a program that makes more is not slowed down for the rest."""
 MAX_OF_A_WALKER: Final = 4_000
@@ -34,9 +31,6 @@ MAX_REMEMBERED: Final = 512
 """Characters of a path whose answer is remembered; 20,000 of the longest would be half a gigabyte."""
 
 _AT_FDCWD: Final = -100 & 0xFFFF_FFFF
-
-_OF_A_PROCESS: Final = re.compile(r"/proc/\d")
-"""What is another file for each process, or of another process tomorrow, cannot be granted by itself."""
 
 
 class Miss(NamedTuple):
@@ -84,7 +78,7 @@ class Lookups:
         self._last = ("", "")
         self._searching = False
         """Whether the last call looked for what the one before had looked for elsewhere on the PATH, as shells do."""
-        self._known: dict[tuple[str, bool, bool, bool, bool, str], Miss | None] = {}
+        self._known: dict[tuple[str, Way, str], Miss | None] = {}
 
     def asked(self, listener: Listener, call: Call, kind: PathCall) -> Asked | None:
         """What the call is about; None where that cannot be known, or where we looked often enough to have said it all.
@@ -112,29 +106,21 @@ class Lookups:
         if self._tired:
             return None
         path, text = asked
-        writes = kind.writes or (kind.flags is not None and bool(call.arguments[kind.flags] & WRITING))
+        way = kind.way(call.arguments)
         if kind.makes and path in self.given.present:
             return None
-        opens = kind.flags is not None and not call.arguments[kind.flags] & os.O_PATH
         if self.given.could_write(path) and not self.given.could_read(path):
-            return _hidden(call, path, writes=writes)
+            return _hidden(call, path, writes=way.writes)
         relative = text if self._left and path == _from_root(text) else ""
-        asks = kind.asks is not None and bool(call.arguments[kind.asks] & os.W_OK)
-        key = (path, writes, opens, asks, kind.entry, relative)
+        key = (path, way, relative)
         if key in self._known:
             return self._known[key]
-        missed = (self._in_place(path) if kind.entry else None) or self._judge(path, writes=writes)
-        if missed is None and opens and not writes:
-            missed = self._closed(call, path)
-        elif missed is None and asks and not self.refuses:
-            missed = self._only_read(path)
+        missed = self._missing(call, path, way)
         stays = missed is not None or not self.refuses
         if not stays:
-            missed = self._judge(_resolved(path), writes=writes)  # a link that the program may have made
-        if missed is not None and (meant := self.from_left(path, relative)):
-            found = self._meant(meant, missed)
-            usual = missed.expected and not relative  # Python lists the folder that it is in, and says which that is
-            missed = missed._replace(grant=found.grant) if usual else found
+            missed = self._judge(_resolved(path), writes=way.writes)  # a link that the program may have made
+        if missed is not None:
+            missed = self._as_meant(path, relative, missed)
         if stays and len(self._known) < MAX_LOOKUPS and len(path) + len(relative) <= MAX_REMEMBERED:
             self._known[key] = missed
         return missed
@@ -155,6 +141,17 @@ class Lookups:
     @property
     def _tired(self) -> bool:
         return self._looked > self._most and (self._walks or not self.refuses)
+
+    def _missing(self, call: Call, path: str, way: Way) -> Miss | None:
+        """What is missed of the path itself."""
+        if way.entry and (kept := self._in_place(path)):
+            return kept
+        missed = self._judge(path, writes=way.writes)
+        if missed is None and way.opens and not way.writes:
+            return self._closed(call, path)
+        if missed is None and way.asks_to_write and not self.refuses:
+            return self._only_read(path)
+        return missed
 
     def _closed(self, call: Call, path: str) -> Miss | None:
         """What is there and cannot be opened: a folder on the way to others, or a file that is its owner's alone.
@@ -199,6 +196,15 @@ class Lookups:
         first = path.split("/")[1]
         elsewhere = first.startswith(".") or (first and may_exist(f"/{first}"))
         return "" if elsewhere else posixpath.normpath(f"{self._left}/{path}")
+
+    def _as_meant(self, path: str, relative: str, missed: Miss) -> Miss:
+        """The same, as a user means it who started the program in a folder that is not there inside."""
+        meant = self.from_left(path, relative)
+        if not meant:
+            return missed
+        found = self._meant(meant, missed)
+        usual = missed.expected and not relative  # Python lists the folder that it is in, and says which that is
+        return missed._replace(grant=found.grant) if usual else found
 
     def _meant(self, path: str, missed: Miss) -> Miss:
         """The same from the folder that its user named it in, where there is anything to it."""
@@ -265,17 +271,6 @@ def _hidden(call: Call, path: str, *, writes: bool) -> Miss | None:
     except OSError:
         pass
     return None
-
-
-def option(path: str, *, writes: bool) -> str:
-    """What would grant a path."""
-    if path == "/":
-        return OWN_ROOT
-    if not writes:
-        return "--read /proc" if is_ones_own(path) or _OF_A_PROCESS.match(path) else f"--read {path}"
-    if inside(path, "/proc") or inside(path, "/sys"):
-        return THE_KERNELS
-    return f"--write {path if may_exist(path) else posixpath.dirname(path)}"
 
 
 def resolve(call: Call, path: str, folder: int | None) -> str | None:

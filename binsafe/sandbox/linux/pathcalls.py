@@ -1,7 +1,7 @@
 """The system calls that name a file, and which of their arguments do."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -9,6 +9,16 @@ from binsafe.model import Condition
 
 WRITING: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 """The flags of open(2) that may change something."""
+
+
+class Way(NamedTuple):
+    """How a call goes about a file."""
+
+    writes: bool
+    opens: bool
+    asks_to_write: bool
+    entry: bool
+    """As of `PathCall`."""
 
 
 class PathCall(NamedTuple):
@@ -31,6 +41,16 @@ class PathCall(NamedTuple):
     """Whether it takes a name out of its folder, or puts another file under it."""
     looks: bool = False
     """Whether it only asks what is there."""
+
+    def way(self, arguments: Sequence[int]) -> Way:
+        """How a call with these arguments goes about its file."""
+        flags = arguments[self.flags] if self.flags is not None else 0
+        return Way(
+            writes=self.writes or bool(flags & WRITING),
+            opens=self.flags is not None and not flags & os.O_PATH,
+            asks_to_write=self.asks is not None and bool(arguments[self.asks] & os.W_OK),
+            entry=self.entry,
+        )
 
 
 PATH_CALLS: Final[Mapping[str, PathCall]] = {

@@ -11,7 +11,8 @@ from binsafe.model import Condition, Policy, Violation
 from binsafe.sandbox.linux.destinations import Destinations
 from binsafe.sandbox.linux.elsewhere import SEARCHED, is_file, leaves, may_exist
 from binsafe.sandbox.linux.layout import SYSTEM, inside
-from binsafe.sandbox.linux.lookups import OWN_ROOT, Lookups, Miss
+from binsafe.sandbox.linux.lookups import Lookups, Miss
+from binsafe.sandbox.linux.offering import OWN_ROOT
 from binsafe.sandbox.linux.planning import foreseen, limits_of
 from binsafe.syscalls import tables
 
