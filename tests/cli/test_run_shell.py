@@ -282,6 +282,16 @@ def test_what_else_the_arguments_name_is_said_where_it_gave_up_at_the_first(
     assert "also name" not in run("tail", "-n", "1", "first", "second file").stderr, "it came to each itself"
 
 
+def test_what_stands_in_for_a_file_that_was_named_is_said_to():
+    """cat prints users that there are not, and ends well."""
+    done = run("cat", "/etc/passwd", "/proc/../etc/hosts", "/dev/null", "/etc/none")
+    assert "user:x:1000:1000" in done.stdout
+    assert re.findall("add (.*)", done.stderr) == ["--read /etc/hosts", "--read /etc/passwd"], done.stderr
+    assert "also name" not in done.stderr
+    done = run("--read", "/etc/passwd", "cat", "/etc/passwd")
+    assert (done.stdout, done.stderr) == (Path("/etc/passwd").read_text(), "")
+
+
 def test_a_program_beside_its_user_is_found_in_two_steps(tmp_path: Path):
     """By the names under which env, timeout and xargs start it; it was denied in silence, as one that is not there."""
     tool = shutil.copy("/bin/true", tmp_path / "tool")

@@ -57,6 +57,7 @@ def confine(order: Order, stage: Stage, arch: str, backend: str) -> Process:
             outside=dict.fromkeys((layout.program, ITSELF), order.path) if order.path is not None else {},
             lookups=_lookups(layout, order.policy, walks=walks, left=left),
             names_root="/" in order.arguments,
+            stood_in=tuple(sorted(layout.stand_ins.intersection(map(os.path.abspath, order.arguments)))),
             terminal=order.terminal,
         )
         return stage.supervise(watch, backend, streams.pipe)

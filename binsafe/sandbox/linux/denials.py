@@ -71,6 +71,10 @@ class Denials:
         why = "all ends with the program that was started; let a server stay in the foreground"
         self._ended(pid, "process", "in the background", syscall="exit_group", result="SIGKILL", why=why)
 
+    def stood_in(self, pid: int, path: str) -> None:
+        """The program will read another file than the one that its user means, and nothing else would tell them."""
+        self._tell(pid, "read", path, syscall="openat", result="EACCES", grant=option(path, writes=False))
+
     def gone(self, pid: int, path: str) -> None:
         """What the program wrote where it was told to goes with it, because that was in a folder of its own."""
         if self._reporter.admits("gone", path):

@@ -62,6 +62,8 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
     folders: tuple[str, ...] = ()
     merged: Mapping[str, str] = {}
     """The folders of the root that are links, and where they lead."""
+    stand_ins: frozenset[str] = frozenset()
+    """Files in whose place there are others, of our making."""
     grantees: frozenset[str] = frozenset()
     """The paths by which programs may be executed later on: others, or our own once more."""
 
@@ -99,9 +101,9 @@ def lay_out(order: Order, cargo: Cargo, hosts: str = "") -> Layout:
     if _loads(policy) or hosts:
         given |= stand_ins.texts(policy, hosts)
     granted = {*granted_paths(policy, "read"), *granted_paths(policy, "write")}
+    given = {path: text for path, text in given.items() if not any(inside(path, other) for other in granted)}
     for path, content in given.items():
-        if not any(inside(path, other) for other in granted):
-            cargo.add(path, content)
+        cargo.add(path, content)
     cargo.seal()
     size = os.fstat(order.program).st_size
     pieces = [Piece(program, order.program, 0, size, 0o555), *cargo.pieces]
@@ -121,6 +123,7 @@ def lay_out(order: Order, cargo: Cargo, hosts: str = "") -> Layout:
         scratch=tuple((path, SCRATCH_BYTES) for path in wanted),
         merged=merged,
         grantees=frozenset((*_grantees(policy, merged), *((program, ITSELF) if again else ()))),
+        stand_ins=frozenset(given).difference(stand_ins.COPIED),
         folders=tuple(target for target in (canonical(path, merged) for path in _MERGED) if merged),
     )
 

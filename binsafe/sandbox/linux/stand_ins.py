@@ -23,6 +23,8 @@ CHARACTER_SETS: Final = tuple(
     f"/usr/{folder}/gconv/gconv-modules.cache" for folder in ("lib/x86_64-linux-gnu", "lib/aarch64-linux-gnu", "lib64")
 )
 """Which module knows a set: without, iconv_open(3) asks for none of them, and nobody learns which pack is missed."""
+COPIED: Final = (_LOCALTIME, *CHARACTER_SETS)
+"""Of these the content is this machine's own."""
 _INTERFACES: Final = ("/proc/net/if_inet6", b"00000000000000000000000000000001 01 80 10 80       lo\n")
 """Java binds no IPv6 address where this list (proc(5)) is empty: loopback, which is all that can be bound here."""
 
@@ -50,7 +52,7 @@ def texts(policy: Policy, hosts: str) -> dict[str, bytes]:
     found["/etc/hosts"] = (hosts + ("" if " localhost\n" in hosts else _LOCAL_HOSTS) + _OWN_HOST).encode()
     if any(policy.of("listen")):
         found[_INTERFACES[0]] = _INTERFACES[1]
-    for path in (_LOCALTIME, *CHARACTER_SETS):
+    for path in COPIED:
         if os.path.isfile(path):
             with open(path, "rb") as stream:
                 found[path] = stream.read()

@@ -46,6 +46,8 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     lookups: Lookups | None = None
     names_root: bool = False
     """Whether its user told it / by name, which then is not what it makes of the folder that its user is in."""
+    stood_in: tuple[str, ...] = ()
+    """Files that its user told it by name, and in whose place it finds others."""
     limits: Mapping[str, int] = {}
     """The limits that it cannot raise, by the names of ``RLIMIT_*``."""
     alone: bool = False
