@@ -44,8 +44,9 @@ def derive(report: Report, baseline: Baseline, request: Request) -> Policy:
             no program listen for ports; or there is no table of system calls for the processor.
     """
     if not report.analysed or not report.slices:
+        why = f": {report.findings[0].detail}" if report.findings else ""
         raise NotAnalysable(
-            f"no policy can be derived for {report.artifact.name}: it could not be analysed",
+            f"no policy can be derived for {report.artifact.name}: it could not be analysed{why}",
             hint="do not run it; `binsafe inspect` says what is wrong with it",
             finding="unknown",
         )

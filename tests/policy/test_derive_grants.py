@@ -7,7 +7,7 @@ from made_reports import make_report, make_slice, network, syscalls
 
 from binsafe import baselines
 from binsafe.errors import NotAnalysable, UsageError
-from binsafe.model import ArgumentValues, Grant, Library, ResolvedLibrary
+from binsafe.model import ArgumentValues, Finding, Grant, Library, ResolvedLibrary, Severity
 from binsafe.policy import Request, derive, read_policy
 from binsafe.policy.conditions import holds
 from binsafe.policy.libraries import looked_for_beside
@@ -103,6 +103,12 @@ def test_nothing_is_derived_from_what_could_not_be_analysed():
         with pytest.raises(NotAnalysable) as caught:
             derive(report, FLAKY, Request())
         assert "do not run it" in caught.value.hint
+
+
+def test_why_it_could_not_be_analysed_is_said():
+    why = Finding(id="truncated", severity=Severity.HIGH, title="It could not be analysed", detail="it ends early")
+    with pytest.raises(NotAnalysable, match="could not be analysed: it ends early"):
+        derive(msgspec.structs.replace(make_report(analysed=False), findings=(why,)), FLAKY, Request())
 
 
 @pytest.mark.parametrize("what", [{"kind": "object"}, {"kind": "kernel-module"}, {"system": "uefi"}])
