@@ -43,6 +43,15 @@ def test_a_bundle_of_resources_alone_that_signs_itself():
     assert ("resource-seal", "high") in found(named), "its program was taken out"
 
 
+def test_a_script_that_is_sealed_as_code_cannot_be_verified():
+    """codesign signs scripts beside the program, and keeps their signatures in extended attributes."""
+    listed = {"MacOS/start": {"cdhash": b"\1" * 20, "requirement": 'cdhash H"01"'}}
+    contents = Application(listed=lambda others: others | listed).build()
+    assert found(contents | {"Contents/MacOS/start": b"#!/bin/sh\n"}) == {("resource-seal", "medium")}
+    assert found(contents | {"Contents/MacOS/start": b"data"}) == {("resource-seal", "high")}
+    assert found(contents) == {("resource-seal", "high")}
+
+
 @pytest.mark.parametrize(
     ("variables", "said"),
     [({"DYLD_INSERT_LIBRARIES": "/tmp/x.dylib"}, True), ({"LANG": "C"}, False), (["DYLD_INSERT_LIBRARIES"], False)],
