@@ -55,8 +55,8 @@ class Taken:
         yield from self.at_odd_places(address)
         yield from self.by_code(address)
         yield from (at for at in self.naming_absolutely(address) if self._names(at, address))
-        bases, functions = program.distant
-        yield from bases[functions == address].tolist()
+        if program.start(address) == address:  # for what lies inside of a function see `switches`
+            yield from (base for base, _ in program.distant.into(address, address + 1))
         if self.base is not None and address not in program.stubs.values():
             yield self.base
 
@@ -157,7 +157,7 @@ class Taken:
 
     def may_be_inside(self, start: int, end: int) -> bool:
         """Whether code or memory may hold an address inside of a function, from which others may be computed."""
-        named = _within(self._called_next, start, end), _within(self._in_code, start + 1, end)
+        named = self._called_next.into(start, end), self._in_code.into(start + 1, end)
         return next(chain(self.odd_pointers(start + 1, end), *named), None) is not None
 
     def _changed(self, region: Region) -> Iterator[tuple[int, int]]:
@@ -166,11 +166,11 @@ class Taken:
         A call of the next instruction is one as well, where that reads the return address: it is its own.
         """
         program, within = self._program, range(region.start, region.end)
-        for source, target in _within(self._called_next, region.start, region.end):
+        for source, target in self._called_next.into(region.start, region.end):
             call = program.branch(source)
             if call is not None and call.leads(Kind.CALL, target) and self._reads_return_address(target):
                 yield call.address, target
-        taking = [(region.at(source), to) for source, to in _within(self._in_code, region.start + 1, region.end)]
+        taking = [(region.at(source), to) for source, to in self._in_code.into(region.start + 1, region.end)]
         inside = [(at, target) for at, target in taking if at is not None]
         origins = program.origins(region) if inside else ()
         for at, target in inside:
@@ -268,14 +268,6 @@ class Taken:
     def completed(self, place: Place, start: int, end: int) -> tuple[int, ...] | None:
         """See `pages`."""
         return pages.completed(place.region, place.at, start, end, go=self._program.is_go(place.region))
-
-
-def _within(edges: Edges, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Those edges, ordered by target, that lead to an address from ``start`` up to ``end``."""
-    first, last = bisect_left(edges.targets.data, start), bisect_left(edges.targets.data, end)
-    if first == last:
-        return iter(())
-    return zip(edges.sources[first:last].tolist(), edges.targets[first:last].tolist(), strict=True)
 
 
 def _says(operands: str, address: int) -> bool:

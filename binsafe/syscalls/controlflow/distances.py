@@ -1,8 +1,9 @@
-"""Functions that constant memory names by their distance: tables that the loader has nothing to do with.
+"""Code that constant memory names by its distance: tables that the loader has nothing to do with.
 
 Entries of four bytes, each to be added to the address that code counts from: what Clang makes of C++'s virtual
 functions (``-fexperimental-relative-c++-abi-vtables``), and what assembler has where there must be no relocations. A
-jump table looks the same, but leads into the middle of its own function.
+jump table looks the same, but leads into the middle of a function, mostly of the one that reads it, and has nothing
+else in it. (Where any entry may be nothing, chance has many that lead into the middle of large programs.)
 """
 
 from collections.abc import Iterator
@@ -28,22 +29,34 @@ _HEADERS = (0x464C457F, 0x3B031B01)
 
 
 def named_by_distance(program: "Program") -> Iterator[Edges]:
-    """From the addresses that code counts from to the starts of functions that are named so."""
+    """From the addresses that code counts from to the starts of functions, and where jump tables lead."""
     taken = among(program.references.uses, (TAKEN, MAYBE_TAKEN))
     counted = distinct(program.references.targets[taken])
     sections = np.array([s.address for s in program.slice.sections if s.address <= HIGHEST_ADDRESS], np.int64)
     begins = distinct(np.concatenate([counted, sections]))  # no table goes on into another section
     for segment in program.slice.segments:
         inside = begins[(begins >= segment.address) & (begins < segment.address + segment.file_size)]
-        if segment.writable or segment.executable or not len(inside):
+        inside = inside[~program.code.holds(inside)]
+        if segment.writable or not len(inside):
             continue
         program.decoder.spend(len(inside))
         skew = -segment.address % _ENTRY
         data = program.slice.data[segment.offset + skew : segment.offset + segment.file_size]
         entries = np.frombuffer(data[: len(data) // _ENTRY * _ENTRY], "<i4")
         for bases, targets in _named(segment.address + skew, entries, inside, among(inside, counted)):
-            kept = program.layout.exact(targets) >= 0
+            code = program.code.holds(targets)
+            kept = np.flatnonzero(code)
+            kept = kept[(program.layout.exact(targets[kept]) >= 0) | _first_ones(bases, code)[kept]]
             yield Edges(bases[kept], targets[kept])
+
+
+def _first_ones(tables: Addresses, chosen: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The entries of tables, one behind the other, up to the first of each table that is not among the chosen ones."""
+    left_out = np.cumsum(~chosen)
+    begins = np.concatenate([[True], tables[1:] != tables[:-1]])
+    before: Addresses = (left_out - ~chosen)[begins]
+    found: NDArray[np.bool_] = left_out == before[np.cumsum(begins) - 1]
+    return found
 
 
 def _named(

@@ -93,7 +93,8 @@ class Incoming:
         program = self._program
         found = np.maximum(program.calls.last(addresses), program.jumps.last(addresses))
         slots, named = np.asarray(self._through[0]), program.references.targets
-        for targets in (slots, named, program.held, self._short_shortly_before(addresses)):
+        distant = program.distant.targets
+        for targets in (slots, named, program.held, distant, self._short_shortly_before(addresses)):
             at = np.searchsorted(targets, addresses, side="right") - 1
             found = np.maximum(found, np.where(at >= 0, targets[at], -1)) if len(targets) else found
         return found

@@ -81,10 +81,11 @@ class _Load(NamedTuple):
     operations: tuple[Operation, ...]
 
 
-def tables_of(program: "Program", region: Region, known: Known) -> dict[int, Table] | None:
-    """Indirect jump -> the table through which it leads; None where there is one whose entry is seen nowhere.
+def tables_of(program: "Program", region: Region, known: Known) -> dict[int, Table]:
+    """Indirect jump -> the table through which it leads; none for a tail call through a pointer.
 
-    Where no way is known yet on which a table's address comes to a jump, its table has no places.
+    Where no way is known yet on which a table's address comes to a jump, its table has no places. Nor has one where the
+    frame is still there: such a jump through a pointer is no tail call.
     """
     tables: dict[int, Table] = {}
     for at in region.indirect_jumps:
@@ -94,7 +95,7 @@ def tables_of(program: "Program", region: Region, known: Known) -> dict[int, Tab
         if table is not None:
             tables[at] = table
         elif region.frames[at].get(program.machine.stack) != 0:
-            return None  # unless the frame is gone: then it is a tail call through a pointer
+            tables[at] = Table((), _WORD)
     return tables
 
 

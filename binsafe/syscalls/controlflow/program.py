@@ -30,7 +30,7 @@ from binsafe.syscalls.controlflow.slots import Slots, stubs_of
 from binsafe.syscalls.controlflow.switches import Cases, Switches
 from binsafe.syscalls.decoding.code import Code
 from binsafe.syscalls.decoding.decode import LONGEST, Decoder, Detail, Instruction
-from binsafe.syscalls.machines.machine import Addresses, Edges, Location, Machine, Source, Step
+from binsafe.syscalls.machines.machine import Addresses, Edges, Location, Machine, Source, Step, joined
 from binsafe.syscalls.sets import distinct
 
 _MAX_KEPT_BYTES = 1 << 26
@@ -293,9 +293,11 @@ class Program:
 
     @cached_property
     def distant(self) -> Edges:
-        """See `named_by_distance`."""
+        """See `named_by_distance`; by target."""
         none = np.array([], np.int64)
-        return Edges(*(np.concatenate(side) for side in zip(Edges(none, none), *named_by_distance(self), strict=True)))
+        found = joined(Edges(none, none), *named_by_distance(self))
+        order = np.argsort(found.targets, kind="stable")
+        return Edges(found.sources[order], found.targets[order])
 
     def _detail(self, instruction: Instruction) -> Detail | None:
         address, size, code = instruction.address, instruction.size, self.code

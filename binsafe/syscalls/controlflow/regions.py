@@ -88,6 +88,12 @@ class Region:
         return tuple((source, to) for source, to in inside if self.at(to) is None)
 
     @cached_property
+    def onward(self) -> frozenset[int]:
+        """The addresses outside of this region to which its direct jumps lead."""
+        found = (self.flow(i)[1] for i, flow in self._flows.items() if flow in JUMPS)
+        return frozenset(to for to in found if to is not None and not self.start <= to < self.end)
+
+    @cached_property
     def caught(self) -> tuple[Caught, ...] | None:
         """The landing pads in this region, and those of its code that lie elsewhere; None if they are not known."""
         return () if self._catching is None else self._catching.around(self.start, self.end)
@@ -183,10 +189,10 @@ class Region:
     def is_exposed(self, slot: int) -> bool:
         """Whether a stack slot may lie in such an object: one is reached from either end (compilers count downwards).
 
-        None extends over the return address.
+        None extends over the return address, whose own address is one from where the stack goes on: in a function that
+        calls nothing, below it as well.
         """
-        below = bisect_left(self.exposed, 0)
-        return below > 0 if slot < 0 else below < len(self.exposed)
+        return bisect_right(self.exposed, 0) > 0 if slot < 0 else bisect_left(self.exposed, 0) < len(self.exposed)
 
     def is_unreachable(self, index: int) -> bool:
         """Whether nothing leads to an instruction, and it is padding between basic blocks or stands behind a trap.

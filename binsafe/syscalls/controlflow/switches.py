@@ -7,14 +7,14 @@ where none is found, where the next table begins or an entry is no address of co
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, takewhile
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
-from binsafe.syscalls.controlflow.jump_tables import TABLE_COST, Known, Table, tables_of, unread_in
+from binsafe.syscalls.controlflow.jump_tables import Known, Table, tables_of, unread_in
 from binsafe.syscalls.controlflow.places import Place
 from binsafe.syscalls.controlflow.regions import Region
 from binsafe.syscalls.machines.arithmetic import Operation, compute
-from binsafe.syscalls.machines.machine import TAKEN, Flow, Location, Moved
-from binsafe.syscalls.sets import distinct
+from binsafe.syscalls.machines.machine import MAYBE_TAKEN, TAKEN, Flow, Location, Moved
 
 if TYPE_CHECKING:
     from binsafe.syscalls.controlflow.program import Program
@@ -24,9 +24,6 @@ _MAX_ENTRIES = 1024
 _MAX_ROUNDS = 8
 """How often the tables are read anew, since one may lead in between the comparison and the jump of another."""
 _WORD = 8
-_SIGNED = (Operation("sign-extend", 32),)
-_SEARCHED_AT_ONCE = 1 << 12
-"""Instructions that are searched for those that take addresses while one is decoded."""
 _LEADING = 64
 """Instructions before a jump through a table among which the comparison is looked for that guards it."""
 
@@ -38,6 +35,12 @@ class Cases(NamedTuple):
     """Instruction -> the jumps that lead there, all by index."""
     outside: frozenset[int]
     """The jumps that lead to other regions as well, such as the split-off cold part of a function."""
+    unread: frozenset[int] = frozenset()
+    """The jumps through tables that were not read, or not to their end."""
+    ways: Mapping[int, tuple[int, ...]] = MappingProxyType({})
+    """`inside`, and where other jumps may lead; no jump where it is one that was read, or is not seen."""
+    whole: bool = True
+    """Whether all is known."""
 
 
 class Switches:
@@ -46,26 +49,23 @@ class Switches:
     def __init__(self, program: "Program") -> None:
         """``program`` is a weak reference, see there."""
         self._program = program
-        self._found: dict[int, Cases | None] = {}
+        self._found: dict[int, Cases] = {}
         self._origins: dict[int, set[int]] = {}
-        self._ways: dict[int, Mapping[int, tuple[int, ...]]] = {}
         self._doubtful: dict[int, int | None] = {}
 
     def cases(self, region: Region) -> Cases | None:
         """See `Program.cases`."""
-        if region.start not in self._found:
-            self._found[region.start] = _through_tables(self._program, region, self.labels)
-        return self._found[region.start]
+        found = self._cases(region)
+        return found if found.whole else None
 
     def ways(self, region: Region) -> Mapping[int, tuple[int, ...]]:
         """See `Program.ways`."""
-        if region.start not in self._ways:
-            cases = self.cases(region)
-            found = _named_by_tables(self._program, region) if cases is None else set()
-            found |= self.labels(region) if cases is None or not region.indirect_jumps else set()
-            inside = {} if cases is None else cases.inside
-            self._ways[region.start] = {**dict.fromkeys(found, region.indirect_jumps), **inside}
-        return self._ways[region.start]
+        return self._cases(region).ways
+
+    def _cases(self, region: Region) -> Cases:
+        if region.start not in self._found:
+            self._found[region.start] = _through_tables(self._program, region, self.labels)
+        return self._found[region.start]
 
     def in_doubt(self, region: Region) -> int | None:
         """See `Program.in_doubt`."""
@@ -91,7 +91,7 @@ class Switches:
         """The addresses from which the jump tables of a region count; none where one could not be read."""
         cases = self.cases(region)
         if region.start not in self._origins:
-            tables = {} if cases is None else tables_of(self._program, region, cases.inside) or {}
+            tables = {} if cases is None else tables_of(self._program, region, cases.inside)
             self._origins[region.start] = {origin for table in tables.values() for _, origin in table.places}
         return self._origins[region.start]
 
@@ -99,83 +99,95 @@ class Switches:
         """Drop what is known of the region that starts there: its bounds have changed."""
         self._found.pop(start, None)
         self._origins.pop(start, None)
-        self._ways.pop(start, None)
         self._doubtful.pop(start, None)
 
     def forget_all(self) -> None:
         """Drop what is known of all regions."""
         self._found.clear()
         self._origins.clear()
-        self._ways.clear()
         self._doubtful.clear()
 
 
-def _through_tables(program: "Program", region: Region, labels: Callable[[Region], set[int]]) -> Cases | None:
-    """Where the jump tables of a region lead; None where one could not be read, or the region's landing pads not.
+def _through_tables(program: "Program", region: Region, labels: Callable[[Region], set[int]]) -> Cases:
+    """Where the jump tables of a region lead.
 
     Only the region's own jumps are looked at: jumps of other regions through the same tables are not.
     """
-    if region.caught is None:
-        return None
-    if not region.indirect_jumps:
-        return Cases({}, frozenset())
+    jumps = frozenset(region.indirect_jumps)
     known = Cases({}, frozenset())
-    for _ in range(_MAX_ROUNDS):
+    tables: Mapping[int, Table] = {}
+    for _ in range(_MAX_ROUNDS if jumps and region.caught is not None else 0):
         tables = tables_of(program, region, known.inside)
-        found = None if tables is None else _leading(program, region, tables, known.inside)
-        if tables is None or found is None:
-            return None
+        found, known = known, _leading(program, region, tables, known.inside)
         if found == known:
-            if not all(table.places or table.labels for table in tables.values()):
-                return None
-            unread = len(tables) < len(region.indirect_jumps)
-            return None if unread and not labels(region) <= found.inside.keys() else found
-        known = found
-    return None
+            break
+    else:
+        known = known._replace(unread=jumps)
+    read = {address for table in tables.values() for place in table.places for address in place}
+    loose = {base: names for base, names in _named(program, region).items() if base not in read}
+    unseen = known.unread | jumps - tables.keys()
+    held = labels(region) if unseen or not jumps else set[int]()
+    own = (names for base, names in loose.items() if region.start in _takers(program, base))
+    ways = {**dict.fromkeys(chain(*loose.values()), ()), **known.inside}
+    ways.update((at, (*known.inside.get(at, ()), *unseen) if unseen else ()) for at in chain(held, *own))
+    whole = region.caught is not None and not known.unread and not loose
+    return known._replace(ways=ways, whole=whole and (not jumps or held <= known.inside.keys()))
 
 
 def _long(program: "Program", region: Region, known: Known) -> Iterator[int]:
     """The jumps of a region through tables of more entries than are read."""
-    for at, table in (tables_of(program, region, known) or {}).items():
+    for at, table in tables_of(program, region, known).items():
         limit = _limit(program, region, table, known)
         if limit is not None and limit > _MAX_ENTRIES:
             yield at
 
 
-def _named_by_tables(program: "Program", region: Region) -> set[int]:
-    """The instructions of a region that are named by what may be tables of distances, whose addresses it takes."""
-    found = program.references
-    here = (found.sources >= region.start) & (found.sources < region.end) & (found.uses == TAKEN)
-    bases = distinct(found.targets[here]).tolist()
-    program.decoder.spend(len(bases) * TABLE_COST + len(found.sources) // _SEARCHED_AT_ONCE)
-    tables = (Table(((base, base),), 4, _SIGNED) for base in bases if not region.start <= base < region.end)
-    entries = {target for table in tables for target in _targets(program, table, bases, _MAX_ENTRIES)}
-    return {at for target in entries if (at := region.at(target))}
+def _named(program: "Program", region: Region) -> dict[int, set[int]]:
+    """Address -> the instructions of a region, but for the first, that constant memory names by their distance from it.
+
+    The address is taken in the region, or in one from or to which a jump leads, such as the cold part of a function:
+    elsewhere it is chance that constants look like distances to its code.
+    """
+    found: dict[int, set[int]] = {}
+    for base, target in program.distant.into(region.start + 1, region.end):
+        if (at := region.at(target)) is not None:
+            found.setdefault(base, set()).add(at)
+    takers = {base: _takers(program, base) for base in found}
+    if all(region.start in starts for starts in takers.values()):
+        return found
+    beside = {program.start(source) for source, _ in program.leading_to(region.start, region.end)}
+    beside.update((region.start, *(program.start(target) for target in region.onward)))
+    return {base: labels for base, labels in found.items() if not beside.isdisjoint(takers[base])}
 
 
-def _leading(program: "Program", region: Region, tables: Mapping[int, Table], known: Known) -> Cases | None:
+def _takers(program: "Program", address: int) -> set[int]:
+    """The starts of the regions that compute an address."""
+    named = program.references.into(address, address + 1)
+    return {program.start(source) for source, _, use in named if use in {TAKEN, MAYBE_TAKEN}}
+
+
+def _leading(program: "Program", region: Region, tables: Mapping[int, Table], known: Known) -> Cases:
     """See `_through_tables`; ``known`` are the instructions to which tables lead, as far as is known by now.
 
     Where a table leads in between the comparison and the jump of another one, that comparison does not guard the jump.
     """
     found: dict[int, tuple[int, ...]] = {}
-    outside: set[int] = set()
+    outside, unread = set[int](), set[int]()
     begins = sorted({base for table in tables.values() for base, _ in table.places})
     for at, table in tables.items():
         limit = _limit(program, region, table, known)
-        if limit is not None and limit > _MAX_ENTRIES:
-            return None
+        most = _MAX_ENTRIES if limit is None else min(limit, _MAX_ENTRIES)
         ends = sorted({*begins, *_next_named(program, table)}) if limit is None else begins
-        targets = _targets(program, table, ends, _MAX_ENTRIES if limit is None else limit)
+        targets = _targets(program, table, ends, most)
         targets.update(table.labels)
         inside = {index for target in targets if (index := region.at(target)) is not None}
-        if not inside and (table.places or table.labels):
-            return None
+        if not inside or (limit is not None and limit > most):
+            unread.add(at)
         if len(inside) < len(targets):
             outside.add(at)
         for index in inside:
             found[index] = (*found.get(index, ()), at)
-    return Cases(found, frozenset(outside))
+    return Cases(found, frozenset(outside), frozenset(unread))
 
 
 def _next_named(program: "Program", table: Table) -> Iterator[int]:

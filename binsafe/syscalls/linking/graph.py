@@ -181,6 +181,8 @@ class _Builder:
             yield self._edges(users, implicit_edges.begun_before(self.program, self.cuts, beside))
             yield self._edges(users, implicit_edges.ended_behind(self.program, beside))
         bases, functions = self.program.distant
+        starts = self.layout.exact(functions) >= 0  # into the middle of one leads a jump table, or nothing but chance
+        bases, functions = bases[starts], functions[starts]
         at, counts = _spread(np.searchsorted(targets, bases), np.searchsorted(targets, bases, side="right"))
         yield self._edges(places[at], np.repeat(functions, counts))
         for uses, size in (((LOADED, CALLED), WORD), ((LOADED_WIDE,), WIDE), ((LOADED_WIDEST,), WIDEST)):

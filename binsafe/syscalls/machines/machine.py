@@ -5,6 +5,7 @@ register, by its full-width name (``rax``, ``x8``), or a stack slot, by its dist
 pointer stands at the first instruction of the function (negative within the function's own frame).
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum, auto
 from typing import NamedTuple, Protocol
@@ -123,6 +124,13 @@ class Edges(NamedTuple):
 
     sources: Addresses
     targets: Addresses
+
+    def into(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """(source, target) of the edges to addresses from ``start`` up to ``end``, of those that are ordered by it."""
+        first, last = bisect_left(self.targets.data, start), bisect_left(self.targets.data, end)
+        if first == last:
+            return iter(())  # as nearly always
+        return zip(self.sources[first:last].tolist(), self.targets[first:last].tolist(), strict=True)
 
 
 class References(NamedTuple):

@@ -64,6 +64,13 @@ def test_the_stack_pointer_moves_in_unusual_ways(text: str, tmp_path: Path):
     assert not found.complete or "acct" in found.required
 
 
+@pytest.mark.parametrize("copy", ["mov %rsp,%rcx", "push %rsp; pop %rcx", "xor %ecx,%ecx; add %rsp,%rcx"])
+def test_what_lies_below_the_end_of_the_stack_is_written_through_a_copy_of_its_pointer(copy: str, tmp_path: Path):
+    """As a function may that calls nothing."""
+    text = f"movq $39,-16(%rsp); {copy}; movq $163,-16(%rcx); mov -16(%rsp),%rax; syscall; hlt"
+    assert not calls(bare(tmp_path, text)).complete
+
+
 _TWICE = """
 #include <setjmp.h>
 #include <unistd.h>
