@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID, ObjectIdentifier
 
 from binsafe.model import Problem, Signer
@@ -36,6 +37,9 @@ _PURPOSES: Final = {
 
 MAX_PATH: Final = 8
 """Longest path; real ones have 3 or 4 certificates."""
+
+MAX_SPARE_BYTES: Final = 4096
+"""Of a certificate beside the path; real ones have 900 to 2,300 bytes."""
 
 MIN_RSA_BITS: Final = 2048
 MIN_CURVE_BITS: Final = 224
@@ -128,15 +132,24 @@ def strays(bag: tuple[x509.Certificate, ...], used: Iterable[x509.Certificate], 
 
 
 def isolated(bag: tuple[x509.Certificate, ...], used: Iterable[x509.Certificate], anchors: Anchors) -> Iterator[str]:
-    """That certificates are connected to nothing: on no path, and neither issuer nor subject of another at hand.
+    """That certificates are connected to nothing that is known, or are far too large: neither path nor roots need them.
 
-    An authority's other certificates are brought along at times; one that stands alone is a place to put data into.
+    An authority's other certificates are brought along at times; one of anybody else's is a place to put data into, and
+    so are several that vouch for each other alone.
     """
-    known, used = (*anchors.certificates, *bag), set(used)
+    known, used = [*used, *anchors.certificates], set(used)
     spare = [one for one in bag if one not in used and anchors.family(one) is None]
-    alone = sum(not any(_related(one, other) for other in known if other != one) for one in spare)
-    if alone:
-        yield f"{alone} certificates that have nothing to do with the signer"
+    while near := [
+        one for one in spare if _size(one) <= MAX_SPARE_BYTES and any(_related(one, other) for other in known)
+    ]:
+        known += near
+        spare = [one for one in spare if one not in near]
+    if spare:
+        yield f"{len(spare)} certificates that have nothing to do with the signer"
+
+
+def _size(certificate: x509.Certificate) -> int:
+    return len(certificate.public_bytes(Encoding.DER))
 
 
 def _related(one: x509.Certificate, other: x509.Certificate) -> bool:

@@ -71,6 +71,7 @@ def certificate(  # noqa: PLR0913 - one for each thing that may be wrong with on
     strange: str | None = None,
     signed_by: str | None = None,
     signs: bool | None = None,
+    padding: int = 0,
 ) -> bytes:
     """One certificate's DER; ``signed_by`` is whose key signs it, where that is not the issuer's.
 
@@ -103,6 +104,9 @@ def certificate(  # noqa: PLR0913 - one for each thing that may be wrong with on
             builder = builder.add_extension(
                 x509.UnrecognizedExtension(ObjectIdentifier(oid), b"\x05\x00"), critical=True
             )
+    if padding:
+        comment = x509.UnrecognizedExtension(ObjectIdentifier("2.16.840.1.113730.1.13"), bytes(padding))
+        builder = builder.add_extension(comment, critical=False)
     return builder.sign(_key(signed_by or issuer[0]), hashes.SHA256()).public_bytes(Encoding.DER)
 
 

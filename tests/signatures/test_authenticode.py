@@ -11,7 +11,7 @@ import pytest
 from asn1crypto import core
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from signed_cms import Signing, anchors, certificate
+from signed_cms import ROOT, Signing, anchors, certificate
 from signed_macho import flip, make_slice, patch
 
 from binsafe.model import Segment, Signature
@@ -197,6 +197,33 @@ def test_data_in_a_certificate_of_nobody(unsigned: bytes):
     signing = replace(SIGNING, bag=lambda certificates: [*certificates, tag])
     signature = check(attach(unsigned, entry(pkcs7(file_digest(unsigned), signing=signing))))
     assert (signature.status, problems(signature)) == ("valid", {"certificate-table-data"})
+
+
+@pytest.mark.parametrize(
+    "certificates",
+    [
+        [(("Tag", "payload"), ("Tags", "x")), (("Tags", "x"), ("Tags", "x"))],
+        [(("Tag", "payload"), ("Tags", "x")), (("Tags", "x"), ("Tag", "payload"))],
+    ],
+)
+def test_data_in_certificates_that_vouch_for_each_other_alone(
+    unsigned: bytes, certificates: list[tuple[tuple[str, str], tuple[str, str]]]
+):
+    made = [certificate(*names, authority=True) for names in certificates]
+    signing = replace(SIGNING, bag=lambda certificates: [*certificates, *made])
+    signature = check(attach(unsigned, entry(pkcs7(file_digest(unsigned), signing=signing))))
+    assert (signature.status, problems(signature)) == ("valid", {"certificate-table-data"})
+
+
+def test_another_certificate_of_the_authority_is_no_hidden_data_unless_it_is_far_too_large(unsigned: bytes):
+    """The second authority is vouched for by the root, and vouches for its own."""
+    first = certificate(("Sister CA", "Example Ltd"), ROOT, authority=True)
+    second = certificate(("Sister", "Example Ltd"), ("Sister CA", "Example Ltd"))
+    large = certificate(("Large", "Example Ltd"), ROOT, padding=4096)
+    for added, found in (([second, first], set()), ([large], {"certificate-table-data"})):
+        signing = replace(SIGNING, bag=lambda certificates, added=added: [*certificates, *added])
+        signature = check(attach(unsigned, entry(pkcs7(file_digest(unsigned), signing=signing))))
+        assert (signature.status, problems(signature)) == ("valid", found)
 
 
 def test_data_in_an_attribute_that_nothing_covers(unsigned: bytes):
