@@ -224,7 +224,7 @@ def _bundle(tree: Tree, root: str, base: str, info_plist: str, programs: str, fo
     except StructureError as error:
         problem = str(error)
     executable = join(programs, name)
-    if problem is None and named and not tree.is_file(executable):
+    if problem is None and named and not tree.is_file(executable) and (not root or _holds(tree, root, name)):
         problem = f"the Info.plist names {name!r} as its program, and there is no file of that name"
     return Bundle(
         root=root,
@@ -236,6 +236,11 @@ def _bundle(tree: Tree, root: str, base: str, info_plist: str, programs: str, fo
         problem=problem,
         environment=tuple(environment),
     )
+
+
+def _holds(tree: Tree, root: str, name: str) -> bool:
+    """Whether something of that name, in any letters, is inside; bundles of resources often name what they lack."""
+    return any(path.rpartition("/")[2].lower() == name.lower() for path in tree.below(root))
 
 
 def _file_name(value: object) -> str:

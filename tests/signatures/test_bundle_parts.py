@@ -39,8 +39,15 @@ def test_a_bundle_of_resources_alone_that_signs_itself():
     resources |= {f"{place}/_CodeSignature/{name}": b"<plist/>" for name in ("CodeResources", "CodeDirectory")}
     contents = Application(listed=lambda listed: listed | sealed(resources, "Contents")).build() | resources
     assert found(contents) == set()
-    named = contents | {f"{place}/Info.plist": info_plist("tool")}
-    assert ("resource-seal", "high") in found(named), "its program was taken out"
+    named = contents | {f"{place}/MacOS/tool": b"data"} | {f"{place}/Info.plist": info_plist("Tool")}
+    assert ("malformed", "medium") in found(named), "on a Mac that is its program"
+
+
+def test_a_bundle_of_resources_alone_that_names_a_program():
+    """Those of CocoaPods do: it is there nowhere, and nothing misses it."""
+    named = {"Contents/Resources/Words.bundle/Contents/Info.plist": info_plist("Words")}
+    contents = Application(listed=lambda listed: listed | sealed(named, "Contents")).build() | named
+    assert found(contents) == set()
 
 
 def test_a_script_that_is_sealed_as_code_cannot_be_verified():
