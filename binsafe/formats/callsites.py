@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import NamedTuple
 
+import msgspec
+
 from binsafe.formats.structure import let_go
 from binsafe.model import Segment, Slice
 
@@ -54,6 +56,12 @@ def _code(slice_: Slice) -> Iterator[_Code]:
         for start in range(0, len(data), _STEP):
             yield _Code(address + start, bytes(data[start : start + _STEP + _OVERLAP]))
             let_go(data)
+
+
+def _runnable(slice_: Slice) -> Iterator[_Code]:
+    """All that can run: what sections call code, and then executable segments, as no loader asks the sections."""
+    yield from _code(slice_)
+    yield from _code(msgspec.structs.replace(slice_, sections=())) if slice_.sections else ()
 
 
 def _x86(code: _Code, wanted: frozenset[int], *, bits: int) -> Iterator[Site]:
@@ -157,7 +165,7 @@ def old_kernel_call(slice_: Slice) -> int | None:
     """
     if slice_.arch != "x86_64":
         return None
-    found = ((code, _INTERRUPT.search(code.data)) for code in _code(slice_))
+    found = ((code, _INTERRUPT.search(code.data)) for code in _runnable(slice_))
     return next((code.address + match.start(1) for code, match in found if match is not None), None)
 
 
@@ -183,7 +191,7 @@ def kernel_call(slice_: Slice) -> int | None:
         KeyError: how that is done is not known for the processor.
     """
     entering = _ENTERING_AT_ALL[slice_.arch]
-    found = ((code, entering.search(code.data)) for code in _code(slice_))
+    found = ((code, entering.search(code.data)) for code in _runnable(slice_))
     return next((code.address + match.start() for code, match in found if match is not None), None)
 
 

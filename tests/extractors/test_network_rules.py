@@ -184,6 +184,18 @@ def test_calls_of_the_kernel_that_were_not_looked_at_may_be_for_the_network():
     assert "was not looked at" in reasons(importing("puts", arch="riscv64"))
 
 
+@pytest.mark.parametrize("code", [b"\xb8\x29\0\0\0\x0f\x05", b"\xb8\x66\0\0\0\xbb\x01\0\0\0\xcd\x80"])
+def test_code_that_no_section_has_runs_all_the_same(code: bytes):
+    page = memoryview(b"\xc3".ljust(256, b"\0") + code)
+    segment = Segment(
+        name="LOAD", address=TEXT, memory_size=512, offset=0, file_size=len(page), readable=True, writable=False,
+        executable=True,
+    )  # fmt: skip
+    section = Section(name=".text", address=TEXT, size=16, offset=0, executable=True)
+    slice_ = importing("puts", data=page, segments=(segment,), sections=(section,))
+    assert f"at {TEXT + len(page) - 2:#x}" in reasons(slice_)
+
+
 def test_windows_programs_need_no_names():
     """Any address in a library that is loaded leads to all that the process has."""
     plain = (Library(name="KERNEL32.dll", kind="load"),)
