@@ -5,6 +5,7 @@
     vocabulary   operations, filters and modifiers, with the release they came in
     procedures   what Scheme offers that profiles use
     interpreter  nodes -> program: the rules that loops, helpers and branches come to (machine, forms, rulemaking)
+    budget       what that may cost
     pattern      regular expressions in linear time
     matching     whether a filter matches an object
     checking     program -> findings; holes: those that compile and mislead

@@ -18,6 +18,7 @@ from binsafe.seatbelt.program import Filter, Program, Unknown, Word
 from binsafe.seatbelt.reader import SyntaxProblem, read
 
 MAX_FINDINGS = 1_000
+"""Of each rule of the checker, and of all together."""
 
 
 def check(text: str, *, release: str | None = None) -> tuple[Finding, ...]:
@@ -27,9 +28,10 @@ def check(text: str, *, release: str | None = None) -> tuple[Finding, ...]:
     except SyntaxProblem as problem:
         return (error(problem.place, problem.detail, problem.hint),)
     found = [error(problem.place, problem.message, problem.expected) for problem in program.problems]
-    found += (finding for each in _CHECKS for finding in each(program))
+    for each in _CHECKS:
+        found += islice(each(program), MAX_FINDINGS)
     if release is not None:
-        found += _too_new(program, release)
+        found += islice(_too_new(program, release), MAX_FINDINGS)
     unique = dict.fromkeys(sorted(found, key=lambda finding: (finding.place, finding.message)))
     return tuple(islice(unique, MAX_FINDINGS))
 
@@ -44,11 +46,11 @@ def _filters_belong(program: Program) -> Iterator[Finding]:
         for each in every_filter(rule):
             if each.name not in vocabulary.FILTERS:
                 continue
-            for operation in rule.operations:
-                if operation.name != "default" and not vocabulary.applies(each.name, operation.name):
+            for operation in dict.fromkeys(operation.name for operation in rule.operations):
+                if operation != "default" and not vocabulary.applies(each.name, operation):
                     yield error(
                         each.place,
-                        f"{each.name} is no filter of {operation.name}",
+                        f"{each.name} is no filter of {operation}",
                         f"it belongs to {', '.join(vocabulary.FILTERS[each.name].belongs_to)}",
                     )
 

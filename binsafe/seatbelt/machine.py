@@ -10,19 +10,9 @@ from typing import Any
 import msgspec
 
 from binsafe.seatbelt import procedures, vocabulary
+from binsafe.seatbelt.budget import EXPECTED, Budget, Exhausted
 from binsafe.seatbelt.nodes import Form, Node, Number, Place, Symbol, Text, Truth
 from binsafe.seatbelt.program import Filter, Modifier, Operation, Problem, Rule, Unknown, Unseen, Word, shown
-
-MAX_STEPS = 100_000
-"""Expressions that are evaluated before we stop; the largest profile met takes about 5,000."""
-
-MAX_DEPTH = 80
-"""Calls inside calls; a loop in tail position, as Scheme's are, adds none."""
-
-MAX_RULES = 20_000
-
-MAX_PATTERNS = 128 * 1024
-"""Characters of all patterns, counted as often as they are used; those of the largest profile met have about 20,000."""
 
 Step = tuple[bool, Any]
 """(True, the value), or (False, (the expression, the scope))."""
@@ -58,10 +48,6 @@ class Failed(Exception):
         self.problem = Problem(place=place, message=message, expected=expected)
 
 
-class Exhausted(Exception):
-    """The budget is used up: nothing more is looked at."""
-
-
 class Scope:
     """Names and their values, and the scope around them."""
 
@@ -95,9 +81,7 @@ class Run:
         self.source = source
         self.special = special
         self.importing: list[str] = []
-        self._steps = 0
-        self._depth = 0
-        self._pattern_characters = 0
+        self.budget = Budget()
         self.doubts: list[str] = []
         self.branches: list[tuple[Place, int]] = []
         self.following: set[Place] = set()
@@ -114,26 +98,15 @@ class Run:
                 self.problems.append(failed.problem)
             except Exhausted:
                 message = "the profile computes too long to be followed to its end"
-                expected = (
-                    f"expected at most {MAX_STEPS} steps, {MAX_DEPTH} nested calls, {MAX_RULES} rules"
-                    f" and {MAX_PATTERNS} characters of patterns"
-                )
-                self.problems.append(Problem(place=node.place, message=message, expected=expected))
+                self.problems.append(Problem(place=node.place, message=message, expected=EXPECTED))
                 return
-
-    # --- expressions -------------------------------------------------------------------------------------------------
 
     def value(self, node: Node, scope: Scope) -> Any:
         """The value of an expression."""
-        self._depth += 1
-        if self._depth > MAX_DEPTH:
-            self._depth -= 1
-            raise Exhausted
+        self.budget.enter()
         try:
             while True:  # a tail call goes round instead of down
-                self._steps += 1
-                if self._steps > MAX_STEPS:
-                    raise Exhausted
+                self.budget.step()
                 if not isinstance(node, Form):
                     return self._atom(node, scope)
                 done, result = self._form(node, scope)
@@ -141,7 +114,7 @@ class Run:
                     return result
                 node, scope = result
         finally:
-            self._depth -= 1
+            self.budget.leave()
 
     def _atom(self, node: Symbol | Text | Number | Truth, scope: Scope) -> Any:
         if not isinstance(node, Symbol):
@@ -242,15 +215,22 @@ class Run:
                     self.unseen.append(Unseen(f"a loop over what {unknown.why} decides", form.place))
                     self.in_doubt(unknown, lambda: self.apply(called, (unknown,) * len(lists), form))
                     return unknown
+                self.budget.made(tuple(lists))
                 rows = zip(*(each if isinstance(each, tuple) else () for each in lists), strict=False)
                 results = tuple(self.apply(called, row, form) for row in rows)
                 return results if name == "map" else ()
             case ("apply", [called, *rest]) if rest and isinstance(rest[-1], tuple):
+                self.budget.made(rest[-1])
                 return self.apply(called, (*rest[:-1], *rest[-1]), form)
+        if name in procedures.COMPARING:
+            self.budget.made(tuple(arguments))
         try:
-            return procedures.call(name, tuple(arguments))
+            result = procedures.call(name, tuple(arguments))
         except (procedures.ProcedureError, KeyError) as problem:
             raise failed(form, f"{name} does not take this", str(problem)) from None
+        if name in procedures.MAKING:
+            self.budget.made(result)
+        return result
 
     def _filter(self, name: str, form: Form, scope: Scope) -> Filter:
         arguments = tuple(
@@ -265,13 +245,12 @@ class Run:
 
     def _make_filter(self, name: str, arguments: tuple[Any, ...], form: Form) -> Filter:
         flat = tuple(item for each in arguments for item in (each if isinstance(each, tuple) else (each,)))
+        self.budget.made(flat)
         for argument in flat:
             if not isinstance(argument, str | int | bool | Unknown | Word | Filter):
                 raise failed(form, f"{shown(argument)} is nothing that {name} takes", "expected what the filter takes")
             if name.endswith("-regex") and isinstance(argument, str):
-                self._pattern_characters += len(argument)
-        if self._pattern_characters > MAX_PATTERNS:
-            raise Exhausted
+                self.budget.pattern(argument)
         return Filter(name, flat, form.place)
 
 
@@ -296,17 +275,6 @@ def constant(node: Symbol) -> Any:
     if name in _PROCEDURES:
         return Procedure("param" if name == "getenv" else name)
     return None
-
-
-def quoted(node: Node) -> Any:
-    """The value of ``(quote NODE)``; a name becomes a word."""
-    match node:
-        case Form(items):
-            return tuple(quoted(item) for item in items)
-        case Symbol(name):
-            return Word(name)
-        case _:
-            return node.value
 
 
 def suggestion(name: str) -> str:

@@ -146,7 +146,7 @@ ON_ALL_VALUES: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
         "cons": lambda first, rest: _append((first,), rest),
         "car": _car,
         "cdr": _list_tail,
-        "cadr": lambda value: _car(_list_tail(value)),
+        "cadr": lambda value: _car(_sequence(value)[1:2]),
         "append": _append,
         "length": lambda value: len(_sequence(value)),
         "reverse": lambda value: _sequence(value)[::-1],
@@ -156,6 +156,13 @@ ON_ALL_VALUES: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
     }
 )
 """Procedures that pass unknown values on."""
+
+
+COMPARING: Final = frozenset({"equal?", "eqv?", "eq?"})
+"""Those that go through all of their arguments."""
+
+MAKING: Final = frozenset({"string-append", "substring", "regex-quote", "list", "cons", "cdr", "append", "reverse"})
+"""Those that make a text or a list, as large as nobody wrote one."""
 
 
 def call(name: str, arguments: tuple[Any, ...]) -> Any:

@@ -116,5 +116,7 @@ def shown(value: object) -> str:
             return value.why
         case Word():
             return value.name
+        case (_, *_):
+            return "a list"
         case _:
             return str(value)

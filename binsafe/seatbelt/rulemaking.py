@@ -3,7 +3,7 @@
 from typing import Any
 
 from binsafe.seatbelt import vocabulary
-from binsafe.seatbelt.machine import MAX_RULES, Exhausted, Failed, Run, Scope, Step, failed, suggestion
+from binsafe.seatbelt.machine import Failed, Run, Scope, Step, failed, suggestion
 from binsafe.seatbelt.nodes import Form, Number, Symbol
 from binsafe.seatbelt.program import Filter, MessageFilter, Modifier, Operation, Rule, Unknown, Unseen, shown
 from binsafe.seatbelt.reader import SyntaxProblem, read
@@ -71,8 +71,7 @@ def rule(run: Run, form: Form, scope: Scope) -> Step:
                 raise failed(node, f"{shown(value)} is no filter", "expected operations, then filters and (with ...)")
     if not operations:
         raise failed(form, f"{form.head} without an operation", f"expected ({form.head} OPERATION FILTER ...)")
-    if len(run.rules) >= MAX_RULES:
-        raise Exhausted
+    run.budget.rule(len(run.rules))
     run.rules.append(
         Rule(
             action=form.head,

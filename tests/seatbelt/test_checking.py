@@ -6,6 +6,7 @@ import pytest
 from sample_profiles import ALL, LOOSE
 
 from binsafe.seatbelt import check
+from binsafe.seatbelt.checking import MAX_FINDINGS
 
 HEAD = "(version 1)\n(deny default)(deny file-map-executable iokit-get-properties nvram* process-info*)\n"
 
@@ -142,3 +143,19 @@ def test_patterns_that_a_loop_makes_cost_no_more_than_the_budget():
     before = time.process_time()
     assert any("too long" in each[2] for each in found(loop))
     assert time.process_time() - before < 20  # 0.6 s on the machine it was written on, and minutes without the budget
+
+
+_MANY = """
+(define (twice l n) (if (= n 0) l (twice (append l l) (- n 1))))
+(define many (twice '("a/../b") 15))
+(let loop ((i 0)) (when (< i 25) (allow file-read* (literal many)) (loop (+ i 1))))
+"""
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "text", [_MANY, "(allow " + "file-read* file-write* " * 1000 + '(regex #"^/.*$") ' * 1000 + ")"]
+)
+def test_a_rule_with_many_words_costs_no_more_than_the_bounds(text: str):
+    """Seconds; without the bounds, minutes and gigabytes."""
+    assert 0 < len(found(text)) <= MAX_FINDINGS

@@ -100,7 +100,6 @@ def test_a_loop_of_unknown_length_is_followed_once_and_noted():
         ("(if)", "branches", "TEST"),
         ("(f)", "unknown name", "expected"),
         ('(error "no")', "stops here", "another way"),
-        ("(macro (m x) x)", "not followed", "macros"),
         ('("a")', "cannot be called", "function"),
         ("(import 1)", "import of", "NAME.sb"),
         ("(define)", "without a name", "NAME"),
@@ -116,6 +115,11 @@ def test_problems_name_their_place_and_the_rest_is_still_seen(text: str, message
     assert [str(rule) for rule in program.rules][-1] == "(deny default)"
 
 
+_TWICE = "(define (twice f x n) (if (= n 0) x (twice f (f x x) (- n 1))))"
+_MANY = f"{_TWICE} (define many (twice append '(1) 15))"
+
+
+@pytest.mark.timeout(20)
 @pytest.mark.parametrize(
     "text",
     [
@@ -126,11 +130,25 @@ def test_problems_name_their_place_and_the_rest_is_still_seen(text: str, message
         "(define (f n) (f (* n n))) (f 9)",
         "(let loop () (allow signal) (loop))",
         "(define (f) (for-each (lambda (x) (f)) '(1 2 3 4 5 6 7 8))) (f)",
+        f"{_TWICE} (equal? (twice list '(1) 40) (twice list '(1) 40))",
+        f"{_TWICE} (error (twice list '(1) 40))",
+        f"{_TWICE} (string-append (twice list '(1) 40))",
+        f"{_MANY} (let loop () (allow file-read* (literal many)) (loop))",
+        f"{_MANY} (let loop () (equal? many (reverse many)) (loop))",
+        f"{_MANY} (let loop () (for-each zero? many) (loop))",
+        f"{_MANY} (let loop () (apply = many) (loop))",
+        f'{_TWICE} (define s (twice string-append "ab" 14)) (let loop ((l \'())) (loop (cons (substring s 1) l)))',
     ],
 )
 def test_a_profile_that_computes_for_ever_costs_no_more_than_the_budget(text: str):
     (problem,) = evaluate(read(text)).problems
     assert "too long" in problem.message or "does not take this" in problem.message
+
+
+def test_what_a_macro_makes_is_not_known():
+    program = evaluate(read("(version 1) (macro (m form) `(allow ,@(cdr form))) (deny default) (m signal)"))
+    assert program.problems == ()
+    assert [each.what.partition(",")[0] for each in program.unseen] == ["macro", "m"]
 
 
 def test_a_name_that_only_an_import_could_define_is_unknown_and_not_wrong():
