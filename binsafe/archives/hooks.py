@@ -16,9 +16,9 @@ _PYTHON = re.compile(
 )
 _SCRIPTS = frozenset(
     ".py .pyc .pyw .js .cjs .mjs .jse .rb .pl .pm .php .lua .tcl .sh .bash .zsh .command .bat .cmd .ps1 .psm1 .vbs .vbe"
-    " .wsf .hta .scpt .desktop .lnk".split()
+    " .wsf .hta .scpt .desktop .lnk .asar .crx".split()
 )
-"""How names of scripts and byte code end that nothing but their name shows."""
+"""How names of scripts, byte code and packs of such end that nothing but their name shows."""
 _AT_INSTALL = ("preinstall", "install", "postinstall")
 _SHOWN = 200
 """Characters of a command that are shown."""

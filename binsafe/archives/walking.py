@@ -28,8 +28,8 @@ _EXECUTABLES = frozenset({"elf", "mach-o", "pe"})
 _MAX_SHOWN, _FEW_SCRIPTS = 20, 5
 _MAX_APPLEDOUBLE = 64 * 1024
 _DEBIAN = "debian-binary"
-_IMAGES = (".dmg", ".iso", ".vhd", ".vhdx", ".msi")
-"""How names of disk images and installers end: their first bytes do not show what they are. All have zeros in them."""
+_UNMARKED = (".dmg", ".iso", ".vhd", ".vhdx", ".msi", ".lzma", ".tlz", ".lzh", ".lha", ".arj", ".ace")
+"""How names of images, installers and archives end whose first bytes show nothing. All have zeros in them."""
 
 
 def is_archive(data: memoryview) -> bool:
@@ -153,8 +153,8 @@ class _Walk:
             self._member(path, self._whole(stream, head))
         elif kind == "archive" or _is_old_tar(head):
             self._nested(stream, head, path, inside, budget, depth)
-        elif path.lower().endswith(_IMAGES) and (b"\0" in head or b"\0" in self._whole(stream, head)):
-            raise Unreadable("disk images and installers are not read here", "archive")
+        elif path.lower().endswith(_UNMARKED) and (b"\0" in head or b"\0" in self._whole(stream, head)):
+            raise Unreadable("images, installers and archives of its kind are not read here", "archive")
         elif hooks.is_script(path):
             self._scripts.add(path)
 

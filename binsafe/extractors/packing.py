@@ -43,7 +43,9 @@ _NOT_LOADED = (
     rustaudit.SECTION,
 )
 """How sections begin that are stored and never loaded: for debuggers, and Rust's record; some are compressed."""
-_PROGRAM_START = re.compile(rb"MZ|\x7fELF")
+_PROGRAM_START = re.compile(rb"MZ(?=.{60}\x00\x00)|\x7fELF(?=[\x01\x02][\x01\x02]\x01)", re.DOTALL)
+"""With what few other bytes have: a new header within 64 KB; a class, an order and a version that exist."""
+_MAX_STARTS = 65_536
 _FEW_IMPORTS = 12
 _LOADER = frozenset({"LoadLibraryA", "LoadLibraryW", "LoadLibraryExA", "LoadLibraryExW"})
 
@@ -104,8 +106,11 @@ def _among_resources(slice_: Slice) -> Iterator[Evidence]:
     start = int(slice_.traits.get("resources", 0))
     for section in slice_.sections if start else ():
         if section.address <= start < section.address + section.size and section.offset is not None:
-            for match in _PROGRAM_START.finditer(slice_.contents(section)):
+            for number, match in enumerate(_PROGRAM_START.finditer(slice_.contents(section))):
                 at = section.offset + match.start()
+                if number == _MAX_STARTS:
+                    yield Evidence(via="layout", symbol=section.name, detail=f"what looks like many, from {at:#x} on")
+                    break
                 if match.start() and (kind := _program(slice_.data[at:])):
                     yield Evidence(via="layout", symbol=section.name, detail=f"{kind} at offset {at:#x}")
 

@@ -122,7 +122,8 @@ class _Walk:
     def entries(self, library: str, names: int, slots: int, *, room: int) -> Iterator[Import]:
         """The names up to the first 0, or up to the end of the stored bytes: what follows them is 0."""
         by_number = 1 << (8 * self._word - 1)
-        known = _ORDINALS.get(library.lower(), {})
+        file = library.lower()
+        known = _ORDINALS.get(file if "." in file else f"{file}.dll", {})  # which is what the loader adds
         place = self._memory.stored(self._base + names)
         start, end = place or (0, 0)
         layout = _WORD_LAYOUTS[self._word]

@@ -313,8 +313,8 @@ def test_an_archive_of_a_kind_that_is_not_read_is_named(magic: bytes, kind: str)
     assert (ids(inside), paths(inside), inside.analysed) == ({"archive"}, ["tool"], False)
 
 
-@pytest.mark.parametrize("name", ["more.DMG", "more.iso", "more.vhdx", "more.msi"])
-def test_a_disk_image_inside_is_said_not_to_be_looked_at(name: str):
+@pytest.mark.parametrize("name", ["more.DMG", "more.iso", "more.vhdx", "more.msi", "data.tar.lzma", "a.LZH"])
+def test_a_disk_image_or_an_archive_without_a_mark_inside_is_said_not_to_be_looked_at(name: str):
     report = report_on(zipped({"tool": ELF, name: b"packed".ljust(5000) + b"\0"}))
     assert (ids(report), paths(report), report.analysed) == ({"archive"}, ["tool"], False)
 

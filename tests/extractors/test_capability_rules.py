@@ -194,6 +194,12 @@ def test_a_program_among_the_resources_of_a_windows_program_is_a_finding():
     whole = msgspec.structs.replace(program, sections=(*program.sections, section))
     (told,) = (one for one in capabilities.extract(subject(whole)).findings if one.id == "carried-program")
     assert [(one.symbol, one.detail) for one in told.evidence] == [(".anything", "pe at offset 0x65")]
+    flood = b"\x7fELF\2\1\1".ljust(16, b"\0") * 70_000
+    section = msgspec.structs.replace(section, size=len(flood))
+    many = code(b"\x90" * 64 + flood, format="pe", traits={"resources": 0x7004})
+    many = msgspec.structs.replace(many, sections=(section,))
+    (told,) = (one for one in capabilities.extract(subject(many)).findings if one.id == "carried-program")
+    assert told.evidence[0].detail == f"what looks like many, from {64 + 16 * 65_536:#x} on"
     for start in (0, 0x9000):
         assert "carried-program" not in severities(msgspec.structs.replace(whole, traits={"resources": start}))
 

@@ -66,6 +66,12 @@ def test_a_library_that_is_asked_for_in_other_letters_is_one():
     assert {entry.library for entry in found.imports} == {"ws2_32.dll", "WS2_32.DLL", "slow.dll"}
 
 
+def test_a_library_that_is_asked_for_without_its_suffix_has_the_same_numbers():
+    data = build.pe()
+    data[0x600 : 0x600 + 11] = b"WS2_32".ljust(11, b"\0")
+    assert [(entry.name, entry.library) for entry in only_slice(data).imports[:1]] == [("connect", "WS2_32")]
+
+
 def test_the_certificate_table_is_found():
     found = only_slice(build.pe(certificate=b"certificate data"))
     offset, size = found.signature_range
