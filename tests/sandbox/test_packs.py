@@ -22,6 +22,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="the Linux sandbox needs Linux"),
 ]
 
+GCONV = [*map(str, Path("/usr/lib").glob("*/gconv/CP1252.so"))]
 PYTHON = """
 import asyncio
 import ssl  # a module with libraries of its own
@@ -87,6 +88,17 @@ def test_a_dual_stack_server_of_a_runtime_answers(program: str, tmp_path: Path, 
         assert _get(port) == b"hello"
     finally:
         process.stop()
+
+
+@pytest.mark.skipif(not GCONV, reason="no modules of gconv")
+@pytest.mark.parametrize("read", [(), ("--read", *GCONV[:1])])
+def test_a_module_that_is_granted_to_be_read_as_well_can_still_be_loaded(read: tuple[str, ...]):
+    """Both are offered where it is missed: the file, and the pack that has what it is linked with."""
+    words = [*read, "--pack", "gconv", "iconv", "-f", "CP1252", "-t", "UTF-8"]
+    done = subprocess.run(
+        [sys.executable, "-m", "binsafe", "run", *words], input=b"\x80", capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, b"\xe2\x82\xac"), done.stderr
 
 
 @pytest.mark.skipif(shutil.which("file") is None, reason="file is not installed")

@@ -255,7 +255,8 @@ def _mounts(policy: Policy, merged: Mapping[str, str]) -> Iterator[tuple[str, At
     modules = {grant.object for grant in policy.of("read") if grant.access == "library"}
     found = dict.fromkeys(DEVICES, DEVICE)
     for path in granted_paths(policy, "read"):
-        found[canonical(path, merged)] = READ if path in modules else READ | kernel.MOUNT_ATTR_NOEXEC
+        loaded = any(inside(os.path.realpath(path), os.path.realpath(folder)) for folder in modules)  # a pack's, too
+        found[canonical(path, merged)] = READ if loaded else READ | kernel.MOUNT_ATTR_NOEXEC
     for path in granted_paths(policy, "write"):
         found[canonical(path, merged)] = WRITE
     for path in [path for path in found if _is_there_already(path, found)]:
