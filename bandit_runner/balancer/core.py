@@ -113,8 +113,7 @@ def play(
                 raise RuntimeError("a Try was not answered with a Result")
             now = clock()
             tried, accepted = (*tried, choice), result.outcome is _OK
-            trials.append(_attempt(id_, attempt, choice, result, began, now))
-            _tell(strategy, trials[-1], now)
+            _learn(strategy, trials, id_, choice, result, began, now)
         strategy.finish(accepted=accepted, attempts=len(tried), now=now)
     except Exception as error:  # noqa: BLE001 - it fails this id, not the balancer
         accepted = False
@@ -122,22 +121,15 @@ def play(
     return _record(id_, tier, strategy, trials, accepted=accepted, latency=now - started)
 
 
-def _attempt(id_: str, number: int, arm: int, result: Result, began: float, now: float) -> Attempt:
-    outcome, wait = result.outcome, result.retry_after
-    return Attempt(
-        id=id_, number=number, arm=arm, outcome=outcome, started=began, latency=now - began, retry_after=wait
+def _learn(
+    strategy: Strategy, trials: list[Attempt], id_: str, arm: int, result: Result, began: float, now: float
+) -> None:
+    """Record an attempt, and tell the strategy what came of it: in this order, for it counts whatever that does."""
+    outcome, latency, wait, number = result.outcome, now - began, result.retry_after, len(trials)
+    trials.append(
+        Attempt(id=id_, number=number, arm=arm, outcome=outcome, started=began, latency=latency, retry_after=wait)
     )
-
-
-def _tell(strategy: Strategy, trial: Attempt, now: float) -> None:
-    strategy.update(
-        arm=trial.arm,
-        outcome=trial.outcome,
-        now=now,
-        attempt=trial.number,
-        latency=trial.latency,
-        retry_after=trial.retry_after,
-    )
+    strategy.update(arm=arm, outcome=outcome, now=now, attempt=number, latency=latency, retry_after=wait)
 
 
 def _record(

@@ -127,3 +127,14 @@ def test_arm_that_was_not_offered(choice: object):
     assert "strategy" in error.hint
     assert [trial.arm for trial in record.trials] == [1], "an attempt that was made counts"
     assert not record.accepted
+
+
+def test_an_attempt_counts_whatever_the_strategy_makes_of_it():
+    class Deaf(Scripted):
+        def update(self, **_: object):
+            raise ValueError("what?")
+
+    steps, record = life(Deaf([2, 1]), [ERROR])
+    assert isinstance(steps[-1], Broken)
+    assert [trial.arm for trial in record.trials] == [2]
+    assert not record.accepted
