@@ -4,7 +4,8 @@ Pure, like :mod:`binsafe.inspection`: names of entries are data, and nothing is 
 at is a finding and makes the report one on something that was not analysed; it hides no other member.
 
     walking     the pass over all entries
-    telling     findings and the verdict
+    hooks       what a package has run without being asked to
+    reporting   findings and the verdict
 """
 
 from binsafe.archives.walking import Watch, inspect, is_archive

@@ -4,8 +4,11 @@ from binsafe.containers import Trouble
 from binsafe.model import Artifact, Finding, Member, Report, Severity, Verdict
 from binsafe.model.report import LEVELS
 
-_SEVERITIES = {"archive-bomb": Severity.HIGH, "archive-entry": Severity.MEDIUM, "appended-data": Severity.MEDIUM}
-_SEVERITIES |= {"install-hook": Severity.MEDIUM}
+_SEVERITIES = {
+    "archive-bomb": Severity.HIGH,
+    **dict.fromkeys(("archive-entry", "appended-data", "install-hook"), Severity.MEDIUM),
+}
+_MAX_SHOWN = 20
 _TITLES = {
     "appended-data": "There is data behind the end of the archive",
     "archive": "It is or holds an archive that is not read here",
@@ -19,6 +22,25 @@ _TITLES = {
     "members-omitted": "Not all of the archive was looked at",
     "scripts": "It has scripts or byte code, which were not looked at",
 }
+
+
+class Some:
+    """Texts of one kind, of which there may be very many: the first ones, and how many there were."""
+
+    def __init__(self, shown: int = _MAX_SHOWN) -> None:
+        self.count = 0
+        self._shown = shown
+        self._first: list[str] = []
+
+    def add(self, text: str) -> None:
+        """Count one more."""
+        self.count += 1
+        if self.count <= self._shown:
+            self._first.append(text)
+
+    def __str__(self) -> str:
+        more = self.count - len(self._first)
+        return "; ".join(self._first) + (f"; and {more:,} more" if more else "")
 
 
 def finding(trouble: Trouble, severity: Severity | None = None) -> Finding:

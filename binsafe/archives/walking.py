@@ -10,9 +10,9 @@ import msgspec
 
 from binsafe import containers, formats
 from binsafe.archives import hooks
-from binsafe.archives.reporting import broke_the_parser, finding, report_on
+from binsafe.archives.reporting import Some, broke_the_parser, finding, report_on
 from binsafe.bundles import inspect_bundle, listing
-from binsafe.containers import Budget, Entry, Trouble, Unreadable, appledouble, tars
+from binsafe.containers import Budget, Entry, Trouble, Unreadable, appledouble, tars, zips
 from binsafe.containers.diskimages import is_disk_image
 from binsafe.containers.entries import Stream
 from binsafe.containers.names import Names, clean
@@ -25,7 +25,7 @@ from binsafe.model.report import LEVELS
 from binsafe.signatures import bundle as bundles
 
 _EXECUTABLES = frozenset({"elf", "mach-o", "pe"})
-_MAX_SHOWN, _FEW_SCRIPTS = 20, 5
+_FEW_SCRIPTS = 5
 _MAX_APPLEDOUBLE = 64 * 1024
 _DEBIAN = "debian-binary"
 _UNMARKED = (".dmg", ".iso", ".vhd", ".vhdx", ".msi", ".lzma", ".tlz", ".lzh", ".lha", ".arj", ".ace")
@@ -84,10 +84,10 @@ class _Walk:
         self._omitted = 0
         self._bundles: dict[str, _Kept] = {}
         self._kept_bytes = 0
-        self._troubles: dict[str, _Some] = {}
+        self._troubles: dict[str, Some] = {}
         self._lost = False
         self._noted: dict[str, dict[str, Any]] = {}
-        self._scripts = _Some(_FEW_SCRIPTS)
+        self._scripts = Some(_FEW_SCRIPTS)
         self._number = 0
 
     def archive(self, data: memoryview, name: str, prefix: str, budget: Budget, *, depth: int) -> None:
@@ -155,6 +155,8 @@ class _Walk:
             self._nested(stream, head, path, inside, budget, depth)
         elif path.lower().endswith(_UNMARKED) and (b"\0" in head or b"\0" in self._whole(stream, head)):
             raise Unreadable("images, installers and archives of its kind are not read here", "archive")
+        elif path.lower().endswith(containers.ZIPS) and zips.ends(memoryview(self._whole(stream, head))):
+            raise Unreadable("something stands before it, which makes it no archive for some", "archive")
         elif hooks.is_script(path):
             self._scripts.add(path)
 
@@ -228,7 +230,7 @@ class _Walk:
             self._omitted += 1
 
     def _trouble(self, trouble: Trouble) -> None:
-        self._troubles.setdefault(trouble.finding, _Some()).add(trouble.detail)
+        self._troubles.setdefault(trouble.finding, Some()).add(trouble.detail)
         self._lost = self._lost or trouble.lost
 
     def report(self) -> Report:
@@ -258,25 +260,6 @@ class _Walk:
         findings = (*member.report.findings, *notes(artifact))
         report = msgspec.structs.replace(member.report, artifact=artifact, findings=findings)
         return Member(path=member.path, report=report)
-
-
-class _Some:
-    """Texts of one kind, of which there may be very many: the first ones, and how many there were."""
-
-    def __init__(self, shown: int = _MAX_SHOWN) -> None:
-        self.count = 0
-        self._shown = shown
-        self._first: list[str] = []
-
-    def add(self, text: str) -> None:
-        """Count one more."""
-        self.count += 1
-        if self.count <= self._shown:
-            self._first.append(text)
-
-    def __str__(self) -> str:
-        more = self.count - len(self._first)
-        return "; ".join(self._first) + (f"; and {more:,} more" if more else "")
 
 
 class _Kept:

@@ -22,11 +22,11 @@ from binsafe.containers.diskimages import is_disk_image
 from binsafe.containers.entries import Entry, Trouble, Unreadable
 from binsafe.containers.streams import DECOMPRESSORS, Decompressed, Peeked, Plain
 
-__all__ = ["UNREAD", "Budget", "Entry", "Trouble", "Unreadable", "read"]
+__all__ = ["UNREAD", "ZIPS", "Budget", "Entry", "Trouble", "Unreadable", "read"]
 
 _Reader = Callable[[memoryview, Budget], Iterator[Entry | Trouble]]
 _ALSO_A_ZIP = (Trouble("archive-entry", "it ends as a zip archive, and some unpack that instead"),)
-_ZIPS = (".zip", ".whl", ".jar", ".egg", ".apk", ".nupkg", ".vsix", ".xpi", ".war", ".pyz")
+ZIPS = (".zip", ".whl", ".jar", ".egg", ".apk", ".nupkg", ".vsix", ".xpi", ".war", ".pyz")
 """How names of zip archives end: what opens those looks for their end, whatever they begin with."""
 _MAGICS: Mapping[bytes, _Reader] = MappingProxyType(
     {b"PK\x03\x04": zips.read, b"PK\x05\x06": zips.read, b"!<arch>\n": ars.read}
@@ -65,7 +65,7 @@ def read(data: memoryview, name: str, budget: Budget) -> Iterator[Entry | Troubl
         raise Unreadable("it is two kinds of archive: which one counts is up to who unpacks", "archive")
     if reader is zips.read:
         return zips.read(data, budget)
-    also = zips.ends(data) and (name.lower().endswith(_ZIPS) or not is_tar)  # of a tar archive it may be the last entry
+    also = zips.ends(data) and (name.lower().endswith(ZIPS) or not is_tar)  # of a tar archive it may be the last entry
     return chain(
         _ALSO_A_ZIP if also else (), reader(data, budget) if reader is not None else _other(data, name, budget)
     )

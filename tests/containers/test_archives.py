@@ -365,3 +365,12 @@ def test_an_archive_of_two_kinds_is_not_called_looked_at():
         both = tarred({start: b"", "tool": ELF}, mode="w", form=tarfile.USTAR_FORMAT)
         assert (ids(report_on(both)), report_on(both).analysed) == ({"archive"}, False)
     assert ids(report_on(plain, "x.whl")) == set()
+
+
+def test_a_zip_archive_inside_that_begins_with_something_else_is_said_not_to_be_looked_at():
+    """Java and pip look for its end."""
+    hidden = b"before" + zipped({"hidden": ELF})
+    for name in ("x.jar", "x.WHL"):
+        report = report_on(zipped({"tool": ELF, name: hidden}))
+        assert (ids(report), paths(report), report.analysed) == ({"archive"}, ["tool"], False)
+    assert ids(report_on(zipped({"tool": ELF, "x.zip": b"version of a pointer", "x.bin": hidden}))) == set()
