@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from binsafe.model import Report
 from binsafe.reports.escape import escape, shortened
-from binsafe.reports.outline import outline
+from binsafe.reports.outline import inside, outline
 from binsafe.reports.rows import Row, Section
 
 _PLAIN = re.compile(r"[A-Za-z]+(?:['-][A-Za-z]+)*|\d{1,3}(?:,\d{3})*|->|=|C\+\+|")
@@ -26,12 +26,16 @@ _ORDER = ("head", "findings", "members", "slice", "strings")
 def render(report: Report, *, verbose: int = 0, width: int = 100) -> str:
     """Verdict, findings, members, then the facts of each slice, folded. ``verbose`` as in :func:`outline`."""
     del width  # Markdown wraps by itself
-    sections = list(outline(report, verbose=verbose))
-    lines = [f"## {prose(report.artifact.name)}", ""]
-    lines += [f"> **Verdict: {_SIGNS[report.verdict.level]} {report.verdict.level}.** {prose(report.verdict.advice)}"]
-    for section in sorted(sections, key=lambda section: _ORDER.index(section.role)):
-        lines += ["", *_section(section)]
+    lines = [f"## {prose(report.artifact.name)}", "", *_report(report, verbose)]
+    for path, inner in inside(report, verbose):
+        lines += ["", f"### {prose(path)}", "", *_report(inner, verbose)]
     return "\n".join(lines) + "\n"
+
+
+def _report(report: Report, verbose: int) -> Iterator[str]:
+    yield f"> **Verdict: {_SIGNS[report.verdict.level]} {report.verdict.level}.** {prose(report.verdict.advice)}"
+    for section in sorted(outline(report, verbose=verbose), key=lambda section: _ORDER.index(section.role)):
+        yield from ("", *_section(section))
 
 
 def prose(text: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from binsafe.model import Report
 from binsafe.reports.escape import escape, short_words
-from binsafe.reports.outline import outline
+from binsafe.reports.outline import inside, outline
 from binsafe.reports.rows import Item, Row, Section
 from binsafe.reports.style import Style, plain
 
@@ -22,26 +22,18 @@ def render(report: Report, *, verbose: int = 0, width: int = 100, style: Style =
     sections = list(outline(report, verbose=verbose))
     shown = [line for section in sections for line in ("", *lines.section(section))][1:]
     verdict = lines.row(Row("", f"Verdict: {report.verdict.level}", report.verdict.level), 0)
-    members = list(_members("", report, verbose, lines))
+    members = [line for path, inner in inside(report, verbose) for line in _member(path, inner, verbose, lines)]
     if report.members and not members:
         members = ["", *lines.row(Row("", "-vv shows what is known of each of them", "dim"), 0)]
     return "\n".join([*shown, *members, "", *verdict, *lines.row(Row("", report.verdict.advice), 1)]) + "\n"
 
 
-def _members(outer: str, report: Report, verbose: int, lines: "_Lines") -> Iterator[str]:
-    """Each member's own facts and findings under its path; if not all are wanted, those of a program that is alone."""
-    shown = report.members if verbose > 1 or _is_one(report) else ()
-    for member in shown:
-        path, inner = f"{outer}{member.path}", member.report
-        yield ""
-        yield from lines.row(Row("", f"== {path}: {inner.verdict.level}", inner.verdict.level), 0)
-        for section in outline(inner, verbose=verbose):
-            yield from lines.section(section)
-        yield from _members(f"{path}/", inner, verbose, lines)
-
-
-def _is_one(report: Report) -> bool:
-    return len(report.members) == 1 and not report.members_omitted
+def _member(path: str, report: Report, verbose: int, lines: "_Lines") -> Iterator[str]:
+    """A member's own facts and findings, under its path."""
+    yield ""
+    yield from lines.row(Row("", f"== {path}: {report.verdict.level}", report.verdict.level), 0)
+    for section in outline(report, verbose=verbose):
+        yield from lines.section(section)
 
 
 class _Lines:

@@ -34,13 +34,15 @@ def test_the_page_is_the_reviewed_one(name: str, report: Report):
     assert body == (GOLDEN / f"report-{name}.html").read_text(encoding="utf-8")
 
 
-def test_the_page_has_the_facts_of_a_program_in_a_bundle_in_an_archive():
+def test_pages_have_the_facts_of_a_program_in_a_bundle_in_an_archive():
     signed = Signature(kind="other", status="valid", identifier="org.example.puzzle")
     part = msgspec.structs.replace(UNIVERSAL.slices[0], signature=signed)
     program = Member(path="Contents/MacOS/Puzzle", report=msgspec.structs.replace(UNIVERSAL, slices=(part,)))
     application = msgspec.structs.replace(UNIVERSAL, format="bundle", slices=(), findings=(), members=(program,))
     archive = msgspec.structs.replace(ARCHIVE, members=(Member(path="Puzzle.app", report=application),))
+    archive = msgspec.structs.replace(archive, members_omitted=0)
     assert "identifier org.example.puzzle" in REPORTERS["html"](archive)
+    assert "identifier `org.example.puzzle`" in REPORTERS["markdown"](archive)
 
 
 def test_the_policy_of_the_page_allows_its_own_style_and_nothing_else():
