@@ -91,6 +91,8 @@ class Program:
         self.taken = Taken(here)
         self.returning: dict[int, bool] = {}
         """See `returns`: what is known already."""
+        self.reading: dict[tuple[int, str], bool] = {}
+        """See `registers`: which functions may read which registers, as far as is known."""
         self.slots = Slots(here, linking)
         self._exported = (
             np.array([], np.int64) if linking is None else distinct(linking.symbols.values[linking.symbols.defined])

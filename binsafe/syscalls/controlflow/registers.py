@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _RESUMING = frozenset({"_Unwind_Resume"})
 """Which never returns (Itanium C++ ABI, Exception Handling, 1.2): compilers lay other code behind it."""
 _LEAVES = frozenset({Flow.CALL, Flow.INDIRECT, Flow.RETURN})
+_MAX_DEPTH = 3
+"""Functions that call each other, into which a register is followed: Rust's lock is two away from its system call."""
 _STEP_COST = 10
 """To look at an instruction takes as long as decoding so many."""
 
@@ -30,8 +32,6 @@ class Uses(NamedTuple):
     """Whether these are all that is done with the address."""
     changed: bool = False
     """Whether another address may be made of it: in the register itself, or by adding something unknown to it."""
-    copied: bool = False
-    """Whether other registers held it as well."""
 
 
 class _Held(NamedTuple):
@@ -40,7 +40,7 @@ class _Held(NamedTuple):
     at: int
     register: str
     behind_call: bool = False
-    """Whether the last call may have changed the register, which only a compiler can know that saw the callee."""
+    """Whether a call has left there what the compiler does not know."""
 
 
 def uses(program: "Program", place: Place) -> Uses:
@@ -50,27 +50,32 @@ def uses(program: "Program", place: Place) -> Uses:
     compare the address is no use of it. Where control leaves the region, each register counts as used that the code
     behind may read.
     """
-    machine, instructions = place.region.machine, place.region.instructions
-    found = _uses(program, place, ended=False)
-    kept = machine.takes(instructions, place.at) in machine.preserved(go=False)
-    if found.nothing_else or not found.calls or not (kept or found.copied):
+    found = _uses(program, place, depth=None)
+    if found.nothing_else or not found.calls:
         return found
-    ended = _uses(program, place, ended=True)  # which takes longer
+    ended = _uses(program, place, depth=_MAX_DEPTH)  # which takes longer
     return ended if ended.nothing_else else found
 
 
-def _uses(program: "Program", place: Place, *, ended: bool) -> Uses:
-    """See `uses`; with ``ended`` no way goes on behind calls that never return, and none once there is another use."""
-    region, at = place.region, place.at
-    machine, instructions = region.machine, region.instructions
-    first = machine.takes(instructions, at)
-    if first is None:
+def _uses(program: "Program", place: Place, *, depth: int | None) -> Uses:
+    register = place.region.machine.takes(place.region.instructions, place.at)
+    if register is None:
         return Uses((), nothing_else=False)
+    return _followed(program, place.region, _Held(place.at + 1, register), place.at, depth)
+
+
+def _followed(program: "Program", region: Region, begin: _Held, taking: int, depth: int | None) -> Uses:
+    """What is done with an address in a register, which the instruction at ``taking`` put there.
+
+    With a ``depth`` no way goes on behind calls that never return, and none once there is another use; what a call
+    hands on is followed into so many functions that call each other.
+    """
+    machine, instructions = region.machine, region.instructions
     nothing_else, changed = True, False
     found: dict[int, None] = {}
     seen: set[_Held] = set()
-    work = [_Held(at + 1, first)]
-    while work and (nothing_else or not ended):
+    work = [begin]
+    while work and (nothing_else or depth is None):
         held = work.pop()
         here, register, behind_call = held
         if here == len(instructions) and region.goes_on():
@@ -83,31 +88,33 @@ def _uses(program: "Program", place: Place, *, ended: bool) -> Uses:
             nothing_else = nothing_else and not region.is_thrown_out_of(here)
         flow = region.leaving(here)
         through = flow in {Flow.CALL, Flow.INDIRECT} and instructions.operands(here).partition(", ")[0] == register
-        own = register == first and not behind_call  # what a call may have returned is another value
+        own = register == begin.register and not behind_call  # what a call may have returned is another value
         changed = changed or (own and machine.adds(instructions, here, register))
-        use, copies = (Use.NONE, []) if through else _use(region, held, at)
+        use, copies = (Use.NONE, []) if through else _use(program, region, held, taking)
         if use is Use.FILLED:
             continue
         changed = changed or (own and machine.changes(instructions, here, register))
         work += copies
         found.update({here: None} if through else {})
-        nothing_else = nothing_else and use is Use.NONE and not _is_handed_on(region, held, through=through)
+        nothing_else = nothing_else and use is Use.NONE
+        nothing_else = nothing_else and (through or not _is_handed_on(program, region, held, depth))
         if flow is Flow.INDIRECT:
             cases = _cases(program, region, here) if nothing_else and not through else ()
             nothing_else = nothing_else and (through or bool(cases))
             work += [held._replace(at=case) for case in cases or region.orphans]
             continue
-        if ended and flow is Flow.CALL and not _comes_back(program, region, here):
+        if depth is not None and flow is Flow.CALL and not _comes_back(program, region, here):
             continue
         work += _following(region, held)
     program.decoder.spend(_STEP_COST * len(seen))
-    return Uses(tuple(found), nothing_else, changed, len({each.register for each in seen}) > 1)
+    return Uses(tuple(found), nothing_else, changed)
 
 
-def _use(region: Region, held: _Held, taking: int) -> tuple[Use, list[_Held]]:
+def _use(program: "Program", region: Region, held: _Held, taking: int) -> tuple[Use, list[_Held]]:
     """What an instruction does with the address that the one at ``taking`` gave a register; none is to copy it."""
     machine, instructions = region.machine, region.instructions
-    use = machine.use(instructions, held.at, held.register, taking)
+    wide = bool(program.slice.traits.get("pie"))
+    use = machine.use(instructions, held.at, held.register, taking, wide=wide)
     copy = machine.copied(instructions, held.at, held.register) if use is Use.OTHER else None
     if copy is None or not copy.isalnum():  # what is put on the stack is not followed
         return use, []
@@ -117,10 +124,13 @@ def _use(region: Region, held: _Held, taking: int) -> tuple[Use, list[_Held]]:
 def _following(region: Region, held: _Held) -> list[_Held]:
     """Where a register is looked at next: behind calls, too, for GCC knows what functions keep that it has seen.
 
-    (``-fipa-ra``.)
+    (``-fipa-ra``.) Of what is called through a pointer it does not, and what a function returns is another value.
     """
-    kept = region.leaving(held.at) is not Flow.CALL or held.register in region.machine.preserved(go=False)
-    return [_Held(at, held.register, held.behind_call or not kept) for at in region.following(held.at)]
+    here, register, behind_call = held
+    flow, target = region.flow(here)
+    if flow is Flow.CALL and register not in region.machine.preserved(go=False):
+        behind_call = behind_call or target is None or register in region.machine.returned
+    return [_Held(at, register, behind_call) for at in region.following(here)]
 
 
 def _comes_back(program: "Program", region: Region, call: int) -> bool:
@@ -146,7 +156,7 @@ def is_summed(program: "Program", place: Place) -> bool:
         seen.add((here, held))
         summed = machine.adds(instructions, here, held)
         flow = region.leaving(here)
-        gone = machine.use(instructions, here, held, at) is Use.FILLED
+        gone = machine.use(instructions, here, held, at, wide=False) is Use.FILLED
         gone = gone or (flow is Flow.CALL and held in machine.returned)
         locations = {machine.copied(instructions, here, held), None if gone else held} - {None}
         following = () if flow is Flow.INDIRECT else region.following(here)
@@ -163,23 +173,38 @@ def _cases(program: "Program", region: Region, here: int) -> list[int]:
     return [case for case, jumps in cases.inside.items() if here in jumps]
 
 
-def _is_handed_on(region: Region, held: _Held, *, through: bool) -> bool:
+def _is_handed_on(program: "Program", region: Region, held: _Held, depth: int | None) -> bool:
     """Whether the code to which an instruction leaves the region may read the register.
 
     Behind a jump may be a split-off part of the same function, which reads any register; so does a retpoline, which is
-    called. A callee that is called ``through`` the register, and a return, lead to code that keeps to C's convention.
-    No function is called with its own address: Rust holds that of ``syscall`` in a register of arguments that are not
-    there. Nor does a compiler pass on what a call may have changed.
+    called. Other callees, and a return, lead to code that keeps to C's convention. Nor does a compiler pass on what it
+    does not know.
+
+    A call through the register itself is none of these: no function is called with its own address. Rust holds that of
+    ``syscall`` in a register of arguments that are not there.
     """
     here, register, behind_call = held
     flow, target = region.flow(here)
     machine = region.machine
     if flow in JUMPS:
         return region.at(target) is None
-    if behind_call or through:
+    if behind_call:
         return False
     if flow is Flow.CALL and target is not None:
-        return register not in machine.preserved(go=False)
+        return register not in machine.preserved(go=False) and _is_read(program, target, register, depth or 0)
     if flow is Flow.RETURN and region.frames[here].get(machine.stack) == 0:
         return register in machine.returned
     return flow in _LEAVES and register in machine.arguments
+
+
+def _is_read(program: "Program", address: int, register: str, depth: int) -> bool:
+    """Whether a function may read what its caller left in a register: found out once."""
+    place = program.place(address) if depth else None
+    if place is None:
+        return True
+    key = place.address, register
+    if key not in program.reading:
+        program.reading[key] = True  # while it is being asked
+        found = _followed(program, place.region, _Held(place.at, register), place.at, depth - 1)
+        program.reading[key] = bool(found.calls) or not found.nothing_else
+    return program.reading[key]

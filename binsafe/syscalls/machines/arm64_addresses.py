@@ -48,8 +48,8 @@ def takes(instructions: Instructions, at: int) -> str | None:
     return "x30" if name == "bl" else values.full(operands.partition(", ")[0]) if completes else None
 
 
-def use(instructions: Instructions, at: int, register: str, taking: int) -> Use:  # noqa: ARG001 - whatever took it
-    """See `Machine.use`: what mentions it uses it."""
+def use(instructions: Instructions, at: int, register: str, taking: int, *, wide: bool) -> Use:  # noqa: ARG001 - as follows
+    """See `Machine.use`: what mentions it uses it, whatever took it."""
     name, operands = instructions.names[at], instructions.operands(at)
     if name in _COMPARE or name == "bl":
         return Use.NONE

@@ -254,8 +254,11 @@ class Machine(Protocol):
     def takes(self, instructions: Instructions, at: int) -> str | None:
         """The register in which an instruction completes an address; None for all other instructions."""
 
-    def use(self, instructions: Instructions, at: int, register: str, taking: int) -> Use:
-        """What an instruction does with the address that the one at ``taking`` put into a register, calls aside."""
+    def use(self, instructions: Instructions, at: int, register: str, taking: int, *, wide: bool) -> Use:
+        """What an instruction does with the address that the one at ``taking`` put into a register, calls aside.
+
+        ``wide`` says that addresses do not fit into half of a register.
+        """
 
     def adds(self, instructions: Instructions, at: int, register: str) -> bool:
         """Whether an instruction adds what a register holds and what is not known."""

@@ -18,6 +18,8 @@ _COUNTS = frozenset(
 _KEEPS = values.COMPARES | {"push", "pop", "call", "jmp"}
 _PUSHED = "qword ptr [rsp]"
 """Stands for the register that was pushed last, while that is so."""
+_CHANGES_HALF = frozenset({"add", "sub", "and", "or", "xor", "shl", "shr", "sar", "inc", "dec", "neg", "not"})
+"""What makes another value of half of a register, and clears the other half."""
 _CHANGES_PUSHED = frozenset({"add", "sub", "inc", "dec", "xor"})
 _BY_KERNEL = frozenset({"rcx", "r11"})
 """What ``syscall`` puts the address behind it and the flags into (SDM volume 2)."""
@@ -49,7 +51,7 @@ def takes(instructions: Instructions, at: int) -> str | None:
     return register if loads or name in {"lea", "movabs"} else None
 
 
-def use(instructions: Instructions, at: int, register: str, taking: int) -> Use:
+def use(instructions: Instructions, at: int, register: str, taking: int, *, wide: bool) -> Use:
     """See `Machine.use`."""
     name, operands = instructions.names[at], instructions.operands(at)
     if register == _PUSHED:
@@ -61,7 +63,9 @@ def use(instructions: Instructions, at: int, register: str, taking: int) -> Use:
         return Use.NONE
     if (name == "pop" and operands == register) or _fills(name, operands, register):
         return Use.FILLED
-    return Use.OTHER if _mentions(operands, register) else Use.NONE
+    if wide and name in _CHANGES_HALF and operands.partition(", ")[0] == _low_half(register):
+        return Use.FILLED
+    return Use.OTHER if _mentions(operands, register, halves=not wide) else Use.NONE
 
 
 def adds(instructions: Instructions, at: int, register: str) -> bool:
@@ -132,7 +136,7 @@ def _low_half(register: str) -> str:
     return _LOW_HALVES.get(register, f"{register}d")
 
 
-def _mentions(operands: str, register: str) -> bool:
-    """Whether the register is named, or its low half; its last bytes alone are no address."""
+def _mentions(operands: str, register: str, *, halves: bool = True) -> bool:
+    """Whether the register is named, or with ``halves`` its low half; its last bytes alone are no address."""
     words = operands.replace("[", " ").replace("]", " ").replace(",", " ").replace("*", " ").split()
-    return register in words or _low_half(register) in words
+    return register in words or (halves and _low_half(register) in words)
