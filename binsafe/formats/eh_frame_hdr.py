@@ -44,18 +44,19 @@ NOTHING_LISTED = Listed(*(_NOTHING,) * len(Listed._fields))
 def listed(slice_: Slice, linking: Linking | None) -> Listed | None:
     """All functions of the table; none where there is no table, or one in another form; None for more than the cap.
 
-    Only of entries in the same segment is it said where they end: linkers put both into one.
+    Only of entries in the segment that holds the first one is it said where they end: linkers put all into one.
     """
     address = _address(slice_, linking)
     head = b"" if address is None else slice_.read(address, _TABLE)
     if address is None or address > _HIGHEST_ADDRESS or not head.startswith(_ENCODINGS) or len(head) < _TABLE:
         return NOTHING_LISTED
-    segment = next(each for each in slice_.segments if 0 <= address - each.address < each.file_size)
     data = slice_.read(address + _TABLE, 8 * min(int.from_bytes(head[8:12], "little"), MAX_UNWOUND + 1))
     if len(data) > 8 * MAX_UNWOUND:
         return None
     pairs = np.frombuffer(data[: len(data) & ~7], np.dtype("<i4")).astype(np.int64) + address
     starts, entries = np.maximum(pairs[::2], 0), pairs[1::2]
+    begin = int(entries[0]) if len(entries) else address
+    segment = next((each for each in slice_.segments if 0 <= begin - each.address < each.file_size), slice_.segments[0])
     at = entries - segment.address + segment.offset
     readable = (at >= segment.offset) & (at + 16 <= min(segment.offset + segment.file_size, len(slice_.data)))
     numbers = np.ndarray(len(slice_.data) - 3, "<i4", buffer=slice_.data, strides=(1,))  # one at each byte

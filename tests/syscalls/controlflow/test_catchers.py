@@ -87,6 +87,24 @@ def test_an_entry_in_another_segment_is_not_read_where_the_file_has_it_by_chance
     assert ends == [[0x40_2010], [0]]
 
 
+def test_entries_may_lie_in_a_segment_of_their_own():
+    """Zig's linker puts them where the program may write: musl's assembler files have a section that says so."""
+    table, entries = 0x40_0000, 0x60_0080
+    head = bytes((1, 0x1B, 0x03, 0x3B)) + struct.pack("<iIii", 0, 1, 0x2000, entries - table)
+    entry = struct.pack("<IIiIB", 0x11, 4, table + 0x2000 - entries - 8, 0x10, 0) + bytes(4)
+    data = head.ljust(0x80, b"\0") + entry + bytes(0x20)
+    first = Segment(
+        name="LOAD", address=table, memory_size=0x80, offset=0, file_size=0x80, readable=True, writable=False,
+        executable=False,
+    )  # fmt: skip
+    other = structs.replace(first, address=entries, offset=0x80, file_size=len(data) - 0x80, writable=True)
+    section = Section(name=".eh_frame_hdr", address=table, size=len(head), offset=0, executable=False)
+    slice_ = structs.replace(_file(data), segments=(first, other), sections=(section,))
+    found = listed(slice_, None)
+    assert found is not None
+    assert (found.starts.tolist(), found.ends.tolist(), found.offsets.tolist()) == ([0x40_2000], [0x40_2010], [0x80])
+
+
 def test_of_an_index_longer_than_any_program_has_nothing_is_said(monkeypatch: pytest.MonkeyPatch):
     head = bytes((1, 0x1B, 0x03, 0x3B)) + struct.pack("<iI", 0, 9) + bytes(8 * 9)
     section = Section(name=".eh_frame_hdr", address=ADDRESS, size=len(head), offset=0, executable=False)
