@@ -89,11 +89,24 @@ def _known_behind(program: Program, target: Place, branch: Place, location: Loca
     if isinstance(location, int) or taken == (target.at == at + 1):
         return None
     settled = program.machine.settled(region.instructions, at)
-    if settled is None or settled.register != location or settled.taken != taken:
+    if settled is None or settled.taken != taken or _jumped_between(region, settled.at, at):
         return None
-    entered = (program.entries(Place(region, index)) for index in range(settled.at + 1, at + 1))
-    kept = (program.machine.keeps(region.instructions, index, location) for index in range(settled.at + 1, at))
-    return settled.value if all(kept) and not any(entered) and not _jumped_between(region, settled.at, at) else None
+    between = range(at - 1, settled.at, -1)
+    if any(program.entries(Place(region, index)) for index in (at, *between)):
+        return None
+    return settled.value if _copied_from(program, region, between, location) == settled.register else None
+
+
+def _copied_from(program: Program, region: Region, between: Iterable[int], location: Location) -> Location | None:
+    """What held a location's value before some instructions, given backwards, which may copy it; None if it changed."""
+    for index in between:
+        sources = program.sources(Place(region, index), location)
+        if sources is None:
+            continue
+        if len(sources) != 1 or not isinstance(sources[0], Moved) or sources[0].operations:
+            return None
+        location = sources[0].location
+    return location
 
 
 def _jumped_between(region: Region, first: int, last: int) -> bool:

@@ -160,6 +160,7 @@ def test_branches_give_both_numbers():
         (b"\x48\x85\xc0\x75\x02", "read"),  # test rax, rax; jne behind the system call
         (b"\x8b\x06\x85\xc0\x75\x02", "read"),  # mov eax, [rsi]; test eax, eax; jne behind it
         (b"\x8b\x06\x83\xf8\x27\x90\x74\x01\xc3", "getpid"),  # mov eax, [rsi]; cmp eax, 39; nop; je 1f; ret; 1:
+        (b"\x48\x29\xd1\x48\x89\xc8\x74\x01\xc3", "read"),  # sub rcx, rdx; mov rax, rcx; je 1f
     ],
 )
 def test_a_register_that_was_found_to_be_a_number_is_that_number(compared: bytes, expected: str):
@@ -176,6 +177,8 @@ def test_a_register_that_was_found_to_be_a_number_is_that_number(compared: bytes
         b"\x66\x85\xc0\x74\x01\xc3",  # test ax, ax; je 1f; ret; 1:
         b"\x48\x85\xc0\x48\x8b\x06\x74\x01\xc3",  # test rax, rax; mov rax, [rsi]; je 1f; ret; 1:
         b"\x85\xc9\x74\x03\x48\x85\xc0\x74\x01\xc3",  # test ecx, ecx; je 2f; test rax, rax; 2: je 1f; ret; 1:
+        b"\x48\x29\xd1\x48\x8d\x41\x01\x74\x01\xc3",  # sub rcx, rdx; lea rax, [rcx + 1]; je 1f; ret; 1:
+        b"\x48\x29\xd1\x0f\x44\x06\x74\x01\xc3",  # sub rcx, rdx; cmove eax, [rsi]; je 1f; ret; 1:
         b"\x48\x85\xc0\x74\x00",  # test rax, rax; je 1f; 1:
         b"\x48\x85\xc0\x75\x00",  # test rax, rax; jne 1f; 1:
         b"\x48\x85\xc0\x74\x02",  # test rax, rax; je behind the system call
