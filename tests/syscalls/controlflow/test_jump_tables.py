@@ -203,6 +203,23 @@ def test_the_cold_part_of_a_function_has_a_table_that_leads_back(tmp_path: Path)
     assert "acct" in found.sites or not found.complete
 
 
+def test_the_cold_part_of_a_function_comes_back_before_the_jump(tmp_path: Path):
+    """With a sum that is read from what the program can write, or with the address of another table of addresses."""
+    cold = ".p2align 4; .type cold,@function; cold: {}; jmp .Lback; .size cold,.-cold"
+    summed = cold.format(f"lea kept(%rip),%rbp; {_READ}")
+    begin, cases = "mov $163,%eax; and $1,%edx", f"4: mov $167,%eax; 3: syscall; hlt; {_SIZED}"
+    text = f"{begin}; jmp cold; .Lback: jmp *%r11; {cases}; {summed}"
+    written = "; .data; .p2align 2; kept: .long .L3 - kept, .L3 - kept; .text"
+    assert not calls(bare(tmp_path, _with_tables(text) + written)).complete
+    text = (
+        f"{begin}; lea one(%rip),%rbp; test %edi,%edi; je cold; .Lback: jmp *(%rbp,%rdx,8); {cases}; "
+        f"{cold.format('lea two(%rip),%rbp')}"
+    )
+    tables = "; .section .rodata; .p2align 3; one: .quad .L4,.L4,0; two: .quad .L3,.L3; .text"
+    found = calls(bare(tmp_path, _with_tables(text) + tables))
+    assert "acct" in found.sites or not found.complete
+
+
 def test_where_one_jump_is_not_understood_the_tables_of_the_others_count(tmp_path: Path):
     """Of one the entries are no distances from itself; the other is ``goto *p``: the frame is still there."""
     text = (
