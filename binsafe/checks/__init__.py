@@ -1,6 +1,7 @@
 """A profile's or policy's text -> what is wrong with it, whatever its language. Pure.
 
     ociseccomp   seccomp filters as OCI runtimes read them
+    policies     policies against the baselines that they name
 
 SBPL is checked by `binsafe.seatbelt`; policies and baselines by their own strict readers, up to the first fault.
 """
@@ -11,7 +12,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from binsafe.checks import ociseccomp
+from binsafe.checks import ociseccomp, policies
 from binsafe.errors import BaselineError, UsageError
 from binsafe.policy.baseline import BASELINE_SCHEMA, Baseline
 from binsafe.policy.jsonnodes import JsonError, read_json
@@ -50,7 +51,7 @@ def kind_of(text: str, name: str) -> str:
 def check_text(
     text: str, kind: str, *, release: str | None = None, extended: Callable[[str], Baseline] | None = None
 ) -> tuple[Finding, ...]:
-    """All findings, in the order of their places. ``extended`` finds the baseline that another one extends.
+    """All findings, in the order of their places. ``extended`` finds baselines: those that others extend, a policy's.
 
     Raises:
         UsageError: no such kind.
@@ -59,6 +60,8 @@ def check_text(
         return check(text, release=release)
     if kind == "baseline":
         return _first_fault(lambda: _read_baseline(text, extended))
+    if kind == "policy":
+        return _policy(text, extended)
     if kind not in _READERS:
         raise UsageError(
             f"no kind of profile is called {kind!r}", hint="known: seatbelt, baseline, seccomp, policy, linux"
@@ -70,6 +73,11 @@ def _read_baseline(text: str, extended: Callable[[str], Baseline] | None) -> Non
     from binsafe.policy.parsing import no_other, parse  # needs YAML, and only this kind does
 
     parse(text, "", extended or no_other)
+
+
+def _policy(text: str, find: Callable[[str], Baseline] | None) -> tuple[Finding, ...]:
+    fault = _first_fault(lambda: read_policy(text, ""))
+    return fault or tuple(policies.beyond_the_cap(text, read_policy(text, ""), find) if find is not None else ())
 
 
 def _first_fault(read: Callable[[], object]) -> tuple[Finding, ...]:
@@ -100,7 +108,6 @@ def _linux(text: str) -> tuple[Finding, ...]:
 
 _READERS: Final[Mapping[str, Callable[[str], tuple[Finding, ...]]]] = MappingProxyType(
     {
-        "policy": lambda text: _first_fault(lambda: read_policy(text, "")),
         "seccomp": ociseccomp.check,
         "linux": _linux,
     }

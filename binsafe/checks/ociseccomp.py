@@ -1,8 +1,9 @@
-"""Checks a seccomp filter in the OCI runtime's JSON (config-linux.md, "Seccomp"; Docker's few additions are known).
+"""Checks a seccomp filter in the OCI runtime's JSON (config-linux.md, "Seccomp"), with Docker's and Podman's additions.
 
 Strict in what libseccomp would refuse or silently read otherwise, and with an eye for what opens more than it seems to.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -19,9 +20,10 @@ _ACTIONS: Final = frozenset(
 )
 _OPERATORS: Final = frozenset(f"SCMP_CMP_{name}" for name in ("NE", "LT", "LE", "EQ", "GE", "GT", "MASKED_EQ"))
 _TOP: Final = frozenset(
-    "defaultAction defaultErrnoRet architectures archMap flags listenerPath listenerMetadata syscalls".split()
+    "defaultAction defaultErrnoRet defaultErrno architectures archMap flags listenerPath listenerMetadata"
+    " syscalls".split()
 )
-_RULE: Final = frozenset("names name action errnoRet args comment includes excludes".split())
+_RULE: Final = frozenset("names name action errnoRet errno args comment includes excludes".split())
 _ARGUMENT: Final = frozenset(("index", "value", "valueTwo", "op"))
 _MAX_ERRNO: Final = 4095
 """``MAX_ERRNO`` of linux/err.h."""
@@ -182,6 +184,10 @@ def _one_of(node: JsonNode, known: frozenset[str]) -> Iterator[_Problem]:
 
 
 def _errno(node: JsonNode, key: str, action: JsonNode | None) -> Iterator[_Problem]:
+    """The error number that is returned, and its name beside it, which Podman reads instead."""
+    name = _field(node, key.removesuffix("Ret"))
+    if name is not None and (not isinstance(name.value, str) or re.fullmatch(r"E[A-Z0-9]+", name.value) is None):
+        yield "error", name.offset, f"{name.value!r} is no name of an error", "expected a name, as EPERM"
     number = _field(node, key)
     if number is None:
         return

@@ -24,6 +24,10 @@ SCRATCH: Final = "scratch"
 TEMPORARY: Final = "TMPDIR"
 """The variable that names the folder for temporary files (environ(7))."""
 
+SEARCHED: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""PATH, where no grant sets it. Servers find themselves there, too (haproxy's reload); what may be executed is decided
+elsewhere."""
+
 PACK: Final = "pack "
 """How the reasons of what packs grant begin."""
 

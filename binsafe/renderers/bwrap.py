@@ -11,7 +11,7 @@ from typing import Final
 
 from binsafe.errors import CannotExpress
 from binsafe.model import Gap, Policy
-from binsafe.policy.objects import ARTIFACT, SCRATCH
+from binsafe.policy.objects import ARTIFACT, SCRATCH, SEARCHED
 from binsafe.renderers.profile import Profile, comment, granted_files
 from binsafe.renderers.seccomp import compile_alone
 from binsafe.reports.escape import shell_word
@@ -92,7 +92,7 @@ def _rules(policy: Policy, *, shares_network: bool) -> Iterator[tuple[str, list[
     variables = [word for grant in policy.of("environment") for word in ("--setenv", grant.object, grant.access)]
     yield (
         "an empty environment but for what is granted",
-        ["--clearenv", "--setenv", "PATH", "/bin", *map(shell_word, variables)],
+        ["--clearenv", "--setenv", "PATH", SEARCHED, *map(shell_word, variables)],
     )
     yield "the program itself", ["--ro-bind", '"$binary"', '"$program"']
     loaded = [" ".join(map(shell_word, ("--ro-bind", file.path, file.opened_as))) for file in policy.artifact.files]

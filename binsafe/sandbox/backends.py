@@ -6,14 +6,12 @@ from typing import IO, TYPE_CHECKING, Literal, Protocol
 import msgspec
 
 from binsafe.model import Gap, Policy, Violation
+from binsafe.policy.objects import SEARCHED
 
 if TYPE_CHECKING:
     from binsafe.sandbox.pseudoterminal import PseudoTerminal
 
 Level = Literal["full", "partial", "none"]
-
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-"""Where servers find themselves again, too (haproxy's reload); what may be executed is decided elsewhere."""
 
 
 class Enforcement(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,7 +53,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     def environment(self) -> dict[str, str]:
         """Exactly what the policy names, and a PATH: nothing of ours is inherited."""
-        return {"PATH": _PATH} | {grant.object: grant.access for grant in self.policy.of("environment")}
+        return {"PATH": SEARCHED} | {grant.object: grant.access for grant in self.policy.of("environment")}
 
 
 class Sandboxed(Protocol):

@@ -2,7 +2,9 @@
 
 import contextlib
 import json
+from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +13,7 @@ from json_values import replaced, values
 from binsafe import baselines
 from binsafe.checks import check_text, kind_of
 from binsafe.errors import UsageError
+from binsafe.policy.conditions import parse_condition
 from binsafe.policy.jsonnodes import JsonError, JsonNode, read_json
 
 FILTER = """{
@@ -54,7 +57,9 @@ def test_a_filter_that_is_right():
     ("before", "after", "level", "place", "message"),
     [
         ("38,", "38", "error", "4:3", "no JSON"),
-        ('"defaultErrnoRet"', '"defaultErrno"', "error", "3:3", "unknown key"),
+        ('"defaultErrnoRet"', '"defaultError"', "error", "3:3", "unknown key"),
+        ('"defaultErrnoRet"', '"defaultErrno"', "error", "3:19", "no name of an error"),
+        ('_ERRNO",', '_ERRNO", "defaultErrno": "38",', "error", "2:54", "no name of an error"),
         ("38", "5000", "error", "3:22", "no error number"),
         ('"SCMP_ACT_ERRNO"', '"SCMP_ACT_ERNO"', "error", "2:20", "unknown 'SCMP_ACT_ERNO'"),
         ('"SCMP_ACT_ERRNO"', '"SCMP_ACT_ALLOW"', "warning", "2:20", "what is not named is allowed"),
@@ -84,6 +89,14 @@ def test_each_fault_of_a_filter(before: str, after: str, level: str, place: str,
     assert any((level, place) == each[:2] and message in each[2] for each in findings), findings
 
 
+def test_podmans_names_of_errors_are_known():
+    named = FILTER.replace("38,", '38, "defaultErrno": "ENOSYS",').replace(
+        '{"names": ["socket"]',
+        '{"names": ["bpf"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1, "errno": "EPERM"},\n {"names": ["socket"]',
+    )
+    assert found(named) == []
+
+
 @pytest.mark.parametrize(("value", "said"), [(3, []), (2, ["socket stands twice"])])
 def test_a_call_under_another_condition_is_another_rule(value: int, said: list[str]):
     condition = f'{{"op": "SCMP_CMP_EQ", "index": 0, "value": {value}}}'
@@ -109,9 +122,43 @@ def test_policies_and_baselines_stop_at_the_first_fault():
         check_text("", "selinux")
 
 
-def test_the_policy_inside_of_a_linux_profile_is_read_where_it_stands():
-    from pathlib import Path
+EXAMPLE = Path(__file__).parents[2] / "profiles/rendered/policy/flaky_servers.json"
 
+
+def _edited(**changes: object):
+    """The example, and the same with one grant more."""
+    document = json.loads(EXAMPLE.read_text())
+    grant = {"kind": "syscall", "reason": "by hand", "evidence": [], "access": "", "when": []} | changes
+    return json.dumps(document | {"grants": [*document["grants"], grant]}, indent=1)
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        ("syslog", ""),
+        ("getsockopt", "arg1 == 0x1"),
+        ("setsockopt", "arg1 == IPPROTO_IPV6 and arg2 == 0x39"),
+        ("socket", "arg0 == 0x10"),
+    ],
+)
+def test_a_call_that_was_added_by_hand_and_no_baseline_lets_be_granted(call: str, text: str):
+    when = msgspec.to_builtins(parse_condition(text)) if text else []
+    (finding,) = found(_edited(object=call, access=text, when=when), "policy")
+    assert finding[0] == "warning"
+    assert f"{call} is granted beyond what the baseline flaky_servers lets" in finding[2]
+
+
+def test_no_warning_within_the_cap_or_of_a_baseline_that_is_not_here(tmp_path: Path):
+    assert found(EXAMPLE.read_text(), "policy") == []
+    narrower = "arg0 == AF_INET and arg1 == SOCK_STREAM and arg2 == 0"
+    inside = _edited(object="socket", access=narrower, when=msgspec.to_builtins(parse_condition(narrower)))
+    assert found(inside, "policy") == []
+    beyond = json.loads(_edited(object="syslog"))
+    for name in ("mine", "../x", str(tmp_path / "x.yaml"), "flaky_servers+mine"):
+        assert found(json.dumps(beyond | {"baseline": name}), "policy") == []
+
+
+def test_the_policy_inside_of_a_linux_profile_is_read_where_it_stands():
     text = (Path(__file__).parents[2] / "profiles/rendered/linux/flaky_servers.json").read_text()
     line = next(number for number, content in enumerate(text.splitlines(), 1) if '"127.0.0.1:4000"' in content)
     damaged = text.replace('"127.0.0.1:4000"', '"0.0.0.0:4000"', 1)
@@ -121,8 +168,6 @@ def test_the_policy_inside_of_a_linux_profile_is_read_where_it_stands():
 
 
 def test_our_own_filter_has_no_finding():
-    from pathlib import Path
-
     text = (Path(__file__).parents[2] / "profiles/rendered/seccomp/flaky_servers.json").read_text()
     assert [each for each in found(text) if each[0] != "note"] == []
 

@@ -96,3 +96,12 @@ def test_no_reason_name_or_path_becomes_a_command(words: str):
 
 def test_a_path_with_quotes_stays_one_word():
     assert "/a';touch x;'" in options(make_policy(grant("read", "/a';touch x;'")))
+
+
+def test_programs_that_it_may_start_are_found_by_their_names():
+    (words,) = (
+        line.split()
+        for line in render(make_policy(grant("execute", "/usr/bin/ls")), "bwrap").text.splitlines()
+        if "--clearenv" in line
+    )
+    assert "/usr/bin" in words[words.index("PATH") + 1].split(":")

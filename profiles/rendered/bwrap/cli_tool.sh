@@ -26,7 +26,7 @@ set -- --dev-bind /dev/null /dev/null --dev-bind /dev/random /dev/random --dev-b
 set -- --ro-bind "$binary" "$program" "$@"
 
 # an empty environment but for what is granted
-set -- --clearenv --setenv PATH /bin "$@"
+set -- --clearenv --setenv PATH /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"
 
 # namespaces of its own, all capabilities dropped, no terminal, and it ends with its launcher
 set -- --unshare-user --unshare-ipc --unshare-pid --unshare-uts --unshare-cgroup-try --unshare-net --cap-drop ALL --new-session --die-with-parent --uid 65534 --gid 65534 --hostname sandbox "$@"
