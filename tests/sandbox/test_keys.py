@@ -72,7 +72,10 @@ class Screen:
         deadline = time.monotonic() + SECONDS
         while not re.search(pattern, shown, re.DOTALL):
             assert select.select([self.master], [], [], max(0.0, deadline - time.monotonic()))[0], shown
-            shown += os.read(self.master, 4096).decode()
+            try:
+                shown += os.read(self.master, 4096).decode()
+            except OSError:  # EIO: nobody has the terminal any more
+                pytest.fail(f"ended, and had shown {shown!r}")
         return shown
 
     def types(self, keys: bytes) -> None:
