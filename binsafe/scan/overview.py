@@ -45,7 +45,8 @@ class Tally:
         level = report.verdict.level
         self.levels[level] += 1
         self.worst = max(self.worst, report.worst)
-        said = report.findings[0].title if report.findings else report.verdict.advice
+        own = max(report.findings, key=lambda finding: finding.severity.rank, default=None)
+        said = own.title if own is not None and own.severity.rank == report.worst else report.verdict.advice
         self.rows.append((_ORDER.index(level), path, level, said))
         if len(self.rows) > 2 * _MOST_ROWS:
             self.rows = sorted(self.rows)[:_MOST_ROWS]
