@@ -48,6 +48,8 @@ class Relay:
         """Whether all output has gone where it goes, or nobody shall wait for that any longer."""
         self.terminal: PseudoTerminal | None = None
         self._filters: list[TerminalFilter] = []
+        self._writing = threading.Lock()
+        """Held while a piece is written to our terminal: what standard error says would end a sequence of output's."""
         self._reads_input = False
         self.lost: OSError | None = None
         """Why output of the program's got nowhere: our own standard output or error cannot be written."""
@@ -188,14 +190,18 @@ class Relay:
             cleaner = TerminalFilter()
             self._filters.append(cleaner)
         try:
-            while _move(source, target, cleaner.clean if cleaner else None):
-                pass
+            if cleaner is None:
+                while _move(source, target):
+                    pass
+            while cleaner is not None and (data := _read(source)):
+                with self._writing:
+                    _write_all(target, cleaner.clean(data))
         except OSError as error:
             if error.errno not in (errno.EIO, errno.EPIPE):  # the program's terminal was closed; our reader left
                 self.lost = error
         finally:
             if cleaner is not None:
-                with contextlib.suppress(OSError):
+                with contextlib.suppress(OSError), self._writing:
                     _write_all(target, cleaner.end())
             os.close(source)
             with self._counting:
@@ -219,13 +225,13 @@ def _in_background(source: int) -> bool:
     return in_background(source)
 
 
-def _move(source: int, target: int, clean: Callable[[bytes], bytes] | None = None) -> bool:
+def _move(source: int, target: int) -> bool:
     """Move what is there; False at the end. Without a copy where both sides allow it.
 
     Never spliced into a file: the kernel would take its offset before it waits for data, and then write over what
     others (standard error beside standard output) have written there meanwhile.
     """
-    if clean is None and sys.platform == "linux" and not stat.S_ISREG(os.fstat(target).st_mode):
+    if sys.platform == "linux" and not stat.S_ISREG(os.fstat(target).st_mode):
         if not _wait(source, select.POLLIN) & select.POLLIN:  # splice would wait for room first, at the end as well
             return False
         try:
@@ -236,14 +242,18 @@ def _move(source: int, target: int, clean: Callable[[bytes], bytes] | None = Non
         except OSError as error:
             if error.errno != errno.EINVAL:  # EINVAL: a terminal, or a file that is open for append
                 raise
-    try:
-        data = os.read(source, CHUNK)
-    except BlockingIOError:
-        _wait(source, select.POLLIN)
-        return True
-    if data:
-        _write_all(target, clean(data) if clean else data)
+    data = _read(source)
+    _write_all(target, data)
     return bool(data)
+
+
+def _read(source: int) -> bytes:
+    """What is there, once there is something; empty at the end."""
+    while True:
+        try:
+            return os.read(source, CHUNK)
+        except BlockingIOError:  # as `_write_all`
+            _wait(source, select.POLLIN)
 
 
 def _write_all(target: int, data: bytes) -> None:

@@ -1,11 +1,20 @@
 """What of a program's output reaches a terminal, whatever pieces it comes in."""
 
+import contextlib
+import os
+import pty
+import re
+import select
+import tempfile
+import threading
 import time
+import tty
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from binsafe.sandbox.relaying import Relay
 from binsafe.sandbox.terminal import TerminalFilter
 
 DROPPED = {
@@ -107,3 +116,28 @@ def test_much_at_once_costs_no_more_than_the_same_in_pieces():
         cleaned(data, size)
         costs.append(time.process_time() - began)
     assert costs[1] < 4 * costs[0]
+
+
+def test_standard_error_does_not_end_what_standard_output_has_begun():
+    """A slow terminal that does not block takes a part of what is written, which may end in the midst of a sequence."""
+    master, terminal = pty.openpty()
+    tty.setraw(terminal)
+    os.set_blocking(terminal, False)
+    relay = Relay((False, False, False))
+    writers = []
+    with contextlib.ExitStack() as pipes:
+        for said in (b"\x1b[m", b"]2;mine\x07"):
+            source = pipes.enter_context(tempfile.TemporaryFile(buffering=0))
+            source.write(said * (1_000_000 // len(said)))
+            source.seek(0)
+            arguments = os.dup(source.fileno()), terminal
+            writers.append(threading.Thread(target=relay._output, args=arguments, daemon=True))
+            writers[-1].start()
+        shown = b""
+        while any(writer.is_alive() for writer in writers) or select.select([master], [], [], 0.1)[0]:
+            if select.select([master], [], [], 0.1)[0]:
+                shown += os.read(master, 4096)
+    assert len(shown) > 1_999_980
+    assert re.fullmatch(rb"(?:\x1b\[m|\]2;mine\x07)*", shown)
+    os.close(master)
+    os.close(terminal)
