@@ -29,7 +29,10 @@ def merge(first: Policy, second: Policy) -> Policy:
     for grant in (*first.grants, *second.grants):
         if not any(_includes(other, grant) for other in grants.values()):
             valued = grant.kind in {"limit", "environment"}
-            grants.setdefault((grant.kind, grant.object, () if valued else grant.when), grant)
+            key = (grant.kind, grant.object, () if valued else grant.when)
+            mapped = grant.kind == "read" and grant.access  # as code, besides: it is read in any case
+            if key not in grants or (mapped and not grants[key].access):
+                grants[key] = grant
     kept = tuple(g for g in grants.values() if not any(o is not g and _includes(o, g) for o in grants.values()))
     refused = {denial.capability for denial in second.denied}
     return _made(first, second, kept, (denial for denial in first.denied if denial.capability in refused))

@@ -66,7 +66,7 @@ def _connect(grants: list[Grant], missing: set[str]) -> Row:
     return Row(
         what=f"connect to {names}",
         reason=grants[0].reason,
-        macos="exactly this" if local else "this port of every host",
+        macos="this port, on every address of this machine" if local else "this port of every host",
         linux=held,
         fallback=held,
     )

@@ -106,3 +106,15 @@ def test_merging_leaves_out_what_another_grant_includes_and_no_library():
         assert {("/usr/lib", ""), ("/usr/lib/libc.so", "library")} <= files
         assert ("/usr/lib/x", "") not in files
         assert [grant.when for grant in merged.of("syscall") if grant.object == "kill"] == [()]
+
+
+@pytest.mark.parametrize("first", ["library", ""])
+def test_merging_keeps_a_library_that_only_one_of_them_maps(first: str):
+    """The other policy lets it be read: without its access the program's libraries do not load."""
+    one, other = (
+        msgspec.structs.replace(
+            policy_of(set(), Request()), grants=(Grant(kind="read", object="/usr/lib/x", access=access, reason="r"),)
+        )
+        for access in (first, "" if first else "library")
+    )
+    assert [grant.access for grant in merge(one, other).grants] == ["library"]

@@ -12,6 +12,7 @@ def test_every_kind_of_grant_has_its_row():
             grant("execute", "artifact"),
             *(grant("listen", f"127.0.0.1:{port}", "tcp") for port in (4000, 4001, 5000)),
             grant("connect", "example.org:443", "tcp"),
+            grant("connect", "127.0.0.1:5432", "tcp", reason="a database"),
             grant("read", "/data"),
             grant("environment", "LANG", "C"),
             grant("limit", "core", "0"),
@@ -24,6 +25,8 @@ def test_every_kind_of_grant_has_its_row():
     assert by_what["listen on 4000-4001, 5000"].macos == "these ports, on every address"
     assert by_what["listen on 4000-4001, 5000"].linux == "these ports, on 127.0.0.1"
     assert by_what["connect to example.org:443"].macos == "this port of every host"
+    assert by_what["connect to 127.0.0.1:5432"].macos == "this port, on every address of this machine"
+    assert by_what["connect to 127.0.0.1:5432"].linux == "exactly this, made outside"
     assert by_what["limit core 0"].macos == by_what["limit nproc 256"].linux == "set by the launcher"
     assert by_what["limit nproc 256"].macos.startswith("not set")
     assert by_what["not: connect out"].macos.startswith("held")
