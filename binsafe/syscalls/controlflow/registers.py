@@ -41,6 +41,8 @@ class _Held(NamedTuple):
     register: str
     behind_call: bool = False
     """Whether a call has left there what the compiler does not know."""
+    is_part: bool = False
+    """Whether its last bytes were overwritten: what is called through it may be another function."""
 
 
 def uses(program: "Program", place: Place) -> Uses:
@@ -77,7 +79,7 @@ def _followed(program: "Program", region: Region, begin: _Held, taking: int, dep
     work = [begin]
     while work and (nothing_else or depth is None):
         held = work.pop()
-        here, register, behind_call = held
+        here, register = held.at, held.register
         if here == len(instructions) and region.goes_on():
             nothing_else, changed = False, True  # the code goes on where it is not looked at
         if held in seen or here >= len(instructions):
@@ -88,7 +90,7 @@ def _followed(program: "Program", region: Region, begin: _Held, taking: int, dep
             nothing_else = nothing_else and not region.is_thrown_out_of(here)
         flow = region.leaving(here)
         through = flow in {Flow.CALL, Flow.INDIRECT} and instructions.operands(here).partition(", ")[0] == register
-        own = register == begin.register and not behind_call  # what a call may have returned is another value
+        own = register == begin.register and not held.behind_call  # what a call may have returned is another value
         changed = changed or (own and machine.adds(instructions, here, register))
         use, copies = (Use.NONE, []) if through else _use(program, region, held, taking)
         if use is Use.FILLED:
@@ -96,7 +98,7 @@ def _followed(program: "Program", region: Region, begin: _Held, taking: int, dep
         changed = changed or (own and machine.changes(instructions, here, register))
         work += copies
         found.update({here: None} if through else {})
-        nothing_else = nothing_else and use is Use.NONE
+        nothing_else = nothing_else and use is not Use.OTHER and not (through and held.is_part)
         nothing_else = nothing_else and (through or not _is_handed_on(program, region, held, depth))
         if flow is Flow.INDIRECT:
             cases = _cases(program, region, here) if nothing_else and not through else ()
@@ -105,7 +107,7 @@ def _followed(program: "Program", region: Region, begin: _Held, taking: int, dep
             continue
         if depth is not None and flow is Flow.CALL and not _comes_back(program, region, here):
             continue
-        work += _following(region, held)
+        work += _following(region, held._replace(is_part=held.is_part or use is Use.PART))
     program.decoder.spend(_STEP_COST * len(seen))
     return Uses(tuple(found), nothing_else, changed)
 
@@ -118,7 +120,7 @@ def _use(program: "Program", region: Region, held: _Held, taking: int) -> tuple[
     copy = machine.copied(instructions, held.at, held.register) if use is Use.OTHER else None
     if copy is None or not copy.isalnum():  # what is put on the stack is not followed
         return use, []
-    return Use.NONE, [_Held(held.at + 1, copy, held.behind_call)]
+    return Use.NONE, [held._replace(at=held.at + 1, register=copy)]
 
 
 def _following(region: Region, held: _Held) -> list[_Held]:
@@ -126,11 +128,11 @@ def _following(region: Region, held: _Held) -> list[_Held]:
 
     (``-fipa-ra``.) Of what is called through a pointer it does not, and what a function returns is another value.
     """
-    here, register, behind_call = held
-    flow, target = region.flow(here)
+    register, behind_call = held.register, held.behind_call
+    flow, target = region.flow(held.at)
     if flow is Flow.CALL and register not in region.machine.preserved(go=False):
         behind_call = behind_call or target is None or register in region.machine.returned
-    return [_Held(at, register, behind_call) for at in region.following(here)]
+    return [held._replace(at=at, behind_call=behind_call) for at in region.following(held.at)]
 
 
 def _comes_back(program: "Program", region: Region, call: int) -> bool:
@@ -183,12 +185,12 @@ def _is_handed_on(program: "Program", region: Region, held: _Held, depth: int | 
     A call through the register itself is none of these: no function is called with its own address. Rust holds that of
     ``syscall`` in a register of arguments that are not there.
     """
-    here, register, behind_call = held
+    here, register = held.at, held.register
     flow, target = region.flow(here)
     machine = region.machine
     if flow in JUMPS:
         return region.at(target) is None
-    if behind_call:
+    if held.behind_call:
         return False
     if flow is Flow.CALL and target is not None:
         return register not in machine.preserved(go=False) and _is_read(program, target, register, depth or 0)

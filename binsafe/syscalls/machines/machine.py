@@ -56,6 +56,8 @@ class Use(Enum):
     """Nothing, or it only compares it."""
     FILLED = auto()
     """It overwrites the register with another value."""
+    PART = auto()
+    """It overwrites its last bytes: what is there may be another address."""
     OTHER = auto()
 
 

@@ -23,6 +23,10 @@ _CHANGES_HALF = frozenset({"add", "sub", "and", "or", "xor", "shl", "shr", "sar"
 _CHANGES_PUSHED = frozenset({"add", "sub", "inc", "dec", "xor"})
 _BY_KERNEL = frozenset({"rcx", "r11"})
 """What ``syscall`` puts the address behind it and the flags into (SDM volume 2)."""
+_HALF = 32
+_IN_MEMORY = re.compile(r"\[[^]]*\]")
+_ADDRESSES = frozenset({"lea", "call", "jmp"})
+"""What uses an address in brackets for more than to read or write there."""
 _LOW_HALVES = {"rax": "eax", "rbx": "ebx", "rcx": "ecx", "rdx": "edx", "rsi": "esi", "rdi": "edi", "rbp": "ebp"}
 
 
@@ -61,11 +65,23 @@ def use(instructions: Instructions, at: int, register: str, taking: int, *, wide
     completes = instructions.names[taking] == "movabs" and _adds(name, operands, register)
     if completes or name in values.COMPARES:
         return Use.NONE
-    if (name == "pop" and operands == register) or _fills(name, operands, register):
+    return _written(name, operands, register, wide=wide) or _read(name, operands, register, wide=wide)
+
+
+def _written(name: str, operands: str, register: str, *, wide: bool) -> Use | None:
+    """What is overwritten of a register; None for nothing."""
+    first = operands.partition(", ")[0]
+    full, bits = general(first)
+    changed = wide and name in _CHANGES_HALF and first == _low_half(register)
+    if changed or (name == "pop" and operands == register) or _fills(name, operands, register):
         return Use.FILLED
-    if wide and name in _CHANGES_HALF and operands.partition(", ")[0] == _low_half(register):
-        return Use.FILLED
-    return Use.OTHER if _mentions(operands, register, halves=not wide) else Use.NONE
+    return Use.PART if full == register and bits < _HALF and name != "push" else None
+
+
+def _read(name: str, operands: str, register: str, *, wide: bool) -> Use:
+    """Whether an address is used. What is read or written there tells nobody where that is."""
+    read = operands if name in _ADDRESSES else _IN_MEMORY.sub("", operands)
+    return Use.OTHER if _mentions(read, register, halves=not wide) else Use.NONE
 
 
 def adds(instructions: Instructions, at: int, register: str) -> bool:
@@ -120,13 +136,8 @@ def _adds(mnemonic: str, operands: str, register: str) -> bool:
 
 
 def _fills(mnemonic: str, operands: str, register: str) -> bool:
-    """Whether an instruction gives the whole register a new value that does not come from the old one.
-
-    Or its last byte: what is left is no address.
-    """
+    """Whether an instruction gives the whole register a new value that does not come from the old one."""
     first, _, rest = operands.partition(", ")
-    if REGISTERS.get(first) == (register, 8):
-        return mnemonic == "mov" or mnemonic.startswith("set")
     whole = first in (register, _low_half(register))  # 32 bits clear the others
     new = mnemonic in _LOADS or mnemonic in _COUNTS or (mnemonic == "imul" and ", " in rest)
     return whole and ((new and not _mentions(rest, register)) or (mnemonic == "xor" and first == rest))

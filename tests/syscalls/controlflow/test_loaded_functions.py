@@ -116,16 +116,6 @@ def test_registers_between_which_the_address_of_a_function_is_copied(
     assert ("acct" in found.sites) == ("$163" in use)
 
 
-@pytest.mark.parametrize(
-    ("fill", "complete"),
-    [("mov $1,%bl", True), ("sete %bl", True), ("or $1,%bl", False), ("mov $1,%bh", False), ("nop", False)],
-)
-def test_what_is_left_of_an_address_where_its_last_byte_is_filled(fill: str, *, complete: bool, tmp_path: Path):
-    """LLVM has the register for a truth value on another way; of a pointer it sets the lowest bit as well."""
-    found = calls(_looping(tmp_path, "rbx", f"call *%rbx; test %eax,%eax; {fill}; mov %ebx,(%rdi); hlt"))
-    assert found.complete is complete
-
-
 @pytest.mark.parametrize(("last", "complete"), [("_Unwind_Resume", True), ("rand", False)])
 def test_what_stands_behind_the_end_of_a_landing_pad_keeps_no_function(last: str, *, complete: bool, tmp_path: Path):
     text = (
@@ -145,6 +135,17 @@ def test_what_stands_behind_the_end_of_a_landing_pad_keeps_no_function(last: str
         ("shl $16,%ebx; mov %rbx,(%rdi)", True, False),
         ("mul %ebx; mov %rbx,(%rdi)", False, False),
         ("mov %ebx,%ebx; mov %rbx,(%rdi)", False, False),
+        ("mov $1,%bl; mov %ebx,(%rdi)", True, False),
+        ("mov $1,%bl; mov %rbx,(%rdi)", False, False),
+        ("sete %bl; mov %rbx,(%rdi)", False, False),
+        ("mov $1,%bl; mov (%rbx),%rax", True, True),
+        ("mov $1,%bl; call *%rbx", False, False),
+        ("or $1,%bl; call *%rbx", False, False),
+        ("mov $1,%bl; mov %rbx,%rax; call *%rax", False, False),
+        ("mov %rax,8(%rbx)", True, True),
+        ("lea 8(%rbx),%rax; call *%rax", False, False),
+        ("mov %rbx,(%rbx)", False, False),
+        ("call *(%rbx)", False, False),
         ("mov %rbx,(%rdi)", False, False),
     ],
 )
