@@ -9,10 +9,11 @@ from pathlib import Path
 import msgspec
 import pytest
 from assembled import CODE, DATA, X86, program, segment
-from compiled import library, needs_compiler
+from compiled import build, calls, library, needs_compiler
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from binsafe.formats import parse
 from binsafe.limits import MAX_INSTRUCTIONS
 from binsafe.model import Section
 from binsafe.syscalls import analyse, summarise_library
@@ -221,6 +222,19 @@ def test_addresses_that_no_library_can_have(field: str, tmp_path: Path):
         at = next(n for n in segments if data[n : n + 8] == struct.pack("<II", 1, 5))
         data[at + 22 : at + 24] = b"\xff\xff"
     assert summarise_library(memoryview(bytes(data))) is not None
+
+
+@needs_compiler
+def test_a_relocation_of_a_symbol_that_is_not_there(tmp_path: Path):
+    """``r_info`` of ``Elf64_Rela`` has the symbol's number in its upper half; the loader would read far outside."""
+    path = build(tmp_path, "program", "int acct(const char *); int main(void) { return acct(0); }", "-Wl,-z,lazy")
+    data = bytearray(path.read_bytes())
+    section = parse(memoryview(data)).slices[0].section(".rela.plt")
+    assert section is not None
+    assert section.offset
+    data[section.offset + 12 : section.offset + 16] = b"\xff\xff\xff\x7f"
+    path.write_bytes(data)
+    assert "exit_group" in calls(path).required
 
 
 def test_an_unwind_index_that_lies_about_its_length():

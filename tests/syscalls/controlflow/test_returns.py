@@ -45,6 +45,7 @@ def does(*parts: bytes | str) -> bool:
         ((NOP, NOP, RETURN), True),
         ((NOP, TRAP, RETURN), False),
         ((b"\xc4\xe2\x71\x50\xc2\x90\x90", TRAP), True),  # an instruction that is not known here, vpdpbusd
+        ((b"\xc5\xf8\x04\xc0", TRAP), True),  # another one, whose bytes do not look like a return
         (("jz end", TRAP, "end:", RETURN), True),
         (("jz end", RETURN, "end:", TRAP), True),
         (("jz end", TRAP, "end:", NOP, TRAP), False),
