@@ -19,6 +19,13 @@ _ACTIONS: Final = frozenset(
     for name in ("KILL", "KILL_PROCESS", "KILL_THREAD", "TRAP", "ERRNO", "TRACE", "ALLOW", "LOG", "NOTIFY")
 )
 _OPERATORS: Final = frozenset(f"SCMP_CMP_{name}" for name in ("NE", "LT", "LE", "EQ", "GE", "GT", "MASKED_EQ"))
+_ARCHITECTURES: Final = frozenset(
+    f"SCMP_ARCH_{name}"
+    for name in (
+        "X86 X86_64 X32 ARM AARCH64 MIPS MIPS64 MIPS64N32 MIPSEL MIPSEL64 MIPSEL64N32 PPC PPC64 PPC64LE S390 S390X"
+        " PARISC PARISC64 RISCV64 LOONGARCH64 M68K SH SHEB"
+    ).split()
+)
 _TOP: Final = frozenset(
     "defaultAction defaultErrnoRet defaultErrno architectures archMap flags listenerPath listenerMetadata"
     " syscalls".split()
@@ -60,8 +67,7 @@ def _document(root: JsonNode) -> Iterator[_Problem]:
         if default.value in ("SCMP_ACT_ALLOW", "SCMP_ACT_LOG"):
             yield "warning", default.offset, "what is not named is allowed", "expected SCMP_ACT_ERRNO"
     yield from _errno(root, "defaultErrnoRet", default)
-    if "architectures" not in root.fields and "archMap" not in root.fields:
-        yield "note", root.offset, "no architectures: the runtime's own is taken", "expected architectures"
+    yield from _architectures(root)
     rules = _field(root, "syscalls")
     if rules is None:
         return
@@ -70,6 +76,14 @@ def _document(root: JsonNode) -> Iterator[_Problem]:
     seen: dict[tuple[str, str], tuple[str, int]] = {}
     for rule in rules.items:
         yield from _rule(rule, seen)
+
+
+def _architectures(root: JsonNode) -> Iterator[_Problem]:
+    named = _field(root, "architectures")
+    if named is None and "archMap" not in root.fields:
+        yield "note", root.offset, "no architectures: the runtime's own is taken", "expected architectures"
+    for each in named.items if named is not None else ():
+        yield from _one_of(each, _ARCHITECTURES)
 
 
 def _rule(rule: JsonNode, seen: dict[tuple[str, str], tuple[str, int]]) -> Iterator[_Problem]:

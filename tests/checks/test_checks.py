@@ -60,6 +60,7 @@ def test_a_filter_that_is_right():
         ('"defaultErrnoRet"', '"defaultError"', "error", "3:3", "unknown key"),
         ('"defaultErrnoRet"', '"defaultErrno"', "error", "3:19", "no name of an error"),
         ('_ERRNO",', '_ERRNO", "defaultErrno": "38",', "error", "2:54", "no name of an error"),
+        ("SCMP_ARCH_X86_64", "x86_64", "error", "4:21", "unknown 'x86_64'"),
         ("38", "5000", "error", "3:22", "no error number"),
         ('"SCMP_ACT_ERRNO"', '"SCMP_ACT_ERNO"', "error", "2:20", "unknown 'SCMP_ACT_ERNO'"),
         ('"SCMP_ACT_ERRNO"', '"SCMP_ACT_ALLOW"', "warning", "2:20", "what is not named is allowed"),
