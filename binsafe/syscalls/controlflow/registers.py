@@ -42,7 +42,10 @@ class _Held(NamedTuple):
     behind_call: bool = False
     """Whether a call has left there what the compiler does not know."""
     is_part: bool = False
-    """Whether its last bytes were overwritten: what is called through it may be another function."""
+    """Whether its last bytes were overwritten: what is called through it may be another function.
+
+    To read or write memory there is no use of it then. Rust has a pointer in the register on another way.
+    """
 
 
 def uses(program: "Program", place: Place) -> Uses:
@@ -53,7 +56,8 @@ def uses(program: "Program", place: Place) -> Uses:
     behind may read.
     """
     found = _uses(program, place, depth=None)
-    if found.nothing_else or not found.calls:
+    machine = place.region.machine
+    if found.nothing_else or not found.calls or machine.takes(place.region.instructions, place.at) in machine.returned:
         return found
     ended = _uses(program, place, depth=_MAX_DEPTH)  # which takes longer
     return ended if ended.nothing_else else found
@@ -99,6 +103,7 @@ def _followed(program: "Program", region: Region, begin: _Held, taking: int, dep
         work += copies
         found.update({here: None} if through else {})
         nothing_else = nothing_else and use is not Use.OTHER and not (through and held.is_part)
+        nothing_else = nothing_else and (use is not Use.ACCESS or held.is_part)
         nothing_else = nothing_else and (through or not _is_handed_on(program, region, held, depth))
         if flow is Flow.INDIRECT:
             cases = _cases(program, region, here) if nothing_else and not through else ()

@@ -58,6 +58,8 @@ class Use(Enum):
     """It overwrites the register with another value."""
     PART = auto()
     """It overwrites its last bytes: what is there may be another address."""
+    ACCESS = auto()
+    """It reads or writes memory there."""
     OTHER = auto()
 
 

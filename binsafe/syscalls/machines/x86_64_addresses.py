@@ -79,9 +79,11 @@ def _written(name: str, operands: str, register: str, *, wide: bool) -> Use | No
 
 
 def _read(name: str, operands: str, register: str, *, wide: bool) -> Use:
-    """Whether an address is used. What is read or written there tells nobody where that is."""
-    read = operands if name in _ADDRESSES else _IN_MEMORY.sub("", operands)
-    return Use.OTHER if _mentions(read, register, halves=not wide) else Use.NONE
+    """Whether an address is used, be it to read or write memory there."""
+    if not _mentions(operands, register, halves=not wide):
+        return Use.NONE
+    elsewhere = name in _ADDRESSES or _mentions(_IN_MEMORY.sub("", operands), register, halves=not wide)
+    return Use.OTHER if elsewhere else Use.ACCESS
 
 
 def adds(instructions: Instructions, at: int, register: str) -> bool:
