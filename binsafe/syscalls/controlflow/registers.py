@@ -131,12 +131,14 @@ def _use(program: "Program", region: Region, held: _Held, taking: int) -> tuple[
 def _following(region: Region, held: _Held) -> list[_Held]:
     """Where a register is looked at next: behind calls, too, for GCC knows what functions keep that it has seen.
 
-    (``-fipa-ra``.) Of what is called through a pointer it does not, and what a function returns is another value.
+    (``-fipa-ra``.) Of what is called through a pointer it does not; and what a function returns is another value.
     """
     register, behind_call = held.register, held.behind_call
     flow, target = region.flow(held.at)
+    if flow is Flow.CALL and register in region.machine.returned:
+        return []
     if flow is Flow.CALL and register not in region.machine.preserved(go=False):
-        behind_call = behind_call or target is None or register in region.machine.returned
+        behind_call = behind_call or target is None
     return [held._replace(at=at, behind_call=behind_call) for at in region.following(held.at)]
 
 
