@@ -31,6 +31,8 @@ ZIPS = (".zip", ".whl", ".jar", ".egg", ".apk", ".nupkg", ".vsix", ".xpi", ".war
 _MAGICS: Mapping[bytes, _Reader] = MappingProxyType(
     {b"PK\x03\x04": zips.read, b"PK\x05\x06": zips.read, b"!<arch>\n": ars.read}
 )
+_STORING = (b"!<arch>\n", b"\x28\xb5\x2f\xfd")
+"""First bytes of what may hold a zip archive as it is, as tar does: zstd stores what it cannot make smaller."""
 UNREAD = MappingProxyType(
     {
         b"7z\xbc\xaf\x27\x1c": "7-Zip archives",
@@ -65,7 +67,8 @@ def read(data: memoryview, name: str, budget: Budget) -> Iterator[Entry | Troubl
         raise Unreadable("it is two kinds of archive: which one counts is up to who unpacks", "archive")
     if reader is zips.read:
         return zips.read(data, budget)
-    also = zips.ends(data) and (name.lower().endswith(ZIPS) or not is_tar)  # of a tar archive it may be the last entry
+    last = is_tar or head.startswith(_STORING)  # of these it may be the last entry
+    also = (name.lower().endswith(ZIPS) or not last) and zips.ends(data)
     return chain(
         _ALSO_A_ZIP if also else (), reader(data, budget) if reader is not None else _other(data, name, budget)
     )

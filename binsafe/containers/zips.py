@@ -25,6 +25,7 @@ _LOCATOR64 = struct.Struct("<4sLQL")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _LOCAL = struct.Struct("<4s5H3L2H")
 _BEFORE_DATA = re.compile(rb"PK\x03\x04")
+_LISTED = re.compile(rb"PK\x01\x02")
 _FURTHER = re.compile(rb"PK\x03\x04[\x00-\x3f]...[\x00\x08\x0c\x0e\x5d\x5f]\x00", re.DOTALL)
 """The same with a version and a method that exist: what is compressed is an archive itself, or holds more than that."""
 _MAX_COMMENT = 0xFFFF
@@ -106,7 +107,7 @@ def read(data: memoryview, budget: Budget) -> Iterator[Entry | Trouble]:
 
 def ends(data: memoryview) -> bool:
     """Whether something with entries ends here as a zip archive does, whatever stands before it."""
-    return b"PK\x05\x06" in _tail(data) and b"PK\x01\x02" in bytes(data)
+    return b"PK\x05\x06" in _tail(data) and _LISTED.search(data) is not None
 
 
 def _tail(data: memoryview) -> bytes:

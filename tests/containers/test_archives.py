@@ -356,7 +356,7 @@ def test_an_archive_of_two_kinds_is_not_called_looked_at():
     extra = (
         packed[:3] + bytes([packed[3] | 4]) + packed[4:10] + len(inside).to_bytes(2, "little") + inside + packed[10:]
     )
-    for data, name in ((packed + hidden, "x.whl"), (extra, "x.tgz"), (ar({"x": b"y"}) + hidden, "x.deb")):
+    for data, name in ((packed + hidden, "x.whl"), (extra, "x.tgz"), (ar({"x": b"yy"}) + hidden, "x.whl")):
         assert "archive-entry" in ids(report_on(data, name))
         assert not report_on(data, name).analysed
     named = tarred({"tool": ELF, "data": b"before" + hidden}, mode="w")
@@ -365,6 +365,17 @@ def test_an_archive_of_two_kinds_is_not_called_looked_at():
         both = tarred({start: b"", "tool": ELF}, mode="w", form=tarfile.USTAR_FORMAT)
         assert (ids(report_on(both)), report_on(both).analysed) == ({"archive"}, False)
     assert ids(report_on(plain, "x.whl")) == set()
+
+
+def test_a_zip_archive_that_is_the_last_file_of_a_package_makes_it_no_archive_of_two_kinds():
+    """Packages of Java's libraries end so where their data is not packed, or by zstd, which stores what is."""
+    hidden = zipped({"hidden": ELF}, zipfile.ZIP_STORED)
+    report = report_on(ar({"debian-binary": b"2.0\n", "data.tar": tarred({"x.jar": hidden}, "w")}), "x.deb")
+    assert (ids(report), paths(report), report.analysed) == (set(), ["x.jar/hidden"], True)
+    stored = b"\x28\xb5\x2f\xfd\0\0" + (len(hidden) << 3 | 1).to_bytes(3, "little") + hidden  # RFC 8878: one block
+    assert "archive-entry" not in ids(report_on(stored, "x.zst"))
+    assert "archive-entry" in ids(report_on(stored, "x.jar"))
+    assert not report_on(ar({"x": b"yy"}) + hidden, "x.deb").analysed
 
 
 def test_a_zip_archive_inside_that_begins_with_something_else_is_said_not_to_be_looked_at():
