@@ -2,7 +2,8 @@
 
 npm runs the commands of three scripts of a package and of those that it brings along (npm, "scripts", life cycle), and
 ``node-gyp rebuild`` where there is a ``binding.gyp`` and no script says otherwise. Python runs lines of ``.pth`` files
-and two modules whenever it starts (documentation of its module ``site``).
+and two modules, in whatever form, whenever it starts (documentation of its module ``site``). Letters count as small or
+large only for some disks, so that they do not here.
 """
 
 import json
@@ -10,10 +11,11 @@ import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-_NPM = re.compile(r"(?:[^/]+/)?(?:node_modules/(?:@[^/]+/)?[^/]+/)*(?:package\.json|binding\.gyp)")
-_PYTHON = re.compile(
-    r"(?:|.*\.data/(?:purelib|platlib)/|.*(?:site|dist)-packages/)(?:[^/]+\.pth|(?:site|user)customize\.py)"
-)
+_NPM = re.compile(r"(?i:(?:[^/]+/)?(?:node_modules/(?:@[^/]+/)?[^/]+/)*(?:package\.json|binding\.gyp))")
+_MODULE = r"(?:site|user)customize(?:/__init__)?\.(?:pyc?|(?:[^/]+\.)?(?:so|pyd))"
+_PYTHON = re.compile(rf"(?i:(?:|.*\.data/(?:purelib|platlib)/|.*(?:site|dist)-packages/)(?:[^/]+\.pth|{_MODULE}))")
+_MAX_JSON = 4 * 1024**2
+"""Of a ``package.json``; real ones have up to some 100 KB. What is read of one takes many times its size."""
 _SCRIPTS = frozenset(
     ".py .pyc .pyw .js .cjs .mjs .jse .rb .pl .pm .php .lua .tcl .sh .bash .zsh .command .bat .cmd .ps1 .psm1 .vbs .vbe"
     " .wsf .hta .scpt .desktop .lnk .asar .crx".split()
@@ -36,23 +38,29 @@ def is_place(name: str) -> bool:
 
 def told(name: str, data: bytes) -> Iterator[str]:
     """What such a file has run, as the end of a sentence that begins with its name."""
-    if name.endswith(".json"):
+    kind = PurePosixPath(name.lower()).suffix
+    if kind == ".json":
         yield from _npm(data)
-    elif name.endswith(".gyp"):
-        yield "has npm build and load code: node-gyp rebuild"
-    elif name.endswith(".py"):
-        yield "runs whenever Python starts"
-    else:
-        lines = [line for line in data.splitlines() if line.startswith((b"import ", b"import\t"))]
+    elif kind == ".gyp":
+        yield "has npm run node-gyp rebuild, unless its package.json has it run something else"
+    elif kind == ".pth":
+        text = data.decode("utf-8-sig", "replace")
+        lines = [line for line in text.splitlines() if line.startswith(("import ", "import\t"))]
         if lines:
-            yield f"has Python run whenever it starts: {_shown(lines[0].decode('utf-8', 'replace'))}"
+            yield f"has Python run whenever it starts: {_shown(lines[0])}"
+    else:
+        yield "runs whenever Python starts"
 
 
 def _npm(data: bytes) -> Iterator[str]:
+    unread = "cannot be read, so that what npm runs of it is not known"
+    if len(data) > _MAX_JSON:
+        yield unread
+        return
     try:
         said = json.loads(data.decode("utf-8", "replace").removeprefix("\ufeff"))
     except (ValueError, RecursionError):  # JavaScript reads some that Python does not
-        yield "cannot be read, so that what npm runs of it is not known"
+        yield unread
         return
     scripts = said.get("scripts") if isinstance(said, dict) else None
     if not isinstance(scripts, dict):

@@ -120,7 +120,9 @@ class _Walk:
         name = path[len(root or "") + 1 :]
         self._note(path, set_id=entry.set_id)
         if stream is None:
-            if entry.name.endswith((".pth", ".py")):  # of a link Python's zipfile makes a file with the target in it
+            if entry.name.lower().endswith(
+                (".pth", ".py")
+            ):  # of a link Python's zipfile makes a file with the target in it
                 self._hooks(entry, path, entry.target.encode("utf-8", "replace"))
             if kept is not None and entry.kind != "folder":
                 self._keep(kept, name, bundles.Entry(kind=entry.kind, target=entry.target))
@@ -130,13 +132,13 @@ class _Walk:
         if described is not None:
             found = appledouble.noted(head + stream.read(_MAX_APPLEDOUBLE))
             self._note(described, quarantine=found.quarantine, attributes=found.attributes)
-        elif kept is not None:
-            data = self._whole(stream, head)
-            self._keep(kept, name, bundles.Entry(kind="file", size=len(data)), data)
-        elif hooks.is_place(clean(entry.name)):
+        elif kept is not None or hooks.is_place(clean(entry.name)):
             data = self._whole(stream, head)
             self._hooks(entry, path, data)
-            self._file(BytesIO(data[len(head) :]), head, path, inside, budget, depth)
+            if kept is not None:  # npm does not mind what the folder is called that is its package
+                self._keep(kept, name, bundles.Entry(kind="file", size=len(data)), data)
+            else:
+                self._file(BytesIO(data[len(head) :]), head, path, inside, budget, depth)
         else:
             self._file(stream, head, path, inside, budget, depth)
 

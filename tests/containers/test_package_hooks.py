@@ -41,8 +41,20 @@ def test_what_cannot_be_read_of_a_package_is_said(text: bytes):
     assert (finding.id, "cannot be read" in finding.detail) == ("install-hook", True)
 
 
-def test_npm_builds_what_has_a_recipe_for_it():
-    assert ids(report_on(tarred({"package/binding.gyp": b"{}", "package/tool": ELF}))) == {"install-hook"}
+def test_a_package_of_many_megabytes_is_not_read():
+    text = json.dumps({"scripts": {"install": "x"}, "x": "x" * 5 * 1024**2}).encode()
+    [finding] = report_on(tarred({"package/package.json": text, "package/tool": ELF}, "w")).findings
+    assert (finding.id, "cannot be read" in finding.detail) == ("install-hook", True)
+
+
+@pytest.mark.parametrize("name", ["x.app/package.json", "package/Package.JSON", "./package.json"])
+def test_npm_does_not_mind_what_a_packages_folder_is_called(name: str):
+    assert "install-hook" in ids(report_on(npm({"install": "x"}, name)))
+
+
+def test_npm_builds_what_has_a_recipe_for_it_and_no_script():
+    [finding] = report_on(tarred({"package/binding.gyp": b"{}", "package/tool": ELF})).findings
+    assert (finding.id, "unless its package.json" in finding.detail) == ("install-hook", True)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +63,13 @@ def test_npm_builds_what_has_a_recipe_for_it():
         ("x.pth", b"/somewhere\nimport os; os.system('x')\n"),
         ("x-1.data/purelib/x.pth", b"import\tx"),
         ("usr/lib/python3/dist-packages/x.pth", b"import x"),
+        ("x.pth", b"\xef\xbb\xbfimport x"),
+        ("x.pth", b"# x\x0cimport x"),
+        ("X.PTH", b"import x"),
         ("sitecustomize.py", b"print()"),
+        ("sitecustomize.pyc", b"x"),
+        ("usercustomize/__init__.py", b""),
+        ("sitecustomize.cpython-313-x86_64-linux-gnu.so", ELF),
     ],
 )
 def test_what_python_runs_whenever_it_starts_is_told(name: str, text: bytes):
