@@ -142,7 +142,7 @@ def isolated(bag: tuple[x509.Certificate, ...], used: Iterable[x509.Certificate]
     while near := [
         one for one in spare if _size(one) <= MAX_SPARE_BYTES and any(_related(one, other) for other in known)
     ]:
-        known += near
+        known = near  # the others have been compared with those before
         spare = [one for one in spare if one not in near]
     if spare:
         yield f"{len(spare)} certificates that have nothing to do with the signer"
