@@ -149,7 +149,7 @@ def _findings(one: Bundle, tree: Tree, code: Mapping[str, tuple[Signature, ...]]
             severity=Severity.MEDIUM,
             title="A bundle's Info.plist tells the loader what to load first",
             detail=f"{one.root or 'the bundle'} is opened with {enumerate_some(one.environment)}: libraries that its "
-            "program does not name run inside of it.",
+            "program does not name can run inside of it, unless its hardened runtime forbids that.",
         )
     if all(signature.kind in {"none", "linker"} for signature in code.get(one.root, ())):
         yield from _unsealed(one, tree)

@@ -30,6 +30,9 @@ SUFFIXES: Final = frozenset(
 plug-ins of other programs have endings of their own."""
 
 
+_SHOWN: Final = 200
+"""Characters of a variable that are told."""
+
 _PROGRAM: Final = "CFBundleExecutable"
 _PROGRAMS: Final = (f"{_PROGRAM}-", "NSExecutable")
 """How keys begin that come before it on one system (``-macos``), or where it is not there (CoreFoundation)."""
@@ -217,7 +220,8 @@ def _bundle(tree: Tree, root: str, base: str, info_plist: str, programs: str, fo
         named = _PROGRAM in values
         variables = values.get("LSEnvironment")
         if isinstance(variables, dict):
-            environment = [f"{name}={value}" for name, value in variables.items() if str(name).startswith("DYLD_")]
+            said = [f"{name}={value}" for name, value in variables.items() if str(name).startswith("DYLD_")]
+            environment = [one if len(one) <= _SHOWN else f"{one[:_SHOWN]}..." for one in said]
         name = _file_name(values.get(_PROGRAM, name))
         others = [key for key, one in values.items() if str(key).startswith(_PROGRAMS) and one != name]
         problem = f"the Info.plist names another program as its {others[0]!r}" if others else None

@@ -69,3 +69,11 @@ def test_info_plist_that_sets_the_loaders_variables(variables: object, said: boo
     report = inspect(APP | {"Contents/Info.plist": info})
     named = [one.detail for one in report.findings if one.id == "dyld-environment"]
     assert ["DYLD_INSERT_LIBRARIES=/tmp/x.dylib" in detail for detail in named] == [True] * said
+
+
+def test_of_long_variables_the_beginning_is_told():
+    info = plistlib.dumps({"CFBundleExecutable": "App", "LSEnvironment": {"DYLD_INSERT_LIBRARIES": "/x" * 100_000}})
+    [detail] = [one.detail for one in inspect(APP | {"Contents/Info.plist": info}).findings if "dyld" in one.id]
+    assert "DYLD_INSERT_LIBRARIES=/x/x" in detail
+    assert "...:" in detail
+    assert len(detail) < 500
