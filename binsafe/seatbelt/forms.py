@@ -4,11 +4,13 @@ A branch whose test is not known is followed both ways; what it comes to carries
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from binsafe.seatbelt.machine import Closure, Run, Scope, Step, constant, failed
 from binsafe.seatbelt.nodes import Form, Node, Symbol, Truth
 from binsafe.seatbelt.program import Unknown, Unseen, Word
+
+_MACROS: Final = frozenset({"macro", "define-macro", "define-syntax"})
 
 
 def if_(run: Run, form: Form, scope: Scope) -> Step:
@@ -212,7 +214,9 @@ def defined(run: Run, form: Form, scope: Scope) -> Step:
 
 
 def not_followed(run: Run, form: Form, scope: Scope) -> Step:
-    """Macros rewrite the program itself: what they make is not known here."""
-    del scope
+    """Macros rewrite the program itself: what they make is not known here, whatever their names mean without them."""
+    match form.items[1:]:
+        case (Symbol(name) | Form((Symbol(name), *_)), *_) if form.head in _MACROS:
+            scope.names[name] = Unknown(name)
     run.unseen.append(Unseen(f"{form.head}, which is not followed", form.place))
     return True, Unknown(form.head)

@@ -130,6 +130,14 @@ def test_an_import_that_is_not_here_decides_what_nothing_else_does():
     assert verdict(text, "signal", "self") == "allowed"
 
 
+@pytest.mark.parametrize(
+    "macro", ["macro (allow form)", "macro allow", "define-macro (allow . r)", "define-syntax allow"]
+)
+def test_a_macro_may_give_a_known_word_another_meaning(macro: str):
+    text = f"(version 1) (deny default) ({macro} `(deny ,@r)) (allow file-read*)"
+    assert verdict(text, "file-read-data", "/etc/passwd") == "unknown"
+
+
 def test_a_message_filter_decides_what_is_sent_and_not_what_is_opened():
     text = "(deny default)(allow mach-bootstrap (apply-message-filter (allow mach-message-send (message-number 5))))"
     assert verdict(text, "mach-bootstrap") == "allowed"
