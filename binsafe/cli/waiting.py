@@ -37,8 +37,8 @@ class Attendance:
         numbers = [signal.Signals[name] for name in _FORWARDED]
         self._previous = {number: signal.signal(number, lambda *_: None) for number in numbers}
         self._before = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
-        outlives = self._previous[signal.SIGHUP] is signal.SIG_IGN  # nohup(1)
-        self._terminal = _has_terminal() and not outlives
+        self._ignored = frozenset(number for number, before in self._previous.items() if before is signal.SIG_IGN)
+        self._terminal = _has_terminal() and signal.SIGHUP not in self._ignored  # nohup(1)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -52,7 +52,7 @@ class Attendance:
 
     def wait(self, process: "Relayed", timeout: float | None) -> int:
         """The program's exit status, or 124 when its time is up."""
-        arguments = (self._read, process, self._terminal)
+        arguments = (self._read, process, self._ignored, self._terminal)
         forwarding = threading.Thread(target=_forward, args=arguments, name="binsafe-signals", daemon=True)
         forwarding.start()
         self._thread = forwarding  # not before: what could not start cannot be waited for
@@ -63,8 +63,10 @@ class Attendance:
         return status
 
 
-def _forward(read: int, process: "Relayed", terminal: bool) -> None:
+def _forward(read: int, process: "Relayed", ignored: frozenset[int], terminal: bool) -> None:
     """Pass on what comes until the pipe ends; end the program when it was asked often or long enough.
+
+    ``ignored`` are signals that would have done nothing to us, had we no handlers.
 
     A hang-up is somebody's wish that a server read its configuration, unless a ``terminal`` that we end with is gone.
     """
@@ -74,7 +76,7 @@ def _forward(read: int, process: "Relayed", terminal: bool) -> None:
         for number in dict.fromkeys(data):  # one of a kind is enough, as with the kernel's own pending signals
             if number == signal.SIGTSTP and process.stops_a_job():
                 continue
-            process.send_signal(number)
+            process.send_signal(number, ignored=number in ignored)
             if number == signal.SIGTSTP:  # the terminal is as it was: now we stop, as we would have at once
                 os.kill(os.getpid(), signal.SIGCONT if _is_orphaned() else signal.SIGSTOP)
             if killer is None and (

@@ -79,9 +79,13 @@ class Relayed:
                 ) from lost
         return status
 
-    def send_signal(self, number: int) -> None:
-        """Forward a signal, and do for the program's terminal what it means for ours: its size, our being stopped."""
-        if self._delivers and number in _ENDING:
+    def send_signal(self, number: int, *, ignored: bool = False) -> None:
+        """Forward a signal, and do for the program's terminal what it means for ours: its size, our being stopped.
+
+        One that whoever started us has ``ignored`` (nohup, background jobs of scripts) ends no output, as it would not
+        end a program that waits for its reader.
+        """
+        if self._delivers and number in _ENDING and not ignored:
             self._given_up = number
             self._relay.finish(0)
         if number == signal.SIGTSTP:

@@ -116,6 +116,21 @@ def test_who_waits_for_a_reader_can_be_ended(command: list[str], number: int):
         assert process.stderr.read() == b""
 
 
+def test_a_signal_that_is_ignored_ends_no_output_that_waits_for_its_reader(command: list[str]):
+    """Logging out must not cost a job that was started with nohup what it has written."""
+    data = os.urandom(100_000)
+    with subprocess.Popen(["nohup", *command, "copy"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        process.stdin.write(data)
+        process.stdin.close()
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(3)
+        process.send_signal(signal.SIGHUP)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1)
+        assert process.stdout.read() == data
+    assert process.returncode == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_who_ends_a_program_waits_for_no_reader(command: list[str], number: int):
     with (
