@@ -18,8 +18,10 @@ _COUNTS = frozenset(
 _KEEPS = values.COMPARES | {"push", "pop", "call", "jmp"}
 _PUSHED = "qword ptr [rsp]"
 """Stands for the register that was pushed last, while that is so."""
-_CHANGES_HALF = frozenset({"add", "sub", "and", "or", "xor", "shl", "shr", "sar", "inc", "dec", "neg", "not"})
+_CHANGES_HALF = frozenset({"add", "sub", "and", "or", "xor", "shl", "shr", "sar", "inc", "dec", "not"})
 """What makes another value of half of a register, and clears the other half."""
+_SUBTRACTS = frozenset({"sub", "neg"})
+"""What makes a distance of addresses, from which they can be made again: that fits into half of a register."""
 _CHANGES_PUSHED = frozenset({"add", "sub", "inc", "dec", "xor"})
 _BY_KERNEL = frozenset({"rcx", "r11"})
 """What ``syscall`` puts the address behind it and the flags into (SDM volume 2)."""
@@ -72,7 +74,7 @@ def _written(name: str, operands: str, register: str, *, wide: bool) -> Use | No
     """What is overwritten of a register; None for nothing."""
     first = operands.partition(", ")[0]
     full, bits = general(first)
-    changed = wide and name in _CHANGES_HALF and first == _low_half(register)
+    changed = wide and name in _CHANGES_HALF and first == _low_half(register) and not _subtracts(name, operands)
     if changed or (name == "pop" and operands == register) or _fills(name, operands, register):
         return Use.FILLED
     return Use.PART if full == register and bits < _HALF and name != "push" else None
@@ -80,10 +82,16 @@ def _written(name: str, operands: str, register: str, *, wide: bool) -> Use | No
 
 def _read(name: str, operands: str, register: str, *, wide: bool) -> Use:
     """Whether an address is used, be it to read or write memory there."""
-    if not _mentions(operands, register, halves=not wide):
+    halves = not wide or _subtracts(name, operands)
+    if not _mentions(operands, register, halves=halves):
         return Use.NONE
-    elsewhere = name in _ADDRESSES or _mentions(_IN_MEMORY.sub("", operands), register, halves=not wide)
+    elsewhere = name in _ADDRESSES or _mentions(_IN_MEMORY.sub("", operands), register, halves=halves)
     return Use.OTHER if elsewhere else Use.ACCESS
+
+
+def _subtracts(name: str, operands: str) -> bool:
+    """Whether an instruction subtracts what is not a number that it says itself."""
+    return name in _SUBTRACTS and not operands.partition(", ")[2].lstrip("-")[:1].isdigit()
 
 
 def adds(instructions: Instructions, at: int, register: str) -> bool:

@@ -133,6 +133,10 @@ def test_what_stands_behind_the_end_of_a_landing_pad_keeps_no_function(last: str
     [
         ("mov %ebx,(%rdi)", True, False),
         ("shl $16,%ebx; mov %rbx,(%rdi)", True, False),
+        ("sub $16,%ebx; mov %rbx,(%rdi)", True, False),
+        ("sub %ecx,%ebx; mov %ebx,(%rdi)", False, False),
+        ("sub %ebx,%ecx; mov %ecx,(%rdi)", False, False),
+        ("neg %ebx; mov %ebx,(%rdi)", False, False),
         ("mul %ebx; mov %rbx,(%rdi)", False, False),
         ("mov %ebx,%ebx; mov %rbx,(%rdi)", False, False),
         ("mov $1,%bl; mov %ebx,(%rdi)", True, False),
@@ -153,7 +157,10 @@ def test_what_stands_behind_the_end_of_a_landing_pad_keeps_no_function(last: str
 def test_half_of_an_address_is_none_in_a_program_that_may_lie_anywhere(
     use: str, *, wide: bool, narrow: bool, tmp_path: Path
 ):
-    """LLVM has the register for a number on another way, to which a path of landing pads and loops seems to lead."""
+    """LLVM has the register for a number on another way, to which a path of landing pads and loops seems to lead.
+
+    But for a distance, which becomes an address again when it is added to the other one.
+    """
     text = _lines(f"lea made(%rip),%rbx; mov $39,%edi; call *%rbx; test %eax,%eax; je 1f; {use}; 1: hlt; {_MADE}")
     assert calls(bare(tmp_path, text, "-static-pie")).complete is wide
     assert calls(bare(tmp_path, text, "-no-pie")).complete is narrow
