@@ -105,7 +105,12 @@ def test_a_reader_may_take_its_time(command: list[str]):
 def test_who_waits_for_a_reader_can_be_ended(command: list[str], number: int):
     """Once, as the program itself could be, were it to wait."""
     with subprocess.Popen(
-        [*command, "copy"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*command, "copy"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # a shell's background jobs ignore SIGINT
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # noqa: PLW1509 - we have one thread
     ) as process:
         process.stdin.write(bytes(100_000))
         process.stdin.close()
