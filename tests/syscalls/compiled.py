@@ -22,6 +22,7 @@ needs_compiler = pytest.mark.skipif(
 JUMP = "lea table(%rip),%rdx; movslq (%rdx,%rdi,4),%rax; add %rdx,%rax; jmp *%rax"
 TABLE = ".section .rodata; table: .long first - table, second - table; .text"
 """A jump through a table, as compilers make it, and its table of two entries."""
+_DISTANCES = "; .section .rodata; .p2align 2; tA: .long 4f - FROM, 4f - FROM; tB: .long 3f - tB, 3f - tB; .text"
 
 
 def build(folder: Path, name: str, source: str, *options: str) -> Path:
@@ -51,6 +52,12 @@ def calls(program: Path, loaded: tuple[Path, ...] = (), *, explain: str | None =
 def bare(folder: Path, text: str, *options: str) -> Path:
     """A static program of assembler alone, entered at ``_start``."""
     return build(folder, "bare", f'__asm__(".globl _start\\n_start:\\n{text}");', "-nostdlib", "-static", *options)
+
+
+def with_tables(text: str, origin: str = "tA") -> str:
+    """Assembler text with a table for its label ``4``, whose distances count from ``origin``, and one for its ``3``."""
+    placed = _DISTANCES.replace("3f", ".L3").replace("4f", ".L4").replace("FROM", origin)
+    return text.replace("3: ", ".L3: ").replace("4: ", ".L4: ") + placed
 
 
 FREESTANDING = """
