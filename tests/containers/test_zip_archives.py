@@ -238,13 +238,19 @@ def test_two_zip64_records_are_not_called_looked_at():
     assert (ids(report_on(both)), report_on(both).analysed) == ({"archive-damaged"}, False)
 
 
-def test_an_entry_in_the_directory_is_not_called_looked_at():
-    """What unpacks from front to back, or by another end, finds it in a comment."""
+@pytest.mark.parametrize("of", ["entry", "archive"])
+def test_an_entry_in_a_comment_is_not_called_looked_at(of: str):
+    """What unpacks from front to back, or by another end, finds it there."""
     entries, directory, end = parts(zipped({"tool": ELF}))
-    hidden = zipped({"hidden": ELF})
-    struct.pack_into("<H", directory, 32, len(hidden))
-    struct.pack_into("<L", end, 12, len(directory) + len(hidden))
-    report = report_on(entries + directory + hidden + end)
+    hidden, _, _ = parts(zipped({"hidden": ELF}))
+    if of == "entry":
+        struct.pack_into("<H", directory, 32, len(hidden))
+        struct.pack_into("<L", end, 12, len(directory) + len(hidden))
+        file = entries + directory + hidden + end
+    else:
+        struct.pack_into("<H", end, 20, len(hidden))
+        file = entries + directory + end + hidden
+    report = report_on(file)
     assert (ids(report), paths(report), report.analysed) == ({"archive-entry"}, ["tool"], False)
 
 
