@@ -168,6 +168,7 @@ class Program:
         self._regions.pop(start, None)
         self._incoming.forget(start)
         self._switches.forget(start)
+        self.reading.clear()  # a function reads what those read that it calls
 
     def _make_room(self, size: int) -> None:
         """Drop all decoded regions when they take too much memory; what is asked for again is decoded again."""
