@@ -79,9 +79,9 @@ def _forward(read: int, process: "Relayed", ignored: frozenset[int], terminal: b
             process.send_signal(number, ignored=number in ignored)
             if number == signal.SIGTSTP:  # the terminal is as it was: now we stop, as we would have at once
                 os.kill(os.getpid(), signal.SIGCONT if _is_orphaned() else signal.SIGSTOP)
-            if killer is None and (
-                number == signal.SIGTERM or (number == signal.SIGHUP and terminal and not _has_terminal())
-            ):
+            ends = number == signal.SIGTERM and number not in ignored
+            hangs_up = number == signal.SIGHUP and terminal and not _has_terminal()
+            if killer is None and (ends or hangs_up):
                 killer = _stop_after(GRACE_SECONDS, process)
         if patience.ends(data.count(signal.SIGINT)):
             process.stop(grace=0)

@@ -238,6 +238,29 @@ def test_a_program_ends_with_its_terminal_unless_its_user_said_nohup(
         os.waitpid(child, 0)
 
 
+@pytest.mark.parametrize("ignored", [False, True])
+def test_sigterm_that_whoever_started_us_ignores_ends_nothing_by_force(command: list[str], ignored: bool):
+    """A program that goes on was killed after the time of grace, though we would have taken no notice ourselves."""
+    hurried = "import sys, binsafe.cli.waiting as waiting; waiting.GRACE_SECONDS = 0.2; import binsafe.__main__"
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN if ignored else signal.SIG_DFL)
+    try:
+        running = subprocess.Popen(
+            [sys.executable, "-c", hurried, *command[3:], "stubborn"], stdout=subprocess.PIPE, start_new_session=True
+        )
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    with running:
+        assert running.stdout.readline() == b"ready\n"
+        running.send_signal(signal.SIGTERM)
+        try:
+            assert running.wait(2 if ignored else 20) == 128 + signal.SIGKILL
+            assert not ignored
+        except subprocess.TimeoutExpired:
+            assert ignored
+        finally:
+            running.kill()
+
+
 def _read_all(master: int) -> bytes:
     data = b""
     while select.select([master], [], [], 0.2)[0]:
