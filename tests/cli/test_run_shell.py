@@ -286,8 +286,9 @@ def test_what_stands_in_for_a_file_that_was_named_is_said_to():
     """cat prints users that there are not, and ends well."""
     done = run("cat", "/etc/passwd", "/proc/../etc/hosts", "/dev/null", "/etc/none")
     assert "user:x:1000:1000" in done.stdout
-    assert re.findall("add (.*)", done.stderr) == ["--read /etc/hosts", "--read /etc/passwd"], done.stderr
+    assert re.findall("add (.*)", done.stderr) == ["--read /etc/passwd", "--read /etc/hosts"], done.stderr
     assert "also name" not in done.stderr
+    assert run("echo", "/etc/passwd").stderr == "", "it reads nothing"
     done = run("--read", "/etc/passwd", "cat", "/etc/passwd")
     assert (done.stdout, done.stderr) == (Path("/etc/passwd").read_text(), "")
 

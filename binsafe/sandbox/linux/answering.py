@@ -47,6 +47,8 @@ class Answerer:
             **dict.fromkeys(("prlimit64", "setrlimit"), self._limit),
             "mmap": self._map,
         }
+        self._stood_in = set(watch.stood_in)
+        """Those of them that it has not come to yet."""
         self._limits: set[str] = set()
         """Those that it was told it cannot raise."""
         self.grafts: dict[int, int] = {}
@@ -172,6 +174,9 @@ class Answerer:
         if asked is None:
             self._listener.proceed(call)
             return
+        if asked.path in self._stood_in:
+            self._stood_in.discard(asked.path)
+            self._denials.stood_in(call.pid, asked.path)
         give = owned.find(call, kind, asked.path, called=self._watch.called, terminal=self._watch.terminal)
         if give is not None and not lookups.given.holds(asked.path):
             self._carry_out(call, name, lambda call: give(self._listener, call))

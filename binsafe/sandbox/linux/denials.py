@@ -72,7 +72,7 @@ class Denials:
         self._ended(pid, "process", "in the background", syscall="exit_group", result="SIGKILL", why=why)
 
     def stood_in(self, pid: int, path: str) -> None:
-        """The program will read another file than the one that its user means, and nothing else would tell them."""
+        """The program comes to another file than the one that its user means, and nothing else would tell them."""
         self._tell(pid, "read", path, syscall="openat", result="EACCES", grant=option(path, writes=False))
 
     def gone(self, pid: int, path: str) -> None:

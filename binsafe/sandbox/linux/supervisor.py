@@ -41,7 +41,6 @@ class Supervisor(threading.Thread):
         self._status = status
         self._pidfd = pidfd
         self._terminal = watch.terminal
-        self._stood_in = watch.stood_in
         self._closing = threading.RLock()  # a signal handler of the user's may call send_signal anywhere
         self.pid = _process_of_pidfd(pidfd)
         self.reporter = Reporter(watch.on_violation)
@@ -88,8 +87,6 @@ class Supervisor(threading.Thread):
                 signal.pidfd_send_signal(self._pidfd, number)
 
     def _serve(self) -> None:
-        for path in self._stood_in:
-            self._denials.stood_in(self.pid, path)
         poll = select.poll()
         for descriptor in (self._listener.descriptor, self._control.fileno(), self._status):
             poll.register(descriptor, select.POLLIN)
