@@ -23,6 +23,11 @@ _LIMITS = {
     errno.EFBIG: ("a file has to be larger than one may be", "allow larger ones: ulimit -f unlimited"),
 }
 """What a low limit of the user's leads to, and what to do."""
+_OF_FILTERS = frozenset({errno.EPERM, errno.ENOSYS})
+"""What is said of a call, and not of a place, by a filter that knows none better."""
+_NOT_THERE = "name a file in a folder that exists and that you may write to"
+_HINTS = dict.fromkeys((errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR), _NOT_THERE)
+"""What to do about a place."""
 _SAID_BY_PYTHON = {
     "start new thread": _LIMITS[errno.EAGAIN],
     "home directory": ("there is no home folder, and the system knows of none", "name one: HOME=/path/to/a/folder"),
@@ -92,9 +97,11 @@ def _explained(error: OSError) -> tuple[str, str]:
         return f"there is no {error.filename} here", "mount what is missing: /proc (mount -t proc proc /proc), /dev"
     if error.errno in _LIMITS:
         return _LIMITS[error.errno]
-    return f"cannot write or read {error.filename or 'the output'}: {error.strerror or error}", (
-        "make room, or name another place"
-    )
+    reason = error.strerror or str(error)
+    if error.errno in _OF_FILTERS and error.filename is None:
+        return f"this system refuses what it takes: {reason}", "if a container's profile filters system calls, widen it"
+    hint = _HINTS.get(error.errno or 0, "make room, or name another place")
+    return f"cannot write or read {error.filename or 'the output'}: {reason}", hint
 
 
 def _forget_output() -> None:

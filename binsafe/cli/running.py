@@ -52,6 +52,8 @@ def run(  # noqa: PLR0913 - one for each option
             policy = remembered or _inspected(snapshot, wishes, yes=yes, key=key)
         if dry_run:
             _describe(policy)
+            if policy_file is not None:
+                _mention_cap(policy_file)
             return 0
         rules = (path for path in (policy_file, wishes.baseline) if path and Path(path).is_file())
         check_files(policy, [*rules, *([report] if report else [])])
@@ -156,6 +158,17 @@ def _describe(policy: "Policy") -> None:
         click.echo(f"backend {backend.name}: {backend.enforcement}")
         for gap in backend.gaps:
             click.echo(f"  gap {gap.id}: {gap.reason}")
+
+
+def _mention_cap(policy_file: str) -> None:
+    """Say what a policy grants beyond its baseline; not where a program starts, which that would cost its time."""
+    from binsafe import baselines
+    from binsafe.checks import check_text
+    from binsafe.cli.profiletext import read_profile
+
+    text, locate = read_profile(Path(policy_file))
+    for finding in check_text(text, "policy", extended=baselines.load):
+        note(f"{locate(finding.place)}: {finding.message}")
 
 
 def _mention_fallback(policy: "Policy", *, chosen: bool) -> None:

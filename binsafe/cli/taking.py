@@ -19,7 +19,7 @@ def take(file: str) -> Snapshot:
     except NotAnalysable as error:
         raise NotExecutable(str(error), hint=error.hint) from error
     except OSError as error:
-        if error.errno != errno.ENOSYS:
+        if error.errno not in (errno.ENOSYS, errno.EPERM) or error.filename is not None:
             raise
         hint = "use a kernel with memfd_create(2); in a container: a profile that allows it"
         raise NotEnforceable("what runs is copied to a file in memory, and there are none here", hint=hint) from error

@@ -1,6 +1,7 @@
 """How binsafe run starts: what it loads, what is said of its options, which policies it remembers."""
 
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -71,9 +72,38 @@ def test_what_is_wrong_with_the_options_is_said(arguments: list[str], status: in
     assert said in done.stdout
 
 
-def test_a_kernel_without_files_in_memory_is_named(monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("report", ["missing/denied.jsonl", "", "file/denied.jsonl"])
+def test_a_report_where_none_can_be_is_said_to_want_another_place(tmp_path: Path, report: str):
+    """Room was asked for."""
+    (tmp_path / "file").touch()
+    command = [sys.executable, "-m", "binsafe", "run", "--report", str(tmp_path / report), "/bin/true"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert str(tmp_path / report) in done.stderr
+    assert "room" not in done.stderr
+
+
+def test_a_dry_run_says_what_a_policy_grants_beyond_its_baseline(tmp_path: Path):
+    """As `binsafe check` does, which who was sent a policy may not know."""
+    policy = tmp_path / "true.json"
+    derive = [sys.executable, "-m", "binsafe", "profile", "/bin/true", "--for", "policy", "--output", str(policy)]
+    subprocess.run(derive, check=True, timeout=60)
+    text = policy.read_text()
+    grant = {"kind": "syscall", "object": "syslog", "reason": "it wants it"}
+    run = [sys.executable, "-m", "binsafe", "run", "--dry-run", "--policy", str(policy), "/bin/true"]
+    for content, said in (
+        (text, False),
+        (json.dumps({**(it := json.loads(text)), "grants": [*it["grants"], grant]}), True),
+    ):
+        policy.write_text(content)
+        done = subprocess.run(run, capture_output=True, text=True, check=True, timeout=60)
+        assert ("syslog is granted beyond" in done.stderr) is said, done.stderr
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.EPERM])
+def test_a_kernel_without_files_in_memory_is_named(monkeypatch: pytest.MonkeyPatch, number: int):
     def refuse(*_: object) -> int:
-        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+        raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(os, "memfd_create", refuse)
     with pytest.raises(NotEnforceable, match="file in memory"):

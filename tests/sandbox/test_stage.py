@@ -116,6 +116,29 @@ def test_more_processes_than_may_be_are_no_fault_of_ours():
     assert "ulimit -u" in done.stderr
 
 
+FILTERED = """
+import os, sys
+from binsafe import kernel
+from binsafe.kernel.filters import RET_ALLOW, RET_ERRNO, Refusal, compile_decided
+from binsafe.sandbox.linux.backend import native_arch
+refused = {sys.argv[1]: RET_ERRNO | int(sys.argv[2])}
+filter = compile_decided(refused, native_arch(), Refusal(unlisted=RET_ALLOW, unmet=RET_ALLOW))
+kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+kernel.seccomp_confine(filter)
+os.execv(sys.executable, [sys.executable, "-m", "binsafe", "run", "/bin/true"])
+"""
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOSYS])
+@pytest.mark.parametrize("name", ["capset", "signalfd4", "seccomp", "memfd_create", "socketpair"])
+def test_a_filter_around_us_that_refuses_a_step_is_no_bug_of_ours(name: str, number: int):
+    """It was said to be one, an old kernel, or an output that cannot be written."""
+    command = [sys.executable, "-c", FILTERED, name, str(number)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode in (2, 125)
+    assert "container's profile" in done.stderr or "in a container: a profile" in done.stderr
+
+
 @pytest.mark.parametrize("refused", [True, False])
 def test_root_that_may_not_mount_is_told_from_a_file_system_that_maps_no_ids(refused: bool):
     error = explain(Failure("granted folders", errno.EPERM if refused else errno.EINVAL, "open_tree"))

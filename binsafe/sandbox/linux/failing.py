@@ -42,6 +42,8 @@ def guarded(body: "Callable[[], int]", tell: "Tell") -> int:
         return body()
     except Failed as failure:
         tell(failure.report)
+    except OSError as error:
+        tell(Failed("stage", error).report)
     except BaseException as error:  # noqa: BLE001 - nothing may unwind into another process's code
         tell(messages.encode("failed", "stage", 0, repr(error)))
     return 1
