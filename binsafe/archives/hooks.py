@@ -2,20 +2,31 @@
 
 npm runs the commands of three scripts of a package and of those that it brings along (npm, "scripts", life cycle), and
 ``node-gyp rebuild`` where there is a ``binding.gyp`` and no script says otherwise. Python runs lines of ``.pth`` files
-and two modules, in whatever form, whenever it starts (documentation of its module ``site``). Letters count as small or
-large only for some disks, so that they do not here.
+and two modules, in whatever form, whenever it starts (documentation of its module ``site``). pip runs ``setup.py`` of a
+package's sources, or what its ``pyproject.toml`` names (PEP 517). dpkg runs maintainer scripts as root (Debian Policy,
+chapter 6; ``config`` is debconf's). cargo builds and runs ``build.rs``, and the compiler runs macros of a crate in what
+is built on it (The Cargo Book, "Build Scripts", "The Manifest Format"). Letters count as small or large only for some
+disks, so that they do not here.
 """
 
 import json
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import PurePosixPath
+from typing import Any
 
 _NPM = re.compile(r"(?i:(?:[^/]+/)?(?:node_modules/(?:@[^/]+/)?[^/]+/)*(?:package\.json|binding\.gyp))")
 _MODULE = r"(?:site|user)customize(?:/__init__)?\.(?:pyc?|(?:[^/]+\.)?(?:so|pyd))"
 _PYTHON = re.compile(rf"(?i:(?:|.*\.data/(?:purelib|platlib)/|.*(?:site|dist)-packages/)(?:[^/]+\.pth|{_MODULE}))")
-_MAX_JSON = 4 * 1024**2
-"""Of a ``package.json``; real ones have up to some 100 KB. What is read of one takes many times its size."""
+_SOURCES = re.compile(r"(?i:(?:[^/]+/)?(?:setup\.py|pyproject\.toml|build\.rs|Cargo\.toml))")
+_BUILT = (".whl",)
+"""How names of archives end that may have such files, and that nothing is built of."""
+_CONTROL = re.compile(r"control\.tar(?:\.\w+)?")
+"""The member of a Debian package that has its maintainer scripts (deb(5))."""
+_MAINTAINER = frozenset({"preinst", "postinst", "prerm", "postrm", "config"})
+_MAX_TEXT = 4 * 1024**2
+"""Of a description; real ones have up to some 100 KB. What is read of one takes many times its size."""
 _SCRIPTS = frozenset(
     ".py .pyc .pyw .js .cjs .mjs .jse .rb .pl .pm .php .lua .tcl .sh .bash .zsh .command .bat .cmd .ps1 .psm1 .vbs .vbe"
     " .wsf .hta .scpt .desktop .lnk .asar .crx".split()
@@ -31,19 +42,28 @@ def is_script(path: str) -> bool:
     return PurePosixPath(path.lower()).suffix in _SCRIPTS
 
 
-def is_place(name: str) -> bool:
-    """Whether a file called ``name`` in its archive may be one of them."""
-    return bool(_NPM.fullmatch(name) or _PYTHON.fullmatch(name))
+def is_place(name: str, archive: str) -> bool:
+    """Whether a file called ``name`` in an archive of that name may be one of them."""
+    sources = not archive.lower().endswith(_BUILT) and _SOURCES.fullmatch(name)
+    return bool(sources or _NPM.fullmatch(name) or _PYTHON.fullmatch(name)) or _is_maintainers(name, archive)
 
 
-def told(name: str, data: bytes) -> Iterator[str]:
+def told(name: str, archive: str, data: bytes) -> Iterator[str]:
     """What such a file has run, as the end of a sentence that begins with its name."""
-    kind = PurePosixPath(name.lower()).suffix
-    if kind == ".json":
+    last = PurePosixPath(name.lower())
+    if _is_maintainers(name, archive):
+        yield "is run by dpkg, as root, when it is installed or removed"
+    elif last.name == "setup.py":
+        yield "is run by pip when it is installed from these sources"
+    elif last.name == "build.rs":
+        yield "is run by cargo when it is built, unless its Cargo.toml says otherwise"
+    elif last.suffix == ".toml":
+        yield from _toml(last.name, data)
+    elif last.suffix == ".json":
         yield from _npm(data)
-    elif kind == ".gyp":
+    elif last.suffix == ".gyp":
         yield "has npm run node-gyp rebuild, unless its package.json has it run something else"
-    elif kind == ".pth":
+    elif last.suffix == ".pth":
         text = data.decode("utf-8-sig", "replace")
         lines = [line for line in text.splitlines() if line.startswith(("import ", "import\t"))]
         if lines:
@@ -52,9 +72,37 @@ def told(name: str, data: bytes) -> Iterator[str]:
         yield "runs whenever Python starts"
 
 
+def _is_maintainers(name: str, archive: str) -> bool:
+    return name in _MAINTAINER and _CONTROL.fullmatch(PurePosixPath(archive).name) is not None
+
+
+def _toml(name: str, data: bytes) -> Iterator[str]:
+    try:
+        said = tomllib.loads(data.decode("utf-8")) if len(data) <= _MAX_TEXT else None
+    except (ValueError, RecursionError):
+        said = None
+    if said is None:
+        yield "cannot be read, so that what is run when it is built is not known"
+    elif name == "pyproject.toml":
+        backend = _below(said, "build-system").get("build-backend")
+        if isinstance(backend, str):
+            yield f"has pip build it with {_shown(backend)} when it is installed from these sources"
+    else:
+        script = _below(said, "package").get("build")
+        if isinstance(script, str):
+            yield f"has cargo run when it is built: {_shown(script)}"
+        if any(_below(said, "lib").get(key) is True for key in ("proc-macro", "proc_macro")):
+            yield "has the compiler run its macros in whatever is built on it"
+
+
+def _below(said: dict[str, Any], key: str) -> dict[str, Any]:
+    found = said.get(key)
+    return found if isinstance(found, dict) else {}
+
+
 def _npm(data: bytes) -> Iterator[str]:
     unread = "cannot be read, so that what npm runs of it is not known"
-    if len(data) > _MAX_JSON:
+    if len(data) > _MAX_TEXT:
         yield unread
         return
     try:

@@ -110,11 +110,11 @@ class _Walk:
             is_debian = is_debian or entry.name == _DEBIAN
             path = prefix + clean(entry.name)
             try:
-                self._entry(entry, path, prefix if is_debian else f"{path}/", budget, depth)
+                self._entry(entry, path, prefix if is_debian else f"{path}/", budget, depth, name)
             except Unreadable as error:
                 self._trouble(Trouble(error.finding, f"{path}: {error}"))
 
-    def _entry(self, entry: Entry, path: str, inside: str, budget: Budget, depth: int) -> None:
+    def _entry(self, entry: Entry, path: str, inside: str, budget: Budget, depth: int, archive: str) -> None:
         root, stream = _bundle_root(path), entry.stream
         kept = None if root is None else self._bundles.setdefault(root, _Kept(budget, depth))
         name = path[len(root or "") + 1 :]
@@ -122,7 +122,7 @@ class _Walk:
         if stream is None:
             # of a link Python's zipfile makes a file with the target in it
             if entry.name.lower().endswith((".pth", ".py")):
-                self._hooks(entry, path, entry.target.encode("utf-8", "replace"))
+                self._hooks(entry, path, archive, entry.target.encode("utf-8", "replace"))
             if kept is not None and entry.kind != "folder":
                 self._keep(kept, name, bundles.Entry(kind=entry.kind, target=entry.target))
             return
@@ -131,9 +131,9 @@ class _Walk:
         if described is not None:
             found = appledouble.noted(head + stream.read(_MAX_APPLEDOUBLE))
             self._note(described, quarantine=found.quarantine, attributes=found.attributes)
-        elif kept is not None or hooks.is_place(clean(entry.name)):
+        elif kept is not None or hooks.is_place(clean(entry.name), archive):
             data = self._whole(stream, head)
-            self._hooks(entry, path, data)
+            self._hooks(entry, path, archive, data)
             if kept is not None:  # npm does not mind what the folder is called that is its package
                 self._keep(kept, name, bundles.Entry(kind="file", size=len(data)), data)
             else:
@@ -141,9 +141,9 @@ class _Walk:
         else:
             self._file(stream, head, path, inside, budget, depth)
 
-    def _hooks(self, entry: Entry, path: str, data: bytes) -> None:
+    def _hooks(self, entry: Entry, path: str, archive: str, data: bytes) -> None:
         name = clean(entry.name)
-        for what in hooks.told(name, data) if hooks.is_place(name) else ():
+        for what in hooks.told(name, archive, data) if hooks.is_place(name, archive) else ():
             self._trouble(Trouble("install-hook", f"{path} {what}", lost=False))
 
     def _file(self, stream: Stream, head: bytes, path: str, inside: str, budget: Budget, depth: int) -> None:

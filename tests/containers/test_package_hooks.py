@@ -5,7 +5,7 @@ import stat
 
 import pytest
 from archived import ids, paths, report_on
-from packed import ELF, tarred, zipped
+from packed import ELF, ar, debian, tarred, zipped
 
 
 def npm(scripts: object, name: str = "package/package.json") -> bytes:
@@ -95,3 +95,57 @@ def test_a_program_that_is_called_like_a_hook_is_looked_at():
 def test_scripts_that_only_their_names_show_are_said_not_to_be_looked_at():
     report = report_on(zipped({"tool": ELF, "a.py": b"x", "b.PS1": b"x", "c.js": b"x", "README": b"x"}))
     assert (ids(report), report.findings[0].detail, report.analysed) == ({"scripts"}, "3: a.py; b.PS1; c.js", True)
+
+
+def packaged(control: dict[str, bytes], member: str = "control.tar.gz") -> bytes:
+    return ar({"debian-binary": b"2.0\n", member: tarred(control), "data.tar.xz": tarred({"./bin/x": ELF}, "w:xz")})
+
+
+@pytest.mark.parametrize("script", ["preinst", "postinst", "prerm", "postrm", "config"])
+def test_what_dpkg_runs_of_a_package_is_told(script: str):
+    [finding, _] = report_on(packaged({"./control": b"Package: x\n", f"./{script}": b"#!/bin/sh\n"})).findings
+    assert finding.detail == f"{script} is run by dpkg, as root, when it is installed or removed."
+    assert finding.id == "install-hook"
+
+
+def test_a_maintainers_script_may_be_a_program():
+    report = report_on(packaged({"postinst": ELF}, "control.tar"))
+    assert (ids(report), paths(report)) == ({"install-hook"}, ["postinst", "bin/x"])
+
+
+def test_files_that_a_package_installs_are_no_scripts_of_its_maintainer():
+    assert ids(report_on(debian({"postinst": b"#!/bin/sh\n", "./config": b"x", "x": ELF}))) == {"scripts"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("x-1.0/setup.py", b"", "is run by pip"),
+        ("setup.py", b"", "is run by pip"),
+        ("x-1.0/pyproject.toml", b'[build-system]\nbuild-backend = "own"', "has pip build it with 'own'"),
+        ("x-1.0/pyproject.toml", b"[", "cannot be read"),
+        ("x-1.0/build.rs", b"", "is run by cargo"),
+        ("x-1.0/Cargo.toml", b'[package]\nbuild = "src/made.rs"', "has cargo run when it is built: 'src/made.rs'"),
+        ("x-1.0/Cargo.toml", b"[lib]\nproc-macro = true", "has the compiler run its macros"),
+    ],
+)
+def test_what_is_run_when_sources_are_built_is_told(name: str, text: bytes, told: str):
+    [finding] = [one for one in report_on(tarred({name: text, "x": ELF})).findings if one.id == "install-hook"]
+    assert finding.detail.startswith(f"{name} {told}")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("x-1.0/pyproject.toml", b"[tool.ruff]\nline-length = 9"),
+        ("x-1.0/Cargo.toml", b"[package]\nbuild = false"),
+        ("x-1.0/Cargo.toml", b"package = 5\nlib = 'proc-macro'"),
+        ("x-1.0/test/setup.py", b""),
+    ],
+)
+def test_what_is_not_run_when_sources_are_built_is_not(name: str, text: bytes):
+    assert "install-hook" not in ids(report_on(tarred({name: text, "x": ELF})))
+
+
+def test_nothing_of_a_wheel_is_built():
+    assert "install-hook" not in ids(report_on(zipped({"x/setup.py": b"", "x/tool": ELF}), "x-1-py3-none-any.whl"))
