@@ -1,5 +1,16 @@
 """The commands: parse, call, print. One command per file; what they do lives in the packages below.
 
+What is more than a page, or has to start without click, stands beside the command::
+
+    inspect         looking
+    syscalls        calls
+    run             plain (its options without click)  starting  taking  running  waiting  denials
+                    remembered (policies of earlier runs)  first_run (inspects and derives one)
+    run profile     asked  deriving
+    profile         proposing
+    check ask       profiletext
+    all             entry (the frame: statuses, errors)  inherited  commands group options (click)  light  writing
+
 Nothing is loaded here: the start of a program has its own way to its options (``plain``).
 """
 

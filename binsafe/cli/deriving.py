@@ -53,7 +53,7 @@ def derive_policy(report: "Report", asked: Asked) -> "Policy":
         return derived
     others = [policy.derive(each, baseline, request) for each in started if each.analysed]
     libraries = [file for path, each in ({program: chosen} | beside).items() for file in packs.libraries(each, path)]
-    return _executing(_together(derived, others, libraries), started, asked.exec)
+    return _together(derived, others, libraries, _executed(started, asked.exec))
 
 
 def _system(report: "Report") -> str:
@@ -115,7 +115,9 @@ def starts(script: int) -> str | None:
     return match[1].decode() if match else None
 
 
-def _together(derived: "Policy", beside: "Iterable[Policy]", libraries: "Iterable[PolicyFile]") -> "Policy":
+def _together(
+    derived: "Policy", beside: "Iterable[Policy]", libraries: "Iterable[PolicyFile]", executed: "Iterable[PolicyFile]"
+) -> "Policy":
     """One policy for the program and those that it may execute: they share a sandbox, so each has what any has."""
     import msgspec
 
@@ -127,22 +129,18 @@ def _together(derived: "Policy", beside: "Iterable[Policy]", libraries: "Iterabl
                 files[file.opened_as] = file
         for grant in other.of("syscall"):
             grants.setdefault((grant.kind, grant.object, grant.when), grant)
+    files |= {file.opened_as: file for file in executed}
     artifact = msgspec.structs.replace(derived.artifact, files=tuple(files.values()))
     return msgspec.structs.replace(derived, artifact=artifact, grants=tuple(grants.values()))
 
 
-def _executing(policy: "Policy", reports: list["Report"], paths: tuple[str, ...]) -> "Policy":
-    """The policy with the files that may be executed, each by its bytes."""
-    import msgspec
-
+def _executed(reports: list["Report"], paths: tuple[str, ...]) -> "Iterator[PolicyFile]":
+    """The files that may be executed, each by its bytes."""
     from binsafe.model.policy import PolicyFile
 
-    files = {file.opened_as: file for file in policy.artifact.files}
     for path, report in zip(paths, reports, strict=True):
         absolute, resolved = str(Path(path).absolute()), str(Path(path).resolve())
-        files[absolute] = PolicyFile(opened_as=absolute, path=resolved, sha256=report.artifact.sha256, execute=True)
-    artifact = msgspec.structs.replace(policy.artifact, files=tuple(files.values()))
-    return msgspec.structs.replace(policy, artifact=artifact)
+        yield PolicyFile(opened_as=absolute, path=resolved, sha256=report.artifact.sha256, execute=True)
 
 
 def _names(paths: tuple[str, ...], system: str) -> tuple[str, ...]:

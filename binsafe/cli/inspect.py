@@ -1,6 +1,6 @@
-"""binsafe inspect: what a file is, who signed it, what it can do."""
+"""binsafe inspect: what a file is, who signed it, what it can do. Its options; ``looking`` does the work."""
 
-from pathlib import Path
+from typing import Any
 
 import click
 
@@ -31,30 +31,9 @@ Examples:
 @click.option("--no-syscalls", is_flag=True, help="Skip the system-call analysis.")
 @click.option("--timing", is_flag=True, help="Say how long it took.")
 @click.option("-v", "--verbose", count=True, help="Show more; twice for all, with the code.")
-def command(  # noqa: PLR0913 - one for each option
-    *,
-    file: str,
-    format_: str,
-    output: Path | None,
-    fail_on: str,
-    arch: str | None,
-    spoiler_free: bool,
-    no_syscalls: bool,
-    timing: bool,
-    verbose: int,
-) -> int:
+def command(file: str, **options: Any) -> int:
     """Look at FILE without running it: a path, a command, or the name of a known artifact.
 
     Exit status: 0 done; 1 findings at or above --fail-on; 3 could not be analysed (do not run it); 127 not found.
     """
-    return look(
-        file,
-        format_=format_,
-        output=output,
-        fail_on=fail_on,
-        arch=arch,
-        spoiler_free=spoiler_free,
-        no_syscalls=no_syscalls,
-        timing=timing,
-        verbose=verbose,
-    )
+    return look(file, **options)

@@ -20,7 +20,7 @@ def read_profile(profile: Path, prelude: tuple[Path, ...] = ()) -> tuple[str, "C
     Raises:
         BaselineError: a file is too large, no text, or cannot be read.
     """
-    pieces = [(path, _text(path)) for path in (*prelude, profile)]
+    pieces = [*((path, _whole_lines(_text(path))) for path in prelude), (profile, _text(profile))]
     firsts, line = [], 1
     for path, text in pieces:
         firsts.append((line, path))
@@ -33,8 +33,12 @@ def read_profile(profile: Path, prelude: tuple[Path, ...] = ()) -> tuple[str, "C
     return "".join(text for _, text in pieces), locate
 
 
+def _whole_lines(text: str) -> str:
+    """The same with a line break at its end, so that a comment there hides nothing of the next file."""
+    return text if text.endswith("\n") else f"{text}\n"
+
+
 def _text(path: Path) -> str:
-    """A file's text; every file but the last ends with a line break, so that columns count from it."""
     try:
         if str(path) == "-":
             content = sys.stdin.buffer.read(_MAX_BYTES + 1)

@@ -136,7 +136,7 @@ def _made_for(snapshot: Snapshot, policy: "Policy", origin: str | None) -> "Poli
 
 
 def _inspected(snapshot: Snapshot, asked: Asked, *, yes: bool, key: str | None) -> "Policy":
-    from binsafe.cli.inspecting import inspected
+    from binsafe.cli.first_run import inspected
 
     return inspected(snapshot, asked, yes=yes, key=key)
 

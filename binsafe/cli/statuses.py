@@ -6,5 +6,5 @@ SEVERITIES = ("info", "low", "medium", "high", "critical")
 
 
 def reaches(worst: int, fail_on: str) -> bool:
-    """Whether the worst of findings, a `Severity`, is as severe as ``--fail-on`` says."""
+    """Whether the worst of findings, by its `Severity.rank`, is as severe as ``--fail-on`` says."""
     return fail_on != "none" and worst >= SEVERITIES.index(fail_on)

@@ -35,6 +35,14 @@ def test_two_files_and_the_level_that_fails(tmp_path: Path):
     assert binsafe("check", "--prelude", str(first), str(second), "--fail-on", "error").returncode == 0
 
 
+def test_a_comment_at_the_end_of_the_first_file_hides_nothing_of_the_second(tmp_path: Path):
+    first, second = tmp_path / "common.sb", tmp_path / "rest.sb"
+    first.write_text("(version 1)\n(deny default)\n; the end")
+    second.write_text("(g)")
+    done = binsafe("check", "--prelude", str(first), str(second))
+    assert f"{second}:1:2: error: unknown name 'g'" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("name", "what"),
     [
