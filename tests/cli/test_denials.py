@@ -14,6 +14,7 @@ from pathlib import Path
 from binsafe.cli.denials import Teller
 from binsafe.model import Violation
 teller = Teller(Path(sys.argv[1]))
+sys.dont_write_bytecode = True  # Python keeps what the limit leaves of a file, for all tests after this one
 resource.setrlimit(resource.RLIMIT_FSIZE, (50, resource.RLIM_INFINITY))
 teller.tell(Violation(time=0, pid=1, operation="read", object="/x", syscall="open", result="EACCES"))
 teller.sum_up(0)
