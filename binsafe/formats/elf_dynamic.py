@@ -12,12 +12,14 @@ from binsafe.model import Library
 _NEEDED, _STRTAB, _SYMTAB, _STRSZ, _SONAME, _RPATH, _RUNPATH = 1, 5, 6, 10, 14, 15, 29
 _TEXTREL, _BIND_NOW, _FLAGS, _FLAGS_1 = 22, 24, 30, 0x6FFFFFFB
 _AUDIT, _DEPAUDIT, _AUXILIARY, _FILTER = 0x6FFFFEFC, 0x6FFFFEFB, 0x7FFFFFFD, 0x7FFFFFFF
+_SPARC_REGISTER = 0x7000_0001
+"""One for each register that a library uses (SPARC Compliance Definition 2.4.1); other processors' is not read here."""
 DIVERTING = (_AUDIT, _DEPAUDIT, _AUXILIARY, _FILTER)
 """Tags of files in which another file decides what names mean."""
 _DF_TEXTREL, _DF_BIND_NOW, _DF_1_NOW, _DF_1_NODEFLIB, _DF_1_PIE = 4, 8, 1, 0x800, 0x0800_0000
 _TABLES = {5: 10, 7: 8, 17: 18, 23: 2, 36: 35}
 """Tag of a table's address -> tag of its size: strings, RELA, REL, PLT and RELR relocations (gABI figure 5-10)."""
-_MANY = frozenset({_NEEDED, _AUDIT, _DEPAUDIT, _AUXILIARY, _FILTER})
+_MANY = frozenset({_NEEDED, _AUDIT, _DEPAUDIT, _AUXILIARY, _FILTER, _SPARC_REGISTER})
 """Tags that may be there more than once; of any other the loader takes the last, and who reads for it the first."""
 _PLTGOT, _RELRSZ = 3, 35
 _MAX_RELR_BYTES = 256 * 1024

@@ -90,6 +90,12 @@ def test_a_dynamic_section_that_says_it_is_empty_is_read_as_the_loader_reads_it(
     assert only_slice(data).libraries == only_slice(build.elf()).libraries != ()
 
 
+def test_a_library_of_sparc_names_each_register_that_it_uses():
+    data = build.elf()
+    build.put(data, build.ELF_DYNAMIC + 16 * 11, "<QQQQ", 0x7000_0001, 2, 0x7000_0001, 3)
+    assert only_slice(data).libraries == only_slice(build.elf()).libraries
+
+
 def test_a_table_without_a_byte_may_be_said_to_lie_where_nothing_is():
     """As LLD says it of the PLT's relocations in static programs that export their functions."""
     data = build.elf()
