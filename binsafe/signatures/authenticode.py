@@ -26,8 +26,9 @@ _INDIRECT_DATA: Final = "1.3.6.1.4.1.311.2.1.4"
 _NESTED: Final = "1.3.6.1.4.1.311.2.4.1"
 """``szOID_NESTED_SIGNATURE``: unsigned attribute with more signatures, whole PKCS #7 structures."""
 
-_PE_IMAGE: Final = bytes.fromhex("2b06010401823702010f")
-"""``SPC_PE_IMAGE_DATA_OBJID`` (1.3.6.1.4.1.311.2.1.15): scripts and installers are hashed in other ways."""
+_PE_IMAGES: Final = frozenset({bytes.fromhex("2b06010401823702010f"), bytes.fromhex("2b060104018237020115")})
+"""``SPC_PE_IMAGE_DATA_OBJID`` (1.3.6.1.4.1.311.2.1.15), and what pesign has written in its place (21, with the same
+content behind it): scripts and installers are hashed in other ways."""
 
 _DIGESTS: Final = {
     bytes.fromhex("2b0e03021a"): "sha1",
@@ -153,7 +154,7 @@ def _indirect_data(content: memoryview) -> tuple[str, bytes]:
             algorithm, digest = _digest_info(info)
         case _:
             raise StructureError("the Authenticode digest is not where it belongs")
-    if bytes(der.element(subject).content) != _PE_IMAGE:
+    if bytes(der.element(subject).content) not in _PE_IMAGES:
         raise StructureError("what is signed is a file of another kind than PE")
     name = _DIGESTS.get(algorithm)
     if name is None:

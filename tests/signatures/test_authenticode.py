@@ -142,6 +142,12 @@ def test_a_signature_of_a_script_or_an_installer_is_none_of_a_program(unsigned: 
     )
 
 
+def test_a_signature_of_pesign_is_one_of_a_program(unsigned: bytes):
+    """It has put a certificate's purpose where the kind of file belongs: so Debian's fwupd is signed."""
+    table = entry(pkcs7(file_digest(unsigned), subject="1.3.6.1.4.1.311.2.1.21"))
+    assert check(attach(unsigned, table)).status == "valid"
+
+
 @pytest.mark.parametrize("where", ["certificate", "signature"])
 def test_corrupt_pkcs7(signed: bytes, where: str):
     der = SIGNING.certificates()[0]
