@@ -40,7 +40,7 @@ def references(slice_: Slice, first: int, last: int) -> "Addresses":
     for segment in slice_.segments:
         for at in range(segment.offset, segment.offset + segment.file_size, _STEP):
             data = slice_.data[at : min(at + _STEP + _OVERLAP, segment.offset + segment.file_size)]
-            address = segment.address + at - segment.offset
+            address = _signed(segment.address + at - segment.offset)
             named = scan(address, data) if segment.executable else _pointers(slice_, data)
             found += [each[(each >= first) & (each <= last)] for each in named]
             let_go(data)
@@ -49,6 +49,11 @@ def references(slice_: Slice, first: int, last: int) -> "Addresses":
     ordered: Addresses = np.sort(np.concatenate(found))
     once: Addresses = np.concatenate([ordered[:1], ordered[1:][ordered[1:] != ordered[:-1]]])
     return once
+
+
+def _signed(address: int) -> int:
+    """As the distances are that are added to it: a kernel is in the upper half of memory."""
+    return address - (address >> 63 << 64)
 
 
 def _pointers(slice_: Slice, data: memoryview) -> "Iterator[Addresses]":

@@ -185,6 +185,7 @@ def test_numbers_are_no_pointers_where_a_program_begins_at_zero():
     assert whole == ["https://host.example.net/abc"]
 
 
+@pytest.mark.parametrize("base", [0x50_0000, 0xFFFF_FFFF_8150_0000], ids=["program", "kernel"])
 @pytest.mark.parametrize(
     ("arch", "code"),
     [
@@ -192,7 +193,7 @@ def test_numbers_are_no_pointers_where_a_program_begins_at_zero():
         ("arm64", (0xB000_0001).to_bytes(4, "little") + (0x9100_0021 | 0x1A << 10).to_bytes(4, "little")),
     ],
 )
-def test_joined_texts_end_where_code_names_the_next_one(arch: str, code: bytes):
+def test_joined_texts_end_where_code_names_the_next_one(arch: str, code: bytes, base: int):
     text = b"https://host.example.net/a" + b"scavenger"
     data = text + code
     segments = tuple(
@@ -201,11 +202,11 @@ def test_joined_texts_end_where_code_names_the_next_one(arch: str, code: bytes):
             readable=True, writable=False, executable=executable,
         )
         for address, size, offset, executable in [
-            (0x50_1000, len(text), 0, False),
-            (0x50_0000, len(code), len(text), True),
+            (base + 0x1000, len(text), 0, False),
+            (base, len(code), len(text), True),
         ]
     )  # fmt: skip
-    section = Section(name=".rodata", address=0x50_1000, size=len(text), offset=0)
+    section = Section(name=".rodata", address=base + 0x1000, size=len(text), offset=0)
     slice_ = minimal(data, arch=arch, segments=segments, sections=(section,))
     shown = strings.extract(memoryview(data), (slice_,), ["rust"])
     assert [url.value for url in shown.urls] == ["https://host.example.net/a"]
