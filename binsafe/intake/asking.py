@@ -6,16 +6,19 @@ nothing of the program reaches it but what these questions hold: names, and what
 
 import socket
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from binsafe.formats.elf_needs import Needs
+from binsafe.intake.kept import Own, Watched
 from binsafe.intake.messages import Closed, Kind, receive, send
-from binsafe.intake.summaries import Known, Own, Watched
+from binsafe.intake.summaries import Known
 from binsafe.limits import MAX_SUMMARY_BYTES
 from binsafe.model import ResolvedLibrary
-from binsafe.syscalls import Member, Summary
+
+if TYPE_CHECKING:
+    from binsafe.syscalls import Member, Summary
 
 
 class Link(msgspec.Struct, frozen=True, tag=True):
@@ -69,11 +72,13 @@ class AskedLibraries:
         """What the report says of them."""
         return self._resolved
 
-    def members(self, watched: Watched = frozenset()) -> tuple[Member, ...]:
+    def members(self, watched: Watched = frozenset()) -> "tuple[Member, ...]":
         """All libraries so far with their summaries, which are asked for once."""
+        from binsafe.syscalls import Member
+
         return tuple(Member(each, self._known.of(at, watched)) for at, each in enumerate(self._resolved))
 
-    def program(self, watched: Watched, make: Callable[[], Summary]) -> Summary:
+    def program(self, watched: Watched, make: "Callable[[], Summary]") -> "Summary":
         """The summary of the program itself: one that was kept, or what ``make`` gives."""
         return self._own.of(watched, make)
 

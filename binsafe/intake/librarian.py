@@ -11,9 +11,10 @@ import msgspec
 
 from binsafe.formats.elf_needs import Needs
 from binsafe.intake.asking import Add, Exists, Link, Services, Summarise, asked
+from binsafe.intake.kept import Own
 from binsafe.intake.libraries import Libraries
 from binsafe.intake.messages import Order
-from binsafe.intake.summaries import Make, Own, Summaries, default_folder
+from binsafe.intake.summaries import Make, Summaries, default_folder
 from binsafe.intake.summarising import Summariser
 from binsafe.intake.tree import Tree
 from binsafe.model import ResolvedLibrary

@@ -9,16 +9,19 @@ import mmap
 import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from binsafe.errors import NotAnalysable
 from binsafe.formats.elf_needs import Needs, needs
+from binsafe.intake.kept import Own, Watched
 from binsafe.intake.loaders import Loader, Requester, loader
-from binsafe.intake.summaries import Known, Own, Summaries, Watched
+from binsafe.intake.summaries import Known, Summaries
 from binsafe.intake.tree import Tree
 from binsafe.limits import MAX_LIBRARIES
 from binsafe.model import ResolvedLibrary
-from binsafe.syscalls import Member, Summary
+
+if TYPE_CHECKING:
+    from binsafe.syscalls import Member, Summary
 
 _ACTION = re.compile(r"\[[^]]*\]")
 """``[NOTFOUND=return]`` between two services."""
@@ -67,11 +70,13 @@ class Libraries:
         """What the report says of them."""
         return tuple(loaded.library for loaded in self._loaded)
 
-    def members(self, watched: Watched = frozenset()) -> tuple[Member, ...]:
+    def members(self, watched: Watched = frozenset()) -> "tuple[Member, ...]":
         """All libraries so far with their summaries, which are made when they are first asked for.
 
         ``watched`` are functions of one library that another one may call, and the register that matters then.
         """
+        from binsafe.syscalls import Member
+
         return tuple(Member(loaded.library, self._summarised.of(at, watched)) for at, loaded in enumerate(self._loaded))
 
     def payload(self, at: int, watched: Watched, anew: bool) -> bytes:
@@ -86,7 +91,7 @@ class Libraries:
         finally:
             _let_go(data)
 
-    def program(self, watched: Watched, make: Callable[[], Summary]) -> Summary:
+    def program(self, watched: Watched, make: "Callable[[], Summary]") -> "Summary":
         """The summary of the program itself: one that was kept, or what ``make`` gives."""
         return self._own.of(watched, make)
 

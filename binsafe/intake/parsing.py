@@ -19,8 +19,9 @@ import msgspec
 
 from binsafe.errors import NotAnalysable
 from binsafe.formats import HEAD_BYTES, identify
+from binsafe.intake.answered import Answer, Noting
+from binsafe.intake.kept import Own
 from binsafe.intake.messages import Calls, Closed, Kind, Order, receive, send
-from binsafe.intake.summaries import Own
 from binsafe.limits import ARCHIVE_SECONDS, MAX_REPORT_BYTES
 
 if TYPE_CHECKING:
@@ -58,8 +59,9 @@ def carry_out(order: Order, content: Content, connection: socket.socket, reach: 
     """The answer to an order; ``reach`` gives the libraries of a program with some needs."""
     if content.folder is not None:
         return msgspec.json.encode(_folder(order, content.folder))
-    answer = _system_calls if order.only_syscalls else _file
-    return msgspec.json.encode(answer(order, content.data, connection, reach))
+    if order.only_syscalls:
+        return _system_calls(order, content.data, connection, reach)
+    return msgspec.json.encode(_file(order, content.data, connection, reach))
 
 
 def answer_orders(connection: socket.socket) -> bytes:
@@ -91,20 +93,23 @@ def _folder(order: Order, descriptor: int) -> "Report":
         return refused(order.artifact, error)
 
 
-def _system_calls(order: Order, data: memoryview, connection: socket.socket, reach: "Reach") -> Calls:
-    from binsafe import syscalls
-
+def _system_calls(order: Order, data: memoryview, connection: socket.socket, reach: "Reach") -> bytes:
     own = Own(order.kept)
     libraries = _libraries(data, own, reach)
-    from binsafe import formats  # loads what takes programs apart
+    noting = None if libraries is None else Noting(libraries)
+    from binsafe import formats, syscalls  # loads what takes programs apart
 
     try:
         slices = formats.parse(data).slices
     except NotAnalysable as error:
-        return Calls(problem=str(error))
-    found = [syscalls.analyse(slice_, libraries, explain=order.explain) for slice_ in slices]
-    _tell(own, connection)
-    return Calls(calls=next((calls for calls in found if calls is not None), None), problem=_why_not(slices[0]))
+        return msgspec.json.encode(Calls(problem=str(error)))
+    found = [syscalls.analyse(slice_, noting, explain=order.explain) for slice_ in slices]
+    calls = next((calls for calls in found if calls is not None), None)
+    answer = msgspec.json.encode(Calls(calls=calls, problem="" if calls is not None else _why_not(slices[0])))
+    if calls is not None and order.explain is None:
+        own.answered(Answer(answer) if noting is None else noting.answer(answer))
+    tell(own, connection)
+    return answer
 
 
 def _why_not(slice_: "Slice") -> str:
@@ -116,7 +121,7 @@ def _why_not(slice_: "Slice") -> str:
     return f"it is for {slice_.arch}, and only programs for x86_64 and arm64 (little-endian, 64 bits) are analysed"
 
 
-def _tell(own: Own, connection: socket.socket) -> None:
+def tell(own: Own, connection: socket.socket) -> None:
     """Hand over what was found out about the program, for the next time."""
     payload = own.payload(MAX_REPORT_BYTES)
     if payload and len(payload) <= MAX_REPORT_BYTES:
@@ -137,7 +142,7 @@ def _file(order: Order, data: memoryview, connection: socket.socket, reach: "Rea
         explain=order.explain,
         libraries=_libraries(data, own, reach) if order.closure else None,
     )
-    _tell(own, connection)
+    tell(own, connection)
     return report
 
 

@@ -3,9 +3,6 @@
 A library's is a file of its own, named after its build id and sha256, in a folder named after the engine that made it:
 nobody's build id is believed without the bytes, and another engine's findings are never used. It is made from the
 library alone, so that no program that is inspected can leave a trace here that another one would see.
-
-A program's own is kept apart from those and under its own sha256 alone, by the process that has not parsed it: whatever
-a hostile file makes of its parser, it can lie about itself and about nothing else.
 """
 
 import contextlib
@@ -14,19 +11,20 @@ import mmap
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import msgspec
 
 from binsafe.errors import NotAnalysable
-from binsafe.formats.elf_needs import Needs
 from binsafe.formats.structure import let_go
+from binsafe.intake.kept import Watched
 from binsafe.intake.private import private_file, seal, write_all
 from binsafe.intake.store import Store, cache_folder
 from binsafe.model import ResolvedLibrary
-from binsafe.syscalls import Summary, engine_version, summarise_library
+from binsafe.syscalls import engine_version, summarise_library
 
-Watched = frozenset[tuple[str, str]]
+if TYPE_CHECKING:
+    from binsafe.syscalls import Summary
 
 _PIECE = 4 * 1024 * 1024
 
@@ -116,68 +114,25 @@ class Known:
         self._ask = ask
         self._summaries: dict[tuple[int, Watched], Summary | None] = {}
 
-    def of(self, at: int, watched: Watched) -> Summary | None:
+    def of(self, at: int, watched: Watched) -> "Summary | None":
         """The summary of a library for what it imports of that which is watched."""
         plain = self._of(at, frozenset())
         imported = set() if plain is None else {name.name for name in plain.imports}
         return self._of(at, frozenset(each for each in watched if each[0] in imported))
 
-    def _of(self, at: int, watched: Watched) -> Summary | None:
+    def _of(self, at: int, watched: Watched) -> "Summary | None":
         if (at, watched) not in self._summaries:
             self._summaries[at, watched] = self._read(at, watched)
         return self._summaries[at, watched]
 
-    def _read(self, at: int, watched: Watched) -> Summary | None:
+    def _read(self, at: int, watched: Watched) -> "Summary | None":
+        from binsafe.syscalls import Summary
+
         for anew in (False, True):
             with contextlib.suppress(msgspec.DecodeError):  # what was kept is no summary
                 payload = self._ask(at, watched, anew)
                 return msgspec.msgpack.decode(payload, type=Summary) if payload else None
         return None
-
-
-class _Kept(msgspec.Struct, frozen=True, array_like=True):
-    needs: Needs
-    summaries: list[tuple[Watched, Summary]]
-
-
-class Own:
-    """What is cached of the inspected program itself: its needs, and its summaries by what was watched."""
-
-    def __init__(self, kept: bytes | None = None) -> None:
-        """``kept`` is what `payload` gave before, if anything."""
-        self.is_new = False
-        """Whether one was made that was not kept."""
-        self.needs: Needs | None = None
-        self._summaries: dict[Watched, Summary] = {}
-        if kept is not None:
-            try:
-                found = msgspec.msgpack.decode(kept, type=_Kept)
-            except msgspec.DecodeError:
-                return
-            self.needs = found.needs
-            self._summaries.update(found.summaries)
-
-    def __bool__(self) -> bool:
-        return bool(self._summaries)
-
-    def of(self, watched: Watched, make: Callable[[], Summary]) -> Summary:
-        """The summary for these watched arguments."""
-        if watched not in self._summaries:
-            self._summaries[watched] = make()
-            self.is_new = True
-        return self._summaries[watched]
-
-    def payload(self, most: int) -> bytes:
-        """All of that in a form that can be kept; nothing where there is nothing new, or more than ``most`` bytes."""
-        least = sum(len(each.starts) + len(each.targets) + len(each.exports.names) for each in self._summaries.values())
-        if not self.is_new or self.needs is None or least > most:
-            return b""
-        return msgspec.msgpack.encode(_Kept(self.needs, list(self._summaries.items())))
-
-
-def programs() -> Store:
-    """Where what `Own` gives is kept, by the sha256 of the program."""
-    return Store(cache_folder() / "programs" / engine_version())
 
 
 def default_folder() -> Path:

@@ -14,9 +14,10 @@ import msgspec
 
 from binsafe.intake import loading
 from binsafe.intake.apart import Apart, Broken, again, nonsense
+from binsafe.intake.kept import Watched
 from binsafe.intake.messages import Closed, Kind, receive, send
 from binsafe.intake.owners import is_systems_own
-from binsafe.intake.summaries import Copy, Watched, summarised
+from binsafe.intake.summaries import Copy, summarised
 from binsafe.limits import MAX_SUMMARY_BYTES
 from binsafe.model import ResolvedLibrary
 

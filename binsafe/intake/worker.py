@@ -15,21 +15,19 @@ import socket
 import stat
 import sys
 from functools import partial
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from binsafe.formats import identify
 from binsafe.intake import bounds, loading, parsing
+from binsafe.intake.answered import Noting
 from binsafe.intake.answers import claimed
 from binsafe.intake.apart import CAN_CONFINE, Apart, Broken, again, nonsense
+from binsafe.intake.kept import Own
 from binsafe.intake.messages import Calls, Closed, Frame, Kind, Order, receive, send
 from binsafe.intake.owners import is_systems_own
-from binsafe.intake.summaries import Own, here
+from binsafe.intake.summaries import here
 from binsafe.limits import MAX_REPORT_BYTES
-
-if TYPE_CHECKING:
-    from binsafe.model import Syscalls
 
 _OBJECTS_BETWEEN_COLLECTIONS = 200_000
 """Nearly all that is made here stays until the answer: to look for cycles in it takes a tenth of the time."""
@@ -88,8 +86,8 @@ class _Worker:
 
     def _answer(self, frame: Frame) -> Frame:
         order = msgspec.msgpack.decode(frame.payload, type=Order)
-        if order.only_syscalls and order.kept is not None and (calls := _known(order)) is not None:
-            return Frame(Kind.REPORT, msgspec.json.encode(Calls(calls=calls)))
+        if order.only_syscalls and order.kept is not None and (known := self._known(order)) is not None:
+            return Frame(Kind.REPORT, known)
         content = parsing.content(order, frame.descriptor)
         loading.load(order, content.head)
         if not CAN_CONFINE:
@@ -102,6 +100,34 @@ class _Worker:
         if may_share(order, content) and (answer := self._parsed_by_shared(frame)) is not None:
             return answer
         return again(lambda: self._parsed(order, content))
+
+    def _known(self, order: Order) -> bytes | None:
+        """The answer, where all that it takes was kept of the program, whose bytes are not looked at; else None."""
+        from binsafe.intake.librarian import libraries
+        from binsafe.intake.summarising import Summariser
+
+        own = Own(order.kept)
+        with Summariser(in_system=order.root is None) as summarise:
+            answer = own.answer if order.explain is None else None
+            if own.needs is None:
+                return None if answer is None else answer.payload
+            if answer is not None and answer.holds(libraries(order, summarise, own.needs)):
+                return answer.payload
+            return self._composed(order, own, Noting(libraries(order, summarise, own.needs, own)))
+
+    def _composed(self, order: Order, own: Own, libraries: Noting) -> bytes | None:
+        """The answer that follows from summaries that were kept, which is kept as well; None where one is missing."""
+        from binsafe import syscalls
+
+        try:
+            calls = syscalls.analyse_known(libraries, explain=order.explain)
+        except syscalls.NotKept:
+            return None
+        answer = msgspec.json.encode(Calls(calls=calls))
+        if order.explain is None:
+            own.answered(libraries.answer(answer))
+            parsing.tell(own, self._connection)
+        return answer
 
     def _parsed_by_shared(self, frame: Frame) -> Frame | None:
         """The answer of a child that parses files of the system one after the other; None where that breaks."""
@@ -162,22 +188,6 @@ def may_share(order: Order, content: parsing.Content) -> bool:
         and order.artifact.size <= _MAX_SHARED_BYTES
         and is_systems_own(order.artifact.path)
     )
-
-
-def _known(order: Order) -> "Syscalls | None":
-    """The answer, where all that it takes was kept of the program, whose bytes are not looked at; else None."""
-    from binsafe import syscalls
-    from binsafe.intake.librarian import libraries
-    from binsafe.intake.summarising import Summariser
-
-    own = Own(order.kept)
-    if own.needs is None:
-        return None
-    try:
-        with Summariser(in_system=order.root is None) as summarise:
-            return syscalls.analyse_known(libraries(order, summarise, own.needs, own), explain=order.explain)
-    except syscalls.NotKept:
-        return None
 
 
 def _forget_last_words() -> None:

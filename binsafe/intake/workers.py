@@ -14,9 +14,9 @@ import msgspec
 
 from binsafe.intake import answers
 from binsafe.intake.forking import Forked, can_fork
+from binsafe.intake.kept import programs
 from binsafe.intake.messages import Calls, Closed, Ending, Kind, Order, TooLarge, receive, send
 from binsafe.intake.snapshot import Snapshot
-from binsafe.intake.summaries import programs
 from binsafe.limits import MAX_LAST_WORDS_BYTES, MAX_REPORT_BYTES, WORKER_SECONDS
 from binsafe.model import Finding, Report, Severity, Verdict
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from binsafe.intake.kept import Own
 from binsafe.intake.store import Store
-from binsafe.intake.summaries import Own
 from binsafe.limits import MAX_REPORT_BYTES
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="takes a dynamic program of this system")
@@ -22,7 +22,7 @@ import os, socket, sys
 import msgspec
 from binsafe.intake import Snapshot, find, worker
 from binsafe.intake.messages import Frame, Kind, Order, receive
-from binsafe.intake.summaries import programs
+from binsafe.intake.kept import programs
 with Snapshot.take(find(sys.argv[1])) as snapshot:
     order = Order(
         artifact=snapshot.artifact, only_syscalls=True, kept=programs().read(snapshot.artifact.sha256)
@@ -31,7 +31,8 @@ with Snapshot.take(find(sys.argv[1])) as snapshot:
     ours, theirs = socket.socketpair()
     assert worker._Worker(ours).carry_out(frame)
     print(len(receive(theirs, 1 << 24).payload))
-print(*sorted({"numpy", "capstone", "lief"} & set(sys.modules)))
+takes_apart = {"numpy", "capstone", "lief", "binsafe.syscalls.dynamic", "binsafe.syscalls.linking.composing"}
+print(*sorted(takes_apart & set(sys.modules)))
 """
 
 
@@ -66,10 +67,43 @@ def kept(cache: Path) -> list[Path]:
     return [path for path in (cache / "binsafe" / "programs").rglob("*") if path.is_file()]
 
 
-def test_nothing_that_takes_code_apart_is_loaded_for_it(cache: Path, ls: str):
+def test_nothing_that_takes_code_apart_or_puts_it_together_is_loaded_for_it(cache: Path, ls: str):
     size, *modules = _run(cache, "-c", IN_ONE_PROCESS, ls).split()
     assert int(size) > 500
     assert modules == []
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc here")
+def test_nor_is_it_for_a_program_that_loads_nothing(tmp_path: Path):
+    program = str(tmp_path / "static")
+    source = '__asm__(".globl _start; _start: mov $60, %eax; syscall");'
+    command = ["gcc", "-x", "c", "-", "-o", program, "-nostdlib", "-static"]
+    subprocess.run(command, input=source, text=True, check=True)
+    first = listed(program, tmp_path)
+    _, *modules = _run(tmp_path, "-c", IN_ONE_PROCESS, program).split()
+    assert "exit" in str(first["required"])
+    assert listed(program, tmp_path) == first
+    assert modules == []
+
+
+def test_an_answer_that_does_not_hold_any_more_is_found_out_from_what_is_known_and_kept(
+    cache: Path, ls: str, tmp_path: Path
+):
+    shutil.copytree(cache, tmp_path, dirs_exist_ok=True)
+    (file,) = kept(tmp_path)
+    needs, (payload, added, _, *rest), summaries = msgspec.msgpack.decode(Store(file.parent).read(file.name) or b"")
+    stale = payload.replace(b'"complete":true', b'"complete":false')
+    Store(file.parent).write(file.name, msgspec.msgpack.encode([needs, (stale, added, (), *rest), summaries]))
+    assert listed(ls, tmp_path) == listed(ls, cache)
+    _, (again, *_), _ = msgspec.msgpack.decode(Store(file.parent).read(file.name) or b"")
+    assert again == payload != stale
+
+
+def test_a_way_that_is_asked_for_is_no_answer_that_was_kept(cache: Path, ls: str):
+    before = listed(ls, cache)
+    assert "makes the call at" in _run(cache, "-m", "binsafe", "syscalls", "--explain", "write", ls)
+    assert listed(ls, cache) == before
+    assert "makes the call at" in _run(cache, "-m", "binsafe", "syscalls", "--explain", "write", ls)
 
 
 def test_the_answer_is_the_same(cache: Path, ls: str, tmp_path: Path):
@@ -80,9 +114,9 @@ def test_the_answer_is_the_same(cache: Path, ls: str, tmp_path: Path):
 def test_what_was_not_kept_of_a_program_is_found_out_for_its_report(cache: Path, ls: str, tmp_path: Path):
     """Its parser has begun without what takes code apart."""
     (file,) = kept(cache)
-    needs, summaries = msgspec.msgpack.decode(Store(file.parent).read(file.name) or b"")
+    needs, _, summaries = msgspec.msgpack.decode(Store(file.parent).read(file.name) or b"")
     folder = tmp_path / "binsafe" / "programs" / file.parent.name
-    Store(folder).write(file.name, msgspec.msgpack.encode([needs, []]))
+    Store(folder).write(file.name, msgspec.msgpack.encode([needs, None, []]))
     report = json.loads(_run(cache, "-m", "binsafe", "inspect", "--json", ls))
     assert summaries != []
     assert report["slices"][0]["syscalls"]["required"]
@@ -121,15 +155,15 @@ def test_what_was_kept_may_be_as_large_as_what_is_accepted(cache: Path, ls: str,
 
 
 def test_what_is_no_summary_counts_for_nothing():
-    assert not Own(b"\x93\x01\x02\x03")
-    assert not Own(msgspec.msgpack.encode([["x", 1], []]))
-    assert not Own(None)
+    for kept in (b"\x93\x01\x02\x03", msgspec.msgpack.encode([["x", 1], None, []]), None):
+        assert Own(kept).needs is None
+        assert Own(kept).answer is None
 
 
 def test_what_is_kept_may_be_megabytes(ls: str, cache: Path):
     """Of a program like ruff it is; the second answer failed where it was larger than an order could be."""
     code = (
-        "import sys; from binsafe.intake import Snapshot, find; from binsafe.intake.summaries import programs;"
+        "import sys; from binsafe.intake import Snapshot, find; from binsafe.intake.kept import programs;"
         "sha = Snapshot.take(find(sys.argv[1])).artifact.sha256; programs().write(sha, bytes(3 << 20));"
         "assert len(programs().read(sha)) == 3 << 20"
     )

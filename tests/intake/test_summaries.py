@@ -11,7 +11,8 @@ from shared_objects import shared_object
 
 from binsafe.intake import store
 from binsafe.intake import summaries as module
-from binsafe.intake.summaries import Known, Summaries, Watched
+from binsafe.intake.kept import Watched
+from binsafe.intake.summaries import Known, Summaries
 from binsafe.model import ResolvedLibrary
 from binsafe.syscalls import Summary
 
