@@ -113,7 +113,7 @@ def _slice(number: int, subject: Subject) -> tuple[SliceReport, list[Finding]]:
         rpaths=slice_.rpaths,
         **{name: found.value for name, found in extracted.items()},
     )
-    own = (*_structure(slice_.problems), *_privilege(facts))
+    own = (*_structure(slice_.problems), *_privilege(facts), *_elevation(slice_))
     findings = [*own, *(finding for found in extracted.values() for finding in found.findings)]
     return facts, [msgspec.structs.replace(finding, slice=number) for finding in findings]
 
@@ -148,6 +148,18 @@ def _privilege(part: SliceReport) -> Iterator[Finding]:
             severity=Severity.INFO if part.signature.status == "valid" else Severity.MEDIUM,
             title=f"It runs in the {where}",
             detail="No profile confines what runs there, and it can reach everything.",
+        )
+
+
+def _elevation(slice_: Slice) -> Iterator[Finding]:
+    """That Windows is asked for more rights than who starts it has; for a library the program that loads it decides."""
+    level = slice_.traits.get("execution_level", "asInvoker")
+    if level != "asInvoker" and slice_.kind == "executable":
+        yield Finding(
+            id="administrator",
+            severity=Severity.LOW,
+            title="It asks to be started with an administrator's rights",
+            detail=f"Its manifest has the execution level {level}: it then can change all of the machine.",
         )
 
 

@@ -59,6 +59,7 @@ pe      dotnet                  bool    has a CLI header
 pe      uuid                    str     identity shared with the debugging symbols (CodeView)
 pe      toolchain               str     linker's version; newest compiler of the "Rich" header
 pe      resources               int     where the resources begin in memory, 0 for none
+pe      execution_level         str     ``requestedExecutionLevel`` of its manifest; ``unread`` where that is unclear
 pe      coff_symbols_end        int     where the symbols of GNU's and Go's linkers end in the file, 0 for none
 pe      rwx_segment             bool    a section is writable and executable
 elf, mach-o  stack_canary       bool    imports the function that is called when a stack frame was overwritten

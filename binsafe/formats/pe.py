@@ -7,7 +7,7 @@ from binsafe.formats import pe_headers as ph
 from binsafe.formats.pe_imports import Imports, imports
 from binsafe.formats.pe_tables import Tables, linker
 from binsafe.formats.structure import Memory, Reader, text
-from binsafe.model import Image, Section, Segment, Slice, Symbol
+from binsafe.model import Image, Library, Section, Segment, Slice, Symbol
 
 _RELOCATIONS_STRIPPED, _DLL = 0x1, 0x2000
 _SUBSYSTEMS: Mapping[int, str] = {
@@ -67,7 +67,7 @@ def read(data: memoryview) -> Image:
         data=data,
         segments=segments,
         sections=tuple(_section(head, section) for section in found),
-        libraries=wanted.libraries,
+        libraries=(*wanted.libraries, *_passed_on(wanted, tables)),
         rpaths=(),
         imports=wanted.imports,
         symbols=tuple(dict.fromkeys([*tables.exports(), *_coff(head, reader, found)])),
@@ -76,6 +76,12 @@ def read(data: memoryview) -> Image:
         problems=(f"malformed: {wanted.unnamed} libraries of the import table have no name",) if wanted.unnamed else (),
     )
     return Image(format="pe", slices=(slice_,))
+
+
+def _passed_on(wanted: Imports, tables: Tables) -> Iterator[Library]:
+    """The libraries of its exports that it does not import as well."""
+    known = {library.name.lower() for library in wanted.libraries}
+    yield from (library for library in tables.forwards() if library.name.lower() not in known)
 
 
 def _is_debug_symbols(head: ph.Header, segments: tuple[Segment, ...], memory: Memory[Segment]) -> bool:
@@ -185,5 +191,5 @@ def _traits(
         traits["safe_seh"] = (configuration is not None and configuration.handlers) or bool(flags & _NO_SEH)
     if traits["dotnet"]:
         traits["cli_metadata"] = tables.cli_metadata()
-    texts = {"toolchain": linker(head, data), "uuid": debug.uuid}
+    texts = {"toolchain": linker(head, data), "uuid": debug.uuid, "execution_level": tables.execution_level()}
     return traits | {name: value for name, value in texts.items() if value is not None}

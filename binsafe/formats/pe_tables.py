@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from binsafe.formats import pe_headers as ph
+from binsafe.formats import pe_resources
 from binsafe.formats.structure import Memory, Reader, malformed, text
 from binsafe.limits import MAX_SYMBOLS
-from binsafe.model import Segment, Symbol
+from binsafe.model import Library, Segment, Symbol
 
 _DEBUG_ENTRY, _MAX_DEBUG_ENTRIES = 28, 64
 _CODEVIEW, _EXTENDED_CHARACTERISTICS = 2, 20
@@ -87,12 +88,30 @@ class Tables:
             return 0
         return self._head.image_base + int.from_bytes(header[8:12], "little")
 
+    def execution_level(self) -> str | None:
+        """What its manifest asks Windows to start it with (:mod:`binsafe.formats.pe_resources`); None for nothing."""
+        rva, size = self._head.directory(ph.RESOURCES)
+        tree = self._stored(rva) if size else None
+        return None if tree is None else pe_resources.execution_level(tree, self._stored)
+
+    def forwards(self) -> Iterator[Library]:
+        """The libraries that it passes calls on to, which are loaded when somebody asks for such a function."""
+        names = (self._name(address).rpartition(".")[0] for _, address in self._exported(forwarded=True))
+        whole = (name if name.lower().endswith(".dll") else f"{name}.dll" for name in names if name)
+        once = {name.lower(): name for name in whole}
+        yield from (Library(name=name, kind="reexport") for name in once.values())
+
     def exports(self) -> Iterator[Symbol]:
         """Names and addresses of what others may call; what is passed on to another library is left out.
 
         Raises:
             NotAnalysable: there are more than can be looked at.
         """
+        for name, address in self._exported(forwarded=False):
+            yield Symbol(name=name, address=self._head.image_base + address)
+
+    def _exported(self, *, forwarded: bool) -> Iterator[tuple[str, int]]:
+        """Names and addresses of exports; where such a one is passed on, its address is that of a text in the table."""
         rva, size = self._head.directory(ph.EXPORT)
         directory = self._stored(rva) if size else None
         if directory is None or len(directory) < 40:  # its size
@@ -105,9 +124,9 @@ class Tables:
         addresses = self._words(at_functions, functions, 4)
         named = dict(zip(self._words(at_ordinals, names, 2), self._words(at_names, names, 4), strict=False))
         for number, address in enumerate(addresses):
-            if address and not rva <= address < rva + size:
+            if address and (rva <= address < rva + size) == forwarded:
                 name = self._name(named[number]) if number in named else ""
-                yield Symbol(name=name or f"#{first + number}", address=self._head.image_base + address)
+                yield name or f"#{first + number}", address
 
     def _stored(self, rva: int) -> memoryview | None:
         place = self._memory.stored(self._head.image_base + rva)

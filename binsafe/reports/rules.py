@@ -50,6 +50,10 @@ _RULES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "It runs with another user's rights or the kernel's, whoever starts it.",
             "See whether what it is for needs them; binsafe run gives it none.",
         ),
+        "administrator": (
+            "Windows is asked to start it with an administrator's rights.",
+            "See whether what it is for needs them, and refuse them otherwise.",
+        ),
         "slices-differ": ("Slices of a universal file are not signed alike.", "Judge the file by its weakest slice."),
         "entitlements-differ": (
             "Slices or forms of the entitlements differ.",

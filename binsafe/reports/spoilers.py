@@ -33,6 +33,7 @@ _PLAIN = frozenset(
             "weak-digest",
             "unsigned",
             "privileged-code",
+            "administrator",
             "carried-program",
             "linker-signed",
             "adhoc-signed",

@@ -8,6 +8,8 @@ from parsed import only_slice
 
 from binsafe.errors import NotAnalysable
 from binsafe.formats import parse
+from binsafe.inspection import inspect
+from binsafe.model import Artifact
 
 OPTIONAL = 64 + 24
 SECTIONS = OPTIONAL + 240
@@ -55,6 +57,78 @@ def test_where_resources_begin_and_symbols_end():
     assert found.traits["coff_symbols_end"] == size + 2 * 18 + 9
     struct.pack_into("<I", data, 64 + 12, size + 1)
     assert only_slice(data).traits["coff_symbols_end"] == 0  # they are not in the file
+
+
+def with_manifest(manifest: bytes, *, kind: int = 24) -> bytes:
+    """A resource of a kind, one name and one language, whose directories follow each other."""
+    data = build.pe()
+    build.put(data, OPTIONAL + 112 + 8 * 2, "<II", build.PE_IDATA + 0x200, 0x100)
+    for at, number, below in ((0, kind, 1 << 31 | 24), (24, 1, 1 << 31 | 48), (48, 1033, 72)):
+        build.put(data, 0x600 + 0x200 + at, "<12xHHII", 0, 1, number, below)
+    build.put(data, 0x600 + 0x200 + 72, "<IIII", build.PE_IDATA + 0x300, len(manifest), 0, 0)
+    data[0x600 + 0x300 : 0x600 + 0x300 + len(manifest)] = manifest
+    return bytes(data)
+
+
+LEVEL = "<requestedExecutionLevel uiAccess='false' level='%s'/>"
+
+
+@pytest.mark.parametrize(
+    ("manifest", "level"),
+    [
+        (LEVEL % "asInvoker", "asInvoker"),
+        (LEVEL % "REQUIREadministrator", "requireAdministrator"),
+        ('<a:requestedExecutionLevel\nlevel = "highestAvailable"></a:requestedExecutionLevel>', "highestAvailable"),
+        (LEVEL % "asInvoker" + LEVEL % "requireAdministrator" + LEVEL % "asInvoker", "requireAdministrator"),
+        (LEVEL % "&#114;equireAdministrator", "unread"),
+        (LEVEL % "highest", "unread"),
+        ("<assembly/>", None),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_what_a_manifest_asks_windows_for(manifest: str, level: str | None, encoding: str):
+    assert only_slice(with_manifest(manifest.encode(encoding))).traits.get("execution_level") == level
+
+
+@pytest.mark.parametrize(
+    ("level", "library", "told"),
+    [("requireAdministrator", False, True), ("asInvoker", False, False), ("requireAdministrator", True, False)],
+)
+def test_a_program_that_asks_for_an_administrators_rights_says_so(level: str, library: bool, told: bool):
+    data = bytearray(with_manifest((LEVEL % level).encode()))
+    struct.pack_into("<H", data, 64 + 22, 0x2022 if library else 0x22)
+    report = inspect(Artifact(name="x", path="x", size=len(data), sha256=""), memoryview(data))
+    assert [one.detail for one in report.findings if one.id == "administrator"] == [
+        f"Its manifest has the execution level {level}: it then can change all of the machine."
+    ] * told
+
+
+def test_other_resources_and_trees_that_lead_outside_ask_for_nothing():
+    asking = (LEVEL % "requireAdministrator").encode()
+    assert "execution_level" not in only_slice(with_manifest(asking, kind=23)).traits
+    for at, value in ((20, 1 << 31 | 0xFFFF), (20, 0xFFFF_FFFF), (72, 0xFFFF_FFF0), (72, 0), (12, 0xFFFF)):
+        data = bytearray(with_manifest(asking))
+        build.put(data, 0x600 + 0x200 + at, "<I", value)
+        assert only_slice(data).traits.get("execution_level") in {None, "requireAdministrator"}
+
+
+def test_libraries_that_exports_are_passed_on_to_are_told():
+    data = build.pe()
+    build.put(data, OPTIONAL + 112, "<II", build.PE_IDATA + 0x200, 0x200)
+    texts = (b"other.Work\0", b"OTHER.#4\0", b"two.dots.f\0", b"slow.later\0", b"nothing\0")
+    places = [0x300 + 16 * number for number in range(len(texts))]
+    build.put(data, 0x600 + 0x200 + 16, "<6I", 1, len(texts) + 1, 0, build.PE_IDATA + 0x240, 0, 0)
+    build.put(data, 0x600 + 0x240, "<6I", 0x1000, *(build.PE_IDATA + place for place in places))
+    for place, text in zip(places, texts, strict=True):
+        data[0x600 + place : 0x600 + place + len(text)] = text
+    found = only_slice(data)
+    assert [(library.name, library.kind) for library in found.libraries] == [
+        ("ws2_32.dll", "load"),
+        ("slow.dll", "delay"),
+        ("OTHER.dll", "reexport"),
+        ("two.dots.dll", "reexport"),
+    ]
+    assert [(symbol.name, symbol.address) for symbol in found.symbols] == [("#1", build.PE_BASE + 0x1000)]
 
 
 def test_a_library_that_is_asked_for_in_other_letters_is_one():
