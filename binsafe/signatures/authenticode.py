@@ -132,8 +132,9 @@ def _one(message: "SignedMessage", file: _File, anchors: "Anchors", *, known: fr
         outcome += Outcome(problems=(Problem(id="authenticode-digest", detail=detail),))
     if not signed.timestamped:
         outcome += Outcome(unverified=("the time of signing, which no time stamp confirms",))
-    if signed.chain == "apple-root":
-        outcome += Outcome(unverified=("its certificates, which lead to Apple's root, where Windows believes others",))
+    for what, root in (("its certificates", signed.chain), ("its time stamp's certificates", signed.stamper)):
+        if root == "apple-root":
+            outcome += Outcome(unverified=(f"{what}, which lead to Apple's root, where Windows believes others",))
     notes = tuple(certificatetable.hidden(what) for what in signed.strange)
     weaker = min(algorithm, message.signer.digest_algorithm, key=list(_DIGESTS.values()).index)
     return _One(signed=signed, algorithm=weaker, outcome=outcome, notes=notes)

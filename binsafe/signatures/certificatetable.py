@@ -18,7 +18,7 @@ from binsafe.signatures.structure import StructureError
 MAX_CERTIFICATES: Final = 16
 """Entries of a certificate table; real ones have one, those for old and new firmware (shim) and of the past two."""
 
-_PKCS_SIGNED_DATA = 2
+_PKCS_SIGNED_DATA, _PADDING = 2, -1
 _REVISIONS = frozenset({0x0100, 0x0200})
 _ALIGNMENT = 8
 _WIN_CERTIFICATE = struct.Struct("<IHH")
@@ -48,6 +48,9 @@ def read(table: memoryview) -> Table:
     structures: list[memoryview] = []
     problems: list[Problem] = []
     for kind, content in _entries(table):
+        if kind == _PADDING:
+            problems.append(hidden(f"{len(content)} bytes of padding that are not 0"))
+            continue
         if kind != _PKCS_SIGNED_DATA:
             problems.append(hidden(f"a certificate of type {kind:#x}, {len(content)} bytes"))
             continue
@@ -62,7 +65,7 @@ def read(table: memoryview) -> Table:
 
 
 def _entries(table: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """Type and content of each entry; they start at multiples of 8 bytes."""
+    """Type and content of each entry; they start at multiples of 8 bytes, and what is before that is padding."""
     count = 0
     while table:
         count += 1
@@ -72,7 +75,10 @@ def _entries(table: memoryview) -> Iterator[tuple[int, memoryview]]:
         if not _WIN_CERTIFICATE.size < length <= len(table) or revision not in _REVISIONS:
             raise StructureError(f"a certificate table entry of {length} bytes and revision {revision:#x}")
         yield kind, table[_WIN_CERTIFICATE.size : length]
-        table = table[-(-length // _ALIGNMENT) * _ALIGNMENT :]
+        end = -(-length // _ALIGNMENT) * _ALIGNMENT
+        if any(table[length:end]):
+            yield _PADDING, table[length:end]
+        table = table[end:]
 
 
 def hidden(what: str) -> Problem:

@@ -29,6 +29,8 @@ class Signed(msgspec.Struct, frozen=True, kw_only=True):
     missing: str | None
     time: dt.datetime | None
     timestamped: bool
+    stamper: Family | None
+    """Whose root the time stamp's certificates lead to."""
     outcome: Outcome
     strange: tuple[str, ...]
 
@@ -86,6 +88,7 @@ def verify(
         missing=path.missing,
         time=time,
         timestamped=stamp is not None,
+        stamper=stamp.family if stamp else None,
         outcome=outcome,
         strange=(
             *message.spare,

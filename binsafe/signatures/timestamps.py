@@ -10,7 +10,7 @@ from cryptography import x509
 
 from binsafe.model import Problem
 from binsafe.signatures import certificates, cms
-from binsafe.signatures.anchors import Anchors
+from binsafe.signatures.anchors import Anchors, Family
 from binsafe.signatures.cms import SignerInfo
 from binsafe.signatures.statements import Checked, check
 from binsafe.signatures.structure import Outcome, StructureError
@@ -27,6 +27,8 @@ class Stamp(msgspec.Struct, frozen=True, kw_only=True):
     time: dt.datetime
     outcome: Outcome
     path: tuple[x509.Certificate, ...]
+    family: Family | None
+    """Whose root its certificates lead to."""
     strange: tuple[str, ...]
 
 
@@ -107,7 +109,8 @@ def _stamp(time: dt.datetime, checked: Checked, more: Outcome, strange: Iterable
         unverified.append(f"the time stamp, which leads to {top!r} and no known root")
     problems = tuple(Problem(id="timestamp", detail=f"the time stamp: {one.detail}") for one in found.problems)
     outcome = Outcome(problems=problems, unverified=tuple(unverified))
-    return Stamp(time=time, outcome=outcome, path=checked.path.certificates, strange=tuple(strange))
+    path = checked.path
+    return Stamp(time=time, outcome=outcome, path=path.certificates, family=path.family, strange=tuple(strange))
 
 
 def _of_another() -> Problem:

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from asn1crypto import core
+from cryptography import x509
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from signed_cms import ROOT, Signing, anchors, certificate
@@ -16,6 +17,7 @@ from signed_macho import flip, make_slice, patch
 
 from binsafe.model import Segment, Signature
 from binsafe.signatures import verify
+from binsafe.signatures.anchors import Anchors
 from binsafe.signatures.authenticode import MAX_FURTHER
 
 INDIRECT_DATA = "1.3.6.1.4.1.311.2.1.4"
@@ -261,6 +263,7 @@ def test_digest_that_cms_does_not_sign(unsigned: bytes):
         lambda good: entry(good + b"hidden payload"),
         lambda good: entry(good + bytes(64)),
         lambda good: entry(good) + entry(b"payload!", kind=1),
+        lambda good: entry(good + bytes((1 - len(good)) % 8))[:-7] + b"payload",
     ],
 )
 def test_data_in_the_certificate_table(unsigned: bytes, table: Callable[[bytes], bytes]):
@@ -348,6 +351,20 @@ def test_a_root_that_windows_does_not_believe(signed: bytes):
     assert verify(table, anchors("microsoft-root")).status == "valid"
     signature = verify(table, anchors("apple-root"))
     assert (signature.chain, signature.status) == ("apple-root", "unknown")
+
+
+def test_a_time_stamp_that_windows_does_not_believe(unsigned: bytes):
+    other = ("Another Root", "Example Ltd")
+    table = entry(pkcs7(file_digest(unsigned), signing=replace(SIGNING, stamp_root=other)))
+    data = attach(unsigned, table)
+    ours, believed = certificate(other, other, authority=True), anchors("microsoft-root")
+    for family, status in (("microsoft-root", "valid"), ("apple-root", "unknown")):
+        both = Anchors(
+            families={**believed.families, hashlib.sha256(ours).hexdigest(): family},
+            certificates=(*believed.certificates, x509.load_der_x509_certificate(ours)),
+        )
+        signature = verify(make_slice("pe", data, struct.unpack_from("<II", data, directory_at(data))), both)
+        assert (signature.status, signature.timestamped) == (status, True)
 
 
 def test_a_section_that_maps_the_table(signed: bytes):
