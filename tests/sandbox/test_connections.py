@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -196,6 +197,30 @@ except TimeoutError:
     print("given up")
 """
     assert run(code, silent)[0] == ["given up"]
+
+
+@pytest.mark.parametrize("blocks", [True, False])
+def test_a_user_who_may_have_no_more_threads_keeps_the_supervisor(
+    silent: int, blocks: bool, monkeypatch: pytest.MonkeyPatch
+):
+    """The program's own are among those of an ordinary user, who may have few (ulimit -u)."""
+
+    def refuse(**_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    without = SimpleNamespace(Thread=refuse, BoundedSemaphore=threading.BoundedSemaphore)
+    for module in ("connecting", "sockets"):
+        monkeypatch.setattr(f"binsafe.sandbox.linux.{module}.threading", without)
+    code = f"""
+import select, socket
+s = socket.socket()
+s.setblocking({blocks})
+watch = select.epoll()
+if not {blocks}:
+    watch.register(s, select.EPOLLIN)
+print(s.connect_ex(("127.0.0.1", PORT)))
+"""
+    assert run(code, silent)[0] == [str(errno.EAGAIN)]
 
 
 @pytest.mark.parametrize("restarts", [True, False])

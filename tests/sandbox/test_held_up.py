@@ -7,9 +7,12 @@ import socket
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 import test_process
+
+from binsafe.model import Grant
 
 pytestmark = [
     pytest.mark.sandbox,
@@ -38,9 +41,21 @@ def test_of_a_socket_that_is_watched_at_a_million_places_some_are_looked_at():
 def test_a_supervisor_that_is_held_up_holds_nobody_up(sandboxed: Callable, monkeypatch: pytest.MonkeyPatch):
     """As by closing a connection of the program's, which lingers for as long as the program said (SO_LINGER)."""
     monkeypatch.setattr("binsafe.sandbox.linux.process.HELD_UP_SECONDS", 0.05)
-    process = sandboxed("stay").process
+    process = sandboxed("uid", "stay").process
+    process.stdout.readline()  # it ignores SIGTERM
     with process._process.supervisor._closing:
         assert process.stop(grace=0) == 128 + signal.SIGKILL
+
+
+@pytest.mark.parametrize("backend", ["namespaces", "landlock"])
+def test_links_without_an_end_end_nothing(sandboxed: Callable, folder: Path):
+    """Python follows a thousand in a row and no more, and the supervisor ended on that: with it the program."""
+    for number in range(sys.getrecursionlimit()):
+        (folder / str(number)).symlink_to(str(number + 1))
+    grants = (Grant(kind="write", object=str(folder), reason="asked"),)
+    run = sandboxed(f"read={folder}/0", "read=/etc/shadow", grants=grants)
+    assert run.answers()[f"read={folder}/0"].endswith("too many levels of symbolic links")
+    assert "/etc/shadow" in {violation.object for violation in run.violations}
 
 
 @pytest.mark.parametrize("backend", ["namespaces", "landlock"])

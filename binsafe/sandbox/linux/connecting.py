@@ -81,7 +81,11 @@ class Connector:
     def _wait(self, call: Call, connection: socket.socket, keep: contextlib.ExitStack) -> None:
         """Wait and answer in a worker thread, which then releases the descriptors."""
         kept = keep.pop_all()
-        threading.Thread(target=self._finish, args=(call, connection, kept), daemon=True).start()
+        try:
+            threading.Thread(target=self._finish, args=(call, connection, kept), daemon=True).start()
+        except RuntimeError:
+            kept.close()
+            raise
 
     def _finish(self, call: Call, connection: socket.socket, kept: contextlib.ExitStack) -> None:
         with kept, contextlib.suppress(Gone):

@@ -252,7 +252,7 @@ def _resolved(path: str) -> str:
     """Where it leads; the path itself where we may not know (a link of another user's process in /proc)."""
     try:
         return leaves(path) or os.path.realpath(path)
-    except OSError:
+    except (OSError, RecursionError):  # of more links in a row than Python follows; the kernel follows 40
         return path
 
 

@@ -136,7 +136,10 @@ class Supervisor(threading.Thread):
             return
         with contextlib.suppress(Gone):
             if self._executed or self.started.is_set():
-                self._answerer.answer(call)
+                try:
+                    self._answerer.answer(call)
+                except RuntimeError:  # our user may have no more threads, and the program's may be among them
+                    self._listener.finish(call, errno.EAGAIN)
                 return
             self._executed = self._answerer.executes(call)
             self._listener.proceed(call)  # our own launcher, on its way to execve

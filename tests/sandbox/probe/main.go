@@ -44,10 +44,12 @@ var attempts = map[string]func(value string) error{
 }
 
 func main() {
-	stay := false
+	stay := os.Args[len(os.Args)-1] == "stay"
+	if stay {
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGTERM)
+	}
 	for _, argument := range os.Args[1:] {
 		if argument == "stay" {
-			stay = true
 			continue
 		}
 		name, value, _ := strings.Cut(argument, "=")
@@ -64,8 +66,6 @@ func main() {
 		fmt.Println(string(line))
 	}
 	if stay {
-		ignored := make(chan os.Signal, 1)
-		signal.Notify(ignored, syscall.SIGTERM)
 		for {
 			time.Sleep(time.Hour)
 		}
