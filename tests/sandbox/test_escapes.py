@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 from attempts import call
 
+from binsafe import baselines
+from binsafe.policy.conditions import holds
+
 pytestmark = [
     pytest.mark.sandbox,
     pytest.mark.skipif(sys.platform != "linux", reason="the Linux sandbox needs Linux"),
@@ -83,6 +86,19 @@ def test_it_is_nobody_and_alone(sandboxed: Callable):
     answers = sandboxed("uid", "pid", "variables", "open-files", f"kill={os.getpid()}").answers()
     assert answers.pop(f"kill={os.getpid()}") in {"no such process", "operation not permitted"}
     assert set(answers.values()) == {""}
+
+
+@pytest.mark.parametrize("backend", ["namespaces", "landlock"])
+def test_no_program_hides_its_memory_from_who_names_its_denials(sandboxed: Callable):
+    """One that was not dumpable was denied in silence where an ordinary user had started it, and could bind no port."""
+    hides = call("prctl", 4, 0)  # PR_SET_DUMPABLE
+    run = sandboxed(hides, "stay")
+    assert f'{{"attempt":"{hides}","error":""}}\n'.encode() == run.process.stdout.readline()
+    assert os.stat(f"/proc/{run.process.pid}/mem").st_uid != 0
+    assert [each for each in run.violations if each.syscall == "prctl"] == []
+    for name in baselines.available():
+        grants = (grant for group in baselines.load(name).calls for grant in group.grants if grant.object == "prctl")
+        assert [grant.reason for grant in grants if holds(grant.when, (4, 0, 0, 0, 0, 0))] == []
 
 
 def test_a_descriptor_that_the_launcher_had_open_is_closed(sandboxed: Callable):
