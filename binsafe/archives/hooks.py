@@ -64,7 +64,7 @@ def told(name: str, archive: str, data: bytes) -> Iterator[str]:
     elif last.suffix == ".gyp":
         yield "has npm run node-gyp rebuild, unless its package.json has it run something else"
     elif last.suffix == ".pth":
-        text = data.decode("utf-8-sig", "replace")
+        text = _text(data)
         lines = [line for line in text.splitlines() if line.startswith(("import ", "import\t"))]
         if lines:
             yield f"has Python run whenever it starts: {_shown(lines[0])}"
@@ -106,7 +106,7 @@ def _npm(data: bytes) -> Iterator[str]:
         yield unread
         return
     try:
-        said = json.loads(data.decode("utf-8", "replace").removeprefix("\ufeff"))
+        said = json.loads(_text(data))
     except (ValueError, RecursionError):  # JavaScript reads some that Python does not
         yield unread
         return
@@ -116,6 +116,11 @@ def _npm(data: bytes) -> Iterator[str]:
     for hook in _AT_INSTALL:
         if isinstance(scripts.get(hook), str) and scripts[hook].strip():
             yield f"has npm run at its {hook}: {_shown(scripts[hook])}"
+
+
+def _text(data: bytes) -> str:
+    """Without the mark of a byte order that may stand before it."""
+    return data.decode("utf-8", "replace").removeprefix("\ufeff")
 
 
 def _shown(command: str) -> str:

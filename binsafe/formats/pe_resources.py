@@ -13,6 +13,7 @@ _BELOW = 1 << 31
 _MAX_ENTRIES = 64
 """Manifests, and languages of one, that are looked at; Windows takes one for programs and one for libraries."""
 _MAX_BYTES = 1 << 20
+_ENCODINGS = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 _ASKED = re.compile(r"<(?:[\w.-]+:)?requestedExecutionLevel\b([^>]*)", re.IGNORECASE)
 _LEVEL = re.compile(r"\blevel\s*=\s*[\"'](\w+)[\"']", re.IGNORECASE)
 _LEVELS = ("asInvoker", "highestAvailable", "requireAdministrator", "unread")
@@ -38,8 +39,7 @@ def _manifests(tree: memoryview, stored: Stored) -> Iterator[str]:
             for _, leaf in _entries(tree, languages):
                 address, size = (int.from_bytes(tree[leaf + at : leaf + at + 4], "little") for at in (0, 4))
                 content = bytes((stored(address) or b"")[: min(size, _MAX_BYTES)])
-                wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))
-                yield content.decode("utf-16" if wide else "utf-8", "replace")
+                yield content.decode(_ENCODINGS.get(content[:2], "utf-8"), "replace")
 
 
 def _entries(tree: memoryview, at: int) -> Iterator[tuple[int, int]]:

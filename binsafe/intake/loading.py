@@ -5,6 +5,7 @@ meets such a file: it stops, names one of `LATE`, and another one that has it be
 """
 
 import codecs
+import contextlib
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.machinery import ModuleSpec
@@ -140,6 +141,8 @@ def _load_others() -> None:
     tables.table()
     for name in _CODECS_OF_OTHERS:
         codecs.lookup(name)
+    with contextlib.suppress(ImportError):  # from Python 3.14 on
+        from compression import zstd  # type: ignore[import-not-found,unused-ignore]
 
 
 def _load_signatures() -> None:

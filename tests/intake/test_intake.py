@@ -218,6 +218,18 @@ def test_a_member_that_breaks_the_parser_hides_no_other(tmp_path: Path, monkeypa
     assert not report.analysed
 
 
+def test_a_confined_parser_reads_what_packages_have_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """It can load nothing any more, and a new process has nothing of ours; each of these takes something to be read."""
+    monkeypatch.setattr(workers, "can_fork", lambda: False)
+    with zipfile.ZipFile(tmp_path / "pack.zip", "w") as archive:
+        for name in ("x/pyproject.toml", "x/Cargo.toml", "x/package.json", "x.pth", "x/setup.py", "\xe9"):
+            archive.writestr(name, "\ufeffimport x")
+    with Snapshot.take(find(str(tmp_path / "pack.zip"))) as snapshot:
+        report = inspect(snapshot, syscalls=False)
+    assert [finding.id for finding in report.findings] == ["install-hook", "scripts"]
+    assert "x.pth has Python run" in report.findings[0].detail
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="sets the attribute as Linux does")
 def test_quarantine_of_the_file_itself(tmp_path: Path):
     path = tmp_path / "f"

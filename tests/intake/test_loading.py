@@ -1,6 +1,7 @@
 """What parsers load while they work is loaded before they are confined."""
 
 import ast
+import codecs
 import inspect
 import json
 import re
@@ -15,6 +16,7 @@ from types import ModuleType
 import pytest
 
 import binsafe
+from binsafe.intake import loading
 from binsafe.intake.loading import LATE
 
 _LOADED = """
@@ -92,6 +94,15 @@ def test_no_parser_loads_a_module_later(head: bytes | None, *, syscalls: bool, o
     assert missing <= {"capstone", "compression", "compression.zstd"}  # an unusual wheel's; Python 3.14's
 
 
+def test_no_parser_loads_a_codec_later():
+    """A confined one cannot, and the file would be said to break it."""
+    folder = Path(binsafe.__file__).parent
+    places = [folder.joinpath(*name.split(".")[1:]) for name in _PARSERS]
+    files = [file for place in places for file in (*place.rglob("*.py"), place.with_suffix(".py")) if file.exists()]
+    named = {name for file in files for name in _codecs(ast.parse(file.read_text()))}
+    assert {"cp437", "ascii", "utf-8"} <= named <= {"utf-8", *loading._CODECS, *loading._CODECS_OF_OTHERS}
+
+
 def test_a_program_for_linux_needs_neither_what_reads_others_nor_once_it_is_known_what_takes_code_apart():
     others = {"binsafe.archives", "binsafe.bundles", "binsafe.signatures.macho", "plistlib"}
     assert others & _loaded(_ELF) == set()
@@ -113,6 +124,25 @@ def test_what_is_left_out_of_numpy_is_nothing_that_parsers_use():
     names = {name for text in texts for name in re.findall(r"\bnp\.(\w+)", text)}
     assert {"concatenate", "flatnonzero"} <= names
     subprocess.run([sys.executable, "-c", _LEFT_OUT, *names], check=True)
+
+
+def _codecs(tree: ast.AST) -> Iterator[str]:
+    """What the first argument of ``decode`` and ``encode`` may be."""
+    for call in ast.walk(tree):
+        if (
+            isinstance(call, ast.Call)
+            and isinstance(call.func, ast.Attribute)
+            and call.func.attr in {"decode", "encode"}
+        ):
+            texts = (node.value for part in call.args[:1] for node in ast.walk(part) if isinstance(node, ast.Constant))
+            yield from (text for text in texts if isinstance(text, str) and _is_codec(text))
+
+
+def _is_codec(name: str) -> bool:
+    try:
+        return bool(codecs.lookup(name))
+    except LookupError:
+        return False
 
 
 @cache
