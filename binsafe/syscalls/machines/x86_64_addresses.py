@@ -105,7 +105,15 @@ def adds(instructions: Instructions, at: int, register: str) -> bool:
     if name == "add" and _mentions(second, register):
         return first != second
     constant = second.lstrip("-")[:1].isdigit()
+    if name == "sub" and _counts(instructions, at, first):
+        return False
     return name in {"add", "sub"} and first == register and not constant and first != second
+
+
+def _counts(instructions: Instructions, at: int, register: str) -> bool:
+    """Whether a difference becomes a number of pointers: LLD has an empty table begin and end where code begins."""
+    following = at + 1 if at + 1 < len(instructions) else at
+    return instructions.names[following] == "sar" and instructions.operands(following) == f"{register}, 3"
 
 
 def adds_to_loaded(instructions: Instructions, at: int, straight: int) -> bool:
