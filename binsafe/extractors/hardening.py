@@ -208,53 +208,43 @@ RULES: Mapping[str, Mapping[str, Callable[[Subject], Mitigation]]] = MappingProx
 """Format -> mitigation -> the rule that tells its state, in the order of the report."""
 
 
-def _executable_data(slice_: Slice) -> tuple[Finding, ...]:
+def _executable_data(slice_: Slice) -> Iterator[Finding]:
     """Segments that can be written and executed: what packers need, and what no compiler makes."""
     both = [segment for segment in slice_.segments if segment.writable and segment.executable]
-    if not both:
-        return ()
-    where = ", ".join(f"{segment.name or 'a segment'} at {segment.address:#x}" for segment in both[:4])
-    return (
-        Finding(
+    if both:
+        where = ", ".join(f"{segment.name or 'a segment'} at {segment.address:#x}" for segment in both[:4])
+        yield Finding(
             id="writable-code",
             severity=Severity.MEDIUM,
             title="It has memory that can be written and executed",
             detail=f"{len(both)} of its segments, so that it can change its own code while it runs: {where}.",
-        ),
-    )
+        )
 
 
-def _library_path(slice_: Slice) -> tuple[Finding, ...]:
+def _library_path(slice_: Slice) -> Iterator[Finding]:
     """Places to look for libraries where others than the program's installer can put one (ld.so(8), dyld(1))."""
     bad = [f"{path!r} {why}" for path in _places(slice_) if (why := _why_others_may(path)) is not None]
     if slice_.traits.get("rpath_current_folder"):
         bad.append("an empty entry means the folder it is started in")
-    if not bad:
-        return ()
-    return (
-        Finding(
+    if bad:
+        yield Finding(
             id="library-path",
             severity=Severity.MEDIUM,
             title="It loads libraries from where others can put them",
             detail=f"Of the places that it names: {'; '.join(bad[:_SHOWN_PATHS])}.",
-        ),
-    )
+        )
 
 
-def _dyld_environment(slice_: Slice) -> tuple[Finding, ...]:
+def _dyld_environment(slice_: Slice) -> Iterator[Finding]:
     """Variables that the file sets for dyld itself, which obeys those that name paths (``ProcessConfig.cpp``)."""
-    variables = _variables(slice_)
-    if not variables:
-        return ()
-    said = "; ".join(f"{name}={value}" for name, value in variables[:_SHOWN_PATHS])
-    return (
-        Finding(
+    if variables := _variables(slice_):
+        said = "; ".join(f"{name}={value}" for name, value in variables[:_SHOWN_PATHS])
+        yield Finding(
             id="dyld-environment",
             severity=Severity.LOW,
             title="It tells the loader where to look for libraries first",
             detail=f"It is loaded as if started with {said}: libraries there stand in for those that it names.",
-        ),
-    )
+        )
 
 
 def _variables(slice_: Slice) -> list[tuple[str, str]]:

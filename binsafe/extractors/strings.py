@@ -85,18 +85,7 @@ def extract(data: memoryview, slices: tuple[Slice, ...], languages: Sequence[str
 
     ``languages`` are those that the slices were written in, in their order.
     """
-    met: _Met = {"urls": {}, "addresses": {}, "paths": {}, "secrets": {}}
-    left = dict.fromkeys(met, MAX_STRINGS_MET)
-    for start, end in _ranges(data, slices):
-        for at in range(start, end, _CHUNK):
-            chunk = bytes(data[max(at - _LONGEST, start) : min(at + _CHUNK + _LONGEST, end)])
-            origin = max(at - _LONGEST, start)
-            for kind, texts in met.items():
-                for place, found in _FINDERS[kind](chunk) if left[kind] > 0 else ():
-                    left[kind] -= 1
-                    if at <= origin + place < at + _CHUNK and found not in texts and len(texts) < MAX_STRINGS_COUNTED:
-                        texts[found] = origin + place
-            let_go(data)
+    met = _met(data, slices)
     for slice_, language in zip(slices, languages, strict=False):
         met = _ended(slice_, met) if language in _UNTERMINATED else met
         met = _without_go(met) if language == "go" else met
@@ -114,6 +103,28 @@ def extract(data: memoryview, slices: tuple[Slice, ...], languages: Sequence[str
         secrets=_shown({_veiled(secret): at for secret, at in met["secrets"].items()}),
         secrets_total=len(met["secrets"]),
     )
+
+
+def _met(data: memoryview, slices: tuple[Slice, ...]) -> _Met:
+    """The texts of each kind, each with the offset at which it is met first."""
+    met: _Met = {"urls": {}, "addresses": {}, "paths": {}, "secrets": {}}
+    left = dict.fromkeys(met, MAX_STRINGS_MET)
+    for at, origin, chunk in _chunks(data, slices):
+        for kind, texts in met.items():
+            for place, found in _FINDERS[kind](chunk) if left[kind] > 0 else ():
+                left[kind] -= 1
+                if at <= origin + place < at + _CHUNK and found not in texts and len(texts) < MAX_STRINGS_COUNTED:
+                    texts[found] = origin + place
+    return met
+
+
+def _chunks(data: memoryview, slices: tuple[Slice, ...]) -> Iterator[tuple[int, int, bytes]]:
+    """Where a chunk begins, where the bytes that are searched for its texts begin, and these: more on each side."""
+    for start, end in _ranges(data, slices):
+        for at in range(start, end, _CHUNK):
+            origin = max(at - _LONGEST, start)
+            yield at, origin, bytes(data[origin : min(at + _CHUNK + _LONGEST, end)])
+            let_go(data)
 
 
 def _last(texts: dict[bytes, int], less: tuple[bytes, ...]) -> dict[bytes, int]:

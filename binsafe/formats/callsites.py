@@ -204,14 +204,14 @@ def call_beside_code(slice_: Slice) -> int | None:
     entering = _ENTERING.get(slice_.arch)
     if entering is None or slice_.format == "pe":
         return None
-    for segment in slice_.segments:
-        if segment.executable and segment.file_size:
-            for low, high in _beside(slice_, segment):
-                for match in entering.finditer(slice_.data, low, min(high, len(slice_.data))):
-                    address = segment.address + match.start() - segment.offset
-                    if slice_.arch == "x86_64" or not address % 4:
-                        return address
-    return None
+    found = (
+        segment.address + match.start() - segment.offset
+        for segment in slice_.segments
+        if segment.executable and segment.file_size
+        for low, high in _beside(slice_, segment)
+        for match in entering.finditer(slice_.data, low, min(high, len(slice_.data)))
+    )
+    return next((address for address in found if slice_.arch == "x86_64" or not address % 4), None)
 
 
 def _beside(slice_: Slice, segment: Segment) -> Iterator[tuple[int, int]]:

@@ -230,15 +230,18 @@ def _links(policy: Policy, merged: Mapping[str, str], taken: set[str]) -> Iterat
 
 def _grantees(policy: Policy, merged: Mapping[str, str]) -> Iterator[str]:
     asked = {grant.object for grant in policy.of("execute")}
-    for file in policy.artifact.files:
-        if file.execute and (file.opened_as != policy.artifact.interpreter or file.path in asked):
-            for path in (file.opened_as, file.path):
-                yield path
-                real = canonical(path, merged)
-                yield real
-                for link, target in merged.items():  # /bin/sh is /usr/bin/sh, whichever was granted
-                    if inside(real, f"/{target}"):
-                        yield link + real.removeprefix(f"/{target}")
+    granted = [
+        path
+        for file in policy.artifact.files
+        if file.execute and (file.opened_as != policy.artifact.interpreter or file.path in asked)
+        for path in (file.opened_as, file.path)
+    ]
+    for path in granted:
+        real = canonical(path, merged)
+        yield from (path, real)
+        for link, target in merged.items():  # /bin/sh is /usr/bin/sh, whichever was granted
+            if inside(real, f"/{target}"):
+                yield link + real.removeprefix(f"/{target}")
 
 
 def _scratch(policy: Policy) -> tuple[str, ...]:
