@@ -55,7 +55,7 @@ def read(payload: bytes, kind: type[Answer], artifact: Artifact, gaps: tuple[Gap
     Raises:
         ValueError, msgspec.MsgspecError: it is none.
     """
-    if sum(payload.count(sign) for sign in (b",", b"[", b"{")) > MAX_SAVED_REPORT_VALUES:
+    if has_too_many_values(payload):
         raise ValueError("too many values")
     try:
         answer: Answer = msgspec.json.decode(payload, type=kind)
@@ -67,6 +67,11 @@ def read(payload: bytes, kind: type[Answer], artifact: Artifact, gaps: tuple[Gap
         if gaps:
             return msgspec.structs.replace(answer, findings=(*answer.findings, _unconfined(gaps)))
     return answer
+
+
+def has_too_many_values(payload: bytes) -> bool:
+    """Whether JSON may hold more values than are decoded: each takes memory, whatever its length."""
+    return sum(payload.count(sign) for sign in (b",", b"[", b"{")) > MAX_SAVED_REPORT_VALUES
 
 
 class _Claimed(msgspec.Struct):

@@ -6,6 +6,7 @@ import os
 import msgspec
 
 from binsafe.errors import UsageError
+from binsafe.intake.answers import has_too_many_values
 from binsafe.intake.snapshot import Snapshot
 from binsafe.limits import MAX_SAVED_REPORT_BYTES, MAX_SAVED_REPORT_VALUES
 from binsafe.model import Report
@@ -35,7 +36,7 @@ def read_saved(snapshot: Snapshot) -> Report:
     if snapshot.artifact.size > MAX_SAVED_REPORT_BYTES:
         raise UsageError(f"{path} has more than {MAX_SAVED_REPORT_BYTES:,} bytes, too many for a report", hint=_HINT)
     data = os.pread(snapshot.descriptor, snapshot.artifact.size, 0).removeprefix(codecs.BOM_UTF8)
-    if sum(data.count(sign) for sign in (b",", b"[", b"{")) > MAX_SAVED_REPORT_VALUES:
+    if has_too_many_values(data):
         raise UsageError(f"{path} has more than {MAX_SAVED_REPORT_VALUES:,} values, too many for a report", hint=_HINT)
     try:
         report = msgspec.json.decode(data, type=Report)

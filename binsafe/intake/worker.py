@@ -95,10 +95,10 @@ class _Worker:
             from binsafe.intake.librarian import libraries
 
             send(self._connection, Kind.OPEN, msgspec.msgpack.encode(confine()))
-            work = parsing.carry_out(order, content, self._connection, partial(libraries, order, here))
-            return Frame(Kind.REPORT, work)
-        if may_share(order, content) and (answer := self._parsed_by_shared(frame)) is not None:
-            return answer
+            answer = parsing.carry_out(order, content, self._connection, partial(libraries, order, here))
+            return Frame(Kind.REPORT, answer)
+        if may_share(order, content) and (shared := self._parsed_by_shared(frame)) is not None:
+            return shared
         return again(lambda: self._parsed(order, content))
 
     def _known(self, order: Order) -> bytes | None:

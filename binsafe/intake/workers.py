@@ -8,14 +8,16 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import msgspec
 
 from binsafe.intake import answers
+from binsafe.intake.answers import Answer
 from binsafe.intake.forking import Forked, can_fork
 from binsafe.intake.kept import programs
 from binsafe.intake.messages import Calls, Closed, Ending, Kind, Order, TooLarge, receive, send
+from binsafe.intake.private import private_file
 from binsafe.intake.snapshot import Snapshot
 from binsafe.limits import MAX_LAST_WORDS_BYTES, MAX_REPORT_BYTES, WORKER_SECONDS
 from binsafe.model import Finding, Report, Severity, Verdict
@@ -23,15 +25,13 @@ from binsafe.model import Finding, Report, Severity, Verdict
 if TYPE_CHECKING:
     import subprocess
 
-_Answer = TypeVar("_Answer", Report, Calls)
-
 _PACKAGES = str(Path(__file__).resolve().parents[2])
 _START = "import sys; sys.path.insert(0, sys.argv[1]); from binsafe.intake.worker import main; main()"
 _MAX_BROKEN_MEMBERS = 8
 _LAST_WORDS_SECONDS = 5
 
 
-class Broken(NamedTuple):
+class _Broken(NamedTuple):
     """How a worker ended instead of answering; ``member`` is what it was parsing of an archive, -1 for no member."""
 
     reason: str
@@ -104,7 +104,7 @@ class Worker:
             closure=closure,
         )
         answer = self._insist(order, snapshot.descriptor, Report)
-        return crashed(snapshot, answer.reason) if isinstance(answer, Broken) else answer
+        return crashed(snapshot, answer.reason) if isinstance(answer, _Broken) else answer
 
     def system_calls(
         self,
@@ -123,15 +123,15 @@ class Worker:
             explain=explain,
         )
         answer = self._insist(order, snapshot.descriptor, Calls)
-        return Calls(problem=answer.reason) if isinstance(answer, Broken) else answer
+        return Calls(problem=answer.reason) if isinstance(answer, _Broken) else answer
 
-    def _insist(self, order: Order, descriptor: int, kind: type[_Answer]) -> _Answer | Broken:
+    def _insist(self, order: Order, descriptor: int, kind: type[Answer]) -> Answer | _Broken:
         if order.syscalls:
             order = msgspec.structs.replace(order, kept=self._programs.read(order.artifact.sha256))
         tries = 1
         while True:
             answer = self._ask(order, descriptor, kind)
-            if not isinstance(answer, Broken):
+            if not isinstance(answer, _Broken):
                 return answer
             if answer.killed and tries:
                 tries -= 1
@@ -146,7 +146,7 @@ class Worker:
         if child is not None:
             child.end()
 
-    def _ask(self, order: Order, descriptor: int, kind: type[_Answer]) -> _Answer | Broken:
+    def _ask(self, order: Order, descriptor: int, kind: type[Answer]) -> Answer | _Broken:
         on_the_way = answers.OnTheWay()
         child = self._started()
         ends = time.monotonic() + 2 * WORKER_SECONDS
@@ -169,17 +169,17 @@ class Worker:
             return self._ended(child, on_the_way.member)
         except TimeoutError:
             self.close()
-            return Broken(
+            return _Broken(
                 f"the parser did not end within {2 * WORKER_SECONDS} s", killed=False, member=on_the_way.member
             )
         except TooLarge:
             self.close()
-            return Broken(f"the report has more than {MAX_REPORT_BYTES:,} bytes", False, -1)
+            return _Broken(f"the report has more than {MAX_REPORT_BYTES:,} bytes", False, -1)
         except (ValueError, msgspec.MsgspecError):  # not our worker's words any more
             self.close()
-            return Broken("the parser answered with something that is no report", False, on_the_way.member)
+            return _Broken("the parser answered with something that is no report", False, on_the_way.member)
 
-    def _ended(self, child: _Child, member: int) -> Broken:
+    def _ended(self, child: _Child, member: int) -> _Broken:
         """Why the child has gone."""
         ends = time.monotonic() + _LAST_WORDS_SECONDS
         while (status := child.process.poll()) is None and time.monotonic() < ends:
@@ -193,7 +193,7 @@ class Worker:
             with contextlib.ExitStack() as stack:
                 ours, theirs = socket.socketpair()
                 stack.callback(ours.close)
-                said = _private_file()
+                said = private_file()
                 stack.callback(os.close, said)
                 with theirs:
                     process = _forked(theirs, said) if can_fork() else _spawned(theirs, said)
@@ -202,14 +202,14 @@ class Worker:
         return self._child
 
 
-def _broken(child: _Child, ending: Ending, member: int) -> Broken:
+def _broken(child: _Child, ending: Ending, member: int) -> _Broken:
     """The words for an end: the last output is that of the process that ended."""
     if ending.status is not None and ending.status < 0:
         killed = ending.status == -signal.SIGKILL
-        return Broken(answers.ended_by(-ending.status), killed=killed, member=member)
+        return _Broken(answers.ended_by(-ending.status), killed=killed, member=member)
     said = os.pread(child.said, MAX_LAST_WORDS_BYTES, max(0, os.fstat(child.said).st_size - MAX_LAST_WORDS_BYTES))
     last = said.decode("utf-8", "replace").strip().splitlines()[-1:] or ["it said nothing"]
-    return Broken(ending.reason or f"the parser failed: {last[0][:300]}", killed=False, member=member)
+    return _Broken(ending.reason or f"the parser failed: {last[0][:300]}", killed=False, member=member)
 
 
 def _left(ends: float) -> float:
@@ -238,15 +238,6 @@ def _spawned(connection: socket.socket, said: int) -> "subprocess.Popen[bytes]":
         pass_fds=(connection.fileno(),),
         start_new_session=True,  # Ctrl-C is for us to handle: we end it
     )
-
-
-def _private_file() -> int:
-    if sys.platform == "linux":
-        return os.memfd_create("binsafe-said", os.MFD_CLOEXEC)
-    import tempfile  # it loads compressors
-
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())
 
 
 def crashed(snapshot: Snapshot, reason: str) -> Report:
