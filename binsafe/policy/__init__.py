@@ -10,6 +10,8 @@
     calls       its system calls, as narrow as is known                 libraries its loader and libraries
     runtimes    programs that make code while they run
     reading     policy file -> Policy                                   combining two policies -> one
+    proposals   what was denied -> the grants that would have allowed it
+    jsonnodes yamlnodes    texts with the place of each value, for messages
 
 Names are loaded on first use: the way from a policy file to a running program needs `reading`, and nothing of the way
 from a report to a policy. `parsing` is not among them: it needs YAML.

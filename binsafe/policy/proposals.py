@@ -35,8 +35,6 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     option: str
     value: str
     reason: str
-    predicted: bool
-    count: int
 
     @property
     def words(self) -> tuple[str, str]:
@@ -61,13 +59,7 @@ def proposals(lines: Iterable[str], origin: str) -> tuple[Proposal, ...]:
         if grant is not None and not violation.expected and (grant in found or len(found) < MAX_PROPOSALS):
             found.setdefault(grant, []).append(violation)
     return tuple(
-        Proposal(
-            option=option,
-            value=value,
-            reason=_reason(option, violations),
-            predicted=any(violation.predicted for violation in violations),
-            count=len(violations),
-        )
+        Proposal(option=option, value=value, reason=_reason(option, violations))
         for (option, value), violations in found.items()
     )
 

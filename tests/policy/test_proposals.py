@@ -1,5 +1,7 @@
 """Proposals: each grant once, with its reason; what the denied program wrote never becomes more than a value."""
 
+import unicodedata
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -28,13 +30,13 @@ def test_each_grant_once_with_its_count_and_reason():
         ],
         "v.jsonl",
     )
-    assert [(each.words, each.count) for each in found] == [
-        (("--ports", ":4010"), 2),
-        (("--read", "/etc/hosts"), 1),
-        (("--connect", "example.org:443"), 1),
+    assert [each.words for each in found] == [
+        ("--ports", ":4010"),
+        ("--read", "/etc/hosts"),
+        ("--connect", "example.org:443"),
     ]
     assert found[0].reason == "bind 0.0.0.0:4010 was denied 2 times; inspection had not found this"
-    assert found[0].predicted
+    assert found[1].reason == "open /etc/hosts was denied once; inspection had not found this"
     assert "data can leave" in found[2].reason
 
 
@@ -78,4 +80,4 @@ def test_what_is_no_report(text: str, message: str):
 def test_any_grant_is_a_checked_value_or_nothing(text: str):
     for proposal in proposals([line("--write " + text)], "v"):
         assert proposal.value.startswith("/") or proposal.value == "scratch"
-        assert proposal.value.isprintable() or "\u00a0" in proposal.value or proposal.value.strip()
+        assert not {unicodedata.category(character) for character in proposal.value} & {"Cc", "Cs", "Zl", "Zp"}
