@@ -116,7 +116,7 @@ class PseudoTerminal:
     def reflect(self) -> None:
         """Give our terminal what the program asked for, once it is ours to change: not from the background."""
         with self._lock:
-            if not self._ended and not in_background(0):
+            if not self._ended and not is_in_background(0):
                 self._give(self._reflected())
 
     def resume(self) -> None:
@@ -128,7 +128,7 @@ class PseudoTerminal:
     def suspend(self) -> None:
         """Put our terminal back for whoever is next, as long as we are stopped."""
         with self._lock:
-            if not in_background(0):
+            if not is_in_background(0):
                 self._give(self._before)
 
     def restore(self) -> None:
@@ -165,7 +165,7 @@ class PseudoTerminal:
         return [_NONE if each == ctrl_c and place != termios.VINTR else each for place, each in enumerate(characters)]
 
 
-def in_background(terminal: int) -> bool:
+def is_in_background(terminal: int) -> bool:
     """Whether it is our controlling terminal and another process group has it: to read or change it would stop us."""
     try:
         return os.tcgetpgrp(terminal) != os.getpgrp()

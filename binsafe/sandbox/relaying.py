@@ -164,7 +164,7 @@ class Relay:
                 ready = dict(poll.poll())
                 if self._stop_read in ready or target in ready:
                     break
-                if _in_background(source):
+                if _is_in_background(source):
                     time.sleep(_BACKGROUND_SECONDS)  # reading a terminal from the background would stop us (SIGTTIN)
                     continue
                 if terminal is None:
@@ -216,13 +216,13 @@ def _is_null(stream: int) -> bool:
     return stat.S_ISCHR(found.st_mode) and found.st_rdev == os.stat(os.devnull).st_rdev
 
 
-def _in_background(source: int) -> bool:
+def _is_in_background(source: int) -> bool:
     """Whether reading would stop us: the terminal is ours and another process group has it."""
     if not os.isatty(source):
         return False
-    from binsafe.sandbox.pseudoterminal import in_background  # services have none
+    from binsafe.sandbox.pseudoterminal import is_in_background  # services have none
 
-    return in_background(source)
+    return is_in_background(source)
 
 
 def _move(source: int, target: int) -> bool:
