@@ -5,7 +5,6 @@ from typing import Annotated
 
 import msgspec
 
-from bandit_runner.strategies.base import Choice
 from bandit_runner.strategies.knapsack import Knapsack, KnapsackOptions
 
 
@@ -34,11 +33,7 @@ class BlogBalanced(Knapsack):
     options_type = SketchOptions
     options: SketchOptions
 
-    def _choose(self, now: float, attempt: int, fresh: Sequence[int], usable: Sequence[int]) -> Choice:
-        del now, attempt, usable
-        unknown = self._unknown(fresh)
-        if unknown is not None:
-            return unknown
+    def _informed(self, fresh: Sequence[int]) -> int:
         if self._random.random() < self.options.epsilon:
             return min(fresh, key=self._attempts)
         bounds = self._bounds

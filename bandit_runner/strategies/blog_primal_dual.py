@@ -6,7 +6,6 @@ from typing import Annotated
 import msgspec
 
 from bandit_runner.model import Outcome
-from bandit_runner.strategies.base import Choice
 from bandit_runner.strategies.knapsack import Knapsack, KnapsackMemory, KnapsackOptions
 from bandit_runner.strategies.masked_thompson import LimitedArm
 
@@ -46,11 +45,7 @@ class BlogPrimalDual(Knapsack):
     options: OnePriceOptions
     memory: OnePriceMemory
 
-    def _choose(self, now: float, attempt: int, fresh: Sequence[int], usable: Sequence[int]) -> Choice:
-        del now, attempt, usable
-        unknown = self._unknown(fresh)
-        if unknown is not None:
-            return unknown
+    def _informed(self, fresh: Sequence[int]) -> int:
         bounds, price = self._bounds, self.memory.price
         return max(fresh, key=lambda arm: bounds[arm][0] - price * bounds[arm][1])
 

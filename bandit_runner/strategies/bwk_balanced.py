@@ -5,7 +5,6 @@ from typing import Annotated, Final
 
 import msgspec
 
-from bandit_runner.strategies.base import Choice
 from bandit_runner.strategies.knapsack import Knapsack, KnapsackMemory
 from bandit_runner.strategies.masked_thompson import LimitedArm
 
@@ -47,11 +46,7 @@ class Balanced(Knapsack):
     name = "bwk-balanced"
     memory: PhaseMemory
 
-    def _choose(self, now: float, attempt: int, fresh: Sequence[int], usable: Sequence[int]) -> Choice:
-        del now, attempt, usable
-        unknown = self._unknown(fresh)
-        if unknown is not None:
-            return unknown
+    def _informed(self, fresh: Sequence[int]) -> int:
         if not self.memory.mixes:
             self.memory.mixes = self._phase()
         mix = self.memory.mixes.pop()

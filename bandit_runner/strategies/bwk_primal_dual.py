@@ -7,7 +7,6 @@ from typing import Annotated
 import msgspec
 
 from bandit_runner.model import Outcome
-from bandit_runner.strategies.base import Choice
 from bandit_runner.strategies.knapsack import Knapsack, KnapsackMemory
 from bandit_runner.strategies.masked_thompson import LimitedArm
 
@@ -43,11 +42,7 @@ class PrimalDual(Knapsack):
     name = "bwk-primal-dual"
     memory: PricedMemory
 
-    def _choose(self, now: float, attempt: int, fresh: Sequence[int], usable: Sequence[int]) -> Choice:
-        del now, attempt, usable
-        unknown = self._unknown(fresh)
-        if unknown is not None:
-            return unknown
+    def _informed(self, fresh: Sequence[int]) -> int:
         memory, bounds, scale = self.memory, self._bounds, self._scaled_rejection
         highest = max(memory.log_time, *memory.log_prices)
         time = self._scaled_attempt * math.exp(memory.log_time - highest)

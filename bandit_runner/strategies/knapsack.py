@@ -6,13 +6,14 @@ the resources are the attempts themselves (the paper's time) and each server's 4
 """
 
 import math
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
 
 from bandit_runner.model import Outcome, Scoring
-from bandit_runner.strategies.base import Count, Options
+from bandit_runner.strategies.base import Choice, Count, Options
 from bandit_runner.strategies.fixed import StopWhenNotWorthIt
 from bandit_runner.strategies.masked_thompson import LimitedArm, LimitedMemory
 
@@ -70,11 +71,18 @@ class Knapsack(StopWhenNotWorthIt):
     def _new_memory(self, arms: int) -> KnapsackMemory:
         return KnapsackMemory(arms=[LimitedArm() for _ in range(arms)])
 
-    def _unknown(self, candidates: Sequence[int]) -> int | None:
-        """The first candidate without any attempt: the paper's algorithms pull every arm once to begin with.
+    def _choose(self, now: float, attempt: int, fresh: Sequence[int], usable: Sequence[int]) -> Choice:
+        """The paper's algorithms pull every arm once to begin with."""
+        del now, attempt, usable
+        unknown = self._unknown(fresh)
+        return self._informed(fresh) if unknown is None else unknown
 
-        If there is none, all candidates are in ``_bounds``.
-        """
+    @abstractmethod
+    def _informed(self, fresh: Sequence[int]) -> int:
+        """The rule of the algorithm for arms of which each has an attempt, and its bounds in ``_bounds``."""
+
+    def _unknown(self, candidates: Sequence[int]) -> int | None:
+        """The first candidate without any attempt; if there is none, all candidates are in ``_bounds``."""
         bounds = self._bounds
         for arm in candidates:
             if arm not in bounds:
