@@ -105,7 +105,7 @@ class Teller:
         doubtful = [what for what, program in self._doubtful.items() if program not in self._sentences]
         if doubtful and status not in _STOPPED:
             things = ", ".join(doubtful[:_SHOWN])
-            yield f"it ended with status {status}; denied was also what most programs do without: {things}"
+            yield f"it ended with status {status}; also denied, though most programs do without: {things}"
         if self._lost is not None:
             yield f"the report is not complete, it could not be written: {self._lost.strerror}"
         if self._read and (names := self._packs()):

@@ -33,7 +33,7 @@ def _network(changes: Sequence[Change]) -> str | None:
     if verdict.item == "no -> unknown":
         return f"Whether the new version uses the network cannot be told any more{where}; the old one did not."
     if verdict.item == "unknown -> yes":
-        return f"The new version uses the network{where}, of the old one that could not be told{can}."
+        return f"The new version uses the network{where}{can}; whether the old one did could not be told."
     return f"The new version wants the network now{where}{can}."
 
 

@@ -215,7 +215,7 @@ def test_what_a_shell_does_not_find_is_named_also_where_a_folder_is_granted():
 def test_of_helpers_that_it_merely_looks_for_is_told_where_it_failed(status: int):
     """perl looks for pwd, git for itself, w3m for what unpacks; a shell that searches its PATH is told at once."""
     done = script(f"test -e /usr/bin/sort; test -e /etc/debian_version; exit {status}", "--read", "/usr/share")
-    at_the_end = "it ended with status 1; denied was also what most programs do without: read /usr/bin/sort (--exec "
+    at_the_end = "it ended with status 1; also denied, though most programs do without: read /usr/bin/sort (--exec "
     assert done.stderr.startswith(at_the_end) == bool(status)
     assert ("/usr/bin/sort" in done.stderr) == bool(status)
 

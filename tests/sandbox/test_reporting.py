@@ -134,7 +134,7 @@ def test_what_most_do_without_is_told_of_who_failed(capfd: pytest.CaptureFixture
     teller.tell(violation("/usr", expected=True, grant="--read /usr"))
     teller.sum_up(0, status)
     things = "read /proc/meminfo, socket AF_NETLINK SOCK_RAW, read /usr (--read /usr)"
-    sentence = f"it ended with status {status}; denied was also what most programs do without: {things}\n"
+    sentence = f"it ended with status {status}; also denied, though most programs do without: {things}\n"
     assert capfd.readouterr().err == (sentence if told else "")
 
 
