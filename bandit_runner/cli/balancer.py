@@ -30,10 +30,10 @@ def _grafana(context: click.Context, _: click.Parameter, wanted: bool) -> None:
     epilog="""\b
 Examples:
   bandit_runner balancer --upstream 127.0.0.1:4000 --upstream 127.0.0.1:4001
-  bandit_runner balancer --upstream 127.0.0.1:4000 --strategy v6-fixed --port 9000
-  bandit_runner balancer --upstream 127.0.0.1:4000 --state learned.json   (goes on where it was)
-  OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 bandit_runner balancer --upstream 127.0.0.1:4000 --otel
-  bandit_runner balancer --grafana > grafana.json   (Grafana: Dashboards, New, Import)""",
+  bandit_runner balancer --upstream 10.0.0.7:80 --strategy v6 --port 9000
+  bandit_runner balancer --upstream 127.0.0.1:4000 --state learned.json
+  bandit_runner balancer --upstream 127.0.0.1:4000 --otel
+  bandit_runner balancer --grafana > grafana.json    (to import in Grafana)""",
 )
 @click.option(
     "--upstream", "upstreams", multiple=True, required=True, metavar="HOST:PORT", help="A server; repeatable."
@@ -52,7 +52,7 @@ Examples:
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Of the strategy.")
 @click.option("--state", type=File(dir_okay=False), help="Keep what was learnt there.")
-@click.option("--otel", is_flag=True, help="Send OpenTelemetry spans, as the OTEL_ variables say (extra otel).")
+@click.option("--otel", is_flag=True, help="Send OpenTelemetry spans to OTEL_EXPORTER_OTLP_ENDPOINT (extra otel).")
 @click.option(
     "--grafana",
     is_flag=True,

@@ -17,7 +17,7 @@ from binsafe.cli.entry import note
 Examples:
   bandit_runner dashboard
   bandit_runner dashboard --port 9090 --store old.sqlite
-  bandit_runner dashboard --host 0.0.0.0 --token "$(openssl rand -hex 16)"   (others may look, with the token)""",
+  bandit_runner dashboard --host 0.0.0.0    (others may look, with the token)""",
 )
 @click.option(
     "--port",

@@ -14,7 +14,7 @@ from bandit_runner.cli.storing import chosen, store_option
     epilog="""\b
 Examples:
   bandit_runner export --output runs/          (every run, one file each)
-  bandit_runner export --session 2026-11-26_10-15-00 --output .""",
+  bandit_runner export --session 2026-11-26_10-15-00_c8e7""",
 )
 @click.option("--session", metavar="ID", help="Only the runs of this session.")
 @click.option(

@@ -23,7 +23,8 @@ _SATURATED = 503
     epilog="""\b
 Examples:
   bandit_runner harness
-  bandit_runner harness --balancer 127.0.0.1:9000 --tier T2 --requests 1000 --rps 50
+  bandit_runner harness --tier T2 --requests 1000 --rps 50
+  bandit_runner harness --balancer 127.0.0.1:9000
   bandit_runner harness --json > row.json""",
 )
 @click.option("--balancer", default="127.0.0.1:8000", show_default=True, metavar="HOST:PORT", help="Whom to ask.")

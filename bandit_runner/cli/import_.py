@@ -15,7 +15,8 @@ from binsafe.cli.entry import note
     epilog="""\b
 Examples:
   bandit_runner import runs/*.csv
-  bandit_runner import old/*.csv --store old.sqlite && bandit_runner compare --store old.sqlite""",
+  bandit_runner import old/*.csv --store old.sqlite
+  bandit_runner compare --store old.sqlite           (what they say)""",
 )
 @click.argument("files", nargs=-1, required=True, metavar="CSV...", type=File())
 @store_option

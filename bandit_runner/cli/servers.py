@@ -18,7 +18,7 @@ _LIMITS = click.Choice(["calibrated", "hard"])
 Examples:
   bandit_runner servers
   bandit_runner servers --limits hard --seed 7
-  bandit_runner servers --build-only --target darwin/arm64 --output flakyservers-mac""",
+  bandit_runner servers --build-only --target darwin/arm64 --output for-mac""",
 )
 @click.option("--binary", type=File(), help="Run these servers instead of the stand-in.")
 @click.option("--limits", type=_LIMITS, default="calibrated", show_default=True, help="How T2 and T3 limit the rate.")

@@ -26,10 +26,10 @@ DEFAULT: Final = ("best", "v6-fixed", "round-robin", "clairvoyant")
     epilog="""\b
 Examples:
   bandit_runner simulate
-  bandit_runner simulate --strategy best --strategy v6-fixed --scenario T2h --runs 200
+  bandit_runner simulate --strategy best --scenario T2h --runs 200
   bandit_runner simulate --strategy all --jobs 4
-  bandit_runner simulate --strategy v4 --strategy v5 --scenario T1 --runs 4000 --until-decided
-  bandit_runner simulate --ranking --runs 400 --jobs 2      (was the blog right?)
+  bandit_runner simulate --strategy v4 --strategy v5 --until-decided
+  bandit_runner simulate --ranking --runs 400 --jobs 2   (was the blog right?)
   bandit_runner simulate --scenario ./mine.yaml --json > results.json
 
 \b

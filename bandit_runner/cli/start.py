@@ -45,8 +45,8 @@ The table's columns:
   429s      attempts that a server's rate limit refused
   p50, p99  what half of the ids and 99 of 100 took, as the client saw it,
             from the moment an id was due
-  regret    points that a player who knows all rates and limits would have
-            had more""",
+  regret    how many more points a player who knows all rates and limits
+            would have had""",
 )
 @click.option("--binary", type=File(), help="Run these servers instead of the stand-in.")
 @click.option(

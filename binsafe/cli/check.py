@@ -17,7 +17,7 @@ _LEVELS = ("note", "warning", "error")
 Examples:
   binsafe check server.sb
   binsafe check server.sb --macos 12 --fail-on error
-  binsafe check --prelude common.sb network.sb    (a profile in two files, read one after the other)
+  binsafe check --prelude common.sb network.sb    (two files, read as one)
   binsafe check seccomp.json
   binsafe check server.policy.json""",
 )

@@ -36,16 +36,19 @@ class _Reason(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # gener
     epilog="""\b
 Examples:
   binsafe diff tool-1.0 tool-1.1
-  binsafe diff old.report.json ./tool --fail-on gained-network --fail-on lost-signature
+  binsafe diff tool.report.json ./tool --fail-on gained-network
   binsafe diff old.whl new.whl --format markdown --output comment.md
 
 \b
 --fail-on takes a severity (info low medium high critical) or one of:
-  gained-network gained-listen gained-connect gained-resolve gained-send gained-receive gained-accept gained-raw
-  gained-exec gained-persistence gained-keychain gained-screen gained-camera gained-microphone gained-debug
-  gained-load-library gained-modify-code gained-packed gained-syscall gained-library gained-entitlement
-  gained-rpath gained-rights gained-attribute gained-finding gained-string gained-slice gained-member lost-signature
-  lost-hardening changed-signer changed-interpreter changed-format changed-dependency changed-build worse-verdict
+  gained-network gained-listen gained-connect gained-resolve gained-send
+  gained-receive gained-accept gained-raw gained-exec gained-persistence
+  gained-keychain gained-screen gained-camera gained-microphone gained-debug
+  gained-load-library gained-modify-code gained-packed gained-syscall
+  gained-library gained-entitlement gained-rpath gained-rights
+  gained-attribute gained-finding gained-string gained-slice gained-member
+  lost-signature lost-hardening changed-signer changed-interpreter
+  changed-format changed-dependency changed-build worse-verdict
 What could not be compared counts, too: it cannot be ruled out.""",
 )
 @click.argument("old")

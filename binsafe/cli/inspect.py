@@ -17,11 +17,11 @@ _FORMATS = ("text", "json", "markdown", "html", "sarif")
 Examples:
   binsafe inspect flakyservers
   binsafe inspect ./server --json > report.json
-  binsafe inspect ls -v                         (all evidence; -vv: the code at each place)
+  binsafe inspect ls -v                         (all evidence; -vv: with code)
   binsafe inspect ./download.zip --format html --output report.html
   binsafe inspect ./tool --format sarif --output tool.sarif
-  binsafe inspect ./puzzle --spoiler-free       (that it is safe, not how it works)
-  binsafe inspect ./download --fail-on medium   (exit 1 when something is found)""",
+  binsafe inspect ./puzzle --spoiler-free       (not how it works)
+  binsafe inspect ./download --fail-on medium   (exit 1 where there is such)""",
 )
 @click.argument("file")
 @outputs(*_FORMATS)

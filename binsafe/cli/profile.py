@@ -24,8 +24,8 @@ MECHANISMS = ("macos", "linux", "seatbelt", "seccomp", "landlock", "bwrap", "sys
     short_help="Write the least that FILE needs as a sandbox profile.",
     epilog="""\b
 Examples:
-  binsafe profile --ports 30                        (flakyservers, its 30 ports)
-  binsafe profile ./server --ports :8080 --output server.policy.json --for policy
+  binsafe profile --ports 30                (flakyservers with its 30 ports)
+  binsafe profile ./server --ports :8080 --for policy --output server.json
   binsafe profile ./tool --read /data --for bwrap --output tool.sh
   binsafe profile flakyservers --for policy --explain
   binsafe profile ./server --from-violations denied.jsonl""",
@@ -83,24 +83,23 @@ def command(
 
 
 def _explain(policy: "Policy") -> None:
-    """The table of `explaining`, as wide as the terminal; each row's reason stands below it."""
+    """What each system enforces of every line, and the line's reason, as wide as the terminal: see `explaining`."""
     import shutil
+    import textwrap
 
     from binsafe.renderers.explaining import explain
-    from binsafe.reports.escape import escape
 
-    rows = explain(policy)
-    heads = ("", "macOS", "Linux", "Linux fallback")
-    cells = [(escape(row.what), row.macos, row.linux, row.fallback) for row in rows]
-    widths = [max(len(row[column]) for row in (heads, *cells)) for column in range(1, len(heads))]
-    first = max(30, shutil.get_terminal_size().columns - sum(widths) - 2 * len(widths))
-    for row, (what, *held) in zip((None, *rows), (heads, *cells), strict=True):
-        if len(what) > first:
-            note(what)
-        shown = what if len(what) <= first else ""
-        note("  ".join((shown.ljust(first), *(c.ljust(w) for c, w in zip(held, widths, strict=True)))).rstrip())
-        if row is not None:
-            note(f"    {row.reason}")
+    width = max(40, shutil.get_terminal_size().columns - 1)
+    note("What macOS, Linux, and Linux without user namespaces (the fallback) make of each line:")
+    for row in explain(policy):
+        note(row.what)
+        systems: dict[str, list[str]] = {}
+        for system, held in (("macOS", row.macos), ("Linux", row.linux), ("fallback", row.fallback)):
+            systems.setdefault(held, []).append(system)
+        for held, alike in systems.items():
+            note(f"    {', '.join(alike):<24}{held}")
+        for line in textwrap.wrap(row.reason, width - 4):
+            note(f"    {line}")
 
 
 def _how_to_use(mechanism: str, path: str | None, output: str | None, asked: list[str]) -> str:

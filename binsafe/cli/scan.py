@@ -32,11 +32,11 @@ _AHEAD = 4
     short_help="Inspect many files, folders and archives.",
     epilog="""\b
 Examples:
-  binsafe scan ./downloads                                  (a line of JSON for each executable)
+  binsafe scan ./downloads              (a line of JSON for each executable)
   binsafe scan / --one-file-system --output root.jsonl
-  binsafe scan / --output root.jsonl --resume               (goes on where it was interrupted)
-  binsafe scan node_modules dist/*.whl --format sarif --output scan.sarif --fail-on high
-  binsafe scan /srv/images --cluster tcp://scheduler:8786   (the machines must see the same files)""",
+  binsafe scan / --output root.jsonl --resume        (goes on with that)
+  binsafe scan dist/*.whl --format sarif --output scan.sarif --fail-on high
+  binsafe scan /srv --cluster tcp://scheduler:8786   (all see the same files)""",
 )
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option("--jobs", type=click.IntRange(1, 1024), help="Files at the same time; default: one for each processor.")

@@ -15,7 +15,7 @@ Examples:
   binsafe syscalls ls
   binsafe syscalls nginx --with /usr/lib/nginx/modules/ngx_stream_module.so
   binsafe syscalls ./server --root ./rootfs --json
-  binsafe syscalls curl --explain connect   (the way from its start to the call)""",
+  binsafe syscalls curl --explain connect   (how it comes to the call)""",
 )
 @click.argument("file")
 @click.option("--json", "as_json", is_flag=True, help="Print the report's `syscalls` object.")

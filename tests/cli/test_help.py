@@ -46,6 +46,13 @@ def test_each_command_has_examples_and_help_for_each_option(name: str):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
+def test_no_line_is_wider_than_a_terminal_of_80_columns(name: str):
+    """Examples and tables are not wrapped: click prints them as they are."""
+    lines = CliRunner().invoke(COMMANDS[name], ["--help"], terminal_width=80).output.splitlines()
+    assert [line for line in lines if len(line) > 80] == []
+
+
+@pytest.mark.parametrize("name", COMMANDS)
 def test_no_mark_of_layout_is_shown(name: str):
     r"""In a raw docstring click's \b is two characters, which it prints, and what should stand in lines is wrapped."""
     assert "\\" not in CliRunner().invoke(COMMANDS[name], ["--help"]).output

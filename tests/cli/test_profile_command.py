@@ -54,12 +54,19 @@ def test_a_name_has_no_power_over_the_terminal_and_the_line_that_uses_it_is_exac
     assert used.splitlines()[-1].endswith(binary.removeprefix("binary="))
 
 
-def test_explain_is_a_table_of_systems():
+def test_explain_says_of_each_line_what_each_system_makes_of_it():
     done = profile("--for", "policy", "--explain", "--read", "/etc/hosts")
     assert done.returncode == 0, done.stderr
-    head = next(line for line in done.stderr.splitlines() if "macOS" in line)
-    assert "Linux fallback" in head
-    assert "read /etc/hosts" in done.stderr
+    lines = done.stderr.splitlines()
+    at = lines.index("read /etc/hosts")
+    assert lines[at + 1 : at + 5] == [
+        "    macOS                   held",
+        "    Linux                   held: nothing else is there",
+        "    fallback                held by Landlock; others can be stat'ed",
+        "    --read /etc/hosts",
+    ]
+    assert "    macOS, Linux, fallback  set by the launcher" in lines
+    assert [line for line in lines if line.startswith("    ") and len(line) > 80] == []
     assert ("read", "/etc/hosts") in granted(done.stdout)
 
 
