@@ -55,3 +55,14 @@ def subject(slice_: Slice, **changes: Any) -> Subject:
 def calls(*required: str, complete: bool = True, **changes: Any) -> Syscalls:
     """The system calls of a program."""
     return Syscalls(abi="linux-x86_64", complete=complete, required=required, likely=required, **changes)
+
+
+def code_in_a_page(at: int, size: int, **changes: bool) -> Slice:
+    """A program whose page has ``syscall`` at 128 and 4,000, and of which ``size`` bytes at ``at`` are its code."""
+    page = bytearray(4096)
+    page[128:130] = page[4000:4002] = b"\x0f\x05"
+    code = Segment(
+        name="LOAD", address=TEXT + at, memory_size=size, offset=at, file_size=size,
+        readable=True, writable=False, executable=True,
+    )  # fmt: skip
+    return importing("puts", data=memoryview(page), segments=(msgspec.structs.replace(code, **changes),))

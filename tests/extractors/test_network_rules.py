@@ -1,32 +1,15 @@
-import random
-from pathlib import Path
-
 import msgspec
 import pytest
 from go_tables import go_slice, table
-from minimal_slices import DATA, TEXT, calls, defining, importing, minimal, subject
+from minimal_slices import DATA, TEXT, calls, code_in_a_page, defining, importing, minimal, subject
+from network_verdicts import operations, reasons, verdict_of
 
 from binsafe.extractors import network, texts
 from binsafe.extractors.networknames import NETWORK
 from binsafe.formats.gopclntab import functions
 from binsafe.limits import MAX_EVIDENCE
-from binsafe.model import Import, Library, Section, Segment, Severity, Slice, Syscalls, Unresolved
+from binsafe.model import Import, Library, Section, Severity, Slice, Syscalls, Unresolved
 from binsafe.syscalls import analyse
-
-
-def verdict_of(slice_: Slice, **known: object):
-    return network.extract(subject(slice_, **known)).value.verdict
-
-
-def reasons(slice_: Slice, **known: object):
-    [finding] = network.extract(subject(slice_, **known)).findings
-    assert finding.id == "network-unknown"
-    return finding.detail
-
-
-def operations(slice_: Slice, **known: object):
-    found = network.extract(subject(slice_, **known)).value
-    return {operation.name: operation.evidence[0] for operation in found.operations}
 
 
 @pytest.mark.parametrize(
@@ -133,14 +116,15 @@ def test_a_dynamic_program_may_call_its_own_function_send():
     assert verdict_of(importing("puts", symbols=defining("send").symbols)) == "no"
 
 
-@pytest.mark.parametrize("name", ["dlopen", "dlsym", "syscall", "LoadLibraryA", "GetProcAddress"])
-def test_a_program_that_can_get_at_unnamed_functions_is_never_free_of_network(name: str):
-    assert name in reasons(importing("puts", name))
-
-
-@pytest.mark.parametrize("name", ["execvp", "posix_spawn", "system", "CreateProcessW"])
-def test_a_program_that_starts_others_may_have_them_use_the_network(name: str):
-    assert name in reasons(importing("puts", name))
+@pytest.mark.parametrize(
+    ("names", "what"),
+    [
+        (("dlopen", "dlsym", "syscall", "LoadLibraryA", "GetProcAddress"), "get at functions that it does not name"),
+        (("execvp", "posix_spawn", "system", "CreateProcessW"), "start programs"),
+    ],
+)
+def test_functions_or_programs_that_others_supply_may_use_the_network(names: tuple[str, ...], what: str):
+    assert all(f"by {name} it can {what}" in reasons(importing("puts", name)) for name in names)
 
 
 def test_reasons_of_one_kind_are_one_reason():
@@ -182,18 +166,6 @@ def test_calls_of_the_kernel_that_were_not_looked_at_may_be_for_the_network():
     i386 = importing("puts", data=memoryview(b"\x65\xff\x15\x10\0\0\0"), sections=(section,), arch="i386")
     assert "may be one" in reasons(i386)
     assert "was not looked at" in reasons(importing("puts", arch="riscv64"))
-
-
-@pytest.mark.parametrize("code", [b"\xb8\x29\0\0\0\x0f\x05", b"\xb8\x66\0\0\0\xbb\x01\0\0\0\xcd\x80"])
-def test_code_that_no_section_has_runs_all_the_same(code: bytes):
-    page = memoryview(b"\xc3".ljust(256, b"\0") + code)
-    segment = Segment(
-        name="LOAD", address=TEXT, memory_size=512, offset=0, file_size=len(page), readable=True, writable=False,
-        executable=True,
-    )  # fmt: skip
-    section = Section(name=".text", address=TEXT, size=16, offset=0, executable=True)
-    slice_ = importing("puts", data=page, segments=(segment,), sections=(section,))
-    assert f"at {TEXT + len(page) - 2:#x}" in reasons(slice_)
 
 
 def test_windows_programs_need_no_names():
@@ -287,70 +259,3 @@ def test_a_call_whose_number_is_not_known_may_be_for_the_network():
 @pytest.mark.parametrize("absent", ["/tmp/evil/ld.so: not found", "./audit.so: not found"])
 def test_a_loader_or_an_auditor_that_is_not_here_may_do_anything(absent: str):
     assert absent in reasons(importing("puts"), syscalls=calls("read", complete=False, open_set=(absent,)))
-
-
-CALLING_MMAP = b"\xb9\x22\0\0\0\xba%c\0\0\0\xe8\0\0\0\0"
-"""mov ecx, MAP_PRIVATE | MAP_ANONYMOUS; mov edx, ...; call"""
-CALL = 10
-
-
-@pytest.mark.parametrize(("protection", "verdict"), [(7, "unknown"), (5, "unknown"), (3, "no")])
-def test_code_that_is_made_while_it_runs_may_be_for_the_network(protection: int, verdict: str):
-    slice_ = importing("mmap", data=memoryview(CALLING_MMAP % protection))
-    [entry] = slice_.imports
-    assert entry.address is not None
-    sites = {entry.address: (DATA + CALL,)}
-    assert verdict_of(slice_, sites=sites, syscalls=calls("mmap")) == verdict
-
-
-def test_code_that_is_made_by_a_call_of_its_own_may_be_for_the_network():
-    slice_ = importing("puts", data=memoryview(CALLING_MMAP % 7))
-    known = calls("mmap", sites={"mmap": (hex(DATA + CALL),)})
-    assert "makes code" in reasons(slice_, syscalls=known)
-
-
-def test_data_without_any_order_may_be_code_that_is_not_unpacked_yet():
-    noise = random.Random(1).randbytes(64 * 1024)
-    assert "compressed or encrypted" in reasons(importing("puts", data=memoryview(noise)), syscalls=calls("read"))
-    for ordinary in (noise[:20_000], bytes(64 * 1024), Path(__file__).read_bytes() * 20):
-        assert verdict_of(importing("puts", data=memoryview(ordinary)), syscalls=calls("read")) == "no"
-
-
-def test_calls_by_the_numbers_of_32_bit_programs_may_be_for_the_network():
-    """socketcall(2) by ``int 0x80``: a list of 64-bit calls does not have it."""
-    code = b"\xb8\x66\0\0\0\xbb\x01\0\0\0\x89\xe1\xcd\x80"
-    section = Section(name=".text", address=DATA, size=len(code), offset=0, executable=True)
-    slice_ = importing("puts", data=memoryview(code), sections=(section,))
-    assert f"at {DATA + len(code) - 2:#x}" in reasons(slice_, syscalls=calls("read"))
-    assert verdict_of(importing("puts", data=memoryview(code)), syscalls=calls("read")) == "no"  # that is no code
-
-
-def code_in_a_page(at: int, size: int, **changes: bool) -> Slice:
-    """A program whose page has ``syscall`` at 128 and 4,000, and of which ``size`` bytes at ``at`` are its code."""
-    page = bytearray(4096)
-    page[128:130] = page[4000:4002] = b"\x0f\x05"
-    code = Segment(
-        name="LOAD", address=TEXT + at, memory_size=size, offset=at, file_size=size,
-        readable=True, writable=False, executable=True,
-    )  # fmt: skip
-    return importing("puts", data=memoryview(page), segments=(msgspec.structs.replace(code, **changes),))
-
-
-def test_what_is_mapped_beside_the_code_may_be_for_the_network():
-    """A page is mapped whole: bytes before the segment's first one and behind its last one can be jumped to."""
-    for at, size, place in ((256, 3840, 128), (0, 3900, 4000)):
-        assert f"at {TEXT + place:#x}" in reasons(code_in_a_page(at, size), syscalls=calls("read"))
-    assert verdict_of(code_in_a_page(0, 4096), syscalls=calls("read")) == "no"  # its own calls are in the list
-    assert verdict_of(code_in_a_page(256, 3840, executable=False), syscalls=calls("read")) == "no"
-
-
-def test_a_call_beside_the_code_whose_bytes_begin_another_one():
-    """The kernel looks at no operand of ``svc``, whose bytes can be chosen so that one begins two bytes earlier."""
-    page = bytearray(4096)
-    page[126:132] = b"\x01\x00\x01\xd4\x00\xd4"
-    slice_ = msgspec.structs.replace(code_in_a_page(256, 3840), arch="arm64", data=memoryview(page))
-    assert f"at {TEXT + 128:#x}" in reasons(slice_, syscalls=calls("read"))
-
-
-def test_code_that_can_be_written_may_become_something_else():
-    assert "can be written" in reasons(code_in_a_page(0, 4096, writable=True), syscalls=calls("read"))

@@ -74,9 +74,9 @@ def test_structure():
 
 def test_each_rule_has_its_reason_above_it():
     lines = render(policy(*LISTENERS)).text.splitlines()
-    for before, line in pairwise(lines):
-        if line.startswith("(allow"):
-            assert re.match(r"; \S", before)
+    above = [before for before, line in pairwise(lines) if line.startswith("(allow")]
+    assert above
+    assert all(re.match(r"; \S", before) for before in above)
 
 
 def test_rules_do_not_overlap():

@@ -1,5 +1,7 @@
 """Reading: places are right, and what TinyScheme would misread in silence is refused where it begins."""
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,11 +49,8 @@ def test_what_is_refused_and_where(text: str, place: str, message: str):
 
 @given(st.text(alphabet="()'\"#|\\; \na1*-tf/", max_size=60))
 def test_any_text_is_read_and_evaluated_or_refused(text: str):
-    try:
-        program = evaluate(read(text))
-    except BinsafeError:
-        return
-    assert program.problems or program.rules or program.rules == ()
+    with suppress(BinsafeError):
+        evaluate(read(text))
 
 
 @pytest.mark.parametrize(

@@ -152,7 +152,7 @@ def test_any_edit_of_the_cms_structure_is_survived(edits: list[tuple[int, bytes]
     for at, value in edits:
         edited = patch(edited, place(BUILT, CMS)[0] + at, value)[: len(BUILT)]
     signature = check(edited)
-    assert edited == BUILT or signature.status in {"unknown", "invalid", "valid"}
+    assert signature.status != "absent"
     msgspec.json.encode(signature)
 
 
