@@ -57,8 +57,8 @@ def summary(tally: Tally, found: Found, seconds: float) -> Iterator[str]:
     artifacts = sum(tally.levels.values())
     rate = artifacts / seconds if seconds else 0.0
     yield f"{artifacts:,} artifact{'s' * (artifacts != 1)} in {seconds:.1f} s ({rate:.1f} a second)"
-    yield from (f"  {level:<28}{tally.levels[level]:>8,}" for level in _ORDER if tally.levels[level])
     counts = (
+        *((level, tally.levels[level]) for level in _ORDER),
         ("the same bytes again", tally.duplicates),
         ("further names of a file", found.links),
         ("other files", found.others),
