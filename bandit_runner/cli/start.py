@@ -272,7 +272,7 @@ def _outlook(player: "Player") -> str:
     tiers = "one tier" if len(plan.tiers) == 1 else f"{len(plan.tiers)} tiers side by side"
     strategies = plan.strategies[0] if len(plan.strategies) == 1 else f"{len(plan.strategies)} strategies in turn"
     pace = f"{player.left:,} ids, {plan.rps:g} a second on each"
-    return f"playing {strategies} on {tiers}: {pace}, about {minutes} min {seconds} s"
+    return f"playing {strategies} on {tiers}: {pace}, about {f'{minutes} min ' * (minutes > 0)}{seconds} s"
 
 
 def _show(rows: Sequence[ResultRow], plan: "Plan", recorded: "Recorded", *, as_json: bool) -> None:
