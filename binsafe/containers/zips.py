@@ -39,6 +39,8 @@ _UNICODE_PATH = 0x7075
 _UNIX = 3
 _MAX_TARGET = 4096
 _STORED, _LZMA = 0, 14
+_LZMA_HEAD = 9
+"""Bytes before what LZMA packed: version, number of properties (always 5), and those (APPNOTE 5.8.8)."""
 _METHODS: dict[int, Callable[[], Decompressor]] = {
     8: inflate,
     12: bz2.BZ2Decompressor,
@@ -256,7 +258,9 @@ def _unpacked(content: memoryview, listed: _Listed, budget: Budget) -> Stream:
     if listed.method == _STORED:
         return Plain(content)
     if listed.method == _LZMA:
-        return Decompressed(content[4 + _properties(content) :], lambda: _raw_lzma(content), budget)
+        if bytes(content[2:4]) != b"\x05\0" or len(content) < _LZMA_HEAD:
+            raise Unreadable("its compressed data is damaged")
+        return Decompressed(content[_LZMA_HEAD:], lambda: _raw_lzma(content), budget)
     make = _METHODS.get(listed.method)
     if make is None:
         raise Unreadable(f"it is packed with method {listed.method}, which is not read here")
@@ -268,12 +272,6 @@ def _ends_early(stream: Stream) -> bool:
     while stream.read(_CHUNK):
         pass
     return isinstance(stream, Decompressed) and stream.behind > 0
-
-
-def _properties(content: memoryview) -> int:
-    if len(content) < 9 or bytes(content[2:4]) != b"\x05\0":  # APPNOTE 5.8.8
-        raise Unreadable("its compressed data is damaged")
-    return 5
 
 
 def _raw_lzma(content: memoryview) -> Decompressor:
