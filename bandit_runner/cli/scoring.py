@@ -10,25 +10,23 @@ from bandit_runner.model import SCORINGS, Scoring
 
 _FIELDS = ("penalty", "free_attempts", "max_attempts")
 
-scoring_option = click.option(
-    "--scoring",
-    type=click.Choice(sorted(SCORINGS)),
-    default="statement",
-    show_default=True,
-    help="What attempts cost: by the task's statement, the original code or the blog.",
+_OPTIONS = (
+    click.option(
+        "--scoring",
+        type=click.Choice(sorted(SCORINGS)),
+        default="statement",
+        show_default=True,
+        help="What attempts cost: by the task's statement, the original code or the blog.",
+    ),
+    click.option("--penalty", type=float, help="Points per attempt after the free ones."),
+    click.option("--free-attempts", type=int, help="Attempts of an id that cost nothing."),
+    click.option("--max-attempts", type=int, help="Attempts of an id at most."),
 )
 
 
 def scoring_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """``--scoring`` and what overrides it."""
-    for option in reversed(
-        (
-            scoring_option,
-            click.option("--penalty", type=float, help="Points per attempt after the free ones."),
-            click.option("--free-attempts", type=int, help="Attempts of an id that cost nothing."),
-            click.option("--max-attempts", type=int, help="Attempts of an id at most."),
-        )
-    ):
+    for option in reversed(_OPTIONS):
         command = option(command)
     return command
 
