@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from binsafe.sandbox import Order, Sandboxed, diagnose, launch
 
 _HOMES = {
+    "binsafe.baselines": ("load_baseline",),
     "binsafe.errors": ("BinsafeError", "NotAnalysable", "NotEnforceable", "NotExecutable", "NotFound", "UsageError"),
     "binsafe.intake": ("Found", "Snapshot", "find", "inspect"),
     "binsafe.model": ("Policy", "Report", "Violation"),
@@ -66,6 +67,8 @@ _HOMES = {
     "binsafe.reports.escape": ("escape",),
     "binsafe.sandbox": ("Order", "Sandboxed", "diagnose", "launch"),
 }
+_NAMES_THERE = {"load_baseline": "load"}
+"""Of those that are called otherwise at home."""
 
 __all__ = [
     "BinsafeError",
@@ -99,9 +102,9 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Load a public name from its home on first use (PEP 562)."""
-    home = "binsafe.baselines" if name == "load_baseline" else next((h for h in _HOMES if name in _HOMES[h]), None)
+    home = next((home for home, names in _HOMES.items() if name in names), None)
     if home is None:  # also asked for each of our modules, once
         raise AttributeError(f"module 'binsafe' has no attribute {name!r}")
     import importlib
 
-    return getattr(importlib.import_module(home), "load" if name == "load_baseline" else name)
+    return getattr(importlib.import_module(home), _NAMES_THERE.get(name, name))
