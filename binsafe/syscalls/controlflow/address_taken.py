@@ -17,7 +17,8 @@ from binsafe.syscalls.controlflow.naming import Functions, Naming
 from binsafe.syscalls.controlflow.places import Kind, Place
 from binsafe.syscalls.controlflow.regions import Region
 from binsafe.syscalls.decoding.code import aligned_words
-from binsafe.syscalls.machines.machine import MAYBE_TAKEN, SUMMED, TAKEN, Addresses, Edges, Frame
+from binsafe.syscalls.machines.edges import MAYBE_TAKEN, SUMMED, TAKEN, Addresses, Edges
+from binsafe.syscalls.machines.machine import Frame
 from binsafe.syscalls.sets import among
 
 if TYPE_CHECKING:

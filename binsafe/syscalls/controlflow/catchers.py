@@ -12,7 +12,7 @@ from binsafe.formats.eh_frame_hdr import Listed
 from binsafe.formats.eh_pointers import OMITTED
 from binsafe.formats.structure import find_all
 from binsafe.model import Slice
-from binsafe.syscalls.machines.machine import Addresses
+from binsafe.syscalls.machines.edges import Addresses
 from binsafe.syscalls.sets import among, distinct
 
 _CATCHING, _BEFORE = b"zPL", (b"\0\0\0\0\1", b"\0\0\0\0\3")

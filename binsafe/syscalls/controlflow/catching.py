@@ -18,7 +18,7 @@ from binsafe.formats.exception_table import call_sites
 from binsafe.model import Slice
 from binsafe.syscalls.controlflow.catchers import Catchers, catchers
 from binsafe.syscalls.decoding.code import HIGHEST_ADDRESS
-from binsafe.syscalls.machines.machine import Addresses, Edges
+from binsafe.syscalls.machines.edges import Addresses, Edges
 
 _MOST_KEPT = 1 << 16
 """Entries that are kept to be asked for again."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from binsafe.arrays import NDArray
 from binsafe.syscalls.decoding.code import HIGHEST_ADDRESS
-from binsafe.syscalls.machines.machine import MAYBE_TAKEN, TAKEN, Addresses, Edges
+from binsafe.syscalls.machines.edges import MAYBE_TAKEN, TAKEN, Addresses, Edges
 from binsafe.syscalls.sets import among, distinct
 
 if TYPE_CHECKING:

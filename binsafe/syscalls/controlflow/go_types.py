@@ -10,7 +10,7 @@ import numpy as np
 from binsafe.arrays import NDArray
 from binsafe.formats.structure import let_go
 from binsafe.model import Slice
-from binsafe.syscalls.machines.machine import Addresses
+from binsafe.syscalls.machines.edges import Addresses
 from binsafe.syscalls.sets import among
 
 _POINTERS, _ALIGN, _FIELD_ALIGN, _KIND, _EQUAL, _DATA, _NAME = 8, 21, 22, 23, 24, 32, 40

@@ -15,7 +15,8 @@ from binsafe.syscalls.controlflow.index import pieces
 from binsafe.syscalls.controlflow.places import Edge, Kind, Place
 from binsafe.syscalls.controlflow.regions import Region
 from binsafe.syscalls.decoding.code import CodeRange
-from binsafe.syscalls.machines.machine import CALLED, LOADED, MAYBE_TAKEN, TAKEN, Addresses, Flow, Location
+from binsafe.syscalls.machines.edges import CALLED, LOADED, MAYBE_TAKEN, TAKEN, Addresses
+from binsafe.syscalls.machines.machine import Flow, Location
 
 if TYPE_CHECKING:
     from binsafe.syscalls.controlflow.program import Program

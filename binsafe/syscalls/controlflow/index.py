@@ -13,7 +13,7 @@ import numpy as np
 from binsafe.arrays import NDArray
 from binsafe.formats.structure import let_go
 from binsafe.syscalls.decoding.code import Code, CodeRange
-from binsafe.syscalls.machines.machine import Addresses, Edges, References
+from binsafe.syscalls.machines.edges import Addresses, Edges, References
 from binsafe.syscalls.sets import joined, packed
 
 _PIECE = 1 << 22

@@ -19,7 +19,7 @@ from binsafe.formats.gopclntab import FunctionTable
 from binsafe.formats.symbols import places
 from binsafe.model import Slice
 from binsafe.syscalls.decoding.code import HIGHEST_ADDRESS, Code
-from binsafe.syscalls.machines.machine import Addresses
+from binsafe.syscalls.machines.edges import Addresses
 from binsafe.syscalls.sets import among, distinct
 
 _FILLING = bytes((0x00, 0x0F, 0x1F, 0x2E, 0x40, 0x41, 0x44, 0x48, 0x66, 0x80, 0x84, 0x90, 0xCC, 0xD5, 0x03, 0x20))

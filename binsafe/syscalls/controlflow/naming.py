@@ -8,7 +8,7 @@ import numpy as np
 from binsafe.arrays import NDArray
 from binsafe.formats.structure import let_go
 from binsafe.syscalls.decoding.code import Code
-from binsafe.syscalls.machines.machine import Addresses
+from binsafe.syscalls.machines.edges import Addresses
 from binsafe.syscalls.sets import among, joined, packed
 
 _PIECE = 1 << 22

@@ -10,7 +10,7 @@ from binsafe.formats.gopclntab import FunctionTable
 from binsafe.model import Slice
 from binsafe.syscalls.controlflow.go_types import are_names
 from binsafe.syscalls.decoding.code import HIGHEST_ADDRESS, Code, aligned_words
-from binsafe.syscalls.machines.machine import Addresses
+from binsafe.syscalls.machines.edges import Addresses
 from binsafe.syscalls.sets import among, distinct, firsts
 
 _NOTHING = np.array([], np.int64)

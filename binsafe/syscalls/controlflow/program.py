@@ -30,7 +30,8 @@ from binsafe.syscalls.controlflow.slots import Slots, stubs_of
 from binsafe.syscalls.controlflow.switches import Cases, Switches
 from binsafe.syscalls.decoding.code import Code
 from binsafe.syscalls.decoding.decode import LONGEST, Decoder, Detail, Instruction
-from binsafe.syscalls.machines.machine import Addresses, Edges, Location, Machine, Source, Step, joined
+from binsafe.syscalls.machines.edges import Addresses, Edges, joined
+from binsafe.syscalls.machines.machine import Location, Machine, Source, Step
 from binsafe.syscalls.sets import distinct
 
 _MAX_KEPT_BYTES = 1 << 26

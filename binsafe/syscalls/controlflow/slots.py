@@ -18,7 +18,7 @@ from binsafe.syscalls.controlflow import registers
 from binsafe.syscalls.controlflow.places import Place
 from binsafe.syscalls.controlflow.pointers import Pointers
 from binsafe.syscalls.decoding.code import Code
-from binsafe.syscalls.machines.machine import CALLED, LOADED
+from binsafe.syscalls.machines.edges import CALLED, LOADED
 from binsafe.syscalls.sets import among, distinct
 
 if TYPE_CHECKING:

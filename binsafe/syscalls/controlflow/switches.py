@@ -14,7 +14,8 @@ from binsafe.syscalls.controlflow.jump_tables import Known, Table, tables_of, un
 from binsafe.syscalls.controlflow.places import Place
 from binsafe.syscalls.controlflow.regions import Region
 from binsafe.syscalls.machines.arithmetic import Operation, compute
-from binsafe.syscalls.machines.machine import MAYBE_TAKEN, TAKEN, Flow, Location, Moved
+from binsafe.syscalls.machines.edges import MAYBE_TAKEN, TAKEN
+from binsafe.syscalls.machines.machine import Flow, Location, Moved
 
 if TYPE_CHECKING:
     from binsafe.syscalls.controlflow.program import Program

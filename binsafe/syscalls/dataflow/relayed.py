@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from binsafe.syscalls.controlflow.places import Place
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.dataflow.wrappers import Gap, Resolution, argument
-from binsafe.syscalls.machines.machine import TAKEN
+from binsafe.syscalls.machines.edges import TAKEN
 from binsafe.syscalls.tables import numbers
 
 IDENTITY = frozenset({"setgid", "setregid", "setresgid", "setresuid", "setreuid", "setuid"})

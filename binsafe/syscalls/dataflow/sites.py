@@ -14,7 +14,8 @@ from binsafe.syscalls.controlflow.regions import Region
 from binsafe.syscalls.dataflow.wrappers import Gap, Number
 from binsafe.syscalls.decoding.code import beside
 from binsafe.syscalls.decoding.decode import LONGEST
-from binsafe.syscalls.machines.machine import TAKEN, Addresses, Edges, Flow
+from binsafe.syscalls.machines.edges import TAKEN, Addresses, Edges
+from binsafe.syscalls.machines.machine import Flow
 
 _AROUND = 100
 """Instructions before and behind a site that are looked at to tell code from data."""

@@ -26,7 +26,7 @@ from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.decoding.code import HIGHEST_ADDRESS
 from binsafe.syscalls.linking import implicit_edges
 from binsafe.syscalls.linking.objects import objects
-from binsafe.syscalls.machines.machine import (
+from binsafe.syscalls.machines.edges import (
     CALLED,
     LOADED,
     LOADED_WIDE,

@@ -12,7 +12,7 @@ from binsafe.arrays import NDArray
 from binsafe.syscalls.controlflow.index import BEFORE_TABLE
 from binsafe.syscalls.controlflow.layout import Layout
 from binsafe.syscalls.controlflow.program import Program
-from binsafe.syscalls.machines.machine import TAKEN, Addresses, Edges
+from binsafe.syscalls.machines.edges import TAKEN, Addresses, Edges
 from binsafe.syscalls.sets import among
 
 _LAST = 8

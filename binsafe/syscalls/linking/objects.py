@@ -13,7 +13,7 @@ import numpy as np
 from binsafe.arrays import NDArray
 from binsafe.formats.elf_linking import Linking
 from binsafe.syscalls.controlflow.program import Program
-from binsafe.syscalls.machines.machine import TAKEN, Addresses
+from binsafe.syscalls.machines.edges import TAKEN, Addresses
 from binsafe.syscalls.sets import among, distinct
 
 _C_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

@@ -10,7 +10,7 @@ from binsafe.syscalls.dataflow.wrappers import argument
 from binsafe.syscalls.glibc import LOADS_LIBRARIES, LOOKS_UP
 from binsafe.syscalls.linking.graph import Graph
 from binsafe.syscalls.linking.summary import Handed, Passed, Step, Wrapper
-from binsafe.syscalls.machines.machine import CALLED
+from binsafe.syscalls.machines.edges import CALLED
 
 _MAX_TEXT = 200
 _TEXTUAL = (*LOADS_LIBRARIES, *LOOKS_UP)

@@ -36,7 +36,8 @@ from binsafe.syscalls.linking.summary import (
     Wrapper,
 )
 from binsafe.syscalls.linking.texts import texts
-from binsafe.syscalls.machines.machine import Addresses, Machine
+from binsafe.syscalls.machines.edges import Addresses
+from binsafe.syscalls.machines.machine import Machine
 from binsafe.syscalls.sets import among, distinct
 from binsafe.syscalls.tables import numbers
 

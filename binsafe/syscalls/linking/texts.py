@@ -10,7 +10,7 @@ from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.decoding.code import HIGHEST_ADDRESS
 from binsafe.syscalls.glibc import ASKED_BEGIN, asks_for_names, names_asked_for, places
 from binsafe.syscalls.linking.summary import Text
-from binsafe.syscalls.machines.machine import Addresses
+from binsafe.syscalls.machines.edges import Addresses
 from binsafe.syscalls.sets import distinct
 
 _MAX_TEXT = 200

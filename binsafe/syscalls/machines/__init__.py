@@ -1,6 +1,7 @@
 """The semantics of instructions, for each processor.
 
 machine         the interface that both implement, and the types of its answers
+edges           the types of what scans find: branches, addresses that are named and how they are used
 x86_64, arm64   the two implementations: conventions, and tables of functions from the modules below
 
 Of each processor, with its name before:

@@ -17,7 +17,8 @@ from binsafe.syscalls.machines import arm64_frames as frames
 from binsafe.syscalls.machines import arm64_scans as scans
 from binsafe.syscalls.machines import arm64_tables as tables
 from binsafe.syscalls.machines import arm64_values as values
-from binsafe.syscalls.machines.machine import Edges, Frame, Step
+from binsafe.syscalls.machines.edges import Edges
+from binsafe.syscalls.machines.machine import Frame, Step
 
 _PRESERVED_BY_GO = frozenset({"x29"})
 

@@ -11,7 +11,7 @@ import numpy as np
 from binsafe.arrays import NDArray
 from binsafe.syscalls.decoding.code import Bytes, CodeRange
 from binsafe.syscalls.machines import arm64_sums
-from binsafe.syscalls.machines.machine import (
+from binsafe.syscalls.machines.edges import (
     LOADED,
     LOADED_WIDE,
     MAYBE_TAKEN,

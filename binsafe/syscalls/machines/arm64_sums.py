@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from binsafe.arrays import NDArray
+from binsafe.syscalls.machines.edges import Addresses, Edges
 from binsafe.syscalls.machines.held import Held, Sums, all_of, together
-from binsafe.syscalls.machines.machine import Addresses, Edges
 from binsafe.syscalls.sets import distinct, firsts
 
 _REACH = range(10, 64)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from binsafe.arrays import NDArray
-from binsafe.syscalls.machines.machine import Addresses, Edges, joined
+from binsafe.syscalls.machines.edges import Addresses, Edges, joined
 
 
 class Sums(NamedTuple):

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from binsafe.syscalls.decoding.code import HIGHEST_ADDRESS, Bytes, CodeRange
-from binsafe.syscalls.machines.machine import Addresses, Edges, joined
+from binsafe.syscalls.machines.edges import Addresses, Edges, joined
 
 _AROUND = 48
 """Bytes in which compilers leave the instructions that compute the table's address."""

@@ -5,7 +5,6 @@ register, by its full-width name (``rax``, ``x8``), or a stack slot, by its dist
 pointer stands at the first instruction of the function (negative within the function's own frame).
 """
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum, auto
 from typing import NamedTuple, Protocol
@@ -18,12 +17,11 @@ from binsafe.syscalls.decoding.code import Bytes, CodeRange
 from binsafe.syscalls.decoding.decode import Detail, Instruction, Instructions
 from binsafe.syscalls.machines.arithmetic import Operation, compute
 from binsafe.syscalls.machines.conditions import Settled, Tested
+from binsafe.syscalls.machines.edges import Edges, References
 
 Location = str | int
 Frame = Mapping[str, int]
 """Register -> distance: it holds what the stack pointer held at the function's first instruction plus so many bytes."""
-
-Addresses = NDArray[np.int64]
 
 
 class Flow(Enum):
@@ -121,43 +119,6 @@ class Entry(NamedTuple):
     number: Moved | None = None
     """What is the entry's number there."""
     operations: tuple[Operation, ...] = ()
-
-
-class Edges(NamedTuple):
-    """Direct branches, found by their bytes: from source to target. On x86 some are not instructions at all."""
-
-    sources: Addresses
-    targets: Addresses
-
-    def into(self, start: int, end: int) -> Iterator[tuple[int, int]]:
-        """(source, target) of the edges to addresses from ``start`` up to ``end``, of those that are ordered by it."""
-        first, last = bisect_left(self.targets.data, start), bisect_left(self.targets.data, end)
-        if first == last:
-            return iter(())  # as nearly always
-        return zip(self.sources[first:last].tolist(), self.targets[first:last].tolist(), strict=True)
-
-
-class References(NamedTuple):
-    """Instructions that name an address relative to their own: where they stand, the address, and how they use it."""
-
-    sources: Addresses
-    targets: Addresses
-    uses: NDArray[np.int8]
-    """`LOADED`, `TAKEN`, `CALLED`, `LOADED_WIDE`, `MAYBE_TAKEN`, `LOADED_WIDEST` or `SUMMED`."""
-
-
-LOADED, TAKEN, CALLED, LOADED_WIDE, MAYBE_TAKEN, LOADED_WIDEST, SUMMED = 0, 1, 2, 3, 4, 5, 6
-"""How an address is used. `LOADED`: one word of memory there is read or written; `LOADED_WIDE` and `LOADED_WIDEST`: up
-to 256 or 512 bits, by vector registers. `TAKEN`: the address itself is computed; `MAYBE_TAKEN`: it may be, if the two
-instructions that are needed belong together. `CALLED`: a call or jump through the pointer there. `SUMMED`: what was
-`TAKEN` of code may be added to what is not known."""
-WORD, WIDE, WIDEST = 8, 32, 64
-"""Bytes that are reached from a `LOADED`, a `LOADED_WIDE` and a `LOADED_WIDEST` address."""
-
-
-def joined(*edges: Edges) -> Edges:
-    """The edges of several sets in one."""
-    return Edges(*(np.concatenate(column) for column in zip(*edges, strict=True)))
 
 
 class Machine(Protocol):

@@ -14,8 +14,8 @@ import numpy as np
 
 from binsafe.arrays import NDArray
 from binsafe.syscalls.decoding.code import Bytes, CodeRange
+from binsafe.syscalls.machines.edges import Addresses, Edges
 from binsafe.syscalls.machines.held import Held
-from binsafe.syscalls.machines.machine import Addresses, Edges
 from binsafe.syscalls.sets import firsts
 
 LONGEST = 7

@@ -13,7 +13,7 @@ import numpy as np
 from binsafe.arrays import NDArray
 from binsafe.syscalls.decoding.code import Bytes, CodeRange
 from binsafe.syscalls.machines import large_model
-from binsafe.syscalls.machines.machine import (
+from binsafe.syscalls.machines.edges import (
     CALLED,
     LOADED,
     LOADED_WIDE,

@@ -13,8 +13,8 @@ import numpy as np
 from binsafe.arrays import NDArray
 from binsafe.syscalls.decoding.code import Bytes, CodeRange
 from binsafe.syscalls.machines import x86_64_held as held_by
+from binsafe.syscalls.machines.edges import Addresses, Edges, joined
 from binsafe.syscalls.machines.held import Held, Sums, all_of, together
-from binsafe.syscalls.machines.machine import Addresses, Edges, joined
 from binsafe.syscalls.machines.x86_64_held import LEA, MOV_LOAD, MOV_STORE, REX_R, REX_W
 from binsafe.syscalls.sets import distinct
 

@@ -16,7 +16,7 @@ from binsafe.formats.eh_frame import Extent
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.controlflow.regions import Region
 from binsafe.syscalls.decoding.decode import JUNK, Instruction
-from binsafe.syscalls.machines.machine import Addresses
+from binsafe.syscalls.machines.edges import Addresses
 from binsafe.syscalls.pruning import memory
 
 _BEFORE = 5

@@ -7,7 +7,7 @@ import numpy as np
 from binsafe.arrays import NDArray
 from binsafe.model import Slice
 from binsafe.syscalls.controlflow.program import Program
-from binsafe.syscalls.machines.machine import Addresses
+from binsafe.syscalls.machines.edges import Addresses
 from binsafe.syscalls.sets import among, distinct
 
 WORD, ENTRY = 8, 4

@@ -19,7 +19,8 @@ from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.controlflow.returns import returns
 from binsafe.syscalls.dataflow.wrappers import Number
 from binsafe.syscalls.glibc import is_static_glibc
-from binsafe.syscalls.machines.machine import Addresses, Flow
+from binsafe.syscalls.machines.edges import Addresses
+from binsafe.syscalls.machines.machine import Flow
 from binsafe.syscalls.pruning import memory, name_services
 from binsafe.syscalls.pruning.functions import Functions
 from binsafe.syscalls.sets import changes, distinct

@@ -11,7 +11,7 @@ from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.decoding.code import Code
 from binsafe.syscalls.decoding.decode import Decoder
 from binsafe.syscalls.machines.arm64 import Arm64
-from binsafe.syscalls.machines.machine import LOADED, LOADED_WIDE
+from binsafe.syscalls.machines.edges import LOADED, LOADED_WIDE
 
 
 def _far(assembler: Arm) -> None:

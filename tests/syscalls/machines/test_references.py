@@ -3,7 +3,7 @@
 import pytest
 
 from binsafe.syscalls.decoding.code import CodeRange
-from binsafe.syscalls.machines.machine import CALLED, LOADED, TAKEN
+from binsafe.syscalls.machines.edges import CALLED, LOADED, TAKEN
 from binsafe.syscalls.machines.x86_64 import X86_64
 
 TARGET = 0x2000

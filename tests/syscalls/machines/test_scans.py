@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from binsafe.syscalls.decoding.code import CodeRange
-from binsafe.syscalls.machines.machine import Edges
+from binsafe.syscalls.machines.edges import Edges
 from binsafe.syscalls.machines.x86_64 import X86_64
 
 START = 0x1000
