@@ -6,6 +6,7 @@ import click
 
 from bandit_runner.cli.options import File
 from bandit_runner.cli.storing import chosen, store_option
+from binsafe.cli.entry import note
 
 
 @click.command(
@@ -28,7 +29,8 @@ def command(*, session: str | None, output: Path, store: Path | None) -> None:
     """Write stored runs as CSV files with the original project's thirteen columns."""
     from bandit_runner.errors import UsageError
     from bandit_runner.runs import Store
-    from bandit_runner.runs.transfer import export_run
+    from bandit_runner.runs.transfer import exported
+    from binsafe.cli.writing import write
 
     with Store.open(chosen(store)) as opened:
         runs = opened.runs(session)
@@ -37,8 +39,10 @@ def command(*, session: str | None, output: Path, store: Path | None) -> None:
         output.mkdir(parents=True, exist_ok=True)
         for run in runs:
             path = output / f"{run.number:05d}-{_file_name(run.start.strategy)}-{_file_name(run.start.tier)}.csv"
-            export_run(opened, run, path)
+            write(exported(opened, run), path)
             click.echo(path)
+    if lacking := sum(sum(run.tally.failed[:1]) for run in runs):
+        note(f"{lacking} ids of which no server was asked are left out: such files have a line for each attempt")
 
 
 def _file_name(name: str) -> str:

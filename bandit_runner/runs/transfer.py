@@ -1,6 +1,7 @@
 """Runs of the original project's CSV files into the store, and stored runs into such files."""
 
 import csv
+import io
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -50,35 +51,33 @@ def import_runs(store: Path, files: Sequence[Path]) -> Iterator[Imported]:
         connection.close()
 
 
-def export_run(store: Store, run: Run, path: Path) -> int:
-    """Write a stored run as a thirteen-column file; the number of attempts comes back."""
-    count = 0
-    with path.open("w", encoding="utf-8", newline="") as file:
-        out = csv.writer(file, lineterminator="\n")
-        out.writerow(COLUMNS)
-        for stored in store.requests(run):
-            request = stored.request
-            for trial in request.trials:
-                last = trial is request.trials[-1]
-                out.writerow(
-                    (
-                        run.start.session,
-                        run.start.tier,
-                        stored.number,
-                        trial.number + 1,
-                        request.id,
-                        run.start.strategy,
-                        repr(trial.started),
-                        run.start.ports[trial.arm],
-                        trial.outcome is Outcome.OK,
-                        trial.outcome is Outcome.RATE_LIMITED if run.tally.limits_known else "",
-                        repr(trial.latency * SECONDS_TO_MS),
-                        last,
-                        last and request.accepted,
-                    )
+def exported(store: Store, run: Run) -> str:
+    """A stored run as a thirteen-column file. Ids without an attempt have no line in it."""
+    file = io.StringIO(newline="")
+    out = csv.writer(file, lineterminator="\n")
+    out.writerow(COLUMNS)
+    for stored in store.requests(run):
+        request = stored.request
+        for trial in request.trials:
+            last = trial is request.trials[-1]
+            out.writerow(
+                (
+                    run.start.session,
+                    run.start.tier,
+                    stored.number,
+                    trial.number + 1,
+                    request.id,
+                    run.start.strategy,
+                    repr(trial.started),
+                    run.start.ports[trial.arm],
+                    trial.outcome is Outcome.OK,
+                    trial.outcome is Outcome.RATE_LIMITED if run.tally.limits_known else "",
+                    repr(trial.latency * SECONDS_TO_MS),
+                    last,
+                    last and request.accepted,
                 )
-                count += 1
-    return count
+            )
+    return file.getvalue()
 
 
 def _is_known(connection: sqlite3.Connection, run: CsvRun, id_: str) -> bool:

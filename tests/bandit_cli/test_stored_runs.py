@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,9 +11,9 @@ import pytest
 from commands import bandit_runner as run
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))
-from played import SESSION, many, started
+from played import SESSION, many, request, started
 
-from bandit_runner.model import Scoring, result_row
+from bandit_runner.model import Outcome, Scoring, result_row
 from bandit_runner.runs import Recorder
 
 
@@ -109,6 +110,31 @@ def test_export_import_and_calibrate(store: Path, tmp_path: Path):
     assert calibrated.returncode == 0
     assert "Rates" in calibrated.stdout
     assert json.loads(run("calibrate", *files, "--json").stdout)["schema"] == "binsafe.calibration/1"
+
+
+def test_an_export_that_finds_no_room_leaves_no_part_of_a_file(tmp_path: Path):
+    store, folder = tmp_path / "runs.sqlite", tmp_path / "out"
+    with Recorder(store, SESSION) as recorder:
+        recorder.begin(started())
+        for each in many(1000):
+            recorder.record(each)
+    words = [sys.executable, "-m", "bandit_runner", "export", "--store", store, "--output", folder]
+    limited = ["sh", "-c", 'ulimit -f 128; exec "$@"', "sh", *words]  # 64 KB, twice what reading the store takes
+    done = subprocess.run(limited, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "cannot write" in done.stderr
+    assert list(folder.iterdir()) == []
+
+
+def test_ids_of_which_no_server_was_asked_are_said_to_be_no_part_of_an_export(tmp_path: Path):
+    store = tmp_path / "runs.sqlite"
+    with Recorder(store, SESSION) as recorder:
+        recorder.begin(started())
+        for each in (request(Outcome.OK), request(number=1), request(number=2)):
+            recorder.record(each)
+    done = run("export", "--store", store, "--output", tmp_path / "out")
+    assert done.returncode == 0
+    assert "2 ids of which no server was asked are left out" in done.stderr
 
 
 @pytest.mark.parametrize("command", ["compare", "export"])

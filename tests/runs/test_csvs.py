@@ -8,7 +8,7 @@ from bandit_runner.errors import UsageError
 from bandit_runner.model import UNKNOWN, Outcome
 from bandit_runner.runs import Recorder, Store, Tally
 from bandit_runner.runs.csvs import COLUMNS, read_csv, requests_of
-from bandit_runner.runs.transfer import export_run, import_runs
+from bandit_runner.runs.transfer import exported, import_runs
 
 GENERATIONS = {
     10: [name for name in COLUMNS if name not in {"session_id", "config_target", "rate_limited"}],
@@ -79,7 +79,7 @@ def test_what_is_exported_comes_back_the_same(tmp_path: Path):
     with Store.open(store) as opened:
         (run,) = opened.runs()
         stored = [each.request for each in opened.requests(run)]
-        assert export_run(opened, run, path) == run.tally.attempts
+        path.write_text(exported(opened, run))
     back = requests_of(read_csv(path))
     assert path.read_text().partition("\n")[0].split(",") == list(COLUMNS)
 
@@ -102,7 +102,7 @@ def test_what_was_exported_is_there_already(tmp_path: Path):
         for each in requests:
             recorder.record(each)
     with Store.open(store) as opened:
-        export_run(opened, opened.runs()[0], path)
+        path.write_text(exported(opened, opened.runs()[0]))
     assert [each.new for each in import_runs(store, [path])] == [False]
 
 
