@@ -14,6 +14,9 @@ from bandit_runner.runs.tally import Tally
 
 MAX_FRAMES: Final = 512
 
+FRAMES_PER_MARK: Final = 16
+"""So many frames apart is the whole tally kept, from which any moment is a few hundred ids away."""
+
 
 class ServerCount(msgspec.Struct, frozen=True, array_like=True):
     """One server so far: attempts that it accepted, attempts in all, attempts that it answered 429."""
@@ -49,9 +52,10 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
 class Progress:
     """The frames of one run, grown as its ids come in."""
 
-    def __init__(self, scoring: Scoring) -> None:
-        self.tally = Tally()
+    def __init__(self, scoring: Scoring, *, limits_known: bool = True) -> None:
+        self.tally = Tally(limits_known=limits_known)
         self.frames: list[Frame] = []
+        self._marks = [self.tally]
         self._scoring = scoring
         self._step = 1
         self._time = 0.0
@@ -69,8 +73,14 @@ class Progress:
             if stored.number % self._step == 0:
                 self._take(waiting)
                 self.frames.append(self._frame())
+                if stored.number % (self._step * FRAMES_PER_MARK) == 0:
+                    self._marks.append(self.tally)
                 self._thin()
         self._take(waiting)
+
+    def before(self, requests: int) -> Tally:
+        """The tally of the last mark up to so many ids."""
+        return next(mark for mark in reversed(self._marks) if mark.requests <= requests)
 
     def _take(self, waiting: list[BalancedRequest]) -> None:
         self.tally = self.tally.adding(waiting)
@@ -83,6 +93,7 @@ class Progress:
         if len(self.frames) > MAX_FRAMES:
             self._step *= 2
             self.frames = [frame for frame in self.frames if frame.requests % self._step == 0]
+            self._marks = [mark for mark in self._marks if mark.requests % (self._step * FRAMES_PER_MARK) == 0]
 
     def _frame(self) -> Frame:
         return frame_of(self.tally, self._scoring, self._time)

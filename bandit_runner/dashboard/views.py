@@ -20,9 +20,6 @@ MAX_SESSIONS: Final = 200
 MAX_CACHED: Final = 64
 """Runs whose frames are kept."""
 
-MAX_REPLAYED: Final = 20_000
-"""Ids up to which a replayed moment shows its own latencies."""
-
 Status = Literal["running", "done", "interrupted"]
 
 
@@ -32,6 +29,13 @@ class StoreState(msgspec.Struct, frozen=True, kw_only=True):
     kind: Literal["ok", "none", "unusable"]
     message: str = ""
     hint: str = ""
+
+
+NO_RUNS: Final = StoreState(
+    kind="none",
+    message="No runs yet",
+    hint="bandit_runner start plays some; bandit_runner import reads the original's CSV files",
+)
 
 
 class SessionLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,19 +109,15 @@ class Board:
 
     def state(self) -> StoreState:
         """Try the store."""
-        if not self.path.exists():
-            self.close()
-            return StoreState(
-                kind="none",
-                message="No runs yet",
-                hint="bandit_runner start plays some; bandit_runner import reads the original's CSV files",
-            )
         try:
-            self._opened().sessions(most=1)
+            if self.path.exists() and self._opened().sessions(most=1):
+                return StoreState(kind="ok")
         except StoreUnusable as error:
             self.close()
             return StoreState(kind="unusable", message=str(error), hint=error.hint)
-        return StoreState(kind="ok")
+        if not self.path.exists():
+            self.close()
+        return NO_RUNS
 
     def version(self) -> tuple[int, int]:
         """Changes when the store did, or another took its place: SQLite's numbers are those of one connection."""
@@ -179,18 +179,15 @@ class Board:
         return self._limits[number][1]
 
     def moment(self, number: int, requests: int) -> tuple[Frame, Tally]:
-        """The run as it stood after so many ids; of very long runs without its own latencies."""
+        """The run as it stood after so many ids."""
         store = self._opened()
         run = store.run(number)
         session = store.session(run.start.session)
-        if requests <= MAX_REPLAYED:
-            stored = store.requests(run, most=requests)
-            tally = Tally().adding(each.request for each in stored)
-            last = stored[-1].request.trials if stored else ()
-            return frame_of(tally, session.scoring, last[-1].started if last else run.start.started), tally
-        progress = self._grown(session, run)
-        frames = [frame for frame in progress.frames if frame.requests <= requests]
-        return (frames[-1] if frames else frame_of(Tally(), session.scoring, run.start.started)), progress.tally
+        before = self._grown(session, run).before(requests)
+        stored = store.requests(run, after=before.requests, most=requests - before.requests)
+        tally = before.adding(each.request for each in stored)
+        last = stored[-1].request.trials if stored else ()
+        return frame_of(tally, session.scoring, last[-1].started if last else run.start.started), tally
 
     def comparison(self, scoring: Scoring, sessions: tuple[str, ...] = ()) -> tuple[ComparedRow, ...]:
         """All runs, or those of some sessions, compared; what was asked last is kept while nobody writes."""
@@ -244,7 +241,8 @@ class Board:
 
     def _grown(self, session: Session, run: Run) -> Progress:
         """The run's frames, with what came since they were last looked at."""
-        progress = self._progress.pop(run.number, None) or Progress(session.scoring)
+        progress = self._progress.pop(run.number, None)
+        progress = progress or Progress(session.scoring, limits_known=run.tally.limits_known)
         self._progress[run.number] = progress  # the one looked at last stands last
         while len(self._progress) > MAX_CACHED:
             self._progress.pop(next(iter(self._progress)))

@@ -11,9 +11,11 @@ from played import SESSION, many, started
 from bandit_runner.dashboard.charts import compared, scored
 from bandit_runner.dashboard.pages.panels import CHARTS, duration, limit_rows
 from bandit_runner.dashboard.pages.viewing import Picture, Viewer
+from bandit_runner.dashboard.progress import Progress
 from bandit_runner.dashboard.views import Board
 from bandit_runner.model import UNKNOWN, Likely, LimitEstimate, Outcome, Scoring
-from bandit_runner.runs import Recorder, Store
+from bandit_runner.runs import Recorder, Store, Tally
+from bandit_runner.runs.transfer import import_runs
 from bandit_runner.strategies import create
 
 
@@ -107,6 +109,46 @@ def test_a_replay_goes_from_the_beginning_to_the_end_and_stops(viewer: Viewer):
     assert viewer.toggle() is not None
     assert viewer.toggle() is None
     assert not viewer.playing
+
+
+def test_a_moment_of_a_long_run_is_counted_as_it_stood_and_from_nearby(tmp_path: Path):
+    path, played = tmp_path / "runs.sqlite", many(3000)
+    with Recorder(path, SESSION) as recorder:
+        recorder.begin(started())
+        for each in played:
+            recorder.record(each)
+        recorder.end("T1")
+    board = Board(path)
+    for moment in (1, 15, 16, 17, 1024, 1025, 2999):
+        frame, tally = board.moment(1, moment)
+        assert tally == Tally().adding(played[:moment])
+        assert (frame.requests, frame.accepted) == (moment, sum(each.accepted for each in played[:moment]))
+    board.close()
+    progress = Progress(Scoring())
+    with Store.open(path) as store:
+        progress.add(store.requests(store.run(1)))
+    assert 2999 - progress.before(2999).requests < 3000 / 10
+
+
+def test_a_replay_of_a_log_without_429s_does_not_count_them(viewer: Viewer, path: Path, tmp_path: Path):
+    old = tmp_path / "old.csv"
+    head = "request_number,attempt_number,request_id,strategy,timestamp,server_port,success,latency_ms,request_complete"
+    lines = [f"{n},1,{n:024},v4,{n}.0,4000,True,1.0,True,True" for n in (1, 2)]
+    old.write_text("\n".join([f"{head},request_success", *lines, ""]))
+    list(import_runs(path, [old]))
+    viewer.choose_session("old")
+    assert seen(viewer.seek(1)).figures["Ids"] == ("1", "+0 retries, 429s not recorded")
+
+
+def test_a_store_in_which_nothing_was_played_yet_holds_no_runs(tmp_path: Path):
+    path = tmp_path / "runs.sqlite"
+    board = Board(path)
+    with Recorder(path, SESSION) as recorder:
+        assert board.state().kind == "none"
+        recorder.begin(started())
+        recorder.flush()
+        assert board.state().kind == "ok"
+    board.close()
 
 
 def test_a_new_session_is_news_only_to_who_looks_at_another(viewer: Viewer, path: Path):
