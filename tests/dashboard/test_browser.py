@@ -167,6 +167,35 @@ def test_filter_replay_and_export(visitor: Visitor, stored: Path):
         assert paint < 3_000, "1.5 s on a quiet machine; a busy one gets twice that"
 
 
+def test_a_browser_that_is_slow_is_sent_no_more_pictures_than_it_draws(visitor: Visitor, stored: Path):
+    """All moments of a replay that it had not drawn yet waited before the next click. Here it never says it has."""
+    pictures: list[object] = []
+
+    def between(page: "playwright.WebSocketRoute") -> None:
+        server = page.connect_to_server()
+
+        def sent(message: str | bytes) -> None:
+            if "javascript_response" not in str(message):
+                server.send(message)
+
+        def received(message: str | bytes) -> None:
+            if '"update"' in str(message):
+                pictures.append(message)
+            page.send(message)
+
+        page.on_message(sent)
+        server.on_message(received)
+
+    visitor.page.route_web_socket("**", between)
+    with running("dashboard", "--port", 0, "--store", stored) as (_, address), visitor.at(address) as page:
+        page.wait_for_function("document.querySelector(\"section[aria-label='Ids'] .figure\")?.innerText === '300'")
+        page.get_by_role("button", name="Play or pause").click()
+        page.wait_for_function("Number(document.querySelector(\"section[aria-label='Ids'] .figure\").innerText) < 100")
+        pictures.clear()
+        page.wait_for_timeout(4000)  # 16 moments
+        assert len(pictures) < 4
+
+
 def test_the_comparison_shows_text_as_text(visitor: Visitor, stored: Path):
     with running("dashboard", "--port", 0, "--store", stored) as (_, address), visitor.at(f"{address}compare"):
         visitor.page.wait_for_selector("table")
@@ -176,6 +205,17 @@ def test_the_comparison_shows_text_as_text(visitor: Visitor, stored: Path):
         assert visitor.page.locator("table b").count() == 0
         visitor.page.get_by_role("button", name="by strategy").click()
         visitor.page.wait_for_selector("section[aria-label='v4']")
+
+
+def test_a_comparison_of_many_strategies_hides_none(visitor: Visitor, tmp_path: Path):
+    path = tmp_path / "runs.sqlite"
+    sessions_of(path, sessions=1, strategies=[f"strategy-{number}" for number in range(24)])
+    with running("dashboard", "--port", 0, "--store", path) as (_, address), visitor.at(f"{address}compare") as page:
+        table = page.get_by_role("region", name="T1: table", exact=True)
+        table.wait_for()
+        assert table.locator("tbody tr").count() == 24
+        assert table.evaluate("box => box.scrollHeight - box.clientHeight") == 0
+        assert page.get_by_role("main").count() == 1
 
 
 def test_a_comparison_of_ten_thousand_runs_opens_at_once(visitor: Visitor, tmp_path: Path):

@@ -80,7 +80,7 @@ class ComparePage:
 
 def _group(name: str, rows: Sequence[ComparedRow], *, by_tier: bool) -> None:
     with frame.panel(escape(name), wide=True):
-        _table(rows)
+        _table(escape(name), rows)
     names = [escape(_strategy(row) if by_tier else _tier(row)) for row in rows]
     interval = [(row.per_100.mean, row.per_100.low, row.per_100.high) for row in rows]
     accepted = {"accepted": [100 * row.success_rate for row in rows]}
@@ -100,11 +100,12 @@ def _group(name: str, rows: Sequence[ComparedRow], *, by_tier: bool) -> None:
                 ui.echart(options).classes("chart")
 
 
-def _table(rows: Sequence[ComparedRow]) -> None:
+def _table(name: str, rows: Sequence[ComparedRow]) -> None:
     """The same columns as `bandit_runner compare` prints."""
     cells = [[escape(column.cell(row)) for column in COLUMNS] for row in rows]
     numbers = {number for number, column in enumerate(COLUMNS) if not column.is_text}
-    with ui.element("div").classes("scrolled"):
+    with ui.element("div").classes("across").props('tabindex="0" role="region"') as box:
+        box.props["aria-label"] = f"{name}: table"
         frame.table(
             [column.title for column in COLUMNS],
             cells,

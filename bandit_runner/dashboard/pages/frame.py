@@ -2,7 +2,7 @@
 
 import html
 from collections.abc import Callable, Container, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,7 +43,7 @@ def page(title: str) -> Iterator[None]:
         ui.element("div").classes("grow")
         button = ui.button(icon="contrast", on_click=lambda: _toggle(dark)).props("flat round dense color=grey-7")
         button.props('aria-label="Light or dark"').tooltip("Light or dark (D)")
-    with ui.element("main").classes("page"):
+    with ui.element("div").classes("page"):  # in NiceGUI's own <main>
         yield
     keyboard(lambda event: _toggle(dark) if event.key == "d" else None)
 
@@ -72,6 +72,15 @@ def _redraw() -> None:
     for element in ui.context.client.elements.values():
         if isinstance(element, ui.echart):
             element.update()
+
+
+async def caught_up() -> None:
+    """Come back once the browser has taken what it was sent.
+
+    One that draws more slowly than pictures come would have a queue of them before it, and behind that the next click.
+    """
+    with suppress(TimeoutError):  # it is gone, or busy with something else
+        await ui.run_javascript("0", timeout=_ANSWER_SECONDS)
 
 
 @contextmanager

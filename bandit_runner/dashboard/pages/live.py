@@ -56,7 +56,7 @@ class LivePage:
         self._sandbox = SandboxPanel()
         frame.keyboard(self._key)
         ui.timer(LOOK_SECONDS, self._look)
-        self._player = ui.timer(FRAME_SECONDS, lambda: self._show(self._viewer.step()), active=False)
+        self._player = ui.timer(FRAME_SECONDS, self._step, active=False)
 
     # made once
 
@@ -118,8 +118,16 @@ class LivePage:
 
     # again and again
 
-    def _look(self) -> None:
-        self._show(self._viewer.look())
+    async def _look(self) -> None:
+        await self._draw(self._viewer.look())
+
+    async def _step(self) -> None:
+        await self._draw(self._viewer.step())
+
+    async def _draw(self, picture: Picture | None) -> None:
+        self._show(picture)
+        if picture is not None:
+            await frame.caught_up()
 
     def _show(self, picture: Picture | None) -> None:
         viewer = self._viewer
