@@ -145,6 +145,7 @@ def test_filter_replay_and_export(visitor: Visitor, stored: Path):
     with running("dashboard", "--port", 0, "--store", stored) as (_, address), visitor.at(address) as page:
         page.wait_for_selector("canvas")
         paint = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+        scripts = page.evaluate("performance.getEntriesByType('navigation')[0].domContentLoadedEventStart")
         assert visitor.status() == "Done"
         assert visitor.figure("Ids") == "300"
         page.get_by_role("checkbox", name="T2").click()
@@ -164,7 +165,7 @@ def test_filter_replay_and_export(visitor: Visitor, stored: Path):
         with page.expect_download() as download:
             page.get_by_role("button", name="Save as JSON").click()
         assert {run["tier"] for run in json.loads(Path(download.value.path()).read_text())["runs"]} == {"T1", "T3"}
-        assert paint < 3_000, "1.5 s on a quiet machine; a busy one gets twice that"
+        assert paint < scripts, "there is something to see before the scripts have run, however busy the machine is"
 
 
 def test_a_browser_that_is_slow_is_sent_no_more_pictures_than_it_draws(visitor: Visitor, stored: Path):
