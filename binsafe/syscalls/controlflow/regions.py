@@ -43,6 +43,7 @@ class Region:
         self.anchored = anchored
         """False where only a window of a huge function was decoded: its first instruction is no way in."""
         self.end = instructions.end if instructions else start
+        self._concerned: dict[str, Sequence[int]] = {}
 
     @cached_property
     def _flows(self) -> Mapping[int, Flow]:
@@ -143,6 +144,18 @@ class Region:
         """Jumps to computed addresses: through jump tables, and tail calls through pointers."""
         flows = self._flows
         return tuple(i for i in flows if flows[i] is Flow.INDIRECT) if Flow.INDIRECT in flows.values() else ()
+
+    def concerned(self, register: str) -> Sequence[int]:
+        """The instructions that may do something to a register, or do not just go on to the next one, and their end.
+
+        Ascending. Not all of them need to do so.
+        """
+        if register not in self._concerned:
+            spellings = self.machine.spellings(register) if self.caught is not None else ()
+            every, named = range(len(self.instructions) + 1), self.instructions.containing(spellings)
+            few = sorted({*self._flows, *self.thrown, *named, len(self.instructions)}) if spellings else every
+            self._concerned[register] = few
+        return self._concerned[register]
 
     def falls_through(self, index: int) -> bool:
         """Whether control may come to the next instruction, be it after a call."""

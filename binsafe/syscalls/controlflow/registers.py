@@ -4,6 +4,7 @@ LLVM loads an address once for several calls of the function. Where the register
 the function is seen, and its address does not count as taken.
 """
 
+from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple
 
 from binsafe.syscalls.controlflow.places import Place
@@ -82,7 +83,7 @@ def _followed(program: "Program", region: Region, begin: _Held, taking: int, dep
     seen: set[_Held] = set()
     work = [begin]
     while work and (nothing_else or depth is None):
-        held = work.pop()
+        held = _next_concerned(region, work.pop())
         here, register = held.at, held.register
         if here == len(instructions) and region.goes_on():
             nothing_else, changed = False, True  # the code goes on where it is not looked at
@@ -115,6 +116,14 @@ def _followed(program: "Program", region: Region, begin: _Held, taking: int, dep
         work += _following(region, held._replace(is_part=held.is_part or use is Use.PART))
     program.decoder.spend(_STEP_COST * len(seen))
     return Uses(tuple(found), nothing_else, changed)
+
+
+def _next_concerned(region: Region, held: _Held) -> _Held:
+    """Where a register is next, going straight on, that something may be done to it."""
+    concerned = region.concerned(held.register)
+    following = bisect_left(concerned, held.at)
+    at = concerned[following] if following < len(concerned) else held.at
+    return held if at == held.at else held._replace(at=at)
 
 
 def _use(program: "Program", region: Region, held: _Held, taking: int) -> tuple[Use, list[_Held]]:

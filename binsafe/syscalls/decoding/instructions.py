@@ -6,7 +6,7 @@ as to decode them: so capstone's records are kept as columns and one long text.
 
 import struct
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, Literal, overload
 
 import msgspec
@@ -102,6 +102,15 @@ class Instructions(Sequence[Instruction]):
     def end_in(self, address: int) -> bool:
         """Whether the operands of any end in an address, as those of the direct branches to it do."""
         return f"{address:#x}\0" in self._text
+
+    def containing(self, texts: Iterable[str]) -> Iterator[int]:
+        """The indices of all whose mnemonic or operands contain one of some texts, and perhaps of others."""
+        for text in texts:
+            found = self._text.find(text)
+            while found >= 0:
+                at = found // self._stride
+                yield at
+                found = self._text.find(text, (at + 1) * self._stride)
 
     def by_first_operand(self, name: str) -> Mapping[str, Sequence[int]]:
         """First operand -> the indices of all instructions with a mnemonic; found out once."""

@@ -81,6 +81,7 @@ class Arm64:
     distances = staticmethod(addresses.distances)
     named = staticmethod(addresses.named)
     takes = staticmethod(addresses.takes)
+    spellings = staticmethod(addresses.spellings)
     use = staticmethod(addresses.use)
     adds = staticmethod(addresses.adds)
     adds_to_loaded = staticmethod(addresses.adds_to_loaded)

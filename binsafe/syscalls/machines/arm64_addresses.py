@@ -2,12 +2,13 @@
 
 import re
 
-from binsafe.syscalls.decoding.decode import Instructions
+from binsafe.syscalls.decoding.decode import JUNK, Instructions
 from binsafe.syscalls.machines import arm64_values as values
 from binsafe.syscalls.machines.machine import Use
 
 CONSTANT_SUM = re.compile(r"x\d+, (?P<page>x\d+), #(?P<offset>0x[0-9a-f]+|\d+)")
 _COMPARE = frozenset({"cmp", "cmn", "ccmp", "ccmn", "tst"})
+_ALWAYS_NAMED = frozenset(f"x{number}" for number in range(1, 29)) - {"x16", "x17"}
 _REGISTER = re.compile(r"\b[wx]\d+")
 _ACCESS = re.compile(r".*, \[(?P<page>x\d+)(?:, #(?P<offset>0x[0-9a-f]+|\d+))?\]")
 
@@ -46,6 +47,14 @@ def takes(instructions: Instructions, at: int) -> str | None:
     completes = name in {"adr", "movz", "movk"} or (name == "add" and CONSTANT_SUM.fullmatch(operands))
     completes = completes or (name in {"mov", "ldr"} and ", #" in operands and "[" not in operands)
     return "x30" if name == "bl" else values.full(operands.partition(", ")[0]) if completes else None
+
+
+def spellings(register: str) -> tuple[str, ...]:
+    """See `Machine.spellings`: its number, and bytes that may be anything.
+
+    Some registers are set without being named (`arm64_values.may_set`).
+    """
+    return (register[1:], JUNK) if register in _ALWAYS_NAMED else ()
 
 
 def use(instructions: Instructions, at: int, register: str, taking: int, *, wide: bool) -> Use:  # noqa: ARG001 - as follows

@@ -219,6 +219,12 @@ class Machine(Protocol):
     def takes(self, instructions: Instructions, at: int) -> str | None:
         """The register in which an instruction completes an address; None for all other instructions."""
 
+    def spellings(self, register: str) -> tuple[str, ...]:
+        """Texts of which one is in each instruction that does anything to a register, control flow aside.
+
+        None where that cannot be said of it.
+        """
+
     def use(self, instructions: Instructions, at: int, register: str, taking: int, *, wide: bool) -> Use:
         """What an instruction does with the address that the one at ``taking`` put into a register, calls aside.
 

@@ -71,6 +71,7 @@ class X86_64:  # noqa: N801 - the processor's own name
 
     named = staticmethod(addresses.named)
     takes = staticmethod(addresses.takes)
+    spellings = staticmethod(addresses.spellings)
     use = staticmethod(addresses.use)
     adds = staticmethod(addresses.adds)
     adds_to_loaded = staticmethod(addresses.adds_to_loaded)

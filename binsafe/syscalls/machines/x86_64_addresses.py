@@ -29,6 +29,7 @@ _HALF = 32
 _IN_MEMORY = re.compile(r"\[[^]]*\]")
 _ADDRESSES = frozenset({"lea", "call", "jmp"})
 """What uses an address in brackets for more than to read or write there."""
+_ENDINGS = {f"r{letter}x": (f"{letter}x", f"{letter}l", f"{letter}h") for letter in "abcd"}
 _LOW_HALVES = {"rax": "eax", "rbx": "ebx", "rcx": "ecx", "rdx": "edx", "rsi": "esi", "rdi": "edi", "rbp": "ebp"}
 
 
@@ -55,6 +56,14 @@ def takes(instructions: Instructions, at: int) -> str | None:
         return general(register)[0]
     loads = name == "mov" and source.startswith("qword ptr [rip")
     return register if loads or name in {"lea", "movabs"} else None
+
+
+def spellings(register: str) -> tuple[str, ...]:
+    """See `Machine.spellings`: all names of it, of which ``eax`` and ``rax`` end alike."""
+    if register not in REGISTERS:
+        return ()
+    names = (register,) if register[1:2].isdigit() else _ENDINGS.get(register, (register[1:],))
+    return (*names, "syscall") if register in _BY_KERNEL else names
 
 
 def use(instructions: Instructions, at: int, register: str, taking: int, *, wide: bool) -> Use:
