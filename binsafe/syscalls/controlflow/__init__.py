@@ -17,7 +17,8 @@ Of one region, decoded:
 
     regions         its control-flow graph and its stack frame
     places          one instruction, and the kinds of edges between instructions
-    switches        where its jump tables lead; jump_tables, through which tables its jumps do
+    switches        where its jump tables lead; jump_tables, through which tables its jumps do; table_limits, how long
+                    each is
     registers       what is done with a function's address that a register holds
     pages           what is done with a page's address that a register holds (arm64)
     outlined        functions that do not keep their caller's callee-saved registers or stack slots

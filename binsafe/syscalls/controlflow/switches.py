@@ -11,22 +11,16 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from binsafe.syscalls.controlflow.jump_tables import Known, Table, tables_of, unread_in
-from binsafe.syscalls.controlflow.places import Place
 from binsafe.syscalls.controlflow.regions import Region
-from binsafe.syscalls.machines.arithmetic import Operation, compute
+from binsafe.syscalls.controlflow.table_limits import MAX_ENTRIES, limit
 from binsafe.syscalls.machines.edges import MAYBE_TAKEN, TAKEN
-from binsafe.syscalls.machines.machine import Flow, Location, Moved
 
 if TYPE_CHECKING:
     from binsafe.syscalls.controlflow.program import Program
 
-_MAX_ENTRIES = 1024
-"""Entries of a jump table that are read."""
 _MAX_ROUNDS = 8
 """How often the tables are read anew, since one may lead in between the comparison and the jump of another."""
 _WORD = 8
-_LEADING = 64
-"""Instructions before a jump through a table among which the comparison is looked for that guards it."""
 
 
 class Cases(NamedTuple):
@@ -138,8 +132,8 @@ def _through_tables(program: "Program", region: Region, labels: Callable[[Region
 def _long(program: "Program", region: Region, known: Known) -> Iterator[int]:
     """The jumps of a region through tables of more entries than are read."""
     for at, table in tables_of(program, region, known).items():
-        limit = _limit(program, region, table, known)
-        if limit is not None and limit > _MAX_ENTRIES:
+        most = limit(program, region, table, known)
+        if most is not None and most > MAX_ENTRIES:
             yield at
 
 
@@ -176,13 +170,13 @@ def _leading(program: "Program", region: Region, tables: Mapping[int, Table], kn
     outside, unread = set[int](), set[int]()
     begins = sorted({base for table in tables.values() for base, _ in table.places})
     for at, table in tables.items():
-        limit = _limit(program, region, table, known)
-        most = _MAX_ENTRIES if limit is None else min(limit, _MAX_ENTRIES)
-        ends = sorted({*begins, *_next_named(program, table)}) if limit is None else begins
+        allowed = limit(program, region, table, known)
+        most = MAX_ENTRIES if allowed is None else min(allowed, MAX_ENTRIES)
+        ends = sorted({*begins, *_next_named(program, table)}) if allowed is None else begins
         targets = _targets(program, table, ends, most)
         targets.update(table.labels)
         inside = {index for target in targets if (index := region.at(target)) is not None}
-        if not inside or (limit is not None and limit > most):
+        if not inside or (allowed is not None and allowed > most):
             unread.add(at)
         if len(inside) < len(targets):
             outside.add(at)
@@ -198,7 +192,7 @@ def _next_named(program: "Program", table: Table) -> Iterator[int]:
     read beyond the table's end. (Rust compares the number of an enum's variant nowhere where there are no others.)
     """
     for base, _ in table.places if _are_small(table) else ():
-        named = program.references.into(base + 1, base + _MAX_ENTRIES * table.size)
+        named = program.references.into(base + 1, base + MAX_ENTRIES * table.size)
         yield from (target for _, target, use in named if use == TAKEN)
 
 
@@ -232,68 +226,3 @@ def _pointed(program: "Program", slots: Iterable[int]) -> Iterator[int]:
         if target is None or program.code.range_of(target) is None:
             return
         yield target
-
-
-def _limit(program: "Program", region: Region, table: Table, entered: Known) -> int | None:
-    """How many entries a table has, by the comparison or mask of the entry's number before the jump; None if unknown.
-
-    The number is followed back along all ways to the jump, of which each has to end at a comparison. Indices of
-    ``entered`` have other ways. Where 32 bits of a number are compared, the upper ones are taken to be zero, as
-    compilers ensure.
-    """
-    if table.chosen is None:
-        return None
-    most, work = 0, [table.chosen]
-    for _ in range(_LEADING):
-        if not work:
-            return most
-        at, held = work.pop()
-        if (masked := _masked(held)) is not None:
-            most = max(most, masked)
-            continue
-        before = region.direct_predecessors(at)
-        if not at or at in entered or at in region.pads or not before or program.entries(Place(region, at)):
-            return None
-        for place in (Place(region, index) for index in before):
-            if (limit := _compared(program, place, held.location, taken=place.at + 1 != at)) is not None:
-                most = max(most, _count(limit, held.operations))
-            elif (moved := _before(program, place, held)) is not None:
-                work.append((place.at, moved))
-            else:
-                return None
-    return None
-
-
-def _masked(held: Moved) -> int | None:
-    """How many entries a table has whose number is cut to its low bits."""
-    for position, operation in enumerate(held.operations, 1):
-        if operation.name == "and" and operation.operand < _MAX_ENTRIES:
-            return _count(operation.operand + 1, held.operations[position:])
-    return None
-
-
-def _before(program: "Program", place: Place, held: Moved) -> Moved | None:
-    """Where an instruction took a number from; None where that is not told."""
-    sources = program.sources(place, held.location)
-    if sources is None and place.region.flow(place.at)[0] is not Flow.CALL:
-        return held
-    source = sources[0] if sources is not None and len(sources) == 1 else None
-    return Moved(source.location, source.operations + held.operations) if isinstance(source, Moved) else None
-
-
-def _compared(program: "Program", branch: Place, location: Location, *, taken: bool) -> int | None:
-    """What a location's unsigned value is less than where a branch is taken, or is not; None if nothing says so."""
-    region, at = branch.region, branch.at
-    flow, target = region.flow(at)
-    parts = flow is Flow.BRANCH and region.at(target) != at + 1  # else it is followed whatever was compared
-    tested = program.machine.tested(region.instructions, at) if parts else None
-    if tested is None or tested.limit is None or tested.registers != (location,) or tested.limit[0] != taken:
-        return None
-    between = range(tested.at, at)
-    kept = all(program.sources(Place(region, index), location) is None for index in between)
-    return tested.limit[1] if kept and not any(index + 1 in region.jumps_to for index in between) else None
-
-
-def _count(numbers: int, operations: Sequence[Operation]) -> int:
-    """How many entries a table has whose index is made by operations from a number below ``numbers``."""
-    return numbers if numbers > _MAX_ENTRIES else 1 + max((compute(n, operations) for n in range(numbers)), default=-1)

@@ -258,7 +258,10 @@ class Machine(Protocol):
         """True for a branch that is taken if the comparison before found equality, False for its opposite."""
 
     def tested(self, instructions: Instructions, at: int) -> Tested | None:
-        """The condition of a branch, where it compares registers and constants; None for all others."""
+        """The condition of a branch, where it compares registers and constants; None for all others.
+
+        On x86 that of a conditional move as well.
+        """
 
     def settled(self, instructions: Instructions, at: int) -> Settled | None:
         """What a register must hold where a branch is taken, or is not; None where several values lead to both."""
@@ -291,7 +294,7 @@ class Machine(Protocol):
     def sources(self, step: Step, location: Location) -> tuple[Source, ...] | None:
         """Where the value comes from that a location holds after the instruction; None if it is left unchanged.
 
-        Several where it depends on a condition (``cmov``, ``csel``).
+        Several where it depends on a condition (``cmov``, ``csel``): of ``cmov`` the second one where that holds.
         """
 
     def after(self, step: Step, known: Mapping[str, int]) -> Mapping[str, int]:

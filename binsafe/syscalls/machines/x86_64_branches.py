@@ -74,7 +74,8 @@ def branches_if_equal(instruction: Instruction) -> bool | None:
 
 def tested(instructions: Instructions, at: int) -> Tested | None:
     """See `Machine.tested`: what is compared are registers or their low bits, and constants."""
-    before, condition = conditions.flags_set_at(instructions, at, _LEAVE_FLAGS), _CONDITIONS.get(instructions.names[at])
+    before = conditions.flags_set_at(instructions, at, _LEAVE_FLAGS)
+    condition = _CONDITIONS.get(instructions.names[at].replace("cmov", "j"))
     if before is None or condition is None:
         return None
     name = instructions.names[before]

@@ -144,6 +144,42 @@ def test_a_comparison_whose_branch_leads_where_control_goes_anyway_says_nothing_
     assert set(calls(bare(tmp_path, text, "-s")).sites) == sites
 
 
+_CLAMPED = "mov $1,%ecx; cmp $1,%rdi; cmovb %rdi,%rcx; mov %rcx,%rdi"
+
+
+@pytest.mark.parametrize(
+    ("compared", "sites"),
+    [
+        ("lea -1(%rdi),%rax; cmp $1,%rax; jae 9f", {"swapon"}),
+        ("lea -1(%rdi),%rax; cmp $2,%rax; jae 9f", {"acct", "swapon"}),
+        ("mov %edi,%eax; add $-1,%eax; cmp $1,%eax; jae 9f", {"swapon"}),
+        ("mov %rdi,%rax; dec %rax; cmp $0,%rax; ja 9f", {"swapon"}),
+        ("mov %rdi,%rax; shr %rax; cmp $1,%rax; jae 9f", {"acct", "swapon"}),
+        ("lea -1(%rdi),%rax; inc %rdi; cmp $1,%rax; jae 9f", {"acct", "swapon"}),
+        ("lea -1(%rsi),%rax; cmp $1,%rax; jae 9f", {"acct", "swapon"}),
+        ("lea -1(%rdi),%rax; test %rsi,%rsi; cmovne %rsi,%rax; cmp $1,%rax; jae 9f", {"acct", "swapon"}),
+        ("xor %eax,%eax; test %rsi,%rsi; je 6f; lea -1(%rdi),%rax; 6: cmp $1,%rax; jae 9f", {"acct", "swapon"}),
+        (_CLAMPED, {"swapon"}),
+        (_CLAMPED.replace("mov $1", "mov $2"), {"acct", "swapon"}),
+        (_CLAMPED.replace("cmp $1", "cmp $3"), {"acct", "swapon"}),
+        (_CLAMPED.replace("cmovb", "cmovae"), {"acct", "swapon"}),
+        ("mov $1,%ecx; cmp $2,%rdi; cmovae %rcx,%rdi", {"swapon"}),
+        ("mov $1,%edi", {"swapon"}),
+        ("mov $2,%edi", {"acct", "swapon"}),
+    ],
+)
+def test_a_table_is_as_long_as_what_is_made_of_its_number_says(compared: str, sites: set[str], tmp_path: Path):
+    """``match n - 1 { 0 => ... }`` through a table of ``n``, and ``match min(n, 1)``, as in Rust's ``mpmc``."""
+    text = (
+        f"mov $163,%ebx; {compared}; lea one(%rip),%rdx; movslq (%rdx,%rdi,4),%rax; add %rdx,%rax; jmp *%rax; "
+        "9: hlt; a: mov $167,%ebx; b: mov %ebx,%eax; syscall; hlt; "
+        ".section .rodata; one: .long a - one, a - one, b - one; .text"
+    )
+    found = calls(bare(tmp_path, text, "-s"))
+    assert set(found.sites) == sites
+    assert found.complete
+
+
 def test_a_fallback_that_a_table_leads_to_as_well_is_made(tmp_path: Path):
     """``case 0: r = pipe2(); if (r != -ENOSYS) return; case 1: swapon();``."""
     text = (

@@ -1,0 +1,108 @@
+"""How many entries a jump table has: what the code before the jump says of the entry's number."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from binsafe.syscalls.controlflow.jump_tables import Known, Table
+from binsafe.syscalls.controlflow.places import Place
+from binsafe.syscalls.controlflow.regions import Region
+from binsafe.syscalls.machines.arithmetic import Operation, compute
+from binsafe.syscalls.machines.machine import Constant, Flow, Moved, Source, Unknown, then
+
+if TYPE_CHECKING:
+    from binsafe.syscalls.controlflow.program import Program
+
+MAX_ENTRIES = 1024
+"""Entries of a jump table that are read."""
+_LEADING = 64
+"""Instructions before a jump through a table among which the comparison is looked for that guards it."""
+_SIGN = 1 << 31
+_IN_LOWER_HALF = frozenset({Operation("and", 2 * _SIGN - 1), Operation("multiply", 1)})
+"""What changes nothing there."""
+
+
+def limit(program: "Program", region: Region, table: Table, entered: Known) -> int | None:
+    """How many entries a table has, by the comparison or mask of the entry's number before the jump; None if unknown.
+
+    The number is followed back along all ways to the jump, of which each has to end at a comparison, or where it is a
+    constant. Indices of ``entered`` have other ways. Where 32 bits of a number are compared, the upper ones are taken
+    to be zero, as compilers ensure.
+    """
+    if table.chosen is None:
+        return None
+    most, work = 0, [table.chosen]
+    for _ in range(_LEADING):
+        if not work:
+            return most
+        at, held = work.pop()
+        if (masked := _masked(held)) is not None:
+            most = max(most, masked)
+            continue
+        before = region.direct_predecessors(at)
+        if not at or at in entered or at in region.pads or not before or program.entries(Place(region, at)):
+            return None
+        for place in (Place(region, index) for index in before):
+            for source, taken in _before(program, place, held, taken=place.at + 1 != at):
+                if (count := _told(program, place, source, entered, taken=taken)) is not None:
+                    most = max(most, count)
+                elif isinstance(source, Moved):
+                    work.append((place.at, source))
+                else:
+                    return None
+    return None
+
+
+def _masked(held: Moved) -> int | None:
+    """How many entries a table has whose number is cut to its low bits."""
+    for position, operation in enumerate(held.operations, 1):
+        if operation.name == "and" and operation.operand < MAX_ENTRIES:
+            return _count(operation.operand + 1, held.operations[position:])
+    return None
+
+
+def _before(program: "Program", place: Place, held: Moved, *, taken: bool) -> Iterator[tuple[Source, bool]]:
+    """What an instruction takes a number from, and whether its condition holds there: ``taken`` is that of a branch."""
+    sources = program.sources(place, held.location)
+    if sources is not None:
+        yield from ((then(source, *held.operations), bool(holds)) for holds, source in enumerate(sources))
+    elif place.region.flow(place.at)[0] is not Flow.CALL:
+        yield held, taken
+    else:
+        yield Unknown("what a function returned"), taken
+
+
+def _told(program: "Program", place: Place, held: Source, entered: Known, *, taken: bool) -> int | None:
+    """How many entries a table has whose entry's number is made of what is ``held``; None if that is not told there.
+
+    It is a constant, or a branch or conditional move that is ``taken``, or is not, compares what is held, or the sum of
+    that and a constant: Rust compares a number less one.
+    """
+    if not isinstance(held, Moved):
+        return held.value + 1 if isinstance(held, Constant) else None
+    region, at = place.region, place.at
+    flow, target = region.flow(at)
+    parts = flow is not Flow.BRANCH or region.at(target) != at + 1  # else it is followed whatever was compared
+    tested = program.machine.tested(region.instructions, at) if parts else None
+    if tested is None or tested.limit is None or tested.limit[0] != taken:
+        return None
+    begin, index = program.undisturbed(place, (held.location,), entered).at, tested.at
+    number: Source = Moved(tested.registers[0])
+    while isinstance(number, Moved) and number.location != held.location and index > begin:
+        index -= 1
+        sources = [source for source, _ in _before(program, Place(region, index), number, taken=False)]
+        number = sources[0] if len(sources) == 1 else Unknown("one of several")
+    same = isinstance(number, Moved) and number.location == held.location and begin <= index
+    added = _added(number.operations) if isinstance(number, Moved) and same else None
+    return None if added is None else _count(tested.limit[1], (Operation("add", -added), *held.operations))
+
+
+def _added(operations: Sequence[Operation]) -> int | None:
+    """What operations add to the lower half of a number; None where they do anything else to it."""
+    adds = [each.operand for each in operations if each.name == "add"]
+    others = {each for each in operations if each.name != "add"}
+    return None if others - _IN_LOWER_HALF else (sum(adds) + _SIGN) % (2 * _SIGN) - _SIGN
+
+
+def _count(numbers: int, operations: Sequence[Operation]) -> int:
+    """How many entries a table has whose index is made by operations from a number below ``numbers``."""
+    return numbers if numbers > MAX_ENTRIES else 1 + max((compute(n, operations) for n in range(numbers)), default=-1)
