@@ -12,7 +12,7 @@ import numpy as np
 
 from binsafe.syscalls.controlflow.places import Place
 from binsafe.syscalls.controlflow.regions import Region
-from binsafe.syscalls.controlflow.returns import returns
+from binsafe.syscalls.controlflow.returns import comes_back
 from binsafe.syscalls.machines.arithmetic import MASK, Operation, compute
 from binsafe.syscalls.machines.machine import Constant, Entry, Flow, Location, Moved, Source, Unknown
 
@@ -263,7 +263,7 @@ def _ways(program: "Program", place: Place, known: Known) -> list[int] | None:
 def _sources(program: "Program", target: Place, before: Place, location: Location, known: Known) -> Sequence[Source]:
     """Where a location's value comes from over an edge: nothing comes behind a call that does not return."""
     region, machine = target.region, program.machine
-    flow, callee = region.flow(before.at)
+    flow = region.leaving(before.at)
     thrown = target.at in region.pads
     if flow is not Flow.CALL and not thrown:
         found = program.sources(before, location)
@@ -271,6 +271,6 @@ def _sources(program: "Program", target: Place, before: Place, location: Locatio
         return (Unknown("set in parts of the stack slot"),) if half else found or (Moved(location),)
     preserved = location in machine.preserved(go=program.is_go(region)) and program.keeps_over(before, location)
     asked = not preserved or target.at in region.jumps_to or target.at in known or region.is_padding(target.at)
-    if asked and not thrown and not returns(program, callee):
+    if asked and not thrown and not comes_back(program, before):
         return ()
     return (Moved(location),) if preserved else (Unknown("what a function returned"),)

@@ -199,6 +199,12 @@ class Program:
         before = self.code.read(region.instructions.addresses[at], opcode)
         return Place(region, at) if self.machine.prefixes.issuperset(before) else None
 
+    def callee(self, call: Place) -> int | None:
+        """What a call leads to, be it through the global offset table; None where that is not known."""
+        target = call.region.flow(call.at)[1]
+        named = self.machine.named(call.region.instructions, call.at, call.at) if target is None else ()
+        return self.slots.target(named[0]) if len(named) == 1 else target
+
     def sources(self, place: Place, location: Location) -> tuple[Source, ...] | None:
         """See `Machine.sources`: where the value comes from that a location holds after an instruction."""
         if self.machine.keeps(place.region.instructions, place.at, location):

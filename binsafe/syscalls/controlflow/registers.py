@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from binsafe.syscalls.controlflow.places import Place
 from binsafe.syscalls.controlflow.regions import Region
-from binsafe.syscalls.controlflow.returns import returns
+from binsafe.syscalls.controlflow.returns import comes_back
 from binsafe.syscalls.machines.machine import JUMPS, Flow, Use
 
 if TYPE_CHECKING:
     from binsafe.syscalls.controlflow.program import Program
 
-_RESUMING = frozenset({"_Unwind_Resume"})
-"""Which never returns (Itanium C++ ABI, Exception Handling, 1.2): compilers lay other code behind it."""
 _LEAVES = frozenset({Flow.CALL, Flow.INDIRECT, Flow.RETURN})
 _MAX_DEPTH = 3
 """Functions that call each other, into which a register is followed: Rust's lock is two away from its system call."""
@@ -111,7 +109,7 @@ def _followed(program: "Program", region: Region, begin: _Held, taking: int, dep
             nothing_else = nothing_else and (through or bool(cases))
             work += [held._replace(at=case) for case in cases or region.orphans]
             continue
-        if depth is not None and flow is Flow.CALL and not _comes_back(program, region, here):
+        if depth is not None and flow is Flow.CALL and not comes_back(program, Place(region, here)):
             continue
         work += _following(region, held._replace(is_part=held.is_part or use is Use.PART))
     program.decoder.spend(_STEP_COST * len(seen))
@@ -149,13 +147,6 @@ def _following(region: Region, held: _Held) -> list[_Held]:
     if flow is Flow.CALL and register not in region.machine.preserved(go=False):
         behind_call = behind_call or target is None
     return [held._replace(at=at, behind_call=behind_call) for at in region.following(held.at)]
-
-
-def _comes_back(program: "Program", region: Region, call: int) -> bool:
-    """Whether control may come back from a call: from the end of a landing pad it does not (``_Unwind_Resume``)."""
-    target = region.flow(call)[1]
-    resumed = program.slots.calls_of(_RESUMING)
-    return resumed.isdisjoint((region.instructions.addresses[call], target)) and returns(program, target)
 
 
 def is_summed(program: "Program", place: Place) -> bool:
@@ -208,8 +199,9 @@ def _is_handed_on(program: "Program", region: Region, held: _Held, depth: int | 
         return region.at(target) is None
     if held.behind_call:
         return False
-    if flow is Flow.CALL and target is not None:
-        return register not in machine.preserved(go=False) and _is_read(program, target, register, depth or 0)
+    called = program.callee(Place(region, here)) if flow is Flow.CALL else None
+    if called is not None:
+        return register not in machine.preserved(go=False) and _is_read(program, called, register, depth or 0)
     if flow is Flow.RETURN and region.frames[here].get(machine.stack) == 0:
         return register in machine.returned
     return flow in _LEAVES and register in machine.arguments

@@ -17,6 +17,8 @@ GO_NEVER_RETURN = frozenset(
 (``runtime/panic.go``); what else never returns ends in one of these. Names are the program's own word: one that lies
 about them is only denied the calls it hides.
 """
+_RESUMING = frozenset({"_Unwind_Resume"})
+"""Which never returns (Itanium C++ ABI, Exception Handling, 1.2): compilers lay other code behind it."""
 _MAX_DEPTH = 32
 """Calls within calls that are looked at; Rust's failures reach their trap after about a dozen, often in circles."""
 _MAX_FUNCTIONS = 500
@@ -43,6 +45,11 @@ def returns(program: "Program", address: int | None) -> bool:
             program.returning.update({} if limited else dict.fromkeys(returning, True) | dict.fromkeys(never, False))
             return found
     return True
+
+
+def comes_back(program: "Program", call: Place) -> bool:
+    """Whether control may come back from a call: from the end of a landing pad it does not (``_Unwind_Resume``)."""
+    return call.address not in program.slots.calls_of(_RESUMING) and returns(program, program.callee(call))
 
 
 class _Asked:
@@ -82,6 +89,9 @@ class _Asked:
             self._returning.add(place.address)
         return found
 
+    def _comes_back(self, call: Place, depth: int) -> bool:
+        return not _is_ending(self._program, call.address) and self.returns(self._program.callee(call), depth)
+
     def _reaches_return(self, start: Place, depth: int) -> bool:
         region = start.region
         seen: set[int] = set()
@@ -95,7 +105,7 @@ class _Asked:
                 return True
             flow, target = region.flow(at)
             work += region.landing(at)
-            if flow is Flow.TRAP or (flow is Flow.CALL and not self.returns(target, depth)):
+            if flow is Flow.TRAP or (flow is Flow.CALL and not self._comes_back(Place(region, at), depth)):
                 continue
             if flow in JUMPS:
                 inside = region.at(target)
@@ -111,8 +121,9 @@ class _Asked:
 
 
 def _is_ending(program: "Program", address: int) -> bool:
-    """Whether an address is the stub of one of `ENDING`, in the library that they are believed of."""
-    return program.slice.traits.get("soname") == THREADS and address in program.slots.calls_of(ENDING)
+    """Whether an address is the stub of `_RESUMING`, or of one of `ENDING` in the library that they are believed of."""
+    names = _RESUMING | ENDING if program.slice.traits.get("soname") == THREADS else _RESUMING
+    return address in program.slots.calls_of(names)
 
 
 def _leaves(region: Region, at: int) -> bool:

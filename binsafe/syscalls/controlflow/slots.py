@@ -70,6 +70,15 @@ class Slots:
         symbol = int(pointers.symbols[at]) if single else 0
         return symbol > 0 and self._linking is not None and not bool(self._linking.symbols.defined[symbol])
 
+    def target(self, slot: int) -> int | None:
+        """What an entry of the global offset table always points to; None where that is not known.
+
+        A relocation says it. Those that the loader asks a function for, which it points to, are none.
+        """
+        pointers, target = self._program.pointers, self._program.pointers.at(slot)
+        fixed = pointers.relocated and target is not None and target not in pointers.resolvers
+        return target if fixed and pointers.single[np.searchsorted(pointers.slots, slot)] else None
+
     def called_through(self, slot: int) -> list[Place]:
         """The calls and jumps through a slot: of code itself, or of its stub."""
         program = self._program

@@ -13,7 +13,7 @@ import msgspec
 from binsafe.syscalls.controlflow.places import Edge, Kind, Place
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.controlflow.regions import Region
-from binsafe.syscalls.controlflow.returns import returns
+from binsafe.syscalls.controlflow.returns import comes_back
 from binsafe.syscalls.dataflow.callees import disturbs
 from binsafe.syscalls.machines.arithmetic import Operation
 from binsafe.syscalls.machines.machine import Constant, Flow, Location, Moved, Source, Unknown
@@ -48,7 +48,7 @@ def before(program: Program, target: Place, edge: Edge, location: Location) -> I
     What is `Moved` is held just before the edge's own instruction; nothing comes where nothing can come this way.
     """
     place = edge.place
-    flow, callee = place.region.flow(place.at)
+    flow = place.region.leaving(place.at)
     if isinstance(location, int) and (edge.enters or place.region.start != target.region.start):
         moved = _slot_before(program, target, edge, location)
         if isinstance(moved, Origin):
@@ -62,7 +62,7 @@ def before(program: Program, target: Place, edge: Edge, location: Location) -> I
     # each call would cost too much
     apart = target.region.is_padding(target.at) or target.at in target.region.jumps_to
     asked = called and not thrown and (lost is not None or apart)
-    if asked and not returns(program, callee):
+    if asked and not comes_back(program, place):
         return
     if lost is not None:
         yield Origin(lost, place.address)

@@ -26,7 +26,7 @@ def disturbs(program: Program, call: Place, slot: int) -> bool:
     if call.address in twice:
         return True
     seen: set[int] = set()
-    work = [call.region.flow(call.at)[1]]
+    work = [program.callee(call)]
     while work and len(seen) < _MAX_REGIONS:
         address = work.pop()
         place = None if address is None else program.place(address)

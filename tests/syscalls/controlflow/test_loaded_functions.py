@@ -128,6 +128,45 @@ def test_what_stands_behind_the_end_of_a_landing_pad_keeps_no_function(last: str
     assert any("passed to syscall" in gap.reason for gap in found.unresolved) is not complete
 
 
+_THROUGH = """
+    mov $39,%edi; {use}; .size main,.-main
+    .type stops,@function; stops: hlt; .size stops,.-stops
+    .type resumes,@function; resumes: call _Unwind_Resume@PLT; .size resumes,.-resumes
+    .type draws,@function; draws: call rand@PLT; .size draws,.-draws
+    .type leaves,@function; leaves: ret; .size leaves,.-leaves
+    .type reads,@function; reads: mov %r9,(%rdi); ret; .size reads,.-reads
+    .type finds,@function; finds: hlt; .size finds,.-finds
+    .type found,@gnu_indirect_function; .set found,finds
+    .data; kept: .quad stops; .text
+"""
+_BEHIND = "mov syscall@GOTPCREL(%rip),%rbx; call *%rbx; test %eax,%eax; je 1f; call *{}(%rip); mov %rbx,(%rsp); 1: hlt"
+_BEFORE = "mov syscall@GOTPCREL(%rip),%r9; call *{}(%rip); mov $39,%edi; call *%r9; hlt"
+
+
+@pytest.mark.parametrize(
+    ("use", "complete"),
+    [
+        (_BEHIND.format("stops@GOTPCREL"), True),
+        (_BEHIND.format("resumes@GOTPCREL"), True),
+        (_BEHIND.format("draws@GOTPCREL"), False),
+        (_BEHIND.format("leaves@GOTPCREL"), False),
+        (_BEHIND.format("found@GOTPCREL"), False),
+        (_BEHIND.format("kept"), False),
+        (_BEFORE.format("leaves@GOTPCREL"), True),
+        (_BEFORE.format("reads@GOTPCREL"), False),
+        (_BEFORE.format("found@GOTPCREL"), False),
+        (_BEFORE.format("kept"), False),
+    ],
+)
+def test_calls_through_slots_of_the_files_own_functions(use: str, *, complete: bool, tmp_path: Path):
+    """As in Rust's programs for old systems. A slot of data may be written; one of an ``ifunc`` is asked for."""
+    text = _lines(_THROUGH.format(use=use))
+    source = f'__asm__(".globl main; .type main,@function; main: {text}");'
+    found = calls(build(tmp_path, "through", source, "-lgcc_s", "-Wl,--no-as-needed,--no-relax"))
+    assert "getpid" in found.required
+    assert any("passed to syscall" in gap.reason for gap in found.unresolved) is not complete
+
+
 @pytest.mark.parametrize(
     ("use", "wide", "narrow"),
     [

@@ -94,7 +94,14 @@ int main(void) { return jumps() + splits(); }
 """
 
 
-@pytest.mark.parametrize("options", [(), ("-static", "-s"), ("-fno-plt", "-O1")], ids=["linked", "static", "no stubs"])
+_SLOTS = ("-static-pie", "-fno-plt", "-Wl,--no-relax", "-s")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [(), ("-static", "-s"), ("-fno-plt", "-O1"), _SLOTS],
+    ids=["linked", "static", "no stubs", "static, through slots"],
+)
 def test_what_is_written_between_two_returns_is_not_known(options: tuple[str, ...], tmp_path: Path):
     found = calls(build(tmp_path, "twice", _TWICE, *options))
     assert sum("on the stack" in gap.reason for gap in found.unresolved) == 2
