@@ -51,7 +51,7 @@ def _moved(instruction: Instruction, frame: Frame) -> Frame:
         return {"rsp": frame["rbp"] + 8} if "rbp" in frame else {}
     if mnemonic == "enter":
         return {}
-    kept = _without(frame, "rsp", first if mnemonic in _POPS else "")
+    kept = _without(frame, "rsp", _whole(first) if mnemonic in _POPS else "")
     if stack is None or not values.moves_eight_bytes(instruction) or (mnemonic in _POPS and first == "rsp"):
         return kept
     return {**kept, "rsp": stack + (8 if mnemonic in _POPS else -8)}

@@ -51,12 +51,13 @@ def test_what_a_pointer_may_reach_is_not_known(source: str, level: str, tmp_path
         "movq $39,28(%rsp); fnsave (%rsp); mov 28(%rsp),%rax",
         "movq $39,-16(%rsp); call one; jmp two; one: push $163; pop %rcx; ret; two: mov -16(%rsp),%rax",
         "push $163; push $39; call one; pop %rax; jmp two; one: ret $8; two: nop",
+        "movq $39,(%rsp); movq $163,8(%rsp); mov %rsp,%rbp; lea 8(%rsp),%rcx; push %cx; pop %bp; mov (%rbp),%rax",
     ],
     ids=[
         "exchanged", "exchanged and added", "indexed", "moved by a register", "pushes of two bytes",
         "flags of two bytes", "enter", "popped into memory", "looked up by xlat",
         "a bit above", "a bit below", "chosen bytes", "chosen bytes of mmx", "64 bytes", "the state of x87",
-        "below its end over a call", "a callee takes its arguments off",
+        "below its end over a call", "a callee takes its arguments off", "a pop of two bytes",
     ],
 )  # fmt: skip
 def test_the_stack_pointer_moves_in_unusual_ways(text: str, tmp_path: Path):
