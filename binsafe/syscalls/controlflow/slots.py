@@ -99,6 +99,7 @@ class Slots:
     def calls_of(self, names: frozenset[str]) -> frozenset[int]:
         """Where the calls of imported functions with these names stand, and the jumps to them; found out once."""
         if names not in self._calls:
+            self._calls[names] = frozenset()  # while it is being asked, of which calls come back among others
             pointers = self._program.pointers
             used = distinct(pointers.symbols)
             used = used[used > 0]

@@ -167,6 +167,18 @@ def test_calls_through_slots_of_the_files_own_functions(use: str, *, complete: b
     assert any("passed to syscall" in gap.reason for gap in found.unresolved) is not complete
 
 
+def test_what_ends_landing_pads_is_itself_called_from_a_register(tmp_path: Path):
+    """Who calls ``_Unwind_Resume`` is asked by what asks who calls it: that had no end."""
+    text = (
+        "mov syscall@GOTPCREL(%rip),%r12; mov $39,%edi; call *%r12; call other; test %eax,%eax; je 1f; "
+        "mov %r12,(%rsp); 1: mov _Unwind_Resume@GOTPCREL(%rip),%rbx; call other; test %eax,%eax; je 2f; call *%rbx; "
+        "call other; mov %rbx,(%rsp); 2: hlt; .size main,.-main; .type other,@function; other: ret; .size other,.-other"
+    )
+    source = f'__asm__(".globl main; .type main,@function; main: {text}");'
+    found = calls(build(tmp_path, "resuming", source, "-lgcc_s", "-Wl,--no-as-needed,--no-relax"))
+    assert "getpid" in found.required
+
+
 @pytest.mark.parametrize(
     ("use", "wide", "narrow"),
     [
