@@ -135,4 +135,4 @@ def _held(mnemonic: str, first: str, second: str, frame: Frame) -> int | None:
 
 
 def _signed(value: int) -> int:
-    return value - (1 << 64) if value >> 63 else value
+    return value - (1 << 64) if value >> 63 == 1 else value

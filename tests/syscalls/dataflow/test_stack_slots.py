@@ -72,6 +72,24 @@ def test_what_lies_below_the_end_of_the_stack_is_written_through_a_copy_of_its_p
     assert not calls(bare(tmp_path, text)).complete
 
 
+_ALLOCATED = (
+    "push $163; call one; hlt; .p2align 4; .type one,@function; one: {begin},%rsp; {use}; {end},%rsp; jmp two; "
+    ".size one,.-one; .type two,@function; two: mov 8(%rsp),%rax; syscall; ret; .size two,.-two; "
+    ".type set,@function; set: movq $39,(%rdi); ret; .size set,.-set"
+)
+
+
+@pytest.mark.parametrize(("begin", "end"), [("add $-128", "sub $-128"), ("sub $128", "add $128")])
+@pytest.mark.parametrize(
+    ("use", "complete"), [("mov 136(%rsp),%rax; syscall", True), ("lea 136(%rsp),%rdi; call set", False)]
+)
+def test_a_frame_of_128_bytes(begin: str, end: str, use: str, *, complete: bool, tmp_path: Path):
+    """GCC adds -128, which is shorter than to subtract 128; behind the frame lies what the caller passes."""
+    found = calls(bare(tmp_path, _ALLOCATED.format(begin=begin, use=use, end=end)))
+    assert found.complete is complete
+    assert set(found.sites) == ({"acct"} if complete else set())
+
+
 _TWICE = """
 #include <setjmp.h>
 #include <unistd.h>
