@@ -221,11 +221,9 @@ def _report(artifact: Artifact, members: Mapping[str, Report], omitted: int, fin
     findings = tuple(sorted(findings, key=lambda finding: (-finding.severity.rank, finding.id, finding.detail)))
     verdicts = [report.verdict for report in members.values()]
     if findings:
-        title = findings[0].title
-        level = {4: "danger", 3: "danger", 2: "caution"}.get(findings[0].severity.rank, "ok")
+        level = findings[0].severity.level
         lead = "Do not run it" if level == "danger" else "Be careful"
-        advice = f"{lead}: {title[:1].lower()}{title[1:]}."
-        verdicts.insert(0, msgspec.convert({"level": level, "advice": advice}, Verdict))
+        verdicts.insert(0, Verdict(level=level, advice=f"{lead}: {findings[0].clause}."))
     if not members:
         verdicts = [Verdict(level="unknown", advice="Do not run it: it has no executable that could be analysed.")]
     worst = min(verdicts, key=lambda verdict: LEVELS.index(verdict.level))

@@ -13,6 +13,7 @@ from binsafe import formats
 from binsafe.errors import NotAnalysable
 from binsafe.extractors import EXTRACTORS, Subject, strings
 from binsafe.model import Artifact, Evidence, Finding, Report, Severity, Slice, SliceReport, Verdict
+from binsafe.model.report import Level
 from binsafe.model.rewriting import rewrite
 from binsafe.syscalls import Libraries, listing
 
@@ -194,14 +195,13 @@ def _order(finding: Finding) -> tuple[int, int, str, str]:
 
 
 def _verdict(slices: tuple[SliceReport, ...], findings: tuple[Finding, ...]) -> Verdict:
-    worst = findings[0] if findings else None
     weakest = _weakest(slices, findings)
-    if worst is not None and worst.severity.rank >= Severity.HIGH.rank:
-        return Verdict(level="danger", advice=f"Do not run it: {_lower(worst.title)}.", weakest_slice=weakest)
-    cautious = worst is not None and worst.severity is Severity.MEDIUM
-    doubt = worst.title if cautious and worst is not None and worst.id not in {"unsigned", "slices-differ"} else None
-    advice = _advice(slices[weakest], doubt=doubt)
-    return Verdict(level="caution" if cautious else "ok", advice=advice, weakest_slice=weakest)
+    level: Level = findings[0].severity.level if findings else "ok"
+    if level == "danger":
+        return Verdict(level=level, advice=f"Do not run it: {findings[0].clause}.", weakest_slice=weakest)
+    told = level == "ok" or findings[0].id in {"unsigned", "slices-differ"}  # by who vouches for it
+    advice = _advice(slices[weakest], doubt=None if told else findings[0].clause)
+    return Verdict(level=level, advice=advice, weakest_slice=weakest)
 
 
 def _weakest(slices: tuple[SliceReport, ...], findings: tuple[Finding, ...]) -> int:
@@ -222,19 +222,14 @@ def _advice(part: SliceReport, *, doubt: str | None) -> str:
     remedy = _LOAD if _home(part) else f"run {'it' if noun == 'program' else 'what uses it'} only inside {keeper}{how}"
     nobody = _NOBODY.get(signature.kind)
     if nobody is not None:
-        more = f", and {_lower(doubt)}" if doubt else ""
+        more = f", and {doubt}" if doubt else ""
         return f"Nobody vouches for this {noun}: {nobody}{more}; {remedy}."
     if doubt is not None:
-        return f"Be careful: {_lower(doubt)}; {remedy}."
+        return f"Be careful: {doubt}; {remedy}."
     signer = next((s.organization or s.common_name for s in signature.signers), None) or "somebody"
     holds = "the signature holds" if signature.status == "valid" else "what of the signature is in this file holds"
     more = remedy if _home(part) else f"{keeper} still keeps a fault in it harmless{how}"
     return f"It is signed by {signer}, and {holds}; {more}."
-
-
-def _lower(sentence: str | None) -> str:
-    """A title as a part of a sentence."""
-    return (sentence or "")[:1].lower() + (sentence or "")[1:]
 
 
 def _not_analysed(artifact: Artifact, data: memoryview, error: NotAnalysable) -> Report:

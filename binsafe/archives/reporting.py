@@ -2,7 +2,7 @@
 
 from binsafe.containers import Trouble
 from binsafe.model import Artifact, Finding, Member, Report, Severity, Verdict
-from binsafe.model.report import LEVELS
+from binsafe.model.report import LEVELS, Level
 
 _SEVERITIES = {
     "archive-bomb": Severity.HIGH,
@@ -96,11 +96,10 @@ def _verdict(members: tuple[Member, ...], findings: list[Finding], *, hint: str,
     if worst is None or not analysed:
         if worst is not None and worst.report.verdict.level == "unknown":
             return Verdict(level="unknown", advice=f"Do not run it: {worst.path} could not be analysed.")
-        said = findings[0].title[:1].lower() + findings[0].title[1:] if findings else "it could not be analysed"
+        said = findings[0].clause if findings else "it could not be analysed"
         return Verdict(level="unknown", advice=f"Do not run what is in it: {said}; {hint}.")
-    own = findings[0] if findings and findings[0].severity.rank >= Severity.MEDIUM.rank else None
     level = worst.report.verdict.level
-    if own is not None and (own.severity.rank >= Severity.HIGH.rank or level == "ok"):
-        level = "danger" if own.severity.rank >= Severity.HIGH.rank else "caution"
-        return Verdict(level=level, advice=f"Be careful when you unpack it: {own.detail}")
+    own: Level = findings[0].severity.level if findings else "ok"
+    if own == "danger" or (own == "caution" and level == "ok"):
+        return Verdict(level=own, advice=f"Be careful when you unpack it: {findings[0].detail}")
     return Verdict(level=level, advice=f"The worst of its executables is {worst.path}: {worst.report.verdict.advice}")

@@ -17,8 +17,12 @@ from binsafe.model.facts import (
     Strings,
     Syscalls,
 )
+from binsafe.model.image import Linkage
 
 REPORT_SCHEMA = "binsafe.report/1"
+
+Level = Literal["ok", "caution", "danger", "unknown"]
+"""Of a verdict."""
 
 
 class Severity(StrEnum):
@@ -34,6 +38,13 @@ class Severity(StrEnum):
     def rank(self) -> int:
         """0 for info up to 4 for critical."""
         return list(Severity).index(self)
+
+    @property
+    def level(self) -> Level:
+        """The verdict on a file of which nothing worse was found."""
+        if self.rank >= Severity.HIGH.rank:
+            return "danger"
+        return "caution" if self is Severity.MEDIUM else "ok"
 
 
 class Artifact(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +71,11 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     slice: int | None = None
     evidence: tuple[Evidence, ...] = ()
 
+    @property
+    def clause(self) -> str:
+        """The title as a part of a sentence."""
+        return self.title[:1].lower() + self.title[1:]
+
 
 LEVELS: Final = ("unknown", "danger", "caution", "ok")
 """Of verdicts, the worst first: what is not known may be anything."""
@@ -68,7 +84,7 @@ LEVELS: Final = ("unknown", "danger", "caution", "ok")
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """One word and one sentence; ``weakest_slice`` is an index into ``slices``."""
 
-    level: Literal["ok", "caution", "danger", "unknown"]
+    level: Level
     advice: str
     weakest_slice: int | None = None
 
@@ -79,7 +95,7 @@ class SliceReport(msgspec.Struct, frozen=True, kw_only=True):
     arch: str
     system: str
     kind: str
-    linkage: Literal["dynamic", "static", "static-pie"] | None
+    linkage: Linkage | None
     language: str
     libraries: tuple[Library, ...]
     rpaths: tuple[str, ...]
