@@ -22,7 +22,8 @@ _PARTS_OF_LIB: Final = (
     *("_nanfunctions_impl", "_npyio_impl", "_polynomial_impl", "_shape_base_impl", "_stride_tricks_impl"),
     *("_twodim_base_impl", "_type_check_impl", "_ufunclike_impl", "_utils_impl", "scimath"),
 )
-_CODECS_OF_OTHERS: Final = ("utf-16-be", "cp437", "idna", "punycode")
+_CODECS_OF_OTHERS: Final = ("utf-16-be", "utf-32-be", "cp437", "idna", "punycode")
+"""Names in certificates are in the first two at times."""
 
 
 def load(order: Order, head: bytes | None) -> None:

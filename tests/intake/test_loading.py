@@ -2,6 +2,7 @@
 
 import ast
 import codecs
+import datetime as dt
 import inspect
 import json
 import re
@@ -14,6 +15,12 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.name import _ASN1Type
+from cryptography.x509.oid import NameOID
 
 import binsafe
 from binsafe.intake import loading
@@ -29,6 +36,13 @@ order = messages.Order(
 )
 loading.load(order, {head})
 print(json.dumps([name for name in sys.modules]))
+"""
+_NAMED = """
+import sys
+sys.meta_path.clear()
+from binsafe.signatures import certificates
+found, wrong = certificates.load([bytes.fromhex("{der}")])
+assert not wrong and certificates.describe(*found.values()).common_name == "Ex"
 """
 _LEAN = """
 import sys
@@ -101,6 +115,16 @@ def test_no_parser_loads_a_codec_later():
     files = [file for place in places for file in (*place.rglob("*.py"), place.with_suffix(".py")) if file.exists()]
     named = {name for file in files for name in _codecs(ast.parse(file.read_text()))}
     assert {"cp437", "ascii", "utf-8"} <= named <= {"utf-8", *loading._CODECS, *loading._CODECS_OF_OTHERS}
+
+
+@pytest.mark.parametrize("kind", [_ASN1Type.UniversalString, _ASN1Type.BMPString, _ASN1Type.T61String])
+def test_names_in_certificates_take_no_codec_later(kind: _ASN1Type):
+    key, day = ec.generate_private_key(ec.SECP256R1()), dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Ex", _type=kind)])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, day, day + dt.timedelta(1))
+    der = builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
+    text = _LOADED.format(head=b"MZ", syscalls=False, only=False, kept=None) + _NAMED.format(der=der.hex())
+    subprocess.run([sys.executable, "-c", text], check=True, stdout=subprocess.DEVNULL)
 
 
 def test_a_program_for_linux_needs_neither_what_reads_others_nor_once_it_is_known_what_takes_code_apart():
