@@ -67,11 +67,17 @@ def read(data: memoryview, name: str, budget: Budget) -> Iterator[Entry | Troubl
         raise Unreadable("it is two kinds of archive: which one counts is up to who unpacks", "archive")
     if reader is zips.read:
         return zips.read(data, budget)
-    last = is_tar or head.startswith(_STORING)  # of these it may be the last entry
+    last = _is_an_entry(data) if is_tar else head.startswith(_STORING)  # of these it may be the last entry
     also = (name.lower().endswith(ZIPS) or not last) and zips.ends(data)
     return chain(
         _ALSO_A_ZIP if also else (), reader(data, budget) if reader is not None else _other(data, name, budget)
     )
+
+
+def _is_an_entry(data: memoryview) -> bool:
+    """Whether what ends here as a zip archive is an entry of a tar archive, and looked at as such: all of one."""
+    start = zips.begins(data)
+    return start is None or (start >= tars.BLOCK and tars.is_header(bytes(data[start - tars.BLOCK : start])))
 
 
 def _other(data: memoryview, name: str, budget: Budget) -> Iterator[Entry | Trouble]:

@@ -112,6 +112,22 @@ def ends(data: memoryview) -> bool:
     return b"PK\x05\x06" in _tail(data) and _LISTED.search(data) is not None
 
 
+def begins(data: memoryview) -> int | None:
+    """Where the archive begins that ends here, by its directory; None where there is none before its end.
+
+    Before the first byte, and where something else than an entry stands, is nowhere: -1.
+    """
+    try:
+        end, _ = _end(data)
+        _, size, offset, stop = _zip64(data, end, _END.unpack_from(data, end)[4:7])
+    except Unreadable:
+        return None
+    if size > stop or not _LISTED.match(data, stop - size):
+        return None
+    start = stop - size - offset
+    return start if start >= 0 and _BEFORE_DATA.match(data, start) else -1
+
+
 def _tail(data: memoryview) -> bytes:
     """Where the record can be that ends an archive."""
     return bytes(data[max(0, len(data) - _END.size - _MAX_COMMENT) :])

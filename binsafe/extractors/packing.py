@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from binsafe.extractors import rustaudit
 from binsafe.formats import identify
+from binsafe.formats.structure import find_all
 from binsafe.model import Evidence, Section, Segment, Slice
 
 _SECTIONS = {
@@ -46,6 +47,8 @@ _NOT_LOADED = (
 _PROGRAM_START = re.compile(rb"MZ(?=.{60}\x00\x00)|\x7fELF(?=[\x01\x02][\x01\x02]\x01)", re.DOTALL)
 """With what few other bytes have: a new header within 64 KB; a class, an order and a version that exist."""
 _MAX_STARTS = 65_536
+_ZIP_TAIL = 65_535 + 22
+"""Where a zip archive's end may be: before a comment (PKWARE APPNOTE, 4.3.16)."""
 _FEW_IMPORTS = 12
 _LOADER = frozenset({"LoadLibraryA", "LoadLibraryW", "LoadLibraryExA", "LoadLibraryExW"})
 
@@ -98,7 +101,15 @@ def programs(slice_: Slice) -> Iterator[Evidence]:
         kind = _program(slice_.data[at:])
         if kind in {"elf", "mach-o", "pe"} or (kind == "archive" and at == end):
             yield Evidence(via="layout", symbol=name, detail=f"{kind} at offset {at:#x}")
+    if _ends_as_zip(slice_.data[end:]) and identify(slice_.data[end:]) != "archive":
+        yield Evidence(via="layout", detail=f"archive that ends behind it, somewhere from {end:#x} on")
     yield from _among_resources(slice_)
+
+
+def _ends_as_zip(behind: memoryview) -> bool:
+    """Whether what is behind a program is found by who looks for a zip archive's end: launchers, and Python."""
+    tail = bytes(behind[max(0, len(behind) - _ZIP_TAIL) :])
+    return tail.rfind(b"PK\5\6") >= 0 and next(find_all(behind, b"PK\1\2"), None) is not None
 
 
 def _among_resources(slice_: Slice) -> Iterator[Evidence]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 from archived import ids, paths, report_on
-from packed import ELF
+from packed import ELF, zipped
 
 
 def header(name: str, size: int, kind: bytes = tarfile.REGTYPE) -> bytes:
@@ -97,6 +97,23 @@ def test_what_follows_the_end_is_a_finding(behind: bytes, packed: Callable[[byte
     """``tar --ignore-zeros`` unpacks archives that were joined: the entries of all of them."""
     report = report_on(packed(MEMBER + END + behind))
     assert (ids(report), paths(report), report.analysed) == ({"appended-data"}, ["tool"], False)
+
+
+ZIP = zipped({"other": ELF})
+
+
+@pytest.mark.parametrize("entry", [b"read me\n" + ZIP, b"read me\n".ljust(512) + ZIP, b"PK\3\4 is no entry\n" + ZIP])
+def test_an_entry_that_some_unpack_instead_is_a_finding(entry: bytes):
+    """As pip does: Python looks for a zip archive's end in the last 64 KB, and for its beginning where that says."""
+    report = report_on(MEMBER + header("README", len(entry)) + blocks(entry) + END)
+    assert ("archive-entry" in ids(report), report.analysed) == (True, False)
+    assert any("ends as a zip archive" in one.detail for one in report.findings)
+
+
+@pytest.mark.parametrize("entry", [ZIP, b"PK\1\2 and PK\5\6 are what zip archives have".ljust(99)])
+def test_a_zip_archive_that_is_the_last_entry_is_looked_at(entry: bytes):
+    report = report_on(MEMBER + header("last", len(entry)) + blocks(entry) + END)
+    assert (ids(report), report.analysed) == (set(), True)
 
 
 def test_padding_behind_the_end_is_nothing():

@@ -214,6 +214,15 @@ def test_what_stands_behind_symbols_or_padding_is_a_finding(inner: bytes):
         assert severities(whole)["carried-program"] is Severity.MEDIUM
 
 
+@pytest.mark.parametrize(("behind", "told"), [(b"PK\1\2 PK\5\6".ljust(40), True), (b"PK\5\6".ljust(40), False)])
+def test_an_archive_behind_anything_is_found_from_its_end(behind: bytes, told: bool):
+    program = code(b"\x90" * 64, format="pe")
+    whole = msgspec.structs.replace(program, data=memoryview(bytes(program.data) + b"settings" * 9_000 + behind))
+    assert ("carried-program" in severities(whole)) == told
+    long = msgspec.structs.replace(program, data=memoryview(bytes(program.data) + b"x" + behind + bytes(70_000)))
+    assert "carried-program" not in severities(long)
+
+
 @pytest.mark.parametrize("bits", [32, 64])
 def test_a_program_behind_an_elf_files_table_of_sections_is_a_finding(bits: int):
     header = bytearray(b"\x7fELF".ljust(64, b"\0"))
