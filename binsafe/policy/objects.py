@@ -38,7 +38,6 @@ the libraries that it loads."""
 
 _CONTROL: Final = r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
 _HOST: Final = r"(?=.{1,253}$)(?!-)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*"
-_IPV6: Final = r"\[[0-9a-fA-F:.]{2,45}\]"
 _VARIABLE: Final = r"[A-Za-z_][A-Za-z0-9_]{0,127}"
 _NUMBER: Final = r"0|[1-9][0-9]{0,18}"
 """Patterns; not compiled before one is needed, which at a start with a policy that is remembered none is."""
@@ -102,9 +101,18 @@ def _listen(text: str) -> str:
 
 def _connect(text: str) -> str:
     host, _, port = text.rpartition(":")
-    if not (re.fullmatch(_HOST, host) or re.fullmatch(_IPV6, host)):
+    if not (re.fullmatch(_HOST, host) or _is_ipv6(host)):
         raise ObjectError(f"{text!r} names no host", "HOST:PORT, an IPv6 address in brackets")
     return f"{host}:{port_number(port)}"
+
+
+def _is_ipv6(host: str) -> bool:
+    from socket import AF_INET6, inet_pton  # few grants name an address
+
+    try:
+        return host.startswith("[") and host.endswith("]") and bool(inet_pton(AF_INET6, host[1:-1]))
+    except (OSError, ValueError):
+        return False
 
 
 def _path_or(*words: str) -> Callable[[str], str]:

@@ -330,3 +330,16 @@ def test_who_is_proved_to_make_processes_need_not_wait_for_any(flags: int, grant
     forms = [grant.when for grant in policy.of("syscall") if grant.object == "clone"]
     assert any(holds(when, (flags, 0, 0, 0, 0, 0)) for when in forms)
     assert ("kill" in calls_of(policy)) == granted
+
+
+@pytest.mark.parametrize(
+    ("host", "named"),
+    [("[::1]", True), ("[2001:db8::7]", True), ("[::ffff:192.0.2.1]", True), ("[::::]", False), ("[1.2.3.4]", False)],
+)
+def test_what_stands_in_brackets_is_an_address_to_connect_to(host: str, named: bool):
+    request = Request(connect=(f"{host}:80",))
+    if named:
+        assert [grant.object for grant in request.grants()] == [f"{host}:80"]
+    else:
+        with pytest.raises(UsageError, match="names no host"):
+            list(request.grants())
