@@ -85,6 +85,23 @@ def cond(run: Run, form: Form, scope: Scope) -> Step:
     return True, ()
 
 
+def case(run: Run, form: Form, scope: Scope) -> Step:
+    """``(case KEY ((DATUM ...) BODY ...) ... (else BODY ...))``; two texts are never the same one (``eqv?``)."""
+    key = run.value(form.items[1], scope) if len(form.items) > 1 else ()
+    if isinstance(key, Unknown):
+        return not_followed(run, form, scope)
+    for clause in form.items[2:]:
+        match clause:
+            case Form((Symbol("else") | Form() as data, *body)) if body:
+                if not isinstance(data, Form) or (not isinstance(key, str) and key in map(_quoted, data.items)):
+                    return False, run.body(tuple(body), scope, form)
+            case _:
+                raise failed(
+                    clause, "a clause of case without data and a body", "expected ((DATUM ...) EXPRESSION ...)"
+                )
+    return True, ()
+
+
 def both_of(run: Run, form: Form, scope: Scope) -> Step:
     """``and`` and ``or``: what stands behind an unknown part may not be evaluated at all."""
     ends_by_false = form.head == "and"

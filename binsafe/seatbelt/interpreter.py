@@ -54,6 +54,7 @@ SPECIAL: Final[Mapping[str, machine.Special]] = MappingProxyType(
         "when": forms.when,
         "unless": forms.when,
         "cond": forms.cond,
+        "case": forms.case,
         "and": forms.both_of,
         "or": forms.both_of,
         "begin": forms.begin,

@@ -42,6 +42,10 @@ def test_a_loop_emits_its_rules():
         ),
         ('(define x "/a") (set! x "/b") (allow file-read* (literal x))', '(allow file-read* (path "/b"))'),
         ("(cond (#f (allow signal)) ((= 1 2) (allow default)) (else (deny default)))", "(deny default)"),
+        ("(case 'b ((a) (allow signal)) ((c b) (deny default)) (else (allow default)))", "(deny default)"),
+        ("(case (+ 1 1) ((1 3) (allow signal)) (else (deny default)))", "(deny default)"),
+        ('(case "b" (("b") (allow signal)) (else (deny default)))', "(deny default)"),  # two texts are two things
+        ("(case 'x ((a) (allow signal))) (deny default)", "(deny default)"),
         ("(if (and #t (or #f (not #f))) (deny default) (allow default))", "(deny default)"),
         ('(let* ((a "/a") (b (string-append a "/b"))) (allow lsopen (subpath b)))', '(allow lsopen (subpath "/a/b"))'),
         ('(with-filter (extension "e") (allow signal))', '(allow signal (extension "e"))'),
