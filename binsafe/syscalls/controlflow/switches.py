@@ -38,6 +38,9 @@ class Cases(NamedTuple):
     """Whether all is known."""
 
 
+_NOWHERE = Cases({}, frozenset())
+
+
 class Switches:
     """The answers for one program, each looked for once."""
 
@@ -109,24 +112,29 @@ def _through_tables(program: "Program", region: Region, labels: Callable[[Region
     Only the region's own jumps are looked at: jumps of other regions through the same tables are not.
     """
     jumps = frozenset(region.indirect_jumps)
-    known = Cases({}, frozenset())
-    tables: Mapping[int, Table] = {}
-    for _ in range(_MAX_ROUNDS if jumps and region.caught is not None else 0):
-        tables = tables_of(program, region, known.inside)
-        found, known = known, _leading(program, region, tables, known.inside)
-        if found == known:
-            break
-    else:
-        known = known._replace(unread=jumps)
+    tables, known = _settled(program, region) if jumps else ({}, _NOWHERE)
     read = {address for table in tables.values() for place in table.places for address in place}
-    loose = {base: names for base, names in _named(program, region).items() if base not in read}
+    loose = {base: indices for base, indices in _named(program, region).items() if base not in read}
     unseen = known.unread | jumps - tables.keys()
     held = labels(region) if unseen or not jumps else set[int]()
-    own = (names for base, names in loose.items() if region.start in _takers(program, base))
+    own = (indices for base, indices in loose.items() if region.start in _takers(program, base))
     ways = {**dict.fromkeys(chain(*loose.values()), ()), **known.inside}
-    ways.update((at, (*known.inside.get(at, ()), *unseen) if unseen else ()) for at in chain(held, *own))
+    for at in chain(held, *own):  # any jump that is not seen may lead there
+        ways[at] = (*known.inside.get(at, ()), *unseen) if unseen else ()
     whole = region.caught is not None and not known.unread and not loose
     return known._replace(ways=ways, whole=whole and (not jumps or held <= known.inside.keys()))
+
+
+def _settled(program: "Program", region: Region) -> tuple[Mapping[int, Table], Cases]:
+    """The tables of a region's jumps, read anew until they lead nowhere else; unread where that has no end."""
+    tables: Mapping[int, Table] = {}
+    known = _NOWHERE
+    for _ in range(_MAX_ROUNDS if region.caught is not None else 0):
+        tables = tables_of(program, region, known.inside)
+        before, known = known, _leading(program, region, tables, known.inside)
+        if known == before:
+            return tables, known
+    return tables, known._replace(unread=frozenset(region.indirect_jumps))
 
 
 def _long(program: "Program", region: Region, known: Known) -> Iterator[int]:
