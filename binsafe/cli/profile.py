@@ -90,7 +90,7 @@ def _explain(policy: "Policy") -> None:
     from binsafe.renderers.explaining import explain
 
     width = max(40, shutil.get_terminal_size().columns - 1)
-    note("What macOS, Linux, and Linux without user namespaces (the fallback) make of each line:")
+    note("What macOS, Linux and its fallback (no user namespaces) make of each line:")
     for row in explain(policy):
         note(row.what)
         systems: dict[str, list[str]] = {}
