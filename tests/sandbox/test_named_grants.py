@@ -45,7 +45,9 @@ def test_a_name_that_is_no_utf8_is_reported_like_any_other(folder: Path, capsys:
         assert "no option takes a name" in told
 
 
-@pytest.mark.parametrize(("program", "arguments"), [("mv", ("-f", "new", "fruit")), ("rm", ("-f", "fruit"))])
+@pytest.mark.parametrize(
+    ("program", "arguments"), [("mv", ("-f", "new", "fruit")), ("mv", ("fruit", "old")), ("rm", ("-f", "fruit"))]
+)
 def test_a_granted_file_is_replaced_where_its_folder_is_granted_as_well_and_else_named(
     folder: Path, program: str, arguments: tuple[str, ...], capsys: pytest.CaptureFixture
 ):
@@ -177,6 +179,18 @@ def test_a_path_that_was_made_absolute_in_the_folder_that_was_left_is_named_ther
     monkeypatch.chdir(folder)
     assert run(program, *(word.format(name=folder.name) for word in arguments))[0] != 0
     assert f"grant='{grant.format(folder=folder)}'" in capsys.readouterr().out
+
+
+def test_a_hidden_file_is_named_in_the_folder_that_was_left_unless_that_is_its_users_home(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    """git said that there is no repository, and nothing else was said."""
+    (folder / ".git").mkdir()
+    monkeypatch.chdir(folder)
+    for home, named in (("/var/empty", True), (str(folder), False)):
+        monkeypatch.setenv("HOME", home)
+        assert run("ls", "/.git")[0] == 2
+        assert (f"grant='--read {folder}/.git'" in capsys.readouterr().out) is named
 
 
 def test_a_relative_path_to_what_is_granted_is_named_with_the_folder_that_it_starts_from(

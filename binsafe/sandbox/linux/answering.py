@@ -182,6 +182,8 @@ class Answerer:
             self._carry_out(call, name, lambda call: give(self._listener, call))
             return
         missed = lookups.miss(call, kind, asked)
+        if missed is None and kind.source is not None and (moved := lookups.asked(self._listener, call, kind.source)):
+            missed = lookups.miss(call, kind.source, moved)
         if missed is not None and lookups.refuses:
             there = missed.writes or lookups.given.leads_on(missed.path)
             self._listener.finish(call, errno.EACCES if there else errno.ENOENT)

@@ -74,6 +74,7 @@ class Lookups:
         self._walks = walks
         self._most = MAX_OF_A_WALKER if walks else MAX_LOOKUPS
         self._left = left
+        self._is_home = left == os.path.expanduser("~")
         self._looked = 0
         self._last = ("", "")
         self._searching = False
@@ -187,14 +188,15 @@ class Lookups:
         """What a path would be, had the program started in the folder that its user did; empty where it is the same.
 
         Many make absolute what they are told, from / then: that is so where the host has nothing of the path there.
-        Hidden files are those of a user who has no home.
+        Hidden files are those of a user who has no home, but for such as that folder has (git looks for .git).
         """
         if not self._left:
             return ""
         if relative:
             return posixpath.normpath(f"{self._left}/{relative}")
         first = path.split("/")[1]
-        elsewhere = first.startswith(".") or (first and may_exist(f"/{first}"))
+        hidden = first.startswith(".") and (self._is_home or not may_exist(f"{self._left}/{first}"))
+        elsewhere = hidden or (first and may_exist(f"/{first}"))
         return "" if elsewhere else posixpath.normpath(f"{self._left}/{path}")
 
     def _as_meant(self, path: str, relative: str, missed: Miss) -> Miss:

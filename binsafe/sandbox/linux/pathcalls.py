@@ -41,6 +41,8 @@ class PathCall(NamedTuple):
     """Whether it takes a name out of its folder, or puts another file under it."""
     looks: bool = False
     """Whether it only asks what is there."""
+    source: "PathCall | None" = None
+    """The other name of two: that which it takes out of its folder."""
 
     def way(self, arguments: Sequence[int]) -> Way:
         """How a call with these arguments goes about its file."""
@@ -74,9 +76,11 @@ PATH_CALLS: Final[Mapping[str, PathCall]] = {
     "rmdir": PathCall(0, writes=True, entry=True),
     "unlink": PathCall(0, writes=True, entry=True),
     "unlinkat": PathCall(1, 0, writes=True, entry=True),
-    "rename": PathCall(1, writes=True, entry=True),
-    "renameat": PathCall(3, 2, writes=True, entry=True),
-    "renameat2": PathCall(3, 2, writes=True, entry=True),
+    "rename": PathCall(1, writes=True, entry=True, source=PathCall(0, writes=True, entry=True)),
+    **dict.fromkeys(
+        ("renameat", "renameat2"),
+        PathCall(3, 2, writes=True, entry=True, source=PathCall(1, 0, writes=True, entry=True)),
+    ),
     "link": PathCall(1, writes=True),
     "linkat": PathCall(3, 2, writes=True),
     "symlink": PathCall(1, writes=True),
