@@ -89,8 +89,10 @@ def test_a_look_at_others_is_named(sandboxed: Callable, word: str):
 
 
 def test_the_mode_of_a_terminal_is_named_with_what_its_user_can_expect(sandboxed: Callable):
-    usual_ones = {"PR_SET_THP_DISABLE": call("prctl", 41, 1, 0), "VT_GETSTATE": call("ioctl", 0, 0x5603, 0)}
-    run = sandboxed(call("ioctl", 0, 0x5403, 0), *usual_ones.values())  # Ruby and nano do without
+    ioctls = {"VT_GETSTATE": 0x5603, "FS_IOC_FIEMAP": 0xC020_660B}
+    usual_ones = {name: call("ioctl", 0, number, 0) for name, number in ioctls.items()}
+    usual_ones["PR_SET_THP_DISABLE"] = call("prctl", 41, 1, 0)
+    run = sandboxed(call("ioctl", 0, 0x5403, 0), *usual_ones.values())  # nano, man and Ruby do without
     run.answers()
     assert {(name, True) for name in usual_ones} <= {(each.object, each.expected) for each in run.violations}
     (told,) = [(each.object, each.grant) for each in run.violations if each.operation == "ioctl" and not each.expected]

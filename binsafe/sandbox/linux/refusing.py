@@ -10,6 +10,7 @@ from binsafe.sandbox.linux import inside
 _IPPROTO_MPTCP: Final = 262
 _IOCTLS: Final[Mapping[int, tuple[str, int]]] = {
     0x4004_9409: ("FICLONE", errno.EOPNOTSUPP),  # cp's way to share blocks; it copies where that fails
+    0xC020_660B: ("FS_IOC_FIEMAP", errno.EOPNOTSUPP),  # where a file's blocks are (man, by gdbm)
     0x5603: ("VT_GETSTATE", errno.ENOTTY),  # nano asks whether it is on the console itself, which no terminal here is
 }
 _PR_SET_THP_DISABLE: Final = 41
