@@ -113,6 +113,24 @@ def test_no_grant_is_offered_for_what_is_the_kernels_to_change(path: str, capsys
     assert "the kernel's" in told
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may use all files")
+@pytest.mark.parametrize("command", [("cat", "/etc/shadow"), ("touch", "/etc/new"), ("cat", "/root/x")])
+def test_no_grant_is_offered_for_what_its_user_may_not_use(command: tuple[str, str], capsys: pytest.CaptureFixture):
+    """What was offered ended in the same error, and nobody said why."""
+    assert run(*command)[0] != 0
+    assert f"object='{command[1]}'" in (told := capsys.readouterr().out)
+    assert "may not do that either" in told
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="for an ordinary user, files of others' processes are not there")
+def test_of_other_processes_files_no_more_is_offered_where_proc_is_granted(capsys: pytest.CaptureFixture):
+    """ps got two hundred hints, each for a process that was to end soon."""
+    assert run("cat", "/proc/1/environ", read=("/proc",))[0] != 0
+    told = next(line for line in capsys.readouterr().out.splitlines() if "object='/proc/1/environ'" in line)
+    assert "another process's own" in told
+    assert "expected=True" in told
+
+
 @pytest.mark.skipif(not Path("/usr/bin/python3").exists(), reason="needs Debian's Python")
 @pytest.mark.parametrize("others", [(), ("/bin/true",)])
 def test_a_program_without_a_name_is_not_said_to_be_a_descriptors(others: tuple[str, ...]):

@@ -18,7 +18,7 @@ from binsafe.sandbox.linux.expected import OF_THE_SYSTEM, is_expected
 from binsafe.sandbox.linux.given import Given
 from binsafe.sandbox.linux.layout import PRIVATE_TMP, inside
 from binsafe.sandbox.linux.notifications import Call, Listener
-from binsafe.sandbox.linux.offering import option
+from binsafe.sandbox.linux.offering import ANOTHERS, option
 from binsafe.sandbox.linux.owned import as_self
 from binsafe.sandbox.linux.pathcalls import PathCall, Way
 
@@ -168,7 +168,8 @@ class Lookups:
             private = not os.stat(path).st_mode & stat.S_IROTH
         except OSError:
             return None
-        return Miss(path, f"--read {path}", expected=False, there=True) if private else None
+        of_process = inside(path, "/proc")
+        return Miss(path, ANOTHERS if of_process else f"--read {path}", of_process, there=True) if private else None
 
     def _in_place(self, path: str) -> Miss | None:
         """What is granted by its own name, and so cannot be taken away or replaced."""

@@ -1,15 +1,18 @@
 """What would grant a path that was missed."""
 
+import os
 import posixpath
 import re
 from typing import Final
 
 from binsafe.model.violation import UNGRANTABLE
-from binsafe.sandbox.linux.elsewhere import may_exist
+from binsafe.sandbox.linux.elsewhere import leaves, may_exist
 from binsafe.sandbox.linux.layout import inside, is_ones_own
 
 OWN_ROOT: Final = f"{UNGRANTABLE}what runs gets a root of its own; name the folders that it needs"
 THE_KERNELS: Final = f"{UNGRANTABLE}what is there is the kernel's, and only root can change it"
+ANOTHERS: Final = f"{UNGRANTABLE}it is another process's own"
+YOURS: Final = f"{UNGRANTABLE}its user may not do that either"
 
 _OF_A_PROCESS: Final = re.compile(r"/proc/\d")
 """What is another file for each process, or of another process tomorrow, cannot be granted by itself."""
@@ -20,7 +23,23 @@ def option(path: str, *, writes: bool) -> str:
     if path == "/":
         return OWN_ROOT
     if not writes:
-        return "--read /proc" if is_ones_own(path) or _OF_A_PROCESS.match(path) else f"--read {path}"
+        if is_ones_own(path) or _OF_A_PROCESS.match(path):
+            return "--read /proc"
+        return YOURS if _is_kept_from_us(path, os.R_OK) else f"--read {path}"
     if inside(path, "/proc") or inside(path, "/sys"):
         return THE_KERNELS
-    return f"--write {path if may_exist(path) else posixpath.dirname(path)}"
+    place = path if may_exist(path) else posixpath.dirname(path)
+    return YOURS if _is_kept_from_us(place, os.W_OK) else f"--write {place}"
+
+
+def _is_kept_from_us(path: str, mode: int) -> bool:
+    """Whether a file of this machine's is there and our user may not use it so: a grant would change nothing."""
+    if leaves(path) is not None:
+        return False
+    try:
+        os.stat(path)
+    except PermissionError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return not os.access(path, mode)
