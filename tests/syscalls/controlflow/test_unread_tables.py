@@ -61,6 +61,16 @@ def test_a_table_that_is_read_as_no_compiler_does_it_hides_nothing(reading: str,
     assert "acct" in found.sites or not found.complete
 
 
+def test_where_such_a_table_leads_nothing_is_proved_of_an_argument(tmp_path: Path):
+    text = (
+        f"mov $1,%edi; and $1,%edx; lea tB(%rip),%rbp; {_READ}; push %r11; ret; "
+        f"4: mov $2,%edi; 3: mov $135,%eax; syscall; hlt; {_SIZED}"
+    )
+    found = calls(bare(tmp_path, with_tables(text), "-no-pie"))
+    assert set(found.sites) == {"personality"}
+    assert not found.arguments
+
+
 _KEPT = "; .bss; .p2align 3; kept: .skip 64; .text"
 _OTHER_FUNCTION = "; .p2align 4; .type other,@function; other: {}; .size other,.-other"
 
