@@ -37,7 +37,7 @@ _FIXED = "at fixed addresses"
 
 def is_met(interpreter: Summary | None) -> bool:
     """Whether an interpreter was summarised here, and so says what its addresses are."""
-    return interpreter is not None and interpreter.entry >= 0 and _FIXED in interpreter.exports
+    return interpreter is not None and _FIXED in interpreter.exports
 
 
 def of_interpreter(slice_: Slice, machine: Machine, budget: int) -> Summary | None:

@@ -4,7 +4,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from assembled import X86, Arm, program
 from compiled import build, calls, needs_compiler
+
+from binsafe.syscalls.linking.prelinked import of_interpreter
+from binsafe.syscalls.machines.arm64 import Arm64
+from binsafe.syscalls.machines.x86_64 import X86_64
 
 pytestmark = [pytest.mark.each_user, needs_compiler]
 
@@ -28,19 +33,23 @@ void begin(long *stack) {
 _GETUID = "getuid: mov $102,%eax"
 _PROGRAM = """
 __asm__(".section .interp,\\"a\\"; .string \\"%s\\"; .text");
-extern void getpid(void), times(void), sync(void), called(int);
+extern void getpid(void), times(void), sync(void), called(int), pick(int);
 extern void (*hook)(void);
 void (*volatile const late)(void) = sync;
-void _start(void) { getpid(); hook = times; called(0); late(); }
+void _start(void) { FIRST; hook = times; called(0); late(); }
 """
 
 
-def prelinked(folder: Path, getuid: str = _GETUID, *, interpreter: str = "", program: str = "") -> Path:
-    """The program; ``getuid`` is the interpreter's own, the others are options of the linker."""
+def prelinked(
+    folder: Path, getuid: str = _GETUID, *, first: str = "getpid()", interpreter: str = "", program: str = ""
+) -> Path:
+    """The program; ``getuid`` is the interpreter's own, ``first`` what is called, the others are for the linker."""
     flags = ("-nostdlib", "-static", "-fno-pie", "-no-pie", "-fno-stack-protector", "-fno-builtin", "-w")
     source = _INTERPRETER.replace(_GETUID, getuid)
     loader = build(folder, "loader", source, *flags, f"-Wl,-Ttext-segment=0x200000,-z,stack-size=0{interpreter}")
-    return build(folder, "program", _PROGRAM % loader, *flags, f"-Wl,--just-symbols={loader}{program}")
+    return build(
+        folder, "program", (_PROGRAM % loader).replace("FIRST", first), *flags, f"-Wl,--just-symbols={loader}{program}"
+    )
 
 
 def runs(program: Path) -> Path:
@@ -87,3 +96,35 @@ def test_an_interpreter_of_another_kind_is_not_what_the_program_was_linked_with(
     loader[at] = value
     (tmp_path / "loader").write_bytes(loader)
     assert not calls(program).complete
+
+
+def test_what_a_function_of_the_interpreter_does_for_the_programs_argument_counts(tmp_path: Path):
+    """The interpreter itself passes another one."""
+    pick = ".globl pick; pick: test %edi,%edi; je 1f; mov $22,%eax; jmp common; 1: ret"
+    getuid = f"jmp 3f; {pick}; 3: getuid: xor %edi,%edi; call pick; mov $102,%eax"
+    found = calls(prelinked(tmp_path, getuid, first="pick(1)"))
+    assert found.complete
+    assert "pipe" in found.required
+
+
+def test_an_interpreter_for_another_processor_has_no_summary():
+    """arm64 makes addresses in two instructions: what it names is not all seen."""
+    x86, arm = X86(), Arm()
+    for code in (x86, arm):
+        code.syscall()
+        code.ret()
+    assert of_interpreter(program(x86), X86_64(), 1_000) is not None
+    assert of_interpreter(program(arm), Arm64(), 1_000) is None
+
+
+def test_an_interpreter_that_is_too_large_has_no_summary_or_one_that_says_so():
+    code = X86()
+    code.mov("rax", 39)
+    code.syscall()
+    code.ret()
+    found = [of_interpreter(program(code), X86_64(), budget) for budget in range(1, 1_000, 9)]
+    assert found[0] is None
+    assert [call.number for call in found[-1].calls] == [39]
+    assert not found[-1].gaps
+    assert all(each is None or each.gaps or each.calls == found[-1].calls for each in found)
+    assert any(each is not None and each.gaps for each in found)
