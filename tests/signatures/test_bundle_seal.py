@@ -192,6 +192,27 @@ def test_seal_of_version_1_covers_no_code():
     assert found(Application(version=1, listed=only_resources).build()) == {("resource-seal", "medium")}
 
 
+def test_a_sealed_link_out_of_the_bundle_is_told():
+    """Who sealed it cannot have seen what it leads to on this machine."""
+    place = "Contents/Resources/out"
+    for target, told in (
+        ("../Info.plist", set()),
+        ("../../../x", {("resource-seal", "high")}),
+        ("/x", {("resource-seal", "high")}),
+    ):
+        app = Application(listed=lambda listed, to=target: listed | {"Resources/out": {"symlink": to}}).build()
+        assert found(app | {place: Link(target)}) == told
+
+
+def test_a_seal_of_the_first_version_may_list_hashes_alone():
+    def alone(listed: dict[str, object]) -> dict[str, object]:
+        return {name: said["hash"] for name, said in listed.items() if "hash" in said}
+
+    app = Application(version=1, listed=alone).build()
+    assert ("resource-seal", "high") not in found(app)
+    assert ("resource-seal", "high") in found(app | {RESOURCE: b"other"})
+
+
 def test_bundle_that_only_its_linker_signed_has_no_seal_to_break():
     unsealed = Recipe(directories=(Directory(flags=2 | LINKER_SIGNED),)).build()
     report = inspect({"Contents/Info.plist": info_plist("App"), "Contents/MacOS/App": unsealed, RESOURCE: b"x"})
