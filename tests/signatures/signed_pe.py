@@ -56,11 +56,12 @@ def pkcs7(
     signing: Signing = SIGNING,
     content_type: str = INDIRECT_DATA,
     subject: str = PE_IMAGE,
+    algorithm: str = SHA256_IDENTIFIER,
 ) -> bytes:
     content = _IndirectData(
         {
             "data": {"algorithm": subject},
-            "digest": {"identifier": {"algorithm": SHA256_IDENTIFIER, "parameters": core.Null()}, "digest": digest},
+            "digest": {"identifier": {"algorithm": algorithm, "parameters": core.Null()}, "digest": digest},
         },
         explicit=0,
     )

@@ -17,9 +17,10 @@ from signed_macho import flip, make_slice, patch
 from signed_pe import SIGNING, attach, check, directory_at, entry, file_digest, optional_header, pkcs7
 
 from binsafe.model import Segment, Signature
-from binsafe.signatures import verify
+from binsafe.signatures import certificatetable, verify
 from binsafe.signatures.anchors import Anchors
 from binsafe.signatures.authenticode import MAX_FURTHER
+from binsafe.signatures.structure import StructureError
 
 NESTED = "1.3.6.1.4.1.311.2.4.1"
 
@@ -248,6 +249,26 @@ def test_table_that_is_none(unsigned: bytes, table: bytes):
 def test_truncated_program(signed: bytes):
     signature = check(signed[: len(signed) // 2])
     assert (signature.status, problems(signature)) == ("invalid", {"truncated"})
+
+
+def test_an_entry_that_would_hold_were_its_header_right(unsigned: bytes):
+    """Length and revision are nobody's to change: no digest covers them."""
+    good = pkcs7(file_digest(unsigned))
+    assert check(attach(unsigned, entry(good))).status == "valid"
+    for table in (entry(good, revision=0x300), entry(good, length=len(good) + 800)):
+        signature = check(attach(unsigned, table))
+        assert (signature.status, "a certificate table entry of" in signature.problems[0].detail) == ("invalid", True)
+
+
+def test_a_digest_that_windows_does_not_use(unsigned: bytes):
+    signature = check(attach(unsigned, entry(pkcs7(file_digest(unsigned), algorithm="1.2.840.113549.2.5"))))
+    assert (signature.status, "does not use" in signature.problems[0].detail) == ("invalid", True)
+
+
+@pytest.mark.parametrize("place", [(0, 0x100), (0x10, 1 << 20), (1 << 20, 1 << 19)])
+def test_no_digest_leaves_out_headers(signed: bytes, place: tuple[int, int]):
+    with pytest.raises(StructureError, match="lies in the headers"):
+        certificatetable.file_digest(memoryview(signed), *place, "sha256")
 
 
 def test_table_over_the_headers(signed: bytes, unsigned: bytes):

@@ -62,9 +62,9 @@ def test_bundle_below_a_folder():
     assert (report.findings, len(report.members)) == ((), 3)
 
 
-def version(name: str) -> dict[str, Content]:
-    """Another version of the framework, of the same content."""
-    return {path.replace("Versions/A/", f"Versions/{name}/"): one for path, one in APP.items() if "Versions/A/" in path}
+def version(name: str, app: dict[str, Content] = APP) -> dict[str, Content]:
+    """Another version of the framework, of the same content, or of another application's."""
+    return {path.replace("Versions/A/", f"Versions/{name}/"): one for path, one in app.items() if "Versions/A/" in path}
 
 
 CHANGES: dict[str, Callable[[], dict[str, Content]]] = {
@@ -121,6 +121,12 @@ def test_each_change_breaks_the_seal(what: str):
 def test_a_second_version_of_a_framework_by_the_same_signer():
     assert inspect(APP | version("B")).findings == ()
     assert len(inspect(APP | version("B")).members) == 4
+
+
+def test_a_second_version_of_a_framework_by_somebody_else():
+    """Nothing is wrong with it but that the application's seal names another one."""
+    other = Application(recipe=Recipe(directories=(Directory(identifier=b"org.example.other"),))).build()
+    assert found(APP | version("B", other)) == {("resource-seal", "high")}
 
 
 @pytest.mark.parametrize("named", ["app", "App"], ids=["in other letters", "through a link"])
@@ -202,6 +208,18 @@ def test_a_sealed_link_out_of_the_bundle_is_told():
     ):
         app = Application(listed=lambda listed, to=target: listed | {"Resources/out": {"symlink": to}}).build()
         assert found(app | {place: Link(target)}) == told
+
+
+@pytest.mark.parametrize(
+    ("target", "told"), [("../../Contents", False), ("../../../x", True), ("/some/App.app/x", True)]
+)
+def test_a_sealed_link_out_of_a_bundle_in_a_folder_is_told(target: str, told: bool):
+    app = Application(listed=lambda listed: listed | {"Resources/out": {"symlink": target}}).build()
+    inside = {
+        f"some/App.app/{path}": content for path, content in (app | {"Contents/Resources/out": Link(target)}).items()
+    }
+    findings = inspect(inside, "some/App.app").findings
+    assert any("lead out of the bundle" in finding.detail for finding in findings) == told
 
 
 def test_a_seal_of_the_first_version_may_list_hashes_alone():
