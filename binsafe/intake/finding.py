@@ -53,14 +53,17 @@ def _candidates(name: str) -> list[Path]:
     path = Path(name)
     if "/" in name or path.is_absolute() or len(path.parts) != 1 or (os.path.lexists(path) and not path.is_dir()):
         return [path]
-    import shutil
-
-    command = shutil.which(name)
-    if command is not None:
-        return [Path(command)]
+    if (command := _command(name)) is not None:
+        return [command]
     import platformdirs
 
     return [platformdirs.user_data_path(DISTRIBUTION) / "artifacts" / name, path]  # a folder here, as a bundle, is last
+
+
+def _command(name: str) -> Path | None:
+    """The program that a shell starts for a name: as `shutil.which`, which loads compressors for it."""
+    found = (Path(folder, name) for folder in os.get_exec_path())
+    return next((each for each in found if os.access(each, os.X_OK) and not each.is_dir()), None)
 
 
 def _declared() -> dict[str, Callable[[], Any]]:

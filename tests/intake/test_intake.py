@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -36,6 +37,20 @@ def test_a_folder_of_the_name_of_a_command_is_meant_only_where_it_is_named_as_on
     assert find("ls").path == command
     assert find("./ls").path == tmp_path / "ls"
     assert find("bundle.app").path == tmp_path / "bundle.app"
+
+
+def test_a_command_is_the_first_file_on_the_path_that_can_be_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    places = [tmp_path / name for name in ("missing", "folder", "text", "program", "later")]
+    (tmp_path / "folder" / "tool").mkdir(parents=True)
+    for place, mode in zip(places[2:], (0o644, 0o755, 0o755), strict=True):
+        place.mkdir()
+        (place / "tool").write_bytes(b"x")
+        (place / "tool").chmod(mode)
+    monkeypatch.setenv("PATH", ":".join(map(str, places)))
+    assert find("tool").path == tmp_path / "program" / "tool" == Path(shutil.which("tool") or "")
+    monkeypatch.setenv("PATH", ":".join(map(str, places[:3])))
+    with pytest.raises(NotFound, match="no file and no command"):
+        find("tool")
 
 
 def test_a_link_is_resolved_and_the_name_asked_for_is_kept(tmp_path: Path):
