@@ -217,6 +217,8 @@ def test_a_comparison_of_many_strategies_hides_none(visitor: Visitor, tmp_path: 
         assert table.locator("tbody tr").count() == 24
         assert table.evaluate("box => box.scrollHeight - box.clientHeight") == 0
         assert page.get_by_role("main").count() == 1
+        page.set_viewport_size({"width": 360, "height": 800})
+        assert table.locator("tbody tr").last.evaluate("row => row.offsetHeight") < 40  # one line
 
 
 def test_a_comparison_of_ten_thousand_runs_opens_at_once(visitor: Visitor, tmp_path: Path):

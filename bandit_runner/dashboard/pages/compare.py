@@ -44,7 +44,7 @@ class ComparePage:
                 'dense outlined aria-label="Scoring"'
             )
             turns = ui.toggle({"tier": "by tier", "strategy": "by strategy"}, value="tier", on_change=self._turned)
-            turns.props("dense")
+            turns.props('dense padding="2px 10px"')
         ui.label(
             "Scores per 100 ids with 95% intervals. Strategies of one session met the same servers,"
             " and are compared there."
