@@ -184,6 +184,30 @@ def test_of_an_argument_nothing_is_said_where_it_is_not_understood_what_is_caugh
     assert not [fact for fact in found.arguments["socket"] if fact.argument == 0]
 
 
+_CALLS = catching(
+    "recovering",
+    "push %rbx\nmov $100, %ebx\ntest %edi, %edi\nje 7f\nmov $102, %ebx\ncall recovers\n7: mov %ebx, %eax\nsyscall\n"
+    "pop %rbx\nret",
+)
+_RETURNS = catching("recovers", "4: call never\n5: ud2\n6: ret", "4f 5f 6f")
+_ENDS = catching("recovers", "4: call never\n5: ud2\n6: ud2", "4f 5f 6f")
+_ELSEWHERE = catching("recovers", "4: call never\n5: ud2", "4f 5f elsewhere", form=".4byte")
+_COLD = catching("cold", "xor %eax, %eax\nud2\nelsewhere: ret")
+
+
+@pytest.mark.parametrize(
+    ("functions", "comes_back"),
+    [((_RETURNS,), True), ((_ELSEWHERE, _COLD), True), ((_ENDS,), False)],
+    ids=["returns", "returns in another part", "ends"],
+)
+def test_a_function_may_return_from_where_it_catches_an_exception_alone(
+    functions: tuple[str, ...], *, comes_back: bool, tmp_path: Path
+):
+    found = freestanding(tmp_path, of(_CALLS, *functions))
+    assert found.complete
+    assert ({"times", "getuid"} & {*found.required}) == ({"times", "getuid"} if comes_back else {"times"})
+
+
 def test_a_part_to_which_exceptions_alone_lead_is_code_of_the_program(tmp_path: Path):
     cold = catching("cold", "nop\nlanding: mov $104, %eax\nsyscall\nret").replace(".globl cold", "")
     source = f"{_DYNAMIC}{SPLIT_RETURNS}{cold.replace('void cold(void);', '')}int main(void) {{ split(); return 0; }}"
