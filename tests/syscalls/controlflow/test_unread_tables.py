@@ -61,6 +61,20 @@ def test_a_table_that_is_read_as_no_compiler_does_it_hides_nothing(reading: str,
     assert "acct" in found.sites or not found.complete
 
 
+def test_a_table_whose_address_is_stored_in_two_parts_hides_nothing(tmp_path: Path):
+    """It lies four gigabytes behind the one whose address was there before."""
+    text = (
+        "mov $163,%eax; and $1,%edx; movq $near,-16(%rsp); movl $1,-12(%rsp); mov -16(%rsp),%rbp; "
+        "movslq (%rbp,%rdx,4),%r11; lea .L4(%rip),%rbp; add %rbp,%r11; jmp *%r11; "
+        f".L4: mov $167,%eax; .L3: syscall; hlt; {_SIZED}; "
+        r".section .near,\"a\"; near: .long .L4 - .L4, .L4 - .L4; "
+        r".section .far,\"a\"; .long .L3 - .L4, .L3 - .L4; .text"
+    )
+    placed = "-Wl,--section-start=.near=0x500000,--section-start=.far=0x100500000"
+    found = calls(bare(tmp_path, text, "-no-pie", placed))
+    assert "acct" in found.sites or not found.complete
+
+
 def test_where_such_a_table_leads_nothing_is_proved_of_an_argument(tmp_path: Path):
     text = (
         f"mov $1,%edi; and $1,%edx; lea tB(%rip),%rbp; {_READ}; push %r11; ret; "
