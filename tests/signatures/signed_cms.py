@@ -35,7 +35,12 @@ BEGIN = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 END = dt.datetime(2031, 12, 31, tzinfo=dt.UTC)
 TIME_STAMP_INFO = "1.2.840.113549.1.9.16.1.4"
 HASHES_PLIST, HASHES = "1.2.840.113635.100.9.1", "1.2.840.113635.100.9.2"
-_ALGORITHMS = {"sha1": hashes.SHA1(), "sha256": hashes.SHA256(), "sha384": hashes.SHA384()}  # noqa: S303 - signatures of the past have it
+_ALGORITHMS = {
+    "md5": hashes.MD5(),  # noqa: S303 - no signature may have it
+    "sha1": hashes.SHA1(),  # noqa: S303 - signatures of the past have it
+    "sha256": hashes.SHA256(),
+    "sha384": hashes.SHA384(),
+}
 
 
 @functools.cache
@@ -72,10 +77,12 @@ def certificate(  # noqa: PLR0913 - one for each thing that may be wrong with on
     signed_by: str | None = None,
     signs: bool | None = None,
     padding: int = 0,
+    below: int | None = None,
 ) -> bytes:
     """One certificate's DER; ``signed_by`` is whose key signs it, where that is not the issuer's.
 
-    ``signs`` says whether its key may sign (data, and other certificates); None leaves that open.
+    ``signs`` says whether its key may sign (data, and other certificates); None leaves that open. ``below`` is how many
+    authorities may stand between it and a signer.
     """
     builder = (
         x509.CertificateBuilder()
@@ -85,7 +92,7 @@ def certificate(  # noqa: PLR0913 - one for each thing that may be wrong with on
         .serial_number(1000 + len(subject[0]))
         .not_valid_before(BEGIN)
         .not_valid_after(until)
-        .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+        .add_extension(x509.BasicConstraints(ca=authority, path_length=below), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(_key(subject[0]).public_key()), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(_key(issuer[0]).public_key()), critical=False)
     )

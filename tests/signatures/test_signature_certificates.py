@@ -8,7 +8,7 @@ from asn1crypto import cms as asn1
 from checked_cms import SIGNED, SIGNING, check, problems, signed
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
-from signed_cms import APPLE_CA, EXAMPLE_CA, ROOT, anchors, certificate, root
+from signed_cms import APPLE_CA, EXAMPLE_CA, ROOT, SIGNED_AT, SIGNER, anchors, certificate, root
 from signed_macho import flip, thin_slice
 
 from binsafe.signatures import certificates, cms, verify
@@ -149,6 +149,24 @@ def test_leaf_that_is_used_as_an_authority():
 @pytest.mark.parametrize("purpose", [None, ExtendedKeyUsageOID.SERVER_AUTH])
 def test_certificate_that_is_not_for_code(purpose: object):
     assert problems(signed(purpose=purpose)) == {"cms-chain"}
+
+
+@pytest.mark.parametrize(("below", "may"), [(None, True), (1, True), (0, False)])
+def test_authority_that_stands_too_far_above(below: int | None, may: bool):
+    """RFC 5280, 4.2.1.9: how many authorities may stand between it and the signer."""
+    upper, lower = ("Upper CA", "Example Ltd"), ("Lower CA", "Example Ltd")
+    encoded = [
+        certificate(SIGNER, lower, purpose=certificates.CODE_SIGNING),
+        certificate(lower, upper, authority=True),
+        certificate(upper, ROOT, authority=True, below=below),
+    ]
+    bag = tuple(certificates.load(encoded)[0].values())
+    found = certificates.path(bag[0], bag, anchors())
+    assert (found.family, len(found.certificates)) == ("apple-root", 4)
+    outcome = certificates.fitness(found, at=SIGNED_AT, purpose=certificates.CODE_SIGNING)
+    assert [problem.detail for problem in outcome.problems] == [
+        "the certificate of 'Upper CA' may not stand so far above"
+    ] * (not may)
 
 
 def test_certificate_whose_signatures_end_with_it_is_no_proof():

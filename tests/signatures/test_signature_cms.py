@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import msgspec
 import pytest
-from asn1crypto import cms
+from asn1crypto import cms, core
 from checked_cms import DUAL, EDITS, SIGNED, SIGNING, check, edited, problems, signed
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,6 +13,8 @@ from signed_cms import EXAMPLE_CA, HASHES, HASHES_PLIST, SIGNER, anchors, certif
 from signed_macho import ADHOC, CMS, RUNTIME, Directory, flip, patch, place
 
 from binsafe.model import Signer
+from binsafe.signatures.cms import MAX_ATTRIBUTES, MAX_CERTIFICATES, read
+from binsafe.signatures.structure import StructureError
 
 
 def test_developer_id_signature_is_valid():
@@ -67,6 +69,50 @@ def test_digest_that_is_corrupt():
     message = data.index(bytes.fromhex("06092a864886f70d010904"), start)
     assert message < start + size
     assert problems(check(flip(data, message + 20))) == {"cms-digest"}
+
+
+def test_digest_that_anybody_can_forge():
+    signature = signed(digest="md5")
+    assert (signature.status, "hashes with 'md5'" in signature.problems[0].detail) == ("invalid", True)
+    assert signed(digest="sha384").status == "valid"
+
+
+def _with_a_second_digest(signed_data: cms.SignedData) -> None:
+    for attribute in signed_data["signer_infos"][0]["signed_attrs"]:
+        if attribute["type"].native == "message_digest":
+            attribute["values"].append(core.OctetString(bytes(32)))
+
+
+def _with_an_attribute_again(signed_data: cms.SignedData) -> None:
+    attributes = signed_data["signer_infos"][0]["signed_attrs"]
+    attributes.append(attributes[0].copy())
+
+
+def _with_many_attributes(signed_data: cms.SignedData) -> None:
+    attributes = signed_data["signer_infos"][0]["signed_attrs"]
+    for number in range(MAX_ATTRIBUTES):
+        attributes.append(cms.CMSAttribute({"type": f"1.2.3.{number}", "values": [core.Null()]}))
+
+
+def _with_many_certificates(signed_data: cms.SignedData) -> None:
+    for _ in range(MAX_CERTIFICATES):
+        signed_data["certificates"].append(signed_data["certificates"][0].copy())
+
+
+@pytest.mark.parametrize(
+    ("edit", "what"),
+    [
+        (_with_a_second_digest, "more than one value"),
+        (_with_an_attribute_again, "is there twice"),
+        (_with_many_attributes, "attributes of one kind"),
+        (_with_many_certificates, "certificates$"),
+    ],
+)
+def test_what_a_structure_may_hold_once_or_a_few_times(edit: Callable[[cms.SignedData], None], what: str):
+    structure = SIGNING(Directory().build(b"a program", {}))
+    assert read(structure).signer.digest_algorithm == "sha256"
+    with pytest.raises(StructureError, match=what):
+        read(edited(structure, edit))
 
 
 def test_statement_that_the_key_did_not_sign():
