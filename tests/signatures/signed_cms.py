@@ -33,7 +33,6 @@ STAMPER = ("Example Time Stamper", "Example Ltd")
 SIGNED_AT = dt.datetime(2026, 3, 4, 5, 6, 7, tzinfo=dt.UTC)
 BEGIN = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 END = dt.datetime(2031, 12, 31, tzinfo=dt.UTC)
-TIME_STAMP_INFO = "1.2.840.113549.1.9.16.1.4"
 HASHES_PLIST, HASHES = "1.2.840.113635.100.9.1", "1.2.840.113635.100.9.2"
 _ALGORITHMS = {
     "md5": hashes.MD5(),  # noqa: S303 - no signature may have it
@@ -158,6 +157,8 @@ class Signing:
     """What is time-stamped instead of the true signature."""
     stamp_purpose: ObjectIdentifier = ExtendedKeyUsageOID.TIME_STAMPING
     stamp_root: tuple[str, str] = ROOT
+    stamp_type: str = "tst_info"
+    """As content of what type the time stamper signs the time."""
     tokens: Callable[[bytes], list[bytes]] = lambda token: [token]
     """What stands in the place of the time stamp's token."""
     unsigned: Mapping[str, list[bytes]] = field(default_factory=dict)
@@ -246,8 +247,9 @@ class Signing:
             }
         ).dump()
         stamper = self._stamper()
-        signer = self._info(STAMPER, stamper, TIME_STAMP_INFO, info, plain=True)
-        return _signed_data([stamper], signer, "tst_info", core.ParsableOctetString(info), "sha256")
+        signer = self._info(STAMPER, stamper, self.stamp_type, info, plain=True)
+        enclosed = (core.OctetString if self.stamp_type == "data" else core.ParsableOctetString)(info)
+        return _signed_data([stamper], signer, self.stamp_type, enclosed, "sha256")
 
 
 def _attribute(name: str, values: list[bytes]) -> core.Asn1Value:

@@ -50,6 +50,12 @@ def test_time_stamp_that_does_not_hold(stamp: str, changes: dict[str, object]):
     assert (signature.status, problems(signature)) == ("invalid", {"timestamp"})
 
 
+def test_time_stamp_that_was_signed_as_something_else():
+    """Old servers countersign whatever they are sent, as data: that may look like a time stamp of any time."""
+    signature = signed(stamp_type="data")
+    assert (signature.status, "it holds 1.2.840.113549.1.7.1" in signature.problems[0].detail) == ("invalid", True)
+
+
 def test_time_stamp_by_nobody_known():
     signature = signed(stamp_root=("Unknown Root", "Nobody"))
     assert (signature.status, signature.problems) == ("unknown", ())
