@@ -81,7 +81,7 @@ def test_limits_hold_in_the_guarded_command():
     asked = msgspec.structs.replace(order(), policy=msgspec.structs.replace(order().policy, grants=grants))
     code = "import resource as r; print(*(r.getrlimit(n) for n in (r.RLIMIT_NOFILE, r.RLIMIT_CORE, r.RLIMIT_FSIZE)))"
     code += "; print(r.getrlimit(r.RLIMIT_NPROC) == (7, 7))"
-    started = Guarded([sys.executable, "-c", code], asked)
+    started = Guarded([sys.executable, "-B", "-c", code], asked)  # no bytecode, of which the limit would leave a part
     assert started.popen.stdout.read() == b"(64, 64) (0, 0) (4096, 4096)\nFalse\n"
     assert started.popen.wait(10) == 0
     started.end()
