@@ -89,6 +89,7 @@ HEADERS: Final[Mapping[str, Mapping[str, int]]] = MappingProxyType(
             "MADV_GUARD_REMOVE": 103,
         },
         "linux/sched.h": {
+            "SCHED_OTHER": 0,  # of uapi/linux/sched.h SCHED_NORMAL
             "CLONE_VM": 0x0000_0100,
             "CLONE_THREAD": 0x0001_0000,
             "CLONE_NEWNS": 0x0002_0000,

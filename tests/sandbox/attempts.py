@@ -47,7 +47,7 @@ KERNEL = {
 }
 _PROCESSES = """
 fork vfork pidfd_getfd setpgid setns setuid setgid setreuid setregid setresuid setresgid setgroups setfsuid setfsgid
-capset sched_setscheduler sched_setattr sched_setparam ioprio_set
+capset sched_setattr sched_setparam ioprio_set
 """
 PROCESSES = {
     **{
@@ -66,6 +66,7 @@ PROCESSES = {
     "personality": call("personality", 0x0040_0000),
     "execveat": call("execveat", 0, 0, 0, 0, 0x1000),
     "affinity of another": call("sched_setaffinity", 1, 8, 0),
+    "scheduling in real time": call("sched_setscheduler", 0, 1, 0),
     **calls(dict.fromkeys(_PROCESSES.split(), ())),
     **{
         f"prctl {name}": call("prctl", option, value)
@@ -246,6 +247,7 @@ TWINS = {
     "a thread's name": call("prctl", 15, 0),
     "a signal to its own group": call("kill", 0, 0),
     "its own affinity": call("sched_setaffinity", 0, 8, 0),
+    "the usual scheduling": call("sched_setscheduler", 0, 0, 0),
     "time": call("clock_gettime", 1, 0),
     "random numbers": call("getrandom", 0, 0, 0),
     "nothing, written to nowhere": "write=/dev/null",
