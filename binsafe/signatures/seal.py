@@ -123,15 +123,15 @@ def check(seal: Seal, bundle: Bundle, tree: Tree, code: Mapping[str, tuple[Signa
 
     A nested bundle is found in ``code`` under its folder, a file under its path.
     """
-    covered = {join(bundle.base, name) for name, sealed in seal.names.items() if sealed.is_code}
+    places = {name: tree.spelled(join(bundle.base, name)) for name in seal.names}
+    covered = {places[name] for name, sealed in seal.names.items() if sealed.is_code}
     scripts = {path for path in covered if path not in code and _is_script(path, tree)}
     changed = sorted(
         f"{name} {what}"
         for name, sealed in seal.names.items()
-        if (path := join(bundle.base, name)) not in scripts
-        and (what := _difference(sealed, path, tree, code)) is not None
+        if (path := places[name]) not in scripts and (what := _difference(sealed, path, tree, code)) is not None
     )
-    added = [path for path in _unlisted(seal, bundle, tree, code) if not is_inside(path, covered)]
+    added = [path for path in _unlisted(frozenset(places.values()), bundle, tree, code) if not is_inside(path, covered)]
     problems: list[Problem] = []
     unverified: list[str] = []
     if changed:
@@ -201,14 +201,14 @@ def _is_sealed(signature: Signature, sealed: Sealed) -> bool:
     )
 
 
-def _unlisted(seal: Seal, bundle: Bundle, tree: Tree, code: Iterable[str]) -> Iterator[str]:
-    """Names in the bundle that the seal does not list and that are not left out by the usual rules."""
+def _unlisted(listed: AbstractSet[str], bundle: Bundle, tree: Tree, code: Iterable[str]) -> Iterator[str]:
+    """Names in the bundle that are not ``listed`` in the seal and that are not left out by the usual rules."""
     own = {bundle.executable, bundle.code_resources}
     versions = {name for name in code if posixpath.dirname(name) == join(bundle.root, "Versions")}
     for path in tree.below(bundle.root):
         inside = not bundle.base or path.startswith(f"{bundle.base}/")
         name = path[len(bundle.base) + 1 :] if bundle.base and inside else path
-        if path in own or (inside and (name in seal.names or name in _LEFT_OUT)):
+        if path in own or path in listed or (inside and name in _LEFT_OUT):
             continue
         if f"/{name}".endswith(("/.DS_Store", ".lproj/locversion.plist")):
             continue

@@ -198,6 +198,23 @@ def test_seal_of_version_1_covers_no_code():
     assert found(Application(version=1, listed=only_resources).build()) == {("resource-seal", "medium")}
 
 
+def test_accents_may_be_written_in_two_ways():
+    """A Mac's disk knows no difference; archives and other systems do."""
+
+    def composed(listed: dict[str, object]) -> dict[str, object]:
+        return listed | {"Resources/\xe9.txt": listed["Resources/data.txt"]}
+
+    decomposed = "Contents/Resources/e\u0301.txt"
+    app = Application(listed=composed).build()
+    assert found(app | {decomposed: app[RESOURCE]}) == set()
+    assert found(app | {decomposed: b"changed"}) == {("resource-seal", "high")}
+    assert found(app | {decomposed: app[RESOURCE], "Contents/Resources/e\u0300.txt": b""}) == {
+        ("resource-seal", "high")
+    }
+    both = app | {decomposed: b"changed", "Contents/Resources/\xe9.txt": app[RESOURCE]}
+    assert found(both) == {("resource-seal", "high")}
+
+
 def test_a_sealed_link_out_of_the_bundle_is_told():
     """Who sealed it cannot have seen what it leads to on this machine."""
     place = "Contents/Resources/out"
