@@ -115,6 +115,18 @@ def test_what_a_structure_may_hold_once_or_a_few_times(edit: Callable[[cms.Signe
         read(edited(structure, edit))
 
 
+@pytest.mark.parametrize(
+    ("algorithm", "status"),
+    [("sha256_rsa", "valid"), ("rsassa_pkcs1v15", "valid"), ("rsassa_pss", "unknown"), ("sha1_rsa", "unknown")],
+)
+def test_algorithm_that_is_not_looked_at_is_no_proof_of_anything(algorithm: str, status: str):
+    def named(signed_data: cms.SignedData) -> None:
+        signed_data["signer_infos"][0]["signature_algorithm"] = {"algorithm": algorithm}
+
+    signature = check(replace(SIGNED, cms=lambda *directories: edited(SIGNING(*directories), named)).build())
+    assert (signature.status, signature.problems) == (status, ())
+
+
 def test_statement_that_the_key_did_not_sign():
     assert problems(signed(statement=lambda _: b"another statement")) == {"cms-digest"}
 
