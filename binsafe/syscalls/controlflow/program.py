@@ -260,7 +260,7 @@ class Program:
         """Where the jump tables of a region lead; None where one could not be read."""
         return self._switches.cases(region)
 
-    def origins(self, region: Region) -> set[int]:
+    def origins(self, region: Region) -> frozenset[int]:
         """See `Switches.origins`."""
         return self._switches.origins(region)
 

@@ -36,6 +36,8 @@ class Cases(NamedTuple):
     """`inside`, and where other jumps may lead; no jump where it is one that was read, or is not seen."""
     whole: bool = True
     """Whether all is known."""
+    origins: frozenset[int] = frozenset()
+    """The addresses from which the tables count."""
 
 
 _NOWHERE = Cases({}, frozenset())
@@ -48,7 +50,6 @@ class Switches:
         """``program`` is a weak reference, see there."""
         self._program = program
         self._found: dict[int, Cases] = {}
-        self._origins: dict[int, set[int]] = {}
         self._doubtful: dict[int, int | None] = {}
 
     def cases(self, region: Region) -> Cases | None:
@@ -85,24 +86,19 @@ class Switches:
         first, last = (bisect_left(held, address) for address in (region.start + 1, region.end))
         return {at for address in held[first:last] if (at := region.at(address)) is not None}
 
-    def origins(self, region: Region) -> set[int]:
+    def origins(self, region: Region) -> frozenset[int]:
         """The addresses from which the jump tables of a region count; none where one could not be read."""
         cases = self.cases(region)
-        if region.start not in self._origins:
-            tables = {} if cases is None else tables_of(self._program, region, cases.inside)
-            self._origins[region.start] = {origin for table in tables.values() for _, origin in table.places}
-        return self._origins[region.start]
+        return frozenset() if cases is None else cases.origins
 
     def forget(self, start: int) -> None:
         """Drop what is known of the region that starts there: its bounds have changed."""
         self._found.pop(start, None)
-        self._origins.pop(start, None)
         self._doubtful.pop(start, None)
 
     def forget_all(self) -> None:
         """Drop what is known of all regions."""
         self._found.clear()
-        self._origins.clear()
         self._doubtful.clear()
 
 
@@ -113,7 +109,8 @@ def _through_tables(program: "Program", region: Region, labels: Callable[[Region
     """
     jumps = frozenset(region.indirect_jumps)
     tables, known = _settled(program, region) if jumps else ({}, _NOWHERE)
-    read = {address for table in tables.values() for place in table.places for address in place}
+    places = [place for table in tables.values() for place in table.places]
+    read = {*chain(*places)}
     loose = {base: indices for base, indices in _named(program, region).items() if base not in read}
     unseen = known.unread | jumps - tables.keys()
     held = labels(region) if unseen or not jumps else set[int]()
@@ -122,7 +119,8 @@ def _through_tables(program: "Program", region: Region, labels: Callable[[Region
     for at in chain(held, *own):  # any jump that is not seen may lead there
         ways[at] = (*known.inside.get(at, ()), *unseen) if unseen else ()
     whole = region.caught is not None and not known.unread and not loose
-    return known._replace(ways=ways, whole=whole and (not jumps or held <= known.inside.keys()))
+    whole = whole and (not jumps or held <= known.inside.keys())
+    return known._replace(ways=ways, whole=whole, origins=frozenset(origin for _, origin in places))
 
 
 def _settled(program: "Program", region: Region) -> tuple[Mapping[int, Table], Cases]:
