@@ -11,6 +11,7 @@ from bandit_runner.errors import StateMismatch
 from bandit_runner.model import SCORINGS, Scoring
 from bandit_runner.strategies import STOP, Choice, Outcome, Strategy, Wait, create
 from bandit_runner.strategies.best_memory import BestMemory
+from bandit_runner.strategies.prices import prices
 from bandit_runner.strategies.quality import Quality
 from bandit_runner.strategies.waits import resumed
 
@@ -295,3 +296,10 @@ def test_what_first_attempts_are_worth_is_kept_only_while_nothing_changes_it():
             chance = strategy._limits.chance(arm, now, strategy._under_way[arm])
             assert known.most[arm] == pytest.approx(known.gains[arm] * chance)
     assert kept > 2000
+
+
+def test_attempts_that_cost_more_than_they_win_are_worth_nothing_to_those_before_them():
+    """An id may stop: at half a point nobody asks servers that accept three of ten a fourth time."""
+    values = prices([0.3, 0.1], lambda _: 10.0, SCORINGS["blog"]).values
+    assert values[:3] == [pytest.approx(0.657), pytest.approx(0.51), pytest.approx(0.3)]
+    assert set(values[3:]) == {0.0}
