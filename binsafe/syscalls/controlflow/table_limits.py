@@ -80,8 +80,7 @@ def _told(program: "Program", place: Place, held: Source, entered: Known, *, tak
     if not isinstance(held, Moved):
         return held.value + 1 if isinstance(held, Constant) else None
     region, at = place.region, place.at
-    flow, target = region.flow(at)
-    parts = flow is not Flow.BRANCH or region.at(target) != at + 1  # else it is followed whatever was compared
+    parts = region.at(region.flow(at)[1]) != at + 1  # else it is followed whatever was compared
     tested = program.machine.tested(region.instructions, at) if parts else None
     if tested is None or tested.limit is None or tested.limit[0] != taken:
         return None

@@ -166,6 +166,8 @@ _CLAMPED = "mov $1,%ecx; cmp $1,%rdi; cmovb %rdi,%rcx; mov %rcx,%rdi"
         ("mov $1,%ecx; cmp $2,%rdi; cmovae %rcx,%rdi", {"swapon"}),
         ("mov $1,%edi", {"swapon"}),
         ("mov $2,%edi", {"acct", "swapon"}),
+        ("cmp $2,%rdi; lea 1(%rdi),%rdi; jae 9f", {"acct", "swapon"}),
+        ("mov (%rsi),%rdi", {"acct", "swapon"}),
     ],
 )
 def test_a_table_is_as_long_as_what_is_made_of_its_number_says(compared: str, sites: set[str], tmp_path: Path):
