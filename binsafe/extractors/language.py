@@ -29,6 +29,7 @@ _CLEARLY = 200
 """Names in C++ that outweigh Rust's runtime: Node.js links a library in Rust, and many a Rust program one in C++."""
 
 _D_LIBRARIES = ("libgphobos.", "libgdruntime.", "libphobos2", "libdruntime-ldc")
+_ADA_LIBRARIES = ("libgnat-",)
 _CXX_LIBRARIES = ("libstdc++.", "libc++.", "msvcp")
 _C_LIBRARIES = ("libc.", "libsystem.b.", "msvcrt.", "ucrtbase.", "vcruntime", "api-ms-win-crt-", "ld-musl")
 _C_COMPILERS = re.compile(rb"GCC: |clang version ")
@@ -113,6 +114,9 @@ _RULES: tuple[tuple[str, Callable[[_Traces], bool]], ...] = (
     ("ocaml", lambda traces: _holds(rn.OCAML_OPTIONS)(traces) or _defines("caml_main", "caml_startup")(traces)),
     ("nim", lambda traces: _holds(rn.NIM_SOURCES)(traces) or _defines("NimMain")(traces)),
     ("d", lambda traces: _has_library(_D_LIBRARIES)(traces) or _defines("d_run_main")(traces)),
+    ("fortran", _defines("gfortran_set_args")),  # which its main programs call, and no library
+    ("ada", lambda traces: _has_library(_ADA_LIBRARIES)(traces) or _defines("gnat_ada_main_program_name")(traces)),
+    ("pascal", lambda traces: traces.subject.slice.section(".fpcdata") is not None),
     (
         "zig",
         lambda traces: _holds(rn.ZIG_PANIC)(traces) or _defines("zig_probe_stack", "start.posixCallMain")(traces),

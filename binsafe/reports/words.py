@@ -23,6 +23,12 @@ LANGUAGES: _Words = MappingProxyType(
         "zig": "Zig",
         "haskell": "Haskell",
         "dotnet": ".NET",
+        "ocaml": "OCaml",
+        "nim": "Nim",
+        "d": "D",
+        "fortran": "Fortran",
+        "ada": "Ada",
+        "pascal": "Pascal",
     }
 )
 SIGNATURES: _Words = MappingProxyType(
