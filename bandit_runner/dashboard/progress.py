@@ -3,7 +3,7 @@
 When there are too many frames every second one is let go and the step doubles.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -15,7 +15,7 @@ from bandit_runner.runs.tally import Tally
 MAX_FRAMES: Final = 512
 
 FRAMES_PER_MARK: Final = 16
-"""So many frames apart is the whole tally kept, from which any moment is a few hundred ids away."""
+"""So many frames apart is the whole tally kept: of a long run, every moment is a sixteenth of it away at most."""
 
 
 class ServerCount(msgspec.Struct, frozen=True, array_like=True):
@@ -55,10 +55,10 @@ class Progress:
     def __init__(self, scoring: Scoring, *, limits_known: bool = True) -> None:
         self.tally = Tally(limits_known=limits_known)
         self.frames: list[Frame] = []
-        self._marks = [self.tally]
         self._scoring = scoring
         self._step = 1
         self._time = 0.0
+        self._marks = [(self.tally, self._time)]
 
     @property
     def seen(self) -> int:
@@ -74,29 +74,33 @@ class Progress:
                 self._take(waiting)
                 self.frames.append(self._frame())
                 if stored.number % (self._step * FRAMES_PER_MARK) == 0:
-                    self._marks.append(self.tally)
+                    self._marks.append((self.tally, self._time))
                 self._thin()
         self._take(waiting)
 
-    def before(self, requests: int) -> Tally:
-        """The tally of the last mark up to so many ids."""
-        return next(mark for mark in reversed(self._marks) if mark.requests <= requests)
+    def before(self, requests: int) -> tuple[Tally, float]:
+        """The tally of the last mark up to so many ids, and the time then."""
+        return next(mark for mark in reversed(self._marks) if mark[0].requests <= requests)
 
     def _take(self, waiting: list[BalancedRequest]) -> None:
         self.tally = self.tally.adding(waiting)
-        for request in waiting:
-            if request.trials:
-                self._time = max(self._time, request.trials[-1].started + request.trials[-1].latency)
+        self._time = time_after(self._time, waiting)
         waiting.clear()
 
     def _thin(self) -> None:
         if len(self.frames) > MAX_FRAMES:
             self._step *= 2
             self.frames = [frame for frame in self.frames if frame.requests % self._step == 0]
-            self._marks = [mark for mark in self._marks if mark.requests % (self._step * FRAMES_PER_MARK) == 0]
+            self._marks = [mark for mark in self._marks if mark[0].requests % (self._step * FRAMES_PER_MARK) == 0]
 
     def _frame(self) -> Frame:
         return frame_of(self.tally, self._scoring, self._time)
+
+
+def time_after(time: float, requests: Iterable[BalancedRequest]) -> float:
+    """When the last attempt of these ids ended, or ``time`` where that is later."""
+    ends = (request.trials[-1].started + request.trials[-1].latency for request in requests if request.trials)
+    return max(time, max(ends, default=time))
 
 
 def frame_of(tally: Tally, scoring: Scoring, time: float) -> Frame:

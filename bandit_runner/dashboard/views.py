@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from bandit_runner.dashboard.progress import Frame, Progress, frame_of
+from bandit_runner.dashboard.progress import Frame, Progress, frame_of, time_after
 from bandit_runner.dashboard.truths import attainable, games, rates
 from bandit_runner.errors import StoreUnusable, UsageError
 from bandit_runner.model import LimitEstimate, Scoring, Unknown
@@ -183,11 +183,11 @@ class Board:
         store = self._opened()
         run = store.run(number)
         session = store.session(run.start.session)
-        before = self._grown(session, run).before(requests)
+        before, time_before = self._grown(session, run).before(requests)
         stored = store.requests(run, after=before.requests, most=requests - before.requests)
-        tally = before.adding(each.request for each in stored)
-        last = stored[-1].request.trials if stored else ()
-        return frame_of(tally, session.scoring, last[-1].started if last else run.start.started), tally
+        since = [each.request for each in stored]
+        tally = before.adding(since)
+        return frame_of(tally, session.scoring, time_after(time_before, since)), tally
 
     def comparison(self, scoring: Scoring, sessions: tuple[str, ...] = ()) -> tuple[ComparedRow, ...]:
         """All runs, or those of some sessions, compared; what was asked last is kept while nobody writes."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from played import SESSION, many, started
+from played import SESSION, many, request, started
 
 from bandit_runner.dashboard.charts import compared, scored
 from bandit_runner.dashboard.pages.panels import CHARTS, duration, limit_rows
@@ -127,7 +127,22 @@ def test_a_moment_of_a_long_run_is_counted_as_it_stood_and_from_nearby(tmp_path:
     progress = Progress(Scoring())
     with Store.open(path) as store:
         progress.add(store.requests(store.run(1)))
-    assert 2999 - progress.before(2999).requests < 3000 / 10
+    assert 2999 - progress.before(2999)[0].requests < 3000 / 10
+
+
+def test_a_moment_is_the_frame_that_the_run_had_then(tmp_path: Path):
+    """In time, too, by which the line of all tiers is drawn: of an id that no server was asked for, it is the last."""
+    path = tmp_path / "runs.sqlite"
+    with Recorder(path, SESSION) as recorder:
+        recorder.begin(started())
+        for each in many(20):
+            recorder.record(each)
+        recorder.record(request(number=20))
+    board = Board(path)
+    frames = board.run(1).frames
+    assert len(frames) == 21
+    assert [board.moment(1, frame.requests)[0] for frame in frames] == list(frames)
+    board.close()
 
 
 def test_a_replay_of_a_log_without_429s_does_not_count_them(viewer: Viewer, path: Path, tmp_path: Path):
