@@ -131,6 +131,20 @@ def test_of_other_processes_files_no_more_is_offered_where_proc_is_granted(capsy
     assert "expected=True" in told
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="they are root's, whose programs are somebody else inside")
+def test_of_the_kernels_files_it_is_said_that_nobody_inside_may_read_them(capsys: pytest.CaptureFixture):
+    assert run("cat", "/proc/vmallocinfo", read=("/proc",))[0] != 0
+    told = next(line for line in capsys.readouterr().out.splitlines() if "object='/proc/vmallocinfo'" in line)
+    assert "nobody inside is root" in told
+    assert "expected=False" in told
+
+
+def test_a_processs_own_files_are_not_said_to_be_denied(capsys: pytest.CaptureFixture):
+    """They are read: only their owner may."""
+    assert run("cat", "/proc/self/environ", read=("/proc",))[0] == 0
+    assert "/proc/self/environ" not in capsys.readouterr().out
+
+
 @pytest.mark.skipif(not Path("/usr/bin/python3").exists(), reason="needs Debian's Python")
 @pytest.mark.parametrize("others", [(), ("/bin/true",)])
 def test_a_program_without_a_name_is_not_said_to_be_a_descriptors(others: tuple[str, ...]):

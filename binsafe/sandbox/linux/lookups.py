@@ -16,9 +16,9 @@ from typing import Final, NamedTuple
 from binsafe.sandbox.linux.elsewhere import SEARCHED, is_file, leaves, may_exist
 from binsafe.sandbox.linux.expected import OF_THE_SYSTEM, is_expected
 from binsafe.sandbox.linux.given import Given
-from binsafe.sandbox.linux.layout import PRIVATE_TMP, inside
+from binsafe.sandbox.linux.layout import PRIVATE_TMP, inside, is_ones_own
 from binsafe.sandbox.linux.notifications import Call, Listener
-from binsafe.sandbox.linux.offering import ANOTHERS, option
+from binsafe.sandbox.linux.offering import ANOTHERS, OF_A_PROCESS, ROOTS, option
 from binsafe.sandbox.linux.owned import as_self
 from binsafe.sandbox.linux.pathcalls import PathCall, Way
 
@@ -162,14 +162,17 @@ class Lookups:
         if self.given.leads_on(path) and not self.given.could_read(path):
             expected = is_expected(path) or _is_above(call, path)
             return Miss(path, option(path, writes=False), expected, there=True)
-        if not self.given.keeps_owners(path) or leaves(path):
+        if not self.given.keeps_owners(path) or leaves(path) or is_ones_own(path):
             return None
         try:
             private = not os.stat(path).st_mode & stat.S_IROTH
         except OSError:
             return None
-        of_process = inside(path, "/proc")
-        return Miss(path, ANOTHERS if of_process else f"--read {path}", of_process, there=True) if private else None
+        if not private:
+            return None
+        if OF_A_PROCESS.match(path):
+            return Miss(path, ANOTHERS, expected=True, there=True)
+        return Miss(path, ROOTS if inside(path, "/proc") else f"--read {path}", expected=False, there=True)
 
     def _in_place(self, path: str) -> Miss | None:
         """What is granted by its own name, and so cannot be taken away or replaced."""

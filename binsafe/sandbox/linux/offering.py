@@ -12,9 +12,10 @@ from binsafe.sandbox.linux.layout import inside, is_ones_own
 OWN_ROOT: Final = f"{UNGRANTABLE}what runs gets a root of its own; name the folders that it needs"
 THE_KERNELS: Final = f"{UNGRANTABLE}what is there is the kernel's, and only root can change it"
 ANOTHERS: Final = f"{UNGRANTABLE}it is another process's own"
+ROOTS: Final = f"{UNGRANTABLE}only root may read it, and nobody inside is root"
 YOURS: Final = f"{UNGRANTABLE}its user may not do that either"
 
-_OF_A_PROCESS: Final = re.compile(r"/proc/\d")
+OF_A_PROCESS: Final = re.compile(r"/proc/\d")
 """What is another file for each process, or of another process tomorrow, cannot be granted by itself."""
 
 
@@ -23,7 +24,7 @@ def option(path: str, *, writes: bool) -> str:
     if path == "/":
         return OWN_ROOT
     if not writes:
-        if is_ones_own(path) or _OF_A_PROCESS.match(path):
+        if is_ones_own(path) or OF_A_PROCESS.match(path):
             return "--read /proc"
         return YOURS if _is_kept_from_us(path, os.R_OK) else f"--read {path}"
     if inside(path, "/proc") or inside(path, "/sys"):
