@@ -10,8 +10,11 @@ from binsafe import syscalls
 PACKAGE = Path(syscalls.__file__).parents[1]
 
 
-@pytest.mark.parametrize("changed", ["syscalls/dataflow/wrappers.py", "syscalls/engine.py", "formats/elf.py"])
-def test_a_change_in_any_module_changes_the_version(
+@pytest.mark.parametrize(
+    "changed",
+    ["syscalls/dataflow/wrappers.py", "syscalls/engine.py", "formats/elf.py", "syscalls/linux_calls.json"],
+)
+def test_a_change_in_any_module_or_table_changes_the_version(
     changed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for folder in ("syscalls", "formats"):
