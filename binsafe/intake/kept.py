@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 Watched = frozenset[tuple[str, str]]
 
 _NOTHING = msgspec.msgpack.encode([])
+_NOT_OURS = (msgspec.DecodeError, RecursionError)
+"""What decoding ends with where a hostile file had something else kept of it."""
 
 
 class _Kept(msgspec.Struct, frozen=True, array_like=True):
@@ -46,7 +48,7 @@ class Own:
         if kept is not None:
             try:
                 found = msgspec.msgpack.decode(kept, type=_Kept)
-            except msgspec.DecodeError:
+            except _NOT_OURS:
                 return
             self.needs, self.answer, self._encoded = found.needs, found.answer, bytes(found.summaries)
 
@@ -79,7 +81,7 @@ class Own:
             if self._encoded:
                 from binsafe.syscalls import Summary
 
-                with contextlib.suppress(msgspec.DecodeError):
+                with contextlib.suppress(*_NOT_OURS):
                     self._known.update(msgspec.msgpack.decode(self._encoded, type=list[tuple[Watched, Summary]]))
         return self._known
 

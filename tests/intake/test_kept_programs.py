@@ -155,7 +155,8 @@ def test_what_was_kept_may_be_as_large_as_what_is_accepted(cache: Path, ls: str,
 
 
 def test_what_is_no_summary_counts_for_nothing():
-    for kept in (b"\x93\x01\x02\x03", msgspec.msgpack.encode([["x", 1], None, []]), None):
+    deep = b"\x93\xc0\xc0" + b"\x91" * 100_000 + b"\xc0"
+    for kept in (b"\x93\x01\x02\x03", msgspec.msgpack.encode([["x", 1], None, []]), deep, None):
         assert Own(kept).needs is None
         assert Own(kept).answer is None
 
