@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from binsafe.model import Gap, Policy
     from binsafe.sandbox.backends import Prepared
     from binsafe.sandbox.relayed import Relayed
+    from binsafe.seatbelt.nodes import Place
 
 
 def run(  # noqa: PLR0913 - one for each option
@@ -42,7 +43,7 @@ def run(  # noqa: PLR0913 - one for each option
 
     ``taken``, if given, waits for the program's bytes, which another thread is copying already.
     """
-    given = _read(policy_file) if policy_file else None
+    given, mention_cap = _read(policy_file) if policy_file else (None, None)
     with taken() if taken is not None else take(file) as snapshot:
         wishes = found_on_path(Asked(**asked))
         key, remembered = (None, None) if policy_file else _remembered(snapshot, wishes)
@@ -52,8 +53,8 @@ def run(  # noqa: PLR0913 - one for each option
             policy = remembered or _inspected(snapshot, wishes, yes=yes, key=key)
         if dry_run:
             _describe(policy)
-            if policy_file is not None:
-                _mention_cap(policy_file)
+            if mention_cap is not None:
+                mention_cap()
             return 0
         rules = (path for path in (policy_file, wishes.baseline) if path and Path(path).is_file())
         check_files(policy, [*rules, *([report] if report else [])])
@@ -117,12 +118,13 @@ def _remembered(snapshot: Snapshot, asked: Asked) -> tuple[str, "Policy | None"]
     return key, recall(key)
 
 
-def _read(policy_file: str) -> "Policy":
+def _read(policy_file: str) -> "tuple[Policy, Callable[[], None]]":
+    """A policy, and what mentions its calls beyond the cap: the file may be a pipe, which is read once."""
     from binsafe.cli.profiletext import read_profile
     from binsafe.policy import read_policy
 
-    text, _ = read_profile(Path(policy_file))
-    return read_policy(text, policy_file)
+    text, locate = read_profile(Path(policy_file))
+    return read_policy(text, policy_file), partial(_mention_cap, text, locate)
 
 
 def _made_for(snapshot: Snapshot, policy: "Policy", origin: str | None) -> "Policy":
@@ -160,13 +162,11 @@ def _describe(policy: "Policy") -> None:
             click.echo(f"  gap {gap.id}: {gap.reason}")
 
 
-def _mention_cap(policy_file: str) -> None:
+def _mention_cap(text: str, locate: "Callable[[Place], str]") -> None:
     """Say what a policy grants beyond its baseline; not where a program starts, which that would cost its time."""
     from binsafe import baselines
     from binsafe.checks import check_text
-    from binsafe.cli.profiletext import read_profile
 
-    text, locate = read_profile(Path(policy_file))
     for finding in check_text(text, "policy", extended=baselines.load):
         note(f"{locate(finding.place)}: {finding.message}")
 

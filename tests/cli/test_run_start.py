@@ -98,6 +98,9 @@ def test_a_dry_run_says_what_a_policy_grants_beyond_its_baseline(tmp_path: Path)
         policy.write_text(content)
         done = subprocess.run(run, capture_output=True, text=True, check=True, timeout=60)
         assert ("syslog is granted beyond" in done.stderr) is said, done.stderr
+    run[run.index(str(policy))] = "/dev/stdin"
+    piped = subprocess.run(run, input=content, capture_output=True, text=True, check=True, timeout=60)
+    assert piped.stderr == done.stderr.replace(str(policy), "/dev/stdin"), "it is read once"
 
 
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.EPERM])
