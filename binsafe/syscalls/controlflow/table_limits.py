@@ -60,18 +60,21 @@ def _masked(held: Moved) -> int | None:
     return None
 
 
-def _before(program: "Program", place: Place, held: Moved, *, taken: bool) -> Iterator[tuple[Source, bool]]:
-    """What an instruction takes a number from, and whether its condition holds there: ``taken`` is that of a branch."""
-    sources = program.sources(place, held.location)
+def _before(program: "Program", place: Place, held: Moved, *, taken: bool) -> Iterator[tuple[Source, bool | None]]:
+    """What an instruction takes a number from, and whether its condition holds there: ``taken`` is that of a branch.
+
+    None where it may hold or not, as that of a conditional move of another register.
+    """
+    sources, flow = program.sources(place, held.location), place.region.leaving(place.at)
     if sources is not None:
         yield from ((then(source, *held.operations), bool(holds)) for holds, source in enumerate(sources))
-    elif place.region.flow(place.at)[0] is not Flow.CALL:
-        yield held, taken
+    elif flow is not Flow.CALL:
+        yield held, taken if flow is Flow.BRANCH else None
     else:
-        yield Unknown("what a function returned"), taken
+        yield Unknown("what a function returned"), None
 
 
-def _told(program: "Program", place: Place, held: Source, entered: Known, *, taken: bool) -> int | None:
+def _told(program: "Program", place: Place, held: Source, entered: Known, *, taken: bool | None) -> int | None:
     """How many entries a table has whose entry's number is made of what is ``held``; None if that is not told there.
 
     It is a constant, or a branch or conditional move that is ``taken``, or is not, compares what is held, or the sum of

@@ -164,6 +164,7 @@ _CLAMPED = "mov $1,%ecx; cmp $1,%rdi; cmovb %rdi,%rcx; mov %rcx,%rdi"
         (_CLAMPED.replace("cmp $1", "cmp $3"), {"acct", "swapon"}),
         (_CLAMPED.replace("cmovb", "cmovae"), {"acct", "swapon"}),
         ("mov $1,%ecx; cmp $2,%rdi; cmovae %rcx,%rdi", {"swapon"}),
+        ("cmp $1,%rdi; cmova %rdx,%rcx", {"acct", "swapon"}),
         ("mov $1,%edi", {"swapon"}),
         ("mov $2,%edi", {"acct", "swapon"}),
         ("cmp $2,%rdi; lea 1(%rdi),%rdi; jae 9f", {"acct", "swapon"}),
