@@ -21,7 +21,9 @@ _MODULE = r"(?:site|user)customize(?:/__init__)?\.(?:pyc?|(?:[^/]+\.)?(?:so|pyd)
 _PYTHON = re.compile(rf"(?i:(?:|.*\.data/(?:purelib|platlib)/|.*(?:site|dist)-packages/)(?:[^/]+\.pth|{_MODULE}))")
 _SOURCES = re.compile(r"(?i:(?:[^/]+/)?(?:setup\.py|pyproject\.toml|build\.rs|Cargo\.toml))")
 _BUILT = (".whl",)
-"""How names of archives end that may have such files, and that nothing is built of."""
+"""How names of archives end that may have such files, and that nothing is built of; pip takes ``.WHL`` for sources."""
+_BACKEND = "setuptools.build_meta:__legacy__"
+"""What pip takes where none is named: it runs modules that ``setup.cfg`` or the same file name (PEP 517)."""
 _CONTROL = re.compile(r"control\.tar(?:\.\w+)?")
 """The member of a Debian package that has its maintainer scripts (deb(5))."""
 _MAINTAINER = frozenset({"preinst", "postinst", "prerm", "postrm", "config"})
@@ -44,7 +46,7 @@ def is_script(path: str) -> bool:
 
 def is_place(name: str, archive: str) -> bool:
     """Whether a file called ``name`` in an archive of that name may be one of them."""
-    sources = not archive.lower().endswith(_BUILT) and _SOURCES.fullmatch(name)
+    sources = not archive.endswith(_BUILT) and _SOURCES.fullmatch(name)
     return bool(sources or _NPM.fullmatch(name) or _PYTHON.fullmatch(name)) or _is_maintainers(name, archive)
 
 
@@ -84,15 +86,21 @@ def _toml(name: str, data: bytes) -> Iterator[str]:
     if said is None:
         yield "cannot be read, so that what is run when it is built is not known"
     elif name == "pyproject.toml":
-        backend = _below(said, "build-system").get("build-backend")
+        backend = _below(said, "build-system").get("build-backend", _BACKEND)
         if isinstance(backend, str):
             yield f"has pip build it with {_shown(backend)} when it is installed from these sources"
     else:
-        script = _below(said, "package").get("build")
-        if isinstance(script, str):
-            yield f"has cargo run when it is built: {_shown(script)}"
-        if any(_below(said, "lib").get(key) is True for key in ("proc-macro", "proc_macro")):
+        for script in (_below(said, package).get("build") for package in ("package", "project")):
+            if isinstance(script, str):
+                yield f"has cargo run when it is built: {_shown(script)}"
+        if _has_macros(_below(said, "lib")):
             yield "has the compiler run its macros in whatever is built on it"
+
+
+def _has_macros(library: dict[str, Any]) -> bool:
+    kinds = [library.get(key) for key in ("crate-type", "crate_type")]
+    listed = any(isinstance(kind, list) and "proc-macro" in kind for kind in kinds)
+    return listed or any(library.get(key) is True for key in ("proc-macro", "proc_macro"))
 
 
 def _below(said: dict[str, Any], key: str) -> dict[str, Any]:

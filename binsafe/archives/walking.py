@@ -120,8 +120,7 @@ class _Walk:
         name = path[len(root or "") + 1 :]
         self._note(path, set_id=entry.set_id)
         if stream is None:
-            # of a link Python's zipfile makes a file with the target in it
-            if entry.name.lower().endswith((".pth", ".py")):
+            if entry.kind != "folder":  # of a link Python's zipfile makes a file with the target in it
                 self._hooks(entry, path, archive, entry.target.encode("utf-8", "replace"))
             if kept is not None and entry.kind != "folder":
                 self._keep(kept, name, bundles.Entry(kind=entry.kind, target=entry.target))

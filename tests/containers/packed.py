@@ -41,11 +41,11 @@ def tarred(
     return packed.getvalue()
 
 
-def linked(name: str, target: str, then: Mapping[str, bytes]) -> bytes:
+def linked(name: str, target: str, then: Mapping[str, bytes], kind: bytes = tarfile.SYMTYPE) -> bytes:
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
         info = tarfile.TarInfo(name)
-        info.type, info.linkname = tarfile.SYMTYPE, target
+        info.type, info.linkname = kind, target
         archive.addfile(info)
         for path, data in then.items():
             info = tarfile.TarInfo(path)

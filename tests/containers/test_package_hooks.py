@@ -2,10 +2,11 @@
 
 import json
 import stat
+import tarfile
 
 import pytest
 from archived import ids, paths, report_on
-from packed import ELF, ar, debian, tarred, zipped
+from packed import ELF, ar, debian, linked, tarred, zipped
 
 
 def npm(scripts: object, name: str = "package/package.json") -> bytes:
@@ -113,6 +114,22 @@ def test_a_maintainers_script_may_be_a_program():
     assert (ids(report), paths(report)) == ({"install-hook"}, ["postinst", "bin/x"])
 
 
+@pytest.mark.parametrize("name", ["x-1.0/pyproject.toml", "x-1.0/Cargo.toml", "x-1.0/build.rs", "x-1.0/setup.py"])
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE])
+def test_a_link_to_what_is_run_is_told(name: str, kind: bytes):
+    assert "install-hook" in ids(report_on(linked(name, "x", {"x": ELF}, kind)))
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE])
+def test_dpkg_runs_links_too(kind: bytes):
+    control = linked("postinst", "x", {"x": ELF}, kind)
+    assert "install-hook" in ids(report_on(ar({"debian-binary": b"2.0\n", "control.tar": control})))
+
+
+def test_a_folder_that_is_called_like_a_hook_is_none():
+    assert "install-hook" not in ids(report_on(linked("setup.py", "", {"x": ELF}, tarfile.DIRTYPE)))
+
+
 def test_files_that_a_package_installs_are_no_scripts_of_its_maintainer():
     assert ids(report_on(debian({"postinst": b"#!/bin/sh\n", "./config": b"x", "x": ELF}))) == {"scripts"}
 
@@ -123,10 +140,13 @@ def test_files_that_a_package_installs_are_no_scripts_of_its_maintainer():
         ("x-1.0/setup.py", b"", "is run by pip"),
         ("setup.py", b"", "is run by pip"),
         ("x-1.0/pyproject.toml", b'[build-system]\nbuild-backend = "own"', "has pip build it with 'own'"),
+        ("x-1.0/pyproject.toml", b"[tool.setuptools]", "has pip build it with 'setuptools.build_meta:__legacy__'"),
         ("x-1.0/pyproject.toml", b"[", "cannot be read"),
         ("x-1.0/build.rs", b"", "is run by cargo"),
         ("x-1.0/Cargo.toml", b'[package]\nbuild = "src/made.rs"', "has cargo run when it is built: 'src/made.rs'"),
+        ("x-1.0/Cargo.toml", b'[project]\nbuild = "made.rs"', "has cargo run when it is built: 'made.rs'"),
         ("x-1.0/Cargo.toml", b"[lib]\nproc-macro = true", "has the compiler run its macros"),
+        ("x-1.0/Cargo.toml", b'[lib]\ncrate-type = ["proc-macro"]', "has the compiler run its macros"),
     ],
 )
 def test_what_is_run_when_sources_are_built_is_told(name: str, text: bytes, told: str):
@@ -137,9 +157,10 @@ def test_what_is_run_when_sources_are_built_is_told(name: str, text: bytes, told
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("x-1.0/pyproject.toml", b"[tool.ruff]\nline-length = 9"),
+        ("x-1.0/pyproject.toml", b"[build-system]\nbuild-backend = 5"),
         ("x-1.0/Cargo.toml", b"[package]\nbuild = false"),
         ("x-1.0/Cargo.toml", b"package = 5\nlib = 'proc-macro'"),
+        ("x-1.0/Cargo.toml", b"[lib]\ncrate-type = 'proc-macro'"),
         ("x-1.0/test/setup.py", b""),
     ],
 )
@@ -147,5 +168,7 @@ def test_what_is_not_run_when_sources_are_built_is_not(name: str, text: bytes):
     assert "install-hook" not in ids(report_on(tarred({name: text, "x": ELF})))
 
 
-def test_nothing_of_a_wheel_is_built():
-    assert "install-hook" not in ids(report_on(zipped({"x/setup.py": b"", "x/tool": ELF}), "x-1-py3-none-any.whl"))
+@pytest.mark.parametrize(("end", "told"), [("whl", False), ("WHL", True)])
+def test_nothing_of_a_wheel_is_built_and_pip_takes_large_letters_for_sources(end: str, told: bool):
+    report = report_on(zipped({"x/setup.py": b"", "x/tool": ELF}), f"x-1-py3-none-any.{end}")
+    assert ("install-hook" in ids(report)) is told
