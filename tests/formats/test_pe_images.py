@@ -1,4 +1,5 @@
 import struct
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from parsed import only_slice
 
 from binsafe.errors import NotAnalysable
 from binsafe.formats import parse
+from binsafe.formats.pe_resources import execution_level
 from binsafe.inspection import inspect
 from binsafe.model import Artifact
 
@@ -82,12 +84,47 @@ LEVEL = "<requestedExecutionLevel uiAccess='false' level='%s'/>"
         (LEVEL % "asInvoker" + LEVEL % "requireAdministrator" + LEVEL % "asInvoker", "requireAdministrator"),
         (LEVEL % "&#114;equireAdministrator", "unread"),
         (LEVEL % "highest", "unread"),
+        (LEVEL % "asInvoker' x=' level='requireAdministrator", "requireAdministrator"),
+        ("<requestedExecutionLevel x=\"level='asInvoker'\" level='requireAdministrator'/>", "requireAdministrator"),
+        ("<requestedExecutionLevel x=\"level='asInvoker'\" level='&#114;equireAdministrator'/>", "unread"),
         ("<assembly/>", None),
     ],
 )
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
 def test_what_a_manifest_asks_windows_for(manifest: str, level: str | None, encoding: str):
     assert only_slice(with_manifest(manifest.encode(encoding))).traits.get("execution_level") == level
+
+
+def resources(kinds: list[int], names: int, languages: int, manifest: bytes) -> str | None:
+    """What is read of a tree of resources in which all of a level lead to the same place below."""
+    tree, text = b"", len(manifest)
+    for numbers in (kinds, range(names), range(languages)):
+        below = len(tree) + 16 + 8 * len(numbers)
+        tree += struct.pack("<12xHH", 0, len(numbers)) + b"".join(struct.pack("<II", one, below) for one in numbers)
+    tree += struct.pack("<IIII", 0x1000, text, 0, 0)
+    return execution_level(memoryview(tree), lambda address: memoryview(manifest) if address == 0x1000 else None)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "names", "languages", "more", "level"),
+    [
+        ([*range(200, 500), 24], 1, 1, 0, "requireAdministrator"),  # behind many of other kinds
+        ([24], 8, 8, 0, "requireAdministrator"),
+        ([24], 5, 13, 0, "unread"),
+        ([24] * 65, 1, 1, 0, "unread"),
+        ([24], 65, 1, 0, "unread"),
+        ([24] * 5000, 5000, 5000, 0, "unread"),
+        ([24] * 5000, 5000, 0, 0, "unread"),
+        ([24], 1, 1, 1 << 20, "unread"),
+        ([24], 64, 1, 1 << 15, "unread"),
+    ],
+)
+def test_more_manifests_than_windows_takes_are_not_read(
+    kinds: list[int], names: int, languages: int, more: int, level: str | None
+):
+    before = time.process_time()
+    assert resources(kinds, names, languages, (LEVEL % "requireAdministrator").encode() + bytes(more)) == level
+    assert time.process_time() - before < 10
 
 
 @pytest.mark.parametrize(
