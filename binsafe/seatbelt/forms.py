@@ -93,13 +93,17 @@ def case(run: Run, form: Form, scope: Scope) -> Step:
     for clause in form.items[2:]:
         match clause:
             case Form((Symbol("else") | Form() as data, *body)) if body:
-                if not isinstance(data, Form) or (not isinstance(key, str) and key in map(_quoted, data.items)):
+                if not isinstance(data, Form) or any(_is_key(key, _quoted(datum)) for datum in data.items):
                     return False, run.body(tuple(body), scope, form)
             case _:
                 raise failed(
                     clause, "a clause of case without data and a body", "expected ((DATUM ...) EXPRESSION ...)"
                 )
     return True, ()
+
+
+def _is_key(key: Any, datum: Any) -> bool:
+    return not isinstance(key, str) and type(key) is type(datum) and bool(key == datum)  # 0 is not #f
 
 
 def both_of(run: Run, form: Form, scope: Scope) -> Step:

@@ -45,6 +45,8 @@ def test_a_loop_emits_its_rules():
         ("(case 'b ((a) (allow signal)) ((c b) (deny default)) (else (allow default)))", "(deny default)"),
         ("(case (+ 1 1) ((1 3) (allow signal)) (else (deny default)))", "(deny default)"),
         ('(case "b" (("b") (allow signal)) (else (deny default)))', "(deny default)"),  # two texts are two things
+        ("(case 0 ((#f) (allow signal)) ((0) (deny default)) (else (allow default)))", "(deny default)"),
+        ("(case #t ((1) (allow signal)) (else (deny default)))", "(deny default)"),
         ("(case 'x ((a) (allow signal))) (deny default)", "(deny default)"),
         ("(if (and #t (or #f (not #f))) (deny default) (allow default))", "(deny default)"),
         ('(let* ((a "/a") (b (string-append a "/b"))) (allow lsopen (subpath b)))', '(allow lsopen (subpath "/a/b"))'),
