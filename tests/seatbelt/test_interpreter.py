@@ -1,5 +1,7 @@
 """Evaluating: the rules that loops, helpers and branches come to; what is not known stays in doubt."""
 
+import time
+
 import pytest
 from sample_profiles import ALL
 
@@ -125,7 +127,6 @@ _TWICE = "(define (twice f x n) (if (= n 0) x (twice f (f x x) (- n 1))))"
 _MANY = f"{_TWICE} (define many (twice append '(1) 15))"
 
 
-@pytest.mark.timeout(20)
 @pytest.mark.parametrize(
     "text",
     [
@@ -147,7 +148,9 @@ _MANY = f"{_TWICE} (define many (twice append '(1) 15))"
     ],
 )
 def test_a_profile_that_computes_for_ever_costs_no_more_than_the_budget(text: str):
+    before = time.process_time()
     (problem,) = evaluate(read(text)).problems
+    assert time.process_time() - before < 20  # the processor's: others may use it as well
     assert "too long" in problem.message or "does not take this" in problem.message
 
 
