@@ -123,7 +123,7 @@ def command(**given: Any) -> int:
         _refuse_what_is_planned(click.get_current_context())
         plan, limits, binary = recorded.resume()
     config = _configure(plan)
-    check_free([given["port"]], hint="choose another for the balancer with --port; 0 lets the system choose")
+    check_free([given["port"]], hint="choose another with --port, 0 being any; beside another start none can begin")
     servers = Options(binary=binary, limits=limits, seed=plan.seed, yes=given["yes"])
     with (
         recorded.session(plan, limits=limits, binary=binary, serve=given["serve"]),

@@ -39,6 +39,7 @@ def test_a_port_of_the_balancer_that_is_taken_is_said_before_anything_starts():
     assert done.returncode == 1
     assert f"port {port} is taken by " in done.stderr
     assert "--port" in done.stderr
+    assert "beside another start none can begin" in done.stderr, "with another port it would stop at the servers' ports"
     assert "inspecting" not in done.stderr
 
 
