@@ -25,6 +25,9 @@ _SUBTRACTS = frozenset({"sub", "neg"})
 _CHANGES_PUSHED = frozenset({"add", "sub", "inc", "dec", "xor"})
 _BY_KERNEL = frozenset({"rcx", "r11"})
 """What ``syscall`` puts the address behind it and the flags into (SDM volume 2)."""
+_PAIRED = frozenset({"cmpxchg8b", "cmpxchg16b"})
+_PAIR = frozenset({"rbx", "rcx"})
+"""What ``cmpxchg16b`` stores without naming it (SDM volume 2); ``cmpxchg8b``, their lower halves."""
 _HALF = 32
 _IN_MEMORY = re.compile(r"\[[^]]*\]")
 _ADDRESSES = frozenset({"lea", "call", "jmp"})
@@ -63,7 +66,7 @@ def spellings(register: str) -> tuple[str, ...]:
     if register not in REGISTERS:
         return ()
     names = (register,) if register[1:2].isdigit() else _ENDINGS.get(register, (register[1:],))
-    return (*names, "syscall") if register in _BY_KERNEL else names
+    return (*names, *(["syscall"] if register in _BY_KERNEL else ()), *(["cmpxchg"] if register in _PAIR else ()))
 
 
 def use(instructions: Instructions, at: int, register: str, taking: int, *, wide: bool) -> Use:
@@ -73,6 +76,8 @@ def use(instructions: Instructions, at: int, register: str, taking: int, *, wide
         return Use.FILLED if name in {"push", "pop"} or operands.startswith("rsp, ") else Use.NONE
     if name == "syscall" and register in _BY_KERNEL:
         return Use.FILLED
+    if name in _PAIRED and register in _PAIR:
+        return Use.OTHER
     completes = instructions.names[taking] == "movabs" and _adds(name, operands, register)
     if completes or name in values.COMPARES:
         return Use.NONE

@@ -36,7 +36,11 @@ def test_each_call_through_the_register_gives_its_number():
     assert set(result.sites) == {"getpid", "write"}
 
 
-@pytest.mark.parametrize("use", [b"\x48\x89\x1f", b"\x48\x89\xd8", b"\x53"], ids=["stored", "returned", "pushed"])
+@pytest.mark.parametrize(
+    "use",
+    [b"\x48\x89\x1f", b"\x48\x89\xd8", b"\x53", b"\xf0\x48\x0f\xc7\x0f", b"\x0f\xc7\x0f"],
+    ids=["stored", "returned", "pushed", "lock cmpxchg16b", "cmpxchg8b"],
+)
 def test_an_address_that_is_kept_elsewhere_too_leaves_a_gap_and_the_numbers_that_are_seen(use: bytes):
     assembler = X86()
     lea_rbx(assembler, "wrapper")

@@ -21,7 +21,8 @@ def code(seed: int, size: int) -> bytes:
     plain = (
         bytes((0x48 | chance.randrange(8), chance.randrange(0x100), 0xC0 | chance.randrange(64))) for _ in range(size)
     )
-    return chance.randbytes(8 * size) + b"".join(plain) + b"\x0f\x05" * 8
+    unnamed = b"\x0f\x05" * 8 + b"\xf0\x48\x0f\xc7\x0f\x90\x90\x90"  # syscall, lock cmpxchg16b [rdi]
+    return chance.randbytes(8 * size) + b"".join(plain) + unnamed
 
 
 @pytest.mark.parametrize(("machine", "registers"), [(X86_64(), X86_REGISTERS), (Arm64(), ARM64_REGISTERS)])
