@@ -20,7 +20,7 @@ from binsafe.containers import ars, tars, zips
 from binsafe.containers.budget import Budget
 from binsafe.containers.diskimages import is_disk_image
 from binsafe.containers.entries import Entry, Trouble, Unreadable
-from binsafe.containers.streams import DECOMPRESSORS, Decompressed, Peeked, Plain
+from binsafe.containers.streams import DECOMPRESSORS, Decompressed, Limited, Peeked, Plain
 
 __all__ = ["UNREAD", "ZIPS", "Budget", "Entry", "Trouble", "Unreadable", "read"]
 
@@ -76,8 +76,16 @@ def read(data: memoryview, name: str, budget: Budget) -> Iterator[Entry | Troubl
 
 def _is_an_entry(data: memoryview) -> bool:
     """Whether what ends here as a zip archive is an entry of a tar archive, and looked at as such: all of one."""
-    start = zips.begins(data)
-    return start is None or (start >= tars.BLOCK and tars.is_header(bytes(data[start - tars.BLOCK : start])))
+    found = zips.span(data)
+    if found is None:
+        return True
+    start, end = found
+    stream = Plain(data)
+    for entry in tars.read(stream, Budget(len(data))):
+        at = len(data) - len(stream.rest)
+        if at == start and isinstance(entry, Entry) and isinstance(entry.stream, Limited):
+            return end <= at + entry.stream.left
+    return False
 
 
 def _other(data: memoryview, name: str, budget: Budget) -> Iterator[Entry | Trouble]:

@@ -112,8 +112,8 @@ def ends(data: memoryview) -> bool:
     return b"PK\x05\x06" in _tail(data) and _LISTED.search(data) is not None
 
 
-def begins(data: memoryview) -> int | None:
-    """Where the archive begins that ends here, by its directory; None where there is none before its end.
+def span(data: memoryview) -> tuple[int, int] | None:
+    """From where to where the archive is that ends here, by its directory; None where there is none before its end.
 
     Before the first byte, and where something else than an entry stands, is nowhere: -1.
     """
@@ -125,7 +125,7 @@ def begins(data: memoryview) -> int | None:
     if size > stop or not _LISTED.match(data, stop - size):
         return None
     start = stop - size - offset
-    return start if start >= 0 and _BEFORE_DATA.match(data, start) else -1
+    return (start if start >= 0 and _BEFORE_DATA.match(data, start) else -1), end + _END.size
 
 
 def _tail(data: memoryview) -> bytes:

@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import lzma
+import struct
 import tarfile
 from collections.abc import Callable
 
@@ -102,12 +103,29 @@ def test_what_follows_the_end_is_a_finding(behind: bytes, packed: Callable[[byte
 ZIP = zipped({"other": ELF})
 
 
-@pytest.mark.parametrize("entry", [b"read me\n" + ZIP, b"read me\n".ljust(512) + ZIP, b"PK\3\4 is no entry\n" + ZIP])
+@pytest.mark.parametrize(
+    "entry",
+    [
+        b"read me\n" + ZIP,
+        b"read me\n".ljust(512) + ZIP,
+        b"read me\n".ljust(512) + header("x", len(ZIP)) + ZIP,
+        b"PK\3\4 is no entry\n" + ZIP,
+    ],
+)
 def test_an_entry_that_some_unpack_instead_is_a_finding(entry: bytes):
     """As pip does: Python looks for a zip archive's end in the last 64 KB, and for its beginning where that says."""
     report = report_on(MEMBER + header("README", len(entry)) + blocks(entry) + END)
     assert ("archive-entry" in ids(report), report.analysed) == (True, False)
     assert any("ends as a zip archive" in one.detail for one in report.findings)
+
+
+def test_an_archive_that_begins_in_another_entry_than_it_ends_in_is_a_finding():
+    first = MEMBER + header("first", len(ZIP)) + blocks(ZIP)
+    between = len(first) - len(MEMBER)  # it begins where the first one does
+    second = bytearray(b"read me\n" + ZIP)
+    struct.pack_into("<L", second, len(second) - 6, ZIP.index(b"PK\1\2") + between + len(b"read me\n"))
+    report = report_on(first + header("second", len(second)) + blocks(bytes(second)) + END)
+    assert ("archive-entry" in ids(report), report.analysed) == (True, False)
 
 
 @pytest.mark.parametrize("entry", [ZIP, b"PK\1\2 and PK\5\6 are what zip archives have".ljust(99)])
