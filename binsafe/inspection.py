@@ -155,12 +155,13 @@ def _privilege(part: SliceReport) -> Iterator[Finding]:
 def _elevation(slice_: Slice) -> Iterator[Finding]:
     """That Windows is asked for more rights than who starts it has; for a library the program that loads it decides."""
     level = slice_.traits.get("execution_level", "asInvoker")
+    said = f"has the execution level {level}" if level != "unread" else "asks for what cannot be told"
     if level != "asInvoker" and slice_.kind == "executable":
         yield Finding(
             id="administrator",
             severity=Severity.LOW,
             title="It asks to be started with an administrator's rights",
-            detail=f"Its manifest has the execution level {level}: it then can change all of the machine.",
+            detail=f"Its manifest {said}: so started, it can change all of the machine.",
         )
 
 
