@@ -4,12 +4,12 @@ What is more than a page, or has to start without click, stands beside the comma
 
     inspect         looking
     syscalls        calls
-    run             plain (its options without click)  starting  taking  running  waiting  denials
+    run             plain (its options without click)  starting  background (threads)  taking  running  waiting  denials
                     remembered (policies of earlier runs)  first_run (inspects and derives one)
     run profile     asked  deriving
     profile         proposing
     check ask       profiletext
-    all             entry (the frame: statuses, errors)  inherited  commands group options (click)  light  writing
+    all             entry (the frame: errors)  statuses  inherited  commands group options (click)  light  writing
 
 Nothing is loaded here: the start of a program has its own way to its options (``plain``).
 """
