@@ -1,12 +1,12 @@
 """Files that are run for their name, and what a package has run without being asked to: at its install, or later.
 
 npm runs the commands of three scripts of a package and of those that it brings along (npm, "scripts", life cycle), and
-``node-gyp rebuild`` where there is a ``binding.gyp`` and no script says otherwise. Python runs lines of ``.pth`` files
-and two modules, in whatever form, whenever it starts (documentation of its module ``site``). pip runs ``setup.py`` of a
-package's sources, or what its ``pyproject.toml`` names (PEP 517). dpkg runs maintainer scripts as root (Debian Policy,
-chapter 6; ``config`` is debconf's). cargo builds and runs ``build.rs``, and the compiler runs macros of a crate in what
-is built on it (The Cargo Book, "Build Scripts", "The Manifest Format"). Letters count as small or large only for some
-disks, so that they do not here.
+``node-gyp rebuild`` where there is a ``binding.gyp`` and no script says otherwise. Python runs lines of ``.pth`` and
+``.start`` files and two modules, in whatever form, whenever it starts (documentation of its module ``site``). pip runs
+``setup.py`` of a package's sources, or what its ``pyproject.toml`` names (PEP 517). dpkg runs maintainer scripts as
+root (Debian Policy, chapter 6; ``config`` is debconf's). cargo builds and runs ``build.rs``, and the compiler runs
+macros of a crate in what is built on it (The Cargo Book, "Build Scripts", "The Manifest Format"). Letters count as
+small or large only for some disks, so that they do not here.
 """
 
 import json
@@ -18,7 +18,11 @@ from typing import Any
 
 _NPM = re.compile(r"(?i:(?:[^/]+/)?(?:node_modules/(?:@[^/]+/)?[^/]+/)*(?:package\.json|binding\.gyp))")
 _MODULE = r"(?:site|user)customize(?:/__init__)?\.(?:pyc?|(?:[^/]+\.)?(?:so|pyd))"
-_PYTHON = re.compile(rf"(?i:(?:|.*\.data/(?:purelib|platlib)/|.*(?:site|dist)-packages/)(?:[^/]+\.pth|{_MODULE}))")
+_PYTHON = re.compile(
+    rf"(?i:(?:|.*\.data/(?:purelib|platlib)/|.*(?:site|dist)-packages/)(?:[^/]+\.(?:pth|start)|{_MODULE}))"
+)
+_LINES = {".pth": re.compile(r"import[ \t]"), ".start": re.compile(r"\s*[^\W\d][\w.]*:[^\W\d][\w.]*\s*$")}
+"""What Python runs of them: statements, and functions by their names (PEP 829)."""
 _SOURCES = re.compile(r"(?i:(?:[^/]+/)?(?:setup\.py|pyproject\.toml|build\.rs|Cargo\.toml))")
 _BUILT = (".whl",)
 """How names of archives end that may have such files, and that nothing is built of; pip takes ``.WHL`` for sources."""
@@ -65,9 +69,8 @@ def told(name: str, archive: str, data: bytes) -> Iterator[str]:
         yield from _npm(data)
     elif last.suffix == ".gyp":
         yield "has npm run node-gyp rebuild, unless its package.json has it run something else"
-    elif last.suffix == ".pth":
-        text = _text(data)
-        lines = [line for line in text.splitlines() if line.startswith(("import ", "import\t"))]
+    elif last.suffix in _LINES:
+        lines = [line for line in _text(data).splitlines() if _LINES[last.suffix].match(line)]
         if lines:
             yield f"has Python run whenever it starts: {_shown(lines[0])}"
     else:

@@ -67,6 +67,7 @@ def test_npm_builds_what_has_a_recipe_for_it_and_no_script():
         ("x.pth", b"\xef\xbb\xbfimport x"),
         ("x.pth", b"# x\x0cimport x"),
         ("X.PTH", b"import x"),
+        ("x.start", b"# x\n\n x.y:z\n"),
         ("sitecustomize.py", b"print()"),
         ("sitecustomize.pyc", b"x"),
         ("usercustomize/__init__.py", b""),
@@ -83,7 +84,13 @@ def test_a_link_that_python_unpacks_as_a_file_may_be_a_hook():
 
 
 @pytest.mark.parametrize(
-    ("name", "text"), [("x.pth", b"/somewhere\n#import x\n"), ("model/x.pth", b"import x"), ("x/sitecustomize.py", b"")]
+    ("name", "text"),
+    [
+        ("x.pth", b"/somewhere\n#import x\n"),
+        ("x.start", b"#x:y\nimport x\nx: y\n"),
+        ("model/x.pth", b"import x"),
+        ("x/sitecustomize.py", b""),
+    ],
 )
 def test_what_python_does_not_run_by_itself_is_not(name: str, text: bytes):
     assert "install-hook" not in ids(report_on(zipped({name: text, "x/tool": ELF})))
