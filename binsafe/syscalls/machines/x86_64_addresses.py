@@ -32,6 +32,7 @@ _HALF = 32
 _IN_MEMORY = re.compile(r"\[[^]]*\]")
 _ADDRESSES = frozenset({"lea", "call", "jmp"})
 """What uses an address in brackets for more than to read or write there."""
+_LEADS = values.BRANCHES | {"jmp", "call"}
 _ENDINGS = {f"r{letter}x": (f"{letter}x", f"{letter}l", f"{letter}h") for letter in "abcd"}
 _LOW_HALVES = {"rax": "eax", "rbx": "ebx", "rcx": "ecx", "rdx": "edx", "rsi": "esi", "rdi": "edi", "rbp": "ebp"}
 
@@ -125,9 +126,19 @@ def adds(instructions: Instructions, at: int, register: str) -> bool:
 
 
 def _counts(instructions: Instructions, at: int, register: str) -> bool:
-    """Whether a difference becomes a number of pointers: LLD has an empty table begin and end where code begins."""
+    """Whether a distance from a named address becomes a number of pointers.
+
+    LLD has an empty table begin and end where code begins.
+    """
     following = at + 1 if at + 1 < len(instructions) else at
-    return instructions.names[following] == "sar" and instructions.operands(following) == f"{register}, 3"
+    subtracted = instructions.operands(at).partition(", ")[2]
+    if instructions.names[following] != "sar" or instructions.operands(following) != f"{register}, 3":
+        return False
+    names, before = instructions.names, range(at - 1, -1, -1)
+    ends = (b for b in before if names[b] in _LEADS or not values.keeps(instructions, b, subtracted))
+    setting = next(ends, at)
+    named = instructions.operands(setting).startswith(f"{subtracted}, [rip ")
+    return names[setting] == "lea" and named
 
 
 def adds_to_loaded(instructions: Instructions, at: int, straight: int) -> bool:

@@ -149,6 +149,9 @@ def test_a_function_that_stands_behind_its_caller_does_not_read_its_own_address(
         "lea base(%rip),%rax; mov table(,%rsi,4),%ecx; sub %rcx,%rax",
         "lea base(%rip),%rax; sub table(,%rsi,8),%rax; sar $0,%rax",
         "lea base(%rip),%rax; sub table(,%rsi,8),%rax; sar $3,%rcx",
+        "lea base(%rip),%rax; sub table(,%rsi,8),%rax; sar $3,%rax; shl $3,%rax",
+        "lea base(%rip),%rax; mov table(,%rsi,8),%rcx; sub %rcx,%rax; sar $3,%rax; shl $3,%rax",
+        "lea base(%rip),%rbx; lea base(%rip),%rcx; call base; sub %rcx,%rbx; sar $3,%rbx",
         "movslq table(,%rsi,4),%rax; add $base,%rax",
         "movslq table(,%rsi,4),%rcx; add $base,%rcx; mov %rcx,%rax",
         "movslq table(,%rsi,4),%rcx; lea base(%rcx),%rax",
@@ -168,6 +171,7 @@ def test_a_wrapper_at_a_distance_that_memory_holds_is_called_by_who_knows(adding
         "add $base,%rsp",
         "mov $base,%edx; add %rcx,%rax",
         "lea base(%rip),%rdx; lea base(%rip),%rcx; sub %rcx,%rdx; sar $3,%rdx",  # how many pointers a table has
+        "lea base(%rip),%rdx; lea base(%rip),%rcx; xor %ebp,%ebp; mov %rdx,%r9; sub %rcx,%r9; sar $3,%r9",
         ".byte 0x48,0xb8,0x48,0x81,0xc2; .long base; .byte 0",  # movabs, whose constant looks like an add
     ],
 )
