@@ -1,8 +1,9 @@
 """What is wrong with the names of an archive's entries: where a program that unpacks them may be led."""
 
 from collections.abc import Iterator
+from itertools import groupby
 from posixpath import dirname, join, normpath
-from unicodedata import normalize
+from unicodedata import combining, normalize
 
 from binsafe.containers.entries import Entry, Trouble
 from binsafe.limits import MAX_NAME_BYTES
@@ -74,7 +75,16 @@ def _note_link(links: _Folders, path: str) -> None:
 
 def _folded(path: str) -> str:
     """What is one name where neither letters' case counts nor how accents are written."""
-    return normalize("NFD", normalize("NFD", path).casefold())
+    return decomposed(decomposed(path).casefold())
+
+
+def decomposed(text: str) -> str:
+    """Unicode's form NFD, letter by letter: of all at once the time would grow with the square of a run of accents."""
+    if text.isascii():
+        return text
+    letters = "".join(normalize("NFD", one) for one in text)
+    runs = groupby(letters, lambda one: combining(one) > 0)
+    return "".join(one for accents, run in runs for one in (sorted(run, key=combining) if accents else run))
 
 
 def leads_outside(name: str) -> bool:

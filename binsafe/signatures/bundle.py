@@ -10,10 +10,10 @@ from collections.abc import Set as AbstractSet
 from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Final, Literal, Protocol
-from unicodedata import normalize
 
 import msgspec
 
+from binsafe.containers.names import decomposed
 from binsafe.signatures import plist
 from binsafe.signatures.structure import StructureError
 
@@ -91,16 +91,16 @@ class Tree:
         return frozenset(path.lower() for path in self.entries)
 
     @cached_property
-    def _composed(self) -> dict[str, list[str]]:
+    def _decomposed(self) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
         for path in self.entries:
             if not path.isascii():
-                found.setdefault(normalize("NFC", path), []).append(path)
+                found.setdefault(decomposed(path), []).append(path)
         return found
 
     def spelled(self, path: str) -> str:
         """The name here that a Mac's disk takes for ``path``, where accents are written otherwise; else ``path``."""
-        others = [] if path.isascii() or path in self.entries else self._composed.get(normalize("NFC", path), [])
+        others = [] if path.isascii() or path in self.entries else self._decomposed.get(decomposed(path), [])
         return others[0] if len(others) == 1 else path
 
     def below(self, folder: str) -> list[str]:
