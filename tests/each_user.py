@@ -37,8 +37,19 @@ _STANDIN = "flakyservers"
 """The program that is the tests' own, and does not look at who runs it."""
 _WATCHER = ["/bin/sh", "-c", "read line; kill -KILL 0"]
 """What ends compilers with whoever started them, and looks at nothing (`bandit_runner.flakyservers.build`)."""
-_MAY_ASK = ("_pytest.", "getpass", "platformdirs.", "shutil", "binsafe.intake.store", "binsafe.intake.tree")
-"""Where temporary files and caches lie, which program a name is, the cache of summaries and where libraries lie."""
+_MAY_ASK = (
+    "_pytest.",
+    "getpass",
+    "platformdirs.",
+    "shutil",
+    "subprocess",
+    "binsafe.intake.store",
+    "binsafe.intake.tree",
+)
+"""Where temporary files and caches lie, which program a name is, the cache of summaries and where libraries lie.
+
+What subprocess starts was asked before (`_Tool`): from Python 3.14 on it does so by posix_spawn.
+"""
 
 _refused = False
 

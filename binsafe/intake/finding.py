@@ -43,10 +43,10 @@ def find(name: str, *, progress: Callable[[str], None] | None = None) -> Found:
 
 def _resolved(path: Path) -> Path:
     """Where a path leads; raises NotAnalysable for links that lead to each other."""
-    try:
-        return path.resolve()
-    except (OSError, RuntimeError) as error:  # RuntimeError until Python 3.13
-        raise NotAnalysable(f"{path} is a link that leads nowhere", hint="name the file itself") from error
+    resolved = os.path.realpath(path)  # pathlib's own tells of such links until Python 3.12 only
+    if os.path.islink(resolved):  # noqa: PTH114 - that of pathlib raises where a folder cannot be searched
+        raise NotAnalysable(f"{path} is a link that leads nowhere", hint="name the file itself")
+    return Path(resolved)
 
 
 def _candidates(name: str) -> list[Path]:

@@ -49,9 +49,10 @@ import sys
 from binsafe.cli import light
 light.load_paths()
 light.load_structs()
+before = {*sys.modules}  # from Python 3.14 on, typing loads ast
 from binsafe.intake import loading
 loading.load_for_library()
-assert not {"numpy.typing", "numpy._typing", "numpy._core._add_newdocs", "ast", "traceback"} & {*sys.modules}
+assert not {"numpy.typing", "numpy._typing", "numpy._core._add_newdocs", "ast", "traceback"} & {*sys.modules} - before
 import numpy.typing
 assert numpy.typing.NDArray is not list
 """

@@ -1,8 +1,10 @@
 """Everyday commands, each with a job in a small folder and with what a user grants for it."""
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 READ, WRITE = "--read {d}", "--write {d}"
+_PYTHON = Path("/usr/bin/python3").resolve().name
 GIT = "--env GIT_AUTHOR_DATE=@1700000000+0000 --env GIT_COMMITTER_DATE=@1700000000+0000 --env HOME={d}"
 
 
@@ -44,7 +46,7 @@ QUICK = {
     "a virtual environment's python": job(
         "env {d}/venv/bin/python -c",
         "import socket; a, b = socket.socketpair(); a.send(b'hi'); print(b.recv(9))",
-        granted="--read {d} --exec /usr/bin/python3 --read /usr/lib/python3.11 --pack python",
+        granted=f"--read {{d}} --exec /usr/bin/python3 --read /usr/lib/{_PYTHON} --pack python",
         expected="hi",
     ),
     "touch by a way that is a link": job("touch -d @0 {d}/way/new", granted="--write {d}/way"),

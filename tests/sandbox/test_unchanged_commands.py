@@ -90,6 +90,7 @@ def _fill(folder: Path) -> None:
         database.execute("insert into t values (42)")
     database.close()
     git = ["git", "-C", str(folder / "work"), "-c", "user.name=n", "-c", "user.email=e@example.org"]
+    git += ["-c", "maintenance.auto=false"]  # which would go on beside the test
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "GIT_CONFIG_NOSYSTEM": "1"}
     environment |= dict.fromkeys(("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"), "@1700000000+0000")
     (folder / "work").mkdir()

@@ -44,7 +44,7 @@ def test_what_ls_needs_is_there_and_what_it_never_does_is_not(calls: Syscalls):
 
 @pytest.mark.each_user
 def test_the_chain_leads_from_the_program_to_the_site(calls: Syscalls):
-    assert calls.chain[0].startswith("program: ")
+    assert calls.chain[0].startswith(("program: ", "/lib"))  # or the loader, which ends in the C library as well
     assert calls.chain[-1].startswith("libc.")
     assert "makes the call at 0x" in calls.chain[-1]
 
