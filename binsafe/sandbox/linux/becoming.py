@@ -51,7 +51,7 @@ def become_program(control: int, status: int, plan: "Plan") -> int:
     if plan["execute"] is None:
         from binsafe.sandbox.linux.trial import try_out  # the doctor's alone; `stage` has loaded it
 
-        os.close(status)  # as execve would: from here on the supervisor decides
+        os.close(status)  # as execve would
         return try_out(plan.get("closed"))
     try:
         os.execve(plan["execute"], plan["argv"], plan["environment"])

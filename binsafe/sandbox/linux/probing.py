@@ -32,7 +32,9 @@ def try_out(backend: str, arch: str, plan: Plan, asked: frozenset[str]) -> None:
         NotEnforceable: it cannot be built, or the program could not do that.
     """
     granted = dict.fromkeys(asked, ((),))
-    watch = Watch(names=tables.names(arch), ports=frozenset({ANY_PORT}), granted=granted, on_violation=_ignore)
+    watch = Watch(
+        names=tables.names(arch), ports=frozenset({ANY_PORT}), granted=granted, begun=True, on_violation=_ignore
+    )
     plan = plan | {"filter": trial_filter(arch, asked)}
     with Stage() as stage, open(os.devnull, "r+b") as nothing:
         stage.begin(plan, (nothing.fileno(),) * 3, ())

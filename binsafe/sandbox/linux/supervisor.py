@@ -51,7 +51,7 @@ class Supervisor(threading.Thread):
         self.exit_code: int | None = None
         self.started = threading.Event()
         self._signalled = False
-        self._executed = False
+        self._executed = watch.begun
         """Whether the launcher has come to its execve: what follows is the program's. The end of the status pipe says
         so as well, and may say it too late: the processes around the program hold the pipe for a moment, too."""
         self.ended = threading.Event()

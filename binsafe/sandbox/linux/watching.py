@@ -52,6 +52,8 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     """The limits that it cannot raise, by the names of ``RLIMIT_*``."""
     alone: bool = False
     """Whether there is no pid namespace, so that the kernel knows every process of the host by its number."""
+    begun: bool = False
+    """Whether all calls are the program's, none the launcher's on its way to execve: the doctor's takes no execve."""
     resolves: bool = False
     """Whether it may well ask getaddrinfo(3): it was found to, or its C library has not been looked into."""
     terminal: "PseudoTerminal | None" = None
