@@ -26,14 +26,15 @@ def limit(program: "Program", region: Region, table: Table, entered: Known) -> i
 
     The number is followed back along all ways to the jump, of which each has to end at a comparison, or where it is a
     constant. Indices of ``entered`` have other ways. Where 32 bits of a number are compared, the upper ones are taken
-    to be zero, as compilers ensure.
+    to be zero, as compilers ensure. Numbers that would fall below zero are no limit where a conditional move takes
+    another in their place, as of an enum of Rust's whose variants share a byte with those of others.
     """
     if table.chosen is None:
         return None
-    most, work = 0, [table.chosen]
+    most, work, replaced = 0, [table.chosen], False
     for _ in range(_LEADING):
         if not work:
-            return most
+            return None if replaced and most > _SIGN else most
         at, held = work.pop()
         if (masked := _masked(held)) is not None:
             most = max(most, masked)
@@ -42,7 +43,9 @@ def limit(program: "Program", region: Region, table: Table, entered: Known) -> i
         if not at or at in entered or at in region.pads or not before or program.entries(Place(region, at)):
             return None
         for place in (Place(region, index) for index in before):
-            for source, taken in _before(program, place, held, taken=place.at + 1 != at):
+            ways = [*_before(program, place, held, taken=place.at + 1 != at)]
+            replaced |= len(ways) > 1
+            for source, taken in ways:
                 if (count := _told(program, place, source, entered, taken=taken)) is not None:
                     most = max(most, count)
                 elif isinstance(source, Moved):

@@ -183,6 +183,21 @@ def test_a_table_is_as_long_as_what_is_made_of_its_number_says(compared: str, si
     assert found.complete
 
 
+def test_a_number_that_a_conditional_move_keeps_from_falling_below_zero_says_nothing_of_a_table(tmp_path: Path):
+    """``if b < 6 { 0 } else { b - 5 }``: variants of an enum of Rust's that share a byte with those of another."""
+    text = (
+        "movzbl %sil,%edi; sub $5,%rdi; cmp $6,%sil; mov $0,%eax; cmovb %rax,%rdi; "
+        "lea one(%rip),%rdx; movslq (%rdx,%rdi,4),%rax; add %rdx,%rax; jmp *%rax; "
+        "a: mov $167,%eax; b: syscall; hlt; "
+        ".section .rodata; one: .long a - one, a - one; .text"
+    )
+    found = calls(bare(tmp_path, text, "-s"))
+    assert set(found.sites) == {"swapon"}
+    assert found.complete
+    kept = calls(bare(tmp_path, text.replace("cmovb", "cmp"), "-s"))
+    assert not kept.complete
+
+
 def test_a_fallback_that_a_table_leads_to_as_well_is_made(tmp_path: Path):
     """``case 0: r = pipe2(); if (r != -ENOSYS) return; case 1: swapon();``."""
     text = (
