@@ -122,21 +122,19 @@ def test_no_grant_is_offered_for_what_its_user_may_not_use(command: tuple[str, s
     assert "may not do that either" in told
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="for an ordinary user, files of others' processes are not there")
-def test_of_other_processes_files_no_more_is_offered_where_proc_is_granted(capsys: pytest.CaptureFixture):
-    """ps got two hundred hints, each for a process that was to end soon."""
-    assert run("cat", "/proc/1/environ", read=("/proc",))[0] != 0
-    told = next(line for line in capsys.readouterr().out.splitlines() if "object='/proc/1/environ'" in line)
-    assert "another process's own" in told
-    assert "expected=True" in told
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="they are root's, whose programs are somebody else inside")
-def test_of_the_kernels_files_it_is_said_that_nobody_inside_may_read_them(capsys: pytest.CaptureFixture):
-    assert run("cat", "/proc/vmallocinfo", read=("/proc",))[0] != 0
-    told = next(line for line in capsys.readouterr().out.splitlines() if "object='/proc/vmallocinfo'" in line)
-    assert "nobody inside is root" in told
-    assert "expected=False" in told
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user finds no files of others' processes, nor the kernel's")
+@pytest.mark.parametrize(
+    ("path", "said", "expected"),
+    [
+        ("/proc/1/environ", "another process's own", True),  # ps got two hundred hints, of processes that soon ended
+        ("/proc/vmallocinfo", "nobody inside is root", False),
+    ],
+)
+def test_of_what_proc_withholds_it_is_said_why(path: str, said: str, expected: bool, capsys: pytest.CaptureFixture):
+    assert run("cat", path, read=("/proc",))[0] != 0
+    told = next(line for line in capsys.readouterr().out.splitlines() if f"object='{path}'" in line)
+    assert said in told
+    assert f"expected={expected}" in told
 
 
 def test_a_processs_own_files_are_not_said_to_be_denied(capsys: pytest.CaptureFixture):
