@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def inspected(snapshot: Snapshot, asked: Asked, *, yes: bool, key: str | None) -> "Policy":
     """Inspect and derive; remembered for the next start, unless the user has to confirm each time."""
     report = inspect(snapshot)
-    _refuse_unknown(report, snapshot)
+    _refuse_others(report, snapshot)
     check_native(report.slices[0].system, "+".join(part.arch for part in report.slices), report.artifact.name)
     if report.verdict.level == "danger" and not yes:
         _ask(report)
@@ -30,10 +30,12 @@ def inspected(snapshot: Snapshot, asked: Asked, *, yes: bool, key: str | None) -
     return policy
 
 
-def _refuse_unknown(report: "Report", snapshot: Snapshot) -> None:
-    if report.analysed:
+def _refuse_others(report: "Report", snapshot: Snapshot) -> None:
+    """What is no program, or was not understood, is not run."""
+    if report.slices and report.analysed:
         return
-    detail = f"{report.artifact.path}: {report.findings[0].detail}"
+    why = "It is an archive, not a program." if report.analysed else report.findings[0].detail
+    detail = f"{report.artifact.path}: {why}"
     if report.format == "script":
         from binsafe.reports.escape import shell_word
 

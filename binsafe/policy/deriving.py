@@ -43,17 +43,18 @@ def derive(report: Report, baseline: Baseline, request: Request) -> Policy:
         UsageError: the request names something that is no port, path, host or variable, or asks a baseline that lets
             no program listen for ports; or there is no table of system calls for the processor.
     """
-    if not report.analysed or not report.slices:
+    if not report.analysed:
         why = f": {report.findings[0].detail}" if report.findings else ""
         raise NotAnalysable(
             f"no policy can be derived for {report.artifact.name}: it could not be analysed{why}",
             hint="do not run it; `binsafe inspect` says what is wrong with it",
             finding="unknown",
         )
-    first = report.slices[0]
-    if first.kind in _NO_PROGRAMS or first.system == "uefi":
+    first = next(iter(report.slices), None)
+    if first is None or first.kind in _NO_PROGRAMS or first.system == "uefi":
+        kind = report.format if first is None else f"{first.kind} for {first.system}"
         raise NotAnalysable(
-            f"no policy can be derived for {report.artifact.name}: it is of the kind {first.kind} for {first.system}",
+            f"no policy can be derived for {report.artifact.name}: it is of the kind {kind}",
             hint="a policy holds for what runs as a process: name the program",
             finding="unknown",
         )

@@ -72,6 +72,17 @@ def test_what_is_wrong_with_the_options_is_said(arguments: list[str], status: in
     assert said in done.stdout
 
 
+def test_an_archive_in_which_all_was_understood_is_no_program(tmp_path: Path):
+    import zipfile
+
+    with zipfile.ZipFile(tmp_path / "tool.zip", "w") as archive:
+        archive.write("/bin/true", "tool")
+    run = [sys.executable, "-m", "binsafe", "run", str(tmp_path / "tool.zip")]
+    done = subprocess.run(run, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 126
+    assert b"an archive, not a program" in done.stderr
+
+
 @pytest.mark.parametrize("report", ["missing/denied.jsonl", "", "file/denied.jsonl"])
 def test_a_report_where_none_can_be_is_said_to_want_another_place(tmp_path: Path, report: str):
     """Room was asked for."""

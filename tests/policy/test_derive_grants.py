@@ -99,10 +99,15 @@ def test_arm64_gets_its_own_calls():
 
 
 def test_nothing_is_derived_from_what_could_not_be_analysed():
-    for report in (make_report(make_slice(), analysed=False), make_report()):
-        with pytest.raises(NotAnalysable) as caught:
-            derive(report, FLAKY, Request())
-        assert "do not run it" in caught.value.hint
+    with pytest.raises(NotAnalysable) as caught:
+        derive(make_report(make_slice(), analysed=False), FLAKY, Request())
+    assert "do not run it" in caught.value.hint
+
+
+def test_an_archive_that_was_analysed_has_no_policy_and_is_not_called_unanalysed():
+    with pytest.raises(NotAnalysable, match="of the kind archive") as caught:
+        derive(msgspec.structs.replace(make_report(), format="archive"), FLAKY, Request())
+    assert "name the program" in caught.value.hint
 
 
 def test_why_it_could_not_be_analysed_is_said():
