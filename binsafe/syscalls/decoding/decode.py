@@ -4,6 +4,7 @@ To decode an instruction to text takes a microsecond, with its operands and the 
 functions are decoded to text, and single instructions whose data flow matters are decoded again in detail.
 """
 
+import re
 from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -36,6 +37,12 @@ MODES = {"x86_64": (3, 8), "i386": (3, 4), "arm64": (1, 0), "arm64e": (1, 0), "a
 
 LONGEST = 15
 """Bytes of the longest instruction, x86's (SDM volume 2, 2.3.11)."""
+
+
+_FILLED = re.compile(rb"\xe8.{3}[\x00\xff]((.)\2+)", re.DOTALL)
+"""x86-64: a call, and one byte several times behind it."""
+_NOTHING = b"\x06"
+"""x86-64: no instruction."""
 
 
 class OutOfInstructions(Exception):
@@ -74,11 +81,23 @@ class Decoder:
         return Package(*MODES[self._arch])
 
     def sweep(self, code: bytes, address: int) -> Instructions:
-        """All instructions from the first byte to the last.
+        """All instructions from the first byte to the last; no instruction where code is filled up to where jumps lead.
+
+        Assembler fills with any byte behind a call that does not return (0x05 in glibc 2.43's ``____longjmp_chk``), and
+        what that decodes to may reach over the target of a jump.
 
         Raises:
             OutOfInstructions: the budget was used up on the way.
         """
+        found = self._swept(code, address)
+        for filling in _FILLED.finditer(code) if self._arch == "x86_64" else ():
+            target = address + filling.end()
+            if found.crosses(target) and found.end_in(target):
+                code = code[: filling.start(1)] + _NOTHING * len(filling[1]) + code[filling.end() :]
+                found = self._swept(code, address)
+        return found
+
+    def _swept(self, code: bytes, address: int) -> Instructions:
         found = self._text.instructions(code, address, self.budget + 1)
         self.spend(len(found))
         return found

@@ -58,6 +58,20 @@ def test_a_site_in_the_middle_of_an_instruction_that_nothing_leads_to_is_none(tm
     assert calls(bare(tmp_path, f"jmp 1f; {_INSIDE}; 1: {_EXIT}")).complete
 
 
+def test_what_fills_code_behind_a_call_reaches_over_no_target_of_a_jump(tmp_path: Path):
+    """glibc 2.43's ``____longjmp_chk`` fills with 0x05, of which each one takes four bytes more."""
+    text = f"test %rdi,%rdi; jne 1f; call never; .skip 6,5; 1: mov $163,%eax; syscall; {_EXIT}; never: ud2"
+    found = calls(bare(tmp_path, text))
+    assert found.complete
+    assert set(found.sites) == {"acct", "exit"}
+
+
+def test_a_site_in_what_fills_code_is_reported_where_a_call_comes_back_there(tmp_path: Path):
+    over = "1: mov $0x0f000000,%ecx; add $0x1000000,%eax"  # ``05 b9 00 00 00``, and ``0f 05``
+    found = calls(bare(tmp_path, f"test %rdi,%rdi; jne 1f; call back; .skip 6,5; {over}; {_EXIT}; back: ret"))
+    assert "it is a system call behind an instruction that is not known" in {gap.reason for gap in found.unresolved}
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
