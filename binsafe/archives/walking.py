@@ -12,7 +12,7 @@ from binsafe import containers, formats
 from binsafe.archives import hooks
 from binsafe.archives.reporting import Some, broke_the_parser, finding, report_on
 from binsafe.bundles import inspect_bundle, listing
-from binsafe.containers import Budget, Entry, Trouble, Unreadable, appledouble, tars, zips
+from binsafe.containers import Budget, Entry, Trouble, Unreadable, appledouble, tars, zip_directory
 from binsafe.containers.diskimages import is_disk_image
 from binsafe.containers.entries import Stream
 from binsafe.containers.names import Names, clean
@@ -155,7 +155,7 @@ class _Walk:
             self._nested(stream, head, path, inside, budget, depth)
         elif path.lower().endswith(_UNMARKED) and (b"\0" in head or b"\0" in self._whole(stream, head)):
             raise Unreadable("images, installers and archives of its kind are not read here", "archive")
-        elif path.lower().endswith(containers.ZIPS) and zips.ends(memoryview(self._whole(stream, head))):
+        elif path.lower().endswith(containers.ZIPS) and zip_directory.ends(memoryview(self._whole(stream, head))):
             raise Unreadable("something stands before it, which makes it no archive for some", "archive")
         elif hooks.is_script(path):
             self._scripts.add(path)

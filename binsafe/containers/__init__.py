@@ -5,6 +5,7 @@
     budget        how much an archive may unpack to
     streams       bytes that are read once, from front to back: plain, limited, decompressed, checked
     zips tars ars one format each; compressed files are one entry, or the tar archive inside
+    zip_directory the list of entries at the end of a zip archive
     diskimages    what is told from them, which are not read here
     appledouble   extended attributes that macOS puts beside a file
     quarantine    what macOS notes on a downloaded file; attributes, what else is noted beside a file
@@ -16,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from types import MappingProxyType
 
-from binsafe.containers import ars, tars, zips
+from binsafe.containers import ars, tars, zip_directory, zips
 from binsafe.containers.budget import Budget
 from binsafe.containers.diskimages import is_disk_image
 from binsafe.containers.entries import Entry, Trouble, Unreadable
@@ -68,7 +69,7 @@ def read(data: memoryview, name: str, budget: Budget) -> Iterator[Entry | Troubl
     if reader is zips.read:
         return zips.read(data, budget)
     last = _is_an_entry(data) if is_tar else head.startswith(_STORING)  # of these it may be the last entry
-    also = (name.lower().endswith(ZIPS) or not last) and zips.ends(data)
+    also = (name.lower().endswith(ZIPS) or not last) and zip_directory.ends(data)
     return chain(
         _ALSO_A_ZIP if also else (), reader(data, budget) if reader is not None else _other(data, name, budget)
     )
@@ -76,7 +77,7 @@ def read(data: memoryview, name: str, budget: Budget) -> Iterator[Entry | Troubl
 
 def _is_an_entry(data: memoryview) -> bool:
     """Whether what ends here as a zip archive is an entry of a tar archive, and looked at as such: all of one."""
-    found = zips.span(data)
+    found = zip_directory.span(data)
     if found is None:
         return True
     start, end = found
