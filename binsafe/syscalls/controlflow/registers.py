@@ -202,7 +202,7 @@ def _is_handed_on(program: "Program", region: Region, held: _Held, depth: int | 
     called = program.callee(Place(region, here)) if flow is Flow.CALL else None
     if called is not None:
         return register not in machine.preserved(go=False) and _is_read(program, called, register, depth or 0)
-    if flow is Flow.RETURN and region.frames[here].get(machine.stack) == 0:
+    if flow is Flow.RETURN and (register in machine.returned or region.frames[here].get(machine.stack) == 0):
         return register in machine.returned
     return flow in _LEAVES and register in machine.arguments
 

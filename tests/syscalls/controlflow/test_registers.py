@@ -251,3 +251,12 @@ def test_a_label_to_which_code_behind_another_label_jumps(tmp_path: Path):
     )
     found = calls(bare(tmp_path, text))
     assert not found.complete or "acct" in found.required
+
+
+@needs_compiler
+def test_a_function_that_aligns_its_stack_returns_an_address(tmp_path: Path):
+    """GCC finds the return address again through r10, which it keeps on the stack in between."""
+    aligned = "lea 8(%rsp),%r10; and $-64,%rsp; push -8(%r10); push %r10; pop %r10; lea -8(%r10),%rsp; ret"
+    taking = f"pick: lea wrapper(%rip),%rax; {aligned}"
+    calling = "call pick; mov $163,%edi; call *%rax; mov $60,%edi; call wrapper; hlt"
+    assert not calls(bare(tmp_path, f"{calling}; {taking}; wrapper: mov %rdi,%rax; syscall; ret")).complete
