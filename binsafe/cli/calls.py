@@ -2,8 +2,12 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from binsafe.cli.entry import note
+
+if TYPE_CHECKING:
+    from binsafe.model import Syscalls
 
 
 def show(
@@ -26,7 +30,7 @@ def show(
 
         click.echo(msgspec.json.format(msgspec.json.encode(calls), indent=2))
     elif explain is not None:
-        return _explain(explain, calls.chain, calls.required)
+        _explain(explain, calls)
     else:
         sys.stdout.writelines(f"{escape(name)}\n" for name in calls.required)
         sys.stdout.flush()  # before what is said of the list
@@ -35,17 +39,18 @@ def show(
     return 0
 
 
-def _explain(name: str, chain: tuple[str, ...], required: tuple[str, ...]) -> int:
+def _explain(name: str, calls: "Syscalls") -> None:
     import click
 
     from binsafe.errors import UsageError
     from binsafe.reports.escape import escape
 
-    if name not in required:
-        raise UsageError(f"it never makes the call {name!r}", hint="without --explain the command lists those it makes")
-    for line in chain or ("made by the kernel or its vDSO on the program's behalf",):
+    if name not in calls.required:
+        never = f"it never makes the call {name!r}"
+        unknown = f"whether it makes the call {name!r} cannot be told: the list does not have it and is not complete"
+        raise UsageError(never if calls.complete else unknown, hint="without --explain the command shows the list")
+    for line in calls.chain or ("made by the kernel or its vDSO on the program's behalf",):
         click.echo(escape(line))
-    return 0
 
 
 def _reasons(unresolved: int, open_set: tuple[str, ...]) -> str:

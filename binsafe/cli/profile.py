@@ -113,12 +113,15 @@ def _how_to_use(mechanism: str, path: str | None, output: str | None, asked: lis
     program = shell_word(path)
     if mechanism in ("macos", "seatbelt"):
         return f"use it on macOS: sandbox-exec -f {saved} {program}"
-    if mechanism == "policy":
-        return f"use it: binsafe run --policy {shell_word(output or 'policy.json')} {program}"
-    if mechanism == "bwrap":
-        return f"use it: sh {shell_word(output or 'profile.sh')}"
     if mechanism == "systemd":
         unit = shell_word(output or "server.service")
         return f"use it: systemctl link {unit if '/' in unit else '$PWD/' + unit}, then systemctl start its name"
+    commands = {
+        "policy": f"binsafe run --policy {shell_word(output or 'policy.json')} {program}",
+        "bwrap": f"sh {shell_word(output or 'profile.sh')}",
+        "seccomp": f"docker run --security-opt seccomp={shell_word(output or 'profile.json')} IMAGE   (podman alike)",
+    }
+    if mechanism in commands:
+        return f"use it: {commands[mechanism]}"
     words = " ".join((*map(shell_word, asked), program))
     return f"use it: binsafe run {words}   (derives and enforces the same; save one with --for policy)"

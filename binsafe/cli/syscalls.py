@@ -36,6 +36,6 @@ Examples:
 def command(*, file: str, as_json: bool, root: Path | None, loaded: tuple[Path, ...], explain: str | None) -> int:
     """List the system calls that FILE can make, its libraries included, one a line.
 
-    Exit status: 0 done; 3 could not be analysed, or is no Linux program; 127 not found.
+    Exit status: 0 done; 3 could not be analysed, or is no program for Linux or macOS; 127 not found.
     """
     return show(file, as_json=as_json, root=root, loaded=loaded, explain=explain)

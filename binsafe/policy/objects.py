@@ -100,7 +100,9 @@ def _listen(text: str) -> str:
 
 
 def _connect(text: str) -> str:
-    host, _, port = text.rpartition(":")
+    host, colon, port = text.rpartition(":")
+    if not colon:
+        raise ObjectError(f"{text!r} has no port", "HOST:PORT")
     if not (re.fullmatch(_HOST, host) or _is_ipv6(host)):
         raise ObjectError(f"{text!r} names no host", "HOST:PORT, an IPv6 address in brackets")
     return f"{host}:{port_number(port)}"

@@ -61,4 +61,4 @@ def named_grant(kind: GrantKind, name: str, access: str = "", *, reason: str, op
     try:
         return Grant(kind=kind, object=check_object(kind, name), access=check_value(kind, access), reason=reason)
     except ObjectError as problem:
-        raise UsageError(f"{option}: {problem}", hint=f"see the examples of {option} in --help") from None
+        raise UsageError(f"{option}: {problem.message}", hint=problem.expected) from None

@@ -13,6 +13,9 @@ from binsafe.scan.walking import Found
 
 _ORDER = ("danger", "unknown", "caution", "ok")
 """Of levels in what is shown, danger before what is not known (`LEVELS`): of that a disk may have thousands."""
+_NOT_TO_RUN = _ORDER[:2]
+_MOST_NAMED = 5
+"""On a terminal, where everything else is in the output."""
 _MOST_ROWS = 1_000
 _MOST_SKIPPED = 200
 
@@ -67,8 +70,13 @@ def summary(tally: Tally, found: Found, seconds: float) -> Iterator[str]:
         ("not readable", len(found.skipped)),
     )
     yield from (f"  {what:<40}{count:>8,}" for what, count in counts if count)
-    for path, reason in [*tally.problems, *found.skipped][:5]:
+    worst = [(path, said) for _, path, level, said in sorted(tally.rows) if level in _NOT_TO_RUN]
+    named = [*worst, *tally.problems, *found.skipped][:_MOST_NAMED]
+    for path, reason in named:
         yield escape(f"  {path}: {reason}")
+    total = sum(tally.levels[level] for level in _NOT_TO_RUN) + len(tally.problems) + len(found.skipped)
+    if total > len(named):
+        yield f"  and {total - len(named):,} more"
 
 
 def html(tally: Tally, found: Found) -> str:

@@ -131,3 +131,15 @@ def test_the_line_that_uses_it_asks_for_the_same_grants(tmp_path: Path):
     grants = granted(written(*words, mechanism="policy").stdout)
     assert grants == granted(written(*asked, mechanism="policy").stdout)
     assert {("listen", "127.0.0.1:8080"), ("execute", "/usr/bin/ls")} <= grants
+
+
+def test_a_profile_for_containers_says_how_docker_takes_it(tmp_path: Path):
+    told = binsafe("profile", "true", "--for", "seccomp", "--output", str(tmp_path / "true.json")).stderr
+    assert f"--security-opt seccomp={tmp_path / 'true.json'}" in told
+
+
+def test_a_host_without_a_port_is_told_what_is_missing():
+    told = binsafe("profile", "true", "--connect", "example.com")
+    assert told.returncode == 2
+    assert "'example.com' has no port" in told.stderr
+    assert "hint: expected HOST:PORT" in told.stderr

@@ -2,7 +2,8 @@
 
 from binsafe.model import Artifact, Finding, Member, Report, Severity, Verdict
 from binsafe.scan.examining import Outcome
-from binsafe.scan.overview import Tally
+from binsafe.scan.overview import Tally, summary
+from binsafe.scan.walking import Found, Skipped
 
 
 def report(severity: Severity, title: str, *members: Member) -> Report:
@@ -22,3 +23,13 @@ def test_of_an_archive_the_overview_says_what_made_it_dangerous():
         tally = Tally()
         tally.add(Outcome(path="a", size=1, changed=0, report=whole))
         assert tally.rows == [(0, "a", "danger", said)]
+
+
+def test_the_end_of_a_scan_names_the_worst_files_and_counts_those_that_it_does_not_name():
+    tally, found = Tally(), Found()
+    for name in "abcdef":
+        outcome = Outcome(path=name, size=1, changed=0, report=report(Severity.HIGH, f"The code of {name} was changed"))
+        tally.add(outcome)
+    found.skipped.append(Skipped("g", "Permission denied"))
+    lines = list(summary(tally, found, 1.0))
+    assert lines[-6:] == [*(f"  {name}: The code of {name} was changed" for name in "abcde"), "  and 2 more"]
