@@ -58,9 +58,6 @@ class Recorded:
                 settings = _settings(session)
                 if settings.plan is not None and (runs := _interrupted(store, session, settings)):
                     self._resumed, self.played = session, runs
-                    note(f"going on with session {session.id}")
-                    if settings.binary:  # the stand-in draws by the session's seed
-                        note("  if these servers draw new rates at each start, what was learnt of them holds no more")
                     return settings.plan, settings.limits, Path(settings.binary) if settings.binary else None
         raise UsageError("no session was interrupted", hint="bandit_runner start begins a new one")
 
@@ -68,6 +65,10 @@ class Recorded:
     def session(self, plan: Plan, *, limits: str, binary: Path | None, serve: bool) -> Iterator[None]:
         """Record while the block runs; where not all of it is stored, say how to go on, or that there is no way."""
         settings = _Settings(plan=plan, limits=limits, binary=str(binary) if binary else None, serve=serve)
+        if self._resumed:
+            note(f"going on with session {self._resumed.id}")
+            if binary:  # the stand-in draws by the session's seed
+                note("  if these servers draw new rates at each start, what was learnt of them holds no more")
         now = time.time()
         session = self._resumed or Session(
             id=f"{time.strftime('%Y-%m-%d_%H-%M-%S', time.localtime(now))}_{secrets.token_hex(2)}",

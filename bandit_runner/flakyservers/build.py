@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sysconfig
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -241,6 +242,7 @@ def _key(version: str, target: str) -> str:
 
 
 def _compile(go: Go, target: str, binary: Path, sources: Path = SOURCES) -> None:
+    _remove_leftovers(Path(go.environment["TMPDIR"]))
     # what it compiles waits there, too, for a go that is killed leaves it behind; a compiler may be writing still
     with tempfile.TemporaryDirectory(dir=go.environment["TMPDIR"], ignore_cleanup_errors=True) as folder:
         go = msgspec.structs.replace(go, environment=go.environment | _temporary(folder))
@@ -259,6 +261,14 @@ def _compile(go: Go, target: str, binary: Path, sources: Path = SOURCES) -> None
                 hint="try again when the machine is less busy: what is compiled already is kept",
             ) from error
         _install(made, binary)
+
+
+def _remove_leftovers(temporary: Path) -> None:
+    """Remove what builds left there that were killed; one that goes on is not so old."""
+    for folder in temporary.iterdir():
+        with contextlib.suppress(OSError):
+            if time.time() - folder.stat().st_mtime > 2 * COMPILE_SECONDS:
+                shutil.rmtree(folder)
 
 
 def _install(made: Path, place: Path) -> None:

@@ -197,9 +197,10 @@ async def test_no_request_waits_beyond_its_deadline_and_memory_stays_flat(kind: 
         before = megabytes(pid)
         async with Lateness() as ours:
             samples = await harness.play(address, None, requests=4 * RPS, rps=RPS, seed=2)
-        assert [sample for sample in samples if sample.status not in harness.PLAYED] == []
         assert megabytes(pid) - before < MEGABYTES
     late = ours.seconds + sum(theirs)
+    unplayed = Counter(sample.status for sample in samples if sample.status not in harness.PLAYED)
+    assert set(unplayed) <= ({503} if late > BUSY else set()), "ids of a second come at once after a busy one"
     accepted = sum(sample.status == 200 for sample in samples)
     assert accepted > 0.8 * len(samples) or late > BUSY, "the good server is one of three that each id may ask"
     waited = max(sample.latency - max(0.0, sample.late) for sample in samples)

@@ -206,6 +206,21 @@ def test_a_build_that_is_broken_off_leaves_nothing_behind(tmp_path: Path, how: s
     assert how == signal.SIGKILL or list(temporary.iterdir()) == []
 
 
+def test_what_a_killed_build_left_is_gone_after_a_later_one(tmp_path: Path):
+    """SIGKILL gives no time to remove it; a build that goes on beside this one keeps its own."""
+    left, new = tmp_path / "left", tmp_path / "new"
+    for folder in (left, new):
+        folder.mkdir()
+        (folder / "go-build1").mkdir()
+    os.utime(left, (0, 0))
+    compiler = Path(fake_go(tmp_path / "other", 'echo made > "$3"')) / "go"  # go build -o FILE .
+    go = Go(executable=compiler, version="go1.30", environment={"TMPDIR": str(tmp_path), "PATH": os.environ["PATH"]})
+    build_module._compile(go, this_machine(), tmp_path / "made" / "flakyservers")
+    assert (tmp_path / "made" / "flakyservers").read_text() == "made\n"
+    assert new.exists()
+    assert not left.exists()
+
+
 def working_in(cache: Path) -> list[str]:
     """The go commands and compilers that were given this cache."""
     found = []
