@@ -1,8 +1,8 @@
 """Short functions that follow no calling convention: outlined by a compiler to save space.
 
 LLVM's machine outliner (``-Oz`` for arm64) makes functions of sequences of instructions that occur several times,
-whatever callee-saved registers and stack slots of their callers they write. All longer functions are taken to restore
-the callee-saved registers, as the convention says.
+whatever callee-saved registers and stack slots of their callers they read or write. All longer functions are taken to
+restore the callee-saved registers, as the convention says, and to read nothing of them.
 """
 
 from collections.abc import Iterable
@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 from binsafe.syscalls.controlflow.places import Place
 from binsafe.syscalls.controlflow.regions import Region
-from binsafe.syscalls.machines.machine import JUMPS, Flow, Location, Moved, Unknown
+from binsafe.syscalls.machines.machine import JUMPS, Flow, Location, Moved, Unknown, Use
 
 if TYPE_CHECKING:
     from binsafe.syscalls.controlflow.program import Program
 
 _SHORT = 256
 """Bytes of the longest function that may be outlined."""
+_STRAIGHT = (Flow.NEXT, Flow.CALL, Flow.RETURN)
 _FROM_STACK = frozenset({"pop", "leave"})
 _MAX_DEPTH = 4
 """Calls and jumps from one such function to the next that are looked at."""
@@ -29,6 +30,44 @@ class Outlined:
         """``program`` is a weak reference, see there."""
         self._program = program
         self._kept: dict[tuple[int, Location], bool] = {}
+        self._read: dict[tuple[int, str], bool] = {}
+
+    def is_part(self, region: Region) -> bool:
+        """Whether a region may be a part that comes back, with something in any register: it does not branch."""
+        if self._program.machine.call_shift or region.end - region.start > _SHORT or not region.instructions:
+            return False
+        return all(region.leaving(at) in _STRAIGHT for at in _reached(Place(region, 0)))
+
+    def reads(self, address: int, register: str, depth: int = _MAX_DEPTH) -> bool:
+        """Whether a short function, or one to which it leads, reads its caller's register other than to save it."""
+        span = self._program.span(address)
+        start = None if span is None or span.end - address > _SHORT or not depth else self._program.place(address)
+        if start is None:
+            return False
+        if (address, register) not in self._read:
+            self._read[address, register] = False  # a function that calls itself, while it is looked at
+            self._read[address, register] = self._uses(start, register, depth)
+        return self._read[address, register]
+
+    def _uses(self, start: Place, register: str, depth: int) -> bool:
+        region, machine, work = start.region, self._program.machine, [start.at]
+        instructions, wide = region.instructions, bool(self._program.slice.traits.get("pie"))
+        seen: set[int] = set()
+        while work:
+            at = work.pop()
+            if at in seen or at >= len(instructions):
+                continue
+            seen.add(at)
+            flow, target = region.flow(at)
+            use = machine.use(instructions, at, register, at, wide=wide)
+            onward = flow is Flow.CALL or (flow in JUMPS and region.at(target) is None)
+            if onward and target is not None and self.reads(target, register, depth - 1):
+                return True
+            saved = instructions.names[at] == "push" or machine.stack in instructions.operands(at)
+            if use is Use.OTHER and not saved:
+                return True
+            work += region.following(at) if use is Use.NONE and flow is not Flow.INDIRECT else ()
+        return False
 
     def keeps(self, call: Place, location: Location) -> bool:
         """Whether the callee of a call restores a callee-saved register, or leaves a stack slot of the caller alone."""

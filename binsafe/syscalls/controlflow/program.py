@@ -236,6 +236,14 @@ class Program:
         """See `Outlined.keeps`."""
         return self._outlined.keeps(call, location)
 
+    def reads_callers(self, address: int, register: str) -> bool:
+        """See `Outlined.reads`."""
+        return self._outlined.reads(address, register)
+
+    def is_part(self, region: Region) -> bool:
+        """See `Outlined.is_part`."""
+        return self._outlined.is_part(region)
+
     def leading_to(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         """(source, target) of all bytes that may be a call or jump to ``start`` up to ``end``: not yet confirmed."""
         return self._incoming.leading_to(start, end)

@@ -104,6 +104,8 @@ def _followed(program: "Program", region: Region, begin: _Held, taking: int, dep
         nothing_else = nothing_else and use is not Use.OTHER and not (through and held.is_part)
         nothing_else = nothing_else and (use is not Use.ACCESS or held.is_part)
         nothing_else = nothing_else and (through or not _is_handed_on(program, region, held, depth))
+        ends = flow is Flow.RETURN and begin.at > taking and not held.behind_call
+        nothing_else = nothing_else and not (ends and program.is_part(region))
         if flow is Flow.INDIRECT:
             cases = _cases(program, region, here) if nothing_else and not through else ()
             nothing_else = nothing_else and (through or bool(cases))
@@ -200,8 +202,10 @@ def _is_handed_on(program: "Program", region: Region, held: _Held, depth: int | 
     if held.behind_call:
         return False
     called = program.callee(Place(region, here)) if flow is Flow.CALL else None
+    if called is not None and register in machine.preserved(go=False):
+        return program.reads_callers(called, register)
     if called is not None:
-        return register not in machine.preserved(go=False) and _is_read(program, called, register, depth or 0)
+        return _is_read(program, called, register, depth or 0)
     if flow is Flow.RETURN and (register in machine.returned or region.frames[here].get(machine.stack) == 0):
         return register in machine.returned
     return flow in _LEAVES and register in machine.arguments

@@ -122,6 +122,74 @@ def test_parts_for_x86_64(keep: tuple[bytes, ...], *, complete: bool):
     assert analyse(program(assembler, functions=("start", "part"))).complete == complete
 
 
+def holds_an_address(arm: Arm) -> None:
+    arm.adr(19, "wrapper")
+    arm.call("part")
+
+
+def gets_an_address(arm: Arm) -> None:
+    arm.call("part")
+    arm.copy(0, 9)
+
+
+def hands_it_on(arm: Arm) -> None:
+    arm.copy(0, 19)
+    arm.jump("further")
+    arm.label("further")
+    arm.ret()
+
+
+def goes_on_to_what_stores_it(arm: Arm) -> None:
+    arm.jump("further")
+    arm.label("further")
+    arm.word(0xF900_0033)  # str x19, [x1]
+    arm.ret()
+
+
+def calls_it(arm: Arm) -> None:
+    arm.word(0xD61F_0260)  # br x19
+
+
+def takes_the_address(arm: Arm) -> None:
+    arm.adr(9, "wrapper")
+    arm.ret()
+
+
+def compares_it(arm: Arm) -> None:
+    arm.word(0xEB13_003F)  # cmp x1, x19
+    arm.ret()
+
+
+@pytest.mark.parametrize(
+    ("call", "part", "complete"),
+    [
+        (holds_an_address, hands_it_on, False),
+        (holds_an_address, goes_on_to_what_stores_it, False),
+        (holds_an_address, calls_it, False),
+        (holds_an_address, keeps, True),
+        (holds_an_address, compares_it, True),
+        (gets_an_address, takes_the_address, False),
+    ],
+)
+def test_an_address_in_any_register_is_part_of_what_a_part_works_with(
+    call: Callable[[Arm], None], part: Callable[[Arm], None], *, complete: bool
+):
+    arm = Arm()
+    call(arm)
+    arm.mov(0, 172)
+    arm.call("wrapper")
+    arm.mov(0, 93)
+    arm.call("wrapper")
+    arm.word(0)
+    arm.label("part")
+    part(arm)
+    arm.wrapper()
+    found = analyse(program(arm, functions=("start", "part", "further", "wrapper")))
+    assert found is not None
+    assert set(found.sites) == {"getpid", "exit"}
+    assert found.complete == complete
+
+
 def _assembled(call: Callable[[Arm], None], part: Callable[[Arm], None]) -> Arm:
     arm = Arm()
     call(arm)
