@@ -40,7 +40,7 @@ def _conducted() -> int:
         from binsafe.cli.inherited import end_on_interrupt
 
         end_on_interrupt()
-        return conduct(_start, _PROGRAM)
+        return conduct(_start, _PROGRAM, failed=125)  # as NotEnforceable's: 2 may be the program's own
     match sys.argv[1:]:
         case ["syscalls", file] if not file.startswith("-"):
             return conduct(_list_calls, _PROGRAM)

@@ -50,10 +50,11 @@ def note(message: str) -> None:
     sys.stderr.flush()
 
 
-def conduct(action: Callable[[], object], name: str) -> int:
+def conduct(action: Callable[[], object], name: str, *, failed: int = USAGE) -> int:
     """Do what a command line says and write all output; returns the status that the process is to end with.
 
-    Every error that carries a hint becomes two lines, never a traceback.
+    Every error that carries a hint becomes two lines, never a traceback. ``failed`` is the status where the system has
+    not what it takes: of a command that ends with a program's status, one that is no program's.
     """
     try:
         open_standard_streams()
@@ -71,16 +72,16 @@ def conduct(action: Callable[[], object], name: str) -> int:
     except OSError as error:  # a disk that is full or cannot be written, which no command can help
         complain(name, *_explained(error))
         _forget_output()
-        status = USAGE
+        status = failed
     except RuntimeError as error:
         known = [words for words in _SAID_BY_PYTHON if words in str(error)]
         if not known:
             raise
         complain(name, *_SAID_BY_PYTHON[known[0]])
-        status = USAGE
+        status = failed
     except MemoryError:
         complain(name, "there is not enough memory", "free some, or allow more: ulimit -v unlimited")
-        status = USAGE
+        status = failed
     except Exception as error:
         if not hasattr(error, "hint") or not hasattr(error, "exit_status"):
             raise
