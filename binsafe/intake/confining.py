@@ -9,6 +9,7 @@ Calls that are not listed are answered as by a kernel that lacks them, so that a
 that no parser makes end the process: who tries has been taken over, and the report says so.
 """
 
+import contextlib
 import os
 import sys
 from functools import cache
@@ -91,7 +92,10 @@ def confine(folder: int | None = None) -> tuple[Gap, ...]:
         return (SYSTEM,)
     gaps = []
     prepare(is_folder=folder is not None)  # reads a file
-    kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+    with contextlib.suppress(
+        OSError
+    ):  # somebody's filter refuses it; then the kernel refuses an ordinary user the rest
+        kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     if not _landlock(folder):
         gaps.append(LANDLOCK)
     if not _seccomp(is_folder=folder is not None):
@@ -110,7 +114,10 @@ def _landlock(folder: int | None) -> bool:
     if rights is None:
         return False
     below = [] if folder is None else [(f"/proc/self/fd/{folder}", int(Fs.READ_FILE | Fs.READ_DIR))]
-    kernel.landlock_restrict(rights.masks, below)
+    try:
+        kernel.landlock_restrict(rights.masks, below)
+    except OSError:  # as `_seccomp`
+        return False
     return True
 
 

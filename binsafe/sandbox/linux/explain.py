@@ -37,7 +37,7 @@ _NAMESPACE_STEPS = frozenset({"namespaces", "user namespace maps"})
 _NOT_ALLOWED = frozenset({errno.EPERM, errno.EACCES})
 _UNCONDITIONAL = frozenset({"stage", "limits", "privileges", "seccomp"})
 """Steps that the kernel itself lets everybody take."""
-_OF_FILTERS = frozenset({errno.EPERM, errno.ENOSYS})
+OF_FILTERS = frozenset({errno.EPERM, errno.ENOSYS})
 """How such a filter refuses a call, by habit."""
 
 
@@ -67,7 +67,7 @@ def explain(failure: Failure) -> BinsafeError:
         return NotExecutable(f"the kernel does not execute it: {reason}", hint="inspect it: binsafe inspect FILE")
     refused = MechanismRefused if _refuses_namespaces(failure) else NotEnforceable
     fix = _FIXES.get(failure.step, "report this: it is a bug in binsafe")
-    if failure.step in _UNCONDITIONAL and failure.errno in _OF_FILTERS:
+    if failure.step in _UNCONDITIONAL and failure.errno in OF_FILTERS:
         fix = _FILTERED
     if failure.step == "granted folders" and failure.errno in _NOT_ALLOWED:
         fix = "root may not mount here (a container without CAP_SYS_ADMIN): start it as the folder's owner"

@@ -11,6 +11,7 @@ from binsafe.errors import NotEnforceable
 from binsafe.kernel.rights import ABI_RIGHTS, LATEST
 from binsafe.model import Gap
 from binsafe.renderers import narrowing
+from binsafe.sandbox.linux.explain import OF_FILTERS, Failure, explain
 from binsafe.sandbox.linux.layout import DEVICES, SCRATCH, SCRATCH_BYTES, Layout
 from binsafe.sandbox.linux.planning import root_of
 from binsafe.sandbox.linux.starting import Plan, Stage
@@ -36,7 +37,7 @@ def try_out(backend: str, arch: str, plan: Plan, asked: frozenset[str]) -> None:
         names=tables.names(arch), ports=frozenset({ANY_PORT}), granted=granted, begun=True, on_violation=_ignore
     )
     plan = plan | {"filter": trial_filter(arch, asked)}
-    with Stage() as stage, open(os.devnull, "r+b") as nothing:
+    with _stage() as stage, open(os.devnull, "r+b") as nothing:
         stage.begin(plan, (nothing.fileno(),) * 3, ())
         process = stage.supervise(watch, backend)
     status = process.wait(10)
@@ -47,6 +48,15 @@ def try_out(backend: str, arch: str, plan: Plan, asked: frozenset[str]) -> None:
             f"a program inside could not bind its port: {os.strerror(status or errno.ETIMEDOUT)}",
             hint="allow tracing of one's own children (kernel.yama.ptrace_scope below 3)",
         )
+
+
+def _stage() -> Stage:
+    try:
+        return Stage()
+    except OSError as error:
+        if error.errno not in OF_FILTERS:
+            raise
+        raise explain(Failure(errno=error.errno, detail=str(error))) from error
 
 
 def trial_filter(arch: str, asked: frozenset[str]) -> bytes:
