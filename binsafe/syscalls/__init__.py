@@ -119,12 +119,12 @@ def summarise_library(data: memoryview, watched: frozenset[tuple[str, str]] = fr
 
 @cache
 def engine_version() -> str:
-    """A name for what this version of the analysis finds: the hash of its own source and of its tables."""
-    folder = Path(__file__).parent
-    walks = (os.walk(each) for each in (folder, folder.parent / "formats"))  # in half the time that paths take
-    files = (f"{place}/{name}" for walk in walks for place, _, names in walk for name in names)
+    """A name for what this version of the analysis finds: the hash of its own source, its tables, words and limits."""
+    package = Path(__file__).parents[1]
+    walks = (os.walk(package / name) for name in ("syscalls", "formats", "model"))  # in half the time that paths take
+    files = [f"{place}/{name}" for walk in walks for place, _, names in walk for name in names]
     digest = hashlib.sha256(sys.byteorder.encode())
-    for file in sorted(file for file in files if file.endswith((".py", ".json"))):
+    for file in sorted(file for file in (*files, f"{package}/limits.py") if file.endswith((".py", ".json"))):
         with open(file, "rb", buffering=0) as source:  # noqa: PTH123 - as above
             digest.update(source.read())
     return digest.hexdigest()[:16]
