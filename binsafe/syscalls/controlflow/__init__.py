@@ -15,7 +15,8 @@ Of the whole file, before anything is decoded:
 
 Of one region, decoded:
 
-    regions         its control-flow graph and its stack frame
+    regions         its control-flow graph
+    stack_frames    where its stack pointer and the copies of it point
     places          one instruction, and the kinds of edges between instructions
     switches        where its jump tables lead; jump_tables, through which tables its jumps do; table_limits, how long
                     each is

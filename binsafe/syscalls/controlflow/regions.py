@@ -7,6 +7,7 @@ from functools import cached_property
 from itertools import compress, count
 
 from binsafe.syscalls.controlflow.catching import Catching, Caught
+from binsafe.syscalls.controlflow.stack_frames import follow
 from binsafe.syscalls.decoding.decode import Instructions
 from binsafe.syscalls.machines.machine import JUMPS, Flow, Frame, Machine
 
@@ -63,7 +64,7 @@ class Region:
         return None if address is None else self.instructions.at(address)
 
     @cached_property
-    def _jumps(self) -> Mapping[int, int]:
+    def jumps(self) -> Mapping[int, int]:
         """Each direct jump -> the instruction of this region to which it leads."""
         instructions, target, found = self.instructions, self.machine.target, {}
         for i in [i for i, flow in self._flows.items() if flow in JUMPS]:
@@ -77,7 +78,7 @@ class Region:
     def jumps_to(self) -> dict[int, list[int]]:
         """Instruction -> the direct jumps of this region that lead to it."""
         result: dict[int, list[int]] = {}
-        for i, to in self._jumps.items():
+        for i, to in self.jumps.items():
             result.setdefault(to, []).append(i)
         return result
 
@@ -225,57 +226,7 @@ class Region:
 
     @cached_property
     def _frames(self) -> tuple[list[Frame], set[int]]:
-        """The same, and the slots to which a register points on one but not on all ways that join somewhere.
-
-        A forward data-flow analysis: where ways join, the frames' common part is known (a copy of the stack pointer may
-        walk over an array in a loop). Instructions without predecessors, to which only a jump table can lead, come
-        last: padding falls into code that has a frame of its own.
-        """
-        frames: list[Frame | None] = [None] * len(self.instructions)
-        forgotten: set[int] = set()
-        work: list[tuple[int, Frame]] = [(0, {self.machine.stack: 0})]
-        first_indirect = next(iter(self.indirect_jumps), None)
-        orphans: list[tuple[int, Frame]] = []
-        caught: list[tuple[int, Frame]] = []
-        pads, thrown = self.pads, self.thrown
-        while work or caught or orphans:
-            at, frame = (work or caught or orphans).pop()
-            while at < len(frames):
-                frame = self._landed(at, frame) if at in pads else frame
-                known = frames[at]
-                if known is not None:
-                    agreed = self._agreed(known, frame)
-                    forgotten.update(slot for way in (known, frame) for name, slot in way.items() if name not in agreed)
-                    if len(agreed) == len(known):
-                        break
-                    frame = agreed
-                frames[at] = frame
-                caught += [(pad, frame) for pad in self.landing(at)] if at in thrown else ()
-                frame = self.machine.next_frame(self.instructions, at, frame)
-                jumped = self._jumps.get(at)
-                if jumped is not None:
-                    work.append((jumped, frame))
-                elif at == first_indirect:
-                    orphans += [(i, frame) for i in self.orphans if not self.is_padding(i)]
-                if not self.falls_through(at):
-                    break
-                at += 1
-        return [{} if frame is None else frame for frame in frames], forgotten
-
-    def _agreed(self, known: Frame, other: Frame) -> Frame:
-        """The common part of two frames.
-
-        For the stack pointer itself the first one counts: in compiled code two ways differ in it only behind calls that
-        never return, where one of them is no way at all.
-        """
-        stack = self.machine.stack
-        return {name: slot for name, slot in known.items() if name == stack or other.get(name) == slot}
-
-    def _landed(self, at: int, frame: Frame) -> Frame:
-        """What of a frame holds at a landing pad: callee-saved registers, and the stack pointer if it is level."""
-        level = all(caught.level for caught in self.pads[at])
-        kept = {*self.machine.preserved(go=False), *([self.machine.stack] if level else ())}
-        return {name: slot for name, slot in frame.items() if name in kept}
+        return follow(self)
 
     @cached_property
     def orphans(self) -> tuple[int, ...]:
