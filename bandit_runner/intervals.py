@@ -7,12 +7,17 @@ that met the same servers are compared server draw by server draw, which takes t
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
 
+from bandit_runner.model import UNKNOWN, RequestRecord, Scoring, Unknown
+
 CONFIDENCE: Final = 0.95
+Z_95: Final = 1.9599639845400536
+"""Standard deviations on each side of the mean that hold 95 % of a normal distribution."""
 POWER_Z: Final = statistics.NormalDist().inv_cdf(0.8)
 """For :func:`runs_needed`: four of five repetitions of such an experiment shall find the difference."""
 
@@ -100,6 +105,42 @@ def student(freedom: int) -> float:
         + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * freedom**3)
         + (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / (92160 * freedom**4)
     )
+
+
+def score_interval(records: Sequence[RequestRecord], scoring: Scoring) -> tuple[float | Unknown, float | Unknown]:
+    """95% interval of one run's total score, as if its requests were independent; ("unknown", "unknown") for none.
+
+    Two accepted and two failed ids are added before mean and variance are taken (Agresti and Coull, "Approximate is
+    better than exact", The American Statistician 52, 1998): without them 100 of 100 would claim to be certain. The
+    interval is about these servers with these rates; it says nothing about the next start, when rates are redrawn.
+    """
+    return interval_of_points(Counter(scoring.score(r.accepted, scoring.extra_attempts(r.attempts)) for r in records))
+
+
+def interval_of_points(points: Mapping[float, int]) -> tuple[float | Unknown, float | Unknown]:
+    """The same interval, of how many ids brought so many points each; it ends where no id could bring less, or more."""
+    count = sum(points.values())
+    if not count:
+        return UNKNOWN, UNKNOWN
+    padded = Counter(points) + Counter({1.0: 2, 0.0: 2})
+    centre = math.fsum(point * times for point, times in padded.items()) / padded.total()
+    variance = math.fsum((point - centre) ** 2 * times for point, times in padded.items()) / padded.total()
+    half = Z_95 * math.sqrt(variance / padded.total())
+    total = math.fsum(point * times for point, times in points.items())
+    low, high = max(count * least_points(points), count * (centre - half)), min(float(count), count * (centre + half))
+    return min(total, low), max(total, high)
+
+
+def least_points(points: Mapping[float, int]) -> float:
+    """The fewest points that an id can be expected to bring, where ids brought these: 0, or less where one did."""
+    return min([0.0, *(point for point, times in points.items() if times)])
+
+
+def nearest_rank(values: Sequence[float], percent: float) -> float | Unknown:
+    """The smallest value that at least ``percent`` (0 to 100) of all values do not exceed; "unknown" of no values."""
+    if not values:
+        return UNKNOWN
+    return sorted(values)[max(1, math.ceil(len(values) * percent / 100)) - 1]
 
 
 def _more(paired: Estimate) -> int | None:

@@ -12,8 +12,6 @@ Times are seconds; only the fields that end in ``_ms`` are milliseconds, as in t
 """
 
 import math
-from collections import Counter
-from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Final, Literal
 
@@ -30,9 +28,6 @@ SECONDS_TO_MS: Final = 1000.0
 
 WITHIN: Final = 3
 """``accepted_within_3`` counts ids that took at most so many attempts, whatever the scoring calls free."""
-
-Z_95: Final = 1.9599639845400536
-"""Standard deviations on each side of the mean that hold 95 % of a normal distribution."""
 
 
 class Tier(msgspec.Struct, frozen=True, kw_only=True):
@@ -199,72 +194,3 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
 
     schema: str = RESULTS_SCHEMA
     rows: tuple[ResultRow, ...]
-
-
-def result_row(records: Sequence[RequestRecord], *, strategy: str, tier: str, scoring: Scoring) -> ResultRow:
-    """The row of one run: what its requests came to under a scoring."""
-    extra = sum(scoring.extra_attempts(r.attempts) for r in records)
-    accepted = sum(r.accepted for r in records)
-    low, high = score_interval(records, scoring)
-    latencies = [r.latency for r in records]
-    return ResultRow(
-        strategy=strategy,
-        tier=tier,
-        runs=1,
-        requests=len(records),
-        accepted=accepted,
-        accepted_within_3=sum(r.accepted and r.attempts <= WITHIN for r in records),
-        extra_attempts=extra,
-        rate_limited=_rate_limited(records),
-        score=scoring.score(accepted, extra),
-        ci_low=low,
-        ci_high=high,
-        p50_ms=_in_ms(nearest_rank(latencies, 50)),
-        p99_ms=_in_ms(nearest_rank(latencies, 99)),
-    )
-
-
-def score_interval(records: Sequence[RequestRecord], scoring: Scoring) -> tuple[float | Unknown, float | Unknown]:
-    """95% interval of one run's total score, as if its requests were independent; ("unknown", "unknown") for none.
-
-    Two accepted and two failed ids are added before mean and variance are taken (Agresti and Coull, "Approximate is
-    better than exact", The American Statistician 52, 1998): without them 100 of 100 would claim to be certain. The
-    interval is about these servers with these rates; it says nothing about the next start, when rates are redrawn.
-    """
-    return interval_of_points(Counter(scoring.score(r.accepted, scoring.extra_attempts(r.attempts)) for r in records))
-
-
-def interval_of_points(points: Mapping[float, int]) -> tuple[float | Unknown, float | Unknown]:
-    """The same interval, of how many ids brought so many points each; it ends where no id could bring less, or more."""
-    count = sum(points.values())
-    if not count:
-        return UNKNOWN, UNKNOWN
-    padded = Counter(points) + Counter({1.0: 2, 0.0: 2})
-    centre = math.fsum(point * times for point, times in padded.items()) / padded.total()
-    variance = math.fsum((point - centre) ** 2 * times for point, times in padded.items()) / padded.total()
-    half = Z_95 * math.sqrt(variance / padded.total())
-    total = math.fsum(point * times for point, times in points.items())
-    low, high = max(count * least_points(points), count * (centre - half)), min(float(count), count * (centre + half))
-    return min(total, low), max(total, high)
-
-
-def least_points(points: Mapping[float, int]) -> float:
-    """The fewest points that an id can be expected to bring, where ids brought these: 0, or less where one did."""
-    return min([0.0, *(point for point, times in points.items() if times)])
-
-
-def nearest_rank(values: Sequence[float], percent: float) -> float | Unknown:
-    """The smallest value that at least ``percent`` (0 to 100) of all values do not exceed; "unknown" of no values."""
-    if not values:
-        return UNKNOWN
-    return sorted(values)[max(1, math.ceil(len(values) * percent / 100)) - 1]
-
-
-def _rate_limited(records: Sequence[RequestRecord]) -> int | Unknown:
-    if any(r.outcomes is None for r in records):
-        return UNKNOWN
-    return sum((r.outcomes or ()).count(Outcome.RATE_LIMITED) for r in records)
-
-
-def _in_ms(seconds: float | Unknown) -> float | Unknown:
-    return seconds if isinstance(seconds, str) else seconds * SECONDS_TO_MS

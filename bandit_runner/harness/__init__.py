@@ -3,7 +3,7 @@
     load.py      play: an open-loop load -> samples
     samples.py   what a sample is; how punctual the load was
     check.py     samples + the balancer's records -> a row of results, and every contradiction between the two
-    results.py   rows -> table, JSON
+    results.py   requests -> row; rows -> table, JSON
     playing.py   Plan, Player: every strategy on every tier, through one balancer
     recording.py Recording: what happens, on its way into the store of runs
 

@@ -11,8 +11,9 @@ from typing import Final
 
 import msgspec
 
+from bandit_runner.harness.results import result_row
 from bandit_runner.harness.samples import Sample
-from bandit_runner.model import RequestRecord, ResultRow, Scoring, result_row
+from bandit_runner.model import RequestRecord, ResultRow, Scoring
 
 ACCEPTED: Final = 200
 FAILED: Final = 502

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from bandit_runner.model import UNKNOWN, Unknown, nearest_rank
+from bandit_runner.intervals import nearest_rank
+from bandit_runner.model import UNKNOWN, Unknown
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,7 +21,7 @@ import msgspec
 import numpy as np
 
 from bandit_runner.errors import UsageError
-from bandit_runner.model import Z_95
+from bandit_runner.intervals import Z_95
 from bandit_runner.runs.calibration import Calibration, Gap, Limit, Period, Rate, Series, Start
 from bandit_runner.runs.csvs import CsvRun, requests_of
 

@@ -7,8 +7,16 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from bandit_runner.intervals import Difference, Estimate, clipped, difference, estimate
-from bandit_runner.model import UNKNOWN, WITHIN, ResultRow, Scoring, Unknown, interval_of_points, least_points
+from bandit_runner.intervals import (
+    Difference,
+    Estimate,
+    clipped,
+    difference,
+    estimate,
+    interval_of_points,
+    least_points,
+)
+from bandit_runner.model import UNKNOWN, WITHIN, ResultRow, Scoring, Unknown
 from bandit_runner.runs.records import Run
 from bandit_runner.runs.tally import Tally
 

@@ -13,7 +13,8 @@ from commands import bandit_runner as run
 sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))
 from played import SESSION, many, request, started
 
-from bandit_runner.model import Outcome, Scoring, result_row
+from bandit_runner.harness.results import result_row
+from bandit_runner.model import Outcome, Scoring
 from bandit_runner.runs import Recorder
 
 

@@ -10,6 +10,8 @@ import pytest
 
 from bandit_runner import errors
 from bandit_runner.errors import BanditError, MissingExtra, NotReady, PortTaken, StateMismatch, UsageError
+from bandit_runner.harness.results import result_row
+from bandit_runner.intervals import nearest_rank, score_interval
 from bandit_runner.model import (
     SCORINGS,
     TIERS,
@@ -19,9 +21,6 @@ from bandit_runner.model import (
     ResultRow,
     Results,
     Scoring,
-    nearest_rank,
-    result_row,
-    score_interval,
 )
 from bandit_runner.tables import number
 

@@ -4,7 +4,8 @@ import msgspec
 import pytest
 from played import many, request, started
 
-from bandit_runner.model import SCORINGS, Outcome, result_row
+from bandit_runner.harness.results import result_row
+from bandit_runner.model import SCORINGS, Outcome
 from bandit_runner.runs import Run, Tally
 from bandit_runner.runs.comparison import compare, verdict
 from bandit_runner.runs.showing import to_text

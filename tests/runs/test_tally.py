@@ -2,7 +2,9 @@ import msgspec
 import pytest
 from played import many, request
 
-from bandit_runner.model import SCORINGS, UNKNOWN, Outcome, Scoring, nearest_rank, result_row
+from bandit_runner.harness.results import result_row
+from bandit_runner.intervals import nearest_rank
+from bandit_runner.model import SCORINGS, UNKNOWN, Outcome, Scoring
 from bandit_runner.runs import Tally
 
 
