@@ -16,10 +16,10 @@ class Bar:
         self._drawn = drawn
         self._task = task
 
-    def advance(self) -> None:
-        """One more step is done."""
+    def advance(self, steps: int = 1) -> None:
+        """So many more steps are done."""
         if self._drawn is not None and self._task is not None:
-            self._drawn.advance(self._task)
+            self._drawn.advance(self._task, steps)
 
     def describe(self, what: str) -> None:
         """Say what is being done now."""

@@ -1,8 +1,7 @@
 """bandit_runner simulate: strategies on scenarios without sockets, and what chance alone explains."""
 
 import contextlib
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,7 +13,7 @@ from binsafe.cli.entry import note
 
 if TYPE_CHECKING:
     from bandit_runner.simulation import Experiment
-    from bandit_runner.simulation.experiment import Tallies
+    from bandit_runner.simulation.experiment import RunResults
     from bandit_runner.simulation.scenario import Scenario
 
 DEFAULT: Final = ("best", "v6-fixed", "round-robin", "clairvoyant")
@@ -87,45 +86,46 @@ def command(**given: Any) -> None:
     The same seed gives every strategy the same servers and the same luck, so that differences are the strategies' own.
     The columns are those of bandit_runner start, per 100 ids; clairvoyant knows all rates and limits.
     """
+    from bandit_runner.cli.progress import progress
     from bandit_runner.cli.stopping import place
     from bandit_runner.simulation import play_all
 
     experiment = _experiment(given)
     try:
-        with _executor(given["jobs"], given["cluster"]) as executor, _progress(experiment) as advance:
-            tallies = play_all(experiment, executor, advance)
+        with _executor(given["jobs"], given["cluster"]) as executor, progress(experiment.total_runs) as bar:
+            results = play_all(experiment, executor, bar.advance)
     except KeyboardInterrupt as error:
         note(f"stopped in {place(error)}")  # where a strategy of one's own loops, this is how one finds it
         raise
     if given["rank"]:
-        _show_ranking(experiment, tallies, as_json=given["as_json"])
+        _show_ranking(experiment, results, as_json=given["as_json"])
     else:
-        _show(experiment, tallies, as_json=given["as_json"])
+        _show(experiment, results, as_json=given["as_json"])
 
 
-def _show(experiment: "Experiment", tallies: "Tallies", *, as_json: bool) -> None:
+def _show(experiment: "Experiment", results: "RunResults", *, as_json: bool) -> None:
     from bandit_runner.harness import to_json
     from bandit_runner.simulation.table import rows, to_text
 
     if as_json:
-        click.echo(to_json(rows(experiment, tallies)))
+        click.echo(to_json(rows(experiment, results)))
         return
-    click.echo(to_text(experiment, tallies), nl=False)
-    played = len(next(iter(tallies.values())))
+    click.echo(to_text(experiment, results), nl=False)
+    played = len(next(iter(results.values())))
     note(f"{played} runs of {experiment.requests} ids; numbers are per 100 ids; regret is against clairvoyant")
 
 
-def _show_ranking(experiment: "Experiment", tallies: "Tallies", *, as_json: bool) -> None:
+def _show_ranking(experiment: "Experiment", results: "RunResults", *, as_json: bool) -> None:
     import msgspec
 
     from bandit_runner.simulation.ranking import ranking, to_text
 
-    found = ranking(experiment, tallies)
+    found = ranking(experiment, results)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
         return
     click.echo(to_text(found), nl=False)
-    played = len(next(iter(tallies.values())))
+    played = len(next(iter(results.values())))
     note(f"{played} runs of {experiment.requests} ids; 'place' is what the paired differences of these runs leave open")
     note("'best in one run': how often a single run, which is what the blog ranks by, would put it first of V1 to V8")
 
@@ -208,18 +208,3 @@ def _end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-@contextlib.contextmanager
-def _progress(experiment: "Experiment") -> Iterator[Callable[[int], None]]:
-    """A bar on standard error while people watch; silence otherwise."""
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("runs", total=experiment.total_runs)
-        yield lambda runs: bar.advance(task, runs)

@@ -3,24 +3,24 @@
     scenario.py     YAML -> Scenario; the project's own six are in scenarios/
     limiters.py     rate limits as functions of time
     world.py        Scenario + seed -> servers that answer
-    play.py         strategy + world -> Tally of one run, in simulated time
+    play.py         strategy + world -> the RunResult of one run, in simulated time
     clairvoyant.py  who knows the servers: greedy, by shadow prices, and the bound
-    experiment.py   tasks -> tallies, on one core, many, or a cluster
-    comparison.py   tallies -> rows with intervals, paired differences, when to stop
+    experiment.py   tasks -> results, on one core, many, or a cluster
+    comparison.py   results -> rows with intervals, paired differences, when to stop
     table.py        rows and differences -> text
     ranking.py      the blog's ranking of single runs, beside one with intervals
 
 Nothing here reads a clock or draws a random number that a seed does not fix.
 
 >>> task = Task(strategy="v6-fixed", scenario=load("T2h"), scoring=Scoring(), requests=100, seeds=(1, 2))
->>> [tally.accepted for tally in run(task)] == [tally.accepted for tally in run(task)]
+>>> [result.accepted for result in run(task)] == [result.accepted for result in run(task)]
 True
 """
 
 from bandit_runner.model import Scoring
 from bandit_runner.simulation.clairvoyant import CLAIRVOYANTS, bound
 from bandit_runner.simulation.experiment import BOUND, CLAIRVOYANT, Experiment, Task, check, play_all, run
-from bandit_runner.simulation.play import Player, Tally, play
+from bandit_runner.simulation.play import Player, RunResult, play
 from bandit_runner.simulation.scenario import NAMES, Scenario, load
 from bandit_runner.simulation.world import World
 
@@ -31,9 +31,9 @@ __all__ = [
     "NAMES",
     "Experiment",
     "Player",
+    "RunResult",
     "Scenario",
     "Scoring",
-    "Tally",
     "Task",
     "World",
     "bound",

@@ -1,4 +1,4 @@
-"""Tallies -> rows of results, and what pairs of runs say of two strategies."""
+"""Results of runs -> rows for the table, and what pairs of runs say of two strategies."""
 
 import math
 from collections import Counter
@@ -7,7 +7,7 @@ from typing import Final
 
 from bandit_runner import intervals
 from bandit_runner.model import SECONDS_TO_MS, UNKNOWN, ResultRow, Unknown
-from bandit_runner.simulation.play import MICROSECONDS, Tally
+from bandit_runner.simulation.play import MICROSECONDS, RunResult
 
 PER: Final = 100.0
 """Scores are compared per 100 ids."""
@@ -18,18 +18,18 @@ TIGHTEST: Final = 100.0
 """The number of runs at which `sequential_half_width` is closest to an interval that is looked at once."""
 
 
-def scores(tallies: Sequence[Tally]) -> list[float]:
+def scores(results: Sequence[RunResult]) -> list[float]:
     """Points per 100 ids, run by run."""
-    return [tally.score * PER / tally.requests for tally in tallies]
+    return [result.score * PER / result.requests for result in results]
 
 
-def estimate(tallies: Sequence[Tally]) -> intervals.Estimate:
+def estimate(results: Sequence[RunResult]) -> intervals.Estimate:
     """Points per 100 ids, with ends that can be: 100, and 0 where no attempt cost anything."""
-    least = -math.inf if any(tally.extra_attempts for tally in tallies) else 0.0
-    return intervals.clipped(intervals.estimate(scores(tallies)), least, PER)
+    least = -math.inf if any(result.extra_attempts for result in results) else 0.0
+    return intervals.clipped(intervals.estimate(scores(results)), least, PER)
 
 
-def difference(first: Sequence[Tally], second: Sequence[Tally]) -> intervals.Difference:
+def difference(first: Sequence[RunResult], second: Sequence[RunResult]) -> intervals.Difference:
     """By how many points per 100 ids the first beats the second; both played the same seeds in the same order."""
     return intervals.difference(scores(first), scores(second))
 
@@ -56,29 +56,29 @@ def sequential_half_width(deviation: float, runs: int) -> float:
     return deviation * math.sqrt(2 * spread / (runs * runs * rho_squared) * math.log(math.sqrt(spread) / ALPHA))
 
 
-def row(strategy: str, scenario: str, tallies: Sequence[Tally], best: Sequence[Tally] | None) -> ResultRow:
+def row(strategy: str, scenario: str, results: Sequence[RunResult], best: Sequence[RunResult] | None) -> ResultRow:
     """All runs of one strategy on one scenario, as totals; ``best`` are the clairvoyant's runs of the same seeds."""
-    total, requests = sum(tally.score for tally in tallies), sum(tally.requests for tally in tallies)
-    found, scale = estimate(tallies), requests / PER
+    total, requests = sum(result.score for result in results), sum(result.requests for result in results)
+    found, scale = estimate(results), requests / PER
     latencies = Counter[int]()
-    for tally in tallies:
-        latencies.update(tally.latencies)
+    for result in results:
+        latencies.update(result.latencies)
     return ResultRow(
         strategy=strategy,
         scenario=scenario,
         runs=found.runs,
         requests=requests,
-        accepted=sum(tally.accepted for tally in tallies),
-        accepted_within_3=sum(tally.accepted_within_3 for tally in tallies),
-        extra_attempts=sum(tally.extra_attempts for tally in tallies),
-        rate_limited=sum(tally.rate_limited for tally in tallies),
+        accepted=sum(result.accepted for result in results),
+        accepted_within_3=sum(result.accepted_within_3 for result in results),
+        extra_attempts=sum(result.extra_attempts for result in results),
+        rate_limited=sum(result.rate_limited for result in results),
         score=total,
         ci_low=UNKNOWN if found.low is None else found.low * scale,
         ci_high=UNKNOWN if found.high is None else found.high * scale,
         p50_ms=_percentile(latencies, 50),
         p99_ms=_percentile(latencies, 99),
         latency_by="simulation",
-        regret=UNKNOWN if best is None else math.fsum(tally.score for tally in best) - total,
+        regret=UNKNOWN if best is None else math.fsum(result.score for result in best) - total,
     )
 
 

@@ -11,7 +11,7 @@ from bandit_runner.errors import UsageError
 from bandit_runner.model import Scoring
 from bandit_runner.simulation.clairvoyant import CLAIRVOYANTS, bound
 from bandit_runner.simulation.comparison import difference, is_decided
-from bandit_runner.simulation.play import Player, Tally, play
+from bandit_runner.simulation.play import Player, RunResult, play
 from bandit_runner.simulation.scenario import Scenario
 from bandit_runner.simulation.world import World
 
@@ -41,16 +41,16 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     seeds: tuple[int, ...]
 
 
-def run(task: Task) -> list[Tally]:
-    """The tallies of a task, in the order of its seeds. A function of its argument alone, wherever it runs."""
+def run(task: Task) -> list[RunResult]:
+    """The results of a task, in the order of its seeds. A function of its argument alone, wherever it runs."""
     return [_run(task, seed) for seed in task.seeds]
 
 
-def _run(task: Task, seed: int) -> Tally:
+def _run(task: Task, seed: int) -> RunResult:
     world = World(task.scenario, seed)
     if task.strategy == BOUND:
         value = bound(world, task.scoring, task.requests)
-        return Tally(
+        return RunResult(
             requests=task.requests,
             accepted=0,
             accepted_within_3=0,
@@ -95,13 +95,13 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
         return self.runs * len(self.players) * len(self.scenarios)
 
 
-Tallies = dict[tuple[str, str], list[Tally]]
+RunResults = dict[tuple[str, str], list[RunResult]]
 """By scenario and strategy, one per run, in the order of the seeds."""
 
 
 def play_all(
     experiment: Experiment, executor: Executor | None = None, on_progress: Callable[[int], None] = lambda _: None
-) -> Tallies:
+) -> RunResults:
     """Play an experiment on the executor's workers, or right here without one.
 
     ``concurrent.futures.ProcessPoolExecutor`` and ``distributed.Client(...).get_executor()`` will do alike;
@@ -111,7 +111,9 @@ def play_all(
         UsageError: an unknown strategy, an option that none has or that has no meaning, or two scenarios of one name.
     """
     check(experiment)
-    tallies: Tallies = {(scenario.name, name): [] for scenario in experiment.scenarios for name in experiment.players}
+    results: RunResults = {
+        (scenario.name, name): [] for scenario in experiment.scenarios for name in experiment.players
+    }
     last = experiment.seed + experiment.runs
     step = ROUND if experiment.until_decided else experiment.runs
     for first in range(experiment.seed, last, step):
@@ -124,10 +126,10 @@ def play_all(
         ]
         done = dict(_results(pieces, executor, on_progress))
         for number, piece in enumerate(pieces):
-            tallies[piece.scenario.name, piece.strategy].extend(done[number])
-        if experiment.until_decided and _is_decided(experiment, tallies):
+            results[piece.scenario.name, piece.strategy].extend(done[number])
+        if experiment.until_decided and _is_decided(experiment, results):
             break
-    return tallies
+    return results
 
 
 def check(experiment: Experiment) -> None:
@@ -138,10 +140,10 @@ def check(experiment: Experiment) -> None:
     strategies.check([name for name in experiment.strategies if name not in PLAYERS_ELSEWHERE], experiment.options)
 
 
-def _is_decided(experiment: Experiment, tallies: Tallies) -> bool:
+def _is_decided(experiment: Experiment, results: RunResults) -> bool:
     reference, *others = experiment.strategies
     return all(
-        is_decided(difference(tallies[scenario.name, reference], tallies[scenario.name, other]))
+        is_decided(difference(results[scenario.name, reference], results[scenario.name, other]))
         for scenario in experiment.scenarios
         for other in others
     )
@@ -160,7 +162,7 @@ def _task(experiment: Experiment, scenario: Scenario, name: str, seeds: Sequence
 
 def _results(
     pieces: Sequence[Task], executor: Executor | None, on_progress: Callable[[int], None]
-) -> Iterator[tuple[int, list[Tally]]]:
+) -> Iterator[tuple[int, list[RunResult]]]:
     if executor is None:
         for number, piece in enumerate(pieces):
             yield number, run(piece)

@@ -31,7 +31,7 @@ class Player(Protocol):
         """See `Strategy.finish`."""
 
 
-class Tally(msgspec.Struct, frozen=True, kw_only=True):
+class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """What one run came to. ``latencies``: how many ids took so many microseconds, waits included."""
 
     requests: int
@@ -43,7 +43,7 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
     latencies: dict[int, int]
 
 
-def play(player: Player, world: World, *, requests: int, scoring: Scoring) -> Tally:
+def play(player: Player, world: World, *, requests: int, scoring: Scoring) -> RunResult:
     """Play so many ids, one after another: each begins when its time has come and the one before it is done."""
     select, update, answer, arms = player.select, player.update, world.answer, world.arms
     usual, interval = world.scenario.latency, 1.0 / world.scenario.requests_per_second
@@ -80,7 +80,7 @@ def play(player: Player, world: World, *, requests: int, scoring: Scoring) -> Ta
             within += attempts <= WITHIN
         extra += scoring.extra_attempts(attempts)
         latencies[int((now - began) * MICROSECONDS + 0.5)] += 1
-    return Tally(
+    return RunResult(
         requests=requests,
         accepted=accepted,
         accepted_within_3=within,

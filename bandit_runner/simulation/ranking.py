@@ -14,7 +14,7 @@ import msgspec
 from bandit_runner.intervals import Difference, Estimate
 from bandit_runner.model import RESULTS_SCHEMA, ResultRow
 from bandit_runner.simulation.comparison import difference, estimate, row, scores
-from bandit_runner.simulation.experiment import CLAIRVOYANT, Experiment, Tallies
+from bandit_runner.simulation.experiment import CLAIRVOYANT, Experiment, RunResults
 from bandit_runner.simulation.scenario import Scenario, load
 from bandit_runner.tables import Column, number, table
 
@@ -53,11 +53,11 @@ class Ranking(msgspec.Struct, frozen=True, kw_only=True):
     rows: tuple[Ranked, ...]
 
 
-def ranking(experiment: Experiment, tallies: Tallies) -> Ranking:
+def ranking(experiment: Experiment, results: RunResults) -> Ranking:
     """Scenario by scenario, the highest mean first."""
     rows: list[Ranked] = []
     for scenario in experiment.scenarios:
-        rows += sorted(_ranked(experiment, tallies, scenario.name), key=lambda found: -found.per_100.mean)
+        rows += sorted(_ranked(experiment, results, scenario.name), key=lambda found: -found.per_100.mean)
     return Ranking(rows=tuple(rows))
 
 
@@ -66,19 +66,19 @@ def to_text(found: Ranking) -> str:
     return table(_COLUMNS, found.rows)
 
 
-def _ranked(experiment: Experiment, tallies: Tallies, scenario: str) -> list[Ranked]:
-    points = {name: scores(tallies[scenario, name]) for name in experiment.strategies}
+def _ranked(experiment: Experiment, results: RunResults, scenario: str) -> list[Ranked]:
+    points = {name: scores(results[scenario, name]) for name in experiment.strategies}
     picks = [name for name in BLOG.get(scenario, ()) if name in points]
     pick = max(picks, key=lambda name: sum(points[name]), default=None)
     shares = _shares({name: points[name] for name in EIGHT if name in points})
     return [
         Ranked(
-            **msgspec.structs.asdict(row(name, scenario, tallies[scenario, name], tallies[scenario, CLAIRVOYANT])),
-            per_100=estimate(tallies[scenario, name]),
-            places=_places(tallies, scenario, name, experiment.strategies),
+            **msgspec.structs.asdict(row(name, scenario, results[scenario, name], results[scenario, CLAIRVOYANT])),
+            per_100=estimate(results[scenario, name]),
+            places=_places(results, scenario, name, experiment.strategies),
             versus_blog=None
             if pick in (None, name)
-            else difference(tallies[scenario, name], tallies[scenario, str(pick)]),
+            else difference(results[scenario, name], results[scenario, str(pick)]),
             on_top=shares.get(name),
             blog=name in picks,
         )
@@ -86,8 +86,8 @@ def _ranked(experiment: Experiment, tallies: Tallies, scenario: str) -> list[Ran
     ]
 
 
-def _places(tallies: Tallies, scenario: str, name: str, strategies: Sequence[str]) -> tuple[int, int]:
-    gaps = [difference(tallies[scenario, name], tallies[scenario, other]) for other in strategies if other != name]
+def _places(results: RunResults, scenario: str, name: str, strategies: Sequence[str]) -> tuple[int, int]:
+    gaps = [difference(results[scenario, name], results[scenario, other]) for other in strategies if other != name]
     better = sum(gap.told_apart and gap.estimate.mean < 0 for gap in gaps)
     worse = sum(gap.told_apart and gap.estimate.mean > 0 for gap in gaps)
     return 1 + better, len(strategies) - worse

@@ -1,4 +1,4 @@
-"""Tallies of an experiment -> the table that people read: points per 100 ids, each with its interval."""
+"""Results of an experiment -> the table that people read: points per 100 ids, each with its interval."""
 
 from collections.abc import Iterator
 from typing import Final, NamedTuple
@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from bandit_runner import intervals
 from bandit_runner.model import ResultRow
 from bandit_runner.simulation.comparison import PER, difference, row, scores
-from bandit_runner.simulation.experiment import BOUND, CLAIRVOYANT, Experiment, Tallies
+from bandit_runner.simulation.experiment import BOUND, CLAIRVOYANT, Experiment, RunResults
 from bandit_runner.tables import Column, table
 
 
@@ -53,30 +53,30 @@ COLUMNS: Final[tuple[Column[_Line], ...]] = (
 )
 
 
-def rows(experiment: Experiment, tallies: Tallies) -> list[ResultRow]:
+def rows(experiment: Experiment, results: RunResults) -> list[ResultRow]:
     """One row per scenario and strategy; not of the bound, which accepts no ids."""
     return [
-        row(name, scenario.name, tallies[scenario.name, name], tallies[scenario.name, CLAIRVOYANT])
+        row(name, scenario.name, results[scenario.name, name], results[scenario.name, CLAIRVOYANT])
         for scenario in experiment.scenarios
         for name in experiment.strategies
         if name != BOUND
     ]
 
 
-def to_text(experiment: Experiment, tallies: Tallies) -> str:
+def to_text(experiment: Experiment, results: RunResults) -> str:
     """All numbers but the last column's are points or counts per 100 ids.
 
     ``first is better by`` is the paired difference to the first strategy, with its interval. ``runs needed``: how many
     more would probably tell the two apart; 0 where they are told apart, "-" where nothing points to a difference.
     """
-    return table(COLUMNS, list(_lines(experiment, tallies)))
+    return table(COLUMNS, list(_lines(experiment, results)))
 
 
-def _lines(experiment: Experiment, tallies: Tallies) -> Iterator[_Line]:
+def _lines(experiment: Experiment, results: RunResults) -> Iterator[_Line]:
     first = experiment.strategies[0]
     for scenario in experiment.scenarios:
-        best = tallies[scenario.name, CLAIRVOYANT]
+        best = results[scenario.name, CLAIRVOYANT]
         for name in experiment.strategies:
-            mine = tallies[scenario.name, name]
-            gap = None if name == first else difference(tallies[scenario.name, first], mine)
+            mine = results[scenario.name, name]
+            gap = None if name == first else difference(results[scenario.name, first], mine)
             yield _Line(intervals.estimate(scores(mine)), row(name, scenario.name, mine, best), gap)

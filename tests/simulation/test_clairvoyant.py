@@ -66,7 +66,7 @@ def test_at_half_a_point_a_good_server_is_worth_a_fourth_attempt():
 def test_who_knows_more_scores_more(name: str):
     def mean(strategy: str) -> float:
         task = Task(strategy=strategy, scenario=load(name), scoring=Scoring(), requests=200, seeds=tuple(range(30)))
-        return statistics.fmean(tally.score for tally in run(task))
+        return statistics.fmean(result.score for result in run(task))
 
     scores = [mean(strategy) for strategy in ("v6-fixed", "clairvoyant-greedy", "clairvoyant", "bound")]
     assert scores == sorted(scores)

@@ -32,14 +32,14 @@ def test_where_it_runs_makes_no_difference():
 
 def test_a_row_has_the_totals_of_all_runs():
     played = play_all(experiment("v4"))
-    tallies, best = played["T2h", "v4"], played["T2h", "clairvoyant"]
-    found = row("v4", "T2h", tallies, best)
+    results, best = played["T2h", "v4"], played["T2h", "clairvoyant"]
+    found = row("v4", "T2h", results, best)
     assert (found.runs, found.requests) == (25, 1000)
-    assert found.score == pytest.approx(sum(tally.score for tally in tallies))
-    assert found.regret == pytest.approx(sum(tally.score for tally in best) - found.score)
+    assert found.score == pytest.approx(sum(result.score for result in results))
+    assert found.regret == pytest.approx(sum(result.score for result in best) - found.score)
     assert isinstance(found.ci_low, float)
     assert isinstance(found.ci_high, float)
-    half = 2.064 * statistics.stdev(tally.score for tally in tallies) * math.sqrt(25)
+    half = 2.064 * statistics.stdev(result.score for result in results) * math.sqrt(25)
     assert found.ci_high - found.score == pytest.approx(half, rel=0.01)
     assert found.score - found.ci_low == pytest.approx(half, rel=0.01)
 

@@ -38,17 +38,17 @@ NEVER = Scenario(name="never", success=0.0, arms=2)
 
 def test_an_accepted_id_takes_one_attempt():
     player = Scripted([0, 1])
-    tally = play(player, World(ALWAYS, 1), requests=2, scoring=Scoring())
-    assert (tally.accepted, tally.accepted_within_3, tally.extra_attempts, tally.score) == (2, 2, 0, 2.0)
+    result = play(player, World(ALWAYS, 1), requests=2, scoring=Scoring())
+    assert (result.accepted, result.accepted_within_3, result.extra_attempts, result.score) == (2, 2, 0, 2.0)
     assert player.asked == [0.0, 0.1]
     assert player.ends == [(True, 1), (True, 1)]
-    assert tally.latencies == {1200: 2}
+    assert result.latencies == {1200: 2}
 
 
 def test_a_429_is_an_attempt_and_says_when_to_come_back():
     player = Scripted([0, 0, 0, STOP])
-    tally = play(player, World(ALWAYS, 1), requests=2, scoring=Scoring())
-    assert (tally.accepted, tally.rate_limited) == (1, 2)
+    result = play(player, World(ALWAYS, 1), requests=2, scoring=Scoring())
+    assert (result.accepted, result.rate_limited) == (1, 2)
     assert [told["outcome"] for told in player.told] == [Outcome.OK, Outcome.RATE_LIMITED, Outcome.RATE_LIMITED]
     assert [told["retry_after"] for told in player.told] == [None, 2.0, 2.0]
     assert player.ends == [(True, 1), (False, 2)]
@@ -56,25 +56,25 @@ def test_a_429_is_an_attempt_and_says_when_to_come_back():
 
 def test_attempts_beyond_the_free_ones_cost_and_there_are_no_more_than_the_most():
     player = Scripted([0] * 10)
-    tally = play(player, World(NEVER, 1), requests=1, scoring=Scoring(penalty=0.5))
-    assert (tally.accepted, tally.extra_attempts, tally.score) == (0, 7, -3.5)
+    result = play(player, World(NEVER, 1), requests=1, scoring=Scoring(penalty=0.5))
+    assert (result.accepted, result.extra_attempts, result.score) == (0, 7, -3.5)
 
 
 def test_a_wait_delays_the_ids_behind_it_and_ends_at_the_deadline():
     player = Scripted([Wait(0.5), 0, 1, Wait(99.0), 0])
-    tally = play(player, World(NEVER, 1), requests=2, scoring=Scoring(max_attempts=2))
+    result = play(player, World(NEVER, 1), requests=2, scoring=Scoring(max_attempts=2))
     assert player.asked == [0.0, 0.5, 0.5012, pytest.approx(0.5024)]
     assert player.ends == [(False, 2), (False, 0)]
-    assert sum(tally.latencies.values()) == 2
+    assert sum(result.latencies.values()) == 2
 
 
 def test_an_id_is_tried_no_more_after_the_deadline():
     """As in the balancer: servers that never answer use it up."""
     player = Scripted([0] * 10)
     silent = Scenario(name="silent", success=1.0, timeouts=1.0, timeout=2.0, deadline=5.0)
-    tally = play(player, World(silent, 1), requests=1, scoring=Scoring())
+    result = play(player, World(silent, 1), requests=1, scoring=Scoring())
     assert player.asked == [0.0, 2.0, 4.0]
-    assert (player.ends, tally.extra_attempts) == ([(False, 3)], 0)
+    assert (player.ends, result.extra_attempts) == ([(False, 3)], 0)
 
 
 def test_a_wait_of_nothing_still_moves_time():
@@ -86,9 +86,9 @@ def test_a_wait_of_nothing_still_moves_time():
 def test_a_timeout_takes_its_time():
     player = Scripted([0, 0])
     silent = Scenario(name="silent", success=1.0, timeouts=1.0, timeout=2.0)
-    tally = play(player, World(silent, 1), requests=1, scoring=Scoring(max_attempts=2))
+    result = play(player, World(silent, 1), requests=1, scoring=Scoring(max_attempts=2))
     assert [told["outcome"] for told in player.told] == [Outcome.TIMEOUT, Outcome.TIMEOUT]
-    assert tally.latencies == {4_000_000: 1}
+    assert result.latencies == {4_000_000: 1}
 
 
 @pytest.mark.parametrize("name", ["T1", "T2h", "T2w", "T3s", "T3r"])

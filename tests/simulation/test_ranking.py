@@ -10,12 +10,12 @@ import pytest
 from bandit_runner.simulation import Experiment, play_all
 from bandit_runner.simulation.comparison import _percentile, row
 from bandit_runner.simulation.experiment import CLAIRVOYANT
-from bandit_runner.simulation.play import Tally
+from bandit_runner.simulation.play import RunResult
 from bandit_runner.simulation.ranking import EIGHT, blog_scenarios, ranking, to_text
 
 
-def tally(score: float) -> Tally:
-    return Tally(
+def result(score: float) -> RunResult:
+    return RunResult(
         requests=100, accepted=90, accepted_within_3=90, extra_attempts=0, rate_limited=0, score=score, latencies={1: 1}
     )
 
@@ -31,19 +31,19 @@ SCORES = {
 def ranked():
     scenario = blog_scenarios()[0]
     experiment = Experiment(strategies=tuple(SCORES), scenarios=(scenario,), runs=4, requests=100)
-    tallies = {("T1", name): [tally(score) for score in scores] for name, scores in SCORES.items()}
-    tallies["T1", CLAIRVOYANT] = [tally(100.0)] * 4
-    return ranking(experiment, tallies)
+    results = {("T1", name): [result(score) for score in scores] for name, scores in SCORES.items()}
+    results["T1", CLAIRVOYANT] = [result(100.0)] * 4
+    return ranking(experiment, results)
 
 
 def test_an_interval_of_few_runs_ends_where_scores_do():
     scenario = blog_scenarios()[0]
     experiment = Experiment(strategies=("best",), scenarios=(scenario,), runs=2, requests=100)
-    tallies = {("T1", "best"): [tally(99.0), tally(100.0)], ("T1", CLAIRVOYANT): [tally(3.0), tally(20.0)]}
-    (found,) = ranking(experiment, tallies).rows
+    results = {("T1", "best"): [result(99.0), result(100.0)], ("T1", CLAIRVOYANT): [result(3.0), result(20.0)]}
+    (found,) = ranking(experiment, results).rows
     assert found.per_100.high == 100.0
     assert found.ci_high == found.requests == 200
-    assert row("clairvoyant", "T1", tallies["T1", CLAIRVOYANT], None).ci_low == 0.0
+    assert row("clairvoyant", "T1", results["T1", CLAIRVOYANT], None).ci_low == 0.0
 
 
 def test_places_are_what_paired_differences_leave_open():
@@ -92,8 +92,8 @@ def test_t3_as_the_stand_in_plays_it_is_t2_with_a_sinusoid():
     _, t2, t3 = blog_scenarios()
     assert (t3.limits[0].rate, t3.limits[0].burst) == (t2.limits[0].rate, t2.limits[0].burst) == (20, 1)
     experiment = Experiment(strategies=("v6",), scenarios=(t2, t3), runs=20, requests=100, seed=5)
-    tallies = play_all(experiment)
-    limited = {name: sum(each.rate_limited for each in tallies[name, "v6"]) for name in ("T2c", "T3c")}
+    results = play_all(experiment)
+    limited = {name: sum(each.rate_limited for each in results[name, "v6"]) for name in ("T2c", "T3c")}
     assert limited["T3c"] > limited["T2c"] > 0
 
 
