@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bandit_runner.cli.options import File, strategy_names
+from bandit_runner.cli.options import File, address, strategy_names
 from bandit_runner.cli.scoring import scoring, scoring_options
 from binsafe.cli.entry import note
 
@@ -64,8 +64,8 @@ Examples:
 def command(**given: Any) -> None:
     """Balance POST / over servers that run already, until Ctrl-C."""
     from bandit_runner.balancer import Balancer, BalancerConfig, TierConfig
+    from bandit_runner.cli.launching import room_for
     from bandit_runner.cli.stopping import stoppable
-    from bandit_runner.cli.support import address, room_for
 
     tier = TierConfig(
         name="all",

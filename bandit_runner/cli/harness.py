@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bandit_runner.cli.options import Rate
+from bandit_runner.cli.options import Rate, address
 from bandit_runner.cli.scoring import scoring, scoring_options
 from binsafe.cli.entry import note
 
@@ -51,7 +51,6 @@ def command(**given: Any) -> int:
     from bandit_runner import harness
     from bandit_runner.cli.progress import progress
     from bandit_runner.cli.stopping import stoppable
-    from bandit_runner.cli.support import address
 
     target = address(given["balancer"], "--balancer")
     samples: list[harness.Sample] = []

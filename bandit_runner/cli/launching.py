@@ -1,4 +1,4 @@
-"""What the commands share: finding and starting the servers, and telling about them."""
+"""The servers of a command: found and started in the sandbox, watched while it lasts, with room for its sockets."""
 
 import asyncio
 import contextlib
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 STANDIN = "flakyservers"
 _STANDIN = ("-truth", "-")
 """The stand-in tells its rates, so that regret can be told; a binary of the user's gets no argument."""
-
-MAX_PORT = 65_535
 
 LOOK_SECONDS: Final = 0.2
 """Between two looks whether the servers are still there, where nobody tells."""
@@ -121,14 +119,6 @@ def room_for(limits: "Limits") -> None:
     if soft != resource.RLIM_INFINITY and soft < most:
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-
-
-def address(text: str, option: str) -> tuple[str, int]:
-    """HOST:PORT, an IPv6 address in brackets; also as the http:// address that the balancer prints."""
-    host, _, port = text.removeprefix("http://").removesuffix("/").rpartition(":")
-    if not host or not (port.isascii() and port.isdigit()) or not 0 < int(port[:6]) <= MAX_PORT:
-        raise click.BadParameter(f"{text!r} is not HOST:PORT", param_hint=option)
-    return host.strip("[]"), int(port)
 
 
 def _ask(report: binsafe.Report) -> bool:

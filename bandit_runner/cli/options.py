@@ -7,6 +7,8 @@ from typing import Any
 import click
 import msgspec
 
+MAX_PORT = 65_535
+
 
 class File(click.Path):
     """A path. An empty one, which `pathlib` takes for the current folder, names no file."""
@@ -58,6 +60,14 @@ def named_value(text: str) -> tuple[str, Any]:
         return name, msgspec.json.decode(value.encode())
     except msgspec.DecodeError:
         return name, value
+
+
+def address(text: str, option: str) -> tuple[str, int]:
+    """HOST:PORT, an IPv6 address in brackets; also as the http:// address that the balancer prints."""
+    host, _, port = text.removeprefix("http://").removesuffix("/").rpartition(":")
+    if not host or not (port.isascii() and port.isdigit()) or not 0 < int(port[:6]) <= MAX_PORT:
+        raise click.BadParameter(f"{text!r} is not HOST:PORT", param_hint=option)
+    return host.strip("[]"), int(port)
 
 
 def strategy_names(context: click.Context, _: click.Parameter, begun: str) -> list[str]:

@@ -47,7 +47,7 @@ def command(
         return
     if target or output:
         raise click.UsageError("--target and --output go with --build-only")
-    from bandit_runner.cli.support import Options, running
+    from bandit_runner.cli.launching import Options, running
 
     with running(Options(binary=binary, limits=limits, seed=seed, yes=yes)) as servers:
         note("stop them with Ctrl-C")

@@ -110,9 +110,9 @@ def command(**given: Any) -> int:
     Ctrl-C.
     """
     from bandit_runner.cli.dashboard_process import dashboard
+    from bandit_runner.cli.launching import Options, room_for, running, while_running
     from bandit_runner.cli.recorded import Recorded
     from bandit_runner.cli.stopping import stoppable
-    from bandit_runner.cli.support import Options, room_for, running, while_running
     from bandit_runner.harness import Player
     from bandit_runner.servers.ports import check_free
 

@@ -159,7 +159,7 @@ def kill_servers(process: subprocess.Popen[str], last: str) -> None:
 def test_a_play_whose_servers_end_is_no_success_and_can_be_gone_on_with(tmp_path: Path):
     """Else the ids that came after would count as the strategy's failures, in a table that looks like any other."""
     path = tmp_path / "runs.sqlite"
-    told_only = "from bandit_runner.cli import main, support; support.LOOK_SECONDS = 99; main()"
+    told_only = "from bandit_runner.cli import launching, main; launching.LOOK_SECONDS = 99; main()"
     with started(path, "--requests", 40, "--rps", 20, "--strategy", "v6", code=told_only) as process:
         kill_servers(process, "playing")
         table, said = process.communicate(timeout=60)
