@@ -1,127 +1,28 @@
 """The dashboard as a person uses it, in Debian's Chromium, during a real `bandit_runner start` and over stored runs."""
 
-import contextlib
 import json
 import os
-import re
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
-from played import SESSION, many, sessions_of, started
+from browsing import Visitor, running
+from played import SESSION, many, started
 
-from bandit_runner.model import Scoring
-from bandit_runner.runs import Recorder, Store
-from bandit_runner.runs.comparison import compare
+from bandit_runner.runs import Recorder
+
+if TYPE_CHECKING:
+    from playwright import sync_api as playwright
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
-playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
-
-STRATEGIES_PLAYED = ("v1", "v2", "v3", "v4", "v5", "v6", "v7", "best")
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 CLICK_AND_BE_BUSY = """button => {
   button.click();
   for (const end = performance.now() + 3000; performance.now() < end;);
 }"""
-
-
-class Visitor:
-    """A page, and all that went wrong on it."""
-
-    def __init__(self, page: "playwright.Page") -> None:
-        self.page = page
-        self.wrong: list[str] = []
-        page.on("console", self._said)
-        page.on("pageerror", lambda error: self.wrong.append(str(error)))
-        page.on("request", self._asked)
-
-    @contextlib.contextmanager
-    def at(self, address: str) -> Iterator["playwright.Page"]:
-        """On a page, which is left before the dashboard ends."""
-        self.page.goto(address)
-        yield self.page
-        self.page.close()
-
-    def _said(self, message: "playwright.ConsoleMessage") -> None:
-        if message.type == "error":
-            self.wrong.append(message.text)
-
-    def _asked(self, request: "playwright.Request") -> None:
-        if not re.match(r"(http|ws)://127\.0\.0\.1[:/]|data:|blob:", request.url):
-            self.wrong.append(f"asked {request.url}")
-
-    def figure(self, name: str) -> str:
-        return self.page.locator(f"section[aria-label='{name}'] .figure").inner_text()
-
-    def status(self) -> str:
-        return self.page.locator(".q-badge").first.inner_text()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["playwright.Browser"]:
-    if not Path(CHROMIUM).exists():
-        pytest.fail(f"{CHROMIUM} is not there: apt-get install chromium, or name one in CHROMIUM")
-    with playwright.sync_playwright() as driver:
-        found = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield found
-        found.close()
-
-
-@pytest.fixture
-def visitor(browser: "playwright.Browser") -> Iterator[Visitor]:
-    context = browser.new_context(viewport={"width": 1400, "height": 1000}, accept_downloads=True)
-    visiting = Visitor(context.new_page())
-    yield visiting
-    context.close()
-    assert visiting.wrong == []
-
-
-@contextlib.contextmanager
-def running(*words: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A command of ours that says where its dashboard is."""
-    command = [sys.executable, "-m", "bandit_runner", *map(str, words)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            for line in process.stderr:
-                if found := re.search(r"dashboard (http://\S+)", line):
-                    break
-            else:
-                raise AssertionError("no dashboard")
-            yield process, found[1]
-        finally:
-            process.send_signal(signal.SIGINT)
-            process.communicate(timeout=30)
-
-
-@pytest.fixture
-def stored(tmp_path: Path) -> Path:
-    path = tmp_path / "runs.sqlite"
-    for number, session in enumerate(("first", "second")):
-        stamped = msgspec.structs.replace(SESSION, id=session, started=SESSION.started + number)
-        with Recorder(path, stamped) as recorder:
-            for strategy, rate in (("v4", 0.6), ("<b>v6</b>", 0.8)):
-                for tier in ("T1", "T2", "T3"):
-                    recorder.begin(started(tier, strategy, stamped))
-                    for each in many(100, seed=number, tier=tier, rate=rate):
-                        recorder.record(each)
-                    recorder.end(tier)
-    return path
 
 
 @pytest.mark.ports
@@ -195,51 +96,6 @@ def test_a_browser_that_is_slow_is_sent_no_more_pictures_than_it_draws(visitor: 
         pictures.clear()
         page.wait_for_timeout(4000)  # 16 moments
         assert len(pictures) < 4
-
-
-def test_the_comparison_shows_text_as_text(visitor: Visitor, stored: Path):
-    with running("dashboard", "--port", 0, "--store", stored) as (_, address), visitor.at(f"{address}compare"):
-        visitor.page.wait_for_selector("table")
-        text = visitor.page.locator("table").first.inner_text()
-        assert "<b>v6</b>" in text
-        assert "best" in text
-        assert visitor.page.locator("table b").count() == 0
-        visitor.page.get_by_role("button", name="by strategy").click()
-        visitor.page.wait_for_selector("section[aria-label='v4']")
-
-
-def test_a_comparison_of_many_strategies_hides_none(visitor: Visitor, tmp_path: Path):
-    path = tmp_path / "runs.sqlite"
-    sessions_of(path, sessions=1, strategies=[f"strategy-{number}" for number in range(24)])
-    with running("dashboard", "--port", 0, "--store", path) as (_, address), visitor.at(f"{address}compare") as page:
-        table = page.get_by_role("region", name="T1: table", exact=True)
-        table.wait_for()
-        assert table.locator("tbody tr").count() == 24
-        assert table.evaluate("box => box.scrollHeight - box.clientHeight") == 0
-        assert page.get_by_role("main").count() == 1
-        page.set_viewport_size({"width": 360, "height": 800})
-        assert table.locator("tbody tr").last.evaluate("row => row.offsetHeight") < 40  # one line
-
-
-def test_a_comparison_of_ten_thousand_runs_opens_at_once(visitor: Visitor, tmp_path: Path):
-    """420 sessions of 24 runs: the page costs a few times what it takes to read and compare them, on any machine."""
-    path = tmp_path / "runs.sqlite"
-    runs = sessions_of(path, sessions=420, strategies=STRATEGIES_PLAYED)
-    assert runs == 10_080
-    before = time.process_time()
-    with Store.open(path) as store:
-        assert len(compare(store.runs(), Scoring())) == 3 * len(STRATEGIES_PLAYED)
-    least = time.process_time() - before
-    with running("dashboard", "--port", 0, "--store", path) as (process, address), visitor.at(address + "learn"):
-        visitor.page.wait_for_selector("text=Beliefs")  # everything is loaded
-        before = _cpu_seconds(process.pid)
-        visitor.page.goto(address + "compare")
-        visitor.page.wait_for_selector("table >> text=v4")
-        visitor.page.wait_for_function("document.querySelectorAll('canvas').length >= 12")
-        opened = _cpu_seconds(process.pid) - before
-        print(f"comparison of {runs:,} runs: {opened:.2f} s of the processor's time, {least:.2f} s to compare them")
-        assert visitor.page.locator("table").first.locator("tbody tr").count() == len(STRATEGIES_PLAYED)
-        assert opened < 5 * least
 
 
 @pytest.mark.parametrize("width", [360, 1920])
@@ -359,11 +215,6 @@ def test_an_hour_of_events_keeps_the_page_small(visitor: Visitor, tmp_path: Path
             heap = visitor.page.evaluate("performance.memory.usedJSHeapSize")
             assert heap < 150e6
             assert _resident(process.pid) - early < 80e6
-
-
-def _cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _resident(pid: int) -> int:

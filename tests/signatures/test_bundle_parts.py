@@ -4,8 +4,8 @@ import plistlib
 
 import pytest
 from built_bundle import RULES, Application, cdhash, info_plist, program, sealed
+from inspected_bundle import APP, found, inspect
 from signed_macho import Recipe, flip
-from test_bundle_seal import APP, found, inspect
 
 
 def test_a_plug_in_of_another_programs_kind():

@@ -13,34 +13,16 @@ from built_bundle import (
     Application,
     Content,
     Link,
-    Memory,
     info_plist,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from inspected_bundle import APP, SEAL, found, inspect
 from signed_macho import LINKER_SIGNED, Directory, Recipe, flip
 
-from binsafe.bundles import inspect_bundle, listing
 from binsafe.errors import NotAnalysable
-from binsafe.model import Artifact, Report
-from binsafe.signatures import bundle, seal
-from binsafe.signatures.bundle import Tree
+from binsafe.signatures import seal
 from binsafe.signatures.structure import StructureError
-
-APP = Application().build()
-SEAL = "Contents/_CodeSignature/CodeResources"
-
-
-def inspect(contents: dict[str, Content], root: str = "", name: str = "App.app") -> Report:
-    artifact = Artifact(name=name, path=f"/x/{name}", size=0, sha256="0")
-    return inspect_bundle(artifact, Memory(contents), root, syscalls=False)
-
-
-def found(contents: dict[str, Content]) -> set[tuple[str, str]]:
-    """Findings of the bundle and of its members, beside those that every ad-hoc signed program has."""
-    report = inspect(contents)
-    everywhere = [*report.findings, *(one for member in report.members for one in member.report.findings)]
-    return {(one.id, one.severity) for one in everywhere if one.severity in {"medium", "high"}}
 
 
 def test_untouched_bundle_is_valid():
@@ -54,13 +36,6 @@ def test_untouched_bundle_is_valid():
     for member in report.members:
         assert [part.signature.status for part in member.report.slices] == ["valid"]
     assert found(APP) == set()
-
-
-def test_bundle_below_a_folder():
-    inside = {f"some/App.app/{path}": content for path, content in APP.items()}
-    assert bundle.roots(Tree(Memory(inside))) == ("some/App.app",)
-    report = inspect(inside, "some/App.app", "archive.zip")
-    assert (report.findings, len(report.members)) == ((), 3)
 
 
 def version(name: str, app: dict[str, Content] = APP) -> dict[str, Content]:
@@ -128,15 +103,6 @@ def test_a_second_version_of_a_framework_by_somebody_else():
     """Nothing is wrong with it but that the application's seal names another one."""
     other = Application(recipe=Recipe(directories=(Directory(identifier=b"org.example.other"),))).build()
     assert found(APP | version("B", other)) == {("resource-seal", "high")}
-
-
-@pytest.mark.parametrize("named", ["app", "App"], ids=["in other letters", "through a link"])
-def test_a_program_that_is_not_where_the_info_plist_says(named: str):
-    """On a Mac both run: its disk does not tell letters' cases apart, and it follows links."""
-    moved = {path: one for path, one in APP.items() if path not in {SEAL, "Contents/MacOS/App"}}
-    moved |= {f"Contents/MacOS/{named}": Link("../Resources/App")} if named == "App" else {}
-    moved |= {"Contents/Resources/App" if named == "App" else f"Contents/MacOS/{named}": APP["Contents/MacOS/App"]}
-    assert ("malformed", "medium") in found(moved)
 
 
 def test_changed_info_plist_is_named():
@@ -265,45 +231,6 @@ def test_bundle_that_only_its_linker_signed_has_no_seal_to_break():
     assert "by the linker only" in report.verdict.advice
 
 
-OTHER_KEYS = ["CFBundleExecutable-macos", "NSExecutable"]
-
-
-@pytest.mark.parametrize("name", ["../../../bin/sh", "", ".", "..", "a/b", 7, ["x"]])
-def test_info_plist_that_names_a_program_elsewhere(name: object):
-    hostile = plistlib.dumps({"CFBundleExecutable": name})
-    tree = Tree(Memory(APP | {"Contents/Info.plist": hostile}))
-    one = bundle.find(tree)
-    assert one is not None
-    assert (one.executable, one.problem) == (None, f"the Info.plist names {name!r} as its program")
-    assert inspect(APP | {"Contents/Info.plist": hostile}).verdict.level == "danger"
-
-
-PROGRAM = "<key>CFBundleExecutable</key><string>{}</string>"
-
-
-@pytest.mark.parametrize(
-    "more", [PROGRAM.format("evil"), *(f"<key>{key}</key><string>evil</string>" for key in OTHER_KEYS)]
-)
-def test_info_plist_that_names_two_programs(more: str):
-    """CoreFoundation obeys the key with the system's name behind it; of one key twice, some readers the first."""
-    plist = f'<plist version="1.0"><dict>{more}{PROGRAM.format("App")}</dict></plist>'.encode()
-    assert ("malformed", "medium") in found(APP | {"Contents/Info.plist": plist})
-    assert found(APP | {"Contents/Info.plist": plist.replace(more.encode(), b"")}) == {("info-plist-hash", "high")}
-
-
-@pytest.mark.parametrize("there", ["Contents/info.plist", "Contents/Resources/info"], ids=["letters", "link"])
-def test_info_plist_that_only_a_mac_finds(there: str):
-    bare = {path: one for path, one in APP.items() if path not in {SEAL, "Contents/Info.plist"}}
-    assert ("malformed", "medium") not in found(bare)
-    link = {"Contents/Info.plist": Link(f"../{there}")} if "Resources" in there else {}
-    assert ("malformed", "medium") in found(bare | link | {there: info_plist("evil")})
-
-
-@pytest.mark.parametrize("content", [b"", b"junk", b"bplist00" + b"\xff" * 40, plistlib.dumps([1])])
-def test_info_plist_that_is_none(content: bytes):
-    assert ("malformed", "medium") in found(APP | {"Contents/Info.plist": content})
-
-
 @pytest.mark.parametrize(
     "values",
     [
@@ -319,46 +246,6 @@ def test_info_plist_that_is_none(content: bytes):
 def test_seal_that_cannot_be_read_is_not_good(values: dict[str, object]):
     with pytest.raises(StructureError):
         seal.read(memoryview(plistlib.dumps(values)))
-
-
-def test_flat_and_versioned_layouts_and_what_is_no_bundle():
-    flat = {"Info.plist": info_plist("App"), "App": b"x"}
-    assert inspect_layout(flat, "App.app") == ("", "App")
-    assert inspect_layout(flat, "folder") is None
-    several = {f"Versions/{version}/Kit": b"x" for version in "ABC"}
-    assert inspect_layout(several, "Kit.framework") == ("Versions/C", "Versions/C/Kit")
-    assert inspect_layout(several | {"Versions/Current": Link("B")}, "Kit.framework") == (
-        "Versions/B",
-        "Versions/B/Kit",
-    )
-    assert inspect_layout(several | {"Versions/Current": Link("../..")}, "Kit.framework") == (
-        "Versions/C",
-        "Versions/C/Kit",
-    )
-    with pytest.raises(NotAnalysable):
-        inspect({"file": b"x"})
-
-
-def inspect_layout(contents: dict[str, Content], name: str) -> tuple[str, str | None] | None:
-    one = bundle.find(Tree(Memory(contents)), name=name)
-    return None if one is None else (one.base, one.executable)
-
-
-def test_listing_tells_trees_apart():
-    trees = [APP, APP | {RESOURCE: b"other"}, APP | {"x": b""}, APP | {RESOURCE: Link("data.txt")}]
-    assert len({listing(Memory(tree)) for tree in trees}) == len(trees)
-    assert listing(Memory(APP)) == listing(Memory(dict(reversed(APP.items()))))
-
-
-def test_flood_of_bundles_is_cut_and_said(monkeypatch: pytest.MonkeyPatch):
-    from binsafe import bundles
-
-    monkeypatch.setattr(bundles, "MAX_BUNDLES", 2)
-    monkeypatch.setattr(bundles, "MAX_MEMBERS", 1)
-    flood = APP | {path.replace("Kit.framework", "Two.framework"): one for path, one in APP.items()}
-    report = inspect(flood)
-    assert report.members_omitted > 0
-    assert "members-omitted" in {finding.id for finding in report.findings}
 
 
 NAMES = st.lists(

@@ -84,7 +84,7 @@ def test_a_ticket_inside_of_the_signature():
 
 
 def test_a_forged_ticket_of_a_bundle_is_told():
-    from test_bundle_seal import inspect
+    from inspected_bundle import inspect
 
     recipe = Recipe(directories=(Directory(flags=0),), cms=Signing(marker=None))
     forged = Application(recipe=recipe).build() | {"Contents/CodeResources": b"s8ch" + bytes.fromhex(CDHASH)}
