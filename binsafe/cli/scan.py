@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from binsafe.model import Report
     from binsafe.scan.examining import Outcome
     from binsafe.scan.overview import Tally
-    from binsafe.scan.walking import Found
+    from binsafe.scan.walking import Coverage
 
 _AHEAD = 4
 """Targets that wait for each worker, so that none waits for us."""
@@ -65,23 +65,23 @@ def command(  # noqa: PLR0913 - one for each option
 
     Exit status: 0 done; 1 findings at or above --fail-on; 2 usage; 3 something could not be read or analysed.
     """
-    from binsafe.scan import Found, Options, scan, walk
+    from binsafe.scan import Coverage, Options, scan, walk
     from binsafe.scan.examining import Known, Outcome, is_artifact
     from binsafe.scan.overview import Tally, for_sarif, summary
     from binsafe.scan.saving import left
 
     _check(resume=resume, output=output, format_=format_)
     started = time.monotonic()
-    found, known, tally, kept = Found(), Known(), Tally(), list["Report"]()
+    coverage, known, tally, kept = Coverage(), Known(), Tally(), list["Report"]()
     earlier = _earlier(output) if resume and output is not None else []
     current: list[Outcome] = []
-    targets = left(walk(paths, found, one_file_system=one_file_system), earlier, known, current.append)
+    targets = left(walk(paths, coverage, one_file_system=one_file_system), earlier, known, current.append)
     with _sink(output, format_, resume=resume) as put, _executor(jobs, cluster) as (executor, width):
         shared: Known | None = None if cluster else known
         outcomes = scan(targets, executor, Options(syscalls=syscalls), window=_AHEAD * width, known=shared)
-        for outcome in _shown(outcomes, found):
+        for outcome in _shown(outcomes, coverage):
             if not is_artifact(outcome):
-                found.others += 1
+                coverage.others += 1
                 continue
             tally.add(outcome)
             put(outcome)
@@ -89,10 +89,10 @@ def command(  # noqa: PLR0913 - one for each option
                 kept.append(for_sarif(outcome.report))
     for outcome in current:
         tally.add(outcome)
-    _whole(format_, output, kept, tally, found)
-    for text in summary(tally, found, time.monotonic() - started):
+    _whole(format_, output, kept, tally, coverage)
+    for text in summary(tally, coverage, time.monotonic() - started):
         note(text)
-    if not tally.analysed or found.skipped:
+    if not tally.analysed or coverage.skipped:
         return NOT_ANALYSED
     return FINDINGS if reaches(tally.worst, fail_on) else 0
 
@@ -181,7 +181,7 @@ def _executor(jobs: int | None, cluster: str | None) -> Iterator[tuple[Executor,
             yield remote, min(width, jobs or width)
 
 
-def _shown(outcomes: "Iterator[Outcome]", found: "Found") -> "Iterator[Outcome]":
+def _shown(outcomes: "Iterator[Outcome]", coverage: "Coverage") -> "Iterator[Outcome]":
     """The outcomes, with progress, rate and time left on a terminal."""
     if not sys.stderr.isatty():
         yield from outcomes
@@ -200,11 +200,11 @@ def _shown(outcomes: "Iterator[Outcome]", found: "Found") -> "Iterator[Outcome]"
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task("scan", total=None)
         for outcome in outcomes:
-            progress.update(task, advance=1, total=found.worth)
+            progress.update(task, advance=1, total=coverage.worth)
             yield outcome
 
 
-def _whole(format_: str, output: Path | None, kept: "list[Report]", tally: "Tally", found: "Found") -> None:
+def _whole(format_: str, output: Path | None, kept: "list[Report]", tally: "Tally", coverage: "Coverage") -> None:
     """The formats that are written when all is known."""
     if format_ == "sarif":
         from binsafe.reports import sarif
@@ -213,4 +213,4 @@ def _whole(format_: str, output: Path | None, kept: "list[Report]", tally: "Tall
     elif format_ == "html":
         from binsafe.scan.overview import html
 
-        write(html(tally, found), output)
+        write(html(tally, coverage), output)

@@ -89,7 +89,7 @@ class Libraries:
                 return self._summaries.made(library, memoryview(data), watched)
             return self._summaries.payload(library, memoryview(data), anew=anew)
         finally:
-            _let_go(data)
+            _drop_pages(data)
 
     def program(self, watched: Watched, make: "Callable[[], Summary]") -> "Summary":
         """The summary of the program itself: one that was kept, or what ``make`` gives."""
@@ -196,11 +196,11 @@ def _hashed(data: mmap.mmap) -> str:
     with memoryview(data) as view:
         for start in range(0, len(data), _PIECE):
             digest.update(view[start : start + _PIECE])
-            _let_go(data)
+            _drop_pages(data)
     return digest.hexdigest()
 
 
-def _let_go(data: mmap.mmap) -> None:
+def _drop_pages(data: mmap.mmap) -> None:
     """Give back the memory of a file that was read to its end: a browser's libraries have a gigabyte together."""
     if hasattr(mmap, "MADV_DONTNEED"):
         data.madvise(mmap.MADV_DONTNEED)

@@ -13,6 +13,6 @@ both have the interface of :class:`concurrent.futures.Executor`.
 
 from binsafe.scan.examining import Options, Outcome, examine
 from binsafe.scan.running import scan
-from binsafe.scan.walking import Found, Skipped, Target, walk
+from binsafe.scan.walking import Coverage, Skipped, Target, walk
 
-__all__ = ["Found", "Options", "Outcome", "Skipped", "Target", "examine", "scan", "walk"]
+__all__ = ["Coverage", "Options", "Outcome", "Skipped", "Target", "examine", "scan", "walk"]

@@ -9,7 +9,7 @@ from binsafe.model import Report, Severity
 from binsafe.reports.escape import escape
 from binsafe.reports.page import element, page
 from binsafe.scan.examining import Outcome
-from binsafe.scan.walking import Found
+from binsafe.scan.walking import Coverage
 
 _ORDER = ("danger", "unknown", "caution", "ok")
 """Of levels in what is shown, danger before what is not known (`LEVELS`): of that a disk may have thousands."""
@@ -55,7 +55,7 @@ class Tally:
             self.rows = sorted(self.rows)[:_MOST_ROWS]
 
 
-def summary(tally: Tally, found: Found, seconds: float) -> Iterator[str]:
+def summary(tally: Tally, coverage: Coverage, seconds: float) -> Iterator[str]:
     """Lines for the end of a scan on a terminal."""
     artifacts = sum(tally.levels.values())
     rate = artifacts / seconds if seconds else 0.0
@@ -63,28 +63,28 @@ def summary(tally: Tally, found: Found, seconds: float) -> Iterator[str]:
     counts = (
         *((level, tally.levels[level]) for level in _ORDER),
         ("the same bytes again", tally.duplicates),
-        ("further names of a file", found.links),
-        ("other files", found.others),
-        ("file systems of the kernel, left out", found.kernels),
+        ("further names of a file", coverage.links),
+        ("other files", coverage.others),
+        ("file systems of the kernel, left out", coverage.kernels),
         ("not analysed", len(tally.problems)),
-        ("not readable", len(found.skipped)),
+        ("not readable", len(coverage.skipped)),
     )
     yield from (f"  {what:<40}{count:>8,}" for what, count in counts if count)
     worst = [(path, said) for _, path, level, said in sorted(tally.rows) if level in _NOT_TO_RUN]
-    named = [*worst, *tally.problems, *found.skipped][:_MOST_NAMED]
+    named = [*worst, *tally.problems, *coverage.skipped][:_MOST_NAMED]
     for path, reason in named:
         yield escape(f"  {path}: {reason}")
-    total = sum(tally.levels[level] for level in _NOT_TO_RUN) + len(tally.problems) + len(found.skipped)
+    total = sum(tally.levels[level] for level in _NOT_TO_RUN) + len(tally.problems) + len(coverage.skipped)
     if total > len(named):
         yield f"  and {total - len(named):,} more"
 
 
-def html(tally: Tally, found: Found) -> str:
+def html(tally: Tally, coverage: Coverage) -> str:
     """One page: the counts, then a table of the artifacts, the worst first."""
-    return page("Scan - binsafe", _body(tally, found))
+    return page("Scan - binsafe", _body(tally, coverage))
 
 
-def _body(tally: Tally, found: Found) -> Iterator[str]:
+def _body(tally: Tally, coverage: Coverage) -> Iterator[str]:
     total = sum(tally.levels.values())
     yield "<header><h1>Scan</h1>"
     yield element("p", f"{total:,} artifacts, {tally.duplicates:,} of them with the same bytes left out", "under")
@@ -100,7 +100,7 @@ def _body(tally: Tally, found: Found) -> Iterator[str]:
     if total > _MOST_ROWS:
         yield element("p", f"and {total - _MOST_ROWS:,} more, none of them worse", "under")
     yield "</section>"
-    skipped = [*tally.problems, *found.skipped]
+    skipped = [*tally.problems, *coverage.skipped]
     if skipped:
         yield f'<section><h2>Not looked at ({len(skipped)})</h2><div class="card"><dl>'
         for path, reason in skipped[:_MOST_SKIPPED]:

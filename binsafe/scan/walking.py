@@ -37,7 +37,7 @@ class Skipped(NamedTuple):
     reason: str
 
 
-class Found:
+class Coverage:
     """What a walk has come across so far."""
 
     def __init__(self) -> None:
@@ -52,30 +52,30 @@ class Found:
         self.skipped: list[Skipped] = []
 
 
-def walk(paths: Iterable[str], found: Found, *, one_file_system: bool = False) -> Iterator[Target]:
-    """All that is worth opening in files and folders, in the order of their names; ``found`` counts the rest.
+def walk(paths: Iterable[str], coverage: Coverage, *, one_file_system: bool = False) -> Iterator[Target]:
+    """All that is worth opening in files and folders, in the order of their names; ``coverage`` counts the rest.
 
     Symbolic links inside folders are not followed, so that nothing outside of the tree is looked at; one that was named
     itself is. A folder that is mounted again inside of itself is entered once. Devices, pipes and sockets are never
     opened, and file systems of the kernel's only where they were named. What goes away while it is walked is not there.
     """
-    named = list(_named(paths, found))
-    walked = _Walk(found, _kernel_devices(), frozenset(map(_identity, (status for _, status in named))))
+    named = list(_named(paths, coverage))
+    walked = _Walk(coverage, _kernel_devices(), frozenset(map(_identity, (status for _, status in named))))
     for path, status in named:
         if stat.S_ISDIR(status.st_mode):
             yield from walked.folder(path, status, one_file_system=one_file_system)
         elif stat.S_ISREG(status.st_mode):
             yield from walked.file(os.path.realpath(path) if Path(path).is_symlink() else path, status)
         else:
-            found.skipped.append(Skipped(path, "neither a file nor a folder"))
+            coverage.skipped.append(Skipped(path, "neither a file nor a folder"))
 
 
-def _named(paths: Iterable[str], found: Found) -> Iterator[tuple[str, os.stat_result]]:
+def _named(paths: Iterable[str], coverage: Coverage) -> Iterator[tuple[str, os.stat_result]]:
     for path in paths:
         try:
             yield path, os.stat(path)  # noqa: PTH116 - bytes that are no UTF-8 stay what they are
         except OSError as error:
-            found.skipped.append(Skipped(path, error.strerror or str(error)))
+            coverage.skipped.append(Skipped(path, error.strerror or str(error)))
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:
@@ -88,8 +88,8 @@ class _Walk:
     Of files, those are remembered that can be met again: with several names, or among ``named``.
     """
 
-    def __init__(self, found: Found, kernels: frozenset[int], named: frozenset[tuple[int, int]]) -> None:
-        self._found = found
+    def __init__(self, coverage: Coverage, kernels: frozenset[int], named: frozenset[tuple[int, int]]) -> None:
+        self._coverage = coverage
         self._kernels = kernels
         self._named = named
         self._seen: set[tuple[int, int]] = set()
@@ -107,18 +107,18 @@ class _Walk:
                 if not stat.S_ISDIR(below.st_mode):
                     yield from self.file(child, below)
                 elif below.st_dev in left_out:
-                    self._found.kernels += 1
+                    self._coverage.kernels += 1
                 elif not one_file_system or below.st_dev == status.st_dev:
                     inner.append((child, below))
             waiting += reversed(inner)
 
     def file(self, path: str, status: os.stat_result) -> Iterator[Target]:
         """The target that a file is, if it is one."""
-        found = self._found
+        coverage = self._coverage
         if not stat.S_ISREG(status.st_mode):
             return
         if (status.st_nlink > 1 or _identity(status) in self._named) and self._met(status):
-            found.links += 1
+            coverage.links += 1
             return
         try:
             head, tail = _ends(path, status.st_size)
@@ -126,10 +126,10 @@ class _Walk:
             self._skip(path, error)
             return
         if is_worth_opening(head, tail):
-            found.worth += 1
+            coverage.worth += 1
             yield Target(path, status.st_size, status.st_mtime_ns)
         else:
-            found.others += 1
+            coverage.others += 1
 
     def _met(self, status: os.stat_result) -> bool:
         name = _identity(status)
@@ -153,7 +153,7 @@ class _Walk:
 
     def _skip(self, path: str, error: OSError) -> None:
         if not isinstance(error, FileNotFoundError):  # it was there a moment ago
-            self._found.skipped.append(Skipped(path, error.strerror or str(error)))
+            self._coverage.skipped.append(Skipped(path, error.strerror or str(error)))
 
 
 def _kernel_devices() -> frozenset[int]:

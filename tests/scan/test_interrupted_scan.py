@@ -13,7 +13,7 @@ import pytest
 from scanned import binsafe, elf, lines
 
 from binsafe.intake import workers
-from binsafe.scan import Found, Options, Target, scan, walk
+from binsafe.scan import Coverage, Options, Target, scan, walk
 from binsafe.scan.examining import Known
 from binsafe.scan.saving import resume
 
@@ -118,7 +118,7 @@ def test_a_file_that_kills_every_worker_is_reported_and_the_rest_goes_on(tree: P
     monkeypatch.setattr(workers, "can_fork", lambda: False)
     monkeypatch.setattr(workers, "_START", "import sys; sys.path.insert(0, sys.argv[1]); " + start)
     with ThreadPoolExecutor(2) as executor:
-        outcomes = list(scan(walk([str(tree)], Found()), executor, Options(), window=4, known=Known()))
+        outcomes = list(scan(walk([str(tree)], Coverage()), executor, Options(), window=4, known=Known()))
     broken = next(each for each in outcomes if each.path.endswith("broken"))
     assert broken.report is not None
     ended = signal.SIGSYS if sys.platform == "linux" else signal.SIGKILL  # who parses may not even kill itself

@@ -3,7 +3,7 @@
 from binsafe.model import Artifact, Finding, Member, Report, Severity, Verdict
 from binsafe.scan.examining import Outcome
 from binsafe.scan.overview import Tally, summary
-from binsafe.scan.walking import Found, Skipped
+from binsafe.scan.walking import Coverage, Skipped
 
 
 def report(severity: Severity, title: str, *members: Member) -> Report:
@@ -26,7 +26,7 @@ def test_of_an_archive_the_overview_says_what_made_it_dangerous():
 
 
 def test_the_end_of_a_scan_names_the_worst_files_and_counts_those_that_it_does_not_name():
-    tally, found = Tally(), Found()
+    tally, found = Tally(), Coverage()
     for name in "abcdef":
         outcome = Outcome(path=name, size=1, changed=0, report=report(Severity.HIGH, f"The code of {name} was changed"))
         tally.add(outcome)

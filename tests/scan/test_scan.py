@@ -13,7 +13,7 @@ import yaml
 from packed import zipped
 from scanned import BROKEN, ROOT, binsafe, elf, lines
 
-from binsafe.scan import Found, walk
+from binsafe.scan import Coverage, walk
 
 
 def test_each_executable_and_archive_is_a_line_and_nothing_else(tree: Path):
@@ -33,7 +33,7 @@ def test_each_executable_and_archive_is_a_line_and_nothing_else(tree: Path):
 @pytest.mark.parametrize("names", ["same same", "same link", "same .", ". same", ". .", "tool linked"])
 def test_what_is_named_twice_is_looked_at_once(tree: Path, names: str):
     (tree / "bin/link").symlink_to("same")
-    found = Found()
+    found = Coverage()
     paths = [target.path for target in walk([str(tree / "bin" / name) for name in names.split()], found)]
     assert len(paths) == (2 if "." in names else 1), "in the folder there are two files, one with two names"
     assert len(set(paths)) == len(paths)
@@ -68,7 +68,7 @@ def test_a_full_disk_is_said_with_what_to_do(tree: Path):
 def test_what_is_named_is_looked_at_or_said_not_to_be(tree: Path):
     (tree / "link").symlink_to("bin/same")
     os.mkfifo(tree / "pipe")
-    found = Found()
+    found = Coverage()
     names = [str(tree / name) for name in ("link", "pipe", "none")]
     assert [target.path for target in walk(names, found)] == [os.path.realpath(tree / "bin/same")]
     assert [(Path(each.path).name, each.reason) for each in found.skipped] == [
@@ -78,7 +78,7 @@ def test_what_is_named_is_looked_at_or_said_not_to_be(tree: Path):
 
 
 def test_what_goes_away_while_it_is_walked_is_nothing_that_could_not_be_read(tree: Path):
-    found = Found()
+    found = Coverage()
     targets = walk([str(tree)], found)
     assert next(targets).path == str(tree / "broken")
     for name in ("pack.tgz", "pack.whl", "texts.zip"):
@@ -96,7 +96,7 @@ def test_an_unreadable_folder_is_reported_and_counted(tree: Path, monkeypatch: p
         return real(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    found = Found()
+    found = Coverage()
     targets = list(walk([str(tree)], found))
     assert [(Path(each.path).name, each.reason) for each in found.skipped] == [("bin", "Permission denied")]
     assert len(targets) == found.worth == 4

@@ -17,7 +17,7 @@ from scanned import binsafe, elf, lines
 
 from binsafe import intake
 from binsafe.intake import Snapshot
-from binsafe.scan import Found, Options, Target, scan, walk
+from binsafe.scan import Coverage, Options, Target, scan, walk
 from binsafe.scan.examining import Known
 from binsafe.scan.walking import _kernel_devices, is_worth_opening
 
@@ -69,7 +69,7 @@ def test_a_sparse_file_takes_little_memory(tmp_path: Path):
 def test_a_walk_does_not_enter_the_kernels_own_file_systems_unless_they_are_named(tmp_path: Path):
     if not Path("/proc/self/mountinfo").exists():
         pytest.skip("there is no /proc here")
-    inside = Found()
+    inside = Coverage()
     list(walk(["/proc/self/net"], inside))
     assert inside.kernels == 0
     assert inside.others > 0
@@ -81,7 +81,7 @@ def test_a_walk_that_finds_nothing_for_long_holds_up_no_outcome(tree: Path):
     released = threading.Event()
 
     def walking() -> Iterator[Target]:
-        yield from walk([str(tree / "bin")], Found())
+        yield from walk([str(tree / "bin")], Coverage())
         assert released.wait(60)
 
     with ThreadPoolExecutor(1) as executor:

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from binsafe.scan import Found, walk
+from binsafe.scan import Coverage, walk
 
 
 class Figures(NamedTuple):
@@ -58,7 +58,7 @@ def copy(root: str, most: int, to: Path) -> int:
     """Different executables of a folder, evenly spread over its names."""
     to.mkdir()
     targets = [
-        target.path for target in walk([root], Found()) if not target.path.endswith((".gz", ".whl", ".zip", ".a"))
+        target.path for target in walk([root], Coverage()) if not target.path.endswith((".gz", ".whl", ".zip", ".a"))
     ]
     chosen = targets[:: max(len(targets) // most, 1)][:most]
     for number, path in enumerate(chosen):
