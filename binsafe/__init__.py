@@ -20,7 +20,8 @@ From a name to a running, confined program::
 Names are loaded when they are first used, so that ``import binsafe`` costs nothing. The packages in the order of the
 data, each importing only what stands above it::
 
-    errors limits   what can go wrong; what hostile input may cost   lazy  names that are loaded on first use
+    errors limits   what can go wrong; what hostile input may cost
+    lazy arrays     names that are loaded on first use; numpy's types without its typing
     model           the words, as frozen structs
     formats         bytes -> Image                          (the only package that imports lief)
     signatures      Slice -> Signature
@@ -32,7 +33,8 @@ data, each importing only what stands above it::
     bundles archives   many files -> report
     intake          name -> sealed bytes -> report          (a package: the parsers run in a process of their own)
     policy reports  report -> policy; report -> text, JSON
-    baselines       finds what ``profiles/`` ships          (apart from policy, which does no I/O)
+    baselines packs what ``profiles/`` ships, found by `shipped`    (apart from policy, which does no I/O)
+    distribution    what the package manager put beside a program
     renderers       policy -> profile
     seatbelt checks profiles read back: what is wrong with one, and what it would allow
     sandbox         policy + sealed bytes -> running program

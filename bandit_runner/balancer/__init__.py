@@ -11,8 +11,9 @@
     upstream.py     one attempt: over which of the connections that are kept alive
     connection.py   one connection: answers read as hostile input
     retry_after.py  one header of them
-    metrics.py      /metrics
-    watchdog.py     a cheap timer
+    metrics.py      /metrics                        tracing.py  OpenTelemetry spans
+    state.py        what was learnt, in a file
+    watchdog.py     a cheap timer                   _httptools.py  the one door to the parser of HTTP
 
 It speaks HTTP/1.1. ``POST /NAME`` (with one tier also ``POST /``) takes an id of 24 ASCII letters and digits, raw or as
 ``{"id": "..."}``, and answers 200 or 502 with `X-Attempts` and `X-Upstream`. What is wrong with a request is told by

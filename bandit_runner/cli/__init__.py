@@ -1,4 +1,12 @@
-"""The commands of bandit_runner: parse, call, print. One command per file."""
+"""The commands of bandit_runner: parse, call, print. One command per file (`COMMANDS`).
+
+Beside them::
+
+    group options scoring storing   what click is told: the commands, and the options that several have
+    launching stopping              the servers while a command lasts; signals
+    recorded dashboard_process      what `start` has beside them: its place in the store, the dashboard
+    progress                        a bar
+"""
 
 import signal
 

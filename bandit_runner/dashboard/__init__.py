@@ -8,6 +8,7 @@
     charts.py     views -> chart options, made of what is in drawing.py
     pages/        live, learn, compare: widgets, around what is without (choosing, viewing, panels)
     app.py        all of it as one application; serve() runs it
+    watching.py   ends it with whoever started it
 
 It reads the store of runs and nothing else, so it works beside any `start`, after it, and over stored runs alone; it
 cannot slow a balancer down. Needs the extra ``dashboard``.

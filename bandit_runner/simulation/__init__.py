@@ -8,6 +8,7 @@
     experiment.py   tasks -> results, on one core, many, or a cluster
     comparison.py   results -> rows with intervals, paired differences, when to stop
     table.py        rows and differences -> text
+    truth.py        what the stand-in tells of its servers -> regret of a run of real ones
     ranking.py      the blog's ranking of single runs, beside one with intervals
 
 Nothing here reads a clock or draws a random number that a seed does not fix.

@@ -1,4 +1,4 @@
-"""The commands: parse, call, print. One command per file; what they do lives in the packages below.
+"""The commands: parse, call, print. One command per file (`COMMANDS`); what they do lives in the packages below.
 
 What is more than a page, or has to start without click, stands beside the command::
 

@@ -9,6 +9,7 @@
     diskimages    what is told from them, which are not read here
     appledouble   extended attributes that macOS puts beside a file
     quarantine    what macOS notes on a downloaded file; attributes, what else is noted beside a file
+    setid         as whom a file runs, by its mode
 
 Names are data: they are never used as a path. An entry that cannot be read is a Trouble and hides no other.
 """

@@ -1,12 +1,16 @@
 """Facts: Subject (a slice and what is known of it) -> typed things with evidence, format-blind.
 
     subject        what extractors read (Subject) and give back (Extracted)
-    language       what it was written in          build      who made it with what: gobuild, rustaudit, header facts
-    signature      who signed it                   entitlements   what macOS would let it do beyond that
-    network        what it can do there, and where        capabilities   the same for all else (packing: its layout)
+    language       what it was written in, by what runtimes leave behind (runtimenames, texts)
+    build          who made it with what: gobuild, rustaudit, header facts
+    signature      who signed it
+    entitlements   what macOS would let it do beyond that
+    network        what it can do there, and where
+    capabilities   the same for all else (packing: its layout; codemaking: memory that can be executed)
                    both rest on claims; networknames and capabilitynames say which names mean what (vocabulary)
     linking        the loader and the libraries that it is linked with when it starts
-    syscalls       what it asks of the kernel      hardening  which mitigations it was built with
+    syscalls       what it asks of the kernel
+    hardening      which mitigations it was built with
 
 ``strings`` and its ``addresses`` are a fact of the whole artifact, not of a slice: inspection asks for it by itself.
 

@@ -4,9 +4,11 @@
     structure.py    bounds, and the errors for bytes that break them
     elf* macho* pe* one format each: ``*_headers`` decides what is valid, the rest fills in the Slice
     references.py   the addresses that code and data name
-    stubs.py        the code that calls through a linkage table
+    stubs.py        the code that calls through a linkage table; callsites.py, where that is called
     symbols.py      symbol tables
+    traits.py       traits that imports show, in ELF and Mach-O alike
     gopclntab.py    Go's own function table
+    cli_metadata.py what .NET programs refer to
     eh_frame.py     what the unwinder is told: where functions start and end
     eh_frame_hdr.py its index of them; eh_pointers.py, how its tables write numbers
     exception_table.py  where exceptions are caught, and out of which code

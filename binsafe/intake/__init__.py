@@ -5,6 +5,34 @@ is sealed (Linux) or a private file without a name (elsewhere). That copy is ins
 to the path afterwards changes nothing. Parsing happens in a child process with limits (see ``worker``), so a parser
 that crashes on a hostile file is a finding, not our crash.
 
+The bytes::
+
+    finding         a name -> the file that it means
+    snapshot        the file -> a sealed copy (private) with its hash (copying); attributes, what stands beside it
+    folder          a bundle's files, read by descriptor
+    saved           a report that was saved as JSON
+
+Parsing, from the outside in::
+
+    inspecting      what callers call
+    workers         our end: starts a worker (forking), asks it, replaces one that breaks; answers, what it believes
+    messages        what goes between the processes
+    worker          that process: takes orders, and gives each file to a child
+    apart           the child: loading, what it loads first; confining, what it gives up then (trial, for the doctor);
+                    bounds, how much it may take
+    parsing         what the child does: order and bytes -> answer
+
+The libraries of a dynamic program::
+
+    tree loaders libraries    names, in a tree of files -> as which program loader looks for them -> the files
+    asking librarian          what the child asks, and who answers
+    summaries summarising     what is known of a library, by its hash; made by children (owners: which may share one)
+
+What is kept from one command to the next::
+
+    store           bytes, in the user's cache
+    kept answered   of a program: what was found out about it, and its answers as long as they hold
+
 Names are loaded on first use: to run a file under a policy that is there already, only `finding` and `snapshot` are.
 """
 

@@ -4,6 +4,7 @@ image       what a parser saw           Image, Slice, Section, ...
 facts       what that means             Signature, Network, Syscalls, Build, ... each with Evidence
 report      all facts of an artifact    Report, Finding, Verdict
 policy      what it may do              Policy, Grant, Denial
+gap         what is not held of that    Gap
 violation   what it tried anyway        Violation
 difference  what changed                Difference, Change
 rewriting   trees of these structs with some of their parts replaced

@@ -1,7 +1,7 @@
 """Policy -> profile: a policy written for one mechanism, with what that mechanism cannot express. Pure.
 
     profile    what comes out: text and gaps
-    seatbelt   SBPL, for macOS (sbplrules: each permission once)
+    seatbelt   SBPL, for macOS (sbplrules: each permission once; sbplneeds: what any program needs)
     seccomp    the filter we load (bpf assembles it)
     oci        the same as the JSON that container runtimes read
     landlock   rights and rules

@@ -12,6 +12,8 @@
     sarif       SARIF 2.1.0 for code-scanning services; ``rules`` is the help it shows
     spoilers    a report without what tells how the program works inside
     fitting     an output of bounded size, whatever the file
+    changes     the same three of a difference: text, Markdown, JSON
+    schemas     JSON Schemas, made of the structs
 
 A new output is one new file and one line in ``REPORTERS``.
 """

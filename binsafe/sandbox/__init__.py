@@ -8,6 +8,8 @@ guard     ties a process group to its supervisor on systems that cannot
 launching what is checked before anything starts
 reach     what a program may not be given to write: what holds it
 preparing what can be started before anything is known
+reporting violations on their way to whoever listens
+patience  when Ctrl-C means the end
 doctor    what this machine can enforce, found out by doing it
 
 Names are loaded on first use, and nothing else is: the stage inside imports this package at each start, and has nothing

@@ -7,7 +7,7 @@
                               requirements   in words
                               identity       who signed: signers
                tickets        what Apple says of the code: notarization
-      pe       authenticode   certificate table, digest: signers
+      pe       authenticode   certificatetable and digest: signers
       elf      module         kernel modules alone: other ELF has no signature that its loader knows
 
     bundle, seal              folders that are programs, and the list of hashes of what lies in them
@@ -17,6 +17,7 @@
       timestamps              RFC 3161 tokens and countersignatures, statements about a signature
       certificates, anchors   the path to a pinned root
       keys                    whose key made a signature (cryptography)
+    der, plist, structure     reading DER and property lists strictly; what all readers here share
 
 Pure, and safe on any bytes: a structure that cannot be read is a problem inside the Signature, never an exception, and
 the work is bounded by the slice's own size.

@@ -4,6 +4,7 @@ one file:
   graph            functions and tables of pointers, and what each of them can lead to
   objects          where data objects start, and which of them hold pointers
   implicit_edges   ways into functions that no reference states
+  exports          what it defines for others
   outgoing         what it passes to functions of other files
   texts            names of files and functions that it looks up at run time
   summarising      all of that, and its entries -> ``summary``, which can be kept
