@@ -32,6 +32,8 @@ _EXTENSIONS = frozenset(b"xgLKX")
 _OF_ALL = re.compile(r"path|linkpath|size|GNU\.sparse")
 """What no header should say of all entries: some who unpack obey it, others do not."""
 _BASE_256 = 0x80
+_DIGITS = 21
+"""Those of a number of 64 bits, and the blank behind it."""
 _MAX_NAME = 64
 """Characters shown of a user's name."""
 
@@ -139,15 +141,16 @@ def _extend(extended: dict[str, str], flag: bytes, content: Limited) -> None:
 
 def _records(data: bytes) -> Iterator[tuple[str, str]]:
     """``length key=value`` lines, the length counting all of the line."""
-    while data.strip(b"\0"):
-        digits = data.split(b" ", 1)[0]
-        length = _decimal(digits.decode("ascii", "replace"))
-        line = data[len(digits) + 1 : length]
-        if length <= len(digits) or len(data) < length or not line.endswith(b"\n"):
+    at, end = 0, len(data.rstrip(b"\0"))
+    while at < end:
+        digits = data[at : at + _DIGITS].split(b" ", 1)[0]
+        behind = at + _decimal(digits.decode("ascii", "replace"))
+        line = data[at + len(digits) + 1 : behind]
+        if behind <= at + len(digits) or len(data) < behind or not line.endswith(b"\n"):
             raise Unreadable("a pax header is damaged")
         key, _, value = line[:-1].partition(b"=")
         yield key.decode("utf-8", "replace"), value.decode("utf-8", "replace")
-        data = data[length:]
+        at = behind
 
 
 def _size(field: bytes) -> int:
@@ -164,7 +167,7 @@ def _octal(field: bytes) -> int | None:
 
 
 def _decimal(text: str) -> int:
-    if not (text.isascii() and text.isdigit()) or len(text) > 20:  # digits of 64 bits
+    if not (text.isascii() and text.isdigit()) or len(text) >= _DIGITS:
         raise Unreadable("a pax header is damaged")
     return int(text)
 
