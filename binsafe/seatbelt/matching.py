@@ -6,10 +6,10 @@ stays unknown through ``require-all``, ``require-any`` and ``require-not`` (Klee
 
 import ipaddress
 import re
-import unicodedata
 from enum import Enum
 from typing import Final
 
+from binsafe.containers.names import decomposed
 from binsafe.seatbelt import vocabulary
 from binsafe.seatbelt.pattern import Pattern, PatternError
 from binsafe.seatbelt.program import Filter, Word
@@ -113,7 +113,7 @@ def _path(name: str, argument: str, subject: str) -> Match:
 
 def _folded(path: str) -> str:
     """What all spellings of a path have in common on a disk that does not tell upper from lower case (APFS)."""
-    return unicodedata.normalize("NFD", unicodedata.normalize("NFD", path).casefold())
+    return decomposed(decomposed(path).casefold())
 
 
 def _text(name: str, argument: str, subject: str) -> Match:

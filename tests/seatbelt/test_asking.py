@@ -1,5 +1,7 @@
 """Asking: allowed, denied or unknown, by which rule, and never 'denied' where it might be allowed."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -340,3 +342,13 @@ def test_what_a_filter_matches_where_it_does_not_belong_is_not_known():
     assert verdict(text, "user-preference-read", "a") == "unknown"
     assert verdict(text, "mach-lookup", "/a/b") == "unknown"
     assert verdict(text, "mach-register", "a") == "denied"
+
+
+def test_a_path_of_many_accents_takes_no_more_time_than_others():
+    accents = "\u0301\u0327" * 50_000
+    before = time.process_time()
+    assert (
+        verdict(f'(version 1)\n(deny default)\n(allow file-read* (subpath "/a{accents}"))', "file-read*", "/b")
+        == "denied"
+    )
+    assert time.process_time() - before < 5
