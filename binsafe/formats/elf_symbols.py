@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from binsafe.arrays import ArrayLike, NDArray
-from binsafe.formats.symbols import Symbols, layout, name_at, names_at
+from binsafe.formats.symbols import Strings, Symbols, layout, names_at
 
 RECORD = np.dtype(
     [("name", "<u4"), ("info", "u1"), ("other", "u1"), ("index", "<u2"), ("value", "<u8"), ("size", "<u8")]
@@ -77,10 +77,11 @@ class DynamicSymbols(Sequence[DynamicSymbol]):
     def chosen(self, indices: ArrayLike) -> Iterator[DynamicSymbol]:
         """Those with these indices: much sooner than one by one."""
         wanted = np.asarray(indices, np.int64)
+        strings = Strings(self._strings)
         rows = zip(self._table[wanted].tolist(), self.versions(wanted), strict=True)
         for (name, info, _, section, value, size), (version, default) in rows:
             yield DynamicSymbol(
-                name=name_at(self._strings, name),
+                name=strings.at(name),
                 version=version,
                 default=default,
                 defined=section != 0,

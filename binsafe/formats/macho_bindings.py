@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from binsafe.formats.structure import Mapped, Reader, decoded, malformed
-from binsafe.formats.symbols import name_at
+from binsafe.formats.symbols import Strings
 
 _MAX_NAME = 65_536
 _MAX_LINKS = 4_000_000
@@ -19,6 +19,10 @@ _REEXPORT = 8
 """``EXPORT_SYMBOL_FLAGS_REEXPORT``"""
 _MAX_DEPTH = 128
 """Nodes of a trie that dyld walks through for one name."""
+_MAX_SCANNED = 64 * 1024**2
+"""Bytes of edges that are looked at for all names; of 1,900 real files the one that takes most takes an eighth."""
+_EDGE = 16
+"""Bytes that an edge counts for beside its own."""
 
 
 class Binding(NamedTuple):
@@ -135,9 +139,9 @@ def from_chains(fixups: memoryview, data: memoryview, segments: Sequence[Mapped]
         raise malformed("the names of its chained fixups are compressed, which no dyld reads")
     found = _imports(reader, imports, count, kind)
     first = _first_pointers(reader, starts, data, segments, base, wanted=count)
-    strings = fixups[names:]
+    strings = Strings(fixups[names:])
     for number, (library, place) in enumerate(found):
-        name = name_at(strings, place)
+        name = strings.at(place)
         if not name:
             raise malformed("a name that dyld binds lies outside of its table")
         yield Binding(name, library, first.get(number))
@@ -227,25 +231,44 @@ def exports(trie: memoryview) -> Iterator[tuple[str, int]]:
             waiting.append((child, longer))
 
 
-def passed_on(trie: bytes, name: str) -> tuple[str, int] | None:
-    """What an export trie passes a name on to, another name in the library of a number, by the way that dyld goes.
+class Exports:
+    """An export trie in which names are looked up by the way that dyld goes; it may have circles."""
 
-    A program may so look up ``_puts`` in itself and get libSystem's ``_socket``.
-    """
-    at, rest = 0, name.encode()
-    for _ in range(_MAX_DEPTH):
-        size, at = _uleb(trie, at)
-        if not rest:
-            flags, place = _uleb(trie, at) if size else (0, at)
-            if not flags & _REEXPORT:
+    def __init__(self, trie: memoryview) -> None:
+        self._trie = bytes(trie)
+        self._left = _MAX_SCANNED
+
+    def passed_on(self, name: str) -> tuple[str, int] | None:
+        """What a name is passed on to: another name in the library of a number.
+
+        A program may so look up ``_puts`` in itself and get libSystem's ``_socket``.
+
+        Raises:
+            NotAnalysable: it leads out of the trie, or to look names up in it takes far longer than in any library's.
+        """
+        at, rest = 0, name.encode()
+        for _ in range(_MAX_DEPTH if self._trie else 0):
+            size, at = _uleb(self._trie, at)
+            if not rest:
+                flags, place = _uleb(self._trie, at) if size else (0, at)
+                if not flags & _REEXPORT:
+                    return None
+                library, place = _uleb(self._trie, place)
+                return decoded(self._trie[place : place + _MAX_NAME].split(b"\0", 1)[0]) or name, library
+            rest, at = self._further(at + size, rest)
+            if at == len(self._trie):
                 return None
-            library, place = _uleb(trie, place)
-            return decoded(trie[place : place + _MAX_NAME].split(b"\0", 1)[0]) or name, library
-        edge, at = next((one for one in _edges(trie, at + size) if rest.startswith(one[0])), (b"", len(trie)))
-        if at == len(trie):
-            return None
-        rest = rest[len(edge) :]
-    return None
+        return None
+
+    def _further(self, at: int, rest: bytes) -> tuple[bytes, int]:
+        """What is left of a name behind the first edge that it begins with, and that edge's node; else the end."""
+        for edge, child in _edges(self._trie, at):
+            self._left -= len(edge) + _EDGE
+            if self._left < 0:
+                raise malformed("its export trie is no tree")
+            if rest.startswith(edge):
+                return rest[len(edge) :], child
+        return rest, len(self._trie)
 
 
 def _edges(code: bytes, at: int) -> Iterator[tuple[bytes, int]]:

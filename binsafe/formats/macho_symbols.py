@@ -72,10 +72,11 @@ def names(head: Header, found: Commands, data: memoryview) -> Names:
     table = _table(head, found, data)
     through = _through(head, found, data)
     imports: dict[str, Import] = {}
+    strings = symbols.Strings(table.strings)
     by_number = _bound_by_number(head, found, data).union(through) if _is_classic(head, found) else frozenset()
     for number in sorted({*table.of_class(_WANTED), *(n for n in by_number if n < len(table.classes))}):
         name_at, description, value = table.layout.unpack_from(table.records, number * table.layout.size)
-        name, common = symbols.name_at(table.strings, name_at), value and number not in by_number
+        name, common = strings.at(name_at), value and number not in by_number
         if name and not common:  # a common symbol has its size as value, and the linker will allocate it
             library = _library(head, found, description >> 8 & 0xFF)
             imports[name] = Import(name=name, library=library, address=through.get(number))
@@ -128,10 +129,10 @@ def _bound(head: Header, found: Commands, data: memoryview) -> Iterator[Import]:
         at, size = found.fixups
         bindings += mb.from_chains(data[at : at + size], data, found.segments, _base(found))
     at, size = found.exports
-    trie = bytes(data[at : at + size]) if any(binding.library <= 0 for binding in bindings) else b""
+    own = mb.Exports(data[at : at + size])
     for binding in bindings:
         # What is looked up in no library of its own may be found in the program, which may pass it on.
-        other = mb.passed_on(trie, binding.name) if trie and binding.library <= 0 else None
+        other = own.passed_on(binding.name) if binding.library <= 0 else None
         if other is not None:
             yield Import(name=other[0], library=_numbered(found, other[1]), address=binding.address)
         yield Import(name=binding.name, library=_numbered(found, binding.library), address=binding.address)

@@ -11,7 +11,31 @@ from binsafe.model import Symbol
 _USUAL_NAME = 128
 _MAX_NAME = 65_536
 """Longest name that is kept whole: C++ templates reach tens of thousands of characters."""
+_SHARED = 64
+"""How often all of a table's bytes may be in names; linkers let one name end as another does."""
 _STRUCT_ORDER = {"little": "<", "big": ">"}
+
+
+class Strings:
+    """A table of names, of which each may be asked for: many long ones that lie over each other would fill memory."""
+
+    __slots__ = ("_left", "_table")
+
+    def __init__(self, table: memoryview) -> None:
+        self._table = table
+        self._left = _SHARED * len(table) + _MAX_NAME
+
+    def at(self, offset: int) -> str:
+        """The name at an offset, as `name_at`.
+
+        Raises:
+            NotAnalysable: together the names are far longer than the table.
+        """
+        name = name_at(self._table, offset)
+        self._left -= len(name)
+        if self._left < 0:
+            raise malformed("its names lie over each other")
+        return name
 
 
 class Symbols(Sequence[Symbol]):

@@ -1,6 +1,7 @@
 """What dyld binds: chained fixups, opcodes of the older form, and the trie of exports."""
 
 import struct
+import time
 
 import executable_builders as build
 import pytest
@@ -8,7 +9,7 @@ from parsed import command_at, only_slice
 
 from binsafe.errors import NotAnalysable
 from binsafe.formats import parse
-from binsafe.formats.macho_bindings import exports
+from binsafe.formats.macho_bindings import Exports, exports
 
 
 def test_chained_fixups_name_imports_that_the_symbol_table_hides():
@@ -118,3 +119,37 @@ def test_a_name_that_the_program_looks_up_in_itself_and_passes_on_is_the_other_n
     names = {entry.name: entry.library for entry in only_slice(data).imports}
     assert names.get("_accept") == ("/usr/lib/libSystem.B.dylib" if library == 0xFE else None)
     assert "_socket" in names
+
+
+def with_more(kind: int, where: int, more: bytes) -> bytearray:
+    """The built program, whose load command of that kind has its table, ``where`` says, behind all else."""
+    data = build.macho()
+    linkedit = command_at(data, 0x19, 3)
+    build.put(data, command_at(data, kind) + where, "<I", len(data))
+    data += more
+    build.put(data, linkedit + 32, "<QQQ", -(-len(more) // 0x4000) * 0x4000 + 0x4000, 0x8000, len(data) - 0x8000)
+    return data
+
+
+def test_names_that_lie_over_each_other_are_refused_before_they_fill_memory():
+    """8,000 imports of 64 KB each, out of 140 KB: by chained fixups, and by the symbol table."""
+    count, name = 8_000, b"_a" * 40_000
+    fixups = struct.pack("<7I4x4x", 0, 32, 36, 36 + 4 * count, count, 1, 0)
+    fixups += b"".join(struct.pack("<I", 1 | number << 9) for number in range(1, count + 1)) + b"\0" + name
+    chained = with_more(0x8000_0034, 8, fixups)
+    build.put(chained, command_at(chained, 0x8000_0034) + 12, "<I", len(fixups))
+    table = b"".join(struct.pack("<IBBHQ", number, 1, 0, 0x100, 0) for number in range(1, count + 1))
+    listed = with_more(2, 8, table + b"\0" + name)
+    build.put(listed, command_at(listed, 2) + 12, "<III", count, 0x8400 + len(table), len(name) + 1)
+    for data in (chained, listed):
+        with pytest.raises(NotAnalysable, match="names lie over each other"):
+            parse(memoryview(data))
+
+
+def test_names_that_are_looked_up_in_a_trie_of_circles_take_no_more_time_than_others():
+    """An edge without letters leads back, behind 254 that are long and lead nowhere."""
+    own = Exports(memoryview(b"\0\xff" + (b"z" * 1000 + b"\0\0") * 254 + b"\0\0"))
+    before = time.process_time()
+    with pytest.raises(NotAnalysable, match="tree"):
+        _ = [own.passed_on(f"_a{number}") for number in range(100_000)]
+    assert time.process_time() - before < 10
