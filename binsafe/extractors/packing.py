@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from binsafe.extractors import rustaudit
 from binsafe.formats import identify
-from binsafe.formats.structure import find_all
+from binsafe.formats.structure import Spans, find_all
 from binsafe.model import Evidence, Section, Segment, Slice
 
 _SECTIONS = {
@@ -44,6 +44,8 @@ _NOT_LOADED = (
     rustaudit.SECTION,
 )
 """How sections begin that are stored and never loaded: for debuggers, and Rust's record; some are compressed."""
+_MAX_STRANGE = 256
+"""Sections that no part of a program asks to be loaded, and that are looked at; real programs have a few."""
 _PROGRAM_START = re.compile(rb"MZ(?=.{60}\x00\x00)|\x7fELF(?=[\x01\x02][\x01\x02]\x01)", re.DOTALL)
 """With what few other bytes have: a new header within 64 KB; a class, an order and a version that exist."""
 _MAX_STARTS = 65_536
@@ -139,12 +141,15 @@ def _program(data: memoryview) -> str | None:
 
 def _carried(slice_: Slice) -> Iterator[Evidence]:
     """Compressed or encrypted bytes in a file of a program that no part of it asks to be loaded."""
-    loaded = [(segment.offset, segment.offset + segment.file_size) for segment in slice_.segments]
-    stored = [(s, s.offset, s.offset + s.size) for s in slice_.sections if s.offset is not None]
-    for section, start, end in stored:
-        known = section.name.startswith(_NOT_LOADED) or any(low <= start and end <= high for low, high in loaded)
-        if not known and _entropy(bytes(slice_.data[start : min(end, start + _SAMPLE)])) > _NO_ORDER:
-            yield Evidence(via="layout", symbol=section.name, detail=f"{end - start:,} bytes that are not loaded")
+    loaded = Spans((segment.offset, segment.file_size) for segment in slice_.segments)
+    stored = ((s, s.offset) for s in slice_.sections if s.offset is not None and s.size >= _SMALL)
+    strange = ((s, at) for s, at in stored if not s.name.startswith(_NOT_LOADED) and not loaded.hold(at, s.size))
+    for number, (section, at) in enumerate(strange):
+        if number == _MAX_STRANGE:
+            yield Evidence(via="layout", detail=f"more than {_MAX_STRANGE} sections that are not loaded")
+            return
+        if _entropy(bytes(slice_.data[at : at + min(section.size, _SAMPLE)])) > _NO_ORDER:
+            yield Evidence(via="layout", symbol=section.name, detail=f"{section.size:,} bytes that are not loaded")
 
 
 def _behind(slice_: Slice) -> Iterator[Evidence]:

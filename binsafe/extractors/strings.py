@@ -7,13 +7,13 @@ texts without an end between them: there a text ends where the next one begins, 
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from binsafe.extractors.addresses import addresses
 from binsafe.formats.references import references
-from binsafe.formats.structure import let_go
+from binsafe.formats.structure import Spans, let_go
 from binsafe.limits import MAX_STRINGS, MAX_STRINGS_COUNTED, MAX_STRINGS_MET
 from binsafe.model import Slice, Strings, Text
 
@@ -140,7 +140,7 @@ def _without_go(met: _Met) -> _Met:
 
 def _ended(slice_: Slice, met: _Met) -> _Met:
     """The texts, those of the slice up to where the next one begins; what remains of none is left out."""
-    address = {at: _mapped(slice_, at - slice_.offset) for texts in met.values() for at in texts.values()}
+    address = _addresses(slice_, {at for texts in met.values() for at in texts.values()})
     known = sorted(where for where in address.values() if where is not None)
     if not known:
         return met
@@ -158,11 +158,18 @@ def _ended(slice_: Slice, met: _Met) -> _Met:
     return ended
 
 
-def _mapped(slice_: Slice, offset: int) -> int | None:
-    """The address of a byte of a section; the texts of headers and load commands have an end."""
-    if any(s.offset is not None and s.offset <= offset < s.offset + s.size for s in slice_.sections):
-        return slice_.address_of(offset)
-    return None
+def _addresses(slice_: Slice, places: Iterable[int]) -> dict[int, int | None]:
+    """Offset in the artifact -> address of a byte of a section; the texts of headers and load commands have an end."""
+    sections = Spans((s.offset, s.size) for s in slice_.sections if s.offset is not None)
+    segments = sorted((s for s in slice_.segments if s.file_size), key=lambda segment: segment.offset)
+    starts = [segment.offset for segment in segments]
+    found: dict[int, int | None] = dict.fromkeys(places)
+    for place in found:
+        offset = place - slice_.offset
+        index = bisect_right(starts, offset) - 1
+        if index >= 0 and offset < starts[index] + segments[index].file_size and sections.hold(offset):
+            found[place] = segments[index].address + offset - starts[index]
+    return found
 
 
 def _ranges(data: memoryview, slices: tuple[Slice, ...]) -> Iterator[tuple[int, int]]:

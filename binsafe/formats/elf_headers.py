@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from binsafe.formats.structure import ByteOrder, Memory, Reader, malformed, refuse_overlap, truncated
+from binsafe.formats.structure import ByteOrder, Memory, Reader, is_layered, malformed, refuse_overlap, truncated
 from binsafe.limits import MAX_SEGMENTS
 
 REL, EXEC, DYN, CORE = 1, 2, 3, 4
@@ -156,6 +156,8 @@ def program_headers(head: Header, reader: Reader) -> tuple[ProgramHeader, ...]:
         if twice := next((kind for kind in _ONCE if kinds[kind] > 1), None):
             raise malformed(f"two segments of type {twice:#x}, where one counts")
         refuse_overlap(((s.address, s.memory_size) for s in loaded), "segments in memory")
+        if is_layered(((s.offset, s.file_size) for s in loaded), len(reader.data)):
+            raise malformed("its segments lie over each other in the file")
         _refuse_shared_pages(loaded)
         _refuse_other_headers(head, found, loaded)
     return tuple(found)

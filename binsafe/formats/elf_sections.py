@@ -6,7 +6,7 @@ Layout: the gABI (System V ABI, chapter 4).
 from typing import NamedTuple
 
 from binsafe.formats.elf_headers import DYN, EXEC, Header, ProgramHeader
-from binsafe.formats.structure import Memory, Reader, text
+from binsafe.formats.structure import Memory, Reader, is_layered, text
 from binsafe.limits import MAX_SECTIONS
 from binsafe.model import Section
 
@@ -72,6 +72,8 @@ def sections(
                 executable=bool(entry.flags & _SHF_EXECINSTR),
             )
         )
+    if is_layered(((s.offset, s.size) for s in found if s.offset is not None), len(data)):
+        return (), "its sections lie over each other"
     if lies:
         return tuple(found), f"{lies} of {len(headers) - 1} sections contradict the segments or the file's size"
     if headers and not found:

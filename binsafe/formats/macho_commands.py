@@ -11,7 +11,7 @@ import msgspec
 
 from binsafe.formats.macho_headers import LC_REQ_DYLD, MAPPED_KINDS, Command, Header
 from binsafe.formats.macho_segments import SEGMENT, SEGMENT_64, MachSection, MachSegment, read_segment
-from binsafe.formats.structure import Range, Reader, malformed, refuse_overlap, text, truncated
+from binsafe.formats.structure import Range, Reader, is_layered, malformed, refuse_overlap, text, truncated
 from binsafe.limits import MAX_SECTIONS, MAX_SEGMENTS
 from binsafe.model import Library
 
@@ -123,6 +123,10 @@ def commands(head: Header, found: list[Command], data: memoryview) -> Commands:
         if not result.segments:
             raise malformed("a program without a segment to load")
         refuse_overlap(((s.address, s.memory_size) for s in result.segments), "segments in memory")
+    segments = ((segment.offset, segment.file_size) for segment in result.segments)
+    sections = ((section.offset, section.size) for section in result.sections if section.offset is not None)
+    if is_layered(segments, len(data)) or is_layered(sections, len(data)):
+        raise malformed("its segments or sections lie over each other in the file")
     return result
 
 

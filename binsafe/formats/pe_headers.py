@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from binsafe.formats.structure import Range, Reader, malformed, refuse_overlap, text
+from binsafe.formats.structure import Range, Reader, is_layered, malformed, refuse_overlap, text
 from binsafe.limits import MAX_SECTIONS, MAX_SYMBOLS
 
 _LFANEW = 0x3C
@@ -154,6 +154,8 @@ def sections(head: Header, reader: Reader) -> tuple[PeSection, ...]:
                 flags=flags,
             )
         )
+    if is_layered(((section.offset, section.size) for section in found), len(reader.data)):
+        raise malformed("its sections lie over each other in the file")
     refuse_overlap([(0, head.headers_size), *((s.rva, s.memory_size) for s in found)], "sections in memory")
     return tuple(found)
 

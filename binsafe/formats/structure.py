@@ -119,6 +119,8 @@ def text(data: memoryview | bytes, start: int = 0, *, limit: int = 4096) -> str:
 _CHUNK = 1024 * 1024
 _LET_GO = 16 * _CHUNK
 """Bytes of a mapped file that are read before they are let go; smaller files are kept."""
+_LAYERS = 8
+"""Real files store no byte for two segments, and next to none for two sections."""
 _LONGEST = 256
 """Bytes that are searched at once: what fits into a processor's cache."""
 
@@ -158,6 +160,32 @@ def matches(data: memoryview, pattern: re.Pattern[bytes]) -> Iterator[re.Match[b
 def decoded(name: str | bytes) -> str:
     """A name as text; bytes that are not UTF-8 are escaped, so that two different names stay different."""
     return name if isinstance(name, str) else name.decode("utf-8", "backslashreplace")
+
+
+class Spans:
+    """Ranges that may lie over each other, joined: what is in them is found in logarithmic time."""
+
+    __slots__ = ("_ends", "_starts")
+
+    def __init__(self, ranges: Iterable[Range]) -> None:
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+        for start, size in sorted(ranges):
+            if self._ends and start <= self._ends[-1]:
+                self._ends[-1] = max(self._ends[-1], start + size)
+            else:
+                self._starts.append(start)
+                self._ends.append(start + size)
+
+    def hold(self, start: int, size: int = 1) -> bool:
+        """Whether all of a range is in them."""
+        index = bisect_right(self._starts, start) - 1
+        return index >= 0 and start + size <= self._ends[index]
+
+
+def is_layered(ranges: Iterable[Range], size: int) -> bool:
+    """Whether a file's ranges hold its bytes many times over: who looks at each of them would never end."""
+    return sum(length for _, length in ranges) > _LAYERS * size
 
 
 def overlap(ranges: Iterable[Range]) -> tuple[Range, Range] | None:

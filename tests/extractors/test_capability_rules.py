@@ -150,6 +150,15 @@ def test_a_payload_behind_the_end_or_in_a_section_that_is_not_loaded_is_packed()
         assert ("packed" in found(msgspec.structs.replace(whole, sections=(*program.sections, section)))) == is_packed
 
 
+def test_more_sections_that_are_not_loaded_than_are_looked_at_may_be_packed():
+    program = code(bytes(16384))
+    whole = msgspec.structs.replace(program, data=memoryview(bytes(8192 * 3)))
+    section = Section(name="x", address=0, size=8192, offset=16384)
+    for count, is_packed in ((256, False), (257, True)):
+        sections = (*program.sections, *([section] * count))
+        assert ("packed" in found(msgspec.structs.replace(whole, sections=sections))) == is_packed
+
+
 PROGRAMS = [
     b"\x7fELF\2\1\1".ljust(20, b"\0") + b"\1".ljust(44, b"\0"),
     b"\xcf\xfa\xed\xfe" + bytes(60),

@@ -204,6 +204,16 @@ def test_what_go_holds_in_every_program_is_left_out():
     assert strings.extract(memoryview(data), (minimal(data),), ["c"]).urls_total == 1
 
 
+def test_many_texts_in_many_sections_take_no_more_time_than_few():
+    data = b"".join(b"https://host%05d.example.net\0" % number for number in range(20_000))
+    section = Section(name=".rodata", address=DATA, size=8, offset=len(data) - 8)
+    last = Section(name=".rodata", address=DATA, size=len(data), offset=0)
+    slice_ = minimal(data, sections=(*([section] * 60_000), last))
+    before = time.process_time()
+    assert strings.extract(memoryview(data), (slice_,), ["go"]).urls_total == 20_000
+    assert time.process_time() - before < 10
+
+
 def _segments(*addresses: int) -> tuple[Segment, ...]:
     """The file at :data:`DATA`; at the other addresses, the lowest of which counts, nothing."""
     return tuple(

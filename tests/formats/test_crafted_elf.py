@@ -183,6 +183,29 @@ def test_a_thousand_lying_sections_cost_little():
     assert time.process_time() - start < 5
 
 
+def test_segments_that_lie_over_each_other_in_the_file_are_refused():
+    """Each is at an address of its own, so that whoever looks at all of them looks at the same bytes 60 times."""
+    data = build.elf()
+    table = bytes(data[64 : 64 + 7 * 56])
+    extra = (struct.pack("<IIQQQQQQ", 1, 4, 0, at << 16, at << 16, 0x2000, 0x2000, 0x1000) for at in range(1, 61))
+    more = b"".join([table, *extra])
+    build.put(data, 32, "<Q", len(data))
+    build.put(data, 56, "<H", 67)
+    build.put(data, 64 + 3 * 56, "<I", 0)  # without a loader nobody looks for the headers in memory
+    with pytest.raises(NotAnalysable, match="segments lie over each other"):
+        parse(memoryview(bytes(data) + more))
+
+
+def test_sections_that_lie_over_each_other_are_left_out():
+    data = build.elf()
+    row = struct.pack("<IIQQQQIIQQ", 0, 1, 4, 0, 0, build.ELF_BASE_SIZE, 0, 0, 0, 0)
+    build.put(data, 40, "<Q", len(data))
+    build.put(data, 60, "<HH", 21, 0)
+    found = only_slice(bytes(data) + bytes(64) + row * 20)
+    assert found.sections == ()
+    assert found.problems == ("section-table: the table of sections: its sections lie over each other",)
+
+
 def test_a_static_program_that_may_lie_anywhere_has_nothing_to_be_linked_by_once_it_was_packed(
     standin: Callable[[str], Path],
 ):
