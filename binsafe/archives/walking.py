@@ -115,7 +115,7 @@ class _Walk:
                 self._trouble(Trouble(error.finding, f"{path}: {error}"))
 
     def _entry(self, entry: Entry, path: str, inside: str, budget: Budget, depth: int, archive: str) -> None:
-        root, stream = _bundle_root(path), entry.stream
+        root, stream = bundles.outermost(path), entry.stream
         kept = None if root is None else self._bundles.setdefault(root, _Kept(budget, depth))
         name = path[len(root or "") + 1 :]
         self._note(path, set_id=entry.set_id)
@@ -177,7 +177,7 @@ class _Walk:
         """Keep a file of a bundle until all of them are there: its seal is over all."""
         if name in kept.entries:  # a bundle has one file of a name
             raise Unreadable("a second file of that name in a bundle was not looked at", "archive-entry")
-        self._kept_bytes += len(data)
+        self._kept_bytes += len(data) + name.count("/") * len(name)  # all folders have a name there
         if self._kept_bytes > MAX_BUNDLE_BYTES:
             raise Unreadable(f"bundles have more than {MAX_BUNDLE_BYTES:,} bytes", "member-too-large")
         kept.entries[name] = entry
@@ -282,12 +282,3 @@ class _Kept:
     def read(self, path: str, size: int | None = None) -> memoryview:
         """The bytes of a file, or its first ``size`` ones."""
         return memoryview(self.data[path])[:size]
-
-
-def _bundle_root(path: str) -> str | None:
-    """The outermost bundle that a path may lie in: a folder with one of the names that macOS shows as one thing."""
-    parts = path.split("/")[:-1]
-    for count, part in enumerate(parts, 1):
-        if bundles.suffix(part) in bundles.SUFFIXES:
-            return "/".join(parts[:count])
-    return None

@@ -4,6 +4,7 @@ Three layouts (Apple, "Bundle Programming Guide"): ``Contents/`` (applications, 
 and flat (iOS). Paths are relative, with slashes; a provider (:class:`Files`) brings them, from a folder or an archive.
 """
 
+import re
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
@@ -30,6 +31,7 @@ SUFFIXES: Final = frozenset(
 """Names of folders that are bundles inside others; at the top a layout is enough, as it is where an Info.plist stands:
 plug-ins of other programs have endings of their own."""
 
+_IN_A_BUNDLE: Final = re.compile(rf"[^/](?:{'|'.join(map(re.escape, sorted(SUFFIXES)))})/", re.IGNORECASE)
 
 _SHOWN: Final = 200
 """Characters of a variable that are told."""
@@ -194,7 +196,14 @@ def join(folder: str, name: str) -> str:
 
 def suffix(path: str) -> str:
     """The ending of a folder's name, in small letters."""
-    return PurePosixPath(path).suffix.lower()
+    stem, dot, ending = path.rpartition("/")[2].rpartition(".")
+    return f"{dot}{ending}".lower() if stem and ending else ""
+
+
+def outermost(path: str) -> str | None:
+    """The first folder of a path that is called as a bundle is; None where there is none."""
+    found = _IN_A_BUNDLE.search(path)
+    return path[: found.end() - 1] if found else None
 
 
 def is_inside(path: str, folders: AbstractSet[str]) -> bool:

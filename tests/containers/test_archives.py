@@ -106,6 +106,14 @@ def test_names_that_no_path_can_have_cost_nothing_and_hide_no_other():
     assert report.findings[0].detail.endswith("; and 30 more.")
 
 
+def test_the_folders_of_long_names_count_for_what_they_take(monkeypatch: pytest.MonkeyPatch):
+    """Each name has a folder for every second letter of it, which a bundle has by their whole names."""
+    monkeypatch.setattr(walking, "MAX_BUNDLE_BYTES", 32 << 20)
+    names = {f"A.app/{number}/" + "d/" * 2_000 + "x": b"" for number in range(5)}
+    report = report_on(tarred({"A.app/Contents/Info.plist": b"<plist/>", **names}))
+    assert ("member-too-large" in ids(report), report.analysed) == (True, False)
+
+
 def test_the_same_name_twice_is_a_finding():
     data = zipped({"tool": ELF, "toop": ELF}).replace(b"toop", b"tool")
     report = report_on(data)

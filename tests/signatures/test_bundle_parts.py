@@ -7,6 +7,8 @@ from built_bundle import RULES, Application, cdhash, info_plist, program, sealed
 from inspected_bundle import APP, found, inspect
 from signed_macho import Recipe, flip
 
+from binsafe.signatures import bundle
+
 
 def test_a_plug_in_of_another_programs_kind():
     """codesign seals what lies in ``PlugIns`` or ``Library/Automator`` as code, whatever its name ends with."""
@@ -77,3 +79,19 @@ def test_of_long_variables_the_beginning_is_told():
     assert "DYLD_INSERT_LIBRARIES=/x/x" in detail
     assert "...:" in detail
     assert len(detail) < 500
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("a.b/My.app/Contents/x.app/tool", "a.b/My.app"),
+        ("My.APP/tool", "My.APP"),
+        ("a.framework", None),  # a file
+        ("x/.app/tool", None),
+        ("x.apple/tool", None),
+        ("x.app.d/tool", None),
+    ],
+)
+def test_the_first_folder_that_is_called_as_a_bundle_is(path: str, found: str | None):
+    assert bundle.outermost(path) == found
+    assert (found is None) == all(bundle.suffix(part) not in bundle.SUFFIXES for part in path.split("/")[:-1])
