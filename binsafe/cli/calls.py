@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from binsafe.cli.entry import note
+from binsafe.cli.entry import note, progress
 
 if TYPE_CHECKING:
     from binsafe.model import Syscalls
@@ -23,7 +23,7 @@ def show(
     from binsafe.reports.escape import escape
 
     with Snapshot.take(find(file, progress=note)) as snapshot:
-        calls = system_calls(snapshot, root=root, loaded=loaded, explain=explain)
+        calls = system_calls(snapshot, root=root, loaded=loaded, explain=explain, progress=progress())
     if as_json:
         import click
         import msgspec

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from binsafe.cli.entry import complain, note
+from binsafe.cli.entry import complain, note, progress
 from binsafe.cli.options import outputs
 from binsafe.cli.statuses import FINDINGS, NOT_ANALYSED, SEVERITIES
 from binsafe.cli.writing import write
@@ -103,7 +103,7 @@ def _reports(old: str, new: str, *, syscalls: bool) -> "tuple[Report, Report]":
     from binsafe.intake import Worker, find
 
     before, after = find(old, progress=note), find(new, progress=note)
-    with Worker() as worker:
+    with Worker(progress()) as worker:
         return _report(before, worker, syscalls=syscalls), _report(after, worker, syscalls=syscalls)
 
 

@@ -50,6 +50,11 @@ def note(message: str) -> None:
     sys.stderr.flush()
 
 
+def progress() -> Callable[[str], None] | None:
+    """What tells a person at a terminal what is waited for; None where there is none."""
+    return note if sys.stderr.isatty() else None
+
+
 def conduct(action: Callable[[], object], name: str, *, failed: int = USAGE) -> int:
     """Do what a command line says and write all output; returns the status that the process is to end with.
 

@@ -7,7 +7,7 @@ import click
 
 from binsafe.cli.asked import Asked
 from binsafe.cli.deriving import derive_policy, runner, starts
-from binsafe.cli.entry import note
+from binsafe.cli.entry import note, progress
 from binsafe.cli.remembered import keep
 from binsafe.errors import NotEnforceable, NotExecutable
 from binsafe.intake import Snapshot, inspect
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def inspected(snapshot: Snapshot, asked: Asked, *, yes: bool, key: str | None) -> "Policy":
     """Inspect and derive; remembered for the next start, unless the user has to confirm each time."""
-    report = inspect(snapshot)
+    report = inspect(snapshot, progress=progress())
     _refuse_others(report, snapshot)
     check_native(report.slices[0].system, "+".join(part.arch for part in report.slices), report.artifact.name)
     if report.verdict.level == "danger" and not yes:

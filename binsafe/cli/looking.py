@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from binsafe.cli.entry import complain, note
+from binsafe.cli.entry import complain, note, progress
 from binsafe.cli.statuses import FINDINGS, NOT_ANALYSED, reaches
 from binsafe.cli.writing import write
 
@@ -52,7 +52,7 @@ def look(  # noqa: PLR0913 - one for each option
 def _rendered(report: "Report", format_: str, verbose: int, *, terminal: bool) -> str:
     """The output; of bounded size unless more is asked for, in colours and as wide as the terminal where there is one.
 
-    https://no-color.org: no colours where NO_COLOR is set to anything.
+    https://no-color.org: no colours where NO_COLOR is set to anything, nor on a terminal that has none.
     """
     from binsafe.reports import REPORTERS, fitted
 
@@ -63,7 +63,7 @@ def _rendered(report: "Report", format_: str, verbose: int, *, terminal: bool) -
         from binsafe.reports import text
         from binsafe.reports.style import ansi, plain
 
-        style = plain if os.environ.get("NO_COLOR") else ansi
+        style = plain if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" else ansi
         width = min(shutil.get_terminal_size().columns, _WIDEST)
         render = functools.partial(text.render, verbose=verbose, width=width, style=style)
     elif format_ == "sarif":
@@ -88,7 +88,7 @@ def _inspect(file: str, *, syscalls: bool, listings: bool) -> "Report":
             return inspect_folder(found, syscalls=syscalls, listings=listings)
         named = Found(readable(found.name), found.path)
         with Snapshot.take(named, known_as=readable(str(found.path))) as snapshot:
-            return inspect(snapshot, syscalls=syscalls, listings=listings)
+            return inspect(snapshot, syscalls=syscalls, listings=listings, progress=progress())
     except NotAnalysable as error:
         return not_analysed(found, error)
 

@@ -8,7 +8,7 @@ import click
 
 from binsafe.cli.asked import Asked, found_on_path, options
 from binsafe.cli.deriving import derive_policy
-from binsafe.cli.entry import note
+from binsafe.cli.entry import note, progress
 from binsafe.cli.options import grants
 from binsafe.cli.proposing import propose
 from binsafe.cli.writing import write
@@ -67,7 +67,7 @@ def command(
     if from_violations is not None:
         wanted = propose(from_violations, wanted)
     with Snapshot.take(find(file, progress=note)) as snapshot:
-        policy = derive_policy(inspect(snapshot), wanted)
+        policy = derive_policy(inspect(snapshot, progress=progress()), wanted)
         path: str | None = snapshot.artifact.path
     system = policy.artifact.system
     mechanism = mechanism or (system if system in RENDERERS else "policy")  # none of Windows is written yet

@@ -1,7 +1,7 @@
 """Inspecting one file: parsers see hostile bytes, so they get a process with limits and nothing of ours to break."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -23,11 +23,12 @@ def inspect(
     root: Path | None = None,
     loaded: Sequence[Path] = (),
     explain: str | None = None,
+    progress: Callable[[str], None] | None = None,
 ) -> Report:
     """The report on a snapshot's bytes; its libraries are looked up below ``root``, or on this system.
 
     ``syscalls``, ``listings`` and ``explain`` as in :func:`binsafe.inspection.inspect`; ``loaded`` are libraries that
-    the program will load at run time.
+    the program will load at run time. ``progress`` is told of a large file that takes long.
 
     A parser that crashes, hangs or eats all memory is reported as such: ``analysed`` is false and the verdict
     "unknown". A report always comes back, except when Python itself cannot be started.
@@ -36,7 +37,7 @@ def inspect(
     if identify(head) == "script":  # two bytes and a name: nothing to be careful with
         report = refused(snapshot.artifact, not_executable("script", head))
         return msgspec.structs.replace(report, format="script")
-    with Worker() as worker:
+    with Worker(progress) as worker:
         return worker.inspect(snapshot, syscalls=syscalls, listings=listings, root=root, loaded=loaded, explain=explain)
 
 
@@ -46,6 +47,7 @@ def system_calls(
     root: Path | None = None,
     loaded: Sequence[Path] = (),
     explain: str | None = None,
+    progress: Callable[[str], None] | None = None,
 ) -> Syscalls:
     """The system calls of a Linux program alone, in a fraction of the time that a report takes; else as `inspect`.
 
@@ -56,7 +58,7 @@ def system_calls(
     if identify(head) == "script":
         answer = Calls(problem=str(not_executable("script", head)))
     else:
-        with Worker() as worker:
+        with Worker(progress) as worker:
             answer = worker.system_calls(snapshot, root=root, loaded=loaded, explain=explain)
     if answer.calls is None:
         why = f"no system calls are known of {snapshot.artifact.path}: {answer.problem}"

@@ -2,11 +2,12 @@
 
 import contextlib
 import os
+import select
 import signal
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -20,7 +21,7 @@ from binsafe.intake.messages import Calls, Closed, Ending, Kind, Order, TooLarge
 from binsafe.intake.private import private_file
 from binsafe.intake.snapshot import Snapshot
 from binsafe.limits import MAX_LAST_WORDS_BYTES, MAX_REPORT_BYTES, WORKER_SECONDS
-from binsafe.model import Finding, Report, Severity, Verdict
+from binsafe.model import Artifact, Finding, Report, Severity, Verdict
 
 if TYPE_CHECKING:
     import subprocess
@@ -29,6 +30,9 @@ _PACKAGES = str(Path(__file__).resolve().parents[2])
 _START = "import sys; sys.path.insert(0, sys.argv[1]); from binsafe.intake.worker import main; main()"
 _MAX_BROKEN_MEMBERS = 8
 _LAST_WORDS_SECONDS = 5
+_PATIENCE_SECONDS = 2.0
+_LARGE_BYTES = 4 * 1024**2
+"""Time after which a person wants to know what is waited for, and size of what may take such time."""
 
 
 class _Broken(NamedTuple):
@@ -57,10 +61,11 @@ class _Child(NamedTuple):
 class Worker:
     """Inspects one snapshot after the other in one child process; a context manager.
 
-    Not for two threads at once: each has its own.
+    ``progress`` is told of a large file that takes long. Not for two threads at once: each has its own.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, progress: Callable[[str], None] | None = None) -> None:
+        self._progress = progress
         self._child: _Child | None = None
         self._programs = programs()
 
@@ -150,9 +155,11 @@ class Worker:
         on_the_way = answers.OnTheWay()
         child = self._started()
         ends = time.monotonic() + 2 * WORKER_SECONDS
+        silent = self._progress is not None and order.artifact.size >= _LARGE_BYTES
         try:
             send(child.connection, Kind.ORDER, msgspec.msgpack.encode(order), descriptor)
             while True:
+                silent = silent and not self._told(child, order.artifact, ends - 2 * WORKER_SECONDS)
                 child.connection.settimeout(_left(ends))
                 frame = receive(child.connection, MAX_REPORT_BYTES)
                 if frame.kind is Kind.ENDED:
@@ -178,6 +185,16 @@ class Worker:
         except (ValueError, msgspec.MsgspecError):  # not our worker's words any more
             self.close()
             return _Broken("the parser answered with something that is no report", False, on_the_way.member)
+
+    def _told(self, child: _Child, artifact: Artifact, began: float) -> bool:
+        """Wait for the child's next words as long as one does so in silence; whether that was not long enough."""
+        awaited = select.poll()
+        awaited.register(child.connection, select.POLLIN)
+        left = began + _PATIENCE_SECONDS - time.monotonic()
+        if self._progress is None or awaited.poll(max(left, 0.0) * 1000):
+            return False
+        self._progress(f"inspecting {artifact.path}: {artifact.size:,} bytes")
+        return True
 
     def _ended(self, child: _Child, member: int) -> _Broken:
         """Why the child has gone."""

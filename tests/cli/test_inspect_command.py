@@ -1,8 +1,10 @@
 """The command as a person types it: exit statuses, and one clear line with a hint when something is wrong."""
 
+import contextlib
 import json
 import os
 import platform
+import pty
 import subprocess
 import sys
 from collections.abc import Callable
@@ -242,3 +244,22 @@ def test_findings_of_members_count(standin: Callable[[str], Path], tmp_path: Pat
         archive.write(standin("darwin/amd64"), "tool")
     assert binsafe("inspect", tmp_path / "pack.zip", "--no-syscalls").returncode == 0
     assert binsafe("inspect", tmp_path / "pack.zip", "--no-syscalls", "--fail-on", "medium").returncode == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads a terminal's output once nobody writes any")
+@pytest.mark.parametrize(
+    ("settings", "coloured"), [({"TERM": "xterm"}, True), ({"TERM": "dumb"}, False), ({"NO_COLOR": "1"}, False)]
+)
+def test_colours_are_for_terminals_that_have_them(settings: dict[str, str], coloured: bool):
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "binsafe", "inspect", "--no-syscalls", sys.executable]
+    environment = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "TERM"}} | settings
+    with subprocess.Popen(command, stdout=theirs, env=environment) as process:
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):
+            while part := os.read(ours, 65536):
+                shown += part
+    os.close(ours)
+    assert process.returncode == 0
+    assert (b"\x1b[" in shown) is coloured

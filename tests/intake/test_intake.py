@@ -325,3 +325,21 @@ def test_links_that_lead_to_each_other_are_told(tmp_path: Path):
     (tmp_path / "two").symlink_to(tmp_path / "one")
     with pytest.raises(NotAnalysable, match="leads nowhere"):
         find(str(tmp_path / "one"))
+
+
+def test_a_person_is_told_once_of_a_large_file_that_takes_long(monkeypatch: pytest.MonkeyPatch):
+    told: list[str] = []
+
+    def hear(message: str) -> None:
+        told.append(message)
+        os.kill(worker.pid, signal.SIGCONT)
+
+    monkeypatch.setattr(workers, "_LARGE_BYTES", 1)
+    monkeypatch.setattr(workers, "_PATIENCE_SECONDS", 600.0)
+    with Snapshot.take(find(sys.executable)) as snapshot, Worker(hear) as worker:
+        first = worker.inspect(snapshot, syscalls=False)
+        assert told == []
+        monkeypatch.setattr(workers, "_PATIENCE_SECONDS", 0.05)
+        os.kill(worker.pid, signal.SIGSTOP)
+        assert worker.inspect(snapshot, syscalls=False) == first
+        assert told == [f"inspecting {snapshot.artifact.path}: {snapshot.artifact.size:,} bytes"]
