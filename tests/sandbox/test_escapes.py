@@ -42,6 +42,12 @@ def test_connecting_out_fails_and_is_named(sandboxed: Callable, outside: tuple[s
     assert any(v.operation == "connect" and v.object == target for v in run.violations)
 
 
+def test_no_option_is_told_for_a_connection_that_none_grants(sandboxed: Callable):
+    run = sandboxed("connect=127.0.0.1:0")
+    run.answers()
+    assert {v.grant for v in run.violations if v.operation == "connect"} == {"none: nobody is reached at port 0"}
+
+
 def test_a_unix_socket_of_the_host_cannot_be_reached(sandboxed: Callable, tmp_path: Path):
     path = str(tmp_path / "s")
     with socket.socket(socket.AF_UNIX) as listener:

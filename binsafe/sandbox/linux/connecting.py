@@ -11,6 +11,7 @@ import socket
 import threading
 from typing import Final
 
+from binsafe.sandbox.linux.describing import to_connect
 from binsafe.sandbox.linux.destinations import Destinations
 from binsafe.sandbox.linux.neighbours import is_interrupted
 from binsafe.sandbox.linux.notifications import Call, Gone, Listener
@@ -47,7 +48,7 @@ class Connector:
         """Connect and answer, now or from a worker; raises :class:`Refused` or OSError where the caller must answer."""
         address = read_address(self._listener, call)
         if (address.plain_host, address.port) not in self._destinations.addresses:
-            raise Refused(errno.EPERM, str(address), grant=f"--connect {address}")
+            raise Refused(errno.EPERM, str(address), grant=to_connect(address))
         with contextlib.ExitStack() as keep:
             own = keep.enter_context(original(self._listener, call))
             if own.is_blocking:

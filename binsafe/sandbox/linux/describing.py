@@ -15,7 +15,7 @@ from binsafe.sandbox.linux.limiting import limit_name
 from binsafe.sandbox.linux.lookups import resolve
 from binsafe.sandbox.linux.notifications import Call, Listener
 from binsafe.sandbox.linux.pathcalls import PATH_CALLS
-from binsafe.sandbox.linux.sockets import Refused, parse_address
+from binsafe.sandbox.linux.sockets import Address, Refused, parse_address
 
 _INT = 0xFFFF_FFFF
 _MODE: Final = 0o7777
@@ -76,6 +76,11 @@ def grant_for(name: str) -> str:
     return f"--baseline FILE, with {name} among its calls"
 
 
+def to_connect(address: Address) -> str:
+    """The option that grants a connection."""
+    return f"--connect {address}" if address.port else f"{UNGRANTABLE}nobody is reached at port 0"
+
+
 def by_path(option: str, path: str) -> str:
     """The option that grants a path, where that is known from the root on."""
     return f"{option} {path}" if path.startswith("/") else f"{UNGRANTABLE}a file has to be named to be granted"
@@ -104,7 +109,7 @@ def _open_file(listener: Listener, call: Call) -> Description:
 def _connect(listener: Listener, call: Call) -> Description:
     raw = listener.read(call, call.arguments[1], min(call.arguments[2] & _INT, 128))
     address = parse_address(raw)
-    return Description("connect", str(address), f"--connect {address}")
+    return Description("connect", str(address), to_connect(address))
 
 
 def _bind(listener: Listener, call: Call) -> Description:
@@ -119,7 +124,7 @@ def _sendto(listener: Listener, call: Call) -> Description:
             "send", f"flags {call.arguments[3]:#x}", f"{UNGRANTABLE}MSG_FASTOPEN connects without connect"
         )
     address = parse_address(listener.read(call, call.arguments[4], min(call.arguments[5] & _INT, 128)))
-    return Description("send", str(address), f"--connect {address}")
+    return Description("send", str(address), to_connect(address))
 
 
 def _execute(argument: int) -> Callable[[Listener, Call], Description]:

@@ -15,6 +15,7 @@ import os
 import socket
 from typing import Final, NamedTuple
 
+from binsafe.model.violation import UNGRANTABLE
 from binsafe.sandbox.linux.notifications import Call, Listener
 from binsafe.sandbox.linux.sockets import LOOPBACK, Address, Original, Refused, original, read_address
 
@@ -23,6 +24,7 @@ _MAPPED: Final = f"::ffff:{LOOPBACK}"
 _MAPPED_ANY: Final = "::ffff:0.0.0.0"
 
 
+_NO_PORT: Final = f"{UNGRANTABLE}a port is granted by its number, which bind names"
 MAX_BACKLOG: Final = 0x7FFF_FFFF
 """The kernel takes an int and cuts it to net.core.somaxconn."""
 
@@ -68,7 +70,7 @@ def listen(listener: Listener, call: Call, ports: frozenset[int]) -> None:
             if _is_granted(own, ports):
                 return
             own.socket.shutdown(socket.SHUT_RDWR)
-    raise Refused(errno.EPERM, "a socket that was not bound", grant="--ports :PORT")
+    raise Refused(errno.EPERM, "a socket that was not bound", grant=_NO_PORT)
 
 
 def _is_granted(own: Original, ports: frozenset[int]) -> bool:
