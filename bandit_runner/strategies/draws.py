@@ -15,7 +15,7 @@ Parameter: TypeAlias = Annotated[float, msgspec.Meta(gt=0, le=2**54)]
 Share: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
-class Waiting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Unused(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Draws from one Beta distribution that nobody has used."""
 
     alpha: Parameter
@@ -26,7 +26,7 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class Drawn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All of `Betas` as plain JSON: draws that wait, and the generator of those to come."""
 
-    waiting: list[Waiting]
+    waiting: list[Unused]
     generator: list[str]
 
 
@@ -58,7 +58,7 @@ class Betas:
 
     def pack(self) -> Drawn:
         """What `unpack` takes."""
-        waiting = [Waiting(alpha=a, beta=b, draws=list(draws)) for (a, b), draws in self._waiting.items()]
+        waiting = [Unused(alpha=a, beta=b, draws=list(draws)) for (a, b), draws in self._waiting.items()]
         return Drawn(waiting=waiting, generator=pack_generator(self._rng))
 
     def unpack(self, drawn: Drawn) -> None:

@@ -19,7 +19,7 @@ _MAX_QUESTIONS = 4 * MAX_LIBRARIES
 """That are asked again: who parsed a hostile program says which."""
 
 
-class Answer(msgspec.Struct, frozen=True, array_like=True):
+class KeptAnswer(msgspec.Struct, frozen=True, array_like=True):
     """An answer to an order, and what it depends on beside the program's bytes."""
 
     payload: bytes
@@ -83,8 +83,8 @@ class Noting:
         self._there[path] = self._libraries.exists(path)
         return self._there[path]
 
-    def answer(self, payload: bytes) -> Answer | None:
+    def answer(self, payload: bytes) -> KeptAnswer | None:
         """What was asked, with the answer that it led to; None where a library's parser broke, as it may not again."""
         if self._broken:
             return None
-        return Answer(payload, tuple(self._added), self.resolved, self._services, self._there)
+        return KeptAnswer(payload, tuple(self._added), self.resolved, self._services, self._there)

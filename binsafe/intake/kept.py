@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from binsafe.formats.elf_needs import Needs
-from binsafe.intake.answered import Answer
+from binsafe.intake.answered import KeptAnswer
 from binsafe.intake.store import Store, cache_folder
 from binsafe.syscalls import engine_version
 
@@ -27,7 +27,7 @@ _NOT_OURS = (msgspec.DecodeError, RecursionError)
 
 class _Kept(msgspec.Struct, frozen=True, array_like=True):
     needs: Needs | None
-    answer: Answer | None
+    answer: KeptAnswer | None
     summaries: msgspec.Raw
     """A list of (`Watched`, `Summary`), which are not decoded for who wants the answer alone."""
 
@@ -41,7 +41,7 @@ class Own:
         """Whether there is something that was not kept."""
         self.needs: Needs | None = None
         """None of a program that loads nothing, or of which nothing is known yet."""
-        self.answer: Answer | None = None
+        self.answer: KeptAnswer | None = None
         self._known: dict[Watched, Summary] | None = None
         self._encoded = b""
         """The summaries as they were kept."""
@@ -60,7 +60,7 @@ class Own:
             self.is_new = True
         return summaries[watched]
 
-    def answered(self, answer: Answer | None) -> None:
+    def answered(self, answer: KeptAnswer | None) -> None:
         """Keep the answer to the whole question, if it is worth keeping."""
         if answer is not None:
             self.answer = answer

@@ -19,7 +19,7 @@ import msgspec
 
 from binsafe.errors import NotAnalysable
 from binsafe.formats import HEAD_BYTES, identify
-from binsafe.intake.answered import Answer, Noting
+from binsafe.intake.answered import KeptAnswer, Noting
 from binsafe.intake.kept import Own
 from binsafe.intake.messages import Calls, Closed, Kind, Order, receive, send
 from binsafe.limits import ARCHIVE_SECONDS, MAX_REPORT_BYTES
@@ -107,7 +107,7 @@ def _system_calls(order: Order, data: memoryview, connection: socket.socket, rea
     calls = next((calls for calls in found if calls is not None), None)
     answer = msgspec.json.encode(Calls(calls=calls, problem="" if calls is not None else _why_not(slices[0])))
     if calls is not None and order.explain is None:
-        own.answered(Answer(answer) if noting is None else noting.answer(answer))
+        own.answered(KeptAnswer(answer) if noting is None else noting.answer(answer))
     tell(own, connection)
     return answer
 

@@ -16,7 +16,7 @@ _PACKAGES = str(Path(__file__).resolve().parents[2])
 _SECONDS = 30
 
 
-class Found(msgspec.Struct, frozen=True):
+class TrialResult(msgspec.Struct, frozen=True):
     """What that process says."""
 
     gaps: tuple[Gap, ...]
@@ -31,7 +31,7 @@ def try_out() -> tuple[Literal["full", "partial", "none"], tuple[Gap, ...]]:
     command = [sys.executable, "-P", "-c", _START, _PACKAGES]
     try:
         said = subprocess.run(command, capture_output=True, timeout=_SECONDS, check=True).stdout
-        found = msgspec.json.decode(said, type=Found)
+        found = msgspec.json.decode(said, type=TrialResult)
     except (OSError, subprocess.SubprocessError, msgspec.MsgspecError) as error:
         return "none", (Gap(id="trial", reason=f"a process that confines itself does not work here: {error}"),)
     if found.opened or {SECCOMP, LANDLOCK} <= {*found.gaps}:
@@ -47,5 +47,5 @@ def main() -> None:
         opened = True
     except OSError:
         opened = False
-    os.write(1, msgspec.json.encode(Found(gaps=gaps, opened=opened)))
+    os.write(1, msgspec.json.encode(TrialResult(gaps=gaps, opened=opened)))
     os._exit(0)

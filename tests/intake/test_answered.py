@@ -8,7 +8,7 @@ import pytest
 from shared_objects import install, shared_object
 
 from binsafe.formats.elf_needs import needs
-from binsafe.intake.answered import Answer, Noting
+from binsafe.intake.answered import KeptAnswer, Noting
 from binsafe.intake.libraries import Libraries
 from binsafe.intake.summaries import Summaries
 from binsafe.intake.tree import Tree
@@ -32,7 +32,7 @@ def libraries(root: Path) -> Libraries:
     return Libraries(needs(memoryview(PROGRAM)), root / "usr/bin/program", Tree(root), Summaries(None))
 
 
-def answer(root: Path) -> Answer:
+def answer(root: Path) -> KeptAnswer:
     """Of an analysis that asks for each kind of thing."""
     noting = Noting(libraries(root))
     noting.members()
@@ -46,7 +46,7 @@ def answer(root: Path) -> Answer:
 
 
 def test_an_answer_holds_while_nothing_changes(root: Path):
-    kept = msgspec.msgpack.decode(msgspec.msgpack.encode(answer(root)), type=Answer)
+    kept = msgspec.msgpack.decode(msgspec.msgpack.encode(answer(root)), type=KeptAnswer)
     assert kept.payload == b"what was said"
     assert kept.holds(libraries(root))
 

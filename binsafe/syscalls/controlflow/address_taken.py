@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from binsafe.syscalls.controlflow import pages, registers
-from binsafe.syscalls.controlflow.naming import Functions, Naming
+from binsafe.syscalls.controlflow.naming import FunctionStarts, Naming
 from binsafe.syscalls.controlflow.places import Kind, Place
 from binsafe.syscalls.controlflow.regions import Region
 from binsafe.syscalls.decoding.code import aligned_words
@@ -263,7 +263,7 @@ class Taken:
     def _absolute(self) -> Naming:
         """Go's compiler and assembler name no place inside of a function so: ``$f(SB)`` is a ``lea`` to them."""
         go = self._program.go
-        functions = None if go is None else Functions(np.frombuffer(go.addresses, np.int64), go.end)
+        functions = None if go is None else FunctionStarts(np.frombuffer(go.addresses, np.int64), go.end)
         return Naming(self._program.code, functions)
 
     def completed(self, place: Place, start: int, end: int) -> tuple[int, ...] | None:

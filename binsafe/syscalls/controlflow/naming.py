@@ -15,7 +15,7 @@ _PIECE = 1 << 22
 """Bytes that are looked at at once."""
 
 
-class Functions:
+class FunctionStarts:
     """Functions that lie one behind the other, and of which nothing is named but where they start."""
 
     def __init__(self, starts: Addresses, end: int) -> None:
@@ -36,7 +36,7 @@ class Functions:
 class Naming:
     """The places, by the address."""
 
-    def __init__(self, code: Code, functions: Functions | None) -> None:
+    def __init__(self, code: Code, functions: FunctionStarts | None) -> None:
         """Look through all of ``code``, for no more of ``functions`` than may be named."""
         self._code = code
         self._functions = functions

@@ -41,7 +41,7 @@ class Gap(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Step(msgspec.Struct, frozen=True, array_like=True):
-    """One step of arithmetic, see `binsafe.syscalls.machine.Operation`."""
+    """One step of arithmetic, see `binsafe.syscalls.machines.arithmetic.Operation`."""
 
     name: str
     operand: int

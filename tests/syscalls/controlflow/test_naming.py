@@ -7,13 +7,13 @@ from assembled import X86, program, segment
 
 from binsafe.syscalls import analyse
 from binsafe.syscalls.controlflow import naming
-from binsafe.syscalls.controlflow.naming import Functions, Naming
+from binsafe.syscalls.controlflow.naming import FunctionStarts, Naming
 from binsafe.syscalls.decoding.code import Code
 
 BASE = 0x40_1000
 
 
-def code(data: bytes, *starts: tuple[int, int, int], functions: Functions | None = None) -> Naming:
+def code(data: bytes, *starts: tuple[int, int, int], functions: FunctionStarts | None = None) -> Naming:
     """What is named in code of ``data`` in segments of (address, offset, size)."""
     segments = tuple(segment(*start, executable=True) for start in starts)
     slice_ = msgspec.structs.replace(program(X86()), data=memoryview(data), segments=segments, sections=())
@@ -57,7 +57,7 @@ def test_code_above_four_gigabytes_is_not_named_by_four_bytes():
 
 
 def test_of_functions_only_the_starts_are_looked_for_and_of_other_code_all():
-    starts = Functions(np.array([BASE + 4, BASE + 0x14]), BASE + 0x18)
+    starts = FunctionStarts(np.array([BASE + 4, BASE + 0x14]), BASE + 0x18)
     places = (BASE, BASE + 3, BASE + 4, BASE + 5, BASE + 0x14, BASE + 0x17, BASE + 0x18)
     data = b"".join(map(named, places)) + b"\x90"
     found = code(data, (BASE, 0, len(data)), functions=starts)
