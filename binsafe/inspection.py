@@ -97,8 +97,8 @@ def notes(artifact: Artifact) -> Iterator[Finding]:
         yield Finding(
             id="extra-rights",
             severity=Severity.LOW,
-            title="It has rights that who starts it need not have",
-            detail=f"Outside of a sandbox {' and '.join(given)}, whoever starts it: an error in it is theirs to use.",
+            title="It has rights that its user may lack",
+            detail=f"Outside a sandbox {' and '.join(given)}, whoever starts it: a fault in it gives that away.",
         )
 
 

@@ -68,7 +68,7 @@ class Recorded:
         if self._resumed:
             note(f"going on with session {self._resumed.id}")
             if binary:  # the stand-in draws by the session's seed
-                note("  if these servers draw new rates at each start, what was learnt of them holds no more")
+                note("  if these servers draw new rates at each start, what was learnt of them no longer holds")
         now = time.time()
         session = self._resumed or Session(
             id=f"{time.strftime('%Y-%m-%d_%H-%M-%S', time.localtime(now))}_{secrets.token_hex(2)}",

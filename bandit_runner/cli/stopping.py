@@ -115,7 +115,7 @@ class _Stopper:
         if self._broken_off > FIRM:
             os._exit(INTERRUPTED)
         if frame is not None:
-            note(f"broken off, for it does not come back: {frame.f_code.co_filename}:{frame.f_lineno}")
+            note(f"interrupted, because it does not come back: {frame.f_code.co_filename}:{frame.f_lineno}")
         raise BrokenOff if self._broken_off <= GENTLE else KeyboardInterrupt
 
     def _cancel(self) -> None:

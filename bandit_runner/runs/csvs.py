@@ -198,7 +198,7 @@ def _is_whole(path: Path, head: Sequence[str], row: Sequence[str]) -> bool:
 
 
 def _wrong(path: Path, number: int, what: str) -> NoReturn:
-    raise UsageError(f"{path}:{number}: {what}", hint="mend the line or leave the file out")
+    raise UsageError(f"{path}:{number}: {what}", hint="correct the line, or leave the file out")
 
 
 def _tier_of(port: int) -> str:

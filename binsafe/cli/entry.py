@@ -11,16 +11,16 @@ from binsafe.cli.inherited import open_standard_streams, print_any_name, wait_fo
 USAGE = 2
 INTERRUPTED = 130
 _LIMITS = {
-    errno.EMFILE: ("more files have to be open than may be", "allow more: ulimit -n 256"),
+    errno.EMFILE: ("too few open files are allowed", "allow more: ulimit -n 256"),
     errno.EAGAIN: (
-        "the system has no more processes to give, or the output no room",
+        "no further process can be started, or the output has no room",
         "allow more: ulimit -u unlimited",
     ),
     errno.ETOOMANYREFS: (
-        "more descriptors of this user's are on their way between processes than may be",
+        "too many descriptors of this user are in flight between processes",
         "end the program that sends them, or allow more: ulimit -n 4096",
     ),
-    errno.EFBIG: ("a file has to be larger than one may be", "allow larger ones: ulimit -f unlimited"),
+    errno.EFBIG: ("a file would be larger than is allowed", "allow larger ones: ulimit -f unlimited"),
 }
 """What a low limit of the user's leads to, and what to do."""
 _OF_FILTERS = frozenset({errno.EPERM, errno.ENOSYS})
@@ -98,14 +98,17 @@ def conduct(action: Callable[[], object], name: str, *, failed: int = USAGE) -> 
 def _explained(error: OSError) -> tuple[str, str]:
     """The message and the hint for an error."""
     if error.errno == errno.ENOENT and error.filename is None:  # getcwd(2)
-        return "the folder that this was started in is not there any more", "go to another one"
+        return "the current folder is not there any more", "go to another one"
     if error.errno == errno.ENOENT and str(error.filename).startswith(("/proc/", "/dev/")):
         return f"there is no {error.filename} here", "mount what is missing: /proc (mount -t proc proc /proc), /dev"
     if error.errno in _LIMITS:
         return _LIMITS[error.errno]
     reason = error.strerror or str(error)
     if error.errno in _OF_FILTERS and error.filename is None:
-        return f"this system refuses what it takes: {reason}", "if a container's profile filters system calls, widen it"
+        return (
+            f"this system refuses a call that is needed: {reason}",
+            "if a container's profile filters system calls, widen it",
+        )
     hint = _HINTS.get(error.errno or 0, "make room, or name another place")
     return f"cannot write or read {error.filename or 'the output'}: {reason}", hint
 

@@ -96,7 +96,7 @@ def _attended(
         mention(f"stopped after {timeout:g} s")
     teller.sum_up(process.unreported, status, untold=process.untold)
     if process.took_keys and all(grant.object != "TERM" for grant in order.policy.of("environment")):
-        mention("it works with your terminal and was not told which that is: add --env TERM")
+        mention("it uses your terminal and does not know its type: add --env TERM")
     return status
 
 

@@ -90,8 +90,8 @@ def _doubts(signature: Signature) -> Iterator[Finding]:
         yield Finding(
             id="development-signed",
             severity=Severity.LOW,
-            title="It is signed for its developer's own devices, or to be handed in to Apple's shops",
-            detail="Apple gives such a certificate to every developer; macOS does not take it for what comes from "
+            title="It is signed for its developer's own devices, or for submission to Apple's stores",
+            detail="Apple gives such a certificate to every developer; macOS does not accept it on software from "
             "elsewhere.",
         )
 

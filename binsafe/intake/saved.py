@@ -46,5 +46,5 @@ def read_saved(snapshot: Snapshot) -> Report:
     if report.schema != REPORT_SCHEMA:
         raise UsageError(f"{path} is {report.schema!r}, not {REPORT_SCHEMA!r}", hint=_HINT)
     if not same:
-        raise UsageError(f"{path} has not the fields that this version of binsafe writes", hint=_HINT)
+        raise UsageError(f"{path} does not have the fields that this version of binsafe writes", hint=_HINT)
     return report

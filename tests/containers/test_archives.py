@@ -215,9 +215,9 @@ def test_a_program_that_runs_as_its_owner_is_told(data: bytes, who: str | None):
     assert member.report.artifact.set_id == who
     assert ("bytes, runs as " in REPORTERS["text"](report)) == bool(who)
     told = [finding.detail for finding in member.report.findings if finding.id == "extra-rights"]
-    assert told == [
-        f"Outside of a sandbox it runs as {who}, whoever starts it: an error in it is theirs to use."
-    ] * bool(who)
+    assert told == [f"Outside a sandbox it runs as {who}, whoever starts it: a fault in it gives that away."] * bool(
+        who
+    )
 
 
 def test_an_application_inside_is_one_bundle():

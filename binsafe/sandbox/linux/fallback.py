@@ -40,13 +40,13 @@ _MFD_EXEC: Final = 0x10
 _LEFT_OPEN: Final = (
     Gap(
         id="names",
-        reason="of files that are not granted no content can be read, but names, sizes, owners and times can be found "
-        "out: by a program that was granted a folder, or that changes a path while it is being asked about",
+        reason="files that are not granted cannot be read, but their names, sizes, owners and times can be found out: "
+        "by a program that was granted a folder, or that changes a path while it is being asked about",
     ),
-    Gap(id="processes", reason="which numbers the processes of the host have, and their privileges, can be found out"),
+    Gap(id="processes", reason="the process ids of the host, and the privileges of its processes, can be found out"),
 )
 _NOT_GIVEN: Final = (
-    Gap(id="attributes", reason="chmod, chown, times and attributes stay denied, of what may be written as well"),
+    Gap(id="attributes", reason="chmod, chown, times and attributes stay denied, also for what may be written"),
     Gap(id="children", reason="no other process can be started"),
     Gap(id="dynamic", reason="programs with a dynamic loader are refused: private libraries take a mount namespace"),
     Gap(
@@ -176,8 +176,7 @@ def _landlock_abi() -> int:
 def _refuse_dynamic(policy: Policy) -> None:
     if policy.artifact.interpreter is not None or policy.artifact.files:
         raise NotEnforceable(
-            f"{policy.artifact.name} runs together with other files, of which there can be no private copies "
-            "without a mount namespace",
+            f"{policy.artifact.name} loads other files, and without a mount namespace it can get no private copies",
             hint="link it statically, or allow unprivileged user namespaces: binsafe doctor says how",
         )
 

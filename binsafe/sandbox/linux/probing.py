@@ -108,7 +108,7 @@ def piped_dumps() -> tuple[Gap, ...]:
     return (
         Gap(
             id="dumps",
-            reason="of a program that crashes this machine's handler of core dumps gets the registers and the names of "
+            reason="when a program crashes, this machine's core-dump handler gets its registers and the names of "
             "its files, but no memory: what stops dumps is a limit of 1 byte, which a hard limit of 0 does not allow",
             fix="start binsafe with another hard limit for core dumps (ulimit -H -c 1)",
         ),
