@@ -54,18 +54,18 @@ BAD = {
 
 
 @pytest.mark.parametrize("what", GOOD)
-def test_good(what: str):
+def test_a_valid_configuration_is_taken(what: str):
     validate(GOOD[what])
 
 
 @pytest.mark.parametrize("what", BAD)
-async def test_bad(what: str):
+async def test_what_could_not_work_is_refused_before_anything_listens(what: str):
     with pytest.raises(UsageError) as caught:
         Balancer(BAD[what])
     assert caught.value.hint
 
 
-def test_host_port():
+def test_an_ipv6_address_is_written_in_brackets():
     assert [host_port(a) for a in (("127.0.0.1", 80), ("::1", 80))] == ["127.0.0.1:80", "[::1]:80"]
 
 
@@ -93,7 +93,7 @@ RETRY_AFTER = {
 
 
 @pytest.mark.parametrize("what", RETRY_AFTER)
-def test_retry_after(what: str):
+def test_retry_after_is_read_as_seconds_or_as_a_date(what: str):
     value, date, expected = RETRY_AFTER[what]
     assert retry_after_seconds(value, date) == expected
 

@@ -201,7 +201,7 @@ async def test_client_that_does_not_read_is_dropped():
         await eventually(lambda: not world.balancer._clients, seconds=20)
 
 
-async def test_saturated():
+async def test_an_id_beyond_those_in_flight_is_answered_503():
     timeouts = msgspec.structs.replace(FAST, attempt=5.0, request=5.0)
     async with (
         Upstream(hangs, accepts) as up,

@@ -10,7 +10,7 @@ from bandit_runner.balancer import Balancer, BalancerConfig, TierConfig
 from bandit_runner.errors import PortTaken, UsageError
 
 
-async def test_drain():
+async def test_closing_lets_requests_in_flight_end():
     async def accepts_slowly(writer: asyncio.StreamWriter):
         await asyncio.sleep(0.2)
         writer.write(response())
@@ -48,7 +48,7 @@ async def test_close_twice_and_without_start():
     await balancer.close()
 
 
-async def test_taken_port():
+async def test_a_port_that_is_taken_is_named():
     async with Upstream(accepts) as up:
         balancer = Balancer(BalancerConfig(tiers=(TierConfig(name="T1", upstreams=(up.address,)),)))
         with pytest.raises(PortTaken, match="is taken") as caught:

@@ -35,7 +35,7 @@ async def answer_to(data: bytes, *, limits: Limits | None = None):
         return answer
 
 
-async def test_accepted():
+async def test_an_accepted_id_is_answered_200_with_its_attempts():
     answer = await answer_to(post())
     assert (answer.status, answer.body) == (200, b'{"status":"ok"}')
     assert answer.headers["x-attempts"] == "1"
@@ -65,7 +65,7 @@ GOOD = {
 
 
 @pytest.mark.parametrize("what", GOOD)
-async def test_served(what: str):
+async def test_every_valid_form_of_a_request_is_served(what: str):
     assert (await answer_to(GOOD[what])).status == 200
 
 
@@ -162,7 +162,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("what", BAD)
-async def test_refused(what: str):
+async def test_what_is_wrong_with_a_request_has_its_own_status(what: str):
     data, status, closes = BAD[what]
     answer = await answer_to(data)
     assert answer.status == status
@@ -181,14 +181,14 @@ METHODS = {
 
 
 @pytest.mark.parametrize("what", METHODS)
-async def test_wrong_method(what: str):
+async def test_a_wrong_method_is_answered_405_with_those_allowed(what: str):
     data, allow, closes = METHODS[what]
     answer = await answer_to(data)
     assert (answer.status, answer.headers["allow"]) == (405, allow)
     assert (answer.headers.get("connection") == "close") is closes
 
 
-async def test_own_pages():
+async def test_healthz_and_metrics_are_the_balancers_own():
     async with Upstream(refuses, accepts) as up, balanced(up) as world, connected(world.address) as wire:
         assert (await wire.ask(post())).status == 200
         health = await wire.ask(GET % b"/healthz")
@@ -221,7 +221,7 @@ async def test_extra_attempts_are_counted_beyond_the_free_ones():
         assert "extra_attempts_total 2.0" in lines
 
 
-async def test_several_tiers():
+async def test_with_several_tiers_the_path_chooses_one():
     async with Upstream(accepts) as first, Upstream(refuses) as second:
         config = BalancerConfig(
             tiers=tuple(

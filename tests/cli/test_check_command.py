@@ -69,7 +69,7 @@ def test_what_is_written_and_not_read_back_is_named(name: str, what: str):
         (("process-fork", "-D", "BINARY"), 2, "no value"),
     ],
 )
-def test_asking(arguments: tuple[str, ...], status: int, said: str):
+def test_ask_ends_with_a_status_for_each_answer(arguments: tuple[str, ...], status: int, said: str):
     done = binsafe("ask", str(RENDERED / "seatbelt/flaky_servers.sb"), *arguments)
     assert done.returncode == status, done.stderr
     assert said in done.stdout + done.stderr

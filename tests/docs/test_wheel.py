@@ -56,13 +56,13 @@ def test_the_code_comes_from_the_wheel(scripts: Path, tmp_path: Path):
     assert "flaky_servers" in done.stdout
 
 
-def test_inspect(scripts: Path, tmp_path: Path):
+def test_the_wheel_inspects_the_stand_in(scripts: Path, tmp_path: Path):
     done = run(scripts, tmp_path, "binsafe", "inspect", "flakyservers")
     assert done.returncode == 0, done.stderr
     assert "Go version 1." in done.stdout
 
 
-def test_profile(scripts: Path, tmp_path: Path):
+def test_the_wheel_writes_a_profile_of_thirty_ports(scripts: Path, tmp_path: Path):
     done = run(scripts, tmp_path, "binsafe", "profile", "--ports", "30")
     assert done.returncode == 0, done.stderr
     assert "127.0.0.1:6009" in done.stdout
@@ -72,7 +72,7 @@ def test_profile(scripts: Path, tmp_path: Path):
 @pytest.mark.sandbox
 @pytest.mark.skipif(sys.platform != "linux", reason="the Linux sandbox needs Linux")
 @pytest.mark.usefixtures("thirty_ports")
-def test_start(scripts: Path, tmp_path: Path):
+def test_the_wheel_starts_servers_and_plays(scripts: Path, tmp_path: Path):
     done = run(scripts, tmp_path, "bandit_runner", "start", "--requests", "3", "--rps", "50", "--port", "0")
     assert done.returncode == 0, done.stderr
     assert "T3" in done.stdout

@@ -63,7 +63,7 @@ def assert_bounds(image: Image) -> None:
 
 
 @pytest.mark.parametrize("name", BASES)
-def test_cut_anywhere(name: str):
+def test_a_file_cut_anywhere_is_refused_or_whole_enough(name: str):
     """Only what no loader reads may be missing: then the file is still whole enough to run."""
     base = BASES[name]
     for length in [*range(0, 1200, 9), *range(1200, len(base), 997), len(base) - 1]:
@@ -98,7 +98,9 @@ MUTATION = st.tuples(
 @pytest.mark.parametrize("name", BASES)
 @settings(max_examples=500, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(mutations=st.lists(MUTATION, min_size=1, max_size=4), headers=st.booleans())
-def test_bent_anywhere(name: str, mutations: list[tuple[int, int, int]], headers: bool):
+def test_a_file_bent_anywhere_ends_in_time_and_without_a_crash(
+    name: str, mutations: list[tuple[int, int, int]], headers: bool
+):
     data = bytearray(BASES[name])
     for place, width, value in mutations:
         at = place % (HEADERS[name] if headers else len(data) - 8)

@@ -61,7 +61,7 @@ def test_a_library_command_of_the_newer_kind_says_how_it_is_used():
 
 
 @pytest.mark.parametrize(("target", "arch"), [("darwin/arm64", "arm64"), ("darwin/amd64", "x86_64")])
-def test_go_programs(standin: Callable[[str], Path], target: str, arch: str):
+def test_go_programs_for_macos_have_their_parts(standin: Callable[[str], Path], target: str, arch: str):
     (data,) = standin_bytes(standin, target)
     found = only_slice(data)
     assert (found.arch, found.system, found.kind, found.linkage) == (arch, "macos", "executable", "dynamic")

@@ -194,7 +194,7 @@ def test_the_certificate_table_is_found():
     assert bytes(found.data[offset : offset + size]) == b"certificate data"
 
 
-def test_go_program(standin: Callable[[str], Path]):
+def test_a_go_program_for_windows_has_its_parts(standin: Callable[[str], Path]):
     found = only_slice(standin("windows/amd64").read_bytes())
     assert (found.arch, found.system, found.kind) == ("x86_64", "windows", "executable")
     assert [library.name.lower() for library in found.libraries] == ["kernel32.dll"]

@@ -26,7 +26,7 @@ def arm64_stub(place: int, slot: int, *, landing: bool) -> bytes:
 
 @pytest.mark.parametrize("landing", [False, True])
 @pytest.mark.parametrize("slot", [0x41_2008, 0x3F_0FF8, 0x8123_5678])
-def test_arm64(slot: int, landing: bool):
+def test_arm64_stubs_are_read(slot: int, landing: bool):
     header = bytes(32)  # the lazy-binding entry, which is no stub
     place = ADDRESS + len(header)
     stub = arm64_stub(place, slot, landing=landing)
@@ -41,7 +41,7 @@ _MOLD = b"\xf3\x0f\x1e\xfa\x41\xbb\x03\0\0\0"
 
 
 @pytest.mark.parametrize("prefix", [b"", b"\xf3\x0f\x1e\xfa", b"\xf3\x0f\x1e\xfa\xf2", _MOLD])
-def test_x86_64(prefix: bytes):
+def test_x86_64_stubs_are_read(prefix: bytes):
     code = b"\x90" * 16 + prefix + b"\xff\x25" + struct.pack("<i", -0x100)
     assert stubs.slots("x86_64", memoryview(code), ADDRESS, 0) == {ADDRESS + len(code) - 0x100: ADDRESS + 16}
 

@@ -37,7 +37,7 @@ STORIES = {
 
 
 @pytest.mark.parametrize("what", STORIES)
-def test_each_story(what: str):
+def test_each_contradiction_between_client_and_balancer_is_found(what: str):
     samples, records, faults = STORIES[what]
     assert [discrepancy.fault for discrepancy in cross_check(samples, records)] == faults
     result = row(samples, records, strategy="v4", tier="T1", scoring=Scoring())
@@ -88,7 +88,7 @@ def test_json_is_the_document():
     assert json.loads(to_json([])) == {"schema": "binsafe.results/1", "rows": []}
 
 
-def test_plain_table():
+def test_the_table_is_aligned_and_shows_what_is_unknown_as_a_dash():
     text = to_text([ROW, UNKNOWN])
     assert text.splitlines() == [
         "strategy     tier  requests  accepted  within 3  extra  429s    score  95% interval  p50 ms  p99 ms  regret",

@@ -100,7 +100,7 @@ def test_latency_counts_from_when_a_request_was_due():
     assert min(later) < behind.late / 2, "what came late must not make the rest late"
 
 
-def test_ids():
+def test_ids_are_all_different_and_follow_from_the_seed():
     ids = fresh_ids(1_000, seed=5)
     assert len(set(ids)) == 1_000
     assert all(len(id_) == 24 and id_.isascii() and id_.isalnum() for id_ in ids)
@@ -145,7 +145,7 @@ def test_no_answer_is_told_as_such():
 @pytest.mark.parametrize(
     "wrong", [{"requests": 0}, {"rps": 0}, {"rps": float("inf")}, {"rps": float("nan")}, {"timeout": 0}]
 )
-def test_no_load(wrong: dict[str, float]):
+def test_numbers_that_make_no_load_are_refused(wrong: dict[str, float]):
     with pytest.raises(UsageError, match="no load"):
         asyncio.run(play(("127.0.0.1", 9), None, **{"requests": 1, "rps": 1.0, "seed": 1, **wrong}))
 

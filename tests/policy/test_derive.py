@@ -29,7 +29,9 @@ CAP = cap_of({None, "dynamic", "jit", "write"})
 
 
 @given(st.sets(st.sampled_from(ALL_CALLS)), st.booleans(), st.booleans())
-def test_cap(required: set[str], complete: bool, analysed_calls: bool):
+def test_no_call_beyond_the_cap_is_granted_whatever_a_report_says(
+    required: set[str], complete: bool, analysed_calls: bool
+):
     calls = syscalls(*sorted(required), complete=complete) if analysed_calls else None
     policy = policy_of(calls=calls)
     assert {(grant.object, grant.when) for grant in policy.of("syscall")} <= CAP
@@ -164,7 +166,7 @@ def test_an_unknown_network_is_named():
     assert "any use of the network that was not found" in found
 
 
-def test_default_baselines():
+def test_the_default_baseline_follows_from_name_and_listening():
     assert default_baseline(make_report(make_slice(uses=network()))) == "flaky_servers"
     assert default_baseline(make_report(make_slice(), name="/opt/flakyservers")) == "flaky_servers"
     assert default_baseline(make_report(make_slice(), name="redis")) == "network_server"

@@ -28,7 +28,7 @@ ALL = (*range(4000, 4010), *range(5000, 5010), *range(6000, 6010))
         ([], ()),
     ],
 )
-def test_forms(specs: list[str], ports: tuple[int, ...]):
+def test_counts_ranges_and_lists_name_ports(specs: list[str], ports: tuple[int, ...]):
     assert parse_ports(specs, LAYOUT) == ports
 
 

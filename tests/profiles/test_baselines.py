@@ -48,13 +48,13 @@ def test_no_cap_has_a_hole_in_the_walls(name: str):
 
 
 @pytest.mark.parametrize("name", baselines.available())
-def test_limits(name: str):
+def test_each_baseline_limits_dumps_files_and_processes(name: str):
     limits = {grant.object: grant.access for grant in baselines.load(name).grants if grant.kind == "limit"}
     assert set(limits) == {"core", "nofile", "nproc"} | ({"fsize"} if name != "cli_tool" else set())
     assert limits["core"] == "0"
 
 
-def test_flaky_servers():
+def test_flaky_servers_has_the_thirty_ports_and_what_servers_need():
     baseline = baselines.load("flaky_servers")
     assert baseline.ports is not None
     assert baseline.ports.ports == (*range(4000, 4010), *range(5000, 5010), *range(6000, 6010))

@@ -12,7 +12,7 @@ from binsafe.policy import read_policy
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_no_drift(name: str):
+def test_the_committed_profiles_are_what_the_renderers_write(name: str):
     committed = (ROOT / name).read_text(encoding="utf-8")
     assert committed == example(name), "profiles/rendered has drifted: run tests/profiles/render_examples.py"
 

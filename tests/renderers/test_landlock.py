@@ -80,7 +80,7 @@ def test_no_landlock_is_no_plan():
     assert "5.13" in caught.value.hint
 
 
-def test_rendered():
+def test_the_document_has_the_rights_and_refuses_a_host():
     document = json.loads(render(POLICY).text)
     assert document["abi"] == LATEST
     assert document["handled_net"] == ["bind_tcp", "connect_tcp"]

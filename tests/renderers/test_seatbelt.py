@@ -57,7 +57,7 @@ def rules(text: str):
 LISTENERS = [grant("listen", f"127.0.0.1:{port}", "tcp") for port in (*range(4000, 4010), 5000)]
 
 
-def test_structure():
+def test_a_profile_denies_by_default_and_then_allows():
     text = render(policy(*LISTENERS)).text
     expressions = read_sbpl(text)
     assert expressions[0] == ["version", "1"]
@@ -110,7 +110,7 @@ def test_only_the_program_itself_is_executable():
     assert '(process-exec* (literal (param "BINARY")))' in render(policy()).text.replace("(allow ", "(")
 
 
-def test_files():
+def test_granted_files_become_rules_for_reading_and_writing():
     text = render(policy(grant("read", "/data"), grant("write", "/out"), grant("write", "scratch"))).text
     pairs = rules(text)
     assert ("file-read*", ["subpath", '"/data"']) in pairs
@@ -121,7 +121,7 @@ def test_files():
     assert re.search(r'\(if \(param "SCRATCH"\) \(allow file-read\* [^()]* file-write-create [^()]*\(subpath', text)
 
 
-def test_other_programs():
+def test_granted_programs_can_be_started():
     pairs = rules(render(policy(grant("execute", "/usr/bin/true"))).text)
     assert ("process-exec*", ["literal", '"/usr/bin/true"']) in pairs
     assert ("process-fork", []) in pairs

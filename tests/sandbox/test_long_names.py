@@ -28,7 +28,7 @@ def traced() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("traced")
-def test_of_paths():
+def test_long_paths_that_are_missed_take_bounded_memory():
     from binsafe.sandbox.linux.given import Given
     from binsafe.sandbox.linux.lookups import Asked, Lookups
     from binsafe.sandbox.linux.notifications import Call
@@ -42,7 +42,7 @@ def test_of_paths():
 
 
 @pytest.mark.usefixtures("traced")
-def test_of_objects():
+def test_long_objects_of_violations_take_bounded_memory():
     assert NAMES < MAX_OBJECTS
     reporter = Reporter(lambda _: None)
     for name in names():

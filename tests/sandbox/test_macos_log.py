@@ -57,7 +57,7 @@ def line(message: str, **entry: object):
         ("Sandbox: a(1) deny file-read-data /x", (1, "file-read-data", "/x")),
     ],
 )  # fmt: skip
-def test_messages(message: str, expected: tuple[int, str, str]):
+def test_a_message_of_the_log_names_process_operation_and_object(message: str, expected: tuple[int, str, str]):
     denial = parse_message(message)
     assert denial is not None
     assert (denial.pid, denial.operation, denial.object) == expected

@@ -103,7 +103,7 @@ def test_an_unreadable_folder_is_reported_and_counted(tree: Path, monkeypatch: p
 
 
 @pytest.mark.parametrize("form", ["sarif", "html"])
-def test_whole_formats(tree: Path, tmp_path: Path, form: str):
+def test_sarif_and_html_are_written_whole_and_escaped(tree: Path, tmp_path: Path, form: str):
     (tree / "bin/<script>x").write_bytes(BROKEN + b"x")
     output = tmp_path / "result"
     assert binsafe(tree, "--format", form, "--output", output, cwd=tmp_path).returncode == 3

@@ -64,7 +64,7 @@ def verdict(text: str, operation: str, subject: str | None = None, **parameters:
         ("file-write-data", "/b", "denied"),
     ],
 )
-def test_a_server(operation: str, subject: str | None, expected: str):
+def test_a_servers_profile_answers_each_question(operation: str, subject: str | None, expected: str):
     assert verdict(SERVER, operation, subject) == expected
 
 

@@ -114,7 +114,7 @@ def test_each_rule_finds_what_it_is_for(text: str, level: str, place: str, messa
     assert any((level, place) == each[:2] and message in each[2] for each in findings), findings
 
 
-def test_no_version():
+def test_a_profile_without_a_version_is_told():
     assert any("no (version 1)" in each.message for each in check("(deny default)"))
 
 

@@ -66,7 +66,7 @@ def test_a_loop_emits_its_rules():
         ('(allow system-fsctl (fsctl-command (_IO "h" 47)))', "(allow system-fsctl (fsctl-command 536897583))"),
     ],
 )  # fmt: skip
-def test_scheme(text: str, expected: str):
+def test_scheme_is_evaluated_to_the_rules_that_it_makes(text: str, expected: str):
     assert rules(text, P="/given") == [expected]
 
 

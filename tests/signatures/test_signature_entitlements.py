@@ -72,12 +72,12 @@ def test_both_shapes_of_der(form: Any):
     assert (found.values, found.source, found.broken, found.notes) == (SAMPLE, "der", (), ())
 
 
-def test_xml_alone():
+def test_xml_alone_is_read():
     found = read(None, xml(SAMPLE))
     assert (found.values, found.source, found.broken, found.notes) == (SAMPLE, "xml", (), ())
 
 
-def test_none():
+def test_a_signature_may_have_no_entitlements():
     assert read(None, None) == entitlements.Entitlements()
 
 

@@ -58,5 +58,5 @@ def required(tmp_path_factory: pytest.TempPathFactory) -> frozenset[str]:
         ("a table that is entered from its end", "umount2"),
     ],
 )
-def test_is_followed(required: frozenset[str], way: str, call: str):
+def test_each_implicit_way_is_followed(required: frozenset[str], way: str, call: str):
     assert call in required, way

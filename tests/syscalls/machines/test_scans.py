@@ -36,18 +36,18 @@ def near_jumps(code: bytes) -> Iterator[tuple[int, int]]:
 
 
 @pytest.mark.parametrize("code", codes(), ids=len)
-def test_jumps(code: bytes):
+def test_near_jumps_are_found_at_every_byte(code: bytes):
     assert pairs(MACHINE.jumps(CodeRange(START, memoryview(code)))) == list(near_jumps(code))
 
 
 @pytest.mark.parametrize("code", codes(), ids=len)
-def test_calls(code: bytes):
+def test_calls_are_found_at_every_byte(code: bytes):
     expected = [led(code, 1, 4, at) for at in range(len(code) - 4) if code[at] == 0xE8]
     assert pairs(MACHINE.calls(CodeRange(START, memoryview(code)))) == expected
 
 
 @pytest.mark.parametrize("code", codes(), ids=len)
-def test_short_jumps(code: bytes):
+def test_short_jumps_are_found_at_every_byte(code: bytes):
     begins = {*range(0x70, 0x80), *range(0xE0, 0xE4), 0xEB}
     expected = [led(code, 1, 1, at) for at in range(len(code) - 1) if code[at] in begins]
     assert pairs(MACHINE.short_jumps(CodeRange(START, memoryview(code)))) == expected
