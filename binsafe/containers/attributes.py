@@ -8,6 +8,8 @@ _TEXTS = frozenset({"user.xdg.origin.url", "user.xdg.referrer.url"})
 _ORIGINS = frozenset({"com.apple.metadata:kMDItemWhereFroms", "user.com.apple.metadata:kMDItemWhereFroms"})
 _RIGHTS = "security.capability"
 _MAX = 1024
+_MAX_ORIGINS = 64
+"""Addresses of one file's origin that are looked at; browsers note two."""
 _CAPABILITIES = (
     "chown dac_override dac_read_search fowner fsetid kill setgid setuid setpcap linux_immutable net_bind_service"
     " net_broadcast net_admin net_raw ipc_lock ipc_owner sys_module sys_rawio sys_chroot sys_ptrace sys_pacct sys_admin"
@@ -31,7 +33,7 @@ def _said(name: str, value: bytes) -> str:
         return value.decode()
     if name in _ORIGINS:
         parts = plistlib.loads(value, fmt=plistlib.FMT_BINARY)
-        return ", ".join(part for part in parts if isinstance(part, str) and part)
+        return ", ".join(part[:_MAX] for part in parts[:_MAX_ORIGINS] if isinstance(part, str) and part)
     return ", ".join(_capabilities(value)) if name == _RIGHTS else ""
 
 

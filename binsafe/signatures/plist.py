@@ -1,9 +1,15 @@
 """Property lists out of hostile files: Apple's key-value format, as XML or binary."""
 
 import plistlib
-from typing import Any
+from typing import Any, Final
 
 from binsafe.signatures.structure import StructureError
+
+MAX_DEPTH: Final = 64
+"""Deepest nesting; real lists have under 10 levels."""
+
+_REPEATED: Final = 16
+"""How many times as long as its bytes a list may be: in the binary form one text may stand in many places."""
 
 
 class _Once(dict[Any, Any]):
@@ -23,7 +29,7 @@ def read(
     With ``once`` a name may stand in a dictionary once: of two values, parsers take the first or the last.
 
     Raises:
-        StructureError: too large, unreadable, with XML entities of its own, or no dictionary.
+        StructureError: too large, unreadable, with XML entities of its own, no dictionary, or one without an end.
     """
     if len(data) > most:
         raise StructureError(f"{what} of {len(data)} bytes is not read")
@@ -36,4 +42,21 @@ def read(
         raise StructureError(f"{what} cannot be read: {type(error).__name__}: {error}") from error
     if not isinstance(values, dict):
         raise StructureError(f"{what} is not a dictionary")
+    if _is_endless(values, _REPEATED * len(content)):
+        raise StructureError(f"{what} is nested too deep, or far longer than its bytes")
     return values
+
+
+def _is_endless(values: object, left: int) -> bool:
+    """Whether it holds itself or, told in full, has more than so many values and letters, or very deep ones."""
+    waiting = [(values, 0)]
+    while waiting:
+        value, depth = waiting.pop()
+        left -= len(value) + 1 if isinstance(value, str | bytes | list | dict) else 1
+        if left < 0 or depth > MAX_DEPTH:
+            return True
+        if isinstance(value, dict):
+            waiting += [(one, depth + 1) for pair in value.items() for one in pair]
+        elif isinstance(value, list):
+            waiting += [(one, depth + 1) for one in value]
+    return False

@@ -5,6 +5,7 @@ import plistlib
 import stat
 import tarfile
 import time
+import tracemalloc
 import warnings
 import zipfile
 
@@ -17,6 +18,7 @@ from packed import ELF, apple_double, ar, debian, linked, tarred, zipped
 from binsafe import limits
 from binsafe.archives import Watch, is_archive, walking
 from binsafe.containers import budget
+from binsafe.containers.attributes import describe
 from binsafe.reports import REPORTERS
 from binsafe.scan.walking import is_worth_opening
 
@@ -187,6 +189,16 @@ def test_quarantine_comes_from_the_file_beside_the_file():
         "dir/other": None,
         "cut": {"unknown": "the file that holds it is damaged"},
     }
+
+
+def test_an_attribute_that_repeats_one_long_text_takes_no_more_than_is_shown():
+    """Its binary form has the text once: 60 KB would become 450 MB."""
+    value = plistlib.dumps(["x" * 30_000] * 15_000, fmt=plistlib.FMT_BINARY)
+    tracemalloc.start()
+    told = describe("com.apple.metadata:kMDItemWhereFroms", value)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (told, peak < 4 << 20) == ("x" * 1024, True)
 
 
 def test_other_attributes_come_from_the_file_beside_the_file():

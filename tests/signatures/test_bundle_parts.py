@@ -1,6 +1,7 @@
 """What bundles hold besides a program and its resources: plug-ins, receipts, bundles of resources, variables."""
 
 import plistlib
+import struct
 
 import pytest
 from built_bundle import RULES, Application, cdhash, info_plist, program, sealed
@@ -95,3 +96,29 @@ def test_of_long_variables_the_beginning_is_told():
 def test_the_first_folder_that_is_called_as_a_bundle_is(path: str, found: str | None):
     assert bundle.outermost(path) == found
     assert (found is None) == all(bundle.suffix(part) not in bundle.SUFFIXES for part in path.split("/")[:-1])
+
+
+def repeating(*keys: str, depth: int = 60) -> bytes:
+    """A binary Info.plist with dictionaries inside each other, then lists that each hold the next one twice."""
+    texts = [b"\x5f\x10" + bytes([len(key)]) + key.encode() for key in keys]
+    objects = [part for n, text in enumerate(texts) for part in (bytes([0xD1, 2 * n + 1, 2 * n + 2]), text)]
+    objects += [bytes([0xA2, at, at]) for at in range(len(objects) + 1, len(objects) + 1 + depth)] + [b"\x51x"]
+    data, places = b"bplist00", b""
+    for one in objects:
+        places += struct.pack(">H", len(data))
+        data += one
+    return data + places + struct.pack(">6x2B3Q", 2, 1, len(objects), 0, len(data))
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        repeating("CFBundleExecutable"),
+        repeating("LSEnvironment", "DYLD_INSERT_LIBRARIES"),
+        b"<plist><dict><key>CFBundleExecutable</key>" + b"<array>" * 2_000 + b"</array>" * 2_000 + b"</dict></plist>",
+    ],
+    ids=["a name", "a variable", "deep"],
+)
+def test_an_info_plist_that_would_never_be_told_to_its_end_cannot_be_used(info: bytes):
+    findings = inspect(APP | {"Contents/Info.plist": info}).findings
+    assert any("nested too deep, or far longer than its bytes" in finding.detail for finding in findings)
