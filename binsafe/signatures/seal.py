@@ -124,6 +124,8 @@ def check(seal: Seal, bundle: Bundle, tree: Tree, code: Mapping[str, tuple[Signa
     A nested bundle is found in ``code`` under its folder, a file under its path.
     """
     places = {name: tree.spelled(join(bundle.base, name)) for name in seal.names}
+    if len(set(places.values())) < len(places):
+        return Outcome(problems=(_problem(bundle, "its seal lists a file by more than one name"),))
     covered = {places[name] for name, sealed in seal.names.items() if sealed.is_code}
     scripts = {path for path in covered if path not in code and _is_script(path, tree)}
     changed = sorted(

@@ -215,6 +215,14 @@ def test_a_sealed_link_out_of_a_bundle_in_a_folder_is_told(target: str, told: bo
     assert any("lead out of the bundle" in finding.detail for finding in findings) == told
 
 
+def test_a_seal_that_lists_a_file_by_two_spellings_of_its_name_does_not_hold():
+    """It would be hashed for each of them, of which a name with twenty accents has a million."""
+    names = {"Resources/caf\xe9", "Resources/cafe\u0301"}
+    app = Application(listed=lambda listed: listed | dict.fromkeys(names, listed[RESOURCE.removeprefix("Contents/")]))
+    content = app.build()
+    assert ("resource-seal", "high") in found(content | {"Contents/Resources/caf\xe9": content[RESOURCE]})
+
+
 def test_a_seal_of_the_first_version_may_list_hashes_alone():
     def alone(listed: dict[str, object]) -> dict[str, object]:
         return {name: said["hash"] for name, said in listed.items() if "hash" in said}
