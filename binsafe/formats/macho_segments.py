@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from binsafe.formats.macho_headers import DEBUG_SYMBOLS, MAPPED_KINDS, Command, Header
+from binsafe.formats.macho_headers import DEBUG_SYMBOLS, MAPPED_KINDS, OBJECT, Command, Header
 from binsafe.formats.structure import Reader, malformed, text
 from binsafe.limits import MAX_SECTIONS
 
@@ -82,7 +82,7 @@ def read_segment(head: Header, command: Command, file: Reader) -> tuple[MachSegm
     rows = command.reader.rows(
         "16s16sQQIIIIIIII" if wide else "16s16sIIIIIIIII", 8 + size, count * entry_size, "a section"
     )
-    loaded = head.file_type != DEBUG_SYMBOLS and memory_size > 0
+    loaded = head.file_type not in {DEBUG_SYMBOLS, OBJECT} and memory_size > 0
     return segment, [_section(segment, row, file, loaded=loaded) for row in rows]
 
 

@@ -247,6 +247,13 @@ def test_a_section_that_dsymutil_keeps_lies_where_it_put_it():
         only_slice(data)
 
 
+def test_a_section_of_an_object_file_may_lie_behind_one_that_stores_nothing():
+    """``ld -r`` puts ``__bss`` before other sections: what follows has another place in memory than in the file."""
+    data = build.macho(file_type=1)
+    build.put(data, command_at(data, 0x19, 1) + 72 + 48, "<I", 0x1000)
+    assert [section.offset for section in only_slice(data).sections][:2] == [0x1000, 0x900]
+
+
 @pytest.mark.parametrize("by", ["pointers", "relocations"])
 def test_what_dyld_binds_by_number_has_no_type_to_hide_behind(by: str):
     """Where it has no tables of its own, the older way; a debugger's entry is bound like any other symbol."""
