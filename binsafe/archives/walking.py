@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -72,6 +72,15 @@ def inspect(
     return walk.report()
 
 
+class _Place(NamedTuple):
+    """Where an entry lies: its path, how deep in which archive, and what its own entries' paths begin with."""
+
+    path: str
+    inside: str
+    budget: Budget
+    depth: int
+
+
 class _Walk:
     """One pass over an archive and the archives inside of it."""
 
@@ -110,13 +119,14 @@ class _Walk:
             is_debian = is_debian or entry.name == _DEBIAN
             path = prefix + clean(entry.name)
             try:
-                self._entry(entry, path, prefix if is_debian else f"{path}/", budget, depth, name)
+                self._entry(entry, _Place(path, prefix if is_debian else f"{path}/", budget, depth), name)
             except Unreadable as error:
                 self._trouble(Trouble(error.finding, f"{path}: {error}"))
 
-    def _entry(self, entry: Entry, path: str, inside: str, budget: Budget, depth: int, archive: str) -> None:
-        root, stream = bundles.outermost(path), entry.stream
-        kept = None if root is None else self._bundles.setdefault(root, _Kept(budget, depth))
+    def _entry(self, entry: Entry, place: _Place, archive: str) -> None:
+        path, stream = place.path, entry.stream
+        root = bundles.outermost(path)
+        kept = None if root is None else self._bundles.setdefault(root, _Kept(place.budget, place.depth))
         name = path[len(root or "") + 1 :]
         self._note(path, set_id=entry.set_id)
         if stream is None:
@@ -136,23 +146,23 @@ class _Walk:
             if kept is not None:  # npm does not mind what the folder is called that is its package
                 self._keep(kept, name, bundles.Entry(kind="file", size=len(data)), data)
             else:
-                self._file(BytesIO(data[len(head) :]), head, path, inside, budget, depth)
+                self._file(BytesIO(data[len(head) :]), head, place)
         else:
-            self._file(stream, head, path, inside, budget, depth)
+            self._file(stream, head, place)
 
     def _hooks(self, entry: Entry, path: str, archive: str, data: bytes) -> None:
         name = clean(entry.name)
         for what in hooks.told(name, archive, data) if hooks.is_place(name, archive) else ():
             self._trouble(Trouble("install-hook", f"{path} {what}", lost=False))
 
-    def _file(self, stream: Stream, head: bytes, path: str, inside: str, budget: Budget, depth: int) -> None:
-        kind = formats.identify(head)
+    def _file(self, stream: Stream, head: bytes, place: _Place) -> None:
+        kind, path = formats.identify(head), place.path
         if kind == "script" or (kind == "unknown" and formats.stranger(head)):
             self._scripts.add(path)
         elif kind in _EXECUTABLES:
             self._member(path, self._whole(stream, head))
         elif kind == "archive" or _is_old_tar(head):
-            self._nested(stream, head, path, inside, budget, depth)
+            self._nested(stream, head, place)
         elif path.lower().endswith(_UNMARKED) and (b"\0" in head or b"\0" in self._whole(stream, head)):
             raise Unreadable("images, installers and archives of its kind are not read here", "archive")
         elif path.lower().endswith(containers.ZIPS) and zip_directory.ends(memoryview(self._whole(stream, head))):
@@ -160,7 +170,8 @@ class _Walk:
         elif hooks.is_script(path):
             self._scripts.add(path)
 
-    def _nested(self, stream: Stream, head: bytes, path: str, inside: str, budget: Budget, depth: int) -> None:
+    def _nested(self, stream: Stream, head: bytes, place: _Place) -> None:
+        path, inside, budget, depth = place
         if depth >= MAX_ARCHIVE_DEPTH:
             self._trouble(Trouble("archive-depth", f"{path} lies {depth} archives deep"))
             return
@@ -202,7 +213,8 @@ class _Walk:
             path, stream = f"{root}/{name}", BytesIO(files.data[name])
             try:
                 if entry.kind == "file":
-                    self._file(stream, stream.read(formats.HEAD_BYTES), path, f"{path}/", files.budget, files.depth)
+                    place = _Place(path, f"{path}/", files.budget, files.depth)
+                    self._file(stream, stream.read(formats.HEAD_BYTES), place)
             except Unreadable as error:
                 self._trouble(Trouble(error.finding, f"{path}: {error}"))
 
