@@ -14,6 +14,7 @@ Of each processor, with its name before:
     _values     data flow: where the value of a register or stack slot comes from
     _execution  the other direction: what registers hold after an instruction (x86-64)
     _registers  names of registers (x86-64)
+    _pushes     pushes and pops (x86-64)
     _skimming   numbers of system calls, as far as bytes tell them (x86-64)
     _held       how registers get addresses of code (x86-64)
     _sums       additions to such addresses

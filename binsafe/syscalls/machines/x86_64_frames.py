@@ -4,6 +4,7 @@ from binsafe.syscalls.decoding.decode import Instruction, Instructions, Memory
 from binsafe.syscalls.decoding.operands import from_text
 from binsafe.syscalls.machines import x86_64_values as values
 from binsafe.syscalls.machines.machine import Frame
+from binsafe.syscalls.machines.x86_64_pushes import POPS, PUSHES, moves_eight_bytes
 from binsafe.syscalls.machines.x86_64_registers import general
 
 _FRESH_FRAME = 1 << 24
@@ -11,8 +12,7 @@ _FRESH_FRAME = 1 << 24
 _ANY_SLOT = -1 << 60
 """Below all slots of any frame."""
 _POINTERS = ("rsp", "rbp")
-_POPS = frozenset({"pop", "popf", "popfq"})
-_MOVES_THE_STACK = values.PUSHES | _POPS | {"leave", "enter"}
+_MOVES_THE_STACK = PUSHES | POPS | {"leave", "enter"}
 _RETURN_ADDRESS = 8
 """Bytes of it, which begin where the stack pointer points at first."""
 _NAMES_ONLY = frozenset({"lea", "nop"})
@@ -51,10 +51,10 @@ def _moved(instruction: Instruction, frame: Frame) -> Frame:
         return {"rsp": frame["rbp"] + 8} if "rbp" in frame else {}
     if mnemonic == "enter":
         return {}
-    kept = _without(frame, "rsp", _whole(first) if mnemonic in _POPS else "")
-    if stack is None or not values.moves_eight_bytes(instruction) or (mnemonic in _POPS and first == "rsp"):
+    kept = _without(frame, "rsp", _whole(first) if mnemonic in POPS else "")
+    if stack is None or not moves_eight_bytes(instruction) or (mnemonic in POPS and first == "rsp"):
         return kept
-    return {**kept, "rsp": stack + (8 if mnemonic in _POPS else -8)}
+    return {**kept, "rsp": stack + (8 if mnemonic in POPS else -8)}
 
 
 def exposes(instruction: Instruction, frame: Frame) -> int | None:
@@ -85,7 +85,7 @@ def reaches_up(instruction: Instruction, frame: Frame) -> range | None:
     mnemonic, operands = instruction.mnemonic, instruction.operands
     if mnemonic == "ret" and operands.strip("0x"):
         return range(_RETURN_ADDRESS)
-    if mnemonic in _POPS and frame.get("rsp") == 0:
+    if mnemonic in POPS and frame.get("rsp") == 0:
         return range(_RETURN_ADDRESS)
     if "[" not in operands or mnemonic in _NAMES_ONLY or not any(name in operands for name in frame):
         return None

@@ -4,9 +4,10 @@
 
 from functools import cache
 
-from binsafe.syscalls.decoding.decode import Detail, Immediate, Instruction, Instructions, Memory, Operand, Register
+from binsafe.syscalls.decoding.decode import Detail, Immediate, Instructions, Memory, Operand, Register
 from binsafe.syscalls.machines.arithmetic import MASK, Operation
 from binsafe.syscalls.machines.machine import Constant, Location, Moved, Source, Step, Unknown, then
+from binsafe.syscalls.machines.x86_64_pushes import PUSHES, moves_eight_bytes
 from binsafe.syscalls.machines.x86_64_registers import REGISTERS, general
 
 _CONDITIONS = ("a", "ae", "b", "be", "e", "g", "ge", "l", "le", "ne", "no", "np", "ns", "o", "p", "s")
@@ -35,15 +36,11 @@ _IMPLIED_WRITES = {
 }
 """Implicitly written registers that capstone leaves out, ``lock`` or not; for a site it is not even asked."""
 _ON_BITS = frozenset({"bts", "btr", "btc"})
-PUSHES = frozenset({"push", "pushf", "pushfq"})
 _HIDDEN_STORES = frozenset({"maskmovdqu", "maskmovq", "vmaskmovdqu", "movdir64b", "clzero"})
 """Instructions that write where a register points to and have no brackets around it."""
 _POINTERS = frozenset({"rsp", "rbp"})
 """Registers of which frames tell: to ask of others would have the frames of a whole function found out."""
 _SHIFTS = frozenset({"shl", "sal", "shr"})
-_SEGMENTS = frozenset({"fs", "gs"})
-_CONSTANT_SIZES, _SEGMENT_SIZE = (2, 5), 2
-"""Bytes of ``push`` of a constant and of a segment register without the prefix that has it push two bytes."""
 _ARITHMETIC = {"add": "add", "and": "and", "or": "or", "xor": "xor", "shl": "shift-left", "sal": "shift-left"}
 _WITH_CARRY = {"adc": 1, "sbb": -1}
 _NO_INSTRUCTION = (Unknown("set by bytes that are no instruction"),)
@@ -129,18 +126,6 @@ def _pushed(step: Step, slot: int) -> tuple[Source, ...] | None:
     if detail is None:
         return _NO_INSTRUCTION
     return (_read(detail.operands[0], detail, step) if detail.operands else Unknown("what the flags are"),)
-
-
-def moves_eight_bytes(instruction: Instruction) -> bool:
-    """Whether a push or pop has its usual form, and not the prefix (66) that has it move two bytes."""
-    mnemonic, operand = instruction.mnemonic, instruction.operands
-    if not operand:
-        return mnemonic.endswith("q")  # pushfq, popfq
-    if operand[:1].isdigit() or operand.startswith("-"):
-        return instruction.size in _CONSTANT_SIZES
-    if operand in _SEGMENTS:
-        return instruction.size == _SEGMENT_SIZE
-    return not operand.startswith("word ptr") and REGISTERS.get(operand, ("", 64))[1] == 64
 
 
 def written(step: Step, register: str) -> tuple[Source, ...] | None:
