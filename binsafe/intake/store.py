@@ -82,7 +82,9 @@ def _private(folder: Path) -> Path | None:
     try:
         if not _nobody_elses(folder):
             return None
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not folder.is_dir():
+            for each in (*reversed(folder.parents), folder):  # `parents` would let those above be what the umask says
+                each.mkdir(exist_ok=True, mode=0o700)
         ours = _is_ours(os.stat(folder, follow_symlinks=False), stat.S_ISDIR) and _nobody_elses(folder)
     except OSError:
         return None

@@ -167,3 +167,14 @@ def test_a_cache_behind_ones_own_link_is_used(tmp_path: Path):
     (tmp_path / "cache").symlink_to(tmp_path / "large")
     store.Store(tmp_path / "cache" / "binsafe").write("name", b"content")
     assert store.Store(tmp_path / "cache" / "binsafe").read("name") == b"content"
+
+
+def test_a_cache_is_its_users_alone_whatever_the_mask(tmp_path: Path):
+    """With a mask of 0 the folders above it could be written by everybody, and it was never used again."""
+    mask = os.umask(0)
+    try:
+        store.Store(tmp_path / "cache" / "binsafe" / "libraries").write("name", b"content")
+    finally:
+        os.umask(mask)
+    assert {path.stat().st_mode & 0o077 for path in tmp_path.rglob("*")} == {0}
+    assert store.Store(tmp_path / "cache" / "binsafe" / "libraries").read("name") == b"content"
