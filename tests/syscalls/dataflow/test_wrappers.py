@@ -4,7 +4,7 @@ import struct
 from collections.abc import Callable
 
 import pytest
-from assembled import CODE, DATA, X86, Arm, program
+from assembled import CODE, DATA, X86, Arm, called, program
 from msgspec import structs
 
 from binsafe.model import Slice, Symbol
@@ -15,7 +15,7 @@ from binsafe.syscalls.decoding.decode import Decoder
 from binsafe.syscalls.machines.x86_64 import X86_64
 
 
-def called(slice_: Slice):
+def call_sites(slice_: Slice):
     """Call -> where it is made; the analysis must have told all of them."""
     result = analyse(slice_)
     assert result.unresolved == ()
@@ -42,7 +42,7 @@ def test_every_caller_gives_its_number(functions: tuple[str, ...], register: str
     assembler.call("wrapper")
     assembler.ret()
     wrapper(assembler, register=register)
-    assert called(program(assembler, functions=functions)) == {"write": [first], "getpid": [second]}
+    assert call_sites(program(assembler, functions=functions)) == {"write": [first], "getpid": [second]}
 
 
 def test_the_outermost_of_several_levels_is_the_site():
@@ -59,7 +59,7 @@ def test_the_outermost_of_several_levels_is_the_site():
     assembler.copy("rdi", "rsi")
     assembler.jump("wrapper")
     wrapper(assembler)
-    assert called(program(assembler, functions=("start", "outer", "middle", "wrapper"))) == {"getpid": [site]}
+    assert call_sites(program(assembler, functions=("start", "outer", "middle", "wrapper"))) == {"getpid": [site]}
 
 
 def test_a_tail_jump_of_two_bytes_to_a_neighbour():
@@ -67,7 +67,7 @@ def test_a_tail_jump_of_two_bytes_to_a_neighbour():
     assembler.mov("rdi", 39)
     assembler.short_jump("wrapper")
     wrapper(assembler)
-    assert set(called(program(assembler, functions=("start", "wrapper")))) == {"getpid"}
+    assert called(program(assembler, functions=("start", "wrapper"))) == {"getpid"}
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_code_that_falls_into_a_label(between: bytes, known: bool):
     assembler.label("label")
     assembler.syscall()
     assembler.ret()
-    assert set(called(program(assembler, functions=("start", "label")))) == ({"getpid"} if known else set())
+    assert called(program(assembler, functions=("start", "label"))) == ({"getpid"} if known else set())
 
 
 def test_a_jump_from_a_split_off_part_into_the_middle():
@@ -98,7 +98,7 @@ def test_a_jump_from_a_split_off_part_into_the_middle():
     assembler.label("cold")
     assembler.mov("rax", 39)
     assembler.jump("middle")
-    assert set(called(program(assembler, functions=("start", "function", "cold")))) == {"write", "getpid"}
+    assert called(program(assembler, functions=("start", "function", "cold"))) == {"write", "getpid"}
 
 
 def test_a_parameter_on_the_stack_as_in_gos_first_convention():
@@ -112,7 +112,7 @@ def test_a_parameter_on_the_stack_as_in_gos_first_convention():
     assembler.put(b"\x48\x8b\x44\x24\x10")  # mov rax, [rsp + 16]
     assembler.syscall()
     assembler.ret()
-    assert set(called(program(assembler, functions=("start", "wrapper")))) == {"getpid"}
+    assert called(program(assembler, functions=("start", "wrapper"))) == {"getpid"}
 
 
 def test_bytes_that_look_like_a_call_are_no_caller():
@@ -123,7 +123,7 @@ def test_bytes_that_look_like_a_call_are_no_caller():
     assembler.to("wrapper", 10, lambda here, there: b"\x48\xb9\xe8" + struct.pack("<i", there - here - 7) + bytes(3))
     assembler.ret()
     wrapper(assembler)
-    assert set(called(program(assembler, functions=("start", "wrapper")))) == {"getpid"}
+    assert called(program(assembler, functions=("start", "wrapper"))) == {"getpid"}
 
 
 def test_a_call_that_never_returns_is_no_way_to_what_follows():
@@ -139,7 +139,7 @@ def test_a_call_that_never_returns_is_no_way_to_what_follows():
     assembler.put(b"\xcc")
     assembler.label("trap")
     assembler.put(b"\x0f\x0b")
-    assert set(called(program(assembler, functions=("start", "crash", "trap")))) == {"getpid"}
+    assert called(program(assembler, functions=("start", "crash", "trap"))) == {"getpid"}
 
 
 def _pointed_at(assembler: X86) -> dict[str, bytes]:
@@ -187,7 +187,7 @@ def test_an_address_that_two_instructions_spell_by_chance_is_not_taken():
     wrapper(assembler)
     slice_ = program(assembler, functions=("start", "wrapper"))
     sized = (Symbol(name="start", address=CODE, size=size), Symbol(name="wrapper", address=CODE + size, size=9))
-    assert set(called(structs.replace(slice_, symbols=sized))) == {"getpid"}
+    assert called(structs.replace(slice_, symbols=sized)) == {"getpid"}
     assert not analyse(slice_).complete  # what is not known to be a function may be anything
 
 
@@ -197,7 +197,7 @@ def test_a_wrapper_that_nothing_leads_to_makes_no_call():
     assembler.syscall()
     assembler.ret()
     wrapper(assembler)
-    assert set(called(program(assembler, functions=("start", "wrapper")))) == {"exit"}
+    assert called(program(assembler, functions=("start", "wrapper"))) == {"exit"}
 
 
 def test_one_unknown_caller_makes_the_list_incomplete_and_allows_nothing_more():
@@ -228,7 +228,7 @@ def test_arm64_callers_and_tail_jumps(functions: tuple[str, ...]):
     assembler.copy(8, 0)
     assembler.syscall()
     assembler.ret()
-    assert called(program(assembler, functions=functions)) == {"write": [first], "getpid": [second]}
+    assert call_sites(program(assembler, functions=functions)) == {"write": [first], "getpid": [second]}
 
 
 def test_arm64_address_computed_in_two_instructions():
@@ -250,7 +250,7 @@ def test_evidence_is_capped_and_calls_are_not():
     for _ in range(20):
         assembler.mov("rax", 39)
         assembler.syscall()
-    assert len(called(program(assembler))["getpid"]) == 8
+    assert len(call_sites(program(assembler))["getpid"]) == 8
 
 
 @pytest.mark.parametrize("real", [False, True])
@@ -332,4 +332,4 @@ def test_nothing_leads_into_two_instructions_of_padding_before_a_function_that_o
     wrapper(assembler, "inner")
     assembler.label("wrapper")
     assembler.jump("inner")
-    assert called(program(assembler, functions=("start", "wrapper"))).keys() == {"getpid"}
+    assert called(program(assembler, functions=("start", "wrapper"))) == {"getpid"}
