@@ -143,12 +143,13 @@ def check(names: Iterable[str], options: Mapping[str, Any]) -> None:
     Raises:
         UsageError: as `create`, and for an option that none of them has.
     """
-    unused = dict(options)
+    unused, known = dict(options), set[str]()
     for name in names:
         its_own = fitting(name, options)
         create(name, **its_own)
+        known.update(STRATEGIES[name].options_type.__struct_fields__)
         for key in its_own:
             unused.pop(key, None)
     if unused:
-        hint = "see the strategies' docstrings, or leave it out"
+        hint = f"their options: {', '.join(sorted(known)) or 'none'}"
         raise UsageError(f"none of the strategies has the option {', '.join(sorted(unused))}", hint=hint)

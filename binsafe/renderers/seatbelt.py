@@ -30,6 +30,8 @@ from binsafe.renderers.sbplneeds import DYLD_FOLDERS, EVERY_PROGRAM, NOT_BY_DEFA
 from binsafe.renderers.sbplrules import Rule, without_overlaps
 
 _UNQUOTABLE = re.compile(r"[\"\\()\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_LINKS = frozenset({"etc", "tmp", "var"})
+"""Names in / that lead into /private: the kernel compares paths without links, and another system has not these."""
 _LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _WIDTH = 116
 
@@ -216,4 +218,4 @@ def _string(path: str) -> str:
             f"SBPL cannot hold the path {path!r}: quotes, backslashes, parentheses and control characters are refused",
             hint="move or rename it, and name its absolute path",
         )
-    return f'"{path}"'
+    return f'"/private{path}"' if path.split("/")[1] in _LINKS else f'"{path}"'

@@ -255,3 +255,13 @@ def test_its_own_terminal_and_no_other():
     questions = [("file-ioctl", "/dev/ttys004"), ("file-ioctl", "/dev/ttys003")]
     assert answers(render(policy(), terminal="/dev/ttys004").text, *questions) == ["allowed", "denied"]
     assert answers(render(policy()).text, *questions) == ["denied", "denied"]
+
+
+@pytest.mark.parametrize("path", ["/var/tmp/data", "/tmp", "/etc/hosts"])
+def test_a_path_below_a_link_of_macos_is_written_as_its_kernel_compares_it(path: str):
+    """Written on Linux the profile named what never matches, and `check` warned of it."""
+    text = render(make_policy(grant("read", path), grant("write", "/variable"), system="macos"), binary="/opt/x").text
+    assert not [finding.message for finding in check(text) if "never matches" in finding.message]
+    program = evaluate(read(text))
+    assert ask(program, "file-read-data", f"/private{path}").verdict == "allowed"
+    assert ask(program, "file-write-data", "/variable").verdict == "allowed"

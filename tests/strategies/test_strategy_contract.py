@@ -14,7 +14,7 @@ import pytest
 import bandit_runner.strategies
 from bandit_runner.errors import StateMismatch, UsageError
 from bandit_runner.model import SCORINGS, Scoring
-from bandit_runner.strategies import STOP, STRATEGIES, Choice, Outcome, Strategy, Wait, create
+from bandit_runner.strategies import STOP, STRATEGIES, Choice, Outcome, Strategy, Wait, check, create
 
 ARMS = 10
 BLOG = SCORINGS["blog"]
@@ -290,6 +290,12 @@ def test_an_option_that_has_no_meaning_is_refused(name: str, options: dict[str, 
     with pytest.raises(UsageError) as caught:
         create(name, **options)
     assert caught.value.hint
+
+
+def test_where_none_has_an_option_those_that_they_have_are_named():
+    with pytest.raises(UsageError) as caught:
+        check(["v2", "v7"], {"wndow": 3})
+    assert caught.value.hint == "their options: c, cooldown, window"
 
 
 def test_options_may_come_as_text_from_the_command_line():
