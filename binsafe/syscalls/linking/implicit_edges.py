@@ -3,7 +3,8 @@
 Assembler has functions that end where the next one begins (``memmove`` of glibc), and arrays of stubs of one size, of
 which only the first is named (``first + number * size``). Pointers may have tags in their low bits, or an offset that
 is taken off again before a call: what lies inside of a function is meant for it. And tables are named by an address
-shortly before their begin or behind their end.
+shortly before their begin or behind their end, or reached from their last entry or from another variable: GCC for
+arm64 has one anchor for many (``-fsection-anchors``), LLVM makes one variable of many (``GlobalMerge``).
 """
 
 import numpy as np
@@ -12,13 +13,15 @@ from binsafe.arrays import NDArray
 from binsafe.syscalls.controlflow.index import BEFORE_TABLE
 from binsafe.syscalls.controlflow.layout import Layout
 from binsafe.syscalls.controlflow.program import Program
-from binsafe.syscalls.machines.edges import TAKEN, Addresses, Edges
+from binsafe.syscalls.machines.edges import TAKEN, Addresses, Edges, joined
 from binsafe.syscalls.sets import among
 
 _LAST = 8
 """Bytes at a function's end that are looked at."""
 _PADDING = 64
 """Bytes to which functions are aligned at most."""
+_REACH = 1 << 12
+"""Bytes from an address that code names to what it reaches from there."""
 _STUB = 256
 """Bytes of the largest stub of an array."""
 
@@ -67,6 +70,21 @@ def computed(program: Program, lone: Addresses) -> Edges:
         np.concatenate([origins[odd], np.repeat(origins[behind], [len(each) for each in stubs])]),
         np.concatenate([meant(layout, targets[odd]), *stubs]),
     )
+
+
+def reached(program: Program, named: Edges) -> Edges:
+    """From instructions to what they may reach from addresses that they name near pointers, in the same section."""
+    slots = program.pointers.slots[~program.pointers.single]
+    near = np.searchsorted(slots, named.targets + _REACH) > np.searchsorted(slots, named.targets - _REACH)
+    found = [Edges(named.sources[:0], named.targets[:0])]
+    for code in program.code.ranges:
+        inside = near & (named.sources >= code.address) & (named.sources < code.end)
+        found.append(
+            program.machine.reached(
+                code, program.layout.containing, Edges(named.sources[inside], named.targets[inside])
+            )
+        )
+    return joined(*found)
 
 
 def begun_before(program: Program, cuts: Addresses, addresses: Addresses) -> Addresses:

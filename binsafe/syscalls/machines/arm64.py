@@ -13,6 +13,7 @@ from binsafe.syscalls.decoding.code import CodeRange
 from binsafe.syscalls.decoding.decode import JUNK, Instruction
 from binsafe.syscalls.machines import arm64_addresses as addresses
 from binsafe.syscalls.machines import arm64_branches as branches
+from binsafe.syscalls.machines import arm64_displacements as displacements
 from binsafe.syscalls.machines import arm64_frames as frames
 from binsafe.syscalls.machines import arm64_scans as scans
 from binsafe.syscalls.machines import arm64_tables as tables
@@ -55,6 +56,7 @@ class Arm64:
         return iter(())
 
     changed_returns = staticmethod(scans.changed_returns)
+    reached = staticmethod(displacements.reached)
     calls = staticmethod(scans.calls)
     jumps = staticmethod(scans.jumps)
 

@@ -17,7 +17,7 @@ from binsafe.syscalls.decoding.code import Bytes, CodeRange
 from binsafe.syscalls.decoding.decode import Detail, Instruction, Instructions
 from binsafe.syscalls.machines.arithmetic import Operation, compute
 from binsafe.syscalls.machines.conditions import Settled, Tested
-from binsafe.syscalls.machines.edges import Edges, References
+from binsafe.syscalls.machines.edges import Addresses, Edges, References
 
 Location = str | int
 Frame = Mapping[str, int]
@@ -191,6 +191,12 @@ class Machine(Protocol):
         """Instructions that name an address relative to their own; on x86 some are not instructions at all.
 
         ``fixed`` says that the code is loaded to the addresses that the file says.
+        """
+
+    def reached(self, code: CodeRange, functions: Callable[[Addresses], Addresses], named: Edges) -> Edges:
+        """From instructions that name addresses to what may be reached from these in the same function, by a number.
+
+        ``functions`` tells of instructions in which they stand.
         """
 
     def set_numbers(self, code: bytes, sites: Iterable[int]) -> Sequence[tuple[int, int, int]]:

@@ -8,6 +8,7 @@ from binsafe.syscalls.conventions import CONVENTIONS
 from binsafe.syscalls.decoding.decode import JUNK, Instructions
 from binsafe.syscalls.machines import x86_64_addresses as addresses
 from binsafe.syscalls.machines import x86_64_branches as branches
+from binsafe.syscalls.machines import x86_64_displacements as displacements
 from binsafe.syscalls.machines import x86_64_execution as execution
 from binsafe.syscalls.machines import x86_64_frames as frames
 from binsafe.syscalls.machines import x86_64_scans as scans
@@ -53,6 +54,7 @@ class X86_64:  # noqa: N801 - the processor's own name
     find_sites = staticmethod(scans.find_sites)
     find_foreign = staticmethod(scans.find_foreign)
     changed_returns = staticmethod(sums.changed_returns)
+    reached = staticmethod(displacements.reached)
     calls = staticmethod(scans.calls)
     jumps = staticmethod(scans.jumps)
     short_jumps = staticmethod(scans.short_jumps)

@@ -1,0 +1,58 @@
+"""x86-64: what code reaches from an address by a number that is added to it again and again, by its bytes.
+
+Loops that run through an array from its end name an entry of it, and no address before (``for (i = N; i-- > 0;)``).
+Encodings: SDM volume 2.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from binsafe.syscalls.decoding.code import Bytes, CodeRange
+from binsafe.syscalls.machines.edges import Addresses, Edges
+from binsafe.syscalls.sets import distinct
+
+_BYTE, _WORD = 0x83, 0x81
+"""Opcodes of arithmetic with a number of one byte or four; ModRM.reg says which."""
+_ADD, _SUB = 0, 5
+_TO_RAX = (0x05, 0x2D)
+"""Opcodes of the same two that name no register."""
+_STACK = 0xC4
+"""ModRM of ``rsp``, but for the operation."""
+_REACH = 1 << 12
+_SPAN = 2 * _REACH
+_LONGEST = 7
+"""Bytes of such an instruction."""
+_PIECE = 1 << 22
+"""Bytes that are looked at at once."""
+
+
+def reached(code: CodeRange, functions: Callable[[Addresses], Addresses], named: Edges) -> Edges:
+    """See `Machine.reached`: by all numbers that the same function takes off a register."""
+    data, keys = code.array(), [np.array([], np.int64)]
+    for begin in range(0, len(data), _PIECE):
+        at, numbers = _subtracted(data[begin : begin + _PIECE + _LONGEST])
+        keys.append(functions(code.address + begin + at) * _SPAN + numbers)
+    said = distinct(np.concatenate(keys))
+    first = functions(named.sources) * _SPAN
+    begins, ends = np.searchsorted(said, first), np.searchsorted(said, first + _SPAN)
+    which = np.repeat(np.arange(len(first)), ends - begins)
+    found = said[np.arange(len(which)) + np.repeat(ends - np.cumsum(ends - begins), ends - begins)]
+    return Edges(named.sources[which], named.targets[which] - found % _SPAN)
+
+
+def _subtracted(data: Bytes) -> tuple[Addresses, Addresses]:
+    """(offset, number) of the instructions that take a number off a register, be it by adding a negative one."""
+    rex, opcode, modrm = data[:-_LONGEST], data[1 : 1 - _LONGEST], data[2 : 2 - _LONGEST]
+    operation = modrm >> 3 & 7
+    listed = ((opcode == _BYTE) | (opcode == _WORD)) & (modrm >= 0xC0) & ((operation == _ADD) | (operation == _SUB))
+    listed &= (modrm & 0xC7 != _STACK) | (rex & 1 == 1)  # with a prefix that is r12
+    plain = (opcode == _TO_RAX[0]) | (opcode == _TO_RAX[1])
+    at = np.flatnonzero((rex & 0xF8 == 0x48) & (listed | plain))
+    first = at + 3 - plain[at]
+    value = sum(data[first + by].astype(np.int64) << 8 * by for by in range(4))
+    number = np.where(opcode[at] == _BYTE, (value & 0xFF ^ 0x80) - 0x80, (value ^ 1 << 31) - (1 << 31))
+    subtracts = np.where(plain[at], opcode[at] == _TO_RAX[1], operation[at] == _SUB)
+    number = np.where(subtracts, number, -number)
+    chosen = (number > 0) & (number < _REACH)
+    return at[chosen], number[chosen]

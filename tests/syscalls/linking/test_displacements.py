@@ -1,0 +1,112 @@
+"""Tables that code reaches from another entry, or for arm64 from another variable (GCC's section anchors)."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from assembled import DATA, Arm, program
+from compiled import build, calls, needs_compiler
+from msgspec import structs
+
+from binsafe.formats.elf_linking import Linking, Relocations
+from binsafe.formats.elf_symbols import RECORD, DynamicSymbols
+from binsafe.syscalls.controlflow.program import Program
+from binsafe.syscalls.decoding.decode import Decoder
+from binsafe.syscalls.engine import MACHINES
+from binsafe.syscalls.linking import graph
+
+_APART = 64
+"""Bytes from the first table to the second one."""
+_RELATIVE = 1027
+_NOTHING = np.array([], np.int64)
+
+
+def reached(named: str, words: tuple[int, ...], page: int = 21) -> set[str]:
+    """The functions to which the first one leads that has the address of a table in x21, and these words."""
+    arm = Arm()
+    arm.labels |= {"first table": DATA, "second table": DATA + _APART}
+    arm.page(page, named)
+    arm.add_in_page(21, page, named)
+    for word in words:
+        arm.word(word)
+    arm.ret()
+    for name in ("first", "second"):
+        arm.label(name)
+        arm.ret()
+    names = ("start", "first", "second", "first table", "second table")
+    slice_ = structs.replace(program(arm, functions=names, data=bytes(2 * _APART)), traits={"pie": True})
+    slots, targets = np.array([DATA, DATA + _APART]), np.array([arm.labels["first"], arm.labels["second"]])
+    linking = Linking(
+        symbols=DynamicSymbols(np.zeros(0, RECORD), memoryview(b""), np.zeros(0, np.uint16), {}),
+        relocations=Relocations(slots, np.full(2, _RELATIVE), np.zeros(2, np.int64), targets),
+        packed=_NOTHING,
+        started=(),
+        arrays=(),
+        copied=_NOTHING,
+        unwind=None,
+    )
+    whole = Program(slice_, MACHINES["arm64"], Decoder("arm64", 10_000), linking)
+    made = graph.build(whole, linking)
+    found, before = {0}, set[int]()
+    while found != before:
+        before = found
+        found = found | set(made.targets[np.isin(made.sources, list(found))].tolist())
+    numbers = {name: int(whole.layout.exact(np.array([arm.labels[name]]))[0]) for name in ("first", "second")}
+    return {name for name, number in numbers.items() if number in found}
+
+
+_CALL = 0xD63F_0020  # blr x1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (0x9101_02B5, 0xF940_02A1),  # add x21, x21, #64; ldr x1, [x21]
+        (0xF940_22A1,),  # ldr x1, [x21, #64]
+        (0xF844_02A1,),  # ldur x1, [x21, #64]
+        (0xF844_0EA1,),  # ldr x1, [x21, #64]!
+        (0xA944_0AA1,),  # ldp x1, x2, [x21, #64]
+        (0x3DC0_12A0,),  # ldr q0, [x21, #64]
+        (0x3CC4_02A0,),  # ldur q0, [x21, #64]
+        (0xAD42_06A0,),  # ldp q0, q1, [x21, #64]
+        (0x8B18_0EA0, 0xF940_2001),  # add x0, x21, x24, lsl #3; ldr x1, [x0, #64]
+        (0x8B15_0300, 0xF940_2001),  # add x0, x24, x21; ldr x1, [x0, #64]
+        (0x8B28_4EA0, 0xF940_2001),  # add x0, x21, w8, uxtw #3; ldr x1, [x0, #64]
+        (0xAA15_03E3, 0x8B18_0C60, 0xF940_2001),  # mov x3, x21; add x0, x3, x24, lsl #3; ldr x1, [x0, #64]
+    ],
+)
+def test_a_number_leads_from_one_table_to_another(words: tuple[int, ...]):
+    assert reached("first table", (*words, _CALL)) == {"first", "second"}
+
+
+def test_a_number_is_subtracted():
+    assert reached("second table", (0xD101_02B5, 0xF940_02A1, _CALL)) == {"first", "second"}  # sub x21, x21, #64
+
+
+def test_a_number_that_is_said_with_another_register_leads_nowhere():
+    assert reached("first table", (0xF940_22C1, _CALL)) == {"first"}  # ldr x1, [x22, #64]
+
+
+def test_the_page_is_in_another_register():
+    assert reached("first table", (0xF940_22A1, _CALL), page=9) == {"first", "second"}
+
+
+def test_a_large_number_is_none_of_another_register():
+    assert reached("first table", (0xF950_2281, _CALL)) == {"first"}  # ldr x1, [x20, #8256]
+
+
+@needs_compiler
+@pytest.mark.parametrize("step", ["sub $120,%0", "add $-120,%0", "sub $1200,%0"])
+def test_a_loop_runs_through_an_array_from_its_last_entry(step: str, tmp_path: Path):
+    source = f"""
+    #include <unistd.h>
+    static void called(void) {{ acct("accounts"); }}
+    static void other(void) {{ }}
+    static struct {{ long number, more[13]; void (*handler)(void); }} *entry,
+        entries[11] = {{[0] = {{.handler = called}}, [9] = {{.handler = called}}, [10] = {{.handler = other}}}};
+    int main(void) {{
+        __asm__("lea %c1(%%rip),%0; {step}" : "=r"(entry) : "i"(&entries[10]));
+        entry->handler();
+    }}
+    """
+    assert "acct" in calls(build(tmp_path, "backwards", source, "-D_DEFAULT_SOURCE")).required
