@@ -89,15 +89,21 @@ def test_a_look_at_others_is_named(sandboxed: Callable, word: str):
 
 
 def test_the_mode_of_a_terminal_is_named_with_what_its_user_can_expect(sandboxed: Callable):
-    ioctls = {"VT_GETSTATE": 0x5603, "FS_IOC_FIEMAP": 0xC020_660B}
+    ioctls = {"VT_GETSTATE": 0x5603, "FS_IOC_FIEMAP": 0xC020_660B, "TIOCGPTN": 0x8004_5430}
     usual_ones = {name: call("ioctl", 0, number, 0) for name, number in ioctls.items()}
     usual_ones["PR_SET_THP_DISABLE"] = call("prctl", 41, 1, 0)
-    run = sandboxed(call("ioctl", 0, 0x5403, 0), *usual_ones.values())  # nano, man and Ruby do without
+    run = sandboxed(call("ioctl", 0, 0x5403, 0), *usual_ones.values())  # nano, man, Node and Ruby do without
     run.answers()
     assert {(name, True) for name in usual_ones} <= {(each.object, each.expected) for each in run.violations}
     (told,) = [(each.object, each.grant) for each in run.violations if each.operation == "ioctl" and not each.expected]
     assert told[0] == "TCSETSW"
     assert told[1].startswith("none: its terminal keeps its mode")
+
+
+def test_what_a_device_is_asked_is_a_number_as_headers_write_it_where_it_has_no_name(sandboxed: Callable):
+    run = sandboxed(call("ioctl", 0, 0x8004_7476, 0))
+    run.answers()
+    assert {each.object for each in run.violations if each.operation == "ioctl"} == {"0x80047476"}
 
 
 def test_a_call_with_the_arguments_of_a_usual_socket_is_not_taken_for_one():

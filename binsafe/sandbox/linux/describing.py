@@ -167,8 +167,10 @@ def _numbered(operation: str, *parts: tuple[int, Mapping[int, str]]) -> Callable
 
 def _device(listener: Listener, call: Call) -> Description:
     """What a device is asked. Its terminal is one of its own, whose mode would change nothing about ours."""
-    found = _numbered("ioctl", (1, _names("asm-generic/ioctls.h") | _MODES))(listener, call)
-    return found._replace(grant=LINES) if call.arguments[1] & _INT in _MODES else found
+    del listener
+    request = call.arguments[1] & _INT
+    names = _names("asm-generic/ioctls.h") | _MODES
+    return Description("ioctl", names.get(request, f"{request:#x}"), LINES if request in _MODES else grant_for("ioctl"))
 
 
 def _memory(listener: Listener, call: Call) -> Description:

@@ -11,6 +11,7 @@ _IPPROTO_MPTCP: Final = 262
 _IOCTLS: Final[Mapping[int, tuple[str, int]]] = {
     0x4004_9409: ("FICLONE", errno.EOPNOTSUPP),  # cp's way to share blocks; it copies where that fails
     0xC020_660B: ("FS_IOC_FIEMAP", errno.EOPNOTSUPP),  # where a file's blocks are (man, by gdbm)
+    0x8004_5430: ("TIOCGPTN", errno.ENOTTY),  # libuv asks which end of a terminal it has: the end that is no master
     0x5603: ("VT_GETSTATE", errno.ENOTTY),  # nano asks whether it is on the console itself, which no terminal here is
 }
 _PR_SET_THP_DISABLE: Final = 41
