@@ -42,7 +42,7 @@ def derive_policy(report: "Report", asked: Asked) -> "Policy":
         write=_names(asked.write, system),
         connect=asked.connect,
         execute=tuple(_absolute(path) for path in asked.exec),
-        environment=tuple(_variable(text) for text in asked.env),
+        environment=tuple(_variables(asked.env)),
         scratch=_absolute(asked.scratch) if asked.scratch is not None else None,
         packs=(*packs.grants(chosen, program), *_readable(beside)),
         jit=any(pack.jit for pack in chosen),
@@ -165,7 +165,9 @@ def _absolute(path: str) -> str:
     return str(Path(path).resolve())
 
 
-def _variable(text: str) -> tuple[str, str]:
-    """NAME=VALUE, or NAME for the value that we have ourselves."""
-    name, equals, value = text.partition("=")
-    return name, value if equals else os.environ.get(name, "")
+def _variables(asked: "Iterable[str]") -> "Iterator[tuple[str, str]]":
+    """NAME=VALUE, and NAME with the value that we have ourselves; where we have none, the program gets none."""
+    for text in asked:
+        name, equals, value = text.partition("=")
+        if equals or name in os.environ or not name.isidentifier():  # what is no name is refused
+            yield name, value if equals else os.environ.get(name, "")

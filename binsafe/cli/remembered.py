@@ -32,7 +32,7 @@ def key_for(snapshot: "Snapshot", asked: "Asked") -> str:
     digest = hashlib.sha256()
     artifact = snapshot.artifact
     own = sorted(modified())
-    values = [(name, os.environ.get(name, "")) for name in asked.env]
+    values = [(name, os.environ.get(name)) for name in asked.env]
     wishes = repr((asked, values, Path.cwd()))
     parts = [artifact.sha256, artifact.name, artifact.path, wishes, repr(own), repr(_installed())]
     for part in parts:

@@ -90,6 +90,17 @@ def test_a_limit_that_is_too_low_is_said_to_be(limit: str, hint: str):
     assert hint in done.stderr
 
 
+def test_a_variable_that_is_not_set_here_is_not_set_inside(monkeypatch: pytest.MonkeyPatch):
+    """It was empty, which for many programs is another wish."""
+    monkeypatch.delenv("FRUIT", raising=False)
+    asking = ("--env", "FRUIT", SHELL, "-c", 'echo "${FRUIT-none}"')
+    assert run(*asking).stdout == "none\n"
+    monkeypatch.setenv("FRUIT", "")
+    assert run(*asking).stdout == "\n"
+    monkeypatch.setenv("FRUIT", "pear")
+    assert run(*asking).stdout == "pear\n"
+
+
 def test_a_folder_that_has_gone_is_said_to_have(tmp_path: Path):
     words = [SHELL, "-c", 'rmdir "$PWD"; exec "$@"', SHELL, *RUN, SHELL, "-c", ":"]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
