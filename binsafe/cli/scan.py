@@ -142,6 +142,10 @@ def _sink(output: Path | None, format_: str, *, resume: bool) -> "Iterator[Calla
 
     try:
         yield put
+    except KeyboardInterrupt:
+        if output is not None:
+            note(f"stopped; what is done is in {output}: the same command with --resume goes on with it")
+        raise
     finally:
         if output is not None:
             with contextlib.suppress(OSError):  # every line was flushed, or it was said that it was not

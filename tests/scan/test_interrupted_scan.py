@@ -56,9 +56,9 @@ def children(pid: int) -> list[int]:
     return found
 
 
-def started(folder: Path, output: Path, jobs: int = 2) -> subprocess.Popen[bytes]:
+def started(folder: Path, output: Path, jobs: int = 2, told: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "binsafe", "scan", str(folder), "--output", str(output), "--jobs", str(jobs)]
-    return subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    return subprocess.Popen(command, stderr=told)
 
 
 def workers_of(process: subprocess.Popen[bytes], count: int) -> list[int]:
@@ -107,6 +107,16 @@ def test_after_its_own_kill_9_it_goes_on_and_leaves_no_process(tmp_path: Path):
     assert len(resume(output)) >= 5
     assert binsafe(folder, "--output", output, "--resume").returncode == 0
     assert len(output.read_text().splitlines()) == len(lines(output.read_text())) == 40
+
+
+def test_ctrl_c_says_how_to_go_on(tmp_path: Path):
+    folder, output = many(tmp_path / "many", 40), tmp_path / "lines.jsonl"
+    with started(folder, output, told=subprocess.PIPE) as process:
+        wait_for_lines(output, 2)
+        process.send_signal(signal.SIGINT)
+        told = process.stderr.read().decode()
+    assert process.returncode == 130
+    assert told.strip() == f"stopped; what is done is in {output}: the same command with --resume goes on with it"
 
 
 def test_a_file_that_kills_every_worker_is_reported_and_the_rest_goes_on(tree: Path, monkeypatch: pytest.MonkeyPatch):
