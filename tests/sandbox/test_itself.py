@@ -118,6 +118,40 @@ def test_a_program_finds_its_own_file_and_its_stack(asking: Path, linked: str, b
     assert start(path, backend=backend) == [*answers, "--read /proc"]  # for that of process 1
 
 
+ANEW = """
+#include <errno.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+int main(int count, char **arguments) {
+    char own[4096] = {0};
+    printf("%d\\n", getxattr("/proc/self/exe", "security.capability", 0, 0) < 0 && errno == EOPNOTSUPP);
+    if (readlink("/proc/self/exe", own, sizeof own - 1) < 0) return 1;
+    fflush(stdout);
+    if (fork() == 0) {
+        execl(own, arguments[0], (char *)0);
+        _exit(0);
+    }
+    return wait(0) < 0 || (count > 1 && listen(0, 1));  /* a server's files are granted one by one */
+}
+"""
+
+
+def test_who_starts_itself_anew_is_told_by_its_name_outside(tmp_path: Path):
+    """As programs of PyInstaller do, which first ask what capabilities their file has, and end where none can say.
+
+    By the name that it has inside, which nobody has outside, it seemed to search a PATH and to do without.
+    """
+    path = tmp_path / "anew"
+    subprocess.run(["gcc", "-x", "c", "-o", path, "-"], input=ANEW, text=True, check=True)
+    (asked, *told) = start(path)
+    assert asked == "1"
+    assert f"--exec {path}" in told
+
+
 @pytest.mark.parametrize("folders", [(), ("--read", "/usr/share")], ids=["files", "folders"])
 def test_each_program_finds_its_own_file(asking: Path, folders: tuple[str, ...]):
     """Not the one that started it; also where whole folders are granted, and after more look-ups than are named."""

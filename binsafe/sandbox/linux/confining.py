@@ -11,7 +11,7 @@ from binsafe.renderers import linux, narrowing
 from binsafe.sandbox.backends import Order
 from binsafe.sandbox.linux.cargo import Cargo
 from binsafe.sandbox.linux.destinations import pin
-from binsafe.sandbox.linux.layout import DEVICES, ITSELF, READ, Layout, granted_paths, inside, lay_out
+from binsafe.sandbox.linux.layout import DEVICES, ITSELF, READ, Layout, canonical, granted_paths, inside, lay_out
 from binsafe.sandbox.linux.loading import DATA, holds_no_code
 from binsafe.sandbox.linux.pathcalls import CHANGES, ENTRIES, LINKS, PATH_CALLS, SEARCHES, UNNAMED
 from binsafe.sandbox.linux.planning import foreseen, plan_for
@@ -54,13 +54,18 @@ def confine(order: Order, stage: Stage, arch: str, backend: str) -> Process:
             destinations=destinations,
             executables=layout.grantees,
             shown=tuple(path for path, _ in layout.mounts if path not in DEVICES),
-            outside=dict.fromkeys((layout.program, ITSELF), order.path) if order.path is not None else {},
+            outside=dict.fromkeys(_own_names(layout), order.path) if order.path is not None else {},
             lookups=_lookups(layout, order.policy, walks=walks, left=left),
             names_root="/" in order.arguments,
             stood_in=tuple(sorted(layout.stand_ins.intersection(map(os.path.abspath, order.arguments)))),
             terminal=order.terminal,
         )
         return stage.supervise(watch, backend, streams.pipe)
+
+
+def _own_names(layout: Layout) -> tuple[str, ...]:
+    """What a program may call itself when it starts itself once more: what it was told its file is, above all."""
+    return layout.program, canonical(layout.program, layout.merged), ITSELF
 
 
 def reads_folders(policy: Policy) -> bool:

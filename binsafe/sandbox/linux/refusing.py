@@ -63,10 +63,11 @@ _DENIED_WITH: Final[Mapping[str, int]] = {
     **dict.fromkeys(("bind", "connect", "execve", "execveat", "socket", "listen", "ptrace", "kill"), errno.EPERM),
     **dict.fromkeys((*_SETTING_IDS, "setgroups", "chroot", "sethostname", "ioprio_set"), errno.EPERM),
     **dict.fromkeys(("sched_setscheduler", "sched_setparam"), errno.EPERM),
-    **dict.fromkeys(("listxattr", "llistxattr", "flistxattr"), errno.EOPNOTSUPP),
+    **dict.fromkeys(("listxattr", "llistxattr", "flistxattr", "getxattr", "lgetxattr", "fgetxattr"), errno.EOPNOTSUPP),
 }
 """Calls that a program must see refused, and those for which each needs a privilege, who then goes on without (ngircd
-ends where setgid does not exist). Lists of attributes no file system has to have: Python then copies files without."""
+ends where setgid does not exist). Attributes no file system has to have: Python then copies files without, and programs
+of PyInstaller, which ask for their own capabilities, start."""
 
 
 def usual(name: str, arguments: Sequence[int], *, resolves: bool) -> tuple[str, int] | None:
