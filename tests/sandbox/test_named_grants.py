@@ -112,6 +112,13 @@ def test_no_grant_is_offered_for_what_is_the_kernels_to_change(path: str, capsys
     assert "the kernel's" in told
 
 
+def test_no_grant_is_offered_for_the_maker_of_terminals(capsys: pytest.CaptureFixture):
+    """tmux and socat were told to add a grant with which they ended in the same error, without a word."""
+    assert run("dash", "-c", ": <> /dev/ptmx")[0] != 0
+    told = next(line for line in capsys.readouterr().out.splitlines() if "object='/dev/ptmx'" in line)
+    assert "no program can make terminals here" in told
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may use all files")
 @pytest.mark.parametrize("command", [("cat", "/etc/shadow"), ("touch", "/etc/new"), ("cat", "/root/x")])
 def test_no_grant_is_offered_for_what_its_user_may_not_use(command: tuple[str, str], capsys: pytest.CaptureFixture):

@@ -13,6 +13,7 @@ OWN_ROOT: Final = f"{UNGRANTABLE}what runs gets a root of its own; name the fold
 THE_KERNELS: Final = f"{UNGRANTABLE}what is there is the kernel's, and only root can change it"
 ANOTHERS: Final = f"{UNGRANTABLE}it is another process's own"
 ROOTS: Final = f"{UNGRANTABLE}only root may read it, and nobody inside is root"
+NO_TERMINALS: Final = f"{UNGRANTABLE}no program can make terminals here"
 YOURS: Final = f"{UNGRANTABLE}its user may not do that either"
 
 OF_A_PROCESS: Final = re.compile(r"/proc/\d")
@@ -29,6 +30,8 @@ def option(path: str, *, writes: bool) -> str:
         return YOURS if _is_kept_from_us(path, os.R_OK) else f"--read {path}"
     if inside(path, "/proc") or inside(path, "/sys"):
         return THE_KERNELS
+    if path == "/dev/ptmx":
+        return NO_TERMINALS
     place = path if may_exist(path) else posixpath.dirname(path)
     return YOURS if _is_kept_from_us(place, os.W_OK) else f"--write {place}"
 
