@@ -11,6 +11,7 @@ from bandit_runner.errors import StateMismatch
 from bandit_runner.model import LimitEstimate, Outcome, Scoring
 from bandit_runner.strategies.base import STOP, Arm, Choice, Options, Strategy, Wait
 from bandit_runner.strategies.best_memory import BestMemory
+from bandit_runner.strategies.luck import Luck
 from bandit_runner.strategies.masked_thompson import MAX_PAUSE
 from bandit_runner.strategies.prices import depth, gain, no_prices, prices
 from bandit_runner.strategies.quality import STEP, Quality
@@ -55,14 +56,14 @@ class Best(Strategy):
 
         a_i (p_i (1 - V_{k+1}) - price_i)
 
-    where a_i is the probability that it is admitted (`RateLimits`), p_i that it then succeeds (`Quality`; for first
-    attempts the upper end of its interval, as in Bayes-UCB, for later ones, where a mistake costs more, the mean),
-    V_{k+1} what the id is still worth if this attempt fails, and price_i what one more admission of i is worth to other
-    ids (`prices`). So scarce good servers are kept for the last attempts of ids, and whether to repeat a server or
-    to try another is not a rule but a result. First attempts, which are most of the load and can be made good, reckon
-    with servers that admit less than expected: what is not known to be plenty is spent sparingly. A wait is chosen if
-    what it adds exceeds ``hurry`` per second. After the free attempts it stops unless an attempt, now
-    or in a moment, is worth more than its penalty.
+    where a_i is the probability that it is admitted (`RateLimits`; `Luck` where 429s come by chance), p_i that it then
+    succeeds (`Quality`; for first attempts the upper end of its interval, as in Bayes-UCB, for later ones, where a
+    mistake costs more, the mean), V_{k+1} what the id is still worth if this attempt fails, and price_i what one more
+    admission of i is worth to other ids (`prices`). So scarce good servers are kept for the last attempts of ids, and
+    whether to repeat a server or to try another is not a rule but a result. First attempts, which are most of the load
+    and can be made good, reckon with servers that admit less than expected: what is not known to be plenty is spent
+    sparingly. A wait is chosen if what it adds exceeds ``hurry`` per second. After the free attempts it stops unless an
+    attempt, now or in a moment, is worth more than its penalty.
 
     Where ids come one after another, as in the simulator, a wait also delays the ids behind it, which rests the
     servers: there waiting is worth 3 to 7 points on tiers with hard limits. Where ids come whatever happens (open loop)
@@ -99,6 +100,7 @@ class Best(Strategy):
         super().__init__(arms=arms, seed=seed, scoring=scoring, options=options)
         rng = np.random.Generator(np.random.PCG64(seed))
         self._limits = RateLimits(arms, rng, self.options.particles)
+        self._luck = Luck(arms)
         self._quality = Quality(arms)
         self._opens = [-math.inf] * arms  # when a server said that it opens again
         self._under_way = [0] * arms  # so many attempts that have not come back
@@ -175,7 +177,7 @@ class Best(Strategy):
             return None
         chances = self._limits.chances_after(now, self._under_way, pauses)
         for arm, opens in enumerate(self._opens):
-            if opens > -math.inf:
+            if opens > -math.inf or self._luck.decides:
                 of_it = zip(pauses, chances[arm].tolist(), strict=True)
                 chances[arm] = [self._said(arm, now + wait, chance) for wait, chance in of_it]
         worths = (np.array(gains)[:, None] * chances - hurry * np.array(pauses))[usable]
@@ -203,7 +205,9 @@ class Best(Strategy):
         return best, most[best]
 
     def _said(self, arm: int, then: float, chance: float) -> float:
-        """The chance, corrected by what a Retry-After said about that moment."""
+        """The chance, corrected by luck and by what a Retry-After said about that moment."""
+        if self._luck.decides:
+            chance = self._luck.admitted(arm, chance)
         ahead = self._opens[arm] - then
         if ahead == -math.inf:
             return chance
@@ -219,13 +223,18 @@ class Best(Strategy):
         del attempt, latency
         if arm not in self._all:
             raise self._no_such_arm(arm)
-        memory, quality = self.memory, self._quality
+        memory, quality, luck = self.memory, self._quality, self._luck
         accepted, limited = outcome is _OK, outcome is _RATE_LIMITED
+        if limited and not luck.is_awake():
+            luck.wake([each.pulls for each in memory.arms])
         if accepted:
             memory.arms[arm].successes += 1
         else:
             memory.arms[arm].failures += 1
         quality.advance(now)
+        if luck.is_awake() or limited:
+            foretold = self._limits.chance(arm, now, 0)
+            self._first = None if luck.learn(arm, foretold, admitted=not limited) else self._first
         if self._limits.observe(arm, now, admitted=not limited):
             self._first = None
         if not limited:
@@ -246,9 +255,9 @@ class Best(Strategy):
         ids = arrivals.expected(now, ahead=ahead)
         most = ids * depth(self.scoring)
         capacity = [self._limits.capacity(arm, now, ahead, most) for arm in range(len(self._under_way))]
-        success = self._quality.means()
-        self._prices = prices(success, lambda arm: capacity[arm][0] / ids, self.scoring)
-        self._first_prices = prices(success, lambda arm: capacity[arm][1] / ids, self.scoring)
+        admitted, success = self._luck.admitted, self._quality.means()
+        self._prices = prices(success, lambda arm: admitted(arm, capacity[arm][0], most) / ids, self.scoring)
+        self._first_prices = prices(success, lambda arm: admitted(arm, capacity[arm][1], most) / ids, self.scoring)
 
     def estimates(self) -> tuple[LimitEstimate, ...]:
         """As every strategy's: what most of the guesses say."""
@@ -260,6 +269,7 @@ class Best(Strategy):
         self.memory = msgspec.structs.replace(
             self.memory,
             limits=self._limits.pack(),
+            luck=self._luck.pack(),
             quality=self._quality.pack(),
             opens=[opens if math.isfinite(opens) else None for opens in self._opens],
             prices=self._prices,
@@ -283,9 +293,12 @@ class Best(Strategy):
         limits, *both = memory.beliefs(attempts=depth(self.scoring))
         quality = Quality(len(memory.arms))
         quality.unpack(memory.quality)
+        luck = Luck(len(memory.arms))
+        if memory.luck:  # older states do not say
+            luck.unpack(memory.luck)
         self._limits.unpack(limits)
         memory.waiting.sort(key=UNTIL)  # older states hold them as they came
-        self._quality = quality
+        self._quality, self._luck = quality, luck
         self._opens = [-math.inf if opens is None else opens for opens in memory.opens]
         self._prices, self._first_prices = both
         self._under_way = [len(times) for times in memory.under_way]

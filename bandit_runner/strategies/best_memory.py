@@ -26,6 +26,7 @@ class BestMemory(Memory):
     under_way: list[list[Seconds]] = msgspec.field(default_factory=list)
     """Of each arm, when attempts were chosen that have not come back."""
     limits: Packed | None = None
+    luck: list[list[float]] = msgspec.field(default_factory=list)
     quality: list[float | list[float] | None] = msgspec.field(default_factory=list)
     opens: list[Seconds | None] = msgspec.field(default_factory=list)
     prices: Prices | None = None

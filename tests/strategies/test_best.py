@@ -252,6 +252,8 @@ LIMITS, QUALITY = MEMORY["limits"], MEMORY["quality"]
         ("limits", {**LIMITS, "admitted": [""]}),
         ("limits", {**LIMITS, "generator": ["x", "1", "0", "0"]}),
         ("under_way", [[]]),
+        ("luck", [[0.0], [1.0, 1.0]]),
+        ("luck", [[99.0], [1.0, 1.0], [1.0, 1.0]]),
         ("quality", []),
         ("quality", [0.0, [1.0], [1.0], [0.0]]),
         ("quality", [0.0, [1.0, -1.0], [1.0, 1.0], [0.0, 0.0]]),
@@ -293,7 +295,7 @@ def test_what_first_attempts_are_worth_is_kept_only_while_nothing_changes_it():
         assert strategy._first_attempts(now).gains == known.gains
         strategy._first = known
         for arm in (arm for arm in range(5) if known.known[arm]):
-            chance = strategy._limits.chance(arm, now, strategy._under_way[arm])
+            chance = strategy._said(arm, now, strategy._limits.chance(arm, now, strategy._under_way[arm]))
             assert known.most[arm] == pytest.approx(known.gains[arm] * chance)
     assert kept > 2000
 
