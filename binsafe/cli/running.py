@@ -1,6 +1,6 @@
 """What `binsafe run` does: inspect, or take a policy that is there; enforce, run. Without click: see ``starting``."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,8 +56,9 @@ def run(  # noqa: PLR0913 - one for each option
             if mention_cap is not None:
                 mention_cap()
             return 0
-        rules = (path for path in (policy_file, wishes.baseline) if path and Path(path).is_file())
+        rules = [path for path in (policy_file, wishes.baseline) if path and Path(path).is_file()]
         check_files(policy, [*rules, *([report] if report else [])])
+        _check_report(report, [snapshot.artifact.path, *rules])
         teller = Teller(Path(report) if report is not None else None)
         order = Order(
             policy=policy,
@@ -135,6 +136,13 @@ def _made_for(snapshot: Snapshot, policy: "Policy", origin: str | None) -> "Poli
             hint="inspect the file again and derive a new policy: binsafe profile --for policy",
         )
     return policy
+
+
+def _check_report(report: str | None, read: Iterable[str]) -> None:
+    """Raise NotEnforceable where the report would be written over one of the files that are read."""
+    for path in read:
+        if report is not None and Path(report).exists() and Path(path).exists() and Path(report).samefile(path):
+            raise NotEnforceable(f"the report would be written over {path}", hint="give --report another file")
 
 
 def _inspected(snapshot: Snapshot, asked: Asked, *, yes: bool, key: str | None) -> "Policy":

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -81,6 +82,20 @@ def test_an_archive_in_which_all_was_understood_is_no_program(tmp_path: Path):
     done = subprocess.run(run, capture_output=True, timeout=60, check=False)
     assert done.returncode == 126
     assert b"an archive, not a program" in done.stderr
+
+
+def test_a_report_is_written_over_no_file_that_is_read(tmp_path: Path):
+    program = tmp_path / "program"
+    shutil.copy("/bin/true", program)
+    policy = tmp_path / "policy.json"
+    derive = [sys.executable, "-m", "binsafe", "profile", str(program), "--for", "policy", "--output", str(policy)]
+    subprocess.run(derive, check=True, timeout=60)
+    for report in (program, policy):
+        before = report.read_bytes()
+        command = [sys.executable, "-m", "binsafe", "run", "--policy", str(policy), "--report", str(report)]
+        done = subprocess.run([*command, str(program)], capture_output=True, text=True, timeout=60, check=False)
+        assert (done.returncode, report.read_bytes()) == (125, before)
+        assert f"over {report}" in done.stderr
 
 
 @pytest.mark.parametrize("report", ["missing/denied.jsonl", "", "file/denied.jsonl"])
