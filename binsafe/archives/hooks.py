@@ -33,6 +33,11 @@ _CONTROL = re.compile(r"control\.tar(?:\.\w+)?")
 _MAINTAINER = frozenset({"preinst", "postinst", "prerm", "postrm", "config"})
 _MAX_TEXT = 4 * 1024**2
 """Of a description; real ones have up to some 100 KB. What is read of one takes many times its size."""
+_MAX_TOML = 512 * 1024
+_DEEP_KEY = re.compile(
+    rb"""(?<![\w-])(?:(?:[\w-]++|"(?:\\.|[^"\\\n]){0,200}+"|'[^'\n]{0,200}+')[ \t]*+\.[ \t]*+){64}"""
+)
+"""A name of 64 parts, for each of which Python's reader keeps all that stand before it."""
 _SCRIPTS = frozenset(
     ".py .pyc .pyw .js .cjs .mjs .jse .rb .pl .pm .php .lua .tcl .sh .bash .zsh .command .bat .cmd .ps1 .psm1 .vbs .vbe"
     " .wsf .hta .scpt .desktop .lnk .asar .crx".split()
@@ -83,7 +88,7 @@ def _is_maintainers(name: str, archive: str) -> bool:
 
 def _toml(name: str, data: bytes) -> Iterator[str]:
     try:
-        said = tomllib.loads(data.decode("utf-8")) if len(data) <= _MAX_TEXT else None
+        said = None if len(data) > _MAX_TOML or _DEEP_KEY.search(data) else tomllib.loads(data.decode("utf-8"))
     except (ValueError, RecursionError):
         said = None
     if said is None:

@@ -8,6 +8,8 @@ import pytest
 from archived import ids, paths, report_on
 from packed import ELF, ar, debian, linked, tarred, zipped
 
+from binsafe.archives import hooks
+
 
 def npm(scripts: object, name: str = "package/package.json") -> bytes:
     return tarred({name: json.dumps({"name": "x", "scripts": scripts}).encode(), "package/bin/tool": ELF})
@@ -179,3 +181,18 @@ def test_what_is_not_run_when_sources_are_built_is_not(name: str, text: bytes):
 def test_nothing_of_a_wheel_is_built_and_pip_takes_large_letters_for_sources(end: str, told: bool):
     report = report_on(zipped({"x/setup.py": b"", "x/tool": ELF}), f"x-1-py3-none-any.{end}")
     assert ("install-hook" in ids(report)) is told
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        (b"a" + b".a" * 5_000 + b" = 1", False),
+        (b"a" + b""" . "a b" . "\\"" . 'c d'""" * 30 + b" = 1", False),
+        (b"a.b-c.d = 1\ne = [" + b'"x==1.2.3", ' * 5_000 + b"]", True),
+        (b"#" * 600_000, False),
+    ],
+)
+def test_a_description_that_its_reader_would_fill_memory_with_is_not_read(text: bytes, read: bool):
+    """Of a name of 100,000 parts, which 300 bytes of an archive unpack to, it took gigabytes."""
+    (told,) = hooks.told("pyproject.toml", "x.tgz", text)
+    assert ("cannot be read" in told) != read
