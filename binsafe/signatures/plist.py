@@ -8,6 +8,8 @@ from binsafe.signatures.structure import StructureError
 MAX_DEPTH: Final = 64
 """Deepest nesting; real lists have under 10 levels."""
 
+_MAX_BITS: Final = 128
+"""Of a number, as the binary form has them at most; of far longer ones Python makes no text."""
 _REPEATED: Final = 16
 """How many times as long as its bytes a list may be: in the binary form one text may stand in many places."""
 
@@ -43,7 +45,7 @@ def read(
     if not isinstance(values, dict):
         raise StructureError(f"{what} is not a dictionary")
     if _is_endless(values, _REPEATED * len(content)):
-        raise StructureError(f"{what} is nested too deep, or far longer than its bytes")
+        raise StructureError(f"{what} is nested too deep, far longer than its bytes, or has endless numbers")
     return values
 
 
@@ -53,7 +55,7 @@ def _is_endless(values: object, left: int) -> bool:
     while waiting:
         value, depth = waiting.pop()
         left -= len(value) + 1 if isinstance(value, str | bytes | list | dict) else 1
-        if left < 0 or depth > MAX_DEPTH:
+        if left < 0 or depth > MAX_DEPTH or (isinstance(value, int) and value.bit_length() > _MAX_BITS):
             return True
         if isinstance(value, dict):
             waiting += [(one, depth + 1) for pair in value.items() for one in pair]
