@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from binsafe.containers.budget import Budget
 from binsafe.containers.entries import Entry, Trouble, Unreadable
 from binsafe.containers.streams import Plain
+from binsafe.limits import MAX_NAME_BYTES
 
 MAGIC = b"!<arch>\n"
 _HEADER = 60
@@ -55,5 +56,6 @@ def _members(data: memoryview, budget: Budget) -> Iterator[Entry]:
 
 def _name(name: bytes, names: bytes) -> str:
     if name.startswith(b"/") and name[1:].isdigit():
-        name = _NAME_END.split(names[int(name[1:]) :], maxsplit=1)[0]
+        at = int(name[1:])
+        name = _NAME_END.split(names[at : at + MAX_NAME_BYTES + 1], maxsplit=1)[0]  # no path has more
     return name.rstrip(b"/").decode("utf-8", "replace")

@@ -13,6 +13,8 @@ from binsafe.model import Import, Library, Segment
 
 _MAX_LIBRARIES = 4_096
 _MAX_IMPORTS = 262_144
+_SHORT_NAMES = 1024**2
+"""Letters of names beyond twice the file's own bytes: long names that lie over each other would fill memory."""
 _RVA_BASED = 1
 """Delay-load descriptors without this attribute hold addresses (Visual C++ 6)."""
 _WORD_LAYOUTS: Mapping[int, str] = {4: "I", 8: "Q"}
@@ -97,6 +99,7 @@ class _Walk:
         self._directory = head.directory
         self._reader = reader
         self._memory = memory
+        self._left = 2 * len(reader.data) + _SHORT_NAMES
 
     def descriptors(self, kind: _Kind) -> Iterator[tuple[str, int, int]]:
         """Library, list of names and slots of each descriptor; the directory's size is not obeyed."""
@@ -142,7 +145,11 @@ class _Walk:
 
     def _text(self, rva: int) -> str:
         place = self._memory.stored(self._base + rva)
-        return "" if place is None else text(self._reader.data[place[0] : place[1]])
+        name = "" if place is None else text(self._reader.data[place[0] : place[1]])
+        self._left -= len(name)
+        if self._left < 0:
+            raise _too_many()
+        return name
 
 
 def _too_many() -> Exception:

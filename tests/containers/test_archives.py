@@ -116,6 +116,13 @@ def test_the_folders_of_long_names_count_for_what_they_take(monkeypatch: pytest.
     assert ("member-too-large" in ids(report), report.analysed) == (True, False)
 
 
+def test_long_names_of_a_library_that_lie_over_each_other_take_no_more_time_than_others():
+    members = {"//": b"x" * 600_000, **{f"/{number}": b"" for number in range(10_000)}}
+    started = time.process_time()
+    assert ids(report_on(ar(members))) == {"archive-entry"}
+    assert time.process_time() - started < 5
+
+
 def test_the_same_name_twice_is_a_finding():
     data = zipped({"tool": ELF, "toop": ELF}).replace(b"toop", b"tool")
     report = report_on(data)

@@ -326,3 +326,17 @@ def test_a_library_that_cannot_be_read_is_a_problem():
     data = build.pe()
     data[0x600] = 0  # the library has an empty name now
     assert [problem.split(":")[0] for problem in only_slice(data).problems] == ["malformed"]
+
+
+def test_long_names_that_lie_over_each_other_are_refused_before_they_fill_memory():
+    """Each import has 4,096 letters of the same 32 KB."""
+    count = 10_000
+    data = build.pe(entries=count)
+    raw, section = len(data) - 0x600, 64 + 24 + 240 + 40
+    data += b"A" * 0x8000
+    stored = raw + 0x8000
+    build.put(data, section + 8, "<I", stored)
+    build.put(data, section + 16, "<I", stored)
+    build.put(data, 0x700, f"<{count}Q", *(build.PE_IDATA + raw + number % 0x7000 for number in range(count)))
+    with pytest.raises(NotAnalysable, match="more imports than any program"):
+        only_slice(bytes(data))
