@@ -17,7 +17,7 @@ class Commands(click.Group):
     """Commands that live in modules of a package and are imported when they are asked for."""
 
     def __init__(self, *, package: str, names: Sequence[str], **options: Any) -> None:
-        super().__init__(**options)
+        super().__init__(context_settings={"help_option_names": ["-h", "--help"]}, **options)
         self._package = package
         self._names = tuple(names)
 

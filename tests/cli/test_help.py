@@ -2,6 +2,8 @@
 
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import click
@@ -27,10 +29,15 @@ def commands() -> Iterator[tuple[str, click.Command]]:
 COMMANDS = dict(commands())
 
 
+def told(name: str) -> str:
+    group, *command = name.split()
+    return CliRunner().invoke(GROUPS[group], [*command, "--help"], terminal_width=80).output
+
+
 @pytest.mark.parametrize("name", GROUPS)
 def test_a_groups_help_says_of_each_command_what_it_does_on_one_whole_line(name: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(shutil, "get_terminal_size", lambda *_: (80, 24))
-    lines = CliRunner().invoke(GROUPS[name], ["--help"], terminal_width=80).output.splitlines()
+    lines = told(name).splitlines()
     listed = lines[lines.index("Commands:") + 1 :]
     listed = [line for line in listed[: listed.index("")] if line.startswith("  ")]
     assert len(listed) == len([each for each in COMMANDS if each.startswith(f"{name} ")])
@@ -48,17 +55,27 @@ def test_each_command_has_examples_and_help_for_each_option(name: str):
 @pytest.mark.parametrize("name", COMMANDS)
 def test_no_line_is_wider_than_a_terminal_of_80_columns(name: str):
     """Examples and tables are not wrapped: click prints them as they are."""
-    lines = CliRunner().invoke(COMMANDS[name], ["--help"], terminal_width=80).output.splitlines()
+    lines = told(name).splitlines()
     assert [line for line in lines if len(line) > 80] == []
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_no_mark_of_layout_is_shown(name: str):
     r"""In a raw docstring click's \b is two characters, which it prints, and what should stand in lines is wrapped."""
-    assert "\\" not in CliRunner().invoke(COMMANDS[name], ["--help"]).output
+    assert "\\" not in told(name)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_no_range_that_help_shows_ends_where_nobody_goes(name: str):
-    shown = re.findall(r"<=?([0-9.e+]+)\]", CliRunner().invoke(COMMANDS[name], ["--help"]).output)
+    shown = re.findall(r"<=?([0-9.e+]+)\]", told(name))
     assert [end for end in shown if float(end) > MAX_PORT] == []
+
+
+@pytest.mark.parametrize("name", ["binsafe", "binsafe run", "bandit_runner", "bandit_runner start"])
+def test_it_is_asked_for_in_short_as_well(name: str):
+    group, *command = name.split()
+    short, long = (
+        subprocess.run([sys.executable, "-m", group, *command, asked], capture_output=True, timeout=60, check=True)
+        for asked in ("-h", "--help")
+    )
+    assert (short.stdout[:6], short.stdout) == (b"Usage:", long.stdout)
