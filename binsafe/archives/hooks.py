@@ -35,9 +35,9 @@ _MAX_TEXT = 4 * 1024**2
 """Of a description; real ones have up to some 100 KB. What is read of one takes many times its size."""
 _MAX_TOML = 512 * 1024
 _DEEP_KEY = re.compile(
-    rb"""(?<![\w-])(?:(?:[\w-]++|"(?:\\.|[^"\\\n]){0,200}+"|'[^'\n]{0,200}+')[ \t]*+\.[ \t]*+){64}"""
+    rb"""(?:^|[{,])[ \t\[]*+(?:(?:[\w-]++|"(?:\\.|[^"\\\n])*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){64}""", re.MULTILINE
 )
-"""A name of 64 parts, for each of which Python's reader keeps all that stand before it."""
+"""A name of 64 parts where names begin; for each part Python's reader keeps all that stand before it."""
 _SCRIPTS = frozenset(
     ".py .pyc .pyw .js .cjs .mjs .jse .rb .pl .pm .php .lua .tcl .sh .bash .zsh .command .bat .cmd .ps1 .psm1 .vbs .vbe"
     " .wsf .hta .scpt .desktop .lnk .asar .crx".split()

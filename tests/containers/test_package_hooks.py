@@ -188,6 +188,9 @@ def test_nothing_of_a_wheel_is_built_and_pip_takes_large_letters_for_sources(end
     [
         (b"a" + b".a" * 5_000 + b" = 1", False),
         (b"a" + b""" . "a b" . "\\"" . 'c d'""" * 30 + b" = 1", False),
+        (b"[a]\n  " + (b"a." * 62 + b'"' + b"q" * 300 + b'".') * 20 + b"a = 1", False),
+        (b"x = {b = 1, " + b"a." * 5_000 + b"a = 1}", False),
+        (b"[[" + b"a." * 5_000 + b"a]]", False),
         (b"a.b-c.d = 1\ne = [" + b'"x==1.2.3", ' * 5_000 + b"]", True),
         (b"#" * 600_000, False),
     ],
