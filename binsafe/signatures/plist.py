@@ -1,6 +1,8 @@
 """Property lists out of hostile files: Apple's key-value format, as XML or binary."""
 
 import plistlib
+from collections.abc import Iterator
+from itertools import chain
 from typing import Any, Final
 
 from binsafe.signatures.structure import StructureError
@@ -12,6 +14,9 @@ _MAX_BITS: Final = 128
 """Of a number, as the binary form has them at most; of far longer ones Python makes no text."""
 _REPEATED: Final = 16
 """How many times as long as its bytes a list may be: in the binary form one text may stand in many places."""
+_MOST_REPEATED: Final = 16 * 1024**2
+"""Values and letters of a long list that may so come on top of its bytes: each takes a moment."""
+_END: Final = object()
 
 
 class _Once(dict[Any, Any]):
@@ -44,21 +49,23 @@ def read(
         raise StructureError(f"{what} cannot be read: {type(error).__name__}: {error}") from error
     if not isinstance(values, dict):
         raise StructureError(f"{what} is not a dictionary")
-    if _is_endless(values, _REPEATED * len(content)):
+    if _is_endless(values, min(_REPEATED * len(content), len(content) + _MOST_REPEATED)):
         raise StructureError(f"{what} is nested too deep, far longer than its bytes, or has endless numbers")
     return values
 
 
 def _is_endless(values: object, left: int) -> bool:
     """Whether it holds itself or, told in full, has more than so many values and letters, or very deep ones."""
-    waiting = [(values, 0)]
+    waiting: list[Iterator[Any]] = [iter((values,))]
     while waiting:
-        value, depth = waiting.pop()
+        value = next(waiting[-1], _END)
         left -= len(value) + 1 if isinstance(value, str | bytes | list | dict) else 1
-        if left < 0 or depth > MAX_DEPTH or (isinstance(value, int) and value.bit_length() > _MAX_BITS):
+        if value is _END:
+            waiting.pop()
+        elif left < 0 or len(waiting) > MAX_DEPTH or (isinstance(value, int) and value.bit_length() > _MAX_BITS):
             return True
-        if isinstance(value, dict):
-            waiting += [(one, depth + 1) for pair in value.items() for one in pair]
+        elif isinstance(value, dict):
+            waiting.append(chain.from_iterable(value.items()))
         elif isinstance(value, list):
-            waiting += [(one, depth + 1) for one in value]
+            waiting.append(iter(value))
     return False

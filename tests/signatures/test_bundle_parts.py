@@ -2,13 +2,15 @@
 
 import plistlib
 import struct
+import tracemalloc
 
 import pytest
 from built_bundle import RULES, Application, cdhash, info_plist, program, sealed
 from inspected_bundle import APP, found, inspect
 from signed_macho import Recipe, flip
 
-from binsafe.signatures import bundle
+from binsafe.signatures import bundle, plist
+from binsafe.signatures.structure import StructureError
 
 
 def test_a_plug_in_of_another_programs_kind():
@@ -123,3 +125,17 @@ def repeating(*keys: str, depth: int = 60) -> bytes:
 def test_an_info_plist_that_would_never_be_told_to_its_end_cannot_be_used(info: bytes):
     findings = inspect(APP | {"Contents/Info.plist": info}).findings
     assert any("nested too deep, far longer" in finding.detail for finding in findings)
+
+
+def test_a_list_that_holds_itself_many_times_takes_no_memory_to_refuse():
+    """It is told to the end of one of its values before the next one is looked at."""
+    count = 50_000
+    objects = [b"\xd1\0\1\0\2", b"\x51a", struct.pack(">2BI", 0xAF, 0x12, count) + b"\0\2" * count]
+    places = struct.pack(">3I", 8, 8 + len(objects[0]), 8 + len(objects[0]) + len(objects[1]))
+    data = b"bplist00" + b"".join(objects)
+    tracemalloc.start()
+    with pytest.raises(StructureError, match="far longer"):
+        plist.read(data + places + struct.pack(">6x2B3Q", 4, 2, 3, 0, len(data)), "it", most=1 << 20)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 16 << 20
