@@ -90,12 +90,15 @@ class Decoder:
             OutOfInstructions: the budget was used up on the way.
         """
         found = self._swept(code, address)
-        for filling in _FILLED.finditer(code) if self._arch == "x86_64" else ():
-            target = address + filling.end()
-            if found.crosses(target) and found.end_in(target):
-                code = code[: filling.start(1)] + _NOTHING * len(filling[1]) + code[filling.end() :]
-                found = self._swept(code, address)
-        return found
+        fillings = _FILLED.finditer(code) if self._arch == "x86_64" else ()
+        crossed = [filling for filling in fillings if found.crosses(address + filling.end())]
+        if not crossed:
+            return found
+        named, rest = found.last_operands(), bytearray(code)
+        for filling in crossed:
+            if f"{address + filling.end():#x}" in named:
+                rest[slice(*filling.span(1))] = _NOTHING * len(filling[1])
+        return self._swept(bytes(rest), address) if rest != code else found
 
     def _swept(self, code: bytes, address: int) -> Instructions:
         found = self._text.instructions(code, address, self.budget + 1)

@@ -103,6 +103,10 @@ class Instructions(Sequence[Instruction]):
         """Whether the operands of any end in an address, as those of the direct branches to it do."""
         return f"{address:#x}\0" in self._text
 
+    def last_operands(self) -> set[str]:
+        """The last operand of each: those of direct branches are their targets."""
+        return {self.operands(at).rpartition(" ")[2] for at in range(len(self))}
+
     def containing(self, texts: Iterable[str]) -> Iterator[int]:
         """The indices of all whose mnemonic or operands contain one of some texts, and perhaps of others."""
         for text in texts:

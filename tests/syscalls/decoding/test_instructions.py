@@ -5,7 +5,7 @@ import random
 import pytest
 
 from binsafe.syscalls.decoding.capstone_library import JUNK, Engine
-from binsafe.syscalls.decoding.decode import MODES
+from binsafe.syscalls.decoding.decode import MODES, Decoder
 from binsafe.syscalls.decoding.instructions import Instruction, Instructions
 from binsafe.syscalls.machines.machine import Flow
 from binsafe.syscalls.machines.x86_64 import X86_64
@@ -27,6 +27,14 @@ def test_an_instruction_is_read_by_index_and_by_slice() -> None:
     assert found[-2:] == list(found)[1:]
     assert [each.mnemonic for each in reversed(found)] == ["ret", "syscall", "mov"]
     assert found.end == 0x1008
+
+
+def test_code_that_is_filled_in_many_places_is_decoded_twice() -> None:
+    filled = bytes.fromhex("740b e800000000 050505050505 90909090") * 100  # je over what fills
+    decoder = Decoder("x86_64", 10_000)
+    found = decoder.sweep(filled, 0x1000)
+    assert [found.crosses(0x100D + 17 * at) for at in range(100)] == [False] * 100
+    assert decoder.budget > 10_000 - 3 * len(found)
 
 
 def test_no_code_is_no_instruction() -> None:
