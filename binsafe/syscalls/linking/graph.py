@@ -180,7 +180,8 @@ class _Builder:
             users, beside = sources[node < 0], named[node < 0]
             yield self._edges(users, implicit_edges.begun_before(self.program, self.cuts, beside))
             yield self._edges(users, implicit_edges.ended_behind(self.program, beside))
-        yield self._edges(*implicit_edges.reached(self.program, Edges(places, targets)))
+        for part in _parts(*implicit_edges.reached(self.program, Edges(places, targets))):
+            yield self._edges(*part)
         bases, functions = self.program.distant
         starts = self.layout.exact(functions) >= 0  # into the middle of one leads a jump table, or nothing but chance
         bases, functions = bases[starts], functions[starts]

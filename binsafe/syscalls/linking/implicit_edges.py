@@ -79,11 +79,8 @@ def reached(program: Program, named: Edges) -> Edges:
     found = [Edges(named.sources[:0], named.targets[:0])]
     for code in program.code.ranges:
         inside = near & (named.sources >= code.address) & (named.sources < code.end)
-        found.append(
-            program.machine.reached(
-                code, program.layout.containing, Edges(named.sources[inside], named.targets[inside])
-            )
-        )
+        some = Edges(named.sources[inside], named.targets[inside])
+        found.append(program.machine.reached(code, program.layout.containing, some, program.decoder.spend))
     return joined(*found)
 
 

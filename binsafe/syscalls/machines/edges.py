@@ -1,7 +1,7 @@
 """What scans of raw bytes find: branches, and the instructions that name an address with how they use it."""
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -41,8 +41,24 @@ instructions that are needed belong together. `CALLED`: a call or jump through t
 `TAKEN` of code may be added to what is not known."""
 WORD, WIDE, WIDEST = 8, 32, 64
 """Bytes that are reached from a `LOADED`, a `LOADED_WIDE` and a `LOADED_WIDEST` address."""
+_AS_ONE = 2
+"""Keys that take as much memory as may be taken for the time of one decoded instruction."""
 
 
 def joined(*edges: Edges) -> Edges:
     """The edges of several sets in one."""
     return Edges(*(np.concatenate(column) for column in zip(*edges, strict=True)))
+
+
+def between(
+    keys: Addresses, first: Addresses, last: Addresses, spend: Callable[[int], None]
+) -> tuple[NDArray[np.intp], Addresses]:
+    """(index of a range, key) for all of some ascending keys from each ``first`` up to its ``last``.
+
+    ``spend`` is told of them before they are made, and may refuse: each range may hold all of the keys.
+    """
+    begin, end = np.searchsorted(keys, first), np.searchsorted(keys, last)
+    counts = end - begin
+    spend(int(counts.sum()) // _AS_ONE)
+    which = np.repeat(np.arange(len(first)), counts)
+    return which, keys[np.arange(len(which)) + np.repeat(end - np.cumsum(counts), counts)]

@@ -193,10 +193,16 @@ class Machine(Protocol):
         ``fixed`` says that the code is loaded to the addresses that the file says.
         """
 
-    def reached(self, code: CodeRange, functions: Callable[[Addresses], Addresses], named: Edges) -> Edges:
+    def reached(
+        self,
+        code: CodeRange,
+        functions: Callable[[Addresses], Addresses],
+        named: Edges,
+        spend: Callable[[int], None],
+    ) -> Edges:
         """From instructions that name addresses to what may be reached from these in the same function, by a number.
 
-        ``functions`` tells of instructions in which they stand.
+        ``functions`` tells of instructions in which they stand; ``spend`` is told of all that is looked at.
         """
 
     def set_numbers(self, code: bytes, sites: Iterable[int]) -> Sequence[tuple[int, int, int]]:

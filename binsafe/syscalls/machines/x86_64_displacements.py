@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from binsafe.syscalls.decoding.code import Bytes, CodeRange
-from binsafe.syscalls.machines.edges import Addresses, Edges
+from binsafe.syscalls.machines.edges import Addresses, Edges, between
 from binsafe.syscalls.sets import distinct
 
 _BYTE, _WORD = 0x83, 0x81
@@ -27,7 +27,9 @@ _PIECE = 1 << 22
 """Bytes that are looked at at once."""
 
 
-def reached(code: CodeRange, functions: Callable[[Addresses], Addresses], named: Edges) -> Edges:
+def reached(
+    code: CodeRange, functions: Callable[[Addresses], Addresses], named: Edges, spend: Callable[[int], None]
+) -> Edges:
     """See `Machine.reached`: by all numbers that the same function takes off a register."""
     data, keys = code.array(), [np.array([], np.int64)]
     for begin in range(0, len(data), _PIECE):
@@ -35,9 +37,7 @@ def reached(code: CodeRange, functions: Callable[[Addresses], Addresses], named:
         keys.append(functions(code.address + begin + at) * _SPAN + numbers)
     said = distinct(np.concatenate(keys))
     first = functions(named.sources) * _SPAN
-    begins, ends = np.searchsorted(said, first), np.searchsorted(said, first + _SPAN)
-    which = np.repeat(np.arange(len(first)), ends - begins)
-    found = said[np.arange(len(which)) + np.repeat(ends - np.cumsum(ends - begins), ends - begins)]
+    which, found = between(said, first, first + _SPAN, spend)
     return Edges(named.sources[which], named.targets[which] - found % _SPAN)
 
 

@@ -1,6 +1,8 @@
 """Tables that code reaches from another entry, or for arm64 from another variable (GCC's section anchors)."""
 
+import struct
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -11,9 +13,12 @@ from msgspec import structs
 from binsafe.formats.elf_linking import Linking, Relocations
 from binsafe.formats.elf_symbols import RECORD, DynamicSymbols
 from binsafe.syscalls.controlflow.program import Program
-from binsafe.syscalls.decoding.decode import Decoder
+from binsafe.syscalls.decoding.code import CodeRange
+from binsafe.syscalls.decoding.decode import Decoder, OutOfInstructions
 from binsafe.syscalls.engine import MACHINES
 from binsafe.syscalls.linking import graph
+from binsafe.syscalls.machines import arm64_displacements, x86_64_displacements
+from binsafe.syscalls.machines.edges import Edges
 
 _APART = 64
 """Bytes from the first table to the second one."""
@@ -93,6 +98,50 @@ def test_the_page_is_in_another_register():
 
 def test_a_large_number_is_none_of_another_register():
     assert reached("first table", (0xF950_2281, _CALL)) == {"first"}  # ldr x1, [x20, #8256]
+
+
+@pytest.mark.parametrize(
+    ("between", "expected"),
+    [
+        ((), {"first"}),
+        ((0xAA04_03E3,), {"first"}),  # mov x3, x4
+        ((0x8B02_0035,), {"first", "second"}),  # add x21, x1, x2
+        ((0xA940_5402,), {"first", "second"}),  # ldp x2, x21, [x0]
+        ((0x1400_0001,), {"first", "second"}),  # b, to the next instruction
+        ((0xD63F_0060,), {"first", "second"}),  # blr x3
+    ],
+)
+def test_the_lower_half_of_an_address_is_no_number(between: tuple[int, ...], expected: set[str]):
+    adrp, load = 0x9000_0015, 0xF940_22A1  # adrp x21, 0; ldr x1, [x21, #64]
+    assert reached("first table", (adrp, *between, load, _CALL)) == expected
+
+
+def test_a_number_that_leads_into_the_middle_of_a_pointer_is_none():
+    assert reached("first table", (0x9101_06B5, 0xF940_02A1, _CALL)) == {"first"}  # add x21, x21, #65
+
+
+@pytest.mark.parametrize(("apart", "expected"), [(16, {0x8020, 0x8030}), (12, set())])
+def test_of_a_page_counts_what_the_same_function_adds_to_it(apart: int, expected: set[int]):
+    words = (
+        0x9000_0015,
+        0x1400_0001,
+        0xF940_12A1,
+        0x9100_42B4,
+    )  # adrp x21, 0; b; ldr x1, [x21, #32]; add x20, x21, #16
+    code = CodeRange(0x1000, memoryview(struct.pack("<4I", *words)))
+    named = Edges(np.array([0x1000]), np.array([0x8010]))
+    found = arm64_displacements.reached(code, lambda at: (at - 0x1000) // apart, named, Decoder("arm64", 100).spend)
+    assert set(found.targets.tolist()) == expected
+
+
+@pytest.mark.parametrize("machine", [arm64_displacements, x86_64_displacements])
+def test_pairs_of_addresses_and_numbers_are_counted_before_they_are_made(machine: ModuleType):
+    arm = (struct.pack("<I", 0xF940_0021 | number << 10) for number in range(1, 500))  # ldr x1, [x1, ...]
+    x86 = (b"\x48\x81\xeb" + struct.pack("<I", number) for number in range(1, 500))
+    code = b"".join(x86 if machine is x86_64_displacements else (struct.pack("<I", 0x1000_0001), *arm)) + bytes(32)
+    named = Edges(np.full(1000, 0x1000), 0x8000 + 8 * np.arange(1000))
+    with pytest.raises(OutOfInstructions):
+        machine.reached(CodeRange(0x1000, memoryview(code)), np.zeros_like, named, Decoder("x86_64", 100_000).spend)
 
 
 @needs_compiler
