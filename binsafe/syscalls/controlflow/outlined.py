@@ -5,6 +5,7 @@ whatever callee-saved registers and stack slots of their callers they read or wr
 restore the callee-saved registers, as the convention says, and to read nothing of them.
 """
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 _SHORT = 256
 """Bytes of the longest function that may be outlined."""
 _STRAIGHT = (Flow.NEXT, Flow.CALL, Flow.RETURN)
+_AT_STACK = re.compile(r"\[sp(?:, #(-?\w+))?\]$")
+"""arm64: an access by the stack pointer, which stays as it is."""
 _FROM_STACK = frozenset({"pop", "leave"})
 _MAX_DEPTH = 4
 """Calls and jumps from one such function to the next that are looked at."""
@@ -63,11 +66,17 @@ class Outlined:
             onward = flow is Flow.CALL or (flow in JUMPS and region.at(target) is None)
             if onward and target is not None and self.reads(target, register, depth - 1):
                 return True
-            saved = instructions.names[at] == "push" or machine.stack in instructions.operands(at)
-            if use is Use.OTHER and not saved:
+            if use is Use.OTHER and not self._saves(region, at):
                 return True
             work += region.following(at) if use is Use.NONE and flow is not Flow.INDIRECT else ()
         return False
+
+    def _saves(self, region: Region, at: int) -> bool:
+        """Whether an instruction may save a register: parts write to the frame of their caller, too."""
+        operands, stack = region.instructions.operands(at), self._program.machine.stack
+        height, slot = region.frames[at].get(stack), _AT_STACK.search(operands)
+        own = slot is None or height is None or height + int(slot[1] or "0", 0) < 0
+        return region.instructions.names[at] == "push" or (stack in operands and own)
 
     def keeps(self, call: Place, location: Location) -> bool:
         """Whether the callee of a call restores a callee-saved register, or leaves a stack slot of the caller alone."""

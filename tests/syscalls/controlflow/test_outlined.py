@@ -146,6 +146,27 @@ def goes_on_to_what_stores_it(arm: Arm) -> None:
     arm.ret()
 
 
+def stores_it_for_its_caller(arm: Arm) -> None:
+    arm.word(0xF900_07F3)  # str x19, [sp, #8]
+    arm.ret()
+
+
+def stores_it_for_its_caller_above_its_own_frame(arm: Arm) -> None:
+    arm.word(0xF81F_0FFE)  # str x30, [sp, #-16]!
+    arm.word(0xA901_4FE1)  # stp x1, x19, [sp, #16]
+    arm.word(0xF841_07FE)  # ldr x30, [sp], #16
+    arm.ret()
+
+
+def saves_it_in_its_own_frame(arm: Arm) -> None:
+    arm.word(0xD100_83FF)  # sub sp, sp, #32
+    arm.word(0xA901_4FFE)  # stp x30, x19, [sp, #16]
+    arm.mov(19, 173)
+    arm.word(0xA941_4FFE)  # ldp x30, x19, [sp, #16]
+    arm.word(0x9100_83FF)  # add sp, sp, #32
+    arm.ret()
+
+
 def calls_it(arm: Arm) -> None:
     arm.word(0xD61F_0260)  # br x19
 
@@ -165,6 +186,9 @@ def compares_it(arm: Arm) -> None:
     [
         (holds_an_address, hands_it_on, False),
         (holds_an_address, goes_on_to_what_stores_it, False),
+        (holds_an_address, stores_it_for_its_caller, False),
+        (holds_an_address, stores_it_for_its_caller_above_its_own_frame, False),
+        (holds_an_address, saves_it_in_its_own_frame, True),
         (holds_an_address, calls_it, False),
         (holds_an_address, keeps, True),
         (holds_an_address, compares_it, True),
