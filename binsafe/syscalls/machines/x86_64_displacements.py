@@ -10,7 +10,7 @@ import numpy as np
 
 from binsafe.syscalls.decoding.code import Bytes, CodeRange
 from binsafe.syscalls.machines.edges import Addresses, Edges, between
-from binsafe.syscalls.sets import distinct
+from binsafe.syscalls.sets import among, distinct
 
 _BYTE, _WORD = 0x83, 0x81
 """Opcodes of arithmetic with a number of one byte or four; ModRM.reg says which."""
@@ -43,16 +43,18 @@ def reached(
 
 def _subtracted(data: Bytes) -> tuple[Addresses, Addresses]:
     """(offset, number) of the instructions that take a number off a register, be it by adding a negative one."""
-    rex, opcode, modrm = data[:-_LONGEST], data[1 : 1 - _LONGEST], data[2 : 2 - _LONGEST]
-    operation = modrm >> 3 & 7
-    listed = ((opcode == _BYTE) | (opcode == _WORD)) & (modrm >= 0xC0) & ((operation == _ADD) | (operation == _SUB))
+    known = among(data[1 : 1 - _LONGEST], (_BYTE, _WORD, *_TO_RAX))
+    at = np.flatnonzero((data[:-_LONGEST] & 0xF8 == 0x48) & known)  # few: what follows looks at these alone
+    rex, opcode, modrm = data[at], data[at + 1], data[at + 2]
+    operation, plain = modrm >> 3 & 7, among(opcode, _TO_RAX)
+    listed = (modrm >= 0xC0) & ((operation == _ADD) | (operation == _SUB))
     listed &= (modrm & 0xC7 != _STACK) | (rex & 1 == 1)  # with a prefix that is r12
-    plain = (opcode == _TO_RAX[0]) | (opcode == _TO_RAX[1])
-    at = np.flatnonzero((rex & 0xF8 == 0x48) & (listed | plain))
-    first = at + 3 - plain[at]
+    chosen = listed | plain
+    at, opcode, operation, plain = at[chosen], opcode[chosen], operation[chosen], plain[chosen]
+    first = at + 3 - plain
     value = sum(data[first + by].astype(np.int64) << 8 * by for by in range(4))
-    number = np.where(opcode[at] == _BYTE, (value & 0xFF ^ 0x80) - 0x80, (value ^ 1 << 31) - (1 << 31))
-    subtracts = np.where(plain[at], opcode[at] == _TO_RAX[1], operation[at] == _SUB)
+    number = np.where(opcode == _BYTE, (value & 0xFF ^ 0x80) - 0x80, (value ^ 1 << 31) - (1 << 31))
+    subtracts = np.where(plain, opcode == _TO_RAX[1], operation == _SUB)
     number = np.where(subtracts, number, -number)
     chosen = (number > 0) & (number < _REACH)
     return at[chosen], number[chosen]
