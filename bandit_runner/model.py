@@ -150,7 +150,8 @@ class LimitEstimate(msgspec.Struct, frozen=True, kw_only=True):
     ``kind`` is the likeliest, ``share`` how likely; the numbers are about that kind alone and None where it has none.
     """
 
-    kind: Literal["none", "token-bucket", "sinusoid", "jumping", "fixed-window"]
+    kind: Literal["none", "token-bucket", "sinusoid", "jumping", "fixed-window", "by-chance"]
+    """The last is no limit: a share of all attempts is refused, however little the server is asked."""
     share: float
     admits: float
     """The probability that an attempt is admitted at that moment, whatever the kind."""

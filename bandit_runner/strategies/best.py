@@ -13,27 +13,17 @@ from bandit_runner.strategies.base import STOP, Arm, Choice, Options, Strategy, 
 from bandit_runner.strategies.best_memory import BestMemory
 from bandit_runner.strategies.luck import Luck
 from bandit_runner.strategies.masked_thompson import MAX_PAUSE
-from bandit_runner.strategies.prices import depth, gain, no_prices, prices
+from bandit_runner.strategies.prices import IDS_AHEAD, LOOKAHEAD, REPRICE, depth, gain, no_prices, prices
 from bandit_runner.strategies.quality import STEP, Quality
 from bandit_runner.strategies.rate_limits import RateLimits
-from bandit_runner.strategies.waits import MAX_WAITS, UNTIL, Waiting, remember, resumed
+from bandit_runner.strategies.waits import MAX_WAITS, PAUSES, UNTIL, Waiting, remember, resumed, told
 from bandit_runner.strategies.weighted import CERTAIN
 from bandit_runner.strategies.worths import Worths
 
-LOOKAHEAD: Final = 10.0
-"""Seconds that prices are made for, at least."""
-IDS_AHEAD: Final = 30
-"""So many ids prices are made for where they come slowly: for one or two, hardly any server is scarce."""
-REPRICE: Final = 0.5
-"""Seconds that prices last."""
 FEW: Final = 2
 """So many servers are looked at one by one; for more it can be cheaper to look at all at once."""
-PAUSES: Final = (0.03, 0.06, 0.12, 0.25, 0.5)
-"""Seconds: the waits that are considered."""
 WORTH_A_LOOK: Final = 0.01
 """Points: waits that cannot bring more are not considered, for to look costs as much as the rest of a choice."""
-RETRY_UNIT: Final = 1.0
-"""Seconds. Retry-After counts whole ones, rounded up: the server may be free that much sooner."""
 
 _OK, _RATE_LIMITED = Outcome.OK, Outcome.RATE_LIMITED
 
@@ -209,12 +199,7 @@ class Best(Strategy):
         if self._luck.decides:
             chance = self._luck.admitted(arm, chance)
         ahead = self._opens[arm] - then
-        if ahead == -math.inf:
-            return chance
-        low, high = CERTAIN
-        if ahead >= RETRY_UNIT:
-            return low
-        return max(chance, high) if ahead <= 0 else chance
+        return chance if ahead == -math.inf else told(chance, ahead)
 
     def update(
         self, *, arm: int, outcome: Outcome, now: float, attempt: int, latency: float, retry_after: float | None = None
@@ -225,22 +210,21 @@ class Best(Strategy):
             raise self._no_such_arm(arm)
         memory, quality, luck = self.memory, self._quality, self._luck
         accepted, limited = outcome is _OK, outcome is _RATE_LIMITED
-        if limited and not luck.is_awake():
+        if limited and not luck.is_awake:
             luck.wake([each.pulls for each in memory.arms])
         if accepted:
             memory.arms[arm].successes += 1
         else:
             memory.arms[arm].failures += 1
         quality.advance(now)
-        if luck.is_awake() or limited:
-            foretold = self._limits.chance(arm, now, 0)
-            self._first = None if luck.learn(arm, foretold, admitted=not limited) else self._first
+        if luck.is_awake and luck.learn(arm, self._limits.chance(arm, now, 0), admitted=not limited):
+            self._first = None
         if self._limits.observe(arm, now, admitted=not limited):
             self._first = None
         if not limited:
             quality.observe(arm, accepted=accepted)
-        told = retry_after if limited and retry_after is not None and retry_after >= 0 else -math.inf
-        self._opens[arm] = now + min(told, MAX_PAUSE)
+        pause = retry_after if limited and retry_after is not None and retry_after >= 0 else -math.inf
+        self._opens[arm] = now + min(pause, MAX_PAUSE)
         self._changed.add(arm)
         if under_way := memory.under_way[arm]:
             del under_way[0]
@@ -260,8 +244,8 @@ class Best(Strategy):
         self._first_prices = prices(success, lambda arm: admitted(arm, capacity[arm][1], most) / ids, self.scoring)
 
     def estimates(self) -> tuple[LimitEstimate, ...]:
-        """As every strategy's: what most of the guesses say."""
-        return self._limits.estimates()
+        """As every strategy's: what most of the guesses say, or that it is chance."""
+        return self._luck.estimates(self._limits.estimates())
 
     def snapshot(self) -> dict[str, Any]:
         """As every strategy's; about 20 KB per arm, for the filter of rate limits is many guesses."""

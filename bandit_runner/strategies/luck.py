@@ -8,7 +8,8 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-from bandit_runner.strategies.weighted import CERTAIN
+from bandit_runner.model import LimitEstimate
+from bandit_runner.strategies.weighted import bounded
 
 PRIOR: Final = -15.0
 """Log odds of chance against limits, before anything is known.
@@ -17,7 +18,7 @@ Where rates swing or jump, the model of limits errs for a moment: that is not to
 SUREST: Final = 16.0
 """They never go beyond this, for what a tier does can change."""
 SEEN: Final = (0.3, 1.7)
-"""How many 429s, and how many admissions, stand beside what is seen of each server."""
+"""How many 429s, and how many admissions, stand beside what is seen of each server, and are not forgotten."""
 MEMORY: Final = 400.0
 """So many attempts, and what was seen of a server counts half from then on."""
 
@@ -36,21 +37,20 @@ class Luck:
     (True, 0.7, 67)
     """
 
-    __slots__ = ("_odds", "_seen", "decides")
+    __slots__ = ("_odds", "_seen", "decides", "is_awake")
 
     def __init__(self, arms: int) -> None:
-        self._seen = [list(SEEN) for _ in range(arms)]
+        self._seen = [[0.0, 0.0] for _ in range(arms)]  # 429s and admissions of each server
         self._odds = PRIOR
+        self.is_awake = False
+        """Whether somebody has answered 429: until then there is nothing to explain, and nothing to `learn`."""
         self.decides = False
         """Whether chance is the likelier of the two."""
 
-    def is_awake(self) -> bool:
-        """Whether somebody has answered 429: until then there is nothing to explain, and nothing to `learn`."""
-        return self._odds != PRIOR
-
     def wake(self, admissions: Sequence[int]) -> None:
         """The first 429 is about to be learnt from, after so many admissions of each server."""
-        self._seen = [[SEEN[0], SEEN[1] + min(count, MEMORY)] for count in admissions]
+        self._seen = [[0.0, min(count, MEMORY)] for count in admissions]
+        self.is_awake = True
 
     def learn(self, arm: int, foretold: float, *, admitted: bool) -> bool:
         """An attempt was answered that limits gave that chance to be admitted; whether `decides` has changed."""
@@ -67,9 +67,18 @@ class Luck:
         """What the server admits of that many: what limits allow, or its share."""
         return of * self._share(arm) if self.decides else limited
 
+    def estimates(self, limited: tuple[LimitEstimate, ...]) -> tuple[LimitEstimate, ...]:
+        """What is believed of each server, for people: what limits say, or its share."""
+        if not self.decides:
+            return limited
+        sure = 1 / (1 + math.exp(-self._odds))
+        return tuple(
+            LimitEstimate(kind="by-chance", share=sure, admits=self._share(arm)) for arm in range(len(self._seen))
+        )
+
     def _share(self, arm: int) -> float:
         limited, admitted = self._seen[arm]
-        return min(admitted / (limited + admitted), CERTAIN[1])
+        return bounded((admitted + SEEN[1]) / (limited + admitted + sum(SEEN)))
 
     def pack(self) -> list[list[float]]:
         """The whole state as plain JSON; what `unpack` takes."""
@@ -84,7 +93,7 @@ class Luck:
         (odds, *more), *seen = state
         if more or [len(each) for each in seen] != [2] * len(self._seen):
             raise ValueError("not two counts for each server")
-        if not (abs(odds) <= SUREST and all(0 < number <= 2 * MEMORY for each in seen for number in each)):
+        if not (abs(odds) <= SUREST and all(0 <= number <= 2 * MEMORY for each in seen for number in each)):
             raise ValueError("numbers that no luck leads to")
         self._odds, self._seen = odds, [list(each) for each in seen]
-        self.decides = odds > 0
+        self.is_awake, self.decides = any(limited for limited, _ in seen), odds > 0

@@ -12,6 +12,13 @@ from bandit_runner.model import Scoring
 LEAST: Final = 0.02
 """A server is worth at least this share of its success rate: prices choose among servers, but never stop an id."""
 
+LOOKAHEAD: Final = 10.0
+"""Seconds that prices are made for, at least."""
+IDS_AHEAD: Final = 30
+"""So many ids prices are made for where they come slowly: for one or two, hardly any server is scarce."""
+REPRICE: Final = 0.5
+"""Seconds that prices last."""
+
 Worth: TypeAlias = Annotated[float, msgspec.Meta(ge=-1.0, le=1e6)]
 
 

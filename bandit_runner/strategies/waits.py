@@ -1,4 +1,4 @@
-"""Ids that were told to wait, so that each waits only so long before one attempt."""
+"""Waits: which there are, which ids were told to, so that each waits only so long, and what a Retry-After says."""
 
 import bisect
 import operator
@@ -8,7 +8,12 @@ import msgspec
 
 from bandit_runner.strategies.base import Seconds
 from bandit_runner.strategies.masked_thompson import MAX_PAUSE
+from bandit_runner.strategies.weighted import CERTAIN
 
+PAUSES: Final = (0.03, 0.06, 0.12, 0.25, 0.5)
+"""Seconds: the waits that are considered."""
+RETRY_UNIT: Final = 1.0
+"""Seconds. Retry-After counts whole ones, rounded up: the server may be free that much sooner."""
 EARLY: Final = 0.002
 """Seconds. Timers may fire that much too early (uvloop's count milliseconds)."""
 FORGOTTEN: Final = 10.0
@@ -52,3 +57,15 @@ def resumed(waiting: list[Waiting], now: float, attempt: int) -> float:
         if each.attempt == attempt:
             return waiting.pop(place).waited
     return 0.0
+
+
+def told(chance: float, ahead: float) -> float:
+    """The chance to be admitted so many seconds before a server opens that has said when (negative: since then).
+
+    >>> told(0.5, 3.0), told(0.5, 0.4), told(0.5, -1.0)
+    (0.005, 0.5, 0.998)
+    """
+    low, high = CERTAIN
+    if ahead >= RETRY_UNIT:
+        return low
+    return max(chance, high) if ahead <= 0 else chance

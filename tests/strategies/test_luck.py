@@ -54,13 +54,34 @@ def test_what_a_server_admitted_before_the_first_429_counts():
     often, never = Luck(1), Luck(1)
     often.wake([10_000])
     never.wake([0])
-    assert not often.is_awake()
     for luck in (often, never):
         for _ in range(5):
             luck.learn(0, 0.998, admitted=False)
-    assert often.is_awake()
     assert never.decides
     assert not often.decides
+
+
+def test_the_first_429_wakes_for_good_even_where_both_foretold_it_alike():
+    luck = Luck(1)
+    assert not luck.is_awake
+    luck.wake([10_000])
+    luck.learn(0, 0.998, admitted=False)
+    again = Luck(1)
+    again.unpack(luck.pack())
+    assert luck.is_awake
+    assert again.is_awake
+
+
+@pytest.mark.parametrize("admitted", [True, False])
+def test_servers_that_answer_alike_for_days_do_not_wear_it_out(admitted: bool):
+    """What was seen is halved again and again: to nothing, after 215,000 answers."""
+    luck = Luck(1)
+    luck.wake([0])
+    for _ in range(220_000):
+        luck.learn(0, 0.998, admitted=admitted)
+    Luck(1).unpack(luck.pack())
+    luck.learn(0, 0.998, admitted=not admitted)
+    assert 0 < luck.admitted(0, 0.5) < 1
 
 
 def test_what_was_thought_of_luck_is_thought_again_and_another_tiers_is_refused():
@@ -69,7 +90,7 @@ def test_what_was_thought_of_luck_is_thought_again_and_another_tiers_is_refused(
     for _ in range(30):
         luck.learn(1, 0.998, admitted=False)
     again.unpack(luck.pack())
-    assert (again.pack(), again.decides, again.is_awake()) == (luck.pack(), luck.decides, True)
+    assert (again.pack(), again.decides, again.is_awake) == (luck.pack(), luck.decides, True)
     for damaged in (luck.pack()[:2], [[99.0], [1.0, 1.0], [1.0, 1.0]], [[0.0], [1.0, 1.0], [1.0, 1e9]]):
         with pytest.raises(ValueError, match=r"each server|no luck"):
             again.unpack(damaged)
@@ -103,3 +124,15 @@ def test_best_stays_with_a_good_server_that_refuses_by_chance():
     again = create("best", arms=3, seed=2)
     again.restore(strategy.snapshot())
     assert asked(again, luck, 100) > 110, "it is asked again after a 429, too"
+
+
+def test_chance_is_told_to_people_while_it_decides():
+    strategy, luck = create("best", arms=3, seed=1), random.Random(1)
+    assert "by-chance" not in {each.kind for each in strategy.estimates()}
+    asked(strategy, luck, 100)
+    best = strategy.estimates()[0]
+    assert best.kind == "by-chance"
+    assert best.share > 0.9
+    assert 0.55 < best.admits < 0.85
+    assert best.rate is None
+
