@@ -29,6 +29,15 @@ def number(value: float | Unknown | None, digits: int) -> str:
     return "-" if value is None or isinstance(value, str) else f"{value:z.{digits}f}"
 
 
+def counted(count: int, what: str) -> str:
+    """So many of it, in English.
+
+    >>> counted(1, "run"), counted(1234, "run")
+    ('1 run', '1,234 runs')
+    """
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def table(columns: Sequence[Column[Row]], rows: Sequence[Row], *, room: int | None = None) -> str:
     """The headings, then the rows in their order, each line with its end, and what had no ``room`` (letters a line)."""
     filled = [(column, [column.title, *map(column.cell, rows)]) for column in columns]

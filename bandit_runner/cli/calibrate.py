@@ -7,6 +7,7 @@ import click
 
 from bandit_runner.cli.options import File
 from bandit_runner.cli.storing import safe
+from bandit_runner.tables import counted
 
 if TYPE_CHECKING:
     from bandit_runner.runs.calibration import Calibration, Gap, Series
@@ -47,7 +48,7 @@ def command(*, files: tuple[Path, ...], as_json: bool) -> None:
 
 def _text(found: "Calibration") -> str:
     limited = "not recorded" if found.rate_limited is None else f"{found.rate_limited:,}"
-    lines = [f"{found.runs} runs, {found.attempts:,} attempts, 429s {limited}", "", "Rates"]
+    lines = [f"{counted(found.runs, 'run')}, {counted(found.attempts, 'attempt')}, 429s {limited}", "", "Rates"]
     for series in found.series:
         lines += _series(series)
     lines += ["", "Limits"]
@@ -66,7 +67,7 @@ def _text(found: "Calibration") -> str:
         least = min(found.periods, key=lambda each: each.p)
         what = f"{least.tier} {least.port} every {least.seconds:.2f} s, p={least.p:.3f}"
         shows = "outcomes come and go with time" if found.periodic else "no period shows"
-        lines.append(f"  {shows} (strongest of {len(found.periods)} servers: {what})")
+        lines.append(f"  {shows} (strongest of {counted(len(found.periods), 'server')}: {what})")
     return "\n".join(lines)
 
 

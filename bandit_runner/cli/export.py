@@ -6,6 +6,7 @@ import click
 
 from bandit_runner.cli.options import File
 from bandit_runner.cli.storing import chosen, store_option
+from bandit_runner.tables import counted
 from binsafe.cli.entry import note
 
 
@@ -42,7 +43,7 @@ def command(*, session: str | None, output: Path, store: Path | None) -> None:
             write(exported(opened, run), path)
             click.echo(path)
     if lacking := sum(sum(run.tally.failed[:1]) for run in runs):
-        note(f"{lacking} ids of which no server was asked are left out: such files have a line for each attempt")
+        note(f"left out: {counted(lacking, 'id')} of which no server was asked: the files have a line for each attempt")
 
 
 def _file_name(name: str) -> str:

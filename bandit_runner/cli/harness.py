@@ -83,6 +83,7 @@ def command(**given: Any) -> int:
 def _tell(samples: "list[Sample]", given: dict[str, Any]) -> int:
     """Print what became of the requests; the exit status that they deserve."""
     from bandit_runner import harness
+    from bandit_runner.tables import counted
 
     row = harness.row_of_samples(samples, strategy="-", tier=given["tier"] or "-", scoring=scoring(given))
     click.echo(harness.to_json([row]) if given["as_json"] else harness.to_text([row]), nl=given["as_json"])
@@ -91,10 +92,10 @@ def _tell(samples: "list[Sample]", given: dict[str, Any]) -> int:
         note(f"requests left {error.p99 * 1000:.2f} ms off their time (p99)")
     lost = Counter(sample.reason for sample in samples if sample.status is None)
     for reason, count in lost.most_common(5):
-        note(f"{count} requests got no whole answer: {reason}")
+        note(f"{counted(count, 'request')} got no whole answer: {reason}")
     odd = Counter(sample.status for sample in samples if sample.status not in (None, *harness.PLAYED))
     for status, count in odd.most_common(5):
-        note(f"{count} requests were answered {status}: their ids were not played")
+        note(f"{counted(count, 'request')} got {status} for an answer, and nothing was played")
     if len(samples) == lost.total():
         note("  hint: is this the balancer's address? Start one with: bandit_runner balancer --upstream HOST:PORT")
     elif odd[_NOT_FOUND]:

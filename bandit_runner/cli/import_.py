@@ -6,6 +6,7 @@ import click
 
 from bandit_runner.cli.options import File
 from bandit_runner.cli.storing import chosen, store_option
+from bandit_runner.tables import counted
 from binsafe.cli.entry import note
 
 
@@ -35,4 +36,4 @@ def command(*, files: tuple[Path, ...], store: Path | None) -> None:
             note(f"{imported.path}: there already")
         elif imported.unfinished:
             note(f"{imported.path}: its last attempt was cut off, or its last id not done with; that is left out")
-    click.echo(f"{new} of {len(files)} runs imported into {target}")
+    click.echo(f"{new} of {counted(len(files), 'run')} imported into {target}")

@@ -13,6 +13,7 @@ import click
 import binsafe
 from bandit_runner.cli.stopping import stop_on_signals
 from bandit_runner.servers import Servers, start
+from bandit_runner.tables import counted
 from binsafe.cli.entry import note
 from binsafe.cli.taking import take
 
@@ -67,7 +68,7 @@ def running(
                 on_violation=violated,
             )
         stack.enter_context(servers)
-        note(f"{len(servers.policy.listen_ports())} ports ready. {servers.report.verdict.advice}")
+        note(f"{counted(len(servers.policy.listen_ports()), 'port')} ready. {servers.report.verdict.advice}")
         yield servers
 
 

@@ -106,19 +106,22 @@ def command(**given: Any) -> None:
 def _show(experiment: "Experiment", results: "RunResults", *, as_json: bool) -> None:
     from bandit_runner.harness import to_json
     from bandit_runner.simulation.table import rows, to_text
+    from bandit_runner.tables import counted
 
     if as_json:
         click.echo(to_json(rows(experiment, results)))
         return
     click.echo(to_text(experiment, results), nl=False)
     played = len(next(iter(results.values())))
-    note(f"{played} runs of {experiment.requests} ids; numbers are per 100 ids; regret is against clairvoyant")
+    runs = f"{counted(played, 'run')} of {counted(experiment.requests, 'id')}"
+    note(f"{runs}; numbers are per 100 ids; regret is against clairvoyant")
 
 
 def _show_ranking(experiment: "Experiment", results: "RunResults", *, as_json: bool) -> None:
     import msgspec
 
     from bandit_runner.simulation.ranking import ranking, to_text
+    from bandit_runner.tables import counted
 
     found = ranking(experiment, results)
     if as_json:
@@ -126,7 +129,8 @@ def _show_ranking(experiment: "Experiment", results: "RunResults", *, as_json: b
         return
     click.echo(to_text(found), nl=False)
     played = len(next(iter(results.values())))
-    note(f"{played} runs of {experiment.requests} ids; 'place' is what the paired differences of these runs leave open")
+    runs = f"{counted(played, 'run')} of {counted(experiment.requests, 'id')}"
+    note(f"{runs}; 'place' is what the paired differences of these runs leave open")
     note("'best in one run': how often a single run, which is what the blog ranks by, would put it first of V1 to V8")
 
 

@@ -24,6 +24,7 @@ from bandit_runner.dashboard.progress import Frame
 from bandit_runner.dashboard.views import RunView
 from bandit_runner.model import Outcome, Scoring
 from bandit_runner.runs.tally import OUTCOMES, Tally
+from bandit_runner.tables import counted
 
 TIER_COLOURS: Final[Mapping[str, str]] = {"T1": "#0072B2", "T2": "#D55E00", "T3": "#009E73"}
 OTHER_COLOUR: Final = "#CC79A7"
@@ -292,8 +293,3 @@ def _binned(cumulated: Sequence[int]) -> list[int]:
         return [0] * BINS
     ends = [cumulated[max(0, (i + 1) * len(cumulated) // BINS - 1)] for i in range(BINS)]
     return [end - before for before, end in zip([0, *ends], ends, strict=False)]
-
-
-def counted(count: int, what: str) -> str:
-    """So many of it, in English."""
-    return f"{count:,} {what}{'' if count == 1 else 's'}"

@@ -19,6 +19,7 @@ from bandit_runner.model import TIERS, BalancedRequest, ResultRow, Scoring
 from bandit_runner.runs import Run
 from bandit_runner.simulation.truth import Truth, clairvoyant_score, pace
 from bandit_runner.strategies import create, fitting
+from bandit_runner.tables import counted
 
 if TYPE_CHECKING:
     from bandit_runner.balancer import Balancer
@@ -182,7 +183,9 @@ class Player:
         self.unplayed += statuses.total()
         for status, count in statuses.items():
             if status is not None:  # those are told one by one
-                self._note(f"{name} on {tier}: {count} ids were answered {status} and not played to their end")
+                self._note(
+                    f"{name} on {tier}: {counted(count, 'id')} got {status} for an answer, not played to the end"
+                )
 
     def _with_regret(self, row: ResultRow, began: float, took: float) -> ResultRow:
         """Beside one who knows the truth, whose games take a second: they are not for the time in which others play."""

@@ -19,6 +19,7 @@ from bandit_runner.intervals import (
 from bandit_runner.model import UNKNOWN, WITHIN, ResultRow, Scoring, Unknown
 from bandit_runner.runs.records import Run
 from bandit_runner.runs.tally import Tally
+from bandit_runner.tables import counted
 
 PER: int = 100
 
@@ -84,7 +85,7 @@ def verdict(row: ComparedRow) -> str:
         return f"{found.estimate.mean:+.1f} to the best"
     if found.runs_needed is None:
         return "cannot be told from the best yet"
-    return f"cannot be told from the best yet: {found.runs_needed:,} more runs needed"
+    return f"cannot be told from the best yet: {counted(found.runs_needed, 'more run')} needed"
 
 
 def _row(strategy: str, tier: str, runs: Sequence[Run], scoring: Scoring) -> ComparedRow:

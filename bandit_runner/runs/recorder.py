@@ -20,6 +20,7 @@ from bandit_runner.runs.opening import connect_to_write, explaining, still_named
 from bandit_runner.runs.records import Run, RunStart, Session
 from bandit_runner.runs.rows import add_requests, document, insert_run, insert_session
 from bandit_runner.runs.tally import Tally
+from bandit_runner.tables import counted
 
 INTERVAL: Final = 0.5
 """Seconds between commits."""
@@ -156,7 +157,7 @@ class Recorder:
             self._thread.join(timeout=10.0)
         self.lost += sum(isinstance(event, _Request) for event in self._waiting) + self._is_gone * self._stored
         if self.lost:
-            self._note(f"{self.lost} requests could not be stored in {self.path}")
+            self._note(f"{counted(self.lost, 'request')} could not be stored in {self.path}")
         self._connection.close()
 
     # the thread

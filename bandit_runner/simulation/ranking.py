@@ -16,7 +16,7 @@ from bandit_runner.model import RESULTS_SCHEMA, ResultRow
 from bandit_runner.simulation.comparison import difference, estimate, row, scores
 from bandit_runner.simulation.experiment import CLAIRVOYANT, Experiment, RunResults
 from bandit_runner.simulation.scenario import Scenario, load
-from bandit_runner.tables import Column, number, table
+from bandit_runner.tables import Column, counted, number, table
 
 EIGHT: Final = ("v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8")
 """The blog's strategies, as the original plays them."""
@@ -118,7 +118,7 @@ def _versus(found: Ranked) -> str:
     if gap is None:
         return ""
     if not gap.told_apart:
-        more = "" if gap.runs_needed is None else f": {gap.runs_needed:,} more runs needed"
+        more = "" if gap.runs_needed is None else f": {counted(gap.runs_needed, 'more run')} needed"
         return f"cannot be told apart yet{more}"
     return f"{gap.estimate.mean:+.1f}, {_interval(gap.estimate)}"
 

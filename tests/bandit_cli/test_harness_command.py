@@ -61,7 +61,7 @@ def test_the_table_has_no_line_without_text(balancer: str):
 def test_a_tier_that_does_not_exist_is_no_success(balancer: str):
     done = harness(balancer, "--tier", "T9")
     assert done.returncode == 1
-    assert "20 requests were answered 404" in done.stderr
+    assert "20 requests got 404 for an answer" in done.stderr
     assert "--tier" in done.stderr
 
 

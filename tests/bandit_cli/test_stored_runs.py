@@ -136,7 +136,7 @@ def test_ids_of_which_no_server_was_asked_are_said_to_be_no_part_of_an_export(tm
             recorder.record(each)
     done = run("export", "--store", store, "--output", tmp_path / "out")
     assert done.returncode == 0
-    assert "2 ids of which no server was asked are left out" in done.stderr
+    assert "left out: 2 ids of which no server was asked" in done.stderr
 
 
 @pytest.mark.parametrize("command", ["compare", "export"])

@@ -150,7 +150,7 @@ def test_a_strategy_that_fails_is_told_of_once_and_its_ids_are_not_accepted(
         player = Player(plan, recording=Recording(recorder), note=notes.append)
         (row,) = asyncio.run(played(player))
     assert (player.unplayed, row.accepted, row.requests) == (3, 12, 15)
-    assert notes == ["broken on T1: 3 ids were answered 500 and not played to their end"]
+    assert notes == ["broken on T1: 3 ids got 500 for an answer, not played to the end"]
     assert [record.message for record in caplog.records if record.exc_info] == [
         "strategy broken failed on tier T1: where it does, ids are answered 500"
     ]

@@ -135,4 +135,3 @@ def test_chance_is_told_to_people_while_it_decides():
     assert best.share > 0.9
     assert 0.55 < best.admits < 0.85
     assert best.rate is None
-

@@ -11,6 +11,7 @@ from bandit_runner.dashboard.drawing import Options
 from bandit_runner.dashboard.pages.choosing import Figures
 from bandit_runner.model import Likely, LimitEstimate, Scoring, Unknown
 from bandit_runner.runs import Tally
+from bandit_runner.tables import counted
 
 SECOND_MS: Final = 1_000
 MANY: Final = 1_000
@@ -100,8 +101,8 @@ def figure_texts(found: Figures | None) -> Mapping[str, tuple[str, str]]:
     """Each figure's name -> its value and the line below."""
     if found is None:
         return dict.fromkeys(FIGURES, ("-", ""))
-    limited, too_many = found.limited, charts.counted(found.extra, "attempt") + " too many"
-    answers = "429s not recorded" if isinstance(limited, str) else charts.counted(limited, "answer") + " 429"
+    limited, too_many = found.limited, counted(found.extra, "attempt") + " too many"
+    answers = "429s not recorded" if isinstance(limited, str) else counted(limited, "answer") + " 429"
     return {
         "Ids": (f"{found.requests:,}", f"{found.attempts - found.requests:+,} retries, {answers}"),
         "Accepted": (f"{100 * found.success_rate:.1f}%", f"{round(found.success_rate * found.requests):,} ids"),
