@@ -44,12 +44,15 @@ Examples:
 @store_option
 def command(*, port: int, host: str, token: str | None, watched: int | None, store: Path | None) -> None:
     """Show what runs now and how stored runs went, until Ctrl-C. It reads the store of runs and changes nothing."""
+    awaited = False
     if watched is not None:
         from bandit_runner.dashboard.watching import end_with
 
         end_with(watched)  # before what takes seconds to load: whoever started us may be leaving already
     else:
-        _check(chosen(store))  # no store stops a play, nor the dashboard beside it, whose pages say what is wrong
+        awaited = _is_awaited(
+            chosen(store)
+        )  # no store stops a play, nor the dashboard beside it, whose pages say what is wrong
     from bandit_runner.dashboard.app import serve
     from bandit_runner.dashboard.guard import TOKEN, is_loopback
 
@@ -64,24 +67,25 @@ def command(*, port: int, host: str, token: str | None, watched: int | None, sto
         bound = listener.getsockname()[1]
         shown = f"[{host}]" if ":" in host else host
         asked = f"?token={token}" if token else ""
-        serve(
-            chosen(store),
-            listener,
-            host=host,
-            token=token,
-            started=lambda: note(f"dashboard http://{shown}:{bound}/{asked}"),
-        )
+
+        def tell() -> None:
+            note(f"dashboard http://{shown}:{bound}/{asked}")
+            if awaited:
+                note(f"there is no store of runs at {chosen(store)} yet: it waits until bandit_runner start makes one")
+
+        serve(chosen(store), listener, host=host, token=token, started=tell)
 
 
-def _check(path: Path) -> None:
-    """Refuse a file that is no store of runs; one that is not there, or is empty still, may become one."""
+def _is_awaited(path: Path) -> bool:
+    """Whether the file is not there, or is empty still, and may become a store of runs; one that is none is refused."""
     from bandit_runner.runs import Store
     from bandit_runner.runs.opening import explaining
 
     with explaining(path):
-        may_become_one = not path.exists() or (path.is_file() and path.stat().st_size == 0)
-    if not may_become_one:
+        awaited = not path.exists() or (path.is_file() and path.stat().st_size == 0)
+    if not awaited:
         Store.open(path).close()
+    return awaited
 
 
 def _listening(host: str, port: int) -> socket.socket:

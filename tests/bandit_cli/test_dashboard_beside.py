@@ -36,6 +36,7 @@ def test_it_says_its_address_and_ends_with_ctrl_c(tmp_path: Path):
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:
         line = process.stderr.readline()
         port = int(re.search(r"http://127\.0\.0\.1:(\d+)/$", line.strip())[1])
+        assert f"no store of runs at {tmp_path / 'none.sqlite'} yet" in process.stderr.readline()
         assert status(port) == 200
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE) in {0, 130}
