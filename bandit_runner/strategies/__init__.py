@@ -11,9 +11,9 @@
     sliding_window.py      v7  from the latest outcomes only
     blocking.py            v8  with blocks that grow
     best.py            best    our own: quality.py, rate_limits.py (of guesses.py, weighted.py) are what it believes,
-                               rests.py what rest servers need, arrivals.py how fast ids come, prices.py and waits.py
-                               what it makes of that, worths.py how it finds the largest quickly, best_memory.py what
-                               it keeps of all that in a snapshot
+                               luck.py whether 429s come by chance, rests.py what rest servers need, arrivals.py how
+                               fast ids come, prices.py and waits.py what it makes of that, worths.py how it finds the
+                               largest quickly, best_memory.py what it keeps of all that in a snapshot
     uniform.py, round_robin.py, nginx_like.py, envoy_like.py, p2c_ewma.py   baselines: what balancers do today
     kl_ucb.py, exp3.py                                   references from the literature
     knapsack.py, bwk_balanced.py, bwk_primal_dual.py     Bandits with Knapsacks, as in the paper

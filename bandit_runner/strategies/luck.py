@@ -11,11 +11,11 @@ from typing import Final
 from bandit_runner.model import LimitEstimate
 from bandit_runner.strategies.weighted import bounded
 
-PRIOR: Final = -15.0
+PRIOR: Final = -18.0
 """Log odds of chance against limits, before anything is known.
 
 Where rates swing or jump, the model of limits errs for a moment: that is not to be taken for chance."""
-SUREST: Final = 16.0
+SUREST: Final = 19.0
 """They never go beyond this, for what a tier does can change."""
 SEEN: Final = (0.3, 1.7)
 """How many 429s, and how many admissions, stand beside what is seen of each server, and are not forgotten."""
