@@ -92,9 +92,8 @@ def confine(folder: int | None = None) -> tuple[Gap, ...]:
         return (SYSTEM,)
     gaps = []
     prepare(is_folder=folder is not None)  # reads a file
-    with contextlib.suppress(
-        OSError
-    ):  # somebody's filter refuses it; then the kernel refuses an ordinary user the rest
+    # Where somebody's filter refuses this, the kernel refuses an ordinary user the rest.
+    with contextlib.suppress(OSError):
         kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     if not _landlock(folder):
         gaps.append(LANDLOCK)

@@ -82,9 +82,11 @@ def _private(folder: Path) -> Path | None:
     try:
         if not _nobody_elses(folder):
             return None
-        if not folder.is_dir():
-            for each in (*reversed(folder.parents), folder):  # `parents` would let those above be what the umask says
-                each.mkdir(exist_ok=True, mode=0o700)
+        for each in (*reversed(folder.parents), folder) if not folder.is_dir() else ():
+            if not each.is_dir():
+                with contextlib.suppress(FileExistsError):  # another process of ours was faster
+                    each.mkdir(mode=0o700)
+                    each.chmod(0o700)  # a mask may take rights of its user's own
         ours = _is_ours(os.stat(folder, follow_symlinks=False), stat.S_ISDIR) and _nobody_elses(folder)
     except OSError:
         return None

@@ -169,12 +169,14 @@ def test_a_cache_behind_ones_own_link_is_used(tmp_path: Path):
     assert store.Store(tmp_path / "cache" / "binsafe").read("name") == b"content"
 
 
-def test_a_cache_is_its_users_alone_whatever_the_mask(tmp_path: Path):
-    """With a mask of 0 the folders above it could be written by everybody, and it was never used again."""
-    mask = os.umask(0)
+@pytest.mark.parametrize("mask", [0, 0o777])
+def test_a_cache_is_its_users_alone_whatever_the_mask(tmp_path: Path, mask: int):
+    """Everybody could write its folders, and it was never used again; or nobody could use ~/.cache at all."""
+    before = os.umask(mask)
     try:
         store.Store(tmp_path / "cache" / "binsafe" / "libraries").write("name", b"content")
     finally:
-        os.umask(mask)
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.rglob("*") if path.is_dir()} == {0o700}
     assert {path.stat().st_mode & 0o077 for path in tmp_path.rglob("*")} == {0}
     assert store.Store(tmp_path / "cache" / "binsafe" / "libraries").read("name") == b"content"
