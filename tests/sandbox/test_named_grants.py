@@ -151,13 +151,19 @@ def test_a_processs_own_files_are_not_said_to_be_denied(capsys: pytest.CaptureFi
 
 @pytest.mark.skipif(not Path("/usr/bin/python3").exists(), reason="needs Debian's Python")
 @pytest.mark.parametrize("others", [(), ("/bin/true",)])
-def test_a_program_without_a_name_is_not_said_to_be_a_descriptors(others: tuple[str, ...]):
+def test_of_a_program_that_was_looked_for_and_then_started_without_a_name_the_search_is_told(
+    others: tuple[str, ...], tmp_path: Path
+):
+    """nim's compiler was said to lack a file that has to be named."""
     words = [word for other in others for word in ("--exec", other)]
-    code = "import os, sys; from contextlib import suppress\nwith suppress(OSError): os.execv('', ['x'])\nsys.exit(3)"
-    command = [sys.executable, "-m", "binsafe", "run", *words, "/usr/bin/python3", "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    looks = "import os, sys; from contextlib import suppress\nos.access('/usr/bin/sh', os.X_OK)\n"
+    code = f"{looks}with suppress(FileNotFoundError): os.execv('', ['x'])\nsys.exit(3)"
+    command = [sys.executable, "-m", "binsafe", "run", *words, "--report", tmp_path / "denied", "/usr/bin/python3"]
+    done = subprocess.run([*command, "-c", code], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 3
-    assert "execute a file without a name denied; no grant" in done.stderr
+    assert "a file without a name" in (tmp_path / "denied").read_text()
+    assert "a file without a name" not in done.stderr
+    assert "read /usr/bin/sh (--exec /usr/bin/sh)" in done.stderr
 
 
 def test_a_program_knows_its_own_arguments():

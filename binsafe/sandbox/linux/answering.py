@@ -15,7 +15,7 @@ from binsafe.sandbox.linux import elsewhere, inside, loading, owned, refusing
 from binsafe.sandbox.linux.alone import ALONE
 from binsafe.sandbox.linux.connecting import Connector
 from binsafe.sandbox.linux.denials import Denials
-from binsafe.sandbox.linux.describing import NAMELESS, ONLY_INSIDE, by_path, describe, grant_for
+from binsafe.sandbox.linux.describing import NAMELESS, NO_NAME, ONLY_INSIDE, by_path, describe, grant_for
 from binsafe.sandbox.linux.grafting import graft, listen
 from binsafe.sandbox.linux.limiting import is_of_dumps, raised
 from binsafe.sandbox.linux.lookups import Lookups, resolve
@@ -72,7 +72,7 @@ class Answerer:
             self._carry_out(call, name, self._name)
         elif may and name in self._named:
             self._named[name](call, name)
-        elif name == "execve" and self._watch.executables:
+        elif name == "execve":
             self._carry_out(call, name, self._execute)
         else:
             self._refuse(call, name)
@@ -104,7 +104,9 @@ class Answerer:
 
     def _execute(self, call: Call) -> None:
         text = self._listener.read_text(call, call.arguments[0])
-        path = resolve(call, text, None) or text or NAMELESS
+        if not text:  # what is left of a helper that was not found (nim's compiler), which is what is to be told
+            raise Refused(errno.ENOENT, NAMELESS, expected=True, grant=NO_NAME)
+        path = resolve(call, text, None) or text
         if path in self._watch.executables or self._watch.follow(path) in self._watch.executables:
             self._listener.proceed(call)
             return

@@ -38,7 +38,7 @@ _MODES: Final = {
 """tcsetattr(3) (asm-generic/ioctls.h): a full-screen program wants each key, and none of them shown."""
 BY_DESCRIPTOR: Final = "a file by its descriptor"
 NAMELESS: Final = "a file without a name"
-"""What is left of a helper that was not found (nim's compiler)."""
+NO_NAME: Final = f"{UNGRANTABLE}a file has to be named to be granted"
 _TCP_ONLY: Final = frozenset({"connect", "bind", "socket"})
 """What is asked of these with anything but an internet address."""
 
@@ -83,7 +83,7 @@ def to_connect(address: Address) -> str:
 
 def by_path(option: str, path: str) -> str:
     """The option that grants a path, where that is known from the root on."""
-    return f"{option} {path}" if path.startswith("/") else f"{UNGRANTABLE}a file has to be named to be granted"
+    return f"{option} {path}" if path.startswith("/") else NO_NAME
 
 
 def _path(listener: Listener, call: Call, name: str) -> Description:
@@ -127,13 +127,10 @@ def _sendto(listener: Listener, call: Call) -> Description:
     return Description("send", str(address), to_connect(address))
 
 
-def _execute(argument: int) -> Callable[[Listener, Call], Description]:
-    def describe_path(listener: Listener, call: Call) -> Description:
-        text = listener.read_text(call, call.arguments[argument])
-        path = resolve(call, text, 0 if argument else None) or text or (BY_DESCRIPTOR if argument else NAMELESS)
-        return Description("execute", path, by_path("--exec", path))
-
-    return describe_path
+def _execute(listener: Listener, call: Call) -> Description:
+    text = listener.read_text(call, call.arguments[1])
+    path = resolve(call, text, 0) or text or BY_DESCRIPTOR
+    return Description("execute", path, by_path("--exec", path))
 
 
 def _socket(listener: Listener, call: Call) -> Description:
@@ -231,8 +228,7 @@ _BY_NAME: Final[Mapping[str, Callable[[Listener, Call], Description]]] = {
     "connect": _connect,
     "bind": _bind,
     "sendto": _sendto,
-    "execve": _execute(0),
-    "execveat": _execute(1),
+    "execveat": _execute,
     "socket": _socket,
     "socketpair": _socket,
     "setsockopt": _numbered("setsockopt", (1, _LEVELS), (2, {})),
