@@ -8,6 +8,7 @@ import pytest
 from binsafe import baselines
 from binsafe.errors import BaselineError
 from binsafe.model import Condition
+from binsafe.policy.conditions import holds
 from binsafe.policy.walls import NEEDS_CONDITION, WALLS
 
 SERVER_NEEDS = {
@@ -37,6 +38,16 @@ def test_each_stands_by_its_name_and_gives_reasons(name: str):
     reasons = [grant.reason for grant in baseline.grants] + [group.reason for group in baseline.calls]
     assert all(len(reason) > 15 for reason in reasons)
     assert len({group.name for group in baseline.calls}) == len(baseline.calls)
+
+
+@pytest.mark.parametrize("name", ["cli_tool", "flaky_servers", "network_server"])
+def test_what_a_connection_is_like_may_be_asked_and_not_set(name: str):
+    """php-fpm asks for TCP_INFO, how many wait for its socket, and wrote an error each second."""
+    grants = [grant for group in baselines.load(name).calls for grant in group.grants]
+    for option in (11, 13):  # TCP_INFO, TCP_CONGESTION
+        arguments = (0, 6, option, 0, 0, 0)
+        may = {grant.object for grant in grants if "sockopt" in grant.object and holds(grant.when, arguments)}
+        assert may == {"getsockopt"}
 
 
 @pytest.mark.parametrize("name", baselines.available())

@@ -106,6 +106,16 @@ def test_what_a_device_is_asked_is_a_number_as_headers_write_it_where_it_has_no_
     assert {each.object for each in run.violations if each.operation == "ioctl"} == {"0x80047476"}
 
 
+@pytest.mark.parametrize(
+    ("level", "option", "words"),
+    [(6, 13, "IPPROTO_TCP TCP_CONGESTION"), (1, 1, "SOL_SOCKET 1"), (41, 57, "IPPROTO_IPV6 57"), (255, 1, "255 1")],
+)
+def test_options_of_sockets_are_named_by_their_level(sandboxed: Callable, level: int, option: int, words: str):
+    run = sandboxed(call("setsockopt", 0, level, option, 0, 0))
+    run.answers()
+    assert [each.object for each in run.violations if each.operation == "setsockopt"] == [words]
+
+
 def test_a_call_with_the_arguments_of_a_usual_socket_is_not_taken_for_one():
     """Or a program would try what it likes, and the report would call it what ordinary programs do."""
     cache, multipath = (1, 0x8_0801, 0, 0, 0, 0), (2, 1, 262, 0, 0, 0)

@@ -222,7 +222,24 @@ def _namespaces(listener: Listener, call: Call) -> Description:
     return Description("syscall", f"unshare {' '.join(words) or 'nothing'}", grant_for("unshare"))
 
 
-_LEVELS: Final = {1: "SOL_SOCKET", 0: "IPPROTO_IP", 6: "IPPROTO_TCP", 41: "IPPROTO_IPV6"}
+_LEVELS: Final = {
+    0: ("IPPROTO_IP", "linux/in.h", "IP_"),
+    1: ("SOL_SOCKET", "asm-generic/socket.h", "SO_"),
+    6: ("IPPROTO_TCP", "linux/tcp.h", "TCP_"),
+    41: ("IPPROTO_IPV6", "linux/in6.h", "IPV6_"),
+}
+"""Level of socket options -> its name, and where the names of its options stand, which begin so."""
+
+
+def _socket_option(operation: str) -> Callable[[Listener, Call], Description]:
+    def describe_option(listener: Listener, call: Call) -> Description:
+        level = call.arguments[1] & _INT
+        word, header, prefix = _LEVELS.get(level, (str(level), "", ""))
+        options = {number: name for number, name in _names(header).items() if name.startswith(prefix)}
+        return _numbered(operation, (1, {level: word}), (2, options))(listener, call)
+
+    return describe_option
+
 
 _BY_NAME: Final[Mapping[str, Callable[[Listener, Call], Description]]] = {
     "connect": _connect,
@@ -231,8 +248,8 @@ _BY_NAME: Final[Mapping[str, Callable[[Listener, Call], Description]]] = {
     "execveat": _execute,
     "socket": _socket,
     "socketpair": _socket,
-    "setsockopt": _numbered("setsockopt", (1, _LEVELS), (2, {})),
-    "getsockopt": _numbered("getsockopt", (1, _LEVELS), (2, {})),
+    "setsockopt": _socket_option("setsockopt"),
+    "getsockopt": _socket_option("getsockopt"),
     "ioctl": _device,
     "fcntl": _numbered("fcntl", (1, _names("asm-generic/fcntl.h"))),
     "prctl": _numbered("prctl", (0, _names("linux/prctl.h"))),
