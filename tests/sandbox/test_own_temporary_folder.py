@@ -1,5 +1,7 @@
 """A program's own /tmp: what it hides of its user's, and what goes with it, is named with the grant that would help."""
 
+import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -73,3 +75,19 @@ def test_what_its_own_temporary_folder_hides_is_named_where_it_is_only_asked_for
     with tempfile.TemporaryDirectory(dir="/tmp") as name:
         assert run("test", "-d", name)[0] == 1
         assert f"grant='--read {name}'" in capsys.readouterr().out
+
+
+def test_a_program_that_is_granted_in_a_temporary_folder_leaves_it_to_be_written():
+    """Nothing could be written to /tmp any more. What is granted there cannot be changed, nor what is made executed."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        Path(name).chmod(0o755)
+        tool, link, new = f"{name}/true", f"{name}/link", f"{name}_new"
+        shutil.copy("/bin/true", tool)
+        Path(link).symlink_to("/bin/true")
+        granted = [word for path in (tool, link, "/bin/cp", "/bin/rm") for word in ("--exec", path)]
+        tried = f"cp {tool} {new} && ! {new} && ! rm {tool} && ! (: > {tool}) && ! (: > {name}/new) && {tool} && {link}"
+        command = [sys.executable, "-m", "binsafe", "run", *granted, "/bin/dash", "-c", f"{tried} && [ -s {new} ]"]
+        done = subprocess.run([*command, tool, link], capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+        assert f"--write {name}" in done.stderr
+        assert "keep" not in done.stderr

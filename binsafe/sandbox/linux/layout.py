@@ -69,8 +69,8 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def covered(self) -> tuple[str, ...]:
-        """Private copies that a granted folder would hide."""
-        folders = [path for path, _ in self.mounts]
+        """Private copies that a granted folder, or one of its own, would hide."""
+        folders = [path for path, _ in (*self.mounts, *self.scratch)]
         return tuple(p.path for p in self.pieces if any(inside(p.path, folder) for folder in folders))
 
     @property
@@ -114,13 +114,12 @@ def lay_out(order: Order, cargo: Cargo, hosts: str = "") -> Layout:
         links.append((called, program))
     again = any(file.execute and file.sha256 == policy.artifact.sha256 for file in policy.artifact.files)
     links.append((ITSELF, program))
-    wanted = [path for path in _scratch(policy) if not any(inside(piece, path) for piece in taken)]
     return Layout(
         program=program,
         pieces=tuple(piece._replace(path=canonical(piece.path, merged)) for piece in pieces),
         links=tuple(links),
         mounts=tuple(_mounts(policy, merged)),
-        scratch=tuple((path, SCRATCH_BYTES) for path in wanted),
+        scratch=tuple((path, SCRATCH_BYTES) for path in _scratch(policy)),
         merged=merged,
         grantees=frozenset((*_grantees(policy, merged), *((program, ITSELF) if again else ()))),
         stand_ins=frozenset(given).difference(stand_ins.COPIED),

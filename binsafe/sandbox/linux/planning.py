@@ -67,7 +67,7 @@ def root_of(layout: Layout) -> Plan:
 
 def _ways(layout: Layout) -> list[str]:
     """Folders in its scratch that only lead to what is granted: what was made there would be lost, and nobody told."""
-    granted = [path for path, _ in layout.mounts]
+    granted = [path for path, _ in (*layout.mounts, *layout.links)] + [*layout.covered]
     above = {parent for path in granted for parent in parents(path)}
     own = [way for way in above if any(way != path and inside(way, path) for path, _ in layout.scratch)]
     return [way for way in own if not any(inside(way, path) for path in granted)]

@@ -11,6 +11,8 @@ from binsafe import kernel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from binsafe.sandbox.linux.failing import Plan
 
 _FLAGS = kernel.MS_NOSUID | kernel.MS_NODEV
@@ -23,7 +25,8 @@ def build_root(plan: "Plan", opened: dict[str, int]) -> None:
     """Make the root and enter it.
 
     ``opened`` are mounts that root took beforehand. Detached copies of the other granted ones are taken first, while
-    their paths can still be seen. Where a granted folder covers a private copy, the copy is mounted over the original.
+    their paths can still be seen. Where a folder covers a private copy, the copy is mounted over what is there: it can
+    be executed and not changed, which is the other way round with all else in such a folder.
     """
     kernel.mount("", "/", "", kernel.MS_REC | kernel.MS_PRIVATE)
     trees = [
@@ -35,24 +38,23 @@ def build_root(plan: "Plan", opened: dict[str, int]) -> None:
     os.chdir(root)
     for path in plan["folders"]:
         os.makedirs(f".{path}", 0o755, exist_ok=True)
-    for path, target in plan["links"]:
-        make_parent(path)
-        os.symlink(target, f".{path}")
+    link(plan["links"])
+    for path, descriptor, offset, size, mode in plan["pieces"]:
+        unpack(path, descriptor, offset, size, mode)
+    copies = [(path, kernel.open_tree(f".{path}")) for path in plan["covered"]]
     for path, size in plan["scratch"]:
         os.makedirs(f".{path}", 0o755, exist_ok=True)
         options = f"mode=0700,size={size},nr_inodes=65536"
         kernel.mount("scratch", f".{path}", "tmpfs", _FLAGS | kernel.MS_NOEXEC, options)
-    for path, descriptor, offset, size, mode in plan["pieces"]:
-        unpack(path, descriptor, offset, size, mode)
-    copies = [(path, kernel.open_tree(f".{path}")) for path in plan["covered"]]
+    link(plan["links"])  # those that lie in what was mounted
     for path, attributes, tree in trees:
         place(tree, path, attributes | kernel.MOUNT_ATTR_NOSUID)
-    for path in plan["ways"]:
-        os.chmod(f".{path}", 0o500)
     for path in plan["pins"]:
         place(kernel.open_tree(f".{path}"), path, 0)
     for path, tree in copies:
         place(tree, path, kernel.MOUNT_ATTR_RDONLY | kernel.MOUNT_ATTR_NODEV | kernel.MOUNT_ATTR_NOSUID)
+    for path in plan["ways"]:
+        os.chmod(f".{path}", 0o500)
     kernel.pivot_root_here()
     kernel.mount("", "/", "", kernel.MS_REMOUNT | kernel.MS_BIND | kernel.MS_RDONLY | _FLAGS)
 
@@ -63,6 +65,14 @@ def mount_root(folder: str) -> None:
         kernel.mount("root", folder, "tmpfs", _FLAGS, f"{_OPTIONS},{_LARGE_PAGES}")
     except OSError:
         kernel.mount("root", folder, "tmpfs", _FLAGS, _OPTIONS)
+
+
+def link(links: "Iterable[tuple[str, str]]") -> None:
+    """Make those that are not there yet."""
+    for path, target in links:
+        if not os.path.lexists(f".{path}"):
+            make_parent(path)
+            os.symlink(target, f".{path}")
 
 
 def make_parent(path: str) -> None:

@@ -271,7 +271,7 @@ def watch(control: int, children: int, program_pid: int, plan: "Plan", tell: "Te
 def going(plan: "Plan") -> list[str]:
     """What its arguments name (-o/tmp/x, --to=/tmp/x) in folders of its own: its user will look for that."""
     named = {word[word.find("/") :].rstrip("/") for word in plan["argv"][1:] if "/" in word}
-    granted = [path for path, _ in plan["mounts"]]
+    granted = [path for path, _ in (*plan["mounts"], *plan["links"])] + [*plan["covered"]]
     return [
         path
         for path in sorted(named)[:MOST_GONE]
