@@ -60,6 +60,7 @@ def test_a_start_with_a_policy_file_imports_nothing_heavy(command: list[str], tm
         (["--timeout", "9223372037", "/bin/true"], 2, b"more seconds than can be waited for"),
         (["--timeout", "nan", "/bin/true"], 2, b"nan is no time"),
         (["--read", "", "/bin/true"], 2, b"an empty path names no file"),
+        (["--env", "no-name", "/bin/true"], 2, b"'no-name' names no environment variable"),
         (["--read", "/", "/bin/true"], 125, b"the whole file system cannot be granted"),
         (["--write", "/", "/bin/true"], 125, b"what binsafe is made of lies there"),
         (["--exec", "/etc", "/bin/true"], 125, b"--exec /etc: /etc is a directory"),

@@ -327,7 +327,7 @@ def test_links_that_lead_to_each_other_are_told(tmp_path: Path):
         find(str(tmp_path / "one"))
 
 
-def test_a_person_is_told_once_of_a_large_file_that_takes_long(monkeypatch: pytest.MonkeyPatch):
+def test_a_person_is_told_once_of_a_large_file_that_takes_long(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     told: list[str] = []
 
     def hear(message: str) -> None:
@@ -336,10 +336,11 @@ def test_a_person_is_told_once_of_a_large_file_that_takes_long(monkeypatch: pyte
 
     monkeypatch.setattr(workers, "_LARGE_BYTES", 1)
     monkeypatch.setattr(workers, "_PATIENCE_SECONDS", 600.0)
-    with Snapshot.take(find(sys.executable)) as snapshot, Worker(hear) as worker:
-        first = worker.inspect(snapshot, syscalls=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with Snapshot.take(find("/bin/cat")) as snapshot, Worker(hear) as worker:
+        worker.inspect(snapshot, syscalls=False)
         assert told == []
         monkeypatch.setattr(workers, "_PATIENCE_SECONDS", 0.05)
         os.kill(worker.pid, signal.SIGSTOP)
-        assert worker.inspect(snapshot, syscalls=False) == first
+        assert worker.inspect(snapshot).analysed, "and asked for its libraries meanwhile"
         assert told == [f"inspecting {snapshot.artifact.path}: {snapshot.artifact.size:,} bytes"]

@@ -84,8 +84,9 @@ def test_a_program_that_is_granted_in_a_temporary_folder_leaves_it_to_be_written
         tool, link, new = f"{name}/true", f"{name}/link", f"{name}_new"
         shutil.copy("/bin/true", tool)
         Path(link).symlink_to("/bin/true")
-        granted = [word for path in (tool, link, "/bin/cp", "/bin/rm") for word in ("--exec", path)]
-        tried = f"cp {tool} {new} && ! {new} && ! rm {tool} && ! (: > {tool}) && ! (: > {name}/new) && {tool} && {link}"
+        granted = [word for path in (tool, link, "/bin/cp", "/bin/rm", "/bin/chmod") for word in ("--exec", path)]
+        denied = (new, f"rm {tool}", f"chmod 700 {tool}", f"(: > {tool})", f"(: > {name}/new)")
+        tried = f"cp {tool} {new} && {' && '.join(f'! {each}' for each in denied)} && {tool} && {link}"
         command = [sys.executable, "-m", "binsafe", "run", *granted, "/bin/dash", "-c", f"{tried} && [ -s {new} ]"]
         done = subprocess.run([*command, tool, link], capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stderr
