@@ -123,6 +123,8 @@ class Run:
         if holder is not None:
             return holder.names[node.name]
         known = constant(node)
+        if known is None and node.name in self.special:  # somebody may call it later
+            return Unknown(f"the value {node.name}")
         if known is None and not self.unseen:
             raise failed(node, f"unknown name {node.name!r}", suggestion(node.name))
         if known is None:  # an import that is not here may define it
@@ -189,6 +191,9 @@ class Run:
                 return self._procedure(called.name, form, list(arguments))
             case FilterName():
                 return self._make_filter(called.name, arguments, form)
+            case Unknown():
+                self.unseen.append(Unseen(f"a call of what {called.why} decides", form.place))
+                return called
             case _:
                 raise failed(form, f"{shown(called)} cannot be called", "expected a function")
 

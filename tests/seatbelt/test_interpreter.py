@@ -160,6 +160,15 @@ def test_what_a_macro_makes_is_not_known():
     assert [each.what for each in program.unseen] == ["macro, which is not followed", "a call of what m decides"]
 
 
+def test_what_a_rule_that_is_given_to_a_function_makes_is_not_known():
+    program = evaluate(
+        read("(version 1) (deny default) (apply allow (list 'signal)) (map deny '(lsopen)) (allow signal)")
+    )
+    assert program.problems == ()
+    assert [each.what.split()[-2] for each in program.unseen] == ["allow", "deny"]
+    assert len(program.rules) == 2
+
+
 def test_a_name_that_only_an_import_could_define_is_unknown_and_not_wrong():
     program = evaluate(read('(import "system.sb") (system-network) (allow file-read* (home-subpath "/x"))'))
     assert program.problems == ()
