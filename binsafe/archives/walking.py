@@ -19,7 +19,7 @@ from binsafe.containers.names import Names, clean
 from binsafe.errors import NotAnalysable
 from binsafe.inspection import inspect as inspect_file
 from binsafe.inspection import notes
-from binsafe.limits import MAX_ARCHIVE_DEPTH, MAX_BUNDLE_BYTES, MAX_MEMBER_BYTES, MAX_MEMBERS
+from binsafe.limits import MAX_ARCHIVE_DEPTH, MAX_BUNDLE_BYTES, MAX_MEMBER_BYTES, MAX_MEMBERS, MAX_NAME_BYTES
 from binsafe.model import Artifact, Member, Report, Severity
 from binsafe.model.report import LEVELS
 from binsafe.signatures import bundle as bundles
@@ -111,6 +111,8 @@ class _Walk:
             if isinstance(entry, Trouble):
                 self._trouble(entry._replace(detail=f"{prefix}{entry.detail}" if prefix else entry.detail))
                 continue
+            if self._is_late(f"{prefix}{entry.name[:MAX_NAME_BYTES]}"):
+                return
             wrong = tuple(names.check(entry))
             for trouble in wrong:
                 self._trouble(trouble)
@@ -219,8 +221,7 @@ class _Walk:
                 self._trouble(Trouble(error.finding, f"{path}: {error}"))
 
     def _member(self, path: str, data: bytes) -> None:
-        if self._watch.expired():
-            self._trouble(Trouble("members-omitted", f"{path} and what follows: the time for one archive was used up"))
+        if self._is_late(path):
             return
         number, self._number = self._number, self._number + 1
         sha256 = hashlib.sha256(data).hexdigest()
@@ -232,6 +233,13 @@ class _Walk:
             self._watch.begin(number)
             report = inspect_file(artifact, memoryview(data), syscalls=self._syscalls, listings=self._listings)
         self._add(Member(path=path, report=report))
+
+    def _is_late(self, path: str) -> bool:
+        """Whether the time is up, which is then noted: many entries take it, too, and not only programs."""
+        if not self._watch.expired():
+            return False
+        self._trouble(Trouble("members-omitted", f"{path} and what follows: the time for one archive was used up"))
+        return True
 
     def _add(self, member: Member) -> None:
         """Keep a member; of too many the harmless ones go first."""

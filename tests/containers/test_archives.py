@@ -181,9 +181,10 @@ def test_time_that_is_up_and_parsers_that_broke_are_said():
     report = report_on(zipped({"a": ELF, "b": ELF}), watch=Watch(broken=frozenset({0})))
     assert [member.report.analysed for member in report.members] == [False, True]
     assert not report.analysed
-    late = report_on(zipped({"a": ELF}), watch=Watch(expired=lambda: True))
-    assert ids(late) == {"members-omitted"}
-    assert not late.analysed
+    for content in (ELF, b"text", zipped({"b": b""})):  # to look at what is no program takes time, too
+        late = report_on(tarred({"a": content}), watch=Watch(expired=lambda: True))
+        assert ids(late) == {"members-omitted"}
+        assert not late.analysed
 
 
 def test_quarantine_comes_from_the_file_beside_the_file():
