@@ -11,7 +11,7 @@ from binsafe.formats import elf_sections as es
 from binsafe.formats.elf_dynamic import Dynamic, dynamic
 from binsafe.formats.elf_features import features
 from binsafe.formats.elf_needs import build_id, interpreter
-from binsafe.formats.structure import Reader, decoded, malformed
+from binsafe.formats.structure import Reader, decoded, excessive, malformed
 from binsafe.formats.traits import import_traits
 from binsafe.limits import MAX_SYMBOLS
 from binsafe.model import Image, Import, Section, Segment, Slice, Symbol
@@ -53,9 +53,9 @@ def read(data: memoryview, *, imports: bool = True) -> Image:
     headers = eh.program_headers(head, reader)
     loaded = [h for h in headers if h.type == eh.PT_LOAD]
     section_headers, table_problem = es.section_headers(head, reader)
-    if head.type == eh.REL and not section_headers:
-        raise malformed("an object file without sections", finding="section-table")
     sections, section_problem = es.sections(head, section_headers, loaded, data)
+    if head.type == eh.REL and not sections:  # kernels load modules by them
+        raise malformed(f"an object file without sections: {table_problem or section_problem}", finding="section-table")
     problems = () if head.type == eh.CORE else filter(None, (table_problem, section_problem))
     hollow = eh.is_debug_symbols(head, headers)
     wanted = None if hollow else dynamic(head.bits, reader, headers)
@@ -233,7 +233,7 @@ def _ours(linked: "Linking") -> tuple[_Named, list[tuple[str, int]]]:
 def _liefs(data: memoryview) -> tuple[_Named, list[tuple[str, int]]]:
     binary = _lief.elf(data)
     if len(binary.dynamic_symbols) > MAX_SYMBOLS:
-        raise malformed(f"more than {MAX_SYMBOLS:,} dynamic symbols")
+        raise excessive(f"more than {MAX_SYMBOLS:,} dynamic symbols")
     relocations = chain(binary.pltgot_relocations, binary.dynamic_relocations)
     slots = [(decoded(each.symbol.name), each.address) for each in relocations if each.has_symbol]
     found: tuple[list[Symbol], list[Symbol]] = ([], [])

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from binsafe.formats.elf_headers import PT_DYNAMIC, PT_LOAD, Bits, ProgramHeader
-from binsafe.formats.structure import Memory, Reader, decoded, malformed
+from binsafe.formats.structure import Memory, Reader, decoded, excessive, malformed
 from binsafe.model import Library
 
 _NEEDED, _STRTAB, _SYMTAB, _STRSZ, _SONAME, _RPATH, _RUNPATH = 1, 5, 6, 10, 14, 15, 29
@@ -117,7 +117,7 @@ def _check_tables(reader: Reader, memory: Memory[ProgramHeader], entries: Mappin
     elif entries[_NEEDED]:
         raise malformed("a dynamic section that asks for libraries and has no symbols")
     if entries[_RELRSZ][:1] > [_MAX_RELR_BYTES]:
-        raise malformed(f"more than {_MAX_RELR_BYTES:,} bytes of packed relocations")
+        raise excessive(f"more than {_MAX_RELR_BYTES:,} bytes of packed relocations")
 
 
 def _segment(headers: tuple[ProgramHeader, ...]) -> ProgramHeader | None:
@@ -137,7 +137,7 @@ def _entries(bits: Bits, reader: Reader, stored: memoryview) -> defaultdict[int,
         if tag not in _MANY and entries[tag] and entries[tag] != [value]:
             raise malformed(f"two values for one entry of the dynamic section (tag {tag:#x})")
         entries[tag].append(value)
-    raise malformed(f"a dynamic section of more than {_MAX_ENTRIES:,} entries")
+    raise excessive(f"a dynamic section of more than {_MAX_ENTRIES:,} entries")
 
 
 def _stored(reader: Reader, memory: Memory[ProgramHeader], address: int) -> memoryview:

@@ -11,7 +11,16 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from binsafe.formats.structure import ByteOrder, Memory, Reader, is_layered, malformed, refuse_overlap, truncated
+from binsafe.formats.structure import (
+    ByteOrder,
+    Memory,
+    Reader,
+    excessive,
+    is_layered,
+    malformed,
+    refuse_overlap,
+    truncated,
+)
 from binsafe.limits import MAX_SEGMENTS
 
 REL, EXEC, DYN, CORE = 1, 2, 3, 4
@@ -138,7 +147,7 @@ def program_headers(head: Header, reader: Reader) -> tuple[ProgramHeader, ...]:
         NotAnalysable: "truncated" where a stored segment ends behind the file, "malformed" where no loader takes it.
     """
     if head.phnum > MAX_SEGMENTS:
-        raise malformed(f"{head.phnum:,} program headers, more than {MAX_SEGMENTS:,}")
+        raise excessive(f"{head.phnum:,} program headers, more than {MAX_SEGMENTS:,}")
     size = head.phnum * _entry_size(head.bits)
     if head.bits == 32:
         rows = reader.rows("IIIIIIII", head.phoff, size, "the program headers")
@@ -157,7 +166,7 @@ def program_headers(head: Header, reader: Reader) -> tuple[ProgramHeader, ...]:
             raise malformed(f"two segments of type {twice:#x}, where one counts")
         refuse_overlap(((s.address, s.memory_size) for s in loaded), "segments in memory")
         if is_layered(((s.offset, s.file_size) for s in loaded), len(reader.data)):
-            raise malformed("its segments lie over each other in the file")
+            raise excessive("its segments lie over each other in the file")
         _refuse_shared_pages(loaded)
         _refuse_other_headers(head, found, loaded)
     return tuple(found)

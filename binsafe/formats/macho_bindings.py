@@ -8,7 +8,7 @@ the first pointer that it fills in, so that opcodes which repeat a binding a mil
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from binsafe.formats.structure import Mapped, Reader, decoded, malformed
+from binsafe.formats.structure import Mapped, Reader, decoded, excessive, malformed
 from binsafe.formats.symbols import Strings
 
 _MAX_NAME = 65_536
@@ -181,7 +181,7 @@ def _first_pointers(
             own = stored[number * page : (number + 1) * page]  # chains end with their page
             links += _follow(chain, own, start, base + offset + number * page, first)
             if links > _MAX_LINKS:
-                raise malformed(f"more than {_MAX_LINKS:,} chained pointers")
+                raise excessive(f"more than {_MAX_LINKS:,} chained pointers")
             if len(first) >= wanted:
                 return first
     return first

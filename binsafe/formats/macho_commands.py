@@ -11,7 +11,7 @@ import msgspec
 
 from binsafe.formats.macho_headers import LC_REQ_DYLD, MAPPED_KINDS, Command, Header
 from binsafe.formats.macho_segments import SEGMENT, SEGMENT_64, MachSection, MachSegment, read_segment
-from binsafe.formats.structure import Range, Reader, is_layered, malformed, refuse_overlap, text, truncated
+from binsafe.formats.structure import Range, Reader, excessive, is_layered, malformed, refuse_overlap, text, truncated
 from binsafe.limits import MAX_SECTIONS, MAX_SEGMENTS
 from binsafe.model import Library
 
@@ -126,7 +126,7 @@ def commands(head: Header, found: list[Command], data: memoryview) -> Commands:
     segments = ((segment.offset, segment.file_size) for segment in result.segments)
     sections = ((section.offset, section.size) for section in result.sections if section.offset is not None)
     if is_layered(segments, len(data)) or is_layered(sections, len(data)):
-        raise malformed("its segments or sections lie over each other in the file")
+        raise excessive("its segments or sections lie over each other in the file")
     return result
 
 
@@ -135,7 +135,7 @@ def _segment(head: Header, command: Command, file: Reader, result: Commands) -> 
     result.segments.append(segment)
     result.sections += sections
     if len(result.segments) > MAX_SEGMENTS or len(result.sections) > MAX_SECTIONS:
-        raise malformed("too many segments or sections")
+        raise excessive("too many segments or sections")
 
 
 def _string(command: Command, offset: int, minimum: int) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from binsafe.formats.macho_headers import DEBUG_SYMBOLS, MAPPED_KINDS, OBJECT, Command, Header
-from binsafe.formats.structure import Reader, malformed, text
+from binsafe.formats.structure import Reader, excessive, malformed, text
 from binsafe.limits import MAX_SECTIONS
 
 SEGMENT, SEGMENT_64 = 0x1, 0x19
@@ -59,7 +59,7 @@ def read_segment(head: Header, command: Command, file: Reader) -> tuple[MachSegm
     if wide != (head.bits == 64):
         raise malformed("a segment command of the other word size")
     if count > MAX_SECTIONS:
-        raise malformed("too many segments or sections")
+        raise excessive("too many segments or sections")
     segment = MachSegment(
         name=text(name),
         address=address,

@@ -7,6 +7,7 @@ from binsafe.formats import pe_headers as ph
 from binsafe.formats.pe_imports import Imports, imports
 from binsafe.formats.pe_tables import Tables, linker
 from binsafe.formats.structure import Memory, Reader, text
+from binsafe.formats.symbols import Strings
 from binsafe.model import Image, Library, Section, Segment, Slice, Symbol
 
 _RELOCATIONS_STRIPPED, _DLL = 0x1, 0x2000
@@ -153,6 +154,7 @@ def _coff(head: ph.Header, reader: Reader, found: tuple[ph.PeSection, ...]) -> I
     tables = ph.coff_symbols(head, reader)
     if tables is None:
         return
+    strings = Strings(tables.strings)
     rows = _COFF_SYMBOL.iter_unpack(tables.table)
     for raw, value, section, _, storage, auxiliary in rows:
         for _ in range(auxiliary):
@@ -160,7 +162,7 @@ def _coff(head: ph.Header, reader: Reader, found: tuple[ph.PeSection, ...]) -> I
         external = storage == _EXTERNAL or (storage == _STATIC and not auxiliary)  # one with a record is a section
         if external and 0 < section <= len(found):
             long = raw[:4] == b"\0\0\0\0"
-            name = text(tables.strings, int.from_bytes(raw[4:], "little")) if long else text(raw)
+            name = strings.at(int.from_bytes(raw[4:], "little")) if long else text(raw)
             if name:
                 yield Symbol(name=name, address=head.image_base + found[section - 1].rva + value)
 

@@ -8,10 +8,13 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from binsafe.formats.structure import Range, Reader, is_layered, malformed, refuse_overlap, text
+from binsafe.formats.structure import Range, Reader, excessive, is_layered, malformed, refuse_overlap, text
+from binsafe.formats.symbols import Allowance
 from binsafe.limits import MAX_SECTIONS, MAX_SYMBOLS
 
 _LFANEW = 0x3C
+_SHORT_NAMES = 1024**2
+"""Letters of names beyond twice the file's own bytes."""
 _PE32, _PE32_PLUS = 0x10B, 0x20B
 _MAX_DIRECTORIES = 16
 _SECTOR = 512
@@ -123,6 +126,11 @@ def header(data: memoryview) -> tuple[Header, Reader]:
     ), reader
 
 
+def letters(reader: Reader) -> Allowance:
+    """How many letters the names of a directory may have: short ones may stand for several things."""
+    return Allowance(2 * len(reader.data) + _SHORT_NAMES)
+
+
 def sections(head: Header, reader: Reader) -> tuple[PeSection, ...]:
     """The section table.
 
@@ -155,7 +163,7 @@ def sections(head: Header, reader: Reader) -> tuple[PeSection, ...]:
             )
         )
     if is_layered(((section.offset, section.size) for section in found), len(reader.data)):
-        raise malformed("its sections lie over each other in the file")
+        raise excessive("its sections lie over each other in the file")
     refuse_overlap([(0, head.headers_size), *((s.rva, s.memory_size) for s in found)], "sections in memory")
     return tuple(found)
 

@@ -8,13 +8,11 @@ from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from binsafe.formats import pe_headers as ph
-from binsafe.formats.structure import Memory, Reader, malformed, text
+from binsafe.formats.structure import Memory, Reader, excessive, malformed, text
 from binsafe.model import Import, Library, Segment
 
 _MAX_LIBRARIES = 4_096
 _MAX_IMPORTS = 262_144
-_SHORT_NAMES = 1024**2
-"""Letters of names beyond twice the file's own bytes: long names that lie over each other would fill memory."""
 _RVA_BASED = 1
 """Delay-load descriptors without this attribute hold addresses (Visual C++ 6)."""
 _WORD_LAYOUTS: Mapping[int, str] = {4: "I", 8: "Q"}
@@ -99,7 +97,7 @@ class _Walk:
         self._directory = head.directory
         self._reader = reader
         self._memory = memory
-        self._left = 2 * len(reader.data) + _SHORT_NAMES
+        self._allowance = ph.letters(reader)
 
     def descriptors(self, kind: _Kind) -> Iterator[tuple[str, int, int]]:
         """Library, list of names and slots of each descriptor; the directory's size is not obeyed."""
@@ -145,12 +143,8 @@ class _Walk:
 
     def _text(self, rva: int) -> str:
         place = self._memory.stored(self._base + rva)
-        name = "" if place is None else text(self._reader.data[place[0] : place[1]])
-        self._left -= len(name)
-        if self._left < 0:
-            raise _too_many()
-        return name
+        return "" if place is None else self._allowance.spent(text(self._reader.data[place[0] : place[1]]))
 
 
 def _too_many() -> Exception:
-    return malformed("it asks for more imports than any program does")
+    return excessive("it asks for more imports than any program does")

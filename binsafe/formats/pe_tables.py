@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from binsafe.formats import pe_headers as ph
 from binsafe.formats import pe_resources
-from binsafe.formats.structure import Memory, Reader, malformed, text
+from binsafe.formats.structure import Memory, Reader, excessive, text
 from binsafe.limits import MAX_SYMBOLS
 from binsafe.model import Library, Segment, Symbol
 
@@ -44,6 +44,7 @@ class Tables:
         self._head = head
         self._reader = reader
         self._memory = memory
+        self._allowance = ph.letters(reader)
 
     def load_configuration(self) -> LoadConfiguration | None:
         """None where the file has none. Its own size says which fields are there."""
@@ -120,7 +121,7 @@ class Tables:
             "6I", 16, "the exports"
         )
         if max(functions, names) > MAX_SYMBOLS:
-            raise malformed("more exports than can be looked at")
+            raise excessive("more exports than can be looked at")
         addresses = self._words(at_functions, functions, 4)
         named = dict(zip(self._words(at_ordinals, names, 2), self._words(at_names, names, 4), strict=False))
         for number, address in enumerate(addresses):
@@ -140,7 +141,7 @@ class Tables:
 
     def _name(self, rva: int) -> str:
         data = self._stored(rva)
-        return "" if data is None else text(data)
+        return "" if data is None else self._allowance.spent(text(data))
 
 
 def linker(head: ph.Header, data: memoryview) -> str | None:

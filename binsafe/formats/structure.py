@@ -21,12 +21,18 @@ Range = tuple[int, int]
 
 _STRUCT_ORDER = {"little": "<", "big": ">"}
 _DO_NOT_RUN = "no loader should take it, and it may have been made to mislead"
+_WEARS_OUT = "no program that is known comes near to that; it may have been made to wear readers out"
 _FETCH_AGAIN = "it is incomplete; fetch it again and compare its checksum with the sender's"
 
 
 def malformed(detail: str, *, finding: str = "malformed") -> NotAnalysable:
     """The error for bytes that contradict their format."""
     return NotAnalysable(f"the file is malformed: {_printable(detail)}", hint=_DO_NOT_RUN, finding=finding)
+
+
+def excessive(detail: str) -> NotAnalysable:
+    """The error for a file that a loader may take, and that has more than we look at."""
+    return NotAnalysable(f"the file is not read: {_printable(detail)}", hint=_WEARS_OUT)
 
 
 def truncated(detail: str) -> NotAnalysable:

@@ -4,7 +4,7 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from typing import overload
 
-from binsafe.formats.structure import ByteOrder, decoded, malformed
+from binsafe.formats.structure import ByteOrder, decoded, excessive
 from binsafe.limits import MAX_SYMBOLS
 from binsafe.model import Symbol
 
@@ -16,14 +16,34 @@ _SHARED = 64
 _STRUCT_ORDER = {"little": "<", "big": ">"}
 
 
-class Strings:
-    """A table of names, of which each may be asked for: many long ones that lie over each other would fill memory."""
+class Allowance:
+    """How many letters a file's names may have in all: many long ones that lie over each other would fill memory."""
 
-    __slots__ = ("_left", "_table")
+    __slots__ = ("_left",)
+
+    def __init__(self, letters: int) -> None:
+        self._left = letters
+
+    def spent(self, name: str) -> str:
+        """The name.
+
+        Raises:
+            NotAnalysable: together the names have more letters.
+        """
+        self._left -= len(name)
+        if self._left < 0:
+            raise excessive("its names lie over each other")
+        return name
+
+
+class Strings:
+    """A table of names, of which each may be asked for."""
+
+    __slots__ = ("_allowance", "_table")
 
     def __init__(self, table: memoryview) -> None:
         self._table = table
-        self._left = _SHARED * len(table) + _MAX_NAME
+        self._allowance = _allowance(table)
 
     def at(self, offset: int) -> str:
         """The name at an offset, as `name_at`.
@@ -31,11 +51,11 @@ class Strings:
         Raises:
             NotAnalysable: together the names are far longer than the table.
         """
-        name = name_at(self._table, offset)
-        self._left -= len(name)
-        if self._left < 0:
-            raise malformed("its names lie over each other")
-        return name
+        return self._allowance.spent(name_at(self._table, offset))
+
+
+def _allowance(table: memoryview) -> Allowance:
+    return Allowance(_SHARED * len(table) + _MAX_NAME)
 
 
 class Symbols(Sequence[Symbol]):
@@ -101,7 +121,7 @@ def whole(table: memoryview, record: struct.Struct) -> memoryview:
     """
     count = len(table) // record.size
     if count > MAX_SYMBOLS:
-        raise malformed(f"a symbol table of {count:,} entries, more than {MAX_SYMBOLS:,}")
+        raise excessive(f"a symbol table of {count:,} entries, more than {MAX_SYMBOLS:,}")
     return table[: count * record.size]
 
 
@@ -116,8 +136,12 @@ def name_at(strings: memoryview, offset: int) -> str:
 
 
 def names_at(strings: memoryview, offsets: Iterable[int]) -> Iterator[str]:
-    """`name_at` of many offsets in a third of the time, which a copy of the table is worth."""
-    copied = bytes(strings)
+    """`name_at` of many offsets in a third of the time, which a copy of the table is worth.
+
+    Raises:
+        NotAnalysable: together the names are far longer than the table.
+    """
+    copied, allowance = bytes(strings), _allowance(strings)
     for offset in offsets:
         end = copied.find(b"\0", offset, offset + _MAX_NAME)
-        yield decoded(copied[offset : offset + _MAX_NAME if end < 0 else end])
+        yield allowance.spent(decoded(copied[offset : offset + _MAX_NAME if end < 0 else end]))

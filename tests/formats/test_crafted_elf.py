@@ -214,3 +214,16 @@ def test_a_static_program_that_may_lie_anywhere_has_nothing_to_be_linked_by_once
     data[16:18] = (3).to_bytes(2, "little")  # ET_DYN
     found = only_slice(bytes(data))
     assert (found.kind, found.linkage) == ("executable", "static-pie")
+
+
+def test_an_object_file_whose_sections_are_all_left_out_is_refused():
+    """A kernel takes a module by its sections: without them it would be taken for an object, which nothing loads."""
+    data = build.elf()
+    row = struct.pack("<IIQQQQIIQQ", 0, 1, 4, 0, 0, build.ELF_BASE_SIZE, 0, 0, 0, 0)
+    build.put(data, 16, "<H", 1)
+    build.put(data, 32, "<Q", 0)
+    build.put(data, 40, "<Q", len(data))
+    build.put(data, 56, "<HHHH", 0, 64, 21, 0)
+    with pytest.raises(NotAnalysable, match="without sections: its sections lie over each other") as error:
+        parse(memoryview(bytes(data) + bytes(64) + row * 20))
+    assert error.value.finding == "section-table"

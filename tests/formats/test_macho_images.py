@@ -277,3 +277,18 @@ def test_what_a_file_tells_dyld_beside_the_environment():
     command = struct.pack("<III", 0x27, 12 + 28, 12) + said.ljust(28, b"\0")
     found = only_slice(build.macho(extra=command, extra_count=1))
     assert found.traits["dyld_environment"] == "DYLD_LIBRARY_PATH=/tmp"
+
+
+@pytest.mark.parametrize("what", ["segments", "sections"])
+def test_segments_and_sections_that_lie_over_each_other_in_the_file_are_refused(what: str):
+    """Each segment is at an address of its own; the sections are all in one."""
+    name, size = b"__MORE", 0x8400
+    part = ("<II16sQQQQiiII", 0x19)
+    if what == "segments":
+        places = [(2 + number) << 32 for number in range(9)]
+        more = [struct.pack(*part, 72, name, place, size, 0, size, 1, 1, 0, 0) for place in places]
+    else:
+        row = struct.pack("<16s16sQQ8I", b"__more", name, 0x2_0000_0010, size - 16, 16, *([0] * 7))
+        more = [struct.pack(*part, 72 + 80 * 9, name, 2 << 32, size, 0, size, 1, 1, 9, 0) + row * 9]
+    with pytest.raises(NotAnalysable, match="lie over each other in the file"):
+        read(build.macho(extra=b"".join(more), extra_count=len(more)))

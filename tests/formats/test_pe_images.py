@@ -338,5 +338,46 @@ def test_long_names_that_lie_over_each_other_are_refused_before_they_fill_memory
     build.put(data, section + 8, "<I", stored)
     build.put(data, section + 16, "<I", stored)
     build.put(data, 0x700, f"<{count}Q", *(build.PE_IDATA + raw + number % 0x7000 for number in range(count)))
-    with pytest.raises(NotAnalysable, match="more imports than any program"):
+    with pytest.raises(NotAnalysable, match="names lie over each other"):
+        only_slice(bytes(data))
+
+
+def test_sections_that_lie_over_each_other_in_the_file_are_refused():
+    data = build.pe(entries=0x1000)
+    size = len(data) - 0x400
+    for count, is_refused in ((2, False), (12, True)):
+        for number in range(count):
+            place = 0x100_0000 + 0x10_0000 * number
+            row = struct.pack("<8sIIIIIIHHI", b".more", size, place, size, 0x400, 0, 0, 0, 0, 0x4000_0040)
+            build.put(data, SECTIONS + 80 + 40 * number, "<40s", row)
+        build.put(data, 64 + 6, "<H", 2 + count)
+        build.put(data, OPTIONAL + 56, "<I", 0x400_0000)
+        if is_refused:
+            with pytest.raises(NotAnalysable, match="sections lie over each other"):
+                only_slice(bytes(data))
+        else:
+            assert len(only_slice(bytes(data)).sections) == 4
+
+
+@pytest.mark.parametrize("kind", ["exports", "symbols"])
+def test_long_names_of_functions_that_lie_over_each_other_are_refused_before_they_fill_memory(kind: str):
+    """Each has 4,096 letters, or all that follow, of the same 64 KB."""
+    count, data = 20_000, build.pe()
+    if kind == "symbols":
+        build.put(data, 64 + 12, "<II", len(data), count)
+        rows = (struct.pack("<IIIhHBB", 0, 4 + number, 0, 1, 0, 2, 0) for number in range(count))
+        data += b"".join(rows) + struct.pack("<I", 0x1_0004) + b"A" * 0x1_0000
+    else:
+        raw, stored = len(data) - 0x600, len(data) - 0x600 + 40 + 10 * count + 0x1_0000
+        at = build.PE_IDATA + raw
+        names = at + 40 + 10 * count
+        data += struct.pack("<16x6I", 1, count, count, at + 40, at + 40 + 4 * count, at + 40 + 8 * count)
+        data += struct.pack(f"<{count}I", *([0x1000] * count))
+        data += struct.pack(f"<{count}I", *(names + number for number in range(count)))
+        data += struct.pack(f"<{count}H", *range(count)) + b"A" * 0x1_0000
+        build.put(data, OPTIONAL + 112, "<II", at, 40)
+        build.put(data, OPTIONAL + 56, "<I", 0x400_0000)
+        build.put(data, SECTIONS + 40 + 8, "<I", stored)
+        build.put(data, SECTIONS + 40 + 16, "<I", stored)
+    with pytest.raises(NotAnalysable, match="names lie over each other"):
         only_slice(bytes(data))

@@ -1,5 +1,12 @@
 """Names of symbols."""
 
+from collections import deque
+
+import numpy as np
+import pytest
+
+from binsafe.errors import NotAnalysable
+from binsafe.formats.elf_symbols import RECORD, DynamicSymbols
 from binsafe.formats.symbols import name_at, names_at
 
 
@@ -11,3 +18,20 @@ def test_many_names_are_read_as_each_alone_is():
     assert names[1:3] == ["short", "ort"]
     assert (len(names[4]), len(names[6])) == (65_536, 70_007 - 4_600)
     assert names[8:] == ["no end\\xff", "", ""]
+
+
+def test_many_long_names_of_a_dynamic_table_that_lie_over_each_other_are_refused():
+    """Linkers let a name be the end of another one; 70,000 letters of which each begins a name would be 2 GB."""
+    strings = memoryview(b"\0" + b"a" * 70_000 + b"\0")
+    for count, most in ((2_000, 300), (70_000, 70_000)):
+        table = np.zeros(count, RECORD)
+        table["name"] = len(strings) - 2 - np.arange(count) % most
+        symbols = DynamicSymbols(table, strings, np.zeros(0, np.uint16), {})
+        everything = np.arange(count)
+        if most < count:
+            names = [symbol.name for symbol in symbols.chosen(everything)]
+            assert names == [*symbols.names(everything)] == ["a" * (at % most + 1) for at in range(count)]
+            continue
+        for read in (symbols.chosen, symbols.names):
+            with pytest.raises(NotAnalysable, match="names lie over each other"):
+                deque(read(everything), maxlen=0)
