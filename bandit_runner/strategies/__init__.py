@@ -10,7 +10,7 @@
     masked_thompson.py     v6  without servers that just answered 429
     sliding_window.py      v7  from the latest outcomes only
     blocking.py            v8  with blocks that grow
-    best.py            best    our own: quality.py, rate_limits.py (of guesses.py, weighted.py; luck.py) are what it
+    best.py            best    our own: quality.py, rate_limits.py (of guesses.py, weighted.py) are what it believes,
                                luck.py whether 429s come by chance, rests.py what rest servers need, arrivals.py how
                                fast ids come, prices.py and waits.py what it makes of that, worths.py how it finds the
                                largest quickly, best_memory.py what it keeps of all that in a snapshot
