@@ -142,6 +142,8 @@ _PLAN: Final[Plan] = {
     "argv": [],
     "accesses": [],
     "mounts": [],
+    "links": [],
+    "covered": [],
     "scratch": [],
     "pieces": [],
     "cwd": "/",
