@@ -42,8 +42,11 @@ class Outlined:
         return all(region.leaving(at) in _STRAIGHT for at in _reached(Place(region, 0)))
 
     def reads(self, address: int, register: str, depth: int = _MAX_DEPTH) -> bool:
-        """Whether a short function, or one to which it leads, reads its caller's register other than to save it."""
-        span = self._program.span(address)
+        """Whether a short function, or one to which it leads, reads its caller's register other than to save it.
+
+        None does on x86-64, where LLVM outlines nothing unless it is told to.
+        """
+        span = None if self._program.machine.call_shift else self._program.span(address)
         start = None if span is None or span.end - address > _SHORT or not depth else self._program.place(address)
         if start is None:
             return False

@@ -233,13 +233,17 @@ def test_an_address_is_followed_through_a_table_that_is_read_whole(
     ids=["falls", "jumps", "branches", "calls"],
 )
 def test_a_register_that_holds_an_address_where_another_function_begins(going_on: str, register: str, tmp_path: Path):
-    """A label with a symbol parts a function in two; outlined parts and retpolines take any register."""
+    """A label with a symbol parts a function in two; split-off parts and retpolines take any register.
+
+    What is called on x86-64 reads no register that is kept for its caller, but to save it (setjmp, unwinders).
+    """
     text = (
         f"mov $39,%edi; call wrapper; lea wrapper(%rip),%{register}; {going_on} .globl user; .type user,@function; "
         f"user: mov %{register},%rdx; mov $163,%edi; call *%rdx; hlt; .p2align 4; "
         ".globl wrapper; wrapper: mov %rdi,%rax; syscall; ret"
     )
-    assert not calls(bare(tmp_path, text)).complete
+    handed_on = register != "rbx" or "call" not in going_on
+    assert calls(bare(tmp_path, text)).complete != handed_on
 
 
 @needs_compiler
