@@ -61,6 +61,7 @@ class Store:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             try:
                 with open(descriptor, "wb") as file:
+                    os.fchmod(descriptor, 0o600)  # a mask may take rights of its user's own
                     file.write(_MAGIC + hashlib.sha256(payload).digest() + payload)
                 os.replace(path, self._folder / name)
             except OSError:
@@ -86,7 +87,7 @@ def _private(folder: Path) -> Path | None:
             if not each.is_dir():
                 with contextlib.suppress(FileExistsError):  # another process of ours was faster
                     each.mkdir(mode=0o700)
-                    each.chmod(0o700)  # a mask may take rights of its user's own
+                    each.chmod(0o700)  # a mask, as in `write`
         ours = _is_ours(os.stat(folder, follow_symlinks=False), stat.S_ISDIR) and _nobody_elses(folder)
     except OSError:
         return None

@@ -121,7 +121,7 @@ def test_x32_is_killed():
         ("setsockopt", (3, 1, 2), (3, 41, 57)),  # IPV6_RTHDR: egress by routing header
         ("setsockopt", (3, 6, 1), (3, 6, 30)),  # TCP_FASTOPEN_CONNECT
         ("setsockopt", (3, 41, 26), (3, 1, 25)),  # SO_BINDTODEVICE
-        ("getsockopt", (3, 1, 4), (3, 6, 11)),  # TCP_INFO
+        ("getsockopt", (3, 6, 11), (3, 6, 19)),  # TCP_INFO; TCP_REPAIR
         ("fcntl", (3, 4, 0o4000), (3, 4, 0o20000)),  # O_ASYNC
         ("fcntl", (3, 3, 0), (3, 8, 1)),  # F_SETOWN
         ("fcntl", (3, 1030, 0), (3, 10, 9)),  # F_SETSIG
