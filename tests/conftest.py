@@ -13,7 +13,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
-from each_user import is_alike, is_alike_for_each, only_tools
+from each_user import is_alike, is_alike_for_each, is_left_to_the_user, only_tools
 from hypothesis import settings
 
 from bandit_runner.flakyservers.build import build
@@ -74,9 +74,8 @@ def pytest_make_collect_report(
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("again"):
-        left_out = [item for item in items if is_alike_for_each(item)]
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if not is_alike_for_each(item)]
+        config.hook.pytest_deselected(items=[item for item in items if is_left_to_the_user(item)])
+        items[:] = [item for item in items if not is_left_to_the_user(item)]
     for item in items:
         waits = {"standin", "thirty_ports"} & set(getattr(item, "fixturenames", ()))
         if waits and not item.get_closest_marker("timeout"):

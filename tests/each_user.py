@@ -1,7 +1,8 @@
 """Which tests come out alike for root and for an ordinary user: `.ci/run` has only the user run them.
 
 They are those in the folders of `ALIKE`, but for tests with the mark ``each_user``. None of them can ask who runs it,
-nor start a program that could: it fails instead, before it is left out anywhere.
+nor start a program that could: it fails instead, before it is left out anywhere. Those with the mark ``once`` start our
+commands, and are left out because somebody has read that they are not about users, owners or the sandbox.
 """
 
 import getpass
@@ -22,6 +23,7 @@ ALIKE = frozenset(
 )
 """Folders of tests about bytes, numbers, and connections on loopback."""
 MARK = "each_user"
+ONCE = "once"
 APART = frozenset("browser corpus endurance fuzz mac programs".split())
 """Marks of tests that are run by themselves, and once."""
 
@@ -60,8 +62,14 @@ def is_alike(path: Path) -> bool:
 
 
 def is_alike_for_each(item: pytest.Item) -> bool:
-    """Whether one test comes out alike for each user."""
-    return _is_in_alike(item.path) and not any(mark.name == MARK or mark.name in APART for mark in item.iter_markers())
+    """Whether one test comes out alike for each user, and fails if it asks."""
+    others = APART | {MARK, ONCE}
+    return _is_in_alike(item.path) and not any(mark.name in others for mark in item.iter_markers())
+
+
+def is_left_to_the_user(item: pytest.Item) -> bool:
+    """Whether root needs not run a test as well."""
+    return is_alike_for_each(item) or item.get_closest_marker(ONCE) is not None
 
 
 def _is_in_alike(path: Path) -> bool:

@@ -22,7 +22,7 @@ def bandit() -> Any:
 
 @pytest.fixture
 def mab() -> Any:
-    return pytest.importorskip("mabwiser.mab", reason="MABWiser is in the extra dev")
+    return pytest.importorskip("mabwiser.mab", reason="MABWiser is in the extra heavy")
 
 
 def history(length: int) -> list[tuple[str, int]]:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.once
+
 
 def command(*words: object) -> list[str]:
     return [sys.executable, "-m", "bandit_runner", *map(str, words)]

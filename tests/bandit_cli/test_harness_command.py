@@ -11,6 +11,8 @@ from collections.abc import Iterator
 
 import pytest
 
+pytestmark = pytest.mark.once
+
 RUN = [sys.executable, "-m", "bandit_runner"]
 
 

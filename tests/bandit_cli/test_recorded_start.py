@@ -17,6 +17,7 @@ from bandit_runner.errors import StoreUnusable
 from bandit_runner.runs import Store
 
 pytestmark = [
+    pytest.mark.once,
     pytest.mark.ports,
     pytest.mark.sandbox,
     pytest.mark.usefixtures("thirty_ports"),

@@ -10,6 +10,8 @@ from commands import binsafe
 
 from binsafe.difference import IDS
 
+pytestmark = pytest.mark.once
+
 QUIET = '#include <stdio.h>\nint main(void) { puts("hello"); return 0; }\n'
 LOUD = """
 #include <netinet/in.h>

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from commands import binsafe
 
+pytestmark = pytest.mark.once
+
 TRACEBACK = "Traceback (most recent call last)"
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from commands import binsafe
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="profiles a program of Linux")
+pytestmark = [pytest.mark.once, pytest.mark.skipif(sys.platform != "linux", reason="profiles a program of Linux")]
 
 VIOLATION = {
     "schema": "binsafe.violation/1",

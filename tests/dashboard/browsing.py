@@ -68,7 +68,7 @@ class Visitor:
 def browser() -> Iterator["playwright.Browser"]:
     if not Path(CHROMIUM).exists():
         pytest.fail(f"{CHROMIUM} is not there: apt-get install chromium, or name one in CHROMIUM")
-    playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is in the extra heavy")
     with playwright.sync_playwright() as driver:
         found = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield found

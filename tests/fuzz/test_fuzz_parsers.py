@@ -36,7 +36,7 @@ def seeds(standin: Callable[[str], Path]) -> dict[str, list[bytes]]:
 
 @pytest.mark.parametrize("target", ["image", "signature", "structures", "seals"])
 def test_no_bytes_break_a_parser(target: str, tmp_path: Path, standin: Callable[[str], Path]):
-    pytest.importorskip("atheris", reason="atheris is not installed: pip install '.[dev]' on Linux")
+    pytest.importorskip("atheris", reason="atheris is not installed: pip install '.[dev,heavy]' on Linux")
     corpus = tmp_path / "corpus"
     corpus.mkdir()
     for number, seed in enumerate(seeds(standin)[target]):

@@ -26,6 +26,8 @@ import binsafe
 from binsafe.intake import loading
 from binsafe.intake.loading import LATE
 
+pytestmark = pytest.mark.once
+
 _LOADED = """
 import json, sys
 from binsafe.intake import loading, messages

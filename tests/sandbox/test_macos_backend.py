@@ -29,6 +29,8 @@ from binsafe.sandbox.macos import (
 )
 from binsafe.sandbox.macosprocess import Guarded, SeatbeltProcess, working_folder
 
+pytestmark = pytest.mark.once
+
 FORKING = "import os, time; os.fork(); print('up', flush=True); time.sleep(600)"
 
 

@@ -25,6 +25,8 @@ from binsafe.sandbox.macoslog import (
 )
 from binsafe.sandbox.reporting import Reporter
 
+pytestmark = pytest.mark.once
+
 POLICY = Policy(
     artifact=PolicyArtifact(name="flakyservers", sha256="0" * 64, system="macos", arch="arm64"),
     baseline="flaky_servers",

@@ -17,6 +17,8 @@ from binsafe.scan import Coverage, Options, Target, scan, walk
 from binsafe.scan.examining import Known
 from binsafe.scan.saving import resume
 
+pytestmark = pytest.mark.once
+
 
 @pytest.mark.parametrize("torn", ["", '{"schema":"binsafe.scan/1","pa', "garbage\n", '{"schema":"binsafe.scan/1"}\n'])
 def test_a_scan_goes_on_where_it_was_interrupted(tree: Path, tmp_path: Path, torn: str):

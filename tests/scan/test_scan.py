@@ -15,6 +15,8 @@ from scanned import BROKEN, ROOT, binsafe, elf, lines
 
 from binsafe.scan import Coverage, walk
 
+pytestmark = pytest.mark.once
+
 
 def test_each_executable_and_archive_is_a_line_and_nothing_else(tree: Path):
     done = binsafe(tree)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.each_user
+pytestmark = pytest.mark.once
 
 pytest.importorskip("distributed", reason="dask.distributed is the extra cluster")
 

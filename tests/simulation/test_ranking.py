@@ -74,7 +74,7 @@ def test_the_blogs_best_is_what_others_are_held_against():
     assert "cannot be told apart yet" in lines[3]
 
 
-@pytest.mark.each_user
+@pytest.mark.once
 def test_every_tier_is_played_by_one_command():
     words = ["--ranking", "--runs", "2", "--requests", "10", "--json"]
     done = subprocess.run(

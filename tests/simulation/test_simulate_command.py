@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.each_user
+pytestmark = pytest.mark.once
 
 
 def simulate(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -23,7 +23,7 @@ def told() -> dict:
     return json.loads(line)
 
 
-@pytest.mark.each_user
+@pytest.mark.once
 def test_the_programs_truth_is_read(told: dict):
     truth = read(told)
     assert len(truth.servers) == 30
@@ -31,7 +31,7 @@ def test_the_programs_truth_is_read(told: dict):
     assert all(server.limit is None for server in truth.servers if server.tier == "T1")
 
 
-@pytest.mark.each_user
+@pytest.mark.once
 def test_a_clairvoyant_does_better_than_the_best_server_alone(told: dict):
     truth = read(told)
     score = clairvoyant_score(truth, "T1", requests=100, rps=10, began=truth.started + 60, scoring=Scoring())
@@ -40,7 +40,7 @@ def test_a_clairvoyant_does_better_than_the_best_server_alone(told: dict):
     assert clairvoyant_score(truth, "T9", requests=100, rps=10, began=0, scoring=Scoring()) == UNKNOWN
 
 
-@pytest.mark.each_user
+@pytest.mark.once
 def test_limits_admit_what_their_rate_allows(told: dict):
     truth = read(told)
     servers = tuple(server for server in truth.servers if server.tier == "T2")
@@ -68,14 +68,14 @@ def test_jumps_flow_as_the_program_counts_them():
         )
 
 
-@pytest.mark.each_user
+@pytest.mark.once
 def test_a_quick_answer(told: dict):
     before = time.process_time()
     clairvoyant_score(read(told), "T3", requests=100, rps=10, began=told["started"], scoring=Scoring())
     assert time.process_time() - before < 3
 
 
-@pytest.mark.each_user
+@pytest.mark.once
 @pytest.mark.parametrize(
     "change",
     [{"schema": "other"}, {"servers": [{"tier": "T1"}]}, {"started": "soon"}, {"started": -1.7e308},
