@@ -9,8 +9,7 @@
     deriving    report + baseline + request -> Policy                   denials   what the program could do and may not
     calls       its system calls, as narrow as is known                 libraries its loader and libraries
     runtimes    programs that make code while they run
-    reading     policy file -> Policy                                   combining two policies -> one
-    proposals   what was denied -> the grants that would have allowed it
+    reading     policy file -> Policy                                   proposals what was denied -> the grants for it
     jsonnodes yamlnodes    texts with the place of each value, for messages
 
 Names are loaded on first use: the way from a policy file to a running program needs `reading`, and nothing of the way
@@ -23,7 +22,6 @@ from binsafe.lazy import lazily
 
 if TYPE_CHECKING:
     from binsafe.policy.baseline import Baseline, CallGroup, PortLayout
-    from binsafe.policy.combining import merge, tighten
     from binsafe.policy.deriving import default_baseline, derive
     from binsafe.policy.ports import parse_ports
     from binsafe.policy.reading import read_policy
@@ -36,10 +34,8 @@ _HOMES = {
     "Request": "request",
     "default_baseline": "deriving",
     "derive": "deriving",
-    "merge": "combining",
     "parse_ports": "ports",
     "read_policy": "reading",
-    "tighten": "combining",
 }
 
 __all__ = [
@@ -49,10 +45,8 @@ __all__ = [
     "Request",
     "default_baseline",
     "derive",
-    "merge",
     "parse_ports",
     "read_policy",
-    "tighten",
 ]
 
 __getattr__ = lazily(__name__, _HOMES)
