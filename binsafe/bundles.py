@@ -28,10 +28,8 @@ _APART = "CodeDirectory"
 """Beside the seal: where Mac OS X 10.5 to 10.8 have the signatures of kernel extensions, as others have of scripts."""
 
 
-def inspect_bundle(
-    artifact: Artifact, files: Files, root: str = "", *, syscalls: bool = True, listings: bool = False
-) -> Report:
-    """The report on the bundle below ``root``; every executable in it is a member, the main one first.
+def inspect_bundle(artifact: Artifact, files: Files, *, syscalls: bool = True, listings: bool = False) -> Report:
+    """The report on a bundle's files; every executable in it is a member, the main one first.
 
     ``syscalls`` and ``listings`` as in :func:`binsafe.inspection.inspect`.
 
@@ -39,7 +37,7 @@ def inspect_bundle(
         NotAnalysable: it is no bundle, or a file could not be read.
     """
     tree = Tree(files)
-    outermost = bundles.find(tree, root, name=None if root else PurePosixPath(artifact.path).name)
+    outermost = bundles.find(tree, name=PurePosixPath(artifact.path).name)
     if outermost is None:
         raise NotAnalysable("it is a directory and no bundle", hint="name the executable inside it")
     inside, depth_reached = _all(tree, outermost)
@@ -47,7 +45,7 @@ def inspect_bundle(
     members, omitted = _members(artifact, tree, inside, kinds, syscalls=syscalls, listings=listings)
     code = _signatures(inside, members)
     unread = [path for path, kind in kinds.items() if kind in {"script", "archive"} and path not in members]
-    findings = [*_caps(omitted, depth_reached), *_links(tree, root), *_unread(unread)]
+    findings = [*_caps(omitted, depth_reached), *_links(tree), *_unread(unread)]
     for one in inside:
         findings += _findings(one, tree, code)
     return _report(artifact, members, omitted, tuple(findings))
@@ -185,8 +183,8 @@ def _sealed(one: Bundle, tree: Tree, code: Mapping[str, tuple[Signature, ...]]) 
         return Outcome(unverified=(f"the files of {one.root or 'the bundle'}: {error}",))
 
 
-def _links(tree: Tree, root: str) -> Iterator[Finding]:
-    for problem in seal.escaping(tree, root):
+def _links(tree: Tree) -> Iterator[Finding]:
+    for problem in seal.escaping(tree):
         title = "Links in the bundle lead out of it"
         yield Finding(id=problem.id, severity=Severity.HIGH, title=title, detail=problem.detail)
 

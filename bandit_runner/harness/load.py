@@ -15,12 +15,12 @@ from typing import Final
 
 from bandit_runner.balancer.config import Address
 from bandit_runner.balancer.connection import Endpoint, Reply
+from bandit_runner.balancer.messages import ID_LENGTH
 from bandit_runner.balancer.upstream import Pool
 from bandit_runner.errors import UsageError
 from bandit_runner.harness.samples import Sample
 
 ALPHABET: Final = string.ascii_letters + string.digits
-ID_LENGTH: Final = 24
 
 MAX_ANSWER_BYTES: Final = 65_536
 MAX_IDLE: Final = 256

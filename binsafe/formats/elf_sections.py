@@ -25,7 +25,6 @@ class SectionHeader(NamedTuple):
     offset: int
     size: int
     link: int
-    info: int
 
 
 def section_headers(head: Header, reader: Reader) -> tuple[list[SectionHeader], str | None]:
@@ -40,7 +39,7 @@ def section_headers(head: Header, reader: Reader) -> tuple[list[SectionHeader], 
     if count > MAX_SECTIONS or head.shoff + count * entry_size > len(reader.data):
         return [], f"{count:,} entries do not fit into the file"
     rows = reader.rows(layout, head.shoff, count * entry_size, "the section headers")
-    return [SectionHeader(*row[:8]) for row in rows], None if count else "it is empty"
+    return [SectionHeader(*row[:7]) for row in rows], None if count else "it is empty"
 
 
 def sections(

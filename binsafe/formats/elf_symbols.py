@@ -40,7 +40,6 @@ class DynamicSymbol(msgspec.Struct, frozen=True):
     absolute: bool
     """A number that is no address: the names of versions are symbols, too."""
     kind: int
-    binding: int
     value: int
     size: int
 
@@ -87,7 +86,6 @@ class DynamicSymbols(Sequence[DynamicSymbol]):
                 defined=section != 0,
                 absolute=section == _SHN_ABS,
                 kind=info & 15,
-                binding=info >> 4,
                 value=value if value < _MOST else 0,
                 size=size if size < _MOST else 0,
             )

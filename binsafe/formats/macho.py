@@ -21,7 +21,6 @@ _ARCHES: Mapping[int, str] = {
     0x0100_0012: "ppc64",
 }
 _ARM64, _ARM64E = 0x0100_000C, 2
-_SUBTYPE_MASK = 0x00FF_FFFF
 _KINDS: Mapping[int, str] = {
     1: "object",
     2: "executable",
@@ -69,7 +68,7 @@ def read(data: memoryview) -> Image:
     slices, members = [], list(mh.members(data))
     for member in members:
         head, _ = mh.header(member.data)
-        if (head.cpu, head.subtype & _SUBTYPE_MASK) != (member.cpu, member.subtype & _SUBTYPE_MASK):
+        if (head.cpu, head.subtype & mh.SUBTYPE_MASK) != (member.cpu, member.subtype & mh.SUBTYPE_MASK):
             raise malformed("a slice is for another processor than the universal header says")
         slices.append(_slice(member.data, member.offset))
     stray = mh.stray_bytes(data, members)
@@ -113,7 +112,7 @@ def _slice(data: memoryview, offset: int = 0) -> Slice:
 
 
 def _arch(head: mh.Header) -> str:
-    if head.cpu == _ARM64 and head.subtype & _SUBTYPE_MASK == _ARM64E:
+    if head.cpu == _ARM64 and head.subtype & mh.SUBTYPE_MASK == _ARM64E:
         return "arm64e"
     return _ARCHES.get(head.cpu, f"cpu-{head.cpu:#x}")
 

@@ -28,7 +28,7 @@ _MAX_COMMANDS = 65_536
 _CHUNK = 1024 * 1024
 _MAX_ALIGNMENT = 15
 """Largest alignment of a slice as a power of two (MAXSECTALIGN of cctools)."""
-_SUBTYPE_MASK = 0x00FF_FFFF
+SUBTYPE_MASK = 0x00FF_FFFF
 """The upper byte of a processor subtype holds capability bits."""
 
 LC_REQ_DYLD = 0x8000_0000
@@ -76,7 +76,7 @@ def members(data: memoryview) -> Iterator[Member]:
     rows = [row[:5] for row in reader.rows(layout, 8, count * size, "the universal header")]
     ranges: list[Range] = [(0, 8 + count * size), *((offset, length) for _, _, offset, length, _ in rows)]
     refuse_overlap(ranges, "slices", finding="overlapping-slices")
-    if len({(cpu, subtype & _SUBTYPE_MASK) for cpu, subtype, *_ in rows}) < count:
+    if len({(cpu, subtype & SUBTYPE_MASK) for cpu, subtype, *_ in rows}) < count:
         raise malformed("two slices for the same processor: which one runs is anybody's guess")
     for cpu, subtype, offset, length, align in rows:
         if align > _MAX_ALIGNMENT or offset % (1 << align):

@@ -26,7 +26,6 @@ class MachSegment(msgspec.Struct, frozen=True, kw_only=True):
     memory_size: int
     offset: int
     file_size: int
-    max_protection: int
     protection: int
     encrypted: bool
     """``SG_PROTECTED_VERSION_1``: the kernel decrypts its pages, but for the first ones."""
@@ -35,7 +34,6 @@ class MachSegment(msgspec.Struct, frozen=True, kw_only=True):
 class MachSection(msgspec.Struct, frozen=True, kw_only=True):
     """A section; ``offset`` is None where nothing is stored, ``reserved`` depends on the type."""
 
-    segment: str
     name: str
     address: int
     size: int
@@ -53,7 +51,7 @@ def read_segment(head: Header, command: Command, file: Reader) -> tuple[MachSegm
     """
     wide = command.kind == SEGMENT_64
     layout, size = ("16sQQQQiiII", 64) if wide else ("16sIIIIiiII", 48)
-    name, address, memory_size, offset, file_size, max_protection, protection, count, flags = command.reader.unpack(
+    name, address, memory_size, offset, file_size, _, protection, count, flags = command.reader.unpack(
         layout, 8, "a segment"
     )
     if wide != (head.bits == 64):
@@ -66,7 +64,6 @@ def read_segment(head: Header, command: Command, file: Reader) -> tuple[MachSegm
         memory_size=memory_size,
         offset=offset,
         file_size=file_size,
-        max_protection=max_protection,
         protection=protection,
         encrypted=bool(flags & _PROTECTED),
     )
@@ -87,7 +84,7 @@ def read_segment(head: Header, command: Command, file: Reader) -> tuple[MachSegm
 
 
 def _section(segment: MachSegment, row: tuple[Any, ...], file: Reader, *, loaded: bool) -> MachSection:
-    name, owner, address, size, offset, _, _, _, flags, *reserved = row
+    name, _, address, size, offset, _, _, _, flags, *reserved = row
     stored = flags & SECTION_TYPE not in _ZEROFILL and offset != 0 and size != 0
     if stored:
         within = segment.offset <= offset and offset + size <= segment.offset + segment.file_size
@@ -95,7 +92,6 @@ def _section(segment: MachSegment, row: tuple[Any, ...], file: Reader, *, loaded
         if not within or not agrees or offset + size > len(file.data):
             raise malformed(f"section {text(name)} lies outside of segment {segment.name}", finding="section-table")
     return MachSection(
-        segment=text(owner),
         name=text(name),
         address=address,
         size=size,

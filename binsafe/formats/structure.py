@@ -19,7 +19,7 @@ ByteOrder = Literal["little", "big"]
 Range = tuple[int, int]
 """A start and a size."""
 
-_STRUCT_ORDER = {"little": "<", "big": ">"}
+STRUCT_ORDER = {"little": "<", "big": ">"}
 _DO_NOT_RUN = "no loader should take it, and it may have been made to mislead"
 _WEARS_OUT = "no program that is known comes near to that; it may have been made to wear readers out"
 _FETCH_AGAIN = "it is incomplete; fetch it again and compare its checksum with the sender's"
@@ -53,7 +53,7 @@ class Reader:
     def __init__(self, data: memoryview, byte_order: ByteOrder) -> None:
         self.data = data
         self.byte_order = byte_order
-        self._order = _STRUCT_ORDER[byte_order]
+        self._order = STRUCT_ORDER[byte_order]
 
     def unpack(self, layout: str, offset: int, what: str) -> tuple[Any, ...]:
         """The fields of a ``struct`` layout without its byte-order mark."""

@@ -4,7 +4,7 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from typing import overload
 
-from binsafe.formats.structure import ByteOrder, decoded, excessive
+from binsafe.formats.structure import STRUCT_ORDER, ByteOrder, decoded, excessive
 from binsafe.limits import MAX_SYMBOLS
 from binsafe.model import Symbol
 
@@ -13,7 +13,6 @@ _MAX_NAME = 65_536
 """Longest name that is kept whole: C++ templates reach tens of thousands of characters."""
 _SHARED = 64
 """How often all of a table's bytes may be in names; linkers let one name end as another does."""
-_STRUCT_ORDER = {"little": "<", "big": ">"}
 
 
 class Allowance:
@@ -110,7 +109,7 @@ def places(symbols: Sequence[Symbol]) -> Iterator[tuple[int, int]]:
 
 def layout(fields: str, byte_order: ByteOrder) -> struct.Struct:
     """The fields of a record, in the file's byte order."""
-    return struct.Struct(_STRUCT_ORDER[byte_order] + fields)
+    return struct.Struct(STRUCT_ORDER[byte_order] + fields)
 
 
 def whole(table: memoryview, record: struct.Struct) -> memoryview:

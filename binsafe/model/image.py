@@ -114,14 +114,6 @@ class Slice(msgspec.Struct, frozen=True, kw_only=True):
                 return segment.offset + delta
         return None
 
-    def address_of(self, offset: int) -> int | None:
-        """Where the byte at an offset in the slice is mapped; None where it is not."""
-        for segment in self.segments:
-            delta = offset - segment.offset
-            if 0 <= delta < segment.file_size:
-                return segment.address + delta
-        return None
-
     def read(self, address: int, size: int) -> bytes:
         """Up to ``size`` bytes at a virtual address; shorter (or empty) where the file ends or nothing is mapped."""
         offset = self.offset_of(address)

@@ -163,11 +163,6 @@ def find(tree: Tree, root: str = "", *, name: str | None = None) -> Bundle | Non
     return None
 
 
-def roots(tree: Tree) -> tuple[str, ...]:
-    """The outermost bundles of a tree, by the names of their folders; ``""`` if it is one itself."""
-    return ("",) if find(tree) is not None else tuple(inner(tree, ""))
-
-
 def versions(tree: Tree, current: Bundle) -> Iterator[Bundle]:
     """The other versions of a framework: whoever names one loads it, and each has a seal of its own."""
     place = join(current.root, "Versions")

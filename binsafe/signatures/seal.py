@@ -226,9 +226,9 @@ def _belongs(path: str, bundle: Bundle, tree: Tree, versions: AbstractSet[str]) 
     return is_inside(target, {bundle.base, join(bundle.root, "Versions/Current")})
 
 
-def escaping(tree: Tree, root: str) -> Iterator[Problem]:
-    """Links that lead out of a bundle: what they mean is another thing on each machine."""
-    found = [path for path in tree.below(root) if (target := _target(path, tree)) and not _stays(target, root)]
+def escaping(tree: Tree) -> Iterator[Problem]:
+    """Links that lead out of the tree: what they mean is another thing on each machine."""
+    found = [path for path in tree.paths if (target := _target(path, tree)) and not _stays(target)]
     if found:
         detail = f"{len(found)} links lead out of the bundle: {enumerate_some(found)}"
         yield Problem(id="resource-seal", detail=detail)
@@ -240,8 +240,8 @@ def _target(path: str, tree: Tree) -> str | None:
     return posixpath.normpath(posixpath.join(posixpath.dirname(path), entry.target)) if entry.kind == "link" else None
 
 
-def _stays(target: str, root: str) -> bool:
-    return is_inside(target, {root}) if root else target != ".." and not target.startswith(("/", "../"))
+def _stays(target: str) -> bool:
+    return target != ".." and not target.startswith(("/", "../"))
 
 
 def _problem(bundle: Bundle, detail: str) -> Problem:

@@ -13,9 +13,9 @@ APP = Application().build()
 SEAL = "Contents/_CodeSignature/CodeResources"
 
 
-def inspect(contents: dict[str, Content], root: str = "", name: str = "App.app") -> Report:
+def inspect(contents: dict[str, Content], name: str = "App.app") -> Report:
     artifact = Artifact(name=name, path=f"/x/{name}", size=0, sha256="0")
-    return inspect_bundle(artifact, Memory(contents), root, syscalls=False)
+    return inspect_bundle(artifact, Memory(contents), syscalls=False)
 
 
 def found(contents: dict[str, Content]) -> set[tuple[str, str]]:

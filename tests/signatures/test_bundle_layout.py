@@ -18,13 +18,6 @@ from binsafe.signatures import bundle
 from binsafe.signatures.bundle import Tree
 
 
-def test_bundle_below_a_folder():
-    inside = {f"some/App.app/{path}": content for path, content in APP.items()}
-    assert bundle.roots(Tree(Memory(inside))) == ("some/App.app",)
-    report = inspect(inside, "some/App.app", "archive.zip")
-    assert (report.findings, len(report.members)) == ((), 3)
-
-
 @pytest.mark.parametrize("named", ["app", "App"], ids=["in other letters", "through a link"])
 def test_a_program_that_is_not_where_the_info_plist_says(named: str):
     """On a Mac both run: its disk does not tell letters' cases apart, and it follows links."""

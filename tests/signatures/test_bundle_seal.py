@@ -203,18 +203,6 @@ def test_a_sealed_link_out_of_the_bundle_is_told():
         assert found(app | {place: Link(target)}) == told
 
 
-@pytest.mark.parametrize(
-    ("target", "told"), [("../../Contents", False), ("../../../x", True), ("/some/App.app/x", True)]
-)
-def test_a_sealed_link_out_of_a_bundle_in_a_folder_is_told(target: str, told: bool):
-    app = Application(listed=lambda listed: listed | {"Resources/out": {"symlink": target}}).build()
-    inside = {
-        f"some/App.app/{path}": content for path, content in (app | {"Contents/Resources/out": Link(target)}).items()
-    }
-    findings = inspect(inside, "some/App.app").findings
-    assert any("lead out of the bundle" in finding.detail for finding in findings) == told
-
-
 def test_a_seal_that_lists_a_file_by_two_spellings_of_its_name_does_not_hold():
     """It would be hashed for each of them, of which a name with twenty accents has a million."""
     names = {"Resources/caf\xe9", "Resources/cafe\u0301"}
