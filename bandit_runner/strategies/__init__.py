@@ -1,7 +1,7 @@
 """Bandit strategies: which server the next attempt of an id goes to. One algorithm per file; no I/O, no clock.
 
     base.py                    what all share: Strategy, STOP, Wait, memory, snapshots
-    fixed.py                   what the ``-fixed`` forms do otherwise
+    fixed.py                   what the ``-fixed`` forms do differently
     larkin.py              v1  discovery, then the best observed rate
     ucb1.py                v2  upper confidence bound
     adjusted_ucb.py        v3  a wider bound
@@ -10,13 +10,18 @@
     masked_thompson.py     v6  without servers that just answered 429
     sliding_window.py      v7  from the latest outcomes only
     blocking.py            v8  with blocks that grow
-    best.py            best    our own: quality.py, rate_limits.py (of guesses.py, weighted.py) are what it believes,
-                               luck.py whether 429s come by chance, rests.py what rest servers need, arrivals.py how
-                               fast ids come, prices.py and waits.py what it makes of that, worths.py how it finds the
-                               largest quickly, best_memory.py what it keeps of all that in a snapshot
+    best.py            best    our own, made of:
+      quality.py                 success rates; rests.py, what rest servers need
+      rate_limits.py             rate limits, by a particle filter: guesses.py are the particles, weighted.py sums them
+      luck.py                    whether 429s come by chance
+      arrivals.py                how many ids come
+      prices.py                  what scarce servers are worth to other ids
+      waits.py                   ids that were told to wait
+      worths.py                  the best of all arms, without computing what each is worth
+      best_memory.py             all of that in a snapshot
     uniform.py, round_robin.py, nginx_like.py, envoy_like.py, p2c_ewma.py   baselines: what balancers do today
     kl_ucb.py, exp3.py                                   references from the literature
-    knapsack.py, bwk_balanced.py, bwk_primal_dual.py     Bandits with Knapsacks, as in the paper
+    bwk_balanced.py, bwk_primal_dual.py                  Bandits with Knapsacks, as in the paper (both: knapsack.py)
     blog_balanced.py, blog_primal_dual.py                and as the blog sketched them
 
 ``v1`` to ``v8`` play exactly as the project they come from does, flaws included: up to ten attempts, from the fourth on
@@ -24,8 +29,8 @@ at the server with the best observed rate, tried and rate-limited or not. The ``
 not worth its penalty and respect what was tried. That is worth more than all differences between the eight.
 
 To add one: a file with a subclass of `Strategy` (uniform.py is the shortest), and its ``name`` in ``STRATEGIES``; every
-command and test takes its names from there. ``bandit_runner simulate --strategy NAME`` tells what it is worth. What it
-does wrong is named; where one does not come back, Ctrl-C shows the line.
+command and test takes its names from there. ``bandit_runner simulate --strategy NAME`` measures it. An error in it is
+reported with its name; where it never returns, Ctrl-C shows the line.
 
 >>> strategy = create("v6-fixed", arms=3, seed=1)
 >>> choice = strategy.select(now=0.0, attempt=0, tried=(), available=range(3))

@@ -1,17 +1,24 @@
 """Image -> system calls: every call that a program can make, itself or through its libraries, without running it.
 
-The stages, in the order in which they run; each package draws its own, each file says which rule it follows:
+`analyse` takes a Slice, and the `Libraries` of a program that is linked with some, and gives Syscalls. Which way that
+goes:
 
-    slice ──> decoding ──> controlflow ──> dataflow ──> pruning ──> entries
-               bytes to     functions       numbers      without     what one file
-               instruc-     and edges       that reach   what never  asks of the
-               tions        (machines:      the kernel   happens     kernel
-                            what they mean)
+    engine      chooses for ELF: static or dynamic
+    static      a file that is linked with nothing          ``services``: what glibc loads into such a file nevertheless
+    dynamic     a program with its libraries
+    darwin      Mach-O: the calls behind what it imports, and its own
 
-    static     entries ──> Syscalls, for a file that is not linked; ``services`` is what it loads nevertheless
-    dynamic    entries ──> linking: a summary of each file, one graph of all, what of it can run ──> Syscalls
-    darwin     the same question for Mach-O
-    engine     which of them a slice gets
+What is done with each ELF file. A stage imports those above it only, and import-linter holds it to that:
+
+    decoding    bytes -> instructions, counted against a budget
+    machines    what an instruction means: one interface, two processors
+    controlflow functions, the branches inside of them and the edges between them
+    dataflow    places that enter the kernel -> the numbers and arguments that they can be given
+    pruning     those numbers without the calls that never happen, each rule with its proof
+    entries     runs all of these stages -> what one file asks of the kernel
+
+What comes of that: `static` names the numbers of its one file. For `dynamic`, linking makes a Summary of each file,
+which can be kept, then one graph of all summaries; calls count that can be reached in it.
 
 What all of them know:
 
