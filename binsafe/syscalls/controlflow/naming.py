@@ -1,6 +1,6 @@
-"""Four bytes of code that are the address of a place in it, whatever they are part of.
+"""Any four bytes of code that equal an address in it, whatever instruction they are part of.
 
-All are found at once: that takes as long as to look for two or three.
+One search finds those of all addresses, in the time of two or three searches for one.
 """
 
 import numpy as np

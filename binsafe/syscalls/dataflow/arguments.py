@@ -5,7 +5,7 @@ calls is asked for each of them apart. As for numbers, a parameter leads on to t
 
 An argument that is wrongly taken for known costs a program its life, so the walk is stricter than that for numbers: a
 stack slot counts as unknown where something else may write there, and so does what follows a jump table that could not
-be read. What one file cannot tell is left to who sees all of them, see `argument_proofs`.
+be read. What one file cannot tell is left to `argument_proofs`, which sees all files.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

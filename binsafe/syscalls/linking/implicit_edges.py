@@ -1,10 +1,12 @@
-"""Ways into functions that no reference states: one goes on into the next, or an address is computed from another's.
+"""Edges that no reference states: a function runs on into the next, or an address is computed from that of another.
 
-Assembler has functions that end where the next one begins (``memmove`` of glibc), and arrays of stubs of one size, of
-which only the first is named (``first + number * size``). Pointers may have tags in their low bits, or an offset that
-is taken off again before a call: what lies inside of a function is meant for it. And tables are named by an address
-shortly before their begin or behind their end, or reached from their last entry or from another variable: GCC for
-arm64 has one anchor for many (``-fsection-anchors``), LLVM makes one variable of many (``GlobalMerge``).
+- Assembler has functions that run on into the next one (``memmove`` of glibc), and arrays of stubs of one size, of
+  which only the first is named (``first + number * size``).
+- Pointers may have tags in their low bits, or an offset that is subtracted before a call: an address inside of a
+  function counts for that function.
+- Tables may be named by an address shortly before their start or behind their end, or reached from their last entry or
+  from another variable: GCC for arm64 has one anchor for many variables (``-fsection-anchors``), LLVM merges many into
+  one (``GlobalMerge``).
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
 """x86-64: numbers of system calls that are set shortly before them, read from bytes, in half the time of decoding.
 
-Tables have the lengths of the usual instructions, and nothing else (Intel SDM volume 2, 2.1 and appendix A): from a
-function's beginning it is gone from one to the next. Where there is anything else nothing is told.
+Tables give the lengths of the usual instructions and no others (Intel SDM volume 2, 2.1 and appendix A). From the start
+of a function they lead from each instruction to the next. At any other instruction this gives up, without an answer.
 """
 
 import re

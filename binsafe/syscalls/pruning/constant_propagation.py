@@ -1,11 +1,11 @@
-"""What of a function runs for what it is given: it is followed forward, with the numbers that its parameters can have.
+"""Which instructions of a function run for the constants that it is given: conditional constant propagation, forward.
 
-musl's ``sysconf`` asks the kernel for memory, processors or limits by a name (``src/conf/sysconf.c``: a table of
-numbers, then one of jumps), and programs name constants. Every number that a parameter can have is followed apart: a
-branch on it is taken or not, a jump through a table leads to one place, and where something is not known all ways are
-gone. So are the ways from wherever else control can come into the function, with nothing known: jumps from others,
-landing pads, what nothing leads to. Known are registers alone, and memory that nobody can write; behind a call those
-registers that it hands back.
+musl's ``sysconf`` makes different calls for different names (``src/conf/sysconf.c``: a table of numbers, then one of
+jumps), and programs pass it constants. Each value that the parameter can have is followed by itself: a branch on it is
+taken or not, and a jump through a table leads to one place. Where a value is unknown, all branches are followed. Other
+entries into the function (jumps from elsewhere, landing pads, code that nothing is seen to lead to) are followed with
+nothing known. Only registers are tracked, and memory that nobody can write is read; a call keeps the callee-saved
+registers alone.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,12 +1,12 @@
-"""Code behind branches that are decided: by constants that every caller passes, or by what the kernel answers.
+"""Code behind branches that always go the same way: by constants that all callers pass, or by what the kernel answers.
 
-A C library makes one call or another by what it is asked for, and a program asks for one thing only: musl's ``pipe2``
-makes ``pipe`` for no flags, and where the kernel has no ``pipe2`` (``src/unistd/pipe2.c``); its ``clock_nanosleep``
-makes ``nanosleep`` for the usual clock (``src/time/clock_nanosleep.c``). The walk is backward from a call. Where it
-comes to a branch that compares registers, it is asked what they can hold, on all ways, over callers too; an edge that
-no such values take is not followed, nor is code that does not run for them (`constant_propagation`). A call is dead
-where every way to it ends so. What leads to code without being seen here counts as a way: an address that is taken, the
-start of the program, a jump that is computed, a catch of an exception.
+A C library chooses between calls by its arguments, and a program may pass only some: musl's ``pipe2`` makes ``pipe``
+where there are no flags, and where the kernel has no ``pipe2`` (``src/unistd/pipe2.c``); its ``clock_nanosleep`` makes
+``nanosleep`` for the usual clock (``src/time/clock_nanosleep.c``). The walk goes backward from a system call. At a
+branch that compares registers it finds all values that they can hold, through callers as well. An edge that none of
+them takes is not followed, nor is code that does not run for them (`constant_propagation`). A call is dead where every
+path to it is cut in this way. An entry that the walk cannot follow counts as a path: an address that is taken, the
+start of the program, a computed jump, a landing pad.
 """
 
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-"""Backward from an instruction, over callers too: does every way to it pass certain other instructions?"""
+"""Dominance across functions: does every path to an instruction, through callers too, pass certain others?"""
 
 from collections.abc import Callable, Iterator
 

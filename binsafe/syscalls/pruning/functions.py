@@ -1,7 +1,7 @@
-"""The functions of a static program, as the unwinder is told of them; do bytes in them mean what they look like?
+"""The functions of a static program, from the unwind tables, and whether bytes in them are what they look like.
 
-All that leads to a function is looked for by bytes, and some of these look like a branch, an address or a pointer by
-chance. Where the function is known that has them it is decoded, and they count only if an instruction bears them out.
+What leads to a function is searched for in raw bytes, and some bytes look like a branch, an address or a pointer by
+chance. Where the function that holds them is known it is decoded, and they count only if an instruction confirms them.
 """
 
 import re
@@ -17,6 +17,7 @@ from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.controlflow.regions import Region
 from binsafe.syscalls.decoding.decode import JUNK, Instruction
 from binsafe.syscalls.machines.edges import Addresses
+from binsafe.syscalls.machines.x86_64_addresses import relative
 from binsafe.syscalls.pruning import memory
 
 _BEFORE = 5
@@ -25,7 +26,6 @@ _TEXT = re.compile(rb"[ -~]{%d}\0{%d}" % (_BEFORE + 3, memory.WORD - 3))
 _ROUND = 1 << 16
 """What is divisible by that and not aligned is the upper half of a number, as of a wide character."""
 _NUMBER = re.compile(r"0x[0-9a-f]+")
-_DISTANCE = re.compile(r"\[rip ([+-]) (0x[0-9a-f]+|\d+)\]")
 
 
 class Functions:
@@ -123,7 +123,7 @@ class Functions:
         for source, target, _ in program.references.into(start, end):
             if region.at(target) is None:
                 instruction = _at(self.region(source), source)
-                if instruction is None or _names(instruction, target):
+                if instruction is None or target in relative([instruction]):
                     yield target
 
 
@@ -131,13 +131,6 @@ def _at(region: Region | None, address: int) -> Instruction | None:
     """The instruction that has a byte, as it was decoded."""
     at = -1 if region is None else bisect_right(region.instructions.addresses, address) - 1
     return None if region is None or at < 0 else region.instructions[at]
-
-
-def _names(instruction: Instruction, target: int) -> bool:
-    """Whether an instruction names an address by its distance."""
-    named = _DISTANCE.search(instruction.operands)
-    distance = 0 if named is None else int(named[1] + named[2], 0)
-    return named is not None and instruction.address + instruction.size + distance == target
 
 
 def _holds(instruction: Instruction, source: int, place: int) -> bool:

@@ -9,7 +9,7 @@ Where such an object would have to be, if one had fields that are set (``syscall
 - On the stack: what a `exec.Cmd` points to is never there, since ``Start`` lets it escape. That there is no other way
   to start a process is for the caller to show.
 
-Values that are made through ``reflect`` from the name of a pointer's type are not thought of. The layout of types and
+Values that are made through ``reflect`` from the name of a pointer's type are not considered. The layout of types and
 of the module's data is that of Go 1.16 and later (``internal/abi/type.go``, ``runtime/symtab.go``; before them
 ``runtime/type.go``); where it is not found nothing is proved. A program that lies about it is only denied the calls
 that it hides.

@@ -1,4 +1,4 @@
-"""Backward from a function of Go's: does every way to it lead through some others?"""
+"""Dominance in Go's call graph: does every path to a function lead through certain others?"""
 
 import re
 from collections.abc import Iterator

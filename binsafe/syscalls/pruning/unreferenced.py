@@ -1,13 +1,17 @@
-"""Functions of a static program that nothing leads to: the linker took in whole files of glibc for others in them.
+"""Functions of a static glibc program that nothing leads to: linkers take whole object files for one of them.
 
-A function is dead where neither the start of the program leads to it, nor data, nor code that is not dead itself. What
-leads to it is a call or jump to any place of it, an instruction that names one, a word of memory, an entry of a table
-that counts from its own address (to which who names the table leads) or from the table's, code before it that goes on
-into it. All of it is looked for by bytes, and told by decoding from what only looks like it (`functions`). Where a
-function starts and ends is what the unwinder is told (`binsafe.formats.eh_frame`). Code of which it is told nothing is
-alive, and so are parts that were split off from a function: exceptions may be caught there, as only the unwinder knows.
+A function is dead where neither the start of the program, nor data, nor live code leads to it. What leads to it:
 
-musl has a file for each function, and Rust's linker leaves out what is not used: there is nothing to be found in these.
+- a call or jump to any place in it, or an instruction that names such a place
+- a word of memory that is an address in it
+- an entry of a table of distances, counted from the entry or from the table's start; live is who names the table
+- code before it that runs on into it
+
+These are searched for in raw bytes, and decoding then tells the real ones from chance (`functions`). Starts and ends
+of functions are those of the unwind tables (`binsafe.formats.eh_frame`). Code that has no entry there counts as live,
+and so do parts that were split off from a function: only the unwinder leads to exception handlers in them.
+
+musl has one object file for each function, and Rust's linker drops what is unused: nothing is to be gained in these.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,6 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import numpy as np
 
 from binsafe.formats.eh_frame import Extent, Frames
+from binsafe.syscalls.controlflow.incoming import SHORT_REACH
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.controlflow.returns import returns
 from binsafe.syscalls.dataflow.wrappers import Number
@@ -27,8 +32,6 @@ from binsafe.syscalls.sets import changes, distinct
 
 _MOST = 128
 """Functions that lead to one, and on to these, after which it counts as alive."""
-_SHORT_REACH = 130
-"""How far from a function a jump with one byte of displacement can lie."""
 _BEGINNING = 2
 """Bytes of a function to which any number in memory leads that can be meant so: for the unwinder ``__restore_rt``
 begins one byte early. What leads further in is a pointer that is no entry of the function's own table of jumps."""
@@ -163,10 +166,10 @@ class _Search:
         """Where code stands that leads to a range, or names it."""
         program = self._program
         around = program.code.range_of(start)
-        first = start - _SHORT_REACH if around is None else max(around.address, start - _SHORT_REACH)
+        first = start - SHORT_REACH if around is None else max(around.address, start - SHORT_REACH)
         for index in (program.calls, program.jumps):
             yield from (source for source, target in index.into(start, end) if self._functions.leads(source, target))
-        for begin, stop in ((first, start), (end, end + _SHORT_REACH)):
+        for begin, stop in ((first, start), (end, end + SHORT_REACH)):
             code = program.code.read(begin, stop)
             for source, target in program.machine.short_jumps_into(code, begin, start, end):
                 if self._functions.leads(source, target):
