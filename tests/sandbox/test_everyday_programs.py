@@ -38,6 +38,14 @@ def test_a_program_writes_where_it_may(folder: Path):
     assert (folder / "copy").read_text() == "pear\napple\n"
 
 
+def test_a_program_that_could_serve_writes_files_as_large_as_it_is_asked_to(folder: Path):
+    """What listens (git, perl, rsync) ended at 64 MiB of any file, and nothing was said to be denied."""
+    words = ("-e", 'open(my $file, ">", shift) or die; seek($file, 65 << 20, 0); print $file "x"')
+    status, _, err = run("perl", *words, str(folder / "large"), write=(str(folder),))
+    assert (status, err) == (0, b"")
+    assert (folder / "large").stat().st_size == (65 << 20) + 1
+
+
 def test_what_may_only_be_read_keeps_its_place_in_a_folder_that_may_be_written(folder: Path):
     """Or another would take its name: hooks of a repository, which its user's git executes."""
     hooks = folder / "project" / ".git" / "hooks"
