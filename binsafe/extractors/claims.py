@@ -102,8 +102,20 @@ def _system_calls(subject: Subject, vocabulary: Vocabulary[K]) -> Iterator[tuple
 
 
 def _managed(subject: Subject, vocabulary: Vocabulary[K]) -> Iterator[tuple[K, Evidence]]:
-    for member in subject.managed.members if subject.managed else ():
-        kind = vocabulary.of_member(member.name)
-        if kind is not None:
+    """What .NET's metadata refers to: members of types, and functions of libraries outside of .NET (P/Invoke)."""
+    if subject.managed is None:
+        return
+    for member in subject.managed.members:
+        if kind := vocabulary.of_member(member.name):
             detail = "referred to by .NET metadata"
             yield kind, Evidence(via="import", address=hex(member.address), symbol=member.name, detail=detail)
+    for native in subject.managed.natives:
+        if kind := _of_native(native.name.rpartition("!")[2], vocabulary):
+            detail = "P/Invoke by .NET metadata"
+            yield kind, Evidence(via="import", address=hex(native.address), symbol=native.name, detail=detail)
+
+
+def _of_native(name: str, vocabulary: Vocabulary[K]) -> K | None:
+    """What a function is that .NET looks up: with ``A`` or ``W`` at its end, too, as the character set says."""
+    spellings = (name, f"{name}W", f"{name}A")
+    return next((vocabulary.imports[each] for each in spellings if each in vocabulary.imports), None)

@@ -99,6 +99,23 @@ def test_dotnet_metadata_proves_it():
     assert (fact.evidence[0].symbol, fact.evidence[0].address) == (member.name, "0x402000")
 
 
+@pytest.mark.parametrize(
+    ("native", "capability"),
+    [
+        ("kernel32.dll!CreateProcessW", "execute"),
+        ("kernel32!CreateProcess", "execute"),  # with CharSet.Unicode
+        ("libc!ptrace", "debug"),
+        ("kernel32!Beep", None),
+    ],
+)
+def test_a_function_outside_of_dotnet_proves_what_it_does_as_an_import_would(native: str, capability: str | None):
+    managed = Metadata(runtime="v4.0.30319", members=(), natives=(Member(native, 0x40_3000),))
+    facts = found(importing("_CorExeMain", format="pe"), managed=managed)
+    assert {name: (fact.verdict, fact.evidence[0].symbol) for name, fact in facts.items()} == (
+        {capability: ("yes", native)} if capability else {}
+    )
+
+
 def test_a_tool_that_starts_programs_and_loads_libraries_is_nothing_to_worry_about():
     assert severities(importing("execve", "dlopen", "posix_spawn", "system")) == {}
     assert severities(importing("ptrace")) == {"capability-debug": Severity.LOW}

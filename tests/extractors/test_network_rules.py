@@ -6,6 +6,7 @@ from network_verdicts import operations, reasons, verdict_of
 
 from binsafe.extractors import network, texts
 from binsafe.extractors.networknames import NETWORK
+from binsafe.formats.cli_metadata import Member, Metadata
 from binsafe.formats.gopclntab import functions
 from binsafe.limits import MAX_EVIDENCE
 from binsafe.model import Import, Library, Section, Severity, Slice, Syscalls, Unresolved
@@ -184,6 +185,13 @@ def test_a_program_that_imports_nothing_has_its_ways():
 def test_dotnet_programs_call_through_metadata():
     slice_ = importing("_CorExeMain", format="pe", traits={"dotnet": True})
     assert ".NET" in reasons(slice_)
+
+
+def test_a_function_of_sockets_that_dotnet_is_told_to_look_up_proves_it():
+    managed = Metadata(runtime="v4.0.30319", members=(), natives=(Member("ws2_32!connect", 0x40_3000),))
+    slice_ = importing("_CorExeMain", format="pe", traits={"dotnet": True})
+    evidence = operations(slice_, managed=managed)["connect"]
+    assert (evidence.symbol, evidence.address) == ("ws2_32!connect", "0x403000")
 
 
 @pytest.mark.parametrize("text", [b"ws2_32.dll", b"WS2_32.dll", "ws2_32.dll".encode("utf-16-le"), b"/etc/resolv.conf"])
