@@ -9,7 +9,7 @@ from os import geteuid
 from pathlib import Path
 
 import pytest
-from each_user import ALIKE, TESTS, is_alike, only_tools
+from each_user import ALIKE, TESTS, is_alike, is_left_to_the_user, only_tools
 
 
 @pytest.mark.parametrize(
@@ -61,3 +61,12 @@ def test_the_tests_that_cannot_tell_are_what_root_leaves_out(pytestconfig: pytes
         "tests/policy/test_light_imports.py::test_the_launch_path_imports_nothing_heavy",
         "tests/reports/test_text_report.py::test_a_word_for_a_shell_means_the_same_and_is_printable",
     }
+
+
+@pytest.mark.once
+def test_what_is_marked_so_is_left_to_the_user(request: pytest.FixtureRequest):
+    assert is_left_to_the_user(request.node)
+
+
+def test_what_is_not_marked_is_not(request: pytest.FixtureRequest):
+    assert not is_left_to_the_user(request.node)

@@ -1,7 +1,7 @@
 """Claims: what the names in a program say that it can do, each with the evidence, strongest kind first.
 
 A claim rests on a place: where code calls an imported function, where a function of Go or of a C library that is linked
-in begins, where code enters the kernel, where .NET's metadata refers to a member. Texts are no claims.
+in begins, where code enters the kernel, where .NET's metadata refers to a member or function. Texts are no claims.
 """
 
 from collections import defaultdict
