@@ -22,6 +22,7 @@ data, each importing only what stands above it::
 
     errors limits   what can go wrong; what hostile input may cost
     lazy arrays     names that are loaded on first use; numpy's types without its typing
+    paths           what a path says by its text alone
     model           the words, as frozen structs
     formats         bytes -> Image                          (the only package that imports lief)
     signatures      Slice -> Signature

@@ -28,6 +28,7 @@ from binsafe.intake.summaries import Summaries, default_folder
 from binsafe.intake.tree import Tree
 from binsafe.model import Grant, Report
 from binsafe.model.policy import PolicyFile
+from binsafe.paths import is_inside
 from binsafe.policy.objects import PACK
 from binsafe.shipped import shipped
 
@@ -108,7 +109,7 @@ def _installed_with(report: Report, chosen: Iterable[Pack]) -> Iterator[Pack]:
     others = [path for pack in chosen for path in _present((*pack.modules, *pack.files), report.artifact.path)]
     paths = [(path, f"{glob.escape(path)}/") for path in found.folders]
     paths += [(path, glob.escape(path)) for path in found.files]
-    new = [pattern for path, pattern in paths if not any(f"{path}/".startswith(f"{other}/") for other in others)]
+    new = [pattern for path, pattern in paths if not is_inside(path, *others)]
     modules = tuple(pattern for pattern in new if pattern.startswith(_MAY_HOLD_MODULES))
     files = tuple(pattern for pattern in new if pattern not in modules)
     if new:
@@ -161,7 +162,7 @@ def libraries(packs: Iterable[Pack], program: str) -> tuple[PolicyFile, ...]:
         PolicyFile(opened_as=posixpath.normpath(library.opened_as), path=library.path, sha256=library.sha256)
         for library in closure.resolved
         if library.opened_as is not None and library.path is not None and library.sha256 is not None
-        if not any(library.path.startswith(f"{folder}/") for folder in folders)
+        if not is_inside(library.path, *folders)
     )
 
 
@@ -181,4 +182,4 @@ def _present(patterns: Iterable[str], program: str) -> list[str]:
                 found[resolved] = None
                 if stat.S_ISLNK(mode_of(Path(path), follow=False)):  # the program asks for it by this name
                     found[posixpath.normpath(path)] = None
-    return [path for path in found if not any(path != other and path.startswith(f"{other}/") for other in found)]
+    return [path for path in found if not any(path != other and is_inside(path, other) for other in found)]

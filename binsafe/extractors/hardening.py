@@ -10,6 +10,7 @@ from binsafe.extractors.names import plain_name, words
 from binsafe.extractors.subject import Extracted, Subject
 from binsafe.model import Finding, Severity, Slice
 from binsafe.model.facts import Mitigation
+from binsafe.paths import is_inside
 
 _CANARY = words("__stack_chk_fail __stack_chk_guard __stack_chk_fail_local")
 _VALIDATION_OFF = "com.apple.security.cs.disable-library-validation"
@@ -276,12 +277,8 @@ def _asks_for_rpaths(slice_: Slice) -> bool:
 
 def _why_others_may(path: str) -> str | None:
     plain = f"/{posixpath.normpath(path).lstrip('/')}"
-    if not _ORIGINS.match(path) or _is_below(plain, _CURRENT):
+    if not _ORIGINS.match(path) or is_inside(plain, *_CURRENT):
         return "depends on the folder it is started in"
-    if path.startswith("/") and _is_below(plain, _WRITABLE_BY_ALL):
+    if path.startswith("/") and is_inside(plain, *_WRITABLE_BY_ALL):
         return "can be written by everybody"
     return None
-
-
-def _is_below(path: str, folders: tuple[str, ...]) -> bool:
-    return any(path == folder or path.startswith(f"{folder}/") for folder in folders)

@@ -13,6 +13,7 @@ from typing import IO, Final
 
 from binsafe.errors import NotEnforceable
 from binsafe.model import Policy
+from binsafe.paths import is_inside
 from binsafe.sandbox import guard
 from binsafe.sandbox.backends import Level, Order
 from binsafe.sandbox.macoslog import LogReader
@@ -150,8 +151,8 @@ def limits_of(policy: Policy) -> str:
 def working_folder(policy: Policy) -> str:
     """Ours, if it is granted or in something granted."""
     here = os.getcwd()
-    granted = (grant.object for kind in ("read", "write") for grant in policy.of(kind))
-    return here if any(Path(here).is_relative_to(path) for path in granted if path.startswith("/")) else "/"
+    granted = (grant.object for kind in ("read", "write") for grant in policy.of(kind) if grant.object.startswith("/"))
+    return here if is_inside(here, *granted) else "/"
 
 
 def _accepts(port: int) -> bool:

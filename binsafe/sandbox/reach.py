@@ -13,6 +13,7 @@ import msgspec
 
 from binsafe.errors import NotEnforceable
 from binsafe.model import Policy
+from binsafe.paths import is_inside
 
 _MAX_STEPS: Final = 4096
 """Names that are looked at on the way to one file; the kernel follows forty links (path_resolution(7))."""
@@ -22,7 +23,7 @@ def check_own(policy: Policy) -> None:
     """Raise NotEnforceable where something of ours lies in what is granted to be written, or around it."""
     for path, folder in _writable(policy):
         for own in map(os.path.realpath, _own_folders()):
-            if _is_inside(folder, own) or (_is_inside(own, folder) and not _holds_nothing(folder)):
+            if is_inside(folder, own) or (is_inside(own, folder) and not _holds_nothing(folder)):
                 raise NotEnforceable(
                     f"{path} is granted to be written, and what binsafe is made of lies there: {own}",
                     hint="grant only the folders that it needs, or install binsafe elsewhere (a cache: XDG_CACHE_HOME)",
@@ -33,7 +34,7 @@ def check_files(policy: Policy, files: Sequence[str]) -> None:
     """Raise NotEnforceable where one of these files lies in what is granted to be written, or leads there."""
     for path, folder in _writable(policy):
         for file in files:
-            if any(_is_inside(place, folder) for place in _places(file)):
+            if any(is_inside(place, folder) for place in _places(file)):
                 raise NotEnforceable(
                     f"{file} lies in {path}, which the program may write: it could change it, or what it leads to",
                     hint="keep it in another folder",
@@ -48,10 +49,10 @@ def check_links(policy: Policy) -> None:
     folders = [folder for _, folder in _writable(policy)]
     for grant in (*policy.of("read"), *policy.of("write")):
         leads = os.path.realpath(grant.object)
-        if not os.path.isabs(grant.object) or grant.access or any(_is_inside(leads, folder) for folder in folders):
+        if not os.path.isabs(grant.object) or grant.access or is_inside(leads, *folders):
             continue
         for link in _links(grant.object):
-            if any(_is_inside(link, folder) and link != folder for folder in folders):
+            if any(is_inside(link, folder) and link != folder for folder in folders):
                 raise NotEnforceable(
                     f"{grant.object} is granted and leads to {leads} by {link}, a link that the program may change",
                     hint=f"name what it leads to instead: {leads}",
@@ -108,7 +109,3 @@ def _places(file: str) -> Iterator[str]:
 def _holds_nothing(path: str) -> bool:
     """Whether it is there and no folder: some users' home is /dev/null."""
     return os.path.exists(path) and not os.path.isdir(path)
-
-
-def _is_inside(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(folder.rstrip("/") + "/")

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
+from binsafe.paths import is_inside
 from binsafe.seatbelt import vocabulary
 from binsafe.seatbelt.findings import Finding, error, every_filter, note, warning
 from binsafe.seatbelt.matching import Match, matches
@@ -207,6 +208,5 @@ def _includes(wide: Filter | None, narrow: Filter | None) -> bool:
     elif wide.name == narrow.name and wide.arguments == narrow.arguments:
         return True
     if wide.name == "subpath" and narrow.name in {"path", "subpath"}:
-        bases = [str(base).rstrip("/") for base in wide.arguments]
-        return all(any(p == b or str(p).startswith(b + "/") for b in bases) for p in narrow.arguments)
+        return all(is_inside(str(path), *map(str, wide.arguments)) for path in narrow.arguments)
     return False

@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Final
 
 from binsafe.containers.names import decomposed
+from binsafe.paths import is_inside
 from binsafe.seatbelt import vocabulary
 from binsafe.seatbelt.pattern import Pattern, PatternError
 from binsafe.seatbelt.program import Filter, Word
@@ -123,7 +124,7 @@ def _text(name: str, argument: str, subject: str) -> Match:
     if kind == "subpath" and argument.rstrip("/") and argument.endswith("/"):
         return Match.UNKNOWN if f"{subject}/".startswith(argument) else Match.NO  # some say that it matches nothing
     if kind == "subpath":
-        return _truth(f"{subject}/".startswith(argument.rstrip("/") + "/"))
+        return _truth(is_inside(subject, argument))
     return _truth(subject.startswith(argument) if kind == "prefix" else subject == argument)
 
 

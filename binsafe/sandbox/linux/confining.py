@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from binsafe.errors import NotEnforceable
 from binsafe.model import Policy
+from binsafe.paths import is_inside
 from binsafe.policy.objects import PACK, TEMPORARY
 from binsafe.renderers import linux, narrowing
 from binsafe.sandbox.backends import Order
 from binsafe.sandbox.linux.cargo import Cargo
 from binsafe.sandbox.linux.destinations import pin
-from binsafe.sandbox.linux.layout import DEVICES, ITSELF, READ, Layout, canonical, granted_paths, inside, lay_out
+from binsafe.sandbox.linux.layout import DEVICES, ITSELF, READ, Layout, canonical, granted_paths, lay_out
 from binsafe.sandbox.linux.loading import DATA, holds_no_code
 from binsafe.sandbox.linux.pathcalls import CHANGES, ENTRIES, LINKS, PATH_CALLS, SEARCHES, UNNAMED
 from binsafe.sandbox.linux.planning import foreseen, plan_for
@@ -88,7 +89,7 @@ def _forms(layout: Layout, policy: Policy) -> dict[str, tuple[narrowing.Tests, .
     starts = others or "execve" in foreseen(policy)
     writable = list(granted_paths(policy, "write"))
     files = [path for path in writable if not os.path.isdir(path)]
-    nested = (path for path, _ in layout.mounts if any(path != folder and inside(path, folder) for folder in writable))
+    nested = (path for path, _ in layout.mounts if is_inside(path, *(each for each in writable if each != path)))
     return {
         **unnamed(policy),
         **(ENTRIES if files or any(nested) else {}),

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
-from binsafe.sandbox.linux.layout import inside
+from binsafe.paths import is_inside
 
 SEARCHED: Final = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 """Where shells and libraries look for a program that is named without its folder, one after the other."""
@@ -60,8 +60,8 @@ def leaves(path: str, root: str = "/") -> str | None:
         if name in ("", "."):
             continue
         place = posixpath.dirname(place) if name == ".." else posixpath.join(place, name)
-        if any(inside(place, point) for point in asking):
-            nearest = max((point for point in mounts if inside(place, point)), key=len)
+        if is_inside(place, *asking):
+            nearest = max((point for point in mounts if is_inside(place, point)), key=len)
             if nearest in asking:
                 return posixpath.normpath(posixpath.join(place, *waiting[::-1]))
         if target := _target(place):

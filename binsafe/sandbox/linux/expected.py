@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from binsafe.sandbox.linux.layout import SYSTEM, inside
+from binsafe.paths import is_inside
+from binsafe.sandbox.linux.layout import SYSTEM
 
 OF_THE_SYSTEM: Final = (*SYSTEM, "/etc/", "/proc/", "/sys/", "/dev/", "/run/", "/var/lib/", "/var/cache/")
 """Where files lie that are no user's."""
@@ -48,4 +49,4 @@ _EXPECTED_FOLDERS: Final = (
 
 def is_expected(path: str) -> bool:
     """Whether a plain, absolute path is one of these."""
-    return path in _EXPECTED_FILES or any(inside(path, folder) for folder in _EXPECTED_FOLDERS)
+    return path in _EXPECTED_FILES or is_inside(path, *_EXPECTED_FOLDERS)

@@ -15,6 +15,7 @@ from binsafe.errors import BinsafeError, NotEnforceable
 from binsafe.intake.private import seal
 from binsafe.kernel.rights import ABI_RIGHTS, FILE_RIGHTS, LATEST, Fs
 from binsafe.model import Gap, Policy
+from binsafe.paths import is_inside
 from binsafe.renderers import landlock, linux, narrowing, seccomp, unshared
 from binsafe.renderers.profile import writable_all_the_same
 from binsafe.sandbox.backends import Enforcement, Order
@@ -23,7 +24,7 @@ from binsafe.sandbox.linux.backend import native_arch
 from binsafe.sandbox.linux.confining import reads_folders, terminal_forms, unnamed
 from binsafe.sandbox.linux.destinations import Destinations, pin
 from binsafe.sandbox.linux.given import Given
-from binsafe.sandbox.linux.layout import PROGRAM_FOLDER, check_present, inside
+from binsafe.sandbox.linux.layout import PROGRAM_FOLDER, check_present
 from binsafe.sandbox.linux.lookups import Lookups
 from binsafe.sandbox.linux.pathcalls import PATH_CALLS
 from binsafe.sandbox.linux.planning import limits_of
@@ -222,7 +223,7 @@ def _paths(policy: Policy) -> Iterator[tuple[str, int]]:
 def _working_folder(policy: Policy) -> str:
     """Ours, if it is granted or in something granted."""
     here = os.getcwd()
-    return here if any(inside(here, path) for path, _ in _paths(policy)) else "/"
+    return here if is_inside(here, *(path for path, _ in _paths(policy))) else "/"
 
 
 def _confinement(policy: Policy, abi: int) -> dict[str, Any]:

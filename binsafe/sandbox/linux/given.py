@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
-from binsafe.sandbox.linux.layout import canonical, inside
+from binsafe.paths import is_inside
+from binsafe.sandbox.linux.layout import canonical
 from binsafe.sandbox.linux.planning import parents
 
 
@@ -41,13 +42,13 @@ class Given:
 
     def could_read(self, path: str) -> bool:
         """Whether it is granted to be read, or lies in a folder that is."""
-        return any(inside(path, folder) for folder in self.readable)
+        return is_inside(path, *self.readable)
 
     def could_write(self, path: str) -> bool:
         """Whether it lies in a folder that may be written, and in none below that may only be read, or leads on."""
-        nearest = max((folder for folder in self._writable if inside(path, folder)), key=len, default="")
+        nearest = max((folder for folder in self._writable if is_inside(path, folder)), key=len, default="")
         below = (*self.readable, *(self._on_the_way if nearest in self._scratch else ()))
-        return bool(nearest) and not any(len(folder) > len(nearest) and inside(path, folder) for folder in below)
+        return bool(nearest) and not any(len(folder) > len(nearest) and is_inside(path, folder) for folder in below)
 
     def is_itself(self, path: str) -> bool:
         """Whether it is granted by its own name, and so keeps its place: nothing else can come there (rename(2))."""
@@ -59,7 +60,7 @@ class Given:
 
     def hides(self, path: str) -> bool:
         """Whether a folder of its own takes the place of the host's that has the path."""
-        return not self.could_read(path) and any(inside(path, folder) for folder in self._scratch)
+        return not self.could_read(path) and is_inside(path, *self._scratch)
 
     def leads_on(self, path: str) -> bool:
         """Whether it is a folder on the way to what is granted, of which nobody is told that it is not there."""
@@ -67,4 +68,4 @@ class Given:
 
     def keeps_owners(self, path: str) -> bool:
         """Whether its owner decides who reads it. Files as private keys are given where they are named themselves."""
-        return path not in self.readable and any(inside(path, folder) for folder in self._public)
+        return path not in self.readable and is_inside(path, *self._public)

@@ -16,6 +16,7 @@ from binsafe import kernel
 from binsafe.errors import NotEnforceable
 from binsafe.model import Policy
 from binsafe.model.policy import GrantKind, PolicyFile
+from binsafe.paths import is_inside
 from binsafe.renderers.profile import pins
 from binsafe.sandbox.backends import Order
 from binsafe.sandbox.linux import stand_ins
@@ -71,7 +72,7 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
     def covered(self) -> tuple[str, ...]:
         """Private copies that a granted folder, or one of its own, would hide."""
         folders = [path for path, _ in (*self.mounts, *self.scratch)]
-        return tuple(p.path for p in self.pieces if any(inside(p.path, folder) for folder in folders))
+        return tuple(p.path for p in self.pieces if is_inside(p.path, *folders))
 
     @property
     def pins(self) -> tuple[str, ...]:
@@ -101,7 +102,7 @@ def lay_out(order: Order, cargo: Cargo, hosts: str = "") -> Layout:
     if _loads(policy) or hosts:
         given |= stand_ins.texts(policy, hosts)
     granted = {*granted_paths(policy, "read"), *granted_paths(policy, "write")}
-    given = {path: text for path, text in given.items() if not any(inside(path, other) for other in granted)}
+    given = {path: text for path, text in given.items() if not is_inside(path, *granted)}
     for path, content in given.items():
         cargo.add(path, content)
     cargo.seal()
@@ -134,14 +135,9 @@ def canonical(path: str, merged: Mapping[str, str]) -> str:
     return f"/{target}{slash}{rest}" if target else path
 
 
-def inside(path: str, folder: str) -> bool:
-    """Whether a path lies in a folder, or is it."""
-    return path == folder or path.startswith(folder.rstrip("/") + "/")
-
-
 def is_ones_own(path: str) -> bool:
     """Whether a path leads each process to something of its own."""
-    return any(inside(path, folder) for folder in _ONES_OWN)
+    return is_inside(path, *_ONES_OWN)
 
 
 def granted_paths(policy: Policy, kind: GrantKind) -> Iterator[str]:
@@ -198,7 +194,7 @@ def _program_path(order: Order, name: str, merged: Mapping[str, str]) -> str:
         return plain
     others = [each for kind in _FILES for each in granted_paths(policy, kind)]
     others += [each for file in policy.artifact.files for each in (file.path, file.opened_as)]
-    if any(inside(canonical(plain, merged), canonical(other, merged)) for other in others):
+    if any(is_inside(canonical(plain, merged), canonical(other, merged)) for other in others):
         return path
     beside = any(not file.path.startswith(SYSTEM) for file in policy.artifact.files)
     return path if policy.artifact.interpreter and (path.startswith(SYSTEM) or beside) else plain
@@ -239,7 +235,7 @@ def _grantees(policy: Policy, merged: Mapping[str, str]) -> Iterator[str]:
         real = canonical(path, merged)
         yield from (path, real)
         for link, target in merged.items():  # /bin/sh is /usr/bin/sh, whichever was granted
-            if inside(real, f"/{target}"):
+            if is_inside(real, f"/{target}"):
                 yield link + real.removeprefix(f"/{target}")
 
 
@@ -257,7 +253,7 @@ def _mounts(policy: Policy, merged: Mapping[str, str]) -> Iterator[tuple[str, At
     modules = {grant.object for grant in policy.of("read") if grant.access == "library"}
     found = dict.fromkeys(DEVICES, DEVICE)
     for path in granted_paths(policy, "read"):
-        loaded = any(inside(os.path.realpath(path), os.path.realpath(folder)) for folder in modules)  # a pack's, too
+        loaded = any(is_inside(os.path.realpath(path), os.path.realpath(folder)) for folder in modules)  # a pack's, too
         found[canonical(path, merged)] = READ if loaded else READ | kernel.MOUNT_ATTR_NOEXEC
     for path in granted_paths(policy, "write"):
         found[canonical(path, merged)] = WRITE
@@ -272,7 +268,7 @@ def _is_there_already(path: str, found: Mapping[str, Attributes]) -> bool:
     What is mounted by itself keeps its place, and programs replace files (zip). A mount has one owner (`idmaps`), and
     another file system's in the folder is a mount that is left as it is.
     """
-    above = max((other for other in found if other != path and inside(path, other)), key=len, default=None)
+    above = max((other for other in found if other != path and is_inside(path, other)), key=len, default=None)
     if above is None or os.path.realpath(path) != path:
         return above is not None
     ours, theirs = ((status.st_dev, status.st_uid, status.st_gid) for status in map(os.stat, (path, above)))

@@ -13,10 +13,11 @@ import posixpath
 import stat
 from typing import Final, NamedTuple
 
+from binsafe.paths import is_inside
 from binsafe.sandbox.linux.elsewhere import SEARCHED, is_file, leaves, may_exist
 from binsafe.sandbox.linux.expected import OF_THE_SYSTEM, is_expected
 from binsafe.sandbox.linux.given import Given
-from binsafe.sandbox.linux.layout import PRIVATE_TMP, inside, is_ones_own
+from binsafe.sandbox.linux.layout import PRIVATE_TMP, is_ones_own
 from binsafe.sandbox.linux.notifications import Call, Listener
 from binsafe.sandbox.linux.offering import ANOTHERS, OF_A_PROCESS, ROOTS, option
 from binsafe.sandbox.linux.owned import as_self
@@ -172,7 +173,7 @@ class Lookups:
             return None
         if OF_A_PROCESS.match(path):
             return Miss(path, ANOTHERS, expected=True, there=True)
-        return Miss(path, ROOTS if inside(path, "/proc") else f"--read {path}", expected=False, there=True)
+        return Miss(path, ROOTS if is_inside(path, "/proc") else f"--read {path}", expected=False, there=True)
 
     def _in_place(self, path: str) -> Miss | None:
         """What is granted by its own name, and so cannot be taken away or replaced."""
@@ -233,7 +234,7 @@ class Lookups:
                 return None
         folder = posixpath.dirname(path)
         there = may_exist(path) or (writes and may_exist(folder))
-        expected = is_expected(path) and (not writes or inside(path, "/proc/self"))
+        expected = is_expected(path) and (not writes or is_inside(path, "/proc/self"))
         if writes and path.startswith("/dev/"):
             expected = path in ("/dev/tty", "/dev/console")  # where syslog(3) says what it cannot say elsewhere
         homeless = writes and folder == "/" and not may_exist(path)
@@ -251,7 +252,7 @@ def _is_above(call: Call, path: str) -> bool:
         here = os.readlink(f"/proc/{call.pid}/cwd")
     except OSError:
         return False
-    return here != path and inside(here, path)
+    return here != path and is_inside(here, path)
 
 
 def _resolved(path: str) -> str:

@@ -6,8 +6,9 @@ import re
 from typing import Final
 
 from binsafe.model.violation import UNGRANTABLE
+from binsafe.paths import is_inside
 from binsafe.sandbox.linux.elsewhere import leaves, may_exist
-from binsafe.sandbox.linux.layout import inside, is_ones_own
+from binsafe.sandbox.linux.layout import is_ones_own
 
 OWN_ROOT: Final = f"{UNGRANTABLE}what runs gets a root of its own; name the folders that it needs"
 THE_KERNELS: Final = f"{UNGRANTABLE}what is there is the kernel's, and only root can change it"
@@ -28,7 +29,7 @@ def option(path: str, *, writes: bool) -> str:
         if is_ones_own(path) or OF_A_PROCESS.match(path):
             return "--read /proc"
         return YOURS if _is_kept_from_us(path, os.R_OK) else f"--read {path}"
-    if inside(path, "/proc") or inside(path, "/sys"):
+    if is_inside(path, "/proc", "/sys"):
         return THE_KERNELS
     if path == "/dev/ptmx":
         return NO_TERMINALS

@@ -9,10 +9,11 @@ from typing import Any, Final
 from binsafe import kernel
 from binsafe.kernel.rights import FILE_RIGHTS, Fs
 from binsafe.model import Policy
+from binsafe.paths import is_inside
 from binsafe.renderers import landlock, narrowing, seccomp
 from binsafe.sandbox.backends import Order
 from binsafe.sandbox.linux.alone import ALONE
-from binsafe.sandbox.linux.layout import Layout, canonical, inside
+from binsafe.sandbox.linux.layout import Layout, canonical
 from binsafe.sandbox.linux.starting import Plan
 
 
@@ -69,8 +70,8 @@ def _ways(layout: Layout) -> list[str]:
     """Folders in its scratch that only lead to what is granted: what was made there would be lost, and nobody told."""
     granted = [path for path, _ in (*layout.mounts, *layout.links)] + [*layout.covered]
     above = {parent for path in granted for parent in parents(path)}
-    own = [way for way in above if any(way != path and inside(way, path) for path, _ in layout.scratch)]
-    return [way for way in own if not any(inside(way, path) for path in granted)]
+    own = [way for way in above if any(way != path and is_inside(way, path) for path, _ in layout.scratch)]
+    return [way for way in own if not is_inside(way, *granted)]
 
 
 def parents(path: str) -> Iterator[str]:
@@ -84,7 +85,7 @@ def _working_folder(layout: Layout) -> str:
     """Ours, if it is there inside: granted, in something granted, or above it."""
     here = os.getcwd()
     granted = [path for path, _ in layout.mounts]
-    return here if any(inside(here, path) or inside(path, here) for path in granted) else "/"
+    return here if any(is_inside(here, path) or is_inside(path, here) for path in granted) else "/"
 
 
 NO_DUMPS: Final = 1

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from binsafe.model import Condition, Policy, Violation
+from binsafe.paths import is_inside
 from binsafe.sandbox.linux.destinations import Destinations
 from binsafe.sandbox.linux.elsewhere import SEARCHED, is_file, leaves, may_exist
-from binsafe.sandbox.linux.layout import SYSTEM, inside
+from binsafe.sandbox.linux.layout import SYSTEM
 from binsafe.sandbox.linux.lookups import Lookups, Miss
 from binsafe.sandbox.linux.offering import OWN_ROOT
 from binsafe.sandbox.linux.planning import foreseen, limits_of
@@ -76,7 +77,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
         Others are not looked at, so that an answer says nothing of them.
         """
         for _ in range(_MAX_LINKS):
-            if not any(inside(path, folder) for folder in self.shown) or leaves(path) or not os.path.islink(path):
+            if not is_inside(path, *self.shown) or leaves(path) or not os.path.islink(path):
                 break
             path = posixpath.normpath(posixpath.join(posixpath.dirname(path), os.readlink(path)))
         return path
@@ -114,7 +115,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
 
     def _may_be_made(self, path: str) -> bool:
         """Whether something could be there for the program alone: in a folder for temporary files."""
-        shown = any(inside(path, folder) for folder in self.shown)
+        shown = is_inside(path, *self.shown)
         return not shown and (self.lookups is None or self.lookups.given.could_write(path))
 
 
