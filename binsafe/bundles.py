@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 import msgspec
 
 from binsafe.errors import NotAnalysable
-from binsafe.formats import HEAD_BYTES, identify, stranger
+from binsafe.formats import FORMATS, HEAD_BYTES, identify, stranger
 from binsafe.inspection import inspect
 from binsafe.limits import MAX_BUNDLES, MAX_MEMBERS
 from binsafe.model import Artifact, Finding, Member, Report, Severity, Signature, Verdict
@@ -21,7 +21,6 @@ from binsafe.signatures.bundle import Bundle, Files, Tree
 from binsafe.signatures.structure import Outcome, StructureError, enumerate_some
 from binsafe.signatures.superblob import Slot
 
-_EXECUTABLES = frozenset({"mach-o", "elf", "pe"})
 _SMALLEST = 64
 """Bytes of the smallest header of an executable with something behind it."""
 _APART = "CodeDirectory"
@@ -87,7 +86,7 @@ def _members(
 ) -> tuple[dict[str, Report], int]:
     """Reports on all executables by path, the main ones first; and how many were not looked at."""
     main = {one.executable: one for one in inside if one.executable is not None}
-    others = [path for path, kind in kinds.items() if path not in main and kind in _EXECUTABLES]
+    others = [path for path, kind in kinds.items() if path not in main and kind in FORMATS]
     chosen = [*main, *others]
     reports = {}
     for path in chosen[:MAX_MEMBERS]:
@@ -109,7 +108,7 @@ def _kind(path: str, tree: Tree) -> str:
     kind = identify(head)
     if kind == "unknown" and stranger(head):
         return "script"
-    return "unknown" if kind in _EXECUTABLES and len(head) < _SMALLEST else kind
+    return "unknown" if kind in FORMATS and len(head) < _SMALLEST else kind
 
 
 def _components(one: Bundle, tree: Tree) -> Mapping[int, memoryview]:

@@ -32,6 +32,7 @@ class ComparedRow(ResultRow, frozen=True, kw_only=True):
     id, without its way to the client and back: that is what is stored.
     """
 
+    tier: str
     attempts: int
     per_100: Estimate
     success_rate: float

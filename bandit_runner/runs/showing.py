@@ -21,12 +21,8 @@ def _mark(row: ComparedRow) -> str:
     return "best" if row.best else "worst" if row.worst else ""
 
 
-def _tier(row: ComparedRow) -> str:
-    return row.tier if isinstance(row.tier, str) else "-"
-
-
 COLUMNS: Final[tuple[Column[ComparedRow], ...]] = (
-    Column("tier", _tier, is_text=True),
+    Column("tier", lambda row: row.tier, is_text=True),
     Column("strategy", lambda row: row.strategy, is_text=True),
     Column("runs", lambda row: f"{row.runs:,}", spare=1),
     Column("ids", lambda row: f"{row.requests:,}", spare=2),
@@ -85,8 +81,8 @@ def to_html(rows: Sequence[ComparedRow]) -> str:
     """One page: the table, and for each tier four charts. No script, nothing that is fetched."""
     head = "".join(f"<th scope=col>{html.escape(column.title)}</th>" for column in COLUMNS)
     body = "".join(_table_row(row) for row in rows)
-    tiers = dict.fromkeys(map(_tier, rows))
-    charts = "".join(_tier_charts(tier, [row for row in rows if _tier(row) == tier]) for tier in tiers)
+    tiers = dict.fromkeys(row.tier for row in rows)
+    charts = "".join(_tier_charts(tier, [row for row in rows if row.tier == tier]) for tier in tiers)
     return _PAGE.format(head=head, body=body, charts=charts)
 
 

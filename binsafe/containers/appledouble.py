@@ -8,7 +8,8 @@ import struct
 from typing import NamedTuple
 
 from binsafe.containers.attributes import describe
-from binsafe.containers.quarantine import ATTRIBUTE, parse
+from binsafe.containers.quarantine import parse
+from binsafe.model.report import QUARANTINE
 
 MAGIC = b"\x00\x05\x16\x07"
 _ON_ALL = (b"com.apple.provenance", b"com.apple.lastused")
@@ -42,7 +43,7 @@ def noted(data: bytes) -> Noted:
     except struct.error:
         damaged = {"unknown": "the file that holds it is damaged"}
         return Noted(damaged, damaged)
-    mark = found.pop(ATTRIBUTE.encode(), None)
+    mark = found.pop(QUARANTINE.encode(), None)
     others = {name.decode("utf-8", "replace"): value for name, value in found.items() if not name.startswith(_ON_ALL)}
     said = {name: describe(name, value) for name, value in others.items()}
     return Noted(None if mark is None else parse(mark), said or None)

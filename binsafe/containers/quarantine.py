@@ -3,7 +3,6 @@
 from contextlib import suppress
 from datetime import UTC, datetime
 
-ATTRIBUTE = "com.apple.quarantine"
 _FIELDS = ("flags", "time", "agent", "id")
 _MAX = 1024
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from binsafe.extractors import rustaudit
-from binsafe.formats import identify
+from binsafe.formats import FORMATS, identify
 from binsafe.formats.structure import Spans, find_all
 from binsafe.model import Evidence, Section, Segment, Slice
 
@@ -101,7 +101,7 @@ def programs(slice_: Slice) -> Iterator[Evidence]:
     places = [(section.name, section.offset) for section in slice_.sections if section.offset]
     for name, at in (*places, (None, end)):
         kind = _program(slice_.data[at:])
-        if kind in {"elf", "mach-o", "pe"} or (kind == "archive" and at == end):
+        if kind in FORMATS or (kind == "archive" and at == end):
             yield Evidence(via="layout", symbol=name, detail=f"{kind} at offset {at:#x}")
     if _ends_as_zip(slice_.data[end:]) and identify(slice_.data[end:]) != "archive":
         yield Evidence(via="layout", detail=f"archive that ends behind it, somewhere from {end:#x} on")

@@ -5,7 +5,8 @@ import errno
 import os
 import sys
 
-_NAME = "com.apple.quarantine"
+from binsafe.model.report import QUARANTINE
+
 _MAX = 65_536
 _NONE = {
     getattr(errno, name) for name in ("ENOATTR", "ENODATA", "ENOTSUP", "EOPNOTSUPP", "ENOSYS") if hasattr(errno, name)
@@ -24,7 +25,7 @@ def quarantine(descriptor: int) -> dict[str, str] | None:
     Linux keeps it under ``user.`` where a file was copied there with its attributes (``rsync -X``, Samba).
     """
     try:
-        value = _value(descriptor, _NAME if sys.platform == "darwin" else f"user.{_NAME}")
+        value = _value(descriptor, QUARANTINE if sys.platform == "darwin" else f"user.{QUARANTINE}")
     except AttributeError:  # another system
         return None
     except OSError as error:
@@ -40,7 +41,7 @@ def others(descriptor: int) -> dict[str, str] | None:
     ``unknown`` says why that cannot be told.
     """
     try:
-        names = [name for name in _names(descriptor) if not name.startswith(_ON_ALL) and not name.endswith(_NAME)]
+        names = [name for name in _names(descriptor) if not name.startswith(_ON_ALL) and not name.endswith(QUARANTINE)]
         values = {name: _value(descriptor, name) for name in sorted(names)[:_MOST]}  # security.* before user.*
     except AttributeError:  # another system
         return None

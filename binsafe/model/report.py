@@ -21,6 +21,9 @@ from binsafe.model.image import Linkage
 
 REPORT_SCHEMA = "binsafe.report/1"
 
+QUARANTINE: Final = "com.apple.quarantine"
+"""The extended attribute by which macOS marks a file that was fetched."""
+
 Level = Literal["ok", "caution", "danger", "unknown"]
 """Of a verdict."""
 

@@ -14,6 +14,7 @@ from typing import Final
 
 from binsafe.errors import NotEnforceable
 from binsafe.model import Gap, Policy
+from binsafe.model.report import QUARANTINE
 from binsafe.policy.libraries import looked_for_beside
 from binsafe.policy.objects import SCRATCH
 from binsafe.renderers.seatbelt import render
@@ -24,7 +25,6 @@ from binsafe.sandbox.reporting import Reporter
 
 SANDBOX_EXEC: Final = "/usr/bin/sandbox-exec"
 XATTR: Final = "/usr/bin/xattr"
-QUARANTINE: Final = "com.apple.quarantine"
 
 _GAPS: Final = (
     Gap(id="loopback", reason="'localhost' in a profile also matches the machine's other addresses"),

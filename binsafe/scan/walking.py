@@ -10,7 +10,7 @@ from binsafe.containers import Budget, Unreadable
 from binsafe.containers.diskimages import TAIL_BYTES, is_disk_image
 from binsafe.containers.streams import DECOMPRESSORS, Decompressed, Decompressor
 from binsafe.containers.tars import BLOCK, is_header
-from binsafe.formats import identify
+from binsafe.formats import FORMATS, identify
 
 _HEAD = 4096
 """Bytes that are looked at: enough of a compressed file to see what is in it."""
@@ -19,7 +19,6 @@ _KERNELS = frozenset(
     | {"fusectl", "mqueue", "nsfs", "proc", "pstore", "securityfs", "selinuxfs", "sysfs", "tracefs"}
 )
 """File systems whose files are the kernel's own answers (proc(5), "/proc/filesystems"): reading some has effects."""
-_EXECUTABLES = frozenset({"elf", "mach-o", "pe"})
 
 
 class Target(NamedTuple):
@@ -183,14 +182,14 @@ def _ends(path: str, size: int) -> tuple[bytes, bytes]:
 def is_worth_opening(head: bytes, tail: bytes = b"") -> bool:
     """Whether a file with these ends is an executable, an archive, or one of them compressed; text and data are not."""
     kind = identify(head)
-    if kind in _EXECUTABLES or is_disk_image(tail) or is_header(head[:BLOCK]):
+    if kind in FORMATS or is_disk_image(tail) or is_header(head[:BLOCK]):
         return True
     if kind != "archive":
         return False
     for magic, make in DECOMPRESSORS.items():
         if head.startswith(magic):
             inner = _inside(head, make)
-            return inner is None or is_header(inner) or identify(inner) in {*_EXECUTABLES, "archive"}
+            return inner is None or is_header(inner) or identify(inner) in {*FORMATS, "archive"}
     return True
 
 

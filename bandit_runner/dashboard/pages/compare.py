@@ -73,15 +73,18 @@ class ComparePage:
                     ui.label("No run here has a finished id yet").classes("title")
                     ui.label("bandit_runner start plays some").classes("soft")
                 return
-            key = _tier if self._by == "tier" else _strategy
-            for name in sorted({key(row) for row in rows}):
-                _group(name, [row for row in rows if key(row) == name], by_tier=self._by == "tier")
+            by_tier = self._by == "tier"
+            groups: dict[str, list[ComparedRow]] = {}
+            for row in rows:
+                groups.setdefault(row.tier if by_tier else row.strategy, []).append(row)
+            for name in sorted(groups):
+                _group(name, groups[name], by_tier=by_tier)
 
 
 def _group(name: str, rows: Sequence[ComparedRow], *, by_tier: bool) -> None:
     with frame.panel(escape(name), wide=True):
         _table(escape(name), rows)
-    names = [escape(_strategy(row) if by_tier else _tier(row)) for row in rows]
+    names = [escape(row.strategy if by_tier else row.tier) for row in rows]
     interval = [(row.per_100.mean, row.per_100.low, row.per_100.high) for row in rows]
     accepted = {"accepted": [100 * row.success_rate for row in rows]}
     latency = {"p50": [_known(row.p50_ms) for row in rows], "p99": [_known(row.p99_ms) for row in rows]}
@@ -116,11 +119,3 @@ def _table(name: str, rows: Sequence[ComparedRow]) -> None:
 
 def _known(value: float | Unknown) -> float | None:
     return None if isinstance(value, str) else value
-
-
-def _tier(row: ComparedRow) -> str:
-    return row.tier if isinstance(row.tier, str) else "-"
-
-
-def _strategy(row: ComparedRow) -> str:
-    return row.strategy

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from binsafe import kernel
 from binsafe.sandbox.linux import inside
 
 _IPPROTO_MPTCP: Final = 262
@@ -44,10 +45,6 @@ _FALLBACKS: Final = frozenset(
 )
 """Newer ways to do what an older call does, and how libnuma asks whether there are several memories: libraries try
 them first, and take no (ENOSYS) for an answer."""
-
-_PR_SET_DUMPABLE: Final = 4
-"""linux/prctl.h: of what is not, an ordinary user can read no memory, and so name no file that it is denied. Nobody
-inside can trace it, and it leaves no core dumps, whatever it is."""
 
 _OWN_IDS: Final = frozenset({inside.INSIDE_ID, 0xFFFF_FFFF})
 """Who the program is, and "as it is" (setresuid(2))."""
@@ -92,7 +89,9 @@ def usual(name: str, arguments: Sequence[int], *, resolves: bool) -> tuple[str, 
 def changes_nothing(name: str, arguments: Sequence[int]) -> bool:
     """Whether a call makes the program what it is already, as far as those inside can tell."""
     if name == "prctl":
-        return tuple(arguments[:2]) == (_PR_SET_DUMPABLE, 0)
+        # Of what is not dumpable an ordinary user can read no memory, and so name no file that it is denied. Nobody
+        # inside can trace it, and it leaves no core dumps, whatever it is.
+        return tuple(arguments[:2]) == (kernel.PR_SET_DUMPABLE, 0)
     return name in _SETTING_IDS and _OWN_IDS.issuperset(arguments[: _SETTING_IDS[name]])
 
 
