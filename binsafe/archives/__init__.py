@@ -4,6 +4,7 @@ Pure, like :mod:`binsafe.inspection`: names of entries are data, and nothing is 
 at is a finding and makes the report one on something that was not analysed; it hides no other member.
 
     walking     the pass over all entries
+    bundlefiles the files of a bundle in an archive, until all are there
     hooks       what a package has run without being asked to
     reporting   findings and the verdict
 """

@@ -10,6 +10,7 @@ import msgspec
 
 from binsafe import containers, formats
 from binsafe.archives import hooks
+from binsafe.archives.bundlefiles import BundleFiles
 from binsafe.archives.reporting import Some, broke_the_parser, finding, report_on
 from binsafe.bundles import inspect_bundle, listing
 from binsafe.containers import Budget, Entry, Trouble, Unreadable, appledouble, tars, zip_directory
@@ -24,7 +25,6 @@ from binsafe.model import Artifact, Member, Report, Severity
 from binsafe.model.report import LEVELS
 from binsafe.signatures import bundle as bundles
 
-_EXECUTABLES = frozenset({"elf", "mach-o", "pe"})
 _FEW_SCRIPTS = 5
 _MAX_APPLEDOUBLE = 64 * 1024
 _DEBIAN = "debian-binary"
@@ -91,7 +91,7 @@ class _Walk:
         self._listings = listings
         self._members: list[Member] = []
         self._omitted = 0
-        self._bundles: dict[str, _Kept] = {}
+        self._bundles: dict[str, BundleFiles] = {}
         self._kept_bytes = 0
         self._troubles: dict[str, Some] = {}
         self._lost = False
@@ -128,7 +128,7 @@ class _Walk:
     def _entry(self, entry: Entry, place: _Place, archive: str) -> None:
         path, stream = place.path, entry.stream
         root = bundles.outermost(path)
-        kept = None if root is None else self._bundles.setdefault(root, _Kept(place.budget, place.depth))
+        kept = None if root is None else self._bundles.setdefault(root, BundleFiles(place.budget, place.depth))
         name = path[len(root or "") + 1 :]
         self._note(path, set_id=entry.set_id)
         if stream is None:
@@ -161,7 +161,7 @@ class _Walk:
         kind, path = formats.identify(head), place.path
         if kind == "script" or (kind == "unknown" and formats.stranger(head)):
             self._scripts.add(path)
-        elif kind in _EXECUTABLES:
+        elif kind in formats.FORMATS:
             self._member(path, self._whole(stream, head))
         elif kind == "archive" or _is_old_tar(head):
             self._nested(stream, head, place)
@@ -186,7 +186,7 @@ class _Walk:
             raise Unreadable(f"it has more than {MAX_MEMBER_BYTES:,} bytes", "member-too-large")
         return data
 
-    def _keep(self, kept: "_Kept", name: str, entry: bundles.Entry, data: bytes = b"") -> None:
+    def _keep(self, kept: BundleFiles, name: str, entry: bundles.Entry, data: bytes = b"") -> None:
         """Keep a file of a bundle until all of them are there: its seal is over all."""
         if name in kept.entries:  # a bundle has one file of a name
             raise Unreadable("a second file of that name in a bundle was not looked at", "archive-entry")
@@ -196,7 +196,7 @@ class _Walk:
         kept.entries[name] = entry
         kept.data[name] = data
 
-    def _bundle(self, root: str, files: "_Kept") -> None:
+    def _bundle(self, root: str, files: BundleFiles) -> None:
         size = sum(len(data) for data in files.data.values())
         artifact = Artifact(name=root, path=f"{self._artifact.path}/{root}", size=size, sha256=listing(files))
         try:
@@ -206,7 +206,7 @@ class _Walk:
         else:
             self._add(Member(path=root, report=report))
 
-    def _folder(self, root: str, files: "_Kept") -> None:
+    def _folder(self, root: str, files: BundleFiles) -> None:
         """Look one by one at the files of a folder that has only the name of a bundle."""
         if files.may_be_one:
             detail = f"{root} has no layout of a program that is known here: its files were looked at one by one"
@@ -280,25 +280,3 @@ class _Walk:
         findings = (*member.report.findings, *notes(artifact))
         report = msgspec.structs.replace(member.report, artifact=artifact, findings=findings)
         return Member(path=member.path, report=report)
-
-
-class _Kept:
-    """A bundle's files in memory (:class:`binsafe.signatures.bundle.Files`), and how deep in which archive they lie."""
-
-    def __init__(self, budget: Budget, depth: int) -> None:
-        self.budget = budget
-        self.depth = depth
-        self.entries: dict[str, bundles.Entry] = {}
-        self.data: dict[str, bytes] = {}
-
-    @property
-    def may_be_one(self) -> bool:
-        """Whether macOS may take it for a bundle all the same, by a link, an older layout, or small letters."""
-        described = any(name.lower().endswith("info.plist") for name in self.entries)
-        return described and any(
-            formats.identify(data[: formats.HEAD_BYTES]) == "mach-o" for data in self.data.values()
-        )
-
-    def read(self, path: str, size: int | None = None) -> memoryview:
-        """The bytes of a file, or its first ``size`` ones."""
-        return memoryview(self.data[path])[:size]
