@@ -8,8 +8,12 @@ import msgspec
 
 def describe(struct: type[msgspec.Struct], name: str, title: str) -> dict[str, Any]:
     """The JSON Schema (2020-12) of documents that are ``struct`` and say ``name``; every field is always there."""
+    from inspect import cleandoc  # a report is printed without
+
     _, defined = msgspec.json.schema_components([struct], ref_template="#/$defs/{name}")
     for each in defined.values():
+        if "description" in each:
+            each["description"] = cleandoc(each["description"])  # msgspec before 0.23 left indents
         if "properties" in each:
             each["required"] = list(each["properties"])
     defined[struct.__name__]["properties"]["schema"] = {"const": name}
