@@ -27,7 +27,7 @@ _APART = "CodeDirectory"
 """Beside the seal: where Mac OS X 10.5 to 10.8 have the signatures of kernel extensions, as others have of scripts."""
 
 
-def inspect_bundle(artifact: Artifact, files: Files, *, syscalls: bool = True, listings: bool = False) -> Report:
+def inspect_bundle(artifact: Artifact, files: Files, *, syscalls: bool, listings: bool) -> Report:
     """The report on a bundle's files; every executable in it is a member, the main one first.
 
     ``syscalls`` and ``listings`` as in :func:`binsafe.inspection.inspect`.

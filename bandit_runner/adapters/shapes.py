@@ -1,6 +1,6 @@
 """A strategy that can be used where river's or MABWiser's policies are.
 
-Those know neither time nor attempts nor 429s: every pull is the first attempt of an id of its own, ``interval`` seconds
+Those know neither time nor attempts nor 429s: every pull is the first attempt of an id of its own, `INTERVAL` seconds
 after the one before. Rewards are 1 for success and 0 for failure, as both use them for Bernoulli arms.
 """
 
@@ -16,6 +16,9 @@ ArmT = TypeVar("ArmT", bound=Hashable)
 HALF = 0.5
 """Rewards from here on are successes."""
 
+INTERVAL = 0.1
+"""Seconds on the clock from one choice to the next."""
+
 MOST_WAITS = 100
 """A strategy that still waits after so many turns is asked no more: these libraries have no word for it."""
 
@@ -23,7 +26,7 @@ MOST_WAITS = 100
 class _Named(Generic[ArmT]):
     """A strategy whose arms have names, and a clock that moves with every choice."""
 
-    def __init__(self, strategy: Strategy, arms: Iterable[ArmT], interval: float = 0.1) -> None:
+    def __init__(self, strategy: Strategy, arms: Iterable[ArmT]) -> None:
         self.strategy = strategy
         self.arms: list[ArmT] = list(arms)
         self._places = {name: place for place, name in enumerate(self.arms)}
@@ -32,12 +35,11 @@ class _Named(Generic[ArmT]):
                 f"{len(strategy.memory.arms)} arms have {len(self._places)} different names",
                 hint="create the strategy with as many arms as there are names",
             )
-        self._interval = interval
         self._now = 0.0
 
     def _choose(self, names: Iterable[ArmT]) -> ArmT:
         available = [self._place(name) for name in names]
-        self._now += self._interval
+        self._now += INTERVAL
         for _ in range(MOST_WAITS):
             choice = self.strategy.select(now=self._now, attempt=0, tried=(), available=available)
             if isinstance(choice, int):

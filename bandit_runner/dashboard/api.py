@@ -162,9 +162,7 @@ def parse_cursor(text: str) -> dict[int, int]:
     return {int(run): int(seen) for run, _, seen in (part.partition(":") for part in text.split(","))}
 
 
-async def _events(
-    board: Board, session: str | None, last: str, gone: Callable[[], Any], *, interval: float = INTERVAL
-) -> AsyncIterator[bytes]:
+async def _events(board: Board, session: str | None, last: str, gone: Callable[[], Any]) -> AsyncIterator[bytes]:
     """The stream; what cannot be read for a moment is said as an event and tried again."""
     loop = asyncio.get_running_loop()
     seen = parse_cursor(last)
@@ -194,7 +192,7 @@ async def _events(
         if loop.time() - said > HEARTBEAT:
             yield _event("heartbeat", {}, _cursor_of(seen))
             said = loop.time()
-        await asyncio.sleep(interval)
+        await asyncio.sleep(INTERVAL)
 
 
 def _fresh(board: Board, view: SessionView, seen: dict[int, int]) -> list[dict[str, Any]]:

@@ -44,9 +44,9 @@ def inspect(
 def system_calls(
     snapshot: Snapshot,
     *,
-    root: Path | None = None,
-    loaded: Sequence[Path] = (),
-    explain: str | None = None,
+    root: Path | None,
+    loaded: Sequence[Path],
+    explain: str | None,
     progress: Callable[[str], None] | None = None,
 ) -> Syscalls:
     """The system calls of a Linux program alone, in a fraction of the time that a report takes; else as `inspect`.

@@ -112,12 +112,7 @@ class Worker:
         return crashed(snapshot, answer.reason) if isinstance(answer, _Broken) else answer
 
     def system_calls(
-        self,
-        snapshot: Snapshot,
-        *,
-        root: Path | None = None,
-        loaded: Sequence[Path] = (),
-        explain: str | None = None,
+        self, snapshot: Snapshot, *, root: Path | None, loaded: Sequence[Path], explain: str | None
     ) -> Calls:
         """See :func:`binsafe.intake.system_calls`."""
         order = Order(

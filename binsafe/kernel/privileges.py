@@ -21,7 +21,7 @@ _LINUX_CAPABILITY_VERSION_3: Final = 0x2008_0522
 _MAX_CAPABILITIES: Final = 64
 
 
-def prctl(option: int, argument: int = 0) -> int:
+def prctl(option: int, argument: int) -> int:
     """Set one attribute of this process that takes one argument as prctl(2) says."""
     zero = ctypes.c_ulong(0)
     result = libc.prctl(ctypes.c_int(option), ctypes.c_ulong(argument), zero, zero, zero)

@@ -47,7 +47,7 @@ def compile_filter(policy: Policy, arch: str, *, notify: frozenset[str] = frozen
     return compile_decided(decided, arch, _TO_SUPERVISOR)
 
 
-def compile_alone(policy: Policy, arch: str, *, may_bind: bool, launcher: Iterable[str] = ()) -> bytes:
+def compile_alone(policy: Policy, arch: str, *, may_bind: bool, launcher: Iterable[str]) -> bytes:
     """The same for launchers that have no supervisor, and start the program after the filter: execve is open.
 
     What is not listed is answered ENOSYS, so that libraries fall back; a listed call whose conditions fail, EPERM.

@@ -33,7 +33,7 @@ _FEW = 6
 _MEMBERS = 10
 
 
-def outline(report: Report, *, verbose: int = 0) -> Iterator[Section]:
+def outline(report: Report, *, verbose: int) -> Iterator[Section]:
     """The sections of a report, but for its verdict.
 
     ``verbose`` 1 shows all evidence, libraries, dependencies, strings and names of system calls; 2 also where each call

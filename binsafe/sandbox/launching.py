@@ -46,7 +46,7 @@ BACKENDS: Final[dict[str, tuple[str, Callable[[], Backend]]]] = {
 """Name -> (``sys.platform`` it is for, how it is made), best first."""
 
 
-def backends_for(name: str | None = None) -> Iterator[Backend]:
+def backends_for(name: str | None) -> Iterator[Backend]:
     """The backend of that name, or all of this system, best first; raises NotEnforceable where there is none.
 
     Each is made when it is asked for: the first one is nearly always enough.

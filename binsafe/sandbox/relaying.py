@@ -105,7 +105,7 @@ class Relay:
             os.close(source if source > 2 else target)  # the end that is ours, not a standard stream
         self.finish(0)
 
-    def deliver(self, seconds: float | None = None) -> bool:
+    def deliver(self, seconds: float | None) -> bool:
         """Wait until the output of a program that has ended has gone where it goes; whether it did in that time.
 
         A reader may take as long as it likes, as if the program itself were waiting for it (a pager, a slow line).

@@ -54,7 +54,7 @@ _THREAD = threading.local()
 """Each thread's own parsing process, which must outlive one call to be worth its start; it ends with the thread."""
 
 
-def examine(target: Target, options: Options, known: Known | None = None) -> Outcome:
+def examine(target: Target, options: Options, known: Known | None) -> Outcome:
     """Look at one target; whatever is wrong with it is part of the outcome. ``known`` spares a second look."""
     blank = about(target)
     try:

@@ -27,8 +27,7 @@ def scan(
     running: dict[Future[Outcome], tuple[Target, bool]] = {}
 
     def start(target: Target, *, again: bool = False) -> None:
-        arguments = (target, options) if known is None else (target, options, known)
-        running[executor.submit(examine, *arguments)] = (target, again)
+        running[executor.submit(examine, target, options, known)] = (target, again)
 
     try:
         while running or not ahead.ended:

@@ -29,7 +29,7 @@ _CODE = re.compile(r"[xX](?P<hex>[0-9a-fA-F]{2})|(?P<octal>[0-3][0-7]{2}|[0-7]{1
 class SyntaxProblem(BaselineError):
     """The text is no profile; ``place`` is where it goes wrong."""
 
-    def __init__(self, message: str, *, place: Place, hint: str, origin: str = "") -> None:
+    def __init__(self, message: str, *, place: Place, hint: str, origin: str) -> None:
         super().__init__(f"{origin}:{place}: {message}" if origin else f"{place}: {message}", hint=hint)
         self.place = place
         self.detail = message

@@ -54,7 +54,7 @@ def test_who_writes_what_is_kept_of_libraries_has_not_parsed_the_program(
     monkeypatch.setattr(workers, "_START", _WATCHED.format(log=str(log)))
     with Snapshot.take(find("ls")) as snapshot, Worker() as worker:
         if only_syscalls:
-            worker.system_calls(snapshot)
+            worker.system_calls(snapshot, root=None, loaded=(), explain=None)
         report = worker.inspect(snapshot)
     done: dict[str, dict[str, set[str]]] = {"parses": defaultdict(set), "writes": defaultdict(set)}
     for line in log.read_text().splitlines():

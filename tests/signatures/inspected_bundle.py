@@ -15,7 +15,7 @@ SEAL = "Contents/_CodeSignature/CodeResources"
 
 def inspect(contents: dict[str, Content], name: str = "App.app") -> Report:
     artifact = Artifact(name=name, path=f"/x/{name}", size=0, sha256="0")
-    return inspect_bundle(artifact, Memory(contents), syscalls=False)
+    return inspect_bundle(artifact, Memory(contents), syscalls=False, listings=False)
 
 
 def found(contents: dict[str, Content]) -> set[tuple[str, str]]:

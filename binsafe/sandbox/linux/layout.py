@@ -86,7 +86,7 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
         return frozenset(piece.path for piece in self.pieces if piece.mode & 0o111)
 
 
-def lay_out(order: Order, cargo: Cargo, hosts: str = "") -> Layout:
+def lay_out(order: Order, cargo: Cargo, hosts: str) -> Layout:
     """Decide the places and fill the cargo. ``hosts`` are lines for /etc/hosts.
 
     Raises:

@@ -25,7 +25,7 @@ ALLOW_ALL = assemble([Statement(Op.RETURN, seccomp.RET_ALLOW)])
 def print_table(program: Path, folder: Path) -> None:
     """Print a row for each call."""
     policy = read_policy(policies.derived(program, folder, "--ports", "30").read_text(), "the policy")
-    code = seccomp.compile_alone(policy, native_arch(), may_bind=True)
+    code = seccomp.compile_alone(policy, native_arch(), may_bind=True, launcher=())
     bare, any_filter, ours = (_in_a_child(each) for each in (None, ALLOW_ALL, code))
     print(f"calls, ns, least of {RUNS} runs; our filter has {len(code) // 8} instructions")
     print(f"  {'':8} {'none':>8} {'allow all':>14} {'ours':>14}")
