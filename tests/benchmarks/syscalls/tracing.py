@@ -18,6 +18,7 @@ _LINE = re.compile(r"(\d+) +(?:<\.\.\. )?([a-z_][a-z0-9_]*)(\(| resumed>)(.*)")
 _RESULT = re.compile(r"\) = (-?\d+|0x[0-9a-f]+)")
 _PATH = re.compile(r'(?:-?\w+, )?"((?:[^"\\]|\\.)*)"')
 _UNKNOWN = re.compile(r"syscall_0x([0-9a-f]+)")
+_UNFINISHED = "<unfinished ...>"
 _REFUSED = "= -1 ENOSYS (Function not implemented)"
 _FORKS = frozenset({"clone", "clone3", "fork", "vfork"})
 _LOADS = frozenset({"execve", "execveat"})
@@ -119,14 +120,14 @@ def _calls(text: str) -> Iterator[_Call]:
             continue
         process, name, kind, rest = int(match[1]), match[2], match[3], match[4]
         begun = number
-        if kind == "(" and rest.endswith("<unfinished ...>"):
+        if kind == "(" and rest.endswith(_UNFINISHED):
             if process in open_:  # the process ended inside its last call and the id is used again
                 yield _Call(process, *open_.pop(process)[:2], None, number, number)
-            open_[process] = (name, rest, number)
+            open_[process] = (name, rest.removesuffix(_UNFINISHED), number)
             continue
         if kind != "(":
             _, first, begun = open_.pop(process, (name, "", number))
-            rest = first.removesuffix("<unfinished ...>") + rest
+            rest = first + rest
         result = _RESULT.findall(rest)
         yield _Call(process, name, rest, result[-1] if result else None, begun, number)
     for process, (name, rest, number) in open_.items():
