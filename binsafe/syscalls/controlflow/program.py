@@ -7,7 +7,7 @@ The other modules of this package find the answers, each with a weak reference t
 import weakref
 from bisect import bisect_right
 from collections.abc import Collection, Container, Iterator, Mapping
-from functools import cached_property, partial
+from functools import cached_property
 
 import numpy as np
 
@@ -28,9 +28,9 @@ from binsafe.syscalls.controlflow.pointers import pointers
 from binsafe.syscalls.controlflow.regions import Region
 from binsafe.syscalls.controlflow.slots import Slots, stubs_of
 from binsafe.syscalls.controlflow.switches import Cases, Switches
-from binsafe.syscalls.decoding.code import Code
+from binsafe.syscalls.decoding.code import Code, CodeRange
 from binsafe.syscalls.decoding.decode import LONGEST, Decoder, Detail, Instruction
-from binsafe.syscalls.machines.edges import Addresses, Edges, joined
+from binsafe.syscalls.machines.edges import Addresses, Edges, References, joined
 from binsafe.syscalls.machines.machine import Location, Machine, Source, Step
 from binsafe.syscalls.sets import distinct
 
@@ -306,7 +306,11 @@ class Program:
     def references(self) -> Referring:
         """All instructions that name addresses of the file's memory."""
         fixed = not self.slice.traits.get("pie") and self.go is None  # Go's assembler has a ``lea`` for ``$f(SB)``
-        scan = partial(self.machine.references, fixed=fixed)
+
+        def scan(piece: CodeRange) -> References:
+            whole = self.code.range_of(piece.address) or piece
+            return self.machine.references(self.machine.restored(piece, whole), fixed=fixed)
+
         return Referring(self.code, scan, self.decoder.spend)
 
     @cached_property

@@ -18,6 +18,7 @@ Of each processor, with its name before:
     _skimming   numbers of system calls, as far as bytes tell them (x86-64)
     _held       how registers get addresses of code (x86-64)
     _sums       additions to such addresses
+    _veneers    instructions that a linker moved (arm64)
     _displacements  what is reached from the address of another variable or entry
     large_model what x86-64's large code model does for addresses
 

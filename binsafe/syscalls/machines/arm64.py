@@ -18,6 +18,7 @@ from binsafe.syscalls.machines import arm64_frames as frames
 from binsafe.syscalls.machines import arm64_scans as scans
 from binsafe.syscalls.machines import arm64_tables as tables
 from binsafe.syscalls.machines import arm64_values as values
+from binsafe.syscalls.machines import arm64_veneers as veneers
 from binsafe.syscalls.machines.edges import Edges
 from binsafe.syscalls.machines.machine import Frame, Step
 
@@ -72,6 +73,7 @@ class Arm64:
         return iter(())
 
     closes = staticmethod(scans.closes)
+    restored = staticmethod(veneers.restored)
     references = staticmethod(scans.references)
 
     @staticmethod

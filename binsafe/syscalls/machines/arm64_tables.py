@@ -14,7 +14,7 @@ from binsafe.syscalls.machines.arithmetic import Operation
 from binsafe.syscalls.machines.machine import Entry, Moved
 
 _INDEXED = re.compile(r"(?P<to>[wx]\d+), \[(?P<base>x\d+), (?P<index>[wx]\d+)(?:, (?P<extend>[a-z]+)(?: #\d)?)?\]")
-_SUM = re.compile(r"x\d+, (?P<first>x\d+), (?P<second>[wx]\d+)(?:, (?P<extend>[a-z]+)(?: #(?P<shift>\d))?)?")
+_SUM = re.compile(r"x\d+, (?P<first>x\d+), (?P<second>[wx]\d+)(?:, (?P<extend>lsl|[su]xt[bhwx])(?: #(?P<shift>\d))?)?")
 _SIZES = {"ldrb": 1, "ldrsb": 1, "ldrh": 2, "ldrsh": 2, "ldrsw": 4}
 _WIDTHS = {"xtb": 8, "xth": 16, "xtw": 32}
 _WHOLE = re.compile(r"x\d+, (?:x\d+, )?\[(?:x\d+|sp)(?:, #.*)?\].*")

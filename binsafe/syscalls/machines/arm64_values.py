@@ -229,17 +229,19 @@ def _loaded(detail: Detail, step: Step, register: str) -> Source:
     slot = _place(memory, step)
     if slot is None:
         return Unknown("read from memory through a pointer")
+    at = next((at for at, each in enumerate(registers) if full(each.name) == register), None)
+    if at is None:
+        return Unknown(f"moved by {mnemonic}")
+    name = registers[at].name
     if mnemonic in {"ldp", "ldnp"}:
-        second = len(registers) > 1 and full(registers[1].name) == register
-        source = registers[1 if second else 0].name
-        return Moved(slot + (_size(source) if second else 0), (_LOW_32,) if source.startswith("w") else ())
-    if full(registers[0].name) != register:
+        return Moved(slot + at * _size(name), (_LOW_32,) if name.startswith("w") else ())
+    if at:
         return Unknown(f"written by {mnemonic}")
     if mnemonic in _SIGNED_LOAD_BITS:
         return Moved(slot, (Operation("sign-extend", _SIGNED_LOAD_BITS[mnemonic]),))
     if mnemonic not in _LOAD_BITS:
         return Unknown(f"written by {mnemonic}")
-    bits = _LOAD_BITS[mnemonic] or 8 * _size(registers[0].name)
+    bits = _LOAD_BITS[mnemonic] or 8 * _size(name)
     return Moved(slot, () if bits == 64 else (Operation("and", (1 << bits) - 1),))
 
 

@@ -187,6 +187,9 @@ class Machine(Protocol):
     def closes(self, last: Bytes) -> NDArray[np.bool_]:
         """Whether each row, the last eight bytes of a function, may end in a return, trap, jump or call."""
 
+    def restored(self, code: CodeRange, whole: CodeRange) -> CodeRange:
+        """A part of a range with those instructions in their places that a linker moved elsewhere in ``whole``."""
+
     def references(self, code: CodeRange, *, fixed: bool) -> References:
         """Instructions that name an address relative to their own; on x86 some are not instructions at all.
 

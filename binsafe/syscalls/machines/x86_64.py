@@ -5,6 +5,7 @@ section 3.2.1; of Go: ``abi-internal.md`` (no register but rsp and rbp survives 
 """
 
 from binsafe.syscalls.conventions import CONVENTIONS
+from binsafe.syscalls.decoding.code import CodeRange
 from binsafe.syscalls.decoding.decode import JUNK, Instructions
 from binsafe.syscalls.machines import x86_64_addresses as addresses
 from binsafe.syscalls.machines import x86_64_branches as branches
@@ -60,6 +61,12 @@ class X86_64:  # noqa: N801 - the processor's own name
     short_jumps = staticmethod(scans.short_jumps)
     short_jumps_into = staticmethod(scans.short_jumps_into)
     closes = staticmethod(scans.closes)
+
+    @staticmethod
+    def restored(code: CodeRange, whole: CodeRange) -> CodeRange:  # noqa: ARG004 - see below
+        """As it is: linkers move none."""
+        return code
+
     references = staticmethod(scans.references)
     set_numbers = staticmethod(skimming.set_numbers)
 

@@ -66,6 +66,17 @@ def test_slots_that_are_written_in_other_ways_are_not_known(word: int):
     assert not analyse(program(assembler)).complete
 
 
+def test_what_a_load_of_a_pair_moves_is_not_what_it_loads():
+    """``str x0, [sp]; mov x29, sp; ldp x0, x1, [x29], #16; mov x8, x29``."""
+    assembler = Arm()
+    assembler.mov(0, 93)
+    for word in (0xF900_03E0, 0x9100_03FD, 0xA8C1_07A0, 0xAA1D_03E8):
+        assembler.word(word)
+    assembler.syscall()
+    assembler.word(0xD420_0000)  # brk
+    assert reasons(program(assembler)) == ["the number is moved by ldp"]
+
+
 @pytest.mark.parametrize(
     ("word", "complete"),
     [(0x0CC1_73E0, False), (0x4E08_3C14, False), (0xC814_7C20, False), (0x4E08_3C13, True)],

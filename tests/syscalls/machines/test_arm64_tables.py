@@ -162,6 +162,14 @@ def test_an_entry_has_a_sign_only_where_it_is_extended_as_one(load: int, add: in
     assert compute(0xFF, (*entry.operations, *summands[1].operations)) == distance & MASK
 
 
+@pytest.mark.parametrize(("word", "known"), [(0x8B42_0862, False), (0x8B02_0862, True)], ids=["lsr #2", "lsl #2"])
+def test_what_is_shifted_to_the_right_is_not_added_as_if_to_the_left(word: int, *, known: bool):
+    """``add x2, x3, x2, lsr #2``."""
+    arm = Arm()
+    arm.word(word)
+    assert (Arm64().summands(Decoder("arm64", 100).sweep(arm.code(), CODE), 0) is not None) == known
+
+
 def test_a_comparison_of_another_register_says_nothing():
     assert "swapoff" in switch("go", bound=(0x7100_043F, 0x5400_00E8)).sites  # cmp w1, #1; b.hi
 
