@@ -1,4 +1,4 @@
-"""Tables that code reaches from another entry, or for arm64 from another variable (GCC's section anchors)."""
+"""Tables that code reaches from another entry, another table, or for arm64 another variable (GCC's section anchors)."""
 
 import struct
 from pathlib import Path
@@ -159,3 +159,54 @@ def test_a_loop_runs_through_an_array_from_its_last_entry(step: str, tmp_path: P
     }}
     """
     assert "acct" in calls(build(tmp_path, "backwards", source, "-D_DEFAULT_SOURCE")).required
+
+
+_TABLES = """
+#include <unistd.h>
+static void called(void) { acct("accounts"); }
+static void other(void) { }
+struct { long before[2]; void (*handlers[148])(void); } tables[2] __attribute__((aligned(16), visibility("hidden"))) =
+    {{.handlers = {FIRST}}, {.handlers = {SECOND}}}, *table;
+__attribute__((used)) static void *nobody_asks(void) { return &tables[1]; }
+int main(void) {
+    __asm__("lea %c1(%%rip),%0; lea NUMBER(%0),%0" : "=r"(table) : "i"(&tables[NAMED]));
+    table->handlers[0]();
+}
+"""
+
+
+@needs_compiler
+@pytest.mark.parametrize(("named", "number"), [(0, 1200), (1, -1200)])
+def test_the_address_of_one_table_is_computed_from_that_of_another(named: int, number: int, tmp_path: Path):
+    """GCC does so where the tables are those of a class with several bases."""
+    source = _TABLES.replace("NAMED", str(named)).replace("NUMBER", str(number))
+    source = source.replace("FIRST", "called" if named else "other").replace("SECOND", "other" if named else "called")
+    assert "acct" in calls(build(tmp_path, "tables", source, "-D_DEFAULT_SOURCE")).required
+
+
+_LEA_RDX, _LEA_R12 = bytes.fromhex("488d1500000000"), bytes.fromhex("4c8d2500000000")  # lea ..., [rip]
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (_LEA_RDX + bytes.fromhex("488d4ad0"), {0x7FD0}),  # lea rcx, [rdx - 48]
+        (_LEA_RDX + bytes.fromhex("488d8a00010000"), {0x8100}),  # lea rcx, [rdx + 256]
+        (_LEA_R12 + bytes.fromhex("498d4c24d0"), {0x7FD0}),  # lea rcx, [r12 - 48]
+        (_LEA_R12 + bytes.fromhex("498d8c2400010000"), {0x8100}),  # lea rcx, [r12 + 256]
+        (_LEA_RDX + bytes.fromhex("4989d5 498d4dd0"), {0x7FD0}),  # mov r13, rdx; lea rcx, [r13 - 48]
+        (_LEA_RDX + bytes.fromhex("4c8bea 498d4dd0"), {0x7FD0}),  # the other encoding
+        (_LEA_RDX + bytes.fromhex("488d4bd0"), set()),  # lea rcx, [rbx - 48]
+        (_LEA_RDX + bytes.fromhex("4889d9 488d49d0"), set()),  # mov rcx, rbx; lea rcx, [rcx - 48]
+        (_LEA_R12 + bytes.fromhex("488d4c24d0"), set()),  # lea rcx, [rsp - 48]
+        (_LEA_R12 + bytes.fromhex("4b8d4c24d0"), set()),  # lea rcx, [r12 + r12 - 48]
+        (_LEA_RDX + bytes.fromhex("488d4ad1"), set()),  # lea rcx, [rdx - 47]: no pointer stands there
+        (_LEA_RDX + bytes.fromhex("488d8a00100000"), set()),  # lea rcx, [rdx + 4096]: that is far
+        (bytes.fromhex("488b1500000000 488d4ad0"), set()),  # mov rdx, [rip]; lea rcx, [rdx - 48]
+    ],
+)
+def test_a_number_counts_that_is_added_to_the_register_of_an_address(code: bytes, expected: set[int]):
+    named = Edges(np.array([0x1000]), np.array([0x8000]))
+    memory = CodeRange(0x1000, memoryview(code + bytes(16)))
+    found = x86_64_displacements.reached(memory, np.zeros_like, named, Decoder("x86_64", 100).spend)
+    assert set(found.targets.tolist()) == expected
