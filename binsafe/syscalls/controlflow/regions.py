@@ -219,6 +219,18 @@ class Region:
             return False
         return self.is_padding(index) or self.leaving(index - 1) is Flow.TRAP
 
+    def ends_before(self, index: int) -> bool:
+        """Whether a function surely ends before an instruction: what nothing leads to is another one, not called then.
+
+        It ends with a return or jump, and decoding was in step up to there. So stands what musl calls by another name
+        (``__syscall_cp`` and the ``sccp`` that it jumps to) in programs without a table of functions.
+        """
+        before = index - 1
+        while before > 0 and self.is_padding(before):
+            before -= 1
+        lost = bool(self.astray) or any(flow is Flow.UNKNOWN for at, flow in self._flows.items() if at < index)
+        return self.anchored and not lost and self.leaving(before) in {Flow.RETURN, Flow.JUMP}
+
     @property
     def frames(self) -> list[Frame]:
         """The frame before each instruction; empty where nothing is known of it."""

@@ -16,6 +16,8 @@ MAX_ENTRIES = 1024
 """Entries of a jump table that are read."""
 _LEADING = 64
 """Instructions before a jump through a table among which the comparison is looked for that guards it."""
+_WHOLE = 32
+"""Bits of a comparison that says how large a register's number is."""
 _SIGN = 1 << 31
 _IN_LOWER_HALF = frozenset({Operation("and", 2 * _SIGN - 1), Operation("multiply", 1)})
 """What changes nothing there."""
@@ -29,9 +31,14 @@ def limit(program: "Program", region: Region, table: Table, entered: Known) -> i
     to be zero, as compilers ensure. Numbers that would fall below zero are no limit where a conditional move takes
     another in their place, as of an enum of Rust's whose variants share a byte with those of others.
     """
-    if table.chosen is None:
-        return None
-    most, work, replaced = 0, [table.chosen], False
+    return None if table.chosen is None else _most(program, region, table.chosen, entered)
+
+
+def _most(
+    program: "Program", region: Region, chosen: tuple[int, Moved], entered: Known, *, in_part: bool = True
+) -> int | None:
+    """See `limit`; what compares fewer than 32 bits counts only ``in_part``."""
+    most, work, replaced = 0, [chosen], False
     for _ in range(_LEADING):
         if not work:
             return None if replaced and most > _SIGN else most
@@ -46,7 +53,7 @@ def limit(program: "Program", region: Region, table: Table, entered: Known) -> i
             ways = [*_before(program, place, held, taken=place.at + 1 != at)]
             replaced |= len(ways) > 1
             for source, taken in ways:
-                if (count := _told(program, place, source, entered, taken=taken)) is not None:
+                if (count := _told(program, place, source, entered, taken=taken, in_part=in_part)) is not None:
                     most = max(most, count)
                 elif isinstance(source, Moved):
                     work.append((place.at, source))
@@ -77,7 +84,9 @@ def _before(program: "Program", place: Place, held: Moved, *, taken: bool) -> It
         yield Unknown("what a function returned"), None
 
 
-def _told(program: "Program", place: Place, held: Source, entered: Known, *, taken: bool | None) -> int | None:
+def _told(
+    program: "Program", place: Place, held: Source, entered: Known, *, taken: bool | None, in_part: bool
+) -> int | None:
     """How many entries a table has whose entry's number is made of what is ``held``; None if that is not told there.
 
     It is a constant, or a branch or conditional move that is ``taken``, or is not, compares what is held, or the sum of
@@ -98,7 +107,22 @@ def _told(program: "Program", place: Place, held: Source, entered: Known, *, tak
         number = sources[0] if len(sources) == 1 else Unknown("one of several")
     same = isinstance(number, Moved) and number.location == held.location and begin <= index
     added = _added(number.operations) if isinstance(number, Moved) and same else None
-    return None if added is None else _count(tested.limit[1], (Operation("add", -added), *held.operations))
+    if added is None:
+        return None
+    if tested.bits < _WHOLE and (added or not in_part or not _fits(program, place, held, entered, tested.bits)):
+        return None
+    return _count(tested.limit[1], (Operation("add", -added), *held.operations))
+
+
+def _fits(program: "Program", place: Place, held: Moved, entered: Known, bits: int) -> bool:
+    """Whether a number has no bits but the low ones that are compared: they were cut out, or all were compared before.
+
+    So Zig does with ``errno``, which is an enum of 16 bits: ``cmp eax, 0x10000; jae ...; cmp ax, 0x26; ja ...``.
+    """
+    if held.operations[:1] == (Operation("and", (1 << bits) - 1),):
+        return True
+    most = _most(program, place.region, (place.at, Moved(held.location)), entered, in_part=False)
+    return most is not None and most <= 1 << bits
 
 
 def _added(operations: Sequence[Operation]) -> int | None:

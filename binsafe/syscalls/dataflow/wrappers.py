@@ -181,7 +181,7 @@ class _Walk:
             # what nothing leads to may be reached through a table that could not be read
             unseen = read is None or at not in region.pads
             computed = region.indirect_jumps if unseen and self._is_first(region, _ALL, query) else ()
-            if not entries and not region.indirect_jumps:
+            if not entries and not region.indirect_jumps and not region.ends_before(at):
                 self.gap(query.place.address, _UNLED)
         self.program.decoder.spend(STEP_COST * max(1, len(inner) + len(computed) + len(entries)))
         for index in (*inner, *computed):

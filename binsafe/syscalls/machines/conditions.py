@@ -22,6 +22,8 @@ class Tested(NamedTuple):
     """Whether the branch is taken where the registers hold these 64 bits."""
     limit: tuple[bool, int] | None = None
     """(taken, n): the branch is taken (or not taken) if and only if the one register is less than n, unsigned."""
+    bits: int = 64
+    """Low bits of the registers of which it speaks."""
 
 
 class Settled(NamedTuple):
@@ -86,7 +88,7 @@ def compared(at: int, condition: str, first: str, second: str | int, bits: int) 
     if condition not in _LIMITS or isinstance(second, str):
         return tested
     taken, more = _LIMITS[condition]
-    return tested._replace(limit=(taken, second % (1 << bits) + more))
+    return tested._replace(limit=(taken, second % (1 << bits) + more), bits=bits)
 
 
 def combined(

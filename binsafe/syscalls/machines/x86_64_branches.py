@@ -86,8 +86,7 @@ def tested(instructions: Instructions, at: int) -> Tested | None:
     if not bits or other is None or (named and named_bits != bits):
         return None
     if name == "cmp":
-        found = conditions.compared(before, condition, one, other, bits)
-        return found._replace(limit=None) if found is not None and bits < _WHOLE else found
+        return conditions.compared(before, condition, one, other, bits)
     if name in _COMBINED:
         return conditions.combined(before, condition, one, other, bits, _COMBINED[name])
     return None

@@ -183,6 +183,32 @@ def test_a_table_is_as_long_as_what_is_made_of_its_number_says(compared: str, si
     assert found.complete
 
 
+@pytest.mark.parametrize(
+    ("compared", "sites"),
+    [
+        ("cmp $0x10000,%edi; jae 9f; cmp $1,%di; ja 9f", {"swapon"}),
+        ("cmp $0x10000,%edi; jae 9f; nop; cmp $1,%di; jbe 8f; hlt; 8:", {"swapon"}),
+        ("cmp $1,%di; ja 9f; movzwl %di,%edi", {"swapon"}),
+        ("cmp $1,%di; ja 9f; mov %edi,%edi", {"acct", "swapon"}),
+        ("cmp $1,%di; ja 9f; movzbl %dil,%edi", {"acct", "swapon"}),
+        ("cmp $0x10000,%esi; jae 9f; cmp $1,%di; ja 9f", {"acct", "swapon"}),
+        ("cmp $0x10000,%edi; jae 7f; nop; 7: cmp $1,%di; ja 9f", {"acct", "swapon"}),
+        ("cmp $0x10001,%edi; jae 9f; cmp $1,%di; ja 9f", {"acct", "swapon"}),
+        ("cmp $0x200,%edi; jae 9f; cmp $1,%dil; ja 9f", {"acct", "swapon"}),
+    ],
+)
+def test_a_comparison_of_low_bits_counts_where_there_are_no_others(compared: str, sites: set[str], tmp_path: Path):
+    """``switch (@as(E, @enumFromInt(@as(u16, @intCast(errno)))))``, which is how Zig reads it."""
+    text = (
+        f"mov $163,%ebx; {compared}; lea one(%rip),%rdx; movslq (%rdx,%rdi,4),%rax; add %rdx,%rax; jmp *%rax; "
+        "9: hlt; a: mov $167,%ebx; b: mov %ebx,%eax; syscall; hlt; "
+        ".section .rodata; one: .long a - one, a - one, b - one; .text"
+    )
+    found = calls(bare(tmp_path, text, "-s"))
+    assert set(found.sites) == sites or not found.complete
+    assert found.complete or sites == {"acct", "swapon"}
+
+
 def test_a_number_that_a_conditional_move_keeps_from_falling_below_zero_says_nothing_of_a_table(tmp_path: Path):
     """``if b < 6 { 0 } else { b - 5 }``: variants of an enum of Rust's that share a byte with those of another."""
     text = (

@@ -333,3 +333,26 @@ def test_nothing_leads_into_two_instructions_of_padding_before_a_function_that_o
     assembler.label("wrapper")
     assembler.jump("inner")
     assert called(program(assembler, functions=("start", "wrapper"))) == {"getpid"}
+
+
+@pytest.mark.parametrize(
+    ("between", "told"),
+    [
+        (b"\xc3", True),
+        (b"\xc4\xe2\x79\xe6\x08\xc3", False),
+        (b"\xeb\x01\xb9\x90\x90\x90\x90\xc3", False),
+    ],
+    ids=["in step", "behind an instruction that is not known", "beside a way into the middle of one"],
+)
+def test_a_function_that_nothing_calls_passes_nothing(between: bytes, told: bool):
+    """As musl's ``__syscall_cp`` in Zig's programs, where what it jumps to is called in its place."""
+    assembler = X86()
+    assembler.mov("rdi", 39)
+    assembler.call("inner")
+    assembler.ret()
+    wrapper(assembler, "inner")
+    assembler.put(between)
+    assembler.jump("inner")
+    found = analyse(program(assembler))
+    assert "getpid" in found.sites
+    assert found.complete is told
